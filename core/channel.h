@@ -1,0 +1,68 @@
+/* Messages between the processes of the server: a SOCK_SEQPACKET socketpair,
+ * one row per message, a descriptor may travel with it.
+ * Owns: framing, validation from the row, descriptor passing, the bounded
+ * queue of what the peer has not yet taken.
+ * A message is a header (type, count), a base struct and ${count} entries; the
+ * receiver gets it only if type, sizes, count, sender, and the presence of a
+ * descriptor fit the row.  The peer is hostile until parsed. */
+
+#ifndef CORE_CHANNEL_H
+#define CORE_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct channel_row {
+	const char	*name;
+	unsigned int	 senders;	/* 1 << role, or'd */
+	unsigned int	 receivers;
+	size_t		 base_octets;
+	size_t		 entry_octets;	/* 0: no entries */
+	unsigned int	 max_entries;
+	bool		 has_fd;
+};
+
+struct channel;
+
+struct channel_msg {
+	unsigned int	 type;		/* row number */
+	const void	*base;		/* aligned for any type; valid until the next recv */
+	const void	*entries;
+	unsigned int	 nentries;
+	int		 fd;		/* -1, or the receiver's to close */
+};
+
+#define CHANNEL_MSG_MAX		65536	/* octets of one message */
+#define CHANNEL_QUEUE_MAX	4096	/* messages kept for a peer that does not read */
+
+/* channel_pair(fds): Two connected non-blocking close-on-exec sockets.
+ * Return 0 or -1. */
+int channel_pair(int fds_r[2]);
+
+/* channel_open(fd, rows, nrows, self, peer): ${self} and ${peer} are role
+ * numbers (bit positions of the rows' masks).  takes ${fd}.  NULL: ENOMEM. */
+struct channel *channel_open(int fd, const struct channel_row *rows,
+    size_t nrows, unsigned int self, unsigned int peer);
+void channel_free(struct channel *c);		/* closes; NULL does nothing */
+int channel_fd(const struct channel *c);
+unsigned int channel_peer(const struct channel *c);
+
+/* channel_send(c, type, base, entries, nentries, fd): Send, or keep it until
+ * the peer reads.  takes ${fd} (-1: none) when it succeeds.  Return 0; -1 with
+ * errno: ENOBUFS (queue full), EPIPE (peer gone), EINVAL (does not fit the
+ * row). */
+int channel_send(struct channel *c, unsigned int type, const void *base,
+    const void *entries, unsigned int nentries, int fd);
+
+/* channel_wants_write(c): something is kept; channel_flush(c): try again on
+ * E_WRITE.  Return 0, -1 with errno EAGAIN (still kept) or EPIPE. */
+bool channel_wants_write(const struct channel *c);
+int channel_flush(struct channel *c);
+
+/* channel_recv(c, &msg_r): Return 1 with a message, 0 when the peer is gone,
+ * -1 with errno: EAGAIN, or EPROTO: a message was thrown away because it did
+ * not fit its row (call again). */
+int channel_recv(struct channel *c, struct channel_msg *msg_r);
+
+#endif

@@ -1,0 +1,161 @@
+/* Events: one callback and what it waits for (a descriptor, a moment, a
+ * completion).  The names and meanings are those of the documented Momentum 3
+ * Event API; where its pages contradict each other, the decision is here and
+ * in event(3).
+ * Owns: struct Event, the masks, byte I/O through the opset.
+ * Knows nothing of who dispatches: scheduler.h is one loop, an embedder may
+ * bring another. */
+
+#ifndef CORE_EVENT_H
+#define CORE_EVENT_H
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/types.h>
+
+#include <stdint.h>
+
+#define E_READ		0x00000001	/* reading the descriptor will not block */
+#define E_WRITE		0x00000002	/* writing will not block */
+#define E_EXCEPTION	0x00000004	/* the descriptor is in error */
+#define E_TIMEOUT	0x00000008	/* event->trigger has passed */
+#define E_ASYNC		0x00000010	/* a completion was dispatched to the event */
+
+/* How many callbacks in a row an event may get; kept for the documented
+ * build_fd_event(), and a hint only. */
+#define E_AGGRESSIVE_NONE	0
+#define E_AGGRESSIVE_LOW	1
+#define E_AGGRESSIVE_MED	2
+#define E_AGGRESSIVE_HIGH	3
+
+/* whence of build_event() */
+#define EVENT_WHENCE_ABSOLUTE	0
+#define EVENT_WHENCE_NOW	1	/* when is relative to the worker clock */
+
+typedef struct Event Event;
+
+/* EventFunc(event, eventtype, closure, now): One dispatch of ${event}:
+ * ${eventtype} says which of E_* came true (or'd), ${now} is the worker's
+ * clock, read once per pass of the loop.  Return the mask to wait for next, or
+ * 0: finished.  On 0 the dispatcher frees the Event; it never closes the
+ * descriptor, which the callback has done with event_close().  A callback must
+ * not free the event it was called for.
+ * In a returned mask:
+ *   E_READ, E_WRITE, E_EXCEPTION   wait for the descriptor
+ *   E_TIMEOUT    be called at event->trigger (set by the callback) unless
+ *                something else came first; alone or with the others
+ *   E_ASYNC      stay alive for schedule_event_and_dispatch(); E_ASYNC without
+ *                E_READ/E_WRITE is not polled at all, so input waits in the
+ *                kernel
+ * The callback of a timed event (fd -1) returns 0, or E_TIMEOUT after it has
+ * set a later trigger. */
+typedef int (*EventFunc)(Event *event, int eventtype, void *closure,
+    struct timeval *now);
+
+typedef int (*AcceptFunc)(Event *e, struct sockaddr *sa, socklen_t *salen);
+typedef int (*ReadFunc)(Event *e, char *buf, int buflen, int *needmask);
+typedef int (*WriteFunc)(Event *e, const char *buf, int buflen, int *needmask);
+typedef int (*CloseFunc)(Event *e);
+typedef int (*SendFileFunc)(Event *e, int fd, off_t *offset, size_t count,
+    int *needmask);
+
+/* How bytes move: plain sockets (event_plain_opset), TLS (tls/tlsio.h), a
+ * simulated wire in tests.  Read and write return octets moved; 0 from read is
+ * end of file; -1 with errno: EAGAIN sets *needmask to what must be waited for
+ * (a TLS read may need E_WRITE), anything else is final. */
+typedef struct event_io_opset {
+	AcceptFunc	event_accept;
+	ReadFunc	event_read;
+	WriteFunc	event_write;
+	CloseFunc	event_close;
+	SendFileFunc	event_sendfile;
+} event_io_opset;
+
+extern const event_io_opset event_plain_opset;
+
+struct Event {
+	/* as documented */
+	struct timeval		 trigger;	/* deadline on the worker clock */
+	void			*io_data;	/* the opset's */
+	const event_io_opset	*io_opset;	/* never NULL */
+	unsigned int		 aggressive : 4;
+	unsigned int		 trace : 1;
+	unsigned int		 unused : 27;
+	int			 mask;		/* waited for now */
+	int			 fd;		/* -1: a timed event */
+	EventFunc		 callback;
+	void			*closure;
+	/* the scheduler's own; zero while not scheduled */
+	struct timeval		 timer_key;	/* <= trigger: moved lazily */
+	int			 timer_slot;	/* heap index + 1 */
+	int			 poll_slot;	/* pollfd index + 1 */
+	int			 async_mask;	/* posted, not dispatched */
+	unsigned int		 sched_flags;
+	uint32_t		 active_pass;	/* last pass with activity */
+	Event			*async_next;
+};
+
+/* build_event(when, whence, fd, callback, closure): A new event with a
+ * deadline; ${fd} is -1 for a plain timer.  NULL with errno ENOMEM.  The
+ * caller owns it until schedule_event(). */
+Event *build_event(struct timeval when, int whence, int fd, EventFunc callback,
+    void *closure);
+
+/* build_event_from_now(offset, ...), _f: the same, ${offset} from the worker
+ * clock; the _f one in seconds. */
+Event *build_event_from_now(struct timeval offset, int fd, EventFunc callback,
+    void *closure);
+Event *build_event_from_now_f(float offset_seconds, int fd, EventFunc callback,
+    void *closure);
+
+/* build_fd_event(fd, mask, aggressive, callback, closure): A new event that
+ * waits for ${mask} on ${fd}; the descriptor stays the caller's. */
+Event *build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
+    void *closure);
+
+/* event_free(e): Free an event that is not scheduled.  Does not close the
+ * descriptor.  NULL does nothing. */
+void event_free(Event *e);
+
+/* event_close(e): Close the descriptor through the opset, take it out of the
+ * scheduler's set, set e->fd to -1.  Return close(2)'s value.  Does not free
+ * the event. */
+int event_close(Event *e);
+
+/* event_post_dup(dst, src): Give ${dst} the opset and io_data of ${src}. */
+void event_post_dup(Event *dst, Event *src);
+
+/* event_read(e, buf, buflen, &needmask), event_write(...): see event_io_opset.
+ * event_sendfile moves ${count} octets of the file ${fd} from *${offset}. */
+int event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
+int event_read(Event *e, char *buf, int buflen, int *needmask);
+int event_write(Event *e, const char *buf, int buflen, int *needmask);
+int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
+    int *needmask);
+
+/* A fixed-length transfer that may need several dispatches. */
+typedef struct event_io_state {
+	char	*buf;		/* what is read into or written from */
+	int	 buflen;
+	int	 done;		/* octets moved so far */
+	int	 is_write;
+	int	 is_owned;	/* buf was allocated here */
+	int	 needmask;	/* what to wait for when 'again' */
+} event_io_state;
+
+#define EVENT_IO_DONE	1
+#define EVENT_IO_AGAIN	0	/* return state->needmask, then event_io_retry() */
+#define EVENT_IO_FAILED	(-1)	/* errno; 0: the peer closed */
+
+/* event_io_read/write(e, buf, buflen, state): Move exactly ${buflen} octets.
+ * ${buf} must live until done.  event_io_printf formats into memory of the
+ * state's own, which event_io_state_clean() releases. */
+int event_io_read(Event *e, char *buf, int buflen, event_io_state *state);
+int event_io_write(Event *e, const char *buf, int buflen,
+    event_io_state *state);
+int event_io_printf(Event *e, event_io_state *state, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int event_io_retry(Event *e, event_io_state *state);
+void event_io_state_clean(event_io_state *state);
+
+#endif

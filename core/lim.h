@@ -1,0 +1,16 @@
+/* Every bound that is set at compile time, with its reason. */
+
+#ifndef CORE_LIM_H
+#define CORE_LIM_H
+
+#define LIM_COMMAND_LINE	2048	/* octets with CRLF accepted; RFC 5321 4.5.3.1.4 asks for 512, extensions (AUTH, SMTPUTF8) add to it */
+#define LIM_REPLY_LINE		512	/* octets with CRLF; RFC 5321 4.5.3.1.5 */
+#define LIM_LOCAL_PART		64	/* octets; RFC 5321 4.5.3.1.1 */
+#define LIM_DOMAIN		255	/* octets; RFC 5321 4.5.3.1.2 */
+#define LIM_PATH		256	/* octets with punctuation; RFC 5321 4.5.3.1.3 */
+#define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
+#define LIM_COMMAND_READ	8192	/* octets read at once outside DATA: bounds what a session may have to keep */
+#define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */
+#define LIM_NAME		64	/* octets of process and module names */
+
+#endif

@@ -1,0 +1,60 @@
+/* The log: key=value, one line per event, to stderr, a file or syslog.
+ * Owns: levels, escaping, the line buffer that is flushed once per pass.
+ * A line: <time> <process> level=<level> event=<event> key=value ...
+ * (syslog adds time and process itself).  Values with spaces, quotes, controls
+ * or 8-bit octets are quoted and escaped, so that nothing a client sends can
+ * forge a line or a key. */
+
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG };
+
+enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
+
+/* log_init(ident, kind, fd, level): Log to ${fd} (kept, not owned): a file
+ * descriptor, or for syslog a datagram socket connected to /dev/log. */
+void log_init(const char *ident, enum log_kind kind, int fd,
+    enum log_level level);
+
+/* log_open(target, &kind_r, &fd_r): Open "stderr", "syslog" or a file's path.
+ * Return 0 or -1 with errno. */
+int log_open(const char *target, enum log_kind *kind_r, int *fd_r);
+
+/* log_set_fd(fd): Continue on another descriptor (reopened log); closes the
+ * old one unless it is stderr.  takes ${fd}. */
+void log_set_fd(int fd);
+bool log_enabled(enum log_level level);
+
+/* log_event(level, event, fmt, ...): One line.  ${fmt} is a list of
+ * key=%conversion pairs parted by single spaces; the expansion of each
+ * conversion is escaped as one value.  Conversions: %s (NULL is -), %d %u %ld
+ * %lu %lld %llu %zu %zd %x %c %%, and %T for const struct timeval * as seconds
+ * with microseconds.
+ *	log_event(LOG_LEVEL_INFO, "accepted", "session=%s id=%s size=%llu", ...); */
+void log_event(enum log_level level, const char *event, const char *fmt, ...);
+void log_vevent(enum log_level level, const char *event, const char *fmt,
+    va_list ap);
+
+/* log_warn adds error=strerror(errno), log_warnx does not (level warning).
+ * log_err, log_errx likewise (level error). */
+void log_warn(const char *event, const char *fmt, ...);
+void log_warnx(const char *event, const char *fmt, ...);
+void log_err(const char *event, const char *fmt, ...);
+void log_errx(const char *event, const char *fmt, ...);
+
+/* log_flush(): Write what has gathered; called at the end of each pass of a
+ * loop, by itself for levels error and warning, and at exit. */
+void log_flush(void);
+
+/* fatal(fmt, ...), fatalx: before the first accept only: message to the log
+ * and, when it is not stderr already, to stderr; exit(1). */
+void fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void fatalx(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,65 @@
+/* What a session asks of a spool.
+ * struct spool_ops stands between the ESMTP factory and whatever keeps the
+ * mail: the segments (core/spool_writer.h), an embedder's own store, the
+ * simulator's.  All calls are made on the loop's thread and none blocks. */
+
+#ifndef CORE_SPOOL_H
+#define CORE_SPOOL_H
+
+#include <sys/time.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct spool_msg;		/* one message in progress; the spool's own */
+
+#define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME was given */
+
+/* The envelope of one message.  All strings are NUL terminated, hold no
+ * control characters, and stay the caller's. */
+struct spool_envelope {
+	const char		*sender;	/* "" is the null reverse-path */
+	const char *const	*rcpts;		/* local-part@domain each */
+	size_t			 nrcpts;	/* at least 1 */
+	const char		*session;	/* session id, for logs */
+	const char		*client;	/* peer address as text */
+	const char		*helo;
+	struct timeval		 received;	/* worker clock, wall time */
+	unsigned int		 flags;		/* SPOOL_ENV_* */
+};
+
+struct spool_ops {
+	/* begin(spool, handle, now, &msg_r): Start a message for the session
+	 * named ${handle}.  Return 0, or -1: ENOMEM, ENOSPC (disk or quota
+	 * full). */
+	int	 (*begin)(void *spool, uint64_t handle,
+		    const struct timeval *now, struct spool_msg **msg_r);
+
+	/* id(msg): the message's id, [0-9A-Z]+, at most SPOOL_ID_MAX octets,
+	 * unique for the life of the spool; valid while the msg is. */
+	const char *(*id)(const struct spool_msg *msg);
+
+	/* room(spool, handle): How many octets may be appended now.  0: the
+	 * bound on buffered bodies is reached; the session named ${handle} is
+	 * dispatched with E_ASYNC when there is room. */
+	size_t	 (*room)(void *spool, uint64_t handle);
+
+	/* append(msg, buf, len): Add octets (copied).  Return 0, or -1:
+	 * ENOMEM, ENOSPC, EIO: the message is lost, abort() it. */
+	int	 (*append)(struct spool_msg *msg, const char *buf, size_t len);
+
+	/* commit(msg, env): Make it durable.  Return 0: the spool took
+	 * ${msg}, and when it is safe (or has failed) the session gets
+	 * esmtp_commit_done() and E_ASYNC, never from inside this call.
+	 * Return -1 with errno: nothing was taken, abort() it. */
+	int	 (*commit)(struct spool_msg *msg,
+		    const struct spool_envelope *env);
+
+	/* abort(msg): Forget it, without a trace.  NULL does nothing. */
+	void	 (*abort)(struct spool_msg *msg);
+};
+
+#define SPOOL_ID_MAX	31
+
+#endif

@@ -1,0 +1,105 @@
+/* The ESMTP server state machine: the public interface.
+ * See esmtp_message_factory(3); names as in the documented Momentum 3 API. */
+
+#ifndef PROTO_ESMTP_FACTORY_H
+#define PROTO_ESMTP_FACTORY_H
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <netinet/in.h>
+
+#include <stdint.h>
+
+#include "core/event.h"
+#include "proto/esmtp_host.h"
+#include "proto/esmtp_options.h"
+
+typedef struct _message_construct message_construct;	/* the ESMTP session; opaque */
+
+typedef union accept_addr {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+} accept_addr;
+
+/* One accepted connection: what the listener knows of it.  The host allocates
+ * it zeroed, fills in the first group, and builds the session's Event with it
+ * as closure:
+ *
+ *	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
+ *	    esmtp_message_factory, ac);
+ *
+ * The first call, whatever its eventtype, sends the banner. */
+typedef struct _accept_construct {
+	Event			*event;		/* the session's */
+	struct esmtp_host	*host;
+	const struct esmtp_options *options;	/* lives longer than the session */
+	uint64_t		 handle;	/* names the session to spool and process */
+	accept_addr		 peer;
+	int			 listener;	/* the host's number for it */
+	char			 id[20];	/* session id for logs, NUL terminated */
+	/* the factory's */
+	union {
+		void	*vptr;			/* the message_construct */
+	} accept_construct_closure;
+	int			 async_error;	/* set by esmtp_commit_done() */
+	unsigned int		 is_async_done : 1;
+	unsigned int		 is_woken : 1;	/* host asks for a look: drain, room */
+} accept_construct;
+
+/* esmtp_message_factory(event, eventtype, vclosure, now): One step of the
+ * session ${vclosure} (an accept_construct).  Return the mask to wait for
+ * (with E_TIMEOUT, event->trigger is the deadline), or 0 when the session is
+ * over: the descriptor has been closed with event_close(), the
+ * message_construct destroyed, session_end() called; the caller frees the
+ * Event.  Reads no clock but ${now}. */
+int esmtp_message_factory(Event *event, int eventtype, void *vclosure,
+    struct timeval *now);
+
+/* esmtp_commit_done(ac, error): The message that ${ac} committed is durable (0)
+ * or is not (an errno).  Follow it with an E_ASYNC dispatch of ac->event.
+ * Ignored when the session waits for none. */
+void esmtp_commit_done(accept_construct *ac, int error);
+
+/* esmtp_message_factory_state(state): The documented name of a state number,
+ * "unknown" out of range. */
+const char *esmtp_message_factory_state(int state);
+
+/* esmtp_session_state(ac): The state number a session is in. */
+int esmtp_session_state(const accept_construct *ac);
+
+/* accept_construct_get_message_construct(ac): The session of a connection, or
+ * NULL before its first step. */
+message_construct *accept_construct_get_message_construct(
+    accept_construct *ac);
+
+/* esmtp_destroy_message_construct(info): Abort what the session has in
+ * progress and free it.  NULL does nothing.  For a host that ends a session
+ * from outside a callback; the factory calls it itself otherwise. */
+void esmtp_destroy_message_construct(message_construct *info);
+
+typedef int (*ESMTPExtensionSetup)(char *arg, message_construct *mc,
+    void *closure);
+typedef int (*ESMTPExtensionFunc)(char *arg, Event *e, message_construct *mc,
+    void *closure);
+
+/* esmtp_extensions_register(command, s, f, closure): Add the verb ${command}
+ * to the server.  ${s} (may be NULL) is called at EHLO with a buffer for what
+ * to advertise after the verb; it returns 1 to be advertised, 0 not.  ${f} is
+ * called with the argument of the command; it answers with
+ * esmtp_extension_reply() and returns 1, or 0 for 501.  To be called before
+ * the first session; the table is const afterwards.
+ * The reference declares it void but documents a result: it returns 1, or 0
+ * when the verb exists, is no atom of at most 16 octets, or memory is short. */
+int esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
+    ESMTPExtensionFunc f, void *closure);
+
+/* esmtp_extension_reply(mc, code, enhanced, text): The answer of an extension's
+ * verb; controls in ${text} are replaced.  Return 0 or -1 (EINVAL). */
+int esmtp_extension_reply(message_construct *mc, int code,
+    const char *enhanced, const char *text);
+
+#define ESMTP_EXTENSION_ARG_MAX	128	/* octets of the buffer ${s} gets */
+
+#endif

@@ -1,0 +1,80 @@
+/* What a session asks of the process it lives in: one table of functions.
+ * cmd/mailmilld/wire.c fills it in for the server; tests, the simulator and
+ * embedders fill in their own.  No call blocks. */
+
+#ifndef PROTO_ESMTP_HOST_H
+#define PROTO_ESMTP_HOST_H
+
+#include <sys/time.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/spool.h"
+#include "proto/mailaddr.h"
+
+struct _accept_construct;
+
+/* answers of lookup_rcpt */
+enum esmtp_rcpt_status {
+	ESMTP_RCPT_OK,		/* deliverable */
+	ESMTP_RCPT_UNKNOWN,	/* our domain, no such mailbox */
+	ESMTP_RCPT_FOREIGN,	/* not a domain of ours: relaying decides */
+	ESMTP_RCPT_LATER	/* could not be told now */
+};
+
+/* What happened, for log and counters. */
+enum esmtp_report_kind {
+	ESMTP_REPORT_CONNECT,	/* session started */
+	ESMTP_REPORT_ACCEPTED,	/* 250 after data was decided: id, octets, nrcpts, sender */
+	ESMTP_REPORT_REJECTED,	/* a 4xx or 5xx reply: code, enhanced, verb, detail */
+	ESMTP_REPORT_TIMEOUT,	/* which timer: detail */
+	ESMTP_REPORT_ABORT,	/* the peer vanished: detail is the state's name, errnum */
+	ESMTP_REPORT_END	/* session over (after any of the above) */
+};
+
+struct esmtp_report {
+	enum esmtp_report_kind	 kind;
+	int			 code;		/* reply code or 0 */
+	const char		*enhanced;	/* "5.7.1" or "" */
+	const char		*verb;		/* the command answered, or "" */
+	const char		*detail;	/* free text, may hold client bytes: the log escapes */
+	const char		*id;		/* message id or "" */
+	const char		*sender;	/* or NULL */
+	const char		*rcpt;		/* first recipient or NULL */
+	uint64_t		 octets;
+	size_t			 nrcpts;
+	unsigned int		 nmessages;	/* END: accepted in the session */
+	int			 errnum;	/* errno or 0 */
+	struct timeval		 now;
+	struct timeval		 elapsed;	/* since the session (END) or the message (ACCEPTED) began */
+};
+
+struct esmtp_host_ops {
+	/* report(host, ac, report): required; must not end the session */
+	void	(*report)(void *host, struct _accept_construct *ac,
+		    const struct esmtp_report *report);
+	/* lookup_rcpt(host, ac, addr): is it a mailbox of ours?  NULL: every
+	 * address is (an embedder that takes all) */
+	enum esmtp_rcpt_status (*lookup_rcpt)(void *host,
+		    struct _accept_construct *ac, const struct mailaddr *addr);
+	/* session_end(host, ac): the last call for ${ac}: the descriptor is
+	 * closed, the message_construct gone; the host frees ${ac}.  NULL: the
+	 * host finds out from the factory's return of 0 */
+	void	(*session_end)(void *host, struct _accept_construct *ac);
+};
+
+struct esmtp_host {
+	const struct esmtp_host_ops	*ops;
+	void				*closure;	/* first argument of ops */
+	const struct spool_ops		*spool;
+	void				*spool_closure;
+	char				*scratch;	/* one input buffer for all sessions of the loop */
+	size_t				 scratch_octets; /* at least LIM_COMMAND_READ */
+	char				*output;	/* one reply buffer for all sessions of the loop */
+	size_t				 output_octets;	/* at least LIM_OUTPUT */
+	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */
+	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */
+};
+
+#endif

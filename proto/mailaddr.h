@@ -1,0 +1,39 @@
+/* Addresses of RFC 5321: parsed without allocation, pointing into the input.
+ * Owns: the grammar of Reverse-path, Forward-path, Domain, address-literal. */
+
+#ifndef PROTO_MAILADDR_H
+#define PROTO_MAILADDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MAILADDR_ALLOW_NULL		0x01	/* <> is an address */
+#define MAILADDR_ALLOW_POSTMASTER	0x02	/* <postmaster> without a domain; RFC 5321 4.1.1.3 */
+#define MAILADDR_ALLOW_LITERAL		0x04	/* user@[192.0.2.1] */
+#define MAILADDR_ALLOW_SPACE		0x08	/* white space around < and > */
+
+struct mailaddr {
+	const char	*local;		/* as written, quotes included */
+	size_t		 local_len;	/* 0 for <> */
+	const char	*domain;	/* with brackets if a literal */
+	size_t		 domain_len;	/* 0 for <> and <postmaster> */
+	bool		 is_quoted;
+	bool		 is_literal;
+};
+
+/* mailaddr_parse(s, len, flags, addr_r): Parse the Path with its angle
+ * brackets at ${s}, ${len} octets, not NUL terminated; a source route is read
+ * and dropped (RFC 5321 4.1.2, C).  Return octets used, or -1 (EINVAL; ENAMETOOLONG
+ * when a length of 4.5.3.1 is exceeded). */
+int mailaddr_parse(const char *s, size_t len, unsigned int flags,
+    struct mailaddr *addr_r);
+
+/* mailaddr_domain_valid(s, len): Domain or address-literal of RFC 5321 4.1.2. */
+bool mailaddr_domain_valid(const char *s, size_t len, bool allow_literal);
+
+/* mailaddr_format(addr, buf, buflen): Write local@domain: the domain in lower
+ * case, the local part unquoted where that is the same mailbox (RFC 5321
+ * 4.1.2).  Return octets written without the NUL, or -1 (ENOSPC). */
+int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
+
+#endif
