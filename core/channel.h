@@ -35,6 +35,7 @@ struct channel_msg {
 
 #define CHANNEL_MSG_MAX		65536	/* octets of one message */
 #define CHANNEL_QUEUE_MAX	4096	/* messages kept for a peer that does not read */
+#define CHANNEL_QUEUE_OCTETS	(8 * 1024 * 1024) /* and octets of them */
 
 /* channel_pair(fds): Two connected non-blocking close-on-exec sockets.
  * Return 0 or -1. */
@@ -61,8 +62,10 @@ bool channel_wants_write(const struct channel *c);
 int channel_flush(struct channel *c);
 
 /* channel_recv(c, &msg_r): Return 1 with a message, 0 when the peer is gone,
- * -1 with errno: EAGAIN, or EPROTO: a message was thrown away because it did
- * not fit its row (call again). */
+ * -1 with errno: EAGAIN; EPROTO: a message was thrown away because it did not
+ * fit its row (call again); EMFILE: a good message whose descriptor was lost
+ * because this process may not have more of them: *msg_r is filled in, fd -1
+ * (tell the sender what it must know, and call again). */
 int channel_recv(struct channel *c, struct channel_msg *msg_r);
 
 #endif
