@@ -1,0 +1,91 @@
+#!/bin/sh
+# deps.sh check|install build|check|bench - what mailmill needs from outside.
+#
+# check: one line that names the Debian packages that are missing, status 1.
+# install: installs them with apt-get, as root or through sudo -n; where that
+# cannot be, the same line.
+set -u
+
+build="
+gcc		cmd:cc
+make		cmd:make
+libc6-dev	hdr:stdio.h
+pkg-config	cmd:pkg-config
+libbsd-dev	pc:libbsd-overlay
+libssl-dev	pc:openssl
+libconfuse-dev	pc:libconfuse
+libxxhash-dev	pc:libxxhash
+libsqlite3-dev	pc:sqlite3
+libjansson-dev	pc:jansson
+"
+check="
+libcriterion-dev hdr:criterion/criterion.h
+python3		cmd:python3
+curl		cmd:curl
+swaks		cmd:swaks
+msmtp		cmd:msmtp
+mandoc		cmd:mandoc
+procps		cmd:ps
+util-linux	cmd:setpriv
+"
+bench="
+python3		cmd:python3
+e2fsprogs	cmd:mkfs.ext4
+mount		cmd:losetup
+"
+
+PATH=$PATH:/usr/sbin:/sbin
+
+there() {
+	case $1 in
+	cmd:*)	command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+	pc:*)	pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+	hdr:*)	echo "#include <${1#hdr:}>" | cc -E - >/dev/null 2>&1 ;;
+	esac
+}
+
+missing() {
+	set -- $list
+	out=
+	while [ $# -ge 2 ]; do
+		there "$2" || out="$out $1"
+		shift 2
+	done
+	echo "$out" | sed 's/^ *//'
+}
+
+complain() {
+	echo "mailmill: missing; as root: apt-get install $1" >&2
+	exit 1
+}
+
+[ $# = 2 ] || { sed -n 's/^# \(deps.sh.*\) - .*/usage: \1/p' "$0" >&2; exit 2; }
+case $2 in
+build)	list=$build ;;
+check)	list=$build$check ;;
+bench)	list=$build$bench ;;
+*)	echo "deps.sh: $2?" >&2; exit 2 ;;
+esac
+
+need=$(missing)
+[ -z "$need" ] && exit 0
+[ "$1" = install ] || complain "$need"
+
+root=
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null && sudo -n true 2>/dev/null || complain "$need"
+	root="sudo -n"
+fi
+command -v apt-get >/dev/null || complain "$need"
+echo "installing: $need"
+apt="$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y
+    -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+if ! $apt install --no-install-recommends $need >"$log" 2>&1; then
+	# the package lists may be absent or old
+	{ $apt update && $apt install --no-install-recommends $need; } \
+	    >"$log" 2>&1 || { tail -5 "$log" >&2; complain "$need"; }
+fi
+need=$(missing)
+[ -z "$need" ] || complain "$need"
