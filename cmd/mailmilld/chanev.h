@@ -12,9 +12,9 @@ struct chanev;
 
 struct chanev_ops {
 	/* message(ce, msg, closure): one valid message.  A descriptor in
-	 * msg->fd is the function's to close; it sets msg->fd to -1 when it
-	 * has kept or closed it, otherwise chanev closes it.  May call
-	 * chanev_free(ce). */
+	 * msg->fd is the function's if it sets msg->fd to -1; otherwise chanev
+	 * closes it.  A message whose row has a descriptor comes with -1 when
+	 * this process was out of descriptors.  May call chanev_free(ce). */
 	void	(*message)(struct chanev *ce, struct channel_msg *msg,
 		    void *closure);
 	/* gone(ce, closure): the peer has closed its end or died.  Called once,

@@ -23,9 +23,11 @@ struct child;
  * allowed: a message without a function is dropped (its descriptor closed). */
 struct child_ops {
 	/* peer(c, peer, fd, closure): a channel to another process; takes
-	 * ${fd}: give it to chanev_open(fd, c->role, peer->role, ...).  A new
-	 * one for the same role and slot replaces the old one, whose process
-	 * has died or is about to end. */
+	 * ${fd}: give it to chanev_open(fd, c->role, peer->role, ...).  For a
+	 * worker and its queue, and for a deliver and its queue, a new one
+	 * replaces the old one.  The queue may have several workers of the
+	 * same slot (an old one drains while its successor works): there, a
+	 * peer is a new one by its instance, and ends with chanev's gone(). */
 	void	(*peer)(struct child *c, const struct msg_peer *peer, int fd,
 		    void *closure);
 	/* message(c, msg, closure): a message of the role's own (M_SESSION,
