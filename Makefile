@@ -1,7 +1,22 @@
 # mailmill: make run, make check; README says the rest.
+#
+#	make			build/mailmilld, build/mailmillctl, build/libmailmill.a
+#	make run		try it on 127.0.0.1:2525, state under ./run/
+#	make check		all tests; SANITIZE=1: under ASan and UBSan
+#	make bench		compare with smtp-sink; BENCH='--only accept10'
+#	make sim SEED=n		replay one seed of the simulator
+#	make install		DESTDIR= PREFIX= SYSCONFDIR=; make uninstall
+#	make accounts		the three accounts it runs under
+#	make unit arch clean
 
 PREFIX	?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR	?=
+SBINDIR	?= $(PREFIX)/sbin
+MANDIR	?= $(PREFIX)/share/man
+UNITDIR	?= $(PREFIX)/lib/systemd/system
+CONF	= $(SYSCONFDIR)/mailmill/mailmill.conf
+
 B	:= build
 ifdef SANITIZE
 B	:= build/sanitize
@@ -30,8 +45,16 @@ TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)
 CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
+# every other test program: one folder, one program of its name
+PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
+	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
+
+PUBLIC_H = $(filter-out %_int.h,$(wildcard core/event.h core/scheduler.h \
+	   core/clock.h core/spool.h core/lim.h proto/*.h proto/*.def))
+MAN	 = $(wildcard man/*.[358])
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
+libs	= -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a
 
@@ -44,22 +67,100 @@ $(B)/libtls.a: $(call obj,$(TLS_SRC))
 	ar rcs $@ $^
 
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a
-	$(CC) $(LDFLAGS) -o $@ $(call obj,$(D_SRC)) -Wl,--start-group $(B)/libmailmill.a $(B)/libcore.a -Wl,--end-group $(LDLIBS)
-$(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a
-	$(CC) $(LDFLAGS) -o $@ $(call obj,$(CTL_SRC)) $(B)/libcore.a $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+$(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
-	$(CC) $(LDFLAGS) -o $@ $(call obj,$(UNIT_SRC)) -Wl,--start-group $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a -Wl,--end-group $(LDLIBS) -lcriterion
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
-$(B)/%.o: %.c
+test_obj = $(call obj,$(wildcard test/$(1)/*.c))
+$(B)/dialogues: $(call test_obj,dialogues) $(B)/libmailmill.a $(B)/libcore.a
+$(B)/sim: $(call test_obj,sim) $(B)/libmailmill.a $(B)/libcore.a
+# what an embedder has: the one library, and no other
+$(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
+$(PROGRAMS):
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+
+$(B)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
+# one line that names the Debian packages, before the first compile error
+$(B)/.deps: test/deps.sh
+	@sh test/deps.sh check build
+	@mkdir -p $(@D)
+	@touch $@
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+tests: all $(PROGRAMS) $(if $(UNIT_SRC),$(B)/unit)
 
 unit: $(B)/unit
 	$(B)/unit -j2
 
+SEEDS	?= 20000
+dialogues: $(B)/dialogues
+	$(B)/dialogues
+
+sim: $(B)/sim
+	$(B)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+arch: $(call obj,$(LIB_SRC))
+	python3 test/arch/check.py --objects $(B)/proto
+
+run:
+	@sh test/deps.sh install build
+	@$(MAKE) --no-print-directory all
+	@sh test/run.sh $(B)
+
+check:
+	@sh test/check.sh $(if $(SANITIZE),sanitize)
+
+bench:
+	@sh test/deps.sh install bench
+	@$(MAKE) --no-print-directory all
+	@sh test/bench/bench.sh $(B) $(BENCH)
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/lib \
+	    $(DESTDIR)$(PREFIX)/include/mailmill/core \
+	    $(DESTDIR)$(PREFIX)/include/mailmill/proto \
+	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
+	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/mailmill \
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d
+	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
+	install -m 644 $(B)/libmailmill.a $(DESTDIR)$(PREFIX)/lib
+	for h in $(PUBLIC_H); do \
+		install -m 644 $$h $(DESTDIR)$(PREFIX)/include/mailmill/$$h || exit; \
+	done
+	for m in $(MAN); do \
+		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
+	done
+	[ -e $(DESTDIR)$(CONF) ] || \
+	    install -m 644 cmd/mailmilld/mailmill.conf $(DESTDIR)$(CONF)
+	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g' \
+	    cmd/mailmilld/init/mailmilld.service.in \
+	    > $(DESTDIR)$(UNITDIR)/mailmilld.service
+	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g' \
+	    cmd/mailmilld/init/mailmilld.in > $(DESTDIR)/etc/init.d/mailmilld
+	chmod 644 $(DESTDIR)$(UNITDIR)/mailmilld.service
+	chmod 755 $(DESTDIR)/etc/init.d/mailmilld
+	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || sh cmd/mailmilld/init/accounts.sh
+
+accounts:
+	@sh cmd/mailmilld/init/accounts.sh
+
+# the configuration, the accounts and the mail stay
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
+	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a \
+	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld
+	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill
+	for m in $(MAN); do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
+	done
+
 clean:
 	rm -rf build
 
-.PHONY: all unit clean
+.PHONY: all tests unit dialogues sim arch run check bench install accounts uninstall clean

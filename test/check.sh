@@ -1,0 +1,106 @@
+#!/bin/bash
+# check.sh [sanitize] - "make check": everything that can be tested, one stage
+# after the other, and at the end one line for a reader and one for a program.
+#
+# A stage is a command.  It passes when its status is 0; where its output has
+# a last line "N passed, N failed", or Criterion's, the tests are counted from
+# there, else it counts as one.  CHECK="unit system" runs only these stages.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C
+
+B=build/check
+make_args=(WERROR=-Werror)
+seeds=20000
+kills=100
+if [ "${1:-}" = sanitize ]; then
+	B=build/sanitize
+	make_args+=(SANITIZE=1)
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+	export MAILMILL_SANITIZE=1
+fi
+make_args+=("B=$B")
+export MAILMILL_BUILD=$PWD/$B
+logs=$B/log
+started=$SECONDS
+passed=0
+failed=0
+broken=
+
+wanted() {
+	[ -z "${CHECK:-}" ] || [[ " $CHECK " = *" $1 "* ]]
+}
+
+# count LOG STATUS: sets p and f
+count() {
+	local line
+	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -1)
+	if [ -n "$line" ]; then
+		p=${line%% passed*}
+		f=${line##*, }
+		f=${f%% failed}
+	elif grep -aq 'Synthesis: Tested:' "$1"; then
+		line=$(sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -a 'Synthesis: Tested:')
+		p=$(sed 's/.*Passing: \([0-9]*\).*/\1/' <<<"$line")
+		f=$(sed 's/.*Failing: \([0-9]*\).*/\1/' <<<"$line")
+		f=$((f + $(sed 's/.*Crashing: \([0-9]*\).*/\1/' <<<"$line")))
+	else
+		p=1
+		f=0
+	fi
+	# a failure that nobody counted is one all the same
+	if [ "$2" != 0 ] && [ "$f" = 0 ]; then
+		f=1
+		[ "$p" = 1 ] && p=0
+	fi
+}
+
+# stage NAME LIMIT COMMAND...
+stage() {
+	local name=$1 limit=$2 status t=$SECONDS log=$logs/$1.log
+	shift 2
+	wanted "$name" || return 0
+	printf '%-10s ' "$name"
+	timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+	status=$?
+	count "$log" $status
+	passed=$((passed + p))
+	failed=$((failed + f))
+	printf '%5d passed, %d failed  %4d s\n' "$p" "$f" $((SECONDS - t))
+	if [ "$f" != 0 ]; then
+		broken="$broken $name"
+		[ $status = 124 ] && echo "    no end after $limit s"
+		grep -aE '^(FAIL|not ok)|\[(FAIL|CRASH)\]|ERROR: (Address|Leak)|runtime error|[Aa]ssert' \
+		    "$log" | head -20 | sed 's/^/    /'
+		tail -n 25 "$log" | sed 's/^/    | /'
+		echo "    all of it: $log"
+	fi
+}
+
+sh test/deps.sh install check || exit 1
+mkdir -p "$logs"
+stage build 300 make -j"$(nproc)" "${make_args[@]}" tests
+if [[ $broken = *build* ]]; then
+	echo "check: does not build"
+	echo "$passed passed, $failed failed"
+	exit 1
+fi
+
+stage unit 300 "$B/unit" -j"$(nproc)"
+[ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
+[ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
+[ -x "$B/embed" ] && stage embed 60 "$B/embed"
+stage arch 120 python3 test/arch/check.py --objects "$B/proto"
+stage postfix 120 sh test/postfix.sh build/postfix
+stage system 400 python3 test/system/run.py
+stage crash 300 python3 test/system/crash.py --kills $kills
+
+took=$((SECONDS - started))
+if [ $failed = 0 ]; then
+	echo "check: all is well, after $((took / 60)) min $((took % 60)) s"
+else
+	echo "check: FAILED in:$broken (after $((took / 60)) min $((took % 60)) s)"
+fi
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
