@@ -91,7 +91,7 @@ $(B)/.deps: test/deps.sh
 	@mkdir -p $(@D)
 	@touch $@
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
 
 tests: all $(PROGRAMS) $(if $(UNIT_SRC),$(B)/unit)
 
