@@ -17,17 +17,37 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL
 
 enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
 
-/* log_init(ident, kind, fd, level): Log to ${fd} (kept, not owned): a file
- * descriptor, or for syslog a datagram socket connected to /dev/log. */
+#define LOG_LINE_MAX	2048	/* octets of a line; what is longer is cut */
+#define LOG_VALUE_MAX	512	/* octets of a value before escaping */
+#define LOG_BUFFER	32768	/* octets kept until the next flush */
+
+/* log_init(ident, kind, fd, level): Log to ${fd} (kept; log_set_fd() closes
+ * it): a file descriptor, or for syslog a datagram socket connected to
+ * /dev/log.  ${ident} (copied) is how lines name this process, "mailmilld" or
+ * "mailmilld/worker-1"; what is not printable or a blank in it becomes '-'.
+ * Before this call lines go to stderr, level notice. */
 void log_init(const char *ident, enum log_kind kind, int fd,
     enum log_level level);
 
-/* log_open(target, &kind_r, &fd_r): Open "stderr", "syslog" or a file's path.
- * Return 0 or -1 with errno. */
+/* log_open(target, &kind_r, &fd_r): Open "stderr", "syslog" or a file's path
+ * for log_init() of this process or another's.  A pipe or terminal that is
+ * stderr is opened anew where possible, so that it need not block and the
+ * caller's stays as it is.  Return 0 or -1 with errno. */
 int log_open(const char *target, enum log_kind *kind_r, int *fd_r);
 
-/* log_set_fd(fd): Continue on another descriptor (reopened log); closes the
- * old one unless it is stderr.  takes ${fd}. */
+/* log_on_failure(func, closure): Call ${func} once when the descriptor turns
+ * out to be dead (the syslog daemon was restarted), and again only after
+ * log_set_fd(): the place to ask for a new one.  Lines are kept, as far as the
+ * buffer goes.  ${func} may be called from within any log function and must
+ * not log. */
+void log_on_failure(void (*func)(void *closure), void *closure);
+
+/* log_level_parse(s, &level_r): "error" ... "debug".  Return 0, -1 (EINVAL). */
+int log_level_parse(const char *s, enum log_level *level_r);
+void log_set_level(enum log_level level);
+
+/* log_set_fd(fd): Continue on another descriptor of the same kind (reopened
+ * log); closes the old one unless it is stderr.  takes ${fd}. */
 void log_set_fd(int fd);
 bool log_enabled(enum log_level level);
 
@@ -35,7 +55,8 @@ bool log_enabled(enum log_level level);
  * key=%conversion pairs parted by single spaces; the expansion of each
  * conversion is escaped as one value.  Conversions: %s (NULL is -), %d %u %ld
  * %lu %lld %llu %zu %zd %x %c %%, and %T for const struct timeval * as seconds
- * with microseconds.
+ * with microseconds.  A value longer than LOG_VALUE_MAX octets is cut and ends
+ * in "...".  Thread safe.
  *	log_event(LOG_LEVEL_INFO, "accepted", "session=%s id=%s size=%llu", ...); */
 void log_event(enum log_level level, const char *event, const char *fmt, ...);
 void log_vevent(enum log_level level, const char *event, const char *fmt,
@@ -48,9 +69,14 @@ void log_warnx(const char *event, const char *fmt, ...);
 void log_err(const char *event, const char *fmt, ...);
 void log_errx(const char *event, const char *fmt, ...);
 
-/* log_flush(): Write what has gathered; called at the end of each pass of a
- * loop, by itself for levels error and warning, and at exit. */
+/* log_flush(): Write what has gathered, without blocking; called at the end of
+ * each pass of a loop, by itself for levels error and warning, and at exit.
+ * What finds no room in the buffer is lost, and a line with log_lost=N says so
+ * when there is room again. */
 void log_flush(void);
+
+/* log_lost(): Lines lost since the start. */
+uint64_t log_lost(void);
 
 /* fatal(fmt, ...), fatalx: before the first accept only: message to the log
  * and, when it is not stderr already, to stderr; exit(1). */
