@@ -1,0 +1,29 @@
+/* Network addresses with a prefix length (CIDR), IPv4 and IPv6.
+ * Pure: no allocation, no system call. */
+
+#ifndef CORE_NETMASK_H
+#define CORE_NETMASK_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct netmask {
+	int		 family;	/* AF_INET or AF_INET6 */
+	unsigned int	 bits;		/* 0 to 32 or 128; RFC 4632 3.1, RFC 4291 2.3 */
+	unsigned char	 addr[16];	/* network order; 4 octets used for AF_INET */
+};
+
+/* netmask_parse(s, len, &nm_r): Parse "10.0.0.0/8", "2001:db8::/32", or an
+ * address alone (all bits count; brackets round an IPv6 one are allowed) in
+ * ${s}, ${len} octets, not NUL terminated.  Return octets used, which is
+ * ${len}, or -1 with errno: EINVAL (no such thing), ERANGE (prefix too long),
+ * EDOM (bits behind the prefix are set: 10.0.0.1/8). */
+int netmask_parse(const char *s, size_t len, struct netmask *nm_r);
+
+/* netmask_match(nm, sa): Is ${sa} within ${nm}?  An IPv4 address mapped into
+ * IPv6 (RFC 4291 2.5.5.2) counts as IPv4.  Other families never match. */
+bool netmask_match(const struct netmask *nm, const struct sockaddr *sa);
+
+#endif
