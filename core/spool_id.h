@@ -1,0 +1,51 @@
+/* Message ids: 64 bits, unique in a spool, in the order of time.
+ * Owns: their text, the numbers that keep processes apart.
+ * 52 bits of unix microseconds, never twice in a process, then 12 bits of
+ * instance.  The instance is held by a lock on an octet of the file
+ * "instances", so that two living processes never have the same, whoever
+ * started them; beside it is kept how far the ids of that instance may have
+ * gone, so that a clock that was set back does not repeat one. */
+
+#ifndef CORE_SPOOL_ID_H
+#define CORE_SPOOL_ID_H
+
+#include <sys/time.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPOOL_ID_TEXT		13	/* octets of an id as text */
+#define SPOOL_INSTANCES		4096
+
+struct spool_id_source {
+	int		 fd;		/* holds the lock; -1: none */
+	unsigned int	 instance;
+	uint64_t	 last_us;
+	uint64_t	 mark_us;	/* kept on disk: ids stay below it */
+};
+
+/* spool_id_text(id, buf): SPOOL_ID_TEXT octets of [0-9A-Z] without ILOU, and a
+ * NUL; sorts as the numbers do. */
+void spool_id_text(uint64_t id, char buf[SPOOL_ID_TEXT + 1]);
+
+/* spool_id_parse(s, len, id_r): Return 0, or -1 (EINVAL): not such a text. */
+int spool_id_parse(const char *s, size_t len, uint64_t *id_r);
+
+/* spool_id_time_us(id): When it was made, unix microseconds. */
+uint64_t spool_id_time_us(uint64_t id);
+
+/* spool_id_open(dirfd, preferred, now_us, source_r): Hold an instance number,
+ * ${preferred} if it is free.  Return 0, or -1 with errno (EAGAIN: all are
+ * taken).  spool_id_close(): Let it go. */
+int spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
+    struct spool_id_source *source_r);
+void spool_id_close(struct spool_id_source *source);
+
+/* spool_id_next(source, now_us): The next id; never blocks, never fails. */
+uint64_t spool_id_next(struct spool_id_source *source, uint64_t now_us);
+
+/* spool_id_extend(source, now_us): Move the mark on disk well ahead of
+ * ${now_us}, if it is near.  May block: not on a loop. */
+void spool_id_extend(struct spool_id_source *source, uint64_t now_us);
+
+#endif

@@ -1,0 +1,98 @@
+/* The worker's spool: struct spool_ops over segments and group commit.
+ * Owns: messages in progress, their buffers and the bound on them, back-
+ * pressure, message ids; two threads: the committer (records: one write and
+ * one flush per batch) and the maker (whatever takes longer: making segments
+ * ahead of need, bodies of large messages), so that no small message waits for
+ * a large one.
+ * All functions are called on the loop's thread; none blocks but open, drain
+ * and close.  Callbacks are called on that thread from spool_writer_dispatch()
+ * and spool_writer_pass() alone, never from inside a spool_ops call. */
+
+#ifndef CORE_SPOOL_WRITER_H
+#define CORE_SPOOL_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/spool.h"
+
+struct spool_writer;
+
+struct spool_writer_config {
+	int		 dirfd;		/* spool/incoming; kept, not owned */
+	unsigned int	 instance;	/* preferred number for message ids */
+	uint64_t	 segment_octets;
+	uint64_t	 buffer_octets;	/* bound on bodies in memory */
+	uint64_t	 large_octets;	/* a body over this gets a file of its own */
+	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
+	bool		 is_synced;	/* false: for measuring only */
+};
+
+struct spool_position {
+	uint64_t	 segment, generation;
+	uint64_t	 end;		/* records up to here are durable */
+	bool		 is_sealed;	/* nothing will follow in this segment */
+};
+
+struct spool_writer_callbacks {
+	/* done(closure, handle, error): The commit of the session named
+	 * ${handle} is over: ${error} 0: record, body and folder entries have
+	 * been written and flushed; else an errno, and the message is gone. */
+	void	(*done)(void *closure, uint64_t handle, int error);
+
+	/* room(closure, handle): spool->room() had said 0, now there is some
+	 * (or there may be).  Return whether there is such a session. */
+	bool	(*room)(void *closure, uint64_t handle);
+
+	/* committed(closure, position): For Q_COMMITTED, after the done()
+	 * calls of a batch, and when a segment is sealed.  May be NULL. */
+	void	(*committed)(void *closure,
+		    const struct spool_position *position);
+};
+
+extern const struct spool_ops spool_writer_ops;	/* closure: struct spool_writer * */
+
+/* spool_writer_open(config, callbacks, closure): Start the threads; the first
+ * segment is made meanwhile.  A full disk is no failure here: begin() says so
+ * until there is space.  NULL with errno: EINVAL (sizes), EMFILE, ENOMEM,
+ * EACCES ... */
+struct spool_writer *spool_writer_open(const struct spool_writer_config *config,
+    const struct spool_writer_callbacks *callbacks, void *closure);
+
+/* spool_writer_fd(w): An eventfd, readable when spool_writer_dispatch() has
+ * something to do. */
+int spool_writer_fd(const struct spool_writer *w);
+
+/* spool_writer_dispatch(w): Make the callbacks for what has been committed. */
+void spool_writer_dispatch(struct spool_writer *w);
+
+/* spool_writer_pass(w): Call at the end of each pass of the loop: hands the
+ * messages committed in this pass to the committer together, and wakes
+ * sessions that wait for room. */
+void spool_writer_pass(struct spool_writer *w);
+
+/* spool_writer_attach(w): Do both from the calling thread's scheduler: an Event
+ * on the eventfd and a recurrent function; ${w} must outlive the scheduler's
+ * runs.  Return 0 or -1 with errno. */
+int spool_writer_attach(struct spool_writer *w);
+
+/* spool_writer_position(w, i, position_r): The i-th (from 0) segment that this
+ * process holds locked: told to a queue process that (re)connects.  Return 1,
+ * or 0: no more. */
+int spool_writer_position(struct spool_writer *w, unsigned int i,
+    struct spool_position *position_r);
+
+/* spool_writer_busy(w): Messages handed over with commit() whose done() has
+ * not been called. */
+size_t spool_writer_busy(const struct spool_writer *w);
+
+/* spool_writer_drain(w, timeout_ms): Wait for them, making the callbacks.
+ * Return 0, or -1 with ETIMEDOUT. */
+int spool_writer_drain(struct spool_writer *w, int timeout_ms);
+
+/* spool_writer_close(w): Stop the threads, let the segments go.  Messages still
+ * open are forgotten; those in the committer's hands are finished first, their
+ * callbacks are not made.  NULL does nothing. */
+void spool_writer_close(struct spool_writer *w);
+
+#endif
