@@ -1,0 +1,507 @@
+/* The simulated process: see simhost.h. */
+
+#include "test/lib/simhost.h"
+
+#include <arpa/inet.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SLACK_US	2000	/* poll's milliseconds, rounded up */
+#define SETTLE_MAX	200000	/* passes: a session that never comes to rest */
+
+unsigned int simalloc_owner;
+
+void
+simhost_violation(struct simhost *h, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (h->violation != NULL)
+		h->violation(h->arg, text);
+	else
+		fprintf(stderr, "violation: %s\n", text);
+}
+
+static void
+spool_violation(void *arg, const char *text)
+{
+	simhost_violation(arg, "spool: %s", text);
+}
+
+/* Handles are numbers, not pointers: one whose session has ended is simply
+ * not found, as in the server. */
+static struct simhost_session *
+by_handle(struct simhost *h, uint64_t handle)
+{
+	size_t i;
+
+	for (i = 0; i < SIMWIRE_MAX; i++)
+		if (h->sessions[i].ac != NULL
+		    && h->sessions[i].ac->handle == handle)
+			return &h->sessions[i];
+	return NULL;
+}
+
+static void
+commit_done(void *arg, uint64_t handle, int error)
+{
+	struct simhost_session *s = by_handle(arg, handle);
+
+	if (s == NULL)
+		return;
+	esmtp_commit_done(s->ac, error);
+	schedule_event_and_dispatch(s->ac->event, E_ASYNC);
+}
+
+static void
+look_again(struct simhost_session *s)
+{
+	s->ac->is_woken = 1;
+	schedule_event_and_dispatch(s->ac->event, E_ASYNC);
+}
+
+static void
+room_again(void *arg, uint64_t handle)
+{
+	struct simhost_session *s = by_handle(arg, handle);
+
+	if (s != NULL)
+		look_again(s);
+}
+
+static bool
+text_is(const char *s, size_t len, const char *want)
+{
+	return len == strlen(want) && strncasecmp(s, want, len) == 0;
+}
+
+/* The mailboxes: alice, bob, carol, Postmaster, user<anything> at
+ * example.test; later@ cannot be told now. */
+static enum esmtp_rcpt_status
+host_lookup(void *closure, accept_construct *ac, const struct mailaddr *a)
+{
+	static const char *const users[] = { "alice", "bob", "carol",
+		"postmaster" };
+	struct simhost *h = closure;
+	size_t i;
+
+	(void)ac;
+	if (h->is_lookup_later)
+		return ESMTP_RCPT_LATER;
+	if (a->domain_len == 0)		/* <postmaster> */
+		return ESMTP_RCPT_OK;
+	if (!text_is(a->domain, a->domain_len, SIMHOST_DOMAIN))
+		return ESMTP_RCPT_FOREIGN;
+	if (text_is(a->local, a->local_len, "later"))
+		return ESMTP_RCPT_LATER;
+	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		if (text_is(a->local, a->local_len, users[i]))
+			return ESMTP_RCPT_OK;
+	if (a->local_len > 4 && strncasecmp(a->local, "user", 4) == 0)
+		return ESMTP_RCPT_OK;
+	return ESMTP_RCPT_UNKNOWN;
+}
+
+static struct simhost_session *
+by_ac(struct simhost *h, const accept_construct *ac)
+{
+	size_t i;
+
+	for (i = 0; i < SIMWIRE_MAX; i++)
+		if (h->sessions[i].ac == ac)
+			return &h->sessions[i];
+	return NULL;
+}
+
+static void
+host_report(void *closure, accept_construct *ac,
+    const struct esmtp_report *report)
+{
+	static const char *const names[] = { "connect", "accepted", "rejected",
+		"timeout", "abort", "end" };
+	struct simhost *h = closure;
+	struct simhost_session *s = by_ac(h, ac);
+
+	if (s == NULL || report->kind >= SIMHOST_NKINDS) {
+		simhost_violation(h, "report for no session");
+		return;
+	}
+	if (report->kind != ESMTP_REPORT_CONNECT
+	    && s->nreports[ESMTP_REPORT_CONNECT] == 0)
+		simhost_violation(h, "report %s before connect",
+		    names[report->kind]);
+	if (s->nreports[ESMTP_REPORT_END] > 0)
+		simhost_violation(h, "report %s after end",
+		    names[report->kind]);
+	s->nreports[report->kind]++;
+	s->last_code = report->code;
+	if (h->is_traced)
+		printf("    [%u] report %s code=%d %s verb=%s detail=%s id=%s "
+		    "errno=%d\n", s->number, names[report->kind], report->code,
+		    report->enhanced, report->verb, report->detail,
+		    report->id, report->errnum);
+}
+
+static void
+host_session_end(void *closure, accept_construct *ac)
+{
+	struct simhost *h = closure;
+	struct simhost_session *s = by_ac(h, ac);
+
+	if (s == NULL) {
+		simhost_violation(h, "session_end for no session");
+		return;
+	}
+	if (s->nreports[ESMTP_REPORT_CONNECT] != 1
+	    || s->nreports[ESMTP_REPORT_END] != 1)
+		simhost_violation(h, "session %u: %u connect, %u end reports",
+		    s->number, s->nreports[ESMTP_REPORT_CONNECT],
+		    s->nreports[ESMTP_REPORT_END]);
+	if (!s->wire->is_closed)
+		simhost_violation(h, "session %u ended with an open wire",
+		    s->number);
+	s->is_ended = true;
+	simalloc_quiet++;
+	free(s->ac);
+	simalloc_quiet--;
+	s->ac = NULL;
+}
+
+static const struct esmtp_host_ops host_ops = {
+	.report = host_report,
+	.lookup_rcpt = host_lookup,
+	.session_end = host_session_end,
+};
+
+static void
+check_dispatch(struct simhost_session *s, const Event *e, int type,
+    const struct timeval *now)
+{
+	struct simhost *h = s->host;
+
+	if (s->is_ended) {
+		simhost_violation(h, "session %u called after its end",
+		    s->number);
+		return;
+	}
+	if (simclock_us(now) != h->clock.now_us)
+		simhost_violation(h, "the worker clock is not the clock");
+	if (!s->is_begun)
+		return;
+	if ((type & E_TIMEOUT) != 0 && ((s->mask & E_TIMEOUT) == 0
+	    || h->clock.now_us < s->trigger_us
+	    || h->clock.now_us < simclock_us(&e->trigger)))
+		simhost_violation(h, "session %u: timer early", s->number);
+	/* E_EXCEPTION, and E_READ | E_WRITE with it, may come unasked */
+	if ((type & E_EXCEPTION) == 0 && (type & ~(s->mask | E_ASYNC)) != 0)
+		simhost_violation(h, "session %u waits for 0x%x, called "
+		    "with 0x%x", s->number, (unsigned int)s->mask,
+		    (unsigned int)type);
+}
+
+static void
+check_end(struct simhost_session *s)
+{
+	struct spool_msg *m;
+
+	if (!s->is_ended)
+		simhost_violation(s->host, "session %u: 0 without "
+		    "session_end()", s->number);
+	if (s->wire->nclosed != 1)
+		simhost_violation(s->host, "session %u closed its wire %u "
+		    "times", s->number, s->wire->nclosed);
+	for (m = s->host->spool.msgs; m != NULL; m = m->next)
+		if ((m->handle >> 8) == s->number
+		    && m->state == SIMSPOOL_OPEN)
+			simhost_violation(s->host, "session %u ended with an "
+			    "open message", s->number);
+}
+
+static int
+session_step(Event *e, int type, void *closure, struct timeval *now)
+{
+	struct simhost_session *s = closure;
+	struct simhost *h = s->host;
+	int mask;
+
+	check_dispatch(s, e, type, now);
+	s->is_begun = true;
+	simalloc_owner = s->number;
+	mask = esmtp_message_factory(e, type, s->ac, now);
+	simalloc_owner = 0;
+	if (h->is_traced)
+		printf("    [%u] step 0x%x -> 0x%x %s\n", s->number,
+		    (unsigned int)type, (unsigned int)mask, s->ac == NULL
+		    ? "ended" : esmtp_message_factory_state(
+		    esmtp_session_state(s->ac)));
+	if (mask == 0) {
+		check_end(s);
+		return 0;
+	}
+	if (s->is_ended)
+		simhost_violation(h, "session %u: session_end() and mask 0x%x",
+		    s->number, (unsigned int)mask);
+	if ((mask & (E_TIMEOUT | E_ASYNC)) == 0)
+		simhost_violation(h, "session %u waits for bytes alone",
+		    s->number);
+	s->mask = mask;
+	s->trigger_us = simclock_us(&e->trigger);
+	return mask;
+}
+
+int
+simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
+{
+	struct scheduler_backend backend;
+
+	memset(h, 0, offsetof(struct simhost, scratch));
+	simclock_init(&h->clock, start_us);
+	simnet_init(&h->net, r);
+	h->clock.poll = simnet_poll;
+	h->clock.poll_arg = &h->net;
+	simspool_init(&h->spool, &h->clock);
+	h->spool.rand = r;
+	h->spool.done = commit_done;
+	h->spool.room_again = room_again;
+	h->spool.violation = spool_violation;
+	h->spool.arg = h;
+	h->host = (struct esmtp_host) {
+		.ops = &host_ops,
+		.closure = h,
+		.spool = &simspool_ops,
+		.spool_closure = &h->spool,
+		.scratch = h->scratch,
+		.scratch_octets = sizeof(h->scratch),
+		.output = h->output,
+		.output_octets = sizeof(h->output),
+	};
+	simclock_backend(&h->clock, &backend);
+	h->sched = scheduler_create(&backend);
+	if (h->sched == NULL)
+		return -1;
+	simalloc_quiet++;
+	if (esmtp_options_init(&h->options, SIMHOST_HOSTNAME) == -1) {
+		simalloc_quiet--;
+		scheduler_destroy(h->sched);
+		h->sched = NULL;
+		return -1;
+	}
+	simalloc_quiet--;
+	return 0;
+}
+
+/* A session that is ended from outside: what esmtp_factory.h prescribes. */
+static void
+session_kill(struct simhost_session *s)
+{
+	accept_construct *ac = s->ac;
+	Event *e = ac->event;
+
+	esmtp_destroy_message_construct(
+	    accept_construct_get_message_construct(ac));
+	ac->accept_construct_closure.vptr = NULL;
+	event_unschedule(e);
+	event_close(e);
+	event_free(e);
+	simalloc_quiet++;
+	free(ac);
+	simalloc_quiet--;
+	s->ac = NULL;
+	s->is_ended = true;
+}
+
+void
+simhost_clear(struct simhost *h)
+{
+	size_t i;
+
+	for (i = 0; i < SIMWIRE_MAX; i++)
+		if (h->sessions[i].ac != NULL)
+			session_kill(&h->sessions[i]);
+	if (h->spool.nopen != 0)
+		simhost_violation(h, "%zu open messages are left",
+		    h->spool.nopen);
+	if (h->sched != NULL) {
+		if (scheduler_event_count(h->sched) != 0)
+			simhost_violation(h, "%d events are left",
+			    scheduler_event_count(h->sched));
+		scheduler_destroy(h->sched);
+		h->sched = NULL;
+	}
+	simalloc_quiet++;
+	esmtp_options_clear(&h->options);
+	simalloc_quiet--;
+	simspool_clear(&h->spool);
+	simnet_clear(&h->net);
+	simclock_clear(&h->clock);
+}
+
+static void
+set_peer(accept_construct *ac, const char *peer)
+{
+	if (strchr(peer, ':') != NULL) {
+		ac->peer.in6.sin6_family = AF_INET6;
+		ac->peer.in6.sin6_port = htons(40000);
+		inet_pton(AF_INET6, peer, &ac->peer.in6.sin6_addr);
+	} else {
+		ac->peer.in.sin_family = AF_INET;
+		ac->peer.in.sin_port = htons(40000);
+		inet_pton(AF_INET, peer, &ac->peer.in.sin_addr);
+	}
+}
+
+/* The Event is the code under test's to allocate, and may fail; the rest is
+ * ours. */
+static bool
+session_build(struct simhost_session *s, const char *peer)
+{
+	struct simhost *h = s->host;
+	accept_construct *ac;
+	Event *e;
+
+	simalloc_quiet++;
+	ac = calloc(1, sizeof(*ac));
+	simalloc_quiet--;
+	if (ac == NULL)
+		abort();
+	simalloc_owner = s->number;
+	e = build_fd_event(s->wire->fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
+	    session_step, s);
+	simalloc_owner = 0;
+	if (e == NULL) {
+		simalloc_quiet++;
+		free(ac);
+		simalloc_quiet--;
+		return false;
+	}
+	simwire_attach(s->wire, e);
+	ac->event = e;
+	ac->host = &h->host;
+	ac->options = &h->options;
+	ac->handle = (uint64_t)s->number << 8 | 1;
+	ac->listener = 1;
+	snprintf(ac->id, sizeof(ac->id), "sim%u", s->number);
+	set_peer(ac, peer);
+	s->ac = ac;
+	return true;
+}
+
+struct simhost_session *
+simhost_connect(struct simhost *h, const char *peer)
+{
+	struct simhost_session *s;
+	struct simwire *w;
+
+	w = simwire_open(&h->net);
+	if (w == NULL)
+		return NULL;
+	s = &h->sessions[w - h->net.wires];
+	*s = (struct simhost_session) {
+		.host = h,
+		.wire = w,
+		.number = ++h->nsessions,
+		.mask = E_READ | E_WRITE,
+	};
+	if (!session_build(s, peer)) {
+		simwire_free(w);
+		return NULL;
+	}
+	if (schedule_event(s->ac->event) == -1) {
+		session_kill(s);
+		simwire_free(w);
+		return NULL;
+	}
+	return s;
+}
+
+void
+simhost_release(struct simhost_session *s)
+{
+	if (s->ac != NULL)
+		simhost_violation(s->host, "release of a living session");
+	simwire_free(s->wire);
+}
+
+void
+simhost_drain(struct simhost *h, bool is_reconfigured)
+{
+	size_t i;
+
+	h->host.is_draining = 1;
+	h->host.is_reconfigured = is_reconfigured;
+	for (i = 0; i < SIMWIRE_MAX; i++)
+		if (h->sessions[i].ac != NULL)
+			look_again(&h->sessions[i]);
+}
+
+int
+simhost_settle(struct simhost *h)
+{
+	uint64_t next;
+	int n, total = 0, npasses;
+
+	for (npasses = 0; npasses < SETTLE_MAX; npasses++) {
+		n = scheduler_pass(h->sched, 0);
+		if (n < 0) {
+			simhost_violation(h, "scheduler_pass: %s",
+			    strerror(errno));
+			return total;
+		}
+		simhost_check(h);
+		total += n;
+		if (n == 0 && !(simclock_next(&h->clock, &next)
+		    && next <= h->clock.now_us))
+			return total;
+	}
+	simhost_violation(h, "never comes to rest");
+	return total;
+}
+
+void
+simhost_advance(struct simhost *h, uint64_t us)
+{
+	uint64_t until = h->clock.now_us + us;
+	uint64_t left_ms;
+
+	simhost_settle(h);
+	while (h->clock.now_us < until) {
+		left_ms = (until - h->clock.now_us + 999) / 1000;
+		h->clock.limit_us = until;
+		scheduler_pass(h->sched,
+		    left_ms > 1000000000 ? 1000000000 : (int)left_ms);
+		h->clock.limit_us = 0;
+		simhost_check(h);
+		simhost_settle(h);
+	}
+}
+
+void
+simhost_check(struct simhost *h)
+{
+	struct simhost_session *s;
+	int nlive = 0;
+	size_t i;
+
+	for (i = 0; i < SIMWIRE_MAX; i++) {
+		s = &h->sessions[i];
+		if (s->ac == NULL)
+			continue;
+		nlive++;
+		if (s->is_begun && (s->mask & E_TIMEOUT) != 0
+		    && h->clock.now_us > s->trigger_us + SLACK_US)
+			simhost_violation(h, "session %u: timer forgotten",
+			    s->number);
+	}
+	if (scheduler_event_count(h->sched) != nlive)
+		simhost_violation(h, "%d events for %d sessions",
+		    scheduler_event_count(h->sched), nlive);
+}
