@@ -11,6 +11,8 @@
 #define MAILADDR_ALLOW_POSTMASTER	0x02	/* <postmaster> without a domain; RFC 5321 4.1.1.3 */
 #define MAILADDR_ALLOW_LITERAL		0x04	/* user@[192.0.2.1] */
 #define MAILADDR_ALLOW_SPACE		0x08	/* white space around < and > */
+#define MAILADDR_ALLOW_LONG		0x10	/* a local part over 64 octets: RFC 5321 4.5.3.1 lets us, and
+						 * senders that encode a recipient in it need it */
 
 struct mailaddr {
 	const char	*local;		/* as written, quotes included */
@@ -28,12 +30,15 @@ struct mailaddr {
 int mailaddr_parse(const char *s, size_t len, unsigned int flags,
     struct mailaddr *addr_r);
 
-/* mailaddr_domain_valid(s, len): Domain or address-literal of RFC 5321 4.1.2. */
+/* mailaddr_domain_valid(s, len, allow_literal): Domain (or address-literal) of
+ * RFC 5321 4.1.2.  The underscore counts as a letter: names with it exist
+ * (RFC 2181 11). */
 bool mailaddr_domain_valid(const char *s, size_t len, bool allow_literal);
 
-/* mailaddr_format(addr, buf, buflen): Write local@domain: the domain in lower
+/* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated: the domain in lower
  * case, the local part unquoted where that is the same mailbox (RFC 5321
- * 4.1.2).  Return octets written without the NUL, or -1 (ENOSPC). */
+ * 4.1.2).  <> gives "", <postmaster> the local part alone.  Return octets
+ * written without the NUL, or -1 (ENOSPC). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 
 #endif

@@ -1,0 +1,297 @@
+/* Addresses of RFC 5321: parsed without allocation, pointing into the input.
+ * Owns: the grammar of Reverse-path, Forward-path, Domain, address-literal.
+ * Knows nothing of commands, replies or who may receive mail. */
+
+#include "proto/mailaddr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/lim.h"
+
+#define LIM_LABEL	63	/* octets; RFC 1035 2.3.4 */
+
+/* Octets of atext, and of a sub-domain; RFC 5322 3.2.3, RFC 5321 4.1.2. */
+#define CH_ATEXT	0x01
+#define CH_LABEL	0x02
+#define CH_LETDIG	0x04
+
+static const char atext_marks[] = "!#$%&'*+-/=?^_`{|}~";
+
+static unsigned int
+ch_class(unsigned char c)
+{
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9'))
+		return CH_ATEXT | CH_LABEL | CH_LETDIG;
+	if (c == '-')
+		return CH_ATEXT | CH_LABEL;
+	if (c == '_')
+		return CH_ATEXT | CH_LABEL | CH_LETDIG;
+	if (c != '\0' && c < 128 && strchr(atext_marks, c) != NULL)
+		return CH_ATEXT;
+	return 0;
+}
+
+/* The parsers below return the octets used at ${s}, 0 if there is none. */
+
+/* RFC 5321 4.1.2: Dot-string = Atom *("."  Atom) */
+static size_t
+dot_string(const char *s, size_t len)
+{
+	size_t i = 0, atom = 0;
+
+	for (;;) {
+		while (i < len && ch_class((unsigned char)s[i]) & CH_ATEXT)
+			i++;
+		if (i == atom)
+			return 0;
+		if (i == len || s[i] != '.')
+			return i;
+		atom = ++i;
+	}
+}
+
+/* RFC 5321 4.1.2: Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
+static size_t
+quoted_string(const char *s, size_t len)
+{
+	size_t i;
+
+	if (len == 0 || s[0] != '"')
+		return 0;
+	for (i = 1; i < len && s[i] != '"'; i++) {
+		if (s[i] == '\\' && ++i == len)
+			return 0;
+		if (s[i] < 32 || s[i] > 126)
+			return 0;
+	}
+	return i < len ? i + 1 : 0;
+}
+
+/* RFC 5321 4.1.2: Domain = sub-domain *("." sub-domain) */
+static size_t
+domain(const char *s, size_t len)
+{
+	size_t i = 0, label = 0;
+
+	for (;;) {
+		while (i < len && ch_class((unsigned char)s[i]) & CH_LABEL)
+			i++;
+		if (i == label || i - label > LIM_LABEL ||
+		    !(ch_class((unsigned char)s[label]) & CH_LETDIG) ||
+		    !(ch_class((unsigned char)s[i - 1]) & CH_LETDIG))
+			return 0;
+		if (i == len || s[i] != '.')
+			return i;
+		label = ++i;
+	}
+}
+
+/* RFC 5321 4.1.3: address-literal; of the general form no tag but IPv6 has
+ * been registered, so none is understood. */
+static size_t
+address_literal(const char *s, size_t len)
+{
+	char text[INET6_ADDRSTRLEN];
+	unsigned char addr[sizeof(struct in6_addr)];
+	const char *end;
+	size_t skip = 1, n;
+	int af = AF_INET;
+
+	if (len == 0 || s[0] != '[' || (end = memchr(s, ']', len)) == NULL)
+		return 0;
+	if (end - s > 6 && strncasecmp(s + 1, "IPv6:", 5) == 0) {
+		skip = 6;
+		af = AF_INET6;
+	}
+	n = (size_t)(end - s) - skip;
+	if (n >= sizeof(text))
+		return 0;
+	memcpy(text, s + skip, n);
+	text[n] = '\0';
+	if (strlen(text) != n || inet_pton(af, text, addr) != 1)
+		return 0;
+	return (size_t)(end - s) + 1;
+}
+
+/* RFC 5321 4.1.2 and C: "@a,@b:" is accepted, and ignored. */
+static size_t
+source_route(const char *s, size_t len)
+{
+	size_t i = 0, n;
+
+	for (;;) {
+		if (i == len || s[i] != '@')
+			return 0;
+		i++;
+		n = domain(s + i, len - i);
+		if (n == 0)
+			n = address_literal(s + i, len - i);
+		if (n == 0 || (i += n) == len)
+			return 0;
+		if (s[i] == ':')
+			return i + 1;
+		if (s[i++] != ',')
+			return 0;
+	}
+}
+
+static size_t
+skip_space(const char *s, size_t len, size_t i, unsigned int flags)
+{
+	while (flags & MAILADDR_ALLOW_SPACE && i < len &&
+	    (s[i] == ' ' || s[i] == '\t'))
+		i++;
+	return i;
+}
+
+static bool
+is_postmaster(const struct mailaddr *a)
+{
+	return a->local_len == 10 &&
+	    strncasecmp(a->local, "postmaster", 10) == 0;
+}
+
+/* Mailbox, or bare postmaster: octets used, or 0. */
+static size_t
+mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
+{
+	size_t i, n;
+
+	i = dot_string(s, len);
+	if (i == 0) {
+		i = quoted_string(s, len);
+		a->is_quoted = i != 0;
+	}
+	if (i == 0)
+		return 0;
+	a->local = s;
+	a->local_len = i;
+	if (i == len || s[i] != '@') {
+		/* RFC 5321 4.1.1.3: <Postmaster> needs no domain */
+		if (flags & MAILADDR_ALLOW_POSTMASTER && is_postmaster(a))
+			return i;
+		return 0;
+	}
+	i++;
+	n = domain(s + i, len - i);
+	if (n == 0 && flags & MAILADDR_ALLOW_LITERAL) {
+		n = address_literal(s + i, len - i);
+		a->is_literal = n != 0;
+	}
+	if (n == 0)
+		return 0;
+	a->domain = s + i;
+	a->domain_len = n;
+	return i + n;
+}
+
+static bool
+is_too_long(const struct mailaddr *a, unsigned int flags)
+{
+	/* RFC 5321 4.5.3.1.1 */
+	if (a->local_len > LIM_LOCAL_PART && !(flags & MAILADDR_ALLOW_LONG))
+		return true;
+	/* RFC 5321 4.5.3.1.2 */
+	if (a->domain_len > LIM_DOMAIN)
+		return true;
+	/* RFC 5321 4.5.3.1.3: with the punctuation <, @ and > */
+	return a->local_len + a->domain_len + 3 > LIM_PATH;
+}
+
+int
+mailaddr_parse(const char *s, size_t len, unsigned int flags,
+    struct mailaddr *addr_r)
+{
+	struct mailaddr a = { .local = "", .domain = "" };
+	size_t i, n;
+
+	i = skip_space(s, len, 0, flags);
+	if (i == len || s[i] != '<')
+		goto bad;
+	i = skip_space(s, len, i + 1, flags);
+	if (i < len && s[i] == '>') {
+		/* RFC 5321 4.5.5: the null reverse-path */
+		if (!(flags & MAILADDR_ALLOW_NULL))
+			goto bad;
+	} else {
+		i += source_route(s + i, len - i);
+		n = mailbox(s + i, len - i, flags, &a);
+		if (n == 0)
+			goto bad;
+		i = skip_space(s, len, i + n, flags);
+	}
+	if (i == len || s[i] != '>')
+		goto bad;
+	if (is_too_long(&a, flags)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	*addr_r = a;
+	return (int)i + 1;
+bad:
+	errno = EINVAL;
+	return -1;
+}
+
+bool
+mailaddr_domain_valid(const char *s, size_t len, bool allow_literal)
+{
+	if (len == 0 || len > LIM_DOMAIN)
+		return false;
+	if (domain(s, len) == len)
+		return true;
+	return allow_literal && address_literal(s, len) == len;
+}
+
+/* The local part without quotes and backslashes, if what is left needs none:
+ * RFC 5321 4.1.2: all quoted forms of a mailbox MUST be treated as one, and
+ * the sending form is the one with the fewest. */
+static size_t
+unquote(const struct mailaddr *a, char *buf, size_t buflen)
+{
+	size_t i, n = 0;
+
+	for (i = 1; i + 1 < a->local_len; i++) {
+		if (a->local[i] == '\\')
+			i++;
+		if (n == buflen)
+			return 0;
+		buf[n++] = a->local[i];
+	}
+	return dot_string(buf, n) == n ? n : 0;
+}
+
+int
+mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
+{
+	size_t i, n = 0;
+
+	if (addr->is_quoted)
+		n = unquote(addr, buf, buflen);
+	if (n == 0) {
+		n = addr->local_len;
+		if (n > buflen)
+			goto full;
+		memcpy(buf, addr->local, n);
+	}
+	if (n + addr->domain_len + 2 > buflen)
+		goto full;
+	if (addr->domain_len > 0)
+		buf[n++] = '@';
+	for (i = 0; i < addr->domain_len; i++) {
+		char c = addr->domain[i];
+
+		buf[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	buf[n] = '\0';
+	return (int)n;
+full:
+	errno = ENOSPC;
+	return -1;
+}
