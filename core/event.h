@@ -34,6 +34,23 @@
 
 typedef struct Event Event;
 
+/* Who dispatches a scheduled event: the head of struct scheduler, or of what
+ * an embedder has in its place.  While an event is scheduled, e->loop points
+ * to it. */
+struct event_loop {
+	/* fd_closing: e->fd is about to be closed: forget it, and ${e} too
+	 * unless its own callback is running */
+	void	(*fd_closing)(Event *e);
+	/* freeing: ${e} is about to be freed: unschedule it */
+	void	(*freeing)(Event *e);
+};
+
+/* The scheduler's queue of events that were posted. */
+struct event_link {
+	struct event_link	*next;
+	struct event_link	*prev;
+};
+
 /* EventFunc(event, eventtype, closure, now): One dispatch of ${event}:
  * ${eventtype} says which of E_* came true (or'd), ${now} is the worker's
  * clock, read once per pass of the loop.  Return the mask to wait for next, or
@@ -43,7 +60,9 @@ typedef struct Event Event;
  * In a returned mask:
  *   E_READ, E_WRITE, E_EXCEPTION   wait for the descriptor
  *   E_TIMEOUT    be called at event->trigger (set by the callback) unless
- *                something else came first; alone or with the others
+ *                something else came first; alone or with the others.  The
+ *                trigger of a scheduled event is changed by its own callback
+ *                only; from elsewhere it may be moved later, not earlier
  *   E_ASYNC      stay alive for schedule_event_and_dispatch(); E_ASYNC without
  *                E_READ/E_WRITE is not polled at all, so input waits in the
  *                kernel
@@ -83,21 +102,23 @@ struct Event {
 	unsigned int		 unused : 27;
 	int			 mask;		/* waited for now */
 	int			 fd;		/* -1: a timed event */
+	uint32_t		 active_ms;	/* scheduler: last activity */
 	EventFunc		 callback;
 	void			*closure;
 	/* the scheduler's own; zero while not scheduled */
-	struct timeval		 timer_key;	/* <= trigger: moved lazily */
-	int			 timer_slot;	/* heap index + 1 */
-	int			 poll_slot;	/* pollfd index + 1 */
+	struct event_loop	*loop;		/* NULL: not scheduled */
+	struct event_link	 link;		/* next is NULL: not queued */
 	int			 async_mask;	/* posted, not dispatched */
-	unsigned int		 sched_flags;
-	uint32_t		 active_pass;	/* last pass with activity */
-	Event			*async_next;
+	unsigned int		 all_slot;	/* index in all events + 1 */
+	unsigned int		 poll_slot;	/* pollfd index + 1 */
+	unsigned int		 timer_slot;	/* heap index + 1 */
+	unsigned int		 is_parked;	/* behind epoll, not in pollfd */
 };
 
 /* build_event(when, whence, fd, callback, closure): A new event with a
- * deadline; ${fd} is -1 for a plain timer.  NULL with errno ENOMEM.  The
- * caller owns it until schedule_event(). */
+ * deadline and the mask E_TIMEOUT; ${fd} is -1 for a plain timer.  NULL with
+ * errno ENOMEM.  The caller owns it until schedule_event(), and may change
+ * mask, trigger, io_opset and io_data until then. */
 Event *build_event(struct timeval when, int whence, int fd, EventFunc callback,
     void *closure);
 
@@ -113,13 +134,16 @@ Event *build_event_from_now_f(float offset_seconds, int fd, EventFunc callback,
 Event *build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
     void *closure);
 
-/* event_free(e): Free an event that is not scheduled.  Does not close the
- * descriptor.  NULL does nothing. */
+/* event_free(e): Free ${e}, unscheduling it first if need be.  Does not close
+ * the descriptor.  Not for the event whose callback is running: that one
+ * returns 0 instead.  NULL does nothing. */
 void event_free(Event *e);
 
 /* event_close(e): Close the descriptor through the opset, take it out of the
  * scheduler's set, set e->fd to -1.  Return close(2)'s value.  Does not free
- * the event. */
+ * the event: from its own callback, the event stays (it may go on with
+ * E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else it is
+ * unscheduled and the caller's, to be freed with event_free(). */
 int event_close(Event *e);
 
 /* event_post_dup(dst, src): Give ${dst} the opset and io_data of ${src}. */

@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/event.h"
 
@@ -17,11 +18,16 @@ struct scheduler;
 
 /* Where time and readiness come from.  The real one is poll(2) over a
  * monotonic clock anchored to the wall clock; tests and the simulator bring a
- * virtual one, whose wait() may turn the clock forward instead of sleeping. */
+ * virtual one, whose wait() may turn the clock forward instead of sleeping.
+ * A NULL function is the real one.  With a virtual wait() the scheduler opens
+ * no descriptor of its own (unless has_epoll), depends on nothing but what the
+ * backend tells it, and completions from other threads are seen at the start
+ * of the next pass, for nothing could interrupt the wait. */
 struct scheduler_backend {
 	/* now: read the clock */
 	void	(*now)(void *closure, struct timeval *now_r);
-	/* wait: as poll(2), timeout in milliseconds, -1 for ever */
+	/* wait: as poll(2), timeout in milliseconds, -1 for ever; sets every
+	 * revents, and returns how many are not 0 */
 	int	(*wait)(void *closure, struct pollfd *fds, nfds_t nfds,
 		    int timeout_ms);
 	void	*closure;
@@ -29,8 +35,9 @@ struct scheduler_backend {
 };
 
 /* scheduler_create(backend): A scheduler for the calling thread, which becomes
- * its scheduler thread.  NULL ${backend}: poll(2) and the real clock.  NULL
- * with errno on failure. */
+ * its scheduler thread.  NULL ${backend}: poll(2), epoll(7) for idle
+ * descriptors and the real clock; else ${backend} is copied.  NULL with errno
+ * on failure (EEXIST: the thread has one). */
 struct scheduler *scheduler_create(const struct scheduler_backend *backend);
 
 /* scheduler_destroy(s): Frees every event that is still scheduled (without
@@ -44,32 +51,47 @@ int scheduler_run(struct scheduler *s);
 /* scheduler_pass(s, max_wait_ms): One pass: wait (at most ${max_wait_ms}, -1
  * for ever, less when a timer is nearer), dispatch what is ready, then
  * completions, then timers, then the recurrent functions.  Return the number
- * of callbacks made, or -1 with errno. */
+ * of callbacks made, or -1 with errno (EDEADLK: called from a callback). */
 int scheduler_pass(struct scheduler *s, int max_wait_ms);
 
+/* scheduler_stop(s): Have scheduler_run() return after this pass; if it is not
+ * running, when it is called.  Scheduler thread only. */
 void scheduler_stop(struct scheduler *s);
 
+/* scheduler_shift(s, delta_us): The clock of ${s} was stepped by ${delta_us}
+ * microseconds: move every trigger along, so that no timer fires early or
+ * late.  The real clock does this by itself. */
+void scheduler_shift(struct scheduler *s, int64_t delta_us);
+
 /* scheduler_now(): The worker clock of the calling thread's scheduler, read
- * once per pass.  Valid until the next pass. */
+ * once per pass.  Valid until the next pass.  In a thread without a scheduler:
+ * the system's time. */
 const struct timeval *scheduler_now(void);
 
 /* scheduler_event_count(s): Events scheduled, the scheduler's own not counted
  * (a test for leaks). */
 int scheduler_event_count(const struct scheduler *s);
 
-/* schedule_event(e): Takes ${e}.  Scheduler thread only (the reference says
+/* schedule_event(e): Takes ${e}, which waits for e->mask.  Scheduler thread only (the reference says
  * "any thread" in one place and denies it in another; this is the safe one).
  * Replaces no other event: at most one event per descriptor is scheduled, and
  * a second one for the same descriptor is refused with EEXIST.
- * Return 0, or -1 with errno (then the caller still owns ${e}). */
+ * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBUSY
+ * (it is scheduled already), EINVAL (it waits for nothing that could happen, or
+ * not a scheduler thread), ENOMEM.  Once scheduled, an event never fails for
+ * want of memory. */
 int schedule_event(Event *e);
 
 /* schedule_event_and_dispatch(e, mask): From any thread: have the callback of
- * ${e} called with ${mask} in the next pass (E_ASYNC for a completion).  From
- * another thread than the scheduler's, ${e} must be one that cannot be freed
- * meanwhile.  An ${e} that is not scheduled is scheduled first (scheduler
- * thread only).  Never calls the callback itself. */
-void schedule_event_and_dispatch(Event *e, int mask);
+ * ${e} called with ${mask} (E_ASYNC for a completion) soon: in this pass or the
+ * next one, never before the running callback has returned.  Masks posted
+ * meanwhile are or'd into one call.  From another thread than the scheduler's,
+ * ${e} must be one that is scheduled and cannot be freed meanwhile.  An ${e}
+ * that is not scheduled is scheduled first (scheduler thread only).
+ * Unscheduling ${e} drops what was posted.
+ * Return 0, or -1 with errno: as schedule_event(); EINVAL: not scheduled and
+ * not the scheduler thread. */
+int schedule_event_and_dispatch(Event *e, int mask);
 
 /* clear_timed_event(e): Unschedule a timed event; the caller owns it again. */
 void clear_timed_event(Event *e);
@@ -80,7 +102,8 @@ Event *clear_event_by_fd(int fd);
 Event *get_event_by_fd(int fd);
 
 /* event_unschedule(e): Unschedule ${e}, of either kind; no effect if it is not
- * scheduled.  The caller owns it again. */
+ * scheduled.  The caller owns it again.  An event may unschedule itself: then
+ * what its callback returns is ignored. */
 void event_unschedule(Event *e);
 
 /* is_scheduler_thread(), ping_scheduler(): as documented; the latter wakes the
@@ -89,8 +112,9 @@ int is_scheduler_thread(void);
 void ping_scheduler(void);
 
 /* scheduler_recurrent_func_add(func, closure): Call ${func} at the end of
- * every pass: the place to flush what the pass has gathered. */
+ * every pass: the place to flush what the pass has gathered.  Return 0, or -1
+ * with errno ENOMEM. */
 typedef void (*RecurFunc)(struct timeval *now, void *closure);
-void scheduler_recurrent_func_add(RecurFunc func, void *closure);
+int scheduler_recurrent_func_add(RecurFunc func, void *closure);
 
 #endif

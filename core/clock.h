@@ -1,0 +1,37 @@
+/* The worker clock: monotonic underneath, anchored to the wall clock.
+ * Owns: the anchor, the detection of a stepped wall clock.
+ * Knows nothing of events: the scheduler shifts the triggers. */
+
+#ifndef CORE_CLOCK_H
+#define CORE_CLOCK_H
+
+#include <sys/time.h>
+
+#include <stdint.h>
+#include <time.h>
+
+/* A step is a wall clock that differs from ours by more than this; less is
+ * what adjtime(3) and NTP do all day, and time stamps may be off by it. */
+#define LOOPCLOCK_STEP_US	1000000
+/* How often the wall clock is looked at. */
+#define LOOPCLOCK_CHECK_US	1000000
+
+struct loopclock {
+	int64_t	(*read_us)(clockid_t id);	/* a test puts its own here */
+	int64_t	 anchor_us;			/* wall minus monotonic */
+	int64_t	 checked_us;			/* monotonic time of last look */
+};
+
+/* loopclock_init(c, read_us): Anchor ${c}; NULL ${read_us}: the system's. */
+void loopclock_init(struct loopclock *c, int64_t (*read_us)(clockid_t id));
+
+/* loopclock_read(c, &now_us): The time.  Return by how many microseconds the
+ * clock was stepped since the last call, 0 as a rule. */
+int64_t loopclock_read(struct loopclock *c, int64_t *now_us_r);
+
+/* loopclock_tv(us), loopclock_us(tv): Conversions; the latter saturates, and
+ * takes any tv_usec, so that hostile or absurd deadlines stay ordered. */
+struct timeval loopclock_tv(int64_t us);
+int64_t loopclock_us(const struct timeval *tv);
+
+#endif
