@@ -1,0 +1,29 @@
+#!/bin/sh
+# bench.sh BUILD [bench.py's options] - "make bench": prepares what bench.py
+# needs (a disk, Postfix's test programs, a syslog that discards), runs it, and
+# takes the mount away again unless KEEP=1.  BENCH_DIR: where, 7 GB free.
+set -eu
+here=$(dirname "$0")
+build=$1
+shift
+dir=${BENCH_DIR:-build/bench}
+mkdir -p "$dir" "$build/bench-bin"
+dir=$(cd "$dir" && pwd)
+
+sh "$here/../postfix.sh" build/postfix
+${CC:-cc} -O2 -Wall -o "$build/bench-bin/logsink" "$here/logsink.c"
+if [ "$(id -u)" = 0 ]; then
+	was=$(grep -c " $dir/fs " /proc/mounts || :)
+	sh "$here/disk.sh" on "$dir" "${BENCH_GIB:-6}"
+	fs=$dir/fs
+	if [ "$was" = 0 ] && [ -z "${KEEP:-}" ]; then
+		trap 'sh "$here/disk.sh" off "$dir"' EXIT
+	fi
+else
+	echo "bench: not root, so no disk of its own: what is measured depends" \
+	    "on the file system of $dir" >&2
+	fs=$dir/plain
+	mkdir -p "$fs"
+fi
+python3 "$here/bench.py" --build "$build" --fs "$fs" --postfix build/postfix \
+    --out "$dir/results.jsonl" "$@"
