@@ -61,6 +61,7 @@ all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a
 $(B)/libmailmill.a: $(call obj,$(LIB_SRC))
 $(B)/libcore.a: $(call obj,$(CORE_SRC))
 $(B)/libtls.a: $(call obj,$(TLS_SRC))
+$(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 %.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -70,12 +71,12 @@ $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
-$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libmailmill.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))
-$(B)/dialogues: $(call test_obj,dialogues) $(B)/libmailmill.a $(B)/libcore.a
-$(B)/sim: $(call test_obj,sim) $(B)/libmailmill.a $(B)/libcore.a
+$(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
+$(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(PROGRAMS):
