@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""check.py [--objects DIR]: is the tree built the way README says it is?
+
+Each check is a function of the tree's root that yields one line per offence.
+All of them run on the tree; then each runs on a copy that was spoilt on
+purpose, and must object, so that a check that has gone blind is seen.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
+# who may include what: cmd -> proto, tls -> core
+MAY = {
+    'core': ('core',),
+    'proto': ('proto', 'core'),
+    'tls': ('tls', 'core'),
+    'cmd': ('cmd', 'proto', 'tls', 'core'),
+}
+CLOCKS = {'time', 'gettimeofday', 'clock_gettime', 'timespec_get', 'ftime',
+          'clock', 'times', 'clock_gettime64'}
+
+
+def text(path):
+    with open(path, encoding='utf-8', errors='replace') as f:
+        return f.read()
+
+
+def sources(root, part):
+    for d, _, files in os.walk(os.path.join(root, part)):
+        for f in sorted(files):
+            if f.endswith(('.c', '.h', '.def')):
+                yield os.path.join(d, f)
+
+
+def includes_point_one_way(root, objects):
+    for part, may in MAY.items():
+        for path in sources(root, part):
+            for inc in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text(path), re.M):
+                if inc.split('/')[0] not in may:
+                    yield f'{path}: includes "{inc}"'
+
+
+def only_tls_sees_openssl_ssl(root, objects):
+    for part in MAY:
+        for path in sources(root, part):
+            if part != 'tls' and re.search(
+                    r'^\s*#\s*include\s+<openssl/ssl\.h>', text(path), re.M):
+                yield f'{path}: includes <openssl/ssl.h>'
+
+
+def proto_has_no_clock(root, objects):
+    have = glob.glob(objects + '/*.o')
+    want = glob.glob(root + '/proto/*.c')
+    if len(have) < len(want) or not have:
+        yield f'{objects}: {len(have)} objects of {len(want)} files'
+    for obj in have:
+        nm = subprocess.run(['nm', '-u', obj], capture_output=True, text=True)
+        if nm.returncode:
+            yield f'{obj}: nm: {nm.stderr.strip()}'
+        for line in nm.stdout.split('\n'):
+            name = line.split()[-1].split('@')[0] if line.strip() else ''
+            if name in CLOCKS or name.removesuffix('_r') in CLOCKS:
+                yield f'{obj}: refers to {name}()'
+
+
+def rows(path, macro):
+    """First string of each row."""
+    return re.findall(rf'^\s*{macro}\(\s*(?:\w+\s*,\s*)?"([^"]+)"', text(path), re.M)
+
+
+def items(path):
+    """The words of a manual page's list items, in small letters."""
+    return set(re.findall(r'[A-Za-z0-9_]+', ' '.join(
+        re.findall(r'^\.It (.*)', text(path), re.M)).lower()))
+
+
+def missing_rows(root, table, macro, page):
+    table, page = os.path.join(root, table), os.path.join(root, page)
+    names = rows(table, macro)
+    if not names:
+        yield f'{table}: no {macro} rows found'
+    there = items(page)
+    for n in names:
+        if n.lower() not in there:
+            yield f'{page}: no item for {n}, a row of {table}'
+
+
+def session_options_are_in_the_manual(root, objects):
+    yield from missing_rows(root, 'proto/esmtp_option.def', 'ESMTP_OPTION',
+                            'man/mailmill.conf.5')
+
+
+def settings_are_in_the_manual(root, objects):
+    yield from missing_rows(root, 'cmd/mailmilld/setting.def', r'[A-Z_]*SETTING',
+                            'man/mailmill.conf.5')
+
+
+def counters_are_in_the_manual(root, objects):
+    yield from missing_rows(root, 'core/stats.def', 'STATS_COUNTER',
+                            'man/mailmillctl.8')
+
+
+def manuals_are_clean(root, objects):
+    pages = sorted(glob.glob(root + '/man/*.[1-9]'))
+    if not pages:
+        yield 'man/: no pages'
+        return
+    lint = subprocess.run(['mandoc', '-Tlint'] + pages,
+                          capture_output=True, text=True)
+    for line in (lint.stdout + lint.stderr).split('\n'):
+        # which other manuals are installed here is not the pages' fault
+        if line.strip() and 'referenced manual not found' not in line:
+            yield line
+
+
+# check: (file to spoil, what to do to its text)
+def append(extra):
+    return lambda s: s + extra
+
+
+SPOIL = {
+    includes_point_one_way: [
+        ('core/event.c', append('\n#include "proto/validate.h"\n')),
+        ('proto/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
+        ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/msg.h"\n'))],
+    only_tls_sees_openssl_ssl: [
+        ('proto/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
+    session_options_are_in_the_manual: [
+        ('proto/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1, "")\n'))],
+    settings_are_in_the_manual: [
+        ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I))],
+    counters_are_in_the_manual: [
+        ('man/mailmillctl.8', lambda s: re.sub(r'^\.It .*commit_failures.*', '.It x', s, flags=re.M))],
+    manuals_are_clean: [
+        ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
+}
+
+
+def spoilt_clock(root, objects):
+    """An object that asks for the time, beside the real ones."""
+    shutil.copytree(objects, root + '/objects')
+    subprocess.run(['cc', '-x', 'c', '-c', '-o', root + '/objects/late.o', '-'],
+                   input='#include <time.h>\nlong f(void); '
+                   'long f(void) { return time(0); }\n', text=True, check=True)
+    return root + '/objects'
+
+
+def self_test(check, objects):
+    """The offences that the check misses in spoilt copies."""
+    cases = SPOIL.get(check, [(None, None)])
+    for path, spoil in cases:
+        with tempfile.TemporaryDirectory() as root:
+            for d in list(MAY) + ['man']:
+                if os.path.isdir(f'{TOP}/{d}'):
+                    shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
+            objs = objects
+            if path is None:
+                objs = spoilt_clock(root, objects)
+            else:
+                with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
+                    s = spoil(f.read())
+                    f.seek(0)
+                    f.truncate()
+                    f.write(s)
+            if not list(check(root, objs)):
+                yield f'does not see a spoilt {path or "object"}'
+
+
+CHECKS = [includes_point_one_way, only_tls_sees_openssl_ssl,
+          proto_has_no_clock, session_options_are_in_the_manual,
+          settings_are_in_the_manual, counters_are_in_the_manual,
+          manuals_are_clean]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--objects', default=TOP + '/build/proto')
+    objects = os.path.abspath(p.parse_args().objects)
+    passed = failed = 0
+    for check in CHECKS:
+        for what, run in (('', lambda: check(TOP, objects)),
+                          (' (can it fail?)', lambda: self_test(check, objects))):
+            try:
+                bad = list(run())
+            except OSError as e:
+                bad = [str(e)]
+            name = check.__name__.replace('_', ' ') + what
+            for line in bad:
+                print(f'    {line.replace(TOP + "/", "")}')
+            print(('FAIL ' if bad else 'ok   ') + name)
+            passed, failed = passed + (not bad), failed + bool(bad)
+    print(f'{passed} passed, {failed} failed')
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
