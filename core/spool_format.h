@@ -7,7 +7,9 @@
  * A record starts at a multiple of SPOOL_ALIGN: header, envelope, body, zeros
  * up to the next multiple.  It is recognised by the nonce of the segment's
  * generation, which no client can know, and by a header checksum that covers
- * the offset, so that a copy of a record elsewhere is not one. */
+ * the offset, so that a copy of a record elsewhere is not one.  Behind the last
+ * record is an end mark, which the next batch overwrites: without it, a tail
+ * that was lost could not be told from one that was never written. */
 
 #ifndef CORE_SPOOL_FORMAT_H
 #define CORE_SPOOL_FORMAT_H
@@ -27,7 +29,12 @@
 #define SPOOL_SEGMENT_MAX	(1ULL << 41) /* a deferred message is a segment, too */
 
 #define SPOOL_RECORD_LARGE	0x01	/* the body is the file body.<id> */
-#define SPOOL_RECORD_FLAGS	0x01	/* all that are known */
+#define SPOOL_RECORD_FLAGS	0x01	/* all that are known in a record */
+#define SPOOL_RECORD_END	0x80	/* no record but the end mark: nothing was written behind it */
+
+#define SPOOL_COPY_OFFSET	2048	/* of the second copy, in a sector of its own */
+#define SPOOL_COPY_FIRST	0x01
+#define SPOOL_COPY_SECOND	0x02
 
 struct spool_header {
 	uint64_t	 segment;	/* id, as in the file's name */
@@ -35,6 +42,7 @@ struct spool_header {
 	uint64_t	 nonce;		/* random, of this generation alone */
 	uint64_t	 size_octets;	/* of the file */
 	uint64_t	 created_us;	/* wall clock, start of this generation */
+	unsigned int	 bad_copies;	/* the page holds two: SPOOL_COPY_* that are damaged */
 };
 
 struct spool_record {
@@ -53,6 +61,7 @@ struct spool_record {
 
 /* An envelope in place: strings point into the octets decoded. */
 struct spool_envelope_view {
+	const char	*envelope;	/* as it was encoded */
 	const char	*sender;
 	const char	*session;
 	const char	*client;
@@ -60,6 +69,7 @@ struct spool_envelope_view {
 	unsigned int	 flags;		/* SPOOL_ENV_* */
 	uint32_t	 nrcpts;	/* at least 1 */
 	const char	*rcpts;		/* for spool_envelope_rcpt_next() */
+	const char	*rcpts_end;
 };
 
 /* spool_sum(buf, len): The checksum of all spool files (XXH3, 64 bits).  The
@@ -76,7 +86,8 @@ void spool_sum_free(struct spool_sum *s);
 void spool_header_encode(const struct spool_header *header,
     unsigned char *page);
 
-/* spool_header_decode(page, len, header_r): Return 0, or -1: EBADMSG (not a
+/* spool_header_decode(page, len, header_r): One sound copy is enough; of two
+ * different ones the later generation counts.  Return 0, or -1: EBADMSG (not a
  * header, or damaged), EPROTONOSUPPORT (a version that is not ours). */
 int spool_header_decode(const unsigned char *page, size_t len,
     struct spool_header *header_r);
@@ -90,10 +101,16 @@ uint64_t spool_record_octets(uint64_t envelope_octets, uint64_t inline_octets);
 void spool_record_encode(const struct spool_record *record, uint64_t nonce,
     unsigned char *buf);
 
+/* spool_end_encode(offset, seq, nonce, buf): The end mark, as long as a record
+ * header; ${seq} is that of the record that will take its place. */
+void spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
+    unsigned char *buf);
+
 enum spool_sign {
 	SPOOL_SIGN_NONE,	/* nothing of this generation */
 	SPOOL_SIGN_ZERO,	/* zeros: never written, or wiped */
 	SPOOL_SIGN_BROKEN,	/* was a record header of this generation */
+	SPOOL_SIGN_END,		/* the end mark */
 	SPOOL_SIGN_RECORD	/* a sound header */
 };
 

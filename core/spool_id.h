@@ -11,6 +11,7 @@
 
 #include <sys/time.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,7 @@ struct spool_id_source {
 	int		 fd;		/* holds the lock; -1: none */
 	unsigned int	 instance;
 	uint64_t	 last_us;
-	uint64_t	 mark_us;	/* kept on disk: ids stay below it */
+	uint64_t	 mark_us;	/* kept on disk: how far ids have gone, about */
 };
 
 /* spool_id_text(id, buf): SPOOL_ID_TEXT octets of [0-9A-Z] without ILOU, and a
@@ -44,8 +45,10 @@ void spool_id_close(struct spool_id_source *source);
 /* spool_id_next(source, now_us): The next id; never blocks, never fails. */
 uint64_t spool_id_next(struct spool_id_source *source, uint64_t now_us);
 
-/* spool_id_extend(source, now_us): Move the mark on disk well ahead of
- * ${now_us}, if it is near.  May block: not on a loop. */
-void spool_id_extend(struct spool_id_source *source, uint64_t now_us);
+/* spool_id_is_due(source): Whether ids have gone so far that the mark on disk
+ * should follow; from any thread.  spool_id_extend(source): Let it.  May block:
+ * not on a loop, but on a thread beside it. */
+bool spool_id_is_due(const struct spool_id_source *source);
+void spool_id_extend(struct spool_id_source *source);
 
 #endif

@@ -69,8 +69,9 @@ void spool_segment_unlock(int fd);
 /* spool_segment_recycle(dirfd, fd, header, is_synced): All its records are
  * done: write a header with the next generation and a new nonce, flush, rename
  * to free.*.  Takes the lock for that (which closing ${fd} lets go), so
- * -1 with EWOULDBLOCK means: later.  ${header} is changed to the new one.  The
- * caller closes ${fd} at once after success. */
+ * -1 with EWOULDBLOCK means: later.  ${header} is changed to the new one.  A
+ * file that has been cut short is removed instead.  The caller closes ${fd} at
+ * once after success. */
 int spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
     bool is_synced);
 
