@@ -1,0 +1,159 @@
+"""Limits, replies and what is refused, over real sockets."""
+import time
+
+from harness import Client, Server, text_message, wait_for
+
+
+def test_relaying_is_denied_and_unknown_users_are_refused(d):
+    with open(f'{d}/users', 'w') as f:
+        f.write('# who is here\nuser\nother@example.test\n')
+    with Server(d, domain=f'Recipients = "file:{d}/users"') as s, \
+            Client(s.port) as c:
+        c.hello()
+        c.cmd('MAIL FROM:<a@client.test>')
+        c.cmd('RCPT TO:<user@elsewhere.test>', '550 5.7.1')
+        c.cmd('RCPT TO:<nobody@example.test>', '550 5.1.1')
+        c.cmd('RCPT TO:<user@example.test>')
+        c.cmd('RCPT TO:<OTHER@example.test>')
+        c.cmd('RCPT TO:<postmaster>')
+        c.cmd('RCPT TO:<Postmaster@example.test>')
+
+
+def test_recipients_are_read_again_on_reload(d):
+    users = f'{d}/users'
+    with open(users, 'w') as f:
+        f.write('user\n')
+    with Server(d, domain=f'Recipients = "file:{users}"') as s:
+        def accepted():
+            with Client(s.port) as c:
+                c.hello()
+                c.cmd('MAIL FROM:<a@client.test>')
+                c.send(b'RCPT TO:<new@example.test>\r\n')
+                return c.reply().startswith('250')
+        assert not accepted()
+        with open(users, 'a') as f:
+            f.write('new\n')
+        s.ctl('reload')
+        wait_for('the new recipient', accepted)
+
+
+def test_message_too_big_by_size_and_by_octets(d):
+    with Server(d, listener='Max_Message_Size = 10000') as s, \
+            Client(s.port) as c:
+        assert 'SIZE 10000' in c.hello()
+        c.cmd('MAIL FROM:<a@client.test> SIZE=10001', '552 5.3.4')
+        c.mail(text_message(size=20000), want='552 5.3.4')
+        c.mail(text_message(size=9000))
+        s.wait_mail(1)
+
+
+def test_listener_sessions(d):
+    with Server(d, listener='Listener_Sessions = 2') as s:
+        wait_for('no session', lambda: int(s.stats()['sessions'])
+                 == int(s.stats()['sessions_ended']))
+        time.sleep(0.1)
+        a, b = Client(s.port), Client(s.port)
+        c = Client(s.port, banner=False)
+        c.expect('421 4.4.5')
+        c.ended()
+        a.cmd('QUIT', '221')
+
+        def again():
+            with Client(s.port, banner=False) as x:
+                return x.reply().startswith('220')
+        wait_for('a place', again)
+        b.hello()
+        assert int(s.stats()['connections_refused']) >= 1
+
+
+def test_service_sessions(d):
+    with Server(d, conf='Service_Sessions = 1') as s:
+        time.sleep(0.2)
+        a = Client(s.port)
+        with Client(s.port, banner=False) as b:
+            b.expect('421 4.4.5')
+        a.close()
+
+        def again():
+            with Client(s.port, banner=False) as x:
+                return x.reply().startswith('220')
+        wait_for('a place', again)
+
+
+def test_client_sessions(d):
+    with Server(d, listener='Client_Sessions = 3') as s:
+        time.sleep(0.2)
+        cs = [Client(s.port) for _ in range(3)]
+        with Client(s.port, banner=False) as b:
+            b.expect('421 4.7.0')
+        for c in cs:
+            c.hello()
+
+
+def test_sessions_are_counted_exactly(d):
+    with Server(d) as s:
+        for i in range(200):
+            c = Client(s.port)
+            if i % 3 == 0:
+                c.reset()
+            elif i % 3 == 1:
+                c.close()
+            else:
+                c.cmd('QUIT', '221')
+
+        def none_open():
+            v = s.stats()
+            return int(v['sessions']) == int(v['sessions_ended']) >= 201
+        wait_for('all sessions to end', none_open)
+
+
+def test_too_many_errors_end_the_session(d):
+    with Server(d, listener='Max_Errors = 3') as s, Client(s.port) as c:
+        c.hello()
+        for _ in range(2):
+            c.cmd('XYZZY', '500 5.5.2')
+        c.send(b'XYZZY\r\n')
+        last = c.reply()
+        if last.startswith('500'):
+            last = c.reply()
+        assert last.startswith('421 4.7.0'), last
+        c.ended()
+
+
+def test_peer_scope_opens_what_the_listener_closes(d):
+    with Server(d, listener='Max_Message_Size = 1000\n    Peer "127.0.0.0/8" '
+                '{ Max_Message_Size = 5000 }') as s, Client(s.port) as c:
+        assert 'SIZE 5000' in c.hello()
+
+
+def test_override_on_the_command_line_beats_the_file(d):
+    with Server(d, listener='Max_Message_Size = 1000',
+                args=['-D', 'max_message_size=7000']) as s, \
+            Client(s.port) as c:
+        assert 'SIZE 7000' in c.hello()
+
+
+def test_idle_time(d):
+    with Server(d, listener='Idle_Time = 1') as s, Client(s.port) as c:
+        c.hello()
+        c.expect('421 4.4.2')
+        c.ended()
+
+
+def test_two_messages_in_one_segment_of_input(d):
+    one = (b'MAIL FROM:<a@client.test>\r\nRCPT TO:<user@example.test>\r\n'
+           b'DATA\r\n')
+    with Server(d) as s, Client(s.port) as c:
+        c.hello()
+        for _ in range(50):
+            c.send(one)
+            for want in ('250', '250', '354'):
+                c.expect(want)
+            c.send(text_message() + b'.\r\n')
+            c.expect('250')
+        c.send(b'RSET\r\nMAIL FROM:<a@client.test>\r\nRCPT TO:<u@no.test>\r\n'
+               b'RCPT TO:<user@example.test>\r\nRSET\r\nQUIT\r\n')
+        for want in ('250', '250', '550', '250', '250', '221'):
+            c.expect(want)
+        c.ended()
+        s.wait_mail(50)
