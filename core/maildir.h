@@ -1,0 +1,89 @@
+/* Maildir: where a recipient's messages go, and how one gets there.
+ * Owns: the expansion of the Domain option Maildir, the names of files, the
+ * folders below the administrator's parent, the search for what an earlier
+ * attempt has already delivered.
+ * Knows nothing of the spool, the queue, or when to flush a disk.
+ *
+ * A file's name is <seconds>.<message id>R<recipient>.<host>,S=<octets>.  All
+ * of it but the host follows from the message, so an attempt that is repeated
+ * comes to the same name and can find what the one before it has done. */
+
+#ifndef CORE_MAILDIR_H
+#define CORE_MAILDIR_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAILDIR_PATH_MAX	1024	/* octets of an expanded path with NUL */
+#define MAILDIR_NAME_MAX	160	/* octets of a file's name with NUL */
+#define MAILDIR_LOCAL_MAX	200	/* octets of a local part: it becomes a file name */
+
+/* maildir_pattern_check(pattern, &why_r): An absolute path; %d is the domain,
+ * %u the local part, %% a %; no empty, "." or ".." component.  Return 0, or -1
+ * with ${why_r} a constant text. */
+int maildir_pattern_check(const char *pattern, const char **why_r);
+
+/* maildir_expand(pattern, rcpt, path, &fixed_r, &why_r): Write the folder of
+ * ${rcpt} (local-part@domain, NUL terminated, hostile) to ${path},
+ * MAILDIR_PATH_MAX octets, in lower case.  ${fixed_r} gets the length of the
+ * administrator's part: the components before the first that has a %d or %u
+ * (all but the last if none has); what follows it may be created.  Return 0, or
+ * -1 with errno (EINVAL, ENAMETOOLONG) and ${why_r} a constant text. */
+int maildir_expand(const char *pattern, const char *rcpt, char *path,
+    size_t *fixed_r, const char **why_r);
+
+/* maildir_local_safe(s, len): Whether a local part can become a file name: not
+ * empty, no '/', no NUL or other control, no leading '.', at most
+ * MAILDIR_LOCAL_MAX octets. */
+bool maildir_local_safe(const char *s, size_t len);
+
+/* maildir_open(path, fixed, &made_r): Open the Maildir at ${path}, and make
+ * what is missing below its first ${fixed} octets, mode 0700, with tmp, new and
+ * cur.  ${made_r} says whether something was made.  Return a directory's
+ * descriptor, or -1 with errno. */
+int maildir_open(const char *path, size_t fixed, bool *made_r);
+
+/* maildir_prefix(buf, seconds, id, rcpt): What a file's name begins with, up to
+ * and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets. */
+void maildir_prefix(char *buf, uint64_t seconds, const char *id, uint32_t rcpt);
+
+/* maildir_host(buf, host): ${host} as it may stand in a name: '/', ':', ',' and
+ * controls become '_'; cut to fit ${buf}, MAILDIR_HOST_MAX octets. */
+#define MAILDIR_HOST_MAX	80
+void maildir_host(char *buf, const char *host);
+
+/* maildir_look(fd, prefixes, n, found, closure): Look through new/ and then
+ * cur/ for names that begin with one of ${prefixes}, sorted by strcmp, and call
+ * ${found}(closure, index, dir, name, octets) for each regular file that does,
+ * ${dir} being "new" or "cur".  Files in tmp/ that begin with one and were left
+ * by a process that is no more are removed.  Return 0, or -1 with errno. */
+typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
+    const char *name, uint64_t octets);
+int maildir_look(int fd, const char *const *prefixes, size_t n,
+    maildir_found found, void *closure);
+
+/* maildir_tmp_name(buf, prefix): The path, from the Maildir, of this process's
+ * tmp file for ${prefix}: tmp/<prefix><pid>.  maildir_new_name: new/... with
+ * host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
+void maildir_tmp_name(char *buf, const char *prefix);
+void maildir_new_name(char *buf, const char *prefix, const char *host,
+    uint64_t octets);
+
+/* maildir_create(fd, tmp): Create the file ${tmp}, mode 0600, never through a
+ * link; one of the same name is a leftover of ours and is replaced.  Return its
+ * descriptor or -1 with errno. */
+int maildir_create(int fd, const char *tmp);
+
+/* maildir_publish(fd, tmp, name): Rename without ever overwriting.  Return 0,
+ * or -1 with errno (EEXIST). */
+int maildir_publish(int fd, const char *tmp, const char *name);
+
+/* maildir_return_path(buf, buflen, sender): The Return-Path header line with
+ * CRLF (RFC 5321 4.4); controls and 8-bit octets of a hostile ${sender} become
+ * '?'.  Return octets. */
+size_t maildir_return_path(char *buf, size_t buflen, const char *sender);
+
+#endif
