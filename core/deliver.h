@@ -1,0 +1,87 @@
+/* Batches of deliveries into Maildirs, one flush of the disk for each.
+ * Owns: the jobs in hand, the sources they read from, the open Maildirs, the
+ * order in which files are written, flushed, renamed and reported.
+ * Knows nothing of channels and of the loop: it is called with jobs and calls
+ * out through a small table.
+ *
+ * A batch: the tmp files of all jobs are written; one syncfs(2) per file system
+ * makes them durable, and with them the renames of the batch before, which are
+ * reported now; then the files of this batch are renamed into new/.  When no
+ * batch follows, deliver_flush() makes the last renames durable. */
+
+#ifndef CORE_DELIVER_H
+#define CORE_DELIVER_H
+
+#include <sys/time.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DELIVER_BATCH_JOBS	512
+#define DELIVER_BATCH_OCTETS	(8 << 20)
+#define DELIVER_TEXT		240	/* octets of an error's text with NUL */
+
+struct deliver_job {
+	uint64_t	job;		/* the queue's number */
+	uint64_t	source;		/* where the record is */
+	uint64_t	body_source;	/* where the body is, when not there; else 0 */
+	uint64_t	offset;		/* of the record */
+	uint32_t	rcpt;		/* index in the envelope */
+	uint32_t	is_repeated;	/* may have been delivered before: look first */
+};
+
+struct deliver_result {
+	uint64_t	job;
+	int		errnum;		/* 0: delivered, and durable */
+	const char	*text;		/* what to do about it, when errnum is not 0 */
+};
+
+struct deliver_route {
+	const char	*pattern;	/* Domain option Maildir */
+	bool		 is_lf;		/* CRLF becomes LF */
+};
+
+struct deliver_ops {
+	/* route(closure, rcpt, &route_r): Where ${rcpt} goes.  Return 0, or
+	 * -1: this configuration has no place for it. */
+	int	(*route)(void *closure, const char *rcpt,
+		    struct deliver_route *route_r);
+	/* done(closure, results, n): Called from deliver_run() and
+	 * deliver_flush(). */
+	void	(*done)(void *closure, const struct deliver_result *results,
+		    size_t n);
+	/* sync(closure, fd): syncfs(2); NULL: the real one */
+	int	(*sync)(void *closure, int fd);
+};
+
+struct deliver;
+
+/* deliver_new(ops, closure, host): ${host} becomes part of file names.  NULL:
+ * ENOMEM. */
+struct deliver *deliver_new(const struct deliver_ops *ops, void *closure,
+    const char *host);
+void deliver_free(struct deliver *d);	/* unlinks nothing; closes all */
+
+/* deliver_source(d, source, fd): Jobs may name ${source} from now on.  takes
+ * ${fd} when it succeeds.  Return 0, or -1 with errno (EEXIST, ENOMEM).
+ * deliver_forget(d, source): Close it; jobs that still name it fail. */
+int deliver_source(struct deliver *d, uint64_t source, int fd);
+void deliver_forget(struct deliver *d, uint64_t source);
+
+/* deliver_add(d, job): Put it in the queue of the next batch.  Return 0, or -1
+ * with errno (ENOMEM). */
+int deliver_add(struct deliver *d, const struct deliver_job *job);
+
+/* deliver_waiting(d): Jobs not yet in a batch.  deliver_unflushed(d): renamed,
+ * not yet reported. */
+size_t deliver_waiting(const struct deliver *d);
+size_t deliver_unflushed(const struct deliver *d);
+
+/* deliver_run(d, now): One batch.  Blocks on the disk. */
+void deliver_run(struct deliver *d, const struct timeval *now);
+
+/* deliver_flush(d): Flush and report what is renamed.  Blocks on the disk. */
+void deliver_flush(struct deliver *d);
+
+#endif
