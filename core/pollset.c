@@ -142,6 +142,10 @@ unpark(struct pollset *ps, Event *e)
 int
 pollset_attach(struct pollset *ps, Event *e)
 {
+	if (e->fd >= POLLSET_FD_MAX) {
+		errno = EBADF;
+		return -1;
+	}
 	if (pollset_get(ps, e->fd) != NULL) {
 		errno = EEXIST;
 		return -1;

@@ -14,6 +14,8 @@
 #include "core/event.h"
 #include "core/park.h"
 
+/* The table by descriptor is not grown for nonsense. */
+#define POLLSET_FD_MAX		(1 << 24)
 /* Fewer polled descriptors than this cost less than parking them. */
 #define POLLSET_PARK_MIN	16
 /* A descriptor that nothing has happened on for so long is parked. */
@@ -45,7 +47,7 @@ int pollset_init(struct pollset *ps, int wake_fd, bool has_epoll);
 void pollset_free(struct pollset *ps);
 
 /* pollset_attach(ps, e): ${e} becomes the event of e->fd.  Return 0, or -1
- * with errno EEXIST, ENOMEM.  After this nothing can fail. */
+ * with errno EBADF, EEXIST, ENOMEM.  After this nothing can fail. */
 int pollset_attach(struct pollset *ps, Event *e);
 
 /* pollset_detach(ps, e): The opposite; e->fd is not looked at any more. */

@@ -76,8 +76,8 @@ int scheduler_event_count(const struct scheduler *s);
  * "any thread" in one place and denies it in another; this is the safe one).
  * Replaces no other event: at most one event per descriptor is scheduled, and
  * a second one for the same descriptor is refused with EEXIST.
- * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBUSY
- * (it is scheduled already), EINVAL (it waits for nothing that could happen, or
+ * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBADF,
+ * EBUSY (it is scheduled already), EINVAL (it waits for nothing that could happen, or
  * not a scheduler thread), ENOMEM.  Once scheduled, an event never fails for
  * want of memory. */
 int schedule_event(Event *e);

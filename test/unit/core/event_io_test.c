@@ -1,0 +1,217 @@
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/event.h"
+
+static int
+no_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+{
+	(void)event;
+	(void)eventtype;
+	(void)closure;
+	(void)now;
+	return 0;
+}
+
+static Event *ea, *eb;
+
+static void
+setup(void)
+{
+	int sv[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv),
+	    0);
+	ea = build_fd_event(sv[0], E_READ, 0, no_callback, NULL);
+	eb = build_fd_event(sv[1], E_READ, 0, no_callback, NULL);
+}
+
+static void
+teardown(void)
+{
+	if (ea->fd != -1)
+		event_close(ea);
+	if (eb->fd != -1)
+		event_close(eb);
+	event_free(ea);
+	event_free(eb);
+}
+
+TestSuite(event_io, .init = setup, .fini = teardown);
+
+Test(event_io, read_that_would_block_names_the_mask)
+{
+	char buf[10];
+	int needmask = 0;
+
+	cr_assert_eq(event_read(ea, buf, 10, &needmask), -1);
+	cr_assert_eq(errno, EAGAIN);
+	cr_assert_eq(needmask, E_READ);
+	cr_assert_eq(event_write(eb, "hello", 5, &needmask), 5);
+	cr_assert_eq(event_read(ea, buf, 10, NULL), 5);
+	cr_assert_eq(memcmp(buf, "hello", 5), 0);
+}
+
+Test(event_io, write_that_would_block_names_the_mask)
+{
+	static char buf[65536];
+	int n, needmask = 0;
+
+	while ((n = event_write(ea, buf, sizeof buf, &needmask)) > 0)
+		;
+	cr_assert_eq(n, -1);
+	cr_assert_eq(errno, EAGAIN);
+	cr_assert_eq(needmask, E_WRITE);
+}
+
+Test(event_io, the_end_is_0_and_a_vanished_reader_an_errno_not_a_signal)
+{
+	char buf[10];
+	int needmask;
+
+	event_close(eb);
+	cr_assert_eq(event_read(ea, buf, 10, &needmask), 0);
+	cr_assert_eq(event_write(ea, "x", 1, &needmask), -1);
+	cr_assert_eq(errno, EPIPE);
+}
+
+Test(event_io, a_negative_length_is_refused)
+{
+	event_io_state state;
+	char buf[1];
+	int needmask;
+
+	cr_assert_eq(event_read(ea, buf, -1, &needmask), -1);
+	cr_assert_eq(errno, EINVAL);
+	cr_assert_eq(event_write(ea, buf, -1, &needmask), -1);
+	cr_assert_eq(errno, EINVAL);
+	cr_assert_eq(event_io_read(ea, buf, -1, &state), EVENT_IO_FAILED);
+}
+
+Test(event_io, writes_to_pipes_too)
+{
+	char buf[10];
+	int p[2], needmask;
+	Event *e;
+
+	cr_assert_eq(pipe(p), 0);
+	e = build_fd_event(p[1], E_WRITE, 0, no_callback, NULL);
+	cr_assert_eq(event_write(e, "abc", 3, &needmask), 3);
+	cr_assert_eq(read(p[0], buf, 10), 3);
+	event_close(e);
+	event_free(e);
+	close(p[0]);
+}
+
+Test(event_io, accepts_a_non_blocking_descriptor)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof sin;
+	int fd, lfd, cfd;
+	Event *e;
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	cr_assert_eq(bind(lfd, (struct sockaddr *)&sin, sizeof sin), 0);
+	cr_assert_eq(listen(lfd, 1), 0);
+	cr_assert_eq(getsockname(lfd, (struct sockaddr *)&sin, &len), 0);
+	e = build_fd_event(lfd, E_READ, 0, no_callback, NULL);
+	cr_assert_eq(event_accept(e, NULL, NULL), -1);
+	cr_assert_eq(errno, EAGAIN);
+	cfd = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(connect(cfd, (struct sockaddr *)&sin, sizeof sin), 0);
+	fd = event_accept(e, NULL, NULL);
+	cr_assert_neq(fd, -1);
+	cr_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+	close(cfd);
+	event_close(e);
+	event_free(e);
+}
+
+Test(event_io, sendfile_moves_from_the_offset_and_advances_it)
+{
+	char buf[20];
+	off_t offset = 2;
+	int needmask, fd;
+
+	fd = memfd_create("event_io_test", MFD_CLOEXEC);
+	cr_assert_eq(write(fd, "0123456789", 10), 10);
+	cr_assert_eq(event_sendfile(ea, fd, &offset, 5, &needmask), 5);
+	cr_assert_eq(offset, 7);
+	cr_assert_eq(event_read(eb, buf, 20, &needmask), 5);
+	cr_assert_eq(memcmp(buf, "23456", 5), 0);
+	close(fd);
+}
+
+Test(event_io, a_fixed_length_is_read_over_several_calls)
+{
+	event_io_state state;
+	char buf[10];
+
+	cr_assert_eq(event_io_read(ea, buf, 10, &state), EVENT_IO_AGAIN);
+	cr_assert_eq(state.needmask, E_READ);
+	cr_assert_eq(write(eb->fd, "01234", 5), 5);
+	cr_assert_eq(event_io_retry(ea, &state), EVENT_IO_AGAIN);
+	cr_assert_eq(state.done, 5);
+	cr_assert_eq(write(eb->fd, "56789ab", 7), 7);
+	cr_assert_eq(event_io_retry(ea, &state), EVENT_IO_DONE);
+	cr_assert_eq(memcmp(buf, "0123456789", 10), 0);
+	event_io_state_clean(&state);
+	/* not an octet more than was asked for */
+	cr_assert_eq(read(ea->fd, buf, 10), 2);
+}
+
+Test(event_io, a_peer_that_closes_early_fails_with_errno_0)
+{
+	event_io_state state;
+	char buf[10];
+
+	cr_assert_eq(write(eb->fd, "01234", 5), 5);
+	event_close(eb);
+	cr_assert_eq(event_io_read(ea, buf, 10, &state), EVENT_IO_FAILED);
+	cr_assert_eq(errno, 0);
+	cr_assert_eq(state.done, 5);
+}
+
+Test(event_io, printf_larger_than_the_socket_buffer_arrives_whole)
+{
+	const int width = 1 << 20;
+	static char buf[(1 << 20) + 10];
+	event_io_state in, out;
+	int rc_in, rc_out;
+
+	rc_out = event_io_printf(ea, &out, "%*d", width, 42);
+	cr_assert_eq(rc_out, EVENT_IO_AGAIN);
+	cr_assert_eq(out.needmask, E_WRITE);
+	rc_in = event_io_read(eb, buf, width, &in);
+	while (rc_in == EVENT_IO_AGAIN) {
+		if (rc_out == EVENT_IO_AGAIN)
+			rc_out = event_io_retry(ea, &out);
+		rc_in = event_io_retry(eb, &in);
+	}
+	cr_assert_eq(rc_out, EVENT_IO_DONE);
+	cr_assert_eq(rc_in, EVENT_IO_DONE);
+	cr_assert_eq(memcmp(buf + width - 3, " 42", 3), 0);
+	event_io_state_clean(&out);
+	cr_assert_null(out.buf);
+	event_io_state_clean(&out);
+}
+
+Test(event_io, a_transfer_of_nothing_is_done)
+{
+	event_io_state state;
+
+	cr_assert_eq(event_io_write(ea, "", 0, &state), EVENT_IO_DONE);
+	cr_assert_eq(event_io_printf(ea, &state, "%s", ""), EVENT_IO_DONE);
+	event_io_state_clean(&state);
+}

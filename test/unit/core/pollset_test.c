@@ -1,0 +1,206 @@
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/pollset.h"
+
+#define NPAIRS (2 * POLLSET_PARK_MIN)
+
+static struct pollset ps;
+static Event events[NPAIRS];
+static int peers[NPAIRS];
+
+static void
+setup(void)
+{
+	int sv[2];
+	size_t i;
+
+	cr_assert_eq(pollset_init(&ps, -1, true), 0);
+	for (i = 0; i < NPAIRS; i++) {
+		cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
+		    0, sv), 0);
+		memset(&events[i], 0, sizeof events[i]);
+		events[i].fd = sv[0];
+		events[i].mask = E_READ;
+		peers[i] = sv[1];
+		cr_assert_eq(pollset_attach(&ps, &events[i]), 0);
+		pollset_follow(&ps, &events[i]);
+	}
+}
+
+static void
+teardown(void)
+{
+	size_t i;
+
+	for (i = 0; i < NPAIRS; i++) {
+		if (events[i].fd != -1) {
+			pollset_detach(&ps, &events[i]);
+			close(events[i].fd);
+		}
+		close(peers[i]);
+	}
+	cr_assert_eq(ps.nattached, 0);
+	cr_assert_eq(ps.n, ps.nfixed);
+	cr_assert_eq(ps.park.count, 0);
+	pollset_free(&ps);
+}
+
+/* Park all: the hand goes round in steps. */
+static void
+park_all(uint32_t *now_ms)
+{
+	size_t i;
+
+	*now_ms += POLLSET_PARK_IDLE_MS;
+	for (i = 0; i < 10; i++) {
+		*now_ms += POLLSET_SWEEP_MS;
+		pollset_sweep(&ps, *now_ms);
+	}
+}
+
+static Event *
+poll_next(uint32_t now_ms, int *type_r)
+{
+	pollset_begin(&ps, (size_t)poll(ps.fds, ps.n, 0));
+	return pollset_next(&ps, now_ms, type_r);
+}
+
+TestSuite(pollset, .init = setup, .fini = teardown);
+
+Test(pollset, parks_idle_readers_until_few_are_left)
+{
+	uint32_t now_ms = UINT32_MAX - 700;	/* wraps meanwhile */
+	size_t i;
+
+	for (i = 0; i < NPAIRS; i++)
+		events[i].active_ms = now_ms;
+	pollset_sweep(&ps, now_ms + POLLSET_PARK_IDLE_MS - 1);
+	cr_assert_eq(ps.park.count, 0);
+	park_all(&now_ms);
+	cr_assert_geq(ps.park.count, NPAIRS - POLLSET_PARK_MIN);
+}
+
+Test(pollset, brings_an_active_one_back)
+{
+	uint32_t now_ms = 0;
+	Event *e = NULL;
+	size_t i;
+	int type;
+
+	park_all(&now_ms);
+	for (i = 0; i < NPAIRS && e == NULL; i++)
+		if (events[i].is_parked) {
+			e = &events[i];
+			cr_assert_eq(write(peers[i], "x", 1), 1);
+		}
+	cr_assert_eq(poll_next(now_ms, &type), e);
+	cr_assert_eq(type, E_READ);
+	cr_assert_eq(e->is_parked, 0);
+	cr_assert_neq(e->poll_slot, 0);
+	cr_assert_null(pollset_next(&ps, now_ms, &type));
+}
+
+Test(pollset, a_parked_one_that_waits_for_something_else_is_polled_again)
+{
+	static const int masks[] = { E_WRITE, E_READ | E_WRITE, E_ASYNC,
+		E_TIMEOUT };
+	uint32_t now_ms = 0;
+	size_t i, k;
+
+	for (k = 0; k < sizeof masks / sizeof masks[0]; k++) {
+		park_all(&now_ms);
+		for (i = 0; i < NPAIRS && !events[i].is_parked; i++)
+			;
+		cr_assert_lt(i, NPAIRS);
+		events[i].mask = masks[k];
+		pollset_follow(&ps, &events[i]);
+		cr_assert_eq(events[i].is_parked, 0);
+		cr_assert_eq(events[i].poll_slot != 0,
+		    (masks[k] & (E_READ | E_WRITE)) != 0);
+	}
+}
+
+Test(pollset, a_parked_one_can_be_taken_off_and_its_descriptor_reused)
+{
+	uint32_t now_ms = 0;
+	int type, keep;
+	size_t i;
+
+	park_all(&now_ms);
+	for (i = 0; i < NPAIRS && !events[i].is_parked; i++)
+		;
+	cr_assert_lt(i, NPAIRS);
+	/* as if it had been handed to another process */
+	keep = dup(events[i].fd);
+	pollset_detach(&ps, &events[i]);
+	cr_assert_null(pollset_get(&ps, events[i].fd));
+	close(events[i].fd);
+	events[i].fd = -1;
+	cr_assert_eq(write(peers[i], "x", 1), 1);
+	cr_assert_null(poll_next(now_ms, &type));
+	close(keep);
+}
+
+Test(pollset, does_not_park_writers)
+{
+	uint32_t now_ms = 0;
+	size_t i;
+
+	for (i = 0; i < NPAIRS; i++) {
+		events[i].mask = E_READ | E_WRITE;
+		pollset_follow(&ps, &events[i]);
+	}
+	park_all(&now_ms);
+	cr_assert_eq(ps.park.count, 0);
+}
+
+Test(pollset, without_epoll_all_stay_in_the_set)
+{
+	uint32_t now_ms = 0;
+
+	ps.has_epoll = false;
+	park_all(&now_ms);
+	cr_assert_eq(ps.park.count, 0);
+	cr_assert_eq(ps.n, ps.nfixed + NPAIRS);
+}
+
+Test(pollset, polls_on_when_no_descriptor_is_left_for_epoll)
+{
+	struct rlimit limit;
+	uint32_t now_ms = 0;
+	int type;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 3;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	park_all(&now_ms);
+	cr_assert_eq(ps.park.count, 0);
+	limit.rlim_cur = limit.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(write(peers[3], "x", 1), 1);
+	cr_assert_eq(poll_next(now_ms, &type), &events[3]);
+	park_all(&now_ms);
+	cr_assert_gt(ps.park.count, 0);
+}
+
+Test(pollset, refuses_absurd_descriptors_and_second_events)
+{
+	Event e;
+
+	memset(&e, 0, sizeof e);
+	e.fd = INT32_MAX;
+	cr_assert_eq(pollset_attach(&ps, &e), -1);
+	cr_assert_eq(errno, EBADF);
+	e.fd = events[0].fd;
+	cr_assert_eq(pollset_attach(&ps, &e), -1);
+	cr_assert_eq(errno, EEXIST);
+	/* taking off one that is not on must not hurt the one that is */
+	pollset_detach(&ps, &e);
+	cr_assert_eq(pollset_get(&ps, e.fd), &events[0]);
+}
