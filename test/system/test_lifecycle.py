@@ -1,0 +1,399 @@
+"""Start, stop, reload, reopen, respawn; exit statuses."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
+                     descendants, leftovers, text_message, wait_for)
+
+
+def start(s, *args, user=None):
+    """mailmilld as a command that ends; (status, stderr)."""
+    def become():
+        if user:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+    p = subprocess.run([f'{BUILD}/mailmilld', *args], capture_output=True,
+                       text=True, timeout=60 * SLOW, preexec_fn=become,
+                       stdin=subprocess.DEVNULL)
+    return p.returncode, p.stderr + p.stdout
+
+
+def test_second_start_says_so_and_ends(d):
+    with Server(d) as s:
+        status, text = start(s, '-f', '-c', s.conf_file)
+        assert status == 1, (status, text)
+        assert re.search('already|running', text), text
+        assert str(s.master) in text, text
+        with Client(s.port) as c:
+            c.hello()
+
+
+def test_a_port_in_use_is_an_error(d):
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        s = Server(d, port=taken.getsockname()[1])
+        for mode in ('-f', None):
+            args = ['-c', s.conf_file] + ([mode] if mode else [])
+            status, text = start(s, *args, user=None if not ROOT else None)
+            assert status == 1, (mode, status, text)
+            if mode:
+                assert str(s.port) in text, text
+
+
+def daemon(d, **kw):
+    """A server in the background; as an account that needs no others."""
+    return Server(d, user=NOBODY if ROOT else None, log=f'{d}/log', **kw)
+
+
+def pid_of(s):
+    with open(s.pidfile) as f:
+        return int(f.read())
+
+
+def test_in_the_background_the_parent_ends_when_the_listeners_are_bound(d):
+    s = daemon(d)
+    status, text = start(s, '-c', s.conf_file, user=s.user)
+    assert status == 0, (status, text)
+    # at once, without waiting
+    with Client(s.port) as c:
+        c.hello()
+        s.master = pid_of(s)
+        assert 'master' in cmdline(s.master)
+        # a session of its own, away from the terminal
+        assert os.getsid(s.master) != os.getsid(0)
+        for fd in (0, 1, 2):
+            assert os.readlink(f'/proc/{s.master}/fd/{fd}') == '/dev/null'
+        c.mail(text_message())
+    s.wait_mail(1)
+    assert s.ctl('stop').returncode == 0
+    s.no_process_left()
+    assert not os.path.exists(s.pidfile), 'the pidfile is still there'
+    assert not os.path.exists(s.control), 'the control socket is still there'
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(('127.0.0.1', s.port))
+
+
+def test_in_the_background_a_missing_account_is_an_error(d):
+    if not ROOT:
+        raise Skip('needs root')
+    s = Server(d, conf='user = "no-such-account"', log=f'{d}/log')
+    status, text = start(s, '-c', s.conf_file)
+    assert status in (1, 78), (status, text)
+    assert 'no-such-account' in text, text
+    assert not descendants(os.getpid())
+
+
+def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
+    if not ROOT:
+        raise Skip('needs root')
+    with Server(d, conf='user = "no-such-account"\n'
+                'queue_user = "nor-this"\ndelivery_user = "nor-that"') as s:
+        assert 'no-such-account' in s.log()
+        uids = {}
+        for p in s.pids():
+            with open(f'/proc/{p}/status') as f:
+                st = f.read()
+            uid = re.search(r'^Uid:\s+(\d+)\s+(\d+)\s+(\d+)', st, re.M).groups()
+            assert len(set(uid)) == 1 and uid[0] != '0', (cmdline(p), uid)
+            assert re.search(r'^NoNewPrivs:\s+1', st, re.M), cmdline(p)
+            role = re.search('worker|queue|deliver', cmdline(p)).group()
+            uids.setdefault(role, set()).add(uid[0])
+            if role == 'worker':
+                assert os.readlink(f'/proc/{p}/root') != '/', 'no chroot'
+        assert len(uids) == 3, uids
+        assert len(set.union(*uids.values())) == 3, uids
+
+
+def test_without_root_it_runs_under_the_callers_uid(d):
+    with Server(d, user=NOBODY if ROOT else None) as s:
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(1)
+        for p in s.pids() + [s.master]:
+            assert os.stat(f'/proc/{p}').st_uid == (NOBODY if ROOT else os.getuid())
+
+
+def test_process_titles(d):
+    with Server(d, workers=2) as s:
+        titles = sorted(cmdline(p) for p in s.pids())
+        for want in ('worker 1', 'worker 2', 'queue', 'deliver'):
+            assert any(f'mailmilld: {want}' in t for t in titles), titles
+        assert 'mailmilld: master' in cmdline(s.master)
+
+
+def test_every_process_comes_back(d):
+    with Server(d, workers=2) as s:
+        for role in ('worker 1', 'worker 2', 'queue', 'deliver'):
+            pid = s.pids(role)[0]
+            os.kill(pid, signal.SIGKILL)
+            wait_for(f'a new {role}', lambda: [
+                p for p in s.pids(role) if p != pid and 'mailmilld:' in cmdline(p)])
+        for i in range(4):
+            with Client(s.port) as c:
+                c.hello()
+                c.mail(text_message(i))
+        s.wait_mail(4)
+        assert int(s.stats()['respawns']) == 4
+
+
+def test_workers_accept_while_the_queue_is_down(d):
+    with Server(d) as s:
+        for p in s.pids('queue') + s.pids('deliver'):
+            os.kill(p, signal.SIGSTOP)
+        with Client(s.port) as c:
+            c.hello()
+            for i in range(20):
+                c.mail(text_message(i))
+        assert s.delivered() == []
+        for p in s.pids('queue') + s.pids('deliver'):
+            os.kill(p, signal.SIGCONT)
+        s.wait_mail(20)
+
+
+def banner(s):
+    with Client(s.port, banner=False) as c:
+        return c.reply()
+
+
+def test_reload_takes_a_good_configuration_and_drains_the_old_workers(d):
+    with Server(d) as s:
+        idle, busy = Client(s.port), Client(s.port)
+        idle.hello()
+        busy.hello()
+        busy.envelope()
+        busy.cmd('DATA', '354')
+        old = set(s.pids('worker'))
+        s.write_conf(listener='Static_Banner = "mx.example.test ESMTP second"')
+        s.signal(signal.SIGHUP)
+        wait_for('the new banner', lambda: 'second' in banner(s))
+        # a running transaction finishes; what comes after it gets 421
+        busy.send(text_message() + b'.\r\n')
+        busy.expect('250')
+        busy.send(b'MAIL FROM:<a@client.test>\r\n')
+        assert busy.reply().startswith('421')
+        r = idle.reply() if idle.buf else None
+        if r is None:
+            try:
+                idle.send(b'NOOP\r\n')
+            except OSError:
+                pass
+            r = idle.reply()
+        assert r.startswith('421'), r
+        wait_for('the old workers to end', lambda: not old & set(s.pids('worker')))
+        s.wait_mail(1)
+        assert int(s.stats()['reloads']) == 1
+
+
+def test_the_listener_never_closes_during_reloads(d):
+    with Server(d) as s:
+        for i in range(5):
+            s.signal(signal.SIGHUP)
+            for _ in range(20):
+                assert banner(s).startswith('220')
+
+
+def test_reload_of_a_bad_configuration_keeps_the_old_one(d):
+    with Server(d) as s:
+        old = s.pids('worker')
+        s.write_conf(listener='    Static_Banner = "second"\n    No_Such_Option = 1')
+        p = s.ctl('reload', check=False)
+        assert p.returncode != 0
+        assert 'No_Such_Option' in p.stderr + p.stdout, p
+        s.signal(signal.SIGHUP)
+        wait_for('a line in the log', lambda: s.log().count('No_Such_Option') >= 2
+                 or ('No_Such_Option' in s.log()))
+        assert re.search(r'mailmill\.conf:\d+', s.log()), s.log()
+        assert 'second' not in banner(s)
+        assert s.pids('worker') == old
+
+
+def test_bad_configurations_end_with_78_and_name_the_place(d):
+    for change, words in (
+            (dict(conf='no_such_setting = 1'), ('no_such_setting', ':7')),
+            (dict(listener='Max_Message_Size = "many"'), ('max_message_size', ':9')),
+            (dict(listener='Max_Message_Size = -1'), ('max_message_size',)),
+            (dict(listen='Enable = perhaps'), ('enable', ':11')),
+            (dict(extra='Domain "x" {'), (':1',)),
+            (dict(workers=100000), ('workers', ':2')),
+            (dict(extra='ESMTP_Listener { Listen "nonsense" { } }'), ('nonsense',)),
+            (dict(extra='ESMTP_Listener { Peer "1.2.3.4/99" { } }'), ('1.2.3.4/99',)),
+    ):
+        s = Server(d)
+        s.write_conf(**change)
+        for mode in ('-n', '-f'):
+            status, text = start(s, mode, '-c', s.conf_file)
+            assert status == 78, (change, mode, status, text)
+            for w in words + ('mailmill.conf',):
+                assert w.lower() in text.lower(), (change, w, text)
+
+
+def test_missing_configuration_and_usage(d):
+    s = Server(d)
+    status, text = start(s, '-f', '-c', f'{d}/none')
+    assert status == 78 and f'{d}/none' in text, (status, text)
+    status, text = start(s, '-Z')
+    assert status == 2 and 'usage' in text.lower(), (status, text)
+    status, text = start(s, '-n', '-c', s.conf_file)
+    assert status == 0, (status, text)
+    status, text = start(s, '-V')
+    assert status == 0 and 'mailmill' in text, (status, text)
+    status, text = start(s, '-n', '-c', s.conf_file, '-D', 'no_such=1')
+    assert status == 78 and 'no_such' in text, (status, text)
+
+
+def test_sigterm_lets_a_running_transaction_finish(d):
+    with Server(d) as s:
+        busy, idle = Client(s.port), Client(s.port)
+        busy.hello()
+        idle.hello()
+        busy.envelope()
+        busy.cmd('DATA', '354')
+        busy.send(b'Subject: last\r\n\r\n')
+        s.signal(signal.SIGTERM)
+        r = idle.reply()
+        assert r.startswith('421'), r
+        busy.send(b'body\r\n.\r\n')
+        busy.expect('250')
+        assert s.wait_end() == 0
+        s.proc = None
+        s.no_process_left()
+        assert len(s.delivered()) <= 1
+        s.start()
+        s.wait_mail(1)
+
+
+def test_drain_has_a_bound(d):
+    with Server(d, conf='drain_time = 1') as s:
+        with Client(s.port) as c:
+            c.hello()
+            c.envelope()
+            c.cmd('DATA', '354')
+            t = time.monotonic()
+            s.signal(signal.SIGTERM)
+            assert s.wait_end(15) == 0
+            assert time.monotonic() - t < 10 * SLOW
+            s.proc = None
+            s.no_process_left()
+
+
+def test_sigint_stops_at_once(d):
+    for sig in (signal.SIGINT, signal.SIGQUIT):
+        s = Server(d).start()
+        c = Client(s.port)
+        c.hello()
+        c.envelope()
+        c.cmd('DATA', '354')
+        t = time.monotonic()
+        s.signal(sig)
+        s.wait_end(10)
+        assert time.monotonic() - t < 5 * SLOW
+        s.no_process_left()
+        c.close()
+
+
+def test_sigusr1_opens_the_log_again(d):
+    log = f'{d}/log'
+    with Server(d, log=log) as s:
+        with Client(s.port) as c:
+            c.hello()
+        os.rename(log, log + '.1')
+        s.signal(signal.SIGUSR1)
+        wait_for('a new log', lambda: os.path.exists(log))
+        time.sleep(0.3)
+
+        def written():
+            with Client(s.port) as c:
+                c.hello()
+                c.mail(text_message())
+            with open(log) as f:
+                return 'a@client.test' in f.read()
+        wait_for('lines in it', written)
+
+
+def test_log_lines_hold_session_and_message_ids(d):
+    with Server(d) as s:
+        with Client(s.port) as c:
+            c.hello()
+            r = c.mail(text_message())
+            c.cmd('QUIT', '221')
+        s.wait_mail(1)
+        mid = r.split()[-1]
+        assert re.fullmatch('[0-9A-Z]+', mid), r
+        wait_for('lines about the message', lambda: s.log().count(mid) >= 2)
+        for line in s.log().strip().split('\n'):
+            assert re.search(r'\b[a-z_]+=', line), f'no key=value in {line!r}'
+
+
+def test_children_of_a_dead_master_finish_and_end(d):
+    s = Server(d).start()
+    c = Client(s.port)
+    c.hello()
+    c.envelope()
+    c.cmd('DATA', '354')
+    children = s.pids()
+    os.kill(s.master, signal.SIGKILL)
+    s.proc.wait()
+    c.send(text_message() + b'.\r\n')
+    c.expect('250')
+    c.close()
+
+    def gone():
+        return not [p for p in children if 'mailmilld' in cmdline(p)]
+    wait_for('the children to end', gone, 40)
+    s.start()
+    s.wait_mail(1)
+    s.stop()
+
+
+def test_a_new_master_starts_while_old_workers_drain(d):
+    s = Server(d).start()
+    c = Client(s.port)
+    c.hello()
+    c.envelope()
+    c.cmd('DATA', '354')
+    os.kill(s.master, signal.SIGKILL)
+    s.proc.wait()
+    s.start()
+    with Client(s.port) as other:
+        other.hello()
+        other.mail(text_message(2))
+    c.send(text_message(1) + b'.\r\n')
+    c.expect('250')
+    c.close()
+    s.wait_mail(2, timeout=40)
+    s.stop()
+
+
+def test_the_spool_is_nobody_elses(d):
+    if not ROOT:
+        raise Skip('needs root')
+    with Server(d) as s:
+        assert os.stat(s.spool).st_uid == 0
+        assert os.stat(f'{s.spool}/incoming').st_mode & 0o007 == 0
+        assert os.stat(f'{s.spool}/queue').st_mode & 0o077 == 0
+        owners = {os.stat(f'{s.spool}/{x}').st_uid for x in ('incoming', 'queue')}
+        assert 0 not in owners and len(owners) == 2
+
+
+def test_an_idle_server_uses_next_to_no_cpu(d):
+    def ticks(pids):
+        n = 0
+        for p in pids:
+            with open(f'/proc/{p}/stat') as f:
+                n += sum(map(int, f.read().rpartition(')')[2].split()[11:13]))
+        return n
+    with Server(d) as s:
+        time.sleep(1)
+        pids = s.pids() + [s.master]
+        before = ticks(pids)
+        time.sleep(2)
+        used = ticks(pids) - before
+        assert used <= 6 * SLOW, f'{used} ticks in 2 s'
