@@ -129,6 +129,8 @@ class Server:
     conf: lines for the global scope; listener, listen, domain: lines for
     theirs.  user: the uid it is started under (root only)."""
 
+    all = []                            # those of this test
+
     def __init__(self, dir, conf='', listener='', listen='', domain='',
                  extra='', args=(), workers=2, user=None, nofile=None,
                  spool=None, mail=None, log='stderr', port=None):
@@ -150,6 +152,7 @@ class Server:
         self.write_conf()
         self.proc = None
         self.master = None
+        Server.all.append(self)
 
     def write_conf(self, **change):
         s = dict(self.settings, **change)
@@ -251,9 +254,6 @@ Domain "example.test" {{
     def __exit__(self, kind, *rest):
         if kind is None:
             self.stop()
-            return
-        print('--- log of the server, its end:')
-        print(self.log()[-6000:])
 
     # -------------------------------------------------------------- control
     def ctl(self, *args, check=True, timeout=20):
@@ -416,6 +416,13 @@ def run_test(fn, path):
         with temp_dir() as d:
             try:
                 fn(d)
+            except BaseException as e:
+                if not isinstance(e, Skip):
+                    for s in Server.all:
+                        print(f'--- end of the log in {s.stderr}:')
+                        print(s.log()[-6000:] if os.path.exists(s.stderr) else '')
+                    print('---')
+                raise
             finally:
                 left = leftovers()
             if left:

@@ -1,0 +1,245 @@
+"""Full disks and too few descriptors: 4xx, nothing lost, no restart needed."""
+import json
+import os
+import resource
+import socket
+import time
+
+from harness import (Client, Server, body_of, mount_tmpfs, text_message,
+                     unshare_mounts, wait_for)
+
+SMALL = '''segment_size = 1048576
+spool_large_message = 100000
+retry_interval = 1
+max_retry_interval = 1
+'''
+
+
+def fill(path):
+    """All of the file system that path is on."""
+    with open(path, 'wb', buffering=0) as f:
+        block = bytes(65536)
+        while block:
+            try:
+                f.write(block)
+            except OSError:
+                block = block[:len(block) // 2]
+
+
+def send_until(port, want, limit, size=30000, start=0):
+    """Messages until a reply starts with want; the numbers acknowledged."""
+    acked = []
+    with Client(port, timeout=60) as c:
+        c.hello()
+        for i in range(start, start + limit):
+            c.send(b'MAIL FROM:<a@client.test>\r\n')
+            r = c.reply()
+            if r.startswith('250'):
+                c.cmd('RCPT TO:<user@example.test>')
+                c.cmd('DATA', '354')
+                c.send(text_message(i, size) + b'.\r\n')
+                r = c.reply()
+            assert r[:4] in ('250 ', '451 ', '452 '), r
+            assert r[4:7] in ('2.0', '4.3'), r
+            if r.startswith('250'):
+                acked.append(i)
+            if r.startswith(want):
+                return acked
+            if not r.startswith('250'):
+                time.sleep(0.02)
+    raise AssertionError(f'no {want} in {limit} messages')
+
+
+def all_there(s, numbers, size=30000):
+    got = s.wait_mail(len(numbers), timeout=60)
+    assert sorted(body_of(m) for m in got) == sorted(
+        text_message(i, size) for i in numbers)
+
+
+def test_a_full_spool_disk(d):
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '12m')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        pids = sorted(s.pids())
+        acked = send_until(s.port, '250', 1)
+        # nothing is taken away while the disk fills, so it must get full
+        with open(s.mail + '/example.test/user/new/.keep', 'w'):
+            pass
+        fill(f'{d}/disk/filler')
+        acked += send_until(s.port, '45', 400, start=1)
+        # and for large messages, and again
+        acked += send_until(s.port, '45', 400, start=1000, size=300000)
+        big = [i for i in acked if i >= 1000]
+        s.ctl('status')
+        os.unlink(f'{d}/disk/filler')
+        acked += send_until(s.port, '250', 100, start=2000)
+        assert sorted(s.pids()) == pids, 'a process has died'
+        os.unlink(s.mail + '/example.test/user/new/.keep')
+        got = s.wait_mail(len(acked), timeout=60)
+        want = [text_message(i, 300000 if i in big else 30000) for i in acked]
+        assert sorted(body_of(m) for m in got) == sorted(want)
+
+
+def test_a_full_spool_disk_before_the_first_message(d):
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '12m')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        fill(f'{d}/disk/filler')
+        send_until(s.port, '45', 400)
+        os.unlink(f'{d}/disk/filler')
+        send_until(s.port, '250', 100, start=1000)
+
+
+def test_a_full_mail_disk_defers(d):
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '4m')
+    with Server(d, mail=f'{d}/disk/mail', conf=SMALL) as s:
+        acked = send_until(s.port, '250', 1)
+        s.wait_mail(1)
+        fill(f'{d}/disk/filler')
+        for i in range(1, 20):
+            acked += send_until(s.port, '250', 1, start=i)
+        q = wait_for('the queue to say so',
+                     lambda: json.dumps(s.ctl_json('queue'))
+                     if int(s.stats()['deferred']) else None)
+        assert 'No space left' in q, q
+        os.unlink(f'{d}/disk/filler')
+        all_there(s, acked)
+        assert os.listdir(s.maildir() + '/tmp') == []
+
+
+def test_the_spool_quota(d):
+    # nothing can be delivered, so the spool fills
+    mail = f'{d}/mail'
+    with Server(d, mail=mail, conf=SMALL + 'spool_quota = 8388608\n') as s:
+        os.rmdir(mail)
+        with open(mail, 'w'):
+            pass
+        acked = send_until(s.port, '452', 1000)
+        assert acked
+        time.sleep(0.3)
+        os.unlink(mail)
+        os.mkdir(mail)
+        os.chmod(mail, 0o1777)
+        all_there(s, acked)
+        acked += send_until(s.port, '250', 200, start=5000)
+        all_there(s, acked)
+
+
+def test_spool_disk_of_a_whole_day_is_given_back(d):
+    """Segments are used again: much more mail than the disk could hold."""
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '24m')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL, workers=1) as s:
+        n = 0
+        with Client(s.port, timeout=60) as c:
+            c.hello()
+            while n < 1500:
+                c.envelope()
+                c.cmd('DATA', '354')
+                c.send(text_message(n, 30000) + b'.\r\n')
+                r = c.reply()
+                if r.startswith('45'):
+                    time.sleep(0.1)
+                    continue
+                assert r.startswith('250'), r
+                n += 1
+        s.wait_mail(n, timeout=60)
+        assert int(s.stats()['segments_recycled']) > 10
+
+
+def test_descriptor_limit_of_the_whole_server(d):
+    with Server(d, nofile=80, workers=1) as s:
+        pids = sorted(s.pids())
+        with Client(s.port) as first:
+            first.hello()
+            many = []
+            for _ in range(200):
+                x = socket.socket()
+                x.settimeout(0.3)
+                try:
+                    x.connect(('127.0.0.1', s.port))
+                    many.append(x)
+                except OSError:
+                    x.close()
+            said = {}
+            for x in many:
+                x.settimeout(0.05)
+                try:
+                    r = x.recv(100)[:3].decode()
+                except socket.timeout:
+                    r = 'nothing'
+                except OSError:
+                    r = 'closed'
+                said[r] = said.get(r, 0) + 1
+            assert set(said) <= {'220', '421', 'nothing', 'closed', ''}, said
+            assert said.get('220', 0) > 10, said
+            # who is in is served
+            first.mail(text_message(1))
+            for x in many:
+                x.close()
+
+        def again():
+            try:
+                with Client(s.port, timeout=2) as c:
+                    c.hello()
+                    c.mail(text_message(2))
+                    return True
+            except (OSError, AssertionError):
+                return False
+        wait_for('service', again)
+        s.wait_mail(2)
+        assert sorted(s.pids()) == pids, 'a process has died: ' + s.log()[-2000:]
+
+
+def test_descriptor_limit_of_a_worker(d):
+    with Server(d, workers=1) as s:
+        w = s.pids('worker')[0]
+        have = len(os.listdir(f'/proc/{w}/fd'))
+        _, hard = resource.prlimit(w, resource.RLIMIT_NOFILE)
+        resource.prlimit(w, resource.RLIMIT_NOFILE, (have + 5, hard))
+        with Client(s.port) as first:
+            first.hello()
+            many = [Client(s.port, banner=False, timeout=2) for _ in range(30)]
+            for c in many:
+                try:
+                    r = c.reply()
+                except OSError:
+                    r = ''
+                assert r[:3] in ('220', '421', ''), r
+            first.mail(text_message(1))
+            for c in many:
+                c.close()
+        resource.prlimit(w, resource.RLIMIT_NOFILE, (hard, hard))
+
+        def again():
+            try:
+                with Client(s.port, timeout=2) as c:
+                    c.hello()
+                    c.mail(text_message(2))
+                    return True
+            except (OSError, AssertionError):
+                return False
+        wait_for('service', again)
+        s.wait_mail(2)
+        wait_for('all sessions to end', lambda: 'x' if int(
+            s.stats()['sessions']) == int(s.stats()['sessions_ended']) else None)
+
+
+def test_descriptor_limit_of_queue_and_deliver(d):
+    with Server(d, workers=1, conf=SMALL) as s:
+        send_until(s.port, '250', 1)
+        s.wait_mail(1)
+        limited = s.pids('queue') + s.pids('deliver')
+        for p in limited:
+            _, hard = resource.prlimit(p, resource.RLIMIT_NOFILE)
+            have = max(map(int, os.listdir(f'/proc/{p}/fd'))) + 1
+            resource.prlimit(p, resource.RLIMIT_NOFILE, (have, hard))
+        acked = [0]
+        for i in range(1, 150):
+            acked += send_until(s.port, '250', 1, start=i)
+        time.sleep(0.5)
+        for p in limited:
+            resource.prlimit(p, resource.RLIMIT_NOFILE, (hard, hard))
+        all_there(s, acked)
+        assert sorted(limited) == sorted(s.pids('queue') + s.pids('deliver'))
