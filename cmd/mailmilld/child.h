@@ -49,6 +49,8 @@ struct child {
 	bool			 is_orphan;
 	bool			 is_draining;
 	/* child.c's own */
+	bool			 is_started;	/* M_START has come */
+	bool			 is_relog_wanted;
 	const struct child_ops	*ops;
 	void			*closure;
 	struct settings		*settings_owned;

@@ -1,0 +1,170 @@
+/* mailmilld: the command line.
+ * Owns: flags, exit statuses, the way to master or role. */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/child.h"
+#include "cmd/mailmilld/daemon.h"
+#include "cmd/mailmilld/master.h"
+#include "cmd/mailmilld/paths.h"
+#include "cmd/mailmilld/reload.h"
+#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/spooldir.h"
+#include "cmd/mailmilld/version.h"
+
+#define EXIT_USAGE	2
+
+struct flags {
+	const char	*filename;
+	const char	**overrides;	/* "name=value" */
+	size_t		 noverrides;
+	bool		 is_debug;
+	bool		 is_foreground;
+	bool		 is_check;	/* -n */
+	const char	*role;		/* -x */
+};
+
+static void __attribute__((noreturn))
+usage(void)
+{
+	fprintf(stderr, "usage: mailmilld [-dfnV] [-c file] [-D name=value] "
+	    "[-p pidfile] [-u user]\n                 [-w workers]\n");
+	exit(EXIT_USAGE);
+}
+
+/* A flag that is an option of the configuration: "name=value". */
+static void
+override(struct flags *f, const char *name, const char *value)
+{
+	const char **v;
+	char *text;
+
+	v = reallocarray(f->overrides, f->noverrides + 1, sizeof(*v));
+	if (v == NULL || asprintf(&text, "%s%s%s", name,
+	    *name == '\0' ? "" : "=", value) == -1) {
+		fprintf(stderr, "mailmilld: out of memory\n");
+		exit(1);
+	}
+	v[f->noverrides++] = text;
+	f->overrides = v;
+}
+
+static void
+parse_flags(int argc, char **argv, struct flags *f)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "dfnVc:D:p:u:w:x:")) != -1) {
+		switch (c) {
+		case 'd':
+			f->is_debug = f->is_foreground = true;
+			override(f, "log_level", "debug");
+			break;
+		case 'f':
+			f->is_foreground = true;
+			break;
+		case 'n':
+			f->is_check = true;
+			break;
+		case 'V':
+			printf("mailmilld %s\n", MAILMILL_VERSION);
+			exit(0);
+		case 'c':
+			f->filename = optarg;
+			break;
+		case 'D':
+			override(f, "", optarg);
+			break;
+		case 'p':
+			override(f, "pidfile", optarg);
+			break;
+		case 'u':
+			override(f, "user", optarg);
+			break;
+		case 'w':
+			override(f, "workers", optarg);
+			break;
+		case 'x':
+			f->role = optarg;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+}
+
+static int
+run_role(const char *name)
+{
+	enum role role = role_by_name(name);
+
+	if (role == NROLES || role == ROLE_MASTER) {
+		fprintf(stderr, "mailmilld: -x %s: no such role "
+		    "(mailmilld starts its roles itself)\n", name);
+		return EXIT_USAGE;
+	}
+	return child_main(role);
+}
+
+static int
+run_master(struct master *m)
+{
+	const struct settings *s = m->config.settings;
+	int status;
+
+	if (rundir_make(s->pidfile) == -1) {
+		fprintf(stderr, "mailmilld: pidfile %s: %s\n", s->pidfile,
+		    strerror(errno));
+		return 1;
+	}
+	if (daemon_lock(s->pidfile) == -1)
+		return 1;
+	if (!m->is_foreground && daemon_fork() == -1) {
+		fprintf(stderr, "mailmilld: fork: %s\n", strerror(errno));
+		return 1;
+	}
+	if (daemon_pid() == -1) {
+		fprintf(stderr, "mailmilld: pidfile %s: %s\n", s->pidfile,
+		    strerror(errno));
+		return 1;
+	}
+	setproctitle("master");
+	spawn_init(m->is_foreground);
+	status = master_log_open(m) == -1 ? 1 : master_run(m);
+	daemon_unlock();
+	return status;
+}
+
+int
+main(int argc, char **argv, char **envp)
+{
+	static struct master m;
+	struct flags f = { .filename = MAILMILL_CONF };
+	char err[SETTINGS_ERROR_MAX];
+
+	setproctitle_init(argc, argv, envp);
+	parse_flags(argc, argv, &f);
+	if (f.role != NULL)
+		return run_role(f.role);
+
+	config_source(f.filename, f.overrides, f.noverrides);
+	if (config_read(1, &m.config, err, sizeof(err)) == -1) {
+		fprintf(stderr, "mailmilld: %s\n", err);
+		return EX_CONFIG;
+	}
+	if (f.is_check) {
+		printf("%s: configuration ok\n", f.filename);
+		return 0;
+	}
+	m.is_foreground = f.is_foreground;
+	m.is_debug = f.is_debug;
+	return run_master(&m);
+}

@@ -1,0 +1,160 @@
+/* Accounts and privileges.
+ * Owns: the names in the configuration against the system's accounts, the
+ * numeric uids of a trial, the drop. */
+
+#include "cmd/mailmilld/privs.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/settings.h"
+#include "cmd/mailmilld/spawn.h"
+#include "core/log.h"
+
+#define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
+				 * below its 64-bit-only one */
+#define TRIAL_UIDS	300
+
+/* The unused numeric uid for ${role}: always the same one while the system's
+ * accounts do not change, so that a spool can be opened again. */
+static int
+trial_account(enum role role, struct account *a_r)
+{
+	unsigned int id, found = 0;
+
+	for (id = TRIAL_UID; id < TRIAL_UID + TRIAL_UIDS; id++) {
+		if (getpwuid(id) != NULL || getgrgid(id) != NULL)
+			continue;
+		if (found++ == (unsigned int)role) {
+			a_r->uid = id;
+			a_r->gid = id;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static const char *
+account_name(const struct settings *s, enum role role)
+{
+	switch (role) {
+	case ROLE_WORKER:
+		return s->user;
+	case ROLE_QUEUE:
+		return s->queue_user;
+	case ROLE_DELIVER:
+		return s->delivery_user;
+	default:
+		return NULL;
+	}
+}
+
+static int
+account_find(enum role role, const char *name, bool is_foreground,
+    struct account *a_r)
+{
+	struct passwd *pw;
+
+	errno = 0;
+	if ((pw = getpwnam(name)) != NULL) {
+		if (pw->pw_uid == 0) {
+			log_errx("account", "role=%s account=%s reason=%s",
+			    role_name(role), name, "may not be root");
+			return -1;
+		}
+		a_r->uid = pw->pw_uid;
+		a_r->gid = pw->pw_gid;
+		return 0;
+	}
+	if (!is_foreground || trial_account(role, a_r) == -1) {
+		log_errx("account-missing", "role=%s account=%s create=%s",
+		    role_name(role), name, "useradd --system --user-group "
+		    "--no-create-home --shell /usr/sbin/nologin <account>");
+		return -1;
+	}
+	log_warnx("account-missing", "role=%s account=%s uid=%u create=%s",
+	    role_name(role), name, (unsigned int)a_r->uid,
+	    "useradd --system --user-group --no-create-home "
+	    "--shell /usr/sbin/nologin <account>, or: make accounts");
+	return 0;
+}
+
+int
+accounts_find(const struct settings *s, bool is_foreground,
+    struct account accounts_r[NROLES])
+{
+	const char *name;
+	unsigned int role;
+
+	memset(accounts_r, 0, sizeof(*accounts_r) * NROLES);
+	if (geteuid() != 0) {
+		log_event(LOG_LEVEL_NOTICE, "not-root", "uid=%u effect=%s",
+		    (unsigned int)geteuid(),
+		    "all processes run under this uid, without chroot");
+		return 0;
+	}
+	for (role = 0; role < NROLES; role++) {
+		if ((name = account_name(s, role)) == NULL)
+			continue;
+		if (account_find(role, name, is_foreground,
+		    &accounts_r[role]) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+enter_root(const char *root)
+{
+	if (chroot(root) == -1 || chdir("/") == -1) {
+		log_err("chroot", "dir=%s", root);
+		return -1;
+	}
+	return 0;
+}
+
+int
+privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (uid != 0) {
+		if (root != NULL && enter_root(root) == -1)
+			return -1;
+		if (setgroups(aux_gid == 0 ? 0 : 1, &aux_gid) == -1 ||
+		    setresgid(gid, gid, gid) == -1 ||
+		    setresuid(uid, uid, uid) == -1) {
+			log_err("privileges", "uid=%u gid=%u",
+			    (unsigned int)uid, (unsigned int)gid);
+			return -1;
+		}
+		/* mail is no business of a core file */
+		(void)setrlimit(RLIMIT_CORE, &none);
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+		log_err("privileges", "step=no_new_privs");
+		return -1;
+	}
+	return 0;
+}
+
+unsigned long
+privs_raise_nofile(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return 256;
+	if (rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+			(void)getrlimit(RLIMIT_NOFILE, &rl);
+	}
+	return rl.rlim_cur;
+}

@@ -1,0 +1,37 @@
+/* Accounts of the roles, and how a process becomes one of them. */
+
+#ifndef CMD_MAILMILLD_PRIVS_H
+#define CMD_MAILMILLD_PRIVS_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#include "cmd/mailmilld/msg.h"
+
+struct account {
+	uid_t	uid;		/* 0: stay what we are */
+	gid_t	gid;
+};
+
+struct settings;
+
+/* accounts_find(s, is_foreground, accounts_r): The account of each role.
+ * Started without root: all stay what they are (said once in the log).  A
+ * missing account is an error in the background; in the foreground the role
+ * gets an unused numeric uid, the same at each start, and the log names the
+ * command that creates the accounts.  Return 0, or -1 having logged why. */
+int accounts_find(const struct settings *s, bool is_foreground,
+    struct account accounts_r[NROLES]);
+
+/* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then
+ * become ${uid} and ${gid} with the one supplementary group ${aux_gid} (0:
+ * none), for good.  ${uid} 0: only no_new_privs.  Return 0, or -1 having
+ * logged why. */
+int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
+
+/* privs_raise_nofile(): As many descriptors as the hard limit allows.  Return
+ * that number. */
+unsigned long privs_raise_nofile(void);
+
+#endif

@@ -1,0 +1,495 @@
+/* The master's children.
+ * Owns: their list, what each is told at its start, what they say, their death
+ * and their successors.
+ * Knows nothing of sessions but that a dead worker's are over. */
+
+#include "cmd/mailmilld/master.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/spawn.h"
+#include "core/stats.h"
+
+#define START_TRIES	3	/* deaths of a slot before the start has failed */
+#define RELOG_PAUSE_MS	1000	/* between reopenings that children ask for */
+
+static void proc_gone(struct chanev *ce, void *closure);
+static void proc_message(struct chanev *ce, struct channel_msg *msg,
+    void *closure);
+
+static const struct chanev_ops proc_ops = {
+	.message = proc_message,
+	.gone = proc_gone
+};
+
+/* --- what a new process is told ------------------------------------------ */
+
+static int
+send_empty(struct proc *p, enum msg_type type, int fd)
+{
+	struct msg_empty empty = { 0 };
+
+	if (chanev_send(p->ce, type, &empty, NULL, 0, fd) == -1)
+		return -1;
+	return 0;
+}
+
+/* A descriptor of its own, with an offset of its own, for the reader. */
+static int
+reopen(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
+send_init(struct master *m, struct proc *p, const struct config *config)
+{
+	const struct account *a = &m->accounts[p->role];
+	struct msg_init init = {
+		.slot = p->slot, .instance = p->instance,
+		.stats_slot = p->stats_slot,
+		.config_generation = p->generation,
+		.uid = a->uid, .gid = a->gid,
+		.aux_gid = p->role == ROLE_QUEUE ?
+		    m->accounts[ROLE_WORKER].gid : 0,
+		.debug = m->is_debug
+	};
+	int fd;
+
+	if ((fd = reopen(config->fd)) == -1)
+		return -1;
+	if (chanev_send(p->ce, M_INIT, &init, NULL, 0, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+send_log(struct master *m, struct proc *p)
+{
+	struct msg_log log = { .kind = m->log_kind };
+	int fd;
+
+	if ((fd = fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (chanev_send(p->ce, M_LOG, &log, NULL, 0, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+send_start(struct master *m, struct proc *p, const struct config *config)
+{
+	int fd;
+
+	if (send_init(m, p, config) == -1 || send_log(m, p) == -1)
+		return -1;
+	if ((fd = fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (send_empty(p, M_STATS, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	wiring_connect(m, p);
+	return send_empty(p, M_START, -1);
+}
+
+/* --- starting ------------------------------------------------------------- */
+
+static int
+stats_slot_take(struct master *m, unsigned int *slot_r)
+{
+	unsigned int i;
+
+	/* 0 is the master's own */
+	for (i = 1; i < STATS_NSLOTS; i++)
+		if (!m->stats_used[i]) {
+			m->stats_used[i] = true;
+			*slot_r = i;
+			return 0;
+		}
+	errno = ENFILE;
+	return -1;
+}
+
+static void
+proc_free(struct proc *p)
+{
+	after_cancel(&p->kill_timer);
+	chanev_free(p->ce);
+	book_close(p->book);
+	p->master->stats_used[p->stats_slot] = false;
+	free(p);
+}
+
+static struct proc *
+proc_new(struct master *m, enum role role, unsigned int slot)
+{
+	struct proc *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return NULL;
+	p->master = m;
+	p->role = role;
+	p->slot = slot;
+	p->instance = ++m->instances;
+	p->started_ms = monotonic_ms();
+	if (stats_slot_take(m, &p->stats_slot) == -1) {
+		free(p);
+		return NULL;
+	}
+	if (role == ROLE_WORKER && (p->book =
+	    book_open(m->ledger, m->worker_sessions_max)) == NULL) {
+		proc_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+int
+proc_start(struct master *m, enum role role, unsigned int slot,
+    const struct config *config)
+{
+	struct proc *p;
+	int fd;
+
+	if ((p = proc_new(m, role, slot)) == NULL)
+		goto err1;
+	p->generation = config->generation;
+	if ((p->pid = spawn_child(role, &fd)) == -1)
+		goto err2;
+	TAILQ_INSERT_TAIL(&m->procs, p, link);
+	log_event(LOG_LEVEL_INFO, "process-start",
+	    "role=%s slot=%u pid=%d generation=%u", role_name(role), slot,
+	    (int)p->pid, p->generation);
+	p->ce = chanev_open(fd, ROLE_MASTER, role, &proc_ops, p);
+	if (p->ce == NULL || send_start(m, p, config) == -1) {
+		/* it is a child already: its death will be seen */
+		log_warn("process-start", "role=%s slot=%u", role_name(role),
+		    slot);
+		proc_kill(p);
+	}
+	return 0;
+err2:
+	proc_free(p);
+err1:
+	log_err("process-start", "role=%s slot=%u", role_name(role), slot);
+	return -1;
+}
+
+int
+proc_start_all(struct master *m, const struct config *config)
+{
+	const struct settings *s = config->settings;
+	unsigned int i;
+
+	for (i = 1; i <= s->deliverers; i++)
+		if (proc_start(m, ROLE_DELIVER, i, config) == -1)
+			return -1;
+	if (proc_start(m, ROLE_QUEUE, 1, config) == -1)
+		return -1;
+	for (i = 1; i <= s->workers; i++)
+		if (proc_start(m, ROLE_WORKER, i, config) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+unsigned int
+procs_count(const struct master *m, enum role role, unsigned int generation)
+{
+	const struct proc *p;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == role &&
+		    (generation == 0 || p->generation == generation))
+			n++;
+	return n;
+}
+
+bool
+procs_ready(const struct master *m, const struct config *config)
+{
+	const struct proc *p;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == ROLE_WORKER && p->state == PROC_READY &&
+		    p->generation == config->generation)
+			n++;
+	return n == config->settings->workers;
+}
+
+struct proc *
+proc_find(struct master *m, enum role role, unsigned int generation)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == role && p->generation == generation &&
+		    p->state != PROC_DRAINING && p->ce != NULL)
+			return p;
+	return NULL;
+}
+
+/* --- what they say -------------------------------------------------------- */
+
+static void
+on_ready(struct proc *p)
+{
+	if (p->state != PROC_STARTING)
+		return;
+	p->state = PROC_READY;
+	log_event(LOG_LEVEL_DEBUG, "process-ready", "role=%s slot=%u pid=%d",
+	    role_name(p->role), p->slot, (int)p->pid);
+	master_step(p->master);
+}
+
+static void
+on_closed(struct proc *p, const struct channel_msg *msg)
+{
+	const uint64_t *handles = msg->entries;
+	unsigned int i;
+
+	if (p->book == NULL)
+		return;
+	for (i = 0; i < msg->nentries; i++)
+		if (book_remove(p->book, handles[i]) == -1)
+			log_warnx("session-unknown", "worker=%u handle=%llx",
+			    p->slot, (unsigned long long)handles[i]);
+}
+
+static void
+on_relog(struct proc *p)
+{
+	struct master *m = p->master;
+
+	if (monotonic_ms() - m->relogged_ms < RELOG_PAUSE_MS)
+		/* it has just been opened for another: the same for all */
+		(void)send_log(m, p);
+	else
+		master_relog(m);
+}
+
+static void
+proc_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct proc *p = closure;
+
+	(void)ce;
+	switch (msg->type) {
+	case M_READY:
+		on_ready(p);
+		break;
+	case M_CLOSED:
+		on_closed(p, msg);
+		break;
+	case M_RELOG:
+		on_relog(p);
+		break;
+	}
+}
+
+static void
+proc_gone(struct chanev *ce, void *closure)
+{
+	struct proc *p = closure;
+
+	chanev_free(ce);
+	p->ce = NULL;
+	/* without its channel it is of no use, should it still be alive */
+	if (p->state != PROC_DRAINING)
+		proc_kill(p);
+}
+
+/* --- ending --------------------------------------------------------------- */
+
+void
+proc_kill(struct proc *p)
+{
+	if (kill(p->pid, SIGKILL) == -1 && errno != ESRCH)
+		log_warn("process-kill", "role=%s slot=%u pid=%d",
+		    role_name(p->role), p->slot, (int)p->pid);
+}
+
+static int
+drain_too_long(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct proc *p = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	p->kill_timer = NULL;
+	log_warnx("process-drain", "role=%s slot=%u pid=%d effect=%s",
+	    role_name(p->role), p->slot, (int)p->pid,
+	    "drain_time has passed, killed");
+	proc_kill(p);
+	return 0;
+}
+
+void
+proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s)
+{
+	struct msg_drain drain = { .is_reconfig = is_reconfig };
+
+	if (p->state == PROC_DRAINING)
+		return;
+	p->state = PROC_DRAINING;
+	if (chanev_send(p->ce, M_DRAIN, &drain, NULL, 0, -1) == -1)
+		proc_kill(p);
+	else if (limit_s > 0)
+		p->kill_timer = after_ms(limit_s * 1000, drain_too_long, p);
+}
+
+/* --- dying and coming back ------------------------------------------------ */
+
+static struct respawn *
+respawn_find(struct master *m, enum role role, unsigned int slot)
+{
+	struct respawn *r;
+
+	TAILQ_FOREACH(r, &m->respawns, link)
+		if (r->role == role && r->slot == slot)
+			return r;
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return NULL;
+	r->master = m;
+	r->role = role;
+	r->slot = slot;
+	TAILQ_INSERT_TAIL(&m->respawns, r, link);
+	return r;
+}
+
+static int respawn_now(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+
+static void
+respawn_after(struct respawn *r, unsigned int ms)
+{
+	after_cancel(&r->timer);
+	r->timer = after_ms(ms, respawn_now, r);
+	if (r->timer == NULL)
+		log_err("process-respawn", "role=%s slot=%u",
+		    role_name(r->role), r->slot);
+}
+
+static int
+respawn_now(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct respawn *r = closure;
+	struct master *m = r->master;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	r->timer = NULL;
+	if (m->phase == MASTER_STOPPING)
+		return 0;
+	if (proc_start(m, r->role, r->slot, &m->config) == 0)
+		stats_inc(STATS_RESPAWNS);
+	else
+		respawn_after(r, BACKOFF_MAX_MS);
+	return 0;
+}
+
+void
+respawns_cancel(struct master *m)
+{
+	struct respawn *r;
+
+	while ((r = TAILQ_FIRST(&m->respawns)) != NULL) {
+		TAILQ_REMOVE(&m->respawns, r, link);
+		after_cancel(&r->timer);
+		free(r);
+	}
+}
+
+/* ${p} of the configuration in use has died: start its successor. */
+static void
+respawn(struct master *m, const struct proc *p)
+{
+	struct respawn *r;
+	unsigned int wait_ms;
+
+	if ((r = respawn_find(m, p->role, p->slot)) == NULL) {
+		log_err("process-respawn", "role=%s slot=%u",
+		    role_name(p->role), p->slot);
+		return;
+	}
+	wait_ms = backoff_next(&r->backoff, monotonic_ms() - p->started_ms);
+	if (m->phase == MASTER_STARTING && p->state == PROC_STARTING &&
+	    r->backoff.deaths >= START_TRIES) {
+		master_fail(m, "a process does not start, the log says why");
+		return;
+	}
+	if (wait_ms > 0)
+		log_event(LOG_LEVEL_NOTICE, "process-respawn",
+		    "role=%s slot=%u wait_ms=%u", role_name(p->role), p->slot,
+		    wait_ms);
+	respawn_after(r, wait_ms);
+}
+
+static void
+log_death(const struct proc *p, int status)
+{
+	bool is_expected = p->state == PROC_DRAINING && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0;
+
+	log_event(is_expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+	    "process-end", "role=%s slot=%u pid=%d %s=%d sessions=%u",
+	    role_name(p->role), p->slot, (int)p->pid,
+	    WIFSIGNALED(status) ? "signal" : "status",
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+	    p->book == NULL ? 0 : book_sessions(p->book));
+}
+
+static void
+proc_dead(struct master *m, struct proc *p, int status)
+{
+	log_death(p, status);
+	TAILQ_REMOVE(&m->procs, p, link);
+	if (m->phase == MASTER_STOPPING)
+		;
+	else if (p->generation == m->config.generation &&
+	    p->state != PROC_DRAINING)
+		respawn(m, p);
+	else if (m->reload != NULL && p->generation > m->config.generation)
+		reload_abort(m, "a process does not start with it, "
+		    "the log says why");
+	proc_free(p);
+	master_step(m);
+}
+
+void
+procs_reap(struct master *m)
+{
+	struct proc *p;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		TAILQ_FOREACH(p, &m->procs, link)
+			if (p->pid == pid)
+				break;
+		if (p != NULL)
+			proc_dead(m, p, status);
+	}
+}

@@ -1,0 +1,8 @@
+/* The one place that knows the version. */
+
+#ifndef CMD_MAILMILLD_VERSION_H
+#define CMD_MAILMILLD_VERSION_H
+
+#define MAILMILL_VERSION	"1.0"
+
+#endif
