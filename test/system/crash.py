@@ -85,7 +85,7 @@ class Sender(threading.Thread):
             self.acked.add(key)
         else:
             self.refused[r[:9]] += 1
-            if r[:1] in '45':
+            if r and r[0] in '45':
                 self.whole.discard(key)
 
 
