@@ -86,6 +86,13 @@ $(B)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
+# where the programs look for their configuration
+$(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): $(B)/.conf
+$(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): CPPFLAGS += -DMAILMILL_CONF='"$(CONF)"'
+$(B)/.conf: FORCE | $(B)/.deps
+	@echo '$(CONF)' | cmp -s - $@ || echo '$(CONF)' > $@
+FORCE:
+
 # one line that names the Debian packages, before the first compile error
 $(B)/.deps: test/deps.sh
 	@sh test/deps.sh check build
@@ -164,4 +171,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all tests unit dialogues sim arch run check bench install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim arch run check bench install accounts uninstall clean

@@ -10,9 +10,30 @@ port=${PORT:-2525}
 host=$(hostname)
 conf=$run/mailmill.conf
 
+# Started by root the processes run under accounts of their own, which may not
+# be able to come here (/root is closed): then ./run leads to where they can.
+reachable() {
+	d=$top
+	while [ "$d" != / ]; do
+		case $(stat -c %A "$d") in
+		*[xt]) ;;
+		*) return 1 ;;
+		esac
+		d=$(dirname "$d")
+	done
+}
+
+if [ "$(id -u)" = 0 ]; then
+	if [ ! -e "$run" ] && ! reachable; then
+		rm -f "$run"
+		ln -s "$(mktemp -d /var/tmp/mailmill-run.XXXXXX)" "$run"
+	fi
+	mkdir -p "$run"
+	run=$(cd "$run" && pwd -P)
+	chmod 755 "$run"
+fi
 mkdir -p "$run/mail"
-# the delivery process runs under an account of its own when root starts us
-[ "$(id -u)" = 0 ] && chmod 1777 "$run/mail"
+[ "$(id -u)" != 0 ] || chmod 1777 "$run/mail"
 
 domain() {
 	printf 'Domain "%s" {\n    Maildir = "%s/mail/%%d/%%u"\n}\n' "$1" "$run"
