@@ -70,6 +70,22 @@ has_host_bits(const struct netmask *nm, unsigned int max)
 	return false;
 }
 
+/* ::ffff:10.0.0.0/104 is 10.0.0.0/8: netmask_match() counts so. */
+static void
+unmap(struct netmask *nm)
+{
+	static const unsigned char mapped[12] = {
+		[10] = 0xff, [11] = 0xff };
+
+	if (nm->family != AF_INET6 || nm->bits < 96 ||
+	    memcmp(nm->addr, mapped, sizeof(mapped)) != 0)
+		return;
+	nm->family = AF_INET;
+	nm->bits -= 96;
+	memmove(nm->addr, nm->addr + 12, 4);
+	memset(nm->addr + 4, 0, 12);
+}
+
 int
 netmask_parse(const char *s, size_t len, struct netmask *nm_r)
 {
@@ -88,7 +104,26 @@ netmask_parse(const char *s, size_t len, struct netmask *nm_r)
 		errno = EDOM;
 		return -1;
 	}
+	unmap(nm_r);
 	return (int)len;
+}
+
+/* Are the first ${bits} bits the same? */
+static bool
+same_bits(const unsigned char *a, const unsigned char *b, unsigned int bits)
+{
+	unsigned int whole = bits / 8, rest = bits % 8;
+	unsigned int mask = 0xff00u >> rest & 0xff;
+
+	return memcmp(a, b, whole) == 0 &&
+	    (rest == 0 || (a[whole] & mask) == (b[whole] & mask));
+}
+
+bool
+netmask_contains(const struct netmask *outer, const struct netmask *inner)
+{
+	return outer->family == inner->family && outer->bits <= inner->bits &&
+	    same_bits(outer->addr, inner->addr, outer->bits);
 }
 
 bool
@@ -96,7 +131,6 @@ netmask_match(const struct netmask *nm, const struct sockaddr *sa)
 {
 	const struct sockaddr_in6 *in6;
 	const unsigned char *addr;
-	unsigned int whole = nm->bits / 8, rest = nm->bits % 8, mask;
 	int family = sa->sa_family;
 
 	if (family == AF_INET) {
@@ -112,8 +146,5 @@ netmask_match(const struct netmask *nm, const struct sockaddr *sa)
 	} else {
 		return false;
 	}
-	if (family != nm->family || memcmp(addr, nm->addr, whole) != 0)
-		return false;
-	mask = 0xff00u >> rest & 0xff;
-	return rest == 0 || (addr[whole] & mask) == (nm->addr[whole] & mask);
+	return family == nm->family && same_bits(addr, nm->addr, nm->bits);
 }

@@ -22,6 +22,10 @@ struct netmask {
  * EDOM (bits behind the prefix are set: 10.0.0.1/8). */
 int netmask_parse(const char *s, size_t len, struct netmask *nm_r);
 
+/* netmask_contains(outer, inner): Is every address of ${inner} in ${outer}? */
+bool netmask_contains(const struct netmask *outer,
+    const struct netmask *inner);
+
 /* netmask_match(nm, sa): Is ${sa} within ${nm}?  An IPv4 address mapped into
  * IPv6 (RFC 4291 2.5.5.2) counts as IPv4.  Other families never match. */
 bool netmask_match(const struct netmask *nm, const struct sockaddr *sa);

@@ -42,7 +42,7 @@ struct settings_domain {
 #undef SETTING_DOMAIN
 };
 
-struct settings_scope;		/* resolved options of Peer scopes */
+struct settings_peers;		/* resolved options of Peer sections */
 
 /* One Listen section. */
 struct settings_listen {
@@ -55,7 +55,7 @@ struct settings_listen {
 					 * no IPv6 */
 	unsigned int	 service;	/* number of its ESMTP_Listener, from 0 */
 	const struct esmtp_options *options;	/* without any Peer scope */
-	struct settings_scope *scopes;
+	struct settings_peers *peers;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x) x
 #define SETTING_DOMAIN(x)
@@ -123,13 +123,5 @@ const struct esmtp_options *settings_options_for(const struct settings *s,
  * itself), else "*".  NULL: not ours. */
 const struct settings_domain *settings_domain_find(const struct settings *s,
     const char *domain, size_t len);
-
-/* settings_maildir_path(d, local, domain, buf, buflen): The Maildir of a
- * mailbox: %u is the local part, %d the domain, both in lower case, %% a
- * percent sign.  Return octets without the NUL; -1: EINVAL (a local part or
- * domain that is not safe in a path: empty, '/', leading '.', controls, over
- * 200 octets), ENAMETOOLONG. */
-int settings_maildir_path(const struct settings_domain *d, const char *local,
-    const char *domain, char *buf, size_t buflen);
 
 #endif

@@ -52,6 +52,8 @@ Test(netmask, matches_what_lies_inside)
 		{ "::1/128", "::2", false },
 		{ "10.0.0.0/8", "::ffff:10.1.2.3", true },
 		{ "::/0", "::ffff:10.1.2.3", false },
+		{ "::ffff:10.0.0.0/104", "10.1.2.3", true },
+		{ "::ffff:10.0.0.0/104", "::ffff:11.1.2.3", false },
 	};
 	struct netmask nm;
 	size_t i;
@@ -110,4 +112,29 @@ Test(netmask, other_families_never_match)
 
 	cr_assert_eq(netmask_parse("0.0.0.0/0", 9, &nm), 9);
 	cr_expect_not(netmask_match(&nm, &sa));
+}
+
+Test(netmask, a_network_contains_its_parts)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool contains;
+	} cases[] = {
+		{ "10.0.0.0/8", "10.1.0.0/16", true },
+		{ "10.1.0.0/16", "10.0.0.0/8", false },
+		{ "10.0.0.0/8", "10.0.0.0/8", true },
+		{ "10.0.0.0/8", "11.0.0.0/16", false },
+		{ "0.0.0.0/0", "::/0", false },
+		{ "::/0", "::1", true },
+	};
+	struct netmask outer, inner;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		netmask_parse(cases[i].outer, strlen(cases[i].outer), &outer);
+		netmask_parse(cases[i].inner, strlen(cases[i].inner), &inner);
+		cr_expect_eq(netmask_contains(&outer, &inner),
+		    cases[i].contains, "%s in %s", cases[i].inner,
+		    cases[i].outer);
+	}
 }
