@@ -1,0 +1,34 @@
+/* The Received field that each message gets, RFC 5321 4.4.
+ * Owns: its form, and the form of dates (RFC 5322 3.3).
+ * Pure: the time comes from the caller, zone +0000. */
+
+#ifndef PROTO_ESMTP_RECEIVED_H
+#define PROTO_ESMTP_RECEIVED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+struct esmtp_received {
+	const char	*helo;		/* what the client called itself; NULL: nothing */
+	const char	*peer;		/* its address as text */
+	const char	*by;
+	const char	*id;
+	const char	*rcpt;		/* NULL: no "for" clause */
+	bool		 is_esmtp;
+	time_t		 seconds;
+};
+
+#define ESMTP_RECEIVED_MAX	1536
+
+/* esmtp_received_format(r, buf): The field with its CRLF, not NUL terminated;
+ * each text is cut and cleaned.  Return octets written. */
+size_t esmtp_received_format(const struct esmtp_received *r,
+    char buf[ESMTP_RECEIVED_MAX]);
+
+/* esmtp_date_format(seconds, buf): "Mon, 23 Nov 2026 16:05:19 +0000", NUL
+ * terminated. */
+#define ESMTP_DATE_MAX	40
+void esmtp_date_format(time_t seconds, char buf[ESMTP_DATE_MAX]);
+
+#endif
