@@ -138,7 +138,7 @@ run_master(struct master *m)
 	}
 	setproctitle("master");
 	spawn_init(m->is_foreground);
-	status = master_log_open(m) == -1 ? 1 : master_run(m);
+	status = master_run(m);
 	daemon_unlock();
 	return status;
 }

@@ -48,7 +48,7 @@ open_nowhere(enum log_kind *kind_r, int *fd_r)
 	return *fd_r == -1 ? -1 : 0;
 }
 
-int
+static int
 master_log_open(struct master *m)
 {
 	const char *target = log_target(m);
@@ -238,7 +238,7 @@ master_fail(struct master *m, const char *why)
 {
 	m->status = 1;
 	log_errx("start-failed", "reason=%s", why);
-	if (m->log_kind != LOG_TO_STDERR)
+	if (m->log_fd != -1 && m->log_kind != LOG_TO_STDERR)
 		fprintf(stderr, "mailmilld: %s\n", why);
 	master_stop(m, true);
 }
@@ -307,6 +307,9 @@ open_parts(struct master *m)
 	    open_stats(m) == -1 ||
 	    listeners_bind(m, s) == -1 || control_open(m) == -1)
 		return -1;
+	/* up to here whoever started us reads it on stderr */
+	if (master_log_open(m) == -1)
+		return -1;
 	return proc_start_all(m, &m->config);
 }
 
@@ -329,10 +332,11 @@ int
 master_run(struct master *m)
 {
 	m->phase = MASTER_STARTING;
+	m->log_fd = -1;
 	if (open_parts(m) == -1) {
 		if (m->sched == NULL)
 			return 1;
-		master_fail(m, "cannot start, the log says why");
+		master_fail(m, "cannot start, see above");
 	}
 	if (scheduler_run(m->sched) == -1) {
 		log_err("poll", "process=%s", "master");

@@ -146,9 +146,6 @@ void master_step(struct master *m);
  * when it fails. */
 void master_relog(struct master *m);
 
-/* log target and level as flags and configuration say; 0 or -1 with errno */
-int master_log_open(struct master *m);
-
 /* procs.c */
 
 /* proc_start(m, role, slot, config): Start one; it shows up in m->procs.

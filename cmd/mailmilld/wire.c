@@ -1,0 +1,425 @@
+/* Where the protocol, the spool and the process meet.
+ * Owns: struct esmtp_host of a worker, the table of sessions by handle, what
+ * is logged and counted of a session, whether a recipient is ours.
+ * A completion names its session by handle: one that has ended meanwhile is
+ * not found, or another's, and then nothing happens. */
+
+#include "cmd/mailmilld/worker.h"
+
+#include <arpa/inet.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/ledger.h"
+#include "core/log.h"
+#include "core/stats.h"
+
+#define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
+
+/* --- sessions by handle --------------------------------------------------- */
+
+static accept_construct *
+session_find(const struct worker *w, uint64_t handle)
+{
+	uint32_t i = HANDLE_INDEX(handle);
+
+	if (i >= w->size || w->sessions[i] == NULL ||
+	    w->sessions[i]->handle != handle)
+		return NULL;
+	return w->sessions[i];
+}
+
+/* Room in the table for index ${i}. */
+static int
+table_grow(struct worker *w, uint32_t i)
+{
+	size_t size = w->size == 0 ? 64 : w->size;
+	accept_construct **v;
+
+	if (i >= SESSIONS_MAX) {
+		errno = ERANGE;
+		return -1;
+	}
+	while (size <= i)
+		size *= 2;
+	if (size == w->size)
+		return 0;
+	if ((v = reallocarray(w->sessions, size, sizeof(*v))) == NULL)
+		return -1;
+	memset(v + w->size, 0, (size - w->size) * sizeof(*v));
+	w->sessions = v;
+	w->size = size;
+	return 0;
+}
+
+/* --- telling the master --------------------------------------------------- */
+
+void
+wire_flush(struct worker *w)
+{
+	struct msg_empty empty = { 0 };
+
+	if (w->nclosed == 0)
+		return;
+	if (chanev_send(w->child->master, M_CLOSED, &empty, w->closed,
+	    w->nclosed, -1) == -1 && errno == ENOBUFS)
+		return;		/* again at the end of the next pass */
+	w->nclosed = 0;
+}
+
+static void
+tell_closed(struct worker *w, uint64_t handle)
+{
+	if (w->nclosed == CLOSED_MAX)
+		wire_flush(w);
+	if (w->nclosed < CLOSED_MAX)
+		w->closed[w->nclosed++] = handle;
+	else
+		log_errx("session-lost", "handle=%llx",
+		    (unsigned long long)handle);
+}
+
+/* --- starting ------------------------------------------------------------- */
+
+static bool
+addr_valid(const struct msg_session *ms)
+{
+	return ms->peer.in.sin_family == AF_INET ||
+	    ms->peer.in.sin_family == AF_INET6;
+}
+
+/* When, which process, which session: unique among all the lines of a log. */
+static void
+session_id(struct worker *w, char *buf, size_t len)
+{
+	snprintf(buf, len, "%08lx%x.%x",
+	    (unsigned long)scheduler_now()->tv_sec & 0xffffffffu,
+	    w->child->init.instance & 0xfff, w->counter++ & 0xfffff);
+}
+
+static accept_construct *
+session_new(struct worker *w, const struct msg_session *ms, int fd)
+{
+	const struct settings *s = w->child->settings;
+	accept_construct *ac;
+
+	if (!addr_valid(ms) || ms->listener >= s->nlistens ||
+	    table_grow(w, HANDLE_INDEX(ms->handle)) == -1 ||
+	    w->sessions[HANDLE_INDEX(ms->handle)] != NULL) {
+		log_errx("session", "handle=%llx reason=%s",
+		    (unsigned long long)ms->handle, "not understood");
+		return NULL;
+	}
+	if ((ac = calloc(1, sizeof(*ac))) == NULL)
+		return NULL;
+	ac->host = &w->host;
+	ac->handle = ms->handle;
+	ac->listener = (int)ms->listener;
+	memcpy(&ac->peer, &ms->peer, sizeof(ms->peer));
+	ac->options = settings_options_for(s, ms->listener, &ac->peer.sa);
+	session_id(w, ac->id, sizeof(ac->id));
+	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
+	    esmtp_message_factory, ac);
+	if (ac->event == NULL) {
+		free(ac);
+		return NULL;
+	}
+	return ac;
+}
+
+void
+wire_session(struct worker *w, const struct msg_session *ms, int fd)
+{
+	accept_construct *ac;
+
+	if (fd == -1 || (ac = session_new(w, ms, fd)) == NULL)
+		goto err1;
+	w->sessions[HANDLE_INDEX(ms->handle)] = ac;
+	/* the banner leaves in this pass, without a turn through poll(2) */
+	if (schedule_event_and_dispatch(ac->event, E_WRITE) == -1)
+		goto err2;
+	w->nsessions++;
+	stats_inc(STATS_SESSIONS);
+	return;
+err2:
+	w->sessions[HANDLE_INDEX(ms->handle)] = NULL;
+	event_free(ac->event);
+	free(ac);
+err1:
+	log_errx("session", "handle=%llx reason=%s",
+	    (unsigned long long)ms->handle,
+	    fd == -1 ? "out of descriptors" : "cannot start");
+	if (fd != -1)
+		close(fd);
+	tell_closed(w, ms->handle);
+}
+
+/* --- ending --------------------------------------------------------------- */
+
+static void
+host_session_end(void *host, accept_construct *ac)
+{
+	struct worker *w = host;
+
+	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
+	tell_closed(w, ac->handle);
+	free(ac);
+	worker_session_ended(w);
+}
+
+void
+wire_free(struct worker *w)
+{
+	accept_construct *ac;
+	size_t i;
+
+	for (i = 0; i < w->size; i++) {
+		if ((ac = w->sessions[i]) == NULL)
+			continue;
+		w->sessions[i] = NULL;
+		esmtp_destroy_message_construct(
+		    accept_construct_get_message_construct(ac));
+		event_unschedule(ac->event);
+		event_close(ac->event);
+		event_free(ac->event);
+		tell_closed(w, ac->handle);
+		free(ac);
+	}
+	w->nsessions = 0;
+}
+
+void
+wire_drain(struct worker *w, bool is_reconfig)
+{
+	size_t i;
+
+	w->host.is_draining = 1;
+	w->host.is_reconfigured = is_reconfig;
+	for (i = 0; i < w->size; i++) {
+		if (w->sessions[i] == NULL)
+			continue;
+		w->sessions[i]->is_woken = 1;
+		schedule_event_and_dispatch(w->sessions[i]->event, E_ASYNC);
+	}
+}
+
+/* --- the spool ------------------------------------------------------------ */
+
+static void
+spool_done(void *closure, uint64_t handle, int error)
+{
+	accept_construct *ac = session_find(closure, handle);
+
+	if (ac == NULL)
+		return;
+	esmtp_commit_done(ac, error);
+	schedule_event_and_dispatch(ac->event, E_ASYNC);
+}
+
+static bool
+spool_room(void *closure, uint64_t handle)
+{
+	accept_construct *ac = session_find(closure, handle);
+
+	if (ac == NULL)
+		return false;
+	ac->is_woken = 1;
+	schedule_event_and_dispatch(ac->event, E_ASYNC);
+	return true;
+}
+
+static void
+spool_committed(void *closure, const struct spool_position *position)
+{
+	worker_committed(closure, position);
+}
+
+const struct spool_writer_callbacks wire_spool_callbacks = {
+	.done = spool_done,
+	.room = spool_room,
+	.committed = spool_committed
+};
+
+/* --- recipients ----------------------------------------------------------- */
+
+/* "local@domain" as the spool will have it: domain, and local part without
+ * quotes where it needs none. */
+static const char *
+split(char *address)
+{
+	char *at = strrchr(address, '@');
+
+	if (at == NULL)
+		return "";
+	*at = '\0';
+	return at + 1;
+}
+
+static enum esmtp_rcpt_status
+host_lookup_rcpt(void *host, accept_construct *ac, const struct mailaddr *addr)
+{
+	const struct worker *w = host;
+	const struct settings *s = w->child->settings;
+	const struct settings_domain *d;
+	char address[LIM_PATH + 2], path[2048];
+	const char *domain;
+
+	(void)ac;
+	if (addr->domain_len == 0)	/* RFC 5321 4.1.1.3: <postmaster> */
+		return s->default_domain != NULL ? ESMTP_RCPT_OK :
+		    ESMTP_RCPT_UNKNOWN;
+	d = settings_domain_find(s, addr->domain, addr->domain_len);
+	if (d == NULL)
+		return ESMTP_RCPT_FOREIGN;
+	if (mailaddr_format(addr, address, sizeof(address)) == -1)
+		return ESMTP_RCPT_UNKNOWN;
+	domain = split(address);
+	if (settings_maildir_path(d, address, domain, path, sizeof(path))
+	    == -1)
+		return ESMTP_RCPT_UNKNOWN;
+	/* RFC 5321 4.5.1: postmaster is there, listed or not */
+	if (d->recipients_table == NULL ||
+	    strcasecmp(address, "postmaster") == 0 ||
+	    recipients_has(d->recipients_table, address, strlen(address),
+	    domain, strlen(domain)))
+		return ESMTP_RCPT_OK;
+	return ESMTP_RCPT_UNKNOWN;
+}
+
+/* --- reports -------------------------------------------------------------- */
+
+static const char *
+peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
+{
+	const void *addr = ac->peer.sa.sa_family == AF_INET6 ?
+	    (const void *)&ac->peer.in6.sin6_addr :
+	    (const void *)&ac->peer.in.sin_addr;
+
+	if (inet_ntop(ac->peer.sa.sa_family, addr, buf, INET6_ADDRSTRLEN)
+	    == NULL)
+		return "?";
+	return buf;
+}
+
+static void
+report_connect(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)r;
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "connect",
+	    "session=%s client=%s port=%d listener=%s", ac->id,
+	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name);
+}
+
+static void
+report_accepted(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(STATS_MESSAGES_ACCEPTED);
+	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
+	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "accepted",
+	    "session=%s id=%s client=%s from=%s to=%s nrcpts=%zu size=%llu "
+	    "seconds=%T", ac->id, r->id, peer_text(ac, buf),
+	    r->sender, r->rcpt, r->nrcpts, (unsigned long long)r->octets,
+	    &r->elapsed);
+}
+
+static void
+report_rejected(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	(void)w;
+	if (r->code >= 500)
+		stats_inc(STATS_REPLIES_5XX);
+	else if (r->code >= 400)
+		stats_inc(STATS_REPLIES_4XX);
+	log_event(LOG_LEVEL_INFO, "rejected",
+	    "session=%s verb=%s code=%d status=%s from=%s to=%s detail=%s",
+	    ac->id, r->verb, r->code, r->enhanced, r->sender, r->rcpt,
+	    r->detail);
+}
+
+static void
+report_timeout(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	(void)w;
+	stats_inc(STATS_SESSIONS_TIMEOUT);
+	log_event(LOG_LEVEL_INFO, "timeout", "session=%s timer=%s", ac->id,
+	    r->detail);
+}
+
+static void
+report_abort(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	(void)w;
+	stats_inc(STATS_SESSIONS_ABORTED);
+	log_event(LOG_LEVEL_INFO, "vanished", "session=%s state=%s error=%s",
+	    ac->id, r->detail, r->errnum == 0 ? "closed" :
+	    strerror(r->errnum));
+}
+
+static void
+report_end(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	(void)w;
+	stats_inc(STATS_SESSIONS_ENDED);
+	log_event(LOG_LEVEL_INFO, "disconnect",
+	    "session=%s messages=%u seconds=%T", ac->id, r->nmessages,
+	    &r->elapsed);
+}
+
+static void (*const reporters[])(const struct worker *,
+    const accept_construct *, const struct esmtp_report *) = {
+	[ESMTP_REPORT_CONNECT] = report_connect,
+	[ESMTP_REPORT_ACCEPTED] = report_accepted,
+	[ESMTP_REPORT_REJECTED] = report_rejected,
+	[ESMTP_REPORT_TIMEOUT] = report_timeout,
+	[ESMTP_REPORT_ABORT] = report_abort,
+	[ESMTP_REPORT_END] = report_end,
+};
+
+static void
+host_report(void *host, accept_construct *ac, const struct esmtp_report *r)
+{
+	if ((size_t)r->kind < sizeof(reporters) / sizeof(reporters[0]))
+		reporters[r->kind](host, ac, r);
+}
+
+/* -------------------------------------------------------------------------- */
+
+static const struct esmtp_host_ops host_ops = {
+	.report = host_report,
+	.lookup_rcpt = host_lookup_rcpt,
+	.session_end = host_session_end
+};
+
+void
+wire_open(struct worker *w)
+{
+	w->host.ops = &host_ops;
+	w->host.closure = w;
+	w->host.spool = &spool_writer_ops;
+	w->host.scratch = w->scratch;
+	w->host.scratch_octets = sizeof(w->scratch);
+	w->host.output = w->output;
+	w->host.output_octets = sizeof(w->output);
+}

@@ -1,0 +1,222 @@
+/* The role worker: a loop of ESMTP sessions.
+ * Owns: its start (spool folder, chroot), the channel to the queue, draining.
+ * Knows nothing of ESMTP: wire.c does. */
+
+#include "cmd/mailmilld/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+#define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
+
+/* --- the queue ------------------------------------------------------------ */
+
+void
+worker_committed(struct worker *w, const struct spool_position *position)
+{
+	struct msg_committed mc = {
+		.segment = position->segment,
+		.generation = position->generation,
+		.end = position->end,
+		.is_sealed = position->is_sealed
+	};
+
+	if (w->queue == NULL)
+		return;		/* it is told when it is back */
+	/* the disk is the truth: what is lost here a later one tells, or the
+	 * queue's own scan */
+	(void)chanev_send(w->queue, Q_COMMITTED, &mc, NULL, 0, -1);
+}
+
+static void
+queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	/* no row goes from the queue to a worker */
+	(void)ce;
+	(void)msg;
+	(void)closure;
+}
+
+static void
+queue_gone(struct chanev *ce, void *closure)
+{
+	struct worker *w = closure;
+
+	if (w->queue == ce)
+		w->queue = NULL;
+	chanev_free(ce);
+}
+
+static const struct chanev_ops queue_ops = {
+	.message = queue_message,
+	.gone = queue_gone
+};
+
+static void
+worker_peer(struct child *c, const struct msg_peer *peer, int fd,
+    void *closure)
+{
+	struct worker *w = closure;
+	struct spool_position position;
+	unsigned int i;
+
+	if (peer->role != ROLE_QUEUE) {
+		close(fd);
+		return;
+	}
+	chanev_free(w->queue);
+	w->queue = chanev_open(fd, c->role, ROLE_QUEUE, &queue_ops, w);
+	if (w->queue == NULL) {
+		log_warn("queue-connect", "slot=%u", peer->slot);
+		return;
+	}
+	/* a queue that has just come must learn what is being written to */
+	for (i = 0; spool_writer_position(w->spool, i, &position) == 1; i++)
+		worker_committed(w, &position);
+}
+
+/* --- the master ----------------------------------------------------------- */
+
+static void
+worker_message(struct child *c, struct channel_msg *msg, void *closure)
+{
+	struct worker *w = closure;
+	struct msg_session ms;
+
+	(void)c;
+	if (msg->type != M_SESSION)
+		return;
+	memcpy(&ms, msg->base, sizeof(ms));
+	wire_session(w, &ms, msg->fd);
+	msg->fd = -1;
+}
+
+static void
+exit_if_done(struct worker *w)
+{
+	if (w->child->is_draining && w->nsessions == 0)
+		child_exit(w->child);
+}
+
+void
+worker_session_ended(struct worker *w)
+{
+	w->nsessions--;
+	exit_if_done(w);
+}
+
+static void
+worker_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	struct worker *w = closure;
+
+	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->nsessions);
+	(void)c;
+	wire_drain(w, is_reconfig);
+	exit_if_done(w);
+}
+
+static void
+end_of_pass(struct timeval *now, void *closure)
+{
+	(void)now;
+	wire_flush(closure);
+}
+
+static const struct child_ops worker_ops = {
+	.peer = worker_peer,
+	.message = worker_message,
+	.drain = worker_drain
+};
+
+/* --- start ---------------------------------------------------------------- */
+
+static int
+open_incoming(const struct settings *s, char *path, size_t len)
+{
+	int fd;
+
+	snprintf(path, len, "%s/incoming", s->spool);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		log_err("spool", "dir=%s", path);
+	return fd;
+}
+
+static int
+open_spool(struct worker *w, int dirfd)
+{
+	const struct settings *s = w->child->settings;
+	struct spool_writer_config config = {
+		.dirfd = dirfd,
+		.instance = w->child->init.instance,
+		.segment_octets = (uint64_t)s->segment_size,
+		.buffer_octets = (uint64_t)s->spool_buffer,
+		.large_octets = (uint64_t)s->spool_large_message,
+		.quota_octets = (uint64_t)s->spool_quota,
+		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT
+	};
+
+	w->spool = spool_writer_open(&config, &wire_spool_callbacks, w);
+	w->host.spool_closure = w->spool;
+	if (w->spool == NULL || spool_writer_attach(w->spool) == -1) {
+		log_err("spool", "step=%s", "open");
+		return -1;
+	}
+	return 0;
+}
+
+static int
+read_recipients(struct child *c)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	if (settings_load_recipients(c->settings_owned, err, sizeof(err))
+	    == 0)
+		return 0;
+	log_errx("recipients", "error=%s", err);
+	return -1;
+}
+
+int
+role_worker(struct child *c)
+{
+	char incoming[256];
+	struct worker *w;
+	int dirfd = -1, status = 1;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
+		log_err("start", "role=%s", "worker");
+		return 1;
+	}
+	w->child = c;
+	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
+	    == -1 || read_recipients(c) == -1 ||
+	    child_drop(c, incoming) == -1)
+		goto out;
+	wire_open(w);
+	if (open_spool(w, dirfd) == -1)
+		goto out;
+	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
+		log_err("start", "role=%s", "worker");
+		goto out;
+	}
+	status = child_run(c, &worker_ops, w);
+	wire_free(w);
+	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
+	wire_flush(w);
+	chanev_free(w->queue);
+out:
+	spool_writer_close(w->spool);
+	if (dirfd != -1)
+		close(dirfd);
+	free(w->sessions);
+	free(w);
+	return status;
+}

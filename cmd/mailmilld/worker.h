@@ -1,0 +1,61 @@
+/* What the worker's two files share: worker.c, the process, and wire.c, where
+ * the protocol meets the spool and the process. */
+
+#ifndef CMD_MAILMILLD_WORKER_H
+#define CMD_MAILMILLD_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/child.h"
+#include "core/lim.h"
+#include "core/spool_writer.h"
+#include "proto/esmtp_factory.h"
+
+#define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
+
+struct worker {
+	struct child		*child;
+	struct esmtp_host	 host;
+	struct spool_writer	*spool;
+	struct chanev		*queue;		/* NULL: none now */
+	/* sessions by the index in their handle */
+	accept_construct	**sessions;
+	size_t			 size;
+	size_t			 nsessions;
+	uint32_t		 counter;	/* for session ids */
+	/* handles of sessions that ended in this pass */
+	uint64_t		 closed[CLOSED_MAX];
+	unsigned int		 nclosed;
+	char			 scratch[LIM_SCRATCH];
+	char			 output[LIM_OUTPUT];
+};
+
+/* wire_open(w): Fill in w->host.  */
+void wire_open(struct worker *w);
+
+/* wire_spool_callbacks: for spool_writer_open(), closure: the worker. */
+extern const struct spool_writer_callbacks wire_spool_callbacks;
+
+/* wire_session(w, ms, fd): Start the session of an accepted socket.  takes
+ * ${fd}.  Whatever happens, the master is told when it is over. */
+void wire_session(struct worker *w, const struct msg_session *ms, int fd);
+
+/* wire_drain(w, is_reconfig): Have every session end as soon as it may. */
+void wire_drain(struct worker *w, bool is_reconfig);
+
+/* wire_flush(w): Tell the master which sessions have ended. */
+void wire_flush(struct worker *w);
+
+/* wire_free(w): Forget every session that is left, without a word to its
+ * client. */
+void wire_free(struct worker *w);
+
+/* worker_committed(w, position): Tell the queue. */
+void worker_committed(struct worker *w, const struct spool_position *position);
+
+/* worker_session_ended(w): One less; a draining worker may have done. */
+void worker_session_ended(struct worker *w);
+
+#endif
