@@ -185,6 +185,10 @@ def crash(d, kills, seed, limit):
                             'this was no load')
         if sum(roles.values()) < kills:
             offences.append('too few kills')
+        try:
+            s.no_sanitizer_report()
+        except AssertionError as e:
+            offences.append(str(e))
         print('\n'.join(offences[:40]))
         if offences:
             print(s.log()[-4000:])

@@ -241,6 +241,12 @@ Domain "example.test" {{
         self.no_process_left()
         assert status == 0, f'mailmilld ended with {status}: {self.log()[-3000:]}'
 
+    def no_sanitizer_report(self):
+        if os.path.exists(self.stderr):
+            bad = re.search(r'(ERROR: \w+Sanitizer|runtime error:|'
+                            r'Assertion .* failed).*', self.log())
+            assert not bad, bad.group()
+
     def no_process_left(self):
         def gone():
             reap()
@@ -416,6 +422,8 @@ def run_test(fn, path):
         with temp_dir() as d:
             try:
                 fn(d)
+                for s in Server.all:
+                    s.no_sanitizer_report()
             except BaseException as e:
                 if not isinstance(e, Skip):
                     for s in Server.all:

@@ -1,0 +1,82 @@
+"""make install and uninstall, into a folder of the test's."""
+import glob
+import os
+import shutil
+import subprocess
+
+from harness import BUILD, SANITIZE, TOP, Skip
+
+
+def make(d, target):
+    flags = ['SANITIZE=1'] if SANITIZE else []
+    if BUILD.startswith(TOP + '/build/'):       # as check.sh built it
+        flags.append('WERROR=-Werror')
+    p = subprocess.run(['make', '-C', TOP, target, f'DESTDIR={d}/root',
+                        f'B={os.path.relpath(BUILD, TOP)}'] + flags,
+                       capture_output=True, text=True)
+    assert p.returncode == 0, p.stdout + p.stderr
+    return p.stdout
+
+
+def files(d):
+    out = set()
+    for at, _, names in os.walk(f'{d}/root'):
+        out |= {os.path.relpath(f'{at}/{n}', f'{d}/root') for n in names}
+    return out
+
+
+def test_install_and_uninstall(d):
+    make(d, 'install')
+    have = files(d)
+    for f in ('usr/local/sbin/mailmilld', 'usr/local/sbin/mailmillctl',
+              'usr/local/lib/libmailmill.a',
+              'usr/local/include/mailmill/core/event.h',
+              'usr/local/include/mailmill/proto/esmtp_factory.h',
+              'usr/local/share/man/man8/mailmilld.8',
+              'usr/local/share/man/man5/mailmill.conf.5',
+              'usr/local/share/man/man3/event.3',
+              'usr/local/etc/mailmill/mailmill.conf',
+              'usr/local/lib/systemd/system/mailmilld.service',
+              'etc/init.d/mailmilld'):
+        assert f in have, (f, have)
+    for page in glob.glob(f'{TOP}/man/*.[358]'):
+        assert any(f.endswith('/' + os.path.basename(page)) for f in have), page
+    for f in ('usr/local/lib/systemd/system/mailmilld.service',
+              'etc/init.d/mailmilld'):
+        with open(f'{d}/root/{f}') as x:
+            text = x.read()
+        assert '/usr/local/sbin' in text and '@' not in text.replace('$@', ''), f
+    assert os.access(f'{d}/root/etc/init.d/mailmilld', os.X_OK)
+    subprocess.run(['sh', '-n', f'{d}/root/etc/init.d/mailmilld'], check=True)
+    conf = f'{d}/root/usr/local/etc/mailmill/mailmill.conf'
+    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', conf],
+                       capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    with open(conf, 'a') as f:
+        f.write('# mine\n')
+    make(d, 'install')
+    with open(conf) as f:
+        assert f.read().endswith('# mine\n'), 'the configuration was overwritten'
+    make(d, 'uninstall')
+    assert files(d) == {'usr/local/etc/mailmill/mailmill.conf'}, files(d)
+
+
+def test_a_program_compiles_against_what_is_installed(d):
+    sources = glob.glob(f'{TOP}/test/embed/*.c')
+    if not sources:
+        raise Skip('no test/embed')
+    make(d, 'install')
+    # its own headers come along, but not ours
+    shutil.copytree(f'{TOP}/test/embed', f'{d}/src/test/embed')
+    root = f'{d}/root/usr/local'
+    libs = subprocess.run(['pkg-config', '--cflags', '--libs', 'libbsd-overlay',
+                           'openssl', 'libxxhash'], capture_output=True,
+                          text=True, check=True).stdout.split()
+    p = subprocess.run(
+        ['cc', '-std=gnu11', '-D_GNU_SOURCE', '-pthread', f'-I{d}/src',
+         f'-I{root}/include/mailmill', '-o', f'{d}/embed']
+        + (['-fsanitize=address,undefined'] if SANITIZE else [])
+        + glob.glob(f'{d}/src/test/embed/*.c')
+        + [f'{root}/lib/libmailmill.a'] + libs, capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr[-3000:]
+    subprocess.run([f'{d}/embed'], check=True, timeout=60)
