@@ -120,6 +120,18 @@ fill(int fd, uint64_t size_octets)
 	return (offset < size_octets ? -1 : 0);
 }
 
+/* Never over a segment that is there already. */
+static int
+rename_new(int dirfd, const char *from, const char *to)
+{
+	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return (0);
+	if (errno != EINVAL)
+		return (-1);
+	/* A file system that cannot: ids hold a time and a random part. */
+	return (renameat(dirfd, from, dirfd, to));
+}
+
 int
 spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
     bool is_synced, struct spool_segment *segment_r)
@@ -141,7 +153,7 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 		goto err1;
 	if (is_synced && fsync(fd) == -1)
 		goto err1;
-	if (renameat(dirfd, new, dirfd, seg) == -1)
+	if (rename_new(dirfd, new, seg) == -1)
 		goto err1;
 	if (is_synced && fsync(dirfd) == -1)
 		goto err0;
