@@ -42,18 +42,15 @@ next_segment(struct spool_writer *w)
 static void
 seal(struct spool_writer *w)
 {
-	int fd;
-
+	/* The lock goes first: who is told of the end may want it. */
+	spool_segment_close(&w->cur->segment);
 	(void)pthread_mutex_lock(&w->lock);
-	fd = w->cur->segment.fd;
-	w->cur->segment.fd = -1;
 	w->cur->is_sealed = true;
 	w->cur->is_dirty = true;
 	w->cur = NULL;
 	__atomic_store_n(&w->cur_left, 0, __ATOMIC_RELAXED);
 	spool_post_locked(w);
 	(void)pthread_mutex_unlock(&w->lock);
-	(void)close(fd);
 }
 
 static void
