@@ -53,6 +53,8 @@ PUBLIC_H = $(filter-out %_int.h,$(wildcard core/event.h core/scheduler.h \
 	   core/clock.h core/spool.h core/lim.h proto/*.h proto/*.def))
 MAN	 = $(wildcard man/*.[358])
 
+# V=1 shows the commands
+say	= $(if $(V),,@echo '  $(1) $@';)
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 libs	= -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
@@ -65,14 +67,14 @@ $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 %.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)ar rcs $@ $^
 
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libmailmill.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))
 $(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
@@ -80,11 +82,11 @@ $(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(PROGRAMS):
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
 $(B)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
 # where the programs look for their configuration
 $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): $(B)/.conf

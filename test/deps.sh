@@ -25,7 +25,6 @@ curl		cmd:curl
 swaks		cmd:swaks
 msmtp		cmd:msmtp
 mandoc		cmd:mandoc
-procps		cmd:ps
 util-linux	cmd:setpriv
 "
 bench="
