@@ -81,7 +81,9 @@ $(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B
 $(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
-$(PROGRAMS):
+$(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libmailmill.a $(B)/libcore.a
+$(B)/logsink: $(B)/test/bench/logsink.o
+$(PROGRAMS) $(B)/spoolbench $(B)/logsink:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
 $(B)/%.o: %.c | $(B)/.deps
@@ -128,7 +130,7 @@ check:
 
 bench:
 	@sh test/deps.sh install bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/spoolbench
 	@sh test/bench/bench.sh $(B) $(BENCH)
 
 install: all

@@ -415,7 +415,7 @@ def main():
     if hard < 30000 and os.getuid() == 0:
         hard = 30000
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    log = subprocess.Popen([f'{a.build}/bench-bin/logsink', f'{a.state}/log'])
+    log = subprocess.Popen([f'{a.build}/logsink', f'{a.state}/log'])
     a.extra_pids.append(log.pid)
     try:
         a.sink = server.Sink().start(a)

@@ -7,11 +7,10 @@ here=$(dirname "$0")
 build=$1
 shift
 dir=${BENCH_DIR:-build/bench}
-mkdir -p "$dir" "$build/bench-bin"
+mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 
 sh "$here/../postfix.sh" build/postfix
-${CC:-cc} -O2 -Wall -o "$build/bench-bin/logsink" "$here/logsink.c"
 if [ "$(id -u)" = 0 ]; then
 	was=$(grep -c " $dir/fs " /proc/mounts || :)
 	sh "$here/disk.sh" on "$dir" "${BENCH_GIB:-6}"
