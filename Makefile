@@ -43,7 +43,7 @@ LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/scheduler.c \
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)
-CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c)
+CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/settings*.c)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \

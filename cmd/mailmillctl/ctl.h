@@ -1,0 +1,34 @@
+/* mailmillctl: what its files share. */
+
+#ifndef CMD_MAILMILLCTL_CTL_H
+#define CMD_MAILMILLCTL_CTL_H
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#define EXIT_FAILED	1
+#define EXIT_USAGE	2
+
+/* socket_find(filename): The control socket that ${filename} names; allocated.
+ * What else is in the file need not be right, since a running server may have
+ * an older one.  NULL having said why. */
+char *socket_find(const char *filename);
+
+/* ask(path, request, &fd_r): Send one request to the server at ${path} and
+ * return its answer; NULL having said why.  The connection is left open in
+ * *fd_r, unless ${fd_r} is NULL. */
+json_t *ask(const char *path, const json_t *request, int *fd_r);
+
+/* wait_for_end(fd, limit_s): Until the server has closed ${fd}.  Return 0, or
+ * -1 when ${limit_s} seconds have passed. */
+int wait_for_end(int fd, long limit_s);
+
+/* For people, on ${fp}. */
+void print_status(FILE *fp, const json_t *answer);
+void print_stats(FILE *fp, const json_t *answer);
+void print_queue(FILE *fp, const json_t *answer);
+void print_message(FILE *fp, const json_t *answer);
+void print_result(FILE *fp, const json_t *answer);
+
+#endif

@@ -1,0 +1,169 @@
+/* mailmillctl: the command line.
+ * Owns: the commands, their arguments, exit statuses. */
+
+#include "cmd/mailmillctl/ctl.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/paths.h"
+#include "cmd/mailmilld/version.h"
+
+#define STOP_EXTRA_S	30	/* over drain_time, for the last processes */
+
+struct command {
+	const char	*name;
+	const char	*action;	/* of queue */
+	bool		 has_id;
+	bool		 is_default;	/* the action when none is given */
+	void		(*print)(FILE *fp, const json_t *answer);
+};
+
+static const struct command commands[] = {
+	{ "status", NULL, false, false, print_status },
+	{ "stats", NULL, false, false, print_stats },
+	{ "reload", NULL, false, false, print_result },
+	{ "stop", NULL, false, false, print_result },
+	{ "queue", "list", false, true, print_queue },
+	{ "queue", "show", true, false, print_message },
+	{ "queue", "retry", true, false, print_result },
+	{ "queue", "remove", true, false, print_result },
+};
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void __attribute__((noreturn))
+usage(void)
+{
+	fprintf(stderr,
+	    "usage: mailmillctl [-V] [-c file | -s socket] [--json] command\n"
+	    "commands: status\n"
+	    "          stats\n"
+	    "          queue [list]\n"
+	    "          queue show id\n"
+	    "          queue retry id | all\n"
+	    "          queue remove id\n"
+	    "          reload\n"
+	    "          stop\n");
+	exit(EXIT_USAGE);
+}
+
+/* The row that ${argv}, ${n} words, asks for, or NULL. */
+static const struct command *
+command_find(char *const *argv, int n)
+{
+	const struct command *c;
+	int want;
+
+	for (c = commands; n > 0 && c < commands + NCOMMANDS; c++) {
+		if (strcmp(argv[0], c->name) != 0)
+			continue;
+		if (n == 1 && (c->action == NULL || c->is_default))
+			return c;
+		if (c->action == NULL || n < 2 ||
+		    strcmp(argv[1], c->action) != 0)
+			continue;
+		want = c->has_id ? 3 : 2;
+		if (n == want)
+			return c;
+	}
+	return NULL;
+}
+
+static json_t *
+build_request(const struct command *c, char *const *argv)
+{
+	json_t *o = json_pack("{s:s}", "command", c->name);
+
+	if (c->action != NULL)
+		json_object_set_new(o, "action", json_string(c->action));
+	if (c->has_id)
+		json_object_set_new(o, "id", json_string(argv[2]));
+	return o;
+}
+
+/* The server closes the connection when it ends. */
+static int
+finish_stop(int fd, const json_t *answer)
+{
+	long limit_s = (long)json_integer_value(json_object_get(answer,
+	    "drain_time")) + STOP_EXTRA_S;
+
+	if (wait_for_end(fd, limit_s) == 0)
+		return 0;
+	fprintf(stderr, "mailmillctl: the server has not ended within %ld "
+	    "seconds; \"mailmillctl status\" shows what is left\n", limit_s);
+	return EXIT_FAILED;
+}
+
+static int
+run(const struct command *c, const char *path, char *const *argv, bool is_json)
+{
+	json_t *request = build_request(c, argv), *answer;
+	const char *error;
+	int fd = -1, status = 0;
+
+	answer = ask(path, request, &fd);
+	json_decref(request);
+	if (answer == NULL)
+		return EXIT_FAILED;
+	error = json_string_value(json_object_get(answer, "error"));
+	if (is_json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	if (error != NULL) {
+		fprintf(stderr, "mailmillctl: %s\n", error);
+		status = EXIT_FAILED;
+	} else if (!is_json)
+		c->print(stdout, answer);
+	if (status == 0 && strcmp(c->name, "stop") == 0)
+		status = finish_stop(fd, answer);
+	close(fd);
+	json_decref(answer);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const struct command *c;
+	const char *filename = MAILMILL_CONF, *name = NULL;
+	char *path;
+	bool is_json = false;
+	int ch, status;
+
+	while ((ch = getopt_long(argc, argv, "Vc:js:", options, NULL)) != -1) {
+		switch (ch) {
+		case 'V':
+			printf("mailmillctl %s\n", MAILMILL_VERSION);
+			return 0;
+		case 'c':
+			filename = optarg;
+			break;
+		case 'j':
+			is_json = true;
+			break;
+		case 's':
+			name = optarg;
+			break;
+		default:
+			usage();
+		}
+	}
+	if ((c = command_find(argv + optind, argc - optind)) == NULL)
+		usage();
+	path = name != NULL ? strdup(name) : socket_find(filename);
+	if (path == NULL)
+		return EXIT_FAILED;
+	status = run(c, path, argv + optind, is_json);
+	free(path);
+	return status;
+}

@@ -1,0 +1,187 @@
+/* Answers for people.
+ * Owns: the tables on stdout.  What came from clients is printed without its
+ * control characters, so that no sender can write to the terminal. */
+
+#include "cmd/mailmillctl/ctl.h"
+
+#include <time.h>
+
+static const char *
+str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s == NULL ? "" : s;
+}
+
+static long long
+num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static void
+put_safe(FILE *fp, const char *s)
+{
+	for (; *s != '\0'; s++)
+		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, fp);
+}
+
+/* "3d04h", "4h05m", "5m06s", "7s" */
+static void
+put_duration(FILE *fp, long long s, int width)
+{
+	char buf[32];
+
+	if (s >= 86400)
+		snprintf(buf, sizeof(buf), "%lldd%02lldh", s / 86400,
+		    s % 86400 / 3600);
+	else if (s >= 3600)
+		snprintf(buf, sizeof(buf), "%lldh%02lldm", s / 3600,
+		    s % 3600 / 60);
+	else if (s >= 60)
+		snprintf(buf, sizeof(buf), "%lldm%02llds", s / 60, s % 60);
+	else
+		snprintf(buf, sizeof(buf), "%llds", s);
+	fprintf(fp, "%*s", width, buf);
+}
+
+static void
+put_time(FILE *fp, long long when)
+{
+	time_t t = (time_t)when;
+	struct tm tm;
+	char buf[32];
+
+	if (localtime_r(&t, &tm) == NULL ||
+	    strftime(buf, sizeof(buf), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		return;
+	fputs(buf, fp);
+}
+
+static void
+print_process(FILE *fp, const json_t *p)
+{
+	fprintf(fp, "%-8s %4lld %8lld  %-9s ", str(p, "role"), num(p, "slot"),
+	    num(p, "pid"), str(p, "state"));
+	put_duration(fp, num(p, "uptime"), 8);
+	if (json_object_get(p, "sessions") != NULL)
+		fprintf(fp, " %9lld", num(p, "sessions"));
+	fputc('\n', fp);
+}
+
+void
+print_status(FILE *fp, const json_t *answer)
+{
+	const json_t *o;
+	size_t i;
+
+	fprintf(fp, "mailmilld %s on %s: %s, process %lld, up ",
+	    str(answer, "version"), str(answer, "hostname"),
+	    str(answer, "state"), num(answer, "pid"));
+	put_duration(fp, num(answer, "uptime"), 0);
+	fprintf(fp, ", %lld sessions, configuration %lld\n\n",
+	    num(answer, "sessions"), num(answer, "generation"));
+	fprintf(fp, "%-8s %4s %8s  %-9s %8s %9s\n", "ROLE", "SLOT", "PID",
+	    "STATE", "UP", "SESSIONS");
+	json_array_foreach(json_object_get(answer, "processes"), i, o)
+		print_process(fp, o);
+	fprintf(fp, "\n%-40s %9s\n", "LISTENER", "SESSIONS");
+	json_array_foreach(json_object_get(answer, "listeners"), i, o)
+		fprintf(fp, "%-40s %9lld\n", str(o, "address"),
+		    num(o, "sessions"));
+}
+
+void
+print_stats(FILE *fp, const json_t *answer)
+{
+	const char *key;
+	json_t *copy = json_deep_copy(answer), *value;
+
+	/* a copy, since jansson's iteration wants an object it may change */
+	json_object_foreach(copy, key, value)
+		fprintf(fp, "%-24s %lld\n", key,
+		    (long long)json_integer_value(value));
+	json_decref(copy);
+}
+
+static void
+print_recipient(FILE *fp, const json_t *r)
+{
+	fputs("    to ", fp);
+	put_safe(fp, str(r, "recipient"));
+	fprintf(fp, ": %s", str(r, "state"));
+	if (num(r, "attempts") > 0)
+		fprintf(fp, ", %lld attempts", num(r, "attempts"));
+	if (json_is_integer(json_object_get(r, "next_attempt"))) {
+		fputs(", next ", fp);
+		put_time(fp, num(r, "next_attempt"));
+	}
+	if (json_is_string(json_object_get(r, "last_error"))) {
+		fputs("\n       ", fp);
+		put_safe(fp, str(r, "last_error"));
+	}
+	fputc('\n', fp);
+}
+
+static void
+print_one(FILE *fp, const json_t *m)
+{
+	const char *sender = str(m, "sender");
+	const json_t *r;
+	size_t i;
+
+	fprintf(fp, "%s  %lld octets  ", str(m, "id"), num(m, "octets"));
+	put_time(fp, num(m, "received"));
+	fprintf(fp, "  %s  from ", str(m, "state"));
+	put_safe(fp, *sender == '\0' ? "<>" : sender);
+	fputc('\n', fp);
+	json_array_foreach(json_object_get(m, "recipients"), i, r)
+		print_recipient(fp, r);
+	if (num(m, "recipients_more") > 0)
+		fprintf(fp, "    and %lld more recipients\n",
+		    num(m, "recipients_more"));
+}
+
+void
+print_queue(FILE *fp, const json_t *answer)
+{
+	const json_t *messages = json_object_get(answer, "messages"), *m;
+	size_t i;
+
+	json_array_foreach(messages, i, m)
+		print_one(fp, m);
+	if (json_is_true(json_object_get(answer, "more")))
+		fprintf(fp, "there are more messages\n");
+	else if (json_array_size(messages) == 0)
+		fprintf(fp, "the queue is empty\n");
+}
+
+void
+print_message(FILE *fp, const json_t *answer)
+{
+	const json_t *m = json_object_get(answer, "message");
+	static const char *const extra[] = { "session", "client", "helo" };
+	size_t i;
+
+	print_one(fp, m);
+	for (i = 0; i < sizeof(extra) / sizeof(extra[0]); i++) {
+		fprintf(fp, "    %s ", extra[i]);
+		put_safe(fp, str(m, extra[i]));
+		fputc('\n', fp);
+	}
+}
+
+void
+print_result(FILE *fp, const json_t *answer)
+{
+	if (json_is_integer(json_object_get(answer, "retried")))
+		fprintf(fp, "%lld recipients will be tried again now\n",
+		    num(answer, "retried"));
+	else if (json_is_integer(json_object_get(answer, "removed")))
+		fprintf(fp, "%lld recipients removed\n",
+		    num(answer, "removed"));
+	else if (json_is_integer(json_object_get(answer, "generation")))
+		fprintf(fp, "configuration %lld is in use\n",
+		    num(answer, "generation"));
+}
