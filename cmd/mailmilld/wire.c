@@ -17,6 +17,7 @@
 
 #include "cmd/mailmilld/ledger.h"
 #include "core/log.h"
+#include "core/maildir.h"
 #include "core/stats.h"
 
 #define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
@@ -97,7 +98,7 @@ addr_valid(const struct msg_session *ms)
 static void
 session_id(struct worker *w, char *buf, size_t len)
 {
-	snprintf(buf, len, "%08lx%x.%x",
+	snprintf(buf, len, "%08lx.%x.%x",
 	    (unsigned long)scheduler_now()->tv_sec & 0xffffffffu,
 	    w->child->init.instance & 0xfff, w->counter++ & 0xfffff);
 }
@@ -247,17 +248,23 @@ const struct spool_writer_callbacks wire_spool_callbacks = {
 
 /* --- recipients ----------------------------------------------------------- */
 
-/* "local@domain" as the spool will have it: domain, and local part without
- * quotes where it needs none. */
-static const char *
-split(char *address)
+/* Is ${address}, local@domain as the spool will have it, listed?  RFC 5321
+ * 4.5.1: postmaster is there, listed or not. */
+static bool
+is_listed(const struct recipients *r, const char *address)
 {
-	char *at = strrchr(address, '@');
+	const char *at = strrchr(address, '@');
+	size_t len;
 
+	if (r == NULL)
+		return true;
 	if (at == NULL)
-		return "";
-	*at = '\0';
-	return at + 1;
+		return false;
+	len = (size_t)(at - address);
+	if (len == strlen("postmaster") &&
+	    strncasecmp(address, "postmaster", len) == 0)
+		return true;
+	return recipients_has(r, address, len, at + 1, strlen(at + 1));
 }
 
 static enum esmtp_rcpt_status
@@ -266,8 +273,9 @@ host_lookup_rcpt(void *host, accept_construct *ac, const struct mailaddr *addr)
 	const struct worker *w = host;
 	const struct settings *s = w->child->settings;
 	const struct settings_domain *d;
-	char address[LIM_PATH + 2], path[2048];
-	const char *domain;
+	char address[LIM_PATH + 2], path[MAILDIR_PATH_MAX];
+	const char *why;
+	size_t fixed;
 
 	(void)ac;
 	if (addr->domain_len == 0)	/* RFC 5321 4.1.1.3: <postmaster> */
@@ -276,19 +284,12 @@ host_lookup_rcpt(void *host, accept_construct *ac, const struct mailaddr *addr)
 	d = settings_domain_find(s, addr->domain, addr->domain_len);
 	if (d == NULL)
 		return ESMTP_RCPT_FOREIGN;
-	if (mailaddr_format(addr, address, sizeof(address)) == -1)
+	/* a local part that can be no folder is no mailbox */
+	if (mailaddr_format(addr, address, sizeof(address)) == -1 ||
+	    maildir_expand(d->maildir, address, path, &fixed, &why) == -1 ||
+	    !is_listed(d->recipients_table, address))
 		return ESMTP_RCPT_UNKNOWN;
-	domain = split(address);
-	if (settings_maildir_path(d, address, domain, path, sizeof(path))
-	    == -1)
-		return ESMTP_RCPT_UNKNOWN;
-	/* RFC 5321 4.5.1: postmaster is there, listed or not */
-	if (d->recipients_table == NULL ||
-	    strcasecmp(address, "postmaster") == 0 ||
-	    recipients_has(d->recipients_table, address, strlen(address),
-	    domain, strlen(domain)))
-		return ESMTP_RCPT_OK;
-	return ESMTP_RCPT_UNKNOWN;
+	return ESMTP_RCPT_OK;
 }
 
 /* --- reports -------------------------------------------------------------- */
