@@ -63,6 +63,7 @@ all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a
 $(B)/libmailmill.a: $(call obj,$(LIB_SRC))
 $(B)/libcore.a: $(call obj,$(CORE_SRC))
 $(B)/libtls.a: $(call obj,$(TLS_SRC))
+$(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC)))
 $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 %.a:
 	@mkdir -p $(@D)
@@ -73,7 +74,7 @@ $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
-$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libmailmill.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
+$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libmailmill.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))

@@ -16,7 +16,9 @@ conf_bool(const char *value, bool *r, char *expected_r, size_t len)
 		bool		 is_true;
 	} words[] = {
 		{ "true", true }, { "yes", true }, { "on", true },
+		{ "1", true },
 		{ "false", false }, { "no", false }, { "off", false },
+		{ "0", false },
 	};
 	size_t i;
 
