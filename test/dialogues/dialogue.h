@@ -1,0 +1,97 @@
+/* A dialogue: a text file (FORMAT.md) as a list of steps.
+ * parse.c makes it, play.c plays it once, run.c says in which ways. */
+
+#ifndef TEST_DIALOGUES_DIALOGUE_H
+#define TEST_DIALOGUES_DIALOGUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum step_kind {
+	STEP_SEND,		/* text: bytes the client sends */
+	STEP_LINE,		/* text: pattern of one line from the server */
+	STEP_REPLY,		/* text: pattern of the last line of a reply */
+	STEP_PAUSE,		/* what was sent so far arrives by itself */
+	STEP_CONNECT,
+	STEP_HELLO,		/* banner, EHLO, its reply */
+	STEP_ADVANCE,		/* seconds */
+	STEP_CLOSE,
+	STEP_HALF_CLOSE,
+	STEP_RESET,
+	STEP_EXPECT_CLOSE,
+	STEP_EXPECT_SILENCE,
+	STEP_COMMIT,		/* word, errnum, seconds */
+	STEP_BEGIN,
+	STEP_APPEND,
+	STEP_ROOM,		/* number */
+	STEP_WINDOW,		/* number */
+	STEP_LOOKUP,
+	STEP_DRAIN,
+	STEP_RECONFIG,
+	STEP_EXTENSION,
+	STEP_MESSAGE,		/* sender, rcpts, flags, text: body */
+	STEP_MESSAGES,		/* number */
+	STEP_REPORT,		/* word, number */
+	STEP_STATE		/* text */
+};
+
+struct step {
+	enum step_kind	 kind;
+	int		 line;		/* in the file */
+	char		*text;		/* NUL terminated, may hold NULs too */
+	size_t		 len;
+	char		*word;
+	char		*sender, *rcpts;
+	bool		 is_8bit;
+	int		 errnum;
+	double		 seconds;
+	long		 number;	/* -1: without bound */
+};
+
+struct option_setting {
+	char	*name;
+	char	*values[16];
+	size_t	 nvalues;
+};
+
+struct dialogue {
+	char			*path;
+	struct step		*steps;
+	size_t			 nsteps, steps_size;
+	struct option_setting	*options;
+	size_t			 noptions;
+	char			*peer;
+	bool			 is_sim_only;
+	bool			 is_whole_only;
+};
+
+/* dialogue_parse(path): NULL after a message on stderr with file and line. */
+struct dialogue *dialogue_parse(const char *path);
+void dialogue_free(struct dialogue *d);
+
+/* How a dialogue is played. */
+enum play_mode {
+	PLAY_WHOLE,	/* each group of lines arrives at once */
+	PLAY_SPLIT,	/* ... but for one cut after ${cut} octets */
+	PLAY_BYTES,	/* one octet at a time */
+	PLAY_DRIP	/* at once; but the client takes one octet at a time */
+};
+
+struct play_result {
+	bool	 is_failed;
+	char	 text[1024];	/* what went wrong */
+	size_t	 noctets;	/* the client sent */
+	bool	 is_boundary;	/* PLAY_SPLIT: the cut fell between groups */
+};
+
+void play(const struct dialogue *d, enum play_mode mode, size_t cut,
+    bool is_traced, struct play_result *r);
+
+/* play_setup(): Once, before the first play(): the test's extension. */
+int play_setup(void);
+
+/* pattern_match(pattern, s, len): * matches any run of octets, \* a star, \\ a
+ * backslash. */
+bool pattern_match(const char *pattern, const char *s, size_t len);
+
+#endif
