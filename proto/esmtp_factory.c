@@ -212,6 +212,7 @@ time_out(struct esmtp_step *st, const char *which)
 	/* RFC 5321 4.5.3.2.7 */
 	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
 	    R_INTERNAL : R_TIMEOUT);
+	st->mc->is_hasty = 1;
 	return W_CLOSE;
 }
 

@@ -98,10 +98,8 @@ answer(struct esmtp_step *st, int code, const char *enhanced,
 	st->nreplies++;
 	if (code >= 400)
 		report_refusal(st, code, enhanced, text);
-	if (code == 421) {
+	if (code == 421)
 		st->mc->is_closing = 1;
-		st->mc->is_hasty = 1;
-	}
 }
 
 void
