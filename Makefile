@@ -80,6 +80,10 @@ $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libmailmill.a $(B)/libtest.a
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))
 $(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
 $(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
+# the simulator's allocator stands between every object and libc's
+$(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
+	  reallocarray free strdup strndup)
+comma	:= ,
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libmailmill.a $(B)/libcore.a

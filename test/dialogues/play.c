@@ -178,14 +178,15 @@ connect_now(struct run *r)
 	if (r->s == NULL)
 		fail(r, "cannot connect");
 	r->s->wire->window = r->window;
-	collect(r);
 }
 
 static void
 need_session(struct run *r)
 {
-	if (r->s == NULL)
-		connect_now(r);
+	if (r->s != NULL)
+		return;
+	connect_now(r);
+	collect(r);
 }
 
 static void
@@ -201,7 +202,8 @@ send_bytes(struct run *r, const char *buf, size_t len)
 {
 	size_t before = r->result->noctets, first, i;
 
-	need_session(r);
+	if (r->s == NULL)
+		connect_now(r);	/* an early talker does not wait */
 	need_no_output(r);
 	trace(r, "C", buf, len);
 	r->result->noctets += len;
@@ -438,6 +440,8 @@ play_wire(struct run *r, const struct step *s)
 		simwire_reset(r->s->wire);
 		break;
 	case STEP_ADVANCE:
+		/* a last word is not waited for: let it be taken */
+		r->s->wire->window = r->window;
 		simhost_advance(host, (uint64_t)(s->seconds * 1e6));
 		break;
 	default:
@@ -459,6 +463,7 @@ play_connect(struct run *r)
 			simhost_release(r->s);
 	}
 	connect_now(r);
+	collect(r);
 }
 
 static void

@@ -96,13 +96,14 @@ main(int argc, char **argv)
 	for (; optind < argc; optind++)
 		t.nfailed += !run_dialogue(argv[optind], v, is_whole_only, &t);
 	globfree(&g);
-	printf("dialogues: %lu passed, %lu failed; runs: %lu whole, %lu split "
-	    "in two, %lu byte by byte, %lu with replies taken byte by byte",
-	    t.ndialogues - t.nfailed, t.nfailed, t.nruns[PLAY_WHOLE],
+	printf("dialogues: played %lu times whole, %lu split in two, %lu byte "
+	    "by byte, %lu with replies taken byte by byte",
+	    t.nruns[PLAY_WHOLE],
 	    t.nruns[PLAY_SPLIT], t.nruns[PLAY_BYTES], t.nruns[PLAY_DRIP]);
 	if (t.nwhole_only > 0)
 		printf(" (%lu depend on packets by design and are not split)",
 		    t.nwhole_only);
-	printf("\n");
+	printf("\n%lu passed, %lu failed\n", t.ndialogues - t.nfailed,
+	    t.nfailed);
 	return t.nfailed == 0 ? 0 : 1;
 }

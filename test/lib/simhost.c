@@ -92,6 +92,7 @@ host_lookup(void *closure, accept_construct *ac, const struct mailaddr *a)
 	static const char *const users[] = { "alice", "bob", "carol",
 		"postmaster" };
 	struct simhost *h = closure;
+	char text[LIM_PATH + 1], *at;
 	size_t i;
 
 	(void)ac;
@@ -101,12 +102,16 @@ host_lookup(void *closure, accept_construct *ac, const struct mailaddr *a)
 		return ESMTP_RCPT_OK;
 	if (!text_is(a->domain, a->domain_len, SIMHOST_DOMAIN))
 		return ESMTP_RCPT_FOREIGN;
-	if (text_is(a->local, a->local_len, "later"))
+	if (mailaddr_format(a, text, sizeof(text)) == -1
+	    || (at = strrchr(text, '@')) == NULL)
+		return ESMTP_RCPT_UNKNOWN;
+	*at = '\0';
+	if (strcasecmp(text, "later") == 0)
 		return ESMTP_RCPT_LATER;
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
-		if (text_is(a->local, a->local_len, users[i]))
+		if (strcasecmp(text, users[i]) == 0)
 			return ESMTP_RCPT_OK;
-	if (a->local_len > 4 && strncasecmp(a->local, "user", 4) == 0)
+	if (strlen(text) > 4 && strncasecmp(text, "user", 4) == 0)
 		return ESMTP_RCPT_OK;
 	return ESMTP_RCPT_UNKNOWN;
 }
@@ -143,7 +148,8 @@ host_report(void *closure, accept_construct *ac,
 		simhost_violation(h, "report %s after end",
 		    names[report->kind]);
 	s->nreports[report->kind]++;
-	s->last_code = report->code;
+	if (report->kind == ESMTP_REPORT_TIMEOUT)
+		s->timeout_us = h->clock.now_us;
 	if (h->is_traced)
 		printf("    [%u] report %s code=%d %s verb=%s detail=%s id=%s "
 		    "errno=%d\n", s->number, names[report->kind], report->code,
@@ -231,6 +237,7 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 {
 	struct simhost_session *s = closure;
 	struct simhost *h = s->host;
+	uint64_t nwritten = s->wire->nwritten;
 	int mask;
 
 	check_dispatch(s, e, type, now);
@@ -238,6 +245,8 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	simalloc_owner = s->number;
 	mask = esmtp_message_factory(e, type, s->ac, now);
 	simalloc_owner = 0;
+	if (s->wire->nwritten != nwritten && s->timeout_us == 0)
+		s->wrote_us = h->clock.now_us;
 	if (h->is_traced)
 		printf("    [%u] step 0x%x -> 0x%x %s\n", s->number,
 		    (unsigned int)type, (unsigned int)mask, s->ac == NULL
@@ -255,6 +264,11 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 		    s->number);
 	s->mask = mask;
 	s->trigger_us = simclock_us(&e->trigger);
+	if (h->mutation == SIMHOST_TIMER_EARLY)
+		e->trigger.tv_sec--;
+	if (h->mutation == SIMHOST_TIMER_LOST
+	    && (mask & ~E_TIMEOUT) != 0)
+		mask &= ~E_TIMEOUT;
 	return mask;
 }
 
@@ -410,6 +424,7 @@ simhost_connect(struct simhost *h, const char *peer)
 		.wire = w,
 		.number = ++h->nsessions,
 		.mask = E_READ | E_WRITE,
+		.wrote_us = h->clock.now_us,
 	};
 	if (!session_build(s, peer)) {
 		simwire_free(w);

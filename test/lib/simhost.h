@@ -38,8 +38,16 @@ struct simhost_session {
 	bool			 is_begun, is_ended;
 	int			 mask;		/* what it waits for */
 	uint64_t		 trigger_us;
+	uint64_t		 wrote_us;	/* when it last wrote (or began) */
+	uint64_t		 timeout_us;	/* when it reported a timeout */
 	unsigned int		 nreports[SIMHOST_NKINDS];
-	int			 last_code;
+};
+
+/* What simhost can do wrong on purpose, to show that its checks notice. */
+enum simhost_mutation {
+	SIMHOST_HONEST,
+	SIMHOST_TIMER_EARLY,	/* deadlines are moved a second forward */
+	SIMHOST_TIMER_LOST	/* E_TIMEOUT is dropped from masks */
 };
 
 struct simhost {
@@ -55,6 +63,7 @@ struct simhost {
 	void			(*violation)(void *arg, const char *text);
 	void			*arg;
 	bool			 is_traced;
+	enum simhost_mutation	 mutation;
 	char			 scratch[LIM_SCRATCH];
 	char			 output[LIM_OUTPUT];
 };
