@@ -293,7 +293,7 @@ refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[R_INTERNAL];
 	struct esmtp_reply_line line = { .code = row->code, .is_last = true };
-	struct esmtp_report r = { .kind = ESMTP_REPORT_REJECTED };
+	struct esmtp_report r = { .sender = NULL };
 	struct esmtp_host *host = ac->host;
 	size_t n;
 	int need;
@@ -304,10 +304,13 @@ refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 	n = esmtp_reply_format(&line, host->output, host->output_octets);
 	(void)event_write(event, host->output, (int)n, &need);
 	event_close(event);
-	r.code = row->code;
 	r.verb = r.id = "";
 	r.errnum = ENOMEM;
 	r.now = *now;
+	r.kind = ESMTP_REPORT_CONNECT;
+	host->ops->report(host->closure, ac, &r);
+	r.kind = ESMTP_REPORT_REJECTED;
+	r.code = row->code;
 	host->ops->report(host->closure, ac, &r);
 	r.kind = ESMTP_REPORT_END;
 	host->ops->report(host->closure, ac, &r);

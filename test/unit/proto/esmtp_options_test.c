@@ -1,0 +1,116 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proto/esmtp_options.h"
+
+static const struct esmtp_option_row *
+row(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < esmtp_option_nrows; i++)
+		if (strcasecmp(esmtp_option_rows[i].name, name) == 0)
+			return &esmtp_option_rows[i];
+	cr_assert_fail("%s", name);
+	return NULL;
+}
+
+Test(esmtp_options, defaults_are_those_of_the_table)
+{
+	struct esmtp_options o;
+
+	cr_assert_eq(esmtp_options_init(&o, "mx"), 0);
+	cr_expect_str_eq(o.hostname, "mx");
+	cr_expect_str_eq(o.banner_hostname, "");
+	cr_expect_eq(o.command_timeout, 300);
+	cr_expect_eq(o.max_message_size, 104857600);
+	cr_expect(o.allow_ip_literal);
+	cr_expect_not(o.open_relay);
+	cr_expect_eq(o.relay_domains.n, 0);
+	cr_expect_eq(o.lone_lf_in_body, ESMTP_LF_IGNORE);
+	esmtp_options_clear(&o);
+	esmtp_options_clear(&o);
+}
+
+static const struct {
+	const char	*name, *value;
+	int		 errnum;
+	const char	*expected;
+} cases[] = {
+	{ "open_relay", "TRUE", 0, NULL },
+	{ "open_relay", "yes", 0, NULL },
+	{ "open_relay", "maybe", EINVAL, "true or false" },
+	{ "Command_Timeout", "86400", 0, NULL },
+	{ "Command_Timeout", "86401", ERANGE,
+	    "a number from 1 to 86400 (seconds)" },
+	{ "Command_Timeout", "0", ERANGE,
+	    "a number from 1 to 86400 (seconds)" },
+	{ "Command_Timeout", "5m", EINVAL,
+	    "a number from 1 to 86400 (seconds)" },
+	{ "Command_Timeout", "", EINVAL,
+	    "a number from 1 to 86400 (seconds)" },
+	{ "Command_Timeout", "99999999999999999999", ERANGE,
+	    "a number from 1 to 86400 (seconds)" },
+	{ "RFC2822_Lone_LF_In_Body", "Fix", 0, NULL },
+	{ "RFC2822_Lone_LF_In_Body", "fi", EINVAL,
+	    "one of ignore|pedantic|fix" },
+	{ "RFC2822_Lone_LF_In_Body", "", EINVAL,
+	    "one of ignore|pedantic|fix" },
+	{ "Banner_Hostname", "mx.example.test", 0, NULL },
+	{ "Banner_Hostname", "a\r\nb", EINVAL,
+	    "a text of at most 255 printable ASCII characters" },
+	{ "Relay_Domains", "*.example.test", 0, NULL },
+	{ "Relay_Domains", "", EINVAL,
+	    "a list of texts of at most 255 printable ASCII characters" },
+	{ "Relay_Hosts", "10.0.0.0/8", 0, NULL },
+	{ "Relay_Hosts", "10.0.0.0/33", EINVAL, "addresses or networks, such "
+	    "as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32" },
+};
+
+Test(esmtp_options, set_takes_what_fits_and_says_what_was_expected)
+{
+	struct esmtp_options o;
+	char expected[256];
+	size_t i;
+	int r;
+
+	esmtp_options_init(&o, "mx");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		errno = 0;
+		r = esmtp_options_set(&o, row(cases[i].name), &cases[i].value,
+		    1, expected, sizeof(expected));
+		cr_expect_eq(r, cases[i].errnum != 0 ? -1 : 0, "%s = %s",
+		    cases[i].name, cases[i].value);
+		if (r == -1) {
+			cr_expect_eq(errno, cases[i].errnum);
+			cr_expect_str_eq(expected, cases[i].expected);
+		}
+	}
+	cr_expect(o.open_relay);
+	cr_expect_eq(o.command_timeout, 86400);
+	cr_expect_eq(o.lone_lf_in_body, ESMTP_LF_FIX);
+	cr_expect_str_eq(o.banner_hostname, "mx.example.test");
+	esmtp_options_clear(&o);
+}
+
+Test(esmtp_options, a_list_takes_any_number_of_values_others_one)
+{
+	static const char *const values[] = { "a.example", "b.example" };
+	struct esmtp_options o;
+	char expected[256];
+
+	esmtp_options_init(&o, "mx");
+	cr_expect_eq(esmtp_options_set(&o, row("Relay_Domains"), values, 2,
+	    expected, sizeof(expected)), 0);
+	cr_assert_eq(o.relay_domains.n, 2);
+	cr_expect_str_eq(o.relay_domains.v[1], "b.example");
+	cr_expect_eq(esmtp_options_set(&o, row("Relay_Domains"), NULL, 0,
+	    expected, sizeof(expected)), 0);
+	cr_expect_eq(o.relay_domains.n, 0);
+	cr_expect_eq(esmtp_options_set(&o, row("Static_Banner"), values, 2,
+	    expected, sizeof(expected)), -1);
+	esmtp_options_clear(&o);
+}
