@@ -441,3 +441,42 @@ Test(settings, recipients_files_are_read_when_asked)
 	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), -1);
 	settings_free(s);
 }
+
+Test(settings, the_sample_configuration_is_good)
+{
+	FILE *fp = fopen("cmd/mailmilld/mailmill.conf", "r");
+	struct settings *s;
+
+	cr_assert_not_null(fp);
+	s = settings_load(fp, "mailmill.conf", NULL, 0, err, sizeof(err));
+	fclose(fp);
+	cr_assert_not_null(s, "%s", err);
+	cr_expect_eq(s->nlistens, 1);
+	cr_expect_str_eq(s->listens[0].name, ":25");
+	settings_free(s);
+}
+
+/* Uncomment the settings of the sample: "#name = ...", "#Domain ...". */
+Test(settings, what_the_sample_comments_out_is_good_too)
+{
+	FILE *fp = fopen("cmd/mailmilld/mailmill.conf", "r");
+	FILE *out = tmpfile();
+	struct settings *s;
+	char line[300], *p;
+
+	cr_assert(fp != NULL && out != NULL);
+	while (fgets(line, sizeof(line), fp) != NULL) {
+		p = line + strspn(line, "\t");
+		if (p[0] == '#' && p[1] != ' ')
+			p[0] = ' ';
+		fputs(line, out);
+	}
+	fclose(fp);
+	rewind(out);
+	s = settings_load(out, "mailmill.conf", NULL, 0, err, sizeof(err));
+	fclose(out);
+	cr_assert_not_null(s, "%s", err);
+	cr_expect_eq(s->nlistens, 2);
+	cr_expect_eq(s->ndomains, 1);
+	settings_free(s);
+}
