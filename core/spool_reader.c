@@ -382,8 +382,11 @@ next_to_end(struct spool_reader *r, struct spool_view *view,
 		rv = load(r, &rec, size, READ_CHUNK, view, damage);
 		if (rv == 1 || errno == EBADMSG)
 			r->pos = rec.end;
-		if (rv == -1 && errno == EBADMSG && rec.end > size)
+		if (rv == -1 && errno == EBADMSG && rec.end > size) {
+			/* The file ends here: one report for all of it. */
 			r->is_end_told = true;
+			damage->octets = r->header.size_octets - rec.offset;
+		}
 		return (rv);
 	}
 	if (resync(r, r->pos + SPOOL_ALIGN, size, &found, &is_broken) == -1)
