@@ -120,7 +120,11 @@ dialogues: $(B)/dialogues
 	$(B)/dialogues
 
 sim: $(B)/sim
+	$(if $(SEED),,$(B)/sim --selftest)
 	$(B)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+embed: $(B)/embed
+	$(B)/embed
 
 arch: $(call obj,$(LIB_SRC))
 	python3 test/arch/check.py --objects $(B)/proto
@@ -180,4 +184,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: FORCE all tests unit dialogues sim arch run check bench install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim embed arch run check bench install accounts uninstall clean

@@ -89,6 +89,7 @@ fi
 
 stage unit 300 "$B/unit" -j"$(nproc)"
 [ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
+[ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
 [ -x "$B/embed" ] && stage embed 60 "$B/embed"
 stage arch 120 python3 test/arch/check.py --objects "$B/proto"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-unsigned int simalloc_quiet;
+volatile unsigned int simalloc_quiet;
 
 void
 simclock_init(struct simclock *c, uint64_t start_us)

@@ -14,7 +14,7 @@
 #define SLACK_US	2000	/* poll's milliseconds, rounded up */
 #define SETTLE_MAX	200000	/* passes: a session that never comes to rest */
 
-unsigned int simalloc_owner;
+volatile unsigned int simalloc_owner;
 
 void
 simhost_violation(struct simhost *h, const char *fmt, ...)
@@ -238,14 +238,16 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	struct simhost_session *s = closure;
 	struct simhost *h = s->host;
 	uint64_t nwritten = s->wire->nwritten;
-	int mask;
+	int mask, before = s->mask;
 
 	check_dispatch(s, e, type, now);
 	s->is_begun = true;
 	simalloc_owner = s->number;
 	mask = esmtp_message_factory(e, type, s->ac, now);
 	simalloc_owner = 0;
-	if (s->wire->nwritten != nwritten && s->timeout_us == 0)
+	/* a reply that leaves bit by bit does not begin the time again */
+	if (s->wire->nwritten != nwritten && s->timeout_us == 0
+	    && ((before & E_WRITE) == 0 || (mask & E_WRITE) == 0))
 		s->wrote_us = h->clock.now_us;
 	if (h->is_traced)
 		printf("    [%u] step 0x%x -> 0x%x %s\n", s->number,

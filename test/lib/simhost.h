@@ -28,7 +28,7 @@
 #define SIMHOST_NKINDS		(ESMTP_REPORT_END + 1)
 
 /* Who is allocating: 0 nobody's, else the session's number. */
-extern unsigned int simalloc_owner;
+extern volatile unsigned int simalloc_owner;
 
 struct simhost_session {
 	struct simhost		*host;
@@ -38,7 +38,7 @@ struct simhost_session {
 	bool			 is_begun, is_ended;
 	int			 mask;		/* what it waits for */
 	uint64_t		 trigger_us;
-	uint64_t		 wrote_us;	/* when it last wrote (or began) */
+	uint64_t		 wrote_us;	/* when its last reply began or ended */
 	uint64_t		 timeout_us;	/* when it reported a timeout */
 	unsigned int		 nreports[SIMHOST_NKINDS];
 };

@@ -7,13 +7,16 @@
 size_t
 simmsg_strip_received(const struct spool_msg *m, const char **why_r)
 {
-	const char *p = m->body, *end = m->body + m->len, *nl;
+	const char *p = m->body, *end = m->body + m->len, *nl, *line;
 
 	if (m->len < 10 || memcmp(p, "Received: ", 10) != 0) {
 		*why_r = "the body does not start with Received: ";
 		return 0;
 	}
+	/* the message itself may begin with a space: the header ends where its
+	 * date does (RFC 5321 4.4) */
 	do {
+		line = p;
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (nl == NULL || nl == p || nl[-1] != '\r') {
 			*why_r = "the Received header has a line without CRLF";
@@ -24,7 +27,7 @@ simmsg_strip_received(const struct spool_msg *m, const char **why_r)
 			return 0;
 		}
 		p = nl + 1;
-	} while (p < end && (*p == ' ' || *p == '\t'));
+	} while (p - line < 8 || memcmp(p - 8, " +0000\r\n", 8) != 0);
 	if (memmem(m->body, (size_t)(p - m->body), m->id, strlen(m->id))
 	    == NULL) {
 		*why_r = "the Received header does not name the id";

@@ -80,11 +80,25 @@ room_happens(void *arg, uint64_t value)
 
 /* The wake-up comes from the loop, never from inside a call of a session. */
 static void
-unbuffer(struct simspool *s, size_t len)
+unbuffer(struct simspool *s, struct spool_msg *m)
 {
-	s->buffered -= len;
+	s->buffered -= m->nbuffered;
+	m->nbuffered = 0;
 	if (s->nwaiting > 0)
 		simclock_at(s->clock, 0, room_happens, s, 0);
+}
+
+/* As a spool does that writes bodies to files of their own. */
+static void
+stream_happens(void *arg, uint64_t value)
+{
+	struct simspool *s = arg;
+	struct spool_msg *m;
+
+	(void)value;
+	s->is_streaming = false;
+	for (m = s->msgs; m != NULL; m = m->next)
+		unbuffer(s, m);
 }
 
 void
@@ -165,6 +179,10 @@ spool_room(void *arg, uint64_t handle)
 		violation(s, "room: more waiting sessions than the test has");
 	else
 		s->waiting[s->nwaiting++] = handle;
+	if (s->stream_us != 0 && !s->is_streaming) {
+		s->is_streaming = true;
+		simclock_at(s->clock, s->stream_us, stream_happens, s, 0);
+	}
 	return 0;
 }
 
@@ -201,6 +219,7 @@ spool_append(struct spool_msg *m, const char *buf, size_t len)
 	if (len > 0)
 		memcpy(m->body + m->len, buf, len);
 	m->len += len;
+	m->nbuffered += len;
 	s->buffered += len;
 	return 0;
 }
@@ -272,7 +291,7 @@ decide(struct spool_msg *m, int error)
 		m->state = SIMSPOOL_FAILED;
 		s->nfailed++;
 	}
-	unbuffer(s, m->len);
+	unbuffer(s, m);
 }
 
 static int
@@ -363,7 +382,7 @@ spool_abort(struct spool_msg *m)
 	}
 	*p = m->next;
 	s->nopen--;
-	unbuffer(s, m->len);
+	unbuffer(s, m);
 	msg_free(m);
 }
 

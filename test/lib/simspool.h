@@ -41,6 +41,7 @@ struct spool_msg {
 	char			 id[SPOOL_ID_MAX + 1];
 	char			*body;
 	size_t			 len, size;
+	size_t			 nbuffered;	/* of len, counted in spool */
 	/* the envelope, copied by commit() */
 	char			*sender;
 	char			**rcpts;
@@ -68,6 +69,7 @@ struct simspool {
 	uint64_t		 commit_delay_us;
 	bool			 is_held;	/* decide on simspool_release() */
 	size_t			 room;		/* bound on buffered */
+	uint64_t		 stream_us;	/* full: what is buffered goes to disk after so long; 0: never */
 	struct simrand		*rand;		/* faults by chance: */
 	unsigned int		 begin_permille, append_permille,
 				 refuse_permille, commit_permille;
@@ -77,6 +79,7 @@ struct simspool {
 	/* who waits for room */
 	uint64_t		 waiting[64];
 	size_t			 nwaiting;
+	bool			 is_streaming;
 
 	/* done(arg, handle, error): the commit of ${handle} is decided;
 	 * room_again(arg, handle): look again; violation: contract broken */

@@ -1,0 +1,332 @@
+/* The protocol as a client knows it from the RFCs: each command gets exactly
+ * one reply, in order, and only such as fit the state that the replies before
+ * have led to.
+ * Owns: what may answer what, and what a 250 after a message promises.
+ * Knows nothing of the server's insides but which faults the seed deals out. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/lib/simmsg.h"
+#include "test/sim/alloc.h"
+#include "test/sim/sim.h"
+
+static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
+	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)", "RCPT",
+	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
+	"RCPT (bad syntax)", "DATA", "(message)", "RSET", "NOOP", "VRFY",
+	"HELP", "(unknown command)", "(long line)", "(NUL)", "QUIT" };
+
+const char *
+model_command_name(enum cmd_kind kind)
+{
+	return names[kind];
+}
+
+void
+model_address(unsigned int arg, bool is_sender, char *buf, size_t size)
+{
+	if (is_sender && arg == 0)
+		*buf = '\0';
+	else if (is_sender)
+		snprintf(buf, size, "sender%u@client.example", arg);
+	else
+		snprintf(buf, size, "user%u@%s", arg, SIMHOST_DOMAIN);
+}
+
+/* A reply as "250 2.1.0 ...": does it begin so? */
+static bool
+is(const char *line, size_t len, const char *want)
+{
+	return len >= strlen(want) && memcmp(line, want, strlen(want)) == 0;
+}
+
+static bool
+memory_failed(const struct client *c)
+{
+	return alloc_of(c->s->number)->nfailed > 0;
+}
+
+/* 421 may come at any time, but not without its reason. */
+static void
+model_closing(struct client *c, const char *line, size_t len)
+{
+	struct sim *sim = c->sim;
+
+	c->is_over = true;
+	if (is(line, len, "421 4.3.2 ")) {
+		if (!sim->is_drained)
+			sim_violation(sim, "421 4.3.2 without a drain");
+	} else if (is(line, len, "421 4.4.2 ")) {
+		if (c->s->timeout_us == 0)
+			sim_violation(sim, "421 4.4.2 without a report");
+	} else if (is(line, len, "421 4.7.0 Too many errors")) {
+		if (sim->max_errors == 0 || c->nerrors < sim->max_errors)
+			sim_violation(sim, "too many errors after %u",
+			    c->nerrors);
+	} else if (is(line, len, "421 4.3.0 ")) {
+		if (!memory_failed(c))
+			sim_violation(sim, "421 4.3.0 without a fault");
+	} else
+		sim_violation(sim, "unexpected: %.*s", (int)len, line);
+}
+
+static void
+end_transaction(struct client *c)
+{
+	c->has_mail = false;
+	c->nrcpts = 0;
+	c->is_unclear = false;
+}
+
+/* A 4xx that a fault of the seed explains. */
+static bool
+is_excused(const struct client *c, enum cmd_kind kind, const char *line,
+    size_t len)
+{
+	bool is_disk = kind == CMD_DATA || kind == CMD_BODY || kind == CMD_MAIL;
+
+	/* who is refused twice over hears one of the reasons */
+	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
+	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
+		return true;
+	if (is(line, len, "451 4.3.0 "))
+		return memory_failed(c)
+		    || (is_disk && c->sim->has_spool_faults);
+	if (is(line, len, "452 4.3.1 "))
+		return is_disk && c->sim->has_spool_faults;
+	return false;
+}
+
+static void
+check_stored(struct client *c, const struct spool_msg *m)
+{
+	struct sim *sim = c->sim;
+	const char *why = "";
+	size_t skip = 0, i;
+	char addr[128];
+
+	if (sim->host.options.trace_headers) {
+		skip = simmsg_strip_received(m, &why);
+		if (skip == 0)
+			sim_violation(sim, "message %s: %s", m->id, why);
+	}
+	if (m->len - skip != c->body.stored_len
+	    || memcmp(m->body + skip, c->body.stored, m->len - skip) != 0)
+		sim_violation(sim, "message %s: %zu octets differ from the %zu "
+		    "sent", m->id, m->len - skip, c->body.stored_len);
+	model_address(c->sender, true, addr, sizeof(addr));
+	if (strcmp(m->sender, addr) != 0)
+		sim_violation(sim, "message %s from %s, not %s", m->id,
+		    m->sender, addr);
+	if (m->nrcpts != c->nrcpts)
+		sim_violation(sim, "message %s to %zu recipients, not %u",
+		    m->id, m->nrcpts, c->nrcpts);
+	for (i = 0; i < m->nrcpts && i < c->nrcpts; i++) {
+		model_address(c->rcpts[i], false, addr, sizeof(addr));
+		if (strcmp(m->rcpts[i], addr) != 0)
+			sim_violation(sim, "message %s to %s, not %s", m->id,
+			    m->rcpts[i], addr);
+	}
+}
+
+/* 250 after data: only when that very message is safe, and is what was sent. */
+static void
+model_accepted(struct client *c, const char *line, size_t len)
+{
+	static const char text[] = "250 2.0.0 OK: queued as ";
+	struct sim *sim = c->sim;
+	struct spool_msg *m;
+
+	if (len <= sizeof(text) - 1 || !is(line, len, text)) {
+		sim_violation(sim, "after data: %.*s", (int)len, line);
+		return;
+	}
+	m = simspool_find(&sim->host.spool, line + sizeof(text) - 1,
+	    len - (sizeof(text) - 1));
+	if (m == NULL)
+		sim_violation(sim, "250 for no message: %.*s", (int)len, line);
+	else if (m->handle >> 8 != c->s->number)
+		sim_violation(sim, "250 for another session's message");
+	else if (m->state != SIMSPOOL_SAFE)
+		sim_violation(sim, "250 before the commit");
+	else if (m->is_checked)
+		sim_violation(sim, "250 twice for one message");
+	else {
+		m->is_checked = true;
+		check_stored(c, m);
+	}
+	c->naccepted++;
+	c->nerrors = 0;		/* an accepted message makes up for them */
+	sim->nmessages++;
+}
+
+/* What the seed's options make of a complete message. */
+static const char *
+body_wanted(const struct client *c)
+{
+	if (c->sim->max_size != 0 && c->body.stored_len > c->sim->max_size)
+		return "552 5.3.4 ";
+	if (c->body.has_lone
+	    && c->sim->host.options.lone_lf_in_body == ESMTP_LF_PEDANTIC)
+		return "550 5.6.0 ";
+	return "250 2.0.0 OK: queued as ";
+}
+
+/* NULL: 250 of that kind changes no state. */
+static const char *
+wanted(const struct client *c, const struct cmd *cmd)
+{
+	switch (cmd->kind) {
+	case CMD_BANNER:	return "220 ";
+	case CMD_EHLO:
+	case CMD_HELO:		return "250 ";
+	case CMD_RSET:
+	case CMD_NOOP:		return "250 2.0.0 ";
+	case CMD_VRFY:		return "252 2.5.2 ";
+	case CMD_HELP:		return "214 2.0.0 ";
+	case CMD_UNKNOWN:	return "500 5.5.2 ";
+	case CMD_LONG:		return "500 5.5.6 ";
+	case CMD_NUL:		return "501 5.5.2 ";
+	case CMD_QUIT:		return "221 2.0.0 ";
+	case CMD_BODY:		return body_wanted(c);
+	default:
+		break;
+	}
+	if (!c->is_greeted)
+		return "503 5.5.1 ";
+	if (cmd->kind == CMD_DATA)
+		return c->nrcpts > 0 ? "354 " : "503 5.5.1 ";
+	if (cmd->kind < CMD_RCPT) {
+		if (c->has_mail)
+			return "503 5.5.1 ";
+		return cmd->kind == CMD_MAIL ? "250 2.1.0 "
+		    : cmd->kind == CMD_MAIL_BIG ? "552 5.3.4 "
+		    : cmd->kind == CMD_MAIL_PARAM ? "555 5.5.4 " : "501 5.";
+	}
+	if (!c->has_mail)
+		return "503 5.5.1 ";
+	if (cmd->kind == CMD_RCPT_SYNTAX)
+		return "501 5.1.3 ";
+	if (cmd->kind == CMD_RCPT && c->nrcpts >= c->sim->max_rcpts)
+		return "452 4.5.3 ";
+	return cmd->kind == CMD_RCPT ? "250 2.1.5 "
+	    : cmd->kind == CMD_RCPT_UNKNOWN ? "550 5.1.1 "
+	    : cmd->kind == CMD_RCPT_LATER ? "451 4.3.0 " : "550 5.7.1 ";
+}
+
+/* A recipient named twice gets the message once. */
+static void
+add_rcpt(struct client *c, unsigned int arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nrcpts; i++)
+		if (c->rcpts[i] == arg)
+			return;
+	if (c->nrcpts < SIM_RCPTS)
+		c->rcpts[c->nrcpts++] = arg;
+}
+
+/* Where the reply leaves the session, as a client must see it. */
+static void
+follow(struct client *c, const struct cmd *cmd, int code)
+{
+	switch (cmd->kind) {
+	case CMD_EHLO:
+	case CMD_HELO:
+		if (code == 250) {
+			c->is_greeted = true;
+			c->is_esmtp = cmd->kind == CMD_EHLO;
+			end_transaction(c);
+		} else
+			c->is_unclear = true;
+		break;
+	case CMD_RSET:
+		if (code == 250)
+			end_transaction(c);
+		break;
+	case CMD_MAIL:
+		if (code == 250) {
+			c->has_mail = true;
+			c->nrcpts = 0;
+			c->sender = cmd->arg;
+		}
+		break;
+	case CMD_RCPT:
+		if (code == 250)
+			add_rcpt(c, cmd->arg);
+		break;
+	case CMD_DATA:
+		if (code == 354)
+			c->wants_body = true;
+		else if (code / 100 == 4)
+			c->is_unclear = true;	/* RSET will tell */
+		break;
+	case CMD_BODY:
+		end_transaction(c);
+		break;
+	case CMD_QUIT:
+		if (code == 221)
+			c->is_over = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+check_form(struct client *c, const struct cmd *cmd, int code,
+    const char *line, size_t len)
+{
+	bool is_plain = code == 220 || code == 354
+	    || (code == 250 && (cmd->kind == CMD_EHLO || cmd->kind == CMD_HELO));
+
+	/* RFC 2034 4: an enhanced code of the same class, but for these */
+	if (!is_plain && (len < 9 || line[4] != line[0] || line[5] != '.'))
+		sim_violation(c->sim, "no enhanced code: %.*s", (int)len,
+		    line);
+}
+
+void
+model_reply(struct client *c, int code, const char *line, size_t len)
+{
+	struct sim *sim = c->sim;
+	const char *want;
+	struct cmd cmd;
+
+	if (c->is_over) {
+		sim_violation(sim, "after the end: %.*s", (int)len, line);
+		return;
+	}
+	if (code == 421) {
+		model_closing(c, line, len);
+		return;
+	}
+	if (c->npending == 0) {
+		sim_violation(sim, "a reply to nothing: %.*s", (int)len, line);
+		return;
+	}
+	cmd = c->pending[c->first];
+	c->first = (c->first + 1) % SIM_PENDING;
+	c->npending--;
+	sim->ncommands++;
+	check_form(c, &cmd, code, line, len);
+	want = wanted(c, &cmd);
+	if (is(line, len, want)) {
+		if (cmd.kind == CMD_BODY && code == 250)
+			model_accepted(c, line, len);
+	} else if (!is_excused(c, cmd.kind, line, len)) {
+		sim_violation(sim, "%s: wanted %s, got %.*s", names[cmd.kind],
+		    want, (int)len, line);
+		return;
+	}
+	if (code >= 400) {
+		c->nerrors++;
+		if (sim->max_errors != 0 && c->nerrors > sim->max_errors)
+			sim_violation(sim, "%u errors, %u allowed", c->nerrors,
+			    sim->max_errors);
+	}
+	follow(c, &cmd, code);
+}

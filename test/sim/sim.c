@@ -1,0 +1,365 @@
+/* build/sim: run seeds; one that fails is printed and can be replayed.
+ *	build/sim [--first N] [--seeds N]	many, silently
+ *	build/sim --seed N			one, with a trace
+ *	build/sim --selftest			each fault of our own is noticed */
+
+#include <err.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "test/sim/alloc.h"
+#include "test/sim/sim.h"
+
+#define START_US	UINT64_C(1790000000000000)
+#define PASSES_MAX	400000	/* of one seed: it never comes to an end */
+#define STILL_MAX	20000	/* passes while no time passes: it spins */
+
+static const char *const mutation_names[] = { "none",
+	"spool says done before the commit", "spool says done after a failure",
+	"spool never says done", "spool changes an octet",
+	"timer fires a second early", "timer is lost", "timeout is longer",
+	"timeout is shorter", "reply is lost", "reply comes twice",
+	"memory is leaked" };
+
+void
+sim_violation(struct sim *sim, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (sim->is_failed)
+		return;
+	sim->is_failed = true;
+	va_start(ap, fmt);
+	vsnprintf(sim->text, sizeof(sim->text), fmt, ap);
+	va_end(ap);
+	if (sim->is_traced)
+		printf("*** %s\n", sim->text);
+}
+
+static void
+host_violation(void *arg, const char *text)
+{
+	sim_violation(arg, "%s", text);
+}
+
+static uint64_t
+seconds(int64_t s)
+{
+	return (uint64_t)s * 1000000;
+}
+
+/* The options of this seed, and what they mean to the model. */
+static void
+choose_options(struct sim *sim)
+{
+	static const int64_t timeouts[] = { 5, 60, 300 };
+	struct esmtp_options *o = &sim->host.options;
+	struct simrand *r = &sim->rand;
+
+	o->command_timeout = timeouts[simrand_below(r, 3)];
+	o->data_block_timeout = timeouts[simrand_below(r, 3)];
+	o->data_timeout = simrand_chance(r, 200) ? 400 : 3600;
+	o->idle_time = simrand_chance(r, 200) ? timeouts[simrand_below(r, 3)]
+	    : 0;
+	o->max_errors = simrand_chance(r, 500) ? 20
+	    : simrand_chance(r, 500) ? 0 : 1 + simrand_below(r, 6);
+	o->max_recipients_per_message = simrand_chance(r, 200) ? 2 : 1000;
+	o->trace_headers = simrand_chance(r, 800);
+	o->lone_lf_in_body = simrand_chance(r, 600) ? ESMTP_LF_IGNORE
+	    : simrand_chance(r, 500) ? ESMTP_LF_FIX : ESMTP_LF_PEDANTIC;
+	o->max_message_size = o->lone_lf_in_body != ESMTP_LF_FIX
+	    && simrand_chance(r, 200) ? 200 : 0;
+	sim->may_be_lone = simrand_chance(r, 500);
+	/* both wrongs at once have no one right answer */
+	if (o->max_message_size != 0
+	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
+		sim->may_be_lone = false;
+	sim->body_max = simrand_chance(r, 950) ? 3000 : 150000;
+	sim->max_errors = (unsigned int)o->max_errors;
+	sim->max_rcpts = (unsigned int)o->max_recipients_per_message;
+	sim->max_size = (uint64_t)o->max_message_size;
+	sim->timeout_min_us = sim->timeout_max_us =
+	    seconds(o->command_timeout);
+	if (seconds(o->data_block_timeout) > sim->timeout_max_us)
+		sim->timeout_max_us = seconds(o->data_block_timeout);
+	if (seconds(o->data_block_timeout) < sim->timeout_min_us)
+		sim->timeout_min_us = seconds(o->data_block_timeout);
+	if (o->idle_time != 0
+	    && seconds(o->idle_time) < sim->timeout_min_us)
+		sim->timeout_min_us = seconds(o->idle_time);
+	if (seconds(o->data_timeout) < sim->timeout_min_us)
+		sim->timeout_min_us = seconds(o->data_timeout);
+}
+
+static void
+choose_faults(struct sim *sim)
+{
+	struct simspool *sp = &sim->host.spool;
+	struct simrand *r = &sim->rand;
+
+	sp->delay_max_us = simrand_chance(r, 500) ? 0
+	    : simrand_chance(r, 800) ? 20000 : 4000000;
+	if (simrand_chance(r, 200))	/* back-pressure */
+		sp->room = 1 + simrand_below(r, 2000);
+	sp->stream_us = 1 + simrand_below(r, 20000);
+	if (simrand_chance(r, 300)) {
+		sim->has_spool_faults = true;
+		sp->begin_permille = simrand_below(r, 200);
+		sp->append_permille = simrand_below(r, 100);
+		sp->refuse_permille = simrand_below(r, 200);
+		sp->commit_permille = simrand_below(r, 300);
+	}
+	if (simrand_chance(r, 200))
+		alloc_fail(1 + simrand_below(r, 100), 0);
+	else if (simrand_chance(r, 350))
+		alloc_fail(0, 1 + simrand_below(r, 120));
+}
+
+static void
+choose_mutation(struct sim *sim)
+{
+	struct simhost *h = &sim->host;
+
+	switch (sim->mutation) {
+	case MUT_SPOOL_EARLY:
+	case MUT_SPOOL_LYING:
+	case MUT_SPOOL_MUTE:
+	case MUT_SPOOL_CORRUPT:
+		h->spool.mutation = (enum simspool_mutation)
+		    (SIMSPOOL_EARLY + sim->mutation - MUT_SPOOL_EARLY);
+		break;
+	case MUT_TIMER_EARLY:
+		h->mutation = SIMHOST_TIMER_EARLY;
+		break;
+	case MUT_TIMER_LOST:
+		h->mutation = SIMHOST_TIMER_LOST;
+		break;
+	case MUT_TIMEOUT_LONG:
+		h->options.command_timeout += 400;
+		h->options.data_block_timeout += 400;
+		h->options.idle_time = 0;
+		break;
+	case MUT_TIMEOUT_SHORT:
+		h->options.command_timeout = 3;
+		h->options.data_block_timeout = 3;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+drain_happens(void *arg, uint64_t value)
+{
+	struct sim *sim = arg;
+
+	sim->is_drained = true;
+	if (sim->is_traced)
+		printf("--- drain\n");
+	simhost_drain(&sim->host, value != 0);
+}
+
+static bool
+all_done(const struct sim *sim)
+{
+	unsigned int i;
+
+	for (i = 0; i < sim->nclients; i++)
+		if (!client_is_done(&sim->clients[i]))
+			return false;
+	return sim->host.spool.ncommitting == 0;
+}
+
+static void
+leak_on_purpose(struct sim *sim)
+{
+	void *leak;
+
+	simalloc_owner = 1;
+	leak = malloc(1);
+	simalloc_owner = 0;
+	if (leak != NULL)
+		sim->mutation = MUT_NONE;
+}
+
+static void
+run_passes(struct sim *sim)
+{
+	struct simhost *h = &sim->host;
+	unsigned int i, npasses = 0, nstill = 0;
+	uint64_t before;
+
+	while (!sim->is_failed && !all_done(sim)) {
+		before = h->clock.now_us;
+		if (scheduler_pass(h->sched, -1) == -1) {
+			sim_violation(sim, "scheduler_pass() failed");
+			break;
+		}
+		simhost_check(h);
+		for (i = 0; i < sim->nclients; i++)
+			client_after_pass(&sim->clients[i]);
+		if (sim->mutation == MUT_LEAK && h->nsessions == 1)
+			leak_on_purpose(sim);
+		nstill = h->clock.now_us == before ? nstill + 1 : 0;
+		if (nstill > STILL_MAX)
+			sim_violation(sim, "it spins");
+		if (++npasses > PASSES_MAX)
+			sim_violation(sim, "it never comes to an end");
+		if (h->clock.is_stuck && !all_done(sim))
+			sim_violation(sim, "it waits for nothing");
+	}
+}
+
+static void
+run_seed(struct sim *sim, uint64_t seed)
+{
+	unsigned int i;
+
+	simrand_seed(&sim->rand, seed);
+	alloc_reset(&sim->rand);
+	sim->seed = seed;
+	sim->is_failed = false;
+	sim->has_spool_faults = sim->is_drained = false;
+	if (simhost_init(&sim->host, START_US, &sim->rand) == -1)
+		errx(1, "out of memory");
+	sim->host.violation = host_violation;
+	sim->host.arg = sim;
+	sim->host.is_traced = sim->is_traced;
+	choose_options(sim);
+	choose_faults(sim);
+	choose_mutation(sim);
+	sim->nclients = 1 + simrand_below(&sim->rand, SIM_CLIENTS);
+	for (i = 0; i < sim->nclients; i++)
+		client_init(&sim->clients[i], sim, i + 1);
+	if (simrand_chance(&sim->rand, 150))
+		simclock_at(&sim->host.clock, simrand_below(&sim->rand,
+		    5000000), drain_happens, sim,
+		    simrand_chance(&sim->rand, 500));
+	run_passes(sim);
+	for (i = 0; i < sim->nclients && !sim->is_failed; i++)
+		client_check_end(&sim->clients[i]);
+	for (i = 0; i < sim->nclients; i++)
+		sim->nfailed_allocs += alloc_of(i + 1)->nfailed;
+	simhost_clear(&sim->host);
+	if (!sim->is_failed && alloc_outstanding() != 0)
+		sim_violation(sim, "%zu blocks are left", alloc_outstanding());
+}
+
+static int
+run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
+{
+	unsigned long nfailed = 0;
+	struct timespec t0, t1;
+	uint64_t seed;
+
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	for (seed = first; seed < first + nseeds; seed++) {
+		run_seed(sim, seed);
+		if (!sim->is_failed)
+			continue;
+		printf("FAIL seed %llu: %s (replay: make sim SEED=%llu)\n",
+		    (unsigned long long)seed, sim->text,
+		    (unsigned long long)seed);
+		if (++nfailed == 20)
+			break;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	printf("sim: %llu seeds from %llu: %lu sessions, %lu commands, "
+	    "%lu messages, %lu timeouts, %lu failed allocations, %.1f s\n",
+	    (unsigned long long)(seed - first), (unsigned long long)first,
+	    sim->nsessions, sim->ncommands, sim->nmessages, sim->ntimeouts,
+	    sim->nfailed_allocs, (double)(t1.tv_sec - t0.tv_sec)
+	    + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
+	printf("%llu passed, %lu failed\n",
+	    (unsigned long long)(seed - first) - nfailed, nfailed);
+	return nfailed == 0 ? 0 : 1;
+}
+
+/* A test that cannot fail is none: each mutation must be found by some seed,
+ * and the same seeds without it must pass. */
+static int
+selftest(struct sim *sim)
+{
+	unsigned int nfailed = 0, m;
+	uint64_t seed;
+
+	for (m = MUT_NONE + 1; m < MUT_NMUTATIONS; m++) {
+		for (seed = 1; seed <= 2000; seed++) {
+			sim->mutation = (enum sim_mutation)m;
+			run_seed(sim, seed);
+			if (sim->is_failed)
+				break;
+		}
+		sim->mutation = MUT_NONE;
+		if (seed > 2000) {
+			printf("FAIL nobody notices: %s\n", mutation_names[m]);
+			nfailed++;
+			continue;
+		}
+		printf("noticed at seed %llu: %s (%s)\n",
+		    (unsigned long long)seed, mutation_names[m], sim->text);
+		run_seed(sim, seed);
+		if (sim->is_failed) {
+			printf("FAIL seed %llu fails without it: %s\n",
+			    (unsigned long long)seed, sim->text);
+			nfailed++;
+		}
+	}
+	printf("%u passed, %u failed\n", MUT_NMUTATIONS - 1 - nfailed,
+	    nfailed);
+	return nfailed == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seeds", required_argument, NULL, 'n' },
+		{ "first", required_argument, NULL, 'f' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "selftest", no_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	uint64_t first = 1, nseeds = 20000;
+	bool is_selftest = false;
+	struct sim *sim;
+	unsigned int i;
+	int ch, status;
+
+	simalloc_quiet++;
+	sim = calloc(1, sizeof(*sim));
+	simalloc_quiet--;
+	if (sim == NULL)
+		err(1, NULL);
+	while ((ch = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (ch) {
+		case 'n':
+			nseeds = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			first = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			first = strtoull(optarg, NULL, 10);
+			nseeds = 1;
+			sim->is_traced = true;
+			break;
+		case 't':
+			is_selftest = true;
+			break;
+		default:
+			fprintf(stderr, "usage: sim [--first N] [--seeds N] "
+			    "[--seed N] [--selftest]\n");
+			return 2;
+		}
+	}
+	status = is_selftest ? selftest(sim) : run_many(sim, first, nseeds);
+	for (i = 0; i < SIM_CLIENTS; i++)
+		body_free(&sim->clients[i].body);
+	free(sim);
+	return status;
+}

@@ -1,0 +1,122 @@
+/* The simulator: many sessions of the real factory on the real scheduler,
+ * every choice made by one seed.
+ * sim.c runs seeds, client.c is the client's side of the wire, model.c says
+ * which reply each command must get. */
+
+#ifndef TEST_SIM_SIM_H
+#define TEST_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "test/lib/simhost.h"
+#include "test/lib/simrand.h"
+#include "test/sim/body.h"
+
+#define SIM_CLIENTS	6
+#define SIM_PENDING	64	/* commands sent and not answered, at most */
+#define SIM_RCPTS	64
+
+enum cmd_kind {
+	CMD_BANNER,		/* no command: the greeting is owed */
+	CMD_EHLO, CMD_HELO,
+	CMD_MAIL, CMD_MAIL_SYNTAX, CMD_MAIL_BIG, CMD_MAIL_PARAM,
+	CMD_RCPT, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN, CMD_RCPT_LATER,
+	CMD_RCPT_SYNTAX,
+	CMD_DATA,
+	CMD_BODY,		/* the message and its final dot */
+	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_HELP,
+	CMD_UNKNOWN, CMD_LONG, CMD_NUL,
+	CMD_QUIT
+};
+
+struct cmd {
+	enum cmd_kind	kind;
+	unsigned int	arg;	/* MAIL, RCPT: which address */
+};
+
+enum fragments { FRAG_WHOLE, FRAG_CUT, FRAG_DELAYED, FRAG_BYTES };
+enum ending { END_QUIT, END_CLOSE, END_RESET, END_HALF_CLOSE, END_SILENCE };
+
+struct client {
+	struct sim		*sim;
+	struct simhost_session	*s;
+	unsigned int		 number;
+	/* what it is like */
+	enum fragments		 frag;
+	enum ending		 ending;
+	bool			 is_pipelining, is_early, never_reads, is_slow;
+	size_t			 window;	/* 0: without bound */
+	uint64_t		 vanish_after;	/* octets sent; 0: no */
+	unsigned int		 groups_left;
+	/* what it has sent */
+	struct cmd		 pending[SIM_PENDING];
+	unsigned int		 first, npending;
+	uint64_t		 nsent;
+	bool			 is_arriving;	/* octets are on their way */
+	bool			 is_acting;	/* a next step is scheduled */
+	bool			 is_reading;	/* a read is scheduled */
+	bool			 is_gone;	/* has closed or reset */
+	bool			 is_half_closed;
+	bool			 is_over;	/* 221, 421, or gone: expects nothing */
+	bool			 wants_body;	/* 354 was answered */
+	bool			 is_ended;	/* the end has been checked */
+	uint64_t		 progress_us;	/* last thing the server could see */
+	uint64_t		 nread_seen;
+	/* a reply that has not come to its end */
+	char			 line[600];
+	size_t			 nline;
+	int			 code;
+	/* the model: what the replies so far mean */
+	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
+	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
+	unsigned int		 nerrors, naccepted;
+	struct body		 body;
+};
+
+enum sim_mutation {
+	MUT_NONE, MUT_SPOOL_EARLY, MUT_SPOOL_LYING, MUT_SPOOL_MUTE,
+	MUT_SPOOL_CORRUPT, MUT_TIMER_EARLY, MUT_TIMER_LOST, MUT_TIMEOUT_LONG,
+	MUT_TIMEOUT_SHORT, MUT_REPLY_LOST, MUT_REPLY_TWICE, MUT_LEAK,
+	MUT_NMUTATIONS
+};
+
+struct sim {
+	struct simhost		 host;
+	struct simrand		 rand;
+	uint64_t		 seed;
+	struct client		 clients[SIM_CLIENTS];
+	unsigned int		 nclients;
+	enum sim_mutation	 mutation;
+	bool			 has_spool_faults, is_drained;
+	bool			 may_be_lone;
+	size_t			 body_max;
+	/* what the model believes of the options */
+	uint64_t		 timeout_min_us, timeout_max_us;
+	unsigned int		 max_errors, max_rcpts;
+	uint64_t		 max_size;
+	bool			 is_traced;
+	bool			 is_failed;
+	char			 text[512];	/* the first violation */
+	/* totals over all seeds */
+	unsigned long		 ncommands, nmessages, nsessions, nfailed_allocs,
+				 ntimeouts;
+};
+
+/* sim_violation(sim, fmt, ...): Remember the first. */
+void sim_violation(struct sim *sim, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* client.c */
+void client_init(struct client *c, struct sim *sim, unsigned int number);
+void client_after_pass(struct client *c);
+bool client_is_done(const struct client *c);
+void client_check_end(struct client *c);
+
+/* model_reply(c, code, line, len): The last line of a reply has come; which
+ * command does it answer, and may it?  A violation if not. */
+void model_reply(struct client *c, int code, const char *line, size_t len);
+const char *model_command_name(enum cmd_kind kind);
+void model_address(unsigned int arg, bool is_sender, char *buf, size_t size);
+
+#endif
