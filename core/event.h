@@ -77,17 +77,24 @@ typedef int (*WriteFunc)(Event *e, const char *buf, int buflen, int *needmask);
 typedef int (*CloseFunc)(Event *e);
 typedef int (*SendFileFunc)(Event *e, int fd, off_t *offset, size_t count,
     int *needmask);
+typedef int (*PendingFunc)(Event *e);
 
 /* How bytes move: plain sockets (event_plain_opset), TLS (tls/tlsio.h), a
  * simulated wire in tests.  Read and write return octets moved; 0 from read is
  * end of file; -1 with errno: EAGAIN sets *needmask to what must be waited for
- * (a TLS read may need E_WRITE), anything else is final. */
+ * (a TLS read may need E_WRITE), anything else is final.  After EAGAIN from
+ * write the same octets are to be written again, and more may follow them.
+ * event_pending may be NULL: the descriptor alone tells what would not block.
+ * Else it returns the mask of what would not block although poll(2) does not
+ * know (octets that were read from the descriptor before), and who dispatches
+ * asks it after each callback: so nobody has to read until EAGAIN. */
 typedef struct event_io_opset {
 	AcceptFunc	event_accept;
 	ReadFunc	event_read;
 	WriteFunc	event_write;
 	CloseFunc	event_close;
 	SendFileFunc	event_sendfile;
+	PendingFunc	event_pending;
 } event_io_opset;
 
 extern const event_io_opset event_plain_opset;
@@ -150,12 +157,14 @@ int event_close(Event *e);
 void event_post_dup(Event *dst, Event *src);
 
 /* event_read(e, buf, buflen, &needmask), event_write(...): see event_io_opset.
- * event_sendfile moves ${count} octets of the file ${fd} from *${offset}. */
+ * event_sendfile moves up to ${count} octets of the file ${fd} from *${offset},
+ * which it advances. */
 int event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
 int event_read(Event *e, char *buf, int buflen, int *needmask);
 int event_write(Event *e, const char *buf, int buflen, int *needmask);
 int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
     int *needmask);
+int event_pending(Event *e);
 
 /* A fixed-length transfer that may need several dispatches. */
 typedef struct event_io_state {

@@ -118,6 +118,14 @@ event_sendfile(Event *e, int fd, off_t *offset, size_t count, int *needmask)
 	return e->io_opset->event_sendfile(e, fd, offset, count, needmask);
 }
 
+int
+event_pending(Event *e)
+{
+	if (e->io_opset->event_pending == NULL)
+		return 0;
+	return e->io_opset->event_pending(e);
+}
+
 static int
 start(Event *e, event_io_state *state, event_io_state with)
 {

@@ -28,6 +28,9 @@
 
 #define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
 
+/* In Event.async_mask: its opset had something pending. */
+#define E_PENDING	0x40000000
+
 struct recurrent {
 	RecurFunc	 func;
 	void		*closure;
@@ -135,14 +138,30 @@ reserve_all(struct scheduler *s, size_t n)
 	return 0;
 }
 
+/* Have ${e} called with ${mask}.  Return whether the loop has to be woken. */
+static bool
+post(struct scheduler *s, Event *e, int mask)
+{
+	e->async_mask |= mask;
+	if (e->link.next == NULL)
+		link_append(&s->posted, &e->link);
+	return __atomic_exchange_n(&s->may_sleep, false, __ATOMIC_RELAXED);
+}
+
 /* Wait for what e->mask says. */
 static void
 follow(struct scheduler *s, Event *e)
 {
 	int64_t trigger;
 
-	if (e->fd != -1)
+	if (e->fd != -1) {
 		pollset_follow(&s->pollset, e);
+		if ((event_pending(e) & e->mask) != 0) {
+			pthread_mutex_lock(&s->lock);
+			post(s, e, E_PENDING);
+			pthread_mutex_unlock(&s->lock);
+		}
+	}
 	/* A deadline moved later, or not waited for, stays in the heap where
 	 * it is until it comes up: most are moved again before that. */
 	if ((e->mask & E_TIMEOUT) == 0)
@@ -251,11 +270,7 @@ schedule_event_and_dispatch(Event *e, int mask)
 		errno = EINVAL;
 		return -1;
 	}
-	e->async_mask |= mask;
-	if (e->link.next == NULL)
-		link_append(&s->posted, &e->link);
-	must_wake = __atomic_exchange_n(&s->may_sleep, false,
-	    __ATOMIC_RELAXED);
+	must_wake = post(s, e, mask);
 	pthread_mutex_unlock(&s->lock);
 	if (must_wake)
 		wake(s);
@@ -407,8 +422,16 @@ dispatch_running(struct scheduler *s)
 	int eventtype;
 	Event *e;
 
-	while ((e = next_running(s, &eventtype)) != NULL)
-		dispatch(s, e, eventtype);
+	while ((e = next_running(s, &eventtype)) != NULL) {
+		/* may have been read, or no longer be wanted, meanwhile */
+		if (eventtype & E_PENDING) {
+			eventtype &= ~E_PENDING;
+			if (e->fd != -1)
+				eventtype |= event_pending(e) & e->mask;
+		}
+		if (eventtype != 0)
+			dispatch(s, e, eventtype);
+	}
 }
 
 /* What is posted while these are dispatched waits for the next pass, so that

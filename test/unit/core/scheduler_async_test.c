@@ -160,3 +160,75 @@ Test(scheduler_async, a_ping_ends_the_wait, .timeout = 60)
 	pthread_join(t, NULL);
 	scheduler_destroy(s);
 }
+
+/* --- an opset that holds octets poll(2) does not know of ----------------- */
+
+static int held;
+
+static int
+held_pending(Event *e)
+{
+	(void)e;
+	return held > 0 ? E_READ : 0;
+}
+
+static void
+take_one(Event *e, struct note *n)
+{
+	(void)e;
+	if (n->type & E_READ)
+		held--;
+}
+
+Test(scheduler_async, octets_held_in_the_opset_are_dispatched_when_wanted)
+{
+	static const event_io_opset opset = { .event_pending = held_pending };
+	struct scheduler *s = v_create();
+	struct note n;
+	Event *e;
+
+	e = schedule_note(5, E_READ, &n, E_READ);
+	e->io_opset = &opset;
+	n.act = take_one;
+	held = 5;
+	v.revents[5] = POLLIN;
+	/* with the completions of the same pass already */
+	cr_assert_eq(scheduler_pass(s, -1), 2);
+	cr_assert_eq(held, 3);
+	v.revents[5] = 0;
+	cr_assert_eq(scheduler_pass(s, -1), 1);
+	cr_assert_eq(v.last_timeout_ms, 0);
+	cr_assert_eq(n.type, E_READ);
+	cr_assert_eq(held, 2);
+	/* a wait for a completion alone gets no input */
+	n.next_mask = E_ASYNC;
+	cr_assert_eq(scheduler_pass(s, -1), 1);
+	cr_assert_eq(scheduler_pass(s, 0), 0);
+	cr_assert_eq(held, 1);
+	n.next_mask = E_READ;
+	schedule_event_and_dispatch(e, E_ASYNC);
+	cr_assert_eq(scheduler_pass(s, -1), 1);
+	cr_assert_eq(n.type, E_ASYNC);
+	cr_assert_eq(scheduler_pass(s, -1), 1);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(scheduler_pass(s, -1), 0);
+	cr_assert_eq(v.last_timeout_ms, -1);
+	scheduler_destroy(s);
+}
+
+Test(scheduler_async, octets_read_meanwhile_cause_no_call)
+{
+	static const event_io_opset opset = { .event_pending = held_pending };
+	struct scheduler *s = v_create();
+	struct note n;
+	Event *e;
+
+	held = 1;
+	e = schedule_note(5, E_READ, &n, E_READ);
+	event_unschedule(e);
+	e->io_opset = &opset;
+	cr_assert_eq(schedule_event(e), 0);
+	held = 0;
+	cr_assert_eq(scheduler_pass(s, -1), 0);
+	scheduler_destroy(s);
+}

@@ -1,0 +1,48 @@
+/* TLS as one more opset under an Event: what is above it reads and writes as
+ * on a plain socket.
+ * Owns: the SSL object of an event, the mapping of its wishes to masks.
+ * Knows nothing of certificates, of contexts, or of who asked for TLS. */
+
+#ifndef TLS_TLSIO_H
+#define TLS_TLSIO_H
+
+#include <openssl/ssl.h>
+
+#include "core/event.h"
+
+/* tlsio_attach(e, ssl): Takes ${ssl}, whose role is set
+ * (SSL_set_accept_state(3) or SSL_set_connect_state(3)) and which has no BIO,
+ * and puts it between ${e} and the opset that ${e} has now, a plain or a
+ * simulated one.  Return 0, or -1 with errno ENOMEM (then ${ssl} is still the
+ * caller's).
+ *
+ * The first read or write starts the handshake, and each later one goes on
+ * with it; a server simply reads.
+ * event_read: octets of at most one TLS record.  0: the peer sent
+ *	close_notify.  -1 and errno: EAGAIN, with needmask E_READ or E_WRITE:
+ *	when that comes true, read again, whichever it was; ECONNRESET: the
+ *	connection ended without close_notify; EPROTO: what the peer sent was
+ *	not acceptable, or its verification failed, and the thread's OpenSSL
+ *	error queue says why until the next call; others as of the opset below.
+ * event_write: at most one record.  After EAGAIN the same octets must be
+ *	written again, but may have moved, and more may follow them.
+ * event_sendfile: the same, through memory.
+ * event_close: sends close_notify if that can be done at once, frees the SSL
+ *	object, closes through the opset below and gives that back to ${e}.
+ * event_accept: fails with EOPNOTSUPP.
+ *
+ * OpenSSL reads more from the socket than it hands out, which poll(2) cannot
+ * see: event_pending() then says E_READ, and the scheduler calls the event
+ * again; so a reader need not read until EAGAIN.  A loop of one's own has to
+ * ask event_pending() after each callback. */
+int tlsio_attach(Event *e, SSL *ssl);
+
+/* tlsio_detach(e): Free the SSL object without a word to the peer, give ${e}
+ * its former opset back; the descriptor stays open.  For an event that is to
+ * be freed without being closed.  No effect without tlsio_attach(). */
+void tlsio_detach(Event *e);
+
+/* tlsio_ssl(e): The SSL object under ${e}, or NULL if it is not on TLS. */
+SSL *tlsio_ssl(const Event *e);
+
+#endif
