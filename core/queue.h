@@ -81,6 +81,10 @@ void queue_close(struct queue *q);
 void queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
     uint64_t end, bool is_sealed);
 
+/* queue_writer_gone(q): A worker has died: see to its segments in the next
+ * pass. */
+void queue_writer_gone(struct queue *q);
+
 /* queue_agent_add(q, transport, &agent_r): An agent is there for jobs.  Return
  * 0, or -1 with errno (ENOSPC).  queue_agent_gone(q, agent): It is dead; what
  * it had is given to another as a repeated job. */
