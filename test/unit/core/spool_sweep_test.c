@@ -1,0 +1,101 @@
+#include <sys/file.h>
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool_segment.h"
+#include "test/unit/core/spool_fixture.h"
+
+static uint64_t known_id;
+
+static bool
+is_known(void *closure, uint64_t id)
+{
+	(void)closure;
+	return (id == known_id);
+}
+
+static int
+make_body(struct spool_fixture *f, uint64_t id)
+{
+	char name[SPOOL_NAME];
+	int fd;
+
+	spool_body_name(id, name);
+	fd = openat(f->dirfd, name, O_WRONLY | O_CREAT, 0660);
+	cr_assert_neq(fd, -1);
+	return (fd);
+}
+
+/* A large message, committed; its id. */
+static uint64_t
+send_large(struct spool_fixture *f)
+{
+	uint64_t id;
+
+	fixture_init(f);
+	fixture_open(f);
+	cr_assert_eq(fixture_send(f, 0, 300000), 0);
+	fixture_wait(f, 0);
+	cr_assert_eq(f->error[0], 0);
+	cr_assert_eq(fixture_count(f, SPOOL_ENTRY_BODY, &id), 1);
+	return (id);
+}
+
+Test(spool_sweep, a_body_that_a_record_names_stays)
+{
+	struct spool_fixture f;
+	uint64_t id, left;
+
+	known_id = 0;
+	id = send_large(&f);
+	(void)close(make_body(&f, 4));
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
+	cr_assert_eq(left, id);
+	fixture_free(&f);
+}
+
+Test(spool_sweep, known_ones_and_those_in_the_making_stay)
+{
+	struct spool_fixture f;
+	char name[SPOOL_NAME];
+	int fd, fd2;
+
+	known_id = 5;
+	fixture_init(&f);
+	(void)close(make_body(&f, 5));
+	fd = make_body(&f, 6);
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	spool_segment_name("new", 3, name);
+	fd2 = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0660);
+	cr_assert_eq(flock(fd2, LOCK_EX), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	(void)close(fd);
+	(void)close(fd2);
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 2);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_NEW, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
+{
+	struct spool_fixture f;
+	struct spool_position p;
+	struct spool_header h;
+	int fd;
+
+	known_id = 0;
+	(void)send_large(&f);
+	cr_assert_eq(spool_writer_position(f.w, 0, &p), 1);
+	fd = spool_segment_open(f.dirfd, p.segment, &h);
+	cr_assert_eq(pwrite(fd, "X", 1, SPOOL_PAGE + 30), 1);
+	(void)close(fd);
+	(void)close(make_body(&f, 4));
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 2);
+	fixture_free(&f);
+}
