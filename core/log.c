@@ -47,8 +47,8 @@ static struct {
 	int		 fd;
 	bool		 is_initialised;
 	bool		 may_block;	/* look with poll(2) before each write */
-	size_t		 write_max;	/* octets that a write puts down as one */
-	bool		 is_dead;	/* the descriptor failed; until log_set_fd() */
+	size_t		 write_max;	/* octets that go down as one */
+	bool		 is_dead;	/* failed; until log_set_fd() */
 	void		(*on_failure)(void *);
 	void		*on_failure_closure;
 	char		 ident[LIM_NAME + 16];	/* with [pid] */
