@@ -177,12 +177,10 @@ all_done(const struct sim *sim)
 static void
 leak_on_purpose(struct sim *sim)
 {
-	void *leak;
-
 	simalloc_owner = 1;
-	leak = malloc(1);
+	sim->leak = malloc(1);
 	simalloc_owner = 0;
-	if (leak != NULL)
+	if (sim->leak != NULL)
 		sim->mutation = MUT_NONE;
 }
 
@@ -247,6 +245,8 @@ run_seed(struct sim *sim, uint64_t seed)
 	simhost_clear(&sim->host);
 	if (!sim->is_failed && alloc_outstanding() != 0)
 		sim_violation(sim, "%zu blocks are left", alloc_outstanding());
+	free(sim->leak);
+	sim->leak = NULL;
 }
 
 static int

@@ -88,6 +88,7 @@ struct sim {
 	struct client		 clients[SIM_CLIENTS];
 	unsigned int		 nclients;
 	enum sim_mutation	 mutation;
+	void			*leak;		/* MUT_LEAK's */
 	bool			 has_spool_faults, is_drained;
 	bool			 may_be_lone;
 	size_t			 body_max;
