@@ -167,6 +167,18 @@ row_number(const char *name)
 	return -1;
 }
 
+/* libConfuse takes "section|option" for a way into another section. */
+static bool
+is_own(const cfg_t *cfg, const cfg_opt_t *opt)
+{
+	const cfg_opt_t *own;
+
+	for (own = cfg->opts; own->name != NULL; own++)
+		if (own == opt)
+			return true;
+	return false;
+}
+
 /* One value of a setting. */
 static int
 on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
@@ -177,6 +189,9 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 
 	if (c->has_failed || row == -1 || value == NULL)
 		return -1;
+	if (!is_own(cfg, opt))
+		return conf_error(c, cfg->line, "option '%s' may not stand "
+		    "here", opt->name);
 	memcpy(result, &value, sizeof(value));
 	STAILQ_FOREACH(before, &c->open->values, link) {
 		if (before->row != (size_t)row)

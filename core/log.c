@@ -101,28 +101,6 @@ set_fd(int fd)
 }
 
 void
-log_init(const char *ident, enum log_kind kind, int fd, enum log_level level)
-{
-	struct tm tm;
-	time_t now = time(NULL);
-
-	/* read the time zone now: a chroot may follow */
-	tzset();
-	localtime_r(&now, &tm);
-
-	pthread_mutex_lock(&g.lock);
-	set_ident(ident);
-	g.kind = kind;
-	g.level = level;
-	g.stamp_second = -1;
-	set_fd(fd);
-	if (!g.is_initialised)
-		atexit(log_flush);
-	g.is_initialised = true;
-	pthread_mutex_unlock(&g.lock);
-}
-
-void
 log_set_level(enum log_level level)
 {
 	__atomic_store_n(&g.level, level, __ATOMIC_RELAXED);
@@ -348,6 +326,30 @@ flush_locked(void)
 		flush_syslog();
 	else
 		flush_stream();
+}
+
+void
+log_init(const char *ident, enum log_kind kind, int fd, enum log_level level)
+{
+	struct tm tm;
+	time_t now = time(NULL);
+
+	/* read the time zone now: a chroot may follow */
+	tzset();
+	localtime_r(&now, &tm);
+
+	pthread_mutex_lock(&g.lock);
+	if (g.is_initialised)
+		flush_locked();		/* what was formatted for the old kind */
+	set_ident(ident);
+	g.kind = kind;
+	g.level = level;
+	g.stamp_second = -1;
+	set_fd(fd);
+	if (!g.is_initialised)
+		atexit(log_flush);
+	g.is_initialised = true;
+	pthread_mutex_unlock(&g.lock);
 }
 
 static bool

@@ -222,6 +222,10 @@ Test(conf, an_error_names_file_line_and_option)
 		{ "box {\n }", "t.conf:1: missing title for section 'Box'" },
 		{ "box a {\n count = 1\n", "t.conf:3: premature end of file: "
 		    "the '{' of line 1 has no '}'" },
+		{ "box a { }\n'box=a|name' = x", "t.conf:2: option 'Name' "
+		    "may not stand here" },
+		{ "box a { }\n'box=a|count' = 2", "t.conf:2: option 'Count' "
+		    "may not stand here" },
 		{ "\nbox 'a {\n}", "t.conf:2: the quote has no end" },
 		{ "\n/* x\n", "t.conf:2: the comment has no end" },
 		{ "# c\n// d\n/*\n{ */ # {\n\nname", "t.conf:6: option "
