@@ -38,8 +38,9 @@ CFLAGS	= -O1 -g
 endif
 
 # libmailmill.a: what an embedder links: events, scheduler, factory
-LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/scheduler.c \
-	   core/timers.c core/park.c core/netmask.c core/pollset.c $(wildcard proto/*.c)
+LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/event_timed.c \
+	   core/scheduler.c core/timers.c core/park.c core/netmask.c \
+	   core/pollset.c $(wildcard proto/*.c)
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)
@@ -124,7 +125,7 @@ sim: $(B)/sim
 	$(B)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 embed: $(B)/embed
-	$(B)/embed
+	@sh test/embed/embed_check.sh $(B)/embed
 
 arch: $(call obj,$(LIB_SRC))
 	python3 test/arch/check.py --objects $(B)/proto

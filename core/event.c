@@ -4,13 +4,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "core/clock.h"
-#include "core/scheduler.h"
-
-static Event *
-new_event(int fd, int mask, EventFunc callback, void *closure)
+Event *
+build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
+    void *closure)
 {
 	Event *e;
 
@@ -20,52 +17,9 @@ new_event(int fd, int mask, EventFunc callback, void *closure)
 	e->io_opset = &event_plain_opset;
 	e->fd = fd;
 	e->mask = mask;
+	e->aggressive = (unsigned int)aggressive & 0xf;
 	e->callback = callback;
 	e->closure = closure;
-	return e;
-}
-
-Event *
-build_event(struct timeval when, int whence, int fd, EventFunc callback,
-    void *closure)
-{
-	Event *e;
-
-	e = new_event(fd, E_TIMEOUT, callback, closure);
-	if (e == NULL)
-		return NULL;
-	e->trigger = when;
-	if (whence == EVENT_WHENCE_NOW)
-		timeradd(scheduler_now(), &when, &e->trigger);
-	return e;
-}
-
-Event *
-build_event_from_now(struct timeval offset, int fd, EventFunc callback,
-    void *closure)
-{
-	return build_event(offset, EVENT_WHENCE_NOW, fd, callback, closure);
-}
-
-Event *
-build_event_from_now_f(float offset_seconds, int fd, EventFunc callback,
-    void *closure)
-{
-	/* double: a float has 24 bits, which microseconds of a day exceed */
-	return build_event_from_now(
-	    loopclock_tv((int64_t)((double)offset_seconds * 1e6)), fd,
-	    callback, closure);
-}
-
-Event *
-build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
-    void *closure)
-{
-	Event *e;
-
-	e = new_event(fd, mask, callback, closure);
-	if (e != NULL)
-		e->aggressive = (unsigned int)aggressive & 0xf;
 	return e;
 }
 
