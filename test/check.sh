@@ -91,7 +91,7 @@ stage unit 300 "$B/unit" -j"$(nproc)"
 [ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
-[ -x "$B/embed" ] && stage embed 60 "$B/embed"
+[ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
 stage arch 120 python3 test/arch/check.py --objects "$B/proto"
 stage postfix 120 sh test/postfix.sh build/postfix
 stage system 400 python3 test/system/run.py
