@@ -168,7 +168,9 @@ resume(struct esmtp_step *st)
 	if (mc->state == ES_ASYNC)
 		return esmtp_body_finish(st);
 	if (mc->is_waiting_room) {
+		/* the client's time starts again: it could not send */
 		mc->is_waiting_room = 0;
+		mc->idle_since = st->now;
 		st->may_read = true;
 	}
 	return W_GO;

@@ -67,9 +67,13 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 
 	if (code < 200 || code > 599 || code / 100 == 3)
 		return 0;
-	if ((text = strndup(str, LIM_REPLY_LINE)) == NULL)
-		return 0;
+	text = strndup(str, LIM_REPLY_LINE);
 	forget_code(vctx);
+	if (text == NULL) {
+		/* a module that meant to refuse must not accept for that */
+		validate_refuse(vctx, R_NOMEM);
+		return 0;
+	}
 	vctx->text = text;
 	vctx->code = code;
 	return 1;
@@ -84,8 +88,7 @@ validate_refuse(validate_context *vctx, enum esmtp_reply_id id)
 	return VALIDATE_DONE;
 }
 
-/* A module has decided.  A policy that could not store its words for lack of
- * memory has not refused; it says so with its code, or not at all. */
+/* A module has decided. */
 static enum esmtp_want
 decided(struct esmtp_step *st)
 {
@@ -135,6 +138,7 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			return decided(st);
 	}
 	mc->is_suspended = 0;
+	forget_code(&mc->vctx);
 	return W_GO;
 }
 

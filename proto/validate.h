@@ -70,7 +70,9 @@ void validate_context_delete(validate_context *vctx, int which,
 /* validate_context_set_code(vctx, code, str): The reply to send when the phase
  * ends with VALIDATE_DONE: ${code} 4xx or 5xx rejects (421 closes), 2xx (or no
  * code set) accepts; ${str} is "x.y.z text" or text, copied.  Return 1, or 0
- * for a code out of range (200 to 299, 400 to 599) or without memory. */
+ * for a code out of range (200 to 299, 400 to 599), or without memory: then
+ * the reply of VALIDATE_DONE is 451.  What is set is forgotten at the end of
+ * the phase. */
 int validate_context_set_code(validate_context *vctx, int code,
     const char *str);
 

@@ -184,6 +184,14 @@ Test(esmtp_body, a_spool_without_room_is_waited_for)
 	cr_assert_str_eq(fake_wait(f, 1000), "");
 	simspool_set_room(&f->h.spool, 1 << 20);
 	cr_assert_eq(strncmp(fake_say(f, ""), "250 ", 4), 0);
+	/* nor when it has nothing to send just then */
+	fake_to_data(f);
+	simspool_set_room(&f->h.spool, f->h.spool.buffered);
+	cr_assert_str_eq(fake_say(f, "x"), "");
+	cr_assert_str_eq(fake_wait(f, 1000), "");
+	simspool_set_room(&f->h.spool, 1 << 20);
+	cr_assert_str_eq(fake_wait(f, 100), "");
+	cr_assert_eq(strncmp(fake_say(f, "\r\n.\r\n"), "250 ", 4), 0);
 	fake_end(f);
 }
 
