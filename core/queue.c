@@ -156,6 +156,22 @@ is_busy(const struct queue *q)
 	    !acklog_is_synced(q->acklog) || !TAILQ_EMPTY(&q->ready);
 }
 
+/* The wall clock was set back: no deadline may lie an hour ahead for that. */
+static void
+clock_went_back(struct queue *q)
+{
+	struct queue_segment *seg;
+
+	q->lock_ms = q->scan_ms = q->sync_ms = q->recycle_ms = 0;
+	q->due_ms = q->store_ms = 0;
+	q->sweep_ms = q->now_ms + QUEUE_SWEEP_MS;
+	RB_FOREACH (seg, queue_segments, &q->segments) {
+		seg->trouble_ms = 0;
+		if (seg->rewind_ms != 0)
+			seg->rewind_ms = q->now_ms;
+	}
+}
+
 int
 queue_pass(struct queue *q, const struct timeval *now)
 {
@@ -163,6 +179,9 @@ queue_pass(struct queue *q, const struct timeval *now)
 	bool is_more;
 
 	q->now_ms = queue_ms(now);
+	if (q->now_ms + 1000 < q->passed_ms)
+		clock_went_back(q);
+	q->passed_ms = q->now_ms;
 	q->is_blocked = false;
 	maintain(q);
 	queue_settle(q);

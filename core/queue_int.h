@@ -145,6 +145,7 @@ struct queue {
 	const struct queue_ops *ops;
 	void		*closure;
 	int64_t		 now_ms;	/* wall clock of the call being made */
+	int64_t		 passed_ms;	/* and of the last pass */
 
 	struct acklog	*acklog;
 	struct deferred	*deferred;
