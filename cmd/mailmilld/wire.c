@@ -98,9 +98,9 @@ addr_valid(const struct msg_session *ms)
 static void
 session_id(struct worker *w, char *buf, size_t len)
 {
-	snprintf(buf, len, "%08lx.%x.%x",
+	snprintf(buf, len, "%08lx%06x%05x",
 	    (unsigned long)scheduler_now()->tv_sec & 0xffffffffu,
-	    w->child->init.instance & 0xfff, w->counter++ & 0xfffff);
+	    (unsigned int)getpid() & 0xffffff, w->counter++ & 0xfffff);
 }
 
 static accept_construct *
