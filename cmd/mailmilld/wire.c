@@ -133,31 +133,61 @@ session_new(struct worker *w, const struct msg_session *ms, int fd)
 	return ac;
 }
 
+/* End ${ac} without a word to its client. */
+static void
+session_discard(struct worker *w, accept_construct *ac)
+{
+	esmtp_destroy_message_construct(
+	    accept_construct_get_message_construct(ac));
+	event_unschedule(ac->event);
+	event_close(ac->event);
+	event_free(ac->event);
+	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
+	w->nsessions--;
+	tell_closed(w, ac->handle);
+	free(ac);
+}
+
+/* The session's first step, without a turn through poll(2): the banner leaves
+ * now.  Return 0; or -1 when it cannot be scheduled, and then it is over. */
+static int
+session_begin(struct worker *w, accept_construct *ac)
+{
+	Event *e = ac->event;
+	struct timeval now = *scheduler_now();
+	int mask;
+
+	mask = esmtp_message_factory(e, E_WRITE, ac, &now);
+	if (mask == 0) {
+		/* over already: host_session_end() was called */
+		event_free(e);
+		return 0;
+	}
+	e->mask = mask;
+	if (schedule_event(e) == 0)
+		return 0;
+	session_discard(w, ac);
+	return -1;
+}
+
 void
 wire_session(struct worker *w, const struct msg_session *ms, int fd)
 {
 	accept_construct *ac;
 
-	if (fd == -1 || (ac = session_new(w, ms, fd)) == NULL)
-		goto err1;
-	w->sessions[HANDLE_INDEX(ms->handle)] = ac;
-	/* the banner leaves in this pass, without a turn through poll(2) */
-	if (schedule_event_and_dispatch(ac->event, E_WRITE) == -1)
-		goto err2;
-	w->nsessions++;
-	stats_inc(STATS_SESSIONS);
-	return;
-err2:
-	w->sessions[HANDLE_INDEX(ms->handle)] = NULL;
-	event_free(ac->event);
-	free(ac);
-err1:
+	if (fd != -1 && (ac = session_new(w, ms, fd)) != NULL) {
+		w->sessions[HANDLE_INDEX(ms->handle)] = ac;
+		w->nsessions++;
+		stats_inc(STATS_SESSIONS);
+		if (session_begin(w, ac) == 0)
+			return;
+		fd = -1;
+	} else
+		tell_closed(w, ms->handle);
 	log_errx("session", "handle=%llx reason=%s",
-	    (unsigned long long)ms->handle,
-	    fd == -1 ? "out of descriptors" : "cannot start");
+	    (unsigned long long)ms->handle, "out of memory or descriptors");
 	if (fd != -1)
 		close(fd);
-	tell_closed(w, ms->handle);
 }
 
 /* --- ending --------------------------------------------------------------- */
@@ -176,22 +206,11 @@ host_session_end(void *host, accept_construct *ac)
 void
 wire_free(struct worker *w)
 {
-	accept_construct *ac;
 	size_t i;
 
-	for (i = 0; i < w->size; i++) {
-		if ((ac = w->sessions[i]) == NULL)
-			continue;
-		w->sessions[i] = NULL;
-		esmtp_destroy_message_construct(
-		    accept_construct_get_message_construct(ac));
-		event_unschedule(ac->event);
-		event_close(ac->event);
-		event_free(ac->event);
-		tell_closed(w, ac->handle);
-		free(ac);
-	}
-	w->nsessions = 0;
+	for (i = 0; i < w->size; i++)
+		if (w->sessions[i] != NULL)
+			session_discard(w, w->sessions[i]);
 }
 
 void
