@@ -33,12 +33,15 @@ spool_writer_attach(struct spool_writer *w)
 	if ((event = build_fd_event(spool_writer_fd(w), E_READ,
 	    E_AGGRESSIVE_NONE, writer_event, w)) == NULL)
 		return (-1);
-	if (schedule_event(event) == -1) {
-		save = errno;
-		event_free(event);
-		errno = save;
-		return (-1);
-	}
-	scheduler_recurrent_func_add(writer_pass, w);
+	if (schedule_event(event) == -1)
+		goto err1;
+	if (scheduler_recurrent_func_add(writer_pass, w) == -1)
+		goto err0;
 	return (0);
+
+err0:	event_unschedule(event);
+err1:	save = errno;
+	event_free(event);
+	errno = save;
+	return (-1);
 }

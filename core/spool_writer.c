@@ -21,7 +21,6 @@
 
 #define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */
 #define LARGE_MAX	(8 * 1024 * 1024)	/* octets: bodies over this are never kept in memory */
-#define STAGED_MAX	64		/* messages that wait for the end of the pass */
 
 void
 spool_post_locked(struct spool_writer *w)
@@ -138,8 +137,8 @@ config_fix(struct spool_writer_config *c)
 		return (false);
 	if (c->large_octets > LARGE_MAX)
 		c->large_octets = LARGE_MAX;
-	if (c->large_octets > c->segment_octets / 4)
-		c->large_octets = c->segment_octets / 4;
+	if (c->large_octets > c->segment_octets / 2)
+		c->large_octets = c->segment_octets / 2;
 	return (true);
 }
 
