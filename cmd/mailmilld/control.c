@@ -19,6 +19,7 @@
 #include "core/scheduler.h"
 
 #define CONNECTIONS_MAX		32
+#define QUEUE_WAIT_S		10	/* for a queue process that is starting */
 #define REQUEST_TIMEOUT_S	30	/* to send the request, to take the answer */
 
 struct conn {
@@ -30,6 +31,7 @@ struct conn {
 	size_t			 done;		/* octets of the answer written */
 	bool			 is_answering;
 	bool			 is_waiting;	/* for the end of a reload */
+	bool			 wants_queue;	/* ... for a queue process */
 	bool			 stays;		/* open until the master ends */
 };
 
@@ -161,6 +163,7 @@ do_stop(struct conn *c, const struct timeval *now)
 	return conn_write(c, now);
 }
 
+/* The connection goes to the queue process, when there is one. */
 static int
 do_queue(struct conn *c, const struct timeval *now)
 {
@@ -169,11 +172,9 @@ do_queue(struct conn *c, const struct timeval *now)
 	struct proc *queue = proc_find(m, ROLE_QUEUE, m->config.generation);
 	int fd;
 
-	if (queue == NULL || queue->state != PROC_READY) {
-		conn_error(c, "the queue process is not running now, "
-		    "try again in some seconds");
-		return conn_write(c, now);
-	}
+	c->wants_queue = queue == NULL || queue->state != PROC_READY;
+	if (c->wants_queue)
+		return E_ASYNC | E_TIMEOUT;
 	if ((fd = fcntl(c->event->fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
 	    chanev_send(queue->ce, M_CONTROL, &mc, c->buf,
 	    (unsigned int)c->len, fd) == -1) {
@@ -183,6 +184,27 @@ do_queue(struct conn *c, const struct timeval *now)
 		return conn_write(c, now);
 	}
 	return conn_end(c);
+}
+
+static int
+no_queue(struct conn *c, const struct timeval *now)
+{
+	c->wants_queue = false;
+	conn_error(c, "the queue process is not running now, the log says "
+	    "why; try again when it is");
+	return conn_write(c, now);
+}
+
+void
+control_step(struct master *m)
+{
+	struct conn *c;
+
+	if (m->control == NULL)
+		return;
+	TAILQ_FOREACH(c, &m->control->conns, link)
+		if (c->wants_queue)
+			schedule_event_and_dispatch(c->event, E_ASYNC);
 }
 
 static int
@@ -200,6 +222,8 @@ conn_request(struct conn *c, const struct timeval *now)
 	case CONTROL_STOP:
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
+		c->event->trigger = *now;
+		c->event->trigger.tv_sec += QUEUE_WAIT_S;
 		return do_queue(c, now);
 	case CONTROL_BAD:
 		conn_error(c, "expected one line with a JSON object that has "
@@ -241,6 +265,9 @@ conn_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	struct conn *c = closure;
 
 	(void)e;
+	if (c->wants_queue)
+		return (eventtype & E_TIMEOUT) != 0 ? no_queue(c, now) :
+		    do_queue(c, now);
 	if ((eventtype & (E_READ | E_WRITE | E_ASYNC | E_EXCEPTION)) == 0)
 		return conn_end(c);		/* E_TIMEOUT alone */
 	if (c->is_waiting)

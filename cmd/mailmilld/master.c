@@ -187,6 +187,7 @@ master_step(struct master *m)
 		return;
 	}
 	handout_update(m);
+	control_step(m);
 }
 
 static void

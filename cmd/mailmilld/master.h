@@ -219,6 +219,8 @@ void reload_abort(struct master *m, const char *why);
 /* control.c */
 int control_open(struct master *m);	/* 0, or -1 having logged why */
 void control_close(struct master *m);
+/* control_step(m): see master_step() */
+void control_step(struct master *m);
 
 /* signals.c */
 int signals_open(struct master *m);	/* 0 or -1 with errno */
