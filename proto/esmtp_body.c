@@ -146,8 +146,7 @@ esmtp_body_finish(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
-	st->verb = "DATA";
-	st->nreplies = 0;
+	esmtp_answering(st, "DATA", "", 0);
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
 	if (w == W_ASYNC)
 		return w;
@@ -177,7 +176,7 @@ body_end(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 
-	st->verb = "DATA";
+	esmtp_answering(st, "DATA", "", 0);
 	t->is_in_body = 0;
 	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
 		fail_message(st->mc, R_LONE_LF);
@@ -233,8 +232,7 @@ esmtp_committed(struct esmtp_step *st)
 
 	mc->is_committing = 0;
 	st->ac->is_async_done = 0;
-	st->verb = "DATA";
-	st->nreplies = 0;
+	esmtp_answering(st, "DATA", "", 0);
 	if (st->ac->async_error != 0) {
 		finish_with(st, esmtp_errno_reply(st->ac->async_error));
 		return;

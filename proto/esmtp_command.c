@@ -118,11 +118,14 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	for (arg = n; arg < len && line[arg] == ' '; arg++)
 		continue;
 	esmtp_settle(st->mc);
-	st->nreplies = 0;
 	v = esmtp_verb_find(line, n);
 	if (v == NULL)
 		e = esmtp_extension_find(line, n);
-	st->verb = v != NULL ? v->name : e != NULL ? e->name : "";
+	if (v == NULL && e == NULL)
+		esmtp_answering(st, "", line, len);
+	else
+		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
+		    len - arg);
 
 	if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))

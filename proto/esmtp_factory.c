@@ -210,7 +210,7 @@ time_out(struct esmtp_step *st, const char *which)
 
 	r.detail = which;
 	esmtp_report(st, &r);
-	st->verb = "";
+	esmtp_answering(st, "", "", 0);
 	/* RFC 5321 4.5.3.2.7 */
 	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
 	    R_INTERNAL : R_TIMEOUT);
@@ -226,7 +226,7 @@ end(struct esmtp_step *st)
 
 	r.nmessages = st->mc->nmessages;
 	timersub(&st->now, &st->mc->started, &r.elapsed);
-	st->verb = "";
+	esmtp_answering(st, "", "", 0);
 	event_close(st->event);
 	esmtp_report(st, &r);
 	esmtp_destroy_message_construct(st->mc);
@@ -261,7 +261,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	const char *which;
 
 	if (w == W_READ && st->ac->host->is_draining && is_idle(mc)) {
-		st->verb = "";
+		esmtp_answering(st, "", "", 0);
 		esmtp_bye(st);
 		w = W_CLOSE;
 	} else if (w != W_CLOSE && w != W_END && st->out_len == 0 &&
@@ -270,6 +270,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	if (w == W_END)
 		return end(st);
 	if (w != W_CLOSE && esmtp_save_input(st) == -1) {
+		esmtp_answering(st, "", "", 0);
 		esmtp_reply(st, R_INTERNAL);
 		w = W_CLOSE;
 	}
@@ -306,7 +307,7 @@ refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 	n = esmtp_reply_format(&line, host->output, host->output_octets);
 	(void)event_write(event, host->output, (int)n, &need);
 	event_close(event);
-	r.verb = r.id = "";
+	r.verb = r.arg = r.id = "";
 	r.errnum = ENOMEM;
 	r.now = *now;
 	r.kind = ESMTP_REPORT_CONNECT;

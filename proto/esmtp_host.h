@@ -38,10 +38,11 @@ struct esmtp_report {
 	int			 code;		/* reply code or 0 */
 	const char		*enhanced;	/* "5.7.1" or "" */
 	const char		*verb;		/* the command answered, or "" */
+	const char		*arg;		/* REJECTED: its argument (the line of an unknown one), cut, as received */
 	const char		*detail;	/* free text, may hold client bytes: the log escapes */
 	const char		*id;		/* message id or "" */
 	const char		*sender;	/* or NULL */
-	const char		*rcpt;		/* first recipient or NULL */
+	const char		*rcpt;		/* first accepted recipient or NULL */
 	uint64_t		 octets;
 	size_t			 nrcpts;
 	unsigned int		 nmessages;	/* END: accepted in the session */

@@ -160,6 +160,7 @@ swallow(struct esmtp_step *st)
 static enum esmtp_want
 refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 {
+	esmtp_answering(st, "", st->in, n);
 	esmtp_reply(st, id);
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';

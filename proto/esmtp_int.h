@@ -122,6 +122,8 @@ struct esmtp_step {
 	size_t			 out_len;
 	size_t			 out_size;
 	const char		*verb;		/* being answered, for reports */
+	const char		*arg;		/* its argument, in the input */
+	size_t			 arg_len;
 	unsigned int		 nreplies;	/* to that verb */
 	int			 rcpt_status;	/* enum esmtp_rcpt_status; -1: not looked up */
 };
@@ -135,6 +137,8 @@ void esmtp_settle(message_construct *mc);
 
 /* esmtp_output.c: answers.  A reply of 4xx or 5xx is counted and reported, 421
  * closes the session after it. */
+void esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
+    size_t len);
 void esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id);
 void esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
     const char *extra, size_t len);

@@ -31,13 +31,32 @@ put(struct esmtp_step *st, const struct esmtp_reply_line *line)
 	}
 }
 
+/* What the next reply is about. */
+void
+esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
+    size_t len)
+{
+	st->verb = verb;
+	st->arg = arg;
+	st->arg_len = len;
+	st->nreplies = 0;
+}
+
+#define REPORTED_ARG	(LIM_PATH + 16)	/* octets: a path and the word before it */
+
 static void
 report_refusal(struct esmtp_step *st, int code, const char *enhanced,
     const char *detail)
 {
 	struct esmtp_report r = { .kind = ESMTP_REPORT_REJECTED };
 	const struct esmtp_txn *t = st->mc->txn;
+	char arg[REPORTED_ARG + 1];
+	size_t n = st->arg_len < REPORTED_ARG ? st->arg_len : REPORTED_ARG;
 
+	if (n > 0)
+		memcpy(arg, st->arg, n);
+	arg[n] = '\0';
+	r.arg = arg;
 	r.code = code;
 	r.enhanced = enhanced;
 	r.detail = detail;
@@ -63,6 +82,8 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 		r->detail = "";
 	if (r->id == NULL)
 		r->id = "";
+	if (r->arg == NULL)
+		r->arg = "";
 	host->ops->report(host->closure, st->ac, r);
 }
 

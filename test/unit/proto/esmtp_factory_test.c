@@ -424,6 +424,48 @@ Test(esmtp_factory, draining_lets_a_running_transaction_finish)
 	fake_end(f);
 }
 
+static const struct esmtp_host_ops *real_ops;
+static char seen_verb[16], seen_arg[600];
+
+static void
+see_report(void *host, accept_construct *ac, const struct esmtp_report *r)
+{
+	if (r->kind == ESMTP_REPORT_REJECTED) {
+		snprintf(seen_verb, sizeof(seen_verb), "%s", r->verb);
+		snprintf(seen_arg, sizeof(seen_arg), "%s", r->arg);
+	}
+	real_ops->report(host, ac, r);
+}
+
+Test(esmtp_factory, a_refusal_is_reported_with_what_was_refused)
+{
+	static const struct {
+		const char *said, *verb, *arg;
+	} cases[] = {
+		{ "RCPT TO:<nobody@example.test>  \r\n", "RCPT",
+		    "TO:<nobody@example.test>" },
+		{ "frob x\r\n", "", "frob x" },
+		{ "NOOP\n", "", "NOOP\n" },
+	};
+	struct fake *f = fake_new();
+	struct esmtp_host_ops ops;
+	size_t i;
+
+	real_ops = f->h.host.ops;
+	ops = *real_ops;
+	ops.report = see_report;
+	f->h.host.ops = &ops;
+	fake_connect(f);
+	fake_say(f, EHLO);
+	fake_say(f, MAIL);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake_say(f, cases[i].said);
+		cr_expect_str_eq(seen_verb, cases[i].verb);
+		cr_expect_str_eq(seen_arg, cases[i].arg);
+	}
+	fake_end(f);
+}
+
 Test(esmtp_factory, an_idle_session_is_small)
 {
 	struct fake *f = fake_start();
