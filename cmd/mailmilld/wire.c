@@ -370,8 +370,8 @@ report_rejected(const struct worker *w, const accept_construct *ac,
 	else if (r->code >= 400)
 		stats_inc(STATS_REPLIES_4XX);
 	log_event(LOG_LEVEL_INFO, "rejected",
-	    "session=%s verb=%s code=%d status=%s from=%s to=%s detail=%s",
-	    ac->id, r->verb, r->code, r->enhanced, r->sender, r->rcpt,
+	    "session=%s verb=%s arg=%s code=%d status=%s from=%s detail=%s",
+	    ac->id, r->verb, r->arg, r->code, r->enhanced, r->sender,
 	    r->detail);
 }
 
