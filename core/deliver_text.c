@@ -42,8 +42,8 @@ deliver_fail(struct deliver_item *item, int errnum, const char *what,
 		break;
 	case EACCES:
 	case EPERM:
-		item->text = text("%s: %s: make its parent folder writable "
-		    "for uid %u", path, why, (unsigned int)geteuid());
+		item->text = text("%s: %s: let uid %u write there, or in "
+		    "the folder above if it is to be made", path, why, (unsigned int)geteuid());
 		break;
 	case ENOSPC:
 		item->text = text("%s: %s: make room on its file system", path,

@@ -102,6 +102,8 @@ void
 queue_writer_gone(struct queue *q)
 {
 	q->lock_ms = q->scan_ms = 0;
+	/* it may have left a body that no record will name */
+	q->sweep_ms = q->now_ms + QUEUE_DEATH_MS;
 }
 
 void
@@ -197,7 +199,7 @@ queue_pass(struct queue *q, const struct timeval *now)
 	}
 	if (is_more && !q->is_blocked)
 		return 0;
-	due = sooner(q->lock_ms, q->scan_ms);
+	due = sooner(sooner(q->lock_ms, q->scan_ms), q->sweep_ms);
 	due = sooner(due, q->due_ms > q->store_ms ? q->due_ms : q->store_ms);
 	if (is_busy(q) || q->is_blocked)
 		due = sooner(due, q->recycle_ms);
