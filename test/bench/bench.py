@@ -411,9 +411,7 @@ def main():
     a = arguments()
     if os.getuid() == 0:
         reachable(a.fs)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 30000 and os.getuid() == 0:
-        hard = 30000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     log = subprocess.Popen([f'{a.build}/logsink', f'{a.state}/log'])
     a.extra_pids.append(log.pid)

@@ -105,6 +105,28 @@ def unshare_mounts():
         raise Skip('may not mount here')
 
 
+def set_nofile(pid, soft):
+    """Another process's soft limit of descriptors, set as its own account."""
+    with open(f'/proc/{pid}/status') as f:
+        ids = dict(re.findall(r'^([UG]id):\s+(\d+)', f.read(), re.M))
+    child = os.fork()
+    if child == 0:
+        try:
+            if ROOT:
+                os.setgroups([])
+                os.setresgid(*[int(ids['Gid'])] * 3)
+                os.setresuid(*[int(ids['Uid'])] * 3)
+            hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+            resource.prlimit(pid, resource.RLIMIT_NOFILE,
+                             (hard if soft is None else soft, hard))
+            os._exit(0)
+        except BaseException as e:
+            print(e, flush=True)
+            os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        raise Skip('may not change the limits of another process')
+
+
 def mount_tmpfs(path, size):
     os.makedirs(path, exist_ok=True)
     if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size},mode=1777',
@@ -212,6 +234,9 @@ Domain "example.test" {{
             except OSError:
                 return False
         wait_for('the server', up, 20)
+        # workers are up by then; the other processes follow
+        wait_for('all processes', lambda: {p['state'] for p in self.ctl_json(
+            'status')['processes']} == {'running'}, 20)
 
     def log(self):
         with open(self.stderr, errors='replace') as f:

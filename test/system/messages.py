@@ -15,6 +15,7 @@ def with_attachments(seed=1):
     for name, size in (('a.bin', 10), ('b.bin', 70000), ('c.bin', 300000)):
         m.add_attachment(r.randbytes(size), maintype='application',
                          subtype='octet-stream', filename=name)
+    m.set_boundary('=_the same one each time')
     return m.as_bytes()
 
 

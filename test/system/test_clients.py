@@ -165,7 +165,6 @@ def test_smtp_source_one_message_a_connection(d):
     with Server(d) as s:
         smtp_source(s.port, '-s', '10', '-m', '500', '-l', '4096')
         got = s.wait_mail(500)
-        assert len({body_of(m) for m in got}) >= 1
         assert all(len(body_of(m)) > 4000 for m in got)
 
 
@@ -187,7 +186,8 @@ def test_smtp_source_with_a_file(d):
     with Server(d) as s:
         smtp_source(s.port, '-d', '-s', '3', '-m', '9', '-F', f'{d}/m')
         for got in s.wait_mail(9):
-            same(body_of(got), m)
+            # smtp-source adds an empty line
+            same(body_of(got), m + b'\r\n')
 
 
 def test_lf_on_request(d):
