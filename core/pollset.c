@@ -204,22 +204,47 @@ pollset_get(const struct pollset *ps, int fd)
 	return ps->by_fd[fd];
 }
 
+/* A descriptor that was closed while parked, but lives on under another number
+ * or in another process, cannot be taken off an epoll set any more, and would
+ * wake us for ever.  So all come back, and a new set is begun. */
+static void
+unpark_all(struct pollset *ps)
+{
+	Event *e;
+	size_t i;
+
+	for (i = 0; i < ps->by_fd_size; i++) {
+		e = ps->by_fd[i];
+		if (e != NULL && e->is_parked) {
+			e->is_parked = 0;
+			add_slot(ps, e);
+		}
+	}
+	park_free(&ps->park);
+	ps->fds[SLOT_PARK].fd = -1;
+}
+
 static void
 unpark_ready(struct pollset *ps)
 {
 	struct park_ready ready[PARK_BATCH];
+	bool is_stale = false;
 	size_t i, n;
 	Event *e;
 
 	n = park_collect(&ps->park, ready, PARK_BATCH);
 	for (i = 0; i < n; i++) {
 		e = pollset_get(ps, ready[i].fd);
-		if (e == NULL || !e->is_parked)
+		if (e == NULL || !e->is_parked) {
+			is_stale = true;
 			continue;
+		}
 		unpark(ps, e);
 		add_slot(ps, e)->revents = ready[i].revents;
 		ps->nready++;
 	}
+	if (is_stale)
+		unpark_all(ps);
 }
 
 bool

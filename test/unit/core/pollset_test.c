@@ -147,6 +147,33 @@ Test(pollset, a_parked_one_can_be_taken_off_and_its_descriptor_reused)
 	close(keep);
 }
 
+Test(pollset, one_closed_behind_its_back_wakes_it_once_at_most)
+{
+	uint32_t now_ms = 0;
+	int type, keep;
+	size_t i;
+
+	park_all(&now_ms);
+	for (i = 0; i < NPAIRS && !events[i].is_parked; i++)
+		;
+	cr_assert_lt(i, NPAIRS);
+	keep = dup(events[i].fd);
+	close(events[i].fd);
+	pollset_detach(&ps, &events[i]);
+	events[i].fd = -1;
+	cr_assert_eq(write(peers[i], "x", 1), 1);
+	cr_assert_null(poll_next(now_ms, &type));
+	cr_assert_eq(ps.park.count, 0);
+	cr_assert_eq(poll(ps.fds, ps.n, 0), 0);
+	/* and the others are still heard, and parked again */
+	i = (i + 1) % NPAIRS;
+	cr_assert_eq(write(peers[i], "x", 1), 1);
+	cr_assert_eq(poll_next(now_ms, &type), &events[i]);
+	park_all(&now_ms);
+	cr_assert_gt(ps.park.count, 0);
+	close(keep);
+}
+
 Test(pollset, does_not_park_writers)
 {
 	uint32_t now_ms = 0;
