@@ -385,7 +385,11 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	else if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
 		log_warn("start", "role=%s step=%s", role_name(c->role),
 		    "ready");
-	rc = scheduler_run(c->sched);
+	/* what the start has left to the end of a pass must not wait for the
+	 * first thing to happen */
+	rc = scheduler_pass(c->sched, 0);
+	if (rc != -1)
+		rc = scheduler_run(c->sched);
 	if (rc == -1)
 		log_err("poll", "role=%s", role_name(c->role));
 	if (c->master != NULL)
