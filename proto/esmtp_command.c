@@ -108,6 +108,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	const struct esmtp_extension *e = NULL;
 	const struct esmtp_verb *v;
 	enum esmtp_reply_id id;
+	enum esmtp_want w;
 	size_t n, arg;
 
 	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
@@ -145,5 +146,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	}
 	if (e != NULL)
 		return run_extension(st, e, line + arg, len - arg);
-	return v->handler(st, line + arg, len - arg);
+	w = v->handler(st, line + arg, len - arg);
+	/* a phase was given up when memory failed: nobody waits for it now */
+	if (w != W_ASYNC)
+		st->mc->is_suspended = 0;
+	return w;
 }

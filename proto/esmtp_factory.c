@@ -155,8 +155,9 @@ resume(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	if (mc->is_suspended && !(st->eventtype & E_ASYNC))
+	if (mc->is_suspended && !mc->is_answered)
 		return W_ASYNC;
+	mc->is_answered = 0;
 	if (mc->state == ES_CONNECTED || mc->state == ES_SETUP)
 		return start(st);
 	if (mc->is_committing) {
@@ -183,6 +184,12 @@ work(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
+	/* the answer may come while the peer must take replies first */
+	if (mc->is_suspended && st->eventtype & E_ASYNC && !mc->is_answered) {
+		mc->is_answered = 1;
+		if (mc->out != NULL)
+			mc->wait_since = st->now;
+	}
 	if (mc->out != NULL && (w = esmtp_flush(st)) != W_GO)
 		return w;
 	if (mc->is_closing)

@@ -101,6 +101,7 @@ struct _message_construct {
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
 	unsigned int		 is_suspended : 1; /* a phase waits for E_ASYNC */
+	unsigned int		 is_answered : 1; /* that has come, while the peer took no replies */
 	unsigned int		 is_committing : 1;
 	unsigned int		 is_waiting_room : 1;
 	unsigned int		 is_closing : 1; /* after what is to be written */

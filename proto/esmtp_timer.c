@@ -25,7 +25,8 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	const struct esmtp_options *o = mc->ac->options;
 	const char *which = NULL;
 
-	if (!mc->is_closing && (mc->is_suspended || mc->is_committing)) {
+	if (!mc->is_closing && (mc->is_committing ||
+	    (mc->is_suspended && !mc->is_answered))) {
 		sooner(when_r, &which, &mc->wait_since, LIM_ASYNC_SECONDS,
 		    "completion");
 		*which_r = which;

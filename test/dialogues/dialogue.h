@@ -26,6 +26,7 @@ enum step_kind {
 	STEP_ROOM,		/* number */
 	STEP_WINDOW,		/* number */
 	STEP_LOOKUP,
+	STEP_POLICY,		/* word: phase, text: what */
 	STEP_DRAIN,
 	STEP_RECONFIG,
 	STEP_EXTENSION,

@@ -24,7 +24,7 @@ OPTIONS = HERE + '/../../proto/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@state', '@window', '@drain', '@reconfig',
             '@extension', '@lookup', '@commit', '@begin', '@append', '@room',
-            '@peer')
+            '@peer', '@policy')
 LOOKS_INSIDE = ('@messages', '@report')
 TRACE = re.compile(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*?)*? \+0000\r\n')
 

@@ -257,7 +257,7 @@ parse_message(struct parser *p, char *rest)
 }
 
 enum arg_shape { ARG_NONE, ARG_REASON, ARG_SECONDS, ARG_NUMBER, ARG_FAULT,
-	ARG_WORD, ARG_REPORT, ARG_TEXT };
+	ARG_WORD, ARG_REPORT, ARG_TEXT, ARG_POLICY };
 
 static const struct directive {
 	const char	*name;
@@ -279,6 +279,7 @@ static const struct directive {
 	{ "@room",		STEP_ROOM,		ARG_NUMBER },
 	{ "@window",		STEP_WINDOW,		ARG_NUMBER },
 	{ "@lookup",		STEP_LOOKUP,		ARG_WORD },
+	{ "@policy",		STEP_POLICY,		ARG_POLICY },
 	{ "@drain",		STEP_DRAIN,		ARG_NONE },
 	{ "@reconfig",		STEP_RECONFIG,		ARG_NONE },
 	{ "@extension",		STEP_EXTENSION,		ARG_NONE },
@@ -337,6 +338,9 @@ parse_arg(struct parser *p, struct step *s, enum arg_shape shape, char *rest)
 		w = word(&rest);
 		s->number = w == NULL ? 1 : atol(w);
 		break;
+	case ARG_POLICY:
+		s->word = dup_or_null(word(&rest));
+		/* FALLTHROUGH */
 	case ARG_TEXT:
 		rest += strspn(rest, " \t");
 		add_bytes(s, rest, strlen(rest));

@@ -408,6 +408,33 @@ check_state(struct run *r, const struct step *s)
 		fail(r, "state \"%s\", expected \"%s\"", name, s->text);
 }
 
+/* @policy PHASE hold | allow | CODE text, and @policy release. */
+static void
+set_policy(struct run *r, const struct step *s)
+{
+	struct simpolicy *p = &host->policy;
+	int phase;
+
+	if (s->word != NULL && strcmp(s->word, "release") == 0) {
+		simpolicy_release(host);
+		collect(r);
+		return;
+	}
+	phase = s->word == NULL ? -1 : simpolicy_phase(s->word);
+	if (phase == -1)
+		fail(r, "@policy: no such phase");
+	if (strcmp(s->text, "hold") == 0)
+		p->mode[phase] = SIMPOLICY_HOLD;
+	else if (strcmp(s->text, "allow") == 0)
+		p->mode[phase] = SIMPOLICY_ALLOW;
+	else {
+		p->mode[phase] = SIMPOLICY_DENY;
+		p->code = atoi(s->text);
+		strlcpy(p->text, strlen(s->text) > 4 ? s->text + 4 : "",
+		    sizeof(p->text));
+	}
+}
+
 static void
 set_window(struct run *r, long number)
 {
@@ -516,6 +543,9 @@ play_step(struct run *r, const struct step *s)
 	case STEP_LOOKUP:
 		host->is_lookup_later = s->word != NULL
 		    && strcmp(s->word, "later") == 0;
+		break;
+	case STEP_POLICY:
+		set_policy(r, s);
 		break;
 	case STEP_DRAIN:
 	case STEP_RECONFIG:
@@ -661,7 +691,7 @@ int
 play_setup(void)
 {
 	host = calloc(1, sizeof(*host));
-	if (host == NULL)
+	if (host == NULL || simpolicy_register() == -1)
 		return -1;
 	return esmtp_extensions_register("XECHO", xecho_setup, xecho, NULL)
 	    == 1 ? 0 : -1;

@@ -280,6 +280,7 @@ simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
 	struct scheduler_backend backend;
 
 	memset(h, 0, offsetof(struct simhost, scratch));
+	simpolicy_use(h);
 	simclock_init(&h->clock, start_us);
 	simnet_init(&h->net, r);
 	h->clock.poll = simnet_poll;

@@ -20,6 +20,7 @@
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
 #include "test/lib/simclock.h"
+#include "test/lib/simpolicy.h"
 #include "test/lib/simspool.h"
 #include "test/lib/simwire.h"
 
@@ -36,6 +37,7 @@ struct simhost_session {
 	struct simwire		*wire;
 	unsigned int		 number;	/* 1, 2, ... in the host's life */
 	bool			 is_begun, is_ended;
+	bool			 is_asked, is_answered;	/* simpolicy's */
 	int			 mask;		/* what it waits for */
 	uint64_t		 trigger_us;
 	uint64_t		 wrote_us;	/* when its last reply began or ended */
@@ -64,6 +66,7 @@ struct simhost {
 	void			*arg;
 	bool			 is_traced;
 	enum simhost_mutation	 mutation;
+	struct simpolicy	 policy;
 	char			 scratch[LIM_SCRATCH];
 	char			 output[LIM_OUTPUT];
 };

@@ -43,7 +43,7 @@ trace(const struct client *c, const char *who, const char *buf, size_t len)
 	if (!c->sim->is_traced)
 		return;
 	printf("%12.6f [%u] %s ", (double)(now_us(c) % (1000000 * SECOND)) / 1e6,
-	    c->number, who);
+	    c->s->number, who);
 	for (i = 0; i < len && i < 200; i++) {
 		unsigned char ch = (unsigned char)buf[i];
 

@@ -105,6 +105,10 @@ choose_faults(struct sim *sim)
 	    : simrand_chance(r, 800) ? 20000 : 4000000;
 	if (simrand_chance(r, 200))	/* back-pressure */
 		sp->room = 1 + simrand_below(r, 2000);
+	if (simrand_chance(r, 200)) {	/* modules that take their time */
+		sim->host.policy.again_permille = 1 + simrand_below(r, 500);
+		sim->host.policy.delay_max_us = simrand_below(r, 2000000);
+	}
 	sp->stream_us = 1 + simrand_below(r, 20000);
 	if (simrand_chance(r, 300)) {
 		sim->has_spool_faults = true;
@@ -333,7 +337,7 @@ main(int argc, char **argv)
 	simalloc_quiet++;
 	sim = calloc(1, sizeof(*sim));
 	simalloc_quiet--;
-	if (sim == NULL)
+	if (sim == NULL || simpolicy_register() == -1)
 		err(1, NULL);
 	while ((ch = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (ch) {
