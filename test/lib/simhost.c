@@ -242,6 +242,8 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 
 	check_dispatch(s, e, type, now);
 	s->is_begun = true;
+	if ((type & E_ASYNC) != 0)
+		s->woken_us = h->clock.now_us;
 	simalloc_owner = s->number;
 	mask = esmtp_message_factory(e, type, s->ac, now);
 	simalloc_owner = 0;

@@ -41,6 +41,7 @@ struct simhost_session {
 	int			 mask;		/* what it waits for */
 	uint64_t		 trigger_us;
 	uint64_t		 wrote_us;	/* when its last reply began or ended */
+	uint64_t		 woken_us;	/* when something it waited for came */
 	uint64_t		 timeout_us;	/* when it reported a timeout */
 	unsigned int		 nreports[SIMHOST_NKINDS];
 };

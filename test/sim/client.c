@@ -500,9 +500,12 @@ check_alive(struct client *c)
 {
 	struct sim *sim = c->sim;
 	const struct alloc_account *a = alloc_of(c->s->number);
-	uint64_t quiet = c->progress_us > c->s->wrote_us ? c->progress_us
-	    : c->s->wrote_us;
+	uint64_t quiet = c->progress_us;
 
+	if (c->s->wrote_us > quiet)
+		quiet = c->s->wrote_us;
+	if (c->s->woken_us > quiet)
+		quiet = c->s->woken_us;
 	if (a->octets > SESSION_OCTETS)
 		sim_violation(sim, "session %u holds %zu octets",
 		    c->s->number, a->octets);
