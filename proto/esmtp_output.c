@@ -88,13 +88,14 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 }
 
 /* One more refusal: is it one too many?  As with other servers, an accepted
- * message makes up for the errors before it. */
+ * message makes up for the errors before it.  That we are short of disk or
+ * memory (4.3.x) is no error of the client's. */
 static bool
-is_one_too_many(struct esmtp_step *st, int code)
+is_one_too_many(struct esmtp_step *st, int code, const char *enhanced)
 {
 	int64_t max = st->ac->options->max_errors;
 
-	if (code < 400 || code == 421)
+	if (code < 400 || code == 421 || strncmp(enhanced, "4.3.", 4) == 0)
 		return false;
 	st->mc->nerrors++;
 	return max > 0 && st->mc->nerrors > max;
@@ -129,7 +130,7 @@ esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
-	if (is_one_too_many(st, row->code))
+	if (is_one_too_many(st, row->code, row->enhanced))
 		row = &esmtp_reply_rows[R_ERRORS];
 	answer(st, row->code, row->enhanced, row->text, row->text_len, extra,
 	    len);
@@ -148,11 +149,11 @@ esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 	char enhanced[ESMTP_ENHANCED_MAX];
 	const char *text;
 
-	if (is_one_too_many(st, code)) {
+	esmtp_reply_split(str, code, &text, enhanced);
+	if (is_one_too_many(st, code, enhanced)) {
 		esmtp_reply(st, R_ERRORS);
 		return;
 	}
-	esmtp_reply_split(str, code, &text, enhanced);
 	answer(st, code, enhanced, text, strlen(text), NULL, 0);
 }
 
