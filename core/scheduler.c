@@ -2,8 +2,8 @@
  *
  * Invariants:
  * 1. An event with e->loop set is in s->all, and its memory is the scheduler's.
- * 2. Every list that a scheduled event can be in (all, pollset, timers, posted,
- *    running) has room for it from schedule_event() on, and every one is left
+ * 2. Every list that a scheduled event can be in (all, pollset, timers, postq)
+ *    has room for it from schedule_event() on, and every one is left
  *    by unschedule(); so a callback may unschedule or free any other event.
  * 3. s->current is the event whose callback runs, NULL as soon as it is no
  *    longer scheduled: after the callback, nothing but this is looked at.
@@ -12,23 +12,18 @@
 
 #include "core/scheduler.h"
 
-#include <sys/eventfd.h>
-
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/pollset.h"
+#include "core/postq.h"
 #include "core/timers.h"
 
 #define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
 
-/* In Event.async_mask: its opset had something pending. */
+/* Posted to an event: its opset had something pending. */
 #define E_PENDING	0x40000000
 
 struct recurrent {
@@ -44,6 +39,7 @@ struct scheduler {
 	int64_t			 now_us;
 	struct pollset		 pollset;
 	struct timers		 timers;
+	struct postq		 postq;
 	Event			**all;
 	size_t			 nall;
 	size_t			 all_size;
@@ -53,12 +49,6 @@ struct scheduler {
 	bool			 is_stopping;
 	struct recurrent	*recurrents;
 	size_t			 nrecurrents;
-	/* completions */
-	int			 wake_fd;	/* eventfd; -1: virtual */
-	pthread_mutex_t		 lock;		/* of the rest */
-	struct event_link	 posted;	/* to be dispatched */
-	struct event_link	 running;	/* being dispatched in this pass */
-	bool			 may_sleep;	/* a post must wake the loop */
 };
 
 static __thread struct scheduler *thread_scheduler;
@@ -69,43 +59,6 @@ static struct scheduler *
 scheduler_of(const Event *e)
 {
 	return (struct scheduler *)__atomic_load_n(&e->loop, __ATOMIC_RELAXED);
-}
-
-static Event *
-event_of(struct event_link *link)
-{
-	return (Event *)((char *)link - offsetof(Event, link));
-}
-
-static void
-link_append(struct event_link *head, struct event_link *link)
-{
-	link->prev = head->prev;
-	link->next = head;
-	head->prev->next = link;
-	head->prev = link;
-}
-
-static void
-link_remove(struct event_link *link)
-{
-	if (link->next == NULL)
-		return;
-	link->prev->next = link->next;
-	link->next->prev = link->prev;
-	link->next = link->prev = NULL;
-}
-
-static void
-wake(const struct scheduler *s)
-{
-	const uint64_t one = 1;
-	ssize_t n;
-
-	/* fails only when the counter is full, and then it is readable */
-	if (s->wake_fd != -1)
-		n = write(s->wake_fd, &one, sizeof one);
-	(void)n;
 }
 
 /* Of the loop; wraps, and only differences of it are looked at. */
@@ -138,16 +91,6 @@ reserve_all(struct scheduler *s, size_t n)
 	return 0;
 }
 
-/* Have ${e} called with ${mask}.  Return whether the loop has to be woken. */
-static bool
-post(struct scheduler *s, Event *e, int mask)
-{
-	e->async_mask |= mask;
-	if (e->link.next == NULL)
-		link_append(&s->posted, &e->link);
-	return __atomic_exchange_n(&s->may_sleep, false, __ATOMIC_RELAXED);
-}
-
 /* Wait for what e->mask says. */
 static void
 follow(struct scheduler *s, Event *e)
@@ -156,11 +99,8 @@ follow(struct scheduler *s, Event *e)
 
 	if (e->fd != -1) {
 		pollset_follow(&s->pollset, e);
-		if ((event_pending(e) & e->mask) != 0) {
-			pthread_mutex_lock(&s->lock);
-			post(s, e, E_PENDING);
-			pthread_mutex_unlock(&s->lock);
-		}
+		if ((event_pending(e) & e->mask) != 0)
+			postq_add(&s->postq, &s->loop, e, E_PENDING);
 	}
 	/* A deadline moved later, or not waited for, stays in the heap where
 	 * it is until it comes up: most are moved again before that. */
@@ -205,11 +145,7 @@ unschedule(struct scheduler *s, Event *e)
 	s->all[e->all_slot - 1] = last;
 	last->all_slot = e->all_slot;
 	e->all_slot = 0;
-	pthread_mutex_lock(&s->lock);
-	link_remove(&e->link);
-	e->async_mask = 0;
-	__atomic_store_n(&e->loop, NULL, __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&s->lock);
+	postq_leave(&s->postq, e);
 }
 
 static void
@@ -253,7 +189,6 @@ int
 schedule_event_and_dispatch(Event *e, int mask)
 {
 	struct scheduler *s = scheduler_of(e);
-	bool must_wake;
 
 	if (s == NULL) {
 		s = thread_scheduler;
@@ -264,17 +199,7 @@ schedule_event_and_dispatch(Event *e, int mask)
 		if (do_schedule(s, e) == -1)
 			return -1;
 	}
-	pthread_mutex_lock(&s->lock);
-	if (scheduler_of(e) != s) {
-		pthread_mutex_unlock(&s->lock);
-		errno = EINVAL;
-		return -1;
-	}
-	must_wake = post(s, e, mask);
-	pthread_mutex_unlock(&s->lock);
-	if (must_wake)
-		wake(s);
-	return 0;
+	return postq_add(&s->postq, &s->loop, e, mask);
 }
 
 void
@@ -354,19 +279,13 @@ static int
 wait_ms(struct scheduler *s, int max_wait_ms)
 {
 	int64_t key, left;
-	bool has_posted;
 
 	if (timers_first(&s->timers, &key) != NULL) {
 		left = key <= s->now_us ? 0 : (key - s->now_us + 999) / 1000;
 		if (max_wait_ms < 0 || left < max_wait_ms)
 			max_wait_ms = left > INT_MAX ? INT_MAX : (int)left;
 	}
-	pthread_mutex_lock(&s->lock);
-	has_posted = s->posted.next != &s->posted;
-	__atomic_store_n(&s->may_sleep, !has_posted && max_wait_ms != 0,
-	    __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&s->lock);
-	return has_posted ? 0 : max_wait_ms;
+	return postq_before_wait(&s->postq, max_wait_ms != 0) ? 0 : max_wait_ms;
 }
 
 static int
@@ -388,41 +307,22 @@ do_wait(struct scheduler *s, int timeout_ms)
 static void
 dispatch_ready(struct scheduler *s, int nready)
 {
-	uint64_t count;
-	ssize_t n;
 	int eventtype;
 	Event *e;
 
-	if (pollset_begin(&s->pollset, (size_t)nready))
-		n = read(s->wake_fd, &count, sizeof count);
-	(void)n;
+	postq_after_wait(&s->postq,
+	    pollset_begin(&s->pollset, (size_t)nready));
 	while ((e = pollset_next(&s->pollset, now_ms(s), &eventtype)) != NULL)
 		dispatch(s, e, eventtype);
 }
 
-static Event *
-next_running(struct scheduler *s, int *eventtype_r)
-{
-	Event *e = NULL;
-
-	pthread_mutex_lock(&s->lock);
-	if (s->running.next != &s->running) {
-		e = event_of(s->running.next);
-		link_remove(&e->link);
-		*eventtype_r = e->async_mask;
-		e->async_mask = 0;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return e;
-}
-
 static void
-dispatch_running(struct scheduler *s)
+dispatch_queued(struct scheduler *s)
 {
 	int eventtype;
 	Event *e;
 
-	while ((e = next_running(s, &eventtype)) != NULL) {
+	while ((e = postq_next(&s->postq, &eventtype)) != NULL) {
 		/* may have been read, or no longer be wanted, meanwhile */
 		if (eventtype & E_PENDING) {
 			eventtype &= ~E_PENDING;
@@ -434,32 +334,12 @@ dispatch_running(struct scheduler *s)
 	}
 }
 
-/* What is posted while these are dispatched waits for the next pass, so that
- * two events that post to each other do not starve the descriptors. */
+/* Queue the timers that are due, in the order of their triggers.  A timer that
+ * a callback sets for now or earlier fires in the next pass. */
 static void
-dispatch_posted(struct scheduler *s)
-{
-	bool has_any;
-
-	pthread_mutex_lock(&s->lock);
-	has_any = s->posted.next != &s->posted;
-	if (has_any) {
-		s->running = s->posted;
-		s->running.next->prev = s->running.prev->next = &s->running;
-		s->posted.next = s->posted.prev = &s->posted;
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (has_any)
-		dispatch_running(s);
-}
-
-/* Move the timers that are due to s->running, in the order of their triggers.
- * A timer that a callback sets for now or earlier fires in the next pass. */
-static bool
 collect_due(struct scheduler *s)
 {
 	int64_t key, trigger;
-	bool has_any = false;
 	Event *e;
 
 	while ((e = timers_first(&s->timers, &key)) != NULL &&
@@ -474,14 +354,8 @@ collect_due(struct scheduler *s)
 			continue;
 		}
 		timers_remove(&s->timers, e);
-		pthread_mutex_lock(&s->lock);
-		e->async_mask |= E_TIMEOUT;
-		link_remove(&e->link);
-		link_append(&s->running, &e->link);
-		pthread_mutex_unlock(&s->lock);
-		has_any = true;
+		postq_due(&s->postq, e);
 	}
-	return has_any;
 }
 
 static void
@@ -509,11 +383,13 @@ scheduler_pass(struct scheduler *s, int max_wait_ms)
 	s->is_in_pass = true;
 	s->ncalls = 0;
 	read_clock(s);
-	__atomic_store_n(&s->may_sleep, false, __ATOMIC_RELAXED);
 	dispatch_ready(s, nready);
-	dispatch_posted(s);
-	if (collect_due(s))
-		dispatch_running(s);
+	/* What is posted while these are dispatched waits for the next pass,
+	 * so that two events that post to each other starve nobody. */
+	postq_begin(&s->postq);
+	dispatch_queued(s);
+	collect_due(s);
+	dispatch_queued(s);
 	run_recurrents(s);
 	pollset_sweep(&s->pollset, now_ms(s));
 	s->is_in_pass = false;
@@ -573,18 +449,11 @@ scheduler_create(const struct scheduler_backend *backend)
 		s->backend.has_epoll = true;
 	s->loop.fd_closing = loop_fd_closing;
 	s->loop.freeing = loop_freeing;
-	s->posted.next = s->posted.prev = &s->posted;
-	s->running.next = s->running.prev = &s->running;
-	s->wake_fd = -1;
-	if (s->backend.wait == NULL) {
-		s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (s->wake_fd == -1)
-			goto err1;
-	}
-	if (pollset_init(&s->pollset, s->wake_fd, s->backend.has_epoll) == -1)
+	if (postq_init(&s->postq, s->backend.wait == NULL) == -1)
+		goto err1;
+	if (pollset_init(&s->pollset, s->postq.wake_fd,
+	    s->backend.has_epoll) == -1)
 		goto err2;
-	if ((errno = pthread_mutex_init(&s->lock, NULL)) != 0)
-		goto err3;
 	if (s->backend.now == NULL)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
@@ -593,11 +462,8 @@ scheduler_create(const struct scheduler_backend *backend)
 		__atomic_store_n(&process_scheduler, s, __ATOMIC_RELEASE);
 	return s;
 
-err3:
-	pollset_free(&s->pollset);
 err2:
-	if (s->wake_fd != -1)
-		close(s->wake_fd);
+	postq_free(&s->postq);
 err1:
 	free(s);
 	return NULL;
@@ -614,11 +480,9 @@ scheduler_destroy(struct scheduler *s)
 		thread_scheduler = NULL;
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == s)
 		__atomic_store_n(&process_scheduler, NULL, __ATOMIC_RELEASE);
-	pthread_mutex_destroy(&s->lock);
 	timers_free(&s->timers);
 	pollset_free(&s->pollset);
-	if (s->wake_fd != -1)
-		close(s->wake_fd);
+	postq_free(&s->postq);
 	free(s->recurrents);
 	free(s->all);
 	free(s);
@@ -655,7 +519,7 @@ ping_scheduler(void)
 	if (s == NULL)
 		s = __atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE);
 	if (s != NULL)
-		wake(s);
+		postq_wake(&s->postq);
 }
 
 int
