@@ -7,7 +7,8 @@ import time
 from harness import (Client, Server, body_of, mount_tmpfs, set_nofile,
                      text_message, unshare_mounts, wait_for)
 
-SMALL = '''segment_size = 1048576
+SMALL = '''Max_Errors = 0
+segment_size = 1048576
 spool_large_message = 100000
 retry_interval = 1
 max_retry_interval = 1
