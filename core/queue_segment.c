@@ -383,22 +383,26 @@ queue_segments_close(struct queue *q)
 
 /* A segment that is told of for the first time */
 static struct queue_segment *
-first_told(struct queue *q, uint64_t id)
+first_told(struct queue *q, uint64_t id, uint64_t generation)
 {
 	struct queue_segment *seg;
 
 	if ((seg = segment_new(q, id)) == NULL)
 		return NULL;
 	seg->is_present = true;
-	if (queue_segment_open_file(q, seg) == -1) {
-		log_warn("segment_open", "segment=%llu",
-		    (unsigned long long)id);
-		/* the scan finds it again, should it be there */
-		if (!seg->is_unusable)
-			queue_segment_free(q, seg);
+	if (queue_segment_open_file(q, seg) == 0) {
+		set_generation(seg, seg->header.generation);
+		return seg;
+	}
+	if (seg->is_unusable)
+		return NULL;
+	if (errno == ENOENT) {
+		queue_segment_free(q, seg);
 		return NULL;
 	}
-	set_generation(seg, seg->header.generation);
+	/* No descriptors or memory.  The worker may have nothing more to tell
+	 * for a long time, so believe it, and open the file when it is read. */
+	set_generation(seg, generation);
 	return seg;
 }
 
@@ -408,14 +412,20 @@ queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
 {
 	struct queue_segment *seg = queue_segment_find(q, segment);
 
-	if (seg == NULL && (seg = first_told(q, segment)) == NULL)
+	if (seg == NULL &&
+	    (seg = first_told(q, segment, generation)) == NULL)
 		return;
 	if (seg->is_unusable || seg->generation != generation ||
 	    seg->state != SEGMENT_ACTIVE)
 		return;		/* late news */
-	if (queue_segment_open_file(q, seg) == -1)
-		return;
-	if (end > seg->header.size_octets || end < SPOOL_PAGE) {
+	if (queue_segment_open_file(q, seg) == -1) {
+		if (seg->is_unusable)
+			return;
+		if (seg->trouble_ms <= q->now_ms)
+			log_warn("segment_open", "segment=%llu",
+			    (unsigned long long)segment);
+		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
 		log_warnx("segment_end", "segment=%llu end=%llu",
 		    (unsigned long long)segment, (unsigned long long)end);
 		return;
