@@ -69,7 +69,7 @@ struct simspool {
 	uint64_t		 commit_delay_us;
 	bool			 is_held;	/* decide on simspool_release() */
 	size_t			 room;		/* bound on buffered */
-	uint64_t		 stream_us;	/* full: what is buffered goes to disk after so long; 0: never */
+	uint64_t		 stream_us;	/* when full, to disk after so long; 0: never */
 	struct simrand		*rand;		/* faults by chance: */
 	unsigned int		 begin_permille, append_permille,
 				 refuse_permille, commit_permille;

@@ -17,14 +17,14 @@
 
 static void client_act(void *arg, uint64_t value);
 
-static uint32_t
-below(struct client *c, uint32_t n)
+uint32_t
+client_below(struct client *c, uint32_t n)
 {
 	return simrand_below(&c->sim->rand, n);
 }
 
-static bool
-chance(struct client *c, uint32_t permille)
+bool
+client_chance(struct client *c, uint32_t permille)
 {
 	return simrand_chance(&c->sim->rand, permille);
 }
@@ -63,15 +63,15 @@ trace(const struct client *c, const char *who, const char *buf, size_t len)
 static uint64_t
 delay_us(struct client *c)
 {
-	uint32_t n = below(c, 1000);
+	uint32_t n = client_below(c, 1000);
 
 	if (n < 700)
 		return 0;
 	if (n < 930)
-		return 1 + below(c, 50000);
+		return 1 + client_below(c, 50000);
 	if (n < 985)
-		return SECOND + below(c, 3000000);
-	return SECOND * below(c, 400);
+		return SECOND + client_below(c, 3000000);
+	return SECOND * client_below(c, 400);
 }
 
 static void
@@ -126,7 +126,7 @@ piece(struct client *c, size_t left)
 	if (c->frag == FRAG_BYTES && left < 4000)
 		n = 1;
 	else if (c->frag != FRAG_WHOLE)
-		n = 1 + below(c, left > 2000 ? (uint32_t)left : 40);
+		n = 1 + client_below(c, left > 2000 ? (uint32_t)left : 40);
 	return n < left ? n : left;
 }
 
@@ -162,7 +162,7 @@ arrive(void *arg, uint64_t value)
 	}
 }
 
-static void
+void
 client_send(struct client *c, const char *buf, size_t len)
 {
 	trace(c, "C", buf, len);
@@ -173,8 +173,8 @@ client_send(struct client *c, const char *buf, size_t len)
 	}
 }
 
-static bool
-expect(struct client *c, enum cmd_kind kind, unsigned int arg)
+bool
+client_expect(struct client *c, enum cmd_kind kind, unsigned int arg)
 {
 	if (c->npending == SIM_PENDING)
 		return false;
@@ -185,163 +185,23 @@ expect(struct client *c, enum cmd_kind kind, unsigned int arg)
 }
 
 static void
-put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
-{
-	char addr[64];
-	size_t n;
-
-	model_address(arg, true, addr, sizeof(addr));
-	n = (size_t)snprintf(buf, size, "MAIL FROM:<%s>", addr);
-	if (c->is_esmtp && chance(c, 200))
-		n += (size_t)snprintf(buf + n, size - n, " SIZE=%u",
-		    below(c, c->sim->max_size != 0
-		    ? (uint32_t)c->sim->max_size : 100000));
-	if (c->is_esmtp && chance(c, 200))
-		n += (size_t)snprintf(buf + n, size - n, " BODY=8BITMIME");
-	snprintf(buf + n, size - n, "\r\n");
-}
-
-static void
-put_command(struct client *c, enum cmd_kind kind)
-{
-	char buf[8192];
-	unsigned int arg = below(c, 4);
-	size_t len;
-
-	if (kind == CMD_RCPT)
-		arg = below(c, 40);
-	if (!expect(c, kind, arg))
-		return;
-	len = 0;
-	switch (kind) {
-	case CMD_EHLO:
-	case CMD_HELO:
-		snprintf(buf, sizeof(buf), "%s client%u.example\r\n",
-		    kind == CMD_EHLO ? "EHLO" : "HELO", c->number);
-		break;
-	case CMD_MAIL:
-		put_mail(c, buf, sizeof(buf), arg);
-		break;
-	case CMD_MAIL_SYNTAX:
-		strlcpy(buf, "MAIL FROM:<a..b@client.example>\r\n", sizeof(buf));
-		break;
-	case CMD_MAIL_BIG:
-		snprintf(buf, sizeof(buf), "MAIL FROM:<> SIZE=%llu\r\n",
-		    (unsigned long long)c->sim->max_size + 1);
-		break;
-	case CMD_MAIL_PARAM:
-		strlcpy(buf, "MAIL FROM:<> XYZZY=1\r\n", sizeof(buf));
-		break;
-	case CMD_RCPT:
-		snprintf(buf, sizeof(buf), "RCPT TO:<user%u@EXAMPLE.test>\r\n",
-		    arg);
-		break;
-	case CMD_RCPT_UNKNOWN:
-		strlcpy(buf, "RCPT TO:<nobody@example.test>\r\n", sizeof(buf));
-		break;
-	case CMD_RCPT_FOREIGN:
-		strlcpy(buf, "RCPT TO:<x@elsewhere.example>\r\n", sizeof(buf));
-		break;
-	case CMD_RCPT_LATER:
-		strlcpy(buf, "RCPT TO:<later@example.test>\r\n", sizeof(buf));
-		break;
-	case CMD_RCPT_SYNTAX:
-		strlcpy(buf, "RCPT TO:<x@@example.test>\r\n", sizeof(buf));
-		break;
-	case CMD_LONG:
-		len = LIM_COMMAND_LINE + 1 + below(c, 5000);
-		memset(buf, 'x', len);
-		memcpy(buf + len - 2, "\r\n", 2);
-		break;
-	case CMD_NUL:
-		len = 7;
-		memcpy(buf, "NO\0OP\r\n", len);
-		break;
-	case CMD_UNKNOWN:
-		strlcpy(buf, "XYZZY plugh\r\n", sizeof(buf));
-		break;
-	case CMD_VRFY:
-		strlcpy(buf, "VRFY somebody\r\n", sizeof(buf));
-		break;
-	default:
-		snprintf(buf, sizeof(buf), "%s\r\n", model_command_name(kind));
-	}
-	client_send(c, buf, len != 0 ? len : strlen(buf));
-}
-
-/* RFC 2920 3.1: what need not end a group. */
-static enum cmd_kind
-misc_command(struct client *c, bool is_last)
-{
-	static const enum cmd_kind anywhere[] = { CMD_RSET, CMD_HELP,
-		CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_MAIL_SYNTAX,
-		CMD_MAIL_PARAM, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
-		CMD_RCPT_SYNTAX, CMD_RCPT_LATER, CMD_MAIL, CMD_RCPT };
-	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
-		CMD_HELO, CMD_DATA };
-
-	if (is_last && chance(c, 400))
-		return last[below(c, sizeof(last) / sizeof(last[0]))];
-	if (c->sim->max_size != 0 && c->is_esmtp && chance(c, 50))
-		return CMD_MAIL_BIG;
-	return anywhere[below(c, sizeof(anywhere) / sizeof(anywhere[0]))];
-}
-
-static void
-send_group(struct client *c)
-{
-	unsigned int n;
-
-	if (!c->is_greeted && chance(c, 850)) {
-		put_command(c, chance(c, 800) ? CMD_EHLO : CMD_HELO);
-		return;
-	}
-	if (c->has_mail && chance(c, 500))
-		put_command(c, CMD_RSET);
-	if (chance(c, 900))
-		put_command(c, CMD_MAIL);
-	for (n = below(c, 5); n > 0; n--)
-		put_command(c, chance(c, 800) ? CMD_RCPT
-		    : misc_command(c, false));
-	put_command(c, chance(c, 850) ? CMD_DATA : misc_command(c, true));
-}
-
-static void
-send_one(struct client *c)
-{
-	enum cmd_kind kind;
-
-	if (chance(c, 200))
-		kind = misc_command(c, true);
-	else if (!c->is_greeted)
-		kind = chance(c, 800) ? CMD_EHLO : CMD_HELO;
-	else if (!c->has_mail)
-		kind = CMD_MAIL;
-	else if (c->nrcpts == 0)
-		kind = CMD_RCPT;
-	else
-		kind = chance(c, 600) ? CMD_DATA : CMD_RCPT;
-	put_command(c, kind);
-}
-
-static void
 send_body(struct client *c)
 {
 	struct sim *sim = c->sim;
 
 	c->wants_body = false;
-	body_make(&c->body, &sim->rand, chance(c, 50) ? sim->body_max
+	body_make(&c->body, &sim->rand, client_chance(c, 50) ? sim->body_max
 	    : sim->body_max < 300 ? sim->body_max : 300, sim->may_be_lone,
 	    sim->host.options.lone_lf_in_body == ESMTP_LF_FIX);
-	expect(c, CMD_BODY, 0);
+	client_expect(c, CMD_BODY, 0);
 	client_send(c, c->body.wire, c->body.wire_len);
 	/* the next transaction may follow the dot at once, but it must not
 	 * replace this body before its reply has come */
-	if (c->is_pipelining && chance(c, 300)) {
-		put_command(c, CMD_MAIL);
-		put_command(c, CMD_RCPT);
-		if (chance(c, 500))
-			put_command(c, CMD_DATA);
+	if (c->is_pipelining && client_chance(c, 300)) {
+		client_put_command(c, CMD_MAIL);
+		client_put_command(c, CMD_RCPT);
+		if (client_chance(c, 500))
+			client_put_command(c, CMD_DATA);
 	}
 }
 
@@ -359,17 +219,17 @@ client_act(void *arg, uint64_t value)
 		send_body(c);
 	} else if (c->groups_left == 0) {
 		if (c->ending == END_QUIT)
-			put_command(c, CMD_QUIT);
+			client_put_command(c, CMD_QUIT);
 		else
 			leave(c, c->ending);
 	} else {
 		c->groups_left--;
 		if (c->is_unclear)
-			put_command(c, CMD_RSET);
+			client_put_command(c, CMD_RSET);
 		else if (c->is_pipelining)
-			send_group(c);
+			client_send_group(c);
 		else
-			send_one(c);
+			client_send_one(c);
 	}
 	/* who never reads goes on without waiting */
 	if (c->never_reads && c->groups_left > 0)
@@ -401,10 +261,10 @@ take_line(struct client *c)
 	c->code = l[3] == '-' ? code : 0;
 	if (l[3] == '-')
 		return;
-	if (sim->mutation == MUT_REPLY_LOST && chance(c, 20))
+	if (sim->mutation == MUT_REPLY_LOST && client_chance(c, 20))
 		return;
 	model_reply(c, code, l, len);
-	if (sim->mutation == MUT_REPLY_TWICE && chance(c, 20))
+	if (sim->mutation == MUT_REPLY_TWICE && client_chance(c, 20))
 		model_reply(c, code, l, len);
 }
 
@@ -417,7 +277,7 @@ client_read(struct client *c)
 
 	buf = simwire_peek(w, &len);
 	if (len > 1 && c->is_slow)
-		len = 1 + below(c, (uint32_t)len);
+		len = 1 + client_below(c, (uint32_t)len);
 	for (i = 0; i < len; i++) {
 		if (c->nline == sizeof(c->line)) {
 			sim_violation(c->sim, "a reply line without end");
@@ -534,7 +394,7 @@ client_after_pass(struct client *c)
 		client_closed(c);
 	else if (c->s->wire->out.len > 0 && !c->is_gone && !c->never_reads
 	    && !c->is_reading) {
-		if (c->is_slow || chance(c, 100)) {
+		if (c->is_slow || client_chance(c, 100)) {
 			c->is_reading = true;
 			simclock_at(&c->sim->host.clock, delay_us(c) / 10,
 			    read_happens, c, 0);
@@ -577,15 +437,15 @@ client_connect(void *arg, uint64_t value)
 	w = c->s->wire;
 	if (c->window != 0)
 		w->window = c->window;
-	if (chance(c, 300)) {
-		w->short_permille = below(c, 800);
-		w->again_permille = below(c, 400);
-		w->short_max = 1 + below(c, 64);
+	if (client_chance(c, 300)) {
+		w->short_permille = client_below(c, 800);
+		w->again_permille = client_below(c, 400);
+		w->short_max = 1 + client_below(c, 64);
 	}
 	c->progress_us = now_us(c);
-	expect(c, CMD_BANNER, 0);
+	client_expect(c, CMD_BANNER, 0);
 	if (c->is_early || c->never_reads)
-		schedule_act(c, 1 + below(c, 1000));
+		schedule_act(c, 1 + client_below(c, 1000));
 }
 
 void
@@ -597,26 +457,26 @@ client_init(struct client *c, struct sim *sim, unsigned int number)
 	c->body = body;
 	c->sim = sim;
 	c->number = number;
-	c->frag = chance(c, 500) ? FRAG_WHOLE : chance(c, 500) ? FRAG_CUT
-	    : chance(c, 700) ? FRAG_BYTES : FRAG_DELAYED;
-	c->ending = chance(c, 500) ? END_QUIT
-	    : (enum ending)below(c, END_SILENCE + 1);
-	c->is_pipelining = chance(c, 500);
-	c->is_early = chance(c, 50);
-	c->is_slow = chance(c, 100);
-	c->groups_left = 1 + below(c, 24);
-	if (chance(c, 100))
-		c->window = 1 + below(c, 300);
-	if (chance(c, 30)) {
+	c->frag = client_chance(c, 500) ? FRAG_WHOLE : client_chance(c, 500) ? FRAG_CUT
+	    : client_chance(c, 700) ? FRAG_BYTES : FRAG_DELAYED;
+	c->ending = client_chance(c, 500) ? END_QUIT
+	    : (enum ending)client_below(c, END_SILENCE + 1);
+	c->is_pipelining = client_chance(c, 500);
+	c->is_early = client_chance(c, 50);
+	c->is_slow = client_chance(c, 100);
+	c->groups_left = 1 + client_below(c, 24);
+	if (client_chance(c, 100))
+		c->window = 1 + client_below(c, 300);
+	if (client_chance(c, 30)) {
 		c->never_reads = true;
 		c->ending = END_SILENCE;
-		c->window = 1 + below(c, 300);
+		c->window = 1 + client_below(c, 300);
 	}
-	if (chance(c, 200))
-		c->vanish_after = 1 + below(c, 400);
+	if (client_chance(c, 200))
+		c->vanish_after = 1 + client_below(c, 400);
 	c->is_acting = true;
-	simclock_at(&sim->host.clock, chance(c, 500) ? 0
-	    : below(c, 3000000), client_connect, c, 0);
+	simclock_at(&sim->host.clock, client_chance(c, 500) ? 0
+	    : client_below(c, 3000000), client_connect, c, 0);
 }
 
 bool

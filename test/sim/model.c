@@ -104,7 +104,7 @@ check_stored(struct client *c, const struct spool_msg *m)
 {
 	struct sim *sim = c->sim;
 	const char *why = "";
-	size_t skip = 0, i;
+	size_t skip = 0, len, i;
 	char addr[128];
 
 	if (sim->host.options.trace_headers) {
@@ -112,10 +112,11 @@ check_stored(struct client *c, const struct spool_msg *m)
 		if (skip == 0)
 			sim_violation(sim, "message %s: %s", m->id, why);
 	}
-	if (m->len - skip != c->body.stored_len
-	    || (m->len > skip && memcmp(m->body + skip, c->body.stored, m->len - skip) != 0))
+	len = m->len - skip;
+	if (len != c->body.stored_len
+	    || (len > 0 && memcmp(m->body + skip, c->body.stored, len) != 0))
 		sim_violation(sim, "message %s: %zu octets differ from the %zu "
-		    "sent", m->id, m->len - skip, c->body.stored_len);
+		    "sent", m->id, len, c->body.stored_len);
 	model_address(c->sender, true, addr, sizeof(addr));
 	if (strcmp(m->sender, addr) != 0)
 		sim_violation(sim, "message %s from %s, not %s", m->id,

@@ -1,7 +1,7 @@
 /* The simulator: many sessions of the real factory on the real scheduler,
  * every choice made by one seed.
- * sim.c runs seeds, client.c is the client's side of the wire, model.c says
- * which reply each command must get. */
+ * sim.c runs seeds, client.c is the client's side of the wire, commands.c what
+ * it sends, model.c which reply each command must get. */
 
 #ifndef TEST_SIM_SIM_H
 #define TEST_SIM_SIM_H
@@ -113,6 +113,19 @@ void client_init(struct client *c, struct sim *sim, unsigned int number);
 void client_after_pass(struct client *c);
 bool client_is_done(const struct client *c);
 void client_check_end(struct client *c);
+
+/* of client.c, for commands.c: a choice of the seed; the reply that is owed;
+ * octets on their way */
+uint32_t client_below(struct client *c, uint32_t n);
+bool client_chance(struct client *c, uint32_t permille);
+bool client_expect(struct client *c, enum cmd_kind kind, unsigned int arg);
+void client_send(struct client *c, const char *buf, size_t len);
+
+/* commands.c: send one command of that kind; a group of them; whichever fits
+ * the state */
+void client_put_command(struct client *c, enum cmd_kind kind);
+void client_send_group(struct client *c);
+void client_send_one(struct client *c);
 
 /* model_reply(c, code, line, len): The last line of a reply has come; which
  * command does it answer, and may it?  A violation if not. */

@@ -1,0 +1,96 @@
+/* What must have happened: messages, reports, states.
+ * Owns: how a stored message is compared with what a dialogue says. */
+
+#include "test/dialogues/play_int.h"
+
+#include <string.h>
+
+#include "test/lib/simmsg.h"
+
+static struct spool_msg *
+oldest_unchecked(void)
+{
+	struct spool_msg *m, *found = NULL;
+
+	for (m = play_host->spool.msgs; m != NULL; m = m->next)
+		if (m->state == SIMSPOOL_SAFE && !m->is_checked)
+			found = m;
+	return found;
+}
+
+static void
+check_envelope(struct run *r, const struct spool_msg *m)
+{
+	char rcpts[4096] = "";
+	size_t i;
+
+	if (strcmp(m->sender, r->step->sender) != 0)
+		play_fail(r, "message from \"%s\", expected \"%s\"", m->sender,
+		    r->step->sender);
+	for (i = 0; i < m->nrcpts; i++) {
+		if (i > 0)
+			strlcat(rcpts, ",", sizeof(rcpts));
+		strlcat(rcpts, m->rcpts[i], sizeof(rcpts));
+	}
+	if (strcmp(rcpts, r->step->rcpts) != 0)
+		play_fail(r, "message to \"%s\", expected \"%s\"", rcpts,
+		    r->step->rcpts);
+	if (((m->flags & SPOOL_ENV_8BITMIME) != 0) != r->step->is_8bit)
+		play_fail(r, "the 8BITMIME flag is %s", r->step->is_8bit
+		    ? "missing" : "set");
+}
+
+void
+play_check_message(struct run *r)
+{
+	struct spool_msg *m = oldest_unchecked();
+	const char *why = "";
+	size_t skip = 0;
+
+	if (m == NULL)
+		play_fail(r, "no message was committed");
+	m->is_checked = true;
+	check_envelope(r, m);
+	if (play_host->options.trace_headers) {
+		skip = simmsg_strip_received(m, &why);
+		if (skip == 0)
+			play_fail(r, "%s", why);
+	}
+	if (m->len - skip != r->step->len
+	    || memcmp(m->body + skip, r->step->text, r->step->len) != 0) {
+		play_trace(r, "body", m->body, m->len);
+		play_fail(r, "the stored body differs: %zu octets, expected %zu: "
+		    "%.*s", m->len - skip, r->step->len,
+		    (int)(m->len - skip), m->body + skip);
+	}
+}
+
+void
+play_check_report(struct run *r, const struct step *s)
+{
+	static const char *const names[] = { "connect", "accepted", "rejected",
+		"timeout", "abort", "end" };
+	size_t i;
+
+	for (i = 0; i < SIMHOST_NKINDS; i++)
+		if (s->word != NULL && strcmp(s->word, names[i]) == 0)
+			break;
+	if (i == SIMHOST_NKINDS)
+		play_fail(r, "@report: no such kind");
+	if (r->s == NULL || r->s->nreports[i] != (unsigned int)s->number)
+		play_fail(r, "%u %s reports, expected %ld",
+		    r->s == NULL ? 0 : r->s->nreports[i], names[i], s->number);
+}
+
+void
+play_check_state(struct run *r, const struct step *s)
+{
+	const char *name;
+
+	play_need_session(r);
+	if (r->s->ac == NULL)
+		play_fail(r, "the session has ended");
+	name = esmtp_message_factory_state(esmtp_session_state(r->s->ac));
+	if (strcmp(name, s->text) != 0)
+		play_fail(r, "state \"%s\", expected \"%s\"", name, s->text);
+}

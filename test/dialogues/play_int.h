@@ -1,0 +1,52 @@
+/* What the files of the dialogue player share: one run.
+ * Nobody else includes this. */
+
+#ifndef TEST_DIALOGUES_PLAY_INT_H
+#define TEST_DIALOGUES_PLAY_INT_H
+
+#include <setjmp.h>
+
+#include "test/dialogues/dialogue.h"
+#include "test/lib/simhost.h"
+
+struct run {
+	const struct dialogue	*d;
+	const struct step	*step;
+	enum play_mode		 mode;
+	size_t			 cut;
+	bool			 is_traced;
+	struct play_result	*result;
+	struct simhost_session	*s;
+	size_t			 window;
+	char			*out;		/* from the server, not yet asked for */
+	size_t			 nout, out_size;
+	jmp_buf			 stop;
+};
+
+extern struct simhost *play_host;	/* one at a time, too large for a stack */
+
+/* play_fail(r, fmt, ...): The first thing that went wrong; ends the step. */
+void play_fail(struct run *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+
+/* play_trace(r, who, buf, len): Print octets, when asked to. */
+void play_trace(const struct run *r, const char *who, const char *buf,
+    size_t len);
+
+/* play_collect(r): Let the server do all it can, and take what it says. */
+void play_collect(struct run *r);
+
+/* play_need_session(r): Connect, unless that has been done. */
+void play_need_session(struct run *r);
+
+/* facts.c: what must have happened */
+void play_check_message(struct run *r);
+void play_check_report(struct run *r, const struct step *s);
+void play_check_state(struct run *r, const struct step *s);
+
+/* world.c: what the world around the session does */
+void play_set_options(struct run *r);
+void play_set_fault(struct run *r, const struct step *s);
+void play_set_policy(struct run *r, const struct step *s);
+
+#endif

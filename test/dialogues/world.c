@@ -1,0 +1,83 @@
+/* The world around a session: options, faults of the spool, policy.
+ * Owns: the meaning of the directives that change it. */
+
+#include "test/dialogues/play_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void
+play_set_options(struct run *r)
+{
+	const struct option_setting *o;
+	char expected[128] = "";
+	size_t i, k;
+
+	for (i = 0; i < r->d->noptions; i++) {
+		o = &r->d->options[i];
+		for (k = 0; k < esmtp_option_nrows; k++)
+			if (strcasecmp(esmtp_option_rows[k].name, o->name) == 0)
+				break;
+		if (k == esmtp_option_nrows)
+			play_fail(r, "@option: no option %s", o->name);
+		if (esmtp_options_set(&play_host->options, &esmtp_option_rows[k],
+		    (const char *const *)(const void *)o->values, o->nvalues,
+		    expected, sizeof(expected)) == -1)
+			play_fail(r, "@option %s: expected %s", o->name, expected);
+	}
+}
+
+void
+play_set_fault(struct run *r, const struct step *s)
+{
+	struct simspool *sp = &play_host->spool;
+	bool is_refuse = strcmp(s->word, "refuse") == 0;
+
+	switch (s->kind) {
+	case STEP_BEGIN:
+		sp->begin_errno = s->errnum;
+		break;
+	case STEP_APPEND:
+		sp->append_errno = s->errnum;
+		sp->append_after = (size_t)s->number;
+		break;
+	default:
+		sp->refuse_errno = is_refuse ? s->errnum : 0;
+		sp->commit_errno = is_refuse ? 0 : s->errnum;
+		sp->commit_delay_us = (uint64_t)(s->seconds * 1e6);
+		if (strcmp(s->word, "hold") == 0)
+			sp->is_held = true;
+		if (strcmp(s->word, "release") == 0) {
+			simspool_release(sp);
+			play_collect(r);
+		}
+	}
+}
+
+/* @policy PHASE hold | allow | CODE text, and @policy release. */
+void
+play_set_policy(struct run *r, const struct step *s)
+{
+	struct simpolicy *p = &play_host->policy;
+	int phase;
+
+	if (s->word != NULL && strcmp(s->word, "release") == 0) {
+		simpolicy_release(play_host);
+		play_collect(r);
+		return;
+	}
+	phase = s->word == NULL ? -1 : simpolicy_phase(s->word);
+	if (phase == -1)
+		play_fail(r, "@policy: no such phase");
+	if (strcmp(s->text, "hold") == 0)
+		p->mode[phase] = SIMPOLICY_HOLD;
+	else if (strcmp(s->text, "allow") == 0)
+		p->mode[phase] = SIMPOLICY_ALLOW;
+	else {
+		p->mode[phase] = SIMPOLICY_DENY;
+		p->code = atoi(s->text);
+		strlcpy(p->text, strlen(s->text) > 4 ? s->text + 4 : "",
+		    sizeof(p->text));
+	}
+}

@@ -1,0 +1,141 @@
+/* The commands of a client: which come next, and their octets.
+ * Owns: the mix; the rule of RFC 2920 3.1 for what may stand in a group. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "test/sim/sim.h"
+
+static void
+put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
+{
+	char addr[64];
+	size_t n;
+
+	model_address(arg, true, addr, sizeof(addr));
+	n = (size_t)snprintf(buf, size, "MAIL FROM:<%s>", addr);
+	if (c->is_esmtp && client_chance(c, 200))
+		n += (size_t)snprintf(buf + n, size - n, " SIZE=%u",
+		    client_below(c, c->sim->max_size != 0
+		    ? (uint32_t)c->sim->max_size : 100000));
+	if (c->is_esmtp && client_chance(c, 200))
+		n += (size_t)snprintf(buf + n, size - n, " BODY=8BITMIME");
+	snprintf(buf + n, size - n, "\r\n");
+}
+
+/* What is always the same; the others are their own names. */
+static const char *const fixed[] = {
+	[CMD_MAIL_SYNTAX] = "MAIL FROM:<a..b@client.example>",
+	[CMD_MAIL_PARAM] = "MAIL FROM:<> XYZZY=1",
+	[CMD_RCPT_UNKNOWN] = "RCPT TO:<nobody@example.test>",
+	[CMD_RCPT_FOREIGN] = "RCPT TO:<x@elsewhere.example>",
+	[CMD_RCPT_LATER] = "RCPT TO:<later@example.test>",
+	[CMD_RCPT_SYNTAX] = "RCPT TO:<x@@example.test>",
+	[CMD_UNKNOWN] = "XYZZY plugh",
+	[CMD_VRFY] = "VRFY somebody",
+	[CMD_QUIT] = "QUIT",
+};
+
+/* Return octets. */
+static size_t
+format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
+    char *buf, size_t size)
+{
+	size_t len;
+
+	switch (kind) {
+	case CMD_EHLO:
+	case CMD_HELO:
+		snprintf(buf, size, "%s client%u.example\r\n",
+		    model_command_name(kind), c->number);
+		break;
+	case CMD_MAIL:
+		put_mail(c, buf, size, arg);
+		break;
+	case CMD_MAIL_BIG:
+		snprintf(buf, size, "MAIL FROM:<> SIZE=%llu\r\n",
+		    (unsigned long long)c->sim->max_size + 1);
+		break;
+	case CMD_RCPT:
+		snprintf(buf, size, "RCPT TO:<user%u@EXAMPLE.test>\r\n", arg);
+		break;
+	case CMD_LONG:
+		len = LIM_COMMAND_LINE + 1 + client_below(c, 5000);
+		memset(buf, 'x', len);
+		memcpy(buf + len - 2, "\r\n", 2);
+		return len;
+	case CMD_NUL:
+		memcpy(buf, "NO\0OP\r\n", 7);
+		return 7;
+	default:
+		snprintf(buf, size, "%s\r\n", fixed[kind] != NULL
+		    ? fixed[kind] : model_command_name(kind));
+	}
+	return strlen(buf);
+}
+
+void
+client_put_command(struct client *c, enum cmd_kind kind)
+{
+	unsigned int arg = client_below(c, kind == CMD_RCPT ? 40 : 4);
+	char buf[8192];
+
+	if (client_expect(c, kind, arg))
+		client_send(c, buf, format_command(c, kind, arg, buf,
+		    sizeof(buf)));
+}
+
+/* RFC 2920 3.1: what need not end a group. */
+static enum cmd_kind
+misc_command(struct client *c, bool is_last)
+{
+	static const enum cmd_kind anywhere[] = { CMD_RSET, CMD_HELP,
+		CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_MAIL_SYNTAX,
+		CMD_MAIL_PARAM, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
+		CMD_RCPT_SYNTAX, CMD_RCPT_LATER, CMD_MAIL, CMD_RCPT };
+	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
+		CMD_HELO, CMD_DATA };
+
+	if (is_last && client_chance(c, 400))
+		return last[client_below(c, sizeof(last) / sizeof(last[0]))];
+	if (c->sim->max_size != 0 && c->is_esmtp && client_chance(c, 50))
+		return CMD_MAIL_BIG;
+	return anywhere[client_below(c, sizeof(anywhere) / sizeof(anywhere[0]))];
+}
+
+void
+client_send_group(struct client *c)
+{
+	unsigned int n;
+
+	if (!c->is_greeted && client_chance(c, 850)) {
+		client_put_command(c, client_chance(c, 800) ? CMD_EHLO : CMD_HELO);
+		return;
+	}
+	if (c->has_mail && client_chance(c, 500))
+		client_put_command(c, CMD_RSET);
+	if (client_chance(c, 900))
+		client_put_command(c, CMD_MAIL);
+	for (n = client_below(c, 5); n > 0; n--)
+		client_put_command(c, client_chance(c, 800) ? CMD_RCPT
+		    : misc_command(c, false));
+	client_put_command(c, client_chance(c, 850) ? CMD_DATA : misc_command(c, true));
+}
+
+void
+client_send_one(struct client *c)
+{
+	enum cmd_kind kind;
+
+	if (client_chance(c, 200))
+		kind = misc_command(c, true);
+	else if (!c->is_greeted)
+		kind = client_chance(c, 800) ? CMD_EHLO : CMD_HELO;
+	else if (!c->has_mail)
+		kind = CMD_MAIL;
+	else if (c->nrcpts == 0)
+		kind = CMD_RCPT;
+	else
+		kind = client_chance(c, 600) ? CMD_DATA : CMD_RCPT;
+	client_put_command(c, kind);
+}
