@@ -136,7 +136,7 @@ run:
 	@sh test/run.sh $(B)
 
 check:
-	@sh test/check.sh $(if $(SANITIZE),sanitize)
+	@bash test/check.sh $(if $(SANITIZE),sanitize)
 
 bench:
 	@sh test/deps.sh install bench
