@@ -79,6 +79,20 @@ spool_msg_free(struct spool_msg *msg)
 	free(msg);
 }
 
+static void
+open_add(struct spool_msg *msg)
+{
+	TAILQ_INSERT_TAIL(&msg->w->open, msg, open_link);
+	__atomic_store_n(&msg->w->nopen, msg->w->nopen + 1, __ATOMIC_RELAXED);
+}
+
+static void
+open_remove(struct spool_msg *msg)
+{
+	TAILQ_REMOVE(&msg->w->open, msg, open_link);
+	__atomic_store_n(&msg->w->nopen, msg->w->nopen - 1, __ATOMIC_RELAXED);
+}
+
 /* A full disk shows here, before a client has sent its message in vain. */
 static int
 begin_error(struct spool_writer *w, uint64_t now_us)
@@ -120,7 +134,7 @@ ops_begin(void *spool, uint64_t handle, const struct timeval *now,
 	STAILQ_INIT(&msg->blocks);
 	msg->id = spool_id_next(&w->ids, now_us);
 	spool_id_text(msg->id, msg->id_text);
-	TAILQ_INSERT_TAIL(&w->open, msg, open_link);
+	open_add(msg);
 	*msg_r = msg;
 	return (0);
 }
@@ -292,7 +306,7 @@ ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 
 	if (commit_prepare(msg, env) == -1)
 		return (-1);
-	TAILQ_REMOVE(&w->open, msg, open_link);
+	open_remove(msg);
 	w->nbusy++;
 	if (msg->is_large) {
 		hand_over(msg);
@@ -313,7 +327,7 @@ ops_abort(struct spool_msg *msg)
 
 	if (msg == NULL)
 		return;
-	TAILQ_REMOVE(&msg->w->open, msg, open_link);
+	open_remove(msg);
 	if (!msg->is_large) {
 		spool_msg_free(msg);
 		return;

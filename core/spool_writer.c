@@ -37,7 +37,8 @@ spool_post_locked(struct spool_writer *w)
 void
 spool_wake_commit_locked(struct spool_writer *w)
 {
-	if (w->is_commit_asleep)
+	if (w->is_commit_asleep || (w->is_commit_gathering &&
+	    __atomic_load_n(&w->nopen, __ATOMIC_RELAXED) == 0))
 		(void)pthread_cond_signal(&w->commit_cond);
 }
 
@@ -92,7 +93,7 @@ init_locks(struct spool_writer *w)
 		return (error);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_cond_init(&w->commit_cond, NULL);
+	(void)pthread_cond_init(&w->commit_cond, &attr);
 	(void)pthread_cond_init(&w->maker_cond, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	return (0);

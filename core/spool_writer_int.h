@@ -134,10 +134,14 @@ struct spool_writer {
 	bool			 is_maker_stopping;
 	bool			 is_maker_gone;
 	bool			 is_commit_asleep;
+	bool			 is_commit_gathering;	/* asleep for a moment, with messages in the queue */
 	bool			 is_maker_asleep;
 	bool			 is_posted;	/* the eventfd has been written */
 	int			 notes[SPOOL_NNOTES];	/* errno, 0: none */
 	struct spool_counts	 counts;
+
+	/* atomic: written by the loop */
+	unsigned int		 nopen;		/* messages in progress */
 
 	/* atomic: written by threads, read by begin() */
 	int			 make_error;	/* why there is no next segment */
@@ -149,6 +153,9 @@ struct spool_writer {
 	struct spool_held	*cur;
 	struct spool_batch	 batch;
 	struct spool_sum	*sum;
+	int64_t			 flush_ns;	/* what a write and flush takes, smoothed */
+	unsigned int		 gather_skip;	/* batches not to gather for */
+	unsigned int		 gather_vain;	/* times in a row that it brought nothing */
 
 	pthread_t		 maker;
 };

@@ -111,6 +111,26 @@ Test(spool_writer, many_messages_share_a_flush)
 	fixture_free(&f);
 }
 
+Test(spool_writer, a_message_that_stays_open_holds_up_no_other)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_fixture f;
+	struct spool_msg *slow;
+	uint64_t i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 255, &now, &slow), 0);
+	for (i = 0; i < 100; i++) {
+		cr_assert_eq(fixture_send(&f, i, 1000), 0);
+		fixture_wait(&f, i);
+		cr_assert_eq(f.error[i], 0);
+	}
+	cr_assert(!f.is_done[255]);
+	spool_writer_ops.abort(slow);
+	fixture_free(&f);
+}
+
 Test(spool_writer, nothing_is_written_before_commit_and_abort_leaves_no_trace)
 {
 	unsigned int seen[FIXTURE_SESSIONS];
