@@ -336,8 +336,10 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 {
 	size_t n;
 
-	if (!ps->has_epoll || ps->n < ps->nfixed + POLLSET_PARK_MIN ||
-	    now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
+	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
+		return;
+	/* once some are parked, the rest may as well be */
+	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
 		return;
 	ps->sweep_ms = now_ms;
 	n = ps->n / 8;

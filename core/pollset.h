@@ -16,7 +16,7 @@
 
 /* The table by descriptor is not grown for nonsense. */
 #define POLLSET_FD_MAX		(1 << 24)
-/* Fewer polled descriptors than this cost less than parking them. */
+/* Fewer polled descriptors than this cost less than to begin with parking. */
 #define POLLSET_PARK_MIN	16
 /* A descriptor that nothing has happened on for so long is parked. */
 #define POLLSET_PARK_IDLE_MS	500

@@ -73,7 +73,7 @@ poll_next(uint32_t now_ms, int *type_r)
 
 TestSuite(pollset, .init = setup, .fini = teardown);
 
-Test(pollset, parks_idle_readers_until_few_are_left)
+Test(pollset, parks_idle_readers)
 {
 	uint32_t now_ms = UINT32_MAX - 700;	/* wraps meanwhile */
 	size_t i;
@@ -83,7 +83,21 @@ Test(pollset, parks_idle_readers_until_few_are_left)
 	pollset_sweep(&ps, now_ms + POLLSET_PARK_IDLE_MS - 1);
 	cr_assert_eq(ps.park.count, 0);
 	park_all(&now_ms);
-	cr_assert_geq(ps.park.count, NPAIRS - POLLSET_PARK_MIN);
+	cr_assert_eq(ps.park.count, NPAIRS);
+	cr_assert_eq(ps.n, ps.nfixed);
+}
+
+Test(pollset, does_not_begin_to_park_while_there_are_few)
+{
+	uint32_t now_ms = 0;
+	size_t i;
+
+	for (i = POLLSET_PARK_MIN - 1; i < NPAIRS; i++) {
+		events[i].mask = E_ASYNC;
+		pollset_follow(&ps, &events[i]);
+	}
+	park_all(&now_ms);
+	cr_assert_eq(ps.park.count, 0);
 }
 
 Test(pollset, brings_an_active_one_back)
