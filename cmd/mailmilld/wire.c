@@ -100,7 +100,7 @@ session_id(struct worker *w, char *buf, size_t len)
 {
 	snprintf(buf, len, "%08lx%06x%05x",
 	    (unsigned long)scheduler_now()->tv_sec & 0xffffffffu,
-	    (unsigned int)getpid() & 0xffffff, w->counter++ & 0xfffff);
+	    (unsigned int)w->pid & 0xffffff, w->counter++ & 0xfffff);
 }
 
 static accept_construct *
@@ -435,6 +435,7 @@ static const struct esmtp_host_ops host_ops = {
 void
 wire_open(struct worker *w)
 {
+	w->pid = getpid();
 	w->host.ops = &host_ops;
 	w->host.closure = w;
 	w->host.spool = &spool_writer_ops;

@@ -25,6 +25,7 @@ struct worker {
 	size_t			 size;
 	size_t			 nsessions;
 	uint32_t		 counter;	/* for session ids */
+	pid_t			 pid;		/* likewise */
 	/* handles of sessions that ended in this pass */
 	uint64_t		 closed[CLOSED_MAX];
 	unsigned int		 nclosed;
