@@ -105,6 +105,8 @@ choose_faults(struct sim *sim)
 	    : simrand_chance(r, 800) ? 20000 : 4000000;
 	if (simrand_chance(r, 200))	/* back-pressure */
 		sp->room = 1 + simrand_below(r, 2000);
+	if (simrand_chance(r, 300))
+		sim->host.host.scratch_octets = LIM_COMMAND_READ;
 	if (simrand_chance(r, 200)) {	/* modules that take their time */
 		sim->host.policy.again_permille = 1 + simrand_below(r, 500);
 		sim->host.policy.delay_max_us = simrand_below(r, 2000000);
