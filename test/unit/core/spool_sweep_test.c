@@ -51,6 +51,7 @@ Test(spool_sweep, a_body_that_a_record_names_stays)
 
 	known_id = 0;
 	id = send_large(&f);
+	fixture_close(&f);	/* it would make its next segment meanwhile */
 	(void)close(make_body(&f, 4));
 	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
@@ -91,6 +92,7 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	known_id = 0;
 	(void)send_large(&f);
 	cr_assert_eq(spool_writer_position(f.w, 0, &p), 1);
+	fixture_close(&f);
 	fd = spool_segment_open(f.dirfd, p.segment, &h);
 	cr_assert_eq(pwrite(fd, "X", 1, SPOOL_PAGE + 30), 1);
 	(void)close(fd);
