@@ -21,11 +21,22 @@ body_is_known(void *closure, uint64_t id)
 	return m != NULL;
 }
 
+/* Bodies that no record names.  It may have to read all segments: not while
+ * there are many. */
 static void
 sweep(struct queue *q)
 {
-	int n = spool_sweep(q->config.incoming_dirfd, body_is_known, q);
+	struct queue_segment *seg;
+	unsigned int nsegments = 0;
+	int n;
 
+	RB_FOREACH (seg, queue_segments, &q->segments)
+		nsegments++;
+	if (nsegments > QUEUE_SWEEP_SEGMENTS) {
+		q->sweep_ms = q->now_ms + QUEUE_SCAN_MS;
+		return;
+	}
+	n = spool_sweep(q->config.incoming_dirfd, body_is_known, q);
 	q->sweep_ms = q->now_ms + QUEUE_SWEEP_MS;
 	if (n == -1)
 		log_warn("spool_sweep", "folder=%s", "incoming");

@@ -72,12 +72,25 @@ dispose(struct queue *q, struct queue_segment *seg, unsigned int *nfree)
 	return 0;
 }
 
+/* When the last segment of the process before this one has gone, so may bodies
+ * that it had no time to remove. */
+static void
+old_one_gone(struct queue *q)
+{
+	struct queue_segment *seg;
+
+	RB_FOREACH (seg, queue_segments, &q->segments)
+		if (seg->is_old && !seg->is_unusable)
+			return;
+	q->sweep_ms = q->now_ms + QUEUE_DEATH_MS;
+}
+
 void
 queue_recycle(struct queue *q)
 {
 	struct queue_segment *seg, *next;
 	unsigned int nfree = 0;
-	bool is_counted = false;
+	bool is_counted = false, was_old;
 
 	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next) {
 		if (!is_finished(seg) || seg->trouble_ms > q->now_ms)
@@ -87,8 +100,11 @@ queue_recycle(struct queue *q)
 			    &nfree);
 		is_counted = true;
 		if (dispose(q, seg, &nfree) == 0 || errno == ENOENT) {
+			was_old = seg->is_old;
 			queue_segment_free(q, seg);
 			q->recycle_errnum = 0;
+			if (was_old)
+				old_one_gone(q);
 			continue;
 		}
 		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
