@@ -92,7 +92,7 @@ def test_deferred_then_mended_then_retried(d):
 def test_a_folder_that_may_not_be_written(d):
     if not ROOT:
         raise Skip('needs root')
-    with Server(d, conf='retry_interval = 1\nmax_retry_interval = 1') as s:
+    with Server(d, as_root=True, conf='retry_interval = 1\nmax_retry_interval = 1') as s:
         os.chmod(s.mail, 0o755)             # root's
         mid = send(s)[0]
         wait_for('the queue to say so',
@@ -226,7 +226,7 @@ def test_the_control_socket_survives_nonsense(d):
 def test_only_the_owner_may_use_it(d):
     if not ROOT:
         raise Skip('needs root')
-    with Server(d) as s:
+    with Server(d, as_root=True) as s:
         p = subprocess.run(['setpriv', '--reuid=65534', '--clear-groups',
                             f'{BUILD}/mailmillctl', '-c', s.conf_file, 'stop'],
                            capture_output=True, timeout=20 * SLOW)

@@ -83,7 +83,7 @@ def test_in_the_background_the_parent_ends_when_the_listeners_are_bound(d):
 def test_in_the_background_a_missing_account_is_an_error(d):
     if not ROOT:
         raise Skip('needs root')
-    s = Server(d, conf='user = "no-such-account"', log=f'{d}/log')
+    s = Server(d, as_root=True, conf='user = "no-such-account"', log=f'{d}/log')
     status, text = start(s, '-c', s.conf_file)
     assert status in (1, 78), (status, text)
     assert 'no-such-account' in text, text
@@ -93,7 +93,7 @@ def test_in_the_background_a_missing_account_is_an_error(d):
 def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
     if not ROOT:
         raise Skip('needs root')
-    with Server(d, conf='user = "no-such-account"\n'
+    with Server(d, as_root=True, conf='user = "no-such-account"\n'
                 'queue_user = "nor-this"\ndelivery_user = "nor-that"') as s:
         assert 'no-such-account' in s.log()
         uids = {}
@@ -375,7 +375,7 @@ def test_a_new_master_starts_while_old_workers_drain(d):
 def test_the_spool_is_nobody_elses(d):
     if not ROOT:
         raise Skip('needs root')
-    with Server(d) as s:
+    with Server(d, as_root=True) as s:
         assert os.stat(s.spool).st_uid == 0
         assert os.stat(f'{s.spool}/incoming').st_mode & 0o007 == 0
         assert os.stat(f'{s.spool}/queue').st_mode & 0o077 == 0
