@@ -18,6 +18,7 @@
 
 #define ACCEPTS_PER_PASS	64	/* then others have their turn */
 #define PAUSE_MS		50	/* when descriptors have run out */
+#define SAY_MS			10000	/* between warnings that they have */
 #define WORKERS_MAX		256	/* as in setting.def */
 
 /* --- refusing ------------------------------------------------------------- */
@@ -88,7 +89,8 @@ static bool
 proc_takes_sessions(const struct master *m, const struct proc *p)
 {
 	return p->role == ROLE_WORKER && p->state == PROC_READY &&
-	    p->generation == m->config.generation && p->ce != NULL;
+	    p->generation == m->config.generation && p->ce != NULL &&
+	    !p->is_lost;
 }
 
 /* The worker with the fewest sessions; NULL: all are full, or there is none. */
@@ -112,22 +114,32 @@ pick_worker(struct master *m)
 
 /* Give ${fd} to a worker; takes ${fd} when it returns 0. */
 static int
-hand_out(struct listener *l, int fd, const accept_addr *peer)
+hand_out(struct listener *l, int fd, const accept_addr *peer,
+    enum refusal *refusal_r)
 {
 	struct msg_session ms = { .listener = (uint32_t)l->index };
 	struct proc *p;
+	int error;
 
-	if ((p = pick_worker(l->master)) == NULL ||
-	    book_add(p->book, &peer->sa, &l->sessions, l->service,
-	    &ms.handle) == -1)
-		return -1;
 	if (peer->sa.sa_family == AF_INET6)
 		ms.peer.in6 = peer->in6;
 	else
 		ms.peer.in = peer->in;
-	if (chanev_send(p->ce, M_SESSION, &ms, NULL, 0, fd) == 0)
-		return 0;
-	book_remove(p->book, ms.handle);
+	*refusal_r = REFUSAL_SESSIONS;
+	while ((p = pick_worker(l->master)) != NULL) {
+		if (book_add(p->book, &peer->sa, &l->sessions, l->service,
+		    &ms.handle) == -1)
+			break;
+		if (chanev_send(p->ce, M_SESSION, &ms, NULL, 0, fd) == 0)
+			return 0;
+		error = errno;
+		book_remove(p->book, ms.handle);
+		*refusal_r = REFUSAL_LATER;
+		if (error != EPIPE)
+			break;
+		/* dead, but its death has not been seen yet */
+		p->is_lost = true;
+	}
 	return -1;
 }
 
@@ -157,9 +169,9 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 	if (is_limited(l, peer, &refusal, &limit)) {
 		log_refused(l, peer, limit);
 		refuse(fd, refusal);
-	} else if (hand_out(l, fd, peer) == -1) {
+	} else if (hand_out(l, fd, peer, &refusal) == -1) {
 		log_refused(l, peer, "workers");
-		refuse(fd, REFUSAL_SESSIONS);
+		refuse(fd, refusal);
 	}
 }
 
@@ -184,10 +196,14 @@ static void
 out_of_descriptors(struct listener *l)
 {
 	struct master *m = l->master;
-	int fd, error = errno;
+	uint64_t now_ms = monotonic_ms();
+	int fd;
 
-	log_event(LOG_LEVEL_WARNING, "accept", "listener=%s error=%s effect=%s",
-	    l->text, strerror(error), "answered 421, pausing");
+	if (now_ms >= m->exhausted_ms) {
+		log_warn("accept", "listener=%s effect=%s", l->text,
+		    "one at a time is answered 421");
+		m->exhausted_ms = now_ms + SAY_MS;
+	}
 	if (m->spare_fd != -1) {
 		close(m->spare_fd);
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -175,9 +175,10 @@ master_step(struct master *m)
 {
 	switch (m->phase) {
 	case MASTER_STARTING:
-		if (procs_ready(m, &m->config))
-			started(m);
-		break;
+		if (!procs_ready(m, &m->config))
+			break;
+		started(m);
+		/* FALLTHROUGH */
 	case MASTER_RUNNING:
 		reload_step(m);
 		retire(m);

@@ -49,6 +49,7 @@ struct proc {
 	pid_t			 pid;
 	struct chanev		*ce;		/* NULL: it has closed its end */
 	struct book		*book;		/* of a worker */
+	bool			 is_lost;	/* nothing can be sent to it */
 	uint64_t		 started_ms;
 	Event			*kill_timer;	/* bounds the draining */
 };
@@ -116,9 +117,10 @@ enum master_phase	 phase;
 	unsigned int		 worker_sessions_max; /* what its descriptors allow */
 	int			 spare_fd;	/* given up to answer when there is no other */
 	Event			*accept_timer;	/* accepting pauses until then */
+	uint64_t		 exhausted_ms;	/* when to say again that there are none */
 	/* outside */
 	struct reload		*reload;
-	bool			 is_reload_wanted; /* again, after this one */
+	bool			 is_reload_wanted; /* when it can be */
 	bool			 is_relog_wanted;
 	struct control		*control;
 	Event			*signals;

@@ -91,10 +91,6 @@ reload_end(struct master *m, const char *error)
 	if (r->done != NULL)
 		r->done(r->closure, error);
 	free(r);
-	if (m->is_reload_wanted && m->phase == MASTER_RUNNING) {
-		m->is_reload_wanted = false;
-		reload_begin(m, NULL, NULL);
-	}
 }
 
 void
@@ -163,10 +159,12 @@ reload_begin(struct master *m, reload_done *done, void *closure)
 	struct reload *r;
 
 	if (m->phase != MASTER_RUNNING || m->reload != NULL) {
-		m->is_reload_wanted = m->reload != NULL && done == NULL;
 		if (done != NULL)
 			done(closure, m->reload != NULL ?
-			    "a reload is in progress" : "not running");
+			    "a reload is in progress, try again" :
+			    "the server is starting or stopping");
+		else if (m->phase != MASTER_STOPPING)
+			m->is_reload_wanted = true;
 		return;
 	}
 	if ((r = calloc(1, sizeof(*r))) == NULL) {
@@ -209,16 +207,14 @@ drain_old(struct master *m)
 	}
 }
 
-void
-reload_step(struct master *m)
+/* The new processes are up: change over. */
+static void
+change_over(struct master *m)
 {
-	struct reload *r = m->reload;
 	struct proc *queue;
 
-	if (r == NULL || !procs_ready(m, &r->config))
-		return;
 	config_clear(&m->config);
-	m->config = r->config;
+	m->config = m->reload->config;
 	respawns_cancel(m);
 	listeners_switch(m);
 	if ((queue = proc_find(m, ROLE_QUEUE, m->config.generation)) != NULL)
@@ -230,4 +226,15 @@ reload_step(struct master *m)
 	log_event(LOG_LEVEL_NOTICE, "reloaded", "generation=%u",
 	    m->config.generation);
 	reload_end(m, NULL);
+}
+
+void
+reload_step(struct master *m)
+{
+	if (m->reload != NULL && procs_ready(m, &m->reload->config))
+		change_over(m);
+	if (m->reload == NULL && m->is_reload_wanted) {
+		m->is_reload_wanted = false;
+		reload_begin(m, NULL, NULL);
+	}
 }
