@@ -130,22 +130,14 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
     const struct spool_block *b)
 {
 	const char *p = b->data + b->start;
-	size_t len = b->len;
-	ssize_t n;
 
 	if (msg->body_fd == -1 && body_create(w, msg) == -1)
 		return (-1);
-	spool_sum_add(msg->sum, p, len);
-	while (len > 0) {
-		n = pwrite(msg->body_fd, p, len, (off_t)msg->body_written);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return (-1);
-		p += n;
-		len -= (size_t)n;
-		msg->body_written += (uint64_t)n;
-	}
+	spool_sum_add(msg->sum, p, b->len);
+	if (spool_write_at(msg->body_fd, p, b->len,
+	    (off_t)msg->body_written) == -1)
+		return (-1);
+	msg->body_written += b->len;
 	if (msg->body_written - msg->body_started < BODY_STEP)
 		return (0);
 	/* Begin now what the flush at the end would have to wait for. */
@@ -251,12 +243,12 @@ wipe(const struct spool_writer *w, const struct spool_held *h)
 			break;
 		if (n > sizeof(zeros))
 			n = sizeof(zeros);
-		if (pwrite(h->segment.fd, zeros, n, (off_t)at) != (ssize_t)n)
+		if (spool_write_at(h->segment.fd, zeros, n, (off_t)at) == -1)
 			return (-1);
 	}
 	spool_end_encode(h->end, h->seq + 1, h->segment.header.nonce, mark);
-	if (pwrite(h->segment.fd, mark, sizeof(mark), (off_t)h->end) !=
-	    (ssize_t)sizeof(mark))
+	if (spool_write_at(h->segment.fd, mark, sizeof(mark),
+	    (off_t)h->end) == -1)
 		return (-1);
 	return (w->config.is_synced ? fdatasync(h->segment.fd) : 0);
 }

@@ -55,8 +55,8 @@ wall_us(void)
 	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
 }
 
-static int
-write_all(int fd, const void *buf, size_t len, off_t offset)
+int
+spool_write_at(int fd, const void *buf, size_t len, off_t offset)
 {
 	const char *p = buf;
 	ssize_t n;
@@ -90,7 +90,7 @@ start_write(int fd, const struct spool_header *header)
 		    page + SPOOL_PAGE);
 		len = sizeof(page);
 	}
-	return (write_all(fd, page, len, 0));
+	return (spool_write_at(fd, page, len, 0));
 }
 
 static int
@@ -112,7 +112,7 @@ fill(int fd, uint64_t size_octets)
 	while (offset < size_octets) {
 		n = size_octets - offset < FILL_OCTETS ?
 		    (size_t)(size_octets - offset) : FILL_OCTETS;
-		if (write_all(fd, zeros, n, (off_t)offset) == -1)
+		if (spool_write_at(fd, zeros, n, (off_t)offset) == -1)
 			break;
 		offset += n;
 	}

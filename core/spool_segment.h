@@ -12,6 +12,8 @@
 #ifndef CORE_SPOOL_SEGMENT_H
 #define CORE_SPOOL_SEGMENT_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +32,10 @@ void spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME]);
 
 /* spool_body_name(id, buf): "body.<message id>". */
 void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
+
+/* spool_write_at(fd, buf, len, offset): pwrite(2) of all of it.  Return 0, or -1
+ * with errno. */
+int spool_write_at(int fd, const void *buf, size_t len, off_t offset);
 
 /* spool_segment_take(dirfd, size_octets, is_synced, segment_r): Take a free
  * segment of that size: locked, renamed to seg.*, the folder flushed.  Free

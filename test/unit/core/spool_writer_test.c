@@ -268,7 +268,8 @@ Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
 	fixture_free(&f);
 }
 
-/* Try every millisecond until begin() works again. */
+/* Try every millisecond until it works again: begin() may say yes just before
+ * the maker finds out that the trouble has not gone yet. */
 static void
 send_until_works(struct spool_fixture *f, uint64_t handle)
 {
@@ -276,8 +277,12 @@ send_until_works(struct spool_fixture *f, uint64_t handle)
 	int i, error = 0;
 
 	for (i = 0; i < 20000; i++) {
-		if ((error = fixture_send(f, handle, 100)) == 0)
-			return;
+		if ((error = fixture_send(f, handle, 100)) == 0) {
+			fixture_wait(f, handle);
+			if ((error = f->error[handle]) == 0)
+				return;
+			f->is_done[handle] = false;
+		}
 		spool_writer_dispatch(f->w);
 		(void)nanosleep(&ms, NULL);
 	}
@@ -300,6 +305,16 @@ send_until_error(struct spool_fixture *f, size_t octets, int *error_r)
 	return (0);
 }
 
+static uint64_t
+count_good(const struct spool_fixture *f)
+{
+	uint64_t i, n = 0;
+
+	for (i = 0; i < FIXTURE_SESSIONS; i++)
+		n += f->is_done[i] && f->error[i] == 0;
+	return (n);
+}
+
 Test(spool_writer, past_the_quota_begin_fails_and_recovers_by_itself)
 {
 	struct spool_fixture f;
@@ -314,7 +329,7 @@ Test(spool_writer, past_the_quota_begin_fails_and_recovers_by_itself)
 	n = send_until_error(&f, 20000, &error);
 	cr_assert_eq(error, ENOSPC);
 	cr_assert_geq(n, 36, "three segments of twelve");
-	good = f.ndone - (n > 0 && f.error[n - 1] != 0);
+	good = count_good(&f);
 	cr_assert_eq(fixture_send(&f, 200, 20), ENOSPC, "refused at once");
 	cr_assert_eq(read_all(&f, seen), good);
 	/* The queue delivers what is in one of them. */
@@ -325,8 +340,6 @@ Test(spool_writer, past_the_quota_begin_fails_and_recovers_by_itself)
 	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
 	(void)close(fd);
 	send_until_works(&f, 201);
-	fixture_wait(&f, 201);
-	cr_assert_eq(f.error[201], 0);
 	fixture_free(&f);
 }
 
@@ -370,8 +383,6 @@ Test(spool_writer, without_descriptors_commits_fail_cleanly_and_recover)
 	cr_assert_eq(error, EMFILE);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 	send_until_works(&f, n + 1);
-	fixture_wait(&f, n + 1);
-	cr_assert_eq(f.error[n + 1], 0);
 	fixture_free(&f);
 }
 
@@ -391,18 +402,15 @@ Test(spool_writer, a_batch_that_cannot_be_written_fails_and_is_wiped)
 		cr_assert_eq(fixture_send(&f, i, 100), 0);
 		fixture_wait(&f, i);
 	}
-	good = f.ndone;
 	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
 	low = old;
 	low.rlim_cur = SPOOL_PAGE + 5000;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &low), 0);
 	(void)send_until_error(&f, 3000, &error);
 	cr_assert_eq(error, EFBIG);
-	good = f.ndone - 1;
+	good = count_good(&f);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
 	send_until_works(&f, 210);
-	fixture_wait(&f, 210);
-	cr_assert_eq(f.error[210], 0);
 	for (i = 0; i < f.npositions; i++)
 		if (f.positions[i].is_sealed)
 			p = f.positions[i];
