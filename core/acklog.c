@@ -249,7 +249,7 @@ take_file(struct acklog *log, uint64_t number, bool is_last,
 		return -1;
 	}
 	if (sound != octets)
-		log_event(LOG_LEVEL_NOTICE, "acklog_torn",
+		log_event(LOG_LEVEL_NOTICE, "acklog-torn",
 		    "file=%s offset=%llu octets=%llu", name,
 		    (unsigned long long)sound,
 		    (unsigned long long)(octets - sound));

@@ -98,7 +98,7 @@ failed(struct deferred *d, int rc, const char *what)
 	int errnum = errno_of(rc);
 
 	if (d->last_logged != errnum)
-		log_errx("deferred_store", "file=%s what=%s error=%s",
+		log_errx("deferred-store", "file=%s what=%s error=%s",
 		    DEFERRED_DB, what, d->db != NULL ? sqlite3_errmsg(d->db) :
 		    strerror(errnum));
 	d->last_logged = errnum;
@@ -192,7 +192,7 @@ set_aside(struct deferred *d)
 		    errno != ENOENT)
 			return -1;
 	}
-	log_errx("deferred_store_damaged", "file=%s action=%s", DEFERRED_DB,
+	log_errx("deferred-store-damaged", "file=%s action=%s", DEFERRED_DB,
 	    "moved aside; a new one is made from the files in deferred/");
 	return 0;
 }

@@ -97,7 +97,7 @@ restore_file(struct deferred *d, const char *name, uint64_t id,
 		return -1;
 	r = spool_reader_new(fd, buf, 0);
 	if (r == NULL || spool_reader_at(r, SPOOL_PAGE, &view, &damage) != 1)
-		log_warn("deferred_file_unreadable", "file=%s/%s",
+		log_warn("deferred-file-unreadable", "file=%s/%s",
 		    DEFERRED_FOLDER, name);
 	else
 		rc = restore_rows(d, &view);

@@ -339,7 +339,7 @@ sync_all(struct deliver *d)
 		    syncfs(fs->fd);
 		if (rc == -1) {
 			fs->errnum = errno;
-			log_err("flush_failed", "fs_dev=%llu",
+			log_err("flush-failed", "fs_dev=%llu",
 			    (unsigned long long)fs->dev);
 		}
 		fs->is_wanted = false;

@@ -39,9 +39,9 @@ sweep(struct queue *q)
 	n = spool_sweep(q->config.incoming_dirfd, body_is_known, q);
 	q->sweep_ms = q->now_ms + QUEUE_SWEEP_MS;
 	if (n == -1)
-		log_warn("spool_sweep", "folder=%s", "incoming");
+		log_warn("spool-sweep", "folder=%s", "incoming");
 	else if (n > 0)
-		log_event(LOG_LEVEL_NOTICE, "spool_sweep",
+		log_event(LOG_LEVEL_NOTICE, "spool-sweep",
 		    "removed=%d reason=%s", n,
 		    "files of workers that died before they committed");
 }
@@ -71,7 +71,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 		goto err1;
 	q->deferred = deferred_open(config->folder, config->queue_dirfd);
 	if (q->deferred == NULL) {
-		log_err("deferred_open", "folder=%s", config->folder);
+		log_err("deferred-open", "folder=%s", config->folder);
 		goto err1;
 	}
 	if (queue_segments_open(q) == -1)
@@ -206,7 +206,7 @@ queue_pass(struct queue *q, const struct timeval *now)
 	queue_settle(q);
 	if (acklog_write(q->acklog) == -1 && q->acklog_errnum != errno) {
 		q->acklog_errnum = errno;
-		log_err("acklog_write", "folder=%s", q->config.folder);
+		log_err("acklog-write", "folder=%s", q->config.folder);
 	}
 	if (is_more && !q->is_blocked)
 		return 0;

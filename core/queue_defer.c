@@ -167,7 +167,7 @@ stored(struct queue *q, struct queue_message *m)
 	if (m->segment == NULL && m->nopen == 0 &&
 	    deferred_has(q->deferred, m->id, DEFERRED_ANY) == 0 &&
 	    deferred_file_remove(q->deferred, m->id) == -1)
-		log_warn("deferred_file_remove", "folder=%s",
+		log_warn("deferred-file-remove", "folder=%s",
 		    q->config.folder);
 }
 

@@ -114,7 +114,7 @@ queue_ack(struct queue *q, const struct queue_segment *seg, uint32_t seq,
 
 	if (acklog_append(q->acklog, &e) == -1 && q->acklog_errnum != errno) {
 		q->acklog_errnum = errno;
-		log_err("acklog_append", "segment=%llu",
+		log_err("acklog-append", "segment=%llu",
 		    (unsigned long long)seg->id);
 	}
 }

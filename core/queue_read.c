@@ -44,7 +44,7 @@ static void
 trouble(struct queue *q, struct queue_segment *seg)
 {
 	if (!seg->is_unusable)
-		log_warn("segment_read", "segment=%llu",
+		log_warn("segment-read", "segment=%llu",
 		    (unsigned long long)seg->id);
 	seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
 }

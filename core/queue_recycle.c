@@ -36,7 +36,7 @@ set_aside(struct queue *q, struct queue_segment *seg)
 	if (renameat(q->config.incoming_dirfd, from, q->config.incoming_dirfd,
 	    to) == -1)
 		return -1;
-	log_errx("segment_kept", "file=%s reason=%s", to,
+	log_errx("segment-kept", "file=%s reason=%s", to,
 	    "it had damage where whole records should be; remove it when you "
 	    "have looked at it");
 	return 0;
@@ -111,7 +111,7 @@ queue_recycle(struct queue *q)
 		if (errno == EWOULDBLOCK || errno == q->recycle_errnum)
 			continue;
 		q->recycle_errnum = errno;
-		log_warn("segment_recycle", "segment=%llu",
+		log_warn("segment-recycle", "segment=%llu",
 		    (unsigned long long)seg->id);
 	}
 }
@@ -210,7 +210,7 @@ remove_bodies(struct queue *q)
 	for (i = 0; i < q->nbodies; i++)
 		if (spool_body_remove(q->config.incoming_dirfd,
 		    q->bodies[i]) == -1 && errno != ENOENT)
-			log_warn("body_remove", "folder=%s", "incoming");
+			log_warn("body-remove", "folder=%s", "incoming");
 	q->nbodies = 0;
 }
 

@@ -197,7 +197,7 @@ queue_segment_damage(struct queue_segment *seg, uint64_t offset,
 		spool_id_text(id, text);
 	spool_segment_name("seg", seg->id, name);
 	stats_inc(STATS_SPOOL_DAMAGE);
-	log_errx("spool_damage", "file=%s offset=%llu octets=%llu what=%s "
+	log_errx("spool-damage", "file=%s offset=%llu octets=%llu what=%s "
 	    "id=%s", name, (unsigned long long)offset,
 	    (unsigned long long)octets, what, text);
 }
@@ -349,7 +349,7 @@ void
 queue_segment_scan(struct queue *q)
 {
 	if (spool_scan(q->config.incoming_dirfd, scan_entry, q) != 0)
-		log_warn("spool_scan", "folder=%s", "incoming");
+		log_warn("spool-scan", "folder=%s", "incoming");
 	queue_segment_check_writers(q);
 }
 
@@ -360,7 +360,7 @@ queue_segments_open(struct queue *q)
 
 	q->acklog = acklog_open(q->config.queue_dirfd, replay, q);
 	if (q->acklog == NULL) {
-		log_err("acklog_open", "folder=%s", q->config.folder);
+		log_err("acklog-open", "folder=%s", q->config.folder);
 		return -1;
 	}
 	q->is_first_scan = true;
@@ -422,11 +422,11 @@ queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
 		if (seg->is_unusable)
 			return;
 		if (seg->trouble_ms <= q->now_ms)
-			log_warn("segment_open", "segment=%llu",
+			log_warn("segment-open", "segment=%llu",
 			    (unsigned long long)segment);
 		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
-		log_warnx("segment_end", "segment=%llu end=%llu",
+		log_warnx("segment-end", "segment=%llu end=%llu",
 		    (unsigned long long)segment, (unsigned long long)end);
 		return;
 	}

@@ -217,10 +217,10 @@ static void
 tell_log(const int notes[SPOOL_NNOTES])
 {
 	static const char *const events[SPOOL_NNOTES] = {
-		[SPOOL_NOTE_MAKE] = "spool_segment_failed",
-		[SPOOL_NOTE_WRITE] = "spool_commit_failed",
-		[SPOOL_NOTE_WIPE] = "spool_wipe_failed",
-		[SPOOL_NOTE_BODY] = "spool_body_failed",
+		[SPOOL_NOTE_MAKE] = "spool-segment-failed",
+		[SPOOL_NOTE_WRITE] = "spool-commit-failed",
+		[SPOOL_NOTE_WIPE] = "spool-wipe-failed",
+		[SPOOL_NOTE_BODY] = "spool-body-failed",
 	};
 	int i;
 
@@ -333,7 +333,7 @@ spool_writer_dispatch(struct spool_writer *w)
 
 	if (read(w->event_fd, &n, sizeof(n)) == -1 && errno != EAGAIN &&
 	    errno != EINTR)
-		log_warn("spool_eventfd_failed", "fd=%d", w->event_fd);
+		log_warn("spool-eventfd-failed", "fd=%d", w->event_fd);
 	take_results(w, true);
 	while (tell_position(w))
 		;

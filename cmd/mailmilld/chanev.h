@@ -39,9 +39,9 @@ void chanev_free(struct chanev *ce);
 
 int chanev_fd(const struct chanev *ce);
 
-/* chanev_flush_wait(ce, timeout_ms): Block (at most ${timeout_ms}) until all that was
- * sent has been written: for start and end, never inside the loop.  Return 0
- * or -1. */
+/* chanev_flush_wait(ce, timeout_ms): Block, at most ${timeout_ms}, until all
+ * that was sent has been written: for start and end, never inside the loop.
+ * Return 0 or -1. */
 int chanev_flush_wait(struct chanev *ce, int timeout_ms);
 
 #endif
