@@ -138,9 +138,7 @@ log_deferred(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, bool is_stuck)
 {
 	char id[SPOOL_ID_TEXT + 1];
-	int64_t wait_ms = is_stuck && m->segment != NULL ?
-	    queue_retry_ms(q, m->segment->nrewinds + 1) :
-	    queue_retry_ms(q, r->attempts + 1);
+	int64_t wait_ms = queue_retry_ms(q, r->attempts + 1);
 
 	stats_inc(STATS_DEFERRED);
 	spool_id_text(m->id, id);

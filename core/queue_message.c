@@ -248,6 +248,7 @@ queue_take(struct queue *q, struct queue_segment *seg,
 		memcpy(p, rcpt, len);
 		m->rcpts[i].rcpt = p;
 		m->rcpts[i].index = i;
+		m->rcpts[i].attempts = seg->nrewinds;
 		/* after a rewind a failed attempt, never a delivered one, but
 		 * an agent may have died over it */
 		m->rcpts[i].is_repeated = seg->is_old || seg->nrewinds > 0;
