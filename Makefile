@@ -131,7 +131,7 @@ arch: $(call obj,$(LIB_SRC))
 	python3 test/arch/check.py --objects $(B)/proto
 
 run:
-	@sh test/deps.sh install build
+	@sh test/deps.sh install run
 	@$(MAKE) --no-print-directory all
 	@sh test/run.sh $(B)
 

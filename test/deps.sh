@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh check|install build|check|bench - what mailmill needs from outside.
+# deps.sh check|install build|run|check|bench - what mailmill needs from outside.
 #
 # check: one line that names the Debian packages that are missing, status 1.
 # install: installs them with apt-get, as root or through sudo -n; where that
@@ -17,6 +17,9 @@ libconfuse-dev	pc:libconfuse
 libxxhash-dev	pc:libxxhash
 libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson
+"
+run="
+curl		cmd:curl
 "
 check="
 libcriterion-dev hdr:criterion/criterion.h
@@ -61,6 +64,7 @@ complain() {
 [ $# = 2 ] || { sed -n 's/^# \(deps.sh.*\) - .*/usage: \1/p' "$0" >&2; exit 2; }
 case $2 in
 build)	list=$build ;;
+run)	list=$build$run ;;
 check)	list=$build$check ;;
 bench)	list=$build$bench ;;
 *)	echo "deps.sh: $2?" >&2; exit 2 ;;

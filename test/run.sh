@@ -65,9 +65,7 @@ E
 		[ $n -lt 100 ] || exit 0
 		sleep 0.1
 	done
-	echo "printf 'Subject: hello\\n\\nHello.\\n' | curl -sS --crlf" \
-	    "smtp://127.0.0.1:$port --mail-from me@localhost" \
-	    "--mail-rcpt you@localhost -T -  # arrives in run/mail/localhost/you/new/"
+	printf '%s\n' "printf 'Subject: hello\\n\\nHello.\\n' | curl -sS --crlf smtp://127.0.0.1:$port --mail-from me@localhost --mail-rcpt you@localhost -T -  # arrives in run/mail/localhost/you/new/"
 ) &
 
 exec "$build/mailmilld" -f -c "$conf"
