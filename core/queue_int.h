@@ -15,7 +15,7 @@
 #define QUEUE_MESSAGES_MAX	8192	/* in memory: four agents' worth of jobs */
 #define QUEUE_ENVELOPES_MAX	(32 << 20) /* octets of their envelopes */
 #define QUEUE_FILES_MAX		128	/* large and deferred messages in memory: each is an open file at an agent */
-#define QUEUE_SEGMENTS_OPEN	192	/* each is open here and at every agent */
+#define QUEUE_SEGMENTS_OPEN	192	/* each is open here and at every agent; those being written to are not counted */
 #define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
 #define QUEUE_READ_PASS		2048	/* records in one pass */
 #define QUEUE_SETTLE_MAX	512	/* messages in one transaction */
@@ -156,6 +156,7 @@ struct queue {
 	struct queue_segments segments;
 	TAILQ_HEAD(queue_ready, queue_segment) ready;
 	size_t		 nopen;		/* segments with a descriptor */
+	size_t		 nopen_active;	/* of these, in the state ACTIVE */
 	uint64_t	 next_source;
 	bool		 is_first_scan;
 

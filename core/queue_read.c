@@ -13,7 +13,6 @@ static bool
 has_room(const struct queue *q)
 {
 	return q->nmessages < QUEUE_MESSAGES_MAX &&
-	    q->nopen < QUEUE_SEGMENTS_OPEN &&
 	    q->memory < QUEUE_ENVELOPES_MAX && q->nfiles < QUEUE_FILES_MAX &&
 	    acklog_pending(q->acklog) < ACKLOG_PENDING_MAX / 2;
 }
@@ -143,12 +142,22 @@ queue_rewind(struct queue *q)
 		rewind_segment(q, seg);
 }
 
+/* May ${seg} have a descriptor?  What is open already stays so and goes on, or
+ * many of them would stop each other for ever; the segments of live writers
+ * are as many as there are workers, and do not count. */
+static bool
+may_open(const struct queue *q, const struct queue_segment *seg)
+{
+	return seg->fd != -1 ||
+	    q->nopen - q->nopen_active < QUEUE_SEGMENTS_OPEN;
+}
+
 /* Segments that cannot be read now wait in the list; those that must finish
  * what is in hand before they are read again, too. */
 static bool
 is_readable(const struct queue *q, const struct queue_segment *seg)
 {
-	return seg->trouble_ms <= q->now_ms &&
+	return seg->trouble_ms <= q->now_ms && may_open(q, seg) &&
 	    (seg->rewind_ms == 0 || seg->rewind_ms > q->now_ms);
 }
 

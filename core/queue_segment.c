@@ -74,6 +74,15 @@ partials_clear(struct queue_segment *seg)
 	}
 }
 
+static void
+set_state(struct queue *q, struct queue_segment *seg, enum segment_state state)
+{
+	if (seg->fd != -1 && seg->state == SEGMENT_ACTIVE &&
+	    state != SEGMENT_ACTIVE)
+		q->nopen_active--;
+	seg->state = state;
+}
+
 void
 queue_segment_close_file(struct queue *q, struct queue_segment *seg)
 {
@@ -85,6 +94,8 @@ queue_segment_close_file(struct queue *q, struct queue_segment *seg)
 	if (seg->fd != -1) {
 		close(seg->fd);
 		q->nopen--;
+		if (seg->state == SEGMENT_ACTIVE)
+			q->nopen_active--;
 	}
 	seg->fd = -1;
 }
@@ -258,6 +269,8 @@ queue_segment_open_file(struct queue *q, struct queue_segment *seg)
 		return -1;
 	}
 	q->nopen++;
+	if (seg->state == SEGMENT_ACTIVE)
+		q->nopen_active++;
 	return 0;
 }
 
@@ -298,7 +311,7 @@ check_writer(struct queue *q, struct queue_segment *seg)
 		return;
 	}
 	spool_segment_unlock(seg->fd);
-	seg->state = SEGMENT_DEAD;
+	set_state(q, seg, SEGMENT_DEAD);
 	seg->limit = SPOOL_TO_END;
 	/* a reader that checks bodies, too: the last ones may be torn */
 	if (seg->reader != NULL)
@@ -433,6 +446,6 @@ queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
 	if (end > seg->limit)
 		seg->limit = end;
 	if (is_sealed)
-		seg->state = SEGMENT_SEALED;
+		set_state(q, seg, SEGMENT_SEALED);
 	queue_segment_ready(q, seg);
 }

@@ -415,6 +415,40 @@ Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
 	qf_free(&f);
 }
 
+Test(queue, any_number_of_workers_may_write_at_the_same_time)
+{
+	enum { WORKERS = 200 };	/* more than QUEUE_SEGMENTS_OPEN */
+	struct qf_segment *s = calloc(WORKERS, sizeof(*s));
+	struct qf f;
+	size_t i;
+
+	cr_assert_not_null(s);
+	qf_init(&f);
+	qf_open(&f);
+	for (i = 0; i < WORKERS; i++) {
+		qf_segment(&f, &s[i], i + 1);
+		qf_mail(&s[i], ID(i));
+		qf_committed(&f, &s[i], false);
+	}
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, WORKERS, "%zu jobs", f.njobs);
+	qf_finish(&f, 0);
+	/* half of them seal their segments, half die, all at once */
+	for (i = 0; i < WORKERS; i++) {
+		qf_mail(&s[i], ID(WORKERS + i));
+		spool_segment_close(&s[i].file);
+		if (i % 2 == 0)
+			qf_committed(&f, &s[i], true);
+	}
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, WORKERS, "%zu jobs", f.njobs);
+	qf_finish(&f, 0);
+	qf_pass(&f, 5000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
+	qf_free(&f);
+	free(s);
+}
+
 Test(queue, an_agent_that_takes_nothing_is_asked_again)
 {
 	struct qf_segment s;
