@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -296,21 +297,55 @@ replay(void *closure, const struct acklog_entry *e)
 		queue_partial_drop(seg, e->seq);
 }
 
-/* Is the process that writes ${seg} dead, or done with it? */
+/* Does the file that ${seg} has open bear its name? */
+static bool
+has_name(const struct queue *q, const struct queue_segment *seg)
+{
+	char name[SPOOL_NAME];
+	struct stat st, named;
+
+	spool_segment_name("seg", seg->id, name);
+	return fstat(seg->fd, &st) == 0 &&
+	    fstatat(q->config.incoming_dirfd, name, &named,
+	    AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
+}
+
+/* Its worker has given ${seg} back unused: another may take it, and begin with
+ * the same generation, so it must not be remembered as a dead one's. */
+static void
+given_back(struct queue *q, struct queue_segment *seg)
+{
+	if (seg->nmessages == 0)
+		queue_segment_free(q, seg);
+}
+
+/* Is the process that writes ${seg} dead, or done with it?  That is so when it
+ * can be locked while it has its name: from then on nobody but us changes
+ * either.  May free ${seg}. */
 static void
 check_writer(struct queue *q, struct queue_segment *seg)
 {
-	bool was_open = seg->fd != -1;
+	bool was_open = seg->fd != -1, is_named;
 
-	if (seg->state != SEGMENT_ACTIVE || seg->is_unusable ||
-	    queue_segment_open_file(q, seg) == -1)
+	if (seg->state != SEGMENT_ACTIVE || seg->is_unusable)
 		return;
+	if (queue_segment_open_file(q, seg) == -1) {
+		if (errno == ENOENT)
+			given_back(q, seg);
+		return;
+	}
 	if (spool_segment_lock(seg->fd) == -1) {
 		if (!was_open)
 			queue_segment_close_file(q, seg);
 		return;
 	}
+	is_named = has_name(q, seg);
 	spool_segment_unlock(seg->fd);
+	if (!is_named) {
+		given_back(q, seg);
+		return;
+	}
 	set_state(q, seg, SEGMENT_DEAD);
 	seg->limit = SPOOL_TO_END;
 	/* a reader that checks bodies, too: the last ones may be torn */
@@ -328,9 +363,9 @@ check_writer(struct queue *q, struct queue_segment *seg)
 void
 queue_segment_check_writers(struct queue *q)
 {
-	struct queue_segment *seg;
+	struct queue_segment *seg, *next;
 
-	RB_FOREACH (seg, queue_segments, &q->segments)
+	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next)
 		check_writer(q, seg);
 }
 

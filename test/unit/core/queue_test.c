@@ -415,6 +415,35 @@ Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
 	qf_free(&f);
 }
 
+Test(queue, a_segment_given_back_unused_is_its_next_writers)
+{
+	struct qf_segment s;
+	struct qf f;
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	/* the first writer ends; the queue sees that it has no lock */
+	spool_segment_untake(f.incoming, &s.file);
+	qf_pass(&f, 2000);
+	cr_assert_eq(spool_segment_take(f.incoming,
+	    s.file.header.size_octets, false, &s.file), 0);
+	cr_assert_eq(s.file.header.segment, 1);
+	qf_mail(&s, ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1);
+	qf_finish(&f, 0);
+	qf_mail(&s, ID(2));
+	spool_segment_close(&s.file);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 1);
+	qf_free(&f);
+}
+
 Test(queue, any_number_of_workers_may_write_at_the_same_time)
 {
 	enum { WORKERS = 200 };	/* more than QUEUE_SEGMENTS_OPEN */
