@@ -11,14 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/after.h"
 #include "core/log.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
+#define TELL_MS		5	/* the queue hears of commits that often */
 
 /* --- the queue ------------------------------------------------------------ */
 
-void
-worker_committed(struct worker *w, const struct spool_position *position)
+static void
+tell(struct worker *w, const struct spool_position *position)
 {
 	struct msg_committed mc = {
 		.segment = position->segment,
@@ -27,11 +29,50 @@ worker_committed(struct worker *w, const struct spool_position *position)
 		.is_sealed = position->is_sealed
 	};
 
-	if (w->queue == NULL)
-		return;		/* it is told when it is back */
+	w->told_ms = monotonic_ms();
 	/* the disk is the truth: what is lost here a later one tells, or the
-	 * queue's own scan */
-	(void)chanev_send(w->queue, Q_COMMITTED, &mc, NULL, 0, -1);
+	 * queue's own scan; without a queue it is told when it is back */
+	if (w->queue != NULL)
+		(void)chanev_send(w->queue, Q_COMMITTED, &mc, NULL, 0, -1);
+}
+
+static void
+tell_untold(struct worker *w)
+{
+	after_cancel(&w->tell_timer);
+	if (w->untold.segment != 0)
+		tell(w, &w->untold);
+	w->untold.segment = 0;
+}
+
+static int
+on_tell_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct worker *w = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	w->tell_timer = NULL;
+	tell_untold(w);
+	return 0;
+}
+
+void
+worker_committed(struct worker *w, const struct spool_position *position)
+{
+	if (w->untold.segment != 0 &&
+	    w->untold.segment != position->segment)
+		tell_untold(w);
+	w->untold = *position;
+	if (position->is_sealed || monotonic_ms() - w->told_ms >= TELL_MS) {
+		tell_untold(w);
+		return;
+	}
+	if (w->tell_timer == NULL)
+		w->tell_timer = after_ms(TELL_MS, on_tell_timer, w);
+	if (w->tell_timer == NULL)
+		tell_untold(w);
 }
 
 static void
@@ -78,7 +119,7 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 	}
 	/* a queue that has just come must learn what is being written to */
 	for (i = 0; spool_writer_position(w->spool, i, &position) == 1; i++)
-		worker_committed(w, &position);
+		tell(w, &position);
 }
 
 /* --- the master ----------------------------------------------------------- */
@@ -211,6 +252,7 @@ role_worker(struct child *c)
 	wire_free(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	wire_flush(w);
+	tell_untold(w);
 	chanev_free(w->queue);
 out:
 	spool_writer_close(w->spool);

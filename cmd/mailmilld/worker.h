@@ -20,6 +20,9 @@ struct worker {
 	struct esmtp_host	 host;
 	struct spool_writer	*spool;
 	struct chanev		*queue;		/* NULL: none now */
+	struct spool_position	 untold;	/* for the queue; segment 0: none */
+	Event			*tell_timer;	/* set while there is one */
+	uint64_t		 told_ms;	/* when it was last told something */
 	/* sessions by the index in their handle */
 	accept_construct	**sessions;
 	size_t			 size;
@@ -53,7 +56,9 @@ void wire_flush(struct worker *w);
  * client. */
 void wire_free(struct worker *w);
 
-/* worker_committed(w, position): Tell the queue. */
+/* worker_committed(w, position): Tell the queue, at once after a rest, else
+ * within some milliseconds: a later position makes an earlier one of the same
+ * segment superfluous. */
 void worker_committed(struct worker *w, const struct spool_position *position);
 
 /* worker_session_ended(w): One less; a draining worker may have done. */
