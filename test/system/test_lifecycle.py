@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
+from harness import (NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
                      descendants, leftovers, text_message, wait_for)
 
 
@@ -17,7 +17,7 @@ def start(s, *args, user=None):
             os.setgroups([])
             os.setgid(user)
             os.setuid(user)
-    p = subprocess.run([f'{BUILD}/mailmilld', *args], capture_output=True,
+    p = subprocess.run([s.program, *args], capture_output=True,
                        text=True, timeout=60 * SLOW, preexec_fn=become,
                        stdin=subprocess.DEVNULL)
     return p.returncode, p.stderr + p.stdout
