@@ -202,7 +202,8 @@ static const struct chanev_ops master_ops = {
 /* --- signals -------------------------------------------------------------- */
 
 /* What a terminal sends to all of us is the master's business. */
-static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGPIPE };
+static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGPIPE,
+    SIGXFSZ };
 
 static int
 on_sigterm(Event *e, int eventtype, void *closure, struct timeval *now)

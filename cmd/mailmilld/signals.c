@@ -81,6 +81,7 @@ signals_open(struct master *m)
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* EFBIG is an error like others */
 	sigemptyset(&set);
 	for (i = 0; i < NSIGNALS; i++)
 		sigaddset(&set, signal_rows[i].signo);
