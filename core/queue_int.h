@@ -104,7 +104,8 @@ struct queue_segment {
 	uint64_t	 generation;
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
-	bool		 is_old;	/* from before this process: its records may have been in flight */
+	bool		 is_old;	/* from before this process */
+	uint64_t	 old_end;	/* records before it may have been in flight then */
 	bool		 is_read;	/* to the end */
 	bool		 is_damaged;	/* what was committed is not there any more */
 	bool		 is_unusable;	/* header damaged */

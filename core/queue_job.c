@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/maildir.h"
 #include "core/spool_id.h"
 #include "core/stats.h"
 
@@ -379,7 +380,7 @@ static void
 delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
 {
-	char id[SPOOL_ID_TEXT + 1];
+	char id[SPOOL_ID_TEXT + 1], file[MAILDIR_NAME_MAX];
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
 	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
@@ -391,9 +392,10 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 		}
 		spool_id_text(m->id, id);
+		maildir_prefix(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
-		    "id=%s rcpt=%s transport=%s octets=%llu delay=%T", id,
-		    r->rcpt, transports[TRANSPORT_MAILDIR].name,
+		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%T",
+		    id, r->rcpt, transports[TRANSPORT_MAILDIR].name, file,
 		    (unsigned long long)m->octets, &delay);
 	}
 	if (m->segment != NULL) {

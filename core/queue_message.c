@@ -196,7 +196,7 @@ static void
 skip_known(struct queue *q, struct queue_message *m)
 {
 	struct queue_partial *p = queue_partial_find(m->segment, m->seq);
-	bool is_asked = m->segment->is_old &&
+	bool is_asked = m->offset < m->segment->old_end &&
 	    deferred_has(q->deferred, m->id, DEFERRED_ANY) == 1;
 	uint32_t i, k;
 
@@ -251,7 +251,8 @@ queue_take(struct queue *q, struct queue_segment *seg,
 		m->rcpts[i].attempts = seg->nrewinds;
 		/* after a rewind a failed attempt, never a delivered one, but
 		 * an agent may have died over it */
-		m->rcpts[i].is_repeated = seg->is_old || seg->nrewinds > 0;
+		m->rcpts[i].is_repeated = m->offset < seg->old_end ||
+		    seg->nrewinds > 0;
 		p += len;
 	}
 	m->nopen = m->nwaiting = m->nrcpts;

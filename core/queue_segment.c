@@ -385,6 +385,7 @@ scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 		return -1;
 	seg->is_present = true;
 	seg->is_old = q->is_first_scan;
+	seg->old_end = seg->is_old ? UINT64_MAX : 0;
 	if (queue_segment_open_file(q, seg) == -1)
 		return 0;
 	set_generation(seg, seg->header.generation);
@@ -478,6 +479,10 @@ queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
 		    (unsigned long long)segment, (unsigned long long)end);
 		return;
 	}
+	/* A writer tells one queue process at a time, so the one before this
+	 * cannot know more than we are told first. */
+	if (seg->limit == 0 && seg->is_old)
+		seg->old_end = end;
 	if (end > seg->limit)
 		seg->limit = end;
 	if (is_sealed)

@@ -182,6 +182,27 @@ Test(queue, after_a_restart_only_what_is_not_acknowledged_is_repeated)
 	qf_free(&f);
 }
 
+Test(queue, what_is_committed_after_a_restart_is_not_repeated)
+{
+	struct qf_segment s;
+	struct qf f;
+
+	qf_init(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, ID(1));
+	qf_open(&f);
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_mail(&s, ID(2));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	cr_assert(f.jobs[0].job.is_repeated);
+	cr_assert_not(f.jobs[1].job.is_repeated);
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
 Test(queue, acknowledgements_of_an_older_generation_count_for_nothing)
 {
 	struct qf_segment s;
