@@ -44,7 +44,6 @@ write_file(struct queue *q, struct queue_message *m)
 {
 	struct spool_damage damage;
 	struct spool_view view;
-	char name[SPOOL_NAME];
 	int body_fd = -1, rc, saved;
 
 	if (queue_segment_open_reader(q, m->segment) == -1 ||
@@ -52,9 +51,7 @@ write_file(struct queue *q, struct queue_message *m)
 	    &damage) != 1)
 		return -1;
 	if ((m->flags & SPOOL_RECORD_LARGE) != 0) {
-		spool_body_name(m->id, name);
-		body_fd = openat(q->config.incoming_dirfd, name,
-		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		body_fd = spool_body_open(q->config.incoming_dirfd, m->id);
 		if (body_fd == -1) {
 			if (errno == ENOENT)
 				errno = EBADMSG;

@@ -133,7 +133,6 @@ static int
 tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 {
 	enum queue_source kind = QUEUE_SOURCE_DEFERRED;
-	char name[SPOOL_NAME];
 	uint64_t source;
 	int fd, rc;
 
@@ -144,9 +143,7 @@ tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 		source = m->source;
 	} else {
 		kind = QUEUE_SOURCE_BODY;
-		spool_body_name(m->id, name);
-		fd = openat(q->config.incoming_dirfd, name,
-		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		fd = spool_body_open(q->config.incoming_dirfd, m->id);
 		if (m->body_source == 0)
 			m->body_source = q->next_source++;
 		source = m->body_source;

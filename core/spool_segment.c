@@ -285,10 +285,12 @@ spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r)
 	int fd, save;
 
 	spool_segment_name("seg", id, name);
-	if ((fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) == -1)
+	if ((fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
 		return (-1);
 	if (spool_segment_header(fd, header_r) == 0) {
-		if (header_r->segment == id)
+		if (header_r->segment == id &&
+		    header_r->size_octets <= SPOOL_SEGMENT_OPEN_MAX)
 			return (fd);
 		errno = EBADMSG;
 	}
@@ -346,6 +348,24 @@ spool_segment_remove(int dirfd, uint64_t id)
 
 	spool_segment_name("seg", id, name);
 	return (unlinkat(dirfd, name, 0));
+}
+
+int
+spool_body_open(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+	struct stat st;
+	int fd;
+
+	spool_body_name(id, name);
+	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return (-1);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return (fd);
+	(void)close(fd);
+	errno = EBADMSG;
+	return (-1);
 }
 
 int

@@ -20,6 +20,7 @@
 #include "core/spool_format.h"
 
 #define SPOOL_SEGMENT_MIN	(64 * 1024)	/* octets, least size of a segment */
+#define SPOOL_SEGMENT_OPEN_MAX	(1ULL << 30) /* octets: no worker may make the queue search a terabyte of zeros */
 #define SPOOL_NAME		32		/* octets for any name here, NUL included */
 
 struct spool_segment {
@@ -60,7 +61,8 @@ void spool_segment_close(struct spool_segment *segment);
 
 /* spool_segment_open(dirfd, id, header_r): Open seg.${id} for reading and
  * recycling and check its header.  Return the descriptor, not locked, or -1:
- * ENOENT, EBADMSG or EPROTONOSUPPORT (header), other errno. */
+ * ENOENT, EBADMSG (header; or over SPOOL_SEGMENT_OPEN_MAX) or EPROTONOSUPPORT,
+ * other errno. */
 int spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r);
 
 /* spool_segment_header(fd, header_r): Read and check the header page of an
@@ -84,6 +86,10 @@ int spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
 /* spool_segment_remove(dirfd, id): Unlink seg.${id} (one that is damaged in
  * its header, or one too many).  Return 0 or -1 with errno. */
 int spool_segment_remove(int dirfd, uint64_t id);
+
+/* spool_body_open(dirfd, id): Open body.${id} for reading.  Return the
+ * descriptor, or -1: EBADMSG, it is no plain file; other errno. */
+int spool_body_open(int dirfd, uint64_t id);
 
 /* spool_body_remove(dirfd, id): Unlink body.${id}; 0, or -1 with errno. */
 int spool_body_remove(int dirfd, uint64_t id);

@@ -94,10 +94,13 @@ read_segment(struct sweep *s, struct spool_readbuf *buf, const char *name)
 	struct spool_damage damage;
 	int fd, rv;
 
-	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) ==
-	    -1)
+	/* The folder is the workers': one may have made it a FIFO. */
+	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
 		return (errno == ENOENT ? 0 : -1);
-	if ((r = spool_reader_new(fd, buf, SPOOL_READ_TRUST_BODY)) == NULL) {
+	if ((r = spool_reader_new(fd, buf, SPOOL_READ_TRUST_BODY)) == NULL ||
+	    spool_reader_header(r)->size_octets > SPOOL_SEGMENT_OPEN_MAX) {
+		spool_reader_free(r);
 		(void)close(fd);
 		s->is_damaged = true;
 		return (0);

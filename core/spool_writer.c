@@ -133,7 +133,7 @@ config_fix(struct spool_writer_config *c)
 {
 	c->segment_octets -= c->segment_octets % SPOOL_PAGE;
 	if (c->segment_octets < SPOOL_SEGMENT_MIN ||
-	    c->segment_octets > SPOOL_SEGMENT_MAX ||
+	    c->segment_octets > SPOOL_SEGMENT_OPEN_MAX ||
 	    c->buffer_octets < 4 * SPOOL_BLOCK_MAX)
 		return (false);
 	if (c->large_octets > LARGE_MAX)

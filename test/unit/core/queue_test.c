@@ -333,6 +333,30 @@ Test(queue, a_large_body_is_told_of_and_removed_when_done)
 	qf_free(&f);
 }
 
+/* A worker that has been taken over owns the folder. */
+Test(queue, a_pipe_for_a_body_holds_up_nothing, .timeout = 10)
+{
+	char body[5000], name[SPOOL_NAME];
+	struct qf_segment s;
+	struct qf f;
+
+	memset(body, 'l', sizeof(body));
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_large(&f, &s, ID(3), body, sizeof(body));
+	spool_body_name(ID(3), name);
+	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
+	cr_assert_eq(mkfifoat(f.incoming, name, 0660), 0);
+	qf_committed(&f, &s, false);
+	qf_mail(&s, ID(4));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1, "the other message alone");
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
 Test(queue, damage_is_reported_and_whole_records_behind_it_are_delivered)
 {
 	uint64_t bad, before = stats_sum(STATS_SPOOL_DAMAGE);

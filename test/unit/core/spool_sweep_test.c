@@ -1,4 +1,5 @@
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -99,5 +100,22 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	(void)close(make_body(&f, 4));
 	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 2);
+	fixture_free(&f);
+}
+
+/* A worker that has been taken over owns the folder. */
+Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
+{
+	struct spool_fixture f;
+	struct spool_header h;
+	char name[SPOOL_NAME];
+
+	known_id = 0;
+	fixture_init(&f);
+	spool_segment_name("seg", 9, name);
+	cr_assert_eq(mkfifoat(f.dirfd, name, 0660), 0);
+	(void)close(make_body(&f, 4));
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(spool_segment_open(f.dirfd, 9, &h), -1);
 	fixture_free(&f);
 }
