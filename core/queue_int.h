@@ -21,6 +21,7 @@
 #define QUEUE_SETTLE_MAX	512	/* messages in one transaction */
 #define QUEUE_FREE_MAX		24	/* free segments kept; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
+#define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
 #define QUEUE_BUCKETS		4096
 
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */

@@ -260,6 +260,7 @@ queue_segment_open_file(struct queue *q, struct queue_segment *seg)
 		return -1;
 	}
 	if (fstat(seg->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    seg->header.size_octets > QUEUE_SEGMENT_MAX ||
 	    seg->header.size_octets > (uint64_t)st.st_size) {
 		errno = EBADMSG;
 		unusable(q, seg);
