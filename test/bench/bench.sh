@@ -9,6 +9,9 @@ shift
 dir=${BENCH_DIR:-build/bench}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
+# one at a time: two would measure each other
+exec 9>"$dir/lock"
+flock -w 900 9 || { echo "bench: another one runs in $dir" >&2; exit 1; }
 
 sh "$here/../postfix.sh" build/postfix
 if [ "$(id -u)" = 0 ]; then
