@@ -2,9 +2,11 @@
 import glob
 import os
 import shutil
+import signal
 import subprocess
 
-from harness import BUILD, SANITIZE, TOP, Skip
+from harness import (BUILD, ROOT, SANITIZE, SLOW, TOP, Client, Server, Skip,
+                     text_message)
 
 
 def make(d, target):
@@ -80,3 +82,73 @@ def test_a_program_compiles_against_what_is_installed(d):
         + [f'{root}/lib/libmailmill.a'] + libs, capture_output=True, text=True)
     assert p.returncode == 0, p.stderr[-3000:]
     subprocess.run([f'{d}/embed'], check=True, timeout=60)
+
+
+def test_the_init_script_and_its_exit_statuses(d):
+    if not ROOT:
+        raise Skip('needs root')
+    make(d, 'install')
+    # accounts that every Debian has; the state is the test's
+    s = Server(d, as_root=True, log=f'{d}/log', conf='user = "nobody"\n'
+               'queue_user = "daemon"\ndelivery_user = "mail"')
+    script = f'{d}/mailmilld'
+    with open(f'{d}/root/etc/init.d/mailmilld') as f:
+        text = f.read()
+    for old, new in (('/usr/local/sbin', os.path.dirname(s.program)),
+                     ('/usr/local/etc/mailmill/mailmill.conf', s.conf_file),
+                     ('/run/mailmill/mailmilld.pid', s.pidfile),
+                     ('/etc/default/mailmilld', f'{d}/default')):
+        assert old in text, old
+        text = text.replace(old, new)
+    with open(script, 'w') as f:
+        f.write(text)
+
+    def run(action, want):
+        # its descriptors stay with the daemon if it does not close them
+        p = subprocess.run(['sh', script, action], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, timeout=60 * SLOW)
+        assert p.returncode == want, (action, p.returncode, want, p.stdout)
+
+    def master():
+        with open(s.pidfile) as f:
+            s.master = int(f.read())
+        return s.master
+
+    for line in ('### BEGIN INIT INFO', '# Provides:', '# Required-Start:',
+                 '# Default-Start:', '# Short-Description:', '### END INIT INFO'):
+        assert line in text, line
+    run('status', 3)
+    run('reload', 7)
+    run('start', 0)
+    first = master()
+    run('status', 0)
+    run('start', 0)
+    assert master() == first
+    with Client(s.port) as c:
+        c.hello()
+        c.mail(text_message())
+    s.wait_mail(1)
+    run('reload', 0)
+    run('force-reload', 0)
+    assert master() == first
+    s.write_conf(conf='no_such_setting = 1')
+    run('reload', 6)
+    run('restart', 6)
+    assert master() == first
+    s.write_conf()
+    run('restart', 0)
+    assert master() != first
+    run('stop', 0)
+    s.no_process_left()
+    run('stop', 0)
+    run('status', 3)
+    run('nonsense', 2)
+    run('start', 0)
+    os.kill(master(), signal.SIGKILL)
+    s.no_process_left()
+    run('status', 1)
+    run('start', 0)
+    master()
+    run('stop', 0)
+    s.no_process_left()
