@@ -30,10 +30,24 @@ tell(struct worker *w, const struct spool_position *position)
 	};
 
 	w->told_ms = monotonic_ms();
-	/* the disk is the truth: what is lost here a later one tells, or the
-	 * queue's own scan; without a queue it is told when it is back */
-	if (w->queue != NULL)
-		(void)chanev_send(w->queue, Q_COMMITTED, &mc, NULL, 0, -1);
+	/* without a queue it is told when it is back */
+	if (w->queue != NULL && chanev_send(w->queue, Q_COMMITTED, &mc, NULL,
+	    0, -1) == -1 && errno != EPIPE)
+		w->is_tell_lost = true;
+}
+
+/* For a queue that has just come, or had no room for the last news: of a
+ * segment that is being written to it knows nothing else. */
+static void
+tell_all(struct worker *w)
+{
+	struct spool_position position;
+	unsigned int i;
+
+	w->is_tell_lost = false;
+	for (i = 0; !w->is_tell_lost &&
+	    spool_writer_position(w->spool, i, &position) == 1; i++)
+		tell(w, &position);
 }
 
 static void
@@ -104,8 +118,6 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
     void *closure)
 {
 	struct worker *w = closure;
-	struct spool_position position;
-	unsigned int i;
 
 	if (peer->role != ROLE_QUEUE) {
 		close(fd);
@@ -117,9 +129,7 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 		log_warn("queue-connect", "slot=%u", peer->slot);
 		return;
 	}
-	/* a queue that has just come must learn what is being written to */
-	for (i = 0; spool_writer_position(w->spool, i, &position) == 1; i++)
-		tell(w, &position);
+	tell_all(w);
 }
 
 /* --- the master ----------------------------------------------------------- */
@@ -166,8 +176,12 @@ worker_drain(struct child *c, bool is_reconfig, void *closure)
 static void
 end_of_pass(struct timeval *now, void *closure)
 {
+	struct worker *w = closure;
+
 	(void)now;
-	wire_flush(closure);
+	if (w->is_tell_lost)
+		tell_all(w);
+	wire_flush(w);
 }
 
 static const struct child_ops worker_ops = {

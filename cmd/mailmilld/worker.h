@@ -23,6 +23,7 @@ struct worker {
 	struct spool_position	 untold;	/* for the queue; segment 0: none */
 	Event			*tell_timer;	/* set while there is one */
 	uint64_t		 told_ms;	/* when it was last told something */
+	bool			 is_tell_lost;	/* its channel was full */
 	/* sessions by the index in their handle */
 	accept_construct	**sessions;
 	size_t			 size;
