@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -159,6 +160,26 @@ tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 	return rc;
 }
 
+/* The agents only read, and they run under another account: their descriptor
+ * allows no more, and shares no lock with ours. */
+static int
+tell_segment(struct queue *q, struct queue_segment *seg, unsigned int agent)
+{
+	char path[64];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* without /proc: better than no delivery */
+	rc = q->ops->source(q->closure, agent, seg->source,
+	    QUEUE_SOURCE_SEGMENT, fd == -1 ? seg->fd : fd);
+	if (fd != -1)
+		close(fd);
+	if (rc == 0)
+		seg->told |= 1ULL << agent;
+	return rc;
+}
+
 /* Make ${agent} know what ${m} is read from.  Return 0, or -1: EAGAIN, not
  * now; another errno, the file is not to be had. */
 static int
@@ -167,13 +188,10 @@ tell(struct queue *q, struct queue_message *m, unsigned int agent)
 	uint64_t bit = 1ULL << agent;
 	struct queue_segment *seg = m->segment;
 
-	if (seg != NULL && (seg->told & bit) == 0) {
-		if (q->ops->source(q->closure, agent, seg->source,
-		    QUEUE_SOURCE_SEGMENT, seg->fd) == -1) {
-			errno = EAGAIN;
-			return -1;
-		}
-		seg->told |= bit;
+	if (seg != NULL && (seg->told & bit) == 0 &&
+	    tell_segment(q, seg, agent) == -1) {
+		errno = EAGAIN;
+		return -1;
 	}
 	if (seg != NULL && (m->flags & SPOOL_RECORD_LARGE) == 0)
 		return 0;

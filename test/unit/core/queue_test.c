@@ -489,6 +489,25 @@ Test(queue, a_segment_given_back_unused_is_its_next_writers)
 	qf_free(&f);
 }
 
+Test(queue, an_agent_cannot_write_to_a_segment)
+{
+	struct qf_segment s;
+	struct qf f;
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(fcntl(f.sources[f.jobs[0].job.source], F_GETFL) &
+	    O_ACCMODE, O_RDONLY);
+	qf_finish(&f, 0);
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
 Test(queue, any_number_of_workers_may_write_at_the_same_time)
 {
 	enum { WORKERS = 200 };	/* more than QUEUE_SEGMENTS_OPEN */
