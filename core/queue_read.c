@@ -31,6 +31,9 @@ queue_segment_open_reader(struct queue *q, struct queue_segment *seg)
 	if (seg->reader == NULL)
 		return -1;
 	if (spool_reader_header(seg->reader)->generation != seg->generation) {
+		/* or the next call would take it for the right one */
+		spool_reader_free(seg->reader);
+		seg->reader = NULL;
 		errno = ESTALE;
 		return -1;
 	}
