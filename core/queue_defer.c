@@ -282,7 +282,7 @@ struct due {
 	uint32_t	 nrcpts;
 	size_t		 strings;
 	struct queue_message *message;
-	char		*p;
+	char		*p, *end;
 };
 
 static int
@@ -340,6 +340,11 @@ take_row(void *closure, const struct deferred_row *row)
 
 	if (!is_due(due, row))
 		return 0;
+	/* somebody may have changed rows since they were measured */
+	if (m->nopen == m->nrcpts || (size_t)(due->end - due->p) <
+	    strlen(row->rcpt) + 1 + (m->nopen == 0 ?
+	    strlen(row->sender) + 1 : 0))
+		return -1;
 	if (m->nopen == 0) {
 		m->sender = keep_string(due, row->sender);
 		m->received_us = row->received_us;
@@ -372,6 +377,7 @@ load(struct queue *q, struct due *due, uint64_t id)
 	m->offset = SPOOL_PAGE;
 	due->message = m;
 	due->p = (char *)m + sizeof(*m) + m->nrcpts * sizeof(m->rcpts[0]);
+	due->end = due->p + due->strings;
 	if (deferred_of(q->deferred, id, take_row, due) == -1 ||
 	    m->nopen != m->nrcpts) {
 		free(m);
