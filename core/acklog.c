@@ -292,6 +292,9 @@ acklog_open(int dirfd, acklog_replay replay, void *closure)
 		file_name(name, files.number[i]);
 		unlinkat(dirfd, name, 0);
 	}
+	/* the first one's name, too, must survive what acklog_sync() promises */
+	if (fsync(dirfd) == -1)
+		goto err1;
 	return log;
 err1:
 	acklog_free(log);
