@@ -119,6 +119,9 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 	at = "queue/deferred";
 	if ((deferred = make_dir(dir, "deferred", 0700, queue)) == -1)
 		goto out;
+	/* what is committed below is durable only if these names are */
+	if (fsync(dir) == -1 || fsync(top) == -1)
+		goto out;
 	rc = 0;
 out:
 	if (rc == -1)
