@@ -326,6 +326,7 @@ static int
 control_bind(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
 	mode_t mask;
 	int fd, rc;
 
@@ -337,8 +338,10 @@ control_bind(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return -1;
-	/* we have the pid file's lock: what is there is a dead one's */
-	(void)unlink(path);
+	/* we have the pid file's lock: a socket that is there is a dead one's;
+	 * anything else is a mistake in the configuration */
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)unlink(path);
 	mask = umask(0177);
 	rc = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);
