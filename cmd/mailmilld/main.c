@@ -2,6 +2,7 @@
  * Owns: flags, exit statuses, the way to master or role. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,20 @@ parse_flags(int argc, char **argv, struct flags *f)
 		usage();
 }
 
+/* A descriptor up to 2 that is closed would be taken by the next file that is
+ * opened, and that file then for standard input, output or error. */
+static void
+open_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
+}
+
 static int
 run_role(const char *name)
 {
@@ -150,6 +165,7 @@ main(int argc, char **argv, char **envp)
 	struct flags f = { .filename = MAILMILL_CONF };
 	char err[SETTINGS_ERROR_MAX];
 
+	open_stdio();
 	setproctitle_init(argc, argv, envp);
 	parse_flags(argc, argv, &f);
 	if (f.role != NULL)
