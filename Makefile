@@ -152,10 +152,10 @@ install: all
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/libmailmill.a $(DESTDIR)$(PREFIX)/lib
-	for h in $(PUBLIC_H); do \
+	@for h in $(PUBLIC_H); do \
 		install -m 644 $$h $(DESTDIR)$(PREFIX)/include/mailmill/$$h || exit; \
 	done
-	for m in $(MAN); do \
+	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
 	done
 	[ -e $(DESTDIR)$(CONF) ] || \
@@ -178,7 +178,7 @@ uninstall:
 	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a \
 	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld
 	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill
-	for m in $(MAN); do \
+	@for m in $(MAN); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
 

@@ -89,14 +89,35 @@ class Sender(threading.Thread):
                 self.whole.discard(key)
 
 
+class Reader(threading.Thread):
+    """Looks at mail: it goes from new/ to cur/ and gets flags."""
+
+    def __init__(self, s, stop, seed):
+        super().__init__(daemon=True)
+        self.s, self.stop, self.rng = s, stop, random.Random(seed)
+        self.seen = 0
+
+    def run(self):
+        while not self.stop.wait(0.05):
+            for u in USERS:
+                at = self.s.maildir(u)
+                try:
+                    names = os.listdir(at + '/new')
+                except FileNotFoundError:
+                    continue
+                for n in self.rng.sample(names, min(3, len(names))):
+                    os.rename(f'{at}/new/{n}', f'{at}/cur/{n}:2,S')
+                    self.seen += 1
+
+
 def arrived(s):
     """(key, user) -> bodies."""
     got = collections.defaultdict(list)
     for u in USERS:
-        for f in s.delivered(u):
-            body = body_of(f)
-            key = body.split(b'\r\n', 1)[0].removeprefix(b'Subject: ').decode()
-            got[key, u].append(body)
+        for sub in ('new', 'cur'):
+            for body in map(body_of, s.delivered(u, sub=sub)):
+                key = body.split(b'\r\n', 1)[0].removeprefix(b'Subject: ')
+                got[key.decode(), u].append(body)
     return got
 
 
@@ -114,8 +135,10 @@ def judge(s, senders):
     end = time.monotonic() + 60 * SLOW
     while missing() and time.monotonic() < end:
         time.sleep(0.5)
-    # what is still in the queue's hands would be a second copy
-    time.sleep(1)
+    # what is still in somebody's hands, or found anew, would be a second copy
+    s.stop()
+    s.start()
+    time.sleep(1.5 * SLOW)
     got = arrived(s)
     for k in sorted(missing()):
         yield f'{k}: acknowledged, but not in the Maildir'
@@ -158,7 +181,8 @@ def crash(d, kills, seed, limit):
         stop = threading.Event()
         senders = [Sender(f's{i}', s.port, stop, seed * 100 + i)
                    for i in range(6)]
-        for x in senders:
+        reader = Reader(s, stop, seed)
+        for x in senders + [reader]:
             x.start()
         roles = collections.Counter()
         began = time.monotonic()
@@ -170,14 +194,14 @@ def crash(d, kills, seed, limit):
         took = time.monotonic() - began
         time.sleep(0.5)
         stop.set()
-        for x in senders:
+        for x in senders + [reader]:
             x.join(60 * SLOW)
         offences = list(judge(s, senders))
         sent = sum(len(x.sent) for x in senders)
         acked = sum(len(x.acked) for x in senders)
         refused = sum((x.refused for x in senders), collections.Counter())
         print(f'{sum(roles.values())} kills in {took:.0f} s: {dict(roles)}; '
-              f'{sent} sent, {acked} acknowledged; '
+              f'{sent} sent, {acked} acknowledged, {reader.seen} read; '
               f'damage reported: {s.stats()["spool_damage"]}')
         print('what clients saw:', dict(refused.most_common(12)))
         if acked < kills:

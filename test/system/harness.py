@@ -330,9 +330,9 @@ Domain "example.test" {{
     def maildir(self, user='user', domain='example.test'):
         return f'{self.mail}/{domain}/{user}'
 
-    def delivered(self, user='user', domain='example.test'):
+    def delivered(self, user='user', domain='example.test', sub='new'):
         """The files in new/, oldest name first."""
-        new = self.maildir(user, domain) + '/new'
+        new = f'{self.maildir(user, domain)}/{sub}'
         try:
             names = sorted(os.listdir(new))
         except FileNotFoundError:
