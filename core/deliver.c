@@ -400,8 +400,9 @@ static void
 publish(struct deliver *d, struct deliver_item *item)
 {
 	char tmp[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX];
-	int errnum = item->dir->fs->errnum;
-	const char *what = "flushing the file system of";
+	int errnum = d->is_left ? ECANCELED : item->dir->fs->errnum;
+	const char *what = d->is_left ? "abandoned by the queue:" :
+	    "flushing the file system of";
 
 	maildir_tmp_name(tmp, item->prefix);
 	maildir_new_name(name, item->prefix, d->host, item->octets);
@@ -476,6 +477,9 @@ deliver_run(struct deliver *d, const struct timeval *now)
 		return;
 	write_batch(d, now->tv_sec);
 	sync_all(d);
+	/* A flush may take long.  Without the queue another agent may have
+	 * delivered meanwhile, and its file been moved to cur/ already. */
+	d->is_left = d->ops->is_left != NULL && d->ops->is_left(d->closure);
 	stats_inc(STATS_DELIVERY_BATCHES);
 	report_unflushed(d);
 	finish_batch(d);

@@ -53,6 +53,10 @@ struct deliver_ops {
 		    size_t n);
 	/* sync(closure, fd): syncfs(2); NULL: the real one */
 	int	(*sync)(void *closure, int fd);
+	/* is_left(closure): Whoever gave the jobs is gone, and may have given
+	 * them to another agent: asked after the flush of a batch, whose files
+	 * are not renamed then.  NULL: never. */
+	bool	(*is_left)(void *closure);
 };
 
 struct deliver;

@@ -7,6 +7,7 @@
  * one flush of the disk pays for many. */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,9 +87,23 @@ route(void *closure, const char *rcpt, struct deliver_route *route_r)
 	return 0;
 }
 
+/* Its end of the channel is closed; that is seen here before the loop does. */
+static bool
+is_left(void *closure)
+{
+	struct role_state *s = closure;
+	struct pollfd pfd = { .events = 0 };
+
+	if (s->queue == NULL)
+		return true;
+	pfd.fd = chanev_fd(s->queue);
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
+}
+
 static const struct deliver_ops deliver_ops = {
 	.route = route,
-	.done = done
+	.done = done,
+	.is_left = is_left
 };
 
 /* --- pace ----------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct fixture {
 	char			 text[MAX][DELIVER_TEXT];
 	unsigned int		 ndone, nsyncs;
 	int			 sync_errno;	/* of the next ones */
+	bool			 is_left;
 };
 
 static int
@@ -76,10 +77,19 @@ sync_fs(void *closure, int fd)
 	return -1;
 }
 
+static bool
+is_left(void *closure)
+{
+	struct fixture *x = closure;
+
+	return x->is_left;
+}
+
 static const struct deliver_ops ops = {
 	.route = route,
 	.done = done,
-	.sync = sync_fs
+	.sync = sync_fs,
+	.is_left = is_left
 };
 
 static void
@@ -270,6 +280,19 @@ Test(deliver, a_flush_that_fails_publishes_nothing)
 	deliver_run(x->d, &x->now);
 	cr_assert(x->is_done[job]);
 	cr_assert_eq(x->errnum[job], EIO);
+	cr_assert_eq(count(x, "d/a/new"), 0);
+	cr_assert_eq(count(x, "d/a/tmp"), 0);
+	end(x);
+}
+
+Test(deliver, a_batch_whose_queue_has_gone_is_not_published)
+{
+	struct fixture *x = begin();
+
+	(void)add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
+	x->is_left = true;
+	deliver_run(x->d, &x->now);
+	cr_assert_eq(x->nsyncs, 1);
 	cr_assert_eq(count(x, "d/a/new"), 0);
 	cr_assert_eq(count(x, "d/a/tmp"), 0);
 	end(x);
