@@ -296,6 +296,7 @@ open_parts(struct master *m)
 	TAILQ_INIT(&m->respawns);
 	TAILQ_INIT(&m->listeners);
 	bound_sessions(m);
+	privs_gather();
 	if ((m->sched = scheduler_create(NULL)) == NULL ||
 	    (m->ledger = ledger_create()) == NULL || signals_open(m) == -1) {
 		log_err("start", "step=%s", "loop");

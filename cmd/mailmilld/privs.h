@@ -34,4 +34,8 @@ int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
  * that number. */
 unsigned long privs_raise_nofile(void);
 
+/* privs_gather(): Have this process and all it starts not interrupt whoever
+ * runs when they wake up (SCHED_BATCH). */
+void privs_gather(void);
+
 #endif
