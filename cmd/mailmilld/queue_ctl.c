@@ -90,6 +90,10 @@ queue_ctl_begin(struct queue_role *r, int fd, const char *request,
 {
 	struct queue_ctl *ctl;
 
+	if (fd == -1) {		/* it was lost on its way to us */
+		log_errx("queue-control", "reason=%s", "out of descriptors");
+		return;
+	}
 	if (r->queue == NULL || r->nctls == CTLS_MAX) {
 		refuse(fd, r->queue == NULL ?
 		    "{\"error\":\"the queue is not open yet: try again in a "
