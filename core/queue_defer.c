@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,6 +68,21 @@ write_file(struct queue *q, struct queue_message *m)
 	return rc;
 }
 
+/* The file of a damaged body, under a name that nothing here removes: its
+ * record is done now, so the sweep would. */
+static void
+keep_body(const struct queue *q, const struct queue_message *m)
+{
+	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
+	int dirfd = q->config.incoming_dirfd;
+
+	spool_body_name(m->id, name);
+	snprintf(kept, sizeof(kept), "damaged.%s", name);
+	if (renameat(dirfd, name, dirfd, kept) == 0)
+		log_errx("body-kept", "file=%s reason=%s", kept,
+		    "it is damaged; remove it when you have looked at it");
+}
+
 /* What nobody can read any more: say so, keep the segment, go on. */
 static void
 give_up(struct queue *q, struct queue_message *m)
@@ -79,6 +95,8 @@ give_up(struct queue *q, struct queue_message *m)
 	queue_segment_damage(m->segment, m->offset, m->octets, m->id,
 	    "stored message");
 	m->segment->is_damaged = true;
+	if ((m->flags & SPOOL_RECORD_LARGE) != 0)
+		keep_body(q, m);
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED)

@@ -430,6 +430,34 @@ Test(queue, a_message_whose_body_is_damaged_is_given_up_with_its_segment_kept)
 	qf_free(&f);
 }
 
+Test(queue, a_large_body_that_is_damaged_is_kept)
+{
+	char body[5000], name[SPOOL_NAME], kept[SPOOL_NAME + 16];
+	struct qf_segment s;
+	struct qf f;
+	int fd;
+
+	memset(body, 'l', sizeof(body));
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_large(&f, &s, ID(3), body, sizeof(body));
+	spool_body_name(ID(3), name);
+	fd = openat(f.incoming, name, O_WRONLY);
+	cr_assert_eq(pwrite(fd, "X", 1, 100), 1);
+	close(fd);
+	qf_committed(&f, &s, true);
+	spool_segment_close(&s.file);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1);
+	qf_finish(&f, EBADMSG);
+	qf_pass(&f, 4000000);
+	snprintf(kept, sizeof(kept), "damaged.%s", name);
+	cr_assert(qf_exists(&f, f.incoming, kept));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	qf_free(&f);
+}
+
 Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
 {
 	struct qf_segment s[24];
