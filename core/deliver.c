@@ -114,6 +114,33 @@ deliver_unflushed(const struct deliver *d)
 	return d->nunflushed;
 }
 
+/* Where ${rcpt} goes: a path, and how much of it is the administrator's.
+ * Return 0, or -1: it has failed. */
+static int
+find_maildir(struct deliver *d, struct deliver_item *item, const char *rcpt,
+    char path[MAILDIR_PATH_MAX], size_t *fixed_r)
+{
+	struct deliver_route route = { .pattern = NULL };
+	char whole[MAILDIR_PATH_MAX];
+	const char *address = rcpt, *why;
+
+	if (d->ops->route(d->closure, rcpt, &route) == -1) {
+		deliver_fail(item, ENXIO, "", rcpt);
+		return -1;
+	}
+	if (strchr(rcpt, '@') == NULL && route.domain != NULL) {
+		snprintf(whole, sizeof(whole), "%s@%s", rcpt, route.domain);
+		address = whole;
+	}
+	if (maildir_expand(route.pattern, address, path, fixed_r, &why)
+	    == -1) {
+		deliver_fail(item, EINVAL, why, rcpt);
+		return -1;
+	}
+	item->is_lf = route.is_lf;
+	return 0;
+}
+
 /* Find the record, the recipient and the Maildir of ${item}.  Return 0, or -1:
  * it has failed. */
 static int
@@ -121,8 +148,7 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
     struct spool_view *view_r)
 {
 	char path[MAILDIR_PATH_MAX], id[SPOOL_ID_TEXT + 1];
-	struct deliver_route route;
-	const char *rcpt, *why;
+	const char *rcpt;
 	size_t fixed;
 
 	if (deliver_source_record(d, &item->job, view_r) == -1) {
@@ -136,15 +162,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	}
 	if (item->dir != NULL)	/* from the search for earlier files */
 		return 0;
-	if (d->ops->route(d->closure, rcpt, &route) == -1) {
-		deliver_fail(item, ENXIO, "", rcpt);
+	if (find_maildir(d, item, rcpt, path, &fixed) == -1)
 		return -1;
-	}
-	if (maildir_expand(route.pattern, rcpt, path, &fixed, &why) == -1) {
-		deliver_fail(item, EINVAL, why, rcpt);
-		return -1;
-	}
-	item->is_lf = route.is_lf;
 	item->dir = deliver_dirs_get(&d->dirs, path, fixed, now);
 	if (item->dir == NULL) {
 		deliver_fail(item, errno, "opening", path);

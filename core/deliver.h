@@ -39,12 +39,15 @@ struct deliver_result {
 
 struct deliver_route {
 	const char	*pattern;	/* Domain option Maildir */
+	const char	*domain;	/* of a recipient without one; NULL: there
+					 * is no such mailbox */
 	bool		 is_lf;		/* CRLF becomes LF */
 };
 
 struct deliver_ops {
-	/* route(closure, rcpt, &route_r): Where ${rcpt} goes.  Return 0, or
-	 * -1: this configuration has no place for it. */
+	/* route(closure, rcpt, &route_r): Where ${rcpt} goes, local@domain or
+	 * postmaster alone.  Return 0, or -1: this configuration has no place
+	 * for it. */
 	int	(*route)(void *closure, const char *rcpt,
 		    struct deliver_route *route_r);
 	/* done(closure, results, n): Called from deliver_run() and

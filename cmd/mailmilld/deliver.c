@@ -74,14 +74,16 @@ static int
 route(void *closure, const char *rcpt, struct deliver_route *route_r)
 {
 	struct role_state *s = closure;
+	const struct settings *settings = s->child->settings;
 	const struct settings_domain *d;
 	const char *at = strrchr(rcpt, '@');
 
-	if (at == NULL)
-		return -1;
-	d = settings_domain_find(s->child->settings, at + 1, strlen(at + 1));
+	/* RFC 5321 4.1.1.3: <postmaster> has no domain */
+	d = at == NULL ? settings->default_domain :
+	    settings_domain_find(settings, at + 1, strlen(at + 1));
 	if (d == NULL)
 		return -1;
+	route_r->domain = d->name;
 	route_r->pattern = d->maildir;
 	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
 	return 0;

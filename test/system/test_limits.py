@@ -19,6 +19,14 @@ def test_relaying_is_denied_and_unknown_users_are_refused(d):
         c.cmd('RCPT TO:<Postmaster@example.test>')
 
 
+def test_postmaster_without_a_domain_is_delivered_to_the_first_domain(d):
+    with Server(d, extra=f'Domain "a.test" {{ Maildir = "{d}/mail/%d/%u" }}') \
+            as s, Client(s.port) as c:
+        c.hello()
+        c.mail(text_message(), rcpt='Postmaster')
+        s.wait_mail(1, user='postmaster')
+
+
 def test_recipients_are_read_again_on_reload(d):
     users = f'{d}/users'
     with open(users, 'w') as f:

@@ -40,7 +40,7 @@ route(void *closure, const char *rcpt, struct deliver_route *route_r)
 {
 	struct fixture *x = closure;
 
-	(void)rcpt;
+	route_r->domain = strcmp(rcpt, "postmaster") == 0 ? "d" : NULL;
 	route_r->pattern = x->pattern;
 	route_r->is_lf = x->is_lf;
 	return x->has_route ? 0 : -1;
@@ -467,6 +467,19 @@ Test(deliver, a_recipient_without_a_domain_section_waits)
 	all(x);
 	cr_assert_eq(x->errnum[job], ENXIO);
 	cr_assert_not_null(strstr(x->text[job], "a@d"));
+	end(x);
+}
+
+Test(deliver, a_recipient_without_a_domain_gets_the_domain_of_its_route)
+{
+	struct fixture *x = begin();
+	uint64_t job = add_job(x, mail_to(x, ID, "postmaster", "1"), 0, false);
+	uint64_t other = add_job(x, mail_to(x, ID + 1, "alone", "1"), 0, false);
+
+	all(x);
+	cr_assert_eq(x->errnum[job], 0, "%s", x->text[job]);
+	cr_assert_eq(count(x, "d/postmaster/new"), 1);
+	cr_assert_eq(x->errnum[other], EINVAL);
 	end(x);
 }
 
