@@ -77,6 +77,11 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		no_such(va_arg(ap, const char *), cfg->line);
 		return;
 	}
+	if (strncmp(fmt, "found duplicate title '%s'", 26) == 0) {
+		conf_error(parsing, cfg->line, "section \"%.100s\": expected "
+		    "once, found again", va_arg(ap, const char *));
+		return;
+	}
 	vsnprintf(text, sizeof(text), fmt, ap);
 	conf_error(parsing, cfg->line, "%s", text);
 }

@@ -160,6 +160,7 @@ add_domain(struct conf *c, struct settings *s,
     const struct conf_section *section)
 {
 	struct settings_domain *d, *grown;
+	const struct conf_value *value;
 	char *p;
 
 	grown = reallocarray(s->domains, s->ndomains + 1, sizeof(*grown));
@@ -169,6 +170,8 @@ add_domain(struct conf *c, struct settings *s,
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
 	d->line = section->line;
+	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
+		d->recipients_line = value->line;
 	if ((d->name = strdup(section->title)) == NULL)
 		return nomem(c);
 	for (p = d->name; *p != '\0'; p++)
@@ -257,6 +260,7 @@ int
 settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 {
 	struct settings_domain *d;
+	char why[SETTINGS_ERROR_MAX / 2];
 	const char *path;
 	size_t i;
 
@@ -265,9 +269,13 @@ settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 		if (*d->recipients == '\0' || d->recipients_table != NULL)
 			continue;
 		path = d->recipients + strlen("file:");
-		if ((d->recipients_table = recipients_load(path, err_r,
-		    errlen)) == NULL)
-			return -1;
+		if ((d->recipients_table = recipients_load(path, why,
+		    sizeof(why))) != NULL)
+			continue;
+		snprintf(err_r, errlen, "%s:%d: option 'Recipients': expected "
+		    "a file with one address a line: %s", s->filename,
+		    d->recipients_line, why);
+		return -1;
 	}
 	return 0;
 }

@@ -30,6 +30,7 @@ enum { DELIVERY_MAILDIR };			/* Delivery */
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	int	 line;
+	int	 recipients_line;	/* of the option; 0: it is not set */
 	/* with Recipients, after settings_load_recipients(); NULL: every local
 	 * part is accepted */
 	struct recipients *recipients_table;
@@ -106,7 +107,8 @@ int settings_pack(FILE *fp, const char *filename,
 struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
 
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
- * domains (before chroot).  Return 0, or -1 with a message. */
+ * domains (before chroot).  Return 0, or -1 with a message that names file, line
+ * and option. */
 int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
 
 /* settings_options_for(s, listen, peer): What holds for a client at ${peer} on

@@ -439,6 +439,9 @@ Test(settings, recipients_files_are_read_when_asked)
 	unlink(path);
 	s = load_good(text, NULL);
 	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), -1);
+	cr_expect_not_null(strstr(err, "m.conf:2: option 'Recipients': "
+	    "expected a file with one address a line: /tmp/users-"), "%s",
+	    err);
 	settings_free(s);
 }
 

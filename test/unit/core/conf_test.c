@@ -203,7 +203,7 @@ Test(conf, an_error_names_file_line_and_option)
 		    "t.conf:4: option 'Flag': expected true or false, found "
 		    "\"maybe\"" },
 		{ "box a { }\n\nbox A { }",
-		    "t.conf:3: found duplicate title 'A'" },
+		    "t.conf:3: section \"A\": expected once, found again" },
 		{ "\nbox x1 {\n\n}", "t.conf:2: option 'Box': expected no x, "
 		    "found \"x1\"" },
 		{ "\ncuont = 1", "t.conf:2: no such option 'cuont'" },
