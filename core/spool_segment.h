@@ -117,8 +117,8 @@ int spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r);
  * and now and then: remove new.* files whose maker is dead, and body.* files
  * that nobody writes, that ${is_known} does not claim, and that no record of
  * any segment names (all segments are read to their ends for that, if there is
- * such a file at all).  Bodies are kept when a segment is damaged: the damaged
- * record may be theirs.  Return the number removed, or -1 with errno. */
+ * such a file at all).  Bodies are kept when a segment is damaged, also one
+ * that was renamed to damaged.*: the damaged record may be theirs.  Return the number removed, or -1 with errno. */
 int spool_sweep(int dirfd, bool (*is_known)(void *closure, uint64_t id),
     void *closure);
 

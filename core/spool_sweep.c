@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/spool_reader.h"
@@ -55,6 +56,11 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 	struct sweep *s = closure;
 	int fd;
 
+	/* A segment that was set aside: a record that is lost in it may have
+	 * named any of the bodies. */
+	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
+	    strncmp(name + 8, "body.", 5) != 0)
+		s->is_damaged = true;
 	if (kind != SPOOL_ENTRY_NEW && kind != SPOOL_ENTRY_BODY)
 		return (0);
 	if (kind == SPOOL_ENTRY_BODY && (s->nsuspects == SUSPECTS_MAX ||

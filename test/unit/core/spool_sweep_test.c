@@ -103,6 +103,23 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	fixture_free(&f);
 }
 
+Test(spool_sweep, nothing_is_removed_while_a_segment_is_set_aside)
+{
+	struct spool_fixture f;
+
+	known_id = 0;
+	fixture_init(&f);
+	(void)close(make_body(&f, 4));
+	(void)close(openat(f.dirfd, "damaged.body.0000000000005",
+	    O_WRONLY | O_CREAT, 0660));
+	(void)close(openat(f.dirfd, "damaged.0000000000000001.1",
+	    O_WRONLY | O_CREAT, 0660));
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(unlinkat(f.dirfd, "damaged.0000000000000001.1", 0), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 1);
+	fixture_free(&f);
+}
+
 /* A worker that has been taken over owns the folder. */
 Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
 {
