@@ -141,9 +141,11 @@ listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 err2:
 	free(l);
 err1:
-	log_err("listen", "listen=%s line=%d%s%s", sl->name, sl->line,
-	    errno == EACCES ? " hint=" : "",
-	    errno == EACCES ? "a port under 1024 needs root" : "");
+	if (errno == EACCES)
+		log_err("listen", "listen=%s line=%d hint=%s", sl->name,
+		    sl->line, "a port under 1024 needs root");
+	else
+		log_err("listen", "listen=%s line=%d", sl->name, sl->line);
 	return -1;
 }
 

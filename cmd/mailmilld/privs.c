@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ static int
 account_find(enum role role, const char *name, bool is_foreground,
     struct account *a_r)
 {
+	char create[160];
 	struct passwd *pw;
 
 	errno = 0;
@@ -73,16 +75,15 @@ account_find(enum role role, const char *name, bool is_foreground,
 		a_r->gid = pw->pw_gid;
 		return 0;
 	}
+	snprintf(create, sizeof(create), "useradd --system --user-group "
+	    "--no-create-home --shell /usr/sbin/nologin %.64s", name);
 	if (!is_foreground || trial_account(role, a_r) == -1) {
 		log_errx("account-missing", "role=%s account=%s create=%s",
-		    role_name(role), name, "useradd --system --user-group "
-		    "--no-create-home --shell /usr/sbin/nologin <account>");
+		    role_name(role), name, create);
 		return -1;
 	}
 	log_warnx("account-missing", "role=%s account=%s uid=%u create=%s",
-	    role_name(role), name, (unsigned int)a_r->uid,
-	    "useradd --system --user-group --no-create-home "
-	    "--shell /usr/sbin/nologin <account>, or: make accounts");
+	    role_name(role), name, (unsigned int)a_r->uid, create);
 	return 0;
 }
 
