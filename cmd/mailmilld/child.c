@@ -5,6 +5,7 @@
 
 #include "cmd/mailmilld/child.h"
 
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -324,6 +325,8 @@ child_main(enum role role)
 	int status = 1;
 
 	setproctitle("%s", role_name(role));
+	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
+	prctl(PR_SET_NAME, "mailmilld");
 	if (open_loop(&c) == 0 && hear_start(&c) == 0 &&
 	    read_config(&c) == 0) {
 		set_title(&c);

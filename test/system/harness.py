@@ -82,6 +82,14 @@ def cmdline(pid):
         return ''
 
 
+def comm(pid):
+    try:
+        with open(f'/proc/{pid}/comm') as f:
+            return f.read().strip()
+    except OSError:
+        return ''
+
+
 def reap():
     """Take note of children that have ended, orphans too."""
     try:

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from harness import (NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
-                     descendants, leftovers, text_message, wait_for)
+                     comm, descendants, leftovers, text_message, wait_for)
 
 
 def start(s, *args, user=None):
@@ -127,6 +127,9 @@ def test_process_titles(d):
         for want in ('worker 1', 'worker 2', 'queue', 'deliver'):
             assert any(f'mailmilld: {want}' in t for t in titles), titles
         assert 'mailmilld: master' in cmdline(s.master)
+        # what ps -e, top and pgrep -x go by
+        for p in s.pids() + [s.master]:
+            assert comm(p) == 'mailmilld', comm(p)
 
 
 def test_every_process_comes_back(d):
