@@ -6,6 +6,7 @@ All of them run on the tree; then each runs on a copy that was spoilt on
 purpose, and must object, so that a check that has gone blind is seen.
 """
 import argparse
+import fnmatch
 import glob
 import os
 import re
@@ -120,6 +121,35 @@ def manuals_are_clean(root, objects):
             yield line
 
 
+def tour(root):
+    """The part of README that names the files, by the folder it names."""
+    s = text(root + '/README')
+    s = s[s.index('A TOUR OF THE SOURCE'):s.index('Where to add')]
+    parts = re.split(r'^(core|proto|tls|cmd)/', s, flags=re.M)
+    return {d: set(re.findall(r'[a-z][\w*]*\.(?:c|h|def)\b', names))
+            for d, names in zip(parts[1::2], parts[2::2])}
+
+
+def readme_names_what_is_there(root, objects):
+    there = {part: [os.path.basename(p) for p in sources(root, part)]
+             for part in MAY}
+    for part, names in tour(root).items():
+        for n in sorted(names):
+            if not fnmatch.filter(there[part], n):
+                yield f'README: {part}/ has no {n}'
+
+
+def readme_names_every_module(root, objects):
+    """Each header, but those that files of one module share."""
+    for part, names in tour(root).items():
+        for path in sources(root, part):
+            base = os.path.basename(path)
+            if part != 'tls' and base.endswith('.h') and base not in names | {
+                    'paths.h', 'version.h', 'msg.h', 'ctl.h'} \
+                    and not base.endswith('_int.h'):
+                yield f'README: does not name {part}/.../{base}'
+
+
 # check: (file to spoil, what to do to its text)
 def append(extra):
     return lambda s: s + extra
@@ -138,6 +168,10 @@ SPOIL = {
         ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I))],
     counters_are_in_the_manual: [
         ('man/mailmillctl.8', lambda s: re.sub(r'^\.It .*commit_failures.*', '.It x', s, flags=re.M))],
+    readme_names_what_is_there: [
+        ('README', lambda s: s.replace('scheduler.h', 'schedular.h', 1))],
+    readme_names_every_module: [
+        ('README', lambda s: s.replace('pollset.h', ''))],
     manuals_are_clean: [
         ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
 }
@@ -157,6 +191,7 @@ def self_test(check, objects):
     cases = SPOIL.get(check, [(None, None)])
     for path, spoil in cases:
         with tempfile.TemporaryDirectory() as root:
+            shutil.copy(f'{TOP}/README', root)
             for d in list(MAY) + ['man']:
                 if os.path.isdir(f'{TOP}/{d}'):
                     shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
@@ -176,6 +211,7 @@ def self_test(check, objects):
 CHECKS = [includes_point_one_way, only_tls_sees_openssl_ssl,
           proto_has_no_clock, session_options_are_in_the_manual,
           settings_are_in_the_manual, counters_are_in_the_manual,
+          readme_names_what_is_there, readme_names_every_module,
           manuals_are_clean]
 
 
