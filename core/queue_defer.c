@@ -210,7 +210,18 @@ not_stored(struct queue *q, struct queue_message *m)
 	}
 }
 
-/* Files first, flushed, then the rows. */
+/* Would ${errnum} fail all messages of a batch, or only the one that cannot be
+ * read from its segment? */
+static bool
+is_of_store(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ||
+	    errnum == EROFS || errnum == EMFILE || errnum == ENFILE ||
+	    errnum == ENOMEM;
+}
+
+/* Files first, flushed, then the rows.  A message that cannot be copied is
+ * taken out of ${batch}, lest it keep the others from being stored. */
 static int
 store_all(struct queue *q, struct queue_messages *batch)
 {
@@ -224,8 +235,14 @@ store_all(struct queue *q, struct queue_messages *batch)
 			nfiles++;
 		else if (errno == EBADMSG)
 			give_up(q, m);
-		else
+		else if (is_of_store(errno))
 			return -1;
+		else {
+			TAILQ_REMOVE(batch, m, settle);
+			m->is_settling = false;
+			not_stored(q, m);
+			queue_message_check(q, m);
+		}
 	}
 	if (nfiles > 0 && q->config.is_synced &&
 	    deferred_files_sync(q->deferred) == -1)

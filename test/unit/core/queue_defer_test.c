@@ -205,6 +205,34 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	qf_free(&f);
 }
 
+Test(queue_defer, a_message_that_cannot_be_copied_holds_up_no_other)
+{
+	char body[5000], name[SPOOL_NAME], id[SPOOL_ID_TEXT + 1];
+	struct qf_segment s;
+	struct qf f;
+
+	memset(body, 'l', sizeof(body));
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_large(&f, &s, ID(3), body, sizeof(body));
+	qf_mail(&s, ID(4));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	spool_body_name(ID(3), name);
+	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
+	cr_assert_eq(symlinkat("elsewhere", f.incoming, name), 0);
+	qf_finish(&f, EIO);
+	qf_pass(&f, 0);
+	spool_id_text(ID(4), id);
+	cr_assert_eq(faccessat(f.folder, "deferred", F_OK, 0), 0);
+	cr_assert(qf_exists(&f, f.folder, strcat(strcpy(body, "deferred/"),
+	    id)));
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
 Test(queue_defer, a_large_message_is_deferred_with_its_body)
 {
 	char body[5000], name[SPOOL_NAME];
