@@ -7,12 +7,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/paths.h"
 #include "cmd/mailmilld/version.h"
 
 #define STOP_EXTRA_S	30	/* over drain_time, for the last processes */
+#define AGAIN_MS	100
+#define AGAIN_TRIES	50	/* 5 seconds in all */
 
 struct command {
 	const char	*name;
@@ -98,6 +101,26 @@ finish_stop(int fd, const json_t *answer)
 	return EXIT_FAILED;
 }
 
+/* While the server says that it will be able to answer in a moment, as after a
+ * reload, when the queue changes hands: for AGAIN_TRIES times. */
+static json_t *
+ask_patiently(const char *path, const json_t *request, int *fd_r)
+{
+	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
+	json_t *answer;
+	int i;
+
+	for (i = 0; (answer = ask(path, request, fd_r)) != NULL; i++) {
+		if (i == AGAIN_TRIES ||
+		    !json_is_true(json_object_get(answer, "again")))
+			break;
+		json_decref(answer);
+		close(*fd_r);
+		nanosleep(&pause, NULL);
+	}
+	return answer;
+}
+
 static int
 run(const struct command *c, const char *path, char *const *argv, bool is_json)
 {
@@ -105,7 +128,7 @@ run(const struct command *c, const char *path, char *const *argv, bool is_json)
 	const char *error;
 	int fd = -1, status = 0;
 
-	answer = ask(path, request, &fd);
+	answer = ask_patiently(path, request, &fd);
 	json_decref(request);
 	if (answer == NULL)
 		return EXIT_FAILED;

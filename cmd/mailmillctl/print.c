@@ -105,6 +105,12 @@ print_stats(FILE *fp, const json_t *answer)
 	json_decref(copy);
 }
 
+static const char *
+plural(long long n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void
 print_recipient(FILE *fp, const json_t *r)
 {
@@ -112,7 +118,8 @@ print_recipient(FILE *fp, const json_t *r)
 	put_safe(fp, str(r, "recipient"));
 	fprintf(fp, ": %s", str(r, "state"));
 	if (num(r, "attempts") > 0)
-		fprintf(fp, ", %lld attempts", num(r, "attempts"));
+		fprintf(fp, ", %lld attempt%s", num(r, "attempts"),
+		    plural(num(r, "attempts")));
 	if (json_is_integer(json_object_get(r, "next_attempt"))) {
 		fputs(", next ", fp);
 		put_time(fp, num(r, "next_attempt"));
@@ -139,8 +146,9 @@ print_one(FILE *fp, const json_t *m)
 	json_array_foreach(json_object_get(m, "recipients"), i, r)
 		print_recipient(fp, r);
 	if (num(m, "recipients_more") > 0)
-		fprintf(fp, "    and %lld more recipients\n",
-		    num(m, "recipients_more"));
+		fprintf(fp, "    and %lld more recipient%s\n",
+		    num(m, "recipients_more"),
+		    plural(num(m, "recipients_more")));
 }
 
 void
@@ -176,11 +184,11 @@ void
 print_result(FILE *fp, const json_t *answer)
 {
 	if (json_is_integer(json_object_get(answer, "retried")))
-		fprintf(fp, "%lld recipients will be tried again now\n",
-		    num(answer, "retried"));
+		fprintf(fp, "%lld recipient%s will be tried again now\n",
+		    num(answer, "retried"), plural(num(answer, "retried")));
 	else if (json_is_integer(json_object_get(answer, "removed")))
-		fprintf(fp, "%lld recipients removed\n",
-		    num(answer, "removed"));
+		fprintf(fp, "%lld recipient%s removed\n",
+		    num(answer, "removed"), plural(num(answer, "removed")));
 	else if (json_is_integer(json_object_get(answer, "generation")))
 		fprintf(fp, "configuration %lld is in use\n",
 		    num(answer, "generation"));

@@ -96,10 +96,10 @@ queue_ctl_begin(struct queue_role *r, int fd, const char *request,
 	}
 	if (r->queue == NULL || r->nctls == CTLS_MAX) {
 		refuse(fd, r->queue == NULL ?
-		    "{\"error\":\"the queue is not open yet: try again in a "
-		    "moment; if it stays so, see the log\"}\n" :
-		    "{\"error\":\"too many requests at once: try again in a "
-		    "moment\"}\n");
+		    "{\"again\":true,\"error\":\"the queue is not open yet: "
+		    "try again in a moment; if it stays so, see the log\"}\n" :
+		    "{\"again\":true,\"error\":\"too many requests at once: "
+		    "try again in a moment\"}\n");
 		return;
 	}
 	if ((ctl = calloc(1, sizeof(*ctl))) == NULL)

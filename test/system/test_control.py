@@ -197,6 +197,14 @@ def test_errors_of_the_command_say_what_to_do(d):
             assert p.returncode == 2 and p.stderr.strip(), (args, p)
 
 
+def test_the_queue_answers_right_after_a_reload(d):
+    with Server(d) as s:
+        for _ in range(5):
+            s.ctl('reload')
+            assert 'empty' in s.ctl('queue').stdout
+            assert s.ctl_json('queue')['messages'] == []
+
+
 def test_stop(d):
     s = Server(d).start()
     s.ctl('stop')
