@@ -148,6 +148,16 @@ body_to_remove(struct queue *q, uint64_t id)
 	q->bodies[q->nbodies++] = id;
 }
 
+/* A record of ${seg} has to be read again later. */
+static void
+leave_behind(struct queue *q, struct queue_segment *seg)
+{
+	seg->nstuck++;
+	if (seg->rewind_ms == 0)
+		seg->rewind_ms = q->now_ms + queue_retry_ms(q,
+		    ++seg->nrewinds);
+}
+
 /* Nothing can be done about what is left of ${m} now: remember who has it, and
  * read the record again later. */
 static void
@@ -159,10 +169,7 @@ park(struct queue *q, struct queue_message *m)
 	for (i = 0; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_DONE)
 			queue_partial_add(seg, m->seq, m->rcpts[i].index);
-	seg->nstuck++;
-	if (seg->rewind_ms == 0)
-		seg->rewind_ms = q->now_ms + queue_retry_ms(q,
-		    ++seg->nrewinds);
+	leave_behind(q, seg);
 }
 
 void
@@ -174,11 +181,11 @@ queue_message_check(struct queue *q, struct queue_message *m)
 		return;
 	if (seg != NULL && m->nstuck > 0)
 		park(q, m);
+	else if (seg != NULL &&
+	    queue_segment_set_done(seg, m->seq, m->seq) == -1)
+		/* no memory for the bit: it will be found delivered */
+		leave_behind(q, seg);
 	else if (seg != NULL) {
-		/* no memory for the bit: the record is read again, and found
-		 * delivered */
-		if (queue_segment_set_done(seg, m->seq, m->seq) == -1)
-			seg->nstuck++;
 		queue_partial_drop(seg, m->seq);
 		queue_ack(q, seg, m->seq, m->seq, ACKLOG_ALL);
 		if ((m->flags & SPOOL_RECORD_LARGE) != 0)
