@@ -20,11 +20,19 @@ num(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
+/* The answer is UTF-8, in which the controls from U+0080 to U+009F have two
+ * octets: terminals obey U+009B as they do ESC [. */
 static void
 put_safe(FILE *fp, const char *s)
 {
 	for (; *s != '\0'; s++)
-		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, fp);
+		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0) {
+			fputc('?', fp);
+			if (s[1] != '\0')
+				s++;
+		} else
+			fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' :
+			    *s, fp);
 }
 
 /* "3d04h", "4h05m", "5m06s", "7s" */
