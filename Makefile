@@ -50,8 +50,10 @@ UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
-PUBLIC_H = $(filter-out %_int.h,$(wildcard core/event.h core/scheduler.h \
-	   core/clock.h core/spool.h core/lim.h proto/*.h proto/*.def))
+# what an embedder may include; the other headers are the library's own
+PUBLIC_H = $(wildcard core/event.h core/scheduler.h core/clock.h core/spool.h \
+	   core/lim.h) $(filter-out %_int.h proto/esmtp_ext.h \
+	   proto/esmtp_verb.h proto/esmtp_verb.def,$(wildcard proto/*.h proto/*.def))
 MAN	 = $(wildcard man/*.[358])
 
 # V=1 shows the commands

@@ -74,6 +74,14 @@ def test_a_program_compiles_against_what_is_installed(d):
     libs = subprocess.run(['pkg-config', '--cflags', '--libs', 'libbsd-overlay',
                            'openssl', 'libxxhash'], capture_output=True,
                           text=True, check=True).stdout.split()
+    # each header can be used alone
+    inc = f'{root}/include/mailmill'
+    for h in glob.glob(f'{inc}/*/*.h'):
+        p = subprocess.run(['cc', '-std=gnu11', '-Wall', '-Werror', f'-I{inc}',
+                            '-fsyntax-only', '-x', 'c', '-'], text=True,
+                           input=f'#include <{os.path.relpath(h, inc)}>\n',
+                           capture_output=True)
+        assert p.returncode == 0, p.stderr
     p = subprocess.run(
         ['cc', '-std=gnu11', '-D_GNU_SOURCE', '-pthread', f'-I{d}/src',
          f'-I{root}/include/mailmill', '-o', f'{d}/embed']
