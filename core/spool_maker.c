@@ -29,7 +29,7 @@ quota_check(const struct spool_writer *w, uint64_t more)
 	if (spool_usage(w->config.dirfd, &octets, &nfree) == -1)
 		return (-1);
 	if (octets + more > w->config.quota_octets) {
-		errno = ENOSPC;
+		errno = EDQUOT;
 		return (-1);
 	}
 	return (0);

@@ -213,6 +213,25 @@ spool_writer_fd(const struct spool_writer *w)
 	return (w->event_fd);
 }
 
+static const char *
+advice(int error)
+{
+	switch (error) {
+	case ENOSPC:
+		return ("make room on the spool's file system");
+	case EDQUOT:
+		return ("spool_quota, or a quota of the file system, is used "
+		    "up: see what waits in the queue, or raise it");
+	case EMFILE:
+	case ENFILE:
+		return ("raise the limit of open descriptors");
+	case EIO:
+		return ("see what the kernel has logged of the disk");
+	default:
+		return ("none of this batch was acknowledged");
+	}
+}
+
 static void
 tell_log(const int notes[SPOOL_NNOTES])
 {
@@ -228,7 +247,7 @@ tell_log(const int notes[SPOOL_NNOTES])
 		if (notes[i] == 0)
 			continue;
 		errno = notes[i];
-		log_warn(events[i], "errno=%d", notes[i]);
+		log_warn(events[i], "advice=%s", advice(notes[i]));
 	}
 }
 

@@ -327,10 +327,10 @@ Test(spool_writer, past_the_quota_begin_fails_and_recovers_by_itself)
 	f.config.quota_octets = 3 * f.config.segment_octets;
 	fixture_open(&f);
 	n = send_until_error(&f, 20000, &error);
-	cr_assert_eq(error, ENOSPC);
+	cr_assert_eq(error, EDQUOT);
 	cr_assert_geq(n, 36, "three segments of twelve");
 	good = count_good(&f);
-	cr_assert_eq(fixture_send(&f, 200, 20), ENOSPC, "refused at once");
+	cr_assert_eq(fixture_send(&f, 200, 20), EDQUOT, "refused at once");
 	cr_assert_eq(read_all(&f, seen), good);
 	/* The queue delivers what is in one of them. */
 	for (i = 0; i < f.npositions; i++)
@@ -354,7 +354,7 @@ Test(spool_writer, a_large_body_past_the_quota_fails_that_message_alone)
 	fixture_wait(&f, 0);
 	if (fixture_send(&f, 1, 6000000) == 0) {
 		fixture_wait(&f, 1);
-		cr_assert_eq(f.error[1], ENOSPC);
+		cr_assert_eq(f.error[1], EDQUOT);
 	}
 	cr_assert_eq(fixture_send(&f, 2, 1000), 0);
 	fixture_wait(&f, 2);
