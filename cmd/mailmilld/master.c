@@ -275,16 +275,16 @@ open_stats(struct master *m)
 }
 
 /* A worker must never run out of descriptors: it would lose connections
- * without an answer, or its channel to a new queue process.  A session may hold
- * two: its socket, and the body file of a large message. */
+ * without an answer, or its channel to a new queue process.  A third is for the
+ * body files of large messages: a session with one holds two. */
 static void
 bound_sessions(struct master *m)
 {
 	unsigned long nofile = privs_raise_nofile(), kept;
 
-	kept = SPARE_DESCRIPTORS + nofile / 16;
-	m->worker_sessions_max = nofile > kept + 2 ?
-	    (unsigned int)((nofile - kept) / 2) : 1;
+	kept = SPARE_DESCRIPTORS + nofile / 3;
+	m->worker_sessions_max = nofile > kept + 1 ?
+	    (unsigned int)(nofile - kept) : 1;
 	m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
