@@ -28,7 +28,14 @@ on_term(struct master *m)
 static void
 on_int(struct master *m)
 {
-	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGINT mode=%s", "at-once");
+	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGINT mode=at-once");
+	master_stop(m, true);
+}
+
+static void
+on_quit(struct master *m)
+{
+	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGQUIT mode=at-once");
 	master_stop(m, true);
 }
 
@@ -51,7 +58,7 @@ static const struct {
 	{ SIGCHLD,	on_child },
 	{ SIGTERM,	on_term },
 	{ SIGINT,	on_int },
-	{ SIGQUIT,	on_int },
+	{ SIGQUIT,	on_quit },
 	{ SIGHUP,	on_hup },
 	{ SIGUSR1,	on_usr1 },
 };
