@@ -20,7 +20,8 @@ struct spool_msg;		/* one message in progress; the spool's own */
  * control characters, and stay the caller's. */
 struct spool_envelope {
 	const char		*sender;	/* "" is the null reverse-path */
-	const char *const	*rcpts;		/* local-part@domain each */
+	const char *const	*rcpts;		/* local-part@domain each, or
+						 * postmaster alone */
 	size_t			 nrcpts;	/* at least 1 */
 	const char		*session;	/* session id, for logs */
 	const char		*client;	/* peer address as text */
@@ -31,8 +32,8 @@ struct spool_envelope {
 
 struct spool_ops {
 	/* begin(spool, handle, now, &msg_r): Start a message for the session
-	 * named ${handle}.  Return 0, or -1: ENOMEM, ENOSPC (disk or quota
-	 * full). */
+	 * named ${handle}.  Return 0, or -1: ENOMEM, ENOSPC (disk full),
+	 * EDQUOT (a quota is used up). */
 	int	 (*begin)(void *spool, uint64_t handle,
 		    const struct timeval *now, struct spool_msg **msg_r);
 
@@ -46,7 +47,7 @@ struct spool_ops {
 	size_t	 (*room)(void *spool, uint64_t handle);
 
 	/* append(msg, buf, len): Add octets (copied).  Return 0, or -1:
-	 * ENOMEM, ENOSPC, EIO: the message is lost, abort() it. */
+	 * ENOMEM, ENOSPC, EDQUOT, EIO: the message is lost, abort() it. */
 	int	 (*append)(struct spool_msg *msg, const char *buf, size_t len);
 
 	/* commit(msg, env): Make it durable.  Return 0: the spool took
