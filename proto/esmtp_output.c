@@ -89,13 +89,16 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 
 /* One more refusal: is it one too many?  As with other servers, an accepted
  * message makes up for the errors before it.  That we are short of disk or
- * memory (4.3.x) is no error of the client's. */
+ * memory (4.3.x) is no error of the client's; nor are more recipients than we
+ * take: RFC 5321 4.5.3.1.10 wants the transaction to go on with those it has,
+ * and a client that is sent away before would come back with all of them. */
 static bool
 is_one_too_many(struct esmtp_step *st, int code, const char *enhanced)
 {
 	int64_t max = st->ac->options->max_errors;
 
-	if (code < 400 || code == 421 || strncmp(enhanced, "4.3.", 4) == 0)
+	if (code < 400 || code == 421 || strncmp(enhanced, "4.3.", 4) == 0 ||
+	    strcmp(enhanced, "4.5.3") == 0)
 		return false;
 	st->mc->nerrors++;
 	return max > 0 && st->mc->nerrors > max;

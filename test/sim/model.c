@@ -323,8 +323,10 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 		    want, (int)len, line);
 		return;
 	}
-	/* what the server is short of is no error of the client's */
-	if (code >= 400 && !is(line + 4, len - 4, "4.3.")) {
+	/* what the server is short of is no error of the client's, nor are
+	 * recipients over the limit */
+	if (code >= 400 && !is(line + 4, len - 4, "4.3.") &&
+	    !is(line + 4, len - 4, "4.5.3 ")) {
 		c->nerrors++;
 		if (sim->max_errors != 0 && c->nerrors > sim->max_errors)
 			sim_violation(sim, "%u errors, %u allowed", c->nerrors,
