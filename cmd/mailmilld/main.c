@@ -177,7 +177,9 @@ main(int argc, char **argv, char **envp)
 		return EX_CONFIG;
 	}
 	if (f.is_check) {
-		printf("%s: configuration ok\n", f.filename);
+		printf("%s: configuration ok%s\n", f.filename,
+		    m.config.settings->ndomains > 0 ? "" :
+		    ", but without a Domain section all mail is refused");
 		return 0;
 	}
 	m.is_foreground = f.is_foreground;

@@ -16,6 +16,7 @@
 
 #include "cmd/mailmilld/after.h"
 #include "cmd/mailmilld/daemon.h"
+#include "cmd/mailmilld/reload.h"
 #include "cmd/mailmilld/spawn.h"
 #include "cmd/mailmilld/spooldir.h"
 #include "cmd/mailmilld/version.h"
@@ -130,6 +131,7 @@ started(struct master *m)
 	log_event(LOG_LEVEL_NOTICE, "ready", "version=%s workers=%lld pid=%d",
 	    MAILMILL_VERSION, (long long)m->config.settings->workers,
 	    (int)getpid());
+	config_warn(&m->config);
 	daemon_ready();
 }
 

@@ -82,6 +82,14 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 	return 0;
 }
 
+void
+config_warn(const struct config *config)
+{
+	if (config->settings->ndomains == 0)
+		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
+		    "a Domain section and reload");
+}
+
 static void
 reload_end(struct master *m, const char *error)
 {
@@ -225,6 +233,7 @@ change_over(struct master *m)
 	stats_inc(STATS_RELOADS);
 	log_event(LOG_LEVEL_NOTICE, "reloaded", "generation=%u",
 	    m->config.generation);
+	config_warn(&m->config);
 	reload_end(m, NULL);
 }
 

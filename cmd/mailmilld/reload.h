@@ -15,4 +15,7 @@ int config_read(unsigned int generation, struct config *config_r,
     char *err_r, size_t errlen);
 void config_clear(struct config *config);
 
+/* config_warn(config): Log what is right, but surely not meant. */
+void config_warn(const struct config *config);
+
 #endif
