@@ -21,6 +21,7 @@
 
 #define FILL_OCTETS	(256 * 1024)	/* zeros written at once */
 #define HEX_DIGITS	16
+#define CREATE_TRIES	8
 
 void
 spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME])
@@ -132,6 +133,28 @@ rename_new(int dirfd, const char *from, const char *to)
 	return (renameat(dirfd, from, dirfd, to));
 }
 
+/* A file of our own, locked.  Until it is, the sweep may take it for a dead
+ * worker's, and remove it: then it has no name left, and is made again. */
+static int
+create_locked(int dirfd, const char *name)
+{
+	struct stat st;
+	int fd, i;
+
+	for (i = 0; i < CREATE_TRIES; i++) {
+		if ((fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL |
+		    O_CLOEXEC | O_NOFOLLOW, 0660)) == -1)
+			return (-1);
+		/* The queue process writes to it as a member of the group. */
+		if (fchmod(fd, 0660) == 0 && flock(fd, LOCK_EX) == 0 &&
+		    fstat(fd, &st) == 0 && st.st_nlink > 0)
+			return (fd);
+		(void)close(fd);
+	}
+	errno = EAGAIN;
+	return (-1);
+}
+
 int
 spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
     bool is_synced, struct spool_segment *segment_r)
@@ -144,12 +167,9 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 
 	spool_segment_name("new", id, new);
 	spool_segment_name("seg", id, seg);
-	if ((fd = openat(dirfd, new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
-	    O_NOFOLLOW, 0660)) == -1)
+	if ((fd = create_locked(dirfd, new)) == -1)
 		return (-1);
-	/* The queue process writes to it as a member of the group. */
-	if (fchmod(fd, 0660) == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1 ||
-	    fill(fd, size_octets) == -1 || start_write(fd, &h) == -1)
+	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1)
 		goto err1;
 	if (is_synced && fsync(fd) == -1)
 		goto err1;

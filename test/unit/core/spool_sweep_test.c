@@ -1,8 +1,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -134,5 +137,37 @@ Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
 	(void)close(make_body(&f, 4));
 	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
 	cr_assert_eq(spool_segment_open(f.dirfd, 9, &h), -1);
+	fixture_free(&f);
+}
+
+/* The queue process starts when the workers do. */
+Test(spool_sweep, segments_can_be_made_while_it_runs)
+{
+	struct spool_fixture f;
+	struct spool_segment segment;
+	char name[SPOOL_NAME];
+	unsigned int i;
+	pid_t pid;
+	int rv;
+
+	fixture_init(&f);
+	known_id = 0;
+	if ((pid = fork()) == 0)
+		for (;;)
+			(void)spool_sweep(f.dirfd, is_known, NULL);
+	cr_assert_gt(pid, 0);
+	for (i = 0; i < 2000; i++) {
+		rv = spool_segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
+		    false, &segment);
+		if (rv == -1)
+			break;
+		(void)close(segment.fd);
+		spool_segment_name("seg", i + 1, name);
+		(void)unlinkat(f.dirfd, name, 0);
+	}
+	rv = errno;
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	cr_assert_eq(i, 2000, "segment %u: %s", i, strerror(rv));
 	fixture_free(&f);
 }
