@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,14 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 	item->dir->fs->is_wanted = true;
 }
 
+/* A batch is long work, a session's step is short and somebody waits for it:
+ * where both want the same processor, sessions go first. */
+static void
+give_way(void)
+{
+	(void)sched_yield();
+}
+
 /* Write batch files until the batch is full; what is left waits on. */
 static void
 write_batch(struct deliver *d, time_t now)
@@ -336,6 +345,7 @@ write_batch(struct deliver *d, time_t now)
 		if (octets > DELIVER_BATCH_OCTETS)
 			break;
 		write_item(d, item, now);
+		give_way();
 		if (item->state == ITEM_WRITTEN)
 			octets += item->octets;
 	}
@@ -465,8 +475,10 @@ finish_batch(struct deliver *d)
 	while ((item = STAILQ_FIRST(&d->batch)) != NULL) {
 		STAILQ_REMOVE_HEAD(&d->batch, link);
 		d->nbatch--;
-		if (item->state == ITEM_WRITTEN)
+		if (item->state == ITEM_WRITTEN) {
 			publish(d, item);
+			give_way();
+		}
 		if (item->state == ITEM_RENAMED) {
 			keep_unflushed(d, item);
 		} else if (item->state == ITEM_WAITING) {
