@@ -194,10 +194,13 @@ class Smtp:
 
 
 def open_idle(port, n):
-    """n sessions after EHLO.  Plain sockets, to be quick."""
+    """n sessions after EHLO.  Plain sockets, to be quick; from another address
+    than smtp-source's, whose connect(2) would have to look for a port among
+    theirs."""
     out = []
     for _ in range(n):
-        s = socket.create_connection(('127.0.0.1', port), 30)
+        s = socket.create_connection(('127.0.0.1', port), 30,
+                                     ('127.0.0.2', 0))
         s.recv(4096)
         s.sendall(b'EHLO idle.test\r\n')
         out.append(s)
