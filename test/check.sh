@@ -26,15 +26,18 @@ logs=$B/log
 started=$SECONDS
 passed=0
 failed=0
+skipped=0
 broken=
 
 wanted() {
 	[ -z "${CHECK:-}" ] || [[ " $CHECK " = *" $1 "* ]]
 }
 
-# count LOG STATUS: sets p and f
+# count LOG STATUS: sets p, f and k (skipped)
 count() {
 	local line
+	k=$(sed -n 's/^\([0-9]*\) skipped$/\1/p' "$1" | tail -1)
+	k=${k:-0}
 	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -1)
 	if [ -n "$line" ]; then
 		p=${line%% passed*}
@@ -67,7 +70,13 @@ stage() {
 	count "$log" $status
 	passed=$((passed + p))
 	failed=$((failed + f))
+	skipped=$((skipped + k))
 	printf '%5d passed, %d failed  %4d s\n' "$p" "$f" $((SECONDS - t))
+	# what was not run is not passed, and must be seen
+	if [ "$k" != 0 ]; then
+		echo "    $k skipped:"
+		grep -a '^skip ' "$log" | sed 's/^/    /'
+	fi
 	if [ "$f" != 0 ]; then
 		broken="$broken $name"
 		[ $status = 124 ] && echo "    no end after $limit s"
@@ -104,5 +113,9 @@ if [ $failed = 0 ]; then
 else
 	echo "check: FAILED in:$broken (after $((took / 60)) min $((took % 60)) s)"
 fi
-echo "$passed passed, $failed failed"
+if [ $skipped = 0 ]; then
+	echo "$passed passed, $failed failed"
+else
+	echo "$passed passed, $failed failed, $skipped skipped"
+fi
 [ $failed = 0 ]
