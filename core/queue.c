@@ -36,7 +36,8 @@ sweep(struct queue *q)
 		q->sweep_ms = q->now_ms + QUEUE_SCAN_MS;
 		return;
 	}
-	n = spool_sweep(q->config.incoming_dirfd, body_is_known, q);
+	n = spool_sweep(q->config.incoming_dirfd, QUEUE_SWEEP_GRACE_S,
+	    body_is_known, q);
 	q->sweep_ms = q->now_ms + QUEUE_SWEEP_MS;
 	if (n == -1)
 		log_warn("spool-sweep", "folder=%s", "incoming");
@@ -77,6 +78,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	if (queue_segments_open(q) == -1)
 		goto err1;
 	sweep(q);
+	/* Again, for what died only just now. */
+	q->sweep_ms = q->now_ms + QUEUE_DEATH_MS;
 	queue_due_again(q);
 	q->scan_ms = q->now_ms + QUEUE_SCAN_MS;
 	return q;

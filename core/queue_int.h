@@ -32,6 +32,7 @@
 #define QUEUE_SCAN_MS		30000	/* is there a segment nobody told of? */
 #define QUEUE_SWEEP_MS		3600000	/* orphaned bodies */
 #define QUEUE_SWEEP_SEGMENTS	16	/* with more of them it has to wait */
+#define QUEUE_SWEEP_GRACE_S	2	/* less than the next: */
 #define QUEUE_DEATH_MS		3000	/* after a worker's death, for the same */
 #define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk */
 

@@ -113,13 +113,16 @@ int spool_scan(int dirfd, spool_scan_func each, void *closure);
  * files (what a quota counts), number of free ones.  Return 0 or -1. */
 int spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r);
 
-/* spool_sweep(dirfd, is_known, closure): For the queue process, at its start
- * and now and then: remove new.* files whose maker is dead, and body.* files
- * that nobody writes, that ${is_known} does not claim, and that no record of
- * any segment names (all segments are read to their ends for that, if there is
- * such a file at all).  Bodies are kept when a segment is damaged, also one
- * that was renamed to damaged.*: the damaged record may be theirs.  Return the number removed, or -1 with errno. */
-int spool_sweep(int dirfd, bool (*is_known)(void *closure, uint64_t id),
-    void *closure);
+/* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
+ * its start and now and then: remove new.* files whose maker is dead, and
+ * body.* files that nobody writes, that ${is_known} does not claim, and that no
+ * record of any segment names (all segments are read to their ends for that, if
+ * there is such a file at all).  Files written to in the last ${grace_s}
+ * seconds stay: their maker may be between creating and locking.  Bodies are
+ * kept when a segment is damaged, also one that was renamed to damaged.*: the
+ * damaged record may be theirs.  Return the number removed, or -1 with
+ * errno. */
+int spool_sweep(int dirfd, unsigned int grace_s,
+    bool (*is_known)(void *closure, uint64_t id), void *closure);
 
 #endif

@@ -8,11 +8,13 @@
 #include "core/spool_segment.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/spool_reader.h"
@@ -26,6 +28,8 @@ struct suspect {
 
 struct sweep {
 	int		 dirfd;
+	time_t		 grace_s;
+	time_t		 now;
 	bool		(*is_known)(void *closure, uint64_t id);
 	void		*closure;
 	struct suspect	 suspects[SUSPECTS_MAX];
@@ -34,16 +38,27 @@ struct sweep {
 	bool		 is_damaged;
 };
 
-/* Locked by us now, so that nobody else has it; -1 if somebody has. */
+/* Its maker may be about to lock it.  One from the future is from before the
+ * clock was set back. */
+static bool
+is_young(const struct sweep *s, int fd)
+{
+	struct stat st;
+
+	return (fstat(fd, &st) == -1 || (st.st_mtime > s->now - s->grace_s &&
+	    st.st_mtime <= s->now + s->grace_s));
+}
+
+/* Locked by us now, so that nobody else has it; -1 if somebody has, or may. */
 static int
-open_locked(int dirfd, const char *name)
+open_locked(const struct sweep *s, const char *name)
 {
 	int fd;
 
-	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
 	    O_NONBLOCK)) == -1)
 		return (-1);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (!is_young(s, fd) && flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return (fd);
 	(void)close(fd);
 	return (-1);
@@ -66,7 +81,7 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 	if (kind == SPOOL_ENTRY_BODY && (s->nsuspects == SUSPECTS_MAX ||
 	    s->is_known(s->closure, id)))
 		return (0);
-	if ((fd = open_locked(s->dirfd, name)) == -1)
+	if ((fd = open_locked(s, name)) == -1)
 		return (0);
 	if (kind == SPOOL_ENTRY_BODY) {
 		s->suspects[s->nsuspects++] = (struct suspect){ id, fd };
@@ -157,8 +172,8 @@ unlink_suspects(struct sweep *s)
 }
 
 int
-spool_sweep(int dirfd, bool (*is_known)(void *closure, uint64_t id),
-    void *closure)
+spool_sweep(int dirfd, unsigned int grace_s,
+    bool (*is_known)(void *closure, uint64_t id), void *closure)
 {
 	struct segments g;
 	struct sweep *s;
@@ -167,6 +182,8 @@ spool_sweep(int dirfd, bool (*is_known)(void *closure, uint64_t id),
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return (-1);
 	s->dirfd = dirfd;
+	s->grace_s = (time_t)grace_s;
+	s->now = time(NULL);
 	s->is_known = is_known;
 	s->closure = closure;
 	rv = spool_scan(dirfd, find_suspect, s);

@@ -211,7 +211,7 @@ Test(spool_crash, what_was_done_is_there_once_however_often_the_writer_dies)
 	fixture_init(&c->f);
 	for (round = 0; round < ROUNDS; round++) {
 		live_and_die(c, (unsigned int)(fixture_random(&seed) % 60));
-		(void)spool_sweep(c->f.dirfd, is_known, NULL);
+		(void)spool_sweep(c->f.dirfd, 0, is_known, NULL);
 		cr_assert_eq(fixture_count(&c->f, SPOOL_ENTRY_NEW, NULL), 0);
 	}
 	cr_assert_eq(spool_scan(c->f.dirfd, read_segment, c), 0);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/spool_segment.h"
@@ -57,7 +58,7 @@ Test(spool_sweep, a_body_that_a_record_names_stays)
 	id = send_large(&f);
 	fixture_close(&f);	/* it would make its next segment meanwhile */
 	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 1);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
 	cr_assert_eq(left, id);
 	fixture_free(&f);
@@ -77,12 +78,32 @@ Test(spool_sweep, known_ones_and_those_in_the_making_stay)
 	spool_segment_name("new", 3, name);
 	fd2 = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0660);
 	cr_assert_eq(flock(fd2, LOCK_EX), 0);
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
 	(void)close(fd);
 	(void)close(fd2);
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 2);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 2);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_NEW, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_sweep, what_was_only_just_written_stays)
+{
+	struct spool_fixture f;
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
+	int fd, steps[] = { 0, -30, 30, -90, 90 }, removed[] = { 0, 0, 0, 1, 1 };
+	unsigned int i;
+
+	known_id = 0;
+	fixture_init(&f);
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		fd = make_body(&f, i + 1);
+		times[1].tv_sec = time(NULL) + steps[i];
+		cr_assert_eq(futimens(fd, times), 0);
+		(void)close(fd);
+		cr_expect_eq(spool_sweep(f.dirfd, 60, is_known, NULL),
+		    removed[i], "%d seconds from now", steps[i]);
+	}
 	fixture_free(&f);
 }
 
@@ -101,7 +122,7 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	cr_assert_eq(pwrite(fd, "X", 1, SPOOL_PAGE + 30), 1);
 	(void)close(fd);
 	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 2);
 	fixture_free(&f);
 }
@@ -117,9 +138,9 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_set_aside)
 	    O_WRONLY | O_CREAT, 0660));
 	(void)close(openat(f.dirfd, "damaged.0000000000000001.1",
 	    O_WRONLY | O_CREAT, 0660));
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
 	cr_assert_eq(unlinkat(f.dirfd, "damaged.0000000000000001.1", 0), 0);
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 1);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
 	fixture_free(&f);
 }
 
@@ -135,7 +156,7 @@ Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
 	spool_segment_name("seg", 9, name);
 	cr_assert_eq(mkfifoat(f.dirfd, name, 0660), 0);
 	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, is_known, NULL), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
 	cr_assert_eq(spool_segment_open(f.dirfd, 9, &h), -1);
 	fixture_free(&f);
 }
@@ -154,7 +175,7 @@ Test(spool_sweep, segments_can_be_made_while_it_runs)
 	known_id = 0;
 	if ((pid = fork()) == 0)
 		for (;;)
-			(void)spool_sweep(f.dirfd, is_known, NULL);
+			(void)spool_sweep(f.dirfd, 60, is_known, NULL);
 	cr_assert_gt(pid, 0);
 	for (i = 0; i < 2000; i++) {
 		rv = spool_segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
