@@ -84,6 +84,13 @@ relog_again(Event *e, int eventtype, void *closure, struct timeval *now)
 }
 
 void
+master_relog_later(struct master *m)
+{
+	if (m->relog_timer == NULL)
+		m->relog_timer = after_ms(RELOG_MS, relog_again, m);
+}
+
+void
 master_relog(struct master *m)
 {
 	struct msg_log log;
@@ -94,8 +101,7 @@ master_relog(struct master *m)
 	m->relogged_ms = monotonic_ms();
 	if (log_open(log_target(m), &kind, &fd) == -1) {
 		log_warn("log-reopen", "log=%s", log_target(m));
-		if (m->relog_timer == NULL)
-			m->relog_timer = after_ms(RELOG_MS, relog_again, m);
+		master_relog_later(m);
 		return;
 	}
 	log_init("mailmilld", kind, fd, m->config.settings->level);
@@ -257,8 +263,7 @@ end_of_pass(struct timeval *now, void *closure)
 	(void)now;
 	if (m->is_relog_wanted) {
 		m->is_relog_wanted = false;
-		if (m->relog_timer == NULL)
-			m->relog_timer = after_ms(RELOG_MS, relog_again, m);
+		master_relog_later(m);
 	}
 	log_flush();
 }

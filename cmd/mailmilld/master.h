@@ -148,6 +148,10 @@ void master_step(struct master *m);
  * when it fails. */
 void master_relog(struct master *m);
 
+/* master_relog_later(m): The same in a moment, once however often it is
+ * asked for. */
+void master_relog_later(struct master *m);
+
 /* procs.c */
 
 /* proc_start(m, role, slot, config): Start one; it shows up in m->procs.

@@ -281,11 +281,12 @@ on_relog(struct proc *p)
 {
 	struct master *m = p->master;
 
-	if (monotonic_ms() - m->relogged_ms < RELOG_PAUSE_MS)
-		/* it has just been opened for another: the same for all */
-		(void)send_log(m, p);
-	else
+	if (monotonic_ms() - m->relogged_ms >= RELOG_PAUSE_MS)
 		master_relog(m);
+	else
+		/* The child may have asked before it got the new one; or that
+		 * is no better, and it asks for each line that it has. */
+		master_relog_later(m);
 }
 
 static void

@@ -321,6 +321,38 @@ def test_sigusr1_opens_the_log_again(d):
         wait_for('lines in it', written)
 
 
+def switches(pid):
+    with open(f'/proc/{pid}/status') as f:
+        return int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', f.read(),
+                             re.M)[1])
+
+
+def test_a_log_that_nobody_reads_costs_nothing_and_comes_back(d):
+    log, n = f'{d}/fifo', 300
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    with Server(d, log=log) as s:
+        os.close(reader)
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+            before = switches(s.master)
+            for _ in range(n):
+                c.mail(text_message())
+            # it is not asked for a new log with each line
+            assert switches(s.master) - before < n // 15
+            reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+
+            def written():
+                c.mail(text_message())
+                try:
+                    return b'event=accepted' in os.read(reader, 65536)
+                except BlockingIOError:
+                    return False
+            wait_for('lines in it', written)
+        os.close(reader)
+
+
 def test_log_lines_hold_session_and_message_ids(d):
     with Server(d) as s:
         with Client(s.port) as c:
