@@ -25,7 +25,7 @@ done
 mount --bind "$1/log" "$1/dev/log"
 ln -s /proc/self/fd "$1/dev/fd"
 mkdir "$1/dev/shm"
-mount --bind "$1/dev" /dev
+mount --rbind "$1/dev" /dev
 shift
 exec "$@"
 '''
