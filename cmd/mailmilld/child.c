@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/spawn.h"
 #include "core/lim.h"
@@ -73,6 +74,14 @@ on_stats(struct child *c, struct channel_msg *msg)
 {
 	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
 		log_warn("stats", "step=%s", "attach");
+}
+
+static void
+on_ended(struct child *c, struct channel_msg *msg)
+{
+	/* without it there is M_CLOSED */
+	if (c->ended == NULL && (c->ended = ended_attach(msg->fd)) == NULL)
+		log_warn("ended", "step=%s", "attach");
 }
 
 static void
@@ -160,6 +169,7 @@ static const struct {
 	{ M_INIT,	on_init },
 	{ M_STATS,	on_stats },
 	{ M_LOG,	on_log },
+	{ M_ENDED,	on_ended },
 	{ M_PEER,	on_peer },
 	{ M_START,	on_start },
 	{ M_DRAIN,	on_drain },
@@ -314,6 +324,7 @@ child_clear(struct child *c)
 		close(c->early_peers[i].fd);
 	free(c->early_peers);
 	chanev_free(c->master);
+	ended_free(c->ended);
 	settings_free(c->settings_owned);
 	log_flush();
 }

@@ -246,6 +246,8 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 	(void)now;
 	if (!wants_connections(l->master))
 		return 0;
+	/* before anything is counted against a limit */
+	procs_collect(l->master);
 	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
 		len = sizeof(peer);
 		memset(&peer, 0, sizeof(peer));

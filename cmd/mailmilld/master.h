@@ -49,6 +49,7 @@ struct proc {
 	pid_t			 pid;
 	struct chanev		*ce;		/* NULL: it has closed its end */
 	struct book		*book;		/* of a worker */
+	struct ended		*ended;		/* of a worker; may be NULL */
 	bool			 is_lost;	/* nothing can be sent to it */
 	uint64_t		 started_ms;
 	Event			*kill_timer;	/* bounds the draining */
@@ -160,6 +161,10 @@ int proc_start(struct master *m, enum role role, unsigned int slot,
     const struct config *config);
 /* proc_start_all(m, config): deliverers, queue and workers, in this order. */
 int proc_start_all(struct master *m, const struct config *config);
+/* procs_collect(m): Take the sessions off the books whose workers have ended
+ * them; before books are looked at. */
+void procs_collect(struct master *m);
+
 /* proc_drain(p, is_reconfig, limit_s): Tell it to end; kill it after
  * ${limit_s} seconds (0: never). */
 void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);

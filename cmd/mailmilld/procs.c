@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/spawn.h"
 #include "core/stats.h"
 
@@ -92,6 +93,24 @@ send_log(struct master *m, struct proc *p)
 	return 0;
 }
 
+/* Where a worker leaves the handles of ended sessions; it can do without. */
+static void
+send_ended(struct proc *p)
+{
+	int fd;
+
+	if (p->role != ROLE_WORKER)
+		return;
+	if ((fd = ended_create()) == -1 ||
+	    (p->ended = ended_attach(fd)) == NULL ||
+	    send_empty(p, M_ENDED, fd) == -1) {
+		log_warn("process-start", "role=%s slot=%u step=%s",
+		    role_name(p->role), p->slot, "ended");
+		if (fd != -1)
+			close(fd);
+	}
+}
+
 static int
 send_start(struct master *m, struct proc *p, const struct config *config)
 {
@@ -105,6 +124,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 		close(fd);
 		return -1;
 	}
+	send_ended(p);
 	wiring_connect(m, p);
 	return send_empty(p, M_START, -1);
 }
@@ -133,6 +153,7 @@ proc_free(struct proc *p)
 	after_cancel(&p->kill_timer);
 	chanev_free(p->ce);
 	book_close(p->book);
+	ended_free(p->ended);
 	p->master->stats_used[p->stats_slot] = false;
 	free(p);
 }
@@ -263,6 +284,14 @@ on_ready(struct proc *p)
 }
 
 static void
+session_ended(struct proc *p, uint64_t handle)
+{
+	if (book_remove(p->book, handle) == -1)
+		log_warnx("session-unknown", "worker=%u handle=%llx", p->slot,
+		    (unsigned long long)handle);
+}
+
+static void
 on_closed(struct proc *p, const struct channel_msg *msg)
 {
 	const uint64_t *handles = msg->entries;
@@ -271,9 +300,29 @@ on_closed(struct proc *p, const struct channel_msg *msg)
 	if (p->book == NULL)
 		return;
 	for (i = 0; i < msg->nentries; i++)
-		if (book_remove(p->book, handles[i]) == -1)
-			log_warnx("session-unknown", "worker=%u handle=%llx",
-			    p->slot, (unsigned long long)handles[i]);
+		session_ended(p, handles[i]);
+}
+
+/* What the worker ${p} has left behind in its memory. */
+static void
+collect(struct proc *p)
+{
+	uint64_t handle;
+	int i;
+
+	if (p->ended == NULL || p->book == NULL)
+		return;
+	for (i = 0; i < ENDED_MAX && ended_get(p->ended, &handle); i++)
+		session_ended(p, handle);
+}
+
+void
+procs_collect(struct master *m)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		collect(p);
 }
 
 static void
@@ -465,6 +514,7 @@ log_death(const struct proc *p, int status)
 static void
 proc_dead(struct master *m, struct proc *p, int status)
 {
+	collect(p);
 	log_death(p, status);
 	TAILQ_REMOVE(&m->procs, p, link);
 	if (m->phase == MASTER_STOPPING)

@@ -50,6 +50,7 @@ status_json(struct master *m)
 	struct listener *l;
 	struct proc *p;
 
+	procs_collect(m);
 	json_array_append_new(procs, json_pack("{s:s, s:i, s:i, s:s, s:I, s:i}",
 	    "role", role_name(ROLE_MASTER), "slot", 1, "pid", (int)getpid(),
 	    "state", phase_names[m->phase],

@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/ledger.h"
 #include "core/log.h"
 #include "core/maildir.h"
@@ -76,6 +77,8 @@ wire_flush(struct worker *w)
 static void
 tell_closed(struct worker *w, uint64_t handle)
 {
+	if (w->child->ended != NULL && ended_put(w->child->ended, handle))
+		return;
 	if (w->nclosed == CLOSED_MAX)
 		wire_flush(w);
 	if (w->nclosed < CLOSED_MAX)

@@ -1,0 +1,34 @@
+/* Handles of ended sessions, from a worker to the master, in memory that both
+ * have.  The master looks there before it counts; it need not be woken for
+ * each session that ends, which costs more than all else it does for one.
+ * Owns: the memory, its layout.
+ * Knows nothing of what a handle names. */
+
+#ifndef CMD_MAILMILLD_ENDED_H
+#define CMD_MAILMILLD_ENDED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ENDED_MAX	1024	/* handles that it holds; a power of two */
+
+struct ended;
+
+/* ended_create(): A memfd of a fixed size, for M_ENDED, or -1 with errno. */
+int ended_create(void);
+
+/* ended_attach(fd): Map it; ${fd} remains the caller's.  NULL with errno:
+ * EINVAL, it is not of ended_create().  ended_free(NULL) does nothing. */
+struct ended *ended_attach(int fd);
+void ended_free(struct ended *e);
+
+/* ended_put(e, handle): The worker's.  False: there is no room, the master has
+ * not looked for long. */
+bool ended_put(struct ended *e, uint64_t handle);
+
+/* ended_get(e, &handle_r): The master's.  False: there is none.  Whatever the
+ * worker writes there, no access is out of bounds; but it can be one without
+ * end, so that the caller has to bound its turn. */
+bool ended_get(struct ended *e, uint64_t *handle_r);
+
+#endif
