@@ -18,6 +18,7 @@
 #include "proto/esmtp_options.h"
 
 enum { SPOOL_SYNC_COMMIT, SPOOL_SYNC_NONE };	/* spool_sync */
+enum { WORKER_AFFINITY_AUTO, WORKER_AFFINITY_NONE };	/* worker_affinity */
 enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
 enum { DELIVERY_MAILDIR };			/* Delivery */
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/affinity.h"
 #include "cmd/mailmilld/after.h"
 #include "core/log.h"
 
@@ -251,6 +252,10 @@ role_worker(struct child *c)
 		return 1;
 	}
 	w->child = c;
+	/* before there are threads, which do the same */
+	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
+		affinity_bind((unsigned int)c->settings->workers,
+		    c->init.slot);
 	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
 	    == -1 || read_recipients(c) == -1 ||
 	    child_drop(c, incoming) == -1)
