@@ -405,6 +405,17 @@ log_flush(void)
 	unlock_and_tell(was_dead);
 }
 
+size_t
+log_pending(void)
+{
+	size_t n;
+
+	pthread_mutex_lock(&g.lock);
+	n = g.is_dead ? 0 : g.used;
+	pthread_mutex_unlock(&g.lock);
+	return n;
+}
+
 uint64_t
 log_lost(void)
 {

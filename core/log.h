@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
@@ -69,11 +70,14 @@ void log_warnx(const char *event, const char *fmt, ...);
 void log_err(const char *event, const char *fmt, ...);
 void log_errx(const char *event, const char *fmt, ...);
 
-/* log_flush(): Write what has gathered, without blocking; called at the end of
- * each pass of a loop, by itself for levels error and warning, and at exit.
+/* log_flush(): Write what has gathered, without blocking; called now and then
+ * by a loop, by itself for levels error and warning, and at exit.
  * What finds no room in the buffer is lost, and a line with log_lost=N says so
  * when there is room again. */
 void log_flush(void);
+
+/* log_pending(): Octets that wait for log_flush(). */
+size_t log_pending(void);
 
 /* log_lost(): Lines lost since the start. */
 uint64_t log_lost(void);

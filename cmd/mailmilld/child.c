@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/after.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/spawn.h"
@@ -24,6 +25,8 @@
 #include "core/log.h"
 #include "core/stats.h"
 
+#define LOG_GATHER_OCTETS 1280	/* some eight lines */
+#define LOG_GATHER_MS	5	/* and no line waits longer */
 #define FLUSH_MS	2000	/* at the end: for the last words to the master */
 
 struct child_early_peer {
@@ -364,6 +367,34 @@ log_failed(void *closure)
 	c->is_relog_wanted = true;
 }
 
+static int
+on_log_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct child *c = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	c->log_timer = NULL;
+	log_flush();
+	return 0;
+}
+
+/* Each write wakes who reads the log: some lines at once cost little more than
+ * one. */
+static void
+flush_log(struct child *c)
+{
+	size_t n = log_pending();
+
+	if (n == 0)
+		return;
+	if (n < LOG_GATHER_OCTETS && c->log_timer == NULL)
+		c->log_timer = after_ms(LOG_GATHER_MS, on_log_timer, c);
+	if (n >= LOG_GATHER_OCTETS || c->log_timer == NULL)
+		log_flush();
+}
+
 static void
 end_of_pass(struct timeval *now, void *closure)
 {
@@ -375,7 +406,7 @@ end_of_pass(struct timeval *now, void *closure)
 		c->is_relog_wanted = false;
 		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
 	}
-	log_flush();
+	flush_log(c);
 }
 
 int

@@ -52,6 +52,7 @@ struct child {
 	/* child.c's own */
 	bool			 is_started;	/* M_START has come */
 	bool			 is_relog_wanted;
+	Event			*log_timer;	/* set while lines wait */
 	const struct child_ops	*ops;
 	void			*closure;
 	struct settings		*settings_owned;

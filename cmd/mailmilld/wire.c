@@ -329,6 +329,7 @@ peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
 	return buf;
 }
 
+/* The end says the same and more, and each line costs who reads the log. */
 static void
 report_connect(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -336,9 +337,9 @@ report_connect(const struct worker *w, const accept_construct *ac,
 	char buf[INET6_ADDRSTRLEN];
 
 	(void)r;
-	if (!log_enabled(LOG_LEVEL_INFO))
+	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
-	log_event(LOG_LEVEL_INFO, "connect",
+	log_event(LOG_LEVEL_DEBUG, "connect",
 	    "session=%s client=%s port=%d listener=%s", ac->id,
 	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name);
@@ -403,10 +404,15 @@ static void
 report_end(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	(void)w;
+	char buf[INET6_ADDRSTRLEN];
+
 	stats_inc(STATS_SESSIONS_ENDED);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
 	log_event(LOG_LEVEL_INFO, "disconnect",
-	    "session=%s messages=%u seconds=%T", ac->id, r->nmessages,
+	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
+	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->nmessages,
 	    &r->elapsed);
 }
 
