@@ -331,15 +331,26 @@ park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
 	return true;
 }
 
+/* Once some are parked, the rest may as well be. */
+static bool
+is_parking(const struct pollset *ps)
+{
+	return ps->has_epoll && (ps->park.count > 0 ||
+	    ps->n >= ps->nfixed + POLLSET_PARK_MIN);
+}
+
+bool
+pollset_wants_sweep(const struct pollset *ps)
+{
+	return is_parking(ps) && ps->n >= ps->nfixed + POLLSET_PARK_MIN;
+}
+
 void
 pollset_sweep(struct pollset *ps, uint32_t now_ms)
 {
-	size_t n;
+	size_t n, more = POLLSET_SWEEP_MAX;
 
-	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
-		return;
-	/* once some are parked, the rest may as well be */
-	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
+	if (now_ms - ps->sweep_ms < POLLSET_SWEEP_MS || !is_parking(ps))
 		return;
 	ps->sweep_ms = now_ms;
 	n = ps->n / 8;
@@ -357,6 +368,9 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 		}
 		if (!park_slot(ps, ps->sweep_hand, now_ms))
 			ps->sweep_hand++;
+		else if (more-- > 0)
+			/* a crowd that fell silent: there will be others */
+			n++;
 	}
 	ps->fds[SLOT_PARK].fd = ps->park.epfd;
 }

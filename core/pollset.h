@@ -22,6 +22,7 @@
 #define POLLSET_PARK_IDLE_MS	500
 /* How often the hand moves on, and over how many at least and at most. */
 #define POLLSET_SWEEP_MS	10
+#define POLLSET_SWEEP_IDLE_MS	100
 #define POLLSET_SWEEP_MIN	64
 #define POLLSET_SWEEP_MAX	1024
 
@@ -68,7 +69,10 @@ bool pollset_begin(struct pollset *ps, size_t nready);
  * calls; those attached are not told of before the next pollset_begin(). */
 Event *pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r);
 
-/* pollset_sweep(ps, now_ms): Park some of the idle ones. */
+/* pollset_sweep(ps, now_ms): Park some of the idle ones.
+ * pollset_wants_sweep(ps): There may be others; when nothing happens, it is
+ * worth POLLSET_SWEEP_IDLE_MS from now. */
 void pollset_sweep(struct pollset *ps, uint32_t now_ms);
+bool pollset_wants_sweep(const struct pollset *ps);
 
 #endif

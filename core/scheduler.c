@@ -285,6 +285,10 @@ wait_ms(struct scheduler *s, int max_wait_ms)
 		if (max_wait_ms < 0 || left < max_wait_ms)
 			max_wait_ms = left > INT_MAX ? INT_MAX : (int)left;
 	}
+	/* those that went to sleep together, before the next busy time */
+	if ((max_wait_ms < 0 || max_wait_ms > POLLSET_SWEEP_IDLE_MS) &&
+	    pollset_wants_sweep(&s->pollset))
+		max_wait_ms = POLLSET_SWEEP_IDLE_MS;
 	return postq_before_wait(&s->postq, max_wait_ms != 0) ? 0 : max_wait_ms;
 }
 

@@ -87,6 +87,30 @@ Test(pollset, parks_idle_readers)
 	cr_assert_eq(ps.n, ps.nfixed);
 }
 
+/* A quarter of them is looked at in one step, but for the crowd. */
+Test(pollset, a_crowd_that_fell_silent_is_parked_at_once)
+{
+	enum { CROWD = 4 * POLLSET_SWEEP_MIN };
+	static Event crowd[CROWD];
+	uint32_t now_ms = POLLSET_PARK_IDLE_MS;
+	size_t i;
+
+	for (i = 0; i < CROWD; i++) {
+		crowd[i].fd = dup(events[0].fd);
+		crowd[i].mask = E_READ;
+		cr_assert_eq(pollset_attach(&ps, &crowd[i]), 0);
+		pollset_follow(&ps, &crowd[i]);
+	}
+	cr_assert(pollset_wants_sweep(&ps));
+	pollset_sweep(&ps, now_ms);
+	cr_expect_eq(ps.park.count, CROWD + NPAIRS);
+	cr_expect(!pollset_wants_sweep(&ps));
+	for (i = 0; i < CROWD; i++) {
+		pollset_detach(&ps, &crowd[i]);
+		close(crowd[i].fd);
+	}
+}
+
 Test(pollset, does_not_begin_to_park_while_there_are_few)
 {
 	uint32_t now_ms = 0;
