@@ -305,8 +305,9 @@ def run_parked(a):
                     c.clean()
                     s = open_idle(c.port, idle)
                     c.settle()
+                    server.source(a, c, m // 4, 10, keep)   # warms up
                     took, _, err = server.source(a, c, m, 10, keep)
-                    c.wait_delivered(m)
+                    c.wait_delivered(m + m // 4)
                     for x in s:
                         x.close()
                     if err:
