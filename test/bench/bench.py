@@ -89,8 +89,9 @@ def one_load(a, c, n, sessions, keep):
     return r
 
 
-def calibrate(a, c, sessions, keep):
+def calibrate(a, c, sessions, keep, secs=None):
     """How many messages make a run of a.secs."""
+    secs = secs or a.secs
     n = 20 * sessions
     for _ in range(4):
         c.clean()
@@ -98,8 +99,8 @@ def calibrate(a, c, sessions, keep):
         if c.name == 'mailmill':
             c.wait_delivered(n)
         last, n = n, int(min(a.max_n, max(20 * sessions, min(
-            12 * n, n * a.secs / took))))
-        if took > 0.35 * a.secs or n == last:
+            12 * n, n * secs / took))))
+        if took > 0.35 * secs or n == last:
             break
     return n
 
@@ -240,9 +241,9 @@ def flush_ms(a, n=300):
     return median(v)
 
 
-def dot_ms(c, n=300):
+def dot_ms(port, n=300):
     body = (b'Subject: bench\r\n\r\n' + (b'x' * 76 + b'\r\n') * 52)
-    s, v = Smtp(c.port), []
+    s, v = Smtp(port), []
     s.cmd(b'EHLO client.test')
     for _ in range(n):
         s.cmd(b'MAIL FROM:<a@client.test>')
@@ -258,17 +259,27 @@ def dot_ms(c, n=300):
 
 
 def run_latency(a):
-    one, ours, sink = [], [], []
+    one, ours, sink, peer = [], [], [], []
     with a.mailmill() as c:
         for _ in range(a.repeats):
             one.append(flush_ms(a))
-            sink.append(dot_ms(a.sink))
+            sink.append(dot_ms(a.sink.port))
             c.clean()
-            ours.append(dot_ms(c))
+            ours.append(dot_ms(c.port))
             c.clean()
-            note(a, 'latency', flush=one[-1], sink=sink[-1], ours=ours[-1])
+            text = ''
+            if a.peer:
+                peer.append(dot_ms(a.peer[1]))
+                text = f', {a.peer[0]} {peer[-1]:.3f} ms'
+            note(a, 'latency', flush=one[-1], sink=sink[-1], ours=ours[-1],
+                 peer=peer[-1:])
             print(f'latency    flush {one[-1]:.3f} ms  dot to 250: mailmill '
-                  f'{ours[-1]:.3f} ms, smtp-sink {sink[-1]:.3f} ms', flush=True)
+                  f'{ours[-1]:.3f} ms, smtp-sink {sink[-1]:.3f} ms{text}',
+                  flush=True)
+    if peer:
+        a.row('latency', f'final dot to 250, ms, 1 session, as a part of '
+              f'{a.peer[0]}\'s {num(median(peer))} ms', spread(ours),
+              spread(sink), median(ours) / median(peer), (.5, .3), up=False)
     a.row('latency', 'final dot to 250, ms, 1 session, in single flushes '
           f'of {num(median(one))} ms', spread(ours), spread(sink),
           median(ours) / median(one), (3, 2), up=False)
@@ -298,7 +309,7 @@ def run_parked(a):
     for keep in (False, True):
         pairs = []
         with a.mailmill(workers=1) as c:
-            m = calibrate(a, c, 10, keep)
+            m = calibrate(a, c, 10, keep, min(a.secs, 1.5))
             for _ in range(3 * a.repeats):
                 rates = []
                 for idle in (0, n):
@@ -406,11 +417,19 @@ def arguments():
     p.add_argument('--max-n', type=int, default=100000)
     p.add_argument('--hasty', action='store_true',
                    help='do not measure again when others used the machine')
+    p.add_argument('--peer', metavar='NAME:PORT', help='latency: another '
+                   'server on this machine that delivers to '
+                   'user@example.test, measured in turn')
     p.add_argument('-D', dest='define', action='append', default=[],
                    help='passed on to mailmilld')
     a = p.parse_args(namespace=Bench())
     for k in ('build', 'fs', 'postfix'):
         setattr(a, k, os.path.abspath(getattr(a, k)))
+    if a.peer:
+        name, _, port = a.peer.rpartition(':')
+        if not name or not port.isdigit():
+            p.error(f'--peer {a.peer}: expected NAME:PORT')
+        a.peer = (name, int(port))
     a.which = a.only.split(',') if a.only else list(LOADS) + list(OTHERS)
     bad = [w for w in a.which if w not in LOADS and w not in OTHERS]
     if bad:
