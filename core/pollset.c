@@ -190,6 +190,7 @@ pollset_follow(struct pollset *ps, Event *e)
 			remove_slot(ps, e);
 		return;
 	}
+	ps->nunfit = 0;
 	if (e->poll_slot != 0)
 		ps->fds[e->poll_slot - 1].events = events;
 	else
@@ -240,6 +241,7 @@ unpark_ready(struct pollset *ps)
 			continue;
 		}
 		unpark(ps, e);
+		ps->nunfit = 0;
 		add_slot(ps, e)->revents = ready[i].revents;
 		ps->nready++;
 	}
@@ -311,38 +313,34 @@ pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r)
 	return NULL;
 }
 
-/* Park the event of slot ${i} if it has been idle.  Return whether the slot
- * holds another one now. */
-static bool
+enum fitness { PARKED, TOO_YOUNG, UNFIT };
+
+/* Park the event of slot ${i} if it has been idle; when it is PARKED, the slot
+ * holds another one. */
+static enum fitness
 park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
 {
 	Event *e = ps->by_fd[ps->fds[i].fd];
 
-	if (ps->fds[i].events != POLLIN ||
-	    now_ms - e->active_ms < POLLSET_PARK_IDLE_MS)
-		return false;
+	if (ps->fds[i].events != POLLIN)
+		return UNFIT;
+	if (now_ms - e->active_ms < POLLSET_PARK_IDLE_MS)
+		return TOO_YOUNG;
 	if (park_add(&ps->park, e->fd) == -1) {
 		/* not a thing epoll can watch, or a limit: later again */
 		e->active_ms = now_ms;
-		return false;
+		return UNFIT;
 	}
 	e->is_parked = 1;
 	remove_slot(ps, e);
-	return true;
-}
-
-/* Once some are parked, the rest may as well be. */
-static bool
-is_parking(const struct pollset *ps)
-{
-	return ps->has_epoll && (ps->park.count > 0 ||
-	    ps->n >= ps->nfixed + POLLSET_PARK_MIN);
+	return PARKED;
 }
 
 bool
 pollset_wants_sweep(const struct pollset *ps)
 {
-	return is_parking(ps) && ps->n >= ps->nfixed + POLLSET_PARK_MIN;
+	return ps->has_epoll && ps->n >= ps->nfixed + POLLSET_PARK_MIN &&
+	    ps->nunfit < ps->n - ps->nfixed;
 }
 
 void
@@ -350,7 +348,10 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 {
 	size_t n, more = POLLSET_SWEEP_MAX;
 
-	if (now_ms - ps->sweep_ms < POLLSET_SWEEP_MS || !is_parking(ps))
+	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
+		return;
+	/* once some are parked, the rest may as well be */
+	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
 		return;
 	ps->sweep_ms = now_ms;
 	n = ps->n / 8;
@@ -366,11 +367,23 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 			if (ps->n == ps->nfixed)
 				break;
 		}
-		if (!park_slot(ps, ps->sweep_hand, now_ms))
-			ps->sweep_hand++;
-		else if (more-- > 0)
+		switch (park_slot(ps, ps->sweep_hand, now_ms)) {
+		case PARKED:
 			/* a crowd that fell silent: there will be others */
-			n++;
+			if (more > 0) {
+				more--;
+				n++;
+			}
+			break;
+		case TOO_YOUNG:
+			ps->sweep_hand++;
+			ps->nunfit = 0;
+			break;
+		case UNFIT:
+			ps->sweep_hand++;
+			ps->nunfit++;
+			break;
+		}
 	}
 	ps->fds[SLOT_PARK].fd = ps->park.epfd;
 }

@@ -22,9 +22,11 @@
 #define POLLSET_PARK_IDLE_MS	500
 /* How often the hand moves on, and over how many at least and at most. */
 #define POLLSET_SWEEP_MS	10
-#define POLLSET_SWEEP_IDLE_MS	100
 #define POLLSET_SWEEP_MIN	64
 #define POLLSET_SWEEP_MAX	1024
+
+/* The same for a loop at rest. */
+#define POLLSET_SWEEP_IDLE_MS	100
 
 struct pollset {
 	struct pollfd	 *fds;		/* [0, nfixed): the loop's own */
@@ -38,6 +40,7 @@ struct pollset {
 	size_t		  hand;		/* dispatch: slots from here on are done */
 	size_t		  sweep_hand;
 	uint32_t	  sweep_ms;	/* time of the last sweep */
+	size_t		  nunfit;	/* seen since one that may be parked was */
 	bool		  has_epoll;
 	struct park	  park;
 };

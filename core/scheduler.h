@@ -49,7 +49,8 @@ void scheduler_destroy(struct scheduler *s);
 int scheduler_run(struct scheduler *s);
 
 /* scheduler_pass(s, max_wait_ms): One pass: wait (at most ${max_wait_ms}, -1
- * for ever, less when a timer is nearer), dispatch what is ready, then
+ * for ever; less when a timer is nearer, and while idle descriptors wait to be
+ * parked), dispatch what is ready, then
  * completions, then timers, then the recurrent functions.  Return the number
  * of callbacks made, or -1 with errno (EDEADLK: called from a callback). */
 int scheduler_pass(struct scheduler *s, int max_wait_ms);

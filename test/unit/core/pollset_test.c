@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,28 +88,81 @@ Test(pollset, parks_idle_readers)
 	cr_assert_eq(ps.n, ps.nfixed);
 }
 
-/* A quarter of them is looked at in one step, but for the crowd. */
-Test(pollset, a_crowd_that_fell_silent_is_parked_at_once)
+/* A crowd of ${n} beside the pairs, all on one socket. */
+static Event *
+crowd_attach(size_t n)
 {
-	enum { CROWD = 4 * POLLSET_SWEEP_MIN };
-	static Event crowd[CROWD];
-	uint32_t now_ms = POLLSET_PARK_IDLE_MS;
+	Event *crowd = calloc(n, sizeof *crowd);
 	size_t i;
 
-	for (i = 0; i < CROWD; i++) {
+	cr_assert_not_null(crowd);
+	for (i = 0; i < n; i++) {
 		crowd[i].fd = dup(events[0].fd);
+		cr_assert_neq(crowd[i].fd, -1);
 		crowd[i].mask = E_READ;
 		cr_assert_eq(pollset_attach(&ps, &crowd[i]), 0);
 		pollset_follow(&ps, &crowd[i]);
 	}
-	cr_assert(pollset_wants_sweep(&ps));
-	pollset_sweep(&ps, now_ms);
-	cr_expect_eq(ps.park.count, CROWD + NPAIRS);
-	cr_expect(!pollset_wants_sweep(&ps));
-	for (i = 0; i < CROWD; i++) {
+	return crowd;
+}
+
+static void
+crowd_detach(Event *crowd, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
 		pollset_detach(&ps, &crowd[i]);
 		close(crowd[i].fd);
 	}
+	free(crowd);
+}
+
+/* A part of them is looked at in one step, but for a crowd. */
+Test(pollset, a_crowd_that_fell_silent_is_parked_at_once)
+{
+	enum { CROWD = 4 * POLLSET_SWEEP_MIN };
+	Event *crowd = crowd_attach(CROWD);
+
+	cr_assert(pollset_wants_sweep(&ps));
+	pollset_sweep(&ps, POLLSET_PARK_IDLE_MS);
+	cr_expect_eq(ps.park.count, CROWD + NPAIRS);
+	cr_expect(!pollset_wants_sweep(&ps));
+	crowd_detach(crowd, CROWD);
+}
+
+Test(pollset, a_huge_crowd_does_not_hold_up_a_pass)
+{
+	enum { CROWD = 4 * POLLSET_SWEEP_MAX };
+	struct rlimit rl;
+	Event *crowd;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	rl.rlim_cur = rl.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	crowd = crowd_attach(CROWD);
+	pollset_sweep(&ps, POLLSET_PARK_IDLE_MS);
+	cr_expect_gt(ps.park.count, POLLSET_SWEEP_MAX);
+	cr_expect_leq(ps.park.count, 2 * POLLSET_SWEEP_MAX);
+	cr_expect(pollset_wants_sweep(&ps));
+	crowd_detach(crowd, CROWD);
+}
+
+Test(pollset, wants_no_sweep_for_what_cannot_be_parked)
+{
+	uint32_t now_ms = 0;
+	size_t i;
+
+	for (i = 0; i < NPAIRS; i++) {
+		events[i].mask = E_WRITE;
+		pollset_follow(&ps, &events[i]);
+	}
+	cr_assert(pollset_wants_sweep(&ps));
+	park_all(&now_ms);
+	cr_assert(!pollset_wants_sweep(&ps));
+	events[3].mask = E_READ;
+	pollset_follow(&ps, &events[3]);
+	cr_assert(pollset_wants_sweep(&ps));
 }
 
 Test(pollset, does_not_begin_to_park_while_there_are_few)

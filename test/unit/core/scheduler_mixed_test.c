@@ -6,8 +6,10 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "core/pollset.h"
 #include "test/unit/core/vloop.h"
 
 #define NCHAOS 60
@@ -237,4 +239,54 @@ Test(scheduler_mixed, parked_sessions_answer_and_end)
 Test(scheduler_mixed, sessions_answer_and_end_without_epoll)
 {
 	park_and_answer(false);
+}
+
+static int
+never(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	(void)e;
+	(void)eventtype;
+	(void)closure;
+	(void)now;
+	cr_assert_fail("nothing was written");
+	return 0;
+}
+
+static int64_t
+elapsed_ms(const struct timespec *since)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - since->tv_sec) * 1000 +
+	    (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+Test(scheduler_mixed, a_loop_at_rest_parks_who_is_idle_and_then_rests)
+{
+	enum { N = 2 * POLLSET_PARK_MIN, PASSES = 100 };
+	struct scheduler *s = scheduler_create(NULL);
+	struct timespec start;
+	int sv[2], fds[N], i;
+	int64_t ms = 0;
+
+	cr_assert_not_null(s);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	for (i = 0; i < N; i++) {
+		fds[i] = dup(sv[0]);
+		cr_assert_eq(schedule_event(build_fd_event(fds[i], E_READ, 0,
+		    never, NULL)), 0);
+	}
+	for (i = 0; i < PASSES && ms < 2 * POLLSET_SWEEP_IDLE_MS; i++) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &start);
+		cr_assert_eq(scheduler_pass(s, 3 * POLLSET_SWEEP_IDLE_MS), 0);
+		ms = elapsed_ms(&start);
+	}
+	/* cut short until they were idle for long enough, and never again */
+	cr_expect_lt(i, PASSES);
+	scheduler_destroy(s);
+	for (i = 0; i < N; i++)
+		close(fds[i]);
+	close(sv[0]);
+	close(sv[1]);
 }
