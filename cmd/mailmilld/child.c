@@ -26,7 +26,8 @@
 #include "core/stats.h"
 
 #define LOG_GATHER_OCTETS 1280	/* some eight lines */
-#define LOG_GATHER_MS	5	/* and no line waits longer */
+#define LOG_GATHER_MS	5	/* a line waits no longer, but for a pass */
+#define LOG_RETRY_MS	1000	/* when it takes nothing */
 #define FLUSH_MS	2000	/* at the end: for the last words to the master */
 
 struct child_early_peer {
@@ -367,6 +368,28 @@ log_failed(void *closure)
 	c->is_relog_wanted = true;
 }
 
+static int on_log_timer(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+
+static void
+wait_for_log(struct child *c, unsigned int ms)
+{
+	if (c->log_timer == NULL)
+		c->log_timer = after_ms(ms, on_log_timer, c);
+}
+
+static void
+write_log(struct child *c)
+{
+	size_t before = log_pending(), left;
+
+	log_flush();
+	/* It is full, or its reader is slow: nothing here may wake us for
+	 * that. */
+	if ((left = log_pending()) > 0)
+		wait_for_log(c, left < before ? LOG_GATHER_MS : LOG_RETRY_MS);
+}
+
 static int
 on_log_timer(Event *e, int eventtype, void *closure, struct timeval *now)
 {
@@ -376,23 +399,21 @@ on_log_timer(Event *e, int eventtype, void *closure, struct timeval *now)
 	(void)eventtype;
 	(void)now;
 	c->log_timer = NULL;
-	log_flush();
+	write_log(c);
 	return 0;
 }
 
 /* Each write wakes who reads the log: some lines at once cost little more than
  * one. */
 static void
-flush_log(struct child *c)
+gather_log(struct child *c)
 {
 	size_t n = log_pending();
 
-	if (n == 0)
-		return;
-	if (n < LOG_GATHER_OCTETS && c->log_timer == NULL)
-		c->log_timer = after_ms(LOG_GATHER_MS, on_log_timer, c);
-	if (n >= LOG_GATHER_OCTETS || c->log_timer == NULL)
-		log_flush();
+	if (n > 0 && n < LOG_GATHER_OCTETS)
+		wait_for_log(c, LOG_GATHER_MS);
+	if (n >= LOG_GATHER_OCTETS || (n > 0 && c->log_timer == NULL))
+		write_log(c);
 }
 
 static void
@@ -406,7 +427,7 @@ end_of_pass(struct timeval *now, void *closure)
 		c->is_relog_wanted = false;
 		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
 	}
-	flush_log(c);
+	gather_log(c);
 }
 
 int

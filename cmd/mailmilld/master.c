@@ -104,6 +104,7 @@ master_relog(struct master *m)
 		master_relog_later(m);
 		return;
 	}
+	after_cancel(&m->relog_timer);
 	log_init("mailmilld", kind, fd, m->config.settings->level);
 	m->log_kind = kind;
 	m->log_fd = fd;

@@ -1,7 +1,8 @@
 /* The master's children.
  * Owns: their list, what each is told at its start, what they say, their death
  * and their successors.
- * Knows nothing of sessions but that a dead worker's are over. */
+ * Knows nothing of sessions but which have ended: those that their worker says,
+ * and all of a dead one. */
 
 #include "cmd/mailmilld/master.h"
 
@@ -283,37 +284,49 @@ on_ready(struct proc *p)
 	master_step(p->master);
 }
 
+/* A sound worker names only sessions that it has. */
 static void
-session_ended(struct proc *p, uint64_t handle)
+log_unknown(const struct proc *p, unsigned int n, uint64_t handle)
 {
-	if (book_remove(p->book, handle) == -1)
-		log_warnx("session-unknown", "worker=%u handle=%llx", p->slot,
-		    (unsigned long long)handle);
-}
-
-static void
-on_closed(struct proc *p, const struct channel_msg *msg)
-{
-	const uint64_t *handles = msg->entries;
-	unsigned int i;
-
-	if (p->book == NULL)
-		return;
-	for (i = 0; i < msg->nentries; i++)
-		session_ended(p, handles[i]);
+	if (n > 0)
+		log_warnx("session-unknown", "worker=%u handle=%llx n=%u",
+		    p->slot, (unsigned long long)handle, n);
 }
 
 /* What the worker ${p} has left behind in its memory. */
 static void
 collect(struct proc *p)
 {
-	uint64_t handle;
-	int i;
+	uint64_t handle, unknown = 0;
+	unsigned int i, nunknown = 0;
 
-	if (p->ended == NULL || p->book == NULL)
+	if (p->ended == NULL)
 		return;
 	for (i = 0; i < ENDED_MAX && ended_get(p->ended, &handle); i++)
-		session_ended(p, handle);
+		if (book_remove(p->book, handle) == -1) {
+			unknown = handle;
+			nunknown++;
+		}
+	log_unknown(p, nunknown, unknown);
+}
+
+/* Its memory was full. */
+static void
+on_closed(struct proc *p, const struct channel_msg *msg)
+{
+	const uint64_t *handles = msg->entries;
+	uint64_t unknown = 0;
+	unsigned int i, nunknown = 0;
+
+	if (p->book == NULL)
+		return;
+	for (i = 0; i < msg->nentries; i++)
+		if (book_remove(p->book, handles[i]) == -1) {
+			unknown = handles[i];
+			nunknown++;
+		}
+	log_unknown(p, nunknown, unknown);
+	collect(p);
 }
 
 void

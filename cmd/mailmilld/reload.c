@@ -224,6 +224,7 @@ change_over(struct master *m)
 	config_clear(&m->config);
 	m->config = m->reload->config;
 	respawns_cancel(m);
+	procs_collect(m);
 	listeners_switch(m);
 	if ((queue = proc_find(m, ROLE_QUEUE, m->config.generation)) != NULL)
 		wiring_adopt(m, queue);

@@ -368,35 +368,48 @@ static void
 report_rejected(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
+	char buf[INET6_ADDRSTRLEN];
+
 	(void)w;
 	if (r->code >= 500)
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
 		stats_inc(STATS_REPLIES_4XX);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
-	    "session=%s verb=%s arg=%s code=%d status=%s from=%s detail=%s",
-	    ac->id, r->verb, r->arg, r->code, r->enhanced, r->sender,
-	    r->detail);
+	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
+	    "detail=%s", ac->id, peer_text(ac, buf), r->verb, r->arg, r->code,
+	    r->enhanced, r->sender, r->detail);
 }
 
 static void
 report_timeout(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
+	char buf[INET6_ADDRSTRLEN];
+
 	(void)w;
 	stats_inc(STATS_SESSIONS_TIMEOUT);
-	log_event(LOG_LEVEL_INFO, "timeout", "session=%s timer=%s", ac->id,
-	    r->detail);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
+	    ac->id, peer_text(ac, buf), r->detail);
 }
 
 static void
 report_abort(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
+	char buf[INET6_ADDRSTRLEN];
+
 	(void)w;
 	stats_inc(STATS_SESSIONS_ABORTED);
-	log_event(LOG_LEVEL_INFO, "vanished", "session=%s state=%s error=%s",
-	    ac->id, r->detail, r->errnum == 0 ? "closed" :
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "vanished",
+	    "session=%s client=%s state=%s error=%s", ac->id,
+	    peer_text(ac, buf), r->detail, r->errnum == 0 ? "closed" :
 	    strerror(r->errnum));
 }
 

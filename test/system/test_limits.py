@@ -1,4 +1,6 @@
 """Limits, replies and what is refused, over real sockets."""
+import resource
+import signal
 import time
 
 from harness import Client, Server, text_message, wait_for
@@ -113,6 +115,39 @@ def test_sessions_are_counted_exactly(d):
             v = s.stats()
             return int(v['sessions']) == int(v['sessions_ended']) >= 201
         wait_for('all sessions to end', none_open)
+
+
+def test_ended_sessions_leave_the_books_without_another_to_come(d):
+    n = 1200                    # more than the memory for them holds
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n + 200), hard))
+    with Server(d, workers=1) as s:
+        cs = [Client(s.port) for _ in range(n)]
+        assert s.ctl_json('status')['sessions'] == n
+        for c in cs:
+            c.reset()
+        wait_for('no session', lambda: s.ctl_json('status')['sessions'] == 0)
+
+
+def test_sessions_of_a_worker_that_drains_count_until_they_end(d):
+    with Server(d, listener='Client_Sessions = 2') as s:
+        wait_for('no session', lambda: s.ctl_json('status')['sessions'] == 0)
+        a, b = Client(s.port), Client(s.port)
+        for c in (a, b):
+            c.hello()
+            c.envelope()
+            c.cmd('DATA', '354')
+        s.signal(signal.SIGHUP)
+        wait_for('the reload', lambda: 'event=reloaded' in s.log())
+        with Client(s.port, banner=False) as c:
+            c.expect('421 4.7.0')
+        a.close()
+
+        def again():
+            with Client(s.port, banner=False) as c:
+                return c.reply().startswith('220')
+        wait_for('a place', again)
+        b.close()
 
 
 def test_too_many_errors_end_the_session(d):
