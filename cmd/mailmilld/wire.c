@@ -329,7 +329,7 @@ peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
 	return buf;
 }
 
-/* The end says the same and more, and each line costs who reads the log. */
+/* What follows says the same and more, see report_end(). */
 static void
 report_connect(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -351,17 +351,17 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 {
 	char buf[INET6_ADDRSTRLEN];
 
-	(void)w;
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
 	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
 	log_event(LOG_LEVEL_INFO, "accepted",
-	    "session=%s id=%s client=%s from=%s to=%s nrcpts=%zu size=%llu "
-	    "seconds=%T", ac->id, r->id, peer_text(ac, buf),
-	    r->sender, r->rcpt, r->nrcpts, (unsigned long long)r->octets,
-	    &r->elapsed);
+	    "session=%s id=%s client=%s port=%d listener=%s from=%s to=%s "
+	    "nrcpts=%zu size=%llu seconds=%T", ac->id, r->id,
+	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
+	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed);
 }
 
 static void
@@ -413,16 +413,20 @@ report_abort(const struct worker *w, const accept_construct *ac,
 	    strerror(r->errnum));
 }
 
+/* At info only when nothing else tells who was here: a mail server's log is
+ * about messages, and each line costs who reads it. */
 static void
 report_end(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
+	enum log_level level = r->nmessages == 0 ? LOG_LEVEL_INFO :
+	    LOG_LEVEL_DEBUG;
 	char buf[INET6_ADDRSTRLEN];
 
 	stats_inc(STATS_SESSIONS_ENDED);
-	if (!log_enabled(LOG_LEVEL_INFO))
+	if (!log_enabled(level))
 		return;
-	log_event(LOG_LEVEL_INFO, "disconnect",
+	log_event(level, "disconnect",
 	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
 	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
