@@ -23,6 +23,29 @@ typedef union accept_addr {
 	struct sockaddr_in6	in6;
 } accept_addr;
 
+/* What a finished handshake has brought. */
+struct esmtp_tls {
+	char		 protocol[12];	/* "TLSv1.3" */
+	char		 cipher[64];	/* "TLS_AES_256_GCM_SHA384" */
+	int		 bits;		/* of its key */
+	unsigned int	 is_resumed : 1;
+	unsigned int	 is_verified : 1; /* the client's certificate */
+	char		*peer_name;	/* of the verified certificate: its mail
+					 * address, DNS name or common name;
+					 * else NULL */
+	char		*server_name;	/* SNI; NULL: none */
+};
+
+/* What esmtp_auth_done() says. */
+enum esmtp_auth_status {
+	ESMTP_AUTH_CHALLENGE,	/* octets for the client */
+	ESMTP_AUTH_OK,		/* text: the login */
+	ESMTP_AUTH_FAILED,	/* 535 5.7.8; text: the name that was tried, or none */
+	ESMTP_AUTH_LATER,	/* 454 4.7.0: the back end gives no answer */
+	ESMTP_AUTH_BLOCKED,	/* 454 4.7.0: too many failures; text: the name */
+	ESMTP_AUTH_MALFORMED	/* 501 5.5.2: not a message of the mechanism */
+};
+
 /* One accepted connection: what the listener knows of it.  The host allocates
  * it zeroed, fills in the first group, and builds the session's Event with it
  * as closure:
@@ -39,6 +62,10 @@ typedef struct _accept_construct {
 	accept_addr		 peer;
 	int			 listener;	/* the host's number for it */
 	char			 id[20];	/* session id for logs, NUL terminated */
+	/* the host's: set by tls_handshake(), freed after session_end() */
+	struct esmtp_tls	*tls;		/* NULL: no TLS (yet) */
+	const char		*tls_failure;	/* static text, or NULL */
+	void			*host_tls, *host_auth; /* of no meaning to the factory */
 	/* the factory's */
 	union {
 		void	*vptr;			/* the message_construct */
@@ -61,6 +88,15 @@ int esmtp_message_factory(Event *event, int eventtype, void *vclosure,
  * or is not (an errno).  Follow it with an E_ASYNC dispatch of ac->event.
  * Ignored when the session waits for none. */
 void esmtp_commit_done(accept_construct *ac, int error);
+
+/* esmtp_auth_done(ac, status, octets, len): The answer to auth_start() or
+ * auth_step(); ${octets} are copied.  Follow it with an E_ASYNC dispatch of
+ * ac->event.  Ignored when the session waits for none. */
+void esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
+    const char *octets, size_t len);
+
+/* esmtp_session_login(ac): Who the client has shown to be, or NULL. */
+const char *esmtp_session_login(const accept_construct *ac);
 
 /* esmtp_message_factory_state(state): The documented name of a state number,
  * "unknown" out of range. */

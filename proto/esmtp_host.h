@@ -30,6 +30,10 @@ enum esmtp_report_kind {
 	ESMTP_REPORT_REJECTED,	/* a 4xx or 5xx reply: code, enhanced, verb, detail */
 	ESMTP_REPORT_TIMEOUT,	/* which timer: detail */
 	ESMTP_REPORT_ABORT,	/* the peer vanished: detail is the state's name, errnum */
+	ESMTP_REPORT_TLS,	/* handshake done: ac->tls */
+	ESMTP_REPORT_TLS_FAILED, /* ... or not: detail is the host's ac->tls_failure, or what else was wrong */
+	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
+	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism, arg the name that was tried or "" */
 	ESMTP_REPORT_END	/* session over (after any of the above) */
 };
 
@@ -59,6 +63,37 @@ struct esmtp_host_ops {
 	 * address is (an embedder that takes all) */
 	enum esmtp_rcpt_status (*lookup_rcpt)(void *host,
 		    struct _accept_construct *ac, const struct mailaddr *addr);
+	/* TLS; all NULL: STARTTLS is not offered.
+	 * tls_start(host, ac): put TLS under ac->event, whose first octets from
+	 * now on are a ClientHello.  0, or -1 with errno (nothing changed).
+	 * tls_handshake(host, ac, &needmask): go on with the handshake.  1:
+	 * done, ac->tls is set; 0: call again when *needmask (E_READ, E_WRITE,
+	 * or E_ASYNC alone) came true; -1: it failed, ac->tls_failure says
+	 * why; errno 0 when the peer has closed. */
+	int	(*tls_start)(void *host, struct _accept_construct *ac);
+	int	(*tls_handshake)(void *host, struct _accept_construct *ac,
+		    int *needmask);
+	/* AUTH; all NULL: it is not offered.
+	 * auth_start(host, ac, mechanism, initial, len): begin an exchange;
+	 * ${mechanism} in capitals, one of Auth_Mechanisms; ${initial} is the
+	 * decoded initial response, NULL: there was none.
+	 * auth_step(host, ac, response, len): the client's answer to a
+	 * challenge.  Both: 0, and later esmtp_auth_done(), once, never from
+	 * inside the call; or -1 with errno: no verdict can be had.
+	 * auth_cancel(host, ac): the exchange is over, whatever it waits for;
+	 * esmtp_auth_done() will not be called. */
+	int	(*auth_start)(void *host, struct _accept_construct *ac,
+		    const char *mechanism, const char *initial, size_t len);
+	int	(*auth_step)(void *host, struct _accept_construct *ac,
+		    const char *response, size_t len);
+	void	(*auth_cancel)(void *host, struct _accept_construct *ac);
+	/* may_send_as(host, ac, login, sender): may ${login} use this address
+	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
+	int	(*may_send_as)(void *host, struct _accept_construct *ac,
+		    const char *login, const struct mailaddr *sender);
+	/* peer_changed(host, ac): ac->peer now is what a PROXY header said: set
+	 * ac->options anew.  NULL: they stay */
+	void	(*peer_changed)(void *host, struct _accept_construct *ac);
 	/* session_end(host, ac): the last call for ${ac}: the descriptor is
 	 * closed, the message_construct gone; the host frees ${ac}.  NULL: the
 	 * host finds out from the factory's return of 0 */

@@ -29,6 +29,8 @@ typedef struct esmtp_strlist	 esmtp_opt_LIST;
 typedef int			 esmtp_opt_CHOICE;
 
 enum { ESMTP_LF_IGNORE, ESMTP_LF_PEDANTIC, ESMTP_LF_FIX };
+enum { ESMTP_INJECTION_REJECT, ESMTP_INJECTION_IGNORE, ESMTP_INJECTION_ALLOW };
+enum { ESMTP_VERIFY_OPTIONAL, ESMTP_VERIFY_NONE, ESMTP_VERIFY_REQUIRE };
 
 struct esmtp_options {
 #define ESMTP_OPTION(name, field, type, def, min, max, unit) \

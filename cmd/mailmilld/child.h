@@ -73,6 +73,8 @@ int child_main(enum role role);
 int role_worker(struct child *c);
 int role_queue(struct child *c);
 int role_deliver(struct child *c);
+int role_keyd(struct child *c);
+int role_authd(struct child *c);
 
 /* child_drop(c, root): Become the account of M_INIT: chroot to ${root} unless
  * NULL (ignored without root), setgroups, setresgid, setresuid,

@@ -4,6 +4,7 @@
 #include "cmd/mailmilld/msg.h"
 
 #define R(role) (1u << ROLE_##role)
+#define ALL_CHILDREN ((1u << NROLES) - 1 - R(MASTER))
 #define MSG(id, from, to, base, entry, max, fd) \
 	[id] = { .name = #id, .senders = from, .receivers = to, \
 	    .base_octets = sizeof(base), \

@@ -37,6 +37,38 @@ struct msg_init {
 	uint32_t aux_gid;	/* supplementary group; 0: none */
 	uint32_t debug;		/* -d */
 };
+/* Which certificates and keys: one more with each change of a file. */
+struct msg_certs { uint32_t version, unused; };
+struct msg_key { uint32_t version, pair; };
+struct msg_keys_ready { uint32_t version, is_good; };
+#define MSG_TICKET_KEYS	3	/* the one in use, and those before it */
+struct msg_tickets {
+	uint32_t nkeys;		/* filled in, the first makes new tickets */
+	uint32_t lifetime;	/* seconds */
+	struct { uint8_t name[16], aes[32], hmac[32]; } keys[MSG_TICKET_KEYS];
+};
+struct msg_sign {
+	uint64_t id;		/* the worker's */
+	uint32_t listener;	/* the session's: may it use that key? */
+	uint32_t version, pair;
+	uint32_t scheme;	/* enum tls_scheme */
+};
+struct msg_signed { uint64_t id; uint32_t status, unused; };	/* 0: signed */
+struct msg_auth_start {
+	uint64_t id;		/* of the exchange; the worker's */
+	uint32_t listener;
+	uint32_t flags;		/* MSG_AUTH_* */
+	union { struct sockaddr_in in; struct sockaddr_in6 in6; } peer;
+	/* lengths of the texts */
+	uint16_t mech, session, initial, exporter, endpoint, peer_name;
+};
+#define MSG_AUTH_TLS		0x01	/* the session is encrypted */
+#define MSG_AUTH_INITIAL	0x02	/* there is an initial response */
+struct msg_auth {
+	uint64_t id;
+	uint32_t status;	/* A_REPLY: enum esmtp_auth_status */
+	uint32_t unused;
+};
 struct msg_log { uint32_t kind; };	/* enum log_kind */
 struct msg_peer { uint32_t role, slot, instance; };
 struct msg_drain { uint32_t is_reconfig; };

@@ -44,6 +44,7 @@ struct settings_domain {
 #undef SETTING_DOMAIN
 };
 
+struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
 
 /* One Listen section. */
@@ -79,6 +80,7 @@ struct settings {
 					 * NULL: none */
 	/* workers is never 0, hostname never empty, log_level resolved below */
 	enum log_level		 level;
+	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)
