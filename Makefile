@@ -91,7 +91,8 @@ comma	:= ,
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libmailmill.a $(B)/libcore.a
 $(B)/logsink: $(B)/test/bench/logsink.o
-$(PROGRAMS) $(B)/spoolbench $(B)/logsink:
+$(B)/tlsbench: $(B)/test/bench/tlsbench.o
+$(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
 $(B)/%.o: %.c | $(B)/.deps
@@ -142,7 +143,7 @@ check:
 
 bench:
 	@sh test/deps.sh install bench
-	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/spoolbench
+	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/spoolbench $(B)/tlsbench
 	@sh test/bench/bench.sh $(B) $(BENCH)
 
 install: all

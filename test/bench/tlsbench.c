@@ -1,0 +1,365 @@
+/* tlsbench - how many TLS handshakes a second.
+ *
+ *	tlsbench memory -c CERT -k KEY [-r] [-t THREADS] [-s SECONDS]
+ *	tlsbench load -p PORT [-r] [-b] [-n SESSIONS] [-t THREADS] [-s SECONDS]
+ *
+ * memory: client and server in one process, over memory BIOs, nothing else:
+ * what the cores can do.  load: clients of a server on loopback that speaks
+ * TLS at once; -b: it says a banner, which is waited for.  -r: each handshake
+ * resumes a session.  Prints one line: handshakes a second, CPU microseconds of
+ * this process for each, how many were resumed, how many failed. */
+
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#define SESSIONS_MAX	1024	/* of one thread */
+
+static struct {
+	const char	*cert, *key;
+	unsigned int	 port, sessions, threads;
+	double		 seconds;
+	bool		 is_resuming, has_banner;
+} opt = { .sessions = 32, .threads = 2, .seconds = 3 };
+
+/* One thread and what it has done. */
+struct bench {
+	SSL_CTX		*client, *server;
+	SSL_SESSION	*ticket;	/* to be resumed */
+	double		 end;
+	unsigned long	 done, resumed, failed;
+};
+
+struct conn {
+	struct bench	*bench;
+	SSL		*ssl;
+	int		 fd;
+	bool		 is_done;	/* but for the banner */
+};
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+fail(const char *what)
+{
+	fprintf(stderr, "tlsbench: %s\n", what);
+	ERR_print_errors_fp(stderr);
+	exit(1);
+}
+
+static int
+keep_ticket(SSL *ssl, SSL_SESSION *session)
+{
+	struct bench *b = SSL_get_app_data(ssl);
+
+	if (b->ticket != NULL)
+		SSL_SESSION_free(b->ticket);
+	b->ticket = session;
+	return 1;
+}
+
+static void
+bench_init(struct bench *b)
+{
+	memset(b, 0, sizeof(*b));
+	if ((b->client = SSL_CTX_new(TLS_client_method())) == NULL)
+		fail("client");
+	SSL_CTX_set_session_cache_mode(b->client, SSL_SESS_CACHE_CLIENT |
+	    SSL_SESS_CACHE_NO_INTERNAL);
+	if (opt.is_resuming)
+		SSL_CTX_sess_set_new_cb(b->client, keep_ticket);
+	if (opt.cert == NULL)
+		return;
+	if ((b->server = SSL_CTX_new(TLS_server_method())) == NULL ||
+	    SSL_CTX_use_certificate_chain_file(b->server, opt.cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(b->server, opt.key,
+	    SSL_FILETYPE_PEM) != 1)
+		fail("server");
+	SSL_CTX_set_num_tickets(b->server, 1);
+}
+
+static SSL *
+client_new(struct bench *b)
+{
+	SSL *ssl = SSL_new(b->client);
+
+	if (ssl == NULL)
+		fail("SSL_new");
+	SSL_set_app_data(ssl, b);
+	SSL_set_connect_state(ssl);
+	if (opt.is_resuming && b->ticket != NULL)
+		SSL_set_session(ssl, b->ticket);
+	return ssl;
+}
+
+static void
+count(struct bench *b, SSL *ssl)
+{
+	b->done++;
+	if (SSL_session_reused(ssl))
+		b->resumed++;
+}
+
+/* --- in memory ------------------------------------------------------------ */
+
+static void
+memory_one(struct bench *b)
+{
+	SSL *c = client_new(b), *s = SSL_new(b->server);
+	BIO *cb, *sb;
+	char buf[16];
+	int i, rc = 0, rs = 0;
+
+	if (s == NULL || BIO_new_bio_pair(&cb, 0, &sb, 0) != 1)
+		fail("memory");
+	SSL_set_bio(c, cb, cb);
+	SSL_set_bio(s, sb, sb);
+	SSL_set_accept_state(s);
+	for (i = 0; i < 10 && (rc != 1 || rs != 1); i++) {
+		rc = SSL_do_handshake(c);
+		rs = SSL_do_handshake(s);
+	}
+	/* the ticket comes behind the handshake */
+	(void)SSL_read(c, buf, sizeof(buf));
+	if (rc == 1 && rs == 1)
+		count(b, c);
+	else
+		b->failed++;
+	SSL_shutdown(c);
+	SSL_shutdown(s);
+	SSL_free(c);
+	SSL_free(s);
+}
+
+static void *
+memory_thread(void *closure)
+{
+	struct bench *b = closure;
+
+	while (now() < b->end)
+		memory_one(b);
+	return NULL;
+}
+
+/* --- against a server ----------------------------------------------------- */
+
+static void
+conn_open(struct conn *c, int epfd)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)opt.port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET,
+		.data.ptr = c };
+	int one = 1;
+
+	c->is_done = false;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (c->fd == -1)
+		fail("socket");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(c->fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 &&
+	    errno != EINPROGRESS)
+		fail("connect");
+	c->ssl = client_new(c->bench);
+	SSL_set_fd(c->ssl, c->fd);
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+		fail("epoll");
+}
+
+/* Closed without a word, and with a reset: no port has to wait. */
+static void
+conn_close(struct conn *c)
+{
+	const struct linger reset = { .l_onoff = 1 };
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	SSL_set_quiet_shutdown(c->ssl, 1);
+	SSL_shutdown(c->ssl);
+	SSL_free(c->ssl);
+	close(c->fd);
+}
+
+/* Return true when it is over, well or not. */
+static bool
+conn_step(struct conn *c)
+{
+	char buf[512];
+	int rc;
+
+	ERR_clear_error();
+	if (!c->is_done) {
+		rc = SSL_do_handshake(c->ssl);
+		if (rc == 1) {
+			c->is_done = true;
+			if (!opt.has_banner && !opt.is_resuming) {
+				count(c->bench, c->ssl);
+				return true;
+			}
+		}
+	} else
+		rc = 1;
+	if (rc == 1) {
+		rc = SSL_read(c->ssl, buf, sizeof(buf));
+		if (rc > 0) {
+			count(c->bench, c->ssl);
+			return true;
+		}
+	}
+	switch (SSL_get_error(c->ssl, rc)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return false;
+	default:
+		c->bench->failed++;
+		return true;
+	}
+}
+
+static void *
+load_thread(void *closure)
+{
+	static __thread struct conn conns[SESSIONS_MAX];
+	struct epoll_event ev[256];
+	struct bench *b = closure;
+	int epfd = epoll_create1(EPOLL_CLOEXEC), i, n;
+	unsigned int k;
+
+	for (k = 0; k < opt.sessions; k++) {
+		conns[k].bench = b;
+		conn_open(&conns[k], epfd);
+	}
+	while (now() < b->end) {
+		n = epoll_wait(epfd, ev, 256, 100);
+		for (i = 0; i < n; i++) {
+			struct conn *c = ev[i].data.ptr;
+
+			if (!conn_step(c))
+				continue;
+			conn_close(c);
+			conn_open(c, epfd);
+		}
+	}
+	for (k = 0; k < opt.sessions; k++)
+		conn_close(&conns[k]);
+	close(epfd);
+	return NULL;
+}
+
+/* -------------------------------------------------------------------------- */
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: tlsbench memory -c CERT -k KEY [-r] "
+	    "[-t THREADS] [-s SECONDS]\n"
+	    "       tlsbench load -p PORT [-r] [-b] [-n SESSIONS] "
+	    "[-t THREADS] [-s SECONDS]\n");
+	exit(2);
+}
+
+static void
+parse(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "bc:k:n:p:rs:t:")) != -1)
+		switch (c) {
+		case 'b':
+			opt.has_banner = true;
+			break;
+		case 'c':
+			opt.cert = optarg;
+			break;
+		case 'k':
+			opt.key = optarg;
+			break;
+		case 'n':
+			opt.sessions = (unsigned int)atoi(optarg);
+			break;
+		case 'p':
+			opt.port = (unsigned int)atoi(optarg);
+			break;
+		case 'r':
+			opt.is_resuming = true;
+			break;
+		case 's':
+			opt.seconds = atof(optarg);
+			break;
+		case 't':
+			opt.threads = (unsigned int)atoi(optarg);
+			break;
+		default:
+			usage();
+		}
+	if (opt.sessions == 0 || opt.sessions > SESSIONS_MAX ||
+	    opt.threads == 0 || opt.threads > 64 || opt.seconds > 600)
+		usage();
+}
+
+int
+main(int argc, char **argv)
+{
+	void *(*run)(void *);
+	struct bench benches[64], all = { 0 };
+	pthread_t threads[64];
+	struct rusage ru;
+	double start, took, cpu;
+	unsigned int i;
+
+	if (argc < 2)
+		usage();
+	parse(argc - 1, argv + 1);
+	if (strcmp(argv[1], "memory") == 0 && opt.cert != NULL &&
+	    opt.key != NULL)
+		run = memory_thread;
+	else if (strcmp(argv[1], "load") == 0 && opt.port != 0)
+		run = load_thread;
+	else
+		usage();
+	for (i = 0; i < opt.threads; i++)
+		bench_init(&benches[i]);
+	start = now();
+	for (i = 0; i < opt.threads; i++) {
+		benches[i].end = start + opt.seconds;
+		if (pthread_create(&threads[i], NULL, run, &benches[i]) != 0)
+			fail("thread");
+	}
+	for (i = 0; i < opt.threads; i++) {
+		pthread_join(threads[i], NULL);
+		all.done += benches[i].done;
+		all.resumed += benches[i].resumed;
+		all.failed += benches[i].failed;
+	}
+	took = now() - start;
+	getrusage(RUSAGE_SELF, &ru);
+	cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	printf("%.1f %.1f %lu %lu\n", (double)all.done / took,
+	    all.done == 0 ? 0 : cpu * 1e6 / (double)all.done, all.resumed,
+	    all.failed);
+	return 0;
+}
