@@ -3,8 +3,6 @@
  * record is due, the wiping of failed batches, the mark of message ids.
  * So that no small message waits for any of this. */
 
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +14,6 @@
 #include "core/spool_writer_int.h"
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota looked at */
-#define BODY_TRIES	8
 
 static int
 quota_check(const struct spool_writer *w, uint64_t more)
@@ -97,32 +94,17 @@ make_next(struct spool_writer *w)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Created and locked, so that a sweep does not take it for an orphan; one that
- * was swept between the two is made again. */
+/* Before the first octet of a large body. */
 static int
 body_create(struct spool_writer *w, struct spool_msg *msg)
 {
 	char name[SPOOL_NAME];
-	struct stat st;
-	int i, fd;
 
 	if (quota_check(w, BODY_STEP) == -1)
 		return (-1);
 	spool_body_name(msg->id, name);
-	for (i = 0; i < BODY_TRIES; i++) {
-		fd = openat(w->config.dirfd, name, O_WRONLY | O_CREAT | O_EXCL |
-		    O_CLOEXEC | O_NOFOLLOW, 0660);
-		if (fd == -1)
-			return (-1);
-		if (fchmod(fd, 0660) == 0 && flock(fd, LOCK_EX) == 0 &&
-		    fstat(fd, &st) == 0 && st.st_nlink > 0) {
-			msg->body_fd = fd;
-			return (0);
-		}
-		(void)close(fd);
-	}
-	errno = EAGAIN;
-	return (-1);
+	msg->body_fd = spool_create_locked(w->config.dirfd, name);
+	return (msg->body_fd == -1 ? -1 : 0);
 }
 
 static int

@@ -135,8 +135,8 @@ rename_new(int dirfd, const char *from, const char *to)
 
 /* A file of our own, locked.  Until it is, the sweep may take it for a dead
  * worker's, and remove it: then it has no name left, and is made again. */
-static int
-create_locked(int dirfd, const char *name)
+int
+spool_create_locked(int dirfd, const char *name)
 {
 	struct stat st;
 	int fd, i;
@@ -167,7 +167,7 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 
 	spool_segment_name("new", id, new);
 	spool_segment_name("seg", id, seg);
-	if ((fd = create_locked(dirfd, new)) == -1)
+	if ((fd = spool_create_locked(dirfd, new)) == -1)
 		return (-1);
 	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1)
 		goto err1;

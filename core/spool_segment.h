@@ -38,6 +38,11 @@ void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
  * with errno. */
 int spool_write_at(int fd, const void *buf, size_t len, off_t offset);
 
+/* spool_create_locked(dirfd, name): A new file of ours, for the spool's group,
+ * locked so that no sweep takes it for a dead worker's.  Return its descriptor,
+ * or -1 with errno. */
+int spool_create_locked(int dirfd, const char *name);
+
 /* spool_segment_take(dirfd, size_octets, is_synced, segment_r): Take a free
  * segment of that size: locked, renamed to seg.*, the folder flushed.  Free
  * ones of another size are removed.  Return 0, or -1: ENOENT, there is none;

@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/sealed.h"
+
 #define CACHE_LINE	64
 #define COUNTERS_PER_LINE (CACHE_LINE / sizeof(uint64_t))
 #define SLOT_COUNTERS \
@@ -35,20 +37,7 @@ static uint64_t *own = private_slot;
 int
 stats_create(void)
 {
-	int fd, saved;
-
-	fd = memfd_create("mailmill-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd == -1)
-		return -1;
-	/* sealed, so that no process can make another's access a SIGBUS */
-	if (ftruncate(fd, MAP_OCTETS) == -1 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
+	return sealed_create("mailmill-stats", MAP_OCTETS);
 }
 
 int

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/sealed.h"
+
 #define CACHE_LINE	64
 
 struct ring {
@@ -28,20 +30,7 @@ struct ended {
 int
 ended_create(void)
 {
-	int fd, saved;
-
-	fd = memfd_create("mailmill-ended", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd == -1)
-		return -1;
-	/* sealed, so that the worker cannot make our access a SIGBUS */
-	if (ftruncate(fd, sizeof(struct ring)) == -1 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
+	return sealed_create("mailmill-ended", sizeof(struct ring));
 }
 
 struct ended *

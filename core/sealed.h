@@ -1,0 +1,14 @@
+/* Shared memory of a fixed size, without a name.
+ * Owns: the seals.  Knows nothing of what is in it. */
+
+#ifndef CORE_SEALED_H
+#define CORE_SEALED_H
+
+#include <stddef.h>
+
+/* sealed_create(name, octets): Zeroed memory that several processes may map and
+ * write, and none can make larger or smaller: so none can make another's access
+ * a SIGBUS.  Return its descriptor, close-on-exec, or -1 with errno. */
+int sealed_create(const char *name, size_t octets);
+
+#endif
