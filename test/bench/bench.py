@@ -22,6 +22,7 @@ import time
 
 import proc
 import server
+import tls
 
 # name: (sessions, many messages per connection, options of mailmilld)
 LOADS = {
@@ -32,7 +33,7 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle')
+OTHERS = ('latency', 'memory', 'parked', 'idle', *tls.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -469,6 +470,8 @@ def main():
         for name in a.which:
             if name in LOADS:
                 run_load(a, name)
+            elif name in tls.RUNS:
+                tls.RUNS[name](a, median, spread, note)
             else:
                 globals()['run_' + name](a)
     finally:

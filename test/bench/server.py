@@ -3,7 +3,9 @@ import json
 import os
 import shutil
 import signal
+import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -37,22 +39,32 @@ def free_port():
         return s.getsockname()[1]
 
 
-def answers(port):
+def no_check():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def answers(port, is_tls):
     try:
         with socket.create_connection(('127.0.0.1', port), 2) as s:
+            if is_tls:
+                s = no_check().wrap_socket(s)
             return s.recv(3) == b'220'
     except OSError:
         return False
 
 
 class Contestant:
+    is_tls = False
+
     def __init__(self):
         self.port = free_port()
         self.proc = None
 
     def wait_ready(self):
         end = time.monotonic() + 20
-        while not answers(self.port):
+        while not answers(self.port, self.is_tls):
             if self.proc.poll() is not None or time.monotonic() > end:
                 self.stop()
                 sys.exit(f'bench: {self.name} did not start, see {self.log}')
@@ -107,7 +119,7 @@ class Sink(Contestant):
 class Mailmill(Contestant):
     name = 'mailmill'
 
-    def start(self, a, workers=2, options=()):
+    def start(self, a, workers=2, options=(), listen=''):
         self.dir, self.fs = a.state, a.fs
         self.build = a.build
         self.log = f'{a.state}/mailmilld.log'
@@ -126,7 +138,9 @@ pidfile = "{a.state}/mailmilld.pid"
 control = "{a.state}/mailmilld.sock"
 log = "{'syslog' if private else '/dev/null'}"
 ESMTP_Listener {{
-    Listen "127.0.0.1:{self.port}" {{ }}
+    Listen "127.0.0.1:{self.port}" {{
+{listen}
+    }}
 }}
 Domain "example.test" {{
     Maildir = "{self.fs}/mail/%d/%u"
@@ -141,6 +155,7 @@ Domain "example.test" {{
         with open(self.log, 'w') as log:
             self.proc = subprocess.Popen(cmd, stdout=log, stderr=log,
                                          stdin=subprocess.DEVNULL)
+        self.is_tls = 'Use_SSL' in listen
         self.wait_ready()
         send_one(a, self)                   # makes the Maildir
         self.wait_delivered(1)
@@ -198,6 +213,11 @@ def source(a, c, n, sessions, keep, size=4096):
 
 
 def send_one(a, c):
+    if c.is_tls:
+        with smtplib.SMTP_SSL('127.0.0.1', c.port, 'client.test',
+                              context=no_check()) as s:
+            s.sendmail(SENDER, RCPT, 'Subject: first\r\n\r\ntext\r\n')
+        return
     err = source(a, c, 1, 1, False)[2]
     if err:
         c.stop()

@@ -2,12 +2,15 @@
  *
  *	tlsbench memory -c CERT -k KEY [-r] [-t THREADS] [-s SECONDS]
  *	tlsbench load -p PORT [-r] [-b] [-n SESSIONS] [-t THREADS] [-s SECONDS]
+ *	tlsbench bulk -p PORT -o OCTETS [-x]
  *
  * memory: client and server in one process, over memory BIOs, nothing else:
  * what the cores can do.  load: clients of a server on loopback that speaks
  * TLS at once; -b: it says a banner, which is waited for.  -r: each handshake
  * resumes a session.  Prints one line: handshakes a second, CPU microseconds of
- * this process for each, how many were resumed, how many failed. */
+ * this process for each, how many were resumed, how many failed.
+ * bulk: one message of that many octets; -x: in the clear.  Prints its octets a
+ * second, from DATA to the reply to its end. */
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -34,8 +37,9 @@
 static struct {
 	const char	*cert, *key;
 	unsigned int	 port, sessions, threads;
+	unsigned long	 octets;
 	double		 seconds;
-	bool		 is_resuming, has_banner;
+	bool		 is_resuming, has_banner, is_plain;
 } opt = { .sessions = 32, .threads = 2, .seconds = 3 };
 
 /* One thread and what it has done. */
@@ -269,6 +273,112 @@ load_thread(void *closure)
 	return NULL;
 }
 
+/* --- one large message ---------------------------------------------------- */
+
+struct smtp {
+	SSL	*ssl;		/* NULL: in the clear */
+	int	 fd;
+};
+
+static void
+say(struct smtp *s, const char *p, size_t len)
+{
+	while (len > 0) {
+		int n = s->ssl != NULL ? SSL_write(s->ssl, p, (int)len) :
+		    (int)send(s->fd, p, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			fail("the server has closed");
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+/* Up to the last line of one reply, whose code begins with ${want}. */
+static void
+hear(struct smtp *s, char want)
+{
+	char buf[4096];
+	size_t len = 0, line;
+
+	for (;;) {
+		int n = s->ssl != NULL ? SSL_read(s->ssl, buf + len,
+		    (int)(sizeof(buf) - len)) :
+		    (int)recv(s->fd, buf + len, sizeof(buf) - len, 0);
+
+		if (n <= 0)
+			fail("the server has closed");
+		len += (size_t)n;
+		if (len < 6 || buf[len - 1] != '\n')
+			continue;
+		for (line = len - 1; line > 0 && buf[line - 1] != '\n'; line--)
+			;
+		if (buf[line + 3] == '-')
+			continue;
+		if (buf[line] != want) {
+			fprintf(stderr, "tlsbench: %.*s", (int)len, buf);
+			exit(1);
+		}
+		return;
+	}
+}
+
+static void
+smtp_open(struct smtp *s, struct bench *b)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)opt.port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int one = 1;
+
+	s->ssl = NULL;
+	s->fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (s->fd == -1 ||
+	    connect(s->fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
+		fail("connect");
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (opt.is_plain)
+		return;
+	s->ssl = client_new(b);
+	SSL_set_fd(s->ssl, s->fd);
+	if (SSL_do_handshake(s->ssl) != 1)
+		fail("handshake");
+}
+
+static void
+bulk(void)
+{
+	static const char *const commands[] = { "EHLO client.test\r\n",
+		"MAIL FROM:<a@client.test>\r\n",
+		"RCPT TO:<user@example.test>\r\n" };
+	static char block[65520];
+	unsigned long left = opt.octets;
+	struct bench b;
+	struct smtp s;
+	double start;
+	size_t i;
+
+	for (i = 0; i < sizeof(block); i++)
+		block[i] = "x\r\n"[i % 78 < 76 ? 0 : i % 78 - 75];
+	bench_init(&b);
+	smtp_open(&s, &b);
+	hear(&s, '2');
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		say(&s, commands[i], strlen(commands[i]));
+		hear(&s, '2');
+	}
+	start = now();
+	say(&s, "DATA\r\n", 6);
+	hear(&s, '3');
+	for (; left > 0; left -= i) {
+		i = left < sizeof(block) ? left : sizeof(block);
+		say(&s, block, i);
+	}
+	say(&s, "\r\n.\r\n", 5);
+	hear(&s, '2');
+	printf("%.0f\n", (double)opt.octets / (now() - start));
+}
+
 /* -------------------------------------------------------------------------- */
 
 static void
@@ -277,7 +387,8 @@ usage(void)
 	fprintf(stderr, "usage: tlsbench memory -c CERT -k KEY [-r] "
 	    "[-t THREADS] [-s SECONDS]\n"
 	    "       tlsbench load -p PORT [-r] [-b] [-n SESSIONS] "
-	    "[-t THREADS] [-s SECONDS]\n");
+	    "[-t THREADS] [-s SECONDS]\n"
+	    "       tlsbench bulk -p PORT -o OCTETS [-x]\n");
 	exit(2);
 }
 
@@ -286,7 +397,7 @@ parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "bc:k:n:p:rs:t:")) != -1)
+	while ((c = getopt(argc, argv, "bc:k:n:o:p:rs:t:x")) != -1)
 		switch (c) {
 		case 'b':
 			opt.has_banner = true;
@@ -300,6 +411,9 @@ parse(int argc, char **argv)
 		case 'n':
 			opt.sessions = (unsigned int)atoi(optarg);
 			break;
+		case 'o':
+			opt.octets = strtoul(optarg, NULL, 10);
+			break;
 		case 'p':
 			opt.port = (unsigned int)atoi(optarg);
 			break;
@@ -311,6 +425,9 @@ parse(int argc, char **argv)
 			break;
 		case 't':
 			opt.threads = (unsigned int)atoi(optarg);
+			break;
+		case 'x':
+			opt.is_plain = true;
 			break;
 		default:
 			usage();
@@ -333,6 +450,10 @@ main(int argc, char **argv)
 	if (argc < 2)
 		usage();
 	parse(argc - 1, argv + 1);
+	if (strcmp(argv[1], "bulk") == 0 && opt.port != 0) {
+		bulk();
+		return 0;
+	}
 	if (strcmp(argv[1], "memory") == 0 && opt.cert != NULL &&
 	    opt.key != NULL)
 		run = memory_thread;
