@@ -17,6 +17,7 @@ libconfuse-dev	pc:libconfuse
 libxxhash-dev	pc:libxxhash
 libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson
+libgsasl-dev	pc:libgsasl
 "
 run="
 curl		cmd:curl

@@ -1,0 +1,23 @@
+/* Names and passwords as they are compared: SASLprep, RFC 4013.
+ * Owns: what is prepared, what stays as it is, what is refused; the same rule
+ * where passwords are stored and where they are checked, or the two never meet.
+ * Knows nothing of users or mechanisms. */
+
+#ifndef CORE_SASLPREP_H
+#define CORE_SASLPREP_H
+
+#include <stddef.h>
+
+/* saslprep_text(in, out_r, size): Prepare the NUL terminated ${in} into
+ * ${out_r}, which has ${size} octets.  Unassigned code points pass (RFC 3454 7:
+ * a query).  What RFC 4013 forbids, but is UTF-8, stays as it is: people have
+ * such passwords (letters written from right to left with a digit behind them),
+ * and many clients send them so.  Return 0, or -1 with errno: EILSEQ not UTF-8,
+ * EINVAL nothing is left, ENAMETOOLONG, ENOMEM; ${out_r} is then "". */
+int saslprep_text(const char *in, char *out_r, size_t size);
+
+/* saslprep_is_utf8(s, len): Is it UTF-8 (RFC 3629: no surrogates, nothing
+ * over-long, nothing above U+10FFFF)? */
+int saslprep_is_utf8(const char *s, size_t len);
+
+#endif
