@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,11 +63,22 @@ int tls_remote_open(const struct tls_remote_ops *ops, void *closure);
  * too), EC on P-256, P-384, P-521, Ed25519.  NULL: another kind, or ENOMEM. */
 EVP_PKEY *tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair);
 
-/* tls_sign_done(s, sig, len): The answer; NULL: there will be none. */
+/* tls_sign_done(s, sig, len): The answer; NULL: there will be none.  On the
+ * thread of the handshake; at most once for each start(). */
 void tls_sign_done(struct tls_sign *s, const uint8_t *sig, size_t len);
 
 /* tls_remote_session(session): Whose handshake OpenSSL is called for next, on
  * this thread; set by tlsio before each call, found in tls_sign.session. */
 void tls_remote_session(void *session);
+
+/* tls_remote_cancel(session): Nobody waits for the handshake of ${session} any
+ * more: its pending signature fails (after ops->cancel), so that one more
+ * SSL_do_handshake() ends the paused job, which nothing else frees.  Return
+ * whether there was one. */
+bool tls_remote_cancel(void *session);
+
+/* tls_remote_is_error(error): Does that entry of OpenSSL's error queue say that
+ * there was no signature?  It is then the oldest one: ERR_peek_error(). */
+bool tls_remote_is_error(unsigned long error);
 
 #endif
