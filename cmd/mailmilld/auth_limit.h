@@ -12,38 +12,57 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define AUTH_DELAY_MIN_MS	250	/* of the first failure */
+#define AUTH_DELAY_MAX_MS	8000
+#define AUTH_KNOWN_DAYS		7	/* "lately" */
+
 struct auth_limit;
 
 struct auth_limit_config {
 	unsigned int	client_max;	/* failures in a window; 0: no limit */
 	unsigned int	login_max;
-	unsigned int	window_s;
-	size_t		entries_max;	/* the one unused longest goes first */
+	unsigned int	window_s;	/* it slides */
+	/* of each kind: clients, logins, and clients with their logins.  Of
+	 * those unused longest the one with the fewest failures goes first */
+	size_t		entries_max;
+};
+
+/* What an attempt is charged to. */
+struct auth_attempt {
+	uint8_t		client[16], login[16], pair[16];	/* hashes */
+	uint64_t	window;
+	bool		has_login;
+	bool		is_known;	/* charged to the pair, else to both others */
+	bool		is_charged;
 };
 
 struct auth_limit *auth_limit_new(const struct auth_limit_config *config);
 void auth_limit_free(struct auth_limit *l);	/* NULL does nothing */
 
-/* auth_limit_begin(l, peer, login, now_ms): An attempt; it counts as failed
- * until auth_limit_good(), so that many at once are no way around the limit.
- * A login that this client has used with success lately is not bound by what
- * others fail with.  IPv6 clients count by their /64.  Return false: too many,
- * answer ESMTP_AUTH_BLOCKED without asking the back end. */
+/* auth_limit_begin(l, peer, login, now_ms, attempt_r): An attempt (${login}
+ * NULL: not known yet); it counts as failed until auth_limit_good(), so that
+ * many at once are no way around the limit.
+ * A login that this client has used with success lately is bound by its own
+ * failures there and by nobody else's: who fails on purpose locks nobody out.
+ * IPv6 clients count by their /64, logins without regard to case.
+ * Return false: too many, answer ESMTP_AUTH_BLOCKED without asking the back
+ * end; such an attempt is not counted. */
 bool auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
-    const char *login, uint64_t now_ms);
+    const char *login, uint64_t now_ms, struct auth_attempt *attempt_r);
 
-/* auth_limit_good(l, ...): The attempt was right: it no longer counts.
+/* auth_limit_good(l, attempt, now_ms): The attempt was right: it no longer
+ * counts.
  * auth_limit_unsure(l, ...): there was no verdict: the same, but it is no
- * success either. */
-void auth_limit_good(struct auth_limit *l, const struct sockaddr *peer,
-    const char *login, uint64_t now_ms);
-void auth_limit_unsure(struct auth_limit *l, const struct sockaddr *peer,
-    const char *login, uint64_t now_ms);
+ * success either.  A second call for an attempt has no effect. */
+void auth_limit_good(struct auth_limit *l, struct auth_attempt *attempt,
+    uint64_t now_ms);
+void auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt,
+    uint64_t now_ms);
 
-/* auth_limit_delay(l, ...): How long the answer to a failure is held back, in
- * milliseconds: it doubles with each failure of the client or the login,
- * whichever has more. */
+/* auth_limit_delay(l, attempt, now_ms): How long the answer to a failure is
+ * held back, in milliseconds: it doubles with each failure of the client or the
+ * login, whichever has more. */
 unsigned int auth_limit_delay(struct auth_limit *l,
-    const struct sockaddr *peer, const char *login, uint64_t now_ms);
+    const struct auth_attempt *attempt, uint64_t now_ms);
 
 #endif
