@@ -153,7 +153,7 @@ void master_relog(struct master *m);
  * asked for. */
 void master_relog_later(struct master *m);
 
-/* procs.c */
+/* procs.c, proc_start.c */
 
 /* proc_start(m, role, slot, config): Start one; it shows up in m->procs.
  * Return 0, or -1 having logged why. */
