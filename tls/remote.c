@@ -1,0 +1,319 @@
+/* The provider, its keys as others make them, and the wait for a signature.
+ * Owns: what is loaded, who makes signatures, the signatures that are pending.
+ * Knows nothing of parameters and digests (remote_keymgmt.c,
+ * remote_signature.c). */
+
+#include "tls/remote.h"
+
+#include <sys/tree.h>
+
+#include <openssl/async.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tls/remote_int.h"
+
+/* A pause that returns at once, because something in OpenSSL forbids it just
+ * then, must not become a loop without end. */
+#define RESUMPTIONS_MAX	100000
+
+/* On the stack of its job, from the call of start() to the answer. */
+struct wait {
+	struct tls_sign		 sign;		/* first: others have its address */
+	RB_ENTRY(wait)		 link;
+};
+
+static int
+wait_cmp(const struct wait *a, const struct wait *b)
+{
+	uintptr_t x = (uintptr_t)a->sign.session;
+	uintptr_t y = (uintptr_t)b->sign.session;
+
+	return x < y ? -1 : x > y;
+}
+
+RB_HEAD(remote_waits, wait);
+RB_PROTOTYPE(remote_waits, wait, link, wait_cmp)
+RB_GENERATE(remote_waits, wait, link, wait_cmp)
+
+static struct {
+	const struct tls_remote_ops	*ops;
+	void				*closure;
+	int				 error_lib;
+} remote;
+
+/* of this thread */
+static __thread void *session_now;
+static __thread struct remote_waits pending = RB_INITIALIZER(&pending);
+
+/* --- signatures ----------------------------------------------------------- */
+
+void
+tls_remote_session(void *session)
+{
+	session_now = session;
+}
+
+void
+tls_sign_done(struct tls_sign *s, const uint8_t *sig, size_t len)
+{
+	if (s->status != TLS_SIGN_PENDING)
+		return;
+	if (sig == NULL || len == 0 || len > sizeof(s->sig)) {
+		s->status = TLS_SIGN_FAILED;
+		return;
+	}
+	memcpy(s->sig, sig, len);
+	s->sig_len = len;
+	s->status = TLS_SIGN_DONE;
+}
+
+static void
+give_up(struct tls_sign *s)
+{
+	if (s->status != TLS_SIGN_PENDING)
+		return;
+	remote.ops->cancel(s, remote.closure);
+	s->status = TLS_SIGN_FAILED;
+}
+
+bool
+tls_remote_cancel(void *session)
+{
+	struct wait key = { .sign.session = session };
+	struct wait *w = RB_FIND(remote_waits, &pending, &key);
+
+	if (w == NULL || w->sign.status != TLS_SIGN_PENDING)
+		return false;
+	give_up(&w->sign);
+	return true;
+}
+
+/* Leave the job again and again until there is an answer: it may be resumed
+ * for other reasons. */
+static void
+pause_job(struct wait *w)
+{
+	bool has_session = w->sign.session != NULL;
+	unsigned int n;
+
+	if (has_session && RB_INSERT(remote_waits, &pending, w) != NULL) {
+		/* a session makes one signature at a time */
+		give_up(&w->sign);
+		return;
+	}
+	for (n = 0; w->sign.status == TLS_SIGN_PENDING; n++)
+		if (n == RESUMPTIONS_MAX || ASYNC_pause_job() == 0)
+			give_up(&w->sign);
+	if (has_session)
+		RB_REMOVE(remote_waits, &pending, w);
+}
+
+int
+remote_sign(struct tls_sign *s)
+{
+	struct wait w = { .sign = *s };
+	enum remote_reason reason = REMOTE_NOT_SIGNED;
+
+	w.sign.session = session_now;
+	w.sign.status = TLS_SIGN_PENDING;
+	if (remote.ops->start(&w.sign, remote.closure) == -1)
+		w.sign.status = TLS_SIGN_FAILED;
+	else if (w.sign.status == TLS_SIGN_PENDING &&
+	    ASYNC_get_current_job() == NULL) {
+		give_up(&w.sign);
+		reason = REMOTE_NO_JOB;
+	} else if (w.sign.status == TLS_SIGN_PENDING)
+		pause_job(&w);
+	*s = w.sign;
+	if (s->status == TLS_SIGN_DONE)
+		return 0;
+	remote_error(reason);
+	return -1;
+}
+
+/* --- errors --------------------------------------------------------------- */
+
+static ERR_STRING_DATA error_strings[] = {
+	{ ERR_PACK(0, 0, REMOTE_NOT_SIGNED), "no signature was made" },
+	{ ERR_PACK(0, 0, REMOTE_NO_JOB), "no job to pause" },
+	{ ERR_PACK(0, 0, REMOTE_UNSUITED), "not a signature of TLS" },
+	{ 0, NULL }
+};
+
+void
+remote_error(enum remote_reason reason)
+{
+	ERR_raise(remote.error_lib, (int)reason);
+}
+
+bool
+tls_remote_is_error(unsigned long error)
+{
+	return error != 0 && remote.error_lib != 0 &&
+	    ERR_GET_LIB(error) == remote.error_lib;
+}
+
+/* --- the provider --------------------------------------------------------- */
+
+static const OSSL_ALGORITHM *
+query_operation(void *provctx, int operation, int *no_cache)
+{
+	static OSSL_ALGORITHM keymgmts[REMOTE_NKINDS + 1];
+	static OSSL_ALGORITHM signatures[REMOTE_NKINDS + 1];
+	size_t i;
+
+	(void)provctx;
+	*no_cache = 0;
+	for (i = 0; i < REMOTE_NKINDS; i++) {
+		keymgmts[i].algorithm_names = remote_kinds[i].name;
+		keymgmts[i].implementation = remote_kinds[i].keymgmt;
+		signatures[i].algorithm_names = remote_kinds[i].signature;
+		signatures[i].implementation = remote_signature;
+		keymgmts[i].property_definition =
+		    signatures[i].property_definition = REMOTE_PROPERTY;
+	}
+	switch (operation) {
+	case OSSL_OP_KEYMGMT:
+		return keymgmts;
+	case OSSL_OP_SIGNATURE:
+		return signatures;
+	default:
+		return NULL;
+	}
+}
+
+static const OSSL_DISPATCH provider[] = {
+	{ OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation },
+	{ 0, NULL }
+};
+
+static int
+provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+    const OSSL_DISPATCH **out, void **provctx)
+{
+	(void)handle;
+	(void)in;
+	*out = provider;
+	*provctx = &remote;
+	return 1;
+}
+
+/* Does who asks for a kind of key, and says no more, get OpenSSL's? */
+static bool
+is_ours_hidden(const char *name)
+{
+	EVP_KEYMGMT *k = EVP_KEYMGMT_fetch(NULL, name, NULL);
+	bool is_hidden;
+
+	is_hidden = k != NULL &&
+	    strcmp(OSSL_PROVIDER_get0_name(EVP_KEYMGMT_get0_provider(k)),
+	    REMOTE_NAME) != 0;
+	EVP_KEYMGMT_free(k);
+	return is_hidden;
+}
+
+int
+tls_remote_open(const struct tls_remote_ops *ops, void *closure)
+{
+	size_t i;
+
+	if (remote.ops != NULL) {
+		errno = EALREADY;
+		return -1;
+	}
+	remote.ops = ops;
+	remote.closure = closure;
+	/* Of several that suit, OpenSSL takes the first that it knew; and it
+	 * loads the default provider unasked only if no other was loaded. */
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	if ((remote.error_lib = ERR_get_next_error_library()) == 0 ||
+	    ERR_load_strings(remote.error_lib, error_strings) != 1 ||
+	    OSSL_PROVIDER_load(NULL, "default") == NULL)
+		goto err1;
+	for (i = 0; i < REMOTE_NKINDS; i++)
+		if (!is_ours_hidden(remote_kinds[i].name))
+			goto err1;
+	if (OSSL_PROVIDER_add_builtin(NULL, REMOTE_NAME, provider_init) != 1 ||
+	    OSSL_PROVIDER_load(NULL, REMOTE_NAME) == NULL)
+		goto err1;
+	for (i = 0; i < REMOTE_NKINDS; i++)
+		if (!is_ours_hidden(remote_kinds[i].name))
+			goto err1;
+	return 0;
+err1:
+	remote.ops = NULL;
+	errno = EIO;
+	return -1;
+}
+
+/* --- keys ----------------------------------------------------------------- */
+
+static bool
+is_usable(const EVP_PKEY *key)
+{
+	static const char *const groups[] = { "prime256v1", "secp384r1",
+	    "secp521r1" };
+	char name[32];
+	size_t i;
+
+	if (EVP_PKEY_get_size(key) > TLS_SIG_MAX)
+		return false;
+	if (!EVP_PKEY_is_a(key, "EC"))
+		return true;
+	if (EVP_PKEY_get_group_name(key, name, sizeof(name), NULL) != 1)
+		return false;
+	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (strcmp(name, groups[i]) == 0)
+			return true;
+	return false;
+}
+
+static EVP_PKEY *
+key_fromdata(const char *name, OSSL_PARAM *params)
+{
+	EVP_PKEY_CTX *ctx;
+	EVP_PKEY *key = NULL;
+
+	ctx = EVP_PKEY_CTX_new_from_name(NULL, name, REMOTE_PROPERTY);
+	if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+EVP_PKEY *
+tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair)
+{
+	const struct remote_kind *kind = remote_kind_of(public);
+	OSSL_PARAM name[] = {
+		OSSL_PARAM_uint32(REMOTE_PARAM_VERSION, &version),
+		OSSL_PARAM_uint32(REMOTE_PARAM_PAIR, &pair),
+		OSSL_PARAM_END
+	};
+	OSSL_PARAM *half, *all;
+	EVP_PKEY *key = NULL;
+
+	if (kind == NULL || !is_usable(public)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (EVP_PKEY_todata(public, EVP_PKEY_PUBLIC_KEY, &half) != 1)
+		goto err1;
+	if ((all = OSSL_PARAM_merge(half, name)) != NULL)
+		key = key_fromdata(kind->name, all);
+	OSSL_PARAM_free(all);
+	OSSL_PARAM_free(half);
+	if (key != NULL)
+		return key;
+err1:
+	errno = ENOMEM;
+	return NULL;
+}

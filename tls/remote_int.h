@@ -1,0 +1,65 @@
+/* What the files of remote.h share. */
+
+#ifndef TLS_REMOTE_INT_H
+#define TLS_REMOTE_INT_H
+
+#include <openssl/core.h>
+#include <openssl/core_dispatch.h>
+#include <openssl/evp.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tls/remote.h"
+
+#define REMOTE_NAME	"mailmill"
+#define REMOTE_PROPERTY	"provider=" REMOTE_NAME
+
+/* A key among the parameters of EVP_PKEY_fromdata(3): with these, it is more
+ * than a public one. */
+#define REMOTE_PARAM_VERSION	"mailmill-version"
+#define REMOTE_PARAM_PAIR	"mailmill-pair"
+
+/* Why there is no signature: reasons of our errors */
+enum remote_reason { REMOTE_NOT_SIGNED = 1, REMOTE_NO_JOB, REMOTE_UNSUITED };
+
+/* What a key can be, one row each (remote_keymgmt.c).  The name of its
+ * signatures is nobody else's, so that OpenSSL never asks another provider to
+ * make them with a key of ours. */
+struct remote_kind {
+	const char		*name;		/* OpenSSL's, of the key */
+	const char		*signature;	/* ours */
+	bool			 is_rsa;
+	bool			 is_pss;	/* has no other padding */
+	bool			 is_hashed;	/* needs a digest */
+	const OSSL_DISPATCH	*keymgmt;
+};
+enum { REMOTE_NKINDS = 4 };
+extern const struct remote_kind remote_kinds[REMOTE_NKINDS];
+
+struct remote_key {
+	atomic_uint		 nrefs;
+	const struct remote_kind *kind;
+	EVP_PKEY		*public;	/* the default provider's */
+	bool			 has_private;	/* somewhere else */
+	uint32_t		 version, pair;
+};
+
+/* remote_key_ref(k): One more owner; remote_key_free(k): one less. */
+struct remote_key *remote_key_ref(struct remote_key *k);
+void remote_key_free(struct remote_key *k);
+
+/* remote_kind_of(key): NULL: a kind we have not. */
+const struct remote_kind *remote_kind_of(const EVP_PKEY *key);
+
+/* remote_sign(s): Have it made, and wait for it: the current job pauses.
+ * Return 0, or -1 with an entry in OpenSSL's error queue. */
+int remote_sign(struct tls_sign *s);
+
+/* remote_error(reason): Put it into OpenSSL's error queue. */
+void remote_error(enum remote_reason reason);
+
+extern const OSSL_DISPATCH remote_signature[];
+
+#endif
