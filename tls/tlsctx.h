@@ -83,6 +83,13 @@ struct tls_cert_info {
 int tls_cert_info(struct tlsctx_octets cert, struct tls_cert_info *info_r,
     char *err_r, size_t errlen);
 
+/* tls_ocsp_check(ocsp, cert, err_r, errlen): Is that an OCSP response that says
+ * the first certificate of a PEM text is good, as of now?  One that is not is
+ * never an obstacle to tlsctx_new(): it is not sent.  Return 0, or -1 with a
+ * message. */
+int tls_ocsp_check(struct tlsctx_octets ocsp, struct tlsctx_octets cert,
+    char *err_r, size_t errlen);
+
 /* tls_describe(ssl, ...): What a finished handshake has come to.  The names
  * are malloced or NULL.  Return 0 or -1 (ENOMEM). */
 struct tls_description {

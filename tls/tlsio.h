@@ -1,6 +1,7 @@
 /* TLS as one more opset under an Event: what is above it reads and writes as
  * on a plain socket.
- * Owns: the SSL object of an event, the mapping of its wishes to masks.
+ * Owns: the SSL object of an event, the mapping of its wishes to masks, the
+ * number of handshakes that may wait for a signature at once.
  * Knows nothing of certificates, of contexts, or of who asked for TLS. */
 
 #ifndef TLS_TLSIO_H
@@ -37,9 +38,27 @@
  * ask event_pending() after each callback. */
 int tlsio_attach(Event *e, SSL *ssl);
 
+/* tlsio_session(e, session): The private key is elsewhere (tls/remote.h): the
+ * handshake runs as a job that pauses while it waits for a signature, and
+ * ${session} is what tls_sign.session says.  After tlsio_attach(), before the
+ * handshake; ${session} lives as long as the event is on TLS. */
+void tlsio_session(Event *e, void *session);
+
+/* tlsio_handshake(e, &needmask): Begin or go on with the handshake, without
+ * reading what comes behind it.  1: it is done.  0: call again when *${needmask}
+ * came true: E_READ or E_WRITE; or E_ASYNC, alone, which somebody dispatches to
+ * ${e}: who made the signature, or this module when another handshake has left
+ * room.  -1: it failed, errno as of event_read, but 0 when the peer has closed
+ * the connection; tls_failure() of tls/tlsctx.h says why, until the thread's
+ * next call.
+ * Before it is done, reads and writes do the same first: they too fail with
+ * EAGAIN and a needmask of E_ASYNC. */
+int tlsio_handshake(Event *e, int *needmask);
+
 /* tlsio_detach(e): Free the SSL object without a word to the peer, give ${e}
  * its former opset back; the descriptor stays open.  For an event that is to
- * be freed without being closed.  No effect without tlsio_attach(). */
+ * be freed without being closed.  No effect without tlsio_attach().
+ * A signature that it waits for is cancelled, as in event_close. */
 void tlsio_detach(Event *e);
 
 /* tlsio_ssl(e): The SSL object under ${e}, or NULL if it is not on TLS. */
