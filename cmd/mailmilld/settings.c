@@ -287,6 +287,12 @@ settings_options_for(const struct settings *s, size_t listen,
 	return settings_peers_find(s->listens[listen].peers, peer);
 }
 
+const struct esmtp_options *
+settings_options_at(const struct settings *s, size_t listen, size_t i)
+{
+	return settings_peers_at(s->listens[listen].peers, i);
+}
+
 static const struct settings_domain *
 find_name(const struct settings *s, char *name)
 {

@@ -123,6 +123,12 @@ int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
 const struct esmtp_options *settings_options_for(const struct settings *s,
     size_t listen, const struct sockaddr *peer);
 
+/* settings_options_at(s, listen, i): The ${i}th, from 0, of all that
+ * settings_options_for() could return for that listener; NULL: there are no
+ * more. */
+const struct esmtp_options *settings_options_at(const struct settings *s,
+    size_t listen, size_t i);
+
 /* settings_domain_find(s, domain, len): The Domain section for a domain (any
  * case): the same name, else the longest "*.suffix" (which is not "suffix"
  * itself), else "*".  NULL: not ours. */

@@ -60,6 +60,8 @@ int settings_peers_build(struct conf *c, const struct settings *s,
 void settings_peers_free(struct settings_peers *p);
 const struct esmtp_options *settings_peers_find(const struct settings_peers *p,
     const struct sockaddr *peer);
+const struct esmtp_options *settings_peers_at(const struct settings_peers *p,
+    size_t i);
 
 /* settings_check(c, s): What one setting demands of another. */
 int settings_check(struct conf *c, const struct settings *s);

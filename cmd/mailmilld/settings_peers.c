@@ -263,3 +263,9 @@ settings_peers_find(const struct settings_peers *p,
 	/* both hold ${peer}, so they overlap, so it is there */
 	return found != NULL ? found->options : p->v[p->n - 1].options;
 }
+
+const struct esmtp_options *
+settings_peers_at(const struct settings_peers *p, size_t i)
+{
+	return i < p->n ? p->v[i].options : NULL;
+}

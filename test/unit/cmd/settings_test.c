@@ -202,6 +202,26 @@ Test(settings, the_same_scopes_give_the_same_pointer)
 	settings_free(s);
 }
 
+Test(settings, all_options_of_a_listener_can_be_gone_through)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "  Peer \"10.0.0.0/8\" { Max_Errors = 2 }\n"
+	    "  Listen \"127.0.0.1:25\" {\n"
+	    "    Peer \"10.1.0.0/16\" { Max_Errors = 3 }\n  }\n"
+	    "  Listen \"127.0.0.1:26\" { }\n}\n", NULL);
+	static const char *const peers[] = { "10.1.0.1", "10.2.0.1",
+		"192.0.2.1" };
+	const struct esmtp_options *o;
+	size_t i, k, found = 0;
+
+	for (i = 0; (o = settings_options_at(s, 0, i)) != NULL; i++)
+		for (k = 0; k < 3; k++)
+			found += o == options_at(s, 0, peers[k]);
+	cr_assert_eq(found, 3);
+	cr_assert_null(settings_options_at(s, 0, i + 1));
+	settings_free(s);
+}
+
 Test(settings, an_override_beats_every_scope)
 {
 	static const char text[] = "workers = 3\nMax_Errors = 1\n"
