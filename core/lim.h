@@ -17,6 +17,7 @@
 #define LIM_VCTX_KEY		64	/* octets */
 #define LIM_VCTX_VALUE		1024	/* octets */
 #define LIM_ASYNC_SECONDS	600	/* wait for a commit or a module; RFC 5321 4.5.3.2.6: clients wait that long */
+#define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

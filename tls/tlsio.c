@@ -4,28 +4,17 @@
  * opset below: so no SIGPIPE, as OpenSSL's own socket BIO would raise, and
  * TLS runs on a simulated wire too. */
 
-#include "tls/tlsio.h"
+#include "tls/tlsio_int.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define SENDFILE_CHUNK	16384	/* octets; the most that a record holds */
-
-struct tlsio {
-	SSL			*ssl;
-	Event			*event;		/* of the call in progress */
-	const event_io_opset	*lower;
-	void			*lower_data;
-	int			 lower_errno;	/* of the last failure below */
-	bool			 is_drained;	/* the last read ran dry */
-	bool			 is_failed;	/* nothing more may be sent */
-};
 
 static const event_io_opset tlsio_opset;
 static BIO_METHOD *bio_method;
@@ -60,6 +49,8 @@ bio_write(BIO *bio, const char *buf, int len)
 	int n, needmask;
 
 	BIO_clear_retry_flags(bio);
+	if (t->is_mute)
+		return -1;
 	swap_opset(t);
 	n = event_write(t->event, buf, len, &needmask);
 	swap_opset(t);
@@ -77,6 +68,8 @@ bio_read(BIO *bio, char *buf, int len)
 	int n, needmask;
 
 	BIO_clear_retry_flags(bio);
+	if (t->is_mute)
+		return -1;
 	swap_opset(t);
 	n = event_read(t->event, buf, len, &needmask);
 	swap_opset(t);
@@ -84,9 +77,10 @@ bio_read(BIO *bio, char *buf, int len)
 		BIO_set_retry_read(bio);
 	else if (n == -1)
 		t->lower_errno = errno;
-	else if (n == 0)
+	else if (n == 0) {
 		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-	else
+		t->is_eof = true;
+	} else
 		/* in a write too, which may have brought what a read wants */
 		t->is_drained = false;
 	return n;
@@ -123,9 +117,8 @@ make_bio_method(void)
 
 /* --- the opset: from the Event to OpenSSL ------------------------------ */
 
-/* What a failed call means: always -1 with errno, but 0 at a clean end. */
-static int
-failure(struct tlsio *t, int rc, int *needmask)
+int
+tlsio_failure(struct tlsio *t, int rc, int *needmask)
 {
 	int mask = 0;
 
@@ -135,6 +128,10 @@ failure(struct tlsio *t, int rc, int *needmask)
 		break;
 	case SSL_ERROR_WANT_WRITE:
 		mask = E_WRITE;
+		break;
+	case SSL_ERROR_WANT_ASYNC:
+	case SSL_ERROR_WANT_ASYNC_JOB:
+		mask = E_ASYNC;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
@@ -155,8 +152,8 @@ failure(struct tlsio *t, int rc, int *needmask)
 }
 
 /* Before each call: a stale entry in the queue would be taken for its error. */
-static struct tlsio *
-enter(Event *e)
+struct tlsio *
+tlsio_enter(Event *e)
 {
 	struct tlsio *t = e->io_data;
 
@@ -166,39 +163,56 @@ enter(Event *e)
 	return t;
 }
 
+/* The handshake before all else, so that no read or write is ever a job: those
+ * would need the same buffers again. */
 static int
-tlsio_read(Event *e, char *buf, int buflen, int *needmask)
+ready(struct tlsio *t, int *needmask)
 {
-	struct tlsio *t = enter(e);
-	int n;
+	int rc;
 
 	if (t->is_failed) {
 		errno = EPROTO;
 		return -1;
 	}
+	if (SSL_is_init_finished(t->ssl))
+		return 0;
+	rc = tlsio_handshake(t->event, needmask);
+	if (rc == 0)
+		errno = EAGAIN;
+	else if (rc == -1 && errno == 0)
+		errno = ECONNRESET;
+	return rc == 1 ? 0 : -1;
+}
+
+static int
+tlsio_read(Event *e, char *buf, int buflen, int *needmask)
+{
+	struct tlsio *t = tlsio_enter(e);
+	int n;
+
+	if (ready(t, needmask) == -1)
+		return -1;
 	n = SSL_read(t->ssl, buf, buflen);
 	if (n > 0)
 		return n;
 	t->is_drained = true;
-	return failure(t, n, needmask);
+	return tlsio_failure(t, n, needmask);
 }
 
 static int
 tlsio_write(Event *e, const char *buf, int buflen, int *needmask)
 {
-	struct tlsio *t = enter(e);
+	struct tlsio *t = tlsio_enter(e);
 	int n;
 
-	if (t->is_failed) {
-		errno = EPROTO;
+	if (ready(t, needmask) == -1)
 		return -1;
-	}
 	if (buflen == 0)
 		return 0;
 	n = SSL_write(t->ssl, buf, buflen);
 	if (n > 0)
 		return n;
-	n = failure(t, n, needmask);
+	n = tlsio_failure(t, n, needmask);
 	if (n == 0) {
 		/* the end of what the peer sends is no success here */
 		errno = EPIPE;
@@ -238,7 +252,7 @@ tlsio_accept(Event *e, struct sockaddr *sa, socklen_t *salen)
 static int
 tlsio_close(Event *e)
 {
-	struct tlsio *t = enter(e);
+	struct tlsio *t = tlsio_enter(e);
 
 	/* one try: a peer that does not read must not keep us, and one that
 	 * closes first finds the end of data at the SMTP level anyway */
@@ -317,6 +331,7 @@ tlsio_detach(Event *e)
 		return;
 	e->io_opset = t->lower;
 	e->io_data = t->lower_data;
+	tlsio_abandon(t);
 	SSL_free(t->ssl);
 	free(t);
 }

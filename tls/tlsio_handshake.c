@@ -1,0 +1,138 @@
+/* The handshake of the TLS opset; see tlsio.h.
+ * Owns: OpenSSL's job of a handshake, which waits for a signature on a stack
+ * of its own, and who waits for one of those.
+ * Knows nothing of who signs: tls/remote.h does. */
+
+#include "tls/tlsio_int.h"
+
+#include <openssl/async.h>
+#include <openssl/err.h>
+
+#include <errno.h>
+
+#include "core/lim.h"
+#include "core/scheduler.h"
+#include "tls/remote.h"
+
+TAILQ_HEAD(waiters, tlsio);
+
+static _Thread_local struct waiters waiters;
+static _Thread_local bool is_thread_ready;
+
+/* The pool never gives a stack back, so it must not grow with the number of
+ * clients that come at once. */
+static void
+thread_ready(void)
+{
+	if (is_thread_ready)
+		return;
+	TAILQ_INIT(&waiters);
+	is_thread_ready = true;
+	/* if that fails, then the first handshake, too, and tells why */
+	(void)ASYNC_init_thread(LIM_TLS_JOBS, 0);
+	ERR_clear_error();
+}
+
+static void
+wait_for_room(struct tlsio *t)
+{
+	if (t->is_waiting)
+		return;
+	t->is_waiting = true;
+	TAILQ_INSERT_TAIL(&waiters, t, waiting);
+}
+
+static void
+wait_no_more(struct tlsio *t)
+{
+	if (!t->is_waiting)
+		return;
+	t->is_waiting = false;
+	TAILQ_REMOVE(&waiters, t, waiting);
+}
+
+/* A job has ended. */
+static void
+leave_room(void)
+{
+	struct tlsio *next = TAILQ_FIRST(&waiters);
+
+	if (next == NULL)
+		return;
+	wait_no_more(next);
+	(void)schedule_event_and_dispatch(next->event, E_ASYNC);
+}
+
+void
+tlsio_session(Event *e, void *session)
+{
+	struct tlsio *t = tlsio_enter(e);
+
+	thread_ready();
+	t->session = session;
+	SSL_set_mode(t->ssl, SSL_MODE_ASYNC);
+}
+
+/* One step; notes whether a job is left behind. */
+static int
+step(struct tlsio *t)
+{
+	bool was_paused = t->is_paused;
+	int rc, error;
+
+	wait_no_more(t);
+	tls_remote_session(t->session);
+	rc = SSL_do_handshake(t->ssl);
+	tls_remote_session(NULL);
+	error = SSL_get_error(t->ssl, rc);
+	t->is_paused = error == SSL_ERROR_WANT_ASYNC;
+	if (error == SSL_ERROR_WANT_ASYNC_JOB)
+		wait_for_room(t);
+	if (was_paused && !t->is_paused)
+		leave_room();
+	return rc;
+}
+
+int
+tlsio_handshake(Event *e, int *needmask)
+{
+	struct tlsio *t = tlsio_enter(e);
+	int rc;
+
+	if (t->is_failed) {
+		errno = EPROTO;
+		return -1;
+	}
+	rc = step(t);
+	if (rc == 1) {
+		/* what follows needs no key */
+		SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
+		t->is_drained = false;
+		return 1;
+	}
+	t->is_drained = true;
+	if (tlsio_failure(t, rc, needmask) == 0) {
+		/* close_notify instead of the rest of the handshake */
+		t->is_failed = t->is_eof = true;
+		errno = ECONNRESET;
+	} else if (errno == EAGAIN)
+		return 0;
+	if (t->is_eof && errno == ECONNRESET)
+		errno = 0;
+	return -1;
+}
+
+/* OpenSSL frees a job's stack, and what lies on it, only when the job returns:
+ * so it is made to. */
+void
+tlsio_abandon(struct tlsio *t)
+{
+	wait_no_more(t);
+	if (!t->is_paused)
+		return;
+	t->is_mute = true;
+	(void)tls_remote_cancel(t->session);
+	ERR_clear_error();
+	(void)step(t);
+	ERR_clear_error();
+}

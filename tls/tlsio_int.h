@@ -1,0 +1,39 @@
+/* What the files of the TLS opset share: tlsio.c, octets, and
+ * tlsio_handshake.c, the handshake and its job. */
+
+#ifndef TLS_TLSIO_INT_H
+#define TLS_TLSIO_INT_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+
+#include "tls/tlsio.h"
+
+struct tlsio {
+	SSL			*ssl;
+	Event			*event;		/* of the call in progress */
+	const event_io_opset	*lower;
+	void			*lower_data;
+	void			*session;	/* tlsio_session() */
+	int			 lower_errno;	/* of the last failure below */
+	bool			 is_drained;	/* the last read ran dry */
+	bool			 is_failed;	/* nothing more may be sent */
+	bool			 is_eof;	/* the wire below has ended */
+	bool			 is_mute;	/* nothing below is called any more */
+	bool			 is_paused;	/* its job waits for a signature */
+	bool			 is_waiting;	/* for room, in the list of those */
+	TAILQ_ENTRY(tlsio)	 waiting;
+};
+
+/* tlsio_enter(e): Before each call of OpenSSL. */
+struct tlsio *tlsio_enter(Event *e);
+
+/* tlsio_failure(t, rc, needmask): What a failed call means: always -1 with
+ * errno, but 0 at a clean end. */
+int tlsio_failure(struct tlsio *t, int rc, int *needmask);
+
+/* tlsio_abandon(t): End the job of a handshake that goes away. */
+void tlsio_abandon(struct tlsio *t);
+
+#endif
