@@ -11,6 +11,7 @@
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
 #define LIM_COMMAND_READ	8192	/* octets read at once outside DATA: bounds what a session may have to keep */
 #define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */
+#define LIM_PROXY_HEADER	4096	/* octets of a PROXY header with what TLVs proxies send (certificates of clients are the largest) */
 #define LIM_EXTENSIONS		16	/* verbs added with esmtp_extensions_register(): bounds the EHLO reply */
 #define LIM_VALIDATE_MODULES	64	/* policy modules, our own included */
 #define LIM_VCTX_PAIRS		64	/* entries of a validation dictionary: bounds a session's memory */

@@ -34,12 +34,13 @@ builtin_line(struct esmtp_step *st, size_t i, struct hello_line *l)
 {
 	const struct esmtp_ext *ext = esmtp_exts[i];
 
-	if (!(st->mc->extensions & 1u << i))
+	if (!(st->mc->extensions & 1u << i) ||
+	    (ext->is_offered != NULL && !ext->is_offered(st->mc)))
 		return false;
 	l->keyword = ext->keyword;
 	l->arg[0] = '\0';
 	if (ext->ehlo_arg != NULL)
-		ext->ehlo_arg(st->ac->options, l->arg, sizeof(l->arg));
+		ext->ehlo_arg(st->mc, l->arg, sizeof(l->arg));
 	return true;
 }
 
@@ -193,7 +194,9 @@ esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	for (i = 0; i < esmtp_nverbs; i++) {
-		if (esmtp_verbs[i].handler == esmtp_expn)
+		if (esmtp_verbs[i].handler == esmtp_expn ||
+		    (esmtp_verbs[i].handler == esmtp_starttls &&
+		    !esmtp_tls_is_offered(st->mc)))
 			continue;
 		if (n > 0)
 			list[n++] = ' ';

@@ -28,6 +28,13 @@ stage(const message_construct *mc)
 	return ST_READY;
 }
 
+/* RFC 3207 4: a server may ask for TLS before anything else. */
+static bool
+must_start_tls(const message_construct *mc)
+{
+	return mc->ac->options->require_tls && mc->ac->tls == NULL;
+}
+
 /* A registered extension: it gets a string of its own. */
 static enum esmtp_want
 run_extension(struct esmtp_step *st, const struct esmtp_extension *e,
@@ -71,12 +78,13 @@ esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
 
 /* The columns, from left to right: what the verb may not do here, or R_OK. */
 static enum esmtp_reply_id
-check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen,
-    bool has_more)
+check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 {
 	message_construct *mc = st->mc;
 	unsigned int at = stage(mc);
 
+	if (must_start_tls(mc) && !(v->flags & VF_CLEAR))
+		return R_TLS_REQUIRED;
 	if (!(v->states & at))
 		return at == ST_START ? R_NO_HELLO : R_BAD_SEQUENCE;
 	if (v->flags & VF_ARG && arglen == 0)
@@ -84,7 +92,7 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen,
 	if (v->flags & VF_NOARG && arglen > 0)
 		return R_ARG_REFUSED;
 	/* RFC 2920 3.1 */
-	if (v->flags & VF_LAST && has_more) {
+	if (v->flags & VF_LAST && st->has_more) {
 		if (v->flags & VF_LAST_CLOSE)
 			mc->is_closing = 1;
 		return R_PIPELINE;
@@ -119,6 +127,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	for (arg = n; arg < len && line[arg] == ' '; arg++)
 		continue;
 	esmtp_settle(st->mc);
+	st->has_more = has_more;
 	v = esmtp_verb_find(line, n);
 	if (v == NULL)
 		e = esmtp_extension_find(line, n);
@@ -137,9 +146,10 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		esmtp_bye(st);
 		return W_GO;
 	} else if (v != NULL)
-		id = check_columns(st, v, len - arg, has_more);
+		id = check_columns(st, v, len - arg);
 	else
-		id = e != NULL ? R_OK : R_UNKNOWN;
+		id = e == NULL ? R_UNKNOWN : must_start_tls(st->mc) ?
+		    R_TLS_REQUIRED : R_OK;
 	if (id != R_OK) {
 		esmtp_reply(st, id);
 		return W_GO;

@@ -13,6 +13,7 @@ const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS] = {
 	[ESMTP_EXT_SIZE] = &esmtp_ext_size,
 	[ESMTP_EXT_8BITMIME] = &esmtp_ext_8bitmime,
 	[ESMTP_EXT_ENHANCEDSTATUSCODES] = &esmtp_ext_enhancedstatuscodes,
+	[ESMTP_EXT_STARTTLS] = &esmtp_ext_starttls,
 };
 
 bool

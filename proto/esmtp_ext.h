@@ -25,14 +25,16 @@ struct esmtp_param {
 
 struct esmtp_ext {
 	const char	*keyword;	/* in the EHLO reply and SMTP_Extensions */
+	/* is_offered: at this point of the session; NULL: always */
+	bool		 (*is_offered)(const message_construct *mc);
 	/* ehlo_arg: write what follows the keyword into ${buf}; NULL: nothing */
-	void		 (*ehlo_arg)(const struct esmtp_options *o, char *buf,
+	void		 (*ehlo_arg)(const message_construct *mc, char *buf,
 			    size_t len);
 	const struct esmtp_param *params;	/* up to one without keyword; NULL: none */
 };
 
 extern const struct esmtp_ext esmtp_ext_pipelining, esmtp_ext_size,
-    esmtp_ext_8bitmime, esmtp_ext_enhancedstatuscodes;
+    esmtp_ext_8bitmime, esmtp_ext_enhancedstatuscodes, esmtp_ext_starttls;
 
 /* The order of the EHLO reply, and of the bits of a session's set. */
 enum {
@@ -40,6 +42,7 @@ enum {
 	ESMTP_EXT_SIZE,
 	ESMTP_EXT_8BITMIME,
 	ESMTP_EXT_ENHANCEDSTATUSCODES,
+	ESMTP_EXT_STARTTLS,
 	ESMTP_NEXTS
 };
 #define ESMTP_EXT_BIT(name)	(1u << ESMTP_EXT_##name)

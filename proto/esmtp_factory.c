@@ -38,9 +38,11 @@ esmtp_destroy_message_construct(message_construct *info)
 	if (info == NULL)
 		return;
 	info->ac->accept_construct_closure.vptr = NULL;
+	esmtp_tls_raise(info);
 	esmtp_txn_reset(info);
 	validate_context_destroy(&info->vctx);
 	free(info->helo);
+	free(info->login);
 	free(info->in);
 	free(info->out);
 	free(info);
@@ -117,6 +119,29 @@ banner(struct esmtp_step *st)
 	esmtp_reply_line(st, row->code, true, text);
 }
 
+/* Who it is, and TLS from the first octet on, where that is configured: in
+ * this order, for the options may be others when the address is known. */
+static enum esmtp_want
+set_up(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	if (mc->setup == SETUP_PROXY) {
+		if (st->ac->options->proxy_protocol &&
+		    (w = esmtp_proxy(st)) != W_GO)
+			return w;
+		mc->setup = SETUP_TLS;
+		if (st->ac->options->use_ssl &&
+		    (w = esmtp_tls_begin(st)) != W_GO)
+			return w;
+	}
+	if (mc->tls_stage != TLS_IDLE && (w = esmtp_tls_step(st)) != W_GO)
+		return w;
+	mc->setup = SETUP_POLICY;
+	return W_GO;
+}
+
 /* The connect phase, then the banner.  Input that came before it is read after
  * it: too early, but harmless, since nothing but EHLO is served then. */
 static enum esmtp_want
@@ -125,17 +150,21 @@ start(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
-	st->may_read = false;
 	if (mc->state == ES_CONNECTED) {
 		struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT };
 
 		esmtp_set_state(mc, ES_SETUP);
 		esmtp_report(st, &r);
+	}
+	if (mc->setup != SETUP_POLICY) {
+		if ((w = set_up(st)) != W_GO)
+			return w;
 		if (st->ac->host->is_draining) {
 			esmtp_bye(st);
 			return W_CLOSE;
 		}
 	}
+	st->may_read = false;
 	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
 	if (w == W_ASYNC)
 		return w;
@@ -203,6 +232,14 @@ work(struct esmtp_step *st)
 	return w;
 }
 
+/* Waiting for a PROXY header or for TLS. */
+static bool
+is_setting_up(const message_construct *mc)
+{
+	return mc->tls_stage == TLS_HANDSHAKE ||
+	    (mc->state == ES_SETUP && mc->setup != SETUP_POLICY);
+}
+
 static bool
 is_idle(const message_construct *mc)
 {
@@ -217,6 +254,10 @@ time_out(struct esmtp_step *st, const char *which)
 
 	r.detail = which;
 	esmtp_report(st, &r);
+	/* no word in the clear to who expects TLS, or is a proxy */
+	if (is_setting_up(st->mc))
+		return st->mc->tls_stage == TLS_HANDSHAKE ?
+		    esmtp_tls_failed(st, "timeout", ETIMEDOUT) : W_END;
 	esmtp_answering(st, "", "", 0);
 	/* RFC 5321 4.5.3.2.7 */
 	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
@@ -234,6 +275,7 @@ end(struct esmtp_step *st)
 	r.nmessages = st->mc->nmessages;
 	timersub(&st->now, &st->mc->started, &r.elapsed);
 	esmtp_answering(st, "", "", 0);
+	esmtp_tls_raise(st->mc);	/* the end of TLS is its own to make */
 	event_close(st->event);
 	esmtp_report(st, &r);
 	esmtp_destroy_message_construct(st->mc);
@@ -251,7 +293,9 @@ wait_mask(struct esmtp_step *st, enum esmtp_want w)
 	int mask = E_TIMEOUT;
 
 	esmtp_deadline(mc, &st->event->trigger, &which);
-	if (mc->out != NULL)
+	if (w == W_SETUP)
+		mask |= mc->need_setup;
+	else if (mc->out != NULL)
 		mask |= mc->need_write;
 	else if (w == W_READ)
 		mask |= mc->need_read != 0 ? mc->need_read : E_READ;
@@ -267,6 +311,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	message_construct *mc = st->mc;
 	const char *which;
 
+	if (w == W_SETUP && st->ac->host->is_draining)
+		w = W_END;	/* nothing can be said */
 	if (w == W_READ && st->ac->host->is_draining && is_idle(mc)) {
 		esmtp_answering(st, "", "", 0);
 		esmtp_bye(st);
@@ -277,6 +323,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	if (w == W_END)
 		return end(st);
 	if (w != W_CLOSE && esmtp_save_input(st) == -1) {
+		if (w == W_SETUP)
+			return end(st);
 		esmtp_answering(st, "", "", 0);
 		esmtp_reply(st, R_INTERNAL);
 		w = W_CLOSE;
@@ -297,7 +345,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	return wait_mask(st, w);
 }
 
-/* No memory for a session: it is told so and ends. */
+/* No memory for a session: it is told so, if in the clear, and ends. */
 static int
 refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 {
@@ -312,7 +360,8 @@ refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 	line.text = r.detail = row->text;
 	line.text_len = row->text_len;
 	n = esmtp_reply_format(&line, host->output, host->output_octets);
-	(void)event_write(event, host->output, (int)n, &need);
+	if (!ac->options->use_ssl && !ac->options->proxy_protocol)
+		(void)event_write(event, host->output, (int)n, &need);
 	event_close(event);
 	r.verb = r.arg = r.id = "";
 	r.errnum = ENOMEM;

@@ -208,6 +208,11 @@ esmtp_consume(struct esmtp_step *st)
 		if (st->out_size - st->out_len < ESMTP_REPLY_MAX &&
 		    (w = esmtp_flush(st)) != W_GO)
 			return w;
+		if (mc->tls_stage != TLS_IDLE) {
+			if ((w = esmtp_tls_step(st)) != W_GO)
+				return w;
+			continue;
+		}
 		w = is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;

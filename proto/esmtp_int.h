@@ -33,8 +33,19 @@ enum esmtp_want {
 	W_READ,		/* input is used up */
 	W_WRITE,	/* the peer must take replies first */
 	W_ASYNC,	/* a completion must come first */
+	W_SETUP,	/* TLS or a PROXY header must come first: mc->need_setup */
 	W_CLOSE,	/* write what there is and close */
 	W_END		/* the peer is gone */
+};
+
+/* What comes before the banner, in this order. */
+enum esmtp_setup { SETUP_PROXY, SETUP_TLS, SETUP_POLICY };
+
+/* The way to TLS. */
+enum esmtp_tls_stage {
+	TLS_IDLE,	/* not asked for, or done: ac->tls */
+	TLS_GO_AHEAD,	/* the 220 is to be written, below TLS */
+	TLS_HANDSHAKE
 };
 
 /* Largest reply to one command: room for it is made before the command. */
@@ -79,6 +90,7 @@ struct _message_construct {
 	struct esmtp_step	*step;		/* the call in progress */
 	struct esmtp_txn	*txn;
 	char			*helo;		/* NULL: not greeted */
+	char			*login;		/* NULL: not authenticated */
 	char			*in;		/* input not processed yet */
 	char			*out;		/* replies not written yet */
 	uint32_t		 in_len;
@@ -89,6 +101,8 @@ struct _message_construct {
 	struct timeval		 idle_since;	/* last octet in or out */
 	struct timeval		 wait_since;	/* last reply, or begin of a wait */
 	struct validate_context	 vctx;
+	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
+	void			*io_data;	/* ... which is to be the event's */
 	uint32_t		 nmessages;	/* accepted */
 	uint32_t		 nrcpts;	/* accepted */
 	uint32_t		 nerrors;	/* since the last accepted message */
@@ -97,6 +111,9 @@ struct _message_construct {
 	uint8_t			 state;		/* enum esmtp_state */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
+	uint8_t			 need_setup;
+	uint8_t			 setup;		/* enum esmtp_setup */
+	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
@@ -116,6 +133,7 @@ struct esmtp_step {
 	struct timeval		 now;
 	int			 eventtype;
 	bool			 may_read;
+	bool			 has_more;	/* input follows the command */
 	unsigned int		 nreads;
 	char			*in;		/* what is left of the input, in host->scratch */
 	size_t			 in_len;
@@ -176,6 +194,22 @@ void esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
     const char **which_r);
 
+/* esmtp_tls.c */
+bool esmtp_tls_is_offered(const message_construct *mc);
+/* esmtp_tls_begin(st): Implicit TLS.  esmtp_tls_step(st): Go on, when
+ * mc->tls_stage is not TLS_IDLE.  Return W_GO (ac->tls is set, what the client
+ * said before is forgotten), W_SETUP, W_WRITE, W_END. */
+enum esmtp_want esmtp_tls_begin(struct esmtp_step *st);
+enum esmtp_want esmtp_tls_step(struct esmtp_step *st);
+/* esmtp_tls_failed(st, why, errnum): Report it; always W_END. */
+enum esmtp_want esmtp_tls_failed(struct esmtp_step *st, const char *why,
+    int errnum);
+/* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
+void esmtp_tls_raise(message_construct *mc);
+
+/* esmtp_proxy.c: read the PROXY header.  W_GO, W_SETUP, W_END. */
+enum esmtp_want esmtp_proxy(struct esmtp_step *st);
+
 /* esmtp_txn.c */
 struct esmtp_txn *esmtp_txn_new(const struct mailaddr *sender,
     const struct timeval *now);
@@ -191,6 +225,9 @@ enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
 /* A module of ours refuses with a row of the table. */
 int validate_refuse(validate_context *vctx, enum esmtp_reply_id id);
 void validate_context_clear(validate_context *vctx, int which);
+/* validate_context_forget(vctx): Clear all but what was set in the connect
+ * phase and not since. */
+void validate_context_forget(validate_context *vctx);
 
 /* policy_rcpt.c */
 enum esmtp_rcpt_status esmtp_lookup_rcpt(accept_construct *ac,

@@ -61,6 +61,7 @@ esmtp_settle(message_construct *mc)
 	case ES_BODY:
 	case ES_ASYNC:
 	case ES_DENIED:
+	case ES_EXTENSION2:
 		return;
 	default:
 		to = awaited(mc);

@@ -25,6 +25,16 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	const struct esmtp_options *o = mc->ac->options;
 	const char *which = NULL;
 
+	if (mc->tls_stage == TLS_HANDSHAKE ||
+	    (mc->state == ES_SETUP && mc->setup == SETUP_PROXY)) {
+		bool is_tls = mc->tls_stage == TLS_HANDSHAKE;
+
+		sooner(when_r, &which, &mc->wait_since, is_tls ?
+		    o->tls_handshake_timeout : o->proxy_protocol_timeout,
+		    is_tls ? "TLS handshake" : "PROXY header");
+		*which_r = which;
+		return;
+	}
 	if (!mc->is_closing && (mc->is_committing ||
 	    (mc->is_suspended && !mc->is_answered))) {
 		sooner(when_r, &which, &mc->wait_since, LIM_ASYNC_SECONDS,

@@ -21,6 +21,8 @@
 #define VF_LAST_CLOSE	0x08	/* and if it does not, the session ends */
 #define VF_DRAIN	0x10	/* still served when the service goes away */
 #define VF_DENIED	0x20	/* still served when refused at connect */
+#define VF_CLEAR	0x40	/* still served when TLS is required first (RFC 3207 4) */
+#define VF_NOAUTH	0x80	/* still served when AUTH is required first (RFC 4954 6) */
 
 struct esmtp_verb {
 	const char	*name;

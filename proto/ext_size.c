@@ -8,9 +8,9 @@
 
 /* RFC 1870 4: 0 says that there is no fixed maximum. */
 static void
-ehlo_arg(const struct esmtp_options *o, char *buf, size_t len)
+ehlo_arg(const message_construct *mc, char *buf, size_t len)
 {
-	snprintf(buf, len, "%" PRId64, o->max_message_size);
+	snprintf(buf, len, "%" PRId64, mc->ac->options->max_message_size);
 }
 
 static enum esmtp_reply_id

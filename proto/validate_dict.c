@@ -12,6 +12,7 @@
 struct validate_pair {
 	struct validate_pair	*next;
 	char			*value;
+	bool			 is_lasting;	/* set in the connect phase */
 	char			 key[];
 };
 
@@ -47,6 +48,7 @@ add(struct validate_pair **pp, const char *key, char *value)
 		return -1;
 	memcpy(p->key, key, len + 1);
 	p->value = value;
+	p->is_lasting = false;
 	p->next = NULL;
 	*pp = p;
 	return 0;
@@ -75,6 +77,7 @@ validate_context_set(validate_context *vctx, int which, const char *key,
 		free(copy);
 		return -1;
 	}
+	(*pp)->is_lasting = vctx->mc != NULL && vctx->mc->state == ES_SETUP;
 	return 0;
 }
 
@@ -122,6 +125,22 @@ validate_context_clear(validate_context *vctx, int which)
 
 	while ((p = vctx->pairs[which == VCTX_MESS]) != NULL) {
 		vctx->pairs[which == VCTX_MESS] = p->next;
+		pair_free(p);
+	}
+}
+
+void
+validate_context_forget(validate_context *vctx)
+{
+	struct validate_pair **pp = &vctx->pairs[0], *p;
+
+	validate_context_clear(vctx, VCTX_MESS);
+	while ((p = *pp) != NULL) {
+		if (p->is_lasting) {
+			pp = &p->next;
+			continue;
+		}
+		*pp = p->next;
 		pair_free(p);
 	}
 }

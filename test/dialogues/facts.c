@@ -68,18 +68,18 @@ play_check_message(struct run *r)
 void
 play_check_report(struct run *r, const struct step *s)
 {
-	static const char *const names[] = { "connect", "accepted", "rejected",
-		"timeout", "abort", "end" };
 	size_t i;
 
 	for (i = 0; i < SIMHOST_NKINDS; i++)
-		if (s->word != NULL && strcmp(s->word, names[i]) == 0)
+		if (s->word != NULL
+		    && strcmp(s->word, simhost_report_names[i]) == 0)
 			break;
 	if (i == SIMHOST_NKINDS)
 		play_fail(r, "@report: no such kind");
 	if (r->s == NULL || r->s->nreports[i] != (unsigned int)s->number)
 		play_fail(r, "%u %s reports, expected %ld",
-		    r->s == NULL ? 0 : r->s->nreports[i], names[i], s->number);
+		    r->s == NULL ? 0 : r->s->nreports[i],
+		    simhost_report_names[i], s->number);
 }
 
 void

@@ -16,6 +16,19 @@
 
 volatile unsigned int simalloc_owner;
 
+const char *const simhost_report_names[SIMHOST_NKINDS] = {
+	[ESMTP_REPORT_CONNECT] = "connect",
+	[ESMTP_REPORT_ACCEPTED] = "accepted",
+	[ESMTP_REPORT_REJECTED] = "rejected",
+	[ESMTP_REPORT_TIMEOUT] = "timeout",
+	[ESMTP_REPORT_ABORT] = "abort",
+	[ESMTP_REPORT_TLS] = "tls",
+	[ESMTP_REPORT_TLS_FAILED] = "tls-failed",
+	[ESMTP_REPORT_AUTH] = "auth",
+	[ESMTP_REPORT_AUTH_FAILED] = "auth-failed",
+	[ESMTP_REPORT_END] = "end",
+};
+
 void
 simhost_violation(struct simhost *h, const char *fmt, ...)
 {
@@ -131,8 +144,6 @@ static void
 host_report(void *closure, accept_construct *ac,
     const struct esmtp_report *report)
 {
-	static const char *const names[] = { "connect", "accepted", "rejected",
-		"timeout", "abort", "end" };
 	struct simhost *h = closure;
 	struct simhost_session *s = by_ac(h, ac);
 
@@ -143,16 +154,16 @@ host_report(void *closure, accept_construct *ac,
 	if (report->kind != ESMTP_REPORT_CONNECT
 	    && s->nreports[ESMTP_REPORT_CONNECT] == 0)
 		simhost_violation(h, "report %s before connect",
-		    names[report->kind]);
+		    simhost_report_names[report->kind]);
 	if (s->nreports[ESMTP_REPORT_END] > 0)
 		simhost_violation(h, "report %s after end",
-		    names[report->kind]);
+		    simhost_report_names[report->kind]);
 	s->nreports[report->kind]++;
 	if (report->kind == ESMTP_REPORT_TIMEOUT)
 		s->timeout_us = h->clock.now_us;
 	if (h->is_traced)
 		printf("    [%u] report %s code=%d %s verb=%s detail=%s id=%s "
-		    "errno=%d\n", s->number, names[report->kind], report->code,
+		    "errno=%d\n", s->number, simhost_report_names[report->kind], report->code,
 		    report->enhanced, report->verb, report->detail,
 		    report->id, report->errnum);
 }

@@ -28,6 +28,9 @@
 #define SIMHOST_DOMAIN		"example.test"
 #define SIMHOST_NKINDS		(ESMTP_REPORT_END + 1)
 
+/* What dialogues and traces call the reports. */
+extern const char *const simhost_report_names[SIMHOST_NKINDS];
+
 /* Who is allocating: 0 nobody's, else the session's number. */
 extern volatile unsigned int simalloc_owner;
 

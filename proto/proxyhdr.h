@@ -1,0 +1,37 @@
+/* The header of the PROXY protocol, versions 1 and 2 (HAProxy's
+ * doc/proxy-protocol.txt): who the client of a proxy is.
+ * Owns: its two forms.  Knows nothing of sessions, and reads nothing itself.
+ * What comes right behind a header is not its own, a ClientHello say, so it
+ * has to be read without taking an octet too many. */
+
+#ifndef PROTO_PROXYHDR_H
+#define PROTO_PROXYHDR_H
+
+#include <netinet/in.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PROXYHDR_V1_MAX	107	/* octets with CRLF; section 2.1 */
+
+struct proxyhdr {
+	bool	is_known;	/* else LOCAL, UNKNOWN, or of a family that is
+				 * none of ours: the connection's own address */
+	union {
+		struct sockaddr		sa;
+		struct sockaddr_in	in;
+		struct sockaddr_in6	in6;
+	} source;
+};
+
+/* proxyhdr_missing(buf, len, &why_r): ${len} octets of the header are at
+ * ${buf}: how many more are certainly its own, no matter how it goes on.
+ * 0: it is complete.  -1: this is no header, and *why_r says what is wrong. */
+int proxyhdr_missing(const char *buf, size_t len, const char **why_r);
+
+/* proxyhdr_parse(buf, len, h, &why_r): A complete header.  Return 0, or -1
+ * with what is wrong.  The fields behind the addresses (TLVs) are skipped. */
+int proxyhdr_parse(const char *buf, size_t len, struct proxyhdr *h,
+    const char **why_r);
+
+#endif
