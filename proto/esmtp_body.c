@@ -23,6 +23,24 @@ fail_message(message_construct *mc, int reply)
 	t->msg = NULL;
 }
 
+static void
+received_security(const struct esmtp_step *st, struct esmtp_received *r)
+{
+	const struct esmtp_tls *tls = st->ac->tls;
+
+	r->is_auth = st->mc->login != NULL;
+	if (st->ac->options->auth_in_received)
+		r->login = st->mc->login;
+	if (tls == NULL)
+		return;
+	r->tls_protocol = tls->protocol;
+	r->tls_cipher = tls->cipher;
+	r->tls_bits = tls->bits;
+	r->tls_is_resumed = tls->is_resumed;
+	if (tls->is_verified)
+		r->tls_peer = tls->peer_name;
+}
+
 static int
 put_received(struct esmtp_step *st)
 {
@@ -40,6 +58,7 @@ put_received(struct esmtp_step *st)
 	r.is_esmtp = st->mc->is_esmtp;
 	r.rcpt = t->rcpts.n == 1 ? t->rcpts.addr[0] : NULL;
 	r.seconds = st->now.tv_sec;
+	received_security(st, &r);
 	n = esmtp_received_format(&r, buf);
 	return st->ac->host->spool->append(t->msg, buf, n);
 }

@@ -1,4 +1,4 @@
-/* The Received field that each message gets, RFC 5321 4.4.
+/* The Received field that each message gets, RFC 5321 4.4 and RFC 3848.
  * Owns: its form, and the form of dates (RFC 5322 3.3).
  * Pure: the time comes from the caller, zone +0000. */
 
@@ -95,6 +95,40 @@ esmtp_date_format(time_t seconds, char buf[ESMTP_DATE_MAX])
 	memcpy(p, " +0000", 7);
 }
 
+/* How it came, as a comment after the client's name. */
+static void
+put_tls(struct text *t, const struct esmtp_received *r)
+{
+	char bits[8];
+
+	put(t, "\r\n\t(");
+	put_foreign(t, r->tls_protocol, LIM_NAME, ".-_");
+	put(t, " ");
+	put_foreign(t, r->tls_cipher, LIM_NAME, ".-_");
+	put(t, " ");
+	*put_number(bits, (unsigned int)r->tls_bits, 3 + (r->tls_bits > 999))
+	    = '\0';
+	put(t, bits[0] == '0' ? bits + 1 : bits);
+	put(t, r->tls_is_resumed ? " bits, resumed" : " bits");
+	if (r->tls_peer != NULL) {
+		put(t, ", client ");
+		put_foreign(t, r->tls_peer, LIM_DOMAIN, "!#$%&'*+-/=?^_`{|}~.@");
+	}
+	put(t, ")");
+}
+
+/* RFC 3848: what "with" says; HELO has no variants. */
+static const char *
+protocol(const struct esmtp_received *r)
+{
+	static const char *const names[2][2] = {
+		{ "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" }
+	};
+
+	return r->is_esmtp ? names[r->tls_protocol != NULL][r->is_auth] :
+	    "SMTP";
+}
+
 size_t
 esmtp_received_format(const struct esmtp_received *r,
     char buf[ESMTP_RECEIVED_MAX])
@@ -110,10 +144,20 @@ esmtp_received_format(const struct esmtp_received *r,
 	/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal */
 	put(&t, strchr(r->peer, ':') != NULL ? " ([IPv6:" : " ([");
 	put(&t, r->peer);
-	put(&t, "])\r\n\tby ");
+	put(&t, "])");
+	if (r->tls_protocol != NULL)
+		put_tls(&t, r);
+	if (r->login != NULL) {
+		put(&t, "\r\n\t(authenticated as ");
+		put_foreign(&t, r->login, LIM_DOMAIN,
+		    "!#$%&'*+-/=?^_`{|}~.@ ");
+		put(&t, ")");
+	}
+	put(&t, "\r\n\tby ");
 	put_foreign(&t, r->by, LIM_DOMAIN, ".-_:[]");
-	put(&t, r->is_esmtp ? " (mailmill) with ESMTP id " :
-	    " (mailmill) with SMTP id ");
+	put(&t, " (mailmill) with ");
+	put(&t, protocol(r));
+	put(&t, " id ");
 	put_foreign(&t, r->id, LIM_NAME, ".-_");
 	if (r->rcpt != NULL) {
 		put(&t, "\r\n\tfor <");

@@ -1,4 +1,4 @@
-/* The Received field that each message gets, RFC 5321 4.4.
+/* The Received field that each message gets, RFC 5321 4.4 and RFC 3848.
  * Owns: its form, and the form of dates (RFC 5322 3.3).
  * Pure: the time comes from the caller, zone +0000. */
 
@@ -16,10 +16,17 @@ struct esmtp_received {
 	const char	*id;
 	const char	*rcpt;		/* NULL: no "for" clause */
 	bool		 is_esmtp;
+	bool		 is_auth;	/* the client has authenticated ... */
+	const char	*login;		/* ... as whom; NULL: not told */
+	const char	*tls_protocol;	/* NULL: in the clear */
+	const char	*tls_cipher;
+	int		 tls_bits;
+	bool		 tls_is_resumed;
+	const char	*tls_peer;	/* name of the verified client; NULL: none */
 	time_t		 seconds;
 };
 
-#define ESMTP_RECEIVED_MAX	1536
+#define ESMTP_RECEIVED_MAX	2560
 
 /* esmtp_received_format(r, buf): The field with its CRLF, not NUL terminated;
  * each text is cut and cleaned.  Return octets written. */

@@ -1,7 +1,7 @@
 /* Relaying: for which domains may this client send?
  * Anybody: for the domains of Relay_Domains, or if that is not set for those
- * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains and Open_Relay
- * open the rest. */
+ * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains, Open_Relay
+ * and TLS_Verified_Peer_Can_Relay open the rest. */
 
 #include <fnmatch.h>
 #include <string.h>
@@ -63,6 +63,14 @@ is_our_postmaster(accept_construct *ac, const struct mailaddr *addr)
 	    esmtp_lookup_rcpt(ac, addr) == ESMTP_RCPT_OK;
 }
 
+/* One whose certificate an authority of TLS_Client_CA has signed. */
+static bool
+is_verified_peer(const accept_construct *ac)
+{
+	return ac->options->tls_verified_peer_can_relay && ac->tls != NULL &&
+	    ac->tls->is_verified;
+}
+
 static bool
 may_relay(accept_construct *ac, const validate_context *vctx,
     const struct mailaddr *addr)
@@ -77,7 +85,7 @@ may_relay(accept_construct *ac, const validate_context *vctx,
 			return true;
 	} else if (esmtp_lookup_rcpt(ac, addr) != ESMTP_RCPT_FOREIGN)
 		return true;
-	return is_our_postmaster(ac, addr) ||
+	return is_verified_peer(ac) || is_our_postmaster(ac, addr) ||
 	    is_host_listed(&o->relay_hosts, &ac->peer.sa) ||
 	    is_sender_listed(&o->relay_for_sending_domains,
 	    vctx->mc->txn->sender);
