@@ -357,6 +357,12 @@ child_drop(struct child *c, const char *root)
 	return privs_drop(c->init.uid, c->init.gid, c->init.aux_gid, root);
 }
 
+int
+child_drop_account(struct child *c, const char *name)
+{
+	return privs_drop_account(name, c->init.uid, c->init.gid);
+}
+
 /* --- run ------------------------------------------------------------------ */
 
 /* Called from within the log: only take note. */

@@ -82,6 +82,11 @@ int role_authd(struct child *c);
  * privilege.  Return 0, or -1 having logged why. */
 int child_drop(struct child *c, const char *root);
 
+/* child_drop_account(c, name): The same without chroot, and with the
+ * supplementary groups that the account of M_INIT, which is called ${name},
+ * has. */
+int child_drop_account(struct child *c, const char *name);
+
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
  * child_exit().  Peers that came at start are given to ops->peer first, before
  * M_READY.  Return the exit status. */

@@ -121,29 +121,67 @@ enter_root(const char *root)
 	return 0;
 }
 
-int
-privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root)
+/* The groups are set. */
+static int
+become(uid_t uid, gid_t gid)
 {
 	struct rlimit none = { 0, 0 };
 
-	if (uid != 0) {
-		if (root != NULL && enter_root(root) == -1)
-			return -1;
-		if (setgroups(aux_gid == 0 ? 0 : 1, &aux_gid) == -1 ||
-		    setresgid(gid, gid, gid) == -1 ||
-		    setresuid(uid, uid, uid) == -1) {
-			log_err("privileges", "uid=%u gid=%u",
-			    (unsigned int)uid, (unsigned int)gid);
-			return -1;
-		}
-		/* mail is no business of a core file */
-		(void)setrlimit(RLIMIT_CORE, &none);
+	if (setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1) {
+		log_err("privileges", "uid=%u gid=%u", (unsigned int)uid,
+		    (unsigned int)gid);
+		return -1;
 	}
+	/* mail is no business of a core file */
+	(void)setrlimit(RLIMIT_CORE, &none);
+	return 0;
+}
+
+static int
+stay_so(void)
+{
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
 		log_err("privileges", "step=no_new_privs");
 		return -1;
 	}
 	return 0;
+}
+
+int
+privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root)
+{
+	if (uid != 0) {
+		if (root != NULL && enter_root(root) == -1)
+			return -1;
+		if (setgroups(aux_gid == 0 ? 0 : 1, &aux_gid) == -1) {
+			log_err("privileges", "gid=%u", (unsigned int)aux_gid);
+			return -1;
+		}
+		if (become(uid, gid) == -1)
+			return -1;
+	}
+	return stay_so();
+}
+
+int
+privs_drop_account(const char *name, uid_t uid, gid_t gid)
+{
+	struct passwd *pw;
+	int rc;
+
+	if (uid != 0) {
+		/* the numeric account of a trial is in no group */
+		pw = getpwnam(name);
+		rc = pw != NULL && pw->pw_uid == uid ? initgroups(name, gid) :
+		    setgroups(0, NULL);
+		if (rc == -1) {
+			log_err("privileges", "account=%s", name);
+			return -1;
+		}
+		if (become(uid, gid) == -1)
+			return -1;
+	}
+	return stay_so();
 }
 
 unsigned long

@@ -30,6 +30,11 @@ int accounts_find(const struct settings *s, bool is_foreground,
  * logged why. */
 int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
 
+/* privs_drop_account(name, uid, gid): The same without chroot, and with all
+ * the supplementary groups that the account ${name} has: what it may read, as
+ * its administrator has set it up, it goes on to read.  Before threads. */
+int privs_drop_account(const char *name, uid_t uid, gid_t gid);
+
 /* privs_raise_nofile(): As many descriptors as the hard limit allows.  Return
  * that number. */
 unsigned long privs_raise_nofile(void);
