@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/esmtp_auth.h"
 #include "proto/esmtp_ext.h"
 #include "proto/esmtp_verb.h"
 
@@ -34,8 +35,7 @@ builtin_line(struct esmtp_step *st, size_t i, struct hello_line *l)
 {
 	const struct esmtp_ext *ext = esmtp_exts[i];
 
-	if (!(st->mc->extensions & 1u << i) ||
-	    (ext->is_offered != NULL && !ext->is_offered(st->mc)))
+	if (!esmtp_ext_is_offered(st->mc, i))
 		return false;
 	l->keyword = ext->keyword;
 	l->arg[0] = '\0';
@@ -196,7 +196,9 @@ esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
 	for (i = 0; i < esmtp_nverbs; i++) {
 		if (esmtp_verbs[i].handler == esmtp_expn ||
 		    (esmtp_verbs[i].handler == esmtp_starttls &&
-		    !esmtp_tls_is_offered(st->mc)))
+		    !esmtp_tls_is_offered(st->mc)) ||
+		    (esmtp_verbs[i].handler == esmtp_auth &&
+		    !esmtp_auth_is_configured(st->mc)))
 			continue;
 		if (n > 0)
 			list[n++] = ' ';

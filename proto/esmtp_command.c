@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/esmtp_auth.h"
 #include "proto/esmtp_verb.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them. */
@@ -85,6 +86,9 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 
 	if (must_start_tls(mc) && !(v->flags & VF_CLEAR))
 		return R_TLS_REQUIRED;
+	if (mc->ac->options->require_auth && mc->login == NULL &&
+	    !(v->flags & VF_NOAUTH))
+		return R_AUTH_REQUIRED;
 	if (!(v->states & at))
 		return at == ST_START ? R_NO_HELLO : R_BAD_SEQUENCE;
 	if (v->flags & VF_ARG && arglen == 0)
@@ -131,11 +135,14 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	v = esmtp_verb_find(line, n);
 	if (v == NULL)
 		e = esmtp_extension_find(line, n);
+	/* passwords are not for the log */
 	if (v == NULL && e == NULL)
-		esmtp_answering(st, "", line, len);
+		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
 	else
 		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
-		    len - arg);
+		    v != NULL && v->handler == esmtp_auth ? 0 : len - arg);
+	if (v != NULL || e != NULL)
+		st->mc->is_after_auth = v != NULL && v->handler == esmtp_auth;
 
 	if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))

@@ -14,6 +14,7 @@ const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS] = {
 	[ESMTP_EXT_8BITMIME] = &esmtp_ext_8bitmime,
 	[ESMTP_EXT_ENHANCEDSTATUSCODES] = &esmtp_ext_enhancedstatuscodes,
 	[ESMTP_EXT_STARTTLS] = &esmtp_ext_starttls,
+	[ESMTP_EXT_AUTH] = &esmtp_ext_auth,
 };
 
 bool
@@ -38,6 +39,15 @@ esmtp_ext_enabled(const struct esmtp_options *o)
 		if (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword))
 			set |= 1u << i;
 	return set;
+}
+
+bool
+esmtp_ext_is_offered(const message_construct *mc, size_t i)
+{
+	const struct esmtp_ext *ext = esmtp_exts[i];
+
+	return mc->extensions & 1u << i &&
+	    (ext->is_offered == NULL || ext->is_offered(mc));
 }
 
 struct param_text {
@@ -88,7 +98,7 @@ param_find(const message_construct *mc, const struct param_text *t,
 		if ((p = esmtp_exts[i]->params) == NULL)
 			continue;
 		for (; p->keyword != NULL; p++, bit <<= 1) {
-			if (!(mc->extensions & 1u << i) ||
+			if (!esmtp_ext_is_offered(mc, i) ||
 			    p->is_for_rcpt != is_rcpt ||
 			    strlen(p->keyword) != t->keyword_len ||
 			    strncasecmp(p->keyword, t->keyword,

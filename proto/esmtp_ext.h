@@ -34,7 +34,8 @@ struct esmtp_ext {
 };
 
 extern const struct esmtp_ext esmtp_ext_pipelining, esmtp_ext_size,
-    esmtp_ext_8bitmime, esmtp_ext_enhancedstatuscodes, esmtp_ext_starttls;
+    esmtp_ext_8bitmime, esmtp_ext_enhancedstatuscodes, esmtp_ext_starttls,
+    esmtp_ext_auth;
 
 /* The order of the EHLO reply, and of the bits of a session's set. */
 enum {
@@ -43,6 +44,7 @@ enum {
 	ESMTP_EXT_8BITMIME,
 	ESMTP_EXT_ENHANCEDSTATUSCODES,
 	ESMTP_EXT_STARTTLS,
+	ESMTP_EXT_AUTH,
 	ESMTP_NEXTS
 };
 #define ESMTP_EXT_BIT(name)	(1u << ESMTP_EXT_##name)
@@ -54,6 +56,10 @@ extern const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS];
  * extension. */
 unsigned int esmtp_ext_enabled(const struct esmtp_options *o);
 bool esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword);
+
+/* esmtp_ext_is_offered(mc, i): Is extension ${i} in the EHLO reply that this
+ * session would get now? */
+bool esmtp_ext_is_offered(const message_construct *mc, size_t i);
 
 /* esmtp_ext_params(mc, s, len, is_rcpt, p): Parse what follows the address.
  * Return R_OK or the refusal. */

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/esmtp_auth.h"
 #include "proto/esmtp_ext.h"
-#include "proto/esmtp_int.h"
 
 message_construct *
 accept_construct_get_message_construct(accept_construct *ac)
@@ -39,11 +39,11 @@ esmtp_destroy_message_construct(message_construct *info)
 		return;
 	info->ac->accept_construct_closure.vptr = NULL;
 	esmtp_tls_raise(info);
+	esmtp_auth_forget(info);
 	esmtp_txn_reset(info);
 	validate_context_destroy(&info->vctx);
 	free(info->helo);
-	free(info->login);
-	free(info->in);
+	esmtp_drop_input(info);
 	free(info->out);
 	free(info);
 }
@@ -183,6 +183,7 @@ static enum esmtp_want
 resume(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
+	enum esmtp_want w;
 
 	if (mc->is_suspended && !mc->is_answered)
 		return W_ASYNC;
@@ -197,6 +198,8 @@ resume(struct esmtp_step *st)
 	}
 	if (mc->state == ES_ASYNC)
 		return esmtp_body_finish(st);
+	if (mc->auth != NULL && (w = esmtp_auth_resume(st)) != W_GO)
+		return w;
 	if (mc->is_waiting_room) {
 		/* the client's time starts again: it could not send */
 		mc->is_waiting_room = 0;
@@ -384,6 +387,7 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 {
 	accept_construct *ac = vclosure;
 	message_construct *mc = ac->accept_construct_closure.vptr;
+	struct esmtp_host *host = ac->host;
 	struct esmtp_step st = { .ac = ac, .event = event, .now = *now,
 	    .eventtype = eventtype, .verb = "", .rcpt_status = -1 };
 	int mask;
@@ -399,6 +403,8 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	mc->step = &st;
 	esmtp_load_input(&st);
 	mask = finish(&st, work(&st));
+	if (st.was_secret)
+		explicit_bzero(host->scratch, host->scratch_octets);
 	if (mask != 0)
 		mc->step = NULL;
 	return mask;

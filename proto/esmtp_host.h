@@ -80,8 +80,9 @@ struct esmtp_host_ops {
 	 * auth_step(host, ac, response, len): the client's answer to a
 	 * challenge.  Both: 0, and later esmtp_auth_done(), once, never from
 	 * inside the call; or -1 with errno: no verdict can be had.
-	 * auth_cancel(host, ac): the exchange is over, whatever it waits for;
-	 * esmtp_auth_done() will not be called. */
+	 * auth_cancel(host, ac): the exchange is over, whatever it waits for
+	 * (and also when auth_step() has failed); esmtp_auth_done() will not
+	 * be called. */
 	int	(*auth_start)(void *host, struct _accept_construct *ac,
 		    const char *mechanism, const char *initial, size_t len);
 	int	(*auth_step)(void *host, struct _accept_construct *ac,

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/lim.h"
-#include "proto/esmtp_int.h"
+#include "proto/esmtp_auth.h"
 
 #define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
 
@@ -29,23 +30,31 @@ esmtp_load_input(struct esmtp_step *st)
 		memcpy(st->in, mc->in, mc->in_len);
 }
 
+/* Forget what was kept: passwords pass through here, so nothing of it stays
+ * in freed memory. */
+void
+esmtp_drop_input(message_construct *mc)
+{
+	if (mc->in != NULL)
+		explicit_bzero(mc->in, mc->in_size);
+	free(mc->in);
+	mc->in = NULL;
+	mc->in_len = mc->in_size = 0;
+}
+
 /* Keep what is left.  Return 0 or -1 (ENOMEM). */
 int
 esmtp_save_input(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
-	char *p;
 
-	if (st->in_len == 0) {
-		free(mc->in);
-		mc->in = NULL;
-		mc->in_len = mc->in_size = 0;
+	if (mc->in_size < st->in_len || st->in_len == 0)
+		esmtp_drop_input(mc);
+	if (st->in_len == 0)
 		return 0;
-	}
-	if (mc->in_size < st->in_len) {
-		if ((p = realloc(mc->in, st->in_len)) == NULL)
+	if (mc->in == NULL) {
+		if ((mc->in = malloc(st->in_len)) == NULL)
 			return -1;
-		mc->in = p;
 		mc->in_size = (uint32_t)st->in_len;
 	}
 	memcpy(mc->in, st->in, st->in_len);
@@ -160,29 +169,49 @@ swallow(struct esmtp_step *st)
 static enum esmtp_want
 refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 {
-	esmtp_answering(st, "", st->in, n);
-	esmtp_reply(st, id);
+	esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
+	if (esmtp_auth_is_reading(st->mc)) {
+		st->verb = "AUTH";
+		esmtp_auth_break(st, id);
+	} else
+		esmtp_reply(st, id);
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';
 	use(st, n);
 	return W_GO;
 }
 
+/* RFC 4954 4: the lines of AUTH may be longer than others. */
+static size_t
+line_max(const struct esmtp_step *st)
+{
+	const message_construct *mc = st->mc;
+
+	if (esmtp_auth_is_reading(mc) || (st->in_len >= 5 &&
+	    strncasecmp(st->in, "AUTH ", 5) == 0 &&
+	    esmtp_auth_is_offered(mc)))
+		return LIM_AUTH_LINE;
+	return LIM_COMMAND_LINE;
+}
+
 static enum esmtp_want
 next_line(struct esmtp_step *st)
 {
-	enum esmtp_want w;
+	enum esmtp_want w = W_GO;
 	const char *lf;
-	size_t n;
+	size_t n, max;
 
 	if (st->in_len == 0)
 		return W_READ;
 	if (st->mc->is_swallowing)
 		return swallow(st);
-	n = st->in_len < LIM_COMMAND_LINE ? st->in_len : LIM_COMMAND_LINE;
+	st->is_secret = esmtp_auth_is_secret(st->mc, st->in, st->in_len);
+	st->was_secret |= st->is_secret;
+	max = line_max(st);
+	n = st->in_len < max ? st->in_len : max;
 	lf = memchr(st->in, '\n', n);
 	if (lf == NULL) {
-		if (n < LIM_COMMAND_LINE)
+		if (n < max)
 			return W_READ;
 		return refuse_line(st, R_LINE_LONG, n);
 	}
@@ -191,7 +220,10 @@ next_line(struct esmtp_step *st)
 	 * taken for that */
 	if (n < 2 || lf[-1] != '\r')
 		return refuse_line(st, R_BARE_LF, n);
-	w = esmtp_command(st, st->in, n - 2, st->in_len > n);
+	if (esmtp_auth_is_reading(st->mc))
+		esmtp_auth_line(st, st->in, n - 2);
+	else
+		w = esmtp_command(st, st->in, n - 2, st->in_len > n);
 	if (w == W_GO)
 		use(st, n);	/* else the command is repeated from here */
 	return w;
@@ -213,6 +245,8 @@ esmtp_consume(struct esmtp_step *st)
 				return w;
 			continue;
 		}
+		if (esmtp_auth_is_waiting(mc))
+			return W_ASYNC;
 		w = is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;

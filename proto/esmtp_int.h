@@ -52,6 +52,7 @@ enum esmtp_tls_stage {
 #define ESMTP_REPLY_MAX		4096
 
 struct validate_pair;
+struct esmtp_auth;
 
 struct validate_context {
 	message_construct	*mc;
@@ -90,7 +91,8 @@ struct _message_construct {
 	struct esmtp_step	*step;		/* the call in progress */
 	struct esmtp_txn	*txn;
 	char			*helo;		/* NULL: not greeted */
-	char			*login;		/* NULL: not authenticated */
+	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
+	char			*login;		/* NULL: not logged in */
 	char			*in;		/* input not processed yet */
 	char			*out;		/* replies not written yet */
 	uint32_t		 in_len;
@@ -121,6 +123,7 @@ struct _message_construct {
 	unsigned int		 is_answered : 1; /* that has come, while the peer took no replies */
 	unsigned int		 is_committing : 1;
 	unsigned int		 is_waiting_room : 1;
+	unsigned int		 is_after_auth : 1; /* AUTH was the last verb, and what follows may be part of it */
 	unsigned int		 is_closing : 1; /* after what is to be written */
 	unsigned int		 is_hasty : 1;	/* and without waiting for the peer to take it */
 };
@@ -144,6 +147,9 @@ struct esmtp_step {
 	const char		*arg;		/* its argument, in the input */
 	size_t			 arg_len;
 	unsigned int		 nreplies;	/* to that verb */
+	int			 code;		/* of the last reply */
+	bool			 is_secret;	/* the line may hold a password */
+	bool			 was_secret;	/* so may what is left in host->scratch */
 	int			 rcpt_status;	/* enum esmtp_rcpt_status; -1: not looked up */
 };
 
@@ -177,6 +183,7 @@ enum esmtp_want esmtp_fill(struct esmtp_step *st);
 enum esmtp_want esmtp_consume(struct esmtp_step *st);
 void esmtp_load_input(struct esmtp_step *st);
 int esmtp_save_input(struct esmtp_step *st);
+void esmtp_drop_input(message_construct *mc);
 enum esmtp_want esmtp_gone(struct esmtp_step *st, int errnum);
 
 /* esmtp_command.c: one line without its CRLF; ${has_more}: input follows it. */
@@ -234,7 +241,7 @@ enum esmtp_rcpt_status esmtp_lookup_rcpt(accept_construct *ac,
     const struct mailaddr *addr);
 
 extern const struct validate_module policy_limits, policy_loop, policy_relay,
-    policy_rcpt;
+    policy_rcpt, policy_sender;
 
 /* names: what Banner_Hostname and Received_Hostname say, or the host's */
 const char *esmtp_banner_hostname(const struct esmtp_options *o);

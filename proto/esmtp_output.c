@@ -121,6 +121,7 @@ answer(struct esmtp_step *st, int code, const char *enhanced,
 	}
 	put(st, &line);
 	st->nreplies++;
+	st->code = code;
 	if (code >= 400)
 		report_refusal(st, code, enhanced, text);
 	if (code == 421)
@@ -133,7 +134,9 @@ esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
-	if (is_one_too_many(st, row->code, row->enhanced))
+	/* that nobody can check a password is no error of the client's */
+	if (id != R_AUTH_LATER &&
+	    is_one_too_many(st, row->code, row->enhanced))
 		row = &esmtp_reply_rows[R_ERRORS];
 	answer(st, row->code, row->enhanced, row->text, row->text_len, extra,
 	    len);

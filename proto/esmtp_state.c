@@ -62,6 +62,8 @@ esmtp_settle(message_construct *mc)
 	case ES_ASYNC:
 	case ES_DENIED:
 	case ES_EXTENSION2:
+	case ES_EXTENSION3:
+	case ES_EXTENSION4:
 		return;
 	default:
 		to = awaited(mc);

@@ -3,7 +3,7 @@
  * A session has one Event, so one deadline at a time: the nearest. */
 
 #include "core/lim.h"
-#include "proto/esmtp_int.h"
+#include "proto/esmtp_auth.h"
 
 static void
 sooner(struct timeval *when, const char **which, const struct timeval *since,
@@ -39,6 +39,13 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	    (mc->is_suspended && !mc->is_answered))) {
 		sooner(when_r, &which, &mc->wait_since, LIM_ASYNC_SECONDS,
 		    "completion");
+		*which_r = which;
+		return;
+	}
+	if (!mc->is_closing && esmtp_auth_has_asked(mc)) {
+		/* a host that forgets to answer; esmtp_auth_resume() */
+		sooner(when_r, &which, &mc->wait_since, LIM_AUTH_SECONDS,
+		    "login");
 		*which_r = which;
 		return;
 	}

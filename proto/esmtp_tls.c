@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "proto/esmtp_auth.h"
 #include "proto/esmtp_ext.h"
 #include "proto/esmtp_verb.h"
 
@@ -165,9 +166,9 @@ forget(message_construct *mc)
 {
 	esmtp_txn_reset(mc);
 	validate_context_forget(&mc->vctx);
+	esmtp_auth_forget(mc);
 	free(mc->helo);
-	free(mc->login);
-	mc->helo = mc->login = NULL;
+	mc->helo = NULL;
 	mc->is_esmtp = 0;
 	mc->is_swallowing = 0;
 }

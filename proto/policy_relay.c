@@ -1,7 +1,7 @@
 /* Relaying: for which domains may this client send?
  * Anybody: for the domains of Relay_Domains, or if that is not set for those
- * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains, Open_Relay
- * and TLS_Verified_Peer_Can_Relay open the rest. */
+ * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains, Open_Relay,
+ * TLS_Verified_Peer_Can_Relay and Auth_Can_Relay open the rest. */
 
 #include <fnmatch.h>
 #include <string.h>
@@ -86,6 +86,7 @@ may_relay(accept_construct *ac, const validate_context *vctx,
 	} else if (esmtp_lookup_rcpt(ac, addr) != ESMTP_RCPT_FOREIGN)
 		return true;
 	return is_verified_peer(ac) || is_our_postmaster(ac, addr) ||
+	    (o->auth_can_relay && esmtp_session_login(ac) != NULL) ||
 	    is_host_listed(&o->relay_hosts, &ac->peer.sa) ||
 	    is_sender_listed(&o->relay_for_sending_domains,
 	    vctx->mc->txn->sender);

@@ -14,9 +14,10 @@
 /* Our own come first.  Registered ones are added before the first session;
  * const afterwards. */
 static const struct validate_module *modules[LIM_VALIDATE_MODULES] = {
-	&policy_limits, &policy_relay, &policy_rcpt, &policy_loop
+	&policy_limits, &policy_sender, &policy_relay, &policy_rcpt,
+	&policy_loop
 };
-static size_t nmodules = 4;
+static size_t nmodules = 5;
 
 int
 validate_module_register(const struct validate_module *m)
