@@ -31,11 +31,11 @@ int keeper_load(struct keeper *k, uint32_t version, uint32_t pair, int key_fd,
 void keeper_forget(struct keeper *k, uint32_t version);
 
 /* keeper_sign(k, version, pair, scheme, tbs, len, sig_r, len_r): Sign what a
- * TLS server signs: the content of a TLS 1.3 CertificateVerify with the server's
- * context string (RFC 8446 4.4.3), or randoms and ECDHE parameters of a TLS 1.2
- * ServerKeyExchange (RFC 8422 5.4).  Return 0, or -1 with errno: ENOKEY (no
- * such key), EINVAL (scheme does not fit the key), EPERM (something else is to
- * be signed), EIO (OpenSSL). */
+ * TLS server signs: the content of a TLS 1.3 CertificateVerify with the
+ * server's context string (RFC 8446 4.4.3), or randoms and ECDHE parameters of
+ * a TLS 1.2 ServerKeyExchange (RFC 8422 5.4).  Return 0, or -1 with errno:
+ * ENOKEY (no such key), EINVAL (scheme does not fit the key or the version),
+ * EPERM (something else is to be signed), EIO (OpenSSL). */
 int keeper_sign(struct keeper *k, uint32_t version, uint32_t pair,
     enum tls_scheme scheme, const uint8_t *tbs, size_t len,
     uint8_t sig_r[TLS_SIG_MAX], size_t *len_r);

@@ -27,7 +27,9 @@ enum tls_scheme {
 	TLS_ED25519 = 0x0807
 };
 
-#define TLS_TBS_MAX	512	/* octets to be signed: CertificateVerify and ServerKeyExchange of ECDHE are shorter */
+/* octets to be signed: CertificateVerify and ServerKeyExchange of ECDHE are
+ * shorter */
+#define TLS_TBS_MAX	512
 #define TLS_SIG_MAX	1024	/* octets of a signature: RSA of 8192 bits */
 
 /* One signature under way; it lives on the stack of the handshake's job. */

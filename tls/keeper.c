@@ -1,0 +1,387 @@
+/* The keys of a keeper and their signatures.
+ * Owns: the keys by version and number, which scheme suits which key.
+ * Knows nothing of files (keeper_read.c) and of what may be signed
+ * (keeper_tbs.c). */
+
+#include "tls/keeper.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/keeper_int.h"
+
+enum { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512, NDIGESTS,
+	NO_DIGEST = NDIGESTS };
+
+static const char *const digest_names[NDIGESTS] = { "SHA256", "SHA384",
+    "SHA512" };
+
+#define ANY_EC	(KEEPER_P256 | KEEPER_P384 | KEEPER_P521)
+#define ANY_RSA	(KEEPER_RSA | KEEPER_RSA_PSS)
+
+/* What may sign with which key: RFC 8446 4.2.3 binds a curve to its hash and
+ * leaves PKCS#1 to the versions before. */
+static const struct scheme {
+	enum tls_scheme	 scheme;
+	unsigned int	 digest;
+	bool		 is_pss;
+	unsigned int	 tls12, tls13;	/* kinds of keys */
+} schemes[] = {
+	{ TLS_RSA_PKCS1_SHA256, DIGEST_SHA256, false, KEEPER_RSA, 0 },
+	{ TLS_RSA_PKCS1_SHA384, DIGEST_SHA384, false, KEEPER_RSA, 0 },
+	{ TLS_RSA_PKCS1_SHA512, DIGEST_SHA512, false, KEEPER_RSA, 0 },
+	{ TLS_RSA_PSS_SHA256, DIGEST_SHA256, true, ANY_RSA, ANY_RSA },
+	{ TLS_RSA_PSS_SHA384, DIGEST_SHA384, true, ANY_RSA, ANY_RSA },
+	{ TLS_RSA_PSS_SHA512, DIGEST_SHA512, true, ANY_RSA, ANY_RSA },
+	{ TLS_ECDSA_SHA256, DIGEST_SHA256, false, ANY_EC, KEEPER_P256 },
+	{ TLS_ECDSA_SHA384, DIGEST_SHA384, false, ANY_EC, KEEPER_P384 },
+	{ TLS_ECDSA_SHA512, DIGEST_SHA512, false, ANY_EC, KEEPER_P521 },
+	{ TLS_ED25519, NO_DIGEST, false, KEEPER_ED25519, KEEPER_ED25519 },
+};
+enum { NSCHEMES = sizeof(schemes) / sizeof(schemes[0]) };
+
+struct key {
+	uint32_t	 version, pair;
+	unsigned int	 kind;
+	EVP_PKEY	*pkey;
+	/* ready to sign, made when first needed: that costs as much as a
+	 * signature with P-256 */
+	EVP_PKEY_CTX	*ready[NSCHEMES];
+};
+
+struct keeper {
+	EVP_MD		*digests[NDIGESTS];
+	struct key	**keys;		/* sorted by version and pair */
+	size_t		 nkeys;
+};
+
+/* --- life ----------------------------------------------------------------- */
+
+static void
+key_free(struct key *key)
+{
+	size_t i;
+
+	if (key == NULL)
+		return;
+	for (i = 0; i < NSCHEMES; i++)
+		EVP_PKEY_CTX_free(key->ready[i]);
+	EVP_PKEY_free(key->pkey);
+	free(key);
+}
+
+struct keeper *
+keeper_new(void)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	size_t i;
+
+	if (k == NULL)
+		return NULL;
+	for (i = 0; i < NDIGESTS; i++)
+		if ((k->digests[i] = EVP_MD_fetch(NULL, digest_names[i],
+		    NULL)) == NULL) {
+			keeper_free(k);
+			errno = ENOMEM;
+			return NULL;
+		}
+	return k;
+}
+
+void
+keeper_free(struct keeper *k)
+{
+	size_t i;
+
+	if (k == NULL)
+		return;
+	for (i = 0; i < k->nkeys; i++)
+		key_free(k->keys[i]);
+	free(k->keys);
+	for (i = 0; i < NDIGESTS; i++)
+		EVP_MD_free(k->digests[i]);
+	free(k);
+}
+
+/* --- which key ------------------------------------------------------------ */
+
+/* The index of the first key that is not before (version, pair). */
+static size_t
+key_place(const struct keeper *k, uint32_t version, uint32_t pair)
+{
+	size_t low = 0, high = k->nkeys, i;
+	const struct key *key;
+
+	while (low < high) {
+		i = (low + high) / 2;
+		key = k->keys[i];
+		if (key->version < version ||
+		    (key->version == version && key->pair < pair))
+			low = i + 1;
+		else
+			high = i;
+	}
+	return low;
+}
+
+static struct key *
+key_at(const struct keeper *k, size_t i, uint32_t version, uint32_t pair)
+{
+	if (i == k->nkeys || k->keys[i]->version != version ||
+	    k->keys[i]->pair != pair)
+		return NULL;
+	return k->keys[i];
+}
+
+static void
+take_out(struct keeper *k, size_t i, size_t n)
+{
+	size_t j;
+
+	for (j = i; j < i + n; j++)
+		key_free(k->keys[j]);
+	if (i + n < k->nkeys)
+		memmove(k->keys + i, k->keys + i + n,
+		    (k->nkeys - i - n) * sizeof(*k->keys));
+	k->nkeys -= n;
+}
+
+static int
+put_in(struct keeper *k, struct key *key)
+{
+	size_t i = key_place(k, key->version, key->pair);
+	struct key **v;
+
+	v = reallocarray(k->keys, k->nkeys + 1, sizeof(*v));
+	if (v == NULL)
+		return -1;
+	k->keys = v;
+	if (i < k->nkeys)
+		memmove(v + i + 1, v + i, (k->nkeys - i) * sizeof(*v));
+	v[i] = key;
+	k->nkeys++;
+	return 0;
+}
+
+void
+keeper_forget(struct keeper *k, uint32_t version)
+{
+	take_out(k, 0, key_place(k, version, 0));
+}
+
+/* --- sign ----------------------------------------------------------------- */
+
+static EVP_PKEY_CTX *
+make_ready(const struct keeper *k, const struct key *key,
+    const struct scheme *scheme)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+
+	if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
+	    EVP_PKEY_CTX_set_signature_md(ctx, k->digests[scheme->digest]) != 1)
+		goto err1;
+	if ((key->kind & ANY_RSA) != 0 && EVP_PKEY_CTX_set_rsa_padding(ctx,
+	    scheme->is_pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) != 1)
+		goto err1;
+	/* RFC 8446 4.2.3: the salt is as long as the digest */
+	if (scheme->is_pss &&
+	    EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) != 1)
+		goto err1;
+	return ctx;
+err1:
+	EVP_PKEY_CTX_free(ctx);
+	return NULL;
+}
+
+static int
+sign_digest(const struct keeper *k, struct key *key,
+    const struct scheme *scheme, const uint8_t *tbs, size_t len,
+    uint8_t *sig, size_t *len_r)
+{
+	EVP_PKEY_CTX **ready = &key->ready[scheme - schemes];
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned int n;
+
+	if (*ready == NULL && (*ready = make_ready(k, key, scheme)) == NULL)
+		return -1;
+	if (EVP_Digest(tbs, len, digest, &n, k->digests[scheme->digest],
+	    NULL) != 1 || EVP_PKEY_sign(*ready, sig, len_r, digest, n) != 1)
+		return -1;
+	return 0;
+}
+
+/* Ed25519 hashes by itself, twice, RFC 8032 5.1.6. */
+static int
+sign_whole(const struct key *key, const uint8_t *tbs, size_t len,
+    uint8_t *sig, size_t *len_r)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int rc = -1;
+
+	if (ctx != NULL &&
+	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, key->pkey) == 1 &&
+	    EVP_DigestSign(ctx, sig, len_r, tbs, len) == 1)
+		rc = 0;
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+static const struct scheme *
+scheme_find(enum tls_scheme number)
+{
+	size_t i;
+
+	for (i = 0; i < NSCHEMES; i++)
+		if (schemes[i].scheme == number)
+			return &schemes[i];
+	return NULL;
+}
+
+static int
+key_sign(const struct keeper *k, struct key *key, enum tls_scheme number,
+    const uint8_t *tbs, size_t len, uint8_t sig_r[TLS_SIG_MAX], size_t *len_r)
+{
+	const struct scheme *scheme = scheme_find(number);
+	enum keeper_tls tls = keeper_tbs(tbs, len);
+	int rc;
+
+	if (tls == KEEPER_NOT_TLS) {
+		errno = EPERM;
+		return -1;
+	}
+	if (scheme == NULL || (key->kind & (tls == KEEPER_TLS13 ?
+	    scheme->tls13 : scheme->tls12)) == 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	*len_r = TLS_SIG_MAX;
+	if (scheme->digest == NO_DIGEST)
+		rc = sign_whole(key, tbs, len, sig_r, len_r);
+	else
+		rc = sign_digest(k, key, scheme, tbs, len, sig_r, len_r);
+	if (rc == -1) {
+		ERR_clear_error();
+		errno = EIO;
+	}
+	return rc;
+}
+
+int
+keeper_sign(struct keeper *k, uint32_t version, uint32_t pair,
+    enum tls_scheme scheme, const uint8_t *tbs, size_t len,
+    uint8_t sig_r[TLS_SIG_MAX], size_t *len_r)
+{
+	struct key *key = key_at(k, key_place(k, version, pair), version, pair);
+
+	if (key == NULL) {
+		errno = ENOKEY;
+		return -1;
+	}
+	return key_sign(k, key, scheme, tbs, len, sig_r, len_r);
+}
+
+/* --- load ----------------------------------------------------------------- */
+
+static X509 *
+first_certificate(const char *cert, size_t len)
+{
+	BIO *bio = len > INT32_MAX ? NULL : BIO_new_mem_buf(cert, (int)len);
+	X509 *x = NULL;
+
+	if (bio != NULL)
+		x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	return x;
+}
+
+/* A file can have the certificate's public half beside another private one:
+ * let it sign something, and see. */
+static bool
+is_proven(const struct keeper *k, struct key *key, X509 *x)
+{
+	static const uint8_t tbs[] = { "        " "        " "        "
+	    "        " "        " "        " "        " "        "
+	    "TLS 1.3, server CertificateVerify\0"
+	    "0123456789abcdef" "0123456789abcde" };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx;
+	const struct scheme *s;
+	uint8_t sig[TLS_SIG_MAX];
+	size_t len;
+	bool is_proven = false;
+
+	for (s = schemes; (s->tls13 & key->kind) == 0; s++)
+		;
+	/* keys for PSS may be bound to one digest, which may be another */
+	while (s->is_pss && key_sign(k, key, s->scheme, tbs, sizeof(tbs), sig,
+	    &len) == -1 && s[1].is_pss)
+		s++;
+	if (ctx != NULL && key_sign(k, key, s->scheme, tbs, sizeof(tbs), sig,
+	    &len) == 0 && EVP_DigestVerifyInit_ex(ctx, &pctx,
+	    s->digest == NO_DIGEST ? NULL : digest_names[s->digest], NULL,
+	    NULL, X509_get0_pubkey(x), NULL) == 1 && (!s->is_pss ||
+	    EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1))
+		is_proven = EVP_DigestVerify(ctx, sig, len, tbs, sizeof(tbs))
+		    == 1;
+	EVP_MD_CTX_free(ctx);
+	return is_proven;
+}
+
+static int
+key_load(const struct keeper *k, struct key *key, int fd, X509 *x, char *err_r,
+    size_t errlen)
+{
+	if (x == NULL) {
+		snprintf(err_r, errlen, "has a certificate that cannot be "
+		    "read");
+		return -1;
+	}
+	if ((key->pkey = keeper_read(fd, err_r, errlen)) == NULL ||
+	    (key->kind = keeper_kind(key->pkey, err_r, errlen)) == 0)
+		return -1;
+	if (X509_check_private_key(x, key->pkey) != 1) {
+		snprintf(err_r, errlen, "does not belong to the certificate");
+		return -1;
+	}
+	if (!is_proven(k, key, x)) {
+		snprintf(err_r, errlen, "is damaged: the certificate does not "
+		    "verify its signatures");
+		return -1;
+	}
+	return 0;
+}
+
+int
+keeper_load(struct keeper *k, uint32_t version, uint32_t pair, int key_fd,
+    const char *cert, size_t len, char *err_r, size_t errlen)
+{
+	size_t i = key_place(k, version, pair);
+	struct key *key = calloc(1, sizeof(*key));
+	X509 *x;
+	int rc = -1;
+
+	if (key_at(k, i, version, pair) != NULL)
+		take_out(k, i, 1);
+	if (key == NULL) {
+		snprintf(err_r, errlen, "cannot be read: %s", strerror(ENOMEM));
+		return -1;
+	}
+	key->version = version;
+	key->pair = pair;
+	x = first_certificate(cert, len);
+	if (key_load(k, key, key_fd, x, err_r, errlen) == 0 &&
+	    (rc = put_in(k, key)) == -1)
+		snprintf(err_r, errlen, "cannot be kept: %s", strerror(ENOMEM));
+	if (rc == -1)
+		key_free(key);
+	X509_free(x);
+	ERR_clear_error();
+	return rc;
+}

@@ -1,0 +1,195 @@
+/* A private key out of its file.
+ * Owns: the text of the file, which is wiped; what is said of a file that will
+ * not do.
+ * Knows nothing of certificates and signatures. */
+
+#include <sys/stat.h>
+
+#include <openssl/bio.h>
+#include <openssl/decoder.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tls/keeper_int.h"
+
+#define FILE_MAX	65536	/* octets; RSA of 8192 bits takes 6,400 */
+#define RSA_BITS_MIN	2048	/* what OpenSSL's security level 2 takes */
+#define RSA_BITS_MAX	(TLS_SIG_MAX * 8)
+
+/* --- kinds ---------------------------------------------------------------- */
+
+static const struct {
+	const char	*name;		/* of the key or the group in OpenSSL */
+	const char	*group;		/* NULL: none */
+	unsigned int	 kind;
+} kinds[] = {
+	{ "RSA", NULL, KEEPER_RSA },
+	{ "RSA-PSS", NULL, KEEPER_RSA_PSS },
+	{ "EC", "prime256v1", KEEPER_P256 },
+	{ "EC", "secp384r1", KEEPER_P384 },
+	{ "EC", "secp521r1", KEEPER_P521 },
+	{ "ED25519", NULL, KEEPER_ED25519 },
+};
+
+unsigned int
+keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen)
+{
+	char group[64] = "";
+	int bits = EVP_PKEY_get_bits(key);
+	size_t i;
+
+	if (EVP_PKEY_is_a(key, "EC"))
+		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!EVP_PKEY_is_a(key, kinds[i].name) ||
+		    (kinds[i].group != NULL &&
+		    strcmp(kinds[i].group, group) != 0))
+			continue;
+		if ((kinds[i].kind & (KEEPER_RSA | KEEPER_RSA_PSS)) == 0 ||
+		    (bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX))
+			return kinds[i].kind;
+		snprintf(err_r, errlen, "is of RSA with %d bits: %d to %d are "
+		    "possible", bits, RSA_BITS_MIN, RSA_BITS_MAX);
+		return 0;
+	}
+	snprintf(err_r, errlen, "is of another kind (%s%s%s) than RSA, ECDSA "
+	    "with P-256, P-384 or P-521, and Ed25519",
+	    EVP_PKEY_get0_type_name(key) == NULL ? "unknown" :
+	    EVP_PKEY_get0_type_name(key), group[0] == '\0' ? "" : " ", group);
+	return 0;
+}
+
+/* --- text ----------------------------------------------------------------- */
+
+/* pread(2), not read(2): the open file may be shared with who sent it. */
+static ssize_t
+read_file(int fd, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size) {
+		n = pread(fd, buf + len, size - len, (off_t)len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static bool
+has_text(const char *text, size_t len, const char *word)
+{
+	return memmem(text, len, word, strlen(word)) != NULL;
+}
+
+/* RFC 7468 11, and RFC 1421 4.6.1.1 for the traditional form */
+static bool
+is_encrypted(const char *text, size_t len)
+{
+	return has_text(text, len, "-----BEGIN ENCRYPTED PRIVATE KEY-----") ||
+	    has_text(text, len, "Proc-Type: 4,ENCRYPTED");
+}
+
+/* Never asked, for what is encrypted is refused before; without it OpenSSL
+ * would read the terminal. */
+static int
+no_passphrase(char *buf, int size, int is_writing, void *closure)
+{
+	(void)buf;
+	(void)size;
+	(void)is_writing;
+	(void)closure;
+	return -1;
+}
+
+static EVP_PKEY *
+parse_der(const unsigned char *der, size_t len)
+{
+	OSSL_DECODER_CTX *ctx;
+	EVP_PKEY *key = NULL;
+
+	ctx = OSSL_DECODER_CTX_new_for_pkey(&key, "DER", NULL, NULL,
+	    OSSL_KEYMGMT_SELECT_ALL, NULL, NULL);
+	if (ctx != NULL && OSSL_DECODER_from_data(ctx, &der, &len) != 1) {
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
+	OSSL_DECODER_CTX_free(ctx);
+	return key;
+}
+
+/* The reader that clears its buffers is the one for secure memory. */
+static EVP_PKEY *
+parse(const char *text, size_t len)
+{
+	BIO *bio = BIO_new_mem_buf(text, (int)len);
+	EVP_PKEY *key = NULL;
+	unsigned char *der;
+	char *name = NULL;
+	long n;
+
+	if (bio == NULL)
+		return NULL;
+	if (PEM_bytes_read_bio_secmem(&der, &n, &name, PEM_STRING_EVP_PKEY,
+	    bio, no_passphrase, NULL) == 1) {
+		key = parse_der(der, (size_t)n);
+		OPENSSL_secure_clear_free(der, (size_t)n);
+		OPENSSL_free(name);
+	}
+	BIO_free(bio);
+	return key;
+}
+
+static EVP_PKEY *
+read_text(const char *text, size_t len, char *err_r, size_t errlen)
+{
+	EVP_PKEY *key;
+
+	if (len == FILE_MAX) {
+		snprintf(err_r, errlen, "is no key: it has more than %d octets",
+		    FILE_MAX - 1);
+		return NULL;
+	}
+	if (is_encrypted(text, len)) {
+		snprintf(err_r, errlen, "is encrypted: nobody is there to be "
+		    "asked for the passphrase, so store it without one "
+		    "(openssl pkey -in OLD -out NEW)");
+		return NULL;
+	}
+	ERR_clear_error();
+	if ((key = parse(text, len)) == NULL)
+		snprintf(err_r, errlen, has_text(text, len, "PRIVATE KEY---") ?
+		    "is damaged: its PEM private key cannot be read" :
+		    "has no PEM private key (-----BEGIN PRIVATE KEY-----)");
+	ERR_clear_error();
+	return key;
+}
+
+EVP_PKEY *
+keeper_read(int fd, char *err_r, size_t errlen)
+{
+	EVP_PKEY *key = NULL;
+	char *text = OPENSSL_malloc(FILE_MAX);
+	ssize_t len;
+
+	if (text == NULL) {
+		snprintf(err_r, errlen, "cannot be read: %s", strerror(ENOMEM));
+		return NULL;
+	}
+	if ((len = read_file(fd, text, FILE_MAX)) == -1)
+		snprintf(err_r, errlen, "cannot be read: %s", strerror(errno));
+	else
+		key = read_text(text, (size_t)len, err_r, errlen);
+	OPENSSL_clear_free(text, FILE_MAX);
+	return key;
+}
