@@ -31,7 +31,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALLCFLAGS = -std=gnu11 -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
-LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lpam
 ifdef SANITIZE
 SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS	= -O1 -g

@@ -1,5 +1,5 @@
-/* Files of users and their passwords: "name:hash[:...]", hashes of crypt(5),
- * SCRAM keys beside them.
+/* Files of users and their passwords (mailmill-passwd(5)): one user a line,
+ * "name:field[:field]...", a field being a hash of crypt(5) or "{SCHEME}value".
  * Owns: the format, its line numbers in errors, making and changing entries,
  * comparing in equal time.
  * Knows nothing of who asks. */
@@ -7,10 +7,22 @@
 #ifndef CORE_PASSWDFILE_H
 #define CORE_PASSWDFILE_H
 
+#include <sys/types.h>
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define PASSWDFILE_ERROR_MAX	256
+#define PASSWDFILE_NAME_MAX	255	/* octets */
+#define PASSWDFILE_PASSWORD_MAX	511	/* octets: crypt(3) takes no more */
+
+/* Of the SCRAM keys that are made here.  RFC 7677 4 asks for at least 4096,
+ * and for as many as make the work of a login 0.1 seconds: so many take a
+ * client of today that long when its SHA-256 is plain C. */
+#define PASSWDFILE_ITERATIONS	100000
+#define PASSWDFILE_SALT		16	/* octets */
 
 struct passwdfile;
 
@@ -20,41 +32,92 @@ struct passwdfile *passwdfile_open(const char *path, char *err_r,
     size_t errlen);
 void passwdfile_free(struct passwdfile *f);	/* wipes; NULL does nothing */
 
-/* passwdfile_is_stale(f): Has the file become another?  One stat(2). */
+/* passwdfile_is_stale(f): Has the file become another?  One stat(2).
+ * What a file was when it was looked at: passwdfile_look() does, also when it
+ * cannot be opened (all zero: it is not there). */
+struct passwdfile_stamp {
+	dev_t		dev;
+	ino_t		ino;
+	off_t		size;
+	struct timespec	mtime, ctime;
+};
 int passwdfile_is_stale(const struct passwdfile *f);
+void passwdfile_look(const char *path, struct passwdfile_stamp *stamp_r);
 
+/* passwdfile_is_exposed(f): May others than owner and group read it, or others
+ * than the owner write it? */
+bool passwdfile_is_exposed(const struct passwdfile *f);
+
+enum passwdfile_scram_hash { PASSWDFILE_SHA1, PASSWDFILE_SHA256 };
 struct passwdfile_scram {
 	unsigned int	iterations;
 	uint8_t		salt[64];
 	size_t		salt_len;
 	uint8_t		stored_key[32], server_key[32];
-	size_t		key_len;
+	size_t		key_len;	/* 20 or 32 */
 };
 
 struct passwdfile_entry {
 	const char	*name;
 	const char	*hash;		/* crypt(5), or NULL: none */
 	const char	*cleartext;	/* "{PLAIN}...", or NULL */
+	const char	*token;		/* "{TOKEN}...", a crypt(5) hash, or NULL */
 	const struct passwdfile_scram *sha1, *sha256;	/* or NULL */
 };
 
-/* passwdfile_find(f, name): NULL if it is not there. */
+/* passwdfile_find(f, name): NULL if it is not there.  Names are compared octet
+ * by octet. */
 const struct passwdfile_entry *passwdfile_find(const struct passwdfile *f,
     const char *name);
 
 /* passwdfile_verify(f, name, password): 1 right, 0 wrong or no such user (the
- * same time for both: a hash of the same cost is worked out), -1 with errno. */
+ * same time for both: what is the commonest among the entries is worked out
+ * for who is not there), -1 with errno.  ${password} is prepared as
+ * saslprep_text() does.  Against the hash, else the SCRAM keys, else the clear
+ * text of the entry.
+ * passwdfile_verify_token: the same of a token, which stays as it is. */
 int passwdfile_verify(const struct passwdfile *f, const char *name,
     const char *password);
+int passwdfile_verify_token(const struct passwdfile *f, const char *name,
+    const char *token);
 
-/* passwdfile_set(path, name, password, method, err_r, errlen): Make or change
- * an entry: hash by ${method} ("yescrypt", "bcrypt", "sha512"), SCRAM keys for
- * SHA-256 and SHA-1 beside it.  The file is written anew beside the old one,
- * flushed, and renamed; owner and mode stay, or are ${mode} for a new file.
- * Two at once wait for each other.  Return 0, or -1 with a message.
+/* passwdfile_common_scram(f, hash, iterations_r, salt_len_r): What most entries
+ * have, or what passwdfile_set() makes: for who is not there. */
+void passwdfile_common_scram(const struct passwdfile *f,
+    enum passwdfile_scram_hash hash, unsigned int *iterations_r,
+    size_t *salt_len_r);
+
+/* passwdfile_secret(f, secret_r): What the answers for names that are not there
+ * can be derived from, so that they stay the same: the file's own ("{SECRET}"
+ * behind an empty name), or false: it has none. */
+#define PASSWDFILE_SECRET	32
+bool passwdfile_secret(const struct passwdfile *f,
+    uint8_t secret_r[PASSWDFILE_SECRET]);
+
+/* passwdfile_methods(): The names for ${method} of passwdfile_set(), the first
+ * being the default, up to NULL. */
+const char *const *passwdfile_methods(void);
+
+/* Who may read a file that passwdfile_set() makes. */
+struct passwdfile_new {
+	mode_t	mode;
+	gid_t	gid;		/* (gid_t)-1: as it comes */
+};
+
+/* passwdfile_set(path, name, password, method, new, err_r, errlen): Make or
+ * change an entry: the hash by ${method} ("yescrypt", "bcrypt", "sha512", or
+ * "plain", the password itself), SCRAM keys for SHA-256 and SHA-1 beside it.
+ * passwdfile_set_token: its token instead; the password stays.
+ * The file is written anew beside the old one, flushed, and renamed; owner and
+ * mode stay, as do comments.  Two at once wait for each other.  Return 0, or
+ * -1 with a message; the file is then the old one.
  * passwdfile_remove: 0, 1 (was not there), or -1. */
 int passwdfile_set(const char *path, const char *name, const char *password,
-    const char *method, char *err_r, size_t errlen);
+    const char *method, const struct passwdfile_new *new, char *err_r,
+    size_t errlen);
+int passwdfile_set_token(const char *path, const char *name,
+    const char *token, const char *method, const struct passwdfile_new *new,
+    char *err_r, size_t errlen);
 int passwdfile_remove(const char *path, const char *name, char *err_r,
     size_t errlen);
 
