@@ -1,0 +1,212 @@
+/* Contexts: one configuration made into OpenSSL's objects; see tlsctx.h.
+ * Owns: options, the verification of clients, sessions of a context. */
+
+#include "tls/tlsctx.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/tlsctx_int.h"
+
+#define CLIENT_CHAIN_OCTETS	32768	/* of certificates that a client sends */
+#define CLIENT_CHAIN_DEPTH	10
+
+struct tlsctx {
+	SSL_CTX	*first;		/* has the others: tlsctx_host.c */
+};
+
+/* What the making of each context needs. */
+struct recipe {
+	const struct tlsctx_config *config;
+	X509_STORE	*store;			/* NULL: clients are not asked */
+	STACK_OF(X509)	*client_ca;
+	unsigned char	 id[EVP_MAX_MD_SIZE];	/* session id context */
+	unsigned int	 id_len;
+	char		*err_r;
+	size_t		 errlen;
+};
+
+void
+tlsctx_error(char *err_r, size_t errlen, const char *what)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = ERR_reason_error_string(e);
+
+	if (reason != NULL)
+		snprintf(err_r, errlen, "%s: %s", what, reason);
+	else
+		snprintf(err_r, errlen, "%s: error %lx of OpenSSL", what, e);
+}
+
+/* --- clients -------------------------------------------------------------- */
+
+/* Many clients show whatever certificate they have: without need, none is a
+ * reason to refuse mail.  The result stays, and tls_describe() tells it. */
+static int
+accept_any(int is_good, X509_STORE_CTX *ctx)
+{
+	(void)is_good;
+	(void)ctx;
+	return 1;
+}
+
+static int
+read_client_ca(struct recipe *r)
+{
+	const struct tlsctx_config *c = r->config;
+	int i;
+
+	if (c->verify == TLSCTX_VERIFY_NONE || c->client_ca.len == 0) {
+		if (c->verify != TLSCTX_VERIFY_REQUIRE)
+			return 0;
+		snprintf(r->err_r, r->errlen, "client certificates cannot be "
+		    "required without TLS_Client_CA");
+		return -1;
+	}
+	if (tlsctx_pem_read(c->client_ca, &r->client_ca, r->err_r, r->errlen)
+	    == -1)
+		return -1;
+	if ((r->store = X509_STORE_new()) == NULL)
+		goto err0;
+	for (i = 0; i < sk_X509_num(r->client_ca); i++)
+		if (X509_STORE_add_cert(r->store,
+		    sk_X509_value(r->client_ca, i)) != 1)
+			goto err0;
+	/* whoever is in the file is trusted, also one below a root */
+	if (X509_STORE_set_flags(r->store, X509_V_FLAG_PARTIAL_CHAIN) == 1)
+		return 0;
+err0:
+	tlsctx_error(r->err_r, r->errlen, "client certificates");
+	return -1;
+}
+
+/* A ticket tells who its client is: it must not be taken where others are
+ * believed, or more is asked. */
+static int
+make_id(struct recipe *r)
+{
+	const struct tlsctx_config *c = r->config;
+	unsigned char mode = (unsigned char)c->verify;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int rc;
+
+	rc = md != NULL &&
+	    EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(md, &mode, 1) == 1 &&
+	    EVP_DigestUpdate(md, c->client_ca.v, c->client_ca.len) == 1 &&
+	    EVP_DigestFinal_ex(md, r->id, &r->id_len) == 1;
+	EVP_MD_CTX_free(md);
+	if (rc)
+		return 0;
+	tlsctx_error(r->err_r, r->errlen, "OpenSSL");
+	return -1;
+}
+
+static int
+set_client_ca(SSL_CTX *ctx, const struct recipe *r)
+{
+	bool is_required = r->config->verify == TLSCTX_VERIFY_REQUIRE;
+	int i;
+
+	if (r->store == NULL)
+		return 0;
+	for (i = 0; i < sk_X509_num(r->client_ca); i++)
+		if (SSL_CTX_add_client_CA(ctx, sk_X509_value(r->client_ca, i))
+		    != 1)
+			return -1;
+	SSL_CTX_set1_cert_store(ctx, r->store);
+	SSL_CTX_set_verify_depth(ctx, CLIENT_CHAIN_DEPTH);
+	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_OCTETS);
+	if (is_required)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
+		    SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	else
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+	return 0;
+}
+
+/* --- contexts ------------------------------------------------------------- */
+
+static SSL_CTX *
+make_ctx(void *closure)
+{
+	struct recipe *r = closure;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	char which;
+
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+	    SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+	/* without it, OpenSSL would look for the server's issuers among those
+	 * of clients */
+	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	tlsctx_ticket_attach(ctx);
+	tlsctx_ocsp_attach(ctx);
+	if (tlsctx_suite_set(ctx, r->config, &which, r->err_r, r->errlen)
+	    == 0 && SSL_CTX_set_session_id_context(ctx, r->id, r->id_len) == 1
+	    && set_client_ca(ctx, r) == 0)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+struct tlsctx *
+tlsctx_new(const struct tlsctx_config *c, int *pair_r, char *err_r,
+    size_t errlen)
+{
+	struct recipe r = { .config = c, .err_r = err_r, .errlen = errlen };
+	struct tlsctx_certs *certs = NULL;
+	struct tlsctx *t;
+
+	*pair_r = -1;
+	*err_r = '\0';
+	ERR_clear_error();
+	if ((t = calloc(1, sizeof(*t))) == NULL) {
+		snprintf(err_r, errlen, "out of memory");
+		return NULL;
+	}
+	if (read_client_ca(&r) == 0 && make_id(&r) == 0 &&
+	    (certs = tlsctx_certs_new(c, pair_r, err_r, errlen)) != NULL &&
+	    (t->first = tlsctx_hosts_new(certs, make_ctx, &r)) == NULL &&
+	    *err_r == '\0')
+		tlsctx_error(err_r, errlen, "certificate and key");
+	/* the contexts have references of their own */
+	tlsctx_certs_free(certs);
+	X509_STORE_free(r.store);
+	sk_X509_pop_free(r.client_ca, X509_free);
+	ERR_clear_error();
+	if (t->first != NULL)
+		return t;
+	free(t);
+	return NULL;
+}
+
+void
+tlsctx_free(struct tlsctx *t)
+{
+	if (t == NULL)
+		return;
+	SSL_CTX_free(t->first);
+	free(t);
+}
+
+SSL *
+tlsctx_session(struct tlsctx *t)
+{
+	SSL *ssl = SSL_new(t->first);
+
+	if (ssl == NULL) {
+		ERR_clear_error();
+		return NULL;
+	}
+	SSL_set_accept_state(ssl);
+	tlsctx_ticket_session(ssl);
+	return ssl;
+}

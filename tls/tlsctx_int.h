@@ -1,0 +1,92 @@
+/* What the files of tlsctx.h share: tlsctx.c (contexts), tlsctx_suite.c
+ * (protocols, ciphers, groups), tlsctx_cert.c (certificates as octets),
+ * tlsctx_host.c (which of them a client gets), tlsctx_ocsp.c,
+ * tlsctx_ticket.c, tlsctx_info.c and tlsctx_failure.c (what has come of it). */
+
+#ifndef TLS_TLSCTX_INT_H
+#define TLS_TLSCTX_INT_H
+
+#include <stdatomic.h>
+
+#include "tls/tlsctx.h"
+
+/* One certificate, ready for use. */
+struct tlsctx_cert {
+	X509		*cert;
+	STACK_OF(X509)	*chain;		/* what is sent behind it */
+	EVP_PKEY	*key;		/* of tls/remote.h */
+	char		 kind[16];	/* one of a kind for each client */
+	uint8_t		 end_point[64];	/* RFC 5929 4.1 */
+	size_t		 end_point_len;
+	unsigned char	*ocsp;		/* NULL: none */
+	size_t		 ocsp_len;
+	time_t		 this_update, next_update;
+};
+
+/* All certificates of a configuration; every SSL_CTX made of them holds one
+ * reference. */
+struct tlsctx_certs {
+	atomic_uint		 nrefs;
+	size_t			 n;
+	struct tlsctx_cert	 v[];
+};
+
+/* The SSL_CTXs of a configuration, one for each set of names; owned by the
+ * first of them, which is where every session begins. */
+struct tlsctx_host {
+	SSL_CTX	*ctx;
+	X509	*leader;	/* whose names they are */
+	size_t	 nkinds;	/* of certificates in ctx */
+};
+struct tlsctx_hosts {
+	size_t			 n;
+	struct tlsctx_host	 v[];
+};
+
+/* tlsctx_error(err_r, errlen, what): The message "what: OpenSSL's reason". */
+void tlsctx_error(char *err_r, size_t errlen, const char *what);
+
+/* tlsctx_suite_set(ctx, c, which_r, err_r, errlen): As tlsctx_check(). */
+int tlsctx_suite_set(SSL_CTX *ctx, const struct tlsctx_config *c,
+    char *which_r, char *err_r, size_t errlen);
+
+/* tlsctx_pem_read(pem, chain_r, err_r, errlen): The certificates of a PEM
+ * text, which has nothing else and at least one.  Return 0, or -1 with a
+ * message. */
+int tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
+    char *err_r, size_t errlen);
+
+/* tlsctx_certs_new(c, pair_r, err_r, errlen): As tlsctx_new().
+ * _add(ctx, certs, i): use this one too.  _attach(ctx, certs): ${ctx} holds a
+ * reference.  _of(ctx): these. */
+struct tlsctx_certs *tlsctx_certs_new(const struct tlsctx_config *c,
+    int *pair_r, char *err_r, size_t errlen);
+void tlsctx_certs_free(struct tlsctx_certs *certs);
+int tlsctx_certs_add(SSL_CTX *ctx, const struct tlsctx_certs *certs, size_t i);
+int tlsctx_certs_attach(SSL_CTX *ctx, struct tlsctx_certs *certs);
+struct tlsctx_certs *tlsctx_certs_of(const SSL_CTX *ctx);
+/* tlsctx_cert_of(ssl): What ${ssl} sends, or has sent; NULL: none. */
+const struct tlsctx_cert *tlsctx_cert_of(SSL *ssl);
+
+void tlsctx_kind(EVP_PKEY *key, char *buf, size_t len);
+void tlsctx_end_point(struct tlsctx_cert *cert);
+
+/* tlsctx_hosts_new(certs, make, closure): The contexts for ${certs}, each made
+ * by make(closure) and still without certificates.  NULL: an error is in
+ * OpenSSL's queue.  Return the first, which owns the others. */
+SSL_CTX *tlsctx_hosts_new(struct tlsctx_certs *certs,
+    SSL_CTX *(*make)(void *closure), void *closure);
+
+/* tlsctx_ocsp_load(cert, ocsp): Keep it if it is of use. */
+void tlsctx_ocsp_load(struct tlsctx_cert *cert, struct tlsctx_octets ocsp);
+void tlsctx_ocsp_attach(SSL_CTX *ctx);
+
+/* tlsctx_ticket_attach(ctx): Tickets with the keys of the process.
+ * _session(ssl): whether there are any now. */
+void tlsctx_ticket_attach(SSL_CTX *ctx);
+void tlsctx_ticket_session(SSL *ssl);
+
+/* tlsctx_time(t): Seconds since the epoch, -1: it is none. */
+time_t tlsctx_time(const ASN1_TIME *t);
+
+#endif
