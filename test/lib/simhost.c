@@ -169,6 +169,17 @@ host_report(void *closure, accept_construct *ac,
 }
 
 static void
+session_free(struct simhost_session *s)
+{
+	if (s->host->ended != NULL)
+		s->host->ended(s->ac);
+	simalloc_quiet++;
+	free(s->ac);
+	simalloc_quiet--;
+	s->ac = NULL;
+}
+
+static void
 host_session_end(void *closure, accept_construct *ac)
 {
 	struct simhost *h = closure;
@@ -187,10 +198,7 @@ host_session_end(void *closure, accept_construct *ac)
 		simhost_violation(h, "session %u ended with an open wire",
 		    s->number);
 	s->is_ended = true;
-	simalloc_quiet++;
-	free(s->ac);
-	simalloc_quiet--;
-	s->ac = NULL;
+	session_free(s);
 }
 
 static const struct esmtp_host_ops host_ops = {
@@ -304,8 +312,9 @@ simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
 	h->spool.room_again = room_again;
 	h->spool.violation = spool_violation;
 	h->spool.arg = h;
+	h->ops = host_ops;
 	h->host = (struct esmtp_host) {
-		.ops = &host_ops,
+		.ops = &h->ops,
 		.closure = h,
 		.spool = &simspool_ops,
 		.spool_closure = &h->spool,
@@ -342,10 +351,7 @@ session_kill(struct simhost_session *s)
 	event_unschedule(e);
 	event_close(e);
 	event_free(e);
-	simalloc_quiet++;
-	free(ac);
-	simalloc_quiet--;
-	s->ac = NULL;
+	session_free(s);
 	s->is_ended = true;
 }
 

@@ -62,6 +62,8 @@ struct simhost {
 	struct simspool		 spool;
 	struct scheduler	*sched;
 	struct esmtp_host	 host;
+	struct esmtp_host_ops	 ops;		/* the host's; simtls_use() adds to them */
+	void			(*ended)(accept_construct *ac);	/* a session's, before it is freed; NULL: nothing */
 	struct esmtp_options	 options;
 	struct simhost_session	 sessions[SIMWIRE_MAX];
 	unsigned int		 nsessions;	/* begun so far */

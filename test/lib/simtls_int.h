@@ -1,0 +1,21 @@
+/* What the files of the simulated TLS share.  Nobody else includes this. */
+
+#ifndef TEST_LIB_SIMTLS_INT_H
+#define TEST_LIB_SIMTLS_INT_H
+
+#include <openssl/x509.h>
+
+struct simtls_pair {
+	X509		*cert;
+	EVP_PKEY	*key;
+};
+
+/* The authority signs the server's and the client's; the foreign one is a
+ * client's of its own making. */
+extern struct simtls_pair simtls_authority, simtls_server, simtls_member,
+    simtls_foreign;
+
+/* simtls_make_certificates(): 0 or -1. */
+int simtls_make_certificates(void);
+
+#endif
