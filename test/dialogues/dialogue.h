@@ -27,6 +27,9 @@ enum step_kind {
 	STEP_WINDOW,		/* number */
 	STEP_LOOKUP,
 	STEP_POLICY,		/* word: phase, text: what */
+	STEP_AUTH,		/* word, seconds */
+	STEP_LOGIN,		/* word */
+	STEP_CANCELS,		/* number */
 	STEP_DRAIN,
 	STEP_RECONFIG,
 	STEP_EXTENSION,

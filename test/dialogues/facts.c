@@ -82,6 +82,29 @@ play_check_report(struct run *r, const struct step *s)
 		    simhost_report_names[i], s->number);
 }
 
+/* @login NAME, @login -, @cancels N */
+void
+play_check_login(struct run *r, const struct step *s)
+{
+	const char *name, *wanted = s->word;
+
+	play_need_session(r);
+	if (s->kind == STEP_CANCELS) {
+		if (r->s->auth.ncancels != (unsigned int)s->number)
+			play_fail(r, "%u exchanges cancelled, expected %ld",
+			    r->s->auth.ncancels, s->number);
+		return;
+	}
+	if (r->s->ac == NULL)
+		play_fail(r, "the session has ended");
+	name = esmtp_session_login(r->s->ac);
+	if (name == NULL)
+		name = "-";
+	if (wanted == NULL || strcmp(name, wanted) != 0)
+		play_fail(r, "the login is \"%s\", expected \"%s\"", name,
+		    wanted);
+}
+
 void
 play_check_state(struct run *r, const struct step *s)
 {

@@ -22,10 +22,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 OPTIONS = HERE + '/../../proto/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
-NOT_LIVE = ('@advance', '@state', '@window', '@drain', '@reconfig',
+NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
             '@extension', '@lookup', '@commit', '@begin', '@append', '@room',
-            '@peer', '@policy')
-LOOKS_INSIDE = ('@messages', '@report')
+            '@peer', '@policy', '@auth')
+LOOKS_INSIDE = ('@messages', '@report', '@state', '@login', '@cancels')
 TRACE = re.compile(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*?)*? \+0000\r\n')
 
 
@@ -275,6 +275,20 @@ class Player:
 
 
 # ---------------------------------------------------------------- the config
+FILES = {'passwd:users': 'users', 'file:senders': 'senders'}
+
+
+def has_files(d, args):
+    """Are those files there that the options of a dialogue name?"""
+    return all(getattr(args, FILES[v]) for _, values in d.options
+               for v in values if v in FILES)
+
+
+def with_file(value, args):
+    kind = value.partition(':')[0]
+    return f'{kind}:{getattr(args, FILES[value])}' if value in FILES else value
+
+
 def option_types():
     with open(OPTIONS) as f:
         return {m[1].lower(): m[2] for m in re.finditer(
@@ -288,16 +302,16 @@ def sources(dialogues):
             for i, d in enumerate(with_options)}
 
 
-def config(dialogues):
+def config(dialogues, args):
     types = option_types()
     addresses = sources(dialogues)
     out = ''
     for d in dialogues:
-        if d.path not in addresses:
+        if d.path not in addresses or not has_files(d, args):
             continue
         out += f'    Peer "{addresses[d.path]}/32" {{\n'
         for name, values in d.options:
-            quoted = [f'"{v}"' for v in values]
+            quoted = [f'"{with_file(v, args)}"' for v in values]
             kind = types[name.lower()]
             value = ('{ ' + ', '.join(quoted) + ' }' if kind == 'LIST'
                      else values[0] if kind in ('INT', 'BOOL') else quoted[0])
@@ -310,6 +324,9 @@ def recipients():
     return ['alice', 'bob', 'carol', 'user' + 'a' * 60]
 
 
+SENDERS = 'alice@example.test alice\n@client.example alice bob\n'
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('server', nargs='?', metavar='HOST:PORT')
@@ -318,6 +335,11 @@ def main():
                    'what was delivered')
     p.add_argument('--configured', action='store_true',
                    help='the server has what --config prints')
+    p.add_argument('--users', help='the server has this file of passwords: '
+                   'alice secret, bob hunter2')
+    p.add_argument('--senders', help='and this one of sender addresses')
+    p.add_argument('--print-senders', action='store_true',
+                   help='print what is to be in it and exit')
     p.add_argument('--bytes', action='store_true',
                    help='send each octet by itself')
     p.add_argument('--config', action='store_true',
@@ -326,8 +348,12 @@ def main():
                    help='print the mailboxes and exit')
     a = p.parse_args()
     everything = [Dialogue(f) for f in sorted(glob.glob(HERE + '/*.txt'))]
+    if a.print_senders:
+        print(SENDERS, end='')
+        return 0
     if a.config or a.recipients:
-        print(config(everything) if a.config else '\n'.join(recipients()))
+        print(config(everything, a) if a.config else
+              '\n'.join(recipients()))
         return 0
     if not a.server:
         p.error('HOST:PORT is needed')
@@ -341,7 +367,7 @@ def main():
                 d.path, encoding='latin1').read()):
             not_live += 1
             continue
-        if d.options and not a.configured:
+        if d.options and not (a.configured and has_files(d, a)):
             unconfigured += 1
             continue
         wrong = Player(d, a, addresses.get(d.path)).play()

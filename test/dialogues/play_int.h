@@ -42,6 +42,7 @@ void play_need_session(struct run *r);
 /* facts.c: what must have happened */
 void play_check_message(struct run *r);
 void play_check_report(struct run *r, const struct step *s);
+void play_check_login(struct run *r, const struct step *s);
 void play_check_state(struct run *r, const struct step *s);
 
 /* world.c: what the world around the session does */

@@ -159,6 +159,7 @@ host_report(void *closure, accept_construct *ac,
 		simhost_violation(h, "report %s after end",
 		    simhost_report_names[report->kind]);
 	s->nreports[report->kind]++;
+	simauth_check_report(s, report);
 	if (report->kind == ESMTP_REPORT_TIMEOUT)
 		s->timeout_us = h->clock.now_us;
 	if (h->is_traced)
@@ -201,7 +202,7 @@ host_session_end(void *closure, accept_construct *ac)
 	session_free(s);
 }
 
-static const struct esmtp_host_ops host_ops = {
+static struct esmtp_host_ops host_ops = {
 	.report = host_report,
 	.lookup_rcpt = host_lookup,
 	.session_end = host_session_end,
@@ -266,6 +267,7 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	simalloc_owner = s->number;
 	mask = esmtp_message_factory(e, type, s->ac, now);
 	simalloc_owner = 0;
+	simauth_check(s);
 	/* a reply that leaves bit by bit does not begin the time again */
 	if (s->wire->nwritten != nwritten && s->timeout_us == 0
 	    && ((before & E_WRITE) == 0 || (mask & E_WRITE) == 0))
@@ -302,6 +304,7 @@ simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
 
 	memset(h, 0, offsetof(struct simhost, scratch));
 	simpolicy_use(h);
+	simauth_ops(&host_ops);
 	simclock_init(&h->clock, start_us);
 	simnet_init(&h->net, r);
 	h->clock.poll = simnet_poll;

@@ -19,6 +19,7 @@
 
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
+#include "test/lib/simauth.h"
 #include "test/lib/simclock.h"
 #include "test/lib/simpolicy.h"
 #include "test/lib/simspool.h"
@@ -41,6 +42,7 @@ struct simhost_session {
 	unsigned int		 number;	/* 1, 2, ... in the host's life */
 	bool			 is_begun, is_ended;
 	bool			 is_asked, is_answered;	/* simpolicy's */
+	struct simauth_exchange	 auth;
 	int			 mask;		/* what it waits for */
 	uint64_t		 trigger_us;
 	uint64_t		 wrote_us;	/* when its last reply began or ended */
@@ -73,6 +75,7 @@ struct simhost {
 	bool			 is_traced;
 	enum simhost_mutation	 mutation;
 	struct simpolicy	 policy;
+	struct simauth		 auth;
 	char			 scratch[LIM_SCRATCH];
 	char			 output[LIM_OUTPUT];
 };
