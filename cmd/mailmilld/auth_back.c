@@ -25,11 +25,6 @@ static const struct row rows[] = {
 };
 #define NROWS	(sizeof(rows) / sizeof(rows[0]))
 
-struct auth_back {
-	const struct auth_back_ops	*ops;
-	void				*state;
-};
-
 struct auth_relay {
 	const struct auth_back_ops	*ops;
 	void				*state;

@@ -42,6 +42,12 @@ struct auth_back_ops {
 	void	 (*relay_free)(void *relay);
 };
 
+/* An open one. */
+struct auth_back {
+	const struct auth_back_ops	*ops;
+	void				*state;
+};
+
 #define AUTH_BACK(kind, argument, example) \
 	extern const struct auth_back_ops auth_back_##kind;
 #include "cmd/mailmilld/auth_back.def"
