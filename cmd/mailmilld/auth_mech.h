@@ -9,8 +9,29 @@
 #include "cmd/mailmilld/auth_back.h"
 #include "proto/esmtp_factory.h"	/* enum esmtp_auth_status */
 
-/* auth_mech_known(name): Is it a mechanism of ours (capitals)?  is_plaintext:
- * does it show the password to who listens? */
+#define AUTH_RESPONSE_MAX	12288	/* octets of one response, decoded; RFC 4954 4 */
+#define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */
+#define AUTH_NONCE_MAX		1024	/* octets of a client's, which goes back to it */
+
+/* Who does a mechanism: a row of auth_mech.c each. */
+enum auth_mech_kind { AUTH_MECH_PLAIN, AUTH_MECH_LOGIN, AUTH_MECH_SCRAM,
+	AUTH_MECH_CRAM_MD5, AUTH_MECH_EXTERNAL, AUTH_MECH_OAUTHBEARER,
+	AUTH_MECH_XOAUTH2 };
+
+struct auth_mech {
+	const char		*name;		/* capitals */
+	bool			 is_plaintext;	/* shows the password, or what is as good, to who listens */
+	bool			 is_default;	/* offered when Auth_Mechanisms is not set */
+	bool			 needs_tls;
+	bool			 needs_certificate; /* a verified one of the client */
+	enum auth_mech_kind	 kind;
+};
+
+/* auth_mech_at(i): The rows of auth_mech.def, in the order of preference; NULL
+ * behind the last.  auth_mech_find(name): NULL: no mechanism of ours.
+ * auth_mech_known, auth_mech_is_plaintext: the same, asked shorter. */
+const struct auth_mech *auth_mech_at(size_t i);
+const struct auth_mech *auth_mech_find(const char *name);
 bool auth_mech_known(const char *name);
 bool auth_mech_is_plaintext(const char *name);
 
@@ -23,7 +44,7 @@ struct auth_exchange;
 struct auth_start {
 	const char		*mech;
 	struct auth_back	*back;
-	struct auth_client	 client;	/* copied, its texts too */
+	struct auth_client	 client;
 	const uint8_t		*exporter;	/* tls-exporter, 32 octets */
 	size_t			 exporter_len;	/* 0: none */
 	const uint8_t		*endpoint;	/* tls-server-end-point */
@@ -31,18 +52,20 @@ struct auth_start {
 	bool			 is_plus_offered; /* a -PLUS mechanism was: RFC 5802 6 */
 };
 
-/* auth_exchange_new(start): NULL with errno (EINVAL: no such mechanism). */
+/* auth_exchange_new(start): NULL with errno (EINVAL: no such mechanism, or a
+ * binding of more than 64 octets).  Everything but ${start->back} is copied. */
 struct auth_exchange *auth_exchange_new(const struct auth_start *start);
 void auth_exchange_free(struct auth_exchange *x);	/* NULL does nothing */
 
-/* auth_exchange_login(x): The name that is tried, once it is known; else NULL.
- * Of the calling thread's last step. */
+/* auth_exchange_login(x): The name that is tried, prepared as RFC 4013 says, or
+ * as the back end has it; NULL as long as it is not known. */
 const char *auth_exchange_login(const struct auth_exchange *x);
 
 /* auth_exchange_step(x, in, len, deadline_ms, out_r, len_r): Give the client's
- * octets (NULL: it had no initial response).  Return what to tell it;
+ * octets (NULL in the first step: it had no initial response; else: empty).  Return what to tell it;
  * *out_r is malloced: the octets of ESMTP_AUTH_CHALLENGE, or NULL.
- * After anything but a challenge the exchange is over.
+ * After anything but a challenge the exchange is over.  A challenge is at most
+ * 4096 octets, unless a back end relays it.
  * ESMTP_AUTH_BLOCKED is not its to return. */
 enum esmtp_auth_status auth_exchange_step(struct auth_exchange *x,
     const char *in, size_t len, int64_t deadline_ms, char **out_r,
