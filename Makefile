@@ -40,7 +40,7 @@ endif
 # libmailmill.a: what an embedder links: events, scheduler, factory
 LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/event_timed.c \
 	   core/scheduler.c core/timers.c core/park.c core/netmask.c \
-	   core/pollset.c core/postq.c $(wildcard proto/*.c)
+	   core/pollset.c core/postq.c core/base64.c $(wildcard proto/*.c)
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "proto/esmtp_base64.h"
+#include "core/base64.h"
 
 /* --- what is in progress -------------------------------------------------- */
 
@@ -170,14 +170,15 @@ challenge(struct esmtp_step *st)
 	struct esmtp_auth *x = st->mc->auth;
 	char *p = st->out + st->out_len;
 
-	if (4 + ESMTP_BASE64_LEN(x->len) + 2 > st->out_size - st->out_len) {
+	if (4 + base64_octets(x->len) + 2 > st->out_size - st->out_len) {
 		give_up(st, true);
 		return;
 	}
 	memcpy(p, "334 ", 4);
 	p += 4;
 	if (x->len > 0)
-		p += esmtp_base64_encode(x->octets, x->len, p);
+		p += base64_encode(x->octets, x->len, p,
+		    base64_octets(x->len) + 1);
 	memcpy(p, "\r\n", 2);
 	st->out_len = (size_t)(p + 2 - st->out);
 	st->nreplies++;
@@ -332,7 +333,7 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 		esmtp_auth_break(st, R_AUTH_CANCELLED);
 		return;
 	}
-	n = esmtp_base64_decode(line, len, octets, sizeof(octets));
+	n = base64_decode(line, len, octets, sizeof(octets));
 	if (n == -1) {
 		esmtp_auth_break(st, R_AUTH_BASE64);
 		explicit_bzero(octets, sizeof(octets));

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "core/base64.h"
 #include "proto/esmtp_auth.h"
-#include "proto/esmtp_base64.h"
 #include "proto/esmtp_verb.h"
 
 /* In these the client does not begin (RFC 4422 5): an initial response has no
@@ -48,7 +48,7 @@ initial_response(const char *arg, size_t len, char *buf, size_t *len_r)
 
 	/* RFC 4954 4: "=" is one without octets */
 	if (len != 1 || arg[0] != '=')
-		n = esmtp_base64_decode(arg, len, buf, LIM_AUTH_OCTETS);
+		n = base64_decode(arg, len, buf, LIM_AUTH_OCTETS);
 	if (n == -1)
 		return R_AUTH_BASE64;
 	*len_r = (size_t)n;
