@@ -5,20 +5,16 @@
 
 #include "core/recipients.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "core/lim.h"
+#include "core/textfile.h"
 
-#define FILE_OCTETS_MAX	(1u << 30)	/* offsets have 32 bits */
 #define ENTRY_MAX	(LIM_PATH + LIM_DOMAIN)	/* octets: no address is longer */
 
 struct recipients {
@@ -27,12 +23,6 @@ struct recipients {
 	size_t		 nslots;	/* a power of two, at most half full */
 	size_t		 count;
 };
-
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
 
 /* The slot of the entry ${s}, or the empty one where it would be. */
 static uint32_t *
@@ -47,63 +37,6 @@ find_slot(const struct recipients *r, const char *s, size_t len)
 			break;
 	}
 	return &r->slots[i];
-}
-
-/* The whole file with a newline at its end, or NULL with errno. */
-static char *
-read_file(const char *path, size_t *len_r)
-{
-	struct stat st;
-	char *text = NULL;
-	size_t len = 0;
-	ssize_t n;
-	int fd, saved;
-
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) ==
-	    -1 || fstat(fd, &st) == -1)
-		goto err;
-	errno = EINVAL;
-	if (!S_ISREG(st.st_mode))
-		goto err;
-	errno = EFBIG;
-	if (st.st_size > (off_t)FILE_OCTETS_MAX ||
-	    (text = malloc((size_t)st.st_size + 2)) == NULL)
-		goto err;
-	while (len < (size_t)st.st_size) {
-		n = read(fd, text + len, (size_t)st.st_size - len);
-		if (n == -1)
-			goto err;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	close(fd);
-	text[len++] = '\n';
-	*len_r = len;
-	return text;
-err:
-	saved = errno;
-	free(text);
-	if (fd != -1)
-		close(fd);
-	errno = saved;
-	return NULL;
-}
-
-/* Cut comment and white space off the line [*s_r, *end_r). */
-static void
-trim_line(const char **s_r, const char **end_r)
-{
-	const char *s = *s_r, *end = *end_r, *hash;
-
-	if ((hash = memchr(s, '#', (size_t)(end - s))) != NULL)
-		end = hash;
-	while (s < end && strchr(" \t\r", *s) != NULL && *s != '\0')
-		s++;
-	while (end > s && strchr(" \t\r", end[-1]) != NULL && end[-1] != '\0')
-		end--;
-	*s_r = s;
-	*end_r = end;
 }
 
 /* What is wrong with the entry ${s}, or NULL. */
@@ -140,7 +73,7 @@ compact(struct recipients *r, size_t len, const char *path, char *err_r,
 		nl = memchr(line, '\n', (size_t)(text_end - line));
 		s = line;
 		end = nl;
-		trim_line(&s, &end);
+		textfile_trim(&s, &end);
 		if (s == end)
 			continue;
 		fault = entry_fault(s, (size_t)(end - s));
@@ -150,7 +83,7 @@ compact(struct recipients *r, size_t len, const char *path, char *err_r,
 			return -1;
 		}
 		while (s < end)
-			*out++ = lower(*s++);
+			*out++ = textfile_lower(*s++);
 		*out++ = '\0';		/* no later than the newline was */
 		n++;
 	}
@@ -193,7 +126,7 @@ recipients_load(const char *path, char *err_r, size_t errlen)
 
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		goto err1;
-	if ((r->text = read_file(path, &len)) == NULL)
+	if ((r->text = textfile_read(path, &len)) == NULL)
 		goto err1;
 	if ((n = compact(r, len, path, err_r, errlen)) == -1) {
 		recipients_free(r);
@@ -236,11 +169,11 @@ recipients_has(const struct recipients *r, const char *local,
 	    memchr(local, '\0', local_len) != NULL)
 		return false;
 	for (i = 0; i < local_len; i++)
-		key[i] = lower(local[i]);
+		key[i] = textfile_lower(local[i]);
 	if (*find_slot(r, key, local_len) != 0)
 		return true;
 	key[local_len] = '@';
 	for (i = 0; i < domain_len; i++)
-		key[local_len + 1 + i] = lower(domain[i]);
+		key[local_len + 1 + i] = textfile_lower(domain[i]);
 	return *find_slot(r, key, local_len + 1 + domain_len) != 0;
 }
