@@ -43,6 +43,7 @@ struct channel {
 	size_t				 queued_octets;
 	size_t				 packet_max;	/* octets of the largest that may come */
 	unsigned char			*packet;	/* the last one received */
+	size_t				 packet_len;
 };
 
 static size_t
@@ -126,6 +127,7 @@ queue_pop(struct channel *c)
 	c->queued--;
 	c->queued_octets -= k->len;
 	close_fd(k->fd);
+	explicit_bzero(k->packet, k->len);
 	free(k);
 }
 
@@ -366,6 +368,7 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 	while (len == -1 && errno == EINTR);
 	if (len == -1)
 		return peer_is_gone(errno) ? 0 : -1;
+	c->packet_len = (size_t)len;
 
 	nfds = take_fds(&mh, &fd);
 	if (len == 0 && nfds == 0)
@@ -387,4 +390,11 @@ err1:
 	close_fd(fd);
 	errno = EPROTO;
 	return -1;
+}
+
+void
+channel_wipe(struct channel *c)
+{
+	explicit_bzero(c->packet, c->packet_len);
+	c->packet_len = 0;
 }

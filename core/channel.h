@@ -68,4 +68,9 @@ int channel_flush(struct channel *c);
  * (tell the sender what it must know, and call again). */
 int channel_recv(struct channel *c, struct channel_msg *msg_r);
 
+/* channel_wipe(c): Overwrite what channel_recv() gave last, which held a
+ * secret.  What waits in channel_send()'s queue is always wiped when it has
+ * gone. */
+void channel_wipe(struct channel *c);
+
 #endif

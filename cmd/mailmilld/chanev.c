@@ -157,6 +157,12 @@ chanev_free(struct chanev *ce)
 	free(ce);
 }
 
+void
+chanev_wipe(struct chanev *ce)
+{
+	channel_wipe(ce->ch);
+}
+
 int
 chanev_fd(const struct chanev *ce)
 {

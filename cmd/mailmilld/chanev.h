@@ -37,6 +37,10 @@ int chanev_send(struct chanev *ce, unsigned int type, const void *base,
  * callbacks of ${ce}.  NULL does nothing. */
 void chanev_free(struct chanev *ce);
 
+/* chanev_wipe(ce): In the message callback: overwrite that message, which held
+ * a secret. */
+void chanev_wipe(struct chanev *ce);
+
 int chanev_fd(const struct chanev *ce);
 
 /* chanev_flush_wait(ce, timeout_ms): Block, at most ${timeout_ms}, until all

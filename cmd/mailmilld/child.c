@@ -39,6 +39,7 @@ static int (*const role_main[NROLES])(struct child *) = {
 	[ROLE_WORKER] = role_worker,
 	[ROLE_QUEUE] = role_queue,
 	[ROLE_DELIVER] = role_deliver,
+	[ROLE_AUTHD] = role_authd,
 };
 
 /* --- draining ------------------------------------------------------------- */
