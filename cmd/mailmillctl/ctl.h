@@ -24,6 +24,11 @@ json_t *ask(const char *path, const json_t *request, int *fd_r);
  * -1 when ${limit_s} seconds have passed. */
 int wait_for_end(int fd, long limit_s);
 
+/* passwd_command(argc, argv, filename): "passwd" and what follows it, ${argv[0]}
+ * being that word.  ${filename}: the configuration, if there is one.  Return
+ * the exit status. */
+int passwd_command(int argc, char **argv, const char *filename);
+
 /* For people, on ${fp}. */
 void print_status(FILE *fp, const json_t *answer);
 void print_stats(FILE *fp, const json_t *answer);

@@ -49,7 +49,8 @@ usage(void)
 	    "          queue retry id | all\n"
 	    "          queue remove id\n"
 	    "          reload\n"
-	    "          stop\n");
+	    "          stop\n"
+	    "          passwd -f file [-dt] [-m method] user\n");
 	exit(EXIT_USAGE);
 }
 
@@ -149,44 +150,63 @@ run(const struct command *c, const char *path, char *const *argv, bool is_json)
 	return status;
 }
 
-int
-main(int argc, char **argv)
+/* What stands before the command, and for most commands also behind it. */
+struct options {
+	const char	*filename, *socket;
+	bool		 is_json;
+};
+
+static void
+parse_options(int argc, char **argv, const char *letters, struct options *o)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
-	const struct command *c;
-	const char *filename = MAILMILL_CONF, *name = NULL;
-	char *path;
-	bool is_json = false;
-	int ch, status;
+	int ch;
 
-	while ((ch = getopt_long(argc, argv, "Vc:js:", options, NULL)) != -1) {
+	optind = 0;
+	while ((ch = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		switch (ch) {
 		case 'V':
 			printf("mailmillctl %s\n", MAILMILL_VERSION);
-			return 0;
+			exit(0);
 		case 'c':
-			filename = optarg;
+			o->filename = optarg;
 			break;
 		case 'j':
-			is_json = true;
+			o->is_json = true;
 			break;
 		case 's':
-			name = optarg;
+			o->socket = optarg;
 			break;
 		default:
 			usage();
 		}
 	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .filename = MAILMILL_CONF };
+	const struct command *c;
+	char *path;
+	int status;
+
+	/* passwd has options of its own */
+	parse_options(argc, argv, "+Vc:js:", &o);
+	if (optind < argc && strcmp(argv[optind], "passwd") == 0)
+		return passwd_command(argc - optind, argv + optind,
+		    o.filename);
+	parse_options(argc, argv, "Vc:js:", &o);
 	if ((c = command_find(argv + optind, argc - optind)) == NULL)
 		usage();
-	path = name != NULL ? strdup(name) : socket_find(filename);
+	path = o.socket != NULL ? strdup(o.socket) : socket_find(o.filename);
 	if (path == NULL)
 		return EXIT_FAILED;
-	status = run(c, path, argv + optind, is_json);
+	status = run(c, path, argv + optind, o.is_json);
 	free(path);
 	return status;
 }
