@@ -88,6 +88,11 @@ struct esmtp_host_ops {
 	int	(*auth_step)(void *host, struct _accept_construct *ac,
 		    const char *response, size_t len);
 	void	(*auth_cancel)(void *host, struct _accept_construct *ac);
+	/* auth_mechanisms(host, ac): what is offered where Auth_Mechanisms is
+	 * empty: names up to NULL, which outlive the session.  NULL: PLAIN,
+	 * LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS */
+	const char *const *(*auth_mechanisms)(void *host,
+		    struct _accept_construct *ac);
 	/* may_send_as(host, ac, login, sender): may ${login} use this address
 	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
 	int	(*may_send_as)(void *host, struct _accept_construct *ac,

@@ -17,12 +17,18 @@ static const char *const default_mechanisms[] = {
 	"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", NULL
 };
 
+/* Number ${i} of the mechanisms that are configured, or NULL. */
 static const char *
-mechanism(const struct esmtp_options *o, size_t i)
+mechanism(const message_construct *mc, size_t i)
 {
-	if (o->auth_mechanisms.n == 0)
+	const struct esmtp_strlist *l = &mc->ac->options->auth_mechanisms;
+	struct esmtp_host *host = mc->ac->host;
+
+	if (l->n > 0)
+		return i < l->n ? l->v[i] : NULL;
+	if (host->ops->auth_mechanisms == NULL)
 		return default_mechanisms[i];
-	return i < o->auth_mechanisms.n ? o->auth_mechanisms.v[i] : NULL;
+	return host->ops->auth_mechanisms(host->closure, mc->ac)[i];
 }
 
 /* RFC 5802 4, RFC 5056: channel binding. */
@@ -69,7 +75,7 @@ esmtp_auth_is_offered(const message_construct *mc)
 
 	if (!esmtp_auth_is_configured(mc))
 		return false;
-	for (i = 0; (name = mechanism(mc->ac->options, i)) != NULL; i++)
+	for (i = 0; (name = mechanism(mc, i)) != NULL; i++)
 		if (is_usable(mc, name) == R_OK)
 			return true;
 	return false;
@@ -88,7 +94,7 @@ esmtp_auth_choose(const message_construct *mc, const char *name, size_t len,
 	const char *s;
 	size_t i, k;
 
-	for (i = 0; (s = mechanism(mc->ac->options, i)) != NULL; i++)
+	for (i = 0; (s = mechanism(mc, i)) != NULL; i++)
 		if (strlen(s) == len && strncasecmp(s, name, len) == 0)
 			break;
 	if (s == NULL || len > LIM_AUTH_MECHANISM)
@@ -106,7 +112,7 @@ ehlo_arg(const message_construct *mc, char *buf, size_t len)
 	const char *name;
 	size_t i, k, n = 0, max;
 
-	for (i = 0; (name = mechanism(mc->ac->options, i)) != NULL; i++) {
+	for (i = 0; (name = mechanism(mc, i)) != NULL; i++) {
 		max = strlen(name);
 		if (is_usable(mc, name) != R_OK ||
 		    max > LIM_AUTH_MECHANISM || n + 1 + max >= len)

@@ -75,7 +75,9 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 	config_r->generation = generation;
 	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
 	if (config_r->settings == NULL ||
-	    settings_load_recipients(config_r->settings, err_r, errlen) == -1) {
+	    settings_load_recipients(config_r->settings, err_r, errlen) == -1 ||
+	    settings_load_sender_logins(config_r->settings, err_r, errlen) ==
+	    -1) {
 		config_clear(config_r);
 		return -1;
 	}

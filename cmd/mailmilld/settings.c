@@ -74,6 +74,7 @@ settings_free(struct settings *s)
 		clear(&s->domains[i], SETTING_DOMAIN);
 		free(s->domains[i].name);
 	}
+	settings_senders_free(s);
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);
 	free(s->domains);
@@ -212,7 +213,8 @@ build(struct conf *c, struct settings *s)
 {
 	const struct conf_section *section, *child;
 
-	if (fill_globals(c, s) == -1)
+	if (fill_globals(c, s) == -1 ||
+	    settings_senders_build(c, s, c->root) == -1)
 		return -1;
 	STAILQ_FOREACH(section, &c->root->children, link) {
 		if (section->row == SECTION_DOMAIN) {

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/netmask.h"
 #include "core/recipients.h"
+#include "core/sender_logins.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_options.h"
 
@@ -44,6 +45,7 @@ struct settings_domain {
 #undef SETTING_DOMAIN
 };
 
+struct settings_senders;	/* one file of Sender_Login */
 struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
 
@@ -81,6 +83,8 @@ struct settings {
 	/* workers is never 0, hostname never empty, log_level resolved below */
 	enum log_level		 level;
 	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
+	struct settings_senders	*senders;	/* settings_senders.c's own */
+	size_t			 nsenders;
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)
@@ -113,6 +117,14 @@ struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
  * domains (before chroot).  Return 0, or -1 with a message that names file, line
  * and option. */
 int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
+
+/* settings_load_sender_logins(s, ...): The same of the files of Sender_Login.
+ * settings_sender_logins(s, value): The table for the option's ${value}, or
+ * NULL: it is not loaded, or no such value is in any scope. */
+int settings_load_sender_logins(struct settings *s, char *err_r,
+    size_t errlen);
+const struct sender_logins *settings_sender_logins(const struct settings *s,
+    const char *value);
 
 /* settings_options_for(s, listen, peer): What holds for a client at ${peer} on
  * listens[listen]: looked up in -D, Peer within Listen, Listen, Peer within

@@ -63,6 +63,12 @@ const struct esmtp_options *settings_peers_find(const struct settings_peers *p,
 const struct esmtp_options *settings_peers_at(const struct settings_peers *p,
     size_t i);
 
+/* settings_senders_build(c, s, section): Note the files of Sender_Login in
+ * ${section} and what is in it.  Return 0 or -1 (noted). */
+int settings_senders_build(struct conf *c, struct settings *s,
+    const struct conf_section *section);
+void settings_senders_free(struct settings *s);
+
 /* settings_check(c, s): What one setting demands of another. */
 int settings_check(struct conf *c, const struct settings *s);
 

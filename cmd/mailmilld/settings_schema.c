@@ -126,6 +126,7 @@ special_domain(const char *value, char *expected_r, size_t len)
 
 static const struct special specials[] = {
 	{ ROW_relay_hosts, special_network },
+	{ ROW_sender_login, special_recipients },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },
 	{ ROW_banner_hostname, special_hostname },

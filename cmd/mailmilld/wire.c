@@ -455,6 +455,8 @@ host_report(void *host, accept_construct *ac, const struct esmtp_report *r)
 static const struct esmtp_host_ops host_ops = {
 	.report = host_report,
 	.lookup_rcpt = host_lookup_rcpt,
+	.auth_mechanisms = wire_auth_mechanisms,
+	.may_send_as = wire_may_send_as,
 	.session_end = host_session_end
 };
 

@@ -229,14 +229,18 @@ open_spool(struct worker *w, int dirfd)
 }
 
 static int
-read_recipients(struct child *c)
+read_tables(struct child *c)
 {
 	char err[SETTINGS_ERROR_MAX];
 
 	if (settings_load_recipients(c->settings_owned, err, sizeof(err))
-	    == 0)
+	    == -1)
+		log_errx("recipients", "error=%s", err);
+	else if (settings_load_sender_logins(c->settings_owned, err,
+	    sizeof(err)) == -1)
+		log_errx("sender-login", "error=%s", err);
+	else
 		return 0;
-	log_errx("recipients", "error=%s", err);
 	return -1;
 }
 
@@ -257,7 +261,7 @@ role_worker(struct child *c)
 		affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot);
 	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
-	    == -1 || read_recipients(c) == -1 ||
+	    == -1 || read_tables(c) == -1 ||
 	    child_drop(c, incoming) == -1)
 		goto out;
 	wire_open(w);

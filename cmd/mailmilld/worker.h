@@ -57,6 +57,11 @@ void wire_flush(struct worker *w);
  * client. */
 void wire_free(struct worker *w);
 
+/* wire_sender.c: may_send_as() and auth_mechanisms() of esmtp_host.h. */
+int wire_may_send_as(void *host, accept_construct *ac, const char *login,
+    const struct mailaddr *sender);
+const char *const *wire_auth_mechanisms(void *host, accept_construct *ac);
+
 /* worker_committed(w, position): Tell the queue, at once after a rest, else
  * within some milliseconds: a later position makes an earlier one of the same
  * segment superfluous. */

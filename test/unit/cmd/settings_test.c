@@ -465,6 +465,40 @@ Test(settings, recipients_files_are_read_when_asked)
 	settings_free(s);
 }
 
+Test(settings, files_of_sender_logins_are_read_once_when_asked)
+{
+	char path[] = "/tmp/senders-XXXXXX", text[400], value[64];
+	const struct sender_logins *t;
+	int fd = mkstemp(path);
+	struct settings *s;
+
+	cr_assert_eq(write(fd, "@a.test bob\n", 12), 12);
+	close(fd);
+	snprintf(value, sizeof(value), "file:%s", path);
+	snprintf(text, sizeof(text), "Sender_Login = \"%s\"\nESMTP_Listener {"
+	    " Listen \":25\" { Sender_Login = \"\" }\n Listen \":587\" { "
+	    "Peer \"192.0.2.0/24\" { Sender_Login = \"%s\" } } }\n", value,
+	    value);
+	s = load_good(text, NULL);
+	cr_expect_null(settings_sender_logins(s, value));
+	cr_assert_eq(settings_load_sender_logins(s, err, sizeof(err)), 0, "%s",
+	    err);
+	t = settings_sender_logins(s, value);
+	cr_assert_not_null(t);
+	cr_expect(sender_logins_may(t, "bob", "x@a.test"));
+	cr_expect_null(settings_sender_logins(s, "file:/other"));
+	cr_expect_str_eq(s->listens[0].options->sender_login, "");
+	cr_expect_str_eq(s->listens[1].options->sender_login, value);
+	settings_free(s);
+	unlink(path);
+	s = load_good(text, NULL);
+	cr_expect_eq(settings_load_sender_logins(s, err, sizeof(err)), -1);
+	cr_expect_not_null(strstr(err, "m.conf:1: option 'Sender_Login': "
+	    "expected a file with a sender and its logins in each line: "
+	    "/tmp/senders-"), "%s", err);
+	settings_free(s);
+}
+
 Test(settings, the_sample_configuration_is_good)
 {
 	FILE *fp = fopen("cmd/mailmilld/mailmill.conf", "r");

@@ -177,3 +177,99 @@ Test(esmtp_options, the_banner_may_be_given)
 		fake_end(f);
 	}
 }
+
+/* --- logins --------------------------------------------------------------- */
+
+#define GOOD	"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"	/* alice */
+#define LOGGED_IN "235 2.7.0 Authentication succeeded\r\n"
+
+static struct fake *
+with_auth(void)
+{
+	struct fake *f = fake_new();
+
+	fake_option(f, "Auth_Backend", "passwd:users", NULL);
+	fake_option(f, "Auth_Without_TLS", "true", NULL);
+	return f;
+}
+
+/* an option, said after a login or not, the answer */
+static const struct {
+	const char	*option, *value;
+	bool		 is_auth;
+	const char	*said, *reply;
+} logins[] = {
+	{ NULL, NULL, false, "x@other.example", RELAY },
+	{ NULL, NULL, true, "x@other.example", ROUTE },
+	{ NULL, NULL, true, "nobody@example.test", USER },
+	{ "Auth_Can_Relay", "false", true, "x@other.example", RELAY },
+	{ "Auth_Can_Relay", "false", true, "alice@example.test", OK },
+	{ "Relay_Domains", "example.test", true, "x@other.example", ROUTE },
+	{ "Require_Auth", "true", true, "x@other.example", ROUTE },
+	{ "Require_Auth", "true", false, "alice@example.test",
+	    "530 5.7.0 Authentication required\r\n" },
+};
+
+Test(policy_relay, knows_who_has_logged_in)
+{
+	char line[300];
+	struct fake *f;
+	size_t i;
+
+	for (i = 0; i < sizeof(logins) / sizeof(logins[0]); i++) {
+		f = with_auth();
+		if (logins[i].option != NULL)
+			fake_option(f, logins[i].option, logins[i].value,
+			    NULL);
+		fake_connect(f);
+		fake_say(f, "EHLO x\r\n");
+		if (logins[i].is_auth)
+			cr_assert_str_eq(fake_say(f, GOOD), LOGGED_IN);
+		fake_say(f, "MAIL FROM:<a@sender.example>\r\n");
+		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n",
+		    logins[i].said);
+		cr_expect_str_eq(fake_say(f, line), logins[i].reply,
+		    "%s=%s %s: %s", logins[i].option, logins[i].value,
+		    logins[i].said, f->reply);
+		fake_end(f);
+	}
+}
+
+#define SENDER	"250 2.1.0 Sender OK\r\n"
+#define NOT_YOURS "553 5.7.1 Your login may not use this sender address\r\n"
+
+/* alice is alice@example.test and all of client.example: simauth.c */
+static const struct {
+	const char	*option;
+	bool		 is_auth;
+	const char	*sender, *reply;
+} senders[] = {
+	{ "file:/x", true, "alice@example.test", SENDER },
+	{ "file:/x", true, "bob@example.test", NOT_YOURS },
+	{ "file:/x", true, "alice@client.example", SENDER },
+	{ "file:/x", true, "alice@other.example", NOT_YOURS },
+	{ "file:/x", true, "", SENDER },
+	{ "file:/x", false, "bob@example.test", SENDER },
+	{ "", true, "bob@example.test", SENDER },
+};
+
+Test(policy_sender, is_asked_of_who_has_logged_in)
+{
+	char line[300];
+	struct fake *f;
+	size_t i;
+
+	for (i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		f = with_auth();
+		fake_option(f, "Sender_Login", senders[i].option, NULL);
+		fake_connect(f);
+		fake_say(f, "EHLO x\r\n");
+		if (senders[i].is_auth)
+			cr_assert_str_eq(fake_say(f, GOOD), LOGGED_IN);
+		snprintf(line, sizeof(line), "MAIL FROM:<%s>\r\n",
+		    senders[i].sender);
+		cr_expect_str_eq(fake_say(f, line), senders[i].reply,
+		    "%s: %s", senders[i].sender, f->reply);
+		fake_end(f);
+	}
+}
