@@ -128,6 +128,12 @@ auth_exchange_login(const struct auth_exchange *x)
 	return x->login[0] == '\0' ? NULL : x->login;
 }
 
+bool
+auth_exchange_is_refused(const struct auth_exchange *x)
+{
+	return x->is_refused;
+}
+
 void
 auth_exchange_on_login(struct auth_exchange *x,
     bool (*may)(const char *login, void *closure), void *closure)

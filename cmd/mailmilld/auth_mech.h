@@ -61,6 +61,11 @@ void auth_exchange_free(struct auth_exchange *x);	/* NULL does nothing */
  * as the back end has it; NULL as long as it is not known. */
 const char *auth_exchange_login(const struct auth_exchange *x);
 
+/* auth_exchange_is_refused(x): Has the back end said no, though the client is
+ * still to answer a challenge (OAUTHBEARER, XOAUTH2)?  That counts, whether it
+ * does or not. */
+bool auth_exchange_is_refused(const struct auth_exchange *x);
+
 /* auth_exchange_step(x, in, len, deadline_ms, out_r, len_r): Give the client's
  * octets (NULL in the first step: it had no initial response; else: empty).  Return what to tell it;
  * *out_r is malloced: the octets of ESMTP_AUTH_CHALLENGE, or NULL.

@@ -238,7 +238,8 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	status = auth_exchange_claim(x, o.login);
 	if (status == ESMTP_AUTH_CHALLENGE)
 		status = o.token == NULL ? ESMTP_AUTH_FAILED : check(x, &o);
-	return status != ESMTP_AUTH_FAILED ? status :
+	x->is_refused = status == ESMTP_AUTH_FAILED;
+	return !x->is_refused ? status :
 	    auth_octets_set(out, kind->refusal, strlen(kind->refusal));
 }
 

@@ -25,6 +25,14 @@ peek(struct auth_exchange *x, const char *in, size_t len)
 	return auth_exchange_claim(x, name);
 }
 
+/* A challenge in answer to a bearer token is a refusal (auth_mech_oauth.c). */
+static bool
+is_refusal(const struct auth_exchange *x, const char *in)
+{
+	return in != NULL && (x->mech->kind == AUTH_MECH_OAUTHBEARER ||
+	    x->mech->kind == AUTH_MECH_XOAUTH2);
+}
+
 static enum esmtp_auth_status
 step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
@@ -41,8 +49,10 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	    auth_relay_step(r, &x->client, in, len, &out->s, &out->len);
 	x->state = r;
 	status = statuses[s];
-	if (status == ESMTP_AUTH_CHALLENGE)
+	if (status == ESMTP_AUTH_CHALLENGE) {
+		x->is_refused = is_refusal(x, in);
 		return r == NULL ? ESMTP_AUTH_LATER : status;
+	}
 	/* the name as the back end has it is who has logged in; without one
 	 * there is nobody */
 	if (out->s != NULL && !auth_name_copy(out->s, out->len, x->login) &&

@@ -105,12 +105,20 @@ leave(struct authd_exchange *e)
 	after_cancel(&e->timer);
 }
 
-/* No password was tried. */
+/* Was a bearer token wrong, and the client is still to be told? */
+static bool
+is_refused(const struct authd_exchange *e)
+{
+	return e->x != NULL && auth_exchange_is_refused(e->x);
+}
+
+/* No password was tried: unless one was, and the client would rather not hear
+ * of it. */
 static void
 take_back(struct authd_exchange *e)
 {
 	(void)pthread_mutex_lock(&e->authd->limit_lock);
-	if (e->has_attempt)
+	if (e->has_attempt && !is_refused(e))
 		auth_limit_unsure(e->authd->limit, &e->attempt,
 		    monotonic_ms());
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
@@ -260,7 +268,7 @@ settle(struct authd_exchange *e)
 		e->status = ESMTP_AUTH_BLOCKED;
 	else if (e->status == ESMTP_AUTH_OK)
 		auth_limit_good(e->authd->limit, &e->attempt, monotonic_ms());
-	else if (!is_verdict && e->has_attempt &&
+	else if (!is_verdict && e->has_attempt && !is_refused(e) &&
 	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
 		auth_limit_unsure(e->authd->limit, &e->attempt,
 		    monotonic_ms());

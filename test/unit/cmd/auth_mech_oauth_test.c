@@ -131,6 +131,7 @@ Test(auth_mech_oauth, a_refusal_is_json_and_the_client_answers_it)
 		    "status")), rows[i].status);
 		json_decref(json);
 		cr_assert_str_eq(auth_exchange_login(x), "user");
+		cr_assert(auth_exchange_is_refused(x));
 		cr_assert_eq(say_text(x, rows[i].answer, &said),
 		    ESMTP_AUTH_FAILED);
 		auth_exchange_free(x);

@@ -206,3 +206,25 @@ Test(auth_mech_relay, no_answer_is_later)
 	cr_assert_eq(say(x, "\0user\0pen", 9, &said), ESMTP_AUTH_FAILED);
 	auth_exchange_free(x);
 }
+
+/* What the limit counts though the client never answers. */
+Test(auth_mech_relay, a_challenge_in_answer_to_a_token_is_a_refusal)
+{
+	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, "" },
+		{ AUTH_RELAY_CHALLENGE, "{\"status\":\"401\"}" } };
+	static const char *const mechs[] = { "OAUTHBEARER", "XOAUTH2", "PLAIN" };
+	struct auth_exchange *x;
+	struct script s;
+	struct said said;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		x = begin(&s, mechs[i], lines);
+		say_text(x, NULL, &said);
+		cr_assert_not(auth_exchange_is_refused(x));
+		cr_assert_eq(say_text(x, "token", &said),
+		    ESMTP_AUTH_CHALLENGE);
+		cr_assert_eq(auth_exchange_is_refused(x), i < 2);
+		auth_exchange_free(x);
+	}
+}
