@@ -265,6 +265,8 @@ esmtp_auth_resume(struct esmtp_step *st)
 
 	if (esmtp_auth_is_reading(mc))
 		return W_GO;
+	/* the client's time starts again: it could not do anything */
+	mc->idle_since = st->now;
 	esmtp_answering(st, "AUTH", "", 0);
 	if (mc->auth->stage == ESMTP_AUTH_PHASE)
 		return right(st);

@@ -201,6 +201,8 @@ work_out(struct simhost_session *s, const char *octets, size_t len)
 		    strlen(s->ac->tls->peer_name));
 		verdict(x, ESMTP_AUTH_OK);
 	}
+	if (a->is_credulous && x->status == ESMTP_AUTH_FAILED)
+		verdict(x, ESMTP_AUTH_OK);
 	if (a->mode >= SIMAUTH_LATER)
 		verdict(x, ESMTP_AUTH_LATER + a->mode - SIMAUTH_LATER);
 	else if (s->host->net.rand != NULL
@@ -263,7 +265,9 @@ begin_answer(struct simhost_session *s, const char *octets, size_t len)
 	work_out(s, octets, len);
 	s->auth.stage = SIMAUTH_ANSWERING;
 	s->auth.number = (s->auth.number + 1) & 0xffff;
-	if (a->mode == SIMAUTH_HOLD || a->mode == SIMAUTH_MUTE)
+	if (a->mode == SIMAUTH_HOLD || a->mode == SIMAUTH_MUTE
+	    || (h->net.rand != NULL
+	    && simrand_chance(h->net.rand, a->fault_permille / 8)))
 		return 0;
 	if (a->delay_max_us > 0 && h->net.rand != NULL)
 		delay = simrand_below(h->net.rand,
@@ -322,6 +326,7 @@ auth_cancel(void *closure, accept_construct *ac)
 		simhost_violation(h, "session %u cancels nothing", s->number);
 	s->auth.stage = SIMAUTH_NONE;
 	s->auth.ncancels++;
+	s->woken_us = h->clock.now_us;
 }
 
 /* Sender_Login: alice is alice@example.test and all of client.example. */

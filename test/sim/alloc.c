@@ -95,6 +95,8 @@ leave(const void *ptr)
 	if (table[i].ptr == NULL)
 		return;		/* of the test, or of a library */
 	a = &accounts[table[i].owner];
+	if (simauth_is_secret(ptr, table[i].size))
+		a->nsecrets++;
 	a->octets -= table[i].size;
 	a->blocks--;
 	nblocks--;
@@ -137,6 +139,9 @@ __wrap_malloc(size_t size)
 	if (must_fail())
 		return NULL;
 	ptr = __real_malloc(size);
+	/* what others left there is not this owner's */
+	if (ptr != NULL && simalloc_quiet == 0)
+		memset(ptr, 0xa5, size);
 	enter(ptr, size);
 	return ptr;
 }

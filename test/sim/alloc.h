@@ -19,6 +19,7 @@ struct alloc_account {
 	size_t		peak;		/* octets */
 	unsigned long	nfailed;	/* requests that were made to fail */
 	unsigned long	nrequests;
+	unsigned long	nsecrets;	/* blocks with a password in them that were given back */
 };
 
 /* alloc_reset(r): Forget all accounts (what is outstanding stays

@@ -217,6 +217,8 @@ client_act(void *arg, uint64_t value)
 		return;
 	if (c->wants_body) {
 		send_body(c);
+	} else if (c->wants != 0) {
+		client_answer_challenge(c);
 	} else if (c->groups_left == 0) {
 		if (c->ending == END_QUIT)
 			client_put_command(c, CMD_QUIT);
@@ -354,6 +356,13 @@ is_committing(const struct client *c)
 	return false;
 }
 
+/* The authority has been asked and may never answer. */
+static bool
+is_logging_in(const struct client *c)
+{
+	return c->s->auth.stage == SIMAUTH_ANSWERING;
+}
+
 /* The deadline by our own reckoning: nobody may be silent for longer. */
 static void
 check_alive(struct client *c)
@@ -370,14 +379,15 @@ check_alive(struct client *c)
 		sim_violation(sim, "session %u holds %zu octets",
 		    c->s->number, a->octets);
 	if (c->npending == 0 && !c->is_arriving && !c->wants_body
-	    && !c->has_mail && !c->is_unclear && c->is_greeted
+	    && c->wants == 0 && !c->has_mail && !c->is_unclear && c->is_greeted
 	    && c->s->wire->in.len == 0 && a->octets > IDLE_OCTETS)
 		sim_violation(sim, "session %u holds %zu octets while idle",
 		    c->s->number, a->octets);
 	if (now_us(c) > quiet + sim->timeout_max_us + SECOND) {
 		if (is_committing(c))
 			c->progress_us = now_us(c);
-		else
+		else if (!is_logging_in(c) || now_us(c) > quiet
+		    + (LIM_AUTH_SECONDS + 1) * SECOND)
 			sim_violation(sim, "session %u is forgotten",
 			    c->s->number);
 	}
@@ -405,7 +415,7 @@ client_after_pass(struct client *c)
 		check_alive(c);
 		if (c->npending == 0 && !c->is_arriving && !c->is_over
 		    && !c->is_half_closed && !c->never_reads
-		    && (c->groups_left > 0 || c->wants_body
+		    && (c->groups_left > 0 || c->wants_body || c->wants != 0
 		    || c->ending != END_SILENCE))
 			schedule_act(c, delay_us(c));
 		return;
@@ -413,6 +423,9 @@ client_after_pass(struct client *c)
 	c->is_ended = true;
 	check_timeout(c);
 	a = alloc_of(c->s->number);
+	if (a->nsecrets != 0)
+		sim_violation(c->sim, "session %u left a password in freed "
+		    "memory", c->s->number);
 	if (a->blocks != 0)
 		sim_violation(c->sim, "session %u ended and left %zu blocks, "
 		    "%zu octets", c->s->number, a->blocks, a->octets);

@@ -34,6 +34,15 @@ static const char *const fixed[] = {
 	[CMD_UNKNOWN] = "XYZZY plugh",
 	[CMD_VRFY] = "VRFY somebody",
 	[CMD_QUIT] = "QUIT",
+	[CMD_AUTH] = "AUTH PLAIN AGFsaWNlAHNlY3JldA==",
+	[CMD_AUTH_WRONG] = "AUTH PLAIN AGFsaWNlAHdyb25n",
+	[CMD_AUTH_JUNK] = "AUTH PLAIN A===",
+	[CMD_AUTH_LOGIN] = "AUTH LOGIN",
+	[CMD_AUTH_NAME] = "YWxpY2U=",
+	[CMD_AUTH_PASSWORD] = "c2VjcmV0",
+	[CMD_AUTH_WRONG_PASSWORD] = "d3Jvbmc=",
+	[CMD_AUTH_CANCEL] = "*",
+	[CMD_AUTH_BAD_LINE] = "QUIT?",
 };
 
 /* Return octets. */
@@ -85,6 +94,29 @@ client_put_command(struct client *c, enum cmd_kind kind)
 		    sizeof(buf)));
 }
 
+static enum cmd_kind
+auth_command(struct client *c, bool is_last)
+{
+	if (is_last && client_chance(c, 500))
+		return CMD_AUTH_LOGIN;
+	return client_chance(c, 500) ? CMD_AUTH
+	    : client_chance(c, 700) ? CMD_AUTH_WRONG : CMD_AUTH_JUNK;
+}
+
+void
+client_answer_challenge(struct client *c)
+{
+	enum cmd_kind kind = c->wants;
+
+	c->wants = 0;
+	if (client_chance(c, 100))
+		kind = client_chance(c, 500) ? CMD_AUTH_CANCEL
+		    : CMD_AUTH_BAD_LINE;
+	else if (kind == CMD_AUTH_PASSWORD && client_chance(c, 300))
+		kind = CMD_AUTH_WRONG_PASSWORD;
+	client_put_command(c, kind);
+}
+
 /* RFC 2920 3.1: what need not end a group. */
 static enum cmd_kind
 misc_command(struct client *c, bool is_last)
@@ -96,6 +128,9 @@ misc_command(struct client *c, bool is_last)
 	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
 		CMD_HELO, CMD_DATA };
 
+	/* RFC 4954 4: PLAIN is over with its line */
+	if (c->sim->has_auth && client_chance(c, 200))
+		return auth_command(c, is_last);
 	if (is_last && client_chance(c, 400))
 		return last[client_below(c, sizeof(last) / sizeof(last[0]))];
 	if (c->sim->max_size != 0 && c->is_esmtp && client_chance(c, 50))
@@ -114,6 +149,10 @@ client_send_group(struct client *c)
 	}
 	if (c->has_mail && client_chance(c, 500))
 		client_put_command(c, CMD_RSET);
+	if (c->sim->has_auth && !c->has_login && client_chance(c, 500)) {
+		client_put_command(c, auth_command(c, true));
+		return;
+	}
 	if (client_chance(c, 900))
 		client_put_command(c, CMD_MAIL);
 	for (n = client_below(c, 5); n > 0; n--)
@@ -131,6 +170,9 @@ client_send_one(struct client *c)
 		kind = misc_command(c, true);
 	else if (!c->is_greeted)
 		kind = client_chance(c, 800) ? CMD_EHLO : CMD_HELO;
+	else if (c->sim->has_auth && !c->has_login && !c->has_mail
+	    && client_chance(c, 500))
+		kind = auth_command(c, true);
 	else if (!c->has_mail)
 		kind = CMD_MAIL;
 	else if (c->nrcpts == 0)

@@ -16,7 +16,9 @@ static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
 	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)", "RCPT",
 	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
 	"RCPT (bad syntax)", "DATA", "(message)", "RSET", "NOOP", "VRFY",
-	"HELP", "(unknown command)", "(long line)", "(NUL)", "QUIT" };
+	"HELP", "(unknown command)", "(long line)", "(NUL)", "QUIT",
+	"AUTH", "AUTH (wrong)", "AUTH (junk)", "AUTH LOGIN", "(name)",
+	"(password)", "(wrong password)", "(cancel)", "(bad line)" };
 
 const char *
 model_command_name(enum cmd_kind kind)
@@ -91,6 +93,10 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
 	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
 		return true;
+	if (kind >= CMD_AUTH && (c->sim->has_auth_faults || memory_failed(c))
+	    && (is(line, len, "454 4.7.0 ")
+	    || is(line, len, "501 5.5.2 Not a message")))
+		return true;
 	if (is(line, len, "451 4.3.0 "))
 		return memory_failed(c)
 		    || (is_disk && c->sim->has_spool_faults);
@@ -158,6 +164,8 @@ model_accepted(struct client *c, const char *line, size_t len)
 		m->is_checked = true;
 		check_stored(c, m);
 	}
+	if (sim->host.options.require_auth && !c->s->auth.is_right)
+		sim_violation(sim, "a message of who has not logged in");
 	c->naccepted++;
 	c->nerrors = 0;		/* an accepted message makes up for them */
 	sim->nmessages++;
@@ -175,10 +183,41 @@ body_wanted(const struct client *c)
 	return "250 2.0.0 OK: queued as ";
 }
 
+static const char *
+auth_wanted(const struct client *c, enum cmd_kind kind)
+{
+	if (kind == CMD_AUTH_NAME)
+		return "334 UGFzc3dvcmQ6";
+	if (kind == CMD_AUTH_PASSWORD)
+		return "235 2.7.0 ";
+	if (kind == CMD_AUTH_WRONG_PASSWORD)
+		return "535 5.7.8 ";
+	if (kind >= CMD_AUTH_CANCEL)
+		return kind == CMD_AUTH_CANCEL ? "501 5.7.0 " : "501 5.5.2 ";
+	if (!c->is_greeted || !c->is_esmtp || c->has_mail || c->has_login)
+		return "503 5.5.1 ";
+	return kind == CMD_AUTH ? "235 2.7.0 "
+	    : kind == CMD_AUTH_WRONG ? "535 5.7.8 "
+	    : kind == CMD_AUTH_LOGIN ? "334 VXNlcm5hbWU6" : "501 5.5.2 ";
+}
+
+/* RFC 4954 6: what is refused to who has not logged in, where that is
+ * required. */
+static bool
+needs_login(enum cmd_kind kind)
+{
+	return (kind >= CMD_MAIL && kind <= CMD_DATA) || kind == CMD_VRFY;
+}
+
 /* NULL: 250 of that kind changes no state. */
 static const char *
 wanted(const struct client *c, const struct cmd *cmd)
 {
+	if (cmd->kind >= CMD_AUTH)
+		return auth_wanted(c, cmd->kind);
+	if (c->sim->host.options.require_auth && !c->has_login
+	    && needs_login(cmd->kind))
+		return "530 5.7.0 ";
 	switch (cmd->kind) {
 	case CMD_BANNER:	return "220 ";
 	case CMD_EHLO:
@@ -214,7 +253,8 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return "452 4.5.3 ";
 	return cmd->kind == CMD_RCPT ? "250 2.1.5 "
 	    : cmd->kind == CMD_RCPT_UNKNOWN ? "550 5.1.1 "
-	    : cmd->kind == CMD_RCPT_LATER ? "451 4.3.0 " : "550 5.7.1 ";
+	    : cmd->kind == CMD_RCPT_LATER ? "451 4.3.0 "
+	    : c->has_login ? "550 5.4.4 " : "550 5.7.1 ";
 }
 
 /* A recipient named twice gets the message once. */
@@ -272,6 +312,17 @@ follow(struct client *c, const struct cmd *cmd, int code)
 		if (code == 221)
 			c->is_over = true;
 		break;
+	case CMD_AUTH_LOGIN:
+	case CMD_AUTH_NAME:
+		if (code == 334)
+			c->wants = cmd->kind == CMD_AUTH_LOGIN ? CMD_AUTH_NAME
+			    : CMD_AUTH_PASSWORD;
+		break;
+	case CMD_AUTH:
+	case CMD_AUTH_PASSWORD:
+		if (code == 235)
+			c->has_login = true;
+		break;
 	default:
 		break;
 	}
@@ -281,7 +332,7 @@ static void
 check_form(struct client *c, const struct cmd *cmd, int code,
     const char *line, size_t len)
 {
-	bool is_plain = code == 220 || code == 354
+	bool is_plain = code == 220 || code == 334 || code == 354
 	    || (code == 250 && (cmd->kind == CMD_EHLO || cmd->kind == CMD_HELO));
 
 	/* RFC 2034 4: an enhanced code of the same class, but for these */
@@ -324,8 +375,9 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 		return;
 	}
 	/* what the server is short of is no error of the client's, nor are
-	 * recipients over the limit */
+	 * recipients over the limit, or a login that nobody can check */
 	if (code >= 400 && !is(line + 4, len - 4, "4.3.") &&
+	    !is(line, len, "454 4.7.0 Temporary") &&
 	    !is(line + 4, len - 4, "4.5.3 ")) {
 		c->nerrors++;
 		if (sim->max_errors != 0 && c->nerrors > sim->max_errors)

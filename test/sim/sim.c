@@ -23,7 +23,8 @@ static const char *const mutation_names[] = { "none",
 	"spool never says done", "spool changes an octet",
 	"timer fires a second early", "timer is lost", "timeout is longer",
 	"timeout is shorter", "reply is lost", "reply comes twice",
-	"memory is leaked" };
+	"memory is leaked", "a password is not wiped",
+	"the authority takes any password" };
 
 void
 sim_violation(struct sim *sim, const char *fmt, ...)
@@ -52,6 +53,17 @@ seconds(int64_t s)
 	return (uint64_t)s * 1000000;
 }
 
+/* Any text: somebody knows the passwords. */
+static void
+set_backend(struct esmtp_options *o)
+{
+	simalloc_quiet++;
+	free(o->auth_backend);
+	if ((o->auth_backend = strdup("passwd:users")) == NULL)
+		err(1, NULL);
+	simalloc_quiet--;
+}
+
 /* The options of this seed, and what they mean to the model. */
 static void
 choose_options(struct sim *sim)
@@ -74,6 +86,12 @@ choose_options(struct sim *sim)
 	o->max_message_size = o->lone_lf_in_body != ESMTP_LF_FIX
 	    && simrand_chance(r, 200) ? 200 : 0;
 	sim->may_be_lone = simrand_chance(r, 500);
+	sim->has_auth = simrand_chance(r, 400);
+	if (sim->has_auth) {
+		set_backend(o);
+		o->auth_without_tls = true;
+		o->require_auth = simrand_chance(r, 300);
+	}
 	/* both wrongs at once have no one right answer */
 	if (o->max_message_size != 0
 	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
@@ -110,6 +128,12 @@ choose_faults(struct sim *sim)
 	if (simrand_chance(r, 200)) {	/* modules that take their time */
 		sim->host.policy.again_permille = 1 + simrand_below(r, 500);
 		sim->host.policy.delay_max_us = simrand_below(r, 2000000);
+	}
+	if (simrand_chance(r, 500))
+		sim->host.auth.delay_max_us = simrand_below(r, 4000000);
+	if (simrand_chance(r, 300)) {
+		sim->has_auth_faults = true;
+		sim->host.auth.fault_permille = 1 + simrand_below(r, 300);
 	}
 	sp->stream_us = 1 + simrand_below(r, 20000);
 	if (simrand_chance(r, 300)) {
@@ -153,6 +177,9 @@ choose_mutation(struct sim *sim)
 		h->options.command_timeout = 3;
 		h->options.data_block_timeout = 3;
 		break;
+	case MUT_AUTH_ANYBODY:
+		h->auth.is_credulous = true;
+		break;
 	default:
 		break;
 	}
@@ -191,6 +218,22 @@ leak_on_purpose(struct sim *sim)
 }
 
 static void
+leave_secret(struct sim *sim)
+{
+	char *p;
+
+	simalloc_owner = 1;
+	p = malloc(64);
+	simalloc_owner = 0;
+	if (p == NULL)
+		return;
+	memcpy(p + 7, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", 32);
+	__asm__ volatile("" : : "r"(p) : "memory");
+	free(p);
+	sim->mutation = MUT_NONE;
+}
+
+static void
 run_passes(struct sim *sim)
 {
 	struct simhost *h = &sim->host;
@@ -208,6 +251,8 @@ run_passes(struct sim *sim)
 			client_after_pass(&sim->clients[i]);
 		if (sim->mutation == MUT_LEAK && h->nsessions == 1)
 			leak_on_purpose(sim);
+		if (sim->mutation == MUT_SECRET && h->nsessions == 1)
+			leave_secret(sim);
 		nstill = h->clock.now_us == before ? nstill + 1 : 0;
 		if (nstill > STILL_MAX)
 			sim_violation(sim, "it spins");
@@ -228,6 +273,7 @@ run_seed(struct sim *sim, uint64_t seed)
 	sim->seed = seed;
 	sim->is_failed = false;
 	sim->has_spool_faults = sim->is_drained = false;
+	sim->has_auth_faults = false;
 	if (simhost_init(&sim->host, START_US, &sim->rand) == -1)
 		errx(1, "out of memory");
 	sim->host.violation = host_violation;

@@ -27,7 +27,11 @@ enum cmd_kind {
 	CMD_BODY,		/* the message and its final dot */
 	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_HELP,
 	CMD_UNKNOWN, CMD_LONG, CMD_NUL,
-	CMD_QUIT
+	CMD_QUIT,
+	CMD_AUTH, CMD_AUTH_WRONG, CMD_AUTH_JUNK, CMD_AUTH_LOGIN,
+	/* lines of the exchange that AUTH LOGIN begins */
+	CMD_AUTH_NAME, CMD_AUTH_PASSWORD, CMD_AUTH_WRONG_PASSWORD,
+	CMD_AUTH_CANCEL, CMD_AUTH_BAD_LINE
 };
 
 struct cmd {
@@ -60,6 +64,7 @@ struct client {
 	bool			 is_half_closed;
 	bool			 is_over;	/* 221, 421, or gone: expects nothing */
 	bool			 wants_body;	/* 354 was answered */
+	enum cmd_kind		 wants;		/* 334 was: what is asked for; 0: nothing */
 	bool			 is_ended;	/* the end has been checked */
 	uint64_t		 progress_us;	/* last thing the server could see */
 	uint64_t		 nread_seen;
@@ -69,6 +74,7 @@ struct client {
 	int			 code;
 	/* the model: what the replies so far mean */
 	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
+	bool			 has_login;
 	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
 	unsigned int		 nerrors, naccepted;
 	struct body		 body;
@@ -78,6 +84,7 @@ enum sim_mutation {
 	MUT_NONE, MUT_SPOOL_EARLY, MUT_SPOOL_LYING, MUT_SPOOL_MUTE,
 	MUT_SPOOL_CORRUPT, MUT_TIMER_EARLY, MUT_TIMER_LOST, MUT_TIMEOUT_LONG,
 	MUT_TIMEOUT_SHORT, MUT_REPLY_LOST, MUT_REPLY_TWICE, MUT_LEAK,
+	MUT_SECRET, MUT_AUTH_ANYBODY,
 	MUT_NMUTATIONS
 };
 
@@ -90,6 +97,7 @@ struct sim {
 	enum sim_mutation	 mutation;
 	void			*leak;		/* MUT_LEAK's */
 	bool			 has_spool_faults, is_drained;
+	bool			 has_auth, has_auth_faults;
 	bool			 may_be_lone;
 	size_t			 body_max;
 	/* what the model believes of the options */
@@ -126,6 +134,7 @@ void client_send(struct client *c, const char *buf, size_t len);
 void client_put_command(struct client *c, enum cmd_kind kind);
 void client_send_group(struct client *c);
 void client_send_one(struct client *c);
+void client_answer_challenge(struct client *c);
 
 /* model_reply(c, code, line, len): The last line of a reply has come; which
  * command does it answer, and may it?  A violation if not. */
