@@ -144,6 +144,10 @@ static const struct scheme {
 	{ "{PLAIN.b64}", take_plain_b64 },
 	{ "{TOKEN}", take_token },
 	{ "{CRYPT}", take_hash },
+	/* as doveadm pw writes them */
+	{ "{BLF-CRYPT}", take_hash },
+	{ "{SHA512-CRYPT}", take_hash },
+	{ "{SHA256-CRYPT}", take_hash },
 };
 #define NSCHEMES	(sizeof(schemes) / sizeof(schemes[0]))
 

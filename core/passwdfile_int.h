@@ -43,7 +43,16 @@ void passwdfile_wipe(void *p, size_t octets);
 struct passwdfile *passwdfile_parse(const char *path, char *text, size_t len,
     char *err_r, size_t errlen);
 
-/* passwdfile_field(f, row, field, fault_r): One field of a line, NUL terminated,
+/* passwdfile_make(method, password, fields_r, err_r, errlen): The fields of an
+ * entry, each with the colon before it.  passwdfile_make_token: the same of a
+ * token.  Return 0, or -1 with what is wrong. */
+#define PASSWDFILE_FIELDS_MAX	4096
+int passwdfile_make(const char *method, const char *password,
+    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
+int passwdfile_make_token(const char *method, const char *token,
+    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
+
+/* passwdfile_field(row, field, fault_r): One field of a line, NUL terminated,
  * which stays ${row}'s.  Return 0 or -1 with what is wrong. */
 int passwdfile_field(struct passwdfile_row *row, char *field,
     const char **fault_r);
@@ -56,8 +65,8 @@ const char *passwdfile_name_fault(const char *name, size_t len);
 bool passwdfile_cost(const struct passwdfile_row *row, bool is_token,
     char *buf, size_t size);
 
-/* passwdfile_hash(password, method, buf, size): A new hash of crypt(5) by that
- * prefix and cost.  Return 0, or -1 with errno. */
+/* passwdfile_crypt(password, setting, buf, size): crypt(3).  Return 0, or -1
+ * with errno. */
 int passwdfile_crypt(const char *password, const char *setting, char *buf,
     size_t size);
 

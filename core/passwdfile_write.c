@@ -1,5 +1,5 @@
 /* Changes of a passwd file.
- * Owns: new entries, the lock, the file that takes the old one's place.
+ * Owns: the lock, the file that takes the old one's place.
  * The lock is flock(2) on the file itself: who got it looks whether that is
  * still the file of the name. */
 
@@ -8,7 +8,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,30 +18,13 @@
 #include <unistd.h>
 
 #include "core/base64.h"
-#include "core/saslprep.h"
-
-#define FIELD_MAX	1024	/* octets: base64 of a password; a hash has less */
-#define LINE_MAX_NEW	4096
-
-static const struct method {
-	const char	*name;
-	const char	*prefix;	/* NULL: the password itself */
-	unsigned long	 cost;		/* 0: crypt(3)'s own */
-	size_t		 octets_max;	/* of a password */
-} methods[] = {
-	{ "yescrypt", "$y$", 0, PASSWDFILE_PASSWORD_MAX },
-	{ "bcrypt", "$2b$", 12, 72 },	/* the rest would not count */
-	{ "sha512", "$6$", 200000, PASSWDFILE_PASSWORD_MAX },
-	{ "plain", NULL, 0, PASSWDFILE_PASSWORD_MAX },
-};
-#define NMETHODS	(sizeof(methods) / sizeof(methods[0]))
 
 /* A change under way. */
 struct change {
 	const char	*path, *name;
 	char		*err_r;
 	size_t		 errlen;
-	char		 fields[LINE_MAX_NEW];	/* new, each with its colon */
+	char		 fields[PASSWDFILE_FIELDS_MAX];	/* new, each with its colon */
 	bool		 is_token, is_removal;
 	struct passwdfile_new new;
 
@@ -54,15 +36,6 @@ struct change {
 	size_t		 old_len;
 	bool		 has_secret, was_there;
 };
-
-const char *const *
-passwdfile_methods(void)
-{
-	static const char *const names[] = { "yescrypt", "bcrypt", "sha512",
-	    "plain", NULL };
-
-	return names;
-}
 
 static int __attribute__((format(printf, 2, 3)))
 fail(const struct change *c, const char *fmt, ...)
@@ -79,119 +52,6 @@ static int
 fail_errno(const struct change *c, const char *what)
 {
 	return fail(c, "%s: %s: %s", c->path, what, strerror(errno));
-}
-
-static const struct method *
-find_method(const struct change *c, const char *name)
-{
-	const struct method *m;
-
-	for (m = methods; m < methods + NMETHODS; m++) {
-		if (strcmp(m->name, name) == 0)
-			return m;
-	}
-	fail(c, "unknown method '%s': expected yescrypt, bcrypt, sha512 or "
-	    "plain", name);
-	return NULL;
-}
-
-static int
-add_field(struct change *c, const char *scheme, const char *value)
-{
-	size_t n = strlen(c->fields);
-	int m = snprintf(c->fields + n, sizeof(c->fields) - n, ":%s%s", scheme,
-	    value);
-
-	if (m < 0 || (size_t)m >= sizeof(c->fields) - n)
-		return fail(c, "the entry is too long");
-	return 0;
-}
-
-static int
-add_hash(struct change *c, const char *scheme, const struct method *m,
-    const char *text)
-{
-	char setting[CRYPT_GENSALT_OUTPUT_SIZE], hash[CRYPT_OUTPUT_SIZE];
-
-	if (crypt_gensalt_rn(m->prefix, m->cost, NULL, 0, setting,
-	    sizeof(setting)) == NULL ||
-	    passwdfile_crypt(text, setting, hash, sizeof(hash)) == -1)
-		return fail(c, "crypt(3) cannot do %s: %s", m->name,
-		    strerror(errno));
-	return add_field(c, scheme, hash);
-}
-
-/* As it is, if that cannot be taken for anything else. */
-static int
-add_plain(struct change *c, const char *password)
-{
-	char text[FIELD_MAX];
-	size_t len = strlen(password), i;
-	int rc;
-
-	for (i = 0; i < len; i++) {
-		if (password[i] <= ' ' || password[i] == 0x7f ||
-		    password[i] == ':')
-			break;
-	}
-	if (i == len)
-		return add_field(c, "{PLAIN}", password);
-	if (base64_encode(password, len, text, sizeof(text)) == -1)
-		return fail(c, "the password is too long");
-	rc = add_field(c, "{PLAIN.b64}", text);
-	explicit_bzero(text, sizeof(text));
-	return rc;
-}
-
-static int
-add_scram(struct change *c, const char *scheme,
-    enum passwdfile_scram_hash hash, const char *password)
-{
-	struct passwdfile_scram scram = { .iterations = PASSWDFILE_ITERATIONS,
-	    .salt_len = PASSWDFILE_SALT };
-	char text[FIELD_MAX];
-	int rc;
-
-	arc4random_buf(scram.salt, scram.salt_len);
-	if (passwdfile_scram_make(hash, password, &scram) == -1 ||
-	    passwdfile_scram_text(&scram, text, sizeof(text)) == -1)
-		return fail(c, "the SCRAM keys cannot be worked out: %s",
-		    strerror(errno));
-	rc = add_field(c, scheme, text);
-	explicit_bzero(&scram, sizeof(scram));
-	explicit_bzero(text, sizeof(text));
-	return rc;
-}
-
-/* The fields of a new password, which is prepared already. */
-static int
-make_fields(struct change *c, const struct method *m, const char *password)
-{
-	if (strlen(password) > m->octets_max)
-		return fail(c, "the password is longer than %zu octets, which "
-		    "is what %s can take", m->octets_max, m->name);
-	if ((m->prefix != NULL ? add_hash(c, "", m, password) :
-	    add_plain(c, password)) == -1)
-		return -1;
-	if (add_scram(c, "{SCRAM-SHA-256}", PASSWDFILE_SHA256, password) == -1)
-		return -1;
-	return add_scram(c, "{SCRAM-SHA-1}", PASSWDFILE_SHA1, password);
-}
-
-static int
-prepare(const struct change *c, const char *password,
-    char out[PASSWDFILE_PASSWORD_MAX + 1])
-{
-	if (saslprep_text(password, out, PASSWDFILE_PASSWORD_MAX + 1) == 0)
-		return 0;
-	if (errno == EINVAL)
-		return fail(c, "an empty password");
-	if (errno == EILSEQ)
-		return fail(c, "the password is not UTF-8");
-	if (errno == ENAMETOOLONG)
-		return fail(c, "the password is longer than %d octets",
-		    PASSWDFILE_PASSWORD_MAX);
-	return fail(c, "%s", strerror(errno));
 }
 
 /* ------------------------------------------------------------ the old file */
@@ -468,26 +328,33 @@ change_init(struct change *c, const char *path, const char *name, char *err_r,
 	return 0;
 }
 
-int
-passwdfile_set(const char *path, const char *name, const char *password,
-    const char *method, const struct passwdfile_new *new, char *err_r,
-    size_t errlen)
+/* The entry of ${name} gets new fields, worked out of ${secret}. */
+static int
+change_fields(const char *path, const char *name, const char *secret,
+    const char *method, bool is_token, const struct passwdfile_new *new,
+    char *err_r, size_t errlen)
 {
-	char prepared[PASSWDFILE_PASSWORD_MAX + 1] = "";
-	const struct method *m;
 	struct change c;
 	int rc = -1;
 
 	if (change_init(&c, path, name, err_r, errlen) == -1)
 		return -1;
 	c.new = *new;
-	if ((m = find_method(&c, method)) != NULL &&
-	    prepare(&c, password, prepared) == 0 &&
-	    make_fields(&c, m, prepared) == 0)
+	c.is_token = is_token;
+	if ((is_token ? passwdfile_make_token : passwdfile_make)(method,
+	    secret, c.fields, err_r, errlen) == 0)
 		rc = apply(&c);
-	explicit_bzero(prepared, sizeof(prepared));
-	explicit_bzero(&c, sizeof(c));
+	explicit_bzero(c.fields, sizeof(c.fields));
 	return rc;
+}
+
+int
+passwdfile_set(const char *path, const char *name, const char *password,
+    const char *method, const struct passwdfile_new *new, char *err_r,
+    size_t errlen)
+{
+	return change_fields(path, name, password, method, false, new, err_r,
+	    errlen);
 }
 
 int
@@ -495,28 +362,8 @@ passwdfile_set_token(const char *path, const char *name, const char *token,
     const char *method, const struct passwdfile_new *new, char *err_r,
     size_t errlen)
 {
-	char text[PASSWDFILE_TOKEN_TEXT] = "";
-	const struct method *m;
-	struct change c;
-	int rc = -1;
-
-	if (change_init(&c, path, name, err_r, errlen) == -1)
-		return -1;
-	c.new = *new;
-	c.is_token = true;
-	if ((m = find_method(&c, method)) == NULL)
-		return -1;
-	if (m->prefix == NULL)
-		return fail(&c, "a token is stored as a hash: choose another "
-		    "method than %s", m->name);
-	if (*token == '\0')
-		return fail(&c, "an empty token");
-	if (passwdfile_token_text(token, text) == 0 &&
-	    add_hash(&c, "{TOKEN}", m, text) == 0)
-		rc = apply(&c);
-	explicit_bzero(text, sizeof(text));
-	explicit_bzero(&c, sizeof(c));
-	return rc;
+	return change_fields(path, name, token, method, true, new, err_r,
+	    errlen);
 }
 
 int
