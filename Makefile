@@ -73,7 +73,7 @@ $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $^
 
-$(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a
+$(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)

@@ -115,22 +115,35 @@ static const struct chanev_ops queue_ops = {
 };
 
 static void
-worker_peer(struct child *c, const struct msg_peer *peer, int fd,
-    void *closure)
+connect_queue(struct worker *w, const struct msg_peer *peer, int fd)
 {
-	struct worker *w = closure;
-
-	if (peer->role != ROLE_QUEUE) {
-		close(fd);
-		return;
-	}
 	chanev_free(w->queue);
-	w->queue = chanev_open(fd, c->role, ROLE_QUEUE, &queue_ops, w);
+	w->queue = chanev_open(fd, ROLE_WORKER, ROLE_QUEUE, &queue_ops, w);
 	if (w->queue == NULL) {
 		log_warn("queue-connect", "slot=%u", peer->slot);
 		return;
 	}
 	tell_all(w);
+}
+
+static void
+worker_peer(struct child *c, const struct msg_peer *peer, int fd,
+    void *closure)
+{
+	struct worker *w = closure;
+
+	(void)c;
+	switch (peer->role) {
+	case ROLE_QUEUE:
+		connect_queue(w, peer, fd);
+		break;
+	case ROLE_AUTHD:
+		wire_auth_connect(w, fd);
+		break;
+	default:
+		close(fd);
+		break;
+	}
 }
 
 /* --- the master ----------------------------------------------------------- */
@@ -276,6 +289,7 @@ role_worker(struct child *c)
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	wire_flush(w);
 	tell_untold(w);
+	wire_auth_disconnect(w);
 	chanev_free(w->queue);
 out:
 	spool_writer_close(w->spool);

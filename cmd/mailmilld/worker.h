@@ -4,6 +4,8 @@
 #ifndef CMD_MAILMILLD_WORKER_H
 #define CMD_MAILMILLD_WORKER_H
 
+#include <sys/tree.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +16,9 @@
 #include "proto/esmtp_factory.h"
 
 #define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
+
+struct wire_exchange;
+RB_HEAD(wire_exchanges, wire_exchange);
 
 struct worker {
 	struct child		*child;
@@ -28,6 +33,9 @@ struct worker {
 	accept_construct	**sessions;
 	size_t			 size;
 	size_t			 nsessions;
+	struct chanev		*authd;		/* NULL: none now */
+	struct wire_exchanges	 exchanges;	/* of AUTH, by id */
+	uint64_t		 exchange_ids;	/* so many there were */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
 	/* handles of sessions that ended in this pass */
@@ -61,6 +69,17 @@ void wire_free(struct worker *w);
 int wire_may_send_as(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender);
 const char *const *wire_auth_mechanisms(void *host, accept_construct *ac);
+
+/* wire_auth.c: auth_start(), auth_step() and auth_cancel() of esmtp_host.h.
+ * wire_auth_connect(w, fd): From now on ask the authd at ${fd}, which it takes;
+ * exchanges of another before are lost.  wire_auth_disconnect(w): no more. */
+int wire_auth_start(void *host, accept_construct *ac, const char *mech,
+    const char *initial, size_t len);
+int wire_auth_step(void *host, accept_construct *ac, const char *response,
+    size_t len);
+void wire_auth_cancel(void *host, accept_construct *ac);
+void wire_auth_connect(struct worker *w, int fd);
+void wire_auth_disconnect(struct worker *w);
 
 /* worker_committed(w, position): Tell the queue, at once after a rest, else
  * within some milliseconds: a later position makes an earlier one of the same
