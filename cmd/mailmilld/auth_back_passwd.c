@@ -31,12 +31,13 @@ struct passwd {
 };
 
 static const char *const mechanisms[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN",
-	"CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
+	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
+	"SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER",
+	"XOAUTH2", NULL
 };
 static const char *const defaults[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN",
-	NULL
+	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
+	"SCRAM-SHA-1", "PLAIN", "LOGIN", NULL
 };
 
 static struct shared *
