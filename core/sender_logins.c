@@ -14,7 +14,8 @@
 #include "core/lim.h"
 #include "core/textfile.h"
 
-#define SENDER_MAX	(LIM_PATH + LIM_DOMAIN)	/* octets: no address is longer */
+/* octets: no address is longer */
+#define SENDER_MAX	(LIM_PATH + LIM_DOMAIN)
 
 struct sender_logins {
 	char		 *text;

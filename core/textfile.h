@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-#define TEXTFILE_OCTETS_MAX	(1u << 30)	/* so that offsets fit in 32 bits */
+/* so that offsets fit in 32 bits */
+#define TEXTFILE_OCTETS_MAX	(1u << 30)
 
 /* textfile_read(path, &len_r): All of a regular file, with a newline added at
  * its end, malloced.  NULL with errno (EINVAL: not a regular file; EFBIG). */

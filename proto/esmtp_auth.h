@@ -18,12 +18,12 @@ enum esmtp_auth_stage {
 
 /* An exchange; only while there is one. */
 struct esmtp_auth {
-	enum esmtp_auth_stage	 stage;
-	enum esmtp_auth_status	 status;	/* HEARD: of the host's answer */
-	char			*octets;	/* of it, and a NUL; may be NULL */
-	size_t			 len;
-	bool			 is_lost;	/* there was no memory for them */
-	char			 mechanism[LIM_AUTH_MECHANISM + 1];
+	enum esmtp_auth_stage stage;
+	enum esmtp_auth_status status;	/* HEARD: of the host's answer */
+	char	*octets;	/* of it, and a NUL; may be NULL */
+	size_t	 len;
+	bool	 is_lost;	/* there was no memory for them */
+	char	 mechanism[LIM_AUTH_MECHANISM + 1];
 };
 
 /* esmtp_auth_is_configured(mc): Can one log in here at all, if only over TLS?
@@ -36,8 +36,8 @@ bool esmtp_auth_is_offered(const message_construct *mc);
 enum esmtp_reply_id esmtp_auth_choose(const message_construct *mc,
     const char *name, size_t len, char mech_r[LIM_AUTH_MECHANISM + 1]);
 
-/* esmtp_auth_begin(st, mech, initial, len): Start an exchange; ${initial} is the
- * decoded initial response, NULL: there was none. */
+/* esmtp_auth_begin(st, mech, initial, len): Start an exchange; ${initial} is
+ * the decoded initial response, NULL: there was none. */
 void esmtp_auth_begin(struct esmtp_step *st, const char *mech,
     const char *initial, size_t len);
 

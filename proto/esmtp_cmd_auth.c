@@ -26,7 +26,8 @@ is_in(const char *const *list, size_t n, const char *mech)
 	return false;
 }
 
-#define IS_IN(list, mech)	is_in(list, sizeof(list) / sizeof((list)[0]), mech)
+#define IS_IN(list, mech) \
+	is_in(list, sizeof(list) / sizeof((list)[0]), mech)
 
 /* May AUTH be said now?  R_OK or the refusal. */
 static enum esmtp_reply_id

@@ -372,8 +372,8 @@ simauth_release(struct simhost *h)
 int
 simauth_set(struct simhost *h, const char *word, double seconds)
 {
-	static const char *const words[] = { "ok", "hold", "mute", "unreachable",
-		"later", "blocked", "malformed" };
+	static const char *const words[] = { "ok", "hold", "mute",
+		"unreachable", "later", "blocked", "malformed" };
 	size_t i;
 
 	if (strcmp(word, "release") == 0) {

@@ -7,8 +7,8 @@
  *
  * alice's password is "secret", bob's "hunter2".  Mechanisms:
  *	PLAIN		RFC 4616
- *	LOGIN		"Username:", "Password:"; takes the name with AUTH
- *	CRAM-MD5	"<nonce>"; right is "NAME PASSWORD", without any MD5
+ *	LOGIN		"Username:", "Password:"; name with AUTH or not
+ *	CRAM-MD5	"<nonce>"; right is "NAME PASSWORD", without MD5
  *	X-TWO-STEP	"first" -> NAME, "second" -> PASSWORD, "" -> ""
  *	X-LONG		a challenge of 9000 octets, answered with the same
  *	EXTERNAL	right; the login is the name of the certificate
