@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/child_early.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/spawn.h"
@@ -192,7 +193,20 @@ child_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 			message_rows[i].act(c, msg);
 			return;
 		}
-	if (c->ops != NULL && c->ops->message != NULL)
+	if (c->ops == NULL) {
+		if (child_early_keep(msg) == -1)
+			log_errx("start", "reason=%s message=%s",
+			    "out of memory", msg_rows[msg->type].name);
+	} else if (c->ops->message != NULL)
+		c->ops->message(c, msg, c->closure);
+}
+
+static void
+give_early(struct channel_msg *msg, void *closure)
+{
+	struct child *c = closure;
+
+	if (c->ops->message != NULL)
 		c->ops->message(c, msg, c->closure);
 }
 
@@ -328,6 +342,7 @@ child_clear(struct child *c)
 	for (i = 0; i < c->early_npeers; i++)
 		close(c->early_peers[i].fd);
 	free(c->early_peers);
+	child_early_give(NULL, NULL);
 	chanev_free(c->master);
 	ended_free(c->ended);
 	settings_free(c->settings_owned);
@@ -446,6 +461,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 
 	c->ops = ops;
 	c->closure = closure;
+	child_early_give(give_early, c);
 	for (i = 0; i < c->early_npeers; i++)
 		give_peer(c, &c->early_peers[i].peer, c->early_peers[i].fd);
 	c->early_npeers = 0;

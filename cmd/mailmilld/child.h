@@ -31,7 +31,8 @@ struct child_ops {
 	void	(*peer)(struct child *c, const struct msg_peer *peer, int fd,
 		    void *closure);
 	/* message(c, msg, closure): a message of the role's own (M_SESSION,
-	 * M_CONTROL); rules for msg->fd as in chanev.h */
+	 * M_CONTROL, M_CERTS); rules for msg->fd as in chanev.h.  Those that
+	 * came before child_run() are given first, before any peer */
 	void	(*message)(struct child *c, struct channel_msg *msg,
 		    void *closure);
 	/* drain(c, is_reconfig, closure): finish what was promised, take
