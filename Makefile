@@ -81,8 +81,8 @@ $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libmailmill.a $(B)/libtest.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))
-$(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
-$(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a
+$(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
 # the simulator's allocator stands between every object and libc's
 $(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
 	  reallocarray free strdup strndup)

@@ -14,6 +14,9 @@ enum step_kind {
 	STEP_PAUSE,		/* what was sent so far arrives by itself */
 	STEP_CONNECT,
 	STEP_HELLO,		/* banner, EHLO, its reply */
+	STEP_TLS,		/* text: what the handshake is like */
+	STEP_SIGN,		/* word: what becomes of signatures; seconds */
+	STEP_TLS_START,		/* errnum: TLS cannot be started */
 	STEP_ADVANCE,		/* seconds */
 	STEP_CLOSE,
 	STEP_HALF_CLOSE,
@@ -35,6 +38,7 @@ enum step_kind {
 	STEP_EXTENSION,
 	STEP_MESSAGE,		/* sender, rcpts, flags, text: body */
 	STEP_MESSAGES,		/* number */
+	STEP_RECEIVED,		/* text: pattern of the Received field */
 	STEP_REPORT,		/* word, number */
 	STEP_STATE		/* text */
 };
@@ -67,6 +71,7 @@ struct dialogue {
 	char			*peer;
 	bool			 is_sim_only;
 	bool			 is_whole_only;
+	bool			 is_vanishing;	/* the client may go anywhere */
 };
 
 /* dialogue_parse(path): NULL after a message on stderr with file and line. */
@@ -78,13 +83,16 @@ enum play_mode {
 	PLAY_WHOLE,	/* each group of lines arrives at once */
 	PLAY_SPLIT,	/* ... but for one cut after ${cut} octets */
 	PLAY_BYTES,	/* one octet at a time */
-	PLAY_DRIP	/* at once; but the client takes one octet at a time */
+	PLAY_DRIP,	/* at once; but the client takes one octet at a time */
+	PLAY_VANISH,	/* the client closes after ${cut} octets, ... */
+	PLAY_STALL,	/* ... or is silent from there on */
+	PLAY_NMODES
 };
 
 struct play_result {
 	bool	 is_failed;
 	char	 text[1024];	/* what went wrong */
-	size_t	 noctets;	/* the client sent */
+	size_t	 noctets;	/* the client sent, as they were on the wire */
 	bool	 is_boundary;	/* PLAY_SPLIT: the cut fell between groups */
 };
 

@@ -65,6 +65,25 @@ play_check_message(struct run *r)
 	}
 }
 
+/* Its lines as one, folded by a space. */
+void
+play_check_received(struct run *r, const struct step *s)
+{
+	struct spool_msg *m = oldest_unchecked();
+	char line[4096];
+	const char *why = "no message was committed";
+	size_t len = m == NULL ? 0 : simmsg_strip_received(m, &why), i, n = 0;
+
+	if (len == 0)
+		play_fail(r, "%s", why);
+	for (i = 0; i < len - 2 && n < sizeof(line); i++)
+		if (m->body[i] != '\r' && m->body[i] != '\n')
+			line[n++] = m->body[i] == '\t' ? ' ' : m->body[i];
+	if (!pattern_match(s->text, line, n))
+		play_fail(r, "expected \"%s\", got \"%.*s\"", s->text, (int)n,
+		    line);
+}
+
 void
 play_check_report(struct run *r, const struct step *s)
 {

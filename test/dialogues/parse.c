@@ -267,6 +267,9 @@ static const struct directive {
 	{ "@pause",		STEP_PAUSE,		ARG_NONE },
 	{ "@connect",		STEP_CONNECT,		ARG_NONE },
 	{ "@hello",		STEP_HELLO,		ARG_NONE },
+	{ "@tls",		STEP_TLS,		ARG_TEXT },
+	{ "@sign",		STEP_SIGN,		ARG_FAULT },
+	{ "@tls-start",		STEP_TLS_START,		ARG_FAULT },
 	{ "@advance",		STEP_ADVANCE,		ARG_SECONDS },
 	{ "@close",		STEP_CLOSE,		ARG_NONE },
 	{ "@half-close",	STEP_HALF_CLOSE,	ARG_NONE },
@@ -287,6 +290,7 @@ static const struct directive {
 	{ "@reconfig",		STEP_RECONFIG,		ARG_NONE },
 	{ "@extension",		STEP_EXTENSION,		ARG_NONE },
 	{ "@messages",		STEP_MESSAGES,		ARG_NUMBER },
+	{ "@received",		STEP_RECEIVED,		ARG_TEXT },
 	{ "@report",		STEP_REPORT,		ARG_REPORT },
 	{ "@state",		STEP_STATE,		ARG_TEXT },
 };
@@ -362,6 +366,8 @@ parse_directive(struct parser *p)
 		p->d->is_sim_only = true;
 	else if (strcmp(name, "@whole-only") == 0)
 		p->d->is_whole_only = true;
+	else if (strcmp(name, "@vanishing") == 0)
+		p->d->is_vanishing = true;
 	else if (strcmp(name, "@peer") == 0)
 		p->d->peer = dup_or_null(word(&rest));
 	else if (strcmp(name, "@option") == 0)

@@ -11,6 +11,7 @@
 
 #define START_US	UINT64_C(1790000000123456)	/* an odd moment of 2026 */
 #define PEER		"192.0.2.1"
+#define PATIENCE_US	UINT64_C(100000000000)	/* longer than all timeouts of a session together */
 
 struct simhost *play_host;
 static bool is_extension_on;
@@ -107,6 +108,20 @@ play_trace(const struct run *r, const char *who, const char *buf, size_t len)
 	putchar('\n');
 }
 
+void
+play_keep(struct run *r, const char *buf, size_t len)
+{
+	while (r->nout + len > r->out_size) {
+		r->out_size = r->out_size == 0 ? 4096 : 2 * r->out_size;
+		r->out = realloc(r->out, r->out_size);
+		if (r->out == NULL)
+			abort();
+	}
+	memcpy(r->out + r->nout, buf, len);
+	r->nout += len;
+	play_trace(r, "S", buf, len);
+}
+
 static void
 take_output(struct run *r)
 {
@@ -116,16 +131,11 @@ take_output(struct run *r)
 	buf = simwire_peek(r->s->wire, &len);
 	if (len == 0)
 		return;
-	while (r->nout + len > r->out_size) {
-		r->out_size = r->out_size == 0 ? 4096 : 2 * r->out_size;
-		r->out = realloc(r->out, r->out_size);
-		if (r->out == NULL)
-			abort();
-	}
-	memcpy(r->out + r->nout, buf, len);
-	r->nout += len;
+	if (r->tls != NULL)
+		play_tls_received(r, buf, len);
+	else
+		play_keep(r, buf, len);
 	simwire_take(r->s->wire, len);
-	play_trace(r, "S", buf, len);
 }
 
 /* Let the server do all it can, and collect what it says. */
@@ -174,16 +184,31 @@ need_no_output(struct run *r)
 		    : r->nout), r->out);
 }
 
+/* From now on the client does nothing any more. */
 static void
-send_bytes(struct run *r, const char *buf, size_t len)
+vanish(struct run *r)
+{
+	if (r->mode == PLAY_VANISH) {
+		simwire_close(r->s->wire);
+		play_collect(r);
+	} else
+		simhost_advance(play_host, PATIENCE_US);
+	r->is_vanished = true;
+	longjmp(r->stop, 1);
+}
+
+void
+play_send_wire(struct run *r, const char *buf, size_t len)
 {
 	size_t before = r->result->noctets, first, i;
 
-	if (r->s == NULL)
-		connect_now(r);	/* an early talker does not wait */
-	need_no_output(r);
-	play_trace(r, "C", buf, len);
 	r->result->noctets += len;
+	if ((r->mode == PLAY_VANISH || r->mode == PLAY_STALL)
+	    && before + len > r->cut) {
+		simwire_send_now(r->s->wire, buf, r->cut - before);
+		play_collect(r);
+		vanish(r);
+	}
 	if (r->mode == PLAY_BYTES) {
 		for (i = 0; i < len; i++) {
 			simwire_send_now(r->s->wire, buf + i, 1);
@@ -203,6 +228,19 @@ send_bytes(struct run *r, const char *buf, size_t len)
 		simwire_send_now(r->s->wire, buf + first, len - first);
 		play_collect(r);
 	}
+}
+
+static void
+send_bytes(struct run *r, const char *buf, size_t len)
+{
+	if (r->s == NULL)
+		connect_now(r);	/* an early talker does not wait */
+	need_no_output(r);
+	play_trace(r, "C", buf, len);
+	if (r->tls != NULL)
+		play_tls_send(r, buf, len);
+	else
+		play_send_wire(r, buf, len);
 }
 
 /* One line from the server, without its CRLF; RFC 5321 2.3.8: nothing but
@@ -325,6 +363,8 @@ play_connect(struct run *r)
 		if (r->s->ac == NULL)
 			simhost_release(r->s);
 	}
+	simtls_client_free(r->tls);
+	r->tls = NULL;
 	connect_now(r);
 	play_collect(r);
 }
@@ -367,6 +407,12 @@ play_world(struct run *r, const struct step *s)
 	case STEP_EXTENSION:
 		is_extension_on = true;
 		break;
+	case STEP_TLS_START:
+		simtls_start_error(s->errnum);
+		break;
+	case STEP_SIGN:
+		play_set_sign(r, s);
+		break;
 	default:
 		break;
 	}
@@ -397,6 +443,11 @@ play_step(struct run *r, const struct step *s)
 	case STEP_RESET:
 		play_wire(r, s);
 		break;
+	case STEP_TLS:
+		play_need_session(r);
+		need_no_output(r);
+		play_tls(r, s);
+		break;
 	case STEP_EXPECT_CLOSE:
 		expect_close(r);
 		break;
@@ -408,6 +459,9 @@ play_step(struct run *r, const struct step *s)
 		break;
 	case STEP_MESSAGE:
 		play_check_message(r);
+		break;
+	case STEP_RECEIVED:
+		play_check_received(r, s);
 		break;
 	case STEP_MESSAGES:
 		if (play_host->spool.nsafe != (size_t)s->number)
@@ -434,9 +488,12 @@ play_step(struct run *r, const struct step *s)
 static void
 finish(struct run *r)
 {
-	need_no_output(r);
+	if (!r->is_vanished)
+		need_no_output(r);
 	if (r->s == NULL)
 		return;
+	if (r->s->ac != NULL && r->mode == PLAY_STALL && r->is_vanished)
+		play_fail(r, "the client is silent, the session goes on");
 	if (r->s->ac != NULL) {
 		simwire_close(r->s->wire);
 		play_collect(r);
@@ -469,7 +526,8 @@ play_steps(struct run *r)
 {
 	size_t i;
 
-	for (i = 0; i < r->d->nsteps && !r->result->is_failed; i++) {
+	for (i = 0; i < r->d->nsteps && !r->result->is_failed
+	    && !r->is_vanished; i++) {
 		r->step = &r->d->steps[i];
 		try_step(r, r->step);
 	}
@@ -492,6 +550,7 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 		violation(&r, "no memory");
 		return;
 	}
+	simtls_use(play_host);
 	play_host->is_traced = is_traced;
 	play_host->violation = host_violation;
 	play_host->arg = &r;
@@ -499,6 +558,7 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 		play_set_options(&r);
 	play_steps(&r);
 	simhost_clear(play_host);
+	simtls_client_free(r.tls);
 	free(r.out);
 }
 
@@ -528,7 +588,8 @@ int
 play_setup(void)
 {
 	play_host = calloc(1, sizeof(*play_host));
-	if (play_host == NULL || simpolicy_register() == -1)
+	if (play_host == NULL || simpolicy_register() == -1
+	    || simtls_setup() == -1)
 		return -1;
 	return esmtp_extensions_register("XECHO", xecho_setup, xecho, NULL)
 	    == 1 ? 0 : -1;

@@ -8,6 +8,7 @@
 
 #include "test/dialogues/dialogue.h"
 #include "test/lib/simhost.h"
+#include "test/lib/simtls.h"
 
 struct run {
 	const struct dialogue	*d;
@@ -17,6 +18,8 @@ struct run {
 	bool			 is_traced;
 	struct play_result	*result;
 	struct simhost_session	*s;
+	struct simtls_client	*tls;		/* NULL: in the clear */
+	bool			 is_vanished;
 	size_t			 window;
 	char			*out;		/* from the server, not yet asked for */
 	size_t			 nout, out_size;
@@ -39,8 +42,23 @@ void play_collect(struct run *r);
 /* play_need_session(r): Connect, unless that has been done. */
 void play_need_session(struct run *r);
 
+/* play_send_wire(r, buf, len): Octets of the client on the wire, in the way of
+ * this run; what the server says to them is collected. */
+void play_send_wire(struct run *r, const char *buf, size_t len);
+
+/* play_keep(r, buf, len): The server has said that, in the clear or inside
+ * TLS. */
+void play_keep(struct run *r, const char *buf, size_t len);
+
+/* secure.c: the client's TLS */
+void play_tls(struct run *r, const struct step *s);
+void play_tls_send(struct run *r, const char *buf, size_t len);
+void play_tls_received(struct run *r, const char *buf, size_t len);
+void play_set_sign(struct run *r, const struct step *s);
+
 /* facts.c: what must have happened */
 void play_check_message(struct run *r);
+void play_check_received(struct run *r, const struct step *s);
 void play_check_report(struct run *r, const struct step *s);
 void play_check_login(struct run *r, const struct step *s);
 void play_check_state(struct run *r, const struct step *s);

@@ -12,10 +12,10 @@
 #include "test/dialogues/dialogue.h"
 
 static const char *const mode_names[] = { "whole", "split", "byte by byte",
-	"replies taken byte by byte" };
+	"replies taken byte by byte", "client gone", "client silent" };
 
 struct total {
-	unsigned long	ndialogues, nfailed, nwhole_only, nruns[4];
+	unsigned long	ndialogues, nfailed, nwhole_only, nruns[PLAY_NMODES];
 };
 
 static bool
@@ -27,8 +27,9 @@ run_one(const struct dialogue *d, enum play_mode mode, size_t cut, bool v,
 		t->nruns[mode]++;
 	if (!r->is_failed)
 		return true;
-	if (mode == PLAY_SPLIT)
-		printf("FAIL %s (split after octet %zu)\n", r->text, cut);
+	if (cut > 0)
+		printf("FAIL %s (%s after octet %zu)\n", r->text,
+		    mode_names[mode], cut);
 	else
 		printf("FAIL %s (%s)\n", r->text, mode_names[mode]);
 	return false;
@@ -60,6 +61,10 @@ run_dialogue(const char *path, bool v, bool is_whole_only, struct total *t)
 	}
 	if (is_good && !is_whole_only)
 		is_good = run_one(d, PLAY_DRIP, 0, false, &r, t);
+	for (cut = 0; is_good && d->is_vanishing && !is_whole_only
+	    && cut < noctets; cut++)
+		is_good = run_one(d, PLAY_VANISH, cut, false, &r, t)
+		    && run_one(d, PLAY_STALL, cut, false, &r, t);
 	dialogue_free(d);
 	return is_good;
 }
@@ -97,9 +102,10 @@ main(int argc, char **argv)
 		t.nfailed += !run_dialogue(argv[optind], v, is_whole_only, &t);
 	globfree(&g);
 	printf("dialogues: played %lu times whole, %lu split in two, %lu byte "
-	    "by byte, %lu with replies taken byte by byte",
-	    t.nruns[PLAY_WHOLE],
-	    t.nruns[PLAY_SPLIT], t.nruns[PLAY_BYTES], t.nruns[PLAY_DRIP]);
+	    "by byte, %lu with replies taken byte by byte, %lu with a client "
+	    "that goes away or falls silent", t.nruns[PLAY_WHOLE],
+	    t.nruns[PLAY_SPLIT], t.nruns[PLAY_BYTES], t.nruns[PLAY_DRIP],
+	    t.nruns[PLAY_VANISH] + t.nruns[PLAY_STALL]);
 	if (t.nwhole_only > 0)
 		printf(" (%lu depend on packets by design and are not split)",
 		    t.nwhole_only);

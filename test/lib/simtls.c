@@ -4,15 +4,16 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "test/lib/simhost.h"
 #include "test/lib/simtls_int.h"
 #include "tls/remote.h"
+#include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 
 /* A signature that the server waits for. */
@@ -21,9 +22,16 @@ struct signing {
 	uint64_t		 id;
 };
 
+/* What a context is made by. */
+struct recipe {
+	enum tlsctx_verify	 verify;
+	char			 protocols[64];
+};
+
 static struct {
 	struct simhost		*host;
-	SSL_CTX			*ctx;
+	struct tlsctx		*ctx;
+	struct recipe		 recipe;	/* of ctx */
 	enum simtls_signing	 how;
 	uint64_t		 delay_us;
 	int			 start_error;
@@ -157,19 +165,60 @@ simtls_nsigning(void)
 
 /* --- what the host does --------------------------------------------------- */
 
-static int
-verify_mode(const struct esmtp_options *o)
+/* What is different between the contexts that dialogues need. */
+static void
+read_recipe(const struct esmtp_options *o, struct recipe *r)
 {
-	if (o->tls_client_ca[0] == '\0'
-	    || o->tls_verify_mode == ESMTP_VERIFY_NONE)
-		return SSL_VERIFY_NONE;
-	return o->tls_verify_mode == ESMTP_VERIFY_REQUIRE ? SSL_VERIFY_PEER
-	    | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER;
+	memset(r, 0, sizeof(*r));
+	r->verify = o->tls_client_ca[0] == '\0' ? TLSCTX_VERIFY_NONE
+	    : o->tls_verify_mode == ESMTP_VERIFY_NONE ? TLSCTX_VERIFY_NONE
+	    : o->tls_verify_mode == ESMTP_VERIFY_REQUIRE
+	    ? TLSCTX_VERIFY_REQUIRE : TLSCTX_VERIFY_OPTIONAL;
+	strlcpy(r->protocols, o->tls_protocols, sizeof(r->protocols));
+}
+
+static struct tlsctx *
+make_context(const struct recipe *r)
+{
+	struct tlsctx_pair pair = { .cert = simtls_server.pem };
+	struct tlsctx_config config = {
+		.protocols = r->protocols, .ciphers = "", .ciphersuites = "",
+		.groups = "", .verify = r->verify, .version = 1,
+		.pairs = &pair, .npairs = 1
+	};
+	char err[TLSCTX_ERROR_MAX] = "";
+	struct tlsctx *t;
+	int which;
+
+	if (r->verify != TLSCTX_VERIFY_NONE)
+		config.client_ca = simtls_authority.pem;
+	t = tlsctx_new(&config, &which, err, sizeof(err));
+	if (t == NULL)
+		fprintf(stderr, "simtls: %s\n", err);
+	return t;
+}
+
+/* Kept from run to run: thousands have the same. */
+static struct tlsctx *
+context_for(const struct esmtp_options *o)
+{
+	struct recipe r;
+
+	read_recipe(o, &r);
+	if (tls.ctx != NULL && memcmp(&r, &tls.recipe, sizeof(r)) == 0)
+		return tls.ctx;
+	simalloc_quiet++;
+	tlsctx_free(tls.ctx);
+	tls.ctx = make_context(&r);
+	tls.recipe = r;
+	simalloc_quiet--;
+	return tls.ctx;
 }
 
 static int
 host_tls_start(void *host, accept_construct *ac)
 {
+	struct tlsctx *ctx = context_for(ac->options);
 	SSL *ssl;
 
 	(void)host;
@@ -177,13 +226,10 @@ host_tls_start(void *host, accept_construct *ac)
 		errno = tls.start_error;
 		return -1;
 	}
-	ssl = SSL_new(tls.ctx);
-	if (ssl == NULL) {
+	if (ctx == NULL || (ssl = tlsctx_session(ctx)) == NULL) {
 		errno = ENOMEM;
 		return -1;
 	}
-	SSL_set_accept_state(ssl);
-	SSL_set_verify(ssl, verify_mode(ac->options), NULL);
 	if (tlsio_attach(ac->event, ssl) == -1) {
 		SSL_free(ssl);
 		return -1;
@@ -192,35 +238,23 @@ host_tls_start(void *host, accept_construct *ac)
 	return 0;
 }
 
-static char *
-common_name(const X509 *cert)
-{
-	char name[256];
-
-	if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
-	    NID_commonName, name, sizeof(name)) < 0)
-		return NULL;
-	return strdup(name);
-}
-
 static void
 describe(accept_construct *ac, SSL *ssl)
 {
-	X509 *cert = SSL_get0_peer_certificate(ssl);
+	struct tls_description d;
 	struct esmtp_tls *t;
 
 	simalloc_quiet++;
 	t = calloc(1, sizeof(*t));
-	if (t == NULL)
+	if (t == NULL || tls_describe(ssl, &d) == -1)
 		abort();
-	strlcpy(t->protocol, SSL_get_version(ssl), sizeof(t->protocol));
-	strlcpy(t->cipher, SSL_get_cipher_name(ssl), sizeof(t->cipher));
-	t->bits = SSL_get_cipher_bits(ssl, NULL);
-	t->is_resumed = SSL_session_reused(ssl) != 0;
-	t->is_verified = cert != NULL
-	    && SSL_get_verify_result(ssl) == X509_V_OK;
-	if (t->is_verified)
-		t->peer_name = common_name(cert);
+	strlcpy(t->protocol, d.protocol, sizeof(t->protocol));
+	strlcpy(t->cipher, d.cipher, sizeof(t->cipher));
+	t->bits = d.bits;
+	t->is_resumed = d.is_resumed;
+	t->is_verified = d.is_verified;
+	t->peer_name = d.peer_name;
+	t->server_name = d.server_name;
 	simalloc_quiet--;
 	ac->tls = t;
 }
@@ -229,13 +263,13 @@ static int
 host_tls_handshake(void *host, accept_construct *ac, int *needmask)
 {
 	int n = tlsio_handshake(ac->event, needmask), errnum = errno;
+	enum tls_failure_kind kind;
 
 	(void)host;
 	if (n == 1)
 		describe(ac, tlsio_ssl(ac->event));
 	else if (n == -1)
-		ac->tls_failure = errnum == 0 ? "the client has closed"
-		    : "not a handshake that can be finished";
+		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), &kind);
 	ERR_clear_error();
 	errno = errnum;
 	return n;
@@ -248,6 +282,7 @@ session_ended(accept_construct *ac)
 		return;
 	simalloc_quiet++;
 	free(ac->tls->peer_name);
+	free(ac->tls->server_name);
 	free(ac->tls);
 	simalloc_quiet--;
 	ac->tls = NULL;
@@ -267,43 +302,25 @@ simtls_use(struct simhost *h)
 
 /* --- once ----------------------------------------------------------------- */
 
-static int
-make_context(void)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	EVP_PKEY *key = tls_remote_key(X509_get0_pubkey(simtls_server.cert),
-	    1, 0);
-
-	if (ctx == NULL || key == NULL
-	    || SSL_CTX_use_certificate(ctx, simtls_server.cert) != 1
-	    || SSL_CTX_use_PrivateKey(ctx, key) != 1
-	    || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1
-	    || SSL_CTX_set_num_tickets(ctx, 1) != 1
-	    || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx),
-	    simtls_authority.cert) != 1) {
-		SSL_CTX_free(ctx);
-		EVP_PKEY_free(key);
-		return -1;
-	}
-	EVP_PKEY_free(key);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sim", 3);
-	tls.ctx = ctx;
-	return 0;
-}
-
 int
 simtls_setup(void)
 {
+	static const struct tls_ticket_key ticket_key = {
+		"the sim's ticket", "no secret at all, for it is here",
+		"nor is this one, for all to see."
+	};
+	static bool is_ready;
 	int r;
 
-	if (tls.ctx != NULL)
+	if (is_ready)
 		return 0;
 	simalloc_quiet++;
 	r = simtls_make_certificates() == -1
-	    || tls_remote_open(&remote_ops, NULL) == -1
-	    || make_context() == -1 ? -1 : 0;
+	    || tls_remote_open(&remote_ops, NULL) == -1 ? -1 : 0;
+	if (r == 0)
+		tls_tickets_set(&ticket_key, 1, 86400);
 	ERR_clear_error();
 	simalloc_quiet--;
+	is_ready = r == 0;
 	return r;
 }

@@ -30,7 +30,7 @@ int simtls_setup(void);
 /* simtls_use(h): Give the host TLS: tls_start, tls_handshake.  After
  * simhost_init(); there is one such host at a time.  Options that count:
  * TLS_Certificate (any text: TLS is there), TLS_Client_CA (any text: clients
- * are asked for a certificate), TLS_Verify_Mode. */
+ * are asked for a certificate), TLS_Verify_Mode, TLS_Protocols. */
 void simtls_use(struct simhost *h);
 
 /* simtls_sign(how, delay_us), simtls_start_error(errnum): From now on, until

@@ -3,7 +3,9 @@
 #include "test/lib/simtls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,30 @@ static SSL_CTX *client_ctx;
 static SSL_SESSION *kept;		/* the last one that a server gave */
 
 /* --- certificates --------------------------------------------------------- */
+
+static int
+add_extension(X509 *c, const char *name, const char *value)
+{
+	X509_EXTENSION *e = X509V3_EXT_nconf(NULL, NULL, name, value);
+	int r = e != NULL && X509_add_ext(c, e, -1) == 1 ? 0 : -1;
+
+	X509_EXTENSION_free(e);
+	return r;
+}
+
+static int
+write_pem(struct simtls_pair *p)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	char *v;
+	long len;
+
+	if (b == NULL || PEM_write_bio_X509(b, p->cert) != 1)
+		return -1;
+	len = BIO_get_mem_data(b, &v);
+	p->pem = (struct tlsctx_octets) { v, (size_t)len };
+	return 0;	/* the BIO holds it, as long as the process runs */
+}
 
 static int
 make_pair(struct simtls_pair *p, const struct simtls_pair *issuer,
@@ -46,7 +72,11 @@ make_pair(struct simtls_pair *p, const struct simtls_pair *issuer,
 	X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_ASC,
 	    (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(c, X509_get_subject_name(issuer->cert));
-	return X509_sign(c, issuer->key, NULL) == 0 ? -1 : 0;
+	if ((p == issuer && add_extension(c, "basicConstraints",
+	    "critical,CA:TRUE") == -1)
+	    || X509_sign(c, issuer->key, NULL) == 0)
+		return -1;
+	return write_pem(p);
 }
 
 static int

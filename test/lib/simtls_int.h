@@ -5,9 +5,12 @@
 
 #include <openssl/x509.h>
 
+#include "tls/tlsctx.h"
+
 struct simtls_pair {
 	X509		*cert;
 	EVP_PKEY	*key;
+	struct tlsctx_octets pem;	/* of the certificate */
 };
 
 /* The authority signs the server's and the client's; the foreign one is a
