@@ -32,8 +32,7 @@
 #define SIGALGS "ecdsa_secp256r1_sha256:ed25519:ecdsa_secp384r1_sha384:" \
     "ecdsa_secp521r1_sha512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:" \
     "rsa_pss_rsae_sha512:rsa_pss_pss_sha256:rsa_pss_pss_sha384:" \
-    "rsa_pss_pss_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512:ECDSA+SHA256:" \
-    "ECDSA+SHA384:ECDSA+SHA512"
+    "rsa_pss_pss_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
 
 enum { HAS_12 = 1, HAS_13 = 2, HAS_ALL = HAS_12 | HAS_13 };
 
