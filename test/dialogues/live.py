@@ -5,7 +5,8 @@ FORMAT.md says what they are.  The server's hostname is mx.example.test, its
 domain example.test; `live.py --recipients` prints the mailboxes it must have,
 one a line, and `live.py --config` the Peer scopes for its ESMTP_Listener that
 dialogues with an @option need: such a dialogue comes from an address of its
-own in 127.9.0.0/16.  Without --configured these are not played.
+own in 127.9.0.0/16.  Without --configured these are not played, and without
+--certificates DIR, which makes them there, neither are those inside TLS.
 
 What needs time, faults or a look inside (@sim-only) is not applicable live;
 those are counted as such, not as passed.
@@ -15,7 +16,9 @@ import glob
 import os
 import re
 import socket
+import ssl
 import struct
+import subprocess
 import sys
 import time
 
@@ -24,8 +27,9 @@ OPTIONS = HERE + '/../../proto/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
             '@extension', '@lookup', '@commit', '@begin', '@append', '@room',
-            '@peer', '@policy', '@auth')
-LOOKS_INSIDE = ('@messages', '@report', '@state', '@login', '@cancels')
+            '@peer', '@policy', '@auth', '@sign', '@tls-start')
+LOOKS_INSIDE = ('@messages', '@report', '@received', '@state', '@login',
+                '@cancels')
 TRACE = re.compile(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*?)*? \+0000\r\n')
 
 
@@ -68,7 +72,8 @@ class Dialogue:
         for n, line in lines:
             line = line.rstrip('\n')
             word, _, rest = line.partition(' ')
-            if not line or line[0] == '#' or word == '@whole-only':
+            if (not line or line[0] == '#'
+                    or word in ('@whole-only', '@vanishing')):
                 continue
             if word == '@sim-only':
                 self.is_sim_only = True
@@ -99,6 +104,61 @@ class Dialogue:
         self.steps.append((n, 'send', octets))
 
 
+
+# ---------------------------------------------------------------- TLS
+def openssl(*args):
+    subprocess.run(['openssl', *args], check=True, capture_output=True)
+
+
+def make_certificates(d):
+    """What the options of the dialogues name, and a client's own."""
+    os.makedirs(d, exist_ok=True)
+    openssl('req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '2',
+            '-subj', '/CN=authority', '-keyout', f'{d}/authority.key',
+            '-out', f'{d}/authority.pem')
+    for name, cn in (('server', 'mx.example.test'),
+                     ('client', 'client@client.example')):
+        openssl('req', '-newkey', 'ed25519', '-nodes', '-subj', f'/CN={cn}',
+                '-keyout', f'{d}/{name}.key', '-out', f'{d}/{name}.csr')
+        openssl('x509', '-req', '-days', '2', '-in', f'{d}/{name}.csr',
+                '-CA', f'{d}/authority.pem', '-CAkey', f'{d}/authority.key',
+                '-CAcreateserial', '-out', f'{d}/{name}.pem')
+
+
+class Tls:
+    """The client's TLS of one dialogue."""
+    def __init__(self, directory):
+        self.directory = directory
+        self.contexts = {}              # a session belongs to its context
+        self.last = None
+
+    def context(self, words):
+        if words in self.contexts:
+            return self.contexts[words]
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        c.check_hostname = False
+        c.load_verify_locations(f'{self.directory}/authority.pem')
+        if '1.2' in words:
+            c.maximum_version = ssl.TLSVersion.TLSv1_2
+        if 'cert' in words:
+            c.load_cert_chain(f'{self.directory}/client.pem',
+                              f'{self.directory}/client.key')
+        self.contexts[words] = c
+        return c
+
+    def wrap(self, s, rest):
+        words = set(rest.split())
+        if words - {'1.2', 'cert', 'resume'}:
+            raise Wrong(f'@tls {rest} needs @sim-only')
+        session = self.last.session if 'resume' in words else None
+        context = self.context(frozenset(words - {'resume'}))
+        s.settimeout(PATIENCE)
+        self.last = context.wrap_socket(s, session=session)
+        if session and not self.last.session_reused:
+            raise Wrong('the session was not resumed')
+        return self.last
+
+
 # ---------------------------------------------------------------- playing
 class Player:
     def __init__(self, d, args, source):
@@ -107,6 +167,7 @@ class Player:
         self.buf = b''
         self.is_eof = False
         self.ids = []                   # of the messages answered 250
+        self.tls = Tls(args.certificates)
 
     def connect(self):
         host, _, port = self.args.server.rpartition(':')
@@ -125,7 +186,7 @@ class Player:
             d = self.s.recv(65536)
         except socket.timeout:
             return False
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             d = b''
         self.is_eof = not d
         self.buf += d
@@ -173,7 +234,7 @@ class Player:
                     self.s.sendall(octets[i:i + 1])
             else:
                 self.s.sendall(octets)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             pass                        # what is missing will tell
 
     def silence(self):
@@ -238,6 +299,11 @@ class Player:
             self.reply('220 *')
             self.send(b'EHLO client.example\r\n')
             self.reply('250 *')
+        elif word == '@tls':
+            if self.s is None:
+                self.connect()
+            self.nothing_left()
+            self.s = self.tls.wrap(self.s, rest)
         elif word == '@connect':
             self.nothing_left()
             self.close()
@@ -275,7 +341,9 @@ class Player:
 
 
 # ---------------------------------------------------------------- the config
-FILES = {'passwd:users': 'users', 'file:senders': 'senders'}
+FILES = {'passwd:users': 'users', 'file:senders': 'senders',
+         'server.pem': 'certificates', 'server.key': 'certificates',
+         'authority.pem': 'certificates'}
 
 
 def has_files(d, args):
@@ -285,8 +353,12 @@ def has_files(d, args):
 
 
 def with_file(value, args):
-    kind = value.partition(':')[0]
-    return f'{kind}:{getattr(args, FILES[value])}' if value in FILES else value
+    if value not in FILES:
+        return value
+    kind, _, name = value.partition(':')
+    if not name:
+        return f'{args.certificates}/{value}'
+    return f'{kind}:{getattr(args, FILES[value])}'
 
 
 def option_types():
@@ -340,6 +412,9 @@ def main():
     p.add_argument('--senders', help='and this one of sender addresses')
     p.add_argument('--print-senders', action='store_true',
                    help='print what is to be in it and exit')
+    p.add_argument('--certificates', metavar='DIR', type=os.path.abspath,
+                   help='where those of the TLS dialogues are; made if need '
+                   'be')
     p.add_argument('--bytes', action='store_true',
                    help='send each octet by itself')
     p.add_argument('--config', action='store_true',
@@ -351,6 +426,8 @@ def main():
     if a.print_senders:
         print(SENDERS, end='')
         return 0
+    if a.certificates and not os.path.exists(a.certificates):
+        make_certificates(a.certificates)
     if a.config or a.recipients:
         print(config(everything, a) if a.config else
               '\n'.join(recipients()))
