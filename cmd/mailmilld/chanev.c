@@ -22,6 +22,7 @@ struct chanev {
 	void			*closure;
 	bool			 is_busy;	/* in its own callback */
 	bool			 is_dead;	/* free it when not busy */
+	bool			 is_held;	/* nothing more is read */
 };
 
 static void
@@ -39,7 +40,7 @@ chanev_read(struct chanev *ce)
 	struct channel_msg msg;
 	int i, rc;
 
-	for (i = 0; i < MESSAGES_PER_PASS && !ce->is_dead; i++) {
+	for (i = 0; i < MESSAGES_PER_PASS && !ce->is_dead && !ce->is_held; i++) {
 		rc = channel_recv(ce->ch, &msg);
 		if (rc == -1 && errno == EPROTO) {
 			log_warnx("channel-protocol", "peer=%d",
@@ -58,6 +59,17 @@ chanev_read(struct chanev *ce)
 	}
 }
 
+/* What to wait for: something, even if nothing is wanted from the peer. */
+static int
+wanted(const struct chanev *ce)
+{
+	int mask = ce->is_held ? 0 : E_READ;
+
+	if (channel_wants_write(ce->ch))
+		mask |= E_WRITE;
+	return mask == 0 ? E_ASYNC : mask;
+}
+
 static int
 chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 {
@@ -67,9 +79,11 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	(void)now;
 	ce->is_busy = true;
 	if (channel_wants_write(ce->ch) && channel_flush(ce->ch) == -1 &&
-	    errno == EPIPE)
+	    errno == EPIPE) {
 		/* what it still sent is read below, then its end is seen */
 		eventtype |= E_READ;
+		ce->is_held = false;
+	}
 	if ((eventtype & (E_READ | E_EXCEPTION)) != 0)
 		chanev_read(ce);
 	ce->is_busy = false;
@@ -80,7 +94,7 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 		free(ce);
 		return 0;
 	}
-	return E_READ | (channel_wants_write(ce->ch) ? E_WRITE : 0);
+	return wanted(ce);
 }
 
 struct chanev *
@@ -161,6 +175,20 @@ void
 chanev_wipe(struct chanev *ce)
 {
 	channel_wipe(ce->ch);
+}
+
+void
+chanev_hold(struct chanev *ce)
+{
+	ce->is_held = true;
+}
+
+void
+chanev_resume(struct chanev *ce)
+{
+	ce->is_held = false;
+	if (!ce->is_busy)
+		schedule_event_and_dispatch(ce->event, E_READ);
 }
 
 int

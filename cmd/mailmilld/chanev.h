@@ -41,6 +41,12 @@ void chanev_free(struct chanev *ce);
  * a secret. */
 void chanev_wipe(struct chanev *ce);
 
+/* chanev_hold(ce): In message(): read no more of them, so that they wait in the
+ * channel, until chanev_resume(ce).  Meanwhile the end of the peer goes
+ * unnoticed. */
+void chanev_hold(struct chanev *ce);
+void chanev_resume(struct chanev *ce);
+
 int chanev_fd(const struct chanev *ce);
 
 /* chanev_flush_wait(ce, timeout_ms): Block, at most ${timeout_ms}, until all
