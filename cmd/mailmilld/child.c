@@ -21,7 +21,7 @@
 #include "cmd/mailmilld/child_early.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/privs.h"
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 #include "core/lim.h"
 #include "core/log.h"
 #include "core/stats.h"
@@ -40,6 +40,7 @@ static int (*const role_main[NROLES])(struct child *) = {
 	[ROLE_WORKER] = role_worker,
 	[ROLE_QUEUE] = role_queue,
 	[ROLE_DELIVER] = role_deliver,
+	[ROLE_KEYD] = role_keyd,
 	[ROLE_AUTHD] = role_authd,
 };
 
@@ -327,8 +328,8 @@ read_config(struct child *c)
 static void
 set_title(const struct child *c)
 {
-	/* as many as there are of it: none of the queue is number 1 */
-	if (c->role == ROLE_QUEUE)
+	/* as many as there are of it: no queue or authd is number 1 */
+	if (c->role == ROLE_QUEUE || c->role == ROLE_AUTHD)
 		setproctitle("%s", role_name(c->role));
 	else
 		setproctitle("%s %u", role_name(c->role), c->init.slot);

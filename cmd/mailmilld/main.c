@@ -15,6 +15,7 @@
 #include "cmd/mailmilld/master.h"
 #include "cmd/mailmilld/paths.h"
 #include "cmd/mailmilld/reload.h"
+#include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/spawn.h"
 #include "cmd/mailmilld/spooldir.h"
 #include "cmd/mailmilld/version.h"

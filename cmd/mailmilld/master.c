@@ -3,8 +3,8 @@
  * next:
  *	STARTING -> RUNNING	all workers are up (master_step)
  *	any -> STOPPING		a signal, mailmillctl stop, a failed start
- * A stop goes by steps: the workers drain, then the queue, then the deliver
- * processes, since each feeds the next. */
+ * A stop goes by steps: the workers drain, then whom they speak to, then the
+ * deliver processes, since each feeds the next. */
 
 #include "cmd/mailmilld/master.h"
 
@@ -17,7 +17,7 @@
 #include "cmd/mailmilld/after.h"
 #include "cmd/mailmilld/daemon.h"
 #include "cmd/mailmilld/reload.h"
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/spooldir.h"
 #include "cmd/mailmilld/version.h"
 #include "core/scheduler.h"
@@ -160,23 +160,38 @@ drain_role(struct master *m, enum role role)
 static void
 stop_step(struct master *m)
 {
-	if (!drain_role(m, ROLE_WORKER) && !drain_role(m, ROLE_QUEUE) &&
-	    !drain_role(m, ROLE_DELIVER))
+	bool has_any;
+
+	if (drain_role(m, ROLE_WORKER))
+		return;
+	has_any = drain_role(m, ROLE_QUEUE);
+	has_any |= drain_role(m, ROLE_KEYD);
+	has_any |= drain_role(m, ROLE_AUTHD);
+	if (!has_any && !drain_role(m, ROLE_DELIVER))
 		scheduler_stop(m->sched);
 }
 
-/* A deliver process of an older configuration ends when its queue has. */
+/* A process of an older configuration ends when those have that speak to it.
+ * Should it die before, nobody takes its place: workers that drain begin no
+ * handshake and no login. */
 static void
 retire(struct master *m)
 {
+	static const struct { enum role role, speaker; } rows[] = {
+		{ ROLE_DELIVER,	ROLE_QUEUE },
+		{ ROLE_KEYD,	ROLE_WORKER },
+		{ ROLE_AUTHD,	ROLE_WORKER },
+	};
 	struct proc *p;
+	size_t i;
 
 	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_DELIVER &&
-		    p->generation < m->config.generation &&
-		    procs_count(m, ROLE_QUEUE, p->generation) == 0)
-			proc_drain(p, true,
-			    (unsigned int)m->config.settings->drain_time);
+		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			if (p->role == rows[i].role &&
+			    p->generation < m->config.generation &&
+			    procs_count(m, rows[i].speaker, p->generation) == 0)
+				proc_drain(p, true, (unsigned int)
+				    m->config.settings->drain_time);
 }
 
 void
@@ -314,6 +329,7 @@ open_parts(struct master *m)
 	m->started_ms = monotonic_ms();
 	scheduler_recurrent_func_add(end_of_pass, m);
 	log_on_failure(own_log_failed, m);
+	accounts_say();
 	if (accounts_find(s, m->is_foreground, m->accounts) == -1 ||
 	    spooldir_make(s->spool, m->accounts) == -1 ||
 	    open_stats(m) == -1 ||

@@ -159,7 +159,7 @@ void master_relog_later(struct master *m);
  * Return 0, or -1 having logged why. */
 int proc_start(struct master *m, enum role role, unsigned int slot,
     const struct config *config);
-/* proc_start_all(m, config): deliverers, queue and workers, in this order. */
+/* proc_start_all(m, config): whoever others speak to comes first. */
 int proc_start_all(struct master *m, const struct config *config);
 /* procs_collect(m): Take the sessions off the books whose workers have ended
  * them; before books are looked at. */
@@ -173,7 +173,8 @@ void proc_kill(struct proc *p);
 void procs_reap(struct master *m);
 unsigned int procs_count(const struct master *m, enum role role,
     unsigned int generation);
-/* procs_ready(m, config): All its workers are up. */
+/* procs_ready(m, config): All that a session needs of it is up: workers, keyds,
+ * authd. */
 bool procs_ready(const struct master *m, const struct config *config);
 struct proc *proc_find(struct master *m, enum role role,
     unsigned int generation);
@@ -181,8 +182,10 @@ void respawns_cancel(struct master *m);
 
 /* wiring.c */
 
-/* wiring_connect(m, p): Give ${p}, which is new, its channels to the others. */
-void wiring_connect(struct master *m, struct proc *p);
+/* wiring_connect(m, p, s): Give ${p}, which is new and runs with ${s}, its
+ * channels to the others of its generation. */
+void wiring_connect(struct master *m, struct proc *p,
+    const struct settings *s);
 /* wiring_adopt(m, queue): Connect every worker to ${queue}, also those of an
  * older configuration. */
 void wiring_adopt(struct master *m, struct proc *queue);

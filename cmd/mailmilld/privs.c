@@ -12,11 +12,9 @@
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/settings.h"
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 #include "core/log.h"
 
 #define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
@@ -40,21 +38,6 @@ trial_account(enum role role, struct account *a_r)
 		}
 	}
 	return -1;
-}
-
-static const char *
-account_name(const struct settings *s, enum role role)
-{
-	switch (role) {
-	case ROLE_WORKER:
-		return s->user;
-	case ROLE_QUEUE:
-		return s->queue_user;
-	case ROLE_DELIVER:
-		return s->delivery_user;
-	default:
-		return NULL;
-	}
 }
 
 static int
@@ -87,25 +70,31 @@ account_find(enum role role, const char *name, bool is_foreground,
 	return 0;
 }
 
+void
+accounts_say(void)
+{
+	if (geteuid() != 0)
+		log_event(LOG_LEVEL_NOTICE, "not-root", "uid=%u effect=%s",
+		    (unsigned int)geteuid(),
+		    "all processes run under this uid, without chroot");
+}
+
 int
 accounts_find(const struct settings *s, bool is_foreground,
-    struct account accounts_r[NROLES])
+    struct account accounts[NROLES])
 {
 	const char *name;
 	unsigned int role;
 
-	memset(accounts_r, 0, sizeof(*accounts_r) * NROLES);
-	if (geteuid() != 0) {
-		log_event(LOG_LEVEL_NOTICE, "not-root", "uid=%u effect=%s",
-		    (unsigned int)geteuid(),
-		    "all processes run under this uid, without chroot");
+	if (geteuid() != 0)
 		return 0;
-	}
 	for (role = 0; role < NROLES; role++) {
-		if ((name = account_name(s, role)) == NULL)
+		name = role_account(s, role);
+		if (name == NULL || role_count(s, role) == 0 ||
+		    accounts[role].uid != 0)
 			continue;
 		if (account_find(role, name, is_foreground,
-		    &accounts_r[role]) == -1)
+		    &accounts[role]) == -1)
 			return -1;
 	}
 	return 0;

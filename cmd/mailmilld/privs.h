@@ -16,13 +16,17 @@ struct account {
 
 struct settings;
 
-/* accounts_find(s, is_foreground, accounts_r): The account of each role.
- * Started without root: all stay what they are (said once in the log).  A
- * missing account is an error in the background; in the foreground the role
- * gets an unused numeric uid, the same at each start, and the log names the
- * command that creates the accounts.  Return 0, or -1 having logged why. */
+/* accounts_say(): Started without root: say so in the log. */
+void accounts_say(void);
+
+/* accounts_find(s, is_foreground, accounts): Fill in the account of each role
+ * that ${s} needs and that has none in ${accounts} yet.  Started without root:
+ * all stay what they are.  A missing account is an error in the background; in
+ * the foreground the role gets an unused numeric uid, the same at each start,
+ * and the log names the command that creates the account.  Return 0, or -1
+ * having logged why. */
 int accounts_find(const struct settings *s, bool is_foreground,
-    struct account accounts_r[NROLES]);
+    struct account accounts[NROLES]);
 
 /* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then
  * become ${uid} and ${gid} with the one supplementary group ${aux_gid} (0:

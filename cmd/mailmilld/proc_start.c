@@ -109,7 +109,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 		return -1;
 	}
 	send_ended(p);
-	wiring_connect(m, p);
+	wiring_connect(m, p, config->settings);
 	return send_empty(p, M_START, -1);
 }
 
@@ -200,16 +200,15 @@ err1:
 int
 proc_start_all(struct master *m, const struct config *config)
 {
-	const struct settings *s = config->settings;
-	unsigned int i;
+	static const enum role order[] = { ROLE_DELIVER, ROLE_QUEUE,
+		ROLE_KEYD, ROLE_AUTHD, ROLE_WORKER };
+	unsigned int slot;
+	size_t i;
 
-	for (i = 1; i <= s->deliverers; i++)
-		if (proc_start(m, ROLE_DELIVER, i, config) == -1)
-			return -1;
-	if (proc_start(m, ROLE_QUEUE, 1, config) == -1)
-		return -1;
-	for (i = 1; i <= s->workers; i++)
-		if (proc_start(m, ROLE_WORKER, i, config) == -1)
-			return -1;
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		for (slot = 1; slot <= role_count(config->settings, order[i]);
+		    slot++)
+			if (proc_start(m, order[i], slot, config) == -1)
+				return -1;
 	return 0;
 }

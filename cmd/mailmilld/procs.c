@@ -1,5 +1,5 @@
 /* The master's children.
- * Owns: their list, what each is told at its start, what they say, their death
+ * Owns: their list, what they say, their death
  * and their successors.
  * Knows nothing of sessions but which have ended: those that their worker says,
  * and all of a dead one. */
@@ -16,7 +16,7 @@
 
 #include "cmd/mailmilld/after.h"
 #include "cmd/mailmilld/ended.h"
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 #include "core/stats.h"
 
 #define START_TRIES	3	/* deaths of a slot before the start has failed */
@@ -40,14 +40,20 @@ procs_count(const struct master *m, enum role role, unsigned int generation)
 bool
 procs_ready(const struct master *m, const struct config *config)
 {
+	static const enum role needed[] = { ROLE_WORKER, ROLE_KEYD,
+		ROLE_AUTHD };
 	const struct proc *p;
-	unsigned int n = 0;
+	unsigned int n[NROLES] = { 0 };
+	size_t i;
 
 	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_WORKER && p->state == PROC_READY &&
+		if (p->state == PROC_READY &&
 		    p->generation == config->generation)
-			n++;
-	return n == config->settings->workers;
+			n[p->role]++;
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (n[needed[i]] != role_count(config->settings, needed[i]))
+			return false;
+	return true;
 }
 
 struct proc *

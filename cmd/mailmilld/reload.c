@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/roles.h"
 #include "core/stats.h"
 
 struct reload {
@@ -126,17 +127,24 @@ reload_abort(struct master *m, const char *why)
 static void
 warn_fixed(const struct settings *old, const struct settings *new)
 {
-	const struct { const char *name, *old, *new; } fixed[] = {
-		{ "pidfile", old->pidfile, new->pidfile },
-		{ "control", old->control, new->control },
-		{ "user", old->user, new->user },
-		{ "queue_user", old->queue_user, new->queue_user },
-		{ "delivery_user", old->delivery_user, new->delivery_user },
+	const struct { const char *name, *old, *new; enum role role; }
+	    fixed[] = {
+		{ "pidfile", old->pidfile, new->pidfile, ROLE_MASTER },
+		{ "control", old->control, new->control, ROLE_MASTER },
+		{ "user", old->user, new->user, ROLE_WORKER },
+		{ "queue_user", old->queue_user, new->queue_user, ROLE_QUEUE },
+		{ "delivery_user", old->delivery_user, new->delivery_user,
+		    ROLE_DELIVER },
+		{ "key_user", old->key_user, new->key_user, ROLE_KEYD },
+		{ "auth_user", old->auth_user, new->auth_user, ROLE_AUTHD },
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		if (strcmp(fixed[i].old, fixed[i].new) != 0)
+		/* a role that is new takes the account it is given */
+		if (strcmp(fixed[i].old, fixed[i].new) != 0 &&
+		    (fixed[i].role == ROLE_MASTER ||
+		    role_count(old, fixed[i].role) > 0))
 			log_warnx("reload", "option=%s effect=%s",
 			    fixed[i].name, "changes with the next start");
 }
@@ -150,6 +158,14 @@ reload_prepare(struct master *m, struct config *config, char *err_r,
 	if (strcmp(config->settings->spool, m->config.settings->spool) != 0) {
 		snprintf(err_r, errlen, "%s: option 'spool': another spool "
 		    "needs a restart", source.filename);
+		config_clear(config);
+		return -1;
+	}
+	/* a role may be new, and then its account is */
+	if (accounts_find(config->settings, m->is_foreground,
+	    m->accounts) == -1) {
+		snprintf(err_r, errlen, "%s: an account is missing, the log "
+		    "says which", source.filename);
 		config_clear(config);
 		return -1;
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/settings_int.h"
+#include "cmd/mailmilld/settings_tls.h"
 #include "core/lim.h"
 #include "proto/mailaddr.h"
 
@@ -64,6 +65,7 @@ settings_free(struct settings *s)
 
 	if (s == NULL)
 		return;
+	settings_tls_clear(s);
 	for (i = 0; i < s->nlistens; i++) {
 		settings_peers_free(s->listens[i].peers);
 		clear(&s->listens[i], SETTING_LISTEN);
@@ -208,6 +210,18 @@ sort_domains(struct settings *s)
 	}
 }
 
+/* Does any scope have logins? */
+static void
+note_auth(struct settings *s)
+{
+	const struct esmtp_options *o;
+	size_t i, j;
+
+	for (i = 0; i < s->nlistens; i++)
+		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++)
+			s->has_auth |= *o->auth_backend != '\0';
+}
+
 static int
 build(struct conf *c, struct settings *s)
 {
@@ -229,7 +243,10 @@ build(struct conf *c, struct settings *s)
 		s->nservices++;
 	}
 	sort_domains(s);
-	return settings_check(c, s);
+	note_auth(s);
+	if (settings_check(c, s) == -1 || settings_tls_build(c, s) == -1)
+		return -1;
+	return 0;
 }
 
 struct settings *

@@ -85,6 +85,7 @@ struct settings {
 	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
 	struct settings_senders	*senders;	/* settings_senders.c's own */
 	size_t			 nsenders;
+	bool			 has_auth;	/* some scope has Auth_Backend */
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)

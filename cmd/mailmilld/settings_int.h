@@ -62,6 +62,11 @@ const struct esmtp_options *settings_peers_find(const struct settings_peers *p,
     const struct sockaddr *peer);
 const struct esmtp_options *settings_peers_at(const struct settings_peers *p,
     size_t i);
+/* settings_peers_line(c, p, o, row): The line of what ${o} of ${p} has from the
+ * configuration in ${row}, or that of the Listen section: it is the default.
+ * Only while loading. */
+int settings_peers_line(const struct conf *c, const struct settings_peers *p,
+    const struct esmtp_options *o, size_t row);
 
 /* settings_senders_build(c, s, section): Note the files of Sender_Login in
  * ${section} and what is in it.  Return 0 or -1 (noted). */

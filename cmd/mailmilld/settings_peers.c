@@ -29,9 +29,12 @@ struct combination {
 struct settings_peers {
 	struct peer_list	 inner;		/* within Listen */
 	struct peer_list	 outer;		/* within ESMTP_Listener */
+	const struct conf_section *listen;	/* while loading */
 	struct combination	*v;		/* sorted */
 	size_t			 n;
 };
+
+#define CHAIN	5	/* sections that have a say, from the inside out */
 
 static void
 options_free(struct esmtp_options *o)
@@ -149,20 +152,36 @@ overlap(const struct peer *a, const struct peer *b)
 	    netmask_contains(&b->net, &a->net);
 }
 
+static const struct peer *
+peer_at(const struct peer_list *list, uint32_t i)
+{
+	return i == NO_PEER ? NULL : &list->v[i];
+}
+
+static void
+chain_fill(const struct conf *c, const struct settings_peers *p,
+    uint32_t inner, uint32_t outer, const struct conf_section *chain_r[CHAIN])
+{
+	const struct peer *in = peer_at(&p->inner, inner);
+	const struct peer *out = peer_at(&p->outer, outer);
+
+	chain_r[0] = in == NULL ? NULL : in->section;
+	chain_r[1] = p->listen;
+	chain_r[2] = out == NULL ? NULL : out->section;
+	chain_r[3] = p->listen->parent;
+	chain_r[4] = c->root;
+}
+
 static int
 combine(struct conf *c, const struct settings *s, struct settings_peers *p,
-    const struct conf_section *listen, uint32_t inner, uint32_t outer)
+    uint32_t inner, uint32_t outer)
 {
-	const struct peer *in = inner == NO_PEER ? NULL : &p->inner.v[inner];
-	const struct peer *out = outer == NO_PEER ? NULL : &p->outer.v[outer];
-	const struct conf_section *chain[] = {
-		in == NULL ? NULL : in->section, listen,
-		out == NULL ? NULL : out->section, listen->parent, c->root,
-	};
+	const struct conf_section *chain[CHAIN];
 	struct combination *grown;
 
-	if (!overlap(in, out))
+	if (!overlap(peer_at(&p->inner, inner), peer_at(&p->outer, outer)))
 		return 0;
+	chain_fill(c, p, inner, outer, chain);
 	if ((p->n & (p->n - 1)) == 0) {	/* full at each power of two */
 		grown = reallocarray(p->v, p->n == 0 ? 1 : p->n * 2,
 		    sizeof(*grown));
@@ -171,14 +190,13 @@ combine(struct conf *c, const struct settings *s, struct settings_peers *p,
 		p->v = grown;
 	}
 	p->v[p->n] = (struct combination){ inner, outer,
-		resolve(c, s->hostname, chain,
-		    sizeof(chain) / sizeof(chain[0])) };
+		resolve(c, s->hostname, chain, CHAIN) };
 	if (p->v[p->n].options == NULL)
 		goto err1;
 	p->n++;
 	return 0;
 err1:
-	return conf_error(c, listen->line, "out of memory");
+	return conf_error(c, p->listen->line, "out of memory");
 }
 
 /* The number after ${i} of ${n}: NO_PEER is the last. */
@@ -196,14 +214,14 @@ first(size_t n)
 
 static int
 combine_all(struct conf *c, const struct settings *s,
-    struct settings_peers *p, const struct conf_section *listen)
+    struct settings_peers *p)
 {
 	uint32_t i, j;
 
 	/* in the order of combination_cmp() */
 	for (i = first(p->inner.n);; i = after(i, p->inner.n)) {
 		for (j = first(p->outer.n);; j = after(j, p->outer.n)) {
-			if (combine(c, s, p, listen, i, j) == -1)
+			if (combine(c, s, p, i, j) == -1)
 				return -1;
 			if (j == NO_PEER)
 				break;
@@ -222,9 +240,10 @@ settings_peers_build(struct conf *c, const struct settings *s,
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return conf_error(c, section->line, "out of memory");
 	l->peers = p;
+	p->listen = section;
 	if (list_build(c, section, &p->inner) == -1 ||
 	    list_build(c, section->parent, &p->outer) == -1 ||
-	    combine_all(c, s, p, section) == -1)
+	    combine_all(c, s, p) == -1)
 		return -1;
 	l->options = p->v[p->n - 1].options;	/* NO_PEER, NO_PEER */
 	return 0;
@@ -268,4 +287,22 @@ const struct esmtp_options *
 settings_peers_at(const struct settings_peers *p, size_t i)
 {
 	return i < p->n ? p->v[i].options : NULL;
+}
+
+int
+settings_peers_line(const struct conf *c, const struct settings_peers *p,
+    const struct esmtp_options *o, size_t row)
+{
+	const struct conf_section *chain[CHAIN];
+	const struct conf_value *value;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (p->v[i].options != o)
+			continue;
+		chain_fill(c, p, p->v[i].inner, p->v[i].outer, chain);
+		if ((value = lookup(c, chain, CHAIN, row)) != NULL)
+			return value->line;
+	}
+	return p->listen->line;
 }

@@ -30,12 +30,14 @@ struct settings_tls {
 	/* settings_tls.c's own */
 	struct settings_tls_map	*map;
 	size_t			 nmap;
+	uint8_t			*usable;
 };
 
 /* settings_tls_build(c, s): Called by settings_load(): number them into
  * s->tls, and check what can be without opening files: as many keys as
- * certificates, Use_SSL only with one, protocols, ciphers and groups that
- * OpenSSL knows.  Return 0 or -1 (noted in ${c}). */
+ * certificates, Use_SSL and Require_TLS only with one, TLS_Verify_Mode require
+ * only with TLS_Client_CA.  (What OpenSSL is asked about is in optcheck.h.)
+ * Return 0 or -1 (noted in ${c}). */
 struct conf;
 int settings_tls_build(struct conf *c, struct settings *s);
 void settings_tls_clear(struct settings *s);

@@ -15,30 +15,7 @@
 
 #define SELF	"/proc/self/exe"
 
-static const char *const names[NROLES] = {
-#define ROLE(id, name, account, def, counted, chrooted) [ROLE_##id] = name,
-#include "cmd/mailmilld/role.def"
-#undef ROLE
-};
-
 static bool keeps_stdio;
-
-const char *
-role_name(enum role role)
-{
-	return role < NROLES ? names[role] : "unknown";
-}
-
-enum role
-role_by_name(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < NROLES; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return NROLES;
-}
 
 void
 spawn_init(bool is_foreground)
@@ -90,7 +67,7 @@ spawn_child(enum role role, int *fd_r)
 	int fds[2], saved;
 	pid_t pid;
 
-	strlcpy(name, names[role], sizeof(name));
+	strlcpy(name, role_name(role), sizeof(name));
 	if (channel_pair(fds) == -1)
 		return -1;
 	if ((pid = fork()) == 0)

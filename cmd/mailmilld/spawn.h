@@ -7,12 +7,7 @@
 
 #include <stdbool.h>
 
-#include "cmd/mailmilld/msg.h"
-
-const char *role_name(enum role role);
-
-/* role_by_name(name): The role of "-x name", or NROLES. */
-enum role role_by_name(const char *name);
+#include "cmd/mailmilld/roles.h"
 
 /* spawn_init(is_foreground): In the foreground children keep stdout and
  * stderr. */

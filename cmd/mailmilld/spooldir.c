@@ -95,6 +95,34 @@ make_path(const char *path)
 	return rc;
 }
 
+/* The root folder of processes that need none: it must be root's, so that no
+ * role can write to it, and empty.  Owned by us and not by a role's account. */
+static int
+make_empty(int top, const char *name)
+{
+	const struct account root = { 0, 0 };
+	struct dirent *de;
+	DIR *d;
+	int fd, rc = 0;
+
+	if ((fd = make_dir(top, name, 0755, &root)) == -1)
+		return -1;
+	if ((d = fdopendir(fd)) == NULL) {
+		close(fd);
+		return -1;
+	}
+	while (rc == 0 && (de = readdir(d)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 &&
+		    strcmp(de->d_name, "..") != 0) {
+			log_errx("spool", "dir=%s file=%s reason=%s", name,
+			    de->d_name, "this folder must be empty: remove it");
+			rc = -1;
+		}
+	closedir(d);
+	errno = ENOTEMPTY;
+	return rc;
+}
+
 int
 spooldir_make(const char *path, const struct account accounts[NROLES])
 {
@@ -118,6 +146,9 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 		goto out;
 	at = "queue/deferred";
 	if ((deferred = make_dir(dir, "deferred", 0700, queue)) == -1)
+		goto out;
+	at = SPOOL_EMPTY;
+	if (make_empty(top, at) == -1)
 		goto out;
 	/* what is committed below is durable only if these names are */
 	if (fsync(dir) == -1 || fsync(top) == -1)

@@ -5,9 +5,13 @@
 
 #include "cmd/mailmilld/privs.h"
 
+#define SPOOL_EMPTY	"empty"	/* in the spool: root's, with nothing in it; the
+				 * chroot of keyd */
+
 /* spooldir_make(path, accounts): Make what is missing of ${path}, incoming,
- * queue and queue/deferred, and put owners and modes right, also of the files
- * in them (a trial's numeric uids may have been followed by real accounts).
+ * queue, queue/deferred and empty, and put owners and modes right, also of the
+ * files in them (a trial's numeric uids may have been followed by real
+ * accounts); empty must be.
  * Return 0, or -1 having logged why. */
 int spooldir_make(const char *path, const struct account accounts[NROLES]);
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/version.h"
 static const char *const state_names[] = {
 	[PROC_STARTING] = "starting",

@@ -1,5 +1,6 @@
-/* Channels between the children: each worker has one to the queue, the queue
- * one to each deliver process.  The master makes the socketpairs and hands the
+/* Channels between the children: each worker has one to the queue, to the keyd
+ * that signs for it and to authd; the queue has one to each deliver process.
+ * The master makes the socketpairs and hands the
  * ends out; it never speaks on them.
  * Owns: who is connected with whom. */
 
@@ -7,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "cmd/mailmilld/spawn.h"
+#include "cmd/mailmilld/roles.h"
 
 /* Tell ${p} of ${other}; takes ${fd}. */
 static int
@@ -52,37 +53,43 @@ wiring_adopt(struct master *m, struct proc *queue)
 			connect_two(p, queue);
 }
 
-static void
-connect_queue(struct master *m, struct proc *queue)
-{
-	struct proc *p;
+/* Who speaks with whom. */
+static const struct {
+	enum role	a, b;
+} links[] = {
+	{ ROLE_WORKER,	ROLE_QUEUE },
+	{ ROLE_QUEUE,	ROLE_DELIVER },
+	{ ROLE_WORKER,	ROLE_KEYD },	/* one of them: role_keyd_slot() */
+	{ ROLE_WORKER,	ROLE_AUTHD },
+};
 
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (p != queue && p->generation == queue->generation &&
-		    (p->role == ROLE_WORKER || p->role == ROLE_DELIVER))
-			connect_two(p, queue);
-	/* workers that drain belong to the queue in use; one that is not in
-	 * use yet gets them when it is */
-	if (queue->generation == m->config.generation)
-		wiring_adopt(m, queue);
+static bool
+speaks_first(const struct proc *a, const struct proc *b,
+    const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (links[i].a == a->role && links[i].b == b->role)
+			return b->role != ROLE_KEYD ||
+			    role_keyd_slot(s, a->slot) == b->slot;
+	return false;
 }
 
 void
-wiring_connect(struct master *m, struct proc *p)
+wiring_connect(struct master *m, struct proc *p, const struct settings *s)
 {
-	struct proc *queue;
+	struct proc *o;
 
-	switch (p->role) {
-	case ROLE_QUEUE:
-		connect_queue(m, p);
-		break;
-	case ROLE_WORKER:
-	case ROLE_DELIVER:
-		queue = proc_find(m, ROLE_QUEUE, p->generation);
-		if (queue != NULL)
-			connect_two(p, queue);
-		break;
-	default:
-		break;
+	TAILQ_FOREACH(o, &m->procs, link) {
+		if (o == p || o->generation != p->generation ||
+		    (o->state == PROC_DRAINING && o->role != ROLE_WORKER))
+			continue;
+		if (speaks_first(o, p, s) || speaks_first(p, o, s))
+			connect_two(o, p);
 	}
+	/* workers that drain belong to the queue in use; one that is not in
+	 * use yet gets them when it is */
+	if (p->role == ROLE_QUEUE && p->generation == m->config.generation)
+		wiring_adopt(m, p);
 }
