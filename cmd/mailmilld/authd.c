@@ -131,8 +131,8 @@ static const struct chanev_ops worker_ops = {
 	.gone = worker_gone
 };
 
-static void
-on_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
+void
+authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
 {
 	struct authd *a = closure;
 	struct authd_worker *w;
@@ -192,12 +192,12 @@ on_drain(struct child *c, bool is_reconfig, void *closure)
 }
 
 static const struct child_ops child_ops = {
-	.peer = on_peer,
+	.peer = authd_peer,
 	.drain = on_drain
 };
 
-static int
-open_parts(struct authd *a)
+int
+authd_open(struct authd *a)
 {
 	const struct settings *s = a->child->settings;
 	const struct auth_limit_config config = {
@@ -207,6 +207,9 @@ open_parts(struct authd *a)
 		.entries_max = AUTHD_LIMIT_ENTRIES
 	};
 
+	TAILQ_INIT(&a->workers);
+	LIST_INIT(&a->orphans);
+	(void)pthread_mutex_init(&a->limit_lock, NULL);
 	if ((a->limit = auth_limit_new(&config)) == NULL ||
 	    auth_mech_open() == -1) {
 		log_err("start", "role=%s", "authd");
@@ -222,8 +225,8 @@ open_parts(struct authd *a)
 	return 0;
 }
 
-static void
-close_parts(struct authd *a)
+void
+authd_close(struct authd *a)
 {
 	struct authd_worker *w;
 	size_t i;
@@ -246,19 +249,17 @@ close_parts(struct authd *a)
 int
 role_authd(struct child *c)
 {
-	struct authd a = { .child = c,
-		.limit_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct authd a = { .child = c };
 	int status = 1;
 
-	TAILQ_INIT(&a.workers);
 	privs_raise_nofile();
 	if (child_drop_account(c, c->settings->auth_user) == -1)
 		return 1;
 	/* no debugger, and no other process of this account, looks inside */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		log_warn("authd", "step=%s", "dumpable");
-	if (open_parts(&a) == 0)
+	if (authd_open(&a) == 0)
 		status = child_run(c, &child_ops, &a);
-	close_parts(&a);
+	authd_close(&a);
 	return a.is_stuck ? 1 : status;
 }

@@ -59,6 +59,15 @@ struct authd {
 	bool			 is_stuck;	/* ending because of that */
 };
 
+/* authd_open(a): a->child is set, the rest is zero.  Return 0, or -1 having
+ * logged why.  authd_close(a): also after that; may end the process when a
+ * thread does not come back.
+ * authd_peer(c, who, fd, a): see child_ops. */
+int authd_open(struct authd *a);
+void authd_close(struct authd *a);
+void authd_peer(struct child *c, const struct msg_peer *who, int fd,
+    void *closure);
+
 /* authd_back_find(a, spec): NULL if there is none. */
 struct auth_back *authd_back_find(const struct authd *a, const char *spec);
 
