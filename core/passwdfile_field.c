@@ -76,10 +76,12 @@ hash_fault(const char *hash)
 static const char *
 take_hash(struct passwdfile_row *row, char *value)
 {
-	if (row->e.hash != NULL)
+	const char *fault = hash_fault(value);
+
+	if (fault == NULL && row->e.hash != NULL)
 		return "a second hash";
 	row->e.hash = value;
-	return hash_fault(value);
+	return fault;
 }
 
 static const char *

@@ -1,43 +1,69 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base64.h"
 
 /* RFC 4648 10 */
-static const struct { const char *plain, *text; } vectors[] = {
+static const struct {
+	const char	*octets, *text;
+} rows[] = {
 	{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
 	{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
-	{ "foobar", "Zm9vYmFy" }, { "\xfb\xef\xbe\xff", "++++/w==" },
+	{ "foobar", "Zm9vYmFy" }, { "\xfb\xff\xfe", "+//+" },
 };
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
 
-Test(base64, does_the_vectors_of_the_rfc_both_ways)
+Test(base64, gives_the_vectors_of_rfc_4648_both_ways)
 {
-	char buf[32];
-	size_t i, len;
-	ssize_t n;
+	char text[16], octets[16];
+	size_t i, n;
 
-	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-		len = strlen(vectors[i].plain);
-		cr_expect_eq(base64_octets(len), strlen(vectors[i].text));
-		n = base64_encode(vectors[i].plain, len, buf, sizeof(buf));
-		cr_expect_eq(n, (ssize_t)strlen(vectors[i].text));
-		cr_expect_str_eq(buf, vectors[i].text);
-		n = base64_decode(vectors[i].text, strlen(vectors[i].text),
-		    buf, sizeof(buf));
-		cr_expect_eq(n, (ssize_t)len, "%s", vectors[i].text);
-		cr_expect_eq(memcmp(buf, vectors[i].plain, len), 0);
+	for (i = 0; i < NROWS; i++) {
+		n = strlen(rows[i].octets);
+		cr_expect_eq(base64_encode(rows[i].octets, n, text,
+		    sizeof(text)), (ssize_t)strlen(rows[i].text));
+		cr_expect_str_eq(text, rows[i].text);
+		cr_expect_eq(base64_decode(text, strlen(text), octets, n),
+		    (ssize_t)n, "%s", text);
+		cr_expect_eq(memcmp(octets, rows[i].octets, n), 0);
 	}
 }
 
-Test(base64, every_octet_survives)
+Test(base64, refuses_what_is_not_canonical)
 {
-	char in[256], text[400], out[256];
-	size_t len, i;
+	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "=Zg=",
+		"Zh==", "Zm9=", "Zm 9v", "Zm9v\n", "Zm9v====", "====", "Zg==Zg==",
+		"Zm9-", "Zm_v", "\xc3\xa4\xc3\xa4", "Z===" };
+	char octets[16];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_eq(base64_decode(bad[i], strlen(bad[i]), octets,
+		    sizeof(octets)), -1, "%s", bad[i]);
+	cr_expect_eq(base64_decode("Zg\0=", 4, octets, sizeof(octets)), -1);
+}
+
+Test(base64, says_when_there_is_no_room)
+{
+	char text[8], octets[2];
+
+	cr_expect_eq(base64_encode("foobar", 6, text, sizeof(text)), -1);
+	cr_expect_eq(errno, ENOSPC);
+	cr_expect_eq(base64_decode("Zm9v", 4, octets, sizeof(octets)), -1);
+	cr_expect_eq(errno, ENOSPC);
+}
+
+Test(base64, all_octets_come_back)
+{
+	unsigned char in[256], out[256];
+	char text[512];
+	size_t i, len;
 	ssize_t n;
 
 	for (i = 0; i < sizeof(in); i++)
-		in[i] = (char)(i * 7 + 3);
+		in[i] = (unsigned char)(i * 7);
 	for (len = 0; len <= sizeof(in); len++) {
 		n = base64_encode(in, len, text, sizeof(text));
 		cr_assert_eq(n, (ssize_t)base64_octets(len));
@@ -45,38 +71,4 @@ Test(base64, every_octet_survives)
 		    (ssize_t)len);
 		cr_assert_eq(memcmp(in, out, len), 0);
 	}
-}
-
-/* RFC 4954 4, RFC 4648 3: nothing is skipped, completed or rounded. */
-static const char *const bad[] = {
-	"A", "AA", "AAA", "AAAAA", "=", "==", "===", "====", "A===", "=AAA",
-	"AA=A", "AAA=BBB=", "AAA=BBBB", "Zg==Zg==", "Zh==", "Zm9=", "Zm 9",
-	" Zm9", "Zm9\n", "Zm9v\r\n==", "Zm-_", "Zm9*", "Zm9\x80", "*",
-};
-
-Test(base64, what_is_not_exact_is_refused)
-{
-	char buf[32];
-	size_t i;
-
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		errno = 0;
-		cr_expect_eq(base64_decode(bad[i], strlen(bad[i]), buf,
-		    sizeof(buf)), -1, "%s", bad[i]);
-		cr_expect_eq(errno, EINVAL, "%s", bad[i]);
-	}
-	cr_expect_eq(base64_decode("Zm\0v", 4, buf, sizeof(buf)), -1);
-}
-
-Test(base64, a_buffer_too_small_is_not_written_over)
-{
-	char buf[8] = "xxxxxxx";
-
-	cr_expect_eq(base64_decode("Zm9vYmFy", 8, buf, 5), -1);
-	cr_expect_eq(errno, ENOSPC);
-	cr_expect_eq(buf[5], 'x');
-	cr_expect_eq(base64_decode("Zm9vYmE=", 8, buf, 5), 5);
-	cr_expect_eq(base64_encode("foo", 3, buf, 4), -1);
-	cr_expect_eq(errno, ENOSPC);
-	cr_expect_eq(base64_encode("foo", 3, buf, 5), 4);
 }
