@@ -28,6 +28,8 @@ python3		cmd:python3
 curl		cmd:curl
 swaks		cmd:swaks
 msmtp		cmd:msmtp
+gsasl		cmd:gsasl
+openssl		cmd:openssl
 mandoc		cmd:mandoc
 util-linux	cmd:setpriv
 "
