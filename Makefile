@@ -44,7 +44,9 @@ LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/event_timed.c \
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)
-CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/settings*.c)
+CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/settings*.c \
+	   cmd/mailmilld/auth_back*.c cmd/mailmilld/auth_dovecot.c \
+	   cmd/mailmilld/auth_mech_table.c)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \

@@ -121,7 +121,7 @@ int
 settings_check(struct conf *c, const struct settings *s)
 {
 	if (check_numbers(c, s) == -1 || check_listens(c, s) == -1 ||
-	    check_domains(c, s) == -1)
+	    check_domains(c, s) == -1 || settings_auth_check(c, s) == -1)
 		return -1;
 	return check_relay_domains(c, s, c->root);
 }

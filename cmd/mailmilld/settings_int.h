@@ -77,4 +77,7 @@ void settings_senders_free(struct settings *s);
 /* settings_check(c, s): What one setting demands of another. */
 int settings_check(struct conf *c, const struct settings *s);
 
+/* settings_auth_check(c, s): Auth_Backend and Auth_Mechanisms. */
+int settings_auth_check(struct conf *c, const struct settings *s);
+
 #endif
