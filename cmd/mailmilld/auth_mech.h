@@ -9,9 +9,9 @@
 #include "cmd/mailmilld/auth_back.h"
 #include "proto/esmtp_factory.h"	/* enum esmtp_auth_status */
 
-#define AUTH_RESPONSE_MAX	12288	/* octets of one response, decoded; RFC 4954 4 */
+#define AUTH_RESPONSE_MAX	12288	/* octets, decoded; RFC 4954 4 */
 #define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */
-#define AUTH_NONCE_MAX		1024	/* octets of a client's, which goes back to it */
+#define AUTH_NONCE_MAX		1024	/* octets of a client's, sent back */
 
 /* Who does a mechanism: a row of auth_mech.c each. */
 enum auth_mech_kind { AUTH_MECH_PLAIN, AUTH_MECH_LOGIN, AUTH_MECH_SCRAM,
@@ -19,12 +19,12 @@ enum auth_mech_kind { AUTH_MECH_PLAIN, AUTH_MECH_LOGIN, AUTH_MECH_SCRAM,
 	AUTH_MECH_XOAUTH2 };
 
 struct auth_mech {
-	const char		*name;		/* capitals */
-	bool			 is_plaintext;	/* shows the password, or what is as good, to who listens */
-	bool			 is_default;	/* offered when Auth_Mechanisms is not set */
-	bool			 needs_tls;
-	bool			 needs_certificate; /* a verified one of the client */
-	enum auth_mech_kind	 kind;
+	const char	*name;			/* capitals */
+	bool		 is_plaintext;		/* see the table */
+	bool		 is_default;		/* without Auth_Mechanisms */
+	bool		 needs_tls;
+	bool		 needs_certificate;	/* of the client, verified */
+	enum auth_mech_kind kind;
 };
 
 /* auth_mech_at(i): The rows of auth_mech.def, in the order of preference; NULL
@@ -49,7 +49,7 @@ struct auth_start {
 	size_t			 exporter_len;	/* 0: none */
 	const uint8_t		*endpoint;	/* tls-server-end-point */
 	size_t			 endpoint_len;
-	bool			 is_plus_offered; /* a -PLUS mechanism was: RFC 5802 6 */
+	bool			 is_plus_offered; /* any -PLUS: RFC 5802 6 */
 };
 
 /* auth_exchange_new(start): NULL with errno (EINVAL: no such mechanism, or a
@@ -67,8 +67,9 @@ const char *auth_exchange_login(const struct auth_exchange *x);
 bool auth_exchange_is_refused(const struct auth_exchange *x);
 
 /* auth_exchange_step(x, in, len, deadline_ms, out_r, len_r): Give the client's
- * octets (NULL in the first step: it had no initial response; else: empty).  Return what to tell it;
- * *out_r is malloced: the octets of ESMTP_AUTH_CHALLENGE, or NULL.
+ * octets (NULL in the first step: it had no initial response; else: empty).
+ * Return what to tell it; *out_r is malloced: the octets of
+ * ESMTP_AUTH_CHALLENGE, or NULL.
  * After anything but a challenge the exchange is over.  A challenge is at most
  * 4096 octets, unless a back end relays it.
  * ESMTP_AUTH_BLOCKED is not its to return. */

@@ -56,9 +56,9 @@ struct auth_exchange {
 	struct auth_binding	 exporter, endpoint;
 	bool			 is_plus_offered;
 	bool			 is_over, is_begun;
-	bool			 is_initial;	/* this step is the first: what it is given came with the command */
+	bool			 is_initial;	/* this step is of the command */
 	bool			 is_refused;
-	unsigned int		 nresponses;	/* of the client, before this step */
+	unsigned int		 nresponses;	/* before this step */
 	char			 login[AUTH_LOGIN_MAX + 1]; /* "": not known */
 	bool			(*may)(const char *login, void *closure);
 	void			*may_closure;

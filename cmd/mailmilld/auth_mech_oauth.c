@@ -178,7 +178,7 @@ xoauth2_parse(const char *in, size_t len, struct oauth *o_r)
 /* What differs between the two. */
 struct oauth_kind {
 	int		(*parse)(const char *in, size_t len, struct oauth *o_r);
-	const char	 *refusal;	/* what the client is told of a bad token */
+	const char	 *refusal;	/* what the client is told */
 };
 /* RFC 7628 3.2.2: the status is one of RFC 6750 3.1 */
 static const struct oauth_kind oauthbearer = { oauthbearer_parse,

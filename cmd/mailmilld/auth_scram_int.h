@@ -19,7 +19,7 @@ struct scram_first {
 	char		 name[AUTH_LOGIN_MAX + 1];
 	const char	*nonce;
 	size_t		 nonce_len;
-	size_t		 gs2_len;	/* of gs2-header, where the bare message begins */
+	size_t		 gs2_len;	/* behind it: the bare message */
 };
 
 /* client-final-message. */

@@ -212,7 +212,8 @@ Test(auth_mech_relay, a_challenge_in_answer_to_a_token_is_a_refusal)
 {
 	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, "" },
 		{ AUTH_RELAY_CHALLENGE, "{\"status\":\"401\"}" } };
-	static const char *const mechs[] = { "OAUTHBEARER", "XOAUTH2", "PLAIN" };
+	static const char *const mechs[] = { "OAUTHBEARER", "XOAUTH2",
+		"PLAIN" };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
