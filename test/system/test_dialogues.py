@@ -1,8 +1,9 @@
 """The dialogues of test/dialogues, played against a running server."""
+import os
 import subprocess
 import sys
 
-from harness import SLOW, TOP, Server
+from harness import BUILD, SLOW, TOP, Server
 
 LIVE = [sys.executable, TOP + '/test/dialogues/live.py']
 
@@ -12,14 +13,28 @@ def output(*args):
                           check=True).stdout
 
 
+def files_of(d):
+    """The files that options of dialogues name, as options of live.py."""
+    for user, password in (('alice', 'secret'), ('bob', 'hunter2'),
+                           ('client@client.example', 'certified')):
+        subprocess.run([f'{BUILD}/mailmillctl', 'passwd', '-f', f'{d}/logins',
+                        user], input=password + '\n', text=True, check=True)
+    with open(f'{d}/senders', 'w') as f:
+        f.write(output('--print-senders'))
+    for name in ('logins', 'senders'):
+        os.chmod(f'{d}/{name}', 0o644)
+    return ['--users', f'{d}/logins', '--senders', f'{d}/senders']
+
+
 def play(d, *args):
     with open(f'{d}/users', 'w') as f:
         f.write(output('--recipients'))
-    s = Server(d, listener=output('--config'),
+    files = files_of(d)
+    s = Server(d, listener=output('--config', *files),
                domain=f'    Recipients = "file:{d}/users"')
     with s:
         p = subprocess.run([*LIVE, f'127.0.0.1:{s.port}', '--configured',
-                            '--maildir', s.mail, *args],
+                            '--maildir', s.mail, *files, *args],
                            timeout=100 * SLOW)
         assert p.returncode == 0
 
