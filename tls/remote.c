@@ -46,6 +46,7 @@ static struct {
 	const struct tls_remote_ops	*ops;
 	void				*closure;
 	int				 error_lib;
+	OSSL_PROVIDER			*default_provider, *provider;
 } remote;
 
 /* of this thread */
@@ -219,6 +220,14 @@ is_ours_hidden(const char *name)
 	return is_hidden;
 }
 
+/* OpenSSL frees at its end what nobody holds. */
+static void
+unload(void)
+{
+	OSSL_PROVIDER_unload(remote.provider);
+	OSSL_PROVIDER_unload(remote.default_provider);
+}
+
 int
 tls_remote_open(const struct tls_remote_ops *ops, void *closure)
 {
@@ -232,16 +241,18 @@ tls_remote_open(const struct tls_remote_ops *ops, void *closure)
 	remote.closure = closure;
 	/* Of several that suit, OpenSSL takes the first that it knew; and it
 	 * loads the default provider unasked only if no other was loaded. */
-	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
-	if ((remote.error_lib = ERR_get_next_error_library()) == 0 ||
+	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1 ||
+	    OPENSSL_atexit(unload) != 1 ||
+	    (remote.error_lib = ERR_get_next_error_library()) == 0 ||
 	    ERR_load_strings(remote.error_lib, error_strings) != 1 ||
-	    OSSL_PROVIDER_load(NULL, "default") == NULL)
+	    (remote.default_provider = OSSL_PROVIDER_load(NULL, "default")) ==
+	    NULL)
 		goto err1;
 	for (i = 0; i < REMOTE_NKINDS; i++)
 		if (!is_ours_hidden(remote_kinds[i].name))
 			goto err1;
 	if (OSSL_PROVIDER_add_builtin(NULL, REMOTE_NAME, provider_init) != 1 ||
-	    OSSL_PROVIDER_load(NULL, REMOTE_NAME) == NULL)
+	    (remote.provider = OSSL_PROVIDER_load(NULL, REMOTE_NAME)) == NULL)
 		goto err1;
 	for (i = 0; i < REMOTE_NKINDS; i++)
 		if (!is_ours_hidden(remote_kinds[i].name))
