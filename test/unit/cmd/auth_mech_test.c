@@ -39,6 +39,22 @@ Test(auth_mech, cram_md5_is_off_by_default)
 	cr_assert(auth_mech_find("SCRAM-SHA-256")->is_default);
 }
 
+/* The lists of the back ends and the table say the same. */
+Test(auth_mech, back_ends_offer_by_default_what_the_table_says)
+{
+	static const char *const specs[] = { "passwd:/x", "pam:x",
+		"dovecot:/x" };
+	const char *const *v;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		for (v = auth_back_mechanisms(specs[i], false); *v != NULL; v++)
+			cr_assert(auth_mech_known(*v), "%s", *v);
+		for (v = auth_back_mechanisms(specs[i], true); *v != NULL; v++)
+			cr_assert(auth_mech_find(*v)->is_default, "%s", *v);
+	}
+}
+
 Test(auth_mech, a_mechanism_that_is_not_known_is_einval)
 {
 	struct fake f;
