@@ -88,6 +88,25 @@ check_options(struct conf *c, const struct settings_listen *l,
 	return 0;
 }
 
+/* Who has to log in must be able to: else all mail of such clients is refused,
+ * and nobody is told why. */
+static int
+check_required(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	if (!o->require_auth)
+		return 0;
+	if (*o->auth_backend == '\0')
+		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		    "can log in without Auth_Backend: set it, or take this "
+		    "away");
+	if (o->tls_certificate.n == 0 && !o->auth_without_tls)
+		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		    "can log in, for passwords are taken inside TLS only: set "
+		    "TLS_Certificate and TLS_Key, or Auth_Without_TLS");
+	return 0;
+}
+
 int
 settings_auth_check(struct conf *c, const struct settings *s)
 {
@@ -98,7 +117,8 @@ settings_auth_check(struct conf *c, const struct settings *s)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)
 		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++)
-			if (check_options(c, &s->listens[i], o) == -1)
+			if (check_options(c, &s->listens[i], o) == -1 ||
+			    check_required(c, &s->listens[i], o) == -1)
 				return -1;
 	return 0;
 }

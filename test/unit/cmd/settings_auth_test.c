@@ -35,6 +35,8 @@ Test(settings_auth, back_ends_and_what_they_can)
 		"Auth_Backend = \"passwd:/a\" "
 		    "Auth_Mechanisms = { \"SCRAM-SHA-256\", \"plain\" }",
 		"Auth_Backend = \"pam:m\" Auth_Mechanisms = { \"LOGIN\" }",
+		"Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
+		    "Require_Auth = true",
 		/* nobody can log in: nothing is offered */
 		"Auth_Mechanisms = { \"CRAM-MD5\" }",
 	};
@@ -61,6 +63,14 @@ Test(settings_auth, what_is_none_is_named_with_its_line)
 		{ "Auth_Mechanisms = { \"SCRAM-SHA-256\" } Peer \"10.0.0.0/8\""
 		    " { Auth_Backend = \"pam:m\" }", "m.conf:3: ",
 		    "cannot do SCRAM-SHA-256" },
+		{ "Require_Auth = true", "m.conf:3: ",
+		    "without Auth_Backend" },
+		{ "Require_Auth = true Auth_Backend = \"pam:m\"",
+		    "m.conf:3: ", "inside TLS only" },
+		{ "Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
+		    "Peer \"10.0.0.0/8\" { Require_Auth = true "
+		    "Auth_Backend = \"\" }", "m.conf:3: ",
+		    "without Auth_Backend" },
 	};
 	size_t i;
 
