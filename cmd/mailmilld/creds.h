@@ -9,7 +9,9 @@
 
 #include <sys/types.h>
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/settings.h"
@@ -20,8 +22,10 @@ struct creds;
 /* creds_open(s, account, version, err_r, errlen): Open all files that
  * ${s} names, read those that are public, and have a process of
  * its own, under ${account} (NULL: ours), see that each key belongs to its
- * certificate.  NULL with "FILE: what is wrong" in ${err_r}.  Without any TLS
- * in ${s}: one that is empty. */
+ * certificate.  NULL with "FILE: what is wrong" in ${err_r}.  What is not wrong
+ * but not right either (expired, readable by all) is logged.  Paths stay those
+ * of ${s}, which must live as long.  Without any TLS in ${s}: one that is
+ * empty. */
 struct creds *creds_open(const struct settings *s,
     const struct account *account, uint32_t version, char *err_r,
     size_t errlen);
@@ -32,12 +36,13 @@ uint32_t creds_version(const struct creds *c);
 int creds_bundle(const struct creds *c);		/* for M_CERTS */
 int creds_key(const struct creds *c, size_t pair);	/* for M_KEY */
 
-/* creds_changed(c, s): Has one of the files become another since creds_open(),
+/* creds_changed(c): Has one of the files become another since creds_open(),
  * and has nothing been written to any of them in the last second? */
-bool creds_changed(const struct creds *c, const struct settings *s);
+bool creds_changed(const struct creds *c);
 
-/* When certificate ${pair} ends, and its name. */
+/* When certificate ${pair} ends, and its first name. */
 time_t creds_expiry(const struct creds *c, size_t pair);
+const char *creds_name(const struct creds *c, size_t pair);
 
 /* The other side: what is in M_CERTS.
  * bundle_read(fd, s): Check and map it; ${fd} stays open.  NULL with errno

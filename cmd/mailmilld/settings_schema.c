@@ -55,6 +55,12 @@ special_path(const char *value, char *expected_r, size_t len)
 }
 
 static int
+special_file(const char *value, char *expected_r, size_t len)
+{
+	return *value == '\0' ? 0 : special_path(value, expected_r, len);
+}
+
+static int
 special_log(const char *value, char *expected_r, size_t len)
 {
 	if (*value == '\0' || *value == '/' ||
@@ -131,6 +137,10 @@ static const struct special specials[] = {
 	{ ROW_relay_for_sending_domains, special_domain },
 	{ ROW_banner_hostname, special_hostname },
 	{ ROW_received_hostname, special_hostname },
+	{ ROW_tls_certificate, special_path },
+	{ ROW_tls_key, special_path },
+	{ ROW_tls_client_ca, special_file },
+	{ ROW_tls_ocsp_response, special_file },
 	{ ROW_hostname, special_hostname },
 	{ ROW_spool, special_path },
 	{ ROW_pidfile, special_path },
