@@ -42,6 +42,11 @@ def others_reach(path):
 NOT_AS_ROOT = SANITIZE and ROOT
 
 
+# Root's server needs an account for authd that is known before it starts, so
+# that the file of users can be given to it: one that every system has
+AUTHD_CONF = 'auth_user = "backup"\n' if ROOT else ''
+
+
 class Skip(Exception):
     """This machine cannot run the test; the text says why."""
 
@@ -205,6 +210,14 @@ class Server:
         self.master = None
         Server.all.append(self)
 
+    def give_to_authd(self, path):
+        """The file at path is for it alone."""
+        os.chmod(path, 0o400)
+        if self.user:
+            os.chown(path, self.user, self.user)
+        elif ROOT:
+            shutil.chown(path, 'backup', 'backup')
+
     def write_conf(self, **change):
         s = dict(self.settings, **change)
         with open(self.conf_file + '.new', 'w') as f:
@@ -214,7 +227,7 @@ spool = "{self.spool}"
 pidfile = "{self.pidfile}"
 control = "{self.control}"
 log = "{s['log']}"
-{s['conf']}
+{AUTHD_CONF}{s['conf']}
 ESMTP_Listener {{
 {s['listener']}
     Listen "127.0.0.1:{self.port}" {{

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import os
-import pwd
 import select
 import shutil
 import smtplib
@@ -14,13 +13,12 @@ import ssl
 import subprocess
 import threading
 
-from harness import BUILD, ROOT, SLOW, Client, Server, Skip
+from harness import BUILD, SLOW, Client, Server, Skip
 
 USER, PASSWORD, TOKEN = 'user@example.test', 'p\u00e4ss word', 'abc.DEF-123=='
 ALL = ('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1-PLUS',
        'SCRAM-SHA-1', 'PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL', 'OAUTHBEARER',
        'XOAUTH2')
-NO_AUTHD = 64205                        # the group where there is no account
 
 
 def run(*cmd, data=None, want=0, env=None):
@@ -52,16 +50,6 @@ def ours(server, *paths):
             os.chown(p, server.user, server.user)
 
 
-def for_authd(path):
-    """What mailmillctl does where there is the account."""
-    try:
-        gid = pwd.getpwnam('_mailmilla').pw_gid
-    except KeyError:
-        gid = NO_AUTHD
-    os.chown(path, 0, gid)
-    os.chmod(path, 0o640)
-
-
 def auth_server(d, mechanisms=ALL, tls=None, clear=False, method='sha512',
                 password=PASSWORD, **more):
     users = f'{d}/users'
@@ -75,9 +63,8 @@ def auth_server(d, mechanisms=ALL, tls=None, clear=False, method='sha512',
         conf += 'Auth_Without_TLS = true\n'
     s = Server(d, listener=conf + (tls.conf if tls else ''),
                conf='auth_login_failures = 0\nauth_client_failures = 0', **more)
-    if ROOT and not s.user:
-        for_authd(users)
-    ours(s, users, *(tls.files if tls else ()))
+    s.give_to_authd(users)
+    ours(s, *(tls.files if tls else ()))
     return s
 
 
