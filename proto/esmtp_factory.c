@@ -300,6 +300,8 @@ wait_mask(struct esmtp_step *st, enum esmtp_want w)
 		mask |= mc->need_setup;
 	else if (mc->out != NULL)
 		mask |= mc->need_write;
+	else if (w == W_WRITE)
+		mask |= E_WRITE;	/* taken meanwhile: go on at once */
 	else if (w == W_READ)
 		mask |= mc->need_read != 0 ? mc->need_read : E_READ;
 	if (w == W_ASYNC)

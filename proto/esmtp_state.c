@@ -55,6 +55,8 @@ esmtp_settle(message_construct *mc)
 {
 	enum esmtp_state to;
 
+	if (mc->tls_stage != TLS_IDLE)
+		return;		/* esmtp_tls_step() makes the next steps */
 	switch (mc->state) {
 	case ES_CONNECTED:
 	case ES_SETUP:
