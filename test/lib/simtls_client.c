@@ -43,11 +43,12 @@ write_pem(struct simtls_pair *p)
 	char *v;
 	long len;
 
+	p->text = b;
 	if (b == NULL || PEM_write_bio_X509(b, p->cert) != 1)
 		return -1;
 	len = BIO_get_mem_data(b, &v);
 	p->pem = (struct tlsctx_octets) { v, (size_t)len };
-	return 0;	/* the BIO holds it, as long as the process runs */
+	return 0;
 }
 
 static int

@@ -10,6 +10,7 @@
 struct simtls_pair {
 	X509		*cert;
 	EVP_PKEY	*key;
+	BIO		*text;		/* holds pem */
 	struct tlsctx_octets pem;	/* of the certificate */
 };
 

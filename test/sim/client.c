@@ -163,14 +163,29 @@ arrive(void *arg, uint64_t value)
 }
 
 void
-client_send(struct client *c, const char *buf, size_t len)
+client_send_wire(struct client *c, const char *buf, size_t len)
 {
-	trace(c, "C", buf, len);
 	simwire_send(c->s->wire, buf, len);
 	if (!c->is_arriving) {
 		c->is_arriving = true;
 		simclock_at(&c->sim->host.clock, 0, arrive, c, 0);
 	}
+}
+
+void
+client_send(struct client *c, const char *buf, size_t len)
+{
+	trace(c, "C", buf, len);
+	if (c->tls != NULL)
+		client_tls_send(c, buf, len);
+	else
+		client_send_wire(c, buf, len);
+}
+
+void
+client_give_up(struct client *c)
+{
+	leave(c, END_CLOSE);
 }
 
 bool
@@ -212,7 +227,7 @@ client_act(void *arg, uint64_t value)
 
 	(void)value;
 	c->is_acting = false;
-	if (c->is_over || c->is_gone || c->is_half_closed
+	if (c->is_over || c->is_gone || c->is_half_closed || c->is_shaking
 	    || c->s->wire->is_closed)
 		return;
 	if (c->wants_body) {
@@ -270,16 +285,12 @@ take_line(struct client *c)
 		model_reply(c, code, l, len);
 }
 
-static void
-client_read(struct client *c)
+void
+client_hear(struct client *c, const char *buf, size_t len)
 {
-	struct simwire *w = c->s->wire;
-	const char *buf;
-	size_t len, i;
+	bool was_clear = c->tls == NULL;
+	size_t i;
 
-	buf = simwire_peek(w, &len);
-	if (len > 1 && c->is_slow)
-		len = 1 + client_below(c, (uint32_t)len);
 	for (i = 0; i < len; i++) {
 		if (c->nline == sizeof(c->line)) {
 			sim_violation(c->sim, "a reply line without end");
@@ -291,6 +302,24 @@ client_read(struct client *c)
 			c->nline = 0;
 		}
 	}
+	if (was_clear && c->tls != NULL && c->nline > 0)
+		sim_violation(c->sim, "octets in the clear behind the 220");
+}
+
+static void
+client_read(struct client *c)
+{
+	struct simwire *w = c->s->wire;
+	const char *buf;
+	size_t len;
+
+	buf = simwire_peek(w, &len);
+	if (len > 1 && c->is_slow)
+		len = 1 + client_below(c, (uint32_t)len);
+	if (c->tls != NULL)
+		client_tls_receive(c, buf, len);
+	else
+		client_hear(c, buf, len);
 	simwire_take(w, len);
 	if (w->window != SIZE_MAX)
 		w->window += len;
@@ -308,6 +337,13 @@ read_happens(void *arg, uint64_t value)
 		client_read(c);
 }
 
+/* To the server, which may not have seen its end yet. */
+static bool
+is_handshake(const struct client *c)
+{
+	return c->tls != NULL && c->s->nreports[ESMTP_REPORT_TLS] == 0;
+}
+
 /* The server has closed: read what is left, and judge. */
 static void
 client_closed(struct client *c)
@@ -323,6 +359,13 @@ client_closed(struct client *c)
 	if (c->is_half_closed || c->never_reads
 	    || alloc_of(c->s->number)->nfailed > 0)
 		return;
+	if (is_handshake(c)) {
+		/* what could be said? */
+		if (c->s->timeout_us == 0 && !sim->is_drained
+		    && !sim->has_sign_faults)
+			sim_violation(sim, "the handshake failed");
+		return;
+	}
 	/* RFC 5321 3.8: not without a word; but a client that is late already
 	 * is not waited for until it takes it */
 	if (c->s->timeout_us == 0
@@ -338,7 +381,8 @@ check_timeout(struct client *c)
 	if (c->s->timeout_us == 0)
 		return;
 	sim->ntimeouts++;
-	if (c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
+	/* the time of a handshake is for the whole of it */
+	if (!is_handshake(c) && c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
 		sim_violation(sim, "session %u timed out after %llu us of "
 		    "quiet", c->s->number, (unsigned long long)
 		    (c->s->timeout_us - c->s->wrote_us));
@@ -415,13 +459,15 @@ client_after_pass(struct client *c)
 		check_alive(c);
 		if (c->npending == 0 && !c->is_arriving && !c->is_over
 		    && !c->is_half_closed && !c->never_reads
-		    && (c->groups_left > 0 || c->wants_body || c->wants != 0
+		    && !c->is_shaking && (c->groups_left > 0 || c->wants_body || c->wants != 0
 		    || c->ending != END_SILENCE))
 			schedule_act(c, delay_us(c));
 		return;
 	}
 	c->is_ended = true;
 	check_timeout(c);
+	simtls_client_free(c->tls);
+	c->tls = NULL;
 	a = alloc_of(c->s->number);
 	if (a->nsecrets != 0)
 		sim_violation(c->sim, "session %u left a password in freed "
@@ -457,6 +503,10 @@ client_connect(void *arg, uint64_t value)
 	}
 	c->progress_us = now_us(c);
 	client_expect(c, CMD_BANNER, 0);
+	if (c->sim->host.options.use_ssl) {
+		client_tls_begin(c);
+		return;
+	}
 	if (c->is_early || c->never_reads)
 		schedule_act(c, 1 + client_below(c, 1000));
 }
@@ -466,6 +516,7 @@ client_init(struct client *c, struct sim *sim, unsigned int number)
 {
 	struct body body = c->body;
 
+	simtls_client_free(c->tls);
 	memset(c, 0, sizeof(*c));
 	c->body = body;
 	c->sim = sim;
@@ -480,7 +531,7 @@ client_init(struct client *c, struct sim *sim, unsigned int number)
 	c->groups_left = 1 + client_below(c, 24);
 	if (client_chance(c, 100))
 		c->window = 1 + client_below(c, 300);
-	if (client_chance(c, 30)) {
+	if (!sim->has_tls && client_chance(c, 30)) {
 		c->never_reads = true;
 		c->ending = END_SILENCE;
 		c->window = 1 + client_below(c, 300);

@@ -126,7 +126,7 @@ misc_command(struct client *c, bool is_last)
 		CMD_MAIL_PARAM, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
 		CMD_RCPT_SYNTAX, CMD_RCPT_LATER, CMD_MAIL, CMD_RCPT };
 	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
-		CMD_HELO, CMD_DATA };
+		CMD_HELO, CMD_DATA, CMD_STARTTLS };
 
 	/* RFC 4954 4: PLAIN is over with its line */
 	if (c->sim->has_auth && client_chance(c, 200))
@@ -136,6 +136,13 @@ misc_command(struct client *c, bool is_last)
 	if (c->sim->max_size != 0 && c->is_esmtp && client_chance(c, 50))
 		return CMD_MAIL_BIG;
 	return anywhere[client_below(c, sizeof(anywhere) / sizeof(anywhere[0]))];
+}
+
+static bool
+wants_tls(struct client *c)
+{
+	return c->sim->has_tls && c->tls == NULL && c->is_greeted
+	    && !c->has_mail && client_chance(c, 700);
 }
 
 void
@@ -149,6 +156,10 @@ client_send_group(struct client *c)
 	}
 	if (c->has_mail && client_chance(c, 500))
 		client_put_command(c, CMD_RSET);
+	if (wants_tls(c)) {
+		client_put_command(c, CMD_STARTTLS);
+		return;
+	}
 	if (c->sim->has_auth && !c->has_login && client_chance(c, 500)) {
 		client_put_command(c, auth_command(c, true));
 		return;
@@ -170,6 +181,8 @@ client_send_one(struct client *c)
 		kind = misc_command(c, true);
 	else if (!c->is_greeted)
 		kind = client_chance(c, 800) ? CMD_EHLO : CMD_HELO;
+	else if (wants_tls(c))
+		kind = CMD_STARTTLS;
 	else if (c->sim->has_auth && !c->has_login && !c->has_mail
 	    && client_chance(c, 500))
 		kind = auth_command(c, true);

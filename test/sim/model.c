@@ -18,7 +18,7 @@ static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
 	"RCPT (bad syntax)", "DATA", "(message)", "RSET", "NOOP", "VRFY",
 	"HELP", "(unknown command)", "(long line)", "(NUL)", "QUIT",
 	"AUTH", "AUTH (wrong)", "AUTH (junk)", "AUTH LOGIN", "(name)",
-	"(password)", "(wrong password)", "(cancel)", "(bad line)" };
+	"(password)", "(wrong password)", "(cancel)", "(bad line)", "STARTTLS" };
 
 const char *
 model_command_name(enum cmd_kind kind)
@@ -93,6 +93,8 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
 	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
 		return true;
+	if (kind == CMD_STARTTLS && memory_failed(c))
+		return is(line, len, "454 4.7.0 ");
 	if (kind >= CMD_AUTH && (c->sim->has_auth_faults || memory_failed(c))
 	    && (is(line, len, "454 4.7.0 ")
 	    || is(line, len, "501 5.5.2 Not a message")))
@@ -201,6 +203,14 @@ auth_wanted(const struct client *c, enum cmd_kind kind)
 	    : kind == CMD_AUTH_LOGIN ? "334 VXNlcm5hbWU6" : "501 5.5.2 ";
 }
 
+static const char *
+starttls_wanted(const struct client *c)
+{
+	if (!c->is_greeted || c->has_mail || c->tls != NULL)
+		return "503 5.5.1 ";
+	return c->sim->has_tls ? "220 2.0.0 " : "502 5.5.1 ";
+}
+
 /* RFC 4954 6: what is refused to who has not logged in, where that is
  * required. */
 static bool
@@ -213,6 +223,8 @@ needs_login(enum cmd_kind kind)
 static const char *
 wanted(const struct client *c, const struct cmd *cmd)
 {
+	if (cmd->kind == CMD_STARTTLS)
+		return starttls_wanted(c);
 	if (cmd->kind >= CMD_AUTH)
 		return auth_wanted(c, cmd->kind);
 	if (c->sim->host.options.require_auth && !c->has_login
@@ -317,6 +329,14 @@ follow(struct client *c, const struct cmd *cmd, int code)
 		if (code == 334)
 			c->wants = cmd->kind == CMD_AUTH_LOGIN ? CMD_AUTH_NAME
 			    : CMD_AUTH_PASSWORD;
+		break;
+	case CMD_STARTTLS:
+		if (code == 220) {
+			/* RFC 3207 4.2: all is forgotten */
+			end_transaction(c);
+			c->is_greeted = c->is_esmtp = c->has_login = false;
+			client_tls_begin(c);
+		}
 		break;
 	case CMD_AUTH:
 	case CMD_AUTH_PASSWORD:

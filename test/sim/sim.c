@@ -16,6 +16,7 @@
 
 #define START_US	UINT64_C(1790000000000000)
 #define PASSES_MAX	400000	/* of one seed: it never comes to an end */
+#define TLS_PERMILLE	30	/* seeds with TLS */
 #define STILL_MAX	20000	/* passes while no time passes: it spins */
 
 static const char *const mutation_names[] = { "none",
@@ -111,6 +112,39 @@ choose_options(struct sim *sim)
 		sim->timeout_min_us = seconds(o->idle_time);
 	if (seconds(o->data_timeout) < sim->timeout_min_us)
 		sim->timeout_min_us = seconds(o->data_timeout);
+}
+
+/* Seldom, for a handshake costs more than all the rest of a session. */
+static void
+choose_tls(struct sim *sim)
+{
+	static char name[] = "server.pem", *names[] = { name };
+	struct esmtp_options *o = &sim->host.options;
+	struct simrand *r = &sim->rand;
+
+	sim->has_tls = simrand_chance(r, TLS_PERMILLE);
+	sim->has_sign_faults = false;
+	if (!sim->has_tls)
+		return;
+	simtls_use(&sim->host);
+	o->tls_certificate.v = names;
+	o->tls_certificate.n = 1;
+	o->use_ssl = simrand_chance(r, 300);
+	/* within what is believed of the others */
+	o->tls_handshake_timeout = o->command_timeout;
+	if (simrand_chance(r, 300))
+		simtls_sign(SIMTLS_SIGNS, simrand_below(r, 4000000));
+	if (simrand_chance(r, 50)) {
+		sim->has_sign_faults = true;
+		simtls_sign(SIMTLS_REFUSES, 0);
+	}
+}
+
+static void
+forget_tls(struct sim *sim)
+{
+	sim->host.options.tls_certificate.v = NULL;
+	sim->host.options.tls_certificate.n = 0;
 }
 
 static void
@@ -280,6 +314,7 @@ run_seed(struct sim *sim, uint64_t seed)
 	sim->host.arg = sim;
 	sim->host.is_traced = sim->is_traced;
 	choose_options(sim);
+	choose_tls(sim);
 	choose_faults(sim);
 	choose_mutation(sim);
 	sim->nclients = 1 + simrand_below(&sim->rand, SIM_CLIENTS);
@@ -294,6 +329,7 @@ run_seed(struct sim *sim, uint64_t seed)
 		client_check_end(&sim->clients[i]);
 	for (i = 0; i < sim->nclients; i++)
 		sim->nfailed_allocs += alloc_of(i + 1)->nfailed;
+	forget_tls(sim);
 	simhost_clear(&sim->host);
 	if (!sim->is_failed && alloc_outstanding() != 0)
 		sim_violation(sim, "%zu blocks are left", alloc_outstanding());
@@ -321,9 +357,11 @@ run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	printf("sim: %llu seeds from %llu: %lu sessions, %lu commands, "
-	    "%lu messages, %lu timeouts, %lu failed allocations, %.1f s\n",
+	    "%lu messages, %lu handshakes, %lu timeouts, "
+	    "%lu failed allocations, %.1f s\n",
 	    (unsigned long long)(seed - first), (unsigned long long)first,
-	    sim->nsessions, sim->ncommands, sim->nmessages, sim->ntimeouts,
+	    sim->nsessions, sim->ncommands, sim->nmessages, sim->nhandshakes,
+	    sim->ntimeouts,
 	    sim->nfailed_allocs, (double)(t1.tv_sec - t0.tv_sec)
 	    + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	printf("%llu passed, %lu failed\n",
@@ -385,7 +423,8 @@ main(int argc, char **argv)
 	simalloc_quiet++;
 	sim = calloc(1, sizeof(*sim));
 	simalloc_quiet--;
-	if (sim == NULL || simpolicy_register() == -1)
+	if (sim == NULL || simpolicy_register() == -1
+	    || simtls_setup() == -1)
 		err(1, NULL);
 	while ((ch = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (ch) {
@@ -410,8 +449,10 @@ main(int argc, char **argv)
 		}
 	}
 	status = is_selftest ? selftest(sim) : run_many(sim, first, nseeds);
-	for (i = 0; i < SIM_CLIENTS; i++)
+	for (i = 0; i < SIM_CLIENTS; i++) {
 		body_free(&sim->clients[i].body);
+		simtls_client_free(sim->clients[i].tls);
+	}
 	free(sim);
 	return status;
 }

@@ -11,6 +11,7 @@
 
 #include "test/lib/simhost.h"
 #include "test/lib/simrand.h"
+#include "test/lib/simtls.h"
 #include "test/sim/body.h"
 
 #define SIM_CLIENTS	6
@@ -31,7 +32,8 @@ enum cmd_kind {
 	CMD_AUTH, CMD_AUTH_WRONG, CMD_AUTH_JUNK, CMD_AUTH_LOGIN,
 	/* lines of the exchange that AUTH LOGIN begins */
 	CMD_AUTH_NAME, CMD_AUTH_PASSWORD, CMD_AUTH_WRONG_PASSWORD,
-	CMD_AUTH_CANCEL, CMD_AUTH_BAD_LINE
+	CMD_AUTH_CANCEL, CMD_AUTH_BAD_LINE,
+	CMD_STARTTLS
 };
 
 struct cmd {
@@ -53,6 +55,8 @@ struct client {
 	size_t			 window;	/* 0: without bound */
 	uint64_t		 vanish_after;	/* octets sent; 0: no */
 	unsigned int		 groups_left;
+	struct simtls_client	*tls;		/* NULL: in the clear */
+	bool			 is_shaking;	/* hands */
 	/* what it has sent */
 	struct cmd		 pending[SIM_PENDING];
 	unsigned int		 first, npending;
@@ -98,6 +102,7 @@ struct sim {
 	void			*leak;		/* MUT_LEAK's */
 	bool			 has_spool_faults, is_drained;
 	bool			 has_auth, has_auth_faults;
+	bool			 has_tls, has_sign_faults;
 	bool			 may_be_lone;
 	size_t			 body_max;
 	/* what the model believes of the options */
@@ -109,7 +114,7 @@ struct sim {
 	char			 text[512];	/* the first violation */
 	/* totals over all seeds */
 	unsigned long		 ncommands, nmessages, nsessions, nfailed_allocs,
-				 ntimeouts;
+				 ntimeouts, nhandshakes;
 };
 
 /* sim_violation(sim, fmt, ...): Remember the first. */
@@ -128,6 +133,18 @@ uint32_t client_below(struct client *c, uint32_t n);
 bool client_chance(struct client *c, uint32_t permille);
 bool client_expect(struct client *c, enum cmd_kind kind, unsigned int arg);
 void client_send(struct client *c, const char *buf, size_t len);
+
+/* secure.c: the client's TLS.  begin: its first flight.  send, receive: between
+ * what is said and the wire. */
+void client_tls_begin(struct client *c);
+void client_tls_send(struct client *c, const char *buf, size_t len);
+void client_tls_receive(struct client *c, const char *buf, size_t len);
+
+/* of client.c, for secure.c: octets on their way; octets that were said;
+ * closing */
+void client_send_wire(struct client *c, const char *buf, size_t len);
+void client_hear(struct client *c, const char *buf, size_t len);
+void client_give_up(struct client *c);
 
 /* commands.c: send one command of that kind; a group of them; whichever fits
  * the state */
