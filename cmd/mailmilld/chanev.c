@@ -23,6 +23,7 @@ struct chanev {
 	bool			 is_busy;	/* in its own callback */
 	bool			 is_dead;	/* free it when not busy */
 	bool			 is_held;	/* nothing more is read */
+	uint64_t		 nbad;		/* messages that fitted no row */
 };
 
 static void
@@ -34,6 +35,17 @@ chanev_gone(struct chanev *ce)
 	ce->is_dead = true;
 }
 
+/* A peer in bad hands must not fill the log: the first, the second, the fourth
+ * and so on are said. */
+static void
+bad_message(struct chanev *ce)
+{
+	ce->nbad++;
+	if ((ce->nbad & (ce->nbad - 1)) == 0)
+		log_warnx("channel-protocol", "peer=%d messages=%llu",
+		    (int)channel_peer(ce->ch), (unsigned long long)ce->nbad);
+}
+
 static void
 chanev_read(struct chanev *ce)
 {
@@ -43,8 +55,7 @@ chanev_read(struct chanev *ce)
 	for (i = 0; i < MESSAGES_PER_PASS && !ce->is_dead && !ce->is_held; i++) {
 		rc = channel_recv(ce->ch, &msg);
 		if (rc == -1 && errno == EPROTO) {
-			log_warnx("channel-protocol", "peer=%d",
-			    (int)channel_peer(ce->ch));
+			bad_message(ce);
 			continue;
 		}
 		if (rc == -1 && errno != EMFILE)
