@@ -43,6 +43,7 @@ static const char *const fixed[] = {
 	[CMD_AUTH_WRONG_PASSWORD] = "d3Jvbmc=",
 	[CMD_AUTH_CANCEL] = "*",
 	[CMD_AUTH_BAD_LINE] = "QUIT?",
+	[CMD_STARTTLS] = "STARTTLS",
 };
 
 /* Return octets. */
