@@ -14,7 +14,6 @@
 #define PATIENCE_US	UINT64_C(100000000000)	/* longer than all timeouts of a session together */
 
 struct simhost *play_host;
-static bool is_extension_on;
 
 static void
 note_failure(struct run *r, const char *fmt, va_list ap)
@@ -405,7 +404,7 @@ play_world(struct run *r, const struct step *s)
 		play_collect(r);
 		break;
 	case STEP_EXTENSION:
-		is_extension_on = true;
+		play_set_extension(true);
 		break;
 	case STEP_TLS_START:
 		simtls_start_error(s->errnum);
@@ -545,7 +544,7 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 	memset(result, 0, offsetof(struct play_result, text) + 1);
 	result->noctets = 0;
 	result->is_boundary = false;
-	is_extension_on = false;
+	play_set_extension(false);
 	if (simhost_init(play_host, START_US, NULL) == -1) {
 		violation(&r, "no memory");
 		return;
@@ -560,37 +559,4 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 	simhost_clear(play_host);
 	simtls_client_free(r.tls);
 	free(r.out);
-}
-
-/* XECHO text: an extension as a user of the library would write it. */
-static int
-xecho_setup(char *arg, message_construct *mc, void *closure)
-{
-	(void)mc;
-	(void)closure;
-	if (!is_extension_on)
-		return 0;
-	strlcpy(arg, "LOUD QUIET", ESMTP_EXTENSION_ARG_MAX);
-	return 1;
-}
-
-static int
-xecho(char *arg, Event *e, message_construct *mc, void *closure)
-{
-	(void)e;
-	(void)closure;
-	if (arg == NULL || *arg == '\0')
-		return 0;
-	return esmtp_extension_reply(mc, 250, "2.0.0", arg) == 0;
-}
-
-int
-play_setup(void)
-{
-	play_host = calloc(1, sizeof(*play_host));
-	if (play_host == NULL || simpolicy_register() == -1
-	    || simtls_setup() == -1)
-		return -1;
-	return esmtp_extensions_register("XECHO", xecho_setup, xecho, NULL)
-	    == 1 ? 0 : -1;
 }

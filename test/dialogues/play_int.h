@@ -67,5 +67,6 @@ void play_check_state(struct run *r, const struct step *s);
 void play_set_options(struct run *r);
 void play_set_fault(struct run *r, const struct step *s);
 void play_set_policy(struct run *r, const struct step *s);
+void play_set_extension(bool is_on);
 
 #endif

@@ -1,4 +1,5 @@
-/* The world around a session: options, faults of the spool, policy.
+/* The world around a session: options, faults of the spool, policy, a verb of
+ * the test's own.
  * Owns: the meaning of the directives that change it. */
 
 #include "test/dialogues/play_int.h"
@@ -6,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+static bool is_extension_on;
 
 void
 play_set_options(struct run *r)
@@ -80,4 +83,43 @@ play_set_policy(struct run *r, const struct step *s)
 		strlcpy(p->text, strlen(s->text) > 4 ? s->text + 4 : "",
 		    sizeof(p->text));
 	}
+}
+
+void
+play_set_extension(bool is_on)
+{
+	is_extension_on = is_on;
+}
+
+/* XECHO text: an extension as a user of the library would write it. */
+static int
+xecho_setup(char *arg, message_construct *mc, void *closure)
+{
+	(void)mc;
+	(void)closure;
+	if (!is_extension_on)
+		return 0;
+	strlcpy(arg, "LOUD QUIET", ESMTP_EXTENSION_ARG_MAX);
+	return 1;
+}
+
+static int
+xecho(char *arg, Event *e, message_construct *mc, void *closure)
+{
+	(void)e;
+	(void)closure;
+	if (arg == NULL || *arg == '\0')
+		return 0;
+	return esmtp_extension_reply(mc, 250, "2.0.0", arg) == 0;
+}
+
+int
+play_setup(void)
+{
+	play_host = calloc(1, sizeof(*play_host));
+	if (play_host == NULL || simpolicy_register() == -1
+	    || simtls_setup() == -1)
+		return -1;
+	return esmtp_extensions_register("XECHO", xecho_setup, xecho, NULL)
+	    == 1 ? 0 : -1;
 }
