@@ -134,8 +134,8 @@ esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
-	/* that nobody can check a password is no error of the client's */
-	if (id != R_AUTH_LATER &&
+	/* what cannot be had now is no error of the client's */
+	if (id != R_AUTH_LATER && id != R_TLS_LATER &&
 	    is_one_too_many(st, row->code, row->enhanced))
 		row = &esmtp_reply_rows[R_ERRORS];
 	answer(st, row->code, row->enhanced, row->text, row->text_len, extra,

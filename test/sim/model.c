@@ -398,6 +398,7 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 	 * recipients over the limit, or a login that nobody can check */
 	if (code >= 400 && !is(line + 4, len - 4, "4.3.") &&
 	    !is(line, len, "454 4.7.0 Temporary") &&
+	    !is(line, len, "454 4.7.0 TLS ") &&
 	    !is(line + 4, len - 4, "4.5.3 ")) {
 		c->nerrors++;
 		if (sim->max_errors != 0 && c->nerrors > sim->max_errors)
