@@ -146,7 +146,9 @@ send_auth(struct auth_dovecot *d, const struct auth_client *client,
 	*problem_r = "no memory";
 	if (fp == NULL)
 		return -1;
-	fprintf(fp, "AUTH\t" ID "\t%s\tservice=smtp", mech);
+	/* authd counts failures itself; Dovecot's penalty, up to 15 seconds
+	 * before a password is even looked at, would hold a thread */
+	fprintf(fp, "AUTH\t" ID "\t%s\tservice=smtp\tno-penalty", mech);
 	if (client->is_tls)
 		fputs("\tsecured", fp);
 	put_value(fp, "session", client->session);

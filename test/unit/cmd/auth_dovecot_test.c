@@ -156,7 +156,7 @@ Test(auth_dovecot, password_is_asked_as_plain)
 	cr_expect_eq(ask(&s), AUTH_YES);
 	cr_expect_eq(strncmp(s.heard, "VERSION\t1\t1\nCPID\t", 17), 0);
 	cr_expect_not_null(strstr(s.heard, "\nAUTH\t1\tPLAIN\tservice=smtp\t"
-	    "secured\tsession=s\001t1\trip=192.0.2.7\t"
+	    "no-penalty\tsecured\tsession=s\001t1\trip=192.0.2.7\t"
 	    "resp=AGFsCWljZQBwdw==\n"), "%s", s.heard);
 }
 
