@@ -1,0 +1,445 @@
+"""Logins against what knows the passwords: a passwd file and mailmillctl that
+changes it, PAM, a Dovecot of Debian's."""
+import contextlib
+import os
+import pwd
+import pty
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import threading
+import time
+
+from harness import (BUILD, NOBODY, ROOT, SLOW, Server, Skip,
+                     descendants, mount_tmpfs, unshare_mounts, wait_for)
+from test_auth_mechs import Scram, auth, connect, offered
+
+# a failure is forgotten at once, so that the next is answered soon
+NO_LIMITS = ('auth_login_failures = 0\nauth_client_failures = 0\n'
+             'auth_failure_window = 1\n')
+
+
+def server(d, backend, mechanisms=None, conf='', **more):
+    lines = f'Auth_Backend = "{backend}"\nAuth_Without_TLS = true\n'
+    if mechanisms:
+        lines += 'Auth_Mechanisms = { %s }\n' % ', '.join(
+            f'"{m}"' for m in mechanisms)
+    return Server(d, conf=NO_LIMITS + conf, listener=lines, **more)
+
+
+def plain(s, name, password, start):
+    with connect(s) as c:
+        r = auth(c, 'PLAIN', f'\0{name}\0{password}')
+        assert r.startswith(start), (name, password, r)
+
+
+def passwd(*args, secret=None, want=0):
+    p = subprocess.run([f'{BUILD}/mailmillctl', 'passwd', *args],
+                       input=None if secret is None else secret + '\n',
+                       capture_output=True, text=True, timeout=60 * SLOW)
+    assert p.returncode == want, (args, p.returncode, p.stderr)
+    return p.stderr
+
+
+def does_not_start(s, why):
+    s.start(ready=False)
+    status = s.wait_end()
+    s.proc = None
+    s.no_process_left()
+    assert status != 0 and why in s.log(), (status, s.log())
+
+
+# ------------------------------------------------------------------ passwd
+def test_a_change_of_the_passwd_file_counts_at_once(d):
+    users = f'{d}/users'
+    passwd('-f', users, 'alice', secret='one')
+    s = server(d, f'passwd:{users}')
+    s.give_to_authd(users)
+    with s:
+        plain(s, 'alice', 'one', '235')
+        plain(s, 'alice', 'two', '535 5.7.8')
+        plain(s, 'bob', 'one', '535 5.7.8')
+        passwd('-f', users, 'alice', secret='two')
+        plain(s, 'alice', 'two', '235')
+        plain(s, 'alice', 'one', '535')
+        for method in 'bcrypt', 'sha512', 'plain', 'yescrypt':
+            passwd('-f', users, '-m', method, 'bob', secret='zw\u00f6lf: 12')
+            plain(s, 'bob', 'zw\u00f6lf: 12', '235')
+            with connect(s) as c:
+                assert Scram(name='bob', password='zw\u00f6lf: 12').play(
+                    c, 'SCRAM-SHA-256').startswith('235'), method
+        passwd('-f', users, '-d', 'bob')
+        plain(s, 'bob', 'zw\u00f6lf: 12', '535')
+        # what has become bad changes nothing but the log
+        with open(users, 'a') as f:
+            f.write('carol\n')
+        plain(s, 'alice', 'two', '235')
+        assert re.search(r'event=passwd-bad .*users:\d+: expected NAME:HASH',
+                         s.log()), s.log()
+        assert 'expected NAME:HASH' in passwd('-f', users, 'alice',
+                                              secret='x', want=1)
+        with open(users) as f:
+            good = f.read().replace('carol\n', '')
+        with open(users, 'w') as f:
+            f.write(good)
+        plain(s, 'alice', 'two', '235')
+
+
+def test_hashes_of_other_programs(d):
+    rows = []
+    for flag in '-6', '-5':
+        h = subprocess.run(['openssl', 'passwd', flag, 'secret'], text=True,
+                           capture_output=True, check=True).stdout.strip()
+        rows.append(('openssl' + flag, h))
+    if shutil.which('doveadm'):
+        for scheme in 'SHA512-CRYPT', 'BLF-CRYPT', 'SCRAM-SHA-256', \
+                'SCRAM-SHA-1':
+            p = subprocess.run(['doveadm', 'pw', '-s', scheme, '-p', 'secret'],
+                               capture_output=True, text=True)
+            if p.returncode == 0:
+                rows.append((scheme, p.stdout.strip()))
+    with open(f'{d}/users', 'w') as f:
+        f.writelines(f'{name}:{h}\n' for name, h in rows)
+    s = server(d, f'passwd:{d}/users')
+    s.give_to_authd(f'{d}/users')
+    with s:
+        for name, _ in rows:
+            plain(s, name, 'secret', '235')
+            plain(s, name, 'Secret', '535')
+        for hash, mech in ('sha1', 'SCRAM-SHA-1'), ('sha256', 'SCRAM-SHA-256'):
+            if mech in dict(rows):
+                with connect(s) as c:
+                    assert Scram(hash, name=mech, password='secret').play(
+                        c, mech).startswith('235'), mech
+
+
+def test_passwd_asks_twice_at_a_terminal_without_echo(d):
+    def at_terminal(*typed):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execv(f'{BUILD}/mailmillctl', [
+                'mailmillctl', 'passwd', '-f', f'{d}/users', 'alice'])
+        out, todo = b'', list(typed)
+        with contextlib.suppress(OSError):      # its end
+            while True:
+                out += os.read(fd, 1000)
+                if todo and out.rstrip(b' ').endswith(b':'):
+                    time.sleep(0.1)     # it flushes what came before
+                    os.write(fd, todo.pop(0) + b'\n')
+                    out += b'<'
+        os.close(fd)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out
+    status, out = at_terminal(b'typed-1', b'typed-2')
+    assert status == 1 and b'differ' in out, (status, out)
+    assert not os.path.exists(f'{d}/users')
+    status, out = at_terminal(b'typed-1', b'typed-1')
+    assert status == 0 and b'alice' in out and b'typed' not in out, out
+    assert os.stat(f'{d}/users').st_mode & 0o137 == 0
+    with open(f'{d}/users') as f:
+        text = f.read()
+    assert re.search(r'^alice:\$y\$', text, re.M) and 'typed' not in text
+
+
+def test_passwd_says_what_is_wrong(d):
+    f = f'{d}/users'
+    for args, secret, want, text in (
+            ((), None, 2, 'usage'), (('-f', f), None, 2, 'usage'),
+            (('-f', f, 'a', 'b'), None, 2, 'usage'),
+            (('-f', f, '-d', '-t', 'a'), None, 2, 'usage'),
+            (('-f', f, 'a'), '', 1, 'empty password'),
+            (('-f', f, '-m', 'md5', 'a'), 'x', 1, 'unknown method'),
+            (('-f', f, '-m', 'bcrypt', 'a'), 'x' * 73, 1, '72 octets'),
+            (('-f', f, 'a:b'), 'x', 1, 'colon'),
+            (('-f', f, '-d', 'a'), None, 1, 'No such file'),
+            (('-f', f'{d}/no/users', 'a'), 'x', 1, 'No such file')):
+        err = passwd(*args, secret=secret, want=want)
+        assert text in err, (args, err)
+    assert not os.path.exists(f)
+    passwd('-f', f, 'a', secret='x')
+    assert "no user 'b'" in passwd('-f', f, '-d', 'b', want=1)
+
+
+def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
+    with open(f'{d}/users', 'w') as f:
+        f.write('alice:*\nbob:$1$abc$def\n')
+    s = server(d, f'passwd:{d}/users')
+    s.give_to_authd(f'{d}/users')
+    does_not_start(s, f'{d}/users:2: a hash of this kind')
+
+
+def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
+    """Wide bounds, since others use the processors too; what was measured is
+    in the assertion."""
+    users = f'{d}/users'
+    passwd('-f', users, 'alice', secret='right')
+    s = server(d, f'passwd:{users}')
+    s.give_to_authd(users)
+    took = {'alice': [], 'nobody': []}
+    with s:
+        with connect(s) as c:
+            offered(c)
+        for _ in range(6):
+            for name in took:
+                with connect(s) as c:
+                    t = time.monotonic()
+                    r = auth(c, 'PLAIN', f'\0{name}\0wrong')
+                    took[name].append(time.monotonic() - t)
+                    assert r.startswith('535'), r
+    known, unknown = [statistics.median(t) for t in took.values()]
+    print(f'wrong password {known:.4f} s, unknown user {unknown:.4f} s')
+    assert 1 / 3 < known / unknown < 3, took
+
+
+# ------------------------------------------------------------------ Dovecot
+class Dovecot:
+    """Its auth service alone, on a socket in d."""
+
+    def __init__(self, d, users, more=''):
+        program = shutil.which('dovecot', path='/usr/sbin:/usr/bin:/bin')
+        if not program:
+            raise Skip('no dovecot')
+        self.dir, self.socket = f'{d}/dovecot', f'{d}/auth'
+        os.mkdir(self.dir)
+        os.chmod(self.dir, 0o755)
+        with open(f'{d}/dovecot-users', 'w') as f:
+            f.write(users)
+        os.chmod(f'{d}/dovecot-users', 0o644)
+        self.command = [program, '-F', '-c', f'{d}/dovecot.conf']
+        me = '' if ROOT else f'''
+default_internal_user = {pwd.getpwuid(os.getuid()).pw_name}
+default_login_user = {pwd.getpwuid(os.getuid()).pw_name}
+'''
+        with open(f'{d}/dovecot.conf', 'w') as f:
+            f.write(f'''
+base_dir = {self.dir}
+state_dir = {self.dir}
+log_path = {d}/dovecot.log
+protocols =
+ssl = no{me}
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 external
+auth_failure_delay = 0
+auth_verbose = yes
+auth_ssl_username_from_cert = yes
+{more}
+service auth {{
+  unix_listener {self.socket} {{
+    mode = 0666
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {d}/dovecot-users
+}}
+userdb {{
+  driver = static
+  args = uid={NOBODY} gid={NOBODY} home=/nonexistent
+}}
+''')
+
+    def start(self):
+        with open(f'{self.dir}/out', 'w') as out:
+            self.proc = subprocess.Popen(self.command, stdout=out, stderr=out)
+
+        def up():
+            assert self.proc.poll() is None, open(f'{self.dir}/out').read()
+            return os.path.exists(self.socket)
+        wait_for('dovecot', up)
+        return self
+
+    def stop(self):
+        self.proc.send_signal(signal.SIGTERM)
+        self.proc.wait(30 * SLOW)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *rest):
+        self.stop()
+
+
+USERS = 'alice:{PLAIN}geheim\noff:{PLAIN}geheim::::::nologin\n'
+
+
+def test_dovecot_does_the_mechanisms(d):
+    with Dovecot(d, USERS) as dovecot, server(
+            d, f'dovecot:{dovecot.socket}',
+            ('SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN', 'LOGIN')) as s:
+        plain(s, 'alice', 'geheim', '235')
+        for name, password in (('alice', 'x'), ('nobody', 'geheim'),
+                               ('off', 'geheim'), ('alice', '')):
+            plain(s, name, password, '5')
+        for secret, code in ('geheim', '235'), ('x', '535 5.7.8'):
+            for hash, mech in (('sha256', 'SCRAM-SHA-256'),
+                               ('sha1', 'SCRAM-SHA-1')):
+                with connect(s) as c:
+                    r = Scram(hash, name='alice', password=secret).play(
+                        c, mech)
+                    assert r.startswith(code), (mech, secret, r)
+            with connect(s) as c:
+                r = auth(c, 'LOGIN', None, b'alice', secret.encode())
+                assert r.startswith(code), (secret, r)
+        # it has seen who asks
+        with connect(s) as c:
+            r = Scram(name='nobody', password='x').play(c, 'SCRAM-SHA-256')
+            assert r.startswith('535'), r
+        with open(f'{d}/dovecot.log') as f:
+            log = f.read()
+        assert '127.0.0.1' in log and 'geheim' not in log, log
+        assert 'geheim' not in s.log()
+
+
+def test_many_at_once_by_dovecot(d):
+    with Dovecot(d, USERS) as dovecot, server(
+            d, f'dovecot:{dovecot.socket}') as s:
+        bad = []
+
+        def work():
+            for _ in range(10):
+                try:
+                    plain(s, 'alice', 'geheim', '235')
+                except BaseException as e:
+                    bad.append(e)
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not bad, bad[:3]
+
+
+def test_dovecot_comes_and_goes(d):
+    dovecot = Dovecot(d, USERS)
+    with server(d, f'dovecot:{dovecot.socket}',
+                conf='auth_timeout = 2\n') as s:
+        plain(s, 'alice', 'geheim', '454 4.7.0')
+        assert 'is Dovecot running' in s.log()
+        with dovecot:
+            plain(s, 'alice', 'geheim', '235')
+        plain(s, 'alice', 'geheim', '454 4.7.0')
+        with dovecot:
+            plain(s, 'alice', 'geheim', '235')
+            # one that hangs
+            pids = descendants(dovecot.proc.pid) + [dovecot.proc.pid]
+            for p in pids:
+                os.kill(p, signal.SIGSTOP)
+            plain(s, 'alice', 'geheim', '454 4.7.0')
+            for p in pids:
+                os.kill(p, signal.SIGCONT)
+            plain(s, 'alice', 'geheim', '235')
+
+
+# ------------------------------------------------------------------ PAM
+@contextlib.contextmanager
+def pam(d, text, name='mailmill-test'):
+    """Only this process and its children see that /etc/pam.d."""
+    unshare_mounts()
+    mount_tmpfs('/etc/pam.d', '1m')
+    with open(f'/etc/pam.d/{name}', 'w') as f:
+        f.write(text)
+    with open('/etc/pam.d/other', 'w') as f:
+        f.write('auth required pam_deny.so\naccount required pam_deny.so\n')
+    yield f'pam:{name}'
+
+
+def check_script(d):
+    """For pam_exec: what it is told goes to a file."""
+    path = f'{d}/check'
+    with open(path, 'w') as f:
+        f.write(f'''#!/bin/sh
+[ "$PAM_TYPE" = auth ] || exit 0
+read -r password
+echo "$PAM_USER $PAM_RHOST $PAM_TTY $PAM_SERVICE" >> {d}/asked
+[ "$PAM_USER" = alice ] && [ "$password" = geheim ]
+''')
+    os.chmod(path, 0o755)
+    with open(f'{d}/asked', 'w'):
+        os.chmod(f'{d}/asked', 0o666)
+    return path
+
+
+def script_rules(check):
+    """What fails in pam_exec is a system error; here it is a no."""
+    return ('auth [success=done default=ignore] pam_exec.so expose_authtok '
+            f'quiet {check}\n'
+            'auth required pam_deny.so\naccount required pam_permit.so\n')
+
+
+def test_pam_checks_the_password(d):
+    check = check_script(d)
+    with pam(d, script_rules(check)) as backend:
+        with server(d, backend) as s:
+            with connect(s) as c:
+                assert sorted(offered(c)) == ['LOGIN', 'PLAIN'], offered(c)
+            plain(s, 'alice', 'geheim', '235')
+            plain(s, 'alice', 'x', '535 5.7.8')
+            plain(s, 'nobody', 'geheim', '535 5.7.8')
+            with connect(s) as c:
+                assert auth(c, 'LOGIN', None, b'alice',
+                            b'geheim').startswith('235')
+    with open(f'{d}/asked') as f:
+        asked = f.read().split('\n')
+    assert asked[0] == 'alice 127.0.0.1 smtp mailmill-test', asked
+
+
+def test_pam_account_may_be_closed_and_a_failing_module_is_no_verdict(d):
+    with pam(d, 'auth required pam_permit.so\naccount required pam_deny.so\n'
+             ) as backend:
+        with server(d, backend) as s:
+            plain(s, 'alice', 'x', '535 5.7.8')
+            with open('/etc/pam.d/mailmill-test', 'w') as f:
+                f.write('auth required pam_permit.so\n'
+                        'account required pam_permit.so\n')
+            plain(s, 'alice', 'x', '235')
+            with open('/etc/pam.d/mailmill-test', 'w') as f:
+                f.write('auth required pam_no_such_module.so\n')
+            plain(s, 'alice', 'x', '454 4.7.0')
+            assert 'event=pam-failed' in s.log()
+
+
+def test_pam_failures_take_as_long_as_the_slowest_check(d):
+    check = check_script(d)
+    with open(check, 'a') as f:
+        f.write('status=$?\n[ "$PAM_USER" = alice ] && sleep 0.4\n'
+                'exit $status\n')
+    with pam(d, script_rules(check)) as backend:
+        with server(d, backend) as s:
+            plain(s, 'alice', 'geheim', '235')
+            for name in 'nobody', 'alice', 'other':
+                with connect(s) as c:
+                    t = time.monotonic()
+                    assert auth(c, 'PLAIN', f'\0{name}\0x').startswith('535')
+                    t = time.monotonic() - t
+                assert t >= 0.35, (name, t)
+
+
+def test_pam_with_several_logins_at_once(d):
+    check = check_script(d)
+    with pam(d, script_rules(check)) as backend:
+        with server(d, backend) as s:
+            bad = []
+
+            def work(n):
+                for i in range(5):
+                    try:
+                        ok = (n + i) % 2
+                        plain(s, 'alice', 'geheim' if ok else 'x',
+                              '235' if ok else '535')
+                    except BaseException as e:
+                        bad.append(e)
+            threads = [threading.Thread(target=work, args=(n,))
+                       for n in range(6)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            assert not bad, bad[:3]
+
+
+def test_a_pam_service_without_a_file_is_said(d):
+    with pam(d, 'auth required pam_deny.so\n'):
+        does_not_start(server(d, 'pam:no-such-service'),
+                       '/etc/pam.d/no-such-service: there is no such file')
