@@ -71,6 +71,18 @@ give(const char *s, char *out_r, size_t size)
 	return 0;
 }
 
+/* RFC 4013 changes nothing in it and forbids nothing: no need for a library
+ * that leaves copies of a password where it was. */
+static int
+is_printable_ascii(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s < 0x20 || *s > 0x7e)
+			return 0;
+	}
+	return 1;
+}
+
 int
 saslprep_text(const char *in, char *out_r, size_t size)
 {
@@ -80,6 +92,8 @@ saslprep_text(const char *in, char *out_r, size_t size)
 	if (size == 0)
 		return errno = ENAMETOOLONG, -1;
 	out_r[0] = '\0';
+	if (is_printable_ascii(in))
+		return give(in, out_r, size);
 	/* libidn reads on behind a sequence that is cut short */
 	if (!saslprep_is_utf8(in, strlen(in)))
 		return errno = EILSEQ, -1;

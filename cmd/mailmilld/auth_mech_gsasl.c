@@ -16,6 +16,7 @@ struct auth_gsasl {
 	Gsasl_session		*session;
 	struct auth_exchange	*x;
 	enum esmtp_auth_status	 verdict;	/* of the callback */
+	const char		*secret;	/* of the step, or NULL */
 };
 
 static Gsasl *handle;
@@ -59,10 +60,8 @@ wipe(Gsasl_session *session, Gsasl_property property)
 static enum esmtp_auth_status
 validate_simple(struct auth_gsasl *g)
 {
-	const char *password = gsasl_property_fast(g->session, GSASL_PASSWORD);
-
-	return password == NULL ? ESMTP_AUTH_FAILED :
-	    auth_exchange_password(g->x, password);
+	return g->secret == NULL ? ESMTP_AUTH_FAILED :
+	    auth_exchange_password(g->x, g->secret);
 }
 
 /* EXTERNAL: ${login} is what the certificate says, claimed before. */
@@ -207,6 +206,18 @@ auth_gsasl_scram(struct auth_gsasl *g, const struct auth_scram *keys,
 	    exporter->octets, exporter->len) != GSASL_OK)
 		return -1;
 	return 0;
+}
+
+enum esmtp_auth_status
+auth_gsasl_step_secret(struct auth_gsasl *g, const char *in, size_t len,
+    const char *secret, struct auth_octets *out)
+{
+	enum esmtp_auth_status status;
+
+	g->secret = secret;
+	status = auth_gsasl_step(g, in, len, out);
+	g->secret = NULL;
+	return status;
 }
 
 int

@@ -56,7 +56,7 @@ struct auth_exchange {
 	struct auth_binding	 exporter, endpoint;
 	bool			 is_plus_offered;
 	bool			 is_over, is_begun;
-	bool			 is_initial;	/* this step is of the command */
+	bool			 is_initial;	/* the step: of the command */
 	bool			 is_refused;
 	unsigned int		 nresponses;	/* before this step */
 	char			 login[AUTH_LOGIN_MAX + 1]; /* "": not known */
@@ -94,6 +94,9 @@ int auth_name_copy(const char *s, size_t len, char *name_r);
 /* GNU SASL (auth_mech_gsasl.c): one session of it.
  * auth_gsasl_new(x): NULL with errno.
  * auth_gsasl_step(g, in, len, out): NULL where the server begins.
+ * auth_gsasl_step_secret(g, in, len, secret, out): The same of a message in
+ * which AUTH_STAND_IN is where the password was, which is ${secret}: the
+ * library frees its copies as they are.
  * auth_gsasl_password(g, password): what it is to check CRAM-MD5 with;
  * auth_gsasl_scram(g, keys, exporter): and SCRAM (length 0: no binding).  0,
  * or -1: no memory.
@@ -105,6 +108,9 @@ struct auth_gsasl *auth_gsasl_new(struct auth_exchange *x);
 void auth_gsasl_free(struct auth_gsasl *g);	/* NULL does nothing */
 enum esmtp_auth_status auth_gsasl_step(struct auth_gsasl *g, const char *in,
     size_t len, struct auth_octets *out);
+#define AUTH_STAND_IN	"-"
+enum esmtp_auth_status auth_gsasl_step_secret(struct auth_gsasl *g,
+    const char *in, size_t len, const char *secret, struct auth_octets *out);
 int auth_gsasl_password(struct auth_gsasl *g, const char *password);
 int auth_gsasl_scram(struct auth_gsasl *g, const struct auth_scram *keys,
     const struct auth_binding *exporter);

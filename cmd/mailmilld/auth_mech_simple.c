@@ -63,11 +63,29 @@ plain_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return 1;
 }
 
+/* The message with a stand-in for its password. */
+static enum esmtp_auth_status
+plain_library(struct auth_exchange *x, const char *in, const struct plain *p,
+    struct auth_octets *out)
+{
+	size_t len = p->password - in;
+	enum esmtp_auth_status status;
+	char *message;
+
+	if ((message = malloc(len + sizeof(AUTH_STAND_IN))) == NULL)
+		return ESMTP_AUTH_LATER;
+	memcpy(message, in, len);
+	memcpy(message + len, AUTH_STAND_IN, sizeof(AUTH_STAND_IN));
+	status = auth_gsasl_step_secret(x->state, message,
+	    len + sizeof(AUTH_STAND_IN) - 1, p->password, out);
+	free(message);
+	return status;
+}
+
 static enum esmtp_auth_status
 plain_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
-	struct auth_gsasl *g = x->state;
 	enum esmtp_auth_status status;
 	struct plain p;
 
@@ -77,10 +95,10 @@ plain_step(struct auth_exchange *x, const char *in, size_t len,
 		return status;
 	if (!auth_exchange_may_act_as(x, p.authzid))
 		return ESMTP_AUTH_FAILED;
-	status = auth_gsasl_step(g, in, len, out);
-	/* the library takes no password that RFC 4013 forbids, and fails
-	 * before it asks; core/saslprep.h says why we do */
-	if (status == ESMTP_AUTH_FAILED && !auth_gsasl_has_asked(g))
+	status = plain_library(x, in, &p, out);
+	/* the library takes no name that RFC 4013 forbids, and fails before it
+	 * asks; core/saslprep.h says why we do */
+	if (status == ESMTP_AUTH_FAILED && !auth_gsasl_has_asked(x->state))
 		return auth_exchange_password(x, p.password);
 	return status;
 }
@@ -130,8 +148,9 @@ login_step(struct auth_exchange *x, const char *in, size_t len,
 	enum esmtp_auth_status status;
 
 	if (x->nresponses > 0)
-		return len == 0 ? ESMTP_AUTH_FAILED :
-		    auth_gsasl_step(x->state, in, len, out);
+		return memchr(in, '\0', len) != NULL ? ESMTP_AUTH_MALFORMED :
+		    auth_gsasl_step_secret(x->state, AUTH_STAND_IN,
+		    sizeof(AUTH_STAND_IN) - 1, in, out);
 	if (x->is_initial) {
 		status = auth_gsasl_step(x->state, NULL, 0, out);
 		if (status != ESMTP_AUTH_CHALLENGE)
