@@ -78,6 +78,27 @@ print_process(FILE *fp, const json_t *p)
 	fputc('\n', fp);
 }
 
+static void
+print_certificates(FILE *fp, const json_t *certificates)
+{
+	const json_t *o;
+	size_t i;
+
+	if (json_array_size(certificates) > 0)
+		fprintf(fp, "\n%-40s %9s  %s\n", "CERTIFICATE", "EXPIRES",
+		    "NAME");
+	json_array_foreach(certificates, i, o) {
+		fprintf(fp, "%-40s ", str(o, "certificate"));
+		if (num(o, "seconds") < 0)
+			fprintf(fp, "%9s", "expired");
+		else
+			put_duration(fp, num(o, "seconds"), 9);
+		fputs("  ", fp);
+		put_safe(fp, str(o, "name"));
+		fputc('\n', fp);
+	}
+}
+
 void
 print_status(FILE *fp, const json_t *answer)
 {
@@ -98,6 +119,7 @@ print_status(FILE *fp, const json_t *answer)
 	json_array_foreach(json_object_get(answer, "listeners"), i, o)
 		fprintf(fp, "%-40s %9lld\n", str(o, "address"),
 		    num(o, "sessions"));
+	print_certificates(fp, json_object_get(answer, "certificates"));
 }
 
 void

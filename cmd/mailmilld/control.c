@@ -215,7 +215,7 @@ conn_request(struct conn *c, const struct timeval *now)
 		conn_answer(c, status_json(c->control->master));
 		break;
 	case CONTROL_STATS:
-		conn_answer(c, stats_json());
+		conn_answer(c, stats_json(c->control->master));
 		break;
 	case CONTROL_RELOAD:
 		return do_reload(c, now);

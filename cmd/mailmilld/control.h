@@ -23,6 +23,6 @@ enum control_command control_parse(const char *line, size_t len);
 /* status_json(m), stats_json(): The answers to the commands of that name; a
  * new reference, NULL: ENOMEM. */
 json_t *status_json(struct master *m);
-json_t *stats_json(void);
+json_t *stats_json(const struct master *m);
 
 #endif

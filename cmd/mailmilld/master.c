@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/daemon.h"
 #include "cmd/mailmilld/reload.h"
 #include "cmd/mailmilld/roles.h"
@@ -139,6 +140,7 @@ started(struct master *m)
 	    MAILMILL_VERSION, (long long)m->config.settings->workers,
 	    (int)getpid());
 	config_warn(&m->config);
+	certs_use(m);
 	daemon_ready();
 }
 
@@ -205,6 +207,7 @@ master_step(struct master *m)
 		/* FALLTHROUGH */
 	case MASTER_RUNNING:
 		reload_step(m);
+		certs_step(m);
 		retire(m);
 		break;
 	case MASTER_STOPPING:
@@ -349,6 +352,7 @@ close_parts(struct master *m)
 		return;
 	listeners_close(m);
 	respawns_cancel(m);
+	certs_close(m);
 	signals_close(m);
 	after_cancel(&m->accept_timer);
 	after_cancel(&m->stop_timer);

@@ -15,9 +15,11 @@
 
 #include "cmd/mailmilld/backoff.h"
 #include "cmd/mailmilld/chanev.h"
+#include "cmd/mailmilld/creds.h"
 #include "cmd/mailmilld/ledger.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/settings.h"
+#include "cmd/mailmilld/tickets.h"
 #include "core/event.h"
 #include "core/log.h"
 #include "core/stats.h"
@@ -26,6 +28,7 @@
 struct config {
 	struct settings	*settings;
 	int		 fd;		/* its text, in memory, for the children */
+	struct creds	*creds;		/* certificates and keys */
 	unsigned int	 generation;	/* 1 at start */
 };
 
@@ -50,6 +53,9 @@ struct proc {
 	struct chanev		*ce;		/* NULL: it has closed its end */
 	struct book		*book;		/* of a worker */
 	struct ended		*ended;		/* of a worker; may be NULL */
+	uint32_t		 certs_sent;	/* to a keyd: version of keys */
+	uint32_t		 certs_good;	/* ... that it can use */
+	bool			 has_tls;	/* by its configuration */
 	bool			 is_lost;	/* nothing can be sent to it */
 	uint64_t		 started_ms;
 	Event			*kill_timer;	/* bounds the draining */
@@ -87,6 +93,19 @@ TAILQ_HEAD(listener_list, listener);
 
 #define SERVICES_MAX	256	/* ESMTP_Listener sections */
 
+/* certs.c's own */
+struct certs {
+	struct creds	*next;		/* on its way to the keyds; or NULL */
+	uint32_t	 version;	/* given last */
+	char		 error[SETTINGS_ERROR_MAX]; /* said last */
+	bool		 has_warned;	/* that a certificate ends soon */
+	uint64_t	 warned_ms;
+	Event		*timer;
+	struct tickets	*tickets;	/* NULL: not needed yet */
+	uint64_t	 rotated_ms;
+	Event		*ticket_timer;
+};
+
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 
 struct reload;			/* one in progress; reload.c */
@@ -95,9 +114,7 @@ struct control;			/* the socket of mailmillctl; control.c */
 struct master {
 	struct config		 config;
 	struct scheduler	*sched;
-	#define SERVICES_MAX	256	/* ESMTP_Listener sections */
-
-enum master_phase	 phase;
+	enum master_phase	 phase;
 	int			 status;	/* exit status */
 	bool			 is_foreground;
 	bool			 is_debug;
@@ -110,6 +127,7 @@ enum master_phase	 phase;
 	bool			 stats_used[STATS_NSLOTS];
 	int			 stats_fd;
 	Event			*stop_timer;
+	struct certs		 certs;
 	/* sessions */
 	struct ledger		*ledger;
 	struct tally		*services[SERVICES_MAX]; /* by number, made when first used */

@@ -71,6 +71,20 @@ account_find(enum role role, const char *name, bool is_foreground,
 }
 
 void
+account_look(const struct settings *s, enum role role, struct account *a_r)
+{
+	const struct passwd *pw;
+
+	*a_r = (struct account){ 0, 0 };
+	if (geteuid() != 0)
+		return;
+	if ((pw = getpwnam(role_account(s, role))) != NULL)
+		*a_r = (struct account){ pw->pw_uid, pw->pw_gid };
+	else
+		(void)trial_account(role, a_r);
+}
+
+void
 accounts_say(void)
 {
 	if (geteuid() != 0)

@@ -19,6 +19,11 @@ struct settings;
 /* accounts_say(): Started without root: say so in the log. */
 void accounts_say(void);
 
+/* account_look(s, role, a_r): The account that ${role} has, or would be given,
+ * without a word; {0, 0} without root.  For who does not run roles. */
+void account_look(const struct settings *s, enum role role,
+    struct account *a_r);
+
 /* accounts_find(s, is_foreground, accounts): Fill in the account of each role
  * that ${s} needs and that has none in ${accounts} yet.  Started without root:
  * all stay what they are.  A missing account is an error in the background; in

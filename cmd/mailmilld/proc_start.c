@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/ended.h"
+#include "cmd/mailmilld/settings_tls.h"
 #include "cmd/mailmilld/spawn.h"
 #include "core/stats.h"
 
@@ -109,6 +111,9 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 		return -1;
 	}
 	send_ended(p);
+	p->has_tls = config->settings->tls->npairs > 0;
+	if (certs_send(m, p, config) == -1)
+		return -1;
 	wiring_connect(m, p, config->settings);
 	return send_empty(p, M_START, -1);
 }

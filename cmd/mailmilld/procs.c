@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/roles.h"
 #include "core/stats.h"
@@ -152,6 +153,7 @@ static void
 proc_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 {
 	struct proc *p = closure;
+	struct msg_keys_ready ready;
 
 	(void)ce;
 	switch (msg->type) {
@@ -163,6 +165,10 @@ proc_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 		break;
 	case M_RELOG:
 		on_relog(p);
+		break;
+	case M_KEYS_READY:
+		memcpy(&ready, msg->base, sizeof(ready));
+		certs_keys_ready(p, &ready);
 		break;
 	}
 }

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/roles.h"
+#include "cmd/mailmilld/tls_options.h"
 #include "core/stats.h"
 
 struct reload {
@@ -38,6 +40,8 @@ config_source(const char *filename, const char *const *overrides, size_t n)
 void
 config_clear(struct config *config)
 {
+	creds_free(config->creds);
+	config->creds = NULL;
 	settings_free(config->settings);
 	config->settings = NULL;
 	if (config->fd > 0)
@@ -66,6 +70,23 @@ config_pack(struct config *config_r, char *err_r, size_t errlen)
 	return rc;
 }
 
+/* The files that the settings name. */
+static int
+config_files(struct config *config, char *err_r, size_t errlen)
+{
+	struct settings *s = config->settings;
+	struct account account = { 0, 0 };
+
+	if (settings_load_recipients(s, err_r, errlen) == -1 ||
+	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
+	    tls_options_check(s, err_r, errlen) == -1)
+		return -1;
+	account_look(s, ROLE_KEYD, &account);
+	config->creds = creds_open(s, account.uid == 0 ? NULL : &account, 1,
+	    err_r, errlen);
+	return config->creds == NULL ? -1 : 0;
+}
+
 int
 config_read(unsigned int generation, struct config *config_r, char *err_r,
     size_t errlen)
@@ -76,9 +97,7 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 	config_r->generation = generation;
 	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
 	if (config_r->settings == NULL ||
-	    settings_load_recipients(config_r->settings, err_r, errlen) == -1 ||
-	    settings_load_sender_logins(config_r->settings, err_r, errlen) ==
-	    -1) {
+	    config_files(config_r, err_r, errlen) == -1) {
 		config_clear(config_r);
 		return -1;
 	}
@@ -253,6 +272,7 @@ change_over(struct master *m)
 	log_event(LOG_LEVEL_NOTICE, "reloaded", "generation=%u",
 	    m->config.generation);
 	config_warn(&m->config);
+	certs_use(m);
 	reload_end(m, NULL);
 }
 

@@ -1,7 +1,7 @@
 /* Settings: certificates and keys of all scopes, numbered.
  * Owns: which scopes share a pair or a context, what TLS options demand of one
  * another.  Files are opened elsewhere (creds.h), OpenSSL is asked elsewhere
- * (optcheck.h). */
+ * (tls_options.h). */
 
 #include "cmd/mailmilld/settings_tls.h"
 
@@ -134,9 +134,27 @@ context_fill(struct settings_tls *t, struct settings_tls_context *x,
 	return add_client_ca(t, o->tls_client_ca, &x->client_ca);
 }
 
-/* The number of the context for ${o}, or -1: ENOMEM. */
+static void
+note_lines(const struct conf *c, const struct settings_listen *l,
+    struct settings_tls_context *x)
+{
+	static const size_t rows[SETTINGS_TLS_NTEXTS] = {
+		[SETTINGS_TLS_PROTOCOLS] = ROW_tls_protocols,
+		[SETTINGS_TLS_CIPHERS] = ROW_tls_ciphers,
+		[SETTINGS_TLS_CIPHERSUITES] = ROW_tlsv13_ciphersuites,
+		[SETTINGS_TLS_GROUPS] = ROW_tls_groups,
+	};
+	size_t i;
+
+	for (i = 0; i < SETTINGS_TLS_NTEXTS; i++)
+		x->lines[i] = settings_peers_line(c, l->peers, x->options,
+		    rows[i]);
+}
+
+/* The number of the context for ${o} of ${l}, or -1: ENOMEM. */
 static int
-add_context(struct settings_tls *t, const struct esmtp_options *o)
+add_context(struct settings_tls *t, const struct conf *c,
+    const struct settings_listen *l, const struct esmtp_options *o)
 {
 	struct settings_tls_context *grown;
 	size_t i;
@@ -151,6 +169,7 @@ add_context(struct settings_tls *t, const struct esmtp_options *o)
 	memset(&t->contexts[t->ncontexts], 0, sizeof(*grown));
 	if (context_fill(t, &t->contexts[t->ncontexts++], o) == -1)
 		return -1;
+	note_lines(c, l, &t->contexts[i]);
 	return (int)i;
 }
 
@@ -233,7 +252,7 @@ build_listen(struct conf *c, struct settings *s, size_t listen)
 		m->options = o;
 		m->context = -1;
 		if (o->tls_certificate.n > 0 &&
-		    (m->context = add_context(t, o)) == -1)
+		    (m->context = add_context(t, c, l, o)) == -1)
 			return nomem(c, l->line);
 	}
 	return 0;

@@ -12,12 +12,17 @@ struct settings_pair {
 	const char	*cert, *key, *ocsp;	/* paths; ocsp "" for none */
 };
 
+/* Texts that OpenSSL is asked about (tls_options.h). */
+enum settings_tls_text { SETTINGS_TLS_PROTOCOLS, SETTINGS_TLS_CIPHERS,
+	SETTINGS_TLS_CIPHERSUITES, SETTINGS_TLS_GROUPS, SETTINGS_TLS_NTEXTS };
+
 /* What is the same for all sessions whose options say the same of TLS. */
 struct settings_tls_context {
 	const struct esmtp_options *options;	/* one of them */
 	uint32_t	*pairs;			/* numbers of pairs */
 	size_t		 npairs;
 	size_t		 client_ca;		/* index into client_cas + 1; 0: none */
+	int		 lines[SETTINGS_TLS_NTEXTS]; /* where they are set; 0: -D */
 };
 
 struct settings_tls {
@@ -36,7 +41,7 @@ struct settings_tls {
 /* settings_tls_build(c, s): Called by settings_load(): number them into
  * s->tls, and check what can be without opening files: as many keys as
  * certificates, Use_SSL and Require_TLS only with one, TLS_Verify_Mode require
- * only with TLS_Client_CA.  (What OpenSSL is asked about is in optcheck.h.)
+ * only with TLS_Client_CA.  (What OpenSSL is asked about is in tls_options.h.)
  * Return 0 or -1 (noted in ${c}). */
 struct conf;
 int settings_tls_build(struct conf *c, struct settings *s);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/version.h"
 static const char *const state_names[] = {
@@ -63,24 +64,29 @@ status_json(struct master *m)
 			json_array_append_new(listeners,
 			    json_pack("{s:s, s:i}", "address", l->text,
 			    "sessions", (int)l->sessions.n));
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:o}",
 	    "version", MAILMILL_VERSION,
 	    "state", phase_names[m->phase],
 	    "hostname", m->config.settings->hostname,
 	    "pid", (int)getpid(), "uptime", seconds_since(m->started_ms),
 	    "generation", (int)m->config.generation,
 	    "sessions", (json_int_t)ledger_sessions(m->ledger),
-	    "processes", procs, "listeners", listeners);
+	    "processes", procs, "listeners", listeners,
+	    "certificates", certs_json(m));
 }
 
 json_t *
-stats_json(void)
+stats_json(const struct master *m)
 {
 	json_t *o = json_object();
+	long long left;
 	unsigned int i;
 
 	for (i = 0; i < STATS_NCOUNTERS; i++)
 		json_object_set_new(o, stats_name(i),
 		    json_integer((json_int_t)stats_sum(i)));
+	if (certs_first_expiry(m, &left))
+		json_object_set_new(o, "tls_certificate_seconds",
+		    json_integer(left));
 	return o;
 }
