@@ -48,9 +48,10 @@ file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 	f->ino = st.st_ino;
 	f->size = st.st_size;
 	f->mtime = st.st_mtim;
-	*fd_r = fd;
-	if (st.st_size > 0 && st.st_size <= FILE_MAX_OCTETS)
+	if (st.st_size > 0 && st.st_size <= FILE_MAX_OCTETS) {
+		*fd_r = fd;
 		return 0;
+	}
 	close(fd);
 	return fail(f->path, st.st_size == 0 ? "is empty" :
 	    "is too large for what it should be", err_r, errlen);

@@ -140,7 +140,7 @@ static const struct special specials[] = {
 	{ ROW_tls_certificate, special_path },
 	{ ROW_tls_key, special_path },
 	{ ROW_tls_client_ca, special_file },
-	{ ROW_tls_ocsp_response, special_file },
+	{ ROW_tls_ocsp_response, special_path },
 	{ ROW_hostname, special_hostname },
 	{ ROW_spool, special_path },
 	{ ROW_pidfile, special_path },
