@@ -90,13 +90,15 @@ static void
 warn_mode(const struct creds_file *f)
 {
 	struct stat st;
+	char mode[8];
 
 	if (fstat(f->fd, &st) == -1)
 		return;
+	snprintf(mode, sizeof(mode), "%04o",
+	    (unsigned int)st.st_mode & 07777);
 	if ((st.st_mode & 07) != 0 ||
 	    ((st.st_mode & 070) != 0 && st.st_gid != 0))
-		log_warnx("tls-key", "file=%s mode=%04o advice=%s", f->path,
-		    (unsigned int)st.st_mode & 07777,
+		log_warnx("tls-key", "file=%s mode=%s advice=%s", f->path, mode,
 		    "others than its owner may read it: chmod 600");
 }
 
