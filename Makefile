@@ -154,7 +154,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/include/mailmill/proto \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/mailmill \
-	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
+	    $(DESTDIR)$(PREFIX)/share/mailmill
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/libmailmill.a $(DESTDIR)$(PREFIX)/lib
 	@for h in $(PUBLIC_H); do \
@@ -165,6 +166,8 @@ install: all
 	done
 	[ -e $(DESTDIR)$(CONF) ] || \
 	    install -m 644 cmd/mailmilld/mailmill.conf $(DESTDIR)$(CONF)
+	install -m 644 cmd/mailmilld/init/fail2ban.conf \
+	    $(DESTDIR)$(PREFIX)/share/mailmill
 	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g' \
 	    cmd/mailmilld/init/mailmilld.service.in \
 	    > $(DESTDIR)$(UNITDIR)/mailmilld.service
@@ -182,7 +185,8 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
 	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a \
 	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld
-	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill
+	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill \
+	    $(DESTDIR)$(PREFIX)/share/mailmill
 	@for m in $(MAN); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done

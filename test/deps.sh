@@ -32,6 +32,7 @@ gsasl		cmd:gsasl
 openssl		cmd:openssl
 mandoc		cmd:mandoc
 util-linux	cmd:setpriv
+fail2ban	cmd:fail2ban-regex
 "
 bench="
 python3		cmd:python3

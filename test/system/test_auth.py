@@ -1,0 +1,535 @@
+"""Logins as a whole: other people's clients, limits, a back end that is away,
+who can read what, and what the log says."""
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import threading
+
+from harness import (ROOT, SLOW, TOP, Client, Server, Skip,
+                     text_message, wait_for)
+from test_auth_mechs import Tls, b64, ours, passwd, run
+
+USER, PASSWORD = 'alice', 'pencil'
+NODEMAILER = '6.9.16'
+PLAIN = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + PASSWORD)}'
+WRONG = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + "pen")}'
+
+
+def server(d, tls=None, listener='', conf='', mechanisms=(), **more):
+    """With a file of one user; without tls logins go in the clear."""
+    users = f'{d}/passwd'
+    passwd(users, USER, PASSWORD, '-m', 'plain')
+    listener += f'\nAuth_Backend = "passwd:{users}"\n' + (
+        tls.conf if tls else 'Auth_Without_TLS = true\n')
+    if mechanisms:
+        listener += 'Auth_Mechanisms = { %s }\n' % ', '.join(
+            f'"{m}"' for m in mechanisms)
+    s = Server(d, listener=listener, conf=conf, **more)
+    s.give_to_authd(users)
+    ours(s, *(tls.files if tls else ()))
+    return s
+
+
+def lines(s, event):
+    """What the log says of that, as dicts."""
+    return [dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', x))
+            for x in s.log().split('\n') if f'event={event} ' in x]
+
+
+def wait_lines(s, event, n):
+    return wait_for(f'{n} lines {event}', lambda: (
+        v := lines(s, event)) and len(v) >= n and v)
+
+
+# ------------------------------------------------------------------ clients
+def message(d):
+    path = f'{d}/message'
+    with open(path, 'wb') as f:
+        f.write(text_message())
+    return path
+
+
+def test_swaks_with_each_of_its_mechanisms(d):
+    tls = Tls(d)
+    mechs = 'PLAIN', 'LOGIN', 'CRAM-MD5'
+    with server(d, tls, 'Require_Auth = true', mechanisms=mechs) as s:
+        def swaks(mech, password):
+            return run('swaks', '--server', f'127.0.0.1:{s.port}', '--tls',
+                       '--auth', mech, '--auth-user', USER, '--auth-password',
+                       password, '--from', 'a@client.test', '--to',
+                       'user@example.test', want=None)
+        n = 0
+        for mech in mechs:
+            p = swaks(mech, PASSWORD)
+            if b'not available' in p.stderr or b'requires' in p.stderr:
+                assert mech == 'CRAM-MD5', p.stderr
+                continue                # a Perl module is missing
+            assert p.returncode == 0, (mech, p.stdout[-900:], p.stderr)
+            n += 1
+            assert swaks(mech, 'wrong').returncode == 28, mech
+        s.wait_mail(n)
+        users = {x['user'] for x in lines(s, 'accepted')}
+        assert users == {USER}, users
+
+
+def test_curl(d):
+    tls = Tls(d)
+    mechs = 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN', 'LOGIN', 'CRAM-MD5'
+    with server(d, tls, 'Require_Auth = true', mechanisms=mechs) as s:
+        def curl(mech, password):
+            return run('curl', '-sS', f'smtp://localhost:{s.port}/client.test',
+                       '--resolve', f'localhost:{s.port}:127.0.0.1',
+                       '--ssl-reqd', '--cacert', tls.ca, '--login-options',
+                       f'AUTH={mech}', '-u', f'{USER}:{password}',
+                       '--mail-from', 'a@client.test', '--mail-rcpt',
+                       'user@example.test', '-T', message(d), want=None)
+        tried = mechs
+        if b'gsasl' not in run('curl', '-V').stdout.lower():
+            tried = mechs[2:]           # the others come from there
+        for mech in tried:
+            p = curl(mech, PASSWORD)
+            assert p.returncode == 0, (mech, p.stderr)
+            assert curl(mech, 'wrong').returncode == 67, mech
+        s.wait_mail(len(tried))
+
+
+def test_msmtp(d):
+    tls = Tls(d)
+    mechs = {'scram-sha-256': 'SCRAM-SHA-256', 'plain': 'PLAIN',
+             'login': 'LOGIN', 'cram-md5': 'CRAM-MD5'}
+    with server(d, tls, 'Require_Auth = true',
+                mechanisms=mechs.values()) as s:
+        n = 0
+        for mech in mechs:
+            for password, want in (PASSWORD, 0), ('wrong', 77):
+                p = run('msmtp', '--file=/dev/null', '--host=localhost',
+                        f'--port={s.port}', '--tls=on', '--tls-starttls=on',
+                        f'--tls-trust-file={tls.ca}', f'--auth={mech}',
+                        f'--user={USER}', f'--passwordeval=echo {password}',
+                        '--from=a@client.test', 'user@example.test',
+                        data=text_message().replace(b'\r\n', b'\n'),
+                        want=None)
+                if b'not support' in p.stderr:
+                    break               # this build of it has it not
+                assert p.returncode == want, (mech, password, p.stderr)
+                n += want == 0
+        assert n >= 2, 'msmtp can do nothing?'
+        s.wait_mail(n)
+
+
+def test_smtplib(d):
+    tls = Tls(d)
+    with server(d, tls, 'Require_Auth = true') as s:
+        for password, ok in (PASSWORD, True), ('wrong', False):
+            c = smtplib.SMTP('localhost', s.port, timeout=30 * SLOW)
+            c.starttls(context=tls.context())
+            try:
+                c.login(USER, password)
+                assert ok
+                c.sendmail('a@client.test', 'user@example.test',
+                           text_message())
+            except smtplib.SMTPAuthenticationError as e:
+                assert not ok and e.smtp_code == 535
+            c.quit()
+        s.wait_mail(1)
+
+
+def nodemailer():
+    """The folder of its package, fetched once."""
+    if not shutil.which('node') or not shutil.which('npm'):
+        raise Skip('no node, or no npm')
+    top = f'{TOP}/build/nodemailer-{NODEMAILER}'
+    os.makedirs(top, exist_ok=True)
+    with open(f'{top}/lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = f'{top}/node_modules/nodemailer'
+        if not os.path.exists(f'{path}/package.json'):
+            p = subprocess.run(
+                ['npm', 'install', '--prefix', top, '--ignore-scripts',
+                 '--no-audit', '--no-fund', '--no-save',
+                 f'nodemailer@{NODEMAILER}'], capture_output=True, timeout=60)
+            if p.returncode:
+                raise Skip('npm cannot fetch nodemailer')
+    return path
+
+
+def test_nodemailer(d):
+    path = nodemailer()
+    tls = Tls(d)
+    with open(f'{d}/send.js', 'w') as f:
+        f.write('''const [path, port, ca, method, user, pass] =
+    process.argv.slice(2);
+const t = require(path).createTransport({ host: 'localhost', port: +port,
+    requireTLS: true, authMethod: method, auth: { user, pass },
+    tls: { ca: require('fs').readFileSync(ca) } });
+t.sendMail({ from: 'a@client.test', to: 'user@example.test', subject: 'x',
+    text: 'hello' }).then(() => process.exit(0),
+    e => { console.log(e.responseCode, e.message);
+        process.exit(e.responseCode === 535 ? 3 : 4); });
+''')
+    mechs = 'PLAIN', 'LOGIN', 'CRAM-MD5'
+    with server(d, tls, 'Require_Auth = true', mechanisms=mechs) as s:
+        for mech in mechs:
+            for password, want in (PASSWORD, 0), ('wrong', 3):
+                run('node', f'{d}/send.js', path, str(s.port), tls.ca, mech,
+                    USER, password, want=want)
+        s.wait_mail(len(mechs))
+
+
+# ------------------------------------------------------------------ verdicts
+def test_replies_log_and_counters(d):
+    with server(d, mechanisms=('PLAIN', 'LOGIN'), workers=1) as s:
+        with Client(s.port) as c:
+            assert 'AUTH PLAIN LOGIN' in c.hello()
+            c.cmd('AUTH NTLM', '504 5.5.4')
+            c.cmd('AUTH SCRAM-SHA-256', '504 5.5.4')
+            c.cmd('AUTH LOGIN =!', '501 5.5.2')
+            c.cmd(WRONG, '535 5.7.8')
+            c.cmd(f'AUTH PLAIN {b64(chr(0) + "a b" + chr(0) + "c")}',
+                  '535 5.7.8')
+            c.cmd(PLAIN, '235 2.7.0')
+            c.cmd(PLAIN, '503')
+            c.mail(text_message())
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(2)
+        first, second = wait_lines(s, 'auth-failed', 2)
+        assert first['client'] == '127.0.0.1' and first['user'] == USER
+        assert first['mechanism'] == 'PLAIN' and first['code'] == '535'
+        assert first['listener'] == f'127.0.0.1:{s.port}'
+        assert int(first['port']) > 0 and second['user'] == '"a b"'
+        login, = wait_lines(s, 'auth', 1)
+        assert login['user'] == USER and login['tls'] == 'none'
+        assert login['session'] == first['session']
+        got = wait_lines(s, 'accepted', 2)
+        assert [x.get('user') for x in got] == [USER, None], got
+        v = s.stats()
+        assert (int(v['auth_ok']), int(v['auth_failed']), int(v['auth_later']),
+                int(v['auth_blocked'])) == (1, 2, 0, 0), v
+        assert 'pencil' not in s.log() and b64('pencil') not in s.log()
+
+
+def test_a_changed_file_is_seen_without_a_reload(d):
+    with server(d) as s, Client(s.port) as c:
+        c.hello()
+        c.cmd(WRONG, '535')
+        passwd(f'{d}/passwd', USER, 'pen', '-m', 'plain')
+        s.give_to_authd(f'{d}/passwd')
+
+        def now_right():
+            c.send(WRONG.encode() + b'\r\n')
+            return c.reply().startswith('235')
+        wait_for('the new password', now_right)
+
+
+# ------------------------------------------------------------------ authd away
+@contextlib.contextmanager
+def mute(path):
+    """A back end that takes every question and answers none."""
+    got = []
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        os.chmod(path, 0o777)
+        listening.listen(64)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    got.append(listening.accept()[0])
+        t = threading.Thread(target=serve, daemon=True)
+        t.start()
+        try:
+            yield got
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            t.join()
+            for s in got:
+                s.close()
+
+
+def mute_server(d, timeout):
+    """From 127.0.0.2 the mute back end is asked."""
+    return server(d, listener=f'''
+    Peer "127.0.0.2" {{
+        Auth_Backend = "dovecot:{d}/mute"
+        Auth_Mechanisms = {{ "PLAIN" }}
+    }}''', conf=f'auth_timeout = {timeout}')
+
+
+class From(Client):
+    """A client with an address of its own."""
+
+    def __init__(self, port, address):
+        self.s = socket.create_connection(('127.0.0.1', port), 20 * SLOW,
+                                          (address, 0))
+        self.buf = b''
+        self.expect('220')
+
+
+def test_a_back_end_that_does_not_answer_is_454(d):
+    with mute(f'{d}/mute') as asked, mute_server(d, 2) as s:
+        with From(s.port, '127.0.0.2') as slow, Client(s.port) as c:
+            slow.hello()
+            c.hello()
+            slow.send(PLAIN.encode() + b'\r\n')
+            wait_for('the question', lambda: asked)
+            # meanwhile others log in
+            c.cmd(PLAIN, '235')
+            slow.expect('454 4.7.0')
+            slow.cmd('NOOP')
+        v = s.stats()
+        assert int(v['auth_later']) == 1 and int(v['auth_failed']) == 0
+        # it is no failure of the client's
+        with From(s.port, '127.0.0.2') as again:
+            again.hello()
+            again.cmd(PLAIN, '454 4.7.0')
+
+
+def test_authd_killed_in_the_middle(d):
+    with mute(f'{d}/mute') as asked, mute_server(d, 60) as s:
+        with From(s.port, '127.0.0.2') as waiting, Client(s.port) as thinking:
+            waiting.hello()
+            thinking.hello()
+            waiting.send(PLAIN.encode() + b'\r\n')
+            thinking.cmd('AUTH LOGIN', '334')
+            wait_for('the question', lambda: asked)
+            authd, = s.pids('authd')
+            os.kill(authd, signal.SIGKILL)
+            waiting.expect('454 4.7.0')
+            thinking.cmd(b64(USER), '454 4.7.0')
+
+            def works():
+                thinking.send(PLAIN.encode() + b'\r\n')
+                return thinking.reply().startswith('235')
+            wait_for('another authd', works)
+            assert s.pids('authd') not in ([], [authd])
+            thinking.mail(text_message())
+        s.wait_mail(1)
+        assert int(s.stats()['respawns']) == 1
+
+
+def test_authd_stopped_costs_logins_only(d):
+    with server(d, conf='auth_timeout = 1') as s, Client(s.port) as c:
+        authd, = s.pids('authd')
+        os.kill(authd, signal.SIGSTOP)
+        try:
+            with Client(s.port) as other:
+                c.hello()
+                c.send(PLAIN.encode() + b'\r\n')
+                other.hello()
+                other.mail(text_message())
+                # the worker's own bound: auth_timeout and five seconds
+                c.expect('454 4.7.0')
+        finally:
+            os.kill(authd, signal.SIGCONT)
+        c.cmd(PLAIN, '235')
+
+
+def test_sessions_of_an_older_configuration_keep_their_authd(d):
+    with server(d) as s, Client(s.port) as c:
+        c.hello()
+        c.envelope()                    # so that it is not sent away
+        c.cmd('RSET')
+        before = s.pids('authd')
+        c.cmd('AUTH LOGIN', '334')
+        s.ctl('reload')
+        wait_for('another authd', lambda: set(s.pids('authd')) - set(before))
+        c.send(b64(USER).encode() + b'\r\n')
+        r = c.reply()
+        assert r[:3] in ('334', '421'), r
+        c.close()
+        wait_for('the old one to end', lambda: (
+            not set(before) & set(s.pids('authd'))))
+        with Client(s.port) as other:
+            other.hello()
+            other.cmd(PLAIN, '235')
+
+
+# ------------------------------------------------------------------ limits
+def at_once(s, lines_of, address='127.0.0.1'):
+    """So many sessions, the same moment: the codes that they get."""
+    clients = []
+    for _ in lines_of:
+        c = From(s.port, address)
+        c.hello()
+        clients.append(c)
+    for c, line in zip(clients, lines_of):
+        c.send(line.encode() + b'\r\n')
+    codes = [c.reply()[:3] for c in clients]
+    for c in clients:
+        c.close()
+    return codes
+
+
+def test_failures_are_counted_across_workers(d):
+    with server(d, conf='auth_login_failures = 2\nauth_client_failures = 4',
+                workers=3) as s:
+        codes = at_once(s, [WRONG] * 6)
+        assert sorted(codes) == ['454'] * 4 + ['535'] * 2, codes
+        assert len(set(re.findall(r'mailmilld/(worker-\d).*auth-failed',
+                                  s.log()))) > 1
+        # the right password does not help now, wherever it comes from
+        assert at_once(s, [PLAIN]) == ['454']
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['454']
+        # nor does another name, after two more
+        others = [f'AUTH PLAIN {b64(chr(0) + n + chr(0) + "x")}'
+                  for n in 'abcd']
+        assert sorted(at_once(s, others)) == ['454'] * 2 + ['535'] * 2
+        v = s.stats()
+        assert int(v['auth_failed']) == 4 and int(v['auth_blocked']) == 8, v
+
+
+def test_nobody_locks_out_who_has_been_there(d):
+    with server(d, conf='auth_login_failures = 3') as s:
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+        assert '454' in at_once(s, [WRONG] * 5, '127.0.0.4')
+        assert at_once(s, [PLAIN], '127.0.0.5') == ['454']
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+
+
+# ------------------------------------------------------------------ files
+def test_workers_cannot_read_the_file_of_users(d):
+    if not ROOT:
+        raise Skip('needs root')
+    with server(d, as_root=True) as s, Client(s.port) as c:
+        c.hello()
+        c.cmd(PLAIN, '235')
+        path = f'{d}/passwd'
+
+        def ids(pid):
+            with open(f'/proc/{pid}/status') as f:
+                return dict(re.findall(r'^(\w+):\t(.*)$', f.read(), re.M))
+        authd, = s.pids('authd')
+        accounts = {ids(authd)['Uid']}
+        for pid in s.pids('worker') + s.pids('queue') + s.pids('deliver'):
+            v = ids(pid)
+            uid, gid = v['Uid'].split()[0], v['Gid'].split()[0]
+            assert uid != '0' and v['Uid'] not in accounts
+            p = run('setpriv', f'--reuid={uid}', f'--regid={gid}',
+                    '--clear-groups', 'cat', path, want=None)
+            assert p.returncode and b'Permission denied' in p.stderr, p
+        for pid in s.pids('worker'):
+            assert os.readlink(f'/proc/{pid}/root') == f'{s.spool}/incoming'
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                assert 'passwd' not in os.readlink(f'/proc/{pid}/fd/{fd}')
+        # nor can another process of its account look into authd
+        assert ids(authd)['NoNewPrivs'] == '1'
+        assert ids(authd)['CapEff'].strip('0') == ''
+        assert os.stat(f'/proc/{authd}/mem').st_uid == 0
+
+
+def test_authd_keeps_the_groups_of_its_account(d):
+    if not ROOT:
+        raise Skip('needs root')
+    for g in grp.getgrall():
+        for name in g.gr_mem:
+            with contextlib.suppress(KeyError):
+                account = pwd.getpwnam(name)
+                if account.pw_uid and account.pw_gid != g.gr_gid:
+                    check_groups(d, name, g.gr_gid)
+                    return
+    raise Skip('no account here is in another group')
+
+
+def check_groups(d, name, gid):
+    s = server(d, as_root=True, args=['-D', f'auth_user={name}'])
+    os.chown(f'{d}/passwd', 0, gid)
+    os.chmod(f'{d}/passwd', 0o640)
+    with s, Client(s.port) as c:
+        c.hello()
+        c.cmd(PLAIN, '235')
+
+
+# ------------------------------------------------------------------ bad input
+def refused(d, text, what, **more):
+    """The server does not start, and the log says why."""
+    s = server(d, **more)
+    with open(f'{d}/passwd', 'w') as f:
+        f.write(text)
+    s.start(ready=False)
+    assert s.wait_end() == 1
+    s.proc = None
+    s.no_process_left()
+    assert re.search(what, s.log()), s.log()
+
+
+def test_a_malformed_file_stops_the_start(d):
+    refused(d, 'alice:{PLAIN}x\nbob\n', r'auth-backend .*passwd:2: ')
+
+
+def test_a_missing_file_stops_the_start(d):
+    s = server(d)
+    os.unlink(f'{d}/passwd')
+    s.start(ready=False)
+    assert s.wait_end() == 1
+    s.proc = None
+    s.no_process_left()
+    assert re.search(r'auth-backend .*No such file', s.log()), s.log()
+
+
+def test_a_reload_with_a_bad_file_leaves_the_old_one_in_force(d):
+    with server(d) as s:
+        listener = s.settings['listener']
+        s.write_conf(listener=listener.replace('/passwd"', '/other"'))
+        p = s.ctl('reload', check=False)
+        assert p.returncode != 0, p
+        assert 'No such file' in s.log()
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd(PLAIN, '235')
+        s.write_conf()
+        s.ctl('reload')
+
+
+def test_an_unknown_kind_of_back_end_stops_the_start(d):
+    s = server(d)
+    s.write_conf(listener='Auth_Backend = "magic:x"\nAuth_Without_TLS = true')
+    p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+    assert p.returncode == 78, p
+    assert 'Auth_Backend' in p.stderr and 'mailmill.conf:' in p.stderr, p
+
+
+# ------------------------------------------------------------------ fail2ban
+def test_fail2ban_reads_the_log(d):
+    if not shutil.which('fail2ban-regex'):
+        raise Skip('no fail2ban-regex')
+    names = [USER, 'a b', 'x" client=192.0.2.9 code=535', 'q\\', 'm\u00fcller',
+             "o'brien", 'client=192.0.2.9']
+    want = []
+    with server(d, mechanisms=('PLAIN',)) as s:
+        # each from an address of its own, which has not to wait for long
+        for i, name in enumerate(names):
+            want.append(f'127.0.1.{i + 1}')
+            with From(s.port, want[-1]) as c:
+                c.hello()
+                c.cmd(f'AUTH PLAIN {b64(chr(0) + name + chr(0) + "no")}', '535')
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('AUTH PLAIN AAAA', '501')
+            c.cmd(PLAIN, '235')
+            c.cmd('MAIL FROM:<a@client.test>')
+            c.send(b'RCPT TO:<x event=auth-failed client=192.0.2.9 code=535>'
+                   b'\r\n')
+            c.reply()
+        wait_lines(s, 'auth-failed', len(want))
+    log = s.log()
+    syslog = re.sub(
+        r'^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.\d+Z (\S+\])',
+        r'Nov 23 \1 mx \2:', log, flags=re.M)
+    assert syslog.count('mx mailmilld/worker-') > len(want)
+    for form, text in ('stderr', log), ('syslog', syslog):
+        path = f'{d}/{form}'
+        with open(path, 'w') as f:
+            f.write(text)
+        out = run('fail2ban-regex', '-o', 'ip', path,
+                  f'{TOP}/cmd/mailmilld/init/fail2ban.conf').stdout.decode()
+        assert sorted(out.split()) == want, (form, out)
