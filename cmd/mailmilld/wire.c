@@ -17,6 +17,7 @@
 
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/ledger.h"
+#include "cmd/mailmilld/wire_tls.h"
 #include "core/log.h"
 #include "core/maildir.h"
 #include "core/stats.h"
@@ -25,8 +26,8 @@
 
 /* --- sessions by handle --------------------------------------------------- */
 
-static accept_construct *
-session_find(const struct worker *w, uint64_t handle)
+accept_construct *
+wire_session_find(const struct worker *w, uint64_t handle)
 {
 	uint32_t i = HANDLE_INDEX(handle);
 
@@ -148,6 +149,7 @@ session_discard(struct worker *w, accept_construct *ac)
 	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
 	w->nsessions--;
 	tell_closed(w, ac->handle);
+	wire_tls_end(ac);
 	free(ac);
 }
 
@@ -202,6 +204,7 @@ host_session_end(void *host, accept_construct *ac)
 
 	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
 	tell_closed(w, ac->handle);
+	wire_tls_end(ac);
 	free(ac);
 	worker_session_ended(w);
 }
@@ -236,7 +239,7 @@ wire_drain(struct worker *w, bool is_reconfig)
 static void
 spool_done(void *closure, uint64_t handle, int error)
 {
-	accept_construct *ac = session_find(closure, handle);
+	accept_construct *ac = wire_session_find(closure, handle);
 
 	if (ac == NULL)
 		return;
@@ -247,7 +250,7 @@ spool_done(void *closure, uint64_t handle, int error)
 static bool
 spool_room(void *closure, uint64_t handle)
 {
-	accept_construct *ac = session_find(closure, handle);
+	accept_construct *ac = wire_session_find(closure, handle);
 
 	if (ac == NULL)
 		return false;
@@ -314,10 +317,21 @@ host_lookup_rcpt(void *host, accept_construct *ac, const struct mailaddr *addr)
 	return ESMTP_RCPT_OK;
 }
 
+/* --- PROXY ---------------------------------------------------------------- */
+
+static void
+host_peer_changed(void *host, accept_construct *ac)
+{
+	const struct worker *w = host;
+
+	ac->options = settings_options_for(w->child->settings,
+	    (size_t)ac->listener, &ac->peer.sa);
+}
+
 /* --- reports -------------------------------------------------------------- */
 
-static const char *
-peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
+const char *
+wire_peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
 {
 	const void *addr = ac->peer.sa.sa_family == AF_INET6 ?
 	    (const void *)&ac->peer.in6.sin6_addr :
@@ -341,13 +355,13 @@ report_connect(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
 	    "session=%s client=%s port=%d listener=%s", ac->id,
-	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    wire_peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name);
 }
 
 #define ACCEPTED_FORMAT \
 	"session=%s id=%s client=%s port=%d listener=%s from=%s to=%s " \
-	"nrcpts=%zu size=%llu seconds=%T"
+	"nrcpts=%zu size=%llu seconds=%T tls=%s cipher=%s"
 
 static void
 report_accepted(const struct worker *w, const accept_construct *ac,
@@ -363,9 +377,11 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
 	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
-	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    wire_peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
-	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed, login);
+	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed,
+	    ac->tls != NULL ? ac->tls->protocol : "",
+	    ac->tls != NULL ? ac->tls->cipher : "", login);
 }
 
 static void
@@ -378,7 +394,7 @@ report_auth(const struct worker *w, const accept_construct *ac,
 	stats_inc(STATS_AUTH_OK);
 	log_event(LOG_LEVEL_INFO, "auth",
 	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
-	    peer_text(ac, buf), esmtp_session_login(ac), r->detail,
+	    wire_peer_text(ac, buf), esmtp_session_login(ac), r->detail,
 	    ac->tls != NULL ? ac->tls->protocol : "none");
 }
 
@@ -395,7 +411,7 @@ report_auth_failed(const struct worker *w, const accept_construct *ac,
 		stats_inc(STATS_AUTH_FAILED);
 	log_event(LOG_LEVEL_INFO, "auth-failed",
 	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
-	    "code=%d", ac->id, peer_text(ac, buf),
+	    "code=%d", ac->id, wire_peer_text(ac, buf),
 	    ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
 	    r->code);
@@ -416,7 +432,7 @@ report_rejected(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
 	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
-	    "detail=%s", ac->id, peer_text(ac, buf), r->verb, r->arg, r->code,
+	    "detail=%s", ac->id, wire_peer_text(ac, buf), r->verb, r->arg, r->code,
 	    r->enhanced, r->sender, r->detail);
 }
 
@@ -431,7 +447,7 @@ report_timeout(const struct worker *w, const accept_construct *ac,
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
 	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
-	    ac->id, peer_text(ac, buf), r->detail);
+	    ac->id, wire_peer_text(ac, buf), r->detail);
 }
 
 static void
@@ -446,7 +462,7 @@ report_abort(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "vanished",
 	    "session=%s client=%s state=%s error=%s", ac->id,
-	    peer_text(ac, buf), r->detail, r->errnum == 0 ? "closed" :
+	    wire_peer_text(ac, buf), r->detail, r->errnum == 0 ? "closed" :
 	    strerror(r->errnum));
 }
 
@@ -465,7 +481,7 @@ report_end(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(level, "disconnect",
 	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
-	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    ac->id, wire_peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
 	    &r->elapsed);
 }
@@ -475,6 +491,8 @@ static void (*const reporters[])(const struct worker *,
 	[ESMTP_REPORT_CONNECT] = report_connect,
 	[ESMTP_REPORT_ACCEPTED] = report_accepted,
 	[ESMTP_REPORT_REJECTED] = report_rejected,
+	[ESMTP_REPORT_TLS] = wire_tls_report,
+	[ESMTP_REPORT_TLS_FAILED] = wire_tls_report_failed,
 	[ESMTP_REPORT_AUTH] = report_auth,
 	[ESMTP_REPORT_AUTH_FAILED] = report_auth_failed,
 	[ESMTP_REPORT_TIMEOUT] = report_timeout,
@@ -495,11 +513,14 @@ host_report(void *host, accept_construct *ac, const struct esmtp_report *r)
 static const struct esmtp_host_ops host_ops = {
 	.report = host_report,
 	.lookup_rcpt = host_lookup_rcpt,
+	.tls_start = wire_tls_start,
+	.tls_handshake = wire_tls_handshake,
 	.auth_start = wire_auth_start,
 	.auth_step = wire_auth_step,
 	.auth_cancel = wire_auth_cancel,
 	.auth_mechanisms = wire_auth_mechanisms,
 	.may_send_as = wire_may_send_as,
+	.peer_changed = host_peer_changed,
 	.session_end = host_session_end
 };
 

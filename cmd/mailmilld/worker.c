@@ -13,6 +13,7 @@
 
 #include "cmd/mailmilld/affinity.h"
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/wire_tls.h"
 #include "core/log.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
@@ -137,6 +138,9 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 	case ROLE_QUEUE:
 		connect_queue(w, peer, fd);
 		break;
+	case ROLE_KEYD:
+		wire_tls_connect(w, fd);
+		break;
 	case ROLE_AUTHD:
 		wire_auth_connect(w, fd);
 		break;
@@ -149,17 +153,52 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 /* --- the master ----------------------------------------------------------- */
 
 static void
-worker_message(struct child *c, struct channel_msg *msg, void *closure)
+on_session(struct worker *w, struct channel_msg *msg)
 {
-	struct worker *w = closure;
 	struct msg_session ms;
 
-	(void)c;
-	if (msg->type != M_SESSION)
-		return;
 	memcpy(&ms, msg->base, sizeof(ms));
 	wire_session(w, &ms, msg->fd);
 	msg->fd = -1;
+}
+
+static void
+on_certs(struct worker *w, struct channel_msg *msg)
+{
+	struct msg_certs certs;
+
+	memcpy(&certs, msg->base, sizeof(certs));
+	wire_tls_certs(w, &certs, msg->fd);
+}
+
+static void
+on_tickets(struct worker *w, struct channel_msg *msg)
+{
+	struct msg_tickets tickets;
+
+	memcpy(&tickets, msg->base, sizeof(tickets));
+	if (w->tls != NULL)
+		wire_tls_tickets(&tickets);
+	explicit_bzero(&tickets, sizeof(tickets));
+}
+
+static void
+worker_message(struct child *c, struct channel_msg *msg, void *closure)
+{
+	struct worker *w = closure;
+
+	(void)c;
+	switch (msg->type) {
+	case M_SESSION:
+		on_session(w, msg);
+		break;
+	case M_CERTS:
+		on_certs(w, msg);
+		break;
+	case M_TICKETS:
+		on_tickets(w, msg);
+		break;
+	}
 }
 
 static void
@@ -274,7 +313,7 @@ role_worker(struct child *c)
 		affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot);
 	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
-	    == -1 || read_tables(c) == -1 ||
+	    == -1 || read_tables(c) == -1 || wire_tls_open(w) == -1 ||
 	    child_drop(c, incoming) == -1)
 		goto out;
 	wire_open(w);
@@ -292,6 +331,7 @@ role_worker(struct child *c)
 	wire_auth_disconnect(w);
 	chanev_free(w->queue);
 out:
+	wire_tls_close(w);
 	spool_writer_close(w->spool);
 	if (dirfd != -1)
 		close(dirfd);

@@ -6,6 +6,8 @@
 
 #include <sys/tree.h>
 
+#include <netinet/in.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +20,7 @@
 #define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
 
 struct wire_exchange;
+struct wire_tls;
 RB_HEAD(wire_exchanges, wire_exchange);
 
 struct worker {
@@ -33,6 +36,7 @@ struct worker {
 	accept_construct	**sessions;
 	size_t			 size;
 	size_t			 nsessions;
+	struct wire_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
 	struct wire_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* so many there were */
@@ -64,6 +68,13 @@ void wire_flush(struct worker *w);
 /* wire_free(w): Forget every session that is left, without a word to its
  * client. */
 void wire_free(struct worker *w);
+
+/* wire_session_find(w, handle): The session, or NULL: it has ended. */
+accept_construct *wire_session_find(const struct worker *w, uint64_t handle);
+
+/* wire_peer_text(ac, buf): The client's address. */
+const char *wire_peer_text(const accept_construct *ac,
+    char buf[INET6_ADDRSTRLEN]);
 
 /* wire_sender.c: may_send_as() and auth_mechanisms() of esmtp_host.h. */
 int wire_may_send_as(void *host, accept_construct *ac, const char *login,
