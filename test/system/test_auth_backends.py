@@ -1,6 +1,7 @@
 """Logins against what knows the passwords: a passwd file and mailmillctl that
 changes it, PAM, a Dovecot of Debian's."""
 import contextlib
+import grp
 import os
 import pwd
 import pty
@@ -73,6 +74,7 @@ def test_a_change_of_the_passwd_file_counts_at_once(d):
         passwd('-f', users, '-d', 'bob')
         plain(s, 'bob', 'zw\u00f6lf: 12', '535')
         # what has become bad changes nothing but the log
+        os.chmod(users, 0o600)
         with open(users, 'a') as f:
             f.write('carol\n')
         plain(s, 'alice', 'two', '235')
@@ -207,9 +209,12 @@ class Dovecot:
             f.write(users)
         os.chmod(f'{d}/dovecot-users', 0o644)
         self.command = [program, '-F', '-c', f'{d}/dovecot.conf']
+        user = pwd.getpwuid(os.getuid()).pw_name
+        group = grp.getgrgid(os.getgid()).gr_name
         me = '' if ROOT else f'''
-default_internal_user = {pwd.getpwuid(os.getuid()).pw_name}
-default_login_user = {pwd.getpwuid(os.getuid()).pw_name}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
 '''
         with open(f'{d}/dovecot.conf', 'w') as f:
             f.write(f'''
