@@ -207,6 +207,8 @@ authd_open(struct authd *a)
 		.entries_max = AUTHD_LIMIT_ENTRIES
 	};
 
+	if (a->stuck_ms == 0)
+		a->stuck_ms = AUTHD_STUCK_MS;
 	TAILQ_INIT(&a->workers);
 	LIST_INIT(&a->orphans);
 	(void)pthread_mutex_init(&a->limit_lock, NULL);

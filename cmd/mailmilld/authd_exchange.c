@@ -425,7 +425,7 @@ on_timeout(Event *ev, int eventtype, void *closure, struct timeval *now)
 	reply(e->worker, e->request.id, ESMTP_AUTH_LATER, NULL, 0);
 	give_up(e);
 	if (auth_pool_stuck_ms(a->pool, monotonic_ms()) >
-	    AUTHD_STUCK_TIMES * timeout_ms(a) + AUTHD_STUCK_MS)
+	    AUTHD_STUCK_TIMES * timeout_ms(a) + a->stuck_ms)
 		authd_stuck(a);
 	return 0;
 }

@@ -56,10 +56,11 @@ struct authd {
 	struct auth_pool	*pool;
 	pthread_mutex_t		 limit_lock;	/* threads ask too */
 	struct auth_limit	*limit;
+	unsigned int		 stuck_ms;	/* beyond AUTHD_STUCK_TIMES; 0: AUTHD_STUCK_MS */
 	bool			 is_stuck;	/* ending because of that */
 };
 
-/* authd_open(a): a->child is set, the rest is zero.  Return 0, or -1 having
+/* authd_open(a): a->child is set, the rest is zero, or what a test wants.  Return 0, or -1 having
  * logged why.  authd_close(a): also after that; may end the process when a
  * thread does not come back.
  * authd_peer(c, who, fd, a): see child_ops. */

@@ -495,6 +495,26 @@ Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
 	world_end(&w);
 }
 
+Test(authd, it_ends_when_no_thread_comes_back_for_far_too_long)
+{
+	struct world w;
+	uint64_t id = 10;
+
+	world_init(&w);
+	w.authd.stuck_ms = 1;
+	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
+	send_plain(w.worker, 2, "192.0.2.2", "slow", "pencil");
+	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
+	cr_assert_eq(hear_one(&w, 2).status, ESMTP_AUTH_LATER);
+	cr_assert_not(w.authd.is_stuck);
+	/* each finds out after auth_timeout that it was not looked at */
+	while (!w.authd.is_stuck && id < 13)
+		cr_assert_eq(plain(&w, id++, "192.0.2.3", "user",
+		    "pencil").status, ESMTP_AUTH_LATER);
+	cr_assert(w.authd.is_stuck);
+	world_end(&w);
+}
+
 Test(authd, one_worker_holds_no_more_exchanges_than_it_may)
 {
 	struct channel *other;
