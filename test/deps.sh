@@ -32,6 +32,7 @@ gsasl		cmd:gsasl
 openssl		cmd:openssl
 mandoc		cmd:mandoc
 util-linux	cmd:setpriv
+dovecot-core	cmd:dovecot
 fail2ban	cmd:fail2ban-regex
 "
 bench="
