@@ -27,6 +27,7 @@ libcriterion-dev hdr:criterion/criterion.h
 python3		cmd:python3
 curl		cmd:curl
 swaks		cmd:swaks
+libnet-ssleay-perl perl:Net::SSLeay
 msmtp		cmd:msmtp
 gsasl		cmd:gsasl
 openssl		cmd:openssl
@@ -47,6 +48,7 @@ there() {
 	case $1 in
 	cmd:*)	command -v "${1#cmd:}" >/dev/null 2>&1 ;;
 	pc:*)	pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+	perl:*)	perl -M"${1#perl:}" -e 1 2>/dev/null ;;
 	hdr:*)	echo "#include <${1#hdr:}>" | cc -E - >/dev/null 2>&1 ;;
 	esac
 }

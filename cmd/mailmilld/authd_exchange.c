@@ -285,7 +285,8 @@ has_plus(const char *mech)
 	return len > 5 && strcasecmp(mech + len - 5, "-PLUS") == 0;
 }
 
-/* Do ${o} let clients use ${mech}, or, ${mech} NULL, any with channel binding? */
+/* Do ${o} let clients use ${mech}; or, if it is NULL, any mechanism with
+ * channel binding? */
 static bool
 is_offered(const struct esmtp_options *o, const char *mech)
 {

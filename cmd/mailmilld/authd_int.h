@@ -19,7 +19,7 @@
 #include "cmd/mailmilld/chanev.h"
 #include "cmd/mailmilld/child.h"
 
-#define AUTHD_EXCHANGES_MAX	4096	/* of one worker: it has no more sessions at once that log in */
+#define AUTHD_EXCHANGES_MAX	4096	/* of one worker, at once */
 #define AUTHD_LIMIT_ENTRIES	65536	/* clients, and logins, and both together */
 
 #define AUTHD_STUCK_TIMES	2	/* auth_timeout ... */
@@ -60,9 +60,10 @@ struct authd {
 	bool			 is_stuck;	/* ending because of that */
 };
 
-/* authd_open(a): a->child is set, the rest is zero, or what a test wants.  Return 0, or -1 having
- * logged why.  authd_close(a): also after that; may end the process when a
- * thread does not come back.
+/* authd_open(a): a->child is set, the rest is zero, or what a test wants.
+ * Return 0, or -1 having logged why.
+ * authd_close(a): also after that; may end the process when a thread does not
+ * come back.
  * authd_peer(c, who, fd, a): see child_ops. */
 int authd_open(struct authd *a);
 void authd_close(struct authd *a);

@@ -69,9 +69,10 @@ def test_swaks_with_each_of_its_mechanisms(d):
         n = 0
         for mech in mechs:
             p = swaks(mech, PASSWORD)
-            if b'not available' in p.stderr or b'requires' in p.stderr:
-                assert mech == 'CRAM-MD5', p.stderr
-                continue                # a Perl module is missing
+            if b'requires Digest::HMAC_MD5' in p.stderr:
+                continue                # of Perl, for CRAM-MD5
+            if b'requires Net::SSLeay' in p.stderr:
+                raise Skip('no Net::SSLeay, so swaks has no TLS')
             assert p.returncode == 0, (mech, p.stdout[-900:], p.stderr)
             n += 1
             assert swaks(mech, 'wrong').returncode == 28, mech
