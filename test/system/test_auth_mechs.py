@@ -207,7 +207,10 @@ class EhloFirst(threading.Thread):
         outer = Client(self.server_port, banner=False)
         with inner, outer.s:
             inner.sendall(outer.reply().encode() + b'\r\n')
-            if inner.recv(100) != b'STARTTLS\r\n':
+            line = b''
+            while not line.endswith(b'\n'):
+                line += inner.recv(1) or b'?\n'
+            if line != b'STARTTLS\r\n':
                 return
             outer.hello()
             inner.sendall(outer.cmd('STARTTLS', '220').encode() + b'\r\n')
