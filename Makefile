@@ -6,7 +6,7 @@
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
 #	make sim SEED=n		replay one seed of the simulator
 #	make install		DESTDIR= PREFIX= SYSCONFDIR=; make uninstall
-#	make accounts		the three accounts it runs under
+#	make accounts		the accounts it runs under
 #	make unit arch clean
 
 PREFIX	?= /usr/local
@@ -15,6 +15,7 @@ DESTDIR	?=
 SBINDIR	?= $(PREFIX)/sbin
 MANDIR	?= $(PREFIX)/share/man
 UNITDIR	?= $(PREFIX)/lib/systemd/system
+FILTER	= /etc/fail2ban/filter.d/mailmilld.conf
 CONF	= $(SYSCONFDIR)/mailmill/mailmill.conf
 
 B	:= build
@@ -175,6 +176,8 @@ install: all
 	    cmd/mailmilld/init/mailmilld.in > $(DESTDIR)/etc/init.d/mailmilld
 	chmod 644 $(DESTDIR)$(UNITDIR)/mailmilld.service
 	chmod 755 $(DESTDIR)/etc/init.d/mailmilld
+	@[ ! -e cmd/mailmilld/init/fail2ban.conf ] || install -D -m 644 \
+	    cmd/mailmilld/init/fail2ban.conf $(DESTDIR)$(FILTER)
 	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || sh cmd/mailmilld/init/accounts.sh
 
 accounts:
@@ -184,7 +187,8 @@ accounts:
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
 	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a \
-	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld
+	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld \
+	    $(DESTDIR)$(FILTER)
 	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	@for m in $(MAN); do \

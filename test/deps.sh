@@ -18,6 +18,8 @@ libxxhash-dev	pc:libxxhash
 libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson
 libgsasl-dev	pc:libgsasl
+libpam0g-dev	hdr:security/pam_appl.h
+libcrypt-dev	hdr:crypt.h
 "
 run="
 curl		cmd:curl
