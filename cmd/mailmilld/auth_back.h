@@ -48,7 +48,8 @@ struct auth_back;
  * nothing.  Return 0, or -1 with what was expected. */
 int auth_back_check(const char *spec, char *err_r, size_t errlen);
 
-/* auth_back_open(spec, err_r, errlen): NULL with a message ("FILE:LINE: ..."). */
+/* auth_back_open(spec, err_r, errlen): NULL with a message ("FILE:LINE:
+ * ..."). */
 struct auth_back *auth_back_open(const char *spec, char *err_r,
     size_t errlen);
 void auth_back_free(struct auth_back *b);	/* NULL does nothing */
@@ -64,7 +65,8 @@ enum auth_verdict auth_back_password(struct auth_back *b,
     const struct auth_client *client, const char *login,
     const char *password);
 
-/* auth_back_token(b, ...): The same of a bearer token (OAUTHBEARER, XOAUTH2). */
+/* auth_back_token(b, ...): The same of a bearer token (OAUTHBEARER,
+ * XOAUTH2). */
 enum auth_verdict auth_back_token(struct auth_back *b,
     const struct auth_client *client, const char *login, const char *token);
 
@@ -73,15 +75,16 @@ enum auth_verdict auth_back_token(struct auth_back *b,
 enum auth_verdict auth_back_exists(struct auth_back *b,
     const struct auth_client *client, const char *login);
 
-/* auth_back_scram(b, client, login, hash, scram_r): The keys of a user.  AUTH_NO
- * fills ${scram_r} in as well, the same for each call of that name, so that the
- * exchange can go on and fail at its end like another. */
+/* auth_back_scram(b, client, login, hash, scram_r): The keys of a user.
+ * AUTH_NO fills ${scram_r} in as well, the same for each call of that name, so
+ * that the exchange can go on and fail at its end like another. */
 enum auth_verdict auth_back_scram(struct auth_back *b,
     const struct auth_client *client, const char *login,
     enum auth_scram_hash hash, struct auth_scram *scram_r);
 
 /* auth_back_cleartext(b, client, login, buf, len): The password itself, where
- * it is stored (CRAM-MD5). */
+ * it is stored (CRAM-MD5).  AUTH_NO fills ${buf} in as well, with what nobody
+ * knows. */
 enum auth_verdict auth_back_cleartext(struct auth_back *b,
     const struct auth_client *client, const char *login, char *buf,
     size_t len);

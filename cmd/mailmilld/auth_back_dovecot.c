@@ -32,7 +32,7 @@ static const char *const mechanisms[] = {
 	"SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5",
 	"EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
 };
-/* what it offers is not known before it is asked; these it nearly always does */
+/* what it offers is not known before it is asked; nearly always these */
 static const char *const defaults[] = { "PLAIN", "LOGIN", NULL };
 
 static int
