@@ -55,7 +55,7 @@ PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 
 # what an embedder may include; the other headers are the library's own
 PUBLIC_H = $(wildcard core/event.h core/scheduler.h core/clock.h core/spool.h \
-	   core/lim.h) $(filter-out %_int.h proto/esmtp_ext.h \
+	   core/lim.h) $(filter-out %_int.h proto/esmtp_ext.h proto/esmtp_auth.h \
 	   proto/esmtp_verb.h proto/esmtp_verb.def,$(wildcard proto/*.h proto/*.def))
 MAN	 = $(wildcard man/*.[358])
 
