@@ -23,7 +23,8 @@ def files_of(d):
         f.write(output('--print-senders'))
     for name in ('logins', 'senders'):
         os.chmod(f'{d}/{name}', 0o644)
-    return ['--users', f'{d}/logins', '--senders', f'{d}/senders']
+    return ['--users', f'{d}/logins', '--senders', f'{d}/senders',
+            '--certificates', f'{d}/certificates']
 
 
 def play(d, *args):

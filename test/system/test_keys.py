@@ -102,7 +102,7 @@ def test_no_part_of_a_key_is_outside_of_keyd(d):
 
 def status_of(pid):
     with open(f'/proc/{pid}/status') as f:
-        return dict(re.findall(r'^(\w+):\s+(.*)$', f.read(), re.M))
+        return dict(re.findall(r'^(\w+):[ \t]*(.*)$', f.read(), re.M))
 
 
 def test_keyd_reaches_nothing(d):
