@@ -78,6 +78,7 @@ typedef int (*CloseFunc)(Event *e);
 typedef int (*SendFileFunc)(Event *e, int fd, off_t *offset, size_t count,
     int *needmask);
 typedef int (*PendingFunc)(Event *e);
+typedef void (*RestFunc)(Event *e);
 
 /* How bytes move: plain sockets (event_plain_opset), TLS (tls/tlsio.h), a
  * simulated wire in tests.  Read and write return octets moved; 0 from read is
@@ -87,7 +88,9 @@ typedef int (*PendingFunc)(Event *e);
  * event_pending may be NULL: the descriptor alone tells what would not block.
  * Else it returns the mask of what would not block although poll(2) does not
  * know (octets that were read from the descriptor before), and who dispatches
- * asks it after each callback: so nobody has to read until EAGAIN. */
+ * asks it after each callback: so nobody has to read until EAGAIN.
+ * event_rest may be NULL: nothing has happened for a while, and what memory can
+ * be given back until something does should be. */
 typedef struct event_io_opset {
 	AcceptFunc	event_accept;
 	ReadFunc	event_read;
@@ -95,6 +98,7 @@ typedef struct event_io_opset {
 	CloseFunc	event_close;
 	SendFileFunc	event_sendfile;
 	PendingFunc	event_pending;
+	RestFunc	event_rest;
 } event_io_opset;
 
 extern const event_io_opset event_plain_opset;
@@ -165,6 +169,7 @@ int event_write(Event *e, const char *buf, int buflen, int *needmask);
 int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
     int *needmask);
 int event_pending(Event *e);
+void event_rest(Event *e);
 
 /* A fixed-length transfer that may need several dispatches. */
 typedef struct event_io_state {

@@ -126,6 +126,13 @@ event_pending(Event *e)
 	return e->io_opset->event_pending(e);
 }
 
+void
+event_rest(Event *e)
+{
+	if (e->io_opset->event_rest != NULL)
+		e->io_opset->event_rest(e);
+}
+
 static int
 start(Event *e, event_io_state *state, event_io_state with)
 {

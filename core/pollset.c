@@ -333,6 +333,7 @@ park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
 	}
 	e->is_parked = 1;
 	remove_slot(ps, e);
+	event_rest(e);
 	return PARKED;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tls/tlsctx_int.h"
+#include "tls/tlsmem.h"
 
 #define CLIENT_CHAIN_OCTETS	32768	/* of certificates that a client sends */
 #define CLIENT_CHAIN_DEPTH	10
@@ -200,7 +201,7 @@ tlsctx_free(struct tlsctx *t)
 SSL *
 tlsctx_session(struct tlsctx *t)
 {
-	SSL *ssl = SSL_new(t->first);
+	SSL *ssl = tlsmem_ssl(t->first);
 
 	if (ssl == NULL) {
 		ERR_clear_error();

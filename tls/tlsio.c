@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tls/tlsmem.h"
+
 #define SENDFILE_CHUNK	16384	/* octets; the most that a record holds */
 
 static const event_io_opset tlsio_opset;
@@ -151,12 +153,22 @@ tlsio_failure(struct tlsio *t, int rc, int *needmask)
 	return -1;
 }
 
+static void
+wake(struct tlsio *t)
+{
+	if (!t->is_resting)
+		return;
+	t->is_resting = false;
+	tlsmem_wake(t->ssl);
+}
+
 /* Before each call: a stale entry in the queue would be taken for its error. */
 struct tlsio *
 tlsio_enter(Event *e)
 {
 	struct tlsio *t = e->io_data;
 
+	wake(t);
 	t->event = e;
 	t->lower_errno = 0;
 	ERR_clear_error();
@@ -270,9 +282,21 @@ tlsio_pending(Event *e)
 {
 	struct tlsio *t = e->io_data;
 
-	if (t->is_drained || t->is_failed || !SSL_has_pending(t->ssl))
+	if (t->is_drained || t->is_failed || t->is_resting || !SSL_has_pending(t->ssl))
 		return 0;
 	return E_READ;
+}
+
+static void
+tlsio_rest(Event *e)
+{
+	struct tlsio *t = e->io_data;
+
+	if (t->is_resting || t->is_failed || !SSL_is_init_finished(t->ssl) ||
+	    SSL_has_pending(t->ssl))
+		return;
+	t->is_resting = true;
+	tlsmem_rest(t->ssl);
 }
 
 static const event_io_opset tlsio_opset = {
@@ -281,7 +305,8 @@ static const event_io_opset tlsio_opset = {
 	.event_write = tlsio_write,
 	.event_close = tlsio_close,
 	.event_sendfile = tlsio_sendfile,
-	.event_pending = tlsio_pending
+	.event_pending = tlsio_pending,
+	.event_rest = tlsio_rest
 };
 
 int
@@ -331,6 +356,7 @@ tlsio_detach(Event *e)
 		return;
 	e->io_opset = t->lower;
 	e->io_data = t->lower_data;
+	wake(t);
 	tlsio_abandon(t);
 	SSL_free(t->ssl);
 	free(t);
@@ -339,7 +365,10 @@ tlsio_detach(Event *e)
 SSL *
 tlsio_ssl(const Event *e)
 {
-	const struct tlsio *t = tlsio_of(e);
+	struct tlsio *t = tlsio_of(e);
 
-	return t != NULL ? t->ssl : NULL;
+	if (t == NULL)
+		return NULL;
+	wake(t);
+	return t->ssl;
 }

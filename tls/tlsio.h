@@ -31,6 +31,7 @@
  * event_close: sends close_notify if that can be done at once, frees the SSL
  *	object, closes through the opset below and gives that back to ${e}.
  * event_accept: fails with EOPNOTSUPP.
+ * event_rest: gives memory back, which the next call of any of these fetches.
  *
  * OpenSSL reads more from the socket than it hands out, which poll(2) cannot
  * see: event_pending() then says E_READ, and the scheduler calls the event
@@ -61,7 +62,8 @@ int tlsio_handshake(Event *e, int *needmask);
  * A signature that it waits for is cancelled, as in event_close. */
 void tlsio_detach(Event *e);
 
-/* tlsio_ssl(e): The SSL object under ${e}, or NULL if it is not on TLS. */
+/* tlsio_ssl(e): The SSL object under ${e}, or NULL if it is not on TLS.  Not to
+ * be kept: between callbacks it may not be there (tlsmem.h). */
 SSL *tlsio_ssl(const Event *e);
 
 #endif

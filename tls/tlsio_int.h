@@ -22,6 +22,7 @@ struct tlsio {
 	bool			 is_eof;	/* the wire below has ended */
 	bool			 is_mute;	/* nothing below is called any more */
 	bool			 is_paused;	/* its job waits for a signature */
+	bool			 is_resting;	/* its memory, too: tlsmem.h */
 	bool			 is_waiting;	/* for room, in the list of those */
 	TAILQ_ENTRY(tlsio)	 waiting;
 };

@@ -19,6 +19,7 @@
 #include "cmd/mailmilld/spawn.h"
 #include "cmd/mailmilld/spooldir.h"
 #include "cmd/mailmilld/version.h"
+#include "tls/tlsmem.h"
 
 #define EXIT_USAGE	2
 
@@ -127,6 +128,9 @@ run_role(const char *name)
 		    "(mailmilld starts its roles itself)\n", name);
 		return EXIT_USAGE;
 	}
+	/* without it a session in TLS only costs more memory */
+	if (role == ROLE_WORKER)
+		(void)tlsmem_open();
 	return child_main(role);
 }
 

@@ -14,6 +14,16 @@
 static struct pollset ps;
 static Event events[NPAIRS];
 static int peers[NPAIRS];
+static size_t nrested;
+
+static void
+count_rest(Event *e)
+{
+	cr_assert(e->is_parked);
+	nrested++;
+}
+
+static const event_io_opset resting_opset = { .event_rest = count_rest };
 
 static void
 setup(void)
@@ -28,6 +38,7 @@ setup(void)
 		memset(&events[i], 0, sizeof events[i]);
 		events[i].fd = sv[0];
 		events[i].mask = E_READ;
+		events[i].io_opset = &resting_opset;
 		peers[i] = sv[1];
 		cr_assert_eq(pollset_attach(&ps, &events[i]), 0);
 		pollset_follow(&ps, &events[i]);
@@ -86,6 +97,7 @@ Test(pollset, parks_idle_readers)
 	park_all(&now_ms);
 	cr_assert_eq(ps.park.count, NPAIRS);
 	cr_assert_eq(ps.n, ps.nfixed);
+	cr_assert_eq(nrested, NPAIRS);
 }
 
 /* A crowd of ${n} beside the pairs, all on one socket. */
@@ -100,6 +112,7 @@ crowd_attach(size_t n)
 		crowd[i].fd = dup(events[0].fd);
 		cr_assert_neq(crowd[i].fd, -1);
 		crowd[i].mask = E_READ;
+		crowd[i].io_opset = &resting_opset;
 		cr_assert_eq(pollset_attach(&ps, &crowd[i]), 0);
 		pollset_follow(&ps, &crowd[i]);
 	}
