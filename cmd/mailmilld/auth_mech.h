@@ -79,7 +79,8 @@ enum esmtp_auth_status auth_exchange_step(struct auth_exchange *x,
 
 /* What a limit on failures asks before a verdict is worked for: called once
  * the login is known, before the back end; false: answer as if wrong, without
- * asking it. */
+ * asking it.  Where the back end takes the octets themselves and they show no
+ * login, it is called with NULL, for each response. */
 void auth_exchange_on_login(struct auth_exchange *x,
     bool (*may)(const char *login, void *closure), void *closure);
 

@@ -14,15 +14,19 @@ static const enum esmtp_auth_status statuses[] = {
 	[AUTH_RELAY_UNSURE] = ESMTP_AUTH_LATER,
 };
 
+/* Who is shown by name is asked about by name, since the limits of a login that
+ * is known are its own; a response that shows none counts for the client. */
 static enum esmtp_auth_status
 peek(struct auth_exchange *x, const char *in, size_t len)
 {
 	char name[AUTH_LOGIN_MAX + 1];
 
-	if (in == NULL || x->login[0] != '\0' ||
-	    !auth_mech_ops_of(x->mech)->peek(x, in, len, name))
+	if (in == NULL || x->login[0] != '\0')
 		return ESMTP_AUTH_CHALLENGE;
-	return auth_exchange_claim(x, name);
+	if (auth_mech_ops_of(x->mech)->peek(x, in, len, name))
+		return auth_exchange_claim(x, name);
+	return x->may == NULL || x->may(NULL, x->may_closure) ?
+	    ESMTP_AUTH_CHALLENGE : ESMTP_AUTH_FAILED;
 }
 
 /* A challenge in answer to a bearer token is a refusal (auth_mech_oauth.c). */

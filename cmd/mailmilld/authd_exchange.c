@@ -333,14 +333,6 @@ open_exchange(struct authd_exchange *e)
 	return x;
 }
 
-/* Whom a back end that does it all is asked about, it says at the end: that
- * this client has failed too often is known before. */
-static bool
-is_blocked_early(struct authd_exchange *e)
-{
-	return e->x == NULL && auth_back_relay(e->back) && !may(NULL, e);
-}
-
 static void
 job_run(struct auth_job *job)
 {
@@ -348,9 +340,7 @@ job_run(struct auth_job *job)
 	const char *login;
 
 	e->status = ESMTP_AUTH_LATER;
-	if (is_blocked_early(e))
-		e->status = ESMTP_AUTH_FAILED;
-	else if (e->x != NULL || (e->x = open_exchange(e)) != NULL) {
+	if (e->x != NULL || (e->x = open_exchange(e)) != NULL) {
 		e->status = auth_exchange_step(e->x, e->in, e->in_len,
 		    (int64_t)(e->began_ms + timeout_ms(e->authd)), &e->out,
 		    &e->out_len);

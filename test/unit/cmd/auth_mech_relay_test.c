@@ -127,7 +127,7 @@ Test(auth_mech_relay, no_initial_response_is_no_empty_one)
 static bool
 refuse(const char *login, void *closure)
 {
-	strcpy(closure, login);
+	strcpy(closure, login != NULL ? login : "(none)");
 	return false;
 }
 
@@ -164,6 +164,23 @@ Test(auth_mech_relay, a_login_over_its_limit_is_not_relayed)
 		auth_exchange_free(x);
 		cr_assert_eq(s.nfreed, 1);
 	}
+}
+
+/* Nor is there a way around the limit by showing no name. */
+Test(auth_mech_relay, a_response_without_a_name_counts_for_the_client)
+{
+	static const struct line lines[] = { { AUTH_RELAY_YES, "user" } };
+	struct auth_exchange *x;
+	struct script s;
+	struct said said;
+	char name[256];
+
+	x = begin(&s, "PLAIN", lines);
+	auth_exchange_on_login(x, refuse, name);
+	cr_assert_eq(say_text(x, "?", &said), ESMTP_AUTH_FAILED);
+	cr_assert_str_eq(name, "(none)");
+	cr_assert_str_eq(s.heard, "");
+	auth_exchange_free(x);
 }
 
 Test(auth_mech_relay, a_success_without_a_name_is_none)

@@ -86,6 +86,28 @@ static const struct auth_back_ops fake_ops = {
 	.free = fake_free, .password = fake_password
 };
 
+/* One that does the mechanisms itself. */
+static enum auth_relay_status
+relay_start(void *state, const struct auth_client *client, const char *mech,
+    const char *initial, size_t len, void **relay_r, char **octets_r,
+    size_t *len_r)
+{
+	(void)state;
+	(void)client;
+	(void)mech;
+	*relay_r = NULL;
+	if (memmem(initial, len, "pencil", 6) == NULL)
+		return AUTH_RELAY_NO;
+	*octets_r = strdup("user");
+	*len_r = 4;
+	return AUTH_RELAY_YES;
+}
+
+static const struct auth_back_ops relay_ops = {
+	.can = fake_mechanisms, .defaults = fake_mechanisms,
+	.free = fake_free, .relay_start = relay_start, .relay_free = fake_free
+};
+
 /* --- authd and a worker --------------------------------------------------- */
 
 struct world {
@@ -375,6 +397,27 @@ Test(authd, who_fails_too_often_is_blocked_even_with_the_right_password)
 	cr_assert_str_eq(a.text, "user");
 	a = plain(&w, 6, "192.0.2.2", "user", "pencil");
 	cr_assert_eq(a.status, ESMTP_AUTH_OK);
+	world_end(&w);
+}
+
+/* Whoever does the mechanisms: behind one address may be many. */
+Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
+{
+	static const char *const others[] = { "a", "b", "c", "d" };
+	struct world w;
+	unsigned int i;
+
+	world_init(&w);
+	w.authd.backs[0].back->ops = &relay_ops;
+	cr_assert_eq(plain(&w, 1, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	for (i = 0; i < 4; i++)
+		cr_assert_eq(plain(&w, 2 + i, "192.0.2.1", others[i],
+		    "x").status, ESMTP_AUTH_FAILED);
+	cr_assert_eq(plain(&w, 6, "192.0.2.1", "e", "pencil").status,
+	    ESMTP_AUTH_BLOCKED);
+	cr_assert_eq(plain(&w, 7, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
 	world_end(&w);
 }
 
