@@ -107,6 +107,7 @@ struct passwdfile_new {
 /* passwdfile_set(path, name, password, method, new, err_r, errlen): Make or
  * change an entry: the hash by ${method} ("yescrypt", "bcrypt", "sha512", or
  * "plain", the password itself), SCRAM keys for SHA-256 and SHA-1 beside it.
+ * ${name} is prepared as saslprep_text() does, as logins are.
  * passwdfile_set_token: its token instead; the password stays.
  * The file is written anew beside the old one, flushed, and renamed; owner and
  * mode stay, as do comments.  Two at once wait for each other.  Return 0, or

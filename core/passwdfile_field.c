@@ -177,6 +177,18 @@ passwdfile_field(struct passwdfile_row *row, char *field, const char **fault_r)
 	return -1;
 }
 
+/* Logins are compared as SASLprep makes them. */
+static bool
+is_prepared(const char *name, size_t len)
+{
+	char text[PASSWDFILE_NAME_MAX + 1], out[PASSWDFILE_NAME_MAX + 1];
+
+	memcpy(text, name, len);
+	text[len] = '\0';
+	return saslprep_text(text, out, sizeof(out)) == 0 &&
+	    strcmp(out, text) == 0;
+}
+
 const char *
 passwdfile_name_fault(const char *name, size_t len)
 {
@@ -198,6 +210,9 @@ passwdfile_name_fault(const char *name, size_t len)
 	}
 	if (!saslprep_is_utf8(name, len))
 		return "a name that is not UTF-8";
+	if (!is_prepared(name, len))
+		return "no login is equal to this name, since SASLprep (RFC "
+		    "4013) writes it otherwise: mailmillctl passwd writes it so";
 	return NULL;
 }
 

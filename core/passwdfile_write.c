@@ -18,10 +18,12 @@
 #include <unistd.h>
 
 #include "core/base64.h"
+#include "core/saslprep.h"
 
 /* A change under way. */
 struct change {
 	const char	*path, *name;
+	char		 prepared[PASSWDFILE_NAME_MAX + 1];
 	char		*err_r;
 	size_t		 errlen;
 	char		 fields[PASSWDFILE_FIELDS_MAX];	/* new, each with its colon */
@@ -61,7 +63,12 @@ static int
 create(const struct change *c)
 {
 	int fd = open(c->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct stat st;
 
+	if (fd == -1 && errno == EEXIST && lstat(c->path, &st) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return fail(c, "%s: a symbolic link to nothing: make the file "
+		    "where it points to, or remove it", c->path);
 	if (fd == -1)
 		return errno == EEXIST ? 0 : fail_errno(c, "cannot be made");
 	if ((c->new.gid != (gid_t)-1 && fchown(fd, (uid_t)-1, c->new.gid) ==
@@ -74,16 +81,27 @@ create(const struct change *c)
 	return 0;
 }
 
-/* Open and lock what is there under the name now. */
+/* What is there under the name now, and no link that was put there since; not
+ * waiting for somebody at the other end, which is no file of users anyway. */
+static int
+open_old(struct change *c)
+{
+	free(c->real);
+	if ((c->real = realpath(c->path, NULL)) == NULL)
+		return -1;
+	c->fd = open(c->real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY |
+	    O_NONBLOCK);
+	return c->fd == -1 ? -1 : 0;
+}
+
+/* Open and lock it. */
 static int
 lock(struct change *c)
 {
 	struct stat now;
 
 	for (;;) {
-		free(c->real);
-		if ((c->real = realpath(c->path, NULL)) == NULL ||
-		    (c->fd = open(c->real, O_RDONLY | O_CLOEXEC)) == -1) {
+		if (open_old(c) == -1) {
 			if (errno != ENOENT || c->is_removal)
 				return fail_errno(c, "cannot be opened");
 			if (create(c) == -1)
@@ -320,10 +338,13 @@ change_init(struct change *c, const char *path, const char *name, char *err_r,
 
 	memset(c, 0, sizeof(*c));
 	c->path = path;
-	c->name = name;
 	c->err_r = err_r;
 	c->errlen = errlen;
-	if ((fault = passwdfile_name_fault(name, strlen(name))) != NULL)
+	/* as a login is prepared: else the two never meet */
+	c->name = saslprep_text(name, c->prepared, sizeof(c->prepared)) == 0 ?
+	    c->prepared : name;
+	fault = passwdfile_name_fault(c->name, strlen(c->name));
+	if (fault != NULL)
 		return fail(c, "'%s': %s", name, fault);
 	return 0;
 }

@@ -203,6 +203,8 @@ Test(passwdfile, says_the_line_of_what_is_wrong)
 		{ " a:*", "a blank" },
 		{ "a\x01:*", "a control character" },
 		{ "a\xff:*", "not UTF-8" },
+		{ "o\xcc\x88:*", "no login is equal" },
+		{ "a\xc2\xa0z:*", "no login is equal" },
 		{ ":{SECRET}QUJD", "{SECRET}" },
 	};
 	char text[1024];

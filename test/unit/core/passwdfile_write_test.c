@@ -188,6 +188,22 @@ Test(passwdfile_write, long_tokens_count_to_their_end)
 	passwdfile_free(f);
 }
 
+/* One keyboard sends "o" and a diaeresis, another the letter with it. */
+Test(passwdfile_write, names_are_prepared_as_logins_are)
+{
+	struct passwdfile *f;
+
+	cr_assert_eq(set("Jo\xcc\x88rg", "x", "plain"), 0, "%s", err);
+	cr_assert_eq(set("J\xc3\xb6rg", "y", "plain"), 0, "%s", err);
+	f = reread();
+	cr_expect_eq(passwdfile_verify(f, "J\xc3\xb6rg", "y"), 1);
+	cr_expect_null(passwdfile_find(f, "Jo\xcc\x88rg"));
+	passwdfile_free(f);
+	cr_expect_eq(passwdfile_remove(path, "Jo\xcc\x88rg", err,
+	    sizeof(err)), 0, "%s", err);
+	cr_expect_eq(set("\xc2\xad", "x", "plain"), -1);
+}
+
 Test(passwdfile_write, refuses_what_it_cannot_store)
 {
 	char password[600];
@@ -262,6 +278,22 @@ Test(passwdfile_write, mode_and_owner_stay_and_a_link_stays_one)
 	cr_assert_eq(lstat(link_path, &st), 0);
 	cr_expect(S_ISLNK(st.st_mode));
 	cr_expect_not_null(strstr(content(), "\nb:"));
+}
+
+/* Neither turns in a circle nor waits for a writer. */
+Test(passwdfile_write, link_to_nothing_and_pipe_are_refused, .timeout = 10)
+{
+	cr_assert_eq(symlink("nothing", path), 0);
+	cr_expect_eq(set("a", "x", "plain"), -1);
+	cr_expect_not_null(strstr(err, "a symbolic link to nothing"), "%s",
+	    err);
+	cr_expect_eq(passwdfile_remove(path, "a", err, sizeof(err)), -1);
+	cr_expect_eq(entries_of_folder(), 1);
+	unlink(path);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	cr_expect_eq(set("a", "x", "plain"), -1);
+	cr_expect_not_null(strstr(err, "cannot be read"), "%s", err);
+	cr_expect_eq(entries_of_folder(), 1);
 }
 
 Test(passwdfile_write, new_file_has_the_mode_asked_for)
