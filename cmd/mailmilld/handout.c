@@ -1,7 +1,8 @@
 /* From the listening socket to a worker.
  * Owns: accepting, the session limits and their 421, the choice of the worker,
  * what happens when descriptors run out.
- * Never reads from a client: the limits are answered in place of the banner. */
+ * Never reads from a client: the limits are answered in place of the banner,
+ * and where TLS or a PROXY header comes first, not at all. */
 
 #include "cmd/mailmilld/master.h"
 
@@ -21,19 +22,64 @@
 #define SAY_MS			10000	/* between warnings that they have */
 #define WORKERS_MAX		256	/* as in setting.def */
 
+/* --- accepting one -------------------------------------------------------- */
+
+/* An IPv4 client of a socket that serves both families. */
+static void
+unmap(accept_addr *a)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	if (a->sa.sa_family != AF_INET6 ||
+	    !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+		return;
+	in.sin_port = a->in6.sin6_port;
+	memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], 4);
+	memset(a, 0, sizeof(*a));
+	a->in = in;
+}
+
+static int
+accept_one(const struct listener *l, accept_addr *peer)
+{
+	socklen_t len = sizeof(*peer);
+	int fd;
+
+	memset(peer, 0, sizeof(*peer));
+	fd = accept4(l->fd, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1)
+		unmap(peer);
+	return fd;
+}
+
 /* --- refusing ------------------------------------------------------------- */
+
+/* Does a banner come first, in the clear?  Who expects TLS would take a line of
+ * ours for a broken handshake; a proxy waits for nothing before its header. */
+static bool
+is_greeted(const struct listener *l, const accept_addr *peer)
+{
+	const struct esmtp_options *o = settings_options_for(
+	    l->master->config.settings, l->index, &peer->sa);
+
+	return !o->use_ssl && !o->proxy_protocol;
+}
 
 /* Answer in place of the banner, without waiting, and close. */
 static void
-refuse(int fd, enum refusal id)
+refuse(const struct listener *l, const accept_addr *peer, int fd,
+    enum refusal id)
 {
 	char buf[LIM_REPLY_LINE];
 	size_t len;
 
 	stats_inc(STATS_CONNECTIONS_REFUSED);
-	len = refusal_line(id, buf, sizeof(buf));
-	/* a fresh socket has room for a line; if not, the client sees the end */
-	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (is_greeted(l, peer)) {
+		len = refusal_line(id, buf, sizeof(buf));
+		/* a fresh socket has room for a line; if not, the client sees
+		 * the end */
+		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
 	close(fd);
 }
 
@@ -143,21 +189,6 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 	return -1;
 }
 
-/* An IPv4 client of a socket that serves both families. */
-static void
-unmap(accept_addr *a)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET };
-
-	if (a->sa.sa_family != AF_INET6 ||
-	    !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-		return;
-	in.sin_port = a->in6.sin6_port;
-	memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], 4);
-	memset(a, 0, sizeof(*a));
-	a->in = in;
-}
-
 static void
 handle_connection(struct listener *l, int fd, accept_addr *peer)
 {
@@ -165,13 +196,12 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 	const char *limit;
 
 	stats_inc(STATS_CONNECTIONS);
-	unmap(peer);
 	if (is_limited(l, peer, &refusal, &limit)) {
 		log_refused(l, peer, limit);
-		refuse(fd, refusal);
+		refuse(l, peer, fd, refusal);
 	} else if (hand_out(l, fd, peer, &refusal) == -1) {
 		log_refused(l, peer, "workers");
-		refuse(fd, refusal);
+		refuse(l, peer, fd, refusal);
 	}
 }
 
@@ -197,6 +227,7 @@ out_of_descriptors(struct listener *l)
 {
 	struct master *m = l->master;
 	uint64_t now_ms = monotonic_ms();
+	accept_addr peer;
 	int fd;
 
 	if (now_ms >= m->exhausted_ms) {
@@ -206,10 +237,9 @@ out_of_descriptors(struct listener *l)
 	}
 	if (m->spare_fd != -1) {
 		close(m->spare_fd);
-		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd != -1) {
+		if ((fd = accept_one(l, &peer)) != -1) {
 			stats_inc(STATS_CONNECTIONS);
-			refuse(fd, REFUSAL_LATER);
+			refuse(l, &peer, fd, REFUSAL_LATER);
 		}
 		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
@@ -238,7 +268,6 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 {
 	struct listener *l = closure;
 	accept_addr peer;
-	socklen_t len;
 	int i, fd;
 
 	(void)e;
@@ -249,11 +278,7 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 	/* before anything is counted against a limit */
 	procs_collect(l->master);
 	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
-		len = sizeof(peer);
-		memset(&peer, 0, sizeof(peer));
-		fd = accept4(l->fd, &peer.sa, &len,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd != -1) {
+		if ((fd = accept_one(l, &peer)) != -1) {
 			handle_connection(l, fd, &peer);
 			continue;
 		}

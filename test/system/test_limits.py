@@ -1,9 +1,11 @@
 """Limits, replies and what is refused, over real sockets."""
 import resource
 import signal
+import socket
 import time
 
-from harness import Client, Server, text_message, wait_for
+from harness import NOT_AS_ROOT, Client, Server, text_message, wait_for
+from keys import make_pair, tls_conf
 
 
 def test_relaying_is_denied_and_unknown_users_are_refused(d):
@@ -88,6 +90,21 @@ def test_service_sessions(d):
             with Client(s.port, banner=False) as x:
                 return x.reply().startswith('220')
         wait_for('a place', again)
+
+
+def test_who_expects_tls_or_is_a_proxy_is_refused_without_a_word(d):
+    make_pair(d, 'a', owner=65534 if NOT_AS_ROOT else None)
+    for first in 'Use_SSL', 'Proxy_Protocol':
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        with Server(d, listener=tls_conf(d, 'a') +
+                    f'Listen "127.0.0.1:{port}" {{ {first} = true\n'
+                    'Listener_Sessions = 1 }\n') as s, \
+                Client(port, banner=False):
+            with Client(port, banner=False) as b:
+                b.ended()
+            assert int(s.stats()['connections_refused']) == 1
 
 
 def test_client_sessions(d):
