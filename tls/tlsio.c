@@ -282,7 +282,8 @@ tlsio_pending(Event *e)
 {
 	struct tlsio *t = e->io_data;
 
-	if (t->is_drained || t->is_failed || t->is_resting || !SSL_has_pending(t->ssl))
+	if (t->is_drained || t->is_failed || t->is_resting ||
+	    !SSL_has_pending(t->ssl))
 		return 0;
 	return E_READ;
 }
