@@ -51,16 +51,18 @@ wait_no_more(struct tlsio *t)
 	TAILQ_REMOVE(&waiters, t, waiting);
 }
 
-/* A job has ended. */
+/* There is room for a job: whoever is called and does not take it calls the
+ * next one. */
 static void
 leave_room(void)
 {
 	struct tlsio *next = TAILQ_FIRST(&waiters);
 
-	if (next == NULL)
+	if (next == NULL ||
+	    schedule_event_and_dispatch(next->event, E_ASYNC) == -1)
 		return;
 	wait_no_more(next);
-	(void)schedule_event_and_dispatch(next->event, E_ASYNC);
+	next->is_called = true;
 }
 
 void
@@ -77,20 +79,36 @@ tlsio_session(Event *e, void *session)
 static int
 step(struct tlsio *t)
 {
-	bool was_paused = t->is_paused;
-	int rc, error;
+	bool had_room = t->is_paused || t->is_called;
+	bool has_none;
+	int rc;
 
 	wait_no_more(t);
+	t->is_called = false;
 	tls_remote_session(t->session);
 	rc = SSL_do_handshake(t->ssl);
 	tls_remote_session(NULL);
-	error = SSL_get_error(t->ssl, rc);
-	t->is_paused = error == SSL_ERROR_WANT_ASYNC;
-	if (error == SSL_ERROR_WANT_ASYNC_JOB)
+	has_none = SSL_get_error(t->ssl, rc) == SSL_ERROR_WANT_ASYNC_JOB;
+	/* SSL_get_error(3) would rather see what else is in the error queue,
+	 * and the job would be forgotten */
+	t->is_paused = SSL_waiting_for_async(t->ssl) == 1;
+	if (has_none)
 		wait_for_room(t);
-	if (was_paused && !t->is_paused)
+	else if (had_room && !t->is_paused)
 		leave_room();
 	return rc;
+}
+
+/* What a step that was not the last one means. */
+static int
+unfinished(struct tlsio *t, int rc, int *needmask)
+{
+	if (!t->is_paused)
+		return tlsio_failure(t, rc, needmask);
+	if (needmask != NULL)
+		*needmask = E_ASYNC;
+	errno = EAGAIN;
+	return -1;
 }
 
 int
@@ -111,7 +129,7 @@ tlsio_handshake(Event *e, int *needmask)
 		return 1;
 	}
 	t->is_drained = true;
-	if (tlsio_failure(t, rc, needmask) == 0) {
+	if (unfinished(t, rc, needmask) == 0) {
 		/* close_notify instead of the rest of the handshake */
 		t->is_failed = t->is_eof = true;
 		errno = ECONNRESET;
@@ -128,6 +146,10 @@ void
 tlsio_abandon(struct tlsio *t)
 {
 	wait_no_more(t);
+	if (t->is_called) {
+		t->is_called = false;
+		leave_room();
+	}
 	if (!t->is_paused)
 		return;
 	t->is_mute = true;

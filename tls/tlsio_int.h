@@ -24,6 +24,7 @@ struct tlsio {
 	bool			 is_paused;	/* its job waits for a signature */
 	bool			 is_resting;	/* its memory, too: tlsmem.h */
 	bool			 is_waiting;	/* for room, in the list of those */
+	bool			 is_called;	/* there was room, it comes soon */
 	TAILQ_ENTRY(tlsio)	 waiting;
 };
 

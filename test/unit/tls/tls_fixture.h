@@ -17,9 +17,11 @@
 #define TLS_PAIRS_MAX	8
 
 /* How signatures are made: inside start(), one step of tls_shake() later, not
- * at all, or badly. */
-enum tls_manner { SIGN_AT_ONCE, SIGN_LATER, SIGN_NEVER, SIGN_FAILS };
+ * at all, not at all for any number of sessions, or badly. */
+enum tls_manner { SIGN_AT_ONCE, SIGN_LATER, SIGN_NEVER, SIGN_NEVER_ANY,
+	SIGN_FAILS };
 extern enum tls_manner tls_manner;
+extern bool tls_has_errors;	/* they leave some in OpenSSL's queue */
 extern unsigned int tls_nsigned, tls_ncancelled;
 
 /* A configuration whose pairs are filled in by tls_pair(). */

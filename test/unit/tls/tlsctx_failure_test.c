@@ -227,6 +227,14 @@ Test(tlsctx_failure, a_session_that_waits_may_be_asked_again)
 	cr_assert(tls_shake(&l));
 }
 
+Test(tlsctx_failure, a_session_waits_whatever_is_in_openssl_s_queue)
+{
+	tls_has_errors = true;
+	pause_it();
+	tls_manner = SIGN_LATER;
+	cr_assert(tls_shake(&l));
+}
+
 Test(tlsctx_failure, a_session_that_waits_may_be_closed)
 {
 	pause_it();
