@@ -64,6 +64,20 @@ send_keys(struct proc *p, const struct creds *c, size_t npairs)
 	return chanev_send(p->ce, M_KEYS_END, &certs, NULL, 0, -1);
 }
 
+/* The files of the keys in use may have been written over, and then only those
+ * on their way are good: a new keyd gets these too, and its answer to them is
+ * the one that counts. */
+static int
+send_all_keys(const struct master *m, struct proc *p,
+    const struct config *config, size_t npairs)
+{
+	if (send_keys(p, config->creds, npairs) == -1)
+		return -1;
+	if (config != &m->config || m->certs.next == NULL)
+		return 0;
+	return send_keys(p, m->certs.next, npairs);
+}
+
 static int
 send_tickets(struct master *m, struct proc *p, const struct settings *s)
 {
@@ -88,7 +102,7 @@ certs_send(struct master *m, struct proc *p, const struct config *config)
 	    (m->certs.tickets = tickets_new()) == NULL)
 		return -1;
 	if (p->role == ROLE_KEYD)
-		return send_keys(p, config->creds, npairs);
+		return send_all_keys(m, p, config, npairs);
 	if (p->role == ROLE_WORKER && (send_certs(p, config->creds) == -1 ||
 	    send_tickets(m, p, config->settings) == -1))
 		return -1;

@@ -265,6 +265,25 @@ def test_a_damaged_key_in_place_leaves_the_old_one_in_use(d):
         assert s.stats()['tls_handshakes_failed'] == 0
 
 
+def test_keys_changed_in_place_are_picked_up_though_keyd_dies_meanwhile(d):
+    with server(d) as s:
+        make_pair(d, 'new', owner=owner())
+        with stopped(keyds(s)):
+            for end in 'crt', 'key':
+                os.chmod(f'{d}/ec.{end}', 0o600)
+                with open(f'{d}/new.{end}') as a, \
+                        open(f'{d}/ec.{end}', 'w') as b:
+                    b.write(a.read())
+            # as from now on the key in use is in no file
+            for p in keyds(s):
+                os.kill(p, signal.SIGKILL)
+
+        def is_new():
+            with contextlib.suppress(OSError):
+                return served(s.tls_port) == der(f'{d}/new.crt')
+        wait_for('the new certificate', is_new, 30)
+
+
 def test_more_signatures_than_key_rate_wait(d):
     with server(d, conf='key_rate = 20', workers=1) as s:
         begin = time.monotonic()
