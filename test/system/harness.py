@@ -44,7 +44,7 @@ NOT_AS_ROOT = SANITIZE and ROOT
 
 # Root's server needs an account for authd that is known before it starts, so
 # that the file of users can be given to it: one that every system has
-AUTHD_CONF = 'auth_user = "backup"\n' if ROOT else ''
+AUTHD_CONF = 'auth_user = "backup" ' if ROOT else ''
 
 
 class Skip(Exception):
@@ -227,7 +227,7 @@ spool = "{self.spool}"
 pidfile = "{self.pidfile}"
 control = "{self.control}"
 log = "{s['log']}"
-{AUTHD_CONF}{s['conf']}
+{s['conf']}
 ESMTP_Listener {{
 {s['listener']}
     Listen "127.0.0.1:{self.port}" {{
@@ -238,7 +238,7 @@ Domain "example.test" {{
     Maildir = "{self.mail}/%d/%u"
 {s['domain']}
 }}
-{s['extra']}
+{AUTHD_CONF}{s['extra']}
 ''')
         os.rename(self.conf_file + '.new', self.conf_file)
 
