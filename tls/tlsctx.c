@@ -85,8 +85,9 @@ err0:
 	return -1;
 }
 
-/* A ticket tells who its client is: it must not be taken where others are
- * believed, or more is asked. */
+/* A ticket tells who its client is, and of TLS 1.2 the cipher too: it must not
+ * be taken where others are believed, where more is asked, or where that cipher
+ * is not allowed, which OpenSSL does not look at. */
 static int
 make_id(struct recipe *r)
 {
@@ -98,6 +99,7 @@ make_id(struct recipe *r)
 	rc = md != NULL &&
 	    EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestUpdate(md, &mode, 1) == 1 &&
+	    EVP_DigestUpdate(md, c->ciphers, strlen(c->ciphers) + 1) == 1 &&
 	    EVP_DigestUpdate(md, c->client_ca.v, c->client_ca.len) == 1 &&
 	    EVP_DigestFinal_ex(md, r->id, &r->id_len) == 1;
 	EVP_MD_CTX_free(md);

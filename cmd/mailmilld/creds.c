@@ -29,7 +29,18 @@ fail(const char *path, const char *why, char *err_r, size_t errlen)
 
 /* --- files ---------------------------------------------------------------- */
 
-/* Open it; note what it is.  Never waits: a FIFO is none. */
+static void
+note(struct creds_file *f, const struct stat *st)
+{
+	f->is_there = true;
+	f->dev = st->st_dev;
+	f->ino = st->st_ino;
+	f->size = st->st_size;
+	f->mtime = st->st_mtim;
+}
+
+/* Open it; note what it is, even if it will not do: it is looked at again when
+ * it is another.  Never waits: a FIFO is none. */
 static int
 file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 {
@@ -37,17 +48,18 @@ file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 	int fd;
 
 	fd = open(f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd == -1)
-		return fail(f->path, strerror(errno), err_r, errlen);
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+	if (fd == -1) {
+		fail(f->path, strerror(errno), err_r, errlen);
+		if (stat(f->path, &st) == 0)
+			note(f, &st);
+		return -1;
+	}
+	if (fstat(fd, &st) == 0)
+		note(f, &st);
+	if (!f->is_there || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return fail(f->path, "is not a regular file", err_r, errlen);
 	}
-	f->is_there = true;
-	f->dev = st.st_dev;
-	f->ino = st.st_ino;
-	f->size = st.st_size;
-	f->mtime = st.st_mtim;
 	if (st.st_size > 0 && st.st_size <= FILE_MAX_OCTETS) {
 		*fd_r = fd;
 		return 0;
@@ -208,12 +220,15 @@ creds_paths(struct creds *c, const struct settings_tls *t)
 	return 0;
 }
 
+/* Where a key was put beside its certificate by mistake, it does not stay. */
 static void
 forget_octets(struct creds *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->nfiles; i++) {
+		if (c->files[i].octets != NULL)
+			explicit_bzero(c->files[i].octets, c->files[i].len);
 		free(c->files[i].octets);
 		c->files[i].octets = NULL;
 	}

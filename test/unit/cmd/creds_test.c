@@ -205,6 +205,26 @@ age(const char *name, int seconds)
 	cr_assert_eq(utimensat(AT_FDCWD, path, ts, 0), 0);
 }
 
+Test(creds, a_file_that_will_not_do_is_tried_again_when_it_is_another)
+{
+	struct settings *s = settings_with("a.crt", "a.key",
+	    "TLS_OCSP_Response", "dir");
+	struct creds *c;
+
+	age("a.crt", 100);
+	age("a.key", 100);
+	run("mkdir dir");
+	age("dir", 100);
+	c = creds_open(s, NULL, 1, err, sizeof(err));
+	cr_assert_not_null(c, "%s", err);
+	cr_expect_not(creds_changed(c));
+	run("rmdir dir; echo x >dir");
+	age("dir", 50);
+	cr_expect(creds_changed(c));
+	creds_free(c);
+	settings_free(s);
+}
+
 Test(creds, a_change_is_noticed_once_the_files_are_quiet)
 {
 	struct settings *s;

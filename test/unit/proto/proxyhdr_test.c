@@ -13,6 +13,8 @@
 #define V4	"\xc0\0\2\7" "\xcb\0\x71\1" "\xdc\4\0\x19"
 #define V6	"\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\7" \
 		"\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\1" "\xdc\4\0\x19"
+#define V4_AS_V6 "\0\0\0\0\0\0\0\0\0\0\xff\xff" "\xc0\0\2\7" \
+		"\0\0\0\0\0\0\0\0\0\0\xff\xff" "\xcb\0\x71\1" "\xdc\4\0\x19"
 
 struct vector {
 	const char	*octets;
@@ -33,6 +35,8 @@ static const struct vector vectors[] = {
 	V("PROXY TCP6 2001:db8::7 2001:db8::1 56324 25\r\n",
 	    "2001:db8::7 56324"),
 	V("PROXY TCP6 :: :: 1 2\r\n", ":: 1"),
+	V("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:203.0.113.1 56324 25\r\n",
+	    "192.0.2.7 56324"),
 	V("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
 	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
 	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535"),
@@ -62,6 +66,7 @@ static const struct vector vectors[] = {
 	V(SIG "\x21\x11\0\xc" V4, "192.0.2.7 56324"),
 	V(SIG "\x21\x11\0\x11" V4 "\4\0\2\0\0", "192.0.2.7 56324"),
 	V(SIG "\x21\x21\0\x24" V6, "2001:db8::7 56324"),
+	V(SIG "\x21\x21\0\x24" V4_AS_V6, "192.0.2.7 56324"),
 	V(SIG "\x21\x12\0\xc" V4, ""),
 	V(SIG "\x21\x31\0\2" "/s", ""),
 	V(SIG "\x21\x11\0\xb" "\xc0\0\2\7" "\xcb\0\x71\1" "\xdc\4\0", NULL),

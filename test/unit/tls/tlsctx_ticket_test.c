@@ -184,3 +184,19 @@ Test(tlsctx_ticket, is_of_no_use_where_clients_are_verified_otherwise)
 		ticket = NULL;
 	}
 }
+
+Test(tlsctx_ticket, is_of_no_use_where_other_ciphers_are_allowed)
+{
+	struct tlsctx *lax, *strict;
+
+	tls_config.protocols = "TLSv1.2";
+	tls_config.ciphers = "ECDHE-ECDSA-AES128-SHA256";
+	lax = tls_context();
+	tls_config.ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384";
+	strict = tls_context();
+	cr_assert(!visit(lax, NULL, NULL));
+	cr_assert(!visit(strict, NULL, NULL));
+	cr_assert(visit(strict, NULL, NULL));
+	tlsctx_free(lax);
+	tlsctx_free(strict);
+}
