@@ -52,6 +52,17 @@ gate_wait(void)
 	pthread_mutex_unlock(&gate_lock);
 }
 
+static int
+at_gate(void)
+{
+	int n;
+
+	pthread_mutex_lock(&gate_lock);
+	n = nwaiting;
+	pthread_mutex_unlock(&gate_lock);
+	return n;
+}
+
 static void
 gate_open(void)
 {
@@ -368,7 +379,7 @@ Test(authd, what_a_worker_should_not_send_changes_nothing)
 	send_plain(w.worker, 5, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 5, "192.0.2.1", "user", "pencil");
 	send_step(w.worker, 5, "x");
-	while (nwaiting == 0)
+	while (at_gate() == 0)
 		turn(&w, 5);
 	turn(&w, 50);
 	gate_open();
@@ -484,7 +495,7 @@ Test(authd, a_back_end_that_does_not_answer_is_454_and_others_go_on)
 	world_init(&w);
 	began = monotonic_ms();
 	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
-	while (nwaiting == 0)
+	while (at_gate() == 0)
 		turn(&w, 5);
 	cr_assert_eq(plain(&w, 2, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
@@ -524,7 +535,7 @@ Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
 	other = worker_add(&w, 2);
 	send_plain(other, 1, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 1, "192.0.2.2", "slow", "pencil");
-	while (nwaiting < 2)
+	while (at_gate() < 2)
 		turn(&w, 5);
 	send_cancel(w.worker, 1);
 	channel_free(other);
