@@ -29,11 +29,14 @@ struct auth_mech {
 
 /* auth_mech_at(i): The rows of auth_mech.def, in the order of preference; NULL
  * behind the last.  auth_mech_find(name): NULL: no mechanism of ours.
- * auth_mech_known, auth_mech_is_plaintext: the same, asked shorter. */
+ * auth_mech_known, auth_mech_is_plaintext: the same, asked shorter.
+ * auth_mech_is_plus(name): Does it bind to the channel, by its name in any case
+ * (RFC 5802 4)? */
 const struct auth_mech *auth_mech_at(size_t i);
 const struct auth_mech *auth_mech_find(const char *name);
 bool auth_mech_known(const char *name);
 bool auth_mech_is_plaintext(const char *name);
+bool auth_mech_is_plus(const char *name);
 
 /* auth_mech_open(): Once per process, before the threads.  Return 0 or -1. */
 int auth_mech_open(void);

@@ -2,6 +2,7 @@
  * need not link them. */
 
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/mailmilld/auth_mech.h"
 
@@ -45,4 +46,12 @@ auth_mech_is_plaintext(const char *name)
 	const struct auth_mech *m = auth_mech_find(name);
 
 	return m != NULL && m->is_plaintext;
+}
+
+bool
+auth_mech_is_plus(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 5 && strcasecmp(name + len - 5, "-PLUS") == 0;
 }

@@ -277,14 +277,6 @@ settle(struct authd_exchange *e)
 
 /* --- a step --------------------------------------------------------------- */
 
-static bool
-has_plus(const char *mech)
-{
-	size_t len = strlen(mech);
-
-	return len > 5 && strcasecmp(mech + len - 5, "-PLUS") == 0;
-}
-
 /* Do ${o} let clients use ${mech}; or, if it is NULL, any mechanism with
  * channel binding? */
 static bool
@@ -294,13 +286,13 @@ is_offered(const struct esmtp_options *o, const char *mech)
 	size_t i;
 
 	for (i = 0; i < o->auth_mechanisms.n; i++)
-		if (mech == NULL ? has_plus(o->auth_mechanisms.v[i]) :
+		if (mech == NULL ? auth_mech_is_plus(o->auth_mechanisms.v[i]) :
 		    strcasecmp(o->auth_mechanisms.v[i], mech) == 0)
 			return true;
 	if (o->auth_mechanisms.n > 0)
 		return false;
 	for (v = auth_back_mechanisms(o->auth_backend, true); *v != NULL; v++)
-		if (mech == NULL ? has_plus(*v) : strcmp(*v, mech) == 0)
+		if (mech == NULL ? auth_mech_is_plus(*v) : strcmp(*v, mech) == 0)
 			return true;
 	return false;
 }

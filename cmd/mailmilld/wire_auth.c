@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/after.h"
+#include "cmd/mailmilld/auth_mech.h"
 #include "cmd/mailmilld/auth_request.h"
 #include "cmd/mailmilld/worker.h"
 #include "core/log.h"
@@ -192,10 +193,9 @@ wait_for_authd(struct wire_exchange *x)
 static void
 put_bindings(const accept_construct *ac, struct auth_request *r)
 {
-	size_t len = strlen(r->mech);
 	SSL *ssl;
 
-	if (len <= 5 || strcmp(r->mech + len - 5, "-PLUS") != 0 ||
+	if (!auth_mech_is_plus(r->mech) ||
 	    (ssl = tlsio_ssl(ac->event)) == NULL)
 		return;
 	r->exporter_len = tls_exporter(ssl, r->exporter);

@@ -31,6 +31,9 @@ Test(auth_mech, plaintext_is_what_gives_the_secret_away)
 	cr_assert(auth_mech_is_plaintext("OAUTHBEARER"));
 	cr_assert_not(auth_mech_is_plaintext("SCRAM-SHA-256"));
 	cr_assert_not(auth_mech_is_plaintext("NTLM"));
+	cr_assert(auth_mech_is_plus("scram-sha-1-plus"));
+	cr_assert_not(auth_mech_is_plus("SCRAM-SHA-1"));
+	cr_assert_not(auth_mech_is_plus("-PLUS"));
 }
 
 Test(auth_mech, cram_md5_is_off_by_default)
