@@ -33,6 +33,9 @@ libnet-ssleay-perl perl:Net::SSLeay
 msmtp		cmd:msmtp
 gsasl		cmd:gsasl
 openssl		cmd:openssl
+testssl.sh	cmd:testssl
+sslscan		cmd:sslscan
+gnutls-bin	cmd:gnutls-cli
 mandoc		cmd:mandoc
 util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
