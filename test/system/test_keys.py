@@ -100,6 +100,24 @@ def test_no_part_of_a_key_is_outside_of_keyd(d):
         assert {'keyd', 'worker', 'queue', 'deliver'} <= roles, roles
 
 
+def test_a_key_beside_its_certificate_is_refused_and_forgotten(d):
+    need_root()
+    with server(d, as_root=True) as s:
+        make_pair(d, 'both', owner=owner())
+        with open(f'{d}/both.crt', 'a') as a, open(f'{d}/both.key') as b:
+            a.write(b.read())
+        s.settings['listener'] = s.settings['listener'].replace(
+            f'{d}/ec.', f'{d}/both.')
+        s.write_conf()
+        s.signal(signal.SIGHUP)
+        wait_for('the refusal', lambda: 'reload-failed' in s.log())
+        assert 'both.crt: has a private key in it' in s.log(), s.log()
+        wanted = list(traces(f'{d}/both.key'))
+        for pid in [s.master] + descendants(s.master):
+            found, _ = found_in(pid, wanted)
+            assert not found, f'{cmdline(pid)}: {found}'
+
+
 def status_of(pid):
     with open(f'/proc/{pid}/status') as f:
         return dict(re.findall(r'^(\w+):[ \t]*(.*)$', f.read(), re.M))
