@@ -56,7 +56,8 @@ hash_fault(const char *hash)
 
 	if (m == NULL && (strncmp(hash, "$1$", 3) == 0 || *hash == '_' ||
 	    strncmp(hash, "$md5", 4) == 0 || strncmp(hash, "$3$", 3) == 0 ||
-	    strncmp(hash, "$sha1$", 6) == 0 || strncmp(hash, "$apr1$", 6) == 0 ||
+	    strncmp(hash, "$sha1$", 6) == 0 ||
+	    strncmp(hash, "$apr1$", 6) == 0 ||
 	    (strlen(hash) == 13 && strspn(hash, digits) == 13)))
 		return "a hash of this kind (DES, MD5, NT, SHA-1) is found out "
 		    "in no time: make a new one with mailmillctl passwd";
@@ -211,8 +212,9 @@ passwdfile_name_fault(const char *name, size_t len)
 	if (!saslprep_is_utf8(name, len))
 		return "a name that is not UTF-8";
 	if (!is_prepared(name, len))
-		return "no login is equal to this name, since SASLprep (RFC "
-		    "4013) writes it otherwise: mailmillctl passwd writes it so";
+		return "no login is equal to this name, since SASLprep "
+		    "(RFC 4013) writes it otherwise: mailmillctl passwd "
+		    "writes it so";
 	return NULL;
 }
 
