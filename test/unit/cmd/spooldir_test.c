@@ -94,3 +94,14 @@ Test(spooldir, the_folder_of_a_file_is_made_when_only_it_is_missing)
 	snprintf(path, sizeof(path), "%s/no/run/pid", top);
 	cr_assert(rundir_make(path) == -1);
 }
+
+Test(spooldir, the_empty_folder_is_made_and_must_stay_empty)
+{
+	char path[256];
+
+	cr_assert(make() == 0);
+	cr_assert((look("a/b/spool/empty").st_mode & 07777) == 0755);
+	snprintf(path, sizeof(path), "%s/a/b/spool/empty/x", top);
+	cr_assert(mkdir(path, 0700) == 0);
+	cr_assert(make() == -1);
+}
