@@ -330,6 +330,9 @@ tlsio_attach(Event *e, SSL *ssl)
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	/* a read returns after what is no data (key updates), however much of
+	 * that a client sends: there are others */
+	SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
 	/* one read(2) for a record instead of one for its head and one for
 	 * its body; the caller's buffers are released when empty */
 	SSL_set_read_ahead(ssl, 1);
