@@ -174,11 +174,12 @@ close_others(const struct creds *c, int fd)
 static void __attribute__((noreturn))
 check_process(const struct creds *c, const struct account *account, int fd)
 {
-	/* what it reads is no business of a core file or a debugger */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* what it reads is no business of a core file or a debugger; and it
+	 * ends with its parent, which a change of account would forget */
 	if (close_others(c, fd) == -1 || (account != NULL &&
 	    privs_drop(account->uid, account->gid, 0, NULL) == -1) ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
 		_exit(1);
 	check_all(c, fd);
 	_exit(0);

@@ -139,20 +139,28 @@ response(X509 *x, int status, long from, long to)
 	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
 	ASN1_TIME *this = X509_gmtime_adj(NULL, from);
 	ASN1_TIME *next = X509_gmtime_adj(NULL, to);
+	ASN1_GENERALIZEDTIME *until = to == 0 ? NULL :
+	    ASN1_TIME_to_generalizedtime(next, NULL);
+	ASN1_GENERALIZEDTIME *since = ASN1_TIME_to_generalizedtime(this, NULL);
 	OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), x, ca);
 	OCSP_RESPONSE *r;
 	unsigned char *der = NULL;
 	int len;
 
 	OCSP_basic_add1_status(basic, id, status, 0,
-	    status == V_OCSP_CERTSTATUS_REVOKED ? this : NULL,
-	    ASN1_TIME_to_generalizedtime(this, NULL),
-	    to == 0 ? NULL : ASN1_TIME_to_generalizedtime(next, NULL));
+	    status == V_OCSP_CERTSTATUS_REVOKED ? this : NULL, since, until);
 	cr_assert_eq(OCSP_basic_sign(basic, ca, ca_key, EVP_sha256(), NULL,
 	    0), 1);
 	r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
 	len = i2d_OCSP_RESPONSE(r, &der);
 	cr_assert_gt(len, 0);
+	OCSP_RESPONSE_free(r);
+	OCSP_CERTID_free(id);
+	OCSP_BASICRESP_free(basic);
+	ASN1_GENERALIZEDTIME_free(until);
+	ASN1_GENERALIZEDTIME_free(since);
+	ASN1_TIME_free(next);
+	ASN1_TIME_free(this);
 	return (struct tlsctx_octets){ (const char *)der, (size_t)len };
 }
 
@@ -212,6 +220,7 @@ Test(tlsctx_verify, a_response_is_stapled_only_while_it_holds)
 			cr_expect_eq(stapled(o), rows[i].why == NULL ?
 			    (long)o.len : -1, "%zu", i);
 		}
+		OPENSSL_free((void *)(uintptr_t)o.v);
 	}
 	cr_expect_eq(stapled((struct tlsctx_octets){ "nonsense", 8 }), -1);
 }
