@@ -104,7 +104,7 @@ stage unit 300 "$B/unit" -j"$(nproc)"
 stage arch 120 python3 test/arch/check.py --objects "$B/proto"
 stage postfix 120 sh test/postfix.sh build/postfix
 stage live 120 python3 test/system/live.py
-stage system 400 python3 test/system/run.py
+stage system 600 python3 test/system/run.py
 stage crash 300 python3 test/system/crash.py --kills $kills
 
 took=$((SECONDS - started))
