@@ -8,17 +8,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import harness
-from test_dialogues import LIVE, files_of, output
+from test_dialogues import LIVE, files_of, server
 
 
 def main():
     harness.adopt_orphans()
     with harness.temp_dir() as d:
-        with open(f'{d}/users', 'w') as f:
-            f.write(output('--recipients'))
         files = files_of(d)
-        with harness.Server(d, listener=output('--config', *files),
-                            domain=f'Recipients = "file:{d}/users"') as s:
+        with server(d, files) as s:
             status = subprocess.run(
                 [*LIVE, f'127.0.0.1:{s.port}', '--maildir', s.mail,
                  '--configured', '--bytes', *files]).returncode

@@ -27,12 +27,20 @@ def files_of(d):
             '--certificates', f'{d}/certificates']
 
 
-def play(d, *args):
+def server(d, files):
     with open(f'{d}/users', 'w') as f:
         f.write(output('--recipients'))
-    files = files_of(d)
     s = Server(d, listener=output('--config', *files),
                domain=f'    Recipients = "file:{d}/users"')
+    # one that is not started as root has to read them itself
+    for name in os.listdir(f'{d}/certificates') if s.user else ():
+        os.chmod(f'{d}/certificates/{name}', 0o644)
+    return s
+
+
+def play(d, *args):
+    files = files_of(d)
+    s = server(d, files)
     with s:
         p = subprocess.run([*LIVE, f'127.0.0.1:{s.port}', '--configured',
                             '--maildir', s.mail, *files, *args],
