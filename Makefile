@@ -36,6 +36,7 @@ LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lpam
 ifdef SANITIZE
 SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS	= -O1 -g
+export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
 
 # libmailmill.a: what an embedder links: events, scheduler, factory
