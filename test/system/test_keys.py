@@ -288,7 +288,7 @@ def test_keys_changed_in_place_are_picked_up_though_keyd_dies_meanwhile(d):
         make_pair(d, 'new', owner=owner())
         with stopped(keyds(s)):
             for end in 'crt', 'key':
-                os.chmod(f'{d}/ec.{end}', 0o600)
+                os.chmod(f'{d}/ec.{end}', 0o644 if end == 'crt' else 0o600)
                 with open(f'{d}/new.{end}') as a, \
                         open(f'{d}/ec.{end}', 'w') as b:
                     b.write(a.read())
