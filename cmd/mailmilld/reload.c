@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/auth_check.h"
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/tls_options.h"
@@ -79,7 +80,8 @@ config_files(struct config *config, char *err_r, size_t errlen)
 
 	if (settings_load_recipients(s, err_r, errlen) == -1 ||
 	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
-	    tls_options_check(s, err_r, errlen) == -1)
+	    tls_options_check(s, err_r, errlen) == -1 ||
+	    auth_check(s, err_r, errlen) == -1)
 		return -1;
 	account_look(s, ROLE_KEYD, &account);
 	config->creds = creds_open(s, account.uid == 0 ? NULL : &account, 1,

@@ -10,7 +10,8 @@ void config_source(const char *filename, const char *const *overrides,
     size_t n);
 
 /* config_read(generation, config_r, err_r, errlen): Load and check it, the
- * Recipients files, certificates and keys included.  Return 0, or -1 with a message. */
+ * Recipients files, certificates, keys and back ends of AUTH included.  Return
+ * 0, or -1 with a message. */
 int config_read(unsigned int generation, struct config *config_r,
     char *err_r, size_t errlen);
 void config_clear(struct config *config);

@@ -452,29 +452,29 @@ def check_groups(d, name, gid):
 
 # ------------------------------------------------------------------ bad input
 def refused(d, text, what, **more):
-    """The server does not start, and the log says why."""
+    """The server does not start, and says why."""
     s = server(d, **more)
     with open(f'{d}/passwd', 'w') as f:
         f.write(text)
     s.start(ready=False)
-    assert s.wait_end() == 1
+    assert s.wait_end() == 78
     s.proc = None
     s.no_process_left()
     assert re.search(what, s.log()), s.log()
 
 
 def test_a_malformed_file_stops_the_start(d):
-    refused(d, 'alice:{PLAIN}x\nbob\n', r'auth-backend .*passwd:2: ')
+    refused(d, 'alice:{PLAIN}x\nbob\n', r'Auth_Backend: .*passwd:2: ')
 
 
 def test_a_missing_file_stops_the_start(d):
     s = server(d)
     os.unlink(f'{d}/passwd')
     s.start(ready=False)
-    assert s.wait_end() == 1
+    assert s.wait_end() == 78
     s.proc = None
     s.no_process_left()
-    assert re.search(r'auth-backend .*No such file', s.log()), s.log()
+    assert re.search(r'Auth_Backend: .*/passwd: .*No such file', s.log()), s.log()
 
 
 def test_a_reload_with_a_bad_file_leaves_the_old_one_in_force(d):

@@ -171,6 +171,38 @@ def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
     does_not_start(s, f'{d}/users:2: a hash of this kind')
 
 
+def checked(s):
+    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', s.conf_file],
+                       capture_output=True, text=True, timeout=60 * SLOW)
+    return p.returncode, p.stderr
+
+
+def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
+    users = f'{d}/users'
+    s = server(d, f'passwd:{users}')
+    s.write_conf()
+    missing = f'Auth_Backend: {users}: cannot be opened: No such file'
+    status, err = checked(s)
+    assert status == 78 and missing in err, (status, err)
+    does_not_start(s, missing)
+    passwd('-f', users, 'alice', secret='one')
+    if ROOT:
+        # root itself could read it
+        os.chmod(users, 0o400)
+        os.chown(users, 0, 0)
+        status, err = checked(s)
+        assert status == 78 and 'cannot be opened: Permission denied' in err
+    s.give_to_authd(users)
+    assert checked(s)[0] == 0
+    with s:
+        plain(s, 'alice', 'one', '235')
+        s.write_conf(listener=s.settings['listener'].replace(
+            users, f'{users}.gone'))
+        p = s.ctl('reload', check=False)
+        assert p.returncode == 1 and f'{users}.gone: cannot be' in p.stderr
+        plain(s, 'alice', 'one', '235')
+
+
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
     """Wide bounds, since others use the processors too; what was measured is
     in the assertion."""
