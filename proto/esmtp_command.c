@@ -29,11 +29,18 @@ stage(const message_construct *mc)
 	return ST_READY;
 }
 
-/* RFC 3207 4: a server may ask for TLS before anything else. */
-static bool
-must_start_tls(const message_construct *mc)
+/* What has to come before a verb with these flags: TLS (RFC 3207 4), a login
+ * (RFC 4954 6), or R_OK. */
+static enum esmtp_reply_id
+check_secured(const message_construct *mc, unsigned int flags)
 {
-	return mc->ac->options->require_tls && mc->ac->tls == NULL;
+	const struct esmtp_options *o = mc->ac->options;
+
+	if (o->require_tls && mc->ac->tls == NULL && !(flags & VF_CLEAR))
+		return R_TLS_REQUIRED;
+	if (o->require_auth && mc->login == NULL && !(flags & VF_NOAUTH))
+		return R_AUTH_REQUIRED;
+	return R_OK;
 }
 
 /* A registered extension: it gets a string of its own. */
@@ -82,13 +89,11 @@ static enum esmtp_reply_id
 check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 {
 	message_construct *mc = st->mc;
+	enum esmtp_reply_id id = check_secured(mc, v->flags);
 	unsigned int at = stage(mc);
 
-	if (must_start_tls(mc) && !(v->flags & VF_CLEAR))
-		return R_TLS_REQUIRED;
-	if (mc->ac->options->require_auth && mc->login == NULL &&
-	    !(v->flags & VF_NOAUTH))
-		return R_AUTH_REQUIRED;
+	if (id != R_OK)
+		return id;
 	if (!(v->states & at))
 		return at == ST_START ? R_NO_HELLO : R_BAD_SEQUENCE;
 	if (v->flags & VF_ARG && arglen == 0)
@@ -155,8 +160,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	} else if (v != NULL)
 		id = check_columns(st, v, len - arg);
 	else
-		id = e == NULL ? R_UNKNOWN : must_start_tls(st->mc) ?
-		    R_TLS_REQUIRED : R_OK;
+		id = e == NULL ? R_UNKNOWN : check_secured(st->mc, 0);
 	if (id != R_OK) {
 		esmtp_reply(st, id);
 		return W_GO;

@@ -318,3 +318,26 @@ Test(esmtp_verb, an_extension_is_advertised_and_served)
 	    "250 2.0.0 OK\r\n");
 	fake_end(f);
 }
+
+/* RFC 4954 6 and RFC 3207 4: any command but a few. */
+Test(esmtp_verb, an_extension_waits_for_a_login_and_for_tls)
+{
+	static char words_of[] = "ONE";
+	struct fake *f;
+
+	cr_assert_eq(esmtp_extensions_register("XTEST", ext_setup, ext_func,
+	    words_of), 1);
+	f = fake_start();
+	fake_option(f, "Require_Auth", "true", NULL);
+	fake_say(f, "EHLO x\r\n");
+	cr_expect_str_eq(fake_say(f, "XTEST hello\r\n"),
+	    "530 5.7.0 Authentication required\r\n");
+	fake_option(f, "Require_Auth", "false", NULL);
+	fake_option(f, "Require_TLS", "true", NULL);
+	cr_expect_eq(strncmp(fake_say(f, "XTEST hello\r\n"), "530 5.7.0 ", 10),
+	    0);
+	fake_option(f, "Require_TLS", "false", NULL);
+	cr_expect_str_eq(fake_say(f, "XTEST hello\r\n"),
+	    "250 2.1.0 hello\r\n");
+	fake_end(f);
+}
