@@ -40,10 +40,8 @@ export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
 
 # libmailmill.a: what an embedder links: events, scheduler, factory
-LIB_SRC	 = core/clock.c core/event.c core/event_io.c core/event_timed.c \
-	   core/scheduler.c core/timers.c core/park.c core/netmask.c \
-	   core/pollset.c core/postq.c core/base64.c $(wildcard proto/*.c)
-CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*.c))
+LIB_SRC	 = $(wildcard core/loop/*.c core/util/*.c proto/*.c)
+CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c)
 CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/settings*.c \
@@ -55,8 +53,7 @@ PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
 # what an embedder may include; the other headers are the library's own
-PUBLIC_H = $(wildcard core/event.h core/scheduler.h core/clock.h core/spool.h \
-	   core/lim.h) $(filter-out %_int.h proto/esmtp_ext.h proto/esmtp_auth.h \
+PUBLIC_H = $(wildcard core/*.h) $(filter-out %_int.h proto/esmtp_ext.h proto/esmtp_auth.h \
 	   proto/esmtp_verb.h proto/esmtp_verb.def,$(wildcard proto/*.h proto/*.def))
 MAN	 = $(wildcard man/*.[358])
 

@@ -1,6 +1,6 @@
 /* What a session asks of a spool.
  * struct spool_ops stands between the ESMTP factory and whatever keeps the
- * mail: the segments (core/spool_writer.h), an embedder's own store, the
+ * mail: the segments (core/spool/spool_writer.h), an embedder's own store, the
  * simulator's.  All calls are made on the loop's thread and none blocks. */
 
 #ifndef CORE_SPOOL_H

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/base64.h"
+#include "core/util/base64.h"
 
 /* --- what is in progress -------------------------------------------------- */
 

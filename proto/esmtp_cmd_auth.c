@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/base64.h"
+#include "core/util/base64.h"
 #include "proto/esmtp_auth.h"
 #include "proto/esmtp_verb.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/netmask.h"
+#include "core/util/netmask.h"
 
 const struct esmtp_option_row esmtp_option_rows[] = {
 #define ESMTP_OPTION(name, field, type, def, min, max, unit) \

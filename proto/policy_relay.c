@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "core/lim.h"
-#include "core/netmask.h"
+#include "core/util/netmask.h"
 #include "proto/esmtp_int.h"
 
 /* Does a pattern of the list ("example.test", "*.example.test") match? */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/settings.h"
-#include "core/passwdfile.h"
+#include "core/table/passwdfile.h"
 
 #define SECRET_MAX	12288	/* octets: a token is no longer in an AUTH */
 

@@ -2,7 +2,7 @@
 
 #include "cmd/mailmilld/affinity.h"
 
-#include "core/log.h"
+#include "core/process/log.h"
 
 int
 affinity_pick(const cpu_set_t *set, unsigned int nworkers, unsigned int slot)

@@ -10,8 +10,8 @@
 
 #include "cmd/mailmilld/auth_back_int.h"
 #include "cmd/mailmilld/auth_dovecot.h"
-#include "core/base64.h"
-#include "core/log.h"
+#include "core/util/base64.h"
+#include "core/process/log.h"
 
 #define CHALLENGE_MAX	8192	/* octets: what A_REPLY can carry */
 #define ID		"1"	/* of the only request of a connection */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/auth_back_int.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define PROMPTS_MAX	16	/* messages of a module in one call */
 #define SLOWEST_MS	1000

@@ -13,8 +13,8 @@
 #include <openssl/hmac.h>
 
 #include "cmd/mailmilld/auth_back_int.h"
-#include "core/log.h"
-#include "core/passwdfile.h"
+#include "core/process/log.h"
+#include "core/table/passwdfile.h"
 
 /* A file that threads may still read while another takes its place. */
 struct shared {

@@ -18,11 +18,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_back.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/roles.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */
 #define IS_GOOD		"ok"	/* the answer when there is no complaint */

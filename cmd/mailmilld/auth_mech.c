@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/saslprep.h"
+#include "core/util/saslprep.h"
 
 #include "cmd/mailmilld/auth_mech_int.h"
 

@@ -97,7 +97,7 @@ plain_step(struct auth_exchange *x, const char *in, size_t len,
 		return ESMTP_AUTH_FAILED;
 	status = plain_library(x, in, &p, out);
 	/* the library takes no name that RFC 4013 forbids, and fails before it
-	 * asks; core/saslprep.h says why we do */
+	 * asks; core/util/saslprep.h says why we do */
 	if (status == ESMTP_AUTH_FAILED && !auth_gsasl_has_asked(x->state))
 		return auth_exchange_password(x, p.password);
 	return status;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "core/event.h"
 #include "core/scheduler.h"
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base64.h"
-#include "core/saslprep.h"
+#include "core/util/base64.h"
+#include "core/util/saslprep.h"
 
 #include "cmd/mailmilld/auth_mech.h"
 #include "cmd/mailmilld/auth_scram_int.h"

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_mech.h"
 #include "cmd/mailmilld/privs.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define COMPLAIN_MS	60000	/* between two of one worker */
 #define CLOSE_MS	2000	/* at the end: for steps under way */

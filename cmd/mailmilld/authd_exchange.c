@@ -22,9 +22,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_mech.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define REPLY_MAX	8192	/* octets of one, as in msg.def */
 #define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/settings_tls.h"
 

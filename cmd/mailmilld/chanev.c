@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/process/log.h"
 #include "core/scheduler.h"
 
 #define MESSAGES_PER_PASS	64	/* then others have their turn */

@@ -17,14 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/child_early.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/privs.h"
 #include "cmd/mailmilld/roles.h"
 #include "core/lim.h"
-#include "core/log.h"
-#include "core/stats.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
 
 #define LOG_GATHER_OCTETS 1280	/* some eight lines */
 #define LOG_GATHER_MS	5	/* a line waits no longer, but for a pass */

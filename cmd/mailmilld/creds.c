@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define FILE_MAX_OCTETS	(4 * 1024 * 1024)	/* of one file: many CAs */
 #define ALL_MAX_OCTETS	(256 * 1024 * 1024)	/* of all of them */

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
-#include "core/log.h"
+#include "core/loop/after.h"
+#include "core/process/log.h"
 #include "tls/keeper.h"
 #include "tls/tlsctx.h"
 

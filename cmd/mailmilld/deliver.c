@@ -1,6 +1,6 @@
 /* The role deliver: a process that puts messages into Maildirs.
  * Owns: the channel to the queue, the pace of the batches.
- * Knows nothing of how a batch is written: core/deliver.c does.
+ * Knows nothing of how a batch is written: core/maildir/deliver.c does.
  *
  * The pace: a job that comes after a rest is done at once; under load jobs
  * gather for GATHER_MS after the last batch, or until a batch is full, so that
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/child.h"
 #include "cmd/mailmilld/privs.h"
-#include "core/deliver.h"
-#include "core/log.h"
+#include "core/maildir/deliver.h"
+#include "core/process/log.h"
 
 #define GATHER_MS	20	/* between batches that are not full */
 #define FLUSH_MS	15	/* renames wait for another batch's flush */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/sealed.h"
+#include "core/process/sealed.h"
 
 #define CACHE_LINE	64
 

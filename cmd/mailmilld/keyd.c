@@ -19,7 +19,7 @@
 #include "cmd/mailmilld/creds.h"
 #include "cmd/mailmilld/settings_tls.h"
 #include "cmd/mailmilld/spooldir.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 struct role_state {
 	struct child	*child;

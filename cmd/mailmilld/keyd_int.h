@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cmd/mailmilld/bucket.h"
+#include "core/util/bucket.h"
 #include "cmd/mailmilld/chanev.h"
 #include "cmd/mailmilld/settings.h"
 #include "tls/keeper.h"

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/settings_tls.h"
-#include "core/log.h"
+#include "core/process/log.h"
 #include "core/scheduler.h"
-#include "core/stats.h"
+#include "core/process/stats.h"
 
 #define REFUSED_MS	10000	/* between two lines of one worker's refusals */
 

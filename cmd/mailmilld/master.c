@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/daemon.h"
 #include "cmd/mailmilld/reload.h"

@@ -21,8 +21,8 @@
 #include "cmd/mailmilld/settings.h"
 #include "cmd/mailmilld/tickets.h"
 #include "core/event.h"
-#include "core/log.h"
-#include "core/stats.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
 
 /* One configuration: in use, or about to be. */
 struct config {

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "core/channel.h"
+#include "core/process/channel.h"
 
 enum role {
 #define ROLE(id, name, account, def, counted, chrooted) ROLE_##id,

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/roles.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
 				 * below its 64-bit-only one */

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/settings_tls.h"
 #include "cmd/mailmilld/spawn.h"
-#include "core/stats.h"
+#include "core/process/stats.h"
 
 /* --- what a new process is told ------------------------------------------ */
 

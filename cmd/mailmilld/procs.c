@@ -14,11 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/roles.h"
-#include "core/stats.h"
+#include "core/process/stats.h"
 
 #define START_TRIES	3	/* deaths of a slot before the start has failed */
 #define RELOG_PAUSE_MS	1000	/* between reopenings that children ask for */

@@ -1,7 +1,7 @@
 /* The role queue: the process that owns the spool.
  * Owns: the lock of the spool, the channels to workers and delivery agents, the
  * pace of the passes.
- * Knows nothing of segments and messages: core/queue.c does.  Connections of
+ * Knows nothing of segments and messages: core/queue/queue.c does.  Connections of
  * mailmillctl: queue_ctl.c. */
 
 #include "cmd/mailmilld/queue.h"
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/privs.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define LOCK_MS		100	/* the queue process before this one still lives */
 #define LOCK_SAY_MS	10000	/* and that is worth a line in the log */

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/child.h"
-#include "core/queue.h"
+#include "core/queue/queue.h"
 
 struct queue_peer;
 struct queue_ctl;

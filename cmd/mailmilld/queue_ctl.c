@@ -1,6 +1,6 @@
 /* Connections of mailmillctl that the master has passed on.
  * Owns: their events, the writing of an answer piece by piece as it is taken.
- * Knows nothing of what an answer says: core/queue_control.c does. */
+ * Knows nothing of what an answer says: core/queue/queue_control.c does. */
 
 #include "cmd/mailmilld/queue.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define CTLS_MAX	16
 #define STALL_S		30	/* mailmillctl does not read */

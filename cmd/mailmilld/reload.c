@@ -16,7 +16,7 @@
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/tls_options.h"
-#include "core/stats.h"
+#include "core/process/stats.h"
 
 struct reload {
 	struct config	 config;

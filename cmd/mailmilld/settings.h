@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "core/log.h"
-#include "core/netmask.h"
-#include "core/recipients.h"
-#include "core/sender_logins.h"
+#include "core/process/log.h"
+#include "core/util/netmask.h"
+#include "core/table/recipients.h"
+#include "core/table/sender_logins.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_options.h"
 

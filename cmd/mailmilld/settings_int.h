@@ -4,7 +4,7 @@
 #define CMD_MAILMILLD_SETTINGS_INT_H
 
 #include "cmd/mailmilld/settings.h"
-#include "core/conf.h"
+#include "core/conf/conf.h"
 
 enum setting_scope { SETTING_GLOBAL, SETTING_LISTEN, SETTING_DOMAIN };
 

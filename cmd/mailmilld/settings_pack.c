@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/settings.h"
-#include "core/conf.h"
+#include "core/conf/conf.h"
 
 #define OVERRIDES_MAX	1000	/* more than a command line has use for */
 

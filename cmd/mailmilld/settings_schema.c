@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "cmd/mailmilld/settings_int.h"
-#include "core/maildir.h"
+#include "core/maildir/maildir.h"
 #include "proto/mailaddr.h"
 
 /* bits of the sections */

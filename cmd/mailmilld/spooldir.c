@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/process/log.h"
 
 /* Give the plain files in ${dirfd} to ${a}.  One with a second name is left
  * alone: who owns the folder could have linked a stranger's file into it. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/certs.h"
 #include "cmd/mailmilld/roles.h"
 #include "cmd/mailmilld/version.h"

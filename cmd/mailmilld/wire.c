@@ -18,9 +18,9 @@
 #include "cmd/mailmilld/ended.h"
 #include "cmd/mailmilld/ledger.h"
 #include "cmd/mailmilld/wire_tls.h"
-#include "core/log.h"
-#include "core/maildir.h"
-#include "core/stats.h"
+#include "core/process/log.h"
+#include "core/maildir/maildir.h"
+#include "core/process/stats.h"
 
 #define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
 

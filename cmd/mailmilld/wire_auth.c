@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_mech.h"
 #include "cmd/mailmilld/auth_request.h"
 #include "cmd/mailmilld/worker.h"
-#include "core/log.h"
-#include "core/stats.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 

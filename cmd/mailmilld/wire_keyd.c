@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log.h"
+#include "core/process/log.h"
 #include "tls/remote.h"
 
 /* More handshakes than these have no job to wait in. */

@@ -8,7 +8,7 @@
 
 #include "cmd/mailmilld/auth_back.h"
 #include "core/lim.h"
-#include "core/sender_logins.h"
+#include "core/table/sender_logins.h"
 
 int
 wire_may_send_as(void *host, accept_construct *ac, const char *login,

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/creds.h"
-#include "core/log.h"
-#include "core/stats.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
 #include "tls/remote.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/affinity.h"
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/wire_tls.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
 #define TELL_MS		5	/* the queue hears of commits that often */

@@ -14,7 +14,7 @@
 
 #include "cmd/mailmilld/child.h"
 #include "core/lim.h"
-#include "core/spool_writer.h"
+#include "core/spool/spool_writer.h"
 #include "proto/esmtp_factory.h"
 
 #define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */

@@ -103,7 +103,7 @@ def settings_are_in_the_manual(root, objects):
 
 
 def counters_are_in_the_manual(root, objects):
-    yield from missing_rows(root, 'core/stats.def', 'STATS_COUNTER',
+    yield from missing_rows(root, 'core/process/stats.def', 'STATS_COUNTER',
                             'man/mailmillctl.8')
 
 
@@ -157,7 +157,7 @@ def append(extra):
 
 SPOIL = {
     includes_point_one_way: [
-        ('core/event.c', append('\n#include "proto/validate.h"\n')),
+        ('core/loop/event.c', append('\n#include "proto/validate.h"\n')),
         ('proto/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
         ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/msg.h"\n'))],
     only_tls_sees_openssl_ssl: [

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/auth_back.h"
-#include "core/log.h"
-#include "core/passwdfile.h"
+#include "core/process/log.h"
+#include "core/table/passwdfile.h"
 
 static char dir[] = "/tmp/auth-back-XXXXXX";
 static char path[64], spec[80], log_path[64], err[AUTH_ERROR_MAX + 64];

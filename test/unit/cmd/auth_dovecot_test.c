@@ -16,7 +16,7 @@
 #include "cmd/mailmilld/auth_back.h"
 #include "cmd/mailmilld/auth_back_int.h"
 #include "cmd/mailmilld/auth_dovecot.h"
-#include "core/log.h"
+#include "core/process/log.h"
 
 #define HELLO "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tSCRAM-SHA-256\n" \
 	"MECH\tEXTERNAL\nMECH\tOAUTHBEARER\nSPID\t7\nCUID\t1\n" \

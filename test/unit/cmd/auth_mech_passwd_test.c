@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/passwdfile.h"
+#include "core/table/passwdfile.h"
 #include "test/unit/cmd/auth_mech_fake.h"
 
 struct world {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base64.h"
+#include "core/util/base64.h"
 
 #include "test/unit/cmd/auth_mech_fake.h"
 

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_pool.h"
 #include "core/scheduler.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base64.h"
+#include "core/util/base64.h"
 
 #include "cmd/mailmilld/auth_mech.h"
 #include "cmd/mailmilld/auth_scram_int.h"

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/after.h"
+#include "core/loop/after.h"
 #include "cmd/mailmilld/auth_back_int.h"
 #include "cmd/mailmilld/authd_int.h"
-#include "core/channel.h"
-#include "core/log.h"
+#include "core/process/channel.h"
+#include "core/process/log.h"
 #include "core/scheduler.h"
 
 #define SPEC		"passwd:/nowhere"

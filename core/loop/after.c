@@ -1,0 +1,44 @@
+/* One-shot timers on the loop.
+ * Owns: nothing but their making and unmaking. */
+
+#include "core/loop/after.h"
+
+#include <stddef.h>
+#include <time.h>
+
+#include "core/scheduler.h"
+
+Event *
+after_ms(unsigned int ms, EventFunc callback, void *closure)
+{
+	struct timeval tv = { .tv_sec = ms / 1000,
+		.tv_usec = (long)(ms % 1000) * 1000 };
+	Event *e;
+
+	if ((e = build_event_from_now(tv, -1, callback, closure)) == NULL)
+		return NULL;
+	if (schedule_event(e) == -1) {
+		event_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+void
+after_cancel(Event **e)
+{
+	if (*e == NULL)
+		return;
+	clear_timed_event(*e);
+	event_free(*e);
+	*e = NULL;
+}
+
+uint64_t
+monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}

@@ -1,0 +1,390 @@
+/* Descriptors that events wait for; see pollset.h.
+ *
+ * Slots are taken off by moving the last one into the gap.  Dispatching goes
+ * from the last slot to the first and clears revents before the callback runs;
+ * so whatever is moved down was handled already, whatever is added has nothing
+ * to report, and no callback can bring the walk to a slot twice or to one that
+ * belongs to somebody else by now. */
+
+#include "core/loop/pollset.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
+
+enum { SLOT_WAKE, SLOT_PARK, NFIXED };
+
+static int
+grow_slots(struct pollset *ps, size_t n)
+{
+	struct pollfd *fds;
+	size_t size;
+
+	if (n <= ps->size)
+		return 0;
+	size = ps->size + ps->size / 2;
+	if (size < n)
+		size = n;
+	if (size < 16)
+		size = 16;
+	fds = reallocarray(ps->fds, size, sizeof *fds);
+	if (fds == NULL)
+		return -1;
+	ps->fds = fds;
+	ps->size = size;
+	return 0;
+}
+
+static int
+grow_table(struct pollset *ps, size_t n)
+{
+	Event **table;
+	size_t size;
+
+	if (n <= ps->by_fd_size)
+		return 0;
+	size = ps->by_fd_size + ps->by_fd_size / 2;
+	if (size < n)
+		size = n;
+	if (size < 64)
+		size = 64;
+	table = reallocarray(ps->by_fd, size, sizeof *table);
+	if (table == NULL)
+		return -1;
+	memset(table + ps->by_fd_size, 0,
+	    (size - ps->by_fd_size) * sizeof *table);
+	ps->by_fd = table;
+	ps->by_fd_size = size;
+	return 0;
+}
+
+int
+pollset_init(struct pollset *ps, int wake_fd, bool has_epoll)
+{
+	memset(ps, 0, sizeof *ps);
+	park_init(&ps->park);
+	ps->has_epoll = has_epoll;
+	if (wake_fd == -1 && !has_epoll)
+		return 0;
+	if (grow_slots(ps, NFIXED) == -1)
+		return -1;
+	/* poll(2) passes over a negative descriptor */
+	ps->fds[SLOT_WAKE] = (struct pollfd) { .fd = wake_fd,
+		.events = POLLIN };
+	ps->fds[SLOT_PARK] = (struct pollfd) { .fd = -1, .events = POLLIN };
+	ps->n = ps->nfixed = NFIXED;
+	return 0;
+}
+
+void
+pollset_free(struct pollset *ps)
+{
+	park_free(&ps->park);
+	free(ps->fds);
+	free(ps->by_fd);
+	memset(ps, 0, sizeof *ps);
+	park_init(&ps->park);
+}
+
+static short
+wanted(const Event *e)
+{
+	short events = 0;
+
+	if (e->mask & E_READ)
+		events |= POLLIN;
+	if (e->mask & E_WRITE)
+		events |= POLLOUT;
+	if (e->mask & E_EXCEPTION)
+		events |= POLLPRI;
+	return events;
+}
+
+static struct pollfd *
+add_slot(struct pollset *ps, Event *e)
+{
+	struct pollfd *p;
+
+	assert(ps->n < ps->size);
+	p = &ps->fds[ps->n++];
+	p->fd = e->fd;
+	p->events = wanted(e);
+	p->revents = 0;
+	e->poll_slot = (unsigned int)ps->n;
+	return p;
+}
+
+static void
+remove_slot(struct pollset *ps, Event *e)
+{
+	struct pollfd *p = &ps->fds[e->poll_slot - 1], *last;
+
+	if (p->revents != 0)
+		ps->nready--;
+	last = &ps->fds[--ps->n];
+	if (p != last) {
+		*p = *last;
+		ps->by_fd[p->fd]->poll_slot = e->poll_slot;
+	}
+	e->poll_slot = 0;
+}
+
+static void
+unpark(struct pollset *ps, Event *e)
+{
+	park_remove(&ps->park, e->fd);
+	e->is_parked = 0;
+}
+
+int
+pollset_attach(struct pollset *ps, Event *e)
+{
+	if (e->fd >= POLLSET_FD_MAX) {
+		errno = EBADF;
+		return -1;
+	}
+	if (pollset_get(ps, e->fd) != NULL) {
+		errno = EEXIST;
+		return -1;
+	}
+	/* a slot for each, in use or not, so that an event that has to be
+	 * polled again later cannot fail */
+	if (grow_table(ps, (size_t)e->fd + 1) == -1 ||
+	    grow_slots(ps, ps->nfixed + ps->nattached + 1) == -1)
+		return -1;
+	ps->by_fd[e->fd] = e;
+	ps->nattached++;
+	return 0;
+}
+
+void
+pollset_detach(struct pollset *ps, Event *e)
+{
+	if (pollset_get(ps, e->fd) != e)
+		return;
+	if (e->is_parked)
+		unpark(ps, e);
+	if (e->poll_slot != 0)
+		remove_slot(ps, e);
+	ps->by_fd[e->fd] = NULL;
+	ps->nattached--;
+}
+
+void
+pollset_follow(struct pollset *ps, Event *e)
+{
+	short events = wanted(e);
+
+	if (e->is_parked) {
+		if (events == POLLIN)
+			return;
+		unpark(ps, e);
+	}
+	/* Nothing to wait for: not polled at all, for POLLHUP and POLLERR
+	 * cannot be masked and would spin the loop. */
+	if (events == 0) {
+		if (e->poll_slot != 0)
+			remove_slot(ps, e);
+		return;
+	}
+	ps->nunfit = 0;
+	if (e->poll_slot != 0)
+		ps->fds[e->poll_slot - 1].events = events;
+	else
+		add_slot(ps, e);
+}
+
+Event *
+pollset_get(const struct pollset *ps, int fd)
+{
+	if (fd < 0 || (size_t)fd >= ps->by_fd_size)
+		return NULL;
+	return ps->by_fd[fd];
+}
+
+/* A descriptor that was closed while parked, but lives on under another number
+ * or in another process, cannot be taken off an epoll set any more, and would
+ * wake us for ever.  So all come back, and a new set is begun. */
+static void
+unpark_all(struct pollset *ps)
+{
+	Event *e;
+	size_t i;
+
+	for (i = 0; i < ps->by_fd_size; i++) {
+		e = ps->by_fd[i];
+		if (e != NULL && e->is_parked) {
+			e->is_parked = 0;
+			add_slot(ps, e);
+		}
+	}
+	park_free(&ps->park);
+	ps->fds[SLOT_PARK].fd = -1;
+}
+
+static void
+unpark_ready(struct pollset *ps)
+{
+	struct park_ready ready[PARK_BATCH];
+	bool is_stale = false;
+	size_t i, n;
+	Event *e;
+
+	n = park_collect(&ps->park, ready, PARK_BATCH);
+	for (i = 0; i < n; i++) {
+		e = pollset_get(ps, ready[i].fd);
+		if (e == NULL || !e->is_parked) {
+			is_stale = true;
+			continue;
+		}
+		unpark(ps, e);
+		ps->nunfit = 0;
+		add_slot(ps, e)->revents = ready[i].revents;
+		ps->nready++;
+	}
+	if (is_stale)
+		unpark_all(ps);
+}
+
+bool
+pollset_begin(struct pollset *ps, size_t nready)
+{
+	bool is_woken = false;
+
+	ps->nready = nready;
+	if (ps->nfixed != 0 && nready != 0) {
+		if (ps->fds[SLOT_WAKE].revents != 0) {
+			ps->nready--;
+			is_woken = true;
+		}
+		if (ps->fds[SLOT_PARK].revents != 0) {
+			ps->nready--;
+			unpark_ready(ps);
+		}
+		ps->fds[SLOT_WAKE].revents = ps->fds[SLOT_PARK].revents = 0;
+	}
+	ps->hand = ps->n;
+	return is_woken;
+}
+
+/* An error or a hang-up makes everything true that the event waits for: the
+ * read or write that follows finds out what it is. */
+static int
+type_of(short revents, int mask)
+{
+	int type = 0;
+
+	if (revents & POLLIN)
+		type |= E_READ;
+	if (revents & POLLOUT)
+		type |= E_WRITE;
+	if (revents & POLLPRI)
+		type |= E_EXCEPTION;
+	if (revents & (POLLERR | POLLHUP | POLLNVAL))
+		type |= E_FD_MASK;
+	return type & mask;
+}
+
+Event *
+pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r)
+{
+	struct pollfd *p;
+	short revents;
+	Event *e;
+
+	if (ps->hand > ps->n)
+		ps->hand = ps->n;
+	while (ps->nready > 0 && ps->hand > ps->nfixed) {
+		p = &ps->fds[--ps->hand];
+		if (p->revents == 0)
+			continue;
+		ps->nready--;
+		revents = p->revents;
+		p->revents = 0;
+		e = ps->by_fd[p->fd];
+		e->active_ms = now_ms;
+		*eventtype_r = type_of(revents, e->mask);
+		if (*eventtype_r != 0)
+			return e;
+	}
+	return NULL;
+}
+
+enum fitness { PARKED, TOO_YOUNG, UNFIT };
+
+/* Park the event of slot ${i} if it has been idle; when it is PARKED, the slot
+ * holds another one. */
+static enum fitness
+park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
+{
+	Event *e = ps->by_fd[ps->fds[i].fd];
+
+	if (ps->fds[i].events != POLLIN)
+		return UNFIT;
+	if (now_ms - e->active_ms < POLLSET_PARK_IDLE_MS)
+		return TOO_YOUNG;
+	if (park_add(&ps->park, e->fd) == -1) {
+		/* not a thing epoll can watch, or a limit: later again */
+		e->active_ms = now_ms;
+		return UNFIT;
+	}
+	e->is_parked = 1;
+	remove_slot(ps, e);
+	event_rest(e);
+	return PARKED;
+}
+
+bool
+pollset_wants_sweep(const struct pollset *ps)
+{
+	return ps->has_epoll && ps->n >= ps->nfixed + POLLSET_PARK_MIN &&
+	    ps->nunfit < ps->n - ps->nfixed;
+}
+
+void
+pollset_sweep(struct pollset *ps, uint32_t now_ms)
+{
+	size_t n, more = POLLSET_SWEEP_MAX;
+
+	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
+		return;
+	/* once some are parked, the rest may as well be */
+	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
+		return;
+	ps->sweep_ms = now_ms;
+	n = ps->n / 8;
+	if (n < POLLSET_SWEEP_MIN)
+		n = POLLSET_SWEEP_MIN;
+	if (n > POLLSET_SWEEP_MAX)
+		n = POLLSET_SWEEP_MAX;
+	if (n > ps->n - ps->nfixed)
+		n = ps->n - ps->nfixed;
+	while (n-- > 0) {
+		if (ps->sweep_hand < ps->nfixed || ps->sweep_hand >= ps->n) {
+			ps->sweep_hand = ps->nfixed;
+			if (ps->n == ps->nfixed)
+				break;
+		}
+		switch (park_slot(ps, ps->sweep_hand, now_ms)) {
+		case PARKED:
+			/* a crowd that fell silent: there will be others */
+			if (more > 0) {
+				more--;
+				n++;
+			}
+			break;
+		case TOO_YOUNG:
+			ps->sweep_hand++;
+			ps->nunfit = 0;
+			break;
+		case UNFIT:
+			ps->sweep_hand++;
+			ps->nunfit++;
+			break;
+		}
+	}
+	ps->fds[SLOT_PARK].fd = ps->park.epfd;
+}

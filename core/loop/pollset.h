@@ -1,0 +1,81 @@
+/* Descriptors that events wait for: the array that poll(2) gets.
+ * Owns: pollfd array, table of events by descriptor, Event.poll_slot and
+ * Event.is_parked, the choice of what is parked.
+ * Knows nothing of time but what it is told, nor of callbacks. */
+
+#ifndef CORE_POLLSET_H
+#define CORE_POLLSET_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/event.h"
+#include "core/loop/park.h"
+
+/* The table by descriptor is not grown for nonsense. */
+#define POLLSET_FD_MAX		(1 << 24)
+/* Fewer polled descriptors than this cost less than to begin with parking. */
+#define POLLSET_PARK_MIN	16
+/* A descriptor that nothing has happened on for so long is parked. */
+#define POLLSET_PARK_IDLE_MS	500
+/* How often the hand moves on, and over how many at least and at most. */
+#define POLLSET_SWEEP_MS	10
+#define POLLSET_SWEEP_MIN	64
+#define POLLSET_SWEEP_MAX	1024
+
+/* The same for a loop at rest. */
+#define POLLSET_SWEEP_IDLE_MS	100
+
+struct pollset {
+	struct pollfd	 *fds;		/* [0, nfixed): the loop's own */
+	size_t		  n;
+	size_t		  size;
+	size_t		  nfixed;
+	Event		**by_fd;	/* NULL: no event has the descriptor */
+	size_t		  by_fd_size;
+	size_t		  nattached;	/* events in by_fd */
+	size_t		  nready;	/* revents yet to be handled */
+	size_t		  hand;		/* dispatch: slots from here on are done */
+	size_t		  sweep_hand;
+	uint32_t	  sweep_ms;	/* time of the last sweep */
+	size_t		  nunfit;	/* seen since one that may be parked was */
+	bool		  has_epoll;
+	struct park	  park;
+};
+
+/* pollset_init(ps, wake_fd, has_epoll): ${wake_fd}, if it is not -1, is always
+ * waited for, in slot 0.  Return 0, or -1 with errno ENOMEM. */
+int pollset_init(struct pollset *ps, int wake_fd, bool has_epoll);
+void pollset_free(struct pollset *ps);
+
+/* pollset_attach(ps, e): ${e} becomes the event of e->fd.  Return 0, or -1
+ * with errno EBADF, EEXIST, ENOMEM.  After this nothing can fail. */
+int pollset_attach(struct pollset *ps, Event *e);
+
+/* pollset_detach(ps, e): The opposite; e->fd is not looked at any more. */
+void pollset_detach(struct pollset *ps, Event *e);
+
+/* pollset_follow(ps, e): e->mask has changed: wait for what it says. */
+void pollset_follow(struct pollset *ps, Event *e);
+
+Event *pollset_get(const struct pollset *ps, int fd);
+
+/* pollset_begin(ps, nready): poll(2) has returned ${nready}: take the parked
+ * events that have something to report back, and start with the last slot.
+ * Return whether the wake descriptor is readable. */
+bool pollset_begin(struct pollset *ps, size_t nready);
+
+/* pollset_next(ps, now_ms, &eventtype): The next event to dispatch, and what
+ * for; NULL at the end.  Events may be attached, changed and detached between
+ * calls; those attached are not told of before the next pollset_begin(). */
+Event *pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r);
+
+/* pollset_sweep(ps, now_ms): Park some of the idle ones.
+ * pollset_wants_sweep(ps): There may be others; when nothing happens, it is
+ * worth POLLSET_SWEEP_IDLE_MS from now. */
+void pollset_sweep(struct pollset *ps, uint32_t now_ms);
+bool pollset_wants_sweep(const struct pollset *ps);
+
+#endif

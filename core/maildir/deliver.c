@@ -1,0 +1,526 @@
+/* The delivery engine: jobs in, files written, one flush, renames, results.
+ * Owns: the order of these steps and the jobs on their way through them.
+ * Knows nothing of channels and of the loop.
+ *
+ * An item's states, and what makes each transition:
+ *	WAITING  -> WRITTEN	write_item(): the tmp file is complete
+ *	WAITING  -> RENAMED	write_item(): an earlier attempt's file is there
+ *	WRITTEN  -> RENAMED	publish(), after sync_all() has flushed it
+ *	RENAMED  -> reported	report(), after a later sync_all()
+ *	any      -> FAILED	deliver_fail(); reported with its batch */
+
+#include "core/maildir/deliver_int.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/spool/spool_id.h"
+#include "core/process/stats.h"
+
+struct deliver *
+deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
+{
+	struct deliver *d;
+	size_t i;
+
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		return NULL;
+	d->ops = ops;
+	d->closure = closure;
+	maildir_host(d->host, host);
+	STAILQ_INIT(&d->waiting);
+	STAILQ_INIT(&d->batch);
+	STAILQ_INIT(&d->unflushed);
+	for (i = 0; i < 256; i++)
+		LIST_INIT(&d->sources[i]);
+	deliver_dirs_init(&d->dirs);
+	if ((d->readbuf = spool_readbuf_new()) == NULL ||
+	    (d->sum = spool_sum_new()) == NULL ||
+	    (d->copybuf = malloc(DELIVER_COPY_OCTETS)) == NULL ||
+	    (d->convbuf = malloc(DELIVER_COPY_OCTETS)) == NULL) {
+		deliver_free(d);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return d;
+}
+
+static void
+item_free(struct deliver *d, struct deliver_item *item)
+{
+	if (item->dir != NULL)
+		deliver_dirs_put(&d->dirs, item->dir);
+	free(item->text);
+	free(item);
+}
+
+static void
+items_free(struct deliver *d, struct deliver_items *items)
+{
+	struct deliver_item *item;
+
+	while ((item = STAILQ_FIRST(items)) != NULL) {
+		STAILQ_REMOVE_HEAD(items, link);
+		item_free(d, item);
+	}
+}
+
+void
+deliver_free(struct deliver *d)
+{
+	if (d == NULL)
+		return;
+	items_free(d, &d->waiting);
+	items_free(d, &d->batch);
+	items_free(d, &d->unflushed);
+	deliver_sources_clear(d);
+	deliver_dirs_clear(&d->dirs);
+	spool_readbuf_free(d->readbuf);
+	spool_sum_free(d->sum);
+	free(d->copybuf);
+	free(d->convbuf);
+	free(d);
+}
+
+int
+deliver_add(struct deliver *d, const struct deliver_job *job)
+{
+	struct deliver_item *item;
+
+	if ((item = calloc(1, sizeof(*item))) == NULL)
+		return -1;
+	item->job = *job;
+	STAILQ_INSERT_TAIL(&d->waiting, item, link);
+	d->nwaiting++;
+	return 0;
+}
+
+size_t
+deliver_waiting(const struct deliver *d)
+{
+	return d->nwaiting;
+}
+
+size_t
+deliver_unflushed(const struct deliver *d)
+{
+	return d->nunflushed;
+}
+
+/* Where ${rcpt} goes: a path, and how much of it is the administrator's.
+ * Return 0, or -1: it has failed. */
+static int
+find_maildir(struct deliver *d, struct deliver_item *item, const char *rcpt,
+    char path[MAILDIR_PATH_MAX], size_t *fixed_r)
+{
+	struct deliver_route route = { .pattern = NULL };
+	char whole[MAILDIR_PATH_MAX];
+	const char *address = rcpt, *why;
+
+	if (d->ops->route(d->closure, rcpt, &route) == -1) {
+		deliver_fail(item, ENXIO, "", rcpt);
+		return -1;
+	}
+	if (strchr(rcpt, '@') == NULL && route.domain != NULL) {
+		snprintf(whole, sizeof(whole), "%s@%s", rcpt, route.domain);
+		address = whole;
+	}
+	if (maildir_expand(route.pattern, address, path, fixed_r, &why)
+	    == -1) {
+		deliver_fail(item, EINVAL, why, rcpt);
+		return -1;
+	}
+	item->is_lf = route.is_lf;
+	return 0;
+}
+
+/* Find the record, the recipient and the Maildir of ${item}.  Return 0, or -1:
+ * it has failed. */
+static int
+locate(struct deliver *d, struct deliver_item *item, time_t now,
+    struct spool_view *view_r)
+{
+	char path[MAILDIR_PATH_MAX], id[SPOOL_ID_TEXT + 1];
+	const char *rcpt;
+	size_t fixed;
+
+	if (deliver_source_record(d, &item->job, view_r) == -1) {
+		deliver_fail(item, errno, "reading the spool", "");
+		return -1;
+	}
+	rcpt = spool_envelope_rcpt(&view_r->envelope, item->job.rcpt);
+	if (rcpt == NULL) {
+		deliver_fail(item, EBADMSG, "no such recipient", "");
+		return -1;
+	}
+	if (item->dir != NULL)	/* from the search for earlier files */
+		return 0;
+	if (find_maildir(d, item, rcpt, path, &fixed) == -1)
+		return -1;
+	item->dir = deliver_dirs_get(&d->dirs, path, fixed, now);
+	if (item->dir == NULL) {
+		deliver_fail(item, errno, "opening", path);
+		return -1;
+	}
+	spool_id_text(view_r->record.id, id);
+	maildir_prefix(item->prefix, view_r->record.received_us / 1000000, id,
+	    item->job.rcpt);
+	return 0;
+}
+
+/* Octets of the file that ${item} will be, as far as known before */
+static uint64_t
+expected_octets(const struct deliver_item *item,
+    const struct spool_view *view)
+{
+	char head[2048];
+
+	if (item->is_lf)
+		return 0;
+	return maildir_return_path(head, sizeof(head),
+	    view->envelope.sender) + view->record.body_octets;
+}
+
+/* What the earlier attempts of a repeated job may have left */
+struct look {
+	struct deliver_item	*items[DELIVER_BATCH_JOBS];
+	const char		*prefixes[DELIVER_BATCH_JOBS];
+	size_t			 n;
+	struct deliver_item	**base;	/* of the Maildir looked at */
+};
+
+static void
+look_found(void *closure, size_t index, const char *dir, const char *name,
+    uint64_t octets)
+{
+	struct look *look = closure;
+	struct deliver_item *item = look->base[index];
+	const char *size = strstr(name, ",S=");
+
+	(void)dir;
+	/* octets is what write_item() expects, 0 when it cannot know */
+	if ((item->octets != 0 && item->octets != octets) || size == NULL ||
+	    strtoull(size + 3, NULL, 10) != octets)
+		item->is_alien = true;
+	else
+		item->is_found = true;
+}
+
+static int
+look_compare(const void *a, const void *b)
+{
+	const struct deliver_item *x = *(struct deliver_item *const *)a;
+	const struct deliver_item *y = *(struct deliver_item *const *)b;
+
+	if (x->dir != y->dir)
+		return x->dir < y->dir ? -1 : 1;
+	return strcmp(x->prefix, y->prefix);
+}
+
+/* Each Maildir is read once, however many jobs of the batch it has. */
+static void
+look_at(struct look *look, size_t first, size_t n)
+{
+	struct deliver_item **items = look->items + first;
+	int rc, errnum;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		look->prefixes[i] = items[i]->prefix;
+	look->base = items;
+	rc = maildir_look(items[0]->dir->fd, look->prefixes, n, look_found,
+	    look);
+	errnum = errno;
+	for (i = 0; rc == -1 && i < n; i++)
+		deliver_fail(items[i], errnum, "reading",
+		    items[i]->dir->path);
+}
+
+static void
+look_all(struct deliver *d, time_t now)
+{
+	struct deliver_item *item;
+	struct spool_view view;
+	struct look *look;
+	size_t i, n;
+
+	if ((look = malloc(sizeof(*look))) == NULL) {
+		STAILQ_FOREACH (item, &d->batch, link)
+			if (item->job.is_repeated)
+				deliver_fail(item, ENOMEM, "looking", "");
+		return;
+	}
+	look->n = 0;
+	STAILQ_FOREACH (item, &d->batch, link) {
+		if (!item->job.is_repeated ||
+		    locate(d, item, now, &view) == -1)
+			continue;
+		item->octets = expected_octets(item, &view);
+		look->items[look->n++] = item;
+	}
+	qsort(look->items, look->n, sizeof(look->items[0]), look_compare);
+	for (i = 0; i < look->n; i += n) {
+		for (n = 1; i + n < look->n &&
+		    look->items[i + n]->dir == look->items[i]->dir; n++)
+			continue;
+		look_at(look, i, n);
+	}
+	free(look);
+}
+
+/* A Maildir that was removed while it was open is made again. */
+static int
+write_again(struct deliver *d, struct deliver_item *item, time_t now,
+    struct spool_view *view)
+{
+	deliver_dirs_drop(&d->dirs, item->dir);
+	deliver_dirs_put(&d->dirs, item->dir);
+	item->dir = NULL;
+	if (locate(d, item, now, view) == -1)
+		return -1;
+	if (deliver_write(d, item, view) == 0)
+		return 0;
+	deliver_fail(item, errno, "writing to", item->dir->path);
+	return -1;
+}
+
+static void
+write_item(struct deliver *d, struct deliver_item *item, time_t now)
+{
+	struct spool_view view;
+
+	if (item->is_found) {
+		item->state = ITEM_RENAMED;
+		item->dir->fs->is_wanted = true;
+		return;
+	}
+	if (item->is_alien) {
+		deliver_fail(item, EEXIST, "move away what has this name in",
+		    item->dir->path);
+		return;
+	}
+	if (locate(d, item, now, &view) == -1)
+		return;
+	if (deliver_write(d, item, &view) == -1) {
+		if (errno != ENOENT) {
+			deliver_fail(item, errno,
+			    errno == EBADMSG ? "body" : "writing to",
+			    item->dir->path);
+			return;
+		}
+		if (write_again(d, item, now, &view) == -1)
+			return;
+	}
+	item->state = ITEM_WRITTEN;
+	item->dir->fs->is_wanted = true;
+}
+
+/* A batch is long work, a session's step is short and somebody waits for it:
+ * where both want the same processor, sessions go first. */
+static void
+give_way(void)
+{
+	(void)sched_yield();
+}
+
+/* Write batch files until the batch is full; what is left waits on. */
+static void
+write_batch(struct deliver *d, time_t now)
+{
+	struct deliver_item *item, *next;
+	uint64_t octets = 0;
+
+	look_all(d, now);
+	STAILQ_FOREACH_SAFE (item, &d->batch, link, next) {
+		if (item->state != ITEM_WAITING)
+			continue;
+		if (octets > DELIVER_BATCH_OCTETS)
+			break;
+		write_item(d, item, now);
+		give_way();
+		if (item->state == ITEM_WRITTEN)
+			octets += item->octets;
+	}
+}
+
+/* Flush every file system that has something new. */
+static void
+sync_all(struct deliver *d)
+{
+	struct deliver_fs *fs;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < d->dirs.nfs; i++) {
+		fs = &d->dirs.fs[i];
+		fs->errnum = 0;
+		if (!fs->is_wanted)
+			continue;
+		rc = d->ops->sync != NULL ? d->ops->sync(d->closure, fs->fd) :
+		    syncfs(fs->fd);
+		if (rc == -1) {
+			fs->errnum = errno;
+			log_err("flush-failed", "fs_dev=%llu",
+			    (unsigned long long)fs->dev);
+		}
+		fs->is_wanted = false;
+	}
+}
+
+/* Report ${items}, which are not used after that. */
+static void
+report(struct deliver *d, struct deliver_items *items)
+{
+	struct deliver_result results[DELIVER_BATCH_JOBS];
+	struct deliver_item *item;
+	size_t n = 0;
+
+	STAILQ_FOREACH (item, items, link) {
+		results[n].job = item->job.job;
+		results[n].errnum = item->state == ITEM_FAILED ?
+		    item->errnum : 0;
+		results[n].text = item->state != ITEM_FAILED ? NULL :
+		    item->text != NULL ? item->text :
+		    strerror(item->errnum);
+		if (++n == DELIVER_BATCH_JOBS) {
+			d->ops->done(d->closure, results, n);
+			n = 0;
+		}
+	}
+	if (n > 0)
+		d->ops->done(d->closure, results, n);
+	items_free(d, items);
+}
+
+/* The renames of the batch before are durable now, or nobody knows. */
+static void
+report_unflushed(struct deliver *d)
+{
+	struct deliver_item *item;
+
+	STAILQ_FOREACH (item, &d->unflushed, link)
+		if (item->fs->errnum != 0)
+			deliver_fail(item, item->fs->errnum,
+			    "flushing the file system", "");
+	d->nunflushed = 0;
+	report(d, &d->unflushed);
+}
+
+/* A name that is taken: by this very message when another agent was given the
+ * job, too, and was faster. */
+static int
+is_same(struct deliver_item *item, const char *name)
+{
+	struct stat st;
+
+	return fstatat(item->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && (uint64_t)st.st_size == item->octets;
+}
+
+static void
+publish(struct deliver *d, struct deliver_item *item)
+{
+	char tmp[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX];
+	int errnum = d->is_left ? ECANCELED : item->dir->fs->errnum;
+	const char *what = d->is_left ? "abandoned by the queue:" :
+	    "flushing the file system of";
+
+	maildir_tmp_name(tmp, item->prefix);
+	maildir_new_name(name, item->prefix, d->host, item->octets);
+	if (errnum == 0) {
+		if (maildir_publish(item->dir->fd, tmp, name) == 0) {
+			item->state = ITEM_RENAMED;
+			return;
+		}
+		errnum = errno;
+		what = "renaming into new/ of";
+	}
+	unlinkat(item->dir->fd, tmp, 0);
+	if (errnum == EEXIST && is_same(item, name)) {
+		item->state = ITEM_RENAMED;
+		return;
+	}
+	deliver_fail(item, errnum, what, item->dir->path);
+}
+
+/* What is renamed needs the next flush, and its Maildir no longer. */
+static void
+keep_unflushed(struct deliver *d, struct deliver_item *item)
+{
+	item->fs = item->dir->fs;
+	item->fs->is_wanted = true;
+	deliver_dirs_put(&d->dirs, item->dir);
+	item->dir = NULL;
+	STAILQ_INSERT_TAIL(&d->unflushed, item, link);
+	d->nunflushed++;
+}
+
+/* The batch has been flushed: rename, report what failed, keep what is
+ * renamed for the next flush; what did not fit waits for the next batch. */
+static void
+finish_batch(struct deliver *d)
+{
+	struct deliver_items failed = STAILQ_HEAD_INITIALIZER(failed);
+	struct deliver_items left = STAILQ_HEAD_INITIALIZER(left);
+	struct deliver_item *item;
+
+	while ((item = STAILQ_FIRST(&d->batch)) != NULL) {
+		STAILQ_REMOVE_HEAD(&d->batch, link);
+		d->nbatch--;
+		if (item->state == ITEM_WRITTEN) {
+			publish(d, item);
+			give_way();
+		}
+		if (item->state == ITEM_RENAMED) {
+			keep_unflushed(d, item);
+		} else if (item->state == ITEM_WAITING) {
+			STAILQ_INSERT_TAIL(&left, item, link);
+			d->nwaiting++;
+		} else
+			STAILQ_INSERT_TAIL(&failed, item, link);
+	}
+	STAILQ_CONCAT(&left, &d->waiting);
+	STAILQ_CONCAT(&d->waiting, &left);
+	report(d, &failed);
+}
+
+void
+deliver_run(struct deliver *d, const struct timeval *now)
+{
+	struct deliver_item *item;
+
+	while (d->nbatch < DELIVER_BATCH_JOBS &&
+	    (item = STAILQ_FIRST(&d->waiting)) != NULL) {
+		STAILQ_REMOVE_HEAD(&d->waiting, link);
+		d->nwaiting--;
+		STAILQ_INSERT_TAIL(&d->batch, item, link);
+		d->nbatch++;
+	}
+	if (d->nbatch == 0)
+		return;
+	write_batch(d, now->tv_sec);
+	sync_all(d);
+	/* A flush may take long.  Without the queue another agent may have
+	 * delivered meanwhile, and its file been moved to cur/ already. */
+	d->is_left = d->ops->is_left != NULL && d->ops->is_left(d->closure);
+	stats_inc(STATS_DELIVERY_BATCHES);
+	report_unflushed(d);
+	finish_batch(d);
+}
+
+void
+deliver_flush(struct deliver *d)
+{
+	if (d->nunflushed == 0)
+		return;
+	sync_all(d);
+	report_unflushed(d);
+}

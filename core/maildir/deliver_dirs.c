@@ -1,0 +1,198 @@
+/* The Maildirs that are open, and the file systems they are on.
+ * Owns: their descriptors, their bound (least recently used goes first), the
+ * check that an open one is still the one at its path.
+ * Knows nothing of jobs and messages. */
+
+#include "core/maildir/deliver_int.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool/spool_format.h"
+
+static struct deliver_bucket *
+bucket(struct deliver_dirs *dirs, const char *path)
+{
+	return &dirs->buckets[spool_sum(path, strlen(path)) % 256];
+}
+
+void
+deliver_dirs_init(struct deliver_dirs *dirs)
+{
+	size_t i;
+
+	TAILQ_INIT(&dirs->lru);
+	for (i = 0; i < 256; i++)
+		LIST_INIT(&dirs->buckets[i]);
+	dirs->ndirs = dirs->nfs = 0;
+}
+
+static void
+dir_free(struct deliver_dirs *dirs, struct deliver_dir *dir)
+{
+	if (!dir->is_stale)
+		LIST_REMOVE(dir, hash);
+	TAILQ_REMOVE(&dirs->lru, dir, lru);
+	dirs->ndirs--;
+	close(dir->fd);
+	free(dir);
+}
+
+void
+deliver_dirs_clear(struct deliver_dirs *dirs)
+{
+	while (!TAILQ_EMPTY(&dirs->lru))
+		dir_free(dirs, TAILQ_FIRST(&dirs->lru));
+	while (dirs->nfs > 0)
+		close(dirs->fs[--dirs->nfs].fd);
+}
+
+/* Close the one that was used longest ago and is not in use.  Return whether
+ * there was one. */
+static bool
+evict(struct deliver_dirs *dirs)
+{
+	struct deliver_dir *dir;
+
+	TAILQ_FOREACH (dir, &dirs->lru, lru)
+		if (dir->nusers == 0) {
+			dir_free(dirs, dir);
+			return true;
+		}
+	return false;
+}
+
+/* The file system ${dev}, of which ${fd} is a folder */
+static struct deliver_fs *
+find_fs(struct deliver_dirs *dirs, dev_t dev, int fd)
+{
+	struct deliver_fs *fs;
+	size_t i;
+
+	for (i = 0; i < dirs->nfs; i++)
+		if (dirs->fs[i].dev == dev)
+			return &dirs->fs[i];
+	if (dirs->nfs == DELIVER_FILESYSTEMS) {
+		errno = ENFILE;
+		return NULL;
+	}
+	fs = &dirs->fs[dirs->nfs];
+	memset(fs, 0, sizeof(*fs));
+	fs->dev = dev;
+	fs->fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fs->fd == -1)
+		return NULL;
+	dirs->nfs++;
+	return fs;
+}
+
+static struct deliver_dir *
+lookup(struct deliver_dirs *dirs, const char *path)
+{
+	struct deliver_dir *dir;
+
+	LIST_FOREACH (dir, bucket(dirs, path), hash)
+		if (strcmp(dir->path, path) == 0)
+			return dir;
+	return NULL;
+}
+
+/* Is the open Maildir still what is at its path?  An administrator may have
+ * moved it away and made another. */
+static bool
+is_current(struct deliver_dir *dir, time_t now)
+{
+	struct stat st;
+
+	if (now >= dir->checked && now - dir->checked <= DELIVER_RECHECK_S)
+		return true;
+	dir->checked = now;
+	return stat(dir->path, &st) == 0 && st.st_dev == dir->dev &&
+	    st.st_ino == dir->ino;
+}
+
+static struct deliver_dir *
+open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
+{
+	size_t len = strlen(path);
+	struct deliver_dir *dir;
+	struct stat st;
+	bool is_made;
+	int saved;
+
+	if ((dir = calloc(1, sizeof(*dir) + len + 1)) == NULL)
+		return NULL;
+	memcpy(dir->path, path, len + 1);
+	dir->fixed = fixed;
+	dir->checked = now;
+	while ((dir->fd = maildir_open(path, fixed, &is_made)) == -1)
+		if ((errno != EMFILE && errno != ENFILE) || !evict(dirs))
+			goto err1;
+	if (fstat(dir->fd, &st) == -1)
+		goto err2;
+	dir->dev = st.st_dev;
+	dir->ino = st.st_ino;
+	if ((dir->fs = find_fs(dirs, st.st_dev, dir->fd)) == NULL)
+		goto err2;
+	LIST_INSERT_HEAD(bucket(dirs, path), dir, hash);
+	TAILQ_INSERT_TAIL(&dirs->lru, dir, lru);
+	dirs->ndirs++;
+	return dir;
+err2:
+	saved = errno;
+	close(dir->fd);
+	errno = saved;
+err1:
+	saved = errno;
+	free(dir);
+	errno = saved;
+	return NULL;
+}
+
+struct deliver_dir *
+deliver_dirs_get(struct deliver_dirs *dirs, const char *path, size_t fixed,
+    time_t now)
+{
+	struct deliver_dir *dir = lookup(dirs, path);
+
+	if (dir != NULL && !is_current(dir, now)) {
+		deliver_dirs_drop(dirs, dir);
+		dir = NULL;
+	}
+	if (dir == NULL) {
+		while (dirs->ndirs >= DELIVER_DIRS && evict(dirs))
+			continue;
+		dir = open_dir(dirs, path, fixed, now);
+		if (dir == NULL)
+			return NULL;
+	} else {
+		TAILQ_REMOVE(&dirs->lru, dir, lru);
+		TAILQ_INSERT_TAIL(&dirs->lru, dir, lru);
+	}
+	dir->nusers++;
+	return dir;
+}
+
+void
+deliver_dirs_put(struct deliver_dirs *dirs, struct deliver_dir *dir)
+{
+	dir->nusers--;
+	if (dir->is_stale && dir->nusers == 0)
+		dir_free(dirs, dir);
+}
+
+void
+deliver_dirs_drop(struct deliver_dirs *dirs, struct deliver_dir *dir)
+{
+	if (!dir->is_stale) {
+		LIST_REMOVE(dir, hash);
+		dir->is_stale = true;
+	}
+	if (dir->nusers == 0)
+		dir_free(dirs, dir);
+}

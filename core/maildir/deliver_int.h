@@ -1,0 +1,124 @@
+/* What the files of the delivery engine share. */
+
+#ifndef CORE_DELIVER_INT_H
+#define CORE_DELIVER_INT_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "core/maildir/deliver.h"
+#include "core/maildir/maildir.h"
+#include "core/spool/spool_reader.h"
+
+#define DELIVER_DIRS		256	/* Maildirs kept open; more while a batch needs them */
+#define DELIVER_FILESYSTEMS	64	/* file systems with Maildirs */
+#define DELIVER_RECHECK_S	1	/* an open Maildir is compared with its path */
+#define DELIVER_COPY_OCTETS	(128 << 10) /* of a large body at once */
+
+struct deliver_fs {
+	dev_t		 dev;
+	int		 fd;		/* for syncfs; kept open, so that its errors are seen */
+	bool		 is_wanted;	/* something to flush */
+	int		 errnum;	/* of the last flush */
+};
+
+struct deliver_dir {
+	TAILQ_ENTRY(deliver_dir) lru;
+	LIST_ENTRY(deliver_dir)	 hash;
+	int		 fd;
+	struct deliver_fs *fs;
+	dev_t		 dev;
+	ino_t		 ino;
+	time_t		 checked;
+	unsigned int	 nusers;	/* items that point here */
+	bool		 is_stale;	/* not to be found any more */
+	size_t		 fixed;
+	char		 path[];
+};
+
+/* core/maildir/deliver_dirs.c: the open Maildirs and their file systems */
+struct deliver_dirs {
+	TAILQ_HEAD(deliver_lru, deliver_dir) lru;	/* the oldest first */
+	LIST_HEAD(deliver_bucket, deliver_dir) buckets[256];
+	size_t		 ndirs;
+	struct deliver_fs fs[DELIVER_FILESYSTEMS];
+	size_t		 nfs;
+};
+
+void deliver_dirs_init(struct deliver_dirs *dirs);
+void deliver_dirs_clear(struct deliver_dirs *dirs);
+
+/* deliver_dirs_get(dirs, path, fixed, now): The Maildir, opened or made if need
+ * be, with one user more; NULL with errno.  deliver_dirs_put(): One less.
+ * deliver_dirs_drop(): Also do not find it again. */
+struct deliver_dir *deliver_dirs_get(struct deliver_dirs *dirs,
+    const char *path, size_t fixed, time_t now);
+void deliver_dirs_put(struct deliver_dirs *dirs, struct deliver_dir *dir);
+void deliver_dirs_drop(struct deliver_dirs *dirs, struct deliver_dir *dir);
+
+struct deliver_source {
+	LIST_ENTRY(deliver_source) hash;
+	uint64_t	 id;
+	int		 fd;
+	struct spool_reader *reader;	/* made when first used */
+};
+
+enum deliver_state {
+	ITEM_WAITING,
+	ITEM_WRITTEN,		/* the tmp file is there */
+	ITEM_RENAMED,		/* in new/ or found there; not known to be durable */
+	ITEM_FAILED
+};
+
+/* One job from the start of its batch until it is reported */
+struct deliver_item {
+	STAILQ_ENTRY(deliver_item) link;
+	struct deliver_job job;
+	enum deliver_state state;
+	struct deliver_dir *dir;
+	struct deliver_fs *fs;		/* once renamed; dir is NULL then */
+	bool		 is_lf;
+	bool		 is_found;	/* an earlier attempt's file */
+	bool		 is_alien;	/* such a file, but not of this message */
+	uint64_t	 octets;	/* of the file */
+	int		 errnum;
+	char		 prefix[MAILDIR_NAME_MAX];
+	char		*text;		/* owned; NULL: none or no memory */
+};
+STAILQ_HEAD(deliver_items, deliver_item);
+
+struct deliver {
+	const struct deliver_ops *ops;
+	void		*closure;
+	char		 host[MAILDIR_HOST_MAX];
+	struct deliver_items waiting, batch, unflushed;
+	size_t		 nwaiting, nbatch, nunflushed;
+	bool		 is_left;	/* nobody waits for this batch */
+	struct deliver_dirs dirs;
+	LIST_HEAD(, deliver_source) sources[256];
+	struct spool_readbuf *readbuf;
+	struct spool_sum *sum;
+	char		*copybuf;	/* DELIVER_COPY_OCTETS */
+	char		*convbuf;	/* the same, for LF */
+};
+
+/* core/maildir/deliver_source.c */
+struct deliver_source *deliver_source_find(struct deliver *d, uint64_t id);
+
+/* deliver_source_record(d, job, &view_r): The record that ${job} names.
+ * Return 0, or -1 with errno. */
+int deliver_source_record(struct deliver *d, const struct deliver_job *job,
+    struct spool_view *view_r);
+void deliver_sources_clear(struct deliver *d);
+
+/* core/maildir/deliver_write.c: deliver_write(d, item, view): Write the tmp file of
+ * ${item} and set its size.  Return 0, or -1 with errno and no file left. */
+int deliver_write(struct deliver *d, struct deliver_item *item,
+    const struct spool_view *view);
+
+/* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): The item has
+ * failed; its text says what to do. */
+void deliver_fail(struct deliver_item *item, int errnum, const char *what,
+    const char *path);
+
+#endif

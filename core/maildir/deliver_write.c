@@ -1,0 +1,218 @@
+/* One file: Return-Path and the body, out of a record, into tmp/.
+ * Owns: the checksum of the body on its way, the change of line ends.
+ * Knows nothing of batches and of flushing. */
+
+#include "core/maildir/deliver_int.h"
+
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RETURN_PATH_MAX	2048
+
+/* Where the octets go */
+struct sink {
+	int		 fd;
+	bool		 is_lf;
+	bool		 has_cr;	/* the last octet was a CR, kept back */
+	char		*conv;
+	uint64_t	 octets;	/* written */
+};
+
+static int
+write_all(int fd, const char *buf, size_t len)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, buf, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+sink_raw(struct sink *s, const char *buf, size_t len)
+{
+	if (len > 0 && write_all(s->fd, buf, len) == -1)
+		return -1;
+	s->octets += len;
+	return 0;
+}
+
+/* CRLF becomes LF; a CR alone stays. */
+static int
+sink_lf(struct sink *s, const char *buf, size_t len)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < len; i++) {
+		if (s->has_cr && buf[i] != '\n')
+			s->conv[n++] = '\r';
+		s->has_cr = buf[i] == '\r';
+		if (!s->has_cr)
+			s->conv[n++] = buf[i];
+		if (n + 2 > DELIVER_COPY_OCTETS) {
+			if (sink_raw(s, s->conv, n) == -1)
+				return -1;
+			n = 0;
+		}
+	}
+	return sink_raw(s, s->conv, n);
+}
+
+static int
+sink_put(struct sink *s, const char *buf, size_t len)
+{
+	return s->is_lf ? sink_lf(s, buf, len) : sink_raw(s, buf, len);
+}
+
+static int
+sink_end(struct sink *s)
+{
+	if (!s->has_cr)
+		return 0;
+	s->has_cr = false;
+	return sink_raw(s, "\r", 1);
+}
+
+/* The usual case: the body is in memory and goes out as it is. */
+static int
+write_at_once(struct sink *s, const char *head, size_t head_len,
+    const char *body, size_t len)
+{
+	struct iovec iov[2] = { { .iov_len = head_len }, { .iov_len = len } };
+	ssize_t n;
+
+	/* writev(2) reads only, but struct iovec has no const */
+	memcpy(&iov[0].iov_base, &head, sizeof(head));
+	memcpy(&iov[1].iov_base, &body, sizeof(body));
+	do
+		n = writev(s->fd, iov, 2);
+	while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	s->octets = (uint64_t)n;
+	if ((size_t)n < head_len) {
+		if (sink_raw(s, head + n, head_len - (size_t)n) == -1)
+			return -1;
+		n = (ssize_t)head_len;
+	}
+	n -= (ssize_t)head_len;
+	return sink_raw(s, body + n, len - (size_t)n);
+}
+
+/* Copy ${octets} from a file, and compare their checksum. */
+static int
+copy_body(struct deliver *d, struct sink *s, int fd, uint64_t offset,
+    uint64_t octets, uint64_t sum)
+{
+	ssize_t n;
+	size_t want;
+
+	spool_sum_reset(d->sum);
+	while (octets > 0) {
+		want = octets < DELIVER_COPY_OCTETS ? (size_t)octets :
+		    DELIVER_COPY_OCTETS;
+		n = pread(fd, d->copybuf, want, (off_t)offset);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EBADMSG;
+		if (n <= 0)
+			return -1;
+		spool_sum_add(d->sum, d->copybuf, (size_t)n);
+		if (sink_put(s, d->copybuf, (size_t)n) == -1)
+			return -1;
+		offset += (uint64_t)n;
+		octets -= (uint64_t)n;
+	}
+	if (spool_sum_get(d->sum) == sum)
+		return 0;
+	errno = EBADMSG;
+	return -1;
+}
+
+/* The body of ${view}: in a file of its own, or in the record's */
+static int
+write_stored(struct deliver *d, struct sink *s, const struct deliver_job *job,
+    const struct spool_record *r)
+{
+	bool is_large = (r->flags & SPOOL_RECORD_LARGE) != 0;
+	struct deliver_source *src;
+
+	src = deliver_source_find(d,
+	    is_large ? job->body_source : job->source);
+	if (src == NULL) {
+		errno = ESTALE;
+		return -1;
+	}
+	return copy_body(d, s, src->fd, is_large ? 0 : r->body_offset,
+	    r->body_octets, r->body_sum);
+}
+
+static int
+write_message(struct deliver *d, struct sink *s, const struct deliver_job *job,
+    const struct spool_view *view)
+{
+	char head[RETURN_PATH_MAX];
+	size_t len;
+
+	len = maildir_return_path(head, sizeof(head), view->envelope.sender);
+	if (view->body != NULL) {
+		/* the buffer is ours alone, so what is checked is written */
+		if (spool_sum(view->body, view->record.body_octets) !=
+		    view->record.body_sum) {
+			errno = EBADMSG;
+			return -1;
+		}
+		if (!s->is_lf)
+			return write_at_once(s, head, len, view->body,
+			    view->record.body_octets);
+	}
+	if (sink_put(s, head, len) == -1)
+		return -1;
+	if (view->body == NULL) {
+		if (write_stored(d, s, job, &view->record) == -1)
+			return -1;
+	} else if (sink_put(s, view->body, view->record.body_octets) == -1)
+		return -1;
+	return sink_end(s);
+}
+
+int
+deliver_write(struct deliver *d, struct deliver_item *item,
+    const struct spool_view *view)
+{
+	struct sink s = { .is_lf = item->is_lf, .conv = d->convbuf };
+	char tmp[MAILDIR_NAME_MAX];
+	int saved;
+
+	maildir_tmp_name(tmp, item->prefix);
+	if ((s.fd = maildir_create(item->dir->fd, tmp)) == -1)
+		return -1;
+	if (write_message(d, &s, &item->job, view) == -1)
+		goto err1;
+	/* NFS and some quotas report a full disk here. */
+	if (close(s.fd) == -1 && errno != EINTR)
+		goto err2;
+	item->octets = s.octets;
+	return 0;
+err1:
+	saved = errno;
+	close(s.fd);
+	errno = saved;
+err2:
+	saved = errno;
+	unlinkat(item->dir->fd, tmp, 0);
+	errno = saved;
+	return -1;
+}

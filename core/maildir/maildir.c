@@ -1,0 +1,414 @@
+/* Maildir: path expansion, names, folders, the search for earlier deliveries.
+ * Owns: what maildir.h says.
+ * Knows nothing of the spool, the queue, or when to flush a disk. */
+
+#include "core/maildir/maildir.h"
+
+#include <sys/stat.h>
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DOMAIN_MAX	255	/* RFC 5321 4.5.3.1.2 */
+
+static const char *const folders[] = { "tmp", "new", "cur" };
+
+static bool
+is_control(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f;
+}
+
+/* One component of a path out of a hostile string */
+static bool
+component_safe(const char *s, size_t len, size_t max)
+{
+	size_t i;
+
+	if (len == 0 || len > max || s[0] == '.')
+		return false;
+	for (i = 0; i < len; i++)
+		if (s[i] == '/' || is_control((unsigned char)s[i]))
+			return false;
+	return true;
+}
+
+bool
+maildir_local_safe(const char *s, size_t len)
+{
+	return component_safe(s, len, MAILDIR_LOCAL_MAX);
+}
+
+/* Is the component of ${s} that ends at '/' or NUL one that stays where it
+ * is?  "%d" may be followed by text: the expansion is checked on its own. */
+static bool
+pattern_component_ok(const char *s)
+{
+	size_t len = strcspn(s, "/");
+
+	return len > 0 && !(len == 1 && s[0] == '.') &&
+	    !(len == 2 && s[0] == '.' && s[1] == '.');
+}
+
+int
+maildir_pattern_check(const char *pattern, const char **why_r)
+{
+	const char *p;
+
+	if (pattern[0] != '/') {
+		*why_r = "must be an absolute path";
+		return -1;
+	}
+	if (strlen(pattern) > MAILDIR_PATH_MAX / 2) {
+		*why_r = "is too long";
+		return -1;
+	}
+	for (p = pattern; *p != '\0'; p++) {
+		if (*p == '/' && !pattern_component_ok(p + 1)) {
+			*why_r = "must not have empty, \".\" or \"..\" parts";
+			return -1;
+		}
+		if (is_control((unsigned char)*p)) {
+			*why_r = "must not have control characters";
+			return -1;
+		}
+		if (*p != '%')
+			continue;
+		if (*++p != 'd' && *p != 'u' && *p != '%') {
+			*why_r = "knows %d (domain), %u (local part) and "
+			    "%% only";
+			return -1;
+		}
+	}
+	return 0;
+}
+
+struct expansion {
+	char	*path;
+	size_t	 len;
+};
+
+static int
+put(struct expansion *x, const char *s, size_t len)
+{
+	size_t i;
+
+	if (len >= MAILDIR_PATH_MAX - x->len) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	for (i = 0; i < len; i++)
+		x->path[x->len++] = s[i] >= 'A' && s[i] <= 'Z' ?
+		    (char)(s[i] + ('a' - 'A')) : s[i];
+	x->path[x->len] = '\0';
+	return 0;
+}
+
+static int
+put_char(struct expansion *x, char c)
+{
+	/* not lowered: the administrator's part of the path is as written */
+	if (x->len + 1 >= MAILDIR_PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	x->path[x->len++] = c;
+	x->path[x->len] = '\0';
+	return 0;
+}
+
+/* How much of ${pattern} is the administrator's */
+static size_t
+fixed_octets(const char *pattern)
+{
+	const char *p, *slash = pattern;
+
+	for (p = pattern; *p != '\0'; p++) {
+		if (*p == '/')
+			slash = p;
+		if (*p == '%' && (p[1] == 'd' || p[1] == 'u'))
+			break;
+		if (*p == '%')
+			p++;
+	}
+	return (size_t)(slash - pattern);
+}
+
+/* ${rcpt} in its two parts, both fit to be file names */
+static int
+split(const char *rcpt, const char **at_r, const char **why_r)
+{
+	const char *at = strrchr(rcpt, '@');
+
+	errno = EINVAL;
+	if (at == NULL) {
+		*why_r = "the recipient has no domain";
+		return -1;
+	}
+	if (!component_safe(at + 1, strlen(at + 1), DOMAIN_MAX)) {
+		*why_r = "the recipient's domain cannot be a folder's name";
+		return -1;
+	}
+	if (!maildir_local_safe(rcpt, (size_t)(at - rcpt))) {
+		*why_r = "the recipient's local part cannot be a folder's name";
+		return -1;
+	}
+	*at_r = at;
+	return 0;
+}
+
+int
+maildir_expand(const char *pattern, const char *rcpt, char *path,
+    size_t *fixed_r, const char **why_r)
+{
+	struct expansion x = { .path = path, .len = 0 };
+	size_t fixed = fixed_octets(pattern);
+	const char *at, *p;
+	int rc;
+
+	if (split(rcpt, &at, why_r) == -1)
+		return -1;
+	*fixed_r = 0;
+	for (p = pattern; *p != '\0'; p++) {
+		if (p == pattern + fixed)
+			*fixed_r = x.len;
+		if (*p != '%')
+			rc = put_char(&x, *p);
+		else if (*++p == 'd')
+			rc = put(&x, at + 1, strlen(at + 1));
+		else if (*p == 'u')
+			rc = put(&x, rcpt, (size_t)(at - rcpt));
+		else
+			rc = put_char(&x, '%');
+		if (rc == -1) {
+			*why_r = "the path of the Maildir is too long";
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Make the folders of ${path} after its first ${fixed} octets. */
+static int
+make_folders(const char *path, size_t fixed)
+{
+	char buf[MAILDIR_PATH_MAX];
+	size_t i, len = strlen(path);
+
+	if (len >= sizeof(buf)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(buf, path, len + 1);
+	for (i = fixed + 1; i <= len; i++) {
+		if (buf[i] != '/' && buf[i] != '\0')
+			continue;
+		buf[i] = '\0';
+		if (mkdir(buf, 0700) == -1 && errno != EEXIST)
+			return -1;
+		buf[i] = path[i];
+	}
+	return 0;
+}
+
+int
+maildir_open(const char *path, size_t fixed, bool *made_r)
+{
+	size_t i;
+	int fd, saved;
+
+	*made_r = false;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1 && errno == ENOENT) {
+		if (make_folders(path, fixed) == -1)
+			return -1;
+		*made_r = true;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd == -1)
+		return -1;
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (mkdirat(fd, folders[i], 0700) == 0)
+			*made_r = true;
+		else if (errno != EEXIST)
+			goto err1;
+	}
+	return fd;
+err1:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+void
+maildir_prefix(char *buf, uint64_t seconds, const char *id, uint32_t rcpt)
+{
+	snprintf(buf, MAILDIR_NAME_MAX, "%llu.%.31sR%u.",
+	    (unsigned long long)seconds, id, rcpt);
+}
+
+void
+maildir_host(char *buf, const char *host)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < MAILDIR_HOST_MAX && host[i] != '\0'; i++)
+		buf[i] = strchr("/:,", host[i]) != NULL ||
+		    is_control((unsigned char)host[i]) ? '_' : host[i];
+	buf[i] = '\0';
+}
+
+void
+maildir_tmp_name(char *buf, const char *prefix)
+{
+	snprintf(buf, MAILDIR_NAME_MAX, "tmp/%s%ld", prefix, (long)getpid());
+}
+
+void
+maildir_new_name(char *buf, const char *prefix, const char *host,
+    uint64_t octets)
+{
+	snprintf(buf, MAILDIR_NAME_MAX, "new/%s%s,S=%llu", prefix, host,
+	    (unsigned long long)octets);
+}
+
+int
+maildir_create(int fd, const char *tmp)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int file;
+
+	file = openat(fd, tmp, flags, 0600);
+	if (file != -1 || errno != EEXIST)
+		return file;
+	/* its name has our pid, so whoever made it is dead */
+	if (unlinkat(fd, tmp, 0) == -1 && errno != ENOENT)
+		return -1;
+	return openat(fd, tmp, flags, 0600);
+}
+
+int
+maildir_publish(int fd, const char *tmp, const char *name)
+{
+	if (renameat2(fd, tmp, fd, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	/* a file system without it: link(2) does not overwrite either */
+	if (linkat(fd, tmp, fd, name, 0) == -1)
+		return -1;
+	unlinkat(fd, tmp, 0);
+	return 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(a, *(const char *const *)b);
+}
+
+/* Which of ${prefixes} does ${name} begin with?  A prefix ends at the second
+ * dot.  Return its index, or -1; ${rest_r} gets what follows. */
+static ssize_t
+match(const char *name, const char *const *prefixes, size_t n,
+    const char **rest_r)
+{
+	char prefix[MAILDIR_NAME_MAX];
+	const char *const *hit;
+	const char *dot;
+	size_t len;
+
+	if ((dot = strchr(name, '.')) == NULL ||
+	    (dot = strchr(dot + 1, '.')) == NULL)
+		return -1;
+	len = (size_t)(dot + 1 - name);
+	if (len >= sizeof(prefix))
+		return -1;
+	memcpy(prefix, name, len);
+	prefix[len] = '\0';
+	hit = bsearch(prefix, prefixes, n, sizeof(prefixes[0]), compare);
+	if (hit == NULL)
+		return -1;
+	*rest_r = name + len;
+	return hit - prefixes;
+}
+
+/* A tmp file is removed when the process in its name is no more. */
+static void
+remove_leftover(int dir, const char *name, const char *rest)
+{
+	char *end;
+	long pid = strtol(rest, &end, 10);
+
+	if (end == rest || *end != '\0' || pid <= 0)
+		return;
+	if (kill((pid_t)pid, 0) == -1 && errno == ESRCH)
+		unlinkat(dir, name, 0);
+}
+
+static int
+look_in(int fd, const char *folder, const char *const *prefixes, size_t n,
+    maildir_found found, void *closure)
+{
+	struct dirent *de;
+	const char *rest;
+	struct stat st;
+	ssize_t i;
+	DIR *dir;
+	int sub;
+
+	sub = openat(fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sub == -1)
+		return -1;
+	if ((dir = fdopendir(sub)) == NULL) {
+		close(sub);
+		return -1;
+	}
+	while ((errno = 0, de = readdir(dir)) != NULL) {
+		i = match(de->d_name, prefixes, n, &rest);
+		if (i == -1)
+			continue;
+		if (found == NULL)
+			remove_leftover(sub, de->d_name, rest);
+		else if (fstatat(sub, de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+		    0 && S_ISREG(st.st_mode))
+			found(closure, (size_t)i, folder, de->d_name,
+			    (uint64_t)st.st_size);
+	}
+	i = errno == 0 ? 0 : -1;
+	closedir(dir);
+	return (int)i;
+}
+
+/* new/ before cur/: a client moves files that way, so none is missed. */
+int
+maildir_look(int fd, const char *const *prefixes, size_t n,
+    maildir_found found, void *closure)
+{
+	if (look_in(fd, "new", prefixes, n, found, closure) == -1 ||
+	    look_in(fd, "cur", prefixes, n, found, closure) == -1)
+		return -1;
+	return look_in(fd, "tmp", prefixes, n, NULL, NULL);
+}
+
+size_t
+maildir_return_path(char *buf, size_t buflen, const char *sender)
+{
+	size_t len = 0;
+	const char *p;
+
+	len = strlcpy(buf, "Return-Path: <", buflen);
+	for (p = sender; *p != '\0' && len + 4 < buflen; p++)
+		buf[len++] = is_control((unsigned char)*p) ||
+		    (unsigned char)*p >= 0x80 ? '?' : *p;
+	memcpy(buf + len, ">\r\n", 4);
+	return len + 3;
+}

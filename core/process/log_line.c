@@ -1,0 +1,268 @@
+/* One line of the log: conversions and escaping.
+ * A formatter of its own, since a line per message goes through here. */
+
+#include "core/process/log_line.h"
+
+#include <sys/time.h>
+
+#include <string.h>
+
+/* kept free for what closes a line: three dots, a quote, a newline */
+#define RESERVED	5
+#define ROOM		(LOG_LINE_MAX - RESERVED)
+
+void
+log_line_init(struct log_line *l)
+{
+	l->len = 0;
+	l->is_cut = false;
+}
+
+void
+log_line_text(struct log_line *l, const char *s, size_t len)
+{
+	if (l->is_cut)
+		return;
+	if (len > ROOM - l->len) {
+		len = ROOM - l->len;
+		l->is_cut = true;
+	}
+	memcpy(l->buf + l->len, s, len);
+	l->len += len;
+	if (l->is_cut) {
+		memcpy(l->buf + l->len, "...", 3);
+		l->len += 3;
+	}
+}
+
+void
+log_line_str(struct log_line *l, const char *s)
+{
+	log_line_text(l, s, strlen(s));
+}
+
+void
+log_line_end(struct log_line *l)
+{
+	l->buf[l->len++] = '\n';
+}
+
+static void
+number_base(struct log_line *l, unsigned long long n, unsigned int base)
+{
+	char digits[24];
+	char *p = digits + sizeof(digits);
+
+	do {
+		*--p = "0123456789abcdef"[n % base];
+		n /= base;
+	} while (n != 0);
+	log_line_text(l, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+void
+log_line_number(struct log_line *l, unsigned long long n)
+{
+	number_base(l, n, 10);
+}
+
+static void
+number_signed(struct log_line *l, long long n)
+{
+	if (n < 0)
+		log_line_text(l, "-", 1);
+	number_base(l, n < 0 ? 0 - (unsigned long long)n :
+	    (unsigned long long)n, 10);
+}
+
+/* Seconds with six decimals. */
+static void
+number_time(struct log_line *l, const struct timeval *tv)
+{
+	unsigned long us = (unsigned long)tv->tv_usec % 1000000;
+	char frac[7];
+	int i;
+
+	number_signed(l, tv->tv_sec);
+	for (i = 6; i > 0; i--, us /= 10)
+		frac[i] = (char)('0' + us % 10);
+	frac[0] = '.';
+	log_line_text(l, frac, sizeof(frac));
+}
+
+/* May ${c} stand in a value without quotes? */
+static bool
+is_plain(unsigned char c)
+{
+	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+}
+
+/* Write ${c} as it stands between quotes; return octets, 4 at most. */
+static size_t
+escape(unsigned char c, char *out)
+{
+	out[0] = '\\';
+	switch (c) {
+	case '"':
+	case '\\':
+		out[1] = (char)c;
+		return 2;
+	case '\n':
+		out[1] = 'n';
+		return 2;
+	case '\r':
+		out[1] = 'r';
+		return 2;
+	case '\t':
+		out[1] = 't';
+		return 2;
+	}
+	if (c >= ' ' && c < 0x7f) {
+		out[0] = (char)c;
+		return 1;
+	}
+	out[1] = 'x';
+	out[2] = "0123456789abcdef"[c >> 4];
+	out[3] = "0123456789abcdef"[c & 15];
+	return 4;
+}
+
+static void
+value_quoted(struct log_line *l, const char *s, size_t len, bool is_long)
+{
+	char out[4];
+	size_t i, n;
+
+	log_line_text(l, "\"", 1);
+	if (l->is_cut)
+		return;
+	for (i = 0; i < len; i++) {
+		n = escape((unsigned char)s[i], out);
+		if (n > ROOM - l->len) {
+			l->is_cut = is_long = true;
+			break;
+		}
+		memcpy(l->buf + l->len, out, n);
+		l->len += n;
+	}
+	/* the room for these is reserved when the line is full */
+	if (is_long && (l->is_cut || ROOM - l->len >= 4)) {
+		memcpy(l->buf + l->len, "...", 3);
+		l->len += 3;
+	}
+	l->buf[l->len++] = '"';
+	if (l->len >= ROOM)
+		l->is_cut = true;
+}
+
+void
+log_line_value(struct log_line *l, const char *s, size_t len)
+{
+	bool is_long = len > LOG_VALUE_MAX;
+	size_t i;
+
+	if (l->is_cut)
+		return;
+	if (is_long)
+		len = LOG_VALUE_MAX;
+	for (i = 0; i < len && is_plain((unsigned char)s[i]); i++)
+		;
+	if (i < len || len == 0) {
+		value_quoted(l, s, len, is_long);
+		return;
+	}
+	log_line_text(l, s, len);
+	if (is_long)
+		log_line_text(l, "...", 3);
+}
+
+struct args {
+	va_list	 ap;
+};
+
+static long long
+arg_signed(struct args *a, int size)
+{
+	switch (size) {
+	case 0:
+		return va_arg(a->ap, int);
+	case 1:
+		return va_arg(a->ap, long);
+	default:
+		return va_arg(a->ap, long long);
+	}
+}
+
+static unsigned long long
+arg_unsigned(struct args *a, int size)
+{
+	switch (size) {
+	case 0:
+		return va_arg(a->ap, unsigned int);
+	case 1:
+		return va_arg(a->ap, unsigned long);
+	default:
+		return va_arg(a->ap, unsigned long long);
+	}
+}
+
+/* The conversion ${c}, with ${size} times 'l' before it. */
+static void
+convert(struct log_line *l, char c, int size, struct args *a)
+{
+	const struct timeval *tv;
+	const char *s;
+	char octet;
+
+	switch (c) {
+	case 's':
+		s = va_arg(a->ap, const char *);
+		log_line_value(l, s == NULL ? "-" : s,
+		    s == NULL ? 1 : strnlen(s, LOG_VALUE_MAX + 1));
+		break;
+	case 'd':
+	case 'i':
+		number_signed(l, arg_signed(a, size));
+		break;
+	case 'u':
+		number_base(l, arg_unsigned(a, size), 10);
+		break;
+	case 'x':
+		number_base(l, arg_unsigned(a, size), 16);
+		break;
+	case 'c':
+		octet = (char)va_arg(a->ap, int);
+		log_line_value(l, &octet, 1);
+		break;
+	case 'T':
+		tv = va_arg(a->ap, const struct timeval *);
+		number_time(l, tv);
+		break;
+	case '%':
+		log_line_text(l, "%", 1);
+		break;
+	}
+}
+
+void
+log_line_vformat(struct log_line *l, const char *fmt, va_list ap)
+{
+	struct args a;
+	const char *p;
+	int size;
+
+	va_copy(a.ap, ap);
+	while (*fmt != '\0') {
+		p = strchrnul(fmt, '%');
+		log_line_text(l, fmt, (size_t)(p - fmt));
+		if (*p == '\0')
+			break;
+		for (p++, size = 0; *p == 'l' || *p == 'z'; p++)
+			size++;		/* z is as long as l here */
+		if (*p == '\0')
+			break;
+		convert(l, *p, size, &a);
+		fmt = p + 1;
+	}
+	va_end(a.ap);
+}

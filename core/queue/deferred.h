@@ -1,0 +1,95 @@
+/* The deferred store: what could not be delivered at once.
+ * Owns: the SQLite database deferred.db with one row per message and recipient,
+ * and the folder deferred/ with one file per message (a segment with one
+ * record, core/spool/spool_reader.h).
+ * Knows nothing of jobs and agents.
+ *
+ * The rows decide: a file without a row is a leftover of a crash.  Text ids and
+ * plain columns, so that sqlite3(1) can search and edit a full queue. */
+
+#ifndef CORE_DEFERRED_H
+#define CORE_DEFERRED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/spool/spool_reader.h"
+
+struct deferred;
+
+struct deferred_row {
+	uint64_t	 id;		/* of the message */
+	uint32_t	 rcpt_index;	/* in its envelope */
+	const char	*sender;
+	const char	*rcpt;
+	const char	*transport;
+	uint64_t	 received_us;
+	uint64_t	 octets;	/* of the body */
+	uint32_t	 attempts;
+	int64_t		 next_attempt;	/* unix seconds */
+	const char	*last_error;	/* NULL: none */
+};
+
+/* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
+ * a descriptor of (kept, not owned); make it if it is missing, remove leftover
+ * files.  A database that is damaged is moved aside and made again from the
+ * files.  NULL with errno, and why in the log. */
+struct deferred *deferred_open(const char *folder, int dirfd);
+void deferred_free(struct deferred *d);		/* NULL does nothing */
+
+/* deferred_begin(d), deferred_commit(d), deferred_rollback(d): One transaction
+ * for many rows; commit flushes to the disk.  0, or -1 with errno; a commit
+ * that failed has been rolled back. */
+int deferred_begin(struct deferred *d);
+int deferred_commit(struct deferred *d);
+void deferred_rollback(struct deferred *d);
+
+/* deferred_put(d, row): Insert, or replace the row of that message and
+ * recipient.  deferred_drop(d, id, rcpt_index): Delete it.  0, or -1 with
+ * errno. */
+int deferred_put(struct deferred *d, const struct deferred_row *row);
+int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
+
+/* deferred_touch(d, id, rcpt_index, attempts, next_attempt, error): Another
+ * attempt has failed. */
+int deferred_touch(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    uint32_t attempts, int64_t next_attempt, const char *error);
+
+/* deferred_hurry(d, id, now): Let all recipients of ${id} (0: of all messages)
+ * be due at ${now}.  Return rows changed, or -1. */
+int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
+
+/* A row to look at; its strings live until the function returns.  Return 0 to
+ * go on. */
+typedef int (*deferred_func)(void *closure, const struct deferred_row *row);
+
+/* deferred_due(d, now, limit, each, closure): The rows that are due at ${now},
+ * longest due first.  deferred_page(): rows behind (id, rcpt_index), in the
+ * order of ids; id 0: from the start.  deferred_of(): rows of one message.
+ * Return rows seen, or -1 with errno. */
+int deferred_due(struct deferred *d, int64_t now, unsigned int limit,
+    deferred_func each, void *closure);
+int deferred_page(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    unsigned int limit, deferred_func each, void *closure);
+int deferred_of(struct deferred *d, uint64_t id, deferred_func each,
+    void *closure);
+
+/* deferred_next(d, next_r): The least next_attempt; 1, 0: no row; -1. */
+int deferred_next(struct deferred *d, int64_t *next_r);
+
+/* deferred_has(d, id, rcpt_index): 1, 0, or -1 with errno.  With
+ * DEFERRED_ANY: whether there is any row of the message. */
+#define DEFERRED_ANY	UINT32_MAX
+int deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index);
+
+/* The files.  deferred_file_write: see spool_message_write(); not flushed:
+ * deferred_files_sync() does that for all at once, before deferred_commit().
+ * deferred_file_remove(): ENOENT is no failure. */
+int deferred_file_write(struct deferred *d, uint64_t id,
+    const struct spool_view *view, int fd, int body_fd);
+int deferred_files_sync(struct deferred *d);
+int deferred_file_open(struct deferred *d, uint64_t id);
+int deferred_file_remove(struct deferred *d, uint64_t id);
+
+#endif

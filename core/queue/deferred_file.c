@@ -1,0 +1,172 @@
+/* The deferred store: one file per message in deferred/.
+ * Owns: their names, the comparison of files and rows at start. */
+
+#include "core/queue/deferred_int.h"
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/spool/spool_id.h"
+
+int
+deferred_files_folder(int dirfd)
+{
+	if (mkdirat(dirfd, DEFERRED_FOLDER, 0700) == -1 && errno != EEXIST)
+		return -1;
+	return openat(dirfd, DEFERRED_FOLDER,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int
+deferred_file_write(struct deferred *d, uint64_t id,
+    const struct spool_view *view, int fd, int body_fd)
+{
+	char name[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(id, name);
+	return spool_message_write(d->filesfd, name, view, fd, body_fd, false);
+}
+
+int
+deferred_files_sync(struct deferred *d)
+{
+	return syncfs(d->filesfd);
+}
+
+int
+deferred_file_open(struct deferred *d, uint64_t id)
+{
+	char name[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(id, name);
+	return openat(d->filesfd, name, O_RDONLY | O_CLOEXEC);
+}
+
+int
+deferred_file_remove(struct deferred *d, uint64_t id)
+{
+	char name[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(id, name);
+	if (unlinkat(d->filesfd, name, 0) == -1 && errno != ENOENT)
+		return -1;
+	return 0;
+}
+
+/* Rows for all recipients of one file, due at once: those that have their
+ * message already are found by the delivery agent. */
+static int
+restore_rows(struct deferred *d, const struct spool_view *view)
+{
+	struct deferred_row row = {
+		.id = view->record.id,
+		.sender = view->envelope.sender,
+		.transport = "maildir",
+		.received_us = view->record.received_us,
+		.octets = view->record.body_octets,
+		.last_error = "the database of deferred messages was lost",
+	};
+	const char *cursor = NULL;
+
+	while ((row.rcpt = spool_envelope_rcpt_next(&view->envelope,
+	    &cursor)) != NULL) {
+		if (deferred_put(d, &row) == -1)
+			return -1;
+		row.rcpt_index++;
+	}
+	return 0;
+}
+
+static int
+restore_file(struct deferred *d, const char *name, uint64_t id,
+    struct spool_readbuf *buf)
+{
+	struct spool_damage damage;
+	struct spool_reader *r;
+	struct spool_view view;
+	int fd, rc = 0;
+
+	if ((fd = deferred_file_open(d, id)) == -1)
+		return -1;
+	r = spool_reader_new(fd, buf, 0);
+	if (r == NULL || spool_reader_at(r, SPOOL_PAGE, &view, &damage) != 1)
+		log_warn("deferred-file-unreadable", "file=%s/%s",
+		    DEFERRED_FOLDER, name);
+	else
+		rc = restore_rows(d, &view);
+	spool_reader_free(r);
+	close(fd);
+	return rc;
+}
+
+/* One directory entry.  Return 0, or -1: go no further. */
+static int
+check_file(struct deferred *d, const char *name, bool is_fresh,
+    struct spool_readbuf *buf)
+{
+	uint64_t id;
+	int has;
+
+	if (spool_id_parse(name, strlen(name), &id) == -1) {
+		/* what spool_message_write() had not finished */
+		if (strlen(name) > 4 &&
+		    strcmp(name + strlen(name) - 4, ".tmp") == 0)
+			unlinkat(d->filesfd, name, 0);
+		return 0;
+	}
+	if ((has = deferred_has(d, id, DEFERRED_ANY)) == -1)
+		return -1;
+	if (has)
+		return 0;
+	if (is_fresh)
+		return restore_file(d, name, id, buf);
+	/* no row: it is still in its segment, or was done with */
+	return deferred_file_remove(d, id);
+}
+
+static int
+check_all(struct deferred *d, bool is_fresh, struct spool_readbuf *buf)
+{
+	struct dirent *de;
+	DIR *dir;
+	int fd, rc = 0;
+
+	fd = openat(d->filesfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if ((dir = fdopendir(fd)) == NULL) {
+		close(fd);
+		return -1;
+	}
+	while (rc == 0 && (de = readdir(dir)) != NULL)
+		rc = check_file(d, de->d_name, is_fresh, buf);
+	closedir(dir);
+	return rc;
+}
+
+int
+deferred_files_check(struct deferred *d, bool is_fresh)
+{
+	struct spool_readbuf *buf;
+	int rc;
+
+	if ((buf = spool_readbuf_new()) == NULL)
+		return -1;
+	rc = deferred_begin(d);
+	if (rc == 0) {
+		rc = check_all(d, is_fresh, buf);
+		if (rc == 0)
+			rc = deferred_commit(d);
+		else
+			deferred_rollback(d);
+	}
+	spool_readbuf_free(buf);
+	return rc;
+}

@@ -1,0 +1,141 @@
+/* The queue: what is in the segments goes to the delivery agents, and what
+ * comes back goes to the acknowledgement log or the deferred store.
+ * Owns: the table of segments, the messages outstanding, the jobs in flight,
+ * the retry schedule, the recycling of segments.
+ * Knows no channel and no loop: it is told what has been committed and
+ * delivered, is given the time, and calls out through struct queue_ops.
+ *
+ * Bounded: messages are read from their segments only as far as they can be
+ * worked on; what is behind them is an offset.  Bodies are never read here,
+ * except from the segments of workers that have died, to check them.
+ *
+ * A message's way, and what makes each step durable:
+ *	in a segment		the worker's commit
+ *	in flight		nothing: after a crash the job is repeated, and
+ *				the agent looks for what was delivered before
+ *	delivered		the agent's flush, then an entry in the
+ *				acknowledgement log
+ *	deferred		file and row in the deferred store, then an
+ *				entry in the acknowledgement log
+ *	stuck in its segment	the deferred store could not be written: tried
+ *				again from the segment
+ *	segment recycled	all its records are done, and the log is on disk */
+
+#ifndef CORE_QUEUE_H
+#define CORE_QUEUE_H
+
+#include <sys/time.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/maildir/deliver.h"
+
+enum transport {
+#define TRANSPORT(id, name, is_idempotent, max_jobs) TRANSPORT_##id,
+#include "core/queue/transport.def"
+#undef TRANSPORT
+	NTRANSPORTS
+};
+
+enum queue_source { QUEUE_SOURCE_SEGMENT, QUEUE_SOURCE_DEFERRED, QUEUE_SOURCE_BODY };
+
+#define QUEUE_AGENTS_MAX	64
+#define QUEUE_JOBS_AT_ONCE	512	/* in one call of ops->jobs */
+
+struct queue_config {
+	const char	*folder;	/* spool/queue, as a path (SQLite wants one) */
+	int		 queue_dirfd;	/* the same; kept, not owned */
+	int		 incoming_dirfd; /* spool/incoming; kept, not owned */
+	int64_t		 retry_s;	/* after the first failure; doubled each time */
+	int64_t		 max_retry_s;
+	bool		 is_synced;	/* false: for measuring only */
+};
+
+struct queue_ops {
+	/* source(closure, agent, source, kind, fd): Tell ${agent} that jobs
+	 * will name ${source}; ${fd} stays the queue's.  forget(): they will
+	 * no more.  Return 0, or -1: not now. */
+	int	(*source)(void *closure, unsigned int agent, uint64_t source,
+		    enum queue_source kind, int fd);
+	void	(*forget)(void *closure, unsigned int agent, uint64_t source);
+	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
+	int	(*jobs)(void *closure, unsigned int agent,
+		    const struct deliver_job *jobs, unsigned int n);
+};
+
+struct queue;
+
+/* queue_open(config, ops, closure, now): Replay the log, open the deferred
+ * store, find the segments.  The caller holds the lock of the folder.  NULL
+ * with errno, and why in the log. */
+struct queue *queue_open(const struct queue_config *config,
+    const struct queue_ops *ops, void *closure, const struct timeval *now);
+
+/* queue_close(q): Write what is pending, close. */
+void queue_close(struct queue *q);
+
+/* queue_committed(q, segment, generation, end, is_sealed): A worker says that
+ * records up to ${end} are durable.  Hostile: checked against the file. */
+void queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
+    uint64_t end, bool is_sealed);
+
+/* queue_writer_gone(q): A worker has died: see to its segments in the next
+ * pass. */
+void queue_writer_gone(struct queue *q);
+
+/* queue_agent_add(q, transport, &agent_r): An agent is there for jobs.  Return
+ * 0, or -1 with errno (ENOSPC).  queue_agent_gone(q, agent): It is dead; what
+ * it had is given to another as a repeated job. */
+int queue_agent_add(struct queue *q, enum transport transport,
+    unsigned int *agent_r);
+void queue_agent_gone(struct queue *q, unsigned int agent);
+
+/* queue_error(q, agent, job, text): Why a job was not done; its result
+ * follows.  queue_done(q, agent, job, errnum, now): The result: 0: delivered
+ * and durable, else it will be tried again.  A job that is not in flight at
+ * ${agent} is ignored. */
+void queue_error(struct queue *q, unsigned int agent, uint64_t job,
+    const char *text);
+void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
+    const struct timeval *now);
+
+/* queue_pass(q, now): Do what there is to do: read segments, hand out jobs,
+ * store failures, write the log, recycle.  Call it after a batch of the calls
+ * above and when it is due.  Return milliseconds until it is due again. */
+int queue_pass(struct queue *q, const struct timeval *now);
+
+/* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
+ * have. */
+void queue_stop(struct queue *q);
+size_t queue_in_flight(const struct queue *q);
+
+/* Requests of mailmillctl: one JSON object
+ *	{"command":"queue", "action":"list"|"show"|"retry"|"remove",
+ *	 "id":"<message id>" or, for retry, "all", "limit":<messages, for list>}
+ * Answers:
+ *	list	{"messages":[M, ...], "more":false}
+ *	show	{"message":M}	with "session", "client", "helo"
+ *	retry	{"retried":<recipients>}
+ *	remove	{"removed":<recipients>}
+ *	any	{"error":"what is wrong and what to do"}
+ * M is {"id", "state", "sender", "received", "age", "octets", "recipients"}:
+ * state is "active" (in a segment) or "deferred"; received unix seconds, age
+ * seconds.  "recipients" is an array, of at most 100 in a list ("recipients_more"
+ * then says how many more), of {"recipient", "state", "attempts",
+ * "next_attempt", "last_error"}: state is "waiting", "delivering" or
+ * "deferred"; next_attempt is unix seconds or null; last_error text or null. */
+struct queue_answer;
+
+/* queue_control(q, request, len): Begin to answer.  NULL: ENOMEM. */
+struct queue_answer *queue_control(struct queue *q, const char *request,
+    size_t len);
+
+/* queue_answer_next(a, now, &buf_r, &len_r): The next piece, valid until the
+ * next call; it may be empty.  Return 1; 0: that was all. */
+int queue_answer_next(struct queue_answer *a, const struct timeval *now,
+    const char **buf_r, size_t *len_r);
+void queue_answer_free(struct queue_answer *a);	/* NULL does nothing */
+
+#endif

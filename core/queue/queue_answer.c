@@ -1,0 +1,190 @@
+/* Answers about the queue as JSON.
+ * Owns: the piece of an answer that is being made, how a message looks in it.
+ * Knows nothing of requests. */
+
+#include "core/queue/queue_answer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/spool/spool_id.h"
+
+#define LIST_RCPTS	100	/* of a message in a list */
+
+static void
+put(struct queue_answer *a, const char *s, size_t len)
+{
+	size_t room = a->room == 0 ? PIECE_OCTETS : a->room;
+	char *buf;
+
+	while (room - a->len < len)
+		room *= 2;
+	if (room != a->room) {
+		if ((buf = realloc(a->buf, room)) == NULL) {
+			/* the reader sees that the JSON does not end */
+			a->stage = STAGE_OVER;
+			return;
+		}
+		a->buf = buf;
+		a->room = room;
+	}
+	memcpy(a->buf + a->len, s, len);
+	a->len += len;
+}
+
+void
+queue_answer_put(struct queue_answer *a, const char *s)
+{
+	put(a, s, strlen(s));
+}
+
+/* takes ${json} */
+void
+queue_answer_json(struct queue_answer *a, json_t *json)
+{
+	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+
+	json_decref(json);
+	if (text == NULL) {
+		a->stage = STAGE_OVER;
+		return;
+	}
+	queue_answer_put(a, text);
+	free(text);
+}
+
+/* What mailmillctl prints must not be what a client sent byte for byte: JSON
+ * wants UTF-8. */
+json_t *
+queue_answer_text(const char *s)
+{
+	json_t *json;
+	char *copy, *p;
+
+	if (s == NULL)
+		return json_null();
+	if ((json = json_string(s)) != NULL || (copy = strdup(s)) == NULL)
+		return json;
+	for (p = copy; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	json = json_string(copy);
+	free(copy);
+	return json;
+}
+
+void
+queue_answer_error(struct queue_answer *a, const char *what)
+{
+	queue_answer_json(a, json_pack("{s:s}", "error", what));
+	queue_answer_put(a, "\n");
+	a->stage = STAGE_OVER;
+}
+
+void
+queue_answer_count(struct queue_answer *a, const char *what, uint64_t n)
+{
+	queue_answer_json(a, json_pack("{s:I}", what, (json_int_t)n));
+	queue_answer_put(a, "\n");
+	a->stage = STAGE_OVER;
+}
+
+json_t *
+queue_answer_message(const struct queue_answer *a, uint64_t id, const char *state,
+    const char *sender, uint64_t received_us, uint64_t octets)
+{
+	char buf[SPOOL_ID_TEXT + 1];
+	int64_t received = (int64_t)(received_us / 1000000);
+
+	spool_id_text(id, buf);
+	return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:[]}",
+	    "id", buf, "state", state, "sender", queue_answer_text(sender),
+	    "received", (json_int_t)received,
+	    "age", (json_int_t)(a->now_s > received ? a->now_s - received : 0),
+	    "octets", (json_int_t)octets, "recipients");
+}
+
+void
+queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
+    const char *rcpt, const char *state, uint32_t attempts,
+    json_int_t next_attempt, const char *error)
+{
+	json_t *rcpts = json_object_get(message, "recipients");
+
+	if (a->action == ACTION_LIST && n >= LIST_RCPTS) {
+		json_object_set_new(message, "recipients_more",
+		    json_integer((json_int_t)(n + 1 - LIST_RCPTS)));
+		return;
+	}
+	json_array_append_new(rcpts, json_pack("{s:o, s:s, s:I, s:o, s:o}",
+	    "recipient", queue_answer_text(rcpt), "state", state,
+	    "attempts", (json_int_t)attempts,
+	    "next_attempt", next_attempt == 0 ? json_null() :
+	    json_integer(next_attempt), "last_error", queue_answer_text(error)));
+}
+
+void
+queue_answer_put_message(struct queue_answer *a, json_t *message)
+{
+	if (a->action == ACTION_LIST && a->nmessages > 0)
+		queue_answer_put(a, ",\n");
+	a->nmessages++;
+	queue_answer_json(a, message);
+}
+
+/* Which recipients of a record are open, as far as is known */
+bool
+queue_answer_rcpt_is_open(struct queue_segment *seg, const struct queue_message *m,
+    uint32_t seq, uint32_t index, const struct queue_rcpt **rcpt_r)
+{
+	struct queue_partial *p;
+	uint32_t i;
+
+	*rcpt_r = NULL;
+	if (m != NULL) {
+		if (index >= m->nrcpts)
+			return false;
+		*rcpt_r = &m->rcpts[index];
+		return (*rcpt_r)->state != RCPT_DONE;
+	}
+	p = queue_partial_find(seg, seq);
+	for (i = 0; p != NULL && i < p->n; i++)
+		if (p->rcpts[i] == index)
+			return false;
+	return true;
+}
+
+/* A record that is not done, as a message of the answer */
+void
+queue_answer_record(struct queue_answer *a, struct queue_segment *seg,
+    const struct spool_view *view)
+{
+	const struct spool_envelope_view *env = &view->envelope;
+	const struct queue_message *m;
+	const struct queue_rcpt *r;
+	const char *cursor = NULL, *rcpt;
+	json_t *message;
+	size_t n = 0;
+	uint32_t i;
+
+	m = queue_message_find(a->q, view->record.id, false);
+	message = queue_answer_message(a, view->record.id, "active", env->sender,
+	    view->record.received_us, view->record.body_octets);
+	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
+	    i++) {
+		if (!queue_answer_rcpt_is_open(seg, m, view->record.seq, i, &r))
+			continue;
+		queue_answer_rcpt(a, message, n++, rcpt,
+		    r != NULL && r->state == RCPT_SENT ? "delivering" :
+		    "waiting", m == NULL ? seg->nrewinds : 0,
+		    m == NULL ? seg->rewind_ms / 1000 : 0,
+		    m == NULL ? seg->last_error : r->error);
+	}
+	if (a->action == ACTION_SHOW && message != NULL) {
+		json_object_set_new(message, "session", queue_answer_text(env->session));
+		json_object_set_new(message, "client", queue_answer_text(env->client));
+		json_object_set_new(message, "helo", queue_answer_text(env->helo));
+	}
+	queue_answer_put_message(a, message);
+}

@@ -1,0 +1,455 @@
+/* Jobs: recipients at the agents.
+ * Owns: the agents, the numbers of jobs, which agent knows which source, what
+ * happens when an agent dies.
+ * Knows nothing of how results are kept. */
+
+#include "core/queue/queue_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/maildir/maildir.h"
+#include "core/spool/spool_id.h"
+#include "core/process/stats.h"
+
+static const struct {
+	const char	*name;
+	bool		 is_idempotent;
+	size_t		 max_jobs;
+} transports[NTRANSPORTS] = {
+#define TRANSPORT(id, n, idempotent, max) \
+	[TRANSPORT_##id] = { .name = n, .is_idempotent = idempotent, \
+	    .max_jobs = max },
+#include "core/queue/transport.def"
+#undef TRANSPORT
+};
+
+const char *
+queue_transport_name(enum transport t)
+{
+	return transports[t].name;
+}
+
+int
+queue_agent_add(struct queue *q, enum transport transport,
+    unsigned int *agent_r)
+{
+	unsigned int i;
+
+	for (i = 0; i < QUEUE_AGENTS_MAX; i++)
+		if (!q->agents[i].is_used) {
+			q->agents[i].is_used = true;
+			q->agents[i].transport = transport;
+			q->agents[i].njobs = 0;
+			*agent_r = i;
+			q->is_blocked = false;
+			return 0;
+		}
+	errno = ENOSPC;
+	return -1;
+}
+
+static struct queue_job *
+job_new(struct queue *q, uint64_t *number_r)
+{
+	struct queue_job *jobs;
+	uint32_t slot, n, i;
+
+	if (q->free_job == 0) {
+		n = q->njobs == 0 ? 1024 : q->njobs * 2;
+		jobs = reallocarray(q->jobs, n, sizeof(jobs[0]));
+		if (jobs == NULL)
+			return NULL;
+		memset(jobs + q->njobs, 0,
+		    (n - q->njobs) * sizeof(jobs[0]));
+		for (i = q->njobs; i < n; i++)
+			jobs[i].next_free = i + 2 <= n ? i + 2 : 0;
+		jobs[n - 1].next_free = 0;
+		q->free_job = q->njobs + 1;
+		q->jobs = jobs;
+		q->njobs = n;
+	}
+	slot = q->free_job - 1;
+	q->free_job = q->jobs[slot].next_free;
+	q->jobs[slot].generation++;
+	*number_r = (uint64_t)q->jobs[slot].generation << 32 | slot;
+	return &q->jobs[slot];
+}
+
+static void
+job_free(struct queue *q, struct queue_job *job)
+{
+	job->message = NULL;
+	job->next_free = q->free_job;
+	q->free_job = (uint32_t)(job - q->jobs) + 1;
+}
+
+/* The job numbered ${number}, if ${agent} has it */
+static struct queue_job *
+job_find(struct queue *q, unsigned int agent, uint64_t number)
+{
+	uint32_t slot = (uint32_t)number;
+	struct queue_job *job;
+
+	if (slot >= q->njobs || agent >= QUEUE_AGENTS_MAX)
+		return NULL;
+	job = &q->jobs[slot];
+	if (job->message == NULL || job->generation != number >> 32 ||
+	    job->agent != agent)
+		return NULL;
+	return job;
+}
+
+/* Take ${job} from its agent. */
+static void
+job_end(struct queue *q, struct queue_job *job)
+{
+	q->agents[job->agent].njobs--;
+	q->in_flight--;
+	q->is_blocked = false;
+	job_free(q, job);
+}
+
+void
+queue_forget(struct queue *q, uint64_t *told, uint64_t source)
+{
+	unsigned int i;
+
+	if (source == 0)
+		return;
+	for (i = 0; *told != 0 && i < QUEUE_AGENTS_MAX; i++)
+		if ((*told & 1ULL << i) != 0) {
+			*told &= ~(1ULL << i);
+			q->ops->forget(q->closure, i, source);
+		}
+}
+
+/* A file that only this message has: its body, or its deferred copy */
+static int
+tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
+{
+	enum queue_source kind = QUEUE_SOURCE_DEFERRED;
+	uint64_t source;
+	int fd, rc;
+
+	if (m->segment == NULL) {
+		fd = deferred_file_open(q->deferred, m->id);
+		if (m->source == 0)
+			m->source = q->next_source++;
+		source = m->source;
+	} else {
+		kind = QUEUE_SOURCE_BODY;
+		fd = spool_body_open(q->config.incoming_dirfd, m->id);
+		if (m->body_source == 0)
+			m->body_source = q->next_source++;
+		source = m->body_source;
+	}
+	if (fd == -1)
+		return -1;
+	rc = q->ops->source(q->closure, agent, source, kind, fd);
+	close(fd);
+	if (rc == -1)
+		errno = EAGAIN;
+	else
+		m->told |= 1ULL << agent;
+	return rc;
+}
+
+/* The agents only read, and they run under another account: their descriptor
+ * allows no more, and shares no lock with ours. */
+static int
+tell_segment(struct queue *q, struct queue_segment *seg, unsigned int agent)
+{
+	char path[64];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* without /proc: better than no delivery */
+	rc = q->ops->source(q->closure, agent, seg->source,
+	    QUEUE_SOURCE_SEGMENT, fd == -1 ? seg->fd : fd);
+	if (fd != -1)
+		close(fd);
+	if (rc == 0)
+		seg->told |= 1ULL << agent;
+	return rc;
+}
+
+/* Make ${agent} know what ${m} is read from.  Return 0, or -1: EAGAIN, not
+ * now; another errno, the file is not to be had. */
+static int
+tell(struct queue *q, struct queue_message *m, unsigned int agent)
+{
+	uint64_t bit = 1ULL << agent;
+	struct queue_segment *seg = m->segment;
+
+	if (seg != NULL && (seg->told & bit) == 0 &&
+	    tell_segment(q, seg, agent) == -1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (seg != NULL && (m->flags & SPOOL_RECORD_LARGE) == 0)
+		return 0;
+	return (m->told & bit) != 0 ? 0 : tell_file(q, m, agent);
+}
+
+/* The agent with the least to do that takes more; -1: none */
+static int
+choose_agent(const struct queue *q, enum transport transport)
+{
+	const struct queue_agent *a;
+	int best = -1;
+	unsigned int i;
+
+	for (i = 0; i < QUEUE_AGENTS_MAX; i++) {
+		a = &q->agents[i];
+		if (!a->is_used || a->transport != transport ||
+		    a->njobs >= transports[transport].max_jobs)
+			continue;
+		if (best == -1 || a->njobs < q->agents[best].njobs)
+			best = (int)i;
+	}
+	return best;
+}
+
+struct batch {
+	unsigned int		 n, max;
+	struct deliver_job	 jobs[QUEUE_JOBS_AT_ONCE];
+};
+
+/* Put waiting recipients of ${m} into ${b}. */
+static void
+fill(struct queue *q, struct queue_message *m, unsigned int agent,
+    struct batch *b)
+{
+	struct queue_job *job;
+	struct queue_rcpt *r;
+	struct deliver_job *d;
+	uint32_t i;
+
+	for (i = 0; m->nwaiting > 0 && i < m->nrcpts && b->n < b->max; i++) {
+		r = &m->rcpts[i];
+		if (r->state != RCPT_WAITING)
+			continue;
+		d = &b->jobs[b->n];
+		if ((job = job_new(q, &d->job)) == NULL)
+			return;
+		job->message = m;
+		job->rcpt = i;
+		job->agent = agent;
+		d->source = m->segment != NULL ? m->segment->source :
+		    m->source;
+		d->body_source = m->body_source;
+		d->offset = m->offset;
+		d->rcpt = r->index;
+		d->is_repeated = r->is_repeated;
+		r->state = RCPT_SENT;
+		m->nwaiting--;
+		q->agents[agent].njobs++;
+		q->in_flight++;
+		b->n++;
+	}
+}
+
+/* Back to where they were; ${is_repeated}: the agent may have begun. */
+static void
+take_back(struct queue *q, struct queue_job *job, bool is_repeated)
+{
+	struct queue_message *m = job->message;
+	struct queue_rcpt *r = &m->rcpts[job->rcpt];
+
+	job_end(q, job);
+	r->state = RCPT_WAITING;
+	if (is_repeated)
+		r->is_repeated = true;
+	m->nwaiting++;
+	queue_message_todo(q, m);
+}
+
+/* The file of ${m} cannot be opened: all of its recipients have failed. */
+static void
+fail_all(struct queue *q, struct queue_message *m, int errnum)
+{
+	struct queue_rcpt *r;
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++) {
+		r = &m->rcpts[i];
+		if (r->state != RCPT_WAITING)
+			continue;
+		r->state = RCPT_FAILED;
+		/* a body that is gone does not come back */
+		r->errnum = m->segment != NULL && errnum == ENOENT ? EBADMSG :
+		    errnum;
+		free(r->error);
+		r->error = strdup(m->segment == NULL ?
+		    "the message's file in the folder deferred/ cannot be "
+		    "opened: restore it, or remove the message from the queue" :
+		    "the message's body file in the folder incoming/ cannot "
+		    "be opened");
+	}
+	m->nwaiting = 0;
+	TAILQ_REMOVE(&q->todo, m, todo);
+	m->is_todo = false;
+	queue_message_settle(q, m);
+}
+
+/* One batch for ${agent}.  Return whether it was sent. */
+static bool
+dispatch_to(struct queue *q, unsigned int agent)
+{
+	struct queue_agent *a = &q->agents[agent];
+	size_t room = transports[a->transport].max_jobs - a->njobs;
+	struct batch b = { .n = 0 };
+	struct queue_message *m;
+	unsigned int i;
+
+	b.max = room < QUEUE_JOBS_AT_ONCE ? (unsigned int)room :
+	    QUEUE_JOBS_AT_ONCE;
+	while (b.n < b.max && (m = TAILQ_FIRST(&q->todo)) != NULL) {
+		if (tell(q, m, agent) == -1) {
+			if (errno == EAGAIN)
+				break;
+			fail_all(q, m, errno);
+			continue;
+		}
+		i = b.n;
+		fill(q, m, agent, &b);
+		if (m->nwaiting == 0) {
+			TAILQ_REMOVE(&q->todo, m, todo);
+			m->is_todo = false;
+		}
+		if (b.n == i)
+			break;		/* no memory */
+	}
+	if (b.n == 0)
+		return false;
+	if (q->ops->jobs(q->closure, agent, b.jobs, b.n) == 0)
+		return true;
+	for (i = 0; i < b.n; i++)
+		take_back(q, job_find(q, agent, b.jobs[i].job), false);
+	return false;
+}
+
+void
+queue_dispatch(struct queue *q)
+{
+	int agent;
+
+	if (q->is_stopped || q->is_blocked)
+		return;
+	while (!TAILQ_EMPTY(&q->todo)) {
+		/* the one transport there is; a choice by recipient goes here */
+		agent = choose_agent(q, TRANSPORT_MAILDIR);
+		if (agent == -1)
+			return;
+		if (!dispatch_to(q, (unsigned int)agent)) {
+			q->is_blocked = !TAILQ_EMPTY(&q->todo);
+			return;
+		}
+	}
+}
+
+void
+queue_agent_gone(struct queue *q, unsigned int agent)
+{
+	struct queue_message *m;
+	struct queue_segment *seg;
+	uint64_t bit = 1ULL << agent;
+	size_t b;
+	uint32_t i;
+
+	if (agent >= QUEUE_AGENTS_MAX || !q->agents[agent].is_used)
+		return;
+	for (i = 0; i < q->njobs; i++)
+		if (q->jobs[i].message != NULL && q->jobs[i].agent == agent)
+			take_back(q, &q->jobs[i], true);
+	RB_FOREACH (seg, queue_segments, &q->segments)
+		seg->told &= ~bit;
+	for (b = 0; b < QUEUE_BUCKETS; b++)
+		LIST_FOREACH (m, &q->buckets[b], hash)
+			m->told &= ~bit;
+	q->agents[agent].is_used = false;
+}
+
+void
+queue_error(struct queue *q, unsigned int agent, uint64_t number,
+    const char *text)
+{
+	struct queue_job *job = job_find(q, agent, number);
+	struct queue_rcpt *r;
+
+	if (job == NULL)
+		return;
+	r = &job->message->rcpts[job->rcpt];
+	free(r->error);
+	r->error = strdup(text);
+}
+
+static void
+delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
+    const struct timeval *now)
+{
+	char id[SPOOL_ID_TEXT + 1], file[MAILDIR_NAME_MAX];
+	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
+	    (int64_t)m->received_us;
+	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
+
+	stats_inc(STATS_DELIVERED);
+	if (log_enabled(LOG_LEVEL_INFO)) {
+		if (delay_us > 0) {
+			delay.tv_sec = (time_t)(delay_us / 1000000);
+			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
+		}
+		spool_id_text(m->id, id);
+		maildir_prefix(file, m->received_us / 1000000, id, r->index);
+		log_event(LOG_LEVEL_INFO, "delivered",
+		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%T",
+		    id, r->rcpt, transports[TRANSPORT_MAILDIR].name, file,
+		    (unsigned long long)m->octets, &delay);
+	}
+	if (m->segment != NULL) {
+		queue_rcpt_done(q, m, r);
+		return;
+	}
+	r->state = RCPT_OK;
+	queue_message_settle(q, m);
+}
+
+void
+queue_done(struct queue *q, unsigned int agent, uint64_t number, int errnum,
+    const struct timeval *now)
+{
+	struct queue_job *job = job_find(q, agent, number);
+	struct queue_message *m;
+	struct queue_rcpt *r;
+
+	if (job == NULL)
+		return;
+	q->now_ms = queue_ms(now);
+	m = job->message;
+	r = &m->rcpts[job->rcpt];
+	job_end(q, job);
+	if (errnum == 0) {
+		delivered(q, m, r, now);
+	} else if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
+		/* it had lost the source: tell it again */
+		m->told &= ~(1ULL << agent);
+		if (m->segment != NULL)
+			m->segment->told &= ~(1ULL << agent);
+		r->state = RCPT_WAITING;
+		m->nwaiting++;
+		queue_message_todo(q, m);
+		return;
+	} else {
+		r->state = RCPT_FAILED;
+		r->errnum = errnum;
+		queue_message_settle(q, m);
+	}
+	queue_message_check(q, m);
+}

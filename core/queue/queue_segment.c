@@ -1,0 +1,492 @@
+/* The table of segments.
+ * Owns: which segments there are, whether their writers live, what of them is
+ * done (a bit per record), the replay of the log into these bits.
+ * Reading them: queue_read.c.  Recycling them: queue_recycle.c.
+ *
+ * States and what makes each transition:
+ *	ACTIVE -> SEALED	queue_committed() with is_sealed
+ *	ACTIVE -> DEAD		check_writer(): its lock could be had
+ *	(a DEAD one may have been sealed by a process that is gone) */
+
+#include "core/queue/queue_int.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/spool/spool_id.h"
+#include "core/process/stats.h"
+
+RB_GENERATE(queue_segments, queue_segment, entry, queue_segment_compare)
+RB_GENERATE(queue_partials, queue_partial, entry, queue_partial_compare)
+
+int
+queue_segment_compare(const struct queue_segment *a,
+    const struct queue_segment *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+int
+queue_partial_compare(const struct queue_partial *a,
+    const struct queue_partial *b)
+{
+	return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+struct queue_segment *
+queue_segment_find(struct queue *q, uint64_t id)
+{
+	struct queue_segment key = { .id = id };
+
+	return RB_FIND(queue_segments, &q->segments, &key);
+}
+
+static struct queue_segment *
+segment_new(struct queue *q, uint64_t id)
+{
+	struct queue_segment *seg;
+
+	if ((seg = calloc(1, sizeof(*seg))) == NULL)
+		return NULL;
+	seg->id = id;
+	seg->fd = -1;
+	seg->resume = SPOOL_PAGE;
+	seg->source = q->next_source++;
+	RB_INIT(&seg->partials);
+	RB_INSERT(queue_segments, &q->segments, seg);
+	return seg;
+}
+
+static void
+partials_clear(struct queue_segment *seg)
+{
+	struct queue_partial *p;
+
+	while ((p = RB_MIN(queue_partials, &seg->partials)) != NULL) {
+		RB_REMOVE(queue_partials, &seg->partials, p);
+		free(p->rcpts);
+		free(p);
+	}
+}
+
+static void
+set_state(struct queue *q, struct queue_segment *seg, enum segment_state state)
+{
+	if (seg->fd != -1 && seg->state == SEGMENT_ACTIVE &&
+	    state != SEGMENT_ACTIVE)
+		q->nopen_active--;
+	seg->state = state;
+}
+
+void
+queue_segment_close_file(struct queue *q, struct queue_segment *seg)
+{
+	if (seg->reader != NULL)
+		seg->resume = spool_reader_tell(seg->reader);
+	spool_reader_free(seg->reader);
+	seg->reader = NULL;
+	queue_forget(q, &seg->told, seg->source);
+	if (seg->fd != -1) {
+		close(seg->fd);
+		q->nopen--;
+		if (seg->state == SEGMENT_ACTIVE)
+			q->nopen_active--;
+	}
+	seg->fd = -1;
+}
+
+void
+queue_segment_free(struct queue *q, struct queue_segment *seg)
+{
+	queue_segment_close_file(q, seg);
+	if (seg->is_ready)
+		TAILQ_REMOVE(&q->ready, seg, ready);
+	RB_REMOVE(queue_segments, &q->segments, seg);
+	partials_clear(seg);
+	free(seg->done);
+	free(seg->last_error);
+	free(seg);
+}
+
+bool
+queue_segment_is_done(const struct queue_segment *seg, uint32_t seq)
+{
+	return seq / 8 < seg->done_octets &&
+	    (seg->done[seq / 8] & 1u << (seq % 8)) != 0;
+}
+
+int
+queue_segment_set_done(struct queue_segment *seg, uint32_t seq, uint32_t last)
+{
+	unsigned char *done;
+	uint32_t octets;
+
+	if (last < seq || last > QUEUE_SEQ_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (last / 8 >= seg->done_octets) {
+		octets = seg->done_octets == 0 ? 512 : seg->done_octets;
+		while (last / 8 >= octets)
+			octets *= 2;
+		if ((done = realloc(seg->done, octets)) == NULL)
+			return -1;
+		memset(done + seg->done_octets, 0, octets - seg->done_octets);
+		seg->done = done;
+		seg->done_octets = octets;
+	}
+	for (; seq <= last; seq++)
+		seg->done[seq / 8] |= (unsigned char)(1u << (seq % 8));
+	return 0;
+}
+
+struct queue_partial *
+queue_partial_find(struct queue_segment *seg, uint32_t seq)
+{
+	struct queue_partial key = { .seq = seq };
+
+	return RB_FIND(queue_partials, &seg->partials, &key);
+}
+
+int
+queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt)
+{
+	struct queue_partial *p = queue_partial_find(seg, seq);
+	uint32_t *rcpts, room;
+
+	if (p == NULL) {
+		if ((p = calloc(1, sizeof(*p))) == NULL)
+			return -1;
+		p->seq = seq;
+		RB_INSERT(queue_partials, &seg->partials, p);
+	}
+	if (p->n == p->room) {
+		room = p->room == 0 ? 4 : p->room * 2;
+		rcpts = reallocarray(p->rcpts, room, sizeof(rcpts[0]));
+		if (rcpts == NULL)
+			return -1;
+		p->rcpts = rcpts;
+		p->room = room;
+	}
+	p->rcpts[p->n++] = rcpt;
+	return 0;
+}
+
+void
+queue_partial_drop(struct queue_segment *seg, uint32_t seq)
+{
+	struct queue_partial *p = queue_partial_find(seg, seq);
+
+	if (p == NULL)
+		return;
+	RB_REMOVE(queue_partials, &seg->partials, p);
+	free(p->rcpts);
+	free(p);
+}
+
+void
+queue_segment_ready(struct queue *q, struct queue_segment *seg)
+{
+	if (seg->is_ready || seg->is_unusable)
+		return;
+	TAILQ_INSERT_TAIL(&q->ready, seg, ready);
+	seg->is_ready = true;
+}
+
+void
+queue_segment_damage(struct queue_segment *seg, uint64_t offset,
+    uint64_t octets, uint64_t id, const char *what)
+{
+	char name[SPOOL_NAME], text[SPOOL_ID_TEXT + 1] = "-";
+
+	if (id != 0)
+		spool_id_text(id, text);
+	spool_segment_name("seg", seg->id, name);
+	stats_inc(STATS_SPOOL_DAMAGE);
+	log_errx("spool-damage", "file=%s offset=%llu octets=%llu what=%s "
+	    "id=%s", name, (unsigned long long)offset,
+	    (unsigned long long)octets, what, text);
+}
+
+/* The file of ${seg} is not one that can be read: say so once, leave it. */
+static void
+unusable(struct queue *q, struct queue_segment *seg)
+{
+	int saved = errno;
+
+	if (errno != EBADMSG && errno != EPROTONOSUPPORT)
+		return;
+	if (!seg->is_unusable)
+		queue_segment_damage(seg, 0, SPOOL_PAGE, 0,
+		    errno == EBADMSG ? "segment header" : "format version");
+	seg->is_unusable = true;
+	if (seg->is_ready)
+		TAILQ_REMOVE(&q->ready, seg, ready);
+	seg->is_ready = false;
+	errno = saved;
+}
+
+/* What is known of another generation of the same file is of no use. */
+static void
+set_generation(struct queue_segment *seg, uint64_t generation)
+{
+	if (seg->generation == generation)
+		return;
+	seg->generation = generation;
+	free(seg->done);
+	seg->done = NULL;
+	seg->done_octets = 0;
+	partials_clear(seg);
+}
+
+int
+queue_segment_open_file(struct queue *q, struct queue_segment *seg)
+{
+	struct stat st;
+	int saved;
+
+	if (seg->fd != -1)
+		return 0;
+	seg->fd = spool_segment_open(q->config.incoming_dirfd, seg->id,
+	    &seg->header);
+	if (seg->fd == -1) {
+		unusable(q, seg);
+		return -1;
+	}
+	if (fstat(seg->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    seg->header.size_octets > QUEUE_SEGMENT_MAX ||
+	    seg->header.size_octets > (uint64_t)st.st_size) {
+		errno = EBADMSG;
+		unusable(q, seg);
+		saved = errno;
+		close(seg->fd);
+		seg->fd = -1;
+		errno = saved;
+		return -1;
+	}
+	q->nopen++;
+	if (seg->state == SEGMENT_ACTIVE)
+		q->nopen_active++;
+	return 0;
+}
+
+/* An entry of the log, before it is known which segments there are */
+static void
+replay(void *closure, const struct acklog_entry *e)
+{
+	struct queue *q = closure;
+	struct queue_segment *seg = queue_segment_find(q, e->segment);
+
+	if (e->last > QUEUE_SEQ_MAX ||
+	    (seg == NULL && (seg = segment_new(q, e->segment)) == NULL))
+		return;
+	if (e->generation < seg->generation)
+		return;
+	set_generation(seg, e->generation);
+	if (e->rcpt != ACKLOG_ALL) {
+		queue_partial_add(seg, e->seq, e->rcpt);
+		return;
+	}
+	queue_segment_set_done(seg, e->seq, e->last);
+	if (e->seq == e->last)
+		queue_partial_drop(seg, e->seq);
+}
+
+/* Does the file that ${seg} has open bear its name? */
+static bool
+has_name(const struct queue *q, const struct queue_segment *seg)
+{
+	char name[SPOOL_NAME];
+	struct stat st, named;
+
+	spool_segment_name("seg", seg->id, name);
+	return fstat(seg->fd, &st) == 0 &&
+	    fstatat(q->config.incoming_dirfd, name, &named,
+	    AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
+}
+
+/* Its worker has given ${seg} back unused: another may take it, and begin with
+ * the same generation, so it must not be remembered as a dead one's. */
+static void
+given_back(struct queue *q, struct queue_segment *seg)
+{
+	if (seg->nmessages == 0)
+		queue_segment_free(q, seg);
+}
+
+/* Is the process that writes ${seg} dead, or done with it?  That is so when it
+ * can be locked while it has its name: from then on nobody but us changes
+ * either.  May free ${seg}. */
+static void
+check_writer(struct queue *q, struct queue_segment *seg)
+{
+	bool was_open = seg->fd != -1, is_named;
+
+	if (seg->state != SEGMENT_ACTIVE || seg->is_unusable)
+		return;
+	if (queue_segment_open_file(q, seg) == -1) {
+		if (errno == ENOENT)
+			given_back(q, seg);
+		return;
+	}
+	if (spool_segment_lock(seg->fd) == -1) {
+		if (!was_open)
+			queue_segment_close_file(q, seg);
+		return;
+	}
+	is_named = has_name(q, seg);
+	spool_segment_unlock(seg->fd);
+	if (!is_named) {
+		given_back(q, seg);
+		return;
+	}
+	set_state(q, seg, SEGMENT_DEAD);
+	seg->limit = SPOOL_TO_END;
+	/* a reader that checks bodies, too: the last ones may be torn */
+	if (seg->reader != NULL)
+		seg->resume = spool_reader_tell(seg->reader);
+	spool_reader_free(seg->reader);
+	seg->reader = NULL;
+	queue_segment_ready(q, seg);
+	/* It has its generation now.  Open again when its turn to be read has
+	 * come: a backlog has more segments than descriptors. */
+	if (!was_open)
+		queue_segment_close_file(q, seg);
+}
+
+void
+queue_segment_check_writers(struct queue *q)
+{
+	struct queue_segment *seg, *next;
+
+	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next)
+		check_writer(q, seg);
+}
+
+static int
+scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+{
+	struct queue *q = closure;
+	struct queue_segment *seg;
+
+	(void)name;
+	if (kind != SPOOL_ENTRY_SEGMENT)
+		return 0;
+	seg = queue_segment_find(q, id);
+	if (seg != NULL && seg->is_present)
+		return 0;
+	if (seg == NULL && (seg = segment_new(q, id)) == NULL)
+		return -1;
+	seg->is_present = true;
+	seg->is_old = q->is_first_scan;
+	seg->old_end = seg->is_old ? UINT64_MAX : 0;
+	if (queue_segment_open_file(q, seg) == -1)
+		return 0;
+	set_generation(seg, seg->header.generation);
+	queue_segment_close_file(q, seg);
+	return 0;
+}
+
+/* Segments nobody told of: at start, and when a worker died before it could. */
+void
+queue_segment_scan(struct queue *q)
+{
+	if (spool_scan(q->config.incoming_dirfd, scan_entry, q) != 0)
+		log_warn("spool-scan", "folder=%s", "incoming");
+	queue_segment_check_writers(q);
+}
+
+int
+queue_segments_open(struct queue *q)
+{
+	struct queue_segment *seg, *next;
+
+	q->acklog = acklog_open(q->config.queue_dirfd, replay, q);
+	if (q->acklog == NULL) {
+		log_err("acklog-open", "folder=%s", q->config.folder);
+		return -1;
+	}
+	q->is_first_scan = true;
+	queue_segment_scan(q);
+	q->is_first_scan = false;
+	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next)
+		if (!seg->is_present)
+			queue_segment_free(q, seg);
+	return 0;
+}
+
+void
+queue_segments_close(struct queue *q)
+{
+	struct queue_segment *seg;
+
+	while ((seg = RB_MIN(queue_segments, &q->segments)) != NULL)
+		queue_segment_free(q, seg);
+}
+
+/* A segment that is told of for the first time */
+static struct queue_segment *
+first_told(struct queue *q, uint64_t id, uint64_t generation)
+{
+	struct queue_segment *seg;
+
+	if ((seg = segment_new(q, id)) == NULL)
+		return NULL;
+	seg->is_present = true;
+	if (queue_segment_open_file(q, seg) == 0) {
+		set_generation(seg, seg->header.generation);
+		return seg;
+	}
+	if (seg->is_unusable)
+		return NULL;
+	if (errno == ENOENT) {
+		queue_segment_free(q, seg);
+		return NULL;
+	}
+	/* No descriptors or memory.  The worker may have nothing more to tell
+	 * for a long time, so believe it, and open the file when it is read. */
+	set_generation(seg, generation);
+	return seg;
+}
+
+void
+queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
+    uint64_t end, bool is_sealed)
+{
+	struct queue_segment *seg = queue_segment_find(q, segment);
+
+	if (seg == NULL &&
+	    (seg = first_told(q, segment, generation)) == NULL)
+		return;
+	if (seg->is_unusable || seg->generation != generation ||
+	    seg->state != SEGMENT_ACTIVE)
+		return;		/* late news */
+	if (queue_segment_open_file(q, seg) == -1) {
+		if (seg->is_unusable)
+			return;
+		if (seg->trouble_ms <= q->now_ms)
+			log_warn("segment-open", "segment=%llu",
+			    (unsigned long long)segment);
+		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
+		log_warnx("segment-end", "segment=%llu end=%llu",
+		    (unsigned long long)segment, (unsigned long long)end);
+		return;
+	}
+	/* A writer tells one queue process at a time, so the one before this
+	 * cannot know more than we are told first. */
+	if (seg->limit == 0 && seg->is_old)
+		seg->old_end = end;
+	if (end > seg->limit)
+		seg->limit = end;
+	if (is_sealed)
+		set_state(q, seg, SEGMENT_SEALED);
+	queue_segment_ready(q, seg);
+}

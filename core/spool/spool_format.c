@@ -1,0 +1,435 @@
+/* The spool's files as octets.
+ * Owns: the layout of header pages, record headers and envelopes.
+ * Knows nothing of files: core/spool/spool_segment.c and core/spool/spool_reader.c do. */
+
+#include "core/spool/spool_format.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Header page, twice: at 0 and at SPOOL_COPY_OFFSET. */
+#define H_MAGIC		0	/* 8 octets */
+#define H_VERSION	8	/* u32 */
+#define H_PAGE		12	/* u32 */
+#define H_SEGMENT	16
+#define H_GENERATION	24
+#define H_NONCE		32
+#define H_SIZE		40
+#define H_CREATED	48
+#define H_SUM		56	/* of what is before */
+#define H_OCTETS	64
+
+/* Record header. */
+#define R_NONCE		0
+#define R_SUM		8	/* u32: of what follows, seeded with nonce and offset */
+#define R_SEQ		12	/* u32 */
+#define R_ID		16
+#define R_RECEIVED	24
+#define R_ENVELOPE	32	/* u32 */
+#define R_FLAGS		36	/* u32 */
+#define R_BODY		40
+#define R_ENVELOPE_SUM	48
+#define R_BODY_SUM	56
+_Static_assert(R_BODY_SUM + 8 == SPOOL_RECORD_HEADER, "record header");
+
+/* Envelope: these, then sender, session, client, helo, each with a NUL, then
+ * each recipient as u16 length, octets, NUL. */
+#define E_FLAGS		0	/* u32 */
+#define E_NRCPTS	4	/* u32 */
+#define E_LENGTHS	8	/* four u16, without the NULs */
+#define E_OCTETS	16
+#define E_STRINGS	4
+#define E_STRING_MAX	4096	/* far over LIM_PATH; bounds what a hostile file can ask */
+
+static const char magic[8] = { 'M', 'M', 's', 'p', 'o', 'o', 'l', '\n' };
+
+static void
+put32(unsigned char *p, uint32_t v)
+{
+	v = htole32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static void
+put64(unsigned char *p, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static uint32_t
+get32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return (le32toh(v));
+}
+
+static uint64_t
+get64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return (le64toh(v));
+}
+
+static uint16_t
+get16(const void *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return (le16toh(v));
+}
+
+uint64_t
+spool_sum(const void *buf, size_t len)
+{
+	return (XXH3_64bits(buf, len));
+}
+
+struct spool_sum *
+spool_sum_new(void)
+{
+	XXH3_state_t *s;
+
+	if ((s = XXH3_createState()) == NULL) {
+		errno = ENOMEM;
+		return (NULL);
+	}
+	XXH3_64bits_reset(s);
+	return ((struct spool_sum *)s);
+}
+
+void
+spool_sum_reset(struct spool_sum *s)
+{
+	XXH3_64bits_reset((XXH3_state_t *)s);
+}
+
+void
+spool_sum_add(struct spool_sum *s, const void *buf, size_t len)
+{
+	XXH3_64bits_update((XXH3_state_t *)s, buf, len);
+}
+
+uint64_t
+spool_sum_get(const struct spool_sum *s)
+{
+	return (XXH3_64bits_digest((const XXH3_state_t *)s));
+}
+
+void
+spool_sum_free(struct spool_sum *s)
+{
+	XXH3_freeState((XXH3_state_t *)s);
+}
+
+void
+spool_header_encode(const struct spool_header *header, unsigned char *page)
+{
+	memset(page, 0, SPOOL_PAGE);
+	memcpy(page + H_MAGIC, magic, sizeof(magic));
+	put32(page + H_VERSION, SPOOL_FORMAT_VERSION);
+	put32(page + H_PAGE, SPOOL_PAGE);
+	put64(page + H_SEGMENT, header->segment);
+	put64(page + H_GENERATION, header->generation);
+	put64(page + H_NONCE, header->nonce);
+	put64(page + H_SIZE, header->size_octets);
+	put64(page + H_CREATED, header->created_us);
+	put64(page + H_SUM, spool_sum(page, H_SUM));
+	memcpy(page + SPOOL_COPY_OFFSET, page, H_OCTETS);
+}
+
+static int
+copy_decode(const unsigned char *p, struct spool_header *h)
+{
+	if (memcmp(p + H_MAGIC, magic, sizeof(magic)) != 0 ||
+	    get64(p + H_SUM) != spool_sum(p, H_SUM)) {
+		errno = EBADMSG;
+		return (-1);
+	}
+	if (get32(p + H_VERSION) != SPOOL_FORMAT_VERSION ||
+	    get32(p + H_PAGE) != SPOOL_PAGE) {
+		errno = EPROTONOSUPPORT;
+		return (-1);
+	}
+	memset(h, 0, sizeof(*h));
+	h->segment = get64(p + H_SEGMENT);
+	h->generation = get64(p + H_GENERATION);
+	h->nonce = get64(p + H_NONCE);
+	h->size_octets = get64(p + H_SIZE);
+	h->created_us = get64(p + H_CREATED);
+	if (h->generation == 0 || h->nonce == 0 ||
+	    h->size_octets < SPOOL_PAGE || h->size_octets > SPOOL_SEGMENT_MAX ||
+	    h->size_octets % SPOOL_ALIGN != 0) {
+		errno = EBADMSG;
+		return (-1);
+	}
+	return (0);
+}
+
+int
+spool_header_decode(const unsigned char *page, size_t len,
+    struct spool_header *header_r)
+{
+	struct spool_header second;
+	int have_first, have_second;
+
+	if (len < SPOOL_PAGE) {
+		errno = EBADMSG;
+		return (-1);
+	}
+	have_second = copy_decode(page + SPOOL_COPY_OFFSET, &second) == 0;
+	have_first = copy_decode(page, header_r) == 0;
+	if (!have_first && !have_second)
+		return (-1);
+	if (!have_first) {
+		*header_r = second;
+		header_r->bad_copies = SPOOL_COPY_FIRST;
+	} else if (!have_second) {
+		header_r->bad_copies = SPOOL_COPY_SECOND;
+	} else if (second.generation > header_r->generation) {
+		*header_r = second;
+		header_r->bad_copies = SPOOL_COPY_FIRST;
+	} else if (second.generation < header_r->generation) {
+		header_r->bad_copies = SPOOL_COPY_SECOND;
+	}
+	return (0);
+}
+
+uint64_t
+spool_record_octets(uint64_t envelope_octets, uint64_t inline_octets)
+{
+	uint64_t n;
+
+	n = SPOOL_RECORD_HEADER + envelope_octets + inline_octets;
+	return ((n + SPOOL_ALIGN - 1) / SPOOL_ALIGN * SPOOL_ALIGN);
+}
+
+static uint32_t
+record_sum(const unsigned char *buf, uint64_t offset, uint64_t nonce)
+{
+	return ((uint32_t)XXH3_64bits_withSeed(buf + R_SEQ,
+	    SPOOL_RECORD_HEADER - R_SEQ, nonce ^ offset));
+}
+
+void
+spool_record_encode(const struct spool_record *record, uint64_t nonce,
+    unsigned char *buf)
+{
+	put64(buf + R_NONCE, nonce);
+	put32(buf + R_SEQ, record->seq);
+	put64(buf + R_ID, record->id);
+	put64(buf + R_RECEIVED, record->received_us);
+	put32(buf + R_ENVELOPE, record->envelope_octets);
+	put32(buf + R_FLAGS, record->flags);
+	put64(buf + R_BODY, record->body_octets);
+	put64(buf + R_ENVELOPE_SUM, record->envelope_sum);
+	put64(buf + R_BODY_SUM, record->body_sum);
+	put32(buf + R_SUM, record_sum(buf, record->offset, nonce));
+}
+
+void
+spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
+    unsigned char *buf)
+{
+	struct spool_record mark = { .offset = offset, .seq = seq,
+		.flags = SPOOL_RECORD_END };
+
+	spool_record_encode(&mark, nonce, buf);
+}
+
+enum spool_sign
+spool_record_decode(const unsigned char *buf, uint64_t offset, uint64_t nonce,
+    struct spool_record *record_r)
+{
+	static const unsigned char zeros[SPOOL_RECORD_HEADER];
+	struct spool_record *r = record_r;
+	bool is_sum, is_nonce;
+
+	is_nonce = get64(buf + R_NONCE) == nonce;
+	is_sum = get32(buf + R_SUM) == record_sum(buf, offset, nonce);
+	if (!is_nonce && !is_sum)
+		return (memcmp(buf, zeros, sizeof(zeros)) == 0 ?
+		    SPOOL_SIGN_ZERO : SPOOL_SIGN_NONE);
+	if (!is_nonce || !is_sum)
+		return (SPOOL_SIGN_BROKEN);
+	memset(r, 0, sizeof(*r));
+	r->offset = offset;
+	r->seq = get32(buf + R_SEQ);
+	r->id = get64(buf + R_ID);
+	r->received_us = get64(buf + R_RECEIVED);
+	r->envelope_octets = get32(buf + R_ENVELOPE);
+	r->flags = get32(buf + R_FLAGS);
+	r->body_octets = get64(buf + R_BODY);
+	r->envelope_sum = get64(buf + R_ENVELOPE_SUM);
+	r->body_sum = get64(buf + R_BODY_SUM);
+	if (r->flags == SPOOL_RECORD_END)
+		return (SPOOL_SIGN_END);
+	if ((r->flags & ~SPOOL_RECORD_FLAGS) != 0 ||
+	    r->envelope_octets > SPOOL_ENVELOPE_MAX ||
+	    r->body_octets > SPOOL_BODY_MAX)
+		return (SPOOL_SIGN_BROKEN);
+	if (r->flags & SPOOL_RECORD_LARGE) {
+		r->end = offset + spool_record_octets(r->envelope_octets, 0);
+	} else {
+		r->body_offset = offset + SPOOL_RECORD_HEADER +
+		    r->envelope_octets;
+		r->end = offset + spool_record_octets(r->envelope_octets,
+		    r->body_octets);
+	}
+	return (SPOOL_SIGN_RECORD);
+}
+
+static void
+envelope_strings(const struct spool_envelope *env, const char *s[E_STRINGS])
+{
+	s[0] = env->sender;
+	s[1] = env->session;
+	s[2] = env->client;
+	s[3] = env->helo;
+}
+
+size_t
+spool_envelope_octets(const struct spool_envelope *env)
+{
+	const char *s[E_STRINGS];
+	size_t i, len, n = E_OCTETS;
+
+	if (env->nrcpts == 0) {
+		errno = EINVAL;
+		return (0);
+	}
+	envelope_strings(env, s);
+	for (i = 0; i < E_STRINGS; i++) {
+		len = s[i] == NULL ? 0 : strlen(s[i]);
+		if (len > E_STRING_MAX) {
+			errno = EINVAL;
+			return (0);
+		}
+		n += len + 1;
+	}
+	for (i = 0; i < env->nrcpts; i++) {
+		len = strlen(env->rcpts[i]);
+		if (len == 0 || len > E_STRING_MAX) {
+			errno = EINVAL;
+			return (0);
+		}
+		n += 2 + len + 1;
+		if (n > SPOOL_ENVELOPE_MAX) {
+			errno = E2BIG;
+			return (0);
+		}
+	}
+	return (n);
+}
+
+static char *
+put_string(char *p, const char *s, unsigned char *length)
+{
+	size_t len = s == NULL ? 0 : strlen(s);
+	uint16_t v = htole16((uint16_t)len);
+
+	memcpy(length, &v, sizeof(v));
+	if (len > 0)
+		memcpy(p, s, len);
+	p[len] = '\0';
+	return (p + len + 1);
+}
+
+void
+spool_envelope_encode(const struct spool_envelope *env, char *buf)
+{
+	unsigned char *head = (unsigned char *)buf;
+	const char *s[E_STRINGS];
+	char *p = buf + E_OCTETS;
+	size_t i;
+
+	put32(head + E_FLAGS, env->flags);
+	put32(head + E_NRCPTS, (uint32_t)env->nrcpts);
+	envelope_strings(env, s);
+	for (i = 0; i < E_STRINGS; i++)
+		p = put_string(p, s[i], head + E_LENGTHS + 2 * i);
+	for (i = 0; i < env->nrcpts; i++)
+		p = put_string(p + 2, env->rcpts[i], (unsigned char *)p);
+}
+
+/* A string of ${len} octets at ${p}: NUL after it, no NUL or control in it. */
+static const char *
+get_string(const char *p, const char *end, size_t len)
+{
+	size_t i;
+
+	if (len > E_STRING_MAX || (size_t)(end - p) < len + 1 || p[len] != '\0')
+		return (NULL);
+	for (i = 0; i < len; i++)
+		if ((unsigned char)p[i] < 0x20 || p[i] == 0x7f)
+			return (NULL);
+	return (p);
+}
+
+int
+spool_envelope_decode(const char *buf, size_t len,
+    struct spool_envelope_view *view_r)
+{
+	const char *s[E_STRINGS], *p = buf + E_OCTETS, *end = buf + len;
+	uint32_t i;
+	size_t n;
+
+	errno = EBADMSG;
+	if (len < E_OCTETS || len > SPOOL_ENVELOPE_MAX)
+		return (-1);
+	for (i = 0; i < E_STRINGS; i++) {
+		n = get16(buf + E_LENGTHS + 2 * i);
+		if ((s[i] = get_string(p, end, n)) == NULL)
+			return (-1);
+		p += n + 1;
+	}
+	view_r->envelope = buf;
+	view_r->sender = s[0];
+	view_r->session = s[1];
+	view_r->client = s[2];
+	view_r->helo = s[3];
+	view_r->flags = get32(buf + E_FLAGS);
+	view_r->nrcpts = get32(buf + E_NRCPTS);
+	view_r->rcpts = p;
+	view_r->rcpts_end = end;
+	if (view_r->nrcpts == 0)
+		return (-1);
+	for (i = 0; i < view_r->nrcpts; i++) {
+		if (end - p < 3 || (n = get16(p)) == 0 ||
+		    get_string(p + 2, end, n) == NULL)
+			return (-1);
+		p += 2 + n + 1;
+	}
+	return (p == end ? 0 : -1);
+}
+
+const char *
+spool_envelope_rcpt_next(const struct spool_envelope_view *view,
+    const char **cursor)
+{
+	const char *p = *cursor == NULL ? view->rcpts : *cursor;
+
+	if (p == view->rcpts_end)
+		return (NULL);
+	*cursor = p + 2 + get16(p) + 1;
+	return (p + 2);
+}
+
+const char *
+spool_envelope_rcpt(const struct spool_envelope_view *view, uint32_t i)
+{
+	const char *cursor = NULL, *rcpt;
+
+	do {
+		rcpt = spool_envelope_rcpt_next(view, &cursor);
+	} while (rcpt != NULL && i-- > 0);
+	return (rcpt);
+}

@@ -1,0 +1,162 @@
+/* Message ids.
+ * Owns: the text form, the file "instances". */
+
+#include "core/spool/spool_id.h"
+
+#include <sys/stat.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INSTANCE_BITS	12
+#define MARK_STEP_US	1000000ULL	/* how far ids go before the mark follows */
+#define MARK_MARGIN_US	(3 * MARK_STEP_US) /* what a predecessor may have used beyond it */
+#define MARK_MAX_US	(1ULL << 52)
+#define LOCK_BASE	((off_t)SPOOL_INSTANCES * 8) /* locks lie behind the marks */
+
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+void
+spool_id_text(uint64_t id, char buf[SPOOL_ID_TEXT + 1])
+{
+	int i;
+
+	for (i = SPOOL_ID_TEXT - 1; i >= 0; i--) {
+		buf[i] = digits[id & 31];
+		id >>= 5;
+	}
+	buf[SPOOL_ID_TEXT] = '\0';
+}
+
+int
+spool_id_parse(const char *s, size_t len, uint64_t *id_r)
+{
+	const char *d;
+	uint64_t id = 0;
+	size_t i;
+
+	errno = EINVAL;
+	if (len != SPOOL_ID_TEXT)
+		return (-1);
+	for (i = 0; i < len; i++) {
+		if (s[i] == '\0' || (d = strchr(digits, s[i])) == NULL)
+			return (-1);
+		if (i == 0 && d - digits > 15)
+			return (-1);	/* 65 bits */
+		id = id << 5 | (uint64_t)(d - digits);
+	}
+	*id_r = id;
+	return (0);
+}
+
+uint64_t
+spool_id_time_us(uint64_t id)
+{
+	return (id >> INSTANCE_BITS);
+}
+
+static int
+instance_lock(int fd, unsigned int instance)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = LOCK_BASE + (off_t)instance, .l_len = 1 };
+
+	return (fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+static void
+mark_read(struct spool_id_source *source)
+{
+	uint64_t mark;
+
+	if (pread(source->fd, &mark, sizeof(mark),
+	    (off_t)source->instance * 8) != sizeof(mark))
+		return;
+	mark = le64toh(mark);
+	if (mark > 0 && mark < MARK_MAX_US)
+		source->last_us = mark + MARK_MARGIN_US;
+}
+
+/* The mark is a precaution against clocks that are set back; when it cannot be
+ * written (disk full) the clock alone keeps ids apart, as it does anyway. */
+static void
+mark_write(struct spool_id_source *source, uint64_t us)
+{
+	uint64_t mark = htole64(us);
+
+	if (pwrite(source->fd, &mark, sizeof(mark),
+	    (off_t)source->instance * 8) == sizeof(mark))
+		(void)fdatasync(source->fd);
+	__atomic_store_n(&source->mark_us, us, __ATOMIC_RELAXED);
+}
+
+int
+spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
+    struct spool_id_source *source_r)
+{
+	unsigned int i, n;
+	int fd, save;
+
+	if ((fd = openat(dirfd, "instances", O_RDWR | O_CREAT | O_CLOEXEC |
+	    O_NOFOLLOW, 0660)) == -1)
+		return (-1);
+	for (i = 0; i < SPOOL_INSTANCES; i++) {
+		n = (preferred + i) % SPOOL_INSTANCES;
+		if (instance_lock(fd, n) == 0)
+			break;
+		if (errno != EAGAIN && errno != EACCES) {
+			save = errno;
+			(void)close(fd);
+			errno = save;
+			return (-1);
+		}
+	}
+	if (i == SPOOL_INSTANCES) {
+		(void)close(fd);
+		errno = EAGAIN;
+		return (-1);
+	}
+	*source_r = (struct spool_id_source){ .fd = fd, .instance = n };
+	mark_read(source_r);
+	mark_write(source_r, now_us > source_r->last_us ? now_us :
+	    source_r->last_us);
+	return (0);
+}
+
+void
+spool_id_close(struct spool_id_source *source)
+{
+	if (source->fd == -1)
+		return;
+	mark_write(source, source->last_us);
+	(void)close(source->fd);
+	source->fd = -1;
+}
+
+uint64_t
+spool_id_next(struct spool_id_source *source, uint64_t now_us)
+{
+	uint64_t last = source->last_us;
+
+	last = now_us > last ? now_us : last + 1;
+	__atomic_store_n(&source->last_us, last, __ATOMIC_RELAXED);
+	return (last << INSTANCE_BITS | source->instance);
+}
+
+bool
+spool_id_is_due(const struct spool_id_source *source)
+{
+	return (__atomic_load_n(&source->last_us, __ATOMIC_RELAXED) >
+	    __atomic_load_n(&source->mark_us, __ATOMIC_RELAXED) +
+	    MARK_STEP_US);
+}
+
+void
+spool_id_extend(struct spool_id_source *source)
+{
+	mark_write(source, __atomic_load_n(&source->last_us,
+	    __ATOMIC_RELAXED));
+}

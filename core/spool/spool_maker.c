@@ -1,0 +1,367 @@
+/* The maker: whatever of the spool takes longer than a flush.
+ * Owns: the segment made ahead of need, bodies of large messages until their
+ * record is due, the wiping of failed batches, the mark of message ids.
+ * So that no small message waits for any of this. */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/spool/spool_writer_int.h"
+
+#define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota looked at */
+
+static int
+quota_check(const struct spool_writer *w, uint64_t more)
+{
+	uint64_t octets;
+	unsigned int nfree;
+
+	if (w->config.quota_octets == 0)
+		return (0);
+	if (spool_usage(w->config.dirfd, &octets, &nfree) == -1)
+		return (-1);
+	if (octets + more > w->config.quota_octets) {
+		errno = EDQUOT;
+		return (-1);
+	}
+	return (0);
+}
+
+static uint64_t
+wall_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+}
+
+/* A segment: a free one, else a new one, whose id sorts by time. */
+static int
+get_segment(struct spool_writer *w, struct spool_segment *segment,
+    bool *is_recycled_r)
+{
+	const struct spool_writer_config *c = &w->config;
+
+	if (quota_check(w, c->segment_octets) == -1)
+		return (-1);
+	*is_recycled_r = true;
+	if (spool_segment_take(c->dirfd, c->segment_octets, c->is_synced,
+	    segment) == 0)
+		return (0);
+	if (errno != ENOENT)
+		return (-1);
+	*is_recycled_r = false;
+	return (spool_segment_create(c->dirfd, wall_us() << 12 |
+	    arc4random_uniform(1 << 12), c->segment_octets, c->is_synced,
+	    segment));
+}
+
+static void
+make_next(struct spool_writer *w)
+{
+	struct spool_held *held;
+	bool is_recycled = false;
+	int error = 0;
+
+	if ((held = calloc(1, sizeof(*held))) == NULL ||
+	    get_segment(w, &held->segment, &is_recycled) == -1) {
+		error = errno;
+		free(held);
+		held = NULL;
+	} else {
+		held->end = SPOOL_PAGE;
+	}
+	(void)pthread_mutex_lock(&w->lock);
+	if (held != NULL) {
+		w->next = held;
+		w->is_next_wanted = false;
+		if (is_recycled)
+			w->counts.recycled++;
+		else
+			w->counts.created++;
+	} else if (w->make_error != error) {
+		spool_note_locked(w, SPOOL_NOTE_MAKE, error);
+	}
+	__atomic_store_n(&w->make_error, error, __ATOMIC_RELAXED);
+	/* It may wait for this, in one way or the other. */
+	(void)pthread_cond_signal(&w->commit_cond);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* Before the first octet of a large body. */
+static int
+body_create(struct spool_writer *w, struct spool_msg *msg)
+{
+	char name[SPOOL_NAME];
+
+	if (quota_check(w, BODY_STEP) == -1)
+		return (-1);
+	spool_body_name(msg->id, name);
+	msg->body_fd = spool_create_locked(w->config.dirfd, name);
+	return (msg->body_fd == -1 ? -1 : 0);
+}
+
+static int
+body_write(struct spool_writer *w, struct spool_msg *msg,
+    const struct spool_block *b)
+{
+	const char *p = b->data + b->start;
+
+	if (msg->body_fd == -1 && body_create(w, msg) == -1)
+		return (-1);
+	spool_sum_add(msg->sum, p, b->len);
+	if (spool_write_at(msg->body_fd, p, b->len,
+	    (off_t)msg->body_written) == -1)
+		return (-1);
+	msg->body_written += b->len;
+	if (msg->body_written - msg->body_started < BODY_STEP)
+		return (0);
+	/* Begin now what the flush at the end would have to wait for. */
+	if (w->config.is_synced)
+		(void)sync_file_range(msg->body_fd, (off_t)msg->body_started,
+		    (off_t)(msg->body_written - msg->body_started),
+		    SYNC_FILE_RANGE_WRITE);
+	msg->body_started = msg->body_written;
+	return (quota_check(w, BODY_STEP));
+}
+
+static void
+body_fail(struct spool_writer *w, struct spool_msg *msg, int error)
+{
+	__atomic_store_n(&msg->error, error, __ATOMIC_RELAXED);
+	(void)pthread_mutex_lock(&w->lock);
+	spool_note_locked(w, SPOOL_NOTE_BODY, error);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void
+spool_body_close(struct spool_msg *msg, bool is_kept)
+{
+	if (msg->body_fd == -1)
+		return;
+	if (!is_kept)
+		(void)spool_body_remove(msg->w->config.dirfd, msg->id);
+	(void)close(msg->body_fd);
+	msg->body_fd = -1;
+}
+
+static void
+do_block(struct spool_writer *w, struct spool_block *b)
+{
+	if (b->msg->error == 0 && body_write(w, b->msg, b) == -1)
+		body_fail(w, b->msg, errno);
+	(void)pthread_mutex_lock(&w->lock);
+	STAILQ_INSERT_TAIL(&w->returned, b, link);
+	spool_post_locked(w);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* The body is whole: flush it.  Its name is flushed with those of others. */
+static void
+body_flush(struct spool_writer *w, struct spool_msg *msg)
+{
+	msg->body_sum = spool_sum_get(msg->sum);
+	if (w->config.is_synced && fdatasync(msg->body_fd) == -1)
+		body_fail(w, msg, errno);
+}
+
+static void
+finish_all(struct spool_writer *w, struct spool_msgs *todo)
+{
+	struct spool_msgs good = STAILQ_HEAD_INITIALIZER(good);
+	struct spool_msgs bad = STAILQ_HEAD_INITIALIZER(bad);
+	struct spool_msg *msg;
+	bool is_any = false;
+	int error = 0;
+
+	STAILQ_FOREACH(msg, todo, link) {
+		if (msg->is_aborted || msg->error != 0)
+			continue;
+		body_flush(w, msg);
+		is_any = true;
+	}
+	if (is_any && w->config.is_synced && fsync(w->config.dirfd) == -1)
+		error = errno;
+	while ((msg = STAILQ_FIRST(todo)) != NULL) {
+		STAILQ_REMOVE_HEAD(todo, link);
+		if (error != 0 && msg->error == 0)
+			body_fail(w, msg, error);
+		if (msg->is_aborted || msg->error != 0) {
+			spool_body_close(msg, false);
+			STAILQ_INSERT_TAIL(&bad, msg, link);
+		} else {
+			STAILQ_INSERT_TAIL(&good, msg, link);
+		}
+	}
+	(void)pthread_mutex_lock(&w->lock);
+	if (!STAILQ_EMPTY(&good)) {
+		STAILQ_CONCAT(&w->queue, &good);
+		spool_wake_commit_locked(w);
+	}
+	if (!STAILQ_EMPTY(&bad)) {
+		STAILQ_CONCAT(&w->done, &bad);
+		spool_post_locked(w);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* Zeros over what was refused, then the end mark where the good part ends. */
+static int
+wipe(const struct spool_writer *w, const struct spool_held *h)
+{
+	static const char zeros[SPOOL_PAGE];
+	unsigned char mark[SPOOL_RECORD_HEADER];
+	uint64_t at, n;
+
+	for (at = h->end; at < h->wipe_end + SPOOL_ALIGN; at += n) {
+		n = h->segment.header.size_octets - at;
+		if (n == 0)
+			break;
+		if (n > sizeof(zeros))
+			n = sizeof(zeros);
+		if (spool_write_at(h->segment.fd, zeros, n, (off_t)at) == -1)
+			return (-1);
+	}
+	spool_end_encode(h->end, h->seq + 1, h->segment.header.nonce, mark);
+	if (spool_write_at(h->segment.fd, mark, sizeof(mark),
+	    (off_t)h->end) == -1)
+		return (-1);
+	return (w->config.is_synced ? fdatasync(h->segment.fd) : 0);
+}
+
+static struct spool_held *
+failed_next(struct spool_writer *w)
+{
+	struct spool_held *h;
+
+	(void)pthread_mutex_lock(&w->lock);
+	TAILQ_FOREACH(h, &w->helds, link)
+		if (h->is_failed)
+			break;
+	if (h == NULL)
+		w->is_wipe_wanted = false;
+	(void)pthread_mutex_unlock(&w->lock);
+	return (h);
+}
+
+/* If one cannot be wiped, is_wipe_wanted stays. */
+static void
+wipe_all(struct spool_writer *w)
+{
+	struct spool_held *h;
+	int fd, error = 0;
+
+	while ((h = failed_next(w)) != NULL) {
+		if (wipe(w, h) == -1)
+			error = errno;
+		(void)pthread_mutex_lock(&w->lock);
+		if (error != 0) {
+			spool_note_locked(w, SPOOL_NOTE_WIPE, error);
+			(void)pthread_mutex_unlock(&w->lock);
+			return;
+		}
+		fd = h->segment.fd;
+		h->segment.fd = -1;
+		h->is_failed = false;
+		spool_post_locked(w);
+		(void)pthread_mutex_unlock(&w->lock);
+		(void)close(fd);
+	}
+}
+
+static struct timespec
+retry_time(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += SPOOL_RETRY_MS / 1000;
+	return (ts);
+}
+
+/* Has the lock.  Sleep until there is work; what has failed (${is_retrying}) is
+ * none before ${retry}.  True: it is time for all of it. */
+static bool
+maker_wait(struct spool_writer *w, bool is_retrying,
+    const struct timespec *retry)
+{
+	bool is_time = !is_retrying;
+
+	while (STAILQ_EMPTY(&w->jobs) && STAILQ_EMPTY(&w->finish) &&
+	    !w->is_mark_wanted && !w->is_maker_stopping &&
+	    !(w->is_next_wanted && (is_time || w->make_error == 0)) &&
+	    !(w->is_wipe_wanted && is_time)) {
+		w->is_maker_asleep = true;
+		if (!is_retrying)
+			(void)pthread_cond_wait(&w->maker_cond, &w->lock);
+		else if (pthread_cond_timedwait(&w->maker_cond, &w->lock,
+		    retry) == ETIMEDOUT)
+			is_time = true;
+		w->is_maker_asleep = false;
+		if (is_time && is_retrying)
+			break;
+	}
+	return (is_time);
+}
+
+static void
+do_jobs(struct spool_writer *w, struct spool_blocks *jobs,
+    struct spool_msgs *finish)
+{
+	struct spool_block *b;
+
+	while ((b = STAILQ_FIRST(jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(jobs, link);
+		do_block(w, b);
+	}
+	if (!STAILQ_EMPTY(finish))
+		finish_all(w, finish);
+}
+
+void *
+spool_maker_main(void *closure)
+{
+	struct spool_writer *w = closure;
+	struct spool_blocks jobs = STAILQ_HEAD_INITIALIZER(jobs);
+	struct spool_msgs finish = STAILQ_HEAD_INITIALIZER(finish);
+	struct timespec retry = { 0 };
+	bool is_retrying = false, is_failed, is_time, is_mark, is_next;
+
+	(void)pthread_mutex_lock(&w->lock);
+	for (;;) {
+		is_time = maker_wait(w, is_retrying, &retry);
+		if (w->is_maker_stopping && STAILQ_EMPTY(&w->jobs) &&
+		    STAILQ_EMPTY(&w->finish))
+			break;
+		STAILQ_CONCAT(&jobs, &w->jobs);
+		STAILQ_CONCAT(&finish, &w->finish);
+		is_mark = w->is_mark_wanted;
+		is_next = w->is_next_wanted && (is_time || w->make_error == 0);
+		w->is_mark_wanted = false;
+		(void)pthread_mutex_unlock(&w->lock);
+		/* First what all messages may come to wait for. */
+		if (is_next)
+			make_next(w);
+		do_jobs(w, &jobs, &finish);
+		if (is_mark)
+			spool_id_extend(&w->ids);
+		if (is_time)
+			wipe_all(w);
+		(void)pthread_mutex_lock(&w->lock);
+		is_failed = w->make_error != 0 || w->is_wipe_wanted;
+		if (is_failed && (is_time || !is_retrying))
+			retry = retry_time();
+		is_retrying = is_failed;
+	}
+	w->is_maker_gone = true;
+	(void)pthread_cond_signal(&w->commit_cond);
+	(void)pthread_mutex_unlock(&w->lock);
+	wipe_all(w);
+	return (NULL);
+}

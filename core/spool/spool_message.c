@@ -1,0 +1,159 @@
+/* One message as a file of its own, for the deferred store.
+ * Owns: the copy of a record with its body, checked on the way. */
+
+#include "core/spool/spool_reader.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COPY_CHUNK	(256 * 1024)	/* octets */
+#define NAME_TMP_MAX	256
+
+static int
+put(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, p, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return (-1);
+		p += n;
+		len -= (size_t)n;
+	}
+	return (0);
+}
+
+/* The body from a file, compared with its checksum. */
+static int
+copy_body(int out, int in, uint64_t offset, uint64_t octets, uint64_t sum)
+{
+	struct spool_sum *s;
+	char *buf = NULL;
+	ssize_t n;
+	int rv = -1, save;
+
+	if ((s = spool_sum_new()) == NULL ||
+	    (buf = malloc(COPY_CHUNK)) == NULL)
+		goto out;
+	while (octets > 0) {
+		n = pread(in, buf, octets < COPY_CHUNK ? (size_t)octets :
+		    COPY_CHUNK, (off_t)offset);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			goto out;
+		if (n == 0)
+			break;
+		spool_sum_add(s, buf, (size_t)n);
+		if (put(out, buf, (size_t)n) == -1)
+			goto out;
+		offset += (uint64_t)n;
+		octets -= (uint64_t)n;
+	}
+	if (octets == 0 && spool_sum_get(s) == sum)
+		rv = 0;
+	else
+		errno = EBADMSG;
+out:	save = errno;
+	free(buf);
+	spool_sum_free(s);
+	errno = save;
+	return (rv);
+}
+
+/* Header page, record header, envelope; their size in *octets_r. */
+static char *
+encode_head(const struct spool_view *view, size_t *octets_r)
+{
+	struct spool_header h = { .segment = view->record.id, .generation = 1 };
+	struct spool_record rec = view->record;
+	const char *envelope = view->envelope.envelope;
+	char *head;
+
+	do {
+		arc4random_buf(&h.nonce, sizeof(h.nonce));
+	} while (h.nonce == 0);
+	h.created_us = rec.received_us;
+	h.size_octets = SPOOL_PAGE + spool_record_octets(rec.envelope_octets,
+	    rec.body_octets);
+	rec.offset = SPOOL_PAGE;
+	rec.seq = 1;
+	rec.flags &= ~(uint32_t)SPOOL_RECORD_LARGE;
+	*octets_r = SPOOL_PAGE + SPOOL_RECORD_HEADER + rec.envelope_octets;
+	if ((head = malloc(*octets_r)) == NULL)
+		return (NULL);
+	spool_header_encode(&h, (unsigned char *)head);
+	spool_record_encode(&rec, h.nonce,
+	    (unsigned char *)head + SPOOL_PAGE);
+	memcpy(head + SPOOL_PAGE + SPOOL_RECORD_HEADER, envelope,
+	    rec.envelope_octets);
+	return (head);
+}
+
+static int
+write_message(int out, const struct spool_view *view, int fd, int body_fd)
+{
+	static const char zeros[SPOOL_ALIGN];
+	const struct spool_record *rec = &view->record;
+	bool is_large = (rec->flags & SPOOL_RECORD_LARGE) != 0;
+	char *head;
+	size_t octets, total;
+	int rv;
+
+	if ((head = encode_head(view, &octets)) == NULL)
+		return (-1);
+	rv = put(out, head, octets);
+	free(head);
+	if (rv == -1 || copy_body(out, is_large ? body_fd : fd,
+	    is_large ? 0 : rec->body_offset, rec->body_octets,
+	    rec->body_sum) == -1)
+		return (-1);
+	octets = SPOOL_RECORD_HEADER + rec->envelope_octets + rec->body_octets;
+	total = spool_record_octets(rec->envelope_octets, rec->body_octets);
+	return (put(out, zeros, total - octets));
+}
+
+int
+spool_message_write(int dirfd, const char *name, const struct spool_view *view,
+    int fd, int body_fd, bool is_synced)
+{
+	char tmp[NAME_TMP_MAX];
+	int out, save;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp)) {
+		errno = ENAMETOOLONG;
+		return (-1);
+	}
+	/* O_TRUNC: one that a crash has left under this name is ours. */
+	if ((out = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+	    O_NOFOLLOW, 0600)) == -1)
+		return (-1);
+	if (write_message(out, view, fd, body_fd) == -1 ||
+	    (is_synced && fdatasync(out) == -1) ||
+	    renameat(dirfd, tmp, dirfd, name) == -1)
+		goto err1;
+	(void)close(out);
+	if (is_synced && fsync(dirfd) == -1) {
+		save = errno;
+		(void)unlinkat(dirfd, name, 0);
+		errno = save;
+		return (-1);
+	}
+	return (0);
+
+err1:	save = errno;
+	(void)unlinkat(dirfd, tmp, 0);
+	(void)close(out);
+	errno = save;
+	return (-1);
+}

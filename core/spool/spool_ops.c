@@ -1,0 +1,430 @@
+/* What a session does with the spool: begin, append, commit, abort.
+ * Owns: messages in progress and their blocks, the bound on them, who waits
+ * for room.
+ * Knows nothing of segments: threads do the rest. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/spool/spool_writer_int.h"
+
+#define PRESSURE_OCTETS	32768	/* past half of the bound, a body over this goes to its file */
+#define FREE_FIRST_MAX	256	/* blocks kept for the next messages */
+#define FREE_MAX_MAX	32
+#define WAITERS_MIN	64
+#define PROBE_US	1000000	/* after a failed commit, one message each second tries whether it works again */
+
+size_t
+spool_block_octets(const struct spool_block *b)
+{
+	return (sizeof(*b) + b->cap);
+}
+
+static struct spool_block *
+block_new(struct spool_writer *w, size_t need)
+{
+	struct spool_block *b;
+	size_t octets = SPOOL_BLOCK_FIRST;
+
+	while (octets - sizeof(*b) < need && octets < SPOOL_BLOCK_MAX)
+		octets *= 2;
+	if (octets == SPOOL_BLOCK_FIRST &&
+	    (b = STAILQ_FIRST(&w->free_first)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->free_first, link);
+		w->nfree_first--;
+	} else if (octets == SPOOL_BLOCK_MAX &&
+	    (b = STAILQ_FIRST(&w->free_max)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->free_max, link);
+		w->nfree_max--;
+	} else if ((b = malloc(octets)) == NULL) {
+		return (NULL);
+	}
+	b->cap = (uint32_t)(octets - sizeof(*b));
+	b->start = 0;
+	b->len = 0;
+	w->held_octets += octets;
+	return (b);
+}
+
+void
+spool_block_free(struct spool_writer *w, struct spool_block *b)
+{
+	size_t octets = spool_block_octets(b);
+
+	w->held_octets -= octets;
+	if (octets == SPOOL_BLOCK_FIRST && w->nfree_first < FREE_FIRST_MAX) {
+		STAILQ_INSERT_HEAD(&w->free_first, b, link);
+		w->nfree_first++;
+	} else if (octets == SPOOL_BLOCK_MAX && w->nfree_max < FREE_MAX_MAX) {
+		STAILQ_INSERT_HEAD(&w->free_max, b, link);
+		w->nfree_max++;
+	} else {
+		free(b);
+	}
+}
+
+void
+spool_msg_free(struct spool_msg *msg)
+{
+	struct spool_block *b;
+
+	while ((b = STAILQ_FIRST(&msg->blocks)) != NULL) {
+		STAILQ_REMOVE_HEAD(&msg->blocks, link);
+		spool_block_free(msg->w, b);
+	}
+	if (msg->is_head_owned)
+		free(msg->head);
+	spool_sum_free(msg->sum);
+	free(msg);
+}
+
+static void
+open_add(struct spool_msg *msg)
+{
+	TAILQ_INSERT_TAIL(&msg->w->open, msg, open_link);
+	__atomic_store_n(&msg->w->nopen, msg->w->nopen + 1, __ATOMIC_RELAXED);
+}
+
+static void
+open_remove(struct spool_msg *msg)
+{
+	TAILQ_REMOVE(&msg->w->open, msg, open_link);
+	__atomic_store_n(&msg->w->nopen, msg->w->nopen - 1, __ATOMIC_RELAXED);
+}
+
+/* A full disk shows here, before a client has sent its message in vain. */
+static int
+begin_error(struct spool_writer *w, uint64_t now_us)
+{
+	int error;
+
+	error = __atomic_load_n(&w->make_error, __ATOMIC_RELAXED);
+	if (error != 0 && __atomic_load_n(&w->cur_left, __ATOMIC_RELAXED) <
+	    SPOOL_BEGIN_LEFT)
+		return (error);
+	error = __atomic_load_n(&w->commit_error, __ATOMIC_RELAXED);
+	if (error != 0) {
+		if (now_us >= w->probe_us && now_us - w->probe_us < PROBE_US)
+			return (error);
+		w->probe_us = now_us;
+	}
+	return (0);
+}
+
+static int
+ops_begin(void *spool, uint64_t handle, const struct timeval *now,
+    struct spool_msg **msg_r)
+{
+	struct spool_writer *w = spool;
+	struct spool_msg *msg;
+	uint64_t now_us;
+	int error;
+
+	now_us = (uint64_t)now->tv_sec * 1000000 + (uint64_t)now->tv_usec;
+	if ((error = begin_error(w, now_us)) != 0) {
+		errno = error;
+		return (-1);
+	}
+	if ((msg = calloc(1, sizeof(*msg))) == NULL)
+		return (-1);
+	msg->w = w;
+	msg->handle = handle;
+	msg->body_fd = -1;
+	STAILQ_INIT(&msg->blocks);
+	msg->id = spool_id_next(&w->ids, now_us);
+	spool_id_text(msg->id, msg->id_text);
+	open_add(msg);
+	*msg_r = msg;
+	return (0);
+}
+
+static const char *
+ops_id(const struct spool_msg *msg)
+{
+	return (msg->id_text);
+}
+
+/* All blocks of a large message go to the maker. */
+static void
+hand_over(struct spool_msg *msg)
+{
+	struct spool_writer *w = msg->w;
+	struct spool_block *b;
+
+	STAILQ_FOREACH(b, &msg->blocks, link) {
+		b->msg = msg;
+		w->away_octets += spool_block_octets(b);
+	}
+	(void)pthread_mutex_lock(&w->lock);
+	STAILQ_CONCAT(&w->jobs, &msg->blocks);
+	spool_wake_maker_locked(w);
+	(void)pthread_mutex_unlock(&w->lock);
+	msg->nblocks = 0;
+}
+
+static int
+go_large(struct spool_msg *msg)
+{
+	if ((msg->sum = spool_sum_new()) == NULL)
+		return (-1);
+	msg->is_large = true;
+	hand_over(msg);
+	return (0);
+}
+
+static bool
+is_too_large(const struct spool_msg *msg, size_t len)
+{
+	const struct spool_writer *w = msg->w;
+
+	if (msg->octets + len > w->config.large_octets)
+		return (true);
+	return (w->held_octets > w->config.buffer_octets / 2 &&
+	    msg->octets >= PRESSURE_OCTETS);
+}
+
+static struct spool_block *
+block_add(struct spool_msg *msg, size_t len)
+{
+	struct spool_block *b;
+	uint32_t room;
+
+	/* Later blocks are larger, so that a body has few pieces. */
+	room = msg->octets == 0 ? SPOOL_HEAD_ROOM : 0;
+	if (msg->octets > 0 && len < msg->octets)
+		len = msg->octets < SPOOL_BLOCK_MAX / 2 ?
+		    (size_t)msg->octets : SPOOL_BLOCK_MAX / 2;
+	if ((b = block_new(msg->w, room + len)) == NULL)
+		return (NULL);
+	b->start = room;
+	STAILQ_INSERT_TAIL(&msg->blocks, b, link);
+	msg->nblocks++;
+	return (b);
+}
+
+static int
+ops_append(struct spool_msg *msg, const char *buf, size_t len)
+{
+	struct spool_block *b;
+	size_t n;
+	int error;
+
+	error = __atomic_load_n(&msg->error, __ATOMIC_RELAXED);
+	if (error != 0) {
+		errno = error;
+		return (-1);
+	}
+	if (!msg->is_large && len > 0 && msg->octets > 0 &&
+	    is_too_large(msg, len) && go_large(msg) == -1)
+		return (-1);
+	while (len > 0) {
+		b = STAILQ_LAST(&msg->blocks, spool_block, link);
+		if (b != NULL && b->start + b->len == b->cap) {
+			if (msg->is_large)
+				hand_over(msg);
+			b = NULL;
+		}
+		if (b == NULL && (b = block_add(msg, len)) == NULL)
+			return (-1);
+		n = b->cap - b->start - b->len;
+		if (n > len)
+			n = len;
+		memcpy(b->data + b->start + b->len, buf, n);
+		b->len += (uint32_t)n;
+		msg->octets += n;
+		buf += n;
+		len -= n;
+	}
+	return (0);
+}
+
+/* Where header and envelope go: before the body, if they fit there. */
+static int
+head_place(struct spool_msg *msg, size_t octets)
+{
+	struct spool_block *b = STAILQ_FIRST(&msg->blocks);
+
+	if (!msg->is_large && b != NULL && octets <= b->start) {
+		msg->head = b->data + b->start - octets;
+		return (0);
+	}
+	if ((msg->head = malloc(octets)) == NULL)
+		return (-1);
+	msg->is_head_owned = true;
+	return (0);
+}
+
+static int
+commit_prepare(struct spool_msg *msg, const struct spool_envelope *env)
+{
+	uint64_t most = msg->w->config.segment_octets - SPOOL_PAGE;
+	size_t n;
+	int error;
+
+	error = __atomic_load_n(&msg->error, __ATOMIC_RELAXED);
+	if (error != 0) {
+		errno = error;
+		return (-1);
+	}
+	if ((n = spool_envelope_octets(env)) == 0)
+		return (-1);
+	if (!msg->is_large && msg->octets > 0 &&
+	    (spool_record_octets(n, msg->octets) > most ||
+	    msg->octets > msg->w->config.large_octets) && go_large(msg) == -1)
+		return (-1);
+	if (spool_record_octets(n, msg->is_large ? 0 : msg->octets) > most) {
+		errno = E2BIG;
+		return (-1);
+	}
+	if (head_place(msg, SPOOL_RECORD_HEADER + n) == -1)
+		return (-1);
+	spool_envelope_encode(env, msg->head + SPOOL_RECORD_HEADER);
+	msg->envelope_octets = (uint32_t)n;
+	msg->received_us = (uint64_t)env->received.tv_sec * 1000000 +
+	    (uint64_t)env->received.tv_usec;
+	return (0);
+}
+
+/* The maker gets it, behind its blocks. */
+static void
+finish(struct spool_msg *msg)
+{
+	struct spool_writer *w = msg->w;
+
+	(void)pthread_mutex_lock(&w->lock);
+	STAILQ_INSERT_TAIL(&w->finish, msg, link);
+	spool_wake_maker_locked(w);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static int
+ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
+{
+	struct spool_writer *w = msg->w;
+	struct spool_block *b;
+
+	if (commit_prepare(msg, env) == -1)
+		return (-1);
+	open_remove(msg);
+	w->nbusy++;
+	if (msg->is_large) {
+		hand_over(msg);
+		finish(msg);
+		return (0);
+	}
+	STAILQ_FOREACH(b, &msg->blocks, link)
+		w->away_octets += spool_block_octets(b);
+	STAILQ_INSERT_TAIL(&w->staged, msg, link);
+	w->nstaged++;
+	return (0);
+}
+
+static void
+ops_abort(struct spool_msg *msg)
+{
+	struct spool_block *b;
+
+	if (msg == NULL)
+		return;
+	open_remove(msg);
+	if (!msg->is_large) {
+		spool_msg_free(msg);
+		return;
+	}
+	while ((b = STAILQ_FIRST(&msg->blocks)) != NULL) {
+		STAILQ_REMOVE_HEAD(&msg->blocks, link);
+		spool_block_free(msg->w, b);
+	}
+	msg->is_aborted = true;
+	finish(msg);
+}
+
+static int
+waiter_add(struct spool_writer *w, uint64_t handle)
+{
+	uint64_t *ring;
+	size_t i, cap;
+
+	if (w->nwaiters == w->waiters_cap) {
+		cap = w->waiters_cap == 0 ? WAITERS_MIN : 2 * w->waiters_cap;
+		if ((ring = malloc(cap * sizeof(*ring))) == NULL)
+			return (-1);
+		for (i = 0; i < w->nwaiters; i++)
+			ring[i] = w->waiters[(w->waiters_head + i) %
+			    w->waiters_cap];
+		free(w->waiters);
+		w->waiters = ring;
+		w->waiters_cap = cap;
+		w->waiters_head = 0;
+	}
+	w->waiters[(w->waiters_head + w->nwaiters++) % w->waiters_cap] = handle;
+	return (0);
+}
+
+/* The bound is reached and nothing is on its way to the disk that would make
+ * room: all memory is in messages that their clients have not finished.  Let
+ * the oldest go to files, or slow clients could stop all others. */
+static void
+squeeze(struct spool_writer *w)
+{
+	struct spool_msg *msg, *last;
+	uint64_t goal = w->config.buffer_octets / 4;
+
+	last = TAILQ_LAST(&w->open, spool_open_msgs);
+	while (w->away_octets < goal &&
+	    (msg = TAILQ_FIRST(&w->open)) != NULL) {
+		TAILQ_REMOVE(&w->open, msg, open_link);
+		TAILQ_INSERT_TAIL(&w->open, msg, open_link);
+		if (!STAILQ_EMPTY(&msg->blocks)) {
+			if (msg->is_large)
+				hand_over(msg);
+			else if (go_large(msg) == -1)
+				break;
+		}
+		if (msg == last)
+			break;
+	}
+}
+
+static size_t
+ops_room(void *spool, uint64_t handle)
+{
+	struct spool_writer *w = spool;
+
+	if (w->held_octets < w->config.buffer_octets)
+		return ((size_t)(w->config.buffer_octets - w->held_octets));
+	if (w->away_octets == 0)
+		squeeze(w);
+	/* Nowhere to note who waits: rather go over the bound by a little. */
+	return (waiter_add(w, handle) == -1 ? SPOOL_BLOCK_FIRST : 0);
+}
+
+void
+spool_waiters_wake(struct spool_writer *w)
+{
+	uint64_t handle, budget;
+
+	if (w->nwaiters == 0 || w->held_octets >= w->config.buffer_octets)
+		return;
+	budget = w->config.buffer_octets - w->held_octets;
+	while (w->nwaiters > 0) {
+		handle = w->waiters[w->waiters_head];
+		w->waiters_head = (w->waiters_head + 1) % w->waiters_cap;
+		w->nwaiters--;
+		if (!w->callbacks.room(w->closure, handle))
+			continue;
+		if (budget <= SPOOL_BLOCK_MAX)
+			break;
+		budget -= SPOOL_BLOCK_MAX;
+	}
+}
+
+const struct spool_ops spool_writer_ops = {
+	.begin = ops_begin,
+	.id = ops_id,
+	.room = ops_room,
+	.append = ops_append,
+	.commit = ops_commit,
+	.abort = ops_abort,
+};

@@ -1,0 +1,95 @@
+/* Reading records: the queue process and its recovery, the delivery agents.
+ * Owns: finding the next whole record, saying what is damaged, going on behind
+ * it; copying one message into a file of its own (the deferred store).
+ * Reads with pread(2), so that a file cut short meanwhile is an error and not
+ * a signal.  All octets are hostile until checked: a record is reported only
+ * when header, envelope and body have the right checksums. */
+
+#ifndef CORE_SPOOL_READER_H
+#define CORE_SPOOL_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/spool/spool_format.h"
+
+struct spool_reader;
+struct spool_readbuf;
+
+/* spool_readbuf_new(): A buffer that any number of readers of one thread may
+ * share.  NULL: ENOMEM. */
+struct spool_readbuf *spool_readbuf_new(void);
+void spool_readbuf_free(struct spool_readbuf *buf);
+
+#define SPOOL_READ_TRUST_BODY	0x01	/* do not compute body checksums: whoever
+					 * uses the body does (the delivery agent) */
+
+/* spool_reader_new(fd, buf, flags): A reader at the first record of the
+ * segment or deferred message ${fd}, which stays the caller's and is not
+ * moved (pread).  NULL: EBADMSG or EPROTONOSUPPORT (its header), ENOMEM, other
+ * errno of pread(2). */
+struct spool_reader *spool_reader_new(int fd, struct spool_readbuf *buf,
+    unsigned int flags);
+void spool_reader_free(struct spool_reader *r);
+
+const struct spool_header *spool_reader_header(const struct spool_reader *r);
+
+/* spool_reader_tell(r), spool_reader_seek(r, offset): Where the next record is
+ * looked for; seek only to offsets got from here or from a record's end. */
+uint64_t spool_reader_tell(const struct spool_reader *r);
+void spool_reader_seek(struct spool_reader *r, uint64_t offset);
+
+/* A whole record.  Pointers are valid until the next call with the same
+ * readbuf. */
+struct spool_view {
+	struct spool_record		 record;
+	struct spool_envelope_view	 envelope;
+	const char			*body;	/* record.body_octets; NULL: not in
+						 * memory, read the file at
+						 * record.body_offset, or body.<id> */
+};
+
+struct spool_damage {
+	uint64_t	 offset;	/* in the segment */
+	uint64_t	 octets;	/* up to where reading goes on */
+	uint64_t	 id;		/* of the message, when its header is sound; else 0 */
+	const char	*what;		/* "record header", "envelope", "body", "cut short" */
+};
+
+#define SPOOL_TO_END	UINT64_MAX
+
+/* spool_reader_next(r, limit, view_r, damage_r): The next record.
+ * ${limit}: the end that the writer has said is durable.  All up to there must
+ * be records; what is not is damage.  Or SPOOL_TO_END, when the writer is
+ * dead: records to the end of the file; what follows the last of them is
+ * damage only when it shows that it was one of this generation.
+ * Return 1: *view_r is a record.  0: none up to the limit (call again when it
+ * has moved).  -1 with errno EBADMSG: damage, see *damage_r; the reader has
+ * moved behind it, call again.  -1 with another errno: could not be read
+ * (EIO, ENOMEM); the reader has not moved. */
+int spool_reader_next(struct spool_reader *r, uint64_t limit,
+    struct spool_view *view_r, struct spool_damage *damage_r);
+
+/* spool_reader_at(r, offset, view_r, damage_r): The record at ${offset}, for a
+ * delivery agent.  Return 1, or -1 as above (nothing there is damage, too).
+ * Does not change what next() returns. */
+int spool_reader_at(struct spool_reader *r, uint64_t offset,
+    struct spool_view *view_r, struct spool_damage *damage_r);
+
+/* spool_body_check(fd, offset, octets, sum): Whether that part of a file is
+ * what the checksum says.  0, or -1: EBADMSG, other errno. */
+int spool_body_check(int fd, uint64_t offset, uint64_t octets, uint64_t sum);
+
+/* spool_message_write(dirfd, name, view, fd, body_fd, is_synced): Make file
+ * ${name}: a segment of generation 1 with this one record, its body inline,
+ * whether it was large or not, for the deferred store; readable with a
+ * spool_reader, the record is at offset SPOOL_PAGE.  ${fd} is the file that
+ * view came from; ${body_fd} is body.<id> of a large one, else -1.  Written to
+ * ${name}.tmp and renamed; the body is checked on the way.  With ${is_synced}
+ * file and folder are flushed.  Return 0, or -1 with errno (EBADMSG: the body
+ * is damaged) and nothing left behind. */
+int spool_message_write(int dirfd, const char *name,
+    const struct spool_view *view, int fd, int body_fd, bool is_synced);
+
+#endif

@@ -1,0 +1,503 @@
+/* Segments as files.
+ * Owns: names, creation, taking, recycling, locks, the scan of the folder.
+ * Knows nothing of records; core/spool/spool_sweep.c looks for orphans in them. */
+
+#include "core/spool/spool_segment.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/spool/spool_id.h"
+
+#define FILL_OCTETS	(256 * 1024)	/* zeros written at once */
+#define HEX_DIGITS	16
+#define CREATE_TRIES	8
+
+void
+spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME])
+{
+	(void)snprintf(buf, SPOOL_NAME, "%s.%016" PRIx64, prefix, id);
+}
+
+void
+spool_body_name(uint64_t id, char buf[SPOOL_NAME])
+{
+	memcpy(buf, "body.", 5);
+	spool_id_text(id, buf + 5);
+}
+
+static uint64_t
+nonce_new(void)
+{
+	uint64_t nonce;
+
+	do {
+		arc4random_buf(&nonce, sizeof(nonce));
+	} while (nonce == 0);
+	return (nonce);
+}
+
+static uint64_t
+wall_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+}
+
+int
+spool_write_at(int fd, const void *buf, size_t len, off_t offset)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = pwrite(fd, p, len, offset);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = EIO;
+			return (-1);
+		}
+		p += n;
+		len -= (size_t)n;
+		offset += n;
+	}
+	return (0);
+}
+
+/* Header page and, where there is room, the end mark that says: no record. */
+static int
+start_write(int fd, const struct spool_header *header)
+{
+	unsigned char page[SPOOL_PAGE + SPOOL_RECORD_HEADER];
+	size_t len = SPOOL_PAGE;
+
+	spool_header_encode(header, page);
+	if (header->size_octets >= sizeof(page)) {
+		spool_end_encode(SPOOL_PAGE, 1, header->nonce,
+		    page + SPOOL_PAGE);
+		len = sizeof(page);
+	}
+	return (spool_write_at(fd, page, len, 0));
+}
+
+static int
+fill(int fd, uint64_t size_octets)
+{
+	uint64_t offset = 0;
+	size_t n;
+	char *zeros;
+	int error;
+
+	/* First the space as a whole: a full disk shows before work is done. */
+	error = posix_fallocate(fd, 0, (off_t)size_octets);
+	if (error != 0 && error != EINVAL && error != EOPNOTSUPP) {
+		errno = error;
+		return (-1);
+	}
+	if ((zeros = calloc(1, FILL_OCTETS)) == NULL)
+		return (-1);
+	while (offset < size_octets) {
+		n = size_octets - offset < FILL_OCTETS ?
+		    (size_t)(size_octets - offset) : FILL_OCTETS;
+		if (spool_write_at(fd, zeros, n, (off_t)offset) == -1)
+			break;
+		offset += n;
+	}
+	free(zeros);
+	return (offset < size_octets ? -1 : 0);
+}
+
+/* Never over a segment that is there already. */
+static int
+rename_new(int dirfd, const char *from, const char *to)
+{
+	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return (0);
+	if (errno != EINVAL)
+		return (-1);
+	/* A file system that cannot: ids hold a time and a random part. */
+	return (renameat(dirfd, from, dirfd, to));
+}
+
+/* A file of our own, locked.  Until it is, the sweep may take it for a dead
+ * worker's, and remove it: then it has no name left, and is made again. */
+int
+spool_create_locked(int dirfd, const char *name)
+{
+	struct stat st;
+	int fd, i;
+
+	for (i = 0; i < CREATE_TRIES; i++) {
+		if ((fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL |
+		    O_CLOEXEC | O_NOFOLLOW, 0660)) == -1)
+			return (-1);
+		/* The queue process writes to it as a member of the group. */
+		if (fchmod(fd, 0660) == 0 && flock(fd, LOCK_EX) == 0 &&
+		    fstat(fd, &st) == 0 && st.st_nlink > 0)
+			return (fd);
+		(void)close(fd);
+	}
+	errno = EAGAIN;
+	return (-1);
+}
+
+int
+spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
+    bool is_synced, struct spool_segment *segment_r)
+{
+	struct spool_header h = { .segment = id, .generation = 1,
+		.nonce = nonce_new(), .size_octets = size_octets,
+		.created_us = wall_us() };
+	char new[SPOOL_NAME], seg[SPOOL_NAME];
+	int fd, save;
+
+	spool_segment_name("new", id, new);
+	spool_segment_name("seg", id, seg);
+	if ((fd = spool_create_locked(dirfd, new)) == -1)
+		return (-1);
+	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1)
+		goto err1;
+	if (is_synced && fsync(fd) == -1)
+		goto err1;
+	if (rename_new(dirfd, new, seg) == -1)
+		goto err1;
+	if (is_synced && fsync(dirfd) == -1)
+		goto err0;
+	segment_r->fd = fd;
+	segment_r->header = h;
+	return (0);
+
+err0:	save = errno;
+	(void)unlinkat(dirfd, seg, 0);
+	(void)close(fd);
+	errno = save;
+	return (-1);
+err1:	save = errno;
+	(void)unlinkat(dirfd, new, 0);
+	(void)close(fd);
+	errno = save;
+	return (-1);
+}
+
+struct take {
+	int			 dirfd;
+	uint64_t		 size_octets;
+	struct spool_segment	*segment;
+};
+
+/* Lock before rename: a seg.* that is not locked is one whose writer is dead,
+ * and the queue process would take it for that.  Two workers that open the
+ * same file: one gets no lock, or finds the name gone. */
+static int
+take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+{
+	struct take *t = closure;
+	char seg[SPOOL_NAME];
+	int fd;
+
+	if (kind != SPOOL_ENTRY_FREE)
+		return (0);
+	if ((fd = openat(t->dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) ==
+	    -1)
+		return (0);
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+		goto no;
+	if (spool_segment_header(fd, &t->segment->header) == -1 ||
+	    t->segment->header.segment != id ||
+	    t->segment->header.size_octets != t->size_octets) {
+		(void)unlinkat(t->dirfd, name, 0);
+		goto no;
+	}
+	spool_segment_name("seg", id, seg);
+	if (renameat(t->dirfd, name, t->dirfd, seg) == -1)
+		goto no;
+	t->segment->fd = fd;
+	return (1);
+
+no:	(void)close(fd);
+	return (0);
+}
+
+int
+spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
+    struct spool_segment *segment_r)
+{
+	struct take t = { .dirfd = dirfd, .size_octets = size_octets,
+		.segment = segment_r };
+	int n, save;
+
+	if ((n = spool_scan(dirfd, take_one, &t)) == -1)
+		return (-1);
+	if (n == 0) {
+		errno = ENOENT;
+		return (-1);
+	}
+	/* Else a crash could leave records under the name free.*. */
+	if (is_synced && fsync(dirfd) == -1) {
+		save = errno;
+		spool_segment_untake(dirfd, segment_r);
+		errno = save;
+		return (-1);
+	}
+	return (0);
+}
+
+void
+spool_segment_untake(int dirfd, struct spool_segment *segment)
+{
+	char seg[SPOOL_NAME], name[SPOOL_NAME];
+
+	if (segment->fd == -1)
+		return;
+	spool_segment_name("seg", segment->header.segment, seg);
+	spool_segment_name("free", segment->header.segment, name);
+	/* On failure it stays an empty seg.*, which the queue recycles. */
+	(void)renameat(dirfd, seg, dirfd, name);
+	spool_segment_close(segment);
+}
+
+void
+spool_segment_close(struct spool_segment *segment)
+{
+	if (segment->fd != -1)
+		(void)close(segment->fd);
+	segment->fd = -1;
+}
+
+int
+spool_segment_header(int fd, struct spool_header *header_r)
+{
+	unsigned char page[SPOOL_PAGE];
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < sizeof(page)) {
+		n = pread(fd, page + have, sizeof(page) - have, (off_t)have);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return (-1);
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	return (spool_header_decode(page, have, header_r));
+}
+
+int
+spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r)
+{
+	char name[SPOOL_NAME];
+	int fd, save;
+
+	spool_segment_name("seg", id, name);
+	if ((fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return (-1);
+	if (spool_segment_header(fd, header_r) == 0) {
+		if (header_r->segment == id &&
+		    header_r->size_octets <= SPOOL_SEGMENT_OPEN_MAX)
+			return (fd);
+		errno = EBADMSG;
+	}
+	save = errno;
+	(void)close(fd);
+	errno = save;
+	return (-1);
+}
+
+int
+spool_segment_lock(int fd)
+{
+	return (flock(fd, LOCK_EX | LOCK_NB));
+}
+
+void
+spool_segment_unlock(int fd)
+{
+	(void)flock(fd, LOCK_UN);
+}
+
+int
+spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
+    bool is_synced)
+{
+	struct spool_header next = *header;
+	char seg[SPOOL_NAME], name[SPOOL_NAME];
+	struct stat st;
+
+	if (spool_segment_lock(fd) == -1)
+		return (-1);
+	/* One that was cut short would break the promise of a full file. */
+	if (fstat(fd, &st) == -1)
+		return (-1);
+	if ((uint64_t)st.st_size != header->size_octets)
+		return (spool_segment_remove(dirfd, header->segment));
+	next.generation++;
+	next.nonce = nonce_new();
+	next.created_us = wall_us();
+	next.bad_copies = 0;
+	if (start_write(fd, &next) == -1 || (is_synced && fdatasync(fd) == -1))
+		return (-1);
+	spool_segment_name("seg", next.segment, seg);
+	spool_segment_name("free", next.segment, name);
+	if (renameat(dirfd, seg, dirfd, name) == -1)
+		return (-1);
+	*header = next;
+	return (0);
+}
+
+int
+spool_segment_remove(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_segment_name("seg", id, name);
+	return (unlinkat(dirfd, name, 0));
+}
+
+int
+spool_body_open(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+	struct stat st;
+	int fd;
+
+	spool_body_name(id, name);
+	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return (-1);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return (fd);
+	(void)close(fd);
+	errno = EBADMSG;
+	return (-1);
+}
+
+int
+spool_body_remove(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_body_name(id, name);
+	return (unlinkat(dirfd, name, 0));
+}
+
+static bool
+parse_hex(const char *s, uint64_t *id_r)
+{
+	uint64_t id = 0;
+	int i, d;
+
+	for (i = 0; i < HEX_DIGITS; i++) {
+		if (s[i] >= '0' && s[i] <= '9')
+			d = s[i] - '0';
+		else if (s[i] >= 'a' && s[i] <= 'f')
+			d = s[i] - 'a' + 10;
+		else
+			return (false);
+		id = id << 4 | (uint64_t)d;
+	}
+	*id_r = id;
+	return (s[HEX_DIGITS] == '\0');
+}
+
+static enum spool_entry
+classify(const char *name, uint64_t *id_r)
+{
+	*id_r = 0;
+	if (strncmp(name, "seg.", 4) == 0 && parse_hex(name + 4, id_r))
+		return (SPOOL_ENTRY_SEGMENT);
+	if (strncmp(name, "free.", 5) == 0 && parse_hex(name + 5, id_r))
+		return (SPOOL_ENTRY_FREE);
+	if (strncmp(name, "new.", 4) == 0 && parse_hex(name + 4, id_r))
+		return (SPOOL_ENTRY_NEW);
+	if (strncmp(name, "body.", 5) == 0 &&
+	    spool_id_parse(name + 5, strlen(name + 5), id_r) == 0)
+		return (SPOOL_ENTRY_BODY);
+	return (SPOOL_ENTRY_OTHER);
+}
+
+int
+spool_scan(int dirfd, spool_scan_func each, void *closure)
+{
+	struct dirent *de;
+	uint64_t id;
+	enum spool_entry kind;
+	DIR *dir;
+	int fd, rv = 0, save;
+
+	/* A descriptor of its own, for its position. */
+	if ((fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return (-1);
+	if ((dir = fdopendir(fd)) == NULL) {
+		save = errno;
+		(void)close(fd);
+		errno = save;
+		return (-1);
+	}
+	for (;;) {
+		errno = 0;
+		if ((de = readdir(dir)) == NULL) {
+			rv = errno == 0 ? 0 : -1;
+			break;
+		}
+		if (de->d_name[0] == '.' ||
+		    strcmp(de->d_name, "instances") == 0)
+			continue;
+		kind = classify(de->d_name, &id);
+		if ((rv = each(closure, kind, id, de->d_name)) != 0)
+			break;
+	}
+	save = errno;
+	(void)closedir(dir);
+	errno = save;
+	return (rv);
+}
+
+struct usage {
+	int		 dirfd;
+	uint64_t	 octets;
+	unsigned int	 nfree;
+};
+
+static int
+usage_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+{
+	struct usage *u = closure;
+	struct stat st;
+
+	(void)id;
+	if (kind == SPOOL_ENTRY_FREE)
+		u->nfree++;
+	else if (kind != SPOOL_ENTRY_OTHER &&
+	    fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		u->octets += (uint64_t)st.st_size;
+	return (0);
+}
+
+int
+spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r)
+{
+	struct usage u = { .dirfd = dirfd };
+
+	if (spool_scan(dirfd, usage_one, &u) != 0)
+		return (-1);
+	*octets_r = u.octets;
+	*nfree_r = u.nfree;
+	return (0);
+}

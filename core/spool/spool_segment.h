@@ -1,0 +1,133 @@
+/* Segments as files of the spool's "incoming" folder.
+ * Owns: their names, life (new, seg, free), locks, headers on disk; finding
+ * what is there after a crash.
+ * Knows nothing of batches or of who is told.
+ *
+ *	new.<16 hex>	being made; its maker has it locked
+ *	seg.<16 hex>	in use: locked while its writer lives
+ *	free.<16 hex>	of a fresh generation, to be taken by rename
+ *	body.<id>	a large body; locked until its record is committed
+ * All functions may block: not for a loop that has sessions. */
+
+#ifndef CORE_SPOOL_SEGMENT_H
+#define CORE_SPOOL_SEGMENT_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/spool/spool_format.h"
+
+#define SPOOL_SEGMENT_MIN	(64 * 1024)	/* octets, least size of a segment */
+#define SPOOL_SEGMENT_OPEN_MAX	(1ULL << 30) /* octets: no worker may make the queue search a terabyte of zeros */
+#define SPOOL_NAME		32		/* octets for any name here, NUL included */
+
+struct spool_segment {
+	int			 fd;		/* locked; -1: none */
+	struct spool_header	 header;
+};
+
+/* spool_segment_name(prefix, id, buf): "seg.<hex>" and so on. */
+void spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME]);
+
+/* spool_body_name(id, buf): "body.<message id>". */
+void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
+
+/* spool_write_at(fd, buf, len, offset): pwrite(2) of all of it.  Return 0, or -1
+ * with errno. */
+int spool_write_at(int fd, const void *buf, size_t len, off_t offset);
+
+/* spool_create_locked(dirfd, name): A new file of ours, for the spool's group,
+ * locked so that no sweep takes it for a dead worker's.  Return its descriptor,
+ * or -1 with errno. */
+int spool_create_locked(int dirfd, const char *name);
+
+/* spool_segment_take(dirfd, size_octets, is_synced, segment_r): Take a free
+ * segment of that size: locked, renamed to seg.*, the folder flushed.  Free
+ * ones of another size are removed.  Return 0, or -1: ENOENT, there is none;
+ * other errno. */
+int spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
+    struct spool_segment *segment_r);
+
+/* spool_segment_create(dirfd, id, size_octets, is_synced, segment_r): Make
+ * seg.${id}, written with zeros to its full size and flushed, so that a later
+ * fdatasync(2) has no metadata to write.  Return 0, or -1 with errno (ENOSPC
+ * ...) and nothing left behind. */
+int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
+    bool is_synced, struct spool_segment *segment_r);
+
+/* spool_segment_untake(dirfd, segment): Give back one in which no record was
+ * ever written: rename to free.*, close. */
+void spool_segment_untake(int dirfd, struct spool_segment *segment);
+
+/* spool_segment_close(segment): Close, which lets the lock go. */
+void spool_segment_close(struct spool_segment *segment);
+
+/* spool_segment_open(dirfd, id, header_r): Open seg.${id} for reading and
+ * recycling and check its header.  Return the descriptor, not locked, or -1:
+ * ENOENT, EBADMSG (header; or over SPOOL_SEGMENT_OPEN_MAX) or EPROTONOSUPPORT,
+ * other errno. */
+int spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r);
+
+/* spool_segment_header(fd, header_r): Read and check the header page of an
+ * open segment or deferred message.  Return 0, or -1 as above. */
+int spool_segment_header(int fd, struct spool_header *header_r);
+
+/* spool_segment_lock(fd): Return 0: locked now, so its writer is dead or has
+ * let it go; -1: EWOULDBLOCK, its writer lives.  spool_segment_unlock(). */
+int spool_segment_lock(int fd);
+void spool_segment_unlock(int fd);
+
+/* spool_segment_recycle(dirfd, fd, header, is_synced): All its records are
+ * done: write a header with the next generation and a new nonce, flush, rename
+ * to free.*.  Takes the lock for that (which closing ${fd} lets go), so
+ * -1 with EWOULDBLOCK means: later.  ${header} is changed to the new one.  A
+ * file that has been cut short is removed instead.  The caller closes ${fd} at
+ * once after success. */
+int spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
+    bool is_synced);
+
+/* spool_segment_remove(dirfd, id): Unlink seg.${id} (one that is damaged in
+ * its header, or one too many).  Return 0 or -1 with errno. */
+int spool_segment_remove(int dirfd, uint64_t id);
+
+/* spool_body_open(dirfd, id): Open body.${id} for reading.  Return the
+ * descriptor, or -1: EBADMSG, it is no plain file; other errno. */
+int spool_body_open(int dirfd, uint64_t id);
+
+/* spool_body_remove(dirfd, id): Unlink body.${id}; 0, or -1 with errno. */
+int spool_body_remove(int dirfd, uint64_t id);
+
+enum spool_entry {
+	SPOOL_ENTRY_SEGMENT,	/* seg.* */
+	SPOOL_ENTRY_FREE,	/* free.* */
+	SPOOL_ENTRY_NEW,	/* new.* */
+	SPOOL_ENTRY_BODY,	/* body.*: id is a message id */
+	SPOOL_ENTRY_OTHER	/* not ours; "instances" is not reported */
+};
+
+/* spool_scan(dirfd, each, closure): Call ${each} for every file of the folder,
+ * in no order.  ${each} returns 0 to go on.  Return 0, the non-zero value of
+ * ${each}, or -1 with errno. */
+typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
+    uint64_t id, const char *name);
+int spool_scan(int dirfd, spool_scan_func each, void *closure);
+
+/* spool_usage(dirfd, octets_r, nfree_r): Octets of all seg.*, new.* and body.*
+ * files (what a quota counts), number of free ones.  Return 0 or -1. */
+int spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r);
+
+/* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
+ * its start and now and then: remove new.* files whose maker is dead, and
+ * body.* files that nobody writes, that ${is_known} does not claim, and that no
+ * record of any segment names (all segments are read to their ends for that, if
+ * there is such a file at all).  Files written to in the last ${grace_s}
+ * seconds stay: their maker may be between creating and locking.  Bodies are
+ * kept when a segment is damaged, also one that was renamed to damaged.*: the
+ * damaged record may be theirs.  Return the number removed, or -1 with
+ * errno. */
+int spool_sweep(int dirfd, unsigned int grace_s,
+    bool (*is_known)(void *closure, uint64_t id), void *closure);
+
+#endif

@@ -1,0 +1,209 @@
+/* What a crash leaves in the spool's folder that no record will ever need.
+ * Owns: the proof that a file is such a one.
+ * A body is locked by its worker until the record that names it is committed.
+ * So of a body that can be locked, the record is on disk, or never will be: it
+ * is looked for in all segments, to their physical ends, since the queue may
+ * not have been told of it yet. */
+
+#include "core/spool/spool_segment.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/spool/spool_reader.h"
+
+#define SUSPECTS_MAX	256	/* descriptors held at once; the rest another time */
+
+struct suspect {
+	uint64_t	 id;
+	int		 fd;	/* locked; -1: a record names it */
+};
+
+struct sweep {
+	int		 dirfd;
+	time_t		 grace_s;
+	time_t		 now;
+	bool		(*is_known)(void *closure, uint64_t id);
+	void		*closure;
+	struct suspect	 suspects[SUSPECTS_MAX];
+	unsigned int	 nsuspects;
+	int		 nremoved;
+	bool		 is_damaged;
+};
+
+/* Its maker may be about to lock it.  One from the future is from before the
+ * clock was set back. */
+static bool
+is_young(const struct sweep *s, int fd)
+{
+	struct stat st;
+
+	return (fstat(fd, &st) == -1 || (st.st_mtime > s->now - s->grace_s &&
+	    st.st_mtime <= s->now + s->grace_s));
+}
+
+/* Locked by us now, so that nobody else has it; -1 if somebody has, or may. */
+static int
+open_locked(const struct sweep *s, const char *name)
+{
+	int fd;
+
+	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return (-1);
+	if (!is_young(s, fd) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return (fd);
+	(void)close(fd);
+	return (-1);
+}
+
+static int
+find_suspect(void *closure, enum spool_entry kind, uint64_t id,
+    const char *name)
+{
+	struct sweep *s = closure;
+	int fd;
+
+	/* A segment that was set aside: a record that is lost in it may have
+	 * named any of the bodies. */
+	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
+	    strncmp(name + 8, "body.", 5) != 0)
+		s->is_damaged = true;
+	if (kind != SPOOL_ENTRY_NEW && kind != SPOOL_ENTRY_BODY)
+		return (0);
+	if (kind == SPOOL_ENTRY_BODY && (s->nsuspects == SUSPECTS_MAX ||
+	    s->is_known(s->closure, id)))
+		return (0);
+	if ((fd = open_locked(s, name)) == -1)
+		return (0);
+	if (kind == SPOOL_ENTRY_BODY) {
+		s->suspects[s->nsuspects++] = (struct suspect){ id, fd };
+		return (0);
+	}
+	/* Half-made: its maker has it locked as long as it lives. */
+	if (unlinkat(s->dirfd, name, 0) == 0)
+		s->nremoved++;
+	(void)close(fd);
+	return (0);
+}
+
+static void
+clear_suspect(struct sweep *s, uint64_t id)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nsuspects; i++) {
+		if (s->suspects[i].id == id && s->suspects[i].fd != -1) {
+			(void)close(s->suspects[i].fd);
+			s->suspects[i].fd = -1;
+		}
+	}
+}
+
+static int
+read_segment(struct sweep *s, struct spool_readbuf *buf, const char *name)
+{
+	struct spool_reader *r;
+	struct spool_view view;
+	struct spool_damage damage;
+	int fd, rv;
+
+	/* The folder is the workers': one may have made it a FIFO. */
+	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if ((r = spool_reader_new(fd, buf, SPOOL_READ_TRUST_BODY)) == NULL ||
+	    spool_reader_header(r)->size_octets > SPOOL_SEGMENT_OPEN_MAX) {
+		spool_reader_free(r);
+		(void)close(fd);
+		s->is_damaged = true;
+		return (0);
+	}
+	while ((rv = spool_reader_next(r, SPOOL_TO_END, &view, &damage)) != 0) {
+		if (rv == 1 && (view.record.flags & SPOOL_RECORD_LARGE))
+			clear_suspect(s, view.record.id);
+		if (rv == -1)
+			s->is_damaged = true;
+		if (rv == -1 && errno != EBADMSG)
+			break;
+	}
+	spool_reader_free(r);
+	(void)close(fd);
+	return (0);
+}
+
+struct segments {
+	struct sweep		*sweep;
+	struct spool_readbuf	*buf;
+};
+
+static int
+each_segment(void *closure, enum spool_entry kind, uint64_t id,
+    const char *name)
+{
+	struct segments *g = closure;
+
+	(void)id;
+	if (kind != SPOOL_ENTRY_SEGMENT)
+		return (0);
+	return (read_segment(g->sweep, g->buf, name));
+}
+
+static void
+unlink_suspects(struct sweep *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nsuspects; i++) {
+		if (s->suspects[i].fd == -1)
+			continue;
+		if (!s->is_damaged &&
+		    spool_body_remove(s->dirfd, s->suspects[i].id) == 0)
+			s->nremoved++;
+		(void)close(s->suspects[i].fd);
+	}
+}
+
+int
+spool_sweep(int dirfd, unsigned int grace_s,
+    bool (*is_known)(void *closure, uint64_t id), void *closure)
+{
+	struct segments g;
+	struct sweep *s;
+	int rv, save;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return (-1);
+	s->dirfd = dirfd;
+	s->grace_s = (time_t)grace_s;
+	s->now = time(NULL);
+	s->is_known = is_known;
+	s->closure = closure;
+	rv = spool_scan(dirfd, find_suspect, s);
+	if (rv == 0 && s->nsuspects > 0) {
+		g.sweep = s;
+		if ((g.buf = spool_readbuf_new()) == NULL)
+			rv = -1;
+		else
+			rv = spool_scan(dirfd, each_segment, &g);
+		save = errno;
+		spool_readbuf_free(g.buf);
+		errno = save;
+	}
+	if (rv != 0)
+		s->is_damaged = true;	/* not proven: keep them */
+	save = errno;
+	unlink_suspects(s);
+	if (rv == 0)
+		rv = s->nremoved;
+	free(s);
+	errno = save;
+	return (rv);
+}

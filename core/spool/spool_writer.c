@@ -1,0 +1,474 @@
+/* The spool writer as a whole.
+ * Owns: opening and closing, the threads' lives, the callbacks.
+ * Knows nothing of octets: core/spool/spool_ops.c gathers, core/spool/spool_commit.c and
+ * core/spool/spool_maker.c write. */
+
+#include "core/spool/spool_writer.h"
+
+#include <sys/eventfd.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/spool/spool_writer_int.h"
+#include "core/process/stats.h"
+
+#define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */
+#define LARGE_MAX	(8 * 1024 * 1024)	/* octets: bodies over this are never kept in memory */
+
+void
+spool_post_locked(struct spool_writer *w)
+{
+	uint64_t one = 1;
+
+	if (w->is_posted)
+		return;
+	w->is_posted = true;
+	while (write(w->event_fd, &one, sizeof(one)) == -1 && errno == EINTR)
+		;
+}
+
+void
+spool_wake_commit_locked(struct spool_writer *w)
+{
+	if (w->is_commit_asleep || (w->is_commit_gathering &&
+	    __atomic_load_n(&w->nopen, __ATOMIC_RELAXED) == 0))
+		(void)pthread_cond_signal(&w->commit_cond);
+}
+
+void
+spool_wake_maker_locked(struct spool_writer *w)
+{
+	if (w->is_maker_asleep)
+		(void)pthread_cond_signal(&w->maker_cond);
+}
+
+void
+spool_note_locked(struct spool_writer *w, enum spool_note note, int error)
+{
+	w->notes[note] = error;
+	spool_post_locked(w);
+}
+
+static void
+free_blocks(struct spool_blocks *list)
+{
+	struct spool_block *b;
+
+	while ((b = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, link);
+		free(b);
+	}
+}
+
+static void
+init_lists(struct spool_writer *w)
+{
+	TAILQ_INIT(&w->open);
+	TAILQ_INIT(&w->helds);
+	STAILQ_INIT(&w->staged);
+	STAILQ_INIT(&w->free_first);
+	STAILQ_INIT(&w->free_max);
+	STAILQ_INIT(&w->queue);
+	STAILQ_INIT(&w->done);
+	STAILQ_INIT(&w->returned);
+	STAILQ_INIT(&w->jobs);
+	STAILQ_INIT(&w->finish);
+	STAILQ_INIT(&w->batch.msgs);
+}
+
+static int
+init_locks(struct spool_writer *w)
+{
+	pthread_condattr_t attr;
+	int error;
+
+	if ((error = pthread_condattr_init(&attr)) != 0)
+		return (error);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_cond_init(&w->commit_cond, &attr);
+	(void)pthread_cond_init(&w->maker_cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return (0);
+}
+
+/* With all signals blocked: they are the loop's. */
+static int
+start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int error;
+
+	if ((error = pthread_attr_init(&attr)) != 0)
+		return (error);
+	(void)pthread_attr_setstacksize(&attr, THREAD_STACK);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(thread, &attr, func, w);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_attr_destroy(&attr);
+	return (error);
+}
+
+static void
+stop_maker(struct spool_writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->is_maker_stopping = true;
+	(void)pthread_cond_signal(&w->maker_cond);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->maker, NULL);
+}
+
+static bool
+config_fix(struct spool_writer_config *c)
+{
+	c->segment_octets -= c->segment_octets % SPOOL_PAGE;
+	if (c->segment_octets < SPOOL_SEGMENT_MIN ||
+	    c->segment_octets > SPOOL_SEGMENT_OPEN_MAX ||
+	    c->buffer_octets < 4 * SPOOL_BLOCK_MAX)
+		return (false);
+	if (c->large_octets > LARGE_MAX)
+		c->large_octets = LARGE_MAX;
+	if (c->large_octets > c->segment_octets / 2)
+		c->large_octets = c->segment_octets / 2;
+	return (true);
+}
+
+static int
+start_threads(struct spool_writer *w)
+{
+	int error;
+
+	if ((error = start_thread(&w->maker, spool_maker_main, w)) != 0)
+		return (error);
+	if ((error = start_thread(&w->committer, spool_commit_main, w)) != 0)
+		stop_maker(w);
+	return (error);
+}
+
+struct spool_writer *
+spool_writer_open(const struct spool_writer_config *config,
+    const struct spool_writer_callbacks *callbacks, void *closure)
+{
+	struct spool_writer *w;
+	struct timespec ts;
+	int error;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return (NULL);
+	w->config = *config;
+	w->callbacks = *callbacks;
+	w->closure = closure;
+	w->is_next_wanted = true;
+	init_lists(w);
+	if (!config_fix(&w->config)) {
+		errno = EINVAL;
+		goto err3;
+	}
+	if ((w->sum = spool_sum_new()) == NULL)
+		goto err3;
+	if ((w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
+		goto err2;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	if (spool_id_open(config->dirfd, config->instance,
+	    (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000,
+	    &w->ids) == -1)
+		goto err1;
+	if ((error = init_locks(w)) != 0 || (error = start_threads(w)) != 0) {
+		errno = error;
+		goto err0;
+	}
+	return (w);
+
+err0:	error = errno;
+	if (w->next != NULL)
+		spool_segment_untake(config->dirfd, &w->next->segment);
+	free(w->next);
+	spool_id_close(&w->ids);
+	errno = error;
+err1:	error = errno;
+	(void)close(w->event_fd);
+	errno = error;
+err2:	error = errno;
+	spool_sum_free(w->sum);
+	errno = error;
+err3:	error = errno;
+	free(w);
+	errno = error;
+	return (NULL);
+}
+
+int
+spool_writer_fd(const struct spool_writer *w)
+{
+	return (w->event_fd);
+}
+
+static const char *
+advice(int error)
+{
+	switch (error) {
+	case ENOSPC:
+		return ("make room on the spool's file system");
+	case EDQUOT:
+		return ("spool_quota, or a quota of the file system, is used "
+		    "up: see what waits in the queue, or raise it");
+	case EMFILE:
+	case ENFILE:
+		return ("raise the limit of open descriptors");
+	case EIO:
+		return ("see what the kernel has logged of the disk");
+	default:
+		return ("none of this batch was acknowledged");
+	}
+}
+
+static void
+tell_log(const int notes[SPOOL_NNOTES])
+{
+	static const char *const events[SPOOL_NNOTES] = {
+		[SPOOL_NOTE_MAKE] = "spool-segment-failed",
+		[SPOOL_NOTE_WRITE] = "spool-commit-failed",
+		[SPOOL_NOTE_WIPE] = "spool-wipe-failed",
+		[SPOOL_NOTE_BODY] = "spool-body-failed",
+	};
+	int i;
+
+	for (i = 0; i < SPOOL_NNOTES; i++) {
+		if (notes[i] == 0)
+			continue;
+		errno = notes[i];
+		log_warn(events[i], "advice=%s", advice(notes[i]));
+	}
+}
+
+static void
+count(const struct spool_counts *c)
+{
+	stats_add(STATS_COMMITS, c->commits);
+	stats_add(STATS_COMMIT_RECORDS, c->records);
+	stats_add(STATS_COMMIT_FAILURES, c->failures);
+	stats_add(STATS_SEGMENTS_CREATED, c->created);
+	stats_add(STATS_SEGMENTS_RECYCLED, c->recycled);
+}
+
+/* One segment that has news, or has become history. */
+static bool
+tell_position(struct spool_writer *w)
+{
+	struct spool_held *h, *gone = NULL;
+	struct spool_position p;
+
+	(void)pthread_mutex_lock(&w->lock);
+	TAILQ_FOREACH(h, &w->helds, link) {
+		if (h->is_dirty)
+			break;
+		if (h->segment.fd == -1) {
+			gone = h;
+			TAILQ_REMOVE(&w->helds, h, link);
+			break;
+		}
+	}
+	if (h != NULL && gone == NULL) {
+		h->is_dirty = false;
+		p.segment = h->segment.header.segment;
+		p.generation = h->segment.header.generation;
+		p.end = h->end;
+		p.is_sealed = h->is_sealed;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	if (h == NULL)
+		return (false);
+	if (gone != NULL)
+		free(gone);
+	else if (w->callbacks.committed != NULL)
+		w->callbacks.committed(w->closure, &p);
+	return (true);
+}
+
+static void
+finish_msg(struct spool_writer *w, struct spool_msg *msg, bool is_told)
+{
+	struct spool_block *b;
+	uint64_t handle = msg->handle;
+	bool is_aborted = msg->is_aborted;
+	int error = msg->error;
+
+	STAILQ_FOREACH(b, &msg->blocks, link)
+		w->away_octets -= spool_block_octets(b);
+	spool_msg_free(msg);
+	if (is_aborted)
+		return;
+	w->nbusy--;
+	if (is_told)
+		w->callbacks.done(w->closure, handle, error);
+}
+
+static void
+take_results(struct spool_writer *w, bool is_told)
+{
+	struct spool_msgs done = STAILQ_HEAD_INITIALIZER(done);
+	struct spool_blocks returned = STAILQ_HEAD_INITIALIZER(returned);
+	struct spool_counts counts;
+	struct spool_block *b;
+	struct spool_msg *msg;
+	int notes[SPOOL_NNOTES];
+
+	(void)pthread_mutex_lock(&w->lock);
+	STAILQ_CONCAT(&done, &w->done);
+	STAILQ_CONCAT(&returned, &w->returned);
+	counts = w->counts;
+	memset(&w->counts, 0, sizeof(w->counts));
+	memcpy(notes, w->notes, sizeof(notes));
+	memset(w->notes, 0, sizeof(w->notes));
+	w->is_posted = false;
+	(void)pthread_mutex_unlock(&w->lock);
+	while ((b = STAILQ_FIRST(&returned)) != NULL) {
+		STAILQ_REMOVE_HEAD(&returned, link);
+		w->away_octets -= spool_block_octets(b);
+		spool_block_free(w, b);
+	}
+	while ((msg = STAILQ_FIRST(&done)) != NULL) {
+		STAILQ_REMOVE_HEAD(&done, link);
+		finish_msg(w, msg, is_told);
+	}
+	count(&counts);
+	tell_log(notes);
+}
+
+void
+spool_writer_dispatch(struct spool_writer *w)
+{
+	uint64_t n;
+
+	if (read(w->event_fd, &n, sizeof(n)) == -1 && errno != EAGAIN &&
+	    errno != EINTR)
+		log_warn("spool-eventfd-failed", "fd=%d", w->event_fd);
+	take_results(w, true);
+	while (tell_position(w))
+		;
+}
+
+void
+spool_writer_pass(struct spool_writer *w)
+{
+	if (w->nstaged > 0) {
+		(void)pthread_mutex_lock(&w->lock);
+		STAILQ_CONCAT(&w->queue, &w->staged);
+		spool_wake_commit_locked(w);
+		(void)pthread_mutex_unlock(&w->lock);
+		w->nstaged = 0;
+	}
+	spool_waiters_wake(w);
+}
+
+int
+spool_writer_position(struct spool_writer *w, unsigned int i,
+    struct spool_position *position_r)
+{
+	struct spool_held *h;
+
+	(void)pthread_mutex_lock(&w->lock);
+	TAILQ_FOREACH(h, &w->helds, link)
+		if (i-- == 0)
+			break;
+	if (h != NULL)
+		*position_r = (struct spool_position){
+			.segment = h->segment.header.segment,
+			.generation = h->segment.header.generation,
+			.end = h->end, .is_sealed = h->is_sealed };
+	(void)pthread_mutex_unlock(&w->lock);
+	return (h != NULL);
+}
+
+size_t
+spool_writer_busy(const struct spool_writer *w)
+{
+	return (w->nbusy);
+}
+
+static int64_t
+monotonic_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+}
+
+int
+spool_writer_drain(struct spool_writer *w, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = w->event_fd, .events = POLLIN };
+	int64_t end = monotonic_ms() + timeout_ms, left;
+
+	for (;;) {
+		spool_writer_pass(w);
+		spool_writer_dispatch(w);
+		if (w->nbusy == 0)
+			return (0);
+		if ((left = end - monotonic_ms()) <= 0) {
+			errno = ETIMEDOUT;
+			return (-1);
+		}
+		if (poll(&pfd, 1, (int)left) == -1 && errno != EINTR)
+			return (-1);
+	}
+}
+
+/* Segments: one in which nothing was written is free again. */
+static void
+let_go(struct spool_writer *w)
+{
+	struct spool_held *h;
+
+	if (w->next != NULL)
+		TAILQ_INSERT_TAIL(&w->helds, w->next, link);
+	while ((h = TAILQ_FIRST(&w->helds)) != NULL) {
+		TAILQ_REMOVE(&w->helds, h, link);
+		if (h->segment.fd != -1 && !h->is_sealed &&
+		    h->end == SPOOL_PAGE)
+			spool_segment_untake(w->config.dirfd, &h->segment);
+		spool_segment_close(&h->segment);
+		free(h);
+	}
+}
+
+void
+spool_writer_close(struct spool_writer *w)
+{
+	struct spool_msg *msg;
+
+	if (w == NULL)
+		return;
+	while ((msg = TAILQ_FIRST(&w->open)) != NULL)
+		spool_writer_ops.abort(msg);
+	spool_writer_pass(w);
+	stop_maker(w);
+	(void)pthread_mutex_lock(&w->lock);
+	w->is_commit_stopping = true;
+	(void)pthread_cond_signal(&w->commit_cond);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->committer, NULL);
+	take_results(w, false);
+	let_go(w);
+	free_blocks(&w->free_first);
+	free_blocks(&w->free_max);
+	(void)pthread_cond_destroy(&w->maker_cond);
+	(void)pthread_cond_destroy(&w->commit_cond);
+	(void)pthread_mutex_destroy(&w->lock);
+	spool_id_close(&w->ids);
+	(void)close(w->event_fd);
+	spool_sum_free(w->sum);
+	free(w->waiters);
+	free(w);
+}

@@ -1,0 +1,188 @@
+/* Shared by the files of the spool writer alone: spool_writer.c (the loop's
+ * side), spool_commit.c (the committer thread), spool_maker.c (the maker
+ * thread).
+ *
+ * Who owns a message: the loop until commit() or abort(); then the maker if it
+ * is large; then the committer; then the loop again, through the done list.
+ * Blocks go with their message, or ahead of it to the maker.  Messages and
+ * blocks are allocated and freed on the loop's thread alone, so the bound is
+ * counted without locks. */
+
+#ifndef CORE_SPOOL_WRITER_INT_H
+#define CORE_SPOOL_WRITER_INT_H
+
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+#include <pthread.h>
+
+#include "core/spool/spool_format.h"
+#include "core/spool/spool_id.h"
+#include "core/spool/spool_segment.h"
+#include "core/spool/spool_writer.h"
+
+#define SPOOL_HEAD_ROOM		512	/* octets before the first body octet: record header and a usual envelope go there, so that a small message is one piece */
+#define SPOOL_BLOCK_FIRST	8192	/* octets: a usual message in one allocation */
+#define SPOOL_BLOCK_MAX		65536	/* octets: also what the maker writes at once */
+#define SPOOL_IOV		1024	/* pieces per write; IOV_MAX of Linux */
+#define SPOOL_BEGIN_LEFT	32768	/* octets left in the last segment there is: fewer, and begin() says that the disk is full */
+#define SPOOL_RETRY_MS		1000	/* between attempts to make or wipe a segment */
+
+/* Octets of a body; capacity excludes this header. */
+struct spool_block {
+	STAILQ_ENTRY(spool_block) link;
+	struct spool_msg	*msg;	/* job: the message it belongs to */
+	uint32_t		 cap;
+	uint32_t		 start;	/* of the octets in data[] */
+	uint32_t		 len;
+	char			 data[];
+};
+STAILQ_HEAD(spool_blocks, spool_block);
+
+struct spool_msg {
+	TAILQ_ENTRY(spool_msg)	 open_link;	/* while the loop has it */
+	STAILQ_ENTRY(spool_msg)	 link;		/* then: staged, queue, done */
+	struct spool_writer	*w;
+	uint64_t		 handle;
+	uint64_t		 id;
+	uint64_t		 octets;	/* of the body so far */
+	uint64_t		 received_us;
+	struct spool_blocks	 blocks;
+	unsigned int		 nblocks;
+	uint32_t		 envelope_octets;
+	char			*head;		/* record header and envelope */
+	bool			 is_head_owned;	/* allocated, not in the block */
+	bool			 is_large;
+	bool			 is_aborted;	/* no done(): for the maker to throw away */
+	int			 error;		/* atomic: the maker tells the loop */
+	/* the maker's, of a large body */
+	int			 body_fd;
+	uint64_t		 body_written;
+	uint64_t		 body_started;	/* up to here writing out was asked for */
+	uint64_t		 body_sum;
+	struct spool_sum	*sum;
+	char			 id_text[SPOOL_ID_TEXT + 1];
+};
+STAILQ_HEAD(spool_msgs, spool_msg);
+TAILQ_HEAD(spool_open_msgs, spool_msg);
+
+/* A segment that this process has, or has had and not yet told about. */
+struct spool_held {
+	TAILQ_ENTRY(spool_held)	 link;
+	struct spool_segment	 segment;
+	uint64_t		 end;		/* durable up to here */
+	uint64_t		 wipe_end;	/* failed: up to here it may have records that were refused */
+	uint32_t		 seq;		/* of the last record */
+	bool			 is_sealed;
+	bool			 is_failed;	/* the maker has to wipe it */
+	bool			 is_dirty;	/* committed() is due */
+};
+TAILQ_HEAD(spool_helds, spool_held);
+
+/* What threads have to say to the log; the loop says it. */
+enum spool_note { SPOOL_NOTE_MAKE, SPOOL_NOTE_WRITE, SPOOL_NOTE_WIPE,
+	SPOOL_NOTE_BODY, SPOOL_NNOTES };
+
+struct spool_counts {
+	uint64_t	 commits, records, failures, created, recycled;
+};
+
+struct spool_batch {
+	struct iovec	 iov[SPOOL_IOV];
+	int		 niov;
+	struct spool_msgs msgs;
+	unsigned int	 nmsgs;
+	uint64_t	 start, end;
+	unsigned char	 mark[SPOOL_RECORD_HEADER];
+};
+
+struct spool_writer {
+	struct spool_writer_config	 config;
+	struct spool_writer_callbacks	 callbacks;
+	void				*closure;
+	struct spool_id_source		 ids;
+	int				 event_fd;
+
+	/* the loop's */
+	struct spool_open_msgs	 open;
+	struct spool_msgs	 staged;	/* committed in this pass */
+	unsigned int		 nstaged;
+	size_t			 nbusy;
+	uint64_t		 held_octets;	/* of all blocks in use */
+	uint64_t		 away_octets;	/* of these, in the threads' hands */
+	struct spool_blocks	 free_first, free_max;
+	unsigned int		 nfree_first, nfree_max;
+	uint64_t		*waiters;	/* ring of handles */
+	size_t			 waiters_cap, waiters_head, nwaiters;
+	uint64_t		 probe_us;	/* last begin() let through after a failure */
+
+	/* under the lock */
+	pthread_mutex_t		 lock;
+	pthread_cond_t		 commit_cond;	/* queue, next, make_error, is_stopping */
+	pthread_cond_t		 maker_cond;	/* blocks, finish, want_*, is_stopping */
+	struct spool_msgs	 queue;		/* to the committer */
+	struct spool_msgs	 done;		/* to the loop, in order */
+	struct spool_blocks	 returned;	/* to the loop */
+	struct spool_blocks	 jobs;		/* to the maker: blocks of large bodies */
+	struct spool_msgs	 finish;	/* to the maker: after their blocks */
+	struct spool_helds	 helds;
+	struct spool_held	*next;		/* made ahead */
+	bool			 is_next_wanted;
+	bool			 is_mark_wanted;
+	bool			 is_wipe_wanted;
+	bool			 is_commit_stopping;
+	bool			 is_maker_stopping;
+	bool			 is_maker_gone;
+	bool			 is_commit_asleep;
+	bool			 is_commit_gathering;	/* asleep for a moment, with messages in the queue */
+	bool			 is_maker_asleep;
+	bool			 is_posted;	/* the eventfd has been written */
+	int			 notes[SPOOL_NNOTES];	/* errno, 0: none */
+	struct spool_counts	 counts;
+
+	/* atomic: written by the loop */
+	unsigned int		 nopen;		/* messages in progress */
+
+	/* atomic: written by threads, read by begin() */
+	int			 make_error;	/* why there is no next segment */
+	int			 commit_error;	/* of the last batch; 0: fine */
+	uint64_t		 cur_left;	/* octets in the current segment */
+
+	/* the committer's */
+	pthread_t		 committer;
+	struct spool_held	*cur;
+	struct spool_batch	 batch;
+	struct spool_sum	*sum;
+	int64_t			 flush_ns;	/* what a write and flush takes, smoothed */
+	unsigned int		 gather_skip;	/* batches not to gather for */
+	unsigned int		 gather_vain;	/* times in a row that it brought nothing */
+
+	pthread_t		 maker;
+};
+
+/* spool_commit_main(w), spool_maker_main(w): The threads. */
+void *spool_commit_main(void *w);
+void *spool_maker_main(void *w);
+
+/* spool_post_locked(w): The loop has something to fetch.
+ * spool_wake_commit_locked, spool_wake_maker_locked: so has the thread. */
+void spool_post_locked(struct spool_writer *w);
+void spool_wake_commit_locked(struct spool_writer *w);
+void spool_wake_maker_locked(struct spool_writer *w);
+
+/* spool_note_locked(w, note, error): Something for the log. */
+void spool_note_locked(struct spool_writer *w, enum spool_note note, int error);
+
+/* spool_body_close(msg, is_kept): Let the body file of a large message go, if
+ * it has come to one; unlink it first if it is not kept. */
+void spool_body_close(struct spool_msg *msg, bool is_kept);
+
+/* Blocks and messages: core/spool/spool_ops.c. */
+size_t spool_block_octets(const struct spool_block *b);
+void spool_block_free(struct spool_writer *w, struct spool_block *b);
+void spool_msg_free(struct spool_msg *msg);
+
+/* spool_waiters_wake(w): Tell sessions that there is room, as far as there is. */
+void spool_waiters_wake(struct spool_writer *w);
+
+#endif

@@ -1,0 +1,278 @@
+/* A passwd file in memory: read, looked up, compared.
+ * Owns: the text, the rows over it, what is commonest in it. */
+
+#include "core/table/passwdfile_int.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "core/util/saslprep.h"
+
+#define HASH_MAX	384	/* octets: CRYPT_OUTPUT_SIZE */
+
+void
+passwdfile_wipe(void *p, size_t octets)
+{
+	int saved = errno;
+
+	if (p == NULL)
+		return;
+	explicit_bzero(p, octets);
+	free(p);
+	errno = saved;
+}
+
+static void
+stamp_of(const struct stat *st, struct passwdfile_stamp *stamp_r)
+{
+	memset(stamp_r, 0, sizeof(*stamp_r));
+	stamp_r->dev = st->st_dev;
+	stamp_r->ino = st->st_ino;
+	stamp_r->size = st->st_size;
+	stamp_r->mtime = st->st_mtim;
+	stamp_r->ctime = st->st_ctim;
+}
+
+void
+passwdfile_look(const char *path, struct passwdfile_stamp *stamp_r)
+{
+	struct stat st;
+
+	memset(stamp_r, 0, sizeof(*stamp_r));
+	if (stat(path, &st) == 0)
+		stamp_of(&st, stamp_r);
+}
+
+int
+passwdfile_is_stale(const struct passwdfile *f)
+{
+	struct passwdfile_stamp now;
+
+	passwdfile_look(f->path, &now);
+	return memcmp(&now, &f->stamp, sizeof(now)) != 0;
+}
+
+bool
+passwdfile_is_exposed(const struct passwdfile *f)
+{
+	return (f->mode & (S_IRWXO | S_IWGRP)) != 0;
+}
+
+static struct passwdfile *
+open_fd(const char *path, int fd, char *err_r, size_t errlen)
+{
+	struct passwdfile *f = NULL;
+	struct stat st;
+	char *text, *copy;
+	size_t len;
+
+	if (fstat(fd, &st) == -1 || (text = passwdfile_read(fd, &len)) == NULL)
+		goto err;
+	if ((copy = strdup(path)) == NULL) {
+		passwdfile_wipe(text, len);
+		goto err;
+	}
+	if ((f = passwdfile_parse(path, text, len, err_r, errlen)) == NULL) {
+		free(copy);
+		return NULL;
+	}
+	f->path = copy;
+	stamp_of(&st, &f->stamp);
+	f->mode = st.st_mode;
+	return f;
+err:
+	snprintf(err_r, errlen, "%s: cannot be read: %s", path,
+	    strerror(errno));
+	return NULL;
+}
+
+struct passwdfile *
+passwdfile_open(const char *path, char *err_r, size_t errlen)
+{
+	struct passwdfile *f;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd == -1) {
+		snprintf(err_r, errlen, "%s: cannot be opened: %s", path,
+		    strerror(errno));
+		return NULL;
+	}
+	f = open_fd(path, fd, err_r, errlen);
+	close(fd);
+	return f;
+}
+
+void
+passwdfile_free(struct passwdfile *f)
+{
+	size_t i;
+
+	if (f == NULL)
+		return;
+	for (i = 0; i < f->nrows; i++) {
+		passwdfile_wipe(f->rows[i].scram[0], sizeof(**f->rows->scram));
+		passwdfile_wipe(f->rows[i].scram[1], sizeof(**f->rows->scram));
+	}
+	free(f->rows);
+	passwdfile_wipe(f->text, f->text_octets);
+	free(f->path);
+	passwdfile_wipe(f, sizeof(*f));
+}
+
+static const struct passwdfile_row *
+find_row(const struct passwdfile *f, const char *name)
+{
+	size_t low = 0, high = f->nrows, mid;
+	int order;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		order = strcmp(name, f->rows[mid].e.name);
+		if (order == 0)
+			return &f->rows[mid];
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+const struct passwdfile_entry *
+passwdfile_find(const struct passwdfile *f, const char *name)
+{
+	const struct passwdfile_row *row = find_row(f, name);
+
+	return row == NULL ? NULL : &row->e;
+}
+
+void
+passwdfile_common_scram(const struct passwdfile *f,
+    enum passwdfile_scram_hash hash, unsigned int *iterations_r,
+    size_t *salt_len_r)
+{
+	*iterations_r = f->iterations[hash];
+	*salt_len_r = f->salt_len[hash];
+}
+
+bool
+passwdfile_secret(const struct passwdfile *f,
+    uint8_t secret_r[PASSWDFILE_SECRET])
+{
+	if (f->has_secret)
+		memcpy(secret_r, f->secret, PASSWDFILE_SECRET);
+	return f->has_secret;
+}
+
+/* Equal texts?  The time tells nothing of where they differ. */
+static int
+is_same_text(const char *a, const char *b)
+{
+	uint8_t x[32], y[32];
+	int is_same;
+
+	if (!EVP_Digest(a, strlen(a), x, NULL, EVP_sha256(), NULL) ||
+	    !EVP_Digest(b, strlen(b), y, NULL, EVP_sha256(), NULL))
+		return errno = ENOMEM, -1;
+	is_same = CRYPTO_memcmp(x, y, sizeof(x)) == 0;
+	explicit_bzero(x, sizeof(x));
+	explicit_bzero(y, sizeof(y));
+	return is_same;
+}
+
+static int
+check_hash(const char *hash, const char *password)
+{
+	char mine[HASH_MAX];
+	int rc;
+
+	if (passwdfile_crypt(password, hash, mine, sizeof(mine)) == -1)
+		return errno == ERANGE ? 0 : -1;	/* too long */
+	rc = is_same_text(mine, hash);
+	explicit_bzero(mine, sizeof(mine));
+	return rc;
+}
+
+static int
+check_scram(enum passwdfile_scram_hash hash,
+    const struct passwdfile_scram *keys, const char *password)
+{
+	struct passwdfile_scram mine = *keys;
+	int rc;
+
+	rc = passwdfile_scram_make(hash, password, &mine);
+	if (rc == 0)
+		rc = CRYPTO_memcmp(mine.stored_key, keys->stored_key,
+		    keys->key_len) == 0;
+	explicit_bzero(&mine, sizeof(mine));
+	return rc;
+}
+
+/* What costs time: the hash, else the keys. */
+static int
+check_row(const struct passwdfile_row *row, const char *password)
+{
+	if (row->e.hash != NULL)
+		return check_hash(row->e.hash, password);
+	if (row->e.sha256 != NULL)
+		return check_scram(PASSWDFILE_SHA256, row->e.sha256, password);
+	return check_scram(PASSWDFILE_SHA1, row->e.sha1, password);
+}
+
+static bool
+has_work(const struct passwdfile_row *row)
+{
+	return row->e.hash != NULL || row->e.sha256 != NULL ||
+	    row->e.sha1 != NULL;
+}
+
+int
+passwdfile_verify(const struct passwdfile *f, const char *name,
+    const char *password)
+{
+	const struct passwdfile_row *row = find_row(f, name);
+	const struct passwdfile_row *work = row;
+	char prepared[PASSWDFILE_PASSWORD_MAX + 1];
+	int rc = 0;
+
+	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
+		return errno == ENOMEM ? -1 : 0;
+	if (row == NULL || !has_work(row))
+		work = f->common;
+	if (work != NULL)
+		rc = check_row(work, prepared);
+	if (rc != -1 && work != row) {
+		rc = 0;
+		if (row != NULL && row->e.cleartext != NULL)
+			rc = is_same_text(prepared, row->e.cleartext);
+	}
+	explicit_bzero(prepared, sizeof(prepared));
+	return rc;
+}
+
+int
+passwdfile_verify_token(const struct passwdfile *f, const char *name,
+    const char *token)
+{
+	const struct passwdfile_row *row = find_row(f, name), *work = row;
+	char text[PASSWDFILE_TOKEN_TEXT];
+	int rc = 0;
+
+	if (row == NULL || row->e.token == NULL)
+		work = f->common_token;
+	if (passwdfile_token_text(token, text) == -1)
+		return -1;
+	if (work != NULL)
+		rc = check_hash(work->e.token, text);
+	explicit_bzero(text, sizeof(text));
+	return rc == 1 && work != row ? 0 : rc;
+}

@@ -1,0 +1,87 @@
+/* What the files of passwdfile share. */
+
+#ifndef CORE_PASSWDFILE_INT_H
+#define CORE_PASSWDFILE_INT_H
+
+#include "core/table/passwdfile.h"
+
+#define PASSWDFILE_OCTETS_MAX	(64u << 20)
+#define PASSWDFILE_ITER_MIN	4096		/* RFC 7677 4 */
+#define PASSWDFILE_ITER_MAX	10000000	/* some seconds */
+
+struct passwdfile_row {
+	struct passwdfile_entry	 e;
+	struct passwdfile_scram	*scram[2];	/* by passwdfile_scram_hash */
+	unsigned long		 line;
+	bool			 has_none;	/* "*": no password */
+};
+
+struct passwdfile {
+	char			*text;		/* lines, cut into fields */
+	size_t			 text_octets;
+	struct passwdfile_row	*rows;		/* sorted by name */
+	size_t			 nrows;
+	const struct passwdfile_row *common, *common_token; /* or NULL */
+	unsigned int		 iterations[2];
+	size_t			 salt_len[2];
+	uint8_t			 secret[PASSWDFILE_SECRET];
+	bool			 has_secret;
+	/* of a file that was opened */
+	char			*path;
+	struct passwdfile_stamp	 stamp;
+	mode_t			 mode;
+};
+
+/* passwdfile_read(fd, len_r): All of it with a NUL, malloced, or NULL. */
+char *passwdfile_read(int fd, size_t *len_r);
+
+/* passwdfile_wipe(p, octets): Forget, and free; keeps errno. */
+void passwdfile_wipe(void *p, size_t octets);
+
+/* passwdfile_parse(path, text, len, err_r, errlen): takes ${text}, ${len}
+ * octets and a NUL; NULL with "FILE:LINE: ...". */
+struct passwdfile *passwdfile_parse(const char *path, char *text, size_t len,
+    char *err_r, size_t errlen);
+
+/* passwdfile_make(method, password, fields_r, err_r, errlen): The fields of an
+ * entry, each with the colon before it.  passwdfile_make_token: the same of a
+ * token.  Return 0, or -1 with what is wrong. */
+#define PASSWDFILE_FIELDS_MAX	4096
+int passwdfile_make(const char *method, const char *password,
+    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
+int passwdfile_make_token(const char *method, const char *token,
+    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
+
+/* passwdfile_field(row, field, fault_r): One field of a line, NUL terminated,
+ * which stays ${row}'s.  Return 0 or -1 with what is wrong. */
+int passwdfile_field(struct passwdfile_row *row, char *field,
+    const char **fault_r);
+
+/* passwdfile_name_fault(name, len): What is wrong with a name, or NULL. */
+const char *passwdfile_name_fault(const char *name, size_t len);
+
+/* passwdfile_cost(row, is_token, buf, size): What tells how long a check takes:
+ * the same text, the same time; false: there is nothing to check. */
+bool passwdfile_cost(const struct passwdfile_row *row, bool is_token,
+    char *buf, size_t size);
+
+/* passwdfile_crypt(password, setting, buf, size): crypt(3).  Return 0, or -1
+ * with errno. */
+int passwdfile_crypt(const char *password, const char *setting, char *buf,
+    size_t size);
+
+/* passwdfile_scram_make(hash, password, scram): The keys for its salt and
+ * iterations.  passwdfile_scram_text: the value of a field. */
+int passwdfile_scram_make(enum passwdfile_scram_hash hash,
+    const char *password, struct passwdfile_scram *scram);
+int passwdfile_scram_text(const struct passwdfile_scram *scram, char *buf,
+    size_t size);
+const char *passwdfile_scram_parse(enum passwdfile_scram_hash hash,
+    const char *value, struct passwdfile_scram *scram_r);
+
+/* passwdfile_token_text(token, buf): What of a token is hashed: crypt(3) and
+ * bcrypt would cut it. */
+#define PASSWDFILE_TOKEN_TEXT	45
+int passwdfile_token_text(const char *token, char buf[PASSWDFILE_TOKEN_TEXT]);
+
+#endif

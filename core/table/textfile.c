@@ -1,0 +1,67 @@
+/* Files of lines that an administrator writes: read whole, comments cut off.
+ * Knows nothing of what the lines mean. */
+
+#include "core/table/textfile.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *
+textfile_read(const char *path, size_t *len_r)
+{
+	struct stat st;
+	char *text = NULL;
+	size_t len = 0;
+	ssize_t n;
+	int fd, saved;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) ==
+	    -1 || fstat(fd, &st) == -1)
+		goto err;
+	errno = EINVAL;
+	if (!S_ISREG(st.st_mode))
+		goto err;
+	errno = EFBIG;
+	if (st.st_size > (off_t)TEXTFILE_OCTETS_MAX ||
+	    (text = malloc((size_t)st.st_size + 2)) == NULL)
+		goto err;
+	while (len < (size_t)st.st_size) {
+		n = read(fd, text + len, (size_t)st.st_size - len);
+		if (n == -1)
+			goto err;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	close(fd);
+	text[len++] = '\n';
+	*len_r = len;
+	return text;
+err:
+	saved = errno;
+	free(text);
+	if (fd != -1)
+		close(fd);
+	errno = saved;
+	return NULL;
+}
+
+void
+textfile_trim(const char **s_r, const char **end_r)
+{
+	const char *s = *s_r, *end = *end_r, *hash;
+
+	if ((hash = memchr(s, '#', (size_t)(end - s))) != NULL)
+		end = hash;
+	while (s < end && strchr(" \t\r", *s) != NULL && *s != '\0')
+		s++;
+	while (end > s && strchr(" \t\r", end[-1]) != NULL && end[-1] != '\0')
+		end--;
+	*s_r = s;
+	*end_r = end;
+}

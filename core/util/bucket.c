@@ -1,0 +1,34 @@
+/* A token bucket.  A thousandth of a token a millisecond is one a second: whole
+ * numbers will do. */
+
+#include "core/util/bucket.h"
+
+#define TOKEN	1000	/* thousandths */
+
+void
+bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms)
+{
+	b->rate = rate;
+	b->room = rate < 10 ? TOKEN : rate * TOKEN / 10;
+	b->level = b->room;
+	b->then_ms = now_ms;
+}
+
+unsigned int
+bucket_take(struct bucket *b, uint64_t now_ms)
+{
+	uint64_t passed = now_ms - b->then_ms;
+
+	b->then_ms = now_ms;
+	/* a longer rest fills it as well */
+	if (passed >= b->room / b->rate + 1)
+		b->level = b->room;
+	else
+		b->level += passed * b->rate;
+	if (b->level > b->room)
+		b->level = b->room;
+	b->level = b->level < TOKEN ? 0 : b->level - TOKEN;
+	if (b->level >= TOKEN)
+		return 0;
+	return (unsigned int)((TOKEN - b->level + b->rate - 1) / b->rate);
+}

@@ -1,0 +1,150 @@
+/* CIDR notation: parse and match. */
+
+#include "core/util/netmask.h"
+
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#define PREFIX_DIGITS	3
+
+static int
+parse_prefix(const char *s, size_t len, unsigned int max,
+    unsigned int *bits_r)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	if (len == 0 || len > PREFIX_DIGITS || (len > 1 && s[0] == '0'))
+		goto err;
+	for (i = 0; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			goto err;
+		n = n * 10 + (unsigned int)(s[i] - '0');
+	}
+	if (n > max) {
+		errno = ERANGE;
+		return -1;
+	}
+	*bits_r = n;
+	return 0;
+err:
+	errno = EINVAL;
+	return -1;
+}
+
+static int
+parse_address(const char *s, size_t len, struct netmask *nm)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (len >= 2 && s[0] == '[' && s[len - 1] == ']') {
+		s++;
+		len -= 2;
+		if (memchr(s, ':', len) == NULL)
+			goto err;
+	}
+	if (len == 0 || len >= sizeof(text) || memchr(s, '\0', len) != NULL)
+		goto err;
+	memcpy(text, s, len);
+	text[len] = '\0';
+	nm->family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+	if (inet_pton(nm->family, text, nm->addr) == 1)
+		return 0;
+err:
+	errno = EINVAL;
+	return -1;
+}
+
+/* Is a bit set behind the prefix? */
+static bool
+has_host_bits(const struct netmask *nm, unsigned int max)
+{
+	unsigned int i;
+
+	for (i = nm->bits; i < max; i++)
+		if ((nm->addr[i / 8] & (0x80 >> (i % 8))) != 0)
+			return true;
+	return false;
+}
+
+/* ::ffff:10.0.0.0/104 is 10.0.0.0/8: netmask_match() counts so. */
+static void
+unmap(struct netmask *nm)
+{
+	static const unsigned char mapped[12] = {
+		[10] = 0xff, [11] = 0xff };
+
+	if (nm->family != AF_INET6 || nm->bits < 96 ||
+	    memcmp(nm->addr, mapped, sizeof(mapped)) != 0)
+		return;
+	nm->family = AF_INET;
+	nm->bits -= 96;
+	memmove(nm->addr, nm->addr + 12, 4);
+	memset(nm->addr + 4, 0, 12);
+}
+
+int
+netmask_parse(const char *s, size_t len, struct netmask *nm_r)
+{
+	const char *slash = memchr(s, '/', len);
+	size_t addr_len = slash == NULL ? len : (size_t)(slash - s);
+	unsigned int max;
+
+	memset(nm_r, 0, sizeof(*nm_r));
+	if (parse_address(s, addr_len, nm_r) == -1)
+		return -1;
+	nm_r->bits = max = nm_r->family == AF_INET6 ? 128 : 32;
+	if (slash != NULL && parse_prefix(slash + 1, len - addr_len - 1, max,
+	    &nm_r->bits) == -1)
+		return -1;
+	if (has_host_bits(nm_r, max)) {
+		errno = EDOM;
+		return -1;
+	}
+	unmap(nm_r);
+	return (int)len;
+}
+
+/* Are the first ${bits} bits the same? */
+static bool
+same_bits(const unsigned char *a, const unsigned char *b, unsigned int bits)
+{
+	unsigned int whole = bits / 8, rest = bits % 8;
+	unsigned int mask = 0xff00u >> rest & 0xff;
+
+	return memcmp(a, b, whole) == 0 &&
+	    (rest == 0 || (a[whole] & mask) == (b[whole] & mask));
+}
+
+bool
+netmask_contains(const struct netmask *outer, const struct netmask *inner)
+{
+	return outer->family == inner->family && outer->bits <= inner->bits &&
+	    same_bits(outer->addr, inner->addr, outer->bits);
+}
+
+bool
+netmask_match(const struct netmask *nm, const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *in6;
+	const unsigned char *addr;
+	int family = sa->sa_family;
+
+	if (family == AF_INET) {
+		addr = (const unsigned char *)
+		    &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	} else if (family == AF_INET6) {
+		in6 = (const struct sockaddr_in6 *)(const void *)sa;
+		addr = in6->sin6_addr.s6_addr;
+		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+			family = AF_INET;
+			addr += 12;
+		}
+	} else {
+		return false;
+	}
+	return family == nm->family && same_bits(addr, nm->addr, nm->bits);
+}

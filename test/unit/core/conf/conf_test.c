@@ -1,0 +1,349 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf/conf.h"
+
+enum { IN_FILE = 1, IN_BOX = 2, IN_LID = 4 };
+enum { ROW_COUNT, ROW_NAME, ROW_LIST, ROW_FLAG };
+
+static int
+check_count(const void *arg, const char *value, char *expected_r, size_t len)
+{
+	int64_t n;
+
+	(void)arg;
+	return conf_int(value, 1, 9, "boxes", &n, expected_r, len);
+}
+
+static int
+check_flag(const void *arg, const char *value, char *expected_r, size_t len)
+{
+	bool b;
+
+	(void)arg;
+	return conf_bool(value, &b, expected_r, len);
+}
+
+static int
+check_title(const void *arg, const char *value, char *expected_r, size_t len)
+{
+	(void)arg;
+	if (*value != 'x')
+		return 0;
+	snprintf(expected_r, len, "no x");
+	return -1;
+}
+
+static const struct conf_row rows[] = {
+	[ROW_COUNT] = { "Count", IN_FILE | IN_BOX | IN_LID, false,
+	    check_count, NULL },
+	[ROW_NAME] = { "Name", IN_BOX, false, NULL, NULL },
+	[ROW_LIST] = { "List", IN_FILE | IN_BOX | IN_LID, true, NULL, NULL },
+	[ROW_FLAG] = { "Flag", IN_LID, false, check_flag, NULL },
+};
+
+static const struct conf_section_row sections[] = {
+	{ "", IN_FILE, 0, false, NULL },
+	{ "Box", IN_BOX, IN_FILE, true, check_title },
+	{ "Lid", IN_LID, IN_BOX, false, NULL },
+};
+
+static const struct conf_schema schema = { rows, 4, sections, 3 };
+
+static char err[400];
+
+static struct conf *
+parse(const char *text, size_t len, const char *override)
+{
+	FILE *fp = tmpfile();
+	struct conf *c;
+
+	cr_assert_not_null(fp);
+	fwrite(text, 1, len, fp);
+	rewind(fp);
+	*err = '\0';
+	c = conf_parse(fp, "t.conf", &schema, &override, override != NULL,
+	    err, sizeof(err));
+	fclose(fp);
+	return c;
+}
+
+static struct conf *
+parse_good(const char *text)
+{
+	struct conf *c = parse(text, strlen(text), NULL);
+
+	cr_assert_not_null(c, "%s", err);
+	return c;
+}
+
+static void
+expect_error(const char *text, const char *override, const char *message)
+{
+	struct conf *c = parse(text, strlen(text), override);
+
+	cr_expect_null(c, "%s", text);
+	cr_expect_str_eq(err, message, "%s\n\tsaid: %s\n\tnot:  %s", text, err,
+	    message);
+	conf_free(c);
+}
+
+/* The value of ${row} as a,b,c; "-" if it is not set. */
+static const char *
+joined(const struct conf *c, const struct conf_section *s, size_t row)
+{
+	static char buf[200];
+	const struct conf_value *value = conf_get(c, s, row);
+	size_t i;
+
+	if (value == NULL)
+		return "-";
+	*buf = '\0';
+	for (i = 0; i < value->n; i++) {
+		if (i > 0)
+			strcat(buf, ",");
+		strcat(buf, value->v[i]);
+	}
+	return buf;
+}
+
+Test(conf, keeps_sections_values_and_lines)
+{
+	struct conf *c = parse_good(
+	    "# a comment\n"
+	    "count = 3\n"
+	    "BOX one {\n"
+	    "	NAME = \"a b\"\n"
+	    "	list = { x, 'y',\n"
+	    "	    z }\n"
+	    "	lid { flag = yes }\n"
+	    "	lid {\n"
+	    "		count = 9\n"
+	    "	}\n"
+	    "	count = 4 }\n"
+	    "box \"two\" {\n"
+	    "}\n");
+	const struct conf_section *one = STAILQ_FIRST(&c->root->children);
+	const struct conf_section *two = STAILQ_NEXT(one, link);
+	const struct conf_section *lid = STAILQ_FIRST(&one->children);
+
+	cr_expect_str_eq(joined(c, c->root, ROW_COUNT), "3");
+	cr_expect_eq(conf_get(c, c->root, ROW_COUNT)->line, 2);
+	cr_expect_str_eq(one->title, "one");
+	cr_expect_eq(one->line, 3);
+	cr_expect_eq(one->row, 1);
+	cr_expect_str_eq(joined(c, one, ROW_NAME), "a b");
+	cr_expect_eq(conf_get(c, one, ROW_NAME)->line, 4);
+	cr_expect_str_eq(joined(c, one, ROW_LIST), "x,y,z");
+	cr_expect_eq(conf_get(c, one, ROW_LIST)->line, 5);
+	cr_expect_str_eq(joined(c, one, ROW_COUNT), "4");
+	cr_expect_eq(conf_get(c, one, ROW_COUNT)->line, 11);
+	cr_expect_str_eq(joined(c, lid, ROW_FLAG), "yes");
+	cr_expect_eq(lid->line, 7);
+	cr_expect_eq(lid->parent, one);
+	lid = STAILQ_NEXT(lid, link);
+	cr_expect_eq(lid->line, 8);
+	cr_expect_str_eq(joined(c, lid, ROW_COUNT), "9");
+	cr_expect_null(STAILQ_NEXT(lid, link));
+	cr_expect_str_eq(two->title, "two");
+	cr_expect_eq(two->line, 12);
+	cr_expect_str_eq(joined(c, two, ROW_COUNT), "-");
+	cr_expect_null(STAILQ_NEXT(two, link));
+	conf_free(c);
+}
+
+Test(conf, an_empty_file_is_good)
+{
+	struct conf *c = parse_good("");
+
+	cr_expect(STAILQ_EMPTY(&c->root->children));
+	conf_free(c);
+}
+
+Test(conf, an_empty_list_is_set)
+{
+	struct conf *c = parse_good("list = {}\nbox a { lid { list = { } } }");
+	const struct conf_section *box = STAILQ_FIRST(&c->root->children);
+
+	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "");
+	cr_expect_str_eq(joined(c, box, ROW_LIST), "-");
+	cr_expect_str_eq(joined(c, STAILQ_FIRST(&box->children), ROW_LIST),
+	    "");
+	conf_free(c);
+}
+
+Test(conf, lists_may_be_appended_to_and_need_no_braces)
+{
+	struct conf *c = parse_good("list = {a}\nlist += {b, c}\nlist += d\n");
+
+	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "a,b,c,d");
+	conf_free(c);
+}
+
+Test(conf, an_error_names_file_line_and_option)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "count = 3\n\ncount = 10\n",
+		    "t.conf:3: option 'Count' is set twice, first in line 1" },
+		{ "\ncount = 10\n", "t.conf:2: option 'Count': expected a "
+		    "number from 1 to 9 (boxes), found \"10\"" },
+		{ "count = ten", "t.conf:1: option 'Count': expected a "
+		    "number from 1 to 9 (boxes), found \"ten\"" },
+		{ "count = \"\"", "t.conf:1: option 'Count': expected a "
+		    "number from 1 to 9 (boxes), found \"\"" },
+		{ "count = 1x", "t.conf:1: option 'Count': expected a "
+		    "number from 1 to 9 (boxes), found \"1x\"" },
+		{ "box a {\n lid {\n\n flag = maybe } }",
+		    "t.conf:4: option 'Flag': expected true or false, found "
+		    "\"maybe\"" },
+		{ "box a { }\n\nbox A { }",
+		    "t.conf:3: section \"A\": expected once, found again" },
+		{ "\nbox x1 {\n\n}", "t.conf:2: option 'Box': expected no x, "
+		    "found \"x1\"" },
+		{ "\ncuont = 1", "t.conf:2: no such option 'cuont'" },
+		{ "box a {\n nmae = 1 }", "t.conf:2: no such option 'nmae'" },
+		{ "\nname = a", "t.conf:2: option 'name' may not stand here; "
+		    "its place is: Box" },
+		{ "box a {\n FLAG = on }", "t.conf:2: option 'FLAG' may not "
+		    "stand here; its place is: Lid" },
+		{ "lid { }", "t.conf:1: option 'lid' may not stand here; its "
+		    "place is: Box" },
+		{ "box a { lid { lid { } } }", "t.conf:1: option 'lid' may "
+		    "not stand here; its place is: Box" },
+		{ "list = {a}\nlist = {b}",
+		    "t.conf:2: option 'List' is set twice, first in line 1" },
+		{ "count = {1}", "t.conf:1: unexpected token '{'" },
+		{ "box {\n }", "t.conf:1: missing title for section 'Box'" },
+		{ "box a {\n count = 1\n", "t.conf:3: premature end of file: "
+		    "the '{' of line 1 has no '}'" },
+		{ "box a { }\n'box=a|name' = x", "t.conf:2: option 'Name' "
+		    "may not stand here" },
+		{ "box a { }\n'box=a|count' = 2", "t.conf:2: option 'Count' "
+		    "may not stand here" },
+		{ "\nbox 'a {\n}", "t.conf:2: the quote has no end" },
+		{ "\n/* x\n", "t.conf:2: the comment has no end" },
+		{ "# c\n// d\n/*\n{ */ # {\n\nname", "t.conf:6: option "
+		    "'name' may not stand here; its place is: Box" },
+		{ "count 1", "t.conf:1: missing equal sign after option "
+		    "'Count'" },
+		{ "}", "t.conf:1: unexpected closing brace" },
+		{ "box a {\n '\\x01begin' = {x}\n lid {} }",
+		    "t.conf:2: no such option '\\x01begin'" },
+		{ "box a {\n \"\\x01begin\" = {x}\n lid {} }",
+		    "t.conf:2: no such option" },
+		{ "box a { name = \"x${HOME}\" }", "t.conf:1: ${...}: the "
+		    "environment is not used; write \\${ in double quotes "
+		    "for these two characters" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_error(cases[i].text, NULL, cases[i].message);
+}
+
+Test(conf, the_environment_is_not_used)
+{
+	struct conf *c = parse_good("# ${HOME}\n// ${HOME}\n/* ${HOME} */\n"
+	    "box a { name = '${HOME}' }\nbox b { name = \"\\${HOME}\" }");
+	const struct conf_section *box = STAILQ_FIRST(&c->root->children);
+
+	cr_expect_str_eq(joined(c, box, ROW_NAME), "${HOME}");
+	cr_expect_str_eq(joined(c, STAILQ_NEXT(box, link), ROW_NAME),
+	    "${HOME}");
+	conf_free(c);
+}
+
+Test(conf, slashes_in_a_word_are_no_comment)
+{
+	struct conf *c = parse_good("box a { name = file:///etc//x }");
+
+	cr_expect_str_eq(joined(c, STAILQ_FIRST(&c->root->children),
+	    ROW_NAME), "file:///etc//x");
+	conf_free(c);
+}
+
+Test(conf, nul_octets_are_refused)
+{
+	cr_expect_null(parse("count = 1\n\0count", 16, NULL));
+	cr_expect_str_eq(err, "t.conf:2: a NUL octet in the file");
+}
+
+Test(conf, found_values_are_cut_and_made_printable)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "count = \"a\tb%0200d\"", 0);
+	cr_expect_null(parse(text, strlen(text), NULL));
+	cr_expect_not_null(strstr(err, "found \"a?b000"));
+	cr_expect_not_null(strstr(err, "000...\""));
+	cr_expect_lt(strlen(err), 200);
+}
+
+Test(conf, overrides_win_over_every_scope)
+{
+	struct conf *c = parse("count = 1\nbox a { count = 2 }", 29,
+	    " COUNT = 5 ");
+
+	cr_assert_not_null(c, "%s", err);
+	cr_expect_str_eq(joined(c, c->root, ROW_COUNT), "5");
+	cr_expect_str_eq(joined(c, STAILQ_FIRST(&c->root->children),
+	    ROW_COUNT), "5");
+	cr_expect_eq(conf_get(c, c->root, ROW_COUNT)->line, 0);
+	conf_free(c);
+	c = parse("list = {a}", 10, "List=x, y,,z");
+	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "x,y,z");
+	conf_free(c);
+	c = parse("list = {a}", 10, "List=");
+	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "");
+	conf_free(c);
+}
+
+Test(conf, wrong_overrides_are_named)
+{
+	expect_error("", "cuont=1", "-D: no such option 'cuont'");
+	expect_error("", "count", "-D: expected name=value, found \"count\"");
+	expect_error("", "count=0", "-D: option 'Count': expected a number "
+	    "from 1 to 9 (boxes), found \"0\"");
+}
+
+Test(conf, choices_are_listed)
+{
+	char expected[100];
+	int n;
+
+	cr_expect_eq(conf_choice("B", "a|b|c", &n, expected,
+	    sizeof(expected)), 0);
+	cr_expect_eq(n, 1);
+	cr_expect_eq(conf_choice("", "a|b|c", &n, expected,
+	    sizeof(expected)), -1);
+	cr_expect_str_eq(expected, "a, b or c");
+	cr_expect_eq(conf_choice("b", "only", &n, expected,
+	    sizeof(expected)), -1);
+	cr_expect_str_eq(expected, "only");
+}
+
+Test(conf, numbers_are_decimal_and_whole)
+{
+	static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "0x10",
+		"1.0", "1e3", "9223372036854775808", "12", "-12" };
+	char expected[100];
+	int64_t n;
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_eq(conf_int(bad[i], -11, 11, "", &n, expected,
+		    sizeof(expected)), -1, "%s", bad[i]);
+	cr_expect_str_eq(expected, "a number from -11 to 11");
+	cr_expect_eq(conf_int("-11", -11, 11, "", &n, expected,
+	    sizeof(expected)), 0);
+	cr_expect_eq(n, -11);
+	cr_expect_eq(conf_int("1099511627776", 0, INT64_MAX, "", &n, expected,
+	    sizeof(expected)), 0);
+	cr_expect_eq(n, 1099511627776);
+}

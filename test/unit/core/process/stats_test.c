@@ -1,0 +1,111 @@
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/stats.h"
+
+Test(stats, counts_alone_before_it_is_attached)
+{
+	stats_inc(STATS_SESSIONS);
+	stats_add(STATS_SESSIONS, 2);
+	cr_expect_eq(stats_sum(STATS_SESSIONS), 3);
+	cr_expect_eq(stats_sum(STATS_DELIVERED), 0);
+}
+
+Test(stats, what_was_counted_before_moves_into_the_slot)
+{
+	int fd = stats_create();
+
+	cr_assert_neq(fd, -1);
+	stats_add(STATS_DELIVERED, 5);
+	cr_assert_eq(stats_attach(fd, STATS_NSLOTS - 1), 0);
+	cr_expect_eq(stats_sum(STATS_DELIVERED), 5);
+	stats_inc(STATS_DELIVERED);
+	cr_expect_eq(stats_sum(STATS_DELIVERED), 6);
+	close(fd);
+}
+
+Test(stats, sums_the_slots_of_all_processes_dead_ones_too)
+{
+	int fd = stats_create(), status;
+	unsigned int slot;
+	pid_t pid;
+
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(stats_attach(fd, 0), 0);
+	for (slot = 1; slot <= 3; slot++) {
+		if ((pid = fork()) == 0) {
+			if (stats_attach(fd, slot) == -1)
+				_exit(1);
+			stats_add(STATS_COMMITS, slot);
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		cr_assert_eq(status, 0);
+	}
+	stats_inc(STATS_COMMITS);
+	cr_expect_eq(stats_sum(STATS_COMMITS), 7);
+	close(fd);
+}
+
+static void *
+count_to_10000(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 10000; i++)
+		stats_inc(STATS_COMMITS);
+	return NULL;
+}
+
+Test(stats, threads_of_one_process_lose_nothing)
+{
+	pthread_t a, b;
+
+	pthread_create(&a, NULL, count_to_10000, NULL);
+	pthread_create(&b, NULL, count_to_10000, NULL);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	cr_expect_eq(stats_sum(STATS_COMMITS), 20000);
+}
+
+Test(stats, a_wrong_slot_or_file_is_refused)
+{
+	int fd = stats_create(), other = memfd_create("x", MFD_CLOEXEC);
+
+	cr_expect_eq(stats_attach(fd, STATS_NSLOTS), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(stats_attach(other, 0), -1);
+	cr_expect_eq(errno, EINVAL);
+	close(fd);
+	close(other);
+}
+
+Test(stats, nobody_can_shrink_the_shared_memory)
+{
+	int fd = stats_create();
+
+	cr_expect_eq(ftruncate(fd, 0), -1);
+	cr_expect_eq(errno, EPERM);
+	close(fd);
+}
+
+Test(stats, every_counter_has_a_name_of_its_own_and_a_meaning)
+{
+	int i, j;
+
+	for (i = 0; i < STATS_NCOUNTERS; i++) {
+		cr_expect_gt(strlen(stats_meaning((enum stats_id)i)), 0);
+		for (j = 0; j < i; j++)
+			cr_expect_str_neq(stats_name((enum stats_id)i),
+			    stats_name((enum stats_id)j));
+	}
+	cr_expect_str_eq(stats_name(STATS_NCOUNTERS), "unknown");
+}

@@ -1,0 +1,261 @@
+#include "core/queue/queue.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool/spool_id.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
+
+static const char *const three[] = { "a@x.test", "b@x.test", "c@x.test" };
+
+static json_t *
+list(struct qf *f)
+{
+	char *answer = qf_ask(f, "{\"action\":\"list\"}");
+	json_t *json = json_loads(answer, 0, NULL);
+
+	cr_assert_not_null(json, "%s", answer);
+	free(answer);
+	return json;
+}
+
+static size_t
+listed(struct qf *f)
+{
+	json_t *json = list(f);
+	size_t n = json_array_size(json_object_get(json, "messages"));
+
+	json_decref(json);
+	return n;
+}
+
+Test(queue_defer, a_failure_goes_to_the_deferred_store_and_comes_back_when_due)
+{
+	static const int wait_s[] = { 60, 120, 240, 400, 400 };
+	struct qf_segment s;
+	json_t *json, *m, *r;
+	struct qf f;
+	size_t i;
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, ID(1));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1,
+	    "the segment is not held");
+	json = list(&f);
+	m = json_array_get(json_object_get(json, "messages"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(m, "state")),
+	    "deferred");
+	r = json_array_get(json_object_get(m, "recipients"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(r, "last_error")),
+	    "because of the test");
+	cr_assert_eq(json_integer_value(json_object_get(r, "attempts")), 1);
+	cr_assert_eq(json_integer_value(json_object_get(r, "next_attempt")),
+	    1700000060);
+	json_decref(json);
+	for (i = 0; i < sizeof(wait_s) / sizeof(wait_s[0]); i++) {
+		qf_pass(&f, (wait_s[i] - 5) * 1000);
+		cr_assert_eq(f.njobs, 0, "%zu", i);
+		qf_pass(&f, 6000);
+		cr_assert_eq(f.njobs, 1, "%zu", i);
+		cr_assert(f.jobs[0].job.is_repeated);
+		qf_finish(&f, EACCES);
+		qf_pass(&f, 0);
+	}
+	qf_pass(&f, 401000);
+	cr_assert_eq(f.njobs, 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+	cr_assert_eq(listed(&f), 0);
+	qf_free(&f);
+}
+
+Test(queue_defer, deferred_messages_survive_a_restart)
+{
+	char name[64], text[SPOOL_ID_TEXT + 1], rcpt[64];
+	struct qf_segment s;
+	struct qf f;
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_append(&s, ID(1), "x@y", three, 3, "body\r\n");
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, ENOSPC, &f.now);
+	queue_done(f.q, f.agent, f.jobs[2].job.job, ENOSPC, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	qf_close(&f);
+	spool_id_text(ID(1), text);
+	snprintf(name, sizeof(name), "deferred/%s", text);
+	cr_assert(qf_exists(&f, f.folder, name));
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 61000);
+	cr_assert_eq(f.njobs, 2);
+	qf_rcpt(&f, 0, rcpt, sizeof(rcpt));
+	cr_assert_str_eq(rcpt, "b@x.test");
+	qf_rcpt(&f, 1, rcpt, sizeof(rcpt));
+	cr_assert_str_eq(rcpt, "c@x.test");
+	qf_finish(&f, 0);
+	qf_pass(&f, 100);
+	cr_assert_not(qf_exists(&f, f.folder, name));
+	cr_assert_eq(listed(&f), 0);
+	qf_free(&f);
+}
+
+Test(queue_defer, a_record_that_is_deferred_already_is_not_taken_from_its_segment)
+{
+	struct qf_segment s;
+	struct qf f;
+	char cmd[200];
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, ID(1));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	qf_close(&f);
+	spool_segment_close(&s.file);
+	/* a crash took the log, but not the row */
+	snprintf(cmd, sizeof(cmd), "rm %s/ack.*", f.path);
+	cr_assert_eq(system(cmd), 0);
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(listed(&f), 1);
+	qf_free(&f);
+}
+
+/* No file may grow: what a full disk is to the deferred store */
+static void
+disk_is_full(bool is_full)
+{
+	struct rlimit rl = { .rlim_max = RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	rl.rlim_cur = is_full ? 0 : RLIM_INFINITY;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &rl), 0);
+}
+
+Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segment)
+{
+	struct qf_segment s;
+	json_t *json, *m, *r;
+	struct qf f;
+
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_append(&s, ID(1), "x@y", three, 3, "body\r\n");
+	qf_mail(&s, ID(2));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	disk_is_full(true);
+	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, ENOSPC, &f.now);
+	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[3].job.job, 0, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 0);
+	disk_is_full(false);
+	json = list(&f);
+	cr_assert_eq(json_array_size(json_object_get(json, "messages")), 1);
+	m = json_array_get(json_object_get(json, "messages"), 0);
+	cr_assert_eq(json_array_size(json_object_get(m, "recipients")), 1);
+	r = json_array_get(json_object_get(m, "recipients"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(r, "recipient")),
+	    "b@x.test");
+	cr_assert(json_is_string(json_object_get(r, "last_error")));
+	json_decref(json);
+	qf_pass(&f, 61000);
+	cr_assert_eq(f.njobs, 1, "%zu", f.njobs);
+	cr_assert_eq(f.jobs[0].job.rcpt, 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+	qf_free(&f);
+}
+
+Test(queue_defer, a_message_that_cannot_be_copied_holds_up_no_other)
+{
+	char body[5000], name[SPOOL_NAME], id[SPOOL_ID_TEXT + 1];
+	struct qf_segment s;
+	struct qf f;
+
+	memset(body, 'l', sizeof(body));
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_large(&f, &s, ID(3), body, sizeof(body));
+	qf_mail(&s, ID(4));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	spool_body_name(ID(3), name);
+	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
+	cr_assert_eq(symlinkat("elsewhere", f.incoming, name), 0);
+	qf_finish(&f, EIO);
+	qf_pass(&f, 0);
+	spool_id_text(ID(4), id);
+	cr_assert_eq(faccessat(f.folder, "deferred", F_OK, 0), 0);
+	cr_assert(qf_exists(&f, f.folder, strcat(strcpy(body, "deferred/"),
+	    id)));
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+Test(queue_defer, a_large_message_is_deferred_with_its_body)
+{
+	char body[5000], name[SPOOL_NAME];
+	struct qf_segment s;
+	struct stat st;
+	struct qf f;
+
+	memset(body, 'l', sizeof(body));
+	qf_init(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_large(&f, &s, ID(3), body, sizeof(body));
+	spool_body_name(ID(3), name);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	qf_finish(&f, EDQUOT);
+	spool_segment_close(&s.file);
+	qf_pass(&f, 2000);
+	cr_assert_not(qf_exists(&f, f.incoming, name));
+	qf_pass(&f, 60000);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(f.jobs[0].job.body_source, 0);
+	cr_assert_eq(fstat(f.sources[f.jobs[0].job.source], &st), 0);
+	cr_assert_gt(st.st_size, 5000);
+	qf_free(&f);
+}

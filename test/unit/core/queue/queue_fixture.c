@@ -1,0 +1,331 @@
+#include "test/unit/core/queue/queue_fixture.h"
+
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SEGMENT_OCTETS	(256 * 1024)
+
+static int
+op_source(void *closure, unsigned int agent, uint64_t source,
+    enum queue_source kind, int fd)
+{
+	struct qf *f = closure;
+
+	(void)agent;
+	(void)kind;
+	if (f->is_deaf)
+		return -1;
+	cr_assert_lt(source, QF_SOURCES);
+	if (f->sources[source] != -1)
+		close(f->sources[source]);
+	f->sources[source] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	cr_assert_neq(f->sources[source], -1);
+	return 0;
+}
+
+static void
+op_forget(void *closure, unsigned int agent, uint64_t source)
+{
+	struct qf *f = closure;
+
+	(void)agent;
+	cr_assert_lt(source, QF_SOURCES);
+	cr_assert_neq(f->sources[source], -1);
+	close(f->sources[source]);
+	f->sources[source] = -1;
+}
+
+static int
+op_jobs(void *closure, unsigned int agent, const struct deliver_job *jobs,
+    unsigned int n)
+{
+	struct qf *f = closure;
+	unsigned int i;
+
+	if (f->is_deaf)
+		return -1;
+	cr_assert_leq(n, QUEUE_JOBS_AT_ONCE);
+	for (i = 0; i < n; i++) {
+		cr_assert_lt(f->njobs, QF_JOBS);
+		f->jobs[f->njobs].agent = agent;
+		f->jobs[f->njobs++].job = jobs[i];
+	}
+	return 0;
+}
+
+static const struct queue_ops ops = {
+	.source = op_source,
+	.forget = op_forget,
+	.jobs = op_jobs
+};
+
+void
+qf_init(struct qf *f)
+{
+	char path[96];
+	size_t i;
+
+	memset(f, 0, sizeof(*f));
+	strlcpy(f->path, "/tmp/queue-test.XXXXXX", sizeof(f->path));
+	cr_assert_not_null(mkdtemp(f->path));
+	snprintf(path, sizeof(path), "%s/incoming", f->path);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	f->incoming = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->folder = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->jobs = calloc(QF_JOBS, sizeof(f->jobs[0]));
+	cr_assert_not_null(f->jobs);
+	for (i = 0; i < QF_SOURCES; i++)
+		f->sources[i] = -1;
+	f->now.tv_sec = 1700000000;
+	f->config.folder = f->path;
+	f->config.queue_dirfd = f->folder;
+	f->config.incoming_dirfd = f->incoming;
+	f->config.retry_s = 60;
+	f->config.max_retry_s = 400;
+	f->config.is_synced = true;
+}
+
+void
+qf_open(struct qf *f)
+{
+	f->q = queue_open(&f->config, &ops, f, &f->now);
+	cr_assert_not_null(f->q);
+	cr_assert_eq(queue_agent_add(f->q, TRANSPORT_MAILDIR, &f->agent), 0);
+}
+
+void
+qf_close(struct qf *f)
+{
+	size_t i;
+
+	queue_close(f->q);
+	f->q = NULL;
+	f->njobs = 0;
+	for (i = 0; i < QF_SOURCES; i++) {
+		if (f->sources[i] != -1)
+			close(f->sources[i]);
+		f->sources[i] = -1;
+	}
+}
+
+void
+qf_free(struct qf *f)
+{
+	char cmd[128];
+
+	qf_close(f);
+	close(f->incoming);
+	close(f->folder);
+	free(f->jobs);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->path);
+	cr_assert_eq(system(cmd), 0);
+}
+
+void
+qf_segment(struct qf *f, struct qf_segment *s, uint64_t id)
+{
+	memset(s, 0, sizeof(*s));
+	cr_assert_eq(spool_segment_create(f->incoming, id, SEGMENT_OCTETS,
+	    false, &s->file), 0);
+	s->end = SPOOL_PAGE;
+}
+
+static uint64_t
+append(struct qf_segment *s, struct spool_record *r,
+    const struct spool_envelope *env, const char *body)
+{
+	size_t inline_octets = body == NULL ? 0 : (size_t)r->body_octets;
+	size_t len = spool_envelope_octets(env);
+	uint64_t octets, offset = s->end;
+	char *buf;
+
+	cr_assert_neq(len, 0);
+	octets = spool_record_octets(len, inline_octets);
+	cr_assert_leq(offset + octets, s->file.header.size_octets);
+	buf = calloc(1, octets);
+	cr_assert_not_null(buf);
+	r->offset = offset;
+	r->seq = ++s->seq;
+	r->envelope_octets = (uint32_t)len;
+	spool_envelope_encode(env, buf + SPOOL_RECORD_HEADER);
+	r->envelope_sum = spool_sum(buf + SPOOL_RECORD_HEADER, len);
+	if (body != NULL) {
+		r->body_sum = spool_sum(body, inline_octets);
+		memcpy(buf + SPOOL_RECORD_HEADER + len, body, inline_octets);
+	}
+	spool_record_encode(r, s->file.header.nonce, (unsigned char *)buf);
+	cr_assert_eq(pwrite(s->file.fd, buf, octets, (off_t)offset),
+	    (ssize_t)octets);
+	free(buf);
+	s->end += octets;
+	return offset;
+}
+
+uint64_t
+qf_append(struct qf_segment *s, uint64_t id, const char *sender,
+    const char *const *rcpts, size_t nrcpts, const char *body)
+{
+	struct spool_record r = { .id = id, .received_us = id >> 12,
+		.body_octets = strlen(body) };
+	struct spool_envelope env = { .sender = sender, .rcpts = rcpts,
+		.nrcpts = nrcpts, .session = "s1", .client = "192.0.2.1",
+		.helo = "client.test" };
+
+	return append(s, &r, &env, body);
+}
+
+uint64_t
+qf_mail(struct qf_segment *s, uint64_t id)
+{
+	static const char *const rcpts[] = { "joe@example.test" };
+
+	return qf_append(s, id, "a@b.test", rcpts, 1,
+	    "Subject: x\r\n\r\nhello\r\n");
+}
+
+uint64_t
+qf_large(struct qf *f, struct qf_segment *s, uint64_t id, const char *body,
+    size_t octets)
+{
+	static const char *const rcpts[] = { "joe@example.test" };
+	struct spool_record r = { .id = id, .received_us = id >> 12,
+		.body_octets = octets, .flags = SPOOL_RECORD_LARGE,
+		.body_sum = spool_sum(body, octets) };
+	struct spool_envelope env = { .sender = "a@b.test", .rcpts = rcpts,
+		.nrcpts = 1, .session = "s1", .client = "192.0.2.1",
+		.helo = "client.test" };
+	char name[SPOOL_NAME];
+	int fd;
+
+	spool_body_name(id, name);
+	fd = openat(f->incoming, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(write(fd, body, octets), (ssize_t)octets);
+	close(fd);
+	return append(s, &r, &env, NULL);
+}
+
+void
+qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed)
+{
+	queue_committed(f->q, s->file.header.segment,
+	    s->file.header.generation, s->end, is_sealed);
+}
+
+void
+qf_pass(struct qf *f, int ms)
+{
+	int due;
+
+	/* as the loop does: when it is due, and at the end */
+	for (;;) {
+		due = queue_pass(f->q, &f->now);
+		cr_assert_geq(due, 0);
+		if (due >= ms)
+			break;
+		due = due == 0 ? 1 : due;
+		ms -= due;
+		f->now.tv_usec += due * 1000;
+		f->now.tv_sec += f->now.tv_usec / 1000000;
+		f->now.tv_usec %= 1000000;
+	}
+	f->now.tv_usec += ms % 1000 * 1000;
+	f->now.tv_sec += ms / 1000 + f->now.tv_usec / 1000000;
+	f->now.tv_usec %= 1000000;
+	queue_pass(f->q, &f->now);
+}
+
+void
+qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
+{
+	struct spool_readbuf *rb = spool_readbuf_new();
+	struct spool_damage damage;
+	struct spool_reader *r;
+	struct spool_view view;
+
+	cr_assert_lt(i, f->njobs);
+	r = spool_reader_new(f->sources[f->jobs[i].job.source], rb, 0);
+	cr_assert_not_null(r);
+	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
+	    &damage), 1);
+	strlcpy(buf, spool_envelope_rcpt(&view.envelope, f->jobs[i].job.rcpt),
+	    len);
+	spool_reader_free(r);
+	spool_readbuf_free(rb);
+}
+
+void
+qf_finish(struct qf *f, int errnum)
+{
+	size_t i, n = f->njobs;
+
+	for (i = 0; i < n; i++) {
+		if (errnum != 0)
+			queue_error(f->q, f->jobs[i].agent,
+			    f->jobs[i].job.job, "because of the test");
+		queue_done(f->q, f->jobs[i].agent, f->jobs[i].job.job, errnum,
+		    &f->now);
+	}
+	f->njobs = 0;
+}
+
+char *
+qf_ask(struct qf *f, const char *request)
+{
+	struct queue_answer *a = queue_control(f->q, request, strlen(request));
+	char *answer = strdup("");
+	const char *piece;
+	size_t len, total = 0;
+
+	cr_assert_not_null(a);
+	while (queue_answer_next(a, &f->now, &piece, &len) == 1) {
+		answer = realloc(answer, total + len + 1);
+		cr_assert_not_null(answer);
+		if (len > 0)
+			memcpy(answer + total, piece, len);
+		total += len;
+		answer[total] = '\0';
+	}
+	queue_answer_free(a);
+	return answer;
+}
+
+bool
+qf_exists(struct qf *f, int dirfd, const char *name)
+{
+	(void)f;
+	return faccessat(dirfd, name, F_OK, 0) == 0;
+}
+
+struct count {
+	enum spool_entry kind;
+	unsigned int n;
+};
+
+static int
+count_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+{
+	struct count *c = closure;
+
+	(void)id;
+	(void)name;
+	if (kind == c->kind)
+		c->n++;
+	return 0;
+}
+
+unsigned int
+qf_count(struct qf *f, enum spool_entry kind)
+{
+	struct count c = { .kind = kind };
+
+	cr_assert_eq(spool_scan(f->incoming, count_one, &c), 0);
+	return c.n;
+}

@@ -1,0 +1,66 @@
+/* Segments made by hand, an agent that is a list, for the tests of the queue
+ * and of the deliveries. */
+
+#ifndef TEST_UNIT_CORE_QUEUE_FIXTURE_H
+#define TEST_UNIT_CORE_QUEUE_FIXTURE_H
+
+#include "core/queue/deferred.h"
+#include "core/queue/queue.h"
+#include "core/spool/spool_reader.h"
+#include "core/spool/spool_segment.h"
+
+#define QF_JOBS		8192
+#define QF_SOURCES	512
+
+struct qf_segment {
+	struct spool_segment	 file;	/* locked while open */
+	uint64_t		 end;
+	uint32_t		 seq;
+};
+
+struct qf_job {
+	struct deliver_job	 job;
+	unsigned int		 agent;
+};
+
+struct qf {
+	char			 path[64];
+	int			 incoming, folder;
+	struct queue_config	 config;
+	struct queue		*q;
+	struct timeval		 now;
+	/* what the agents have been told */
+	struct qf_job		*jobs;
+	size_t			 njobs;
+	int			 sources[QF_SOURCES];	/* by number; -1: none */
+	bool			 is_deaf;	/* no agent takes anything */
+	unsigned int		 agent;
+};
+
+void qf_init(struct qf *f);
+void qf_open(struct qf *f);		/* the queue, and one agent */
+void qf_close(struct qf *f);
+void qf_free(struct qf *f);
+
+void qf_segment(struct qf *f, struct qf_segment *s, uint64_t id);
+/* A record; return its offset. */
+uint64_t qf_append(struct qf_segment *s, uint64_t id, const char *sender,
+    const char *const *rcpts, size_t nrcpts, const char *body);
+/* A record for joe@example.test */
+uint64_t qf_mail(struct qf_segment *s, uint64_t id);
+uint64_t qf_large(struct qf *f, struct qf_segment *s, uint64_t id,
+    const char *body, size_t octets);
+void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
+
+/* Pass time, and passes of the queue. */
+void qf_pass(struct qf *f, int ms);
+/* The recipient that job number ${i} names, read through its source. */
+void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
+/* Report all jobs with ${errnum}, and forget them. */
+void qf_finish(struct qf *f, int errnum);
+/* Ask as mailmillctl does; the answer is to be freed. */
+char *qf_ask(struct qf *f, const char *request);
+bool qf_exists(struct qf *f, int dirfd, const char *name);
+unsigned int qf_count(struct qf *f, enum spool_entry kind);
+
+#endif

@@ -1,0 +1,241 @@
+#include "core/spool/spool_format.h"
+
+#include <criterion/criterion.h>
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct spool_header header = { .segment = 0x1122334455667788,
+	.generation = 3, .nonce = 0xfeedfacecafebeef, .size_octets = 1 << 20,
+	.created_us = 1700000000000000 };
+
+static void
+fill_record(struct spool_record *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->offset = 8192;
+	r->id = 99;
+	r->seq = 5;
+	r->received_us = 1700000000000001;
+	r->envelope_octets = 100;
+	r->body_octets = 4000;
+	r->envelope_sum = 11;
+	r->body_sum = 12;
+}
+
+Test(spool_format, a_header_survives_the_loss_of_either_copy)
+{
+	unsigned char page[SPOOL_PAGE];
+	struct spool_header h;
+
+	spool_header_encode(&header, page);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.bad_copies, 0);
+	cr_assert_eq(h.nonce, header.nonce);
+	page[50] ^= 1;
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.bad_copies, SPOOL_COPY_FIRST);
+	cr_assert_eq(h.segment, header.segment);
+	cr_assert_eq(h.generation, header.generation);
+	cr_assert_eq(h.size_octets, header.size_octets);
+	cr_assert_eq(h.created_us, header.created_us);
+	page[SPOOL_COPY_OFFSET + 3] ^= 1;
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), -1);
+	cr_assert_eq(errno, EBADMSG);
+	page[50] ^= 1;
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.bad_copies, SPOOL_COPY_SECOND);
+	cr_assert_eq(spool_header_decode(page, 100, &h), -1);
+}
+
+Test(spool_format, of_two_header_copies_the_later_generation_counts)
+{
+	unsigned char page[SPOOL_PAGE], old[SPOOL_PAGE];
+	struct spool_header next = header, h;
+
+	next.generation++;
+	next.nonce = 5;
+	spool_header_encode(&header, old);
+	spool_header_encode(&next, page);
+	memcpy(page + SPOOL_COPY_OFFSET, old + SPOOL_COPY_OFFSET, 64);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.nonce, 5);
+	spool_header_encode(&next, page);
+	memcpy(page, old, 64);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.nonce, 5);
+	cr_assert_eq(h.bad_copies, SPOOL_COPY_FIRST);
+}
+
+Test(spool_format, a_header_of_another_version_is_said_to_be_one)
+{
+	unsigned char page[SPOOL_PAGE];
+	struct spool_header h;
+	uint64_t sum;
+
+	spool_header_encode(&header, page);
+	page[8] = SPOOL_FORMAT_VERSION + 1;
+	sum = htole64(spool_sum(page, 56));
+	memcpy(page + 56, &sum, sizeof(sum));
+	memcpy(page + SPOOL_COPY_OFFSET, page, 64);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), -1);
+	cr_assert_eq(errno, EPROTONOSUPPORT);
+}
+
+Test(spool_format, a_record_header_is_known_at_its_place_alone)
+{
+	unsigned char buf[SPOOL_RECORD_HEADER];
+	struct spool_record in, out;
+	size_t i;
+
+	fill_record(&in);
+	spool_record_encode(&in, 7, buf);
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out),
+	    SPOOL_SIGN_RECORD);
+	cr_assert_eq(out.id, in.id);
+	cr_assert_eq(out.seq, in.seq);
+	cr_assert_eq(out.received_us, in.received_us);
+	cr_assert_eq(out.envelope_octets, in.envelope_octets);
+	cr_assert_eq(out.body_octets, in.body_octets);
+	cr_assert_eq(out.envelope_sum, in.envelope_sum);
+	cr_assert_eq(out.body_sum, in.body_sum);
+	cr_assert_eq(out.body_offset, 8192 + 64 + 100);
+	cr_assert_eq(out.end, 8192 + 4224);
+	cr_assert_neq(spool_record_decode(buf, 8192 + 64, 7, &out),
+	    SPOOL_SIGN_RECORD);
+	cr_assert_eq(spool_record_decode(buf, 8192, 8, &out), SPOOL_SIGN_NONE);
+	for (i = 0; i < sizeof(buf); i++) {
+		buf[i] ^= 0x10;
+		cr_assert_eq(spool_record_decode(buf, 8192, 7, &out),
+		    SPOOL_SIGN_BROKEN, "octet %zu", i);
+		buf[i] ^= 0x10;
+	}
+	memset(buf, 0, sizeof(buf));
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out), SPOOL_SIGN_ZERO);
+	spool_end_encode(8192, 6, 7, buf);
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out), SPOOL_SIGN_END);
+}
+
+Test(spool_format, record_lengths_over_the_bounds_are_refused)
+{
+	unsigned char buf[SPOOL_RECORD_HEADER];
+	struct spool_record in, out;
+
+	fill_record(&in);
+	in.body_octets = SPOOL_BODY_MAX + 1;
+	spool_record_encode(&in, 7, buf);
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out),
+	    SPOOL_SIGN_BROKEN);
+	fill_record(&in);
+	in.envelope_octets = SPOOL_ENVELOPE_MAX + 1;
+	spool_record_encode(&in, 7, buf);
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out),
+	    SPOOL_SIGN_BROKEN);
+	fill_record(&in);
+	in.flags = 0x40;
+	spool_record_encode(&in, 7, buf);
+	cr_assert_eq(spool_record_decode(buf, 8192, 7, &out),
+	    SPOOL_SIGN_BROKEN);
+}
+
+static const char *const three[] = { "a@b", "postmaster",
+	"\xc3\xa4@example.test" };
+
+Test(spool_format, an_envelope_comes_back_as_it_was)
+{
+	struct spool_envelope env = { .sender = "", .rcpts = three,
+		.nrcpts = 3, .session = "S", .client = NULL, .helo = "h",
+		.flags = SPOOL_ENV_8BITMIME };
+	struct spool_envelope_view v;
+	const char *cursor = NULL, *rcpt;
+	size_t n, i;
+	char *buf;
+
+	cr_assert_neq(n = spool_envelope_octets(&env), 0);
+	buf = malloc(n);
+	spool_envelope_encode(&env, buf);
+	cr_assert_eq(spool_envelope_decode(buf, n, &v), 0);
+	cr_assert_str_eq(v.sender, "");
+	cr_assert_str_eq(v.session, "S");
+	cr_assert_str_eq(v.client, "");
+	cr_assert_str_eq(v.helo, "h");
+	cr_assert_eq(v.flags, SPOOL_ENV_8BITMIME);
+	cr_assert_eq(v.nrcpts, 3);
+	for (i = 0; (rcpt = spool_envelope_rcpt_next(&v, &cursor)) != NULL;
+	    i++) {
+		cr_assert_str_eq(rcpt, three[i]);
+		cr_assert_str_eq(spool_envelope_rcpt(&v, (uint32_t)i),
+		    three[i]);
+	}
+	cr_assert_eq(i, 3);
+	cr_assert_null(spool_envelope_rcpt(&v, 3));
+	free(buf);
+}
+
+Test(spool_format, a_hostile_envelope_is_refused_and_never_read_beyond)
+{
+	struct spool_envelope env = { .sender = "s@x", .rcpts = three,
+		.nrcpts = 3, .session = "S", .client = "c", .helo = "h" };
+	struct spool_envelope_view v;
+	const char *cursor, *rcpt;
+	size_t n, cut, i;
+	char *buf, *copy;
+	int bit;
+
+	n = spool_envelope_octets(&env);
+	buf = malloc(n);
+	spool_envelope_encode(&env, buf);
+	for (cut = 0; cut < n; cut++) {
+		copy = malloc(cut + 1);	/* so that a checker sees the end */
+		memcpy(copy, buf, cut);
+		cr_assert_eq(spool_envelope_decode(copy, cut, &v), -1);
+		free(copy);
+	}
+	for (i = 0; i < n; i++) {
+		for (bit = 0; bit < 8; bit++) {
+			buf[i] ^= (char)(1 << bit);
+			cursor = NULL;
+			if (spool_envelope_decode(buf, n, &v) == 0)
+				while ((rcpt = spool_envelope_rcpt_next(&v,
+				    &cursor)) != NULL)
+					cr_assert_lt(strlen(rcpt), n);
+			buf[i] ^= (char)(1 << bit);
+		}
+	}
+	free(buf);
+}
+
+Test(spool_format, an_envelope_without_recipients_or_too_big_is_refused)
+{
+	static const char *many[50000];
+	struct spool_envelope env = { .sender = "s@x", .rcpts = many,
+		.session = "S", .client = "c", .helo = "h" };
+	size_t i;
+
+	cr_assert_eq(spool_envelope_octets(&env), 0);
+	cr_assert_eq(errno, EINVAL);
+	for (i = 0; i < 50000; i++)
+		many[i] = "somebody.with.a.name@example.test";
+	env.nrcpts = 50000;
+	cr_assert_eq(spool_envelope_octets(&env), 0);
+	cr_assert_eq(errno, E2BIG);
+	env.nrcpts = 20000;
+	cr_assert_neq(spool_envelope_octets(&env), 0);
+}
+
+Test(spool_format, a_sum_in_pieces_is_the_sum_of_the_whole)
+{
+	struct spool_sum *s = spool_sum_new();
+	char buf[1000];
+
+	memset(buf, 'a', sizeof(buf));
+	cr_assert_not_null(s);
+	spool_sum_add(s, buf, 1);
+	spool_sum_add(s, buf + 1, 500);
+	spool_sum_add(s, buf + 501, 499);
+	cr_assert_eq(spool_sum_get(s), spool_sum(buf, sizeof(buf)));
+	spool_sum_reset(s);
+	cr_assert_eq(spool_sum_get(s), spool_sum("", 0));
+	spool_sum_free(s);
+}

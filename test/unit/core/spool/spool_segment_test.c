@@ -1,0 +1,191 @@
+#include "core/spool/spool_segment.h"
+
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test/unit/core/spool/spool_fixture.h"
+
+#define SIZE	(128 * 1024)
+
+static void
+make(struct spool_fixture *f, uint64_t id, struct spool_segment *s)
+{
+	fixture_init(f);
+	cr_assert_eq(spool_segment_create(f->dirfd, id, SIZE, true, s), 0);
+}
+
+Test(spool_segment, a_new_one_is_whole_locked_and_empty)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	struct stat st;
+	int fd;
+
+	make(&f, 77, &s);
+	cr_assert_eq(fstat(s.fd, &st), 0);
+	cr_assert_eq(st.st_size, SIZE);
+	cr_assert_geq(st.st_blocks * 512, SIZE);
+	cr_assert_eq(st.st_mode & 0777, 0660);
+	fd = spool_segment_open(f.dirfd, 77, &h);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(h.generation, 1);
+	cr_assert_eq(h.nonce, s.header.nonce);
+	cr_assert_eq(spool_segment_lock(fd), -1);
+	cr_assert_eq(errno, EWOULDBLOCK);
+	spool_segment_close(&s);
+	cr_assert_eq(spool_segment_lock(fd), 0);
+	(void)close(fd);
+	fixture_free(&f);
+}
+
+Test(spool_segment, one_that_is_in_use_is_not_recycled)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	int fd;
+
+	make(&f, 77, &s);
+	fd = spool_segment_open(f.dirfd, 77, &h);
+	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), -1);
+	cr_assert_eq(errno, EWOULDBLOCK);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	(void)close(fd);
+	spool_segment_close(&s);
+	fixture_free(&f);
+}
+
+Test(spool_segment, recycling_gives_a_new_generation_that_can_be_taken)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	uint64_t nonce;
+	int fd;
+
+	make(&f, 77, &s);
+	nonce = s.header.nonce;
+	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	cr_assert_eq(errno, ENOENT);
+	spool_segment_close(&s);
+	fd = spool_segment_open(f.dirfd, 77, &h);
+	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
+	cr_assert_eq(h.generation, 2);
+	cr_assert_neq(h.nonce, nonce);
+	/* While the recycler has it, it has the lock. */
+	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	(void)close(fd);
+	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), 0);
+	cr_assert_eq(s.header.generation, 2);
+	cr_assert_eq(s.header.nonce, h.nonce);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_SEGMENT, NULL), 1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	spool_segment_untake(f.dirfd, &s);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 1);
+	fixture_free(&f);
+}
+
+Test(spool_segment, free_ones_of_another_size_or_damaged_are_removed)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	char name[SPOOL_NAME];
+	int fd;
+
+	make(&f, 77, &s);
+	spool_segment_untake(f.dirfd, &s);
+	cr_assert_eq(spool_segment_take(f.dirfd, 2 * SIZE, true, &s), -1);
+	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	spool_segment_name("free", 5, name);
+	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);
+	cr_assert_eq(write(fd, "rubbish", 7), 7);
+	(void)close(fd);
+	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_segment, one_that_was_cut_short_is_not_used_again)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	int fd;
+
+	make(&f, 77, &s);
+	cr_assert_eq(ftruncate(s.fd, SIZE / 2), 0);
+	spool_segment_close(&s);
+	fd = spool_segment_open(f.dirfd, 77, &h);
+	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
+	(void)close(fd);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_SEGMENT, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_segment, a_header_under_the_name_of_another_is_damage)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	char from[SPOOL_NAME], to[SPOOL_NAME];
+
+	make(&f, 77, &s);
+	spool_segment_name("seg", 77, from);
+	spool_segment_name("seg", 78, to);
+	cr_assert_eq(renameat(f.dirfd, from, f.dirfd, to), 0);
+	cr_assert_eq(spool_segment_open(f.dirfd, 77, &h), -1);
+	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(spool_segment_open(f.dirfd, 78, &h), -1);
+	cr_assert_eq(errno, EBADMSG);
+	spool_segment_close(&s);
+	fixture_free(&f);
+}
+
+Test(spool_segment, names_that_are_not_ours_are_told_as_other)
+{
+	static const char *const other[] = { "seg.1", "seg.00000000000000zz",
+		"seg.0000000000000001x", "body.x", "SEG.0000000000000001",
+		"body.000000000000U", "segment" };
+	struct spool_fixture f;
+	size_t i;
+
+	fixture_init(&f);
+	for (i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+		(void)close(openat(f.dirfd, other[i], O_WRONLY | O_CREAT,
+		    0600));
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_OTHER, NULL), i);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_SEGMENT, NULL), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_segment, usage_counts_segments_and_bodies_and_not_free_ones)
+{
+	struct spool_fixture f;
+	struct spool_segment s, t;
+	unsigned int nfree;
+	uint64_t octets;
+	char name[SPOOL_NAME];
+	int fd;
+
+	make(&f, 77, &s);
+	cr_assert_eq(spool_segment_create(f.dirfd, 78, SIZE, false, &t), 0);
+	spool_segment_untake(f.dirfd, &t);
+	spool_body_name(9, name);
+	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);
+	cr_assert_eq(write(fd, "12345", 5), 5);
+	(void)close(fd);
+	cr_assert_eq(spool_usage(f.dirfd, &octets, &nfree), 0);
+	cr_assert_eq(octets, SIZE + 5);
+	cr_assert_eq(nfree, 1);
+	spool_segment_close(&s);
+	fixture_free(&f);
+}

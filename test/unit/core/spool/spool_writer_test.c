@@ -1,0 +1,474 @@
+#include "core/spool/spool_writer.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test/unit/core/spool/spool_fixture.h"
+
+/* Every message of every segment, counted by handle (which is in its time),
+ * compared with what was sent. */
+static unsigned int
+read_all(struct spool_fixture *f, unsigned int *seen)
+{
+	struct spool_readbuf *buf = spool_readbuf_new();
+	struct spool_reader *r;
+	struct spool_damage d;
+	struct spool_view v;
+	struct spool_header h;
+	char *body, name[SPOOL_NAME];
+	unsigned int n = 0;
+	uint64_t handle, i;
+	int fd, body_fd, rv;
+
+	memset(seen, 0, FIXTURE_SESSIONS * sizeof(*seen));
+	for (i = 0; i < f->npositions && i < FIXTURE_POSITIONS; i++) {
+		/* each segment once: at its last report */
+		for (n = (unsigned int)i + 1; n < f->npositions; n++)
+			if (f->positions[n].segment == f->positions[i].segment)
+				break;
+		if (n < f->npositions)
+			continue;
+		fd = spool_segment_open(f->dirfd, f->positions[i].segment, &h);
+		cr_assert_neq(fd, -1);
+		r = spool_reader_new(fd, buf, 0);
+		while ((rv = spool_reader_next(r, SPOOL_TO_END, &v, &d)) != 0) {
+			cr_assert_eq(rv, 1, "damage at %llu: %s",
+			    (unsigned long long)d.offset, d.what);
+			handle = v.record.received_us / 1000000 - 1700000000;
+			cr_assert_lt(handle, FIXTURE_SESSIONS);
+			seen[handle]++;
+			body = malloc(v.record.body_octets + 1);
+			fixture_body(body, handle, v.record.body_octets);
+			if (v.record.flags & SPOOL_RECORD_LARGE) {
+				spool_body_name(v.record.id, name);
+				body_fd = openat(f->dirfd, name, O_RDONLY);
+				cr_assert_neq(body_fd, -1);
+				cr_assert_eq(spool_body_check(body_fd, 0,
+				    v.record.body_octets,
+				    spool_sum(body, v.record.body_octets)), 0);
+				(void)close(body_fd);
+			} else {
+				cr_assert_eq(memcmp(body, v.body,
+				    v.record.body_octets), 0);
+			}
+			free(body);
+		}
+		spool_reader_free(r);
+		(void)close(fd);
+	}
+	for (i = n = 0; i < FIXTURE_SESSIONS; i++)
+		n += seen[i];
+	spool_readbuf_free(buf);
+	return (n);
+}
+
+Test(spool_writer, what_is_committed_can_be_read_and_nothing_else)
+{
+	static const size_t sizes[] = { 0, 1, 4096, 7000, 8192, 16384, 32768,
+		32769, 100000, 65536, 1000000 };
+	unsigned int seen[FIXTURE_SESSIONS];
+	struct spool_fixture f;
+	uint64_t i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 0; i < 60; i++)
+		cr_assert_eq(fixture_send(&f, i, sizes[i % 11]), 0);
+	for (i = 0; i < 60; i++) {
+		fixture_wait(&f, i);
+		cr_assert_eq(f.error[i], 0);
+	}
+	cr_assert_eq(spool_writer_busy(f.w), 0);
+	fixture_close(&f);
+	cr_assert_eq(read_all(&f, seen), 60);
+	for (i = 0; i < 60; i++)
+		cr_assert_eq(seen[i], 1);
+	fixture_free(&f);
+}
+
+Test(spool_writer, many_messages_share_a_flush)
+{
+	struct spool_fixture f;
+	uint64_t i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 0; i < 40; i++)
+		cr_assert_eq(fixture_send(&f, i, 1000), 0);
+	for (i = 0; i < 40; i++)
+		fixture_wait(&f, i);
+	cr_assert_lt(f.npositions, 4);
+	fixture_free(&f);
+}
+
+Test(spool_writer, a_message_that_stays_open_holds_up_no_other)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_fixture f;
+	struct spool_msg *slow;
+	uint64_t i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 255, &now, &slow), 0);
+	for (i = 0; i < 100; i++) {
+		cr_assert_eq(fixture_send(&f, i, 1000), 0);
+		fixture_wait(&f, i);
+		cr_assert_eq(f.error[i], 0);
+	}
+	cr_assert(!f.is_done[255]);
+	spool_writer_ops.abort(slow);
+	fixture_free(&f);
+}
+
+Test(spool_writer, nothing_is_written_before_commit_and_abort_leaves_no_trace)
+{
+	unsigned int seen[FIXTURE_SESSIONS];
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_msg *small, *large;
+	struct spool_fixture f;
+	char buf[50000];
+
+	memset(buf, 'x', sizeof(buf));
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 1, &now, &small), 0);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 2, &now, &large), 0);
+	cr_assert_str_neq(spool_writer_ops.id(small), spool_writer_ops.id(large));
+	cr_assert_eq(spool_writer_ops.append(small, buf, 100), 0);
+	cr_assert_eq(spool_writer_ops.append(large, buf, sizeof(buf)), 0);
+	cr_assert_eq(spool_writer_ops.append(large, buf, sizeof(buf)), 0);
+	spool_writer_ops.abort(NULL);
+	spool_writer_ops.abort(small);
+	spool_writer_ops.abort(large);
+	cr_assert_eq(fixture_send(&f, 3, 10), 0);
+	fixture_wait(&f, 3);
+	fixture_close(&f);
+	cr_assert_eq(f.ndone, 1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	cr_assert_eq(read_all(&f, seen), 1);
+	fixture_free(&f);
+}
+
+Test(spool_writer, closing_forgets_messages_that_are_still_open)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_fixture f;
+	struct spool_msg *msg;
+	char buf[50000];
+	int i;
+
+	memset(buf, 'x', sizeof(buf));
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(spool_writer_ops.begin(f.w, 1, &now, &msg), 0);
+		cr_assert_eq(spool_writer_ops.append(msg, buf, sizeof(buf)), 0);
+		cr_assert_eq(spool_writer_ops.append(msg, buf, sizeof(buf)), 0);
+	}
+	fixture_close(&f);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_SEGMENT, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_writer, a_full_segment_is_sealed_and_the_next_one_used)
+{
+	struct spool_fixture f;
+	unsigned int i, nsealed = 0;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 0; i < 40; i++) {
+		cr_assert_eq(fixture_send(&f, i, 30000), 0);
+		fixture_wait(&f, i);
+		cr_assert_eq(f.error[i], 0);
+	}
+	cr_assert_leq(f.npositions, FIXTURE_POSITIONS);
+	for (i = 0; i < f.npositions; i++)
+		nsealed += f.positions[i].is_sealed;
+	cr_assert_eq(nsealed, 40 / 8 - 1 + (40 % 8 != 0));
+	fixture_free(&f);
+}
+
+Test(spool_writer, an_envelope_that_no_segment_can_hold_is_refused)
+{
+	static const char *rcpts[20000];
+	struct spool_envelope env = { .sender = "s@x", .rcpts = rcpts,
+		.nrcpts = 20000, .session = "S", .client = "c", .helo = "h" };
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_fixture f;
+	struct spool_msg *msg;
+	size_t i;
+
+	for (i = 0; i < 20000; i++)
+		rcpts[i] = "somebody@example.test";
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 1, &now, &msg), 0);
+	cr_assert_eq(spool_writer_ops.append(msg, "x", 1), 0);
+	cr_assert_eq(spool_writer_ops.commit(msg, &env), -1);
+	cr_assert_eq(errno, E2BIG);
+	/* One that fits, but not with its body, takes the body out. */
+	env.nrcpts = 9500;
+	cr_assert_eq(spool_writer_ops.append(msg, (const char[30000]){ "y" },
+	    30000), 0);
+	cr_assert_eq(spool_writer_ops.commit(msg, &env), 0);
+	fixture_wait(&f, 1);
+	cr_assert_eq(f.error[1], 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 1);
+	fixture_free(&f);
+}
+
+/* The bound: sessions that have no room get some when others are done. */
+Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_msg *msgs[200];
+	struct pollfd pfd = { .events = POLLIN };
+	struct spool_fixture f;
+	char buf[6000];
+	uint64_t i, n;
+
+	memset(buf, 'x', sizeof(buf));
+	fixture_init(&f);
+	f.config.buffer_octets = 512 * 1024;
+	fixture_open(&f);
+	pfd.fd = spool_writer_fd(f.w);
+	for (n = 0; n < 200; n++) {
+		cr_assert_eq(spool_writer_ops.begin(f.w, n, &now, &msgs[n]), 0);
+		if (spool_writer_ops.room(f.w, n) == 0)
+			break;
+		cr_assert_eq(spool_writer_ops.append(msgs[n], buf,
+		    sizeof(buf)), 0);
+	}
+	cr_assert_geq(n, 512 / 8);
+	cr_assert_lt(n, 80, "more than the bound");
+	/* Nobody finishes: the oldest go to their files. */
+	while (f.room[n] == 0) {
+		cr_assert_eq(poll(&pfd, 1, 20000), 1);
+		spool_writer_dispatch(f.w);
+		spool_writer_pass(f.w);
+	}
+	cr_assert_gt(spool_writer_ops.room(f.w, n), 0);
+	for (i = 0; i <= n; i++)
+		spool_writer_ops.abort(msgs[i]);
+	fixture_close(&f);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	fixture_free(&f);
+}
+
+/* Try every millisecond until it works again: begin() may say yes just before
+ * the maker finds out that the trouble has not gone yet. */
+static void
+send_until_works(struct spool_fixture *f, uint64_t handle)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+	int i, error = 0;
+
+	for (i = 0; i < 20000; i++) {
+		if ((error = fixture_send(f, handle, 100)) == 0) {
+			fixture_wait(f, handle);
+			if ((error = f->error[handle]) == 0)
+				return;
+			f->is_done[handle] = false;
+		}
+		spool_writer_dispatch(f->w);
+		(void)nanosleep(&ms, NULL);
+	}
+	cr_assert_fail("still %s", strerror(error));
+}
+
+static uint64_t
+send_until_error(struct spool_fixture *f, size_t octets, int *error_r)
+{
+	uint64_t i;
+
+	for (i = 0; i < FIXTURE_SESSIONS; i++) {
+		if ((*error_r = fixture_send(f, i, octets)) != 0)
+			return (i);
+		fixture_wait(f, i);
+		if ((*error_r = f->error[i]) != 0)
+			return (i + 1);
+	}
+	cr_assert_fail("no error");
+	return (0);
+}
+
+static uint64_t
+count_good(const struct spool_fixture *f)
+{
+	uint64_t i, n = 0;
+
+	for (i = 0; i < FIXTURE_SESSIONS; i++)
+		n += f->is_done[i] && f->error[i] == 0;
+	return (n);
+}
+
+Test(spool_writer, past_the_quota_begin_fails_and_recovers_by_itself)
+{
+	struct spool_fixture f;
+	unsigned int seen[FIXTURE_SESSIONS], i;
+	struct spool_header h;
+	uint64_t n, good;
+	int error, fd;
+
+	fixture_init(&f);
+	f.config.quota_octets = 3 * f.config.segment_octets;
+	fixture_open(&f);
+	n = send_until_error(&f, 20000, &error);
+	cr_assert_eq(error, EDQUOT);
+	cr_assert_geq(n, 36, "three segments of twelve");
+	good = count_good(&f);
+	cr_assert_eq(fixture_send(&f, 200, 20), EDQUOT, "refused at once");
+	cr_assert_eq(read_all(&f, seen), good);
+	/* The queue delivers what is in one of them. */
+	for (i = 0; i < f.npositions; i++)
+		if (f.positions[i].is_sealed)
+			break;
+	fd = spool_segment_open(f.dirfd, f.positions[i].segment, &h);
+	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
+	(void)close(fd);
+	send_until_works(&f, 201);
+	fixture_free(&f);
+}
+
+Test(spool_writer, a_large_body_past_the_quota_fails_that_message_alone)
+{
+	struct spool_fixture f;
+
+	fixture_init(&f);
+	f.config.quota_octets = 3 * f.config.segment_octets + 1024 * 1024;
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
+	fixture_wait(&f, 0);
+	if (fixture_send(&f, 1, 6000000) == 0) {
+		fixture_wait(&f, 1);
+		cr_assert_eq(f.error[1], EDQUOT);
+	}
+	cr_assert_eq(fixture_send(&f, 2, 1000), 0);
+	fixture_wait(&f, 2);
+	cr_assert_eq(f.error[2], 0);
+	fixture_close(&f);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	fixture_free(&f);
+}
+
+Test(spool_writer, without_descriptors_commits_fail_cleanly_and_recover)
+{
+	struct rlimit old, low;
+	struct spool_fixture f;
+	uint64_t n;
+	int error;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 250, 100), 0);
+	fixture_wait(&f, 250);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = 3;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	n = send_until_error(&f, 20000, &error);
+	cr_assert_eq(error, EMFILE);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	send_until_works(&f, n + 1);
+	fixture_free(&f);
+}
+
+/* Writes beyond the limit on file sizes fail as on a broken disk. */
+Test(spool_writer, a_batch_that_cannot_be_written_fails_and_is_wiped)
+{
+	unsigned int seen[FIXTURE_SESSIONS];
+	struct rlimit old, low;
+	struct spool_fixture f;
+	struct spool_position p = { 0 };
+	uint64_t i, good;
+	int error;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 200; i < 203; i++) {
+		cr_assert_eq(fixture_send(&f, i, 100), 0);
+		fixture_wait(&f, i);
+	}
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	low = old;
+	signal(SIGXFSZ, SIG_IGN);	/* the log may be a file, too */
+	low.rlim_cur = SPOOL_PAGE + 5000;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &low), 0);
+	(void)send_until_error(&f, 3000, &error);
+	cr_assert_eq(error, EFBIG);
+	good = count_good(&f);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	send_until_works(&f, 210);
+	for (i = 0; i < f.npositions; i++)
+		if (f.positions[i].is_sealed)
+			p = f.positions[i];
+	cr_assert(p.is_sealed);
+	fixture_close(&f);
+	cr_assert_eq(read_all(&f, seen), good + 1, "refused ones are gone");
+	fixture_free(&f);
+}
+
+Test(spool_writer, positions_name_the_locked_segment_for_a_new_queue_process)
+{
+	struct spool_fixture f;
+	struct spool_position p;
+	struct spool_header h;
+	int fd;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(spool_writer_position(f.w, 0, &p), 0);
+	cr_assert_eq(fixture_send(&f, 0, 100), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(spool_writer_position(f.w, 0, &p), 1);
+	cr_assert_eq(p.end, f.positions[0].end);
+	cr_assert_eq(p.generation, 1);
+	cr_assert(!p.is_sealed);
+	cr_assert_eq(spool_writer_position(f.w, 1, &p), 0);
+	fd = spool_segment_open(f.dirfd, f.positions[0].segment, &h);
+	cr_assert_eq(spool_segment_lock(fd), -1);
+	fixture_close(&f);
+	cr_assert_eq(spool_segment_lock(fd), 0);
+	(void)close(fd);
+	fixture_free(&f);
+}
+
+Test(spool_writer, draining_waits_for_all_that_was_handed_over)
+{
+	struct spool_fixture f;
+	uint64_t i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	for (i = 0; i < 20; i++)
+		cr_assert_eq(fixture_send(&f, i, i % 2 == 0 ? 100 : 100000),
+		    0);
+	cr_assert_eq(spool_writer_drain(f.w, 20000), 0);
+	cr_assert_eq(f.ndone, 20);
+	fixture_free(&f);
+}
+
+Test(spool_writer, sizes_that_make_no_sense_are_refused)
+{
+	struct spool_writer_callbacks cb = { .done = NULL };
+	struct spool_fixture f;
+
+	fixture_init(&f);
+	f.config.segment_octets = 100;
+	cr_assert_null(spool_writer_open(&f.config, &cb, NULL));
+	cr_assert_eq(errno, EINVAL);
+	fixture_free(&f);
+}

@@ -1,0 +1,139 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/table/recipients.h"
+
+static char path[] = "/tmp/recipients-XXXXXX";
+static char err[300];
+
+static struct recipients *
+load(const char *text, size_t len)
+{
+	struct recipients *r;
+	int fd;
+
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+	fd = mkstemp(path);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(write(fd, text, len), (ssize_t)len);
+	close(fd);
+	*err = '\0';
+	r = recipients_load(path, err, sizeof(err));
+	unlink(path);
+	return r;
+}
+
+static bool
+has(const struct recipients *r, const char *local, const char *domain)
+{
+	return recipients_has(r, local, strlen(local), domain,
+	    strlen(domain));
+}
+
+Test(recipients, finds_what_is_listed_in_any_case)
+{
+	static const char text[] =
+	    "# who we have\n"
+	    "alice\n"
+	    "\n"
+	    "  Bob@Example.Test \t# only there\r\n"
+	    "carol@example.test\r\n"
+	    "d\xc3\xbc" "rer\n"
+	    "alice\n"
+	    "last";
+	struct recipients *r = load(text, sizeof(text) - 1);
+
+	cr_assert_not_null(r, "%s", err);
+	cr_expect_eq(recipients_count(r), 5);
+	cr_expect(has(r, "alice", "example.test"));
+	cr_expect(has(r, "ALICE", "other.test"));
+	cr_expect(has(r, "bob", "example.test"));
+	cr_expect(has(r, "BOB", "EXAMPLE.TEST"));
+	cr_expect_not(has(r, "bob", "other.test"));
+	cr_expect(has(r, "d\xc3\xbc" "rer", "example.test"));
+	cr_expect(has(r, "last", "example.test"));
+	cr_expect_not(has(r, "las", "example.test"));
+	cr_expect_not(has(r, "lastx", "example.test"));
+	cr_expect_not(has(r, "", "example.test"));
+	cr_expect_not(has(r, "# who we have", "example.test"));
+	recipients_free(r);
+}
+
+Test(recipients, an_empty_file_lists_nobody)
+{
+	struct recipients *r = load("", 0);
+
+	cr_assert_not_null(r, "%s", err);
+	cr_expect_eq(recipients_count(r), 0);
+	cr_expect_not(has(r, "alice", "example.test"));
+	recipients_free(r);
+}
+
+Test(recipients, many_entries_are_all_found)
+{
+	size_t i, n = 5000, len = 0;
+	char *text = malloc(n * 32), local[32];
+	struct recipients *r;
+
+	for (i = 0; i < n; i++)
+		len += (size_t)sprintf(text + len, "user%zu\n", i);
+	r = load(text, len);
+	cr_assert_not_null(r, "%s", err);
+	cr_expect_eq(recipients_count(r), n);
+	for (i = 0; i < n; i++) {
+		snprintf(local, sizeof(local), "user%zu", i);
+		cr_assert(has(r, local, "a"), "%s", local);
+	}
+	cr_expect_not(has(r, "user5000", "a"));
+	recipients_free(r);
+	free(text);
+}
+
+Test(recipients, a_fault_is_told_with_file_and_line)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *fault;
+	} cases[] = {
+		{ "a\n\nb c\n", 7, ":3: more than one address in a line" },
+		{ "a\n@example.test\n", 16,
+		    ":2: expected a local part or an address" },
+		{ "a@", 2, ":1: expected a local part or an address" },
+		{ "a\n\0\n", 4, ":2: a control character in an address" },
+		{ "a\x01z\n", 4, ":1: a control character in an address" },
+	};
+	char expected[300];
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_expect_null(load(cases[i].text, cases[i].len));
+		snprintf(expected, sizeof(expected), "%s%s", path,
+		    cases[i].fault);
+		cr_expect_str_eq(err, expected, "%s, not %s", err, expected);
+	}
+}
+
+Test(recipients, a_missing_file_is_told)
+{
+	cr_expect_null(recipients_load("/nonexistent/users", err,
+	    sizeof(err)));
+	cr_expect_str_eq(err, "/nonexistent/users: cannot be read: "
+	    "No such file or directory");
+	cr_expect_null(recipients_load("/tmp", err, sizeof(err)));
+}
+
+Test(recipients, hostile_names_are_not_found)
+{
+	struct recipients *r = load("alice\n", 6);
+	char *longest = malloc(100000);
+
+	memset(longest, 'a', 100000);
+	cr_expect_not(recipients_has(r, longest, 100000, "a", 1));
+	cr_expect_not(recipients_has(r, "alice\0x", 7, "a", 1));
+	recipients_free(r);
+	free(longest);
+}

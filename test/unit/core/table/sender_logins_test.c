@@ -1,0 +1,170 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/table/sender_logins.h"
+
+static char path[] = "/tmp/senders-XXXXXX";
+static char err[300];
+
+static struct sender_logins *
+load(const char *text, size_t len)
+{
+	struct sender_logins *t;
+	int fd;
+
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+	fd = mkstemp(path);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(write(fd, text, len), (ssize_t)len);
+	close(fd);
+	*err = '\0';
+	t = sender_logins_load(path, err, sizeof(err));
+	unlink(path);
+	return t;
+}
+
+static const char file[] =
+    "# who may be whom\n"
+    "Alice@Example.Test alice\n"
+    "\n"
+    "  sales@example.test\talice  bob # both\r\n"
+    "sales@example.test carol\n"
+    "@example.test boss\n"
+    "@open.example *\n"
+    "ceo@open.example boss\n"
+    "last@example.test d\xc3\xbc" "rer";
+
+static const struct {
+	const char	*login, *address;
+	bool		 may;
+} cases[] = {
+	{ "alice", "alice@example.test", true },
+	{ "alice", "ALICE@EXAMPLE.TEST", true },
+	{ "Alice", "alice@example.test", false },
+	{ "bob", "alice@example.test", false },
+	/* the exact entry decides, not that of the domain */
+	{ "boss", "alice@example.test", false },
+	{ "boss", "other@example.test", true },
+	{ "alice", "other@example.test", false },
+	{ "alice", "sales@example.test", true },
+	{ "bob", "sales@example.test", true },
+	{ "carol", "sales@example.test", true },
+	{ "dave", "sales@example.test", false },
+	{ "dave", "x@open.example", true },
+	{ "dave", "ceo@open.example", false },
+	{ "dave", "CEO@open.example", false },
+	{ "boss", "ceo@open.example", true },
+	{ "boss", "x@sub.example.test", false },
+	{ "boss", "x@elsewhere.example", false },
+	{ "d\xc3\xbc" "rer", "last@example.test", true },
+	{ "*", "alice@example.test", false },
+	{ "", "alice@example.test", false },
+	{ "boss", "postmaster", false },
+	{ "boss", "@example.test", true },
+	{ "boss", "", false },
+};
+
+Test(sender_logins, the_most_exact_entry_decides)
+{
+	struct sender_logins *t = load(file, sizeof(file) - 1);
+	size_t i;
+
+	cr_assert_not_null(t, "%s", err);
+	cr_expect_eq(sender_logins_count(t), 7);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_expect_eq(sender_logins_may(t, cases[i].login,
+		    cases[i].address), cases[i].may, "%s as %s",
+		    cases[i].login, cases[i].address);
+	sender_logins_free(t);
+}
+
+Test(sender_logins, a_star_is_for_all_that_has_no_entry)
+{
+	static const char text[] = "* alice\n@example.test bob\n";
+	struct sender_logins *t = load(text, sizeof(text) - 1);
+
+	cr_assert_not_null(t, "%s", err);
+	cr_expect(sender_logins_may(t, "alice", "x@elsewhere.example"));
+	cr_expect_not(sender_logins_may(t, "bob", "x@elsewhere.example"));
+	cr_expect_not(sender_logins_may(t, "alice", "x@example.test"));
+	cr_expect(sender_logins_may(t, "bob", "x@example.test"));
+	sender_logins_free(t);
+}
+
+Test(sender_logins, an_empty_file_allows_nothing)
+{
+	struct sender_logins *t = load("", 0);
+
+	cr_assert_not_null(t, "%s", err);
+	cr_expect_eq(sender_logins_count(t), 0);
+	cr_expect_not(sender_logins_may(t, "alice", "alice@example.test"));
+	sender_logins_free(t);
+}
+
+Test(sender_logins, an_address_too_long_is_nobody_s)
+{
+	struct sender_logins *t = load("* *\n", 4);
+	char address[1200];
+
+	cr_assert_not_null(t, "%s", err);
+	memset(address, 'a', sizeof(address) - 1);
+	address[sizeof(address) - 1] = '\0';
+	address[600] = '@';
+	cr_expect_not(sender_logins_may(t, "alice", address));
+	sender_logins_free(t);
+}
+
+/* text, line, message */
+static const struct { const char *text; int line; const char *why; } bad[] = {
+	{ "alice@example.test\n", 1, "expected a login behind the sender" },
+	{ "\n# x\nalice@example.test # alice\n", 3,
+	    "expected a login behind the sender" },
+	{ "a@b.example x\nalice alice\n", 2,
+	    "expected an address, @domain or * first" },
+	{ "alice@ alice\n", 1, "expected an address, @domain or * first" },
+	{ "** alice\n", 1, "expected an address, @domain or * first" },
+	{ "a@b.example al\x01ice\n", 1, "a control character" },
+};
+
+Test(sender_logins, a_bad_line_is_named)
+{
+	char want[400];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_assert_null(load(bad[i].text, strlen(bad[i].text)));
+		snprintf(want, sizeof(want), "%s:%d: %s", path, bad[i].line,
+		    bad[i].why);
+		cr_expect_str_eq(err, want);
+	}
+	cr_assert_null(load("a@b.example x\0y\n", 16));
+	cr_expect_not_null(strstr(err, ":1: a control character"), "%s", err);
+}
+
+Test(sender_logins, long_words_are_refused)
+{
+	char text[2000];
+
+	memset(text, 'a', sizeof(text));
+	memcpy(text + 700, "@b.example x\n", 13);
+	cr_assert_null(load(text, 713));
+	cr_expect_not_null(strstr(err, "longer than an address"), "%s", err);
+	memset(text, 'a', sizeof(text));
+	memcpy(text, "a@b.example ", 12);
+	text[12 + 256] = '\n';
+	cr_assert_null(load(text, 12 + 257));
+	cr_expect_not_null(strstr(err, "longer than a login"), "%s", err);
+}
+
+Test(sender_logins, a_file_that_is_not_there_is_named)
+{
+	cr_assert_null(sender_logins_load("/nowhere/senders", err,
+	    sizeof(err)));
+	cr_expect_str_eq(err,
+	    "/nowhere/senders: cannot be read: No such file or directory");
+	cr_assert_null(sender_logins_load("/tmp", err, sizeof(err)));
+	cr_expect_not_null(strstr(err, "cannot be read"), "%s", err);
+}

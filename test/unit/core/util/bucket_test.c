@@ -1,0 +1,51 @@
+#include <criterion/criterion.h>
+
+#include "core/util/bucket.h"
+
+Test(bucket, gives_a_tenth_of_a_second_at_once_and_then_its_rate)
+{
+	struct bucket b;
+	uint64_t now = 5000, taken = 0;
+	unsigned int wait;
+
+	bucket_init(&b, 1000, now);
+	do
+		taken++;
+	while ((wait = bucket_take(&b, now)) == 0);
+	cr_assert_eq(taken, 100);
+	cr_assert_eq(wait, 1);
+	/* whoever waits as told gets the rate, whatever it asks for */
+	while (now < 15000) {
+		now += wait;
+		do
+			taken++;
+		while ((wait = bucket_take(&b, now)) == 0);
+	}
+	cr_assert_eq(taken, 100 + 10000);
+}
+
+Test(bucket, waits_a_second_for_one_a_second)
+{
+	struct bucket b;
+
+	bucket_init(&b, 1, 0);
+	cr_assert_eq(bucket_take(&b, 0), 1000);
+	cr_assert_eq(bucket_take(&b, 1000), 1000);
+	cr_assert_eq(bucket_take(&b, 2500), 1000);
+	/* too soon: nothing is owed, and nothing is given */
+	cr_assert_eq(bucket_take(&b, 2600), 1000);
+}
+
+Test(bucket, rest_does_not_make_it_overflow)
+{
+	struct bucket b;
+	uint64_t n = 0;
+
+	bucket_init(&b, 10000000, 0);
+	while (bucket_take(&b, 0) == 0)
+		n++;
+	cr_assert_eq(n, 999999);
+	for (n = 1; bucket_take(&b, UINT64_MAX / 2) == 0; n++)
+		;
+	cr_assert_eq(n, 1000000);
+}
