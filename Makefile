@@ -43,10 +43,11 @@ endif
 LIB_SRC	 = $(wildcard core/loop/*.c core/util/*.c proto/*.c)
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
-D_SRC	 = $(wildcard cmd/mailmilld/*.c)
-CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/settings*.c \
-	   cmd/mailmilld/auth_back*.c cmd/mailmilld/auth_dovecot.c \
-	   cmd/mailmilld/auth_mech_table.c)
+SET_SRC	 = $(wildcard cmd/settings/*.c)
+D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \
+	   cmd/mailmilld/*/*/*.c) $(SET_SRC)
+CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/authd/back/*.c) \
+	   $(SET_SRC)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \

@@ -1,5 +1,5 @@
 /* What a session asks of the process it lives in: one table of functions.
- * cmd/mailmilld/wire.c fills it in for the server; tests, the simulator and
+ * cmd/mailmilld/worker/session.c fills it in for the server; tests, the simulator and
  * embedders fill in their own.  No call blocks. */
 
 #ifndef PROTO_ESMTP_HOST_H

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cmd/mailmilld/settings.h"
+#include "cmd/settings/settings.h"
 
 static const char *
 default_socket(void)
@@ -17,7 +17,7 @@ default_socket(void)
 #define SETTING(scope, name, field, type, def, min, max, unit) \
 	if (strcmp(name, "control") == 0) \
 		return def;
-#include "cmd/mailmilld/setting.def"
+#include "cmd/settings/setting.def"
 #undef SETTING
 	return "";
 }

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/paths.h"
-#include "cmd/mailmilld/version.h"
+#include "cmd/settings/paths.h"
+#include "cmd/settings/version.h"
 
 #define STOP_EXTRA_S	30	/* over drain_time, for the last processes */
 #define AGAIN_MS	100

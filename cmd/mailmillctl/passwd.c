@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/settings.h"
+#include "cmd/settings/settings.h"
 #include "core/table/passwdfile.h"
 
 #define SECRET_MAX	12288	/* octets: a token is no longer in an AUTH */
@@ -94,7 +94,7 @@ default_account(void)
 #define SETTING(scope, name, field, type, def, min, max, unit) \
 	if (strcmp(name, "auth_user") == 0) \
 		return def;
-#include "cmd/mailmilld/setting.def"
+#include "cmd/settings/setting.def"
 #undef SETTING
 	return "";
 }

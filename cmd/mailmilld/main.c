@@ -10,15 +10,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/child.h"
-#include "cmd/mailmilld/daemon.h"
-#include "cmd/mailmilld/master.h"
-#include "cmd/mailmilld/paths.h"
-#include "cmd/mailmilld/reload.h"
-#include "cmd/mailmilld/roles.h"
-#include "cmd/mailmilld/spawn.h"
-#include "cmd/mailmilld/spooldir.h"
-#include "cmd/mailmilld/version.h"
+#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/master/daemon.h"
+#include "cmd/mailmilld/master/master.h"
+#include "cmd/settings/paths.h"
+#include "cmd/mailmilld/master/reload.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/spawn.h"
+#include "cmd/mailmilld/master/spooldir.h"
+#include "cmd/settings/version.h"
 #include "tls/tlsmem.h"
 
 #define EXIT_USAGE	2

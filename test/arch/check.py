@@ -98,7 +98,7 @@ def session_options_are_in_the_manual(root, objects):
 
 
 def settings_are_in_the_manual(root, objects):
-    yield from missing_rows(root, 'cmd/mailmilld/setting.def', r'[A-Z_]*SETTING',
+    yield from missing_rows(root, 'cmd/settings/setting.def', r'[A-Z_]*SETTING',
                             'man/mailmill.conf.5')
 
 
@@ -159,7 +159,7 @@ SPOIL = {
     includes_point_one_way: [
         ('core/loop/event.c', append('\n#include "proto/validate.h"\n')),
         ('proto/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
-        ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/msg.h"\n'))],
+        ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/role/msg.h"\n'))],
     only_tls_sees_openssl_ssl: [
         ('proto/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
     session_options_are_in_the_manual: [

@@ -1,0 +1,267 @@
+/* The role authd: whether a client is who it says it is.
+ * Owns: its start (back ends, the account), the channels to the workers, its
+ * end.
+ * Knows nothing of exchanges: authd_exchange.c does.
+ *
+ * It stays outside of any chroot: back ends read files anew when they change,
+ * load what PAM is configured with, and connect to the sockets of others. */
+
+#include "cmd/mailmilld/authd/authd_int.h"
+
+#include <sys/prctl.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "cmd/mailmilld/role/privs.h"
+#include "core/process/log.h"
+
+#define COMPLAIN_MS	60000	/* between two of one worker */
+#define CLOSE_MS	2000	/* at the end: for steps under way */
+
+/* --- back ends ------------------------------------------------------------ */
+
+struct auth_back *
+authd_back_find(const struct authd *a, const char *spec)
+{
+	size_t i;
+
+	for (i = 0; i < a->nbacks; i++)
+		if (strcmp(a->backs[i].spec, spec) == 0)
+			return a->backs[i].back;
+	return NULL;
+}
+
+static int
+open_back(struct authd *a, const char *spec)
+{
+	char error[AUTH_ERROR_MAX];
+	struct authd_back *v;
+
+	if (*spec == '\0' || authd_back_find(a, spec) != NULL)
+		return 0;
+	v = reallocarray(a->backs, a->nbacks + 1, sizeof(*v));
+	if (v == NULL) {
+		log_err("auth-backend", "backend=%s", spec);
+		return -1;
+	}
+	a->backs = v;
+	v[a->nbacks].spec = spec;
+	v[a->nbacks].back = auth_back_open(spec, error, sizeof(error));
+	if (v[a->nbacks].back == NULL) {
+		log_errx("auth-backend", "backend=%s error=%s", spec, error);
+		return -1;
+	}
+	a->nbacks++;
+	return 0;
+}
+
+/* Each that some client of some listener may need. */
+static int
+open_backs(struct authd *a)
+{
+	const struct settings *s = a->child->settings;
+	const struct esmtp_options *o;
+	size_t i, k;
+
+	for (i = 0; i < s->nlistens; i++)
+		for (k = 0; (o = settings_options_at(s, i, k)) != NULL; k++)
+			if (open_back(a, o->auth_backend) == -1)
+				return -1;
+	return 0;
+}
+
+/* --- the workers ---------------------------------------------------------- */
+
+static void
+exit_if_done(struct authd *a)
+{
+	if (a->child->is_draining && TAILQ_EMPTY(&a->workers))
+		child_exit(a->child);
+}
+
+static void
+worker_free(struct authd_worker *w)
+{
+	authd_exchanges_end(w);
+	TAILQ_REMOVE(&w->authd->workers, w, link);
+	chanev_free(w->ce);
+	free(w);
+}
+
+static const struct {
+	unsigned int  type;
+	void	    (*act)(struct authd_worker *w,
+			const struct channel_msg *msg);
+} message_rows[] = {
+	{ A_START,	authd_on_start },
+	{ A_STEP,	authd_on_step },
+	{ A_CANCEL,	authd_on_cancel },
+};
+
+static void
+worker_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
+		if (message_rows[i].type == msg->type)
+			message_rows[i].act(closure, msg);
+	/* it may have held a password */
+	chanev_wipe(ce);
+}
+
+static void
+worker_gone(struct chanev *ce, void *closure)
+{
+	struct authd_worker *w = closure;
+	struct authd *a = w->authd;
+
+	(void)ce;
+	worker_free(w);
+	exit_if_done(a);
+}
+
+static const struct chanev_ops worker_ops = {
+	.message = worker_message,
+	.gone = worker_gone
+};
+
+void
+authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
+{
+	struct authd *a = closure;
+	struct authd_worker *w;
+
+	(void)c;
+	if (who->role != ROLE_WORKER ||
+	    (w = calloc(1, sizeof(*w))) == NULL) {
+		log_errx("authd-connect", "slot=%u", who->slot);
+		close(fd);
+		return;
+	}
+	w->authd = a;
+	w->who = *who;
+	auth_lane_init(&w->lane);
+	RB_INIT(&w->exchanges);
+	TAILQ_INSERT_TAIL(&a->workers, w, link);
+	w->ce = chanev_open(fd, ROLE_AUTHD, ROLE_WORKER, &worker_ops, w);
+	if (w->ce == NULL) {
+		log_err("authd-connect", "slot=%u", who->slot);
+		worker_free(w);
+	}
+}
+
+void
+authd_complain(struct authd_worker *w, const char *what)
+{
+	uint64_t now_ms = monotonic_ms();
+
+	if (w->complained_ms != 0 && now_ms - w->complained_ms < COMPLAIN_MS)
+		return;
+	w->complained_ms = now_ms;
+	log_warnx("authd-worker", "slot=%u instance=%u reason=%s",
+	    w->who.slot, w->who.instance, what);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+void
+authd_stuck(struct authd *a)
+{
+	if (a->is_stuck)
+		return;
+	a->is_stuck = true;
+	log_errx("authd-stuck", "threads=%lld effect=%s",
+	    (long long)a->child->settings->auth_threads,
+	    "no back end answers, ending to be started again");
+	child_exit(a->child);
+}
+
+/* Those who ask end first, and close their channels with that. */
+static void
+on_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	(void)c;
+	(void)is_reconfig;
+	exit_if_done(closure);
+}
+
+static const struct child_ops child_ops = {
+	.peer = authd_peer,
+	.drain = on_drain
+};
+
+int
+authd_open(struct authd *a)
+{
+	const struct settings *s = a->child->settings;
+	const struct auth_limit_config config = {
+		.client_max = (unsigned int)s->auth_client_failures,
+		.login_max = (unsigned int)s->auth_login_failures,
+		.window_s = (unsigned int)s->auth_failure_window,
+		.entries_max = AUTHD_LIMIT_ENTRIES
+	};
+
+	if (a->stuck_ms == 0)
+		a->stuck_ms = AUTHD_STUCK_MS;
+	TAILQ_INIT(&a->workers);
+	LIST_INIT(&a->orphans);
+	(void)pthread_mutex_init(&a->limit_lock, NULL);
+	if ((a->limit = auth_limit_new(&config)) == NULL ||
+	    auth_mech_open() == -1) {
+		log_err("start", "role=%s", "authd");
+		return -1;
+	}
+	if (open_backs(a) == -1)
+		return -1;
+	a->pool = auth_pool_open((unsigned int)s->auth_threads);
+	if (a->pool == NULL) {
+		log_err("start", "role=%s step=%s", "authd", "threads");
+		return -1;
+	}
+	return 0;
+}
+
+void
+authd_close(struct authd *a)
+{
+	struct authd_worker *w;
+	size_t i;
+
+	while ((w = TAILQ_FIRST(&a->workers)) != NULL)
+		worker_free(w);
+	if (a->pool != NULL && !auth_pool_close(a->pool, CLOSE_MS)) {
+		/* a thread still uses what exit(3) would take away */
+		log_flush();
+		_exit(1);
+	}
+	authd_orphans_free(a);
+	for (i = 0; i < a->nbacks; i++)
+		auth_back_free(a->backs[i].back);
+	free(a->backs);
+	auth_mech_close();
+	auth_limit_free(a->limit);
+}
+
+int
+role_authd(struct child *c)
+{
+	struct authd a = { .child = c };
+	int status = 1;
+
+	privs_raise_nofile();
+	if (child_drop_account(c, c->settings->auth_user) == -1)
+		return 1;
+	/* no debugger, and no other process of this account, looks inside */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		log_warn("authd", "step=%s", "dumpable");
+	if (authd_open(&a) == 0)
+		status = child_run(c, &child_ops, &a);
+	authd_close(&a);
+	return a.is_stuck ? 1 : status;
+}

@@ -1,0 +1,543 @@
+/* The exchanges of authd: from a worker's message through a thread of the pool
+ * to the answer.
+ * Owns: struct authd_exchange, its stages, what an attempt is charged to, how
+ * long an answer is held back, the bounds in time.
+ * Knows nothing of SASL or back ends but their calls.
+ *
+ * Stages, and what moves it from one to the next:
+ *	WORK -> CLIENT		a challenge was sent (job_done)
+ *	WORK -> HELD		a failure's answer waits (job_done)
+ *	WORK -> gone		any other answer was sent; auth_timeout
+ *	CLIENT -> WORK		A_STEP
+ *	CLIENT -> gone		no A_STEP comes
+ *	HELD -> gone		the answer was sent
+ *	any -> gone		A_CANCEL, or the worker has gone
+ * One that goes while a thread works on it is an orphan until that is over: its
+ * verdict still counts. */
+
+#include "cmd/mailmilld/authd/authd_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "core/process/log.h"
+
+#define REPLY_MAX	8192	/* octets of one, as in msg.def */
+#define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */
+#define HELD_MS		2000	/* beyond auth_timeout: before the worker gives up */
+
+enum stage { WORK, CLIENT, HELD };
+
+struct authd_exchange {
+	struct auth_job		 job;		/* first: a job is its exchange */
+	RB_ENTRY(authd_exchange) node;
+	LIST_ENTRY(authd_exchange) orphan;
+	struct authd		*authd;
+	struct authd_worker	*worker;	/* NULL: an orphan */
+	enum stage		 stage;
+	Event			*timer;		/* of the stage; may be NULL */
+	uint64_t		 began_ms;	/* the step */
+	struct auth_request	 request;	/* but for request.initial */
+	const struct esmtp_options *options;
+	struct auth_back	*back;
+	/* in WORK the thread's */
+	struct auth_exchange	*x;
+	char			*in;		/* NULL: no initial response */
+	size_t			 in_len;
+	enum esmtp_auth_status	 status;
+	char			*out;
+	size_t			 out_len;
+	char			 login[AUTH_LOGIN_MAX + 1];
+	struct auth_attempt	 attempt;	/* under the lock */
+	bool			 has_attempt;
+	bool			 is_blocked;
+};
+
+static int
+exchange_cmp(const struct authd_exchange *a, const struct authd_exchange *b)
+{
+	return a->request.id < b->request.id ? -1 :
+	    a->request.id > b->request.id;
+}
+
+RB_PROTOTYPE(authd_exchanges, authd_exchange, node, exchange_cmp)
+RB_GENERATE(authd_exchanges, authd_exchange, node, exchange_cmp)
+
+static uint64_t
+timeout_ms(const struct authd *a)
+{
+	return (uint64_t)a->child->settings->auth_timeout * 1000;
+}
+
+/* --- going ---------------------------------------------------------------- */
+
+static void
+wipe_free(char **v, size_t len)
+{
+	if (*v != NULL)
+		explicit_bzero(*v, len);
+	free(*v);
+	*v = NULL;
+}
+
+static void
+exchange_free(struct authd_exchange *e)
+{
+	after_cancel(&e->timer);
+	auth_exchange_free(e->x);
+	wipe_free(&e->in, e->in_len);
+	wipe_free(&e->out, e->out_len);
+	explicit_bzero(&e->request, sizeof(e->request));
+	free(e);
+}
+
+/* Nobody waits for it any more. */
+static void
+leave(struct authd_exchange *e)
+{
+	RB_REMOVE(authd_exchanges, &e->worker->exchanges, e);
+	e->worker->nexchanges--;
+	e->worker = NULL;
+	after_cancel(&e->timer);
+}
+
+/* Was a bearer token wrong, and the client is still to be told? */
+static bool
+is_refused(const struct authd_exchange *e)
+{
+	return e->x != NULL && auth_exchange_is_refused(e->x);
+}
+
+/* No password was tried: unless one was, and the client would rather not hear
+ * of it. */
+static void
+take_back(struct authd_exchange *e)
+{
+	(void)pthread_mutex_lock(&e->authd->limit_lock);
+	if (e->has_attempt && !is_refused(e))
+		auth_limit_unsure(e->authd->limit, &e->attempt,
+		    monotonic_ms());
+	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+}
+
+static void
+give_up(struct authd_exchange *e)
+{
+	leave(e);
+	if (e->stage == WORK && !auth_pool_withdraw(e->authd->pool, &e->job)) {
+		LIST_INSERT_HEAD(&e->authd->orphans, e, orphan);
+		return;
+	}
+	if (e->stage != HELD)
+		take_back(e);
+	exchange_free(e);
+}
+
+void
+authd_exchanges_end(struct authd_worker *w)
+{
+	struct authd_exchange *e;
+
+	while ((e = RB_ROOT(&w->exchanges)) != NULL)
+		give_up(e);
+}
+
+void
+authd_orphans_free(struct authd *a)
+{
+	struct authd_exchange *e;
+
+	while ((e = LIST_FIRST(&a->orphans)) != NULL) {
+		LIST_REMOVE(e, orphan);
+		exchange_free(e);
+	}
+}
+
+/* --- answers -------------------------------------------------------------- */
+
+static void
+reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
+    const char *octets, size_t len)
+{
+	struct msg_auth ma = { .id = id, .status = status };
+
+	if (len > REPLY_MAX) {
+		log_errx("authd-reply", "octets=%zu reason=%s", len,
+		    "too long a challenge");
+		ma.status = ESMTP_AUTH_LATER;
+		len = 0;
+	}
+	if (chanev_send(w->ce, A_REPLY, &ma, len > 0 ? octets : NULL,
+	    (unsigned int)len, -1) == -1 && errno == ENOBUFS)
+		authd_complain(w, "does not read its answers");
+}
+
+/* The last answer. */
+static void
+conclude(struct authd_exchange *e)
+{
+	const char *login = e->status == ESMTP_AUTH_LATER ? "" : e->login;
+
+	reply(e->worker, e->request.id, e->status, login, strlen(login));
+	leave(e);
+	exchange_free(e);
+}
+
+static int
+on_held(Event *ev, int eventtype, void *closure, struct timeval *now)
+{
+	struct authd_exchange *e = closure;
+
+	(void)ev;
+	(void)eventtype;
+	(void)now;
+	e->timer = NULL;
+	conclude(e);
+	return 0;
+}
+
+/* A failure: the next guess has to wait.  The worker must still be waiting
+ * when the answer comes, and a crowd that fails must leave room to others. */
+static void
+hold(struct authd_exchange *e)
+{
+	uint64_t now_ms = monotonic_ms(), until_ms;
+	unsigned int ms;
+
+	(void)pthread_mutex_lock(&e->authd->limit_lock);
+	ms = auth_limit_delay(e->authd->limit, &e->attempt, now_ms);
+	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+	until_ms = e->began_ms + timeout_ms(e->authd) + HELD_MS;
+	if (now_ms + ms > until_ms)
+		ms = now_ms < until_ms ? (unsigned int)(until_ms - now_ms) : 0;
+	e->stage = HELD;
+	if (e->worker->nexchanges <= AUTHD_EXCHANGES_MAX / 2)
+		e->timer = after_ms(ms, on_held, e);
+	if (e->timer == NULL)
+		conclude(e);
+}
+
+/* --- what is charged ------------------------------------------------------ */
+
+/* Charge it to ${login} (NULL: to the client alone) instead of what it was
+ * charged to before.  Has the lock. */
+static bool
+charge(struct authd_exchange *e, const char *login)
+{
+	uint64_t now_ms = monotonic_ms();
+
+	if (e->has_attempt)
+		auth_limit_unsure(e->authd->limit, &e->attempt, now_ms);
+	e->has_attempt = true;
+	e->is_blocked = !auth_limit_begin(e->authd->limit,
+	    &e->request.peer.sa, login, now_ms, &e->attempt);
+	return !e->is_blocked;
+}
+
+/* On a thread, before the back end is asked. */
+static bool
+may(const char *login, void *closure)
+{
+	struct authd_exchange *e = closure;
+	bool is_allowed;
+
+	(void)pthread_mutex_lock(&e->authd->limit_lock);
+	is_allowed = charge(e, login);
+	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+	return is_allowed;
+}
+
+/* The verdict of a step: what it means for the limits, and they for it.  A
+ * login that is known only now (the back end has done it all) is charged now;
+ * over the limit, right and wrong are the same. */
+static void
+settle(struct authd_exchange *e)
+{
+	bool is_verdict = e->status == ESMTP_AUTH_OK ||
+	    e->status == ESMTP_AUTH_FAILED;
+
+	(void)pthread_mutex_lock(&e->authd->limit_lock);
+	if (!e->is_blocked && is_verdict && (!e->has_attempt ||
+	    (!e->attempt.has_login && *e->login != '\0')))
+		(void)charge(e, *e->login != '\0' ? e->login : NULL);
+	if (e->is_blocked)
+		e->status = ESMTP_AUTH_BLOCKED;
+	else if (e->status == ESMTP_AUTH_OK)
+		auth_limit_good(e->authd->limit, &e->attempt, monotonic_ms());
+	else if (!is_verdict && e->has_attempt && !is_refused(e) &&
+	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
+		auth_limit_unsure(e->authd->limit, &e->attempt,
+		    monotonic_ms());
+	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+}
+
+/* --- a step --------------------------------------------------------------- */
+
+/* Do ${o} let clients use ${mech}; or, if it is NULL, any mechanism with
+ * channel binding? */
+static bool
+is_offered(const struct esmtp_options *o, const char *mech)
+{
+	const char *const *v;
+	size_t i;
+
+	for (i = 0; i < o->auth_mechanisms.n; i++)
+		if (mech == NULL ? auth_mech_is_plus(o->auth_mechanisms.v[i]) :
+		    strcasecmp(o->auth_mechanisms.v[i], mech) == 0)
+			return true;
+	if (o->auth_mechanisms.n > 0)
+		return false;
+	for (v = auth_back_mechanisms(o->auth_backend, true); *v != NULL; v++)
+		if (mech == NULL ? auth_mech_is_plus(*v) :
+		    strcmp(*v, mech) == 0)
+			return true;
+	return false;
+}
+
+static struct auth_exchange *
+open_exchange(struct authd_exchange *e)
+{
+	const struct auth_request *r = &e->request;
+	struct auth_start start = {
+		.mech = r->mech, .back = e->back,
+		.client = {
+			.peer = &r->peer.sa, .is_tls = r->is_tls,
+			.session = r->session,
+			.peer_name = *r->peer_name != '\0' ? r->peer_name :
+			    NULL,
+			.deadline_ms = (int64_t)(e->began_ms +
+			    timeout_ms(e->authd))
+		},
+		.exporter = r->exporter, .exporter_len = r->exporter_len,
+		.endpoint = r->endpoint, .endpoint_len = r->endpoint_len,
+		.is_plus_offered = r->is_tls && is_offered(e->options, NULL)
+	};
+	struct auth_exchange *x = auth_exchange_new(&start);
+
+	if (x == NULL)
+		log_err("auth-exchange", "session=%s mechanism=%s", r->session,
+		    r->mech);
+	else
+		auth_exchange_on_login(x, may, e);
+	return x;
+}
+
+static void
+job_run(struct auth_job *job)
+{
+	struct authd_exchange *e = (struct authd_exchange *)job;
+	const char *login;
+
+	e->status = ESMTP_AUTH_LATER;
+	if (e->x != NULL || (e->x = open_exchange(e)) != NULL) {
+		e->status = auth_exchange_step(e->x, e->in, e->in_len,
+		    (int64_t)(e->began_ms + timeout_ms(e->authd)), &e->out,
+		    &e->out_len);
+		if ((login = auth_exchange_login(e->x)) != NULL)
+			strlcpy(e->login, login, sizeof(e->login));
+	}
+	wipe_free(&e->in, e->in_len);
+}
+
+static int
+on_silent_client(Event *ev, int eventtype, void *closure, struct timeval *now)
+{
+	struct authd_exchange *e = closure;
+
+	(void)ev;
+	(void)eventtype;
+	(void)now;
+	e->timer = NULL;
+	give_up(e);
+	return 0;
+}
+
+static void
+challenge(struct authd_exchange *e)
+{
+	reply(e->worker, e->request.id, ESMTP_AUTH_CHALLENGE, e->out,
+	    e->out_len);
+	if (e->out_len > REPLY_MAX) {
+		give_up(e);
+		return;
+	}
+	wipe_free(&e->out, e->out_len);
+	e->stage = CLIENT;
+	e->timer = after_ms((unsigned int)e->options->command_timeout * 1000 +
+	    CLIENT_MS, on_silent_client, e);
+}
+
+static void
+job_done(struct auth_job *job)
+{
+	struct authd_exchange *e = (struct authd_exchange *)job;
+
+	settle(e);
+	if (e->worker == NULL) {
+		LIST_REMOVE(e, orphan);
+		exchange_free(e);
+		return;
+	}
+	after_cancel(&e->timer);
+	if (e->status == ESMTP_AUTH_CHALLENGE)
+		challenge(e);
+	else if (e->status == ESMTP_AUTH_FAILED ||
+	    e->status == ESMTP_AUTH_BLOCKED)
+		hold(e);
+	else
+		conclude(e);
+}
+
+/* No answer within auth_timeout.  The thread is not to be stopped, but others
+ * are there; unless none is. */
+static int
+on_timeout(Event *ev, int eventtype, void *closure, struct timeval *now)
+{
+	struct authd_exchange *e = closure;
+	struct authd *a = e->authd;
+
+	(void)ev;
+	(void)eventtype;
+	(void)now;
+	e->timer = NULL;
+	log_warnx("auth-timeout", "session=%s mechanism=%s backend=%s",
+	    e->request.session, e->request.mech, e->options->auth_backend);
+	reply(e->worker, e->request.id, ESMTP_AUTH_LATER, NULL, 0);
+	give_up(e);
+	if (auth_pool_stuck_ms(a->pool, monotonic_ms()) >
+	    AUTHD_STUCK_TIMES * timeout_ms(a) + a->stuck_ms)
+		authd_stuck(a);
+	return 0;
+}
+
+/* Have a thread give ${in} to the exchange; NULL: there was none. */
+static void
+step(struct authd_exchange *e, const char *in, size_t len)
+{
+	if (in != NULL) {
+		if ((e->in = malloc(len + 1)) == NULL) {
+			log_err("auth-exchange", "session=%s",
+			    e->request.session);
+			reply(e->worker, e->request.id, ESMTP_AUTH_LATER,
+			    NULL, 0);
+			give_up(e);
+			return;
+		}
+		memcpy(e->in, in, len);
+		e->in[len] = '\0';
+	}
+	e->in_len = len;
+	e->began_ms = monotonic_ms();
+	after_cancel(&e->timer);
+	/* without a timer there is the worker's */
+	e->timer = after_ms((unsigned int)timeout_ms(e->authd), on_timeout,
+	    e);
+	e->stage = WORK;
+	auth_pool_add(e->authd->pool, &e->worker->lane, &e->job);
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+static struct authd_exchange *
+exchange_find(struct authd_worker *w, uint64_t id)
+{
+	struct authd_exchange wanted;
+
+	wanted.request.id = id;
+	return RB_FIND(authd_exchanges, &w->exchanges, &wanted);
+}
+
+/* What a worker may ask for is what its listener offers to that client: here
+ * it is seen anew, from our own settings. */
+static const char *
+objection(const struct authd_worker *w, const struct auth_request *r,
+    const struct esmtp_options *o)
+{
+	if (w->nexchanges >= AUTHD_EXCHANGES_MAX)
+		return "too many exchanges at once";
+	if (*o->auth_backend == '\0' || !is_offered(o, r->mech))
+		return "a mechanism that is not offered there";
+	if (!r->is_tls && !o->auth_without_tls)
+		return "AUTH without TLS";
+	return NULL;
+}
+
+static struct authd_exchange *
+exchange_new(struct authd_worker *w, const struct auth_request *r,
+    const struct esmtp_options *o)
+{
+	struct authd_exchange *e;
+
+	if ((e = calloc(1, sizeof(*e))) == NULL) {
+		log_err("auth-exchange", "session=%s", r->session);
+		return NULL;
+	}
+	e->job.run = job_run;
+	e->job.done = job_done;
+	e->authd = w->authd;
+	e->worker = w;
+	e->stage = CLIENT;
+	e->request = *r;
+	e->request.initial = NULL;
+	e->options = o;
+	e->back = authd_back_find(w->authd, o->auth_backend);
+	RB_INSERT(authd_exchanges, &w->exchanges, e);
+	w->nexchanges++;
+	return e;
+}
+
+void
+authd_on_start(struct authd_worker *w, const struct channel_msg *msg)
+{
+	const struct settings *s = w->authd->child->settings;
+	const struct esmtp_options *o;
+	struct auth_request r;
+	struct authd_exchange *e;
+	const char *why;
+
+	if (auth_request_parse(msg->base, msg->entries, msg->nentries,
+	    s->nlistens, &r) == -1 || exchange_find(w, r.id) != NULL) {
+		authd_complain(w, "a request that is not understood");
+		return;
+	}
+	o = settings_options_for(s, r.listener, &r.peer.sa);
+	if ((why = objection(w, &r, o)) != NULL)
+		authd_complain(w, why);
+	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
+		reply(w, r.id, ESMTP_AUTH_LATER, NULL, 0);
+	else
+		step(e, r.initial, r.initial_len);
+	explicit_bzero(&r, sizeof(r));
+}
+
+void
+authd_on_step(struct authd_worker *w, const struct channel_msg *msg)
+{
+	const char *in = msg->nentries == 0 ? "" : msg->entries;
+	struct authd_exchange *e;
+	struct msg_auth ma;
+
+	memcpy(&ma, msg->base, sizeof(ma));
+	if ((e = exchange_find(w, ma.id)) == NULL)
+		reply(w, ma.id, ESMTP_AUTH_LATER, NULL, 0);
+	else if (e->stage != CLIENT)
+		authd_complain(w, "a step out of turn");
+	else
+		step(e, in, msg->nentries);
+}
+
+void
+authd_on_cancel(struct authd_worker *w, const struct channel_msg *msg)
+{
+	struct authd_exchange *e;
+	struct msg_auth ma;
+
+	memcpy(&ma, msg->base, sizeof(ma));
+	/* its answer may have crossed the message */
+	if ((e = exchange_find(w, ma.id)) != NULL)
+		give_up(e);
+}

@@ -1,0 +1,92 @@
+/* What the files of the role authd share: authd.c, the process and its
+ * channels, and authd_exchange.c, the exchanges. */
+
+#ifndef CMD_MAILMILLD_AUTHD_INT_H
+#define CMD_MAILMILLD_AUTHD_INT_H
+
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/auth_limit.h"
+#include "cmd/mailmilld/authd/auth_pool.h"
+#include "cmd/mailmilld/role/auth_request.h"
+#include "cmd/mailmilld/role/chanev.h"
+#include "cmd/mailmilld/role/child.h"
+
+#define AUTHD_EXCHANGES_MAX	4096	/* of one worker, at once */
+#define AUTHD_LIMIT_ENTRIES	65536	/* clients, and logins, and both together */
+
+#define AUTHD_STUCK_TIMES	2	/* auth_timeout ... */
+#define AUTHD_STUCK_MS		10000	/* ... and this: no thread comes back */
+
+struct authd_exchange;
+RB_HEAD(authd_exchanges, authd_exchange);
+
+/* One worker. */
+struct authd_worker {
+	TAILQ_ENTRY(authd_worker) link;
+	struct authd		*authd;
+	struct msg_peer		 who;
+	struct chanev		*ce;
+	struct auth_lane	 lane;
+	struct authd_exchanges	 exchanges;	/* by id */
+	size_t			 nexchanges;
+	uint64_t		 complained_ms;	/* of what it sends */
+};
+TAILQ_HEAD(authd_workers, authd_worker);
+
+/* A back end, however many scopes name it. */
+struct authd_back {
+	const char		*spec;		/* the settings' */
+	struct auth_back	*back;
+};
+
+struct authd {
+	struct child		*child;
+	struct authd_workers	 workers;
+	LIST_HEAD(, authd_exchange) orphans;	/* only a thread has them */
+	struct authd_back	*backs;
+	size_t			 nbacks;
+	struct auth_pool	*pool;
+	pthread_mutex_t		 limit_lock;	/* threads ask too */
+	struct auth_limit	*limit;
+	unsigned int		 stuck_ms;	/* beyond AUTHD_STUCK_TIMES; 0: AUTHD_STUCK_MS */
+	bool			 is_stuck;	/* ending because of that */
+};
+
+/* authd_open(a): a->child is set, the rest is zero, or what a test wants.
+ * Return 0, or -1 having logged why.
+ * authd_close(a): also after that; may end the process when a thread does not
+ * come back.
+ * authd_peer(c, who, fd, a): see child_ops. */
+int authd_open(struct authd *a);
+void authd_close(struct authd *a);
+void authd_peer(struct child *c, const struct msg_peer *who, int fd,
+    void *closure);
+
+/* authd_back_find(a, spec): NULL if there is none. */
+struct auth_back *authd_back_find(const struct authd *a, const char *spec);
+
+/* authd_complain(w, what): Log, not too often, that a worker sends what it
+ * should not. */
+void authd_complain(struct authd_worker *w, const char *what);
+
+/* authd_stuck(a): No thread has come back for far too long: end, to be started
+ * anew. */
+void authd_stuck(struct authd *a);
+
+/* authd_exchange.c: the messages of a worker, and its end. */
+void authd_on_start(struct authd_worker *w, const struct channel_msg *msg);
+void authd_on_step(struct authd_worker *w, const struct channel_msg *msg);
+void authd_on_cancel(struct authd_worker *w, const struct channel_msg *msg);
+void authd_exchanges_end(struct authd_worker *w);
+/* authd_orphans_free(a): There are no threads any more. */
+void authd_orphans_free(struct authd *a);
+
+#endif

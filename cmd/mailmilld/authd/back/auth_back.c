@@ -1,0 +1,256 @@
+/* The table of back ends, and the calls that go through it. */
+
+#include "cmd/mailmilld/authd/back/auth_back.h"
+
+#include <arpa/inet.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
+
+struct row {
+	const char	*kind, *argument, *example;
+	const struct auth_back_ops *ops;
+};
+
+static const struct row rows[] = {
+#define AUTH_BACK(kind, argument, example) \
+	{ #kind, argument, example, &auth_back_##kind },
+#include "cmd/mailmilld/authd/back/auth_back.def"
+#undef AUTH_BACK
+};
+#define NROWS	(sizeof(rows) / sizeof(rows[0]))
+
+struct auth_relay {
+	const struct auth_back_ops	*ops;
+	void				*state;
+};
+
+/* The row of "KIND:ARGUMENT" and where the argument begins, or NULL. */
+static const struct row *
+find_row(const char *spec, const char **arg_r)
+{
+	const struct row *r;
+	size_t len;
+
+	for (r = rows; r < rows + NROWS; r++) {
+		len = strlen(r->kind);
+		if (strncmp(spec, r->kind, len) == 0 && spec[len] == ':') {
+			*arg_r = spec + len + 1;
+			return r;
+		}
+	}
+	return NULL;
+}
+
+static int
+unknown(char *err_r, size_t errlen)
+{
+	size_t i, n = 0;
+
+	n += (size_t)snprintf(err_r, errlen, "expected ");
+	for (i = 0; i < NROWS && n < errlen; i++)
+		n += (size_t)snprintf(err_r + n, errlen - n, "%s\"%s\"",
+		    i == 0 ? "" : i + 1 == NROWS ? " or " : ", ",
+		    rows[i].example);
+	return -1;
+}
+
+int
+auth_back_check(const char *spec, char *err_r, size_t errlen)
+{
+	const char *arg;
+	const struct row *r = find_row(spec, &arg);
+	char why[AUTH_ERROR_MAX];
+
+	if (r == NULL)
+		return unknown(err_r, errlen);
+	if (r->ops->check(arg, why, sizeof(why)) == 0)
+		return 0;
+	snprintf(err_r, errlen, "expected %s behind \"%s:\", as in \"%s\": %s",
+	    r->argument, r->kind, r->example, why);
+	return -1;
+}
+
+struct auth_back *
+auth_back_open(const char *spec, char *err_r, size_t errlen)
+{
+	const struct row *r;
+	struct auth_back *b;
+	const char *arg;
+
+	if (auth_back_check(spec, err_r, errlen) == -1)
+		return NULL;
+	r = find_row(spec, &arg);
+	if ((b = calloc(1, sizeof(*b))) == NULL) {
+		snprintf(err_r, errlen, "no memory");
+		return NULL;
+	}
+	b->ops = r->ops;
+	if ((b->state = r->ops->open(arg, err_r, errlen)) == NULL) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+void
+auth_back_free(struct auth_back *b)
+{
+	if (b == NULL)
+		return;
+	b->ops->free(b->state);
+	free(b);
+}
+
+const char *const *
+auth_back_mechanisms(const char *spec, bool is_default)
+{
+	static const char *const none[] = { NULL };
+	const char *arg;
+	const struct row *r = find_row(spec, &arg);
+
+	if (r == NULL)
+		return none;
+	return is_default ? r->ops->defaults : r->ops->can;
+}
+
+enum auth_verdict
+auth_back_password(struct auth_back *b, const struct auth_client *client,
+    const char *login, const char *password)
+{
+	return b->ops->password(b->state, client, login, password);
+}
+
+enum auth_verdict
+auth_back_token(struct auth_back *b, const struct auth_client *client,
+    const char *login, const char *token)
+{
+	if (b->ops->token == NULL)
+		return AUTH_UNSURE;
+	return b->ops->token(b->state, client, login, token);
+}
+
+enum auth_verdict
+auth_back_exists(struct auth_back *b, const struct auth_client *client,
+    const char *login)
+{
+	if (b->ops->exists == NULL)
+		return AUTH_UNSURE;
+	return b->ops->exists(b->state, client, login);
+}
+
+enum auth_verdict
+auth_back_scram(struct auth_back *b, const struct auth_client *client,
+    const char *login, enum auth_scram_hash hash, struct auth_scram *scram_r)
+{
+	memset(scram_r, 0, sizeof(*scram_r));
+	if (b->ops->scram == NULL)
+		return AUTH_UNSURE;
+	return b->ops->scram(b->state, client, login, hash, scram_r);
+}
+
+enum auth_verdict
+auth_back_cleartext(struct auth_back *b, const struct auth_client *client,
+    const char *login, char *buf, size_t len)
+{
+	if (len > 0)
+		buf[0] = '\0';
+	if (b->ops->cleartext == NULL)
+		return AUTH_UNSURE;
+	return b->ops->cleartext(b->state, client, login, buf, len);
+}
+
+bool
+auth_back_relay(const struct auth_back *b)
+{
+	return b->ops->relay_start != NULL;
+}
+
+enum auth_relay_status
+auth_relay_start(struct auth_back *b, const struct auth_client *client,
+    const char *mech, const char *initial, size_t len,
+    struct auth_relay **relay_r, char **octets_r, size_t *len_r)
+{
+	enum auth_relay_status status;
+	struct auth_relay *r;
+
+	*relay_r = NULL;
+	*octets_r = NULL;
+	*len_r = 0;
+	if (b->ops->relay_start == NULL || (r = calloc(1, sizeof(*r))) == NULL)
+		return AUTH_RELAY_UNSURE;
+	r->ops = b->ops;
+	status = r->ops->relay_start(b->state, client, mech, initial, len,
+	    &r->state, octets_r, len_r);
+	if (status == AUTH_RELAY_CHALLENGE)
+		*relay_r = r;
+	else
+		auth_relay_free(r);
+	return status;
+}
+
+enum auth_relay_status
+auth_relay_step(struct auth_relay *r, const struct auth_client *client,
+    const char *response, size_t len, char **octets_r, size_t *len_r)
+{
+	*octets_r = NULL;
+	*len_r = 0;
+	return r->ops->relay_step(r->state, client, response, len, octets_r,
+	    len_r);
+}
+
+void
+auth_relay_free(struct auth_relay *r)
+{
+	if (r == NULL)
+		return;
+	r->ops->relay_free(r->state);
+	free(r);
+}
+
+int
+auth_back_path(const char *arg, char *err_r, size_t errlen)
+{
+	if (arg[0] == '/')
+		return 0;
+	snprintf(err_r, errlen, "\"%s\" does not begin with '/'", arg);
+	return -1;
+}
+
+int64_t
+auth_back_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+const char *
+auth_back_address(const struct auth_client *client, char *buf, size_t size)
+{
+	const struct sockaddr *sa = client->peer;
+	union {
+		struct sockaddr_in	in;
+		struct sockaddr_in6	in6;
+	} u;
+
+	if (sa == NULL)
+		return NULL;
+	if (sa->sa_family == AF_INET) {
+		memcpy(&u.in, sa, sizeof(u.in));
+		return inet_ntop(AF_INET, &u.in.sin_addr, buf, (socklen_t)size);
+	}
+	if (sa->sa_family != AF_INET6)
+		return NULL;
+	memcpy(&u.in6, sa, sizeof(u.in6));
+	if (IN6_IS_ADDR_V4MAPPED(&u.in6.sin6_addr))
+		return inet_ntop(AF_INET, &u.in6.sin6_addr.s6_addr[12], buf,
+		    (socklen_t)size);
+	return inet_ntop(AF_INET6, &u.in6.sin6_addr, buf, (socklen_t)size);
+}

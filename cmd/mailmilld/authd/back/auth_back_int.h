@@ -1,0 +1,68 @@
+/* What the back ends are to auth_back.c. */
+
+#ifndef CMD_MAILMILLD_AUTH_BACK_INT_H
+#define CMD_MAILMILLD_AUTH_BACK_INT_H
+
+#include "cmd/mailmilld/authd/back/auth_back.h"
+
+/* What a kind of back end does; see the functions of auth_back.h of the same
+ * names.  A NULL is what it cannot: AUTH_UNSURE. */
+struct auth_back_ops {
+	/* mechanisms, the best first, up to NULL: all, and those that are on
+	 * by default */
+	const char *const *can, *const *defaults;
+
+	/* Is the argument well formed? */
+	int	 (*check)(const char *arg, char *err_r, size_t errlen);
+	void	*(*open)(const char *arg, char *err_r, size_t errlen);
+	void	 (*free)(void *state);
+	enum auth_verdict (*password)(void *state,
+	    const struct auth_client *client, const char *login,
+	    const char *password);
+	enum auth_verdict (*token)(void *state,
+	    const struct auth_client *client, const char *login,
+	    const char *token);
+	enum auth_verdict (*exists)(void *state,
+	    const struct auth_client *client, const char *login);
+	enum auth_verdict (*scram)(void *state,
+	    const struct auth_client *client, const char *login,
+	    enum auth_scram_hash hash, struct auth_scram *scram_r);
+	enum auth_verdict (*cleartext)(void *state,
+	    const struct auth_client *client, const char *login, char *buf,
+	    size_t len);
+
+	/* of those that do the mechanisms themselves; the exchange is theirs */
+	enum auth_relay_status (*relay_start)(void *state,
+	    const struct auth_client *client, const char *mech,
+	    const char *initial, size_t len, void **relay_r, char **octets_r,
+	    size_t *len_r);
+	enum auth_relay_status (*relay_step)(void *relay,
+	    const struct auth_client *client, const char *response, size_t len,
+	    char **octets_r, size_t *len_r);
+	void	 (*relay_free)(void *relay);
+};
+
+/* An open one. */
+struct auth_back {
+	const struct auth_back_ops	*ops;
+	void				*state;
+};
+
+#define AUTH_BACK(kind, argument, example) \
+	extern const struct auth_back_ops auth_back_##kind;
+#include "cmd/mailmilld/authd/back/auth_back.def"
+#undef AUTH_BACK
+
+/* auth_back_path(arg, err_r, errlen): The check of an argument that is a
+ * path. */
+int auth_back_path(const char *arg, char *err_r, size_t errlen);
+
+/* auth_back_now_ms(): The clock of auth_client.deadline_ms. */
+int64_t auth_back_now_ms(void);
+
+/* auth_back_address(client, buf, size): The client's address as text, without
+ * the port; an IPv4 address in IPv6 as IPv4.  NULL: not of the Internet. */
+const char *auth_back_address(const struct auth_client *client, char *buf,
+    size_t size);
+
+#endif

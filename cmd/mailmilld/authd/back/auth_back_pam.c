@@ -1,0 +1,274 @@
+/* The back end "pam:SERVICE": Linux-PAM.
+ * Owns: the conversation, what PAM's answers mean.  Each check has a handle of
+ * its own, so that several threads may be at it.
+ * Failures are made as slow as the slowest check was, up to SLOWEST_MS, since
+ * modules answer at once for names that they do not know.  The delay of
+ * pam_fail_delay(3) is left out: it would hold a thread of the pool. */
+
+#include <security/pam_appl.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "core/process/log.h"
+
+#define PROMPTS_MAX	16	/* messages of a module in one call */
+#define SLOWEST_MS	1000
+
+struct pam {
+	atomic_int	 slowest_ms;	/* that a check took lately */
+	char		*service;
+};
+
+/* What the conversation answers with. */
+struct answers {
+	const char	*login, *password;	/* NULL: none is at hand */
+};
+
+static const char *const mechanisms[] = {
+	"PLAIN", "LOGIN", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
+};
+static const char *const defaults[] = { "PLAIN", "LOGIN", NULL };
+
+/* Is it a name that PAM reads a file of? */
+static int
+pam_check(const char *arg, char *err_r, size_t errlen)
+{
+	static const char may[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+
+	if (*arg != '\0' && *arg != '.' && arg[strspn(arg, may)] == '\0' &&
+	    strlen(arg) <= 64)
+		return 0;
+	snprintf(err_r, errlen, "\"%s\" is none: small letters, digits, '_', "
+	    "'.', '-'", arg);
+	return -1;
+}
+
+/* Without its file a service is what /etc/pam.d/other says: nearly always
+ * that nobody may log in, and nobody would know why. */
+static bool
+is_there(const char *service)
+{
+	static const char *const folders[] = { "/etc/pam.d", "/usr/lib/pam.d",
+	    "/usr/share/pam.d", "/usr/etc/pam.d" };
+	char path[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folders[i], service);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return access("/etc/pam.d", F_OK) == -1 &&
+	    access("/etc/pam.conf", F_OK) == 0;
+}
+
+static void *
+pam_open(const char *arg, char *err_r, size_t errlen)
+{
+	struct pam *p;
+
+	if (!is_there(arg)) {
+		snprintf(err_r, errlen, "/etc/pam.d/%s: there is no such file: "
+		    "make it, pam.d(5) says how", arg);
+		return NULL;
+	}
+	if ((p = calloc(1, sizeof(*p))) == NULL ||
+	    (p->service = strdup(arg)) == NULL) {
+		snprintf(err_r, errlen, "no memory");
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void
+pam_free(void *state)
+{
+	struct pam *p = state;
+
+	free(p->service);
+	free(p);
+}
+
+/* The answer to one message; malloced, or NULL with errno 0: none is due. */
+static char *
+answer(const struct pam_message *m, const struct answers *a)
+{
+	const char *s = NULL;
+
+	errno = 0;
+	if (m->msg_style == PAM_PROMPT_ECHO_OFF)
+		s = a->password;
+	else if (m->msg_style == PAM_PROMPT_ECHO_ON)
+		s = a->login;
+	else if (m->msg_style == PAM_TEXT_INFO || m->msg_style == PAM_ERROR_MSG)
+		return NULL;
+	if (s == NULL) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return strdup(s);
+}
+
+static int
+converse(int n, const struct pam_message **messages,
+    struct pam_response **responses_r, void *closure)
+{
+	struct pam_response *r;
+	int i;
+
+	if (n <= 0 || n > PROMPTS_MAX)
+		return PAM_CONV_ERR;
+	if ((r = calloc((size_t)n, sizeof(*r))) == NULL)
+		return PAM_BUF_ERR;
+	for (i = 0; i < n; i++) {
+		r[i].resp = answer(messages[i], closure);
+		if (r[i].resp == NULL && errno != 0)
+			goto err1;
+	}
+	*responses_r = r;
+	return PAM_SUCCESS;
+err1:
+	while (i-- > 0) {
+		if (r[i].resp != NULL)
+			explicit_bzero(r[i].resp, strlen(r[i].resp));
+		free(r[i].resp);
+	}
+	free(r);
+	return PAM_CONV_ERR;
+}
+
+static void
+no_delay(int status, unsigned int us, void *closure)
+{
+	(void)status;
+	(void)us;
+	(void)closure;
+}
+
+static int
+set_items(pam_handle_t *h, const struct auth_client *client)
+{
+	union {
+		void	(*func)(int, unsigned int, void *);
+		const void *p;
+	} delay = { .func = no_delay };
+	char address[INET6_ADDRSTRLEN];
+	const char *host = auth_back_address(client, address, sizeof(address));
+	int rc;
+
+	if ((rc = pam_set_item(h, PAM_FAIL_DELAY, delay.p)) != PAM_SUCCESS ||
+	    (rc = pam_set_item(h, PAM_TTY, "smtp")) != PAM_SUCCESS)
+		return rc;
+	return host == NULL ? PAM_SUCCESS : pam_set_item(h, PAM_RHOST, host);
+}
+
+/* What PAM says that means no; all else is that it cannot say. */
+static bool
+is_no(int rc)
+{
+	static const int no[] = { PAM_AUTH_ERR, PAM_USER_UNKNOWN, PAM_MAXTRIES,
+	    PAM_PERM_DENIED, PAM_ACCT_EXPIRED, PAM_NEW_AUTHTOK_REQD,
+	    PAM_CRED_EXPIRED, PAM_AUTHTOK_EXPIRED };
+	size_t i;
+
+	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		if (rc == no[i])
+			return true;
+	}
+	return false;
+}
+
+/* NULL ${password}: only whether the account may be used. */
+static enum auth_verdict
+ask(const struct pam *p, const struct auth_client *client, const char *login,
+    const char *password)
+{
+	struct answers answers = { login, password };
+	const struct pam_conv conv = { converse, &answers };
+	const int flags = PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK;
+	pam_handle_t *h = NULL;
+	enum auth_verdict v = AUTH_YES;
+	int rc;
+
+	rc = pam_start(p->service, login, &conv, &h);
+	if (rc == PAM_SUCCESS)
+		rc = set_items(h, client);
+	if (rc == PAM_SUCCESS && password != NULL)
+		rc = pam_authenticate(h, flags);
+	if (rc == PAM_SUCCESS)
+		rc = pam_acct_mgmt(h, flags);
+	if (rc != PAM_SUCCESS)
+		v = is_no(rc) ? AUTH_NO : AUTH_UNSURE;
+	if (v == AUTH_UNSURE)
+		log_warnx("pam-failed", "service=%s problem=%s session=%s",
+		    p->service, pam_strerror(h, rc), client->session);
+	if (h != NULL)
+		pam_end(h, rc);
+	return v;
+}
+
+static int
+least(int64_t a, int64_t b)
+{
+	return (int)(a < b ? a : b);
+}
+
+/* Wait until a failure has taken what the slowest check did.  Only a success
+ * lets that become less: else failures at once would. */
+static void
+even_out(struct pam *p, enum auth_verdict v, int64_t start_ms)
+{
+	int took = least(auth_back_now_ms() - start_ms, SLOWEST_MS);
+	int slowest = atomic_load(&p->slowest_ms), rest;
+	struct timespec ts;
+
+	if (took > slowest)
+		atomic_store(&p->slowest_ms, took);
+	else if (v == AUTH_YES)
+		atomic_store(&p->slowest_ms, slowest - (slowest - took) / 16);
+	rest = slowest - took;
+	if (v != AUTH_NO || rest <= 0)
+		return;
+	ts.tv_sec = rest / 1000;
+	ts.tv_nsec = rest % 1000 * 1000000L;
+	nanosleep(&ts, NULL);
+}
+
+static enum auth_verdict
+pam_password(void *state, const struct auth_client *client, const char *login,
+    const char *password)
+{
+	int64_t start_ms = auth_back_now_ms();
+	struct pam *p = state;
+	enum auth_verdict v = AUTH_NO;
+
+	if (*login != '\0' && strlen(password) < PAM_MAX_RESP_SIZE)
+		v = ask(p, client, login, password);
+	even_out(p, v, start_ms);
+	return v;
+}
+
+static enum auth_verdict
+pam_exists(void *state, const struct auth_client *client, const char *login)
+{
+	return *login == '\0' ? AUTH_NO : ask(state, client, login, NULL);
+}
+
+const struct auth_back_ops auth_back_pam = {
+	.can = mechanisms,
+	.defaults = defaults,
+	.check = pam_check,
+	.open = pam_open,
+	.free = pam_free,
+	.password = pam_password,
+	.token = pam_password,
+	.exists = pam_exists,
+};

@@ -1,0 +1,309 @@
+/* The back end "passwd:FILE".
+ * Owns: the file in memory, read anew when it has changed; what SCRAM is told
+ * of names that are not there.  A file that has become bad is said once, and
+ * the old one stays in use. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pthread.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "core/process/log.h"
+#include "core/table/passwdfile.h"
+
+/* A file that threads may still read while another takes its place. */
+struct shared {
+	struct passwdfile	*file;
+	unsigned int		 users;		/* under the lock of the back end */
+};
+
+struct passwd {
+	pthread_mutex_t		 lock;		/* never while a hash is made */
+	struct shared		*now;
+	struct passwdfile_stamp	 bad;		/* what could not be used */
+	uint8_t			 secret[PASSWDFILE_SECRET];
+	char			*path;
+};
+
+static const char *const mechanisms[] = {
+	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
+	"SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER",
+	"XOAUTH2", NULL
+};
+static const char *const defaults[] = {
+	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
+	"SCRAM-SHA-1", "PLAIN", "LOGIN", NULL
+};
+
+static struct shared *
+load(const char *path, char *err_r, size_t errlen)
+{
+	struct shared *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		snprintf(err_r, errlen, "%s: no memory", path);
+		return NULL;
+	}
+	if ((s->file = passwdfile_open(path, err_r, errlen)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	s->users = 1;
+	if (passwdfile_is_exposed(s->file))
+		log_warnx("passwd-exposed", "file=%s problem=%s", path,
+		    "others may read or change it: chmod o=,g-w");
+	return s;
+}
+
+/* Under the lock. */
+static void
+let_go(struct shared *s)
+{
+	if (s == NULL || --s->users > 0)
+		return;
+	passwdfile_free(s->file);
+	free(s);
+}
+
+/* Under the lock: read it anew if it is another, and not one that was bad. */
+static void
+refresh(struct passwd *p)
+{
+	char err[PASSWDFILE_ERROR_MAX + 1024];
+	struct passwdfile_stamp stamp;
+	struct shared *s;
+
+	if (!passwdfile_is_stale(p->now->file))
+		return;
+	passwdfile_look(p->path, &stamp);
+	if (memcmp(&stamp, &p->bad, sizeof(stamp)) == 0)
+		return;
+	if ((s = load(p->path, err, sizeof(err))) == NULL) {
+		p->bad = stamp;
+		log_errx("passwd-bad", "file=%s problem=%s advice=%s", p->path,
+		    err, "the users of before stay in use");
+		return;
+	}
+	memset(&p->bad, 0xff, sizeof(p->bad));
+	let_go(p->now);
+	p->now = s;
+	log_event(LOG_LEVEL_NOTICE, "passwd-read", "file=%s", p->path);
+}
+
+static struct shared *
+take(struct passwd *p)
+{
+	struct shared *s;
+
+	pthread_mutex_lock(&p->lock);
+	refresh(p);
+	s = p->now;
+	s->users++;
+	pthread_mutex_unlock(&p->lock);
+	return s;
+}
+
+static void
+give_back(struct passwd *p, struct shared *s)
+{
+	pthread_mutex_lock(&p->lock);
+	let_go(s);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void
+passwd_free(void *state)
+{
+	struct passwd *p = state;
+
+	let_go(p->now);
+	pthread_mutex_destroy(&p->lock);
+	free(p->path);
+	explicit_bzero(p, sizeof(*p));
+	free(p);
+}
+
+static void *
+passwd_open(const char *arg, char *err_r, size_t errlen)
+{
+	struct passwd *p = calloc(1, sizeof(*p));
+
+	if (p == NULL || (p->path = strdup(arg)) == NULL) {
+		snprintf(err_r, errlen, "%s: no memory", arg);
+		goto err1;
+	}
+	if ((p->now = load(arg, err_r, errlen)) == NULL)
+		goto err1;
+	pthread_mutex_init(&p->lock, NULL);
+	memset(&p->bad, 0xff, sizeof(p->bad));
+	arc4random_buf(p->secret, sizeof(p->secret));
+	return p;
+err1:
+	if (p != NULL)
+		free(p->path);
+	free(p);
+	return NULL;
+}
+
+static enum auth_verdict
+verdict(const struct passwd *p, int rc)
+{
+	if (rc == -1)
+		log_warn("passwd-check-failed", "file=%s", p->path);
+	return rc == 1 ? AUTH_YES : rc == 0 ? AUTH_NO : AUTH_UNSURE;
+}
+
+static enum auth_verdict
+passwd_password(void *state, const struct auth_client *client,
+    const char *login, const char *password)
+{
+	struct passwd *p = state;
+	struct shared *s = take(p);
+	enum auth_verdict v;
+
+	(void)client;
+	v = verdict(p, passwdfile_verify(s->file, login, password));
+	give_back(p, s);
+	return v;
+}
+
+static enum auth_verdict
+passwd_token(void *state, const struct auth_client *client, const char *login,
+    const char *token)
+{
+	struct passwd *p = state;
+	struct shared *s = take(p);
+	enum auth_verdict v;
+
+	(void)client;
+	v = verdict(p, passwdfile_verify_token(s->file, login, token));
+	give_back(p, s);
+	return v;
+}
+
+static enum auth_verdict
+passwd_exists(void *state, const struct auth_client *client, const char *login)
+{
+	struct passwd *p = state;
+	struct shared *s = take(p);
+	enum auth_verdict v;
+
+	(void)client;
+	v = passwdfile_find(s->file, login) != NULL ? AUTH_YES : AUTH_NO;
+	give_back(p, s);
+	return v;
+}
+
+/* Octets that depend on nothing but the file's secret, ${what} and ${login}. */
+static int
+derive(const struct passwd *p, const struct passwdfile *f, const char *what,
+    const char *login, uint8_t out[32])
+{
+	uint8_t secret[PASSWDFILE_SECRET];
+	char text[AUTH_LOGIN_MAX + 32];
+	int rc;
+
+	if (!passwdfile_secret(f, secret))
+		memcpy(secret, p->secret, sizeof(secret));
+	snprintf(text, sizeof(text), "%s %s", what, login);
+	rc = HMAC(EVP_sha256(), secret, sizeof(secret),
+	    (const unsigned char *)text, strlen(text), out, NULL) == NULL ? -1 :
+	    0;
+	explicit_bzero(secret, sizeof(secret));
+	return rc;
+}
+
+/* What a name that is not there is told: RFC 5802 9 asks for an exchange that
+ * cannot be told from that of a name which is. */
+static int
+invent(const struct passwd *p, const struct passwdfile *f, const char *login,
+    enum auth_scram_hash hash, struct auth_scram *scram_r)
+{
+	bool is_256 = hash == AUTH_SCRAM_SHA256;
+	uint8_t salt[64];
+
+	passwdfile_common_scram(f, is_256 ? PASSWDFILE_SHA256 :
+	    PASSWDFILE_SHA1, &scram_r->iterations, &scram_r->salt_len);
+	scram_r->key_len = is_256 ? 32 : 20;
+	if (derive(p, f, is_256 ? "salt 256" : "salt 1", login, salt) == -1 ||
+	    derive(p, f, is_256 ? "more 256" : "more 1", login, salt + 32) ==
+	    -1 ||
+	    derive(p, f, "stored", login, scram_r->stored_key) == -1 ||
+	    derive(p, f, "server", login, scram_r->server_key) == -1)
+		return -1;
+	memcpy(scram_r->salt, salt, scram_r->salt_len);
+	return 0;
+}
+
+static enum auth_verdict
+passwd_scram(void *state, const struct auth_client *client, const char *login,
+    enum auth_scram_hash hash, struct auth_scram *scram_r)
+{
+	struct passwd *p = state;
+	struct shared *s = take(p);
+	const struct passwdfile_entry *e = passwdfile_find(s->file, login);
+	const struct passwdfile_scram *keys = NULL;
+	enum auth_verdict v = AUTH_YES;
+
+	(void)client;
+	/* made for all names, so that it takes the same time */
+	if (invent(p, s->file, login, hash, scram_r) == -1)
+		v = AUTH_UNSURE;
+	if (e != NULL)
+		keys = hash == AUTH_SCRAM_SHA256 ? e->sha256 : e->sha1;
+	if (keys != NULL) {
+		scram_r->iterations = keys->iterations;
+		scram_r->salt_len = keys->salt_len;
+		scram_r->key_len = keys->key_len;
+		memcpy(scram_r->salt, keys->salt, sizeof(keys->salt));
+		memcpy(scram_r->stored_key, keys->stored_key, keys->key_len);
+		memcpy(scram_r->server_key, keys->server_key, keys->key_len);
+	} else if (v == AUTH_YES)
+		v = AUTH_NO;
+	give_back(p, s);
+	return v;
+}
+
+static enum auth_verdict
+passwd_cleartext(void *state, const struct auth_client *client,
+    const char *login, char *buf, size_t len)
+{
+	struct passwd *p = state;
+	struct shared *s = take(p);
+	const struct passwdfile_entry *e = passwdfile_find(s->file, login);
+	enum auth_verdict v = AUTH_NO;
+	uint8_t other[32];
+	size_t i;
+
+	(void)client;
+	if (e != NULL && e->cleartext != NULL) {
+		v = strlcpy(buf, e->cleartext, len) < len ? AUTH_YES :
+		    AUTH_UNSURE;
+	} else if (len <= 2 * sizeof(other) ||
+	    derive(p, s->file, "cleartext", login, other) == -1) {
+		v = AUTH_UNSURE;
+	} else {
+		for (i = 0; i < sizeof(other); i++)
+			snprintf(buf + 2 * i, 3, "%02x", other[i]);
+	}
+	give_back(p, s);
+	return v;
+}
+
+const struct auth_back_ops auth_back_passwd = {
+	.can = mechanisms,
+	.defaults = defaults,
+	.check = auth_back_path,
+	.open = passwd_open,
+	.free = passwd_free,
+	.password = passwd_password,
+	.token = passwd_token,
+	.exists = passwd_exists,
+	.scram = passwd_scram,
+	.cleartext = passwd_cleartext,
+};

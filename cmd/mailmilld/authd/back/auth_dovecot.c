@@ -1,0 +1,282 @@
+/* Dovecot's auth protocol on a Unix socket, as its documentation describes it
+ * (doc.dovecot.org, "Dovecot Authentication Protocol"). */
+
+#include "cmd/mailmilld/authd/back/auth_dovecot.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
+
+#define HANDSHAKE_LINES	256	/* more than there are mechanisms */
+#define MAJOR		"1"	/* the other number may be any */
+#define CONNECT_PAUSE_MS 20
+
+struct auth_dovecot {
+	int	fd;
+	size_t	begin, end;		/* of what is read and not given out */
+	char	buf[AUTH_DOVECOT_LINE];
+};
+
+/* The special octets of a value, and what stands for each behind a \001. */
+static const struct {
+	char	octet, name;
+} escapes[] = {
+	{ '\001', '1' }, { '\t', 't' }, { '\r', 'r' }, { '\n', 'n' },
+};
+#define NESCAPES	(sizeof(escapes) / sizeof(escapes[0]))
+
+int
+auth_dovecot_escape(const char *s, char *out_r, size_t size)
+{
+	size_t n = 0, i;
+
+	for (; *s != '\0'; s++) {
+		for (i = 0; i < NESCAPES && escapes[i].octet != *s; i++)
+			;
+		if (n + 3 > size)
+			return -1;
+		if (i < NESCAPES) {
+			out_r[n++] = '\001';
+			out_r[n++] = escapes[i].name;
+		} else
+			out_r[n++] = *s;
+	}
+	if (n >= size)
+		return -1;
+	out_r[n] = '\0';
+	return (int)n;
+}
+
+void
+auth_dovecot_unescape(char *s)
+{
+	char *out = s;
+	size_t i;
+
+	for (; *s != '\0'; s++) {
+		if (*s != '\001' || s[1] == '\0') {
+			*out++ = *s;
+			continue;
+		}
+		s++;
+		for (i = 0; i < NESCAPES && escapes[i].name != *s; i++)
+			;
+		/* a NUL would end the text: left out, as nothing here has one */
+		if (*s != '0')
+			*out++ = i < NESCAPES ? escapes[i].octet : *s;
+	}
+	*out = '\0';
+}
+
+/* Until ${fd} is ready for ${events}: 0, or -1 with why. */
+static int
+await(int fd, short events, int64_t deadline_ms, const char **problem_r)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int64_t left;
+	int n;
+
+	for (;;) {
+		left = deadline_ms - auth_back_now_ms();
+		if (left <= 0)
+			break;
+		n = poll(&pfd, 1, left > 60000 ? 60000 : (int)left);
+		if (n > 0)
+			return 0;
+		if (n == -1 && errno != EINTR) {
+			*problem_r = "poll(2) fails";
+			return -1;
+		}
+	}
+	*problem_r = "no answer in time";
+	return -1;
+}
+
+/* Until there is room among those who wait to be accepted. */
+static int
+connect_to(int fd, const struct sockaddr_un *sun, int64_t deadline_ms,
+    const char **problem_r)
+{
+	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_MS * 1000000L };
+
+	while (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == -1) {
+		if (errno == EISCONN)
+			return 0;
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			*problem_r = "nobody listens at the socket: is Dovecot "
+			    "running?";
+		else if (errno == EACCES || errno == EPERM)
+			*problem_r = "the socket's mode keeps us out: see mode, "
+			    "user and group of unix_listener in Dovecot's "
+			    "configuration";
+		else if (errno != EAGAIN && errno != EINTR)
+			*problem_r = "connect(2) fails";
+		else if (auth_back_now_ms() >= deadline_ms)
+			*problem_r = "no connection in time";
+		else {
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		return -1;
+	}
+	return 0;
+}
+
+int
+auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
+    int64_t deadline_ms, const char **problem_r)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		n = send(d->fd, line, len, MSG_NOSIGNAL);
+		if (n > 0) {
+			line += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			if (await(d->fd, POLLOUT, deadline_ms, problem_r) == -1)
+				return -1;
+		} else if (errno != EINTR) {
+			*problem_r = "it has closed the connection";
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* More of what comes in: 0, or -1. */
+static int
+fill(struct auth_dovecot *d, int64_t deadline_ms, const char **problem_r)
+{
+	ssize_t n;
+
+	memmove(d->buf, d->buf + d->begin, d->end - d->begin);
+	d->end -= d->begin;
+	d->begin = 0;
+	if (d->end == sizeof(d->buf)) {
+		*problem_r = "a line longer than the protocol's";
+		return -1;
+	}
+	for (;;) {
+		if (await(d->fd, POLLIN, deadline_ms, problem_r) == -1)
+			return -1;
+		n = recv(d->fd, d->buf + d->end, sizeof(d->buf) - d->end, 0);
+		if (n > 0) {
+			d->end += (size_t)n;
+			return 0;
+		}
+		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			*problem_r = "it has closed the connection";
+			return -1;
+		}
+	}
+}
+
+int
+auth_dovecot_receive(struct auth_dovecot *d,
+    char *fields_r[AUTH_DOVECOT_FIELDS], int64_t deadline_ms,
+    const char **problem_r)
+{
+	size_t seen = 0;
+	char *line, *nl;
+	int n = 0;
+
+	while ((nl = memchr(d->buf + d->begin + seen, '\n',
+	    d->end - d->begin - seen)) == NULL) {
+		seen = d->end - d->begin;
+		if (fill(d, deadline_ms, problem_r) == -1)
+			return -1;
+	}
+	line = d->buf + d->begin;
+	d->begin = (size_t)(nl + 1 - d->buf);
+	*nl = '\0';
+	if (strlen(line) != (size_t)(nl - line)) {
+		*problem_r = "a NUL in a line";
+		return -1;
+	}
+	while (line != NULL && n < AUTH_DOVECOT_FIELDS)
+		fields_r[n++] = strsep(&line, "\t");
+	return n;
+}
+
+/* VERSION first, then what there is in any order, up to DONE. */
+static int
+shake_hands(struct auth_dovecot *d, const char *mech, int64_t deadline_ms,
+    const char **problem_r)
+{
+	char *fields[AUTH_DOVECOT_FIELDS], hello[64];
+	bool is_offered = false;
+	int i, n;
+
+	/* it refuses two connections with one number, so that the process's
+	 * will not do; above all that processes have */
+	n = snprintf(hello, sizeof(hello), "VERSION\t" MAJOR "\t1\nCPID\t%u\n",
+	    arc4random() | 0x80000000u);
+	if (auth_dovecot_send(d, hello, (size_t)n, deadline_ms, problem_r) ==
+	    -1)
+		return -1;
+	for (i = 0; i < HANDSHAKE_LINES; i++) {
+		n = auth_dovecot_receive(d, fields, deadline_ms, problem_r);
+		if (n == -1)
+			return -1;
+		if (i == 0 && (strcmp(fields[0], "VERSION") != 0 || n < 2 ||
+		    strcmp(fields[1], MAJOR) != 0)) {
+			*problem_r = "it does not speak version 1 of Dovecot's "
+			    "auth protocol";
+			return -1;
+		}
+		if (strcmp(fields[0], "MECH") == 0 && n > 1 &&
+		    strcmp(fields[1], mech) == 0)
+			is_offered = true;
+		if (strcmp(fields[0], "DONE") == 0) {
+			*problem_r = "it does not offer the mechanism: see "
+			    "auth_mechanisms in Dovecot's configuration";
+			return is_offered ? 0 : -1;
+		}
+	}
+	*problem_r = "a handshake without end";
+	return -1;
+}
+
+struct auth_dovecot *
+auth_dovecot_open(const char *path, const char *mech, int64_t deadline_ms,
+    const char **problem_r)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct auth_dovecot *d = calloc(1, sizeof(*d));
+
+	*problem_r = "no memory";
+	if (d == NULL)
+		return NULL;
+	strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	*problem_r = "no descriptor";
+	if (d->fd == -1 ||
+	    connect_to(d->fd, &sun, deadline_ms, problem_r) == -1 ||
+	    shake_hands(d, mech, deadline_ms, problem_r) == -1) {
+		auth_dovecot_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void
+auth_dovecot_free(struct auth_dovecot *d)
+{
+	if (d == NULL)
+		return;
+	if (d->fd != -1)
+		close(d->fd);
+	explicit_bzero(d, sizeof(*d));
+	free(d);
+}

@@ -1,0 +1,292 @@
+/* An exchange: what all mechanisms have in common. */
+
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util/saslprep.h"
+
+#include "cmd/mailmilld/authd/mech/auth_mech_int.h"
+
+static const struct auth_mech_ops *const kinds[] = {
+	[AUTH_MECH_PLAIN] = &auth_mech_plain,
+	[AUTH_MECH_LOGIN] = &auth_mech_login,
+	[AUTH_MECH_SCRAM] = &auth_mech_scram,
+	[AUTH_MECH_CRAM_MD5] = &auth_mech_cram_md5,
+	[AUTH_MECH_EXTERNAL] = &auth_mech_external,
+	[AUTH_MECH_OAUTHBEARER] = &auth_mech_oauthbearer,
+	[AUTH_MECH_XOAUTH2] = &auth_mech_xoauth2,
+};
+
+const struct auth_mech_ops *
+auth_mech_ops_of(const struct auth_mech *mech)
+{
+	return kinds[mech->kind];
+}
+
+int
+auth_mech_open(void)
+{
+	return auth_mech_gsasl_open();
+}
+
+void
+auth_mech_close(void)
+{
+	auth_mech_gsasl_close();
+}
+
+static int
+binding_copy(struct auth_binding *b, const uint8_t *octets, size_t len)
+{
+	if (len > sizeof(b->octets))
+		return errno = EINVAL, -1;
+	if (len > 0)
+		memcpy(b->octets, octets, len);
+	b->len = len;
+	return 0;
+}
+
+static int
+text_copy(char **copy_r, const char *s)
+{
+	if (s == NULL)
+		return 0;
+	return (*copy_r = strdup(s)) == NULL ? -1 : 0;
+}
+
+static void
+peer_copy(struct auth_exchange *x, const struct sockaddr *peer)
+{
+	if (peer == NULL)
+		return;
+	if (peer->sa_family == AF_INET6)
+		memcpy(&x->peer.in6, peer, sizeof(x->peer.in6));
+	else if (peer->sa_family == AF_INET)
+		memcpy(&x->peer.in, peer, sizeof(x->peer.in));
+}
+
+static int
+start_copy(struct auth_exchange *x, const struct auth_start *s)
+{
+	if (binding_copy(&x->exporter, s->exporter, s->exporter_len) == -1 ||
+	    binding_copy(&x->endpoint, s->endpoint, s->endpoint_len) == -1 ||
+	    text_copy(&x->session, s->client.session) == -1 ||
+	    text_copy(&x->peer_name, s->client.peer_name) == -1)
+		return -1;
+	peer_copy(x, s->client.peer);
+	x->client = s->client;
+	x->client.peer = &x->peer.sa;
+	x->client.session = x->session;
+	x->client.peer_name = x->peer_name;
+	x->back = s->back;
+	x->is_plus_offered = s->is_plus_offered;
+	return 0;
+}
+
+struct auth_exchange *
+auth_exchange_new(const struct auth_start *start)
+{
+	const struct auth_mech *mech = auth_mech_find(start->mech);
+	struct auth_exchange *x;
+	int e;
+
+	if (mech == NULL)
+		return errno = EINVAL, NULL;
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		return NULL;
+	x->mech = mech;
+	x->ops = auth_back_relay(start->back) ? &auth_mech_relay :
+	    auth_mech_ops_of(mech);
+	if (start_copy(x, start) == -1 ||
+	    (x->ops->begin != NULL && x->ops->begin(x) == -1)) {
+		e = errno;
+		auth_exchange_free(x);
+		return errno = e, NULL;
+	}
+	return x;
+}
+
+void
+auth_exchange_free(struct auth_exchange *x)
+{
+	if (x == NULL)
+		return;
+	if (x->state != NULL)
+		x->ops->end(x);
+	free(x->session);
+	free(x->peer_name);
+	explicit_bzero(x, sizeof(*x));
+	free(x);
+}
+
+const char *
+auth_exchange_login(const struct auth_exchange *x)
+{
+	return x->login[0] == '\0' ? NULL : x->login;
+}
+
+bool
+auth_exchange_is_refused(const struct auth_exchange *x)
+{
+	return x->is_refused;
+}
+
+void
+auth_exchange_on_login(struct auth_exchange *x,
+    bool (*may)(const char *login, void *closure), void *closure)
+{
+	x->may = may;
+	x->may_closure = closure;
+}
+
+enum esmtp_auth_status
+auth_octets_set(struct auth_octets *out, const char *s, size_t len)
+{
+	if ((out->s = malloc(len + 1)) == NULL)
+		return ESMTP_AUTH_LATER;
+	memcpy(out->s, s, len);
+	out->s[len] = '\0';
+	out->len = len;
+	return ESMTP_AUTH_CHALLENGE;
+}
+
+enum esmtp_auth_status
+auth_verdict_status(enum auth_verdict v)
+{
+	static const enum esmtp_auth_status status[] = {
+		[AUTH_YES] = ESMTP_AUTH_OK,
+		[AUTH_NO] = ESMTP_AUTH_FAILED,
+		[AUTH_UNSURE] = ESMTP_AUTH_LATER,
+	};
+
+	return status[v];
+}
+
+int
+auth_name_copy(const char *s, size_t len, char *name_r)
+{
+	if (len == 0 || len > AUTH_LOGIN_MAX || memchr(s, '\0', len) != NULL)
+		return 0;
+	memcpy(name_r, s, len);
+	name_r[len] = '\0';
+	return 1;
+}
+
+/* What no login holds, though UTF-8: it goes to logs, files of users and other
+ * programs' line protocols. */
+static bool
+has_controls(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+enum esmtp_auth_status
+auth_exchange_claim(struct auth_exchange *x, const char *name)
+{
+	if (saslprep_text(name, x->login, sizeof(x->login)) == -1)
+		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+	if (has_controls(x->login)) {
+		x->login[0] = '\0';
+		return ESMTP_AUTH_FAILED;
+	}
+	if (x->may != NULL && !x->may(x->login, x->may_closure))
+		return ESMTP_AUTH_FAILED;
+	return ESMTP_AUTH_CHALLENGE;
+}
+
+bool
+auth_exchange_may_act_as(const struct auth_exchange *x, const char *authzid)
+{
+	char prepared[AUTH_LOGIN_MAX + 1];
+
+	if (authzid[0] == '\0')
+		return true;
+	return saslprep_text(authzid, prepared, sizeof(prepared)) == 0 &&
+	    strcmp(prepared, x->login) == 0;
+}
+
+enum esmtp_auth_status
+auth_exchange_password(struct auth_exchange *x, const char *password)
+{
+	char prepared[AUTH_PASSWORD_MAX + 1];
+	enum esmtp_auth_status status;
+
+	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
+		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+	status = auth_verdict_status(auth_back_password(x->back, &x->client,
+	    x->login, prepared));
+	explicit_bzero(prepared, sizeof(prepared));
+	return status;
+}
+
+/* RFC 4954 4: where the client begins and gave no initial response, an empty
+ * challenge asks for it. */
+static enum esmtp_auth_status
+take(struct auth_exchange *x, const char *in, size_t len,
+    struct auth_octets *out)
+{
+	enum esmtp_auth_status status;
+	bool is_first = !x->is_begun;
+
+	x->is_begun = true;
+	if (in == NULL && is_first && x->ops->is_client_first)
+		return ESMTP_AUTH_CHALLENGE;
+	x->is_initial = is_first;
+	status = x->ops->step(x, in, len, out);
+	x->nresponses += in != NULL;
+	return status;
+}
+
+/* The step with a copy of the response behind which there is a NUL, for parsers
+ * to run into. */
+static enum esmtp_auth_status
+take_copy(struct auth_exchange *x, const char *in, size_t len,
+    struct auth_octets *out)
+{
+	enum esmtp_auth_status status;
+	char *copy;
+
+	if (len > AUTH_RESPONSE_MAX)
+		return ESMTP_AUTH_MALFORMED;
+	if (in == NULL && !x->is_begun)
+		return take(x, NULL, 0, out);
+	if ((copy = malloc(len + 1)) == NULL)
+		return ESMTP_AUTH_LATER;
+	if (len > 0)
+		memcpy(copy, in, len);
+	copy[len] = '\0';
+	status = take(x, copy, len, out);
+	explicit_bzero(copy, len);
+	free(copy);
+	return status;
+}
+
+enum esmtp_auth_status
+auth_exchange_step(struct auth_exchange *x, const char *in, size_t len,
+    int64_t deadline_ms, char **out_r, size_t *len_r)
+{
+	struct auth_octets out = { NULL, 0 };
+	enum esmtp_auth_status status;
+
+	*out_r = NULL;
+	*len_r = 0;
+	if (x->is_over)
+		return ESMTP_AUTH_FAILED;
+	x->client.deadline_ms = deadline_ms;
+	status = take_copy(x, in, in == NULL ? 0 : len, &out);
+	if (status == ESMTP_AUTH_CHALLENGE) {
+		*out_r = out.s;
+		*len_r = out.len;
+	} else {
+		x->is_over = true;
+		free(out.s);
+	}
+	return status;
+}

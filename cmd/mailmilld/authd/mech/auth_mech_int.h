@@ -1,0 +1,119 @@
+/* What the files of auth_mech share. */
+
+#ifndef CMD_MAILMILLD_AUTH_MECH_INT_H
+#define CMD_MAILMILLD_AUTH_MECH_INT_H
+
+#include <netinet/in.h>
+
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+
+#define AUTH_BINDING_MAX	64	/* octets of a channel binding */
+
+struct auth_octets {
+	char	*s;		/* malloced */
+	size_t	 len;
+};
+
+/* How a kind of mechanism is done.
+ * begin(x): 0, or -1 with errno; may be NULL.
+ * step(x, in, len, out): ${in} is followed by a NUL and lives until the step
+ * is over; NULL: there was no initial response (only where the client does not
+ * begin).
+ * peek(x, in, len, name_r): the name that the response of this step shows, for
+ * a back end that takes the step itself.  1 and ${name_r} of AUTH_LOGIN_MAX + 1
+ * octets, or 0.
+ * end(x): frees x->state; not called where it is NULL. */
+struct auth_mech_ops {
+	bool	is_client_first;
+	int	(*begin)(struct auth_exchange *x);
+	enum esmtp_auth_status (*step)(struct auth_exchange *x,
+		    const char *in, size_t len, struct auth_octets *out);
+	int	(*peek)(const struct auth_exchange *x, const char *in,
+		    size_t len, char *name_r);
+	void	(*end)(struct auth_exchange *x);
+};
+
+extern const struct auth_mech_ops auth_mech_plain, auth_mech_login,
+    auth_mech_cram_md5, auth_mech_external, auth_mech_scram,
+    auth_mech_oauthbearer, auth_mech_xoauth2, auth_mech_relay;
+
+/* auth_mech_ops_of(mech): How it is done when no back end does it. */
+const struct auth_mech_ops *auth_mech_ops_of(const struct auth_mech *mech);
+
+struct auth_binding {
+	uint8_t	octets[AUTH_BINDING_MAX];
+	size_t	len;
+};
+
+struct auth_exchange {
+	const struct auth_mech	*mech;
+	const struct auth_mech_ops *ops;
+	struct auth_back	*back;
+	struct auth_client	 client;
+	union { struct sockaddr sa; struct sockaddr_in in;
+		struct sockaddr_in6 in6; } peer;
+	char			*session, *peer_name;
+	struct auth_binding	 exporter, endpoint;
+	bool			 is_plus_offered;
+	bool			 is_over, is_begun;
+	bool			 is_initial;	/* the step: of the command */
+	bool			 is_refused;
+	unsigned int		 nresponses;	/* before this step */
+	char			 login[AUTH_LOGIN_MAX + 1]; /* "": not known */
+	bool			(*may)(const char *login, void *closure);
+	void			*may_closure;
+	void			*state;		/* of ops */
+};
+
+/* auth_exchange_claim(x, name): The client says who it is: prepare the name,
+ * keep it, ask the limit.  ESMTP_AUTH_CHALLENGE: go on; else what to answer. */
+enum esmtp_auth_status auth_exchange_claim(struct auth_exchange *x,
+    const char *name);
+
+/* auth_exchange_may_act_as(x, authzid): Is it empty, or the login?  Nobody acts
+ * for another here. */
+bool auth_exchange_may_act_as(const struct auth_exchange *x,
+    const char *authzid);
+
+/* auth_exchange_password(x, password): What the back end says of it. */
+enum esmtp_auth_status auth_exchange_password(struct auth_exchange *x,
+    const char *password);
+
+/* auth_octets_set(out, s, len): A copy.  Return ESMTP_AUTH_CHALLENGE, or
+ * ESMTP_AUTH_LATER for want of memory. */
+enum esmtp_auth_status auth_octets_set(struct auth_octets *out, const char *s,
+    size_t len);
+
+/* auth_verdict_status(v): The answer for a verdict. */
+enum esmtp_auth_status auth_verdict_status(enum auth_verdict v);
+
+/* auth_name_copy(s, len, name_r): ${len} octets without a NUL into
+ * AUTH_LOGIN_MAX + 1.  1, or 0: too long, empty, or no text. */
+int auth_name_copy(const char *s, size_t len, char *name_r);
+
+/* GNU SASL (auth_mech_gsasl.c): one session of it.
+ * auth_gsasl_new(x): NULL with errno.
+ * auth_gsasl_step(g, in, len, out): NULL where the server begins.
+ * auth_gsasl_step_secret(g, in, len, secret, out): The same of a message in
+ * which AUTH_STAND_IN is where the password was, which is ${secret}: the
+ * library frees its copies as they are.
+ * auth_gsasl_password(g, password): what it is to check CRAM-MD5 with;
+ * auth_gsasl_scram(g, keys, exporter): and SCRAM (length 0: no binding).  0,
+ * or -1: no memory.
+ * auth_gsasl_has_asked(g): Has it asked the back end? */
+int auth_mech_gsasl_open(void);
+void auth_mech_gsasl_close(void);
+struct auth_gsasl;
+struct auth_gsasl *auth_gsasl_new(struct auth_exchange *x);
+void auth_gsasl_free(struct auth_gsasl *g);	/* NULL does nothing */
+enum esmtp_auth_status auth_gsasl_step(struct auth_gsasl *g, const char *in,
+    size_t len, struct auth_octets *out);
+#define AUTH_STAND_IN	"-"
+enum esmtp_auth_status auth_gsasl_step_secret(struct auth_gsasl *g,
+    const char *in, size_t len, const char *secret, struct auth_octets *out);
+int auth_gsasl_password(struct auth_gsasl *g, const char *password);
+int auth_gsasl_scram(struct auth_gsasl *g, const struct auth_scram *keys,
+    const struct auth_binding *exporter);
+bool auth_gsasl_has_asked(const struct auth_gsasl *g);
+
+#endif

@@ -1,0 +1,75 @@
+/* Mechanisms that a back end does by itself: octets go to and fro.
+ * What is looked at is only who the client says to be, for the limit on
+ * failures. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/authd/mech/auth_mech_int.h"
+
+static const enum esmtp_auth_status statuses[] = {
+	[AUTH_RELAY_CHALLENGE] = ESMTP_AUTH_CHALLENGE,
+	[AUTH_RELAY_YES] = ESMTP_AUTH_OK,
+	[AUTH_RELAY_NO] = ESMTP_AUTH_FAILED,
+	[AUTH_RELAY_UNSURE] = ESMTP_AUTH_LATER,
+};
+
+/* Who is shown by name is asked about by name, since the limits of a login that
+ * is known are its own; a response that shows none counts for the client. */
+static enum esmtp_auth_status
+peek(struct auth_exchange *x, const char *in, size_t len)
+{
+	char name[AUTH_LOGIN_MAX + 1];
+
+	if (in == NULL || x->login[0] != '\0')
+		return ESMTP_AUTH_CHALLENGE;
+	if (auth_mech_ops_of(x->mech)->peek(x, in, len, name))
+		return auth_exchange_claim(x, name);
+	return x->may == NULL || x->may(NULL, x->may_closure) ?
+	    ESMTP_AUTH_CHALLENGE : ESMTP_AUTH_FAILED;
+}
+
+/* A challenge in answer to a bearer token is a refusal (auth_mech_oauth.c). */
+static bool
+is_refusal(const struct auth_exchange *x, const char *in)
+{
+	return in != NULL && (x->mech->kind == AUTH_MECH_OAUTHBEARER ||
+	    x->mech->kind == AUTH_MECH_XOAUTH2);
+}
+
+static enum esmtp_auth_status
+step(struct auth_exchange *x, const char *in, size_t len,
+    struct auth_octets *out)
+{
+	struct auth_relay *r = x->state;
+	enum esmtp_auth_status status;
+	enum auth_relay_status s;
+
+	if ((status = peek(x, in, len)) != ESMTP_AUTH_CHALLENGE)
+		return status;
+	s = x->is_initial ?
+	    auth_relay_start(x->back, &x->client, x->mech->name, in, len, &r,
+	    &out->s, &out->len) :
+	    auth_relay_step(r, &x->client, in, len, &out->s, &out->len);
+	x->state = r;
+	status = statuses[s];
+	if (status == ESMTP_AUTH_CHALLENGE) {
+		x->is_refused = is_refusal(x, in);
+		return r == NULL ? ESMTP_AUTH_LATER : status;
+	}
+	/* the name as the back end has it is who has logged in; without one
+	 * there is nobody */
+	if (out->s != NULL && !auth_name_copy(out->s, out->len, x->login) &&
+	    status == ESMTP_AUTH_OK)
+		return ESMTP_AUTH_LATER;
+	return status == ESMTP_AUTH_OK && x->login[0] == '\0' ?
+	    ESMTP_AUTH_LATER : status;
+}
+
+static void
+end(struct auth_exchange *x)
+{
+	auth_relay_free(x->state);
+}
+
+const struct auth_mech_ops auth_mech_relay = { .step = step, .end = end };

@@ -1,0 +1,58 @@
+/* Certificates and keys on their way from files to processes.
+ * Owns: one version of all of them: the octets of certificates, client CAs and
+ * OCSP responses in sealed memory, and the open files of private keys, of which
+ * this process never reads an octet.
+ * Knows nothing of processes but their account for the check. */
+
+#ifndef CMD_MAILMILLD_CREDS_H
+#define CMD_MAILMILLD_CREDS_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "cmd/mailmilld/role/privs.h"
+#include "cmd/settings/settings.h"
+#include "cmd/settings/settings_tls.h"
+
+struct creds;
+
+/* creds_open(s, account, version, err_r, errlen): Open all files that
+ * ${s} names, read those that are public, and have a process of
+ * its own, under ${account} (NULL: ours), see that each key belongs to its
+ * certificate.  NULL with "FILE: what is wrong" in ${err_r}.  What is not wrong
+ * but not right either (expired, readable by all) is logged.  Paths stay those
+ * of ${s}, which must live as long.  Without any TLS in ${s}: one that is
+ * empty. */
+struct creds *creds_open(const struct settings *s,
+    const struct account *account, uint32_t version, char *err_r,
+    size_t errlen);
+void creds_free(struct creds *c);	/* NULL does nothing */
+
+uint32_t creds_version(const struct creds *c);
+/* A descriptor of its own for a reader, or -1 with errno. */
+int creds_bundle(const struct creds *c);		/* for M_CERTS */
+int creds_key(const struct creds *c, size_t pair);	/* for M_KEY */
+
+/* creds_changed(c): Has one of the files become another since creds_open(),
+ * and has nothing been written to any of them in the last second? */
+bool creds_changed(const struct creds *c);
+
+/* When certificate ${pair} ends, and its first name. */
+time_t creds_expiry(const struct creds *c, size_t pair);
+const char *creds_name(const struct creds *c, size_t pair);
+
+/* The other side: what is in M_CERTS.
+ * bundle_read(fd, s): Check and map it; ${fd} stays open.  NULL with errno
+ * (EPROTO: not as ${s} wants it). */
+struct bundle;
+struct bundle *bundle_read(int fd, const struct settings *s);
+void bundle_free(struct bundle *b);
+struct bundle_octets { const char *v; size_t len; };
+struct bundle_octets bundle_cert(const struct bundle *b, size_t pair);
+struct bundle_octets bundle_ocsp(const struct bundle *b, size_t pair);
+struct bundle_octets bundle_client_ca(const struct bundle *b, size_t i);
+
+#endif

@@ -1,0 +1,64 @@
+/* Shared by the files of creds.h alone. */
+
+#ifndef CMD_MAILMILLD_CREDS_INT_H
+#define CMD_MAILMILLD_CREDS_INT_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "cmd/mailmilld/creds/creds.h"
+
+#define CREDS_NAME_MAX	128
+#define CREDS_ERROR_MAX	SETTINGS_ERROR_MAX
+
+/* What a file was when it was opened. */
+struct creds_file {
+	const char	*path;		/* of the settings */
+	int		 fd;		/* of a key, else -1 */
+	bool		 is_there;	/* an OCSP response may be missing */
+	dev_t		 dev;
+	ino_t		 ino;
+	off_t		 size;
+	struct timespec	 mtime;
+	char		*octets;	/* until the bundle is made */
+	size_t		 len;
+};
+
+struct creds_info {
+	time_t	expiry;
+	char	name[CREDS_NAME_MAX];
+};
+
+/* The files: a certificate for each pair, then an OCSP response for each, the
+ * client CAs, and the keys. */
+struct creds {
+	uint32_t		 version;
+	size_t			 npairs, ncas, nfiles;
+	struct creds_file	*files;
+	struct creds_info	*infos;		/* of each pair */
+	int			 bundle;
+};
+
+#define CREDS_CERT(c, i)	(&(c)->files[i])
+#define CREDS_OCSP(c, i)	(&(c)->files[(c)->npairs + (i)])
+#define CREDS_CA(c, i)		(&(c)->files[2 * (c)->npairs + (i)])
+#define CREDS_KEY(c, i)		(&(c)->files[2 * (c)->npairs + (c)->ncas + (i)])
+#define CREDS_NPUBLIC(c)	(2 * (c)->npairs + (c)->ncas)
+
+/* What a bundle begins with; a struct bundle_place for each file follows. */
+struct bundle_head {
+	uint64_t	magic;
+	uint64_t	npairs, ncas;
+};
+struct bundle_place {
+	uint64_t	offset, len;
+};
+#define BUNDLE_MAGIC	0x6c6c696d6c69616dULL
+
+/* creds_check(c, account, err_r, errlen): Have a process of its own, under
+ * ${account}, load all of ${c} as keyd and the workers would, and fill in
+ * c->infos.  Return 0, or -1 with "FILE: what is wrong". */
+int creds_check(struct creds *c, const struct account *account, char *err_r,
+    size_t errlen);
+
+#endif

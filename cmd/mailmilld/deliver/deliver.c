@@ -1,0 +1,336 @@
+/* The role deliver: a process that puts messages into Maildirs.
+ * Owns: the channel to the queue, the pace of the batches.
+ * Knows nothing of how a batch is written: core/maildir/deliver.c does.
+ *
+ * The pace: a job that comes after a rest is done at once; under load jobs
+ * gather for GATHER_MS after the last batch, or until a batch is full, so that
+ * one flush of the disk pays for many. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/role/privs.h"
+#include "core/maildir/deliver.h"
+#include "core/process/log.h"
+
+#define GATHER_MS	20	/* between batches that are not full */
+#define FLUSH_MS	15	/* renames wait for another batch's flush */
+#define LAST_WORDS_MS	2000	/* for the queue to take the last results */
+
+struct role_state {
+	struct child	*child;
+	struct chanev	*queue;		/* NULL: there is none now */
+	struct deliver	*deliver;	/* of that queue */
+	Event		*timer;
+	uint64_t	 ran_ms;	/* end of the last batch */
+	uint64_t	 due_ms;	/* when the timer is set; 0: it is not */
+};
+
+/* --- results -------------------------------------------------------------- */
+
+/* What the queue does not hear of it waits for for ever: better to end, then
+ * all jobs are given out again. */
+static void
+tell(struct role_state *s, unsigned int type, const void *base,
+    const void *entries, unsigned int n)
+{
+	if (chanev_send(s->queue, type, base, entries, n, -1) == 0 ||
+	    errno == EPIPE)
+		return;
+	log_err("deliver-results", "effect=%s", "ending, to be started again");
+	child_exit(s->child);
+}
+
+static void
+done(void *closure, const struct deliver_result *results, size_t n)
+{
+	struct msg_done entries[DELIVER_BATCH_JOBS];
+	struct msg_empty empty = { 0 };
+	struct role_state *s = closure;
+	struct msg_error me;
+	size_t i;
+
+	for (i = 0; i < n && i < DELIVER_BATCH_JOBS; i++) {
+		entries[i].job = results[i].job;
+		entries[i].status = results[i].errnum == 0 ? DONE_DELIVERED :
+		    DONE_DEFER;
+		entries[i].errnum = results[i].errnum;
+		if (results[i].errnum == 0 || results[i].text == NULL)
+			continue;
+		memset(&me, 0, sizeof(me));
+		me.job = results[i].job;
+		strlcpy(me.text, results[i].text, sizeof(me.text));
+		tell(s, D_ERROR, &me, NULL, 0);
+	}
+	tell(s, D_DONE, &empty, entries, (unsigned int)i);
+}
+
+static int
+route(void *closure, const char *rcpt, struct deliver_route *route_r)
+{
+	struct role_state *s = closure;
+	const struct settings *settings = s->child->settings;
+	const struct settings_domain *d;
+	const char *at = strrchr(rcpt, '@');
+
+	/* RFC 5321 4.1.1.3: <postmaster> has no domain */
+	d = at == NULL ? settings->default_domain :
+	    settings_domain_find(settings, at + 1, strlen(at + 1));
+	if (d == NULL)
+		return -1;
+	route_r->domain = d->name;
+	route_r->pattern = d->maildir;
+	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
+	return 0;
+}
+
+/* Its end of the channel is closed; that is seen here before the loop does. */
+static bool
+is_left(void *closure)
+{
+	struct role_state *s = closure;
+	struct pollfd pfd = { .events = 0 };
+
+	if (s->queue == NULL)
+		return true;
+	pfd.fd = chanev_fd(s->queue);
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
+}
+
+static const struct deliver_ops deliver_ops = {
+	.route = route,
+	.done = done,
+	.is_left = is_left
+};
+
+/* --- pace ----------------------------------------------------------------- */
+
+static void set_timer(struct role_state *s);
+
+static void
+work(struct role_state *s)
+{
+	if (s->deliver == NULL)
+		return;
+	if (deliver_waiting(s->deliver) > 0)
+		deliver_run(s->deliver, scheduler_now());
+	else
+		deliver_flush(s->deliver);
+	s->ran_ms = monotonic_ms();
+	set_timer(s);
+	if (s->child->is_draining && deliver_waiting(s->deliver) == 0 &&
+	    deliver_unflushed(s->deliver) == 0)
+		child_exit(s->child);
+}
+
+static int
+on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct role_state *s = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	s->timer = NULL;
+	s->due_ms = 0;
+	work(s);
+	return 0;
+}
+
+/* When there is something to do next */
+static uint64_t
+next_due(const struct role_state *s)
+{
+	size_t n = deliver_waiting(s->deliver);
+
+	if (n >= DELIVER_BATCH_JOBS || (n > 0 && s->child->is_draining))
+		return 1;
+	if (n > 0)
+		return s->ran_ms + GATHER_MS;
+	return deliver_unflushed(s->deliver) > 0 ? s->ran_ms + FLUSH_MS : 0;
+}
+
+static void
+set_timer(struct role_state *s)
+{
+	uint64_t due = s->deliver == NULL ? 0 : next_due(s), now;
+
+	if (due == s->due_ms)
+		return;
+	after_cancel(&s->timer);
+	s->due_ms = due;
+	if (due == 0)
+		return;
+	now = monotonic_ms();
+	s->timer = after_ms(due > now ? (unsigned int)(due - now) : 0,
+	    on_timer, s);
+	if (s->timer == NULL) {
+		log_err("deliver-timer", "effect=%s",
+		    "ending, to be started again");
+		child_exit(s->child);
+	}
+}
+
+/* --- the queue ------------------------------------------------------------ */
+
+static void
+on_source(struct role_state *s, struct channel_msg *msg)
+{
+	struct msg_source ms;
+
+	memcpy(&ms, msg->base, sizeof(ms));
+	deliver_forget(s->deliver, ms.source);
+	/* without it its jobs fail with ESTALE, and the queue tells again */
+	if (deliver_source(s->deliver, ms.source, msg->fd) == -1)
+		log_warn("deliver-source", "source=%llu",
+		    (unsigned long long)ms.source);
+	else
+		msg->fd = -1;
+}
+
+static void
+on_forget(struct role_state *s, struct channel_msg *msg)
+{
+	struct msg_source ms;
+
+	memcpy(&ms, msg->base, sizeof(ms));
+	deliver_forget(s->deliver, ms.source);
+}
+
+static void
+on_jobs(struct role_state *s, struct channel_msg *msg)
+{
+	const struct msg_job *jobs = msg->entries;
+	struct deliver_job job;
+	unsigned int i;
+
+	for (i = 0; i < msg->nentries; i++) {
+		job.job = jobs[i].job;
+		job.source = jobs[i].source;
+		job.body_source = jobs[i].body_source;
+		job.offset = jobs[i].offset;
+		job.rcpt = jobs[i].rcpt;
+		job.is_repeated = jobs[i].is_repeated;
+		if (deliver_add(s->deliver, &job) == -1) {
+			log_err("deliver-jobs", "effect=%s",
+			    "ending, to be started again");
+			child_exit(s->child);
+			return;
+		}
+	}
+	set_timer(s);
+}
+
+static void
+queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct role_state *s = closure;
+
+	if (ce != s->queue || s->deliver == NULL)
+		return;
+	switch (msg->type) {
+	case D_SOURCE:
+		on_source(s, msg);
+		break;
+	case D_FORGET:
+		on_forget(s, msg);
+		break;
+	case D_JOBS:
+		on_jobs(s, msg);
+		break;
+	}
+}
+
+/* The queue has gone: its jobs are nobody's now.  What is renamed stays; the
+ * next queue gives these jobs out as repeated. */
+static void
+leave_queue(struct role_state *s)
+{
+	chanev_free(s->queue);
+	s->queue = NULL;
+	deliver_free(s->deliver);
+	s->deliver = NULL;
+	set_timer(s);
+}
+
+static void
+queue_gone(struct chanev *ce, void *closure)
+{
+	struct role_state *s = closure;
+
+	if (ce != s->queue) {
+		chanev_free(ce);
+		return;
+	}
+	leave_queue(s);
+	if (s->child->is_draining)
+		child_exit(s->child);
+}
+
+static const struct chanev_ops queue_ops = {
+	.message = queue_message,
+	.gone = queue_gone
+};
+
+static void
+on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
+{
+	struct role_state *s = closure;
+
+	if (peer->role != ROLE_QUEUE) {
+		close(fd);
+		return;
+	}
+	leave_queue(s);
+	s->deliver = deliver_new(&deliver_ops, s, c->settings->hostname);
+	if (s->deliver == NULL) {
+		log_err("deliver-start", "peer=%s", "queue");
+		close(fd);
+		return;
+	}
+	s->queue = chanev_open(fd, c->role, ROLE_QUEUE, &queue_ops, s);
+	if (s->queue == NULL) {
+		log_err("deliver-connect", "peer=%s", "queue");
+		leave_queue(s);
+	}
+}
+
+static void
+on_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	struct role_state *s = closure;
+
+	(void)is_reconfig;
+	if (s->deliver == NULL || (deliver_waiting(s->deliver) == 0 &&
+	    deliver_unflushed(s->deliver) == 0))
+		child_exit(c);
+	else
+		set_timer(s);
+}
+
+static const struct child_ops child_ops = {
+	.peer = on_peer,
+	.drain = on_drain
+};
+
+int
+role_deliver(struct child *c)
+{
+	struct role_state s = { .child = c };
+	int status;
+
+	privs_raise_nofile();
+	if (child_drop(c, NULL) == -1)
+		return 1;
+	status = child_run(c, &child_ops, &s);
+	if (s.queue != NULL)
+		(void)chanev_flush_wait(s.queue, LAST_WORDS_MS);
+	after_cancel(&s.timer);
+	leave_queue(&s);
+	return status;
+}

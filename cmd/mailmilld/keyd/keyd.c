@@ -1,0 +1,220 @@
+/* The role keyd: the one process that has private keys.
+ * Owns: its start (an account, a root and descriptors with nothing else in
+ * them), the keys as they come from the master, version by version, its end.
+ * Knows nothing of what is signed for whom: keyd_worker.c does. */
+
+#include "cmd/mailmilld/keyd/keyd_int.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/creds/creds.h"
+#include "cmd/settings/settings_tls.h"
+#include "cmd/mailmilld/master/spooldir.h"
+#include "core/process/log.h"
+
+struct role_state {
+	struct child	*child;
+	struct keyd	 keyd;
+	/* the version that is coming: M_CERTS, M_KEY..., M_KEYS_END */
+	struct bundle	*bundle;	/* NULL: none, or a bad one */
+	uint32_t	 coming;
+	size_t		 nkeys;		/* of it, good ones */
+	/* the last one that was good, and is kept beside the next */
+	uint32_t	 version;
+};
+
+/* --- keys from the master ------------------------------------------------- */
+
+static void
+on_certs(struct role_state *s, struct channel_msg *msg)
+{
+	struct msg_certs certs;
+
+	memcpy(&certs, msg->base, sizeof(certs));
+	bundle_free(s->bundle);
+	s->coming = certs.version;
+	s->nkeys = 0;
+	s->bundle = msg->fd == -1 ? NULL :
+	    bundle_read(msg->fd, s->keyd.settings);
+	if (s->bundle == NULL)
+		log_err("keyd-certificates", "version=%u", certs.version);
+}
+
+static void
+on_key(struct role_state *s, struct channel_msg *msg)
+{
+	const struct settings_tls *tls = s->keyd.settings->tls;
+	char err[KEEPER_ERROR_MAX] = "was not received: out of descriptors";
+	struct bundle_octets cert;
+	struct msg_key key;
+
+	memcpy(&key, msg->base, sizeof(key));
+	if (s->bundle == NULL || key.version != s->coming ||
+	    key.pair >= tls->npairs)
+		return;
+	cert = bundle_cert(s->bundle, key.pair);
+	if (msg->fd != -1 && keeper_load(s->keyd.keeper, key.version, key.pair,
+	    msg->fd, cert.v, cert.len, err, sizeof(err)) == 0) {
+		s->nkeys++;
+		return;
+	}
+	log_errx("key", "file=%s certificate=%s reason=%s",
+	    tls->pairs[key.pair].key, tls->pairs[key.pair].cert, err);
+}
+
+/* A version counts only whole; handshakes that began with the one before it
+ * still end with that. */
+static void
+on_keys_end(struct role_state *s, struct channel_msg *msg)
+{
+	struct msg_keys_ready ready = { 0 };
+	struct msg_certs certs;
+
+	memcpy(&certs, msg->base, sizeof(certs));
+	ready.version = certs.version;
+	ready.is_good = s->bundle != NULL && certs.version == s->coming &&
+	    s->nkeys == s->keyd.settings->tls->npairs;
+	bundle_free(s->bundle);
+	s->bundle = NULL;
+	if (ready.is_good) {
+		keeper_forget(s->keyd.keeper, s->version);
+		s->version = certs.version;
+		log_event(LOG_LEVEL_INFO, "keys", "version=%u keys=%zu",
+		    s->version, s->nkeys);
+	} else
+		log_errx("keys", "version=%u effect=%s", certs.version,
+		    "the keys of before stay in use");
+	(void)chanev_send(s->child->master, M_KEYS_READY, &ready, NULL, 0, -1);
+}
+
+static const struct {
+	unsigned int  type;
+	void	    (*act)(struct role_state *s, struct channel_msg *msg);
+} message_rows[] = {
+	{ M_CERTS,	on_certs },
+	{ M_KEY,	on_key },
+	{ M_KEYS_END,	on_keys_end },
+};
+
+static void
+on_message(struct child *c, struct channel_msg *msg, void *closure)
+{
+	size_t i;
+
+	(void)c;
+	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
+		if (message_rows[i].type == msg->type)
+			message_rows[i].act(closure, msg);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static void
+on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
+{
+	struct role_state *s = closure;
+
+	(void)c;
+	if (peer->role != ROLE_WORKER) {
+		close(fd);
+		return;
+	}
+	if (keyd_worker_open(&s->keyd, peer, fd) == -1)
+		log_err("keyd-connect", "worker=%u", peer->slot);
+}
+
+/* Workers end first, and close their channels with that. */
+static void
+exit_if_done(void *closure)
+{
+	struct role_state *s = closure;
+
+	if (s->child->is_draining && TAILQ_EMPTY(&s->keyd.workers))
+		child_exit(s->child);
+}
+
+static void
+on_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	(void)c;
+	(void)is_reconfig;
+	exit_if_done(closure);
+}
+
+static const struct child_ops child_ops = {
+	.peer = on_peer,
+	.message = on_message,
+	.drain = on_drain
+};
+
+/* No page of ours goes to swap space, where it would outlive us.  After the
+ * drop there would be a limit, which memory to come would hit. */
+static void
+stay_in_memory(const struct child *c)
+{
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (c->init.uid == 0)
+		return;
+	if (setrlimit(RLIMIT_MEMLOCK, &all) == -1 ||
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == -1)
+		log_warn("keyd", "step=%s effect=%s", "mlockall",
+		    "keys may be written to swap space");
+}
+
+/* Nothing is read or printed: the null device takes the place of what whoever
+ * started us has there.  The standard error output stays, for the last words
+ * of libraries. */
+static void
+leave_descriptors(void)
+{
+	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
+}
+
+static int
+become_keyd(struct child *c)
+{
+	char root[PATH_MAX];
+
+	stay_in_memory(c);
+	leave_descriptors();
+	snprintf(root, sizeof(root), "%s/" SPOOL_EMPTY, c->settings->spool);
+	if (child_drop(c, root) == -1)
+		return -1;
+	/* no debugger, and no other process of this account, looks inside */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
+		log_err("keyd", "step=%s", "dumpable");
+		return -1;
+	}
+	return 0;
+}
+
+int
+role_keyd(struct child *c)
+{
+	struct role_state s = { .child = c, .keyd = { .settings = c->settings,
+		.done = exit_if_done, .closure = &s } };
+	int status;
+
+	TAILQ_INIT(&s.keyd.workers);
+	if (become_keyd(c) == -1)
+		return 1;
+	if ((s.keyd.keeper = keeper_new()) == NULL) {
+		log_err("start", "role=%s", "keyd");
+		return 1;
+	}
+	status = child_run(c, &child_ops, &s);
+	keyd_workers_close(&s.keyd);
+	bundle_free(s.bundle);
+	keeper_free(s.keyd.keeper);
+	return status;
+}

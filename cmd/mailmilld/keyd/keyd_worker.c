@@ -1,0 +1,200 @@
+/* keyd's answers to the workers.
+ * Owns: the channels to them, which key the session of a listener may use, how
+ * many signatures a second a worker gets.
+ * Knows nothing of how a key comes here (keyd.c) or signs (tls/keeper.h).
+ *
+ * A worker may be in the hands of somebody else: what it sends is checked here
+ * and in the keeper, and what it is not given is logged. */
+
+#include "cmd/mailmilld/keyd/keyd_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/settings/settings_tls.h"
+#include "core/process/log.h"
+#include "core/scheduler.h"
+#include "core/process/stats.h"
+
+#define REFUSED_MS	10000	/* between two lines of one worker's refusals */
+
+/* --- a request ------------------------------------------------------------ */
+
+static int
+sign(struct keyd_worker *w, const struct msg_sign *ask, const uint8_t *tbs,
+    size_t len, uint8_t sig_r[TLS_SIG_MAX], size_t *len_r)
+{
+	const struct settings *s = w->keyd->settings;
+
+	if (ask->listener >= s->nlistens || ask->pair >= s->tls->npairs ||
+	    !settings_tls_may_use(s, ask->listener, ask->pair)) {
+		errno = EACCES;
+		return -1;
+	}
+	return keeper_sign(w->keyd->keeper, ask->version, ask->pair,
+	    (enum tls_scheme)ask->scheme, tbs, len, sig_r, len_r);
+}
+
+static const struct {
+	int		 errnum;
+	const char	*text;
+} reasons[] = {
+	{ EACCES, "the listener has no such key" },
+	{ ENOKEY, "no such key" },
+	{ EINVAL, "the scheme does not fit the key" },
+	{ EPERM, "no part of a server's handshake" },
+	{ EIO, "the signature failed" },
+};
+
+static const char *
+reason_of(int errnum)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].errnum == errnum)
+			return reasons[i].text;
+	return strerror(errnum);
+}
+
+/* A worker that asks for what it may not have does so once by mistake, and
+ * often only if it is not what we started: a line now and then will do. */
+static void
+log_refused(struct keyd_worker *w, const struct msg_sign *ask, int errnum)
+{
+	uint64_t now = monotonic_ms();
+
+	stats_inc(STATS_KEY_REFUSED);
+	w->nrefused++;
+	if (w->refused_ms != 0 && now - w->refused_ms < REFUSED_MS)
+		return;
+	log_warnx("key-refused", "worker=%u instance=%u listener=%u pair=%u "
+	    "version=%u scheme=%x reason=%s refused=%llu", w->who.slot,
+	    w->who.instance, ask->listener, ask->pair, ask->version,
+	    ask->scheme, reason_of(errnum), (unsigned long long)w->nrefused);
+	w->refused_ms = now;
+	w->nrefused = 0;
+}
+
+static void
+answer(struct keyd_worker *w, const struct channel_msg *msg)
+{
+	struct msg_signed reply = { 0 };
+	uint8_t sig[TLS_SIG_MAX];
+	struct msg_sign ask;
+	size_t len = 0;
+
+	memcpy(&ask, msg->base, sizeof(ask));
+	reply.id = ask.id;
+	if (sign(w, &ask, msg->entries, msg->nentries, sig, &len) == 0)
+		stats_inc(STATS_KEY_SIGNATURES);
+	else {
+		reply.status = (uint32_t)errno;
+		len = 0;
+		log_refused(w, &ask, errno);
+	}
+	/* one that does not take its answers goes without */
+	(void)chanev_send(w->ce, K_SIGNED, &reply, sig, (unsigned int)len, -1);
+}
+
+/* --- pace ----------------------------------------------------------------- */
+
+static int
+on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct keyd_worker *w = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	w->timer = NULL;
+	chanev_resume(w->ce);
+	return 0;
+}
+
+/* What it asks for too soon stays in its channel; the others do not notice. */
+static void
+keep_pace(struct keyd_worker *w)
+{
+	unsigned int wait_ms = bucket_take(&w->bucket, monotonic_ms());
+
+	if (wait_ms == 0 || w->timer != NULL)
+		return;
+	if ((w->timer = after_ms(wait_ms, on_timer, w)) != NULL)
+		chanev_hold(w->ce);
+}
+
+/* --- the channel ---------------------------------------------------------- */
+
+static void
+worker_free(struct keyd_worker *w)
+{
+	TAILQ_REMOVE(&w->keyd->workers, w, link);
+	after_cancel(&w->timer);
+	chanev_free(w->ce);
+	free(w);
+}
+
+static void
+worker_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct keyd_worker *w = closure;
+
+	(void)ce;
+	if (msg->type != K_SIGN)
+		return;
+	answer(w, msg);
+	keep_pace(w);
+}
+
+static void
+worker_gone(struct chanev *ce, void *closure)
+{
+	struct keyd_worker *w = closure;
+	struct keyd *kd = w->keyd;
+
+	(void)ce;
+	worker_free(w);
+	if (TAILQ_EMPTY(&kd->workers))
+		kd->done(kd->closure);
+}
+
+static const struct chanev_ops worker_ops = {
+	.message = worker_message,
+	.gone = worker_gone
+};
+
+int
+keyd_worker_open(struct keyd *kd, const struct msg_peer *who, int fd)
+{
+	struct keyd_worker *w = calloc(1, sizeof(*w));
+
+	if (w == NULL) {
+		close(fd);
+		errno = ENOMEM;
+		return -1;
+	}
+	w->keyd = kd;
+	w->who = *who;
+	bucket_init(&w->bucket, (uint64_t)kd->settings->key_rate,
+	    monotonic_ms());
+	w->ce = chanev_open(fd, ROLE_KEYD, ROLE_WORKER, &worker_ops, w);
+	if (w->ce == NULL) {
+		free(w);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&kd->workers, w, link);
+	return 0;
+}
+
+void
+keyd_workers_close(struct keyd *kd)
+{
+	struct keyd_worker *w;
+
+	while ((w = TAILQ_FIRST(&kd->workers)) != NULL)
+		worker_free(w);
+}

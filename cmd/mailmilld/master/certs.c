@@ -1,0 +1,384 @@
+/* The master's part in TLS: see certs.h.
+ * A changed file goes its way in steps: opened and checked (creds_open), to
+ * every keyd, and, when each has said that it can use them, to the workers.
+ * Whatever fails on the way, the version in use stays in use. */
+
+#include "cmd/mailmilld/master/certs.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/settings/settings_tls.h"
+
+#define EXPIRY_SOON_S	(14 * 86400)	/* warned of before */
+#define EXPIRY_AGAIN_MS	(86400 * 1000ULL) /* and again each day */
+#define EXPIRY_LOOK_MS	(3600 * 1000)	/* where files are not looked at */
+
+static bool
+has_tls(const struct master *m)
+{
+	return m->config.settings->tls->npairs > 0;
+}
+
+/* --- to the processes ----------------------------------------------------- */
+
+/* takes ${fd}, which may be -1 */
+static int
+send_fd(struct proc *p, enum msg_type type, const void *base, int fd)
+{
+	if (fd == -1)
+		return -1;
+	if (chanev_send(p->ce, type, base, NULL, 0, fd) == 0)
+		return 0;
+	close(fd);
+	return -1;
+}
+
+static int
+send_certs(struct proc *p, const struct creds *c)
+{
+	struct msg_certs certs = { .version = creds_version(c) };
+
+	return send_fd(p, M_CERTS, &certs, creds_bundle(c));
+}
+
+/* To a keyd: certificates, each key, and that this was all. */
+static int
+send_keys(struct proc *p, const struct creds *c, size_t npairs)
+{
+	struct msg_certs certs = { .version = creds_version(c) };
+	struct msg_key key = { .version = creds_version(c) };
+	size_t i;
+
+	if (send_certs(p, c) == -1)
+		return -1;
+	for (i = 0; i < npairs; i++) {
+		key.pair = (uint32_t)i;
+		if (send_fd(p, M_KEY, &key, creds_key(c, i)) == -1)
+			return -1;
+	}
+	p->certs_sent = certs.version;
+	return chanev_send(p->ce, M_KEYS_END, &certs, NULL, 0, -1);
+}
+
+/* The files of the keys in use may have been written over, and then only those
+ * on their way are good: a new keyd gets these too, and its answer to them is
+ * the one that counts. */
+static int
+send_all_keys(const struct master *m, struct proc *p,
+    const struct config *config, size_t npairs)
+{
+	if (send_keys(p, config->creds, npairs) == -1)
+		return -1;
+	if (config != &m->config || m->certs.next == NULL)
+		return 0;
+	return send_keys(p, m->certs.next, npairs);
+}
+
+static int
+send_tickets(struct master *m, struct proc *p, const struct settings *s)
+{
+	struct msg_tickets msg;
+	int rc;
+
+	tickets_message(m->certs.tickets,
+	    (unsigned int)s->tls_ticket_lifetime, &msg);
+	rc = chanev_send(p->ce, M_TICKETS, &msg, NULL, 0, -1);
+	explicit_bzero(&msg, sizeof(msg));
+	return rc;
+}
+
+int
+certs_send(struct master *m, struct proc *p, const struct config *config)
+{
+	size_t npairs = config->settings->tls->npairs;
+
+	if (npairs == 0)
+		return 0;
+	if (m->certs.tickets == NULL &&
+	    (m->certs.tickets = tickets_new()) == NULL)
+		return -1;
+	if (p->role == ROLE_KEYD)
+		return send_all_keys(m, p, config, npairs);
+	if (p->role == ROLE_WORKER && (send_certs(p, config->creds) == -1 ||
+	    send_tickets(m, p, config->settings) == -1))
+		return -1;
+	return 0;
+}
+
+/* --- a change ------------------------------------------------------------- */
+
+static bool
+is_ours(const struct master *m, const struct proc *p, enum role role)
+{
+	return p->role == role && p->generation == m->config.generation;
+}
+
+/* Why files that have changed are not in use: said once. */
+static void
+refuse(struct master *m, const char *why)
+{
+	creds_free(m->certs.next);
+	m->certs.next = NULL;
+	if (strcmp(m->certs.error, why) == 0)
+		return;
+	strlcpy(m->certs.error, why, sizeof(m->certs.error));
+	log_errx("tls-change-failed", "reason=%s effect=%s", why,
+	    "the certificates and keys in use stay in use");
+}
+
+static void
+look(struct master *m)
+{
+	struct certs *t = &m->certs;
+	char err[SETTINGS_ERROR_MAX];
+
+	if (m->phase != MASTER_RUNNING || m->reload != NULL ||
+	    t->next != NULL || !creds_changed(m->config.creds))
+		return;
+	t->next = creds_open(m->config.settings, &m->accounts[ROLE_KEYD],
+	    t->version + 1, err, sizeof(err));
+	if (t->next == NULL)
+		refuse(m, err);
+	else
+		t->version++;
+	certs_step(m);
+}
+
+/* Every keyd has them: the workers may use them. */
+static void
+switch_over(struct master *m)
+{
+	struct certs *t = &m->certs;
+	struct proc *p;
+
+	creds_free(m->config.creds);
+	m->config.creds = t->next;
+	t->next = NULL;
+	*t->error = '\0';
+	t->has_warned = false;
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (is_ours(m, p, ROLE_WORKER) &&
+		    send_certs(p, m->config.creds) == -1)
+			log_warn("tls-change", "role=%s slot=%u",
+			    role_name(p->role), p->slot);
+	log_event(LOG_LEVEL_NOTICE, "tls-change", "version=%u effect=%s",
+	    creds_version(m->config.creds),
+	    "changed certificates and keys are in use");
+}
+
+void
+certs_step(struct master *m)
+{
+	struct certs *t = &m->certs;
+	unsigned int ngood = 0;
+	struct proc *p;
+
+	if (t->next == NULL)
+		return;
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (!is_ours(m, p, ROLE_KEYD) || p->state != PROC_READY)
+			continue;
+		if (p->certs_sent < creds_version(t->next) && send_keys(p,
+		    t->next, m->config.settings->tls->npairs) == -1)
+			proc_kill(p);	/* it has some of them: start anew */
+		ngood += p->certs_good == creds_version(t->next);
+	}
+	if (ngood == role_count(m->config.settings, ROLE_KEYD))
+		switch_over(m);
+}
+
+void
+certs_keys_ready(struct proc *p, const struct msg_keys_ready *msg)
+{
+	struct master *m = p->master;
+
+	if (p->role != ROLE_KEYD || msg->version != p->certs_sent)
+		return;
+	if (msg->is_good) {
+		p->certs_good = msg->version;
+		certs_step(m);
+	} else if (is_ours(m, p, ROLE_KEYD) && m->certs.next != NULL &&
+	    msg->version == creds_version(m->certs.next)) {
+		refuse(m, "keyd cannot use them, its lines in the log say why");
+	} else {
+		/* what it starts with: it is of no use, the log says why */
+		proc_kill(p);
+	}
+}
+
+/* --- the end of a certificate --------------------------------------------- */
+
+static long long
+seconds_left(const struct master *m, size_t pair)
+{
+	return (long long)creds_expiry(m->config.creds, pair) -
+	    (long long)time(NULL);
+}
+
+static void
+warn_expiry(struct master *m)
+{
+	const struct settings_tls *tls = m->config.settings->tls;
+	struct certs *t = &m->certs;
+	long long left;
+	size_t i;
+
+	if (t->has_warned &&
+	    monotonic_ms() - t->warned_ms < EXPIRY_AGAIN_MS)
+		return;
+	for (i = 0; i < tls->npairs; i++) {
+		left = seconds_left(m, i);
+		if (left >= EXPIRY_SOON_S)
+			continue;
+		t->has_warned = true;
+		t->warned_ms = monotonic_ms();
+		log_warnx("tls-expiry", "certificate=%s name=%s days=%lld "
+		    "effect=%s", tls->pairs[i].cert,
+		    creds_name(m->config.creds, i), left / 86400, left < 0 ?
+		    "it has expired, clients may refuse it" :
+		    "it expires soon");
+	}
+}
+
+bool
+certs_first_expiry(const struct master *m, long long *seconds_r)
+{
+	long long left;
+	size_t i;
+
+	if (!has_tls(m))
+		return false;
+	*seconds_r = seconds_left(m, 0);
+	for (i = 1; i < m->config.settings->tls->npairs; i++)
+		if ((left = seconds_left(m, i)) < *seconds_r)
+			*seconds_r = left;
+	return true;
+}
+
+json_t *
+certs_json(const struct master *m)
+{
+	const struct settings_tls *tls = m->config.settings->tls;
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < tls->npairs; i++)
+		json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:I}",
+		    "certificate", tls->pairs[i].cert,
+		    "name", creds_name(m->config.creds, i),
+		    "expires", (json_int_t)creds_expiry(m->config.creds, i),
+		    "seconds", (json_int_t)seconds_left(m, i)));
+	return a;
+}
+
+/* --- timers --------------------------------------------------------------- */
+
+static int on_look(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+static int on_rotate(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+
+static void
+look_later(struct master *m)
+{
+	int64_t interval = m->config.settings->tls_check_interval;
+
+	after_cancel(&m->certs.timer);
+	m->certs.timer = after_ms(interval == 0 ? EXPIRY_LOOK_MS :
+	    (unsigned int)interval * 1000, on_look, m);
+	if (m->certs.timer == NULL)
+		log_err("tls-change", "step=%s", "timer");
+}
+
+static int
+on_look(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct master *m = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	m->certs.timer = NULL;
+	if (m->config.settings->tls_check_interval > 0)
+		look(m);
+	warn_expiry(m);
+	look_later(m);
+	return 0;
+}
+
+/* Reloads, however many, do not put it off. */
+static void
+rotate_later(struct master *m)
+{
+	struct certs *t = &m->certs;
+	unsigned int period_ms = tickets_period_ms(
+	    (unsigned int)m->config.settings->tls_ticket_lifetime);
+	uint64_t since = monotonic_ms() - t->rotated_ms;
+
+	after_cancel(&t->ticket_timer);
+	if (period_ms == 0)
+		return;
+	t->ticket_timer = after_ms(since >= period_ms ? 1 :
+	    period_ms - (unsigned int)since, on_rotate, m);
+	if (t->ticket_timer == NULL)
+		log_err("tls-tickets", "step=%s", "timer");
+}
+
+static int
+on_rotate(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct master *m = closure;
+	struct proc *p;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	m->certs.ticket_timer = NULL;
+	m->certs.rotated_ms = monotonic_ms();
+	tickets_rotate(m->certs.tickets);
+	/* those of a configuration to come too */
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == ROLE_WORKER && p->has_tls &&
+		    send_tickets(m, p, m->config.settings) == -1)
+			log_warn("tls-tickets", "slot=%u", p->slot);
+	rotate_later(m);
+	return 0;
+}
+
+void
+certs_use(struct master *m)
+{
+	struct certs *t = &m->certs;
+
+	after_cancel(&t->timer);
+	after_cancel(&t->ticket_timer);
+	creds_free(t->next);
+	t->next = NULL;
+	*t->error = '\0';
+	t->has_warned = false;
+	if (!has_tls(m))
+		return;
+	t->version = creds_version(m->config.creds);
+	if (t->rotated_ms == 0)
+		t->rotated_ms = monotonic_ms();
+	warn_expiry(m);
+	look_later(m);
+	rotate_later(m);
+}
+
+void
+certs_close(struct master *m)
+{
+	struct certs *t = &m->certs;
+
+	after_cancel(&t->timer);
+	after_cancel(&t->ticket_timer);
+	creds_free(t->next);
+	t->next = NULL;
+	tickets_free(t->tickets);
+	t->tickets = NULL;
+}

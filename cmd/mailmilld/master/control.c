@@ -1,0 +1,408 @@
+/* The Unix socket of mailmillctl.
+ * Owns: the socket, its connections: one request line in, one line out.
+ * A request about the queue is passed on with its connection to the queue
+ * process, which answers itself. */
+
+#include "cmd/mailmilld/master/control.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/master/spooldir.h"
+#include "core/scheduler.h"
+
+#define CONNECTIONS_MAX		32
+#define QUEUE_WAIT_S		10	/* for a queue process that is starting */
+#define REQUEST_TIMEOUT_S	30	/* to send the request, to take the answer */
+
+struct conn {
+	TAILQ_ENTRY(conn)	 link;
+	struct control		*control;
+	Event			*event;
+	char			*buf;		/* the request, then the answer */
+	size_t			 len;
+	size_t			 done;		/* octets of the answer written */
+	bool			 is_answering;
+	bool			 is_waiting;	/* for the end of a reload */
+	bool			 wants_queue;	/* ... for a queue process */
+	bool			 stays;		/* open until the master ends */
+};
+
+struct control {
+	struct master		*master;
+	int			 fd;
+	char			 path[108];
+	TAILQ_HEAD(, conn)	 conns;
+	unsigned int		 nconns;
+};
+
+static void
+conn_free(struct conn *c)
+{
+	TAILQ_REMOVE(&c->control->conns, c, link);
+	c->control->nconns--;
+	free(c->buf);
+	free(c);
+}
+
+/* The last step of a connection's callback: the scheduler frees the event. */
+static int
+conn_end(struct conn *c)
+{
+	event_close(c->event);
+	conn_free(c);
+	return 0;
+}
+
+static int
+wait_for(struct conn *c, int mask, const struct timeval *now)
+{
+	c->event->trigger = *now;
+	c->event->trigger.tv_sec += REQUEST_TIMEOUT_S;
+	return mask | E_TIMEOUT;
+}
+
+/* --- answering ------------------------------------------------------------ */
+
+/* takes ${answer}; the request is not needed any more. */
+static void
+conn_answer(struct conn *c, json_t *answer)
+{
+	char *text = answer == NULL ? NULL : json_dumps(answer, JSON_COMPACT);
+	size_t len;
+
+	json_decref(answer);
+	free(c->buf);
+	c->buf = NULL;
+	c->len = c->done = 0;
+	c->is_answering = true;
+	if (text == NULL)
+		return;
+	len = strlen(text);
+	if ((c->buf = malloc(len + 1)) != NULL) {
+		memcpy(c->buf, text, len);
+		c->buf[len] = '\n';
+		c->len = len + 1;
+	}
+	free(text);
+}
+
+static void
+conn_error(struct conn *c, const char *text)
+{
+	conn_answer(c, json_pack("{s:s}", "error", text));
+}
+
+static int
+conn_write(struct conn *c, const struct timeval *now)
+{
+	int n, needmask = E_WRITE;
+
+	while (c->done < c->len) {
+		n = event_write(c->event, c->buf + c->done,
+		    (int)(c->len - c->done), &needmask);
+		if (n == -1 && errno == EAGAIN)
+			return wait_for(c, needmask, now);
+		if (n <= 0)
+			return conn_end(c);
+		c->done += (size_t)n;
+	}
+	if (!c->stays)
+		return conn_end(c);
+	/* mailmillctl stop waits for the end of the connection */
+	return E_READ;
+}
+
+/* --- commands ------------------------------------------------------------- */
+
+/* Called when a reload is over, perhaps from inside reload_begin(). */
+static void
+reload_done_cb(void *closure, const char *error)
+{
+	struct conn *c = closure;
+
+	if (error != NULL)
+		conn_error(c, error);
+	else
+		conn_answer(c, json_pack("{s:b, s:i}", "ok", 1, "generation",
+		    (int)c->control->master->config.generation));
+	if (c->is_waiting) {
+		c->is_waiting = false;
+		schedule_event_and_dispatch(c->event, E_WRITE);
+	}
+}
+
+static int
+do_reload(struct conn *c, const struct timeval *now)
+{
+	reload_begin(c->control->master, reload_done_cb, c);
+	if (c->is_answering)
+		return conn_write(c, now);
+	c->is_waiting = true;
+	return E_ASYNC;
+}
+
+static int
+do_stop(struct conn *c, const struct timeval *now)
+{
+	struct master *m = c->control->master;
+
+	log_event(LOG_LEVEL_NOTICE, "stop", "mode=drain by=%s", "mailmillctl");
+	c->stays = true;
+	conn_answer(c, json_pack("{s:b, s:i, s:I}", "ok", 1, "pid",
+	    (int)getpid(), "drain_time",
+	    (json_int_t)m->config.settings->drain_time));
+	master_stop(m, false);
+	return conn_write(c, now);
+}
+
+/* The connection goes to the queue process, when there is one. */
+static int
+do_queue(struct conn *c, const struct timeval *now)
+{
+	struct master *m = c->control->master;
+	struct msg_control mc = { .octets = (uint32_t)c->len };
+	struct proc *queue = proc_find(m, ROLE_QUEUE, m->config.generation);
+	int fd;
+
+	c->wants_queue = queue == NULL || queue->state != PROC_READY;
+	if (c->wants_queue)
+		return E_ASYNC | E_TIMEOUT;
+	if ((fd = fcntl(c->event->fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    chanev_send(queue->ce, M_CONTROL, &mc, c->buf,
+	    (unsigned int)c->len, fd) == -1) {
+		if (fd != -1)
+			close(fd);
+		conn_error(c, "cannot reach the queue process, try again");
+		return conn_write(c, now);
+	}
+	return conn_end(c);
+}
+
+static int
+no_queue(struct conn *c, const struct timeval *now)
+{
+	c->wants_queue = false;
+	conn_error(c, "the queue process is not running now, the log says "
+	    "why; try again when it is");
+	return conn_write(c, now);
+}
+
+void
+control_step(struct master *m)
+{
+	struct conn *c;
+
+	if (m->control == NULL)
+		return;
+	TAILQ_FOREACH(c, &m->control->conns, link)
+		if (c->wants_queue)
+			schedule_event_and_dispatch(c->event, E_ASYNC);
+}
+
+static int
+conn_request(struct conn *c, const struct timeval *now)
+{
+	switch (control_parse(c->buf, c->len)) {
+	case CONTROL_STATUS:
+		conn_answer(c, status_json(c->control->master));
+		break;
+	case CONTROL_STATS:
+		conn_answer(c, stats_json(c->control->master));
+		break;
+	case CONTROL_RELOAD:
+		return do_reload(c, now);
+	case CONTROL_STOP:
+		return do_stop(c, now);
+	case CONTROL_QUEUE:
+		c->event->trigger = *now;
+		c->event->trigger.tv_sec += QUEUE_WAIT_S;
+		return do_queue(c, now);
+	case CONTROL_BAD:
+		conn_error(c, "expected one line with a JSON object that has "
+		    "a known \"command\"");
+		break;
+	}
+	return conn_write(c, now);
+}
+
+/* --- connections ---------------------------------------------------------- */
+
+static int
+conn_read(struct conn *c, const struct timeval *now)
+{
+	int n, needmask = E_READ;
+	char *nl;
+
+	n = event_read(c->event, c->buf + c->len,
+	    (int)(CONTROL_REQUEST_MAX - c->len), &needmask);
+	if (n == -1 && errno == EAGAIN)
+		return wait_for(c, needmask, now);
+	if (n <= 0)
+		return conn_end(c);
+	c->len += (size_t)n;
+	if ((nl = memchr(c->buf, '\n', c->len)) != NULL) {
+		c->len = (size_t)(nl - c->buf);
+		return conn_request(c, now);
+	}
+	if (c->len == CONTROL_REQUEST_MAX) {
+		conn_error(c, "the request is too long");
+		return conn_write(c, now);
+	}
+	return wait_for(c, E_READ, now);
+}
+
+static int
+conn_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct conn *c = closure;
+
+	(void)e;
+	if (c->wants_queue)
+		return (eventtype & E_TIMEOUT) != 0 ? no_queue(c, now) :
+		    do_queue(c, now);
+	if ((eventtype & (E_READ | E_WRITE | E_ASYNC | E_EXCEPTION)) == 0)
+		return conn_end(c);		/* E_TIMEOUT alone */
+	if (c->is_waiting)
+		return E_ASYNC;
+	if (c->is_answering && c->done == c->len)
+		return conn_end(c);		/* mailmillctl has left */
+	return c->is_answering ? conn_write(c, now) : conn_read(c, now);
+}
+
+static int
+conn_open(struct control *ctl, int fd)
+{
+	struct conn *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return -1;
+	c->control = ctl;
+	if ((c->buf = malloc(CONTROL_REQUEST_MAX)) == NULL)
+		goto err1;
+	c->event = build_event_from_now_f(REQUEST_TIMEOUT_S, fd, conn_callback,
+	    c);
+	if (c->event == NULL)
+		goto err1;
+	c->event->mask = E_READ | E_TIMEOUT;
+	if (schedule_event(c->event) == -1)
+		goto err2;
+	TAILQ_INSERT_TAIL(&ctl->conns, c, link);
+	ctl->nconns++;
+	return 0;
+err2:
+	event_free(c->event);
+err1:
+	free(c->buf);
+	free(c);
+	return -1;
+}
+
+static int
+control_accept(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct control *ctl = closure;
+	int fd;
+
+	(void)eventtype;
+	(void)now;
+	fd = accept4(e->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1 && (ctl->nconns >= CONNECTIONS_MAX ||
+	    conn_open(ctl, fd) == -1))
+		close(fd);
+	return E_READ;
+}
+
+/* --- the socket ----------------------------------------------------------- */
+
+static int
+control_bind(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t mask;
+	int fd, rc;
+
+	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
+	    sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	/* we have the pid file's lock: a socket that is there is a dead one's;
+	 * anything else is a mistake in the configuration */
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)unlink(path);
+	mask = umask(0177);
+	rc = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	umask(mask);
+	if (rc == 0)
+		rc = listen(fd, CONNECTIONS_MAX);
+	if (rc == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+control_open(struct master *m)
+{
+	const char *path = m->config.settings->control;
+	struct control *ctl;
+	Event *e;
+
+	if ((ctl = calloc(1, sizeof(*ctl))) == NULL)
+		goto err1;
+	ctl->master = m;
+	TAILQ_INIT(&ctl->conns);
+	strlcpy(ctl->path, path, sizeof(ctl->path));
+	if (rundir_make(path) == -1 || (ctl->fd = control_bind(path)) == -1)
+		goto err2;
+	e = build_fd_event(ctl->fd, E_READ, E_AGGRESSIVE_NONE, control_accept,
+	    ctl);
+	if (e == NULL || schedule_event(e) == -1)
+		goto err3;
+	m->control = ctl;
+	return 0;
+err3:
+	event_free(e);
+	close(ctl->fd);
+err2:
+	free(ctl);
+err1:
+	log_err("control", "socket=%s", path);
+	return -1;
+}
+
+void
+control_close(struct master *m)
+{
+	struct control *ctl = m->control;
+	struct conn *c;
+	Event *e;
+
+	if (ctl == NULL)
+		return;
+	m->control = NULL;
+	(void)unlink(ctl->path);
+	if ((e = clear_event_by_fd(ctl->fd)) != NULL)
+		event_free(e);
+	close(ctl->fd);
+	while ((c = TAILQ_FIRST(&ctl->conns)) != NULL) {
+		event_unschedule(c->event);
+		event_close(c->event);
+		event_free(c->event);
+		conn_free(c);
+	}
+	free(ctl);
+}

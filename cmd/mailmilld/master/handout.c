@@ -1,0 +1,303 @@
+/* From the listening socket to a worker.
+ * Owns: accepting, the session limits and their 421, the choice of the worker,
+ * what happens when descriptors run out.
+ * Never reads from a client: the limits are answered in place of the banner,
+ * and where TLS or a PROXY header comes first, not at all. */
+
+#include "cmd/mailmilld/master/master.h"
+
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/master/refusal.h"
+#include "core/lim.h"
+
+#define ACCEPTS_PER_PASS	64	/* then others have their turn */
+#define PAUSE_MS		50	/* when descriptors have run out */
+#define SAY_MS			10000	/* between warnings that they have */
+#define WORKERS_MAX		256	/* as in setting.def */
+
+/* --- accepting one -------------------------------------------------------- */
+
+/* An IPv4 client of a socket that serves both families. */
+static void
+unmap(accept_addr *a)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	if (a->sa.sa_family != AF_INET6 ||
+	    !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+		return;
+	in.sin_port = a->in6.sin6_port;
+	memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], 4);
+	memset(a, 0, sizeof(*a));
+	a->in = in;
+}
+
+static int
+accept_one(const struct listener *l, accept_addr *peer)
+{
+	socklen_t len = sizeof(*peer);
+	int fd;
+
+	memset(peer, 0, sizeof(*peer));
+	fd = accept4(l->fd, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1)
+		unmap(peer);
+	return fd;
+}
+
+/* --- refusing ------------------------------------------------------------- */
+
+/* Does a banner come first, in the clear?  Who expects TLS would take a line of
+ * ours for a broken handshake; a proxy waits for nothing before its header. */
+static bool
+is_greeted(const struct listener *l, const accept_addr *peer)
+{
+	const struct esmtp_options *o = settings_options_for(
+	    l->master->config.settings, l->index, &peer->sa);
+
+	return !o->use_ssl && !o->proxy_protocol;
+}
+
+/* Answer in place of the banner, without waiting, and close. */
+static void
+refuse(const struct listener *l, const accept_addr *peer, int fd,
+    enum refusal id)
+{
+	char buf[LIM_REPLY_LINE];
+	size_t len;
+
+	stats_inc(STATS_CONNECTIONS_REFUSED);
+	if (is_greeted(l, peer)) {
+		len = refusal_line(id, buf, sizeof(buf));
+		/* a fresh socket has room for a line; if not, the client sees
+		 * the end */
+		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	close(fd);
+}
+
+static void
+log_refused(const struct listener *l, const accept_addr *peer,
+    const char *limit)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	addr_text(&peer->sa, text);
+	log_event(LOG_LEVEL_INFO, "refused", "client=%s listener=%s limit=%s",
+	    text, l->text, limit);
+}
+
+static bool
+is_over(int64_t limit, unsigned int n)
+{
+	return limit > 0 && n >= (uint64_t)limit;
+}
+
+/* Return whether a limit is reached, and then the reply and the limit's name. */
+static bool
+is_limited(const struct listener *l, const accept_addr *peer,
+    enum refusal *refusal_r, const char **limit_r)
+{
+	const struct master *m = l->master;
+	const struct esmtp_options *o = settings_options_for(m->config.settings,
+	    l->index, &peer->sa);
+
+	*refusal_r = REFUSAL_SESSIONS;
+	if (is_over(o->listener_sessions, l->sessions.n)) {
+		*limit_r = "Listener_Sessions";
+		return true;
+	}
+	if (is_over(o->service_sessions, l->service->n)) {
+		*limit_r = "Service_Sessions";
+		return true;
+	}
+	if (o->client_sessions > 0 && is_over(o->client_sessions,
+	    ledger_clients(m->ledger, &peer->sa))) {
+		*limit_r = "Client_Sessions";
+		*refusal_r = REFUSAL_CLIENT;
+		return true;
+	}
+	return false;
+}
+
+/* --- handing out ---------------------------------------------------------- */
+
+static bool
+proc_takes_sessions(const struct master *m, const struct proc *p)
+{
+	return p->role == ROLE_WORKER && p->state == PROC_READY &&
+	    p->generation == m->config.generation && p->ce != NULL &&
+	    !p->is_lost;
+}
+
+/* The worker with the fewest sessions; NULL: all are full, or there is none. */
+static struct proc *
+pick_worker(struct master *m)
+{
+	struct book *books[WORKERS_MAX];
+	struct proc *procs[WORKERS_MAX], *p;
+	size_t n = 0;
+	int i;
+
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (n == WORKERS_MAX || !proc_takes_sessions(m, p))
+			continue;
+		books[n] = p->book;
+		procs[n++] = p;
+	}
+	i = n == 0 ? -1 : book_pick(books, n, &m->rotor);
+	return i == -1 ? NULL : procs[i];
+}
+
+/* Give ${fd} to a worker; takes ${fd} when it returns 0. */
+static int
+hand_out(struct listener *l, int fd, const accept_addr *peer,
+    enum refusal *refusal_r)
+{
+	struct msg_session ms = { .listener = (uint32_t)l->index };
+	struct proc *p;
+	int error;
+
+	if (peer->sa.sa_family == AF_INET6)
+		ms.peer.in6 = peer->in6;
+	else
+		ms.peer.in = peer->in;
+	*refusal_r = REFUSAL_SESSIONS;
+	while ((p = pick_worker(l->master)) != NULL) {
+		if (book_add(p->book, &peer->sa, &l->sessions, l->service,
+		    &ms.handle) == -1)
+			break;
+		if (chanev_send(p->ce, M_SESSION, &ms, NULL, 0, fd) == 0)
+			return 0;
+		error = errno;
+		book_remove(p->book, ms.handle);
+		*refusal_r = REFUSAL_LATER;
+		if (error != EPIPE)
+			break;
+		/* dead, but its death has not been seen yet */
+		p->is_lost = true;
+	}
+	return -1;
+}
+
+static void
+handle_connection(struct listener *l, int fd, accept_addr *peer)
+{
+	enum refusal refusal;
+	const char *limit;
+
+	stats_inc(STATS_CONNECTIONS);
+	if (is_limited(l, peer, &refusal, &limit)) {
+		log_refused(l, peer, limit);
+		refuse(l, peer, fd, refusal);
+	} else if (hand_out(l, fd, peer, &refusal) == -1) {
+		log_refused(l, peer, "workers");
+		refuse(l, peer, fd, refusal);
+	}
+}
+
+/* --- descriptors ---------------------------------------------------------- */
+
+static int
+pause_over(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct master *m = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	m->accept_timer = NULL;
+	handout_update(m);
+	return 0;
+}
+
+/* There is no descriptor for the connection that waits: give up the spare one
+ * to answer it, and let the others wait for a moment. */
+static void
+out_of_descriptors(struct listener *l)
+{
+	struct master *m = l->master;
+	uint64_t now_ms = monotonic_ms();
+	accept_addr peer;
+	int fd;
+
+	if (now_ms >= m->exhausted_ms) {
+		log_warn("accept", "listener=%s effect=%s", l->text,
+		    "one at a time is answered 421");
+		m->exhausted_ms = now_ms + SAY_MS;
+	}
+	if (m->spare_fd != -1) {
+		close(m->spare_fd);
+		if ((fd = accept_one(l, &peer)) != -1) {
+			stats_inc(STATS_CONNECTIONS);
+			refuse(l, &peer, fd, REFUSAL_LATER);
+		}
+		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	if (m->accept_timer == NULL)
+		m->accept_timer = after_ms(PAUSE_MS, pause_over, m);
+}
+
+/* --- accepting ------------------------------------------------------------ */
+
+static bool
+wants_connections(const struct master *m)
+{
+	const struct proc *p;
+
+	if (m->phase != MASTER_RUNNING || m->accept_timer != NULL)
+		return false;
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (proc_takes_sessions(m, p))
+			return true;
+	/* they wait in the backlog for the next worker */
+	return false;
+}
+
+int
+handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct listener *l = closure;
+	accept_addr peer;
+	int i, fd;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	if (!wants_connections(l->master))
+		return 0;
+	/* before anything is counted against a limit */
+	procs_collect(l->master);
+	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
+		if ((fd = accept_one(l, &peer)) != -1) {
+			handle_connection(l, fd, &peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			out_of_descriptors(l);
+			return l->master->accept_timer == NULL ? E_READ : 0;
+		}
+		/* a connection that has gone again is no reason to stop */
+		if (errno != EINTR && errno != ECONNABORTED &&
+		    errno != EPROTO)
+			break;
+	}
+	return E_READ;
+}
+
+void
+handout_update(struct master *m)
+{
+	if (wants_connections(m))
+		listeners_watch(m);
+}

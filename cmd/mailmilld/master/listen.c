@@ -1,0 +1,272 @@
+/* The listening sockets.
+ * Owns: binding, keeping what stays over a reload, closing.
+ * Knows nothing of what is done with an accepted connection. */
+
+#include "cmd/mailmilld/master/master.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/scheduler.h"
+
+void
+addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (sa->sa_family == AF_INET6) {
+		memcpy(&in6, sa, sizeof(in6));
+		inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
+		snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host,
+		    ntohs(in6.sin6_port));
+	} else {
+		memcpy(&in, sa, sizeof(in));
+		inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
+		snprintf(buf, ADDR_TEXT_MAX, "%s:%u", host,
+		    ntohs(in.sin_port));
+	}
+}
+
+static void
+set_int(int fd, int level, int option, int64_t value, const char *name)
+{
+	int v = (int)value;
+
+	if (value > 0 && setsockopt(fd, level, option, &v, sizeof(v)) == -1)
+		log_warn("listen-option", "option=%s value=%d", name, v);
+}
+
+static int
+open_socket(const struct settings_listen *sl, const accept_addr *addr)
+{
+	socklen_t len = addr->sa.sa_family == AF_INET6 ?
+	    sizeof(addr->in6) : sizeof(addr->in);
+	int fd, one = 1, v6only = !sl->is_any, saved;
+
+	fd = socket(addr->sa.sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1)
+		goto err1;
+	if (addr->sa.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
+	    IPV6_V6ONLY, &v6only, sizeof(v6only)) == -1)
+		goto err1;
+	/* before listen(2): accepted sockets inherit them */
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, sl->tcp_recv_buffer_size,
+	    "TCP_Recv_Buffer_Size");
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, sl->tcp_send_buffer_size,
+	    "TCP_Send_Buffer_Size");
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, sl->disable_nagle_algorithm,
+	    "Disable_Nagle_Algorithm");
+	if (bind(fd, &addr->sa, len) == -1 ||
+	    listen(fd, (int)sl->listen_backlog) == -1)
+		goto err1;
+	return fd;
+err1:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+static int
+bind_one(const struct settings_listen *sl)
+{
+	accept_addr v4;
+	int fd;
+
+	fd = open_socket(sl, &sl->addr);
+	if (fd == -1 && sl->is_any && sl->addr.sa.sa_family == AF_INET6 &&
+	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+		/* a host without IPv6 */
+		memset(&v4, 0, sizeof(v4));
+		v4.in.sin_family = AF_INET;
+		v4.in.sin_port = sl->addr.in6.sin6_port;
+		fd = open_socket(sl, &v4);
+	}
+	return fd;
+}
+
+static struct tally *
+service_tally(struct master *m, unsigned int service)
+{
+	if (service >= SERVICES_MAX) {
+		errno = E2BIG;
+		return NULL;
+	}
+	if (m->services[service] == NULL)
+		m->services[service] = calloc(1, sizeof(struct tally));
+	return m->services[service];
+}
+
+static void
+listener_name(struct listener *l)
+{
+	accept_addr got;
+	socklen_t len = sizeof(got);
+
+	memset(&got, 0, sizeof(got));
+	if (getsockname(l->fd, &got.sa, &len) == -1)
+		got = l->wanted;
+	addr_text(&got.sa, l->text);
+}
+
+static int
+listener_new(struct master *m, const struct settings_listen *sl, size_t index)
+{
+	struct listener *l;
+
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		goto err1;
+	l->master = m;
+	l->wanted = sl->addr;
+	l->is_new = l->has_next = true;
+	l->next_index = index;
+	if ((l->service = service_tally(m, sl->service)) == NULL)
+		goto err2;
+	if ((l->fd = bind_one(sl)) == -1)
+		goto err2;
+	listener_name(l);
+	TAILQ_INSERT_TAIL(&m->listeners, l, link);
+	return 0;
+err2:
+	free(l);
+err1:
+	if (errno == EACCES)
+		log_err("listen", "listen=%s line=%d hint=%s", sl->name,
+		    sl->line, "a port under 1024 needs root");
+	else
+		log_err("listen", "listen=%s line=%d", sl->name, sl->line);
+	return -1;
+}
+
+/* The one that has what ${sl} wants, and that no other Listen has marked. */
+static struct listener *
+listener_find(struct master *m, const struct settings_listen *sl)
+{
+	struct listener *l;
+
+	TAILQ_FOREACH(l, &m->listeners, link)
+		if (l->fd != -1 && !l->has_next &&
+		    memcmp(&l->wanted, &sl->addr, sizeof(sl->addr)) == 0)
+			return l;
+	return NULL;
+}
+
+int
+listeners_bind(struct master *m, const struct settings *s)
+{
+	struct listener *l;
+	size_t i;
+
+	for (i = 0; i < s->nlistens; i++) {
+		if ((l = listener_find(m, &s->listens[i])) != NULL) {
+			l->has_next = true;
+			l->next_index = i;
+			continue;
+		}
+		if (listener_new(m, &s->listens[i], i) == -1) {
+			listeners_unbind(m);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Close its socket; forget it when no session counts on it any more. */
+static void
+listener_close(struct listener *l)
+{
+	Event *e;
+
+	if (l->fd != -1) {
+		if ((e = clear_event_by_fd(l->fd)) != NULL)
+			event_free(e);
+		close(l->fd);
+		l->fd = -1;
+	}
+	if (l->sessions.n == 0) {
+		TAILQ_REMOVE(&l->master->listeners, l, link);
+		free(l);
+	}
+}
+
+void
+listeners_unbind(struct master *m)
+{
+	struct listener *l, *next;
+
+	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, link);
+		l->has_next = false;
+		if (l->is_new)
+			listener_close(l);
+	}
+}
+
+void
+listeners_switch(struct master *m)
+{
+	struct listener *l, *next;
+
+	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, link);
+		if (!l->has_next) {
+			if (l->fd != -1)
+				log_event(LOG_LEVEL_NOTICE, "listen-end",
+				    "address=%s", l->text);
+			listener_close(l);
+			continue;
+		}
+		if (l->is_new)
+			log_event(LOG_LEVEL_NOTICE, "listen", "address=%s",
+			    l->text);
+		l->index = l->next_index;
+		l->has_next = l->is_new = false;
+	}
+}
+
+static void
+listener_watch(struct listener *l)
+{
+	Event *e;
+
+	if (get_event_by_fd(l->fd) != NULL)
+		return;
+	e = build_fd_event(l->fd, E_READ, E_AGGRESSIVE_HIGH, handout_accept,
+	    l);
+	if (e != NULL && schedule_event(e) == 0)
+		return;
+	log_err("listen", "address=%s", l->text);
+	event_free(e);
+}
+
+void
+listeners_watch(struct master *m)
+{
+	struct listener *l;
+
+	TAILQ_FOREACH(l, &m->listeners, link)
+		if (l->fd != -1 && !l->is_new)
+			listener_watch(l);
+}
+
+void
+listeners_close(struct master *m)
+{
+	struct listener *l, *next;
+
+	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, link);
+		listener_close(l);
+	}
+}

@@ -1,0 +1,219 @@
+/* Starting a child of the master: what it is told before it begins.
+ * Owns: the order of the start-up conversation (child.h is its other side), the
+ * numbers a process gets.
+ * Knows nothing of what becomes of it: procs.c does. */
+
+#include "cmd/mailmilld/master/procs_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/role/ended.h"
+#include "cmd/settings/settings_tls.h"
+#include "cmd/mailmilld/role/spawn.h"
+#include "core/process/stats.h"
+
+/* --- what a new process is told ------------------------------------------ */
+
+static int
+send_empty(struct proc *p, enum msg_type type, int fd)
+{
+	struct msg_empty empty = { 0 };
+
+	if (chanev_send(p->ce, type, &empty, NULL, 0, fd) == -1)
+		return -1;
+	return 0;
+}
+
+/* A descriptor of its own, with an offset of its own, for the reader. */
+static int
+reopen(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
+send_init(struct master *m, struct proc *p, const struct config *config)
+{
+	const struct account *a = &m->accounts[p->role];
+	struct msg_init init = {
+		.slot = p->slot, .instance = p->instance,
+		.stats_slot = p->stats_slot,
+		.config_generation = p->generation,
+		.uid = a->uid, .gid = a->gid,
+		.aux_gid = p->role == ROLE_QUEUE ?
+		    m->accounts[ROLE_WORKER].gid : 0,
+		.debug = m->is_debug
+	};
+	int fd;
+
+	if ((fd = reopen(config->fd)) == -1)
+		return -1;
+	if (chanev_send(p->ce, M_INIT, &init, NULL, 0, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+send_log(struct master *m, struct proc *p)
+{
+	struct msg_log log = { .kind = m->log_kind };
+	int fd;
+
+	if ((fd = fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (chanev_send(p->ce, M_LOG, &log, NULL, 0, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+/* Where a worker leaves the handles of ended sessions; it can do without. */
+static void
+send_ended(struct proc *p)
+{
+	int fd;
+
+	if (p->role != ROLE_WORKER)
+		return;
+	if ((fd = ended_create()) == -1 ||
+	    (p->ended = ended_attach(fd)) == NULL ||
+	    send_empty(p, M_ENDED, fd) == -1) {
+		log_warn("process-start", "role=%s slot=%u step=%s",
+		    role_name(p->role), p->slot, "ended");
+		if (fd != -1)
+			close(fd);
+	}
+}
+
+static int
+send_start(struct master *m, struct proc *p, const struct config *config)
+{
+	int fd;
+
+	if (send_init(m, p, config) == -1 || send_log(m, p) == -1)
+		return -1;
+	if ((fd = fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (send_empty(p, M_STATS, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	send_ended(p);
+	p->has_tls = config->settings->tls->npairs > 0;
+	if (certs_send(m, p, config) == -1)
+		return -1;
+	wiring_connect(m, p, config->settings);
+	return send_empty(p, M_START, -1);
+}
+
+/* --- starting ------------------------------------------------------------- */
+
+static int
+stats_slot_take(struct master *m, unsigned int *slot_r)
+{
+	unsigned int i;
+
+	/* 0 is the master's own */
+	for (i = 1; i < STATS_NSLOTS; i++)
+		if (!m->stats_used[i]) {
+			m->stats_used[i] = true;
+			*slot_r = i;
+			return 0;
+		}
+	errno = ENFILE;
+	return -1;
+}
+
+void
+proc_free(struct proc *p)
+{
+	after_cancel(&p->kill_timer);
+	chanev_free(p->ce);
+	book_close(p->book);
+	ended_free(p->ended);
+	p->master->stats_used[p->stats_slot] = false;
+	free(p);
+}
+
+static struct proc *
+proc_new(struct master *m, enum role role, unsigned int slot)
+{
+	struct proc *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return NULL;
+	p->master = m;
+	p->role = role;
+	p->slot = slot;
+	p->instance = ++m->instances;
+	p->started_ms = monotonic_ms();
+	if (stats_slot_take(m, &p->stats_slot) == -1) {
+		free(p);
+		return NULL;
+	}
+	if (role == ROLE_WORKER && (p->book =
+	    book_open(m->ledger, m->worker_sessions_max)) == NULL) {
+		proc_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+int
+proc_start(struct master *m, enum role role, unsigned int slot,
+    const struct config *config)
+{
+	struct proc *p;
+	int fd;
+
+	if ((p = proc_new(m, role, slot)) == NULL)
+		goto err1;
+	p->generation = config->generation;
+	if ((p->pid = spawn_child(role, &fd)) == -1)
+		goto err2;
+	TAILQ_INSERT_TAIL(&m->procs, p, link);
+	log_event(LOG_LEVEL_INFO, "process-start",
+	    "role=%s slot=%u pid=%d generation=%u", role_name(role), slot,
+	    (int)p->pid, p->generation);
+	p->ce = chanev_open(fd, ROLE_MASTER, role, &proc_ops, p);
+	if (p->ce == NULL || send_start(m, p, config) == -1) {
+		/* it is a child already: its death will be seen */
+		log_warn("process-start", "role=%s slot=%u", role_name(role),
+		    slot);
+		proc_kill(p);
+	}
+	return 0;
+err2:
+	proc_free(p);
+err1:
+	log_err("process-start", "role=%s slot=%u", role_name(role), slot);
+	return -1;
+}
+
+int
+proc_start_all(struct master *m, const struct config *config)
+{
+	static const enum role order[] = { ROLE_DELIVER, ROLE_QUEUE,
+		ROLE_KEYD, ROLE_AUTHD, ROLE_WORKER };
+	unsigned int slot;
+	size_t i;
+
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		for (slot = 1; slot <= role_count(config->settings, order[i]);
+		    slot++)
+			if (proc_start(m, order[i], slot, config) == -1)
+				return -1;
+	return 0;
+}

@@ -1,0 +1,290 @@
+/* Changing over to a new configuration.
+ * Owns: reading it, the processes and listeners that wait for their turn.
+ * A bad configuration, a port that cannot be bound, or a worker that does not
+ * start with it: nothing has changed, and the log (and mailmillctl) says why.
+ * While the new processes start the old ones go on serving. */
+
+#include "cmd/mailmilld/master/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/authd/auth_check.h"
+#include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/master/tls_options.h"
+#include "core/process/stats.h"
+
+struct reload {
+	struct config	 config;
+	reload_done	*done;
+	void		*closure;
+};
+
+static struct {
+	const char		*filename;
+	const char *const	*overrides;
+	size_t			 n;
+} source;
+
+void
+config_source(const char *filename, const char *const *overrides, size_t n)
+{
+	source.filename = filename;
+	source.overrides = overrides;
+	source.n = n;
+}
+
+void
+config_clear(struct config *config)
+{
+	creds_free(config->creds);
+	config->creds = NULL;
+	settings_free(config->settings);
+	config->settings = NULL;
+	if (config->fd > 0)
+		close(config->fd);
+	config->fd = -1;
+}
+
+/* Into memory first, so that what is checked here is what the children get. */
+static int
+config_pack(struct config *config_r, char *err_r, size_t errlen)
+{
+	FILE *fp;
+	int rc = 0;
+
+	config_r->fd = -1;
+	if ((fp = fopen(source.filename, "re")) == NULL)
+		rc = -1;
+	else if ((config_r->fd = settings_pack(fp, source.filename,
+	    source.overrides, source.n)) == -1)
+		rc = -1;
+	if (rc == -1)
+		snprintf(err_r, errlen, "%s: %s", source.filename,
+		    strerror(errno));
+	if (fp != NULL)
+		fclose(fp);
+	return rc;
+}
+
+/* The files that the settings name. */
+static int
+config_files(struct config *config, char *err_r, size_t errlen)
+{
+	struct settings *s = config->settings;
+	struct account account = { 0, 0 };
+
+	if (settings_load_recipients(s, err_r, errlen) == -1 ||
+	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
+	    tls_options_check(s, err_r, errlen) == -1 ||
+	    auth_check(s, err_r, errlen) == -1)
+		return -1;
+	account_look(s, ROLE_KEYD, &account);
+	config->creds = creds_open(s, account.uid == 0 ? NULL : &account, 1,
+	    err_r, errlen);
+	return config->creds == NULL ? -1 : 0;
+}
+
+int
+config_read(unsigned int generation, struct config *config_r, char *err_r,
+    size_t errlen)
+{
+	memset(config_r, 0, sizeof(*config_r));
+	if (config_pack(config_r, err_r, errlen) == -1)
+		return -1;
+	config_r->generation = generation;
+	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
+	if (config_r->settings == NULL ||
+	    config_files(config_r, err_r, errlen) == -1) {
+		config_clear(config_r);
+		return -1;
+	}
+	return 0;
+}
+
+void
+config_warn(const struct config *config)
+{
+	if (config->settings->ndomains == 0)
+		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
+		    "a Domain section and reload");
+}
+
+static void
+reload_end(struct master *m, const char *error)
+{
+	struct reload *r = m->reload;
+
+	m->reload = NULL;
+	if (r->done != NULL)
+		r->done(r->closure, error);
+	free(r);
+}
+
+void
+reload_abort(struct master *m, const char *why)
+{
+	struct proc *p;
+
+	if (m->reload == NULL)
+		return;
+	log_errx("reload-failed", "reason=%s effect=%s", why,
+	    "the old configuration stays in use");
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->generation > m->config.generation) {
+			p->state = PROC_DRAINING;
+			proc_kill(p);
+		}
+	listeners_unbind(m);
+	config_clear(&m->reload->config);
+	reload_end(m, why);
+}
+
+/* Settings that the running master does not change; say so. */
+static void
+warn_fixed(const struct settings *old, const struct settings *new)
+{
+	const struct { const char *name, *old, *new; enum role role; }
+	    fixed[] = {
+		{ "pidfile", old->pidfile, new->pidfile, ROLE_MASTER },
+		{ "control", old->control, new->control, ROLE_MASTER },
+		{ "user", old->user, new->user, ROLE_WORKER },
+		{ "queue_user", old->queue_user, new->queue_user, ROLE_QUEUE },
+		{ "delivery_user", old->delivery_user, new->delivery_user,
+		    ROLE_DELIVER },
+		{ "key_user", old->key_user, new->key_user, ROLE_KEYD },
+		{ "auth_user", old->auth_user, new->auth_user, ROLE_AUTHD },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		/* a role that is new takes the account it is given */
+		if (strcmp(fixed[i].old, fixed[i].new) != 0 &&
+		    (fixed[i].role == ROLE_MASTER ||
+		    role_count(old, fixed[i].role) > 0))
+			log_warnx("reload", "option=%s effect=%s",
+			    fixed[i].name, "changes with the next start");
+}
+
+static int
+reload_prepare(struct master *m, struct config *config, char *err_r,
+    size_t errlen)
+{
+	if (config_read(m->config.generation + 1, config, err_r, errlen) == -1)
+		return -1;
+	if (strcmp(config->settings->spool, m->config.settings->spool) != 0) {
+		snprintf(err_r, errlen, "%s: option 'spool': another spool "
+		    "needs a restart", source.filename);
+		config_clear(config);
+		return -1;
+	}
+	/* a role may be new, and then its account is */
+	if (accounts_find(config->settings, m->is_foreground,
+	    m->accounts) == -1) {
+		snprintf(err_r, errlen, "%s: an account is missing, the log "
+		    "says which", source.filename);
+		config_clear(config);
+		return -1;
+	}
+	if (listeners_bind(m, config->settings) == -1) {
+		snprintf(err_r, errlen, "%s: cannot bind, the log says why",
+		    source.filename);
+		config_clear(config);
+		return -1;
+	}
+	return 0;
+}
+
+void
+reload_begin(struct master *m, reload_done *done, void *closure)
+{
+	char err[SETTINGS_ERROR_MAX];
+	struct reload *r;
+
+	if (m->phase != MASTER_RUNNING || m->reload != NULL) {
+		if (done != NULL)
+			done(closure, m->reload != NULL ?
+			    "a reload is in progress, try again" :
+			    "the server is starting or stopping");
+		else if (m->phase != MASTER_STOPPING)
+			m->is_reload_wanted = true;
+		return;
+	}
+	if ((r = calloc(1, sizeof(*r))) == NULL) {
+		log_err("reload-failed", "reason=%s", "memory");
+		if (done != NULL)
+			done(closure, "out of memory");
+		return;
+	}
+	if (reload_prepare(m, &r->config, err, sizeof(err)) == -1) {
+		log_errx("reload-failed", "reason=%s effect=%s", err,
+		    "the old configuration stays in use");
+		if (done != NULL)
+			done(closure, err);
+		free(r);
+		return;
+	}
+	r->done = done;
+	r->closure = closure;
+	m->reload = r;
+	warn_fixed(m->config.settings, r->config.settings);
+	if (proc_start_all(m, &r->config) == -1)
+		reload_abort(m, "cannot start processes");
+}
+
+/* The old processes: workers finish their messages however long those take
+ * (a client's own timeouts bound them); the disk has what the others leave. */
+static void
+drain_old(struct master *m)
+{
+	unsigned int limit_s = (unsigned int)m->config.settings->drain_time;
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (p->generation >= m->config.generation)
+			continue;
+		if (p->role == ROLE_WORKER)
+			proc_drain(p, true, 0);
+		else if (p->role == ROLE_QUEUE)
+			proc_drain(p, true, limit_s + 1);
+	}
+}
+
+/* The new processes are up: change over. */
+static void
+change_over(struct master *m)
+{
+	struct proc *queue;
+
+	config_clear(&m->config);
+	m->config = m->reload->config;
+	respawns_cancel(m);
+	procs_collect(m);
+	listeners_switch(m);
+	if ((queue = proc_find(m, ROLE_QUEUE, m->config.generation)) != NULL)
+		wiring_adopt(m, queue);
+	drain_old(m);
+	log_set_level(m->config.settings->level);
+	master_relog(m);
+	stats_inc(STATS_RELOADS);
+	log_event(LOG_LEVEL_NOTICE, "reloaded", "generation=%u",
+	    m->config.generation);
+	config_warn(&m->config);
+	certs_use(m);
+	reload_end(m, NULL);
+}
+
+void
+reload_step(struct master *m)
+{
+	if (m->reload != NULL && procs_ready(m, &m->reload->config))
+		change_over(m);
+	if (m->reload == NULL && m->is_reload_wanted) {
+		m->is_reload_wanted = false;
+		reload_begin(m, NULL, NULL);
+	}
+}

@@ -1,0 +1,22 @@
+/* The folders of the spool, with the owners that the roles need. */
+
+#ifndef CMD_MAILMILLD_SPOOLDIR_H
+#define CMD_MAILMILLD_SPOOLDIR_H
+
+#include "cmd/mailmilld/role/privs.h"
+
+#define SPOOL_EMPTY	"empty"	/* in the spool: root's, with nothing in it; the
+				 * chroot of keyd */
+
+/* spooldir_make(path, accounts): Make what is missing of ${path}, incoming,
+ * queue, queue/deferred and empty, and put owners and modes right, also of the
+ * files in them (a trial's numeric uids may have been followed by real
+ * accounts); empty must be.
+ * Return 0, or -1 having logged why. */
+int spooldir_make(const char *path, const struct account accounts[NROLES]);
+
+/* rundir_make(file): Make the folder that ${file} is to be in, when only that
+ * one folder is missing.  Return 0, or -1 with errno. */
+int rundir_make(const char *file);
+
+#endif

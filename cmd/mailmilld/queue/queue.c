@@ -1,0 +1,481 @@
+/* The role queue: the process that owns the spool.
+ * Owns: the lock of the spool, the channels to workers and delivery agents, the
+ * pace of the passes.
+ * Knows nothing of segments and messages: core/queue/queue.c does.  Connections of
+ * mailmillctl: queue_ctl.c. */
+
+#include "cmd/mailmilld/queue/queue.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/privs.h"
+#include "core/process/log.h"
+
+#define LOCK_MS		100	/* the queue process before this one still lives */
+#define LOCK_SAY_MS	10000	/* and that is worth a line in the log */
+#define OPEN_MS		5000	/* the spool could not be opened */
+#define PACE_MS		5	/* between passes while agents are at work: news gather */
+#define DRAIN_MS	30000	/* for agents to finish what they have */
+#define PEERS_MAX	1024
+
+struct queue_peer {
+	TAILQ_ENTRY(queue_peer)	 link;
+	struct queue_role	*role;
+	struct msg_peer		 who;
+	int			 fd;	/* until the queue is open; then -1 */
+	struct chanev		*ce;
+	unsigned int		 agent;
+	bool			 is_agent;
+};
+
+static void set_timer(struct queue_role *r, uint64_t due_ms);
+
+/* --- agents --------------------------------------------------------------- */
+
+static struct queue_peer *
+find_agent(struct queue_role *r, unsigned int agent)
+{
+	struct queue_peer *p;
+
+	TAILQ_FOREACH (p, &r->peers, link)
+		if (p->is_agent && p->agent == agent)
+			return p;
+	return NULL;
+}
+
+static int
+op_source(void *closure, unsigned int agent, uint64_t source,
+    enum queue_source kind, int fd)
+{
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_source ms = { .source = source };
+
+	if (p == NULL || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	ms.kind = kind == QUEUE_SOURCE_SEGMENT ? SOURCE_SEGMENT :
+	    kind == QUEUE_SOURCE_BODY ? SOURCE_BODY : SOURCE_DEFERRED;
+	if (chanev_send(p->ce, D_SOURCE, &ms, NULL, 0, fd) == 0)
+		return 0;
+	close(fd);
+	return -1;
+}
+
+static void
+op_forget(void *closure, unsigned int agent, uint64_t source)
+{
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_source ms = { .source = source };
+
+	if (p != NULL)
+		(void)chanev_send(p->ce, D_FORGET, &ms, NULL, 0, -1);
+}
+
+static int
+op_jobs(void *closure, unsigned int agent, const struct deliver_job *jobs,
+    unsigned int n)
+{
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_job entries[QUEUE_JOBS_AT_ONCE];
+	struct msg_empty empty = { 0 };
+	unsigned int i;
+
+	if (p == NULL || n > QUEUE_JOBS_AT_ONCE)
+		return -1;
+	for (i = 0; i < n; i++) {
+		entries[i].job = jobs[i].job;
+		entries[i].source = jobs[i].source;
+		entries[i].body_source = jobs[i].body_source;
+		entries[i].offset = jobs[i].offset;
+		entries[i].rcpt = jobs[i].rcpt;
+		entries[i].is_repeated = jobs[i].is_repeated;
+	}
+	return chanev_send(p->ce, D_JOBS, &empty, entries, n, -1);
+}
+
+static const struct queue_ops queue_ops = {
+	.source = op_source,
+	.forget = op_forget,
+	.jobs = op_jobs
+};
+
+/* --- what the peers say --------------------------------------------------- */
+
+static void
+peer_free(struct queue_peer *p)
+{
+	struct queue_role *r = p->role;
+
+	TAILQ_REMOVE(&r->peers, p, link);
+	r->npeers--;
+	if (p->is_agent && r->queue != NULL)
+		queue_agent_gone(r->queue, p->agent);
+	else if (r->queue != NULL)
+		queue_writer_gone(r->queue);
+	chanev_free(p->ce);
+	if (p->fd != -1)
+		close(p->fd);
+	free(p);
+	r->is_news = true;
+}
+
+static void
+on_done(struct queue_peer *p, const struct channel_msg *msg)
+{
+	const struct msg_done *done = msg->entries;
+	unsigned int i;
+	int errnum;
+
+	for (i = 0; i < msg->nentries; i++) {
+		errnum = done[i].status == DONE_DELIVERED ? 0 :
+		    done[i].errnum > 0 ? done[i].errnum : EIO;
+		queue_done(p->role->queue, p->agent, done[i].job, errnum,
+		    scheduler_now());
+	}
+}
+
+static void
+on_error(struct queue_peer *p, const struct channel_msg *msg)
+{
+	struct msg_error me;
+
+	memcpy(&me, msg->base, sizeof(me));
+	me.text[sizeof(me.text) - 1] = '\0';
+	queue_error(p->role->queue, p->agent, me.job, me.text);
+}
+
+static void
+peer_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct queue_peer *p = closure;
+	struct msg_committed mc;
+
+	(void)ce;
+	if (msg->type == Q_COMMITTED) {
+		memcpy(&mc, msg->base, sizeof(mc));
+		queue_committed(p->role->queue, mc.segment, mc.generation,
+		    mc.end, mc.is_sealed != 0);
+	} else if (msg->type == D_DONE && p->is_agent) {
+		on_done(p, msg);
+	} else if (msg->type == D_ERROR && p->is_agent) {
+		on_error(p, msg);
+	}
+	p->role->is_news = true;
+}
+
+static void
+peer_gone(struct chanev *ce, void *closure)
+{
+	(void)ce;
+	peer_free(closure);
+}
+
+static const struct chanev_ops peer_ops = {
+	.message = peer_message,
+	.gone = peer_gone
+};
+
+/* Begin to listen to ${p}: only once there is a queue, so that what it says
+ * waits in its channel until then. */
+static void
+peer_open(struct queue_peer *p)
+{
+	struct queue_role *r = p->role;
+	int fd = p->fd;
+
+	if (p->who.role == ROLE_DELIVER) {
+		if (queue_agent_add(r->queue, TRANSPORT_MAILDIR, &p->agent) ==
+		    -1)
+			goto err1;
+		p->is_agent = true;
+	}
+	p->fd = -1;
+	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role, &peer_ops, p);
+	if (p->ce != NULL) {
+		r->is_news = true;
+		return;
+	}
+err1:
+	log_err("queue-connect", "peer=%s slot=%u",
+	    p->who.role == ROLE_DELIVER ? "deliver" : "worker", p->who.slot);
+	peer_free(p);
+}
+
+static void
+on_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
+{
+	struct queue_role *r = closure;
+	struct queue_peer *p, *next;
+
+	(void)c;
+	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
+		if (p->who.role == who->role &&
+		    p->who.instance == who->instance)
+			peer_free(p);
+	if ((who->role != ROLE_WORKER && who->role != ROLE_DELIVER) ||
+	    r->npeers == PEERS_MAX || (p = calloc(1, sizeof(*p))) == NULL) {
+		log_errx("queue-connect", "slot=%u", who->slot);
+		close(fd);
+		return;
+	}
+	p->role = r;
+	p->who = *who;
+	p->fd = fd;
+	TAILQ_INSERT_TAIL(&r->peers, p, link);
+	r->npeers++;
+	if (r->queue != NULL)
+		peer_open(p);
+}
+
+/* --- the spool ------------------------------------------------------------ */
+
+static int
+open_folder(struct queue_role *r, const char *name, char *path, size_t len)
+{
+	int fd;
+
+	snprintf(path, len, "%s/%s", r->child->settings->spool, name);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		log_err("spool", "dir=%s", path);
+	return fd;
+}
+
+static int
+open_folders(struct queue_role *r)
+{
+	char path[sizeof(r->folder)];
+
+	r->incoming_fd = open_folder(r, "incoming", path, sizeof(path));
+	r->folder_fd = open_folder(r, "queue", r->folder, sizeof(r->folder));
+	if (r->incoming_fd == -1 || r->folder_fd == -1)
+		return -1;
+	r->lock_fd = openat(r->folder_fd, "lock",
+	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (r->lock_fd == -1) {
+		log_err("spool", "file=%s/lock", r->folder);
+		return -1;
+	}
+	return 0;
+}
+
+/* Lock and open.  Return 0, or milliseconds after which to try again. */
+static unsigned int
+try_open(struct queue_role *r)
+{
+	const struct settings *s = r->child->settings;
+	struct queue_config config = {
+		.folder = r->folder,
+		.queue_dirfd = r->folder_fd,
+		.incoming_dirfd = r->incoming_fd,
+		.retry_s = s->retry_interval,
+		.max_retry_s = s->max_retry_interval,
+		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
+	};
+
+	if (!r->is_locked && flock(r->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK)
+			log_err("queue-lock", "file=%s/lock", r->folder);
+		r->waited_ms += LOCK_MS;
+		if (r->waited_ms % LOCK_SAY_MS == 0)
+			log_event(LOG_LEVEL_NOTICE, "queue-lock",
+			    "file=%s/lock waiting_s=%u", r->folder,
+			    r->waited_ms / 1000);
+		return LOCK_MS;
+	}
+	r->is_locked = true;
+	r->queue = queue_open(&config, &queue_ops, r, scheduler_now());
+	if (r->queue != NULL)
+		return 0;
+	log_err("queue-open", "folder=%s again_s=%d", r->folder,
+	    OPEN_MS / 1000);
+	return OPEN_MS;
+}
+
+static void
+open_queue(struct queue_role *r)
+{
+	struct queue_peer *p, *next;
+	unsigned int again_ms = try_open(r);
+
+	if (again_ms != 0) {
+		set_timer(r, monotonic_ms() + again_ms);
+		return;
+	}
+	log_event(LOG_LEVEL_INFO, "queue-open", "folder=%s", r->folder);
+	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
+		peer_open(p);
+	r->is_news = true;
+}
+
+/* --- pace ----------------------------------------------------------------- */
+
+static void
+exit_if_done(struct queue_role *r)
+{
+	if (!r->child->is_draining)
+		return;
+	if (r->queue == NULL || queue_in_flight(r->queue) == 0 ||
+	    monotonic_ms() >= r->drain_ms)
+		child_exit(r->child);
+}
+
+static void
+pass(struct queue_role *r)
+{
+	uint64_t now;
+	int due;
+
+	r->is_news = false;
+	due = queue_pass(r->queue, scheduler_now());
+	now = monotonic_ms();
+	r->passed_ms = now;
+	exit_if_done(r);
+	if (r->child->is_draining && due > LOCK_MS)
+		due = LOCK_MS;
+	set_timer(r, now + (uint64_t)due);
+}
+
+static int
+on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct queue_role *r = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	r->timer = NULL;
+	r->due_ms = 0;
+	if (r->queue != NULL)
+		pass(r);
+	else if (!r->child->is_draining)
+		open_queue(r);
+	return 0;
+}
+
+static void
+set_timer(struct queue_role *r, uint64_t due_ms)
+{
+	uint64_t now;
+
+	if (r->due_ms == due_ms)
+		return;
+	after_cancel(&r->timer);
+	now = monotonic_ms();
+	r->due_ms = due_ms;
+	r->timer = after_ms(due_ms > now ? (unsigned int)(due_ms - now) : 0,
+	    on_timer, r);
+	if (r->timer == NULL) {
+		log_err("queue-timer", "effect=%s",
+		    "ending, to be started again");
+		child_exit(r->child);
+	}
+}
+
+/* After every pass of the loop: at once when the agents have nothing to do,
+ * else with what else arrives in PACE_MS. */
+static void
+end_of_pass(struct timeval *now, void *closure)
+{
+	struct queue_role *r = closure;
+	uint64_t ms;
+
+	(void)now;
+	if (!r->is_news || r->queue == NULL)
+		return;
+	ms = monotonic_ms();
+	if (queue_in_flight(r->queue) == 0 || ms >= r->passed_ms + PACE_MS ||
+	    r->child->is_draining)
+		pass(r);
+	else if (r->due_ms == 0 || r->due_ms > r->passed_ms + PACE_MS)
+		set_timer(r, r->passed_ms + PACE_MS);
+}
+
+void
+queue_role_news(struct queue_role *r)
+{
+	r->is_news = true;
+}
+
+/* --- the master ----------------------------------------------------------- */
+
+static void
+on_message(struct child *c, struct channel_msg *msg, void *closure)
+{
+	(void)c;
+	if (msg->type != M_CONTROL)
+		return;
+	queue_ctl_begin(closure, msg->fd, msg->entries, msg->nentries);
+	msg->fd = -1;
+}
+
+static void
+on_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	struct queue_role *r = closure;
+
+	(void)c;
+	(void)is_reconfig;
+	r->drain_ms = monotonic_ms() + DRAIN_MS;
+	if (r->queue != NULL)
+		queue_stop(r->queue);
+	r->is_news = true;
+	exit_if_done(r);
+}
+
+static const struct child_ops child_ops = {
+	.peer = on_peer,
+	.message = on_message,
+	.drain = on_drain
+};
+
+static void
+role_clear(struct queue_role *r)
+{
+	struct queue_peer *p;
+
+	queue_ctl_end_all(r);
+	after_cancel(&r->timer);
+	queue_close(r->queue);
+	r->queue = NULL;
+	while ((p = TAILQ_FIRST(&r->peers)) != NULL)
+		peer_free(p);
+	/* the lock goes last: now another may open the spool */
+	if (r->lock_fd != -1)
+		close(r->lock_fd);
+	if (r->folder_fd != -1)
+		close(r->folder_fd);
+	if (r->incoming_fd != -1)
+		close(r->incoming_fd);
+}
+
+int
+role_queue(struct child *c)
+{
+	struct queue_role r = { .child = c, .incoming_fd = -1,
+		.folder_fd = -1, .lock_fd = -1 };
+	int status = 1;
+
+	TAILQ_INIT(&r.peers);
+	TAILQ_INIT(&r.ctls);
+	privs_raise_nofile();
+	umask(077);
+	if (child_drop(c, NULL) == -1 || open_folders(&r) == -1)
+		goto out;
+	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1) {
+		log_err("start", "role=%s", "queue");
+		goto out;
+	}
+	open_queue(&r);
+	status = child_run(c, &child_ops, &r);
+out:
+	role_clear(&r);
+	return status;
+}

@@ -1,0 +1,49 @@
+/* What a worker says of a new exchange, checked.
+ * Owns: the layout of the texts behind A_START, in both directions.
+ * Knows nothing of what is done with it. */
+
+#ifndef CMD_MAILMILLD_AUTH_REQUEST_H
+#define CMD_MAILMILLD_AUTH_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/role/msg.h"
+#include "proto/esmtp_factory.h"
+
+#define AUTH_MECH_MAX		20	/* octets of a name; RFC 4422 3.1 */
+#define AUTH_SESSION_MAX	32
+#define AUTH_EXPORTER_OCTETS	32	/* RFC 9266 */
+#define AUTH_ENDPOINT_MAX	64	/* a hash; RFC 5929 4.1 */
+#define AUTH_PEER_NAME_MAX	255
+#define AUTH_INITIAL_MAX	12288	/* as a response in A_STEP */
+
+struct auth_request {
+	uint64_t	 id;
+	uint32_t	 listener;
+	bool		 is_tls;
+	accept_addr	 peer;
+	char		 mech[AUTH_MECH_MAX + 1];	/* capitals */
+	char		 session[AUTH_SESSION_MAX + 1];
+	char		 peer_name[AUTH_PEER_NAME_MAX + 1]; /* "" for none */
+	uint8_t		 exporter[AUTH_EXPORTER_OCTETS];
+	uint8_t		 endpoint[AUTH_ENDPOINT_MAX];
+	size_t		 exporter_len, endpoint_len;
+	const char	*initial;	/* in the message; NULL: there is none */
+	size_t		 initial_len;
+};
+
+/* auth_request_parse(base, entries, nentries, nlistens, r): Check an A_START.
+ * Return 0, or -1: a sound worker does not send that. */
+int auth_request_parse(const struct msg_auth_start *base,
+    const uint8_t *entries, unsigned int nentries, size_t nlistens,
+    struct auth_request *r);
+
+/* auth_request_put(r, base_r, buf, len): The other way.  Return octets of
+ * ${buf}, or -1 when it has no room for them or ${r} could not be parsed
+ * again. */
+int auth_request_put(const struct auth_request *r,
+    struct msg_auth_start *base_r, uint8_t *buf, size_t len);
+
+#endif

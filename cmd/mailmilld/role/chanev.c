@@ -1,0 +1,223 @@
+/* A channel on the loop.
+ * Owns: the Event of a channel, the bound on messages per pass, the order of
+ * closing.
+ * Knows nothing of what the messages mean. */
+
+#include "cmd/mailmilld/role/chanev.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/scheduler.h"
+
+#define MESSAGES_PER_PASS	64	/* then others have their turn */
+
+struct chanev {
+	struct channel		*ch;
+	Event			*event;
+	const struct chanev_ops	*ops;
+	void			*closure;
+	bool			 is_busy;	/* in its own callback */
+	bool			 is_dead;	/* free it when not busy */
+	bool			 is_held;	/* nothing more is read */
+	uint64_t		 nbad;		/* messages that fitted no row */
+};
+
+static void
+chanev_gone(struct chanev *ce)
+{
+	if (ce->is_dead)
+		return;
+	ce->ops->gone(ce, ce->closure);
+	ce->is_dead = true;
+}
+
+/* A peer in bad hands must not fill the log: the first, the second, the fourth
+ * and so on are said. */
+static void
+bad_message(struct chanev *ce)
+{
+	ce->nbad++;
+	if ((ce->nbad & (ce->nbad - 1)) == 0)
+		log_warnx("channel-protocol", "peer=%d messages=%llu",
+		    (int)channel_peer(ce->ch), (unsigned long long)ce->nbad);
+}
+
+static void
+chanev_read(struct chanev *ce)
+{
+	struct channel_msg msg;
+	int i, rc;
+
+	for (i = 0; i < MESSAGES_PER_PASS && !ce->is_dead && !ce->is_held; i++) {
+		rc = channel_recv(ce->ch, &msg);
+		if (rc == -1 && errno == EPROTO) {
+			bad_message(ce);
+			continue;
+		}
+		if (rc == -1 && errno != EMFILE)
+			return;
+		if (rc == 0) {
+			chanev_gone(ce);
+			return;
+		}
+		ce->ops->message(ce, &msg, ce->closure);
+		if (msg.fd != -1)
+			close(msg.fd);
+	}
+}
+
+/* What to wait for: something, even if nothing is wanted from the peer. */
+static int
+wanted(const struct chanev *ce)
+{
+	int mask = ce->is_held ? 0 : E_READ;
+
+	if (channel_wants_write(ce->ch))
+		mask |= E_WRITE;
+	return mask == 0 ? E_ASYNC : mask;
+}
+
+static int
+chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct chanev *ce = closure;
+
+	(void)e;
+	(void)now;
+	ce->is_busy = true;
+	if (channel_wants_write(ce->ch) && channel_flush(ce->ch) == -1 &&
+	    errno == EPIPE) {
+		/* what it still sent is read below, then its end is seen */
+		eventtype |= E_READ;
+		ce->is_held = false;
+	}
+	if ((eventtype & (E_READ | E_EXCEPTION)) != 0)
+		chanev_read(ce);
+	ce->is_busy = false;
+	if (ce->is_dead) {
+		/* nothing may take the descriptor's number before the
+		 * scheduler has let go of the event */
+		channel_free(ce->ch);
+		free(ce);
+		return 0;
+	}
+	return wanted(ce);
+}
+
+struct chanev *
+chanev_open(int fd, enum role self, enum role peer,
+    const struct chanev_ops *ops, void *closure)
+{
+	struct chanev *ce;
+	int saved;
+
+	if ((ce = calloc(1, sizeof(*ce))) == NULL)
+		goto err1;
+	ce->ops = ops;
+	ce->closure = closure;
+	ce->ch = channel_open(fd, msg_rows, NMSGS, self, peer);
+	if (ce->ch == NULL)
+		goto err2;
+	ce->event = build_fd_event(fd, E_READ, E_AGGRESSIVE_NONE,
+	    chanev_callback, ce);
+	if (ce->event == NULL)
+		goto err3;
+	if (schedule_event(ce->event) == -1)
+		goto err4;
+	return ce;
+err4:
+	saved = errno;
+	event_free(ce->event);
+	errno = saved;
+err3:
+	saved = errno;
+	channel_free(ce->ch);
+	free(ce);
+	errno = saved;
+	return NULL;
+err2:
+	free(ce);
+err1:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return NULL;
+}
+
+int
+chanev_send(struct chanev *ce, unsigned int type, const void *base,
+    const void *entries, unsigned int nentries, int fd)
+{
+	bool had_kept;
+
+	if (ce == NULL || ce->is_dead) {
+		errno = EPIPE;
+		return -1;
+	}
+	had_kept = channel_wants_write(ce->ch);
+	if (channel_send(ce->ch, type, base, entries, nentries, fd) == -1)
+		return -1;
+	if (!had_kept && channel_wants_write(ce->ch) && !ce->is_busy)
+		/* its callback finds it kept and waits for E_WRITE */
+		schedule_event_and_dispatch(ce->event, E_WRITE);
+	return 0;
+}
+
+void
+chanev_free(struct chanev *ce)
+{
+	if (ce == NULL)
+		return;
+	if (ce->is_busy) {
+		ce->is_dead = true;
+		return;
+	}
+	event_unschedule(ce->event);
+	event_free(ce->event);
+	channel_free(ce->ch);
+	free(ce);
+}
+
+void
+chanev_wipe(struct chanev *ce)
+{
+	channel_wipe(ce->ch);
+}
+
+void
+chanev_hold(struct chanev *ce)
+{
+	ce->is_held = true;
+}
+
+void
+chanev_resume(struct chanev *ce)
+{
+	ce->is_held = false;
+	if (!ce->is_busy)
+		schedule_event_and_dispatch(ce->event, E_READ);
+}
+
+int
+chanev_fd(const struct chanev *ce)
+{
+	return channel_fd(ce->ch);
+}
+
+int
+chanev_flush_wait(struct chanev *ce, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = channel_fd(ce->ch), .events = POLLOUT };
+
+	while (channel_wants_write(ce->ch)) {
+		if (channel_flush(ce->ch) == 0)
+			return 0;
+		if (errno != EAGAIN || poll(&pfd, 1, timeout_ms) <= 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,57 @@
+/* A channel on the loop: one Event that reads what came, hands each message to
+ * one function, and writes what the peer did not take at once.
+ * Owns: the Event, the bound on messages per pass, the order of closing.
+ * Knows nothing of what the messages mean. */
+
+#ifndef CMD_MAILMILLD_CHANEV_H
+#define CMD_MAILMILLD_CHANEV_H
+
+#include "cmd/mailmilld/role/msg.h"
+
+struct chanev;
+
+struct chanev_ops {
+	/* message(ce, msg, closure): one valid message.  A descriptor in
+	 * msg->fd is the function's if it sets msg->fd to -1; otherwise chanev
+	 * closes it.  A message whose row has a descriptor comes with -1 when
+	 * this process was out of descriptors.  May call chanev_free(ce). */
+	void	(*message)(struct chanev *ce, struct channel_msg *msg,
+		    void *closure);
+	/* gone(ce, closure): the peer has closed its end or died.  Called once,
+	 * the last call made; the function calls chanev_free(ce). */
+	void	(*gone)(struct chanev *ce, void *closure);
+};
+
+/* chanev_open(fd, self, peer, ops, closure): Serve the channel ${fd} on the
+ * calling thread's scheduler.  takes ${fd}, also when it fails.  ${ops} lives
+ * as long as the result.  NULL with errno. */
+struct chanev *chanev_open(int fd, enum role self, enum role peer,
+    const struct chanev_ops *ops, void *closure);
+
+/* chanev_send(ce, type, base, entries, nentries, fd): As channel_send(), and
+ * what was kept is written when the peer reads.  NULL ${ce}: -1 with EPIPE. */
+int chanev_send(struct chanev *ce, unsigned int type, const void *base,
+    const void *entries, unsigned int nentries, int fd);
+
+/* chanev_free(ce): Close; no callback is made any more.  Allowed in the
+ * callbacks of ${ce}.  NULL does nothing. */
+void chanev_free(struct chanev *ce);
+
+/* chanev_wipe(ce): In the message callback: overwrite that message, which held
+ * a secret. */
+void chanev_wipe(struct chanev *ce);
+
+/* chanev_hold(ce): In message(): read no more of them, so that they wait in the
+ * channel, until chanev_resume(ce).  Meanwhile the end of the peer goes
+ * unnoticed. */
+void chanev_hold(struct chanev *ce);
+void chanev_resume(struct chanev *ce);
+
+int chanev_fd(const struct chanev *ce);
+
+/* chanev_flush_wait(ce, timeout_ms): Block, at most ${timeout_ms}, until all
+ * that was sent has been written: for start and end, never inside the loop.
+ * Return 0 or -1. */
+int chanev_flush_wait(struct chanev *ce, int timeout_ms);
+
+#endif

@@ -1,0 +1,491 @@
+/* The child side of a role.
+ * Owns: descriptor 3, the start-up conversation, signals of a child, the log's
+ * reopening, what happens when the master has gone.
+ * Knows nothing of what a role does. */
+
+#include "cmd/mailmilld/role/child.h"
+
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/role/child_early.h"
+#include "cmd/mailmilld/role/ended.h"
+#include "cmd/mailmilld/role/privs.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "core/lim.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
+
+#define LOG_GATHER_OCTETS 1280	/* some eight lines */
+#define LOG_GATHER_MS	5	/* a line waits no longer, but for a pass */
+#define LOG_RETRY_MS	1000	/* when it takes nothing */
+#define FLUSH_MS	2000	/* at the end: for the last words to the master */
+
+struct child_early_peer {
+	struct msg_peer	peer;
+	int		fd;
+};
+
+static int (*const role_main[NROLES])(struct child *) = {
+	[ROLE_WORKER] = role_worker,
+	[ROLE_QUEUE] = role_queue,
+	[ROLE_DELIVER] = role_deliver,
+	[ROLE_KEYD] = role_keyd,
+	[ROLE_AUTHD] = role_authd,
+};
+
+/* --- draining ------------------------------------------------------------- */
+
+static void
+drain(struct child *c, bool is_reconfig)
+{
+	if (c->is_draining)
+		return;
+	c->is_draining = true;
+	if (c->ops != NULL && c->ops->drain != NULL)
+		c->ops->drain(c, is_reconfig, c->closure);
+	else if (c->ops != NULL)
+		child_exit(c);
+}
+
+void
+child_exit(struct child *c)
+{
+	scheduler_stop(c->sched);
+}
+
+/* --- what the master says ------------------------------------------------- */
+
+static void
+on_init(struct child *c, struct channel_msg *msg)
+{
+	if (c->config_fd != -1)
+		return;
+	memcpy(&c->init, msg->base, sizeof(c->init));
+	c->config_fd = msg->fd;
+	msg->fd = -1;
+}
+
+static void
+on_stats(struct child *c, struct channel_msg *msg)
+{
+	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
+		log_warn("stats", "step=%s", "attach");
+}
+
+static void
+on_ended(struct child *c, struct channel_msg *msg)
+{
+	/* without it there is M_CLOSED */
+	if (c->ended == NULL && (c->ended = ended_attach(msg->fd)) == NULL)
+		log_warn("ended", "step=%s", "attach");
+}
+
+static void
+on_log(struct child *c, struct channel_msg *msg)
+{
+	struct msg_log log;
+	char ident[LIM_NAME];
+
+	memcpy(&log, msg->base, sizeof(log));
+	if (msg->fd == -1 || log.kind > LOG_TO_SYSLOG)
+		return;
+	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", role_name(c->role),
+	    c->init.slot);
+	log_init(ident, log.kind, msg->fd, c->settings != NULL ?
+	    c->settings->level : LOG_LEVEL_NOTICE);
+	if (c->log_fd != -1)
+		close(c->log_fd);
+	c->log_fd = msg->fd;
+	msg->fd = -1;
+}
+
+static void
+keep_early_peer(struct child *c, struct channel_msg *msg)
+{
+	struct child_early_peer *v;
+
+	if (c->early_npeers == CHILD_MAX_EARLY_PEERS)
+		return;
+	v = reallocarray(c->early_peers, c->early_npeers + 1, sizeof(*v));
+	if (v == NULL)
+		return;
+	c->early_peers = v;
+	memcpy(&v[c->early_npeers].peer, msg->base, sizeof(v->peer));
+	v[c->early_npeers++].fd = msg->fd;
+	msg->fd = -1;
+}
+
+static void
+give_peer(struct child *c, const struct msg_peer *peer, int fd)
+{
+	if (peer->role >= NROLES || c->ops->peer == NULL)
+		close(fd);
+	else
+		c->ops->peer(c, peer, fd, c->closure);
+}
+
+static void
+on_peer(struct child *c, struct channel_msg *msg)
+{
+	struct msg_peer peer;
+
+	if (msg->fd == -1) {
+		log_errx("peer", "reason=%s", "out of descriptors");
+		return;
+	}
+	if (c->ops == NULL) {
+		keep_early_peer(c, msg);
+		return;
+	}
+	memcpy(&peer, msg->base, sizeof(peer));
+	give_peer(c, &peer, msg->fd);
+	msg->fd = -1;
+}
+
+static void
+on_drain(struct child *c, struct channel_msg *msg)
+{
+	struct msg_drain md;
+
+	memcpy(&md, msg->base, sizeof(md));
+	drain(c, md.is_reconfig != 0);
+}
+
+static void
+on_start(struct child *c, struct channel_msg *msg)
+{
+	(void)msg;
+	c->is_started = true;
+}
+
+static const struct {
+	unsigned int  type;
+	void	    (*act)(struct child *c, struct channel_msg *msg);
+} message_rows[] = {
+	{ M_INIT,	on_init },
+	{ M_STATS,	on_stats },
+	{ M_LOG,	on_log },
+	{ M_ENDED,	on_ended },
+	{ M_PEER,	on_peer },
+	{ M_START,	on_start },
+	{ M_DRAIN,	on_drain },
+};
+
+static void
+child_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct child *c = closure;
+	size_t i;
+
+	(void)ce;
+	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
+		if (message_rows[i].type == msg->type) {
+			message_rows[i].act(c, msg);
+			return;
+		}
+	if (c->ops == NULL) {
+		if (child_early_keep(msg) == -1)
+			log_errx("start", "reason=%s message=%s",
+			    "out of memory", msg_rows[msg->type].name);
+	} else if (c->ops->message != NULL)
+		c->ops->message(c, msg, c->closure);
+}
+
+static void
+give_early(struct channel_msg *msg, void *closure)
+{
+	struct child *c = closure;
+
+	if (c->ops->message != NULL)
+		c->ops->message(c, msg, c->closure);
+}
+
+static void
+master_gone(struct chanev *ce, void *closure)
+{
+	struct child *c = closure;
+
+	chanev_free(ce);
+	c->master = NULL;
+	c->is_orphan = true;
+	if (c->is_started)
+		log_warnx("master-gone", "effect=%s",
+		    "finishing what was promised, then ending");
+	drain(c, false);
+}
+
+static const struct chanev_ops master_ops = {
+	.message = child_message,
+	.gone = master_gone
+};
+
+/* --- signals -------------------------------------------------------------- */
+
+/* What a terminal sends to all of us is the master's business. */
+static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGPIPE,
+    SIGXFSZ };
+
+static int
+on_sigterm(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct child *c = closure;
+	struct signalfd_siginfo si;
+
+	(void)eventtype;
+	(void)now;
+	while (read(e->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		drain(c, false);
+	return E_READ;
+}
+
+static int
+signals_init(struct child *c)
+{
+	sigset_t set;
+	Event *e;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
+	    (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) == -1)
+		return -1;
+	e = build_fd_event(fd, E_READ, E_AGGRESSIVE_NONE, on_sigterm, c);
+	if (e == NULL || schedule_event(e) == -1) {
+		event_free(e);
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- start ---------------------------------------------------------------- */
+
+static int
+open_loop(struct child *c)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(CHILD_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) ==
+	    -1 || type != SOCK_SEQPACKET) {
+		fprintf(stderr, "mailmilld: -x: not started by mailmilld\n");
+		return -1;
+	}
+	fcntl(CHILD_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	if ((c->sched = scheduler_create(NULL)) == NULL ||
+	    signals_init(c) == -1 ||
+	    (c->master = chanev_open(CHILD_CHANNEL_FD, c->role, ROLE_MASTER,
+	    &master_ops, c)) == NULL) {
+		log_err("start", "role=%s", role_name(c->role));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+hear_start(struct child *c)
+{
+	while (!c->is_started && !c->is_draining)
+		if (scheduler_pass(c->sched, -1) == -1) {
+			log_err("start", "role=%s", role_name(c->role));
+			return -1;
+		}
+	return c->is_started ? 0 : -1;
+}
+
+static int
+read_config(struct child *c)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	c->settings_owned = settings_unpack(c->config_fd, err, sizeof(err));
+	c->settings = c->settings_owned;
+	close(c->config_fd);
+	c->config_fd = -1;
+	if (c->settings == NULL) {
+		log_errx("config", "error=%s", err);
+		return -1;
+	}
+	log_set_level(c->settings->level);
+	return 0;
+}
+
+static void
+set_title(const struct child *c)
+{
+	/* as many as there are of it: no queue or authd is number 1 */
+	if (c->role == ROLE_QUEUE || c->role == ROLE_AUTHD)
+		setproctitle("%s", role_name(c->role));
+	else
+		setproctitle("%s %u", role_name(c->role), c->init.slot);
+}
+
+static void
+child_clear(struct child *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->early_npeers; i++)
+		close(c->early_peers[i].fd);
+	free(c->early_peers);
+	child_early_give(NULL, NULL);
+	chanev_free(c->master);
+	ended_free(c->ended);
+	settings_free(c->settings_owned);
+	log_flush();
+}
+
+int
+child_main(enum role role)
+{
+	struct child c = { .role = role, .config_fd = -1, .log_fd = -1 };
+	int status = 1;
+
+	setproctitle("%s", role_name(role));
+	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
+	prctl(PR_SET_NAME, "mailmilld");
+	if (open_loop(&c) == 0 && hear_start(&c) == 0 &&
+	    read_config(&c) == 0) {
+		set_title(&c);
+		status = role_main[role](&c);
+	}
+	child_clear(&c);
+	return status;
+}
+
+int
+child_drop(struct child *c, const char *root)
+{
+	return privs_drop(c->init.uid, c->init.gid, c->init.aux_gid, root);
+}
+
+int
+child_drop_account(struct child *c, const char *name)
+{
+	return privs_drop_account(name, c->init.uid, c->init.gid);
+}
+
+/* --- run ------------------------------------------------------------------ */
+
+/* Called from within the log: only take note. */
+static void
+log_failed(void *closure)
+{
+	struct child *c = closure;
+
+	c->is_relog_wanted = true;
+}
+
+static int on_log_timer(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+
+static void
+wait_for_log(struct child *c, unsigned int ms)
+{
+	if (c->log_timer == NULL)
+		c->log_timer = after_ms(ms, on_log_timer, c);
+}
+
+static void
+write_log(struct child *c)
+{
+	size_t before = log_pending(), left;
+
+	log_flush();
+	/* It is full, or its reader is slow: nothing here may wake us for
+	 * that. */
+	if ((left = log_pending()) > 0)
+		wait_for_log(c, left < before ? LOG_GATHER_MS : LOG_RETRY_MS);
+}
+
+static int
+on_log_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct child *c = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	c->log_timer = NULL;
+	write_log(c);
+	return 0;
+}
+
+/* Each write wakes who reads the log: some lines at once cost little more than
+ * one. */
+static void
+gather_log(struct child *c)
+{
+	size_t n = log_pending();
+
+	if (n > 0 && n < LOG_GATHER_OCTETS)
+		wait_for_log(c, LOG_GATHER_MS);
+	if (n >= LOG_GATHER_OCTETS || (n > 0 && c->log_timer == NULL))
+		write_log(c);
+}
+
+static void
+end_of_pass(struct timeval *now, void *closure)
+{
+	struct child *c = closure;
+	struct msg_empty empty = { 0 };
+
+	(void)now;
+	if (c->is_relog_wanted) {
+		c->is_relog_wanted = false;
+		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
+	}
+	gather_log(c);
+}
+
+int
+child_run(struct child *c, const struct child_ops *ops, void *closure)
+{
+	struct msg_empty empty = { 0 };
+	unsigned int i;
+	int rc;
+
+	c->ops = ops;
+	c->closure = closure;
+	child_early_give(give_early, c);
+	for (i = 0; i < c->early_npeers; i++)
+		give_peer(c, &c->early_peers[i].peer, c->early_peers[i].fd);
+	c->early_npeers = 0;
+	log_on_failure(log_failed, c);
+	if (scheduler_recurrent_func_add(end_of_pass, c) == -1) {
+		log_err("start", "role=%s", role_name(c->role));
+		return 1;
+	}
+	if (c->is_draining)		/* heard before there was a role */
+		ops->drain(c, false, closure);
+	else if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
+		log_warn("start", "role=%s step=%s", role_name(c->role),
+		    "ready");
+	/* what the start has left to the end of a pass must not wait for the
+	 * first thing to happen */
+	rc = scheduler_pass(c->sched, 0);
+	if (rc != -1)
+		rc = scheduler_run(c->sched);
+	if (rc == -1)
+		log_err("poll", "role=%s", role_name(c->role));
+	if (c->master != NULL)
+		(void)chanev_flush_wait(c->master, FLUSH_MS);
+	log_flush();
+	c->ops = NULL;
+	return rc == -1 ? 1 : 0;
+}

@@ -1,0 +1,99 @@
+/* The child side of a role: what every re-executed process has before its role
+ * begins, and how it hears from the master while it runs.
+ * Owns: the start-up conversation on descriptor 3 (M_INIT ... M_START), the
+ * configuration that came with it, the drop of privileges, the loop.
+ * Knows nothing of what a role does. */
+
+#ifndef CMD_MAILMILLD_CHILD_H
+#define CMD_MAILMILLD_CHILD_H
+
+#include <stdbool.h>
+
+#include "cmd/mailmilld/role/chanev.h"
+#include "cmd/mailmilld/role/msg.h"
+#include "cmd/settings/settings.h"
+#include "core/scheduler.h"
+
+#define CHILD_CHANNEL_FD	3	/* where a child finds its master */
+#define CHILD_MAX_EARLY_PEERS	1024	/* M_PEERs kept until child_run() */
+
+struct child;
+
+/* What a role does with what the master says while it runs.  NULL members are
+ * allowed: a message without a function is dropped (its descriptor closed). */
+struct child_ops {
+	/* peer(c, peer, fd, closure): a channel to another process; takes
+	 * ${fd}: give it to chanev_open(fd, c->role, peer->role, ...).  For a
+	 * worker and its queue, and for a deliver and its queue, a new one
+	 * replaces the old one.  The queue may have several workers of the
+	 * same slot (an old one drains while its successor works): there, a
+	 * peer is a new one by its instance, and ends with chanev's gone(). */
+	void	(*peer)(struct child *c, const struct msg_peer *peer, int fd,
+		    void *closure);
+	/* message(c, msg, closure): a message of the role's own (M_SESSION,
+	 * M_CONTROL, M_CERTS); rules for msg->fd as in chanev.h.  Those that
+	 * came before child_run() are given first, before any peer */
+	void	(*message)(struct child *c, struct channel_msg *msg,
+		    void *closure);
+	/* drain(c, is_reconfig, closure): finish what was promised, take
+	 * nothing new, then call child_exit(c).  Called once: by M_DRAIN, or
+	 * because the master is gone (c->is_orphan). */
+	void	(*drain)(struct child *c, bool is_reconfig, void *closure);
+};
+
+struct child {
+	enum role		 role;
+	struct msg_init		 init;
+	const struct settings	*settings;	/* parsed; whole life */
+	struct scheduler	*sched;		/* of this, the main thread */
+	struct chanev		*master;	/* NULL: the master is gone */
+	struct ended		*ended;		/* of a worker; may be NULL */
+	bool			 is_orphan;
+	bool			 is_draining;
+	/* child.c's own */
+	bool			 is_started;	/* M_START has come */
+	bool			 is_relog_wanted;
+	Event			*log_timer;	/* set while lines wait */
+	const struct child_ops	*ops;
+	void			*closure;
+	struct settings		*settings_owned;
+	int			 config_fd;
+	int			 log_fd;
+	unsigned int		 early_npeers;
+	struct child_early_peer	*early_peers;
+};
+
+/* child_main(role): The whole life of a child: the start-up conversation, then
+ * role_*().  Return the exit status. */
+int child_main(enum role role);
+
+/* The roles.  Each is called as root (when the server was started as root)
+ * with log, counters, settings and scheduler ready.  It opens what needs
+ * privileges, calls child_drop() once, sets up, and returns child_run()'s
+ * value; or, when it cannot start, logs why and returns 1. */
+int role_worker(struct child *c);
+int role_queue(struct child *c);
+int role_deliver(struct child *c);
+int role_keyd(struct child *c);
+int role_authd(struct child *c);
+
+/* child_drop(c, root): Become the account of M_INIT: chroot to ${root} unless
+ * NULL (ignored without root), setgroups, setresgid, setresuid,
+ * no_new_privs, no core of another's memory.  Without root only what needs no
+ * privilege.  Return 0, or -1 having logged why. */
+int child_drop(struct child *c, const char *root);
+
+/* child_drop_account(c, name): The same without chroot, and with the
+ * supplementary groups that the account of M_INIT, which is called ${name},
+ * has. */
+int child_drop_account(struct child *c, const char *name);
+
+/* child_run(c, ops, closure): Tell the master M_READY and run the loop until
+ * child_exit().  Peers that came at start are given to ops->peer first, before
+ * M_READY.  Return the exit status. */
+int child_run(struct child *c, const struct child_ops *ops, void *closure);
+
+/* child_exit(c): Leave child_run() at the end of this pass, status 0. */
+void child_exit(struct child *c);
+
+#endif

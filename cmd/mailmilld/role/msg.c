@@ -1,0 +1,16 @@
+/* The table of messages between processes, from msg.def.
+ * Owns: the rows. */
+
+#include "cmd/mailmilld/role/msg.h"
+
+#define R(role) (1u << ROLE_##role)
+#define ALL_CHILDREN ((1u << NROLES) - 1 - R(MASTER))
+#define MSG(id, from, to, base, entry, max, fd) \
+	[id] = { .name = #id, .senders = from, .receivers = to, \
+	    .base_octets = sizeof(base), \
+	    .entry_octets = (max) == 0 ? 0 : sizeof(entry), \
+	    .max_entries = max, .has_fd = fd },
+
+const struct channel_row msg_rows[NMSGS] = {
+#include "cmd/mailmilld/role/msg.def"
+};

@@ -1,0 +1,104 @@
+/* The messages between processes: their structs and their table (msg.def).
+ * Every field is checked by the receiver before use. */
+
+#ifndef CMD_MAILMILLD_MSG_H
+#define CMD_MAILMILLD_MSG_H
+
+#include <netinet/in.h>
+
+#include <stdint.h>
+
+#include "core/process/channel.h"
+
+enum role {
+#define ROLE(id, name, account, def, counted, chrooted) ROLE_##id,
+#include "cmd/mailmilld/role/role.def"
+#undef ROLE
+	NROLES
+};
+
+enum msg_type {
+#define MSG(id, senders, receivers, base, entry, max, fd) id,
+#include "cmd/mailmilld/role/msg.def"
+#undef MSG
+	NMSGS
+};
+
+typedef struct { char none; } msg_none;		/* no entries */
+
+struct msg_empty { uint32_t unused; };
+
+struct msg_init {
+	uint32_t slot;		/* number among the processes of the role, from 1 */
+	uint32_t instance;	/* number of this process since the master's start, from 1 */
+	uint32_t stats_slot;
+	uint32_t config_generation; /* 1 at start, one more per reload */
+	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
+	uint32_t aux_gid;	/* supplementary group; 0: none */
+	uint32_t debug;		/* -d */
+};
+/* Which certificates and keys: one more with each change of a file. */
+struct msg_certs { uint32_t version, unused; };
+struct msg_key { uint32_t version, pair; };
+struct msg_keys_ready { uint32_t version, is_good; };
+#define MSG_TICKET_KEYS	3	/* the one in use, and those before it */
+struct msg_tickets {
+	uint32_t nkeys;		/* filled in, the first makes new tickets */
+	uint32_t lifetime;	/* seconds */
+	struct { uint8_t name[16], aes[32], hmac[32]; } keys[MSG_TICKET_KEYS];
+};
+struct msg_sign {
+	uint64_t id;		/* the worker's */
+	uint32_t listener;	/* the session's: may it use that key? */
+	uint32_t version, pair;
+	uint32_t scheme;	/* enum tls_scheme */
+};
+struct msg_signed { uint64_t id; uint32_t status, unused; };	/* 0: signed */
+struct msg_auth_start {
+	uint64_t id;		/* of the exchange; the worker's */
+	uint32_t listener;
+	uint32_t flags;		/* MSG_AUTH_* */
+	union { struct sockaddr_in in; struct sockaddr_in6 in6; } peer;
+	/* lengths of the texts */
+	uint16_t mech, session, initial, exporter, endpoint, peer_name;
+};
+#define MSG_AUTH_TLS		0x01	/* the session is encrypted */
+#define MSG_AUTH_INITIAL	0x02	/* there is an initial response */
+struct msg_auth {
+	uint64_t id;
+	uint32_t status;	/* A_REPLY: enum esmtp_auth_status */
+	uint32_t unused;
+};
+struct msg_log { uint32_t kind; };	/* enum log_kind */
+struct msg_peer { uint32_t role, slot, instance; };
+struct msg_drain { uint32_t is_reconfig; };
+struct msg_session {
+	uint64_t handle;
+	uint32_t listener;	/* index into the configuration's Listen scopes */
+	uint32_t unused;
+	union { struct sockaddr_in in; struct sockaddr_in6 in6; } peer;
+};
+struct msg_control { uint32_t octets; };
+struct msg_committed {
+	uint64_t segment, generation;
+	uint64_t end;		/* offset up to which records are durable */
+	uint32_t is_sealed;	/* nothing will follow in this segment */
+	uint32_t unused;
+};
+enum source_kind { SOURCE_SEGMENT, SOURCE_DEFERRED, SOURCE_BODY };
+struct msg_source { uint64_t source; uint32_t kind, unused; };
+struct msg_job {
+	uint64_t job;		/* the queue's number */
+	uint64_t source;	/* where the record is */
+	uint64_t body_source;	/* where the body is, when not in the record; else 0 */
+	uint64_t offset;	/* of the record */
+	uint32_t rcpt;		/* index in the envelope */
+	uint32_t is_repeated;	/* may have been delivered before: look first */
+};
+struct msg_done { uint64_t job; uint32_t status; int32_t errnum; };
+enum done_status { DONE_DELIVERED, DONE_DEFER };
+struct msg_error { uint64_t job; char text[240]; };
+
+extern const struct channel_row msg_rows[NMSGS];
+
+#endif

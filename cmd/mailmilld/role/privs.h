@@ -1,0 +1,55 @@
+/* Accounts of the roles, and how a process becomes one of them. */
+
+#ifndef CMD_MAILMILLD_PRIVS_H
+#define CMD_MAILMILLD_PRIVS_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#include "cmd/mailmilld/role/msg.h"
+
+struct account {
+	uid_t	uid;		/* 0: stay what we are */
+	gid_t	gid;
+};
+
+struct settings;
+
+/* accounts_say(): Started without root: say so in the log. */
+void accounts_say(void);
+
+/* account_look(s, role, a_r): The account that ${role} has, or would be given,
+ * without a word; {0, 0} without root.  For who does not run roles. */
+void account_look(const struct settings *s, enum role role,
+    struct account *a_r);
+
+/* accounts_find(s, is_foreground, accounts): Fill in the account of each role
+ * that ${s} needs and that has none in ${accounts} yet.  Started without root:
+ * all stay what they are.  A missing account is an error in the background; in
+ * the foreground the role gets an unused numeric uid, the same at each start,
+ * and the log names the command that creates the account.  Return 0, or -1
+ * having logged why. */
+int accounts_find(const struct settings *s, bool is_foreground,
+    struct account accounts[NROLES]);
+
+/* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then
+ * become ${uid} and ${gid} with the one supplementary group ${aux_gid} (0:
+ * none), for good.  ${uid} 0: only no_new_privs.  Return 0, or -1 having
+ * logged why. */
+int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
+
+/* privs_drop_account(name, uid, gid): The same without chroot, and with all
+ * the supplementary groups that the account ${name} has: what it may read, as
+ * its administrator has set it up, it goes on to read.  Before threads. */
+int privs_drop_account(const char *name, uid_t uid, gid_t gid);
+
+/* privs_raise_nofile(): As many descriptors as the hard limit allows.  Return
+ * that number. */
+unsigned long privs_raise_nofile(void);
+
+/* privs_gather(): Have this process and all it starts not interrupt whoever
+ * runs when they wake up (SCHED_BATCH). */
+void privs_gather(void);
+
+#endif

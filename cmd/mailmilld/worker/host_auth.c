@@ -1,0 +1,305 @@
+/* Where AUTH of the protocol meets authd.
+ * Owns: the exchanges of this worker's sessions, by the number that authd knows
+ * them by; how long one waits for authd; the channel to it.
+ * Knows nothing of mechanisms.
+ *
+ * An exchange and its session point to each other: struct accept_construct's
+ * host_auth is the one that is open.  It ends with the last answer, or with
+ * wire_auth_cancel(), which every end of a session comes through. */
+
+#include <sys/tree.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "cmd/mailmilld/role/auth_request.h"
+#include "cmd/mailmilld/worker/worker.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
+#include "tls/tlsctx.h"
+#include "tls/tlsio.h"
+
+#define PATIENCE_MS	5000	/* beyond auth_timeout, which authd keeps */
+#define STEP_MAX	12288	/* octets of a response, as in msg.def */
+#define START_MAX	12800	/* of all texts of A_START */
+
+struct wire_exchange {
+	RB_ENTRY(wire_exchange)	 node;
+	uint64_t		 id;
+	struct worker		*worker;
+	accept_construct	*ac;
+	Event			*timer;		/* while authd is to answer; may be NULL */
+	bool			 is_waiting;	/* for authd, else for the client */
+	bool			 is_lost;	/* its authd has gone */
+};
+
+static int
+exchange_cmp(const struct wire_exchange *a, const struct wire_exchange *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+RB_PROTOTYPE(wire_exchanges, wire_exchange, node, exchange_cmp)
+RB_GENERATE(wire_exchanges, wire_exchange, node, exchange_cmp)
+
+static void
+exchange_free(struct wire_exchange *x)
+{
+	RB_REMOVE(wire_exchanges, &x->worker->exchanges, x);
+	x->ac->host_auth = NULL;
+	after_cancel(&x->timer);
+	free(x);
+}
+
+/* --- answers -------------------------------------------------------------- */
+
+/* Give the session its answer; anything but a challenge is the last one. */
+static void
+answer(struct wire_exchange *x, enum esmtp_auth_status status,
+    const char *octets, size_t len)
+{
+	accept_construct *ac = x->ac;
+
+	x->is_waiting = false;
+	after_cancel(&x->timer);
+	if (status != ESMTP_AUTH_CHALLENGE)
+		exchange_free(x);
+	if (status == ESMTP_AUTH_LATER)
+		stats_inc(STATS_AUTH_LATER);
+	else if (status == ESMTP_AUTH_BLOCKED)
+		stats_inc(STATS_AUTH_BLOCKED);
+	esmtp_auth_done(ac, status, octets, len);
+	schedule_event_and_dispatch(ac->event, E_ASYNC);
+}
+
+static int
+on_timeout(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct wire_exchange *x = closure;
+	struct msg_auth ma = { .id = x->id };
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	x->timer = NULL;
+	log_warnx("authd", "session=%s reason=%s", x->ac->id, "no answer");
+	(void)chanev_send(x->worker->authd, A_CANCEL, &ma, NULL, 0, -1);
+	answer(x, ESMTP_AUTH_LATER, NULL, 0);
+	return 0;
+}
+
+static void
+authd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	struct worker *w = closure;
+	struct wire_exchange wanted, *x;
+	struct msg_auth ma;
+
+	if (msg->type != A_REPLY)
+		return;
+	memcpy(&ma, msg->base, sizeof(ma));
+	wanted.id = ma.id;
+	x = RB_FIND(wire_exchanges, &w->exchanges, &wanted);
+	/* it may have ended while the answer was on its way */
+	if (x != NULL && x->is_waiting && ma.status <= ESMTP_AUTH_MALFORMED)
+		answer(x, ma.status, msg->nentries > 0 ? msg->entries : "",
+		    msg->nentries);
+	chanev_wipe(ce);
+}
+
+/* Who waits hears it now; who thinks, with its next step. */
+static void
+authd_lost(struct worker *w)
+{
+	struct wire_exchange *x, *next;
+
+	RB_FOREACH_SAFE(x, wire_exchanges, &w->exchanges, next) {
+		x->is_lost = true;
+		if (x->is_waiting)
+			answer(x, ESMTP_AUTH_LATER, NULL, 0);
+	}
+}
+
+static void
+authd_gone(struct chanev *ce, void *closure)
+{
+	struct worker *w = closure;
+
+	/* another may have taken its place */
+	if (w->authd == ce) {
+		w->authd = NULL;
+		authd_lost(w);
+	}
+	chanev_free(ce);
+}
+
+static const struct chanev_ops authd_ops = {
+	.message = authd_message,
+	.gone = authd_gone
+};
+
+void
+wire_auth_connect(struct worker *w, int fd)
+{
+	wire_auth_disconnect(w);
+	w->authd = chanev_open(fd, ROLE_WORKER, ROLE_AUTHD, &authd_ops, w);
+	if (w->authd == NULL)
+		log_warn("authd-connect", "slot=%u", w->child->init.slot);
+}
+
+void
+wire_auth_disconnect(struct worker *w)
+{
+	if (w->authd == NULL)
+		return;
+	chanev_free(w->authd);
+	w->authd = NULL;
+	authd_lost(w);
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+static struct wire_exchange *
+exchange_new(struct worker *w, accept_construct *ac)
+{
+	struct wire_exchange *x;
+
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		return NULL;
+	x->id = ++w->exchange_ids;
+	x->worker = w;
+	x->ac = ac;
+	RB_INSERT(wire_exchanges, &w->exchanges, x);
+	ac->host_auth = x;
+	return x;
+}
+
+static void
+wait_for_authd(struct wire_exchange *x)
+{
+	const struct settings *s = x->worker->child->settings;
+
+	x->is_waiting = true;
+	/* without a timer there is the session's own */
+	x->timer = after_ms((unsigned int)s->auth_timeout * 1000 + PATIENCE_MS,
+	    on_timeout, x);
+}
+
+/* What binds an exchange to the connection below it: for the mechanisms that
+ * want it. */
+static void
+put_bindings(const accept_construct *ac, struct auth_request *r)
+{
+	SSL *ssl;
+
+	if (!auth_mech_is_plus(r->mech) ||
+	    (ssl = tlsio_ssl(ac->event)) == NULL)
+		return;
+	r->exporter_len = tls_exporter(ssl, r->exporter);
+	r->endpoint_len = tls_server_end_point(ssl, r->endpoint);
+}
+
+static void
+put_request(const accept_construct *ac, uint64_t id, const char *mech,
+    const char *initial, size_t len, struct auth_request *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->id = id;
+	r->listener = (uint32_t)ac->listener;
+	r->peer = ac->peer;
+	strlcpy(r->mech, mech, sizeof(r->mech));
+	strlcpy(r->session, ac->id, sizeof(r->session));
+	r->initial = initial;
+	r->initial_len = len;
+	if (ac->tls == NULL)
+		return;
+	r->is_tls = true;
+	/* a name that was cut would be another's: better none */
+	if (ac->tls->is_verified && ac->tls->peer_name != NULL &&
+	    strlcpy(r->peer_name, ac->tls->peer_name, sizeof(r->peer_name)) >=
+	    sizeof(r->peer_name))
+		r->peer_name[0] = '\0';
+	put_bindings(ac, r);
+}
+
+static int
+send_start(struct wire_exchange *x, const char *mech, const char *initial,
+    size_t len)
+{
+	uint8_t texts[START_MAX];
+	struct msg_auth_start mas;
+	struct auth_request r;
+	int n, rc = -1;
+
+	put_request(x->ac, x->id, mech, initial, len, &r);
+	n = auth_request_put(&r, &mas, texts, sizeof(texts));
+	if (n == -1)
+		errno = EINVAL;
+	else
+		rc = chanev_send(x->worker->authd, A_START, &mas, texts,
+		    (unsigned int)n, -1);
+	explicit_bzero(texts, n > 0 ? (size_t)n : 0);
+	explicit_bzero(&r, sizeof(r));
+	return rc;
+}
+
+int
+wire_auth_start(void *host, accept_construct *ac, const char *mech,
+    const char *initial, size_t len)
+{
+	struct worker *w = host;
+	struct wire_exchange *x;
+
+	if ((x = exchange_new(w, ac)) == NULL)
+		goto err1;
+	if (send_start(x, mech, initial, len) == -1)
+		goto err2;
+	wait_for_authd(x);
+	return 0;
+err2:
+	exchange_free(x);
+err1:
+	stats_inc(STATS_AUTH_LATER);
+	return -1;
+}
+
+int
+wire_auth_step(void *host, accept_construct *ac, const char *response,
+    size_t len)
+{
+	struct worker *w = host;
+	struct wire_exchange *x = ac->host_auth;
+	struct msg_auth ma = { 0 };
+
+	if (x == NULL || x->is_lost || x->is_waiting || len > STEP_MAX) {
+		errno = ENOTCONN;
+		goto err1;
+	}
+	ma.id = x->id;
+	if (chanev_send(w->authd, A_STEP, &ma, len > 0 ? response : NULL,
+	    (unsigned int)len, -1) == -1)
+		goto err1;
+	wait_for_authd(x);
+	return 0;
+err1:
+	stats_inc(STATS_AUTH_LATER);
+	return -1;
+}
+
+void
+wire_auth_cancel(void *host, accept_construct *ac)
+{
+	struct worker *w = host;
+	struct wire_exchange *x = ac->host_auth;
+	struct msg_auth ma = { 0 };
+
+	if (x == NULL)
+		return;
+	ma.id = x->id;
+	if (!x->is_lost)
+		(void)chanev_send(w->authd, A_CANCEL, &ma, NULL, 0, -1);
+	exchange_free(x);
+}

@@ -1,0 +1,342 @@
+/* TLS in a worker: one context for each that the settings name, made of the
+ * certificates that the master sends.
+ * Owns: the contexts, the start of a handshake and what is kept, logged and
+ * counted of its end.
+ * Knows nothing of private keys: their signatures come through host_keyd.c. */
+
+#include "cmd/mailmilld/worker/host_tls.h"
+
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/creds/creds.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
+#include "tls/remote.h"
+#include "tls/tlsctx.h"
+#include "tls/tlsio.h"
+
+struct wire_tls {
+	struct wire_keyd	*keyd;
+	uint32_t		 version;	/* of the certificates; 0: none yet */
+	struct tlsctx		*contexts[];	/* as many as settings->tls has */
+};
+
+/* --- contexts ------------------------------------------------------------- */
+
+static enum tlsctx_verify
+verify_mode(const struct esmtp_options *o)
+{
+	/* the choices of TLS_Verify_Mode, in their order */
+	static const enum tlsctx_verify modes[] = { TLSCTX_VERIFY_OPTIONAL,
+	    TLSCTX_VERIFY_NONE, TLSCTX_VERIFY_REQUIRE };
+
+	return modes[o->tls_verify_mode];
+}
+
+static struct tlsctx_octets
+octets(struct bundle_octets b)
+{
+	return (struct tlsctx_octets){ .v = b.v, .len = b.len };
+}
+
+/* The context ${c} out of ${b}.  NULL: logged. */
+static struct tlsctx *
+context_new(const struct settings *s, const struct settings_tls_context *c,
+    const struct bundle *b, uint32_t version)
+{
+	const struct esmtp_options *o = c->options;
+	struct tlsctx_config config = {
+		.protocols = o->tls_protocols,
+		.ciphers = o->tls_ciphers,
+		.ciphersuites = o->tlsv13_ciphersuites,
+		.groups = o->tls_groups,
+		.verify = verify_mode(o),
+		.version = version,
+		.npairs = c->npairs
+	};
+	struct tlsctx_pair *pairs;
+	struct tlsctx *t;
+	char err[TLSCTX_ERROR_MAX];
+	size_t i;
+	int bad;
+
+	if ((pairs = calloc(c->npairs, sizeof(*pairs))) == NULL) {
+		log_err("certificates", "version=%u", version);
+		return NULL;
+	}
+	for (i = 0; i < c->npairs; i++) {
+		pairs[i].pair = c->pairs[i];
+		pairs[i].cert = octets(bundle_cert(b, c->pairs[i]));
+		pairs[i].ocsp = octets(bundle_ocsp(b, c->pairs[i]));
+	}
+	config.pairs = pairs;
+	if (c->client_ca != 0)
+		config.client_ca = octets(bundle_client_ca(b,
+		    c->client_ca - 1));
+	if ((t = tlsctx_new(&config, &bad, err, sizeof(err))) == NULL)
+		log_errx("certificates", "version=%u file=%s error=%s",
+		    version, bad >= 0 ?
+		    s->tls->pairs[c->pairs[bad]].cert : "", err);
+	free(pairs);
+	return t;
+}
+
+static void
+contexts_free(struct tlsctx **v, size_t n)
+{
+	while (n > 0)
+		tlsctx_free(v[--n]);
+}
+
+void
+wire_tls_certs(struct worker *w, const struct msg_certs *certs, int fd)
+{
+	const struct settings *s = w->child->settings;
+	struct wire_tls *t = w->tls;
+	struct tlsctx **v;
+	struct bundle *b;
+	size_t i, n;
+
+	if (t == NULL)
+		return;
+	n = s->tls->ncontexts;
+	if (fd == -1 || (b = bundle_read(fd, s)) == NULL) {
+		log_err("certificates", "version=%u effect=%s",
+		    certs->version, "the former ones stay");
+		return;
+	}
+	if ((v = calloc(n, sizeof(*v))) == NULL)
+		log_err("certificates", "version=%u", certs->version);
+	for (i = 0; v != NULL && i < n; i++)
+		if ((v[i] = context_new(s, &s->tls->contexts[i], b,
+		    certs->version)) == NULL)
+			break;
+	if (v != NULL && i == n) {
+		/* sessions keep what they have of the old ones */
+		contexts_free(t->contexts, n);
+		memcpy(t->contexts, v, n * sizeof(*v));
+		t->version = certs->version;
+	} else if (v != NULL)
+		contexts_free(v, i);
+	free(v);
+	bundle_free(b);
+}
+
+void
+wire_tls_tickets(const struct msg_tickets *tickets)
+{
+	struct tls_ticket_key keys[MSG_TICKET_KEYS];
+	size_t i, n = tickets->nkeys;
+
+	if (n > MSG_TICKET_KEYS)
+		return;
+	for (i = 0; i < n; i++) {
+		memcpy(keys[i].name, tickets->keys[i].name,
+		    sizeof(keys[i].name));
+		memcpy(keys[i].aes, tickets->keys[i].aes,
+		    sizeof(keys[i].aes));
+		memcpy(keys[i].hmac, tickets->keys[i].hmac,
+		    sizeof(keys[i].hmac));
+	}
+	tls_tickets_set(keys, n, tickets->lifetime);
+	explicit_bzero(keys, sizeof(keys));
+}
+
+int
+wire_tls_open(struct worker *w)
+{
+	const struct settings_tls *st = w->child->settings->tls;
+	size_t n;
+
+	if (st == NULL || (n = st->ncontexts) == 0)
+		return 0;
+	w->tls = calloc(1, sizeof(*w->tls) + n * sizeof(w->tls->contexts[0]));
+	if (w->tls == NULL || (w->tls->keyd = wire_keyd_new(w)) == NULL ||
+	    tls_remote_open(&wire_keyd_ops, w->tls->keyd) == -1) {
+		log_err("start", "role=%s step=%s", "worker", "TLS");
+		return -1;
+	}
+	return 0;
+}
+
+void
+wire_tls_close(struct worker *w)
+{
+	if (w->tls == NULL)
+		return;
+	contexts_free(w->tls->contexts, w->child->settings->tls->ncontexts);
+	wire_keyd_free(w->tls->keyd);
+	free(w->tls);
+	w->tls = NULL;
+}
+
+void
+wire_tls_connect(struct worker *w, int fd)
+{
+	if (w->tls != NULL)
+		wire_keyd_connect(w->tls->keyd, fd);
+	else
+		close(fd);
+}
+
+/* --- the handshake -------------------------------------------------------- */
+
+/* A server's ticket and its banner are two writes without a word of the client
+ * between them: the second would wait for the first to be acknowledged (RFC
+ * 1122 4.2.3.4), which the client puts off. */
+static void
+send_at_once(int fd)
+{
+	int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+int
+wire_tls_start(void *host, accept_construct *ac)
+{
+	struct worker *w = host;
+	SSL *ssl;
+	int i = -1;
+
+	if (w->tls != NULL)
+		i = settings_tls_context(w->child->settings, ac->options);
+	if (i == -1 || w->tls->contexts[i] == NULL) {
+		errno = ENOKEY;
+		return -1;
+	}
+	if ((ssl = tlsctx_session(w->tls->contexts[i])) == NULL ||
+	    tlsio_attach(ac->event, ssl) == -1) {
+		SSL_free(ssl);
+		errno = ENOMEM;
+		return -1;
+	}
+	tlsio_session(ac->event, ac);
+	send_at_once(ac->event->fd);
+	return 0;
+}
+
+/* What the session is told of its handshake. */
+static int
+keep_description(accept_construct *ac)
+{
+	struct tls_description d;
+	struct esmtp_tls *t;
+
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return -1;
+	if (tls_describe(tlsio_ssl(ac->event), &d) == -1) {
+		free(t);
+		return -1;
+	}
+	snprintf(t->protocol, sizeof(t->protocol), "%s", d.protocol);
+	snprintf(t->cipher, sizeof(t->cipher), "%s", d.cipher);
+	t->bits = d.bits;
+	t->is_resumed = d.is_resumed;
+	t->is_verified = d.is_verified;
+	t->peer_name = d.peer_name;
+	t->server_name = d.server_name;
+	ac->tls = t;
+	return 0;
+}
+
+int
+wire_tls_handshake(void *host, accept_construct *ac, int *needmask)
+{
+	enum tls_failure_kind kind;
+	int rc, error;
+
+	(void)host;
+	rc = tlsio_handshake(ac->event, needmask);
+	if (rc == 0)
+		return 0;
+	if (rc == 1 && keep_description(ac) == 0)
+		return 1;
+	error = rc == 1 ? ENOMEM : errno;
+	if (rc == 1) {
+		kind = TLS_FAILURE_OTHER;
+		ac->tls_failure = "out of memory";
+	} else
+		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), &kind);
+	/* for wire_tls_report_failed(); never NULL */
+	ac->host_tls = (void *)(uintptr_t)(kind + 1);
+	errno = error;
+	return -1;
+}
+
+void
+wire_tls_end(accept_construct *ac)
+{
+	if (ac->tls == NULL)
+		return;
+	free(ac->tls->peer_name);
+	free(ac->tls->server_name);
+	free(ac->tls);
+	ac->tls = NULL;
+}
+
+/* --- reports -------------------------------------------------------------- */
+
+void
+wire_tls_report(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	const struct esmtp_tls *t = ac->tls;
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	log_event(LOG_LEVEL_DEBUG, "tls",
+	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
+	    "verified=%s peer=%s host=%s seconds=%T", ac->id,
+	    wire_peer_text(ac, buf), t->protocol, t->cipher, t->bits,
+	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
+	    t->peer_name != NULL ? t->peer_name : "",
+	    t->server_name != NULL ? t->server_name : "", &r->elapsed);
+}
+
+static void
+count_failure(const accept_construct *ac, const struct esmtp_report *r)
+{
+	static const int counters[] = {
+		[TLS_FAILURE_PROTOCOL] = STATS_TLS_FAILED_PROTOCOL,
+		[TLS_FAILURE_CLOSED] = STATS_TLS_FAILED_CLOSED,
+		[TLS_FAILURE_VERIFY] = STATS_TLS_FAILED_VERIFY,
+		[TLS_FAILURE_KEY] = STATS_TLS_FAILED_KEY,
+		[TLS_FAILURE_OTHER] = -1
+	};
+	uintptr_t kind = (uintptr_t)ac->host_tls;
+
+	stats_inc(STATS_TLS_FAILED);
+	if (kind == 0 && r->errnum == ETIMEDOUT)
+		stats_inc(STATS_TLS_FAILED_TIMEOUT);
+	else if (kind > 0 && counters[kind - 1] != -1)
+		stats_inc((enum stats_id)counters[kind - 1]);
+}
+
+void
+wire_tls_report_failed(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	count_failure(ac, r);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "tls-failed",
+	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
+	    ac->id, wire_peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->detail,
+	    r->errnum == 0 ? "closed" : strerror(r->errnum));
+}

@@ -1,0 +1,341 @@
+/* The role worker: a loop of ESMTP sessions.
+ * Owns: its start (spool folder, chroot), the channel to the queue, draining.
+ * Knows nothing of ESMTP: session.c does. */
+
+#include "cmd/mailmilld/worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/worker/affinity.h"
+#include "core/loop/after.h"
+#include "cmd/mailmilld/worker/host_tls.h"
+#include "core/process/log.h"
+
+#define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
+#define TELL_MS		5	/* the queue hears of commits that often */
+
+/* --- the queue ------------------------------------------------------------ */
+
+static void
+tell(struct worker *w, const struct spool_position *position)
+{
+	struct msg_committed mc = {
+		.segment = position->segment,
+		.generation = position->generation,
+		.end = position->end,
+		.is_sealed = position->is_sealed
+	};
+
+	w->told_ms = monotonic_ms();
+	/* without a queue it is told when it is back */
+	if (w->queue != NULL && chanev_send(w->queue, Q_COMMITTED, &mc, NULL,
+	    0, -1) == -1 && errno != EPIPE)
+		w->is_tell_lost = true;
+}
+
+/* For a queue that has just come, or had no room for the last news: of a
+ * segment that is being written to it knows nothing else. */
+static void
+tell_all(struct worker *w)
+{
+	struct spool_position position;
+	unsigned int i;
+
+	w->is_tell_lost = false;
+	for (i = 0; !w->is_tell_lost &&
+	    spool_writer_position(w->spool, i, &position) == 1; i++)
+		tell(w, &position);
+}
+
+static void
+tell_untold(struct worker *w)
+{
+	after_cancel(&w->tell_timer);
+	if (w->untold.segment != 0)
+		tell(w, &w->untold);
+	w->untold.segment = 0;
+}
+
+static int
+on_tell_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	struct worker *w = closure;
+
+	(void)e;
+	(void)eventtype;
+	(void)now;
+	w->tell_timer = NULL;
+	tell_untold(w);
+	return 0;
+}
+
+void
+worker_committed(struct worker *w, const struct spool_position *position)
+{
+	if (w->untold.segment != 0 &&
+	    w->untold.segment != position->segment)
+		tell_untold(w);
+	w->untold = *position;
+	if (position->is_sealed || monotonic_ms() - w->told_ms >= TELL_MS) {
+		tell_untold(w);
+		return;
+	}
+	if (w->tell_timer == NULL)
+		w->tell_timer = after_ms(TELL_MS, on_tell_timer, w);
+	if (w->tell_timer == NULL)
+		tell_untold(w);
+}
+
+static void
+queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	/* no row goes from the queue to a worker */
+	(void)ce;
+	(void)msg;
+	(void)closure;
+}
+
+static void
+queue_gone(struct chanev *ce, void *closure)
+{
+	struct worker *w = closure;
+
+	if (w->queue == ce)
+		w->queue = NULL;
+	chanev_free(ce);
+}
+
+static const struct chanev_ops queue_ops = {
+	.message = queue_message,
+	.gone = queue_gone
+};
+
+static void
+connect_queue(struct worker *w, const struct msg_peer *peer, int fd)
+{
+	chanev_free(w->queue);
+	w->queue = chanev_open(fd, ROLE_WORKER, ROLE_QUEUE, &queue_ops, w);
+	if (w->queue == NULL) {
+		log_warn("queue-connect", "slot=%u", peer->slot);
+		return;
+	}
+	tell_all(w);
+}
+
+static void
+worker_peer(struct child *c, const struct msg_peer *peer, int fd,
+    void *closure)
+{
+	struct worker *w = closure;
+
+	(void)c;
+	switch (peer->role) {
+	case ROLE_QUEUE:
+		connect_queue(w, peer, fd);
+		break;
+	case ROLE_KEYD:
+		wire_tls_connect(w, fd);
+		break;
+	case ROLE_AUTHD:
+		wire_auth_connect(w, fd);
+		break;
+	default:
+		close(fd);
+		break;
+	}
+}
+
+/* --- the master ----------------------------------------------------------- */
+
+static void
+on_session(struct worker *w, struct channel_msg *msg)
+{
+	struct msg_session ms;
+
+	memcpy(&ms, msg->base, sizeof(ms));
+	wire_session(w, &ms, msg->fd);
+	msg->fd = -1;
+}
+
+static void
+on_certs(struct worker *w, struct channel_msg *msg)
+{
+	struct msg_certs certs;
+
+	memcpy(&certs, msg->base, sizeof(certs));
+	wire_tls_certs(w, &certs, msg->fd);
+}
+
+static void
+on_tickets(struct worker *w, struct channel_msg *msg)
+{
+	struct msg_tickets tickets;
+
+	memcpy(&tickets, msg->base, sizeof(tickets));
+	if (w->tls != NULL)
+		wire_tls_tickets(&tickets);
+	explicit_bzero(&tickets, sizeof(tickets));
+}
+
+static void
+worker_message(struct child *c, struct channel_msg *msg, void *closure)
+{
+	struct worker *w = closure;
+
+	(void)c;
+	switch (msg->type) {
+	case M_SESSION:
+		on_session(w, msg);
+		break;
+	case M_CERTS:
+		on_certs(w, msg);
+		break;
+	case M_TICKETS:
+		on_tickets(w, msg);
+		break;
+	}
+}
+
+static void
+exit_if_done(struct worker *w)
+{
+	if (w->child->is_draining && w->nsessions == 0)
+		child_exit(w->child);
+}
+
+void
+worker_session_ended(struct worker *w)
+{
+	w->nsessions--;
+	exit_if_done(w);
+}
+
+static void
+worker_drain(struct child *c, bool is_reconfig, void *closure)
+{
+	struct worker *w = closure;
+
+	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->nsessions);
+	(void)c;
+	wire_drain(w, is_reconfig);
+	exit_if_done(w);
+}
+
+static void
+end_of_pass(struct timeval *now, void *closure)
+{
+	struct worker *w = closure;
+
+	(void)now;
+	if (w->is_tell_lost)
+		tell_all(w);
+	wire_flush(w);
+}
+
+static const struct child_ops worker_ops = {
+	.peer = worker_peer,
+	.message = worker_message,
+	.drain = worker_drain
+};
+
+/* --- start ---------------------------------------------------------------- */
+
+static int
+open_incoming(const struct settings *s, char *path, size_t len)
+{
+	int fd;
+
+	snprintf(path, len, "%s/incoming", s->spool);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		log_err("spool", "dir=%s", path);
+	return fd;
+}
+
+static int
+open_spool(struct worker *w, int dirfd)
+{
+	const struct settings *s = w->child->settings;
+	struct spool_writer_config config = {
+		.dirfd = dirfd,
+		.instance = w->child->init.instance,
+		.segment_octets = (uint64_t)s->segment_size,
+		.buffer_octets = (uint64_t)s->spool_buffer,
+		.large_octets = (uint64_t)s->spool_large_message,
+		.quota_octets = (uint64_t)s->spool_quota,
+		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT
+	};
+
+	w->spool = spool_writer_open(&config, &wire_spool_callbacks, w);
+	w->host.spool_closure = w->spool;
+	if (w->spool == NULL || spool_writer_attach(w->spool) == -1) {
+		log_err("spool", "step=%s", "open");
+		return -1;
+	}
+	return 0;
+}
+
+static int
+read_tables(struct child *c)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	if (settings_load_recipients(c->settings_owned, err, sizeof(err))
+	    == -1)
+		log_errx("recipients", "error=%s", err);
+	else if (settings_load_sender_logins(c->settings_owned, err,
+	    sizeof(err)) == -1)
+		log_errx("sender-login", "error=%s", err);
+	else
+		return 0;
+	return -1;
+}
+
+int
+role_worker(struct child *c)
+{
+	char incoming[256];
+	struct worker *w;
+	int dirfd = -1, status = 1;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
+		log_err("start", "role=%s", "worker");
+		return 1;
+	}
+	w->child = c;
+	/* before there are threads, which do the same */
+	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
+		affinity_bind((unsigned int)c->settings->workers,
+		    c->init.slot);
+	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
+	    == -1 || read_tables(c) == -1 || wire_tls_open(w) == -1 ||
+	    child_drop(c, incoming) == -1)
+		goto out;
+	wire_open(w);
+	if (open_spool(w, dirfd) == -1)
+		goto out;
+	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
+		log_err("start", "role=%s", "worker");
+		goto out;
+	}
+	status = child_run(c, &worker_ops, w);
+	wire_free(w);
+	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
+	wire_flush(w);
+	tell_untold(w);
+	wire_auth_disconnect(w);
+	chanev_free(w->queue);
+out:
+	wire_tls_close(w);
+	spool_writer_close(w->spool);
+	if (dirfd != -1)
+		close(dirfd);
+	free(w->sessions);
+	free(w);
+	return status;
+}

@@ -1,0 +1,103 @@
+/* What the worker's two files share: worker.c, the process, and session.c, where
+ * the protocol meets the spool and the process. */
+
+#ifndef CMD_MAILMILLD_WORKER_H
+#define CMD_MAILMILLD_WORKER_H
+
+#include <sys/tree.h>
+
+#include <netinet/in.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/role/child.h"
+#include "core/lim.h"
+#include "core/spool/spool_writer.h"
+#include "proto/esmtp_factory.h"
+
+#define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
+
+struct wire_exchange;
+struct wire_tls;
+RB_HEAD(wire_exchanges, wire_exchange);
+
+struct worker {
+	struct child		*child;
+	struct esmtp_host	 host;
+	struct spool_writer	*spool;
+	struct chanev		*queue;		/* NULL: none now */
+	struct spool_position	 untold;	/* for the queue; segment 0: none */
+	Event			*tell_timer;	/* set while there is one */
+	uint64_t		 told_ms;	/* when it was last told something */
+	bool			 is_tell_lost;	/* its channel was full */
+	/* sessions by the index in their handle */
+	accept_construct	**sessions;
+	size_t			 size;
+	size_t			 nsessions;
+	struct wire_tls		*tls;		/* NULL: there is no TLS */
+	struct chanev		*authd;		/* NULL: none now */
+	struct wire_exchanges	 exchanges;	/* of AUTH, by id */
+	uint64_t		 exchange_ids;	/* so many there were */
+	uint32_t		 counter;	/* for session ids */
+	pid_t			 pid;		/* likewise */
+	/* handles of sessions that ended in this pass */
+	uint64_t		 closed[CLOSED_MAX];
+	unsigned int		 nclosed;
+	char			 scratch[LIM_SCRATCH];
+	char			 output[LIM_OUTPUT];
+};
+
+/* wire_open(w): Fill in w->host.  */
+void wire_open(struct worker *w);
+
+/* wire_spool_callbacks: for spool_writer_open(), closure: the worker. */
+extern const struct spool_writer_callbacks wire_spool_callbacks;
+
+/* wire_session(w, ms, fd): Start the session of an accepted socket.  takes
+ * ${fd}.  Whatever happens, the master is told when it is over. */
+void wire_session(struct worker *w, const struct msg_session *ms, int fd);
+
+/* wire_drain(w, is_reconfig): Have every session end as soon as it may. */
+void wire_drain(struct worker *w, bool is_reconfig);
+
+/* wire_flush(w): Tell the master which sessions have ended. */
+void wire_flush(struct worker *w);
+
+/* wire_free(w): Forget every session that is left, without a word to its
+ * client. */
+void wire_free(struct worker *w);
+
+/* wire_session_find(w, handle): The session, or NULL: it has ended. */
+accept_construct *wire_session_find(const struct worker *w, uint64_t handle);
+
+/* wire_peer_text(ac, buf): The client's address. */
+const char *wire_peer_text(const accept_construct *ac,
+    char buf[INET6_ADDRSTRLEN]);
+
+/* host_sender.c: may_send_as() and auth_mechanisms() of esmtp_host.h. */
+int wire_may_send_as(void *host, accept_construct *ac, const char *login,
+    const struct mailaddr *sender);
+const char *const *wire_auth_mechanisms(void *host, accept_construct *ac);
+
+/* host_auth.c: auth_start(), auth_step() and auth_cancel() of esmtp_host.h.
+ * wire_auth_connect(w, fd): From now on ask the authd at ${fd}, which it takes;
+ * exchanges of another before are lost.  wire_auth_disconnect(w): no more. */
+int wire_auth_start(void *host, accept_construct *ac, const char *mech,
+    const char *initial, size_t len);
+int wire_auth_step(void *host, accept_construct *ac, const char *response,
+    size_t len);
+void wire_auth_cancel(void *host, accept_construct *ac);
+void wire_auth_connect(struct worker *w, int fd);
+void wire_auth_disconnect(struct worker *w);
+
+/* worker_committed(w, position): Tell the queue, at once after a rest, else
+ * within some milliseconds: a later position makes an earlier one of the same
+ * segment superfluous. */
+void worker_committed(struct worker *w, const struct spool_position *position);
+
+/* worker_session_ended(w): One less; a draining worker may have done. */
+void worker_session_ended(struct worker *w);
+
+#endif

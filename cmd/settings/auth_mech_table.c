@@ -1,0 +1,57 @@
+/* The table of mechanisms, and nothing that does one: whoever checks a setting
+ * need not link them. */
+
+#include <string.h>
+#include <strings.h>
+
+#include "cmd/mailmilld/authd/mech/auth_mech.h"
+
+static const struct auth_mech rows[] = {
+#define AUTH_MECH(n, plaintext, on, tls, cert, how, source)		\
+	{ .name = n, .is_plaintext = plaintext, .is_default = on,	\
+	    .needs_tls = tls, .needs_certificate = cert,		\
+	    .kind = AUTH_MECH_##how },
+#include "cmd/settings/auth_mech.def"
+#undef AUTH_MECH
+};
+
+const struct auth_mech *
+auth_mech_at(size_t i)
+{
+	return i < sizeof(rows) / sizeof(rows[0]) ? &rows[i] : NULL;
+}
+
+const struct auth_mech *
+auth_mech_find(const char *name)
+{
+	const struct auth_mech *m;
+	size_t i;
+
+	for (i = 0; (m = auth_mech_at(i)) != NULL; i++) {
+		if (strcmp(m->name, name) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+bool
+auth_mech_known(const char *name)
+{
+	return auth_mech_find(name) != NULL;
+}
+
+bool
+auth_mech_is_plaintext(const char *name)
+{
+	const struct auth_mech *m = auth_mech_find(name);
+
+	return m != NULL && m->is_plaintext;
+}
+
+bool
+auth_mech_is_plus(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 5 && strcasecmp(name + len - 5, "-PLUS") == 0;
+}

@@ -1,0 +1,347 @@
+/* Settings: from the configuration's sections to the structs the roles read. */
+
+#include "cmd/settings/settings.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/settings/settings_int.h"
+#include "cmd/settings/settings_tls.h"
+#include "core/lim.h"
+#include "proto/mailaddr.h"
+
+static int
+nomem(struct conf *c)
+{
+	return conf_error(c, 1, "out of memory");
+}
+
+/* Fill in the fields of ${scope} in ${base} from the first of ${inner},
+ * ${outer} (may be NULL) that says something, or the default. */
+static int
+fill(struct conf *c, void *base, enum setting_scope scope,
+    const struct conf_section *inner, const struct conf_section *outer)
+{
+	const struct setting_row *row;
+	const struct conf_value *value;
+	char buf[64];
+	size_t i;
+
+	for (i = 0; i < NSETTINGS; i++) {
+		row = &setting_rows[i];
+		if (row->scope != scope)
+			continue;
+		value = conf_get(c, inner, ROW_FIRST_SETTING + i);
+		if (value == NULL && outer != NULL)
+			value = conf_get(c, outer, ROW_FIRST_SETTING + i);
+		if (setting_set(base, row, value != NULL ? value->v[0] :
+		    setting_default(row, buf, sizeof(buf))) == -1)
+			return nomem(c);
+	}
+	return 0;
+}
+
+/* Free the strings of ${scope} in ${base}. */
+static void
+clear(void *base, enum setting_scope scope)
+{
+	const struct setting_row *row;
+	size_t i;
+
+	for (i = 0; i < NSETTINGS; i++) {
+		row = &setting_rows[i];
+		if (row->scope == scope && row->type == ESMTP_OPT_STRING)
+			free(*(char **)(void *)((char *)base + row->offset));
+	}
+}
+
+void
+settings_free(struct settings *s)
+{
+	size_t i;
+
+	if (s == NULL)
+		return;
+	settings_tls_clear(s);
+	for (i = 0; i < s->nlistens; i++) {
+		settings_peers_free(s->listens[i].peers);
+		clear(&s->listens[i], SETTING_LISTEN);
+		free(s->listens[i].name);
+	}
+	for (i = 0; i < s->ndomains; i++) {
+		recipients_free(s->domains[i].recipients_table);
+		clear(&s->domains[i], SETTING_DOMAIN);
+		free(s->domains[i].name);
+	}
+	settings_senders_free(s);
+	clear(s, SETTING_GLOBAL);
+	free(s->listens);
+	free(s->domains);
+	free(s->filename);
+	free(s);
+}
+
+static int64_t
+count_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == -1 ||
+	    CPU_COUNT(&set) < 1)
+		return 1;
+	return CPU_COUNT(&set) < 256 ? CPU_COUNT(&set) : 256;
+}
+
+static char *
+own_hostname(void)
+{
+	char name[LIM_DOMAIN + 1];
+
+	if (gethostname(name, sizeof(name)) == -1)
+		return strdup("localhost");
+	name[sizeof(name) - 1] = '\0';
+	return strdup(mailaddr_domain_valid(name, strlen(name), false) ?
+	    name : "localhost");
+}
+
+static int
+fill_globals(struct conf *c, struct settings *s)
+{
+	static const enum log_level levels[] = { LOG_LEVEL_INFO,
+		LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE,
+		LOG_LEVEL_DEBUG };	/* in the order of the row's choices */
+
+	if (fill(c, s, SETTING_GLOBAL, c->root, NULL) == -1)
+		return -1;
+	s->level = levels[s->log_level];
+	if (s->workers == 0)
+		s->workers = count_processors();
+	if (*s->hostname == '\0') {
+		free(s->hostname);
+		if ((s->hostname = own_hostname()) == NULL)
+			return nomem(c);
+	}
+	return 0;
+}
+
+static int
+add_listen(struct conf *c, struct settings *s,
+    const struct conf_section *section, unsigned int service)
+{
+	struct settings_listen *l, *grown;
+
+	grown = reallocarray(s->listens, s->nlistens + 1, sizeof(*grown));
+	if (grown == NULL)
+		return nomem(c);
+	s->listens = grown;
+	l = &s->listens[s->nlistens++];
+	memset(l, 0, sizeof(*l));
+	l->line = section->line;
+	l->service = service;
+	if (settings_listen_parse(section->title, &l->addr, &l->addr_len,
+	    &l->is_any) == -1)
+		return conf_error(c, section->line, "option 'Listen'");
+	if ((l->name = strdup(section->title)) == NULL)
+		return nomem(c);
+	if (fill(c, l, SETTING_LISTEN, section, section->parent) == -1 ||
+	    settings_peers_build(c, s, l, section) == -1)
+		return -1;
+	if (!l->enable) {
+		settings_peers_free(l->peers);
+		clear(l, SETTING_LISTEN);
+		free(l->name);
+		s->nlistens--;
+	}
+	return 0;
+}
+
+static int
+add_domain(struct conf *c, struct settings *s,
+    const struct conf_section *section)
+{
+	struct settings_domain *d, *grown;
+	const struct conf_value *value;
+	char *p;
+
+	grown = reallocarray(s->domains, s->ndomains + 1, sizeof(*grown));
+	if (grown == NULL)
+		return nomem(c);
+	s->domains = grown;
+	d = &s->domains[s->ndomains++];
+	memset(d, 0, sizeof(*d));
+	d->line = section->line;
+	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
+		d->recipients_line = value->line;
+	if ((d->name = strdup(section->title)) == NULL)
+		return nomem(c);
+	for (p = d->name; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return fill(c, d, SETTING_DOMAIN, section, NULL);
+}
+
+static int
+domain_cmp(const void *va, const void *vb)
+{
+	const struct settings_domain *a = va, *b = vb;
+
+	return strcmp(a->name, b->name);
+}
+
+/* Sort by name; the default domain is the one that was first. */
+static void
+sort_domains(struct settings *s)
+{
+	const struct settings_domain *d;
+	int line = 0;
+	size_t i;
+
+	if (s->ndomains == 0)
+		return;
+	qsort(s->domains, s->ndomains, sizeof(*s->domains), domain_cmp);
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
+		if (d->name[0] == '*' || (line != 0 && d->line > line))
+			continue;
+		line = d->line;
+		s->default_domain = d;
+	}
+}
+
+/* Does any scope have logins? */
+static void
+note_auth(struct settings *s)
+{
+	const struct esmtp_options *o;
+	size_t i, j;
+
+	for (i = 0; i < s->nlistens; i++)
+		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++)
+			s->has_auth |= *o->auth_backend != '\0';
+}
+
+static int
+build(struct conf *c, struct settings *s)
+{
+	const struct conf_section *section, *child;
+
+	if (fill_globals(c, s) == -1 ||
+	    settings_senders_build(c, s, c->root) == -1)
+		return -1;
+	STAILQ_FOREACH(section, &c->root->children, link) {
+		if (section->row == SECTION_DOMAIN) {
+			if (add_domain(c, s, section) == -1)
+				return -1;
+			continue;
+		}
+		STAILQ_FOREACH(child, &section->children, link)
+			if (child->row == SECTION_LISTEN &&
+			    add_listen(c, s, child, s->nservices) == -1)
+				return -1;
+		s->nservices++;
+	}
+	sort_domains(s);
+	note_auth(s);
+	if (settings_check(c, s) == -1 || settings_tls_build(c, s) == -1)
+		return -1;
+	return 0;
+}
+
+struct settings *
+settings_load(FILE *fp, const char *filename, const char *const *overrides,
+    size_t n, char *err_r, size_t errlen)
+{
+	struct settings *s;
+	struct conf *c;
+
+	c = conf_parse(fp, filename, &settings_schema, overrides, n, err_r,
+	    errlen);
+	if (c == NULL)
+		return NULL;
+	if ((s = calloc(1, sizeof(*s))) == NULL ||
+	    (s->filename = strdup(filename)) == NULL) {
+		nomem(c);
+		goto err1;
+	}
+	if (build(c, s) == -1)
+		goto err1;
+	conf_free(c);
+	return s;
+err1:
+	settings_free(s);
+	conf_free(c);
+	return NULL;
+}
+
+int
+settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
+{
+	struct settings_domain *d;
+	char why[SETTINGS_ERROR_MAX / 2];
+	const char *path;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
+		if (*d->recipients == '\0' || d->recipients_table != NULL)
+			continue;
+		path = d->recipients + strlen("file:");
+		if ((d->recipients_table = recipients_load(path, why,
+		    sizeof(why))) != NULL)
+			continue;
+		snprintf(err_r, errlen, "%s:%d: option 'Recipients': expected "
+		    "a file with one address a line: %s", s->filename,
+		    d->recipients_line, why);
+		return -1;
+	}
+	return 0;
+}
+
+const struct esmtp_options *
+settings_options_for(const struct settings *s, size_t listen,
+    const struct sockaddr *peer)
+{
+	return settings_peers_find(s->listens[listen].peers, peer);
+}
+
+const struct esmtp_options *
+settings_options_at(const struct settings *s, size_t listen, size_t i)
+{
+	return settings_peers_at(s->listens[listen].peers, i);
+}
+
+static const struct settings_domain *
+find_name(const struct settings *s, char *name)
+{
+	struct settings_domain key = { .name = name };
+
+	if (s->ndomains == 0)
+		return NULL;
+	return bsearch(&key, s->domains, s->ndomains, sizeof(key),
+	    domain_cmp);
+}
+
+const struct settings_domain *
+settings_domain_find(const struct settings *s, const char *domain, size_t len)
+{
+	const struct settings_domain *d;
+	char name[LIM_DOMAIN + 1], any[] = "*", *dot;
+	size_t i;
+
+	if (len == 0 || len > LIM_DOMAIN)
+		return NULL;
+	for (i = 0; i < len; i++)
+		name[i] = (char)tolower((unsigned char)domain[i]);
+	name[len] = '\0';
+	if ((d = find_name(s, name)) != NULL)
+		return d;
+	for (dot = strchr(name, '.'); dot != NULL && dot > name;
+	    dot = strchr(dot + 1, '.')) {
+		dot[-1] = '*';		/* "*.suffix" in place */
+		if ((d = find_name(s, dot - 1)) != NULL)
+			return d;
+	}
+	return find_name(s, any);
+}

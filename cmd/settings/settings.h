@@ -1,0 +1,151 @@
+/* The server's settings: mailmill.conf(5) and -D, checked and resolved.
+ * Owns: the scopes, the order of lookup, what one setting demands of another,
+ * the options of every listener and Peer scope.
+ * All of it is const once loaded; it opens no file but the configuration. */
+
+#ifndef CMD_MAILMILLD_SETTINGS_H
+#define CMD_MAILMILLD_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/process/log.h"
+#include "core/util/netmask.h"
+#include "core/table/recipients.h"
+#include "core/table/sender_logins.h"
+#include "proto/esmtp_factory.h"
+#include "proto/esmtp_options.h"
+
+enum { SPOOL_SYNC_COMMIT, SPOOL_SYNC_NONE };	/* spool_sync */
+enum { WORKER_AFFINITY_AUTO, WORKER_AFFINITY_NONE };	/* worker_affinity */
+enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
+enum { DELIVERY_MAILDIR };			/* Delivery */
+
+#define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */
+
+#define SETTING(scope, name, field, type, def, min, max, unit) \
+	SETTING_##scope(esmtp_opt_##type field;)
+
+/* One Domain section. */
+struct settings_domain {
+	char	*name;		/* lower case; "*" or "*.example" are wildcards */
+	int	 line;
+	int	 recipients_line;	/* of the option; 0: it is not set */
+	/* with Recipients, after settings_load_recipients(); NULL: every local
+	 * part is accepted */
+	struct recipients *recipients_table;
+#define SETTING_GLOBAL(x)
+#define SETTING_LISTEN(x)
+#define SETTING_DOMAIN(x) x
+#include "cmd/settings/setting.def"
+#undef SETTING_GLOBAL
+#undef SETTING_LISTEN
+#undef SETTING_DOMAIN
+};
+
+struct settings_senders;	/* one file of Sender_Login */
+struct settings_tls;
+struct settings_peers;		/* resolved options of Peer sections */
+
+/* One Listen section. */
+struct settings_listen {
+	char		*name;		/* the title as written, ":25" */
+	int		 line;
+	accept_addr	 addr;		/* port included; 0: the system chooses */
+	socklen_t	 addr_len;
+	bool		 is_any;	/* ":25", "*:25": addr is [::] for both
+					 * families, or 0.0.0.0 where there is
+					 * no IPv6 */
+	unsigned int	 service;	/* number of its ESMTP_Listener, from 0 */
+	const struct esmtp_options *options;	/* without any Peer scope */
+	struct settings_peers *peers;
+#define SETTING_GLOBAL(x)
+#define SETTING_LISTEN(x) x
+#define SETTING_DOMAIN(x)
+#include "cmd/settings/setting.def"
+#undef SETTING_GLOBAL
+#undef SETTING_LISTEN
+#undef SETTING_DOMAIN
+};
+
+struct settings {
+	char			*filename;
+	struct settings_listen	*listens;	/* those with Enable, as in the file */
+	size_t			 nlistens;	/* at least 1 */
+	unsigned int		 nservices;	/* ESMTP_Listener sections */
+	struct settings_domain	*domains;	/* sorted by name */
+	size_t			 ndomains;
+	const struct settings_domain *default_domain; /* first in the file that
+					 * is no wildcard: for <postmaster>.
+					 * NULL: none */
+	/* workers is never 0, hostname never empty, log_level resolved below */
+	enum log_level		 level;
+	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
+	struct settings_senders	*senders;	/* settings_senders.c's own */
+	size_t			 nsenders;
+	bool			 has_auth;	/* some scope has Auth_Backend */
+#define SETTING_GLOBAL(x) x
+#define SETTING_LISTEN(x)
+#define SETTING_DOMAIN(x)
+#include "cmd/settings/setting.def"
+#undef SETTING_GLOBAL
+#undef SETTING_LISTEN
+#undef SETTING_DOMAIN
+};
+
+#undef SETTING
+
+/* settings_load(fp, filename, overrides, n, err_r, errlen): Read all of ${fp};
+ * ${filename} is for messages.  ${overrides} are "name=value" as with -D: they
+ * win over every scope; a list's values are parted by commas.  NULL with a
+ * message in ${err_r} ("file:line: option 'X': expected ..., found ...",
+ * "-D: ..."). */
+struct settings *settings_load(FILE *fp, const char *filename,
+    const char *const *overrides, size_t n, char *err_r, size_t errlen);
+void settings_free(struct settings *s);		/* NULL does nothing */
+
+/* settings_pack(fp, filename, overrides, n): All that settings_load() would
+ * take, in a sealed memfd, for M_INIT.  Return it, or -1 with errno.
+ * settings_unpack(fd, err_r, errlen): settings_load() of it, from its start;
+ * ${fd} stays open. */
+int settings_pack(FILE *fp, const char *filename,
+    const char *const *overrides, size_t n);
+struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
+
+/* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
+ * domains (before chroot).  Return 0, or -1 with a message that names file, line
+ * and option. */
+int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
+
+/* settings_load_sender_logins(s, ...): The same of the files of Sender_Login.
+ * settings_sender_logins(s, value): The table for the option's ${value}, or
+ * NULL: it is not loaded, or no such value is in any scope. */
+int settings_load_sender_logins(struct settings *s, char *err_r,
+    size_t errlen);
+const struct sender_logins *settings_sender_logins(const struct settings *s,
+    const char *value);
+
+/* settings_options_for(s, listen, peer): What holds for a client at ${peer} on
+ * listens[listen]: looked up in -D, Peer within Listen, Listen, Peer within
+ * ESMTP_Listener, ESMTP_Listener, outside; of several Peer sections of one
+ * scope the one with the longest prefix counts.  Never NULL for a valid
+ * ${listen}.  The same pointer for the same listener and Peer sections, so
+ * that limits can be counted per pointer. */
+const struct esmtp_options *settings_options_for(const struct settings *s,
+    size_t listen, const struct sockaddr *peer);
+
+/* settings_options_at(s, listen, i): The ${i}th, from 0, of all that
+ * settings_options_for() could return for that listener; NULL: there are no
+ * more. */
+const struct esmtp_options *settings_options_at(const struct settings *s,
+    size_t listen, size_t i);
+
+/* settings_domain_find(s, domain, len): The Domain section for a domain (any
+ * case): the same name, else the longest "*.suffix" (which is not "suffix"
+ * itself), else "*".  NULL: not ours. */
+const struct settings_domain *settings_domain_find(const struct settings *s,
+    const char *domain, size_t len);
+
+#endif

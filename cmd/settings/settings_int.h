@@ -1,0 +1,83 @@
+/* Shared by the files of the settings alone. */
+
+#ifndef CMD_MAILMILLD_SETTINGS_INT_H
+#define CMD_MAILMILLD_SETTINGS_INT_H
+
+#include "cmd/settings/settings.h"
+#include "core/conf/conf.h"
+
+enum setting_scope { SETTING_GLOBAL, SETTING_LISTEN, SETTING_DOMAIN };
+
+struct setting_row {
+	const char		*name;
+	enum setting_scope	 scope;
+	enum esmtp_option_type	 type;
+	size_t			 offset;	/* in the struct of its scope */
+	const char		*def;
+	int64_t			 min, max;
+	const char		*unit;
+};
+
+/* Section numbers in the schema. */
+enum { SECTION_FILE, SECTION_ESMTP_LISTENER, SECTION_LISTEN, SECTION_PEER,
+	SECTION_DOMAIN };
+
+/* Row numbers in the schema: the session options by field, then the others. */
+enum {
+#define ESMTP_OPTION(name, field, type, def, min, max, unit) ROW_##field,
+#include "proto/esmtp_option.def"
+#undef ESMTP_OPTION
+	ROW_FIRST_SETTING,
+	ROW_BEFORE_SETTING = ROW_FIRST_SETTING - 1,
+#define SETTING(scope, name, field, type, def, min, max, unit) ROW_##field,
+#include "cmd/settings/setting.def"
+#undef SETTING
+	NROWS
+};
+
+#define NSETTINGS	(NROWS - ROW_FIRST_SETTING)
+
+extern const struct setting_row setting_rows[NSETTINGS];
+extern const struct conf_schema settings_schema;
+
+/* setting_set(base, row, value): Set one field of the struct at ${base} from
+ * text that passed its check, freeing a string it had.  Return 0, -1 (ENOMEM). */
+int setting_set(void *base, const struct setting_row *row, const char *value);
+
+/* setting_default(row, buf, len): The default as text. */
+const char *setting_default(const struct setting_row *row, char *buf,
+    size_t len);
+
+/* settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port".  Return 0
+ * or -1. */
+int settings_listen_parse(const char *title, accept_addr *addr_r,
+    socklen_t *len_r, bool *is_any_r);
+
+/* settings_peers_build(c, s, l, section): Resolve the options of the Listen
+ * section ${section} into l->options and l->peers.  Return 0 or -1 (noted). */
+int settings_peers_build(struct conf *c, const struct settings *s,
+    struct settings_listen *l, const struct conf_section *section);
+void settings_peers_free(struct settings_peers *p);
+const struct esmtp_options *settings_peers_find(const struct settings_peers *p,
+    const struct sockaddr *peer);
+const struct esmtp_options *settings_peers_at(const struct settings_peers *p,
+    size_t i);
+/* settings_peers_line(c, p, o, row): The line of what ${o} of ${p} has from the
+ * configuration in ${row}, or that of the Listen section: it is the default.
+ * Only while loading. */
+int settings_peers_line(const struct conf *c, const struct settings_peers *p,
+    const struct esmtp_options *o, size_t row);
+
+/* settings_senders_build(c, s, section): Note the files of Sender_Login in
+ * ${section} and what is in it.  Return 0 or -1 (noted). */
+int settings_senders_build(struct conf *c, struct settings *s,
+    const struct conf_section *section);
+void settings_senders_free(struct settings *s);
+
+/* settings_check(c, s): What one setting demands of another. */
+int settings_check(struct conf *c, const struct settings *s);
+
+/* settings_auth_check(c, s): Auth_Backend and Auth_Mechanisms. */
+int settings_auth_check(struct conf *c, const struct settings *s);
+
+#endif

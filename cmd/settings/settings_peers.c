@@ -1,0 +1,308 @@
+/* Settings: the options of each listener for each kind of client.
+ * Owns: the lookup from the innermost scope outwards, done once per
+ * combination of Peer sections when the configuration is loaded. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/settings/settings_int.h"
+
+#define NO_PEER		UINT32_MAX	/* sorts behind every Peer section */
+
+/* One scope's Peer sections, the longest prefix first. */
+struct peer {
+	struct netmask			 net;
+	const struct conf_section	*section;	/* while loading */
+};
+
+struct peer_list {
+	struct peer	*v;
+	size_t		 n;
+};
+
+/* What holds when these two Peer sections are the best of their scopes. */
+struct combination {
+	uint32_t		 inner, outer;	/* index or NO_PEER */
+	struct esmtp_options	*options;
+};
+
+struct settings_peers {
+	struct peer_list	 inner;		/* within Listen */
+	struct peer_list	 outer;		/* within ESMTP_Listener */
+	const struct conf_section *listen;	/* while loading */
+	struct combination	*v;		/* sorted */
+	size_t			 n;
+};
+
+#define CHAIN	5	/* sections that have a say, from the inside out */
+
+static void
+options_free(struct esmtp_options *o)
+{
+	if (o == NULL)
+		return;
+	esmtp_options_clear(o);
+	free(o);
+}
+
+void
+settings_peers_free(struct settings_peers *p)
+{
+	size_t i;
+
+	if (p == NULL)
+		return;
+	for (i = 0; i < p->n; i++)
+		options_free(p->v[i].options);
+	free(p->v);
+	free(p->inner.v);
+	free(p->outer.v);
+	free(p);
+}
+
+static int
+peer_cmp(const void *va, const void *vb)
+{
+	const struct peer *a = va, *b = vb;
+
+	return a->net.bits != b->net.bits ?
+	    (a->net.bits < b->net.bits ? 1 : -1) :
+	    memcmp(&a->net, &b->net, sizeof(a->net));
+}
+
+static int
+list_build(struct conf *c, const struct conf_section *section,
+    struct peer_list *list)
+{
+	const struct conf_section *child;
+	size_t i, n = 0;
+
+	STAILQ_FOREACH(child, &section->children, link)
+		n += child->row == SECTION_PEER;
+	if (n == 0)
+		return 0;
+	if ((list->v = calloc(n, sizeof(*list->v))) == NULL)
+		return conf_error(c, section->line, "out of memory");
+	STAILQ_FOREACH(child, &section->children, link) {
+		if (child->row != SECTION_PEER)
+			continue;
+		netmask_parse(child->title, strlen(child->title),
+		    &list->v[list->n].net);
+		list->v[list->n++].section = child;
+	}
+	qsort(list->v, list->n, sizeof(*list->v), peer_cmp);
+	for (i = 1; i < list->n; i++)
+		if (memcmp(&list->v[i - 1].net, &list->v[i].net,
+		    sizeof(list->v[i].net)) == 0)
+			return conf_error(c, list->v[i].section->line,
+			    "option 'Peer': the network of \"%s\" has another "
+			    "section in line %d", list->v[i].section->title,
+			    list->v[i - 1].section->line);
+	return 0;
+}
+
+/* The first of ${chain} that says something of ${row}. */
+static const struct conf_value *
+lookup(const struct conf *c, const struct conf_section *const *chain,
+    size_t n, size_t row)
+{
+	const struct conf_value *value;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (chain[i] != NULL &&
+		    (value = conf_get(c, chain[i], row)) != NULL)
+			return value;
+	return NULL;
+}
+
+static struct esmtp_options *
+resolve(const struct conf *c, const char *hostname,
+    const struct conf_section *const *chain, size_t n)
+{
+	struct esmtp_options *o;
+	const struct conf_value *value;
+	char expected[CONF_EXPECTED_MAX];
+	size_t row;
+
+	if ((o = calloc(1, sizeof(*o))) == NULL)
+		return NULL;
+	if (esmtp_options_init(o, hostname) == -1) {
+		free(o);
+		return NULL;
+	}
+	for (row = 0; row < esmtp_option_nrows; row++) {
+		if ((value = lookup(c, chain, n, row)) == NULL)
+			continue;
+		if (esmtp_options_set(o, &esmtp_option_rows[row],
+		    (const char *const *)value->v, value->n, expected,
+		    sizeof(expected)) == -1) {
+			options_free(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+/* Can one client be in both? */
+static bool
+overlap(const struct peer *a, const struct peer *b)
+{
+	return a == NULL || b == NULL || netmask_contains(&a->net, &b->net) ||
+	    netmask_contains(&b->net, &a->net);
+}
+
+static const struct peer *
+peer_at(const struct peer_list *list, uint32_t i)
+{
+	return i == NO_PEER ? NULL : &list->v[i];
+}
+
+static void
+chain_fill(const struct conf *c, const struct settings_peers *p,
+    uint32_t inner, uint32_t outer, const struct conf_section *chain_r[CHAIN])
+{
+	const struct peer *in = peer_at(&p->inner, inner);
+	const struct peer *out = peer_at(&p->outer, outer);
+
+	chain_r[0] = in == NULL ? NULL : in->section;
+	chain_r[1] = p->listen;
+	chain_r[2] = out == NULL ? NULL : out->section;
+	chain_r[3] = p->listen->parent;
+	chain_r[4] = c->root;
+}
+
+static int
+combine(struct conf *c, const struct settings *s, struct settings_peers *p,
+    uint32_t inner, uint32_t outer)
+{
+	const struct conf_section *chain[CHAIN];
+	struct combination *grown;
+
+	if (!overlap(peer_at(&p->inner, inner), peer_at(&p->outer, outer)))
+		return 0;
+	chain_fill(c, p, inner, outer, chain);
+	if ((p->n & (p->n - 1)) == 0) {	/* full at each power of two */
+		grown = reallocarray(p->v, p->n == 0 ? 1 : p->n * 2,
+		    sizeof(*grown));
+		if (grown == NULL)
+			goto err1;
+		p->v = grown;
+	}
+	p->v[p->n] = (struct combination){ inner, outer,
+		resolve(c, s->hostname, chain, CHAIN) };
+	if (p->v[p->n].options == NULL)
+		goto err1;
+	p->n++;
+	return 0;
+err1:
+	return conf_error(c, p->listen->line, "out of memory");
+}
+
+/* The number after ${i} of ${n}: NO_PEER is the last. */
+static uint32_t
+after(uint32_t i, size_t n)
+{
+	return i + 1 < n ? i + 1 : NO_PEER;
+}
+
+static uint32_t
+first(size_t n)
+{
+	return n > 0 ? 0 : NO_PEER;
+}
+
+static int
+combine_all(struct conf *c, const struct settings *s,
+    struct settings_peers *p)
+{
+	uint32_t i, j;
+
+	/* in the order of combination_cmp() */
+	for (i = first(p->inner.n);; i = after(i, p->inner.n)) {
+		for (j = first(p->outer.n);; j = after(j, p->outer.n)) {
+			if (combine(c, s, p, i, j) == -1)
+				return -1;
+			if (j == NO_PEER)
+				break;
+		}
+		if (i == NO_PEER)
+			return 0;
+	}
+}
+
+int
+settings_peers_build(struct conf *c, const struct settings *s,
+    struct settings_listen *l, const struct conf_section *section)
+{
+	struct settings_peers *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return conf_error(c, section->line, "out of memory");
+	l->peers = p;
+	p->listen = section;
+	if (list_build(c, section, &p->inner) == -1 ||
+	    list_build(c, section->parent, &p->outer) == -1 ||
+	    combine_all(c, s, p) == -1)
+		return -1;
+	l->options = p->v[p->n - 1].options;	/* NO_PEER, NO_PEER */
+	return 0;
+}
+
+static uint32_t
+best_match(const struct peer_list *list, const struct sockaddr *peer)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (netmask_match(&list->v[i].net, peer))
+			return (uint32_t)i;
+	return NO_PEER;
+}
+
+static int
+combination_cmp(const void *va, const void *vb)
+{
+	const struct combination *a = va, *b = vb;
+
+	if (a->inner != b->inner)
+		return a->inner < b->inner ? -1 : 1;
+	return a->outer < b->outer ? -1 : a->outer > b->outer;
+}
+
+const struct esmtp_options *
+settings_peers_find(const struct settings_peers *p,
+    const struct sockaddr *peer)
+{
+	struct combination key = { best_match(&p->inner, peer),
+		best_match(&p->outer, peer), NULL };
+	const struct combination *found;
+
+	found = bsearch(&key, p->v, p->n, sizeof(*p->v), combination_cmp);
+	/* both hold ${peer}, so they overlap, so it is there */
+	return found != NULL ? found->options : p->v[p->n - 1].options;
+}
+
+const struct esmtp_options *
+settings_peers_at(const struct settings_peers *p, size_t i)
+{
+	return i < p->n ? p->v[i].options : NULL;
+}
+
+int
+settings_peers_line(const struct conf *c, const struct settings_peers *p,
+    const struct esmtp_options *o, size_t row)
+{
+	const struct conf_section *chain[CHAIN];
+	const struct conf_value *value;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (p->v[i].options != o)
+			continue;
+		chain_fill(c, p, p->v[i].inner, p->v[i].outer, chain);
+		if ((value = lookup(c, chain, CHAIN, row)) != NULL)
+			return value->line;
+	}
+	return p->listen->line;
+}

@@ -1,0 +1,351 @@
+/* Settings: the tables as the configuration engine wants them, and the check
+ * of each value.
+ * Owns: which section may stand where, what single values must look like. */
+
+#include "cmd/settings/settings.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cmd/settings/settings_int.h"
+#include "core/maildir/maildir.h"
+#include "proto/mailaddr.h"
+
+/* bits of the sections */
+#define S_FILE		(1u << SECTION_FILE)
+#define S_SERVICE	(1u << SECTION_ESMTP_LISTENER)
+#define S_LISTEN	(1u << SECTION_LISTEN)
+#define S_PEER		(1u << SECTION_PEER)
+#define S_DOMAIN	(1u << SECTION_DOMAIN)
+
+#define BASE_GLOBAL	struct settings
+#define BASE_LISTEN	struct settings_listen
+#define BASE_DOMAIN	struct settings_domain
+
+const struct setting_row setting_rows[NSETTINGS] = {
+#define SETTING(scope, name, field, type, def, min, max, unit) \
+	{ name, SETTING_##scope, ESMTP_OPT_##type, \
+	    offsetof(BASE_##scope, field), def, min, max, unit },
+#include "cmd/settings/setting.def"
+#undef SETTING
+};
+
+/* A check of what a value means, after that of its type. */
+struct special {
+	size_t	row;
+	int	(*check)(const char *value, char *expected_r, size_t len);
+};
+
+static int
+expected(char *expected_r, size_t len, const char *text)
+{
+	snprintf(expected_r, len, "%s", text);
+	return -1;
+}
+
+static int
+special_path(const char *value, char *expected_r, size_t len)
+{
+	return value[0] == '/' ? 0 :
+	    expected(expected_r, len, "an absolute path");
+}
+
+static int
+special_file(const char *value, char *expected_r, size_t len)
+{
+	return *value == '\0' ? 0 : special_path(value, expected_r, len);
+}
+
+static int
+special_log(const char *value, char *expected_r, size_t len)
+{
+	if (*value == '\0' || *value == '/' ||
+	    strcasecmp(value, "stderr") == 0 ||
+	    strcasecmp(value, "syslog") == 0)
+		return 0;
+	return expected(expected_r, len,
+	    "\"stderr\", \"syslog\" or an absolute path");
+}
+
+static int
+special_hostname(const char *value, char *expected_r, size_t len)
+{
+	if (*value == '\0' ||
+	    mailaddr_domain_valid(value, strlen(value), true))
+		return 0;
+	return expected(expected_r, len, "a host name");
+}
+
+static int
+special_recipients(const char *value, char *expected_r, size_t len)
+{
+	if (*value == '\0' || strncmp(value, "file:/", 6) == 0)
+		return 0;
+	return expected(expected_r, len, "\"file:\" and an absolute path");
+}
+
+static int
+special_maildir(const char *value, char *expected_r, size_t len)
+{
+	const char *why, *p;
+
+	if (maildir_pattern_check(value, &why) == -1) {
+		snprintf(expected_r, len, "an absolute path with %%u for the "
+		    "local part and %%d for the domain (%s)", why);
+		return -1;
+	}
+	for (p = value; (p = strchr(p, '%')) != NULL; p += 2)
+		if (p[1] == 'u')
+			return 0;
+	return expected(expected_r, len,
+	    "a path with %u, or all recipients would share one Maildir");
+}
+
+static int
+special_network(const char *value, char *expected_r, size_t len)
+{
+	struct netmask nm;
+
+	if (netmask_parse(value, strlen(value), &nm) != -1)
+		return 0;
+	return expected(expected_r, len, errno == EDOM ?
+	    "a network without bits set behind its prefix" :
+	    "an address or network such as 192.0.2.0/24 or 2001:db8::/32");
+}
+
+/* A domain, "*.domain" or "*". */
+static int
+special_domain(const char *value, char *expected_r, size_t len)
+{
+	const char *name = strncmp(value, "*.", 2) == 0 ? value + 2 : value;
+
+	if (strcmp(value, "*") == 0 ||
+	    mailaddr_domain_valid(name, strlen(name), false))
+		return 0;
+	return expected(expected_r, len,
+	    "a domain, \"*.\" and a domain, or \"*\"");
+}
+
+static const struct special specials[] = {
+	{ ROW_relay_hosts, special_network },
+	{ ROW_sender_login, special_recipients },
+	{ ROW_relay_domains, special_domain },
+	{ ROW_relay_for_sending_domains, special_domain },
+	{ ROW_banner_hostname, special_hostname },
+	{ ROW_received_hostname, special_hostname },
+	{ ROW_tls_certificate, special_path },
+	{ ROW_tls_key, special_path },
+	{ ROW_tls_client_ca, special_file },
+	{ ROW_tls_ocsp_response, special_path },
+	{ ROW_hostname, special_hostname },
+	{ ROW_spool, special_path },
+	{ ROW_pidfile, special_path },
+	{ ROW_control, special_path },
+	{ ROW_log, special_log },
+	{ ROW_maildir, special_maildir },
+	{ ROW_recipients, special_recipients },
+};
+
+static int
+check_special(size_t row, const char *value, char *expected_r, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(specials) / sizeof(specials[0]); i++)
+		if (specials[i].row == row)
+			return specials[i].check(value, expected_r, len);
+	return 0;
+}
+
+static int
+check_option(const void *arg, const char *value, char *expected_r, size_t len)
+{
+	const struct esmtp_option_row *row = arg;
+	struct esmtp_options scratch;
+	int rv;
+
+	memset(&scratch, 0, sizeof(scratch));
+	snprintf(expected_r, len, "more memory");
+	rv = esmtp_options_set(&scratch, row, &value, 1, expected_r, len);
+	esmtp_options_clear(&scratch);
+	return rv == -1 ? -1 : check_special(
+	    (size_t)(row - esmtp_option_rows), value, expected_r, len);
+}
+
+static int
+check_setting(const void *arg, const char *value, char *expected_r, size_t len)
+{
+	const struct setting_row *row = arg;
+	int64_t n;
+	bool b;
+	int i, rv = 0;
+
+	switch (row->type) {
+	case ESMTP_OPT_BOOL:
+		rv = conf_bool(value, &b, expected_r, len);
+		break;
+	case ESMTP_OPT_INT:
+		rv = conf_int(value, row->min, row->max, row->unit, &n,
+		    expected_r, len);
+		break;
+	case ESMTP_OPT_CHOICE:
+		rv = conf_choice(value, row->def, &i, expected_r, len);
+		break;
+	case ESMTP_OPT_STRING:
+	case ESMTP_OPT_LIST:
+		rv = conf_length(value, row->min, row->max, expected_r, len);
+		break;
+	}
+	return rv == -1 ? -1 : check_special(ROW_FIRST_SETTING +
+	    (size_t)(row - setting_rows), value, expected_r, len);
+}
+
+int
+setting_set(void *base, const struct setting_row *row, const char *value)
+{
+	char *field = (char *)base + row->offset, *copy;
+	char ignored[CONF_EXPECTED_MAX];
+
+	switch (row->type) {
+	case ESMTP_OPT_BOOL:
+		conf_bool(value, (bool *)(void *)field, ignored,
+		    sizeof(ignored));
+		return 0;
+	case ESMTP_OPT_INT:
+		conf_int(value, row->min, row->max, row->unit,
+		    (int64_t *)(void *)field, ignored, sizeof(ignored));
+		return 0;
+	case ESMTP_OPT_CHOICE:
+		conf_choice(value, row->def, (int *)(void *)field, ignored,
+		    sizeof(ignored));
+		return 0;
+	case ESMTP_OPT_STRING:
+	case ESMTP_OPT_LIST:
+		break;
+	}
+	if ((copy = strdup(value)) == NULL)
+		return -1;
+	free(*(char **)(void *)field);
+	*(char **)(void *)field = copy;
+	return 0;
+}
+
+const char *
+setting_default(const struct setting_row *row, char *buf, size_t len)
+{
+	if (row->type != ESMTP_OPT_CHOICE)
+		return row->def;
+	snprintf(buf, len, "%.*s", (int)strcspn(row->def, "|"), row->def);
+	return buf;
+}
+
+static int
+parse_port(const char *s, in_port_t *port_r)
+{
+	char ignored[CONF_EXPECTED_MAX];
+	int64_t n;
+
+	if (conf_int(s, 0, 65535, "", &n, ignored, sizeof(ignored)) == -1)
+		return -1;
+	*port_r = htons((uint16_t)n);
+	return 0;
+}
+
+int
+settings_listen_parse(const char *title, accept_addr *addr_r,
+    socklen_t *len_r, bool *is_any_r)
+{
+	const char *colon = strrchr(title, ':');
+	char host[INET6_ADDRSTRLEN + 2];
+	size_t len;
+	in_port_t port;
+
+	memset(addr_r, 0, sizeof(*addr_r));
+	len = colon == NULL ? sizeof(host) : (size_t)(colon - title);
+	if (len >= sizeof(host) || parse_port(colon + 1, &port) == -1)
+		return -1;
+	memcpy(host, title, len);
+	host[len] = '\0';
+	*is_any_r = len == 0 || strcmp(host, "*") == 0;
+	if (*is_any_r || (host[0] == '[' && host[len - 1] == ']')) {
+		host[*is_any_r ? 0 : len - 1] = '\0';
+		addr_r->in6.sin6_family = AF_INET6;
+		addr_r->in6.sin6_port = port;
+		*len_r = sizeof(addr_r->in6);
+		return *is_any_r || inet_pton(AF_INET6, host + 1,
+		    &addr_r->in6.sin6_addr) == 1 ? 0 : -1;
+	}
+	addr_r->in.sin_family = AF_INET;
+	addr_r->in.sin_port = port;
+	*len_r = sizeof(addr_r->in);
+	return inet_pton(AF_INET, host, &addr_r->in.sin_addr) == 1 ? 0 : -1;
+}
+
+static int
+title_listen(const void *arg, const char *title, char *expected_r, size_t len)
+{
+	accept_addr addr;
+	socklen_t addr_len;
+	bool is_any;
+
+	(void)arg;
+	if (settings_listen_parse(title, &addr, &addr_len, &is_any) == 0)
+		return 0;
+	return expected(expected_r, len, "address:port, such as \":25\", "
+	    "\"127.0.0.1:2525\" or \"[::1]:587\"");
+}
+
+static int
+title_peer(const void *arg, const char *title, char *expected_r, size_t len)
+{
+	(void)arg;
+	return special_network(title, expected_r, len);
+}
+
+static int
+title_domain(const void *arg, const char *title, char *expected_r, size_t len)
+{
+	(void)arg;
+	return special_domain(title, expected_r, len);
+}
+
+static const struct conf_section_row sections[] = {
+	[SECTION_FILE] = { .name = "", .scope = S_FILE },
+	[SECTION_ESMTP_LISTENER] = { .name = "ESMTP_Listener",
+		.scope = S_SERVICE, .parents = S_FILE },
+	[SECTION_LISTEN] = { .name = "Listen", .scope = S_LISTEN,
+		.parents = S_SERVICE, .has_title = true,
+		.check_title = title_listen },
+	[SECTION_PEER] = { .name = "Peer", .scope = S_PEER,
+		.parents = S_SERVICE | S_LISTEN, .has_title = true,
+		.check_title = title_peer },
+	[SECTION_DOMAIN] = { .name = "Domain", .scope = S_DOMAIN,
+		.parents = S_FILE, .has_title = true,
+		.check_title = title_domain },
+};
+
+#define SCOPES_GLOBAL	S_FILE
+#define SCOPES_LISTEN	(S_SERVICE | S_LISTEN)
+#define SCOPES_DOMAIN	S_DOMAIN
+
+static const struct conf_row rows[NROWS] = {
+#define ESMTP_OPTION(name, field, type, def, min, max, unit) \
+	[ROW_##field] = { name, S_FILE | S_SERVICE | S_LISTEN | S_PEER, \
+	    ESMTP_OPT_##type == ESMTP_OPT_LIST, check_option, \
+	    &esmtp_option_rows[ROW_##field] },
+#include "proto/esmtp_option.def"
+#undef ESMTP_OPTION
+#define SETTING(scope, name, field, type, def, min, max, unit) \
+	[ROW_##field] = { name, SCOPES_##scope, false, check_setting, \
+	    &setting_rows[ROW_##field - ROW_FIRST_SETTING] },
+#include "cmd/settings/setting.def"
+#undef SETTING
+};
+
+const struct conf_schema settings_schema = {
+	rows, NROWS, sections, sizeof(sections) / sizeof(sections[0])
+};

@@ -1,0 +1,112 @@
+/* Settings: the files of Sender_Login, each once, however many scopes name it.
+ * Owns: their tables. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/settings/settings_int.h"
+
+struct settings_senders {
+	char			*value;	/* "file:PATH" */
+	int			 line;	/* of the option */
+	struct sender_logins	*table;	/* NULL: not loaded yet */
+};
+
+static struct settings_senders *
+find(const struct settings *s, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < s->nsenders; i++)
+		if (strcmp(s->senders[i].value, value) == 0)
+			return &s->senders[i];
+	return NULL;
+}
+
+static int
+add(struct conf *c, struct settings *s, const struct conf_value *value)
+{
+	struct settings_senders *grown;
+
+	if (*value->v[0] == '\0' || find(s, value->v[0]) != NULL)
+		return 0;
+	grown = reallocarray(s->senders, s->nsenders + 1, sizeof(*grown));
+	if (grown == NULL)
+		return conf_error(c, value->line, "out of memory");
+	s->senders = grown;
+	grown += s->nsenders;
+	memset(grown, 0, sizeof(*grown));
+	grown->line = value->line;
+	if ((grown->value = strdup(value->v[0])) == NULL)
+		return conf_error(c, value->line, "out of memory");
+	s->nsenders++;
+	return 0;
+}
+
+int
+settings_senders_build(struct conf *c, struct settings *s,
+    const struct conf_section *section)
+{
+	const struct conf_section *child;
+	const struct conf_value *value;
+
+	value = conf_get(c, section, ROW_sender_login);
+	if (value != NULL && add(c, s, value) == -1)
+		return -1;
+	STAILQ_FOREACH(child, &section->children, link)
+		if (settings_senders_build(c, s, child) == -1)
+			return -1;
+	return 0;
+}
+
+void
+settings_senders_free(struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nsenders; i++) {
+		sender_logins_free(s->senders[i].table);
+		free(s->senders[i].value);
+	}
+	free(s->senders);
+}
+
+/* ":12", or "" for an option of the command line. */
+static const char *
+line_text(int line, char *buf, size_t len)
+{
+	snprintf(buf, len, ":%d", line);
+	return line > 0 ? buf : "";
+}
+
+int
+settings_load_sender_logins(struct settings *s, char *err_r, size_t errlen)
+{
+	struct settings_senders *e;
+	char why[SETTINGS_ERROR_MAX / 2], line[16];
+	size_t i;
+
+	for (i = 0; i < s->nsenders; i++) {
+		e = &s->senders[i];
+		if (e->table == NULL)
+			e->table = sender_logins_load(e->value +
+			    strlen("file:"), why, sizeof(why));
+		if (e->table != NULL)
+			continue;
+		snprintf(err_r, errlen, "%s%s: option 'Sender_Login': expected "
+		    "a file with a sender and its logins in each line: %s",
+		    e->line > 0 ? s->filename : "-D",
+		    line_text(e->line, line, sizeof(line)), why);
+		return -1;
+	}
+	return 0;
+}
+
+const struct sender_logins *
+settings_sender_logins(const struct settings *s, const char *value)
+{
+	const struct settings_senders *e = find(s, value);
+
+	return e != NULL ? e->table : NULL;
+}

@@ -1,0 +1,364 @@
+/* Settings: certificates and keys of all scopes, numbered.
+ * Owns: which scopes share a pair or a context, what TLS options demand of one
+ * another.  Files are opened elsewhere (creds.h), OpenSSL is asked elsewhere
+ * (tls_options.h). */
+
+#include "cmd/settings/settings_tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/settings/settings_int.h"
+
+/* Options of a scope and their context. */
+struct settings_tls_map {
+	const struct esmtp_options	*options;
+	int				 context;	/* -1: no TLS */
+};
+
+/* --- the same? ------------------------------------------------------------ */
+
+static bool
+same_list(const struct esmtp_strlist *a, const struct esmtp_strlist *b)
+{
+	size_t i;
+
+	if (a->n != b->n)
+		return false;
+	for (i = 0; i < a->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Would a context for the one do for the other? */
+static bool
+same_context(const struct esmtp_options *a, const struct esmtp_options *b)
+{
+	const struct { const char *a, *b; } texts[] = {
+		{ a->tls_protocols, b->tls_protocols },
+		{ a->tls_ciphers, b->tls_ciphers },
+		{ a->tlsv13_ciphersuites, b->tlsv13_ciphersuites },
+		{ a->tls_groups, b->tls_groups },
+		{ a->tls_client_ca, b->tls_client_ca },
+	};
+	size_t i;
+
+	if (a->tls_verify_mode != b->tls_verify_mode ||
+	    !same_list(&a->tls_certificate, &b->tls_certificate) ||
+	    !same_list(&a->tls_key, &b->tls_key) ||
+	    !same_list(&a->tls_ocsp_response, &b->tls_ocsp_response))
+		return false;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(texts[i].a, texts[i].b) != 0)
+			return false;
+	return true;
+}
+
+static bool
+same_pair(const struct settings_pair *a, const struct settings_pair *b)
+{
+	return strcmp(a->cert, b->cert) == 0 && strcmp(a->key, b->key) == 0 &&
+	    strcmp(a->ocsp, b->ocsp) == 0;
+}
+
+/* --- numbering ------------------------------------------------------------ */
+
+/* The number of ${pair}, added if it is new; -1: ENOMEM. */
+static int
+add_pair(struct settings_tls *t, const struct settings_pair *pair,
+    uint32_t *number_r)
+{
+	struct settings_pair *grown;
+	size_t i;
+
+	for (i = 0; i < t->npairs; i++)
+		if (same_pair(&t->pairs[i], pair)) {
+			*number_r = (uint32_t)i;
+			return 0;
+		}
+	grown = reallocarray(t->pairs, t->npairs + 1, sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	t->pairs = grown;
+	t->pairs[t->npairs] = *pair;
+	*number_r = (uint32_t)t->npairs++;
+	return 0;
+}
+
+/* The same of a file of client CAs, counted from 1. */
+static int
+add_client_ca(struct settings_tls *t, const char *path, size_t *number_r)
+{
+	const char **grown;
+	size_t i;
+
+	*number_r = 0;
+	if (*path == '\0')
+		return 0;
+	for (i = 0; i < t->nclient_cas; i++)
+		if (strcmp(t->client_cas[i], path) == 0) {
+			*number_r = i + 1;
+			return 0;
+		}
+	grown = reallocarray(t->client_cas, t->nclient_cas + 1,
+	    sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	t->client_cas = grown;
+	t->client_cas[t->nclient_cas++] = path;
+	*number_r = t->nclient_cas;
+	return 0;
+}
+
+static int
+context_fill(struct settings_tls *t, struct settings_tls_context *x,
+    const struct esmtp_options *o)
+{
+	struct settings_pair pair;
+	size_t i;
+
+	x->options = o;
+	x->pairs = calloc(o->tls_certificate.n, sizeof(*x->pairs));
+	if (x->pairs == NULL)
+		return -1;
+	for (i = 0; i < o->tls_certificate.n; i++) {
+		pair.cert = o->tls_certificate.v[i];
+		pair.key = o->tls_key.v[i];
+		pair.ocsp = i < o->tls_ocsp_response.n ?
+		    o->tls_ocsp_response.v[i] : "";
+		if (add_pair(t, &pair, &x->pairs[x->npairs]) == -1)
+			return -1;
+		x->npairs++;
+	}
+	return add_client_ca(t, o->tls_client_ca, &x->client_ca);
+}
+
+static void
+note_lines(const struct conf *c, const struct settings_listen *l,
+    struct settings_tls_context *x)
+{
+	static const size_t rows[SETTINGS_TLS_NTEXTS] = {
+		[SETTINGS_TLS_PROTOCOLS] = ROW_tls_protocols,
+		[SETTINGS_TLS_CIPHERS] = ROW_tls_ciphers,
+		[SETTINGS_TLS_CIPHERSUITES] = ROW_tlsv13_ciphersuites,
+		[SETTINGS_TLS_GROUPS] = ROW_tls_groups,
+	};
+	size_t i;
+
+	for (i = 0; i < SETTINGS_TLS_NTEXTS; i++)
+		x->lines[i] = settings_peers_line(c, l->peers, x->options,
+		    rows[i]);
+}
+
+/* The number of the context for ${o} of ${l}, or -1: ENOMEM. */
+static int
+add_context(struct settings_tls *t, const struct conf *c,
+    const struct settings_listen *l, const struct esmtp_options *o)
+{
+	struct settings_tls_context *grown;
+	size_t i;
+
+	for (i = 0; i < t->ncontexts; i++)
+		if (same_context(t->contexts[i].options, o))
+			return (int)i;
+	grown = reallocarray(t->contexts, t->ncontexts + 1, sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	t->contexts = grown;
+	memset(&t->contexts[t->ncontexts], 0, sizeof(*grown));
+	if (context_fill(t, &t->contexts[t->ncontexts++], o) == -1)
+		return -1;
+	note_lines(c, l, &t->contexts[i]);
+	return (int)i;
+}
+
+/* --- what one demands of another ------------------------------------------ */
+
+/* As "option 'X': expected ..., found ..." of what ${o} says of ${row}. */
+static int
+refuse(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o, size_t row, const char *value,
+    const char *expected)
+{
+	return conf_error_value(c, settings_peers_line(c, l->peers, o, row),
+	    esmtp_option_rows[row].name, value, expected);
+}
+
+static int
+check_lists(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	char found[32], expected[80];
+
+	if (o->tls_key.n != o->tls_certificate.n) {
+		snprintf(expected, sizeof(expected), "one key for each "
+		    "certificate (%zu)", o->tls_certificate.n);
+		snprintf(found, sizeof(found), "%zu", o->tls_key.n);
+		return refuse(c, l, o, o->tls_key.n > 0 ? ROW_tls_key :
+		    ROW_tls_certificate, found, expected);
+	}
+	if (o->tls_ocsp_response.n > o->tls_certificate.n) {
+		snprintf(expected, sizeof(expected), "at most one response for "
+		    "each certificate (%zu)", o->tls_certificate.n);
+		snprintf(found, sizeof(found), "%zu", o->tls_ocsp_response.n);
+		return refuse(c, l, o, ROW_tls_ocsp_response, found, expected);
+	}
+	return 0;
+}
+
+static int
+check_options(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	bool has_tls = o->tls_certificate.n > 0;
+
+	if (check_lists(c, l, o) == -1)
+		return -1;
+	if (o->use_ssl && !has_tls)
+		return refuse(c, l, o, ROW_use_ssl, "true",
+		    "TLS_Certificate and TLS_Key to go with it");
+	if (o->require_tls && !has_tls)
+		return refuse(c, l, o, ROW_require_tls, "true",
+		    "TLS_Certificate and TLS_Key to go with it");
+	if (has_tls && o->tls_verify_mode == ESMTP_VERIFY_REQUIRE &&
+	    *o->tls_client_ca == '\0')
+		return refuse(c, l, o, ROW_tls_verify_mode, "require",
+		    "TLS_Client_CA to go with it");
+	return 0;
+}
+
+/* --- build ---------------------------------------------------------------- */
+
+static int
+nomem(struct conf *c, int line)
+{
+	return conf_error(c, line, "out of memory");
+}
+
+static int
+build_listen(struct conf *c, struct settings *s, size_t listen)
+{
+	const struct settings_listen *l = &s->listens[listen];
+	struct settings_tls *t = s->tls;
+	struct settings_tls_map *m;
+	const struct esmtp_options *o;
+	size_t i;
+
+	for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++) {
+		if (check_options(c, l, o) == -1)
+			return -1;
+		m = &t->map[t->nmap++];
+		m->options = o;
+		m->context = -1;
+		if (o->tls_certificate.n > 0 &&
+		    (m->context = add_context(t, c, l, o)) == -1)
+			return nomem(c, l->line);
+	}
+	return 0;
+}
+
+static int
+map_cmp(const void *va, const void *vb)
+{
+	const struct settings_tls_map *a = va, *b = vb;
+	uintptr_t pa = (uintptr_t)a->options, pb = (uintptr_t)b->options;
+
+	return pa < pb ? -1 : pa > pb;
+}
+
+/* Which keys a listener's sessions may use, one bit each. */
+static size_t
+usable_octets(const struct settings_tls *t)
+{
+	return (t->npairs + 7) / 8;
+}
+
+static int
+build_usable(struct settings *s)
+{
+	struct settings_tls *t = s->tls;
+	const struct settings_tls_context *x;
+	const struct esmtp_options *o;
+	size_t i, j, k, octets = usable_octets(t);
+	uint8_t *bits;
+	int n;
+
+	if (octets == 0)
+		return 0;
+	if ((t->usable = calloc(s->nlistens, octets)) == NULL)
+		return -1;
+	for (i = 0; i < s->nlistens; i++) {
+		bits = t->usable + i * octets;
+		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++) {
+			if ((n = settings_tls_context(s, o)) == -1)
+				continue;
+			x = &t->contexts[n];
+			for (k = 0; k < x->npairs; k++)
+				bits[x->pairs[k] / 8] |=
+				    (uint8_t)(1u << x->pairs[k] % 8);
+		}
+	}
+	return 0;
+}
+
+int
+settings_tls_build(struct conf *c, struct settings *s)
+{
+	size_t i, j, n = 0;
+
+	if ((s->tls = calloc(1, sizeof(*s->tls))) == NULL)
+		return nomem(c, c->root->line);
+	for (i = 0; i < s->nlistens; i++)
+		for (j = 0; settings_options_at(s, i, j) != NULL; j++)
+			n++;
+	s->tls->map = calloc(n == 0 ? 1 : n, sizeof(*s->tls->map));
+	if (s->tls->map == NULL)
+		return nomem(c, c->root->line);
+	for (i = 0; i < s->nlistens; i++)
+		if (build_listen(c, s, i) == -1)
+			return -1;
+	qsort(s->tls->map, s->tls->nmap, sizeof(*s->tls->map), map_cmp);
+	return build_usable(s) == -1 ? nomem(c, c->root->line) : 0;
+}
+
+void
+settings_tls_clear(struct settings *s)
+{
+	struct settings_tls *t = s->tls;
+	size_t i;
+
+	if (t == NULL)
+		return;
+	for (i = 0; i < t->ncontexts; i++)
+		free(t->contexts[i].pairs);
+	free(t->contexts);
+	free(t->pairs);
+	free(t->client_cas);
+	free(t->map);
+	free(t->usable);
+	free(t);
+	s->tls = NULL;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+int
+settings_tls_context(const struct settings *s, const struct esmtp_options *o)
+{
+	const struct settings_tls_map key = { .options = o }, *found;
+
+	found = bsearch(&key, s->tls->map, s->tls->nmap, sizeof(key), map_cmp);
+	return found == NULL ? -1 : found->context;
+}
+
+bool
+settings_tls_may_use(const struct settings *s, size_t listen, uint32_t pair)
+{
+	const struct settings_tls *t = s->tls;
+
+	if (listen >= s->nlistens || pair >= t->npairs)
+		return false;
+	return t->usable[listen * usable_octets(t) + pair / 8] >>
+	    pair % 8 & 1;
+}

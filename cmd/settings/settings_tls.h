@@ -1,0 +1,60 @@
+/* What the settings say of TLS, numbered: key pairs and contexts.
+ * Owns: which scopes share one; every process that has the same configuration
+ * comes to the same numbers. */
+
+#ifndef CMD_MAILMILLD_SETTINGS_TLS_H
+#define CMD_MAILMILLD_SETTINGS_TLS_H
+
+#include "cmd/settings/settings.h"
+
+/* One certificate and its key, however many scopes name them. */
+struct settings_pair {
+	const char	*cert, *key, *ocsp;	/* paths; ocsp "" for none */
+};
+
+/* Texts that OpenSSL is asked about (tls_options.h). */
+enum settings_tls_text { SETTINGS_TLS_PROTOCOLS, SETTINGS_TLS_CIPHERS,
+	SETTINGS_TLS_CIPHERSUITES, SETTINGS_TLS_GROUPS, SETTINGS_TLS_NTEXTS };
+
+/* What is the same for all sessions whose options say the same of TLS. */
+struct settings_tls_context {
+	const struct esmtp_options *options;	/* one of them */
+	uint32_t	*pairs;			/* numbers of pairs */
+	size_t		 npairs;
+	size_t		 client_ca;		/* index into client_cas + 1; 0: none */
+	int		 lines[SETTINGS_TLS_NTEXTS]; /* where they are set; 0: -D */
+};
+
+struct settings_tls {
+	struct settings_pair	*pairs;
+	size_t			 npairs;	/* 0: no TLS at all */
+	struct settings_tls_context *contexts;
+	size_t			 ncontexts;
+	const char		**client_cas;	/* paths */
+	size_t			 nclient_cas;
+	/* settings_tls.c's own */
+	struct settings_tls_map	*map;
+	size_t			 nmap;
+	uint8_t			*usable;
+};
+
+/* settings_tls_build(c, s): Called by settings_load(): number them into
+ * s->tls, and check what can be without opening files: as many keys as
+ * certificates, Use_SSL and Require_TLS only with one, TLS_Verify_Mode require
+ * only with TLS_Client_CA.  (What OpenSSL is asked about is in tls_options.h.)
+ * Return 0 or -1 (noted in ${c}). */
+struct conf;
+int settings_tls_build(struct conf *c, struct settings *s);
+void settings_tls_clear(struct settings *s);
+
+/* settings_tls_context(s, o): The number of the context for sessions with
+ * these options (of settings_options_for()), or -1: no TLS. */
+int settings_tls_context(const struct settings *s,
+    const struct esmtp_options *o);
+
+/* settings_tls_may_use(s, listen, pair): May a session of that listener use
+ * that key, whatever its Peer scope? */
+bool settings_tls_may_use(const struct settings *s, size_t listen,
+    uint32_t pair);
+
+#endif

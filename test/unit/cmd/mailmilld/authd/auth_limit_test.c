@@ -1,0 +1,371 @@
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/mailmilld/authd/auth_limit.h"
+
+#define WINDOW_S	900
+#define WINDOW_MS	(WINDOW_S * 1000ull)
+#define START_MS	(7 * WINDOW_MS)	/* a window begins here */
+#define DAY_MS		86400000ull
+
+union addr {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+};
+
+static union addr
+addr(const char *text)
+{
+	union addr a;
+
+	memset(&a, 0, sizeof(a));
+	if (inet_pton(AF_INET, text, &a.in.sin_addr) == 1)
+		a.sa.sa_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &a.in6.sin6_addr) == 1)
+		a.sa.sa_family = AF_INET6;
+	else
+		cr_assert_fail("address %s", text);
+	return a;
+}
+
+static struct auth_limit *
+limit(unsigned int client_max, unsigned int login_max, size_t entries)
+{
+	struct auth_limit_config c = { .client_max = client_max,
+		.login_max = login_max, .window_s = WINDOW_S,
+		.entries_max = entries };
+	struct auth_limit *l = auth_limit_new(&c);
+
+	cr_assert_not_null(l);
+	return l;
+}
+
+/* A wrong password: was it looked at? */
+static bool
+fails(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
+{
+	struct auth_attempt a;
+	union addr peer = addr(client);
+
+	return auth_limit_begin(l, &peer.sa, login, ms, &a);
+}
+
+/* The right one: does it get in? */
+static bool
+succeeds(struct auth_limit *l, const char *client, const char *login,
+    uint64_t ms)
+{
+	struct auth_attempt a;
+	union addr peer = addr(client);
+
+	if (!auth_limit_begin(l, &peer.sa, login, ms, &a))
+		return false;
+	auth_limit_good(l, &a, ms);
+	return true;
+}
+
+static unsigned int
+delay(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
+{
+	struct auth_attempt a;
+	union addr peer = addr(client);
+
+	(void)auth_limit_begin(l, &peer.sa, login, ms, &a);
+	return auth_limit_delay(l, &a, ms);
+}
+
+Test(auth_limit, a_client_that_fails_too_often_is_blocked_whatever_it_tries)
+{
+	struct auth_limit *l = limit(5, 0, 100);
+	char login[16];
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		snprintf(login, sizeof(login), "user%d", i);
+		cr_assert(fails(l, "192.0.2.1", login, START_MS));
+	}
+	cr_assert_not(succeeds(l, "192.0.2.1", "other", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", NULL, START_MS));
+	cr_assert(succeeds(l, "192.0.2.2", "other", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, a_login_that_is_tried_too_often_is_blocked_wherever_from)
+{
+	struct auth_limit *l = limit(0, 3, 100);
+
+	cr_assert(fails(l, "192.0.2.1", "alice", START_MS));
+	cr_assert(fails(l, "192.0.2.2", "Alice", START_MS));
+	cr_assert(fails(l, "2001:db8::1", "ALICE", START_MS));
+	cr_assert_not(fails(l, "192.0.2.4", "alice", START_MS));
+	cr_assert(succeeds(l, "192.0.2.4", "bob", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, who_is_blocked_is_let_in_again_bit_by_bit)
+{
+	struct auth_limit *l = limit(4, 0, 100);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		cr_assert(fails(l, "192.0.2.1", "a", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", "a", START_MS + WINDOW_MS - 1));
+	/* the next window has just begun: all four still count */
+	cr_assert_not(fails(l, "192.0.2.1", "a", START_MS + WINDOW_MS));
+	cr_assert(fails(l, "192.0.2.1", "a", START_MS + WINDOW_MS +
+	    WINDOW_MS / 4 + 1));
+	cr_assert_not(fails(l, "192.0.2.1", "a", START_MS + WINDOW_MS +
+	    WINDOW_MS / 4 + 2));
+	for (i = 0; i < 4; i++)
+		cr_assert(fails(l, "192.0.2.1", "a",
+		    START_MS + 9 * WINDOW_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, blocked_attempts_do_not_keep_the_block_up)
+{
+	struct auth_limit *l = limit(2, 0, 100);
+	uint64_t ms = START_MS;
+
+	cr_assert(fails(l, "192.0.2.1", "a", ms));
+	cr_assert(fails(l, "192.0.2.1", "a", ms));
+	while ((ms += 1000) < START_MS + WINDOW_MS)
+		cr_assert_not(fails(l, "192.0.2.1", "a", ms));
+	cr_assert(fails(l, "192.0.2.1", "a", START_MS + 2 * WINDOW_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, many_attempts_at_once_are_bound_like_one_after_the_other)
+{
+	struct auth_limit *l = limit(10, 6, 100);
+	struct auth_attempt a[50];
+	union addr peer = addr("192.0.2.1");
+	int i, n = 0;
+
+	for (i = 0; i < 50; i++)
+		n += auth_limit_begin(l, &peer.sa, "alice", START_MS, &a[i]);
+	cr_assert_eq(n, 6);
+	auth_limit_free(l);
+}
+
+Test(auth_limit, many_successes_at_once_leave_nothing_behind)
+{
+	struct auth_limit *l = limit(10, 10, 100);
+	struct auth_attempt a[10];
+	union addr peer = addr("192.0.2.1");
+	int round, i;
+
+	/* the first makes the pair known while the others are under way */
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 10; i++)
+			cr_assert(auth_limit_begin(l, &peer.sa, "alice",
+			    START_MS, &a[i]), "round %d: %d", round, i);
+		for (i = 0; i < 10; i++)
+			auth_limit_good(l, &a[i], START_MS + 1);
+	}
+	for (i = 0; i < 10; i++)
+		cr_assert(fails(l, "192.0.2.1", "bob", START_MS + 2));
+	cr_assert_not(fails(l, "192.0.2.1", "bob", START_MS + 2));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, without_a_verdict_nothing_counts_and_nothing_is_known)
+{
+	struct auth_limit *l = limit(2, 2, 100);
+	struct auth_attempt a;
+	union addr peer = addr("192.0.2.1");
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		cr_assert(auth_limit_begin(l, &peer.sa, "alice", START_MS,
+		    &a));
+		auth_limit_unsure(l, &a, START_MS);
+		auth_limit_unsure(l, &a, START_MS);
+	}
+	cr_assert(fails(l, "192.0.2.9", "alice", START_MS));
+	cr_assert(fails(l, "192.0.2.9", "alice", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", "alice", START_MS),
+	    "the pair is not known");
+	auth_limit_free(l);
+}
+
+Test(auth_limit, a_verdict_in_the_next_window_takes_back_what_the_last_counted)
+{
+	struct auth_limit *l = limit(1, 0, 100);
+	struct auth_attempt a;
+	union addr peer = addr("192.0.2.1");
+
+	cr_assert(auth_limit_begin(l, &peer.sa, "a", START_MS - 1, &a));
+	cr_assert_not(fails(l, "192.0.2.1", "b", START_MS));
+	auth_limit_unsure(l, &a, START_MS + 1);
+	cr_assert(fails(l, "192.0.2.1", "b", START_MS + 1));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, who_fails_on_purpose_locks_out_nobody_who_has_been_there)
+{
+	struct auth_limit *l = limit(20, 10, 100);
+	char from[32];
+	int i;
+
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
+	for (i = 0; i < 200; i++) {
+		snprintf(from, sizeof(from), "198.51.100.%d", i);
+		(void)fails(l, from, "alice", START_MS);
+	}
+	cr_assert_not(succeeds(l, "192.0.2.8", "alice", START_MS + 1));
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS + 1));
+	/* nor from behind the same address */
+	for (i = 0; i < 30; i++) {
+		snprintf(from, sizeof(from), "mallory%d", i);
+		(void)fails(l, "192.0.2.7", from, START_MS + 1);
+	}
+	cr_assert_not(succeeds(l, "192.0.2.7", "bob", START_MS + 1));
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS + 1));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, a_known_client_is_bound_by_its_own_failures)
+{
+	struct auth_limit *l = limit(20, 3, 100);
+	int i;
+
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(l, "192.0.2.7", "alice", START_MS));
+	cr_assert_not(fails(l, "192.0.2.7", "alice", START_MS));
+	/* and does not stay known for ever */
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS + DAY_MS));
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(l, "192.0.2.9", "alice",
+		    START_MS + (AUTH_KNOWN_DAYS + 2) * DAY_MS));
+	cr_assert_not(fails(l, "192.0.2.7", "alice",
+	    START_MS + (AUTH_KNOWN_DAYS + 2) * DAY_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, without_a_limit_on_logins_a_known_client_has_that_on_clients)
+{
+	struct auth_limit *l = limit(4, 0, 100);
+	int i;
+
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
+	for (i = 0; i < 4; i++)
+		cr_assert(fails(l, "192.0.2.7", "alice", START_MS));
+	cr_assert_not(fails(l, "192.0.2.7", "alice", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, ipv6_counts_by_64_and_a_mapped_address_as_ipv4)
+{
+	struct auth_limit *l = limit(2, 0, 100);
+
+	cr_assert(fails(l, "2001:db8:0:1::1", "a", START_MS));
+	cr_assert(fails(l, "2001:db8:0:1:ffff:2:3:4", "b", START_MS));
+	cr_assert_not(fails(l, "2001:db8:0:1:8::", "c", START_MS));
+	cr_assert(fails(l, "2001:db8:0:2::1", "c", START_MS));
+	cr_assert(fails(l, "::ffff:192.0.2.1", "a", START_MS));
+	cr_assert(fails(l, "192.0.2.1", "a", START_MS));
+	cr_assert_not(fails(l, "::ffff:192.0.2.1", "a", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, the_delay_doubles_up_to_its_bound_and_takes_the_worse)
+{
+	struct auth_limit *l = limit(0, 0, 100);
+	unsigned int i, want = AUTH_DELAY_MIN_MS;
+
+	for (i = 0; i < 12; i++) {
+		cr_assert_eq(delay(l, "192.0.2.1", "alice", START_MS), want,
+		    "failure %u", i);
+		want = want * 2 > AUTH_DELAY_MAX_MS ? AUTH_DELAY_MAX_MS :
+		    want * 2;
+	}
+	cr_assert_eq(delay(l, "192.0.2.2", "bob", START_MS),
+	    AUTH_DELAY_MIN_MS);
+	cr_assert_eq(delay(l, "192.0.2.3", "alice", START_MS),
+	    AUTH_DELAY_MAX_MS);
+	cr_assert_eq(delay(l, "192.0.2.1", NULL, START_MS),
+	    AUTH_DELAY_MAX_MS);
+	auth_limit_free(l);
+}
+
+Test(auth_limit, a_table_full_of_strangers_stays_bounded_and_forgets_none_at_work)
+{
+	struct auth_limit *l = limit(20, 10, 64);
+	char from[64], login[32];
+	unsigned int i, guesses = 0;
+
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
+	/* each stranger comes once, with a name of its own; in between the one
+	 * account is tried from ever new addresses */
+	for (i = 0; i < 20000; i++) {
+		snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16,
+		    i & 0xffff);
+		snprintf(login, sizeof(login), "stranger%u", i);
+		(void)fails(l, from, login, START_MS + i);
+		if (i % 40 == 0)
+			guesses += fails(l, from, "alice", START_MS + i);
+	}
+	cr_assert_eq(guesses, 10);
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS + i));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, what_failed_often_outlives_a_flood_of_new_names)
+{
+	struct auth_limit *l = limit(0, 5, 64);
+	char from[64], login[32];
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		cr_assert(fails(l, "192.0.2.1", "alice", START_MS));
+	for (i = 0; i < 5000; i++) {
+		snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16,
+		    i & 0xffff);
+		snprintf(login, sizeof(login), "stranger%u", i);
+		(void)fails(l, from, login, START_MS + i);
+	}
+	cr_assert_not(fails(l, "192.0.2.1", "alice", START_MS + i));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, logins_of_any_length_and_any_octets_are_counted)
+{
+	struct auth_limit *l = limit(0, 1, 10);
+	char name[2000];
+
+	memset(name, 0xff, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	cr_assert(fails(l, "192.0.2.1", name, START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", name, START_MS));
+	cr_assert(fails(l, "192.0.2.1", "", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", "", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, a_table_of_one_entry_works)
+{
+	struct auth_limit *l = limit(1, 1, 1);
+
+	cr_assert(fails(l, "192.0.2.1", "a", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", "a", START_MS));
+	cr_assert(fails(l, "192.0.2.2", "b", START_MS));
+	auth_limit_free(l);
+	auth_limit_free(NULL);
+}
+
+Test(auth_limit, a_configuration_without_entries_or_window_is_refused)
+{
+	struct auth_limit_config c = { .window_s = 1 };
+
+	cr_assert_null(auth_limit_new(&c));
+	c.entries_max = 1;
+	c.window_s = 0;
+	cr_assert_null(auth_limit_new(&c));
+}

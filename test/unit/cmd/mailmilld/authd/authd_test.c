@@ -1,0 +1,608 @@
+/* authd as a worker sees it, with a back end that waits when told to. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/loop/after.h"
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "cmd/mailmilld/authd/authd_int.h"
+#include "core/process/channel.h"
+#include "core/process/log.h"
+#include "core/scheduler.h"
+
+#define SPEC		"passwd:/nowhere"
+#define WAIT_MS		20000
+#define TIMEOUT_S	1	/* auth_timeout */
+
+static const char config[] =
+    "hostname = \"mx.example.test\"\n"
+    "auth_timeout = 1\n"
+    "auth_threads = 2\n"
+    "auth_client_failures = 4\n"
+    "auth_login_failures = 3\n"
+    "Auth_Backend = \"" SPEC "\"\n"
+    "ESMTP_Listener {\n"
+    "  Listen \"127.0.0.1:2501\" {\n"
+    "    Auth_Without_TLS = true\n"
+    "    Peer \"10.0.0.0/8\" { Auth_Mechanisms = { \"LOGIN\" } }\n"
+    "  }\n"
+    "  Listen \"127.0.0.1:2502\" { }\n"
+    "  Listen \"127.0.0.1:2503\" { Auth_Backend = \"\" }\n"
+    "}\n";
+
+/* --- the back end --------------------------------------------------------- */
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
+static bool is_open;
+static int nwaiting;
+
+static void
+gate_wait(void)
+{
+	pthread_mutex_lock(&gate_lock);
+	nwaiting++;
+	pthread_cond_broadcast(&gate_cond);
+	while (!is_open)
+		pthread_cond_wait(&gate_cond, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+}
+
+static int
+at_gate(void)
+{
+	int n;
+
+	pthread_mutex_lock(&gate_lock);
+	n = nwaiting;
+	pthread_mutex_unlock(&gate_lock);
+	return n;
+}
+
+static void
+gate_open(void)
+{
+	pthread_mutex_lock(&gate_lock);
+	is_open = true;
+	pthread_cond_broadcast(&gate_cond);
+	pthread_mutex_unlock(&gate_lock);
+}
+
+static enum auth_verdict
+fake_password(void *state, const struct auth_client *client, const char *login,
+    const char *password)
+{
+	(void)state;
+	(void)client;
+	if (strcmp(login, "slow") == 0)
+		gate_wait();
+	if (strcmp(login, "down") == 0)
+		return AUTH_UNSURE;
+	return strcmp(password, "pencil") == 0 ? AUTH_YES : AUTH_NO;
+}
+
+static void
+fake_free(void *state)
+{
+	(void)state;
+}
+
+static const char *const fake_mechanisms[] = { "PLAIN", "LOGIN", NULL };
+static const struct auth_back_ops fake_ops = {
+	.can = fake_mechanisms, .defaults = fake_mechanisms,
+	.free = fake_free, .password = fake_password
+};
+
+/* One that does the mechanisms itself. */
+static enum auth_relay_status
+relay_start(void *state, const struct auth_client *client, const char *mech,
+    const char *initial, size_t len, void **relay_r, char **octets_r,
+    size_t *len_r)
+{
+	(void)state;
+	(void)client;
+	(void)mech;
+	*relay_r = NULL;
+	if (memmem(initial, len, "pencil", 6) == NULL)
+		return AUTH_RELAY_NO;
+	*octets_r = strdup("user");
+	*len_r = 4;
+	return AUTH_RELAY_YES;
+}
+
+static const struct auth_back_ops relay_ops = {
+	.can = fake_mechanisms, .defaults = fake_mechanisms,
+	.free = fake_free, .relay_start = relay_start, .relay_free = fake_free
+};
+
+/* --- authd and a worker --------------------------------------------------- */
+
+struct world {
+	struct settings	*settings;
+	struct child	 child;
+	struct authd	 authd;
+	struct channel	*worker;
+};
+
+struct answer {
+	uint64_t	 id;
+	unsigned int	 status;
+	char		 text[256];
+};
+
+static struct channel *
+worker_add(struct world *w, unsigned int instance)
+{
+	struct msg_peer who = { .role = ROLE_WORKER, .slot = 1,
+		.instance = instance };
+	struct channel *ch;
+	int fds[2];
+
+	cr_assert_eq(channel_pair(fds), 0);
+	authd_peer(&w->child, &who, fds[0], &w->authd);
+	ch = channel_open(fds[1], msg_rows, NMSGS, ROLE_WORKER, ROLE_AUTHD);
+	cr_assert_not_null(ch);
+	return ch;
+}
+
+static void
+world_init(struct world *w)
+{
+	FILE *fp = tmpfile();
+	char err[SETTINGS_ERROR_MAX] = "";
+	struct auth_back *back = calloc(1, sizeof(*back));
+
+	memset(w, 0, sizeof(*w));
+	fputs(config, fp);
+	rewind(fp);
+	w->settings = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
+	cr_assert_not_null(w->settings, "%s", err);
+	fclose(fp);
+	log_set_level(LOG_LEVEL_ERROR);
+	w->child.role = ROLE_AUTHD;
+	w->child.settings = w->settings;
+	cr_assert_not_null(w->child.sched = scheduler_create(NULL));
+	w->authd.child = &w->child;
+	back->ops = &fake_ops;
+	w->authd.backs = calloc(1, sizeof(*w->authd.backs));
+	w->authd.backs[0].spec = SPEC;
+	w->authd.backs[0].back = back;
+	w->authd.nbacks = 1;
+	cr_assert_eq(authd_open(&w->authd), 0);
+	w->worker = worker_add(w, 1);
+}
+
+static void
+world_end(struct world *w)
+{
+	gate_open();
+	channel_free(w->worker);
+	authd_close(&w->authd);
+	cr_assert_eq(scheduler_event_count(w->child.sched), 0);
+	scheduler_destroy(w->child.sched);
+	settings_free(w->settings);
+}
+
+static void
+turn(struct world *w, int ms)
+{
+	cr_assert_neq(scheduler_pass(w->child.sched, ms), -1);
+}
+
+/* The next answer on ${ch}; false: none within ${ms}. */
+static bool
+hear(struct world *w, struct channel *ch, unsigned int ms, struct answer *a)
+{
+	uint64_t end = monotonic_ms() + ms;
+	struct channel_msg msg;
+	struct msg_auth ma;
+	int rc;
+
+	while ((rc = channel_recv(ch, &msg)) != 1) {
+		cr_assert_neq(rc, 0);
+		if (monotonic_ms() > end)
+			return false;
+		turn(w, 5);
+	}
+	cr_assert_eq(msg.type, A_REPLY);
+	memcpy(&ma, msg.base, sizeof(ma));
+	a->id = ma.id;
+	a->status = ma.status;
+	cr_assert_lt(msg.nentries, sizeof(a->text));
+	memset(a->text, 0, sizeof(a->text));
+	if (msg.nentries > 0)
+		memcpy(a->text, msg.entries, msg.nentries);
+	return true;
+}
+
+static void
+send_start(struct channel *ch, uint64_t id, uint32_t listener,
+    const char *client, const char *mech, const char *in, size_t len)
+{
+	struct auth_request r = { .id = id, .listener = listener,
+		.session = "s", .initial = in, .initial_len = len };
+	struct msg_auth_start mas;
+	uint8_t texts[512];
+	unsigned int a, b, c, d;
+	int n;
+
+	cr_assert_eq(sscanf(client, "%u.%u.%u.%u", &a, &b, &c, &d), 4);
+	r.peer.in.sin_family = AF_INET;
+	r.peer.in.sin_addr.s_addr = htonl(a << 24 | b << 16 | c << 8 | d);
+	strcpy(r.mech, mech);
+	n = auth_request_put(&r, &mas, texts, sizeof(texts));
+	cr_assert_gt(n, 0);
+	cr_assert_eq(channel_send(ch, A_START, &mas, texts, (unsigned int)n,
+	    -1), 0);
+}
+
+static void
+send_plain(struct channel *ch, uint64_t id, const char *client,
+    const char *login, const char *password)
+{
+	char in[128];
+	int n;
+
+	n = snprintf(in, sizeof(in), "%c%s%c%s", '\0', login, '\0', password);
+	send_start(ch, id, 0, client, "PLAIN", in, (size_t)n);
+}
+
+static void
+send_step(struct channel *ch, uint64_t id, const char *text)
+{
+	struct msg_auth ma = { .id = id };
+
+	cr_assert_eq(channel_send(ch, A_STEP, &ma, *text != '\0' ? text :
+	    NULL, (unsigned int)strlen(text), -1), 0);
+}
+
+static void
+send_cancel(struct channel *ch, uint64_t id)
+{
+	struct msg_auth ma = { .id = id };
+
+	cr_assert_eq(channel_send(ch, A_CANCEL, &ma, NULL, 0, -1), 0);
+}
+
+static struct answer
+hear_one(struct world *w, uint64_t id)
+{
+	struct answer a;
+
+	cr_assert(hear(w, w->worker, WAIT_MS, &a), "no answer to %d", (int)id);
+	cr_assert_eq(a.id, id);
+	return a;
+}
+
+static struct answer
+plain(struct world *w, uint64_t id, const char *client, const char *login,
+    const char *password)
+{
+	send_plain(w->worker, id, client, login, password);
+	return hear_one(w, id);
+}
+
+/* -------------------------------------------------------------------------- */
+
+Test(authd, a_right_password_is_answered_with_the_login)
+{
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	a = plain(&w, 1, "192.0.2.1", "user", "pencil");
+	cr_assert_eq(a.status, ESMTP_AUTH_OK);
+	cr_assert_str_eq(a.text, "user");
+	world_end(&w);
+}
+
+Test(authd, a_wrong_password_is_answered_later_with_the_name)
+{
+	struct world w;
+	struct answer a;
+	uint64_t began;
+
+	world_init(&w);
+	began = monotonic_ms();
+	a = plain(&w, 1, "192.0.2.1", "user", "pen");
+	cr_assert_geq(monotonic_ms() - began, AUTH_DELAY_MIN_MS);
+	cr_assert_eq(a.status, ESMTP_AUTH_FAILED);
+	cr_assert_str_eq(a.text, "user");
+	a = plain(&w, 2, "192.0.2.1", "down", "x");
+	cr_assert_eq(a.status, ESMTP_AUTH_LATER);
+	world_end(&w);
+}
+
+Test(authd, an_exchange_goes_on_step_by_step)
+{
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	send_start(w.worker, 7, 0, "192.0.2.1", "LOGIN", NULL, 0);
+	a = hear_one(&w, 7);
+	cr_assert_eq(a.status, ESMTP_AUTH_CHALLENGE);
+	send_step(w.worker, 7, "user");
+	a = hear_one(&w, 7);
+	cr_assert_eq(a.status, ESMTP_AUTH_CHALLENGE);
+	send_step(w.worker, 7, "pencil");
+	a = hear_one(&w, 7);
+	cr_assert_eq(a.status, ESMTP_AUTH_OK);
+	cr_assert_str_eq(a.text, "user");
+	/* and is over then */
+	send_step(w.worker, 7, "pencil");
+	cr_assert_eq(hear_one(&w, 7).status, ESMTP_AUTH_LATER);
+	world_end(&w);
+}
+
+Test(authd, a_worker_gets_no_more_than_its_listener_offers)
+{
+	static const char in[] = "\0user\0pencil";
+	struct world w;
+
+	world_init(&w);
+	/* not without TLS there */
+	send_start(w.worker, 1, 1, "192.0.2.1", "PLAIN", in, 12);
+	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
+	/* no back end there */
+	send_start(w.worker, 2, 2, "192.0.2.1", "PLAIN", in, 12);
+	cr_assert_eq(hear_one(&w, 2).status, ESMTP_AUTH_LATER);
+	/* another mechanism for that client */
+	send_start(w.worker, 3, 0, "10.1.2.3", "PLAIN", in, 12);
+	cr_assert_eq(hear_one(&w, 3).status, ESMTP_AUTH_LATER);
+	send_start(w.worker, 4, 0, "10.1.2.3", "LOGIN", NULL, 0);
+	cr_assert_eq(hear_one(&w, 4).status, ESMTP_AUTH_CHALLENGE);
+	/* one that is off by default */
+	send_start(w.worker, 5, 0, "192.0.2.1", "CRAM-MD5", NULL, 0);
+	cr_assert_eq(hear_one(&w, 5).status, ESMTP_AUTH_LATER);
+	world_end(&w);
+}
+
+Test(authd, what_a_worker_should_not_send_changes_nothing)
+{
+	struct msg_auth_start mas = { .id = 1, .mech = 60000 };
+	uint8_t octets[100] = { 'P' };
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	cr_assert_eq(channel_send(w.worker, A_START, &mas, octets, 100, -1),
+	    0);
+	send_step(w.worker, 99, "");
+	cr_assert_eq(hear_one(&w, 99).status, ESMTP_AUTH_LATER);
+	send_cancel(w.worker, 98);
+	/* the same number twice, a step out of turn */
+	send_plain(w.worker, 5, "192.0.2.1", "slow", "pencil");
+	send_plain(w.worker, 5, "192.0.2.1", "user", "pencil");
+	send_step(w.worker, 5, "x");
+	while (at_gate() == 0)
+		turn(&w, 5);
+	turn(&w, 50);
+	gate_open();
+	cr_assert_eq(hear_one(&w, 5).status, ESMTP_AUTH_OK);
+	cr_assert_not(hear(&w, w.worker, 50, &a));
+	world_end(&w);
+}
+
+Test(authd, who_fails_too_often_is_blocked_even_with_the_right_password)
+{
+	struct world w;
+	struct answer a;
+	unsigned int i;
+
+	world_init(&w);
+	send_plain(w.worker, 1, "192.0.2.1", "a", "x");
+	send_plain(w.worker, 2, "192.0.2.1", "b", "x");
+	send_plain(w.worker, 3, "192.0.2.1", "c", "x");
+	send_plain(w.worker, 4, "192.0.2.1", "d", "x");
+	for (i = 0; i < 4; i++) {
+		cr_assert(hear(&w, w.worker, WAIT_MS, &a));
+		cr_assert_eq(a.status, ESMTP_AUTH_FAILED);
+	}
+	a = plain(&w, 5, "192.0.2.1", "user", "pencil");
+	cr_assert_eq(a.status, ESMTP_AUTH_BLOCKED);
+	cr_assert_str_eq(a.text, "user");
+	a = plain(&w, 6, "192.0.2.2", "user", "pencil");
+	cr_assert_eq(a.status, ESMTP_AUTH_OK);
+	world_end(&w);
+}
+
+/* Whoever does the mechanisms: behind one address may be many. */
+Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
+{
+	static const char *const others[] = { "a", "b", "c", "d" };
+	struct world w;
+	unsigned int i;
+
+	world_init(&w);
+	w.authd.backs[0].back->ops = &relay_ops;
+	cr_assert_eq(plain(&w, 1, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	for (i = 0; i < 4; i++)
+		cr_assert_eq(plain(&w, 2 + i, "192.0.2.1", others[i],
+		    "x").status, ESMTP_AUTH_FAILED);
+	cr_assert_eq(plain(&w, 6, "192.0.2.1", "e", "pencil").status,
+	    ESMTP_AUTH_BLOCKED);
+	cr_assert_eq(plain(&w, 7, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	world_end(&w);
+}
+
+Test(authd, workers_share_the_limits)
+{
+	struct channel *other;
+	struct world w;
+	struct answer a;
+	unsigned int i;
+
+	world_init(&w);
+	other = worker_add(&w, 2);
+	for (i = 0; i < 4; i++) {
+		send_plain(i % 2 ? other : w.worker, i, "192.0.2.1", "user",
+		    "x");
+		cr_assert(hear(&w, i % 2 ? other : w.worker, WAIT_MS, &a));
+		cr_assert_eq(a.status, i < 3 ? ESMTP_AUTH_FAILED :
+		    ESMTP_AUTH_BLOCKED);
+	}
+	channel_free(other);
+	world_end(&w);
+}
+
+Test(authd, guesses_at_once_are_bound_too)
+{
+	unsigned int i, failed = 0, blocked = 0;
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	for (i = 0; i < 20; i++)
+		send_plain(w.worker, i, "192.0.2.1", "user", "x");
+	for (i = 0; i < 20; i++) {
+		cr_assert(hear(&w, w.worker, WAIT_MS, &a));
+		failed += a.status == ESMTP_AUTH_FAILED;
+		blocked += a.status == ESMTP_AUTH_BLOCKED;
+	}
+	cr_assert_eq(failed, 3);
+	cr_assert_eq(blocked, 17);
+	world_end(&w);
+}
+
+Test(authd, an_exchange_that_is_cancelled_before_the_password_costs_nothing)
+{
+	struct world w;
+	unsigned int i;
+
+	world_init(&w);
+	for (i = 0; i < 10; i++) {
+		send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", "user", 4);
+		cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_CHALLENGE);
+		send_cancel(w.worker, i);
+	}
+	cr_assert_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	world_end(&w);
+}
+
+Test(authd, a_back_end_that_does_not_answer_is_454_and_others_go_on)
+{
+	struct world w;
+	uint64_t began;
+
+	world_init(&w);
+	began = monotonic_ms();
+	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
+	while (at_gate() == 0)
+		turn(&w, 5);
+	cr_assert_eq(plain(&w, 2, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
+	cr_assert_geq(monotonic_ms() - began, TIMEOUT_S * 1000);
+	world_end(&w);
+}
+
+Test(authd, what_waits_for_a_thread_too_long_is_454_too)
+{
+	struct world w;
+	struct answer a;
+	unsigned int i;
+
+	world_init(&w);
+	for (i = 0; i < 10; i++)
+		send_plain(w.worker, i, "192.0.2.1", "slow", "pencil");
+	for (i = 0; i < 10; i++) {
+		cr_assert(hear(&w, w.worker, WAIT_MS, &a));
+		/* two run; the name is bound to three at once */
+		cr_assert_eq(a.status, ESMTP_AUTH_LATER);
+	}
+	cr_assert_not(w.authd.is_stuck);
+	gate_open();
+	cr_assert_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	world_end(&w);
+}
+
+Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
+{
+	struct channel *other;
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	other = worker_add(&w, 2);
+	send_plain(other, 1, "192.0.2.1", "slow", "pencil");
+	send_plain(w.worker, 1, "192.0.2.2", "slow", "pencil");
+	while (at_gate() < 2)
+		turn(&w, 5);
+	send_cancel(w.worker, 1);
+	channel_free(other);
+	while (TAILQ_NEXT(TAILQ_FIRST(&w.authd.workers), link) != NULL)
+		turn(&w, 5);
+	turn(&w, 20);
+	gate_open();
+	while (!LIST_EMPTY(&w.authd.orphans))
+		turn(&w, 5);
+	cr_assert_not(hear(&w, w.worker, 20, &a));
+	world_end(&w);
+}
+
+Test(authd, it_ends_when_no_thread_comes_back_for_far_too_long)
+{
+	struct world w;
+	uint64_t id = 10;
+
+	world_init(&w);
+	w.authd.stuck_ms = 1;
+	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
+	send_plain(w.worker, 2, "192.0.2.2", "slow", "pencil");
+	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
+	cr_assert_eq(hear_one(&w, 2).status, ESMTP_AUTH_LATER);
+	cr_assert_not(w.authd.is_stuck);
+	/* each finds out after auth_timeout that it was not looked at */
+	while (!w.authd.is_stuck && id < 13)
+		cr_assert_eq(plain(&w, id++, "192.0.2.3", "user",
+		    "pencil").status, ESMTP_AUTH_LATER);
+	cr_assert(w.authd.is_stuck);
+	world_end(&w);
+}
+
+Test(authd, one_worker_holds_no_more_exchanges_than_it_may)
+{
+	struct channel *other;
+	struct world w;
+	struct answer a;
+	unsigned int i;
+
+	world_init(&w);
+	for (i = 0; i < AUTHD_EXCHANGES_MAX; i++) {
+		send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", NULL, 0);
+		cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_CHALLENGE);
+	}
+	send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", NULL, 0);
+	cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_LATER);
+	other = worker_add(&w, 2);
+	send_plain(other, 1, "192.0.2.1", "user", "pencil");
+	cr_assert(hear(&w, other, WAIT_MS, &a));
+	cr_assert_eq(a.status, ESMTP_AUTH_OK);
+	send_cancel(w.worker, 17);
+	cr_assert_eq(plain(&w, i, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	channel_free(other);
+	world_end(&w);
+}
+
+Test(authd, it_ends_with_its_last_worker)
+{
+	struct world w;
+
+	world_init(&w);
+	w.child.is_draining = true;
+	channel_free(w.worker);
+	w.worker = NULL;
+	cr_assert_eq(scheduler_run(w.child.sched), 0);
+	cr_assert(TAILQ_EMPTY(&w.authd.workers));
+	world_end(&w);
+}

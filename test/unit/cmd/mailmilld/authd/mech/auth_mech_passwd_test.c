@@ -1,0 +1,96 @@
+/* Mechanisms and a file of users, as they are together. */
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/table/passwdfile.h"
+#include "test/unit/cmd/mailmilld/authd/mech/auth_mech_fake.h"
+
+struct world {
+	char			 dir[64], path[96];
+	struct auth_start	 start;
+};
+
+static void
+begin(struct world *w, const char *name, const char *password,
+    const char *method)
+{
+	static const struct passwdfile_new new = { 0600, (gid_t)-1 };
+	char spec[128], err[PASSWDFILE_ERROR_MAX];
+
+	memset(w, 0, sizeof(*w));
+	strcpy(w->dir, "/tmp/mailmill-sasl.XXXXXX");
+	cr_assert_not_null(mkdtemp(w->dir));
+	snprintf(w->path, sizeof(w->path), "%s/users", w->dir);
+	cr_assert_eq(passwdfile_set(w->path, name, password, method, &new, err,
+	    sizeof(err)), 0, "%s", err);
+	snprintf(spec, sizeof(spec), "passwd:%s", w->path);
+	w->start.back = auth_back_open(spec, err, sizeof(err));
+	cr_assert_not_null(w->start.back, "%s", err);
+	cr_assert_eq(auth_mech_open(), 0);
+}
+
+static void
+end(struct world *w)
+{
+	char command[128];
+
+	auth_back_free(w->start.back);
+	snprintf(command, sizeof(command), "rm -r %s", w->dir);
+	cr_assert_eq(system(command), 0);
+}
+
+static enum esmtp_auth_status
+try(struct world *w, const char *mech, const char *name, const char *password)
+{
+	struct auth_exchange *x;
+	enum esmtp_auth_status status;
+	struct client c;
+
+	w->start.mech = mech;
+	cr_assert_not_null(x = auth_exchange_new(&w->start));
+	client_init(&c, mech, name, password);
+	status = play(x, &c);
+	client_free(&c);
+	auth_exchange_free(x);
+	return status;
+}
+
+/* Every character of it is another once it is prepared. */
+Test(auth_mech_passwd, a_password_is_the_same_wherever_it_is_prepared)
+{
+	static const char *const mechs[] = { "PLAIN", "LOGIN", "SCRAM-SHA-1",
+		"SCRAM-SHA-256" };
+	struct world w;
+	size_t i;
+
+	begin(&w, "a", "\xe2\x85\xa8\xc2\xa0\xc2\xaa", "sha512");
+	for (i = 0; i < 4; i++) {
+		cr_assert_eq(try(&w, mechs[i], "\xc2\xaa",
+		    "\xe2\x85\xa8\xc2\xa0\xc2\xaa"), ESMTP_AUTH_OK, "%s",
+		    mechs[i]);
+		cr_assert_eq(try(&w, mechs[i], "a", "IX a"), ESMTP_AUTH_OK,
+		    "%s", mechs[i]);
+		cr_assert_eq(try(&w, mechs[i], "a", "IX  a"),
+		    ESMTP_AUTH_FAILED, "%s", mechs[i]);
+		cr_assert_eq(try(&w, mechs[i], "b", "IX a"),
+		    ESMTP_AUTH_FAILED, "%s", mechs[i]);
+	}
+	end(&w);
+}
+
+Test(auth_mech_passwd, cram_md5_wants_the_password_itself)
+{
+	struct world w;
+
+	begin(&w, "user", "pencil", "plain");
+	cr_assert_eq(try(&w, "CRAM-MD5", "user", "pencil"), ESMTP_AUTH_OK);
+	cr_assert_eq(try(&w, "CRAM-MD5", "user", "pen"), ESMTP_AUTH_FAILED);
+	end(&w);
+	begin(&w, "user", "pencil", "sha512");
+	cr_assert_eq(try(&w, "CRAM-MD5", "user", "pencil"),
+	    ESMTP_AUTH_FAILED);
+	end(&w);
+}

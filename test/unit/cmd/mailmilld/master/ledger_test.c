@@ -1,0 +1,208 @@
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/master/ledger.h"
+
+static struct ledger *l;
+static struct tally listener, service;
+
+static void
+setup(void)
+{
+	l = ledger_create();
+	cr_assert_not_null(l);
+	listener.n = service.n = 0;
+}
+
+static void
+teardown(void)
+{
+	ledger_free(l);
+}
+
+TestSuite(ledger, .init = setup, .fini = teardown);
+
+static struct sockaddr_in
+v4(const char *text, unsigned int port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port) };
+
+	cr_assert(inet_pton(AF_INET, text, &in.sin_addr) == 1);
+	return in;
+}
+
+static uint64_t
+add(struct book *b, const char *client)
+{
+	struct sockaddr_in in = v4(client, 4711);
+	uint64_t handle = 0;
+
+	cr_assert(book_add(b, (struct sockaddr *)&in, &listener, &service,
+	    &handle) == 0);
+	return handle;
+}
+
+static unsigned int
+clients(const char *client)
+{
+	struct sockaddr_in in = v4(client, 1);
+
+	return ledger_clients(l, (struct sockaddr *)&in);
+}
+
+Test(ledger, counts_go_up_and_down_together)
+{
+	struct book *b = book_open(l, 10);
+	uint64_t h1 = add(b, "192.0.2.1"), h2 = add(b, "192.0.2.1");
+
+	cr_assert(h1 != 0 && h2 != 0 && h1 != h2);
+	cr_assert(ledger_sessions(l) == 2 && book_sessions(b) == 2);
+	cr_assert(listener.n == 2 && service.n == 2);
+	cr_assert(clients("192.0.2.1") == 2 && clients("192.0.2.2") == 0);
+	cr_assert(book_remove(b, h1) == 0 && book_remove(b, h2) == 0);
+	cr_assert(ledger_sessions(l) == 0 && book_sessions(b) == 0);
+	cr_assert(listener.n == 0 && service.n == 0);
+	cr_assert(clients("192.0.2.1") == 0);
+	book_close(b);
+}
+
+Test(ledger, a_handle_ends_once)
+{
+	struct book *b = book_open(l, 10);
+	uint64_t h = add(b, "192.0.2.1");
+
+	cr_assert(book_remove(b, h) == 0);
+	cr_assert(book_remove(b, h) == -1 && errno == ENOENT);
+	/* its index is used again, its name is not */
+	cr_assert(add(b, "192.0.2.1") != h);
+	cr_assert(book_remove(b, h) == -1);
+	cr_assert(listener.n == 1);
+	book_close(b);
+}
+
+Test(ledger, a_handle_that_was_never_given_out_ends_nothing)
+{
+	struct book *b = book_open(l, 10);
+
+	add(b, "192.0.2.1");
+	cr_assert(book_remove(b, 0) == -1);
+	cr_assert(book_remove(b, UINT64_MAX) == -1);
+	cr_assert(book_remove(b, (uint64_t)1 << 32 | 63) == -1);
+	cr_assert(book_sessions(b) == 1);
+	book_close(b);
+}
+
+Test(ledger, a_worker_that_dies_takes_its_sessions_with_it)
+{
+	struct book *a = book_open(l, 10), *b = book_open(l, 10);
+
+	add(a, "192.0.2.1");
+	add(a, "192.0.2.2");
+	add(b, "192.0.2.1");
+	book_close(a);
+	cr_assert(ledger_sessions(l) == 1 && listener.n == 1);
+	cr_assert(clients("192.0.2.1") == 1 && clients("192.0.2.2") == 0);
+	book_close(b);
+	book_close(NULL);
+	cr_assert(ledger_sessions(l) == 0 && service.n == 0);
+}
+
+Test(ledger, a_full_worker_gets_no_more)
+{
+	struct book *b = book_open(l, 2);
+	struct sockaddr_in in = v4("192.0.2.1", 1);
+	uint64_t h;
+
+	add(b, "192.0.2.1");
+	add(b, "192.0.2.1");
+	cr_assert(book_add(b, (struct sockaddr *)&in, &listener, &service, &h)
+	    == -1 && errno == ENFILE);
+	cr_assert(listener.n == 2 && clients("192.0.2.1") == 2);
+	book_close(b);
+}
+
+Test(ledger, an_ipv4_client_is_the_same_over_ipv6)
+{
+	struct book *b = book_open(l, 2);
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	add(b, "192.0.2.1");
+	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr)
+	    == 1);
+	cr_assert(ledger_clients(l, (struct sockaddr *)&in6) == 1);
+	book_close(b);
+}
+
+Test(ledger, many_clients_and_sessions_are_counted_exactly)
+{
+	enum { N = 5000 };
+	struct book *b = book_open(l, N);
+	uint64_t *h = calloc(N, sizeof(*h));
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	unsigned int i;
+
+	for (i = 0; i < N; i++) {
+		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
+		cr_assert(book_add(b, (struct sockaddr *)&in, &listener,
+		    &service, &h[i]) == 0);
+	}
+	for (i = 0; i < N; i += 2) {
+		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in) == 2);
+		cr_assert(book_remove(b, h[i]) == 0);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in) == 1);
+	}
+	cr_assert(listener.n == N / 2 && ledger_sessions(l) == N / 2);
+	book_close(b);
+	cr_assert(ledger_sessions(l) == 0);
+	free(h);
+}
+
+Test(ledger, the_worker_with_the_fewest_sessions_is_picked)
+{
+	struct book *b[3] = { book_open(l, 9), book_open(l, 9),
+		book_open(l, 9) };
+	unsigned int rotor = 0, i;
+
+	add(b[0], "192.0.2.1");
+	add(b[0], "192.0.2.1");
+	add(b[1], "192.0.2.1");
+	add(b[2], "192.0.2.1");
+	add(b[2], "192.0.2.1");
+	for (i = 0; i < 5; i++)
+		cr_assert(book_pick(b, 3, &rotor) == 1);
+	for (i = 0; i < 3; i++)
+		book_close(b[i]);
+}
+
+Test(ledger, equals_take_turns)
+{
+	struct book *b[3] = { book_open(l, 9), book_open(l, 9),
+		book_open(l, 9) };
+	unsigned int rotor = 0, seen[3] = { 0 }, i;
+
+	for (i = 0; i < 9; i++)
+		seen[book_pick(b, 3, &rotor)]++;
+	cr_assert(seen[0] == 3 && seen[1] == 3 && seen[2] == 3);
+	for (i = 0; i < 3; i++)
+		book_close(b[i]);
+}
+
+Test(ledger, full_and_missing_workers_are_not_picked)
+{
+	struct book *b[3] = { book_open(l, 1), NULL, book_open(l, 1) };
+	unsigned int rotor = 0;
+
+	add(b[0], "192.0.2.1");
+	cr_assert(book_pick(b, 3, &rotor) == 2);
+	add(b[2], "192.0.2.1");
+	cr_assert(book_pick(b, 3, &rotor) == -1);
+	cr_assert(book_pick(b, 0, &rotor) == -1);
+	book_close(b[0]);
+	book_close(b[2]);
+}

@@ -1,0 +1,107 @@
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/master/spooldir.h"
+
+static char top[64];
+
+static void
+setup(void)
+{
+	strcpy(top, "/tmp/mailmill-spooldir.XXXXXX");
+	cr_assert_not_null(mkdtemp(top));
+}
+
+static void
+teardown(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", top);
+	cr_assert(system(command) == 0);
+}
+
+TestSuite(spooldir, .init = setup, .fini = teardown);
+
+static struct stat
+look(const char *name)
+{
+	char path[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", top, name);
+	cr_assert(lstat(path, &st) == 0, "%s", path);
+	return st;
+}
+
+static int
+make(void)
+{
+	struct account accounts[NROLES];
+	char path[256];
+	unsigned int i;
+
+	for (i = 0; i < NROLES; i++)
+		accounts[i] = (struct account){ geteuid(), getegid() };
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	return spooldir_make(path, accounts);
+}
+
+Test(spooldir, all_folders_are_made_with_their_modes)
+{
+	cr_assert(make() == 0);
+	cr_assert((look("a/b/spool").st_mode & 07777) == 0755);
+	cr_assert((look("a/b/spool/incoming").st_mode & 07777) == 02770);
+	cr_assert((look("a/b/spool/queue").st_mode & 07777) == 0700);
+	cr_assert((look("a/b/spool/queue/deferred").st_mode & 07777) == 0700);
+}
+
+Test(spooldir, a_second_start_corrects_the_modes)
+{
+	char path[256];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool/incoming", top);
+	cr_assert(chmod(path, 0777) == 0);
+	cr_assert(make() == 0);
+	cr_assert((look("a/b/spool/incoming").st_mode & 07777) == 02770);
+}
+
+Test(spooldir, a_link_in_place_of_a_folder_is_not_followed)
+{
+	char path[256];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool/incoming", top);
+	cr_assert(rmdir(path) == 0);
+	cr_assert(symlink("/tmp", path) == 0);
+	cr_assert(make() == -1);
+}
+
+Test(spooldir, the_folder_of_a_file_is_made_when_only_it_is_missing)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/run/pid", top);
+	cr_assert(rundir_make(path) == 0);
+	cr_assert(S_ISDIR(look("run").st_mode));
+	cr_assert(rundir_make(path) == 0);
+	snprintf(path, sizeof(path), "%s/no/run/pid", top);
+	cr_assert(rundir_make(path) == -1);
+}
+
+Test(spooldir, the_empty_folder_is_made_and_must_stay_empty)
+{
+	char path[256];
+
+	cr_assert(make() == 0);
+	cr_assert((look("a/b/spool/empty").st_mode & 07777) == 0755);
+	snprintf(path, sizeof(path), "%s/a/b/spool/empty/x", top);
+	cr_assert(mkdir(path, 0700) == 0);
+	cr_assert(make() == -1);
+}

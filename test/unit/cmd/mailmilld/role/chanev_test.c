@@ -1,0 +1,113 @@
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/chanev.h"
+#include "core/scheduler.h"
+
+static struct scheduler *s;
+static struct chanev *server, *client;
+static unsigned int nread, nreplies, hold_at;
+static bool is_gone;
+
+static void
+on_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+{
+	(void)closure;
+	if (msg->type == K_SIGNED) {
+		nreplies++;
+		return;
+	}
+	if (++nread == hold_at)
+		chanev_hold(ce);
+}
+
+static void
+on_gone(struct chanev *ce, void *closure)
+{
+	(void)closure;
+	chanev_free(ce);
+	is_gone = true;
+}
+
+static const struct chanev_ops ops = { on_message, on_gone };
+
+static void
+setup(void)
+{
+	int fds[2];
+
+	s = scheduler_create(NULL);
+	cr_assert_eq(channel_pair(fds), 0);
+	server = chanev_open(fds[0], ROLE_KEYD, ROLE_WORKER, &ops, NULL);
+	client = chanev_open(fds[1], ROLE_WORKER, ROLE_KEYD, &ops, NULL);
+	cr_assert_not_null(server);
+	cr_assert_not_null(client);
+}
+
+static void
+teardown(void)
+{
+	if (!is_gone)
+		chanev_free(server);
+	chanev_free(client);
+	scheduler_destroy(s);
+}
+
+TestSuite(chanev, .init = setup, .fini = teardown);
+
+static void
+ask(unsigned int n)
+{
+	struct msg_sign sign = { 0 };
+
+	while (n-- > 0)
+		cr_assert_eq(chanev_send(client, K_SIGN, &sign, NULL, 0, -1),
+		    0);
+}
+
+static void
+pass(unsigned int n)
+{
+	while (n-- > 0)
+		cr_assert_geq(scheduler_pass(s, 0), 0);
+}
+
+Test(chanev, one_that_is_held_leaves_messages_in_the_channel)
+{
+	struct msg_signed reply = { 0 };
+
+	hold_at = 3;
+	ask(5);
+	pass(5);
+	cr_assert_eq(nread, 3);
+	ask(1);
+	pass(5);
+	cr_assert_eq(nread, 3);
+	/* it can still say something */
+	cr_assert_eq(chanev_send(server, K_SIGNED, &reply, NULL, 0, -1), 0);
+	pass(5);
+	cr_assert_eq(nreplies, 1);
+	cr_assert_eq(nread, 3);
+	chanev_resume(server);
+	pass(5);
+	cr_assert_eq(nread, 6);
+	ask(1);
+	pass(5);
+	cr_assert_eq(nread, 7);
+}
+
+Test(chanev, one_that_is_held_sees_the_end_when_it_goes_on)
+{
+	hold_at = 1;
+	ask(2);
+	pass(5);
+	cr_assert_eq(nread, 1);
+	chanev_free(client);
+	client = NULL;
+	pass(5);
+	cr_assert_not(is_gone);
+	chanev_resume(server);
+	pass(5);
+	cr_assert_eq(nread, 2);
+	cr_assert(is_gone);
+}

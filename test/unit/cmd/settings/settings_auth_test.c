@@ -1,0 +1,83 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/settings/settings.h"
+
+static char err[SETTINGS_ERROR_MAX];
+
+/* Of a file whose listener has ${text} in line 2. */
+static bool
+is_good(const char *text)
+{
+	struct settings *s;
+	FILE *fp = tmpfile();
+
+	cr_assert_not_null(fp);
+	fprintf(fp, "ESMTP_Listener {\n%s\nListen \"127.0.0.1:25\" { }\n}\n",
+	    text);
+	rewind(fp);
+	*err = '\0';
+	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
+	fclose(fp);
+	settings_free(s);
+	return s != NULL;
+}
+
+Test(settings_auth, back_ends_and_what_they_can)
+{
+	static const char *const rows[] = {
+		"",
+		"Auth_Backend = \"\"",
+		"Auth_Backend = \"passwd:/etc/mailmill/passwd\"",
+		"Auth_Backend = \"pam:mailmill\"",
+		"Auth_Backend = \"dovecot:/run/dovecot/auth-client\"",
+		"Auth_Backend = \"passwd:/a\" "
+		    "Auth_Mechanisms = { \"SCRAM-SHA-256\", \"plain\" }",
+		"Auth_Backend = \"pam:m\" Auth_Mechanisms = { \"LOGIN\" }",
+		"Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
+		    "Require_Auth = true",
+		/* nobody can log in: nothing is offered */
+		"Auth_Mechanisms = { \"CRAM-MD5\" }",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect(is_good(rows[i]), "%s: %s", rows[i], err);
+}
+
+Test(settings_auth, what_is_none_is_named_with_its_line)
+{
+	static const struct {
+		const char	*text, *line, *about;
+	} rows[] = {
+		{ "Auth_Backend = \"ldap:x\"", "m.conf:2: ", "passwd:/" },
+		{ "Auth_Backend = \"passwd\"", "m.conf:2: ", "passwd:/" },
+		{ "Auth_Backend = \"passwd:users\"", "m.conf:2: ", "users" },
+		{ "Auth_Backend = \"pam:../x\"", "m.conf:2: ", "pam.d" },
+		{ "Auth_Mechanisms = { \"PLAIN\", \"NTLM\" }", "m.conf:2: ",
+		    "found \"NTLM\"" },
+		{ "Auth_Backend = \"pam:m\" Auth_Mechanisms = "
+		    "{ \"PLAIN\", \"SCRAM-SHA-256\" }", "m.conf:3: ",
+		    "cannot do SCRAM-SHA-256" },
+		{ "Auth_Mechanisms = { \"SCRAM-SHA-256\" } Peer \"10.0.0.0/8\""
+		    " { Auth_Backend = \"pam:m\" }", "m.conf:3: ",
+		    "cannot do SCRAM-SHA-256" },
+		{ "Require_Auth = true", "m.conf:3: ",
+		    "without Auth_Backend" },
+		{ "Require_Auth = true Auth_Backend = \"pam:m\"",
+		    "m.conf:3: ", "inside TLS only" },
+		{ "Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
+		    "Peer \"10.0.0.0/8\" { Require_Auth = true "
+		    "Auth_Backend = \"\" }", "m.conf:3: ",
+		    "without Auth_Backend" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_assert_not(is_good(rows[i].text), "%s", rows[i].text);
+		cr_expect_eq(strncmp(err, rows[i].line, strlen(rows[i].line)),
+		    0, "%s", err);
+		cr_expect_not_null(strstr(err, rows[i].about), "%s", err);
+	}
+}

@@ -1,0 +1,539 @@
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/settings/settings.h"
+
+#define LISTEN	"ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
+
+static char err[SETTINGS_ERROR_MAX];
+
+static struct settings *
+load(const char *text, const char *override)
+{
+	FILE *fp = tmpfile();
+	struct settings *s;
+
+	cr_assert_not_null(fp);
+	fputs(text, fp);
+	rewind(fp);
+	*err = '\0';
+	s = settings_load(fp, "m.conf", &override, override != NULL, err,
+	    sizeof(err));
+	fclose(fp);
+	return s;
+}
+
+static struct settings *
+load_good(const char *text, const char *override)
+{
+	struct settings *s = load(text, override);
+
+	cr_assert_not_null(s, "%s", err);
+	return s;
+}
+
+static const struct esmtp_options *
+options_at(const struct settings *s, size_t listen, const char *peer)
+{
+	accept_addr addr;
+
+	memset(&addr, 0, sizeof(addr));
+	if (strchr(peer, ':') != NULL) {
+		addr.in6.sin6_family = AF_INET6;
+		inet_pton(AF_INET6, peer, &addr.in6.sin6_addr);
+	} else {
+		addr.in.sin_family = AF_INET;
+		inet_pton(AF_INET, peer, &addr.in.sin_addr);
+	}
+	return settings_options_for(s, listen, &addr.sa);
+}
+
+Test(settings, defaults_are_the_tables)
+{
+	struct settings *s = load_good(LISTEN, NULL);
+	const struct settings_listen *l = &s->listens[0];
+
+	cr_expect_str_eq(s->spool, "/var/spool/mailmill");
+	cr_expect_str_eq(s->user, "_mailmill");
+	cr_expect_eq(s->drain_time, 30);
+	cr_expect_geq(s->workers, 1);
+	cr_expect_eq(s->segment_size, 16 << 20);
+	cr_expect_eq(s->spool_sync, SPOOL_SYNC_COMMIT);
+	cr_expect_eq(s->level, LOG_LEVEL_INFO);
+	cr_expect_neq(*s->hostname, '\0');
+	cr_expect_eq(s->nlistens, 1);
+	cr_expect_eq(s->nservices, 1);
+	cr_expect_eq(s->ndomains, 0);
+	cr_expect_null(s->default_domain);
+	cr_expect_str_eq(l->name, "127.0.0.1:25");
+	cr_expect(l->enable);
+	cr_expect_eq(l->listen_backlog, 500);
+	cr_expect_eq(l->options->command_timeout, 300);
+	cr_expect_eq(l->options->max_message_size, 104857600);
+	cr_expect(l->options->require_ehlo);
+	cr_expect_str_eq(l->options->hostname, s->hostname);
+	settings_free(s);
+}
+
+Test(settings, a_level_is_the_logs)
+{
+	static const struct { const char *text; enum log_level level; } c[] = {
+		{ "error", LOG_LEVEL_ERROR }, { "warning", LOG_LEVEL_WARNING },
+		{ "notice", LOG_LEVEL_NOTICE }, { "INFO", LOG_LEVEL_INFO },
+		{ "debug", LOG_LEVEL_DEBUG },
+	};
+	struct settings *s;
+	char text[200];
+	size_t i;
+
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		snprintf(text, sizeof(text), "log_level = %s\n" LISTEN,
+		    c[i].text);
+		s = load_good(text, NULL);
+		cr_expect_eq(s->level, c[i].level, "%s", c[i].text);
+		settings_free(s);
+	}
+}
+
+Test(settings, addresses_to_listen_on)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "Listen \":25\" { }\nListen \"*:26\" { }\n"
+	    "Listen \"192.0.2.1:2525\" { }\nListen \"[2001:db8::1]:587\" { }\n"
+	    "Listen \"127.0.0.1:0\" { }\n}\n", NULL);
+	const struct settings_listen *l = s->listens;
+	char text[INET6_ADDRSTRLEN];
+
+	cr_assert_eq(s->nlistens, 5);
+	cr_expect(l[0].is_any && l[0].addr.sa.sa_family == AF_INET6);
+	cr_expect_eq(ntohs(l[0].addr.in6.sin6_port), 25);
+	cr_expect(IN6_IS_ADDR_UNSPECIFIED(&l[0].addr.in6.sin6_addr));
+	cr_expect(l[1].is_any);
+	cr_expect_eq(ntohs(l[1].addr.in6.sin6_port), 26);
+	cr_expect_not(l[2].is_any);
+	cr_expect_eq(l[2].addr.sa.sa_family, AF_INET);
+	cr_expect_eq(l[2].addr_len, sizeof(struct sockaddr_in));
+	cr_expect_eq(ntohs(l[2].addr.in.sin_port), 2525);
+	inet_ntop(AF_INET, &l[2].addr.in.sin_addr, text, sizeof(text));
+	cr_expect_str_eq(text, "192.0.2.1");
+	cr_expect_not(l[3].is_any);
+	inet_ntop(AF_INET6, &l[3].addr.in6.sin6_addr, text, sizeof(text));
+	cr_expect_str_eq(text, "2001:db8::1");
+	cr_expect_eq(l[4].addr.in.sin_port, 0);
+	settings_free(s);
+}
+
+Test(settings, options_are_looked_up_from_the_inside_out)
+{
+	struct settings *s = load_good(
+	    "Max_Errors = 1\n"
+	    "Idle_Time = 10\n"
+	    "ESMTP_Listener {\n"
+	    "  Max_Errors = 2\n"
+	    "  Peer \"10.0.0.0/8\" { Max_Errors = 3\n Command_Timeout = 33 }\n"
+	    "  Listen \"127.0.0.1:25\" { }\n"
+	    "  Listen \"127.0.0.1:26\" {\n"
+	    "    Max_Errors = 4\n"
+	    "    Peer \"10.1.0.0/16\" { Max_Errors = 5 }\n"
+	    "  }\n"
+	    "}\n"
+	    "ESMTP_Listener { Listen \"127.0.0.1:27\" { } }\n", NULL);
+
+	cr_expect_eq(options_at(s, 0, "192.0.2.1")->max_errors, 2);
+	cr_expect_eq(options_at(s, 0, "10.2.0.1")->max_errors, 3);
+	cr_expect_eq(options_at(s, 1, "192.0.2.1")->max_errors, 4);
+	/* Listen is further in than a Peer of ESMTP_Listener */
+	cr_expect_eq(options_at(s, 1, "10.2.0.1")->max_errors, 4);
+	cr_expect_eq(options_at(s, 1, "10.2.0.1")->command_timeout, 33);
+	cr_expect_eq(options_at(s, 1, "10.1.0.1")->max_errors, 5);
+	cr_expect_eq(options_at(s, 1, "10.1.0.1")->command_timeout, 33);
+	cr_expect_eq(options_at(s, 1, "::ffff:10.1.0.1")->max_errors, 5);
+	cr_expect_eq(options_at(s, 1, "10.1.0.1")->idle_time, 10);
+	cr_expect_eq(options_at(s, 2, "10.1.0.1")->max_errors, 1);
+	cr_expect_eq(s->listens[0].service, 0);
+	cr_expect_eq(s->listens[1].service, 0);
+	cr_expect_eq(s->listens[2].service, 1);
+	cr_expect_eq(s->nservices, 2);
+	cr_expect_eq(s->listens[1].options->max_errors, 4);
+	settings_free(s);
+}
+
+Test(settings, the_longest_prefix_counts)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "Peer \"10.0.0.0/8\" { Max_Errors = 8\n Idle_Time = 8 }\n"
+	    "Peer \"10.1.2.3\" { Max_Errors = 32 }\n"
+	    "Peer \"10.1.0.0/16\" { Max_Errors = 16 }\n"
+	    "Peer \"0.0.0.0/0\" { Max_Errors = 0 }\n"
+	    "Listen \":25\" {\n"
+	    " Peer \"2001:db8::/32\" { Max_Errors = 6 }\n"
+	    " Peer \"10.1.0.0/20\" { Data_Timeout = 20 }\n"
+	    "} }\n", NULL);
+
+	cr_expect_eq(options_at(s, 0, "10.1.2.3")->max_errors, 32);
+	/* one section counts in each scope: nothing comes from the /8 */
+	cr_expect_eq(options_at(s, 0, "10.1.2.3")->idle_time, 300);
+	cr_expect_eq(options_at(s, 0, "10.1.2.3")->data_timeout, 20);
+	cr_expect_eq(options_at(s, 0, "10.1.2.4")->max_errors, 16);
+	cr_expect_eq(options_at(s, 0, "10.1.255.4")->data_timeout, 3600);
+	cr_expect_eq(options_at(s, 0, "10.2.2.4")->max_errors, 8);
+	cr_expect_eq(options_at(s, 0, "10.2.2.4")->idle_time, 8);
+	cr_expect_eq(options_at(s, 0, "192.0.2.1")->max_errors, 0);
+	cr_expect_eq(options_at(s, 0, "2001:db8::1")->max_errors, 6);
+	cr_expect_eq(options_at(s, 0, "2001:db9::1")->max_errors, 20);
+	settings_free(s);
+}
+
+Test(settings, the_same_scopes_give_the_same_pointer)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "Listen \":25\" { Peer \"10.0.0.0/8\" { } }\n"
+	    "Listen \":26\" { } }\n", NULL);
+
+	cr_expect_eq(options_at(s, 0, "10.1.1.1"),
+	    options_at(s, 0, "10.2.2.2"));
+	cr_expect_eq(options_at(s, 0, "192.0.2.1"), s->listens[0].options);
+	cr_expect_neq(options_at(s, 0, "10.1.1.1"), s->listens[0].options);
+	cr_expect_neq(options_at(s, 1, "10.1.1.1"), s->listens[0].options);
+	settings_free(s);
+}
+
+Test(settings, all_options_of_a_listener_can_be_gone_through)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "  Peer \"10.0.0.0/8\" { Max_Errors = 2 }\n"
+	    "  Listen \"127.0.0.1:25\" {\n"
+	    "    Peer \"10.1.0.0/16\" { Max_Errors = 3 }\n  }\n"
+	    "  Listen \"127.0.0.1:26\" { }\n}\n", NULL);
+	static const char *const peers[] = { "10.1.0.1", "10.2.0.1",
+		"192.0.2.1" };
+	const struct esmtp_options *o;
+	size_t i, k, found = 0;
+
+	for (i = 0; (o = settings_options_at(s, 0, i)) != NULL; i++)
+		for (k = 0; k < 3; k++)
+			found += o == options_at(s, 0, peers[k]);
+	cr_assert_eq(found, 3);
+	cr_assert_null(settings_options_at(s, 0, i + 1));
+	settings_free(s);
+}
+
+Test(settings, an_override_beats_every_scope)
+{
+	static const char text[] = "workers = 3\nMax_Errors = 1\n"
+	    "ESMTP_Listener { Max_Errors = 2\n Listen \":25\" { Max_Errors = 3\n"
+	    "Listen_Backlog = 7\n Peer \"10.0.0.0/8\" { Max_Errors = 4 } } }\n";
+	struct settings *s = load_good(text, "max_errors=9");
+
+	cr_expect_eq(options_at(s, 0, "10.1.1.1")->max_errors, 9);
+	cr_expect_eq(options_at(s, 0, "192.0.2.1")->max_errors, 9);
+	cr_expect_eq(s->workers, 3);
+	settings_free(s);
+	s = load_good(text, "Workers = 5");
+	cr_expect_eq(s->workers, 5);
+	settings_free(s);
+	s = load_good(text, "Listen_Backlog=99");
+	cr_expect_eq(s->listens[0].listen_backlog, 99);
+	settings_free(s);
+}
+
+Test(settings, lists_reach_the_session)
+{
+	struct settings *s = load_good("Relay_Domains = { a.test, b.test }\n"
+	    "ESMTP_Listener {\n"
+	    "Relay_Hosts = { \"10.0.0.0/8\", \"::1\" }\n"
+	    "Listen \":25\" { }\n"
+	    "Listen \":26\" { Relay_Domains = {}\n Open_Relay = yes } }\n"
+	    "Domain \"*\" { }\n", NULL);
+	const struct esmtp_options *o = s->listens[0].options;
+
+	cr_assert_eq(o->relay_domains.n, 2);
+	cr_expect_str_eq(o->relay_domains.v[1], "b.test");
+	cr_assert_eq(o->relay_hosts.n, 2);
+	cr_expect_str_eq(o->relay_hosts.v[0], "10.0.0.0/8");
+	cr_expect_not(o->open_relay);
+	cr_expect_eq(s->listens[1].options->relay_domains.n, 0);
+	cr_expect(s->listens[1].options->open_relay);
+	settings_free(s);
+}
+
+Test(settings, listeners_that_are_not_enabled_are_left_out)
+{
+	struct settings *s = load_good(
+	    "ESMTP_Listener { Enable = no\n Listen \":25\" { }\n"
+	    " Listen \":26\" { Enable = true } }\n"
+	    "ESMTP_Listener { Listen \":27\" { Enable = false }\n"
+	    " Listen \":28\" { } }\n", NULL);
+
+	cr_assert_eq(s->nlistens, 2);
+	cr_expect_str_eq(s->listens[0].name, ":26");
+	cr_expect_str_eq(s->listens[1].name, ":28");
+	cr_expect_eq(s->listens[1].service, 1);
+	settings_free(s);
+}
+
+static const char *
+found(const struct settings *s, const char *domain)
+{
+	const struct settings_domain *d;
+
+	d = settings_domain_find(s, domain, strlen(domain));
+	return d == NULL ? "-" : d->name;
+}
+
+Test(settings, domains_are_found_exactly_then_by_suffix)
+{
+	struct settings *s = load_good(LISTEN
+	    "Domain \"*.test\" { }\n"
+	    "Domain \"Example.TEST\" { Maildir = \"/m/%u\"\n"
+	    " Maildir_Newline = lf }\n"
+	    "Domain \"*.example.test\" { }\n"
+	    "Domain \"a.test\" { }\n", NULL);
+	struct settings *any = load_good(LISTEN "Domain \"*\" { }", NULL);
+
+	cr_expect_str_eq(found(s, "example.test"), "example.test");
+	cr_expect_str_eq(found(s, "EXAMPLE.test"), "example.test");
+	cr_expect_str_eq(found(s, "a.example.test"), "*.example.test");
+	cr_expect_str_eq(found(s, "a.b.Example.test"), "*.example.test");
+	cr_expect_str_eq(found(s, "other.test"), "*.test");
+	cr_expect_str_eq(found(s, "a.test"), "a.test");
+	cr_expect_str_eq(found(s, "test"), "-");
+	cr_expect_str_eq(found(s, "example.org"), "-");
+	cr_expect_str_eq(found(s, ""), "-");
+	cr_expect_str_eq(found(s, "."), "-");
+	cr_expect_str_eq(found(s, "[192.0.2.1]"), "-");
+	cr_expect_str_eq(s->default_domain->name, "example.test");
+	cr_expect_eq(s->default_domain->maildir_newline, MAILDIR_NEWLINE_LF);
+	cr_expect_str_eq(s->default_domain->maildir, "/m/%u");
+	cr_expect_str_eq(found(any, "x"), "*");
+	settings_free(s);
+	settings_free(any);
+}
+
+static void
+expect_error(const char *text, const char *override, const char *message)
+{
+	struct settings *s = load(text, override);
+
+	cr_expect_null(s, "%s", text);
+	cr_expect_str_eq(err, message, "%s\n\tsaid: %s\n\tnot:  %s", text, err,
+	    message);
+	settings_free(s);
+}
+
+Test(settings, what_is_wrong_is_named)
+{
+	static const struct {
+		const char *text, *override, *message;
+	} c[] = {
+		{ "", NULL, "m.conf:1: no Listen section is enabled: write "
+		    "ESMTP_Listener { Listen \":25\" { } }" },
+		{ "\nESMTP_Listener { Listen \"25\" { } }", NULL,
+		    "m.conf:2: option 'Listen': expected address:port, such "
+		    "as \":25\", \"127.0.0.1:2525\" or \"[::1]:587\", found "
+		    "\"25\"" },
+		{ "ESMTP_Listener {\nListen \":25\" { }\n}\nESMTP_Listener "
+		    "{\nListen \"*:25\" { } }", NULL, "m.conf:5: option "
+		    "'Listen': the address \"*:25\" has another section in "
+		    "line 2" },
+		{ "ESMTP_Listener {\nListen \":25\" { }\nPeer \"10.0.0.1/8\" "
+		    "{ } }", NULL, "m.conf:3: option 'Peer': expected a "
+		    "network without bits set behind its prefix, found "
+		    "\"10.0.0.1/8\"" },
+		{ "ESMTP_Listener {\nListen \":25\" { }\nPeer \"::1\" { }\n"
+		    "Peer \"::1/128\" { } }", NULL, "m.conf:4: option 'Peer': "
+		    "the network of \"::1/128\" has another section in line "
+		    "3" },
+		{ LISTEN "Relay_Domains = { \"a.test\" }\n", NULL, "m.conf:2: "
+		    "option 'Relay_Domains': expected domains that have a "
+		    "Domain section, found \"a.test\"" },
+		{ LISTEN "Domain \"*\" {\n\nMaildir = \"/m/%u\" }", NULL,
+		    "m.conf:4: option 'Maildir': expected a path with %d, "
+		    "since the section is for more than one domain, found "
+		    "\"/m/%u\"" },
+		{ LISTEN "Domain \"a.test\" { Maildir = \"/m/%d\" }", NULL,
+		    "m.conf:2: option 'Maildir': expected a path with %u, or "
+		    "all recipients would share one Maildir, found "
+		    "\"/m/%d\"" },
+		{ LISTEN "Domain \"a.test\" { Recipients = \"users\" }", NULL,
+		    "m.conf:2: option 'Recipients': expected \"file:\" and an "
+		    "absolute path, found \"users\"" },
+		{ LISTEN "Domain \"a.test\" { Delivery = \"mbox\" }", NULL,
+		    "m.conf:2: option 'Delivery': expected maildir, found "
+		    "\"mbox\"" },
+		{ LISTEN "Domain \"a..test\" { }", NULL, "m.conf:2: option "
+		    "'Domain': expected a domain, \"*.\" and a domain, or "
+		    "\"*\", found \"a..test\"" },
+		{ LISTEN "spool = \"run\"\n", NULL, "m.conf:2: option 'spool': "
+		    "expected an absolute path, found \"run\"" },
+		{ LISTEN "log = \"here\"\n", NULL, "m.conf:2: option 'log': "
+		    "expected \"stderr\", \"syslog\" or an absolute path, "
+		    "found \"here\"" },
+		{ LISTEN "hostname = \"a b\"\n", NULL, "m.conf:2: option "
+		    "'hostname': expected a host name, found \"a b\"" },
+		{ LISTEN "workers = 1000\n", NULL, "m.conf:2: option "
+		    "'workers': expected a number from 0 to 256 (processes, 0 "
+		    "for one per processor), found \"1000\"" },
+		{ LISTEN "retry_interval = 100000\n", NULL, "m.conf:2: option "
+		    "'max_retry_interval': expected no less than "
+		    "retry_interval" },
+		{ LISTEN, "spool_large_message=1073741824", "-D: option "
+		    "'spool_large_message': expected at most half of "
+		    "segment_size" },
+		{ LISTEN, "Relay_Domains=b.test", "-D: option "
+		    "'Relay_Domains': expected domains that have a Domain "
+		    "section, found \"b.test\"" },
+		{ LISTEN, "nothing=1", "-D: no such option 'nothing'" },
+		{ LISTEN "Max_Errors = many\n", NULL, "m.conf:2: option "
+		    "'Max_Errors': expected a number from 0 to 1000000 "
+		    "(replies), found \"many\"" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++)
+		expect_error(c[i].text, c[i].override, c[i].message);
+}
+
+Test(settings, a_pack_is_the_same_configuration)
+{
+	static const char text[] = "workers = 3\n" LISTEN;
+	static const char *const overrides[] = { "drain_time=7",
+		"Max_Errors=5" };
+	struct settings *s;
+	FILE *fp = tmpfile();
+	int fd, i;
+
+	fputs(text, fp);
+	rewind(fp);
+	fd = settings_pack(fp, "/etc/m.conf", overrides, 2);
+	fclose(fp);
+	cr_assert_neq(fd, -1);
+	for (i = 0; i < 2; i++) {
+		s = settings_unpack(fd, err, sizeof(err));
+		cr_assert_not_null(s, "%s", err);
+		cr_expect_str_eq(s->filename, "/etc/m.conf");
+		cr_expect_eq(s->workers, 3);
+		cr_expect_eq(s->drain_time, 7);
+		cr_expect_eq(s->listens[0].options->max_errors, 5);
+		settings_free(s);
+	}
+	cr_expect_eq(write(fd, "x", 1), -1);
+	close(fd);
+}
+
+Test(settings, a_pack_of_nothing_is_told)
+{
+	FILE *fp = tmpfile();
+	int fd = settings_pack(fp, "e.conf", NULL, 0);
+
+	fclose(fp);
+	cr_assert_neq(fd, -1);
+	cr_expect_null(settings_unpack(fd, err, sizeof(err)));
+	cr_expect_str_eq(err, "e.conf:1: no Listen section is enabled: write "
+	    "ESMTP_Listener { Listen \":25\" { } }");
+	close(fd);
+}
+
+Test(settings, recipients_files_are_read_when_asked)
+{
+	char path[] = "/tmp/users-XXXXXX", text[200];
+	int fd = mkstemp(path);
+	struct settings *s;
+
+	cr_assert_eq(write(fd, "alice\n", 6), 6);
+	close(fd);
+	snprintf(text, sizeof(text), LISTEN "Domain \"a.test\" { Recipients = "
+	    "\"file:%s\" }\nDomain \"b.test\" { }\n", path);
+	s = load_good(text, NULL);
+	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), 0, "%s",
+	    err);
+	cr_expect(recipients_has(settings_domain_find(s, "a.test", 6)->
+	    recipients_table, "alice", 5, "a.test", 6));
+	cr_expect_null(settings_domain_find(s, "b.test", 6)->
+	    recipients_table);
+	settings_free(s);
+	unlink(path);
+	s = load_good(text, NULL);
+	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), -1);
+	cr_expect_not_null(strstr(err, "m.conf:2: option 'Recipients': "
+	    "expected a file with one address a line: /tmp/users-"), "%s",
+	    err);
+	settings_free(s);
+}
+
+Test(settings, files_of_sender_logins_are_read_once_when_asked)
+{
+	char path[] = "/tmp/senders-XXXXXX", text[400], value[64];
+	const struct sender_logins *t;
+	int fd = mkstemp(path);
+	struct settings *s;
+
+	cr_assert_eq(write(fd, "@a.test bob\n", 12), 12);
+	close(fd);
+	snprintf(value, sizeof(value), "file:%s", path);
+	snprintf(text, sizeof(text), "Sender_Login = \"%s\"\nESMTP_Listener {"
+	    " Listen \":25\" { Sender_Login = \"\" }\n Listen \":587\" { "
+	    "Peer \"192.0.2.0/24\" { Sender_Login = \"%s\" } } }\n", value,
+	    value);
+	s = load_good(text, NULL);
+	cr_expect_null(settings_sender_logins(s, value));
+	cr_assert_eq(settings_load_sender_logins(s, err, sizeof(err)), 0, "%s",
+	    err);
+	t = settings_sender_logins(s, value);
+	cr_assert_not_null(t);
+	cr_expect(sender_logins_may(t, "bob", "x@a.test"));
+	cr_expect_null(settings_sender_logins(s, "file:/other"));
+	cr_expect_str_eq(s->listens[0].options->sender_login, "");
+	cr_expect_str_eq(s->listens[1].options->sender_login, value);
+	settings_free(s);
+	unlink(path);
+	s = load_good(text, NULL);
+	cr_expect_eq(settings_load_sender_logins(s, err, sizeof(err)), -1);
+	cr_expect_not_null(strstr(err, "m.conf:1: option 'Sender_Login': "
+	    "expected a file with a sender and its logins in each line: "
+	    "/tmp/senders-"), "%s", err);
+	settings_free(s);
+}
+
+Test(settings, the_sample_configuration_is_good)
+{
+	FILE *fp = fopen("cmd/mailmilld/mailmill.conf", "r");
+	struct settings *s;
+
+	cr_assert_not_null(fp);
+	s = settings_load(fp, "mailmill.conf", NULL, 0, err, sizeof(err));
+	fclose(fp);
+	cr_assert_not_null(s, "%s", err);
+	cr_expect_eq(s->nlistens, 1);
+	cr_expect_str_eq(s->listens[0].name, ":25");
+	settings_free(s);
+}
+
+/* Uncomment the settings of the sample: "#name = ...", "#Domain ...". */
+Test(settings, what_the_sample_comments_out_is_good_too)
+{
+	FILE *fp = fopen("cmd/mailmilld/mailmill.conf", "r");
+	FILE *out = tmpfile();
+	struct settings *s;
+	char line[300], *p;
+
+	cr_assert(fp != NULL && out != NULL);
+	while (fgets(line, sizeof(line), fp) != NULL) {
+		p = line + strspn(line, "\t");
+		if (p[0] == '#' && p[1] != ' ')
+			p[0] = ' ';
+		fputs(line, out);
+	}
+	fclose(fp);
+	rewind(out);
+	s = settings_load(out, "mailmill.conf", NULL, 0, err, sizeof(err));
+	fclose(out);
+	cr_assert_not_null(s, "%s", err);
+	cr_expect_eq(s->nlistens, 3);
+	cr_expect_eq(s->ndomains, 1);
+	settings_free(s);
+}
