@@ -40,7 +40,7 @@ export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
 
 # libmailmill.a: what an embedder links: events, scheduler, factory
-LIB_SRC	 = $(wildcard core/loop/*.c core/util/*.c proto/*.c)
+LIB_SRC	 = $(wildcard core/loop/*.c core/util/*.c proto/*/*.c)
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 SET_SRC	 = $(wildcard cmd/settings/*.c)
@@ -53,9 +53,8 @@ UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
-# what an embedder may include; the other headers are the library's own
-PUBLIC_H = $(wildcard core/*.h) $(filter-out %_int.h proto/esmtp_ext.h proto/esmtp_auth.h \
-	   proto/esmtp_verb.h proto/esmtp_verb.def,$(wildcard proto/*.h proto/*.def))
+# what an embedder may include: what lies directly in core/ and proto/
+PUBLIC_H = $(wildcard core/*.h proto/*.h proto/*.def)
 MAN	 = $(wildcard man/*.[358])
 
 # V=1 shows the commands

@@ -56,8 +56,8 @@ def only_tls_sees_openssl_ssl(root, objects):
 
 
 def proto_has_no_clock(root, objects):
-    have = glob.glob(objects + '/*.o')
-    want = glob.glob(root + '/proto/*.c')
+    have = glob.glob(objects + '/**/*.o', recursive=True)
+    want = glob.glob(root + '/proto/**/*.c', recursive=True)
     if len(have) < len(want) or not have:
         yield f'{objects}: {len(have)} objects of {len(want)} files'
     for obj in have:
@@ -158,10 +158,10 @@ def append(extra):
 SPOIL = {
     includes_point_one_way: [
         ('core/loop/event.c', append('\n#include "proto/validate.h"\n')),
-        ('proto/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
+        ('proto/parse/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
         ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/role/msg.h"\n'))],
     only_tls_sees_openssl_ssl: [
-        ('proto/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
+        ('proto/parse/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
     session_options_are_in_the_manual: [
         ('proto/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1, "")\n'))],
     settings_are_in_the_manual: [

@@ -4,7 +4,7 @@
 
 #include "cmd/mailmilld/master/refusal.h"
 
-#include "proto/esmtp_reply.h"
+#include "proto/server/esmtp_reply.h"
 
 static const enum esmtp_reply_id rows[] = {
 	[REFUSAL_SESSIONS] = R_SESSIONS,

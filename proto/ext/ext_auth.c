@@ -1,0 +1,207 @@
+/* AUTH, RFC 4954: which mechanisms are offered, and the AUTH parameter of
+ * MAIL.
+ * Owns: what a mechanism needs of the connection.
+ * Knows nothing of exchanges: esmtp_auth.c does those. */
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_ext.h"
+
+/* --- mechanisms ----------------------------------------------------------- */
+
+/* What a host without Auth_Mechanisms is taken to mean. */
+static const char *const default_mechanisms[] = {
+	"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", NULL
+};
+
+/* Number ${i} of the mechanisms that are configured, or NULL. */
+static const char *
+mechanism(const message_construct *mc, size_t i)
+{
+	const struct esmtp_strlist *l = &mc->ac->options->auth_mechanisms;
+	struct esmtp_host *host = mc->ac->host;
+
+	if (l->n > 0)
+		return i < l->n ? l->v[i] : NULL;
+	if (host->ops->auth_mechanisms == NULL)
+		return default_mechanisms[i];
+	return host->ops->auth_mechanisms(host->closure, mc->ac)[i];
+}
+
+/* RFC 5802 4, RFC 5056: channel binding. */
+static bool
+is_plus(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 5 && strcasecmp(name + n - 5, "-PLUS") == 0;
+}
+
+/* May the mechanism be used over the connection as it is?  R_OK or the
+ * refusal. */
+static enum esmtp_reply_id
+is_usable(const message_construct *mc, const char *name)
+{
+	const struct esmtp_tls *tls = mc->ac->tls;
+	bool is_external = strcasecmp(name, "EXTERNAL") == 0;
+
+	/* RFC 4954 4: no plaintext password without protection, unless told
+	 * so; RFC 4954 6: 538 says that encryption is what is missing */
+	if (tls == NULL && (!mc->ac->options->auth_without_tls ||
+	    is_external || is_plus(name)))
+		return R_AUTH_TLS;
+	/* RFC 4422 A: the credentials are the certificate */
+	if (is_external && !tls->is_verified)
+		return R_AUTH_MECHANISM;
+	return R_OK;
+}
+
+bool
+esmtp_auth_is_configured(const message_construct *mc)
+{
+	return mc->extensions & ESMTP_EXT_BIT(AUTH) &&
+	    mc->ac->host->ops->auth_start != NULL &&
+	    mc->ac->options->auth_backend[0] != '\0';
+}
+
+bool
+esmtp_auth_is_offered(const message_construct *mc)
+{
+	const char *name;
+	size_t i;
+
+	if (!esmtp_auth_is_configured(mc))
+		return false;
+	for (i = 0; (name = mechanism(mc, i)) != NULL; i++)
+		if (is_usable(mc, name) == R_OK)
+			return true;
+	return false;
+}
+
+static char
+capital(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+enum esmtp_reply_id
+esmtp_auth_choose(const message_construct *mc, const char *name, size_t len,
+    char mech_r[LIM_AUTH_MECHANISM + 1])
+{
+	const char *s;
+	size_t i, k;
+
+	for (i = 0; (s = mechanism(mc, i)) != NULL; i++)
+		if (strlen(s) == len && strncasecmp(s, name, len) == 0)
+			break;
+	if (s == NULL || len > LIM_AUTH_MECHANISM)
+		return R_AUTH_MECHANISM;
+	for (k = 0; k < len; k++)
+		mech_r[k] = capital(s[k]);
+	mech_r[len] = '\0';
+	return is_usable(mc, s);
+}
+
+/* RFC 4954 3 (3): the names, parted by spaces; those that fit. */
+static void
+ehlo_arg(const message_construct *mc, char *buf, size_t len)
+{
+	const char *name;
+	size_t i, k, n = 0, max;
+
+	for (i = 0; (name = mechanism(mc, i)) != NULL; i++) {
+		max = strlen(name);
+		if (is_usable(mc, name) != R_OK ||
+		    max > LIM_AUTH_MECHANISM || n + 1 + max >= len)
+			continue;
+		if (n > 0)
+			buf[n++] = ' ';
+		for (k = 0; k < max; k++)
+			buf[n++] = capital(name[k]);
+	}
+	buf[n] = '\0';
+}
+
+/* --- the parameter -------------------------------------------------------- */
+
+static int
+hex(char c)
+{
+	/* RFC 3461 4: hexchar has capitals */
+	return c >= '0' && c <= '9' ? c - '0' :
+	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static int
+bad(int errnum)
+{
+	errno = errnum;
+	return -1;
+}
+
+ssize_t
+esmtp_xtext_decode(const char *s, size_t len, char *out, size_t outlen)
+{
+	size_t i, n = 0;
+	int c;
+
+	for (i = 0; i < len; i++) {
+		c = s[i];
+		if (c == '+') {
+			if (len - i < 3 || hex(s[i + 1]) == -1 ||
+			    hex(s[i + 2]) == -1)
+				return bad(EINVAL);
+			c = hex(s[i + 1]) << 4 | hex(s[i + 2]);
+			i += 2;
+		} else if (c < '!' || c > '~' || c == '=')
+			return bad(EINVAL);
+		if (n == outlen)
+			return bad(ENOSPC);
+		out[n++] = (char)c;
+	}
+	return (ssize_t)n;
+}
+
+/* RFC 4954 5: a mailbox, or "<>".  Which one it is is not remembered: a server
+ * that trusts no client to say who wrote a message does no more than check
+ * the form. */
+static enum esmtp_reply_id
+set_auth(const struct esmtp_options *o, struct esmtp_params *p,
+    const char *value, size_t len)
+{
+	char path[LIM_PATH + 3];
+	struct mailaddr addr;
+	ssize_t n;
+
+	(void)o;
+	(void)p;
+	if (value == NULL)
+		return R_SYNTAX;
+	path[0] = '<';
+	n = esmtp_xtext_decode(value, len, path + 1, sizeof(path) - 2);
+	if (n == -1)
+		return R_SYNTAX;
+	if (n == 2 && memcmp(path + 1, "<>", 2) == 0)
+		return R_OK;
+	path[n + 1] = '>';
+	/* the source route of a path is no part of a mailbox */
+	if (path[1] == '@' || mailaddr_parse(path, (size_t)n + 2,
+	    MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &addr) != n + 2)
+		return R_SYNTAX;
+	return R_OK;
+}
+
+static const struct esmtp_param params[] = {
+	{ .keyword = "AUTH", .set = set_auth },
+	{ .keyword = NULL }
+};
+
+const struct esmtp_ext esmtp_ext_auth = {
+	.keyword = "AUTH",
+	.is_offered = esmtp_auth_is_offered,
+	.ehlo_arg = ehlo_arg,
+	.params = params,
+};

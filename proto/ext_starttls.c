@@ -1,9 +1,0 @@
-/* STARTTLS, RFC 3207: a word in the EHLO reply, as long as there is something
- * to start; the verb is in esmtp_tls.c. */
-
-#include "proto/esmtp_ext.h"
-
-const struct esmtp_ext esmtp_ext_starttls = {
-	.keyword = "STARTTLS",
-	.is_offered = esmtp_tls_is_offered,
-};

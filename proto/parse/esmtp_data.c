@@ -1,0 +1,189 @@
+/* Data reader: bytes after 354 in, message bytes out.
+ * Owns: the end of data, dot-unstuffing, the bare CR/LF policy.
+ * Knows nothing of verbs, replies or the spool.
+ *
+ * RFC 5321 4.1.1.4: the mail data end at CRLF "." CRLF and nowhere else: no
+ * LF or CR that stands alone is ever taken for the end of a line. */
+
+#include "proto/parse/esmtp_data.h"
+
+#include <string.h>
+
+#include "proto/esmtp_options.h"
+
+enum {
+	DATA_LINE,	/* at the start of a line */
+	DATA_DOT,	/* a dot at the start of a line was read, not passed on */
+	DATA_DOT_CR,	/* and then a CR */
+	DATA_TEXT,	/* within a line */
+	DATA_CR		/* within a line, after a CR (passed on, but for 'fix') */
+};
+
+void
+esmtp_data_init(struct esmtp_data *d, int policy)
+{
+	memset(d, 0, sizeof(*d));
+	d->state = DATA_LINE;
+	d->policy = (unsigned char)policy;
+}
+
+/* Nothing but text, CRLFs, and whatever stands alone: find the next line that
+ * starts with a dot.  Return octets that belong to the message as they are. */
+static size_t
+scan_ignore(struct esmtp_data *d, const char *buf, size_t len)
+{
+	const char *p = buf, *end = buf + len, *lf;
+
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		bool is_crlf = lf > buf ? lf[-1] == '\r' : d->state == DATA_CR;
+
+		p = lf + 1;
+		d->state = is_crlf ? DATA_LINE : DATA_TEXT;
+		if (is_crlf && (p == end || *p == '.'))
+			return (size_t)(p - buf);
+	}
+	if (p < end)
+		d->state = end[-1] == '\r' ? DATA_CR : DATA_TEXT;
+	return len;
+}
+
+/* The same for the two policies that must notice every CR and LF that stands
+ * alone: stops at each. */
+static size_t
+scan_strict(struct esmtp_data *d, const char *buf, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && buf[i] != '\n') {
+		const char *cr = memchr(buf + i, '\r', len - i);
+		const char *lf = memchr(buf + i, '\n',
+		    cr != NULL ? (size_t)(cr - buf) - i : len - i);
+
+		if (lf != NULL) {
+			i = (size_t)(lf - buf);
+			break;
+		}
+		if (cr == NULL) {
+			i = len;
+			break;
+		}
+		i = (size_t)(cr - buf);
+		if (i + 1 >= len || cr[1] != '\n')
+			break;
+		i += 2;
+		d->state = DATA_LINE;
+		if (i == len || buf[i] == '.')
+			return i;
+	}
+	if (i > 0)
+		d->state = DATA_TEXT;
+	return i;
+}
+
+/* Within a line, or at the start of one that has no dot. */
+static size_t
+next_text(struct esmtp_data *d, const char *buf, size_t len,
+    const char **slice_r, size_t *slice_len_r)
+{
+	size_t n;
+
+	*slice_r = buf;
+	if (d->policy == ESMTP_LF_IGNORE)
+		return *slice_len_r = scan_ignore(d, buf, len);
+	if ((n = scan_strict(d, buf, len)) > 0)
+		return *slice_len_r = n;
+	if (*buf == '\r') {
+		/* what it is, the next octet says; it is passed on then */
+		d->state = DATA_CR;
+		*slice_len_r = 0;
+		return 1;
+	}
+	d->has_lone = true;
+	d->state = DATA_TEXT;
+	*slice_r = d->policy == ESMTP_LF_FIX ? "\r\n" : "\n";
+	*slice_len_r = strlen(*slice_r);
+	return 1;
+}
+
+/* A CR was held back (strict policies): say what it was.  Uses an octet only
+ * if it is the LF of the pair. */
+static size_t
+next_after_cr(struct esmtp_data *d, const char *buf, const char **slice_r,
+    size_t *slice_len_r)
+{
+	if (*buf == '\n') {
+		d->state = DATA_LINE;
+		*slice_r = "\r\n";
+		*slice_len_r = 2;
+		return 1;
+	}
+	d->has_lone = true;
+	d->state = DATA_TEXT;
+	*slice_r = d->policy == ESMTP_LF_FIX ? "\r\n" : "\r";
+	*slice_len_r = strlen(*slice_r);
+	return 0;
+}
+
+/* After ".": RFC 5321 4.5.2: the end of data, or a dot that the sender added
+ * and that is dropped. */
+static size_t
+next_after_dot(struct esmtp_data *d, const char *buf, size_t len,
+    const char **slice_r, size_t *slice_len_r)
+{
+	if (*buf == '\r') {
+		d->state = DATA_DOT_CR;
+		*slice_len_r = 0;
+		return 1;
+	}
+	d->state = DATA_TEXT;
+	return next_text(d, buf, len, slice_r, slice_len_r);
+}
+
+/* After ".\r": the end, or a CR that stands alone in a line without its dot. */
+static size_t
+next_after_dot_cr(struct esmtp_data *d, const char *buf, const char **slice_r,
+    size_t *slice_len_r)
+{
+	if (*buf == '\n') {
+		d->is_end = true;
+		*slice_len_r = 0;
+		return 1;
+	}
+	if (d->policy != ESMTP_LF_IGNORE)
+		return next_after_cr(d, buf, slice_r, slice_len_r);
+	d->has_lone = true;
+	d->state = DATA_CR;
+	*slice_r = "\r";
+	*slice_len_r = 1;
+	return 0;
+}
+
+size_t
+esmtp_data_next(struct esmtp_data *d, const char *buf, size_t len,
+    const char **slice_r, size_t *slice_len_r)
+{
+	size_t used = 0;
+
+	*slice_r = buf;
+	*slice_len_r = 0;
+	switch (d->state) {
+	case DATA_LINE:
+		if (*buf != '.')
+			return next_text(d, buf, len, slice_r, slice_len_r);
+		d->state = DATA_DOT;
+		return 1;
+	case DATA_DOT:
+		return next_after_dot(d, buf, len, slice_r, slice_len_r);
+	case DATA_DOT_CR:
+		used = next_after_dot_cr(d, buf, slice_r, slice_len_r);
+		break;
+	case DATA_CR:
+		if (d->policy == ESMTP_LF_IGNORE)
+			return next_text(d, buf, len, slice_r, slice_len_r);
+		used = next_after_cr(d, buf, slice_r, slice_len_r);
+		break;
+	default:
+		return next_text(d, buf, len, slice_r, slice_len_r);
+	}
+	return used;
+}

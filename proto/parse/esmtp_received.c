@@ -1,0 +1,173 @@
+/* The Received field that each message gets, RFC 5321 4.4 and RFC 3848.
+ * Owns: its form, and the form of dates (RFC 5322 3.3).
+ * Pure: the time comes from the caller, zone +0000. */
+
+#include "proto/parse/esmtp_received.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "core/lim.h"
+
+struct text {
+	char	*p;
+	size_t	 n;
+};
+
+static void
+put(struct text *t, const char *s)
+{
+	size_t len = strlen(s);
+
+	memcpy(t->p + t->n, s, len);
+	t->n += len;
+}
+
+/* Text of a client: at most ${max} octets, and of those only the ones that
+ * ${others} allows beside letters and digits. */
+static void
+put_foreign(struct text *t, const char *s, size_t max, const char *others)
+{
+	size_t i;
+
+	for (i = 0; i < max && s[i] != '\0'; i++) {
+		char c = s[i];
+		bool is_alnum = (c >= 'a' && c <= 'z') ||
+		    (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		t->p[t->n++] = is_alnum || strchr(others, c) != NULL ? c : '?';
+	}
+}
+
+static char *
+put_number(char *p, unsigned int value, int digits)
+{
+	int i;
+
+	for (i = digits - 1; i >= 0; i--, value /= 10)
+		p[i] = (char)('0' + value % 10);
+	return p + digits;
+}
+
+/* Days since 1970-01-01 to a date of the Gregorian calendar: the year is
+ * counted from March, so that the leap day is its last. */
+static void
+civil(int64_t days, int64_t *year_r, unsigned int *month_r,
+    unsigned int *day_r)
+{
+	int64_t z = days + 719468;		/* since 0000-03-01 */
+	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+	unsigned int doe = (unsigned int)(z - era * 146097);
+	unsigned int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) /
+	    365;
+	unsigned int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	unsigned int mp = (5 * doy + 2) / 153;
+
+	*day_r = doy - (153 * mp + 2) / 5 + 1;
+	*month_r = mp < 10 ? mp + 3 : mp - 9;
+	*year_r = (int64_t)yoe + era * 400 + (*month_r <= 2);
+}
+
+void
+esmtp_date_format(time_t seconds, char buf[ESMTP_DATE_MAX])
+{
+	static const char names[] = "ThuFriSatSunMonTueWed";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int64_t secs = seconds < 0 ? 0 : seconds;
+	int64_t days = secs / 86400, year;
+	unsigned int rest = (unsigned int)(secs % 86400), month, day;
+	char *p = buf;
+
+	civil(days, &year, &month, &day);
+	memcpy(p, names + days % 7 * 3, 3);
+	memcpy(p + 3, ", ", 2);
+	p = put_number(p + 5, day, 2);
+	*p++ = ' ';
+	memcpy(p, months + (month - 1) * 3, 3);
+	p[3] = ' ';
+	p = put_number(p + 4, (unsigned int)(year % 10000), 4);
+	*p++ = ' ';
+	p = put_number(p, rest / 3600, 2);
+	*p++ = ':';
+	p = put_number(p, rest / 60 % 60, 2);
+	*p++ = ':';
+	p = put_number(p, rest % 60, 2);
+	memcpy(p, " +0000", 7);
+}
+
+/* How it came, as a comment after the client's name. */
+static void
+put_tls(struct text *t, const struct esmtp_received *r)
+{
+	char bits[8];
+
+	put(t, "\r\n\t(");
+	put_foreign(t, r->tls_protocol, LIM_NAME, ".-_");
+	put(t, " ");
+	put_foreign(t, r->tls_cipher, LIM_NAME, ".-_");
+	put(t, " ");
+	*put_number(bits, (unsigned int)r->tls_bits, 3 + (r->tls_bits > 999))
+	    = '\0';
+	put(t, bits[0] == '0' ? bits + 1 : bits);
+	put(t, r->tls_is_resumed ? " bits, resumed" : " bits");
+	if (r->tls_peer != NULL) {
+		put(t, ", client ");
+		put_foreign(t, r->tls_peer, LIM_DOMAIN, "!#$%&'*+-/=?^_`{|}~.@");
+	}
+	put(t, ")");
+}
+
+/* RFC 3848: what "with" says; HELO has no variants. */
+static const char *
+protocol(const struct esmtp_received *r)
+{
+	static const char *const names[2][2] = {
+		{ "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" }
+	};
+
+	return r->is_esmtp ? names[r->tls_protocol != NULL][r->is_auth] :
+	    "SMTP";
+}
+
+size_t
+esmtp_received_format(const struct esmtp_received *r,
+    char buf[ESMTP_RECEIVED_MAX])
+{
+	struct text t = { buf, 0 };
+	char date[ESMTP_DATE_MAX];
+
+	put(&t, "Received: from ");
+	if (r->helo != NULL)
+		put_foreign(&t, r->helo, LIM_DOMAIN, ".-_:[]");
+	else
+		put(&t, "unknown");
+	/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal */
+	put(&t, strchr(r->peer, ':') != NULL ? " ([IPv6:" : " ([");
+	put(&t, r->peer);
+	put(&t, "])");
+	if (r->tls_protocol != NULL)
+		put_tls(&t, r);
+	if (r->login != NULL) {
+		put(&t, "\r\n\t(authenticated as ");
+		put_foreign(&t, r->login, LIM_DOMAIN,
+		    "!#$%&'*+-/=?^_`{|}~.@ ");
+		put(&t, ")");
+	}
+	put(&t, "\r\n\tby ");
+	put_foreign(&t, r->by, LIM_DOMAIN, ".-_:[]");
+	put(&t, " (mailmill) with ");
+	put(&t, protocol(r));
+	put(&t, " id ");
+	put_foreign(&t, r->id, LIM_NAME, ".-_");
+	if (r->rcpt != NULL) {
+		put(&t, "\r\n\tfor <");
+		put_foreign(&t, r->rcpt, LIM_PATH,
+		    "!#$%&'*+-/=?^_`{|}~.@\"\\ :[](),;<>");
+		put(&t, ">; ");
+	} else
+		put(&t, ";\r\n\t");
+	esmtp_date_format(r->seconds, date);
+	put(&t, date);
+	put(&t, "\r\n");
+	return t.n;
+}

@@ -1,0 +1,109 @@
+/* Relaying: for which domains may this client send?
+ * Anybody: for the domains of Relay_Domains, or if that is not set for those
+ * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains, Open_Relay,
+ * TLS_Verified_Peer_Can_Relay and Auth_Can_Relay open the rest. */
+
+#include <fnmatch.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/lim.h"
+#include "core/util/netmask.h"
+#include "proto/server/esmtp_int.h"
+
+/* Does a pattern of the list ("example.test", "*.example.test") match? */
+static bool
+is_domain_listed(const struct esmtp_strlist *list, const char *domain,
+    size_t len)
+{
+	char name[LIM_DOMAIN + 1];
+	size_t i;
+
+	if (len == 0 || len > LIM_DOMAIN)
+		return false;
+	memcpy(name, domain, len);
+	name[len] = '\0';
+	for (i = 0; i < list->n; i++)
+		if (fnmatch(list->v[i], name, FNM_CASEFOLD | FNM_NOESCAPE) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_host_listed(const struct esmtp_strlist *list, const struct sockaddr *sa)
+{
+	struct netmask nm;
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (netmask_parse(list->v[i], strlen(list->v[i]), &nm) != -1 &&
+		    netmask_match(&nm, sa))
+			return true;
+	return false;
+}
+
+static bool
+is_sender_listed(const struct esmtp_strlist *list, const char *sender)
+{
+	const char *at = strrchr(sender, '@');
+
+	return list->n > 0 && at != NULL &&
+	    is_domain_listed(list, at + 1, strlen(at + 1));
+}
+
+/* RFC 5321 4.5.1: postmaster is to be reachable, without a domain and in each
+ * domain that is ours. */
+static bool
+is_our_postmaster(accept_construct *ac, const struct mailaddr *addr)
+{
+	if (addr->local_len != 10 ||
+	    strncasecmp(addr->local, "postmaster", 10) != 0)
+		return false;
+	return addr->domain_len == 0 ||
+	    esmtp_lookup_rcpt(ac, addr) == ESMTP_RCPT_OK;
+}
+
+/* One whose certificate an authority of TLS_Client_CA has signed. */
+static bool
+is_verified_peer(const accept_construct *ac)
+{
+	return ac->options->tls_verified_peer_can_relay && ac->tls != NULL &&
+	    ac->tls->is_verified;
+}
+
+static bool
+may_relay(accept_construct *ac, const validate_context *vctx,
+    const struct mailaddr *addr)
+{
+	const struct esmtp_options *o = ac->options;
+
+	if (o->open_relay)
+		return true;
+	if (o->relay_domains.n > 0) {
+		if (is_domain_listed(&o->relay_domains, addr->domain,
+		    addr->domain_len))
+			return true;
+	} else if (esmtp_lookup_rcpt(ac, addr) != ESMTP_RCPT_FOREIGN)
+		return true;
+	return is_verified_peer(ac) || is_our_postmaster(ac, addr) ||
+	    (o->auth_can_relay && esmtp_session_login(ac) != NULL) ||
+	    is_host_listed(&o->relay_hosts, &ac->peer.sa) ||
+	    is_sender_listed(&o->relay_for_sending_domains,
+	    vctx->mc->txn->sender);
+}
+
+static int
+rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
+    validate_context *vctx, void *closure)
+{
+	(void)str;
+	(void)closure;
+	if (!may_relay(ac, vctx, addr))
+		return validate_refuse(vctx, R_RELAY);
+	return VALIDATE_CONT;
+}
+
+const struct validate_module policy_relay = {
+	.name = "relay",
+	.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
+};

@@ -1,0 +1,351 @@
+/* The exchange of AUTH, RFC 4954: what the client says goes to the host, what
+ * the host says to the client.
+ * Owns: struct esmtp_auth, the login.  Both states of it are of the session:
+ * ES_EXTENSION3 while the client is to answer, ES_EXTENSION4 while the host is.
+ * Knows nothing of mechanisms. */
+
+#include "proto/server/esmtp_auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/util/base64.h"
+
+/* --- what is in progress -------------------------------------------------- */
+
+bool
+esmtp_auth_is_reading(const message_construct *mc)
+{
+	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_CLIENT;
+}
+
+bool
+esmtp_auth_is_waiting(const message_construct *mc)
+{
+	return mc->auth != NULL && mc->auth->stage != ESMTP_AUTH_CLIENT;
+}
+
+bool
+esmtp_auth_has_asked(const message_construct *mc)
+{
+	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_HOST;
+}
+
+/* A client that does not wait for the answer to AUTH, or gets another than it
+ * thinks, sends passwords as commands. */
+bool
+esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
+{
+	while (len > 0 && (*s == ' ' || *s == '\t')) {
+		s++;
+		len--;
+	}
+	return mc->auth != NULL || mc->is_after_auth ||
+	    (len >= 4 && strncasecmp(s, "AUTH", 4) == 0);
+}
+
+static void
+exchange_free(message_construct *mc)
+{
+	struct esmtp_auth *x = mc->auth;
+
+	mc->auth = NULL;
+	free(x->octets);
+	free(x);
+}
+
+void
+esmtp_auth_end(message_construct *mc)
+{
+	struct esmtp_host *host = mc->ac->host;
+	struct esmtp_auth *x = mc->auth;
+
+	if (x == NULL)
+		return;
+	/* the host has done with one that it has given its last answer to */
+	if (x->stage == ESMTP_AUTH_CLIENT || x->stage == ESMTP_AUTH_HOST ||
+	    (x->stage == ESMTP_AUTH_HEARD &&
+	    x->status == ESMTP_AUTH_CHALLENGE))
+		host->ops->auth_cancel(host->closure, mc->ac);
+	exchange_free(mc);
+}
+
+void
+esmtp_auth_forget(message_construct *mc)
+{
+	esmtp_auth_end(mc);
+	free(mc->login);
+	mc->login = NULL;
+}
+
+const char *
+esmtp_session_login(const accept_construct *ac)
+{
+	const message_construct *mc = ac->accept_construct_closure.vptr;
+
+	return mc != NULL ? mc->login : NULL;
+}
+
+/* --- what the host says --------------------------------------------------- */
+
+void
+esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
+    const char *octets, size_t len)
+{
+	message_construct *mc = ac->accept_construct_closure.vptr;
+	struct esmtp_auth *x = mc != NULL ? mc->auth : NULL;
+
+	if (x == NULL || x->stage != ESMTP_AUTH_HOST)
+		return;
+	x->stage = ESMTP_AUTH_HEARD;
+	x->status = status;
+	if (octets == NULL)
+		return;
+	if (len > LIM_AUTH_OCTETS || (x->octets = malloc(len + 1)) == NULL) {
+		x->is_lost = true;
+		return;
+	}
+	memcpy(x->octets, octets, len);
+	x->octets[len] = '\0';
+	x->len = len;
+}
+
+/* The reply to what is neither a challenge nor right. */
+static const enum esmtp_reply_id refusals[] = {
+	[ESMTP_AUTH_FAILED] = R_AUTH_FAILED,
+	[ESMTP_AUTH_LATER] = R_AUTH_LATER,
+	[ESMTP_AUTH_BLOCKED] = R_AUTH_BLOCKED,
+	[ESMTP_AUTH_MALFORMED] = R_AUTH_MALFORMED,
+};
+
+#define NREFUSALS	(sizeof(refusals) / sizeof(refusals[0]))
+
+/* The exchange has come to nothing, which ${code} has told the client. */
+static void
+report_failure(struct esmtp_step *st, int code, const char *enhanced)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_AUTH_FAILED };
+	const struct esmtp_auth *x = st->mc->auth;
+
+	r.code = code;
+	r.enhanced = enhanced;
+	r.detail = x->mechanism;
+	if (x->octets != NULL && x->status != ESMTP_AUTH_CHALLENGE)
+		r.arg = x->octets;
+	esmtp_report(st, &r);
+}
+
+/* Answer with ${id}; the host has no part in the exchange any more. */
+static void
+fail(struct esmtp_step *st, enum esmtp_reply_id id)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
+
+	esmtp_set_state(st->mc, ES_EXTENSION1);
+	report_failure(st, row->code, row->enhanced);
+	exchange_free(st->mc);
+	esmtp_reply(st, id);
+}
+
+/* The host cannot be asked, or does not answer. */
+static void
+give_up(struct esmtp_step *st, bool is_begun)
+{
+	struct esmtp_host *host = st->ac->host;
+
+	if (is_begun)
+		host->ops->auth_cancel(host->closure, st->ac);
+	st->mc->auth->status = ESMTP_AUTH_LATER;
+	free(st->mc->auth->octets);
+	st->mc->auth->octets = NULL;
+	fail(st, R_AUTH_LATER);
+}
+
+/* RFC 4954 4: "334 " and nothing but the challenge, which is longer than other
+ * replies may be.  Room for it there is: it is the first reply of a step. */
+static void
+challenge(struct esmtp_step *st)
+{
+	struct esmtp_auth *x = st->mc->auth;
+	char *p = st->out + st->out_len;
+
+	if (4 + base64_octets(x->len) + 2 > st->out_size - st->out_len) {
+		give_up(st, true);
+		return;
+	}
+	memcpy(p, "334 ", 4);
+	p += 4;
+	if (x->len > 0)
+		p += base64_encode(x->octets, x->len, p,
+		    base64_octets(x->len) + 1);
+	memcpy(p, "\r\n", 2);
+	st->out_len = (size_t)(p + 2 - st->out);
+	st->nreplies++;
+	x->stage = ESMTP_AUTH_CLIENT;
+	free(x->octets);
+	x->octets = NULL;
+	x->len = 0;
+	esmtp_set_state(st->mc, ES_EXTENSION3);
+}
+
+/* It goes into headers and the log. */
+static bool
+is_login(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			return false;
+	return len > 0 && len <= LIM_LOGIN;
+}
+
+/* The client is who it says to be; policy may have objections. */
+static enum esmtp_want
+right(struct esmtp_step *st)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_AUTH };
+	message_construct *mc = st->mc;
+	struct esmtp_auth *x = mc->auth;
+	enum esmtp_want w;
+
+	x->stage = ESMTP_AUTH_PHASE;
+	w = esmtp_phase(st, VALIDATE_PHASE_AUTH, x->octets, NULL);
+	if (w == W_ASYNC)
+		return w;
+	esmtp_set_state(mc, ES_EXTENSION1);
+	if (w == W_REFUSED) {
+		report_failure(st, st->code, "");
+		exchange_free(mc);
+		return W_GO;
+	}
+	mc->login = x->octets;
+	x->octets = NULL;
+	mc->is_after_auth = 0;
+	r.detail = x->mechanism;
+	esmtp_report(st, &r);
+	exchange_free(mc);
+	esmtp_reply(st, R_AUTH_OK);
+	return W_GO;
+}
+
+static enum esmtp_want
+heard(struct esmtp_step *st)
+{
+	const struct esmtp_auth *x = st->mc->auth;
+
+	if (x->is_lost)
+		give_up(st, x->status == ESMTP_AUTH_CHALLENGE);
+	else if (x->status == ESMTP_AUTH_CHALLENGE)
+		challenge(st);
+	else if (x->status == ESMTP_AUTH_OK && x->octets != NULL &&
+	    is_login(x->octets, x->len))
+		return right(st);
+	else if ((size_t)x->status < NREFUSALS && refusals[x->status] != 0)
+		fail(st, refusals[x->status]);
+	else
+		give_up(st, false);
+	return W_GO;
+}
+
+static bool
+is_late(const struct esmtp_step *st)
+{
+	struct timeval when = st->mc->wait_since;
+
+	when.tv_sec += LIM_AUTH_SECONDS;
+	return !timercmp(&st->now, &when, <);
+}
+
+enum esmtp_want
+esmtp_auth_resume(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	if (esmtp_auth_is_reading(mc))
+		return W_GO;
+	/* the client's time starts again: it could not do anything */
+	mc->idle_since = st->now;
+	esmtp_answering(st, "AUTH", "", 0);
+	if (mc->auth->stage == ESMTP_AUTH_PHASE)
+		return right(st);
+	if (mc->auth->stage == ESMTP_AUTH_HEARD)
+		return heard(st);
+	if (st->ac->host->is_draining) {
+		/* no transaction can follow: 421 is the answer to AUTH */
+		esmtp_set_state(mc, ES_EXTENSION1);
+		esmtp_auth_end(mc);
+		esmtp_bye(st);
+	} else if (is_late(st))
+		give_up(st, true);
+	else
+		return W_ASYNC;
+	return W_GO;
+}
+
+/* --- what the client says ------------------------------------------------- */
+
+/* The host has been asked. */
+static void
+wait_for_host(struct esmtp_step *st)
+{
+	st->mc->auth->stage = ESMTP_AUTH_HOST;
+	st->mc->wait_since = st->now;
+}
+
+void
+esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
+    size_t len)
+{
+	struct esmtp_host *host = st->ac->host;
+	message_construct *mc = st->mc;
+
+	if ((mc->auth = calloc(1, sizeof(*mc->auth))) == NULL) {
+		esmtp_reply(st, R_NOMEM);
+		return;
+	}
+	strcpy(mc->auth->mechanism, mech);
+	esmtp_set_state(mc, ES_EXTENSION4);
+	if (host->ops->auth_start(host->closure, st->ac, mech, initial, len)
+	    == -1)
+		give_up(st, false);
+	else
+		wait_for_host(st);
+}
+
+void
+esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id)
+{
+	esmtp_set_state(st->mc, ES_EXTENSION1);
+	esmtp_auth_end(st->mc);
+	esmtp_reply(st, id);
+}
+
+void
+esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
+{
+	struct esmtp_host *host = st->ac->host;
+	char octets[LIM_AUTH_OCTETS];
+	ssize_t n;
+
+	esmtp_answering(st, "AUTH", "", 0);
+	if (len == 1 && line[0] == '*') {
+		/* RFC 4954 4 */
+		esmtp_auth_break(st, R_AUTH_CANCELLED);
+		return;
+	}
+	n = base64_decode(line, len, octets, sizeof(octets));
+	if (n == -1) {
+		esmtp_auth_break(st, R_AUTH_BASE64);
+		explicit_bzero(octets, sizeof(octets));
+		return;
+	}
+	esmtp_set_state(st->mc, ES_EXTENSION4);
+	if (host->ops->auth_step(host->closure, st->ac, octets, (size_t)n)
+	    == -1)
+		give_up(st, true);
+	else
+		wait_for_host(st);
+	explicit_bzero(octets, (size_t)n);
+}

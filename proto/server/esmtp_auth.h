@@ -1,0 +1,79 @@
+/* AUTH, RFC 4954: the exchange between client and host, line by line.
+ * Owns: which mechanisms a session is offered, the exchange in progress, the
+ * login that it leads to.
+ * Knows nothing of mechanisms but their names: the host does the rest. */
+
+#ifndef PROTO_ESMTP_AUTH_H
+#define PROTO_ESMTP_AUTH_H
+
+#include "core/lim.h"
+#include "proto/server/esmtp_int.h"
+
+enum esmtp_auth_stage {
+	ESMTP_AUTH_CLIENT,	/* the client is to answer a challenge */
+	ESMTP_AUTH_HOST,	/* the host is to answer the client */
+	ESMTP_AUTH_HEARD,	/* it has: esmtp_auth_done() was called */
+	ESMTP_AUTH_PHASE	/* it is right; what does policy say? */
+};
+
+/* An exchange; only while there is one. */
+struct esmtp_auth {
+	enum esmtp_auth_stage stage;
+	enum esmtp_auth_status status;	/* HEARD: of the host's answer */
+	char	*octets;	/* of it, and a NUL; may be NULL */
+	size_t	 len;
+	bool	 is_lost;	/* there was no memory for them */
+	char	 mechanism[LIM_AUTH_MECHANISM + 1];
+};
+
+/* esmtp_auth_is_configured(mc): Can one log in here at all, if only over TLS?
+ * esmtp_auth_is_offered(mc): Does EHLO say so now? */
+bool esmtp_auth_is_configured(const message_construct *mc);
+bool esmtp_auth_is_offered(const message_construct *mc);
+
+/* esmtp_auth_choose(mc, name, len, mech_r): The mechanism ${name} (any case),
+ * in capitals.  R_OK or the refusal. */
+enum esmtp_reply_id esmtp_auth_choose(const message_construct *mc,
+    const char *name, size_t len, char mech_r[LIM_AUTH_MECHANISM + 1]);
+
+/* esmtp_auth_begin(st, mech, initial, len): Start an exchange; ${initial} is
+ * the decoded initial response, NULL: there was none. */
+void esmtp_auth_begin(struct esmtp_step *st, const char *mech,
+    const char *initial, size_t len);
+
+/* esmtp_auth_line(st, line, len): The client's answer to a challenge, without
+ * its CRLF. */
+void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);
+
+/* esmtp_auth_break(st, id): The client has broken the exchange off, or done
+ * wrong: answer with ${id}. */
+void esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id);
+
+/* esmtp_auth_resume(st): An exchange is in progress: go on with what the host
+ * or policy has said.  W_GO, or W_ASYNC while they have not. */
+enum esmtp_want esmtp_auth_resume(struct esmtp_step *st);
+
+/* esmtp_auth_is_reading(mc): Is the next line one of the exchange?
+ * esmtp_auth_is_waiting(mc): Is nothing to be read before the host or policy
+ * has answered?  esmtp_auth_has_asked(mc): Is it the host? */
+bool esmtp_auth_is_reading(const message_construct *mc);
+bool esmtp_auth_is_waiting(const message_construct *mc);
+bool esmtp_auth_has_asked(const message_construct *mc);
+
+/* esmtp_auth_is_secret(mc, s, len): May the input ${s} hold a password, or what
+ * is left of one? */
+bool esmtp_auth_is_secret(const message_construct *mc, const char *s,
+    size_t len);
+
+/* esmtp_auth_end(mc): Cancel the exchange, if there is one.
+ * esmtp_auth_forget(mc): That, and the login too (RFC 3207 4.2; the end of the
+ * session). */
+void esmtp_auth_end(message_construct *mc);
+void esmtp_auth_forget(message_construct *mc);
+
+/* esmtp_xtext_decode(s, len, out, outlen): The xtext of RFC 3461 4.  Return
+ * octets written, or -1 (EINVAL; ENOSPC). */
+ssize_t esmtp_xtext_decode(const char *s, size_t len, char *out,
+    size_t outlen);
+
+#endif

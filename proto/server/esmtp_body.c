@@ -1,0 +1,265 @@
+/* DATA and what follows: the body into the spool, the commit, the reply.
+ * Owns: the order of events that earns a 250.
+ * Knows nothing of lines and dots: the data reader does. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/parse/esmtp_received.h"
+#include "proto/server/esmtp_verb.h"
+
+/* The message cannot be accepted any more, and ${reply} will say so: what is
+ * still to come of it is read and thrown away (RFC 5321 4.1.1.4: a reply in
+ * the middle of the data would be lost). */
+static void
+fail_message(message_construct *mc, int reply)
+{
+	struct esmtp_txn *t = mc->txn;
+
+	if (t->failure != -1)
+		return;
+	t->failure = reply;
+	mc->ac->host->spool->abort(t->msg);
+	t->msg = NULL;
+}
+
+static void
+received_security(const struct esmtp_step *st, struct esmtp_received *r)
+{
+	const struct esmtp_tls *tls = st->ac->tls;
+
+	r->is_auth = st->mc->login != NULL;
+	if (st->ac->options->auth_in_received)
+		r->login = st->mc->login;
+	if (tls == NULL)
+		return;
+	r->tls_protocol = tls->protocol;
+	r->tls_cipher = tls->cipher;
+	r->tls_bits = tls->bits;
+	r->tls_is_resumed = tls->is_resumed;
+	if (tls->is_verified)
+		r->tls_peer = tls->peer_name;
+}
+
+static int
+put_received(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	const struct esmtp_options *o = st->ac->options;
+	char buf[ESMTP_RECEIVED_MAX], peer[ESMTP_PEER_TEXT];
+	struct esmtp_received r = { .helo = st->mc->helo };
+	size_t n;
+
+	if (!o->trace_headers)
+		return 0;
+	r.peer = esmtp_peer_text(&st->ac->peer, peer);
+	r.by = esmtp_received_hostname(o);
+	r.id = t->id;
+	r.is_esmtp = st->mc->is_esmtp;
+	r.rcpt = t->rcpts.n == 1 ? t->rcpts.addr[0] : NULL;
+	r.seconds = st->now.tv_sec;
+	received_security(st, &r);
+	n = esmtp_received_format(&r, buf);
+	return st->ac->host->spool->append(t->msg, buf, n);
+}
+
+/* Start the message in the spool: R_DATA or the refusal. */
+static enum esmtp_reply_id
+begin_message(struct esmtp_step *st)
+{
+	struct esmtp_host *host = st->ac->host;
+	struct esmtp_txn *t = st->mc->txn;
+	int reply;
+
+	if (host->spool->begin(host->spool_closure, st->ac->handle, &st->now,
+	    &t->msg) == -1) {
+		t->msg = NULL;
+		return (enum esmtp_reply_id)esmtp_errno_reply(errno);
+	}
+	strncpy(t->id, host->spool->id(t->msg), SPOOL_ID_MAX);
+	if (put_received(st) == -1) {
+		reply = esmtp_errno_reply(errno);
+		host->spool->abort(t->msg);
+		t->msg = NULL;
+		return (enum esmtp_reply_id)reply;
+	}
+	return R_DATA;
+}
+
+enum esmtp_want
+esmtp_data(struct esmtp_step *st, const char *arg, size_t len)
+{
+	message_construct *mc = st->mc;
+	struct esmtp_txn *t = mc->txn;
+	enum esmtp_reply_id id = R_NO_RCPT;	/* RFC 5321 3.3 */
+	enum esmtp_want w;
+
+	(void)arg;
+	(void)len;
+	if (t->rcpts.n > 0) {
+		w = esmtp_phase(st, VALIDATE_PHASE_DATA, NULL, NULL);
+		if (w != W_GO)
+			return w == W_REFUSED ? W_GO : w;
+		if (t->rcpts.n > 0)
+			id = begin_message(st);
+	}
+	esmtp_set_state(mc, ES_DATA);
+	esmtp_reply(st, id);
+	if (id == R_DATA) {
+		t->is_in_body = 1;
+		t->data_since = st->now;
+		esmtp_data_init(&t->data, st->ac->options->lone_lf_in_body);
+	}
+	return W_GO;
+}
+
+/* The next piece of the message. */
+static void
+take_slice(struct esmtp_step *st, const char *buf, size_t len)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	int64_t max = st->ac->options->max_message_size;
+
+	t->octets += len;
+	if (!t->header.is_body)
+		esmtp_header_scan(&t->header, buf, len);
+	if (t->failure != -1)
+		return;
+	if (max > 0 && t->octets > (uint64_t)max)
+		fail_message(st->mc, R_TOO_BIG);
+	else if (st->ac->host->spool->append(t->msg, buf, len) == -1)
+		fail_message(st->mc, esmtp_errno_reply(errno));
+}
+
+/* The transaction is over: this answers the end of data. */
+static void
+finish_with(struct esmtp_step *st, int reply)
+{
+	esmtp_set_state(st->mc, ES_BODY_REPLY);
+	esmtp_reply(st, (enum esmtp_reply_id)reply);
+	esmtp_txn_reset(st->mc);
+}
+
+static int
+commit(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	char peer[ESMTP_PEER_TEXT];
+	struct spool_envelope env = { .sender = t->sender };
+
+	env.rcpts = (const char *const *)t->rcpts.addr;
+	env.nrcpts = t->rcpts.n;
+	env.session = st->ac->id;
+	env.client = esmtp_peer_text(&st->ac->peer, peer);
+	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
+	env.received = st->now;
+	env.flags = t->env_flags;
+	return st->ac->host->spool->commit(t->msg, &env);
+}
+
+/* The whole message is here: the last phase, then the commit.  Called again
+ * when the phase was suspended. */
+enum esmtp_want
+esmtp_body_finish(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	esmtp_answering(st, "DATA", "", 0);
+	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
+	if (w == W_ASYNC)
+		return w;
+	if (w == W_REFUSED) {
+		esmtp_set_state(mc, ES_BODY_REPLY);
+		esmtp_txn_reset(mc);
+		return W_GO;
+	}
+	if (mc->txn->rcpts.n == 0) {
+		/* a module took all of them away */
+		finish_with(st, R_NO_RCPT);
+		return W_GO;
+	}
+	st->ac->is_async_done = 0;
+	if (commit(st) == -1) {
+		finish_with(st, esmtp_errno_reply(errno));
+		return W_GO;
+	}
+	mc->txn->msg = NULL;	/* the spool's */
+	mc->is_committing = 1;
+	mc->wait_since = st->now;
+	return W_ASYNC;
+}
+
+static enum esmtp_want
+body_end(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+
+	esmtp_answering(st, "DATA", "", 0);
+	t->is_in_body = 0;
+	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
+		fail_message(st->mc, R_LONE_LF);
+	if (t->failure != -1) {
+		finish_with(st, t->failure);
+		return W_GO;
+	}
+	esmtp_set_state(st->mc, ES_ASYNC);
+	return esmtp_body_finish(st);
+}
+
+enum esmtp_want
+esmtp_body(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	const char *slice;
+	size_t used, n;
+
+	esmtp_settle(st->mc);
+	while (st->in_len > 0 && !t->data.is_end) {
+		used = esmtp_data_next(&t->data, st->in, st->in_len, &slice,
+		    &n);
+		if (n > 0)
+			take_slice(st, slice, n);
+		st->in += used;
+		st->in_len -= used;
+	}
+	return t->data.is_end ? body_end(st) : W_READ;
+}
+
+static void
+report_accepted(struct esmtp_step *st)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_ACCEPTED };
+	const struct esmtp_txn *t = st->mc->txn;
+
+	r.code = esmtp_reply_rows[R_QUEUED].code;
+	r.enhanced = esmtp_reply_rows[R_QUEUED].enhanced;
+	r.id = t->id;
+	r.sender = t->sender;
+	r.rcpt = t->rcpts.addr[0];
+	r.nrcpts = t->rcpts.n;
+	r.octets = t->octets;
+	timersub(&st->now, &t->started, &r.elapsed);
+	esmtp_report(st, &r);
+}
+
+/* The commit has come to an end, and only now is anything promised. */
+void
+esmtp_committed(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	mc->is_committing = 0;
+	st->ac->is_async_done = 0;
+	esmtp_answering(st, "DATA", "", 0);
+	if (st->ac->async_error != 0) {
+		finish_with(st, esmtp_errno_reply(st->ac->async_error));
+		return;
+	}
+	esmtp_set_state(mc, ES_ASYNC_REPLY);
+	mc->nmessages++;
+	mc->nerrors = 0;
+	report_accepted(st);
+	esmtp_reply_with(st, R_QUEUED, mc->txn->id, strlen(mc->txn->id));
+	esmtp_txn_reset(mc);
+}

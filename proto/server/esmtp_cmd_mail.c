@@ -1,0 +1,115 @@
+/* The verbs of the envelope: MAIL, RCPT.
+ * Owns: their syntax.  Knows nothing of policy: the phases do that.
+ * A handler may be called again for the same line, when a phase was suspended:
+ * so it changes nothing before its phase is through. */
+
+#include <string.h>
+#include <strings.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_verb.h"
+
+struct path_arg {
+	const char		*keyword;	/* "FROM:" or "TO:" */
+	unsigned int		 flags;		/* MAILADDR_* */
+	enum esmtp_reply_id	 bad;
+	bool			 is_rcpt;
+	struct mailaddr		 addr;
+	struct esmtp_params	 params;
+};
+
+/* Parse "FROM:<path> params" or "TO:<path> params": R_OK or the refusal. */
+static enum esmtp_reply_id
+parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
+    size_t len)
+{
+	const struct esmtp_options *o = st->ac->options;
+	size_t n = strlen(p->keyword);
+	unsigned int flags = p->flags | MAILADDR_ALLOW_LITERAL;
+	int used;
+
+	if (len < n || strncasecmp(arg, p->keyword, n) != 0)
+		return R_SYNTAX;
+	/* RFC 5321 3.3: spaces are not permitted after the colon */
+	if (o->allow_trailing_whitespace)
+		flags |= MAILADDR_ALLOW_SPACE;
+	used = mailaddr_parse(arg + n, len - n, flags, &p->addr);
+	if (used == -1)
+		return p->bad;
+	if (p->addr.is_literal && !o->allow_ip_literal)
+		return R_LITERAL;
+	n += (size_t)used;
+	return esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
+	    &p->params);
+}
+
+enum esmtp_want
+esmtp_mail(struct esmtp_step *st, const char *arg, size_t len)
+{
+	struct path_arg p = { .keyword = "FROM:", .bad = R_BAD_SENDER,
+	    .flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG };
+	message_construct *mc = st->mc;
+	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
+	enum esmtp_want w;
+
+	if (id == R_OK && p.addr.local_len == 0 &&
+	    !st->ac->options->allow_null_envelope_sender)
+		id = R_NULL_SENDER;
+	if (id == R_OK) {
+		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
+		if (w == W_ASYNC)
+			return w;
+		esmtp_set_state(mc, ES_MAIL_REPLY);
+		if (w == W_REFUSED)
+			return W_GO;
+		mc->txn = esmtp_txn_new(&p.addr, &st->now);
+		if (mc->txn == NULL)
+			id = R_NOMEM;
+		else
+			mc->txn->env_flags = p.params.env_flags;
+	} else
+		esmtp_set_state(mc, ES_MAIL_REPLY);
+	esmtp_reply(st, id == R_OK ? R_SENDER_OK : id);
+	return W_GO;
+}
+
+/* Add the recipient; one named twice gets the message once. */
+static enum esmtp_reply_id
+add_rcpt(message_construct *mc, const struct mailaddr *addr)
+{
+	char text[LIM_PATH + 1];
+	int added;
+
+	if (mailaddr_format(addr, text, sizeof(text)) == -1)
+		return R_BAD_RCPT;
+	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
+	if (added == -1)
+		return R_NOMEM;
+	mc->nrcpts += (unsigned int)added;
+	return R_RCPT_OK;
+}
+
+enum esmtp_want
+esmtp_rcpt(struct esmtp_step *st, const char *arg, size_t len)
+{
+	struct path_arg p = { .keyword = "TO:", .bad = R_BAD_RCPT,
+	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };
+	message_construct *mc = st->mc;
+	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
+	enum esmtp_want w;
+
+	if (id == R_OK) {
+		st->rcpt_status = -1;
+		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
+		if (w == W_ASYNC)
+			return w;
+		esmtp_set_state(mc, ES_RCPT_REPLY);
+		if (w == W_REFUSED)
+			return W_GO;
+		id = add_rcpt(mc, &p.addr);
+	} else
+		esmtp_set_state(mc, ES_RCPT_REPLY);
+	esmtp_reply(st, id);
+	return W_GO;
+}

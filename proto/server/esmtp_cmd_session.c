@@ -1,0 +1,210 @@
+/* The verbs that are about the session: EHLO, HELO, RSET, NOOP, QUIT, VRFY,
+ * EXPN, HELP.
+ * Owns: the greeting.  Knows nothing of messages. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_verb.h"
+
+/* One line of the EHLO reply: the hostname, or a keyword and its argument. */
+struct hello_line {
+	const char	*keyword;
+	char		 arg[ESMTP_EXTENSION_ARG_MAX];
+};
+
+static void
+hello_line(struct esmtp_step *st, const struct hello_line *l, bool is_last)
+{
+	char text[LIM_REPLY_LINE];
+	size_t n = strlen(l->keyword), len = strlen(l->arg);
+
+	memcpy(text, l->keyword, n);
+	if (len > 0)
+		text[n++] = ' ';
+	memcpy(text + n, l->arg, len + 1);
+	esmtp_reply_line(st, esmtp_reply_rows[R_HELLO].code, is_last, text);
+}
+
+/* Fill in line ${i} of what this session may use; false: not advertised. */
+static bool
+builtin_line(struct esmtp_step *st, size_t i, struct hello_line *l)
+{
+	const struct esmtp_ext *ext = esmtp_exts[i];
+
+	if (!esmtp_ext_is_offered(st->mc, i))
+		return false;
+	l->keyword = ext->keyword;
+	l->arg[0] = '\0';
+	if (ext->ehlo_arg != NULL)
+		ext->ehlo_arg(st->mc, l->arg, sizeof(l->arg));
+	return true;
+}
+
+static bool
+registered_line(struct esmtp_step *st, size_t i, struct hello_line *l)
+{
+	const struct esmtp_extension *e = esmtp_extension_get(i);
+
+	if (!esmtp_ext_is_listed(st->ac->options, e->name))
+		return false;
+	l->keyword = e->name;
+	l->arg[0] = '\0';
+	if (e->setup != NULL && e->setup(l->arg, st->mc, e->closure) != 1)
+		return false;
+	l->arg[sizeof(l->arg) - 1] = '\0';
+	return true;
+}
+
+/* RFC 5321 4.1.1.1: the host's name, then one keyword per line.  A line is
+ * written when the next is known, since the last one looks different. */
+static void
+reply_ehlo(struct esmtp_step *st)
+{
+	struct hello_line lines[2];
+	unsigned int at = 0;
+	size_t i;
+
+	lines[0].keyword = esmtp_banner_hostname(st->ac->options);
+	lines[0].arg[0] = '\0';
+	for (i = 0; i < ESMTP_NEXTS; i++)
+		if (builtin_line(st, i, &lines[!at])) {
+			hello_line(st, &lines[at], false);
+			at = !at;
+		}
+	for (i = 0; esmtp_extension_get(i) != NULL; i++)
+		if (registered_line(st, i, &lines[!at])) {
+			hello_line(st, &lines[at], false);
+			at = !at;
+		}
+	hello_line(st, &lines[at], true);
+}
+
+/* RFC 5321 4.1.4: mail is not refused for a name that is not true, so only its
+ * form is looked at, and that with clients in mind that put anything there. */
+static bool
+is_hello_name(const char *s, size_t len)
+{
+	return len <= LIM_DOMAIN && memchr(s, ' ', len) == NULL;
+}
+
+static enum esmtp_want
+hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+	char *name;
+
+	if (!is_hello_name(arg, len)) {
+		esmtp_reply(st, R_SYNTAX);
+		return W_GO;
+	}
+	if ((name = strndup(arg, len)) == NULL) {
+		esmtp_reply(st, R_NOMEM);
+		return W_GO;
+	}
+	w = esmtp_phase(st, VALIDATE_PHASE_EHLO, name, NULL);
+	if (w != W_GO) {
+		free(name);
+		return w == W_REFUSED ? W_GO : w;
+	}
+	/* RFC 5321 4.1.4: as if RSET had been issued */
+	esmtp_txn_reset(mc);
+	free(mc->helo);
+	mc->helo = name;
+	mc->is_esmtp = is_esmtp;
+	esmtp_set_state(mc, ES_EHLO_REPLY);
+	if (is_esmtp)
+		reply_ehlo(st);
+	else
+		esmtp_reply_line(st, esmtp_reply_rows[R_HELLO].code, true,
+		    esmtp_banner_hostname(st->ac->options));
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_ehlo(struct esmtp_step *st, const char *arg, size_t len)
+{
+	return hello(st, arg, len, true);
+}
+
+enum esmtp_want
+esmtp_helo(struct esmtp_step *st, const char *arg, size_t len)
+{
+	return hello(st, arg, len, false);
+}
+
+enum esmtp_want
+esmtp_rset(struct esmtp_step *st, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	esmtp_txn_reset(st->mc);
+	esmtp_reply(st, R_OK);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_noop(struct esmtp_step *st, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	esmtp_reply(st, R_OK);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_quit(struct esmtp_step *st, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	esmtp_reply(st, R_BYE);
+	st->mc->is_closing = 1;
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_vrfy(struct esmtp_step *st, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	/* RFC 5321 3.5.3: 252 tells nothing, and so helps nobody to guess */
+	esmtp_reply(st, R_VRFY);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_expn(struct esmtp_step *st, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	esmtp_reply(st, R_NOT_IMPLEMENTED);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
+{
+	char list[LIM_REPLY_LINE];
+	size_t i, n = 0;
+
+	(void)arg;
+	(void)len;
+	for (i = 0; i < esmtp_nverbs; i++) {
+		if (esmtp_verbs[i].handler == esmtp_expn ||
+		    (esmtp_verbs[i].handler == esmtp_starttls &&
+		    !esmtp_tls_is_offered(st->mc)) ||
+		    (esmtp_verbs[i].handler == esmtp_auth &&
+		    !esmtp_auth_is_configured(st->mc)))
+			continue;
+		if (n > 0)
+			list[n++] = ' ';
+		memcpy(list + n, esmtp_verbs[i].name, esmtp_verbs[i].name_len);
+		n += esmtp_verbs[i].name_len;
+	}
+	esmtp_reply_with(st, R_HELP, list, n);
+	return W_GO;
+}

@@ -1,0 +1,175 @@
+/* The dispatcher: one command line, the columns of its verb, its handler.
+ * Owns: the order of the checks.  Knows nothing of what a verb does. */
+
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_verb.h"
+
+/* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them. */
+static bool
+is_clean(const char *line, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (line[i] < 32 || line[i] > 126)
+			return false;
+	return true;
+}
+
+static unsigned int
+stage(const message_construct *mc)
+{
+	if (mc->txn != NULL)
+		return mc->txn->rcpts.n > 0 ? ST_RCPT : ST_MAIL;
+	if (mc->helo == NULL && mc->ac->options->require_ehlo)
+		return ST_START;
+	return ST_READY;
+}
+
+/* What has to come before a verb with these flags: TLS (RFC 3207 4), a login
+ * (RFC 4954 6), or R_OK. */
+static enum esmtp_reply_id
+check_secured(const message_construct *mc, unsigned int flags)
+{
+	const struct esmtp_options *o = mc->ac->options;
+
+	if (o->require_tls && mc->ac->tls == NULL && !(flags & VF_CLEAR))
+		return R_TLS_REQUIRED;
+	if (o->require_auth && mc->login == NULL && !(flags & VF_NOAUTH))
+		return R_AUTH_REQUIRED;
+	return R_OK;
+}
+
+/* A registered extension: it gets a string of its own. */
+static enum esmtp_want
+run_extension(struct esmtp_step *st, const struct esmtp_extension *e,
+    const char *arg, size_t len)
+{
+	char buf[LIM_COMMAND_LINE];
+
+	memcpy(buf, arg, len);
+	buf[len] = '\0';
+	esmtp_set_state(st->mc, ES_EXTENSION1);
+	if (e->func(buf, st->event, st->mc, e->closure) == 0) {
+		if (st->nreplies == 0)
+			esmtp_reply(st, R_SYNTAX);
+	} else if (st->nreplies == 0)
+		esmtp_reply(st, R_OK);
+	return W_GO;
+}
+
+int
+esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
+    const char *text)
+{
+	char str[LIM_REPLY_LINE];
+	struct esmtp_step *st = mc->step;
+	size_t n = 0;
+
+	/* one reply per command */
+	if (st == NULL || mc->state != ES_EXTENSION1 || st->nreplies > 0 ||
+	    code < 200 || code > 599)
+		return -1;
+	if (enhanced != NULL && *enhanced != '\0') {
+		n = strnlen(enhanced, ESMTP_ENHANCED_MAX);
+		memcpy(str, enhanced, n);
+		str[n++] = ' ';
+	}
+	strncpy(str + n, text, sizeof(str) - n - 1);
+	str[sizeof(str) - 1] = '\0';
+	esmtp_reply_code(st, code, str);
+	return 0;
+}
+
+/* The columns, from left to right: what the verb may not do here, or R_OK. */
+static enum esmtp_reply_id
+check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_reply_id id = check_secured(mc, v->flags);
+	unsigned int at = stage(mc);
+
+	if (id != R_OK)
+		return id;
+	if (!(v->states & at))
+		return at == ST_START ? R_NO_HELLO : R_BAD_SEQUENCE;
+	if (v->flags & VF_ARG && arglen == 0)
+		return R_ARG_NEEDED;
+	if (v->flags & VF_NOARG && arglen > 0)
+		return R_ARG_REFUSED;
+	/* RFC 2920 3.1 */
+	if (v->flags & VF_LAST && st->has_more) {
+		if (v->flags & VF_LAST_CLOSE)
+			mc->is_closing = 1;
+		return R_PIPELINE;
+	}
+	return R_OK;
+}
+
+/* The service goes away: a running transaction is still served. */
+static bool
+is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
+{
+	if (!st->ac->host->is_draining || (v != NULL && v->flags & VF_DRAIN))
+		return false;
+	return st->mc->txn == NULL || (v != NULL && v->handler == esmtp_rset);
+}
+
+enum esmtp_want
+esmtp_command(struct esmtp_step *st, const char *line, size_t len,
+    bool has_more)
+{
+	const struct esmtp_extension *e = NULL;
+	const struct esmtp_verb *v;
+	enum esmtp_reply_id id;
+	enum esmtp_want w;
+	size_t n, arg;
+
+	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
+	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+		len--;
+	for (n = 0; n < len && line[n] != ' '; n++)
+		continue;
+	for (arg = n; arg < len && line[arg] == ' '; arg++)
+		continue;
+	esmtp_settle(st->mc);
+	st->has_more = has_more;
+	v = esmtp_verb_find(line, n);
+	if (v == NULL)
+		e = esmtp_extension_find(line, n);
+	/* passwords are not for the log */
+	if (v == NULL && e == NULL)
+		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
+	else
+		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
+		    v != NULL && v->handler == esmtp_auth ? 0 : len - arg);
+	if (v != NULL || e != NULL)
+		st->mc->is_after_auth = v != NULL && v->handler == esmtp_auth;
+
+	if (st->mc->state == ES_DENIED &&
+	    (v == NULL || !(v->flags & VF_DENIED)))
+		id = R_BAD_SEQUENCE;	/* RFC 5321 3.1 */
+	else if (!is_clean(line, len))
+		id = R_SYNTAX_CHAR;
+	else if (is_too_late(st, v)) {
+		esmtp_bye(st);
+		return W_GO;
+	} else if (v != NULL)
+		id = check_columns(st, v, len - arg);
+	else
+		id = e == NULL ? R_UNKNOWN : check_secured(st->mc, 0);
+	if (id != R_OK) {
+		esmtp_reply(st, id);
+		return W_GO;
+	}
+	if (e != NULL)
+		return run_extension(st, e, line + arg, len - arg);
+	w = v->handler(st, line + arg, len - arg);
+	/* a phase was given up when memory failed: nobody waits for it now */
+	if (w != W_ASYNC)
+		st->mc->is_suspended = 0;
+	return w;
+}

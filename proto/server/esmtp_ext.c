@@ -1,0 +1,150 @@
+/* Service extensions: which a session has, and the parameters they bring to
+ * MAIL and RCPT.
+ * Owns: the grammar of parameters (RFC 5321 4.1.2).
+ * Knows nothing of what a parameter means: its extension does. */
+
+#include "proto/server/esmtp_ext.h"
+
+#include <string.h>
+#include <strings.h>
+
+const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS] = {
+	[ESMTP_EXT_PIPELINING] = &esmtp_ext_pipelining,
+	[ESMTP_EXT_SIZE] = &esmtp_ext_size,
+	[ESMTP_EXT_8BITMIME] = &esmtp_ext_8bitmime,
+	[ESMTP_EXT_ENHANCEDSTATUSCODES] = &esmtp_ext_enhancedstatuscodes,
+	[ESMTP_EXT_STARTTLS] = &esmtp_ext_starttls,
+	[ESMTP_EXT_AUTH] = &esmtp_ext_auth,
+};
+
+bool
+esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword)
+{
+	size_t i;
+
+	if (o->smtp_extensions.n == 0)
+		return true;
+	for (i = 0; i < o->smtp_extensions.n; i++)
+		if (strcasecmp(o->smtp_extensions.v[i], keyword) == 0)
+			return true;
+	return false;
+}
+
+unsigned int
+esmtp_ext_enabled(const struct esmtp_options *o)
+{
+	unsigned int i, set = 0;
+
+	for (i = 0; i < ESMTP_NEXTS; i++)
+		if (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword))
+			set |= 1u << i;
+	return set;
+}
+
+bool
+esmtp_ext_is_offered(const message_construct *mc, size_t i)
+{
+	const struct esmtp_ext *ext = esmtp_exts[i];
+
+	return mc->extensions & 1u << i &&
+	    (ext->is_offered == NULL || ext->is_offered(mc));
+}
+
+struct param_text {
+	const char	*keyword, *value;
+	size_t		 keyword_len, value_len;
+};
+
+static bool
+is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9');
+}
+
+/* RFC 5321 4.1.2: esmtp-param = esmtp-keyword ["=" esmtp-value].  Return the
+ * octets used, 0 for bad syntax. */
+static size_t
+param_text(const char *s, size_t len, struct param_text *t)
+{
+	size_t i = 0;
+
+	memset(t, 0, sizeof(*t));
+	t->keyword = s;
+	while (i < len && (is_alnum(s[i]) || (s[i] == '-' && i > 0)))
+		i++;
+	t->keyword_len = i;
+	if (i == 0 || i == len || s[i] == ' ')
+		return i;
+	if (s[i++] != '=')
+		return 0;
+	t->value = s + i;
+	while (i < len && s[i] != ' ' && s[i] != '=')
+		i++;
+	t->value_len = (size_t)(s + i - t->value);
+	return t->value_len > 0 && (i == len || s[i] == ' ') ? i : 0;
+}
+
+/* The row of a parameter among the extensions of this session; *bit_r tells
+ * it from all others. */
+static const struct esmtp_param *
+param_find(const message_construct *mc, const struct param_text *t,
+    bool is_rcpt, unsigned int *bit_r)
+{
+	const struct esmtp_param *p;
+	unsigned int i, bit = 1;
+
+	for (i = 0; i < ESMTP_NEXTS; i++) {
+		if ((p = esmtp_exts[i]->params) == NULL)
+			continue;
+		for (; p->keyword != NULL; p++, bit <<= 1) {
+			if (!esmtp_ext_is_offered(mc, i) ||
+			    p->is_for_rcpt != is_rcpt ||
+			    strlen(p->keyword) != t->keyword_len ||
+			    strncasecmp(p->keyword, t->keyword,
+			    t->keyword_len) != 0)
+				continue;
+			*bit_r = bit;
+			return p;
+		}
+	}
+	return NULL;
+}
+
+enum esmtp_reply_id
+esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
+    bool is_rcpt, struct esmtp_params *p)
+{
+	const struct esmtp_param *row;
+	enum esmtp_reply_id answer;
+	struct param_text t;
+	unsigned int bit, seen = 0;
+	size_t i = 0, n;
+
+	memset(p, 0, sizeof(*p));
+	while (i < len) {
+		/* exactly one space is the grammar; more are harmless */
+		if (s[i] != ' ')
+			return R_SYNTAX;
+		while (i < len && s[i] == ' ')
+			i++;
+		if (i == len)
+			break;
+		if ((n = param_text(s + i, len - i, &t)) == 0)
+			return R_SYNTAX;
+		i += n;
+		/* RFC 5321 4.1.1.11: 555 for what is not known; all are
+		 * unknown to a client that said HELO */
+		if (!mc->is_esmtp ||
+		    (row = param_find(mc, &t, is_rcpt, &bit)) == NULL)
+			return R_PARAM;
+		/* RFC 1869 6: no keyword twice in one command */
+		if (seen & bit)
+			return R_SYNTAX;
+		seen |= bit;
+		answer = row->set(mc->ac->options, p, t.value, t.value_len);
+		if (answer != R_OK)
+			return answer;
+	}
+	return R_OK;
+}

@@ -1,0 +1,413 @@
+/* The ESMTP server state machine: one step of a session.
+ * Owns: the session's life, from the banner to the close; what a step returns.
+ * Knows nothing of lines, verbs or messages: it asks those who do. */
+
+#include "proto/esmtp_factory.h"
+
+#include <arpa/inet.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_ext.h"
+
+message_construct *
+accept_construct_get_message_construct(accept_construct *ac)
+{
+	return ac->accept_construct_closure.vptr;
+}
+
+void
+esmtp_commit_done(accept_construct *ac, int error)
+{
+	message_construct *mc = ac->accept_construct_closure.vptr;
+
+	if (mc == NULL || !mc->is_committing)
+		return;
+	ac->async_error = error;
+	ac->is_async_done = 1;
+}
+
+void
+esmtp_destroy_message_construct(message_construct *info)
+{
+	if (info == NULL)
+		return;
+	info->ac->accept_construct_closure.vptr = NULL;
+	esmtp_tls_raise(info);
+	esmtp_auth_forget(info);
+	esmtp_txn_reset(info);
+	validate_context_destroy(&info->vctx);
+	free(info->helo);
+	esmtp_drop_input(info);
+	free(info->out);
+	free(info);
+}
+
+static message_construct *
+session_new(accept_construct *ac, const struct timeval *now)
+{
+	message_construct *mc;
+
+	if ((mc = calloc(1, sizeof(*mc))) == NULL)
+		return NULL;
+	mc->ac = ac;
+	mc->started = mc->idle_since = mc->wait_since = *now;
+	mc->extensions = esmtp_ext_enabled(ac->options);
+	validate_context_init(&mc->vctx);
+	mc->vctx.mc = mc;
+	ac->accept_construct_closure.vptr = mc;
+	return mc;
+}
+
+const char *
+esmtp_banner_hostname(const struct esmtp_options *o)
+{
+	return o->banner_hostname[0] != '\0' ? o->banner_hostname : o->hostname;
+}
+
+const char *
+esmtp_received_hostname(const struct esmtp_options *o)
+{
+	return o->received_hostname[0] != '\0' ? o->received_hostname :
+	    o->hostname;
+}
+
+const char *
+esmtp_peer_text(const accept_addr *addr, char buf[ESMTP_PEER_TEXT])
+{
+	const char *s = NULL;
+
+	if (addr->sa.sa_family == AF_INET)
+		s = inet_ntop(AF_INET, &addr->in.sin_addr, buf,
+		    ESMTP_PEER_TEXT);
+	else if (addr->sa.sa_family == AF_INET6)
+		s = inet_ntop(AF_INET6, &addr->in6.sin6_addr, buf,
+		    ESMTP_PEER_TEXT);
+	if (s == NULL)
+		return strcpy(buf, "unknown");
+	/* RFC 4291 2.5.5.2: an IPv4 client on an IPv6 socket */
+	if (strncmp(s, "::ffff:", 7) == 0 && strchr(s, '.') != NULL)
+		return s + 7;
+	return s;
+}
+
+/* Static_Banner is documented to begin with "220 "; without it, it is the
+ * text. */
+static void
+banner(struct esmtp_step *st)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[R_BANNER];
+	const struct esmtp_options *o = st->ac->options;
+	const char *text = o->static_banner, *host;
+	char line[LIM_REPLY_LINE];
+	size_t n;
+
+	if (text[0] == '\0') {
+		host = esmtp_banner_hostname(o);
+		n = strlen(host);
+		memcpy(line, host, n);
+		line[n++] = ' ';
+		memcpy(line + n, row->text, row->text_len + 1);
+		text = line;
+	} else if (strncmp(text, "220 ", 4) == 0)
+		text += 4;
+	esmtp_reply_line(st, row->code, true, text);
+}
+
+/* Who it is, and TLS from the first octet on, where that is configured: in
+ * this order, for the options may be others when the address is known. */
+static enum esmtp_want
+set_up(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	if (mc->setup == SETUP_PROXY) {
+		if (st->ac->options->proxy_protocol &&
+		    (w = esmtp_proxy(st)) != W_GO)
+			return w;
+		mc->setup = SETUP_TLS;
+		if (st->ac->options->use_ssl &&
+		    (w = esmtp_tls_begin(st)) != W_GO)
+			return w;
+	}
+	if (mc->tls_stage != TLS_IDLE && (w = esmtp_tls_step(st)) != W_GO)
+		return w;
+	mc->setup = SETUP_POLICY;
+	return W_GO;
+}
+
+/* The connect phase, then the banner.  Input that came before it is read after
+ * it: too early, but harmless, since nothing but EHLO is served then. */
+static enum esmtp_want
+start(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	if (mc->state == ES_CONNECTED) {
+		struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT };
+
+		esmtp_set_state(mc, ES_SETUP);
+		esmtp_report(st, &r);
+	}
+	if (mc->setup != SETUP_POLICY) {
+		if ((w = set_up(st)) != W_GO)
+			return w;
+		if (st->ac->host->is_draining) {
+			esmtp_bye(st);
+			return W_CLOSE;
+		}
+	}
+	st->may_read = false;
+	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
+	if (w == W_ASYNC)
+		return w;
+	if (w == W_REFUSED) {
+		/* RFC 5321 3.1: wait for QUIT, 503 to all else */
+		esmtp_set_state(mc, ES_DENIED);
+		return mc->is_closing ? W_CLOSE : W_READ;
+	}
+	esmtp_set_state(mc, ES_BANNER);
+	banner(st);
+	return W_READ;
+}
+
+/* Go on where the session waited. */
+static enum esmtp_want
+resume(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	if (mc->is_suspended && !mc->is_answered)
+		return W_ASYNC;
+	mc->is_answered = 0;
+	if (mc->state == ES_CONNECTED || mc->state == ES_SETUP)
+		return start(st);
+	if (mc->is_committing) {
+		if (!st->ac->is_async_done)
+			return W_ASYNC;
+		esmtp_committed(st);
+		return W_GO;
+	}
+	if (mc->state == ES_ASYNC)
+		return esmtp_body_finish(st);
+	if (mc->auth != NULL && (w = esmtp_auth_resume(st)) != W_GO)
+		return w;
+	if (mc->is_waiting_room) {
+		/* the client's time starts again: it could not send */
+		mc->is_waiting_room = 0;
+		mc->idle_since = st->now;
+		st->may_read = true;
+	}
+	return W_GO;
+}
+
+/* Work until something must be waited for. */
+static enum esmtp_want
+work(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	/* the answer may come while the peer must take replies first */
+	if (mc->is_suspended && st->eventtype & E_ASYNC && !mc->is_answered) {
+		mc->is_answered = 1;
+		if (mc->out != NULL)
+			mc->wait_since = st->now;
+	}
+	if (mc->out != NULL && (w = esmtp_flush(st)) != W_GO)
+		return w;
+	if (mc->is_closing)
+		return W_CLOSE;
+	w = resume(st);
+	while (w == W_GO) {
+		w = esmtp_consume(st);
+		if (w == W_READ && st->may_read)
+			w = esmtp_fill(st);
+	}
+	return w;
+}
+
+/* Waiting for a PROXY header or for TLS. */
+static bool
+is_setting_up(const message_construct *mc)
+{
+	return mc->tls_stage == TLS_HANDSHAKE ||
+	    (mc->state == ES_SETUP && mc->setup != SETUP_POLICY);
+}
+
+static bool
+is_idle(const message_construct *mc)
+{
+	return mc->txn == NULL && !mc->is_suspended && mc->out == NULL;
+}
+
+/* Time is up: say so and close. */
+static enum esmtp_want
+time_out(struct esmtp_step *st, const char *which)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_TIMEOUT };
+
+	r.detail = which;
+	esmtp_report(st, &r);
+	/* no word in the clear to who expects TLS, or is a proxy */
+	if (is_setting_up(st->mc))
+		return st->mc->tls_stage == TLS_HANDSHAKE ?
+		    esmtp_tls_failed(st, "timeout", ETIMEDOUT) : W_END;
+	esmtp_answering(st, "", "", 0);
+	/* RFC 5321 4.5.3.2.7 */
+	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
+	    R_INTERNAL : R_TIMEOUT);
+	st->mc->is_hasty = 1;
+	return W_CLOSE;
+}
+
+static int
+end(struct esmtp_step *st)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_END };
+	struct esmtp_host *host = st->ac->host;
+
+	r.nmessages = st->mc->nmessages;
+	timersub(&st->now, &st->mc->started, &r.elapsed);
+	esmtp_answering(st, "", "", 0);
+	esmtp_tls_raise(st->mc);	/* the end of TLS is its own to make */
+	event_close(st->event);
+	esmtp_report(st, &r);
+	esmtp_destroy_message_construct(st->mc);
+	if (host->ops->session_end != NULL)
+		host->ops->session_end(host->closure, st->ac);
+	return 0;
+}
+
+/* What to wait for, and until when. */
+static int
+wait_mask(struct esmtp_step *st, enum esmtp_want w)
+{
+	message_construct *mc = st->mc;
+	const char *which;
+	int mask = E_TIMEOUT;
+
+	esmtp_deadline(mc, &st->event->trigger, &which);
+	if (w == W_SETUP)
+		mask |= mc->need_setup;
+	else if (mc->out != NULL)
+		mask |= mc->need_write;
+	else if (w == W_WRITE)
+		mask |= E_WRITE;	/* taken meanwhile: go on at once */
+	else if (w == W_READ)
+		mask |= mc->need_read != 0 ? mc->need_read : E_READ;
+	if (w == W_ASYNC)
+		mask |= E_ASYNC;
+	return mask;
+}
+
+/* The end of a step: replies leave, input is kept, the mask is made. */
+static int
+finish(struct esmtp_step *st, enum esmtp_want w)
+{
+	message_construct *mc = st->mc;
+	const char *which;
+
+	if (w == W_SETUP && st->ac->host->is_draining)
+		w = W_END;	/* nothing can be said */
+	if (w == W_READ && st->ac->host->is_draining && is_idle(mc)) {
+		esmtp_answering(st, "", "", 0);
+		esmtp_bye(st);
+		w = W_CLOSE;
+	} else if (w != W_CLOSE && w != W_END && st->out_len == 0 &&
+	    esmtp_is_expired(mc, &st->now, &which))
+		w = time_out(st, which);
+	if (w == W_END)
+		return end(st);
+	if (w != W_CLOSE && esmtp_save_input(st) == -1) {
+		if (w == W_SETUP)
+			return end(st);
+		esmtp_answering(st, "", "", 0);
+		esmtp_reply(st, R_INTERNAL);
+		w = W_CLOSE;
+	}
+	switch (esmtp_flush(st)) {
+	case W_END:
+		return end(st);
+	case W_GO:
+		if (w == W_CLOSE)
+			return end(st);
+		esmtp_settle(mc);
+		break;
+	default:
+		if (mc->is_hasty)
+			return end(st);
+		break;
+	}
+	return wait_mask(st, w);
+}
+
+/* No memory for a session: it is told so, if in the clear, and ends. */
+static int
+refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[R_INTERNAL];
+	struct esmtp_reply_line line = { .code = row->code, .is_last = true };
+	struct esmtp_report r = { .sender = NULL };
+	struct esmtp_host *host = ac->host;
+	size_t n;
+	int need;
+
+	line.enhanced = r.enhanced = row->enhanced;
+	line.text = r.detail = row->text;
+	line.text_len = row->text_len;
+	n = esmtp_reply_format(&line, host->output, host->output_octets);
+	if (!ac->options->use_ssl && !ac->options->proxy_protocol)
+		(void)event_write(event, host->output, (int)n, &need);
+	event_close(event);
+	r.verb = r.arg = r.id = "";
+	r.errnum = ENOMEM;
+	r.now = *now;
+	r.kind = ESMTP_REPORT_CONNECT;
+	host->ops->report(host->closure, ac, &r);
+	r.kind = ESMTP_REPORT_REJECTED;
+	r.code = row->code;
+	host->ops->report(host->closure, ac, &r);
+	r.kind = ESMTP_REPORT_END;
+	host->ops->report(host->closure, ac, &r);
+	if (host->ops->session_end != NULL)
+		host->ops->session_end(host->closure, ac);
+	return 0;
+}
+
+int
+esmtp_message_factory(Event *event, int eventtype, void *vclosure,
+    struct timeval *now)
+{
+	accept_construct *ac = vclosure;
+	message_construct *mc = ac->accept_construct_closure.vptr;
+	struct esmtp_host *host = ac->host;
+	struct esmtp_step st = { .ac = ac, .event = event, .now = *now,
+	    .eventtype = eventtype, .verb = "", .rcpt_status = -1 };
+	int mask;
+
+	if (mc == NULL && (mc = session_new(ac, now)) == NULL)
+		return refuse_session(ac, event, now);
+	st.mc = mc;
+	st.out = ac->host->output;
+	st.out_size = ac->host->output_octets;
+	st.may_read = eventtype & (E_EXCEPTION |
+	    (mc->need_read != 0 ? mc->need_read : E_READ));
+	ac->is_woken = 0;
+	mc->step = &st;
+	esmtp_load_input(&st);
+	mask = finish(&st, work(&st));
+	if (st.was_secret)
+		explicit_bzero(host->scratch, host->scratch_octets);
+	if (mask != 0)
+		mc->step = NULL;
+	return mask;
+}

@@ -1,0 +1,255 @@
+/* Input: from the wire to command lines and message bytes.
+ * Owns: what a line is, the over-long line, the rest that is kept.
+ * Knows nothing of what commands mean. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+
+#define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
+
+static bool
+is_in_body(const message_construct *mc)
+{
+	return mc->txn != NULL && mc->txn->is_in_body;
+}
+
+/* The input that was kept comes first. */
+void
+esmtp_load_input(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	st->in = st->ac->host->scratch;
+	st->in_len = mc->in_len;
+	if (mc->in_len > 0)
+		memcpy(st->in, mc->in, mc->in_len);
+}
+
+/* Forget what was kept: passwords pass through here, so nothing of it stays
+ * in freed memory. */
+void
+esmtp_drop_input(message_construct *mc)
+{
+	if (mc->in != NULL)
+		explicit_bzero(mc->in, mc->in_size);
+	free(mc->in);
+	mc->in = NULL;
+	mc->in_len = mc->in_size = 0;
+}
+
+/* Keep what is left.  Return 0 or -1 (ENOMEM). */
+int
+esmtp_save_input(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	if (mc->in_size < st->in_len || st->in_len == 0)
+		esmtp_drop_input(mc);
+	if (st->in_len == 0)
+		return 0;
+	if (mc->in == NULL) {
+		if ((mc->in = malloc(st->in_len)) == NULL)
+			return -1;
+		mc->in_size = (uint32_t)st->in_len;
+	}
+	memcpy(mc->in, st->in, st->in_len);
+	mc->in_len = (uint32_t)st->in_len;
+	return 0;
+}
+
+/* The peer is gone: ${errnum}, or 0 for an end of file.  One that has said
+ * QUIT may go when it likes. */
+enum esmtp_want
+esmtp_gone(struct esmtp_step *st, int errnum)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_ABORT };
+
+	if (st->mc->is_closing)
+		return W_END;
+	r.detail = esmtp_message_factory_state(st->mc->state);
+	r.errnum = errnum;
+	esmtp_report(st, &r);
+	return W_END;
+}
+
+/* How much may be read now; 0: the spool has no room. */
+static size_t
+read_size(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	struct esmtp_host *host = st->ac->host;
+	size_t max, room;
+
+	if (!is_in_body(mc))
+		return LIM_COMMAND_READ - st->in_len;
+	max = host->scratch_octets - st->in_len;
+	if (mc->txn->msg == NULL)
+		return max;	/* read to be thrown away */
+	room = host->spool->room(host->spool_closure, st->ac->handle);
+	if (room > 1 && mc->txn->data.policy == ESMTP_LF_FIX)
+		room /= 2;	/* each octet may become two */
+	return room < max ? room : max;
+}
+
+enum esmtp_want
+esmtp_fill(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	char *scratch = st->ac->host->scratch;
+	size_t max = read_size(st);
+	int n, need = 0;
+
+	if (max == 0) {
+		mc->is_waiting_room = 1;
+		return W_ASYNC;
+	}
+	if (st->in != scratch) {
+		memmove(scratch, st->in, st->in_len);
+		st->in = scratch;
+	}
+	do
+		n = event_read(st->event, scratch + st->in_len, (int)max,
+		    &need);
+	while (n == -1 && errno == EINTR);
+	if (n == 0)
+		return esmtp_gone(st, 0);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EWOULDBLOCK)
+			return esmtp_gone(st, errno);
+		mc->need_read = (uint8_t)(need != 0 ? need : E_READ);
+		st->may_read = false;
+		return W_READ;
+	}
+	mc->need_read = E_READ;
+	mc->idle_since = st->now;
+	st->in_len += (size_t)n;
+	/* a short read has emptied the socket: do not ask to be told so */
+	st->may_read = (size_t)n == max && ++st->nreads < READS_MAX;
+	return W_GO;
+}
+
+static void
+use(struct esmtp_step *st, size_t n)
+{
+	st->in += n;
+	st->in_len -= n;
+}
+
+/* Drop the rest of a line that was refused already, up to its CRLF. */
+static enum esmtp_want
+swallow(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	const char *p = st->in, *end = st->in + st->in_len, *lf;
+
+	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		bool is_crlf = lf > st->in ? lf[-1] == '\r' : mc->was_cr;
+
+		p = lf + 1;
+		if (is_crlf) {
+			mc->is_swallowing = 0;
+			use(st, (size_t)(p - st->in));
+			return W_GO;
+		}
+		if (p == end)
+			break;
+	}
+	mc->was_cr = end[-1] == '\r';
+	use(st, st->in_len);
+	return W_READ;
+}
+
+/* Refuse a line at once, and drop what is still to come of it: so each line
+ * that ends with CRLF has one reply, however it arrives. */
+static enum esmtp_want
+refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
+{
+	esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
+	if (esmtp_auth_is_reading(st->mc)) {
+		st->verb = "AUTH";
+		esmtp_auth_break(st, id);
+	} else
+		esmtp_reply(st, id);
+	st->mc->is_swallowing = 1;
+	st->mc->was_cr = st->in[n - 1] == '\r';
+	use(st, n);
+	return W_GO;
+}
+
+/* RFC 4954 4: the lines of AUTH may be longer than others. */
+static size_t
+line_max(const struct esmtp_step *st)
+{
+	const message_construct *mc = st->mc;
+
+	if (esmtp_auth_is_reading(mc) || (st->in_len >= 5 &&
+	    strncasecmp(st->in, "AUTH ", 5) == 0 &&
+	    esmtp_auth_is_offered(mc)))
+		return LIM_AUTH_LINE;
+	return LIM_COMMAND_LINE;
+}
+
+static enum esmtp_want
+next_line(struct esmtp_step *st)
+{
+	enum esmtp_want w = W_GO;
+	const char *lf;
+	size_t n, max;
+
+	if (st->in_len == 0)
+		return W_READ;
+	if (st->mc->is_swallowing)
+		return swallow(st);
+	st->is_secret = esmtp_auth_is_secret(st->mc, st->in, st->in_len);
+	st->was_secret |= st->is_secret;
+	max = line_max(st);
+	n = st->in_len < max ? st->in_len : max;
+	lf = memchr(st->in, '\n', n);
+	if (lf == NULL) {
+		if (n < max)
+			return W_READ;
+		return refuse_line(st, R_LINE_LONG, n);
+	}
+	n = (size_t)(lf - st->in) + 1;
+	/* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be
+	 * taken for that */
+	if (n < 2 || lf[-1] != '\r')
+		return refuse_line(st, R_BARE_LF, n);
+	if (esmtp_auth_is_reading(st->mc))
+		esmtp_auth_line(st, st->in, n - 2);
+	else
+		w = esmtp_command(st, st->in, n - 2, st->in_len > n);
+	if (w == W_GO)
+		use(st, n);	/* else the command is repeated from here */
+	return w;
+}
+
+/* Process input until it is used up, or something must be waited for. */
+enum esmtp_want
+esmtp_consume(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	while (!mc->is_closing) {
+		if (st->out_size - st->out_len < ESMTP_REPLY_MAX &&
+		    (w = esmtp_flush(st)) != W_GO)
+			return w;
+		if (mc->tls_stage != TLS_IDLE) {
+			if ((w = esmtp_tls_step(st)) != W_GO)
+				return w;
+			continue;
+		}
+		if (esmtp_auth_is_waiting(mc))
+			return W_ASYNC;
+		w = is_in_body(mc) ? esmtp_body(st) : next_line(st);
+		if (w != W_GO)
+			return w;
+	}
+	return W_CLOSE;
+}

@@ -1,0 +1,255 @@
+/* What the files of the ESMTP engine share: the session, the transaction, one
+ * call of the factory.  Nobody else includes this.
+ *
+ * Ownership: an accept_construct has one message_construct, that has at most
+ * one transaction, that has at most one message in the spool.  Handlers never
+ * destroy the session: they answer, or set is_closing, and the factory ends it
+ * after they have returned. */
+
+#ifndef PROTO_ESMTP_INT_H
+#define PROTO_ESMTP_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/parse/esmtp_data.h"
+#include "proto/esmtp_factory.h"
+#include "proto/parse/esmtp_header.h"
+#include "proto/server/esmtp_reply.h"
+#include "proto/validate.h"
+
+enum esmtp_state {
+#define ESMTP_STATE(id, name, next, who) id,
+#include "proto/server/esmtp_state.def"
+#undef ESMTP_STATE
+	ES_NSTATES
+};
+
+/* What a step of the session leads to. */
+enum esmtp_want {
+	W_GO,		/* go on with the input at hand */
+	W_REFUSED,	/* of esmtp_phase(): answered with the module's reply */
+	W_READ,		/* input is used up */
+	W_WRITE,	/* the peer must take replies first */
+	W_ASYNC,	/* a completion must come first */
+	W_SETUP,	/* TLS or a PROXY header must come first: mc->need_setup */
+	W_CLOSE,	/* write what there is and close */
+	W_END		/* the peer is gone */
+};
+
+/* What comes before the banner, in this order. */
+enum esmtp_setup { SETUP_PROXY, SETUP_TLS, SETUP_POLICY };
+
+/* The way to TLS. */
+enum esmtp_tls_stage {
+	TLS_IDLE,	/* not asked for, or done: ac->tls */
+	TLS_GO_AHEAD,	/* the 220 is to be written, below TLS */
+	TLS_HANDSHAKE
+};
+
+/* Largest reply to one command: room for it is made before the command. */
+#define ESMTP_REPLY_MAX		4096
+
+struct validate_pair;
+struct esmtp_auth;
+
+struct validate_context {
+	message_construct	*mc;
+	struct validate_pair	*pairs[2];	/* VCTX_CONN, VCTX_MESS */
+	char			*text;		/* of set_code; NULL: none */
+	int			 code;		/* 0: none was set */
+	int			 reply;		/* enum esmtp_reply_id, of our own modules; -1: none */
+};
+
+/* The recipients accepted so far. */
+struct esmtp_rcpts {
+	char		**addr;
+	uint32_t	 *hash;		/* of each, to find a repeated one */
+	size_t		  n, size;
+};
+
+/* One mail transaction: from MAIL to the reply after the data. */
+struct esmtp_txn {
+	struct esmtp_rcpts	 rcpts;
+	struct spool_msg	*msg;		/* NULL before DATA, and when the spool has taken or lost it */
+	uint64_t		 octets;	/* of the message so far */
+	struct timeval		 started;
+	struct timeval		 data_since;
+	struct esmtp_data	 data;
+	struct esmtp_header	 header;	/* counts Received fields */
+	int			 failure;	/* reply that must follow the data; -1: none yet */
+	unsigned int		 env_flags;	/* SPOOL_ENV_* */
+	unsigned int		 is_in_body : 1;
+	char			 id[SPOOL_ID_MAX + 1];
+	char			 sender[];	/* "" for the null reverse-path */
+};
+
+/* The session.  Small, for there are many that idle. */
+struct _message_construct {
+	accept_construct	*ac;
+	struct esmtp_step	*step;		/* the call in progress */
+	struct esmtp_txn	*txn;
+	char			*helo;		/* NULL: not greeted */
+	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
+	char			*login;		/* NULL: not logged in */
+	char			*in;		/* input not processed yet */
+	char			*out;		/* replies not written yet */
+	uint32_t		 in_len;
+	uint32_t		 in_size;
+	uint32_t		 out_len;
+	uint32_t		 out_off;
+	struct timeval		 started;
+	struct timeval		 idle_since;	/* last octet in or out */
+	struct timeval		 wait_since;	/* last reply, or begin of a wait */
+	struct validate_context	 vctx;
+	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
+	void			*io_data;	/* ... which is to be the event's */
+	uint32_t		 nmessages;	/* accepted */
+	uint32_t		 nrcpts;	/* accepted */
+	uint32_t		 nerrors;	/* since the last accepted message */
+	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
+	uint16_t		 module;	/* where a suspended phase goes on */
+	uint8_t			 state;		/* enum esmtp_state */
+	uint8_t			 need_read;	/* mask a read waits for */
+	uint8_t			 need_write;
+	uint8_t			 need_setup;
+	uint8_t			 setup;		/* enum esmtp_setup */
+	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
+	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
+	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
+	unsigned int		 was_cr : 1;	/* the last octet swallowed */
+	unsigned int		 is_suspended : 1; /* a phase waits for E_ASYNC */
+	unsigned int		 is_answered : 1; /* that has come, while the peer took no replies */
+	unsigned int		 is_committing : 1;
+	unsigned int		 is_waiting_room : 1;
+	unsigned int		 is_after_auth : 1; /* AUTH was the last verb, and what follows may be part of it */
+	unsigned int		 is_closing : 1; /* after what is to be written */
+	unsigned int		 is_hasty : 1;	/* and without waiting for the peer to take it */
+};
+
+/* One call of the factory; lives on its stack. */
+struct esmtp_step {
+	message_construct	*mc;
+	accept_construct	*ac;
+	Event			*event;
+	struct timeval		 now;
+	int			 eventtype;
+	bool			 may_read;
+	bool			 has_more;	/* input follows the command */
+	unsigned int		 nreads;
+	char			*in;		/* what is left of the input, in host->scratch */
+	size_t			 in_len;
+	char			*out;		/* host->output */
+	size_t			 out_len;
+	size_t			 out_size;
+	const char		*verb;		/* being answered, for reports */
+	const char		*arg;		/* its argument, in the input */
+	size_t			 arg_len;
+	unsigned int		 nreplies;	/* to that verb */
+	int			 code;		/* of the last reply */
+	bool			 is_secret;	/* the line may hold a password */
+	bool			 was_secret;	/* so may what is left in host->scratch */
+	int			 rcpt_status;	/* enum esmtp_rcpt_status; -1: not looked up */
+};
+
+typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
+    size_t len);
+
+/* esmtp_state.c */
+void esmtp_set_state(message_construct *mc, enum esmtp_state state);
+void esmtp_settle(message_construct *mc);
+
+/* esmtp_output.c: answers.  A reply of 4xx or 5xx is counted and reported, 421
+ * closes the session after it. */
+void esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
+    size_t len);
+void esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id);
+void esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
+    const char *extra, size_t len);
+void esmtp_reply_code(struct esmtp_step *st, int code, const char *str);
+void esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
+    const char *text);
+int esmtp_errno_reply(int errnum);
+void esmtp_report(struct esmtp_step *st, struct esmtp_report *r);
+void esmtp_bye(struct esmtp_step *st);
+
+/* esmtp_flush(st): Write replies.  Return W_GO: all are written, W_WRITE: some
+ * are kept, W_END: the peer is gone. */
+enum esmtp_want esmtp_flush(struct esmtp_step *st);
+
+/* esmtp_input.c */
+enum esmtp_want esmtp_fill(struct esmtp_step *st);
+enum esmtp_want esmtp_consume(struct esmtp_step *st);
+void esmtp_load_input(struct esmtp_step *st);
+int esmtp_save_input(struct esmtp_step *st);
+void esmtp_drop_input(message_construct *mc);
+enum esmtp_want esmtp_gone(struct esmtp_step *st, int errnum);
+
+/* esmtp_command.c: one line without its CRLF; ${has_more}: input follows it. */
+enum esmtp_want esmtp_command(struct esmtp_step *st, const char *line,
+    size_t len, bool has_more);
+
+/* esmtp_body.c */
+enum esmtp_want esmtp_body(struct esmtp_step *st);
+enum esmtp_want esmtp_body_finish(struct esmtp_step *st);
+void esmtp_committed(struct esmtp_step *st);
+
+/* esmtp_timer.c */
+void esmtp_deadline(const message_construct *mc, struct timeval *when_r,
+    const char **which_r);
+bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
+    const char **which_r);
+
+/* esmtp_tls.c */
+bool esmtp_tls_is_offered(const message_construct *mc);
+/* esmtp_tls_begin(st): Implicit TLS.  esmtp_tls_step(st): Go on, when
+ * mc->tls_stage is not TLS_IDLE.  Return W_GO (ac->tls is set, what the client
+ * said before is forgotten), W_SETUP, W_WRITE, W_END. */
+enum esmtp_want esmtp_tls_begin(struct esmtp_step *st);
+enum esmtp_want esmtp_tls_step(struct esmtp_step *st);
+/* esmtp_tls_failed(st, why, errnum): Report it; always W_END. */
+enum esmtp_want esmtp_tls_failed(struct esmtp_step *st, const char *why,
+    int errnum);
+/* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
+void esmtp_tls_raise(message_construct *mc);
+
+/* esmtp_proxy.c: read the PROXY header.  W_GO, W_SETUP, W_END. */
+enum esmtp_want esmtp_proxy(struct esmtp_step *st);
+
+/* esmtp_txn.c */
+struct esmtp_txn *esmtp_txn_new(const struct mailaddr *sender,
+    const struct timeval *now);
+void esmtp_txn_reset(message_construct *mc);
+int esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique);
+int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
+void esmtp_rcpts_clear(struct esmtp_rcpts *r);
+
+/* validate.c: esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO,
+ * W_REFUSED (the reply is given) or W_ASYNC (call again after E_ASYNC). */
+enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
+    const char *str, const struct mailaddr *addr);
+/* A module of ours refuses with a row of the table. */
+int validate_refuse(validate_context *vctx, enum esmtp_reply_id id);
+void validate_context_clear(validate_context *vctx, int which);
+/* validate_context_forget(vctx): Clear all but what was set in the connect
+ * phase and not since. */
+void validate_context_forget(validate_context *vctx);
+
+/* policy_rcpt.c */
+enum esmtp_rcpt_status esmtp_lookup_rcpt(accept_construct *ac,
+    const struct mailaddr *addr);
+
+extern const struct validate_module policy_limits, policy_loop, policy_relay,
+    policy_rcpt, policy_sender;
+
+/* names: what Banner_Hostname and Received_Hostname say, or the host's */
+const char *esmtp_banner_hostname(const struct esmtp_options *o);
+const char *esmtp_received_hostname(const struct esmtp_options *o);
+
+/* esmtp_peer_text(addr, buf): The client's address; "unknown" if it has none. */
+#define ESMTP_PEER_TEXT	46
+const char *esmtp_peer_text(const accept_addr *addr,
+    char buf[ESMTP_PEER_TEXT]);
+
+#endif

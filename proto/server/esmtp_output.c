@@ -1,0 +1,288 @@
+/* Answers: gathered in the loop's one buffer, written once per step.
+ * Owns: the count of errors, what is kept for a peer that does not read.
+ * Knows nothing of what is answered. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_int.h"
+
+static bool
+has_enhanced(const message_construct *mc)
+{
+	return (mc->extensions & ESMTP_EXT_BIT(ENHANCEDSTATUSCODES)) != 0;
+}
+
+static void
+put(struct esmtp_step *st, const struct esmtp_reply_line *line)
+{
+	size_t n;
+
+	n = esmtp_reply_format(line, st->out + st->out_len,
+	    st->out_size - st->out_len);
+	st->out_len += n;
+	if (n == 0) {
+		/* cannot be: room was made; rather end than lose a reply */
+		st->mc->is_closing = 1;
+		st->mc->is_hasty = 1;
+	}
+}
+
+/* What the next reply is about. */
+void
+esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
+    size_t len)
+{
+	st->verb = verb;
+	st->arg = arg;
+	st->arg_len = len;
+	st->nreplies = 0;
+}
+
+#define REPORTED_ARG	(LIM_PATH + 16)	/* octets: a path and the word before it */
+
+static void
+report_refusal(struct esmtp_step *st, int code, const char *enhanced,
+    const char *detail)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_REJECTED };
+	const struct esmtp_txn *t = st->mc->txn;
+	char arg[REPORTED_ARG + 1];
+	size_t n = st->arg_len < REPORTED_ARG ? st->arg_len : REPORTED_ARG;
+
+	if (n > 0)
+		memcpy(arg, st->arg, n);
+	arg[n] = '\0';
+	r.arg = arg;
+	r.code = code;
+	r.enhanced = enhanced;
+	r.detail = detail;
+	if (t != NULL) {
+		r.sender = t->sender;
+		r.id = t->id;
+		r.nrcpts = t->rcpts.n;
+		r.rcpt = t->rcpts.n > 0 ? t->rcpts.addr[0] : NULL;
+	}
+	esmtp_report(st, &r);
+}
+
+void
+esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
+{
+	struct esmtp_host *host = st->ac->host;
+
+	r->verb = st->verb;
+	r->now = st->now;
+	if (r->enhanced == NULL)
+		r->enhanced = "";
+	if (r->detail == NULL)
+		r->detail = "";
+	if (r->id == NULL)
+		r->id = "";
+	if (r->arg == NULL)
+		r->arg = "";
+	host->ops->report(host->closure, st->ac, r);
+}
+
+/* One more refusal: is it one too many?  As with other servers, an accepted
+ * message makes up for the errors before it.  That we are short of disk or
+ * memory (4.3.x) is no error of the client's; nor are more recipients than we
+ * take: RFC 5321 4.5.3.1.10 wants the transaction to go on with those it has,
+ * and a client that is sent away before would come back with all of them. */
+static bool
+is_one_too_many(struct esmtp_step *st, int code, const char *enhanced)
+{
+	int64_t max = st->ac->options->max_errors;
+
+	if (code < 400 || code == 421 || strncmp(enhanced, "4.3.", 4) == 0 ||
+	    strcmp(enhanced, "4.5.3") == 0)
+		return false;
+	st->mc->nerrors++;
+	return max > 0 && st->mc->nerrors > max;
+}
+
+static void
+answer(struct esmtp_step *st, int code, const char *enhanced,
+    const char *text, size_t text_len, const char *extra, size_t extra_len)
+{
+	struct esmtp_reply_line line = { .code = code, .is_last = true };
+
+	line.enhanced = has_enhanced(st->mc) ? enhanced : NULL;
+	line.text = text;
+	line.text_len = text_len;
+	line.extra = extra;
+	line.extra_len = extra_len;
+	if (line.enhanced == NULL && text_len == 0 && extra_len == 0) {
+		line.text = "OK";
+		line.text_len = 2;
+	}
+	put(st, &line);
+	st->nreplies++;
+	st->code = code;
+	if (code >= 400)
+		report_refusal(st, code, enhanced, text);
+	if (code == 421)
+		st->mc->is_closing = 1;
+}
+
+void
+esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
+    const char *extra, size_t len)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
+
+	/* what cannot be had now is no error of the client's */
+	if (id != R_AUTH_LATER && id != R_TLS_LATER &&
+	    is_one_too_many(st, row->code, row->enhanced))
+		row = &esmtp_reply_rows[R_ERRORS];
+	answer(st, row->code, row->enhanced, row->text, row->text_len, extra,
+	    len);
+}
+
+void
+esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id)
+{
+	esmtp_reply_with(st, id, NULL, 0);
+}
+
+/* A reply that a module or the configuration worded. */
+void
+esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
+{
+	char enhanced[ESMTP_ENHANCED_MAX];
+	const char *text;
+
+	esmtp_reply_split(str, code, &text, enhanced);
+	if (is_one_too_many(st, code, enhanced)) {
+		esmtp_reply(st, R_ERRORS);
+		return;
+	}
+	answer(st, code, enhanced, text, strlen(text), NULL, 0);
+}
+
+/* A line of a reply that has no enhanced code: banner, EHLO. */
+void
+esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
+    const char *text)
+{
+	struct esmtp_reply_line line = { .code = code, .is_last = is_last };
+
+	line.text = text;
+	line.text_len = strlen(text);
+	put(st, &line);
+	if (is_last)
+		st->nreplies++;
+}
+
+/* RFC 5321 4.2.3: 452 is for storage, 451 for what else went wrong here. */
+int
+esmtp_errno_reply(int errnum)
+{
+	switch (errnum) {
+	case ENOSPC:
+	case EDQUOT:
+		return R_DISK;
+	case ENOMEM:
+		return R_NOMEM;
+	default:
+		return R_RESOURCES;
+	}
+}
+
+/* The service is going away: RFC 5321 3.8. */
+void
+esmtp_bye(struct esmtp_step *st)
+{
+	if (st->ac->host->is_reconfigured)
+		esmtp_reply_code(st, esmtp_reply_rows[R_RECONFIG].code,
+		    st->ac->options->reconfig_message);
+	else
+		esmtp_reply(st, R_SHUTDOWN);
+}
+
+/* Write ${len} octets at ${buf}: octets written, or -1 when the peer is
+ * gone. */
+static ssize_t
+write_some(struct esmtp_step *st, const char *buf, size_t len)
+{
+	size_t done = 0;
+	int n, need = 0;
+
+	while (done < len) {
+		n = event_write(st->event, buf + done, (int)(len - done),
+		    &need);
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		done += (size_t)n;
+	}
+	st->mc->need_write = (uint8_t)(need != 0 ? need : E_WRITE);
+	if (done > 0)
+		st->mc->idle_since = st->now;
+	return (ssize_t)done;
+}
+
+static enum esmtp_want
+flush_kept(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	ssize_t n;
+
+	n = write_some(st, mc->out + mc->out_off, mc->out_len - mc->out_off);
+	if (n == -1)
+		return esmtp_gone(st, errno);
+	mc->out_off += (uint32_t)n;
+	if (mc->out_off < mc->out_len)
+		return W_WRITE;
+	free(mc->out);
+	mc->out = NULL;
+	mc->out_len = mc->out_off = 0;
+	mc->wait_since = st->now;
+	return W_GO;
+}
+
+/* Keep what the peer would not take; nothing more is read until it has. */
+static enum esmtp_want
+keep_rest(struct esmtp_step *st, size_t done)
+{
+	message_construct *mc = st->mc;
+	size_t len = st->out_len - done;
+
+	st->out_len = 0;
+	if ((mc->out = malloc(len)) == NULL)
+		return esmtp_gone(st, ENOMEM);
+	memcpy(mc->out, st->out + done, len);
+	mc->out_len = (uint32_t)len;
+	mc->out_off = 0;
+	mc->wait_since = st->now;
+	return W_WRITE;
+}
+
+enum esmtp_want
+esmtp_flush(struct esmtp_step *st)
+{
+	enum esmtp_want w;
+	ssize_t n;
+
+	if (st->mc->out != NULL && (w = flush_kept(st)) != W_GO) {
+		/* only a last word can have come behind what is kept */
+		st->out_len = 0;
+		return w;
+	}
+	if (st->out_len == 0)
+		return W_GO;
+	n = write_some(st, st->out, st->out_len);
+	if (n == -1)
+		return esmtp_gone(st, errno);
+	if ((size_t)n < st->out_len)
+		return keep_rest(st, (size_t)n);
+	st->out_len = 0;
+	st->mc->wait_since = st->now;
+	return W_GO;
+}

@@ -1,0 +1,82 @@
+/* The PROXY header before all else: from the wire to the client's address.
+ * Owns: that just the header is read, and what a bad one leads to.
+ * Knows nothing of its form: proxyhdr.h does. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_int.h"
+#include "proto/parse/proxyhdr.h"
+
+/* Without an answer: who speaks is a proxy, or nobody who should be here. */
+static enum esmtp_want
+refuse(struct esmtp_step *st, const char *why)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_REJECTED };
+	char head[PROXYHDR_V1_MAX + 1];
+	size_t n = st->in_len < PROXYHDR_V1_MAX ? st->in_len : PROXYHDR_V1_MAX;
+
+	memcpy(head, st->in, n);
+	head[n] = '\0';
+	esmtp_answering(st, "PROXY", "", 0);
+	r.arg = head;
+	r.detail = why;
+	esmtp_report(st, &r);
+	return W_END;
+}
+
+/* The client is another: so may the options be. */
+static void
+set_peer(struct esmtp_step *st, const struct proxyhdr *h)
+{
+	struct esmtp_host *host = st->ac->host;
+	accept_construct *ac = st->ac;
+
+	memset(&ac->peer, 0, sizeof(ac->peer));
+	if (h->source.sa.sa_family == AF_INET)
+		ac->peer.in = h->source.in;
+	else
+		ac->peer.in6 = h->source.in6;
+	if (host->ops->peer_changed != NULL)
+		host->ops->peer_changed(host->closure, ac);
+	st->mc->extensions = esmtp_ext_enabled(ac->options);
+}
+
+static enum esmtp_want
+complete(struct esmtp_step *st)
+{
+	struct proxyhdr h;
+	const char *why;
+
+	if (proxyhdr_parse(st->in, st->in_len, &h, &why) == -1)
+		return refuse(st, why);
+	st->in_len = 0;
+	if (h.is_known)
+		set_peer(st, &h);
+	st->mc->wait_since = st->mc->idle_since = st->now;
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_proxy(struct esmtp_step *st)
+{
+	const char *why;
+	int missing, n, need;
+
+	while ((missing = proxyhdr_missing(st->in, st->in_len, &why)) > 0) {
+		need = E_READ;
+		n = event_read(st->event, st->in + st->in_len, missing,
+		    &need);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			st->mc->need_setup = (uint8_t)need;
+			return W_SETUP;
+		}
+		if (n <= 0)
+			return esmtp_gone(st, n == 0 ? 0 : errno);
+		st->in_len += (size_t)n;
+	}
+	return missing == 0 ? complete(st) : refuse(st, why);
+}

@@ -1,0 +1,75 @@
+/* The states of a session: their names, and which may follow which.
+ * Owns: the only assignment of a state.
+ * Knows nothing of why a step is made. */
+
+#include <assert.h>
+
+#include "proto/server/esmtp_int.h"
+
+#define B(id)		(1u << ES_##id)
+#define AWAITING	(B(EHLO) | B(MAIL) | B(RCPT))
+
+static const struct {
+	const char	*name;
+	unsigned int	 next;
+} states[ES_NSTATES] = {
+#define ESMTP_STATE(id, name, next, who) [id] = { name, next },
+#include "proto/server/esmtp_state.def"
+#undef ESMTP_STATE
+};
+
+const char *
+esmtp_message_factory_state(int state)
+{
+	return state >= 0 && state < ES_NSTATES ? states[state].name :
+	    "unknown";
+}
+
+int
+esmtp_session_state(const accept_construct *ac)
+{
+	const message_construct *mc = ac->accept_construct_closure.vptr;
+
+	return mc != NULL ? mc->state : ES_CONNECTED;
+}
+
+void
+esmtp_set_state(message_construct *mc, enum esmtp_state state)
+{
+	assert(states[mc->state].next & (1u << state));
+	mc->state = (uint8_t)state;
+}
+
+static enum esmtp_state
+awaited(const message_construct *mc)
+{
+	if (mc->txn != NULL)
+		return mc->txn->is_in_body ? ES_BODY : ES_RCPT;
+	return mc->helo != NULL ? ES_MAIL : ES_EHLO;
+}
+
+/* A reply has been written, or the next command is at hand: what is awaited
+ * now? */
+void
+esmtp_settle(message_construct *mc)
+{
+	enum esmtp_state to;
+
+	if (mc->tls_stage != TLS_IDLE)
+		return;		/* esmtp_tls_step() makes the next steps */
+	switch (mc->state) {
+	case ES_CONNECTED:
+	case ES_SETUP:
+	case ES_BODY:
+	case ES_ASYNC:
+	case ES_DENIED:
+	case ES_EXTENSION2:
+	case ES_EXTENSION3:
+	case ES_EXTENSION4:
+		return;
+	default:
+		to = awaited(mc);
+		if (to != mc->state)
+			esmtp_set_state(mc, to);
+	}
+}

@@ -1,0 +1,218 @@
+/* The way to TLS: the STARTTLS verb, implicit TLS, the handshake.
+ * Owns: the order of things (the 220 leaves in the clear, what follows is a
+ * handshake), what is forgotten after it.
+ * Knows nothing of TLS itself: the host does that, below the session's Event.
+ *
+ * tls_start() is asked before the 220, so that its failure can still be the
+ * 454 that RFC 3207 4 has for it.  Until the 220 has left, the session's Event
+ * keeps the opset it had, and mc->opset and mc->io_data hold the TLS one. */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_verb.h"
+
+static bool
+is_available(const message_construct *mc)
+{
+	const struct esmtp_host_ops *ops = mc->ac->host->ops;
+
+	return ops->tls_start != NULL && ops->tls_handshake != NULL &&
+	    mc->ac->options->tls_certificate.n > 0;
+}
+
+/* RFC 3207 4.2: not again after the handshake. */
+bool
+esmtp_tls_is_offered(const message_construct *mc)
+{
+	return (mc->extensions & ESMTP_EXT_BIT(STARTTLS)) != 0 &&
+	    is_available(mc) && mc->ac->tls == NULL &&
+	    !mc->ac->options->use_ssl;
+}
+
+/* Exchange the Event's opset and the one kept. */
+static void
+swap_opset(message_construct *mc)
+{
+	Event *e = mc->ac->event;
+	const event_io_opset *opset = e->io_opset;
+	void *data = e->io_data;
+
+	e->io_opset = mc->opset;
+	e->io_data = mc->io_data;
+	mc->opset = opset;
+	mc->io_data = data;
+}
+
+void
+esmtp_tls_raise(message_construct *mc)
+{
+	if (mc->tls_stage != TLS_GO_AHEAD)
+		return;
+	swap_opset(mc);
+	mc->tls_stage = TLS_HANDSHAKE;
+}
+
+/* Put TLS under the session, and keep it off the Event for now. */
+static int
+start_below(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	struct esmtp_host *host = st->ac->host;
+
+	mc->opset = st->event->io_opset;
+	mc->io_data = st->event->io_data;
+	if (host->ops->tls_start(host->closure, st->ac) == -1)
+		return -1;
+	swap_opset(mc);
+	mc->tls_stage = TLS_GO_AHEAD;
+	return 0;
+}
+
+/* RFC 3207 4: the client waits for the reply.  Who did not is either confused,
+ * or somebody between it and us who wants his commands to be taken for those
+ * of the authenticated client (CVE-2011-0411). */
+static bool
+is_injected(struct esmtp_step *st)
+{
+	return st->has_more && st->ac->options->starttls_injection_policy ==
+	    ESMTP_INJECTION_REJECT;
+}
+
+enum esmtp_want
+esmtp_starttls(struct esmtp_step *st, const char *arg, size_t len)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_reply_id id = R_TLS_GO;
+	enum esmtp_want w;
+
+	(void)arg;
+	(void)len;
+	if (st->ac->tls != NULL)
+		id = R_TLS_ACTIVE;
+	else if (!esmtp_tls_is_offered(mc))
+		id = R_NOT_IMPLEMENTED;
+	else if (is_injected(st)) {
+		/* what follows may be a ClientHello: no commands */
+		id = R_TLS_INJECTION;
+		mc->is_closing = 1;
+	} else if ((w = esmtp_flush(st)) != W_GO)
+		return w;	/* replies to what came before go first */
+	else if (start_below(st) == -1)
+		id = R_TLS_LATER;
+	esmtp_set_state(mc, ES_EXTENSION1);
+	esmtp_reply(st, id);
+	return W_GO;
+}
+
+static void
+enter_handshake(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	mc->tls_stage = TLS_HANDSHAKE;
+	mc->wait_since = st->now;
+}
+
+/* The 220 has to leave before the first octet of TLS. */
+static enum esmtp_want
+go_ahead(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w = esmtp_flush(st);
+
+	if (w != W_GO)
+		return w;
+	esmtp_tls_raise(mc);
+	esmtp_set_state(mc, ES_EXTENSION2);
+	/* Allowed: it is kept, and read as if it had come inside TLS */
+	if (st->ac->options->starttls_injection_policy !=
+	    ESMTP_INJECTION_ALLOW)
+		st->in_len = 0;
+	enter_handshake(st);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_tls_begin(struct esmtp_step *st)
+{
+	struct esmtp_host *host = st->ac->host;
+
+	if (!is_available(st->mc))
+		return esmtp_tls_failed(st, "no certificate is configured", 0);
+	if (host->ops->tls_start(host->closure, st->ac) == -1)
+		return esmtp_tls_failed(st, "cannot start TLS", errno);
+	enter_handshake(st);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_tls_failed(struct esmtp_step *st, const char *why, int errnum)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_TLS_FAILED };
+
+	r.detail = why;
+	r.errnum = errnum;
+	esmtp_report(st, &r);
+	return W_END;
+}
+
+/* RFC 3207 4.2: what was not learnt from the TLS negotiation is discarded.
+ * Counts for limits stay, for they are no knowledge that the client gave. */
+static void
+forget(message_construct *mc)
+{
+	esmtp_txn_reset(mc);
+	validate_context_forget(&mc->vctx);
+	esmtp_auth_forget(mc);
+	free(mc->helo);
+	mc->helo = NULL;
+	mc->is_esmtp = 0;
+	mc->is_swallowing = 0;
+}
+
+static enum esmtp_want
+handshake_done(struct esmtp_step *st)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_TLS };
+	message_construct *mc = st->mc;
+
+	mc->tls_stage = TLS_IDLE;
+	mc->need_read = mc->need_write = 0;
+	timersub(&st->now, &mc->wait_since, &r.elapsed);
+	mc->wait_since = mc->idle_since = st->now;
+	esmtp_report(st, &r);
+	if (mc->state == ES_EXTENSION2) {
+		forget(mc);
+		esmtp_set_state(mc, ES_EHLO);
+	}
+	/* the first command may have come with the end of the handshake */
+	st->may_read = true;
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_tls_step(struct esmtp_step *st)
+{
+	struct esmtp_host *host = st->ac->host;
+	enum esmtp_want w;
+	int need = E_READ, errnum;
+
+	if (st->mc->tls_stage == TLS_GO_AHEAD &&
+	    (w = go_ahead(st)) != W_GO)
+		return w;
+	errno = 0;
+	switch (host->ops->tls_handshake(host->closure, st->ac, &need)) {
+	case 0:
+		st->mc->need_setup = (uint8_t)need;
+		return W_SETUP;
+	case 1:
+		return handshake_done(st);
+	default:
+		errnum = errno;
+		return esmtp_tls_failed(st, st->ac->tls_failure != NULL ?
+		    st->ac->tls_failure : "the handshake failed", errnum);
+	}
+}

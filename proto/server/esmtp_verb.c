@@ -1,0 +1,96 @@
+/* The verbs: the table and its columns.
+ * Owns: the rows of esmtp_verb.def, and those that esmtp_extensions_register()
+ * adds before the first session.
+ * Knows nothing of what a verb does. */
+
+#include "proto/server/esmtp_verb.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/lim.h"
+
+const struct esmtp_verb esmtp_verbs[] = {
+#define ESMTP_VERB(name, states, flags, handler, source) \
+	{ #name, states, flags, handler, source, sizeof(#name) - 1 },
+#include "proto/server/esmtp_verb.def"
+#undef ESMTP_VERB
+};
+
+const size_t esmtp_nverbs = sizeof(esmtp_verbs) / sizeof(esmtp_verbs[0]);
+
+/* Filled before the first session, const afterwards. */
+static struct esmtp_extension extensions[LIM_EXTENSIONS];
+static size_t nextensions;
+
+const struct esmtp_verb *
+esmtp_verb_find(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < esmtp_nverbs; i++)
+		if (esmtp_verbs[i].name_len == len &&
+		    strncasecmp(esmtp_verbs[i].name, s, len) == 0)
+			return &esmtp_verbs[i];
+	return NULL;
+}
+
+const struct esmtp_extension *
+esmtp_extension_find(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < nextensions; i++)
+		if (extensions[i].name_len == len &&
+		    strncasecmp(extensions[i].name, s, len) == 0)
+			return &extensions[i];
+	return NULL;
+}
+
+const struct esmtp_extension *
+esmtp_extension_get(size_t i)
+{
+	return i < nextensions ? &extensions[i] : NULL;
+}
+
+/* RFC 5321 4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-") */
+static bool
+is_keyword(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bool is_alnum = (s[i] >= 'a' && s[i] <= 'z') ||
+		    (s[i] >= 'A' && s[i] <= 'Z') ||
+		    (s[i] >= '0' && s[i] <= '9');
+
+		if (!is_alnum && (s[i] != '-' || i == 0))
+			return false;
+	}
+	return len > 0;
+}
+
+int
+esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
+    ESMTPExtensionFunc f, void *closure)
+{
+	struct esmtp_extension *e;
+	size_t i, len = strlen(command);
+
+	if (f == NULL || len >= sizeof(e->name) || !is_keyword(command, len) ||
+	    nextensions == LIM_EXTENSIONS ||
+	    esmtp_verb_find(command, len) != NULL ||
+	    esmtp_extension_find(command, len) != NULL)
+		return 0;
+	e = &extensions[nextensions++];
+	for (i = 0; i < len; i++)
+		e->name[i] = command[i] >= 'a' && command[i] <= 'z' ?
+		    (char)(command[i] - 32) : command[i];
+	e->name[len] = '\0';
+	e->name_len = len;
+	e->setup = s;
+	e->func = f;
+	e->closure = closure;
+	return 1;
+}

@@ -1,0 +1,60 @@
+/* The verbs: the table and its columns.
+ * Owns: the rows of esmtp_verb.def, and those that esmtp_extensions_register()
+ * adds before the first session.
+ * Knows nothing of what a verb does. */
+
+#ifndef PROTO_ESMTP_VERB_H
+#define PROTO_ESMTP_VERB_H
+
+#include "proto/server/esmtp_int.h"
+
+/* Where a session stands; the second column is a set of these. */
+#define ST_START	0x01	/* before EHLO */
+#define ST_READY	0x02	/* greeted, no transaction */
+#define ST_MAIL		0x04	/* sender known, no recipient yet */
+#define ST_RCPT		0x08	/* a recipient known */
+#define ST_ANY		0x0f
+
+#define VF_ARG		0x01	/* argument required */
+#define VF_NOARG	0x02	/* argument refused */
+#define VF_LAST		0x04	/* must end a pipelined group */
+#define VF_LAST_CLOSE	0x08	/* and if it does not, the session ends */
+#define VF_DRAIN	0x10	/* still served when the service goes away */
+#define VF_DENIED	0x20	/* still served when refused at connect */
+#define VF_CLEAR	0x40	/* still served when TLS is required first (RFC 3207 4) */
+#define VF_NOAUTH	0x80	/* still served when AUTH is required first (RFC 4954 6) */
+
+struct esmtp_verb {
+	const char	*name;
+	unsigned int	 states;
+	unsigned int	 flags;
+	esmtp_handler	*handler;	/* NULL: an extension */
+	const char	*source;
+	size_t		 name_len;
+};
+
+struct esmtp_extension {
+	char			 name[17];
+	size_t			 name_len;
+	ESMTPExtensionSetup	 setup;
+	ESMTPExtensionFunc	 func;
+	void			*closure;
+};
+
+extern const struct esmtp_verb esmtp_verbs[];
+extern const size_t esmtp_nverbs;
+
+/* esmtp_verb_find(s, len): The row of a verb in any case, or NULL. */
+const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
+
+/* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
+ * NULL. */
+const struct esmtp_extension *esmtp_extension_find(const char *s, size_t len);
+const struct esmtp_extension *esmtp_extension_get(size_t i);
+
+#define ESMTP_VERB(name, states, flags, handler, source) \
+	extern esmtp_handler handler;
+#include "proto/server/esmtp_verb.def"
+#undef ESMTP_VERB
+
+#endif

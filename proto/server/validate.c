@@ -1,0 +1,229 @@
+/* The validation phases: modules, their order, the suspended one, the reply
+ * that a module chose.
+ * Owns: the list of modules.  Knows nothing of what they check. */
+
+#include "proto/validate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_int.h"
+
+/* Our own come first.  Registered ones are added before the first session;
+ * const afterwards. */
+static const struct validate_module *modules[LIM_VALIDATE_MODULES] = {
+	&policy_limits, &policy_sender, &policy_relay, &policy_rcpt,
+	&policy_loop
+};
+static size_t nmodules = 5;
+
+int
+validate_module_register(const struct validate_module *m)
+{
+	size_t i;
+
+	for (i = 0; i < nmodules; i++)
+		if (strcmp(modules[i]->name, m->name) == 0) {
+			errno = EEXIST;
+			return -1;
+		}
+	if (nmodules == LIM_VALIDATE_MODULES) {
+		errno = ENOMEM;
+		return -1;
+	}
+	modules[nmodules++] = m;
+	return 0;
+}
+
+static void
+forget_code(validate_context *vctx)
+{
+	free(vctx->text);
+	vctx->text = NULL;
+	vctx->code = 0;
+	vctx->reply = -1;
+}
+
+void
+validate_context_init(validate_context *vctx)
+{
+	memset(vctx, 0, sizeof(*vctx));
+	vctx->reply = -1;
+}
+
+void
+validate_context_destroy(validate_context *vctx)
+{
+	validate_context_clear(vctx, VCTX_CONN);
+	validate_context_clear(vctx, VCTX_MESS);
+	forget_code(vctx);
+}
+
+int
+validate_context_set_code(validate_context *vctx, int code, const char *str)
+{
+	char *text;
+
+	if (code < 200 || code > 599 || code / 100 == 3)
+		return 0;
+	text = strndup(str, LIM_REPLY_LINE);
+	forget_code(vctx);
+	if (text == NULL) {
+		/* a module that meant to refuse must not accept for that */
+		validate_refuse(vctx, R_NOMEM);
+		return 0;
+	}
+	vctx->text = text;
+	vctx->code = code;
+	return 1;
+}
+
+int
+validate_refuse(validate_context *vctx, enum esmtp_reply_id id)
+{
+	forget_code(vctx);
+	vctx->reply = (int)id;
+	vctx->code = esmtp_reply_rows[id].code;
+	return VALIDATE_DONE;
+}
+
+/* A module has decided. */
+static enum esmtp_want
+decided(struct esmtp_step *st)
+{
+	validate_context *vctx = &st->mc->vctx;
+
+	if (vctx->code < 400) {
+		forget_code(vctx);
+		return W_GO;
+	}
+	if (vctx->reply != -1)
+		esmtp_reply(st, (enum esmtp_reply_id)vctx->reply);
+	else
+		esmtp_reply_code(st, vctx->code, vctx->text);
+	forget_code(vctx);
+	return W_REFUSED;
+}
+
+static enum esmtp_want
+suspend(struct esmtp_step *st, size_t i)
+{
+	message_construct *mc = st->mc;
+
+	if (!mc->is_suspended)
+		mc->wait_since = st->now;
+	mc->is_suspended = 1;
+	mc->module = (uint16_t)i;
+	return W_ASYNC;
+}
+
+enum esmtp_want
+esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
+    const struct mailaddr *addr)
+{
+	message_construct *mc = st->mc;
+	size_t i = mc->is_suspended ? mc->module : 0;
+	validate_func f;
+	int result;
+
+	for (; i < nmodules; i++) {
+		if ((f = modules[i]->phase[phase]) == NULL)
+			continue;
+		result = f(str, addr, st->ac, &mc->vctx, modules[i]->closure);
+		if (result == VALIDATE_AGAIN)
+			return suspend(st, i);
+		mc->is_suspended = 0;
+		if (result == VALIDATE_DONE)
+			return decided(st);
+	}
+	mc->is_suspended = 0;
+	forget_code(&mc->vctx);
+	return W_GO;
+}
+
+int
+validate_context_find_message_construct(validate_context *vctx,
+    message_construct **mc)
+{
+	*mc = vctx->mc;
+	return vctx->mc != NULL;
+}
+
+static struct esmtp_rcpts *
+rcpts_of(const validate_context *ctx)
+{
+	if (ctx->mc == NULL || ctx->mc->txn == NULL)
+		return NULL;
+	return &ctx->mc->txn->rcpts;
+}
+
+int
+validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
+{
+	const struct esmtp_rcpts *r = rcpts_of(ctx);
+
+	if (r == NULL || pos < 0 || (size_t)pos >= r->n)
+		return 0;
+	*addr = r->addr[pos];
+	return 1;
+}
+
+int
+validate_context_can_modify_rcpts(validate_context *ctx)
+{
+	return rcpts_of(ctx) != NULL && !ctx->mc->is_committing;
+}
+
+/* What a module adds goes into an envelope and a file name: no controls. */
+static bool
+is_plain_address(const char *addr)
+{
+	const char *at = strrchr(addr, '@');
+	const char *p;
+
+	if (at == NULL || at == addr || strlen(addr) > LIM_PATH ||
+	    !mailaddr_domain_valid(at + 1, strlen(at + 1), true))
+		return false;
+	for (p = addr; p < at; p++)
+		if (*p < 32 || *p > 126)
+			return false;
+	return true;
+}
+
+int
+validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
+{
+	if (!validate_context_can_modify_rcpts(ctx)) {
+		errno = EPERM;
+		return -1;
+	}
+	if (!is_plain_address(addr)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return esmtp_rcpts_add(rcpts_of(ctx), addr, uniq != 0);
+}
+
+int
+validate_context_remove_rcpt(validate_context *ctx, const char *addr)
+{
+	if (!validate_context_can_modify_rcpts(ctx))
+		return 0;
+	return esmtp_rcpts_remove(rcpts_of(ctx), addr);
+}
+
+int
+validate_context_remove_all_rcpts(validate_context *ctx)
+{
+	struct esmtp_rcpts *r;
+	int n;
+
+	if (!validate_context_can_modify_rcpts(ctx))
+		return 0;
+	r = rcpts_of(ctx);
+	n = (int)r->n;
+	esmtp_rcpts_clear(r);
+	return n;
+}

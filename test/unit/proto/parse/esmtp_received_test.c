@@ -1,0 +1,131 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/parse/esmtp_received.h"
+
+Test(esmtp_received, dates_are_those_of_the_c_library)
+{
+	char buf[ESMTP_DATE_MAX], want[64];
+	struct tm tm;
+	time_t t;
+
+	/* every 9 hours and some, 1970 to 2400 */
+	for (t = 0; t < INT64_C(13569465600); t += 33333) {
+		gmtime_r(&t, &tm);
+		strftime(want, sizeof(want), "%a, %d %b %Y %H:%M:%S +0000",
+		    &tm);
+		esmtp_date_format(t, buf);
+		cr_assert_str_eq(buf, want, "%lld", (long long)t);
+	}
+}
+
+static size_t
+format(const struct esmtp_received *r, char *buf)
+{
+	size_t n = esmtp_received_format(r, buf);
+
+	buf[n] = '\0';
+	return n;
+}
+
+Test(esmtp_received, has_the_form_of_rfc_5321_4_4)
+{
+	struct esmtp_received r = { .helo = "client.example",
+	    .peer = "2001:db8::1", .by = "mx.example.test", .id = "0ABC",
+	    .rcpt = "\"a b\"@example.test", .seconds = 1700000000 };
+	char buf[ESMTP_RECEIVED_MAX + 1];
+
+	format(&r, buf);
+	cr_assert_str_eq(buf,
+	    "Received: from client.example ([IPv6:2001:db8::1])\r\n"
+	    "\tby mx.example.test (mailmill) with SMTP id 0ABC\r\n"
+	    "\tfor <\"a b\"@example.test>; Tue, 14 Nov 2023 22:13:20 +0000"
+	    "\r\n");
+	r.rcpt = NULL;
+	r.helo = NULL;
+	r.is_esmtp = true;
+	r.peer = "192.0.2.1";
+	format(&r, buf);
+	cr_assert_str_eq(buf, "Received: from unknown ([192.0.2.1])\r\n"
+	    "\tby mx.example.test (mailmill) with ESMTP id 0ABC;\r\n"
+	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+}
+
+Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
+{
+	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx", .id = "I",
+	    .rcpt = "a@b", .is_esmtp = true };
+	char buf[ESMTP_RECEIVED_MAX + 1], name[2000];
+
+	r.helo = "x) by evil (y; \"\\\r\nX: \x80";
+	format(&r, buf);
+	cr_assert_eq(strncmp(buf, "Received: from x??by?evil??y????"
+	    "??X:??", 38), 0, "%s", buf);
+	memset(name, ')', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	r.helo = r.by = r.id = r.rcpt = r.login = r.tls_peer = name;
+	r.tls_protocol = r.tls_cipher = name;
+	r.tls_bits = 9999;
+	r.tls_is_resumed = true;
+	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
+}
+
+/* RFC 3848 */
+Test(esmtp_received, says_with_which_protocol_it_came)
+{
+	static const struct {
+		bool		 is_esmtp, is_tls, is_auth;
+		const char	*with;
+	} cases[] = {
+		{ false, false, false, " with SMTP id " },
+		{ false, true, false, " with SMTP id " },
+		{ true, false, false, " with ESMTP id " },
+		{ true, true, false, " with ESMTPS id " },
+		{ true, false, true, " with ESMTPA id " },
+		{ true, true, true, " with ESMTPSA id " },
+	};
+	char buf[ESMTP_RECEIVED_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx",
+		    .id = "I", .tls_cipher = "X", .tls_bits = 128 };
+
+		r.is_esmtp = cases[i].is_esmtp;
+		r.is_auth = cases[i].is_auth;
+		r.tls_protocol = cases[i].is_tls ? "TLSv1.3" : NULL;
+		format(&r, buf);
+		cr_expect_not_null(strstr(buf, cases[i].with), "%s", buf);
+	}
+}
+
+Test(esmtp_received, tells_of_tls_and_of_the_login)
+{
+	struct esmtp_received r = { .helo = "client.example",
+	    .peer = "192.0.2.1", .by = "mx.example.test", .id = "0ABC",
+	    .is_esmtp = true, .seconds = 1700000000,
+	    .tls_protocol = "TLSv1.2", .tls_bits = 56,
+	    .tls_cipher = "ECDHE-ECDSA-AES128-GCM-SHA256" };
+	char buf[ESMTP_RECEIVED_MAX + 1];
+
+	format(&r, buf);
+	cr_assert_str_eq(buf,
+	    "Received: from client.example ([192.0.2.1])\r\n"
+	    "\t(TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256 56 bits)\r\n"
+	    "\tby mx.example.test (mailmill) with ESMTPS id 0ABC;\r\n"
+	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+	r.is_auth = r.tls_is_resumed = true;
+	r.login = "al(ice) x@example.test";
+	r.tls_peer = "b\\ob)@\r\nexample.test";
+	r.tls_bits = 1024;
+	format(&r, buf);
+	cr_assert_str_eq(buf,
+	    "Received: from client.example ([192.0.2.1])\r\n"
+	    "\t(TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256 1024 bits, resumed, "
+	    "client b?ob?@??example.test)\r\n"
+	    "\t(authenticated as al?ice? x@example.test)\r\n"
+	    "\tby mx.example.test (mailmill) with ESMTPSA id 0ABC;\r\n"
+	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+}

@@ -1,0 +1,240 @@
+/* The end of data: what is answered when something is wrong with the message
+ * or the spool. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "proto/server/esmtp_int.h"
+#include "test/unit/proto/server/fake.h"
+
+static struct fake *
+start(const char *option, const char *value)
+{
+	struct fake *f = fake_new();
+
+	if (option != NULL)
+		fake_option(f, option, value, NULL);
+	fake_connect(f);
+	return f;
+}
+
+/* Whatever failed, the session goes on. */
+static void
+check_alive(struct fake *f)
+{
+	cr_assert_eq(f->h.spool.nopen, 0);
+	cr_assert_null(fake_mc(f)->txn);
+	memset(&f->h.spool.begin_errno, 0, sizeof(int));
+	f->h.spool.append_errno = f->h.spool.refuse_errno =
+	    f->h.spool.commit_errno = 0;
+	fake_to_data(f);
+	cr_assert_eq(strncmp(fake_say(f, ".\r\n"), "250 ", 4), 0, "%s",
+	    f->reply);
+	fake_end(f);
+}
+
+Test(esmtp_body, a_message_too_big_is_read_to_its_end_and_refused)
+{
+	struct fake *f = start("Max_Message_Size", "100");
+	char big[5000];
+
+	memset(big, 'x', sizeof(big));
+	fake_to_data(f);
+	cr_assert_str_eq(fake_say_n(f, big, sizeof(big)), "");
+	cr_assert_eq(f->h.spool.nopen, 0);
+	cr_assert_str_eq(fake_say(f, "\r\nRSET\r\n"), "");
+	cr_assert_str_eq(fake_say(f, ".\r\n"),
+	    "552 5.3.4 Message too big\r\n");
+	check_alive(f);
+}
+
+Test(esmtp_body, a_message_of_exactly_the_limit_is_accepted)
+{
+	struct fake *f = start("Max_Message_Size", "10");
+
+	fake_to_data(f);
+	cr_assert_eq(strncmp(fake_say(f, "..234567\r\n.\r\n"), "250 ", 4), 0);
+	fake_to_data(f);
+	cr_assert_str_eq(fake_say(f, "123456789\r\n.\r\n"),
+	    "552 5.3.4 Message too big\r\n");
+	fake_end(f);
+}
+
+static const struct {
+	int		 errnum;
+	const char	*reply;
+} errors[] = {
+	{ ENOSPC, "452 4.3.1 Insufficient system storage, try again later"
+	    "\r\n" },
+	{ ENOMEM, "451 4.3.0 Out of memory, try again later\r\n" },
+	{ EIO, "451 4.3.0 Local error, try again later\r\n" },
+};
+
+Test(esmtp_body, a_spool_that_fails_is_answered_4xx_at_each_step)
+{
+	struct fake *f;
+	size_t i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		f = start(NULL, NULL);
+		f->h.spool.begin_errno = errors[i].errnum;
+		fake_say(f, "EHLO x\r\n");
+		fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\n");
+		cr_expect_str_eq(fake_say(f, "DATA\r\n"), errors[i].reply);
+		cr_expect_str_eq(fake_say(f, "RSET\r\n"), "250 2.0.0 OK\r\n");
+		check_alive(f);
+
+		f = start(NULL, NULL);
+		fake_to_data(f);
+		f->h.spool.append_errno = errors[i].errnum;
+		cr_expect_str_eq(fake_say(f, "x\r\n"), "");
+		cr_expect_str_eq(fake_say(f, ".\r\n"), errors[i].reply);
+		check_alive(f);
+
+		f = start(NULL, NULL);
+		f->h.spool.refuse_errno = errors[i].errnum;
+		fake_to_data(f);
+		cr_expect_str_eq(fake_say(f, "x\r\n.\r\n"), errors[i].reply);
+		check_alive(f);
+
+		f = start(NULL, NULL);
+		f->h.spool.commit_errno = errors[i].errnum;
+		fake_to_data(f);
+		cr_expect_str_eq(fake_say(f, "x\r\n.\r\n"), errors[i].reply);
+		check_alive(f);
+	}
+}
+
+Test(esmtp_body, no_250_before_the_commit)
+{
+	struct fake *f = start(NULL, NULL);
+
+	f->h.spool.is_held = true;
+	fake_to_data(f);
+	cr_assert_str_eq(fake_say(f, "x\r\n.\r\nNOOP\r\n"), "");
+	cr_assert_eq(esmtp_session_state(f->s->ac), ES_ASYNC);
+	cr_assert_str_eq(fake_say(f, "NOOP\r\n"), "");
+	simspool_release(&f->h.spool);
+	cr_assert_eq(strncmp(fake_say(f, ""), "250 2.0.0 OK: queued as ", 24),
+	    0);
+	cr_assert_not_null(strstr(f->reply,
+	    "\r\n250 2.0.0 OK\r\n250 2.0.0 OK\r\n"));
+	fake_end(f);
+}
+
+Test(esmtp_body, commit_done_for_nothing_is_ignored)
+{
+	struct fake *f = start(NULL, NULL);
+
+	esmtp_commit_done(f->s->ac, 0);
+	cr_assert_not(f->s->ac->is_async_done);
+	fake_to_data(f);
+	esmtp_commit_done(f->s->ac, 0);
+	cr_assert_str_eq(fake_say(f, "x\r\n"), "");
+	fake_end(f);
+}
+
+Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
+{
+	static const struct {
+		const char *policy, *reply, *body;
+	} cases[] = {
+		{ "ignore", "250 ", "a\nb\rc\r\n" },
+		{ "pedantic", "550 5.6.0 ", NULL },
+		{ "fix", "250 ", "a\r\nb\r\nc\r\n" },
+	};
+	const struct spool_msg *m;
+	struct fake *f;
+	size_t i, n;
+
+	for (i = 0; i < 3; i++) {
+		f = start("RFC2822_Lone_LF_In_Body", cases[i].policy);
+		fake_option(f, "RFC2822_Trace_Headers", "false", NULL);
+		fake_to_data(f);
+		fake_say(f, "a\nb\rc\r\n.\r\n");
+		cr_expect_eq(strncmp(f->reply, cases[i].reply,
+		    strlen(cases[i].reply)), 0, "%s", f->reply);
+		m = fake_message(f, 0);
+		cr_expect_eq(m != NULL, cases[i].body != NULL);
+		if (m != NULL) {
+			n = strlen(cases[i].body);
+			cr_expect_eq(m->len, n);
+			cr_expect_eq(memcmp(m->body, cases[i].body, n), 0);
+		}
+		fake_end(f);
+	}
+}
+
+Test(esmtp_body, a_spool_without_room_is_waited_for)
+{
+	struct fake *f = start(NULL, NULL);
+	char text[1000];
+	uint64_t nread;
+
+	memset(text, 'x', sizeof(text));
+	fake_to_data(f);
+	simspool_set_room(&f->h.spool, f->h.spool.buffered + 300);
+	nread = f->s->wire->nread;
+	fake_say_n(f, text, sizeof(text));
+	cr_assert_eq(f->s->wire->nread - nread, 300);
+	fake_say(f, "\r\n.\r\n");
+	cr_assert_eq(f->s->wire->nread - nread, 300);
+	/* the client is not to blame */
+	cr_assert_str_eq(fake_wait(f, 1000), "");
+	simspool_set_room(&f->h.spool, 1 << 20);
+	cr_assert_eq(strncmp(fake_say(f, ""), "250 ", 4), 0);
+	/* nor when it has nothing to send just then */
+	fake_to_data(f);
+	simspool_set_room(&f->h.spool, f->h.spool.buffered);
+	cr_assert_str_eq(fake_say(f, "x"), "");
+	cr_assert_str_eq(fake_wait(f, 1000), "");
+	simspool_set_room(&f->h.spool, 1 << 20);
+	cr_assert_str_eq(fake_wait(f, 100), "");
+	cr_assert_eq(strncmp(fake_say(f, "\r\n.\r\n"), "250 ", 4), 0);
+	fake_end(f);
+}
+
+Test(esmtp_body, a_loop_is_refused)
+{
+	struct fake *f = start("Max_Received_Headers", "2");
+
+	fake_to_data(f);
+	fake_say(f, "Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n.\r\n");
+	cr_assert_eq(strncmp(f->reply, "250 ", 4), 0);
+	fake_to_data(f);
+	cr_assert_str_eq(fake_say(f, "Received: a\r\nReceived: b\r\n"
+	    "received: c\r\n\r\n.\r\n"),
+	    "554 5.4.6 Too many Received headers, mail loop?\r\n");
+	cr_assert_null(fake_mc(f)->txn);
+	fake_end(f);
+}
+
+Test(esmtp_body, an_empty_message_is_a_message)
+{
+	struct fake *f = start("RFC2822_Trace_Headers", "false");
+
+	fake_to_data(f);
+	cr_assert_eq(strncmp(fake_say(f, ".\r\n"), "250 ", 4), 0);
+	cr_assert_eq(fake_message(f, 0)->len, 0);
+	fake_end(f);
+}
+
+Test(esmtp_body, a_recipient_named_twice_gets_it_once)
+{
+	struct fake *f = start(NULL, NULL);
+
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\n"
+	    "RCPT TO:<Bob@EXAMPLE.test>\r\nRCPT TO:<alice@example.test>\r\n");
+	cr_assert_str_eq(f->reply, "250 2.1.0 Sender OK\r\n"
+	    "250 2.1.5 Recipient OK\r\n250 2.1.5 Recipient OK\r\n"
+	    "250 2.1.5 Recipient OK\r\n");
+	fake_say(f, "DATA\r\n");
+	fake_say(f, ".\r\n");
+	cr_assert_eq(fake_message(f, 0)->nrcpts, 2);
+	/* RFC 5321 4.4: no for clause that would tell one of the other */
+	cr_assert_null(memmem(fake_message(f, 0)->body,
+	    fake_message(f, 0)->len, "for <", 5));
+	fake_end(f);
+}

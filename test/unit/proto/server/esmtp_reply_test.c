@@ -1,0 +1,103 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_reply.h"
+
+Test(esmtp_reply, the_table_keeps_the_rules)
+{
+	int i;
+
+	for (i = 0; i < ESMTP_NREPLIES; i++) {
+		const struct esmtp_reply_row *r = &esmtp_reply_rows[i];
+
+		cr_expect(r->code >= 200 && r->code <= 599, "%d", i);
+		/* RFC 2034 4: the class of the code and of the status agree,
+		 * and there is none with 220, 354 and a greeting */
+		if (r->enhanced[0] != '\0')
+			cr_expect_eq(r->enhanced[0], '0' + r->code / 100, "%s",
+			    r->text);
+		cr_expect_null(strpbrk(r->text, "\r\n%"), "%s", r->text);
+		/* RFC 5321 4.5.3.1.5 */
+		cr_expect_leq(4 + strlen(r->enhanced) + 1 + r->text_len + 2,
+		    LIM_REPLY_LINE);
+		cr_expect_eq(r->text_len, strlen(r->text));
+		cr_expect_neq(r->source[0], '\0');
+	}
+}
+
+Test(esmtp_reply, a_line_holds_no_octet_that_could_end_it)
+{
+	struct esmtp_reply_line l = { .code = 550, .is_last = true };
+	char buf[LIM_REPLY_LINE];
+	size_t n;
+
+	l.enhanced = "5.1.1";
+	l.text = "no\r\n250 ok";
+	l.text_len = 10;
+	l.extra = "\0\x80x";
+	l.extra_len = 3;
+	n = esmtp_reply_format(&l, buf, sizeof(buf));
+	cr_assert_eq(n, 26);
+	cr_assert_eq(memcmp(buf, "550 5.1.1 no??250 ok ??x\r\n", 26), 0);
+}
+
+Test(esmtp_reply, a_line_is_cut_at_512_octets)
+{
+	struct esmtp_reply_line l = { .code = 250, .is_last = false };
+	char buf[LIM_REPLY_LINE + 1], text[600];
+	size_t n;
+
+	memset(text, 'x', sizeof(text));
+	l.text = text;
+	l.text_len = sizeof(text);
+	l.extra = "y";
+	l.extra_len = 1;
+	n = esmtp_reply_format(&l, buf, sizeof(buf));
+	cr_assert_eq(n, LIM_REPLY_LINE);
+	cr_assert_eq(memcmp(buf, "250-x", 5), 0);
+	cr_assert_eq(memcmp(buf + n - 3, "x\r\n", 3), 0);
+}
+
+Test(esmtp_reply, nothing_is_written_where_the_line_does_not_fit)
+{
+	struct esmtp_reply_line l = { .code = 250, .is_last = true };
+	char buf[13];
+
+	l.enhanced = "2.0.0";
+	l.text = "OK";
+	l.text_len = 2;
+	cr_assert_eq(esmtp_reply_format(&l, buf, 13), 0);
+}
+
+Test(esmtp_reply, splits_the_words_of_a_module)
+{
+	static const struct {
+		const char *str;
+		int code;
+		const char *enhanced, *text;
+	} cases[] = {
+		{ "5.1.1 gone", 550, "5.1.1", "gone" },
+		{ "4.3.2 Reconfiguration", 421, "4.3.2", "Reconfiguration" },
+		{ "gone", 550, "5.7.1", "gone" },
+		{ "later", 451, "4.7.1", "later" },
+		{ "fine", 250, "2.0.0", "fine" },
+		/* of another class: not a status for this reply */
+		{ "4.1.1 x", 550, "5.7.1", "4.1.1 x" },
+		{ "5.1 x", 550, "5.7.1", "5.1 x" },
+		{ "5.1.1234 x", 550, "5.7.1", "5.1.1234 x" },
+		{ "5.999.999", 550, "5.999.999", "" },
+		{ "", 550, "5.7.1", "" },
+	};
+	char enhanced[ESMTP_ENHANCED_MAX];
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		esmtp_reply_split(cases[i].str, cases[i].code, &text,
+		    enhanced);
+		cr_expect_str_eq(enhanced, cases[i].enhanced, "%s",
+		    cases[i].str);
+		cr_expect_str_eq(text, cases[i].text, "%s", cases[i].str);
+	}
+}

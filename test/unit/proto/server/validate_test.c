@@ -1,0 +1,343 @@
+/* Modules on the phases, and verbs added by others. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "proto/server/esmtp_int.h"
+#include "test/unit/proto/server/fake.h"
+
+/* What the one module of these tests does, per phase. */
+static int result[VALIDATE_NPHASES], code;
+static const char *words, *seen_str;
+static unsigned int calls[VALIDATE_NPHASES];
+
+static int
+act(enum validate_phase phase, const char *str, validate_context *vctx)
+{
+	calls[phase]++;
+	seen_str = str;
+	if (result[phase] == VALIDATE_DONE && code != 0)
+		cr_assert_eq(validate_context_set_code(vctx, code, words), 1);
+	return result[phase];
+}
+
+#define CALLBACK(name, phase) \
+static int \
+name(const char *str, const struct mailaddr *addr, accept_construct *ac, \
+    validate_context *vctx, void *closure) \
+{ \
+	(void)addr; \
+	(void)ac; \
+	(void)closure; \
+	return act(phase, str, vctx); \
+}
+CALLBACK(on_connect, VALIDATE_PHASE_CONNECT)
+CALLBACK(on_ehlo, VALIDATE_PHASE_EHLO)
+CALLBACK(on_mailfrom, VALIDATE_PHASE_MAILFROM)
+CALLBACK(on_rcptto, VALIDATE_PHASE_RCPTTO)
+CALLBACK(on_data, VALIDATE_PHASE_DATA)
+CALLBACK(on_data_spool, VALIDATE_PHASE_DATA_SPOOL)
+
+static const struct validate_module module = {
+	.name = "test",
+	.phase = { on_connect, on_ehlo, NULL, on_mailfrom, on_rcptto, on_data,
+	    on_data_spool },
+};
+
+static struct fake *
+start(void)
+{
+	cr_assert_eq(validate_module_register(&module), 0);
+	return fake_new();
+}
+
+/* What leads to each phase, and what comes after it. */
+static const struct {
+	enum validate_phase	 phase;
+	const char		*before[4], *at, *ok;
+} phases[] = {
+	{ VALIDATE_PHASE_EHLO, { NULL }, "HELO x\r\n",
+	    "250 mx.example.test\r\n" },
+	{ VALIDATE_PHASE_MAILFROM, { "HELO x\r\n" }, "MAIL FROM:<>\r\n",
+	    "250 2.1.0 Sender OK\r\n" },
+	{ VALIDATE_PHASE_RCPTTO, { "HELO x\r\n", "MAIL FROM:<>\r\n" },
+	    "RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Recipient OK\r\n" },
+	{ VALIDATE_PHASE_DATA, { "HELO x\r\n", "MAIL FROM:<>\r\n",
+	    "RCPT TO:<bob@example.test>\r\n" }, "DATA\r\n",
+	    "354 End data with <CRLF>.<CRLF>\r\n" },
+	{ VALIDATE_PHASE_DATA_SPOOL, { "HELO x\r\n", "MAIL FROM:<>\r\n",
+	    "RCPT TO:<bob@example.test>\r\n", "DATA\r\n" }, "x\r\n.\r\n",
+	    "250 2.0.0 OK: queued as " },
+};
+#define NCASES	(sizeof(phases) / sizeof(phases[0]))
+
+static void
+lead_to(struct fake *f, size_t i)
+{
+	size_t j;
+
+	fake_connect(f);
+	for (j = 0; j < 4 && phases[i].before[j] != NULL; j++)
+		fake_say(f, phases[i].before[j]);
+}
+
+Test(validate, a_module_refuses_in_any_phase_and_the_session_goes_on)
+{
+	struct fake *f;
+	size_t i;
+
+	cr_assert_eq(validate_module_register(&module), 0);
+	code = 550;
+	words = "5.7.1 not today\r\nX";
+	for (i = 0; i < NCASES; i++) {
+		f = fake_new();
+		result[phases[i].phase] = VALIDATE_DONE;
+		lead_to(f, i);
+		cr_expect_str_eq(fake_say(f, phases[i].at),
+		    "550 5.7.1 not today??X\r\n", "%zu: %s", i, f->reply);
+		result[phases[i].phase] = VALIDATE_CONT;
+		cr_expect_str_eq(fake_say(f, "NOOP\r\n"), "250 2.0.0 OK\r\n");
+		fake_end(f);
+	}
+}
+
+Test(validate, a_suspended_phase_is_called_again)
+{
+	struct fake *f;
+	size_t i;
+
+	cr_assert_eq(validate_module_register(&module), 0);
+	for (i = 0; i < NCASES; i++) {
+		f = fake_new();
+		result[phases[i].phase] = VALIDATE_AGAIN;
+		lead_to(f, i);
+		cr_expect_str_eq(fake_say(f, phases[i].at), "");
+		/* pipelined, but not read */
+		if (phases[i].phase != VALIDATE_PHASE_DATA)
+			cr_expect_str_eq(fake_say(f, "NOOP\r\n"), "");
+		calls[phases[i].phase] = 0;
+		schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+		cr_expect_str_eq(fake_say(f, ""), "");
+		result[phases[i].phase] = VALIDATE_CONT;
+		schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+		fake_say(f, "");
+		cr_expect_eq(strncmp(f->reply, phases[i].ok,
+		    strlen(phases[i].ok)), 0, "%zu: %s", i, f->reply);
+		if (phases[i].phase != VALIDATE_PHASE_DATA)
+			cr_expect_not_null(strstr(f->reply,
+			    "\r\n250 2.0.0 OK\r\n"), "%zu: %s", i, f->reply);
+		cr_expect_eq(calls[phases[i].phase], 2);
+		fake_end(f);
+	}
+}
+
+Test(validate, a_module_that_never_answers_is_not_waited_for_for_ever)
+{
+	struct fake *f = start();
+
+	result[VALIDATE_PHASE_EHLO] = VALIDATE_AGAIN;
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	cr_assert_str_eq(fake_wait(f, LIM_ASYNC_SECONDS - 1), "");
+	cr_assert_str_eq(fake_wait(f, 2),
+	    "421 4.3.0 Internal error, closing the channel\r\n");
+	cr_assert(fake_is_ended(f));
+	fake_end(f);
+}
+
+Test(validate, a_client_refused_at_connect_may_only_quit)
+{
+	struct fake *f = start();
+
+	result[VALIDATE_PHASE_CONNECT] = VALIDATE_DONE;
+	code = 554;
+	words = "5.7.1 no";
+	fake_connect(f);
+	cr_assert_str_eq(f->reply, "554 5.7.1 no\r\n");
+	cr_assert_eq(esmtp_session_state(f->s->ac), ES_DENIED);
+	cr_assert_str_eq(fake_say(f, "EHLO x\r\n"),
+	    "503 5.5.1 Bad sequence of commands\r\n");
+	cr_assert_str_eq(fake_say(f, "QUIT\r\n"), "221 2.0.0 Bye\r\n");
+	cr_assert(fake_is_ended(f));
+	fake_end(f);
+}
+
+Test(validate, connect_may_wait_and_421_closes)
+{
+	struct fake *f = start();
+
+	result[VALIDATE_PHASE_CONNECT] = VALIDATE_AGAIN;
+	fake_connect(f);
+	cr_assert_str_eq(f->reply, "");
+	cr_assert_eq(esmtp_session_state(f->s->ac), ES_SETUP);
+	result[VALIDATE_PHASE_CONNECT] = VALIDATE_DONE;
+	code = 421;
+	words = "later";
+	schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+	cr_assert_str_eq(fake_say(f, ""), "421 4.7.1 later\r\n");
+	cr_assert(fake_is_ended(f));
+	fake_end(f);
+}
+
+Test(validate, ehlo_is_told_the_name_and_done_without_a_code_accepts)
+{
+	struct fake *f = start();
+
+	result[VALIDATE_PHASE_MAILFROM] = VALIDATE_DONE;
+	code = 0;
+	fake_connect(f);
+	simhost_settle(&f->h);
+	fake_say(f, "HELO some.name\r\n");
+	cr_assert_str_eq(fake_say(f, "MAIL FROM:<>\r\n"),
+	    "250 2.1.0 Sender OK\r\n");
+	fake_end(f);
+}
+
+Test(validate, a_name_is_registered_once)
+{
+	cr_assert_eq(validate_module_register(&module), 0);
+	errno = 0;
+	cr_assert_eq(validate_module_register(&module), -1);
+	cr_assert_eq(errno, EEXIST);
+}
+
+Test(validate, dictionaries_keep_what_they_are_given_within_bounds)
+{
+	char key[LIM_VCTX_KEY + 2], value[LIM_VCTX_VALUE + 2];
+	validate_context v;
+	const char *p;
+	int i;
+
+	validate_context_init(&v);
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "1"), 0);
+	cr_expect_eq(validate_context_set(&v, VCTX_MESS, "k", "2"), 0);
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "1");
+	cr_expect_str_eq(validate_context_get(&v, VCTX_MESS, "k"), "2");
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "3"), 0);
+	cr_expect_eq(validate_context_exists_and_get(&v, VCTX_CONN, "k", &p),
+	    1);
+	cr_expect_str_eq(p, "3");
+	validate_context_delete(&v, VCTX_CONN, "k");
+	validate_context_delete(&v, VCTX_CONN, "k");
+	cr_expect_eq(validate_context_exists(&v, VCTX_CONN, "k"), 0);
+	cr_expect_null(validate_context_get(&v, VCTX_CONN, "k"));
+	cr_expect_eq(validate_context_exists(&v, VCTX_MESS, "k"), 1);
+	memset(key, 'k', sizeof(key));
+	key[sizeof(key) - 1] = '\0';
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, key, ""), -1);
+	memset(value, 'v', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", value), -1);
+	for (i = 0; i <= LIM_VCTX_PAIRS; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		cr_expect_eq(validate_context_set(&v, VCTX_CONN, key, "x"),
+		    i < LIM_VCTX_PAIRS ? 0 : -1);
+	}
+	validate_context_destroy(&v);
+}
+
+Test(validate, recipients_can_be_changed_until_the_commit)
+{
+	struct fake *f = fake_start();
+	validate_context *v = &fake_mc(f)->vctx;
+	char *addr;
+
+	cr_expect_eq(validate_context_can_modify_rcpts(v), 0);
+	cr_expect_eq(validate_context_add_rcpt(v, "a@b", 1), -1);
+	fake_to_data(f);
+	cr_expect_eq(validate_context_can_modify_rcpts(v), 1);
+	cr_expect_eq(validate_context_add_rcpt(v, "bob@example.test", 1), 1);
+	cr_expect_eq(validate_context_add_rcpt(v, "BOB@example.test", 1), 0);
+	cr_expect_eq(validate_context_add_rcpt(v, "no\n@example.test", 1), -1);
+	cr_expect_eq(validate_context_add_rcpt(v, "nodomain", 1), -1);
+	cr_expect_eq(validate_context_iterate_rcpt(v, 1, &addr), 1);
+	cr_expect_str_eq(addr, "bob@example.test");
+	cr_expect_eq(validate_context_iterate_rcpt(v, 2, &addr), 0);
+	cr_expect_eq(validate_context_remove_rcpt(v, "alice@example.test"), 1);
+	cr_expect_eq(validate_context_remove_rcpt(v, "alice@example.test"), 0);
+	f->h.spool.is_held = true;
+	fake_say(f, ".\r\n");
+	cr_expect_eq(validate_context_can_modify_rcpts(v), 0);
+	cr_expect_eq(validate_context_remove_all_rcpts(v), 0);
+	simspool_release(&f->h.spool);
+	fake_say(f, "");
+	cr_expect_eq(fake_message(f, 0)->nrcpts, 1);
+	cr_expect_str_eq(fake_message(f, 0)->rcpts[0], "bob@example.test");
+	fake_to_data(f);
+	cr_expect_eq(validate_context_remove_all_rcpts(v), 1);
+	cr_expect_str_eq(fake_say(f, ".\r\n"),
+	    "503 5.5.1 No valid recipients\r\n");
+	fake_end(f);
+}
+
+static int
+ext_setup(char *arg, message_construct *mc, void *closure)
+{
+	(void)mc;
+	strcpy(arg, closure);
+	return 1;
+}
+
+static int
+ext_func(char *arg, Event *e, message_construct *mc, void *closure)
+{
+	(void)e;
+	(void)closure;
+	if (strcmp(arg, "bad") == 0)
+		return 0;
+	if (strcmp(arg, "silent") == 0)
+		return 1;
+	cr_assert_eq(esmtp_extension_reply(mc, 250, "2.1.0", arg), 0);
+	cr_assert_eq(esmtp_extension_reply(mc, 250, "2.1.0", "again"), -1);
+	return 1;
+}
+
+Test(esmtp_verb, an_extension_is_advertised_and_served)
+{
+	static char words_of[] = "ONE TWO";
+	struct fake *f;
+
+	cr_assert_eq(esmtp_extensions_register("xtest", ext_setup, ext_func,
+	    words_of), 1);
+	cr_assert_eq(esmtp_extensions_register("XTEST", NULL, ext_func, NULL),
+	    0);
+	cr_assert_eq(esmtp_extensions_register("mail", NULL, ext_func, NULL),
+	    0);
+	cr_assert_eq(esmtp_extensions_register("X Y", NULL, ext_func, NULL),
+	    0);
+	cr_assert_eq(esmtp_extensions_register("", NULL, ext_func, NULL), 0);
+	cr_assert_eq(esmtp_extensions_register("X2345678901234567", NULL,
+	    ext_func, NULL), 0);
+	f = fake_start();
+	cr_assert_not_null(strstr(fake_say(f, "EHLO x\r\n"),
+	    "\r\n250 XTEST ONE TWO\r\n"));
+	cr_assert_str_eq(fake_say(f, "XTest hello\r\nXTEST bad\r\n"
+	    "XTEST silent\r\n"), "250 2.1.0 hello\r\n"
+	    "501 5.5.4 Syntax error in parameters or arguments\r\n"
+	    "250 2.0.0 OK\r\n");
+	fake_end(f);
+}
+
+/* RFC 4954 6 and RFC 3207 4: any command but a few. */
+Test(esmtp_verb, an_extension_waits_for_a_login_and_for_tls)
+{
+	static char words_of[] = "ONE";
+	struct fake *f;
+
+	cr_assert_eq(esmtp_extensions_register("XTEST", ext_setup, ext_func,
+	    words_of), 1);
+	f = fake_start();
+	fake_option(f, "Require_Auth", "true", NULL);
+	fake_say(f, "EHLO x\r\n");
+	cr_expect_str_eq(fake_say(f, "XTEST hello\r\n"),
+	    "530 5.7.0 Authentication required\r\n");
+	fake_option(f, "Require_Auth", "false", NULL);
+	fake_option(f, "Require_TLS", "true", NULL);
+	cr_expect_eq(strncmp(fake_say(f, "XTEST hello\r\n"), "530 5.7.0 ", 10),
+	    0);
+	fake_option(f, "Require_TLS", "false", NULL);
+	cr_expect_str_eq(fake_say(f, "XTEST hello\r\n"),
+	    "250 2.1.0 hello\r\n");
+	fake_end(f);
+}
