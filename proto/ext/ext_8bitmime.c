@@ -14,8 +14,8 @@ set_body(const struct esmtp_options *o, struct esmtp_params *p,
 	if (len == 8 && strncasecmp(value, "8BITMIME", 8) == 0)
 		p->env_flags |= SPOOL_ENV_8BITMIME;
 	else if (len != 4 || strncasecmp(value, "7BIT", 4) != 0)
-		return R_SYNTAX;
-	return R_OK;
+		return RPL_SYNTAX;
+	return RPL_OK;
 }
 
 static const struct esmtp_param params[] = {

@@ -40,7 +40,7 @@ is_plus(const char *name)
 	return n > 5 && strcasecmp(name + n - 5, "-PLUS") == 0;
 }
 
-/* May the mechanism be used over the connection as it is?  R_OK or the
+/* May the mechanism be used over the connection as it is?  RPL_OK or the
  * refusal. */
 static enum esmtp_reply_id
 is_usable(const message_construct *mc, const char *name)
@@ -52,11 +52,11 @@ is_usable(const message_construct *mc, const char *name)
 	 * so; RFC 4954 6: 538 says that encryption is what is missing */
 	if (tls == NULL && (!mc->ac->options->auth_without_tls ||
 	    is_external || is_plus(name)))
-		return R_AUTH_TLS;
+		return RPL_AUTH_TLS;
 	/* RFC 4422 A: the credentials are the certificate */
 	if (is_external && !tls->is_verified)
-		return R_AUTH_MECHANISM;
-	return R_OK;
+		return RPL_AUTH_MECHANISM;
+	return RPL_OK;
 }
 
 bool
@@ -76,7 +76,7 @@ esmtp_auth_is_offered(const message_construct *mc)
 	if (!esmtp_auth_is_configured(mc))
 		return false;
 	for (i = 0; (name = mechanism(mc, i)) != NULL; i++)
-		if (is_usable(mc, name) == R_OK)
+		if (is_usable(mc, name) == RPL_OK)
 			return true;
 	return false;
 }
@@ -98,7 +98,7 @@ esmtp_auth_choose(const message_construct *mc, const char *name, size_t len,
 		if (strlen(s) == len && strncasecmp(s, name, len) == 0)
 			break;
 	if (s == NULL || len > LIM_AUTH_MECHANISM)
-		return R_AUTH_MECHANISM;
+		return RPL_AUTH_MECHANISM;
 	for (k = 0; k < len; k++)
 		mech_r[k] = capital(s[k]);
 	mech_r[len] = '\0';
@@ -114,7 +114,7 @@ ehlo_arg(const message_construct *mc, char *buf, size_t len)
 
 	for (i = 0; (name = mechanism(mc, i)) != NULL; i++) {
 		max = strlen(name);
-		if (is_usable(mc, name) != R_OK ||
+		if (is_usable(mc, name) != RPL_OK ||
 		    max > LIM_AUTH_MECHANISM || n + 1 + max >= len)
 			continue;
 		if (n > 0)
@@ -179,19 +179,19 @@ set_auth(const struct esmtp_options *o, struct esmtp_params *p,
 	(void)o;
 	(void)p;
 	if (value == NULL)
-		return R_SYNTAX;
+		return RPL_SYNTAX;
 	path[0] = '<';
 	n = esmtp_xtext_decode(value, len, path + 1, sizeof(path) - 2);
 	if (n == -1)
-		return R_SYNTAX;
+		return RPL_SYNTAX;
 	if (n == 2 && memcmp(path + 1, "<>", 2) == 0)
-		return R_OK;
+		return RPL_OK;
 	path[n + 1] = '>';
 	/* the source route of a path is no part of a mailbox */
 	if (path[1] == '@' || mailaddr_parse(path, (size_t)n + 2,
 	    MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &addr) != n + 2)
-		return R_SYNTAX;
-	return R_OK;
+		return RPL_SYNTAX;
+	return RPL_OK;
 }
 
 static const struct esmtp_param params[] = {

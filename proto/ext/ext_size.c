@@ -22,10 +22,10 @@ set_size(const struct esmtp_options *o, struct esmtp_params *p,
 
 	/* RFC 1870 5: size-value = 1*20DIGIT */
 	if (len == 0 || len > 20)
-		return R_SYNTAX;
+		return RPL_SYNTAX;
 	for (i = 0; i < len; i++) {
 		if (value[i] < '0' || value[i] > '9')
-			return R_SYNTAX;
+			return RPL_SYNTAX;
 		if (size > (UINT64_MAX - 9) / 10)
 			size = UINT64_MAX;	/* 20 digits may be more */
 		else
@@ -33,9 +33,9 @@ set_size(const struct esmtp_options *o, struct esmtp_params *p,
 	}
 	/* RFC 1870 6.1 */
 	if (o->max_message_size > 0 && size > (uint64_t)o->max_message_size)
-		return R_TOO_BIG;
+		return RPL_TOO_BIG;
 	p->size = size;
-	return R_OK;
+	return RPL_OK;
 }
 
 static const struct esmtp_param params[] = {

@@ -12,7 +12,7 @@ mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	(void)addr;
 	(void)closure;
 	if (max > 0 && vctx->mc->nmessages >= max)
-		return validate_refuse(vctx, R_MESSAGES);
+		return validate_refuse(vctx, RPL_MESSAGES);
 	return VALIDATE_CONT;
 }
 
@@ -28,11 +28,11 @@ rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	(void)closure;
 	if (o->max_recipients_per_connection > 0 &&
 	    mc->nrcpts >= o->max_recipients_per_connection)
-		return validate_refuse(vctx, R_RCPTS_SESSION);
+		return validate_refuse(vctx, RPL_RCPTS_SESSION);
 	/* RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in
 	 * another transaction */
 	if ((int64_t)mc->txn->rcpts.n >= o->max_recipients_per_message)
-		return validate_refuse(vctx, R_RCPTS);
+		return validate_refuse(vctx, RPL_RCPTS);
 	return VALIDATE_CONT;
 }
 

@@ -11,7 +11,7 @@ data_spool(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	(void)addr;
 	(void)closure;
 	if (vctx->mc->txn->header.nreceived > ac->options->max_received_headers)
-		return validate_refuse(vctx, R_LOOP);
+		return validate_refuse(vctx, RPL_LOOP);
 	return VALIDATE_CONT;
 }
 

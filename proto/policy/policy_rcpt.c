@@ -28,12 +28,12 @@ rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	case ESMTP_RCPT_OK:
 		return VALIDATE_CONT;
 	case ESMTP_RCPT_UNKNOWN:
-		return validate_refuse(vctx, R_USER);
+		return validate_refuse(vctx, RPL_USER);
 	case ESMTP_RCPT_FOREIGN:
 		/* relaying was allowed, but nothing carries it there */
-		return validate_refuse(vctx, R_NOROUTE);
+		return validate_refuse(vctx, RPL_NOROUTE);
 	default:
-		return validate_refuse(vctx, R_LOOKUP_LATER);
+		return validate_refuse(vctx, RPL_LOOKUP_LATER);
 	}
 }
 

@@ -99,7 +99,7 @@ rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	(void)str;
 	(void)closure;
 	if (!may_relay(ac, vctx, addr))
-		return validate_refuse(vctx, R_RELAY);
+		return validate_refuse(vctx, RPL_RELAY);
 	return VALIDATE_CONT;
 }
 

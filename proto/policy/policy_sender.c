@@ -17,7 +17,7 @@ mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	    host->ops->may_send_as == NULL ||
 	    host->ops->may_send_as(host->closure, ac, login, addr))
 		return VALIDATE_CONT;
-	return validate_refuse(vctx, R_SENDER_LOGIN);
+	return validate_refuse(vctx, RPL_SENDER_LOGIN);
 }
 
 const struct validate_module policy_sender = {

@@ -113,10 +113,10 @@ esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
 
 /* The reply to what is neither a challenge nor right. */
 static const enum esmtp_reply_id refusals[] = {
-	[ESMTP_AUTH_FAILED] = R_AUTH_FAILED,
-	[ESMTP_AUTH_LATER] = R_AUTH_LATER,
-	[ESMTP_AUTH_BLOCKED] = R_AUTH_BLOCKED,
-	[ESMTP_AUTH_MALFORMED] = R_AUTH_MALFORMED,
+	[ESMTP_AUTH_FAILED] = RPL_AUTH_FAILED,
+	[ESMTP_AUTH_LATER] = RPL_AUTH_LATER,
+	[ESMTP_AUTH_BLOCKED] = RPL_AUTH_BLOCKED,
+	[ESMTP_AUTH_MALFORMED] = RPL_AUTH_MALFORMED,
 };
 
 #define NREFUSALS	(sizeof(refusals) / sizeof(refusals[0]))
@@ -159,7 +159,7 @@ give_up(struct esmtp_step *st, bool is_begun)
 	st->mc->auth->status = ESMTP_AUTH_LATER;
 	free(st->mc->auth->octets);
 	st->mc->auth->octets = NULL;
-	fail(st, R_AUTH_LATER);
+	fail(st, RPL_AUTH_LATER);
 }
 
 /* RFC 4954 4: "334 " and nothing but the challenge, which is longer than other
@@ -226,7 +226,7 @@ right(struct esmtp_step *st)
 	r.detail = x->mechanism;
 	esmtp_report(st, &r);
 	exchange_free(mc);
-	esmtp_reply(st, R_AUTH_OK);
+	esmtp_reply(st, RPL_AUTH_OK);
 	return W_GO;
 }
 
@@ -302,7 +302,7 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 	message_construct *mc = st->mc;
 
 	if ((mc->auth = calloc(1, sizeof(*mc->auth))) == NULL) {
-		esmtp_reply(st, R_NOMEM);
+		esmtp_reply(st, RPL_NOMEM);
 		return;
 	}
 	strcpy(mc->auth->mechanism, mech);
@@ -332,12 +332,12 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 	esmtp_answering(st, "AUTH", "", 0);
 	if (len == 1 && line[0] == '*') {
 		/* RFC 4954 4 */
-		esmtp_auth_break(st, R_AUTH_CANCELLED);
+		esmtp_auth_break(st, RPL_AUTH_CANCELLED);
 		return;
 	}
 	n = base64_decode(line, len, octets, sizeof(octets));
 	if (n == -1) {
-		esmtp_auth_break(st, R_AUTH_BASE64);
+		esmtp_auth_break(st, RPL_AUTH_BASE64);
 		explicit_bzero(octets, sizeof(octets));
 		return;
 	}

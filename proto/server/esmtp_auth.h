@@ -32,7 +32,7 @@ bool esmtp_auth_is_configured(const message_construct *mc);
 bool esmtp_auth_is_offered(const message_construct *mc);
 
 /* esmtp_auth_choose(mc, name, len, mech_r): The mechanism ${name} (any case),
- * in capitals.  R_OK or the refusal. */
+ * in capitals.  RPL_OK or the refusal. */
 enum esmtp_reply_id esmtp_auth_choose(const message_construct *mc,
     const char *name, size_t len, char mech_r[LIM_AUTH_MECHANISM + 1]);
 

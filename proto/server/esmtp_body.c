@@ -63,7 +63,7 @@ put_received(struct esmtp_step *st)
 	return st->ac->host->spool->append(t->msg, buf, n);
 }
 
-/* Start the message in the spool: R_DATA or the refusal. */
+/* Start the message in the spool: RPL_DATA or the refusal. */
 static enum esmtp_reply_id
 begin_message(struct esmtp_step *st)
 {
@@ -83,7 +83,7 @@ begin_message(struct esmtp_step *st)
 		t->msg = NULL;
 		return (enum esmtp_reply_id)reply;
 	}
-	return R_DATA;
+	return RPL_DATA;
 }
 
 enum esmtp_want
@@ -91,7 +91,7 @@ esmtp_data(struct esmtp_step *st, const char *arg, size_t len)
 {
 	message_construct *mc = st->mc;
 	struct esmtp_txn *t = mc->txn;
-	enum esmtp_reply_id id = R_NO_RCPT;	/* RFC 5321 3.3 */
+	enum esmtp_reply_id id = RPL_NO_RCPT;	/* RFC 5321 3.3 */
 	enum esmtp_want w;
 
 	(void)arg;
@@ -105,7 +105,7 @@ esmtp_data(struct esmtp_step *st, const char *arg, size_t len)
 	}
 	esmtp_set_state(mc, ES_DATA);
 	esmtp_reply(st, id);
-	if (id == R_DATA) {
+	if (id == RPL_DATA) {
 		t->is_in_body = 1;
 		t->data_since = st->now;
 		esmtp_data_init(&t->data, st->ac->options->lone_lf_in_body);
@@ -126,7 +126,7 @@ take_slice(struct esmtp_step *st, const char *buf, size_t len)
 	if (t->failure != -1)
 		return;
 	if (max > 0 && t->octets > (uint64_t)max)
-		fail_message(st->mc, R_TOO_BIG);
+		fail_message(st->mc, RPL_TOO_BIG);
 	else if (st->ac->host->spool->append(t->msg, buf, len) == -1)
 		fail_message(st->mc, esmtp_errno_reply(errno));
 }
@@ -176,7 +176,7 @@ esmtp_body_finish(struct esmtp_step *st)
 	}
 	if (mc->txn->rcpts.n == 0) {
 		/* a module took all of them away */
-		finish_with(st, R_NO_RCPT);
+		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}
 	st->ac->is_async_done = 0;
@@ -198,7 +198,7 @@ body_end(struct esmtp_step *st)
 	esmtp_answering(st, "DATA", "", 0);
 	t->is_in_body = 0;
 	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
-		fail_message(st->mc, R_LONE_LF);
+		fail_message(st->mc, RPL_LONE_LF);
 	if (t->failure != -1) {
 		finish_with(st, t->failure);
 		return W_GO;
@@ -232,8 +232,8 @@ report_accepted(struct esmtp_step *st)
 	struct esmtp_report r = { .kind = ESMTP_REPORT_ACCEPTED };
 	const struct esmtp_txn *t = st->mc->txn;
 
-	r.code = esmtp_reply_rows[R_QUEUED].code;
-	r.enhanced = esmtp_reply_rows[R_QUEUED].enhanced;
+	r.code = esmtp_reply_rows[RPL_QUEUED].code;
+	r.enhanced = esmtp_reply_rows[RPL_QUEUED].enhanced;
 	r.id = t->id;
 	r.sender = t->sender;
 	r.rcpt = t->rcpts.addr[0];
@@ -260,6 +260,6 @@ esmtp_committed(struct esmtp_step *st)
 	mc->nmessages++;
 	mc->nerrors = 0;
 	report_accepted(st);
-	esmtp_reply_with(st, R_QUEUED, mc->txn->id, strlen(mc->txn->id));
+	esmtp_reply_with(st, RPL_QUEUED, mc->txn->id, strlen(mc->txn->id));
 	esmtp_txn_reset(mc);
 }

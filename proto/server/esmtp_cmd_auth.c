@@ -29,19 +29,19 @@ is_in(const char *const *list, size_t n, const char *mech)
 #define IS_IN(list, mech) \
 	is_in(list, sizeof(list) / sizeof((list)[0]), mech)
 
-/* May AUTH be said now?  R_OK or the refusal. */
+/* May AUTH be said now?  RPL_OK or the refusal. */
 static enum esmtp_reply_id
 may_begin(const message_construct *mc)
 {
 	if (!esmtp_auth_is_configured(mc))
-		return R_NOT_IMPLEMENTED;
+		return RPL_NOT_IMPLEMENTED;
 	if (!mc->is_esmtp)
-		return R_NO_HELLO;
+		return RPL_NO_HELLO;
 	/* RFC 4954 4: no second one in a session */
-	return mc->login != NULL ? R_AUTH_AGAIN : R_OK;
+	return mc->login != NULL ? RPL_AUTH_AGAIN : RPL_OK;
 }
 
-/* Decode the initial response: R_OK or the refusal. */
+/* Decode the initial response: RPL_OK or the refusal. */
 static enum esmtp_reply_id
 initial_response(const char *arg, size_t len, char *buf, size_t *len_r)
 {
@@ -51,9 +51,9 @@ initial_response(const char *arg, size_t len, char *buf, size_t *len_r)
 	if (len != 1 || arg[0] != '=')
 		n = base64_decode(arg, len, buf, LIM_AUTH_OCTETS);
 	if (n == -1)
-		return R_AUTH_BASE64;
+		return RPL_AUTH_BASE64;
 	*len_r = (size_t)n;
-	return R_OK;
+	return RPL_OK;
 }
 
 enum esmtp_want
@@ -64,17 +64,17 @@ esmtp_auth(struct esmtp_step *st, const char *arg, size_t len)
 	size_t n = space != NULL ? (size_t)(space - arg) : len, used = 0;
 	enum esmtp_reply_id id = may_begin(st->mc);
 
-	if (id == R_OK)
+	if (id == RPL_OK)
 		id = esmtp_auth_choose(st->mc, arg, n, mech);
 	/* RFC 4954 4: last of a group, unless it is over with this line */
-	if (id == R_OK && st->has_more &&
+	if (id == RPL_OK && st->has_more &&
 	    (space == NULL || !IS_IN(one_step, mech)))
-		id = R_PIPELINE;
-	if (id == R_OK && space != NULL && IS_IN(server_first, mech))
-		id = R_AUTH_INITIAL;
-	if (id == R_OK && space != NULL)
+		id = RPL_PIPELINE;
+	if (id == RPL_OK && space != NULL && IS_IN(server_first, mech))
+		id = RPL_AUTH_INITIAL;
+	if (id == RPL_OK && space != NULL)
 		id = initial_response(space + 1, len - n - 1, octets, &used);
-	if (id == R_OK)
+	if (id == RPL_OK)
 		esmtp_auth_begin(st, mech, space != NULL ? octets : NULL,
 		    used);
 	else

@@ -19,7 +19,7 @@ struct path_arg {
 	struct esmtp_params	 params;
 };
 
-/* Parse "FROM:<path> params" or "TO:<path> params": R_OK or the refusal. */
+/* Parse "FROM:<path> params" or "TO:<path> params": RPL_OK or the refusal. */
 static enum esmtp_reply_id
 parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
     size_t len)
@@ -30,7 +30,7 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	int used;
 
 	if (len < n || strncasecmp(arg, p->keyword, n) != 0)
-		return R_SYNTAX;
+		return RPL_SYNTAX;
 	/* RFC 5321 3.3: spaces are not permitted after the colon */
 	if (o->allow_trailing_whitespace)
 		flags |= MAILADDR_ALLOW_SPACE;
@@ -38,7 +38,7 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	if (used == -1)
 		return p->bad;
 	if (p->addr.is_literal && !o->allow_ip_literal)
-		return R_LITERAL;
+		return RPL_LITERAL;
 	n += (size_t)used;
 	return esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
 	    &p->params);
@@ -47,16 +47,16 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 enum esmtp_want
 esmtp_mail(struct esmtp_step *st, const char *arg, size_t len)
 {
-	struct path_arg p = { .keyword = "FROM:", .bad = R_BAD_SENDER,
+	struct path_arg p = { .keyword = "FROM:", .bad = RPL_BAD_SENDER,
 	    .flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG };
 	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
 	enum esmtp_want w;
 
-	if (id == R_OK && p.addr.local_len == 0 &&
+	if (id == RPL_OK && p.addr.local_len == 0 &&
 	    !st->ac->options->allow_null_envelope_sender)
-		id = R_NULL_SENDER;
-	if (id == R_OK) {
+		id = RPL_NULL_SENDER;
+	if (id == RPL_OK) {
 		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
 		if (w == W_ASYNC)
 			return w;
@@ -65,12 +65,12 @@ esmtp_mail(struct esmtp_step *st, const char *arg, size_t len)
 			return W_GO;
 		mc->txn = esmtp_txn_new(&p.addr, &st->now);
 		if (mc->txn == NULL)
-			id = R_NOMEM;
+			id = RPL_NOMEM;
 		else
 			mc->txn->env_flags = p.params.env_flags;
 	} else
 		esmtp_set_state(mc, ES_MAIL_REPLY);
-	esmtp_reply(st, id == R_OK ? R_SENDER_OK : id);
+	esmtp_reply(st, id == RPL_OK ? RPL_SENDER_OK : id);
 	return W_GO;
 }
 
@@ -82,24 +82,24 @@ add_rcpt(message_construct *mc, const struct mailaddr *addr)
 	int added;
 
 	if (mailaddr_format(addr, text, sizeof(text)) == -1)
-		return R_BAD_RCPT;
+		return RPL_BAD_RCPT;
 	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
 	if (added == -1)
-		return R_NOMEM;
+		return RPL_NOMEM;
 	mc->nrcpts += (unsigned int)added;
-	return R_RCPT_OK;
+	return RPL_RCPT_OK;
 }
 
 enum esmtp_want
 esmtp_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 {
-	struct path_arg p = { .keyword = "TO:", .bad = R_BAD_RCPT,
+	struct path_arg p = { .keyword = "TO:", .bad = RPL_BAD_RCPT,
 	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };
 	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
 	enum esmtp_want w;
 
-	if (id == R_OK) {
+	if (id == RPL_OK) {
 		st->rcpt_status = -1;
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
 		if (w == W_ASYNC)

@@ -26,7 +26,7 @@ hello_line(struct esmtp_step *st, const struct hello_line *l, bool is_last)
 	if (len > 0)
 		text[n++] = ' ';
 	memcpy(text + n, l->arg, len + 1);
-	esmtp_reply_line(st, esmtp_reply_rows[R_HELLO].code, is_last, text);
+	esmtp_reply_line(st, esmtp_reply_rows[RPL_HELLO].code, is_last, text);
 }
 
 /* Fill in line ${i} of what this session may use; false: not advertised. */
@@ -99,11 +99,11 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 	char *name;
 
 	if (!is_hello_name(arg, len)) {
-		esmtp_reply(st, R_SYNTAX);
+		esmtp_reply(st, RPL_SYNTAX);
 		return W_GO;
 	}
 	if ((name = strndup(arg, len)) == NULL) {
-		esmtp_reply(st, R_NOMEM);
+		esmtp_reply(st, RPL_NOMEM);
 		return W_GO;
 	}
 	w = esmtp_phase(st, VALIDATE_PHASE_EHLO, name, NULL);
@@ -120,7 +120,7 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 	if (is_esmtp)
 		reply_ehlo(st);
 	else
-		esmtp_reply_line(st, esmtp_reply_rows[R_HELLO].code, true,
+		esmtp_reply_line(st, esmtp_reply_rows[RPL_HELLO].code, true,
 		    esmtp_banner_hostname(st->ac->options));
 	return W_GO;
 }
@@ -143,7 +143,7 @@ esmtp_rset(struct esmtp_step *st, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	esmtp_txn_reset(st->mc);
-	esmtp_reply(st, R_OK);
+	esmtp_reply(st, RPL_OK);
 	return W_GO;
 }
 
@@ -152,7 +152,7 @@ esmtp_noop(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	esmtp_reply(st, R_OK);
+	esmtp_reply(st, RPL_OK);
 	return W_GO;
 }
 
@@ -161,7 +161,7 @@ esmtp_quit(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	esmtp_reply(st, R_BYE);
+	esmtp_reply(st, RPL_BYE);
 	st->mc->is_closing = 1;
 	return W_GO;
 }
@@ -172,7 +172,7 @@ esmtp_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	/* RFC 5321 3.5.3: 252 tells nothing, and so helps nobody to guess */
-	esmtp_reply(st, R_VRFY);
+	esmtp_reply(st, RPL_VRFY);
 	return W_GO;
 }
 
@@ -181,7 +181,7 @@ esmtp_expn(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	esmtp_reply(st, R_NOT_IMPLEMENTED);
+	esmtp_reply(st, RPL_NOT_IMPLEMENTED);
 	return W_GO;
 }
 
@@ -205,6 +205,6 @@ esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
 		memcpy(list + n, esmtp_verbs[i].name, esmtp_verbs[i].name_len);
 		n += esmtp_verbs[i].name_len;
 	}
-	esmtp_reply_with(st, R_HELP, list, n);
+	esmtp_reply_with(st, RPL_HELP, list, n);
 	return W_GO;
 }

@@ -30,17 +30,17 @@ stage(const message_construct *mc)
 }
 
 /* What has to come before a verb with these flags: TLS (RFC 3207 4), a login
- * (RFC 4954 6), or R_OK. */
+ * (RFC 4954 6), or RPL_OK. */
 static enum esmtp_reply_id
 check_secured(const message_construct *mc, unsigned int flags)
 {
 	const struct esmtp_options *o = mc->ac->options;
 
 	if (o->require_tls && mc->ac->tls == NULL && !(flags & VF_CLEAR))
-		return R_TLS_REQUIRED;
+		return RPL_TLS_REQUIRED;
 	if (o->require_auth && mc->login == NULL && !(flags & VF_NOAUTH))
-		return R_AUTH_REQUIRED;
-	return R_OK;
+		return RPL_AUTH_REQUIRED;
+	return RPL_OK;
 }
 
 /* A registered extension: it gets a string of its own. */
@@ -55,9 +55,9 @@ run_extension(struct esmtp_step *st, const struct esmtp_extension *e,
 	esmtp_set_state(st->mc, ES_EXTENSION1);
 	if (e->func(buf, st->event, st->mc, e->closure) == 0) {
 		if (st->nreplies == 0)
-			esmtp_reply(st, R_SYNTAX);
+			esmtp_reply(st, RPL_SYNTAX);
 	} else if (st->nreplies == 0)
-		esmtp_reply(st, R_OK);
+		esmtp_reply(st, RPL_OK);
 	return W_GO;
 }
 
@@ -84,7 +84,7 @@ esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
 	return 0;
 }
 
-/* The columns, from left to right: what the verb may not do here, or R_OK. */
+/* The columns, from left to right: what the verb may not do here, or RPL_OK. */
 static enum esmtp_reply_id
 check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 {
@@ -92,21 +92,21 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 	enum esmtp_reply_id id = check_secured(mc, v->flags);
 	unsigned int at = stage(mc);
 
-	if (id != R_OK)
+	if (id != RPL_OK)
 		return id;
 	if (!(v->states & at))
-		return at == ST_START ? R_NO_HELLO : R_BAD_SEQUENCE;
+		return at == ST_START ? RPL_NO_HELLO : RPL_BAD_SEQUENCE;
 	if (v->flags & VF_ARG && arglen == 0)
-		return R_ARG_NEEDED;
+		return RPL_ARG_NEEDED;
 	if (v->flags & VF_NOARG && arglen > 0)
-		return R_ARG_REFUSED;
+		return RPL_ARG_REFUSED;
 	/* RFC 2920 3.1 */
 	if (v->flags & VF_LAST && st->has_more) {
 		if (v->flags & VF_LAST_CLOSE)
 			mc->is_closing = 1;
-		return R_PIPELINE;
+		return RPL_PIPELINE;
 	}
-	return R_OK;
+	return RPL_OK;
 }
 
 /* The service goes away: a running transaction is still served. */
@@ -151,17 +151,17 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 
 	if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))
-		id = R_BAD_SEQUENCE;	/* RFC 5321 3.1 */
+		id = RPL_BAD_SEQUENCE;	/* RFC 5321 3.1 */
 	else if (!is_clean(line, len))
-		id = R_SYNTAX_CHAR;
+		id = RPL_SYNTAX_CHAR;
 	else if (is_too_late(st, v)) {
 		esmtp_bye(st);
 		return W_GO;
 	} else if (v != NULL)
 		id = check_columns(st, v, len - arg);
 	else
-		id = e == NULL ? R_UNKNOWN : check_secured(st->mc, 0);
-	if (id != R_OK) {
+		id = e == NULL ? RPL_UNKNOWN : check_secured(st->mc, 0);
+	if (id != RPL_OK) {
 		esmtp_reply(st, id);
 		return W_GO;
 	}

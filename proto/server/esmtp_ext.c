@@ -125,26 +125,26 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */
 		if (s[i] != ' ')
-			return R_SYNTAX;
+			return RPL_SYNTAX;
 		while (i < len && s[i] == ' ')
 			i++;
 		if (i == len)
 			break;
 		if ((n = param_text(s + i, len - i, &t)) == 0)
-			return R_SYNTAX;
+			return RPL_SYNTAX;
 		i += n;
 		/* RFC 5321 4.1.1.11: 555 for what is not known; all are
 		 * unknown to a client that said HELO */
 		if (!mc->is_esmtp ||
 		    (row = param_find(mc, &t, is_rcpt, &bit)) == NULL)
-			return R_PARAM;
+			return RPL_PARAM;
 		/* RFC 1869 6: no keyword twice in one command */
 		if (seen & bit)
-			return R_SYNTAX;
+			return RPL_SYNTAX;
 		seen |= bit;
 		answer = row->set(mc->ac->options, p, t.value, t.value_len);
-		if (answer != R_OK)
+		if (answer != RPL_OK)
 			return answer;
 	}
-	return R_OK;
+	return RPL_OK;
 }

@@ -17,7 +17,7 @@ struct esmtp_params {
 struct esmtp_param {
 	const char	*keyword;
 	bool		 is_for_rcpt;	/* of RCPT, else of MAIL */
-	/* set: take the value (${value} NULL: there was no "="); R_OK, or the
+	/* set: take the value (${value} NULL: there was no "="); RPL_OK, or the
 	 * refusal */
 	enum esmtp_reply_id (*set)(const struct esmtp_options *o,
 	    struct esmtp_params *p, const char *value, size_t len);
@@ -62,7 +62,7 @@ bool esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword);
 bool esmtp_ext_is_offered(const message_construct *mc, size_t i);
 
 /* esmtp_ext_params(mc, s, len, is_rcpt, p): Parse what follows the address.
- * Return R_OK or the refusal. */
+ * Return RPL_OK or the refusal. */
 enum esmtp_reply_id esmtp_ext_params(const message_construct *mc,
     const char *s, size_t len, bool is_rcpt, struct esmtp_params *p);
 

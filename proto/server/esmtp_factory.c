@@ -101,7 +101,7 @@ esmtp_peer_text(const accept_addr *addr, char buf[ESMTP_PEER_TEXT])
 static void
 banner(struct esmtp_step *st)
 {
-	const struct esmtp_reply_row *row = &esmtp_reply_rows[R_BANNER];
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_BANNER];
 	const struct esmtp_options *o = st->ac->options;
 	const char *text = o->static_banner, *host;
 	char line[LIM_REPLY_LINE];
@@ -264,7 +264,7 @@ time_out(struct esmtp_step *st, const char *which)
 	esmtp_answering(st, "", "", 0);
 	/* RFC 5321 4.5.3.2.7 */
 	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
-	    R_INTERNAL : R_TIMEOUT);
+	    RPL_INTERNAL : RPL_TIMEOUT);
 	st->mc->is_hasty = 1;
 	return W_CLOSE;
 }
@@ -331,7 +331,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 		if (w == W_SETUP)
 			return end(st);
 		esmtp_answering(st, "", "", 0);
-		esmtp_reply(st, R_INTERNAL);
+		esmtp_reply(st, RPL_INTERNAL);
 		w = W_CLOSE;
 	}
 	switch (esmtp_flush(st)) {
@@ -354,17 +354,16 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 static int
 refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 {
-	const struct esmtp_reply_row *row = &esmtp_reply_rows[R_INTERNAL];
-	struct esmtp_reply_line line = { .code = row->code, .is_last = true };
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_INTERNAL];
 	struct esmtp_report r = { .sender = NULL };
 	struct esmtp_host *host = ac->host;
 	size_t n;
 	int need;
 
-	line.enhanced = r.enhanced = row->enhanced;
-	line.text = r.detail = row->text;
-	line.text_len = row->text_len;
-	n = esmtp_reply_format(&line, host->output, host->output_octets);
+	r.enhanced = row->enhanced;
+	r.detail = row->text;
+	n = esmtp_reply_row_format(RPL_INTERNAL, host->output,
+	    host->output_octets);
 	if (!ac->options->use_ssl && !ac->options->proxy_protocol)
 		(void)event_write(event, host->output, (int)n, &need);
 	event_close(event);

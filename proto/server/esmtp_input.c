@@ -213,13 +213,13 @@ next_line(struct esmtp_step *st)
 	if (lf == NULL) {
 		if (n < max)
 			return W_READ;
-		return refuse_line(st, R_LINE_LONG, n);
+		return refuse_line(st, RPL_LINE_LONG, n);
 	}
 	n = (size_t)(lf - st->in) + 1;
 	/* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be
 	 * taken for that */
 	if (n < 2 || lf[-1] != '\r')
-		return refuse_line(st, R_BARE_LF, n);
+		return refuse_line(st, RPL_BARE_LF, n);
 	if (esmtp_auth_is_reading(st->mc))
 		esmtp_auth_line(st, st->in, n - 2);
 	else

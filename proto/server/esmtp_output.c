@@ -135,9 +135,9 @@ esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
 	/* what cannot be had now is no error of the client's */
-	if (id != R_AUTH_LATER && id != R_TLS_LATER &&
+	if (id != RPL_AUTH_LATER && id != RPL_TLS_LATER &&
 	    is_one_too_many(st, row->code, row->enhanced))
-		row = &esmtp_reply_rows[R_ERRORS];
+		row = &esmtp_reply_rows[RPL_ERRORS];
 	answer(st, row->code, row->enhanced, row->text, row->text_len, extra,
 	    len);
 }
@@ -157,7 +157,7 @@ esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 
 	esmtp_reply_split(str, code, &text, enhanced);
 	if (is_one_too_many(st, code, enhanced)) {
-		esmtp_reply(st, R_ERRORS);
+		esmtp_reply(st, RPL_ERRORS);
 		return;
 	}
 	answer(st, code, enhanced, text, strlen(text), NULL, 0);
@@ -184,11 +184,11 @@ esmtp_errno_reply(int errnum)
 	switch (errnum) {
 	case ENOSPC:
 	case EDQUOT:
-		return R_DISK;
+		return RPL_DISK;
 	case ENOMEM:
-		return R_NOMEM;
+		return RPL_NOMEM;
 	default:
-		return R_RESOURCES;
+		return RPL_RESOURCES;
 	}
 }
 
@@ -197,10 +197,10 @@ void
 esmtp_bye(struct esmtp_step *st)
 {
 	if (st->ac->host->is_reconfigured)
-		esmtp_reply_code(st, esmtp_reply_rows[R_RECONFIG].code,
+		esmtp_reply_code(st, esmtp_reply_rows[RPL_RECONFIG].code,
 		    st->ac->options->reconfig_message);
 	else
-		esmtp_reply(st, R_SHUTDOWN);
+		esmtp_reply(st, RPL_SHUTDOWN);
 }
 
 /* Write ${len} octets at ${buf}: octets written, or -1 when the peer is

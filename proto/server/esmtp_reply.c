@@ -59,6 +59,17 @@ esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
 	return n;
 }
 
+size_t
+esmtp_reply_row_format(enum esmtp_reply_id id, char *buf, size_t buflen)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
+	struct esmtp_reply_line line = { .code = row->code, .is_last = true,
+		.enhanced = row->enhanced, .text = row->text,
+		.text_len = row->text_len };
+
+	return esmtp_reply_format(&line, buf, buflen);
+}
+
 /* Octets of "x.y.z" at ${s}, its class ${class}; 0 if it is none.
  * RFC 2034 4: class digit, then 1*3digit twice. */
 static size_t

@@ -2,8 +2,8 @@
  * Owns: the form of a reply (RFC 5321 4.2), what may not stand in it.
  * Knows nothing of sessions. */
 
-#ifndef PROTO_ESMTP_REPLY_H
-#define PROTO_ESMTP_REPLY_H
+#ifndef PROTO_SERVER_ESMTP_REPLY_H
+#define PROTO_SERVER_ESMTP_REPLY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,6 +41,11 @@ struct esmtp_reply_line {
  * a client sent can end the line.  Return octets written, 0 if ${buflen} is
  * smaller than what there is to write. */
 size_t esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
+    size_t buflen);
+
+/* esmtp_reply_row_format(id, buf, buflen): The same for a row of the table, as
+ * a client that has no session yet gets it: with its enhanced code. */
+size_t esmtp_reply_row_format(enum esmtp_reply_id id, char *buf,
     size_t buflen);
 
 /* esmtp_reply_split(str, code, &text_r, enhanced_r): ${str} is "x.y.z text" or

@@ -85,23 +85,23 @@ enum esmtp_want
 esmtp_starttls(struct esmtp_step *st, const char *arg, size_t len)
 {
 	message_construct *mc = st->mc;
-	enum esmtp_reply_id id = R_TLS_GO;
+	enum esmtp_reply_id id = RPL_TLS_GO;
 	enum esmtp_want w;
 
 	(void)arg;
 	(void)len;
 	if (st->ac->tls != NULL)
-		id = R_TLS_ACTIVE;
+		id = RPL_TLS_ACTIVE;
 	else if (!esmtp_tls_is_offered(mc))
-		id = R_NOT_IMPLEMENTED;
+		id = RPL_NOT_IMPLEMENTED;
 	else if (is_injected(st)) {
 		/* what follows may be a ClientHello: no commands */
-		id = R_TLS_INJECTION;
+		id = RPL_TLS_INJECTION;
 		mc->is_closing = 1;
 	} else if ((w = esmtp_flush(st)) != W_GO)
 		return w;	/* replies to what came before go first */
 	else if (start_below(st) == -1)
-		id = R_TLS_LATER;
+		id = RPL_TLS_LATER;
 	esmtp_set_state(mc, ES_EXTENSION1);
 	esmtp_reply(st, id);
 	return W_GO;

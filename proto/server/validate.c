@@ -72,7 +72,7 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 	forget_code(vctx);
 	if (text == NULL) {
 		/* a module that meant to refuse must not accept for that */
-		validate_refuse(vctx, R_NOMEM);
+		validate_refuse(vctx, RPL_NOMEM);
 		return 0;
 	}
 	vctx->text = text;

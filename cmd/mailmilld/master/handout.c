@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "core/loop/after.h"
-#include "cmd/mailmilld/master/refusal.h"
 #include "core/lim.h"
+#include "proto/server/esmtp_reply.h"
 
 #define ACCEPTS_PER_PASS	64	/* then others have their turn */
 #define PAUSE_MS		50	/* when descriptors have run out */
@@ -68,14 +68,14 @@ is_greeted(const struct listener *l, const accept_addr *peer)
 /* Answer in place of the banner, without waiting, and close. */
 static void
 refuse(const struct listener *l, const accept_addr *peer, int fd,
-    enum refusal id)
+    enum esmtp_reply_id id)
 {
 	char buf[LIM_REPLY_LINE];
 	size_t len;
 
 	stats_inc(STATS_CONNECTIONS_REFUSED);
 	if (is_greeted(l, peer)) {
-		len = refusal_line(id, buf, sizeof(buf));
+		len = esmtp_reply_row_format(id, buf, sizeof(buf));
 		/* a fresh socket has room for a line; if not, the client sees
 		 * the end */
 		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -105,13 +105,13 @@ is_over(int64_t limit, unsigned int n)
 /* Return whether a limit is reached, and then the reply and the limit's name. */
 static bool
 is_limited(const struct listener *l, const accept_addr *peer,
-    enum refusal *refusal_r, const char **limit_r)
+    enum esmtp_reply_id *refusal_r, const char **limit_r)
 {
 	const struct master *m = l->master;
 	const struct esmtp_options *o = settings_options_for(m->config.settings,
 	    l->index, &peer->sa);
 
-	*refusal_r = REFUSAL_SESSIONS;
+	*refusal_r = RPL_SESSIONS;
 	if (is_over(o->listener_sessions, l->sessions.n)) {
 		*limit_r = "Listener_Sessions";
 		return true;
@@ -123,7 +123,7 @@ is_limited(const struct listener *l, const accept_addr *peer,
 	if (o->client_sessions > 0 && is_over(o->client_sessions,
 	    ledger_clients(m->ledger, &peer->sa))) {
 		*limit_r = "Client_Sessions";
-		*refusal_r = REFUSAL_CLIENT;
+		*refusal_r = RPL_CLIENT_SESSIONS;
 		return true;
 	}
 	return false;
@@ -161,7 +161,7 @@ pick_worker(struct master *m)
 /* Give ${fd} to a worker; takes ${fd} when it returns 0. */
 static int
 hand_out(struct listener *l, int fd, const accept_addr *peer,
-    enum refusal *refusal_r)
+    enum esmtp_reply_id *refusal_r)
 {
 	struct msg_session ms = { .listener = (uint32_t)l->index };
 	struct proc *p;
@@ -171,7 +171,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 		ms.peer.in6 = peer->in6;
 	else
 		ms.peer.in = peer->in;
-	*refusal_r = REFUSAL_SESSIONS;
+	*refusal_r = RPL_SESSIONS;
 	while ((p = pick_worker(l->master)) != NULL) {
 		if (book_add(p->book, &peer->sa, &l->sessions, l->service,
 		    &ms.handle) == -1)
@@ -180,7 +180,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 			return 0;
 		error = errno;
 		book_remove(p->book, ms.handle);
-		*refusal_r = REFUSAL_LATER;
+		*refusal_r = RPL_SHUTDOWN;
 		if (error != EPIPE)
 			break;
 		/* dead, but its death has not been seen yet */
@@ -192,7 +192,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 static void
 handle_connection(struct listener *l, int fd, accept_addr *peer)
 {
-	enum refusal refusal;
+	enum esmtp_reply_id refusal;
 	const char *limit;
 
 	stats_inc(STATS_CONNECTIONS);
@@ -239,7 +239,7 @@ out_of_descriptors(struct listener *l)
 		close(m->spare_fd);
 		if ((fd = accept_one(l, &peer)) != -1) {
 			stats_inc(STATS_CONNECTIONS);
-			refuse(l, &peer, fd, REFUSAL_LATER);
+			refuse(l, &peer, fd, RPL_SHUTDOWN);
 		}
 		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}

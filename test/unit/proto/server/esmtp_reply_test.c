@@ -70,6 +70,29 @@ Test(esmtp_reply, nothing_is_written_where_the_line_does_not_fit)
 	cr_assert_eq(esmtp_reply_format(&l, buf, 13), 0);
 }
 
+/* What the master answers in place of the banner. */
+Test(esmtp_reply, each_limit_of_sessions_has_its_documented_reply)
+{
+	static const struct {
+		enum esmtp_reply_id id;
+		const char *start;
+	} cases[] = {
+		{ RPL_SESSIONS, "421 4.4.5 " },
+		{ RPL_CLIENT_SESSIONS, "421 4.7.0 " },
+		{ RPL_SHUTDOWN, "421 4.3.2 " },
+	};
+	char buf[LIM_REPLY_LINE];
+	size_t i, n;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		n = esmtp_reply_row_format(cases[i].id, buf, sizeof(buf));
+		cr_assert_gt(n, 10);
+		cr_expect_eq(memcmp(buf, cases[i].start, 10), 0, "%s",
+		    cases[i].start);
+		cr_expect_eq(memcmp(buf + n - 2, "\r\n", 2), 0);
+	}
+}
+
 Test(esmtp_reply, splits_the_words_of_a_module)
 {
 	static const struct {
