@@ -121,7 +121,7 @@ open_stdio(void)
 static int
 run_role(const char *name)
 {
-	enum role role = role_by_name(name);
+	enum role_id role = role_by_name(name);
 
 	if (role == NROLES || role == ROLE_MASTER) {
 		fprintf(stderr, "mailmilld: -x %s: no such role "

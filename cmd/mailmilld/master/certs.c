@@ -112,7 +112,7 @@ certs_send(struct master *m, struct proc *p, const struct config *config)
 /* --- a change ------------------------------------------------------------- */
 
 static bool
-is_ours(const struct master *m, const struct proc *p, enum role role)
+is_ours(const struct master *m, const struct proc *p, enum role_id role)
 {
 	return p->role == role && p->generation == m->config.generation;
 }

@@ -43,7 +43,7 @@ connect_two(struct proc *a, struct proc *b)
 }
 
 void
-wiring_adopt(struct master *m, struct proc *queue)
+links_adopt(struct master *m, struct proc *queue)
 {
 	struct proc *p;
 
@@ -55,7 +55,7 @@ wiring_adopt(struct master *m, struct proc *queue)
 
 /* Who speaks with whom. */
 static const struct {
-	enum role	a, b;
+	enum role_id	a, b;
 } links[] = {
 	{ ROLE_WORKER,	ROLE_QUEUE },
 	{ ROLE_QUEUE,	ROLE_DELIVER },
@@ -77,7 +77,7 @@ speaks_first(const struct proc *a, const struct proc *b,
 }
 
 void
-wiring_connect(struct master *m, struct proc *p, const struct settings *s)
+links_connect(struct master *m, struct proc *p, const struct settings *s)
 {
 	struct proc *o;
 
@@ -91,5 +91,5 @@ wiring_connect(struct master *m, struct proc *p, const struct settings *s)
 	/* workers that drain belong to the queue in use; one that is not in
 	 * use yet gets them when it is */
 	if (p->role == ROLE_QUEUE && p->generation == m->config.generation)
-		wiring_adopt(m, p);
+		links_adopt(m, p);
 }

@@ -146,7 +146,7 @@ started(struct master *m)
 
 /* Drain the processes of ${role}; return whether there are any. */
 static bool
-drain_role(struct master *m, enum role role)
+drain_role(struct master *m, enum role_id role)
 {
 	struct proc *p;
 	bool has_any = false;
@@ -179,7 +179,7 @@ stop_step(struct master *m)
 static void
 retire(struct master *m)
 {
-	static const struct { enum role role, speaker; } rows[] = {
+	static const struct { enum role_id role, speaker; } rows[] = {
 		{ ROLE_DELIVER,	ROLE_QUEUE },
 		{ ROLE_KEYD,	ROLE_WORKER },
 		{ ROLE_AUTHD,	ROLE_WORKER },

@@ -43,7 +43,7 @@ struct master;
 struct proc {
 	TAILQ_ENTRY(proc)	 link;
 	struct master		*master;
-	enum role		 role;
+	enum role_id		 role;
 	enum proc_state		 state;
 	unsigned int		 slot;
 	unsigned int		 instance;
@@ -65,7 +65,7 @@ struct proc {
 struct respawn {
 	TAILQ_ENTRY(respawn)	 link;
 	struct master		*master;
-	enum role		 role;
+	enum role_id		 role;
 	unsigned int		 slot;
 	struct backoff		 backoff;
 	Event			*timer;		/* NULL: not waiting */
@@ -175,7 +175,7 @@ void master_relog_later(struct master *m);
 
 /* proc_start(m, role, slot, config): Start one; it shows up in m->procs.
  * Return 0, or -1 having logged why. */
-int proc_start(struct master *m, enum role role, unsigned int slot,
+int proc_start(struct master *m, enum role_id role, unsigned int slot,
     const struct config *config);
 /* proc_start_all(m, config): whoever others speak to comes first. */
 int proc_start_all(struct master *m, const struct config *config);
@@ -189,24 +189,24 @@ void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);
 void proc_kill(struct proc *p);
 /* procs_reap(m): Collect the dead after SIGCHLD. */
 void procs_reap(struct master *m);
-unsigned int procs_count(const struct master *m, enum role role,
+unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
 /* procs_ready(m, config): All that a session needs of it is up: workers, keyds,
  * authd. */
 bool procs_ready(const struct master *m, const struct config *config);
-struct proc *proc_find(struct master *m, enum role role,
+struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
 void respawns_cancel(struct master *m);
 
 /* links.c */
 
-/* wiring_connect(m, p, s): Give ${p}, which is new and runs with ${s}, its
+/* links_connect(m, p, s): Give ${p}, which is new and runs with ${s}, its
  * channels to the others of its generation. */
-void wiring_connect(struct master *m, struct proc *p,
+void links_connect(struct master *m, struct proc *p,
     const struct settings *s);
-/* wiring_adopt(m, queue): Connect every worker to ${queue}, also those of an
+/* links_adopt(m, queue): Connect every worker to ${queue}, also those of an
  * older configuration. */
-void wiring_adopt(struct master *m, struct proc *queue);
+void links_adopt(struct master *m, struct proc *queue);
 
 /* listen.c */
 

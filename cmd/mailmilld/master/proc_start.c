@@ -114,7 +114,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 	p->has_tls = config->settings->tls->npairs > 0;
 	if (certs_send(m, p, config) == -1)
 		return -1;
-	wiring_connect(m, p, config->settings);
+	links_connect(m, p, config->settings);
 	return send_empty(p, M_START, -1);
 }
 
@@ -148,7 +148,7 @@ proc_free(struct proc *p)
 }
 
 static struct proc *
-proc_new(struct master *m, enum role role, unsigned int slot)
+proc_new(struct master *m, enum role_id role, unsigned int slot)
 {
 	struct proc *p;
 
@@ -172,7 +172,7 @@ proc_new(struct master *m, enum role role, unsigned int slot)
 }
 
 int
-proc_start(struct master *m, enum role role, unsigned int slot,
+proc_start(struct master *m, enum role_id role, unsigned int slot,
     const struct config *config)
 {
 	struct proc *p;
@@ -205,7 +205,7 @@ err1:
 int
 proc_start_all(struct master *m, const struct config *config)
 {
-	static const enum role order[] = { ROLE_DELIVER, ROLE_QUEUE,
+	static const enum role_id order[] = { ROLE_DELIVER, ROLE_QUEUE,
 		ROLE_KEYD, ROLE_AUTHD, ROLE_WORKER };
 	unsigned int slot;
 	size_t i;

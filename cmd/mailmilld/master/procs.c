@@ -26,7 +26,7 @@
 /* --- looking -------------------------------------------------------------- */
 
 unsigned int
-procs_count(const struct master *m, enum role role, unsigned int generation)
+procs_count(const struct master *m, enum role_id role, unsigned int generation)
 {
 	const struct proc *p;
 	unsigned int n = 0;
@@ -41,7 +41,7 @@ procs_count(const struct master *m, enum role role, unsigned int generation)
 bool
 procs_ready(const struct master *m, const struct config *config)
 {
-	static const enum role needed[] = { ROLE_WORKER, ROLE_KEYD,
+	static const enum role_id needed[] = { ROLE_WORKER, ROLE_KEYD,
 		ROLE_AUTHD };
 	const struct proc *p;
 	unsigned int n[NROLES] = { 0 };
@@ -58,7 +58,7 @@ procs_ready(const struct master *m, const struct config *config)
 }
 
 struct proc *
-proc_find(struct master *m, enum role role, unsigned int generation)
+proc_find(struct master *m, enum role_id role, unsigned int generation)
 {
 	struct proc *p;
 
@@ -233,7 +233,7 @@ proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s)
 /* --- dying and coming back ------------------------------------------------ */
 
 static struct respawn *
-respawn_find(struct master *m, enum role role, unsigned int slot)
+respawn_find(struct master *m, enum role_id role, unsigned int slot)
 {
 	struct respawn *r;
 

@@ -148,7 +148,7 @@ reload_abort(struct master *m, const char *why)
 static void
 warn_fixed(const struct settings *old, const struct settings *new)
 {
-	const struct { const char *name, *old, *new; enum role role; }
+	const struct { const char *name, *old, *new; enum role_id role; }
 	    fixed[] = {
 		{ "pidfile", old->pidfile, new->pidfile, ROLE_MASTER },
 		{ "control", old->control, new->control, ROLE_MASTER },
@@ -266,7 +266,7 @@ change_over(struct master *m)
 	procs_collect(m);
 	listeners_switch(m);
 	if ((queue = proc_find(m, ROLE_QUEUE, m->config.generation)) != NULL)
-		wiring_adopt(m, queue);
+		links_adopt(m, queue);
 	drain_old(m);
 	log_set_level(m->config.settings->level);
 	master_relog(m);

@@ -109,7 +109,7 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 }
 
 struct chanev *
-chanev_open(int fd, enum role self, enum role peer,
+chanev_open(int fd, enum role_id self, enum role_id peer,
     const struct chanev_ops *ops, void *closure)
 {
 	struct chanev *ce;

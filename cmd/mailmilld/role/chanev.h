@@ -25,7 +25,7 @@ struct chanev_ops {
 /* chanev_open(fd, self, peer, ops, closure): Serve the channel ${fd} on the
  * calling thread's scheduler.  takes ${fd}, also when it fails.  ${ops} lives
  * as long as the result.  NULL with errno. */
-struct chanev *chanev_open(int fd, enum role self, enum role peer,
+struct chanev *chanev_open(int fd, enum role_id self, enum role_id peer,
     const struct chanev_ops *ops, void *closure);
 
 /* chanev_send(ce, type, base, entries, nentries, fd): As channel_send(), and

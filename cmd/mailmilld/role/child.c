@@ -351,7 +351,7 @@ child_clear(struct child *c)
 }
 
 int
-child_main(enum role role)
+child_main(enum role_id role)
 {
 	struct child c = { .role = role, .config_fd = -1, .log_fd = -1 };
 	int status = 1;

@@ -42,7 +42,7 @@ struct child_ops {
 };
 
 struct child {
-	enum role		 role;
+	enum role_id		 role;
 	struct msg_init		 init;
 	const struct settings	*settings;	/* parsed; whole life */
 	struct scheduler	*sched;		/* of this, the main thread */
@@ -65,7 +65,7 @@ struct child {
 
 /* child_main(role): The whole life of a child: the start-up conversation, then
  * role_*().  Return the exit status. */
-int child_main(enum role role);
+int child_main(enum role_id role);
 
 /* The roles.  Each is called as root (when the server was started as root)
  * with log, counters, settings and scheduler ready.  It opens what needs

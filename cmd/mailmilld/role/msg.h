@@ -10,7 +10,7 @@
 
 #include "core/process/channel.h"
 
-enum role {
+enum role_id {
 #define ROLE(id, name, account, def, counted, chrooted) ROLE_##id,
 #include "cmd/mailmilld/role/role.def"
 #undef ROLE

@@ -24,7 +24,7 @@
 /* The unused numeric uid for ${role}: always the same one while the system's
  * accounts do not change, so that a spool can be opened again. */
 static int
-trial_account(enum role role, struct account *a_r)
+trial_account(enum role_id role, struct account *a_r)
 {
 	unsigned int id, found = 0;
 
@@ -41,7 +41,7 @@ trial_account(enum role role, struct account *a_r)
 }
 
 static int
-account_find(enum role role, const char *name, bool is_foreground,
+account_find(enum role_id role, const char *name, bool is_foreground,
     struct account *a_r)
 {
 	char create[160];
@@ -71,7 +71,7 @@ account_find(enum role role, const char *name, bool is_foreground,
 }
 
 void
-account_look(const struct settings *s, enum role role, struct account *a_r)
+account_look(const struct settings *s, enum role_id role, struct account *a_r)
 {
 	const struct passwd *pw;
 

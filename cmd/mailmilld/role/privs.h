@@ -21,7 +21,7 @@ void accounts_say(void);
 
 /* account_look(s, role, a_r): The account that ${role} has, or would be given,
  * without a word; {0, 0} without root.  For who does not run roles. */
-void account_look(const struct settings *s, enum role role,
+void account_look(const struct settings *s, enum role_id role,
     struct account *a_r);
 
 /* accounts_find(s, is_foreground, accounts): Fill in the account of each role

@@ -14,12 +14,12 @@ static const char *const names[NROLES] = {
 };
 
 const char *
-role_name(enum role role)
+role_name(enum role_id role)
 {
 	return role < NROLES ? names[role] : "unknown";
 }
 
-enum role
+enum role_id
 role_by_name(const char *name)
 {
 	unsigned int i;
@@ -31,7 +31,7 @@ role_by_name(const char *name)
 }
 
 const char *
-role_account(const struct settings *s, enum role role)
+role_account(const struct settings *s, enum role_id role)
 {
 	const char *const accounts[NROLES] = {
 		[ROLE_WORKER] = s->user,
@@ -45,7 +45,7 @@ role_account(const struct settings *s, enum role role)
 }
 
 unsigned int
-role_count(const struct settings *s, enum role role)
+role_count(const struct settings *s, enum role_id role)
 {
 	const unsigned int counts[NROLES] = {
 		[ROLE_WORKER] = (unsigned int)s->workers,

@@ -60,7 +60,7 @@ become_child(char **argv, int fd)
 }
 
 pid_t
-spawn_child(enum role role, int *fd_r)
+spawn_child(enum role_id role, int *fd_r)
 {
 	char self[] = "mailmilld", flag[] = "-x", name[LIM_NAME];
 	char *argv[] = { self, flag, name, NULL };

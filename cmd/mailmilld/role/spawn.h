@@ -16,6 +16,6 @@ void spawn_init(bool is_foreground);
 /* spawn_child(role, &fd_r): Fork and execute ourselves as ${role}; *fd_r is our
  * end of the channel, non-blocking and close-on-exec.  Return its process id,
  * or -1 with errno. */
-pid_t spawn_child(enum role role, int *fd_r);
+pid_t spawn_child(enum role_id role, int *fd_r);
 
 #endif
