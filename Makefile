@@ -32,7 +32,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALLCFLAGS = -std=gnu11 -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
-LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lpam
+LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt
 ifdef SANITIZE
 SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS	= -O1 -g
@@ -46,8 +46,7 @@ TLS_SRC	 = $(wildcard tls/*.c)
 SET_SRC	 = $(wildcard cmd/settings/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \
 	   cmd/mailmilld/*/*/*.c) $(SET_SRC)
-CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c cmd/mailmilld/authd/back/*.c) \
-	   $(SET_SRC)
+CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c) $(SET_SRC)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
@@ -74,6 +73,8 @@ $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $^
 
+# authd alone asks PAM
+$(B)/mailmilld $(B)/unit: LDLIBS += -lpam
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a

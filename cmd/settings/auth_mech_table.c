@@ -1,10 +1,10 @@
 /* The table of mechanisms, and nothing that does one: whoever checks a setting
  * need not link them. */
 
+#include "cmd/settings/auth_mech_table.h"
+
 #include <string.h>
 #include <strings.h>
-
-#include "cmd/mailmilld/authd/mech/auth_mech.h"
 
 static const struct auth_mech rows[] = {
 #define AUTH_MECH(n, plaintext, on, tls, cert, how, source)		\
@@ -32,20 +32,6 @@ auth_mech_find(const char *name)
 			return m;
 	}
 	return NULL;
-}
-
-bool
-auth_mech_known(const char *name)
-{
-	return auth_mech_find(name) != NULL;
-}
-
-bool
-auth_mech_is_plaintext(const char *name)
-{
-	const struct auth_mech *m = auth_mech_find(name);
-
-	return m != NULL && m->is_plaintext;
 }
 
 bool

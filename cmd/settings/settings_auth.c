@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
-#include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "cmd/settings/auth_mech_table.h"
+#include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
 
 static int
@@ -32,7 +32,8 @@ check_backend(struct conf *c, int line, const char *spec)
 {
 	char err[AUTH_ERROR_MAX * 2];
 
-	if (*spec == '\0' || auth_back_check(spec, err, sizeof(err)) == 0)
+	if (*spec == '\0' ||
+	    auth_spec_check(spec, NULL, NULL, err, sizeof(err)) == 0)
 		return 0;
 	return conf_error(c, line, "option 'Auth_Backend': %s, found \"%s\"",
 	    err, spec);
@@ -78,7 +79,7 @@ check_options(struct conf *c, const struct settings_listen *l,
 
 	if (*o->auth_backend == '\0')
 		return 0;
-	mechs = auth_back_mechanisms(o->auth_backend, false);
+	mechs = auth_spec_mechanisms(o->auth_backend, false);
 	for (i = 0; i < o->auth_mechanisms.n; i++)
 		if (!can(mechs, o->auth_mechanisms.v[i]))
 			return conf_error(c, l->line, "option "

@@ -291,7 +291,7 @@ is_offered(const struct esmtp_options *o, const char *mech)
 			return true;
 	if (o->auth_mechanisms.n > 0)
 		return false;
-	for (v = auth_back_mechanisms(o->auth_backend, true); *v != NULL; v++)
+	for (v = auth_spec_mechanisms(o->auth_backend, true); *v != NULL; v++)
 		if (mech == NULL ? auth_mech_is_plus(*v) :
 		    strcmp(*v, mech) == 0)
 			return true;

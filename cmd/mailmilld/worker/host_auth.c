@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "core/loop/after.h"
-#include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/worker/worker.h"
+#include "cmd/settings/auth_mech_table.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "tls/tlsctx.h"

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/settings/auth_spec.h"
 #include "core/lim.h"
 #include "core/table/sender_logins.h"
 
@@ -33,5 +33,5 @@ const char *const *
 wire_auth_mechanisms(void *host, accept_construct *ac)
 {
 	(void)host;
-	return auth_back_mechanisms(ac->options->auth_backend, true);
+	return auth_spec_mechanisms(ac->options->auth_backend, true);
 }

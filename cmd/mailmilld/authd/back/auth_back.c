@@ -1,4 +1,4 @@
-/* The table of back ends, and the calls that go through it. */
+/* The back ends, and the calls that go through their tables. */
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
 
@@ -12,86 +12,32 @@
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 
-struct row {
-	const char	*kind, *argument, *example;
-	const struct auth_back_ops *ops;
+static const struct auth_back_ops *const ops[AUTH_SPEC_NKINDS] = {
+#define AUTH_SPEC(kind, argument, example) &auth_back_##kind,
+#include "cmd/settings/auth_spec.def"
+#undef AUTH_SPEC
 };
-
-static const struct row rows[] = {
-#define AUTH_BACK(kind, argument, example) \
-	{ #kind, argument, example, &auth_back_##kind },
-#include "cmd/mailmilld/authd/back/auth_back.def"
-#undef AUTH_BACK
-};
-#define NROWS	(sizeof(rows) / sizeof(rows[0]))
 
 struct auth_relay {
 	const struct auth_back_ops	*ops;
 	void				*state;
 };
 
-/* The row of "KIND:ARGUMENT" and where the argument begins, or NULL. */
-static const struct row *
-find_row(const char *spec, const char **arg_r)
-{
-	const struct row *r;
-	size_t len;
-
-	for (r = rows; r < rows + NROWS; r++) {
-		len = strlen(r->kind);
-		if (strncmp(spec, r->kind, len) == 0 && spec[len] == ':') {
-			*arg_r = spec + len + 1;
-			return r;
-		}
-	}
-	return NULL;
-}
-
-static int
-unknown(char *err_r, size_t errlen)
-{
-	size_t i, n = 0;
-
-	n += (size_t)snprintf(err_r, errlen, "expected ");
-	for (i = 0; i < NROWS && n < errlen; i++)
-		n += (size_t)snprintf(err_r + n, errlen - n, "%s\"%s\"",
-		    i == 0 ? "" : i + 1 == NROWS ? " or " : ", ",
-		    rows[i].example);
-	return -1;
-}
-
-int
-auth_back_check(const char *spec, char *err_r, size_t errlen)
-{
-	const char *arg;
-	const struct row *r = find_row(spec, &arg);
-	char why[AUTH_ERROR_MAX];
-
-	if (r == NULL)
-		return unknown(err_r, errlen);
-	if (r->ops->check(arg, why, sizeof(why)) == 0)
-		return 0;
-	snprintf(err_r, errlen, "expected %s behind \"%s:\", as in \"%s\": %s",
-	    r->argument, r->kind, r->example, why);
-	return -1;
-}
-
 struct auth_back *
 auth_back_open(const char *spec, char *err_r, size_t errlen)
 {
-	const struct row *r;
+	enum auth_spec_kind kind;
 	struct auth_back *b;
 	const char *arg;
 
-	if (auth_back_check(spec, err_r, errlen) == -1)
+	if (auth_spec_check(spec, &kind, &arg, err_r, errlen) == -1)
 		return NULL;
-	r = find_row(spec, &arg);
 	if ((b = calloc(1, sizeof(*b))) == NULL) {
 		snprintf(err_r, errlen, "no memory");
 		return NULL;
 	}
-	b->ops = r->ops;
-	if ((b->state = r->ops->open(arg, err_r, errlen)) == NULL) {
+	b->ops = ops[kind];
+	if ((b->state = b->ops->open(arg, err_r, errlen)) == NULL) {
 		free(b);
 		return NULL;
 	}
@@ -105,18 +51,6 @@ auth_back_free(struct auth_back *b)
 		return;
 	b->ops->free(b->state);
 	free(b);
-}
-
-const char *const *
-auth_back_mechanisms(const char *spec, bool is_default)
-{
-	static const char *const none[] = { NULL };
-	const char *arg;
-	const struct row *r = find_row(spec, &arg);
-
-	if (r == NULL)
-		return none;
-	return is_default ? r->ops->defaults : r->ops->can;
 }
 
 enum auth_verdict
@@ -211,15 +145,6 @@ auth_relay_free(struct auth_relay *r)
 		return;
 	r->ops->relay_free(r->state);
 	free(r);
-}
-
-int
-auth_back_path(const char *arg, char *err_r, size_t errlen)
-{
-	if (arg[0] == '/')
-		return 0;
-	snprintf(err_r, errlen, "\"%s\" does not begin with '/'", arg);
-	return -1;
 }
 
 int64_t

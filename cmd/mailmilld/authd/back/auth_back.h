@@ -1,6 +1,6 @@
 /* What knows passwords: the back ends of authd.
- * Owns: the table of back ends, one row each (auth_back.def), and the choice by
- * "KIND:ARGUMENT" of Auth_Backend.
+ * Owns: the choice of one by "KIND:ARGUMENT" of Auth_Backend (auth_spec.h has the
+ * kinds).
  * Every call may block and is made on a thread of authd's pool; several at
  * once.  Knows nothing of SASL, but that one back end does it all itself. */
 
@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/settings/auth_spec.h"	/* AUTH_ERROR_MAX */
+
 #define AUTH_LOGIN_MAX	255	/* octets of a name */
-#define AUTH_ERROR_MAX	256
 
 enum auth_verdict {
 	AUTH_YES,
@@ -44,20 +45,11 @@ enum auth_scram_hash { AUTH_SCRAM_SHA1, AUTH_SCRAM_SHA256 };
 
 struct auth_back;
 
-/* auth_back_check(spec, err_r, errlen): Is "KIND:ARGUMENT" well formed?  Opens
- * nothing.  Return 0, or -1 with what was expected. */
-int auth_back_check(const char *spec, char *err_r, size_t errlen);
-
 /* auth_back_open(spec, err_r, errlen): NULL with a message ("FILE:LINE:
  * ..."). */
 struct auth_back *auth_back_open(const char *spec, char *err_r,
     size_t errlen);
 void auth_back_free(struct auth_back *b);	/* NULL does nothing */
-
-/* auth_back_mechanisms(spec): The mechanisms that this kind of back end can
- * do, in the order of preference, when Auth_Mechanisms is not set those that
- * are on by default: up to NULL. */
-const char *const *auth_back_mechanisms(const char *spec, bool is_default);
 
 /* auth_back_password(b, client, login, password): Is it right?  Equal time for
  * unknown users and wrong passwords. */

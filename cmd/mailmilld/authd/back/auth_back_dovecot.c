@@ -28,27 +28,6 @@ struct relay {
 						 * challenge, or NULL */
 };
 
-static const char *const mechanisms[] = {
-	"SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5",
-	"EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
-};
-/* what it offers is not known before it is asked; nearly always these */
-static const char *const defaults[] = { "PLAIN", "LOGIN", NULL };
-
-static int
-dovecot_check(const char *arg, char *err_r, size_t errlen)
-{
-	struct sockaddr_un sun;
-
-	if (auth_back_path(arg, err_r, errlen) == -1)
-		return -1;
-	if (strlen(arg) < sizeof(sun.sun_path))
-		return 0;
-	snprintf(err_r, errlen, "longer than the %zu octets that the path of a "
-	    "socket may have", sizeof(sun.sun_path) - 1);
-	return -1;
-}
-
 static void *
 dovecot_open(const char *arg, char *err_r, size_t errlen)
 {
@@ -483,9 +462,6 @@ dovecot_exists(void *state, const struct auth_client *client,
 }
 
 const struct auth_back_ops auth_back_dovecot = {
-	.can = mechanisms,
-	.defaults = defaults,
-	.check = dovecot_check,
 	.open = dovecot_open,
 	.free = dovecot_free,
 	.password = dovecot_password,

@@ -8,12 +8,6 @@
 /* What a kind of back end does; see the functions of auth_back.h of the same
  * names.  A NULL is what it cannot: AUTH_UNSURE. */
 struct auth_back_ops {
-	/* mechanisms, the best first, up to NULL: all, and those that are on
-	 * by default */
-	const char *const *can, *const *defaults;
-
-	/* Is the argument well formed? */
-	int	 (*check)(const char *arg, char *err_r, size_t errlen);
 	void	*(*open)(const char *arg, char *err_r, size_t errlen);
 	void	 (*free)(void *state);
 	enum auth_verdict (*password)(void *state,
@@ -48,14 +42,10 @@ struct auth_back {
 	void				*state;
 };
 
-#define AUTH_BACK(kind, argument, example) \
+#define AUTH_SPEC(kind, argument, example) \
 	extern const struct auth_back_ops auth_back_##kind;
-#include "cmd/mailmilld/authd/back/auth_back.def"
-#undef AUTH_BACK
-
-/* auth_back_path(arg, err_r, errlen): The check of an argument that is a
- * path. */
-int auth_back_path(const char *arg, char *err_r, size_t errlen);
+#include "cmd/settings/auth_spec.def"
+#undef AUTH_SPEC
 
 /* auth_back_now_ms(): The clock of auth_client.deadline_ms. */
 int64_t auth_back_now_ms(void);

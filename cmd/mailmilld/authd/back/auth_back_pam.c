@@ -31,25 +31,6 @@ struct answers {
 	const char	*login, *password;	/* NULL: none is at hand */
 };
 
-static const char *const mechanisms[] = {
-	"PLAIN", "LOGIN", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
-};
-static const char *const defaults[] = { "PLAIN", "LOGIN", NULL };
-
-/* Is it a name that PAM reads a file of? */
-static int
-pam_check(const char *arg, char *err_r, size_t errlen)
-{
-	static const char may[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
-
-	if (*arg != '\0' && *arg != '.' && arg[strspn(arg, may)] == '\0' &&
-	    strlen(arg) <= 64)
-		return 0;
-	snprintf(err_r, errlen, "\"%s\" is none: small letters, digits, '_', "
-	    "'.', '-'", arg);
-	return -1;
-}
-
 /* Without its file a service is what /etc/pam.d/other says: nearly always
  * that nobody may log in, and nobody would know why. */
 static bool
@@ -263,9 +244,6 @@ pam_exists(void *state, const struct auth_client *client, const char *login)
 }
 
 const struct auth_back_ops auth_back_pam = {
-	.can = mechanisms,
-	.defaults = defaults,
-	.check = pam_check,
 	.open = pam_open,
 	.free = pam_free,
 	.password = pam_password,

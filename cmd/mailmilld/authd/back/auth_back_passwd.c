@@ -30,16 +30,6 @@ struct passwd {
 	char			*path;
 };
 
-static const char *const mechanisms[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
-	"SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER",
-	"XOAUTH2", NULL
-};
-static const char *const defaults[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
-	"SCRAM-SHA-1", "PLAIN", "LOGIN", NULL
-};
-
 static struct shared *
 load(const char *path, char *err_r, size_t errlen)
 {
@@ -296,9 +286,6 @@ passwd_cleartext(void *state, const struct auth_client *client,
 }
 
 const struct auth_back_ops auth_back_passwd = {
-	.can = mechanisms,
-	.defaults = defaults,
-	.check = auth_back_path,
 	.open = passwd_open,
 	.free = passwd_free,
 	.password = passwd_password,

@@ -7,36 +7,12 @@
 #define CMD_MAILMILLD_AUTH_MECH_H
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/settings/auth_mech_table.h"
 #include "proto/esmtp_factory.h"	/* enum esmtp_auth_status */
 
 #define AUTH_RESPONSE_MAX	12288	/* octets, decoded; RFC 4954 4 */
 #define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */
 #define AUTH_NONCE_MAX		1024	/* octets of a client's, sent back */
-
-/* Who does a mechanism: a row of auth_mech.c each. */
-enum auth_mech_kind { AUTH_MECH_PLAIN, AUTH_MECH_LOGIN, AUTH_MECH_SCRAM,
-	AUTH_MECH_CRAM_MD5, AUTH_MECH_EXTERNAL, AUTH_MECH_OAUTHBEARER,
-	AUTH_MECH_XOAUTH2 };
-
-struct auth_mech {
-	const char	*name;			/* capitals */
-	bool		 is_plaintext;		/* see the table */
-	bool		 is_default;		/* without Auth_Mechanisms */
-	bool		 needs_tls;
-	bool		 needs_certificate;	/* of the client, verified */
-	enum auth_mech_kind kind;
-};
-
-/* auth_mech_at(i): The rows of auth_mech.def, in the order of preference; NULL
- * behind the last.  auth_mech_find(name): NULL: no mechanism of ours.
- * auth_mech_known, auth_mech_is_plaintext: the same, asked shorter.
- * auth_mech_is_plus(name): Does it bind to the channel, by its name in any case
- * (RFC 5802 4)? */
-const struct auth_mech *auth_mech_at(size_t i);
-const struct auth_mech *auth_mech_find(const char *name);
-bool auth_mech_known(const char *name);
-bool auth_mech_is_plaintext(const char *name);
-bool auth_mech_is_plus(const char *name);
 
 /* auth_mech_open(): Once per process, before the threads.  Return 0 or -1. */
 int auth_mech_open(void);

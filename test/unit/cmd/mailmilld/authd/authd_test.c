@@ -91,9 +91,7 @@ fake_free(void *state)
 	(void)state;
 }
 
-static const char *const fake_mechanisms[] = { "PLAIN", "LOGIN", NULL };
 static const struct auth_back_ops fake_ops = {
-	.can = fake_mechanisms, .defaults = fake_mechanisms,
 	.free = fake_free, .password = fake_password
 };
 
@@ -115,7 +113,6 @@ relay_start(void *state, const struct auth_client *client, const char *mech,
 }
 
 static const struct auth_back_ops relay_ops = {
-	.can = fake_mechanisms, .defaults = fake_mechanisms,
 	.free = fake_free, .relay_start = relay_start, .relay_free = fake_free
 };
 

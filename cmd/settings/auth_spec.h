@@ -1,0 +1,31 @@
+/* Auth_Backend as a text: "KIND:ARGUMENT".
+ * Owns: the kinds (auth_spec.def), what an argument must look like, which
+ * mechanisms a kind can do.  Opens nothing: that is auth_back.h in authd. */
+
+#ifndef CMD_SETTINGS_AUTH_SPEC_H
+#define CMD_SETTINGS_AUTH_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define AUTH_ERROR_MAX	256	/* octets of a message of one back end */
+
+enum auth_spec_kind {
+#define AUTH_SPEC(kind, argument, example) AUTH_SPEC_##kind,
+#include "cmd/settings/auth_spec.def"
+#undef AUTH_SPEC
+	AUTH_SPEC_NKINDS
+};
+
+/* auth_spec_check(spec, kind_r, arg_r, err_r, errlen): Is ${spec} well formed?
+ * Return 0 with its kind and where its argument begins (either may be NULL), or
+ * -1 with what was expected. */
+int auth_spec_check(const char *spec, enum auth_spec_kind *kind_r,
+    const char **arg_r, char *err_r, size_t errlen);
+
+/* auth_spec_mechanisms(spec, is_default): The mechanisms that this kind of back
+ * end can do, the best first, up to NULL; with ${is_default} those that are
+ * offered when Auth_Mechanisms is not set.  None for an unknown kind. */
+const char *const *auth_spec_mechanisms(const char *spec, bool is_default);
+
+#endif
