@@ -17,8 +17,8 @@
 
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/creds/creds.h"
+#include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/settings_tls.h"
-#include "cmd/mailmilld/master/spooldir.h"
 #include "core/process/log.h"
 
 struct role_state {

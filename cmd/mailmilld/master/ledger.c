@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/mailmilld/role/msg.h"
+
 #define NONE		UINT32_MAX
 #define BUCKETS_FIRST	64	/* a power of two */
 

@@ -43,7 +43,7 @@ unsigned int book_sessions(const struct book *b);
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 
 /* book_add(b, sa, listener, service, &handle_r): A session begins; all counts
- * go up.  ${handle_r} is never 0, its lower half is a dense index.  Return 0
+ * go up.  ${handle_r}: see msg.h.  Return 0
  * or -1 (ENOMEM; ENFILE: ${max} reached). */
 int book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
     struct tally *service, uint64_t *handle_r);
@@ -51,7 +51,5 @@ int book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
 /* book_remove(b, handle): The session is over; all counts go down.  Return 0,
  * or -1 (ENOENT) when ${b} has no such session (any more). */
 int book_remove(struct book *b, uint64_t handle);
-
-#define HANDLE_INDEX(handle)	((uint32_t)(handle))
 
 #endif

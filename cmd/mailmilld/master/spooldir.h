@@ -5,9 +5,6 @@
 
 #include "cmd/mailmilld/role/privs.h"
 
-#define SPOOL_EMPTY	"empty"	/* in the spool: root's, with nothing in it; the
-				 * chroot of keyd */
-
 /* spooldir_make(path, accounts): Make what is missing of ${path}, incoming,
  * queue, queue/deferred and empty, and put owners and modes right, also of the
  * files in them (a trial's numeric uids may have been followed by real

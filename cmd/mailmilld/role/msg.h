@@ -72,6 +72,9 @@ struct msg_auth {
 struct msg_log { uint32_t kind; };	/* enum log_kind */
 struct msg_peer { uint32_t role, slot, instance; };
 struct msg_drain { uint32_t is_reconfig; };
+/* A session, as the master and its worker name it: never 0; the lower half is
+ * an index, whose values are dense. */
+#define HANDLE_INDEX(handle)	((uint32_t)(handle))
 struct msg_session {
 	uint64_t handle;
 	uint32_t listener;	/* index into the configuration's Listen scopes */

@@ -9,6 +9,9 @@
 
 #include "cmd/mailmilld/role/msg.h"
 
+#define SPOOL_EMPTY	"empty"	/* a folder of the spool: root's, with nothing
+				 * in it, for a chroot */
+
 struct account {
 	uid_t	uid;		/* 0: stay what we are */
 	gid_t	gid;

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/ended.h"
-#include "cmd/mailmilld/master/ledger.h"
 #include "cmd/mailmilld/worker/host_tls.h"
 #include "core/process/log.h"
 #include "core/maildir/maildir.h"
