@@ -23,111 +23,7 @@
 #include "cmd/settings/version.h"
 #include "core/scheduler.h"
 
-#define RELOG_MS		2000	/* between tries to reopen a log */
 #define SPARE_DESCRIPTORS	32	/* of a worker: log, spool, channels */
-
-/* --- log ------------------------------------------------------------------ */
-
-static const char *
-log_target(const struct master *m)
-{
-	const char *target = m->config.settings->log;
-
-	/* in the background nobody reads stderr */
-	if (*target == '\0' || (strcasecmp(target, "stderr") == 0 &&
-	    !m->is_foreground))
-		return m->is_foreground ? "stderr" : "syslog";
-	return target;
-}
-
-/* A log that is not there (yet): the first line finds out, and then it is
- * tried again until it is. */
-static int
-open_nowhere(enum log_kind *kind_r, int *fd_r)
-{
-	*kind_r = LOG_TO_SYSLOG;
-	*fd_r = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return *fd_r == -1 ? -1 : 0;
-}
-
-static int
-master_log_open(struct master *m)
-{
-	const char *target = log_target(m);
-	enum log_kind kind;
-	int fd;
-
-	if (log_open(target, &kind, &fd) == -1) {
-		fprintf(stderr, "mailmilld: log %s: %s\n", target,
-		    strerror(errno));
-		/* a syslog daemon may come up after us */
-		if (strcasecmp(target, "syslog") != 0 ||
-		    open_nowhere(&kind, &fd) == -1)
-			return -1;
-	}
-	log_init("mailmilld", kind, fd, m->config.settings->level);
-	m->log_kind = kind;
-	m->log_fd = fd;
-	return 0;
-}
-
-static int
-relog_again(Event *e, int eventtype, void *closure, struct timeval *now)
-{
-	struct master *m = closure;
-
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	m->relog_timer = NULL;
-	master_relog(m);
-	return 0;
-}
-
-void
-master_relog_later(struct master *m)
-{
-	if (m->relog_timer == NULL)
-		m->relog_timer = after_ms(RELOG_MS, relog_again, m);
-}
-
-void
-master_relog(struct master *m)
-{
-	struct msg_log log;
-	struct proc *p;
-	enum log_kind kind;
-	int fd, old = m->log_fd;
-
-	m->relogged_ms = monotonic_ms();
-	if (log_open(log_target(m), &kind, &fd) == -1) {
-		log_warn("log-reopen", "log=%s", log_target(m));
-		master_relog_later(m);
-		return;
-	}
-	after_cancel(&m->relog_timer);
-	log_init("mailmilld", kind, fd, m->config.settings->level);
-	m->log_kind = kind;
-	m->log_fd = fd;
-	close(old);
-	log.kind = kind;
-	TAILQ_FOREACH(p, &m->procs, link) {
-		fd = fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd != -1 && chanev_send(p->ce, M_LOG, &log, NULL, 0, fd)
-		    == -1)
-			close(fd);
-	}
-	log_event(LOG_LEVEL_INFO, "log-reopen", "log=%s", log_target(m));
-}
-
-/* Called from within the log: only take note. */
-static void
-own_log_failed(void *closure)
-{
-	struct master *m = closure;
-
-	m->is_relog_wanted = true;
-}
 
 /* --- phases --------------------------------------------------------------- */
 
@@ -331,7 +227,7 @@ open_parts(struct master *m)
 	}
 	m->started_ms = monotonic_ms();
 	scheduler_recurrent_func_add(end_of_pass, m);
-	log_on_failure(own_log_failed, m);
+	log_on_failure(master_log_failed, m);
 	accounts_say();
 	if (accounts_find(s, m->is_foreground, m->accounts) == -1 ||
 	    spooldir_make(s->spool, m->accounts) == -1 ||

@@ -163,6 +163,11 @@ void master_fail(struct master *m, const char *why);
  * for it (the start, a reload, the next step of a stop). */
 void master_step(struct master *m);
 
+/* master_log.c */
+
+/* master_log_open(m): For the first time.  Return 0, or -1 having said why on
+ * stderr. */
+int master_log_open(struct master *m);
 /* master_relog(m): Reopen the log, here and in all children; tried again later
  * when it fails. */
 void master_relog(struct master *m);
@@ -170,6 +175,9 @@ void master_relog(struct master *m);
 /* master_relog_later(m): The same in a moment, once however often it is
  * asked for. */
 void master_relog_later(struct master *m);
+
+/* master_log_failed(m): Called from within the log: only take note. */
+void master_log_failed(void *m);
 
 /* procs.c, proc_start.c */
 
