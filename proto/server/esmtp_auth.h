@@ -3,8 +3,8 @@
  * login that it leads to.
  * Knows nothing of mechanisms but their names: the host does the rest. */
 
-#ifndef PROTO_ESMTP_AUTH_H
-#define PROTO_ESMTP_AUTH_H
+#ifndef PROTO_SERVER_ESMTP_AUTH_H
+#define PROTO_SERVER_ESMTP_AUTH_H
 
 #include "core/lim.h"
 #include "proto/server/esmtp_int.h"
@@ -30,6 +30,10 @@ struct esmtp_auth {
  * esmtp_auth_is_offered(mc): Does EHLO say so now? */
 bool esmtp_auth_is_configured(const message_construct *mc);
 bool esmtp_auth_is_offered(const message_construct *mc);
+
+/* esmtp_auth_names(mc, buf, len): Write the names of the mechanisms that are
+ * offered now, those that fit. */
+void esmtp_auth_names(const message_construct *mc, char *buf, size_t len);
 
 /* esmtp_auth_choose(mc, name, len, mech_r): The mechanism ${name} (any case),
  * in capitals.  RPL_OK or the refusal. */

@@ -62,21 +62,6 @@ esmtp_save_input(struct esmtp_step *st)
 	return 0;
 }
 
-/* The peer is gone: ${errnum}, or 0 for an end of file.  One that has said
- * QUIT may go when it likes. */
-enum esmtp_want
-esmtp_gone(struct esmtp_step *st, int errnum)
-{
-	struct esmtp_report r = { .kind = ESMTP_REPORT_ABORT };
-
-	if (st->mc->is_closing)
-		return W_END;
-	r.detail = esmtp_message_factory_state(st->mc->state);
-	r.errnum = errnum;
-	esmtp_report(st, &r);
-	return W_END;
-}
-
 /* How much may be read now; 0: the spool has no room. */
 static size_t
 read_size(struct esmtp_step *st)

@@ -6,8 +6,8 @@
  * destroy the session: they answer, or set is_closing, and the factory ends it
  * after they have returned. */
 
-#ifndef PROTO_ESMTP_INT_H
-#define PROTO_ESMTP_INT_H
+#ifndef PROTO_SERVER_ESMTP_INT_H
+#define PROTO_SERVER_ESMTP_INT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -173,6 +173,7 @@ void esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
 int esmtp_errno_reply(int errnum);
 void esmtp_report(struct esmtp_step *st, struct esmtp_report *r);
 void esmtp_bye(struct esmtp_step *st);
+enum esmtp_want esmtp_gone(struct esmtp_step *st, int errnum);
 
 /* esmtp_flush(st): Write replies.  Return W_GO: all are written, W_WRITE: some
  * are kept, W_END: the peer is gone. */
@@ -184,7 +185,6 @@ enum esmtp_want esmtp_consume(struct esmtp_step *st);
 void esmtp_load_input(struct esmtp_step *st);
 int esmtp_save_input(struct esmtp_step *st);
 void esmtp_drop_input(message_construct *mc);
-enum esmtp_want esmtp_gone(struct esmtp_step *st, int errnum);
 
 /* esmtp_command.c: one line without its CRLF; ${has_more}: input follows it. */
 enum esmtp_want esmtp_command(struct esmtp_step *st, const char *line,
@@ -243,7 +243,7 @@ enum esmtp_rcpt_status esmtp_lookup_rcpt(accept_construct *ac,
 extern const struct validate_module policy_limits, policy_loop, policy_relay,
     policy_rcpt, policy_sender;
 
-/* names: what Banner_Hostname and Received_Hostname say, or the host's */
+/* esmtp_names.c: what Banner_Hostname and Received_Hostname say, or the host's */
 const char *esmtp_banner_hostname(const struct esmtp_options *o);
 const char *esmtp_received_hostname(const struct esmtp_options *o);
 

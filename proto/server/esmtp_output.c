@@ -203,6 +203,21 @@ esmtp_bye(struct esmtp_step *st)
 		esmtp_reply(st, RPL_SHUTDOWN);
 }
 
+/* The peer is gone: ${errnum}, or 0 for an end of file.  One that has said
+ * QUIT may go when it likes. */
+enum esmtp_want
+esmtp_gone(struct esmtp_step *st, int errnum)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_ABORT };
+
+	if (st->mc->is_closing)
+		return W_END;
+	r.detail = esmtp_message_factory_state(st->mc->state);
+	r.errnum = errnum;
+	esmtp_report(st, &r);
+	return W_END;
+}
+
 /* Write ${len} octets at ${buf}: octets written, or -1 when the peer is
  * gone. */
 static ssize_t
