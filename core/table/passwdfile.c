@@ -16,20 +16,9 @@
 #include <openssl/evp.h>
 
 #include "core/util/saslprep.h"
+#include "core/util/wipe.h"
 
 #define HASH_MAX	384	/* octets: CRYPT_OUTPUT_SIZE */
-
-void
-passwdfile_wipe(void *p, size_t octets)
-{
-	int saved = errno;
-
-	if (p == NULL)
-		return;
-	explicit_bzero(p, octets);
-	free(p);
-	errno = saved;
-}
 
 static void
 stamp_of(const struct stat *st, struct passwdfile_stamp *stamp_r)
@@ -78,7 +67,7 @@ open_fd(const char *path, int fd, char *err_r, size_t errlen)
 	if (fstat(fd, &st) == -1 || (text = passwdfile_read(fd, &len)) == NULL)
 		goto err;
 	if ((copy = strdup(path)) == NULL) {
-		passwdfile_wipe(text, len);
+		wipe_free(text, len);
 		goto err;
 	}
 	if ((f = passwdfile_parse(path, text, len, err_r, errlen)) == NULL) {
@@ -109,23 +98,6 @@ passwdfile_open(const char *path, char *err_r, size_t errlen)
 	f = open_fd(path, fd, err_r, errlen);
 	close(fd);
 	return f;
-}
-
-void
-passwdfile_free(struct passwdfile *f)
-{
-	size_t i;
-
-	if (f == NULL)
-		return;
-	for (i = 0; i < f->nrows; i++) {
-		passwdfile_wipe(f->rows[i].scram[0], sizeof(**f->rows->scram));
-		passwdfile_wipe(f->rows[i].scram[1], sizeof(**f->rows->scram));
-	}
-	free(f->rows);
-	passwdfile_wipe(f->text, f->text_octets);
-	free(f->path);
-	passwdfile_wipe(f, sizeof(*f));
 }
 
 static const struct passwdfile_row *

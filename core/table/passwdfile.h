@@ -4,8 +4,8 @@
  * comparing in equal time.
  * Knows nothing of who asks. */
 
-#ifndef CORE_PASSWDFILE_H
-#define CORE_PASSWDFILE_H
+#ifndef CORE_TABLE_PASSWDFILE_H
+#define CORE_TABLE_PASSWDFILE_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /* What the files of passwdfile share. */
 
-#ifndef CORE_PASSWDFILE_INT_H
-#define CORE_PASSWDFILE_INT_H
+#ifndef CORE_TABLE_PASSWDFILE_INT_H
+#define CORE_TABLE_PASSWDFILE_INT_H
 
 #include "core/table/passwdfile.h"
 
@@ -34,9 +34,6 @@ struct passwdfile {
 
 /* passwdfile_read(fd, len_r): All of it with a NUL, malloced, or NULL. */
 char *passwdfile_read(int fd, size_t *len_r);
-
-/* passwdfile_wipe(p, octets): Forget, and free; keeps errno. */
-void passwdfile_wipe(void *p, size_t octets);
 
 /* passwdfile_parse(path, text, len, err_r, errlen): takes ${text}, ${len}
  * octets and a NUL; NULL with "FILE:LINE: ...". */

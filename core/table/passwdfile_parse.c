@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/util/base64.h"
+#include "core/util/wipe.h"
 
 #define COSTS		32	/* kinds of work told apart; more: the first */
 #define COST_TEXT	64
@@ -37,7 +38,7 @@ passwdfile_read(int fd, size_t *len_r)
 		if (n == 0)
 			break;
 		if (n == -1 && errno != EINTR) {
-			passwdfile_wipe(text, len);
+			wipe_free(text, len);
 			return NULL;
 		}
 		len += n > 0 ? (size_t)n : 0;
@@ -246,6 +247,23 @@ count_lines(const char *text, size_t len)
 	return n;
 }
 
+void
+passwdfile_free(struct passwdfile *f)
+{
+	size_t i;
+
+	if (f == NULL)
+		return;
+	for (i = 0; i < f->nrows; i++) {
+		wipe_free(f->rows[i].scram[0], sizeof(**f->rows->scram));
+		wipe_free(f->rows[i].scram[1], sizeof(**f->rows->scram));
+	}
+	free(f->rows);
+	wipe_free(f->text, f->text_octets);
+	free(f->path);
+	wipe_free(f, sizeof(*f));
+}
+
 struct passwdfile *
 passwdfile_parse(const char *path, char *text, size_t len, char *err_r,
     size_t errlen)
@@ -255,7 +273,7 @@ passwdfile_parse(const char *path, char *text, size_t len, char *err_r,
 	if (f == NULL || (f->rows = calloc(count_lines(text, len),
 	    sizeof(*f->rows))) == NULL) {
 		snprintf(err_r, errlen, "%s: no memory", path);
-		passwdfile_wipe(text, len);
+		wipe_free(text, len);
 		free(f);
 		return NULL;
 	}

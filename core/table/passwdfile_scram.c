@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 
 #include "core/util/base64.h"
+#include "core/util/wipe.h"
 
 static const EVP_MD *
 digest(enum passwdfile_scram_hash hash)
@@ -128,7 +129,7 @@ passwdfile_crypt(const char *password, const char *setting, char *buf,
 		else
 			errno = ENOSPC;
 	}
-	passwdfile_wipe(data, sizeof(*data));
+	wipe_free(data, sizeof(*data));
 	return rc;
 }
 

@@ -19,6 +19,7 @@
 
 #include "core/util/base64.h"
 #include "core/util/saslprep.h"
+#include "core/util/wipe.h"
 
 /* A change under way. */
 struct change {
@@ -322,7 +323,7 @@ apply(struct change *c)
 		rc = replace(c);
 	if (c->fd != -1)
 		close(c->fd);		/* and the lock with it */
-	passwdfile_wipe(c->old, c->old_len);
+	wipe_free(c->old, c->old_len);
 	free(c->real);
 	free(c->temp);
 	return rc;
