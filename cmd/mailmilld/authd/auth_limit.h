@@ -3,8 +3,8 @@
  * Pure: the time comes from the caller.  One table for all workers, since there
  * is one authd. */
 
-#ifndef CMD_MAILMILLD_AUTH_LIMIT_H
-#define CMD_MAILMILLD_AUTH_LIMIT_H
+#ifndef CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
+#define CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
 
 #include <sys/socket.h>
 

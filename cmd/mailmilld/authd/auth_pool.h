@@ -3,8 +3,8 @@
  * Knows nothing of what a job does.
  * All calls are made on the loop's thread. */
 
-#ifndef CMD_MAILMILLD_AUTH_POOL_H
-#define CMD_MAILMILLD_AUTH_POOL_H
+#ifndef CMD_MAILMILLD_AUTHD_AUTH_POOL_H
+#define CMD_MAILMILLD_AUTHD_AUTH_POOL_H
 
 #include <sys/queue.h>
 

@@ -1,5 +1,5 @@
 /* The role authd: whether a client is who it says it is.
- * Owns: its start (back ends, the account), the channels to the workers, its
+ * Owns: its start (the account, the threads), the channels to the workers, its
  * end.
  * Knows nothing of exchanges: authd_exchange.c does.
  *
@@ -20,60 +20,7 @@
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
 
-#define COMPLAIN_MS	60000	/* between two of one worker */
 #define CLOSE_MS	2000	/* at the end: for steps under way */
-
-/* --- back ends ------------------------------------------------------------ */
-
-struct auth_back *
-authd_back_find(const struct authd *a, const char *spec)
-{
-	size_t i;
-
-	for (i = 0; i < a->nbacks; i++)
-		if (strcmp(a->backs[i].spec, spec) == 0)
-			return a->backs[i].back;
-	return NULL;
-}
-
-static int
-open_back(struct authd *a, const char *spec)
-{
-	char error[AUTH_ERROR_MAX];
-	struct authd_back *v;
-
-	if (*spec == '\0' || authd_back_find(a, spec) != NULL)
-		return 0;
-	v = reallocarray(a->backs, a->nbacks + 1, sizeof(*v));
-	if (v == NULL) {
-		log_err("auth-backend", "backend=%s", spec);
-		return -1;
-	}
-	a->backs = v;
-	v[a->nbacks].spec = spec;
-	v[a->nbacks].back = auth_back_open(spec, error, sizeof(error));
-	if (v[a->nbacks].back == NULL) {
-		log_errx("auth-backend", "backend=%s error=%s", spec, error);
-		return -1;
-	}
-	a->nbacks++;
-	return 0;
-}
-
-/* Each that some client of some listener may need. */
-static int
-open_backs(struct authd *a)
-{
-	const struct settings *s = a->child->settings;
-	const struct esmtp_options *o;
-	size_t i, k;
-
-	for (i = 0; i < s->nlistens; i++)
-		for (k = 0; (o = settings_options_at(s, i, k)) != NULL; k++)
-			if (open_back(a, o->auth_backend) == -1)
-				return -1;
-	return 0;
-}
 
 /* --- the workers ---------------------------------------------------------- */
 
@@ -156,31 +103,7 @@ authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
 	}
 }
 
-void
-authd_complain(struct authd_worker *w, const char *what)
-{
-	uint64_t now_ms = monotonic_ms();
-
-	if (w->complained_ms != 0 && now_ms - w->complained_ms < COMPLAIN_MS)
-		return;
-	w->complained_ms = now_ms;
-	log_warnx("authd-worker", "slot=%u instance=%u reason=%s",
-	    w->who.slot, w->who.instance, what);
-}
-
 /* --- life ----------------------------------------------------------------- */
-
-void
-authd_stuck(struct authd *a)
-{
-	if (a->is_stuck)
-		return;
-	a->is_stuck = true;
-	log_errx("authd-stuck", "threads=%lld effect=%s",
-	    (long long)a->child->settings->auth_threads,
-	    "no back end answers, ending to be started again");
-	child_exit(a->child);
-}
 
 /* Those who ask end first, and close their channels with that. */
 static void
@@ -217,7 +140,7 @@ authd_open(struct authd *a)
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}
-	if (open_backs(a) == -1)
+	if (authd_backs_open(a) == -1)
 		return -1;
 	a->pool = auth_pool_open((unsigned int)s->auth_threads);
 	if (a->pool == NULL) {
@@ -231,7 +154,6 @@ void
 authd_close(struct authd *a)
 {
 	struct authd_worker *w;
-	size_t i;
 
 	while ((w = TAILQ_FIRST(&a->workers)) != NULL)
 		worker_free(w);
@@ -241,9 +163,7 @@ authd_close(struct authd *a)
 		_exit(1);
 	}
 	authd_orphans_free(a);
-	for (i = 0; i < a->nbacks; i++)
-		auth_back_free(a->backs[i].back);
-	free(a->backs);
+	authd_backs_close(a);
 	auth_mech_close();
 	auth_limit_free(a->limit);
 }

@@ -25,9 +25,11 @@
 #include "core/loop/after.h"
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "core/process/log.h"
+#include "core/util/wipe.h"
 
 #define REPLY_MAX	8192	/* octets of one, as in msg.def */
 #define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */
+#define COMPLAIN_MS	60000	/* between two of one worker */
 #define HELD_MS		2000	/* beyond auth_timeout: before the worker gives up */
 
 enum stage { WORK, CLIENT, HELD };
@@ -73,26 +75,28 @@ timeout_ms(const struct authd *a)
 	return (uint64_t)a->child->settings->auth_timeout * 1000;
 }
 
-/* --- going ---------------------------------------------------------------- */
-
 static void
-wipe_free(char **v, size_t len)
+complain(struct authd_worker *w, const char *what)
 {
-	if (*v != NULL)
-		explicit_bzero(*v, len);
-	free(*v);
-	*v = NULL;
+	uint64_t now_ms = monotonic_ms();
+
+	if (w->complained_ms != 0 && now_ms - w->complained_ms < COMPLAIN_MS)
+		return;
+	w->complained_ms = now_ms;
+	log_warnx("authd-worker", "slot=%u instance=%u reason=%s",
+	    w->who.slot, w->who.instance, what);
 }
+
+/* --- going ---------------------------------------------------------------- */
 
 static void
 exchange_free(struct authd_exchange *e)
 {
 	after_cancel(&e->timer);
 	auth_exchange_free(e->x);
-	wipe_free(&e->in, e->in_len);
-	wipe_free(&e->out, e->out_len);
-	explicit_bzero(&e->request, sizeof(e->request));
-	free(e);
+	wipe_free(e->in, e->in_len);
+	wipe_free(e->out, e->out_len);
+	wipe_free(e, sizeof(*e));
 }
 
 /* Nobody waits for it any more. */
@@ -173,7 +177,7 @@ reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
 	}
 	if (chanev_send(w->ce, A_REPLY, &ma, len > 0 ? octets : NULL,
 	    (unsigned int)len, -1) == -1 && errno == ENOBUFS)
-		authd_complain(w, "does not read its answers");
+		complain(w, "does not read its answers");
 }
 
 /* The last answer. */
@@ -340,7 +344,8 @@ job_run(struct auth_job *job)
 		if ((login = auth_exchange_login(e->x)) != NULL)
 			strlcpy(e->login, login, sizeof(e->login));
 	}
-	wipe_free(&e->in, e->in_len);
+	wipe_free(e->in, e->in_len);
+	e->in = NULL;
 }
 
 static int
@@ -365,7 +370,8 @@ challenge(struct authd_exchange *e)
 		give_up(e);
 		return;
 	}
-	wipe_free(&e->out, e->out_len);
+	wipe_free(e->out, e->out_len);
+	e->out = NULL;
 	e->stage = CLIENT;
 	e->timer = after_ms((unsigned int)e->options->command_timeout * 1000 +
 	    CLIENT_MS, on_silent_client, e);
@@ -392,6 +398,18 @@ job_done(struct auth_job *job)
 		conclude(e);
 }
 
+static void
+stuck(struct authd *a)
+{
+	if (a->is_stuck)
+		return;
+	a->is_stuck = true;
+	log_errx("authd-stuck", "threads=%lld effect=%s",
+	    (long long)a->child->settings->auth_threads,
+	    "no back end answers, ending to be started again");
+	child_exit(a->child);
+}
+
 /* No answer within auth_timeout.  The thread is not to be stopped, but others
  * are there; unless none is. */
 static int
@@ -410,7 +428,7 @@ on_timeout(Event *ev, int eventtype, void *closure, struct timeval *now)
 	give_up(e);
 	if (auth_pool_stuck_ms(a->pool, monotonic_ms()) >
 	    AUTHD_STUCK_TIMES * timeout_ms(a) + a->stuck_ms)
-		authd_stuck(a);
+		stuck(a);
 	return 0;
 }
 
@@ -501,12 +519,12 @@ authd_on_start(struct authd_worker *w, const struct channel_msg *msg)
 
 	if (auth_request_parse(msg->base, msg->entries, msg->nentries,
 	    s->nlistens, &r) == -1 || exchange_find(w, r.id) != NULL) {
-		authd_complain(w, "a request that is not understood");
+		complain(w, "a request that is not understood");
 		return;
 	}
 	o = settings_options_for(s, r.listener, &r.peer.sa);
 	if ((why = objection(w, &r, o)) != NULL)
-		authd_complain(w, why);
+		complain(w, why);
 	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
 		reply(w, r.id, ESMTP_AUTH_LATER, NULL, 0);
 	else
@@ -525,7 +543,7 @@ authd_on_step(struct authd_worker *w, const struct channel_msg *msg)
 	if ((e = exchange_find(w, ma.id)) == NULL)
 		reply(w, ma.id, ESMTP_AUTH_LATER, NULL, 0);
 	else if (e->stage != CLIENT)
-		authd_complain(w, "a step out of turn");
+		complain(w, "a step out of turn");
 	else
 		step(e, in, msg->nentries);
 }

@@ -1,8 +1,8 @@
 /* What the files of the role authd share: authd.c, the process and its
- * channels, and authd_exchange.c, the exchanges. */
+ * channels, authd_exchange.c, the exchanges, authd_back.c, the back ends. */
 
-#ifndef CMD_MAILMILLD_AUTHD_INT_H
-#define CMD_MAILMILLD_AUTHD_INT_H
+#ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
+#define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -70,16 +70,13 @@ void authd_close(struct authd *a);
 void authd_peer(struct child *c, const struct msg_peer *who, int fd,
     void *closure);
 
-/* authd_back_find(a, spec): NULL if there is none. */
+/* authd_back.c: the back ends.
+ * authd_backs_open(a): All that some client of some listener may need.  Return
+ * 0, or -1 having logged why.
+ * authd_back_find(a, spec): NULL if there is none. */
+int authd_backs_open(struct authd *a);
+void authd_backs_close(struct authd *a);
 struct auth_back *authd_back_find(const struct authd *a, const char *spec);
-
-/* authd_complain(w, what): Log, not too often, that a worker sends what it
- * should not. */
-void authd_complain(struct authd_worker *w, const char *what);
-
-/* authd_stuck(a): No thread has come back for far too long: end, to be started
- * anew. */
-void authd_stuck(struct authd *a);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
 void authd_on_start(struct authd_worker *w, const struct channel_msg *msg);

@@ -4,8 +4,8 @@
  * Every call may block and is made on a thread of authd's pool; several at
  * once.  Knows nothing of SASL, but that one back end does it all itself. */
 
-#ifndef CMD_MAILMILLD_AUTH_BACK_H
-#define CMD_MAILMILLD_AUTH_BACK_H
+#ifndef CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H
+#define CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H
 
 #include <netinet/in.h>
 #include <sys/socket.h>

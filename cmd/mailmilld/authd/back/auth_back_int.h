@@ -1,7 +1,7 @@
 /* What the back ends are to auth_back.c. */
 
-#ifndef CMD_MAILMILLD_AUTH_BACK_INT_H
-#define CMD_MAILMILLD_AUTH_BACK_INT_H
+#ifndef CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_INT_H
+#define CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_INT_H
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
 

@@ -3,8 +3,8 @@
  * deadline.  Blocks, but no longer than that; what comes in is hostile until
  * parsed.  Knows nothing of what an answer means. */
 
-#ifndef CMD_MAILMILLD_AUTH_DOVECOT_H
-#define CMD_MAILMILLD_AUTH_DOVECOT_H
+#ifndef CMD_MAILMILLD_AUTHD_BACK_AUTH_DOVECOT_H
+#define CMD_MAILMILLD_AUTHD_BACK_AUTH_DOVECOT_H
 
 #include <stddef.h>
 #include <stdint.h>

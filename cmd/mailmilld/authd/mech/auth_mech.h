@@ -3,8 +3,8 @@
  * Calls may block (the back end's do) and are made on a thread of authd's pool,
  * never two at once for one exchange. */
 
-#ifndef CMD_MAILMILLD_AUTH_MECH_H
-#define CMD_MAILMILLD_AUTH_MECH_H
+#ifndef CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_H
+#define CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_H
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
 #include "cmd/settings/auth_mech_table.h"

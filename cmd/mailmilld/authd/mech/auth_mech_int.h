@@ -1,7 +1,7 @@
 /* What the files of auth_mech share. */
 
-#ifndef CMD_MAILMILLD_AUTH_MECH_INT_H
-#define CMD_MAILMILLD_AUTH_MECH_INT_H
+#ifndef CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_INT_H
+#define CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_INT_H
 
 #include <netinet/in.h>
 
