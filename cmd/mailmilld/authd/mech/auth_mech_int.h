@@ -47,7 +47,8 @@ struct auth_binding {
 
 struct auth_exchange {
 	const struct auth_mech	*mech;
-	const struct auth_mech_ops *ops;
+	const struct auth_mech_ops *ops;	/* who does it ... */
+	const struct auth_mech_ops *own;	/* ... unless a back end does */
 	struct auth_back	*back;
 	struct auth_client	 client;
 	union { struct sockaddr sa; struct sockaddr_in in;
@@ -65,7 +66,8 @@ struct auth_exchange {
 	void			*state;		/* of ops */
 };
 
-/* auth_exchange_claim(x, name): The client says who it is: prepare the name,
+/* auth_exchange.c: what a mechanism asks of its exchange.
+ * auth_exchange_claim(x, name): The client says who it is: prepare the name,
  * keep it, ask the limit.  ESMTP_AUTH_CHALLENGE: go on; else what to answer. */
 enum esmtp_auth_status auth_exchange_claim(struct auth_exchange *x,
     const char *name);

@@ -23,7 +23,7 @@ peek(struct auth_exchange *x, const char *in, size_t len)
 
 	if (in == NULL || x->login[0] != '\0')
 		return ESMTP_AUTH_CHALLENGE;
-	if (auth_mech_ops_of(x->mech)->peek(x, in, len, name))
+	if (x->own->peek(x, in, len, name))
 		return auth_exchange_claim(x, name);
 	return x->may == NULL || x->may(NULL, x->may_closure) ?
 	    ESMTP_AUTH_CHALLENGE : ESMTP_AUTH_FAILED;

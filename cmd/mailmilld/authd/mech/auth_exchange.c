@@ -1,0 +1,94 @@
+/* What a mechanism asks of its exchange: who the client is, whether it may, what
+ * the back end says.  Calls no mechanism. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util/saslprep.h"
+
+#include "cmd/mailmilld/authd/mech/auth_mech_int.h"
+
+enum esmtp_auth_status
+auth_octets_set(struct auth_octets *out, const char *s, size_t len)
+{
+	if ((out->s = malloc(len + 1)) == NULL)
+		return ESMTP_AUTH_LATER;
+	memcpy(out->s, s, len);
+	out->s[len] = '\0';
+	out->len = len;
+	return ESMTP_AUTH_CHALLENGE;
+}
+
+enum esmtp_auth_status
+auth_verdict_status(enum auth_verdict v)
+{
+	static const enum esmtp_auth_status status[] = {
+		[AUTH_YES] = ESMTP_AUTH_OK,
+		[AUTH_NO] = ESMTP_AUTH_FAILED,
+		[AUTH_UNSURE] = ESMTP_AUTH_LATER,
+	};
+
+	return status[v];
+}
+
+int
+auth_name_copy(const char *s, size_t len, char *name_r)
+{
+	if (len == 0 || len > AUTH_LOGIN_MAX || memchr(s, '\0', len) != NULL)
+		return 0;
+	memcpy(name_r, s, len);
+	name_r[len] = '\0';
+	return 1;
+}
+
+/* What no login holds, though UTF-8: it goes to logs, files of users and other
+ * programs' line protocols. */
+static bool
+has_controls(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+enum esmtp_auth_status
+auth_exchange_claim(struct auth_exchange *x, const char *name)
+{
+	if (saslprep_text(name, x->login, sizeof(x->login)) == -1)
+		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+	if (has_controls(x->login)) {
+		x->login[0] = '\0';
+		return ESMTP_AUTH_FAILED;
+	}
+	if (x->may != NULL && !x->may(x->login, x->may_closure))
+		return ESMTP_AUTH_FAILED;
+	return ESMTP_AUTH_CHALLENGE;
+}
+
+bool
+auth_exchange_may_act_as(const struct auth_exchange *x, const char *authzid)
+{
+	char prepared[AUTH_LOGIN_MAX + 1];
+
+	if (authzid[0] == '\0')
+		return true;
+	return saslprep_text(authzid, prepared, sizeof(prepared)) == 0 &&
+	    strcmp(prepared, x->login) == 0;
+}
+
+enum esmtp_auth_status
+auth_exchange_password(struct auth_exchange *x, const char *password)
+{
+	char prepared[AUTH_PASSWORD_MAX + 1];
+	enum esmtp_auth_status status;
+
+	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
+		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+	status = auth_verdict_status(auth_back_password(x->back, &x->client,
+	    x->login, prepared));
+	explicit_bzero(prepared, sizeof(prepared));
+	return status;
+}
