@@ -1,7 +1,7 @@
 /* Where things are unless said otherwise. */
 
-#ifndef CMD_MAILMILLD_PATHS_H
-#define CMD_MAILMILLD_PATHS_H
+#ifndef CMD_SETTINGS_PATHS_H
+#define CMD_SETTINGS_PATHS_H
 
 #ifndef MAILMILL_CONF
 #define MAILMILL_CONF	"/etc/mailmill/mailmill.conf"

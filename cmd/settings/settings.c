@@ -182,34 +182,6 @@ add_domain(struct conf *c, struct settings *s,
 	return fill(c, d, SETTING_DOMAIN, section, NULL);
 }
 
-static int
-domain_cmp(const void *va, const void *vb)
-{
-	const struct settings_domain *a = va, *b = vb;
-
-	return strcmp(a->name, b->name);
-}
-
-/* Sort by name; the default domain is the one that was first. */
-static void
-sort_domains(struct settings *s)
-{
-	const struct settings_domain *d;
-	int line = 0;
-	size_t i;
-
-	if (s->ndomains == 0)
-		return;
-	qsort(s->domains, s->ndomains, sizeof(*s->domains), domain_cmp);
-	for (i = 0; i < s->ndomains; i++) {
-		d = &s->domains[i];
-		if (d->name[0] == '*' || (line != 0 && d->line > line))
-			continue;
-		line = d->line;
-		s->default_domain = d;
-	}
-}
-
 /* Does any scope have logins? */
 static void
 note_auth(struct settings *s)
@@ -242,7 +214,7 @@ build(struct conf *c, struct settings *s)
 				return -1;
 		s->nservices++;
 	}
-	sort_domains(s);
+	settings_domains_sort(s);
 	note_auth(s);
 	if (settings_check(c, s) == -1 || settings_tls_build(c, s) == -1)
 		return -1;
@@ -273,75 +245,4 @@ err1:
 	settings_free(s);
 	conf_free(c);
 	return NULL;
-}
-
-int
-settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
-{
-	struct settings_domain *d;
-	char why[SETTINGS_ERROR_MAX / 2];
-	const char *path;
-	size_t i;
-
-	for (i = 0; i < s->ndomains; i++) {
-		d = &s->domains[i];
-		if (*d->recipients == '\0' || d->recipients_table != NULL)
-			continue;
-		path = d->recipients + strlen("file:");
-		if ((d->recipients_table = recipients_load(path, why,
-		    sizeof(why))) != NULL)
-			continue;
-		snprintf(err_r, errlen, "%s:%d: option 'Recipients': expected "
-		    "a file with one address a line: %s", s->filename,
-		    d->recipients_line, why);
-		return -1;
-	}
-	return 0;
-}
-
-const struct esmtp_options *
-settings_options_for(const struct settings *s, size_t listen,
-    const struct sockaddr *peer)
-{
-	return settings_peers_find(s->listens[listen].peers, peer);
-}
-
-const struct esmtp_options *
-settings_options_at(const struct settings *s, size_t listen, size_t i)
-{
-	return settings_peers_at(s->listens[listen].peers, i);
-}
-
-static const struct settings_domain *
-find_name(const struct settings *s, char *name)
-{
-	struct settings_domain key = { .name = name };
-
-	if (s->ndomains == 0)
-		return NULL;
-	return bsearch(&key, s->domains, s->ndomains, sizeof(key),
-	    domain_cmp);
-}
-
-const struct settings_domain *
-settings_domain_find(const struct settings *s, const char *domain, size_t len)
-{
-	const struct settings_domain *d;
-	char name[LIM_DOMAIN + 1], any[] = "*", *dot;
-	size_t i;
-
-	if (len == 0 || len > LIM_DOMAIN)
-		return NULL;
-	for (i = 0; i < len; i++)
-		name[i] = (char)tolower((unsigned char)domain[i]);
-	name[len] = '\0';
-	if ((d = find_name(s, name)) != NULL)
-		return d;
-	for (dot = strchr(name, '.'); dot != NULL && dot > name;
-	    dot = strchr(dot + 1, '.')) {
-		dot[-1] = '*';		/* "*.suffix" in place */
-		if ((d = find_name(s, dot - 1)) != NULL)
-			return d;
-	}
-	return find_name(s, any);
 }

@@ -3,8 +3,8 @@
  * the options of every listener and Peer scope.
  * All of it is const once loaded; it opens no file but the configuration. */
 
-#ifndef CMD_MAILMILLD_SETTINGS_H
-#define CMD_MAILMILLD_SETTINGS_H
+#ifndef CMD_SETTINGS_SETTINGS_H
+#define CMD_SETTINGS_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>

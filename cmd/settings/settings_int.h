@@ -1,7 +1,7 @@
 /* Shared by the files of the settings alone. */
 
-#ifndef CMD_MAILMILLD_SETTINGS_INT_H
-#define CMD_MAILMILLD_SETTINGS_INT_H
+#ifndef CMD_SETTINGS_SETTINGS_INT_H
+#define CMD_SETTINGS_SETTINGS_INT_H
 
 #include "cmd/settings/settings.h"
 #include "core/conf/conf.h"
@@ -58,15 +58,15 @@ int settings_listen_parse(const char *title, accept_addr *addr_r,
 int settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section);
 void settings_peers_free(struct settings_peers *p);
-const struct esmtp_options *settings_peers_find(const struct settings_peers *p,
-    const struct sockaddr *peer);
-const struct esmtp_options *settings_peers_at(const struct settings_peers *p,
-    size_t i);
 /* settings_peers_line(c, p, o, row): The line of what ${o} of ${p} has from the
  * configuration in ${row}, or that of the Listen section: it is the default.
  * Only while loading. */
 int settings_peers_line(const struct conf *c, const struct settings_peers *p,
     const struct esmtp_options *o, size_t row);
+
+/* settings_domains_sort(s): Sort them by name, for settings_domain_find(), and
+ * choose the default domain: the one that was first in the file. */
+void settings_domains_sort(struct settings *s);
 
 /* settings_senders_build(c, s, section): Note the files of Sender_Login in
  * ${section} and what is in it.  Return 0 or -1 (noted). */

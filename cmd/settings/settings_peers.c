@@ -271,9 +271,10 @@ combination_cmp(const void *va, const void *vb)
 }
 
 const struct esmtp_options *
-settings_peers_find(const struct settings_peers *p,
+settings_options_for(const struct settings *s, size_t listen,
     const struct sockaddr *peer)
 {
+	const struct settings_peers *p = s->listens[listen].peers;
 	struct combination key = { best_match(&p->inner, peer),
 		best_match(&p->outer, peer), NULL };
 	const struct combination *found;
@@ -284,8 +285,10 @@ settings_peers_find(const struct settings_peers *p,
 }
 
 const struct esmtp_options *
-settings_peers_at(const struct settings_peers *p, size_t i)
+settings_options_at(const struct settings *s, size_t listen, size_t i)
 {
+	const struct settings_peers *p = s->listens[listen].peers;
+
 	return i < p->n ? p->v[i].options : NULL;
 }
 

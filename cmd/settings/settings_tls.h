@@ -2,8 +2,8 @@
  * Owns: which scopes share one; every process that has the same configuration
  * comes to the same numbers. */
 
-#ifndef CMD_MAILMILLD_SETTINGS_TLS_H
-#define CMD_MAILMILLD_SETTINGS_TLS_H
+#ifndef CMD_SETTINGS_SETTINGS_TLS_H
+#define CMD_SETTINGS_SETTINGS_TLS_H
 
 #include "cmd/settings/settings.h"
 

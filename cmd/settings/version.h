@@ -1,7 +1,7 @@
 /* The one place that knows the version. */
 
-#ifndef CMD_MAILMILLD_VERSION_H
-#define CMD_MAILMILLD_VERSION_H
+#ifndef CMD_SETTINGS_VERSION_H
+#define CMD_SETTINGS_VERSION_H
 
 #define MAILMILL_VERSION	"1.0"
 

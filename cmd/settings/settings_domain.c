@@ -1,0 +1,95 @@
+/* Settings: the Domain sections: sorted, found, and their recipients loaded. */
+
+#include "cmd/settings/settings.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/settings/settings_int.h"
+#include "core/lim.h"
+
+static int
+domain_cmp(const void *va, const void *vb)
+{
+	const struct settings_domain *a = va, *b = vb;
+
+	return strcmp(a->name, b->name);
+}
+
+void
+settings_domains_sort(struct settings *s)
+{
+	const struct settings_domain *d;
+	int line = 0;
+	size_t i;
+
+	if (s->ndomains == 0)
+		return;
+	qsort(s->domains, s->ndomains, sizeof(*s->domains), domain_cmp);
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
+		if (d->name[0] == '*' || (line != 0 && d->line > line))
+			continue;
+		line = d->line;
+		s->default_domain = d;
+	}
+}
+
+static const struct settings_domain *
+find_name(const struct settings *s, char *name)
+{
+	struct settings_domain key = { .name = name };
+
+	if (s->ndomains == 0)
+		return NULL;
+	return bsearch(&key, s->domains, s->ndomains, sizeof(key),
+	    domain_cmp);
+}
+
+const struct settings_domain *
+settings_domain_find(const struct settings *s, const char *domain, size_t len)
+{
+	const struct settings_domain *d;
+	char name[LIM_DOMAIN + 1], any[] = "*", *dot;
+	size_t i;
+
+	if (len == 0 || len > LIM_DOMAIN)
+		return NULL;
+	for (i = 0; i < len; i++)
+		name[i] = (char)tolower((unsigned char)domain[i]);
+	name[len] = '\0';
+	if ((d = find_name(s, name)) != NULL)
+		return d;
+	for (dot = strchr(name, '.'); dot != NULL && dot > name;
+	    dot = strchr(dot + 1, '.')) {
+		dot[-1] = '*';		/* "*.suffix" in place */
+		if ((d = find_name(s, dot - 1)) != NULL)
+			return d;
+	}
+	return find_name(s, any);
+}
+
+int
+settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
+{
+	struct settings_domain *d;
+	char why[SETTINGS_ERROR_MAX / 2];
+	const char *path;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
+		if (*d->recipients == '\0' || d->recipients_table != NULL)
+			continue;
+		path = d->recipients + strlen("file:");
+		if ((d->recipients_table = recipients_load(path, why,
+		    sizeof(why))) != NULL)
+			continue;
+		snprintf(err_r, errlen, "%s:%d: option 'Recipients': expected "
+		    "a file with one address a line: %s", s->filename,
+		    d->recipients_line, why);
+		return -1;
+	}
+	return 0;
+}
