@@ -7,8 +7,8 @@
  * The rows decide: a file without a row is a leftover of a crash.  Text ids and
  * plain columns, so that sqlite3(1) can search and edit a full queue. */
 
-#ifndef CORE_DEFERRED_H
-#define CORE_DEFERRED_H
+#ifndef CORE_QUEUE_DEFERRED_H
+#define CORE_QUEUE_DEFERRED_H
 
 #include <stdbool.h>
 #include <stddef.h>

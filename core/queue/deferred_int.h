@@ -1,7 +1,7 @@
 /* What the files of the deferred store share. */
 
-#ifndef CORE_DEFERRED_INT_H
-#define CORE_DEFERRED_INT_H
+#ifndef CORE_QUEUE_DEFERRED_INT_H
+#define CORE_QUEUE_DEFERRED_INT_H
 
 #include <sqlite3.h>
 
@@ -24,7 +24,16 @@ struct deferred {
 	int		 last_logged;	/* errno of the failure last logged */
 };
 
-/* deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with
+/* core/queue/deferred_rows.c
+ * deferred_errno(rc): What SQLite says, as an errno; 0 only for SQLITE_OK, ROW
+ * and DONE.
+ * deferred_failed(d, rc, what): Log what went wrong, once for each errno until
+ * something works again.  Return -1 with errno. */
+int deferred_errno(int rc);
+int deferred_failed(struct deferred *d, int rc, const char *what);
+
+/* core/queue/deferred_file.c
+ * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with
  * errno. */
 int deferred_files_folder(int dirfd);
 

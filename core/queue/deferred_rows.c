@@ -1,0 +1,282 @@
+/* The deferred store: its rows in SQLite.
+ * Owns: what is bound to a statement and read from its result, what an SQLite
+ * error is as an errno. */
+
+#include "core/queue/deferred_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/process/log.h"
+#include "core/spool/spool_id.h"
+
+int
+deferred_errno(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_READONLY:
+		return EROFS;
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return EACCES;
+	case SQLITE_CANTOPEN:
+		return ENOENT;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EBADMSG;
+	default:
+		return EIO;
+	}
+}
+
+int
+deferred_failed(struct deferred *d, int rc, const char *what)
+{
+	int errnum = deferred_errno(rc);
+
+	if (d->last_logged != errnum)
+		log_errx("deferred-store", "file=%s what=%s error=%s",
+		    DEFERRED_DB, what, d->db != NULL ? sqlite3_errmsg(d->db) :
+		    strerror(errnum));
+	d->last_logged = errnum;
+	errno = errnum;
+	return -1;
+}
+
+/* Step a statement that gives no rows, and make it ready for the next time. */
+static int
+run(struct deferred *d, enum deferred_statement which)
+{
+	sqlite3_stmt *st = d->st[which];
+	int rc = sqlite3_step(st);
+
+	/* the message belongs to the step: log before the reset */
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		deferred_failed(d, rc, sqlite3_sql(st));
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+		errno = deferred_errno(rc);
+		return -1;
+	}
+	d->last_logged = 0;
+	return 0;
+}
+
+static void
+bind_id(sqlite3_stmt *st, int column, uint64_t id)
+{
+	char text[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(id, text);
+	sqlite3_bind_text(st, column, text, -1, SQLITE_TRANSIENT);
+}
+
+int
+deferred_begin(struct deferred *d)
+{
+	return run(d, ST_BEGIN);
+}
+
+int
+deferred_commit(struct deferred *d)
+{
+	int saved;
+
+	if (run(d, ST_COMMIT) == 0)
+		return 0;
+	saved = errno;
+	deferred_rollback(d);
+	errno = saved;
+	return -1;
+}
+
+void
+deferred_rollback(struct deferred *d)
+{
+	/* a full disk may have rolled it back already */
+	if (sqlite3_get_autocommit(d->db) == 0)
+		run(d, ST_ROLLBACK);
+}
+
+int
+deferred_put(struct deferred *d, const struct deferred_row *row)
+{
+	sqlite3_stmt *st = d->st[ST_PUT];
+
+	bind_id(st, 1, row->id);
+	sqlite3_bind_int64(st, 2, row->rcpt_index);
+	sqlite3_bind_text(st, 3, row->sender, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 4, row->rcpt, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 5, row->transport, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 6, (sqlite3_int64)row->received_us);
+	sqlite3_bind_int64(st, 7, (sqlite3_int64)row->octets);
+	sqlite3_bind_int64(st, 8, row->attempts);
+	sqlite3_bind_int64(st, 9, row->next_attempt);
+	sqlite3_bind_text(st, 10, row->last_error, -1, SQLITE_STATIC);
+	return run(d, ST_PUT);
+}
+
+int
+deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index)
+{
+	bind_id(d->st[ST_DROP], 1, id);
+	sqlite3_bind_int64(d->st[ST_DROP], 2, rcpt_index);
+	return run(d, ST_DROP);
+}
+
+int
+deferred_touch(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    uint32_t attempts, int64_t next_attempt, const char *error)
+{
+	sqlite3_stmt *st = d->st[ST_TOUCH];
+
+	bind_id(st, 1, id);
+	sqlite3_bind_int64(st, 2, rcpt_index);
+	sqlite3_bind_int64(st, 3, attempts);
+	sqlite3_bind_int64(st, 4, next_attempt);
+	sqlite3_bind_text(st, 5, error, -1, SQLITE_STATIC);
+	return run(d, ST_TOUCH);
+}
+
+int
+deferred_hurry(struct deferred *d, uint64_t id, int64_t now)
+{
+	enum deferred_statement which = id == 0 ? ST_HURRY_ALL : ST_HURRY;
+
+	if (id != 0)
+		bind_id(d->st[which], 1, id);
+	sqlite3_bind_int64(d->st[which], id == 0 ? 1 : 2, now);
+	return run(d, which) == -1 ? -1 : sqlite3_changes(d->db);
+}
+
+static const char *
+column_text(sqlite3_stmt *st, int column)
+{
+	const unsigned char *s = sqlite3_column_text(st, column);
+
+	return s == NULL ? "" : (const char *)s;
+}
+
+/* A row as edited by whoever: -1 if it cannot be one of ours. */
+static int
+read_row(sqlite3_stmt *st, struct deferred_row *row)
+{
+	const char *id = column_text(st, 0);
+	sqlite3_int64 index = sqlite3_column_int64(st, 1);
+
+	if (spool_id_parse(id, strlen(id), &row->id) == -1 || index < 0 ||
+	    index >= UINT32_MAX)
+		return -1;
+	row->rcpt_index = (uint32_t)index;
+	row->sender = column_text(st, 2);
+	row->rcpt = column_text(st, 3);
+	row->transport = column_text(st, 4);
+	row->received_us = (uint64_t)sqlite3_column_int64(st, 5);
+	row->octets = (uint64_t)sqlite3_column_int64(st, 6);
+	row->attempts = (uint32_t)sqlite3_column_int64(st, 7);
+	row->next_attempt = sqlite3_column_int64(st, 8);
+	row->last_error = sqlite3_column_type(st, 9) == SQLITE_NULL ? NULL :
+	    column_text(st, 9);
+	return 0;
+}
+
+static int
+each_row(struct deferred *d, enum deferred_statement which, deferred_func each,
+    void *closure)
+{
+	sqlite3_stmt *st = d->st[which];
+	struct deferred_row row;
+	int n = 0, rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		n++;
+		if (read_row(st, &row) == 0 && each(closure, &row) != 0)
+			break;
+	}
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		deferred_failed(d, rc, "select");
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		return n;
+	errno = deferred_errno(rc);
+	return -1;
+}
+
+int
+deferred_due(struct deferred *d, int64_t now, unsigned int limit,
+    deferred_func each, void *closure)
+{
+	sqlite3_bind_int64(d->st[ST_DUE], 1, now);
+	sqlite3_bind_int64(d->st[ST_DUE], 2, limit);
+	return each_row(d, ST_DUE, each, closure);
+}
+
+int
+deferred_page(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    unsigned int limit, deferred_func each, void *closure)
+{
+	bind_id(d->st[ST_PAGE], 1, id);
+	sqlite3_bind_int64(d->st[ST_PAGE], 2, rcpt_index);
+	sqlite3_bind_int64(d->st[ST_PAGE], 3, limit);
+	return each_row(d, ST_PAGE, each, closure);
+}
+
+int
+deferred_of(struct deferred *d, uint64_t id, deferred_func each, void *closure)
+{
+	bind_id(d->st[ST_OF], 1, id);
+	return each_row(d, ST_OF, each, closure);
+}
+
+int
+deferred_next(struct deferred *d, int64_t *next_r)
+{
+	sqlite3_stmt *st = d->st[ST_NEXT];
+	int rc = sqlite3_step(st), found = 0;
+
+	if (rc == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL) {
+		*next_r = sqlite3_column_int64(st, 0);
+		found = 1;
+	}
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		found = deferred_failed(d, rc, "select");
+	sqlite3_reset(st);
+	return found;
+}
+
+int
+deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index)
+{
+	enum deferred_statement which =
+	    rcpt_index == DEFERRED_ANY ? ST_HAS_ANY : ST_HAS;
+	sqlite3_stmt *st = d->st[which];
+	int rc;
+
+	bind_id(st, 1, id);
+	if (which == ST_HAS)
+		sqlite3_bind_int64(st, 2, rcpt_index);
+	rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		deferred_failed(d, rc, "select");
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc == SQLITE_DONE)
+		return 0;
+	errno = deferred_errno(rc);
+	return -1;
+}
