@@ -344,12 +344,6 @@ acklog_pending(const struct acklog *log)
 	return log->npending;
 }
 
-uint64_t
-acklog_octets(const struct acklog *log)
-{
-	return log->octets;
-}
-
 /* All of ${len} octets at the end of the sound ones, or nothing */
 static int
 write_all(struct acklog *log, const unsigned char *buf, size_t len)

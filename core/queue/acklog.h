@@ -7,8 +7,8 @@
  * again, and the delivery agent then finds that it was there.  It must be on
  * disk before a segment is recycled or a body removed. */
 
-#ifndef CORE_ACKLOG_H
-#define CORE_ACKLOG_H
+#ifndef CORE_QUEUE_ACKLOG_H
+#define CORE_QUEUE_ACKLOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,10 +39,8 @@ void acklog_free(struct acklog *log);
  * with errno (ENOMEM, ENOBUFS: ACKLOG_PENDING_MAX). */
 int acklog_append(struct acklog *log, const struct acklog_entry *entry);
 
-/* acklog_pending(log): Entries not yet written; acklog_octets(log): of the
- * file. */
+/* acklog_pending(log): Entries not yet written. */
 size_t acklog_pending(const struct acklog *log);
-uint64_t acklog_octets(const struct acklog *log);
 
 /* acklog_write(log): Write what is pending with one write(2).  Return 0, or -1
  * with errno: then nothing was written, and all of it is still pending. */
