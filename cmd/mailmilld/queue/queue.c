@@ -398,12 +398,6 @@ end_of_pass(struct timeval *now, void *closure)
 		set_timer(r, r->passed_ms + PACE_MS);
 }
 
-void
-queue_role_news(struct queue_role *r)
-{
-	r->is_news = true;
-}
-
 /* --- the master ----------------------------------------------------------- */
 
 static void

@@ -26,15 +26,12 @@ struct queue_role {
 	int			 incoming_fd, folder_fd, lock_fd;
 	bool			 is_locked;
 	unsigned int		 waited_ms;
-	bool			 is_news;	/* a pass is wanted */
+	bool			 is_news;	/* something has changed: have a pass soon */
 	uint64_t		 passed_ms;	/* end of the last one */
 	uint64_t		 due_ms;	/* when the timer is set; 0: it is not */
 	Event			*timer;
 	uint64_t		 drain_ms;	/* not to wait longer than that */
 };
-
-/* queue_role_news(r): Something has changed: have a pass soon. */
-void queue_role_news(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

@@ -31,7 +31,7 @@ ctl_free(struct queue_ctl *ctl)
 	TAILQ_REMOVE(&ctl->role->ctls, ctl, link);
 	ctl->role->nctls--;
 	queue_answer_free(ctl->answer);
-	queue_role_news(ctl->role);
+	ctl->role->is_news = true;
 	free(ctl);
 }
 
