@@ -1,5 +1,5 @@
 /* Failures go to the deferred store, and come back when they are due.
- * Owns: the retry schedule, one transaction for all that has gathered, what
+ * Owns: one transaction for all that has gathered, what
  * happens when the store cannot be written.
  * A record leaves its segment only when file and row are on disk. */
 
@@ -17,20 +17,6 @@
 #include "core/process/stats.h"
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
-
-/* After ${attempts} failures: the first interval, doubled each time */
-int64_t
-queue_retry_ms(const struct queue *q, uint32_t attempts)
-{
-	int64_t s = q->config.retry_s;
-	uint32_t i;
-
-	for (i = 1; i < attempts && s < q->config.max_retry_s; i++)
-		s *= 2;
-	if (s > q->config.max_retry_s)
-		s = q->config.max_retry_s;
-	return s * 1000;
-}
 
 static const char *
 error_of(const struct queue_rcpt *r)

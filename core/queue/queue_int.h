@@ -190,7 +190,17 @@ queue_ms(const struct timeval *now)
 	return (int64_t)now->tv_sec * 1000 + now->tv_usec / 1000;
 }
 
+/* core/queue/queue_transport.c */
 const char *queue_transport_name(enum transport t);
+size_t queue_transport_max_jobs(enum transport t);
+
+/* core/queue/queue_source.c
+ * queue_tell(q, m, agent): Make ${agent} know what ${m} is read from.  Return
+ * 0, or -1: EAGAIN, not now; another errno, the file is not to be had.
+ * queue_forget(q, told, source): Tell the agents of *${told} that ${source} is
+ * used no more. */
+int queue_tell(struct queue *q, struct queue_message *m, unsigned int agent);
+void queue_forget(struct queue *q, uint64_t *told, uint64_t source);
 
 /* core/queue/queue_segment.c */
 int queue_segments_open(struct queue *q);	/* replay, first scan */
@@ -244,18 +254,17 @@ void queue_message_check(struct queue *q, struct queue_message *m);
 void queue_message_free(struct queue *q, struct queue_message *m);
 void queue_ack(struct queue *q, const struct queue_segment *seg, uint32_t seq,
     uint32_t last, uint32_t rcpt);
+int64_t queue_retry_ms(const struct queue *q, uint32_t attempts);
 /* queue_take(q, seg, view): A record that was read becomes a message. */
 int queue_take(struct queue *q, struct queue_segment *seg,
     const struct spool_view *view);
 
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);
-void queue_forget(struct queue *q, uint64_t *told, uint64_t source);
 
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);
 void queue_load_due(struct queue *q);
-int64_t queue_retry_ms(const struct queue *q, uint32_t attempts);
 void queue_due_again(struct queue *q);
 
 RB_PROTOTYPE(queue_segments, queue_segment, entry, queue_segment_compare)

@@ -1,39 +1,17 @@
 /* Jobs: recipients at the agents.
- * Owns: the agents, the numbers of jobs, which agent knows which source, what
- * happens when an agent dies.
+ * Owns: the agents, the numbers of jobs, what happens when an agent dies.
  * Knows nothing of how results are kept. */
 
 #include "core/queue/queue_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/process/log.h"
 #include "core/maildir/maildir.h"
 #include "core/spool/spool_id.h"
 #include "core/process/stats.h"
-
-static const struct {
-	const char	*name;
-	bool		 is_idempotent;
-	size_t		 max_jobs;
-} transports[NTRANSPORTS] = {
-#define TRANSPORT(id, n, idempotent, max) \
-	[TRANSPORT_##id] = { .name = n, .is_idempotent = idempotent, \
-	    .max_jobs = max },
-#include "core/queue/transport.def"
-#undef TRANSPORT
-};
-
-const char *
-queue_transport_name(enum transport t)
-{
-	return transports[t].name;
-}
 
 int
 queue_agent_add(struct queue *q, enum transport transport,
@@ -115,89 +93,6 @@ job_end(struct queue *q, struct queue_job *job)
 	job_free(q, job);
 }
 
-void
-queue_forget(struct queue *q, uint64_t *told, uint64_t source)
-{
-	unsigned int i;
-
-	if (source == 0)
-		return;
-	for (i = 0; *told != 0 && i < QUEUE_AGENTS_MAX; i++)
-		if ((*told & 1ULL << i) != 0) {
-			*told &= ~(1ULL << i);
-			q->ops->forget(q->closure, i, source);
-		}
-}
-
-/* A file that only this message has: its body, or its deferred copy */
-static int
-tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
-{
-	enum queue_source kind = QUEUE_SOURCE_DEFERRED;
-	uint64_t source;
-	int fd, rc;
-
-	if (m->segment == NULL) {
-		fd = deferred_file_open(q->deferred, m->id);
-		if (m->source == 0)
-			m->source = q->next_source++;
-		source = m->source;
-	} else {
-		kind = QUEUE_SOURCE_BODY;
-		fd = spool_body_open(q->config.incoming_dirfd, m->id);
-		if (m->body_source == 0)
-			m->body_source = q->next_source++;
-		source = m->body_source;
-	}
-	if (fd == -1)
-		return -1;
-	rc = q->ops->source(q->closure, agent, source, kind, fd);
-	close(fd);
-	if (rc == -1)
-		errno = EAGAIN;
-	else
-		m->told |= 1ULL << agent;
-	return rc;
-}
-
-/* The agents only read, and they run under another account: their descriptor
- * allows no more, and shares no lock with ours. */
-static int
-tell_segment(struct queue *q, struct queue_segment *seg, unsigned int agent)
-{
-	char path[64];
-	int fd, rc;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* without /proc: better than no delivery */
-	rc = q->ops->source(q->closure, agent, seg->source,
-	    QUEUE_SOURCE_SEGMENT, fd == -1 ? seg->fd : fd);
-	if (fd != -1)
-		close(fd);
-	if (rc == 0)
-		seg->told |= 1ULL << agent;
-	return rc;
-}
-
-/* Make ${agent} know what ${m} is read from.  Return 0, or -1: EAGAIN, not
- * now; another errno, the file is not to be had. */
-static int
-tell(struct queue *q, struct queue_message *m, unsigned int agent)
-{
-	uint64_t bit = 1ULL << agent;
-	struct queue_segment *seg = m->segment;
-
-	if (seg != NULL && (seg->told & bit) == 0 &&
-	    tell_segment(q, seg, agent) == -1) {
-		errno = EAGAIN;
-		return -1;
-	}
-	if (seg != NULL && (m->flags & SPOOL_RECORD_LARGE) == 0)
-		return 0;
-	return (m->told & bit) != 0 ? 0 : tell_file(q, m, agent);
-}
-
 /* The agent with the least to do that takes more; -1: none */
 static int
 choose_agent(const struct queue *q, enum transport transport)
@@ -209,7 +104,7 @@ choose_agent(const struct queue *q, enum transport transport)
 	for (i = 0; i < QUEUE_AGENTS_MAX; i++) {
 		a = &q->agents[i];
 		if (!a->is_used || a->transport != transport ||
-		    a->njobs >= transports[transport].max_jobs)
+		    a->njobs >= queue_transport_max_jobs(transport))
 			continue;
 		if (best == -1 || a->njobs < q->agents[best].njobs)
 			best = (int)i;
@@ -304,7 +199,7 @@ static bool
 dispatch_to(struct queue *q, unsigned int agent)
 {
 	struct queue_agent *a = &q->agents[agent];
-	size_t room = transports[a->transport].max_jobs - a->njobs;
+	size_t room = queue_transport_max_jobs(a->transport) - a->njobs;
 	struct batch b = { .n = 0 };
 	struct queue_message *m;
 	unsigned int i;
@@ -312,7 +207,7 @@ dispatch_to(struct queue *q, unsigned int agent)
 	b.max = room < QUEUE_JOBS_AT_ONCE ? (unsigned int)room :
 	    QUEUE_JOBS_AT_ONCE;
 	while (b.n < b.max && (m = TAILQ_FIRST(&q->todo)) != NULL) {
-		if (tell(q, m, agent) == -1) {
+		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)
 				break;
 			fail_all(q, m, errno);
@@ -410,7 +305,7 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 		maildir_prefix(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
 		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%T",
-		    id, r->rcpt, transports[TRANSPORT_MAILDIR].name, file,
+		    id, r->rcpt, queue_transport_name(TRANSPORT_MAILDIR), file,
 		    (unsigned long long)m->octets, &delay);
 	}
 	if (m->segment != NULL) {

@@ -1,5 +1,6 @@
 /* Messages in memory: from the record that was read to the last recipient.
- * Owns: struct queue_message and its recipients, their acknowledgement.
+ * Owns: struct queue_message and its recipients, their acknowledgement, the
+ * retry schedule.
  * Knows nothing of agents and of the deferred store's rows. */
 
 #include "core/queue/queue_int.h"
@@ -146,6 +147,20 @@ body_to_remove(struct queue *q, uint64_t id)
 		q->bodies_room = room;
 	}
 	q->bodies[q->nbodies++] = id;
+}
+
+/* After ${attempts} failures: the first interval, doubled each time */
+int64_t
+queue_retry_ms(const struct queue *q, uint32_t attempts)
+{
+	int64_t s = q->config.retry_s;
+	uint32_t i;
+
+	for (i = 1; i < attempts && s < q->config.max_retry_s; i++)
+		s *= 2;
+	if (s > q->config.max_retry_s)
+		s = q->config.max_retry_s;
+	return s * 1000;
 }
 
 /* A record of ${seg} has to be read again later. */
