@@ -35,54 +35,53 @@ struct fixture {
 	bool			 is_left;
 };
 
+static struct fixture x;
+
 static int
 route(void *closure, const char *rcpt, struct deliver_route *route_r)
 {
-	struct fixture *x = closure;
-
+	(void)closure;
 	route_r->domain = strcmp(rcpt, "postmaster") == 0 ? "d" : NULL;
-	route_r->pattern = x->pattern;
-	route_r->is_lf = x->is_lf;
-	return x->has_route ? 0 : -1;
+	route_r->pattern = x.pattern;
+	route_r->is_lf = x.is_lf;
+	return x.has_route ? 0 : -1;
 }
 
 static void
 done(void *closure, const struct deliver_result *results, size_t n)
 {
-	struct fixture *x = closure;
+	(void)closure;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(results[i].job, MAX);
-		cr_assert_not(x->is_done[results[i].job], "reported twice");
-		x->is_done[results[i].job] = true;
-		x->errnum[results[i].job] = results[i].errnum;
-		strlcpy(x->text[results[i].job],
+		cr_assert_not(x.is_done[results[i].job], "reported twice");
+		x.is_done[results[i].job] = true;
+		x.errnum[results[i].job] = results[i].errnum;
+		strlcpy(x.text[results[i].job],
 		    results[i].text == NULL ? "" : results[i].text,
 		    DELIVER_TEXT);
-		x->ndone++;
+		x.ndone++;
 	}
 }
 
 static int
 sync_fs(void *closure, int fd)
 {
-	struct fixture *x = closure;
-
+	(void)closure;
 	(void)fd;
-	x->nsyncs++;
-	if (x->sync_errno == 0)
+	x.nsyncs++;
+	if (x.sync_errno == 0)
 		return 0;
-	errno = x->sync_errno;
+	errno = x.sync_errno;
 	return -1;
 }
 
 static bool
 is_left(void *closure)
 {
-	struct fixture *x = closure;
-
-	return x->is_left;
+	(void)closure;
+	return x.is_left;
 }
 
 static const struct deliver_ops ops = {
@@ -93,68 +92,68 @@ static const struct deliver_ops ops = {
 };
 
 static void
-begin_engine(struct fixture *x)
+begin_engine(void)
 {
-	x->d = deliver_new(&ops, x, "mx.test");
-	cr_assert_not_null(x->d);
-	cr_assert_eq(deliver_source(x->d, SOURCE,
-	    fcntl(x->s.file.fd, F_DUPFD_CLOEXEC, 0)), 0);
-}
-
-static struct fixture *
-begin(void)
-{
-	struct fixture *x = calloc(1, sizeof(*x));
-
-	cr_assert_not_null(x);
-	qf_init(&x->f);
-	qf_segment(&x->f, &x->s, 1);
-	snprintf(x->mail, sizeof(x->mail), "%s/mail", x->f.path);
-	cr_assert_eq(mkdir(x->mail, 0700), 0);
-	snprintf(x->pattern, sizeof(x->pattern), "%s/%%d/%%u", x->mail);
-	x->has_route = true;
-	x->now.tv_sec = 1700000000;
-	begin_engine(x);
-	return x;
+	x.d = deliver_new(&ops, NULL, "mx.test");
+	cr_assert_not_null(x.d);
+	cr_assert_eq(
+	    deliver_source(x.d, SOURCE, fcntl(x.s.file.fd, F_DUPFD_CLOEXEC, 0)),
+	    0);
 }
 
 static void
-end(struct fixture *x)
+setup(void)
 {
-	deliver_free(x->d);
-	spool_segment_close(&x->s.file);
-	qf_free(&x->f);
-	free(x);
+	qf_init(&x.f);
+	qf_segment(&x.f, &x.s, 1);
+	snprintf(x.mail, sizeof(x.mail), "%s/mail", x.f.path);
+	cr_assert_eq(mkdir(x.mail, 0700), 0);
+	snprintf(x.pattern, sizeof(x.pattern), "%s/%%d/%%u", x.mail);
+	x.has_route = true;
+	x.now.tv_sec = 1700000000;
+	begin_engine();
 }
 
-static uint64_t
-add_job(struct fixture *x, uint64_t offset, uint32_t rcpt, bool is_repeated)
+static void
+teardown(void)
 {
-	struct deliver_job job = { .job = x->next_job++, .source = SOURCE,
-		.offset = offset, .rcpt = rcpt, .is_repeated = is_repeated };
+	deliver_free(x.d);
+	spool_segment_close(&x.s.file);
+	qf_free(&x.f);
+}
 
-	cr_assert_eq(deliver_add(x->d, &job), 0);
+TestSuite(deliver, .init = setup, .fini = teardown);
+
+static uint64_t
+add_job(uint64_t offset, uint32_t rcpt, bool is_repeated)
+{
+	struct deliver_job job = {.job = x.next_job++,
+	    .source = SOURCE,
+	    .offset = offset,
+	    .rcpt = rcpt,
+	    .is_repeated = is_repeated};
+
+	cr_assert_eq(deliver_add(x.d, &job), 0);
 	return job.job;
 }
 
 static uint64_t
-mail_to(struct fixture *x, uint64_t id, const char *rcpt, const char *body)
+mail_to(uint64_t id, const char *rcpt, const char *body)
 {
-	return qf_append(&x->s, id, "s@b.test", &rcpt, 1, body);
+	return qf_append(&x.s, id, "s@b.test", &rcpt, 1, body);
 }
 
 static void
-all(struct fixture *x)
+all(void)
 {
-	while (deliver_waiting(x->d) > 0)
-		deliver_run(x->d, &x->now);
-	deliver_flush(x->d);
+	while (deliver_waiting(x.d) > 0)
+		deliver_run(x.d, &x.now);
+	deliver_flush(x.d);
 }
 
 /* Count the files of a folder below mail/; the last one's name and text */
 static unsigned int
-files(struct fixture *x, const char *folder, char name_r[256], char *text_r,
-    size_t len)
+files(const char *folder, char name_r[256], char *text_r, size_t len)
 {
 	struct dirent *de;
 	unsigned int n = 0;
@@ -163,7 +162,7 @@ files(struct fixture *x, const char *folder, char name_r[256], char *text_r,
 	DIR *dir;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", x->mail, folder);
+	snprintf(path, sizeof(path), "%s/%s", x.mail, folder);
 	if ((dir = opendir(path)) == NULL)
 		return 0;
 	while ((de = readdir(dir)) != NULL) {
@@ -185,370 +184,328 @@ files(struct fixture *x, const char *folder, char name_r[256], char *text_r,
 }
 
 static unsigned int
-count(struct fixture *x, const char *folder)
+count(const char *folder)
 {
-	return files(x, folder, NULL, NULL, 0);
+	return files(folder, NULL, NULL, 0);
 }
 
 Test(deliver, a_message_arrives_byte_for_byte_behind_return_path)
 {
 	static const char body[] = "Subject: x\r\n\r\n.dot\r\n\x80\xff\r\n";
 	char name[256], text[512], want[512];
-	struct fixture *x = begin();
 	uint64_t job;
 
-	job = add_job(x, mail_to(x, ID, "Joe@Example.Test", body), 0, false);
-	all(x);
-	cr_assert(x->is_done[job]);
-	cr_assert_eq(x->errnum[job], 0, "%s", x->text[job]);
-	cr_assert_eq(files(x, "example.test/joe/new", name, text,
-	    sizeof(text)), 1);
+	job = add_job(mail_to(ID, "Joe@Example.Test", body), 0, false);
+	all();
+	cr_assert(x.is_done[job]);
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	cr_assert_eq(
+	    files("example.test/joe/new", name, text, sizeof(text)), 1);
 	snprintf(want, sizeof(want), "Return-Path: <s@b.test>\r\n%s", body);
 	cr_assert_str_eq(text, want);
 	cr_assert_eq(strncmp(name, "1700000000.", 11), 0, "%s", name);
 	cr_assert_not_null(strstr(name, "R0.mx.test,S="));
 	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10), strlen(want));
-	cr_assert_eq(count(x, "example.test/joe/tmp"), 0);
-	end(x);
+	cr_assert_eq(count("example.test/joe/tmp"), 0);
 }
 
 Test(deliver, done_is_said_only_after_a_flush_that_follows_the_rename)
 {
-	struct fixture *x = begin();
 	uint64_t first, second;
 
-	first = add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
-	deliver_run(x->d, &x->now);
-	cr_assert_eq(x->nsyncs, 1);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	cr_assert_eq(x->ndone, 0);
-	cr_assert_eq(deliver_unflushed(x->d), 1);
-	second = add_job(x, mail_to(x, ID + 4096, "a@d", "2"), 0, false);
-	deliver_run(x->d, &x->now);
-	cr_assert_eq(x->nsyncs, 2, "one flush for both");
-	cr_assert(x->is_done[first]);
-	cr_assert_not(x->is_done[second]);
-	deliver_flush(x->d);
-	cr_assert_eq(x->nsyncs, 3);
-	cr_assert(x->is_done[second]);
-	deliver_flush(x->d);
-	cr_assert_eq(x->nsyncs, 3);
-	end(x);
+	first = add_job(mail_to(ID, "a@d", "1"), 0, false);
+	deliver_run(x.d, &x.now);
+	cr_assert_eq(x.nsyncs, 1);
+	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(x.ndone, 0);
+	cr_assert_eq(deliver_unflushed(x.d), 1);
+	second = add_job(mail_to(ID + 4096, "a@d", "2"), 0, false);
+	deliver_run(x.d, &x.now);
+	cr_assert_eq(x.nsyncs, 2, "one flush for both");
+	cr_assert(x.is_done[first]);
+	cr_assert_not(x.is_done[second]);
+	deliver_flush(x.d);
+	cr_assert_eq(x.nsyncs, 3);
+	cr_assert(x.is_done[second]);
+	deliver_flush(x.d);
+	cr_assert_eq(x.nsyncs, 3);
 }
 
 Test(deliver, one_flush_serves_a_whole_batch)
 {
-	struct fixture *x = begin();
 	char rcpt[32];
 	size_t i;
 
 	for (i = 0; i < 400; i++) {
 		snprintf(rcpt, sizeof(rcpt), "u%zu@d", i % 37);
-		add_job(x, mail_to(x, ID + i * 4096, rcpt, "body"), 0, false);
+		add_job(mail_to(ID + i * 4096, rcpt, "body"), 0, false);
 	}
-	deliver_run(x->d, &x->now);
-	cr_assert_eq(x->nsyncs, 1);
-	deliver_flush(x->d);
-	cr_assert_eq(x->ndone, 400);
-	cr_assert_eq(count(x, "d/u0/new"), 11);
-	end(x);
+	deliver_run(x.d, &x.now);
+	cr_assert_eq(x.nsyncs, 1);
+	deliver_flush(x.d);
+	cr_assert_eq(x.ndone, 400);
+	cr_assert_eq(count("d/u0/new"), 11);
 }
 
 Test(deliver, more_maildirs_than_are_kept_open_are_served)
 {
-	struct fixture *x = begin();
 	char rcpt[32];
 	size_t i;
 
 	for (i = 0; i < 600; i++) {
 		snprintf(rcpt, sizeof(rcpt), "u%zu@d", i);
-		add_job(x, mail_to(x, ID + i * 4096, rcpt, "body"), 0, false);
+		add_job(mail_to(ID + i * 4096, rcpt, "body"), 0, false);
 	}
-	all(x);
-	cr_assert_eq(x->ndone, 600);
+	all();
+	cr_assert_eq(x.ndone, 600);
 	for (i = 0; i < 600; i++)
-		cr_assert_eq(x->errnum[i], 0, "%s", x->text[i]);
-	end(x);
+		cr_assert_eq(x.errnum[i], 0, "%s", x.text[i]);
 }
 
 Test(deliver, a_flush_that_fails_publishes_nothing)
 {
-	struct fixture *x = begin();
-	uint64_t job = add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
+	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
 
-	x->sync_errno = EIO;
-	deliver_run(x->d, &x->now);
-	cr_assert(x->is_done[job]);
-	cr_assert_eq(x->errnum[job], EIO);
-	cr_assert_eq(count(x, "d/a/new"), 0);
-	cr_assert_eq(count(x, "d/a/tmp"), 0);
-	end(x);
+	x.sync_errno = EIO;
+	deliver_run(x.d, &x.now);
+	cr_assert(x.is_done[job]);
+	cr_assert_eq(x.errnum[job], EIO);
+	cr_assert_eq(count("d/a/new"), 0);
+	cr_assert_eq(count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_batch_whose_queue_has_gone_is_not_published)
 {
-	struct fixture *x = begin();
-
-	(void)add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
-	x->is_left = true;
-	deliver_run(x->d, &x->now);
-	cr_assert_eq(x->nsyncs, 1);
-	cr_assert_eq(count(x, "d/a/new"), 0);
-	cr_assert_eq(count(x, "d/a/tmp"), 0);
-	end(x);
+	(void)add_job(mail_to(ID, "a@d", "1"), 0, false);
+	x.is_left = true;
+	deliver_run(x.d, &x.now);
+	cr_assert_eq(x.nsyncs, 1);
+	cr_assert_eq(count("d/a/new"), 0);
+	cr_assert_eq(count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_rename_that_may_not_be_durable_is_not_reported_as_done)
 {
-	struct fixture *x = begin();
-	uint64_t offset = mail_to(x, ID, "a@d", "1");
-	uint64_t job = add_job(x, offset, 0, false);
+	uint64_t offset = mail_to(ID, "a@d", "1");
+	uint64_t job = add_job(offset, 0, false);
 
-	deliver_run(x->d, &x->now);
-	x->sync_errno = EIO;
-	deliver_flush(x->d);
-	cr_assert_eq(x->errnum[job], EIO);
+	deliver_run(x.d, &x.now);
+	x.sync_errno = EIO;
+	deliver_flush(x.d);
+	cr_assert_eq(x.errnum[job], EIO);
 	/* and the next attempt finds what there is */
-	x->sync_errno = 0;
-	job = add_job(x, offset, 0, true);
-	deliver_run(x->d, &x->now);
-	cr_assert_not(x->is_done[job], "it is not flushed yet");
-	deliver_flush(x->d);
-	cr_assert(x->is_done[job]);
-	cr_assert_eq(x->errnum[job], 0);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	end(x);
+	x.sync_errno = 0;
+	job = add_job(offset, 0, true);
+	deliver_run(x.d, &x.now);
+	cr_assert_not(x.is_done[job], "it is not flushed yet");
+	deliver_flush(x.d);
+	cr_assert(x.is_done[job]);
+	cr_assert_eq(x.errnum[job], 0);
+	cr_assert_eq(count("d/a/new"), 1);
 }
 
 Test(deliver, a_repeated_job_finds_what_was_delivered_wherever_it_is_now)
 {
 	char cmd[800], name[256];
-	struct fixture *x = begin();
-	uint64_t offset = mail_to(x, ID, "a@d", "1"), job;
+	uint64_t offset = mail_to(ID, "a@d", "1"), job;
 
-	add_job(x, offset, 0, false);
-	all(x);
-	add_job(x, offset, 0, true);
-	all(x);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	files(x, "d/a/new", name, NULL, 0);
-	snprintf(cmd, sizeof(cmd), "cd %s/d/a && mv new/%s cur/%s:2,S",
-	    x->mail, name, name);
+	add_job(offset, 0, false);
+	all();
+	add_job(offset, 0, true);
+	all();
+	cr_assert_eq(count("d/a/new"), 1);
+	files("d/a/new", name, NULL, 0);
+	snprintf(cmd, sizeof(cmd), "cd %s/d/a && mv new/%s cur/%s:2,S", x.mail,
+	    name, name);
 	cr_assert_eq(system(cmd), 0);
-	job = add_job(x, offset, 0, true);
-	all(x);
-	cr_assert_eq(x->errnum[job], 0);
-	cr_assert_eq(count(x, "d/a/new"), 0);
-	cr_assert_eq(count(x, "d/a/cur"), 1);
-	end(x);
+	job = add_job(offset, 0, true);
+	all();
+	cr_assert_eq(x.errnum[job], 0);
+	cr_assert_eq(count("d/a/new"), 0);
+	cr_assert_eq(count("d/a/cur"), 1);
 }
 
 Test(deliver, a_repeated_job_that_was_not_delivered_is_delivered)
 {
-	struct fixture *x = begin();
-	uint64_t a = mail_to(x, ID, "a@d", "1");
-	uint64_t b = mail_to(x, ID + 4096, "a@d", "2");
+	uint64_t a = mail_to(ID, "a@d", "1");
+	uint64_t b = mail_to(ID + 4096, "a@d", "2");
 
-	add_job(x, a, 0, false);
-	all(x);
-	add_job(x, b, 0, true);
-	add_job(x, a, 0, true);
-	all(x);
-	cr_assert_eq(x->ndone, 3);
-	cr_assert_eq(count(x, "d/a/new"), 2);
-	end(x);
+	add_job(a, 0, false);
+	all();
+	add_job(b, 0, true);
+	add_job(a, 0, true);
+	all();
+	cr_assert_eq(x.ndone, 3);
+	cr_assert_eq(count("d/a/new"), 2);
 }
 
 Test(deliver, a_file_of_the_same_name_but_another_size_is_not_overwritten)
 {
 	char cmd[800], name[256], text[64];
-	struct fixture *x = begin();
-	uint64_t offset = mail_to(x, ID, "a@d", "1"), job;
+	uint64_t offset = mail_to(ID, "a@d", "1"), job;
 	int repeated;
 
-	add_job(x, offset, 0, false);
-	all(x);
-	files(x, "d/a/new", name, NULL, 0);
-	snprintf(cmd, sizeof(cmd), "echo other > %s/d/a/new/%s", x->mail,
-	    name);
+	add_job(offset, 0, false);
+	all();
+	files("d/a/new", name, NULL, 0);
+	snprintf(cmd, sizeof(cmd), "echo other > %s/d/a/new/%s", x.mail, name);
 	cr_assert_eq(system(cmd), 0);
 	for (repeated = 0; repeated < 2; repeated++) {
-		job = add_job(x, offset, 0, repeated == 1);
-		all(x);
-		cr_assert_eq(x->errnum[job], EEXIST);
-		cr_assert_neq(x->text[job][0], '\0');
-		cr_assert_eq(files(x, "d/a/new", NULL, text, sizeof(text)),
-		    1);
+		job = add_job(offset, 0, repeated == 1);
+		all();
+		cr_assert_eq(x.errnum[job], EEXIST);
+		cr_assert_neq(x.text[job][0], '\0');
+		cr_assert_eq(files("d/a/new", NULL, text, sizeof(text)), 1);
 		cr_assert_str_eq(text, "other\n");
-		cr_assert_eq(count(x, "d/a/tmp"), 0);
+		cr_assert_eq(count("d/a/tmp"), 0);
 	}
-	end(x);
 }
 
 Test(deliver, two_agents_with_the_same_job_deliver_once)
 {
-	struct fixture *x = begin();
-	uint64_t offset = mail_to(x, ID, "a@d", "1"), job;
+	uint64_t offset = mail_to(ID, "a@d", "1"), job;
 
-	add_job(x, offset, 0, false);
-	all(x);
+	add_job(offset, 0, false);
+	all();
 	/* this one has not looked: it meets the other at the rename */
-	job = add_job(x, offset, 0, false);
-	all(x);
-	cr_assert_eq(x->errnum[job], 0);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	end(x);
+	job = add_job(offset, 0, false);
+	all();
+	cr_assert_eq(x.errnum[job], 0);
+	cr_assert_eq(count("d/a/new"), 1);
 }
 
 Test(deliver, hostile_recipients_fail_and_touch_nothing)
 {
-	static const char *const rcpts[] = { "../x@d", "a/b@d", ".@d", "..@d",
-		"x@..", "x@../../etc", "x@", "noat", "@d" };
-	struct fixture *x = begin();
+	static const char *const rcpts[] = {"../x@d", "a/b@d", ".@d", "..@d",
+	    "x@..", "x@../../etc", "x@", "noat", "@d"};
 	struct stat st;
 	size_t i;
 
 	for (i = 0; i < sizeof(rcpts) / sizeof(rcpts[0]); i++) {
-		uint64_t job = add_job(x, mail_to(x, ID + i * 4096, rcpts[i],
-		    "1"), 0, false);
+		uint64_t job =
+		    add_job(mail_to(ID + i * 4096, rcpts[i], "1"), 0, false);
 
-		all(x);
-		cr_assert_eq(x->errnum[job], EINVAL, "%s", rcpts[i]);
-		cr_assert_neq(x->text[job][0], '\0');
+		all();
+		cr_assert_eq(x.errnum[job], EINVAL, "%s", rcpts[i]);
+		cr_assert_neq(x.text[job][0], '\0');
 	}
-	cr_assert_eq(stat(x->mail, &st), 0);
+	cr_assert_eq(stat(x.mail, &st), 0);
 	cr_assert_eq(st.st_nlink, 2, "nothing was made");
-	cr_assert_eq(x->nsyncs, 0);
-	end(x);
+	cr_assert_eq(x.nsyncs, 0);
 }
 
 Test(deliver, jobs_that_name_nothing_fail)
 {
-	struct fixture *x = begin();
-	uint64_t offset = mail_to(x, ID, "a@d", "1");
+	uint64_t offset = mail_to(ID, "a@d", "1");
 	struct deliver_job job = { .job = 100, .source = 999,
 		.offset = offset };
 	uint64_t past, middle, rcpt;
 
-	cr_assert_eq(deliver_add(x->d, &job), 0);
-	past = add_job(x, 1ULL << 60, 0, false);
-	middle = add_job(x, offset + 64, 0, true);
-	rcpt = add_job(x, offset, 7, false);
-	all(x);
-	cr_assert_eq(x->errnum[100], ESTALE);
-	cr_assert_neq(x->errnum[past], 0);
-	cr_assert_eq(x->errnum[middle], EBADMSG);
-	cr_assert_eq(x->errnum[rcpt], EBADMSG);
-	cr_assert_eq(x->ndone, 4);
-	end(x);
+	cr_assert_eq(deliver_add(x.d, &job), 0);
+	past = add_job(1ULL << 60, 0, false);
+	middle = add_job(offset + 64, 0, true);
+	rcpt = add_job(offset, 7, false);
+	all();
+	cr_assert_eq(x.errnum[100], ESTALE);
+	cr_assert_neq(x.errnum[past], 0);
+	cr_assert_eq(x.errnum[middle], EBADMSG);
+	cr_assert_eq(x.errnum[rcpt], EBADMSG);
+	cr_assert_eq(x.ndone, 4);
 }
 
 Test(deliver, a_damaged_body_is_not_delivered)
 {
-	struct fixture *x = begin();
-	uint64_t job = add_job(x, mail_to(x, ID, "a@d", "0123456789"), 0,
-	    false);
+	uint64_t job = add_job(mail_to(ID, "a@d", "0123456789"), 0, false);
 
-	cr_assert_eq(pwrite(x->s.file.fd, "XXXXXXXXXXXXXXXX", 16,
-	    (off_t)x->s.end - 70), 16);
-	all(x);
-	cr_assert_neq(x->errnum[job], 0);
-	cr_assert_eq(count(x, "d/a/new"), 0);
-	cr_assert_eq(count(x, "d/a/tmp"), 0);
-	end(x);
+	cr_assert_eq(
+	    pwrite(x.s.file.fd, "XXXXXXXXXXXXXXXX", 16, (off_t)x.s.end - 70),
+	    16);
+	all();
+	cr_assert_neq(x.errnum[job], 0);
+	cr_assert_eq(count("d/a/new"), 0);
+	cr_assert_eq(count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_recipient_without_a_domain_section_waits)
 {
-	struct fixture *x = begin();
-	uint64_t job = add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
+	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
 
-	x->has_route = false;
-	all(x);
-	cr_assert_eq(x->errnum[job], ENXIO);
-	cr_assert_not_null(strstr(x->text[job], "a@d"));
-	end(x);
+	x.has_route = false;
+	all();
+	cr_assert_eq(x.errnum[job], ENXIO);
+	cr_assert_not_null(strstr(x.text[job], "a@d"));
 }
 
 Test(deliver, a_recipient_without_a_domain_gets_the_domain_of_its_route)
 {
-	struct fixture *x = begin();
-	uint64_t job = add_job(x, mail_to(x, ID, "postmaster", "1"), 0, false);
-	uint64_t other = add_job(x, mail_to(x, ID + 1, "alone", "1"), 0, false);
+	uint64_t job = add_job(mail_to(ID, "postmaster", "1"), 0, false);
+	uint64_t other = add_job(mail_to(ID + 1, "alone", "1"), 0, false);
 
-	all(x);
-	cr_assert_eq(x->errnum[job], 0, "%s", x->text[job]);
-	cr_assert_eq(count(x, "d/postmaster/new"), 1);
-	cr_assert_eq(x->errnum[other], EINVAL);
-	end(x);
+	all();
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	cr_assert_eq(count("d/postmaster/new"), 1);
+	cr_assert_eq(x.errnum[other], EINVAL);
 }
 
 Test(deliver, a_missing_parent_folder_is_an_error_that_names_it)
 {
-	struct fixture *x = begin();
-	uint64_t job = add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
+	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
 
-	snprintf(x->pattern, sizeof(x->pattern), "%s/gone/%%u", x->mail);
-	all(x);
-	cr_assert_eq(x->errnum[job], ENOENT);
-	cr_assert_not_null(strstr(x->text[job], "/gone/a"));
-	end(x);
+	snprintf(x.pattern, sizeof(x.pattern), "%s/gone/%%u", x.mail);
+	all();
+	cr_assert_eq(x.errnum[job], ENOENT);
+	cr_assert_not_null(strstr(x.text[job], "/gone/a"));
 }
 
 Test(deliver, a_maildir_that_was_moved_away_is_made_again)
 {
-	struct fixture *x = begin();
 	char cmd[300];
 
-	add_job(x, mail_to(x, ID, "a@d", "1"), 0, false);
-	all(x);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/d/a", x->mail);
+	add_job(mail_to(ID, "a@d", "1"), 0, false);
+	all();
+	snprintf(cmd, sizeof(cmd), "rm -rf %s/d/a", x.mail);
 	cr_assert_eq(system(cmd), 0);
-	add_job(x, mail_to(x, ID + 4096, "a@d", "2"), 0, false);
-	all(x);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	snprintf(cmd, sizeof(cmd), "mv %s/d/a %s/d/b", x->mail, x->mail);
+	add_job(mail_to(ID + 4096, "a@d", "2"), 0, false);
+	all();
+	cr_assert_eq(count("d/a/new"), 1);
+	snprintf(cmd, sizeof(cmd), "mv %s/d/a %s/d/b", x.mail, x.mail);
 	cr_assert_eq(system(cmd), 0);
-	x->now.tv_sec += 5;
-	add_job(x, mail_to(x, ID + 8192, "a@d", "3"), 0, false);
-	all(x);
-	cr_assert_eq(x->ndone, 3);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	cr_assert_eq(count(x, "d/b/new"), 1);
-	end(x);
+	x.now.tv_sec += 5;
+	add_job(mail_to(ID + 8192, "a@d", "3"), 0, false);
+	all();
+	cr_assert_eq(x.ndone, 3);
+	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(count("d/b/new"), 1);
 }
 
 Test(deliver, newline_lf_changes_crlf_and_nothing_else)
 {
-	struct fixture *x = begin();
 	char text[256], name[256];
 	uint64_t offset;
 
-	x->is_lf = true;
-	offset = mail_to(x, ID, "a@d", "a\r\n\r\nb\rc\n\r\r\n\r");
-	add_job(x, offset, 0, false);
-	all(x);
-	cr_assert_eq(files(x, "d/a/new", name, text, sizeof(text)), 1);
+	x.is_lf = true;
+	offset = mail_to(ID, "a@d", "a\r\n\r\nb\rc\n\r\r\n\r");
+	add_job(offset, 0, false);
+	all();
+	cr_assert_eq(files("d/a/new", name, text, sizeof(text)), 1);
 	cr_assert_str_eq(text, "Return-Path: <s@b.test>\na\n\nb\rc\n\r\n\r");
 	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10),
 	    strlen(text));
-	add_job(x, offset, 0, true);
-	all(x);
-	cr_assert_eq(count(x, "d/a/new"), 1);
-	end(x);
+	add_job(offset, 0, true);
+	all();
+	cr_assert_eq(count("d/a/new"), 1);
 }
 
 /* Content of the only file in new/ against ${want} */
 static void
-expect_file(struct fixture *x, const char *folder, const char *want,
-    size_t len)
+expect_file(const char *folder, const char *want, size_t len)
 {
 	char name[256], path[600], *got = malloc(len + 2);
 	int fd;
 
 	cr_assert_not_null(got);
-	cr_assert_eq(files(x, folder, name, NULL, 0), 1);
-	snprintf(path, sizeof(path), "%s/%s/%s", x->mail, folder, name);
+	cr_assert_eq(files(folder, name, NULL, 0), 1);
+	snprintf(path, sizeof(path), "%s/%s/%s", x.mail, folder, name);
 	fd = open(path, O_RDONLY);
 	cr_assert_eq(read(fd, got, len + 2), (ssize_t)len);
 	cr_assert_eq(memcmp(got, want, len), 0);
@@ -563,91 +520,81 @@ Test(deliver, a_large_body_comes_from_its_own_file)
 	struct deliver_job job = { .job = 0, .source = SOURCE,
 		.body_source = 9 };
 	char *body = malloc(octets + sizeof(head)), name[SPOOL_NAME];
-	struct fixture *x = begin();
 	char *p = body + sizeof(head) - 1;
 
 	memcpy(body, head, sizeof(head) - 1);
 	for (i = 0; i < octets; i++)
 		p[i] = i % 61 == 59 ? '\r' : i % 61 == 60 ? '\n' :
 		    (char)('a' + i % 26);
-	job.offset = qf_large(&x->f, &x->s, ID, p, octets);
+	job.offset = qf_large(&x.f, &x.s, ID, p, octets);
 	spool_body_name(ID, name);
-	cr_assert_eq(deliver_source(x->d, 9, openat(x->f.incoming, name,
-	    O_RDONLY)), 0);
-	cr_assert_eq(deliver_add(x->d, &job), 0);
-	all(x);
-	cr_assert_eq(x->errnum[0], 0, "%s", x->text[0]);
-	expect_file(x, "example.test/joe/new", body,
-	    octets + sizeof(head) - 1);
+	cr_assert_eq(
+	    deliver_source(x.d, 9, openat(x.f.incoming, name, O_RDONLY)), 0);
+	cr_assert_eq(deliver_add(x.d, &job), 0);
+	all();
+	cr_assert_eq(x.errnum[0], 0, "%s", x.text[0]);
+	expect_file("example.test/joe/new", body, octets + sizeof(head) - 1);
 	/* and with LF, elsewhere */
-	x->is_lf = true;
-	snprintf(x->pattern, sizeof(x->pattern), "%s/lf", x->mail);
+	x.is_lf = true;
+	snprintf(x.pattern, sizeof(x.pattern), "%s/lf", x.mail);
 	job.job = 1;
-	cr_assert_eq(deliver_add(x->d, &job), 0);
-	all(x);
+	cr_assert_eq(deliver_add(x.d, &job), 0);
+	all();
 	body[lf - 1] = '\n';
 	for (i = 0; i < octets; i++)
 		if (p[i] != '\r' || i + 1 == octets)
 			body[lf + n++] = p[i];
-	expect_file(x, "lf/new", body, lf + n);
+	expect_file("lf/new", body, lf + n);
 	free(body);
-	end(x);
 }
 
 Test(deliver, a_large_body_that_is_damaged_is_not_delivered)
 {
-	struct deliver_job job = { .job = 0, .source = SOURCE,
-		.body_source = 9 };
-	struct fixture *x = begin();
+	struct deliver_job job = {.job = 0, .source = SOURCE, .body_source = 9};
 	char name[SPOOL_NAME];
 	char body[5000];
 	int fd;
 
 	memset(body, 'b', sizeof(body));
-	job.offset = qf_large(&x->f, &x->s, ID, body, sizeof(body));
+	job.offset = qf_large(&x.f, &x.s, ID, body, sizeof(body));
 	spool_body_name(ID, name);
-	fd = openat(x->f.incoming, name, O_RDWR);
+	fd = openat(x.f.incoming, name, O_RDWR);
 	cr_assert_eq(pwrite(fd, "X", 1, 4000), 1);
-	cr_assert_eq(deliver_source(x->d, 9, fd), 0);
-	cr_assert_eq(deliver_add(x->d, &job), 0);
-	all(x);
-	cr_assert_eq(x->errnum[0], EBADMSG);
-	cr_assert_eq(count(x, "example.test/joe/new"), 0);
-	cr_assert_eq(count(x, "example.test/joe/tmp"), 0);
-	end(x);
+	cr_assert_eq(deliver_source(x.d, 9, fd), 0);
+	cr_assert_eq(deliver_add(x.d, &job), 0);
+	all();
+	cr_assert_eq(x.errnum[0], EBADMSG);
+	cr_assert_eq(count("example.test/joe/new"), 0);
+	cr_assert_eq(count("example.test/joe/tmp"), 0);
 }
 
 Test(deliver, a_batch_is_bounded_in_octets)
 {
 	size_t octets = 200000, i;
 	char *body = calloc(1, octets + 1);
-	struct fixture *x = begin();
 	uint64_t offset;
 
 	memset(body, 'x', octets);
-	offset = mail_to(x, ID, "a@d", body);
+	offset = mail_to(ID, "a@d", body);
 	for (i = 0; i < 100; i++)
-		add_job(x, offset, 0, i > 0);
-	deliver_run(x->d, &x->now);
+		add_job(offset, 0, i > 0);
+	deliver_run(x.d, &x.now);
 	/* the same record again and again: all find the first */
-	while (deliver_waiting(x->d) > 0)
-		deliver_run(x->d, &x->now);
-	deliver_flush(x->d);
-	cr_assert_gt(x->nsyncs, 2);
-	cr_assert_eq(x->ndone, 100);
-	cr_assert_eq(count(x, "d/a/new"), 1);
+	while (deliver_waiting(x.d) > 0)
+		deliver_run(x.d, &x.now);
+	deliver_flush(x.d);
+	cr_assert_gt(x.nsyncs, 2);
+	cr_assert_eq(x.ndone, 100);
+	cr_assert_eq(count("d/a/new"), 1);
 	free(body);
-	end(x);
 }
 
 Test(deliver, a_source_is_known_once)
 {
-	struct fixture *x = begin();
-	int fd = fcntl(x->s.file.fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(x.s.file.fd, F_DUPFD_CLOEXEC, 0);
 
-	cr_assert_eq(deliver_source(x->d, SOURCE, fd), -1);
+	cr_assert_eq(deliver_source(x.d, SOURCE, fd), -1);
 	cr_assert_eq(errno, EEXIST);
 	close(fd);
-	deliver_forget(x->d, 4711);
-	end(x);
+	deliver_forget(x.d, 4711);
 }

@@ -20,73 +20,73 @@ struct fixture {
 	size_t			 nseen;
 };
 
+static struct fixture f;
+
 static void
 see(void *closure, const struct acklog_entry *e)
 {
-	struct fixture *f = closure;
-
-	cr_assert_lt(f->nseen, 256);
-	f->seen[f->nseen++] = *e;
+	(void)closure;
+	cr_assert_lt(f.nseen, 256);
+	f.seen[f.nseen++] = *e;
 }
 
 static void
-begin(struct fixture *f)
+setup(void)
 {
-	memset(f, 0, sizeof(*f));
-	strlcpy(f->path, "/tmp/acklog-test.XXXXXX", sizeof(f->path));
-	cr_assert_not_null(mkdtemp(f->path));
-	f->dirfd = open(f->path, O_RDONLY | O_DIRECTORY);
-	f->log = acklog_open(f->dirfd, see, f);
-	cr_assert_not_null(f->log);
-	cr_assert_eq(f->nseen, 0);
+	strlcpy(f.path, "/tmp/acklog-test.XXXXXX", sizeof(f.path));
+	cr_assert_not_null(mkdtemp(f.path));
+	f.dirfd = open(f.path, O_RDONLY | O_DIRECTORY);
+	f.log = acklog_open(f.dirfd, see, NULL);
+	cr_assert_not_null(f.log);
+	cr_assert_eq(f.nseen, 0);
 }
 
 static void
-reopen(struct fixture *f)
+reopen(void)
 {
-	acklog_free(f->log);
-	f->nseen = 0;
-	f->log = acklog_open(f->dirfd, see, f);
-	cr_assert_not_null(f->log);
+	acklog_free(f.log);
+	f.nseen = 0;
+	f.log = acklog_open(f.dirfd, see, NULL);
+	cr_assert_not_null(f.log);
 }
 
 static void
-end(struct fixture *f)
+teardown(void)
 {
 	char cmd[128];
 
-	acklog_free(f->log);
-	close(f->dirfd);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->path);
+	acklog_free(f.log);
+	close(f.dirfd);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", f.path);
 	cr_assert_eq(system(cmd), 0);
 }
 
+TestSuite(acklog, .init = setup, .fini = teardown);
+
 static void
-append(struct fixture *f, uint32_t seq)
+append(uint32_t seq)
 {
 	struct acklog_entry e = { .segment = 5, .generation = 2, .seq = seq,
 		.last = seq, .rcpt = ACKLOG_ALL };
 
-	cr_assert_eq(acklog_append(f->log, &e), 0);
+	cr_assert_eq(acklog_append(f.log, &e), 0);
 }
 
 static off_t
-file_octets(struct fixture *f, const char *name)
+file_octets(const char *name)
 {
 	struct stat st;
 
-	return fstatat(f->dirfd, name, &st, 0) == 0 ? st.st_size : -1;
+	return fstatat(f.dirfd, name, &st, 0) == 0 ? st.st_size : -1;
 }
 
 Test(acklog, what_was_written_is_replayed_in_order)
 {
-	struct acklog_entry e = { .segment = 7, .generation = 3, .seq = 9,
-		.last = 12, .rcpt = 4 };
-	struct fixture f;
+	struct acklog_entry e = {
+	    .segment = 7, .generation = 3, .seq = 9, .last = 12, .rcpt = 4};
 
-	begin(&f);
-	append(&f, 1);
-	append(&f, 2);
+	append(1);
+	append(2);
 	cr_assert_eq(acklog_append(f.log, &e), 0);
 	cr_assert_eq(acklog_pending(f.log), 3);
 	cr_assert_eq(acklog_write(f.log), 0);
@@ -94,106 +94,97 @@ Test(acklog, what_was_written_is_replayed_in_order)
 	cr_assert_not(acklog_is_synced(f.log));
 	cr_assert_eq(acklog_sync(f.log), 0);
 	cr_assert(acklog_is_synced(f.log));
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 3);
 	cr_assert_eq(f.seen[0].seq, 1);
 	cr_assert_eq(f.seen[1].seq, 2);
-	cr_assert_eq(memcmp(&f.seen[2], &e, sizeof(e)), 0);
-	append(&f, 10);
+	cr_assert_eq(f.seen[2].segment, e.segment);
+	cr_assert_eq(f.seen[2].generation, e.generation);
+	cr_assert_eq(f.seen[2].seq, e.seq);
+	cr_assert_eq(f.seen[2].last, e.last);
+	cr_assert_eq(f.seen[2].rcpt, e.rcpt);
+	append(10);
 	cr_assert_eq(acklog_write(f.log), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 4);
-	end(&f);
 }
 
 Test(acklog, a_tail_torn_at_any_octet_loses_no_more_than_its_entry)
 {
-	struct fixture f;
 	off_t size, one, cut;
 	uint32_t i;
 
-	begin(&f);
 	for (i = 0; i < 4; i++)
-		append(&f, i);
+		append(i);
 	cr_assert_eq(acklog_sync(f.log), 0);
-	size = file_octets(&f, "ack.1");
+	size = file_octets("ack.1");
 	one = size / 4;
 	for (cut = size; cut >= 0; cut--) {
 		int fd = openat(f.dirfd, "ack.1", O_WRONLY);
 
 		cr_assert_eq(ftruncate(fd, cut), 0);
 		close(fd);
-		reopen(&f);
+		reopen();
 		cr_assert_eq(f.nseen, (size_t)(cut / one));
-		cr_assert_eq(file_octets(&f, "ack.1"), cut / one * one);
+		cr_assert_eq(file_octets("ack.1"), cut / one * one);
 	}
-	append(&f, 77);
+	append(77);
 	cr_assert_eq(acklog_sync(f.log), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 1);
 	cr_assert_eq(f.seen[0].seq, 77);
-	end(&f);
 }
 
 Test(acklog, what_follows_a_damaged_entry_is_not_believed)
 {
-	struct fixture f;
 	uint32_t i;
 	off_t size;
 	int fd;
 
-	begin(&f);
 	for (i = 0; i < 8; i++)
-		append(&f, i);
+		append(i);
 	cr_assert_eq(acklog_sync(f.log), 0);
-	size = file_octets(&f, "ack.1");
+	size = file_octets("ack.1");
 	fd = openat(f.dirfd, "ack.1", O_WRONLY);
 	cr_assert_eq(pwrite(fd, "!", 1, size / 8 * 5 + 3), 1);
 	close(fd);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 5);
-	end(&f);
 }
 
 Test(acklog, a_full_disk_keeps_entries_pending_and_leaves_no_half_one)
 {
-	struct rlimit rl = { .rlim_cur = 100, .rlim_max = RLIM_INFINITY };
-	struct fixture f;
+	struct rlimit rl = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
 	uint32_t i;
 
-	begin(&f);
 	signal(SIGXFSZ, SIG_IGN);
-	append(&f, 1);
+	append(1);
 	cr_assert_eq(acklog_write(f.log), 0);
 	for (i = 2; i < 6; i++)
-		append(&f, i);
+		append(i);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &rl), 0);
 	cr_assert_eq(acklog_write(f.log), -1);
 	cr_assert_eq(acklog_pending(f.log), 4);
-	cr_assert_eq(file_octets(&f, "ack.1") % 40, 0);
+	cr_assert_eq(file_octets("ack.1") % 40, 0);
 	rl.rlim_cur = RLIM_INFINITY;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &rl), 0);
 	cr_assert_eq(acklog_write(f.log), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 5);
-	end(&f);
 }
 
 Test(acklog, pending_entries_are_bounded)
 {
 	struct rlimit rl = { .rlim_cur = 0, .rlim_max = RLIM_INFINITY };
-	struct acklog_entry e = { .segment = 1, .rcpt = ACKLOG_ALL };
-	struct fixture f;
+	struct acklog_entry e = {.segment = 1, .rcpt = ACKLOG_ALL};
 	size_t i;
 
-	begin(&f);
 	signal(SIGXFSZ, SIG_IGN);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &rl), 0);
 	for (i = 0; i < ACKLOG_PENDING_MAX; i++)
 		cr_assert_eq(acklog_append(f.log, &e), 0);
 	cr_assert_eq(acklog_append(f.log, &e), -1);
 	cr_assert_eq(errno, ENOBUFS);
-	end(&f);
 }
 
 static int
@@ -217,49 +208,40 @@ snapshot_fails(void *closure, struct acklog *log)
 
 Test(acklog, compaction_begins_a_new_file_with_the_snapshot)
 {
-	struct fixture f;
 	uint32_t i;
 
-	begin(&f);
 	for (i = 1; i < 100; i++)
-		append(&f, i);
+		append(i);
 	cr_assert_eq(acklog_write(f.log), 0);
 	cr_assert_eq(acklog_compact(f.log, snapshot, NULL), 0);
-	cr_assert_eq(file_octets(&f, "ack.1"), -1);
-	append(&f, 100);
+	cr_assert_eq(file_octets("ack.1"), -1);
+	append(100);
 	cr_assert_eq(acklog_sync(f.log), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 2);
 	cr_assert_eq(f.seen[0].last, 99);
 	cr_assert_eq(f.seen[1].seq, 100);
-	end(&f);
 }
 
 Test(acklog, a_compaction_that_fails_leaves_the_old_file)
 {
-	struct fixture f;
-
-	begin(&f);
-	append(&f, 1);
+	append(1);
 	cr_assert_eq(acklog_sync(f.log), 0);
 	cr_assert_eq(acklog_compact(f.log, snapshot_fails, NULL), -1);
 	cr_assert_eq(errno, ENOSPC);
-	append(&f, 2);
+	append(2);
 	cr_assert_eq(acklog_sync(f.log), 0);
-	cr_assert_eq(file_octets(&f, "ack.2"), -1);
-	cr_assert_eq(file_octets(&f, "ack.2.tmp"), -1);
-	reopen(&f);
+	cr_assert_eq(file_octets("ack.2"), -1);
+	cr_assert_eq(file_octets("ack.2.tmp"), -1);
+	reopen();
 	cr_assert_eq(f.nseen, 2);
-	end(&f);
 }
 
 Test(acklog, both_files_of_an_interrupted_compaction_are_replayed)
 {
-	struct fixture f;
 	char cmd[300];
 
-	begin(&f);
-	append(&f, 1);
+	append(1);
 	cr_assert_eq(acklog_sync(f.log), 0);
 	snprintf(cmd, sizeof(cmd), "cp %s/ack.1 %s/keep", f.path, f.path);
 	cr_assert_eq(system(cmd), 0);
@@ -267,24 +249,20 @@ Test(acklog, both_files_of_an_interrupted_compaction_are_replayed)
 	snprintf(cmd, sizeof(cmd), "mv %s/keep %s/ack.1; : > %s/ack.3.tmp",
 	    f.path, f.path, f.path);
 	cr_assert_eq(system(cmd), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 2);
-	cr_assert_eq(file_octets(&f, "ack.1"), -1);
-	cr_assert_eq(file_octets(&f, "ack.3.tmp"), -1);
-	end(&f);
+	cr_assert_eq(file_octets("ack.1"), -1);
+	cr_assert_eq(file_octets("ack.3.tmp"), -1);
 }
 
 Test(acklog, octets_of_another_file_are_not_entries)
 {
-	struct fixture f;
 	char cmd[300];
 
-	begin(&f);
-	append(&f, 1);
+	append(1);
 	cr_assert_eq(acklog_sync(f.log), 0);
 	snprintf(cmd, sizeof(cmd), "mv %s/ack.1 %s/ack.2", f.path, f.path);
 	cr_assert_eq(system(cmd), 0);
-	reopen(&f);
+	reopen();
 	cr_assert_eq(f.nseen, 0);
-	end(&f);
 }

@@ -19,60 +19,62 @@ struct fixture {
 	size_t			 nseen;
 };
 
+static struct fixture x;
+
 static int
 see(void *closure, const struct deferred_row *row)
 {
-	struct fixture *x = closure;
-
-	cr_assert_lt(x->nseen, 64);
-	x->seen[x->nseen] = *row;
-	strlcpy(x->texts[x->nseen][0], row->sender, 64);
-	strlcpy(x->texts[x->nseen][1], row->rcpt, 64);
-	strlcpy(x->texts[x->nseen][2],
+	(void)closure;
+	cr_assert_lt(x.nseen, 64);
+	x.seen[x.nseen] = *row;
+	strlcpy(x.texts[x.nseen][0], row->sender, 64);
+	strlcpy(x.texts[x.nseen][1], row->rcpt, 64);
+	strlcpy(x.texts[x.nseen][2],
 	    row->last_error == NULL ? "(null)" : row->last_error, 64);
-	x->nseen++;
+	x.nseen++;
 	return 0;
 }
 
 static void
-begin(struct fixture *x)
+setup(void)
 {
-	memset(x, 0, sizeof(*x));
-	qf_init(&x->f);
-	x->d = deferred_open(x->f.path, x->f.folder);
-	cr_assert_not_null(x->d);
+	qf_init(&x.f);
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_not_null(x.d);
 }
 
 static void
-reopen(struct fixture *x)
+reopen(void)
 {
-	deferred_free(x->d);
-	x->d = deferred_open(x->f.path, x->f.folder);
-	cr_assert_not_null(x->d);
-	x->nseen = 0;
+	deferred_free(x.d);
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_not_null(x.d);
+	x.nseen = 0;
 }
 
 static void
-end(struct fixture *x)
+teardown(void)
 {
-	deferred_free(x->d);
-	qf_free(&x->f);
+	deferred_free(x.d);
+	qf_free(&x.f);
 }
 
+TestSuite(deferred, .init = setup, .fini = teardown);
+
 static void
-put(struct fixture *x, uint64_t id, uint32_t index, int64_t next)
+put(uint64_t id, uint32_t index, int64_t next)
 {
 	struct deferred_row row = { .id = id, .rcpt_index = index,
 		.sender = "a'b@x", .rcpt = "r\"@y", .transport = "maildir",
 		.received_us = 123456789, .octets = 77, .attempts = 1,
 		.next_attempt = next, .last_error = "no; DROP TABLE" };
 
-	cr_assert_eq(deferred_put(x->d, &row), 0);
+	cr_assert_eq(deferred_put(x.d, &row), 0);
 }
 
 /* A file for message ${id} with two recipients */
 static void
-put_file(struct fixture *x, uint64_t id)
+put_file(uint64_t id)
 {
 	static const char *const rcpts[] = { "one@x.test", "two@x.test" };
 	struct spool_readbuf *buf = spool_readbuf_new();
@@ -82,12 +84,12 @@ put_file(struct fixture *x, uint64_t id)
 	struct spool_view view;
 	uint64_t offset;
 
-	qf_segment(&x->f, &s, id);
+	qf_segment(&x.f, &s, id);
 	offset = qf_append(&s, id, "s@x.test", rcpts, 2, "body");
 	r = spool_reader_new(s.file.fd, buf, 0);
 	cr_assert_eq(spool_reader_at(r, offset, &view, &damage), 1);
-	cr_assert_eq(deferred_file_write(x->d, id, &view, s.file.fd, -1), 0);
-	cr_assert_eq(deferred_files_sync(x->d), 0);
+	cr_assert_eq(deferred_file_write(x.d, id, &view, s.file.fd, -1), 0);
+	cr_assert_eq(deferred_files_sync(x.d), 0);
 	spool_reader_free(r);
 	spool_readbuf_free(buf);
 	spool_segment_close(&s.file);
@@ -95,12 +97,9 @@ put_file(struct fixture *x, uint64_t id)
 
 Test(deferred, rows_come_back_as_they_were_put)
 {
-	struct fixture x;
-
-	begin(&x);
-	put(&x, 42, 3, 1000);
-	reopen(&x);
-	cr_assert_eq(deferred_of(x.d, 42, see, &x), 1);
+	put(42, 3, 1000);
+	reopen();
+	cr_assert_eq(deferred_of(x.d, 42, see, NULL), 1);
 	cr_assert_eq(x.seen[0].id, 42);
 	cr_assert_eq(x.seen[0].rcpt_index, 3);
 	cr_assert_eq(x.seen[0].received_us, 123456789);
@@ -114,41 +113,35 @@ Test(deferred, rows_come_back_as_they_were_put)
 	cr_assert_eq(deferred_has(x.d, 42, 2), 0);
 	cr_assert_eq(deferred_has(x.d, 42, DEFERRED_ANY), 1);
 	cr_assert_eq(deferred_has(x.d, 43, DEFERRED_ANY), 0);
-	end(&x);
 }
 
 Test(deferred, the_longest_due_come_first_and_others_not)
 {
-	struct fixture x;
 	int64_t next;
 
-	begin(&x);
 	cr_assert_eq(deferred_next(x.d, &next), 0);
-	put(&x, 1, 0, 300);
-	put(&x, 2, 0, 100);
-	put(&x, 3, 0, 200);
-	put(&x, 4, 0, 400);
+	put(1, 0, 300);
+	put(2, 0, 100);
+	put(3, 0, 200);
+	put(4, 0, 400);
 	cr_assert_eq(deferred_next(x.d, &next), 1);
 	cr_assert_eq(next, 100);
-	cr_assert_eq(deferred_due(x.d, 300, 10, see, &x), 3);
+	cr_assert_eq(deferred_due(x.d, 300, 10, see, NULL), 3);
 	cr_assert_eq(x.seen[0].id, 2);
 	cr_assert_eq(x.seen[1].id, 3);
 	cr_assert_eq(x.seen[2].id, 1);
-	cr_assert_eq(deferred_due(x.d, 300, 1, see, &x), 1);
-	end(&x);
+	cr_assert_eq(deferred_due(x.d, 300, 1, see, NULL), 1);
 }
 
 Test(deferred, pages_follow_the_order_of_ids)
 {
-	struct fixture x;
 	uint64_t id = 0;
 	uint32_t rcpt = 0;
 	size_t i;
 
-	begin(&x);
 	for (i = 0; i < 10; i++)
-		put(&x, 1000 - i / 2, (uint32_t)i % 2, 5);
-	while (deferred_page(x.d, id, rcpt, 3, see, &x) > 0) {
+		put(1000 - i / 2, (uint32_t)i % 2, 5);
+	while (deferred_page(x.d, id, rcpt, 3, see, NULL) > 0) {
 		id = x.seen[x.nseen - 1].id;
 		rcpt = x.seen[x.nseen - 1].rcpt_index;
 	}
@@ -157,61 +150,50 @@ Test(deferred, pages_follow_the_order_of_ids)
 		cr_assert_eq(x.seen[i].id, 996 + i / 2);
 		cr_assert_eq(x.seen[i].rcpt_index, i % 2);
 	}
-	end(&x);
 }
 
 Test(deferred, another_failure_changes_the_row_and_hurry_makes_it_due)
 {
-	struct fixture x;
-
-	begin(&x);
-	put(&x, 1, 0, 300);
-	put(&x, 2, 0, 300);
+	put(1, 0, 300);
+	put(2, 0, 300);
 	cr_assert_eq(deferred_touch(x.d, 1, 0, 9, 900, "again"), 0);
-	deferred_of(x.d, 1, see, &x);
+	deferred_of(x.d, 1, see, NULL);
 	cr_assert_eq(x.seen[0].attempts, 9);
 	cr_assert_eq(x.seen[0].next_attempt, 900);
 	cr_assert_str_eq(x.texts[0][2], "again");
 	cr_assert_eq(deferred_hurry(x.d, 1, 50), 1);
-	cr_assert_eq(deferred_due(x.d, 50, 9, see, &x), 1);
+	cr_assert_eq(deferred_due(x.d, 50, 9, see, NULL), 1);
 	cr_assert_eq(deferred_hurry(x.d, 0, 50), 1);
-	cr_assert_eq(deferred_due(x.d, 50, 9, see, &x), 2);
+	cr_assert_eq(deferred_due(x.d, 50, 9, see, NULL), 2);
 	cr_assert_eq(deferred_drop(x.d, 1, 0), 0);
 	cr_assert_eq(deferred_has(x.d, 1, DEFERRED_ANY), 0);
-	end(&x);
 }
 
 Test(deferred, what_is_rolled_back_was_never_there)
 {
-	struct fixture x;
-
-	begin(&x);
 	cr_assert_eq(deferred_begin(x.d), 0);
-	put(&x, 1, 0, 300);
+	put(1, 0, 300);
 	deferred_rollback(x.d);
 	cr_assert_eq(deferred_has(x.d, 1, 0), 0);
 	cr_assert_eq(deferred_begin(x.d), 0);
-	put(&x, 2, 0, 300);
+	put(2, 0, 300);
 	cr_assert_eq(deferred_commit(x.d), 0);
 	cr_assert_eq(deferred_has(x.d, 2, 0), 1);
-	end(&x);
 }
 
 Test(deferred, files_without_a_row_are_leftovers)
 {
 	char name[64], text[SPOOL_ID_TEXT + 1];
-	struct fixture x;
 	int fd;
 
-	begin(&x);
-	put_file(&x, 5);
-	put_file(&x, 6);
-	put(&x, 6, 0, 1);
+	put_file(5);
+	put_file(6);
+	put(6, 0, 1);
 	spool_id_text(7, text);
 	snprintf(name, sizeof(name), "deferred/%s.tmp", text);
 	fd = openat(x.f.folder, name, O_WRONLY | O_CREAT, 0600);
 	close(fd);
-	reopen(&x);
+	reopen();
 	cr_assert_eq(deferred_file_open(x.d, 5), -1);
 	cr_assert_eq(errno, ENOENT);
 	fd = deferred_file_open(x.d, 6);
@@ -220,29 +202,25 @@ Test(deferred, files_without_a_row_are_leftovers)
 	cr_assert_not(qf_exists(&x.f, x.f.folder, name));
 	cr_assert_eq(deferred_file_remove(x.d, 6), 0);
 	cr_assert_eq(deferred_file_remove(x.d, 6), 0);
-	end(&x);
 }
 
 Test(deferred, a_damaged_database_is_made_again_from_the_files)
 {
-	struct fixture x;
 	char cmd[200];
 
-	begin(&x);
-	put_file(&x, 5);
-	put(&x, 5, 0, 1);
+	put_file(5);
+	put(5, 0, 1);
 	deferred_free(x.d);
 	snprintf(cmd, sizeof(cmd), "cd %s && rm -f deferred.db-* && "
 	    "head -c 5000 /dev/zero | tr '\\0' x > deferred.db", x.f.path);
 	cr_assert_eq(system(cmd), 0);
 	x.d = deferred_open(x.f.path, x.f.folder);
 	cr_assert_not_null(x.d);
-	cr_assert_eq(deferred_of(x.d, 5, see, &x), 2);
+	cr_assert_eq(deferred_of(x.d, 5, see, NULL), 2);
 	cr_assert_str_eq(x.texts[0][0], "s@x.test");
 	cr_assert_str_eq(x.texts[0][1], "one@x.test");
 	cr_assert_str_eq(x.texts[1][1], "two@x.test");
 	snprintf(cmd, sizeof(cmd), "ls %s/deferred.db.damaged.* > /dev/null",
 	    x.f.path);
 	cr_assert_eq(system(cmd), 0);
-	end(&x);
 }

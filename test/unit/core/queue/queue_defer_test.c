@@ -16,43 +16,34 @@
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
-#define ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
+static struct qf f;
+static struct qf_segment s;
 
-static const char *const three[] = { "a@x.test", "b@x.test", "c@x.test" };
-
-static json_t *
-list(struct qf *f)
+static void
+setup(void)
 {
-	char *answer = qf_ask(f, "{\"action\":\"list\"}");
-	json_t *json = json_loads(answer, 0, NULL);
-
-	cr_assert_not_null(json, "%s", answer);
-	free(answer);
-	return json;
+	qf_init(&f);
+	qf_open(&f);
+	s.file.fd = -1;
 }
 
-static size_t
-listed(struct qf *f)
+static void
+teardown(void)
 {
-	json_t *json = list(f);
-	size_t n = json_array_size(json_object_get(json, "messages"));
-
-	json_decref(json);
-	return n;
+	spool_segment_close(&s.file);
+	qf_free(&f);
 }
+
+TestSuite(queue_defer, .init = setup, .fini = teardown);
 
 Test(queue_defer, a_failure_goes_to_the_deferred_store_and_comes_back_when_due)
 {
-	static const int wait_s[] = { 60, 120, 240, 400, 400 };
-	struct qf_segment s;
+	static const int wait_s[] = {60, 120, 240, 400, 400};
 	json_t *json, *m, *r;
-	struct qf f;
 	size_t i;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
@@ -60,7 +51,7 @@ Test(queue_defer, a_failure_goes_to_the_deferred_store_and_comes_back_when_due)
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1,
 	    "the segment is not held");
-	json = list(&f);
+	json = qf_list(&f);
 	m = json_array_get(json_object_get(json, "messages"), 0);
 	cr_assert_str_eq(json_string_value(json_object_get(m, "state")),
 	    "deferred");
@@ -84,20 +75,15 @@ Test(queue_defer, a_failure_goes_to_the_deferred_store_and_comes_back_when_due)
 	cr_assert_eq(f.njobs, 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 0);
-	cr_assert_eq(listed(&f), 0);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 0);
 }
 
 Test(queue_defer, deferred_messages_survive_a_restart)
 {
 	char name[64], text[SPOOL_ID_TEXT + 1], rcpt[64];
-	struct qf_segment s;
-	struct qf f;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_append(&s, ID(1), "x@y", three, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
@@ -107,7 +93,7 @@ Test(queue_defer, deferred_messages_survive_a_restart)
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
 	qf_close(&f);
-	spool_id_text(ID(1), text);
+	spool_id_text(QF_ID(1), text);
 	snprintf(name, sizeof(name), "deferred/%s", text);
 	cr_assert(qf_exists(&f, f.folder, name));
 	qf_open(&f);
@@ -122,20 +108,15 @@ Test(queue_defer, deferred_messages_survive_a_restart)
 	qf_finish(&f, 0);
 	qf_pass(&f, 100);
 	cr_assert_not(qf_exists(&f, f.folder, name));
-	cr_assert_eq(listed(&f), 0);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 0);
 }
 
 Test(queue_defer, a_record_that_is_deferred_already_is_not_taken_from_its_segment)
 {
-	struct qf_segment s;
-	struct qf f;
 	char cmd[200];
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	qf_finish(&f, EACCES);
@@ -148,8 +129,7 @@ Test(queue_defer, a_record_that_is_deferred_already_is_not_taken_from_its_segmen
 	qf_open(&f);
 	qf_pass(&f, 1000);
 	cr_assert_eq(f.njobs, 0);
-	cr_assert_eq(listed(&f), 1);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 1);
 }
 
 /* No file may grow: what a full disk is to the deferred store */
@@ -165,15 +145,11 @@ disk_is_full(bool is_full)
 
 Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segment)
 {
-	struct qf_segment s;
 	json_t *json, *m, *r;
-	struct qf f;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_append(&s, ID(1), "x@y", three, 3, "body\r\n");
-	qf_mail(&s, ID(2));
+	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
+	qf_mail(&s, QF_ID(2));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
@@ -187,7 +163,7 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	cr_assert_eq(f.njobs, 0);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 0);
 	disk_is_full(false);
-	json = list(&f);
+	json = qf_list(&f);
 	cr_assert_eq(json_array_size(json_object_get(json, "messages")), 1);
 	m = json_array_get(json_object_get(json, "messages"), 0);
 	cr_assert_eq(json_array_size(json_object_get(m, "recipients")), 1);
@@ -202,50 +178,39 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
-	qf_free(&f);
 }
 
 Test(queue_defer, a_message_that_cannot_be_copied_holds_up_no_other)
 {
 	char body[5000], name[SPOOL_NAME], id[SPOOL_ID_TEXT + 1];
-	struct qf_segment s;
-	struct qf f;
 
 	memset(body, 'l', sizeof(body));
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, ID(3), body, sizeof(body));
-	qf_mail(&s, ID(4));
+	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
+	qf_mail(&s, QF_ID(4));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 2);
-	spool_body_name(ID(3), name);
+	spool_body_name(QF_ID(3), name);
 	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
 	cr_assert_eq(symlinkat("elsewhere", f.incoming, name), 0);
 	qf_finish(&f, EIO);
 	qf_pass(&f, 0);
-	spool_id_text(ID(4), id);
+	spool_id_text(QF_ID(4), id);
 	cr_assert_eq(faccessat(f.folder, "deferred", F_OK, 0), 0);
-	cr_assert(qf_exists(&f, f.folder, strcat(strcpy(body, "deferred/"),
-	    id)));
-	spool_segment_close(&s.file);
-	qf_free(&f);
+	cr_assert(
+	    qf_exists(&f, f.folder, strcat(strcpy(body, "deferred/"), id)));
 }
 
 Test(queue_defer, a_large_message_is_deferred_with_its_body)
 {
 	char body[5000], name[SPOOL_NAME];
-	struct qf_segment s;
 	struct stat st;
-	struct qf f;
 
 	memset(body, 'l', sizeof(body));
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, ID(3), body, sizeof(body));
-	spool_body_name(ID(3), name);
+	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
+	spool_body_name(QF_ID(3), name);
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	qf_finish(&f, EDQUOT);
@@ -257,5 +222,4 @@ Test(queue_defer, a_large_message_is_deferred_with_its_body)
 	cr_assert_eq(f.jobs[0].job.body_source, 0);
 	cr_assert_eq(fstat(f.sources[f.jobs[0].job.source], &st), 0);
 	cr_assert_gt(st.st_size, 5000);
-	qf_free(&f);
 }

@@ -12,6 +12,8 @@
 
 #define SEGMENT_OCTETS	(256 * 1024)
 
+const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
+
 static int
 op_source(void *closure, unsigned int agent, uint64_t source,
     enum queue_source kind, int fd)
@@ -295,6 +297,27 @@ qf_ask(struct qf *f, const char *request)
 	}
 	queue_answer_free(a);
 	return answer;
+}
+
+json_t *
+qf_list(struct qf *f)
+{
+	char *answer = qf_ask(f, "{\"action\":\"list\"}");
+	json_t *json = json_loads(answer, 0, NULL);
+
+	cr_assert_not_null(json, "%s", answer);
+	free(answer);
+	return json;
+}
+
+size_t
+qf_listed(struct qf *f)
+{
+	json_t *json = qf_list(f);
+	size_t n = json_array_size(json_object_get(json, "messages"));
+
+	json_decref(json);
+	return n;
 }
 
 bool

@@ -1,8 +1,10 @@
 /* Segments made by hand, an agent that is a list, for the tests of the queue
  * and of the deliveries. */
 
-#ifndef TEST_UNIT_CORE_QUEUE_FIXTURE_H
-#define TEST_UNIT_CORE_QUEUE_FIXTURE_H
+#ifndef TEST_UNIT_CORE_QUEUE_QUEUE_FIXTURE_H
+#define TEST_UNIT_CORE_QUEUE_QUEUE_FIXTURE_H
+
+#include <jansson.h>
 
 #include "core/queue/deferred.h"
 #include "core/queue/queue.h"
@@ -11,6 +13,9 @@
 
 #define QF_JOBS		8192
 #define QF_SOURCES	512
+#define QF_ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
+
+extern const char *const qf_three[3];	/* recipients */
 
 struct qf_segment {
 	struct spool_segment	 file;	/* locked while open */
@@ -60,6 +65,9 @@ void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
 void qf_finish(struct qf *f, int errnum);
 /* Ask as mailmillctl does; the answer is to be freed. */
 char *qf_ask(struct qf *f, const char *request);
+/* The queue's list; and how many messages there are in it. */
+json_t *qf_list(struct qf *f);
+size_t qf_listed(struct qf *f);
 bool qf_exists(struct qf *f, int dirfd, const char *name);
 unsigned int qf_count(struct qf *f, enum spool_entry kind);
 

@@ -13,42 +13,33 @@
 #include "core/process/stats.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
-#define ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
+static struct qf f;
+static struct qf_segment s;
 
-static const char *const three[] = { "a@x.test", "b@x.test", "c@x.test" };
-
-static json_t *
-list(struct qf *f)
+static void
+setup(void)
 {
-	char *answer = qf_ask(f, "{\"action\":\"list\"}");
-	json_t *json = json_loads(answer, 0, NULL);
-
-	cr_assert_not_null(json, "%s", answer);
-	free(answer);
-	return json;
+	qf_init(&f);
+	qf_open(&f);
+	s.file.fd = -1;
 }
 
-static size_t
-listed(struct qf *f)
+static void
+teardown(void)
 {
-	json_t *json = list(f);
-	size_t n = json_array_size(json_object_get(json, "messages"));
-
-	json_decref(json);
-	return n;
+	spool_segment_close(&s.file);
+	qf_free(&f);
 }
+
+TestSuite(queue, .init = setup, .fini = teardown);
 
 Test(queue, a_committed_message_becomes_one_job_for_each_recipient)
 {
-	struct qf_segment s;
 	char rcpt[64];
-	struct qf f;
 	size_t i;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_append(&s, ID(1), "", three, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "", qf_three, 3, "body\r\n");
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 0, "not told of yet");
 	qf_committed(&f, &s, false);
@@ -56,48 +47,36 @@ Test(queue, a_committed_message_becomes_one_job_for_each_recipient)
 	cr_assert_eq(f.njobs, 3);
 	for (i = 0; i < 3; i++) {
 		qf_rcpt(&f, i, rcpt, sizeof(rcpt));
-		cr_assert_str_eq(rcpt, three[i]);
+		cr_assert_str_eq(rcpt, qf_three[i]);
 		cr_assert_not(f.jobs[i].job.is_repeated);
 	}
 	cr_assert_eq(queue_in_flight(f.q), 3);
-	cr_assert_eq(listed(&f), 1);
+	cr_assert_eq(qf_listed(&f), 1);
 	qf_finish(&f, 0);
 	cr_assert_eq(queue_in_flight(f.q), 0);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 0, "once");
-	cr_assert_eq(listed(&f), 0);
-	spool_segment_close(&s.file);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 0);
 }
 
 Test(queue, only_what_the_writer_has_said_is_durable_is_read)
 {
-	struct qf_segment s, part;
-	struct qf f;
+	struct qf_segment part;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	part = s;
-	qf_mail(&s, ID(2));
+	qf_mail(&s, QF_ID(2));
 	qf_committed(&f, &part, false);
 	qf_pass(&f, 60000);
 	cr_assert_eq(f.njobs, 1);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, a_segment_is_used_again_when_all_its_records_are_done)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
-	qf_mail(&s, ID(2));
+	qf_mail(&s, QF_ID(1));
+	qf_mail(&s, QF_ID(2));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
@@ -108,17 +87,13 @@ Test(queue, a_segment_is_used_again_when_all_its_records_are_done)
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
-	qf_free(&f);
 }
 
 Test(queue, a_segment_whose_writer_holds_it_is_left_alone)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
+	qf_close(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_open(&f);
 	qf_pass(&f, 10000);
 	cr_assert_eq(f.njobs, 0);
@@ -128,37 +103,26 @@ Test(queue, a_segment_whose_writer_holds_it_is_left_alone)
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
-	qf_free(&f);
 }
 
 Test(queue, a_segment_that_nobody_told_of_is_found)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	spool_segment_close(&s.file);
 	queue_writer_gone(f.q);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_not(f.jobs[0].job.is_repeated);
-	qf_free(&f);
 }
 
 Test(queue, after_a_restart_only_what_is_not_acknowledged_is_repeated)
 {
-	struct qf_segment s;
 	char rcpt[64];
-	struct qf f;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
-	qf_append(&s, ID(2), "x@y", three, 3, "body\r\n");
+	qf_mail(&s, QF_ID(1));
+	qf_append(&s, QF_ID(2), "x@y", qf_three, 3, "body\r\n");
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
@@ -179,39 +143,28 @@ Test(queue, after_a_restart_only_what_is_not_acknowledged_is_repeated)
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
-	qf_free(&f);
 }
 
 Test(queue, what_is_committed_after_a_restart_is_not_repeated)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
+	qf_close(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_open(&f);
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
-	qf_mail(&s, ID(2));
+	qf_mail(&s, QF_ID(2));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 2);
 	cr_assert(f.jobs[0].job.is_repeated);
 	cr_assert_not(f.jobs[1].job.is_repeated);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, acknowledgements_of_an_older_generation_count_for_nothing)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	qf_finish(&f, 0);
@@ -222,25 +175,20 @@ Test(queue, acknowledgements_of_an_older_generation_count_for_nothing)
 	cr_assert_eq(s.file.header.generation, 2);
 	s.end = SPOOL_PAGE;
 	s.seq = 0;
-	qf_mail(&s, ID(9));
+	qf_mail(&s, QF_ID(9));
 	spool_segment_close(&s.file);
 	qf_close(&f);
 	qf_open(&f);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
-	qf_free(&f);
 }
 
 Test(queue, jobs_of_a_dead_agent_go_to_another_as_repeated)
 {
 	unsigned int other;
-	struct qf_segment s;
-	struct qf f;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_append(&s, ID(1), "x@y", three, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
@@ -255,21 +203,15 @@ Test(queue, jobs_of_a_dead_agent_go_to_another_as_repeated)
 	cr_assert(f.jobs[1].job.is_repeated);
 	qf_finish(&f, 0);
 	qf_pass(&f, 100);
-	cr_assert_eq(listed(&f), 0);
-	spool_segment_close(&s.file);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 0);
 }
 
 Test(queue, results_for_jobs_that_are_not_the_agents_are_ignored)
 {
-	struct qf_segment s;
-	struct qf f;
 	uint64_t job;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	job = f.jobs[0].job.job;
@@ -282,19 +224,12 @@ Test(queue, results_for_jobs_that_are_not_the_agents_are_ignored)
 	queue_done(f.q, f.agent, job, 0, &f.now);
 	queue_done(f.q, f.agent, job, 0, &f.now);
 	cr_assert_eq(queue_in_flight(f.q), 0);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, a_hostile_end_of_a_segment_is_not_believed)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	queue_committed(f.q, 1, 1, UINT64_MAX, false);
 	queue_committed(f.q, 1, 1, 0, true);
 	queue_committed(f.q, 1, 99, s.end, true);
@@ -304,22 +239,16 @@ Test(queue, a_hostile_end_of_a_segment_is_not_believed)
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 100);
 	cr_assert_eq(f.njobs, 1);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, a_large_body_is_told_of_and_removed_when_done)
 {
 	char body[5000], name[SPOOL_NAME];
-	struct qf_segment s;
-	struct qf f;
 
 	memset(body, 'l', sizeof(body));
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, ID(3), body, sizeof(body));
-	spool_body_name(ID(3), name);
+	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
+	spool_body_name(QF_ID(3), name);
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
@@ -329,48 +258,36 @@ Test(queue, a_large_body_is_told_of_and_removed_when_done)
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
 	cr_assert_not(qf_exists(&f, f.incoming, name));
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 /* A worker that has been taken over owns the folder. */
 Test(queue, a_pipe_for_a_body_holds_up_nothing, .timeout = 10)
 {
 	char body[5000], name[SPOOL_NAME];
-	struct qf_segment s;
-	struct qf f;
 
 	memset(body, 'l', sizeof(body));
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, ID(3), body, sizeof(body));
-	spool_body_name(ID(3), name);
+	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
+	spool_body_name(QF_ID(3), name);
 	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
 	cr_assert_eq(mkfifoat(f.incoming, name, 0660), 0);
 	qf_committed(&f, &s, false);
-	qf_mail(&s, ID(4));
+	qf_mail(&s, QF_ID(4));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1, "the other message alone");
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, damage_is_reported_and_whole_records_behind_it_are_delivered)
 {
 	uint64_t bad, before = stats_sum(STATS_SPOOL_DAMAGE);
-	struct qf_segment s;
 	char rcpt[64];
-	struct qf f;
 	size_t i;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
-	bad = qf_mail(&s, ID(2));
-	qf_mail(&s, ID(3));
+	qf_mail(&s, QF_ID(1));
+	bad = qf_mail(&s, QF_ID(2));
+	qf_mail(&s, QF_ID(3));
 	cr_assert_eq(pwrite(s.file.fd, "\xff\xff", 2, (off_t)bad + 70), 2);
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
@@ -383,19 +300,16 @@ Test(queue, damage_is_reported_and_whole_records_behind_it_are_delivered)
 	qf_pass(&f, 2000);
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
-	qf_free(&f);
 }
 
 Test(queue, a_torn_record_of_a_dead_writer_is_not_delivered)
 {
-	struct qf_segment s;
-	struct qf f;
 	uint64_t last;
 
-	qf_init(&f);
+	qf_close(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
-	last = qf_mail(&s, ID(2));
+	qf_mail(&s, QF_ID(1));
+	last = qf_mail(&s, QF_ID(2));
 	/* its body did not get to the disk */
 	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4,
 	    (off_t)(s.end - 70)), 4);
@@ -407,42 +321,31 @@ Test(queue, a_torn_record_of_a_dead_writer_is_not_delivered)
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
-	qf_free(&f);
 }
 
 Test(queue, a_message_whose_body_is_damaged_is_given_up_with_its_segment_kept)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4, (off_t)(s.end - 70)), 4);
 	spool_segment_close(&s.file);
 	qf_finish(&f, EBADMSG);
 	qf_pass(&f, 2000);
-	cr_assert_eq(listed(&f), 0);
+	cr_assert_eq(qf_listed(&f), 0);
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
-	qf_free(&f);
 }
 
 Test(queue, a_large_body_that_is_damaged_is_kept)
 {
 	char body[5000], name[SPOOL_NAME], kept[SPOOL_NAME + 16];
-	struct qf_segment s;
-	struct qf f;
 	int fd;
 
 	memset(body, 'l', sizeof(body));
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, ID(3), body, sizeof(body));
-	spool_body_name(ID(3), name);
+	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
+	spool_body_name(QF_ID(3), name);
 	fd = openat(f.incoming, name, O_WRONLY);
 	cr_assert_eq(pwrite(fd, "X", 1, 100), 1);
 	close(fd);
@@ -455,24 +358,22 @@ Test(queue, a_large_body_that_is_damaged_is_kept)
 	snprintf(kept, sizeof(kept), "damaged.%s", name);
 	cr_assert(qf_exists(&f, f.incoming, kept));
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
-	qf_free(&f);
 }
 
 Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
 {
-	struct qf_segment s[24];
+	struct qf_segment segs[24];
 	size_t i, total = 0, done = 0;
-	struct qf f;
 	int rounds;
 
-	qf_init(&f);
+	qf_close(&f);
 	for (i = 0; i < 24; i++) {
-		qf_segment(&f, &s[i], i + 1);
-		while (s[i].end + 1024 < s[i].file.header.size_octets) {
-			qf_mail(&s[i], ID(i * 100000 + s[i].seq));
+		qf_segment(&f, &segs[i], i + 1);
+		while (segs[i].end + 1024 < segs[i].file.header.size_octets) {
+			qf_mail(&segs[i], QF_ID(i * 100000 + segs[i].seq));
 			total++;
 		}
-		spool_segment_close(&s[i].file);
+		spool_segment_close(&segs[i].file);
 	}
 	cr_assert_gt(total, 16000);
 	qf_open(&f);
@@ -485,16 +386,10 @@ Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
 	cr_assert_eq(done, total);
 	qf_pass(&f, 2000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
-	qf_free(&f);
 }
 
 Test(queue, a_segment_given_back_unused_is_its_next_writers)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
@@ -504,82 +399,65 @@ Test(queue, a_segment_given_back_unused_is_its_next_writers)
 	cr_assert_eq(spool_segment_take(f.incoming,
 	    s.file.header.size_octets, false, &s.file), 0);
 	cr_assert_eq(s.file.header.segment, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
 	qf_finish(&f, 0);
-	qf_mail(&s, ID(2));
+	qf_mail(&s, QF_ID(2));
 	spool_segment_close(&s.file);
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 1);
-	qf_free(&f);
 }
 
 Test(queue, an_agent_cannot_write_to_a_segment)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_eq(fcntl(f.sources[f.jobs[0].job.source], F_GETFL) &
 	    O_ACCMODE, O_RDONLY);
 	qf_finish(&f, 0);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, any_number_of_workers_may_write_at_the_same_time)
 {
 	enum { WORKERS = 200 };	/* more than QUEUE_SEGMENTS_OPEN */
-	struct qf_segment *s = calloc(WORKERS, sizeof(*s));
-	struct qf f;
+	struct qf_segment *segs = calloc(WORKERS, sizeof(*segs));
 	size_t i;
 
-	cr_assert_not_null(s);
-	qf_init(&f);
-	qf_open(&f);
+	cr_assert_not_null(segs);
 	for (i = 0; i < WORKERS; i++) {
-		qf_segment(&f, &s[i], i + 1);
-		qf_mail(&s[i], ID(i));
-		qf_committed(&f, &s[i], false);
+		qf_segment(&f, &segs[i], i + 1);
+		qf_mail(&segs[i], QF_ID(i));
+		qf_committed(&f, &segs[i], false);
 	}
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, WORKERS, "%zu jobs", f.njobs);
 	qf_finish(&f, 0);
 	/* half of them seal their segments, half die, all at once */
 	for (i = 0; i < WORKERS; i++) {
-		qf_mail(&s[i], ID(WORKERS + i));
-		spool_segment_close(&s[i].file);
+		qf_mail(&segs[i], QF_ID(WORKERS + i));
+		spool_segment_close(&segs[i].file);
 		if (i % 2 == 0)
-			qf_committed(&f, &s[i], true);
+			qf_committed(&f, &segs[i], true);
 	}
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, WORKERS, "%zu jobs", f.njobs);
 	qf_finish(&f, 0);
 	qf_pass(&f, 5000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
-	qf_free(&f);
-	free(s);
+	free(segs);
 }
 
 Test(queue, an_agent_that_takes_nothing_is_asked_again)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	f.is_deaf = true;
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 500);
 	cr_assert_eq(queue_in_flight(f.q), 0);
@@ -587,20 +465,14 @@ Test(queue, an_agent_that_takes_nothing_is_asked_again)
 	qf_pass(&f, 500);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_not(f.jobs[0].job.is_repeated);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, an_agent_that_lost_a_source_is_told_again)
 {
-	struct qf_segment s;
-	struct qf f;
 	int i;
 
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	for (i = 0; i < 3; i++) {
@@ -612,37 +484,23 @@ Test(queue, an_agent_that_lost_a_source_is_told_again)
 	qf_finish(&f, ESTALE);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 0, "then it is a failure as any other");
-	cr_assert_eq(listed(&f), 1);
-	spool_segment_close(&s.file);
-	qf_free(&f);
+	cr_assert_eq(qf_listed(&f), 1);
 }
 
 Test(queue, stopped_it_hands_out_nothing_more)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	queue_stop(f.q);
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 0);
-	spool_segment_close(&s.file);
-	qf_free(&f);
 }
 
 Test(queue, a_clock_that_is_set_back_stops_nothing)
 {
-	struct qf_segment s;
-	struct qf f;
-
-	qf_init(&f);
-	qf_open(&f);
 	qf_segment(&f, &s, 1);
-	qf_mail(&s, ID(1));
+	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	f.now.tv_sec -= 86400;
@@ -650,5 +508,4 @@ Test(queue, a_clock_that_is_set_back_stops_nothing)
 	spool_segment_close(&s.file);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
-	qf_free(&f);
 }
