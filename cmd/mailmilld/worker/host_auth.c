@@ -15,7 +15,7 @@
 
 #include "core/loop/after.h"
 #include "cmd/mailmilld/role/auth_request.h"
-#include "cmd/mailmilld/worker/worker.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 #include "cmd/settings/auth_mech_table.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"

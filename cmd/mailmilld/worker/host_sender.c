@@ -2,7 +2,7 @@
  * ask of Sender_Login and of the back end.
  * Knows nothing of passwords. */
 
-#include "cmd/mailmilld/worker/worker.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
 #include <stdio.h>
 

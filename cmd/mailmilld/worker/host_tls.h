@@ -4,7 +4,7 @@
 #ifndef CMD_MAILMILLD_WIRE_TLS_H
 #define CMD_MAILMILLD_WIRE_TLS_H
 
-#include "cmd/mailmilld/worker/worker.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
 /* wire_tls_open(w): Before the process gives up its rights: load what OpenSSL
  * wants from files.  Return 0, or -1 having logged why.  Without TLS in the

@@ -4,7 +4,7 @@
  * A completion names its session by handle: one that has ended meanwhile is
  * not found, or another's, and then nothing happens. */
 
-#include "cmd/mailmilld/worker/worker.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
 #include <arpa/inet.h>
 
@@ -261,7 +261,7 @@ spool_room(void *closure, uint64_t handle)
 static void
 spool_committed(void *closure, const struct spool_position *position)
 {
-	worker_committed(closure, position);
+	tell_committed(closure, position);
 }
 
 const struct spool_writer_callbacks wire_spool_callbacks = {

@@ -1,10 +1,9 @@
 /* The role worker: a loop of ESMTP sessions.
- * Owns: its start (spool folder, chroot), the channel to the queue, draining.
+ * Owns: its start (spool folder, chroot), draining.
  * Knows nothing of ESMTP: session.c does. */
 
-#include "cmd/mailmilld/worker/worker.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,120 +11,12 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/worker/affinity.h"
-#include "core/loop/after.h"
 #include "cmd/mailmilld/worker/host_tls.h"
 #include "core/process/log.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
-#define TELL_MS		5	/* the queue hears of commits that often */
 
-/* --- the queue ------------------------------------------------------------ */
-
-static void
-tell(struct worker *w, const struct spool_position *position)
-{
-	struct msg_committed mc = {
-		.segment = position->segment,
-		.generation = position->generation,
-		.end = position->end,
-		.is_sealed = position->is_sealed
-	};
-
-	w->told_ms = monotonic_ms();
-	/* without a queue it is told when it is back */
-	if (w->queue != NULL && chanev_send(w->queue, Q_COMMITTED, &mc, NULL,
-	    0, -1) == -1 && errno != EPIPE)
-		w->is_tell_lost = true;
-}
-
-/* For a queue that has just come, or had no room for the last news: of a
- * segment that is being written to it knows nothing else. */
-static void
-tell_all(struct worker *w)
-{
-	struct spool_position position;
-	unsigned int i;
-
-	w->is_tell_lost = false;
-	for (i = 0; !w->is_tell_lost &&
-	    spool_writer_position(w->spool, i, &position) == 1; i++)
-		tell(w, &position);
-}
-
-static void
-tell_untold(struct worker *w)
-{
-	after_cancel(&w->tell_timer);
-	if (w->untold.segment != 0)
-		tell(w, &w->untold);
-	w->untold.segment = 0;
-}
-
-static int
-on_tell_timer(Event *e, int eventtype, void *closure, struct timeval *now)
-{
-	struct worker *w = closure;
-
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	w->tell_timer = NULL;
-	tell_untold(w);
-	return 0;
-}
-
-void
-worker_committed(struct worker *w, const struct spool_position *position)
-{
-	if (w->untold.segment != 0 &&
-	    w->untold.segment != position->segment)
-		tell_untold(w);
-	w->untold = *position;
-	if (position->is_sealed || monotonic_ms() - w->told_ms >= TELL_MS) {
-		tell_untold(w);
-		return;
-	}
-	if (w->tell_timer == NULL)
-		w->tell_timer = after_ms(TELL_MS, on_tell_timer, w);
-	if (w->tell_timer == NULL)
-		tell_untold(w);
-}
-
-static void
-queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
-{
-	/* no row goes from the queue to a worker */
-	(void)ce;
-	(void)msg;
-	(void)closure;
-}
-
-static void
-queue_gone(struct chanev *ce, void *closure)
-{
-	struct worker *w = closure;
-
-	if (w->queue == ce)
-		w->queue = NULL;
-	chanev_free(ce);
-}
-
-static const struct chanev_ops queue_ops = {
-	.message = queue_message,
-	.gone = queue_gone
-};
-
-static void
-connect_queue(struct worker *w, const struct msg_peer *peer, int fd)
-{
-	chanev_free(w->queue);
-	w->queue = chanev_open(fd, ROLE_WORKER, ROLE_QUEUE, &queue_ops, w);
-	if (w->queue == NULL) {
-		log_warn("queue-connect", "slot=%u", peer->slot);
-		return;
-	}
-	tell_all(w);
-}
+/* --- peers ----------------------------------------------------------------- */
 
 static void
 worker_peer(struct child *c, const struct msg_peer *peer, int fd,
@@ -136,7 +27,7 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 	(void)c;
 	switch (peer->role) {
 	case ROLE_QUEUE:
-		connect_queue(w, peer, fd);
+		tell_connect(w, fd);
 		break;
 	case ROLE_KEYD:
 		wire_tls_connect(w, fd);
@@ -232,8 +123,7 @@ end_of_pass(struct timeval *now, void *closure)
 	struct worker *w = closure;
 
 	(void)now;
-	if (w->is_tell_lost)
-		tell_all(w);
+	tell_end_of_pass(w);
 	wire_flush(w);
 }
 
@@ -327,9 +217,8 @@ role_worker(struct child *c)
 	wire_free(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	wire_flush(w);
-	tell_untold(w);
+	tell_close(w);
 	wire_auth_disconnect(w);
-	chanev_free(w->queue);
 out:
 	wire_tls_close(w);
 	spool_writer_close(w->spool);

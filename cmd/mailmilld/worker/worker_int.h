@@ -1,8 +1,8 @@
-/* What the worker's two files share: worker.c, the process, and session.c, where
- * the protocol meets the spool and the process. */
+/* What the files of the role worker share: the worker, and what each of them
+ * does for the others.  Nobody else includes this. */
 
-#ifndef CMD_MAILMILLD_WORKER_H
-#define CMD_MAILMILLD_WORKER_H
+#ifndef CMD_MAILMILLD_WORKER_WORKER_INT_H
+#define CMD_MAILMILLD_WORKER_WORKER_INT_H
 
 #include <sys/tree.h>
 
@@ -23,15 +23,20 @@ struct wire_exchange;
 struct wire_tls;
 RB_HEAD(wire_exchanges, wire_exchange);
 
+/* tell.c */
+struct tell {
+	struct chanev		*queue;		/* NULL: none now */
+	struct spool_position	 held;		/* not told yet; segment 0: none */
+	Event			*timer;		/* set while it is held */
+	uint64_t		 told_ms;	/* when it was last told something */
+	bool			 is_lost;	/* its channel was full */
+};
+
 struct worker {
 	struct child		*child;
 	struct esmtp_host	 host;
 	struct spool_writer	*spool;
-	struct chanev		*queue;		/* NULL: none now */
-	struct spool_position	 untold;	/* for the queue; segment 0: none */
-	Event			*tell_timer;	/* set while there is one */
-	uint64_t		 told_ms;	/* when it was last told something */
-	bool			 is_tell_lost;	/* its channel was full */
+	struct tell		 tell;
 	/* sessions by the index in their handle */
 	accept_construct	**sessions;
 	size_t			 size;
@@ -92,10 +97,16 @@ void wire_auth_cancel(void *host, accept_construct *ac);
 void wire_auth_connect(struct worker *w, int fd);
 void wire_auth_disconnect(struct worker *w);
 
-/* worker_committed(w, position): Tell the queue, at once after a rest, else
- * within some milliseconds: a later position makes an earlier one of the same
- * segment superfluous. */
-void worker_committed(struct worker *w, const struct spool_position *position);
+/* tell.c: what the queue process is told of commits.
+ * tell_connect(w, fd): from now on tell the queue at ${fd}, which it takes; it
+ * is told every position at once.
+ * tell_committed(w, position): tell it soon.
+ * tell_end_of_pass(w): tell it again what its channel had no room for.
+ * tell_close(w): tell what is held back, and close the channel. */
+void tell_connect(struct worker *w, int fd);
+void tell_committed(struct worker *w, const struct spool_position *position);
+void tell_end_of_pass(struct worker *w);
+void tell_close(struct worker *w);
 
 /* worker_session_ended(w): One less; a draining worker may have done. */
 void worker_session_ended(struct worker *w);
