@@ -69,7 +69,7 @@ pending_remove(struct wire_keyd *k, struct pending *p)
 static void
 settle(struct wire_keyd *k, struct pending *p, const uint8_t *sig, size_t len)
 {
-	accept_construct *ac = wire_session_find(k->worker, p->handle);
+	accept_construct *ac = sessions_find(k->worker, p->handle);
 	struct tls_sign *s = p->sign;
 
 	pending_remove(k, p);

@@ -1,8 +1,6 @@
 /* Where the protocol, the spool and the process meet.
- * Owns: struct esmtp_host of a worker, the table of sessions by handle, what
- * is logged and counted of a session, whether a recipient is ours.
- * A completion names its session by handle: one that has ended meanwhile is
- * not found, or another's, and then nothing happens. */
+ * Owns: struct esmtp_host of a worker, what is logged and counted of a session,
+ * whether a recipient is ours. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
@@ -15,86 +13,19 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/worker/host_tls.h"
 #include "core/process/log.h"
 #include "core/maildir/maildir.h"
 #include "core/process/stats.h"
 
-#define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
-
-/* --- sessions by handle --------------------------------------------------- */
-
-accept_construct *
-wire_session_find(const struct worker *w, uint64_t handle)
-{
-	uint32_t i = HANDLE_INDEX(handle);
-
-	if (i >= w->size || w->sessions[i] == NULL ||
-	    w->sessions[i]->handle != handle)
-		return NULL;
-	return w->sessions[i];
-}
-
-/* Room in the table for index ${i}. */
-static int
-table_grow(struct worker *w, uint32_t i)
-{
-	size_t size = w->size == 0 ? 64 : w->size;
-	accept_construct **v;
-
-	if (i >= SESSIONS_MAX) {
-		errno = ERANGE;
-		return -1;
-	}
-	while (size <= i)
-		size *= 2;
-	if (size == w->size)
-		return 0;
-	if ((v = reallocarray(w->sessions, size, sizeof(*v))) == NULL)
-		return -1;
-	memset(v + w->size, 0, (size - w->size) * sizeof(*v));
-	w->sessions = v;
-	w->size = size;
-	return 0;
-}
-
-/* --- telling the master --------------------------------------------------- */
-
-void
-wire_flush(struct worker *w)
-{
-	struct msg_empty empty = { 0 };
-
-	if (w->nclosed == 0)
-		return;
-	if (chanev_send(w->child->master, M_CLOSED, &empty, w->closed,
-	    w->nclosed, -1) == -1 && errno == ENOBUFS)
-		return;		/* again at the end of the next pass */
-	w->nclosed = 0;
-}
-
-static void
-tell_closed(struct worker *w, uint64_t handle)
-{
-	if (w->child->ended != NULL && ended_put(w->child->ended, handle))
-		return;
-	if (w->nclosed == CLOSED_MAX)
-		wire_flush(w);
-	if (w->nclosed < CLOSED_MAX)
-		w->closed[w->nclosed++] = handle;
-	else
-		log_errx("session-lost", "handle=%llx",
-		    (unsigned long long)handle);
-}
-
 /* --- starting ------------------------------------------------------------- */
 
 static bool
-addr_valid(const struct msg_session *ms)
+is_valid(const struct worker *w, const struct msg_session *ms)
 {
-	return ms->peer.in.sin_family == AF_INET ||
-	    ms->peer.in.sin_family == AF_INET6;
+	return ms->listener < w->child->settings->nlistens &&
+	    (ms->peer.in.sin_family == AF_INET ||
+	    ms->peer.in.sin_family == AF_INET6);
 }
 
 /* When, which process, which session: unique among all the lines of a log. */
@@ -106,34 +37,41 @@ session_id(struct worker *w, char *buf, size_t len)
 	    (unsigned int)w->pid & 0xffffff, w->counter++ & 0xfffff);
 }
 
+/* The session of an accepted socket; takes ${fd} unless it fails. */
 static accept_construct *
 session_new(struct worker *w, const struct msg_session *ms, int fd)
 {
-	const struct settings *s = w->child->settings;
 	accept_construct *ac;
 
-	if (!addr_valid(ms) || ms->listener >= s->nlistens ||
-	    table_grow(w, HANDLE_INDEX(ms->handle)) == -1 ||
-	    w->sessions[HANDLE_INDEX(ms->handle)] != NULL) {
-		log_errx("session", "handle=%llx reason=%s",
-		    (unsigned long long)ms->handle, "not understood");
-		return NULL;
-	}
 	if ((ac = calloc(1, sizeof(*ac))) == NULL)
 		return NULL;
 	ac->host = &w->host;
 	ac->handle = ms->handle;
 	ac->listener = (int)ms->listener;
 	memcpy(&ac->peer, &ms->peer, sizeof(ms->peer));
-	ac->options = settings_options_for(s, ms->listener, &ac->peer.sa);
+	ac->options = settings_options_for(w->child->settings, ms->listener,
+	    &ac->peer.sa);
 	session_id(w, ac->id, sizeof(ac->id));
 	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
 	    esmtp_message_factory, ac);
-	if (ac->event == NULL) {
+	if (ac->event == NULL || sessions_add(w, ac) == -1) {
+		event_free(ac->event);
 		free(ac);
 		return NULL;
 	}
+	stats_inc(STATS_SESSIONS);
 	return ac;
+}
+
+/* ${ac} has ended; a draining worker ends with the last one. */
+static void
+session_free(struct worker *w, accept_construct *ac)
+{
+	sessions_remove(w, ac);
+	wire_tls_end(ac);
+	free(ac);
+	if (w->child->is_draining && w->sessions.n == 0)
+		child_exit(w->child);
 }
 
 /* End ${ac} without a word to its client. */
@@ -145,16 +83,12 @@ session_discard(struct worker *w, accept_construct *ac)
 	event_unschedule(ac->event);
 	event_close(ac->event);
 	event_free(ac->event);
-	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
-	w->nsessions--;
-	tell_closed(w, ac->handle);
-	wire_tls_end(ac);
-	free(ac);
+	session_free(w, ac);
 }
 
 /* The session's first step, without a turn through poll(2): the banner leaves
- * now.  Return 0; or -1 when it cannot be scheduled, and then it is over. */
-static int
+ * now. */
+static void
 session_begin(struct worker *w, accept_construct *ac)
 {
 	Event *e = ac->event;
@@ -165,31 +99,31 @@ session_begin(struct worker *w, accept_construct *ac)
 	if (mask == 0) {
 		/* over already: host_session_end() was called */
 		event_free(e);
-		return 0;
+		return;
 	}
 	e->mask = mask;
 	if (schedule_event(e) == 0)
-		return 0;
+		return;
+	log_err("session", "session=%s step=%s", ac->id, "schedule");
 	session_discard(w, ac);
-	return -1;
 }
 
 void
 wire_session(struct worker *w, const struct msg_session *ms, int fd)
 {
+	const char *reason = "not understood";
 	accept_construct *ac;
 
-	if (fd != -1 && (ac = session_new(w, ms, fd)) != NULL) {
-		w->sessions[HANDLE_INDEX(ms->handle)] = ac;
-		w->nsessions++;
-		stats_inc(STATS_SESSIONS);
-		if (session_begin(w, ac) == 0)
+	if (fd != -1 && is_valid(w, ms)) {
+		if ((ac = session_new(w, ms, fd)) != NULL) {
+			session_begin(w, ac);
 			return;
-		fd = -1;
-	} else
-		tell_closed(w, ms->handle);
+		}
+		reason = "out of memory or descriptors";
+	}
 	log_errx("session", "handle=%llx reason=%s",
-	    (unsigned long long)ms->handle, "out of memory or descriptors");
+	    (unsigned long long)ms->handle, reason);
+	sessions_ended(w, ms->handle);
 	if (fd != -1)
 		close(fd);
 }
@@ -199,13 +133,7 @@ wire_session(struct worker *w, const struct msg_session *ms, int fd)
 static void
 host_session_end(void *host, accept_construct *ac)
 {
-	struct worker *w = host;
-
-	w->sessions[HANDLE_INDEX(ac->handle)] = NULL;
-	tell_closed(w, ac->handle);
-	wire_tls_end(ac);
-	free(ac);
-	worker_session_ended(w);
+	session_free(host, ac);
 }
 
 void
@@ -213,9 +141,16 @@ wire_free(struct worker *w)
 {
 	size_t i;
 
-	for (i = 0; i < w->size; i++)
-		if (w->sessions[i] != NULL)
-			session_discard(w, w->sessions[i]);
+	for (i = 0; i < w->sessions.size; i++)
+		if (w->sessions.v[i] != NULL)
+			session_discard(w, w->sessions.v[i]);
+}
+
+static void
+wake(accept_construct *ac)
+{
+	ac->is_woken = 1;
+	schedule_event_and_dispatch(ac->event, E_ASYNC);
 }
 
 void
@@ -225,12 +160,11 @@ wire_drain(struct worker *w, bool is_reconfig)
 
 	w->host.is_draining = 1;
 	w->host.is_reconfigured = is_reconfig;
-	for (i = 0; i < w->size; i++) {
-		if (w->sessions[i] == NULL)
-			continue;
-		w->sessions[i]->is_woken = 1;
-		schedule_event_and_dispatch(w->sessions[i]->event, E_ASYNC);
-	}
+	if (w->sessions.n == 0)
+		child_exit(w->child);
+	for (i = 0; i < w->sessions.size; i++)
+		if (w->sessions.v[i] != NULL)
+			wake(w->sessions.v[i]);
 }
 
 /* --- the spool ------------------------------------------------------------ */
@@ -238,7 +172,7 @@ wire_drain(struct worker *w, bool is_reconfig)
 static void
 spool_done(void *closure, uint64_t handle, int error)
 {
-	accept_construct *ac = wire_session_find(closure, handle);
+	accept_construct *ac = sessions_find(closure, handle);
 
 	if (ac == NULL)
 		return;
@@ -249,12 +183,11 @@ spool_done(void *closure, uint64_t handle, int error)
 static bool
 spool_room(void *closure, uint64_t handle)
 {
-	accept_construct *ac = wire_session_find(closure, handle);
+	accept_construct *ac = sessions_find(closure, handle);
 
 	if (ac == NULL)
 		return false;
-	ac->is_woken = 1;
-	schedule_event_and_dispatch(ac->event, E_ASYNC);
+	wake(ac);
 	return true;
 }
 

@@ -93,28 +93,13 @@ worker_message(struct child *c, struct channel_msg *msg, void *closure)
 }
 
 static void
-exit_if_done(struct worker *w)
-{
-	if (w->child->is_draining && w->nsessions == 0)
-		child_exit(w->child);
-}
-
-void
-worker_session_ended(struct worker *w)
-{
-	w->nsessions--;
-	exit_if_done(w);
-}
-
-static void
 worker_drain(struct child *c, bool is_reconfig, void *closure)
 {
 	struct worker *w = closure;
 
-	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->nsessions);
+	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->sessions.n);
 	(void)c;
 	wire_drain(w, is_reconfig);
-	exit_if_done(w);
 }
 
 static void
@@ -124,7 +109,7 @@ end_of_pass(struct timeval *now, void *closure)
 
 	(void)now;
 	tell_end_of_pass(w);
-	wire_flush(w);
+	sessions_flush(w);
 }
 
 static const struct child_ops worker_ops = {
@@ -216,7 +201,7 @@ role_worker(struct child *c)
 	status = child_run(c, &worker_ops, w);
 	wire_free(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
-	wire_flush(w);
+	sessions_flush(w);
 	tell_close(w);
 	wire_auth_disconnect(w);
 out:
@@ -224,7 +209,7 @@ out:
 	spool_writer_close(w->spool);
 	if (dirfd != -1)
 		close(dirfd);
-	free(w->sessions);
+	free(w->sessions.v);
 	free(w);
 	return status;
 }

@@ -23,6 +23,15 @@ struct wire_exchange;
 struct wire_tls;
 RB_HEAD(wire_exchanges, wire_exchange);
 
+/* sessions.c */
+struct sessions {
+	accept_construct	**v;		/* by HANDLE_INDEX() */
+	size_t			 size;
+	size_t			 n;
+	uint64_t		 ended[CLOSED_MAX]; /* handles for M_CLOSED */
+	unsigned int		 nended;
+};
+
 /* tell.c */
 struct tell {
 	struct chanev		*queue;		/* NULL: none now */
@@ -37,19 +46,13 @@ struct worker {
 	struct esmtp_host	 host;
 	struct spool_writer	*spool;
 	struct tell		 tell;
-	/* sessions by the index in their handle */
-	accept_construct	**sessions;
-	size_t			 size;
-	size_t			 nsessions;
+	struct sessions		 sessions;
 	struct wire_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
 	struct wire_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* so many there were */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
-	/* handles of sessions that ended in this pass */
-	uint64_t		 closed[CLOSED_MAX];
-	unsigned int		 nclosed;
 	char			 scratch[LIM_SCRATCH];
 	char			 output[LIM_OUTPUT];
 };
@@ -64,18 +67,27 @@ extern const struct spool_writer_callbacks wire_spool_callbacks;
  * ${fd}.  Whatever happens, the master is told when it is over. */
 void wire_session(struct worker *w, const struct msg_session *ms, int fd);
 
-/* wire_drain(w, is_reconfig): Have every session end as soon as it may. */
+/* wire_drain(w, is_reconfig): Have every session end as soon as it may, and
+ * with the last one the process. */
 void wire_drain(struct worker *w, bool is_reconfig);
-
-/* wire_flush(w): Tell the master which sessions have ended. */
-void wire_flush(struct worker *w);
 
 /* wire_free(w): Forget every session that is left, without a word to its
  * client. */
 void wire_free(struct worker *w);
 
-/* wire_session_find(w, handle): The session, or NULL: it has ended. */
-accept_construct *wire_session_find(const struct worker *w, uint64_t handle);
+/* sessions.c: the table of sessions.
+ * sessions_find(w, handle): the session, or NULL: it has ended.
+ * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
+ * session has its index).
+ * sessions_remove(w, ac): take it out and tell the master that it has ended.
+ * sessions_ended(w, handle): tell that of a session that was never added.
+ * sessions_flush(w): send what the memory shared with the master had no room
+ * for; again at the end of each pass. */
+accept_construct *sessions_find(const struct worker *w, uint64_t handle);
+int sessions_add(struct worker *w, accept_construct *ac);
+void sessions_remove(struct worker *w, const accept_construct *ac);
+void sessions_ended(struct worker *w, uint64_t handle);
+void sessions_flush(struct worker *w);
 
 /* wire_peer_text(ac, buf): The client's address. */
 const char *wire_peer_text(const accept_construct *ac,
@@ -107,8 +119,5 @@ void tell_connect(struct worker *w, int fd);
 void tell_committed(struct worker *w, const struct spool_position *position);
 void tell_end_of_pass(struct worker *w);
 void tell_close(struct worker *w);
-
-/* worker_session_ended(w): One less; a draining worker may have done. */
-void worker_session_ended(struct worker *w);
 
 #endif

@@ -1,0 +1,106 @@
+/* The worker's table of sessions, by handle, and the report to the master of
+ * those that have ended.
+ * Owns: the table.  Knows nothing of how a session begins or ends.
+ * A completion names its session by handle: when that session has ended
+ * meanwhile, sessions_find() returns NULL, even if another one has its index. */
+
+#include "cmd/mailmilld/worker/worker_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/role/ended.h"
+#include "core/process/log.h"
+
+#define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
+
+accept_construct *
+sessions_find(const struct worker *w, uint64_t handle)
+{
+	const struct sessions *t = &w->sessions;
+	uint32_t i = HANDLE_INDEX(handle);
+
+	if (i >= t->size || t->v[i] == NULL || t->v[i]->handle != handle)
+		return NULL;
+	return t->v[i];
+}
+
+static int
+make_room(struct sessions *t, uint32_t i)
+{
+	size_t size = t->size == 0 ? 64 : t->size;
+	accept_construct **v;
+
+	if (i >= SESSIONS_MAX) {
+		errno = ERANGE;
+		return -1;
+	}
+	while (size <= i)
+		size *= 2;
+	if (size == t->size)
+		return 0;
+	if ((v = reallocarray(t->v, size, sizeof(*v))) == NULL)
+		return -1;
+	memset(v + t->size, 0, (size - t->size) * sizeof(*v));
+	t->v = v;
+	t->size = size;
+	return 0;
+}
+
+int
+sessions_add(struct worker *w, accept_construct *ac)
+{
+	struct sessions *t = &w->sessions;
+	uint32_t i = HANDLE_INDEX(ac->handle);
+
+	if (make_room(t, i) == -1)
+		return -1;
+	if (t->v[i] != NULL) {
+		errno = EEXIST;
+		return -1;
+	}
+	t->v[i] = ac;
+	t->n++;
+	return 0;
+}
+
+void
+sessions_remove(struct worker *w, const accept_construct *ac)
+{
+	w->sessions.v[HANDLE_INDEX(ac->handle)] = NULL;
+	w->sessions.n--;
+	sessions_ended(w, ac->handle);
+}
+
+/* --- telling the master --------------------------------------------------- */
+
+void
+sessions_flush(struct worker *w)
+{
+	struct sessions *t = &w->sessions;
+	struct msg_empty empty = { 0 };
+
+	if (t->nended == 0)
+		return;
+	if (chanev_send(w->child->master, M_CLOSED, &empty, t->ended,
+	    t->nended, -1) == -1 && errno == ENOBUFS)
+		return;		/* again at the end of the next pass */
+	t->nended = 0;
+}
+
+void
+sessions_ended(struct worker *w, uint64_t handle)
+{
+	struct sessions *t = &w->sessions;
+
+	if (w->child->ended != NULL && ended_put(w->child->ended, handle))
+		return;
+	if (t->nended == CLOSED_MAX)
+		sessions_flush(w);
+	if (t->nended < CLOSED_MAX)
+		t->ended[t->nended++] = handle;
+	else
+		log_errx("session-lost", "handle=%llx",
+		    (unsigned long long)handle);
+}
