@@ -3,7 +3,7 @@
  * Knows nothing of handshakes but their sessions: an answer finds its session
  * by handle, or not at all.  The answers may be late, twice, or nonsense. */
 
-#include "cmd/mailmilld/worker/host_tls.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
 #include <stdlib.h>
 #include <string.h>

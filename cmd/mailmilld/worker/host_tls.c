@@ -1,14 +1,12 @@
 /* TLS in a worker: one context for each that the settings name, made of the
  * certificates that the master sends.
- * Owns: the contexts, the start of a handshake and what is kept, logged and
- * counted of its end.
+ * Owns: the contexts, the start of a handshake and what is kept of its end.
  * Knows nothing of private keys: their signatures come through host_keyd.c. */
 
-#include "cmd/mailmilld/worker/host_tls.h"
+#include "cmd/mailmilld/worker/worker_int.h"
 
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 
 #include <errno.h>
@@ -19,7 +17,6 @@
 
 #include "cmd/mailmilld/creds/creds.h"
 #include "core/process/log.h"
-#include "core/process/stats.h"
 #include "tls/remote.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
@@ -267,7 +264,7 @@ wire_tls_handshake(void *host, accept_construct *ac, int *needmask)
 		ac->tls_failure = "out of memory";
 	} else
 		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), &kind);
-	/* for wire_tls_report_failed(); never NULL */
+	/* for report_tls_failed() of host_report.c; never NULL */
 	ac->host_tls = (void *)(uintptr_t)(kind + 1);
 	errno = error;
 	return -1;
@@ -282,61 +279,4 @@ wire_tls_end(accept_construct *ac)
 	free(ac->tls->server_name);
 	free(ac->tls);
 	ac->tls = NULL;
-}
-
-/* --- reports -------------------------------------------------------------- */
-
-void
-wire_tls_report(const struct worker *w, const accept_construct *ac,
-    const struct esmtp_report *r)
-{
-	const struct esmtp_tls *t = ac->tls;
-	char buf[INET6_ADDRSTRLEN];
-
-	(void)w;
-	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
-	if (!log_enabled(LOG_LEVEL_DEBUG))
-		return;
-	log_event(LOG_LEVEL_DEBUG, "tls",
-	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
-	    "verified=%s peer=%s host=%s seconds=%T", ac->id,
-	    wire_peer_text(ac, buf), t->protocol, t->cipher, t->bits,
-	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
-	    t->peer_name != NULL ? t->peer_name : "",
-	    t->server_name != NULL ? t->server_name : "", &r->elapsed);
-}
-
-static void
-count_failure(const accept_construct *ac, const struct esmtp_report *r)
-{
-	static const int counters[] = {
-		[TLS_FAILURE_PROTOCOL] = STATS_TLS_FAILED_PROTOCOL,
-		[TLS_FAILURE_CLOSED] = STATS_TLS_FAILED_CLOSED,
-		[TLS_FAILURE_VERIFY] = STATS_TLS_FAILED_VERIFY,
-		[TLS_FAILURE_KEY] = STATS_TLS_FAILED_KEY,
-		[TLS_FAILURE_OTHER] = -1
-	};
-	uintptr_t kind = (uintptr_t)ac->host_tls;
-
-	stats_inc(STATS_TLS_FAILED);
-	if (kind == 0 && r->errnum == ETIMEDOUT)
-		stats_inc(STATS_TLS_FAILED_TIMEOUT);
-	else if (kind > 0 && counters[kind - 1] != -1)
-		stats_inc((enum stats_id)counters[kind - 1]);
-}
-
-void
-wire_tls_report_failed(const struct worker *w, const accept_construct *ac,
-    const struct esmtp_report *r)
-{
-	char buf[INET6_ADDRSTRLEN];
-
-	count_failure(ac, r);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
-	log_event(LOG_LEVEL_INFO, "tls-failed",
-	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
-	    ac->id, wire_peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
-	    w->child->settings->listens[ac->listener].name, r->detail,
-	    r->errnum == 0 ? "closed" : strerror(r->errnum));
 }

@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/worker/affinity.h"
-#include "cmd/mailmilld/worker/host_tls.h"
 #include "core/process/log.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
 
-/* --- peers ----------------------------------------------------------------- */
+/* --- peers ---------------------------------------------------------------- */
 
 static void
 worker_peer(struct child *c, const struct msg_peer *peer, int fd,
@@ -49,7 +48,7 @@ on_session(struct worker *w, struct channel_msg *msg)
 	struct msg_session ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
-	wire_session(w, &ms, msg->fd);
+	session_start(w, &ms, msg->fd);
 	msg->fd = -1;
 }
 
@@ -99,7 +98,7 @@ worker_drain(struct child *c, bool is_reconfig, void *closure)
 
 	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->sessions.n);
 	(void)c;
-	wire_drain(w, is_reconfig);
+	session_drain_all(w, is_reconfig);
 }
 
 static void
@@ -133,29 +132,6 @@ open_incoming(const struct settings *s, char *path, size_t len)
 }
 
 static int
-open_spool(struct worker *w, int dirfd)
-{
-	const struct settings *s = w->child->settings;
-	struct spool_writer_config config = {
-		.dirfd = dirfd,
-		.instance = w->child->init.instance,
-		.segment_octets = (uint64_t)s->segment_size,
-		.buffer_octets = (uint64_t)s->spool_buffer,
-		.large_octets = (uint64_t)s->spool_large_message,
-		.quota_octets = (uint64_t)s->spool_quota,
-		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT
-	};
-
-	w->spool = spool_writer_open(&config, &wire_spool_callbacks, w);
-	w->host.spool_closure = w->spool;
-	if (w->spool == NULL || spool_writer_attach(w->spool) == -1) {
-		log_err("spool", "step=%s", "open");
-		return -1;
-	}
-	return 0;
-}
-
-static int
 read_tables(struct child *c)
 {
 	char err[SETTINGS_ERROR_MAX];
@@ -183,6 +159,7 @@ role_worker(struct child *c)
 		return 1;
 	}
 	w->child = c;
+	w->pid = getpid();
 	/* before there are threads, which do the same */
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
 		affinity_bind((unsigned int)c->settings->workers,
@@ -191,15 +168,15 @@ role_worker(struct child *c)
 	    == -1 || read_tables(c) == -1 || wire_tls_open(w) == -1 ||
 	    child_drop(c, incoming) == -1)
 		goto out;
-	wire_open(w);
-	if (open_spool(w, dirfd) == -1)
+	host_init(w);
+	if (host_spool_open(w, dirfd) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
 		log_err("start", "role=%s", "worker");
 		goto out;
 	}
 	status = child_run(c, &worker_ops, w);
-	wire_free(w);
+	session_discard_all(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	sessions_flush(w);
 	tell_close(w);

@@ -6,8 +6,6 @@
 
 #include <sys/tree.h>
 
-#include <netinet/in.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +18,9 @@
 #define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
 
 struct wire_exchange;
+struct wire_keyd;
 struct wire_tls;
+struct tls_remote_ops;
 RB_HEAD(wire_exchanges, wire_exchange);
 
 /* sessions.c */
@@ -57,24 +57,6 @@ struct worker {
 	char			 output[LIM_OUTPUT];
 };
 
-/* wire_open(w): Fill in w->host.  */
-void wire_open(struct worker *w);
-
-/* wire_spool_callbacks: for spool_writer_open(), closure: the worker. */
-extern const struct spool_writer_callbacks wire_spool_callbacks;
-
-/* wire_session(w, ms, fd): Start the session of an accepted socket.  takes
- * ${fd}.  Whatever happens, the master is told when it is over. */
-void wire_session(struct worker *w, const struct msg_session *ms, int fd);
-
-/* wire_drain(w, is_reconfig): Have every session end as soon as it may, and
- * with the last one the process. */
-void wire_drain(struct worker *w, bool is_reconfig);
-
-/* wire_free(w): Forget every session that is left, without a word to its
- * client. */
-void wire_free(struct worker *w);
-
 /* sessions.c: the table of sessions.
  * sessions_find(w, handle): the session, or NULL: it has ended.
  * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
@@ -89,9 +71,45 @@ void sessions_remove(struct worker *w, const accept_construct *ac);
 void sessions_ended(struct worker *w, uint64_t handle);
 void sessions_flush(struct worker *w);
 
-/* wire_peer_text(ac, buf): The client's address. */
-const char *wire_peer_text(const accept_construct *ac,
-    char buf[INET6_ADDRSTRLEN]);
+/* tell.c: what the queue process is told of commits.
+ * tell_connect(w, fd): from now on tell the queue at ${fd}, which it takes; it
+ * is told every position at once.
+ * tell_committed(w, position): tell it soon.
+ * tell_end_of_pass(w): tell it again what its channel had no room for.
+ * tell_close(w): tell what is held back, and close the channel. */
+void tell_connect(struct worker *w, int fd);
+void tell_committed(struct worker *w, const struct spool_position *position);
+void tell_end_of_pass(struct worker *w);
+void tell_close(struct worker *w);
+
+/* session.c: the beginning and the end of sessions.
+ * session_start(w, ms, fd): start the session of an accepted socket.  takes
+ * ${fd}.  Whatever happens, the master is told when it is over.
+ * session_wake(ac): have it look at what has changed around it.
+ * session_drain_all(w, is_reconfig): have every session end as soon as it may,
+ * and with the last one the process.
+ * session_discard_all(w): end all of them without a word to their clients. */
+void session_start(struct worker *w, const struct msg_session *ms, int fd);
+void session_wake(accept_construct *ac);
+void session_drain_all(struct worker *w, bool is_reconfig);
+void session_discard_all(struct worker *w);
+
+/* Of esmtp_host.h: peer_changed(), which the start also calls; session_end(). */
+void session_set_options(void *host, accept_construct *ac);
+void session_end(void *host, accept_construct *ac);
+
+/* host.c: host_init(w): fill in w->host, but for the spool. */
+void host_init(struct worker *w);
+
+/* host_spool.c: host_spool_open(w, dirfd): w->spool over the folder ${dirfd},
+ * which is kept, and w->host's spool.  Return 0, or -1 having logged why. */
+int host_spool_open(struct worker *w, int dirfd);
+
+/* host_report.c, host_rcpt.c: report() and lookup_rcpt() of esmtp_host.h. */
+void host_report(void *host, accept_construct *ac,
+    const struct esmtp_report *r);
+enum esmtp_rcpt_status host_rcpt_lookup(void *host, accept_construct *ac,
+    const struct mailaddr *addr);
 
 /* host_sender.c: may_send_as() and auth_mechanisms() of esmtp_host.h. */
 int wire_may_send_as(void *host, accept_construct *ac, const char *login,
@@ -109,15 +127,37 @@ void wire_auth_cancel(void *host, accept_construct *ac);
 void wire_auth_connect(struct worker *w, int fd);
 void wire_auth_disconnect(struct worker *w);
 
-/* tell.c: what the queue process is told of commits.
- * tell_connect(w, fd): from now on tell the queue at ${fd}, which it takes; it
- * is told every position at once.
- * tell_committed(w, position): tell it soon.
- * tell_end_of_pass(w): tell it again what its channel had no room for.
- * tell_close(w): tell what is held back, and close the channel. */
-void tell_connect(struct worker *w, int fd);
-void tell_committed(struct worker *w, const struct spool_position *position);
-void tell_end_of_pass(struct worker *w);
-void tell_close(struct worker *w);
+/* host_tls.c: the worker's side of TLS: contexts made of the certificates that
+ * the master sends.
+ *
+ * wire_tls_open(w): Before the process gives up its rights: load what OpenSSL
+ * wants from files.  Return 0, or -1 having logged why.  Without TLS in the
+ * configuration it does nothing, and nor does the rest.
+ * wire_tls_close(w): when no session is left. */
+int wire_tls_open(struct worker *w);
+void wire_tls_close(struct worker *w);
+
+/* wire_tls_certs(w, certs, fd): M_CERTS: from now on these certificates.  What
+ * is wrong with them is logged, and the former ones stay.  ${fd} stays the
+ * caller's.  wire_tls_tickets(tickets): M_TICKETS. */
+void wire_tls_certs(struct worker *w, const struct msg_certs *certs, int fd);
+void wire_tls_tickets(const struct msg_tickets *tickets);
+
+/* wire_tls_connect(w, fd): A channel to keyd, which it takes. */
+void wire_tls_connect(struct worker *w, int fd);
+
+/* wire_tls_start(), wire_tls_handshake(): of esmtp_host.h.
+ * wire_tls_end(ac): free what they have left in ${ac}. */
+int wire_tls_start(void *host, accept_construct *ac);
+int wire_tls_handshake(void *host, accept_construct *ac, int *needmask);
+void wire_tls_end(accept_construct *ac);
+
+/* host_keyd.c: wire_keyd_new(w): Who asks keyd; NULL: ENOMEM.
+ * wire_keyd_connect(k, fd): ask the one at ${fd}, which it takes; what another
+ * was asked before has failed. */
+extern const struct tls_remote_ops wire_keyd_ops;	/* closure: that */
+struct wire_keyd *wire_keyd_new(struct worker *w);
+void wire_keyd_connect(struct wire_keyd *k, int fd);
+void wire_keyd_free(struct wire_keyd *k);	/* NULL does nothing */
 
 #endif

@@ -1,0 +1,246 @@
+/* What is logged and counted of a session.
+ * Owns: a function for each kind of report, the form of its log line. */
+
+#include "cmd/mailmilld/worker/worker_int.h"
+
+#include <arpa/inet.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/process/log.h"
+#include "core/process/stats.h"
+#include "tls/tlsctx.h"
+
+static const char *
+peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
+{
+	const void *addr = ac->peer.sa.sa_family == AF_INET6 ?
+	    (const void *)&ac->peer.in6.sin6_addr :
+	    (const void *)&ac->peer.in.sin_addr;
+
+	if (inet_ntop(ac->peer.sa.sa_family, addr, buf, INET6_ADDRSTRLEN)
+	    == NULL)
+		return "?";
+	return buf;
+}
+
+/* What follows says the same and more, see report_end(). */
+static void
+report_connect(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)r;
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	log_event(LOG_LEVEL_DEBUG, "connect",
+	    "session=%s client=%s port=%d listener=%s", ac->id,
+	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name);
+}
+
+#define ACCEPTED_FORMAT \
+	"session=%s id=%s client=%s port=%d listener=%s from=%s to=%s " \
+	"nrcpts=%zu size=%llu seconds=%T tls=%s cipher=%s"
+
+static void
+report_accepted(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	const char *login = esmtp_session_login(ac);
+	char buf[INET6_ADDRSTRLEN];
+
+	stats_inc(STATS_MESSAGES_ACCEPTED);
+	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
+	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
+	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
+	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
+	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed,
+	    ac->tls != NULL ? ac->tls->protocol : "",
+	    ac->tls != NULL ? ac->tls->cipher : "", login);
+}
+
+static void
+report_tls(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	const struct esmtp_tls *t = ac->tls;
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	log_event(LOG_LEVEL_DEBUG, "tls",
+	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
+	    "verified=%s peer=%s host=%s seconds=%T", ac->id,
+	    peer_text(ac, buf), t->protocol, t->cipher, t->bits,
+	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
+	    t->peer_name != NULL ? t->peer_name : "",
+	    t->server_name != NULL ? t->server_name : "", &r->elapsed);
+}
+
+static void
+count_failure(const accept_construct *ac, const struct esmtp_report *r)
+{
+	static const int counters[] = {
+		[TLS_FAILURE_PROTOCOL] = STATS_TLS_FAILED_PROTOCOL,
+		[TLS_FAILURE_CLOSED] = STATS_TLS_FAILED_CLOSED,
+		[TLS_FAILURE_VERIFY] = STATS_TLS_FAILED_VERIFY,
+		[TLS_FAILURE_KEY] = STATS_TLS_FAILED_KEY,
+		[TLS_FAILURE_OTHER] = -1
+	};
+	uintptr_t kind = (uintptr_t)ac->host_tls;
+
+	stats_inc(STATS_TLS_FAILED);
+	if (kind == 0 && r->errnum == ETIMEDOUT)
+		stats_inc(STATS_TLS_FAILED_TIMEOUT);
+	else if (kind > 0 && counters[kind - 1] != -1)
+		stats_inc((enum stats_id)counters[kind - 1]);
+}
+
+static void
+report_tls_failed(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	count_failure(ac, r);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "tls-failed",
+	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
+	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->detail,
+	    r->errnum == 0 ? "closed" : strerror(r->errnum));
+}
+
+static void
+report_auth(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(STATS_AUTH_OK);
+	log_event(LOG_LEVEL_INFO, "auth",
+	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
+	    peer_text(ac, buf), esmtp_session_login(ac), r->detail,
+	    ac->tls != NULL ? ac->tls->protocol : "none");
+}
+
+/* One that came to no verdict, or was not looked at, was counted when that was
+ * known: host_auth.c.  The form of the line is read by fail2ban: see
+ * init/fail2ban.conf. */
+static void
+report_auth_failed(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	if (r->code == 535)
+		stats_inc(STATS_AUTH_FAILED);
+	log_event(LOG_LEVEL_INFO, "auth-failed",
+	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
+	    "code=%d", ac->id, peer_text(ac, buf),
+	    ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
+	    r->code);
+}
+
+static void
+report_rejected(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	if (r->code >= 500)
+		stats_inc(STATS_REPLIES_5XX);
+	else if (r->code >= 400)
+		stats_inc(STATS_REPLIES_4XX);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "rejected",
+	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
+	    "detail=%s", ac->id, peer_text(ac, buf), r->verb, r->arg, r->code,
+	    r->enhanced, r->sender, r->detail);
+}
+
+static void
+report_timeout(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(STATS_SESSIONS_TIMEOUT);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
+	    ac->id, peer_text(ac, buf), r->detail);
+}
+
+static void
+report_abort(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	(void)w;
+	stats_inc(STATS_SESSIONS_ABORTED);
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_event(LOG_LEVEL_INFO, "vanished",
+	    "session=%s client=%s state=%s error=%s", ac->id,
+	    peer_text(ac, buf), r->detail, r->errnum == 0 ? "closed" :
+	    strerror(r->errnum));
+}
+
+/* At info only when nothing else tells who was here: a mail server's log is
+ * about messages, and each line costs who reads it. */
+static void
+report_end(const struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	enum log_level level = r->nmessages == 0 ? LOG_LEVEL_INFO :
+	    LOG_LEVEL_DEBUG;
+	char buf[INET6_ADDRSTRLEN];
+
+	stats_inc(STATS_SESSIONS_ENDED);
+	if (!log_enabled(level))
+		return;
+	log_event(level, "disconnect",
+	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
+	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->nmessages,
+	    &r->elapsed);
+}
+
+static void (*const reporters[])(const struct worker *,
+    const accept_construct *, const struct esmtp_report *) = {
+	[ESMTP_REPORT_CONNECT] = report_connect,
+	[ESMTP_REPORT_ACCEPTED] = report_accepted,
+	[ESMTP_REPORT_REJECTED] = report_rejected,
+	[ESMTP_REPORT_TLS] = report_tls,
+	[ESMTP_REPORT_TLS_FAILED] = report_tls_failed,
+	[ESMTP_REPORT_AUTH] = report_auth,
+	[ESMTP_REPORT_AUTH_FAILED] = report_auth_failed,
+	[ESMTP_REPORT_TIMEOUT] = report_timeout,
+	[ESMTP_REPORT_ABORT] = report_abort,
+	[ESMTP_REPORT_END] = report_end,
+};
+
+void
+host_report(void *host, accept_construct *ac, const struct esmtp_report *r)
+{
+	if ((size_t)r->kind < sizeof(reporters) / sizeof(reporters[0]) &&
+	    reporters[r->kind] != NULL)
+		reporters[r->kind](host, ac, r);
+}
