@@ -1,6 +1,6 @@
 /* What a session asks of the process it lives in: one table of functions.
- * cmd/mailmilld/worker/session.c fills it in for the server; tests, the simulator and
- * embedders fill in their own.  No call blocks. */
+ * cmd/mailmilld/worker/host.c fills it in for the server; tests, the simulator
+ * and embedders fill in their own.  No call blocks. */
 
 #ifndef PROTO_ESMTP_HOST_H
 #define PROTO_ESMTP_HOST_H

@@ -6,13 +6,13 @@
 static const struct esmtp_host_ops ops = {
 	.report = host_report,
 	.lookup_rcpt = host_rcpt_lookup,
-	.tls_start = wire_tls_start,
-	.tls_handshake = wire_tls_handshake,
-	.auth_start = wire_auth_start,
-	.auth_step = wire_auth_step,
-	.auth_cancel = wire_auth_cancel,
-	.auth_mechanisms = wire_auth_mechanisms,
-	.may_send_as = wire_may_send_as,
+	.tls_start = host_tls_start,
+	.tls_handshake = host_tls_handshake,
+	.auth_start = host_auth_start,
+	.auth_step = host_auth_step,
+	.auth_cancel = host_auth_cancel,
+	.auth_mechanisms = host_auth_mechanisms,
+	.may_send_as = host_sender_may_use,
 	.peer_changed = session_set_options,
 	.session_end = session_end
 };

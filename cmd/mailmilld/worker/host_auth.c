@@ -5,7 +5,7 @@
  *
  * An exchange and its session point to each other: struct accept_construct's
  * host_auth is the one that is open.  It ends with the last answer, or with
- * wire_auth_cancel(), which every end of a session comes through. */
+ * host_auth_cancel(), which every end of a session comes through. */
 
 #include <sys/tree.h>
 
@@ -17,6 +17,7 @@
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/worker/worker_int.h"
 #include "cmd/settings/auth_mech_table.h"
+#include "cmd/settings/auth_spec.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "tls/tlsctx.h"
@@ -26,8 +27,8 @@
 #define STEP_MAX	12288	/* octets of a response, as in msg.def */
 #define START_MAX	12800	/* of all texts of A_START */
 
-struct wire_exchange {
-	RB_ENTRY(wire_exchange)	 node;
+struct host_exchange {
+	RB_ENTRY(host_exchange)	 node;
 	uint64_t		 id;
 	struct worker		*worker;
 	accept_construct	*ac;
@@ -37,18 +38,18 @@ struct wire_exchange {
 };
 
 static int
-exchange_cmp(const struct wire_exchange *a, const struct wire_exchange *b)
+exchange_cmp(const struct host_exchange *a, const struct host_exchange *b)
 {
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_PROTOTYPE(wire_exchanges, wire_exchange, node, exchange_cmp)
-RB_GENERATE(wire_exchanges, wire_exchange, node, exchange_cmp)
+RB_PROTOTYPE(host_exchanges, host_exchange, node, exchange_cmp)
+RB_GENERATE(host_exchanges, host_exchange, node, exchange_cmp)
 
 static void
-exchange_free(struct wire_exchange *x)
+exchange_free(struct host_exchange *x)
 {
-	RB_REMOVE(wire_exchanges, &x->worker->exchanges, x);
+	RB_REMOVE(host_exchanges, &x->worker->exchanges, x);
 	x->ac->host_auth = NULL;
 	after_cancel(&x->timer);
 	free(x);
@@ -58,7 +59,7 @@ exchange_free(struct wire_exchange *x)
 
 /* Give the session its answer; anything but a challenge is the last one. */
 static void
-answer(struct wire_exchange *x, enum esmtp_auth_status status,
+answer(struct host_exchange *x, enum esmtp_auth_status status,
     const char *octets, size_t len)
 {
 	accept_construct *ac = x->ac;
@@ -78,7 +79,7 @@ answer(struct wire_exchange *x, enum esmtp_auth_status status,
 static int
 on_timeout(Event *e, int eventtype, void *closure, struct timeval *now)
 {
-	struct wire_exchange *x = closure;
+	struct host_exchange *x = closure;
 	struct msg_auth ma = { .id = x->id };
 
 	(void)e;
@@ -95,14 +96,14 @@ static void
 authd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 {
 	struct worker *w = closure;
-	struct wire_exchange wanted, *x;
+	struct host_exchange wanted, *x;
 	struct msg_auth ma;
 
 	if (msg->type != A_REPLY)
 		return;
 	memcpy(&ma, msg->base, sizeof(ma));
 	wanted.id = ma.id;
-	x = RB_FIND(wire_exchanges, &w->exchanges, &wanted);
+	x = RB_FIND(host_exchanges, &w->exchanges, &wanted);
 	/* it may have ended while the answer was on its way */
 	if (x != NULL && x->is_waiting && ma.status <= ESMTP_AUTH_MALFORMED)
 		answer(x, ma.status, msg->nentries > 0 ? msg->entries : "",
@@ -114,9 +115,9 @@ authd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 static void
 authd_lost(struct worker *w)
 {
-	struct wire_exchange *x, *next;
+	struct host_exchange *x, *next;
 
-	RB_FOREACH_SAFE(x, wire_exchanges, &w->exchanges, next) {
+	RB_FOREACH_SAFE(x, host_exchanges, &w->exchanges, next) {
 		x->is_lost = true;
 		if (x->is_waiting)
 			answer(x, ESMTP_AUTH_LATER, NULL, 0);
@@ -142,16 +143,16 @@ static const struct chanev_ops authd_ops = {
 };
 
 void
-wire_auth_connect(struct worker *w, int fd)
+host_auth_connect(struct worker *w, int fd)
 {
-	wire_auth_disconnect(w);
+	host_auth_disconnect(w);
 	w->authd = chanev_open(fd, ROLE_WORKER, ROLE_AUTHD, &authd_ops, w);
 	if (w->authd == NULL)
 		log_warn("authd-connect", "slot=%u", w->child->init.slot);
 }
 
 void
-wire_auth_disconnect(struct worker *w)
+host_auth_disconnect(struct worker *w)
 {
 	if (w->authd == NULL)
 		return;
@@ -162,23 +163,23 @@ wire_auth_disconnect(struct worker *w)
 
 /* --- questions ------------------------------------------------------------ */
 
-static struct wire_exchange *
+static struct host_exchange *
 exchange_new(struct worker *w, accept_construct *ac)
 {
-	struct wire_exchange *x;
+	struct host_exchange *x;
 
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return NULL;
 	x->id = ++w->exchange_ids;
 	x->worker = w;
 	x->ac = ac;
-	RB_INSERT(wire_exchanges, &w->exchanges, x);
+	RB_INSERT(host_exchanges, &w->exchanges, x);
 	ac->host_auth = x;
 	return x;
 }
 
 static void
-wait_for_authd(struct wire_exchange *x)
+wait_for_authd(struct host_exchange *x)
 {
 	const struct settings *s = x->worker->child->settings;
 
@@ -226,7 +227,7 @@ put_request(const accept_construct *ac, uint64_t id, const char *mech,
 }
 
 static int
-send_start(struct wire_exchange *x, const char *mech, const char *initial,
+send_start(struct host_exchange *x, const char *mech, const char *initial,
     size_t len)
 {
 	uint8_t texts[START_MAX];
@@ -247,11 +248,11 @@ send_start(struct wire_exchange *x, const char *mech, const char *initial,
 }
 
 int
-wire_auth_start(void *host, accept_construct *ac, const char *mech,
+host_auth_start(void *host, accept_construct *ac, const char *mech,
     const char *initial, size_t len)
 {
 	struct worker *w = host;
-	struct wire_exchange *x;
+	struct host_exchange *x;
 
 	if ((x = exchange_new(w, ac)) == NULL)
 		goto err1;
@@ -267,11 +268,11 @@ err1:
 }
 
 int
-wire_auth_step(void *host, accept_construct *ac, const char *response,
+host_auth_step(void *host, accept_construct *ac, const char *response,
     size_t len)
 {
 	struct worker *w = host;
-	struct wire_exchange *x = ac->host_auth;
+	struct host_exchange *x = ac->host_auth;
 	struct msg_auth ma = { 0 };
 
 	if (x == NULL || x->is_lost || x->is_waiting || len > STEP_MAX) {
@@ -290,10 +291,10 @@ err1:
 }
 
 void
-wire_auth_cancel(void *host, accept_construct *ac)
+host_auth_cancel(void *host, accept_construct *ac)
 {
 	struct worker *w = host;
-	struct wire_exchange *x = ac->host_auth;
+	struct host_exchange *x = ac->host_auth;
 	struct msg_auth ma = { 0 };
 
 	if (x == NULL)
@@ -302,4 +303,11 @@ wire_auth_cancel(void *host, accept_construct *ac)
 	if (!x->is_lost)
 		(void)chanev_send(w->authd, A_CANCEL, &ma, NULL, 0, -1);
 	exchange_free(x);
+}
+
+const char *const *
+host_auth_mechanisms(void *host, accept_construct *ac)
+{
+	(void)host;
+	return auth_spec_mechanisms(ac->options->auth_backend, true);
 }

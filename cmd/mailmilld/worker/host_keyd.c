@@ -20,7 +20,7 @@ struct pending {
 	uint64_t	 handle;	/* of the session */
 };
 
-struct wire_keyd {
+struct host_keyd {
 	struct worker	*worker;
 	struct chanev	*channel;	/* NULL: none now */
 	uint64_t	 count;		/* so many were asked */
@@ -33,7 +33,7 @@ struct wire_keyd {
 
 /* An id is a place in the table and a count that makes it unique. */
 static struct pending *
-pending_find(struct wire_keyd *k, uint64_t id)
+pending_find(struct host_keyd *k, uint64_t id)
 {
 	struct pending *p = &k->v[id % PENDING_MAX];
 
@@ -41,7 +41,7 @@ pending_find(struct wire_keyd *k, uint64_t id)
 }
 
 static struct pending *
-pending_add(struct wire_keyd *k, struct tls_sign *s,
+pending_add(struct host_keyd *k, struct tls_sign *s,
     const accept_construct *ac)
 {
 	struct pending *p;
@@ -59,7 +59,7 @@ pending_add(struct wire_keyd *k, struct tls_sign *s,
 }
 
 static void
-pending_remove(struct wire_keyd *k, struct pending *p)
+pending_remove(struct host_keyd *k, struct pending *p)
 {
 	p->sign = NULL;
 	k->free[k->nfree++] = (unsigned int)(p - k->v);
@@ -67,7 +67,7 @@ pending_remove(struct wire_keyd *k, struct pending *p)
 
 /* Give the answer to who waits for it; NULL: there is none. */
 static void
-settle(struct wire_keyd *k, struct pending *p, const uint8_t *sig, size_t len)
+settle(struct host_keyd *k, struct pending *p, const uint8_t *sig, size_t len)
 {
 	accept_construct *ac = sessions_find(k->worker, p->handle);
 	struct tls_sign *s = p->sign;
@@ -79,7 +79,7 @@ settle(struct wire_keyd *k, struct pending *p, const uint8_t *sig, size_t len)
 }
 
 static void
-fail_all(struct wire_keyd *k)
+fail_all(struct host_keyd *k)
 {
 	size_t i;
 
@@ -93,7 +93,7 @@ fail_all(struct wire_keyd *k)
 static void
 keyd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 {
-	struct wire_keyd *k = closure;
+	struct host_keyd *k = closure;
 	struct msg_signed ms;
 	struct pending *p;
 
@@ -113,7 +113,7 @@ keyd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 static void
 keyd_gone(struct chanev *ce, void *closure)
 {
-	struct wire_keyd *k = closure;
+	struct host_keyd *k = closure;
 
 	if (k->channel == ce)
 		k->channel = NULL;
@@ -127,7 +127,7 @@ static const struct chanev_ops keyd_ops = {
 };
 
 void
-wire_keyd_connect(struct wire_keyd *k, int fd)
+host_keyd_connect(struct host_keyd *k, int fd)
 {
 	chanev_free(k->channel);
 	fail_all(k);
@@ -142,7 +142,7 @@ wire_keyd_connect(struct wire_keyd *k, int fd)
 static int
 start(struct tls_sign *s, void *closure)
 {
-	struct wire_keyd *k = closure;
+	struct host_keyd *k = closure;
 	const accept_construct *ac = s->session;
 	struct msg_sign ms = {
 		.version = s->version,
@@ -166,24 +166,24 @@ start(struct tls_sign *s, void *closure)
 static void
 cancel(struct tls_sign *s, void *closure)
 {
-	struct wire_keyd *k = closure;
+	struct host_keyd *k = closure;
 	struct pending *p = pending_find(k, s->id);
 
 	if (p != NULL && p->sign == s)
 		pending_remove(k, p);
 }
 
-const struct tls_remote_ops wire_keyd_ops = {
+const struct tls_remote_ops host_keyd_ops = {
 	.start = start,
 	.cancel = cancel
 };
 
 /* -------------------------------------------------------------------------- */
 
-struct wire_keyd *
-wire_keyd_new(struct worker *w)
+struct host_keyd *
+host_keyd_new(struct worker *w)
 {
-	struct wire_keyd *k = calloc(1, sizeof(*k));
+	struct host_keyd *k = calloc(1, sizeof(*k));
 
 	if (k == NULL)
 		return NULL;
@@ -196,7 +196,7 @@ wire_keyd_new(struct worker *w)
 }
 
 void
-wire_keyd_free(struct wire_keyd *k)
+host_keyd_free(struct host_keyd *k)
 {
 	if (k == NULL)
 		return;

@@ -1,17 +1,12 @@
-/* What a login may do, and how one may log in: what the sessions of a worker
- * ask of Sender_Login and of the back end.
- * Knows nothing of passwords. */
+/* Sender addresses: may a login use one?  The file of Sender_Login decides. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
-#include <stdio.h>
-
-#include "cmd/settings/auth_spec.h"
 #include "core/lim.h"
 #include "core/table/sender_logins.h"
 
 int
-wire_may_send_as(void *host, accept_construct *ac, const char *login,
+host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender)
 {
 	const struct worker *w = host;
@@ -27,11 +22,4 @@ wire_may_send_as(void *host, accept_construct *ac, const char *login,
 	return table != NULL &&
 	    mailaddr_format(sender, address, sizeof(address)) != -1 &&
 	    sender_logins_may(table, login, address);
-}
-
-const char *const *
-wire_auth_mechanisms(void *host, accept_construct *ac)
-{
-	(void)host;
-	return auth_spec_mechanisms(ac->options->auth_backend, true);
 }

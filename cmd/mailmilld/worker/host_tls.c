@@ -21,8 +21,8 @@
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 
-struct wire_tls {
-	struct wire_keyd	*keyd;
+struct host_tls {
+	struct host_keyd	*keyd;
 	uint32_t		 version;	/* of the certificates; 0: none yet */
 	struct tlsctx		*contexts[];	/* as many as settings->tls has */
 };
@@ -95,10 +95,10 @@ contexts_free(struct tlsctx **v, size_t n)
 }
 
 void
-wire_tls_certs(struct worker *w, const struct msg_certs *certs, int fd)
+host_tls_certs(struct worker *w, const struct msg_certs *certs, int fd)
 {
 	const struct settings *s = w->child->settings;
-	struct wire_tls *t = w->tls;
+	struct host_tls *t = w->tls;
 	struct tlsctx **v;
 	struct bundle *b;
 	size_t i, n;
@@ -129,7 +129,7 @@ wire_tls_certs(struct worker *w, const struct msg_certs *certs, int fd)
 }
 
 void
-wire_tls_tickets(const struct msg_tickets *tickets)
+host_tls_tickets(const struct msg_tickets *tickets)
 {
 	struct tls_ticket_key keys[MSG_TICKET_KEYS];
 	size_t i, n = tickets->nkeys;
@@ -149,7 +149,7 @@ wire_tls_tickets(const struct msg_tickets *tickets)
 }
 
 int
-wire_tls_open(struct worker *w)
+host_tls_open(struct worker *w)
 {
 	const struct settings_tls *st = w->child->settings->tls;
 	size_t n;
@@ -157,8 +157,8 @@ wire_tls_open(struct worker *w)
 	if (st == NULL || (n = st->ncontexts) == 0)
 		return 0;
 	w->tls = calloc(1, sizeof(*w->tls) + n * sizeof(w->tls->contexts[0]));
-	if (w->tls == NULL || (w->tls->keyd = wire_keyd_new(w)) == NULL ||
-	    tls_remote_open(&wire_keyd_ops, w->tls->keyd) == -1) {
+	if (w->tls == NULL || (w->tls->keyd = host_keyd_new(w)) == NULL ||
+	    tls_remote_open(&host_keyd_ops, w->tls->keyd) == -1) {
 		log_err("start", "role=%s step=%s", "worker", "TLS");
 		return -1;
 	}
@@ -166,21 +166,21 @@ wire_tls_open(struct worker *w)
 }
 
 void
-wire_tls_close(struct worker *w)
+host_tls_close(struct worker *w)
 {
 	if (w->tls == NULL)
 		return;
 	contexts_free(w->tls->contexts, w->child->settings->tls->ncontexts);
-	wire_keyd_free(w->tls->keyd);
+	host_keyd_free(w->tls->keyd);
 	free(w->tls);
 	w->tls = NULL;
 }
 
 void
-wire_tls_connect(struct worker *w, int fd)
+host_tls_connect(struct worker *w, int fd)
 {
 	if (w->tls != NULL)
-		wire_keyd_connect(w->tls->keyd, fd);
+		host_keyd_connect(w->tls->keyd, fd);
 	else
 		close(fd);
 }
@@ -199,7 +199,7 @@ send_at_once(int fd)
 }
 
 int
-wire_tls_start(void *host, accept_construct *ac)
+host_tls_start(void *host, accept_construct *ac)
 {
 	struct worker *w = host;
 	SSL *ssl;
@@ -247,7 +247,7 @@ keep_description(accept_construct *ac)
 }
 
 int
-wire_tls_handshake(void *host, accept_construct *ac, int *needmask)
+host_tls_handshake(void *host, accept_construct *ac, int *needmask)
 {
 	enum tls_failure_kind kind;
 	int rc, error;
@@ -271,7 +271,7 @@ wire_tls_handshake(void *host, accept_construct *ac, int *needmask)
 }
 
 void
-wire_tls_end(accept_construct *ac)
+host_tls_end(accept_construct *ac)
 {
 	if (ac->tls == NULL)
 		return;

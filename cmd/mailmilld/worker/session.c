@@ -71,7 +71,7 @@ session_end(void *host, accept_construct *ac)
 	struct worker *w = host;
 
 	sessions_remove(w, ac);
-	wire_tls_end(ac);
+	host_tls_end(ac);
 	free(ac);
 	if (w->child->is_draining && w->sessions.n == 0)
 		child_exit(w->child);

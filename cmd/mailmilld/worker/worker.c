@@ -29,10 +29,10 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 		tell_connect(w, fd);
 		break;
 	case ROLE_KEYD:
-		wire_tls_connect(w, fd);
+		host_tls_connect(w, fd);
 		break;
 	case ROLE_AUTHD:
-		wire_auth_connect(w, fd);
+		host_auth_connect(w, fd);
 		break;
 	default:
 		close(fd);
@@ -58,7 +58,7 @@ on_certs(struct worker *w, struct channel_msg *msg)
 	struct msg_certs certs;
 
 	memcpy(&certs, msg->base, sizeof(certs));
-	wire_tls_certs(w, &certs, msg->fd);
+	host_tls_certs(w, &certs, msg->fd);
 }
 
 static void
@@ -68,7 +68,7 @@ on_tickets(struct worker *w, struct channel_msg *msg)
 
 	memcpy(&tickets, msg->base, sizeof(tickets));
 	if (w->tls != NULL)
-		wire_tls_tickets(&tickets);
+		host_tls_tickets(&tickets);
 	explicit_bzero(&tickets, sizeof(tickets));
 }
 
@@ -165,7 +165,7 @@ role_worker(struct child *c)
 		affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot);
 	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
-	    == -1 || read_tables(c) == -1 || wire_tls_open(w) == -1 ||
+	    == -1 || read_tables(c) == -1 || host_tls_open(w) == -1 ||
 	    child_drop(c, incoming) == -1)
 		goto out;
 	host_init(w);
@@ -180,9 +180,9 @@ role_worker(struct child *c)
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	sessions_flush(w);
 	tell_close(w);
-	wire_auth_disconnect(w);
+	host_auth_disconnect(w);
 out:
-	wire_tls_close(w);
+	host_tls_close(w);
 	spool_writer_close(w->spool);
 	if (dirfd != -1)
 		close(dirfd);

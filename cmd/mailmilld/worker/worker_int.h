@@ -17,11 +17,11 @@
 
 #define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
 
-struct wire_exchange;
-struct wire_keyd;
-struct wire_tls;
+struct host_exchange;
+struct host_keyd;
+struct host_tls;
 struct tls_remote_ops;
-RB_HEAD(wire_exchanges, wire_exchange);
+RB_HEAD(host_exchanges, host_exchange);
 
 /* sessions.c */
 struct sessions {
@@ -47,9 +47,9 @@ struct worker {
 	struct spool_writer	*spool;
 	struct tell		 tell;
 	struct sessions		 sessions;
-	struct wire_tls		*tls;		/* NULL: there is no TLS */
+	struct host_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
-	struct wire_exchanges	 exchanges;	/* of AUTH, by id */
+	struct host_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* so many there were */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
@@ -111,53 +111,53 @@ void host_report(void *host, accept_construct *ac,
 enum esmtp_rcpt_status host_rcpt_lookup(void *host, accept_construct *ac,
     const struct mailaddr *addr);
 
-/* host_sender.c: may_send_as() and auth_mechanisms() of esmtp_host.h. */
-int wire_may_send_as(void *host, accept_construct *ac, const char *login,
+/* host_sender.c: may_send_as() of esmtp_host.h. */
+int host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender);
-const char *const *wire_auth_mechanisms(void *host, accept_construct *ac);
 
-/* host_auth.c: auth_start(), auth_step() and auth_cancel() of esmtp_host.h.
- * wire_auth_connect(w, fd): From now on ask the authd at ${fd}, which it takes;
- * exchanges of another before are lost.  wire_auth_disconnect(w): no more. */
-int wire_auth_start(void *host, accept_construct *ac, const char *mech,
+/* host_auth.c: the auth_*() of esmtp_host.h.
+ * host_auth_connect(w, fd): From now on ask the authd at ${fd}, which it takes;
+ * exchanges of another before are lost.  host_auth_disconnect(w): no more. */
+int host_auth_start(void *host, accept_construct *ac, const char *mech,
     const char *initial, size_t len);
-int wire_auth_step(void *host, accept_construct *ac, const char *response,
+int host_auth_step(void *host, accept_construct *ac, const char *response,
     size_t len);
-void wire_auth_cancel(void *host, accept_construct *ac);
-void wire_auth_connect(struct worker *w, int fd);
-void wire_auth_disconnect(struct worker *w);
+void host_auth_cancel(void *host, accept_construct *ac);
+const char *const *host_auth_mechanisms(void *host, accept_construct *ac);
+void host_auth_connect(struct worker *w, int fd);
+void host_auth_disconnect(struct worker *w);
 
 /* host_tls.c: the worker's side of TLS: contexts made of the certificates that
  * the master sends.
  *
- * wire_tls_open(w): Before the process gives up its rights: load what OpenSSL
+ * host_tls_open(w): before the process gives up its rights: load what OpenSSL
  * wants from files.  Return 0, or -1 having logged why.  Without TLS in the
  * configuration it does nothing, and nor does the rest.
- * wire_tls_close(w): when no session is left. */
-int wire_tls_open(struct worker *w);
-void wire_tls_close(struct worker *w);
+ * host_tls_close(w): when no session is left. */
+int host_tls_open(struct worker *w);
+void host_tls_close(struct worker *w);
 
-/* wire_tls_certs(w, certs, fd): M_CERTS: from now on these certificates.  What
+/* host_tls_certs(w, certs, fd): M_CERTS: from now on these certificates.  What
  * is wrong with them is logged, and the former ones stay.  ${fd} stays the
- * caller's.  wire_tls_tickets(tickets): M_TICKETS. */
-void wire_tls_certs(struct worker *w, const struct msg_certs *certs, int fd);
-void wire_tls_tickets(const struct msg_tickets *tickets);
+ * caller's.  host_tls_tickets(tickets): M_TICKETS. */
+void host_tls_certs(struct worker *w, const struct msg_certs *certs, int fd);
+void host_tls_tickets(const struct msg_tickets *tickets);
 
-/* wire_tls_connect(w, fd): A channel to keyd, which it takes. */
-void wire_tls_connect(struct worker *w, int fd);
+/* host_tls_connect(w, fd): A channel to keyd, which it takes. */
+void host_tls_connect(struct worker *w, int fd);
 
-/* wire_tls_start(), wire_tls_handshake(): of esmtp_host.h.
- * wire_tls_end(ac): free what they have left in ${ac}. */
-int wire_tls_start(void *host, accept_construct *ac);
-int wire_tls_handshake(void *host, accept_construct *ac, int *needmask);
-void wire_tls_end(accept_construct *ac);
+/* host_tls_start(), host_tls_handshake(): of esmtp_host.h.
+ * host_tls_end(ac): free what they have left in ${ac}. */
+int host_tls_start(void *host, accept_construct *ac);
+int host_tls_handshake(void *host, accept_construct *ac, int *needmask);
+void host_tls_end(accept_construct *ac);
 
-/* host_keyd.c: wire_keyd_new(w): Who asks keyd; NULL: ENOMEM.
- * wire_keyd_connect(k, fd): ask the one at ${fd}, which it takes; what another
+/* host_keyd.c: what asks keyd.  host_keyd_new(w): NULL: ENOMEM.
+ * host_keyd_connect(k, fd): ask the one at ${fd}, which it takes; what another
  * was asked before has failed. */
-extern const struct tls_remote_ops wire_keyd_ops;	/* closure: that */
-struct wire_keyd *wire_keyd_new(struct worker *w);
-void wire_keyd_connect(struct wire_keyd *k, int fd);
-void wire_keyd_free(struct wire_keyd *k);	/* NULL does nothing */
+extern const struct tls_remote_ops host_keyd_ops;	/* closure: that */
+struct host_keyd *host_keyd_new(struct worker *w);
+void host_keyd_connect(struct host_keyd *k, int fd);
+void host_keyd_free(struct host_keyd *k);	/* NULL does nothing */
 
 #endif
