@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/util/addr.h"
+
 #define PREFIX_DIGITS	3
 
 static int
@@ -129,22 +131,9 @@ netmask_contains(const struct netmask *outer, const struct netmask *inner)
 bool
 netmask_match(const struct netmask *nm, const struct sockaddr *sa)
 {
-	const struct sockaddr_in6 *in6;
 	const unsigned char *addr;
-	int family = sa->sa_family;
+	int family;
 
-	if (family == AF_INET) {
-		addr = (const unsigned char *)
-		    &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	} else if (family == AF_INET6) {
-		in6 = (const struct sockaddr_in6 *)(const void *)sa;
-		addr = in6->sin6_addr.s6_addr;
-		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-			family = AF_INET;
-			addr += 12;
-		}
-	} else {
-		return false;
-	}
-	return family == nm->family && same_bits(addr, nm->addr, nm->bits);
+	return (addr = addr_octets(sa, &family)) != NULL &&
+	    family == nm->family && same_bits(addr, nm->addr, nm->bits);
 }

@@ -1,8 +1,8 @@
 /* Network addresses with a prefix length (CIDR), IPv4 and IPv6.
  * Pure: no allocation, no system call. */
 
-#ifndef CORE_NETMASK_H
-#define CORE_NETMASK_H
+#ifndef CORE_UTIL_NETMASK_H
+#define CORE_UTIL_NETMASK_H
 
 #include <sys/socket.h>
 

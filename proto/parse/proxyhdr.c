@@ -219,22 +219,6 @@ v2_parse(const char *buf, size_t len, struct proxyhdr *h, const char **why_r)
 	return 0;
 }
 
-/* A proxy whose socket serves both families may tell of an IPv4 client as IPv6
- * has it (RFC 4291 2.5.5.2); whoever is asked about it knows it as IPv4. */
-static void
-unmap(struct proxyhdr *h)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET };
-
-	if (h->source.sa.sa_family != AF_INET6 ||
-	    !IN6_IS_ADDR_V4MAPPED(&h->source.in6.sin6_addr))
-		return;
-	in.sin_port = h->source.in6.sin6_port;
-	memcpy(&in.sin_addr, &h->source.in6.sin6_addr.s6_addr[12], 4);
-	memset(&h->source, 0, sizeof(h->source));
-	h->source.in = in;
-}
-
 int
 proxyhdr_parse(const char *buf, size_t len, struct proxyhdr *h,
     const char **why_r)
@@ -246,7 +230,8 @@ proxyhdr_parse(const char *buf, size_t len, struct proxyhdr *h,
 		return missing > 0 ? bad(why_r, "PROXY header cut") : -1;
 	rc = buf[0] == v1_word[0] ? v1_parse(buf, len, h, why_r) :
 	    v2_parse(buf, len, h, why_r);
+	/* an IPv4 client may be told as IPv6 has it: it is known as IPv4 */
 	if (rc == 0 && h->is_known)
-		unmap(h);
+		addr_copy(&h->source.sa, &h->source.sa);
 	return rc;
 }

@@ -4,24 +4,20 @@
  * What comes right behind a header is not its own, a ClientHello say, so it
  * has to be read without taking an octet too many. */
 
-#ifndef PROTO_PROXYHDR_H
-#define PROTO_PROXYHDR_H
-
-#include <netinet/in.h>
+#ifndef PROTO_PARSE_PROXYHDR_H
+#define PROTO_PARSE_PROXYHDR_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "core/util/addr.h"
 
 #define PROXYHDR_V1_MAX	107	/* octets with CRLF; section 2.1 */
 
 struct proxyhdr {
 	bool	is_known;	/* else LOCAL, UNKNOWN, or of a family that is
 				 * none of ours: the connection's own address */
-	union {
-		struct sockaddr		sa;
-		struct sockaddr_in	in;
-		struct sockaddr_in6	in6;
-	} source;
+	union addr source;
 };
 
 /* proxyhdr_missing(buf, len, &why_r): ${len} octets of the header are at

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "proto/parse/esmtp_received.h"
 #include "proto/server/esmtp_verb.h"
 
@@ -46,13 +47,13 @@ put_received(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 	const struct esmtp_options *o = st->ac->options;
-	char buf[ESMTP_RECEIVED_MAX], peer[ESMTP_PEER_TEXT];
+	char buf[ESMTP_RECEIVED_MAX], peer[ADDR_TEXT];
 	struct esmtp_received r = { .helo = st->mc->helo };
 	size_t n;
 
 	if (!o->trace_headers)
 		return 0;
-	r.peer = esmtp_peer_text(&st->ac->peer, peer);
+	r.peer = addr_text(&st->ac->peer.sa, peer);
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
@@ -144,13 +145,13 @@ static int
 commit(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
-	char peer[ESMTP_PEER_TEXT];
+	char peer[ADDR_TEXT];
 	struct spool_envelope env = { .sender = t->sender };
 
 	env.rcpts = (const char *const *)t->rcpts.addr;
 	env.nrcpts = t->rcpts.n;
 	env.session = st->ac->id;
-	env.client = esmtp_peer_text(&st->ac->peer, peer);
+	env.client = addr_text(&st->ac->peer.sa, peer);
 	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
 	env.received = st->now;
 	env.flags = t->env_flags;

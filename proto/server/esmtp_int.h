@@ -247,9 +247,4 @@ extern const struct validate_module policy_limits, policy_loop, policy_relay,
 const char *esmtp_banner_hostname(const struct esmtp_options *o);
 const char *esmtp_received_hostname(const struct esmtp_options *o);
 
-/* esmtp_peer_text(addr, buf): The client's address; "unknown" if it has none. */
-#define ESMTP_PEER_TEXT	46
-const char *esmtp_peer_text(const accept_addr *addr,
-    char buf[ESMTP_PEER_TEXT]);
-
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_int.h"
 #include "proto/parse/proxyhdr.h"
@@ -33,11 +34,7 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 	struct esmtp_host *host = st->ac->host;
 	accept_construct *ac = st->ac;
 
-	memset(&ac->peer, 0, sizeof(ac->peer));
-	if (h->source.sa.sa_family == AF_INET)
-		ac->peer.in = h->source.in;
-	else
-		ac->peer.in6 = h->source.in6;
+	addr_copy(&ac->peer.sa, &h->source.sa);
 	if (host->ops->peer_changed != NULL)
 		host->ops->peer_changed(host->closure, ac);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);

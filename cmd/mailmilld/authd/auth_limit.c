@@ -13,14 +13,14 @@
 #include <sys/queue.h>
 #include <sys/tree.h>
 
-#include <netinet/in.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <xxhash.h>
+
+#include "core/util/addr.h"
 
 #define KEY_OCTETS	16
 #define LOGIN_OCTETS	255		/* of a name that are looked at */
@@ -74,23 +74,13 @@ key_make(const struct auth_limit *l, const uint8_t *v, size_t len,
 static size_t
 put_client(const struct sockaddr *peer, uint8_t *buf)
 {
-	const struct sockaddr_in6 *in6;
-	const struct sockaddr_in *in;
+	const unsigned char *octets;
+	int family;
 
 	memset(buf, 0, 9);
-	if (peer->sa_family == AF_INET) {
-		in = (const void *)peer;
-		buf[0] = 4;
-		memcpy(buf + 1, &in->sin_addr, 4);
-	} else if (peer->sa_family == AF_INET6) {
-		in6 = (const void *)peer;
-		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-			buf[0] = 4;
-			memcpy(buf + 1, &in6->sin6_addr.s6_addr[12], 4);
-		} else {
-			buf[0] = 6;
-			memcpy(buf + 1, &in6->sin6_addr, 8);
-		}
+	if ((octets = addr_octets(peer, &family)) != NULL) {
+		buf[0] = family == AF_INET ? 4 : 6;
+		memcpy(buf + 1, octets, family == AF_INET ? 4 : 8);
 	}
 	return 9;
 }

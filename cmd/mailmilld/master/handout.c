@@ -6,8 +6,6 @@
 
 #include "cmd/mailmilld/master/master.h"
 
-#include <netinet/in.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -24,21 +22,6 @@
 
 /* --- accepting one -------------------------------------------------------- */
 
-/* An IPv4 client of a socket that serves both families. */
-static void
-unmap(accept_addr *a)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET };
-
-	if (a->sa.sa_family != AF_INET6 ||
-	    !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-		return;
-	in.sin_port = a->in6.sin6_port;
-	memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], 4);
-	memset(a, 0, sizeof(*a));
-	a->in = in;
-}
-
 static int
 accept_one(const struct listener *l, accept_addr *peer)
 {
@@ -48,7 +31,7 @@ accept_one(const struct listener *l, accept_addr *peer)
 	memset(peer, 0, sizeof(*peer));
 	fd = accept4(l->fd, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1)
-		unmap(peer);
+		addr_copy(&peer->sa, &peer->sa);
 	return fd;
 }
 
@@ -87,13 +70,12 @@ static void
 log_refused(const struct listener *l, const accept_addr *peer,
     const char *limit)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_PORT_TEXT];
 
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
-	addr_text(&peer->sa, text);
 	log_event(LOG_LEVEL_INFO, "refused", "client=%s listener=%s limit=%s",
-	    text, l->text, limit);
+	    addr_port_text(&peer->sa, text), l->text, limit);
 }
 
 static bool
@@ -167,10 +149,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 	struct proc *p;
 	int error;
 
-	if (peer->sa.sa_family == AF_INET6)
-		ms.peer.in6 = peer->in6;
-	else
-		ms.peer.in = peer->in;
+	addr_copy(&ms.peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
 	while ((p = pick_worker(l->master)) != NULL) {
 		if (book_add(p->book, &peer->sa, &l->sessions, l->service,

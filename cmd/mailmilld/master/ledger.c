@@ -5,13 +5,12 @@
 
 #include "cmd/mailmilld/master/ledger.h"
 
-#include <netinet/in.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/mailmilld/role/msg.h"
+#include "core/util/addr.h"
 
 #define NONE		UINT32_MAX
 #define BUCKETS_FIRST	64	/* a power of two */
@@ -49,17 +48,17 @@ struct ledger {
 static void
 addr_key(const struct sockaddr *sa, unsigned char key_r[16])
 {
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
+	const unsigned char *octets;
+	int family;
 
 	memset(key_r, 0, 16);
-	if (sa->sa_family == AF_INET6) {
-		memcpy(&in6, sa, sizeof(in6));
-		memcpy(key_r, &in6.sin6_addr, 16);
-	} else if (sa->sa_family == AF_INET) {
-		memcpy(&in, sa, sizeof(in));
+	if ((octets = addr_octets(sa, &family)) == NULL)
+		return;
+	if (family == AF_INET6) {
+		memcpy(key_r, octets, 16);
+	} else {
 		key_r[10] = key_r[11] = 0xff;
-		memcpy(key_r + 12, &in.sin_addr, 4);
+		memcpy(key_r + 12, octets, 4);
 	}
 }
 

@@ -4,7 +4,6 @@
 
 #include "cmd/mailmilld/master/master.h"
 
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 
 #include <errno.h>
@@ -14,26 +13,6 @@
 #include <unistd.h>
 
 #include "core/scheduler.h"
-
-void
-addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT_MAX])
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-
-	if (sa->sa_family == AF_INET6) {
-		memcpy(&in6, sa, sizeof(in6));
-		inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
-		snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host,
-		    ntohs(in6.sin6_port));
-	} else {
-		memcpy(&in, sa, sizeof(in));
-		inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
-		snprintf(buf, ADDR_TEXT_MAX, "%s:%u", host,
-		    ntohs(in.sin_port));
-	}
-}
 
 static void
 set_int(int fd, int level, int option, int64_t value, const char *name)
@@ -47,8 +26,6 @@ set_int(int fd, int level, int option, int64_t value, const char *name)
 static int
 open_socket(const struct settings_listen *sl, const accept_addr *addr)
 {
-	socklen_t len = addr->sa.sa_family == AF_INET6 ?
-	    sizeof(addr->in6) : sizeof(addr->in);
 	int fd, one = 1, v6only = !sl->is_any, saved;
 
 	fd = socket(addr->sa.sa_family,
@@ -67,7 +44,7 @@ open_socket(const struct settings_listen *sl, const accept_addr *addr)
 	    "TCP_Send_Buffer_Size");
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, sl->disable_nagle_algorithm,
 	    "Disable_Nagle_Algorithm");
-	if (bind(fd, &addr->sa, len) == -1 ||
+	if (bind(fd, &addr->sa, addr_len(&addr->sa)) == -1 ||
 	    listen(fd, (int)sl->listen_backlog) == -1)
 		goto err1;
 	return fd;
@@ -117,7 +94,7 @@ listener_name(struct listener *l)
 	memset(&got, 0, sizeof(got));
 	if (getsockname(l->fd, &got.sa, &len) == -1)
 		got = l->wanted;
-	addr_text(&got.sa, l->text);
+	addr_port_text(&got.sa, l->text);
 }
 
 static int

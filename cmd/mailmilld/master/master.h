@@ -23,6 +23,7 @@
 #include "core/event.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "core/util/addr.h"
 
 /* One configuration: in use, or about to be. */
 struct config {
@@ -71,15 +72,13 @@ struct respawn {
 	Event			*timer;		/* NULL: not waiting */
 };
 
-#define ADDR_TEXT_MAX	64	/* "[address]:port" */
-
 struct listener {
 	TAILQ_ENTRY(listener)	 link;
 	struct master		*master;
 	int			 fd;		/* -1: closed, its sessions remain */
 	bool			 is_new;	/* bound by a reload in progress */
 	accept_addr		 wanted;	/* as configured; port 0 is any */
-	char			 text[ADDR_TEXT_MAX]; /* the address it has got */
+	char			 text[ADDR_PORT_TEXT]; /* the address it has got */
 	size_t			 index;		/* among the Listen scopes */
 	size_t			 next_index;	/* in the coming configuration */
 	bool			 has_next;	/* ... which has it too */
@@ -231,8 +230,6 @@ void listeners_switch(struct master *m);
  * when the master does not want it any more. */
 void listeners_watch(struct master *m);
 void listeners_close(struct master *m);
-/* addr_text(sa, buf): "192.0.2.1:25", "[2001:db8::1]:25". */
-void addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT_MAX]);
 
 /* handout.c */
 

@@ -4,11 +4,10 @@
 #ifndef CMD_MAILMILLD_MSG_H
 #define CMD_MAILMILLD_MSG_H
 
-#include <netinet/in.h>
-
 #include <stdint.h>
 
 #include "core/process/channel.h"
+#include "core/util/addr.h"
 
 enum role_id {
 #define ROLE(id, name, account, def, counted, chrooted) ROLE_##id,
@@ -58,7 +57,7 @@ struct msg_auth_start {
 	uint64_t id;		/* of the exchange; the worker's */
 	uint32_t listener;
 	uint32_t flags;		/* MSG_AUTH_* */
-	union { struct sockaddr_in in; struct sockaddr_in6 in6; } peer;
+	union addr peer;
 	/* lengths of the texts */
 	uint16_t mech, session, initial, exporter, endpoint, peer_name;
 };
@@ -79,7 +78,7 @@ struct msg_session {
 	uint64_t handle;
 	uint32_t listener;	/* index into the configuration's Listen scopes */
 	uint32_t unused;
-	union { struct sockaddr_in in; struct sockaddr_in6 in6; } peer;
+	union addr peer;
 };
 struct msg_control { uint32_t octets; };
 struct msg_committed {

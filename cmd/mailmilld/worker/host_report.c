@@ -3,41 +3,27 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
-#include <arpa/inet.h>
-
 #include <errno.h>
 #include <string.h>
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "core/util/addr.h"
 #include "tls/tlsctx.h"
-
-static const char *
-peer_text(const accept_construct *ac, char buf[INET6_ADDRSTRLEN])
-{
-	const void *addr = ac->peer.sa.sa_family == AF_INET6 ?
-	    (const void *)&ac->peer.in6.sin6_addr :
-	    (const void *)&ac->peer.in.sin_addr;
-
-	if (inet_ntop(ac->peer.sa.sa_family, addr, buf, INET6_ADDRSTRLEN)
-	    == NULL)
-		return "?";
-	return buf;
-}
 
 /* What follows says the same and more, see report_end(). */
 static void
 report_connect(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)r;
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
 	    "session=%s client=%s port=%d listener=%s", ac->id,
-	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name);
 }
 
@@ -50,7 +36,7 @@ report_accepted(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const char *login = esmtp_session_login(ac);
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
@@ -59,7 +45,7 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
 	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
-	    peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed,
 	    ac->tls != NULL ? ac->tls->protocol : "",
@@ -71,7 +57,7 @@ report_tls(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const struct esmtp_tls *t = ac->tls;
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)w;
 	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
@@ -80,7 +66,7 @@ report_tls(const struct worker *w, const accept_construct *ac,
 	log_event(LOG_LEVEL_DEBUG, "tls",
 	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
 	    "verified=%s peer=%s host=%s seconds=%T", ac->id,
-	    peer_text(ac, buf), t->protocol, t->cipher, t->bits,
+	    addr_text(&ac->peer.sa, buf), t->protocol, t->cipher, t->bits,
 	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
 	    t->peer_name != NULL ? t->peer_name : "",
 	    t->server_name != NULL ? t->server_name : "", &r->elapsed);
@@ -109,14 +95,14 @@ static void
 report_tls_failed(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	count_failure(ac, r);
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
 	log_event(LOG_LEVEL_INFO, "tls-failed",
 	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
-	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->detail,
 	    r->errnum == 0 ? "closed" : strerror(r->errnum));
 }
@@ -125,13 +111,13 @@ static void
 report_auth(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)w;
 	stats_inc(STATS_AUTH_OK);
 	log_event(LOG_LEVEL_INFO, "auth",
 	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
-	    peer_text(ac, buf), esmtp_session_login(ac), r->detail,
+	    addr_text(&ac->peer.sa, buf), esmtp_session_login(ac), r->detail,
 	    ac->tls != NULL ? ac->tls->protocol : "none");
 }
 
@@ -142,13 +128,13 @@ static void
 report_auth_failed(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	if (r->code == 535)
 		stats_inc(STATS_AUTH_FAILED);
 	log_event(LOG_LEVEL_INFO, "auth-failed",
 	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
-	    "code=%d", ac->id, peer_text(ac, buf),
+	    "code=%d", ac->id, addr_text(&ac->peer.sa, buf),
 	    ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
 	    r->code);
@@ -158,7 +144,7 @@ static void
 report_rejected(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)w;
 	if (r->code >= 500)
@@ -169,29 +155,29 @@ report_rejected(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
 	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
-	    "detail=%s", ac->id, peer_text(ac, buf), r->verb, r->arg, r->code,
-	    r->enhanced, r->sender, r->detail);
+	    "detail=%s", ac->id, addr_text(&ac->peer.sa, buf), r->verb,
+	    r->arg, r->code, r->enhanced, r->sender, r->detail);
 }
 
 static void
 report_timeout(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)w;
 	stats_inc(STATS_SESSIONS_TIMEOUT);
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
 	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
-	    ac->id, peer_text(ac, buf), r->detail);
+	    ac->id, addr_text(&ac->peer.sa, buf), r->detail);
 }
 
 static void
 report_abort(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	(void)w;
 	stats_inc(STATS_SESSIONS_ABORTED);
@@ -199,7 +185,7 @@ report_abort(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "vanished",
 	    "session=%s client=%s state=%s error=%s", ac->id,
-	    peer_text(ac, buf), r->detail, r->errnum == 0 ? "closed" :
+	    addr_text(&ac->peer.sa, buf), r->detail, r->errnum == 0 ? "closed" :
 	    strerror(r->errnum));
 }
 
@@ -211,14 +197,14 @@ report_end(const struct worker *w, const accept_construct *ac,
 {
 	enum log_level level = r->nmessages == 0 ? LOG_LEVEL_INFO :
 	    LOG_LEVEL_DEBUG;
-	char buf[INET6_ADDRSTRLEN];
+	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_SESSIONS_ENDED);
 	if (!log_enabled(level))
 		return;
 	log_event(level, "disconnect",
 	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
-	    ac->id, peer_text(ac, buf), ntohs(ac->peer.in.sin_port),
+	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
 	    &r->elapsed);
 }

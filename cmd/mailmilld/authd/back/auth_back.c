@@ -2,8 +2,6 @@
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
 
-#include <arpa/inet.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,25 +155,10 @@ auth_back_now_ms(void)
 }
 
 const char *
-auth_back_address(const struct auth_client *client, char *buf, size_t size)
+auth_back_address(const struct auth_client *client, char buf[ADDR_TEXT])
 {
-	const struct sockaddr *sa = client->peer;
-	union {
-		struct sockaddr_in	in;
-		struct sockaddr_in6	in6;
-	} u;
+	int family;
 
-	if (sa == NULL)
-		return NULL;
-	if (sa->sa_family == AF_INET) {
-		memcpy(&u.in, sa, sizeof(u.in));
-		return inet_ntop(AF_INET, &u.in.sin_addr, buf, (socklen_t)size);
-	}
-	if (sa->sa_family != AF_INET6)
-		return NULL;
-	memcpy(&u.in6, sa, sizeof(u.in6));
-	if (IN6_IS_ADDR_V4MAPPED(&u.in6.sin6_addr))
-		return inet_ntop(AF_INET, &u.in6.sin6_addr.s6_addr[12], buf,
-		    (socklen_t)size);
-	return inet_ntop(AF_INET6, &u.in6.sin6_addr, buf, (socklen_t)size);
+	return addr_octets(client->peer, &family) == NULL ? NULL :
+	    addr_text(client->peer, buf);
 }

@@ -117,7 +117,7 @@ send_auth(struct auth_dovecot *d, const struct auth_client *client,
     const char *mech, const char *peer_name, const char *initial, size_t len,
     const char **problem_r)
 {
-	char address[64], *line = NULL;
+	char address[ADDR_TEXT], *line = NULL;
 	size_t octets = 0;
 	FILE *fp = open_memstream(&line, &octets);
 	int rc = 0;
@@ -131,8 +131,7 @@ send_auth(struct auth_dovecot *d, const struct auth_client *client,
 	if (client->is_tls)
 		fputs("\tsecured", fp);
 	put_value(fp, "session", client->session);
-	put_value(fp, "rip", auth_back_address(client, address,
-	    sizeof(address)));
+	put_value(fp, "rip", auth_back_address(client, address));
 	if (peer_name != NULL) {
 		fputs("\tvalid-client-cert", fp);
 		put_value(fp, "cert_username", peer_name);

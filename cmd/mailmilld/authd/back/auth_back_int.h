@@ -4,6 +4,7 @@
 #define CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_INT_H
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
+#include "core/util/addr.h"
 
 /* What a kind of back end does; see the functions of auth_back.h of the same
  * names.  A NULL is what it cannot: AUTH_UNSURE. */
@@ -50,9 +51,9 @@ struct auth_back {
 /* auth_back_now_ms(): The clock of auth_client.deadline_ms. */
 int64_t auth_back_now_ms(void);
 
-/* auth_back_address(client, buf, size): The client's address as text, without
- * the port; an IPv4 address in IPv6 as IPv4.  NULL: not of the Internet. */
-const char *auth_back_address(const struct auth_client *client, char *buf,
-    size_t size);
+/* auth_back_address(client, buf): The client's address as text, without the
+ * port.  NULL: it has none of the Internet. */
+const char *auth_back_address(const struct auth_client *client,
+    char buf[ADDR_TEXT]);
 
 #endif

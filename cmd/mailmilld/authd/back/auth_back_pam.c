@@ -141,8 +141,8 @@ set_items(pam_handle_t *h, const struct auth_client *client)
 		void	(*func)(int, unsigned int, void *);
 		const void *p;
 	} delay = { .func = no_delay };
-	char address[INET6_ADDRSTRLEN];
-	const char *host = auth_back_address(client, address, sizeof(address));
+	char address[ADDR_TEXT];
+	const char *host = auth_back_address(client, address);
 	int rc;
 
 	if ((rc = pam_set_item(h, PAM_FAIL_DELAY, delay.p)) != PAM_SUCCESS ||

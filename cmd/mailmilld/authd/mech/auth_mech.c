@@ -55,17 +55,6 @@ text_copy(char **copy_r, const char *s)
 	return (*copy_r = strdup(s)) == NULL ? -1 : 0;
 }
 
-static void
-peer_copy(struct auth_exchange *x, const struct sockaddr *peer)
-{
-	if (peer == NULL)
-		return;
-	if (peer->sa_family == AF_INET6)
-		memcpy(&x->peer.in6, peer, sizeof(x->peer.in6));
-	else if (peer->sa_family == AF_INET)
-		memcpy(&x->peer.in, peer, sizeof(x->peer.in));
-}
-
 static int
 start_copy(struct auth_exchange *x, const struct auth_start *s)
 {
@@ -74,7 +63,7 @@ start_copy(struct auth_exchange *x, const struct auth_start *s)
 	    text_copy(&x->session, s->client.session) == -1 ||
 	    text_copy(&x->peer_name, s->client.peer_name) == -1)
 		return -1;
-	peer_copy(x, s->client.peer);
+	addr_copy(&x->peer.sa, s->client.peer);
 	x->client = s->client;
 	x->client.peer = &x->peer.sa;
 	x->client.session = x->session;

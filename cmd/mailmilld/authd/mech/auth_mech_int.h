@@ -3,9 +3,8 @@
 #ifndef CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_INT_H
 #define CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_INT_H
 
-#include <netinet/in.h>
-
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "core/util/addr.h"
 
 #define AUTH_BINDING_MAX	64	/* octets of a channel binding */
 
@@ -51,8 +50,7 @@ struct auth_exchange {
 	const struct auth_mech_ops *own;	/* ... unless a back end does */
 	struct auth_back	*back;
 	struct auth_client	 client;
-	union { struct sockaddr sa; struct sockaddr_in in;
-		struct sockaddr_in6 in6; } peer;
+	union addr		 peer;
 	char			*session, *peer_name;
 	struct auth_binding	 exporter, endpoint;
 	bool			 is_plus_offered;

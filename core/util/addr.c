@@ -1,0 +1,98 @@
+/* Socket addresses; see addr.h. */
+
+#include "core/util/addr.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+const unsigned char *
+addr_octets(const struct sockaddr *sa, int *family_r)
+{
+	static const unsigned char mapped[12] = {
+		[10] = 0xff, [11] = 0xff };
+	const unsigned char *p = (const unsigned char *)sa;
+
+	if (sa == NULL)
+		return NULL;
+	*family_r = sa->sa_family;
+	switch (sa->sa_family) {
+	case AF_INET:
+		return p + offsetof(struct sockaddr_in, sin_addr);
+	case AF_INET6:
+		p += offsetof(struct sockaddr_in6, sin6_addr);
+		if (memcmp(p, mapped, sizeof(mapped)) != 0)
+			return p;
+		*family_r = AF_INET;
+		return p + sizeof(mapped);
+	default:
+		return NULL;
+	}
+}
+
+socklen_t
+addr_len(const struct sockaddr *sa)
+{
+	return sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+	    sizeof(struct sockaddr_in);
+}
+
+void
+addr_copy(struct sockaddr *to, const struct sockaddr *sa)
+{
+	union addr a = { .in6.sin6_family = AF_UNSPEC };
+	const unsigned char *octets;
+	int family;
+
+	octets = addr_octets(sa, &family);
+	if (octets != NULL && family == AF_INET6) {
+		memcpy(&a.in6, sa, sizeof(a.in6));
+	} else if (octets != NULL) {
+		a.in.sin_family = AF_INET;
+		a.in.sin_port = htons((in_port_t)addr_port(sa));
+		memcpy(&a.in.sin_addr, octets, sizeof(a.in.sin_addr));
+	}
+	memcpy(to, &a, sizeof(a));
+}
+
+unsigned int
+addr_port(const struct sockaddr *sa)
+{
+	in_port_t port;
+	int family;
+
+	if (addr_octets(sa, &family) == NULL)
+		return 0;
+	/* at the same place in both */
+	_Static_assert(offsetof(struct sockaddr_in, sin_port) ==
+	    offsetof(struct sockaddr_in6, sin6_port), "port");
+	memcpy(&port, (const unsigned char *)sa +
+	    offsetof(struct sockaddr_in, sin_port), sizeof(port));
+	return ntohs(port);
+}
+
+const char *
+addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT])
+{
+	const unsigned char *octets;
+	int family;
+
+	if ((octets = addr_octets(sa, &family)) == NULL ||
+	    inet_ntop(family, octets, buf, ADDR_TEXT) == NULL)
+		strcpy(buf, "unknown");
+	return buf;
+}
+
+const char *
+addr_port_text(const struct sockaddr *sa, char buf[ADDR_PORT_TEXT])
+{
+	char host[ADDR_TEXT];
+	int family;
+
+	if (addr_octets(sa, &family) == NULL)
+		return strcpy(buf, "unknown");
+	snprintf(buf, ADDR_PORT_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+	    addr_text(sa, host), addr_port(sa));
+	return buf;
+}

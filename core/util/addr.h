@@ -1,0 +1,47 @@
+/* Socket addresses: their octets, their text.
+ * Everywhere an IPv4 address mapped into IPv6 (RFC 4291 2.5.5.2: ::ffff:0:0/96,
+ * an IPv4 client of a socket that serves both families) counts as IPv4.
+ * Pure: no allocation, no system call. */
+
+#ifndef CORE_UTIL_ADDR_H
+#define CORE_UTIL_ADDR_H
+
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+
+union addr {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+};
+
+#define ADDR_TEXT	INET6_ADDRSTRLEN	/* octets with the NUL */
+#define ADDR_PORT_TEXT	(ADDR_TEXT + 8)		/* with "[]:65535" */
+
+/* addr_octets(sa, &family_r): The address in ${sa}, in network order: 4 octets
+ * and AF_INET, or 16 and AF_INET6.  They lie in ${sa}, which need not be
+ * aligned.  NULL: another family, or ${sa} is NULL. */
+const unsigned char *addr_octets(const struct sockaddr *sa, int *family_r);
+
+/* addr_copy(to, sa): Fill in ${to}, which has room for a union addr.  IPv4
+ * mapped into IPv6 becomes IPv4.  Another family or NULL: AF_UNSPEC.  Both may
+ * be the same address. */
+void addr_copy(struct sockaddr *to, const struct sockaddr *sa);
+
+/* addr_len(sa): Octets of an IPv4 or IPv6 socket address. */
+socklen_t addr_len(const struct sockaddr *sa);
+
+/* addr_port(sa): In host order; 0 for another family or NULL. */
+unsigned int addr_port(const struct sockaddr *sa);
+
+/* addr_text(sa, buf): "192.0.2.1", "2001:db8::1"; never with a scope.  Another
+ * family or NULL: "unknown".  Return ${buf}. */
+const char *addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT]);
+
+/* addr_port_text(sa, buf): "192.0.2.1:25", "[2001:db8::1]:25"; another family
+ * or NULL: "unknown".  Return ${buf}. */
+const char *addr_port_text(const struct sockaddr *sa,
+    char buf[ADDR_PORT_TEXT]);
+
+#endif

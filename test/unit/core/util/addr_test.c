@@ -1,0 +1,159 @@
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "core/util/addr.h"
+
+static union addr
+v4(const char *text, in_port_t port)
+{
+	union addr a;
+
+	memset(&a, 0, sizeof(a));
+	a.in.sin_family = AF_INET;
+	a.in.sin_port = htons(port);
+	cr_assert_eq(inet_pton(AF_INET, text, &a.in.sin_addr), 1, "%s", text);
+	return a;
+}
+
+static union addr
+v6(const char *text, in_port_t port, uint32_t scope)
+{
+	union addr a;
+
+	memset(&a, 0, sizeof(a));
+	a.in6.sin6_family = AF_INET6;
+	a.in6.sin6_port = htons(port);
+	a.in6.sin6_scope_id = scope;
+	cr_assert_eq(inet_pton(AF_INET6, text, &a.in6.sin6_addr), 1, "%s",
+	    text);
+	return a;
+}
+
+Test(addr, text_of_both_families)
+{
+	char buf[ADDR_TEXT], port[ADDR_PORT_TEXT];
+	const struct {
+		union addr a;
+		const char *text, *port;
+	} cases[] = {
+		{ v4("192.0.2.1", 25), "192.0.2.1", "192.0.2.1:25" },
+		{ v4("0.0.0.0", 0), "0.0.0.0", "0.0.0.0:0" },
+		{ v6("2001:db8::1", 587, 0), "2001:db8::1",
+		    "[2001:db8::1]:587" },
+		{ v6("::", 65535, 0), "::", "[::]:65535" },
+		/* RFC 4291 2.5.5.2: IPv4 mapped into IPv6 is IPv4 */
+		{ v6("::ffff:192.0.2.1", 25, 0), "192.0.2.1", "192.0.2.1:25" },
+		/* RFC 4291 2.5.5.1: compatible, not mapped */
+		{ v6("::192.0.2.1", 25, 0), "::192.0.2.1",
+		    "[::192.0.2.1]:25" },
+		{ v6("::fffe:c000:201", 25, 0), "::fffe:c000:201",
+		    "[::fffe:c000:201]:25" },
+		/* RFC 4007 11: a scope is of no use to anybody else */
+		{ v6("fe80::1", 25, 7), "fe80::1", "[fe80::1]:25" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_expect_eq(addr_text(&cases[i].a.sa, buf), buf);
+		cr_expect_str_eq(buf, cases[i].text);
+		cr_expect_eq(addr_port_text(&cases[i].a.sa, port), port);
+		cr_expect_str_eq(port, cases[i].port);
+	}
+}
+
+Test(addr, the_longest_texts_fit)
+{
+	union addr a = v6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 0);
+	char buf[ADDR_TEXT + 1], port[ADDR_PORT_TEXT + 1];
+
+	buf[ADDR_TEXT] = port[ADDR_PORT_TEXT] = 'x';
+	cr_expect_str_eq(addr_text(&a.sa, buf),
+	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	cr_expect_str_eq(addr_port_text(&a.sa, port),
+	    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	cr_expect_eq(buf[ADDR_TEXT], 'x');
+	cr_expect_eq(port[ADDR_PORT_TEXT], 'x');
+	/* what inet_ntop(3) writes in a longer form than hexadecimal */
+	a = v6("::255.255.255.255", 65535, 0);
+	cr_expect_str_eq(addr_port_text(&a.sa, port),
+	    "[::255.255.255.255]:65535");
+}
+
+Test(addr, another_family_has_no_address)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "x" };
+	const struct sockaddr *sa = (const struct sockaddr *)&un;
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	char buf[ADDR_TEXT], port[ADDR_PORT_TEXT];
+	union addr a = v4("192.0.2.1", 25);
+	int family;
+
+	cr_expect_null(addr_octets(sa, &family));
+	cr_expect_null(addr_octets(&none, &family));
+	cr_expect_null(addr_octets(NULL, &family));
+	cr_expect_str_eq(addr_text(sa, buf), "unknown");
+	cr_expect_str_eq(addr_text(NULL, buf), "unknown");
+	cr_expect_str_eq(addr_port_text(&none, port), "unknown");
+	cr_expect_str_eq(addr_port_text(NULL, port), "unknown");
+	cr_expect_eq(addr_port(sa), 0);
+	cr_expect_eq(addr_port(NULL), 0);
+	addr_copy(&a.sa, sa);
+	cr_expect_eq(a.sa.sa_family, AF_UNSPEC);
+	a = v4("192.0.2.1", 25);
+	addr_copy(&a.sa, NULL);
+	cr_expect_eq(a.sa.sa_family, AF_UNSPEC);
+}
+
+Test(addr, a_copy_keeps_address_port_and_scope)
+{
+	union addr from = v6("fe80::1", 25, 7), to;
+
+	addr_copy(&to.sa, &from.sa);
+	cr_expect_arr_eq(&to, &from, sizeof(to.in6));
+	from = v4("192.0.2.1", 465);
+	memset(&to, 0xff, sizeof(to));
+	addr_copy(&to.sa, &from.sa);
+	cr_expect_arr_eq(&to, &from, sizeof(to));
+}
+
+Test(addr, a_copy_makes_ipv4_of_mapped_ipv4_also_in_place)
+{
+	union addr a = v6("::ffff:192.0.2.1", 25, 3),
+	    want = v4("192.0.2.1", 25);
+
+	addr_copy(&a.sa, &a.sa);
+	cr_expect_arr_eq(&a, &want, sizeof(want));
+	cr_expect_eq(addr_len(&a.sa), sizeof(a.in));
+	addr_copy(&a.sa, &a.sa);
+	cr_expect_arr_eq(&a, &want, sizeof(want));
+}
+
+Test(addr, octets_need_no_alignment)
+{
+	union addr a = v6("2001:db8::1", 25, 0);
+	_Alignas(8) unsigned char room[sizeof(a) + 2];
+	const unsigned char *octets;
+	int family;
+
+	memcpy(room + 2, &a, sizeof(a));
+	octets = addr_octets((const struct sockaddr *)(const void *)(room + 2),
+	    &family);
+	cr_assert_not_null(octets);
+	cr_expect_eq(family, AF_INET6);
+	cr_expect_arr_eq(octets, &a.in6.sin6_addr, 16);
+}
+
+Test(addr, octets_of_mapped_ipv4_are_those_of_ipv4)
+{
+	union addr a = v6("::ffff:192.0.2.1", 25, 0), b = v4("192.0.2.1", 25);
+	const unsigned char *octets;
+	int family;
+
+	octets = addr_octets(&a.sa, &family);
+	cr_assert_not_null(octets);
+	cr_expect_eq(family, AF_INET);
+	cr_expect_arr_eq(octets, &b.in.sin_addr, 4);
+}
