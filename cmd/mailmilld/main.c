@@ -14,7 +14,7 @@
 #include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/master/master.h"
 #include "cmd/settings/paths.h"
-#include "cmd/mailmilld/master/reload.h"
+#include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/mailmilld/master/spooldir.h"

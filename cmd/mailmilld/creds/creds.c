@@ -170,7 +170,7 @@ bundle_write(const struct creds *c, FILE *fp)
 }
 
 static int
-bundle_make(struct creds *c)
+bundle_fill(struct creds *c)
 {
 	int copy, failed;
 	FILE *fp;
@@ -192,6 +192,29 @@ bundle_make(struct creds *c)
 	    F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
+/* Where a key was put beside its certificate by mistake, it does not stay. */
+static void
+forget_octets(struct creds *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nfiles; i++) {
+		if (c->files[i].octets != NULL)
+			explicit_bzero(c->files[i].octets, c->files[i].len);
+		free(c->files[i].octets);
+		c->files[i].octets = NULL;
+	}
+}
+
+int
+creds_bundle_make(struct creds *c)
+{
+	int rc = bundle_fill(c);
+
+	forget_octets(c);
+	return rc;
+}
+
 /* --- life ----------------------------------------------------------------- */
 
 static int
@@ -204,7 +227,8 @@ creds_paths(struct creds *c, const struct settings_tls *t)
 	c->nfiles = CREDS_NPUBLIC(c) + c->npairs;
 	c->files = calloc(c->nfiles + 1, sizeof(*c->files));
 	c->infos = calloc(c->npairs + 1, sizeof(*c->infos));
-	if (c->files == NULL || c->infos == NULL) {
+	c->key_fds = calloc(c->npairs + 1, sizeof(*c->key_fds));
+	if (c->files == NULL || c->infos == NULL || c->key_fds == NULL) {
 		c->nfiles = 0;
 		return -1;
 	}
@@ -220,23 +244,9 @@ creds_paths(struct creds *c, const struct settings_tls *t)
 	return 0;
 }
 
-/* Where a key was put beside its certificate by mistake, it does not stay. */
-static void
-forget_octets(struct creds *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->nfiles; i++) {
-		if (c->files[i].octets != NULL)
-			explicit_bzero(c->files[i].octets, c->files[i].len);
-		free(c->files[i].octets);
-		c->files[i].octets = NULL;
-	}
-}
-
 struct creds *
-creds_open(const struct settings *s, const struct account *account,
-    uint32_t version, char *err_r, size_t errlen)
+creds_open(const struct settings *s, uint32_t version, char *err_r,
+    size_t errlen)
 {
 	struct creds *c;
 
@@ -245,23 +255,12 @@ creds_open(const struct settings *s, const struct account *account,
 		return NULL;
 	c->version = version;
 	c->bundle = -1;
-	if (creds_paths(c, s->tls) == -1)
-		goto err1;
-	if (c->npairs == 0)
-		return c;
-	if (open_all(c, err_r, errlen) == -1 ||
-	    creds_check(c, account, err_r, errlen) == -1)
-		goto err1;
-	if (bundle_make(c) == -1) {
-		snprintf(err_r, errlen, "certificates in memory: %s",
-		    strerror(errno));
-		goto err1;
+	if (creds_paths(c, s->tls) == -1 ||
+	    open_all(c, err_r, errlen) == -1) {
+		creds_free(c);
+		return NULL;
 	}
-	forget_octets(c);
 	return c;
-err1:
-	creds_free(c);
-	return NULL;
 }
 
 void
@@ -279,6 +278,7 @@ creds_free(struct creds *c)
 		close(c->bundle);
 	free(c->files);
 	free(c->infos);
+	free(c->key_fds);
 	free(c);
 }
 

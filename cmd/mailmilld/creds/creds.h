@@ -4,8 +4,8 @@
  * this process never reads an octet.
  * Knows nothing of processes but their account for the check. */
 
-#ifndef CMD_MAILMILLD_CREDS_H
-#define CMD_MAILMILLD_CREDS_H
+#ifndef CMD_MAILMILLD_CREDS_CREDS_H
+#define CMD_MAILMILLD_CREDS_CREDS_H
 
 #include <sys/types.h>
 
@@ -13,23 +13,31 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "cmd/mailmilld/role/privs.h"
+#include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 #include "cmd/settings/settings_tls.h"
 
 struct creds;
 
-/* creds_open(s, account, version, err_r, errlen): Open all files that
- * ${s} names, read those that are public, and have a process of
- * its own, under ${account} (NULL: ours), see that each key belongs to its
- * certificate.  NULL with "FILE: what is wrong" in ${err_r}.  What is not wrong
- * but not right either (expired, readable by all) is logged.  Paths stay those
- * of ${s}, which must live as long.  Without any TLS in ${s}: one that is
- * empty. */
-struct creds *creds_open(const struct settings *s,
-    const struct account *account, uint32_t version, char *err_r,
-    size_t errlen);
+/* creds_open(s, version, err_r, errlen): Open all files that ${s} names and
+ * read those that are public.  Before anything else is done with the result, a
+ * process under keyd's account sees that each key belongs to its certificate:
+ * creds_check().  NULL with "FILE: what is wrong" in ${err_r}.  Paths stay
+ * those of ${s}, which must live as long.  Without any TLS in ${s}: one that
+ * is empty, and needs no check. */
+struct creds *creds_open(const struct settings *s, uint32_t version,
+    char *err_r, size_t errlen);
 void creds_free(struct creds *c);	/* NULL does nothing */
+
+/* creds_check(c, account, spec_r): The check of ${c}, which lives until it is
+ * started.
+ * creds_use(c, p, err_r, errlen): It has ended: take what it says of the
+ * certificates; what is not wrong but not right either (expired) is logged.
+ * Return 0, or -1 with "FILE: what is wrong". */
+void creds_check(struct creds *c, const struct account *account,
+    struct probe_spec *spec_r);
+int creds_use(struct creds *c, const struct probe *p, char *err_r,
+    size_t errlen);
 
 uint32_t creds_version(const struct creds *c);
 /* A descriptor of its own for a reader, or -1 with errno. */

@@ -1,7 +1,7 @@
 /* Shared by the files of creds.h alone. */
 
-#ifndef CMD_MAILMILLD_CREDS_INT_H
-#define CMD_MAILMILLD_CREDS_INT_H
+#ifndef CMD_MAILMILLD_CREDS_CREDS_INT_H
+#define CMD_MAILMILLD_CREDS_CREDS_INT_H
 
 #include <stdbool.h>
 #include <time.h>
@@ -9,7 +9,6 @@
 #include "cmd/mailmilld/creds/creds.h"
 
 #define CREDS_NAME_MAX	128
-#define CREDS_ERROR_MAX	SETTINGS_ERROR_MAX
 
 /* What a file was when it was opened. */
 struct creds_file {
@@ -36,7 +35,8 @@ struct creds {
 	size_t			 npairs, ncas, nfiles;
 	struct creds_file	*files;
 	struct creds_info	*infos;		/* of each pair */
-	int			 bundle;
+	int			 bundle;	/* after the check */
+	int			*key_fds;	/* for the check */
 };
 
 #define CREDS_CERT(c, i)	(&(c)->files[i])
@@ -55,10 +55,8 @@ struct bundle_place {
 };
 #define BUNDLE_MAGIC	0x6c6c696d6c69616dULL
 
-/* creds_check(c, account, err_r, errlen): Have a process of its own, under
- * ${account}, load all of ${c} as keyd and the workers would, and fill in
- * c->infos.  Return 0, or -1 with "FILE: what is wrong". */
-int creds_check(struct creds *c, const struct account *account, char *err_r,
-    size_t errlen);
+/* creds_bundle_make(c): Write what has been read into sealed memory, and forget
+ * it.  Return 0 or -1 with errno. */
+int creds_bundle_make(struct creds *c);
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "cmd/mailmilld/master/certs.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -130,6 +132,24 @@ refuse(struct master *m, const char *why)
 	    "the certificates and keys in use stay in use");
 }
 
+static int
+check(struct master *m, struct creds *c, char *err_r, size_t errlen)
+{
+	struct probe_spec spec;
+	struct probe *p;
+	int rc = -1;
+
+	creds_check(c, &m->accounts[ROLE_KEYD], &spec);
+	if ((p = probe_start(&spec)) == NULL) {
+		snprintf(err_r, errlen, "%s: %s", spec.what, strerror(errno));
+	} else {
+		probe_wait(p);
+		rc = creds_use(c, p, err_r, errlen);
+	}
+	probe_free(p);
+	return rc;
+}
+
 static void
 look(struct master *m)
 {
@@ -139,9 +159,9 @@ look(struct master *m)
 	if (m->phase != MASTER_RUNNING || m->reload != NULL ||
 	    t->next != NULL || !creds_changed(m->config.creds))
 		return;
-	t->next = creds_open(m->config.settings, &m->accounts[ROLE_KEYD],
-	    t->version + 1, err, sizeof(err));
-	if (t->next == NULL)
+	t->next = creds_open(m->config.settings, t->version + 1, err,
+	    sizeof(err));
+	if (t->next == NULL || check(m, t->next, err, sizeof(err)) == -1)
 		refuse(m, err);
 	else
 		t->version++;

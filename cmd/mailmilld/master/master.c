@@ -17,7 +17,7 @@
 #include "core/loop/after.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/master/daemon.h"
-#include "cmd/mailmilld/master/reload.h"
+#include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/settings/version.h"

@@ -2,8 +2,8 @@
  * The master binds, accepts, hands sockets to workers, and starts, watches and
  * ends the other processes.  It never reads a byte that a client sent. */
 
-#ifndef CMD_MAILMILLD_MASTER_H
-#define CMD_MAILMILLD_MASTER_H
+#ifndef CMD_MAILMILLD_MASTER_MASTER_H
+#define CMD_MAILMILLD_MASTER_MASTER_H
 
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -15,7 +15,7 @@
 
 #include "cmd/mailmilld/master/backoff.h"
 #include "cmd/mailmilld/role/chanev.h"
-#include "cmd/mailmilld/creds/creds.h"
+#include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/master/ledger.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/settings.h"
@@ -24,14 +24,6 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/util/addr.h"
-
-/* One configuration: in use, or about to be. */
-struct config {
-	struct settings	*settings;
-	int		 fd;		/* its text, in memory, for the children */
-	struct creds	*creds;		/* certificates and keys */
-	unsigned int	 generation;	/* 1 at start */
-};
 
 enum proc_state {
 	PROC_STARTING,		/* until M_READY */

@@ -4,18 +4,14 @@
  * start with it: nothing has changed, and the log (and mailmillctl) says why.
  * While the new processes start the old ones go on serving. */
 
-#include "cmd/mailmilld/master/reload.h"
+#include "cmd/mailmilld/master/master.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "cmd/mailmilld/authd/auth_check.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/roles.h"
-#include "cmd/mailmilld/master/tls_options.h"
 #include "core/process/stats.h"
 
 struct reload {
@@ -23,96 +19,6 @@ struct reload {
 	reload_done	*done;
 	void		*closure;
 };
-
-static struct {
-	const char		*filename;
-	const char *const	*overrides;
-	size_t			 n;
-} source;
-
-void
-config_source(const char *filename, const char *const *overrides, size_t n)
-{
-	source.filename = filename;
-	source.overrides = overrides;
-	source.n = n;
-}
-
-void
-config_clear(struct config *config)
-{
-	creds_free(config->creds);
-	config->creds = NULL;
-	settings_free(config->settings);
-	config->settings = NULL;
-	if (config->fd > 0)
-		close(config->fd);
-	config->fd = -1;
-}
-
-/* Into memory first, so that what is checked here is what the children get. */
-static int
-config_pack(struct config *config_r, char *err_r, size_t errlen)
-{
-	FILE *fp;
-	int rc = 0;
-
-	config_r->fd = -1;
-	if ((fp = fopen(source.filename, "re")) == NULL)
-		rc = -1;
-	else if ((config_r->fd = settings_pack(fp, source.filename,
-	    source.overrides, source.n)) == -1)
-		rc = -1;
-	if (rc == -1)
-		snprintf(err_r, errlen, "%s: %s", source.filename,
-		    strerror(errno));
-	if (fp != NULL)
-		fclose(fp);
-	return rc;
-}
-
-/* The files that the settings name. */
-static int
-config_files(struct config *config, char *err_r, size_t errlen)
-{
-	struct settings *s = config->settings;
-	struct account account = { 0, 0 };
-
-	if (settings_load_recipients(s, err_r, errlen) == -1 ||
-	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
-	    tls_options_check(s, err_r, errlen) == -1 ||
-	    auth_check(s, err_r, errlen) == -1)
-		return -1;
-	account_look(s, ROLE_KEYD, &account);
-	config->creds = creds_open(s, account.uid == 0 ? NULL : &account, 1,
-	    err_r, errlen);
-	return config->creds == NULL ? -1 : 0;
-}
-
-int
-config_read(unsigned int generation, struct config *config_r, char *err_r,
-    size_t errlen)
-{
-	memset(config_r, 0, sizeof(*config_r));
-	if (config_pack(config_r, err_r, errlen) == -1)
-		return -1;
-	config_r->generation = generation;
-	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
-	if (config_r->settings == NULL ||
-	    config_files(config_r, err_r, errlen) == -1) {
-		config_clear(config_r);
-		return -1;
-	}
-	return 0;
-}
-
-void
-config_warn(const struct config *config)
-{
-	if (config->settings->ndomains == 0)
-		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
-		    "a Domain section and reload");
-}
 
 static void
 reload_end(struct master *m, const char *error)
@@ -178,7 +84,7 @@ reload_prepare(struct master *m, struct config *config, char *err_r,
 		return -1;
 	if (strcmp(config->settings->spool, m->config.settings->spool) != 0) {
 		snprintf(err_r, errlen, "%s: option 'spool': another spool "
-		    "needs a restart", source.filename);
+		    "needs a restart", config_filename());
 		config_clear(config);
 		return -1;
 	}
@@ -186,13 +92,13 @@ reload_prepare(struct master *m, struct config *config, char *err_r,
 	if (accounts_find(config->settings, m->is_foreground,
 	    m->accounts) == -1) {
 		snprintf(err_r, errlen, "%s: an account is missing, the log "
-		    "says which", source.filename);
+		    "says which", config_filename());
 		config_clear(config);
 		return -1;
 	}
 	if (listeners_bind(m, config->settings) == -1) {
 		snprintf(err_r, errlen, "%s: cannot bind, the log says why",
-		    source.filename);
+		    config_filename());
 		config_clear(config);
 		return -1;
 	}

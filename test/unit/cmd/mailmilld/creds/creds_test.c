@@ -85,7 +85,29 @@ settings(const char *cert, const char *key)
 	return settings_with(cert, key, NULL, NULL);
 }
 
-/* creds_open() fails, and says of ${file}: ${why}. */
+/* creds_open(), and the check that belongs to it. */
+static struct creds *
+open_and_check(const struct settings *s, uint32_t version)
+{
+	const struct account ours = { 0, 0 };
+	struct creds *c = creds_open(s, version, err, sizeof(err));
+	struct probe_spec spec;
+	struct probe *p;
+
+	if (c == NULL || s->tls->npairs == 0)
+		return c;
+	creds_check(c, &ours, &spec);
+	cr_assert_not_null(p = probe_start(&spec));
+	probe_wait(p);
+	if (creds_use(c, p, err, sizeof(err)) == -1) {
+		creds_free(c);
+		c = NULL;
+	}
+	probe_free(p);
+	return c;
+}
+
+/* That fails, and says of ${file}: ${why}. */
 static void
 expect_refused(const char *cert, const char *key, const char *file,
     const char *why)
@@ -94,7 +116,7 @@ expect_refused(const char *cert, const char *key, const char *file,
 	char start[256];
 
 	snprintf(start, sizeof(start), "%s/%s: ", top, file);
-	cr_expect_null(creds_open(s, NULL, 1, err, sizeof(err)), "%s %s",
+	cr_expect_null(open_and_check(s, 1), "%s %s",
 	    cert, key);
 	cr_expect(strncmp(err, start, strlen(start)) == 0, "%s", err);
 	cr_expect_not_null(strstr(err, why), "%s: %s", why, err);
@@ -104,7 +126,7 @@ expect_refused(const char *cert, const char *key, const char *file,
 Test(creds, without_tls_it_is_empty)
 {
 	struct settings *s = settings(NULL, NULL);
-	struct creds *c = creds_open(s, NULL, 7, err, sizeof(err));
+	struct creds *c = open_and_check(s, 7);
 
 	cr_assert_not_null(c, "%s", err);
 	cr_expect_eq(creds_version(c), 7);
@@ -117,7 +139,7 @@ Test(creds, a_bundle_has_what_the_files_have)
 {
 	struct settings *s = settings_with("a.crt", "a.key",
 	    "TLS_Client_CA", "a.crt");
-	struct creds *c = creds_open(s, NULL, 1, err, sizeof(err));
+	struct creds *c = open_and_check(s, 1);
 	struct bundle *b;
 	int fd;
 
@@ -140,7 +162,7 @@ Test(creds, a_bundle_has_what_the_files_have)
 Test(creds, a_certificate_says_its_name_and_its_end)
 {
 	struct settings *s = settings("a.crt", "a.key");
-	struct creds *c = creds_open(s, NULL, 1, err, sizeof(err));
+	struct creds *c = open_and_check(s, 1);
 	long long days;
 
 	cr_assert_not_null(c, "%s", err);
@@ -175,7 +197,7 @@ Test(creds, client_cas_that_are_none_are_refused)
 
 	run("echo hello >text");
 	s = settings_with("a.crt", "a.key", "TLS_Client_CA", "text");
-	cr_expect_null(creds_open(s, NULL, 1, err, sizeof(err)));
+	cr_expect_null(open_and_check(s, 1));
 	cr_expect_not_null(strstr(err, "/text: "), "%s", err);
 	settings_free(s);
 }
@@ -184,7 +206,7 @@ Test(creds, a_missing_ocsp_response_is_no_obstacle)
 {
 	struct settings *s = settings_with("a.crt", "a.key",
 	    "TLS_OCSP_Response", "no.der");
-	struct creds *c = creds_open(s, NULL, 1, err, sizeof(err));
+	struct creds *c = open_and_check(s, 1);
 
 	cr_assert_not_null(c, "%s", err);
 	creds_free(c);
@@ -215,7 +237,7 @@ Test(creds, a_file_that_will_not_do_is_tried_again_when_it_is_another)
 	age("a.key", 100);
 	run("mkdir dir");
 	age("dir", 100);
-	c = creds_open(s, NULL, 1, err, sizeof(err));
+	c = open_and_check(s, 1);
 	cr_assert_not_null(c, "%s", err);
 	cr_expect_not(creds_changed(c));
 	run("rmdir dir; echo x >dir");
@@ -234,7 +256,7 @@ Test(creds, a_change_is_noticed_once_the_files_are_quiet)
 	age("a.key", 100);
 	s = settings_with("a.crt", "a.key",
 	    "TLS_OCSP_Response", "r");
-	c = creds_open(s, NULL, 1, err, sizeof(err));
+	c = open_and_check(s, 1);
 	cr_assert_not_null(c, "%s", err);
 	cr_expect_not(creds_changed(c));
 	/* in the middle of being replaced */
@@ -244,7 +266,7 @@ Test(creds, a_change_is_noticed_once_the_files_are_quiet)
 	age("a.key", 100);
 	cr_expect(creds_changed(c));
 	creds_free(c);
-	c = creds_open(s, NULL, 2, err, sizeof(err));
+	c = open_and_check(s, 2);
 	cr_assert_not_null(c, "%s", err);
 	cr_expect_not(creds_changed(c));
 	/* a file that comes, another one in its place, one that goes */
@@ -266,7 +288,7 @@ Test(creds, no_process_and_no_descriptor_is_left)
 	int before = dup(0), after;
 
 	close(before);
-	c = creds_open(s, NULL, 1, err, sizeof(err));
+	c = open_and_check(s, 1);
 	cr_assert_not_null(c, "%s", err);
 	creds_free(c);
 	after = dup(0);
@@ -283,7 +305,7 @@ Test(creds, a_bundle_that_is_none_is_refused)
 	struct settings *s = settings("a.crt", "a.key");
 	struct settings *two = settings_with("a.crt", "a.key",
 	    "TLS_Client_CA", "a.crt");
-	struct creds *c = creds_open(s, NULL, 1, err, sizeof(err));
+	struct creds *c = open_and_check(s, 1);
 	int fd, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	cr_assert_not_null(c, "%s", err);

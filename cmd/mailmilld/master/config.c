@@ -1,0 +1,212 @@
+/* A configuration of the master: see config.h. */
+
+#include "cmd/mailmilld/master/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/authd/auth_check.h"
+#include "cmd/mailmilld/master/tls_options.h"
+#include "cmd/settings/settings_tls.h"
+#include "core/process/log.h"
+
+static struct {
+	const char		*filename;
+	const char *const	*overrides;
+	size_t			 n;
+} source;
+
+void
+config_source(const char *filename, const char *const *overrides, size_t n)
+{
+	source.filename = filename;
+	source.overrides = overrides;
+	source.n = n;
+}
+
+const char *
+config_filename(void)
+{
+	return source.filename;
+}
+
+static void
+checks_end(struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_NCHECKS; i++) {
+		probe_free(config->checks[i]);
+		config->checks[i] = NULL;
+	}
+}
+
+void
+config_clear(struct config *config)
+{
+	checks_end(config);
+	creds_free(config->creds);
+	config->creds = NULL;
+	settings_free(config->settings);
+	config->settings = NULL;
+	if (config->fd > 0)
+		close(config->fd);
+	config->fd = -1;
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+/* Into memory first, so that what is checked here is what the children get. */
+static int
+config_pack(struct config *config_r, char *err_r, size_t errlen)
+{
+	FILE *fp;
+	int rc = 0;
+
+	config_r->fd = -1;
+	if ((fp = fopen(source.filename, "re")) == NULL)
+		rc = -1;
+	else if ((config_r->fd = settings_pack(fp, source.filename,
+	    source.overrides, source.n)) == -1)
+		rc = -1;
+	if (rc == -1)
+		snprintf(err_r, errlen, "%s: %s", source.filename,
+		    strerror(errno));
+	if (fp != NULL)
+		fclose(fp);
+	return rc;
+}
+
+/* The files that the settings name. */
+static int
+config_files(struct config *config, char *err_r, size_t errlen)
+{
+	struct settings *s = config->settings;
+
+	if (settings_load_recipients(s, err_r, errlen) == -1 ||
+	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
+	    tls_options_check(s, err_r, errlen) == -1)
+		return -1;
+	config->creds = creds_open(s, 1, err_r, errlen);
+	return config->creds == NULL ? -1 : 0;
+}
+
+int
+config_load(unsigned int generation, struct config *config_r, char *err_r,
+    size_t errlen)
+{
+	memset(config_r, 0, sizeof(*config_r));
+	if (config_pack(config_r, err_r, errlen) == -1)
+		return -1;
+	config_r->generation = generation;
+	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
+	if (config_r->settings == NULL ||
+	    config_files(config_r, err_r, errlen) == -1) {
+		config_clear(config_r);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- checking ------------------------------------------------------------- */
+
+/* What checks ${config}, and whether it has anything to check. */
+static bool
+check_of(struct config *config, enum config_check which,
+    struct probe_spec *spec_r)
+{
+	const struct settings *s = config->settings;
+	struct account account;
+
+	switch (which) {
+	case CONFIG_AUTH:
+		auth_check(s, spec_r);
+		return s->has_auth;
+	case CONFIG_CREDS:
+		account_look(s, ROLE_KEYD, &account);
+		creds_check(config->creds, &account, spec_r);
+		return s->tls->npairs > 0;
+	case CONFIG_NCHECKS:
+		break;
+	}
+	return false;
+}
+
+int
+config_check(struct config *config,
+    struct probe *(*start)(const struct probe_spec *spec), char *err_r,
+    size_t errlen)
+{
+	struct probe_spec spec;
+	size_t i;
+
+	for (i = 0; i < CONFIG_NCHECKS; i++)
+		if (check_of(config, i, &spec) &&
+		    (config->checks[i] = start(&spec)) == NULL) {
+			snprintf(err_r, errlen, "%s: %s", spec.what,
+			    strerror(errno));
+			return -1;
+		}
+	return 0;
+}
+
+static int
+judge(struct config *config, enum config_check which, char *err_r,
+    size_t errlen)
+{
+	const struct probe *p = config->checks[which];
+
+	return which == CONFIG_CREDS ?
+	    creds_use(config->creds, p, err_r, errlen) :
+	    probe_judge(p, NULL, NULL, err_r, errlen);
+}
+
+int
+config_verdict(struct config *config, char *err_r, size_t errlen)
+{
+	size_t i;
+	int rc = 1;
+
+	for (i = 0; i < CONFIG_NCHECKS; i++) {
+		if (config->checks[i] == NULL)
+			continue;
+		if (!probe_has_ended(config->checks[i])) {
+			rc = 0;
+			continue;
+		}
+		if (judge(config, i, err_r, errlen) == -1)
+			return -1;
+		probe_free(config->checks[i]);
+		config->checks[i] = NULL;
+	}
+	return rc;
+}
+
+int
+config_read(unsigned int generation, struct config *config_r, char *err_r,
+    size_t errlen)
+{
+	size_t i;
+
+	if (config_load(generation, config_r, err_r, errlen) == -1)
+		return -1;
+	if (config_check(config_r, probe_start, err_r, errlen) == 0) {
+		for (i = 0; i < CONFIG_NCHECKS; i++)
+			if (config_r->checks[i] != NULL)
+				probe_wait(config_r->checks[i]);
+		if (config_verdict(config_r, err_r, errlen) == 1)
+			return 0;
+	}
+	config_clear(config_r);
+	return -1;
+}
+
+void
+config_warn(const struct config *config)
+{
+	if (config->settings->ndomains == 0)
+		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
+		    "a Domain section and reload");
+}
