@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "core/loop/after.h"
-#include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
 
@@ -135,8 +134,7 @@ authd_open(struct authd *a)
 	TAILQ_INIT(&a->workers);
 	LIST_INIT(&a->orphans);
 	(void)pthread_mutex_init(&a->limit_lock, NULL);
-	if ((a->limit = auth_limit_new(&config)) == NULL ||
-	    auth_mech_open() == -1) {
+	if ((a->limit = auth_limit_new(&config)) == NULL) {
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}
@@ -164,7 +162,6 @@ authd_close(struct authd *a)
 	}
 	authd_orphans_free(a);
 	authd_backs_close(a);
-	auth_mech_close();
 	auth_limit_free(a->limit);
 }
 

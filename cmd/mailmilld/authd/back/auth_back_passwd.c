@@ -271,16 +271,15 @@ passwd_cleartext(void *state, const struct auth_client *client,
 	size_t i;
 
 	(void)client;
-	if (e != NULL && e->cleartext != NULL) {
+	/* made for all names, so that it takes the same time */
+	if (len <= 2 * sizeof(other) ||
+	    derive(p, s->file, "cleartext", login, other) == -1)
+		v = AUTH_UNSURE;
+	for (i = 0; v == AUTH_NO && i < sizeof(other); i++)
+		snprintf(buf + 2 * i, 3, "%02x", other[i]);
+	if (v == AUTH_NO && e != NULL && e->cleartext != NULL)
 		v = strlcpy(buf, e->cleartext, len) < len ? AUTH_YES :
 		    AUTH_UNSURE;
-	} else if (len <= 2 * sizeof(other) ||
-	    derive(p, s->file, "cleartext", login, other) == -1) {
-		v = AUTH_UNSURE;
-	} else {
-		for (i = 0; i < sizeof(other); i++)
-			snprintf(buf + 2 * i, 3, "%02x", other[i]);
-	}
 	give_back(p, s);
 	return v;
 }

@@ -24,18 +24,6 @@ auth_mech_ops_of(const struct auth_mech *mech)
 	return kinds[mech->kind];
 }
 
-int
-auth_mech_open(void)
-{
-	return auth_mech_gsasl_open();
-}
-
-void
-auth_mech_close(void)
-{
-	auth_mech_gsasl_close();
-}
-
 static int
 binding_copy(struct auth_binding *b, const uint8_t *octets, size_t len)
 {

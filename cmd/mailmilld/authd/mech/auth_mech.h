@@ -1,5 +1,5 @@
 /* SASL: one exchange of one mechanism, on the server's side.
- * Owns: the mechanisms (auth_mech.def), GNU SASL, the order of challenges.
+ * Owns: the mechanisms (auth_mech.def), the order of challenges.
  * Calls may block (the back end's do) and are made on a thread of authd's pool,
  * never two at once for one exchange. */
 
@@ -13,10 +13,6 @@
 #define AUTH_RESPONSE_MAX	12288	/* octets, decoded; RFC 4954 4 */
 #define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */
 #define AUTH_NONCE_MAX		1024	/* octets of a client's, sent back */
-
-/* auth_mech_open(): Once per process, before the threads.  Return 0 or -1. */
-int auth_mech_open(void);
-void auth_mech_close(void);
 
 struct auth_exchange;
 

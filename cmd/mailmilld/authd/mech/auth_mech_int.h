@@ -91,29 +91,4 @@ enum esmtp_auth_status auth_verdict_status(enum auth_verdict v);
  * AUTH_LOGIN_MAX + 1.  1, or 0: too long, empty, or no text. */
 int auth_name_copy(const char *s, size_t len, char *name_r);
 
-/* GNU SASL (auth_mech_gsasl.c): one session of it.
- * auth_gsasl_new(x): NULL with errno.
- * auth_gsasl_step(g, in, len, out): NULL where the server begins.
- * auth_gsasl_step_secret(g, in, len, secret, out): The same of a message in
- * which AUTH_STAND_IN is where the password was, which is ${secret}: the
- * library frees its copies as they are.
- * auth_gsasl_password(g, password): what it is to check CRAM-MD5 with;
- * auth_gsasl_scram(g, keys, exporter): and SCRAM (length 0: no binding).  0,
- * or -1: no memory.
- * auth_gsasl_has_asked(g): Has it asked the back end? */
-int auth_mech_gsasl_open(void);
-void auth_mech_gsasl_close(void);
-struct auth_gsasl;
-struct auth_gsasl *auth_gsasl_new(struct auth_exchange *x);
-void auth_gsasl_free(struct auth_gsasl *g);	/* NULL does nothing */
-enum esmtp_auth_status auth_gsasl_step(struct auth_gsasl *g, const char *in,
-    size_t len, struct auth_octets *out);
-#define AUTH_STAND_IN	"-"
-enum esmtp_auth_status auth_gsasl_step_secret(struct auth_gsasl *g,
-    const char *in, size_t len, const char *secret, struct auth_octets *out);
-int auth_gsasl_password(struct auth_gsasl *g, const char *password);
-int auth_gsasl_scram(struct auth_gsasl *g, const struct auth_scram *keys,
-    const struct auth_binding *exporter);
-bool auth_gsasl_has_asked(const struct auth_gsasl *g);
-
 #endif

@@ -1,7 +1,6 @@
-/* SCRAM-SHA-1, SCRAM-SHA-256 and their -PLUS (RFC 5802, 7677).
- * Every message is parsed here, where it is decided who goes on: GNU SASL, or,
- * for the binding tls-server-end-point (RFC 5929 4), which it has not, our own
- * auth_scram.c.
+/* SCRAM-SHA-1, SCRAM-SHA-256 and their -PLUS (RFC 5802, 7677): the order of
+ * messages, and which channel binding counts.  auth_scram.c has the messages
+ * and the proof.
  * An unknown user goes on with keys made up for the name, and fails when and as
  * a wrong password does. */
 
@@ -18,8 +17,7 @@
 #define NONCE_OCTETS	18	/* 24 characters, none of which is padding */
 
 struct scram {
-	struct auth_gsasl	*gsasl;	/* NULL: our own */
-	struct scram_server	 own;
+	struct scram_server	 server;
 	bool			 is_unknown;	/* the user */
 };
 
@@ -27,11 +25,9 @@ struct scram {
 static const struct {
 	const char	*name;
 	size_t		 offset;
-	bool		 is_own;
 } bindings[] = {
-	{ "tls-exporter", offsetof(struct auth_exchange, exporter), false },
-	{ "tls-server-end-point", offsetof(struct auth_exchange, endpoint),
-	    true },
+	{ "tls-exporter", offsetof(struct auth_exchange, exporter) },
+	{ "tls-server-end-point", offsetof(struct auth_exchange, endpoint) },
 };
 static const struct auth_binding no_binding;
 
@@ -50,8 +46,7 @@ hash_len(enum auth_scram_hash hash)
 
 /* The binding of a first message.  NULL: the client must not have it so. */
 static const struct auth_binding *
-binding_of(const struct auth_exchange *x, const struct scram_first *f,
-    bool *is_own_r)
+binding_of(const struct auth_exchange *x, const struct scram_first *f)
 {
 	const struct auth_binding *b;
 	size_t i;
@@ -61,14 +56,12 @@ binding_of(const struct auth_exchange *x, const struct scram_first *f,
 	if (x->mech->needs_tls != (f->flag == 'p') ||
 	    (f->flag == 'y' && x->is_plus_offered))
 		return NULL;
-	*is_own_r = false;
 	if (f->flag != 'p')
 		return &no_binding;
 	for (i = 0; i < sizeof(bindings) / sizeof(bindings[0]); i++) {
 		if (strlen(bindings[i].name) != f->binding_len ||
 		    memcmp(bindings[i].name, f->binding, f->binding_len) != 0)
 			continue;
-		*is_own_r = bindings[i].is_own;
 		b = (const void *)((const char *)x + bindings[i].offset);
 		return b->len == 0 ? NULL : b;
 	}
@@ -87,8 +80,7 @@ end(struct auth_exchange *x)
 {
 	struct scram *s = x->state;
 
-	auth_gsasl_free(s->gsasl);
-	scram_server_wipe(&s->own);
+	scram_server_wipe(&s->server);
 	free(s);
 }
 
@@ -108,12 +100,12 @@ static enum esmtp_auth_status
 find_keys(struct auth_exchange *x)
 {
 	struct scram *s = x->state;
-	struct auth_scram *k = &s->own.keys;
+	struct auth_scram *k = &s->server.keys;
 	enum auth_verdict v;
 
-	s->own.hash = hash_of(x);
-	v = auth_back_scram(x->back, &x->client, x->login, s->own.hash, k);
-	if (v == AUTH_UNSURE || k->key_len != hash_len(s->own.hash) ||
+	s->server.hash = hash_of(x);
+	v = auth_back_scram(x->back, &x->client, x->login, s->server.hash, k);
+	if (v == AUTH_UNSURE || k->key_len != hash_len(s->server.hash) ||
 	    k->iterations == 0 || k->salt_len == 0 ||
 	    k->salt_len > sizeof(k->salt))
 		return ESMTP_AUTH_LATER;
@@ -121,77 +113,43 @@ find_keys(struct auth_exchange *x)
 	return ESMTP_AUTH_CHALLENGE;
 }
 
+/* Choose our nonce, and work out the first answer. */
 static enum esmtp_auth_status
-first_gsasl(struct auth_exchange *x, const char *in, size_t len,
-    const struct auth_binding *b, struct auth_octets *out)
+first_answer(struct scram_server *s, const char *in, size_t len,
+    const struct scram_first *f, struct auth_octets *out)
 {
-	struct scram *s = x->state;
-	enum esmtp_auth_status status;
-
-	if ((s->gsasl = auth_gsasl_new(x)) == NULL ||
-	    auth_gsasl_scram(s->gsasl, &s->own.keys, b) == -1)
-		return ESMTP_AUTH_LATER;
-	status = auth_gsasl_step(s->gsasl, in, len, out);
-	/* nothing is proven yet, whatever a library says */
-	return status == ESMTP_AUTH_OK ? ESMTP_AUTH_FAILED : status;
-}
-
-static enum esmtp_auth_status
-first_own(struct auth_exchange *x, const char *in, size_t len,
-    const struct scram_first *f, const struct auth_binding *b,
-    struct auth_octets *out)
-{
-	struct scram *s = x->state;
 	uint8_t octets[NONCE_OCTETS];
 	char nonce[NONCE_OCTETS / 3 * 4 + 1];
 
-	memcpy(s->own.binding, b->octets, b->len);
-	s->own.binding_len = b->len;
-	if (RAND_bytes(octets, sizeof(octets)) != 1)
+	if (RAND_bytes(octets, sizeof(octets)) != 1 ||
+	    base64_encode(octets, sizeof(octets), nonce, sizeof(nonce)) == -1 ||
+	    scram_server_begin(s, in, len, f, nonce) == -1)
 		return ESMTP_AUTH_LATER;
-	if (base64_encode(octets, sizeof(octets), nonce, sizeof(nonce)) == -1 ||
-	    scram_server_begin(&s->own, in, len, f, nonce) == -1)
-		return ESMTP_AUTH_LATER;
-	return auth_octets_set(out, s->own.first, strlen(s->own.first));
+	return auth_octets_set(out, s->first, strlen(s->first));
 }
 
 static enum esmtp_auth_status
 first(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
+	struct scram_server *s = &((struct scram *)x->state)->server;
 	const struct auth_binding *b;
 	enum esmtp_auth_status status;
 	struct scram_first f;
-	bool is_own;
 
 	if (scram_first_parse(in, len, &f) == -1)
 		return errno == EINVAL ? ESMTP_AUTH_MALFORMED :
 		    ESMTP_AUTH_FAILED;
 	if ((status = auth_exchange_claim(x, f.name)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	if ((b = binding_of(x, &f, &is_own)) == NULL ||
+	if ((b = binding_of(x, &f)) == NULL ||
 	    !auth_exchange_may_act_as(x, f.authzid))
 		return ESMTP_AUTH_FAILED;
 	if ((status = find_keys(x)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	return is_own ? first_own(x, in, len, &f, b, out) :
-	    first_gsasl(x, in, len, b, out);
-}
-
-static enum esmtp_auth_status
-final_own(struct scram *s, const char *in, const struct scram_final *f,
-    struct auth_octets *out)
-{
-	static const enum esmtp_auth_status status[] = { ESMTP_AUTH_LATER,
-		ESMTP_AUTH_FAILED, ESMTP_AUTH_OK };
-	char text[96];
-	int res;
-
-	res = scram_server_check(&s->own, in, f, text, sizeof(text));
-	if (res == 1 && auth_octets_set(out, text, strlen(text)) !=
-	    ESMTP_AUTH_CHALLENGE)
-		return ESMTP_AUTH_LATER;
-	return status[res + 1];
+	memcpy(s->binding, b->octets, b->len);
+	s->binding_len = b->len;
+	return first_answer(s, in, len, &f, out);
 }
 
 /* The proof.  What proves the server to the client is not an end in SMTP: it
@@ -201,18 +159,19 @@ static enum esmtp_auth_status
 final(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
-	struct scram *s = x->state;
-	enum esmtp_auth_status status;
+	const struct scram *s = x->state;
 	struct scram_final f;
+	char text[96];
+	int res;
 
 	if (scram_final_parse(in, len, &f) == -1)
 		return ESMTP_AUTH_MALFORMED;
-	status = s->gsasl == NULL ? final_own(s, in, &f, out) :
-	    auth_gsasl_step(s->gsasl, in, len, out);
-	if (status == ESMTP_AUTH_CHALLENGE ||
-	    (status == ESMTP_AUTH_OK && s->is_unknown))
+	res = scram_server_check(&s->server, in, &f, text, sizeof(text));
+	if (res == -1)
+		return ESMTP_AUTH_LATER;
+	if (res == 0 || s->is_unknown)
 		return ESMTP_AUTH_FAILED;
-	return status == ESMTP_AUTH_OK ? ESMTP_AUTH_CHALLENGE : status;
+	return auth_octets_set(out, text, strlen(text));
 }
 
 static enum esmtp_auth_status

@@ -1,27 +1,20 @@
-/* PLAIN, LOGIN, CRAM-MD5 and EXTERNAL: who says what, checked before the
- * library sees it. */
+/* PLAIN, LOGIN, CRAM-MD5 and EXTERNAL: one response, or a name and a password. */
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/saslprep.h"
+
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
 
-#define CRAM_DIGEST	32	/* hexadecimal digits; RFC 2195 2 */
-
-static int
-begin(struct auth_exchange *x)
-{
-	x->state = auth_gsasl_new(x);
-	return x->state == NULL ? -1 : 0;
-}
-
-static void
-end(struct auth_exchange *x)
-{
-	auth_gsasl_free(x->state);
-}
+/* --- PLAIN, RFC 4616 ------------------------------------------------------ */
 
 /* RFC 4616 2: message = [authzid] NUL authcid NUL passwd. */
 struct plain {
@@ -63,25 +56,6 @@ plain_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return 1;
 }
 
-/* The message with a stand-in for its password. */
-static enum esmtp_auth_status
-plain_library(struct auth_exchange *x, const char *in, const struct plain *p,
-    struct auth_octets *out)
-{
-	size_t len = p->password - in;
-	enum esmtp_auth_status status;
-	char *message;
-
-	if ((message = malloc(len + sizeof(AUTH_STAND_IN))) == NULL)
-		return ESMTP_AUTH_LATER;
-	memcpy(message, in, len);
-	memcpy(message + len, AUTH_STAND_IN, sizeof(AUTH_STAND_IN));
-	status = auth_gsasl_step_secret(x->state, message,
-	    len + sizeof(AUTH_STAND_IN) - 1, p->password, out);
-	free(message);
-	return status;
-}
-
 static enum esmtp_auth_status
 plain_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
@@ -89,32 +63,20 @@ plain_step(struct auth_exchange *x, const char *in, size_t len,
 	enum esmtp_auth_status status;
 	struct plain p;
 
+	(void)out;
 	if (plain_split(in, len, &p) == -1)
 		return ESMTP_AUTH_MALFORMED;
 	if ((status = auth_exchange_claim(x, p.login)) != ESMTP_AUTH_CHALLENGE)
 		return status;
 	if (!auth_exchange_may_act_as(x, p.authzid))
 		return ESMTP_AUTH_FAILED;
-	status = plain_library(x, in, &p, out);
-	/* the library takes no name that RFC 4013 forbids, and fails before it
-	 * asks; core/util/saslprep.h says why we do */
-	if (status == ESMTP_AUTH_FAILED && !auth_gsasl_has_asked(x->state))
-		return auth_exchange_password(x, p.password);
-	return status;
+	return auth_exchange_password(x, p.password);
 }
 
 const struct auth_mech_ops auth_mech_plain = { .is_client_first = true,
-	.begin = begin, .step = plain_step, .peek = plain_peek, .end = end };
+	.step = plain_step, .peek = plain_peek };
 
-/* LOGIN.  The prompts are those that clients look for (the draft has "User
- * Name", which some do not know); a name behind the command is no prompt's
- * answer, but many clients send it. */
-static enum esmtp_auth_status
-login_prompt(struct auth_octets *out, const char *text)
-{
-	free(out->s);
-	return auth_octets_set(out, text, strlen(text));
-}
+/* --- LOGIN ---------------------------------------------------------------- */
 
 static int
 login_peek(const struct auth_exchange *x, const char *in, size_t len,
@@ -123,48 +85,45 @@ login_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return x->nresponses == 0 ? auth_name_copy(in, len, name_r) : 0;
 }
 
+/* The prompts are those that clients look for: the draft has "User Name",
+ * which some do not know.  A name as the initial response answers no prompt,
+ * but many clients send it. */
 static enum esmtp_auth_status
-login_name(struct auth_exchange *x, const char *in, size_t len,
+login_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
 	char name[AUTH_LOGIN_MAX + 1];
 	enum esmtp_auth_status status;
 
+	if (in == NULL)
+		return auth_octets_set(out, "Username:", 9);
 	if (memchr(in, '\0', len) != NULL)
 		return ESMTP_AUTH_MALFORMED;
+	if (x->nresponses > 0)
+		return auth_exchange_password(x, in);
 	if (!auth_name_copy(in, len, name))
 		return ESMTP_AUTH_FAILED;
 	if ((status = auth_exchange_claim(x, name)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	status = auth_gsasl_step(x->state, in, len, out);
-	return status != ESMTP_AUTH_CHALLENGE ? status :
-	    login_prompt(out, "Password:");
+	return auth_octets_set(out, "Password:", 9);
 }
 
-static enum esmtp_auth_status
-login_step(struct auth_exchange *x, const char *in, size_t len,
-    struct auth_octets *out)
+const struct auth_mech_ops auth_mech_login = { .step = login_step,
+	.peek = login_peek };
+
+/* --- CRAM-MD5, RFC 2195 --------------------------------------------------- */
+
+#define CRAM_DIGEST	32	/* hexadecimal digits; RFC 2195 2 */
+#define CRAM_RANDOM	16	/* octets in a challenge */
+
+static void
+put_hex(const uint8_t *octets, size_t len, char *text_r)
 {
-	enum esmtp_auth_status status;
+	size_t i;
 
-	if (x->nresponses > 0)
-		return memchr(in, '\0', len) != NULL ? ESMTP_AUTH_MALFORMED :
-		    auth_gsasl_step_secret(x->state, AUTH_STAND_IN,
-		    sizeof(AUTH_STAND_IN) - 1, in, out);
-	if (x->is_initial) {
-		status = auth_gsasl_step(x->state, NULL, 0, out);
-		if (status != ESMTP_AUTH_CHALLENGE)
-			return status;
-		if (in == NULL)
-			return login_prompt(out, "Username:");
-		free(out->s);
-		out->s = NULL;
-	}
-	return login_name(x, in, len, out);
+	for (i = 0; i < len; i++)
+		snprintf(text_r + 2 * i, 3, "%02x", octets[i]);
 }
-
-const struct auth_mech_ops auth_mech_login = { .begin = begin,
-	.step = login_step, .peek = login_peek, .end = end };
 
 /* RFC 2195 2: user name, space, digest. */
 static int
@@ -187,42 +146,65 @@ cram_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return cram_split(in, len, name_r) == 0 && name_r[0] != '\0';
 }
 
-/* The password of a user, or one that nobody can know: the digest is worked out
- * for both. */
+/* RFC 2195 2: the challenge has the form of a Message-ID.  It is kept. */
 static enum esmtp_auth_status
-cram_password(struct auth_exchange *x, char *buf, size_t size)
+cram_challenge(struct auth_exchange *x, struct auth_octets *out)
 {
-	enum auth_verdict v;
-	uint8_t octets[16];
-	size_t i;
+	char text[2 * CRAM_RANDOM + 1], *challenge;
+	uint8_t octets[CRAM_RANDOM];
 
-	v = auth_back_cleartext(x->back, &x->client, x->login, buf, size);
-	if (v == AUTH_UNSURE || (v == AUTH_NO &&
-	    RAND_bytes(octets, sizeof(octets)) != 1))
+	if (RAND_bytes(octets, sizeof(octets)) != 1)
 		return ESMTP_AUTH_LATER;
-	for (i = 0; v == AUTH_NO && i < sizeof(octets); i++)
-		snprintf(buf + 2 * i, 3, "%02x", octets[i]);
-	return ESMTP_AUTH_CHALLENGE;
+	put_hex(octets, sizeof(octets), text);
+	if (asprintf(&challenge, "<%s@localhost>", text) == -1)
+		return ESMTP_AUTH_LATER;
+	x->state = challenge;
+	return auth_octets_set(out, challenge, strlen(challenge));
 }
 
+/* Is ${digest} the keyed MD5 of our challenge? */
 static enum esmtp_auth_status
-cram_response(struct auth_exchange *x, const char *in, size_t len,
-    struct auth_octets *out)
+cram_check(const struct auth_exchange *x, const char *password,
+    const char *digest)
+{
+	char prepared[AUTH_PASSWORD_MAX + 1], text[CRAM_DIGEST + 1];
+	enum esmtp_auth_status status = ESMTP_AUTH_LATER;
+	uint8_t octets[EVP_MAX_MD_SIZE];
+
+	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
+		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+	if (HMAC(EVP_md5(), prepared, (int)strlen(prepared), x->state,
+	    strlen(x->state), octets, NULL) != NULL) {
+		put_hex(octets, CRAM_DIGEST / 2, text);
+		status = CRYPTO_memcmp(text, digest, CRAM_DIGEST) == 0 ?
+		    ESMTP_AUTH_OK : ESMTP_AUTH_FAILED;
+	}
+	explicit_bzero(prepared, sizeof(prepared));
+	explicit_bzero(octets, sizeof(octets));
+	explicit_bzero(text, sizeof(text));
+	return status;
+}
+
+/* For an unknown user the back end makes a password up: the same is done, and
+ * comes to nothing. */
+static enum esmtp_auth_status
+cram_response(struct auth_exchange *x, const char *in, size_t len)
 {
 	char name[AUTH_LOGIN_MAX + 1], password[AUTH_PASSWORD_MAX + 1];
-	struct auth_gsasl *g = x->state;
 	enum esmtp_auth_status status;
+	enum auth_verdict v;
 
 	if (cram_split(in, len, name) == -1)
 		return ESMTP_AUTH_MALFORMED;
-	if ((status = auth_exchange_claim(x, name)) != ESMTP_AUTH_CHALLENGE ||
-	    (status = cram_password(x, password, sizeof(password))) !=
-	    ESMTP_AUTH_CHALLENGE)
+	if ((status = auth_exchange_claim(x, name)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	status = auth_gsasl_password(g, password) == -1 ? ESMTP_AUTH_LATER :
-	    auth_gsasl_step(g, in, len, out);
+	v = auth_back_cleartext(x->back, &x->client, x->login, password,
+	    sizeof(password));
+	status = v == AUTH_UNSURE ? ESMTP_AUTH_LATER :
+	    cram_check(x, password, in + len - CRAM_DIGEST);
 	explicit_bzero(password, sizeof(password));
-	return status;
+	return status == ESMTP_AUTH_OK && v == AUTH_NO ? ESMTP_AUTH_FAILED :
+	    status;
 }
 
 static enum esmtp_auth_status
@@ -230,15 +212,23 @@ cram_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
 	if (in == NULL)
-		return auth_gsasl_step(x->state, NULL, 0, out);
+		return cram_challenge(x, out);
 	/* RFC 4954 4: the server begins: an initial response gets 501 */
 	if (x->is_initial)
 		return ESMTP_AUTH_MALFORMED;
-	return cram_response(x, in, len, out);
+	return cram_response(x, in, len);
 }
 
-const struct auth_mech_ops auth_mech_cram_md5 = { .begin = begin,
-	.step = cram_step, .peek = cram_peek, .end = end };
+static void
+cram_end(struct auth_exchange *x)
+{
+	free(x->state);
+}
+
+const struct auth_mech_ops auth_mech_cram_md5 = { .step = cram_step,
+	.peek = cram_peek, .end = cram_end };
+
+/* --- EXTERNAL, RFC 4422 A ------------------------------------------------- */
 
 static int
 external_peek(const struct auth_exchange *x, const char *in, size_t len,
@@ -250,21 +240,26 @@ external_peek(const struct auth_exchange *x, const char *in, size_t len,
 	    strlen(x->peer_name), name_r);
 }
 
+/* The client is who its certificate says; its response may name nobody else. */
 static enum esmtp_auth_status
 external_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
 	enum esmtp_auth_status status;
 
+	(void)out;
 	if (memchr(in, '\0', len) != NULL)
 		return ESMTP_AUTH_MALFORMED;
 	if (x->peer_name == NULL)
 		return ESMTP_AUTH_FAILED;
 	status = auth_exchange_claim(x, x->peer_name);
-	return status != ESMTP_AUTH_CHALLENGE ? status :
-	    auth_gsasl_step(x->state, in, len, out);
+	if (status != ESMTP_AUTH_CHALLENGE)
+		return status;
+	if (!auth_exchange_may_act_as(x, in))
+		return ESMTP_AUTH_FAILED;
+	return auth_verdict_status(auth_back_exists(x->back, &x->client,
+	    x->login));
 }
 
 const struct auth_mech_ops auth_mech_external = { .is_client_first = true,
-	.begin = begin, .step = external_step, .peek = external_peek,
-	.end = end };
+	.step = external_step, .peek = external_peek };

@@ -81,7 +81,8 @@ fake_cleartext(void *state, const struct auth_client *client,
 	bool is_known = is_user(f, login);
 
 	(void)client;
-	snprintf(buf, len, "%s", is_known ? f->password : "");
+	/* what a mechanism makes of it for others must come to nothing */
+	snprintf(buf, len, "%s", f->password);
 	return verdict(f, is_known);
 }
 
@@ -99,7 +100,6 @@ fake_init(struct fake *f)
 	f->password = "pencil";
 	f->token = "abc";
 	f->start.back = &f->back;
-	cr_assert_eq(auth_mech_open(), 0);
 }
 
 struct auth_exchange *

@@ -25,8 +25,7 @@ struct said {
 	size_t			 len;
 };
 
-/* fake_init(f): "user" with "pencil" and the token "abc"; mechanisms are
- * opened. */
+/* fake_init(f): "user" with "pencil" and the token "abc". */
 void fake_init(struct fake *f);
 
 /* fake_exchange(f, mech): As f->start says. */

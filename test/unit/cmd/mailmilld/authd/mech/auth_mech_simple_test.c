@@ -262,6 +262,22 @@ Test(auth_mech_simple, cram_md5_as_in_the_example_of_rfc_2195)
 	auth_exchange_free(x);
 }
 
+/* Roman numeral nine, as it may stand in a file of users: RFC 4013 */
+Test(auth_mech_simple, cram_md5_prepares_what_is_stored)
+{
+	struct auth_exchange *x;
+	struct client c;
+	struct fake f;
+
+	fake_init(&f);
+	f.password = "\xe2\x85\xa8";
+	x = fake_exchange(&f, "CRAM-MD5");
+	client_init(&c, "CRAM-MD5", "user", "IX");
+	cr_assert_eq(play(x, &c), ESMTP_AUTH_OK);
+	client_free(&c);
+	auth_exchange_free(x);
+}
+
 Test(auth_mech_simple, cram_md5_never_gives_the_same_challenge_again)
 {
 	struct auth_exchange *x;
