@@ -4,7 +4,6 @@
 #include "tls/tlsctx.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,18 +29,6 @@ struct recipe {
 	char		*err_r;
 	size_t		 errlen;
 };
-
-void
-tlsctx_error(char *err_r, size_t errlen, const char *what)
-{
-	unsigned long e = ERR_peek_last_error();
-	const char *reason = ERR_reason_error_string(e);
-
-	if (reason != NULL)
-		snprintf(err_r, errlen, "%s: %s", what, reason);
-	else
-		snprintf(err_r, errlen, "%s: error %lx of OpenSSL", what, e);
-}
 
 /* --- clients -------------------------------------------------------------- */
 
@@ -151,7 +138,7 @@ make_ctx(void *closure)
 	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	tlsctx_ticket_attach(ctx);
-	tlsctx_ocsp_attach(ctx);
+	tlsctx_staple_attach(ctx);
 	if (tlsctx_suite_set(ctx, r->config, &which, r->err_r, r->errlen)
 	    == 0 && SSL_CTX_set_session_id_context(ctx, r->id, r->id_len) == 1
 	    && set_client_ca(ctx, r) == 0)

@@ -1,17 +1,14 @@
-/* Certificates as octets, and ready for use; see tlsctx.h.
- * Owns: what a PEM text may hold, the kinds of keys, the certificates that
- * contexts share. */
+/* Certificates, ready for use; see tlsctx.h.
+ * Owns: the certificates that contexts share. */
 
 #include "tls/tlsctx.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <openssl/evp.h>
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "tls/remote.h"
 #include "tls/tlsctx_int.h"
@@ -21,123 +18,27 @@
 static int certs_index = -1;
 static pthread_once_t certs_once = PTHREAD_ONCE_INIT;
 
-/* --- PEM ------------------------------------------------------------------ */
-
-/* What one block of a PEM text is. */
-static int
-take_block(const char *name, const unsigned char *der, long len,
-    STACK_OF(X509) *chain, char *err_r, size_t errlen)
-{
-	const unsigned char *p = der;
-	X509 *x;
-
-	if (strstr(name, "PRIVATE KEY") != NULL) {
-		/* it would be in the memory of who reads certificates */
-		snprintf(err_r, errlen, "has a private key in it: put that "
-		    "into a file of its own");
-		return -1;
-	}
-	if (strcmp(name, PEM_STRING_X509) != 0 &&
-	    strcmp(name, PEM_STRING_X509_OLD) != 0) {
-		snprintf(err_r, errlen, "has a \"%s\" in it, which is no "
-		    "certificate", name);
-		return -1;
-	}
-	if ((x = d2i_X509(NULL, &p, len)) == NULL || p != der + len) {
-		snprintf(err_r, errlen, "certificate %d is damaged",
-		    sk_X509_num(chain) + 1);
-		X509_free(x);
-		return -1;
-	}
-	if (sk_X509_push(chain, x) == 0) {
-		snprintf(err_r, errlen, "out of memory");
-		X509_free(x);
-		return -1;
-	}
-	return 0;
-}
-
-/* The next block.  Return 1, 0 at the end, -1. */
-static int
-next_block(BIO *bio, STACK_OF(X509) *chain, char *err_r, size_t errlen)
-{
-	char *name = NULL, *header = NULL;
-	unsigned char *der = NULL;
-	long len;
-	int rc;
-
-	ERR_clear_error();
-	if (PEM_read_bio(bio, &name, &header, &der, &len) != 1) {
-		rc = ERR_GET_REASON(ERR_peek_last_error()) ==
-		    PEM_R_NO_START_LINE ? 0 : -1;
-		if (rc == -1)
-			tlsctx_error(err_r, errlen, "is no PEM text");
-		ERR_clear_error();
-		return rc;
-	}
-	rc = take_block(name, der, len, chain, err_r, errlen) == 0 ? 1 : -1;
-	OPENSSL_free(name);
-	OPENSSL_free(header);
-	OPENSSL_clear_free(der, (size_t)len);
-	return rc;
-}
-
-int
-tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
-    char *err_r, size_t errlen)
-{
-	STACK_OF(X509) *chain = sk_X509_new_null();
-	BIO *bio = BIO_new_mem_buf(pem.v, (int)pem.len);
-	int rc = -1;
-
-	if (chain == NULL || bio == NULL)
-		snprintf(err_r, errlen, "out of memory");
-	else
-		while ((rc = next_block(bio, chain, err_r, errlen)) == 1)
-			;
-	BIO_free(bio);
-	if (rc == 0 && sk_X509_num(chain) == 0) {
-		snprintf(err_r, errlen, "has no certificate in it (PEM, "
-		    "\"-----BEGIN CERTIFICATE-----\")");
-		rc = -1;
-	}
-	if (rc == -1) {
-		sk_X509_pop_free(chain, X509_free);
-		chain = NULL;
-	}
-	*chain_r = chain;
-	return rc;
-}
-
 /* --- one certificate ------------------------------------------------------ */
 
-void
-tlsctx_kind(EVP_PKEY *key, char *buf, size_t len)
+/* RFC 5929 4.1: the hash of the certificate's signature, SHA-256 for weaker
+ * ones; where that is none, or two, there is no binding. */
+static void
+set_end_point(struct tlsctx_cert *cert)
 {
-	char group[24] = "?";
-	size_t i;
-	static const char *const nist[][2] = {
-		{ "prime256v1", "P-256" }, { "secp384r1", "P-384" },
-		{ "secp521r1", "P-521" },
-	};
+	int nid;
+	unsigned int len = 0;
+	const EVP_MD *md;
 
-	if (!EVP_PKEY_is_a(key, "EC")) {
-		const char *name = EVP_PKEY_get0_type_name(key);
-
-		if (name != NULL && strncasecmp(name, "RSA", 3) == 0)
-			snprintf(buf, len, "%.8s-%d", name,
-			    EVP_PKEY_get_bits(key));
-		else if (name != NULL && strcasecmp(name, "ED25519") == 0)
-			snprintf(buf, len, "Ed25519");
-		else
-			snprintf(buf, len, "%s", name != NULL ? name : "?");
+	if (X509_get_signature_info(cert->cert, &nid, NULL, NULL, NULL) != 1 ||
+	    nid == NID_undef)
 		return;
-	}
-	(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
-	for (i = 0; i < sizeof(nist) / sizeof(nist[0]); i++)
-		if (strcmp(group, nist[i][0]) == 0)
-			snprintf(group, sizeof(group), "%s", nist[i][1]);
-	snprintf(buf, len, "EC-%.12s", group);
+	if (nid == NID_md5 || nid == NID_sha1)
+		nid = NID_sha256;
+	if ((md = EVP_get_digestbynid(nid)) == NULL ||
+	    EVP_MD_get_size(md) > (int)sizeof(cert->end_point) ||
+	    X509_digest(cert->cert, md, cert->end_point, &len) != 1)
+		return;
+	cert->end_point_len = len;
 }
 
 static int
@@ -167,7 +68,7 @@ cert_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
 		    cert->kind);
 		return -1;
 	}
-	tlsctx_end_point(cert);
+	set_end_point(cert);
 	tlsctx_ocsp_load(cert, pair->ocsp);
 	ERR_clear_error();
 	return 0;

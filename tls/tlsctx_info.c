@@ -4,7 +4,6 @@
 #include "tls/tlsctx.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
 #include <stdio.h>
@@ -14,16 +13,6 @@
 #include "tls/tlsctx_int.h"
 
 #define NAME_OCTETS	256
-
-time_t
-tlsctx_time(const ASN1_TIME *t)
-{
-	struct tm tm;
-
-	if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1)
-		return -1;
-	return timegm(&tm);
-}
 
 /* --- names ---------------------------------------------------------------- */
 
@@ -161,25 +150,4 @@ tls_exporter(SSL *ssl, uint8_t out_r[32])
 		return 0;
 	}
 	return 32;
-}
-
-/* RFC 5929 4.1: the hash of the certificate's signature, SHA-256 for weaker
- * ones; where that is none, or two, there is no binding. */
-void
-tlsctx_end_point(struct tlsctx_cert *cert)
-{
-	int nid;
-	unsigned int len = 0;
-	const EVP_MD *md;
-
-	if (X509_get_signature_info(cert->cert, &nid, NULL, NULL, NULL) != 1 ||
-	    nid == NID_undef)
-		return;
-	if (nid == NID_md5 || nid == NID_sha1)
-		nid = NID_sha256;
-	if ((md = EVP_get_digestbynid(nid)) == NULL ||
-	    EVP_MD_get_size(md) > (int)sizeof(cert->end_point) ||
-	    X509_digest(cert->cert, md, cert->end_point, &len) != 1)
-		return;
-	cert->end_point_len = len;
 }

@@ -1,7 +1,8 @@
 /* What the files of tlsctx.h share: tlsctx.c (contexts), tlsctx_suite.c
- * (protocols, ciphers, groups), tlsctx_cert.c (certificates as octets),
- * tlsctx_host.c (which of them a client gets), tlsctx_ocsp.c,
- * tlsctx_ticket.c, tlsctx_info.c and tlsctx_failure.c (what has come of it). */
+ * (protocols, ciphers, groups), tlsctx_pem.c (certificates as octets),
+ * tlsctx_cert.c (those of a context), tlsctx_host.c (which of them a client
+ * gets), tlsctx_ocsp.c and tlsctx_staple.c, tlsctx_ticket.c, tlsctx_info.c and
+ * tlsctx_failure.c (what has come of a handshake). */
 
 #ifndef TLS_TLSCTX_INT_H
 #define TLS_TLSCTX_INT_H
@@ -56,6 +57,12 @@ int tlsctx_suite_set(SSL_CTX *ctx, const struct tlsctx_config *c,
 int tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
     char *err_r, size_t errlen);
 
+/* tlsctx_kind(key, buf, len): "RSA-2048", "EC-P-256", "Ed25519". */
+void tlsctx_kind(EVP_PKEY *key, char *buf, size_t len);
+
+/* tlsctx_time(t): Seconds since the epoch, -1: it is none. */
+time_t tlsctx_time(const ASN1_TIME *t);
+
 /* tlsctx_certs_new(c, pair_r, err_r, errlen): As tlsctx_new().
  * _add(ctx, certs, i): use this one too.  _attach(ctx, certs): ${ctx} holds a
  * reference.  _of(ctx): these. */
@@ -68,25 +75,20 @@ struct tlsctx_certs *tlsctx_certs_of(const SSL_CTX *ctx);
 /* tlsctx_cert_of(ssl): What ${ssl} sends, or has sent; NULL: none. */
 const struct tlsctx_cert *tlsctx_cert_of(SSL *ssl);
 
-void tlsctx_kind(EVP_PKEY *key, char *buf, size_t len);
-void tlsctx_end_point(struct tlsctx_cert *cert);
-
 /* tlsctx_hosts_new(certs, make, closure): The contexts for ${certs}, each made
  * by make(closure) and still without certificates.  NULL: an error is in
  * OpenSSL's queue.  Return the first, which owns the others. */
 SSL_CTX *tlsctx_hosts_new(struct tlsctx_certs *certs,
     SSL_CTX *(*make)(void *closure), void *closure);
 
-/* tlsctx_ocsp_load(cert, ocsp): Keep it if it is of use. */
+/* tlsctx_ocsp_load(cert, ocsp): Keep it if it is of use.
+ * tlsctx_staple_attach(ctx): Send it to clients that ask. */
 void tlsctx_ocsp_load(struct tlsctx_cert *cert, struct tlsctx_octets ocsp);
-void tlsctx_ocsp_attach(SSL_CTX *ctx);
+void tlsctx_staple_attach(SSL_CTX *ctx);
 
 /* tlsctx_ticket_attach(ctx): Tickets with the keys of the process.
  * _session(ssl): whether there are any now. */
 void tlsctx_ticket_attach(SSL_CTX *ctx);
 void tlsctx_ticket_session(SSL *ssl);
-
-/* tlsctx_time(t): Seconds since the epoch, -1: it is none. */
-time_t tlsctx_time(const ASN1_TIME *t);
 
 #endif

@@ -1,5 +1,5 @@
-/* Stapled OCSP responses (RFC 6066 8, RFC 6960); see tlsctx.h.
- * Owns: which response is of use, and until when it is sent. */
+/* OCSP responses (RFC 6960); see tlsctx.h.
+ * Owns: which response is of use, and until when it may be sent. */
 
 #include "tls/tlsctx.h"
 
@@ -7,7 +7,6 @@
 #include <openssl/ocsp.h>
 
 #include <stdio.h>
-#include <string.h>
 
 #include "tls/tlsctx_int.h"
 
@@ -111,29 +110,4 @@ tls_ocsp_check(struct tlsctx_octets ocsp, struct tlsctx_octets cert,
 	}
 	sk_X509_pop_free(chain, X509_free);
 	return rc;
-}
-
-/* The client has asked (status_request). */
-static int
-on_status(SSL *ssl, void *arg)
-{
-	const struct tlsctx_cert *c = tlsctx_cert_of(ssl);
-	time_t now = time(NULL);
-	unsigned char *copy;
-
-	(void)arg;
-	if (c == NULL || c->ocsp == NULL || now < c->this_update ||
-	    now >= c->next_update)
-		return SSL_TLSEXT_ERR_NOACK;
-	if ((copy = OPENSSL_memdup(c->ocsp, c->ocsp_len)) == NULL)
-		return SSL_TLSEXT_ERR_NOACK;
-	/* takes the copy */
-	SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)c->ocsp_len);
-	return SSL_TLSEXT_ERR_OK;
-}
-
-void
-tlsctx_ocsp_attach(SSL_CTX *ctx)
-{
-	SSL_CTX_set_tlsext_status_cb(ctx, on_status);
 }

@@ -119,62 +119,6 @@ make_bio_method(void)
 
 /* --- the opset: from the Event to OpenSSL ------------------------------ */
 
-int
-tlsio_failure(struct tlsio *t, int rc, int *needmask)
-{
-	int mask = 0;
-
-	switch (SSL_get_error(t->ssl, rc)) {
-	case SSL_ERROR_WANT_READ:
-		mask = E_READ;
-		break;
-	case SSL_ERROR_WANT_WRITE:
-		mask = E_WRITE;
-		break;
-	case SSL_ERROR_WANT_ASYNC:
-	case SSL_ERROR_WANT_ASYNC_JOB:
-		mask = E_ASYNC;
-		break;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	case SSL_ERROR_SYSCALL:
-		t->is_failed = true;
-		errno = t->lower_errno != 0 ? t->lower_errno : ECONNRESET;
-		return -1;
-	default:
-		t->is_failed = true;
-		errno = ERR_GET_REASON(ERR_peek_error()) ==
-		    SSL_R_UNEXPECTED_EOF_WHILE_READING ? ECONNRESET : EPROTO;
-		return -1;
-	}
-	if (needmask != NULL)
-		*needmask = mask;
-	errno = EAGAIN;
-	return -1;
-}
-
-static void
-wake(struct tlsio *t)
-{
-	if (!t->is_resting)
-		return;
-	t->is_resting = false;
-	tlsmem_wake(t->ssl);
-}
-
-/* Before each call: a stale entry in the queue would be taken for its error. */
-struct tlsio *
-tlsio_enter(Event *e)
-{
-	struct tlsio *t = e->io_data;
-
-	wake(t);
-	t->event = e;
-	t->lower_errno = 0;
-	ERR_clear_error();
-	return t;
-}
-
 /* The handshake before all else, so that no read or write is ever a job: those
  * would need the same buffers again. */
 static int
@@ -360,7 +304,7 @@ tlsio_detach(Event *e)
 		return;
 	e->io_opset = t->lower;
 	e->io_data = t->lower_data;
-	wake(t);
+	tlsio_wake(t);
 	tlsio_abandon(t);
 	SSL_free(t->ssl);
 	free(t);
@@ -373,6 +317,6 @@ tlsio_ssl(const Event *e)
 
 	if (t == NULL)
 		return NULL;
-	wake(t);
+	tlsio_wake(t);
 	return t->ssl;
 }

@@ -1,5 +1,5 @@
-/* What the files of the TLS opset share: tlsio.c, octets, and
- * tlsio_handshake.c, the handshake and its job. */
+/* What the files of the TLS opset share: tlsio.c, octets; tlsio_handshake.c, the
+ * handshake and its job; tlsio_step.c, what both do around a call of OpenSSL. */
 
 #ifndef TLS_TLSIO_INT_H
 #define TLS_TLSIO_INT_H
@@ -28,8 +28,10 @@ struct tlsio {
 	TAILQ_ENTRY(tlsio)	 waiting;
 };
 
-/* tlsio_enter(e): Before each call of OpenSSL. */
+/* tlsio_enter(e): Before each call of OpenSSL.  tlsio_wake(t): The SSL object has
+ * its memory again; tlsio_enter() does that too. */
 struct tlsio *tlsio_enter(Event *e);
+void tlsio_wake(struct tlsio *t);
 
 /* tlsio_failure(t, rc, needmask): What a failed call means: always -1 with
  * errno, but 0 at a clean end. */
