@@ -19,7 +19,6 @@
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/settings/version.h"
-#include "tls/tlsmem.h"
 
 #define EXIT_USAGE	2
 
@@ -118,20 +117,23 @@ open_stdio(void)
 		close(fd);
 }
 
+static const struct role *const roles[NROLES] = {
+#define ROLE(ID, name) [ROLE_##ID] = &role_##name,
+#include "cmd/mailmilld/role/role.def"
+#undef ROLE
+};
+
 static int
 run_role(const char *name)
 {
-	enum role_id role = role_by_name(name);
+	enum role_id id = role_by_name(name);
 
-	if (role == NROLES || role == ROLE_MASTER) {
+	if (id == NROLES || roles[id]->main == NULL) {
 		fprintf(stderr, "mailmilld: -x %s: no such role "
 		    "(mailmilld starts its roles itself)\n", name);
 		return EXIT_USAGE;
 	}
-	/* without it a session in TLS only costs more memory */
-	if (role == ROLE_WORKER)
-		(void)tlsmem_open();
-	return child_main(role);
+	return child_main(roles[id]);
 }
 
 static int
@@ -171,6 +173,7 @@ main(int argc, char **argv, char **envp)
 	char err[SETTINGS_ERROR_MAX];
 
 	open_stdio();
+	roles_use(roles);
 	setproctitle_init(argc, argv, envp);
 	parse_flags(argc, argv, &f);
 	if (f.role != NULL)

@@ -8,8 +8,6 @@
 
 #include "cmd/mailmilld/authd/authd_int.h"
 
-#include <sys/prctl.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,20 +163,35 @@ authd_close(struct authd *a)
 	auth_limit_free(a->limit);
 }
 
-int
-role_authd(struct child *c)
+static int
+authd_main(struct child *c)
 {
 	struct authd a = { .child = c };
 	int status = 1;
 
 	privs_raise_nofile();
-	if (child_drop_account(c, c->settings->auth_user) == -1)
+	if (child_drop(c) == -1)
 		return 1;
-	/* no debugger, and no other process of this account, looks inside */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		log_warn("authd", "step=%s", "dumpable");
 	if (authd_open(&a) == 0)
 		status = child_run(c, &child_ops, &a);
 	authd_close(&a);
 	return a.is_stuck ? 1 : status;
 }
+
+static unsigned int
+authd_count(const struct settings *s)
+{
+	return s->has_auth ? 1 : 0;
+}
+
+const struct role role_authd = {
+	.id = ROLE_AUTHD,
+	.name = "authd",
+	.is_single = true,
+	ROLE_ACCOUNT(auth_user),
+	.keeps_groups = true,	/* so it reads what its administrator gave it */
+	.count = authd_count,
+	.main = authd_main,
+	.is_awaited = true,
+	.has_secrets = true
+};

@@ -293,7 +293,7 @@ on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
 		close(fd);
 		return;
 	}
-	s->queue = chanev_open(fd, c->role, ROLE_QUEUE, &queue_ops, s);
+	s->queue = chanev_open(fd, ROLE_DELIVER, ROLE_QUEUE, &queue_ops, s);
 	if (s->queue == NULL) {
 		log_err("deliver-connect", "peer=%s", "queue");
 		leave_queue(s);
@@ -318,14 +318,14 @@ static const struct child_ops child_ops = {
 	.drain = on_drain
 };
 
-int
-role_deliver(struct child *c)
+static int
+deliver_main(struct child *c)
 {
 	struct role_state s = { .child = c };
 	int status;
 
 	privs_raise_nofile();
-	if (child_drop(c, NULL) == -1)
+	if (child_drop(c) == -1)
 		return 1;
 	status = child_run(c, &child_ops, &s);
 	if (s.queue != NULL)
@@ -334,3 +334,17 @@ role_deliver(struct child *c)
 	leave_queue(&s);
 	return status;
 }
+
+static unsigned int
+deliver_count(const struct settings *s)
+{
+	return (unsigned int)s->deliverers;
+}
+
+const struct role role_deliver = {
+	.id = ROLE_DELIVER,
+	.name = "deliver",
+	ROLE_ACCOUNT(delivery_user),
+	.count = deliver_count,
+	.main = deliver_main
+};

@@ -6,11 +6,9 @@
 #include "cmd/mailmilld/keyd/keyd_int.h"
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -183,23 +181,13 @@ leave_descriptors(void)
 static int
 become_keyd(struct child *c)
 {
-	char root[PATH_MAX];
-
 	stay_in_memory(c);
 	leave_descriptors();
-	snprintf(root, sizeof(root), "%s/" SPOOL_EMPTY, c->settings->spool);
-	if (child_drop(c, root) == -1)
-		return -1;
-	/* no debugger, and no other process of this account, looks inside */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
-		log_err("keyd", "step=%s", "dumpable");
-		return -1;
-	}
-	return 0;
+	return child_drop(c);
 }
 
-int
-role_keyd(struct child *c)
+static int
+keyd_main(struct child *c)
 {
 	struct role_state s = { .child = c, .keyd = { .settings = c->settings,
 		.done = exit_if_done, .closure = &s } };
@@ -218,3 +206,21 @@ role_keyd(struct child *c)
 	keeper_free(s.keyd.keeper);
 	return status;
 }
+
+static unsigned int
+keyd_count(const struct settings *s)
+{
+	return s->tls->npairs > 0 ? (unsigned int)s->keyds : 0;
+}
+
+const struct role role_keyd = {
+	.id = ROLE_KEYD,
+	.name = "keyd",
+	ROLE_ACCOUNT(key_user),
+	.count = keyd_count,
+	.main = keyd_main,
+	.is_split = true,
+	.is_awaited = true,
+	.root = SPOOL_EMPTY,
+	.has_secrets = true
+};

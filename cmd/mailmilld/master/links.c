@@ -1,8 +1,6 @@
-/* Channels between the children: each worker has one to the queue, to the keyd
- * that signs for it and to authd; the queue has one to each deliver process.
- * The master makes the socketpairs and hands the
- * ends out; it never speaks on them.
- * Owns: who is connected with whom. */
+/* Channels between the children, as role_asks() says.  The master makes the
+ * socketpairs and hands the ends out; it sends and reads nothing on them.
+ * Owns: which process is connected with which. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -42,38 +40,32 @@ connect_two(struct proc *a, struct proc *b)
 		    role_name(a->role), a->slot, role_name(b->role));
 }
 
+static bool
+asks(const struct proc *a, const struct proc *b, const struct settings *s)
+{
+	return role_asks(s, a->role, a->slot, b->role, b->slot);
+}
+
+static void
+adopt(struct master *m, struct proc *p)
+{
+	struct proc *o;
+
+	TAILQ_FOREACH(o, &m->procs, link)
+		if (o->generation < p->generation &&
+		    asks(o, p, m->config.settings))
+			connect_two(o, p);
+}
+
 void
-links_adopt(struct master *m, struct proc *queue)
+links_adopt(struct master *m)
 {
 	struct proc *p;
 
 	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_WORKER &&
-		    p->generation < queue->generation)
-			connect_two(p, queue);
-}
-
-/* Who speaks with whom. */
-static const struct {
-	enum role_id	a, b;
-} links[] = {
-	{ ROLE_WORKER,	ROLE_QUEUE },
-	{ ROLE_QUEUE,	ROLE_DELIVER },
-	{ ROLE_WORKER,	ROLE_KEYD },	/* one of them: role_keyd_slot() */
-	{ ROLE_WORKER,	ROLE_AUTHD },
-};
-
-static bool
-speaks_first(const struct proc *a, const struct proc *b,
-    const struct settings *s)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-		if (links[i].a == a->role && links[i].b == b->role)
-			return b->role != ROLE_KEYD ||
-			    role_keyd_slot(s, a->slot) == b->slot;
-	return false;
+		if (role_of(p->role)->is_replaced &&
+		    p->generation == m->config.generation)
+			adopt(m, p);
 }
 
 void
@@ -83,13 +75,15 @@ links_connect(struct master *m, struct proc *p, const struct settings *s)
 
 	TAILQ_FOREACH(o, &m->procs, link) {
 		if (o == p || o->generation != p->generation ||
-		    (o->state == PROC_DRAINING && o->role != ROLE_WORKER))
+		    (o->state == PROC_DRAINING &&
+		    !role_of(o->role)->has_clients))
 			continue;
-		if (speaks_first(o, p, s) || speaks_first(p, o, s))
+		if (asks(o, p, s) || asks(p, o, s))
 			connect_two(o, p);
 	}
-	/* workers that drain belong to the queue in use; one that is not in
-	 * use yet gets them when it is */
-	if (p->role == ROLE_QUEUE && p->generation == m->config.generation)
-		links_adopt(m, p);
+	/* workers that drain belong to the queue in use; a queue that is not
+	 * in use yet gets them when it is */
+	if (role_of(p->role)->is_replaced &&
+	    p->generation == m->config.generation)
+		adopt(m, p);
 }

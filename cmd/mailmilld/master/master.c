@@ -3,8 +3,9 @@
  * next:
  *	STARTING -> RUNNING	all workers are up (master_step)
  *	any -> STOPPING		a signal, mailmillctl stop, a failed start
- * A stop goes by steps: the workers drain, then whom they speak to, then the
- * deliver processes, since each feeds the next. */
+ * A stop goes by steps: a process drains when all those have ended that ask it
+ * for something (role->peers): first the workers, at last the deliver
+ * processes. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -25,6 +26,8 @@
 
 #define SPARE_DESCRIPTORS	32	/* of a worker: log, spool, channels */
 
+const struct role role_master = { .id = ROLE_MASTER, .name = "master" };
+
 /* --- phases --------------------------------------------------------------- */
 
 static void
@@ -40,56 +43,51 @@ started(struct master *m)
 	daemon_ready();
 }
 
-/* Drain the processes of ${role}; return whether there are any. */
+/* Is there a process that may still ask ${p} for something?  ${generation}: of
+ * that generation; 0: of any. */
 static bool
-drain_role(struct master *m, enum role_id role)
+is_asked(const struct master *m, const struct proc *p,
+    unsigned int generation)
 {
-	struct proc *p;
-	bool has_any = false;
+	unsigned int id, askers = role_askers(p->role);
 
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == role) {
-			proc_drain(p, false, 0);
-			has_any = true;
-		}
-	return has_any;
+	for (id = 0; id < NROLES; id++)
+		if ((askers & ROLE_BIT(id)) != 0 &&
+		    procs_count(m, id, generation) > 0)
+			return true;
+	return false;
 }
 
 static void
 stop_step(struct master *m)
 {
-	bool has_any;
+	struct proc *p;
 
-	if (drain_role(m, ROLE_WORKER))
-		return;
-	has_any = drain_role(m, ROLE_QUEUE);
-	has_any |= drain_role(m, ROLE_KEYD);
-	has_any |= drain_role(m, ROLE_AUTHD);
-	if (!has_any && !drain_role(m, ROLE_DELIVER))
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (!is_asked(m, p, 0))
+			proc_drain(p, false, 0);
+	if (TAILQ_EMPTY(&m->procs))
 		scheduler_stop(m->sched);
 }
 
-/* A process of an older configuration ends when those have that speak to it.
- * Should it die before, nobody takes its place: workers that drain begin no
- * handshake and no login. */
+/* A process of an older configuration ends when those have that ask it, or at
+ * once when its successor takes over from it.  Should it die before, nobody
+ * takes its place: workers that drain begin no handshake and no login. */
 static void
 retire(struct master *m)
 {
-	static const struct { enum role_id role, speaker; } rows[] = {
-		{ ROLE_DELIVER,	ROLE_QUEUE },
-		{ ROLE_KEYD,	ROLE_WORKER },
-		{ ROLE_AUTHD,	ROLE_WORKER },
-	};
+	/* 0 would be no limit */
+	unsigned int limit_s =
+	    (unsigned int)m->config.settings->drain_time + 1;
+	const struct role *role;
 	struct proc *p;
-	size_t i;
 
-	TAILQ_FOREACH(p, &m->procs, link)
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-			if (p->role == rows[i].role &&
-			    p->generation < m->config.generation &&
-			    procs_count(m, rows[i].speaker, p->generation) == 0)
-				proc_drain(p, true, (unsigned int)
-				    m->config.settings->drain_time);
+	TAILQ_FOREACH(p, &m->procs, link) {
+		role = role_of(p->role);
+		if (p->generation < m->config.generation &&
+		    (role->is_replaced || !is_asked(m, p, p->generation)))
+			proc_drain(p, true, role->has_clients ? 0 : limit_s);
+	}
 }
 
 void

@@ -176,7 +176,8 @@ void master_log_failed(void *m);
  * Return 0, or -1 having logged why. */
 int proc_start(struct master *m, enum role_id role, unsigned int slot,
     const struct config *config);
-/* proc_start_all(m, config): whoever others speak to comes first. */
+/* proc_start_all(m, config): All that ${config} needs; a role's peers before
+ * it.  Return 0, or -1 having logged why. */
 int proc_start_all(struct master *m, const struct config *config);
 /* procs_collect(m): Take the sessions off the books whose workers have ended
  * them; before books are looked at. */
@@ -190,8 +191,8 @@ void proc_kill(struct proc *p);
 void procs_reap(struct master *m);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
-/* procs_ready(m, config): All that a session needs of it is up: workers, keyds,
- * authd. */
+/* procs_ready(m, config): All that its sessions need (role->is_awaited) is
+ * ready. */
 bool procs_ready(const struct master *m, const struct config *config);
 struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
@@ -203,9 +204,10 @@ void respawns_cancel(struct master *m);
  * channels to the others of its generation. */
 void links_connect(struct master *m, struct proc *p,
     const struct settings *s);
-/* links_adopt(m, queue): Connect every worker to ${queue}, also those of an
- * older configuration. */
-void links_adopt(struct master *m, struct proc *queue);
+/* links_adopt(m): Connect the processes of an older configuration to those of
+ * the one in use that take over at once (role->is_replaced): the old workers to
+ * the new queue. */
+void links_adopt(struct master *m);
 
 /* listen.c */
 

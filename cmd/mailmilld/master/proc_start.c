@@ -49,8 +49,7 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 		.stats_slot = p->stats_slot,
 		.config_generation = p->generation,
 		.uid = a->uid, .gid = a->gid,
-		.aux_gid = p->role == ROLE_QUEUE ?
-		    m->accounts[ROLE_WORKER].gid : 0,
+		.aux_gid = m->accounts[role_of(p->role)->group_of].gid,
 		.debug = m->is_debug
 	};
 	int fd;
@@ -202,18 +201,32 @@ err1:
 	return -1;
 }
 
+/* Start the roles of ${ids}, each after its peers; *started has those that are
+ * started already. */
+static int
+start_roles(struct master *m, const struct config *config, unsigned int ids,
+    unsigned int *started)
+{
+	unsigned int id, slot;
+
+	for (id = 0; id < NROLES; id++) {
+		if ((ids & ~*started & ROLE_BIT(id)) == 0)
+			continue;
+		*started |= ROLE_BIT(id);
+		if (start_roles(m, config, role_of(id)->peers, started) == -1)
+			return -1;
+		for (slot = 1; slot <= role_count(config->settings, id);
+		    slot++)
+			if (proc_start(m, id, slot, config) == -1)
+				return -1;
+	}
+	return 0;
+}
+
 int
 proc_start_all(struct master *m, const struct config *config)
 {
-	static const enum role_id order[] = { ROLE_DELIVER, ROLE_QUEUE,
-		ROLE_KEYD, ROLE_AUTHD, ROLE_WORKER };
-	unsigned int slot;
-	size_t i;
+	unsigned int started = ROLE_BIT(ROLE_MASTER);
 
-	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		for (slot = 1; slot <= role_count(config->settings, order[i]);
-		    slot++)
-			if (proc_start(m, order[i], slot, config) == -1)
-				return -1;
-	return 0;
+	return start_roles(m, config, ~0U, &started);
 }

@@ -41,18 +41,16 @@ procs_count(const struct master *m, enum role_id role, unsigned int generation)
 bool
 procs_ready(const struct master *m, const struct config *config)
 {
-	static const enum role_id needed[] = { ROLE_WORKER, ROLE_KEYD,
-		ROLE_AUTHD };
 	const struct proc *p;
-	unsigned int n[NROLES] = { 0 };
-	size_t i;
+	unsigned int n[NROLES] = { 0 }, id;
 
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (p->state == PROC_READY &&
 		    p->generation == config->generation)
 			n[p->role]++;
-	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (n[needed[i]] != role_count(config->settings, needed[i]))
+	for (id = 0; id < NROLES; id++)
+		if (role_of(id)->is_awaited &&
+		    n[id] != role_count(config->settings, id))
 			return false;
 	return true;
 }

@@ -50,30 +50,28 @@ reload_abort(struct master *m, const char *why)
 	reload_end(m, why);
 }
 
+static void
+warn_if_changed(const char *name, const char *old, const char *new)
+{
+	if (strcmp(old, new) != 0)
+		log_warnx("reload", "option=%s effect=%s", name,
+		    "changes with the next start");
+}
+
 /* Settings that the running master does not change; say so. */
 static void
 warn_fixed(const struct settings *old, const struct settings *new)
 {
-	const struct { const char *name, *old, *new; enum role_id role; }
-	    fixed[] = {
-		{ "pidfile", old->pidfile, new->pidfile, ROLE_MASTER },
-		{ "control", old->control, new->control, ROLE_MASTER },
-		{ "user", old->user, new->user, ROLE_WORKER },
-		{ "queue_user", old->queue_user, new->queue_user, ROLE_QUEUE },
-		{ "delivery_user", old->delivery_user, new->delivery_user,
-		    ROLE_DELIVER },
-		{ "key_user", old->key_user, new->key_user, ROLE_KEYD },
-		{ "auth_user", old->auth_user, new->auth_user, ROLE_AUTHD },
-	};
-	size_t i;
+	unsigned int id;
 
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+	warn_if_changed("pidfile", old->pidfile, new->pidfile);
+	warn_if_changed("control", old->control, new->control);
+	for (id = 0; id < NROLES; id++)
 		/* a role that is new takes the account it is given */
-		if (strcmp(fixed[i].old, fixed[i].new) != 0 &&
-		    (fixed[i].role == ROLE_MASTER ||
-		    role_count(old, fixed[i].role) > 0))
-			log_warnx("reload", "option=%s effect=%s",
-			    fixed[i].name, "changes with the next start");
+		if (role_of(id)->account_setting != NULL &&
+		    role_count(old, id) > 0)
+			warn_if_changed(role_of(id)->account_setting,
+			    role_account(old, id), role_account(new, id));
 }
 
 static int
@@ -142,38 +140,16 @@ reload_begin(struct master *m, reload_done *done, void *closure)
 		reload_abort(m, "cannot start processes");
 }
 
-/* The old processes: workers finish their messages however long those take
- * (a client's own timeouts bound them); the disk has what the others leave. */
-static void
-drain_old(struct master *m)
-{
-	unsigned int limit_s = (unsigned int)m->config.settings->drain_time;
-	struct proc *p;
-
-	TAILQ_FOREACH(p, &m->procs, link) {
-		if (p->generation >= m->config.generation)
-			continue;
-		if (p->role == ROLE_WORKER)
-			proc_drain(p, true, 0);
-		else if (p->role == ROLE_QUEUE)
-			proc_drain(p, true, limit_s + 1);
-	}
-}
-
 /* The new processes are up: change over. */
 static void
 change_over(struct master *m)
 {
-	struct proc *queue;
-
 	config_clear(&m->config);
 	m->config = m->reload->config;
 	respawns_cancel(m);
 	procs_collect(m);
 	listeners_switch(m);
-	if ((queue = proc_find(m, ROLE_QUEUE, m->config.generation)) != NULL)
-		links_adopt(m, queue);
-	drain_old(m);
+	links_adopt(m);
 	log_set_level(m->config.settings->level);
 	master_relog(m);
 	stats_inc(STATS_RELOADS);

@@ -450,8 +450,8 @@ role_clear(struct queue_role *r)
 		close(r->incoming_fd);
 }
 
-int
-role_queue(struct child *c)
+static int
+queue_main(struct child *c)
 {
 	struct queue_role r = { .child = c, .incoming_fd = -1,
 		.folder_fd = -1, .lock_fd = -1 };
@@ -461,7 +461,7 @@ role_queue(struct child *c)
 	TAILQ_INIT(&r.ctls);
 	privs_raise_nofile();
 	umask(077);
-	if (child_drop(c, NULL) == -1 || open_folders(&r) == -1)
+	if (child_drop(c) == -1 || open_folders(&r) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1) {
 		log_err("start", "role=%s", "queue");
@@ -473,3 +473,15 @@ out:
 	role_clear(&r);
 	return status;
 }
+
+const struct role role_queue = {
+	.id = ROLE_QUEUE,
+	.name = "queue",
+	.is_single = true,
+	ROLE_ACCOUNT(queue_user),
+	.group_of = ROLE_WORKER,	/* it reads what they write */
+	.main = queue_main,
+	.peers = ROLE_BIT(ROLE_DELIVER),
+	.is_replaced = true,		/* the spool can have only one */
+	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } }
+};

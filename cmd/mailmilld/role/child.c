@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +35,6 @@
 struct child_early_peer {
 	struct msg_peer	peer;
 	int		fd;
-};
-
-static int (*const role_main[NROLES])(struct child *) = {
-	[ROLE_WORKER] = role_worker,
-	[ROLE_QUEUE] = role_queue,
-	[ROLE_DELIVER] = role_deliver,
-	[ROLE_KEYD] = role_keyd,
-	[ROLE_AUTHD] = role_authd,
 };
 
 /* --- draining ------------------------------------------------------------- */
@@ -100,7 +93,7 @@ on_log(struct child *c, struct channel_msg *msg)
 	memcpy(&log, msg->base, sizeof(log));
 	if (msg->fd == -1 || log.kind > LOG_TO_SYSLOG)
 		return;
-	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", role_name(c->role),
+	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", c->role->name,
 	    c->init.slot);
 	log_init(ident, log.kind, msg->fd, c->settings != NULL ?
 	    c->settings->level : LOG_LEVEL_NOTICE);
@@ -289,9 +282,9 @@ open_loop(struct child *c)
 	fcntl(CHILD_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
 	if ((c->sched = scheduler_create(NULL)) == NULL ||
 	    signals_init(c) == -1 ||
-	    (c->master = chanev_open(CHILD_CHANNEL_FD, c->role, ROLE_MASTER,
+	    (c->master = chanev_open(CHILD_CHANNEL_FD, c->role->id, ROLE_MASTER,
 	    &master_ops, c)) == NULL) {
-		log_err("start", "role=%s", role_name(c->role));
+		log_err("start", "role=%s", c->role->name);
 		return -1;
 	}
 	return 0;
@@ -302,7 +295,7 @@ hear_start(struct child *c)
 {
 	while (!c->is_started && !c->is_draining)
 		if (scheduler_pass(c->sched, -1) == -1) {
-			log_err("start", "role=%s", role_name(c->role));
+			log_err("start", "role=%s", c->role->name);
 			return -1;
 		}
 	return c->is_started ? 0 : -1;
@@ -328,11 +321,10 @@ read_config(struct child *c)
 static void
 set_title(const struct child *c)
 {
-	/* as many as there are of it: no queue or authd is number 1 */
-	if (c->role == ROLE_QUEUE || c->role == ROLE_AUTHD)
-		setproctitle("%s", role_name(c->role));
+	if (c->role->is_single)
+		setproctitle("%s", c->role->name);
 	else
-		setproctitle("%s %u", role_name(c->role), c->init.slot);
+		setproctitle("%s %u", c->role->name, c->init.slot);
 }
 
 static void
@@ -351,33 +343,43 @@ child_clear(struct child *c)
 }
 
 int
-child_main(enum role_id role)
+child_main(const struct role *role)
 {
 	struct child c = { .role = role, .config_fd = -1, .log_fd = -1 };
 	int status = 1;
 
-	setproctitle("%s", role_name(role));
+	setproctitle("%s", role->name);
 	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
 	prctl(PR_SET_NAME, "mailmilld");
 	if (open_loop(&c) == 0 && hear_start(&c) == 0 &&
 	    read_config(&c) == 0) {
 		set_title(&c);
-		status = role_main[role](&c);
+		status = role->main(&c);
 	}
 	child_clear(&c);
 	return status;
 }
 
 int
-child_drop(struct child *c, const char *root)
+child_drop(struct child *c)
 {
-	return privs_drop(c->init.uid, c->init.gid, c->init.aux_gid, root);
-}
+	const struct role *role = c->role;
+	const struct msg_init *init = &c->init;
+	char root[PATH_MAX] = "";
+	int rc;
 
-int
-child_drop_account(struct child *c, const char *name)
-{
-	return privs_drop_account(name, c->init.uid, c->init.gid);
+	if (role->root != NULL)
+		snprintf(root, sizeof(root), "%s/%s", c->settings->spool,
+		    role->root);
+	rc = role->keeps_groups ? privs_drop_account(role_account(c->settings,
+	    role->id), init->uid, init->gid) : privs_drop(init->uid, init->gid,
+	    init->aux_gid, role->root == NULL ? NULL : root);
+	if (rc == 0 && role->has_secrets &&
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
+		log_err("privileges", "step=%s", "dumpable");
+		return -1;
+	}
+	return rc;
 }
 
 /* --- run ------------------------------------------------------------------ */
@@ -468,13 +470,13 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	c->early_npeers = 0;
 	log_on_failure(log_failed, c);
 	if (scheduler_recurrent_func_add(end_of_pass, c) == -1) {
-		log_err("start", "role=%s", role_name(c->role));
+		log_err("start", "role=%s", c->role->name);
 		return 1;
 	}
 	if (c->is_draining)		/* heard before there was a role */
 		ops->drain(c, false, closure);
 	else if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
-		log_warn("start", "role=%s step=%s", role_name(c->role),
+		log_warn("start", "role=%s step=%s", c->role->name,
 		    "ready");
 	/* what the start has left to the end of a pass must not wait for the
 	 * first thing to happen */
@@ -482,7 +484,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	if (rc != -1)
 		rc = scheduler_run(c->sched);
 	if (rc == -1)
-		log_err("poll", "role=%s", role_name(c->role));
+		log_err("poll", "role=%s", c->role->name);
 	if (c->master != NULL)
 		(void)chanev_flush_wait(c->master, FLUSH_MS);
 	log_flush();

@@ -11,6 +11,7 @@
 
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/msg.h"
+#include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings.h"
 #include "core/scheduler.h"
 
@@ -42,7 +43,7 @@ struct child_ops {
 };
 
 struct child {
-	enum role_id		 role;
+	const struct role	*role;
 	struct msg_init		 init;
 	const struct settings	*settings;	/* parsed; whole life */
 	struct scheduler	*sched;		/* of this, the main thread */
@@ -64,29 +65,18 @@ struct child {
 };
 
 /* child_main(role): The whole life of a child: the start-up conversation, then
- * role_*().  Return the exit status. */
-int child_main(enum role_id role);
+ * role->main().  Return the exit status.
+ * role->main() is called as root (when the server was started as root) with
+ * log, counters, settings and scheduler ready.  It opens what needs privileges,
+ * calls child_drop() once, sets up, and returns child_run()'s value; or, when it
+ * cannot start, logs why and returns 1. */
+int child_main(const struct role *role);
 
-/* The roles.  Each is called as root (when the server was started as root)
- * with log, counters, settings and scheduler ready.  It opens what needs
- * privileges, calls child_drop() once, sets up, and returns child_run()'s
- * value; or, when it cannot start, logs why and returns 1. */
-int role_worker(struct child *c);
-int role_queue(struct child *c);
-int role_deliver(struct child *c);
-int role_keyd(struct child *c);
-int role_authd(struct child *c);
-
-/* child_drop(c, root): Become the account of M_INIT: chroot to ${root} unless
- * NULL (ignored without root), setgroups, setresgid, setresuid,
- * no_new_privs, no core of another's memory.  Without root only what needs no
- * privilege.  Return 0, or -1 having logged why. */
-int child_drop(struct child *c, const char *root);
-
-/* child_drop_account(c, name): The same without chroot, and with the
- * supplementary groups that the account of M_INIT, which is called ${name},
- * has. */
-int child_drop_account(struct child *c, const char *name);
+/* child_drop(c): Become the account of M_INIT, in the sandbox that c->role
+ * describes: chroot, groups, account, no new privileges, no core files.
+ * Without root only what needs no privilege.  Return 0, or -1 having logged
+ * why. */
+int child_drop(struct child *c);
 
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
  * child_exit().  Peers that came at start are given to ops->peer first, before

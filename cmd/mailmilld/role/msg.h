@@ -10,7 +10,7 @@
 #include "core/util/addr.h"
 
 enum role_id {
-#define ROLE(id, name, account, def, counted, chrooted) ROLE_##id,
+#define ROLE(ID, name) ROLE_##ID,
 #include "cmd/mailmilld/role/role.def"
 #undef ROLE
 	NROLES

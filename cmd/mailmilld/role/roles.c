@@ -1,22 +1,33 @@
-/* The roles: the columns of role.def, against the settings. */
+/* The list of the roles, and what follows from it. */
 
 #include "cmd/mailmilld/role/roles.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <string.h>
 
-#include "cmd/settings/settings_tls.h"
+static const struct role *const *roles;
 
-static const char *const names[NROLES] = {
-#define ROLE(id, name, account, def, counted, chrooted) [ROLE_##id] = name,
-#include "cmd/mailmilld/role/role.def"
-#undef ROLE
-};
+void
+roles_use(const struct role *const list[NROLES])
+{
+	unsigned int i;
+
+	for (i = 0; i < NROLES; i++)
+		assert(list[i]->id == i);
+	roles = list;
+}
+
+const struct role *
+role_of(enum role_id id)
+{
+	assert(id < NROLES);
+	return roles[id];
+}
 
 const char *
-role_name(enum role_id role)
+role_name(enum role_id id)
 {
-	return role < NROLES ? names[role] : "unknown";
+	return id < NROLES ? roles[id]->name : "unknown";
 }
 
 enum role_id
@@ -25,41 +36,52 @@ role_by_name(const char *name)
 	unsigned int i;
 
 	for (i = 0; i < NROLES; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return NROLES;
+		if (strcmp(roles[i]->name, name) == 0)
+			break;
+	return i;
 }
 
 const char *
-role_account(const struct settings *s, enum role_id role)
+role_account(const struct settings *s, enum role_id id)
 {
-	const char *const accounts[NROLES] = {
-		[ROLE_WORKER] = s->user,
-		[ROLE_QUEUE] = s->queue_user,
-		[ROLE_DELIVER] = s->delivery_user,
-		[ROLE_KEYD] = s->key_user,
-		[ROLE_AUTHD] = s->auth_user,
-	};
+	const struct role *role = role_of(id);
+	const char *name;
 
-	return accounts[role];
+	if (role->account_setting == NULL)
+		return NULL;
+	memcpy(&name, (const char *)s + role->account_offset, sizeof(name));
+	return name;
 }
 
 unsigned int
-role_count(const struct settings *s, enum role_id role)
+role_count(const struct settings *s, enum role_id id)
 {
-	const unsigned int counts[NROLES] = {
-		[ROLE_WORKER] = (unsigned int)s->workers,
-		[ROLE_QUEUE] = 1,
-		[ROLE_DELIVER] = (unsigned int)s->deliverers,
-		[ROLE_KEYD] = s->tls->npairs > 0 ? (unsigned int)s->keyds : 0,
-		[ROLE_AUTHD] = s->has_auth ? 1 : 0,
-	};
+	const struct role *role = role_of(id);
 
-	return counts[role];
+	return role->count == NULL ? 1 : role->count(s);
 }
 
 unsigned int
-role_keyd_slot(const struct settings *s, unsigned int slot)
+role_askers(enum role_id id)
 {
-	return (slot - 1) % (unsigned int)s->keyds + 1;
+	unsigned int i, askers = 0;
+
+	for (i = 0; i < NROLES; i++)
+		if ((roles[i]->peers & ROLE_BIT(id)) != 0)
+			askers |= ROLE_BIT(i);
+	return askers;
+}
+
+bool
+role_asks(const struct settings *s, enum role_id a, unsigned int a_slot,
+    enum role_id b, unsigned int b_slot)
+{
+	unsigned int n;
+
+	if ((role_of(a)->peers & ROLE_BIT(b)) == 0)
+		return false;
+	if (!role_of(b)->is_split)
+		return true;
+	n = role_count(s, b);
+	return n > 0 && (a_slot - 1) % n + 1 == b_slot;
 }

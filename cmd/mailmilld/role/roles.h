@@ -1,24 +1,99 @@
-/* The roles of role.def: names, and how many of each a configuration needs. */
+/* What a role is: the struct that each role defines beside its program, and
+ * what follows from these structs and the settings.
+ * Owns: the list of the roles.
+ * Knows nothing of what a role does. */
 
-#ifndef CMD_MAILMILLD_ROLES_H
-#define CMD_MAILMILLD_ROLES_H
+#ifndef CMD_MAILMILLD_ROLE_ROLES_H
+#define CMD_MAILMILLD_ROLE_ROLES_H
+
+#include <sys/stat.h>
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/settings.h"
 
-const char *role_name(enum role_id role);
+struct child;
+
+#define ROLE_FOLDERS_MAX	4
+
+/* A folder in the spool that belongs to a role's account. */
+struct role_folder {
+	const char	*name;
+	mode_t		 mode;
+};
+
+struct role {
+	enum role_id	 id;
+	const char	*name;	/* in titles, the log, mailmillctl status */
+	bool		 is_single;	/* there is never a second: no number in its title */
+
+	/* ROLE_ACCOUNT(field): the setting that names its account */
+	const char	*account_setting;	/* NULL: the master's account */
+	size_t		 account_offset;
+	/* it also has the group of that role's account; ROLE_MASTER: no */
+	enum role_id	 group_of;
+	bool		 keeps_groups;	/* and all groups that its account is in */
+
+	/* count(s): how many of it that configuration needs.  NULL: one */
+	unsigned int	(*count)(const struct settings *s);
+	/* main(c): its program; child.h says what it may expect.  Return the
+	 * exit status */
+	int		(*main)(struct child *c);
+
+	/* The roles that it asks, ROLE_BIT() of each: it gets a channel to
+	 * their processes.  They are started before it and end after it. */
+	unsigned int	 peers;
+	/* one that asks has a channel to one of them, and to each otherwise */
+	bool		 is_split;
+	/* sessions need it: a start, and a reload, wait until all are ready */
+	bool		 is_awaited;
+	/* at a reload the new one takes over at once, also from those that
+	 * still ask the old one, which ends */
+	bool		 is_replaced;
+	/* clients are connected to it, and their own timeouts bound how long it
+	 * takes to end at a reload */
+	bool		 has_clients;
+
+	const char	*root;		/* its chroot, a folder of the spool; NULL: none */
+	bool		 has_secrets;	/* nobody may look into its memory */
+	struct role_folder folders[ROLE_FOLDERS_MAX];	/* the outer one first */
+};
+
+#define ROLE_BIT(id)	(1u << (id))
+#define ROLE_ACCOUNT(field) \
+	.account_setting = #field, \
+	.account_offset = offsetof(struct settings, field)
+
+#define ROLE(ID, name)	extern const struct role role_##name;
+#include "cmd/mailmilld/role/role.def"
+#undef ROLE
+
+/* roles_use(list): The roles by number; before anything else here.  takes
+ * ${list}. */
+void roles_use(const struct role *const list[NROLES]);
+
+const struct role *role_of(enum role_id id);
+
+/* role_name(id): "unknown" for a number that is none. */
+const char *role_name(enum role_id id);
 
 /* role_by_name(name): The role of "-x name", or NROLES. */
 enum role_id role_by_name(const char *name);
 
-/* role_account(s, role): The name of its account, or NULL: the master's. */
-const char *role_account(const struct settings *s, enum role_id role);
+/* role_account(s, id): The name of its account, or NULL: the master's. */
+const char *role_account(const struct settings *s, enum role_id id);
 
-/* role_count(s, role): How many processes of it the configuration needs: no
- * keyd without certificates, no authd without Auth_Backend. */
-unsigned int role_count(const struct settings *s, enum role_id role);
+/* role_count(s, id): How many processes of it the configuration needs. */
+unsigned int role_count(const struct settings *s, enum role_id id);
 
-/* role_keyd_slot(s, slot): The keyd that signs for worker ${slot}. */
-unsigned int role_keyd_slot(const struct settings *s, unsigned int slot);
+/* role_askers(id): ROLE_BIT() of each role that has ${id} among its peers. */
+unsigned int role_askers(enum role_id id);
+
+/* role_asks(s, a, a_slot, b, b_slot): Has process ${a_slot} of ${a} a channel
+ * to process ${b_slot} of ${b}, which it asks? */
+bool role_asks(const struct settings *s, enum role_id a, unsigned int a_slot,
+    enum role_id b, unsigned int b_slot);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cmd/mailmilld/worker/worker_int.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "cmd/mailmilld/worker/affinity.h"
 #include "core/process/log.h"
+#include "tls/tlsmem.h"
 
 #define DRAIN_SPOOL_MS	10000	/* at the end: for what is being committed */
 
@@ -120,11 +122,12 @@ static const struct child_ops worker_ops = {
 /* --- start ---------------------------------------------------------------- */
 
 static int
-open_incoming(const struct settings *s, char *path, size_t len)
+open_incoming(const struct settings *s)
 {
+	char path[PATH_MAX];
 	int fd;
 
-	snprintf(path, len, "%s/incoming", s->spool);
+	snprintf(path, sizeof(path), "%s/incoming", s->spool);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		log_err("spool", "dir=%s", path);
@@ -147,13 +150,14 @@ read_tables(struct child *c)
 	return -1;
 }
 
-int
-role_worker(struct child *c)
+static int
+worker_main(struct child *c)
 {
-	char incoming[256];
 	struct worker *w;
 	int dirfd = -1, status = 1;
 
+	/* without it a session in TLS only costs more memory */
+	(void)tlsmem_open();
 	if ((w = calloc(1, sizeof(*w))) == NULL) {
 		log_err("start", "role=%s", "worker");
 		return 1;
@@ -164,9 +168,9 @@ role_worker(struct child *c)
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
 		affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot);
-	if ((dirfd = open_incoming(c->settings, incoming, sizeof(incoming)))
-	    == -1 || read_tables(c) == -1 || host_tls_open(w) == -1 ||
-	    child_drop(c, incoming) == -1)
+	if ((dirfd = open_incoming(c->settings)) == -1 ||
+	    read_tables(c) == -1 || host_tls_open(w) == -1 ||
+	    child_drop(c) == -1)
 		goto out;
 	host_init(w);
 	if (host_spool_open(w, dirfd) == -1)
@@ -190,3 +194,23 @@ out:
 	free(w);
 	return status;
 }
+
+static unsigned int
+worker_count(const struct settings *s)
+{
+	return (unsigned int)s->workers;
+}
+
+const struct role role_worker = {
+	.id = ROLE_WORKER,
+	.name = "worker",
+	ROLE_ACCOUNT(user),
+	.count = worker_count,
+	.main = worker_main,
+	.peers = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_KEYD) |
+	    ROLE_BIT(ROLE_AUTHD),
+	.is_awaited = true,
+	.has_clients = true,
+	.root = "incoming",
+	.folders = { { "incoming", 02770 } }
+};

@@ -160,7 +160,7 @@ world_init(struct world *w)
 	cr_assert_not_null(w->settings, "%s", err);
 	fclose(fp);
 	log_set_level(LOG_LEVEL_ERROR);
-	w->child.role = ROLE_AUTHD;
+	w->child.role = &role_authd;
 	w->child.settings = w->settings;
 	cr_assert_not_null(w->child.sched = scheduler_create(NULL));
 	w->authd.child = &w->child;

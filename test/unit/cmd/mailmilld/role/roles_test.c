@@ -1,0 +1,67 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/settings/settings_tls.h"
+
+#define ALL	(ROLE_BIT(NROLES) - 1)
+
+Test(roles, each_child_has_a_name_a_program_and_an_account)
+{
+	struct settings s = { 0 };
+	unsigned int id;
+	char name[64];
+
+	for (id = 0; id < NROLES; id++) {
+		cr_assert_eq(role_of(id)->id, id);
+		cr_assert_eq(role_by_name(role_name(id)), id);
+		cr_assert((role_of(id)->main == NULL) == (id == ROLE_MASTER));
+		cr_assert((role_of(id)->account_setting == NULL) ==
+		    (id == ROLE_MASTER));
+		if (id == ROLE_MASTER)
+			continue;
+		snprintf(name, sizeof(name), "account of %s", role_name(id));
+		memcpy((char *)&s + role_of(id)->account_offset,
+		    &(char *){ name }, sizeof(char *));
+		cr_assert_str_eq(role_account(&s, id), name);
+	}
+	cr_assert_null(role_account(&s, ROLE_MASTER));
+	cr_assert_eq(role_by_name("nobody"), NROLES);
+	cr_assert_str_eq(role_name(NROLES), "unknown");
+}
+
+/* A start follows the peers, a stop goes the other way: both must end. */
+Test(roles, no_role_asks_itself_by_way_of_others)
+{
+	unsigned int gone = 0, before, id;
+
+	do {
+		before = gone;
+		for (id = 0; id < NROLES; id++)
+			if ((role_askers(id) & ~gone) == 0)
+				gone |= ROLE_BIT(id);
+	} while (gone != before);
+	cr_assert_eq(gone, ALL, "never ends: %x", ALL & ~gone);
+}
+
+Test(roles, each_worker_asks_one_keyd_and_each_other_peer)
+{
+	struct settings_tls tls = { .npairs = 1 };
+	struct settings s = { .workers = 5, .keyds = 2, .tls = &tls };
+	unsigned int w, k, n;
+
+	cr_assert_eq(role_count(&s, ROLE_KEYD), 2);
+	for (w = 1; w <= 5; w++) {
+		for (n = 0, k = 1; k <= 2; k++)
+			n += role_asks(&s, ROLE_WORKER, w, ROLE_KEYD, k);
+		cr_assert_eq(n, 1);
+		cr_assert(role_asks(&s, ROLE_WORKER, w, ROLE_KEYD,
+		    w % 2 == 1 ? 1 : 2));
+		cr_assert(role_asks(&s, ROLE_WORKER, w, ROLE_QUEUE, 1));
+		cr_assert_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_WORKER, w));
+	}
+	tls.npairs = 0;
+	cr_assert_eq(role_count(&s, ROLE_KEYD), 0);
+	cr_assert_not(role_asks(&s, ROLE_WORKER, 1, ROLE_KEYD, 1));
+}
