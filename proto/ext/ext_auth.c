@@ -75,6 +75,12 @@ set_auth(const struct esmtp_options *o, struct esmtp_params *p,
 	return RPL_OK;
 }
 
+static enum esmtp_reply_id
+may_use(const message_construct *mc)
+{
+	return esmtp_auth_is_configured(mc) ? RPL_OK : RPL_NOT_IMPLEMENTED;
+}
+
 static const struct esmtp_param params[] = {
 	{ .keyword = "AUTH", .set = set_auth },
 	{ .keyword = NULL }
@@ -82,6 +88,7 @@ static const struct esmtp_param params[] = {
 
 const struct esmtp_ext esmtp_ext_auth = {
 	.keyword = "AUTH",
+	.may_use = may_use,
 	.is_offered = esmtp_auth_is_offered,
 	.ehlo_arg = esmtp_auth_names,
 	.params = params,

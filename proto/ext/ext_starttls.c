@@ -5,5 +5,5 @@
 
 const struct esmtp_ext esmtp_ext_starttls = {
 	.keyword = "STARTTLS",
-	.is_offered = esmtp_tls_is_offered,
+	.may_use = esmtp_tls_may_start,
 };

@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/util/base64.h"
+#include "proto/server/esmtp_verb.h"
 
 /* --- what is in progress -------------------------------------------------- */
 
@@ -37,12 +37,14 @@ esmtp_auth_has_asked(const message_construct *mc)
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
+	const struct esmtp_verb *last = esmtp_verb_last(mc);
+
 	while (len > 0 && (*s == ' ' || *s == '\t')) {
 		s++;
 		len--;
 	}
-	return mc->auth != NULL || mc->is_after_auth ||
-	    (len >= 4 && strncasecmp(s, "AUTH", 4) == 0);
+	return mc->auth != NULL || (last != NULL && last->flags & VF_SECRET) ||
+	    esmtp_verb_secret(s, len) != NULL;
 }
 
 static void
@@ -222,7 +224,7 @@ right(struct esmtp_step *st)
 	}
 	mc->login = x->octets;
 	x->octets = NULL;
-	mc->is_after_auth = 0;
+	esmtp_verb_set_last(mc, NULL);	/* what follows is no part of it */
 	r.detail = x->mechanism;
 	esmtp_report(st, &r);
 	exchange_free(mc);
@@ -267,7 +269,7 @@ esmtp_auth_resume(struct esmtp_step *st)
 		return W_GO;
 	/* the client's time starts again: it could not do anything */
 	mc->idle_since = st->now;
-	esmtp_answering(st, "AUTH", "", 0);
+	esmtp_answering_last(st);
 	if (mc->auth->stage == ESMTP_AUTH_PHASE)
 		return right(st);
 	if (mc->auth->stage == ESMTP_AUTH_HEARD)
@@ -329,7 +331,7 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 	char octets[LIM_AUTH_OCTETS];
 	ssize_t n;
 
-	esmtp_answering(st, "AUTH", "", 0);
+	esmtp_answering_last(st);
 	if (len == 1 && line[0] == '*') {
 		/* RFC 4954 4 */
 		esmtp_auth_break(st, RPL_AUTH_CANCELLED);

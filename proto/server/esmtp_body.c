@@ -88,7 +88,7 @@ begin_message(struct esmtp_step *st)
 }
 
 enum esmtp_want
-esmtp_data(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_data(struct esmtp_step *st, const char *arg, size_t len)
 {
 	message_construct *mc = st->mc;
 	struct esmtp_txn *t = mc->txn;
@@ -166,7 +166,7 @@ esmtp_body_finish(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
-	esmtp_answering(st, "DATA", "", 0);
+	esmtp_answering_last(st);
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
 	if (w == W_ASYNC)
 		return w;
@@ -196,7 +196,7 @@ body_end(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 
-	esmtp_answering(st, "DATA", "", 0);
+	esmtp_answering_last(st);
 	t->is_in_body = 0;
 	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
 		fail_message(st->mc, RPL_LONE_LF);
@@ -252,7 +252,7 @@ esmtp_committed(struct esmtp_step *st)
 
 	mc->is_committing = 0;
 	st->ac->is_async_done = 0;
-	esmtp_answering(st, "DATA", "", 0);
+	esmtp_answering_last(st);
 	if (st->ac->async_error != 0) {
 		finish_with(st, esmtp_errno_reply(st->ac->async_error));
 		return;

@@ -33,8 +33,6 @@ is_in(const char *const *list, size_t n, const char *mech)
 static enum esmtp_reply_id
 may_begin(const message_construct *mc)
 {
-	if (!esmtp_auth_is_configured(mc))
-		return RPL_NOT_IMPLEMENTED;
 	if (!mc->is_esmtp)
 		return RPL_NO_HELLO;
 	/* RFC 4954 4: no second one in a session */
@@ -57,7 +55,7 @@ initial_response(const char *arg, size_t len, char *buf, size_t *len_r)
 }
 
 enum esmtp_want
-esmtp_auth(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_auth(struct esmtp_step *st, const char *arg, size_t len)
 {
 	char mech[LIM_AUTH_MECHANISM + 1], octets[LIM_AUTH_OCTETS];
 	const char *space = memchr(arg, ' ', len);

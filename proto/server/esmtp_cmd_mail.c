@@ -45,7 +45,7 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 }
 
 enum esmtp_want
-esmtp_mail(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 {
 	struct path_arg p = { .keyword = "FROM:", .bad = RPL_BAD_SENDER,
 	    .flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG };
@@ -91,7 +91,7 @@ add_rcpt(message_construct *mc, const struct mailaddr *addr)
 }
 
 enum esmtp_want
-esmtp_rcpt(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 {
 	struct path_arg p = { .keyword = "TO:", .bad = RPL_BAD_RCPT,
 	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };

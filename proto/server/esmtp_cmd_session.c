@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_verb.h"
 
 /* One line of the EHLO reply: the hostname, or a keyword and its argument. */
@@ -126,19 +124,19 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 }
 
 enum esmtp_want
-esmtp_ehlo(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_ehlo(struct esmtp_step *st, const char *arg, size_t len)
 {
 	return hello(st, arg, len, true);
 }
 
 enum esmtp_want
-esmtp_helo(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_helo(struct esmtp_step *st, const char *arg, size_t len)
 {
 	return hello(st, arg, len, false);
 }
 
 enum esmtp_want
-esmtp_rset(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_rset(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
@@ -148,7 +146,7 @@ esmtp_rset(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_noop(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_noop(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
@@ -157,7 +155,7 @@ esmtp_noop(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_quit(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_quit(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
@@ -167,7 +165,7 @@ esmtp_quit(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_vrfy(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
@@ -177,7 +175,7 @@ esmtp_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_expn(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_expn(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
@@ -186,7 +184,7 @@ esmtp_expn(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_help(struct esmtp_step *st, const char *arg, size_t len)
 {
 	char list[LIM_REPLY_LINE];
 	size_t i, n = 0;
@@ -194,11 +192,9 @@ esmtp_help(struct esmtp_step *st, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	for (i = 0; i < esmtp_nverbs; i++) {
-		if (esmtp_verbs[i].handler == esmtp_expn ||
-		    (esmtp_verbs[i].handler == esmtp_starttls &&
-		    !esmtp_tls_is_offered(st->mc)) ||
-		    (esmtp_verbs[i].handler == esmtp_auth &&
-		    !esmtp_auth_is_configured(st->mc)))
+		if (esmtp_verbs[i].flags & VF_HIDDEN ||
+		    esmtp_ext_may_use(st->mc, esmtp_verbs[i].extension) !=
+		    RPL_OK)
 			continue;
 		if (n > 0)
 			list[n++] = ' ';

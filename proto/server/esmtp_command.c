@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_verb.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them. */
@@ -100,6 +99,8 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 		return RPL_ARG_NEEDED;
 	if (v->flags & VF_NOARG && arglen > 0)
 		return RPL_ARG_REFUSED;
+	if ((id = esmtp_ext_may_use(mc, v->extension)) != RPL_OK)
+		return id;
 	/* RFC 2920 3.1 */
 	if (v->flags & VF_LAST && st->has_more) {
 		if (v->flags & VF_LAST_CLOSE)
@@ -115,7 +116,7 @@ is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
 {
 	if (!st->ac->host->is_draining || (v != NULL && v->flags & VF_DRAIN))
 		return false;
-	return st->mc->txn == NULL || (v != NULL && v->handler == esmtp_rset);
+	return st->mc->txn == NULL || (v != NULL && v->flags & VF_RESET);
 }
 
 enum esmtp_want
@@ -145,9 +146,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
 	else
 		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
-		    v != NULL && v->handler == esmtp_auth ? 0 : len - arg);
+		    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
 	if (v != NULL || e != NULL)
-		st->mc->is_after_auth = v != NULL && v->handler == esmtp_auth;
+		esmtp_verb_set_last(st->mc, v);
 
 	if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))

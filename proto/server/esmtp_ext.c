@@ -9,12 +9,9 @@
 #include <strings.h>
 
 const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS] = {
-	[ESMTP_EXT_PIPELINING] = &esmtp_ext_pipelining,
-	[ESMTP_EXT_SIZE] = &esmtp_ext_size,
-	[ESMTP_EXT_8BITMIME] = &esmtp_ext_8bitmime,
-	[ESMTP_EXT_ENHANCEDSTATUSCODES] = &esmtp_ext_enhancedstatuscodes,
-	[ESMTP_EXT_STARTTLS] = &esmtp_ext_starttls,
-	[ESMTP_EXT_AUTH] = &esmtp_ext_auth,
+#define ESMTP_EXT(id, ext) [ESMTP_EXT_##id] = &ext,
+#include "proto/server/esmtp_ext.def"
+#undef ESMTP_EXT
 };
 
 bool
@@ -41,12 +38,23 @@ esmtp_ext_enabled(const struct esmtp_options *o)
 	return set;
 }
 
+enum esmtp_reply_id
+esmtp_ext_may_use(const message_construct *mc, size_t i)
+{
+	if (i == ESMTP_EXT_NONE)
+		return RPL_OK;
+	if (!(mc->extensions & 1u << i))
+		return RPL_NOT_IMPLEMENTED;
+	return esmtp_exts[i]->may_use != NULL ? esmtp_exts[i]->may_use(mc) :
+	    RPL_OK;
+}
+
 bool
 esmtp_ext_is_offered(const message_construct *mc, size_t i)
 {
 	const struct esmtp_ext *ext = esmtp_exts[i];
 
-	return mc->extensions & 1u << i &&
+	return esmtp_ext_may_use(mc, i) == RPL_OK &&
 	    (ext->is_offered == NULL || ext->is_offered(mc));
 }
 

@@ -3,8 +3,8 @@
  * a session has (SMTP_Extensions).
  * Knows nothing of verbs: those are rows of esmtp_verb.def. */
 
-#ifndef PROTO_ESMTP_EXT_H
-#define PROTO_ESMTP_EXT_H
+#ifndef PROTO_SERVER_ESMTP_EXT_H
+#define PROTO_SERVER_ESMTP_EXT_H
 
 #include "proto/server/esmtp_int.h"
 
@@ -25,7 +25,10 @@ struct esmtp_param {
 
 struct esmtp_ext {
 	const char	*keyword;	/* in the EHLO reply and SMTP_Extensions */
-	/* is_offered: at this point of the session; NULL: always */
+	/* may_use: RPL_OK, or how this session's use of its verb is refused;
+	 * NULL: RPL_OK */
+	enum esmtp_reply_id (*may_use)(const message_construct *mc);
+	/* is_offered: what EHLO says now, when it may be used; NULL: yes */
 	bool		 (*is_offered)(const message_construct *mc);
 	/* ehlo_arg: write what follows the keyword into ${buf}; NULL: nothing */
 	void		 (*ehlo_arg)(const message_construct *mc, char *buf,
@@ -33,19 +36,17 @@ struct esmtp_ext {
 	const struct esmtp_param *params;	/* up to one without keyword; NULL: none */
 };
 
-extern const struct esmtp_ext esmtp_ext_pipelining, esmtp_ext_size,
-    esmtp_ext_8bitmime, esmtp_ext_enhancedstatuscodes, esmtp_ext_starttls,
-    esmtp_ext_auth;
+#define ESMTP_EXT(id, ext) extern const struct esmtp_ext ext;
+#include "proto/server/esmtp_ext.def"
+#undef ESMTP_EXT
 
 /* The order of the EHLO reply, and of the bits of a session's set. */
 enum {
-	ESMTP_EXT_PIPELINING,
-	ESMTP_EXT_SIZE,
-	ESMTP_EXT_8BITMIME,
-	ESMTP_EXT_ENHANCEDSTATUSCODES,
-	ESMTP_EXT_STARTTLS,
-	ESMTP_EXT_AUTH,
-	ESMTP_NEXTS
+#define ESMTP_EXT(id, ext) ESMTP_EXT_##id,
+#include "proto/server/esmtp_ext.def"
+#undef ESMTP_EXT
+	ESMTP_NEXTS,
+	ESMTP_EXT_NONE = ESMTP_NEXTS	/* of a verb: the protocol itself */
 };
 #define ESMTP_EXT_BIT(name)	(1u << ESMTP_EXT_##name)
 
@@ -57,8 +58,11 @@ extern const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS];
 unsigned int esmtp_ext_enabled(const struct esmtp_options *o);
 bool esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword);
 
-/* esmtp_ext_is_offered(mc, i): Is extension ${i} in the EHLO reply that this
+/* esmtp_ext_may_use(mc, i): RPL_OK, or how the verb of extension ${i} is
+ * refused in this session.
+ * esmtp_ext_is_offered(mc, i): Is extension ${i} in the EHLO reply that this
  * session would get now? */
+enum esmtp_reply_id esmtp_ext_may_use(const message_construct *mc, size_t i);
 bool esmtp_ext_is_offered(const message_construct *mc, size_t i);
 
 /* esmtp_ext_params(mc, s, len, is_rcpt, p): Parse what follows the address.

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_verb.h"
 
 #define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
 
@@ -154,12 +154,13 @@ swallow(struct esmtp_step *st)
 static enum esmtp_want
 refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 {
-	esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
 	if (esmtp_auth_is_reading(st->mc)) {
-		st->verb = "AUTH";
+		esmtp_answering_last(st);
 		esmtp_auth_break(st, id);
-	} else
+	} else {
+		esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
 		esmtp_reply(st, id);
+	}
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';
 	use(st, n);
@@ -170,13 +171,17 @@ refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 static size_t
 line_max(const struct esmtp_step *st)
 {
-	const message_construct *mc = st->mc;
+	const struct esmtp_verb *v;
 
-	if (esmtp_auth_is_reading(mc) || (st->in_len >= 5 &&
-	    strncasecmp(st->in, "AUTH ", 5) == 0 &&
-	    esmtp_auth_is_offered(mc)))
+	if (!st->is_secret)
+		return LIM_COMMAND_LINE;
+	if (esmtp_auth_is_reading(st->mc))
 		return LIM_AUTH_LINE;
-	return LIM_COMMAND_LINE;
+	v = esmtp_verb_secret(st->in, st->in_len);
+	return v != NULL && st->in_len > v->name_len &&
+	    st->in[v->name_len] == ' ' &&
+	    esmtp_ext_is_offered(st->mc, v->extension) ? LIM_AUTH_LINE :
+	    LIM_COMMAND_LINE;
 }
 
 static enum esmtp_want

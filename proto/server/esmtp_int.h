@@ -20,7 +20,7 @@
 #include "proto/validate.h"
 
 enum esmtp_state {
-#define ESMTP_STATE(id, name, next, who) id,
+#define ESMTP_STATE(id, name, next) id,
 #include "proto/server/esmtp_state.def"
 #undef ESMTP_STATE
 	ES_NSTATES
@@ -116,6 +116,7 @@ struct _message_construct {
 	uint8_t			 need_setup;
 	uint8_t			 setup;		/* enum esmtp_setup */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
+	uint8_t			 verb;		/* the last: esmtp_verb_last() */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
@@ -123,7 +124,6 @@ struct _message_construct {
 	unsigned int		 is_answered : 1; /* that has come, while the peer took no replies */
 	unsigned int		 is_committing : 1;
 	unsigned int		 is_waiting_room : 1;
-	unsigned int		 is_after_auth : 1; /* AUTH was the last verb, and what follows may be part of it */
 	unsigned int		 is_closing : 1; /* after what is to be written */
 	unsigned int		 is_hasty : 1;	/* and without waiting for the peer to take it */
 };
@@ -164,6 +164,8 @@ void esmtp_settle(message_construct *mc);
  * closes the session after it. */
 void esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
     size_t len);
+/* esmtp_answering_last(st): It is about the last verb still. */
+void esmtp_answering_last(struct esmtp_step *st);
 void esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id);
 void esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
     const char *extra, size_t len);
@@ -202,7 +204,8 @@ bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
     const char **which_r);
 
 /* esmtp_tls.c */
-bool esmtp_tls_is_offered(const message_construct *mc);
+/* esmtp_tls_may_start(mc): RPL_OK, or how STARTTLS is refused. */
+enum esmtp_reply_id esmtp_tls_may_start(const message_construct *mc);
 /* esmtp_tls_begin(st): Implicit TLS.  esmtp_tls_step(st): Go on, when
  * mc->tls_stage is not TLS_IDLE.  Return W_GO (ac->tls is set, what the client
  * said before is forgotten), W_SETUP, W_WRITE, W_END. */

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_ext.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_verb.h"
 
 static bool
 has_enhanced(const message_construct *mc)
@@ -40,6 +39,14 @@ esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
 	st->arg = arg;
 	st->arg_len = len;
 	st->nreplies = 0;
+}
+
+void
+esmtp_answering_last(struct esmtp_step *st)
+{
+	const struct esmtp_verb *v = esmtp_verb_last(st->mc);
+
+	esmtp_answering(st, v != NULL ? v->name : "", "", 0);
 }
 
 #define REPORTED_ARG	(LIM_PATH + 16)	/* octets: a path and the word before it */

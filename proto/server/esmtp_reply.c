@@ -9,8 +9,8 @@
 #include "core/lim.h"
 
 const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES] = {
-#define ESMTP_REPLY(id, code, enhanced, text, source) \
-	[id] = { code, enhanced, text, source, sizeof(text) - 1 },
+#define ESMTP_REPLY(id, code, enhanced, text) \
+	[id] = { code, enhanced, text, sizeof(text) - 1 },
 #include "proto/server/esmtp_reply.def"
 #undef ESMTP_REPLY
 };

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum esmtp_reply_id {
-#define ESMTP_REPLY(id, code, enhanced, text, source) id,
+#define ESMTP_REPLY(id, code, enhanced, text) id,
 #include "proto/server/esmtp_reply.def"
 #undef ESMTP_REPLY
 	ESMTP_NREPLIES
@@ -19,7 +19,6 @@ struct esmtp_reply_row {
 	int		 code;
 	const char	*enhanced;	/* "" or x.y.z */
 	const char	*text;
-	const char	*source;
 	size_t		 text_len;
 };
 

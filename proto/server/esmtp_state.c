@@ -13,7 +13,7 @@ static const struct {
 	const char	*name;
 	unsigned int	 next;
 } states[ES_NSTATES] = {
-#define ESMTP_STATE(id, name, next, who) [id] = { name, next },
+#define ESMTP_STATE(id, name, next) [id] = { name, next },
 #include "proto/server/esmtp_state.def"
 #undef ESMTP_STATE
 };

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_verb.h"
 
 static bool
@@ -24,12 +23,12 @@ is_available(const message_construct *mc)
 }
 
 /* RFC 3207 4.2: not again after the handshake. */
-bool
-esmtp_tls_is_offered(const message_construct *mc)
+enum esmtp_reply_id
+esmtp_tls_may_start(const message_construct *mc)
 {
-	return (mc->extensions & ESMTP_EXT_BIT(STARTTLS)) != 0 &&
-	    is_available(mc) && mc->ac->tls == NULL &&
-	    !mc->ac->options->use_ssl;
+	if (mc->ac->tls != NULL)
+		return RPL_TLS_ACTIVE;
+	return is_available(mc) ? RPL_OK : RPL_NOT_IMPLEMENTED;
 }
 
 /* Exchange the Event's opset and the one kept. */
@@ -82,7 +81,7 @@ is_injected(struct esmtp_step *st)
 }
 
 enum esmtp_want
-esmtp_starttls(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_starttls(struct esmtp_step *st, const char *arg, size_t len)
 {
 	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = RPL_TLS_GO;
@@ -90,11 +89,7 @@ esmtp_starttls(struct esmtp_step *st, const char *arg, size_t len)
 
 	(void)arg;
 	(void)len;
-	if (st->ac->tls != NULL)
-		id = RPL_TLS_ACTIVE;
-	else if (!esmtp_tls_is_offered(mc))
-		id = RPL_NOT_IMPLEMENTED;
-	else if (is_injected(st)) {
+	if (is_injected(st)) {
 		/* what follows may be a ClientHello: no commands */
 		id = RPL_TLS_INJECTION;
 		mc->is_closing = 1;

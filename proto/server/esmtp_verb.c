@@ -12,8 +12,9 @@
 #include "core/lim.h"
 
 const struct esmtp_verb esmtp_verbs[] = {
-#define ESMTP_VERB(name, states, flags, handler, source) \
-	{ #name, states, flags, handler, source, sizeof(#name) - 1 },
+#define ESMTP_VERB(name, states, flags, extension, handler) \
+	{ #name, states, flags, ESMTP_EXT_##extension, handler, \
+	    sizeof(#name) - 1 },
 #include "proto/server/esmtp_verb.def"
 #undef ESMTP_VERB
 };
@@ -34,6 +35,30 @@ esmtp_verb_find(const char *s, size_t len)
 		    strncasecmp(esmtp_verbs[i].name, s, len) == 0)
 			return &esmtp_verbs[i];
 	return NULL;
+}
+
+const struct esmtp_verb *
+esmtp_verb_secret(const char *s, size_t len)
+{
+	const struct esmtp_verb *v;
+
+	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
+		if (v->flags & VF_SECRET && len >= v->name_len &&
+		    strncasecmp(v->name, s, v->name_len) == 0)
+			return v;
+	return NULL;
+}
+
+const struct esmtp_verb *
+esmtp_verb_last(const message_construct *mc)
+{
+	return mc->verb > 0 ? &esmtp_verbs[mc->verb - 1] : NULL;
+}
+
+void
+esmtp_verb_set_last(message_construct *mc, const struct esmtp_verb *v)
+{
+	mc->verb = v != NULL ? (uint8_t)(v - esmtp_verbs + 1) : 0;
 }
 
 const struct esmtp_extension *

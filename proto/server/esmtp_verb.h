@@ -3,10 +3,10 @@
  * adds before the first session.
  * Knows nothing of what a verb does. */
 
-#ifndef PROTO_ESMTP_VERB_H
-#define PROTO_ESMTP_VERB_H
+#ifndef PROTO_SERVER_ESMTP_VERB_H
+#define PROTO_SERVER_ESMTP_VERB_H
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_ext.h"
 
 /* Where a session stands; the second column is a set of these. */
 #define ST_START	0x01	/* before EHLO */
@@ -15,24 +15,28 @@
 #define ST_RCPT		0x08	/* a recipient known */
 #define ST_ANY		0x0f
 
-#define VF_ARG		0x01	/* argument required */
-#define VF_NOARG	0x02	/* argument refused */
-#define VF_LAST		0x04	/* must end a pipelined group */
-#define VF_LAST_CLOSE	0x08	/* and if it does not, the session ends */
-#define VF_DRAIN	0x10	/* still served when the service goes away */
-#define VF_DENIED	0x20	/* still served when refused at connect */
-#define VF_CLEAR	0x40	/* still served when TLS is required first (RFC 3207 4) */
-#define VF_NOAUTH	0x80	/* still served when AUTH is required first (RFC 4954 6) */
+#define VF_ARG		0x001	/* argument required */
+#define VF_NOARG	0x002	/* argument refused */
+#define VF_LAST		0x004	/* must end a pipelined group */
+#define VF_LAST_CLOSE	0x008	/* and if it does not, the session ends */
+#define VF_DRAIN	0x010	/* still served when the service goes away */
+#define VF_DENIED	0x020	/* still served when refused at connect */
+#define VF_CLEAR	0x040	/* still served when TLS is required first (RFC 3207 4) */
+#define VF_NOAUTH	0x080	/* still served when AUTH is required first (RFC 4954 6) */
+#define VF_RESET	0x100	/* ends the transaction: no part of one that is still served when the service goes away */
+#define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
+#define VF_HIDDEN	0x400	/* not in the reply to HELP */
 
 struct esmtp_verb {
 	const char	*name;
 	unsigned int	 states;
 	unsigned int	 flags;
-	esmtp_handler	*handler;	/* NULL: an extension */
-	const char	*source;
+	unsigned int	 extension;	/* ESMTP_EXT_* that brings it */
+	esmtp_handler	*handler;
 	size_t		 name_len;
 };
 
+/* A verb that esmtp_extensions_register() has added. */
 struct esmtp_extension {
 	char			 name[17];
 	size_t			 name_len;
@@ -47,12 +51,21 @@ extern const size_t esmtp_nverbs;
 /* esmtp_verb_find(s, len): The row of a verb in any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
 
+/* esmtp_verb_secret(s, len): The VF_SECRET row whose name ${s} starts with, in
+ * any case, or NULL. */
+const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
+
+/* esmtp_verb_last(mc): The row of the last verb that was not unknown; NULL: it
+ * was a registered one, or there was none. */
+const struct esmtp_verb *esmtp_verb_last(const message_construct *mc);
+void esmtp_verb_set_last(message_construct *mc, const struct esmtp_verb *v);
+
 /* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
  * NULL. */
 const struct esmtp_extension *esmtp_extension_find(const char *s, size_t len);
 const struct esmtp_extension *esmtp_extension_get(size_t i);
 
-#define ESMTP_VERB(name, states, flags, handler, source) \
+#define ESMTP_VERB(name, states, flags, extension, handler) \
 	extern esmtp_handler handler;
 #include "proto/server/esmtp_verb.def"
 #undef ESMTP_VERB

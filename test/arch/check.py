@@ -107,6 +107,36 @@ def counters_are_in_the_manual(root, objects):
                             'man/mailmillctl.8')
 
 
+def rows_of_proto_name_their_source(root, objects):
+    """A verb or a reply is there for a section of an RFC, or for an option."""
+    options = set(rows(root + '/proto/esmtp_option.def', 'ESMTP_OPTION'))
+    for name, macro in ('verb', 'ESMTP_VERB'), ('reply', 'ESMTP_REPLY'):
+        path = f'{root}/proto/server/esmtp_{name}.def'
+        for line in re.findall(rf'^{macro}\(.*', text(path), re.M):
+            source = re.search(r'\)\s*/\* (.*) \*/$', line)
+            for s in source[1].split(', ') if source else ['']:
+                if s not in options and not re.fullmatch(
+                        r'RFC \d+ \d+(\.\d+)*', s):
+                    yield f'{path}: no source: {line}'
+
+
+def rows_of_states_name_who_enters_them(root, objects):
+    enters = {}
+    for path in sources(root, 'proto/server'):
+        function = None
+        for f, state in re.findall(
+                r'^(\w+)\(|esmtp_set_state\([^,]+, (ES_\w+)\)', text(path), re.M):
+            function = f or function
+            enters.setdefault(state, set()).add(function)
+    table = root + '/proto/server/esmtp_state.def'
+    for state, note in re.findall(r'^ESMTP_STATE\((\w+),.*/\*(.*)\*/$',
+                                  text(table), re.M):
+        # esmtp_settle() looks which of those that await a command it is
+        said = set(re.findall(r'(\w+)\(\)', note)) - {'esmtp_settle'}
+        if said != enters.get(state, set()):
+            yield f'{table}: {state} is entered by {enters.get(state)}'
+
+
 def manuals_are_clean(root, objects):
     pages = sorted(glob.glob(root + '/man/*.[1-9]'))
     if not pages:
@@ -172,6 +202,11 @@ SPOIL = {
         ('README', lambda s: s.replace('scheduler.h', 'schedular.h', 1))],
     readme_names_every_module: [
         ('README', lambda s: s.replace('pollset.h', ''))],
+    rows_of_proto_name_their_source: [
+        ('proto/server/esmtp_verb.def', lambda s: s.replace('RFC 3207 4 ', 'RFC 3207 ')),
+        ('proto/server/esmtp_reply.def', lambda s: s.replace('Max_Errors', 'Max_Error'))],
+    rows_of_states_name_who_enters_them: [
+        ('proto/server/esmtp_state.def', lambda s: s.replace('body_end()', 'end()'))],
     manuals_are_clean: [
         ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
 }
@@ -211,6 +246,7 @@ def self_test(check, objects):
 CHECKS = [includes_point_one_way, only_tls_sees_openssl_ssl,
           proto_has_no_clock, session_options_are_in_the_manual,
           settings_are_in_the_manual, counters_are_in_the_manual,
+          rows_of_proto_name_their_source, rows_of_states_name_who_enters_them,
           readme_names_what_is_there, readme_names_every_module,
           manuals_are_clean]
 
