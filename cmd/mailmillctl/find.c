@@ -11,17 +11,6 @@
 
 #include "cmd/settings/settings.h"
 
-static const char *
-default_socket(void)
-{
-#define SETTING(scope, name, field, type, def, min, max, unit) \
-	if (strcmp(name, "control") == 0) \
-		return def;
-#include "cmd/settings/setting.def"
-#undef SETTING
-	return "";
-}
-
 /* Is ${line} 'control = "path"'?  Return the path, allocated, or NULL. */
 static char *
 control_line(const char *line)
@@ -56,7 +45,7 @@ scan(FILE *fp)
 			path = found;
 		}
 	free(line);
-	return path != NULL ? path : strdup(default_socket());
+	return path != NULL ? path : strdup(settings_default("control"));
 }
 
 char *

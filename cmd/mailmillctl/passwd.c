@@ -88,17 +88,6 @@ read_line(char *buf, size_t size)
 	return rc;
 }
 
-static const char *
-default_account(void)
-{
-#define SETTING(scope, name, field, type, def, min, max, unit) \
-	if (strcmp(name, "auth_user") == 0) \
-		return def;
-#include "cmd/settings/setting.def"
-#undef SETTING
-	return "";
-}
-
 /* The group of the account that checks passwords, where it is there. */
 static gid_t
 auth_group(const char *filename)
@@ -112,7 +101,7 @@ auth_group(const char *filename)
 		s = settings_load(fp, filename, NULL, 0, err, sizeof(err));
 		fclose(fp);
 	}
-	pw = getpwnam(s != NULL ? s->auth_user : default_account());
+	pw = getpwnam(s != NULL ? s->auth_user : settings_default("auth_user"));
 	settings_free(s);
 	return pw != NULL ? pw->pw_gid : (gid_t)-1;
 }

@@ -27,8 +27,9 @@ fill(struct conf *c, void *base, enum setting_scope scope,
 {
 	const struct setting_row *row;
 	const struct conf_value *value;
-	char buf[64];
+	char ignored[CONF_EXPECTED_MAX];
 	size_t i;
+	int rc;
 
 	for (i = 0; i < NSETTINGS; i++) {
 		row = &setting_rows[i];
@@ -37,25 +38,27 @@ fill(struct conf *c, void *base, enum setting_scope scope,
 		value = conf_get(c, inner, ROW_FIRST_SETTING + i);
 		if (value == NULL && outer != NULL)
 			value = conf_get(c, outer, ROW_FIRST_SETTING + i);
-		if (setting_set(base, row, value != NULL ? value->v[0] :
-		    setting_default(row, buf, sizeof(buf))) == -1)
+		if (value == NULL)
+			rc = conf_field_default(base, &row->field);
+		else	/* which was checked already */
+			rc = conf_field_set(base, &row->field,
+			    (const char *const *)value->v, value->n, ignored,
+			    sizeof(ignored));
+		if (rc == -1)
 			return nomem(c);
 	}
 	return 0;
 }
 
-/* Free the strings of ${scope} in ${base}. */
+/* Free what the fields of ${scope} in ${base} hold. */
 static void
 clear(void *base, enum setting_scope scope)
 {
-	const struct setting_row *row;
 	size_t i;
 
-	for (i = 0; i < NSETTINGS; i++) {
-		row = &setting_rows[i];
-		if (row->scope == scope && row->type == ESMTP_OPT_STRING)
-			free(*(char **)(void *)((char *)base + row->offset));
-	}
+	for (i = 0; i < NSETTINGS; i++)
+		if (setting_rows[i].scope == scope)
+			conf_field_free(base, &setting_rows[i].field);
 }
 
 void

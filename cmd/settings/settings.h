@@ -25,8 +25,8 @@ enum { DELIVERY_MAILDIR };			/* Delivery */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */
 
-#define SETTING(scope, name, field, type, def, min, max, unit) \
-	SETTING_##scope(esmtp_opt_##type field;)
+#define SETTING(scope, name, field, type, ...) \
+	SETTING_##scope(conf_field_##type field;)
 
 /* One Domain section. */
 struct settings_domain {
@@ -113,6 +113,10 @@ void settings_free(struct settings *s);		/* NULL does nothing */
 int settings_pack(FILE *fp, const char *filename,
     const char *const *overrides, size_t n);
 struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
+
+/* settings_default(name): The default of a setting (not of a session option),
+ * as text. */
+const char *settings_default(const char *name);
 
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
  * domains (before chroot).  Return 0, or -1 with a message that names file, line

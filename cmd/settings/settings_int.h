@@ -9,13 +9,8 @@
 enum setting_scope { SETTING_GLOBAL, SETTING_LISTEN, SETTING_DOMAIN };
 
 struct setting_row {
-	const char		*name;
 	enum setting_scope	 scope;
-	enum esmtp_option_type	 type;
-	size_t			 offset;	/* in the struct of its scope */
-	const char		*def;
-	int64_t			 min, max;
-	const char		*unit;
+	struct conf_field	 field;		/* of the struct of its scope */
 };
 
 /* Section numbers in the schema. */
@@ -24,12 +19,12 @@ enum { SECTION_FILE, SECTION_ESMTP_LISTENER, SECTION_LISTEN, SECTION_PEER,
 
 /* Row numbers in the schema: the session options by field, then the others. */
 enum {
-#define ESMTP_OPTION(name, field, type, def, min, max, unit) ROW_##field,
+#define ESMTP_OPTION(name, field, ...) ROW_##field,
 #include "proto/esmtp_option.def"
 #undef ESMTP_OPTION
 	ROW_FIRST_SETTING,
 	ROW_BEFORE_SETTING = ROW_FIRST_SETTING - 1,
-#define SETTING(scope, name, field, type, def, min, max, unit) ROW_##field,
+#define SETTING(scope, name, field, ...) ROW_##field,
 #include "cmd/settings/setting.def"
 #undef SETTING
 	NROWS
@@ -39,14 +34,6 @@ enum {
 
 extern const struct setting_row setting_rows[NSETTINGS];
 extern const struct conf_schema settings_schema;
-
-/* setting_set(base, row, value): Set one field of the struct at ${base} from
- * text that passed its check, freeing a string it had.  Return 0, -1 (ENOMEM). */
-int setting_set(void *base, const struct setting_row *row, const char *value);
-
-/* setting_default(row, buf, len): The default as text. */
-const char *setting_default(const struct setting_row *row, char *buf,
-    size_t len);
 
 /* settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port".  Return 0
  * or -1. */

@@ -22,14 +22,13 @@
 #define S_PEER		(1u << SECTION_PEER)
 #define S_DOMAIN	(1u << SECTION_DOMAIN)
 
-#define BASE_GLOBAL	struct settings
-#define BASE_LISTEN	struct settings_listen
-#define BASE_DOMAIN	struct settings_domain
+#define BASE_GLOBAL	settings
+#define BASE_LISTEN	settings_listen
+#define BASE_DOMAIN	settings_domain
 
 const struct setting_row setting_rows[NSETTINGS] = {
-#define SETTING(scope, name, field, type, def, min, max, unit) \
-	{ name, SETTING_##scope, ESMTP_OPT_##type, \
-	    offsetof(BASE_##scope, field), def, min, max, unit },
+#define SETTING(scope, ...) \
+	{ SETTING_##scope, CONF_FIELD(BASE_##scope, __VA_ARGS__) },
 #include "cmd/settings/setting.def"
 #undef SETTING
 };
@@ -105,18 +104,6 @@ special_maildir(const char *value, char *expected_r, size_t len)
 	    "a path with %u, or all recipients would share one Maildir");
 }
 
-static int
-special_network(const char *value, char *expected_r, size_t len)
-{
-	struct netmask nm;
-
-	if (netmask_parse(value, strlen(value), &nm) != -1)
-		return 0;
-	return expected(expected_r, len, errno == EDOM ?
-	    "a network without bits set behind its prefix" :
-	    "an address or network such as 192.0.2.0/24 or 2001:db8::/32");
-}
-
 /* A domain, "*.domain" or "*". */
 static int
 special_domain(const char *value, char *expected_r, size_t len)
@@ -131,7 +118,6 @@ special_domain(const char *value, char *expected_r, size_t len)
 }
 
 static const struct special specials[] = {
-	{ ROW_relay_hosts, special_network },
 	{ ROW_sender_login, special_recipients },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },
@@ -161,95 +147,26 @@ check_special(size_t row, const char *value, char *expected_r, size_t len)
 	return 0;
 }
 
-static int
-check_option(const void *arg, const char *value, char *expected_r, size_t len)
-{
-	const struct esmtp_option_row *row = arg;
-	struct esmtp_options scratch;
-	int rv;
-
-	memset(&scratch, 0, sizeof(scratch));
-	snprintf(expected_r, len, "more memory");
-	rv = esmtp_options_set(&scratch, row, &value, 1, expected_r, len);
-	esmtp_options_clear(&scratch);
-	return rv == -1 ? -1 : check_special(
-	    (size_t)(row - esmtp_option_rows), value, expected_r, len);
-}
-
-static int
-check_setting(const void *arg, const char *value, char *expected_r, size_t len)
-{
-	const struct setting_row *row = arg;
-	int64_t n;
-	bool b;
-	int i, rv = 0;
-
-	switch (row->type) {
-	case ESMTP_OPT_BOOL:
-		rv = conf_bool(value, &b, expected_r, len);
-		break;
-	case ESMTP_OPT_INT:
-		rv = conf_int(value, row->min, row->max, row->unit, &n,
-		    expected_r, len);
-		break;
-	case ESMTP_OPT_CHOICE:
-		rv = conf_choice(value, row->def, &i, expected_r, len);
-		break;
-	case ESMTP_OPT_STRING:
-	case ESMTP_OPT_LIST:
-		rv = conf_length(value, row->min, row->max, expected_r, len);
-		break;
-	}
-	return rv == -1 ? -1 : check_special(ROW_FIRST_SETTING +
-	    (size_t)(row - setting_rows), value, expected_r, len);
-}
-
-int
-setting_set(void *base, const struct setting_row *row, const char *value)
-{
-	char *field = (char *)base + row->offset, *copy;
-	char ignored[CONF_EXPECTED_MAX];
-
-	switch (row->type) {
-	case ESMTP_OPT_BOOL:
-		conf_bool(value, (bool *)(void *)field, ignored,
-		    sizeof(ignored));
-		return 0;
-	case ESMTP_OPT_INT:
-		conf_int(value, row->min, row->max, row->unit,
-		    (int64_t *)(void *)field, ignored, sizeof(ignored));
-		return 0;
-	case ESMTP_OPT_CHOICE:
-		conf_choice(value, row->def, (int *)(void *)field, ignored,
-		    sizeof(ignored));
-		return 0;
-	case ESMTP_OPT_STRING:
-	case ESMTP_OPT_LIST:
-		break;
-	}
-	if ((copy = strdup(value)) == NULL)
-		return -1;
-	free(*(char **)(void *)field);
-	*(char **)(void *)field = copy;
-	return 0;
-}
-
 const char *
-setting_default(const struct setting_row *row, char *buf, size_t len)
+settings_default(const char *name)
 {
-	if (row->type != ESMTP_OPT_CHOICE)
-		return row->def;
-	snprintf(buf, len, "%.*s", (int)strcspn(row->def, "|"), row->def);
-	return buf;
+	size_t i;
+
+	for (i = 0; i < NSETTINGS; i++)
+		if (strcmp(setting_rows[i].field.name, name) == 0)
+			return setting_rows[i].field.def;
+	return "";
 }
 
 static int
 parse_port(const char *s, in_port_t *port_r)
 {
+	static const struct conf_field port = { .type = CONF_INT,
+		.def = "0", .max = 65535 };
 	char ignored[CONF_EXPECTED_MAX];
 	int64_t n;
 
-	if (conf_int(s, 0, 65535, "", &n, ignored, sizeof(ignored)) == -1)
+	if (conf_field_set(&n, &port, &s, 1, ignored, sizeof(ignored)) == -1)
 		return -1;
 	*port_r = htons((uint16_t)n);
 	return 0;
@@ -286,13 +203,12 @@ settings_listen_parse(const char *title, accept_addr *addr_r,
 }
 
 static int
-title_listen(const void *arg, const char *title, char *expected_r, size_t len)
+title_listen(const char *title, char *expected_r, size_t len)
 {
 	accept_addr addr;
 	socklen_t addr_len;
 	bool is_any;
 
-	(void)arg;
 	if (settings_listen_parse(title, &addr, &addr_len, &is_any) == 0)
 		return 0;
 	return expected(expected_r, len, "address:port, such as \":25\", "
@@ -300,17 +216,10 @@ title_listen(const void *arg, const char *title, char *expected_r, size_t len)
 }
 
 static int
-title_peer(const void *arg, const char *title, char *expected_r, size_t len)
+title_peer(const char *title, char *expected_r, size_t len)
 {
-	(void)arg;
-	return special_network(title, expected_r, len);
-}
-
-static int
-title_domain(const void *arg, const char *title, char *expected_r, size_t len)
-{
-	(void)arg;
-	return special_domain(title, expected_r, len);
+	return conf_field_check(&esmtp_option_rows[ROW_relay_hosts], title,
+	    expected_r, len);
 }
 
 static const struct conf_section_row sections[] = {
@@ -325,7 +234,7 @@ static const struct conf_section_row sections[] = {
 		.check_title = title_peer },
 	[SECTION_DOMAIN] = { .name = "Domain", .scope = S_DOMAIN,
 		.parents = S_FILE, .has_title = true,
-		.check_title = title_domain },
+		.check_title = special_domain },
 };
 
 #define SCOPES_GLOBAL	S_FILE
@@ -333,19 +242,20 @@ static const struct conf_section_row sections[] = {
 #define SCOPES_DOMAIN	S_DOMAIN
 
 static const struct conf_row rows[NROWS] = {
-#define ESMTP_OPTION(name, field, type, def, min, max, unit) \
-	[ROW_##field] = { name, S_FILE | S_SERVICE | S_LISTEN | S_PEER, \
-	    ESMTP_OPT_##type == ESMTP_OPT_LIST, check_option, \
-	    &esmtp_option_rows[ROW_##field] },
+#define ESMTP_OPTION(name, field, ...) \
+	[ROW_##field] = { &esmtp_option_rows[ROW_##field], \
+	    S_FILE | S_SERVICE | S_LISTEN | S_PEER },
 #include "proto/esmtp_option.def"
 #undef ESMTP_OPTION
-#define SETTING(scope, name, field, type, def, min, max, unit) \
-	[ROW_##field] = { name, SCOPES_##scope, false, check_setting, \
-	    &setting_rows[ROW_##field - ROW_FIRST_SETTING] },
+#define SETTING(scope, name, member, ...) \
+	[ROW_##member] = { \
+	    &setting_rows[ROW_##member - ROW_FIRST_SETTING].field, \
+	    SCOPES_##scope },
 #include "cmd/settings/setting.def"
 #undef SETTING
 };
 
 const struct conf_schema settings_schema = {
-	rows, NROWS, sections, sizeof(sections) / sizeof(sections[0])
+	rows, NROWS, sections, sizeof(sections) / sizeof(sections[0]),
+	check_special
 };

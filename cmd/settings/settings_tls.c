@@ -19,7 +19,7 @@ struct settings_tls_map {
 /* --- the same? ------------------------------------------------------------ */
 
 static bool
-same_list(const struct esmtp_strlist *a, const struct esmtp_strlist *b)
+same_list(const struct conf_list *a, const struct conf_list *b)
 {
 	size_t i;
 

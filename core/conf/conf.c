@@ -134,13 +134,13 @@ conf_get(const struct conf *c, const struct conf_section *section, size_t row)
 int
 conf_value_check(struct conf *c, size_t row, const char *value, int line)
 {
-	const struct conf_row *r = &c->schema->rows[row];
+	const struct conf_field *f = c->schema->rows[row].field;
 	char expected[CONF_EXPECTED_MAX];
 
-	if (r->check == NULL ||
-	    r->check(r->arg, value, expected, sizeof(expected)) == 0)
+	if (conf_field_check(f, value, expected, sizeof(expected)) == 0 &&
+	    c->schema->check(row, value, expected, sizeof(expected)) == 0)
 		return 0;
-	return conf_error_value(c, line, r->name, value, expected);
+	return conf_error_value(c, line, f->name, value, expected);
 }
 
 int
@@ -192,12 +192,12 @@ trim(char *s)
 static int
 override_set(struct conf *c, size_t row, char *value)
 {
-	const struct conf_row *r = &c->schema->rows[row];
+	const struct conf_field *f = c->schema->rows[row].field;
 	char *part;
 
 	if (override_value(c, row) != NULL)
-		return conf_error(c, 0, "option '%s' is given twice", r->name);
-	if (!r->is_list) {
+		return conf_error(c, 0, "option '%s' is given twice", f->name);
+	if (!conf_field_is_list(f)) {
 		value = trim(value);
 		return conf_value_check(c, row, value, 0) == -1 ? -1 :
 		    conf_value_add(c, NULL, row, value, 0);
@@ -231,7 +231,7 @@ conf_override(struct conf *c, const char *text)
 	copy[equals - text] = '\0';
 	name = trim(copy);
 	for (i = 0; i < c->schema->nrows; i++)
-		if (strcasecmp(name, c->schema->rows[i].name) == 0)
+		if (strcasecmp(name, c->schema->rows[i].field->name) == 0)
 			break;
 	if (i == c->schema->nrows)
 		conf_error(c, 0, "no such option '%s'", name);

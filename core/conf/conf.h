@@ -3,8 +3,7 @@
  * that can be wrong, overrides from the command line, lookup from the inside
  * out.
  * Knows nothing of what a setting means: a row brings its own check.
- * All values are text here; whoever needs a number converts it with the same
- * function that checked it. */
+ * All values are text here, checked by their fields (core/conf_field.h). */
 
 #ifndef CORE_CONF_H
 #define CORE_CONF_H
@@ -16,22 +15,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/conf_field.h"
+
 #define CONF_FILE_MAX	(16 * 1024 * 1024)	/* octets of a configuration file */
 #define CONF_EXPECTED_MAX 256			/* octets a check may write */
 
-/* A check: is ${value} good for the row or section with ${arg}?  Return 0; or
- * -1 having written to ${expected_r} what was expected: "a number from 1 to 9
- * (seconds)". */
-typedef int (*conf_check)(const void *arg, const char *value,
-    char *expected_r, size_t len);
-
-/* A setting.  Names match in any case. */
+/* A setting.  Names match in any case; a list is { a, b }. */
 struct conf_row {
-	const char	*name;
-	unsigned int	 scopes;	/* bits of the sections it may stand in */
-	bool		 is_list;	/* { a, b }, each value checked alone */
-	conf_check	 check;		/* NULL: anything */
-	const void	*arg;
+	const struct conf_field	*field;
+	unsigned int		 scopes; /* bits of the sections it may stand in */
 };
 
 /* A kind of section.  Row 0 is the file itself, outside all sections. */
@@ -40,7 +32,8 @@ struct conf_section_row {
 	unsigned int	 scope;		/* its bit */
 	unsigned int	 parents;	/* bits of those it may stand in; 0 for row 0 */
 	bool		 has_title;	/* required, unique (in any case) among its siblings */
-	conf_check	 check_title;	/* NULL: anything */
+	/* as conf_field_check() */
+	int (*check_title)(const char *title, char *expected_r, size_t len);
 };
 
 struct conf_schema {
@@ -48,6 +41,9 @@ struct conf_schema {
 	size_t				 nrows;
 	const struct conf_section_row	*sections;
 	size_t				 nsections;
+	/* what the server demands of a value that is right by its field */
+	int (*check)(size_t row, const char *value, char *expected_r,
+	    size_t len);
 };
 
 struct conf_value {
@@ -103,14 +99,5 @@ int conf_error(struct conf *c, int line, const char *fmt, ...)
  * "option 'name': expected ..., found ...". */
 int conf_error_value(struct conf *c, int line, const char *name,
     const char *value, const char *expected);
-
-/* Conversions.  Return 0, or -1 with what was expected. */
-int conf_bool(const char *value, bool *r, char *expected_r, size_t len);
-int conf_int(const char *value, int64_t min, int64_t max, const char *unit,
-    int64_t *r, char *expected_r, size_t len);
-int conf_choice(const char *value, const char *choices, int *r,
-    char *expected_r, size_t len);	/* choices: "a|b|c" */
-int conf_length(const char *value, int64_t min, int64_t max,
-    char *expected_r, size_t len);
 
 #endif

@@ -54,7 +54,7 @@ no_such(const char *name, int line)
 	size_t i;
 
 	for (i = 0; i < schema->nrows; i++)
-		if (strcasecmp(name, schema->rows[i].name) == 0)
+		if (strcasecmp(name, schema->rows[i].field->name) == 0)
 			scopes = schema->rows[i].scopes;
 	for (i = 1; i < schema->nsections; i++)
 		if (strcasecmp(name, schema->sections[i].name) == 0)
@@ -126,7 +126,7 @@ check_title(struct conf *c, const struct conf_section_row *row,
 {
 	char expected[CONF_EXPECTED_MAX];
 
-	if (row->check_title == NULL || title == NULL || row->check_title(NULL,
+	if (row->check_title == NULL || title == NULL || row->check_title(
 	    title, expected, sizeof(expected)) == 0)
 		return 0;
 	return conf_error_value(c, line, row->name, title, expected);
@@ -167,7 +167,7 @@ row_number(const char *name)
 	size_t i;
 
 	for (i = 0; i < parsing->schema->nrows; i++)
-		if (strcmp(name, parsing->schema->rows[i].name) == 0)
+		if (strcmp(name, parsing->schema->rows[i].field->name) == 0)
 			return (ssize_t)i;
 	return -1;
 }
@@ -202,7 +202,8 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 		if (before->row != (size_t)row)
 			continue;
 		/* further values of a list have others before them */
-		if (!c->schema->rows[row].is_list || opt->nvalues == 1)
+		if (!conf_field_is_list(
+		    c->schema->rows[row].field) || opt->nvalues == 1)
 			return conf_error(c, cfg->line, "option '%s' is set "
 			    "twice, first in line %d", opt->name,
 			    before->line);
@@ -276,9 +277,9 @@ opts_new(const struct conf_schema *schema, size_t row)
 	for (i = 0; i < schema->nrows; i++) {
 		if ((schema->rows[i].scopes & scope) == 0)
 			continue;
-		*opt = (cfg_opt_t)CFG_STR_CB(schema->rows[i].name, NULL,
+		*opt = (cfg_opt_t)CFG_STR_CB(schema->rows[i].field->name, NULL,
 		    CFGF_NODEFAULT, on_value);
-		if (schema->rows[i].is_list)
+		if (conf_field_is_list(schema->rows[i].field))
 			opt->flags |= CFGF_LIST;
 		*++opt = end;
 	}

@@ -13,7 +13,7 @@
 
 /* Does a pattern of the list ("example.test", "*.example.test") match? */
 static bool
-is_domain_listed(const struct esmtp_strlist *list, const char *domain,
+is_domain_listed(const struct conf_list *list, const char *domain,
     size_t len)
 {
 	char name[LIM_DOMAIN + 1];
@@ -30,7 +30,7 @@ is_domain_listed(const struct esmtp_strlist *list, const char *domain,
 }
 
 static bool
-is_host_listed(const struct esmtp_strlist *list, const struct sockaddr *sa)
+is_host_listed(const struct conf_list *list, const struct sockaddr *sa)
 {
 	struct netmask nm;
 	size_t i;
@@ -43,7 +43,7 @@ is_host_listed(const struct esmtp_strlist *list, const struct sockaddr *sa)
 }
 
 static bool
-is_sender_listed(const struct esmtp_strlist *list, const char *sender)
+is_sender_listed(const struct conf_list *list, const char *sender)
 {
 	const char *at = strrchr(sender, '@');
 

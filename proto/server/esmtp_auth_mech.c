@@ -18,7 +18,7 @@ static const char *const default_mechanisms[] = {
 static const char *
 mechanism(const message_construct *mc, size_t i)
 {
-	const struct esmtp_strlist *l = &mc->ac->options->auth_mechanisms;
+	const struct conf_list *l = &mc->ac->options->auth_mechanisms;
 	struct esmtp_host *host = mc->ac->host;
 
 	if (l->n > 0)

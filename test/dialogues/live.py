@@ -385,7 +385,7 @@ def config(dialogues, args):
         for name, values in d.options:
             quoted = [f'"{with_file(v, args)}"' for v in values]
             kind = types[name.lower()]
-            value = ('{ ' + ', '.join(quoted) + ' }' if kind == 'LIST'
+            value = ('{ ' + ', '.join(quoted) + ' }' if kind in ('LIST', 'NETWORKS')
                      else values[0] if kind in ('INT', 'BOOL') else quoted[0])
             out += f'        {name} = {value}\n'
         out += '    }\n'

@@ -10,28 +10,34 @@
 enum { IN_FILE = 1, IN_BOX = 2, IN_LID = 4 };
 enum { ROW_COUNT, ROW_NAME, ROW_LIST, ROW_FLAG };
 
-static int
-check_count(const void *arg, const char *value, char *expected_r, size_t len)
-{
-	int64_t n;
+struct fields {
+	int64_t		 count;
+	char		*name;
+	struct conf_list list;
+	bool		 flag;
+};
 
-	(void)arg;
-	return conf_int(value, 1, 9, "boxes", &n, expected_r, len);
+static const struct conf_field fields[] = {
+	[ROW_COUNT] = CONF_FIELD(fields, "Count", count, INT, "1", 1, 9,
+	    "boxes"),
+	[ROW_NAME] = CONF_FIELD(fields, "Name", name, STRING, "", 0, 300),
+	[ROW_LIST] = CONF_FIELD(fields, "List", list, LIST, "", 1, 300),
+	[ROW_FLAG] = CONF_FIELD(fields, "Flag", flag, BOOL, "false"),
+};
+
+/* No 7 is wanted. */
+static int
+check(size_t row, const char *value, char *expected_r, size_t len)
+{
+	if (row != ROW_COUNT || strcmp(value, "7") != 0)
+		return 0;
+	snprintf(expected_r, len, "any but 7");
+	return -1;
 }
 
 static int
-check_flag(const void *arg, const char *value, char *expected_r, size_t len)
+check_title(const char *value, char *expected_r, size_t len)
 {
-	bool b;
-
-	(void)arg;
-	return conf_bool(value, &b, expected_r, len);
-}
-
-static int
-check_title(const void *arg, const char *value, char *expected_r, size_t len)
-{
-	(void)arg;
 	if (*value != 'x')
 		return 0;
 	snprintf(expected_r, len, "no x");
@@ -39,11 +45,10 @@ check_title(const void *arg, const char *value, char *expected_r, size_t len)
 }
 
 static const struct conf_row rows[] = {
-	[ROW_COUNT] = { "Count", IN_FILE | IN_BOX | IN_LID, false,
-	    check_count, NULL },
-	[ROW_NAME] = { "Name", IN_BOX, false, NULL, NULL },
-	[ROW_LIST] = { "List", IN_FILE | IN_BOX | IN_LID, true, NULL, NULL },
-	[ROW_FLAG] = { "Flag", IN_LID, false, check_flag, NULL },
+	[ROW_COUNT] = { &fields[ROW_COUNT], IN_FILE | IN_BOX | IN_LID },
+	[ROW_NAME] = { &fields[ROW_NAME], IN_BOX },
+	[ROW_LIST] = { &fields[ROW_LIST], IN_FILE | IN_BOX | IN_LID },
+	[ROW_FLAG] = { &fields[ROW_FLAG], IN_LID },
 };
 
 static const struct conf_section_row sections[] = {
@@ -52,7 +57,7 @@ static const struct conf_section_row sections[] = {
 	{ "Lid", IN_LID, IN_BOX, false, NULL },
 };
 
-static const struct conf_schema schema = { rows, 4, sections, 3 };
+static const struct conf_schema schema = { rows, 4, sections, 3, check };
 
 static char err[400];
 
@@ -193,6 +198,8 @@ Test(conf, an_error_names_file_line_and_option)
 		    "t.conf:3: option 'Count' is set twice, first in line 1" },
 		{ "\ncount = 10\n", "t.conf:2: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"10\"" },
+		{ "count = 7", "t.conf:1: option 'Count': expected any but 7, "
+		    "found \"7\"" },
 		{ "count = ten", "t.conf:1: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"ten\"" },
 		{ "count = \"\"", "t.conf:1: option 'Count': expected a "
@@ -310,40 +317,4 @@ Test(conf, wrong_overrides_are_named)
 	expect_error("", "count", "-D: expected name=value, found \"count\"");
 	expect_error("", "count=0", "-D: option 'Count': expected a number "
 	    "from 1 to 9 (boxes), found \"0\"");
-}
-
-Test(conf, choices_are_listed)
-{
-	char expected[100];
-	int n;
-
-	cr_expect_eq(conf_choice("B", "a|b|c", &n, expected,
-	    sizeof(expected)), 0);
-	cr_expect_eq(n, 1);
-	cr_expect_eq(conf_choice("", "a|b|c", &n, expected,
-	    sizeof(expected)), -1);
-	cr_expect_str_eq(expected, "a, b or c");
-	cr_expect_eq(conf_choice("b", "only", &n, expected,
-	    sizeof(expected)), -1);
-	cr_expect_str_eq(expected, "only");
-}
-
-Test(conf, numbers_are_decimal_and_whole)
-{
-	static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "0x10",
-		"1.0", "1e3", "9223372036854775808", "12", "-12" };
-	char expected[100];
-	int64_t n;
-	size_t i;
-
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_expect_eq(conf_int(bad[i], -11, 11, "", &n, expected,
-		    sizeof(expected)), -1, "%s", bad[i]);
-	cr_expect_str_eq(expected, "a number from -11 to 11");
-	cr_expect_eq(conf_int("-11", -11, 11, "", &n, expected,
-	    sizeof(expected)), 0);
-	cr_expect_eq(n, -11);
-	cr_expect_eq(conf_int("1099511627776", 0, INT64_MAX, "", &n, expected,
-	    sizeof(expected)), 0);
-	cr_expect_eq(n, 1099511627776);
 }

@@ -6,7 +6,7 @@
 
 #include "proto/esmtp_options.h"
 
-static const struct esmtp_option_row *
+static const struct conf_field *
 row(const char *name)
 {
 	size_t i;
@@ -45,29 +45,31 @@ static const struct {
 	{ "open_relay", "maybe", EINVAL, "true or false" },
 	{ "Command_Timeout", "86400", 0, NULL },
 	{ "Command_Timeout", "86401", ERANGE,
-	    "a number from 1 to 86400 (seconds)" },
+	    "a time from 1s to 1d (seconds, or such as 5m or 1h30m)" },
 	{ "Command_Timeout", "0", ERANGE,
-	    "a number from 1 to 86400 (seconds)" },
-	{ "Command_Timeout", "5m", EINVAL,
-	    "a number from 1 to 86400 (seconds)" },
+	    "a time from 1s to 1d (seconds, or such as 5m or 1h30m)" },
+	{ "Command_Timeout", "5m", 0, NULL },
+	{ "Command_Timeout", "1h30", EINVAL,
+	    "a time from 1s to 1d (seconds, or such as 5m or 1h30m)" },
+	{ "Command_Timeout", "86400", 0, NULL },
 	{ "Command_Timeout", "", EINVAL,
-	    "a number from 1 to 86400 (seconds)" },
+	    "a time from 1s to 1d (seconds, or such as 5m or 1h30m)" },
 	{ "Command_Timeout", "99999999999999999999", ERANGE,
-	    "a number from 1 to 86400 (seconds)" },
+	    "a time from 1s to 1d (seconds, or such as 5m or 1h30m)" },
 	{ "RFC2822_Lone_LF_In_Body", "Fix", 0, NULL },
 	{ "RFC2822_Lone_LF_In_Body", "fi", EINVAL,
-	    "one of ignore|pedantic|fix" },
+	    "ignore, pedantic or fix" },
 	{ "RFC2822_Lone_LF_In_Body", "", EINVAL,
-	    "one of ignore|pedantic|fix" },
+	    "ignore, pedantic or fix" },
 	{ "Banner_Hostname", "mx.example.test", 0, NULL },
 	{ "Banner_Hostname", "a\r\nb", EINVAL,
 	    "a text of at most 255 printable ASCII characters" },
 	{ "Relay_Domains", "*.example.test", 0, NULL },
-	{ "Relay_Domains", "", EINVAL,
-	    "a list of texts of at most 255 printable ASCII characters" },
+	{ "Relay_Domains", "", ERANGE,
+	    "texts of 1 to 255 printable ASCII characters" },
 	{ "Relay_Hosts", "10.0.0.0/8", 0, NULL },
-	{ "Relay_Hosts", "10.0.0.0/33", EINVAL, "addresses or networks, such "
-	    "as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32" },
+	{ "Relay_Hosts", "10.0.0.0/33", ERANGE, "an address or network such "
+	    "as 192.0.2.0/24 or 2001:db8::/32" },
 };
 
 Test(esmtp_options, set_takes_what_fits_and_says_what_was_expected)
