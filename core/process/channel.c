@@ -76,8 +76,8 @@ channel_pair(int fds_r[2])
 	    SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds_r);
 }
 
-static bool
-row_goes(const struct channel_row *row, unsigned int from, unsigned int to)
+bool
+channel_row_goes(const struct channel_row *row, unsigned int from, unsigned int to)
 {
 	return (row->senders & (1u << from)) != 0 &&
 	    (row->receivers & (1u << to)) != 0;
@@ -94,7 +94,7 @@ channel_open(int fd, const struct channel_row *rows, size_t nrows,
 		return NULL;
 	c->packet_max = sizeof(struct wire_head);
 	for (i = 0; i < nrows; i++) {
-		if (!row_goes(&rows[i], peer, self))
+		if (!channel_row_goes(&rows[i], peer, self))
 			continue;
 		octets = packet_octets(&rows[i], rows[i].max_entries);
 		if (octets > c->packet_max)
@@ -266,7 +266,7 @@ channel_send(struct channel *c, unsigned int type, const void *base,
 		return -1;
 	}
 	row = &c->rows[type];
-	if (!row_goes(row, c->self, c->peer) || nentries > row->max_entries ||
+	if (!channel_row_goes(row, c->self, c->peer) || nentries > row->max_entries ||
 	    row->has_fd != (fd != -1) || (base == NULL && row->base_octets) ||
 	    (entries == NULL && nentries > 0)) {
 		errno = EINVAL;
@@ -327,7 +327,7 @@ parse_packet(const struct channel *c, size_t len, struct channel_msg *msg_r)
 	if (head.type >= c->nrows)
 		return -1;
 	row = &c->rows[head.type];
-	if (!row_goes(row, c->peer, c->self) ||
+	if (!channel_row_goes(row, c->peer, c->self) ||
 	    head.nentries > row->max_entries ||
 	    len != packet_octets(row, head.nentries))
 		return -1;

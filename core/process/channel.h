@@ -23,6 +23,10 @@ struct channel_row {
 	bool		 has_fd;
 };
 
+/* channel_row_goes(row, from, to): May ${from} send it to ${to}? */
+bool channel_row_goes(const struct channel_row *row, unsigned int from,
+    unsigned int to);
+
 struct channel;
 
 struct channel_msg {

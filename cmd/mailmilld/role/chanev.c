@@ -5,6 +5,7 @@
 
 #include "cmd/mailmilld/role/chanev.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -64,7 +65,10 @@ chanev_read(struct chanev *ce)
 			chanev_gone(ce);
 			return;
 		}
-		ce->ops->message(ce, &msg, ce->closure);
+		if (ce->ops->on[msg.type] != NULL)
+			ce->ops->on[msg.type](ce->closure, &msg);
+		else
+			ce->ops->message(ce, &msg, ce->closure);
 		if (msg.fd != -1)
 			close(msg.fd);
 	}
@@ -108,6 +112,18 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	return wanted(ce);
 }
 
+/* Whatever the peer may send, there is a function for it. */
+static void
+assert_complete(const struct chanev_ops *ops, enum role_id self,
+    enum role_id peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < NMSGS; i++)
+		assert(ops->message != NULL || ops->on[i] != NULL ||
+		    !channel_row_goes(&msg_rows[i], peer, self));
+}
+
 struct chanev *
 chanev_open(int fd, enum role_id self, enum role_id peer,
     const struct chanev_ops *ops, void *closure)
@@ -115,6 +131,7 @@ chanev_open(int fd, enum role_id self, enum role_id peer,
 	struct chanev *ce;
 	int saved;
 
+	assert_complete(ops, self, peer);
 	if ((ce = calloc(1, sizeof(*ce))) == NULL)
 		goto err1;
 	ce->ops = ops;

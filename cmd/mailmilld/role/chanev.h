@@ -1,5 +1,5 @@
-/* A channel on the loop: one Event that reads what came, hands each message to
- * one function, and writes what the peer did not take at once.
+/* A channel on the loop: one Event that reads what came, gives each message to
+ * its function, and writes what the peer did not take at once.
  * Owns: the Event, the bound on messages per pass, the order of closing.
  * Knows nothing of what the messages mean. */
 
@@ -10,11 +10,17 @@
 
 struct chanev;
 
+/* msg_fn(closure, msg): One message, which fits its row in msg.def.  A
+ * descriptor in msg->fd is the function's if it sets msg->fd to -1; otherwise
+ * chanev closes it.  A message whose row has a descriptor comes with -1 when
+ * this process was out of descriptors.  May call chanev_free() of its channel. */
+typedef void msg_fn(void *closure, struct channel_msg *msg);
+
 struct chanev_ops {
-	/* message(ce, msg, closure): one valid message.  A descriptor in
-	 * msg->fd is the function's if it sets msg->fd to -1; otherwise chanev
-	 * closes it.  A message whose row has a descriptor comes with -1 when
-	 * this process was out of descriptors.  May call chanev_free(ce). */
+	/* a function for each message that the peer may send (msg.def):
+	 * chanev_open() asserts that none is missing */
+	msg_fn	*on[NMSGS];
+	/* message(ce, msg, closure): for those without a function */
 	void	(*message)(struct chanev *ce, struct channel_msg *msg,
 		    void *closure);
 	/* gone(ce, closure): the peer has closed its end or died.  Called once,

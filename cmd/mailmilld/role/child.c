@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -60,8 +61,10 @@ child_exit(struct child *c)
 /* --- what the master says ------------------------------------------------- */
 
 static void
-on_init(struct child *c, struct channel_msg *msg)
+on_init(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
+
 	if (c->config_fd != -1)
 		return;
 	memcpy(&c->init, msg->base, sizeof(c->init));
@@ -70,23 +73,28 @@ on_init(struct child *c, struct channel_msg *msg)
 }
 
 static void
-on_stats(struct child *c, struct channel_msg *msg)
+on_stats(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
+
 	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
 		log_warn("stats", "step=%s", "attach");
 }
 
 static void
-on_ended(struct child *c, struct channel_msg *msg)
+on_ended(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
+
 	/* without it there is M_CLOSED */
 	if (c->ended == NULL && (c->ended = ended_attach(msg->fd)) == NULL)
 		log_warn("ended", "step=%s", "attach");
 }
 
 static void
-on_log(struct child *c, struct channel_msg *msg)
+on_log(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
 	struct msg_log log;
 	char ident[LIM_NAME];
 
@@ -129,8 +137,9 @@ give_peer(struct child *c, const struct msg_peer *peer, int fd)
 }
 
 static void
-on_peer(struct child *c, struct channel_msg *msg)
+on_peer(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
 	struct msg_peer peer;
 
 	if (msg->fd == -1) {
@@ -147,8 +156,9 @@ on_peer(struct child *c, struct channel_msg *msg)
 }
 
 static void
-on_drain(struct child *c, struct channel_msg *msg)
+on_drain(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
 	struct msg_drain md;
 
 	memcpy(&md, msg->base, sizeof(md));
@@ -156,52 +166,58 @@ on_drain(struct child *c, struct channel_msg *msg)
 }
 
 static void
-on_start(struct child *c, struct channel_msg *msg)
+on_start(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
+
 	(void)msg;
 	c->is_started = true;
 }
 
-static const struct {
-	unsigned int  type;
-	void	    (*act)(struct child *c, struct channel_msg *msg);
-} message_rows[] = {
-	{ M_INIT,	on_init },
-	{ M_STATS,	on_stats },
-	{ M_LOG,	on_log },
-	{ M_ENDED,	on_ended },
-	{ M_PEER,	on_peer },
-	{ M_START,	on_start },
-	{ M_DRAIN,	on_drain },
+/* What every child takes. */
+static msg_fn *const on_any[NMSGS] = {
+	[M_INIT] = on_init,
+	[M_STATS] = on_stats,
+	[M_LOG] = on_log,
+	[M_ENDED] = on_ended,
+	[M_PEER] = on_peer,
+	[M_START] = on_start,
+	[M_DRAIN] = on_drain
 };
 
 static void
-child_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+give_own(struct channel_msg *msg, void *closure)
 {
 	struct child *c = closure;
-	size_t i;
 
-	(void)ce;
-	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
-		if (message_rows[i].type == msg->type) {
-			message_rows[i].act(c, msg);
-			return;
-		}
-	if (c->ops == NULL) {
-		if (child_early_keep(msg) == -1)
-			log_errx("start", "reason=%s message=%s",
-			    "out of memory", msg_rows[msg->type].name);
-	} else if (c->ops->message != NULL)
+	if (c->ops->on[msg->type] != NULL)
+		c->ops->on[msg->type](c->closure, msg);
+	else
 		c->ops->message(c, msg, c->closure);
 }
 
+/* What only some roles take. */
 static void
-give_early(struct channel_msg *msg, void *closure)
+on_own(void *closure, struct channel_msg *msg)
 {
 	struct child *c = closure;
 
-	if (c->ops->message != NULL)
-		c->ops->message(c, msg, c->closure);
+	if (c->ops != NULL)
+		give_own(msg, c);
+	else if (child_early_keep(msg) == -1)
+		log_errx("start", "reason=%s message=%s", "out of memory",
+		    msg_rows[msg->type].name);
+}
+
+static void
+assert_complete(const struct child *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < NMSGS; i++)
+		assert(on_any[i] != NULL || c->ops->on[i] != NULL ||
+		    c->ops->message != NULL ||
+		    !channel_row_goes(&msg_rows[i], ROLE_MASTER, c->role->id));
 }
 
 static void
@@ -218,10 +234,15 @@ master_gone(struct chanev *ce, void *closure)
 	drain(c, false);
 }
 
-static const struct chanev_ops master_ops = {
-	.message = child_message,
-	.gone = master_gone
-};
+static void
+make_master_ops(struct child *c)
+{
+	unsigned int i;
+
+	c->master_ops.gone = master_gone;
+	for (i = 0; i < NMSGS; i++)
+		c->master_ops.on[i] = on_any[i] != NULL ? on_any[i] : on_own;
+}
 
 /* --- signals -------------------------------------------------------------- */
 
@@ -280,10 +301,11 @@ open_loop(struct child *c)
 		return -1;
 	}
 	fcntl(CHILD_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	make_master_ops(c);
 	if ((c->sched = scheduler_create(NULL)) == NULL ||
 	    signals_init(c) == -1 ||
 	    (c->master = chanev_open(CHILD_CHANNEL_FD, c->role->id, ROLE_MASTER,
-	    &master_ops, c)) == NULL) {
+	    &c->master_ops, c)) == NULL) {
 		log_err("start", "role=%s", c->role->name);
 		return -1;
 	}
@@ -464,7 +486,8 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 
 	c->ops = ops;
 	c->closure = closure;
-	child_early_give(give_early, c);
+	assert_complete(c);
+	child_early_give(give_own, c);
 	for (i = 0; i < c->early_npeers; i++)
 		give_peer(c, &c->early_peers[i].peer, c->early_peers[i].fd);
 	c->early_npeers = 0;

@@ -31,9 +31,11 @@ struct child_ops {
 	 * peer is a new one by its instance, and ends with chanev's gone(). */
 	void	(*peer)(struct child *c, const struct msg_peer *peer, int fd,
 		    void *closure);
-	/* message(c, msg, closure): a message of the role's own (M_SESSION,
-	 * M_CONTROL, M_CERTS); rules for msg->fd as in chanev.h.  Those that
-	 * came before child_run() are given first, before any peer */
+	/* the messages of the role's own, such as M_SESSION, M_CERTS.  Those
+	 * that came before child_run() are given first, before any peer.
+	 * child_run() asserts that none is missing */
+	msg_fn	*on[NMSGS];
+	/* message(c, msg, closure): for those without a function */
 	void	(*message)(struct child *c, struct channel_msg *msg,
 		    void *closure);
 	/* drain(c, is_reconfig, closure): finish what was promised, take
@@ -55,6 +57,7 @@ struct child {
 	bool			 is_started;	/* M_START has come */
 	bool			 is_relog_wanted;
 	Event			*log_timer;	/* set while lines wait */
+	struct chanev_ops	 master_ops;
 	const struct child_ops	*ops;
 	void			*closure;
 	struct settings		*settings_owned;

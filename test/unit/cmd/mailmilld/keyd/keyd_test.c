@@ -49,12 +49,10 @@ struct worker {
 static struct worker workers[2];
 
 static void
-on_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_signed(void *closure, struct channel_msg *msg)
 {
 	struct worker *w = closure;
 
-	(void)ce;
-	cr_assert_eq(msg->type, K_SIGNED);
 	memcpy(&w->last, msg->base, sizeof(w->last));
 	w->len = msg->nentries;
 	cr_assert_eq(w->last.status == 0, w->len > 0);
@@ -72,7 +70,10 @@ on_gone(struct chanev *ce, void *closure)
 	w->is_gone = true;
 }
 
-static const struct chanev_ops ops = { on_message, on_gone };
+static const struct chanev_ops ops = {
+	.on = { [K_SIGNED] = on_signed },
+	.gone = on_gone
+};
 
 static void
 done(void *closure)

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/chanev.h"
@@ -10,15 +11,20 @@ static unsigned int nread, nreplies, hold_at;
 static bool is_gone;
 
 static void
-on_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_sign(void *closure, struct channel_msg *msg)
 {
 	(void)closure;
-	if (msg->type == K_SIGNED) {
-		nreplies++;
-		return;
-	}
+	(void)msg;
 	if (++nread == hold_at)
-		chanev_hold(ce);
+		chanev_hold(server);
+}
+
+static void
+on_signed(void *closure, struct channel_msg *msg)
+{
+	(void)closure;
+	(void)msg;
+	nreplies++;
 }
 
 static void
@@ -29,7 +35,10 @@ on_gone(struct chanev *ce, void *closure)
 	is_gone = true;
 }
 
-static const struct chanev_ops ops = { on_message, on_gone };
+static const struct chanev_ops ops = {
+	.on = { [K_SIGN] = on_sign, [K_SIGNED] = on_signed },
+	.gone = on_gone
+};
 
 static void
 setup(void)
@@ -110,4 +119,18 @@ Test(chanev, one_that_is_held_sees_the_end_when_it_goes_on)
 	pass(5);
 	cr_assert_eq(nread, 2);
 	cr_assert(is_gone);
+}
+
+Test(chanev, a_message_that_may_come_must_have_a_function, .signal = SIGABRT)
+{
+	static const struct chanev_ops without = {
+		.on = { [K_SIGN] = on_sign }, .gone = on_gone
+	};
+	int fds[2];
+
+	cr_assert_eq(channel_pair(fds), 0);
+	/* a worker sends keyd nothing but that */
+	chanev_free(chanev_open(fds[0], ROLE_KEYD, ROLE_WORKER, &without,
+	    NULL));
+	(void)chanev_open(fds[1], ROLE_WORKER, ROLE_KEYD, &without, NULL);
 }
