@@ -4,7 +4,6 @@
 #include "core/loop/after.h"
 
 #include <stddef.h>
-#include <time.h>
 
 #include "core/scheduler.h"
 
@@ -32,13 +31,4 @@ after_cancel(Event **e)
 	clear_timed_event(*e);
 	event_free(*e);
 	*e = NULL;
-}
-
-uint64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }

@@ -1,9 +1,7 @@
 /* One-shot timers on the loop. */
 
-#ifndef CMD_MAILMILLD_AFTER_H
-#define CMD_MAILMILLD_AFTER_H
-
-#include <stdint.h>
+#ifndef CORE_LOOP_AFTER_H
+#define CORE_LOOP_AFTER_H
 
 #include "core/event.h"
 
@@ -14,9 +12,5 @@ Event *after_ms(unsigned int ms, EventFunc callback, void *closure);
 
 /* after_cancel(&e): Forget the timer; *e is NULL afterwards. */
 void after_cancel(Event **e);
-
-/* monotonic_ms(): Milliseconds, never set by anybody: for how long something
- * has lived. */
-uint64_t monotonic_ms(void);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_writer_int.h"
+#include "core/util/monotonic.h"
 
 #define GATHER_MIN_NS	50000		/* a wait shorter than this costs more than it brings */
 #define GATHER_MAX_NS	500000		/* however slow the disk is */
@@ -226,23 +227,14 @@ flush(const struct spool_writer *w, int fd)
 	return (rv);
 }
 
-static int64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
-}
-
 static int
 write_and_flush(struct spool_writer *w, int fd)
 {
-	int64_t start = now_ns();
+	uint64_t start = monotonic_ns();
 
 	if (write_batch(&w->batch, fd) == -1 || flush(w, fd) == -1)
 		return (-1);
-	w->flush_ns += (now_ns() - start - w->flush_ns) / 8;
+	w->flush_ns += ((int64_t)(monotonic_ns() - start) - w->flush_ns) / 8;
 	return (0);
 }
 
@@ -316,8 +308,8 @@ static void
 gather(struct spool_writer *w)
 {
 	const struct spool_msg *last = STAILQ_LAST(&w->queue, spool_msg, link);
-	int64_t wait_ns = w->flush_ns, end;
-	struct timespec ts;
+	int64_t wait_ns = w->flush_ns;
+	struct timespec end;
 
 	if (__atomic_load_n(&w->nopen, __ATOMIC_RELAXED) == 0 ||
 	    wait_ns < GATHER_MIN_NS)
@@ -326,13 +318,12 @@ gather(struct spool_writer *w)
 		w->gather_skip--;
 		return;
 	}
-	end = now_ns() + (wait_ns < GATHER_MAX_NS ? wait_ns : GATHER_MAX_NS);
-	ts.tv_sec = end / 1000000000;
-	ts.tv_nsec = end % 1000000000;
+	end = monotonic_in((uint64_t)(wait_ns < GATHER_MAX_NS ? wait_ns :
+	    GATHER_MAX_NS));
 	w->is_commit_gathering = true;
 	while (!w->is_commit_stopping &&
 	    __atomic_load_n(&w->nopen, __ATOMIC_RELAXED) > 0 &&
-	    pthread_cond_timedwait(&w->commit_cond, &w->lock, &ts) == 0)
+	    pthread_cond_timedwait(&w->commit_cond, &w->lock, &end) == 0)
 		;
 	w->is_commit_gathering = false;
 	if (STAILQ_LAST(&w->queue, spool_msg, link) != last) {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define INSTANCE_BITS	12
@@ -91,6 +92,15 @@ mark_write(struct spool_id_source *source, uint64_t us)
 	    (off_t)source->instance * 8) == sizeof(mark))
 		(void)fdatasync(source->fd);
 	__atomic_store_n(&source->mark_us, us, __ATOMIC_RELAXED);
+}
+
+uint64_t
+spool_id_now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
 }
 
 int

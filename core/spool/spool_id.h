@@ -6,8 +6,8 @@
  * started them; beside it is kept how far the ids of that instance may have
  * gone, so that a clock that was set back does not repeat one. */
 
-#ifndef CORE_SPOOL_ID_H
-#define CORE_SPOOL_ID_H
+#ifndef CORE_SPOOL_SPOOL_ID_H
+#define CORE_SPOOL_SPOOL_ID_H
 
 #include <sys/time.h>
 
@@ -34,6 +34,9 @@ int spool_id_parse(const char *s, size_t len, uint64_t *id_r);
 
 /* spool_id_time_us(id): When it was made, unix microseconds. */
 uint64_t spool_id_time_us(uint64_t id);
+
+/* spool_id_now_us(): The wall clock, for ids and for what lies on disk. */
+uint64_t spool_id_now_us(void);
 
 /* spool_id_open(dirfd, preferred, now_us, source_r): Hold an instance number,
  * ${preferred} if it is free.  Return 0, or -1 with errno (EAGAIN: all are

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_writer_int.h"
+#include "core/util/monotonic.h"
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota looked at */
 
@@ -32,15 +33,6 @@ quota_check(const struct spool_writer *w, uint64_t more)
 	return (0);
 }
 
-static uint64_t
-wall_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
-}
-
 /* A segment: a free one, else a new one, whose id sorts by time. */
 static int
 get_segment(struct spool_writer *w, struct spool_segment *segment,
@@ -57,7 +49,7 @@ get_segment(struct spool_writer *w, struct spool_segment *segment,
 	if (errno != ENOENT)
 		return (-1);
 	*is_recycled_r = false;
-	return (spool_segment_create(c->dirfd, wall_us() << 12 |
+	return (spool_segment_create(c->dirfd, spool_id_now_us() << 12 |
 	    arc4random_uniform(1 << 12), c->segment_octets, c->is_synced,
 	    segment));
 }
@@ -275,16 +267,6 @@ wipe_all(struct spool_writer *w)
 	}
 }
 
-static struct timespec
-retry_time(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += SPOOL_RETRY_MS / 1000;
-	return (ts);
-}
-
 /* Has the lock.  Sleep until there is work; what has failed (${is_retrying}) is
  * none before ${retry}.  True: it is time for all of it. */
 static bool
@@ -356,7 +338,7 @@ spool_maker_main(void *closure)
 		(void)pthread_mutex_lock(&w->lock);
 		is_failed = w->make_error != 0 || w->is_wipe_wanted;
 		if (is_failed && (is_time || !is_retrying))
-			retry = retry_time();
+			retry = monotonic_in(SPOOL_RETRY_MS * 1000000ULL);
 		is_retrying = is_failed;
 	}
 	w->is_maker_gone = true;

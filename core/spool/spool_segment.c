@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/spool/spool_id.h"
@@ -45,15 +44,6 @@ nonce_new(void)
 		arc4random_buf(&nonce, sizeof(nonce));
 	} while (nonce == 0);
 	return (nonce);
-}
-
-static uint64_t
-wall_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
 }
 
 int
@@ -161,7 +151,7 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 {
 	struct spool_header h = { .segment = id, .generation = 1,
 		.nonce = nonce_new(), .size_octets = size_octets,
-		.created_us = wall_us() };
+		.created_us = spool_id_now_us() };
 	char new[SPOOL_NAME], seg[SPOOL_NAME];
 	int fd, save;
 
@@ -349,7 +339,7 @@ spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
 		return (spool_segment_remove(dirfd, header->segment));
 	next.generation++;
 	next.nonce = nonce_new();
-	next.created_us = wall_us();
+	next.created_us = spool_id_now_us();
 	next.bad_copies = 0;
 	if (start_write(fd, &next) == -1 || (is_synced && fdatasync(fd) == -1))
 		return (-1);

@@ -12,12 +12,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/process/log.h"
 #include "core/spool/spool_writer_int.h"
 #include "core/process/stats.h"
+#include "core/util/monotonic.h"
 
 #define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */
 #define LARGE_MAX	(8 * 1024 * 1024)	/* octets: bodies over this are never kept in memory */
@@ -160,7 +160,6 @@ spool_writer_open(const struct spool_writer_config *config,
     const struct spool_writer_callbacks *callbacks, void *closure)
 {
 	struct spool_writer *w;
-	struct timespec ts;
 	int error;
 
 	if ((w = calloc(1, sizeof(*w))) == NULL)
@@ -178,9 +177,7 @@ spool_writer_open(const struct spool_writer_config *config,
 		goto err3;
 	if ((w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		goto err2;
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	if (spool_id_open(config->dirfd, config->instance,
-	    (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000,
+	if (spool_id_open(config->dirfd, config->instance, spool_id_now_us(),
 	    &w->ids) == -1)
 		goto err1;
 	if ((error = init_locks(w)) != 0 || (error = start_threads(w)) != 0) {
@@ -396,31 +393,22 @@ spool_writer_busy(const struct spool_writer *w)
 	return (w->nbusy);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
-}
-
 int
 spool_writer_drain(struct spool_writer *w, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = w->event_fd, .events = POLLIN };
-	int64_t end = monotonic_ms() + timeout_ms, left;
+	uint64_t end = monotonic_ms() + (unsigned int)timeout_ms, now;
 
 	for (;;) {
 		spool_writer_pass(w);
 		spool_writer_dispatch(w);
 		if (w->nbusy == 0)
 			return (0);
-		if ((left = end - monotonic_ms()) <= 0) {
+		if ((now = monotonic_ms()) >= end) {
 			errno = ETIMEDOUT;
 			return (-1);
 		}
-		if (poll(&pfd, 1, (int)left) == -1 && errno != EINTR)
+		if (poll(&pfd, 1, (int)(end - now)) == -1 && errno != EINTR)
 			return (-1);
 	}
 }

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "core/loop/after.h"
 #include "core/event.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 TAILQ_HEAD(lanes, auth_lane);
 
@@ -237,13 +237,7 @@ auth_pool_close(struct auth_pool *p, unsigned int wait_ms)
 	p->is_closing = true;
 	(void)pthread_cond_broadcast(&p->work);
 	(void)pthread_mutex_unlock(&p->lock);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	until = monotonic_in((uint64_t)wait_ms * 1000000);
 	for (; p->nthreads > 0; p->nthreads--)
 		if (pthread_clockjoin_np(p->threads[p->nthreads - 1].id, NULL,
 		    CLOCK_MONOTONIC, &until) != 0)

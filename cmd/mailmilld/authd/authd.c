@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
 

@@ -25,6 +25,7 @@
 #include "core/loop/after.h"
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 #include "core/util/wipe.h"
 
 #define REPLY_MAX	8192	/* octets of one, as in msg.def */
@@ -313,8 +314,8 @@ open_exchange(struct authd_exchange *e)
 			.session = r->session,
 			.peer_name = *r->peer_name != '\0' ? r->peer_name :
 			    NULL,
-			.deadline_ms = (int64_t)(e->began_ms +
-			    timeout_ms(e->authd))
+			.deadline_ms = e->began_ms +
+			    timeout_ms(e->authd)
 		},
 		.exporter = r->exporter, .exporter_len = r->exporter_len,
 		.endpoint = r->endpoint, .endpoint_len = r->endpoint_len,
@@ -339,7 +340,7 @@ job_run(struct auth_job *job)
 	e->status = ESMTP_AUTH_LATER;
 	if (e->x != NULL || (e->x = open_exchange(e)) != NULL) {
 		e->status = auth_exchange_step(e->x, e->in, e->in_len,
-		    (int64_t)(e->began_ms + timeout_ms(e->authd)), &e->out,
+		    e->began_ms + timeout_ms(e->authd), &e->out,
 		    &e->out_len);
 		if ((login = auth_exchange_login(e->x)) != NULL)
 			strlcpy(e->login, login, sizeof(e->login));

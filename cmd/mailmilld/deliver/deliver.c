@@ -17,6 +17,7 @@
 #include "cmd/mailmilld/role/privs.h"
 #include "core/maildir/deliver.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define GATHER_MS	20	/* between batches that are not full */
 #define FLUSH_MS	15	/* renames wait for another batch's flush */

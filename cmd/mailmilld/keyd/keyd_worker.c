@@ -18,6 +18,7 @@
 #include "core/process/log.h"
 #include "core/scheduler.h"
 #include "core/process/stats.h"
+#include "core/util/monotonic.h"
 
 #define REFUSED_MS	10000	/* between two lines of one worker's refusals */
 

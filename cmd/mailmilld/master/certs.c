@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/loop/after.h"
+#include "core/util/monotonic.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
 

@@ -13,6 +13,7 @@
 
 #include "core/loop/after.h"
 #include "core/lim.h"
+#include "core/util/monotonic.h"
 #include "proto/server/esmtp_reply.h"
 
 #define ACCEPTS_PER_PASS	64	/* then others have their turn */

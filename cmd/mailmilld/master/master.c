@@ -23,6 +23,7 @@
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/settings/version.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 #define SPARE_DESCRIPTORS	32	/* of a worker: log, spool, channels */
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/loop/after.h"
+#include "core/util/monotonic.h"
 
 #define RELOG_MS		2000	/* between tries to reopen a log */
 

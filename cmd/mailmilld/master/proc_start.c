@@ -17,6 +17,7 @@
 #include "cmd/settings/settings_tls.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "core/process/stats.h"
+#include "core/util/monotonic.h"
 
 /* --- what a new process is told ------------------------------------------ */
 

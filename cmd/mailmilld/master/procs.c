@@ -19,6 +19,7 @@
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
+#include "core/util/monotonic.h"
 
 #define START_TRIES	3	/* deaths of a slot before the start has failed */
 #define RELOG_PAUSE_MS	1000	/* between reopenings that children ask for */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
+#include "core/util/monotonic.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/version.h"

@@ -18,6 +18,8 @@
 
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
+#include "core/loop/after.h"
+#include "core/util/monotonic.h"
 
 #define LOCK_MS		100	/* the queue process before this one still lives */
 #define LOCK_SAY_MS	10000	/* and that is worth a line in the log */

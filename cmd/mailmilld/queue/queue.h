@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/role/child.h"
 #include "core/queue/queue.h"
 

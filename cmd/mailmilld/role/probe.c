@@ -16,9 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 #define ANSWER_MAX	(4 * 1024 * 1024)	/* octets: a line for each certificate */
 #define READ_OCTETS	(64 * 1024)		/* what a pipe holds */

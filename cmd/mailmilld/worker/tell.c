@@ -9,6 +9,7 @@
 
 #include "core/loop/after.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define TELL_MS	5
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 
@@ -143,15 +142,6 @@ auth_relay_free(struct auth_relay *r)
 		return;
 	r->ops->relay_free(r->state);
 	free(r);
-}
-
-int64_t
-auth_back_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 const char *

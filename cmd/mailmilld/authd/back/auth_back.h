@@ -30,7 +30,7 @@ struct auth_client {
 	bool			 is_tls;
 	const char		*session;	/* id, for logs */
 	const char		*peer_name;	/* of a verified certificate, or NULL */
-	int64_t			 deadline_ms;	/* monotonic: give up then */
+	uint64_t			 deadline_ms;	/* monotonic: give up then */
 };
 
 /* What SCRAM needs of a user instead of a password (RFC 5802 3). */

@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/util/base64.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define CHALLENGE_MAX	8192	/* octets: what A_REPLY can carry */
 #define ID		"1"	/* of the only request of a connection */
@@ -49,11 +50,11 @@ dovecot_free(void *state)
 	free(b);
 }
 
-static int64_t
+static uint64_t
 deadline(const struct auth_client *client)
 {
 	return client->deadline_ms != 0 ? client->deadline_ms :
-	    auth_back_now_ms() + PATIENCE_MS;
+	    monotonic_ms() + PATIENCE_MS;
 }
 
 static enum auth_relay_status
@@ -95,7 +96,7 @@ put_base64(FILE *fp, const char *octets, size_t len)
 /* A line that the stream ${fp} wrote to ${line}; both are done with. */
 static int
 send_line(struct auth_dovecot *d, FILE *fp, char **line, size_t *len, int rc,
-    int64_t deadline_ms, const char **problem_r)
+    uint64_t deadline_ms, const char **problem_r)
 {
 	putc('\n', fp);
 	if (fclose(fp) == EOF || rc == -1) {

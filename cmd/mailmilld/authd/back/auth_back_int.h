@@ -48,9 +48,6 @@ struct auth_back {
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC
 
-/* auth_back_now_ms(): The clock of auth_client.deadline_ms. */
-int64_t auth_back_now_ms(void);
-
 /* auth_back_address(client, buf): The client's address as text, without the
  * port.  NULL: it has none of the Internet. */
 const char *auth_back_address(const struct auth_client *client,

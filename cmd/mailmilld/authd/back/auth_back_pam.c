@@ -17,6 +17,7 @@
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define PROMPTS_MAX	16	/* messages of a module in one call */
 #define SLOWEST_MS	1000
@@ -197,7 +198,7 @@ ask(const struct pam *p, const struct auth_client *client, const char *login,
 }
 
 static int
-least(int64_t a, int64_t b)
+least(uint64_t a, uint64_t b)
 {
 	return (int)(a < b ? a : b);
 }
@@ -205,9 +206,9 @@ least(int64_t a, int64_t b)
 /* Wait until a failure has taken what the slowest check did.  Only a success
  * lets that become less: else failures at once would. */
 static void
-even_out(struct pam *p, enum auth_verdict v, int64_t start_ms)
+even_out(struct pam *p, enum auth_verdict v, uint64_t start_ms)
 {
-	int took = least(auth_back_now_ms() - start_ms, SLOWEST_MS);
+	int took = least(monotonic_ms() - start_ms, SLOWEST_MS);
 	int slowest = atomic_load(&p->slowest_ms), rest;
 	struct timespec ts;
 
@@ -227,7 +228,7 @@ static enum auth_verdict
 pam_password(void *state, const struct auth_client *client, const char *login,
     const char *password)
 {
-	int64_t start_ms = auth_back_now_ms();
+	uint64_t start_ms = monotonic_ms();
 	struct pam *p = state;
 	enum auth_verdict v = AUTH_NO;
 

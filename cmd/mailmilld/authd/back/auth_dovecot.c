@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "core/util/monotonic.h"
 
 #define HANDSHAKE_LINES	256	/* more than there are mechanisms */
 #define MAJOR		"1"	/* the other number may be any */
@@ -80,14 +81,14 @@ auth_dovecot_unescape(char *s)
 
 /* Until ${fd} is ready for ${events}: 0, or -1 with why. */
 static int
-await(int fd, short events, int64_t deadline_ms, const char **problem_r)
+await(int fd, short events, uint64_t deadline_ms, const char **problem_r)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
 	int64_t left;
 	int n;
 
 	for (;;) {
-		left = deadline_ms - auth_back_now_ms();
+		left = (int64_t)(deadline_ms - monotonic_ms());
 		if (left <= 0)
 			break;
 		n = poll(&pfd, 1, left > 60000 ? 60000 : (int)left);
@@ -104,7 +105,7 @@ await(int fd, short events, int64_t deadline_ms, const char **problem_r)
 
 /* Until there is room among those who wait to be accepted. */
 static int
-connect_to(int fd, const struct sockaddr_un *sun, int64_t deadline_ms,
+connect_to(int fd, const struct sockaddr_un *sun, uint64_t deadline_ms,
     const char **problem_r)
 {
 	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_MS * 1000000L };
@@ -121,7 +122,7 @@ connect_to(int fd, const struct sockaddr_un *sun, int64_t deadline_ms,
 			    "configuration";
 		else if (errno != EAGAIN && errno != EINTR)
 			*problem_r = "connect(2) fails";
-		else if (auth_back_now_ms() >= deadline_ms)
+		else if (monotonic_ms() >= deadline_ms)
 			*problem_r = "no connection in time";
 		else {
 			nanosleep(&pause, NULL);
@@ -134,7 +135,7 @@ connect_to(int fd, const struct sockaddr_un *sun, int64_t deadline_ms,
 
 int
 auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
-    int64_t deadline_ms, const char **problem_r)
+    uint64_t deadline_ms, const char **problem_r)
 {
 	ssize_t n;
 
@@ -156,7 +157,7 @@ auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
 
 /* More of what comes in: 0, or -1. */
 static int
-fill(struct auth_dovecot *d, int64_t deadline_ms, const char **problem_r)
+fill(struct auth_dovecot *d, uint64_t deadline_ms, const char **problem_r)
 {
 	ssize_t n;
 
@@ -184,7 +185,7 @@ fill(struct auth_dovecot *d, int64_t deadline_ms, const char **problem_r)
 
 int
 auth_dovecot_receive(struct auth_dovecot *d,
-    char *fields_r[AUTH_DOVECOT_FIELDS], int64_t deadline_ms,
+    char *fields_r[AUTH_DOVECOT_FIELDS], uint64_t deadline_ms,
     const char **problem_r)
 {
 	size_t seen = 0;
@@ -211,7 +212,7 @@ auth_dovecot_receive(struct auth_dovecot *d,
 
 /* VERSION first, then what there is in any order, up to DONE. */
 static int
-shake_hands(struct auth_dovecot *d, const char *mech, int64_t deadline_ms,
+shake_hands(struct auth_dovecot *d, const char *mech, uint64_t deadline_ms,
     const char **problem_r)
 {
 	char *fields[AUTH_DOVECOT_FIELDS], hello[64];
@@ -249,7 +250,7 @@ shake_hands(struct auth_dovecot *d, const char *mech, int64_t deadline_ms,
 }
 
 struct auth_dovecot *
-auth_dovecot_open(const char *path, const char *mech, int64_t deadline_ms,
+auth_dovecot_open(const char *path, const char *mech, uint64_t deadline_ms,
     const char **problem_r)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };

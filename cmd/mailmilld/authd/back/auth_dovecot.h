@@ -18,19 +18,19 @@ struct auth_dovecot;
  * hands up to DONE.  NULL with why: also when ${mech} is not among those
  * offered.  ${*problem_r} is static, here and below. */
 struct auth_dovecot *auth_dovecot_open(const char *path, const char *mech,
-    int64_t deadline_ms, const char **problem_r);
+    uint64_t deadline_ms, const char **problem_r);
 void auth_dovecot_free(struct auth_dovecot *d);	/* NULL does nothing */
 
 /* auth_dovecot_send(d, line, len, deadline_ms, problem_r): All of it.  0 or
  * -1. */
 int auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
-    int64_t deadline_ms, const char **problem_r);
+    uint64_t deadline_ms, const char **problem_r);
 
 /* auth_dovecot_receive(d, fields_r, deadline_ms, problem_r): One line, cut at
  * its tabs; the fields, NUL terminated, stay ${d}'s until the next call and
  * are not unescaped.  Return how many, or -1. */
 int auth_dovecot_receive(struct auth_dovecot *d,
-    char *fields_r[AUTH_DOVECOT_FIELDS], int64_t deadline_ms,
+    char *fields_r[AUTH_DOVECOT_FIELDS], uint64_t deadline_ms,
     const char **problem_r);
 
 /* auth_dovecot_escape(s, out_r, size): A value for a line.  Octets, or -1: no

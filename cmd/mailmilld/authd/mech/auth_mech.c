@@ -161,7 +161,7 @@ take_copy(struct auth_exchange *x, const char *in, size_t len,
 
 enum esmtp_auth_status
 auth_exchange_step(struct auth_exchange *x, const char *in, size_t len,
-    int64_t deadline_ms, char **out_r, size_t *len_r)
+    uint64_t deadline_ms, char **out_r, size_t *len_r)
 {
 	struct auth_octets out = { NULL, 0 };
 	enum esmtp_auth_status status;

@@ -49,7 +49,7 @@ bool auth_exchange_is_refused(const struct auth_exchange *x);
  * 4096 octets, unless a back end relays it.
  * ESMTP_AUTH_BLOCKED is not its to return. */
 enum esmtp_auth_status auth_exchange_step(struct auth_exchange *x,
-    const char *in, size_t len, int64_t deadline_ms, char **out_r,
+    const char *in, size_t len, uint64_t deadline_ms, char **out_r,
     size_t *len_r);
 
 /* What a limit on failures asks before a verdict is worked for: called once

@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/authd/auth_pool.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 #define NONE	(-1)
 

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/authd_int.h"
 #include "core/process/channel.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 #define SPEC		"passwd:/nowhere"
 #define WAIT_MS		20000

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/keyd/keyd_int.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/scheduler.h"
 #include "core/process/stats.h"
+#include "core/util/monotonic.h"
 #include "test/unit/tls/keys_fixture.h"
 
 /* Two listeners, each with a key of its own; the first has the second one's

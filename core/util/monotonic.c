@@ -1,0 +1,27 @@
+/* The system's monotonic clock; see monotonic.h. */
+
+#include "core/util/monotonic.h"
+
+uint64_t
+monotonic_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+monotonic_ms(void)
+{
+	return monotonic_ns() / 1000000;
+}
+
+struct timespec
+monotonic_in(uint64_t ns)
+{
+	uint64_t then = monotonic_ns() + ns;
+
+	return (struct timespec){ .tv_sec = (time_t)(then / 1000000000),
+		.tv_nsec = (long)(then % 1000000000) };
+}

@@ -1,0 +1,43 @@
+#include <criterion/criterion.h>
+
+#include "core/util/monotonic.h"
+
+static uint64_t
+ns_of(struct timespec ts)
+{
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+Test(monotonic, both_units_are_of_the_system_s_clock)
+{
+	struct timespec before, after;
+	uint64_t ns, ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	ns = monotonic_ns();
+	ms = monotonic_ms();
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	cr_expect_geq(ns, ns_of(before));
+	cr_expect_leq(ns, ns_of(after));
+	cr_expect_geq(ms, ns_of(before) / 1000000);
+	cr_expect_leq(ms, ns_of(after) / 1000000);
+}
+
+Test(monotonic, a_time_to_come_is_normalised)
+{
+	static const uint64_t ns[] = { 0, 1, 999999999, 1000000000,
+		1000000001, 59999999999, 4294967295000000 };
+	uint64_t before, after, then;
+	struct timespec ts;
+	size_t i;
+
+	for (i = 0; i < sizeof(ns) / sizeof(ns[0]); i++) {
+		before = monotonic_ns();
+		ts = monotonic_in(ns[i]);
+		after = monotonic_ns();
+		then = ns_of(ts) - ns[i];
+		cr_expect(ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000);
+		cr_expect_geq(then, before);
+		cr_expect_leq(then, after);
+	}
+}
