@@ -132,8 +132,8 @@ sim: $(B)/sim
 embed: $(B)/embed
 	@sh test/embed/embed_check.sh $(B)/embed
 
-arch: $(call obj,$(LIB_SRC))
-	python3 test/arch/check.py --objects $(B)/proto
+arch: all
+	python3 test/arch/check.py --objects $(B)
 
 run:
 	@sh test/deps.sh install run

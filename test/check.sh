@@ -102,7 +102,7 @@ stage unit 300 "$B/unit" -j"$(nproc)"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
 [ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
-stage arch 120 python3 test/arch/check.py --objects "$B/proto"
+stage arch 120 python3 test/arch/check.py --objects "$B"
 stage postfix 120 sh test/postfix.sh build/postfix
 stage live 120 python3 test/system/live.py
 stage system 600 python3 test/system/run.py

@@ -15,40 +15,15 @@ import subprocess
 import sys
 import tempfile
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
-# who may include what: cmd -> proto, tls -> core
-MAY = {
-    'core': ('core',),
-    'proto': ('proto', 'core'),
-    'tls': ('tls', 'core'),
-    'cmd': ('cmd', 'proto', 'tls', 'core'),
-}
+import rooms
+from tree import PARTS, TOP, objects_of, sources, text
+
 CLOCKS = {'time', 'gettimeofday', 'clock_gettime', 'timespec_get', 'ftime',
           'clock', 'times', 'clock_gettime64'}
 
 
-def text(path):
-    with open(path, encoding='utf-8', errors='replace') as f:
-        return f.read()
-
-
-def sources(root, part):
-    for d, _, files in os.walk(os.path.join(root, part)):
-        for f in sorted(files):
-            if f.endswith(('.c', '.h', '.def')):
-                yield os.path.join(d, f)
-
-
-def includes_point_one_way(root, objects):
-    for part, may in MAY.items():
-        for path in sources(root, part):
-            for inc in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text(path), re.M):
-                if inc.split('/')[0] not in may:
-                    yield f'{path}: includes "{inc}"'
-
-
 def only_tls_sees_openssl_ssl(root, objects):
-    for part in MAY:
+    for part in PARTS:
         for path in sources(root, part):
             if part != 'tls' and re.search(
                     r'^\s*#\s*include\s+<openssl/ssl\.h>', text(path), re.M):
@@ -56,10 +31,9 @@ def only_tls_sees_openssl_ssl(root, objects):
 
 
 def proto_has_no_clock(root, objects):
-    have = glob.glob(objects + '/**/*.o', recursive=True)
-    want = glob.glob(root + '/proto/**/*.c', recursive=True)
-    if len(have) < len(want) or not have:
-        yield f'{objects}: {len(have)} objects of {len(want)} files'
+    have, want = objects_of(root, objects, ['proto'])
+    if len(have) < want or not have:
+        yield f'{objects}: {len(have)} objects of {want} files'
     for obj in have:
         nm = subprocess.run(['nm', '-u', obj], capture_output=True, text=True)
         if nm.returncode:
@@ -162,7 +136,7 @@ def tour(root):
 
 def readme_names_what_is_there(root, objects):
     there = {part: [os.path.basename(p) for p in sources(root, part)]
-             for part in MAY}
+             for part in PARTS}
     for part, names in tour(root).items():
         for n in sorted(names):
             if not fnmatch.filter(there[part], n):
@@ -180,16 +154,39 @@ def readme_names_every_module(root, objects):
                 yield f'README: does not name {part}/.../{base}'
 
 
-# check: (file to spoil, what to do to its text)
 def append(extra):
     return lambda s: s + extra
 
 
+# check: what each must object to: (file to spoil, what to do to its text), or
+# the files of a little tree of its own, to be compiled
 SPOIL = {
-    includes_point_one_way: [
+    rooms.rooms_use_what_they_may: [
         ('core/loop/event.c', append('\n#include "proto/validate.h"\n')),
+        ('core/util/netmask.c', append('\n#include "core/loop/timers.h"\n')),
         ('proto/parse/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
-        ('proto/mailaddr.h', append('\n#include "cmd/mailmilld/role/msg.h"\n'))],
+        ('cmd/mailmilld/keyd/keyd.c',
+         append('\n#include "cmd/mailmilld/master/master.h"\n')),
+        ('proto/mailaddr.h', append('\n#include "cmd/settings/paths.h"\n'))],
+    rooms.rooms_have_no_circle: [
+        ('proto/parse/mailaddr.c',
+         append('\n#include "proto/server/esmtp_reply.h"\n'))],
+    rooms.unit_tests_mirror_the_rooms: [
+        {'test/unit/core/attic/a_test.c': 'int a;'}],
+    rooms.inner_headers_stay_inside: [
+        ('proto/ext/ext_size.c',
+         append('\n#include "core/queue/queue_int.h"\n'))],
+    rooms.public_headers_are_the_installed_ones: [
+        ('Makefile', lambda s: re.sub(
+            r'^(PUBLIC_H.*)', r'\1 core/util/base64.h', s, flags=re.M)),
+        ('proto/mailaddr.h',
+         append('\n#include "proto/parse/proxyhdr.h"\n'))],
+    rooms.no_files_call_each_other_in_a_circle: [{
+        'core/a.c': 'int a(int), b(int); int a(int n) { return b(n) + 1; }',
+        'core/b.c': 'int a(int), b(int); int b(int n) { return a(n) + 1; }'}],
+    proto_has_no_clock: [{
+        'proto/late.c': '#include <time.h>\nlong f(void); '
+                        'long f(void) { return time(0); }'}],
     only_tls_sees_openssl_ssl: [
         ('proto/parse/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
     session_options_are_in_the_manual: [
@@ -212,53 +209,63 @@ SPOIL = {
 }
 
 
-def spoilt_clock(root, objects):
-    """An object that asks for the time, beside the real ones."""
-    shutil.copytree(objects, root + '/objects')
-    subprocess.run(['cc', '-x', 'c', '-c', '-o', root + '/objects/late.o', '-'],
-                   input='#include <time.h>\nlong f(void); '
-                   'long f(void) { return time(0); }\n', text=True, check=True)
+def plant(root, files):
+    """A little tree, compiled; where its objects are."""
+    for path, s in files.items():
+        obj = f'{root}/objects/{path[:-2]}.o'
+        for p in (f'{root}/{path}', obj):
+            os.makedirs(os.path.dirname(p), exist_ok=True)
+        with open(f'{root}/{path}', 'w', encoding='utf-8') as f:
+            f.write(s + '\n')
+        subprocess.run(['cc', '-O2', '-fPIE', '-c', '-o', obj,
+                        f'{root}/{path}'], check=True)
     return root + '/objects'
 
 
+def spoil_copy(root, path, spoil):
+    """A copy of the tree with one text changed."""
+    for f in ('README', 'Makefile'):
+        shutil.copy(f'{TOP}/{f}', root)
+    for d in PARTS + ('man',):
+        shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
+    with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
+        s = spoil(f.read())
+        f.seek(0)
+        f.truncate()
+        f.write(s)
+
+
 def self_test(check, objects):
-    """The offences that the check misses in spoilt copies."""
-    cases = SPOIL.get(check, [(None, None)])
-    for path, spoil in cases:
+    """The offences that the check misses."""
+    for case in SPOIL.get(check, []):
         with tempfile.TemporaryDirectory() as root:
-            shutil.copy(f'{TOP}/README', root)
-            for d in list(MAY) + ['man']:
-                if os.path.isdir(f'{TOP}/{d}'):
-                    shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
-            objs = objects
-            if path is None:
-                objs = spoilt_clock(root, objects)
+            if isinstance(case, dict):
+                objects, what = plant(root, case), ' '.join(case)
             else:
-                with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
-                    s = spoil(f.read())
-                    f.seek(0)
-                    f.truncate()
-                    f.write(s)
-            if not list(check(root, objs)):
-                yield f'does not see a spoilt {path or "object"}'
+                spoil_copy(root, *case)
+                what = case[0]
+            if not list(check(root, objects)):
+                yield f'does not see a spoilt {what}'
 
 
-CHECKS = [includes_point_one_way, only_tls_sees_openssl_ssl,
-          proto_has_no_clock, session_options_are_in_the_manual,
-          settings_are_in_the_manual, counters_are_in_the_manual,
-          rows_of_proto_name_their_source, rows_of_states_name_who_enters_them,
-          readme_names_what_is_there, readme_names_every_module,
-          manuals_are_clean]
+CHECKS = rooms.CHECKS + [
+    only_tls_sees_openssl_ssl, proto_has_no_clock,
+    session_options_are_in_the_manual, settings_are_in_the_manual,
+    counters_are_in_the_manual, rows_of_proto_name_their_source,
+    rows_of_states_name_who_enters_them, readme_names_what_is_there,
+    readme_names_every_module, manuals_are_clean]
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('--objects', default=TOP + '/build/proto')
+    p.add_argument('--objects', default=TOP + '/build')
     objects = os.path.abspath(p.parse_args().objects)
     passed = failed = 0
     for check in CHECKS:
-        for what, run in (('', lambda: check(TOP, objects)),
-                          (' (can it fail?)', lambda: self_test(check, objects))):
+        runs = [('', lambda: check(TOP, objects))]
+        if check in SPOIL:
+            runs.append((' (can it fail?)', lambda: self_test(check, objects)))
+        for what, run in runs:
             try:
                 bad = list(run())
             except OSError as e:

@@ -1,0 +1,220 @@
+"""The rooms of the tree: which folder may use which, and which files call
+each other.  Each check yields one line per offence; check.py runs them.
+
+A folder of sources is a room.  MAY is the whole graph: a new folder, or a new
+arrow between two, is a row here or a word in one.
+"""
+import glob
+import os
+import re
+import subprocess
+
+from tree import PARTS, objects_of, sources, text
+
+CORE = 'core core/util'
+LOOP = CORE + ' core/loop core/process'
+MAY = {room: set(may.split()) | {room} for room, may in {
+    'core':             '',
+    'core/util':        'core',
+    'core/loop':        CORE,
+    'core/process':     CORE,
+    'core/conf':        CORE,
+    'core/table':       CORE,
+    'core/spool':       LOOP,
+    'core/maildir':     CORE + ' core/process core/spool',
+    'core/queue':       CORE + ' core/process core/spool',
+
+    'proto':            'core',
+    'proto/parse':      CORE + ' proto',
+    'proto/server':     CORE + ' proto proto/parse',
+    'proto/ext':        CORE + ' proto proto/parse proto/server',
+    'proto/policy':     CORE + ' proto',
+
+    'tls':              CORE,
+
+    'cmd/settings':     CORE + ' core/conf core/table core/process proto',
+    'cmd/mailmillctl':  CORE + ' core/table cmd/settings',
+
+    # the roles: none includes another's headers, all stand on role/
+    'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
+    'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
+    'cmd/mailmilld/worker':     LOOP + ' core/spool core/table proto tls'
+                                ' cmd/settings cmd/mailmilld/role'
+                                ' cmd/mailmilld/creds',
+    'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
+                                ' cmd/mailmilld/role',
+    'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
+                                ' cmd/mailmilld/role',
+    'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
+                                ' cmd/mailmilld/creds',
+    'cmd/mailmilld/authd/back': LOOP + ' core/table cmd/settings',
+    'cmd/mailmilld/authd/mech': LOOP + ' proto cmd/settings'
+                                ' cmd/mailmilld/authd/back',
+    'cmd/mailmilld/authd':      LOOP + ' cmd/settings cmd/mailmilld/role'
+                                ' cmd/mailmilld/authd/mech'
+                                ' cmd/mailmilld/authd/back',
+    'cmd/mailmilld/master':     LOOP + ' proto proto/server tls cmd/settings'
+                                ' cmd/mailmilld/role cmd/mailmilld/creds',
+    'cmd/mailmilld':            LOOP + ' tls cmd/settings cmd/mailmilld/role'
+                                ' cmd/mailmilld/master',
+}.items()}
+# single headers that go where their room does not
+ALSO = {
+    ('cmd/mailmilld/master', 'cmd/mailmilld/authd/auth_check.h'),
+}
+
+
+def room_of(root, path):
+    return os.path.relpath(os.path.dirname(path), root)
+
+
+def includes(path):
+    return re.findall(r'^\s*#\s*include\s+"([^"]+)"', text(path), re.M)
+
+
+def rooms_use_what_they_may(root, objects):
+    for part in PARTS:
+        for path in sources(root, part):
+            room = room_of(root, path)
+            if room not in MAY:
+                yield f'{path}: test/arch/rooms.py has no row for {room}'
+                continue
+            for inc in includes(path):
+                if os.path.dirname(inc) not in MAY[room] \
+                        and (room, inc) not in ALSO:
+                    yield f'{path}: {room} may not include "{inc}"'
+
+
+def rooms_have_no_circle(root, objects):
+    """Neither in the table nor, should the table be wrong, in the tree."""
+    there = {}
+    for part in PARTS:
+        for path in sources(root, part):
+            room = room_of(root, path)
+            there.setdefault(room, set()).update(
+                os.path.dirname(inc) for inc in includes(path))
+    for arrows in (MAY, there):
+        for ring in circles(arrows):
+            yield 'a circle of folders: ' + ', '.join(ring)
+
+
+def inner_headers_stay_inside(root, objects):
+    """An _int.h is for the files of its folder (and their unit tests)."""
+    for part in PARTS + ('test',):
+        for path in sources(root, part):
+            room = room_of(root, path).removeprefix('test/unit/')
+            for inc in includes(path):
+                if inc.endswith('_int.h') and os.path.dirname(inc) not in (
+                        room, ''):
+                    yield f'{path}: includes "{inc}"'
+
+
+def unit_tests_mirror_the_rooms(root, objects):
+    for path in sources(root, 'test/unit'):
+        room = room_of(root, path).removeprefix('test/unit/')
+        if room not in MAY:
+            yield f'{path}: there is no {room}/'
+
+
+def installed(root):
+    """PUBLIC_H of the Makefile."""
+    out = subprocess.run(
+        ['make', '-s', '-C', root, '--no-print-directory',
+         '--eval=arch-print: ; @echo $(PUBLIC_H)', 'arch-print'],
+        capture_output=True, text=True)
+    return set(out.stdout.split())
+
+
+def public_headers_are_the_installed_ones(root, objects):
+    there = {os.path.relpath(p, root) for d in ('core', 'proto')
+             for p in glob.glob(f'{root}/{d}/*') if os.path.isfile(p)}
+    have = installed(root)
+    for p in sorted(there ^ have):
+        yield f'{p}: ' + ('is not installed' if p in there else
+                          'is installed, but not in core/ or proto/')
+    for p in sorted(there & have):
+        for inc in includes(f'{root}/{p}'):
+            if inc not in have:
+                yield f'{p}: installed, but includes "{inc}", which is not'
+
+
+def circles(arrows):
+    """The strongly connected parts of more than one node (Tarjan)."""
+    index, low, stack, on, found = {}, {}, [], set(), []
+
+    def visit(v):
+        index[v] = low[v] = len(index)
+        stack.append(v)
+        on.add(v)
+        for w in sorted(arrows.get(v, ())):
+            if w not in index:
+                visit(w)
+                low[v] = min(low[v], low[w])
+            elif w in on:
+                low[v] = min(low[v], index[w])
+        if low[v] == index[v]:
+            ring = []
+            while True:
+                w = stack.pop()
+                on.discard(w)
+                ring.append(w)
+                if w == v:
+                    break
+            if len(ring) > 1:
+                found.append(sorted(ring))
+
+    for v in sorted(arrows):
+        if v not in index:
+            visit(v)
+    return found
+
+
+CALL = re.compile(r'^[0-9a-f]+ R_\w+_(?:PLT32|CALL26|JUMP26|CALL_PLT)\s+'
+                  r'([A-Za-z_]\w*)')
+
+
+def calls(objs):
+    """{object: {object it calls: {function}}}.  A call is a relocation of that
+    type in code; an address in a table, or one that is passed on, is none:
+    that is what tables are for."""
+    owner, arrows = {}, {}
+    for p in objs:
+        nm = subprocess.run(['nm', '-g', '--defined-only', p],
+                            capture_output=True, text=True, check=True)
+        for line in nm.stdout.split('\n'):
+            f = line.split()
+            if len(f) == 3 and f[1] == 'T' and f[2] != 'main':
+                owner.setdefault(f[2], set()).add(p)
+    out = subprocess.run(['objdump', '-r'] + objs, capture_output=True,
+                         text=True, check=True).stdout
+    at = None
+    for line in out.split('\n'):
+        if ':     file format' in line:
+            at = line.split(':')[0]
+            continue
+        m = CALL.match(line)
+        for to in owner.get(m.group(1), ()) if m else ():
+            if to != at:
+                arrows.setdefault(at, {}).setdefault(to, set()).add(m.group(1))
+    return arrows
+
+
+def no_files_call_each_other_in_a_circle(root, objects):
+    objs, want = objects_of(root, objects)
+    if len(objs) < want or not objs:
+        yield f'{objects}: {len(objs)} objects of {want} files'
+        return
+    arrows = calls(objs)
+
+    def name(p):
+        return os.path.relpath(p, objects)[:-2] + '.c'
+    for ring in circles(arrows):
+        yield 'a circle: ' + ', '.join(name(p) for p in ring)
+        for a in ring:
+            for b in sorted(set(arrows.get(a, ())) & set(ring)):
+                yield f'    {name(a)} -> {name(b)}: ' + \
+                    ', '.join(sorted(arrows[a][b]))
+
+
+CHECKS = [rooms_have_no_circle, unit_tests_mirror_the_rooms,
+          public_headers_are_the_installed_ones]
