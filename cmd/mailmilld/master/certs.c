@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
-#include "core/util/monotonic.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
 
@@ -76,7 +74,8 @@ send_all_keys(const struct master *m, struct proc *p,
 {
 	if (send_keys(p, config->creds, npairs) == -1)
 		return -1;
-	if (config != &m->config || m->certs.next == NULL)
+	if (config != &m->config || m->certs.next == NULL ||
+	    m->certs.check != NULL)
 		return 0;
 	return send_keys(p, m->certs.next, npairs);
 }
@@ -120,12 +119,20 @@ is_ours(const struct master *m, const struct proc *p, enum role_id role)
 	return p->role == role && p->generation == m->config.generation;
 }
 
+static void
+forget_next(struct certs *t)
+{
+	probe_free(t->check);
+	t->check = NULL;
+	creds_free(t->next);
+	t->next = NULL;
+}
+
 /* Why files that have changed are not in use: said once. */
 static void
 refuse(struct master *m, const char *why)
 {
-	creds_free(m->certs.next);
-	m->certs.next = NULL;
+	forget_next(&m->certs);
 	if (strcmp(m->certs.error, why) == 0)
 		return;
 	strlcpy(m->certs.error, why, sizeof(m->certs.error));
@@ -133,22 +140,19 @@ refuse(struct master *m, const char *why)
 	    "the certificates and keys in use stay in use");
 }
 
+/* Begin the check of m->certs.next; it ends in certs_step(). */
 static int
-check(struct master *m, struct creds *c, char *err_r, size_t errlen)
+begin_check(struct master *m, char *err_r, size_t errlen)
 {
+	struct certs *t = &m->certs;
 	struct probe_spec spec;
-	struct probe *p;
-	int rc = -1;
 
-	creds_check(c, &m->accounts[ROLE_KEYD], &spec);
-	if ((p = probe_start(&spec)) == NULL) {
-		snprintf(err_r, errlen, "%s: %s", spec.what, strerror(errno));
-	} else {
-		probe_wait(p);
-		rc = creds_use(c, p, err_r, errlen);
-	}
-	probe_free(p);
-	return rc;
+	creds_check(t->next, &m->accounts[ROLE_KEYD], &spec);
+	if ((t->check = m->ops->probe(&spec)) != NULL &&
+	    probe_watch(t->check, master_has_news, m) == 0)
+		return 0;
+	snprintf(err_r, errlen, "%s: %s", spec.what, strerror(errno));
+	return -1;
 }
 
 static void
@@ -162,11 +166,24 @@ look(struct master *m)
 		return;
 	t->next = creds_open(m->config.settings, t->version + 1, err,
 	    sizeof(err));
-	if (t->next == NULL || check(m, t->next, err, sizeof(err)) == -1)
+	if (t->next == NULL || begin_check(m, err, sizeof(err)) == -1)
 		refuse(m, err);
-	else
-		t->version++;
-	certs_step(m);
+}
+
+/* The check has ended. */
+static void
+end_check(struct master *m)
+{
+	struct certs *t = &m->certs;
+	char err[SETTINGS_ERROR_MAX];
+
+	if (creds_use(t->next, t->check, err, sizeof(err)) == -1) {
+		refuse(m, err);
+		return;
+	}
+	probe_free(t->check);
+	t->check = NULL;
+	t->version++;
 }
 
 /* Every keyd has them: the workers may use them. */
@@ -191,15 +208,14 @@ switch_over(struct master *m)
 	    "changed certificates and keys are in use");
 }
 
-void
-certs_step(struct master *m)
+/* Have all keyds the next version?  Those that were not sent it get it. */
+static void
+hand_on(struct master *m)
 {
 	struct certs *t = &m->certs;
 	unsigned int ngood = 0;
 	struct proc *p;
 
-	if (t->next == NULL)
-		return;
 	TAILQ_FOREACH(p, &m->procs, link) {
 		if (!is_ours(m, p, ROLE_KEYD) || p->state != PROC_READY)
 			continue;
@@ -212,23 +228,21 @@ certs_step(struct master *m)
 		switch_over(m);
 }
 
-void
-certs_keys_ready(struct proc *p, const struct msg_keys_ready *msg)
+/* A keyd can use what it was sent last, or not. */
+static void
+take_answer(struct master *m, struct proc *p)
 {
-	struct master *m = p->master;
+	const struct msg_keys_ready *answer = &p->keys_answer;
 
-	if (p->role != ROLE_KEYD || msg->version != p->certs_sent)
-		return;
-	if (msg->is_good) {
-		p->certs_good = msg->version;
-		certs_step(m);
-	} else if (is_ours(m, p, ROLE_KEYD) && m->certs.next != NULL &&
-	    msg->version == creds_version(m->certs.next)) {
+	p->has_keys_answer = false;
+	if (answer->is_good)
+		p->certs_good = answer->version;
+	else if (is_ours(m, p, ROLE_KEYD) && m->certs.next != NULL &&
+	    answer->version == creds_version(m->certs.next))
 		refuse(m, "keyd cannot use them, its lines in the log say why");
-	} else {
+	else
 		/* what it starts with: it is of no use, the log says why */
 		proc_kill(p);
-	}
 }
 
 /* --- the end of a certificate --------------------------------------------- */
@@ -249,14 +263,14 @@ warn_expiry(struct master *m)
 	size_t i;
 
 	if (t->has_warned &&
-	    monotonic_ms() - t->warned_ms < EXPIRY_AGAIN_MS)
+	    m->ops->now_ms() - t->warned_ms < EXPIRY_AGAIN_MS)
 		return;
 	for (i = 0; i < tls->npairs; i++) {
 		left = seconds_left(m, i);
 		if (left >= EXPIRY_SOON_S)
 			continue;
 		t->has_warned = true;
-		t->warned_ms = monotonic_ms();
+		t->warned_ms = m->ops->now_ms();
 		log_warnx("tls-expiry", "certificate=%s name=%s days=%lld "
 		    "effect=%s", tls->pairs[i].cert,
 		    creds_name(m->config.creds, i), left / 86400, left < 0 ?
@@ -296,39 +310,15 @@ certs_json(const struct master *m)
 	return a;
 }
 
-/* --- timers --------------------------------------------------------------- */
-
-static int on_look(Event *e, int eventtype, void *closure,
-    struct timeval *now);
-static int on_rotate(Event *e, int eventtype, void *closure,
-    struct timeval *now);
+/* --- what is due ---------------------------------------------------------- */
 
 static void
 look_later(struct master *m)
 {
-	int64_t interval = m->config.settings->tls_check_interval;
+	int64_t interval_s = m->config.settings->tls_check_interval;
 
-	after_cancel(&m->certs.timer);
-	m->certs.timer = after_ms(interval == 0 ? EXPIRY_LOOK_MS :
-	    (unsigned int)interval * 1000, on_look, m);
-	if (m->certs.timer == NULL)
-		log_err("tls-change", "step=%s", "timer");
-}
-
-static int
-on_look(Event *e, int eventtype, void *closure, struct timeval *now)
-{
-	struct master *m = closure;
-
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	m->certs.timer = NULL;
-	if (m->config.settings->tls_check_interval > 0)
-		look(m);
-	warn_expiry(m);
-	look_later(m);
-	return 0;
+	m->certs.look_ms = master_after(m, interval_s == 0 ? EXPIRY_LOOK_MS :
+	    (uint64_t)interval_s * 1000);
 }
 
 /* Reloads, however many, do not put it off. */
@@ -338,28 +328,16 @@ rotate_later(struct master *m)
 	struct certs *t = &m->certs;
 	unsigned int period_ms = tickets_period_ms(
 	    (unsigned int)m->config.settings->tls_ticket_lifetime);
-	uint64_t since = monotonic_ms() - t->rotated_ms;
 
-	after_cancel(&t->ticket_timer);
-	if (period_ms == 0)
-		return;
-	t->ticket_timer = after_ms(since >= period_ms ? 1 :
-	    period_ms - (unsigned int)since, on_rotate, m);
-	if (t->ticket_timer == NULL)
-		log_err("tls-tickets", "step=%s", "timer");
+	t->rotate_ms = period_ms == 0 ? 0 : t->rotated_ms + period_ms;
 }
 
-static int
-on_rotate(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+rotate(struct master *m)
 {
-	struct master *m = closure;
 	struct proc *p;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	m->certs.ticket_timer = NULL;
-	m->certs.rotated_ms = monotonic_ms();
+	m->certs.rotated_ms = m->ops->now_ms();
 	tickets_rotate(m->certs.tickets);
 	/* those of a configuration to come too */
 	TAILQ_FOREACH(p, &m->procs, link)
@@ -367,7 +345,29 @@ on_rotate(Event *e, int eventtype, void *closure, struct timeval *now)
 		    send_tickets(m, p, m->config.settings) == -1)
 			log_warn("tls-tickets", "slot=%u", p->slot);
 	rotate_later(m);
-	return 0;
+}
+
+void
+certs_step(struct master *m)
+{
+	struct certs *t = &m->certs;
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->has_keys_answer)
+			take_answer(m, p);
+	if (master_is_due(m, &t->look_ms)) {
+		if (m->config.settings->tls_check_interval > 0)
+			look(m);
+		warn_expiry(m);
+		look_later(m);
+	}
+	if (master_is_due(m, &t->rotate_ms))
+		rotate(m);
+	if (t->check != NULL && probe_has_ended(t->check))
+		end_check(m);
+	if (t->next != NULL && t->check == NULL)
+		hand_on(m);
 }
 
 void
@@ -375,17 +375,15 @@ certs_use(struct master *m)
 {
 	struct certs *t = &m->certs;
 
-	after_cancel(&t->timer);
-	after_cancel(&t->ticket_timer);
-	creds_free(t->next);
-	t->next = NULL;
+	forget_next(t);
 	*t->error = '\0';
 	t->has_warned = false;
+	t->look_ms = t->rotate_ms = 0;
 	if (!has_tls(m))
 		return;
 	t->version = creds_version(m->config.creds);
 	if (t->rotated_ms == 0)
-		t->rotated_ms = monotonic_ms();
+		t->rotated_ms = m->ops->now_ms();
 	warn_expiry(m);
 	look_later(m);
 	rotate_later(m);
@@ -396,10 +394,7 @@ certs_close(struct master *m)
 {
 	struct certs *t = &m->certs;
 
-	after_cancel(&t->timer);
-	after_cancel(&t->ticket_timer);
-	creds_free(t->next);
-	t->next = NULL;
+	forget_next(t);
 	tickets_free(t->tickets);
 	t->tickets = NULL;
 }

@@ -14,10 +14,8 @@
  * starts.  Return 0 or -1. */
 int certs_send(struct master *m, struct proc *p, const struct config *config);
 
-/* certs_keys_ready(p, msg): A keyd can use a version of the keys, or not. */
-void certs_keys_ready(struct proc *p, const struct msg_keys_ready *msg);
-
-/* certs_step(m): see master_step() */
+/* certs_step(m): see master_step(): what keyds have said, changed files, keys
+ * of tickets. */
 void certs_step(struct master *m);
 
 /* certs_use(m): m->config is another one, or the first. */

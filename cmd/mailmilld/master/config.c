@@ -152,6 +152,22 @@ config_check(struct config *config,
 	return 0;
 }
 
+int
+config_watch(struct config *config, void (*done)(void *closure), void *closure,
+    char *err_r, size_t errlen)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_NCHECKS; i++)
+		if (config->checks[i] != NULL &&
+		    probe_watch(config->checks[i], done, closure) == -1) {
+			snprintf(err_r, errlen, "the check of the "
+			    "configuration: %s", strerror(errno));
+			return -1;
+		}
+	return 0;
+}
+
 static int
 judge(struct config *config, enum config_check which, char *err_r,
     size_t errlen)

@@ -1,5 +1,6 @@
 /* The Unix socket of mailmillctl.
  * Owns: the socket, its connections: one request line in, one line out.
+ * A stop or a reload that is asked for is noted; step.c acts on it.
  * A request about the queue is passed on with its connection to the queue
  * process, which answers itself. */
 
@@ -30,7 +31,7 @@ struct conn {
 	size_t			 len;
 	size_t			 done;		/* octets of the answer written */
 	bool			 is_answering;
-	bool			 is_waiting;	/* for the end of a reload */
+	unsigned int		 request;	/* a reload that it waits for; 0: none */
 	bool			 wants_queue;	/* ... for a queue process */
 	bool			 stays;		/* open until the master ends */
 };
@@ -122,31 +123,19 @@ conn_write(struct conn *c, const struct timeval *now)
 
 /* --- commands ------------------------------------------------------------- */
 
-/* Called when a reload is over, perhaps from inside reload_begin(). */
+/* The reload that ${c} has asked for is over. */
 static void
-reload_done_cb(void *closure, const char *error)
+reload_over(struct conn *c)
 {
-	struct conn *c = closure;
+	const struct master *m = c->control->master;
 
-	if (error != NULL)
-		conn_error(c, error);
+	if (*m->reload_error != '\0')
+		conn_error(c, m->reload_error);
 	else
 		conn_answer(c, json_pack("{s:b, s:i}", "ok", 1, "generation",
-		    (int)c->control->master->config.generation));
-	if (c->is_waiting) {
-		c->is_waiting = false;
-		schedule_event_and_dispatch(c->event, E_WRITE);
-	}
-}
-
-static int
-do_reload(struct conn *c, const struct timeval *now)
-{
-	reload_begin(c->control->master, reload_done_cb, c);
-	if (c->is_answering)
-		return conn_write(c, now);
-	c->is_waiting = true;
-	return E_ASYNC;
+		    (int)m->config.generation));
+	c->request = 0;
+	schedule_event_and_dispatch(c->event, E_WRITE);
 }
 
 static int
@@ -159,7 +148,7 @@ do_stop(struct conn *c, const struct timeval *now)
 	conn_answer(c, json_pack("{s:b, s:i, s:I}", "ok", 1, "pid",
 	    (int)getpid(), "drain_time",
 	    (json_int_t)m->config.settings->drain_time));
-	master_stop(m, false);
+	master_wants_stop(m, STOP_DRAIN);
 	return conn_write(c, now);
 }
 
@@ -202,9 +191,12 @@ control_step(struct master *m)
 
 	if (m->control == NULL)
 		return;
-	TAILQ_FOREACH(c, &m->control->conns, link)
+	TAILQ_FOREACH(c, &m->control->conns, link) {
 		if (c->wants_queue)
 			schedule_event_and_dispatch(c->event, E_ASYNC);
+		if (c->request != 0 && c->request <= m->reload_answered)
+			reload_over(c);
+	}
 }
 
 static int
@@ -218,7 +210,8 @@ conn_request(struct conn *c, const struct timeval *now)
 		conn_answer(c, stats_json(c->control->master));
 		break;
 	case CONTROL_RELOAD:
-		return do_reload(c, now);
+		c->request = master_wants_reload(c->control->master);
+		return E_ASYNC;
 	case CONTROL_STOP:
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
@@ -270,7 +263,7 @@ conn_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 		    do_queue(c, now);
 	if ((eventtype & (E_READ | E_WRITE | E_ASYNC | E_EXCEPTION)) == 0)
 		return conn_end(c);		/* E_TIMEOUT alone */
-	if (c->is_waiting)
+	if (c->request != 0)
 		return E_ASYNC;
 	if (c->is_answering && c->done == c->len)
 		return conn_end(c);		/* mailmillctl has left */

@@ -11,9 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "core/lim.h"
-#include "core/util/monotonic.h"
 #include "proto/server/esmtp_reply.h"
 
 #define ACCEPTS_PER_PASS	64	/* then others have their turn */
@@ -187,26 +185,13 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 
 /* --- descriptors ---------------------------------------------------------- */
 
-static int
-pause_over(Event *e, int eventtype, void *closure, struct timeval *now)
-{
-	struct master *m = closure;
-
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	m->accept_timer = NULL;
-	handout_update(m);
-	return 0;
-}
-
 /* There is no descriptor for the connection that waits: give up the spare one
  * to answer it, and let the others wait for a moment. */
 static void
 out_of_descriptors(struct listener *l)
 {
 	struct master *m = l->master;
-	uint64_t now_ms = monotonic_ms();
+	uint64_t now_ms = m->ops->now_ms();
 	accept_addr peer;
 	int fd;
 
@@ -223,18 +208,18 @@ out_of_descriptors(struct listener *l)
 		}
 		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	if (m->accept_timer == NULL)
-		m->accept_timer = after_ms(PAUSE_MS, pause_over, m);
+	m->accept_ms = master_after(m, PAUSE_MS);
+	master_has_news(m);
 }
 
 /* --- accepting ------------------------------------------------------------ */
 
-static bool
-wants_connections(const struct master *m)
+bool
+handout_wants(const struct master *m)
 {
 	const struct proc *p;
 
-	if (m->phase != MASTER_RUNNING || m->accept_timer != NULL)
+	if (m->phase != MASTER_RUNNING || m->accept_ms != 0)
 		return false;
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (proc_takes_sessions(m, p))
@@ -253,7 +238,7 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 	(void)e;
 	(void)eventtype;
 	(void)now;
-	if (!wants_connections(l->master))
+	if (!handout_wants(l->master))
 		return 0;
 	/* before anything is counted against a limit */
 	procs_collect(l->master);
@@ -265,7 +250,7 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
 			out_of_descriptors(l);
-			return l->master->accept_timer == NULL ? E_READ : 0;
+			return 0;
 		}
 		/* a connection that has gone again is no reason to stop */
 		if (errno != EINTR && errno != ECONNABORTED &&
@@ -273,11 +258,4 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 			break;
 	}
 	return E_READ;
-}
-
-void
-handout_update(struct master *m)
-{
-	if (wants_connections(m))
-		listeners_watch(m);
 }

@@ -213,14 +213,13 @@ listeners_switch(struct master *m)
 }
 
 static void
-listener_watch(struct listener *l)
+listener_watch(struct listener *l, EventFunc accept_func)
 {
 	Event *e;
 
 	if (get_event_by_fd(l->fd) != NULL)
 		return;
-	e = build_fd_event(l->fd, E_READ, E_AGGRESSIVE_HIGH, handout_accept,
-	    l);
+	e = build_fd_event(l->fd, E_READ, E_AGGRESSIVE_HIGH, accept_func, l);
 	if (e != NULL && schedule_event(e) == 0)
 		return;
 	log_err("listen", "address=%s", l->text);
@@ -228,13 +227,13 @@ listener_watch(struct listener *l)
 }
 
 void
-listeners_watch(struct master *m)
+listeners_watch(struct master *m, EventFunc accept_func)
 {
 	struct listener *l;
 
 	TAILQ_FOREACH(l, &m->listeners, link)
 		if (l->fd != -1 && !l->is_new)
-			listener_watch(l);
+			listener_watch(l, accept_func);
 }
 
 void

@@ -50,18 +50,24 @@ struct proc {
 	uint32_t		 certs_good;	/* ... that it can use */
 	bool			 has_tls;	/* by its configuration */
 	bool			 is_lost;	/* nothing can be sent to it */
+	bool			 is_killed;
 	uint64_t		 started_ms;
-	Event			*kill_timer;	/* bounds the draining */
+	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
+	/* noted, for master_step() */
+	bool			 said_ready;
+	bool			 has_keys_answer;
+	struct msg_keys_ready	 keys_answer;
+	bool			 has_exited;
+	int			 status;	/* of waitpid(2) */
 };
 
 /* Starting a process of this role and slot again. */
 struct respawn {
 	TAILQ_ENTRY(respawn)	 link;
-	struct master		*master;
 	enum role_id		 role;
 	unsigned int		 slot;
 	struct backoff		 backoff;
-	Event			*timer;		/* NULL: not waiting */
+	uint64_t		 due_ms;	/* 0: not waiting */
 };
 
 struct listener {
@@ -87,25 +93,56 @@ TAILQ_HEAD(listener_list, listener);
 /* certs.c's own */
 struct certs {
 	struct creds	*next;		/* on its way to the keyds; or NULL */
+	struct probe	*check;		/* of next; NULL: it has ended */
 	uint32_t	 version;	/* given last */
 	char		 error[SETTINGS_ERROR_MAX]; /* said last */
 	bool		 has_warned;	/* that a certificate ends soon */
 	uint64_t	 warned_ms;
-	Event		*timer;
+	uint64_t	 look_ms;	/* when to look at the files */
 	struct tickets	*tickets;	/* NULL: not needed yet */
 	uint64_t	 rotated_ms;
-	Event		*ticket_timer;
+	uint64_t	 rotate_ms;	/* when to do so again */
 };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
+
+/* What somebody has asked for: of two, the greater one is done. */
+enum stop_mode { STOP_NOT, STOP_DRAIN, STOP_AT_ONCE, STOP_FAILED };
+enum relog { RELOG_NOT, RELOG_LATER, RELOG_SOON, RELOG_NOW };
+
+struct probe_spec;
+
+/* What the state machine does to processes, and its clock, which is never set
+ * by anybody; tests bring their own. */
+struct master_ops {
+	/* spawn(role, &fd_r): as spawn_child() */
+	pid_t		 (*spawn)(enum role_id role, int *fd_r);
+	int		 (*kill)(pid_t pid, int signo);
+	/* probe(spec): as probe_start() */
+	struct probe	*(*probe)(const struct probe_spec *spec);
+	uint64_t	 (*now_ms)(void);
+};
 
 struct reload;			/* one in progress; reload.c */
 struct control;			/* the socket of mailmillctl; control.c */
 
 struct master {
 	struct config		 config;
+	const struct master_ops	*ops;
 	struct scheduler	*sched;
 	enum master_phase	 phase;
+	/* noted, for master_step() */
+	bool			 has_news;	/* it has something to do */
+	struct {
+		enum stop_mode	 stop;
+		enum relog	 relog;
+		unsigned int	 reloads;	/* asked for so far */
+	} wish;
+	/* Deadlines are of ops->now_ms(), and 0 when there is none. */
+	uint64_t		 stop_ms;	/* bounds the stop */
+	uint64_t		 accept_ms;	/* accepting pauses until then */
+	uint64_t		 relog_ms;	/* tries again to reopen the log */
+	Event			*wake;		/* at the earliest deadline */
 	int			 status;	/* exit status */
 	bool			 is_foreground;
 	bool			 is_debug;
@@ -117,7 +154,6 @@ struct master {
 	unsigned int		 instances;	/* started so far */
 	bool			 stats_used[STATS_NSLOTS];
 	int			 stats_fd;
-	Event			*stop_timer;
 	struct certs		 certs;
 	/* sessions */
 	struct ledger		*ledger;
@@ -126,33 +162,51 @@ struct master {
 	unsigned int		 rotor;		/* for workers with equal counts */
 	unsigned int		 worker_sessions_max; /* what its descriptors allow */
 	int			 spare_fd;	/* given up to answer when there is no other */
-	Event			*accept_timer;	/* accepting pauses until then */
 	uint64_t		 exhausted_ms;	/* when to say again that there are none */
 	/* outside */
 	struct reload		*reload;
-	bool			 is_reload_wanted; /* when it can be */
-	bool			 is_relog_wanted;
+	unsigned int		 reload_answered; /* up to this one of wish.reloads */
+	char			 reload_error[SETTINGS_ERROR_MAX]; /* "": it was good */
 	struct control		*control;
 	Event			*signals;
 	enum log_kind		 log_kind;
 	int			 log_fd;
 	uint64_t		 relogged_ms;	/* last reopening a child asked for */
-	Event			*relog_timer;	/* tries again */
 };
 
+/* master.c */
+
+/* master_init(m, ops): Begin on this thread's scheduler, m->sched, which calls
+ * master_step() at the end of each pass from now on.  m->config is filled in;
+ * everything else is zero.  Return 0, or -1 with errno. */
+int master_init(struct master *m, const struct master_ops *ops);
 /* master_run(m): Serve with m->config and the flags filled in; everything else
  * is zero.  Return the exit status. */
 int master_run(struct master *m);
 
-/* master_stop(m, is_at_once): Drain within drain_time, or kill; then leave. */
-void master_stop(struct master *m, bool is_at_once);
+/* step.c */
 
-/* master_fail(m, why): Started badly: end with status 1. */
+/* master_step(m): Do what follows from all that has been noted. */
+void master_step(struct master *m);
+/* master_deadline(m): When master_step() has something to do although nothing
+ * is noted; 0: never. */
+uint64_t master_deadline(const struct master *m);
+
+/* note.c: for those who learn of something, and for deadlines */
+
+/* master_has_news(m): Run master_step() at the end of this pass. */
+void master_has_news(void *m);
+void master_wants_stop(struct master *m, enum stop_mode mode);
+void master_wants_relog(struct master *m, enum relog how);
+/* Return its number, for m->reload_answered. */
+unsigned int master_wants_reload(struct master *m);
+/* master_fail(m, why): Started badly: say so, and end with status 1. */
 void master_fail(struct master *m, const char *why);
 
-/* master_step(m): Something has become ready or has ended: do what had to wait
- * for it (the start, a reload, the next step of a stop). */
-void master_step(struct master *m);
+/* master_after(m, ms): The deadline that is ${ms} from now.
+ * master_is_due(m, &at): Has it passed?  Then it is 0 now. */
+uint64_t master_after(const struct master *m, uint64_t ms);
+bool master_is_due(const struct master *m, uint64_t *at_ms);
 
 /* master_log.c */
 
@@ -162,15 +216,15 @@ int master_log_open(struct master *m);
 /* master_relog(m): Reopen the log, here and in all children; tried again later
  * when it fails. */
 void master_relog(struct master *m);
-
-/* master_relog_later(m): The same in a moment, once however often it is
- * asked for. */
-void master_relog_later(struct master *m);
-
+/* master_log_step(m): see master_step() */
+void master_log_step(struct master *m);
 /* master_log_failed(m): Called from within the log: only take note. */
 void master_log_failed(void *m);
 
 /* procs.c, proc_start.c */
+
+/* What is heard of a child; closure: its struct proc. */
+extern const struct chanev_ops proc_ops;
 
 /* proc_start(m, role, slot, config): Start one; it shows up in m->procs.
  * Return 0, or -1 having logged why. */
@@ -179,16 +233,19 @@ int proc_start(struct master *m, enum role_id role, unsigned int slot,
 /* proc_start_all(m, config): All that ${config} needs; a role's peers before
  * it.  Return 0, or -1 having logged why. */
 int proc_start_all(struct master *m, const struct config *config);
-/* procs_collect(m): Take the sessions off the books whose workers have ended
- * them; before books are looked at. */
+/* proc_collect(p), procs_collect(m): Take the sessions off the books that their
+ * workers have ended; before books are looked at. */
+void proc_collect(struct proc *p);
 void procs_collect(struct master *m);
 
 /* proc_drain(p, is_reconfig, limit_s): Tell it to end; kill it after
  * ${limit_s} seconds (0: never). */
 void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);
 void proc_kill(struct proc *p);
-/* procs_reap(m): Collect the dead after SIGCHLD. */
-void procs_reap(struct master *m);
+void proc_free(struct proc *p);
+/* proc_exited(m, pid, status): Note that a process has been waited for; one
+ * that is no child of procs.c is none of our business. */
+void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
 /* procs_ready(m, config): All that its sessions need (role->is_awaited) is
@@ -196,6 +253,15 @@ unsigned int procs_count(const struct master *m, enum role_id role,
 bool procs_ready(const struct master *m, const struct config *config);
 struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
+
+/* respawn.c */
+
+/* respawn_after(m, p): ${p}, of the configuration in use, has died: its
+ * successor will start, now or later.  When it has never been ready, and this
+ * has happened a few times, the start has failed. */
+void respawn_after(struct master *m, const struct proc *p);
+/* respawns_step(m): see master_step() */
+void respawns_step(struct master *m);
 void respawns_cancel(struct master *m);
 
 /* links.c */
@@ -220,9 +286,10 @@ void listeners_unbind(struct master *m);
 /* listeners_switch(m): From now on those which listeners_bind() bound or
  * marked; the others are closed. */
 void listeners_switch(struct master *m);
-/* listeners_watch(m): Have handout_accept() called for each.  It returns 0
- * when the master does not want it any more. */
-void listeners_watch(struct master *m);
+/* listeners_watch(m, accept_func): Have ${accept_func} called when a client
+ * comes to one of them; it returns 0 when it does not want to be called any
+ * more. */
+void listeners_watch(struct master *m, EventFunc accept_func);
 void listeners_close(struct master *m);
 
 /* handout.c */
@@ -230,20 +297,17 @@ void listeners_close(struct master *m);
 /* handout_accept(event...): The callback of a listening socket. */
 int handout_accept(Event *e, int eventtype, void *closure,
     struct timeval *now);
-/* handout_update(m): Accept, if the master runs, a worker is up, and no pause
- * is on. */
-void handout_update(struct master *m);
+/* handout_wants(m): Can connections be handed out: does the master run, is a
+ * worker up, and is no pause on? */
+bool handout_wants(const struct master *m);
 
 /* reload.c */
 
-typedef void reload_done(void *closure, const char *error);
-
-/* reload_begin(m, done, closure): Read the configuration again and change over
- * to it.  ${done} (may be NULL) is called once: NULL when the new workers have
- * taken over, else what was wrong.  It may be called from inside this call. */
-void reload_begin(struct master *m, reload_done *done, void *closure);
 /* reload_step(m): see master_step() */
 void reload_step(struct master *m);
+/* reload_refuse(m, why): Also to those who have asked for one that has not
+ * begun. */
+void reload_refuse(struct master *m, const char *why);
 /* reload_abort(m, why): Keep the old configuration. */
 void reload_abort(struct master *m, const char *why);
 

@@ -11,10 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
-#include "core/util/monotonic.h"
-
-#define RELOG_MS		2000	/* between tries to reopen a log */
+#define RELOG_MS	2000	/* between tries to reopen a log */
+#define RELOG_PAUSE_MS	1000	/* between reopenings that children ask for */
 
 static const char *
 log_target(const struct master *m)
@@ -59,26 +57,6 @@ master_log_open(struct master *m)
 	return 0;
 }
 
-static int
-relog_again(Event *e, int eventtype, void *closure, struct timeval *now)
-{
-	struct master *m = closure;
-
-	(void)e;
-	(void)eventtype;
-	(void)now;
-	m->relog_timer = NULL;
-	master_relog(m);
-	return 0;
-}
-
-void
-master_relog_later(struct master *m)
-{
-	if (m->relog_timer == NULL)
-		m->relog_timer = after_ms(RELOG_MS, relog_again, m);
-}
-
 void
 master_relog(struct master *m)
 {
@@ -87,13 +65,13 @@ master_relog(struct master *m)
 	enum log_kind kind;
 	int fd, old = m->log_fd;
 
-	m->relogged_ms = monotonic_ms();
+	m->relogged_ms = m->ops->now_ms();
 	if (log_open(log_target(m), &kind, &fd) == -1) {
 		log_warn("log-reopen", "log=%s", log_target(m));
-		master_relog_later(m);
+		m->relog_ms = master_after(m, RELOG_MS);
 		return;
 	}
-	after_cancel(&m->relog_timer);
+	m->relog_ms = 0;
 	log_init("mailmilld", kind, fd, m->config.settings->level);
 	m->log_kind = kind;
 	m->log_fd = fd;
@@ -109,9 +87,25 @@ master_relog(struct master *m)
 }
 
 void
+master_log_step(struct master *m)
+{
+	enum relog how = m->wish.relog;
+	bool is_due = master_is_due(m, &m->relog_ms);
+
+	m->wish.relog = RELOG_NOT;
+	/* The child may have asked before it got the new one; or that is no
+	 * better, and it asks for each line that it has. */
+	if (how == RELOG_SOON &&
+	    m->ops->now_ms() - m->relogged_ms >= RELOG_PAUSE_MS)
+		how = RELOG_NOW;
+	if (is_due || how == RELOG_NOW)
+		master_relog(m);
+	else if (how != RELOG_NOT && m->relog_ms == 0)
+		m->relog_ms = master_after(m, RELOG_MS);
+}
+
+void
 master_log_failed(void *closure)
 {
-	struct master *m = closure;
-
-	m->is_relog_wanted = true;
+	master_wants_relog(closure, RELOG_LATER);
 }

@@ -3,7 +3,7 @@
  * numbers a process gets.
  * Knows nothing of what becomes of it: procs.c does. */
 
-#include "cmd/mailmilld/master/procs_int.h"
+#include "cmd/mailmilld/master/master.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,13 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/ended.h"
+#include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
-#include "cmd/mailmilld/role/spawn.h"
 #include "core/process/stats.h"
-#include "core/util/monotonic.h"
 
 /* --- what a new process is told ------------------------------------------ */
 
@@ -136,17 +134,6 @@ stats_slot_take(struct master *m, unsigned int *slot_r)
 	return -1;
 }
 
-void
-proc_free(struct proc *p)
-{
-	after_cancel(&p->kill_timer);
-	chanev_free(p->ce);
-	book_close(p->book);
-	ended_free(p->ended);
-	p->master->stats_used[p->stats_slot] = false;
-	free(p);
-}
-
 static struct proc *
 proc_new(struct master *m, enum role_id role, unsigned int slot)
 {
@@ -158,7 +145,7 @@ proc_new(struct master *m, enum role_id role, unsigned int slot)
 	p->role = role;
 	p->slot = slot;
 	p->instance = ++m->instances;
-	p->started_ms = monotonic_ms();
+	p->started_ms = m->ops->now_ms();
 	if (stats_slot_take(m, &p->stats_slot) == -1) {
 		free(p);
 		return NULL;
@@ -181,7 +168,7 @@ proc_start(struct master *m, enum role_id role, unsigned int slot,
 	if ((p = proc_new(m, role, slot)) == NULL)
 		goto err1;
 	p->generation = config->generation;
-	if ((p->pid = spawn_child(role, &fd)) == -1)
+	if ((p->pid = m->ops->spawn(role, &fd)) == -1)
 		goto err2;
 	TAILQ_INSERT_TAIL(&m->procs, p, link);
 	log_event(LOG_LEVEL_INFO, "process-start",

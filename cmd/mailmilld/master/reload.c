@@ -1,8 +1,10 @@
 /* Changing over to a new configuration.
- * Owns: reading it, the processes and listeners that wait for their turn.
+ * Owns: the steps of it, the processes and listeners that wait for their turn.
+ * First the configuration is read, and what it names is checked by processes
+ * beside the loop; then its processes start; when they are ready, they take
+ * over.  Until then the old ones serve.
  * A bad configuration, a port that cannot be bound, or a worker that does not
- * start with it: nothing has changed, and the log (and mailmillctl) says why.
- * While the new processes start the old ones go on serving. */
+ * start with it: nothing has changed, and the log (and mailmillctl) says why. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -14,11 +16,18 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 
-struct reload {
-	struct config	 config;
-	reload_done	*done;
-	void		*closure;
+enum reload_stage {
+	RELOAD_CHECKING,	/* of what it names, beside the loop */
+	RELOAD_STARTING		/* the new processes start */
 };
+
+struct reload {
+	struct config		 config;
+	enum reload_stage	 stage;
+	unsigned int		 request;	/* the last one that it answers */
+};
+
+/* --- the end -------------------------------------------------------------- */
 
 static void
 reload_end(struct master *m, const char *error)
@@ -26,8 +35,8 @@ reload_end(struct master *m, const char *error)
 	struct reload *r = m->reload;
 
 	m->reload = NULL;
-	if (r->done != NULL)
-		r->done(r->closure, error);
+	m->reload_answered = r->request;
+	strlcpy(m->reload_error, error, sizeof(m->reload_error));
 	free(r);
 }
 
@@ -49,6 +58,18 @@ reload_abort(struct master *m, const char *why)
 	config_clear(&m->reload->config);
 	reload_end(m, why);
 }
+
+void
+reload_refuse(struct master *m, const char *why)
+{
+	reload_abort(m, why);
+	if (m->reload_answered == m->wish.reloads)
+		return;
+	m->reload_answered = m->wish.reloads;
+	strlcpy(m->reload_error, why, sizeof(m->reload_error));
+}
+
+/* --- the way there -------------------------------------------------------- */
 
 static void
 warn_if_changed(const char *name, const char *old, const char *new)
@@ -74,70 +95,79 @@ warn_fixed(const struct settings *old, const struct settings *new)
 			    role_account(old, id), role_account(new, id));
 }
 
+/* Read it, and begin the checks.  Return 0, or -1 with why not. */
 static int
-reload_prepare(struct master *m, struct config *config, char *err_r,
-    size_t errlen)
+prepare(struct master *m, struct config *config, char *err_r, size_t errlen)
 {
-	if (config_read(m->config.generation + 1, config, err_r, errlen) == -1)
+	if (config_load(m->config.generation + 1, config, err_r, errlen) == -1)
 		return -1;
 	if (strcmp(config->settings->spool, m->config.settings->spool) != 0) {
 		snprintf(err_r, errlen, "%s: option 'spool': another spool "
 		    "needs a restart", config_filename());
-		config_clear(config);
 		return -1;
 	}
-	/* a role may be new, and then its account is */
-	if (accounts_find(config->settings, m->is_foreground,
-	    m->accounts) == -1) {
-		snprintf(err_r, errlen, "%s: an account is missing, the log "
-		    "says which", config_filename());
-		config_clear(config);
+	if (config_check(config, m->ops->probe, err_r, errlen) == -1)
 		return -1;
-	}
-	if (listeners_bind(m, config->settings) == -1) {
-		snprintf(err_r, errlen, "%s: cannot bind, the log says why",
-		    config_filename());
-		config_clear(config);
-		return -1;
-	}
-	return 0;
+	return config_watch(config, master_has_news, m, err_r, errlen);
 }
 
-void
-reload_begin(struct master *m, reload_done *done, void *closure)
+static void
+begin(struct master *m)
 {
 	char err[SETTINGS_ERROR_MAX];
 	struct reload *r;
 
-	if (m->phase != MASTER_RUNNING || m->reload != NULL) {
-		if (done != NULL)
-			done(closure, m->reload != NULL ?
-			    "a reload is in progress, try again" :
-			    "the server is starting or stopping");
-		else if (m->phase != MASTER_STOPPING)
-			m->is_reload_wanted = true;
-		return;
-	}
 	if ((r = calloc(1, sizeof(*r))) == NULL) {
 		log_err("reload-failed", "reason=%s", "memory");
-		if (done != NULL)
-			done(closure, "out of memory");
+		reload_refuse(m, "out of memory");
 		return;
 	}
-	if (reload_prepare(m, &r->config, err, sizeof(err)) == -1) {
-		log_errx("reload-failed", "reason=%s effect=%s", err,
-		    "the old configuration stays in use");
-		if (done != NULL)
-			done(closure, err);
-		free(r);
-		return;
-	}
-	r->done = done;
-	r->closure = closure;
+	r->request = m->wish.reloads;
 	m->reload = r;
-	warn_fixed(m->config.settings, r->config.settings);
-	if (proc_start_all(m, &r->config) == -1)
-		reload_abort(m, "cannot start processes");
+	if (prepare(m, &r->config, err, sizeof(err)) == -1)
+		reload_abort(m, err);
+}
+
+/* The checks have ended well: start what it needs.  Return 0, or -1 with why
+ * not. */
+static int
+start(struct master *m, struct config *config, char *err_r, size_t errlen)
+{
+	const char *why = NULL;
+
+	/* a role may be new, and then its account is */
+	if (accounts_find(config->settings, m->is_foreground, m->accounts) == -1)
+		why = "an account is missing, the log says which";
+	else if (listeners_bind(m, config->settings) == -1)
+		why = "cannot bind, the log says why";
+	if (why != NULL) {
+		snprintf(err_r, errlen, "%s: %s", config_filename(), why);
+		return -1;
+	}
+	warn_fixed(m->config.settings, config->settings);
+	if (proc_start_all(m, config) == 0)
+		return 0;
+	snprintf(err_r, errlen, "cannot start processes");
+	return -1;
+}
+
+static void
+check_step(struct master *m)
+{
+	struct reload *r = m->reload;
+	char err[SETTINGS_ERROR_MAX];
+
+	switch (config_verdict(&r->config, err, sizeof(err))) {
+	case 0:
+		return;
+	case 1:
+		r->stage = RELOAD_STARTING;
+		if (start(m, &r->config, err, sizeof(err)) == 0)
+			return;
+		/* FALLTHROUGH */
+	default:
+		reload_abort(m, err);
+	}
 }
 
 /* The new processes are up: change over. */
@@ -157,16 +187,38 @@ change_over(struct master *m)
 	    m->config.generation);
 	config_warn(&m->config);
 	certs_use(m);
-	reload_end(m, NULL);
+	reload_end(m, "");
+}
+
+/* Somebody asks for a reload while another one is being checked: the file may
+ * have changed since that one was read. */
+static void
+give_up(struct master *m)
+{
+	log_event(LOG_LEVEL_NOTICE, "reload", "effect=%s", "the configuration "
+	    "is read again, another reload was asked for");
+	config_clear(&m->reload->config);
+	free(m->reload);
+	m->reload = NULL;
 }
 
 void
 reload_step(struct master *m)
 {
-	if (m->reload != NULL && procs_ready(m, &m->reload->config))
+	struct reload *r = m->reload;
+
+	if (r != NULL && r->stage == RELOAD_CHECKING &&
+	    r->request != m->wish.reloads)
+		give_up(m);
+	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
+		begin(m);
+	if (m->reload != NULL && m->reload->stage == RELOAD_CHECKING)
+		check_step(m);
+	if (m->reload != NULL && m->reload->stage == RELOAD_STARTING &&
+	    procs_ready(m, &m->reload->config))
 		change_over(m);
-	if (m->reload == NULL && m->is_reload_wanted) {
-		m->is_reload_wanted = false;
-		reload_begin(m, NULL, NULL);
-	}
+	/* the next one begins when those who asked for this one have their
+	 * answer */
+	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
+		m->has_news = true;
 }

@@ -1,9 +1,11 @@
 /* Signals as events.
- * Owns: the signalfd, which signal means what. */
+ * Owns: the signalfd, which signal means what.
+ * What is asked for is noted; step.c acts on it. */
 
 #include "cmd/mailmilld/master/master.h"
 
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -15,40 +17,44 @@
 static void
 on_child(struct master *m)
 {
-	procs_reap(m);
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		proc_exited(m, pid, status);
 }
 
 static void
 on_term(struct master *m)
 {
 	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGTERM mode=drain");
-	master_stop(m, false);
+	master_wants_stop(m, STOP_DRAIN);
 }
 
 static void
 on_int(struct master *m)
 {
 	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGINT mode=at-once");
-	master_stop(m, true);
+	master_wants_stop(m, STOP_AT_ONCE);
 }
 
 static void
 on_quit(struct master *m)
 {
 	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGQUIT mode=at-once");
-	master_stop(m, true);
+	master_wants_stop(m, STOP_AT_ONCE);
 }
 
 static void
 on_hup(struct master *m)
 {
-	reload_begin(m, NULL, NULL);
+	(void)master_wants_reload(m);
 }
 
 static void
 on_usr1(struct master *m)
 {
-	master_relog(m);
+	master_wants_relog(m, RELOG_NOW);
 }
 
 static const struct {

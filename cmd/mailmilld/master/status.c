@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/util/monotonic.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/version.h"
@@ -23,9 +22,9 @@ static const char *const phase_names[] = {
 };
 
 static json_int_t
-seconds_since(uint64_t then_ms)
+seconds_since(const struct master *m, uint64_t then_ms)
 {
-	return (json_int_t)((monotonic_ms() - then_ms) / 1000);
+	return (json_int_t)((m->ops->now_ms() - then_ms) / 1000);
 }
 
 static json_t *
@@ -36,7 +35,7 @@ proc_json(const struct proc *p)
 	o = json_pack("{s:s, s:i, s:i, s:s, s:I, s:i}",
 	    "role", role_name(p->role), "slot", (int)p->slot,
 	    "pid", (int)p->pid, "state", state_names[p->state],
-	    "uptime", seconds_since(p->started_ms),
+	    "uptime", seconds_since(p->master, p->started_ms),
 	    "generation", (int)p->generation);
 	if (p->book != NULL && o != NULL)
 		json_object_set_new(o, "sessions",
@@ -55,7 +54,7 @@ status_json(struct master *m)
 	json_array_append_new(procs, json_pack("{s:s, s:i, s:i, s:s, s:I, s:i}",
 	    "role", role_name(ROLE_MASTER), "slot", 1, "pid", (int)getpid(),
 	    "state", phase_names[m->phase],
-	    "uptime", seconds_since(m->started_ms),
+	    "uptime", seconds_since(m, m->started_ms),
 	    "generation", (int)m->config.generation));
 	TAILQ_FOREACH(p, &m->procs, link)
 		json_array_append_new(procs, proc_json(p));
@@ -68,7 +67,7 @@ status_json(struct master *m)
 	    "version", MAILMILL_VERSION,
 	    "state", phase_names[m->phase],
 	    "hostname", m->config.settings->hostname,
-	    "pid", (int)getpid(), "uptime", seconds_since(m->started_ms),
+	    "pid", (int)getpid(), "uptime", seconds_since(m, m->started_ms),
 	    "generation", (int)m->config.generation,
 	    "sessions", (json_int_t)ledger_sessions(m->ledger),
 	    "processes", procs, "listeners", listeners,

@@ -1,0 +1,266 @@
+/* What the master does next: its state machine, run at the end of a pass in
+ * which something has happened.
+ * Owns: the phases and what moves the master from one to the next:
+ *	STARTING -> RUNNING	all is ready that sessions need
+ *	any -> STOPPING		wish.stop: a signal, mailmillctl, a failed start
+ * and what the end of a child means.
+ * A stop goes by steps: a process drains when all those have ended that ask it
+ * for something (role->peers): first the workers, at last the deliver
+ * processes.
+ * Whoever learns of something notes it in struct master or struct proc and
+ * sets m->has_news; nobody else acts on it. */
+
+#include "cmd/mailmilld/master/master.h"
+
+#include <sys/wait.h>
+
+#include <unistd.h>
+
+#include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/master/daemon.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/settings/version.h"
+#include "core/scheduler.h"
+
+/* --- stop ----------------------------------------------------------------- */
+
+static void
+kill_all(struct master *m)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		proc_kill(p);
+}
+
+/* Do what m->wish.stop says. */
+static void
+take_stop(struct master *m)
+{
+	enum stop_mode mode = m->wish.stop;
+
+	m->wish.stop = STOP_NOT;
+	if (mode == STOP_NOT)
+		return;
+	if (mode == STOP_FAILED)
+		m->status = 1;
+	if (m->phase != MASTER_STOPPING) {
+		daemon_stopping();
+		m->phase = MASTER_STOPPING;
+		respawns_cancel(m);
+		m->accept_ms = 0;
+		listeners_close(m);
+		m->stop_ms = master_after(m, (uint64_t)
+		    m->config.settings->drain_time * 1000);
+	}
+	if (mode > STOP_DRAIN)
+		kill_all(m);
+}
+
+/* --- children ------------------------------------------------------------- */
+
+static void
+log_death(const struct proc *p)
+{
+	int status = p->status;
+	bool is_expected = p->state == PROC_DRAINING && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0;
+
+	log_event(is_expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+	    "process-end", "role=%s slot=%u pid=%d %s=%d sessions=%u",
+	    role_name(p->role), p->slot, (int)p->pid,
+	    WIFSIGNALED(status) ? "signal" : "status",
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+	    p->book == NULL ? 0 : book_sessions(p->book));
+}
+
+/* ${p} has ended. */
+static void
+bury(struct master *m, struct proc *p)
+{
+	proc_collect(p);
+	log_death(p);
+	TAILQ_REMOVE(&m->procs, p, link);
+	/* nobody follows one that was told to end */
+	if (m->phase == MASTER_STOPPING || p->state == PROC_DRAINING)
+		;
+	else if (p->generation == m->config.generation)
+		respawn_after(m, p);
+	else if (p->generation > m->config.generation)
+		reload_abort(m, "a process does not start with it, "
+		    "the log says why");
+	proc_free(p);
+}
+
+static void
+proc_step(struct master *m, struct proc *p)
+{
+	if (p->said_ready && p->state == PROC_STARTING) {
+		p->state = PROC_READY;
+		log_event(LOG_LEVEL_DEBUG, "process-ready",
+		    "role=%s slot=%u pid=%d", role_name(p->role), p->slot,
+		    (int)p->pid);
+	}
+	p->said_ready = false;
+	if (p->has_exited) {
+		bury(m, p);
+		return;
+	}
+	/* without its channel it is of no use, should it still be alive */
+	if (p->ce == NULL && p->state != PROC_DRAINING)
+		proc_kill(p);
+	if (master_is_due(m, &p->kill_ms)) {
+		log_warnx("process-drain", "role=%s slot=%u pid=%d effect=%s",
+		    role_name(p->role), p->slot, (int)p->pid,
+		    "drain_time has passed, killed");
+		proc_kill(p);
+	}
+}
+
+static void
+procs_step(struct master *m)
+{
+	struct proc *p, *next;
+
+	for (p = TAILQ_FIRST(&m->procs); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		proc_step(m, p);
+	}
+}
+
+/* --- phases --------------------------------------------------------------- */
+
+static void
+starting_step(struct master *m)
+{
+	if (!procs_ready(m, &m->config))
+		return;
+	listeners_switch(m);
+	m->phase = MASTER_RUNNING;
+	log_event(LOG_LEVEL_NOTICE, "ready", "version=%s workers=%lld pid=%d",
+	    MAILMILL_VERSION, (long long)m->config.settings->workers,
+	    (int)getpid());
+	config_warn(&m->config);
+	certs_use(m);
+	daemon_ready();
+}
+
+/* Is there a process that may still ask ${p} for something?  ${generation}: of
+ * that generation; 0: of any. */
+static bool
+is_asked(const struct master *m, const struct proc *p,
+    unsigned int generation)
+{
+	unsigned int id, askers = role_askers(p->role);
+
+	for (id = 0; id < NROLES; id++)
+		if ((askers & ROLE_BIT(id)) != 0 &&
+		    procs_count(m, id, generation) > 0)
+			return true;
+	return false;
+}
+
+/* A process of an older configuration ends when those have that ask it, or at
+ * once when its successor takes over from it.  Should it die before, nobody
+ * takes its place: workers that drain begin no handshake and no login. */
+static void
+retire(struct master *m)
+{
+	/* 0 would be no limit */
+	unsigned int limit_s =
+	    (unsigned int)m->config.settings->drain_time + 1;
+	const struct role *role;
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link) {
+		role = role_of(p->role);
+		if (p->generation < m->config.generation &&
+		    (role->is_replaced || !is_asked(m, p, p->generation)))
+			proc_drain(p, true, role->has_clients ? 0 : limit_s);
+	}
+}
+
+static void
+running_step(struct master *m)
+{
+	reload_step(m);
+	retire(m);
+	if (handout_wants(m))
+		listeners_watch(m, handout_accept);
+}
+
+static void
+stopping_step(struct master *m)
+{
+	struct proc *p;
+
+	reload_refuse(m, "the server is stopping");
+	if (master_is_due(m, &m->stop_ms)) {
+		log_warnx("stop", "effect=%s", "drain_time has passed, "
+		    "the remaining processes are killed");
+		kill_all(m);
+	}
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (!is_asked(m, p, 0))
+			proc_drain(p, false, 0);
+	if (TAILQ_EMPTY(&m->procs))
+		scheduler_stop(m->sched);
+}
+
+/* --- the step ------------------------------------------------------------- */
+
+static void
+step(struct master *m)
+{
+	(void)master_is_due(m, &m->accept_ms);
+	take_stop(m);
+	procs_step(m);
+	if (m->phase != MASTER_STOPPING) {
+		respawns_step(m);
+		certs_step(m);
+	}
+	if (m->phase == MASTER_STARTING)
+		starting_step(m);
+	if (m->phase == MASTER_RUNNING)
+		running_step(m);
+	if (m->phase == MASTER_STOPPING)
+		stopping_step(m);
+	control_step(m);
+	master_log_step(m);
+}
+
+void
+master_step(struct master *m)
+{
+	/* what is noted by the step itself is done in the same pass */
+	while (m->has_news) {
+		m->has_news = false;
+		step(m);
+	}
+}
+
+static void
+earlier(uint64_t *first, uint64_t at_ms)
+{
+	if (at_ms != 0 && (*first == 0 || at_ms < *first))
+		*first = at_ms;
+}
+
+uint64_t
+master_deadline(const struct master *m)
+{
+	const struct respawn *r;
+	const struct proc *p;
+	uint64_t first = 0;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		earlier(&first, p->kill_ms);
+	TAILQ_FOREACH(r, &m->respawns, link)
+		earlier(&first, r->due_ms);
+	earlier(&first, m->stop_ms);
+	earlier(&first, m->accept_ms);
+	earlier(&first, m->relog_ms);
+	earlier(&first, m->certs.look_ms);
+	earlier(&first, m->certs.rotate_ms);
+	return first;
+}
