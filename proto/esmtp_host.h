@@ -55,6 +55,18 @@ struct esmtp_report {
 	struct timeval		 elapsed;	/* since the session (END) or the message (ACCEPTED) began */
 };
 
+/* What a host can tell of its users, by what mechanisms need of it. */
+#define ESMTP_CAN_NAME		0x01	/* may this user log in? EXTERNAL */
+#define ESMTP_CAN_PASSWORD	0x02	/* is it right? PLAIN, LOGIN */
+#define ESMTP_CAN_TOKEN		0x04	/* is it right? OAUTHBEARER, XOAUTH2 */
+#define ESMTP_CAN_KEYS		0x08	/* what are they? SCRAM */
+#define ESMTP_CAN_CLEARTEXT	0x10	/* the password itself: CRAM-MD5 */
+#define ESMTP_CAN_BIND		0x20	/* check a binding: -PLUS (RFC 5056) */
+struct esmtp_auth_can {
+	unsigned int	all;
+	unsigned int	usual;	/* what is offered without being named */
+};
+
 struct esmtp_host_ops {
 	/* report(host, ac, report): required; must not end the session */
 	void	(*report)(void *host, struct _accept_construct *ac,
@@ -88,10 +100,10 @@ struct esmtp_host_ops {
 	int	(*auth_step)(void *host, struct _accept_construct *ac,
 		    const char *response, size_t len);
 	void	(*auth_cancel)(void *host, struct _accept_construct *ac);
-	/* auth_mechanisms(host, ac): what is offered where Auth_Mechanisms is
-	 * empty: names up to NULL, which outlive the session.  NULL: PLAIN,
-	 * LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS */
-	const char *const *(*auth_mechanisms)(void *host,
+	/* auth_can(host, ac): which mechanisms can be done, which are offered
+	 * where Auth_Mechanisms is empty; static.  NULL: all, and PLAIN, LOGIN,
+	 * SCRAM-SHA-256, SCRAM-SHA-256-PLUS */
+	const struct esmtp_auth_can *(*auth_can)(void *host,
 		    struct _accept_construct *ac);
 	/* may_send_as(host, ac, login, sender): may ${login} use this address
 	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */

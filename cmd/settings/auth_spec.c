@@ -9,33 +9,9 @@
 
 struct row {
 	const char	*kind, *argument, *example;
-	/* mechanisms, the best first, up to NULL: all, and those that are on
-	 * by default */
-	const char *const *can, *const *defaults;
+	struct esmtp_auth_can can;
 	int	(*check)(const char *arg, char *err_r, size_t errlen);
 };
-
-static const char *const can_passwd[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
-	"SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER",
-	"XOAUTH2", NULL
-};
-static const char *const defaults_passwd[] = {
-	"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
-	"SCRAM-SHA-1", "PLAIN", "LOGIN", NULL
-};
-
-static const char *const can_pam[] = {
-	"PLAIN", "LOGIN", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
-};
-static const char *const defaults_pam[] = { "PLAIN", "LOGIN", NULL };
-
-static const char *const can_dovecot[] = {
-	"SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5",
-	"EXTERNAL", "OAUTHBEARER", "XOAUTH2", NULL
-};
-/* what Dovecot offers is not known before it is asked; nearly always these */
-static const char *const defaults_dovecot[] = { "PLAIN", "LOGIN", NULL };
 
 static int
 check_passwd(const char *arg, char *err_r, size_t errlen)
@@ -75,8 +51,14 @@ check_dovecot(const char *arg, char *err_r, size_t errlen)
 }
 
 static const struct row rows[AUTH_SPEC_NKINDS] = {
-#define AUTH_SPEC(kind, argument, example) \
-	{ #kind, argument, example, can_##kind, defaults_##kind, check_##kind },
+#define NAME		ESMTP_CAN_NAME
+#define PASSWORD	ESMTP_CAN_PASSWORD
+#define TOKEN		ESMTP_CAN_TOKEN
+#define KEYS		ESMTP_CAN_KEYS
+#define CLEARTEXT	ESMTP_CAN_CLEARTEXT
+#define BIND		ESMTP_CAN_BIND
+#define AUTH_SPEC(kind, argument, example, all, usual) \
+	{ #kind, argument, example, { all, usual }, check_##kind },
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC
 };
@@ -133,14 +115,12 @@ auth_spec_check(const char *spec, enum auth_spec_kind *kind_r,
 	return 0;
 }
 
-const char *const *
-auth_spec_mechanisms(const char *spec, bool is_default)
+const struct esmtp_auth_can *
+auth_spec_can(const char *spec)
 {
-	static const char *const none[] = { NULL };
+	static const struct esmtp_auth_can nothing;
 	const char *arg;
 	const struct row *r = find(spec, &arg);
 
-	if (r == NULL)
-		return none;
-	return is_default ? r->defaults : r->can;
+	return r == NULL ? &nothing : &r->can;
 }

@@ -1,6 +1,6 @@
 /* Auth_Backend as a text: "KIND:ARGUMENT".
- * Owns: the kinds (auth_spec.def), what an argument must look like, which
- * mechanisms a kind can do.  Opens nothing: that is auth_back.h in authd. */
+ * Owns: the kinds (auth_spec.def), what an argument must look like, what
+ * a kind can tell of users.  Opens nothing: that is auth_back.h in authd. */
 
 #ifndef CMD_SETTINGS_AUTH_SPEC_H
 #define CMD_SETTINGS_AUTH_SPEC_H
@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/esmtp_host.h"
+
 #define AUTH_ERROR_MAX	256	/* octets of a message of one back end */
 
 enum auth_spec_kind {
-#define AUTH_SPEC(kind, argument, example) AUTH_SPEC_##kind,
+#define AUTH_SPEC(kind, argument, example, all, usual) AUTH_SPEC_##kind,
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC
 	AUTH_SPEC_NKINDS
@@ -23,9 +25,8 @@ enum auth_spec_kind {
 int auth_spec_check(const char *spec, enum auth_spec_kind *kind_r,
     const char **arg_r, char *err_r, size_t errlen);
 
-/* auth_spec_mechanisms(spec, is_default): The mechanisms that this kind of back
- * end can do, the best first, up to NULL; with ${is_default} those that are
- * offered when Auth_Mechanisms is not set.  None for an unknown kind. */
-const char *const *auth_spec_mechanisms(const char *spec, bool is_default);
+/* auth_spec_can(spec): What this kind of back end can do, for the rule of
+ * mechanisms (esmtp_auth_mech.h).  Nothing: an unknown kind. */
+const struct esmtp_auth_can *auth_spec_can(const char *spec);
 
 #endif

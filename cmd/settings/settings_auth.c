@@ -6,18 +6,18 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cmd/settings/auth_mech_table.h"
 #include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
+#include "proto/server/esmtp_auth_mech.h"
 
 static int
 check_mechanism(struct conf *c, int line, const char *name)
 {
-	const struct auth_mech *m;
+	const struct esmtp_auth_mech *m;
 	char known[512] = "one of";
 	size_t i, n = strlen(known);
 
-	for (i = 0; (m = auth_mech_at(i)) != NULL; i++) {
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
 		if (strcasecmp(m->name, name) == 0)
 			return 0;
 		if (n < sizeof(known))
@@ -60,33 +60,45 @@ check_section(struct conf *c, const struct conf_section *section)
 	return 0;
 }
 
-static bool
-can(const char *const *mechs, const char *name)
-{
-	for (; *mechs != NULL; mechs++)
-		if (strcasecmp(*mechs, name) == 0)
-			return true;
-	return false;
-}
-
 /* What a client of that scope would be offered, and its back end cannot do. */
 static int
 check_options(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)
 {
-	const char *const *mechs;
+	/* a connection that lets a client use all */
+	const struct esmtp_auth_scope scope = { .options = o,
+	    .can = auth_spec_can(o->auth_backend), .is_tls = true,
+	    .is_verified = true };
+	const char *name;
 	size_t i;
 
 	if (*o->auth_backend == '\0')
 		return 0;
-	mechs = auth_spec_mechanisms(o->auth_backend, false);
-	for (i = 0; i < o->auth_mechanisms.n; i++)
-		if (!can(mechs, o->auth_mechanisms.v[i]))
+	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++)
+		if (esmtp_auth_mech_may(&scope, name, strlen(name)) != RPL_OK)
 			return conf_error(c, l->line, "option "
 			    "'Auth_Mechanisms': the back end \"%s\" cannot do "
-			    "%s: take it off the list", o->auth_backend,
-			    o->auth_mechanisms.v[i]);
+			    "%s: take it off the list", o->auth_backend, name);
 	return 0;
+}
+
+/* Can some client use some mechanism?  RPL_OK, or why not even the last of
+ * them. */
+static enum esmtp_reply_id
+can_log_in(const struct esmtp_options *o)
+{
+	const struct esmtp_auth_scope scope = { .options = o,
+	    .can = auth_spec_can(o->auth_backend),
+	    .is_tls = o->tls_certificate.n > 0,
+	    .is_verified = o->tls_certificate.n > 0 && *o->tls_client_ca };
+	enum esmtp_reply_id id = RPL_AUTH_MECHANISM;
+	const char *name;
+	size_t i;
+
+	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL &&
+	    id != RPL_OK; i++)
+		id = esmtp_auth_mech_may(&scope, name, strlen(name));
+	return id;
 }
 
 /* Who has to log in must be able to: else all mail of such clients is refused,
@@ -95,16 +107,24 @@ static int
 check_required(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)
 {
+	enum esmtp_reply_id id;
+
 	if (!o->require_auth)
 		return 0;
 	if (*o->auth_backend == '\0')
 		return conf_error(c, l->line, "option 'Require_Auth': nobody "
 		    "can log in without Auth_Backend: set it, or take this "
 		    "away");
-	if (o->tls_certificate.n == 0 && !o->auth_without_tls)
+	if ((id = can_log_in(o)) == RPL_AUTH_TLS)
 		return conf_error(c, l->line, "option 'Require_Auth': nobody "
-		    "can log in, for passwords are taken inside TLS only: set "
-		    "TLS_Certificate and TLS_Key, or Auth_Without_TLS");
+		    "can log in, for %s inside TLS only: set TLS_Certificate "
+		    "and TLS_Key%s", o->auth_without_tls ?
+		    "what Auth_Mechanisms names works" : "passwords are taken",
+		    o->auth_without_tls ? "" : ", or Auth_Without_TLS");
+	if (id != RPL_OK)
+		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		    "can log in, for EXTERNAL needs a client's certificate: "
+		    "set TLS_Client_CA, or add to Auth_Mechanisms");
 	return 0;
 }
 

@@ -1,7 +1,8 @@
-/* The mechanisms of AUTH, RFC 4954: which of them a session is offered, and
- * which one a client has chosen.
- * Owns: what a mechanism needs of the connection.
+/* The mechanisms of AUTH, RFC 4954: the rule which of them a client may use, and
+ * what that is for a session.
  * Knows nothing of exchanges: esmtp_auth.c does those. */
+
+#include "proto/server/esmtp_auth_mech.h"
 
 #include <string.h>
 #include <strings.h>
@@ -9,51 +10,128 @@
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_ext.h"
 
-/* What a host without Auth_Mechanisms is taken to mean. */
+/* --- the table ------------------------------------------------------------ */
+
+static const struct esmtp_auth_mech rows[] = {
+#define ESMTP_AUTH_MECH(name, needs, flags, how, source) \
+	{ name, ESMTP_CAN_##needs, flags },
+#include "proto/server/esmtp_auth_mech.def"
+#undef ESMTP_AUTH_MECH
+};
+
+const struct esmtp_auth_mech *
+esmtp_auth_mech_at(size_t i)
+{
+	return i < sizeof(rows) / sizeof(rows[0]) ? &rows[i] : NULL;
+}
+
+static bool
+is_same(const char *s, const char *name, size_t len)
+{
+	return strlen(s) == len && strncasecmp(s, name, len) == 0;
+}
+
+const struct esmtp_auth_mech *
+esmtp_auth_mech_find(const char *name, size_t len)
+{
+	const struct esmtp_auth_mech *m;
+	size_t i;
+
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++)
+		if (is_same(m->name, name, len))
+			return m;
+	return NULL;
+}
+
+bool
+esmtp_auth_mech_is_plus(const char *name, size_t len)
+{
+	return len > 5 && strncasecmp(name + len - 5, "-PLUS", 5) == 0;
+}
+
+/* --- the rule ------------------------------------------------------------- */
+
+/* Where neither Auth_Mechanisms nor the host says anything. */
 static const char *const default_mechanisms[] = {
 	"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", NULL
 };
 
-/* Number ${i} of the mechanisms that are configured, or NULL. */
-static const char *
-mechanism(const message_construct *mc, size_t i)
+/* Is the host able to do it? */
+static bool
+is_able(unsigned int can, const char *name, size_t len,
+    const struct esmtp_auth_mech *m)
 {
-	const struct conf_list *l = &mc->ac->options->auth_mechanisms;
-	struct esmtp_host *host = mc->ac->host;
+	unsigned int needs = m != NULL ? m->needs : 0;
+
+	if (esmtp_auth_mech_is_plus(name, len))
+		needs |= ESMTP_CAN_BIND;
+	return (needs & ~can) == 0;
+}
+
+const char *
+esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope, size_t i)
+{
+	const struct conf_list *l = &scope->options->auth_mechanisms;
+	const struct esmtp_auth_mech *m;
+	size_t k;
 
 	if (l->n > 0)
 		return i < l->n ? l->v[i] : NULL;
-	if (host->ops->auth_mechanisms == NULL)
+	if (scope->can == NULL)
 		return default_mechanisms[i];
-	return host->ops->auth_mechanisms(host->closure, mc->ac)[i];
+	for (k = 0; (m = esmtp_auth_mech_at(k)) != NULL; k++)
+		if (is_able(scope->can->usual, m->name, strlen(m->name), m) &&
+		    i-- == 0)
+			return m->name;
+	return NULL;
 }
 
-/* RFC 5802 4, RFC 5056: channel binding. */
-static bool
-is_plus(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 5 && strcasecmp(name + n - 5, "-PLUS") == 0;
-}
-
-/* May the mechanism be used over the connection as it is?  RPL_OK or the
- * refusal. */
+/* The rule for a mechanism that is configured. */
 static enum esmtp_reply_id
-is_usable(const message_construct *mc, const char *name)
+usable(const struct esmtp_auth_scope *scope, const char *name, size_t len)
 {
-	const struct esmtp_tls *tls = mc->ac->tls;
-	bool is_external = strcasecmp(name, "EXTERNAL") == 0;
+	const struct esmtp_auth_mech *m = esmtp_auth_mech_find(name, len);
+	bool is_cert = m != NULL && m->flags & AM_CERT;
 
+	if (scope->can != NULL && !is_able(scope->can->all, name, len, m))
+		return RPL_AUTH_MECHANISM;
 	/* RFC 4954 4: no plaintext password without protection, unless told
 	 * so; RFC 4954 6: 538 says that encryption is what is missing */
-	if (tls == NULL && (!mc->ac->options->auth_without_tls ||
-	    is_external || is_plus(name)))
+	if (!scope->is_tls && (!scope->options->auth_without_tls || is_cert ||
+	    esmtp_auth_mech_is_plus(name, len)))
 		return RPL_AUTH_TLS;
 	/* RFC 4422 A: the credentials are the certificate */
-	if (is_external && !tls->is_verified)
-		return RPL_AUTH_MECHANISM;
-	return RPL_OK;
+	return is_cert && !scope->is_verified ? RPL_AUTH_MECHANISM : RPL_OK;
+}
+
+enum esmtp_reply_id
+esmtp_auth_mech_may(const struct esmtp_auth_scope *scope, const char *name,
+    size_t len)
+{
+	const char *s;
+	size_t i;
+
+	for (i = 0; (s = esmtp_auth_mech_listed(scope, i)) != NULL; i++)
+		if (is_same(s, name, len))
+			return usable(scope, name, len);
+	return RPL_AUTH_MECHANISM;
+}
+
+/* --- a session ------------------------------------------------------------ */
+
+static struct esmtp_auth_scope
+scope_of(const message_construct *mc)
+{
+	const struct esmtp_tls *tls = mc->ac->tls;
+	struct esmtp_host *host = mc->ac->host;
+
+	return (struct esmtp_auth_scope){
+		.options = mc->ac->options,
+		.can = host->ops->auth_can == NULL ? NULL :
+		    host->ops->auth_can(host->closure, mc->ac),
+		.is_tls = tls != NULL,
+		.is_verified = tls != NULL && tls->is_verified
+	};
 }
 
 bool
@@ -67,57 +145,60 @@ esmtp_auth_is_configured(const message_construct *mc)
 bool
 esmtp_auth_is_offered(const message_construct *mc)
 {
+	struct esmtp_auth_scope scope;
 	const char *name;
 	size_t i;
 
 	if (!esmtp_auth_is_configured(mc))
 		return false;
-	for (i = 0; (name = mechanism(mc, i)) != NULL; i++)
-		if (is_usable(mc, name) == RPL_OK)
+	scope = scope_of(mc);
+	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++)
+		if (usable(&scope, name, strlen(name)) == RPL_OK)
 			return true;
 	return false;
 }
 
-static char
-capital(char c)
+/* ${name} in capitals, without a NUL. */
+static void
+capitals(const char *name, size_t len, char *out)
 {
-	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		out[i] = name[i] >= 'a' && name[i] <= 'z' ?
+		    (char)(name[i] - 'a' + 'A') : name[i];
 }
 
 enum esmtp_reply_id
 esmtp_auth_choose(const message_construct *mc, const char *name, size_t len,
     char mech_r[LIM_AUTH_MECHANISM + 1])
 {
-	const char *s;
-	size_t i, k;
+	struct esmtp_auth_scope scope = scope_of(mc);
 
-	for (i = 0; (s = mechanism(mc, i)) != NULL; i++)
-		if (strlen(s) == len && strncasecmp(s, name, len) == 0)
-			break;
-	if (s == NULL || len > LIM_AUTH_MECHANISM)
+	if (len > LIM_AUTH_MECHANISM)
 		return RPL_AUTH_MECHANISM;
-	for (k = 0; k < len; k++)
-		mech_r[k] = capital(s[k]);
+	capitals(name, len, mech_r);
 	mech_r[len] = '\0';
-	return is_usable(mc, s);
+	return esmtp_auth_mech_may(&scope, name, len);
 }
 
 /* RFC 4954 3 (3): the names, parted by spaces; those that fit. */
 void
 esmtp_auth_names(const message_construct *mc, char *buf, size_t len)
 {
+	struct esmtp_auth_scope scope = scope_of(mc);
 	const char *name;
-	size_t i, k, n = 0, max;
+	size_t i, n = 0, max;
 
-	for (i = 0; (name = mechanism(mc, i)) != NULL; i++) {
+	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++) {
 		max = strlen(name);
-		if (is_usable(mc, name) != RPL_OK ||
+		if (usable(&scope, name, max) != RPL_OK ||
 		    max > LIM_AUTH_MECHANISM || n + 1 + max >= len)
 			continue;
 		if (n > 0)
 			buf[n++] = ' ';
-		for (k = 0; k < max; k++)
-			buf[n++] = capital(name[k]);
+		capitals(name, max, buf + n);
+		n += max;
 	}
 	buf[n] = '\0';
 }

@@ -6,28 +6,8 @@
 
 #include "core/util/base64.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_auth_mech.h"
 #include "proto/server/esmtp_verb.h"
-
-/* In these the client does not begin (RFC 4422 5): an initial response has no
- * meaning.  LOGIN has no RFC, and clients send the name with it. */
-static const char *const server_first[] = { "CRAM-MD5", "DIGEST-MD5" };
-
-/* These are over with the initial response. */
-static const char *const one_step[] = { "PLAIN", "EXTERNAL" };
-
-static bool
-is_in(const char *const *list, size_t n, const char *mech)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(list[i], mech) == 0)
-			return true;
-	return false;
-}
-
-#define IS_IN(list, mech) \
-	is_in(list, sizeof(list) / sizeof((list)[0]), mech)
 
 /* May AUTH be said now?  RPL_OK or the refusal. */
 static enum esmtp_reply_id
@@ -61,14 +41,19 @@ esmtp_cmd_auth(struct esmtp_step *st, const char *arg, size_t len)
 	const char *space = memchr(arg, ' ', len);
 	size_t n = space != NULL ? (size_t)(space - arg) : len, used = 0;
 	enum esmtp_reply_id id = may_begin(st->mc);
+	const struct esmtp_auth_mech *m;
+	unsigned int flags;
 
 	if (id == RPL_OK)
 		id = esmtp_auth_choose(st->mc, arg, n, mech);
+	m = esmtp_auth_mech_find(arg, n);
+	flags = m != NULL ? m->flags : 0;
 	/* RFC 4954 4: last of a group, unless it is over with this line */
 	if (id == RPL_OK && st->has_more &&
-	    (space == NULL || !IS_IN(one_step, mech)))
+	    (space == NULL || !(flags & AM_ONE_STEP)))
 		id = RPL_PIPELINE;
-	if (id == RPL_OK && space != NULL && IS_IN(server_first, mech))
+	/* RFC 4954 4: the server begins */
+	if (id == RPL_OK && space != NULL && flags & AM_SERVER_FIRST)
 		id = RPL_AUTH_INITIAL;
 	if (id == RPL_OK && space != NULL)
 		id = initial_response(space + 1, len - n - 1, octets, &used);

@@ -20,13 +20,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/loop/after.h"
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 #include "core/util/wipe.h"
+#include "proto/server/esmtp_auth_mech.h"
 
 #define REPLY_MAX	8192	/* octets of one, as in msg.def */
 #define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */
@@ -282,23 +282,26 @@ settle(struct authd_exchange *e)
 
 /* --- a step --------------------------------------------------------------- */
 
-/* Do ${o} let clients use ${mech}; or, if it is NULL, any mechanism with
- * channel binding? */
-static bool
-is_offered(const struct esmtp_options *o, const char *mech)
+/* What decides which mechanisms the client may use.  Whether its certificate was
+ * verified shows in r->peer_name, without which EXTERNAL fails. */
+static struct esmtp_auth_scope
+scope_of(const struct esmtp_options *o, const struct auth_request *r)
 {
-	const char *const *v;
+	return (struct esmtp_auth_scope){ .options = o,
+		.can = auth_spec_can(o->auth_backend), .is_tls = r->is_tls,
+		.is_verified = r->is_tls };
+}
+
+/* RFC 5802 6: was the client offered a mechanism with channel binding? */
+static bool
+is_plus_offered(const struct esmtp_auth_scope *scope)
+{
+	const char *name;
 	size_t i;
 
-	for (i = 0; i < o->auth_mechanisms.n; i++)
-		if (mech == NULL ? auth_mech_is_plus(o->auth_mechanisms.v[i]) :
-		    strcasecmp(o->auth_mechanisms.v[i], mech) == 0)
-			return true;
-	if (o->auth_mechanisms.n > 0)
-		return false;
-	for (v = auth_spec_mechanisms(o->auth_backend, true); *v != NULL; v++)
-		if (mech == NULL ? auth_mech_is_plus(*v) :
-		    strcmp(*v, mech) == 0)
+	for (i = 0; (name = esmtp_auth_mech_listed(scope, i)) != NULL; i++)
+		if (esmtp_auth_mech_is_plus(name, strlen(name)) &&
+		    esmtp_auth_mech_may(scope, name, strlen(name)) == RPL_OK)
 			return true;
 	return false;
 }
@@ -307,6 +310,7 @@ static struct auth_exchange *
 open_exchange(struct authd_exchange *e)
 {
 	const struct auth_request *r = &e->request;
+	const struct esmtp_auth_scope scope = scope_of(e->options, r);
 	struct auth_start start = {
 		.mech = r->mech, .back = e->back,
 		.client = {
@@ -319,7 +323,7 @@ open_exchange(struct authd_exchange *e)
 		},
 		.exporter = r->exporter, .exporter_len = r->exporter_len,
 		.endpoint = r->endpoint, .endpoint_len = r->endpoint_len,
-		.is_plus_offered = r->is_tls && is_offered(e->options, NULL)
+		.is_plus_offered = is_plus_offered(&scope)
 	};
 	struct auth_exchange *x = auth_exchange_new(&start);
 
@@ -476,13 +480,19 @@ static const char *
 objection(const struct authd_worker *w, const struct auth_request *r,
     const struct esmtp_options *o)
 {
+	const struct esmtp_auth_scope scope = scope_of(o, r);
+
 	if (w->nexchanges >= AUTHD_EXCHANGES_MAX)
 		return "too many exchanges at once";
-	if (*o->auth_backend == '\0' || !is_offered(o, r->mech))
-		return "a mechanism that is not offered there";
-	if (!r->is_tls && !o->auth_without_tls)
+	switch (*o->auth_backend == '\0' ? RPL_AUTH_MECHANISM :
+	    esmtp_auth_mech_may(&scope, r->mech, strlen(r->mech))) {
+	case RPL_OK:
+		return NULL;
+	case RPL_AUTH_TLS:
 		return "AUTH without TLS";
-	return NULL;
+	default:
+		return "a mechanism that is not offered there";
+	}
 }
 
 static struct authd_exchange *

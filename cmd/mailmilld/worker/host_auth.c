@@ -16,10 +16,10 @@
 #include "core/loop/after.h"
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/worker/worker_int.h"
-#include "cmd/settings/auth_mech_table.h"
 #include "cmd/settings/auth_spec.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "proto/server/esmtp_auth_mech.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 
@@ -196,7 +196,7 @@ put_bindings(const accept_construct *ac, struct auth_request *r)
 {
 	SSL *ssl;
 
-	if (!auth_mech_is_plus(r->mech) ||
+	if (!esmtp_auth_mech_is_plus(r->mech, strlen(r->mech)) ||
 	    (ssl = tlsio_ssl(ac->event)) == NULL)
 		return;
 	r->exporter_len = tls_exporter(ssl, r->exporter);
@@ -305,9 +305,9 @@ host_auth_cancel(void *host, accept_construct *ac)
 	exchange_free(x);
 }
 
-const char *const *
-host_auth_mechanisms(void *host, accept_construct *ac)
+const struct esmtp_auth_can *
+host_auth_can(void *host, accept_construct *ac)
 {
 	(void)host;
-	return auth_spec_mechanisms(ac->options->auth_backend, true);
+	return auth_spec_can(ac->options->auth_backend);
 }

@@ -123,7 +123,7 @@ int host_auth_start(void *host, accept_construct *ac, const char *mech,
 int host_auth_step(void *host, accept_construct *ac, const char *response,
     size_t len);
 void host_auth_cancel(void *host, accept_construct *ac);
-const char *const *host_auth_mechanisms(void *host, accept_construct *ac);
+const struct esmtp_auth_can *host_auth_can(void *host, accept_construct *ac);
 void host_auth_connect(struct worker *w, int fd);
 void host_auth_disconnect(struct worker *w);
 

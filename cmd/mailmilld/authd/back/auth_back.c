@@ -10,7 +10,7 @@
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 
 static const struct auth_back_ops *const ops[AUTH_SPEC_NKINDS] = {
-#define AUTH_SPEC(kind, argument, example) &auth_back_##kind,
+#define AUTH_SPEC(kind, argument, example, all, usual) &auth_back_##kind,
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC
 };

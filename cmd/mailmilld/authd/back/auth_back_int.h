@@ -43,7 +43,7 @@ struct auth_back {
 	void				*state;
 };
 
-#define AUTH_SPEC(kind, argument, example) \
+#define AUTH_SPEC(kind, argument, example, all, usual) \
 	extern const struct auth_back_ops auth_back_##kind;
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC

@@ -8,21 +8,12 @@
 
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
 
-static const struct auth_mech_ops *const kinds[] = {
-	[AUTH_MECH_PLAIN] = &auth_mech_plain,
-	[AUTH_MECH_LOGIN] = &auth_mech_login,
-	[AUTH_MECH_SCRAM] = &auth_mech_scram,
-	[AUTH_MECH_CRAM_MD5] = &auth_mech_cram_md5,
-	[AUTH_MECH_EXTERNAL] = &auth_mech_external,
-	[AUTH_MECH_OAUTHBEARER] = &auth_mech_oauthbearer,
-	[AUTH_MECH_XOAUTH2] = &auth_mech_xoauth2,
+/* As the rows of the table are. */
+static const struct auth_mech_ops *const ops[] = {
+#define ESMTP_AUTH_MECH(name, needs, flags, how, source) &auth_mech_##how,
+#include "proto/server/esmtp_auth_mech.def"
+#undef ESMTP_AUTH_MECH
 };
-
-const struct auth_mech_ops *
-auth_mech_ops_of(const struct auth_mech *mech)
-{
-	return kinds[mech->kind];
-}
 
 static int
 binding_copy(struct auth_binding *b, const uint8_t *octets, size_t len)
@@ -64,7 +55,8 @@ start_copy(struct auth_exchange *x, const struct auth_start *s)
 struct auth_exchange *
 auth_exchange_new(const struct auth_start *start)
 {
-	const struct auth_mech *mech = auth_mech_find(start->mech);
+	const struct esmtp_auth_mech *mech = esmtp_auth_mech_find(start->mech,
+	    strlen(start->mech));
 	struct auth_exchange *x;
 	int e;
 
@@ -73,7 +65,7 @@ auth_exchange_new(const struct auth_start *start)
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return NULL;
 	x->mech = mech;
-	x->own = auth_mech_ops_of(mech);
+	x->own = ops[mech - esmtp_auth_mech_at(0)];
 	x->ops = auth_back_relay(start->back) ? &auth_mech_relay : x->own;
 	if (start_copy(x, start) == -1 ||
 	    (x->ops->begin != NULL && x->ops->begin(x) == -1)) {
@@ -118,7 +110,8 @@ auth_exchange_on_login(struct auth_exchange *x,
 }
 
 /* RFC 4954 4: where the client begins and gave no initial response, an empty
- * challenge asks for it. */
+ * challenge asks for it; where the server begins, an initial response gets 501.
+ * A back end that does the mechanism has to see to that itself. */
 static enum esmtp_auth_status
 take(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
@@ -127,8 +120,12 @@ take(struct auth_exchange *x, const char *in, size_t len,
 	bool is_first = !x->is_begun;
 
 	x->is_begun = true;
-	if (in == NULL && is_first && x->ops->is_client_first)
-		return ESMTP_AUTH_CHALLENGE;
+	if (x->ops == x->own && is_first) {
+		if (in == NULL && x->mech->flags & AM_CLIENT_FIRST)
+			return ESMTP_AUTH_CHALLENGE;
+		if (in != NULL && x->mech->flags & AM_SERVER_FIRST)
+			return ESMTP_AUTH_MALFORMED;
+	}
 	x->is_initial = is_first;
 	status = x->ops->step(x, in, len, out);
 	x->nresponses += in != NULL;

@@ -1,5 +1,6 @@
 /* SASL: one exchange of one mechanism, on the server's side.
- * Owns: the mechanisms (auth_mech.def), the order of challenges.
+ * Owns: how each mechanism of esmtp_auth_mech.def is done, the order of
+ * challenges.
  * Calls may block (the back end's do) and are made on a thread of authd's pool,
  * never two at once for one exchange. */
 
@@ -7,8 +8,8 @@
 #define CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_H
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
-#include "cmd/settings/auth_mech_table.h"
 #include "proto/esmtp_factory.h"	/* enum esmtp_auth_status */
+#include "proto/server/esmtp_auth_mech.h"
 
 #define AUTH_RESPONSE_MAX	12288	/* octets, decoded; RFC 4954 4 */
 #define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */

@@ -17,13 +17,13 @@ struct auth_octets {
  * begin(x): 0, or -1 with errno; may be NULL.
  * step(x, in, len, out): ${in} is followed by a NUL and lives until the step
  * is over; NULL: there was no initial response (only where the client does not
- * begin).
+ * begin).  x->own->variant tells mechanisms of one family apart.
  * peek(x, in, len, name_r): the name that the response of this step shows, for
  * a back end that takes the step itself.  1 and ${name_r} of AUTH_LOGIN_MAX + 1
  * octets, or 0.
  * end(x): frees x->state; not called where it is NULL. */
 struct auth_mech_ops {
-	bool	is_client_first;
+	const void *variant;
 	int	(*begin)(struct auth_exchange *x);
 	enum esmtp_auth_status (*step)(struct auth_exchange *x,
 		    const char *in, size_t len, struct auth_octets *out);
@@ -32,12 +32,11 @@ struct auth_mech_ops {
 	void	(*end)(struct auth_exchange *x);
 };
 
-extern const struct auth_mech_ops auth_mech_plain, auth_mech_login,
-    auth_mech_cram_md5, auth_mech_external, auth_mech_scram,
-    auth_mech_oauthbearer, auth_mech_xoauth2, auth_mech_relay;
-
-/* auth_mech_ops_of(mech): How it is done when no back end does it. */
-const struct auth_mech_ops *auth_mech_ops_of(const struct auth_mech *mech);
+extern const struct auth_mech_ops auth_mech_relay;
+#define ESMTP_AUTH_MECH(name, needs, flags, how, source) \
+	extern const struct auth_mech_ops auth_mech_##how;
+#include "proto/server/esmtp_auth_mech.def"
+#undef ESMTP_AUTH_MECH
 
 struct auth_binding {
 	uint8_t	octets[AUTH_BINDING_MAX];
@@ -45,7 +44,7 @@ struct auth_binding {
 };
 
 struct auth_exchange {
-	const struct auth_mech	*mech;
+	const struct esmtp_auth_mech *mech;
 	const struct auth_mech_ops *ops;	/* who does it ... */
 	const struct auth_mech_ops *own;	/* ... unless a back end does */
 	struct auth_back	*back;

@@ -186,18 +186,13 @@ static const struct oauth_kind oauthbearer = { oauthbearer_parse,
 static const struct oauth_kind xoauth2 = { xoauth2_parse,
 	"{\"status\":\"401\",\"schemes\":\"bearer\"}" };
 
-static const struct oauth_kind *
-kind_of(const struct auth_exchange *x)
-{
-	return x->mech->kind == AUTH_MECH_XOAUTH2 ? &xoauth2 : &oauthbearer;
-}
-
 static int
 peek(const struct auth_exchange *x, const char *in, size_t len, char *name_r)
 {
+	const struct oauth_kind *kind = x->own->variant;
 	struct oauth o;
 
-	if (x->nresponses > 0 || kind_of(x)->parse(in, len, &o) == -1 ||
+	if (x->nresponses > 0 || kind->parse(in, len, &o) == -1 ||
 	    o.login[0] == '\0')
 		return 0;
 	memcpy(name_r, o.login, sizeof(o.login));
@@ -223,7 +218,7 @@ static enum esmtp_auth_status
 step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
-	const struct oauth_kind *kind = kind_of(x);
+	const struct oauth_kind *kind = x->own->variant;
 	enum esmtp_auth_status status;
 	struct oauth o;
 
@@ -243,7 +238,7 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	    auth_octets_set(out, kind->refusal, strlen(kind->refusal));
 }
 
-const struct auth_mech_ops auth_mech_oauthbearer = { .is_client_first = true,
+const struct auth_mech_ops auth_mech_oauthbearer = { .variant = &oauthbearer,
 	.step = step, .peek = peek };
-const struct auth_mech_ops auth_mech_xoauth2 = { .is_client_first = true,
+const struct auth_mech_ops auth_mech_xoauth2 = { .variant = &xoauth2,
 	.step = step, .peek = peek };

@@ -33,8 +33,7 @@ peek(struct auth_exchange *x, const char *in, size_t len)
 static bool
 is_refusal(const struct auth_exchange *x, const char *in)
 {
-	return in != NULL && (x->mech->kind == AUTH_MECH_OAUTHBEARER ||
-	    x->mech->kind == AUTH_MECH_XOAUTH2);
+	return in != NULL && x->mech->needs & ESMTP_CAN_TOKEN;
 }
 
 static enum esmtp_auth_status

@@ -31,29 +31,25 @@ static const struct {
 };
 static const struct auth_binding no_binding;
 
-static enum auth_scram_hash
-hash_of(const struct auth_exchange *x)
-{
-	return strncmp(x->mech->name, "SCRAM-SHA-256", 13) == 0 ?
-	    AUTH_SCRAM_SHA256 : AUTH_SCRAM_SHA1;
-}
-
-static size_t
-hash_len(enum auth_scram_hash hash)
-{
-	return hash == AUTH_SCRAM_SHA1 ? 20 : 32;
-}
+/* What differs between the mechanisms. */
+struct scram_kind {
+	enum auth_scram_hash	 hash;
+	size_t			 len;	/* of a key */
+};
+static const struct scram_kind sha1 = { AUTH_SCRAM_SHA1, 20 };
+static const struct scram_kind sha256 = { AUTH_SCRAM_SHA256, 32 };
 
 /* The binding of a first message.  NULL: the client must not have it so. */
 static const struct auth_binding *
 binding_of(const struct auth_exchange *x, const struct scram_first *f)
 {
+	const char *mech = x->mech->name;
 	const struct auth_binding *b;
 	size_t i;
 
 	/* RFC 5802 6: -PLUS is "p" and the other is not; "y" from a client
 	 * that was offered -PLUS: somebody has taken it off the list */
-	if (x->mech->needs_tls != (f->flag == 'p') ||
+	if (esmtp_auth_mech_is_plus(mech, strlen(mech)) != (f->flag == 'p') ||
 	    (f->flag == 'y' && x->is_plus_offered))
 		return NULL;
 	if (f->flag != 'p')
@@ -99,13 +95,14 @@ peek(const struct auth_exchange *x, const char *in, size_t len, char *name_r)
 static enum esmtp_auth_status
 find_keys(struct auth_exchange *x)
 {
+	const struct scram_kind *kind = x->own->variant;
 	struct scram *s = x->state;
 	struct auth_scram *k = &s->server.keys;
 	enum auth_verdict v;
 
-	s->server.hash = hash_of(x);
-	v = auth_back_scram(x->back, &x->client, x->login, s->server.hash, k);
-	if (v == AUTH_UNSURE || k->key_len != hash_len(s->server.hash) ||
+	s->server.hash = kind->hash;
+	v = auth_back_scram(x->back, &x->client, x->login, kind->hash, k);
+	if (v == AUTH_UNSURE || k->key_len != kind->len ||
 	    k->iterations == 0 || k->salt_len == 0 ||
 	    k->salt_len > sizeof(k->salt))
 		return ESMTP_AUTH_LATER;
@@ -195,5 +192,7 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	return steps[x->nresponses](x, in, len, out);
 }
 
-const struct auth_mech_ops auth_mech_scram = { .is_client_first = true,
+const struct auth_mech_ops auth_mech_scram_sha1 = { .variant = &sha1,
+	.begin = begin, .step = step, .peek = peek, .end = end };
+const struct auth_mech_ops auth_mech_scram_sha256 = { .variant = &sha256,
 	.begin = begin, .step = step, .peek = peek, .end = end };

@@ -73,8 +73,8 @@ plain_step(struct auth_exchange *x, const char *in, size_t len,
 	return auth_exchange_password(x, p.password);
 }
 
-const struct auth_mech_ops auth_mech_plain = { .is_client_first = true,
-	.step = plain_step, .peek = plain_peek };
+const struct auth_mech_ops auth_mech_plain = { .step = plain_step,
+	.peek = plain_peek };
 
 /* --- LOGIN ---------------------------------------------------------------- */
 
@@ -211,12 +211,8 @@ static enum esmtp_auth_status
 cram_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
-	if (in == NULL)
-		return cram_challenge(x, out);
-	/* RFC 4954 4: the server begins: an initial response gets 501 */
-	if (x->is_initial)
-		return ESMTP_AUTH_MALFORMED;
-	return cram_response(x, in, len);
+	return in == NULL ? cram_challenge(x, out) :
+	    cram_response(x, in, len);
 }
 
 static void
@@ -261,5 +257,5 @@ external_step(struct auth_exchange *x, const char *in, size_t len,
 	    x->login));
 }
 
-const struct auth_mech_ops auth_mech_external = { .is_client_first = true,
-	.step = external_step, .peek = external_peek };
+const struct auth_mech_ops auth_mech_external = { .step = external_step,
+	.peek = external_peek };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cmd/settings/auth_spec.h"
+#include "proto/server/esmtp_auth_mech.h"
 
 static char err[AUTH_ERROR_MAX + 64];
 
@@ -47,29 +48,53 @@ Test(auth_spec, spec_has_a_kind_and_an_argument_of_it)
 	cr_expect_eq(check(longest), 0);
 }
 
-static bool
-has(const char *const *list, const char *name)
+/* What a back end of that kind is offered for, to a client that may use all. */
+static const char *
+offered(const char *spec, const struct esmtp_options *o, char *list, size_t size)
 {
-	while (*list != NULL && strcmp(*list, name) != 0)
-		list++;
-	return *list != NULL;
-}
-
-Test(auth_spec, defaults_are_among_what_can_be_done)
-{
-	static const char *const kinds[] = { "passwd:/x", "pam:x",
-		"dovecot:/x" };
-	const char *const *d;
+	const struct esmtp_auth_scope scope = { .options = o,
+	    .can = auth_spec_can(spec), .is_tls = true, .is_verified = true };
+	const char *name;
 	size_t i;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		d = auth_spec_mechanisms(kinds[i], true);
-		cr_expect(has(d, "PLAIN"));
-		cr_expect_not(has(d, "CRAM-MD5"));
-		cr_expect_not(has(d, "EXTERNAL"));
-		for (; *d != NULL; d++)
-			cr_expect(has(auth_spec_mechanisms(kinds[i], false),
-			    *d), "%s", *d);
+	*list = '\0';
+	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++) {
+		if (esmtp_auth_mech_may(&scope, name, strlen(name)) != RPL_OK)
+			continue;
+		if (*list != '\0')
+			strlcat(list, " ", size);
+		strlcat(list, name, size);
 	}
-	cr_expect_null(*auth_spec_mechanisms("x:y", false));
+	return list;
+}
+
+Test(auth_spec, a_kind_decides_what_is_offered)
+{
+#define SCRAM_PLUS	"SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1-PLUS " \
+			"SCRAM-SHA-1"
+	static const struct { const char *spec, *usual, *all; } rows[] = {
+		{ "passwd:/x", SCRAM_PLUS " PLAIN LOGIN", "EXTERNAL "
+		    SCRAM_PLUS " OAUTHBEARER XOAUTH2 CRAM-MD5 PLAIN LOGIN" },
+		{ "pam:x", "PLAIN LOGIN",
+		    "EXTERNAL OAUTHBEARER XOAUTH2 PLAIN LOGIN" },
+		{ "dovecot:/x", "PLAIN LOGIN", "EXTERNAL SCRAM-SHA-256 "
+		    "SCRAM-SHA-1 OAUTHBEARER XOAUTH2 CRAM-MD5 PLAIN LOGIN" },
+		{ "x:y", "", "" },
+	};
+	struct esmtp_options o = { 0 };
+	const char *names[16];
+	char list[256];
+	size_t i, k;
+
+	for (k = 0; esmtp_auth_mech_at(k) != NULL; k++)
+		names[k] = esmtp_auth_mech_at(k)->name;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		o.auth_mechanisms.n = 0;
+		cr_expect_str_eq(offered(rows[i].spec, &o, list, sizeof(list)),
+		    rows[i].usual);
+		o.auth_mechanisms.v = (char **)(uintptr_t)names;
+		o.auth_mechanisms.n = k;
+		cr_expect_str_eq(offered(rows[i].spec, &o, list, sizeof(list)),
+		    rows[i].all);
+	}
 }

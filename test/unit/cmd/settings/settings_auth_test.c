@@ -67,6 +67,14 @@ Test(settings_auth, what_is_none_is_named_with_its_line)
 		    "without Auth_Backend" },
 		{ "Require_Auth = true Auth_Backend = \"pam:m\"",
 		    "m.conf:3: ", "inside TLS only" },
+		{ "Require_Auth = true Auth_Backend = \"passwd:/x\" "
+		    "Auth_Without_TLS = true "
+		    "Auth_Mechanisms = { \"SCRAM-SHA-1-PLUS\" }",
+		    "m.conf:3: ", "inside TLS only" },
+		{ "Require_Auth = true Auth_Backend = \"passwd:/x\" "
+		    "TLS_Certificate = \"/c\" TLS_Key = \"/k\" "
+		    "Auth_Mechanisms = { \"EXTERNAL\" }",
+		    "m.conf:3: ", "set TLS_Client_CA" },
 		{ "Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
 		    "Peer \"10.0.0.0/8\" { Require_Auth = true "
 		    "Auth_Backend = \"\" }", "m.conf:3: ",

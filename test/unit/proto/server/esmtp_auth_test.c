@@ -79,14 +79,15 @@ Test(esmtp_auth, what_is_offered_depends_on_tls)
 	fake_end(f);
 }
 
-static const char *const *
-other_mechanisms(void *host, accept_construct *ac)
+static const struct esmtp_auth_can *
+only_passwords(void *host, accept_construct *ac)
 {
-	static const char *const list[] = { "PLAIN", "x-two-step", NULL };
+	static const struct esmtp_auth_can can = {
+		ESMTP_CAN_PASSWORD | ESMTP_CAN_KEYS, ESMTP_CAN_PASSWORD };
 
 	(void)host;
 	(void)ac;
-	return list;
+	return &can;
 }
 
 Test(esmtp_auth, the_host_says_what_an_empty_list_means)
@@ -96,8 +97,24 @@ Test(esmtp_auth, the_host_says_what_an_empty_list_means)
 
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
 	    EHLO_AUTH("PLAIN LOGIN SCRAM-SHA-256"));
-	ops.auth_mechanisms = other_mechanisms;
+	ops.auth_can = only_passwords;
 	f->h.host.ops = &ops;
+	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
+	    EHLO_AUTH("PLAIN LOGIN"));
+	cr_expect_str_eq(fake_say(f, "AUTH SCRAM-SHA-256\r\n"),
+	    "504 5.5.4 Authentication mechanism not available\r\n");
+	fake_end(f);
+}
+
+Test(esmtp_auth, a_host_may_do_what_we_have_never_heard_of)
+{
+	struct fake *f = start("true");
+	struct esmtp_host_ops ops = *f->h.host.ops;
+
+	ops.auth_can = only_passwords;
+	f->h.host.ops = &ops;
+	fake_option(f, "Auth_Mechanisms", "PLAIN", "x-two-step", "CRAM-MD5",
+	    NULL);
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
 	    EHLO_AUTH("PLAIN X-TWO-STEP"));
 	cr_expect_str_eq(fake_say(f, "AUTH x-Two-Step\r\n"),

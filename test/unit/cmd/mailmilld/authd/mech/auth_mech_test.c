@@ -7,55 +7,6 @@
 
 #include "test/unit/cmd/mailmilld/authd/mech/auth_mech_fake.h"
 
-Test(auth_mech, every_row_is_found_by_its_name_and_no_other)
-{
-	const struct auth_mech *m;
-	size_t i;
-
-	for (i = 0; (m = auth_mech_at(i)) != NULL; i++) {
-		cr_assert_eq(auth_mech_find(m->name), m, "%s", m->name);
-		cr_assert_not_null(auth_mech_ops_of(m));
-	}
-	cr_assert_eq(i, 10);
-	cr_assert_null(auth_mech_find("plain"));
-	cr_assert_null(auth_mech_find("NTLM"));
-	cr_assert_null(auth_mech_find(""));
-}
-
-Test(auth_mech, plaintext_is_what_gives_the_secret_away)
-{
-	cr_assert(auth_mech_find("PLAIN")->is_plaintext);
-	cr_assert(auth_mech_find("LOGIN")->is_plaintext);
-	cr_assert(auth_mech_find("XOAUTH2")->is_plaintext);
-	cr_assert(auth_mech_find("OAUTHBEARER")->is_plaintext);
-	cr_assert_not(auth_mech_find("SCRAM-SHA-256")->is_plaintext);
-	cr_assert(auth_mech_is_plus("scram-sha-1-plus"));
-	cr_assert_not(auth_mech_is_plus("SCRAM-SHA-1"));
-	cr_assert_not(auth_mech_is_plus("-PLUS"));
-}
-
-Test(auth_mech, cram_md5_is_off_by_default)
-{
-	cr_assert_not(auth_mech_find("CRAM-MD5")->is_default);
-	cr_assert(auth_mech_find("SCRAM-SHA-256")->is_default);
-}
-
-/* The lists of the back ends and the table say the same. */
-Test(auth_mech, back_ends_offer_by_default_what_the_table_says)
-{
-	static const char *const specs[] = { "passwd:/x", "pam:x",
-		"dovecot:/x" };
-	const char *const *v;
-	size_t i;
-
-	for (i = 0; i < 3; i++) {
-		for (v = auth_spec_mechanisms(specs[i], false); *v != NULL; v++)
-			cr_assert_not_null(auth_mech_find(*v), "%s", *v);
-		for (v = auth_spec_mechanisms(specs[i], true); *v != NULL; v++)
-			cr_assert(auth_mech_find(*v)->is_default, "%s", *v);
-	}
-}
-
 Test(auth_mech, a_mechanism_that_is_not_known_is_einval)
 {
 	struct fake f;
@@ -89,7 +40,7 @@ Test(auth_mech, frees_nothing_when_there_is_nothing)
 Test(auth_mech, an_over_long_response_is_malformed_in_every_mechanism)
 {
 	static char text[AUTH_RESPONSE_MAX + 1];
-	const struct auth_mech *m;
+	const struct esmtp_auth_mech *m;
 	struct auth_exchange *x;
 	struct said said;
 	struct fake f;
@@ -97,7 +48,7 @@ Test(auth_mech, an_over_long_response_is_malformed_in_every_mechanism)
 
 	fake_init(&f);
 	memset(text, 'a', sizeof(text));
-	for (i = 0; (m = auth_mech_at(i)) != NULL; i++) {
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
 		x = fake_exchange(&f, m->name);
 		cr_assert_eq(say(x, text, sizeof(text), &said),
 		    ESMTP_AUTH_MALFORMED, "%s", m->name);

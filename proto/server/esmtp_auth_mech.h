@@ -1,0 +1,55 @@
+/* The mechanisms of AUTH: what each needs, and which of them a client may use.
+ * Owns: the table (esmtp_auth_mech.def), and the rule: EHLO, AUTH, the process
+ * that checks logins and the check of the configuration all ask here. */
+
+#ifndef PROTO_SERVER_ESMTP_AUTH_MECH_H
+#define PROTO_SERVER_ESMTP_AUTH_MECH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/esmtp_host.h"
+#include "proto/esmtp_options.h"
+#include "proto/server/esmtp_reply.h"
+
+#define AM_CERT		0x1
+#define AM_CLIENT_FIRST	0x2
+#define AM_SERVER_FIRST	0x4
+#define AM_ONE_STEP	0x8
+
+struct esmtp_auth_mech {
+	const char	*name;		/* capitals */
+	unsigned int	 needs;		/* ESMTP_CAN_* */
+	unsigned int	 flags;
+};
+
+/* esmtp_auth_mech_at(i): The rows, in the order of preference; NULL behind the
+ * last.
+ * esmtp_auth_mech_find(name, len): The row of that name in any case.  NULL: none
+ * that is known here; a host may do it all the same.
+ * esmtp_auth_mech_is_plus(name, len): Does it bind to the channel (RFC 5802 4:
+ * its name ends in -PLUS)? */
+const struct esmtp_auth_mech *esmtp_auth_mech_at(size_t i);
+const struct esmtp_auth_mech *esmtp_auth_mech_find(const char *name,
+    size_t len);
+bool esmtp_auth_mech_is_plus(const char *name, size_t len);
+
+/* What the rule goes by. */
+struct esmtp_auth_scope {
+	const struct esmtp_options	*options;	/* of the client */
+	const struct esmtp_auth_can	*can;		/* NULL: all */
+	bool				 is_tls;
+	bool				 is_verified;	/* its certificate */
+};
+
+/* esmtp_auth_mech_listed(scope, i): Number ${i} of the names that are
+ * configured, whatever the connection is like: Auth_Mechanisms, else what the
+ * host usually does.  NULL behind the last.
+ * esmtp_auth_mech_may(scope, name, len): May a client use the mechanism ${name}
+ * (any case)?  RPL_OK, or the refusal of AUTH. */
+const char *esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope,
+    size_t i);
+enum esmtp_reply_id esmtp_auth_mech_may(const struct esmtp_auth_scope *scope,
+    const char *name, size_t len);
+
+#endif
