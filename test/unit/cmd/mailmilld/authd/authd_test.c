@@ -285,25 +285,36 @@ plain(struct world *w, uint64_t id, const char *client, const char *login,
 
 /* -------------------------------------------------------------------------- */
 
+static struct world w;
+
+static void
+setup(void)
+{
+	world_init(&w);
+}
+
+static void
+teardown(void)
+{
+	world_end(&w);
+}
+
+TestSuite(authd, .init = setup, .fini = teardown);
+
 Test(authd, a_right_password_is_answered_with_the_login)
 {
-	struct world w;
 	struct answer a;
 
-	world_init(&w);
 	a = plain(&w, 1, "192.0.2.1", "user", "pencil");
 	cr_assert_eq(a.status, ESMTP_AUTH_OK);
 	cr_assert_str_eq(a.text, "user");
-	world_end(&w);
 }
 
 Test(authd, a_wrong_password_is_answered_later_with_the_name)
 {
-	struct world w;
 	struct answer a;
 	uint64_t began;
 
-	world_init(&w);
 	began = monotonic_ms();
 	a = plain(&w, 1, "192.0.2.1", "user", "pen");
 	cr_assert_geq(monotonic_ms() - began, AUTH_DELAY_MIN_MS);
@@ -311,15 +322,12 @@ Test(authd, a_wrong_password_is_answered_later_with_the_name)
 	cr_assert_str_eq(a.text, "user");
 	a = plain(&w, 2, "192.0.2.1", "down", "x");
 	cr_assert_eq(a.status, ESMTP_AUTH_LATER);
-	world_end(&w);
 }
 
 Test(authd, an_exchange_goes_on_step_by_step)
 {
-	struct world w;
 	struct answer a;
 
-	world_init(&w);
 	send_start(w.worker, 7, 0, "192.0.2.1", "LOGIN", NULL, 0);
 	a = hear_one(&w, 7);
 	cr_assert_eq(a.status, ESMTP_AUTH_CHALLENGE);
@@ -333,15 +341,12 @@ Test(authd, an_exchange_goes_on_step_by_step)
 	/* and is over then */
 	send_step(w.worker, 7, "pencil");
 	cr_assert_eq(hear_one(&w, 7).status, ESMTP_AUTH_LATER);
-	world_end(&w);
 }
 
 Test(authd, a_worker_gets_no_more_than_its_listener_offers)
 {
 	static const char in[] = "\0user\0pencil";
-	struct world w;
 
-	world_init(&w);
 	/* not without TLS there */
 	send_start(w.worker, 1, 1, "192.0.2.1", "PLAIN", in, 12);
 	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
@@ -356,17 +361,14 @@ Test(authd, a_worker_gets_no_more_than_its_listener_offers)
 	/* one that is off by default */
 	send_start(w.worker, 5, 0, "192.0.2.1", "CRAM-MD5", NULL, 0);
 	cr_assert_eq(hear_one(&w, 5).status, ESMTP_AUTH_LATER);
-	world_end(&w);
 }
 
 Test(authd, what_a_worker_should_not_send_changes_nothing)
 {
 	struct msg_auth_start mas = { .id = 1, .mech = 60000 };
 	uint8_t octets[100] = { 'P' };
-	struct world w;
 	struct answer a;
 
-	world_init(&w);
 	cr_assert_eq(channel_send(w.worker, A_START, &mas, octets, 100, -1),
 	    0);
 	send_step(w.worker, 99, "");
@@ -382,16 +384,13 @@ Test(authd, what_a_worker_should_not_send_changes_nothing)
 	gate_open();
 	cr_assert_eq(hear_one(&w, 5).status, ESMTP_AUTH_OK);
 	cr_assert_not(hear(&w, w.worker, 50, &a));
-	world_end(&w);
 }
 
 Test(authd, who_fails_too_often_is_blocked_even_with_the_right_password)
 {
-	struct world w;
 	struct answer a;
 	unsigned int i;
 
-	world_init(&w);
 	send_plain(w.worker, 1, "192.0.2.1", "a", "x");
 	send_plain(w.worker, 2, "192.0.2.1", "b", "x");
 	send_plain(w.worker, 3, "192.0.2.1", "c", "x");
@@ -405,17 +404,14 @@ Test(authd, who_fails_too_often_is_blocked_even_with_the_right_password)
 	cr_assert_str_eq(a.text, "user");
 	a = plain(&w, 6, "192.0.2.2", "user", "pencil");
 	cr_assert_eq(a.status, ESMTP_AUTH_OK);
-	world_end(&w);
 }
 
 /* Whoever does the mechanisms: behind one address may be many. */
 Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
 {
 	static const char *const others[] = { "a", "b", "c", "d" };
-	struct world w;
 	unsigned int i;
 
-	world_init(&w);
 	w.authd.backs[0].back->ops = &relay_ops;
 	cr_assert_eq(plain(&w, 1, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
@@ -426,17 +422,14 @@ Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
 	    ESMTP_AUTH_BLOCKED);
 	cr_assert_eq(plain(&w, 7, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
-	world_end(&w);
 }
 
 Test(authd, workers_share_the_limits)
 {
 	struct channel *other;
-	struct world w;
 	struct answer a;
 	unsigned int i;
 
-	world_init(&w);
 	other = worker_add(&w, 2);
 	for (i = 0; i < 4; i++) {
 		send_plain(i % 2 ? other : w.worker, i, "192.0.2.1", "user",
@@ -446,16 +439,13 @@ Test(authd, workers_share_the_limits)
 		    ESMTP_AUTH_BLOCKED);
 	}
 	channel_free(other);
-	world_end(&w);
 }
 
 Test(authd, guesses_at_once_are_bound_too)
 {
 	unsigned int i, failed = 0, blocked = 0;
-	struct world w;
 	struct answer a;
 
-	world_init(&w);
 	for (i = 0; i < 20; i++)
 		send_plain(w.worker, i, "192.0.2.1", "user", "x");
 	for (i = 0; i < 20; i++) {
@@ -465,15 +455,12 @@ Test(authd, guesses_at_once_are_bound_too)
 	}
 	cr_assert_eq(failed, 3);
 	cr_assert_eq(blocked, 17);
-	world_end(&w);
 }
 
 Test(authd, an_exchange_that_is_cancelled_before_the_password_costs_nothing)
 {
-	struct world w;
 	unsigned int i;
 
-	world_init(&w);
 	for (i = 0; i < 10; i++) {
 		send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", "user", 4);
 		cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_CHALLENGE);
@@ -481,15 +468,12 @@ Test(authd, an_exchange_that_is_cancelled_before_the_password_costs_nothing)
 	}
 	cr_assert_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
-	world_end(&w);
 }
 
 Test(authd, a_back_end_that_does_not_answer_is_454_and_others_go_on)
 {
-	struct world w;
 	uint64_t began;
 
-	world_init(&w);
 	began = monotonic_ms();
 	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
 	while (at_gate() == 0)
@@ -498,16 +482,13 @@ Test(authd, a_back_end_that_does_not_answer_is_454_and_others_go_on)
 	    ESMTP_AUTH_OK);
 	cr_assert_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
 	cr_assert_geq(monotonic_ms() - began, TIMEOUT_S * 1000);
-	world_end(&w);
 }
 
 Test(authd, what_waits_for_a_thread_too_long_is_454_too)
 {
-	struct world w;
 	struct answer a;
 	unsigned int i;
 
-	world_init(&w);
 	for (i = 0; i < 10; i++)
 		send_plain(w.worker, i, "192.0.2.1", "slow", "pencil");
 	for (i = 0; i < 10; i++) {
@@ -519,16 +500,13 @@ Test(authd, what_waits_for_a_thread_too_long_is_454_too)
 	gate_open();
 	cr_assert_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
-	world_end(&w);
 }
 
 Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
 {
 	struct channel *other;
-	struct world w;
 	struct answer a;
 
-	world_init(&w);
 	other = worker_add(&w, 2);
 	send_plain(other, 1, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 1, "192.0.2.2", "slow", "pencil");
@@ -543,15 +521,12 @@ Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
 	while (!LIST_EMPTY(&w.authd.orphans))
 		turn(&w, 5);
 	cr_assert_not(hear(&w, w.worker, 20, &a));
-	world_end(&w);
 }
 
 Test(authd, it_ends_when_no_thread_comes_back_for_far_too_long)
 {
-	struct world w;
 	uint64_t id = 10;
 
-	world_init(&w);
 	w.authd.stuck_ms = 1;
 	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 2, "192.0.2.2", "slow", "pencil");
@@ -563,17 +538,14 @@ Test(authd, it_ends_when_no_thread_comes_back_for_far_too_long)
 		cr_assert_eq(plain(&w, id++, "192.0.2.3", "user",
 		    "pencil").status, ESMTP_AUTH_LATER);
 	cr_assert(w.authd.is_stuck);
-	world_end(&w);
 }
 
 Test(authd, one_worker_holds_no_more_exchanges_than_it_may)
 {
 	struct channel *other;
-	struct world w;
 	struct answer a;
 	unsigned int i;
 
-	world_init(&w);
 	for (i = 0; i < AUTHD_EXCHANGES_MAX; i++) {
 		send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", NULL, 0);
 		cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_CHALLENGE);
@@ -588,18 +560,13 @@ Test(authd, one_worker_holds_no_more_exchanges_than_it_may)
 	cr_assert_eq(plain(&w, i, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
 	channel_free(other);
-	world_end(&w);
 }
 
 Test(authd, it_ends_with_its_last_worker)
 {
-	struct world w;
-
-	world_init(&w);
 	w.child.is_draining = true;
 	channel_free(w.worker);
 	w.worker = NULL;
 	cr_assert_eq(scheduler_run(w.child.sched), 0);
 	cr_assert(TAILQ_EMPTY(&w.authd.workers));
-	world_end(&w);
 }

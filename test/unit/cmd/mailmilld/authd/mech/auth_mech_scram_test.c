@@ -121,6 +121,16 @@ own_endpoint(const char *mech)
 		.binding_len = 32, .bare = "n=user,r=fyko+d2lbbFgONRv9qkx" };
 }
 
+static struct fake f;
+
+static void
+setup(void)
+{
+	fake_init(&f);
+}
+
+TestSuite(auth_mech_scram, .init = setup);
+
 Test(auth_mech_scram, with_a_client_of_gsasl)
 {
 	static const char *const mechs[] = { "SCRAM-SHA-1", "SCRAM-SHA-256",
@@ -135,11 +145,9 @@ Test(auth_mech_scram, with_a_client_of_gsasl)
 	};
 	struct auth_exchange *x;
 	struct client c;
-	struct fake f;
 	char cb[64];
 	size_t i, j;
 
-	fake_init(&f);
 	bind_both(&f);
 	base64_encode(exporter, 32, cb, sizeof(cb));
 	for (i = 0; i < 4; i++) {
@@ -165,11 +173,9 @@ Test(auth_mech_scram, bound_to_the_certificate_of_the_server)
 {
 	static const char *const mechs[] = { "SCRAM-SHA-1-PLUS",
 		"SCRAM-SHA-256-PLUS" };
-	struct fake f;
 	struct own o;
 	size_t i;
 
-	fake_init(&f);
 	bind_both(&f);
 	for (i = 0; i < 2; i++) {
 		o = own_endpoint(mechs[i]);
@@ -185,9 +191,7 @@ Test(auth_mech_scram, bound_to_the_certificate_of_the_server)
 Test(auth_mech_scram, our_own_client_is_bound_to_the_session_as_well)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256-PLUS");
-	struct fake f;
 
-	fake_init(&f);
 	bind_both(&f);
 	o.gs2 = "p=tls-exporter,,";
 	o.binding = exporter;
@@ -218,10 +222,8 @@ Test(auth_mech_scram, another_binding_fails)
 		{ "SCRAM-SHA-256", "n,,", "x", 1 },
 	};
 	struct own o = own_endpoint(NULL);
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	bind_both(&f);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		o.mech = rows[i].mech;
@@ -235,9 +237,7 @@ Test(auth_mech_scram, another_binding_fails)
 Test(auth_mech_scram, a_binding_that_the_session_has_not_fails)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256-PLUS");
-	struct fake f;
 
-	fake_init(&f);
 	o.binding_len = 0;
 	cr_assert_eq(own_play(&f, &o), ESMTP_AUTH_FAILED);
 	o.gs2 = "p=tls-exporter,,";
@@ -248,9 +248,7 @@ Test(auth_mech_scram, a_binding_that_the_session_has_not_fails)
 Test(auth_mech_scram, a_downgrade_is_noticed)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256");
-	struct fake f;
 
-	fake_init(&f);
 	bind_both(&f);
 	o.gs2 = "y,,";
 	o.binding_len = 0;
@@ -263,9 +261,7 @@ Test(auth_mech_scram, a_downgrade_is_noticed)
 Test(auth_mech_scram, nobody_acts_for_another)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256");
-	struct fake f;
 
-	fake_init(&f);
 	o.binding_len = 0;
 	o.gs2 = "n,a=boss,";
 	cr_assert_eq(own_play(&f, &o), ESMTP_AUTH_FAILED);
@@ -278,10 +274,8 @@ Test(auth_mech_scram, an_unknown_user_looks_like_a_known_one)
 {
 	struct auth_exchange *x;
 	struct said said[2];
-	struct fake f;
 	int i;
 
-	fake_init(&f);
 	for (i = 0; i < 2; i++) {
 		x = fake_exchange(&f, "SCRAM-SHA-256");
 		cr_assert_eq(say_text(x, "n,,n=nobody,r=abc", &said[i]),
@@ -300,10 +294,8 @@ Test(auth_mech_scram, a_proof_for_keys_made_up_is_worth_nothing)
 	static const char *const mechs[] = { "SCRAM-SHA-256",
 		"SCRAM-SHA-256-PLUS" };
 	struct own o = own_endpoint("SCRAM-SHA-256");
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	bind_both(&f);
 	for (i = 0; i < 2; i++) {
 		o.mech = mechs[i];
@@ -323,11 +315,9 @@ Test(auth_mech_scram, the_last_response_is_empty)
 	struct own o = own_endpoint("SCRAM-SHA-256");
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	char first[256];
 	int i;
 
-	fake_init(&f);
 	o.gs2 = "n,,";
 	o.binding_len = 0;
 	for (i = 0; i < 2; i++) {
@@ -351,11 +341,9 @@ Test(auth_mech_scram, a_nonce_of_another_exchange_fails)
 	struct own o = own_endpoint(NULL);
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	char first[256];
 	size_t i;
 
-	fake_init(&f);
 	bind_both(&f);
 	for (i = 0; i < 2; i++) {
 		o.gs2 = i == 0 ? "n,," : "p=tls-server-end-point,,";
@@ -378,9 +366,7 @@ Test(auth_mech_scram, a_nonce_of_another_exchange_fails)
 Test(auth_mech_scram, a_back_end_that_does_not_answer_is_later)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256-PLUS");
-	struct fake f;
 
-	fake_init(&f);
 	bind_both(&f);
 	f.is_down = true;
 	cr_assert_eq(own_play(&f, &o), ESMTP_AUTH_LATER);
@@ -393,9 +379,7 @@ Test(auth_mech_scram, what_is_no_message_is_malformed)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	x = fake_exchange(&f, "SCRAM-SHA-256");
 	cr_assert_eq(say_text(x, "", &said), ESMTP_AUTH_MALFORMED);
 	auth_exchange_free(x);
@@ -415,9 +399,7 @@ Test(auth_mech_scram, a_name_that_prepares_to_nothing_fails)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	x = fake_exchange(&f, "SCRAM-SHA-256");
 	cr_assert_eq(say_text(x, "n,,n=\xc2\xad,r=abc", &said),
 	    ESMTP_AUTH_FAILED);

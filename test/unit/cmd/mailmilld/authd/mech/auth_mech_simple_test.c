@@ -18,6 +18,16 @@ once(struct fake *f, const char *mech, const char *text, size_t len)
 	return status;
 }
 
+static struct fake f;
+
+static void
+setup(void)
+{
+	fake_init(&f);
+}
+
+TestSuite(auth_mech_simple, .init = setup);
+
 Test(auth_mech_simple, plain_and_login_and_cram_with_a_client_of_gsasl)
 {
 	static const char *const mechs[] = { "PLAIN", "LOGIN", "CRAM-MD5" };
@@ -31,10 +41,8 @@ Test(auth_mech_simple, plain_and_login_and_cram_with_a_client_of_gsasl)
 	};
 	struct auth_exchange *x;
 	struct client c;
-	struct fake f;
 	size_t i, j;
 
-	fake_init(&f);
 	for (i = 0; i < 3; i++) {
 		for (j = 0; j < 3; j++) {
 			x = fake_exchange(&f, mechs[i]);
@@ -78,10 +86,8 @@ Test(auth_mech_simple, plain_messages)
 		{ ROW("\0\0\0\0"), ESMTP_AUTH_MALFORMED },
 	};
 #undef ROW
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		cr_assert_eq(once(&f, "PLAIN", rows[i].text, rows[i].len),
 		    rows[i].status, "row %zu", i);
@@ -90,9 +96,7 @@ Test(auth_mech_simple, plain_messages)
 Test(auth_mech_simple, over_long_names_and_passwords_fail_and_nobody_is_asked)
 {
 	char text[2048];
-	struct fake f;
 
-	fake_init(&f);
 	memset(text, 'a', sizeof(text));
 	text[0] = text[AUTH_LOGIN_MAX + 2] = '\0';
 	cr_assert_eq(once(&f, "PLAIN", text, AUTH_LOGIN_MAX + 9),
@@ -116,10 +120,8 @@ Test(auth_mech_simple, names_and_passwords_are_prepared)
 	static const char *const mechs[] = { "PLAIN", "LOGIN" };
 	struct auth_exchange *x;
 	struct client c;
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	f.login = "a";
 	f.password = "IX";
 	for (i = 0; i < 2; i++) {
@@ -138,9 +140,7 @@ Test(auth_mech_simple, a_password_that_cannot_be_prepared_stays_as_it_is)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	f.password = "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d" "1";
 	cr_assert_eq(once(&f, "PLAIN",
 	    "\0user\0\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d" "1", 15),
@@ -155,9 +155,7 @@ Test(auth_mech_simple, a_back_end_that_does_not_answer_is_later)
 {
 	struct auth_exchange *x;
 	struct client c;
-	struct fake f;
 
-	fake_init(&f);
 	f.is_down = true;
 	f.start.client.peer_name = "user";
 	cr_assert_eq(once(&f, "PLAIN", "\0user\0pencil", 12),
@@ -174,9 +172,7 @@ Test(auth_mech_simple, login_asks_as_clients_expect)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	x = fake_exchange(&f, "LOGIN");
 	say_text(x, NULL, &said);
 	cr_assert_str_eq(said.text, "Username:");
@@ -190,9 +186,7 @@ Test(auth_mech_simple, login_takes_a_name_behind_the_command)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	x = fake_exchange(&f, "LOGIN");
 	say_text(x, "user", &said);
 	cr_assert_str_eq(said.text, "Password:");
@@ -204,9 +198,7 @@ Test(auth_mech_simple, login_without_a_name_or_a_password_fails)
 {
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	x = fake_exchange(&f, "LOGIN");
 	say_text(x, NULL, &said);
 	cr_assert_eq(say_text(x, "", &said), ESMTP_AUTH_FAILED);
@@ -246,12 +238,10 @@ Test(auth_mech_simple, cram_md5_as_in_the_example_of_rfc_2195)
 	struct auth_exchange *x;
 	struct said said;
 	char text[64];
-	struct fake f;
 
 	cr_assert_str_eq(cram_digest(
 	    "<1896.697170952@postoffice.reston.mci.net>", "tanstaaftanstaaf"),
 	    "b913a602c7eda7a495b4e6e7334d3890");
-	fake_init(&f);
 	f.login = "tim";
 	f.password = "tanstaaftanstaaf";
 	x = fake_exchange(&f, "CRAM-MD5");
@@ -267,9 +257,7 @@ Test(auth_mech_simple, cram_md5_prepares_what_is_stored)
 {
 	struct auth_exchange *x;
 	struct client c;
-	struct fake f;
 
-	fake_init(&f);
 	f.password = "\xe2\x85\xa8";
 	x = fake_exchange(&f, "CRAM-MD5");
 	client_init(&c, "CRAM-MD5", "user", "IX");
@@ -282,10 +270,8 @@ Test(auth_mech_simple, cram_md5_never_gives_the_same_challenge_again)
 {
 	struct auth_exchange *x;
 	struct said said[2];
-	struct fake f;
 	int i;
 
-	fake_init(&f);
 	for (i = 0; i < 2; i++) {
 		x = fake_exchange(&f, "CRAM-MD5");
 		say_text(x, NULL, &said[i]);
@@ -304,10 +290,8 @@ Test(auth_mech_simple, cram_md5_messages_that_are_none)
 		"user\tb913a602c7eda7a495b4e6e7334d3890" };
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		x = fake_exchange(&f, "CRAM-MD5");
 		say_text(x, NULL, &said);
@@ -324,9 +308,6 @@ Test(auth_mech_simple, cram_md5_messages_that_are_none)
 
 Test(auth_mech_simple, external_is_who_the_certificate_says)
 {
-	struct fake f;
-
-	fake_init(&f);
 	/* no certificate, nobody */
 	cr_assert_eq(once(&f, "EXTERNAL", "", 0), ESMTP_AUTH_FAILED);
 	cr_assert_eq(once(&f, "EXTERNAL", "user", 4), ESMTP_AUTH_FAILED);

@@ -7,11 +7,18 @@
 
 #include "test/unit/cmd/mailmilld/authd/mech/auth_mech_fake.h"
 
+static struct fake f;
+
+static void
+setup(void)
+{
+	fake_init(&f);
+}
+
+TestSuite(auth_mech, .init = setup);
+
 Test(auth_mech, a_mechanism_that_is_not_known_is_einval)
 {
-	struct fake f;
-
-	fake_init(&f);
 	f.start.mech = "NTLM";
 	cr_assert_null(auth_exchange_new(&f.start));
 	cr_assert_eq(errno, EINVAL);
@@ -20,9 +27,7 @@ Test(auth_mech, a_mechanism_that_is_not_known_is_einval)
 Test(auth_mech, a_binding_of_more_than_64_octets_is_einval)
 {
 	static const uint8_t octets[65];
-	struct fake f;
 
-	fake_init(&f);
 	f.start.mech = "SCRAM-SHA-256-PLUS";
 	f.start.endpoint = octets;
 	f.start.endpoint_len = 65;
@@ -43,10 +48,8 @@ Test(auth_mech, an_over_long_response_is_malformed_in_every_mechanism)
 	const struct esmtp_auth_mech *m;
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	memset(text, 'a', sizeof(text));
 	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
 		x = fake_exchange(&f, m->name);
@@ -65,10 +68,8 @@ Test(auth_mech, asks_for_what_a_client_should_have_begun_with)
 		"XOAUTH2", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS" };
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	size_t i;
 
-	fake_init(&f);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		x = fake_exchange(&f, rows[i]);
 		cr_assert_eq(say(x, NULL, 0, &said), ESMTP_AUTH_CHALLENGE,
@@ -104,11 +105,9 @@ Test(auth_mech, a_login_over_its_limit_fails_and_nobody_is_asked)
 	};
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 	char name[256];
 	size_t i;
 
-	fake_init(&f);
 	f.start.client.peer_name = "user";
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		x = fake_exchange(&f, rows[i].mech);
@@ -132,9 +131,7 @@ Test(auth_mech, keeps_copies_of_what_it_was_given)
 	char session[] = "s1", peer_name[] = "user";
 	struct auth_exchange *x;
 	struct said said;
-	struct fake f;
 
-	fake_init(&f);
 	inet_pton(AF_INET6, "2001:db8::1", &sin6.sin6_addr);
 	f.start.client = (struct auth_client){ .is_tls = true,
 		.peer = (struct sockaddr *)&sin6, .session = session,
@@ -158,14 +155,14 @@ many(void *closure)
 	struct auth_exchange *x;
 	uintptr_t wrong = 0;
 	struct client c;
-	struct fake f;
+	struct fake own;
 	int i;
 
-	fake_init(&f);
-	f.start.exporter = (const uint8_t *)"0123456789abcdef0123456789abcdef";
-	f.start.exporter_len = 32;
+	fake_init(&own);
+	own.start.exporter = (const uint8_t *)"0123456789abcdef0123456789abcdef";
+	own.start.exporter_len = 32;
 	for (i = 0; i < 20; i++) {
-		x = fake_exchange(&f, mech);
+		x = fake_exchange(&own, mech);
 		client_init(&c, mech, "user", i % 2 ? "pencil" : "pen");
 		if (strstr(mech, "-PLUS") != NULL)
 			gsasl_property_set(c.session, GSASL_CB_TLS_EXPORTER,
