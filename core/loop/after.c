@@ -7,15 +7,28 @@
 
 #include "core/scheduler.h"
 
+/* A timer moves no octets: io_data has its callback. */
+static int
+on_trigger(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	void (*callback)(void *) = (void (*)(void *))e->io_data;
+
+	(void)eventtype;
+	(void)now;
+	callback(closure);
+	return 0;
+}
+
 Event *
-after_ms(unsigned int ms, EventFunc callback, void *closure)
+after_ms(unsigned int ms, void (*callback)(void *closure), void *closure)
 {
 	struct timeval tv = { .tv_sec = ms / 1000,
 		.tv_usec = (long)(ms % 1000) * 1000 };
 	Event *e;
 
-	if ((e = build_event_from_now(tv, -1, callback, closure)) == NULL)
+	if ((e = build_event_from_now(tv, -1, on_trigger, closure)) == NULL)
 		return NULL;
+	e->io_data = (void *)callback;
 	if (schedule_event(e) == -1) {
 		event_free(e);
 		return NULL;

@@ -5,10 +5,11 @@
 
 #include "core/event.h"
 
-/* after_ms(ms, callback, closure): Call ${callback} once, ${ms} from now; it
- * returns 0.  The scheduler frees the event then, so the callback first clears
- * whatever points to it.  NULL: ENOMEM. */
-Event *after_ms(unsigned int ms, EventFunc callback, void *closure);
+/* after_ms(ms, callback, closure): Call ${callback} once, ${ms} from now.  The
+ * scheduler frees the event then, so the callback first clears whatever points
+ * to it.  NULL: ENOMEM. */
+Event *after_ms(unsigned int ms, void (*callback)(void *closure),
+    void *closure);
 
 /* after_cancel(&e): Forget the timer; *e is NULL afterwards. */
 void after_cancel(Event **e);

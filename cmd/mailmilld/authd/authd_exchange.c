@@ -192,17 +192,13 @@ conclude(struct authd_exchange *e)
 	exchange_free(e);
 }
 
-static int
-on_held(Event *ev, int eventtype, void *closure, struct timeval *now)
+static void
+on_held(void *closure)
 {
 	struct authd_exchange *e = closure;
 
-	(void)ev;
-	(void)eventtype;
-	(void)now;
 	e->timer = NULL;
 	conclude(e);
-	return 0;
 }
 
 /* A failure: the next guess has to wait.  The worker must still be waiting
@@ -353,17 +349,13 @@ job_run(struct auth_job *job)
 	e->in = NULL;
 }
 
-static int
-on_silent_client(Event *ev, int eventtype, void *closure, struct timeval *now)
+static void
+on_silent_client(void *closure)
 {
 	struct authd_exchange *e = closure;
 
-	(void)ev;
-	(void)eventtype;
-	(void)now;
 	e->timer = NULL;
 	give_up(e);
-	return 0;
 }
 
 static void
@@ -417,15 +409,12 @@ stuck(struct authd *a)
 
 /* No answer within auth_timeout.  The thread is not to be stopped, but others
  * are there; unless none is. */
-static int
-on_timeout(Event *ev, int eventtype, void *closure, struct timeval *now)
+static void
+on_timeout(void *closure)
 {
 	struct authd_exchange *e = closure;
 	struct authd *a = e->authd;
 
-	(void)ev;
-	(void)eventtype;
-	(void)now;
 	e->timer = NULL;
 	log_warnx("auth-timeout", "session=%s mechanism=%s backend=%s",
 	    e->request.session, e->request.mech, e->options->auth_backend);
@@ -434,7 +423,6 @@ on_timeout(Event *ev, int eventtype, void *closure, struct timeval *now)
 	if (auth_pool_stuck_ms(a->pool, monotonic_ms()) >
 	    AUTHD_STUCK_TIMES * timeout_ms(a) + a->stuck_ms)
 		stuck(a);
-	return 0;
 }
 
 /* Have a thread give ${in} to the exchange; NULL: there was none. */

@@ -129,18 +129,14 @@ work(struct role_state *s)
 		child_exit(s->child);
 }
 
-static int
-on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_timer(void *closure)
 {
 	struct role_state *s = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	s->timer = NULL;
 	s->due_ms = 0;
 	work(s);
-	return 0;
 }
 
 /* When there is something to do next */

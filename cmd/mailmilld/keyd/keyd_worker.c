@@ -103,17 +103,13 @@ answer(struct keyd_worker *w, const struct channel_msg *msg)
 
 /* --- pace ----------------------------------------------------------------- */
 
-static int
-on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_timer(void *closure)
 {
 	struct keyd_worker *w = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	w->timer = NULL;
 	chanev_resume(w->ce);
-	return 0;
 }
 
 /* What it asks for too soon stays in its channel; the others do not notice. */

@@ -28,17 +28,13 @@ static const struct master_ops real_ops = {
 	.now_ms = monotonic_ms
 };
 
-static int
-on_wake(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_wake(void *closure)
 {
 	struct master *m = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	m->wake = NULL;
 	m->has_news = true;
-	return 0;
 }
 
 /* Run a pass at the first deadline, or at once when there is more to do. */

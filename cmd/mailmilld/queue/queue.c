@@ -345,21 +345,17 @@ pass(struct queue_role *r)
 	set_timer(r, now + (uint64_t)due);
 }
 
-static int
-on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_timer(void *closure)
 {
 	struct queue_role *r = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	r->timer = NULL;
 	r->due_ms = 0;
 	if (r->queue != NULL)
 		pass(r);
 	else if (!r->child->is_draining)
 		open_queue(r);
-	return 0;
 }
 
 static void

@@ -415,8 +415,7 @@ log_failed(void *closure)
 	c->is_relog_wanted = true;
 }
 
-static int on_log_timer(Event *e, int eventtype, void *closure,
-    struct timeval *now);
+static void on_log_timer(void *closure);
 
 static void
 wait_for_log(struct child *c, unsigned int ms)
@@ -437,17 +436,13 @@ write_log(struct child *c)
 		wait_for_log(c, left < before ? LOG_GATHER_MS : LOG_RETRY_MS);
 }
 
-static int
-on_log_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_log_timer(void *closure)
 {
 	struct child *c = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	c->log_timer = NULL;
 	write_log(c);
-	return 0;
 }
 
 /* Each write wakes who reads the log: some lines at once cost little more than

@@ -76,20 +76,16 @@ answer(struct host_exchange *x, enum esmtp_auth_status status,
 	schedule_event_and_dispatch(ac->event, E_ASYNC);
 }
 
-static int
-on_timeout(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_timeout(void *closure)
 {
 	struct host_exchange *x = closure;
 	struct msg_auth ma = { .id = x->id };
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	x->timer = NULL;
 	log_warnx("authd", "session=%s reason=%s", x->ac->id, "no answer");
 	(void)chanev_send(x->worker->authd, A_CANCEL, &ma, NULL, 0, -1);
 	answer(x, ESMTP_AUTH_LATER, NULL, 0);
-	return 0;
 }
 
 static void

@@ -56,17 +56,13 @@ tell_held(struct worker *w)
 	t->held.segment = 0;
 }
 
-static int
-on_timer(Event *e, int eventtype, void *closure, struct timeval *now)
+static void
+on_timer(void *closure)
 {
 	struct worker *w = closure;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	w->tell.timer = NULL;
 	tell_held(w);
-	return 0;
 }
 
 void
