@@ -5,8 +5,10 @@
  * or 8-bit octets are quoted and escaped, so that nothing a client sends can
  * forge a line or a key. */
 
-#ifndef CORE_LOG_H
-#define CORE_LOG_H
+#ifndef CORE_PROCESS_LOG_H
+#define CORE_PROCESS_LOG_H
+
+#include <sys/time.h>
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -55,20 +57,28 @@ bool log_enabled(enum log_level level);
 /* log_event(level, event, fmt, ...): One line.  ${fmt} is a list of
  * key=%conversion pairs parted by single spaces; the expansion of each
  * conversion is escaped as one value.  Conversions: %s (NULL is -), %d %u %ld
- * %lu %lld %llu %zu %zd %x %c %%, and %T for const struct timeval * as seconds
- * with microseconds.  A value longer than LOG_VALUE_MAX octets is cut and ends
- * in "...".  Thread safe.
+ * %lu %lld %llu %zu %zd %x %c %%.  A value longer than LOG_VALUE_MAX octets is
+ * cut and ends in "...".  Thread safe.
  *	log_event(LOG_LEVEL_INFO, "accepted", "session=%s id=%s size=%llu", ...); */
-void log_event(enum log_level level, const char *event, const char *fmt, ...);
+void log_event(enum log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void log_vevent(enum log_level level, const char *event, const char *fmt,
-    va_list ap);
+    va_list ap) __attribute__((format(printf, 3, 0)));
+
+/* log_seconds(tv, buf): "12.000034", for seconds=%s.  Return ${buf}. */
+#define LOG_SECONDS	32
+const char *log_seconds(const struct timeval *tv, char buf[LOG_SECONDS]);
 
 /* log_warn adds error=strerror(errno), log_warnx does not (level warning).
  * log_err, log_errx likewise (level error). */
-void log_warn(const char *event, const char *fmt, ...);
-void log_warnx(const char *event, const char *fmt, ...);
-void log_err(const char *event, const char *fmt, ...);
-void log_errx(const char *event, const char *fmt, ...);
+void log_warn(const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void log_warnx(const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void log_err(const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void log_errx(const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* log_flush(): Write what has gathered, without blocking; called now and then
  * by a loop, by itself for levels error and warning, and at exit.

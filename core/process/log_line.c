@@ -3,8 +3,6 @@
 
 #include "core/process/log_line.h"
 
-#include <sys/time.h>
-
 #include <string.h>
 
 /* kept free for what closes a line: three dots, a quote, a newline */
@@ -75,19 +73,21 @@ number_signed(struct log_line *l, long long n)
 	    (unsigned long long)n, 10);
 }
 
-/* Seconds with six decimals. */
-static void
-number_time(struct log_line *l, const struct timeval *tv)
+const char *
+log_seconds(const struct timeval *tv, char buf[LOG_SECONDS])
 {
 	unsigned long us = (unsigned long)tv->tv_usec % 1000000;
-	char frac[7];
+	struct log_line l;
+	char frac[8] = ".000000";
 	int i;
 
-	number_signed(l, tv->tv_sec);
 	for (i = 6; i > 0; i--, us /= 10)
 		frac[i] = (char)('0' + us % 10);
-	frac[0] = '.';
-	log_line_text(l, frac, sizeof(frac));
+	log_line_init(&l);
+	number_signed(&l, tv->tv_sec);
+	log_line_text(&l, frac, sizeof(frac));	/* with its NUL */
+	memcpy(buf, l.buf, l.len);
+	return buf;
 }
 
 /* May ${c} stand in a value without quotes? */
@@ -210,7 +210,6 @@ arg_unsigned(struct args *a, int size)
 static void
 convert(struct log_line *l, char c, int size, struct args *a)
 {
-	const struct timeval *tv;
 	const char *s;
 	char octet;
 
@@ -233,10 +232,6 @@ convert(struct log_line *l, char c, int size, struct args *a)
 	case 'c':
 		octet = (char)va_arg(a->ap, int);
 		log_line_value(l, &octet, 1);
-		break;
-	case 'T':
-		tv = va_arg(a->ap, const struct timeval *);
-		number_time(l, tv);
 		break;
 	case '%':
 		log_line_text(l, "%", 1);

@@ -2,8 +2,8 @@
  * Owns: the conversions of log_event(), the escaping, the bound on a line.
  * Knows nothing of where lines go. */
 
-#ifndef CORE_LOG_LINE_H
-#define CORE_LOG_LINE_H
+#ifndef CORE_PROCESS_LOG_LINE_H
+#define CORE_PROCESS_LOG_LINE_H
 
 #include <stdarg.h>
 #include <stdbool.h>

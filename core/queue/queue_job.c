@@ -291,6 +291,7 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
 {
 	char id[SPOOL_ID_TEXT + 1], file[MAILDIR_NAME_MAX];
+	char seconds[LOG_SECONDS];
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
 	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
@@ -304,9 +305,10 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 		spool_id_text(m->id, id);
 		maildir_prefix(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
-		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%T",
+		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%s",
 		    id, r->rcpt, queue_transport_name(TRANSPORT_MAILDIR), file,
-		    (unsigned long long)m->octets, &delay);
+		    (unsigned long long)m->octets,
+		    log_seconds(&delay, seconds));
 	}
 	if (m->segment != NULL) {
 		queue_rcpt_done(q, m, r);

@@ -29,14 +29,14 @@ report_connect(const struct worker *w, const accept_construct *ac,
 
 #define ACCEPTED_FORMAT \
 	"session=%s id=%s client=%s port=%d listener=%s from=%s to=%s " \
-	"nrcpts=%zu size=%llu seconds=%T tls=%s cipher=%s"
+	"nrcpts=%zu size=%llu seconds=%s tls=%s cipher=%s"
 
 static void
 report_accepted(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const char *login = esmtp_session_login(ac);
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
@@ -47,7 +47,8 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
 	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
-	    r->nrcpts, (unsigned long long)r->octets, &r->elapsed,
+	    r->nrcpts, (unsigned long long)r->octets,
+	    log_seconds(&r->elapsed, seconds),
 	    ac->tls != NULL ? ac->tls->protocol : "",
 	    ac->tls != NULL ? ac->tls->cipher : "", login);
 }
@@ -57,7 +58,7 @@ report_tls(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const struct esmtp_tls *t = ac->tls;
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	(void)w;
 	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
@@ -65,11 +66,12 @@ report_tls(const struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_DEBUG, "tls",
 	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
-	    "verified=%s peer=%s host=%s seconds=%T", ac->id,
+	    "verified=%s peer=%s host=%s seconds=%s", ac->id,
 	    addr_text(&ac->peer.sa, buf), t->protocol, t->cipher, t->bits,
 	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
 	    t->peer_name != NULL ? t->peer_name : "",
-	    t->server_name != NULL ? t->server_name : "", &r->elapsed);
+	    t->server_name != NULL ? t->server_name : "",
+	    log_seconds(&r->elapsed, seconds));
 }
 
 static void
@@ -197,16 +199,16 @@ report_end(const struct worker *w, const accept_construct *ac,
 {
 	enum log_level level = r->nmessages == 0 ? LOG_LEVEL_INFO :
 	    LOG_LEVEL_DEBUG;
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(STATS_SESSIONS_ENDED);
 	if (!log_enabled(level))
 		return;
 	log_event(level, "disconnect",
-	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%T",
+	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%s",
 	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
-	    &r->elapsed);
+	    log_seconds(&r->elapsed, seconds));
 }
 
 static void (*const reporters[])(const struct worker *,

@@ -77,15 +77,37 @@ Test(log, a_line_has_time_process_level_and_event)
 
 Test(log, all_conversions)
 {
-	struct timeval tv = { 12, 34 };
+	const char *volatile none = NULL;	/* would be warned of */
 
 	log_event(LOG_LEVEL_INFO, "e", "a=%d b=%u c=%ld d=%lu e=%lld f=%llu "
-	    "g=%zu h=%zd i=%x j=%c k=%% l=%T m=%s n=%s", -1, 4294967295u,
+	    "g=%zu h=%zd i=%x j=%c k=%% m=%s n=%s", -1, 4294967295u,
 	    -5L, 6ul, (long long)INT64_MIN, 18446744073709551615ull,
-	    (size_t)7, (ssize_t)-8, 0xffu, 'z', &tv, "s", NULL);
+	    (size_t)7, (ssize_t)-8, 0xffu, 'z', "s", none);
 	cr_expect_str_eq(said(), "e a=-1 b=4294967295 c=-5 d=6 "
 	    "e=-9223372036854775808 f=18446744073709551615 g=7 h=-8 i=ff "
-	    "j=z k=% l=12.000034 m=s n=-");
+	    "j=z k=% m=s n=-");
+}
+
+Test(log, seconds_have_six_decimals)
+{
+	static const struct {
+		struct timeval tv;
+		const char *text;
+	} c[] = {
+		{ { 0, 0 }, "0.000000" },
+		{ { 12, 34 }, "12.000034" },
+		{ { 0, 999999 }, "0.999999" },
+		{ { 3, 500000 }, "3.500000" },
+		{ { -1, 250000 }, "-1.250000" },
+		{ { INT64_MIN, 1 }, "-9223372036854775808.000001" },
+	};
+	char buf[LOG_SECONDS];
+	size_t i;
+
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		cr_expect_eq(log_seconds(&c[i].tv, buf), buf);
+		cr_expect_str_eq(buf, c[i].text);
+	}
 }
 
 Test(log, values_cannot_forge_keys_or_lines)
