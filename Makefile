@@ -23,7 +23,7 @@ ifdef SANITIZE
 B	:= build/sanitize
 endif
 
-PKGS	= libbsd-overlay openssl libconfuse libxxhash sqlite3 jansson libgsasl
+PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl
 CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

@@ -13,7 +13,6 @@ libc6-dev	hdr:stdio.h
 pkg-config	cmd:pkg-config
 libbsd-dev	pc:libbsd-overlay
 libssl-dev	pc:openssl
-libconfuse-dev	pc:libconfuse
 libxxhash-dev	pc:libxxhash
 libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson

@@ -3,7 +3,6 @@
 
 #include "cmd/mailmillctl/ctl.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,40 +10,83 @@
 
 #include "cmd/settings/settings.h"
 
-/* Is ${line} 'control = "path"'?  Return the path, allocated, or NULL. */
+#define INCLUDE_DEPTH	10	/* files within files */
+
+/* Is ${line} ${name}, ${after} and a quoted text?  Return that, allocated, or
+ * NULL. */
 static char *
-control_line(const char *line)
+quoted(const char *line, const char *name, const char *after)
 {
-	static const char name[] = "control";
 	const char *end;
 
 	line += strspn(line, " \t");
-	if (strncasecmp(line, name, sizeof(name) - 1) != 0)
+	if (strncasecmp(line, name, strlen(name)) != 0)
 		return NULL;
-	line += sizeof(name) - 1;
+	line += strlen(name);
 	line += strspn(line, " \t");
-	if (*line++ != '=')
+	if (strncmp(line, after, strlen(after)) != 0)
 		return NULL;
+	line += strlen(after);
 	line += strspn(line, " \t");
 	if (*line++ != '"' || (end = strchr(line, '"')) == NULL)
 		return NULL;
 	return strndup(line, (size_t)(end - line));
 }
 
-/* The file is no good configuration (any more): look for the one line. */
-static char *
-scan(FILE *fp)
+static void scan_file(struct conf_input *in, const struct conf_item *item,
+    unsigned int depth, char **path);
+
+static void
+scan_line(struct conf_input *in, const struct conf_item *item,
+    const char *line, unsigned int depth, char **path)
 {
-	char *line = NULL, *path = NULL, *found;
-	size_t size = 0;
+	const struct conf_item *match, *file;
+	const char *p;
+	char *found;
+
+	if ((found = quoted(line, "control", "=")) != NULL) {
+		free(*path);
+		*path = found;
+		return;
+	}
+	if (depth == INCLUDE_DEPTH ||
+	    (found = quoted(line, "include", "")) == NULL)
+		return;
+	match = conf_input_match(in, found, item->name);
+	free(found);
+	for (p = match == NULL ? NULL : match->text; p != NULL &&
+	    p < match->text + match->len; p += strlen(p) + 1)
+		if ((file = conf_input_file(in, p)) != NULL)
+			scan_file(in, file, depth + 1, path);
+}
+
+static void
+scan_file(struct conf_input *in, const struct conf_item *item,
+    unsigned int depth, char **path)
+{
+	const char *p = item->text, *end = p + item->len, *newline;
+	char *line;
+
+	for (; p < end; p = newline + 1) {
+		if ((newline = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			newline = end;
+		if ((line = strndup(p, (size_t)(newline - p))) != NULL)
+			scan_line(in, item, line, depth, path);
+		free(line);
+	}
+}
+
+/* The files are no good configuration (any more): look for the one line. */
+static char *
+scan(FILE *fp, const char *filename)
+{
+	struct conf_input *in;
+	char *path = NULL;
 
 	rewind(fp);
-	while (getline(&line, &size, fp) != -1)
-		if ((found = control_line(line)) != NULL) {
-			free(path);
-			path = found;
-		}
-	free(line);
+	if ((in = conf_input_new(fp, filename, NULL, 0)) != NULL)
+		scan_file(in, conf_input_main(in), 0, &path);
+	conf_input_free(in);
 	return path != NULL ? path : strdup(settings_default("control"));
 }
 
@@ -62,7 +104,7 @@ socket_find(const char *filename)
 		return NULL;
 	}
 	s = settings_load(fp, filename, NULL, 0, err, sizeof(err));
-	path = s != NULL ? strdup(s->control) : scan(fp);
+	path = s != NULL ? strdup(s->control) : scan(fp, filename);
 	settings_free(s);
 	fclose(fp);
 	if (path == NULL)

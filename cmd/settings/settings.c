@@ -3,6 +3,7 @@
 #include "cmd/settings/settings.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,6 @@
 #include "cmd/settings/settings_tls.h"
 #include "core/lim.h"
 #include "proto/mailaddr.h"
-
-static int
-nomem(struct conf *c)
-{
-	return conf_error(c, 1, "out of memory");
-}
 
 /* Fill in the fields of ${scope} in ${base} from the first of ${inner},
  * ${outer} (may be NULL) that says something, or the default. */
@@ -45,7 +40,7 @@ fill(struct conf *c, void *base, enum setting_scope scope,
 			    (const char *const *)value->v, value->n, ignored,
 			    sizeof(ignored));
 		if (rc == -1)
-			return nomem(c);
+			return conf_nomem(c);
 	}
 	return 0;
 }
@@ -83,7 +78,7 @@ settings_free(struct settings *s)
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);
 	free(s->domains);
-	free(s->filename);
+	conf_input_free(s->input);
 	free(s);
 }
 
@@ -125,7 +120,7 @@ fill_globals(struct conf *c, struct settings *s)
 	if (*s->hostname == '\0') {
 		free(s->hostname);
 		if ((s->hostname = own_hostname()) == NULL)
-			return nomem(c);
+			return conf_nomem(c);
 	}
 	return 0;
 }
@@ -138,17 +133,17 @@ add_listen(struct conf *c, struct settings *s,
 
 	grown = reallocarray(s->listens, s->nlistens + 1, sizeof(*grown));
 	if (grown == NULL)
-		return nomem(c);
+		return conf_nomem(c);
 	s->listens = grown;
 	l = &s->listens[s->nlistens++];
 	memset(l, 0, sizeof(*l));
-	l->line = section->line;
+	l->at = section->at;
 	l->service = service;
 	if (settings_listen_parse(section->title, &l->addr, &l->addr_len,
 	    &l->is_any) == -1)
-		return conf_error(c, section->line, "option 'Listen'");
+		return conf_error(c, &section->at, "option 'Listen'");
 	if ((l->name = strdup(section->title)) == NULL)
-		return nomem(c);
+		return conf_nomem(c);
 	if (fill(c, l, SETTING_LISTEN, section, section->parent) == -1 ||
 	    settings_peers_build(c, s, l, section) == -1)
 		return -1;
@@ -171,15 +166,17 @@ add_domain(struct conf *c, struct settings *s,
 
 	grown = reallocarray(s->domains, s->ndomains + 1, sizeof(*grown));
 	if (grown == NULL)
-		return nomem(c);
+		return conf_nomem(c);
 	s->domains = grown;
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
-	d->line = section->line;
+	d->maildir_at = d->recipients_at = section->at;
+	if ((value = conf_get(c, section, ROW_maildir)) != NULL)
+		d->maildir_at = value->at;
 	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
-		d->recipients_line = value->line;
+		d->recipients_at = value->at;
 	if ((d->name = strdup(section->title)) == NULL)
-		return nomem(c);
+		return conf_nomem(c);
 	for (p = d->name; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
 	return fill(c, d, SETTING_DOMAIN, section, NULL);
@@ -225,27 +222,38 @@ build(struct conf *c, struct settings *s)
 }
 
 struct settings *
-settings_load(FILE *fp, const char *filename, const char *const *overrides,
-    size_t n, char *err_r, size_t errlen)
+settings_build(struct conf_input *in, char *err_r, size_t errlen)
 {
 	struct settings *s;
 	struct conf *c;
+	int rc;
 
-	c = conf_parse(fp, filename, &settings_schema, overrides, n, err_r,
-	    errlen);
-	if (c == NULL)
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		snprintf(err_r, errlen, "out of memory");
+		conf_input_free(in);
 		return NULL;
-	if ((s = calloc(1, sizeof(*s))) == NULL ||
-	    (s->filename = strdup(filename)) == NULL) {
-		nomem(c);
-		goto err1;
 	}
-	if (build(c, s) == -1)
+	s->input = in;
+	s->filename = conf_input_main(in)->name;
+	if ((c = conf_parse(in, &settings_schema, err_r, errlen)) == NULL)
 		goto err1;
+	rc = build(c, s);
 	conf_free(c);
-	return s;
+	if (rc == 0)
+		return s;
 err1:
 	settings_free(s);
-	conf_free(c);
+	return NULL;
+}
+
+struct settings *
+settings_load(FILE *fp, const char *filename, const char *const *overrides,
+    size_t n, char *err_r, size_t errlen)
+{
+	struct conf_input *in;
+
+	if ((in = conf_input_new(fp, filename, overrides, n)) != NULL)
+		return settings_build(in, err_r, errlen);
+	snprintf(err_r, errlen, "%s: %s", filename, strerror(errno));
 	return NULL;
 }

@@ -1,7 +1,8 @@
 /* The server's settings: mailmill.conf(5) and -D, checked and resolved.
  * Owns: the scopes, the order of lookup, what one setting demands of another,
  * the options of every listener and Peer scope.
- * All of it is const once loaded; it opens no file but the configuration. */
+ * All of it is const once loaded; it opens no file but those of the
+ * configuration. */
 
 #ifndef CMD_SETTINGS_SETTINGS_H
 #define CMD_SETTINGS_SETTINGS_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/conf/conf.h"
 #include "core/process/log.h"
 #include "core/util/netmask.h"
 #include "core/table/recipients.h"
@@ -31,8 +33,8 @@ enum { DELIVERY_MAILDIR };			/* Delivery */
 /* One Domain section. */
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
-	int	 line;
-	int	 recipients_line;	/* of the option; 0: it is not set */
+	struct conf_at maildir_at, recipients_at; /* of the options, or of the
+					 * section */
 	/* with Recipients, after settings_load_recipients(); NULL: every local
 	 * part is accepted */
 	struct recipients *recipients_table;
@@ -52,7 +54,7 @@ struct settings_peers;		/* resolved options of Peer sections */
 /* One Listen section. */
 struct settings_listen {
 	char		*name;		/* the title as written, ":25" */
-	int		 line;
+	struct conf_at	 at;
 	accept_addr	 addr;		/* port included; 0: the system chooses */
 	socklen_t	 addr_len;
 	bool		 is_any;	/* ":25", "*:25": addr is [::] for both
@@ -71,7 +73,8 @@ struct settings_listen {
 };
 
 struct settings {
-	char			*filename;
+	struct conf_input	*input;		/* what it was read from */
+	const char		*filename;
 	struct settings_listen	*listens;	/* those with Enable, as in the file */
 	size_t			 nlistens;	/* at least 1 */
 	unsigned int		 nservices;	/* ESMTP_Listener sections */
@@ -97,21 +100,20 @@ struct settings {
 
 #undef SETTING
 
-/* settings_load(fp, filename, overrides, n, err_r, errlen): Read all of ${fp};
- * ${filename} is for messages.  ${overrides} are "name=value" as with -D: they
+/* settings_load(fp, filename, overrides, n, err_r, errlen): Read all of ${fp},
+ * which is ${filename}, and the files that it includes.  ${overrides} are "name=value" as with -D: they
  * win over every scope; a list's values are parted by commas.  NULL with a
- * message in ${err_r} ("file:line: option 'X': expected ..., found ...",
+ * message in ${err_r} ("file:line:column: option 'X': expected ..., found ...",
  * "-D: ..."). */
 struct settings *settings_load(FILE *fp, const char *filename,
     const char *const *overrides, size_t n, char *err_r, size_t errlen);
 void settings_free(struct settings *s);		/* NULL does nothing */
 
-/* settings_pack(fp, filename, overrides, n): All that settings_load() would
- * take, in a sealed memfd, for M_INIT.  Return it, or -1 with errno.
- * settings_unpack(fd, err_r, errlen): settings_load() of it, from its start;
- * ${fd} stays open. */
-int settings_pack(FILE *fp, const char *filename,
-    const char *const *overrides, size_t n);
+/* settings_pack(s): All that settings_load() has read, in a sealed memfd, for
+ * M_INIT.  Once: the texts are freed.  Return it, or -1 with errno.
+ * settings_unpack(fd, err_r, errlen): settings_load() of it, from its start: no
+ * file is opened.  ${fd} stays open. */
+int settings_pack(struct settings *s);
 struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
 
 /* settings_default(name): The default of a setting (not of a session option),

@@ -11,7 +11,7 @@
 #include "proto/server/esmtp_auth_mech.h"
 
 static int
-check_mechanism(struct conf *c, int line, const char *name)
+check_mechanism(struct conf *c, const struct conf_at *at, const char *name)
 {
 	const struct esmtp_auth_mech *m;
 	char known[512] = "one of";
@@ -24,18 +24,18 @@ check_mechanism(struct conf *c, int line, const char *name)
 			n += (size_t)snprintf(known + n, sizeof(known) - n,
 			    "%s %s", i == 0 ? "" : ",", m->name);
 	}
-	return conf_error_value(c, line, "Auth_Mechanisms", name, known);
+	return conf_error_value(c, at, "Auth_Mechanisms", name, known);
 }
 
 static int
-check_backend(struct conf *c, int line, const char *spec)
+check_backend(struct conf *c, const struct conf_at *at, const char *spec)
 {
 	char err[AUTH_ERROR_MAX * 2];
 
 	if (*spec == '\0' ||
 	    auth_spec_check(spec, NULL, NULL, err, sizeof(err)) == 0)
 		return 0;
-	return conf_error(c, line, "option 'Auth_Backend': %s, found \"%s\"",
+	return conf_error(c, at, "option 'Auth_Backend': %s, found \"%s\"",
 	    err, spec);
 }
 
@@ -49,10 +49,10 @@ check_section(struct conf *c, const struct conf_section *section)
 
 	v = conf_get(c, section, ROW_auth_mechanisms);
 	for (i = 0; v != NULL && i < v->n; i++)
-		if (check_mechanism(c, v->line, v->v[i]) == -1)
+		if (check_mechanism(c, &v->at, v->v[i]) == -1)
 			return -1;
 	v = conf_get(c, section, ROW_auth_backend);
-	if (v != NULL && v->n > 0 && check_backend(c, v->line, v->v[0]) == -1)
+	if (v != NULL && v->n > 0 && check_backend(c, &v->at, v->v[0]) == -1)
 		return -1;
 	STAILQ_FOREACH(child, &section->children, link)
 		if (check_section(c, child) == -1)
@@ -76,7 +76,7 @@ check_options(struct conf *c, const struct settings_listen *l,
 		return 0;
 	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++)
 		if (esmtp_auth_mech_may(&scope, name, strlen(name)) != RPL_OK)
-			return conf_error(c, l->line, "option "
+			return conf_error(c, &l->at, "option "
 			    "'Auth_Mechanisms': the back end \"%s\" cannot do "
 			    "%s: take it off the list", o->auth_backend, name);
 	return 0;
@@ -112,17 +112,17 @@ check_required(struct conf *c, const struct settings_listen *l,
 	if (!o->require_auth)
 		return 0;
 	if (*o->auth_backend == '\0')
-		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
 		    "can log in without Auth_Backend: set it, or take this "
 		    "away");
 	if ((id = can_log_in(o)) == RPL_AUTH_TLS)
-		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
 		    "can log in, for %s inside TLS only: set TLS_Certificate "
 		    "and TLS_Key%s", o->auth_without_tls ?
 		    "what Auth_Mechanisms names works" : "passwords are taken",
 		    o->auth_without_tls ? "" : ", or Auth_Without_TLS");
 	if (id != RPL_OK)
-		return conf_error(c, l->line, "option 'Require_Auth': nobody "
+		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
 		    "can log in, for EXTERNAL needs a client's certificate: "
 		    "set TLS_Client_CA, or add to Auth_Mechanisms");
 	return 0;

@@ -15,33 +15,22 @@ same_address(const struct settings_listen *a, const struct settings_listen *b)
 static int
 check_listens(struct conf *c, const struct settings *s)
 {
+	char buf[CONF_AT_MAX];
 	size_t i, j;
 
 	if (s->nlistens == 0)
-		return conf_error(c, c->root->line, "no Listen section is "
+		return conf_error(c, &c->root->at, "no Listen section is "
 		    "enabled: write ESMTP_Listener { Listen \":25\" { } }");
 	for (i = 0; i < s->nlistens; i++)
 		for (j = 0; j < i; j++)
 			if (same_address(&s->listens[i], &s->listens[j]))
-				return conf_error(c, s->listens[i].line,
+				return conf_error(c, &s->listens[i].at,
 				    "option 'Listen': the address \"%s\" has "
-				    "another section in line %d",
-				    s->listens[i].name, s->listens[j].line);
+				    "another section in %s",
+				    s->listens[i].name, conf_at_seen(
+				    &s->listens[j].at, &s->listens[i].at, buf,
+				    sizeof(buf)));
 	return 0;
-}
-
-/* The line that sets ${row} in the Domain section of ${line}, or ${line}. */
-static int
-domain_line(const struct conf *c, int line, size_t row)
-{
-	const struct conf_section *section;
-	const struct conf_value *value;
-
-	STAILQ_FOREACH(section, &c->root->children, link)
-		if (section->row == SECTION_DOMAIN && section->line == line &&
-		    (value = conf_get(c, section, row)) != NULL)
-			return value->line;
-	return line;
 }
 
 /* Does ${pattern} hold %d? */
@@ -63,8 +52,7 @@ check_domains(struct conf *c, const struct settings *s)
 	for (i = 0; i < s->ndomains; i++) {
 		d = &s->domains[i];
 		if (d->name[0] == '*' && !has_domain(d->maildir))
-			return conf_error_value(c,
-			    domain_line(c, d->line, ROW_maildir), "Maildir",
+			return conf_error_value(c, &d->maildir_at, "Maildir",
 			    d->maildir, "a path with %d, since the section is "
 			    "for more than one domain");
 	}
@@ -84,7 +72,7 @@ check_relay_domains(struct conf *c, const struct settings *s,
 	for (i = 0; value != NULL && i < value->n; i++)
 		if (settings_domain_find(s, value->v[i],
 		    strlen(value->v[i])) == NULL)
-			return conf_error_value(c, value->line,
+			return conf_error_value(c, &value->at,
 			    "Relay_Domains", value->v[i],
 			    "domains that have a Domain section");
 	STAILQ_FOREACH(child, &section->children, link)
@@ -102,7 +90,7 @@ check_numbers(struct conf *c, const struct settings *s)
 		value = conf_get(c, c->root, ROW_max_retry_interval);
 		if (value == NULL)
 			value = conf_get(c, c->root, ROW_retry_interval);
-		return conf_error(c, value->line, "option "
+		return conf_error(c, &value->at, "option "
 		    "'max_retry_interval': expected no less than "
 		    "retry_interval");
 	}
@@ -110,7 +98,7 @@ check_numbers(struct conf *c, const struct settings *s)
 		value = conf_get(c, c->root, ROW_spool_large_message);
 		if (value == NULL)
 			value = conf_get(c, c->root, ROW_segment_size);
-		return conf_error(c, value->line, "option "
+		return conf_error(c, &value->at, "option "
 		    "'spool_large_message': expected at most half of "
 		    "segment_size");
 	}

@@ -20,20 +20,18 @@ domain_cmp(const void *va, const void *vb)
 void
 settings_domains_sort(struct settings *s)
 {
-	const struct settings_domain *d;
-	int line = 0;
+	const char *first = NULL;
 	size_t i;
 
-	if (s->ndomains == 0)
-		return;
-	qsort(s->domains, s->ndomains, sizeof(*s->domains), domain_cmp);
-	for (i = 0; i < s->ndomains; i++) {
-		d = &s->domains[i];
-		if (d->name[0] == '*' || (line != 0 && d->line > line))
-			continue;
-		line = d->line;
-		s->default_domain = d;
-	}
+	for (i = 0; i < s->ndomains && first == NULL; i++)
+		if (s->domains[i].name[0] != '*')
+			first = s->domains[i].name;
+	if (s->ndomains > 0)
+		qsort(s->domains, s->ndomains, sizeof(*s->domains),
+		    domain_cmp);
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].name == first)
+			s->default_domain = &s->domains[i];
 }
 
 static const struct settings_domain *
@@ -74,7 +72,7 @@ int
 settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 {
 	struct settings_domain *d;
-	char why[SETTINGS_ERROR_MAX / 2];
+	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
 	const char *path;
 	size_t i;
 
@@ -86,9 +84,9 @@ settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 		if ((d->recipients_table = recipients_load(path, why,
 		    sizeof(why))) != NULL)
 			continue;
-		snprintf(err_r, errlen, "%s:%d: option 'Recipients': expected "
-		    "a file with one address a line: %s", s->filename,
-		    d->recipients_line, why);
+		snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
+		    "file with one address a line: %s", conf_at_text(
+		    &d->recipients_at, at, sizeof(at)), why);
 		return -1;
 	}
 	return 0;

@@ -45,10 +45,14 @@ int settings_listen_parse(const char *title, accept_addr *addr_r,
 int settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section);
 void settings_peers_free(struct settings_peers *p);
-/* settings_peers_line(c, p, o, row): The line of what ${o} of ${p} has from the
- * configuration in ${row}, or that of the Listen section: it is the default.
- * Only while loading. */
-int settings_peers_line(const struct conf *c, const struct settings_peers *p,
+/* settings_build(in, err_r, errlen): settings_load() of ${in}, which is taken,
+ * also when it fails. */
+struct settings *settings_build(struct conf_input *in, char *err_r,
+    size_t errlen);
+
+/* settings_peers_at(c, p, o, row): Where what ${o} of ${p} has in ${row} is
+ * written, or the Listen section: it is the default.  Only while loading. */
+struct conf_at settings_peers_at(const struct conf *c, const struct settings_peers *p,
     const struct esmtp_options *o, size_t row);
 
 /* settings_domains_sort(s): Sort them by name, for settings_domain_find(), and

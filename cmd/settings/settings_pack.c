@@ -1,47 +1,17 @@
-/* Settings: what a child needs to read the same configuration as its master.
- * The pack: octets of the head, number of strings, the strings (file name,
- * then overrides) each with its NUL; then the file's text. */
+/* Settings: what a child needs to read the same configuration as its master:
+ * all that the master has read, in memory that nobody can change. */
 
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "cmd/settings/settings.h"
-#include "core/conf/conf.h"
-
-#define OVERRIDES_MAX	1000	/* more than a command line has use for */
-
-struct head {
-	uint64_t	octets;		/* of the strings */
-	uint64_t	nstrings;
-};
-
-static void
-write_pack(FILE *out, FILE *fp, const char *filename,
-    const char *const *overrides, size_t n)
-{
-	struct head head = { strlen(filename) + 1, n + 1 };
-	char buf[16384];
-	size_t i, len;
-
-	for (i = 0; i < n; i++)
-		head.octets += strlen(overrides[i]) + 1;
-	fwrite(&head, sizeof(head), 1, out);
-	fwrite(filename, strlen(filename) + 1, 1, out);
-	for (i = 0; i < n; i++)
-		fwrite(overrides[i], strlen(overrides[i]) + 1, 1, out);
-	while ((len = fread(buf, 1, sizeof(buf), fp)) > 0)
-		fwrite(buf, 1, len, out);
-}
+#include "cmd/settings/settings_int.h"
 
 int
-settings_pack(FILE *fp, const char *filename, const char *const *overrides,
-    size_t n)
+settings_pack(struct settings *s)
 {
 	FILE *out;
 	int fd, copy;
@@ -55,8 +25,9 @@ settings_pack(FILE *fp, const char *filename, const char *const *overrides,
 		close(copy);
 		goto err1;
 	}
-	write_pack(out, fp, filename, overrides, n);
-	if (ferror(fp) || ferror(out)) {
+	conf_input_pack(s->input, out);
+	conf_input_forget(s->input);
+	if (ferror(out)) {
 		fclose(out);
 		errno = EIO;
 		goto err1;
@@ -71,62 +42,26 @@ err1:
 	return -1;
 }
 
-/* Load from the ${len} octets at ${pack}. */
-static struct settings *
-load_pack(char *pack, size_t len, char *err_r, size_t errlen)
-{
-	const char *strings[OVERRIDES_MAX + 1], *p, *end;
-	struct settings *s;
-	struct head head;
-	size_t i;
-	FILE *fp;
-
-	if (len < sizeof(head))
-		goto bad;
-	memcpy(&head, pack, sizeof(head));
-	if (head.octets > len - sizeof(head) || head.nstrings < 1 ||
-	    head.nstrings > OVERRIDES_MAX + 1)
-		goto bad;
-	p = pack + sizeof(head);
-	end = p + head.octets;
-	for (i = 0; i < head.nstrings; i++) {
-		strings[i] = p;
-		if ((p = memchr(p, '\0', (size_t)(end - p))) == NULL)
-			goto bad;
-		p++;
-	}
-	if (end == pack + len)		/* fmemopen() takes no nothing */
-		fp = fopen("/dev/null", "re");
-	else
-		fp = fmemopen(pack + sizeof(head) + head.octets,
-		    len - sizeof(head) - head.octets, "r");
-	if (fp == NULL)
-		goto bad;
-	s = settings_load(fp, strings[0], strings + 1, head.nstrings - 1,
-	    err_r, errlen);
-	fclose(fp);
-	return s;
-bad:
-	snprintf(err_r, errlen, "the configuration from the master cannot be "
-	    "read");
-	return NULL;
-}
-
 struct settings *
 settings_unpack(int fd, char *err_r, size_t errlen)
 {
+	struct conf_input *in = NULL;
 	struct settings *s;
 	struct stat st;
 	char *pack;
 
-	if (fstat(fd, &st) == -1 || st.st_size <= 0 ||
+	if (fstat(fd, &st) == 0 && st.st_size > 0 &&
 	    (pack = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd,
-	    0)) == MAP_FAILED) {
+	    0)) != MAP_FAILED) {
+		in = conf_input_unpack(pack, (size_t)st.st_size);
+		munmap(pack, (size_t)st.st_size);
+	}
+	if (in == NULL) {
 		snprintf(err_r, errlen, "the configuration from the master "
 		    "cannot be read");
 		return NULL;
 	}
-	s = load_pack(pack, (size_t)st.st_size, err_r, errlen);
-	munmap(pack, (size_t)st.st_size);
+	if ((s = settings_build(in, err_r, errlen)) != NULL)
+		conf_input_forget(in);
 	return s;
 }

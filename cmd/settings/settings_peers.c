@@ -71,6 +71,17 @@ peer_cmp(const void *va, const void *vb)
 }
 
 static int
+same_network(struct conf *c, const struct conf_section *section,
+    const struct conf_section *other)
+{
+	char buf[CONF_AT_MAX];
+
+	return conf_error(c, &section->at, "option 'Peer': the network of "
+	    "\"%s\" has another section in %s", section->title,
+	    conf_at_seen(&other->at, &section->at, buf, sizeof(buf)));
+}
+
+static int
 list_build(struct conf *c, const struct conf_section *section,
     struct peer_list *list)
 {
@@ -82,7 +93,7 @@ list_build(struct conf *c, const struct conf_section *section,
 	if (n == 0)
 		return 0;
 	if ((list->v = calloc(n, sizeof(*list->v))) == NULL)
-		return conf_error(c, section->line, "out of memory");
+		return conf_nomem(c);
 	STAILQ_FOREACH(child, &section->children, link) {
 		if (child->row != SECTION_PEER)
 			continue;
@@ -94,10 +105,8 @@ list_build(struct conf *c, const struct conf_section *section,
 	for (i = 1; i < list->n; i++)
 		if (memcmp(&list->v[i - 1].net, &list->v[i].net,
 		    sizeof(list->v[i].net)) == 0)
-			return conf_error(c, list->v[i].section->line,
-			    "option 'Peer': the network of \"%s\" has another "
-			    "section in line %d", list->v[i].section->title,
-			    list->v[i - 1].section->line);
+			return same_network(c, list->v[i].section,
+			    list->v[i - 1].section);
 	return 0;
 }
 
@@ -196,7 +205,7 @@ combine(struct conf *c, const struct settings *s, struct settings_peers *p,
 	p->n++;
 	return 0;
 err1:
-	return conf_error(c, p->listen->line, "out of memory");
+	return conf_nomem(c);
 }
 
 /* The number after ${i} of ${n}: NO_PEER is the last. */
@@ -238,7 +247,7 @@ settings_peers_build(struct conf *c, const struct settings *s,
 	struct settings_peers *p;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
-		return conf_error(c, section->line, "out of memory");
+		return conf_nomem(c);
 	l->peers = p;
 	p->listen = section;
 	if (list_build(c, section, &p->inner) == -1 ||
@@ -292,8 +301,8 @@ settings_options_at(const struct settings *s, size_t listen, size_t i)
 	return i < p->n ? p->v[i].options : NULL;
 }
 
-int
-settings_peers_line(const struct conf *c, const struct settings_peers *p,
+struct conf_at
+settings_peers_at(const struct conf *c, const struct settings_peers *p,
     const struct esmtp_options *o, size_t row)
 {
 	const struct conf_section *chain[CHAIN];
@@ -305,7 +314,7 @@ settings_peers_line(const struct conf *c, const struct settings_peers *p,
 			continue;
 		chain_fill(c, p, p->v[i].inner, p->v[i].outer, chain);
 		if ((value = lookup(c, chain, CHAIN, row)) != NULL)
-			return value->line;
+			return value->at;
 	}
-	return p->listen->line;
+	return p->listen->at;
 }

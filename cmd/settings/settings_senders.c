@@ -9,7 +9,7 @@
 
 struct settings_senders {
 	char			*value;	/* "file:PATH" */
-	int			 line;	/* of the option */
+	struct conf_at		 at;	/* of the option */
 	struct sender_logins	*table;	/* NULL: not loaded yet */
 };
 
@@ -33,13 +33,13 @@ add(struct conf *c, struct settings *s, const struct conf_value *value)
 		return 0;
 	grown = reallocarray(s->senders, s->nsenders + 1, sizeof(*grown));
 	if (grown == NULL)
-		return conf_error(c, value->line, "out of memory");
+		return conf_nomem(c);
 	s->senders = grown;
 	grown += s->nsenders;
 	memset(grown, 0, sizeof(*grown));
-	grown->line = value->line;
+	grown->at = value->at;
 	if ((grown->value = strdup(value->v[0])) == NULL)
-		return conf_error(c, value->line, "out of memory");
+		return conf_nomem(c);
 	s->nsenders++;
 	return 0;
 }
@@ -72,19 +72,11 @@ settings_senders_free(struct settings *s)
 	free(s->senders);
 }
 
-/* ":12", or "" for an option of the command line. */
-static const char *
-line_text(int line, char *buf, size_t len)
-{
-	snprintf(buf, len, ":%d", line);
-	return line > 0 ? buf : "";
-}
-
 int
 settings_load_sender_logins(struct settings *s, char *err_r, size_t errlen)
 {
 	struct settings_senders *e;
-	char why[SETTINGS_ERROR_MAX / 2], line[16];
+	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
 	size_t i;
 
 	for (i = 0; i < s->nsenders; i++) {
@@ -94,10 +86,9 @@ settings_load_sender_logins(struct settings *s, char *err_r, size_t errlen)
 			    strlen("file:"), why, sizeof(why));
 		if (e->table != NULL)
 			continue;
-		snprintf(err_r, errlen, "%s%s: option 'Sender_Login': expected "
-		    "a file with a sender and its logins in each line: %s",
-		    e->line > 0 ? s->filename : "-D",
-		    line_text(e->line, line, sizeof(line)), why);
+		snprintf(err_r, errlen, "%s: option 'Sender_Login': expected a "
+		    "file with a sender and its logins in each line: %s",
+		    conf_at_text(&e->at, at, sizeof(at)), why);
 		return -1;
 	}
 	return 0;

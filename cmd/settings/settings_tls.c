@@ -135,7 +135,7 @@ context_fill(struct settings_tls *t, struct settings_tls_context *x,
 }
 
 static void
-note_lines(const struct conf *c, const struct settings_listen *l,
+note_places(const struct conf *c, const struct settings_listen *l,
     struct settings_tls_context *x)
 {
 	static const size_t rows[SETTINGS_TLS_NTEXTS] = {
@@ -147,7 +147,7 @@ note_lines(const struct conf *c, const struct settings_listen *l,
 	size_t i;
 
 	for (i = 0; i < SETTINGS_TLS_NTEXTS; i++)
-		x->lines[i] = settings_peers_line(c, l->peers, x->options,
+		x->at[i] = settings_peers_at(c, l->peers, x->options,
 		    rows[i]);
 }
 
@@ -169,7 +169,7 @@ add_context(struct settings_tls *t, const struct conf *c,
 	memset(&t->contexts[t->ncontexts], 0, sizeof(*grown));
 	if (context_fill(t, &t->contexts[t->ncontexts++], o) == -1)
 		return -1;
-	note_lines(c, l, &t->contexts[i]);
+	note_places(c, l, &t->contexts[i]);
 	return (int)i;
 }
 
@@ -181,8 +181,9 @@ refuse(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o, size_t row, const char *value,
     const char *expected)
 {
-	return conf_error_value(c, settings_peers_line(c, l->peers, o, row),
-	    esmtp_option_rows[row].name, value, expected);
+	struct conf_at at = settings_peers_at(c, l->peers, o, row);
+
+	return conf_error_value(c, &at, esmtp_option_rows[row].name, value, expected);
 }
 
 static int
@@ -231,12 +232,6 @@ check_options(struct conf *c, const struct settings_listen *l,
 /* --- build ---------------------------------------------------------------- */
 
 static int
-nomem(struct conf *c, int line)
-{
-	return conf_error(c, line, "out of memory");
-}
-
-static int
 build_listen(struct conf *c, struct settings *s, size_t listen)
 {
 	const struct settings_listen *l = &s->listens[listen];
@@ -253,7 +248,7 @@ build_listen(struct conf *c, struct settings *s, size_t listen)
 		m->context = -1;
 		if (o->tls_certificate.n > 0 &&
 		    (m->context = add_context(t, c, l, o)) == -1)
-			return nomem(c, l->line);
+			return conf_nomem(c);
 	}
 	return 0;
 }
@@ -308,18 +303,18 @@ settings_tls_build(struct conf *c, struct settings *s)
 	size_t i, j, n = 0;
 
 	if ((s->tls = calloc(1, sizeof(*s->tls))) == NULL)
-		return nomem(c, c->root->line);
+		return conf_nomem(c);
 	for (i = 0; i < s->nlistens; i++)
 		for (j = 0; settings_options_at(s, i, j) != NULL; j++)
 			n++;
 	s->tls->map = calloc(n == 0 ? 1 : n, sizeof(*s->tls->map));
 	if (s->tls->map == NULL)
-		return nomem(c, c->root->line);
+		return conf_nomem(c);
 	for (i = 0; i < s->nlistens; i++)
 		if (build_listen(c, s, i) == -1)
 			return -1;
 	qsort(s->tls->map, s->tls->nmap, sizeof(*s->tls->map), map_cmp);
-	return build_usable(s) == -1 ? nomem(c, c->root->line) : 0;
+	return build_usable(s) == -1 ? conf_nomem(c) : 0;
 }
 
 void

@@ -22,7 +22,7 @@ struct settings_tls_context {
 	uint32_t	*pairs;			/* numbers of pairs */
 	size_t		 npairs;
 	size_t		 client_ca;		/* index into client_cas + 1; 0: none */
-	int		 lines[SETTINGS_TLS_NTEXTS]; /* where they are set; 0: -D */
+	struct conf_at	 at[SETTINGS_TLS_NTEXTS]; /* where they are set */
 };
 
 struct settings_tls {

@@ -1,5 +1,5 @@
 /* Configuration: what was read, and how it is asked for.
- * Owns: struct conf and its values; libConfuse is in conf_parse.c. */
+ * Owns: struct conf and its values, messages, overrides. */
 
 #include "core/conf/conf.h"
 
@@ -12,19 +12,39 @@
 
 #define FOUND_MAX	80	/* octets of a wrong value shown */
 
-int
-conf_error(struct conf *c, int line, const char *fmt, ...)
+static const struct conf_at on_command_line;
+
+const char *
+conf_at_text(const struct conf_at *at, char *buf, size_t len)
 {
+	if (at->file == NULL)
+		return "-D";
+	snprintf(buf, len, "%.256s:%d:%d", at->file, at->line, at->column);
+	return buf;
+}
+
+const char *
+conf_at_seen(const struct conf_at *at, const struct conf_at *from, char *buf,
+    size_t len)
+{
+	if (at->file == NULL || at->file != from->file)
+		return conf_at_text(at, buf, len);
+	snprintf(buf, len, "line %d", at->line);
+	return buf;
+}
+
+int
+conf_error(struct conf *c, const struct conf_at *at, const char *fmt, ...)
+{
+	char buf[CONF_AT_MAX];
 	va_list ap;
 	int n;
 
 	if (c->has_failed)
 		return -1;
 	c->has_failed = true;
-	if (line == 0)
-		n = snprintf(c->err, c->errlen, "-D: ");
-	else
-		n = snprintf(c->err, c->errlen, "%s:%d: ", c->filename, line);
+	n = snprintf(c->err, c->errlen, "%s: ", conf_at_text(at, buf,
+	    sizeof(buf)));
 	if (n < 0 || (size_t)n >= c->errlen)
 		return -1;
 	va_start(ap, fmt);
@@ -34,7 +54,7 @@ conf_error(struct conf *c, int line, const char *fmt, ...)
 }
 
 int
-conf_error_value(struct conf *c, int line, const char *name,
+conf_error_value(struct conf *c, const struct conf_at *at, const char *name,
     const char *value, const char *expected)
 {
 	char found[FOUND_MAX + 4];
@@ -45,14 +65,17 @@ conf_error_value(struct conf *c, int line, const char *name,
 	memcpy(found + i, "...", 4);
 	if (value[i] == '\0')
 		found[i] = '\0';
-	return conf_error(c, line, "option '%s': expected %s, found \"%s\"",
+	return conf_error(c, at, "option '%s': expected %s, found \"%s\"",
 	    name, expected, found);
 }
 
 int
 conf_nomem(struct conf *c)
 {
-	return conf_error(c, 1, "out of memory");
+	if (!c->has_failed)
+		snprintf(c->err, c->errlen, "out of memory");
+	c->has_failed = true;
+	return -1;
 }
 
 static void
@@ -97,27 +120,22 @@ conf_free(struct conf *c)
 	}
 	if (c->root != NULL)
 		section_free(c->root);
-	free(c->filename);
 	free(c);
 }
 
-static struct conf_value *
-section_value(const struct conf_section *s, size_t row)
+struct conf_value *
+conf_value_find(const struct conf *c, const struct conf_section *section,
+    size_t row)
 {
 	struct conf_value *value;
 
-	STAILQ_FOREACH(value, &s->values, link)
-		if (value->row == row)
-			return value;
-	return NULL;
-}
-
-static struct conf_value *
-override_value(const struct conf *c, size_t row)
-{
-	struct conf_value *value;
-
-	STAILQ_FOREACH(value, &c->overrides, link)
+	if (section == NULL) {
+		STAILQ_FOREACH(value, &c->overrides, link)
+			if (value->row == row)
+				return value;
+		return NULL;
+	}
+	STAILQ_FOREACH(value, &section->values, link)
 		if (value->row == row)
 			return value;
 	return NULL;
@@ -126,37 +144,37 @@ override_value(const struct conf *c, size_t row)
 const struct conf_value *
 conf_get(const struct conf *c, const struct conf_section *section, size_t row)
 {
-	const struct conf_value *value = override_value(c, row);
+	const struct conf_value *value = conf_value_find(c, NULL, row);
 
-	return value != NULL ? value : section_value(section, row);
+	return value != NULL ? value : conf_value_find(c, section, row);
 }
 
-int
-conf_value_check(struct conf *c, size_t row, const char *value, int line)
+static int
+check(struct conf *c, size_t row, const char *text, const struct conf_at *at)
 {
 	const struct conf_field *f = c->schema->rows[row].field;
 	char expected[CONF_EXPECTED_MAX];
 
-	if (conf_field_check(f, value, expected, sizeof(expected)) == 0 &&
-	    c->schema->check(row, value, expected, sizeof(expected)) == 0)
+	if (conf_field_check(f, text, expected, sizeof(expected)) == 0 &&
+	    c->schema->check(row, text, expected, sizeof(expected)) == 0)
 		return 0;
-	return conf_error_value(c, line, f->name, value, expected);
+	return conf_error_value(c, at, f->name, text, expected);
 }
 
 int
 conf_value_add(struct conf *c, struct conf_section *section, size_t row,
-    const char *text, int line)
+    const char *text, const struct conf_at *at)
 {
-	struct conf_value *value;
+	struct conf_value *value = conf_value_find(c, section, row);
 	char **grown;
 
-	value = section == NULL ? override_value(c, row) :
-	    section_value(section, row);
+	if (text != NULL && check(c, row, text, at) == -1)
+		return -1;
 	if (value == NULL) {
 		if ((value = calloc(1, sizeof(*value))) == NULL)
 			return conf_nomem(c);
 		value->row = row;
-		value->line = line;
+		value->at = *at;
 		if (section == NULL)
 			STAILQ_INSERT_TAIL(&c->overrides, value, link);
 		else
@@ -193,23 +211,19 @@ static int
 override_set(struct conf *c, size_t row, char *value)
 {
 	const struct conf_field *f = c->schema->rows[row].field;
+	const struct conf_at *at = &on_command_line;
 	char *part;
 
-	if (override_value(c, row) != NULL)
-		return conf_error(c, 0, "option '%s' is given twice", f->name);
-	if (!conf_field_is_list(f)) {
-		value = trim(value);
-		return conf_value_check(c, row, value, 0) == -1 ? -1 :
-		    conf_value_add(c, NULL, row, value, 0);
-	}
-	if (conf_value_add(c, NULL, row, NULL, 0) == -1)
+	if (conf_value_find(c, NULL, row) != NULL)
+		return conf_error(c, at, "option '%s' is given twice", f->name);
+	if (!conf_field_is_list(f))
+		return conf_value_add(c, NULL, row, trim(value), at);
+	if (conf_value_add(c, NULL, row, NULL, at) == -1)
 		return -1;
 	while ((part = strsep(&value, ",")) != NULL) {
 		part = trim(part);
-		if (*part == '\0')
-			continue;
-		if (conf_value_check(c, row, part, 0) == -1 ||
-		    conf_value_add(c, NULL, row, part, 0) == -1)
+		if (*part != '\0' &&
+		    conf_value_add(c, NULL, row, part, at) == -1)
 			return -1;
 	}
 	return 0;
@@ -224,8 +238,8 @@ conf_override(struct conf *c, const char *text)
 	int rv = -1;
 
 	if (equals == NULL)
-		return conf_error(c, 0, "expected name=value, found \"%s\"",
-		    text);
+		return conf_error(c, &on_command_line, "expected name=value, "
+		    "found \"%s\"", text);
 	if ((copy = strdup(text)) == NULL)
 		return conf_nomem(c);
 	copy[equals - text] = '\0';
@@ -234,7 +248,8 @@ conf_override(struct conf *c, const char *text)
 		if (strcasecmp(name, c->schema->rows[i].field->name) == 0)
 			break;
 	if (i == c->schema->nrows)
-		conf_error(c, 0, "no such option '%s'", name);
+		conf_error(c, &on_command_line, "no such option '%s'",
+		    name);
 	else
 		rv = override_set(c, i, copy + (equals - text) + 1);
 	free(copy);

@@ -1,24 +1,29 @@
-/* Configuration files: sections and settings from tables, on libConfuse.
+/* Configuration files: sections and settings from tables.
  * Owns: the syntax, which setting may stand where, the message for each thing
  * that can be wrong, overrides from the command line, lookup from the inside
  * out.
- * Knows nothing of what a setting means: a row brings its own check.
- * All values are text here, checked by their fields (core/conf_field.h). */
+ * Knows nothing of what a setting means.  All values are text here, checked by
+ * their fields (core/conf_field.h). */
 
-#ifndef CORE_CONF_H
-#define CORE_CONF_H
+#ifndef CORE_CONF_CONF_H
+#define CORE_CONF_CONF_H
 
 #include <sys/queue.h>
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 
+#include "core/conf/conf_input.h"
 #include "core/conf_field.h"
 
-#define CONF_FILE_MAX	(16 * 1024 * 1024)	/* octets of a configuration file */
-#define CONF_EXPECTED_MAX 256			/* octets a check may write */
+#define CONF_EXPECTED_MAX 256	/* octets a check may write */
+#define CONF_AT_MAX	300	/* octets of conf_at_text() */
+
+/* Where something is written. */
+struct conf_at {
+	const char	*file;		/* NULL: -D.  Part of the conf_input */
+	int		 line, column;	/* from 1; columns are octets */
+};
 
 /* A setting.  Names match in any case; a list is { a, b }. */
 struct conf_row {
@@ -48,41 +53,35 @@ struct conf_schema {
 
 struct conf_value {
 	STAILQ_ENTRY(conf_value) link;
-	size_t	  row;
-	int	  line;		/* 0: from -D */
-	char	**v;
-	size_t	  n;		/* 1, or for a list any number */
+	size_t		  row;
+	struct conf_at	  at;
+	char		**v;
+	size_t		  n;		/* 1, or for a list any number */
 };
 
 struct conf_section {
 	STAILQ_ENTRY(conf_section) link;
 	size_t			 row;		/* in schema->sections */
-	int			 line;
+	struct conf_at		 at;
 	char			*title;		/* NULL: it has none */
 	struct conf_section	*parent;
-	const void		*key;		/* the parser's own */
-	STAILQ_HEAD(, conf_section) children;	/* as in the file */
+	STAILQ_HEAD(, conf_section) children;	/* as in the files */
 	STAILQ_HEAD(, conf_value) values;
 };
 
 struct conf {
 	const struct conf_schema *schema;
-	char			*filename;	/* for messages */
 	struct conf_section	*root;
 	STAILQ_HEAD(, conf_value) overrides;
 	char			*err;		/* the caller's; first message wins */
 	size_t			 errlen;
 	bool			 has_failed;
-	struct conf_section	*open;		/* innermost while parsing */
 };
 
-/* conf_parse(fp, filename, schema, overrides, n, err_r, errlen): Read all of
- * ${fp}.  ${overrides}: "name=value", a list's values parted by commas.  NULL
- * with a message in ${err_r}, which is kept for conf_error().  ${schema} is
- * kept.  Not reentrant: libConfuse's scanner is one per process. */
-struct conf *conf_parse(FILE *fp, const char *filename,
-    const struct conf_schema *schema, const char *const *overrides, size_t n,
-    char *err_r, size_t errlen);
+/* conf_parse(in, schema, err_r, errlen): NULL with a message in ${err_r}, which
+ * is kept for conf_error().  ${in} and ${schema} are kept. */
+struct conf *conf_parse(struct conf_input *in,
+    const struct conf_schema *schema, char *err_r, size_t errlen);
 void conf_free(struct conf *c);		/* NULL does nothing */
 
 /* conf_get(c, section, row): The override of ${row}, or what ${section} itself
@@ -90,14 +89,24 @@ void conf_free(struct conf *c);		/* NULL does nothing */
 const struct conf_value *conf_get(const struct conf *c,
     const struct conf_section *section, size_t row);
 
-/* conf_error(c, line, fmt, ...): Note "file:line: ..." ("-D: ..." for line 0)
- * unless a message was noted before.  Return -1. */
-int conf_error(struct conf *c, int line, const char *fmt, ...)
+/* conf_at_text(at, buf, len): "FILE:LINE:COLUMN", or "-D".
+ * conf_at_seen(at, from, buf, len): The same as a message at ${from} says it:
+ * "line 3" of its own file. */
+const char *conf_at_text(const struct conf_at *at, char *buf, size_t len);
+const char *conf_at_seen(const struct conf_at *at, const struct conf_at *from,
+    char *buf, size_t len);
+
+/* conf_error(c, at, fmt, ...): Note "FILE:LINE:COLUMN: ..." ("-D: ...") unless
+ * a message was noted before.  Return -1. */
+int conf_error(struct conf *c, const struct conf_at *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* conf_error_value(c, line, name, value, expected): The same as
+/* conf_error_value(c, at, name, value, expected): The same as
  * "option 'name': expected ..., found ...". */
-int conf_error_value(struct conf *c, int line, const char *name,
-    const char *value, const char *expected);
+int conf_error_value(struct conf *c, const struct conf_at *at,
+    const char *name, const char *value, const char *expected);
+
+/* conf_nomem(c): The same of memory. */
+int conf_nomem(struct conf *c);
 
 #endif

@@ -58,25 +58,25 @@ config_clear(struct config *config)
 
 /* --- reading -------------------------------------------------------------- */
 
-/* Into memory first, so that what is checked here is what the children get. */
+/* What is checked here is what the children get: no file is read twice. */
 static int
-config_pack(struct config *config_r, char *err_r, size_t errlen)
+config_settings(struct config *config_r, char *err_r, size_t errlen)
 {
 	FILE *fp;
-	int rc = 0;
 
 	config_r->fd = -1;
 	if ((fp = fopen(source.filename, "re")) == NULL)
-		rc = -1;
-	else if ((config_r->fd = settings_pack(fp, source.filename,
-	    source.overrides, source.n)) == -1)
-		rc = -1;
-	if (rc == -1)
-		snprintf(err_r, errlen, "%s: %s", source.filename,
-		    strerror(errno));
-	if (fp != NULL)
-		fclose(fp);
-	return rc;
+		goto err1;
+	config_r->settings = settings_load(fp, source.filename,
+	    source.overrides, source.n, err_r, errlen);
+	fclose(fp);
+	if (config_r->settings == NULL)
+		return -1;
+	if ((config_r->fd = settings_pack(config_r->settings)) != -1)
+		return 0;
+err1:
+	snprintf(err_r, errlen, "%s: %s", source.filename, strerror(errno));
+	return -1;
 }
 
 /* The files that the settings name. */
@@ -98,11 +98,8 @@ config_load(unsigned int generation, struct config *config_r, char *err_r,
     size_t errlen)
 {
 	memset(config_r, 0, sizeof(*config_r));
-	if (config_pack(config_r, err_r, errlen) == -1)
-		return -1;
 	config_r->generation = generation;
-	config_r->settings = settings_unpack(config_r->fd, err_r, errlen);
-	if (config_r->settings == NULL ||
+	if (config_settings(config_r, err_r, errlen) == -1 ||
 	    config_files(config_r, err_r, errlen) == -1) {
 		config_clear(config_r);
 		return -1;

@@ -120,9 +120,10 @@ err2:
 err1:
 	if (errno == EACCES)
 		log_err("listen", "listen=%s line=%d hint=%s", sl->name,
-		    sl->line, "a port under 1024 needs root");
+		    sl->at.line, "a port under 1024 needs root");
 	else
-		log_err("listen", "listen=%s line=%d", sl->name, sl->line);
+		log_err("listen", "listen=%s line=%d", sl->name,
+		    sl->at.line);
 	return -1;
 }
 

@@ -23,19 +23,14 @@ static void
 say(const struct settings *s, const struct settings_tls_context *x,
     char which, const char *why, char *err_r, size_t errlen)
 {
+	char at[CONF_AT_MAX];
 	size_t i;
-	int line;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (rows[i].which != which)
 			continue;
-		line = x->lines[rows[i].text];
-		if (line == 0)
-			snprintf(err_r, errlen, "-D: option '%s': %s",
-			    rows[i].name, why);
-		else
-			snprintf(err_r, errlen, "%s:%d: option '%s': %s",
-			    s->filename, line, rows[i].name, why);
+		snprintf(err_r, errlen, "%s: option '%s': %s", conf_at_text(
+		    &x->at[rows[i].text], at, sizeof(at)), rows[i].name, why);
 		return;
 	}
 	snprintf(err_r, errlen, "%s: TLS: %s", s->filename, why);

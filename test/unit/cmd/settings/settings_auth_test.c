@@ -51,33 +51,33 @@ Test(settings_auth, what_is_none_is_named_with_its_line)
 	static const struct {
 		const char	*text, *line, *about;
 	} rows[] = {
-		{ "Auth_Backend = \"ldap:x\"", "m.conf:2: ", "passwd:/" },
-		{ "Auth_Backend = \"passwd\"", "m.conf:2: ", "passwd:/" },
-		{ "Auth_Backend = \"passwd:users\"", "m.conf:2: ", "users" },
-		{ "Auth_Backend = \"pam:../x\"", "m.conf:2: ", "pam.d" },
-		{ "Auth_Mechanisms = { \"PLAIN\", \"NTLM\" }", "m.conf:2: ",
+		{ "Auth_Backend = \"ldap:x\"", "m.conf:2:16: ", "passwd:/" },
+		{ "Auth_Backend = \"passwd\"", "m.conf:2:16: ", "passwd:/" },
+		{ "Auth_Backend = \"passwd:users\"", "m.conf:2:16: ", "users" },
+		{ "Auth_Backend = \"pam:../x\"", "m.conf:2:16: ", "pam.d" },
+		{ "Auth_Mechanisms = { \"PLAIN\", \"NTLM\" }", "m.conf:2:19: ",
 		    "found \"NTLM\"" },
 		{ "Auth_Backend = \"pam:m\" Auth_Mechanisms = "
-		    "{ \"PLAIN\", \"SCRAM-SHA-256\" }", "m.conf:3: ",
+		    "{ \"PLAIN\", \"SCRAM-SHA-256\" }", "m.conf:3:1: ",
 		    "cannot do SCRAM-SHA-256" },
 		{ "Auth_Mechanisms = { \"SCRAM-SHA-256\" } Peer \"10.0.0.0/8\""
-		    " { Auth_Backend = \"pam:m\" }", "m.conf:3: ",
+		    " { Auth_Backend = \"pam:m\" }", "m.conf:3:1: ",
 		    "cannot do SCRAM-SHA-256" },
-		{ "Require_Auth = true", "m.conf:3: ",
+		{ "Require_Auth = true", "m.conf:3:1: ",
 		    "without Auth_Backend" },
 		{ "Require_Auth = true Auth_Backend = \"pam:m\"",
-		    "m.conf:3: ", "inside TLS only" },
+		    "m.conf:3:1: ", "inside TLS only" },
 		{ "Require_Auth = true Auth_Backend = \"passwd:/x\" "
 		    "Auth_Without_TLS = true "
 		    "Auth_Mechanisms = { \"SCRAM-SHA-1-PLUS\" }",
-		    "m.conf:3: ", "inside TLS only" },
+		    "m.conf:3:1: ", "inside TLS only" },
 		{ "Require_Auth = true Auth_Backend = \"passwd:/x\" "
 		    "TLS_Certificate = \"/c\" TLS_Key = \"/k\" "
 		    "Auth_Mechanisms = { \"EXTERNAL\" }",
-		    "m.conf:3: ", "set TLS_Client_CA" },
+		    "m.conf:3:1: ", "set TLS_Client_CA" },
 		{ "Auth_Backend = \"pam:m\" Auth_Without_TLS = true "
 		    "Peer \"10.0.0.0/8\" { Require_Auth = true "
-		    "Auth_Backend = \"\" }", "m.conf:3: ",
+		    "Auth_Backend = \"\" }", "m.conf:3:1: ",
 		    "without Auth_Backend" },
 	};
 	size_t i;

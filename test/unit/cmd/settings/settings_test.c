@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cmd/settings/settings.h"
@@ -330,55 +331,55 @@ Test(settings, what_is_wrong_is_named)
 	static const struct {
 		const char *text, *override, *message;
 	} c[] = {
-		{ "", NULL, "m.conf:1: no Listen section is enabled: write "
+		{ "", NULL, "m.conf:1:1: no Listen section is enabled: write "
 		    "ESMTP_Listener { Listen \":25\" { } }" },
 		{ "\nESMTP_Listener { Listen \"25\" { } }", NULL,
-		    "m.conf:2: option 'Listen': expected address:port, such "
+		    "m.conf:2:25: option 'Listen': expected address:port, such "
 		    "as \":25\", \"127.0.0.1:2525\" or \"[::1]:587\", found "
 		    "\"25\"" },
 		{ "ESMTP_Listener {\nListen \":25\" { }\n}\nESMTP_Listener "
-		    "{\nListen \"*:25\" { } }", NULL, "m.conf:5: option "
+		    "{\nListen \"*:25\" { } }", NULL, "m.conf:5:1: option "
 		    "'Listen': the address \"*:25\" has another section in "
 		    "line 2" },
 		{ "ESMTP_Listener {\nListen \":25\" { }\nPeer \"10.0.0.1/8\" "
-		    "{ } }", NULL, "m.conf:3: option 'Peer': expected a "
+		    "{ } }", NULL, "m.conf:3:6: option 'Peer': expected a "
 		    "network without bits set behind its prefix, found "
 		    "\"10.0.0.1/8\"" },
 		{ "ESMTP_Listener {\nListen \":25\" { }\nPeer \"::1\" { }\n"
-		    "Peer \"::1/128\" { } }", NULL, "m.conf:4: option 'Peer': "
+		    "Peer \"::1/128\" { } }", NULL, "m.conf:4:1: option 'Peer': "
 		    "the network of \"::1/128\" has another section in line "
 		    "3" },
-		{ LISTEN "Relay_Domains = { \"a.test\" }\n", NULL, "m.conf:2: "
+		{ LISTEN "Relay_Domains = { \"a.test\" }\n", NULL, "m.conf:2:17: "
 		    "option 'Relay_Domains': expected domains that have a "
 		    "Domain section, found \"a.test\"" },
 		{ LISTEN "Domain \"*\" {\n\nMaildir = \"/m/%u\" }", NULL,
-		    "m.conf:4: option 'Maildir': expected a path with %d, "
+		    "m.conf:4:11: option 'Maildir': expected a path with %d, "
 		    "since the section is for more than one domain, found "
 		    "\"/m/%u\"" },
 		{ LISTEN "Domain \"a.test\" { Maildir = \"/m/%d\" }", NULL,
-		    "m.conf:2: option 'Maildir': expected a path with %u, or "
+		    "m.conf:2:29: option 'Maildir': expected a path with %u, or "
 		    "all recipients would share one Maildir, found "
 		    "\"/m/%d\"" },
 		{ LISTEN "Domain \"a.test\" { Recipients = \"users\" }", NULL,
-		    "m.conf:2: option 'Recipients': expected \"file:\" and an "
+		    "m.conf:2:32: option 'Recipients': expected \"file:\" and an "
 		    "absolute path, found \"users\"" },
 		{ LISTEN "Domain \"a.test\" { Delivery = \"mbox\" }", NULL,
-		    "m.conf:2: option 'Delivery': expected maildir, found "
+		    "m.conf:2:30: option 'Delivery': expected maildir, found "
 		    "\"mbox\"" },
-		{ LISTEN "Domain \"a..test\" { }", NULL, "m.conf:2: option "
+		{ LISTEN "Domain \"a..test\" { }", NULL, "m.conf:2:8: option "
 		    "'Domain': expected a domain, \"*.\" and a domain, or "
 		    "\"*\", found \"a..test\"" },
-		{ LISTEN "spool = \"run\"\n", NULL, "m.conf:2: option 'spool': "
+		{ LISTEN "spool = \"run\"\n", NULL, "m.conf:2:9: option 'spool': "
 		    "expected an absolute path, found \"run\"" },
-		{ LISTEN "log = \"here\"\n", NULL, "m.conf:2: option 'log': "
+		{ LISTEN "log = \"here\"\n", NULL, "m.conf:2:7: option 'log': "
 		    "expected \"stderr\", \"syslog\" or an absolute path, "
 		    "found \"here\"" },
-		{ LISTEN "hostname = \"a b\"\n", NULL, "m.conf:2: option "
+		{ LISTEN "hostname = \"a b\"\n", NULL, "m.conf:2:12: option "
 		    "'hostname': expected a host name, found \"a b\"" },
-		{ LISTEN "workers = 1000\n", NULL, "m.conf:2: option "
+		{ LISTEN "workers = 1000\n", NULL, "m.conf:2:11: option "
 		    "'workers': expected a number from 0 to 256 (processes, 0 "
 		    "for one per processor), found \"1000\"" },
-		{ LISTEN "retry_interval = 100000\n", NULL, "m.conf:2: option "
+		{ LISTEN "retry_interval = 100000\n", NULL, "m.conf:2:18: option "
 		    "'max_retry_interval': expected no less than "
 		    "retry_interval" },
 		{ LISTEN, "spool_large_message=1073741824", "-D: option "
@@ -388,7 +389,7 @@ Test(settings, what_is_wrong_is_named)
 		    "'Relay_Domains': expected domains that have a Domain "
 		    "section, found \"b.test\"" },
 		{ LISTEN, "nothing=1", "-D: no such option 'nothing'" },
-		{ LISTEN "Max_Errors = many\n", NULL, "m.conf:2: option "
+		{ LISTEN "Max_Errors = many\n", NULL, "m.conf:2:14: option "
 		    "'Max_Errors': expected a number from 0 to 1000000 "
 		    "(replies), found \"many\"" },
 	};
@@ -398,44 +399,89 @@ Test(settings, what_is_wrong_is_named)
 		expect_error(c[i].text, c[i].override, c[i].message);
 }
 
+static void
+put(const char *path, const char *text)
+{
+	FILE *fp = fopen(path, "w");
+
+	cr_assert_not_null(fp);
+	fputs(text, fp);
+	fclose(fp);
+}
+
+/* What the master has read is what a child gets, whatever has become of the
+ * files. */
 Test(settings, a_pack_is_the_same_configuration)
 {
-	static const char text[] = "workers = 3\n" LISTEN;
 	static const char *const overrides[] = { "drain_time=7",
 		"Max_Errors=5" };
+	char dir[] = "/tmp/settings-XXXXXX", conf[64], part[64];
 	struct settings *s;
-	FILE *fp = tmpfile();
+	FILE *fp;
 	int fd, i;
 
-	fputs(text, fp);
-	rewind(fp);
-	fd = settings_pack(fp, "/etc/m.conf", overrides, 2);
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(conf, sizeof(conf), "%s/m.conf", dir);
+	snprintf(part, sizeof(part), "%s/part.inc", dir);
+	put(conf, "workers = 3\ninclude \"*.inc\"\ninclude \"*.none\"\n"
+	    LISTEN);
+	put(part, "keyds = 2\nDomain \"a.test\" { Recipients = "
+	    "\"file:/nowhere\" }\n");
+	fp = fopen(conf, "r");
+	s = settings_load(fp, conf, overrides, 2, err, sizeof(err));
 	fclose(fp);
+	cr_assert_not_null(s, "%s", err);
+	fd = settings_pack(s);
+	settings_free(s);
 	cr_assert_neq(fd, -1);
+	put(part, "keyds = 3\n");
+	unlink(conf);
 	for (i = 0; i < 2; i++) {
 		s = settings_unpack(fd, err, sizeof(err));
 		cr_assert_not_null(s, "%s", err);
-		cr_expect_str_eq(s->filename, "/etc/m.conf");
+		cr_expect_str_eq(s->filename, conf);
 		cr_expect_eq(s->workers, 3);
+		cr_expect_eq(s->keyds, 2);
 		cr_expect_eq(s->drain_time, 7);
 		cr_expect_eq(s->listens[0].options->max_errors, 5);
+		settings_load_recipients(s, err, sizeof(err));
+		cr_expect_not_null(strstr(err, "/part.inc:2:32: option "
+		    "'Recipients': "), "%s", err);
 		settings_free(s);
 	}
 	cr_expect_eq(write(fd, "x", 1), -1);
 	close(fd);
+	unlink(part);
+	rmdir(dir);
 }
 
-Test(settings, a_pack_of_nothing_is_told)
+Test(settings, a_pack_that_is_none_is_refused)
 {
-	FILE *fp = tmpfile();
-	int fd = settings_pack(fp, "e.conf", NULL, 0);
+	int fd = memfd_create("x", 0);
 
-	fclose(fp);
-	cr_assert_neq(fd, -1);
 	cr_expect_null(settings_unpack(fd, err, sizeof(err)));
-	cr_expect_str_eq(err, "e.conf:1: no Listen section is enabled: write "
-	    "ESMTP_Listener { Listen \":25\" { } }");
+	cr_assert_eq(write(fd, "what is this? No configuration.", 31), 31);
+	cr_expect_null(settings_unpack(fd, err, sizeof(err)));
+	cr_expect_str_eq(err, "the configuration from the master cannot be "
+	    "read");
 	close(fd);
+}
+
+Test(settings, an_included_file_is_named_where_it_is_wrong)
+{
+	char dir[] = "/tmp/settings-XXXXXX", a[64], text[200];
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(a, sizeof(a), "%s/a", dir);
+	put(a, "\nListen \":25\" {}\n");
+	snprintf(text, sizeof(text), "ESMTP_Listener {\n include \"%s\"\n"
+	    "Listen \"*:25\" {}\n}", a);
+	cr_expect_null(load(text, NULL));
+	snprintf(text, sizeof(text), "m.conf:3:1: option 'Listen': the address "
+	    "\"*:25\" has another section in %s:2:1", a);
+	cr_expect_str_eq(err, text, "%s", err);
+	unlink(a);
+	rmdir(dir);
 }
 
 Test(settings, recipients_files_are_read_when_asked)
@@ -459,7 +505,7 @@ Test(settings, recipients_files_are_read_when_asked)
 	unlink(path);
 	s = load_good(text, NULL);
 	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), -1);
-	cr_expect_not_null(strstr(err, "m.conf:2: option 'Recipients': "
+	cr_expect_not_null(strstr(err, "m.conf:2:32: option 'Recipients': "
 	    "expected a file with one address a line: /tmp/users-"), "%s",
 	    err);
 	settings_free(s);
@@ -493,7 +539,7 @@ Test(settings, files_of_sender_logins_are_read_once_when_asked)
 	unlink(path);
 	s = load_good(text, NULL);
 	cr_expect_eq(settings_load_sender_logins(s, err, sizeof(err)), -1);
-	cr_expect_not_null(strstr(err, "m.conf:1: option 'Sender_Login': "
+	cr_expect_not_null(strstr(err, "m.conf:1:16: option 'Sender_Login': "
 	    "expected a file with a sender and its logins in each line: "
 	    "/tmp/senders-"), "%s", err);
 	settings_free(s);

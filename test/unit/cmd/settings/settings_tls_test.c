@@ -142,19 +142,19 @@ Test(settings_tls, what_does_not_go_together_is_named_with_its_line)
 		const char	*text, *start;
 	} rows[] = {
 		{ "TLS_Certificate = \"/a\"",
-		    "m.conf:2: option 'TLS_Certificate': expected one key" },
+		    "m.conf:2:19: option 'TLS_Certificate': expected one key" },
 		{ "TLS_Key = \"/a\"",
-		    "m.conf:2: option 'TLS_Key': expected one key" },
+		    "m.conf:2:11: option 'TLS_Key': expected one key" },
 		{ PAIR("a") "TLS_OCSP_Response = { \"/a\", \"/b\" }",
-		    "m.conf:2: option 'TLS_OCSP_Response': expected at most" },
+		    "m.conf:2:67: option 'TLS_OCSP_Response': expected at most" },
 		{ "Use_SSL = true",
-		    "m.conf:2: option 'Use_SSL': expected TLS_Certificate" },
+		    "m.conf:2:11: option 'Use_SSL': expected TLS_Certificate" },
 		{ "Require_TLS = true",
-		    "m.conf:2: option 'Require_TLS': expected TLS_Cert" },
+		    "m.conf:2:15: option 'Require_TLS': expected TLS_Cert" },
 		{ PAIR("a") "TLS_Verify_Mode = \"require\"",
-		    "m.conf:2: option 'TLS_Verify_Mode': expected TLS_Client" },
+		    "m.conf:2:65: option 'TLS_Verify_Mode': expected TLS_Client" },
 		{ "TLS_Certificate = \"a\" TLS_Key = \"/a\"",
-		    "m.conf:2: option 'TLS_Certificate': expected an abs" },
+		    "m.conf:2:19: option 'TLS_Certificate': expected an abs" },
 	};
 	char text[512];
 	size_t i;
@@ -193,8 +193,8 @@ Test(tls_options, what_openssl_does_not_know_is_named_with_its_line)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(text, sizeof(text), "ESMTP_Listener {\n" PAIR("a")
 		    "\nListen \"127.0.0.1:25\" {\n%s } }\n", rows[i].text);
-		snprintf(where, sizeof(where), "m.conf:4: option '%s': ",
-		    rows[i].name);
+		snprintf(where, sizeof(where), "m.conf:4:%zu: option '%s': ",
+		    strlen(rows[i].name) + 4, rows[i].name);
 		s = load_good(text);
 		cr_expect_eq(tls_options_check(s, err, sizeof(err)), -1, "%s",
 		    rows[i].text);

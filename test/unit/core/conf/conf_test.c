@@ -60,6 +60,7 @@ static const struct conf_section_row sections[] = {
 static const struct conf_schema schema = { rows, 4, sections, 3, check };
 
 static char err[400];
+static struct conf_input *input;	/* of the last parse() */
 
 static struct conf *
 parse(const char *text, size_t len, const char *override)
@@ -71,8 +72,10 @@ parse(const char *text, size_t len, const char *override)
 	fwrite(text, 1, len, fp);
 	rewind(fp);
 	*err = '\0';
-	c = conf_parse(fp, "t.conf", &schema, &override, override != NULL,
-	    err, sizeof(err));
+	conf_input_free(input);
+	input = conf_input_new(fp, "t.conf", &override, override != NULL);
+	cr_assert_not_null(input);
+	c = conf_parse(input, &schema, err, sizeof(err));
 	fclose(fp);
 	return c;
 }
@@ -137,25 +140,25 @@ Test(conf, keeps_sections_values_and_lines)
 	const struct conf_section *lid = STAILQ_FIRST(&one->children);
 
 	cr_expect_str_eq(joined(c, c->root, ROW_COUNT), "3");
-	cr_expect_eq(conf_get(c, c->root, ROW_COUNT)->line, 2);
+	cr_expect_eq(conf_get(c, c->root, ROW_COUNT)->at.line, 2);
 	cr_expect_str_eq(one->title, "one");
-	cr_expect_eq(one->line, 3);
+	cr_expect_eq(one->at.line, 3);
 	cr_expect_eq(one->row, 1);
 	cr_expect_str_eq(joined(c, one, ROW_NAME), "a b");
-	cr_expect_eq(conf_get(c, one, ROW_NAME)->line, 4);
+	cr_expect_eq(conf_get(c, one, ROW_NAME)->at.line, 4);
 	cr_expect_str_eq(joined(c, one, ROW_LIST), "x,y,z");
-	cr_expect_eq(conf_get(c, one, ROW_LIST)->line, 5);
+	cr_expect_eq(conf_get(c, one, ROW_LIST)->at.line, 5);
 	cr_expect_str_eq(joined(c, one, ROW_COUNT), "4");
-	cr_expect_eq(conf_get(c, one, ROW_COUNT)->line, 11);
+	cr_expect_eq(conf_get(c, one, ROW_COUNT)->at.line, 11);
 	cr_expect_str_eq(joined(c, lid, ROW_FLAG), "yes");
-	cr_expect_eq(lid->line, 7);
+	cr_expect_eq(lid->at.line, 7);
 	cr_expect_eq(lid->parent, one);
 	lid = STAILQ_NEXT(lid, link);
-	cr_expect_eq(lid->line, 8);
+	cr_expect_eq(lid->at.line, 8);
 	cr_expect_str_eq(joined(c, lid, ROW_COUNT), "9");
 	cr_expect_null(STAILQ_NEXT(lid, link));
 	cr_expect_str_eq(two->title, "two");
-	cr_expect_eq(two->line, 12);
+	cr_expect_eq(two->at.line, 12);
 	cr_expect_str_eq(joined(c, two, ROW_COUNT), "-");
 	cr_expect_null(STAILQ_NEXT(two, link));
 	conf_free(c);
@@ -195,56 +198,66 @@ Test(conf, an_error_names_file_line_and_option)
 		const char *text, *message;
 	} cases[] = {
 		{ "count = 3\n\ncount = 10\n",
-		    "t.conf:3: option 'Count' is set twice, first in line 1" },
-		{ "\ncount = 10\n", "t.conf:2: option 'Count': expected a "
+		    "t.conf:3:1: option 'Count' is set twice, first in line 1" },
+		{ "\ncount = 10\n", "t.conf:2:9: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"10\"" },
-		{ "count = 7", "t.conf:1: option 'Count': expected any but 7, "
+		{ "count = 7", "t.conf:1:9: option 'Count': expected any but 7, "
 		    "found \"7\"" },
-		{ "count = ten", "t.conf:1: option 'Count': expected a "
+		{ "count = ten", "t.conf:1:9: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"ten\"" },
-		{ "count = \"\"", "t.conf:1: option 'Count': expected a "
+		{ "count = \"\"", "t.conf:1:9: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"\"" },
-		{ "count = 1x", "t.conf:1: option 'Count': expected a "
+		{ "count = 1x", "t.conf:1:9: option 'Count': expected a "
 		    "number from 1 to 9 (boxes), found \"1x\"" },
 		{ "box a {\n lid {\n\n flag = maybe } }",
-		    "t.conf:4: option 'Flag': expected true or false, found "
+		    "t.conf:4:9: option 'Flag': expected true or false, found "
 		    "\"maybe\"" },
 		{ "box a { }\n\nbox A { }",
-		    "t.conf:3: section \"A\": expected once, found again" },
-		{ "\nbox x1 {\n\n}", "t.conf:2: option 'Box': expected no x, "
+		    "t.conf:3:5: section 'Box \"A\"' is there already, "
+		    "in line 1" },
+		{ "\nbox x1 {\n\n}", "t.conf:2:5: option 'Box': expected no x, "
 		    "found \"x1\"" },
-		{ "\ncuont = 1", "t.conf:2: no such option 'cuont'" },
-		{ "box a {\n nmae = 1 }", "t.conf:2: no such option 'nmae'" },
-		{ "\nname = a", "t.conf:2: option 'name' may not stand here; "
+		{ "\ncuont = 1", "t.conf:2:1: no such option 'cuont'" },
+		{ "box a {\n nmae = 1 }", "t.conf:2:2: no such option 'nmae'" },
+		{ "\nname = a", "t.conf:2:1: option 'name' may not stand here; "
 		    "its place is: Box" },
-		{ "box a {\n FLAG = on }", "t.conf:2: option 'FLAG' may not "
+		{ "box a {\n FLAG = on }", "t.conf:2:2: option 'FLAG' may not "
 		    "stand here; its place is: Lid" },
-		{ "lid { }", "t.conf:1: option 'lid' may not stand here; its "
+		{ "lid { }", "t.conf:1:1: option 'lid' may not stand here; its "
 		    "place is: Box" },
-		{ "box a { lid { lid { } } }", "t.conf:1: option 'lid' may "
+		{ "box a { lid { lid { } } }", "t.conf:1:15: option 'lid' may "
 		    "not stand here; its place is: Box" },
 		{ "list = {a}\nlist = {b}",
-		    "t.conf:2: option 'List' is set twice, first in line 1" },
-		{ "count = {1}", "t.conf:1: unexpected token '{'" },
-		{ "box {\n }", "t.conf:1: missing title for section 'Box'" },
-		{ "box a {\n count = 1\n", "t.conf:3: premature end of file: "
+		    "t.conf:2:1: option 'List' is set twice, first in line 1" },
+		{ "count = {1}", "t.conf:1:9: expected a value for option "
+		    "'Count', found '{'" },
+		{ "box {\n }", "t.conf:1:5: expected a title for section "
+		    "'Box', found '{'" },
+		{ "box a {\n count = 1\n", "t.conf:3:1: premature end of file: "
 		    "the '{' of line 1 has no '}'" },
-		{ "box a { }\n'box=a|name' = x", "t.conf:2: option 'Name' "
-		    "may not stand here" },
-		{ "box a { }\n'box=a|count' = 2", "t.conf:2: option 'Count' "
-		    "may not stand here" },
-		{ "\nbox 'a {\n}", "t.conf:2: the quote has no end" },
-		{ "\n/* x\n", "t.conf:2: the comment has no end" },
-		{ "# c\n// d\n/*\n{ */ # {\n\nname", "t.conf:6: option "
+		{ "box a { }\n'count' = 2", "t.conf:2:1: expected a name, "
+		    "found \"count\"" },
+		{ "count += 2", "t.conf:1:7: expected '=' after option "
+		    "'Count', found '+='" },
+		{ "list a", "t.conf:1:6: expected '=' or '+=' after option "
+		    "'List', found \"a\"" },
+		{ "list = { a b }", "t.conf:1:12: expected ',' or '}', found "
+		    "\"b\"" },
+		{ "list = { , }", "t.conf:1:10: expected a value or '}', found "
+		    "','" },
+		{ "count =\n", "t.conf:2:1: expected a value for option "
+		    "'Count', found the end of the file" },
+		{ "box a b { }", "t.conf:1:7: expected '{', found \"b\"" },
+		{ "\nbox 'a {\n}", "t.conf:2:5: the quote has no end" },
+		{ "\n/* x\n", "t.conf:2:1: the comment has no end" },
+		{ "# c\n// d\n/*\n{ */ # {\n\nname", "t.conf:6:1: option "
 		    "'name' may not stand here; its place is: Box" },
-		{ "count 1", "t.conf:1: missing equal sign after option "
-		    "'Count'" },
-		{ "}", "t.conf:1: unexpected closing brace" },
-		{ "box a {\n '\\x01begin' = {x}\n lid {} }",
-		    "t.conf:2: no such option '\\x01begin'" },
-		{ "box a {\n \"\\x01begin\" = {x}\n lid {} }",
-		    "t.conf:2: no such option" },
-		{ "box a { name = \"x${HOME}\" }", "t.conf:1: ${...}: the "
+		{ "count 1", "t.conf:1:7: expected '=' after option "
+		    "'Count', found \"1\"" },
+		{ "}", "t.conf:1:1: expected a name, found '}'" },
+		{ "box a {\n name = \"a\\n\" }", "t.conf:2:11: in double "
+		    "quotes, \\ may only stand before \\, \" or $" },
+		{ "box a { name = \"x${HOME}\" }", "t.conf:1:18: ${...}: the "
 		    "environment is not used; write \\${ in double quotes "
 		    "for these two characters" },
 	};
@@ -278,7 +291,7 @@ Test(conf, slashes_in_a_word_are_no_comment)
 Test(conf, nul_octets_are_refused)
 {
 	cr_expect_null(parse("count = 1\n\0count", 16, NULL));
-	cr_expect_str_eq(err, "t.conf:2: a NUL octet in the file");
+	cr_expect_str_eq(err, "t.conf:2:1: a NUL octet in the file");
 }
 
 Test(conf, found_values_are_cut_and_made_printable)
@@ -301,7 +314,7 @@ Test(conf, overrides_win_over_every_scope)
 	cr_expect_str_eq(joined(c, c->root, ROW_COUNT), "5");
 	cr_expect_str_eq(joined(c, STAILQ_FIRST(&c->root->children),
 	    ROW_COUNT), "5");
-	cr_expect_eq(conf_get(c, c->root, ROW_COUNT)->line, 0);
+	cr_expect_null(conf_get(c, c->root, ROW_COUNT)->at.file);
 	conf_free(c);
 	c = parse("list = {a}", 10, "List=x, y,,z");
 	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "x,y,z");
@@ -317,4 +330,33 @@ Test(conf, wrong_overrides_are_named)
 	expect_error("", "count", "-D: expected name=value, found \"count\"");
 	expect_error("", "count=0", "-D: option 'Count': expected a number "
 	    "from 1 to 9 (boxes), found \"0\"");
+}
+
+Test(conf, quotes_take_anything)
+{
+	struct conf *c = parse_good("box a { name = \"\\\\ \\\" \\$ ' # // /* "
+	    "{\n\" }\nbox b { name = '\\ \\n \" # { ${x}\n' }\n"
+	    "box c { name = \"\" }");
+	const struct conf_section *box = STAILQ_FIRST(&c->root->children);
+
+	cr_expect_str_eq(joined(c, box, ROW_NAME), "\\ \" $ ' # // /* {\n");
+	box = STAILQ_NEXT(box, link);
+	cr_expect_str_eq(joined(c, box, ROW_NAME), "\\ \\n \" # { ${x}\n");
+	box = STAILQ_NEXT(box, link);
+	cr_expect_str_eq(joined(c, box, ROW_NAME), "");
+	cr_expect_eq(box->at.line, 5);
+	conf_free(c);
+}
+
+Test(conf, white_space_is_needed_only_between_words)
+{
+	struct conf *c = parse_good("count=3 list={a,b,}list+=c box'w'{count=4}"
+	    "box y/*z*/{name=a+b*(c);}");
+	const struct conf_section *box = STAILQ_FIRST(&c->root->children);
+
+	cr_expect_str_eq(joined(c, c->root, ROW_LIST), "a,b,c");
+	cr_expect_str_eq(joined(c, box, ROW_COUNT), "4");
+	cr_expect_str_eq(joined(c, STAILQ_NEXT(box, link), ROW_NAME),
+	    "a+b*(c);");
+	conf_free(c);
 }
