@@ -33,8 +33,9 @@ struct role_state {
 /* --- keys from the master ------------------------------------------------- */
 
 static void
-on_certs(struct role_state *s, struct channel_msg *msg)
+on_certs(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	struct msg_certs certs;
 
 	memcpy(&certs, msg->base, sizeof(certs));
@@ -48,8 +49,9 @@ on_certs(struct role_state *s, struct channel_msg *msg)
 }
 
 static void
-on_key(struct role_state *s, struct channel_msg *msg)
+on_key(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	const struct settings_tls *tls = s->keyd.settings->tls;
 	char err[KEEPER_ERROR_MAX] = "was not received: out of descriptors";
 	struct bundle_octets cert;
@@ -72,8 +74,9 @@ on_key(struct role_state *s, struct channel_msg *msg)
 /* A version counts only whole; handshakes that began with the one before it
  * still end with that. */
 static void
-on_keys_end(struct role_state *s, struct channel_msg *msg)
+on_keys_end(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	struct msg_keys_ready ready = { 0 };
 	struct msg_certs certs;
 
@@ -92,26 +95,6 @@ on_keys_end(struct role_state *s, struct channel_msg *msg)
 		log_errx("keys", "version=%u effect=%s", certs.version,
 		    "the keys of before stay in use");
 	(void)chanev_send(s->child->master, M_KEYS_READY, &ready, NULL, 0, -1);
-}
-
-static const struct {
-	unsigned int  type;
-	void	    (*act)(struct role_state *s, struct channel_msg *msg);
-} message_rows[] = {
-	{ M_CERTS,	on_certs },
-	{ M_KEY,	on_key },
-	{ M_KEYS_END,	on_keys_end },
-};
-
-static void
-on_message(struct child *c, struct channel_msg *msg, void *closure)
-{
-	size_t i;
-
-	(void)c;
-	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
-		if (message_rows[i].type == msg->type)
-			message_rows[i].act(closure, msg);
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -149,8 +132,12 @@ on_drain(struct child *c, bool is_reconfig, void *closure)
 }
 
 static const struct child_ops child_ops = {
+	.on = {
+		[M_CERTS] = on_certs,
+		[M_KEY] = on_key,
+		[M_KEYS_END] = on_keys_end
+	},
 	.peer = on_peer,
-	.message = on_message,
 	.drain = on_drain
 };
 

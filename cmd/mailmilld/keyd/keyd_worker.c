@@ -136,13 +136,10 @@ worker_free(struct keyd_worker *w)
 }
 
 static void
-worker_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_sign(void *closure, struct channel_msg *msg)
 {
 	struct keyd_worker *w = closure;
 
-	(void)ce;
-	if (msg->type != K_SIGN)
-		return;
 	answer(w, msg);
 	keep_pace(w);
 }
@@ -160,7 +157,7 @@ worker_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops worker_ops = {
-	.message = worker_message,
+	.on = { [K_SIGN] = on_sign },
 	.gone = worker_gone
 };
 
