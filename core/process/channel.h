@@ -21,6 +21,7 @@ struct channel_row {
 	size_t		 entry_octets;	/* 0: no entries */
 	unsigned int	 max_entries;
 	bool		 has_fd;
+	bool		 is_secret;	/* to be overwritten when it has been read */
 };
 
 /* channel_row_goes(row, from, to): May ${from} send it to ${to}? */

@@ -36,28 +36,6 @@ worker_free(struct authd_worker *w)
 	free(w);
 }
 
-static const struct {
-	unsigned int  type;
-	void	    (*act)(struct authd_worker *w,
-			const struct channel_msg *msg);
-} message_rows[] = {
-	{ A_START,	authd_on_start },
-	{ A_STEP,	authd_on_step },
-	{ A_CANCEL,	authd_on_cancel },
-};
-
-static void
-worker_message(struct chanev *ce, struct channel_msg *msg, void *closure)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(message_rows) / sizeof(message_rows[0]); i++)
-		if (message_rows[i].type == msg->type)
-			message_rows[i].act(closure, msg);
-	/* it may have held a password */
-	chanev_wipe(ce);
-}
-
 static void
 worker_gone(struct chanev *ce, void *closure)
 {
@@ -70,7 +48,11 @@ worker_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops worker_ops = {
-	.message = worker_message,
+	.on = {
+		[A_START] = authd_on_start,
+		[A_STEP] = authd_on_step,
+		[A_CANCEL] = authd_on_cancel
+	},
 	.gone = worker_gone
 };
 

@@ -508,8 +508,9 @@ exchange_new(struct authd_worker *w, const struct auth_request *r,
 }
 
 void
-authd_on_start(struct authd_worker *w, const struct channel_msg *msg)
+authd_on_start(void *closure, struct channel_msg *msg)
 {
+	struct authd_worker *w = closure;
 	const struct settings *s = w->authd->child->settings;
 	const struct esmtp_options *o;
 	struct auth_request r;
@@ -532,8 +533,9 @@ authd_on_start(struct authd_worker *w, const struct channel_msg *msg)
 }
 
 void
-authd_on_step(struct authd_worker *w, const struct channel_msg *msg)
+authd_on_step(void *closure, struct channel_msg *msg)
 {
+	struct authd_worker *w = closure;
 	const char *in = msg->nentries == 0 ? "" : msg->entries;
 	struct authd_exchange *e;
 	struct msg_auth ma;
@@ -548,8 +550,9 @@ authd_on_step(struct authd_worker *w, const struct channel_msg *msg)
 }
 
 void
-authd_on_cancel(struct authd_worker *w, const struct channel_msg *msg)
+authd_on_cancel(void *closure, struct channel_msg *msg)
 {
+	struct authd_worker *w = closure;
 	struct authd_exchange *e;
 	struct msg_auth ma;
 

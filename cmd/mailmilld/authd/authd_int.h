@@ -79,9 +79,7 @@ void authd_backs_close(struct authd *a);
 struct auth_back *authd_back_find(const struct authd *a, const char *spec);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
-void authd_on_start(struct authd_worker *w, const struct channel_msg *msg);
-void authd_on_step(struct authd_worker *w, const struct channel_msg *msg);
-void authd_on_cancel(struct authd_worker *w, const struct channel_msg *msg);
+msg_fn authd_on_start, authd_on_step, authd_on_cancel;
 void authd_exchanges_end(struct authd_worker *w);
 /* authd_orphans_free(a): There are no threads any more. */
 void authd_orphans_free(struct authd *a);

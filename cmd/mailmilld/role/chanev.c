@@ -71,6 +71,8 @@ chanev_read(struct chanev *ce)
 			ce->ops->message(ce, &msg, ce->closure);
 		if (msg.fd != -1)
 			close(msg.fd);
+		if (msg_rows[msg.type].is_secret)
+			channel_wipe(ce->ch);
 	}
 }
 
@@ -197,12 +199,6 @@ chanev_free(struct chanev *ce)
 	event_free(ce->event);
 	channel_free(ce->ch);
 	free(ce);
-}
-
-void
-chanev_wipe(struct chanev *ce)
-{
-	channel_wipe(ce->ch);
 }
 
 void

@@ -43,10 +43,6 @@ int chanev_send(struct chanev *ce, unsigned int type, const void *base,
  * callbacks of ${ce}.  NULL does nothing. */
 void chanev_free(struct chanev *ce);
 
-/* chanev_wipe(ce): In the message callback: overwrite that message, which held
- * a secret. */
-void chanev_wipe(struct chanev *ce);
-
 /* chanev_hold(ce): In message(): read no more of them, so that they wait in the
  * channel, until chanev_resume(ce).  Meanwhile the end of the peer goes
  * unnoticed. */

@@ -17,7 +17,7 @@ enum role_id {
 };
 
 enum msg_type {
-#define MSG(id, senders, receivers, base, entry, max, fd) id,
+#define MSG(id, senders, receivers, base, entry, max, flags) id,
 #include "cmd/mailmilld/role/msg.def"
 #undef MSG
 	NMSGS

@@ -89,14 +89,12 @@ on_timeout(void *closure)
 }
 
 static void
-authd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_reply(void *closure, struct channel_msg *msg)
 {
 	struct worker *w = closure;
 	struct host_exchange wanted, *x;
 	struct msg_auth ma;
 
-	if (msg->type != A_REPLY)
-		return;
 	memcpy(&ma, msg->base, sizeof(ma));
 	wanted.id = ma.id;
 	x = RB_FIND(host_exchanges, &w->exchanges, &wanted);
@@ -104,7 +102,6 @@ authd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
 	if (x != NULL && x->is_waiting && ma.status <= ESMTP_AUTH_MALFORMED)
 		answer(x, ma.status, msg->nentries > 0 ? msg->entries : "",
 		    msg->nentries);
-	chanev_wipe(ce);
 }
 
 /* Who waits hears it now; who thinks, with its next step. */
@@ -134,7 +131,7 @@ authd_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops authd_ops = {
-	.message = authd_message,
+	.on = { [A_REPLY] = on_reply },
 	.gone = authd_gone
 };
 
