@@ -21,7 +21,6 @@
 
 #include "core/loop/after.h"
 #include "cmd/mailmilld/role/child_early.h"
-#include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/lim.h"
@@ -79,16 +78,6 @@ on_stats(void *closure, struct channel_msg *msg)
 
 	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
 		log_warn("stats", "step=%s", "attach");
-}
-
-static void
-on_ended(void *closure, struct channel_msg *msg)
-{
-	struct child *c = closure;
-
-	/* without it there is M_CLOSED */
-	if (c->ended == NULL && (c->ended = ended_attach(msg->fd)) == NULL)
-		log_warn("ended", "step=%s", "attach");
 }
 
 static void
@@ -179,7 +168,6 @@ static msg_fn *const on_any[NMSGS] = {
 	[M_INIT] = on_init,
 	[M_STATS] = on_stats,
 	[M_LOG] = on_log,
-	[M_ENDED] = on_ended,
 	[M_PEER] = on_peer,
 	[M_START] = on_start,
 	[M_DRAIN] = on_drain
@@ -359,7 +347,6 @@ child_clear(struct child *c)
 	free(c->early_peers);
 	child_early_give(NULL, NULL);
 	chanev_free(c->master);
-	ended_free(c->ended);
 	settings_free(c->settings_owned);
 	log_flush();
 }

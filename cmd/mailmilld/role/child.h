@@ -50,7 +50,6 @@ struct child {
 	const struct settings	*settings;	/* parsed; whole life */
 	struct scheduler	*sched;		/* of this, the main thread */
 	struct chanev		*master;	/* NULL: the master is gone */
-	struct ended		*ended;		/* of a worker; may be NULL */
 	bool			 is_orphan;
 	bool			 is_draining;
 	/* child.c's own */

@@ -91,15 +91,12 @@ fail_all(struct host_keyd *k)
 /* --- the channel ---------------------------------------------------------- */
 
 static void
-keyd_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_signed(void *closure, struct channel_msg *msg)
 {
 	struct host_keyd *k = closure;
 	struct msg_signed ms;
 	struct pending *p;
 
-	(void)ce;
-	if (msg->type != K_SIGNED)
-		return;
 	memcpy(&ms, msg->base, sizeof(ms));
 	/* its session may have ended meanwhile */
 	if ((p = pending_find(k, ms.id)) == NULL)
@@ -122,7 +119,7 @@ keyd_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops keyd_ops = {
-	.message = keyd_message,
+	.on = { [K_SIGNED] = on_signed },
 	.gone = keyd_gone
 };
 

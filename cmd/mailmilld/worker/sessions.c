@@ -90,11 +90,28 @@ sessions_flush(struct worker *w)
 }
 
 void
+sessions_on_ended(void *closure, struct channel_msg *msg)
+{
+	struct sessions *t = &((struct worker *)closure)->sessions;
+
+	/* without it there is M_CLOSED */
+	if (t->shared == NULL && (t->shared = ended_attach(msg->fd)) == NULL)
+		log_warn("ended", "step=%s", "attach");
+}
+
+void
+sessions_free(struct worker *w)
+{
+	ended_free(w->sessions.shared);
+	free(w->sessions.v);
+}
+
+void
 sessions_ended(struct worker *w, uint64_t handle)
 {
 	struct sessions *t = &w->sessions;
 
-	if (w->child->ended != NULL && ended_put(w->child->ended, handle))
+	if (t->shared != NULL && ended_put(t->shared, handle))
 		return;
 	if (t->nended == CLOSED_MAX)
 		sessions_flush(w);

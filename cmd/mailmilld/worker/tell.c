@@ -92,15 +92,6 @@ tell_end_of_pass(struct worker *w)
 /* --- the channel ---------------------------------------------------------- */
 
 static void
-queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
-{
-	/* no row goes from the queue to a worker */
-	(void)ce;
-	(void)msg;
-	(void)closure;
-}
-
-static void
 queue_gone(struct chanev *ce, void *closure)
 {
 	struct worker *w = closure;
@@ -111,7 +102,7 @@ queue_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops queue_ops = {
-	.message = queue_message,
+	/* it sends a worker nothing */
 	.gone = queue_gone
 };
 

@@ -45,52 +45,34 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 /* --- the master ----------------------------------------------------------- */
 
 static void
-on_session(struct worker *w, struct channel_msg *msg)
+on_session(void *closure, struct channel_msg *msg)
 {
 	struct msg_session ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
-	session_start(w, &ms, msg->fd);
+	session_start(closure, &ms, msg->fd);
 	msg->fd = -1;
 }
 
 static void
-on_certs(struct worker *w, struct channel_msg *msg)
+on_certs(void *closure, struct channel_msg *msg)
 {
 	struct msg_certs certs;
 
 	memcpy(&certs, msg->base, sizeof(certs));
-	host_tls_certs(w, &certs, msg->fd);
+	host_tls_certs(closure, &certs, msg->fd);
 }
 
 static void
-on_tickets(struct worker *w, struct channel_msg *msg)
+on_tickets(void *closure, struct channel_msg *msg)
 {
+	const struct worker *w = closure;
 	struct msg_tickets tickets;
 
 	memcpy(&tickets, msg->base, sizeof(tickets));
 	if (w->tls != NULL)
 		host_tls_tickets(&tickets);
 	explicit_bzero(&tickets, sizeof(tickets));
-}
-
-static void
-worker_message(struct child *c, struct channel_msg *msg, void *closure)
-{
-	struct worker *w = closure;
-
-	(void)c;
-	switch (msg->type) {
-	case M_SESSION:
-		on_session(w, msg);
-		break;
-	case M_CERTS:
-		on_certs(w, msg);
-		break;
-	case M_TICKETS:
-		on_tickets(w, msg);
-		break;
-	}
 }
 
 static void
@@ -114,8 +96,13 @@ end_of_pass(struct timeval *now, void *closure)
 }
 
 static const struct child_ops worker_ops = {
+	.on = {
+		[M_SESSION] = on_session,
+		[M_ENDED] = sessions_on_ended,
+		[M_CERTS] = on_certs,
+		[M_TICKETS] = on_tickets
+	},
 	.peer = worker_peer,
-	.message = worker_message,
 	.drain = worker_drain
 };
 
@@ -190,7 +177,7 @@ out:
 	spool_writer_close(w->spool);
 	if (dirfd != -1)
 		close(dirfd);
-	free(w->sessions.v);
+	sessions_free(w);
 	free(w);
 	return status;
 }

@@ -28,6 +28,7 @@ struct sessions {
 	accept_construct	**v;		/* by HANDLE_INDEX() */
 	size_t			 size;
 	size_t			 n;
+	struct ended		*shared;	/* from M_ENDED; may be NULL */
 	uint64_t		 ended[CLOSED_MAX]; /* handles for M_CLOSED */
 	unsigned int		 nended;
 };
@@ -64,12 +65,16 @@ struct worker {
  * sessions_remove(w, ac): take it out and tell the master that it has ended.
  * sessions_ended(w, handle): tell that of a session that was never added.
  * sessions_flush(w): send what the memory shared with the master had no room
- * for; again at the end of each pass. */
+ * for; again at the end of each pass.
+ * sessions_on_ended(w, msg): M_ENDED, that memory.
+ * sessions_free(w): the table, without the sessions in it. */
 accept_construct *sessions_find(const struct worker *w, uint64_t handle);
 int sessions_add(struct worker *w, accept_construct *ac);
 void sessions_remove(struct worker *w, const accept_construct *ac);
 void sessions_ended(struct worker *w, uint64_t handle);
 void sessions_flush(struct worker *w);
+void sessions_on_ended(void *closure, struct channel_msg *msg);
+void sessions_free(struct worker *w);
 
 /* tell.c: what the queue process is told of commits.
  * tell_connect(w, fd): from now on tell the queue at ${fd}, which it takes; it

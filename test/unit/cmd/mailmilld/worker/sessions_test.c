@@ -12,7 +12,7 @@
 #define HANDLE(generation, index)	((uint64_t)(generation) << 32 | (index))
 
 static struct child child;
-static struct ended *master;	/* the master's view of child.ended */
+static struct ended *master;	/* the master's view of w->sessions.shared */
 static struct worker *w;
 
 static void
@@ -21,22 +21,21 @@ setup(void)
 	int fd = ended_create();
 
 	cr_assert_neq(fd, -1);
-	child.ended = ended_attach(fd);
-	master = ended_attach(fd);
-	close(fd);
-	cr_assert_not_null(child.ended);
-	cr_assert_not_null(master);
 	w = calloc(1, sizeof(*w));
 	cr_assert_not_null(w);
 	w->child = &child;
+	w->sessions.shared = ended_attach(fd);
+	master = ended_attach(fd);
+	close(fd);
+	cr_assert_not_null(w->sessions.shared);
+	cr_assert_not_null(master);
 }
 
 static void
 teardown(void)
 {
-	free(w->sessions.v);
+	sessions_free(w);
 	free(w);
-	ended_free(child.ended);
 	ended_free(master);
 }
 
