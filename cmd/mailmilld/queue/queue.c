@@ -129,12 +129,14 @@ peer_free(struct queue_peer *p)
 }
 
 static void
-on_done(struct queue_peer *p, const struct channel_msg *msg)
+on_done(void *closure, struct channel_msg *msg)
 {
+	struct queue_peer *p = closure;
 	const struct msg_done *done = msg->entries;
 	unsigned int i;
 	int errnum;
 
+	p->role->is_news = true;
 	for (i = 0; i < msg->nentries; i++) {
 		errnum = done[i].status == DONE_DELIVERED ? 0 :
 		    done[i].errnum > 0 ? done[i].errnum : EIO;
@@ -144,8 +146,9 @@ on_done(struct queue_peer *p, const struct channel_msg *msg)
 }
 
 static void
-on_error(struct queue_peer *p, const struct channel_msg *msg)
+on_error(void *closure, struct channel_msg *msg)
 {
+	struct queue_peer *p = closure;
 	struct msg_error me;
 
 	memcpy(&me, msg->base, sizeof(me));
@@ -154,21 +157,14 @@ on_error(struct queue_peer *p, const struct channel_msg *msg)
 }
 
 static void
-peer_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_committed(void *closure, struct channel_msg *msg)
 {
 	struct queue_peer *p = closure;
 	struct msg_committed mc;
 
-	(void)ce;
-	if (msg->type == Q_COMMITTED) {
-		memcpy(&mc, msg->base, sizeof(mc));
-		queue_committed(p->role->queue, mc.segment, mc.generation,
-		    mc.end, mc.is_sealed != 0);
-	} else if (msg->type == D_DONE && p->is_agent) {
-		on_done(p, msg);
-	} else if (msg->type == D_ERROR && p->is_agent) {
-		on_error(p, msg);
-	}
+	memcpy(&mc, msg->base, sizeof(mc));
+	queue_committed(p->role->queue, mc.segment, mc.generation, mc.end,
+	    mc.is_sealed != 0);
 	p->role->is_news = true;
 }
 
@@ -179,8 +175,13 @@ peer_gone(struct chanev *ce, void *closure)
 	peer_free(closure);
 }
 
-static const struct chanev_ops peer_ops = {
-	.message = peer_message,
+static const struct chanev_ops worker_ops = {
+	.on = { [Q_COMMITTED] = on_committed },
+	.gone = peer_gone
+};
+
+static const struct chanev_ops agent_ops = {
+	.on = { [D_DONE] = on_done, [D_ERROR] = on_error },
 	.gone = peer_gone
 };
 
@@ -199,7 +200,8 @@ peer_open(struct queue_peer *p)
 		p->is_agent = true;
 	}
 	p->fd = -1;
-	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role, &peer_ops, p);
+	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role,
+	    p->is_agent ? &agent_ops : &worker_ops, p);
 	if (p->ce != NULL) {
 		r->is_news = true;
 		return;
@@ -399,11 +401,8 @@ end_of_pass(struct timeval *now, void *closure)
 /* --- the master ----------------------------------------------------------- */
 
 static void
-on_message(struct child *c, struct channel_msg *msg, void *closure)
+on_control(void *closure, struct channel_msg *msg)
 {
-	(void)c;
-	if (msg->type != M_CONTROL)
-		return;
 	queue_ctl_begin(closure, msg->fd, msg->entries, msg->nentries);
 	msg->fd = -1;
 }
@@ -423,8 +422,8 @@ on_drain(struct child *c, bool is_reconfig, void *closure)
 }
 
 static const struct child_ops child_ops = {
+	.on = { [M_CONTROL] = on_control },
 	.peer = on_peer,
-	.message = on_message,
 	.drain = on_drain
 };
 
