@@ -176,8 +176,9 @@ set_timer(struct role_state *s)
 /* --- the queue ------------------------------------------------------------ */
 
 static void
-on_source(struct role_state *s, struct channel_msg *msg)
+on_source(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	struct msg_source ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
@@ -191,8 +192,9 @@ on_source(struct role_state *s, struct channel_msg *msg)
 }
 
 static void
-on_forget(struct role_state *s, struct channel_msg *msg)
+on_forget(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	struct msg_source ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
@@ -200,8 +202,9 @@ on_forget(struct role_state *s, struct channel_msg *msg)
 }
 
 static void
-on_jobs(struct role_state *s, struct channel_msg *msg)
+on_jobs(void *closure, struct channel_msg *msg)
 {
+	struct role_state *s = closure;
 	const struct msg_job *jobs = msg->entries;
 	struct deliver_job job;
 	unsigned int i;
@@ -221,26 +224,6 @@ on_jobs(struct role_state *s, struct channel_msg *msg)
 		}
 	}
 	set_timer(s);
-}
-
-static void
-queue_message(struct chanev *ce, struct channel_msg *msg, void *closure)
-{
-	struct role_state *s = closure;
-
-	if (ce != s->queue || s->deliver == NULL)
-		return;
-	switch (msg->type) {
-	case D_SOURCE:
-		on_source(s, msg);
-		break;
-	case D_FORGET:
-		on_forget(s, msg);
-		break;
-	case D_JOBS:
-		on_jobs(s, msg);
-		break;
-	}
 }
 
 /* The queue has gone: its jobs are nobody's now.  What is renamed stays; the
@@ -270,7 +253,11 @@ queue_gone(struct chanev *ce, void *closure)
 }
 
 static const struct chanev_ops queue_ops = {
-	.message = queue_message,
+	.on = {
+		[D_SOURCE] = on_source,
+		[D_FORGET] = on_forget,
+		[D_JOBS] = on_jobs
+	},
 	.gone = queue_gone
 };
 
