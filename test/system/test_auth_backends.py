@@ -13,8 +13,9 @@ import subprocess
 import threading
 import time
 
-from harness import (BUILD, NOBODY, ROOT, SLOW, Server, Skip,
-                     descendants, mount_tmpfs, unshare_mounts, wait_for)
+from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip,
+                     descendants, mount_tmpfs, text_message, unshare_mounts,
+                     wait_for)
 from test_auth_mechs import Scram, auth, connect, offered
 
 # a failure is forgotten at once, so that the next is answered soon
@@ -201,6 +202,61 @@ def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
         p = s.ctl('reload', check=False)
         assert p.returncode == 1 and f'{users}.gone: cannot be' in p.stderr
         plain(s, 'alice', 'one', '235')
+
+
+def hold_check(s, known):
+    """The process of a check: stopped, so that it never answers."""
+    end = time.monotonic() + 15 * SLOW
+    while time.monotonic() < end:
+        for p in set(descendants(s.master)) - known:
+            os.kill(p, signal.SIGSTOP)
+            return p
+    raise AssertionError('no check has begun')
+
+
+def test_a_check_that_hangs_holds_nobody_up(d):
+    users = f'{d}/users'
+    passwd('-f', users, 'alice', secret='one')
+    with open(users, 'a') as f:             # takes a moment to read
+        f.writelines(f'user{i}:*\n' for i in range(100000))
+    s = server(d, f'passwd:{users}')
+    s.give_to_authd(users)
+
+    def reload():
+        known = set(descendants(s.master))
+        ctl = subprocess.Popen([f'{BUILD}/mailmillctl', '-c', s.conf_file,
+                                'reload'], stderr=subprocess.PIPE, text=True)
+        return ctl, hold_check(s, known)
+
+    with s:
+        ctl, check = reload()
+        plain(s, 'alice', 'one', '235')
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(1)
+        worker = s.pids('worker')[0]
+        os.kill(worker, signal.SIGKILL)
+        wait_for('another worker', lambda: len(
+            [p for p in s.ctl_json('status')['processes']
+             if (p['role'], p['state']) == ('worker', 'running')]) == 2
+            and worker not in s.pids('worker'))
+        assert ctl.poll() is None and s.ctl_json('status')['generation'] == 1
+        # another reload takes its place, and answers for both
+        s.ctl('reload')
+        assert ctl.wait(20 * SLOW) == 0
+        assert check not in descendants(s.master)
+        assert s.ctl_json('status')['generation'] == 2
+        # one that dies
+        ctl, check = reload()
+        os.kill(check, signal.SIGKILL)
+        assert ctl.wait(20 * SLOW) == 1
+        assert 'its process has died' in ctl.stderr.read()
+        plain(s, 'alice', 'one', '235')
+        # a stop ends it
+        ctl, check = reload()
+        s.stop()                            # reaps all, also ctl
+        assert 'the server is stopping' in ctl.stderr.read()
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
