@@ -19,8 +19,11 @@ check_back(int fd, const struct probe_spec *spec, const char *name)
 	struct auth_back *b;
 
 	if ((b = auth_back_open(name, why, sizeof(why))) == NULL) {
-		probe_say(fd, PROBE_BAD "Auth_Backend: %s (opened as %s)", why,
-		    spec->account.uid == 0 ? "who starts it" : s->auth_user);
+		if (spec->account.uid == 0)
+			probe_say(fd, PROBE_BAD "Auth_Backend: %s", why);
+		else
+			probe_say(fd, PROBE_BAD "Auth_Backend: %s (opened as "
+			    "%s)", why, s->auth_user);
 		return false;
 	}
 	auth_back_free(b);

@@ -1,6 +1,7 @@
-/* Certificates and keys: from files to what processes are given.
- * Owns: opening, the bounds, the bundle, noticing that a file has changed.
- * Private keys are opened here and read elsewhere. */
+/* Certificates and keys: see creds.h.
+ * Owns: opening the files, the bounds on their size, the bundle, noticing that
+ * a file has changed.
+ * Private keys are only opened here; keyd and the check read them. */
 
 #include "cmd/mailmilld/creds/creds_int.h"
 
@@ -39,8 +40,9 @@ note(struct creds_file *f, const struct stat *st)
 	f->mtime = st->st_mtim;
 }
 
-/* Open it; note what it is, even if it will not do: it is looked at again when
- * it is another.  Never waits: a FIFO is none. */
+/* Open it.  Its inode, size and time are noted even if it cannot be used, so
+ * that it is tried again when it has changed.  Does not wait for the writer of
+ * a FIFO. */
 static int
 file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 {
@@ -96,8 +98,7 @@ file_read(struct creds_file *f, char *err_r, size_t errlen)
 	return 0;
 }
 
-/* A key that others may read is no secret any more; but it is still the one
- * that belongs to the certificate. */
+/* Warn of a key that others may read.  It can be used all the same. */
 static void
 warn_mode(const struct creds_file *f)
 {
@@ -123,7 +124,7 @@ open_pair(struct creds *c, size_t i, char *err_r, size_t errlen)
 	    file_open(key, &key->fd, err_r, errlen) == -1)
 		return -1;
 	warn_mode(key);
-	/* without a response nothing is stapled, as before it was fetched */
+	/* without a response nothing is stapled */
 	if (*ocsp->path != '\0' && file_read(ocsp, err_r, errlen) == -1)
 		log_warnx("tls-ocsp", "reason=%s effect=%s", err_r,
 		    "not stapled until it can be read");
@@ -192,7 +193,7 @@ bundle_fill(struct creds *c)
 	    F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
-/* Where a key was put beside its certificate by mistake, it does not stay. */
+/* Wiped, since a key may have been put into a certificate's file by mistake. */
 static void
 forget_octets(struct creds *c)
 {
@@ -288,8 +289,8 @@ creds_version(const struct creds *c)
 	return c->version;
 }
 
-/* Who reads them maps the one and uses pread(2) on the other: the offset that
- * copies share does not matter. */
+/* The receiver maps the bundle and reads a key with pread(2), so it does not
+ * matter that duplicates share an offset. */
 int
 creds_bundle(const struct creds *c)
 {
@@ -343,8 +344,8 @@ creds_changed(const struct creds *c)
 			has_changed |= f->is_there;
 			continue;
 		}
-		/* also what has not changed since it was opened: it may have
-		 * been written to in the same moment */
+		/* This also concerns a file that looks unchanged: it may have
+		 * been written to again within the same tick of its time. */
 		if (st.st_mtim.tv_sec >= now.tv_sec - QUIET_S &&
 		    st.st_mtim.tv_sec <= now.tv_sec)
 			return false;

@@ -1,8 +1,8 @@
-/* Certificates and keys on their way from files to processes.
- * Owns: one version of all of them: the octets of certificates, client CAs and
- * OCSP responses in sealed memory, and the open files of private keys, of which
- * this process never reads an octet.
- * Knows nothing of processes but their account for the check. */
+/* Certificates and keys, as the master has them and passes them on.
+ * Owns: one version of all of them: the contents of certificates, client CAs
+ * and OCSP responses in sealed memory, and open descriptors of the files of
+ * private keys, from which the master never reads.
+ * Knows nothing of processes but the account of the check. */
 
 #ifndef CMD_MAILMILLD_CREDS_CREDS_H
 #define CMD_MAILMILLD_CREDS_CREDS_H

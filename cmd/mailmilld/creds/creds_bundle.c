@@ -1,5 +1,5 @@
-/* The other side of creds.h: certificates as a worker or keyd gets them.
- * What is there was written by the master, and is checked all the same. */
+/* Reading a bundle, as workers and keyd do: see creds.h.
+ * The master has written it; it is checked nevertheless. */
 
 #include "cmd/mailmilld/creds/creds_int.h"
 

@@ -1,5 +1,5 @@
-/* Respawn back-off: a rule without a clock.
- * Owns: the growth of the wait. */
+/* How long to wait before a process is started again: see backoff.h.
+ * Knows no clock. */
 
 #include "cmd/mailmilld/master/backoff.h"
 

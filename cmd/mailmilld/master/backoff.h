@@ -1,7 +1,7 @@
 /* How long to wait before a process that died is started again. */
 
-#ifndef CMD_MAILMILLD_BACKOFF_H
-#define CMD_MAILMILLD_BACKOFF_H
+#ifndef CMD_MAILMILLD_MASTER_BACKOFF_H
+#define CMD_MAILMILLD_MASTER_BACKOFF_H
 
 #include <stdint.h>
 

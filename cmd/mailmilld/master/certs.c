@@ -1,7 +1,7 @@
 /* The master's part in TLS: see certs.h.
- * A changed file goes its way in steps: opened and checked (creds_open), to
- * every keyd, and, when each has said that it can use them, to the workers.
- * Whatever fails on the way, the version in use stays in use. */
+ * When a file has changed, all files are opened and checked (creds.h), then
+ * sent to every keyd, and, when each keyd has answered that it can use them, to
+ * the workers.  Should a step fail, the version in use stays in use. */
 
 #include "cmd/mailmilld/master/certs.h"
 
@@ -14,9 +14,10 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
 
-#define EXPIRY_SOON_S	(14 * 86400)	/* warned of before */
-#define EXPIRY_AGAIN_MS	(86400 * 1000ULL) /* and again each day */
-#define EXPIRY_LOOK_MS	(3600 * 1000)	/* where files are not looked at */
+#define EXPIRY_SOON_S	(14 * 86400)	/* of life left: begin to warn */
+#define EXPIRY_AGAIN_MS	(86400 * 1000ULL) /* between warnings */
+#define EXPIRY_LOOK_MS	(3600 * 1000)	/* between looks, when tls_check_interval
+					 * is 0 and files are not watched */
 
 static bool
 has_tls(const struct master *m)
@@ -65,9 +66,9 @@ send_keys(struct proc *p, const struct creds *c, size_t npairs)
 	return chanev_send(p->ce, M_KEYS_END, &certs, NULL, 0, -1);
 }
 
-/* The files of the keys in use may have been written over, and then only those
- * on their way are good: a new keyd gets these too, and its answer to them is
- * the one that counts. */
+/* The files of the keys in use may have been overwritten, so that only the next
+ * version is good.  A new keyd gets both; what it answers to the next one
+ * counts. */
 static int
 send_all_keys(const struct master *m, struct proc *p,
     const struct config *config, size_t npairs)
@@ -128,7 +129,7 @@ forget_next(struct certs *t)
 	t->next = NULL;
 }
 
-/* Why files that have changed are not in use: said once. */
+/* Log once why changed files are not used. */
 static void
 refuse(struct master *m, const char *why)
 {
@@ -186,7 +187,7 @@ end_check(struct master *m)
 	t->version++;
 }
 
-/* Every keyd has them: the workers may use them. */
+/* Every keyd has the next version: send it to the workers. */
 static void
 switch_over(struct master *m)
 {
@@ -221,7 +222,7 @@ hand_on(struct master *m)
 			continue;
 		if (p->certs_sent < creds_version(t->next) && send_keys(p,
 		    t->next, m->config.settings->tls->npairs) == -1)
-			proc_kill(p);	/* it has some of them: start anew */
+			proc_kill(p);	/* it may have got a part of them */
 		ngood += p->certs_good == creds_version(t->next);
 	}
 	if (ngood == role_count(m->config.settings, ROLE_KEYD))
@@ -241,7 +242,8 @@ take_answer(struct master *m, struct proc *p)
 	    answer->version == creds_version(m->certs.next))
 		refuse(m, "keyd cannot use them, its lines in the log say why");
 	else
-		/* what it starts with: it is of no use, the log says why */
+		/* the keys that it started with: without them it is of no
+		 * use.  It has logged why. */
 		proc_kill(p);
 }
 
@@ -321,7 +323,8 @@ look_later(struct master *m)
 	    (uint64_t)interval_s * 1000);
 }
 
-/* Reloads, however many, do not put it off. */
+/* The period counts from the last rotation, so that frequent reloads do not
+ * delay the next one. */
 static void
 rotate_later(struct master *m)
 {
@@ -339,7 +342,7 @@ rotate(struct master *m)
 
 	m->certs.rotated_ms = m->ops->now_ms();
 	tickets_rotate(m->certs.tickets);
-	/* those of a configuration to come too */
+	/* also those that a reload in progress has started */
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (p->role == ROLE_WORKER && p->has_tls &&
 		    send_tickets(m, p, m->config.settings) == -1)

@@ -51,7 +51,7 @@ int config_read(unsigned int generation, struct config *config_r,
     char *err_r, size_t errlen);
 void config_clear(struct config *config);	/* ends its checks, too */
 
-/* config_warn(config): Log what is right, but surely not meant. */
+/* config_warn(config): Log what is allowed but hardly intended. */
 void config_warn(const struct config *config);
 
 #endif

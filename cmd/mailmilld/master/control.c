@@ -1,8 +1,8 @@
 /* The Unix socket of mailmillctl.
  * Owns: the socket, its connections: one request line in, one line out.
  * A stop or a reload that is asked for is noted; step.c acts on it.
- * A request about the queue is passed on with its connection to the queue
- * process, which answers itself. */
+ * A request about the queue goes to the queue process together with its
+ * connection, and the queue process answers it. */
 
 #include "cmd/mailmilld/master/control.h"
 
@@ -21,7 +21,7 @@
 
 #define CONNECTIONS_MAX		32
 #define QUEUE_WAIT_S		10	/* for a queue process that is starting */
-#define REQUEST_TIMEOUT_S	30	/* to send the request, to take the answer */
+#define REQUEST_TIMEOUT_S	30	/* for a client to send or read something */
 
 struct conn {
 	TAILQ_ENTRY(conn)	 link;
@@ -32,7 +32,7 @@ struct conn {
 	size_t			 done;		/* octets of the answer written */
 	bool			 is_answering;
 	unsigned int		 request;	/* a reload that it waits for; 0: none */
-	bool			 wants_queue;	/* ... for a queue process */
+	bool			 wants_queue;	/* waits for a queue process */
 	bool			 stays;		/* open until the master ends */
 };
 
@@ -331,8 +331,9 @@ control_bind(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return -1;
-	/* we have the pid file's lock: a socket that is there is a dead one's;
-	 * anything else is a mistake in the configuration */
+	/* We have the pid file's lock, so a socket that is there belongs to a
+	 * server that has died.  Anything else is a mistake in the
+	 * configuration. */
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
 		(void)unlink(path);
 	mask = umask(0177);

@@ -1,7 +1,7 @@
-/* What mailmillctl may ask; the parts that need no socket. */
+/* What mailmillctl may ask: the parts that need no socket. */
 
-#ifndef CMD_MAILMILLD_CONTROL_H
-#define CMD_MAILMILLD_CONTROL_H
+#ifndef CMD_MAILMILLD_MASTER_CONTROL_H
+#define CMD_MAILMILLD_MASTER_CONTROL_H
 
 #include <jansson.h>
 

@@ -1,4 +1,4 @@
-/* The background, the pid file, the word to the init system.
+/* Going into the background, the pid file, messages to the init system.
  * Owns: the parent that waits, the lock, NOTIFY_SOCKET. */
 
 #include "cmd/mailmilld/master/daemon.h"
@@ -79,7 +79,8 @@ daemon_pid(void)
 	return pidfile_write(lock);
 }
 
-/* One message as sd_notify(3) describes it; nobody listening is no error. */
+/* Send one message as sd_notify(3) describes it.  It is no error when nobody
+ * receives it. */
 static void
 notify(const char *state)
 {

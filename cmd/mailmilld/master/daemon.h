@@ -1,13 +1,13 @@
-/* Going into the background as init expects, and the lock that lets only one
- * server run. */
+/* Going into the background as an init system expects it, and the lock that
+ * lets only one server run. */
 
-#ifndef CMD_MAILMILLD_DAEMON_H
-#define CMD_MAILMILLD_DAEMON_H
+#ifndef CMD_MAILMILLD_MASTER_DAEMON_H
+#define CMD_MAILMILLD_MASTER_DAEMON_H
 
 #include <stdbool.h>
 
 /* daemon_lock(path): Take the pid file's lock.  Return 0, or -1 having said
- * why on stderr (with the process id of the one that has it). */
+ * why on stderr (with the process id of the server that has it). */
 int daemon_lock(const char *path);
 
 /* daemon_fork(): Go on in a child without a terminal.  The caller's process
@@ -18,9 +18,9 @@ int daemon_fork(void);
 /* daemon_pid(): Write this process's id into the locked file.  0 or -1. */
 int daemon_pid(void);
 
-/* daemon_ready(): Let the waiting parent go, let go of stdin, stdout and
- * stderr, and tell systemd where NOTIFY_SOCKET asks for it.  Without
- * daemon_fork() only the last. */
+/* daemon_ready(): Tell systemd, where NOTIFY_SOCKET asks for it.  After
+ * daemon_fork() also have the waiting parent exit, and close stdin, stdout and
+ * stderr. */
 void daemon_ready(void);
 
 /* daemon_stopping(): Tell systemd. */

@@ -14,9 +14,9 @@
 #include "core/lim.h"
 #include "proto/server/esmtp_reply.h"
 
-#define ACCEPTS_PER_PASS	64	/* then others have their turn */
+#define ACCEPTS_PER_PASS	64	/* of one listener */
 #define PAUSE_MS		50	/* when descriptors have run out */
-#define SAY_MS			10000	/* between warnings that they have */
+#define SAY_MS			10000	/* between warnings of that */
 #define WORKERS_MAX		256	/* as in setting.def */
 
 /* --- accepting one -------------------------------------------------------- */
@@ -36,8 +36,9 @@ accept_one(const struct listener *l, accept_addr *peer)
 
 /* --- refusing ------------------------------------------------------------- */
 
-/* Does a banner come first, in the clear?  Who expects TLS would take a line of
- * ours for a broken handshake; a proxy waits for nothing before its header. */
+/* Does a session begin with a banner in the clear?  A client that expects TLS
+ * would take a line of text for a broken handshake, and a proxy sends its
+ * header before it reads anything. */
 static bool
 is_greeted(const struct listener *l, const accept_addr *peer)
 {
@@ -58,8 +59,8 @@ refuse(const struct listener *l, const accept_addr *peer, int fd,
 	stats_inc(STATS_CONNECTIONS_REFUSED);
 	if (is_greeted(l, peer)) {
 		len = esmtp_reply_row_format(id, buf, sizeof(buf));
-		/* a fresh socket has room for a line; if not, the client sees
-		 * the end */
+		/* a new socket has room for one line; if not, the client only
+		 * sees that the connection ends */
 		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	close(fd);
@@ -161,7 +162,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 		*refusal_r = RPL_SHUTDOWN;
 		if (error != EPIPE)
 			break;
-		/* dead, but its death has not been seen yet */
+		/* it has died, but SIGCHLD has not been read yet */
 		p->is_lost = true;
 	}
 	return -1;
@@ -185,8 +186,9 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 
 /* --- descriptors ---------------------------------------------------------- */
 
-/* There is no descriptor for the connection that waits: give up the spare one
- * to answer it, and let the others wait for a moment. */
+/* There is no descriptor for the connection that waits in the backlog.  Close
+ * the spare one, accept and answer that connection, and pause; the others stay
+ * in the backlog meanwhile. */
 static void
 out_of_descriptors(struct listener *l)
 {
@@ -224,7 +226,7 @@ handout_wants(const struct master *m)
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (proc_takes_sessions(m, p))
 			return true;
-	/* they wait in the backlog for the next worker */
+	/* connections wait in the backlog for the next worker */
 	return false;
 }
 
@@ -240,7 +242,7 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 	(void)now;
 	if (!handout_wants(l->master))
 		return 0;
-	/* before anything is counted against a limit */
+	/* sessions that have ended must not count against a limit */
 	procs_collect(l->master);
 	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
 		if ((fd = accept_one(l, &peer)) != -1) {
@@ -252,7 +254,7 @@ handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
 			out_of_descriptors(l);
 			return 0;
 		}
-		/* a connection that has gone again is no reason to stop */
+		/* the client has closed it already: take the next one */
 		if (errno != EINTR && errno != ECONNABORTED &&
 		    errno != EPROTO)
 			break;

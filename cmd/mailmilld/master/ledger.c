@@ -132,7 +132,8 @@ ledger_clients(const struct ledger *l, const struct sockaddr *sa)
 	return c == NULL ? 0 : c->n;
 }
 
-/* More buckets; without memory for them the chains grow longer. */
+/* Double the number of buckets.  Without memory for them it stays as it is, and
+ * a look-up takes longer. */
 static void
 clients_rehash(struct ledger *l)
 {

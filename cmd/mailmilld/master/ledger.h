@@ -1,11 +1,11 @@
-/* The master's account of every session it has handed out: which worker has
- * it, from which client, through which listener and service.
+/* The master's list of the sessions it has handed out: which worker has each,
+ * from which client, listener and service it came.
  * Owns: the handles, the counts per worker, tally and client address, the
  * choice of the worker for the next session.
  * Knows nothing of sockets and processes. */
 
-#ifndef CMD_MAILMILLD_LEDGER_H
-#define CMD_MAILMILLD_LEDGER_H
+#ifndef CMD_MAILMILLD_MASTER_LEDGER_H
+#define CMD_MAILMILLD_MASTER_LEDGER_H
 
 #include <sys/socket.h>
 
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct ledger;
-struct book;			/* the part of the ledger that is one worker's */
+struct book;			/* the sessions of one worker */
 
 /* Sessions of one listener, or of one service; the caller's memory, which must
  * outlive them. */

@@ -127,7 +127,8 @@ err1:
 	return -1;
 }
 
-/* The one that has what ${sl} wants, and that no other Listen has marked. */
+/* The listener that is bound to the address of ${sl} and that no other Listen
+ * section has marked. */
 static struct listener *
 listener_find(struct master *m, const struct settings_listen *sl)
 {
@@ -160,7 +161,8 @@ listeners_bind(struct master *m, const struct settings *s)
 	return 0;
 }
 
-/* Close its socket; forget it when no session counts on it any more. */
+/* Close its socket.  The listener itself is freed when none of its sessions is
+ * left. */
 static void
 listener_close(struct listener *l)
 {

@@ -43,12 +43,12 @@ struct proc {
 	unsigned int		 stats_slot;
 	unsigned int		 generation;	/* of its configuration */
 	pid_t			 pid;
-	struct chanev		*ce;		/* NULL: it has closed its end */
+	struct chanev		*ce;		/* NULL: the child has closed it */
 	struct book		*book;		/* of a worker */
 	struct ended		*ended;		/* of a worker; may be NULL */
-	uint32_t		 certs_sent;	/* to a keyd: version of keys */
-	uint32_t		 certs_good;	/* ... that it can use */
-	bool			 has_tls;	/* by its configuration */
+	uint32_t		 certs_sent;	/* version of keys sent to a keyd */
+	uint32_t		 certs_good;	/* version that it can use */
+	bool			 has_tls;	/* its configuration has certificates */
 	bool			 is_lost;	/* nothing can be sent to it */
 	bool			 is_killed;
 	uint64_t		 started_ms;
@@ -61,7 +61,7 @@ struct proc {
 	int			 status;	/* of waitpid(2) */
 };
 
-/* Starting a process of this role and slot again. */
+/* When to start the process of this role and slot again. */
 struct respawn {
 	TAILQ_ENTRY(respawn)	 link;
 	enum role_id		 role;
@@ -92,11 +92,11 @@ TAILQ_HEAD(listener_list, listener);
 
 /* certs.c's own */
 struct certs {
-	struct creds	*next;		/* on its way to the keyds; or NULL */
+	struct creds	*next;		/* to be used next; or NULL */
 	struct probe	*check;		/* of next; NULL: it has ended */
-	uint32_t	 version;	/* given last */
-	char		 error[SETTINGS_ERROR_MAX]; /* said last */
-	bool		 has_warned;	/* that a certificate ends soon */
+	uint32_t	 version;	/* the last number given to a version */
+	char		 error[SETTINGS_ERROR_MAX]; /* logged last */
+	bool		 has_warned;	/* that a certificate expires soon */
 	uint64_t	 warned_ms;
 	uint64_t	 look_ms;	/* when to look at the files */
 	struct tickets	*tickets;	/* NULL: not needed yet */
@@ -109,8 +109,6 @@ enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 /* What somebody has asked for: of two, the greater one is done. */
 enum stop_mode { STOP_NOT, STOP_DRAIN, STOP_AT_ONCE, STOP_FAILED };
 enum relog { RELOG_NOT, RELOG_LATER, RELOG_SOON, RELOG_NOW };
-
-struct probe_spec;
 
 /* What the state machine does to processes, and its clock, which is never set
  * by anybody; tests bring their own. */
@@ -161,8 +159,8 @@ struct master {
 	struct listener_list	 listeners;
 	unsigned int		 rotor;		/* for workers with equal counts */
 	unsigned int		 worker_sessions_max; /* what its descriptors allow */
-	int			 spare_fd;	/* given up to answer when there is no other */
-	uint64_t		 exhausted_ms;	/* when to say again that there are none */
+	int			 spare_fd;	/* closed to get one when there is none left */
+	uint64_t		 exhausted_ms;	/* when to warn again that there are none */
 	/* outside */
 	struct reload		*reload;
 	unsigned int		 reload_answered; /* up to this one of wish.reloads */

@@ -29,7 +29,7 @@ send_empty(struct proc *p, enum msg_type type, int fd)
 	return 0;
 }
 
-/* A descriptor of its own, with an offset of its own, for the reader. */
+/* Open the file again, so that the child reads it with its own offset. */
 static int
 reopen(int fd)
 {
@@ -77,7 +77,8 @@ send_log(struct master *m, struct proc *p)
 	return 0;
 }
 
-/* Where a worker leaves the handles of ended sessions; it can do without. */
+/* The memory in which a worker lists ended sessions (ended.h).  Without it the
+ * worker sends messages, so an error is only logged. */
 static void
 send_ended(struct proc *p)
 {
@@ -176,7 +177,7 @@ proc_start(struct master *m, enum role_id role, unsigned int slot,
 	    (int)p->pid, p->generation);
 	p->ce = chanev_open(fd, ROLE_MASTER, role, &proc_ops, p);
 	if (p->ce == NULL || send_start(m, p, config) == -1) {
-		/* it is a child already: its death will be seen */
+		/* it is in m->procs already, and will be started again */
 		log_warn("process-start", "role=%s slot=%u", role_name(role),
 		    slot);
 		proc_kill(p);

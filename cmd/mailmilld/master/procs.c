@@ -69,7 +69,8 @@ on_ready(struct proc *p)
 	p->master->has_news = true;
 }
 
-/* A sound worker names only sessions that it has. */
+/* A worker has named sessions that it does not have: it is broken, or in bad
+ * hands. */
 static void
 log_unknown(const struct proc *p, unsigned int n, uint64_t handle)
 {
@@ -78,7 +79,8 @@ log_unknown(const struct proc *p, unsigned int n, uint64_t handle)
 		    p->slot, (unsigned long long)handle, n);
 }
 
-/* What the worker ${p} has left behind in its memory. */
+/* Take off the books the sessions that the worker ${p} has listed in the memory
+ * it shares with the master (ended.h). */
 void
 proc_collect(struct proc *p)
 {
@@ -95,7 +97,7 @@ proc_collect(struct proc *p)
 	log_unknown(p, nunknown, unknown);
 }
 
-/* Its memory was full. */
+/* That memory was full: the worker sends the sessions that have ended. */
 static void
 on_closed(struct proc *p, const struct channel_msg *msg)
 {

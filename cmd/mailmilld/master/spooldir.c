@@ -16,8 +16,9 @@
 
 #include "core/process/log.h"
 
-/* Give the plain files in ${dirfd} to ${a}.  One with a second name is left
- * alone: who owns the folder could have linked a stranger's file into it. */
+/* Make ${a} the owner of the plain files in ${dirfd}.  A file with a second
+ * name is left alone: the folder's owner could have linked a file of somebody
+ * else into it. */
 static void
 own_files(int dirfd, const struct account *a)
 {
@@ -59,7 +60,7 @@ make_dir(int at, const char *name, mode_t mode, const struct account *a)
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		goto err1;
-	/* without root the accounts are all zero and the owner is the caller */
+	/* without root the accounts are not known, and our own is the owner */
 	if (geteuid() == 0 && (st.st_uid != a->uid || st.st_gid != a->gid)) {
 		if (fchown(fd, a->uid, a->gid) == -1)
 			goto err1;
@@ -95,8 +96,8 @@ make_path(const char *path)
 	return rc;
 }
 
-/* The root folder of processes that need none: it must be root's, so that no
- * role can write to it, and empty.  Owned by us and not by a role's account. */
+/* The chroot of processes that need no file.  It must be empty, and belong to
+ * root, so that no role can write to it. */
 static int
 make_empty(int top, const char *name)
 {
@@ -150,7 +151,7 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 	at = SPOOL_EMPTY;
 	if (make_empty(top, at) == -1)
 		goto out;
-	/* what is committed below is durable only if these names are */
+	/* a file in a folder is durable only if the folder's name is */
 	if (fsync(dir) == -1 || fsync(top) == -1)
 		goto out;
 	rc = 0;

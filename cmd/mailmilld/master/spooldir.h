@@ -1,7 +1,7 @@
 /* The folders of the spool, with the owners that the roles need. */
 
-#ifndef CMD_MAILMILLD_SPOOLDIR_H
-#define CMD_MAILMILLD_SPOOLDIR_H
+#ifndef CMD_MAILMILLD_MASTER_SPOOLDIR_H
+#define CMD_MAILMILLD_MASTER_SPOOLDIR_H
 
 #include "cmd/mailmilld/role/privs.h"
 

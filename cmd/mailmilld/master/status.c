@@ -1,5 +1,5 @@
-/* The master's answers about itself, as JSON.
- * Owns: the names in them (mailmillctl(8) lists them). */
+/* What the master answers to "status" and "stats", as JSON.
+ * Owns: the names in these objects (mailmillctl(8) lists them). */
 
 #include "cmd/mailmilld/master/control.h"
 

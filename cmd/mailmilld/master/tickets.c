@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct tickets {
-	struct msg_tickets	msg;	/* as the workers get it, but the lifetime */
+	struct msg_tickets	msg;	/* what workers get, but for the lifetime */
 };
 
 struct tickets *
@@ -20,7 +20,7 @@ tickets_new(void)
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (t == MAP_FAILED)
 		return NULL;
-	/* neither is a condition: RLIMIT_MEMLOCK may be 0 */
+	/* either may fail: RLIMIT_MEMLOCK may be 0 */
 	(void)mlock(t, sizeof(*t));
 	(void)madvise(t, sizeof(*t), MADV_DONTDUMP);
 	tickets_rotate(t);

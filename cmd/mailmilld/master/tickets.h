@@ -1,9 +1,9 @@
-/* Keys of session tickets: made here, the same for all workers, so that a
- * session begun with one is resumed with any, also after a reload.
+/* Keys of session tickets.  All workers have the same, so that a client can
+ * resume a TLS session with another worker, also after a reload.
  * Owns: the keys, in memory that is neither swapped out nor dumped. */
 
-#ifndef CMD_MAILMILLD_TICKETS_H
-#define CMD_MAILMILLD_TICKETS_H
+#ifndef CMD_MAILMILLD_MASTER_TICKETS_H
+#define CMD_MAILMILLD_MASTER_TICKETS_H
 
 #include "cmd/mailmilld/role/msg.h"
 
@@ -13,12 +13,12 @@ struct tickets;
 struct tickets *tickets_new(void);
 void tickets_free(struct tickets *t);	/* wipes; NULL does nothing */
 
-/* tickets_rotate(t): A new key makes tickets from now on, those before it still
- * open theirs, and the oldest is wiped. */
+/* tickets_rotate(t): Make tickets with a new key from now on.  The older keys
+ * still open the tickets made with them; the oldest one is wiped. */
 void tickets_rotate(struct tickets *t);
 
-/* tickets_period_ms(lifetime_s): How often to rotate: with as many keys as are
- * kept, the last ticket that a key has made lives out its time. */
+/* tickets_period_ms(lifetime_s): How often to rotate, so that a key is kept
+ * until the last ticket made with it has expired. */
 unsigned int tickets_period_ms(unsigned int lifetime_s);
 
 /* tickets_message(t, lifetime_s, msg_r): For the workers; the caller wipes it.

@@ -7,7 +7,7 @@
 #include "cmd/settings/settings_tls.h"
 #include "tls/tlsctx.h"
 
-/* Where a message of tlsctx_check() belongs. */
+/* Which option a message of tlsctx_check() is about. */
 static const struct {
 	char				 which;
 	enum settings_tls_text		 text;

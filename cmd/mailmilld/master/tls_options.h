@@ -1,8 +1,8 @@
 /* TLS options that only OpenSSL can judge.
  * Apart from settings.h, so that what loads settings need not link OpenSSL. */
 
-#ifndef CMD_MAILMILLD_TLS_OPTIONS_H
-#define CMD_MAILMILLD_TLS_OPTIONS_H
+#ifndef CMD_MAILMILLD_MASTER_TLS_OPTIONS_H
+#define CMD_MAILMILLD_MASTER_TLS_OPTIONS_H
 
 #include "cmd/settings/settings.h"
 
