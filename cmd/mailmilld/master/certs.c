@@ -374,14 +374,20 @@ certs_step(struct master *m)
 }
 
 void
+certs_stop(struct master *m)
+{
+	forget_next(&m->certs);
+	m->certs.look_ms = m->certs.rotate_ms = 0;
+}
+
+void
 certs_use(struct master *m)
 {
 	struct certs *t = &m->certs;
 
-	forget_next(t);
+	certs_stop(m);
 	*t->error = '\0';
 	t->has_warned = false;
-	t->look_ms = t->rotate_ms = 0;
 	if (!has_tls(m))
 		return;
 	t->version = creds_version(m->config.creds);
@@ -395,9 +401,7 @@ certs_use(struct master *m)
 void
 certs_close(struct master *m)
 {
-	struct certs *t = &m->certs;
-
-	forget_next(t);
-	tickets_free(t->tickets);
-	t->tickets = NULL;
+	certs_stop(m);
+	tickets_free(m->certs.tickets);
+	m->certs.tickets = NULL;
 }

@@ -22,6 +22,9 @@ void certs_step(struct master *m);
 /* certs_use(m): m->config has changed, or is the first one. */
 void certs_use(struct master *m);
 
+/* certs_stop(m): The master stops: files are watched no longer.
+ * certs_close(m): Also forget the keys of tickets. */
+void certs_stop(struct master *m);
 void certs_close(struct master *m);
 
 /* certs_json(m): [{certificate, name, expires, seconds}] */

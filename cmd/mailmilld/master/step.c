@@ -48,6 +48,7 @@ take_stop(struct master *m)
 		daemon_stopping();
 		m->phase = MASTER_STOPPING;
 		respawns_cancel(m);
+		certs_stop(m);
 		m->accept_ms = 0;
 		listeners_close(m);
 		m->stop_ms = master_after(m, (uint64_t)
