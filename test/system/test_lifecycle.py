@@ -218,6 +218,46 @@ def test_reload_of_a_bad_configuration_keeps_the_old_one(d):
         assert s.pids('worker') == old
 
 
+def test_included_files_are_checked_started_with_and_reloaded(d):
+    os.mkdir(f'{d}/conf.d')
+    part = f'{d}/conf.d/10.conf'
+
+    def put(text):
+        with open(part, 'w') as f:
+            f.write(text)
+
+    put('Static_Banner = "first"\n')
+    with Server(d, conf='include "conf.d/*.conf"') as s:
+        assert 'first' in banner(s)
+        put('Static_Banner = "second"\n')
+        # a worker that crashes gets what its master has, not what is there now
+        old = s.pids('worker')
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        wait_for('new workers', lambda: len(set(s.pids('worker')) - set(old))
+                 == len(old))
+        assert 'first' in banner(s)
+        s.ctl('reload')
+        assert 'second' in banner(s)
+        put('Static_Banner = "third"\nMax_Errors = many\n')
+        p = s.ctl('reload', check=False)
+        assert p.returncode != 0
+        assert f'{part}:2:14: ' in p.stderr + p.stdout, p
+        assert 'second' in banner(s)
+        status, text = start(s, '-n', '-c', s.conf_file)
+        assert status == 78 and f'{part}:2:14: ' in text, (status, text)
+        # the socket is found, however bad the rest is
+        for name, text in (('control.inc', f'control = "{s.control}"\n'),
+                           ('bad.conf', 'include "control.inc"\n!\n'),
+                           ('good.conf', 'include "control.inc"\nESMTP_Listener '
+                                         '{ Listen ":25" { } }\n')):
+            with open(f'{d}/{name}', 'w') as f:
+                f.write(text)
+        for name in ('good.conf', 'bad.conf'):
+            p = s.ctl('-c', f'{d}/{name}', 'status')
+            assert str(s.master) in p.stdout, p
+
+
 def test_bad_configurations_end_with_78_and_name_the_place(d):
     for change, words in (
             (dict(conf='no_such_setting = 1'), ('no_such_setting', ':7')),
