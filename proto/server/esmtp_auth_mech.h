@@ -10,7 +10,7 @@
 
 #include "proto/esmtp_host.h"
 #include "proto/esmtp_options.h"
-#include "proto/server/esmtp_reply.h"
+#include "proto/esmtp_reply.h"
 
 #define AM_CERT		0x1
 #define AM_CLIENT_FIRST	0x2

@@ -16,7 +16,7 @@
 #include "proto/parse/esmtp_data.h"
 #include "proto/esmtp_factory.h"
 #include "proto/parse/esmtp_header.h"
-#include "proto/server/esmtp_reply.h"
+#include "proto/esmtp_reply.h"
 #include "proto/validate.h"
 
 enum esmtp_state {
@@ -159,6 +159,33 @@ typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
 /* esmtp_state.c */
 void esmtp_set_state(message_construct *mc, enum esmtp_state state);
 void esmtp_settle(message_construct *mc);
+
+/* esmtp_reply.c: the one place that writes a reply line. */
+
+/* One reply line as it is to be written. */
+struct esmtp_reply_line {
+	int		 code;		/* 200 to 599 */
+	bool		 is_last;	/* false: another line of the reply follows */
+	const char	*enhanced;	/* NULL or "": none */
+	const char	*text;
+	size_t		 text_len;
+	const char	*extra;		/* NULL, or appended after a space */
+	size_t		 extra_len;
+};
+
+/* esmtp_reply_format(line, buf, buflen): Write ${line} with its CRLF, cut to
+ * LIM_REPLY_LINE octets; controls and 8-bit octets become '?', so that nothing
+ * a client sent can end the line.  Return octets written, 0 if ${buflen} is
+ * smaller than what there is to write. */
+size_t esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
+    size_t buflen);
+
+/* esmtp_reply_split(str, code, &text_r, enhanced_r): ${str} is "x.y.z text" or
+ * text: put the status into ${enhanced_r} (the default for ${code} if it has
+ * none that fits the class), and point *text_r at the rest. */
+#define ESMTP_ENHANCED_MAX	12	/* "5.999.999" and a NUL */
+void esmtp_reply_split(const char *str, int code, const char **text_r,
+    char enhanced_r[ESMTP_ENHANCED_MAX]);
 
 /* esmtp_output.c: answers.  A reply of 4xx or 5xx is counted and reported, 421
  * closes the session after it. */

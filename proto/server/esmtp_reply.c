@@ -2,7 +2,7 @@
  * Owns: the form of a reply (RFC 5321 4.2), what may not stand in it.
  * Knows nothing of sessions. */
 
-#include "proto/server/esmtp_reply.h"
+#include "proto/server/esmtp_int.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES] = {
 #define ESMTP_REPLY(id, code, enhanced, text) \
 	[id] = { code, enhanced, text, sizeof(text) - 1 },
-#include "proto/server/esmtp_reply.def"
+#include "proto/esmtp_reply.def"
 #undef ESMTP_REPLY
 };
 

@@ -84,8 +84,9 @@ def counters_are_in_the_manual(root, objects):
 def rows_of_proto_name_their_source(root, objects):
     """A verb or a reply is there for a section of an RFC, or for an option."""
     options = set(rows(root + '/proto/esmtp_option.def', 'ESMTP_OPTION'))
-    for name, macro in ('verb', 'ESMTP_VERB'), ('reply', 'ESMTP_REPLY'):
-        path = f'{root}/proto/server/esmtp_{name}.def'
+    for name, macro in (('server/esmtp_verb', 'ESMTP_VERB'),
+                        ('esmtp_reply', 'ESMTP_REPLY')):
+        path = f'{root}/proto/{name}.def'
         for line in re.findall(rf'^{macro}\(.*', text(path), re.M):
             source = re.search(r'\)\s*/\* (.*) \*/$', line)
             for s in source[1].split(', ') if source else ['']:
@@ -201,7 +202,7 @@ SPOIL = {
         ('README', lambda s: s.replace('pollset.h', ''))],
     rows_of_proto_name_their_source: [
         ('proto/server/esmtp_verb.def', lambda s: s.replace('RFC 3207 4 ', 'RFC 3207 ')),
-        ('proto/server/esmtp_reply.def', lambda s: s.replace('Max_Errors', 'Max_Error'))],
+        ('proto/esmtp_reply.def', lambda s: s.replace('Max_Errors', 'Max_Error'))],
     rows_of_states_name_who_enters_them: [
         ('proto/server/esmtp_state.def', lambda s: s.replace('body_end()', 'end()'))],
     manuals_are_clean: [

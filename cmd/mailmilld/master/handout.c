@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_reply.h"
+#include "proto/esmtp_reply.h"
 
 #define ACCEPTS_PER_PASS	64	/* of one listener */
 #define PAUSE_MS		50	/* when descriptors have run out */
