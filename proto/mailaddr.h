@@ -35,10 +35,14 @@ int mailaddr_parse(const char *s, size_t len, unsigned int flags,
  * (RFC 2181 11). */
 bool mailaddr_domain_valid(const char *s, size_t len, bool allow_literal);
 
-/* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated: the domain in lower
- * case, the local part unquoted where that is the same mailbox (RFC 5321
- * 4.1.2).  <> gives "", <postmaster> the local part alone.  Return octets
- * written without the NUL, or -1 (ENOSPC). */
+/* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated: the
+ * domain in lower case, the local part unquoted where that is the same mailbox
+ * (RFC 5321 4.1.2).  <> gives "", <postmaster> the local part alone.  Return
+ * octets written without the NUL, or -1 (ENOSPC). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
+
+/* mailaddr_split(text, addr_r): The address that mailaddr_format() wrote as
+ * ${text}; *${addr_r} points into it. */
+void mailaddr_split(const char *text, struct mailaddr *addr_r);
 
 #endif

@@ -1,12 +1,20 @@
-/* The validation phases and their contexts.
- * A policy module is one struct with the callbacks it wants; NULL for the
- * phases it does not.  Modules run in the order of registration.
- * Owns: the phase order, the dictionaries of connection and message. */
+/* Policy: which mail a session accepts is decided by modules, in phases.
+ * A module is one struct with a callback for each phase that it wants; NULL for
+ * the others.  Modules run in the order of their registration.  Those of
+ * proto/policy/ use nothing but this interface.
+ * Owns: the order of the phases, what a module may know, the dictionaries that
+ * modules leave for each other. */
 
 #ifndef PROTO_VALIDATE_H
 #define PROTO_VALIDATE_H
 
+#include <sys/socket.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
 #include "proto/esmtp_factory.h"
+#include "proto/esmtp_reply.h"
 #include "proto/mailaddr.h"
 
 /* results of a callback */
@@ -26,16 +34,15 @@ enum validate_phase {
 	VALIDATE_NPHASES
 };
 
-/* dictionaries: which */
-#define VCTX_CONN	0	/* lives as long as the connection */
-#define VCTX_MESS	1	/* lives as long as the message */
-
 typedef struct validate_context validate_context;
 
-/* A callback.  For VALIDATE_AGAIN it has arranged that ac->event is dispatched
- * with E_ASYNC; it may be called again for other reasons as well, and then
- * answers VALIDATE_AGAIN again.  ${str} is the phase's text: EHLO argument, AUTH identity, or
- * NULL; ${addr} the sender or recipient of MAILFROM and RCPTTO, else NULL. */
+/* A callback.  ${str} is the phase's text: the argument of EHLO, the login of
+ * AUTH, else NULL.  ${addr} is the sender of MAILFROM, the recipient of RCPTTO,
+ * else NULL.  Neither may be kept.  ${ac} is the connection; whatever a module
+ * needs to know of it, ${vctx} answers.
+ * Before it returns VALIDATE_AGAIN it has arranged that somebody dispatches
+ * E_ASYNC to ac->event.  It may be called again for other reasons before that,
+ * and then returns VALIDATE_AGAIN again. */
 typedef int (*validate_func)(const char *str, const struct mailaddr *addr,
     accept_construct *ac, validate_context *vctx, void *closure);
 
@@ -45,17 +52,85 @@ struct validate_module {
 	void		*closure;
 };
 
-/* validate_module_register(m): Append a module, behind our own (limits,
- * relaying, recipients, loops); ${m} is kept.  Before the first session.  Return 0 or -1 (ENOMEM; EEXIST for a name taken). */
+/* validate_module_register(m): Append a module, behind our own
+ * (limits, senders, relaying, recipients, loops); ${m} is kept.  Before the
+ * first session.  Return 0 or -1 (ENOMEM; EEXIST for a name taken). */
 int validate_module_register(const struct validate_module *m);
 
-/* A session's context is made and destroyed with it; these two are for the
- * engine. */
-void validate_context_init(validate_context *vctx);
-void validate_context_destroy(validate_context *vctx);
+/* --- refusing ------------------------------------------------------------- */
 
-/* set copies key and value; get returns NULL if there is none.  Keys and
- * values are bounded (LIM_VCTX_*).  set returns 0 or -1 (ENOMEM, E2BIG). */
+/* validate_refuse(vctx, id): Refuse with a row of esmtp_reply.def whose code is
+ * 4xx or 5xx (421 closes the session); any other ${id} refuses with 451.
+ * Return VALIDATE_DONE, for a callback to return in turn. */
+int validate_refuse(validate_context *vctx, enum esmtp_reply_id id);
+
+/* validate_context_set_code(vctx, code, str): The reply to send when the phase
+ * ends with VALIDATE_DONE: ${code} 4xx or 5xx rejects (421 closes), 2xx (or no
+ * code set) accepts; ${str} is "x.y.z text" or text, copied.  Return 1, or 0
+ * for a code out of range (200 to 299, 400 to 599), or without memory: then
+ * the reply of VALIDATE_DONE is 451.  What is set is forgotten at the end of
+ * the phase. */
+int validate_context_set_code(validate_context *vctx, int code,
+    const char *str);
+
+/* --- what is known -------------------------------------------------------- */
+
+/* All of these may be asked in any phase, and point to what the session owns:
+ * do not keep it longer than the callback.
+ * _peer: the client's address; behind a proxy, what its PROXY header said.
+ * _options: what holds for this listener and this client.
+ * _tls: of the finished handshake, NULL without TLS.
+ * _helo: the argument of the last EHLO or HELO that was accepted, NULL: none.
+ * In VALIDATE_PHASE_EHLO that is the one before.
+ * _login: who the client has logged in as, NULL: nobody.  In
+ * VALIDATE_PHASE_AUTH it is NULL still, and ${str} is the login. */
+const struct sockaddr *validate_context_peer(const validate_context *vctx);
+const struct esmtp_options *validate_context_options(
+    const validate_context *vctx);
+const struct esmtp_tls *validate_context_tls(const validate_context *vctx);
+const char *validate_context_helo(const validate_context *vctx);
+const char *validate_context_login(const validate_context *vctx);
+
+/* The envelope, once MAIL was accepted.
+ * _sender: the sender; the null reverse-path has no local part.
+ * _rcpt: recipient number ${pos}, from 0, of those that were accepted.
+ * Return 1 with *${addr_r}, in the form of mailaddr_split(), or 0: there is
+ * none. */
+int validate_context_sender(const validate_context *vctx,
+    struct mailaddr *addr_r);
+int validate_context_rcpt(const validate_context *vctx, size_t pos,
+    struct mailaddr *addr_r);
+
+/* validate_context_count(vctx, which): How many so far.  What is counted of a
+ * message is 0 outside of a transaction. */
+enum validate_count {
+	VALIDATE_COUNT_SESSION_MESSAGES, /* accepted in this session */
+	VALIDATE_COUNT_SESSION_RCPTS,	/* accepted in this session */
+	VALIDATE_COUNT_RCPTS,		/* of this message */
+	VALIDATE_COUNT_OCTETS,		/* of this message, as received */
+	VALIDATE_COUNT_RECEIVED		/* its Received header fields */
+};
+uint64_t validate_context_count(const validate_context *vctx,
+    enum validate_count which);
+
+/* What the host says, by its functions in esmtp_host.h.
+ * _lookup_rcpt: is ${addr} a mailbox of ours?  The host is asked once about the
+ * recipient of a RCPT command, however many modules want to know.
+ * _may_send: may the client, with the login that it has, use ${addr} as a
+ * sender?  Return 1 or 0; 1 without a login. */
+enum esmtp_rcpt_status validate_context_lookup_rcpt(validate_context *vctx,
+    const struct mailaddr *addr);
+int validate_context_may_send(validate_context *vctx,
+    const struct mailaddr *addr);
+
+/* --- dictionaries --------------------------------------------------------- */
+
+#define VCTX_CONN	0	/* lives as long as the connection */
+#define VCTX_MESS	1	/* lives as long as the message */
+
+/* ${which} is VCTX_CONN or VCTX_MESS.  set copies key and value; get returns
+ * NULL if there is none.  Keys and values are bounded (LIM_VCTX_*).  set
+ * returns 0 or -1 (ENOMEM, E2BIG). */
 int validate_context_set(validate_context *vctx, int which, const char *key,
     const char *value);
 const char *validate_context_get(validate_context *vctx, int which,
@@ -67,14 +142,7 @@ int validate_context_exists_and_get(validate_context *vctx, int which,
 void validate_context_delete(validate_context *vctx, int which,
     const char *key);
 
-/* validate_context_set_code(vctx, code, str): The reply to send when the phase
- * ends with VALIDATE_DONE: ${code} 4xx or 5xx rejects (421 closes), 2xx (or no
- * code set) accepts; ${str} is "x.y.z text" or text, copied.  Return 1, or 0
- * for a code out of range (200 to 299, 400 to 599), or without memory: then
- * the reply of VALIDATE_DONE is 451.  What is set is forgotten at the end of
- * the phase. */
-int validate_context_set_code(validate_context *vctx, int code,
-    const char *str);
+/* --- changing the recipients ---------------------------------------------- */
 
 /* The recipients of the message, for DATA and DATA_SPOOL.
  * iterate: point *addr at recipient number ${pos}, from 0; return 1, or 0 if

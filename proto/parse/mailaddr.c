@@ -295,3 +295,17 @@ full:
 	errno = ENOSPC;
 	return -1;
 }
+
+void
+mailaddr_split(const char *text, struct mailaddr *addr_r)
+{
+	/* no domain holds an @, but a quoted local part may */
+	const char *at = strrchr(text, '@');
+	size_t len = at != NULL ? (size_t)(at - text) : strlen(text);
+
+	*addr_r = (struct mailaddr){ .local = text, .local_len = len,
+	    .domain = at != NULL ? at + 1 : text + len };
+	addr_r->domain_len = strlen(addr_r->domain);
+	addr_r->is_quoted = *text == '"';
+	addr_r->is_literal = *addr_r->domain == '[';
+}

@@ -1,17 +1,27 @@
 /* Limits: messages per session, recipients per message and per session. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/validate.h"
+
+/* A limit of 0 is none. */
+static bool
+is_reached(const validate_context *vctx, enum validate_count which,
+    int64_t max)
+{
+	return max > 0 && validate_context_count(vctx, which) >= (uint64_t)max;
+}
 
 static int
 mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
     validate_context *vctx, void *closure)
 {
-	int64_t max = ac->options->max_receptions_per_connection;
+	const struct esmtp_options *o = validate_context_options(vctx);
 
 	(void)str;
 	(void)addr;
+	(void)ac;
 	(void)closure;
-	if (max > 0 && vctx->mc->nmessages >= max)
+	if (is_reached(vctx, VALIDATE_COUNT_SESSION_MESSAGES,
+	    o->max_receptions_per_connection))
 		return validate_refuse(vctx, RPL_MESSAGES);
 	return VALIDATE_CONT;
 }
@@ -20,18 +30,19 @@ static int
 rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
     validate_context *vctx, void *closure)
 {
-	const struct esmtp_options *o = ac->options;
-	const message_construct *mc = vctx->mc;
+	const struct esmtp_options *o = validate_context_options(vctx);
 
 	(void)str;
 	(void)addr;
+	(void)ac;
 	(void)closure;
-	if (o->max_recipients_per_connection > 0 &&
-	    mc->nrcpts >= o->max_recipients_per_connection)
+	if (is_reached(vctx, VALIDATE_COUNT_SESSION_RCPTS,
+	    o->max_recipients_per_connection))
 		return validate_refuse(vctx, RPL_RCPTS_SESSION);
 	/* RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in
 	 * another transaction */
-	if ((int64_t)mc->txn->rcpts.n >= o->max_recipients_per_message)
+	if (is_reached(vctx, VALIDATE_COUNT_RCPTS,
+	    o->max_recipients_per_message))
 		return validate_refuse(vctx, RPL_RCPTS);
 	return VALIDATE_CONT;
 }

@@ -1,16 +1,20 @@
-/* Mail loops: a message that has been through too many servers, RFC 5321 6.3.
- * The count is kept by the header scanner as the message arrives. */
+/* Mail loops: a message that has been through too many servers (RFC 5321 6.3).
+ * Each of them has added a Received field to its header. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/validate.h"
 
 static int
 data_spool(const char *str, const struct mailaddr *addr, accept_construct *ac,
     validate_context *vctx, void *closure)
 {
+	const struct esmtp_options *o = validate_context_options(vctx);
+
 	(void)str;
 	(void)addr;
+	(void)ac;
 	(void)closure;
-	if (vctx->mc->txn->header.nreceived > ac->options->max_received_headers)
+	if (validate_context_count(vctx, VALIDATE_COUNT_RECEIVED) >
+	    (uint64_t)o->max_received_headers)
 		return validate_refuse(vctx, RPL_LOOP);
 	return VALIDATE_CONT;
 }

@@ -9,7 +9,7 @@
 
 #include "core/lim.h"
 #include "core/util/netmask.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/validate.h"
 
 /* Does a pattern of the list ("example.test", "*.example.test") match? */
 static bool
@@ -43,39 +43,40 @@ is_host_listed(const struct conf_list *list, const struct sockaddr *sa)
 }
 
 static bool
-is_sender_listed(const struct conf_list *list, const char *sender)
+is_sender_listed(const struct conf_list *list,
+    const validate_context *vctx)
 {
-	const char *at = strrchr(sender, '@');
+	struct mailaddr sender;
 
-	return list->n > 0 && at != NULL &&
-	    is_domain_listed(list, at + 1, strlen(at + 1));
+	return list->n > 0 && validate_context_sender(vctx, &sender) &&
+	    is_domain_listed(list, sender.domain, sender.domain_len);
 }
 
 /* RFC 5321 4.5.1: postmaster is to be reachable, without a domain and in each
  * domain that is ours. */
 static bool
-is_our_postmaster(accept_construct *ac, const struct mailaddr *addr)
+is_our_postmaster(validate_context *vctx, const struct mailaddr *addr)
 {
 	if (addr->local_len != 10 ||
 	    strncasecmp(addr->local, "postmaster", 10) != 0)
 		return false;
 	return addr->domain_len == 0 ||
-	    esmtp_lookup_rcpt(ac, addr) == ESMTP_RCPT_OK;
+	    validate_context_lookup_rcpt(vctx, addr) == ESMTP_RCPT_OK;
 }
 
-/* One whose certificate an authority of TLS_Client_CA has signed. */
+/* Has an authority of TLS_Client_CA signed the client's certificate? */
 static bool
-is_verified_peer(const accept_construct *ac)
+is_verified_peer(const validate_context *vctx)
 {
-	return ac->options->tls_verified_peer_can_relay && ac->tls != NULL &&
-	    ac->tls->is_verified;
+	const struct esmtp_tls *tls = validate_context_tls(vctx);
+
+	return tls != NULL && tls->is_verified;
 }
 
 static bool
-may_relay(accept_construct *ac, const validate_context *vctx,
-    const struct mailaddr *addr)
+may_relay(validate_context *vctx, const struct mailaddr *addr)
 {
-	const struct esmtp_options *o = ac->options;
+	const struct esmtp_options *o = validate_context_options(vctx);
 
 	if (o->open_relay)
 		return true;
@@ -83,13 +84,14 @@ may_relay(accept_construct *ac, const validate_context *vctx,
 		if (is_domain_listed(&o->relay_domains, addr->domain,
 		    addr->domain_len))
 			return true;
-	} else if (esmtp_lookup_rcpt(ac, addr) != ESMTP_RCPT_FOREIGN)
+	} else if (validate_context_lookup_rcpt(vctx, addr) !=
+	    ESMTP_RCPT_FOREIGN)
 		return true;
-	return is_verified_peer(ac) || is_our_postmaster(ac, addr) ||
-	    (o->auth_can_relay && esmtp_session_login(ac) != NULL) ||
-	    is_host_listed(&o->relay_hosts, &ac->peer.sa) ||
-	    is_sender_listed(&o->relay_for_sending_domains,
-	    vctx->mc->txn->sender);
+	return (o->tls_verified_peer_can_relay && is_verified_peer(vctx)) ||
+	    is_our_postmaster(vctx, addr) ||
+	    (o->auth_can_relay && validate_context_login(vctx) != NULL) ||
+	    is_host_listed(&o->relay_hosts, validate_context_peer(vctx)) ||
+	    is_sender_listed(&o->relay_for_sending_domains, vctx);
 }
 
 static int
@@ -97,8 +99,9 @@ rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
     validate_context *vctx, void *closure)
 {
 	(void)str;
+	(void)ac;
 	(void)closure;
-	if (!may_relay(ac, vctx, addr))
+	if (!may_relay(vctx, addr))
 		return validate_refuse(vctx, RPL_RELAY);
 	return VALIDATE_CONT;
 }

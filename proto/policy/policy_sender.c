@@ -1,21 +1,17 @@
-/* Sender addresses: may who has logged in use this one (Sender_Login)?  The
- * host knows; this asks it. */
+/* Sender addresses: may this login use this one (Sender_Login)?  The host
+ * knows. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/validate.h"
 
 static int
 mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
     validate_context *vctx, void *closure)
 {
-	struct esmtp_host *host = ac->host;
-	const char *login = esmtp_session_login(ac);
-
 	(void)str;
+	(void)ac;
 	(void)closure;
 	/* RFC 5321 4.5.5: bounces and other notifications have no sender */
-	if (login == NULL || addr->local_len == 0 ||
-	    host->ops->may_send_as == NULL ||
-	    host->ops->may_send_as(host->closure, ac, login, addr))
+	if (addr->local_len == 0 || validate_context_may_send(vctx, addr))
 		return VALIDATE_CONT;
 	return validate_refuse(vctx, RPL_SENDER_LOGIN);
 }

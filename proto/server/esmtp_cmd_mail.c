@@ -100,7 +100,6 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	enum esmtp_want w;
 
 	if (id == RPL_OK) {
-		st->rcpt_status = -1;
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
 		if (w == W_ASYNC)
 			return w;

@@ -59,7 +59,7 @@ struct validate_context {
 	struct validate_pair	*pairs[2];	/* VCTX_CONN, VCTX_MESS */
 	char			*text;		/* of set_code; NULL: none */
 	int			 code;		/* 0: none was set */
-	int			 reply;		/* enum esmtp_reply_id, of our own modules; -1: none */
+	int			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */
 };
 
 /* The recipients accepted so far. */
@@ -150,7 +150,8 @@ struct esmtp_step {
 	int			 code;		/* of the last reply */
 	bool			 is_secret;	/* the line may hold a password */
 	bool			 was_secret;	/* so may what is left in host->scratch */
-	int			 rcpt_status;	/* enum esmtp_rcpt_status; -1: not looked up */
+	const struct mailaddr	*addr;		/* of the phase that is run */
+	int			 rcpt_status;	/* enum esmtp_rcpt_status of it; -1: not looked up */
 };
 
 typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
@@ -259,19 +260,14 @@ void esmtp_rcpts_clear(struct esmtp_rcpts *r);
  * W_REFUSED (the reply is given) or W_ASYNC (call again after E_ASYNC). */
 enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
     const char *str, const struct mailaddr *addr);
-/* A module of ours refuses with a row of the table. */
-int validate_refuse(validate_context *vctx, enum esmtp_reply_id id);
+/* validate_context_init(vctx), validate_context_destroy(vctx): With the
+ * session. */
+void validate_context_init(validate_context *vctx);
+void validate_context_destroy(validate_context *vctx);
 void validate_context_clear(validate_context *vctx, int which);
 /* validate_context_forget(vctx): Clear all but what was set in the connect
  * phase and not since. */
 void validate_context_forget(validate_context *vctx);
-
-/* policy_rcpt.c */
-enum esmtp_rcpt_status esmtp_lookup_rcpt(accept_construct *ac,
-    const struct mailaddr *addr);
-
-extern const struct validate_module policy_limits, policy_loop, policy_relay,
-    policy_rcpt, policy_sender;
 
 /* esmtp_names.c: what Banner_Hostname and Received_Hostname say, or the host's */
 const char *esmtp_banner_hostname(const struct esmtp_options *o);

@@ -11,13 +11,22 @@
 #include "core/lim.h"
 #include "proto/server/esmtp_int.h"
 
+#define POLICY(name) extern const struct validate_module policy_##name;
+#include "proto/server/policy.def"
+#undef POLICY
+
 /* Our own come first.  Registered ones are added before the first session;
  * const afterwards. */
 static const struct validate_module *modules[LIM_VALIDATE_MODULES] = {
-	&policy_limits, &policy_sender, &policy_relay, &policy_rcpt,
-	&policy_loop
+#define POLICY(name) &policy_##name,
+#include "proto/server/policy.def"
+#undef POLICY
 };
-static size_t nmodules = 5;
+static size_t nmodules = 0
+#define POLICY(name) + 1
+#include "proto/server/policy.def"
+#undef POLICY
+;
 
 int
 validate_module_register(const struct validate_module *m)
@@ -83,6 +92,8 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 int
 validate_refuse(validate_context *vctx, enum esmtp_reply_id id)
 {
+	if ((size_t)id >= ESMTP_NREPLIES || esmtp_reply_rows[id].code < 400)
+		id = RPL_RESOURCES;
 	forget_code(vctx);
 	vctx->reply = (int)id;
 	vctx->code = esmtp_reply_rows[id].code;
@@ -128,6 +139,8 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 	validate_func f;
 	int result;
 
+	st->addr = addr;
+	st->rcpt_status = -1;
 	for (; i < nmodules; i++) {
 		if ((f = modules[i]->phase[phase]) == NULL)
 			continue;
@@ -141,89 +154,4 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 	mc->is_suspended = 0;
 	forget_code(&mc->vctx);
 	return W_GO;
-}
-
-int
-validate_context_find_message_construct(validate_context *vctx,
-    message_construct **mc)
-{
-	*mc = vctx->mc;
-	return vctx->mc != NULL;
-}
-
-static struct esmtp_rcpts *
-rcpts_of(const validate_context *ctx)
-{
-	if (ctx->mc == NULL || ctx->mc->txn == NULL)
-		return NULL;
-	return &ctx->mc->txn->rcpts;
-}
-
-int
-validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
-{
-	const struct esmtp_rcpts *r = rcpts_of(ctx);
-
-	if (r == NULL || pos < 0 || (size_t)pos >= r->n)
-		return 0;
-	*addr = r->addr[pos];
-	return 1;
-}
-
-int
-validate_context_can_modify_rcpts(validate_context *ctx)
-{
-	return rcpts_of(ctx) != NULL && !ctx->mc->is_committing;
-}
-
-/* What a module adds goes into an envelope and a file name: no controls. */
-static bool
-is_plain_address(const char *addr)
-{
-	const char *at = strrchr(addr, '@');
-	const char *p;
-
-	if (at == NULL || at == addr || strlen(addr) > LIM_PATH ||
-	    !mailaddr_domain_valid(at + 1, strlen(at + 1), true))
-		return false;
-	for (p = addr; p < at; p++)
-		if (*p < 32 || *p > 126)
-			return false;
-	return true;
-}
-
-int
-validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
-{
-	if (!validate_context_can_modify_rcpts(ctx)) {
-		errno = EPERM;
-		return -1;
-	}
-	if (!is_plain_address(addr)) {
-		errno = EINVAL;
-		return -1;
-	}
-	return esmtp_rcpts_add(rcpts_of(ctx), addr, uniq != 0);
-}
-
-int
-validate_context_remove_rcpt(validate_context *ctx, const char *addr)
-{
-	if (!validate_context_can_modify_rcpts(ctx))
-		return 0;
-	return esmtp_rcpts_remove(rcpts_of(ctx), addr);
-}
-
-int
-validate_context_remove_all_rcpts(validate_context *ctx)
-{
-	struct esmtp_rcpts *r;
-	int n;
-
-	if (!validate_context_can_modify_rcpts(ctx))
-		return 0;
-	r = rcpts_of(ctx);
-	n = (int)r->n;
-	esmtp_rcpts_clear(r);
-	return n;
 }

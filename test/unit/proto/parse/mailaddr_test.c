@@ -183,3 +183,38 @@ Test(mailaddr, format_says_when_the_buffer_is_short)
 	}
 	cr_expect_eq(mailaddr_format(&a, buf, sizeof(buf)), 11);
 }
+
+Test(mailaddr, split_reads_what_format_has_written)
+{
+	static const struct {
+		const char	*path, *local, *domain;
+		bool		 is_quoted, is_literal;
+	} texts[] = {
+		{ "<>", "", "", false, false },
+		{ "<Postmaster>", "Postmaster", "", false, false },
+		{ "<a@B.example>", "a", "b.example", false, false },
+		{ "<\"a\"@b.example>", "a", "b.example", false, false },
+		{ "<\"a@b\"@c.example>", "\"a@b\"", "c.example", true, false },
+		{ "<a@[IPv6:::1]>", "a", "[ipv6:::1]", false, true },
+	};
+	struct mailaddr a, b;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cr_assert_neq(mailaddr_parse(texts[i].path,
+		    strlen(texts[i].path), MAILADDR_ALLOW_NULL |
+		    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_LITERAL, &a),
+		    -1, "%s", texts[i].path);
+		cr_assert_neq(mailaddr_format(&a, text, sizeof(text)), -1);
+		mailaddr_split(text, &b);
+		cr_expect_eq(b.local_len, strlen(texts[i].local), "%s", text);
+		cr_expect_eq(memcmp(b.local, texts[i].local, b.local_len), 0);
+		cr_expect_eq(b.domain_len, strlen(texts[i].domain), "%s",
+		    text);
+		cr_expect_eq(memcmp(b.domain, texts[i].domain, b.domain_len),
+		    0);
+		cr_expect_eq(b.is_quoted, texts[i].is_quoted, "%s", text);
+		cr_expect_eq(b.is_literal, texts[i].is_literal, "%s", text);
+	}
+}

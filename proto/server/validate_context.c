@@ -1,0 +1,209 @@
+/* What a validation module may know of its session, and what it may change of
+ * the envelope; see validate.h.
+ * Knows nothing of what modules do with it. */
+
+#include "proto/validate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_int.h"
+
+int
+validate_context_find_message_construct(validate_context *vctx,
+    message_construct **mc)
+{
+	*mc = vctx->mc;
+	return vctx->mc != NULL;
+}
+
+/* --- the connection ------------------------------------------------------- */
+
+const struct sockaddr *
+validate_context_peer(const validate_context *vctx)
+{
+	return &vctx->mc->ac->peer.sa;
+}
+
+const struct esmtp_options *
+validate_context_options(const validate_context *vctx)
+{
+	return vctx->mc->ac->options;
+}
+
+const struct esmtp_tls *
+validate_context_tls(const validate_context *vctx)
+{
+	return vctx->mc->ac->tls;
+}
+
+const char *
+validate_context_helo(const validate_context *vctx)
+{
+	return vctx->mc->helo;
+}
+
+const char *
+validate_context_login(const validate_context *vctx)
+{
+	return vctx->mc->login;
+}
+
+/* --- the message ---------------------------------------------------------- */
+
+int
+validate_context_sender(const validate_context *vctx,
+    struct mailaddr *addr_r)
+{
+	const struct esmtp_txn *t = vctx->mc->txn;
+
+	if (t == NULL)
+		return 0;
+	mailaddr_split(t->sender, addr_r);
+	return 1;
+}
+
+int
+validate_context_rcpt(const validate_context *vctx, size_t pos,
+    struct mailaddr *addr_r)
+{
+	const struct esmtp_txn *t = vctx->mc->txn;
+
+	if (t == NULL || pos >= t->rcpts.n)
+		return 0;
+	mailaddr_split(t->rcpts.addr[pos], addr_r);
+	return 1;
+}
+
+uint64_t
+validate_context_count(const validate_context *vctx, enum validate_count which)
+{
+	const message_construct *mc = vctx->mc;
+	const struct esmtp_txn *t = mc->txn;
+
+	switch (which) {
+	case VALIDATE_COUNT_SESSION_MESSAGES:
+		return mc->nmessages;
+	case VALIDATE_COUNT_SESSION_RCPTS:
+		return mc->nrcpts;
+	case VALIDATE_COUNT_RCPTS:
+		return t != NULL ? t->rcpts.n : 0;
+	case VALIDATE_COUNT_OCTETS:
+		return t != NULL ? t->octets : 0;
+	case VALIDATE_COUNT_RECEIVED:
+		return t != NULL ? t->header.nreceived : 0;
+	}
+	return 0;
+}
+
+/* --- what the host says --------------------------------------------------- */
+
+enum esmtp_rcpt_status
+validate_context_lookup_rcpt(validate_context *vctx,
+    const struct mailaddr *addr)
+{
+	accept_construct *ac = vctx->mc->ac;
+	const struct esmtp_host *host = ac->host;
+	struct esmtp_step *st = vctx->mc->step;
+	enum esmtp_rcpt_status status;
+
+	if (host->ops->lookup_rcpt == NULL)
+		return ESMTP_RCPT_OK;
+	if (addr == st->addr && st->rcpt_status != -1)
+		return (enum esmtp_rcpt_status)st->rcpt_status;
+	status = host->ops->lookup_rcpt(host->closure, ac, addr);
+	if (addr == st->addr)
+		st->rcpt_status = (int)status;
+	return status;
+}
+
+int
+validate_context_may_send(validate_context *vctx, const struct mailaddr *addr)
+{
+	accept_construct *ac = vctx->mc->ac;
+	const struct esmtp_host *host = ac->host;
+	const char *login = vctx->mc->login;
+
+	return login == NULL || host->ops->may_send_as == NULL ||
+	    host->ops->may_send_as(host->closure, ac, login, addr);
+}
+
+/* --- recipients ----------------------------------------------------------- */
+
+static struct esmtp_rcpts *
+rcpts_of(const validate_context *ctx)
+{
+	if (ctx->mc == NULL || ctx->mc->txn == NULL)
+		return NULL;
+	return &ctx->mc->txn->rcpts;
+}
+
+int
+validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
+{
+	const struct esmtp_rcpts *r = rcpts_of(ctx);
+
+	if (r == NULL || pos < 0 || (size_t)pos >= r->n)
+		return 0;
+	*addr = r->addr[pos];
+	return 1;
+}
+
+int
+validate_context_can_modify_rcpts(validate_context *ctx)
+{
+	return rcpts_of(ctx) != NULL && !ctx->mc->is_committing;
+}
+
+/* What a module adds goes into an envelope and a file name: no controls. */
+static bool
+is_plain_address(const char *addr)
+{
+	const char *at = strrchr(addr, '@');
+	const char *p;
+
+	if (at == NULL || at == addr || strlen(addr) > LIM_PATH ||
+	    !mailaddr_domain_valid(at + 1, strlen(at + 1), true))
+		return false;
+	for (p = addr; p < at; p++)
+		if (*p < 32 || *p > 126)
+			return false;
+	return true;
+}
+
+int
+validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
+{
+	if (!validate_context_can_modify_rcpts(ctx)) {
+		errno = EPERM;
+		return -1;
+	}
+	if (!is_plain_address(addr)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return esmtp_rcpts_add(rcpts_of(ctx), addr, uniq != 0);
+}
+
+int
+validate_context_remove_rcpt(validate_context *ctx, const char *addr)
+{
+	if (!validate_context_can_modify_rcpts(ctx))
+		return 0;
+	return esmtp_rcpts_remove(rcpts_of(ctx), addr);
+}
+
+int
+validate_context_remove_all_rcpts(validate_context *ctx)
+{
+	struct esmtp_rcpts *r;
+	int n;
+
+	if (!validate_context_can_modify_rcpts(ctx))
+		return 0;
+	r = rcpts_of(ctx);
+	n = (int)r->n;
+	esmtp_rcpts_clear(r);
+	return n;
+}

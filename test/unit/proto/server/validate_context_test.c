@@ -1,0 +1,279 @@
+/* What a validation module may know of its session: validate.h and no more. */
+
+#include <criterion/criterion.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "proto/validate.h"
+#include "test/unit/proto/server/fake.h"
+
+/* What the module below saw in a phase, texts copied. */
+struct facts {
+	char		 peer[64], helo[64], login[64], sender[64];
+	char		 rcpts[3][64];
+	size_t		 nrcpts;
+	bool		 has_sender;
+	uint64_t	 counts[VALIDATE_COUNT_RECEIVED + 1];
+	const struct esmtp_options *options;
+	const struct esmtp_tls *tls;
+};
+
+static struct facts facts[VALIDATE_NPHASES];
+static int refuse_with = -1;	/* in the phase of the sender */
+static enum esmtp_rcpt_status statuses[3];
+static unsigned int nlookups;
+
+static void
+copy(char *to, const char *s)
+{
+	strcpy(to, s != NULL ? s : "(none)");
+}
+
+static void
+look(enum validate_phase phase, validate_context *v)
+{
+	struct facts *f = &facts[phase];
+	const struct sockaddr *sa = validate_context_peer(v);
+	struct mailaddr addr;
+	size_t i;
+
+	memset(f, 0, sizeof(*f));
+	inet_ntop(sa->sa_family,
+	    &((const struct sockaddr_in *)(const void *)sa)->sin_addr,
+	    f->peer, sizeof(f->peer));
+	copy(f->helo, validate_context_helo(v));
+	copy(f->login, validate_context_login(v));
+	f->has_sender = validate_context_sender(v, &addr);
+	if (f->has_sender)
+		mailaddr_format(&addr, f->sender, sizeof(f->sender));
+	while (f->nrcpts < 3 && validate_context_rcpt(v, f->nrcpts, &addr))
+		mailaddr_format(&addr, f->rcpts[f->nrcpts++],
+		    sizeof(f->rcpts[0]));
+	for (i = 0; i <= VALIDATE_COUNT_RECEIVED; i++)
+		f->counts[i] = validate_context_count(v,
+		    (enum validate_count)i);
+	f->options = validate_context_options(v);
+	f->tls = validate_context_tls(v);
+}
+
+#define LOOKS(name, phase) \
+static int \
+name(const char *str, const struct mailaddr *addr, accept_construct *ac, \
+    validate_context *vctx, void *closure) \
+{ \
+	(void)str; \
+	(void)addr; \
+	(void)ac; \
+	(void)closure; \
+	look(phase, vctx); \
+	return VALIDATE_CONT; \
+}
+LOOKS(on_connect, VALIDATE_PHASE_CONNECT)
+LOOKS(on_ehlo, VALIDATE_PHASE_EHLO)
+LOOKS(on_auth, VALIDATE_PHASE_AUTH)
+LOOKS(on_data, VALIDATE_PHASE_DATA)
+LOOKS(on_data_spool, VALIDATE_PHASE_DATA_SPOOL)
+
+static int
+on_mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
+    validate_context *vctx, void *closure)
+{
+	(void)str;
+	(void)addr;
+	(void)ac;
+	(void)closure;
+	look(VALIDATE_PHASE_MAILFROM, vctx);
+	return refuse_with == -1 ? VALIDATE_CONT :
+	    validate_refuse(vctx, (enum esmtp_reply_id)refuse_with);
+}
+
+static int
+on_rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
+    validate_context *vctx, void *closure)
+{
+	static const char other[] = "<nobody@example.test>";
+	struct mailaddr a;
+
+	(void)str;
+	(void)ac;
+	(void)closure;
+	look(VALIDATE_PHASE_RCPTTO, vctx);
+	mailaddr_parse(other, strlen(other), 0, &a);
+	statuses[0] = validate_context_lookup_rcpt(vctx, addr);
+	statuses[1] = validate_context_lookup_rcpt(vctx, &a);
+	statuses[2] = validate_context_lookup_rcpt(vctx, addr);
+	return VALIDATE_CONT;
+}
+
+static const struct validate_module module = {
+	.name = "facts",
+	.phase = { on_connect, on_ehlo, on_auth, on_mailfrom, on_rcptto,
+	    on_data, on_data_spool },
+};
+
+static struct fake *
+start(void)
+{
+	cr_assert_eq(validate_module_register(&module), 0);
+	return fake_new();
+}
+
+Test(validate_context, knows_the_connection)
+{
+	static struct esmtp_tls tls;
+	struct fake *f = start();
+
+	fake_connect(f);
+	cr_expect_str_eq(facts[VALIDATE_PHASE_CONNECT].peer, "192.0.2.1");
+	cr_expect_eq(facts[VALIDATE_PHASE_CONNECT].options,
+	    f->s->ac->options);
+	cr_expect_null(facts[VALIDATE_PHASE_CONNECT].tls);
+	cr_expect_str_eq(facts[VALIDATE_PHASE_CONNECT].helo, "(none)");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_CONNECT].login, "(none)");
+	fake_say(f, "EHLO first.example\r\n");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_EHLO].helo, "(none)");
+	f->s->ac->tls = &tls;
+	fake_say(f, "HELO second.example\r\n");
+	f->s->ac->tls = NULL;
+	cr_expect_eq(facts[VALIDATE_PHASE_EHLO].tls, &tls);
+	cr_expect_str_eq(facts[VALIDATE_PHASE_EHLO].helo, "first.example");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_MAILFROM].helo,
+	    "second.example");
+	fake_end(f);
+}
+
+Test(validate_context, knows_the_login_when_it_is_one)
+{
+	struct fake *f = start();
+
+	fake_option(f, "Auth_Backend", "passwd:users", NULL);
+	fake_option(f, "Auth_Without_TLS", "true", NULL);
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_AUTH].login, "(none)");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_MAILFROM].login, "alice");
+	fake_end(f);
+}
+
+Test(validate_context, knows_the_envelope)
+{
+	struct fake *f = start();
+
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<a.b@Sender.Example>\r\n");
+	cr_expect_not(facts[VALIDATE_PHASE_MAILFROM].has_sender);
+	fake_say(f, "RCPT TO:<\"alice\"@example.test>\r\n");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_RCPTTO].sender,
+	    "a.b@sender.example");
+	cr_expect_eq(facts[VALIDATE_PHASE_RCPTTO].nrcpts, 0);
+	fake_say(f, "RCPT TO:<bob@example.test>\r\n"
+	    "RCPT TO:<user1@example.test>\r\n");
+	fake_say(f, "DATA\r\n");
+	cr_expect_eq(facts[VALIDATE_PHASE_DATA].nrcpts, 3);
+	cr_expect_str_eq(facts[VALIDATE_PHASE_DATA].rcpts[0],
+	    "alice@example.test");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_DATA].rcpts[1],
+	    "bob@example.test");
+	cr_expect_str_eq(facts[VALIDATE_PHASE_DATA].rcpts[2],
+	    "user1@example.test");
+	fake_say(f, ".\r\nMAIL FROM:<>\r\n");
+	cr_expect_not(facts[VALIDATE_PHASE_MAILFROM].has_sender);
+	fake_say(f, "RCPT TO:<bob@example.test>\r\n");
+	cr_expect(facts[VALIDATE_PHASE_RCPTTO].has_sender);
+	cr_expect_str_eq(facts[VALIDATE_PHASE_RCPTTO].sender, "");
+	fake_end(f);
+}
+
+#define COUNT(phase, what) \
+    facts[VALIDATE_PHASE_##phase].counts[VALIDATE_COUNT_##what]
+
+Test(validate_context, counts)
+{
+	struct fake *f = start();
+
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\n");
+	fake_say(f, "RCPT TO:<bob@example.test>\r\n"
+	    "RCPT TO:<alice@example.test>\r\nDATA\r\n");
+	cr_expect_eq(COUNT(RCPTTO, RCPTS), 1);
+	cr_expect_eq(COUNT(DATA, RCPTS), 2);
+	cr_expect_eq(COUNT(DATA, OCTETS), 0);
+	fake_say(f, "Received: x\r\nReceived: y\r\n\r\nReceived: z\r\n.\r\n");
+	cr_expect_eq(COUNT(DATA_SPOOL, OCTETS), 41);
+	cr_expect_eq(COUNT(DATA_SPOOL, RECEIVED), 2);
+	cr_expect_eq(COUNT(DATA_SPOOL, SESSION_MESSAGES), 0);
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_eq(COUNT(MAILFROM, SESSION_MESSAGES), 1);
+	cr_expect_eq(COUNT(MAILFROM, SESSION_RCPTS), 2);
+	cr_expect_eq(COUNT(MAILFROM, RCPTS), 0);
+	cr_expect_eq(COUNT(MAILFROM, OCTETS), 0);
+	cr_expect_eq(COUNT(MAILFROM, RECEIVED), 0);
+	fake_end(f);
+}
+
+static enum esmtp_rcpt_status (*lookup)(void *, accept_construct *,
+    const struct mailaddr *);
+
+static enum esmtp_rcpt_status
+counting_lookup(void *host, accept_construct *ac, const struct mailaddr *addr)
+{
+	nlookups++;
+	return lookup(host, ac, addr);
+}
+
+Test(validate_context, asks_the_host_once_about_a_recipient)
+{
+	struct fake *f = start();
+
+	lookup = f->h.ops.lookup_rcpt;
+	f->h.ops.lookup_rcpt = counting_lookup;
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\n");
+	cr_expect_eq(statuses[0], ESMTP_RCPT_OK);
+	cr_expect_eq(statuses[1], ESMTP_RCPT_UNKNOWN);
+	cr_expect_eq(statuses[2], ESMTP_RCPT_OK);
+	/* our own policies, and the module about another address */
+	cr_expect_eq(nlookups, 2);
+	fake_say(f, "RCPT TO:<alice@example.test>\r\n");
+	cr_expect_eq(nlookups, 4);
+	f->h.ops.lookup_rcpt = NULL;
+	fake_say(f, "RCPT TO:<x@other.example>\r\n");
+	cr_expect_eq(statuses[0], ESMTP_RCPT_OK);
+	cr_expect_eq(nlookups, 4);
+	fake_end(f);
+}
+
+/* Other ids than those of refusals never accept anything. */
+Test(validate_refuse, takes_a_row_of_the_table)
+{
+	static const struct {
+		int		 id;
+		const char	*reply;
+	} cases[] = {
+		{ RPL_POLICY, "550 5.7.1 Refused by policy\r\n" },
+		{ RPL_POLICY_LATER, "451 4.7.1 Try again later\r\n" },
+		{ RPL_OK, "451 4.3.0 Local error, try again later\r\n" },
+		{ ESMTP_NREPLIES, "451 4.3.0 Local error, try again later\r\n" },
+		{ RPL_MESSAGES, "421 4.7.0 Too many messages in this session, "
+		    "reconnect to send more\r\n" },
+	};
+	struct fake *f = start();
+	size_t i;
+
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		refuse_with = cases[i].id;
+		cr_expect_str_eq(fake_say(f, "MAIL FROM:<>\r\n"),
+		    cases[i].reply, "%zu: %s", i, f->reply);
+	}
+	cr_expect(fake_is_ended(f));
+	fake_end(f);
+}
