@@ -23,9 +23,12 @@
 enum { SPOOL_SYNC_COMMIT, SPOOL_SYNC_NONE };	/* spool_sync */
 enum { WORKER_AFFINITY_AUTO, WORKER_AFFINITY_NONE };	/* worker_affinity */
 enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
-enum { DELIVERY_MAILDIR };			/* Delivery */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */
+
+/* The values of Delivery, "a|b|c": the names in transport.def */
+extern const char settings_transports[];
+#define TRANSPORT_NAMES		(settings_transports + 1)
 
 #define SETTING(scope, name, field, type, ...) \
 	SETTING_##scope(conf_field_##type field;)

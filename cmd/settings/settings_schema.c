@@ -26,6 +26,12 @@
 #define BASE_LISTEN	settings_listen
 #define BASE_DOMAIN	settings_domain
 
+const char settings_transports[] = ""
+#define TRANSPORT(id, name, role, max_jobs, file) "|" name
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+    ;
+
 const struct setting_row setting_rows[NSETTINGS] = {
 #define SETTING(scope, ...) \
 	{ SETTING_##scope, CONF_FIELD(BASE_##scope, __VA_ARGS__) },

@@ -91,7 +91,7 @@ deliver_free(struct deliver *d)
 }
 
 int
-deliver_add(struct deliver *d, const struct deliver_job *job)
+deliver_add(struct deliver *d, const struct job *job)
 {
 	struct deliver_item *item;
 
@@ -115,42 +115,15 @@ deliver_unflushed(const struct deliver *d)
 	return d->nunflushed;
 }
 
-/* Where ${rcpt} goes: a path, and how much of it is the administrator's.
- * Return 0, or -1: it has failed. */
-static int
-find_maildir(struct deliver *d, struct deliver_item *item, const char *rcpt,
-    char path[MAILDIR_PATH_MAX], size_t *fixed_r)
-{
-	struct deliver_route route = { .pattern = NULL };
-	char whole[MAILDIR_PATH_MAX];
-	const char *address = rcpt, *why;
-
-	if (d->ops->route(d->closure, rcpt, &route) == -1) {
-		deliver_fail(item, ENXIO, "", rcpt);
-		return -1;
-	}
-	if (strchr(rcpt, '@') == NULL && route.domain != NULL) {
-		snprintf(whole, sizeof(whole), "%s@%s", rcpt, route.domain);
-		address = whole;
-	}
-	if (maildir_expand(route.pattern, address, path, fixed_r, &why)
-	    == -1) {
-		deliver_fail(item, EINVAL, why, rcpt);
-		return -1;
-	}
-	item->is_lf = route.is_lf;
-	return 0;
-}
-
 /* Find the record, the recipient and the Maildir of ${item}.  Return 0, or -1:
  * it has failed. */
 static int
 locate(struct deliver *d, struct deliver_item *item, time_t now,
     struct spool_view *view_r)
 {
-	char path[MAILDIR_PATH_MAX], id[SPOOL_ID_TEXT + 1];
+	char id[SPOOL_ID_TEXT + 1], text[JOB_TEXT];
+	struct deliver_route route;
 	const char *rcpt;
-	size_t fixed;
 
 	if (deliver_source_record(d, &item->job, view_r) == -1) {
 		deliver_fail(item, errno, "reading the spool", "");
@@ -163,11 +136,16 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	}
 	if (item->dir != NULL)	/* from the search for earlier files */
 		return 0;
-	if (find_maildir(d, item, rcpt, path, &fixed) == -1)
+	if (d->ops->route(d->closure, rcpt, &route, text) == -1) {
+		deliver_fail(item, errno, "", "");
+		free(item->text);
+		item->text = strdup(text);
 		return -1;
-	item->dir = deliver_dirs_get(&d->dirs, path, fixed, now);
+	}
+	item->is_lf = route.is_lf;
+	item->dir = deliver_dirs_get(&d->dirs, route.path, route.fixed, now);
 	if (item->dir == NULL) {
-		deliver_fail(item, errno, "opening", path);
+		deliver_fail(item, errno, "opening", route.path);
 		return -1;
 	}
 	spool_id_text(view_r->record.id, id);
@@ -379,17 +357,20 @@ sync_all(struct deliver *d)
 static void
 report(struct deliver *d, struct deliver_items *items)
 {
-	struct deliver_result results[DELIVER_BATCH_JOBS];
+	struct job_result results[DELIVER_BATCH_JOBS];
 	struct deliver_item *item;
-	size_t n = 0;
+	unsigned int n = 0;
 
 	STAILQ_FOREACH (item, items, link) {
 		results[n].job = item->job.job;
-		results[n].errnum = item->state == ITEM_FAILED ?
-		    item->errnum : 0;
-		results[n].text = item->state != ITEM_FAILED ? NULL :
-		    item->text != NULL ? item->text :
-		    strerror(item->errnum);
+		results[n].errnum = 0;
+		results[n].unused = 0;
+		if (item->state == ITEM_FAILED) {
+			results[n].errnum = item->errnum;
+			d->ops->error(d->closure, item->job.job,
+			    item->text != NULL ? item->text :
+			    strerror(item->errnum));
+		}
 		if (++n == DELIVER_BATCH_JOBS) {
 			d->ops->done(d->closure, results, n);
 			n = 0;

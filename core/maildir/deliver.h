@@ -9,8 +9,8 @@
  * reported now; then the files of this batch are renamed into new/.  When no
  * batch follows, deliver_flush() makes the last renames durable. */
 
-#ifndef CORE_DELIVER_H
-#define CORE_DELIVER_H
+#ifndef CORE_MAILDIR_DELIVER_H
+#define CORE_MAILDIR_DELIVER_H
 
 #include <sys/time.h>
 
@@ -18,42 +18,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/maildir/maildir.h"
+#include "core/spool/job.h"
+
 #define DELIVER_BATCH_JOBS	512
 #define DELIVER_BATCH_OCTETS	(8 << 20)
-#define DELIVER_TEXT		240	/* octets of an error's text with NUL */
-
-struct deliver_job {
-	uint64_t	job;		/* the queue's number */
-	uint64_t	source;		/* where the record is */
-	uint64_t	body_source;	/* where the body is, when not there; else 0 */
-	uint64_t	offset;		/* of the record */
-	uint32_t	rcpt;		/* index in the envelope */
-	uint32_t	is_repeated;	/* may have been delivered before: look first */
-};
-
-struct deliver_result {
-	uint64_t	job;
-	int		errnum;		/* 0: delivered, and durable */
-	const char	*text;		/* what to do about it, when errnum is not 0 */
-};
 
 struct deliver_route {
-	const char	*pattern;	/* Domain option Maildir */
-	const char	*domain;	/* of a recipient without one; NULL: there
-					 * is no such mailbox */
+	char		 path[MAILDIR_PATH_MAX];	/* the Maildir */
+	size_t		 fixed;		/* octets of it that must exist already */
 	bool		 is_lf;		/* CRLF becomes LF */
 };
 
 struct deliver_ops {
-	/* route(closure, rcpt, &route_r): Where ${rcpt} goes, local@domain or
-	 * postmaster alone.  Return 0, or -1: this configuration has no place
-	 * for it. */
+	/* route(closure, rcpt, &route_r, text_r): Where ${rcpt} goes,
+	 * local@domain or postmaster alone.  Return 0, or -1 with errno when
+	 * these settings have no place for it, and in ${text_r}, JOB_TEXT
+	 * octets, what to do. */
 	int	(*route)(void *closure, const char *rcpt,
-		    struct deliver_route *route_r);
-	/* done(closure, results, n): Called from deliver_run() and
-	 * deliver_flush(). */
-	void	(*done)(void *closure, const struct deliver_result *results,
-		    size_t n);
+		    struct deliver_route *route_r, char *text_r);
+	/* error(closure, job, text): Why ${job} has failed; its result follows.
+	 * done(closure, results, n): At most DELIVER_BATCH_JOBS results.  Both
+	 * are called from deliver_run() and deliver_flush(). */
+	void	(*error)(void *closure, uint64_t job, const char *text);
+	void	(*done)(void *closure, const struct job_result *results,
+		    unsigned int n);
 	/* sync(closure, fd): syncfs(2); NULL: the real one */
 	int	(*sync)(void *closure, int fd);
 	/* is_left(closure): Whoever gave the jobs is gone, and may have given
@@ -78,7 +67,7 @@ void deliver_forget(struct deliver *d, uint64_t source);
 
 /* deliver_add(d, job): Put it in the queue of the next batch.  Return 0, or -1
  * with errno (ENOMEM). */
-int deliver_add(struct deliver *d, const struct deliver_job *job);
+int deliver_add(struct deliver *d, const struct job *job);
 
 /* deliver_waiting(d): Jobs not yet in a batch.  deliver_unflushed(d): renamed,
  * not yet reported. */

@@ -1,7 +1,7 @@
 /* What the files of the delivery engine share. */
 
-#ifndef CORE_DELIVER_INT_H
-#define CORE_DELIVER_INT_H
+#ifndef CORE_MAILDIR_DELIVER_INT_H
+#define CORE_MAILDIR_DELIVER_INT_H
 
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -73,7 +73,7 @@ enum deliver_state {
 /* One job from the start of its batch until it is reported */
 struct deliver_item {
 	STAILQ_ENTRY(deliver_item) link;
-	struct deliver_job job;
+	struct job job;
 	enum deliver_state state;
 	struct deliver_dir *dir;
 	struct deliver_fs *fs;		/* once renamed; dir is NULL then */
@@ -107,7 +107,7 @@ struct deliver_source *deliver_source_find(struct deliver *d, uint64_t id);
 
 /* deliver_source_record(d, job, &view_r): The record that ${job} names.
  * Return 0, or -1 with errno. */
-int deliver_source_record(struct deliver *d, const struct deliver_job *job,
+int deliver_source_record(struct deliver *d, const struct job *job,
     struct spool_view *view_r);
 void deliver_sources_clear(struct deliver *d);
 

@@ -65,7 +65,7 @@ deliver_sources_clear(struct deliver *d)
 }
 
 int
-deliver_source_record(struct deliver *d, const struct deliver_job *job,
+deliver_source_record(struct deliver *d, const struct job *job,
     struct spool_view *view_r)
 {
 	struct deliver_source *s = deliver_source_find(d, job->source);

@@ -16,7 +16,7 @@ text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static char *
 text(const char *fmt, ...)
 {
-	char buf[DELIVER_TEXT];
+	char buf[JOB_TEXT];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -59,10 +59,6 @@ deliver_fail(struct deliver_item *item, int errnum, const char *what,
 	case ENOTDIR:
 		item->text = text("%s: %s: something else is in its place: "
 		    "move it away", path, why);
-		break;
-	case ENXIO:
-		item->text = text("no Domain section has a Maildir for %s: add "
-		    "one, or remove the message from the queue", path);
 		break;
 	case EBADMSG:
 		item->text = text("the stored message is damaged (%s): see the "

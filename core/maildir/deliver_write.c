@@ -143,7 +143,7 @@ copy_body(struct deliver *d, struct sink *s, int fd, uint64_t offset,
 
 /* The body of ${view}: in a file of its own, or in the record's */
 static int
-write_stored(struct deliver *d, struct sink *s, const struct deliver_job *job,
+write_stored(struct deliver *d, struct sink *s, const struct job *job,
     const struct spool_record *r)
 {
 	bool is_large = (r->flags & SPOOL_RECORD_LARGE) != 0;
@@ -160,7 +160,7 @@ write_stored(struct deliver *d, struct sink *s, const struct deliver_job *job,
 }
 
 static int
-write_message(struct deliver *d, struct sink *s, const struct deliver_job *job,
+write_message(struct deliver *d, struct sink *s, const struct job *job,
     const struct spool_view *view)
 {
 	char head[RETURN_PATH_MAX];

@@ -8,8 +8,8 @@
  * of it but the host follows from the message, so an attempt that is repeated
  * comes to the same name and can find what the one before it has done. */
 
-#ifndef CORE_MAILDIR_H
-#define CORE_MAILDIR_H
+#ifndef CORE_MAILDIR_MAILDIR_H
+#define CORE_MAILDIR_MAILDIR_H
 
 #include <sys/types.h>
 

@@ -44,7 +44,7 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
-	    " last_error = ?5 WHERE id = ?1 AND rcpt_index = ?2",
+	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2 WHERE id = ?1",
 	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
 	    " WHERE next_attempt > ?1",

@@ -23,7 +23,7 @@ struct deferred_row {
 	uint32_t	 rcpt_index;	/* in its envelope */
 	const char	*sender;
 	const char	*rcpt;
-	const char	*transport;
+	const char	*transport;	/* of the last attempt; "": not known.  For the reader: the queue asks for the route anew */
 	uint64_t	 received_us;
 	uint64_t	 octets;	/* of the body */
 	uint32_t	 attempts;
@@ -51,10 +51,9 @@ void deferred_rollback(struct deferred *d);
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
-/* deferred_touch(d, id, rcpt_index, attempts, next_attempt, error): Another
- * attempt has failed. */
-int deferred_touch(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    uint32_t attempts, int64_t next_attempt, const char *error);
+/* deferred_touch(d, row): Another attempt has failed: change transport,
+ * attempts, next_attempt and last_error of a row.  0, or -1 with errno. */
+int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
 /* deferred_hurry(d, id, now): Let all recipients of ${id} (0: of all messages)
  * be due at ${now}.  Return rows changed, or -1. */

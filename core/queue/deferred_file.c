@@ -68,7 +68,7 @@ restore_rows(struct deferred *d, const struct spool_view *view)
 	struct deferred_row row = {
 		.id = view->record.id,
 		.sender = view->envelope.sender,
-		.transport = "maildir",
+		.transport = "",
 		.received_us = view->record.received_us,
 		.octets = view->record.body_octets,
 		.last_error = "the database of deferred messages was lost",

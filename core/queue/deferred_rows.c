@@ -137,16 +137,16 @@ deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 }
 
 int
-deferred_touch(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    uint32_t attempts, int64_t next_attempt, const char *error)
+deferred_touch(struct deferred *d, const struct deferred_row *row)
 {
 	sqlite3_stmt *st = d->st[ST_TOUCH];
 
-	bind_id(st, 1, id);
-	sqlite3_bind_int64(st, 2, rcpt_index);
-	sqlite3_bind_int64(st, 3, attempts);
-	sqlite3_bind_int64(st, 4, next_attempt);
-	sqlite3_bind_text(st, 5, error, -1, SQLITE_STATIC);
+	bind_id(st, 1, row->id);
+	sqlite3_bind_int64(st, 2, row->rcpt_index);
+	sqlite3_bind_int64(st, 3, row->attempts);
+	sqlite3_bind_int64(st, 4, row->next_attempt);
+	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 6, row->transport, -1, SQLITE_STATIC);
 	return run(d, ST_TOUCH);
 }
 

@@ -64,7 +64,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->next_source = 1;
 	RB_INIT(&q->segments);
 	TAILQ_INIT(&q->ready);
-	TAILQ_INIT(&q->todo);
+	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
+		TAILQ_INIT(&q->todo[i]);
 	TAILQ_INIT(&q->settle);
 	for (i = 0; i < QUEUE_BUCKETS; i++)
 		LIST_INIT(&q->buckets[i]);
@@ -198,7 +199,7 @@ queue_pass(struct queue *q, const struct timeval *now)
 	if (q->now_ms + 1000 < q->passed_ms)
 		clock_went_back(q);
 	q->passed_ms = q->now_ms;
-	q->is_blocked = false;
+	queue_unblock(q);
 	maintain(q);
 	queue_settle(q);
 	queue_load_due(q);

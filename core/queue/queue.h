@@ -30,19 +30,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/maildir/deliver.h"
-
-enum transport {
-#define TRANSPORT(id, name, is_idempotent, max_jobs) TRANSPORT_##id,
-#include "core/queue/transport.def"
-#undef TRANSPORT
-	NTRANSPORTS
-};
-
-enum queue_source { QUEUE_SOURCE_SEGMENT, QUEUE_SOURCE_DEFERRED, QUEUE_SOURCE_BODY };
+#include "core/spool/job.h"
 
 #define QUEUE_AGENTS_MAX	64
 #define QUEUE_JOBS_AT_ONCE	512	/* in one call of ops->jobs */
+#define QUEUE_TRANSPORTS_MAX	4
+#define QUEUE_FILE_MAX		160	/* octets of queue_transport.file() with NUL */
+
+/* A way in which messages are delivered */
+struct queue_transport {
+	const char	*name;		/* for the log and the deferred store */
+	unsigned int	 max_jobs;	/* in flight at one agent */
+	/* file(buf, received, id, rcpt): Write what the agent calls the message
+	 * that it has delivered, for the log. */
+	void		(*file)(char *buf, uint64_t received, const char *id,
+			    uint32_t rcpt);
+};
 
 struct queue_config {
 	const char	*folder;	/* spool/queue, as a path (SQLite wants one) */
@@ -51,18 +54,26 @@ struct queue_config {
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
 	bool		 is_synced;	/* false: for measuring only */
+	const struct queue_transport *transports;	/* kept */
+	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
 
 struct queue_ops {
-	/* source(closure, agent, source, kind, fd): Tell ${agent} that jobs
-	 * will name ${source}; ${fd} stays the queue's.  forget(): they will
-	 * no more.  Return 0, or -1: not now. */
+	/* route(closure, rcpt, &transport_r, text_r): The transport for
+	 * ${rcpt}, an index of config.transports.  Asked when a message is read
+	 * from its segment or the deferred store.  Return 0, or -1 with errno
+	 * when there is none, and in ${text_r}, JOB_TEXT octets, what to do. */
+	int	(*route)(void *closure, const char *rcpt,
+		    unsigned int *transport_r, char *text_r);
+	/* source(closure, agent, source, fd): Tell ${agent} that jobs will name
+	 * ${source}; ${fd} stays the queue's.  forget(): they will no more.
+	 * Return 0, or -1: not now. */
 	int	(*source)(void *closure, unsigned int agent, uint64_t source,
-		    enum queue_source kind, int fd);
+		    int fd);
 	void	(*forget)(void *closure, unsigned int agent, uint64_t source);
 	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
 	int	(*jobs)(void *closure, unsigned int agent,
-		    const struct deliver_job *jobs, unsigned int n);
+		    const struct job *jobs, unsigned int n);
 };
 
 struct queue;
@@ -88,7 +99,7 @@ void queue_writer_gone(struct queue *q);
 /* queue_agent_add(q, transport, &agent_r): An agent is there for jobs.  Return
  * 0, or -1 with errno (ENOSPC).  queue_agent_gone(q, agent): It is dead; what
  * it had is given to another as a repeated job. */
-int queue_agent_add(struct queue *q, enum transport transport,
+int queue_agent_add(struct queue *q, unsigned int transport,
     unsigned int *agent_r);
 void queue_agent_gone(struct queue *q, unsigned int agent);
 

@@ -102,7 +102,8 @@ put_row(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 		.rcpt_index = r->index,
 		.sender = m->sender,
 		.rcpt = r->rcpt,
-		.transport = queue_transport_name(TRANSPORT_MAILDIR),
+		.transport = r->transport == QUEUE_NO_TRANSPORT ? "" :
+		    q->config.transports[r->transport].name,
 		.received_us = m->received_us,
 		.octets = m->octets,
 		.attempts = r->attempts + 1,
@@ -112,8 +113,7 @@ put_row(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 
 	if (m->segment != NULL)
 		return deferred_put(q->deferred, &row);
-	return deferred_touch(q->deferred, m->id, r->index, row.attempts, next,
-	    row.last_error);
+	return deferred_touch(q->deferred, &row);
 }
 
 /* Everything that is to be stored of ${m}, inside the transaction */
@@ -404,9 +404,8 @@ load(struct queue *q, struct due *due, uint64_t id)
 		free(m);
 		return -1;
 	}
-	m->nwaiting = m->nopen;
 	queue_message_insert(q, m);
-	queue_message_todo(q, m);
+	queue_message_route(q, m);
 	return 0;
 }
 

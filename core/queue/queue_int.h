@@ -24,6 +24,8 @@
 #define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
 #define QUEUE_BUCKETS		4096
 
+#define QUEUE_NO_TRANSPORT	QUEUE_TRANSPORTS_MAX
+
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 
 #define QUEUE_SYNC_MS		1000	/* the log is flushed that often */
@@ -37,6 +39,7 @@
 #define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk */
 
 enum rcpt_state {
+	RCPT_NEW,		/* in no list yet */
 	RCPT_WAITING,		/* for an agent */
 	RCPT_SENT,		/* an agent has it */
 	RCPT_FAILED,		/* to go to the deferred store */
@@ -52,6 +55,7 @@ struct queue_rcpt {
 	enum rcpt_state	 state;
 	bool		 is_repeated;
 	unsigned char	 nstale;	/* an agent did not know the source */
+	unsigned char	 transport;
 	int		 errnum;
 	char		*error;		/* owned */
 };
@@ -59,9 +63,12 @@ struct queue_rcpt {
 /* A message that is being worked on */
 struct queue_message {
 	LIST_ENTRY(queue_message) hash;
-	TAILQ_ENTRY(queue_message) todo;
+	struct {
+		TAILQ_ENTRY(queue_message) link;	/* while nwaiting > 0 */
+		uint32_t	 nwaiting;
+	} todo[QUEUE_TRANSPORTS_MAX];
 	TAILQ_ENTRY(queue_message) settle;
-	bool		 is_todo, is_settling;
+	bool		 is_settling;
 	uint64_t	 id;
 	struct queue_segment *segment;	/* NULL: from the deferred store */
 	uint32_t	 seq;
@@ -76,7 +83,6 @@ struct queue_message {
 	const char	*sender;
 	uint32_t	 nrcpts;
 	uint32_t	 nopen;		/* waiting, sent, failed or ok */
-	uint32_t	 nwaiting;
 	uint32_t	 nstuck;
 	uint32_t	 ndone;		/* acknowledged one by one */
 	struct queue_rcpt rcpts[];
@@ -133,7 +139,8 @@ RB_HEAD(queue_segments, queue_segment);
 
 struct queue_agent {
 	bool		 is_used;
-	enum transport	 transport;
+	bool		 is_blocked;	/* takes no more in this pass */
+	unsigned int	 transport;
 	size_t		 njobs;
 };
 
@@ -164,7 +171,7 @@ struct queue {
 	bool		 is_first_scan;
 
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
-	struct queue_messages todo, settle;
+	struct queue_messages todo[QUEUE_TRANSPORTS_MAX], settle;
 	size_t		 nmessages, nfiles, memory;
 
 	struct queue_agent agents[QUEUE_AGENTS_MAX];
@@ -172,7 +179,7 @@ struct queue {
 	uint32_t	 njobs, free_job;	/* 1 + slot; 0: none */
 	size_t		 in_flight;
 	bool		 is_stopped;
-	bool		 is_blocked;	/* an agent does not take any more */
+	bool		 is_blocked;	/* there are jobs that an agent did not take */
 
 	uint64_t	*bodies;	/* to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;
@@ -189,10 +196,6 @@ queue_ms(const struct timeval *now)
 {
 	return (int64_t)now->tv_sec * 1000 + now->tv_usec / 1000;
 }
-
-/* core/queue/queue_transport.c */
-const char *queue_transport_name(enum transport t);
-size_t queue_transport_max_jobs(enum transport t);
 
 /* core/queue/queue_source.c
  * queue_tell(q, m, agent): Make ${agent} know what ${m} is read from.  Return
@@ -243,7 +246,18 @@ struct queue_message *queue_message_find(struct queue *q, uint64_t id,
 struct queue_message *queue_message_new(struct queue *q, uint32_t nrcpts,
     size_t strings);
 void queue_message_insert(struct queue *q, struct queue_message *m);
-void queue_message_todo(struct queue *q, struct queue_message *m);
+/* queue_rcpt_wait(q, m, r): ${r} waits for an agent from now on.
+ * queue_rcpt_leave(q, m, r, state): It waits no more, and is in ${state}. */
+void queue_rcpt_wait(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r);
+void queue_rcpt_leave(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, enum rcpt_state state);
+/* queue_rcpt_fail(q, m, r, errnum, text): It goes to the deferred store. */
+void queue_rcpt_fail(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, int errnum, const char *text);
+/* queue_message_route(q, m): A new message's recipients begin to wait, each for
+ * an agent of its transport, or fail. */
+void queue_message_route(struct queue *q, struct queue_message *m);
 /* queue_message_settle(q, m): It has recipients for the deferred store. */
 void queue_message_settle(struct queue *q, struct queue_message *m);
 /* queue_rcpt_done(q, m, r): Acknowledge one recipient. */
@@ -261,6 +275,7 @@ int queue_take(struct queue *q, struct queue_segment *seg,
 
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);
+void queue_unblock(struct queue *q);	/* ask all agents again */
 
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);

@@ -9,27 +9,33 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "core/maildir/maildir.h"
 #include "core/spool/spool_id.h"
 #include "core/process/stats.h"
 
 int
-queue_agent_add(struct queue *q, enum transport transport,
-    unsigned int *agent_r)
+queue_agent_add(struct queue *q, unsigned int transport, unsigned int *agent_r)
 {
 	unsigned int i;
 
 	for (i = 0; i < QUEUE_AGENTS_MAX; i++)
 		if (!q->agents[i].is_used) {
-			q->agents[i].is_used = true;
-			q->agents[i].transport = transport;
-			q->agents[i].njobs = 0;
+			q->agents[i] = (struct queue_agent){ .is_used = true,
+				.transport = transport };
 			*agent_r = i;
-			q->is_blocked = false;
 			return 0;
 		}
 	errno = ENOSPC;
 	return -1;
+}
+
+void
+queue_unblock(struct queue *q)
+{
+	unsigned int i;
+
+	for (i = 0; i < QUEUE_AGENTS_MAX; i++)
+		q->agents[i].is_blocked = false;
+	q->is_blocked = false;
 }
 
 static struct queue_job *
@@ -88,14 +94,14 @@ static void
 job_end(struct queue *q, struct queue_job *job)
 {
 	q->agents[job->agent].njobs--;
+	q->agents[job->agent].is_blocked = false;
 	q->in_flight--;
-	q->is_blocked = false;
 	job_free(q, job);
 }
 
 /* The agent with the least to do that takes more; -1: none */
 static int
-choose_agent(const struct queue *q, enum transport transport)
+choose_agent(const struct queue *q, unsigned int transport)
 {
 	const struct queue_agent *a;
 	int best = -1;
@@ -103,8 +109,9 @@ choose_agent(const struct queue *q, enum transport transport)
 
 	for (i = 0; i < QUEUE_AGENTS_MAX; i++) {
 		a = &q->agents[i];
-		if (!a->is_used || a->transport != transport ||
-		    a->njobs >= queue_transport_max_jobs(transport))
+		if (!a->is_used || a->is_blocked ||
+		    a->transport != transport ||
+		    a->njobs >= q->config.transports[transport].max_jobs)
 			continue;
 		if (best == -1 || a->njobs < q->agents[best].njobs)
 			best = (int)i;
@@ -114,22 +121,25 @@ choose_agent(const struct queue *q, enum transport transport)
 
 struct batch {
 	unsigned int		 n, max;
-	struct deliver_job	 jobs[QUEUE_JOBS_AT_ONCE];
+	struct job	 jobs[QUEUE_JOBS_AT_ONCE];
 };
 
-/* Put waiting recipients of ${m} into ${b}. */
+/* Put recipients of ${m} that wait for a transport like that of ${agent} into
+ * ${b}. */
 static void
 fill(struct queue *q, struct queue_message *m, unsigned int agent,
     struct batch *b)
 {
+	unsigned int transport = q->agents[agent].transport;
 	struct queue_job *job;
 	struct queue_rcpt *r;
-	struct deliver_job *d;
+	struct job *d;
 	uint32_t i;
 
-	for (i = 0; m->nwaiting > 0 && i < m->nrcpts && b->n < b->max; i++) {
+	for (i = 0; m->todo[transport].nwaiting > 0 && i < m->nrcpts &&
+	    b->n < b->max; i++) {
 		r = &m->rcpts[i];
-		if (r->state != RCPT_WAITING)
+		if (r->state != RCPT_WAITING || r->transport != transport)
 			continue;
 		d = &b->jobs[b->n];
 		if ((job = job_new(q, &d->job)) == NULL)
@@ -143,8 +153,7 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		d->offset = m->offset;
 		d->rcpt = r->index;
 		d->is_repeated = r->is_repeated;
-		r->state = RCPT_SENT;
-		m->nwaiting--;
+		queue_rcpt_leave(q, m, r, RCPT_SENT);
 		q->agents[agent].njobs++;
 		q->in_flight++;
 		b->n++;
@@ -159,39 +168,27 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 	struct queue_rcpt *r = &m->rcpts[job->rcpt];
 
 	job_end(q, job);
-	r->state = RCPT_WAITING;
 	if (is_repeated)
 		r->is_repeated = true;
-	m->nwaiting++;
-	queue_message_todo(q, m);
+	queue_rcpt_wait(q, m, r);
 }
 
 /* The file of ${m} cannot be opened: all of its recipients have failed. */
 static void
 fail_all(struct queue *q, struct queue_message *m, int errnum)
 {
-	struct queue_rcpt *r;
+	const char *text = m->segment == NULL ?
+	    "the message's file in the folder deferred/ cannot be opened: "
+	    "restore it, or remove the message from the queue" :
+	    "the message's body file in the folder incoming/ cannot be opened";
 	uint32_t i;
 
-	for (i = 0; i < m->nrcpts; i++) {
-		r = &m->rcpts[i];
-		if (r->state != RCPT_WAITING)
-			continue;
-		r->state = RCPT_FAILED;
-		/* a body that is gone does not come back */
-		r->errnum = m->segment != NULL && errnum == ENOENT ? EBADMSG :
-		    errnum;
-		free(r->error);
-		r->error = strdup(m->segment == NULL ?
-		    "the message's file in the folder deferred/ cannot be "
-		    "opened: restore it, or remove the message from the queue" :
-		    "the message's body file in the folder incoming/ cannot "
-		    "be opened");
-	}
-	m->nwaiting = 0;
-	TAILQ_REMOVE(&q->todo, m, todo);
-	m->is_todo = false;
-	queue_message_settle(q, m);
+	/* a body that is gone does not come back */
+	if (m->segment != NULL && errnum == ENOENT)
+		errnum = EBADMSG;
+	for (i = 0; i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_WAITING)
+			queue_rcpt_fail(q, m, &m->rcpts[i], errnum, text);
 }
 
 /* One batch for ${agent}.  Return whether it was sent. */
@@ -199,14 +196,15 @@ static bool
 dispatch_to(struct queue *q, unsigned int agent)
 {
 	struct queue_agent *a = &q->agents[agent];
-	size_t room = queue_transport_max_jobs(a->transport) - a->njobs;
+	size_t room = q->config.transports[a->transport].max_jobs - a->njobs;
+	struct queue_messages *todo = &q->todo[a->transport];
 	struct batch b = { .n = 0 };
 	struct queue_message *m;
 	unsigned int i;
 
 	b.max = room < QUEUE_JOBS_AT_ONCE ? (unsigned int)room :
 	    QUEUE_JOBS_AT_ONCE;
-	while (b.n < b.max && (m = TAILQ_FIRST(&q->todo)) != NULL) {
+	while (b.n < b.max && (m = TAILQ_FIRST(todo)) != NULL) {
 		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)
 				break;
@@ -215,10 +213,6 @@ dispatch_to(struct queue *q, unsigned int agent)
 		}
 		i = b.n;
 		fill(q, m, agent, &b);
-		if (m->nwaiting == 0) {
-			TAILQ_REMOVE(&q->todo, m, todo);
-			m->is_todo = false;
-		}
 		if (b.n == i)
 			break;		/* no memory */
 	}
@@ -234,20 +228,17 @@ dispatch_to(struct queue *q, unsigned int agent)
 void
 queue_dispatch(struct queue *q)
 {
+	unsigned int t;
 	int agent;
 
-	if (q->is_stopped || q->is_blocked)
-		return;
-	while (!TAILQ_EMPTY(&q->todo)) {
-		/* the one transport there is; a choice by recipient goes here */
-		agent = choose_agent(q, TRANSPORT_MAILDIR);
-		if (agent == -1)
-			return;
-		if (!dispatch_to(q, (unsigned int)agent)) {
-			q->is_blocked = !TAILQ_EMPTY(&q->todo);
-			return;
-		}
-	}
+	for (t = 0; t < q->config.ntransports && !q->is_stopped; t++)
+		while (!TAILQ_EMPTY(&q->todo[t]) &&
+		    (agent = choose_agent(q, t)) != -1)
+			if (!dispatch_to(q, (unsigned int)agent) &&
+			    !TAILQ_EMPTY(&q->todo[t])) {
+				q->agents[agent].is_blocked = true;
+				q->is_blocked = true;
+			}
 }
 
 void
@@ -290,7 +281,8 @@ static void
 delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
 {
-	char id[SPOOL_ID_TEXT + 1], file[MAILDIR_NAME_MAX];
+	const struct queue_transport *tr = &q->config.transports[r->transport];
+	char id[SPOOL_ID_TEXT + 1], file[QUEUE_FILE_MAX];
 	char seconds[LOG_SECONDS];
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
@@ -303,11 +295,10 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 		}
 		spool_id_text(m->id, id);
-		maildir_prefix(file, m->received_us / 1000000, id, r->index);
+		tr->file(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
 		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%s",
-		    id, r->rcpt, queue_transport_name(TRANSPORT_MAILDIR), file,
-		    (unsigned long long)m->octets,
+		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,
 		    log_seconds(&delay, seconds));
 	}
 	if (m->segment != NULL) {
@@ -339,14 +330,9 @@ queue_done(struct queue *q, unsigned int agent, uint64_t number, int errnum,
 		m->told &= ~(1ULL << agent);
 		if (m->segment != NULL)
 			m->segment->told &= ~(1ULL << agent);
-		r->state = RCPT_WAITING;
-		m->nwaiting++;
-		queue_message_todo(q, m);
+		queue_rcpt_wait(q, m, r);
 		return;
-	} else {
-		r->state = RCPT_FAILED;
-		r->errnum = errnum;
-		queue_message_settle(q, m);
-	}
+	} else
+		queue_rcpt_fail(q, m, r, errnum, NULL);
 	queue_message_check(q, m);
 }

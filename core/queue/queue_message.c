@@ -62,12 +62,59 @@ queue_message_insert(struct queue *q, struct queue_message *m)
 }
 
 void
-queue_message_todo(struct queue *q, struct queue_message *m)
+queue_rcpt_wait(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
-	if (m->is_todo || m->nwaiting == 0)
-		return;
-	TAILQ_INSERT_TAIL(&q->todo, m, todo);
-	m->is_todo = true;
+	unsigned int t = r->transport;
+
+	r->state = RCPT_WAITING;
+	if (m->todo[t].nwaiting++ == 0)
+		TAILQ_INSERT_TAIL(&q->todo[t], m, todo[t].link);
+}
+
+void
+queue_rcpt_leave(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, enum rcpt_state state)
+{
+	unsigned int t = r->transport;
+
+	if (r->state == RCPT_WAITING && --m->todo[t].nwaiting == 0)
+		TAILQ_REMOVE(&q->todo[t], m, todo[t].link);
+	r->state = state;
+}
+
+void
+queue_rcpt_fail(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, int errnum, const char *text)
+{
+	queue_rcpt_leave(q, m, r, RCPT_FAILED);
+	r->errnum = errnum;
+	if (text != NULL) {
+		free(r->error);
+		r->error = strdup(text);
+	}
+	queue_message_settle(q, m);
+}
+
+void
+queue_message_route(struct queue *q, struct queue_message *m)
+{
+	char text[JOB_TEXT];
+	struct queue_rcpt *r;
+	unsigned int t;
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++) {
+		r = &m->rcpts[i];
+		if (r->state != RCPT_NEW)
+			continue;
+		if (q->ops->route(q->closure, r->rcpt, &t, text) == -1) {
+			r->transport = QUEUE_NO_TRANSPORT;
+			queue_rcpt_fail(q, m, r, errno, text);
+			continue;
+		}
+		r->transport = (unsigned char)t;
+		queue_rcpt_wait(q, m, r);
+	}
 }
 
 void
@@ -88,8 +135,8 @@ queue_message_free(struct queue *q, struct queue_message *m)
 	queue_forget(q, &m->told, m->source);
 	queue_forget(q, &told, m->body_source);
 	LIST_REMOVE(m, hash);
-	if (m->is_todo)
-		TAILQ_REMOVE(&q->todo, m, todo);
+	for (i = 0; i < m->nrcpts; i++)
+		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
 	if (m->is_settling)
 		TAILQ_REMOVE(&q->settle, m, settle);
 	q->nmessages--;
@@ -123,7 +170,7 @@ queue_ack(struct queue *q, const struct queue_segment *seg, uint32_t seq,
 void
 queue_rcpt_done(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
-	r->state = RCPT_DONE;
+	queue_rcpt_leave(q, m, r, RCPT_DONE);
 	m->nopen--;
 	m->ndone++;
 	/* The last one is acknowledged with its record. */
@@ -224,19 +271,16 @@ skip_known(struct queue *q, struct queue_message *m)
 
 	for (i = 0; p != NULL && i < p->n; i++) {
 		k = p->rcpts[i];
-		if (k < m->nrcpts && m->rcpts[k].state == RCPT_WAITING) {
+		if (k < m->nrcpts && m->rcpts[k].state == RCPT_NEW) {
 			m->rcpts[k].state = RCPT_DONE;
 			m->ndone++;
 			m->nopen--;
-			m->nwaiting--;
 		}
 	}
 	for (i = 0; is_asked && i < m->nrcpts; i++)
-		if (m->rcpts[i].state == RCPT_WAITING &&
-		    deferred_has(q->deferred, m->id, i) == 1) {
-			m->nwaiting--;
+		if (m->rcpts[i].state == RCPT_NEW &&
+		    deferred_has(q->deferred, m->id, i) == 1)
 			queue_rcpt_done(q, m, &m->rcpts[i]);
-		}
 }
 
 int
@@ -277,12 +321,12 @@ queue_take(struct queue *q, struct queue_segment *seg,
 		    seg->nrewinds > 0;
 		p += len;
 	}
-	m->nopen = m->nwaiting = m->nrcpts;
+	m->nopen = m->nrcpts;
 	queue_message_insert(q, m);
 	stats_inc(STATS_QUEUE_TAKEN);
 	skip_known(q, m);
 	if (m->nopen > 0)
-		queue_message_todo(q, m);
+		queue_message_route(q, m);
 	else
 		queue_message_check(q, m);
 	return 0;

@@ -76,10 +76,8 @@ queue_answer_remove_record(struct queue_answer *a, struct queue_segment *seg,
 		}
 	if (m != NULL) {
 		for (i = 0; i < m->nrcpts; i++)
-			if (m->rcpts[i].state == RCPT_WAITING) {
-				m->nwaiting--;
+			if (m->rcpts[i].state == RCPT_WAITING)
 				queue_rcpt_done(a->q, m, &m->rcpts[i]);
-			}
 		queue_message_check(a->q, m);
 	} else {
 		queue_segment_set_done(seg, view->record.seq,

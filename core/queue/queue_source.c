@@ -26,7 +26,6 @@ queue_forget(struct queue *q, uint64_t *told, uint64_t source)
 static int
 tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 {
-	enum queue_source kind = QUEUE_SOURCE_DEFERRED;
 	uint64_t source;
 	int fd, rc;
 
@@ -36,7 +35,6 @@ tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 			m->source = q->next_source++;
 		source = m->source;
 	} else {
-		kind = QUEUE_SOURCE_BODY;
 		fd = spool_body_open(q->config.incoming_dirfd, m->id);
 		if (m->body_source == 0)
 			m->body_source = q->next_source++;
@@ -44,7 +42,7 @@ tell_file(struct queue *q, struct queue_message *m, unsigned int agent)
 	}
 	if (fd == -1)
 		return -1;
-	rc = q->ops->source(q->closure, agent, source, kind, fd);
+	rc = q->ops->source(q->closure, agent, source, fd);
 	close(fd);
 	if (rc == -1)
 		errno = EAGAIN;
@@ -65,7 +63,7 @@ tell_segment(struct queue *q, struct queue_segment *seg, unsigned int agent)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	/* without /proc: better than no delivery */
 	rc = q->ops->source(q->closure, agent, seg->source,
-	    QUEUE_SOURCE_SEGMENT, fd == -1 ? seg->fd : fd);
+	    fd == -1 ? seg->fd : fd);
 	if (fd != -1)
 		close(fd);
 	if (rc == 0)

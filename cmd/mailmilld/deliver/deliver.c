@@ -15,6 +15,7 @@
 #include "core/loop/after.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
+#include "cmd/settings/route.h"
 #include "core/maildir/deliver.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
@@ -48,45 +49,34 @@ tell(struct role_state *s, unsigned int type, const void *base,
 }
 
 static void
-done(void *closure, const struct deliver_result *results, size_t n)
+error(void *closure, uint64_t job, const char *text)
 {
-	struct msg_done entries[DELIVER_BATCH_JOBS];
-	struct msg_empty empty = { 0 };
-	struct role_state *s = closure;
-	struct msg_error me;
-	size_t i;
+	struct job_error je = { .job = job };
 
-	for (i = 0; i < n && i < DELIVER_BATCH_JOBS; i++) {
-		entries[i].job = results[i].job;
-		entries[i].status = results[i].errnum == 0 ? DONE_DELIVERED :
-		    DONE_DEFER;
-		entries[i].errnum = results[i].errnum;
-		if (results[i].errnum == 0 || results[i].text == NULL)
-			continue;
-		memset(&me, 0, sizeof(me));
-		me.job = results[i].job;
-		strlcpy(me.text, results[i].text, sizeof(me.text));
-		tell(s, D_ERROR, &me, NULL, 0);
-	}
-	tell(s, D_DONE, &empty, entries, (unsigned int)i);
+	strlcpy(je.text, text, sizeof(je.text));
+	tell(closure, D_ERROR, &je, NULL, 0);
+}
+
+static void
+done(void *closure, const struct job_result *results, unsigned int n)
+{
+	struct msg_empty empty = { 0 };
+
+	tell(closure, D_DONE, &empty, results, n);
 }
 
 static int
-route(void *closure, const char *rcpt, struct deliver_route *route_r)
+find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
+    char *text_r)
 {
 	struct role_state *s = closure;
-	const struct settings *settings = s->child->settings;
-	const struct settings_domain *d;
-	const char *at = strrchr(rcpt, '@');
+	struct route route;
 
-	/* RFC 5321 4.1.1.3: <postmaster> has no domain */
-	d = at == NULL ? settings->default_domain :
-	    settings_domain_find(settings, at + 1, strlen(at + 1));
-	if (d == NULL)
+	if (route_deliver(s->child->settings, rcpt, &route, text_r) == -1)
 		return -1;
-	route_r->domain = d->name;
-	route_r->pattern = d->maildir;
-	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
+	strlcpy(route_r->path, route.target, sizeof(route_r->path));
+	route_r->fixed = route.fixed;
+	route_r->is_lf = route.is_lf;
 	return 0;
 }
 
@@ -104,7 +94,8 @@ is_left(void *closure)
 }
 
 static const struct deliver_ops deliver_ops = {
-	.route = route,
+	.route = find_route,
+	.error = error,
 	.done = done,
 	.is_left = is_left
 };
@@ -205,24 +196,16 @@ static void
 on_jobs(void *closure, struct channel_msg *msg)
 {
 	struct role_state *s = closure;
-	const struct msg_job *jobs = msg->entries;
-	struct deliver_job job;
+	const struct job *jobs = msg->entries;
 	unsigned int i;
 
-	for (i = 0; i < msg->nentries; i++) {
-		job.job = jobs[i].job;
-		job.source = jobs[i].source;
-		job.body_source = jobs[i].body_source;
-		job.offset = jobs[i].offset;
-		job.rcpt = jobs[i].rcpt;
-		job.is_repeated = jobs[i].is_repeated;
-		if (deliver_add(s->deliver, &job) == -1) {
+	for (i = 0; i < msg->nentries; i++)
+		if (deliver_add(s->deliver, &jobs[i]) == -1) {
 			log_err("deliver-jobs", "effect=%s",
 			    "ending, to be started again");
 			child_exit(s->child);
 			return;
 		}
-	}
 	set_timer(s);
 }
 

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/privs.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/settings/route.h"
 #include "core/process/log.h"
 #include "core/loop/after.h"
 #include "core/util/monotonic.h"
@@ -38,6 +40,22 @@ struct queue_peer {
 	bool			 is_agent;
 };
 
+static const struct queue_transport transports[NTRANSPORTS] = {
+#define TRANSPORT(id, n, role, max, f) \
+	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+
+static const enum role_id agent_roles[NTRANSPORTS] = {
+#define TRANSPORT(id, name, role, max, file) [TRANSPORT_##id] = ROLE_##role,
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+
+_Static_assert(NTRANSPORTS <= QUEUE_TRANSPORTS_MAX, "a transport too many");
+_Static_assert(MAILDIR_NAME_MAX <= QUEUE_FILE_MAX, "a file's name is longer");
+
 static void set_timer(struct queue_role *r, uint64_t due_ms);
 
 /* --- agents --------------------------------------------------------------- */
@@ -54,16 +72,13 @@ find_agent(struct queue_role *r, unsigned int agent)
 }
 
 static int
-op_source(void *closure, unsigned int agent, uint64_t source,
-    enum queue_source kind, int fd)
+op_source(void *closure, unsigned int agent, uint64_t source, int fd)
 {
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_source ms = { .source = source };
 
 	if (p == NULL || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
-	ms.kind = kind == QUEUE_SOURCE_SEGMENT ? SOURCE_SEGMENT :
-	    kind == QUEUE_SOURCE_BODY ? SOURCE_BODY : SOURCE_DEFERRED;
 	if (chanev_send(p->ce, D_SOURCE, &ms, NULL, 0, fd) == 0)
 		return 0;
 	close(fd);
@@ -81,28 +96,31 @@ op_forget(void *closure, unsigned int agent, uint64_t source)
 }
 
 static int
-op_jobs(void *closure, unsigned int agent, const struct deliver_job *jobs,
+op_jobs(void *closure, unsigned int agent, const struct job *jobs,
     unsigned int n)
 {
 	struct queue_peer *p = find_agent(closure, agent);
-	struct msg_job entries[QUEUE_JOBS_AT_ONCE];
 	struct msg_empty empty = { 0 };
-	unsigned int i;
 
-	if (p == NULL || n > QUEUE_JOBS_AT_ONCE)
+	return p == NULL ? -1 :
+	    chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1);
+}
+
+static int
+op_route(void *closure, const char *rcpt, unsigned int *transport_r,
+    char *text_r)
+{
+	struct queue_role *r = closure;
+	struct route route;
+
+	if (route_deliver(r->child->settings, rcpt, &route, text_r) == -1)
 		return -1;
-	for (i = 0; i < n; i++) {
-		entries[i].job = jobs[i].job;
-		entries[i].source = jobs[i].source;
-		entries[i].body_source = jobs[i].body_source;
-		entries[i].offset = jobs[i].offset;
-		entries[i].rcpt = jobs[i].rcpt;
-		entries[i].is_repeated = jobs[i].is_repeated;
-	}
-	return chanev_send(p->ce, D_JOBS, &empty, entries, n, -1);
+	*transport_r = route.transport;
+	return 0;
 }
 
 static const struct queue_ops queue_ops = {
+	.route = op_route,
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs
@@ -132,28 +150,25 @@ static void
 on_done(void *closure, struct channel_msg *msg)
 {
 	struct queue_peer *p = closure;
-	const struct msg_done *done = msg->entries;
+	const struct job_result *done = msg->entries;
 	unsigned int i;
-	int errnum;
 
 	p->role->is_news = true;
-	for (i = 0; i < msg->nentries; i++) {
-		errnum = done[i].status == DONE_DELIVERED ? 0 :
-		    done[i].errnum > 0 ? done[i].errnum : EIO;
-		queue_done(p->role->queue, p->agent, done[i].job, errnum,
+	for (i = 0; i < msg->nentries; i++)
+		queue_done(p->role->queue, p->agent, done[i].job,
+		    done[i].errnum < 0 ? EIO : done[i].errnum,
 		    scheduler_now());
-	}
 }
 
 static void
 on_error(void *closure, struct channel_msg *msg)
 {
 	struct queue_peer *p = closure;
-	struct msg_error me;
+	struct job_error je;
 
-	memcpy(&me, msg->base, sizeof(me));
-	me.text[sizeof(me.text) - 1] = '\0';
-	queue_error(p->role->queue, p->agent, me.job, me.text);
+	memcpy(&je, msg->base, sizeof(je));
+	je.text[sizeof(je.text) - 1] = '\0';
+	queue_error(p->role->queue, p->agent, je.job, je.text);
 }
 
 static void
@@ -185,17 +200,28 @@ static const struct chanev_ops agent_ops = {
 	.gone = peer_gone
 };
 
+/* The transport that processes of ${role} are agents of; NTRANSPORTS: none */
+static unsigned int
+transport_of(enum role_id role)
+{
+	unsigned int t;
+
+	for (t = 0; t < NTRANSPORTS && agent_roles[t] != role; t++)
+		continue;
+	return t;
+}
+
 /* Begin to listen to ${p}: only once there is a queue, so that what it says
  * waits in its channel until then. */
 static void
 peer_open(struct queue_peer *p)
 {
 	struct queue_role *r = p->role;
+	unsigned int transport = transport_of(p->who.role);
 	int fd = p->fd;
 
-	if (p->who.role == ROLE_DELIVER) {
-		if (queue_agent_add(r->queue, TRANSPORT_MAILDIR, &p->agent) ==
-		    -1)
+	if (transport < NTRANSPORTS) {
+		if (queue_agent_add(r->queue, transport, &p->agent) == -1)
 			goto err1;
 		p->is_agent = true;
 	}
@@ -208,7 +234,7 @@ peer_open(struct queue_peer *p)
 	}
 err1:
 	log_err("queue-connect", "peer=%s slot=%u",
-	    p->who.role == ROLE_DELIVER ? "deliver" : "worker", p->who.slot);
+	    role_name(p->who.role), p->who.slot);
 	peer_free(p);
 }
 
@@ -223,7 +249,8 @@ on_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
 		if (p->who.role == who->role &&
 		    p->who.instance == who->instance)
 			peer_free(p);
-	if ((who->role != ROLE_WORKER && who->role != ROLE_DELIVER) ||
+	if ((who->role != ROLE_WORKER &&
+	    transport_of(who->role) == NTRANSPORTS) ||
 	    r->npeers == PEERS_MAX || (p = calloc(1, sizeof(*p))) == NULL) {
 		log_errx("queue-connect", "slot=%u", who->slot);
 		close(fd);
@@ -282,6 +309,8 @@ try_open(struct queue_role *r)
 		.retry_s = s->retry_interval,
 		.max_retry_s = s->max_retry_interval,
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
+		.transports = transports,
+		.ntransports = NTRANSPORTS,
 	};
 
 	if (!r->is_locked && flock(r->lock_fd, LOCK_EX | LOCK_NB) == -1) {

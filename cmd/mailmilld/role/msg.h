@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/process/channel.h"
+#include "core/spool/job.h"
 #include "core/util/addr.h"
 
 enum role_id {
@@ -87,19 +88,7 @@ struct msg_committed {
 	uint32_t is_sealed;	/* nothing will follow in this segment */
 	uint32_t unused;
 };
-enum source_kind { SOURCE_SEGMENT, SOURCE_DEFERRED, SOURCE_BODY };
-struct msg_source { uint64_t source; uint32_t kind, unused; };
-struct msg_job {
-	uint64_t job;		/* the queue's number */
-	uint64_t source;	/* where the record is */
-	uint64_t body_source;	/* where the body is, when not in the record; else 0 */
-	uint64_t offset;	/* of the record */
-	uint32_t rcpt;		/* index in the envelope */
-	uint32_t is_repeated;	/* may have been delivered before: look first */
-};
-struct msg_done { uint64_t job; uint32_t status; int32_t errnum; };
-enum done_status { DONE_DELIVERED, DONE_DEFER };
-struct msg_error { uint64_t job; char text[240]; };
+struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */
 
 extern const struct channel_row msg_rows[NMSGS];
 

@@ -29,7 +29,7 @@ struct fixture {
 	/* what has been reported, by job */
 	bool			 is_done[MAX];
 	int			 errnum[MAX];
-	char			 text[MAX][DELIVER_TEXT];
+	char			 text[MAX][JOB_TEXT];
 	unsigned int		 ndone, nsyncs;
 	int			 sync_errno;	/* of the next ones */
 	bool			 is_left;
@@ -38,29 +38,48 @@ struct fixture {
 static struct fixture x;
 
 static int
-route(void *closure, const char *rcpt, struct deliver_route *route_r)
+route(void *closure, const char *rcpt, struct deliver_route *route_r,
+    char *text_r)
 {
+	char whole[128];
+	const char *why;
+
 	(void)closure;
-	route_r->domain = strcmp(rcpt, "postmaster") == 0 ? "d" : NULL;
-	route_r->pattern = x.pattern;
 	route_r->is_lf = x.is_lf;
-	return x.has_route ? 0 : -1;
+	snprintf(whole, sizeof(whole), "%s%s", rcpt,
+	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
+	if (!x.has_route) {
+		snprintf(text_r, JOB_TEXT, "no place for %s", rcpt);
+		errno = ENXIO;
+		return -1;
+	}
+	if (maildir_expand(x.pattern, whole, route_r->path, &route_r->fixed,
+	    &why) == 0)
+		return 0;
+	strlcpy(text_r, why, JOB_TEXT);
+	return -1;
 }
 
 static void
-done(void *closure, const struct deliver_result *results, size_t n)
+error(void *closure, uint64_t job, const char *text)
 {
 	(void)closure;
-	size_t i;
+	cr_assert_lt(job, MAX);
+	strlcpy(x.text[job], text, JOB_TEXT);
+}
 
+static void
+done(void *closure, const struct job_result *results, unsigned int n)
+{
+	unsigned int i;
+
+	(void)closure;
+	cr_assert_leq(n, DELIVER_BATCH_JOBS);
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(results[i].job, MAX);
 		cr_assert_not(x.is_done[results[i].job], "reported twice");
 		x.is_done[results[i].job] = true;
 		x.errnum[results[i].job] = results[i].errnum;
-		strlcpy(x.text[results[i].job],
-		    results[i].text == NULL ? "" : results[i].text,
-		    DELIVER_TEXT);
 		x.ndone++;
 	}
 }
@@ -86,6 +105,7 @@ is_left(void *closure)
 
 static const struct deliver_ops ops = {
 	.route = route,
+	.error = error,
 	.done = done,
 	.sync = sync_fs,
 	.is_left = is_left
@@ -127,7 +147,7 @@ TestSuite(deliver, .init = setup, .fini = teardown);
 static uint64_t
 add_job(uint64_t offset, uint32_t rcpt, bool is_repeated)
 {
-	struct deliver_job job = {.job = x.next_job++,
+	struct job job = {.job = x.next_job++,
 	    .source = SOURCE,
 	    .offset = offset,
 	    .rcpt = rcpt,
@@ -397,7 +417,7 @@ Test(deliver, hostile_recipients_fail_and_touch_nothing)
 Test(deliver, jobs_that_name_nothing_fail)
 {
 	uint64_t offset = mail_to(ID, "a@d", "1");
-	struct deliver_job job = { .job = 100, .source = 999,
+	struct job job = { .job = 100, .source = 999,
 		.offset = offset };
 	uint64_t past, middle, rcpt;
 
@@ -517,7 +537,7 @@ Test(deliver, a_large_body_comes_from_its_own_file)
 {
 	static const char head[] = "Return-Path: <a@b.test>\r\n";
 	size_t octets = 1000003, i, n = 0, lf = sizeof(head) - 2;
-	struct deliver_job job = { .job = 0, .source = SOURCE,
+	struct job job = { .job = 0, .source = SOURCE,
 		.body_source = 9 };
 	char *body = malloc(octets + sizeof(head)), name[SPOOL_NAME];
 	char *p = body + sizeof(head) - 1;
@@ -550,7 +570,7 @@ Test(deliver, a_large_body_comes_from_its_own_file)
 
 Test(deliver, a_large_body_that_is_damaged_is_not_delivered)
 {
-	struct deliver_job job = {.job = 0, .source = SOURCE, .body_source = 9};
+	struct job job = {.job = 0, .source = SOURCE, .body_source = 9};
 	char name[SPOOL_NAME];
 	char body[5000];
 	int fd;

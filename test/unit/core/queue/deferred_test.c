@@ -154,9 +154,12 @@ Test(deferred, pages_follow_the_order_of_ids)
 
 Test(deferred, another_failure_changes_the_row_and_hurry_makes_it_due)
 {
+	const struct deferred_row again = { .id = 1, .transport = "pigeon",
+		.attempts = 9, .next_attempt = 900, .last_error = "again" };
+
 	put(1, 0, 300);
 	put(2, 0, 300);
-	cr_assert_eq(deferred_touch(x.d, 1, 0, 9, 900, "again"), 0);
+	cr_assert_eq(deferred_touch(x.d, &again), 0);
 	deferred_of(x.d, 1, see, NULL);
 	cr_assert_eq(x.seen[0].attempts, 9);
 	cr_assert_eq(x.seen[0].next_attempt, 900);

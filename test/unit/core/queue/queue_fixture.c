@@ -16,15 +16,15 @@ const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
 
 static int
 op_source(void *closure, unsigned int agent, uint64_t source,
-    enum queue_source kind, int fd)
+    int fd)
 {
 	struct qf *f = closure;
 
 	(void)agent;
-	(void)kind;
 	if (f->is_deaf)
 		return -1;
 	cr_assert_lt(source, QF_SOURCES);
+	f->nknow[source]++;
 	if (f->sources[source] != -1)
 		close(f->sources[source]);
 	f->sources[source] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -40,12 +40,14 @@ op_forget(void *closure, unsigned int agent, uint64_t source)
 	(void)agent;
 	cr_assert_lt(source, QF_SOURCES);
 	cr_assert_neq(f->sources[source], -1);
+	if (--f->nknow[source] > 0)
+		return;
 	close(f->sources[source]);
 	f->sources[source] = -1;
 }
 
 static int
-op_jobs(void *closure, unsigned int agent, const struct deliver_job *jobs,
+op_jobs(void *closure, unsigned int agent, const struct job *jobs,
     unsigned int n)
 {
 	struct qf *f = closure;
@@ -62,7 +64,37 @@ op_jobs(void *closure, unsigned int agent, const struct deliver_job *jobs,
 	return 0;
 }
 
+static int
+op_route(void *closure, const char *rcpt, unsigned int *transport_r,
+    char *text_r)
+{
+	const char *at = strchr(rcpt, '@');
+
+	(void)closure;
+	if (at != NULL && strcmp(at, "@nowhere.test") == 0) {
+		strlcpy(text_r, "nowhere to go", JOB_TEXT);
+		errno = ENXIO;
+		return -1;
+	}
+	*transport_r = at != NULL && strcmp(at, "@far.test") == 0 ? QF_FAR :
+	    QF_NEAR;
+	return 0;
+}
+
+static void
+file_name(char *buf, uint64_t received, const char *id, uint32_t rcpt)
+{
+	snprintf(buf, QUEUE_FILE_MAX, "%llu.%s.%u",
+	    (unsigned long long)received, id, rcpt);
+}
+
+static const struct queue_transport transports[] = {
+	[QF_NEAR] = { "near", 2048, file_name },
+	[QF_FAR] = { "far", 2, file_name },
+};
+
 static const struct queue_ops ops = {
+	.route = op_route,
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs
@@ -92,6 +124,8 @@ qf_init(struct qf *f)
 	f->config.retry_s = 60;
 	f->config.max_retry_s = 400;
 	f->config.is_synced = true;
+	f->config.transports = transports;
+	f->config.ntransports = 2;
 }
 
 void
@@ -99,7 +133,7 @@ qf_open(struct qf *f)
 {
 	f->q = queue_open(&f->config, &ops, f, &f->now);
 	cr_assert_not_null(f->q);
-	cr_assert_eq(queue_agent_add(f->q, TRANSPORT_MAILDIR, &f->agent), 0);
+	cr_assert_eq(queue_agent_add(f->q, QF_NEAR, &f->agent), 0);
 }
 
 void
@@ -114,6 +148,7 @@ qf_close(struct qf *f)
 		if (f->sources[i] != -1)
 			close(f->sources[i]);
 		f->sources[i] = -1;
+		f->nknow[i] = 0;
 	}
 }
 

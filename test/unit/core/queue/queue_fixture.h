@@ -13,6 +13,8 @@
 
 #define QF_JOBS		8192
 #define QF_SOURCES	512
+
+enum { QF_NEAR, QF_FAR };	/* transports; QF_FAR is for far.test */
 #define QF_ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
 
 extern const char *const qf_three[3];	/* recipients */
@@ -24,7 +26,7 @@ struct qf_segment {
 };
 
 struct qf_job {
-	struct deliver_job	 job;
+	struct job	 job;
 	unsigned int		 agent;
 };
 
@@ -38,6 +40,7 @@ struct qf {
 	struct qf_job		*jobs;
 	size_t			 njobs;
 	int			 sources[QF_SOURCES];	/* by number; -1: none */
+	unsigned int		 nknow[QF_SOURCES];	/* agents that know it */
 	bool			 is_deaf;	/* no agent takes anything */
 	unsigned int		 agent;
 };

@@ -196,7 +196,7 @@ Test(queue, jobs_of_a_dead_agent_go_to_another_as_repeated)
 	queue_agent_gone(f.q, f.agent);
 	qf_pass(&f, 100);
 	cr_assert_eq(f.njobs, 0, "nobody is there");
-	cr_assert_eq(queue_agent_add(f.q, TRANSPORT_MAILDIR, &other), 0);
+	cr_assert_eq(queue_agent_add(f.q, QF_NEAR, &other), 0);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 2);
 	cr_assert(f.jobs[0].job.is_repeated);
@@ -508,4 +508,58 @@ Test(queue, a_clock_that_is_set_back_stops_nothing)
 	spool_segment_close(&s.file);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+Test(queue, a_recipient_goes_to_an_agent_of_its_transport)
+{
+	static const char *const rcpts[] = { "a@far.test", "b@x.test",
+		"c@far.test", "d@nowhere.test" };
+	unsigned int far;
+	json_t *json, *m, *r;
+
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", rcpts, 4, "body\r\n");
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 1, "no agent is there for the others");
+	cr_assert_eq(f.jobs[0].job.rcpt, 1);
+	cr_assert_eq(queue_agent_add(f.q, QF_FAR, &far), 0);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	cr_assert_eq(f.jobs[1].agent, far);
+	cr_assert_eq(f.jobs[1].job.rcpt, 0);
+	cr_assert_eq(f.jobs[2].job.rcpt, 2);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	json = qf_list(&f);
+	m = json_array_get(json_object_get(json, "messages"), 0);
+	cr_assert_eq(json_array_size(json_object_get(m, "recipients")), 1);
+	r = json_array_get(json_object_get(m, "recipients"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(r, "last_error")),
+	    "nowhere to go");
+	json_decref(json);
+}
+
+Test(queue, a_transport_that_is_busy_holds_up_no_other)
+{
+	static const char *const far[] = { "a@far.test", "b@far.test",
+		"c@far.test" };
+	unsigned int agent;
+	size_t i, nnear = 0;
+
+	cr_assert_eq(queue_agent_add(f.q, QF_FAR, &agent), 0);
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", far, 3, "body\r\n");
+	for (i = 2; i < 12; i++)
+		qf_mail(&s, QF_ID(i));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	for (i = 0; i < f.njobs; i++)
+		nnear += f.jobs[i].agent != agent;
+	cr_assert_eq(nnear, 10);
+	cr_assert_eq(f.njobs, 12, "two at once for the far one");
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(f.jobs[0].agent, agent);
 }

@@ -1,0 +1,80 @@
+/* Where a recipient goes: Domain section, transport, target.
+ * Owns: the order of the questions, and the text when there is no answer. */
+
+#include "cmd/settings/route.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char no_domain[] = "no Domain section has a Maildir for";
+
+/* Is ${address} (local-part@domain) listed in the Recipients file of ${d}?
+ * RFC 5321 4.5.1: postmaster always has a mailbox. */
+static bool
+is_listed(const struct settings_domain *d, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	size_t len = (size_t)(at - address);
+
+	if (d->recipients_table == NULL)
+		return true;
+	if (len == strlen("postmaster") &&
+	    strncasecmp(address, "postmaster", len) == 0)
+		return true;
+	return recipients_has(d->recipients_table, address, len, at + 1,
+	    strlen(at + 1));
+}
+
+static void
+refuse(struct route *route, enum route_verdict verdict, const char *why)
+{
+	route->verdict = verdict;
+	route->why = why;
+}
+
+void
+route_find(const struct settings *s, const char *rcpt, struct route *route_r)
+{
+	const struct settings_domain *d;
+	const char *at = strrchr(rcpt, '@'), *address = rcpt, *why;
+	char whole[MAILDIR_PATH_MAX];
+
+	d = at == NULL ? s->default_domain :
+	    settings_domain_find(s, at + 1, strlen(at + 1));
+	if (d == NULL) {
+		refuse(route_r, at == NULL ? ROUTE_UNKNOWN_USER :
+		    ROUTE_NO_DOMAIN, no_domain);
+		return;
+	}
+	if (at == NULL) {
+		snprintf(whole, sizeof(whole), "%s@%s", rcpt, d->name);
+		address = whole;
+	}
+	route_r->transport = (enum transport)d->delivery;
+	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
+	/* a local part that cannot be a folder's name is no mailbox */
+	if (maildir_expand(d->maildir, address, route_r->target,
+	    &route_r->fixed, &why) == -1)
+		refuse(route_r, ROUTE_UNKNOWN_USER, why);
+	else if (!is_listed(d, address))
+		refuse(route_r, ROUTE_UNKNOWN_USER,
+		    "Recipients does not list");
+	else
+		route_r->verdict = ROUTE_DELIVER;
+}
+
+int
+route_deliver(const struct settings *s, const char *rcpt,
+    struct route *route_r, char *text_r)
+{
+	route_find(s, rcpt, route_r);
+	if (route_r->verdict == ROUTE_DELIVER)
+		return 0;
+	snprintf(text_r, JOB_TEXT, "%s %s: %s, or remove the message from the "
+	    "queue", route_r->why, rcpt, route_r->why == no_domain ?
+	    "add one" : "change the settings of its domain");
+	errno = ENXIO;
+	return -1;
+}

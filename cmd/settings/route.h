@@ -1,0 +1,51 @@
+/* Where a recipient goes: the one place that answers this.
+ * The worker asks at RCPT, the queue when it chooses an agent, and the agent
+ * when it delivers.  Each asks the settings it runs with, so a message that was
+ * queued before a reload goes where the settings of today say. */
+
+#ifndef CMD_SETTINGS_ROUTE_H
+#define CMD_SETTINGS_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cmd/settings/settings.h"
+#include "core/maildir/maildir.h"
+#include "core/spool/job.h"
+
+enum transport {
+#define TRANSPORT(id, name, role, max_jobs, file) TRANSPORT_##id,
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+	NTRANSPORTS
+};
+
+enum route_verdict {
+	ROUTE_DELIVER,		/* transport and target are set */
+	ROUTE_UNKNOWN_USER,	/* our domain, but no such mailbox */
+	ROUTE_NO_DOMAIN,	/* not our domain, and no transport relays */
+	ROUTE_LATER		/* a lookup failed: ask again */
+};
+
+struct route {
+	enum route_verdict	 verdict;
+	const char		*why;	/* of another verdict than ROUTE_DELIVER: constant text, to be followed by the address */
+	enum transport		 transport;
+	char			 target[MAILDIR_PATH_MAX]; /* the folder of a Maildir */
+	size_t			 fixed;	/* octets of it that must exist already */
+	bool			 is_lf;	/* CRLF is stored as LF */
+};
+
+/* route_find(s, rcpt, route_r): Where ${rcpt} goes, local-part@domain or
+ * postmaster alone (RFC 5321 4.1.1.3), as in the spool's envelopes.  Whether it
+ * is listed in Recipients is asked where that file is loaded: in the worker. */
+void route_find(const struct settings *s, const char *rcpt,
+    struct route *route_r);
+
+/* route_deliver(s, rcpt, route_r, text_r): route_find() for mail that has been
+ * accepted.  Return 0, or -1 with errno when it cannot be delivered; then
+ * ${text_r}, JOB_TEXT octets, says why and what to do. */
+int route_deliver(const struct settings *s, const char *rcpt,
+    struct route *route_r, char *text_r);
+
+#endif

@@ -1,0 +1,33 @@
+/* A job: one recipient of one message of the spool, for a delivery agent.
+ * The queue makes it, an agent does it and sends back what came of it.  The
+ * structs travel between the two processes as they are. */
+
+#ifndef CORE_SPOOL_JOB_H
+#define CORE_SPOOL_JOB_H
+
+#include <stdint.h>
+
+#define JOB_TEXT	240	/* octets of an error's text with NUL */
+
+struct job {
+	uint64_t	job;		/* the queue's number */
+	uint64_t	source;		/* the file with the record */
+	uint64_t	body_source;	/* the file with the body; 0: in the record */
+	uint64_t	offset;		/* of the record in its file */
+	uint32_t	rcpt;		/* index in the envelope */
+	uint32_t	is_repeated;	/* may have been delivered before: look first */
+};
+
+struct job_result {
+	uint64_t	job;
+	int32_t		errnum;		/* 0: delivered, and durable; else to be tried again */
+	uint32_t	unused;
+};
+
+/* Why a job has failed, and what to do about it: sent before its result */
+struct job_error {
+	uint64_t	job;
+	char		text[JOB_TEXT];
+};
+
+#endif

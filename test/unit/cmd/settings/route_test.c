@@ -1,0 +1,186 @@
+#include "cmd/settings/route.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/worker/worker_int.h"
+
+/* What the worker answers at RCPT, in the order of enum route_verdict */
+static const enum esmtp_rcpt_status answers[] = { ESMTP_RCPT_OK,
+	ESMTP_RCPT_UNKNOWN, ESMTP_RCPT_FOREIGN, ESMTP_RCPT_LATER };
+
+static char file[] = "/tmp/route-test.XXXXXX";
+
+/* ${domains} ends with an option Recipients, whose value follows.
+ * ${is_worker}: read that file, as the worker alone does. */
+static struct settings *
+load(const char *domains, bool is_worker)
+{
+	FILE *fp = tmpfile();
+	char err[SETTINGS_ERROR_MAX] = "";
+	struct settings *s;
+
+	cr_assert_not_null(fp);
+	fputs("ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n", fp);
+	fprintf(fp, "%s \"file:%s\" }\n", domains, file);
+	rewind(fp);
+	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
+	fclose(fp);
+	cr_assert_not_null(s, "%s", err);
+	if (is_worker)
+		cr_assert_eq(settings_load_recipients(s, err, sizeof(err)), 0,
+		    "%s", err);
+	return s;
+}
+
+static enum esmtp_rcpt_status
+ask_worker(const struct settings *s, const char *path)
+{
+	static struct worker w;
+	static struct child c;
+	struct mailaddr addr;
+
+	c.settings = s;
+	w.child = &c;
+	cr_assert_neq(mailaddr_parse(path, strlen(path),
+	    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_LITERAL, &addr), -1, "%s", path);
+	return host_rcpt_lookup(&w, NULL, &addr);
+}
+
+static void
+setup(void)
+{
+	static const char listed[] = "ann\nbob@listed.test\n";
+	int fd = mkstemp(file);
+
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(write(fd, listed, sizeof(listed) - 1),
+	    (ssize_t)sizeof(listed) - 1);
+	close(fd);
+}
+
+static void
+teardown(void)
+{
+	unlink(file);
+}
+
+TestSuite(route, .init = setup, .fini = teardown);
+
+static const char config[] =
+    "Domain \"a.test\" { Maildir = \"/v/%d/%u\" Maildir_Newline = lf }\n"
+    "Domain \"*.b.test\" { Maildir = \"/w/%d/%u\" }\n"
+    "Domain \"listed.test\" { Maildir = \"/l/%u\" Recipients =";
+
+static const struct row {
+	const char *path;	/* as in RCPT */
+	const char *rcpt;	/* as in the spool's envelope */
+	enum route_verdict verdict;
+	const char *target;
+	bool is_lf;
+	bool is_by_list;	/* known to the worker alone */
+} rows[] = {
+	{ "<joe@a.test>", "joe@a.test", ROUTE_DELIVER, "/v/a.test/joe", true,
+	    false },
+	{ "<Joe@A.Test>", "Joe@a.test", ROUTE_DELIVER, "/v/a.test/joe", true,
+	    false },
+	{ "<\"a@b\"@a.test>", "a@b@a.test", ROUTE_DELIVER, "/v/a.test/a@b",
+	    true, false },
+	{ "<joe@x.b.test>", "joe@x.b.test", ROUTE_DELIVER, "/w/x.b.test/joe", false,
+	    false },
+	{ "<joe@b.test>", "joe@b.test", ROUTE_NO_DOMAIN, NULL, false, false },
+	{ "<joe@[127.0.0.1]>", "joe@[127.0.0.1]", ROUTE_NO_DOMAIN, NULL, false,
+	    false },
+	{ "<postmaster>", "postmaster", ROUTE_DELIVER, "/v/a.test/postmaster",
+	    true, false },
+	{ "<\"../x\"@a.test>", "../x@a.test", ROUTE_UNKNOWN_USER, NULL, true,
+	    false },
+	{ "<ann@listed.test>", "ann@listed.test", ROUTE_DELIVER, "/l/ann",
+	    false, false },
+	{ "<BOB@listed.test>", "BOB@listed.test", ROUTE_DELIVER, "/l/bob",
+	    false, false },
+	{ "<Postmaster@listed.test>", "Postmaster@listed.test", ROUTE_DELIVER,
+	    "/l/postmaster", false, false },
+	{ "<eve@listed.test>", "eve@listed.test", ROUTE_UNKNOWN_USER, "/l/eve",
+	    false, true },
+};
+
+/* The worker is asked at RCPT; the queue and the agent ask route_deliver(). */
+Test(route, worker_queue_and_agent_get_the_same_answer)
+{
+	struct settings *worker = load(config, true);
+	struct settings *others = load(config, false);
+	struct route route, later;
+	char text[JOB_TEXT];
+	const struct row *r;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		r = &rows[i];
+		route_find(worker, r->rcpt, &route);
+		cr_assert_eq(route.verdict, r->verdict, "%s", r->rcpt);
+		cr_assert_eq(ask_worker(worker, r->path), answers[r->verdict],
+		    "%s", r->path);
+		*text = '\0';
+		rc = route_deliver(others, r->rcpt, &later, text);
+		cr_assert_eq(rc == 0, r->verdict == ROUTE_DELIVER ||
+		    r->is_by_list, "%s", r->rcpt);
+		if (rc == -1) {
+			cr_assert_eq(errno, ENXIO);
+			cr_assert_not_null(strstr(text, r->rcpt), "%s", text);
+			continue;
+		}
+		cr_assert_eq(later.transport, TRANSPORT_MAILDIR);
+		cr_assert_str_eq(later.target, r->target);
+		cr_assert_eq(later.is_lf, r->is_lf, "%s", r->rcpt);
+		if (route.verdict == ROUTE_DELIVER)
+			cr_assert_str_eq(route.target, later.target);
+	}
+	settings_free(worker);
+	settings_free(others);
+}
+
+Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)
+{
+	struct settings *s = load("Domain \"*.b.test\" { Maildir = "
+	    "\"/w/%d/%u\" Recipients =", true);
+	char text[JOB_TEXT];
+	struct route route;
+
+	route_find(s, "postmaster", &route);
+	cr_assert_eq(route.verdict, ROUTE_UNKNOWN_USER);
+	cr_assert_eq(ask_worker(s, "<postmaster>"), ESMTP_RCPT_UNKNOWN);
+	cr_assert_eq(route_deliver(s, "postmaster", &route, text), -1);
+	cr_assert_str_eq(text, "no Domain section has a Maildir for "
+	    "postmaster: add one, or remove the message from the queue");
+	settings_free(s);
+}
+
+/* The option's values are the names of transport.def. */
+Test(route, every_transport_can_be_chosen_by_delivery)
+{
+	static const char *const names[] = {
+#define TRANSPORT(id, name, role, max_jobs, file) [TRANSPORT_##id] = name,
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+	};
+	char text[256];
+	struct settings *s;
+	struct route route;
+	size_t i;
+
+	for (i = 0; i < NTRANSPORTS; i++) {
+		snprintf(text, sizeof(text), "Domain \"a.test\" { Delivery = "
+		    "%s Recipients =", names[i]);
+		s = load(text, false);
+		route_find(s, "joe@a.test", &route);
+		cr_assert_eq(route.verdict, ROUTE_DELIVER);
+		cr_assert_eq(route.transport, i);
+		settings_free(s);
+	}
+}
