@@ -1,15 +1,16 @@
-/* The queue: what is in the segments goes to the delivery agents, and what
- * comes back goes to the acknowledgement log or the deferred store.
- * Owns: the table of segments, the messages outstanding, the jobs in flight,
- * the retry schedule, the recycling of segments.
+/* The queue: new messages go to the delivery agents, and what comes back is
+ * acknowledged or deferred.
+ * Owns: the messages that are being worked on, the jobs in flight, the retry
+ * schedule.  Where the mail is kept is behind a table of functions
+ * (queue_store.h).
  * Knows no channel and no loop: it is told what has been committed and
  * delivered, is given the time, and calls out through struct queue_ops.
  *
- * Bounded: messages are read from their segments only as far as they can be
- * worked on; what is behind them is an offset.  Bodies are never read here,
- * except from the segments of workers that have died, to check them.
+ * Bounded: messages are read from the store only as far as they can be worked
+ * on.  Bodies are never read here, except from the segments of workers that
+ * have died, to check them.
  *
- * A message's way, and what makes each step durable:
+ * A message's way in the store on disk, and what makes each step durable:
  *	in a segment		the worker's commit
  *	in flight		nothing: after a crash the job is repeated, and
  *				the agent looks for what was delivered before
@@ -47,13 +48,18 @@ struct queue_transport {
 			    uint32_t rcpt);
 };
 
+struct queue_store_ops;
+
 struct queue_config {
+	const struct queue_store_ops *store;	/* core/queue/queue_store.h; kept */
+	/* of the store on disk alone */
 	const char	*folder;	/* spool/queue, as a path (SQLite wants one) */
 	int		 queue_dirfd;	/* the same; kept, not owned */
 	int		 incoming_dirfd; /* spool/incoming; kept, not owned */
+	bool		 is_synced;	/* false: for measuring only */
+	/* of all */
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
-	bool		 is_synced;	/* false: for measuring only */
 	const struct queue_transport *transports;	/* kept */
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
@@ -78,9 +84,8 @@ struct queue_ops {
 
 struct queue;
 
-/* queue_open(config, ops, closure, now): Replay the log, open the deferred
- * store, find the segments.  The caller holds the lock of the folder.  NULL
- * with errno, and why in the log. */
+/* queue_open(config, ops, closure, now): Open the store.  The caller holds the
+ * lock of its folder.  NULL with errno, and why in the log. */
 struct queue *queue_open(const struct queue_config *config,
     const struct queue_ops *ops, void *closure, const struct timeval *now);
 

@@ -133,13 +133,13 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 	queue_answer_json(a, message);
 }
 
-/* Which recipients of a record are open, as far as is known */
 bool
-queue_answer_rcpt_is_open(struct queue_segment *seg, const struct queue_message *m,
-    uint32_t seq, uint32_t index, const struct queue_rcpt **rcpt_r)
+queue_answer_rcpt_is_open(const struct queue_answer *a,
+    const struct queue_message *m, const struct queue_place *place,
+    uint32_t index, const struct queue_rcpt **rcpt_r)
 {
-	struct queue_partial *p;
-	uint32_t i;
+	const uint32_t *known;
+	uint32_t i, n;
 
 	*rcpt_r = NULL;
 	if (m != NULL) {
@@ -148,19 +148,29 @@ queue_answer_rcpt_is_open(struct queue_segment *seg, const struct queue_message 
 		*rcpt_r = &m->rcpts[index];
 		return (*rcpt_r)->state != RCPT_DONE;
 	}
-	p = queue_partial_find(seg, seq);
-	for (i = 0; p != NULL && i < p->n; i++)
-		if (p->rcpts[i] == index)
+	known = a->q->store_ops->acknowledged(a->q->store, place, &n);
+	for (i = 0; i < n; i++)
+		if (known[i] == index)
 			return false;
 	return true;
 }
 
-/* A record that is not done, as a message of the answer */
 void
-queue_answer_record(struct queue_answer *a, struct queue_segment *seg,
-    const struct spool_view *view)
+queue_answer_session(json_t *message, const struct queue_record *record)
 {
-	const struct spool_envelope_view *env = &view->envelope;
+	const struct spool_envelope_view *env = record->envelope;
+
+	json_object_set_new(message, "session",
+	    queue_answer_text(env->session));
+	json_object_set_new(message, "client", queue_answer_text(env->client));
+	json_object_set_new(message, "helo", queue_answer_text(env->helo));
+}
+
+/* A new message that is not done, as a message of the answer */
+void
+queue_answer_record(struct queue_answer *a, const struct queue_record *record)
+{
+	const struct spool_envelope_view *env = record->envelope;
 	const struct queue_message *m;
 	const struct queue_rcpt *r;
 	const char *cursor = NULL, *rcpt;
@@ -168,23 +178,20 @@ queue_answer_record(struct queue_answer *a, struct queue_segment *seg,
 	size_t n = 0;
 	uint32_t i;
 
-	m = queue_message_find(a->q, view->record.id, false);
-	message = queue_answer_message(a, view->record.id, "active", env->sender,
-	    view->record.received_us, view->record.body_octets);
+	m = queue_message_find(a->q, record->place.id, false);
+	message = queue_answer_message(a, record->place.id, "active",
+	    env->sender, record->received_us, record->octets);
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
 	    i++) {
-		if (!queue_answer_rcpt_is_open(seg, m, view->record.seq, i, &r))
+		if (!queue_answer_rcpt_is_open(a, m, &record->place, i, &r))
 			continue;
 		queue_answer_rcpt(a, message, n++, rcpt,
 		    r != NULL && r->state == RCPT_SENT ? "delivering" :
-		    "waiting", m == NULL ? seg->nrewinds : 0,
-		    m == NULL ? seg->rewind_ms / 1000 : 0,
-		    m == NULL ? seg->last_error : r->error);
+		    "waiting", m == NULL ? record->attempts : 0,
+		    m == NULL ? record->again_ms / 1000 : 0,
+		    m == NULL ? record->last_error : r->error);
 	}
-	if (a->action == ACTION_SHOW && message != NULL) {
-		json_object_set_new(message, "session", queue_answer_text(env->session));
-		json_object_set_new(message, "client", queue_answer_text(env->client));
-		json_object_set_new(message, "helo", queue_answer_text(env->helo));
-	}
+	if (a->action == ACTION_SHOW && message != NULL)
+		queue_answer_session(message, record);
 	queue_answer_put_message(a, message);
 }

@@ -1,7 +1,7 @@
 /* What the files of queue_control share. */
 
-#ifndef CORE_QUEUE_ANSWER_H
-#define CORE_QUEUE_ANSWER_H
+#ifndef CORE_QUEUE_QUEUE_ANSWER_H
+#define CORE_QUEUE_QUEUE_ANSWER_H
 
 #include <jansson.h>
 
@@ -9,7 +9,7 @@
 
 #define PIECE_OCTETS	32768	/* sent at once, about */
 
-enum stage { STAGE_BEGIN, STAGE_SEGMENTS, STAGE_DEFERRED, STAGE_END,
+enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_END,
 	STAGE_OVER };
 
 enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_REMOVE,
@@ -24,9 +24,7 @@ struct queue_answer {
 	bool		 is_more;	/* the limit was reached */
 	enum stage	 stage;
 	const char	*error;		/* of the request */
-	/* where the search of the segments is */
-	uint64_t	 segment, generation, offset;
-	struct spool_readbuf *readbuf;
+	struct queue_cursor cursor;	/* of the search of new messages */
 	/* where the list of the deferred is */
 	uint64_t	 deferred_id;
 	uint32_t	 deferred_rcpt;
@@ -58,19 +56,21 @@ void queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
     json_int_t next_attempt, const char *error);
 void queue_answer_put_message(struct queue_answer *a, json_t *message);
 
-/* queue_answer_rcpt_is_open(seg, m, seq, index, rcpt_r): Whether a recipient of
- * a record is open, as far as is known; ${m} is the message in memory or
+/* queue_answer_rcpt_is_open(a, m, place, index, rcpt_r): Whether a recipient of
+ * a new message is open, as far as is known; ${m} is the message in memory or
  * NULL. */
-bool queue_answer_rcpt_is_open(struct queue_segment *seg,
-    const struct queue_message *m, uint32_t seq, uint32_t index,
-    const struct queue_rcpt **rcpt_r);
-void queue_answer_record(struct queue_answer *a, struct queue_segment *seg,
-    const struct spool_view *view);
+bool queue_answer_rcpt_is_open(const struct queue_answer *a,
+    const struct queue_message *m, const struct queue_place *place,
+    uint32_t index, const struct queue_rcpt **rcpt_r);
+void queue_answer_record(struct queue_answer *a,
+    const struct queue_record *record);
+/* queue_answer_session(message, record): What only the message's file knows. */
+void queue_answer_session(json_t *message, const struct queue_record *record);
 
 /* core/queue/queue_remove.c: what changes the queue */
 extern const char queue_answer_no_disk[];
 void queue_answer_remove_record(struct queue_answer *a,
-    struct queue_segment *seg, const struct spool_view *view);
+    const struct queue_record *record);
 void queue_answer_remove_deferred(struct queue_answer *a);
 void queue_answer_retry_deferred(struct queue_answer *a);
 

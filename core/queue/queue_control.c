@@ -9,130 +9,55 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/spool/spool_id.h"
 
 #define LIST_LIMIT	10000	/* messages, when the request does not say */
 #define LIST_LIMIT_MAX	10000000
-#define SCAN_RECORDS	512	/* read for one piece */
 #define DEFERRED_PAGE	64
 
-/* A record on the way through a segment.  Return whether to go on. */
-static bool
-see_record(struct queue_answer *a, struct queue_segment *seg,
-    const struct spool_view *view)
+/* A new message on the way through them.  Return 0 to go on. */
+static int
+see_record(void *closure, const struct queue_record *record)
 {
-	if (view->record.seq > QUEUE_SEQ_MAX ||
-	    queue_segment_is_done(seg, view->record.seq))
-		return true;
+	struct queue_answer *a = closure;
+
 	if (a->action == ACTION_LIST) {
 		if (a->nmessages == a->limit) {
 			a->is_more = true;
 			a->stage = STAGE_END;
-			return false;
+			return -1;
 		}
-		queue_answer_record(a, seg, view);
-		return a->len < PIECE_OCTETS;
+		queue_answer_record(a, record);
+		return a->len < PIECE_OCTETS ? 0 : -1;
 	}
-	if (view->record.id != a->id)
-		return true;
+	if (record->place.id != a->id)
+		return 0;
 	a->is_found = true;
 	if (a->action == ACTION_SHOW) {
 		queue_answer_put(a, "{\"message\":");
-		queue_answer_record(a, seg, view);
+		queue_answer_record(a, record);
 		queue_answer_put(a, "}\n");
 		a->stage = STAGE_OVER;
 	} else if (a->action == ACTION_REMOVE) {
-		queue_answer_remove_record(a, seg, view);
+		queue_answer_remove_record(a, record);
 		if (a->stage != STAGE_OVER)
 			a->stage = STAGE_DEFERRED;
 	} else {
-		/* what is stuck is tried again at once */
-		if (seg->rewind_ms != 0)
-			seg->rewind_ms = a->q->now_ms;
-		a->nmessages += view->envelope.nrcpts;
+		/* what was put back is tried again at once */
+		a->q->store_ops->again(a->q->store, &record->place);
+		a->nmessages += record->envelope->nrcpts;
 		a->stage = STAGE_DEFERRED;
 	}
-	return false;
-}
-
-/* The segment the search is in; the next one when it is through or gone */
-static struct queue_segment *
-current_segment(struct queue_answer *a)
-{
-	struct queue_segment key = { .id = a->segment };
-	struct queue_segment *seg;
-
-	seg = RB_NFIND(queue_segments, &a->q->segments, &key);
-	if (seg == NULL)
-		return NULL;
-	if (seg->id != a->segment || seg->generation != a->generation) {
-		a->segment = seg->id;
-		a->generation = seg->generation;
-		a->offset = SPOOL_PAGE;
-	}
-	return seg;
-}
-
-/* Look at records of one segment.  Return whether it is through. */
-static bool
-search_segment(struct queue_answer *a, struct queue_segment *seg)
-{
-	struct spool_reader *r = NULL;
-	struct spool_header header;
-	struct spool_damage damage;
-	struct spool_view view;
-	bool is_through = true;
-	unsigned int i;
-	int fd, rc;
-
-	if (seg->is_unusable || !seg->is_present)
-		return true;
-	fd = spool_segment_open(a->q->config.incoming_dirfd, seg->id, &header);
-	if (fd == -1 || header.generation != seg->generation)
-		goto out;
-	r = spool_reader_new(fd, a->readbuf, SPOOL_READ_TRUST_BODY);
-	if (r == NULL)
-		goto out;
-	spool_reader_seek(r, a->offset);
-	for (i = 0; i < SCAN_RECORDS; i++) {
-		rc = spool_reader_next(r, seg->limit, &view, &damage);
-		if (rc == -1 && errno == EBADMSG)
-			continue;
-		if (rc != 1)
-			goto out;
-		if (!see_record(a, seg, &view)) {
-			/* a list that is full has not shown this one */
-			is_through = false;
-			break;
-		}
-	}
-	is_through = is_through && i < SCAN_RECORDS;
-	a->offset = spool_reader_tell(r);
-out:
-	spool_reader_free(r);
-	if (fd != -1)
-		close(fd);
-	return is_through;
+	return -1;
 }
 
 static void
-do_segments(struct queue_answer *a)
+do_new(struct queue_answer *a)
 {
-	struct queue_segment *seg = current_segment(a);
-
-	if (seg == NULL) {
+	if (a->q->store_ops->search(a->q->store, &a->cursor, see_record, a) ==
+	    1)
 		a->stage = STAGE_DEFERRED;
-		return;
-	}
-	if (!search_segment(a, seg) || a->stage != STAGE_SEGMENTS)
-		return;
-	if (a->segment == UINT64_MAX)
-		a->stage = STAGE_DEFERRED;
-	a->segment++;
-	a->generation = 0;
-	a->offset = SPOOL_PAGE;
 }
 
 static void
@@ -178,7 +103,7 @@ list_row(void *closure, const struct deferred_row *row)
 static void
 list_deferred(struct queue_answer *a)
 {
-	int n = deferred_page(a->q->deferred, a->deferred_id,
+	int n = a->q->store_ops->page(a->q->store, a->deferred_id,
 	    a->deferred_rcpt, DEFERRED_PAGE, list_row, a);
 
 	if (n == DEFERRED_PAGE && !a->is_more)
@@ -187,41 +112,25 @@ list_deferred(struct queue_answer *a)
 	a->stage = STAGE_END;
 }
 
-/* Session, client and HELO are in the message's file alone. */
-static void
-add_session(struct queue_answer *a)
+static int
+add_session(void *closure, const struct queue_record *record)
 {
-	int fd = deferred_file_open(a->q->deferred, a->id);
-	struct spool_damage damage;
-	struct spool_reader *r;
-	struct spool_view view;
-
-	if (fd == -1)
-		return;
-	r = spool_reader_new(fd, a->readbuf, SPOOL_READ_TRUST_BODY);
-	if (r != NULL && spool_reader_at(r, SPOOL_PAGE, &view, &damage) == 1) {
-		json_object_set_new(a->message, "session",
-		    queue_answer_text(view.envelope.session));
-		json_object_set_new(a->message, "client",
-		    queue_answer_text(view.envelope.client));
-		json_object_set_new(a->message, "helo",
-		    queue_answer_text(view.envelope.helo));
-	}
-	spool_reader_free(r);
-	close(fd);
+	queue_answer_session(closure, record);
+	return 0;
 }
 
 static void
 show_deferred(struct queue_answer *a)
 {
-	if (deferred_of(a->q->deferred, a->id, list_row, a) == -1) {
+	if (a->q->store_ops->of(a->q->store, a->id, list_row, a) == -1) {
 		queue_answer_error(a, queue_answer_no_disk);
 		return;
 	}
 	a->stage = STAGE_END;
 	if (a->message == NULL)
 		return;
-	add_session(a);
+	a->q->store_ops->read_deferred(a->q->store, a->id, add_session,
+	    a->message);
 	queue_answer_put(a, "{\"message\":");
 	end_message(a);
 	queue_answer_put(a, "}\n");
@@ -275,13 +184,9 @@ do_begin(struct queue_answer *a)
 	}
 	if (a->action == ACTION_LIST)
 		queue_answer_put(a, "{\"messages\":[");
-	a->stage = STAGE_SEGMENTS;
+	a->stage = STAGE_NEW;
 	if (a->is_all) {
-		struct queue_segment *seg;
-
-		RB_FOREACH (seg, queue_segments, &a->q->segments)
-			if (seg->rewind_ms != 0)
-				seg->rewind_ms = a->q->now_ms;
+		a->q->store_ops->again(a->q->store, NULL);
 		a->stage = STAGE_DEFERRED;
 	}
 }
@@ -297,8 +202,8 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 	case STAGE_BEGIN:
 		do_begin(a);
 		break;
-	case STAGE_SEGMENTS:
-		do_segments(a);
+	case STAGE_NEW:
+		do_new(a);
 		break;
 	case STAGE_DEFERRED:
 		do_deferred(a);
@@ -375,11 +280,6 @@ queue_control(struct queue *q, const char *request, size_t len)
 		return NULL;
 	a->q = q;
 	a->action = ACTION_NONE;
-	a->offset = SPOOL_PAGE;
-	if ((a->readbuf = spool_readbuf_new()) == NULL) {
-		free(a);
-		return NULL;
-	}
 	json = json_loadb(request, len, 0, NULL);
 	if (json_is_object(json))
 		parse_request(a, json);
@@ -395,7 +295,6 @@ queue_answer_free(struct queue_answer *a)
 	if (a == NULL)
 		return;
 	json_decref(a->message);
-	spool_readbuf_free(a->readbuf);
 	free(a->buf);
 	free(a);
 }

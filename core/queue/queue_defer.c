@@ -1,16 +1,13 @@
-/* Failures go to the deferred store, and come back when they are due.
- * Owns: one transaction for all that has gathered, what
- * happens when the store cannot be written.
- * A record leaves its segment only when file and row are on disk. */
+/* Recipients that have failed are deferred, and come back when they are due.
+ * Owns: one transaction for all that have gathered, what happens when the store
+ * cannot be written.
+ * A new message is done only when its deferred copy and its rows are on disk. */
 
 #include "core/queue/queue_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
@@ -18,58 +15,7 @@
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 
-static const char *
-error_of(const struct queue_rcpt *r)
-{
-	return r->error != NULL ? r->error : strerror(r->errnum);
-}
-
-/* Copy a message out of its segment.  Return 0, or -1 with errno: EBADMSG, the
- * record or its body is damaged. */
-static int
-write_file(struct queue *q, struct queue_message *m)
-{
-	struct spool_damage damage;
-	struct spool_view view;
-	int body_fd = -1, rc, saved;
-
-	if (queue_segment_open_reader(q, m->segment) == -1 ||
-	    spool_reader_at(m->segment->reader, m->offset, &view,
-	    &damage) != 1)
-		return -1;
-	if ((m->flags & SPOOL_RECORD_LARGE) != 0) {
-		body_fd = spool_body_open(q->config.incoming_dirfd, m->id);
-		if (body_fd == -1) {
-			if (errno == ENOENT)
-				errno = EBADMSG;
-			return -1;
-		}
-	}
-	rc = deferred_file_write(q->deferred, m->id, &view, m->segment->fd,
-	    body_fd);
-	saved = errno;
-	if (body_fd != -1)
-		close(body_fd);
-	errno = saved;
-	return rc;
-}
-
-/* The file of a damaged body, under a name that nothing here removes: its
- * record is done now, so the sweep would. */
-static void
-keep_body(const struct queue *q, const struct queue_message *m)
-{
-	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
-	int dirfd = q->config.incoming_dirfd;
-
-	spool_body_name(m->id, name);
-	snprintf(kept, sizeof(kept), "damaged.%s", name);
-	if (renameat(dirfd, name, dirfd, kept) == 0)
-		log_errx("body-kept", "file=%s reason=%s", kept,
-		    "it is damaged; remove it when you have looked at it");
-}
-
-/* What nobody can read any more: say so, keep the segment, go on. */
+/* What nobody can read any more: say so, keep its files, go on. */
 static void
 give_up(struct queue *q, struct queue_message *m)
 {
@@ -77,61 +23,68 @@ give_up(struct queue *q, struct queue_message *m)
 	char id[SPOOL_ID_TEXT + 1];
 	uint32_t i;
 
-	spool_id_text(m->id, id);
-	queue_segment_damage(m->segment, m->offset, m->octets, m->id,
-	    "stored message");
-	m->segment->is_damaged = true;
-	if ((m->flags & SPOOL_RECORD_LARGE) != 0)
-		keep_body(q, m);
+	spool_id_text(m->place.id, id);
+	q->store_ops->damaged(q->store, &m->place, m->octets);
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED)
 			continue;
 		log_errx("lost", "id=%s rcpt=%s error=%s", id, r->rcpt,
-		    error_of(r));
+		    queue_rcpt_error(r));
 		queue_rcpt_done(q, m, r);
 	}
 }
 
-static int
-put_row(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+/* What is to be stored of ${r} */
+static void
+fill_change(struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r, struct queue_change *c)
 {
-	int64_t next = (q->now_ms + queue_retry_ms(q, r->attempts + 1)) / 1000;
-	struct deferred_row row = {
-		.id = m->id,
+	c->row = (struct deferred_row){
+		.id = m->place.id,
 		.rcpt_index = r->index,
-		.sender = m->sender,
-		.rcpt = r->rcpt,
-		.transport = r->transport == QUEUE_NO_TRANSPORT ? "" :
-		    q->config.transports[r->transport].name,
-		.received_us = m->received_us,
-		.octets = m->octets,
-		.attempts = r->attempts + 1,
-		.next_attempt = next,
-		.last_error = error_of(r),
 	};
-
-	if (m->segment != NULL)
-		return deferred_put(q->deferred, &row);
-	return deferred_touch(q->deferred, &row);
+	c->kind = CHANGE_DROP;
+	if (r->state == RCPT_OK)
+		return;
+	c->kind = m->place.file != NULL ? CHANGE_PUT : CHANGE_TOUCH;
+	c->row.sender = m->sender;
+	c->row.rcpt = r->rcpt;
+	c->row.transport = r->transport == QUEUE_NO_TRANSPORT ? "" :
+	    q->config.transports[r->transport].name;
+	c->row.received_us = m->received_us;
+	c->row.octets = m->octets;
+	c->row.attempts = r->attempts + 1;
+	c->row.next_attempt = (q->now_ms +
+	    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
+	c->row.last_error = queue_rcpt_error(r);
 }
 
-/* Everything that is to be stored of ${m}, inside the transaction */
+/* Everything that is to be stored of ${batch}, in one transaction */
 static int
-store(struct queue *q, struct queue_message *m)
+store_rows(struct queue *q, const struct queue_messages *batch)
 {
-	struct queue_rcpt *r;
+	struct queue_change *changes;
+	struct queue_message *m;
+	size_t n = 0;
 	uint32_t i;
+	int rc;
 
-	for (i = 0; i < m->nrcpts; i++) {
-		r = &m->rcpts[i];
-		if (r->state == RCPT_FAILED && put_row(q, m, r) == -1)
-			return -1;
-		if (r->state == RCPT_OK &&
-		    deferred_drop(q->deferred, m->id, r->index) == -1)
-			return -1;
-	}
-	return 0;
+	TAILQ_FOREACH (m, batch, settle)
+		n += m->nopen;
+	if (n == 0)
+		return 0;
+	if ((changes = reallocarray(NULL, n, sizeof(changes[0]))) == NULL)
+		return -1;
+	n = 0;
+	TAILQ_FOREACH (m, batch, settle)
+		for (i = 0; i < m->nrcpts; i++)
+			if (m->rcpts[i].state == RCPT_FAILED ||
+			    m->rcpts[i].state == RCPT_OK)
+				fill_change(q, m, &m->rcpts[i], &changes[n++]);
+	rc = n == 0 ? 0 : q->store_ops->change(q->store, changes, n);
+	free(changes);
+	return rc;
 }
 
 static void
@@ -139,14 +92,14 @@ log_deferred(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, bool is_stuck)
 {
 	char id[SPOOL_ID_TEXT + 1];
-	int64_t wait_ms = queue_retry_ms(q, r->attempts + 1);
+	int64_t wait_ms = queue_retry_ms(&q->config, r->attempts + 1);
 
 	stats_inc(STATS_DEFERRED);
-	spool_id_text(m->id, id);
+	spool_id_text(m->place.id, id);
 	log_event(LOG_LEVEL_WARNING, "deferred",
 	    "id=%s rcpt=%s attempts=%u next_s=%lld kept_in=%s error=%s", id,
 	    r->rcpt, r->attempts + 1, (long long)(wait_ms / 1000),
-	    is_stuck ? "segment" : "deferred", error_of(r));
+	    is_stuck ? "segment" : "deferred", queue_rcpt_error(r));
 }
 
 /* The transaction of ${m} is on disk. */
@@ -163,11 +116,6 @@ stored(struct queue *q, struct queue_message *m)
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
 	}
-	if (m->segment == NULL && m->nopen == 0 &&
-	    deferred_has(q->deferred, m->id, DEFERRED_ANY) == 0 &&
-	    deferred_file_remove(q->deferred, m->id) == -1)
-		log_warn("deferred-file-remove", "folder=%s",
-		    q->config.folder);
 }
 
 /* The store cannot be written.  A record stays where it is, and is tried again
@@ -184,12 +132,10 @@ not_stored(struct queue *q, struct queue_message *m)
 			continue;
 		if (r->state == RCPT_FAILED)
 			log_deferred(q, m, r, true);
-		if (m->segment == NULL) {
+		if (m->place.file == NULL) {
 			queue_rcpt_done(q, m, r);
 			continue;
 		}
-		free(m->segment->last_error);
-		m->segment->last_error = strdup(error_of(r));
 		r->state = RCPT_STUCK;
 		m->nopen--;
 		m->nstuck++;
@@ -212,14 +158,12 @@ static int
 store_all(struct queue *q, struct queue_messages *batch)
 {
 	struct queue_message *m, *next;
-	unsigned int nfiles = 0;
 
 	TAILQ_FOREACH_SAFE (m, batch, settle, next) {
-		if (m->segment == NULL)
+		if (m->place.file == NULL ||
+		    q->store_ops->keep(q->store, &m->place) == 0)
 			continue;
-		if (write_file(q, m) == 0)
-			nfiles++;
-		else if (errno == EBADMSG)
+		if (errno == EBADMSG)
 			give_up(q, m);
 		else if (is_of_store(errno))
 			return -1;
@@ -230,17 +174,7 @@ store_all(struct queue *q, struct queue_messages *batch)
 			queue_message_check(q, m);
 		}
 	}
-	if (nfiles > 0 && q->config.is_synced &&
-	    deferred_files_sync(q->deferred) == -1)
-		return -1;
-	if (deferred_begin(q->deferred) == -1)
-		return -1;
-	TAILQ_FOREACH (m, batch, settle)
-		if (store(q, m) == -1) {
-			deferred_rollback(q->deferred);
-			return -1;
-		}
-	return deferred_commit(q->deferred);
+	return store_rows(q, batch);
 }
 
 static void
@@ -286,7 +220,7 @@ void
 queue_due_again(struct queue *q)
 {
 	int64_t next;
-	int rc = deferred_next(q->deferred, &next);
+	int rc = q->store_ops->next(q->store, &next);
 
 	if (rc == 1)
 		q->due_ms = next * 1000;
@@ -387,19 +321,19 @@ load(struct queue *q, struct due *due, uint64_t id)
 
 	due->nrcpts = 0;
 	due->strings = 0;
-	if (deferred_of(q->deferred, id, measure_row, due) == -1)
+	if (q->store_ops->of(q->store, id, measure_row, due) == -1)
 		return -1;
 	if (due->nrcpts == 0)
 		return 0;
 	m = queue_message_new(q, due->nrcpts, due->strings);
 	if (m == NULL)
 		return -1;
-	m->id = id;
-	m->offset = SPOOL_PAGE;
+	m->place.id = id;
+	m->place.offset = SPOOL_PAGE;
 	due->message = m;
 	due->p = (char *)m + sizeof(*m) + m->nrcpts * sizeof(m->rcpts[0]);
 	due->end = due->p + due->strings;
-	if (deferred_of(q->deferred, id, take_row, due) == -1 ||
+	if (q->store_ops->of(q->store, id, take_row, due) == -1 ||
 	    m->nopen != m->nrcpts) {
 		free(m);
 		return -1;
@@ -420,11 +354,11 @@ queue_load_due(struct queue *q)
 	    q->nfiles >= QUEUE_FILES_MAX || q->is_stopped)
 		return;
 	/* rows that are in hand are due as long as they are */
-	q->due_ms = q->now_ms + QUEUE_SYNC_MS;
+	q->due_ms = q->now_ms + QUEUE_HAND_MS;
 	if ((due = calloc(1, sizeof(*due))) == NULL)
 		return;
 	due->q = q;
-	if (deferred_due(q->deferred, q->now_ms / 1000, DUE_ROWS, collect_id,
+	if (q->store_ops->due(q->store, q->now_ms / 1000, DUE_ROWS, collect_id,
 	    due) == -1) {
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		goto out;

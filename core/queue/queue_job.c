@@ -147,10 +147,10 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		job->message = m;
 		job->rcpt = i;
 		job->agent = agent;
-		d->source = m->segment != NULL ? m->segment->source :
-		    m->source;
-		d->body_source = m->body_source;
-		d->offset = m->offset;
+		d->source = m->place.file != NULL ? m->place.file->source :
+		    m->own.source;
+		d->body_source = m->place.file != NULL ? m->own.source : 0;
+		d->offset = m->place.offset;
 		d->rcpt = r->index;
 		d->is_repeated = r->is_repeated;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
@@ -177,14 +177,14 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 static void
 fail_all(struct queue *q, struct queue_message *m, int errnum)
 {
-	const char *text = m->segment == NULL ?
+	const char *text = m->place.file == NULL ?
 	    "the message's file in the folder deferred/ cannot be opened: "
 	    "restore it, or remove the message from the queue" :
 	    "the message's body file in the folder incoming/ cannot be opened";
 	uint32_t i;
 
 	/* a body that is gone does not come back */
-	if (m->segment != NULL && errnum == ENOENT)
+	if (m->place.file != NULL && errnum == ENOENT)
 		errnum = EBADMSG;
 	for (i = 0; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_WAITING)
@@ -244,10 +244,7 @@ queue_dispatch(struct queue *q)
 void
 queue_agent_gone(struct queue *q, unsigned int agent)
 {
-	struct queue_message *m;
-	struct queue_segment *seg;
-	uint64_t bit = 1ULL << agent;
-	size_t b;
+	struct queue_file *file, *next;
 	uint32_t i;
 
 	if (agent >= QUEUE_AGENTS_MAX || !q->agents[agent].is_used)
@@ -255,11 +252,8 @@ queue_agent_gone(struct queue *q, unsigned int agent)
 	for (i = 0; i < q->njobs; i++)
 		if (q->jobs[i].message != NULL && q->jobs[i].agent == agent)
 			take_back(q, &q->jobs[i], true);
-	RB_FOREACH (seg, queue_segments, &q->segments)
-		seg->told &= ~bit;
-	for (b = 0; b < QUEUE_BUCKETS; b++)
-		LIST_FOREACH (m, &q->buckets[b], hash)
-			m->told &= ~bit;
+	TAILQ_FOREACH_SAFE (file, &q->files, link, next)
+		queue_untell(q, file, agent);
 	q->agents[agent].is_used = false;
 }
 
@@ -294,14 +288,14 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 			delay.tv_sec = (time_t)(delay_us / 1000000);
 			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 		}
-		spool_id_text(m->id, id);
+		spool_id_text(m->place.id, id);
 		tr->file(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
 		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%s",
 		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,
 		    log_seconds(&delay, seconds));
 	}
-	if (m->segment != NULL) {
+	if (m->place.file != NULL) {
 		queue_rcpt_done(q, m, r);
 		return;
 	}
@@ -327,9 +321,9 @@ queue_done(struct queue *q, unsigned int agent, uint64_t number, int errnum,
 		delivered(q, m, r, now);
 	} else if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
 		/* it had lost the source: tell it again */
-		m->told &= ~(1ULL << agent);
-		if (m->segment != NULL)
-			m->segment->told &= ~(1ULL << agent);
+		queue_untell(q, &m->own, agent);
+		if (m->place.file != NULL)
+			queue_untell(q, m->place.file, agent);
 		queue_rcpt_wait(q, m, r);
 		return;
 	} else

@@ -1,7 +1,7 @@
 /* Messages in memory: from the record that was read to the last recipient.
- * Owns: struct queue_message and its recipients, their acknowledgement, the
- * retry schedule.
- * Knows nothing of agents and of the deferred store's rows. */
+ * Owns: struct queue_message and its recipients, the transport of each, their
+ * acknowledgement.
+ * Knows nothing of agents and of the rows of deferred messages. */
 
 #include "core/queue/queue_int.h"
 
@@ -26,7 +26,7 @@ queue_message_find(struct queue *q, uint64_t id, bool is_deferred)
 	struct queue_message *m;
 
 	LIST_FOREACH (m, &q->buckets[bucket(id)], hash)
-		if (m->id == id && (m->segment == NULL) == is_deferred)
+		if (m->place.id == id && (m->place.file == NULL) == is_deferred)
 			return m;
 	return NULL;
 }
@@ -49,15 +49,20 @@ queue_message_new(struct queue *q, uint32_t nrcpts, size_t strings)
 	return m;
 }
 
+/* Is there a file that agents know for this message alone? */
+static bool
+has_own_file(const struct queue_message *m)
+{
+	return m->place.file == NULL || m->place.has_body;
+}
+
 void
 queue_message_insert(struct queue *q, struct queue_message *m)
 {
-	LIST_INSERT_HEAD(&q->buckets[bucket(m->id)], m, hash);
+	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);
 	q->nmessages++;
 	q->memory += m->memory;
-	if (m->segment != NULL)
-		m->segment->nmessages++;
-	if (m->segment == NULL || (m->flags & SPOOL_RECORD_LARGE) != 0)
+	if (has_own_file(m))
 		q->nfiles++;
 }
 
@@ -95,6 +100,12 @@ queue_rcpt_fail(struct queue *q, struct queue_message *m,
 	queue_message_settle(q, m);
 }
 
+const char *
+queue_rcpt_error(const struct queue_rcpt *r)
+{
+	return r->error != NULL ? r->error : strerror(r->errnum);
+}
+
 void
 queue_message_route(struct queue *q, struct queue_message *m)
 {
@@ -129,11 +140,9 @@ queue_message_settle(struct queue *q, struct queue_message *m)
 void
 queue_message_free(struct queue *q, struct queue_message *m)
 {
-	uint64_t told = m->told;
 	uint32_t i;
 
-	queue_forget(q, &m->told, m->source);
-	queue_forget(q, &told, m->body_source);
+	queue_forget(q, &m->own);
 	LIST_REMOVE(m, hash);
 	for (i = 0; i < m->nrcpts; i++)
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
@@ -141,30 +150,13 @@ queue_message_free(struct queue *q, struct queue_message *m)
 		TAILQ_REMOVE(&q->settle, m, settle);
 	q->nmessages--;
 	q->memory -= m->memory;
-	if (m->segment != NULL)
-		m->segment->nmessages--;
-	if (m->segment == NULL || (m->flags & SPOOL_RECORD_LARGE) != 0)
+	if (has_own_file(m))
 		q->nfiles--;
 	for (i = 0; i < m->nrcpts; i++)
 		free(m->rcpts[i].error);
+	if (m->place.file != NULL)
+		q->store_ops->release(q->store, &m->place);
 	free(m);
-}
-
-/* An entry that the log does not take is no harm: the record is done here, and
- * after a crash the agent finds what it has delivered. */
-void
-queue_ack(struct queue *q, const struct queue_segment *seg, uint32_t seq,
-    uint32_t last, uint32_t rcpt)
-{
-	struct acklog_entry e = { .segment = seg->id,
-		.generation = seg->generation, .seq = seq, .last = last,
-		.rcpt = rcpt };
-
-	if (acklog_append(q->acklog, &e) == -1 && q->acklog_errnum != errno) {
-		q->acklog_errnum = errno;
-		log_err("acklog-append", "segment=%llu",
-		    (unsigned long long)seg->id);
-	}
 }
 
 void
@@ -174,136 +166,79 @@ queue_rcpt_done(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 	m->nopen--;
 	m->ndone++;
 	/* The last one is acknowledged with its record. */
-	if (m->segment != NULL && m->ndone < m->nrcpts)
-		queue_ack(q, m->segment, m->seq, m->seq, r->index);
-}
-
-/* The body's file goes when the log that says so is on disk. */
-static void
-body_to_remove(struct queue *q, uint64_t id)
-{
-	uint64_t *bodies;
-	size_t room;
-
-	if (q->nbodies == q->bodies_room) {
-		room = q->bodies_room == 0 ? 64 : q->bodies_room * 2;
-		bodies = realloc(q->bodies, room * sizeof(bodies[0]));
-		if (bodies == NULL)
-			return;		/* the sweep finds it */
-		q->bodies = bodies;
-		q->bodies_room = room;
-	}
-	q->bodies[q->nbodies++] = id;
-}
-
-/* After ${attempts} failures: the first interval, doubled each time */
-int64_t
-queue_retry_ms(const struct queue *q, uint32_t attempts)
-{
-	int64_t s = q->config.retry_s;
-	uint32_t i;
-
-	for (i = 1; i < attempts && s < q->config.max_retry_s; i++)
-		s *= 2;
-	if (s > q->config.max_retry_s)
-		s = q->config.max_retry_s;
-	return s * 1000;
-}
-
-/* A record of ${seg} has to be read again later. */
-static void
-leave_behind(struct queue *q, struct queue_segment *seg)
-{
-	seg->nstuck++;
-	if (seg->rewind_ms == 0)
-		seg->rewind_ms = q->now_ms + queue_retry_ms(q,
-		    ++seg->nrewinds);
-}
-
-/* Nothing can be done about what is left of ${m} now: remember who has it, and
- * read the record again later. */
-static void
-park(struct queue *q, struct queue_message *m)
-{
-	struct queue_segment *seg = m->segment;
-	uint32_t i;
-
-	for (i = 0; i < m->nrcpts; i++)
-		if (m->rcpts[i].state == RCPT_DONE)
-			queue_partial_add(seg, m->seq, m->rcpts[i].index);
-	leave_behind(q, seg);
+	if (m->place.file != NULL && m->ndone < m->nrcpts)
+		q->store_ops->acknowledge(q->store, &m->place, r->index);
 }
 
 void
 queue_message_check(struct queue *q, struct queue_message *m)
 {
-	struct queue_segment *seg = m->segment;
+	const char *error = "";
+	uint32_t i;
 
 	if (m->nopen > 0)
 		return;
-	if (seg != NULL && m->nstuck > 0)
-		park(q, m);
-	else if (seg != NULL &&
-	    queue_segment_set_done(seg, m->seq, m->seq) == -1)
-		/* no memory for the bit: it will be found delivered */
-		leave_behind(q, seg);
-	else if (seg != NULL) {
-		queue_partial_drop(seg, m->seq);
-		queue_ack(q, seg, m->seq, m->seq, ACKLOG_ALL);
-		if ((m->flags & SPOOL_RECORD_LARGE) != 0)
-			body_to_remove(q, m->id);
-	}
+	for (i = 0; i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_STUCK)
+			error = queue_rcpt_error(&m->rcpts[i]);
+	if (m->place.file != NULL && m->nstuck > 0)
+		q->store_ops->put_back(q->store, &m->place, error);
+	else if (m->place.file != NULL)
+		q->store_ops->acknowledge(q->store, &m->place, QUEUE_RCPT_ALL);
 	queue_message_free(q, m);
-	/* what is stuck for a while must not hold a descriptor */
-	if (seg != NULL && seg->is_read && seg->nmessages == 0)
-		queue_segment_close_file(q, seg);
 }
 
-/* Recipients that the log, or the deferred store, has already.  Only a record
- * from before this process can be in the store. */
+/* Recipients that have been acknowledged, or deferred, before */
 static void
-skip_known(struct queue *q, struct queue_message *m)
+skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 {
-	struct queue_partial *p = queue_partial_find(m->segment, m->seq);
-	bool is_asked = m->offset < m->segment->old_end &&
-	    deferred_has(q->deferred, m->id, DEFERRED_ANY) == 1;
-	uint32_t i, k;
+	const uint32_t *known;
+	uint32_t i, n;
 
-	for (i = 0; p != NULL && i < p->n; i++) {
-		k = p->rcpts[i];
-		if (k < m->nrcpts && m->rcpts[k].state == RCPT_NEW) {
-			m->rcpts[k].state = RCPT_DONE;
+	known = q->store_ops->acknowledged(q->store, &m->place, &n);
+	for (i = 0; i < n; i++)
+		if (known[i] < m->nrcpts &&
+		    m->rcpts[known[i]].state == RCPT_NEW) {
+			m->rcpts[known[i]].state = RCPT_DONE;
 			m->ndone++;
 			m->nopen--;
 		}
-	}
-	for (i = 0; is_asked && i < m->nrcpts; i++)
+	for (i = 0; has_rows && i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_NEW &&
-		    deferred_has(q->deferred, m->id, i) == 1)
+		    q->store_ops->has(q->store, m->place.id, i) == 1)
 			queue_rcpt_done(q, m, &m->rcpts[i]);
 }
 
-int
-queue_take(struct queue *q, struct queue_segment *seg,
-    const struct spool_view *view)
+bool
+queue_has_room(struct queue *q)
 {
-	const struct spool_envelope_view *env = &view->envelope;
+	return q->nmessages < QUEUE_MESSAGES_MAX &&
+	    q->memory < QUEUE_ENVELOPES_MAX && q->nfiles < QUEUE_FILES_MAX;
+}
+
+bool
+queue_holds(struct queue *q, uint64_t id)
+{
+	return queue_message_find(q, id, false) != NULL;
+}
+
+int
+queue_take(struct queue *q, const struct queue_record *record)
+{
+	const struct spool_envelope_view *env = record->envelope;
 	const char *cursor = NULL, *rcpt;
 	struct queue_message *m;
 	size_t strings, len;
 	char *p;
 	uint32_t i;
 
-	strings = strlen(env->sender) + 1 + view->record.envelope_octets;
+	strings = strlen(env->sender) + 1 + (size_t)(env->rcpts_end -
+	    env->rcpts);
 	if ((m = queue_message_new(q, env->nrcpts, strings)) == NULL)
 		return -1;
-	m->id = view->record.id;
-	m->segment = seg;
-	m->seq = view->record.seq;
-	m->flags = view->record.flags;
-	m->offset = view->record.offset;
-	m->received_us = view->record.received_us;
-	m->octets = view->record.body_octets;
+	m->place = record->place;
+	m->received_us = record->received_us;
+	m->octets = record->octets;
 	p = (char *)m + sizeof(*m) + env->nrcpts * sizeof(m->rcpts[0]);
 	len = strlen(env->sender) + 1;
 	memcpy(p, env->sender, len);
@@ -314,17 +249,14 @@ queue_take(struct queue *q, struct queue_segment *seg,
 		memcpy(p, rcpt, len);
 		m->rcpts[i].rcpt = p;
 		m->rcpts[i].index = i;
-		m->rcpts[i].attempts = seg->nrewinds;
-		/* after a rewind a failed attempt, never a delivered one, but
-		 * an agent may have died over it */
-		m->rcpts[i].is_repeated = m->offset < seg->old_end ||
-		    seg->nrewinds > 0;
+		m->rcpts[i].attempts = record->attempts;
+		m->rcpts[i].is_repeated = record->is_repeated;
 		p += len;
 	}
 	m->nopen = m->nrcpts;
 	queue_message_insert(q, m);
 	stats_inc(STATS_QUEUE_TAKEN);
-	skip_known(q, m);
+	skip_known(q, m, record->has_rows);
 	if (m->nopen > 0)
 		queue_message_route(q, m);
 	else

@@ -1,33 +1,33 @@
-/* Reading segments, as far as there is room for their messages.
+/* Reading segments, as far as the queue has room for their messages.
  * Owns: the turns of the segments, the bounds on what is in memory, going back
  * to what was left behind. */
 
-#include "core/queue/queue_int.h"
+#include "core/queue/queue_spool_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/process/log.h"
 
 static bool
-has_room(const struct queue *q)
+has_room(const struct queue_spool *sp)
 {
-	return q->nmessages < QUEUE_MESSAGES_MAX &&
-	    q->memory < QUEUE_ENVELOPES_MAX && q->nfiles < QUEUE_FILES_MAX &&
-	    acklog_pending(q->acklog) < ACKLOG_PENDING_MAX / 2;
+	return acklog_pending(sp->acklog) < ACKLOG_PENDING_MAX / 2 &&
+	    sp->user->has_room(sp->queue);
 }
 
 int
-queue_segment_open_reader(struct queue *q, struct queue_segment *seg)
+queue_segment_open_reader(struct queue_spool *sp, struct queue_segment *seg)
 {
 	unsigned int flags = seg->state == SEGMENT_DEAD ? 0 :
 	    SPOOL_READ_TRUST_BODY;
 
-	if (queue_segment_open_file(q, seg) == -1)
+	if (queue_segment_open_file(sp, seg) == -1)
 		return -1;
 	if (seg->reader != NULL)
 		return 0;
-	seg->reader = spool_reader_new(seg->fd, q->readbuf, flags);
+	seg->reader = spool_reader_new(seg->fd, sp->readbuf, flags);
 	if (seg->reader == NULL)
 		return -1;
 	if (spool_reader_header(seg->reader)->generation != seg->generation) {
@@ -43,12 +43,12 @@ queue_segment_open_reader(struct queue *q, struct queue_segment *seg)
 
 /* ${seg} cannot be read now. */
 static void
-trouble(struct queue *q, struct queue_segment *seg)
+trouble(struct queue_spool *sp, struct queue_segment *seg)
 {
 	if (!seg->is_unusable)
 		log_warn("segment-read", "segment=%llu",
 		    (unsigned long long)seg->id);
-	seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 }
 
 static void
@@ -64,27 +64,61 @@ found_damage(struct queue_segment *seg, const struct spool_damage *damage)
 		seg->is_damaged = true;
 }
 
+static struct queue_record
+record_of(struct queue_segment *seg, const struct spool_view *view)
+{
+	return (struct queue_record){
+		.place = {
+			.id = view->record.id,
+			.file = &seg->file,
+			.offset = view->record.offset,
+			.seq = view->record.seq,
+			.has_body =
+			    (view->record.flags & SPOOL_RECORD_LARGE) != 0,
+		},
+		.received_us = view->record.received_us,
+		.octets = view->record.body_octets,
+		.envelope = &view->envelope,
+		.attempts = seg->nrewinds,
+		/* after a rewind a failed attempt, never a delivered one, but
+		 * an agent may have died over it */
+		.is_repeated = view->record.offset < seg->old_end ||
+		    seg->nrewinds > 0,
+		.again_ms = seg->rewind_ms,
+		.last_error = seg->last_error,
+	};
+}
+
 static int
-take_record(struct queue *q, struct queue_segment *seg,
+take_record(struct queue_spool *sp, struct queue_segment *seg,
     const struct spool_view *view)
 {
-	uint32_t seq = view->record.seq;
+	struct queue_record record = record_of(seg, view);
 
-	if (seq > QUEUE_SEQ_MAX) {
+	if (view->record.seq > QUEUE_SEQ_MAX) {
 		queue_segment_damage(seg, view->record.offset,
 		    view->record.end - view->record.offset, view->record.id,
 		    "sequence number");
 		return 0;
 	}
-	if (queue_segment_is_done(seg, seq))
+	if (queue_segment_is_done(seg, view->record.seq))
 		return 0;
-	return queue_take(q, seg, view);
+	/* only a record from before this process can be deferred already */
+	record.has_rows = view->record.offset < seg->old_end &&
+	    deferred_has(sp->deferred, view->record.id, DEFERRED_ANY) == 1;
+	seg->nheld++;
+	sp->nheld++;
+	if (sp->user->take(sp->queue, &record) == 0)
+		return 0;
+	seg->nheld--;
+	sp->nheld--;
+	return -1;
 }
 
 /* Read up to ${max} records.  Return how many; *is_more_r says whether there
  * may be more. */
 static unsigned int
-read_some(struct queue *q, struct queue_segment *seg, unsigned int max,
+read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
     bool *is_more_r)
 {
 	struct spool_damage damage;
@@ -93,11 +127,11 @@ read_some(struct queue *q, struct queue_segment *seg, unsigned int max,
 	int rc;
 
 	*is_more_r = false;
-	if (queue_segment_open_reader(q, seg) == -1) {
-		trouble(q, seg);
+	if (queue_segment_open_reader(sp, seg) == -1) {
+		trouble(sp, seg);
 		return 0;
 	}
-	for (n = 0; n < max && has_room(q); n++) {
+	for (n = 0; n < max && has_room(sp); n++) {
 		rc = spool_reader_next(seg->reader, seg->limit, &view,
 		    &damage);
 		if (rc == 0) {
@@ -108,11 +142,11 @@ read_some(struct queue *q, struct queue_segment *seg, unsigned int max,
 			found_damage(seg, &damage);
 			continue;
 		}
-		if (rc == 1 && take_record(q, seg, &view) == 0)
+		if (rc == 1 && take_record(sp, seg, &view) == 0)
 			continue;
 		if (rc == 1)	/* no memory: this one again, later */
 			spool_reader_seek(seg->reader, view.record.offset);
-		trouble(q, seg);
+		trouble(sp, seg);
 		return n;
 	}
 	*is_more_r = true;
@@ -121,76 +155,146 @@ read_some(struct queue *q, struct queue_segment *seg, unsigned int max,
 
 /* Start again with what was left behind, when nothing of it is in hand. */
 static void
-rewind_segment(struct queue *q, struct queue_segment *seg)
+rewind_segment(struct queue_spool *sp, struct queue_segment *seg)
 {
-	if (seg->rewind_ms == 0 || seg->rewind_ms > q->now_ms ||
-	    seg->nmessages > 0)
+	if (seg->rewind_ms == 0 || seg->rewind_ms > sp->now_ms ||
+	    seg->nheld > 0)
 		return;
 	seg->rewind_ms = 0;
-	seg->nstuck = 0;
+	seg->nback = 0;
 	seg->is_read = false;
 	seg->trouble_ms = 0;
 	seg->resume = SPOOL_PAGE;
 	if (seg->reader != NULL)
 		spool_reader_seek(seg->reader, SPOOL_PAGE);
-	queue_segment_ready(q, seg);
+	queue_segment_ready(sp, seg);
 }
 
 void
-queue_rewind(struct queue *q)
+queue_rewind(struct queue_spool *sp)
 {
 	struct queue_segment *seg;
 
-	RB_FOREACH (seg, queue_segments, &q->segments)
-		rewind_segment(q, seg);
+	RB_FOREACH (seg, queue_segments, &sp->segments)
+		rewind_segment(sp, seg);
 }
 
 /* May ${seg} have a descriptor?  What is open already stays so and goes on, or
  * many of them would stop each other for ever; the segments of live writers
  * are as many as there are workers, and do not count. */
 static bool
-may_open(const struct queue *q, const struct queue_segment *seg)
+may_open(const struct queue_spool *sp, const struct queue_segment *seg)
 {
 	return seg->fd != -1 ||
-	    q->nopen - q->nopen_active < QUEUE_SEGMENTS_OPEN;
+	    sp->nopen - sp->nopen_active < QUEUE_SEGMENTS_OPEN;
 }
 
 /* Segments that cannot be read now wait in the list; those that must finish
  * what is in hand before they are read again, too. */
 static bool
-is_readable(const struct queue *q, const struct queue_segment *seg)
+is_readable(const struct queue_spool *sp, const struct queue_segment *seg)
 {
-	return seg->trouble_ms <= q->now_ms && may_open(q, seg) &&
-	    (seg->rewind_ms == 0 || seg->rewind_ms > q->now_ms);
+	return seg->trouble_ms <= sp->now_ms && may_open(sp, seg) &&
+	    (seg->rewind_ms == 0 || seg->rewind_ms > sp->now_ms);
 }
 
 bool
-queue_read(struct queue *q)
+queue_read(void *store)
 {
+	struct queue_spool *sp = store;
 	struct queue_segment *seg, *last;
 	unsigned int left = QUEUE_READ_PASS;
 	bool is_more, is_any = false;
 
-	last = TAILQ_LAST(&q->ready, queue_ready);
-	while ((seg = TAILQ_FIRST(&q->ready)) != NULL && left > 0 &&
-	    has_room(q)) {
-		TAILQ_REMOVE(&q->ready, seg, ready);
+	last = TAILQ_LAST(&sp->ready, queue_ready);
+	while ((seg = TAILQ_FIRST(&sp->ready)) != NULL && left > 0 &&
+	    has_room(sp)) {
+		TAILQ_REMOVE(&sp->ready, seg, ready);
 		seg->is_ready = false;
 		is_more = false;
-		if (is_readable(q, seg))
-			left -= read_some(q, seg, left < QUEUE_READ_QUANTUM ?
+		if (is_readable(sp, seg))
+			left -= read_some(sp, seg, left < QUEUE_READ_QUANTUM ?
 			    left : QUEUE_READ_QUANTUM, &is_more);
 		else
-			queue_segment_ready(q, seg);
-		if (is_more || seg->trouble_ms > q->now_ms)
-			queue_segment_ready(q, seg);
+			queue_segment_ready(sp, seg);
+		if (is_more || seg->trouble_ms > sp->now_ms)
+			queue_segment_ready(sp, seg);
 		is_any = is_any || is_more;
 		if (seg == last && !is_any)
 			break;
 		if (seg == last) {
 			is_any = false;
-			last = TAILQ_LAST(&q->ready, queue_ready);
+			last = TAILQ_LAST(&sp->ready, queue_ready);
 		}
 	}
-	return (left == 0 || is_any) && has_room(q);
+	return (left == 0 || is_any) && has_room(sp);
+}
+
+/* Look at records of ${seg} from *${offset} on.  Return whether it is through:
+ * 1; 0: not yet, or ${each} has had enough. */
+static int
+search_segment(struct queue_spool *sp, struct queue_segment *seg,
+    uint64_t *offset, queue_record_func each, void *closure)
+{
+	struct spool_reader *r = NULL;
+	struct queue_record record;
+	struct spool_header header;
+	struct spool_damage damage;
+	struct spool_view view;
+	int fd, rc, is_through = 1;
+	unsigned int i;
+
+	if (seg->is_unusable || !seg->is_present)
+		return 1;
+	fd = spool_segment_open(sp->config.incoming_dirfd, seg->id, &header);
+	if (fd == -1 || header.generation != seg->generation)
+		goto out;
+	r = spool_reader_new(fd, sp->readbuf, SPOOL_READ_TRUST_BODY);
+	if (r == NULL)
+		goto out;
+	spool_reader_seek(r, *offset);
+	for (i = 0; i < QUEUE_SEARCH_RECORDS && is_through; i++) {
+		rc = spool_reader_next(r, seg->limit, &view, &damage);
+		if (rc == -1 && errno == EBADMSG)
+			continue;
+		if (rc != 1)
+			goto out;
+		if (view.record.seq > QUEUE_SEQ_MAX ||
+		    queue_segment_is_done(seg, view.record.seq))
+			continue;
+		record = record_of(seg, &view);
+		is_through = each(closure, &record) == 0;
+	}
+	is_through = is_through && i < QUEUE_SEARCH_RECORDS;
+	*offset = spool_reader_tell(r);
+out:
+	spool_reader_free(r);
+	if (fd != -1)
+		close(fd);
+	return is_through;
+}
+
+int
+queue_read_search(void *store, struct queue_cursor *cursor,
+    queue_record_func each, void *closure)
+{
+	struct queue_segment *seg, key = { .id = cursor->file };
+	struct queue_spool *sp = store;
+
+	/* the segment the search is in; the next one when it is gone */
+	seg = RB_NFIND(queue_segments, &sp->segments, &key);
+	if (seg == NULL)
+		return 1;
+	if (seg->id != cursor->file || seg->generation != cursor->generation) {
+		cursor->file = seg->id;
+		cursor->generation = seg->generation;
+		cursor->offset = SPOOL_PAGE;
+	}
+	if (!search_segment(sp, seg, &cursor->offset, each, closure))
+		return 0;
+	if (cursor->file == UINT64_MAX)
+		return 1;
+	cursor->file++;
+	cursor->generation = 0;
+	return 0;
 }

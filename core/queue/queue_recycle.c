@@ -5,7 +5,7 @@
  * A segment of which every record is done needs no log any more: the new
  * generation in its header, flushed, says the same. */
 
-#include "core/queue/queue_int.h"
+#include "core/queue/queue_spool_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,14 +18,14 @@
 static bool
 is_finished(const struct queue_segment *seg)
 {
-	return seg->is_present && seg->is_read && seg->nmessages == 0 &&
-	    seg->nstuck == 0 && !seg->is_unusable;
+	return seg->is_present && seg->is_read && seg->nheld == 0 &&
+	    seg->nback == 0 && !seg->is_unusable;
 }
 
 /* A segment in which committed octets were damaged is kept for somebody to
  * look at, under a name that nobody else uses. */
 static int
-set_aside(struct queue *q, struct queue_segment *seg)
+set_aside(struct queue_spool *sp, struct queue_segment *seg)
 {
 	char from[SPOOL_NAME], to[SPOOL_NAME + 32];
 
@@ -33,7 +33,7 @@ set_aside(struct queue *q, struct queue_segment *seg)
 	snprintf(to, sizeof(to), "damaged.%016llx.%llu",
 	    (unsigned long long)seg->id,
 	    (unsigned long long)seg->generation);
-	if (renameat(q->config.incoming_dirfd, from, q->config.incoming_dirfd,
+	if (renameat(sp->config.incoming_dirfd, from, sp->config.incoming_dirfd,
 	    to) == -1)
 		return -1;
 	log_errx("segment-kept", "file=%s reason=%s", to,
@@ -55,17 +55,17 @@ count_free(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 }
 
 static int
-dispose(struct queue *q, struct queue_segment *seg, unsigned int *nfree)
+dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 {
-	int dirfd = q->config.incoming_dirfd;
+	int dirfd = sp->config.incoming_dirfd;
 
 	if (seg->is_damaged)
-		return set_aside(q, seg);
+		return set_aside(sp, seg);
 	if (*nfree >= QUEUE_FREE_MAX)
 		return spool_segment_remove(dirfd, seg->id);
-	if (queue_segment_open_file(q, seg) == -1 ||
+	if (queue_segment_open_file(sp, seg) == -1 ||
 	    spool_segment_recycle(dirfd, seg->fd, &seg->header,
-	    q->config.is_synced) == -1)
+	    sp->config.is_synced) == -1)
 		return -1;
 	stats_inc(STATS_SEGMENTS_RECYCLED);
 	++*nfree;
@@ -75,42 +75,42 @@ dispose(struct queue *q, struct queue_segment *seg, unsigned int *nfree)
 /* When the last segment of the process before this one has gone, so may bodies
  * that it had no time to remove. */
 static void
-old_one_gone(struct queue *q)
+old_one_gone(struct queue_spool *sp)
 {
 	struct queue_segment *seg;
 
-	RB_FOREACH (seg, queue_segments, &q->segments)
+	RB_FOREACH (seg, queue_segments, &sp->segments)
 		if (seg->is_old && !seg->is_unusable)
 			return;
-	q->sweep_ms = q->now_ms + QUEUE_DEATH_MS;
+	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
 }
 
 void
-queue_recycle(struct queue *q)
+queue_recycle(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
 	unsigned int nfree = 0;
 	bool is_counted = false, was_old;
 
-	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next) {
-		if (!is_finished(seg) || seg->trouble_ms > q->now_ms)
+	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next) {
+		if (!is_finished(seg) || seg->trouble_ms > sp->now_ms)
 			continue;
 		if (!is_counted)
-			spool_scan(q->config.incoming_dirfd, count_free,
+			spool_scan(sp->config.incoming_dirfd, count_free,
 			    &nfree);
 		is_counted = true;
-		if (dispose(q, seg, &nfree) == 0 || errno == ENOENT) {
+		if (dispose(sp, seg, &nfree) == 0 || errno == ENOENT) {
 			was_old = seg->is_old;
-			queue_segment_free(q, seg);
-			q->recycle_errnum = 0;
+			queue_segment_free(sp, seg);
+			sp->recycle_errnum = 0;
 			if (was_old)
-				old_one_gone(q);
+				old_one_gone(sp);
 			continue;
 		}
-		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
-		if (errno == EWOULDBLOCK || errno == q->recycle_errnum)
+		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
+		if (errno == EWOULDBLOCK || errno == sp->recycle_errnum)
 			continue;
-		q->recycle_errnum = errno;
+		sp->recycle_errnum = errno;
 		log_warn("segment-recycle", "segment=%llu",
 		    (unsigned long long)seg->id);
 	}
@@ -157,75 +157,105 @@ snapshot_partials(struct acklog *log, struct queue_segment *seg)
 }
 
 static int
-snapshot_message(struct acklog *log, const struct queue_message *m)
-{
-	struct acklog_entry e = { .seq = m->seq, .last = m->seq };
-	uint32_t i;
-
-	if (m->segment == NULL)
-		return 0;
-	e.segment = m->segment->id;
-	e.generation = m->segment->generation;
-	for (i = 0; m->ndone > 0 && i < m->nrcpts; i++) {
-		e.rcpt = m->rcpts[i].index;
-		if (m->rcpts[i].state == RCPT_DONE &&
-		    acklog_append(log, &e) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-static int
 snapshot(void *closure, struct acklog *log)
 {
-	struct queue *q = closure;
+	struct queue_spool *sp = closure;
 	struct queue_segment *seg;
-	struct queue_message *m;
-	size_t b;
 
-	RB_FOREACH (seg, queue_segments, &q->segments)
+	RB_FOREACH (seg, queue_segments, &sp->segments)
 		if (snapshot_bits(log, seg) == -1 ||
 		    snapshot_partials(log, seg) == -1)
 			return -1;
-	for (b = 0; b < QUEUE_BUCKETS; b++)
-		LIST_FOREACH (m, &q->buckets[b], hash)
-			if (snapshot_message(log, m) == -1)
-				return -1;
 	return 0;
 }
 
 static void
-log_trouble(struct queue *q, const char *what)
+log_trouble(struct queue_spool *sp, const char *what)
 {
-	if (q->acklog_errnum != errno)
-		log_err(what, "folder=%s", q->config.folder);
-	q->acklog_errnum = errno;
+	if (sp->acklog_errnum != errno)
+		log_err(what, "folder=%s", sp->config.folder);
+	sp->acklog_errnum = errno;
+}
+
+void
+queue_recycle_body(struct queue_spool *sp, uint64_t id)
+{
+	uint64_t *bodies;
+	size_t room;
+
+	if (sp->nbodies == sp->bodies_room) {
+		room = sp->bodies_room == 0 ? 64 : sp->bodies_room * 2;
+		bodies = realloc(sp->bodies, room * sizeof(bodies[0]));
+		if (bodies == NULL)
+			return;		/* the sweep finds it */
+		sp->bodies = bodies;
+		sp->bodies_room = room;
+	}
+	sp->bodies[sp->nbodies++] = id;
 }
 
 static void
-remove_bodies(struct queue *q)
+remove_bodies(struct queue_spool *sp)
 {
 	size_t i;
 
-	for (i = 0; i < q->nbodies; i++)
-		if (spool_body_remove(q->config.incoming_dirfd,
-		    q->bodies[i]) == -1 && errno != ENOENT)
+	for (i = 0; i < sp->nbodies; i++)
+		if (spool_body_remove(sp->config.incoming_dirfd,
+		    sp->bodies[i]) == -1 && errno != ENOENT)
 			log_warn("body-remove", "folder=%s", "incoming");
-	q->nbodies = 0;
+	sp->nbodies = 0;
 }
 
 /* Now and then: flush the log, and then what had to wait for that. */
 void
-queue_maintain_log(struct queue *q)
+queue_maintain_log(struct queue_spool *sp)
 {
-	if (acklog_wants_compaction(q->acklog) &&
-	    acklog_compact(q->acklog, snapshot, q) == -1)
-		log_trouble(q, "acklog_compact");
-	if (q->config.is_synced ? acklog_sync(q->acklog) == -1 :
-	    acklog_write(q->acklog) == -1) {
-		log_trouble(q, "acklog_sync");
+	if (acklog_wants_compaction(sp->acklog) &&
+	    acklog_compact(sp->acklog, snapshot, sp) == -1)
+		log_trouble(sp, "acklog_compact");
+	if (sp->config.is_synced ? acklog_sync(sp->acklog) == -1 :
+	    acklog_write(sp->acklog) == -1) {
+		log_trouble(sp, "acklog_sync");
 		return;
 	}
-	q->acklog_errnum = 0;
-	remove_bodies(q);
+	sp->acklog_errnum = 0;
+	remove_bodies(sp);
+}
+
+static bool
+body_is_known(void *closure, uint64_t id)
+{
+	struct queue_spool *sp = closure;
+	size_t i;
+
+	for (i = 0; i < sp->nbodies; i++)
+		if (sp->bodies[i] == id)
+			return true;
+	return sp->user->holds(sp->queue, id);
+}
+
+/* Bodies that no record names.  It may have to read all segments: not while
+ * there are many. */
+void
+queue_sweep(struct queue_spool *sp)
+{
+	struct queue_segment *seg;
+	unsigned int nsegments = 0;
+	int n;
+
+	RB_FOREACH (seg, queue_segments, &sp->segments)
+		nsegments++;
+	if (nsegments > QUEUE_SWEEP_SEGMENTS) {
+		sp->sweep_ms = sp->now_ms + QUEUE_SCAN_MS;
+		return;
+	}
+	n = spool_sweep(sp->config.incoming_dirfd, QUEUE_SWEEP_GRACE_S,
+	    body_is_known, sp);
+	sp->sweep_ms = sp->now_ms + QUEUE_SWEEP_MS;
+	if (n == -1)
+		log_warn("spool-sweep", "folder=%s", "incoming");
+	else if (n > 0)
+		log_event(LOG_LEVEL_NOTICE, "spool-sweep",
+		    "removed=%d reason=%s", n,
+		    "files of workers that died before they committed");
 }

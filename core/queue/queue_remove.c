@@ -41,60 +41,44 @@ log_removed(uint64_t id, const char *rcpt)
 	    "mailmillctl");
 }
 
-/* Make what the log says durable.  A second try on a log whose flush has
- * failed begins a new one. */
-static bool
-flush_log(struct queue *q)
-{
-	if (acklog_is_synced(q->acklog))
-		return true;
-	queue_maintain_log(q);
-	return acklog_is_synced(q->acklog) || !q->config.is_synced;
-}
-
-/* Take a record out of its segment: it counts as done. */
+/* Take a new message out of the queue: it counts as done. */
 void
-queue_answer_remove_record(struct queue_answer *a, struct queue_segment *seg,
-    const struct spool_view *view)
+queue_answer_remove_record(struct queue_answer *a,
+    const struct queue_record *record)
 {
+	const struct queue_place *place = &record->place;
+	struct queue *q = a->q;
 	struct queue_message *m;
 	const struct queue_rcpt *r;
 	const char *cursor = NULL, *rcpt;
-	uint64_t n = 0;
 	uint32_t i;
 
-	m = queue_message_find(a->q, view->record.id, false);
+	m = queue_message_find(q, place->id, false);
 	if (m != NULL && is_sent(m)) {
 		queue_answer_error(a, busy);
 		return;
 	}
-	for (i = 0; (rcpt = spool_envelope_rcpt_next(&view->envelope,
+	for (i = 0; (rcpt = spool_envelope_rcpt_next(record->envelope,
 	    &cursor)) != NULL; i++)
-		if (queue_answer_rcpt_is_open(seg, m, view->record.seq, i, &r)) {
-			log_removed(view->record.id, rcpt);
-			n++;
+		if (queue_answer_rcpt_is_open(a, m, place, i, &r)) {
+			log_removed(place->id, rcpt);
+			a->nmessages++;
 		}
-	if (m != NULL) {
-		for (i = 0; i < m->nrcpts; i++)
-			if (m->rcpts[i].state == RCPT_WAITING)
-				queue_rcpt_done(a->q, m, &m->rcpts[i]);
-		queue_message_check(a->q, m);
-	} else {
-		queue_segment_set_done(seg, view->record.seq,
-		    view->record.seq);
-		queue_partial_drop(seg, view->record.seq);
-		queue_ack(a->q, seg, view->record.seq, view->record.seq,
-		    ACKLOG_ALL);
-	}
-	a->nmessages += n;
-	if (!flush_log(a->q))
+	for (i = 0; m != NULL && i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_WAITING)
+			queue_rcpt_done(q, m, &m->rcpts[i]);
+	if (m != NULL)
+		queue_message_check(q, m);
+	else
+		q->store_ops->acknowledge(q->store, place, QUEUE_RCPT_ALL);
+	if (q->store_ops->flush(q->store) == -1)
 		queue_answer_error(a, queue_answer_no_disk);
 }
 
 void
 queue_answer_retry_deferred(struct queue_answer *a)
 {
-	int n = deferred_hurry(a->q->deferred, a->is_all ? 0 : a->id,
+	int n = a->q->store_ops->hurry(a->q->store, a->is_all ? 0 : a->id,
 	    a->now_s);
 
 	if (n == -1) {
@@ -107,13 +91,35 @@ queue_answer_retry_deferred(struct queue_answer *a)
 	a->stage = STAGE_END;
 }
 
+/* The rows of one message, to be removed */
+struct removal {
+	struct queue_change *changes;
+	size_t		 n;
+	bool		 is_failed;
+};
+
 static int
-remove_row(void *closure, const struct deferred_row *row)
+collect_row(void *closure, const struct deferred_row *row)
+{
+	struct removal *rm = closure;
+	struct queue_change *grown;
+
+	grown = reallocarray(rm->changes, rm->n + 1, sizeof(grown[0]));
+	if (grown == NULL) {
+		rm->is_failed = true;
+		return -1;
+	}
+	rm->changes = grown;
+	grown[rm->n++] = (struct queue_change){ .kind = CHANGE_DROP,
+		.row = { .id = row->id, .rcpt_index = row->rcpt_index } };
+	return 0;
+}
+
+static int
+log_row(void *closure, const struct deferred_row *row)
 {
 	struct queue_answer *a = closure;
 
-	if (deferred_drop(a->q->deferred, row->id, row->rcpt_index) == -1)
-		return -1;
 	log_removed(row->id, row->rcpt);
 	a->nmessages++;
 	a->is_found = true;
@@ -123,32 +129,31 @@ remove_row(void *closure, const struct deferred_row *row)
 void
 queue_answer_remove_deferred(struct queue_answer *a)
 {
-	struct queue_message *m = queue_message_find(a->q, a->id, true);
-	uint64_t before = a->nmessages;
+	struct queue *q = a->q;
+	struct queue_message *m = queue_message_find(q, a->id, true);
+	struct removal rm = { .changes = NULL };
 
 	a->stage = STAGE_END;
 	if (m != NULL && is_sent(m)) {
 		queue_answer_error(a, busy);
 		return;
 	}
-	if (deferred_has(a->q->deferred, a->id, DEFERRED_ANY) == 0)
+	if (q->store_ops->has(q->store, a->id, QUEUE_RCPT_ALL) == 0)
 		return;
-	/* The log first: without it the record might come back. */
-	if (!flush_log(a->q) || deferred_begin(a->q->deferred) == -1) {
-		queue_answer_error(a, queue_answer_no_disk);
-		return;
-	}
-	if (deferred_of(a->q->deferred, a->id, remove_row, a) == -1 ||
-	    a->nmessages == before) {
-		deferred_rollback(a->q->deferred);
-		queue_answer_error(a, queue_answer_no_disk);
-		return;
-	}
-	if (deferred_commit(a->q->deferred) == -1) {
-		queue_answer_error(a, queue_answer_no_disk);
-		return;
-	}
+	/* The acknowledgements first: without them a new message that has been
+	 * deferred might be taken again. */
+	if (q->store_ops->flush(q->store) == -1 ||
+	    q->store_ops->of(q->store, a->id, collect_row, &rm) == -1 ||
+	    rm.is_failed || rm.n == 0)
+		goto err1;
+	q->store_ops->of(q->store, a->id, log_row, a);
+	if (q->store_ops->change(q->store, rm.changes, rm.n) == -1)
+		goto err1;
+	free(rm.changes);
 	if (m != NULL)
-		queue_message_free(a->q, m);
-	deferred_file_remove(a->q->deferred, a->id);
+		queue_message_free(q, m);
+	return;
+err1:
+	free(rm.changes);
+	queue_answer_error(a, queue_answer_no_disk);
 }

@@ -4,11 +4,11 @@
  * Reading them: queue_read.c.  Recycling them: queue_recycle.c.
  *
  * States and what makes each transition:
- *	ACTIVE -> SEALED	queue_committed() with is_sealed
+ *	ACTIVE -> SEALED	queue_segment_committed() with is_sealed
  *	ACTIVE -> DEAD		check_writer(): its lock could be had
  *	(a DEAD one may have been sealed by a process that is gone) */
 
-#include "core/queue/queue_int.h"
+#include "core/queue/queue_spool_int.h"
 
 #include <sys/stat.h>
 
@@ -40,15 +40,15 @@ queue_partial_compare(const struct queue_partial *a,
 }
 
 struct queue_segment *
-queue_segment_find(struct queue *q, uint64_t id)
+queue_segment_find(struct queue_spool *sp, uint64_t id)
 {
 	struct queue_segment key = { .id = id };
 
-	return RB_FIND(queue_segments, &q->segments, &key);
+	return RB_FIND(queue_segments, &sp->segments, &key);
 }
 
 static struct queue_segment *
-segment_new(struct queue *q, uint64_t id)
+segment_new(struct queue_spool *sp, uint64_t id)
 {
 	struct queue_segment *seg;
 
@@ -57,9 +57,8 @@ segment_new(struct queue *q, uint64_t id)
 	seg->id = id;
 	seg->fd = -1;
 	seg->resume = SPOOL_PAGE;
-	seg->source = q->next_source++;
 	RB_INIT(&seg->partials);
-	RB_INSERT(queue_segments, &q->segments, seg);
+	RB_INSERT(queue_segments, &sp->segments, seg);
 	return seg;
 }
 
@@ -76,38 +75,38 @@ partials_clear(struct queue_segment *seg)
 }
 
 static void
-set_state(struct queue *q, struct queue_segment *seg, enum segment_state state)
+set_state(struct queue_spool *sp, struct queue_segment *seg, enum segment_state state)
 {
 	if (seg->fd != -1 && seg->state == SEGMENT_ACTIVE &&
 	    state != SEGMENT_ACTIVE)
-		q->nopen_active--;
+		sp->nopen_active--;
 	seg->state = state;
 }
 
 void
-queue_segment_close_file(struct queue *q, struct queue_segment *seg)
+queue_segment_close_file(struct queue_spool *sp, struct queue_segment *seg)
 {
 	if (seg->reader != NULL)
 		seg->resume = spool_reader_tell(seg->reader);
 	spool_reader_free(seg->reader);
 	seg->reader = NULL;
-	queue_forget(q, &seg->told, seg->source);
+	sp->user->forget(sp->queue, &seg->file);
 	if (seg->fd != -1) {
 		close(seg->fd);
-		q->nopen--;
+		sp->nopen--;
 		if (seg->state == SEGMENT_ACTIVE)
-			q->nopen_active--;
+			sp->nopen_active--;
 	}
 	seg->fd = -1;
 }
 
 void
-queue_segment_free(struct queue *q, struct queue_segment *seg)
+queue_segment_free(struct queue_spool *sp, struct queue_segment *seg)
 {
-	queue_segment_close_file(q, seg);
+	queue_segment_close_file(sp, seg);
 	if (seg->is_ready)
-		TAILQ_REMOVE(&q->ready, seg, ready);
-	RB_REMOVE(queue_segments, &q->segments, seg);
+		TAILQ_REMOVE(&sp->ready, seg, ready);
+	RB_REMOVE(queue_segments, &sp->segments, seg);
 	partials_clear(seg);
 	free(seg->done);
 	free(seg->last_error);
@@ -191,11 +190,11 @@ queue_partial_drop(struct queue_segment *seg, uint32_t seq)
 }
 
 void
-queue_segment_ready(struct queue *q, struct queue_segment *seg)
+queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg)
 {
 	if (seg->is_ready || seg->is_unusable)
 		return;
-	TAILQ_INSERT_TAIL(&q->ready, seg, ready);
+	TAILQ_INSERT_TAIL(&sp->ready, seg, ready);
 	seg->is_ready = true;
 }
 
@@ -216,7 +215,7 @@ queue_segment_damage(struct queue_segment *seg, uint64_t offset,
 
 /* The file of ${seg} is not one that can be read: say so once, leave it. */
 static void
-unusable(struct queue *q, struct queue_segment *seg)
+unusable(struct queue_spool *sp, struct queue_segment *seg)
 {
 	int saved = errno;
 
@@ -227,7 +226,7 @@ unusable(struct queue *q, struct queue_segment *seg)
 		    errno == EBADMSG ? "segment header" : "format version");
 	seg->is_unusable = true;
 	if (seg->is_ready)
-		TAILQ_REMOVE(&q->ready, seg, ready);
+		TAILQ_REMOVE(&sp->ready, seg, ready);
 	seg->is_ready = false;
 	errno = saved;
 }
@@ -246,33 +245,33 @@ set_generation(struct queue_segment *seg, uint64_t generation)
 }
 
 int
-queue_segment_open_file(struct queue *q, struct queue_segment *seg)
+queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 {
 	struct stat st;
 	int saved;
 
 	if (seg->fd != -1)
 		return 0;
-	seg->fd = spool_segment_open(q->config.incoming_dirfd, seg->id,
+	seg->fd = spool_segment_open(sp->config.incoming_dirfd, seg->id,
 	    &seg->header);
 	if (seg->fd == -1) {
-		unusable(q, seg);
+		unusable(sp, seg);
 		return -1;
 	}
 	if (fstat(seg->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    seg->header.size_octets > QUEUE_SEGMENT_MAX ||
 	    seg->header.size_octets > (uint64_t)st.st_size) {
 		errno = EBADMSG;
-		unusable(q, seg);
+		unusable(sp, seg);
 		saved = errno;
 		close(seg->fd);
 		seg->fd = -1;
 		errno = saved;
 		return -1;
 	}
-	q->nopen++;
+	sp->nopen++;
 	if (seg->state == SEGMENT_ACTIVE)
-		q->nopen_active++;
+		sp->nopen_active++;
 	return 0;
 }
 
@@ -280,11 +279,11 @@ queue_segment_open_file(struct queue *q, struct queue_segment *seg)
 static void
 replay(void *closure, const struct acklog_entry *e)
 {
-	struct queue *q = closure;
-	struct queue_segment *seg = queue_segment_find(q, e->segment);
+	struct queue_spool *sp = closure;
+	struct queue_segment *seg = queue_segment_find(sp, e->segment);
 
 	if (e->last > QUEUE_SEQ_MAX ||
-	    (seg == NULL && (seg = segment_new(q, e->segment)) == NULL))
+	    (seg == NULL && (seg = segment_new(sp, e->segment)) == NULL))
 		return;
 	if (e->generation < seg->generation)
 		return;
@@ -300,14 +299,14 @@ replay(void *closure, const struct acklog_entry *e)
 
 /* Does the file that ${seg} has open bear its name? */
 static bool
-has_name(const struct queue *q, const struct queue_segment *seg)
+has_name(const struct queue_spool *sp, const struct queue_segment *seg)
 {
 	char name[SPOOL_NAME];
 	struct stat st, named;
 
 	spool_segment_name("seg", seg->id, name);
 	return fstat(seg->fd, &st) == 0 &&
-	    fstatat(q->config.incoming_dirfd, name, &named,
+	    fstatat(sp->config.incoming_dirfd, name, &named,
 	    AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }
@@ -315,139 +314,139 @@ has_name(const struct queue *q, const struct queue_segment *seg)
 /* Its worker has given ${seg} back unused: another may take it, and begin with
  * the same generation, so it must not be remembered as a dead one's. */
 static void
-given_back(struct queue *q, struct queue_segment *seg)
+given_back(struct queue_spool *sp, struct queue_segment *seg)
 {
-	if (seg->nmessages == 0)
-		queue_segment_free(q, seg);
+	if (seg->nheld == 0)
+		queue_segment_free(sp, seg);
 }
 
 /* Is the process that writes ${seg} dead, or done with it?  That is so when it
  * can be locked while it has its name: from then on nobody but us changes
  * either.  May free ${seg}. */
 static void
-check_writer(struct queue *q, struct queue_segment *seg)
+check_writer(struct queue_spool *sp, struct queue_segment *seg)
 {
 	bool was_open = seg->fd != -1, is_named;
 
 	if (seg->state != SEGMENT_ACTIVE || seg->is_unusable)
 		return;
-	if (queue_segment_open_file(q, seg) == -1) {
+	if (queue_segment_open_file(sp, seg) == -1) {
 		if (errno == ENOENT)
-			given_back(q, seg);
+			given_back(sp, seg);
 		return;
 	}
 	if (spool_segment_lock(seg->fd) == -1) {
 		if (!was_open)
-			queue_segment_close_file(q, seg);
+			queue_segment_close_file(sp, seg);
 		return;
 	}
-	is_named = has_name(q, seg);
+	is_named = has_name(sp, seg);
 	spool_segment_unlock(seg->fd);
 	if (!is_named) {
-		given_back(q, seg);
+		given_back(sp, seg);
 		return;
 	}
-	set_state(q, seg, SEGMENT_DEAD);
+	set_state(sp, seg, SEGMENT_DEAD);
 	seg->limit = SPOOL_TO_END;
 	/* a reader that checks bodies, too: the last ones may be torn */
 	if (seg->reader != NULL)
 		seg->resume = spool_reader_tell(seg->reader);
 	spool_reader_free(seg->reader);
 	seg->reader = NULL;
-	queue_segment_ready(q, seg);
+	queue_segment_ready(sp, seg);
 	/* It has its generation now.  Open again when its turn to be read has
 	 * come: a backlog has more segments than descriptors. */
 	if (!was_open)
-		queue_segment_close_file(q, seg);
+		queue_segment_close_file(sp, seg);
 }
 
 void
-queue_segment_check_writers(struct queue *q)
+queue_segment_check_writers(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
 
-	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next)
-		check_writer(q, seg);
+	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next)
+		check_writer(sp, seg);
 }
 
 static int
 scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
-	struct queue *q = closure;
+	struct queue_spool *sp = closure;
 	struct queue_segment *seg;
 
 	(void)name;
 	if (kind != SPOOL_ENTRY_SEGMENT)
 		return 0;
-	seg = queue_segment_find(q, id);
+	seg = queue_segment_find(sp, id);
 	if (seg != NULL && seg->is_present)
 		return 0;
-	if (seg == NULL && (seg = segment_new(q, id)) == NULL)
+	if (seg == NULL && (seg = segment_new(sp, id)) == NULL)
 		return -1;
 	seg->is_present = true;
-	seg->is_old = q->is_first_scan;
+	seg->is_old = sp->is_first_scan;
 	seg->old_end = seg->is_old ? UINT64_MAX : 0;
-	if (queue_segment_open_file(q, seg) == -1)
+	if (queue_segment_open_file(sp, seg) == -1)
 		return 0;
 	set_generation(seg, seg->header.generation);
-	queue_segment_close_file(q, seg);
+	queue_segment_close_file(sp, seg);
 	return 0;
 }
 
 /* Segments nobody told of: at start, and when a worker died before it could. */
 void
-queue_segment_scan(struct queue *q)
+queue_segment_scan(struct queue_spool *sp)
 {
-	if (spool_scan(q->config.incoming_dirfd, scan_entry, q) != 0)
+	if (spool_scan(sp->config.incoming_dirfd, scan_entry, sp) != 0)
 		log_warn("spool-scan", "folder=%s", "incoming");
-	queue_segment_check_writers(q);
+	queue_segment_check_writers(sp);
 }
 
 int
-queue_segments_open(struct queue *q)
+queue_segments_open(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
 
-	q->acklog = acklog_open(q->config.queue_dirfd, replay, q);
-	if (q->acklog == NULL) {
-		log_err("acklog-open", "folder=%s", q->config.folder);
+	sp->acklog = acklog_open(sp->config.queue_dirfd, replay, sp);
+	if (sp->acklog == NULL) {
+		log_err("acklog-open", "folder=%s", sp->config.folder);
 		return -1;
 	}
-	q->is_first_scan = true;
-	queue_segment_scan(q);
-	q->is_first_scan = false;
-	RB_FOREACH_SAFE (seg, queue_segments, &q->segments, next)
+	sp->is_first_scan = true;
+	queue_segment_scan(sp);
+	sp->is_first_scan = false;
+	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next)
 		if (!seg->is_present)
-			queue_segment_free(q, seg);
+			queue_segment_free(sp, seg);
 	return 0;
 }
 
 void
-queue_segments_close(struct queue *q)
+queue_segments_close(struct queue_spool *sp)
 {
 	struct queue_segment *seg;
 
-	while ((seg = RB_MIN(queue_segments, &q->segments)) != NULL)
-		queue_segment_free(q, seg);
+	while ((seg = RB_MIN(queue_segments, &sp->segments)) != NULL)
+		queue_segment_free(sp, seg);
 }
 
 /* A segment that is told of for the first time */
 static struct queue_segment *
-first_told(struct queue *q, uint64_t id, uint64_t generation)
+first_told(struct queue_spool *sp, uint64_t id, uint64_t generation)
 {
 	struct queue_segment *seg;
 
-	if ((seg = segment_new(q, id)) == NULL)
+	if ((seg = segment_new(sp, id)) == NULL)
 		return NULL;
 	seg->is_present = true;
-	if (queue_segment_open_file(q, seg) == 0) {
+	if (queue_segment_open_file(sp, seg) == 0) {
 		set_generation(seg, seg->header.generation);
 		return seg;
 	}
 	if (seg->is_unusable)
 		return NULL;
 	if (errno == ENOENT) {
-		queue_segment_free(q, seg);
+		queue_segment_free(sp, seg);
 		return NULL;
 	}
 	/* No descriptors or memory.  The worker may have nothing more to tell
@@ -457,24 +456,25 @@ first_told(struct queue *q, uint64_t id, uint64_t generation)
 }
 
 void
-queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
+queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
     uint64_t end, bool is_sealed)
 {
-	struct queue_segment *seg = queue_segment_find(q, segment);
+	struct queue_spool *sp = store;
+	struct queue_segment *seg = queue_segment_find(sp, segment);
 
 	if (seg == NULL &&
-	    (seg = first_told(q, segment, generation)) == NULL)
+	    (seg = first_told(sp, segment, generation)) == NULL)
 		return;
 	if (seg->is_unusable || seg->generation != generation ||
 	    seg->state != SEGMENT_ACTIVE)
 		return;		/* late news */
-	if (queue_segment_open_file(q, seg) == -1) {
+	if (queue_segment_open_file(sp, seg) == -1) {
 		if (seg->is_unusable)
 			return;
-		if (seg->trouble_ms <= q->now_ms)
+		if (seg->trouble_ms <= sp->now_ms)
 			log_warn("segment-open", "segment=%llu",
 			    (unsigned long long)segment);
-		seg->trouble_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
 		log_warnx("segment-end", "segment=%llu end=%llu",
 		    (unsigned long long)segment, (unsigned long long)end);
@@ -487,6 +487,6 @@ queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
 	if (end > seg->limit)
 		seg->limit = end;
 	if (is_sealed)
-		set_state(q, seg, SEGMENT_SEALED);
-	queue_segment_ready(q, seg);
+		set_state(sp, seg, SEGMENT_SEALED);
+	queue_segment_ready(sp, seg);
 }

@@ -20,6 +20,7 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route.h"
 #include "core/process/log.h"
+#include "core/queue/queue_spool.h"
 #include "core/loop/after.h"
 #include "core/util/monotonic.h"
 
@@ -303,6 +304,7 @@ try_open(struct queue_role *r)
 {
 	const struct settings *s = r->child->settings;
 	struct queue_config config = {
+		.store = &queue_spool_ops,
 		.folder = r->folder,
 		.queue_dirfd = r->folder_fd,
 		.incoming_dirfd = r->incoming_fd,

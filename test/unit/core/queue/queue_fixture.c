@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/queue/queue_spool.h"
+
 #define SEGMENT_OCTETS	(256 * 1024)
 
 const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
@@ -118,6 +120,7 @@ qf_init(struct qf *f)
 	for (i = 0; i < QF_SOURCES; i++)
 		f->sources[i] = -1;
 	f->now.tv_sec = 1700000000;
+	f->config.store = &queue_spool_ops;
 	f->config.folder = f->path;
 	f->config.queue_dirfd = f->folder;
 	f->config.incoming_dirfd = f->incoming;

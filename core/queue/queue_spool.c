@@ -1,0 +1,526 @@
+/* The store on this machine's disk: its table of functions.
+ * Owns: the order in which its parts are opened, what is done by the clock, the
+ * acknowledgements.
+ * The segments: queue_segment.c; reading them: queue_read.c; what is left when
+ * records are done: queue_recycle.c; deferred messages: deferred.h. */
+
+#include "core/queue/queue_spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
+#include "core/queue/queue_spool_int.h"
+
+static struct queue_segment *
+segment_of(const struct queue_place *place)
+{
+	return (struct queue_segment *)place->file;
+}
+
+/* --- its life ------------------------------------------------------------- */
+
+static void
+spool_close(void *store)
+{
+	struct queue_spool *sp = store;
+
+	if (sp == NULL)
+		return;
+	if (sp->acklog != NULL)
+		queue_maintain_log(sp);
+	queue_segments_close(sp);
+	acklog_free(sp->acklog);
+	deferred_free(sp->deferred);
+	spool_readbuf_free(sp->readbuf);
+	free(sp->bodies);
+	free(sp);
+}
+
+static void *
+spool_open(const struct queue_config *config,
+    const struct queue_store_user *user, struct queue *q, int64_t now_ms)
+{
+	struct queue_spool *sp;
+	int saved;
+
+	if ((sp = calloc(1, sizeof(*sp))) == NULL)
+		return NULL;
+	sp->config = *config;
+	sp->user = user;
+	sp->queue = q;
+	sp->now_ms = now_ms;
+	RB_INIT(&sp->segments);
+	TAILQ_INIT(&sp->ready);
+	if ((sp->readbuf = spool_readbuf_new()) == NULL)
+		goto err1;
+	sp->deferred = deferred_open(config->folder, config->queue_dirfd);
+	if (sp->deferred == NULL) {
+		log_err("deferred-open", "folder=%s", config->folder);
+		goto err1;
+	}
+	if (queue_segments_open(sp) == -1)
+		goto err1;
+	queue_sweep(sp);
+	/* Again, for what died only just now. */
+	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
+	sp->scan_ms = sp->now_ms + QUEUE_SCAN_MS;
+	return sp;
+err1:
+	saved = errno;
+	spool_close(sp);
+	errno = saved;
+	return NULL;
+}
+
+/* The wall clock was set back: no deadline may lie an hour ahead for that. */
+static void
+clock_went_back(struct queue_spool *sp)
+{
+	struct queue_segment *seg;
+
+	sp->lock_ms = sp->scan_ms = sp->sync_ms = sp->recycle_ms = 0;
+	sp->sweep_ms = sp->now_ms + QUEUE_SWEEP_MS;
+	RB_FOREACH (seg, queue_segments, &sp->segments) {
+		seg->trouble_ms = 0;
+		if (seg->rewind_ms != 0)
+			seg->rewind_ms = sp->now_ms;
+	}
+}
+
+static void
+spool_begin(void *store, int64_t now_ms)
+{
+	struct queue_spool *sp = store;
+	bool went_back = now_ms + 1000 < sp->now_ms;
+
+	sp->now_ms = now_ms;
+	if (went_back)
+		clock_went_back(sp);
+	if (sp->scan_ms <= now_ms) {
+		queue_segment_scan(sp);
+		sp->scan_ms = now_ms + QUEUE_SCAN_MS;
+		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
+	}
+	if (sp->lock_ms <= now_ms) {
+		queue_segment_check_writers(sp);
+		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
+	}
+	if (sp->recycle_ms <= now_ms) {
+		queue_recycle(sp);
+		queue_rewind(sp);
+		sp->recycle_ms = now_ms + QUEUE_RECYCLE_MS;
+	}
+	if (sp->sync_ms <= now_ms) {
+		queue_maintain_log(sp);
+		sp->sync_ms = now_ms + QUEUE_SYNC_MS;
+	}
+	if (sp->sweep_ms <= now_ms)
+		queue_sweep(sp);
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t
+spool_end(void *store)
+{
+	struct queue_spool *sp = store;
+	int64_t due = sooner(sooner(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
+
+	if (acklog_write(sp->acklog) == -1 && sp->acklog_errnum != errno) {
+		sp->acklog_errnum = errno;
+		log_err("acklog-write", "folder=%s", sp->config.folder);
+	}
+	/* is there anything that the short intervals are for? */
+	if (sp->nheld > 0 || sp->nbodies > 0 ||
+	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))
+		due = sooner(due, sp->recycle_ms);
+	return due;
+}
+
+static void
+spool_writer_gone(void *store)
+{
+	struct queue_spool *sp = store;
+
+	sp->lock_ms = sp->scan_ms = 0;
+	/* it may have left a body that no record will name */
+	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
+}
+
+/* --- files for agents ----------------------------------------------------- */
+
+/* The agents only read, and they run under another account: their descriptor
+ * of a segment allows no more, and shares no lock with ours. */
+static int
+spool_open_file(void *store, const struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+	struct queue_segment *seg = segment_of(place);
+	char path[64];
+	int fd;
+
+	if (seg == NULL)
+		return deferred_file_open(sp->deferred, place->id);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* without /proc: better than no delivery */
+	return fd != -1 ? fd : fcntl(seg->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int
+spool_open_body(void *store, const struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+
+	return spool_body_open(sp->config.incoming_dirfd, place->id);
+}
+
+/* --- acknowledgements ----------------------------------------------------- */
+
+/* A record of ${seg} has to be read again later. */
+static void
+read_again(struct queue_spool *sp, struct queue_segment *seg)
+{
+	seg->nback++;
+	if (seg->rewind_ms == 0)
+		seg->rewind_ms = sp->now_ms +
+		    queue_retry_ms(&sp->config, ++seg->nrewinds);
+}
+
+static void
+spool_put_back(void *store, const struct queue_place *place, const char *error)
+{
+	struct queue_segment *seg = segment_of(place);
+
+	free(seg->last_error);
+	seg->last_error = strdup(error);
+	read_again(store, seg);
+}
+
+static void
+spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
+{
+	struct queue_spool *sp = store;
+	struct queue_segment *seg = segment_of(place);
+	struct acklog_entry e = { .segment = seg->id,
+		.generation = seg->generation, .seq = place->seq,
+		.last = place->seq, .rcpt = rcpt };
+
+	if (rcpt != QUEUE_RCPT_ALL) {
+		queue_partial_add(seg, place->seq, rcpt);
+	} else if (queue_segment_set_done(seg, place->seq, place->seq) == -1) {
+		/* no memory for the bit: the agent will find it delivered */
+		read_again(sp, seg);
+		return;
+	} else {
+		queue_partial_drop(seg, place->seq);
+		if (place->has_body)
+			queue_recycle_body(sp, place->id);
+	}
+	/* An entry that the log does not take is no harm: the record is done
+	 * here, and after a crash the agent finds what it has delivered. */
+	if (acklog_append(sp->acklog, &e) == -1 &&
+	    sp->acklog_errnum != errno) {
+		sp->acklog_errnum = errno;
+		log_err("acklog-append", "segment=%llu",
+		    (unsigned long long)seg->id);
+	}
+}
+
+static const uint32_t *
+spool_acknowledged(void *store, const struct queue_place *place, uint32_t *n_r)
+{
+	struct queue_partial *p;
+
+	(void)store;
+	p = queue_partial_find(segment_of(place), place->seq);
+	*n_r = p == NULL ? 0 : p->n;
+	return p == NULL ? NULL : p->rcpts;
+}
+
+/* A second try on a log whose flush has failed begins a new one. */
+static int
+spool_flush(void *store)
+{
+	struct queue_spool *sp = store;
+
+	if (acklog_is_synced(sp->acklog))
+		return 0;
+	queue_maintain_log(sp);
+	return acklog_is_synced(sp->acklog) || !sp->config.is_synced ? 0 : -1;
+}
+
+static void
+hurry_segment(struct queue_spool *sp, struct queue_segment *seg)
+{
+	if (seg->rewind_ms != 0)
+		seg->rewind_ms = sp->now_ms;
+}
+
+static void
+spool_again(void *store, const struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+	struct queue_segment *seg;
+
+	if (place != NULL) {
+		hurry_segment(sp, segment_of(place));
+		return;
+	}
+	RB_FOREACH (seg, queue_segments, &sp->segments)
+		hurry_segment(sp, seg);
+}
+
+static void
+spool_release(void *store, const struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+	struct queue_segment *seg = segment_of(place);
+
+	sp->nheld--;
+	/* what has been put back must not hold a descriptor */
+	if (--seg->nheld == 0 && seg->is_read)
+		queue_segment_close_file(sp, seg);
+}
+
+/* The file of a damaged body, under a name that nothing here removes: its
+ * record is done now, so the sweep would. */
+static void
+keep_body(const struct queue_spool *sp, uint64_t id)
+{
+	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
+	int dirfd = sp->config.incoming_dirfd;
+
+	spool_body_name(id, name);
+	snprintf(kept, sizeof(kept), "damaged.%s", name);
+	if (renameat(dirfd, name, dirfd, kept) == 0)
+		log_errx("body-kept", "file=%s reason=%s", kept,
+		    "it is damaged; remove it when you have looked at it");
+}
+
+static void
+spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
+{
+	struct queue_segment *seg = segment_of(place);
+
+	queue_segment_damage(seg, place->offset, octets, place->id,
+	    "stored message");
+	seg->is_damaged = true;
+	if (place->has_body)
+		keep_body(store, place->id);
+}
+
+/* --- deferred messages ---------------------------------------------------- */
+
+static int
+spool_keep(void *store, const struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+	struct queue_segment *seg = segment_of(place);
+	struct spool_damage damage;
+	struct spool_view view;
+	int body_fd = -1, rc, saved;
+
+	if (queue_segment_open_reader(sp, seg) == -1 ||
+	    spool_reader_at(seg->reader, place->offset, &view, &damage) != 1)
+		return -1;
+	if (place->has_body &&
+	    (body_fd = spool_open_body(sp, place)) == -1) {
+		if (errno == ENOENT)
+			errno = EBADMSG;
+		return -1;
+	}
+	rc = deferred_file_write(sp->deferred, place->id, &view, seg->fd,
+	    body_fd);
+	saved = errno;
+	if (body_fd != -1)
+		close(body_fd);
+	errno = saved;
+	return rc;
+}
+
+static int
+change_row(struct deferred *d, const struct queue_change *change)
+{
+	switch (change->kind) {
+	case CHANGE_PUT:
+		return deferred_put(d, &change->row);
+	case CHANGE_TOUCH:
+		return deferred_touch(d, &change->row);
+	case CHANGE_DROP:
+		return deferred_drop(d, change->row.id,
+		    change->row.rcpt_index);
+	}
+	return 0;
+}
+
+static int
+change_rows(struct deferred *d, const struct queue_change *changes, size_t n)
+{
+	size_t i;
+
+	if (deferred_begin(d) == -1)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (change_row(d, &changes[i]) == -1) {
+			deferred_rollback(d);
+			return -1;
+		}
+	return deferred_commit(d);
+}
+
+/* The files of messages that have no row any more */
+static void
+remove_files(struct queue_spool *sp, const struct queue_change *changes,
+    size_t n)
+{
+	uint64_t id, last = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		id = changes[i].row.id;
+		if (changes[i].kind != CHANGE_DROP || id == last)
+			continue;
+		last = id;
+		if (deferred_has(sp->deferred, id, DEFERRED_ANY) == 0 &&
+		    deferred_file_remove(sp->deferred, id) == -1)
+			log_warn("deferred-file-remove", "folder=%s",
+			    sp->config.folder);
+	}
+}
+
+/* Files first, flushed, then the rows. */
+static int
+spool_change(void *store, const struct queue_change *changes, size_t n)
+{
+	struct queue_spool *sp = store;
+	bool has_files = false;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (changes[i].kind == CHANGE_PUT)
+			has_files = true;
+	if (has_files && sp->config.is_synced &&
+	    deferred_files_sync(sp->deferred) == -1)
+		return -1;
+	if (change_rows(sp->deferred, changes, n) == -1)
+		return -1;
+	remove_files(sp, changes, n);
+	return 0;
+}
+
+static int
+spool_has(void *store, uint64_t id, uint32_t rcpt)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_has(sp->deferred, id, rcpt);
+}
+
+static int
+spool_due(void *store, int64_t now, unsigned int limit, deferred_func each,
+    void *closure)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_due(sp->deferred, now, limit, each, closure);
+}
+
+static int
+spool_page(void *store, uint64_t id, uint32_t rcpt_index, unsigned int limit,
+    deferred_func each, void *closure)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_page(sp->deferred, id, rcpt_index, limit, each,
+	    closure);
+}
+
+static int
+spool_of(void *store, uint64_t id, deferred_func each, void *closure)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_of(sp->deferred, id, each, closure);
+}
+
+static int
+spool_next(void *store, int64_t *next_r)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_next(sp->deferred, next_r);
+}
+
+static int
+spool_hurry(void *store, uint64_t id, int64_t now)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_hurry(sp->deferred, id, now);
+}
+
+static int
+spool_read_deferred(void *store, uint64_t id, queue_record_func each,
+    void *closure)
+{
+	struct queue_spool *sp = store;
+	int fd = deferred_file_open(sp->deferred, id), rc = -1;
+	struct queue_record record = { .place.id = id };
+	struct spool_damage damage;
+	struct spool_reader *r;
+	struct spool_view view;
+
+	if (fd == -1)
+		return -1;
+	r = spool_reader_new(fd, sp->readbuf, SPOOL_READ_TRUST_BODY);
+	if (r != NULL && spool_reader_at(r, SPOOL_PAGE, &view, &damage) == 1) {
+		record.place.offset = SPOOL_PAGE;
+		record.received_us = view.record.received_us;
+		record.octets = view.record.body_octets;
+		record.envelope = &view.envelope;
+		each(closure, &record);
+		rc = 0;
+	}
+	spool_reader_free(r);
+	close(fd);
+	return rc;
+}
+
+const struct queue_store_ops queue_spool_ops = {
+	.open = spool_open,
+	.close = spool_close,
+	.begin = spool_begin,
+	.end = spool_end,
+	.committed = queue_segment_committed,
+	.writer_gone = spool_writer_gone,
+	.read = queue_read,
+	.open_file = spool_open_file,
+	.open_body = spool_open_body,
+	.acknowledge = spool_acknowledge,
+	.acknowledged = spool_acknowledged,
+	.flush = spool_flush,
+	.put_back = spool_put_back,
+	.again = spool_again,
+	.release = spool_release,
+	.damaged = spool_damaged,
+	.keep = spool_keep,
+	.change = spool_change,
+	.has = spool_has,
+	.due = spool_due,
+	.page = spool_page,
+	.of = spool_of,
+	.next = spool_next,
+	.hurry = spool_hurry,
+	.search = queue_read_search,
+	.read_deferred = spool_read_deferred,
+};

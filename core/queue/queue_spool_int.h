@@ -1,0 +1,158 @@
+/* What the files of the store on disk share. */
+
+#ifndef CORE_QUEUE_SPOOL_INT_H
+#define CORE_QUEUE_SPOOL_INT_H
+
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include "core/queue/acklog.h"
+#include "core/queue/deferred.h"
+#include "core/queue/queue_store.h"
+#include "core/spool/spool_reader.h"
+#include "core/spool/spool_segment.h"
+
+#define QUEUE_SEGMENTS_OPEN	192	/* each is open here and at every agent; those being written to are not counted */
+#define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
+#define QUEUE_READ_PASS		2048	/* records in one pass */
+#define QUEUE_FREE_MAX		24	/* free segments kept; more are removed */
+#define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
+#define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
+#define QUEUE_SEARCH_RECORDS	512	/* looked at by one call of search() */
+
+#define QUEUE_SYNC_MS		1000	/* the log is flushed that often */
+#define QUEUE_RECYCLE_MS	100	/* finished segments wait for company */
+#define QUEUE_LOCK_MS		2000	/* is the writer of a segment alive? */
+#define QUEUE_SCAN_MS		30000	/* is there a segment nobody told of? */
+#define QUEUE_SWEEP_MS		3600000	/* orphaned bodies */
+#define QUEUE_SWEEP_SEGMENTS	16	/* with more of them it has to wait */
+#define QUEUE_SWEEP_GRACE_S	2	/* less than the next: */
+#define QUEUE_DEATH_MS		3000	/* after a worker's death, for the same */
+#define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk */
+
+/* The recipients that are done of a record that is not */
+struct queue_partial {
+	RB_ENTRY(queue_partial) entry;
+	uint32_t	 seq;
+	uint32_t	 n, room;
+	uint32_t	*rcpts;
+};
+RB_HEAD(queue_partials, queue_partial);
+
+enum segment_state {
+	SEGMENT_ACTIVE,		/* its writer lives: read to ${limit} */
+	SEGMENT_SEALED,		/* nothing will follow ${limit} */
+	SEGMENT_DEAD		/* its writer died: read what is there */
+};
+
+struct queue_segment {
+	struct queue_file file;	/* first: a place's file is its segment */
+	RB_ENTRY(queue_segment) entry;
+	TAILQ_ENTRY(queue_segment) ready;
+	bool		 is_ready;	/* in the list of those to be read */
+	uint64_t	 id;
+	uint64_t	 generation;
+	struct spool_header header;
+	bool		 is_present;	/* the file is there */
+	bool		 is_old;	/* from before this process */
+	uint64_t	 old_end;	/* records before it may have been in flight then */
+	bool		 is_read;	/* to the end */
+	bool		 is_damaged;	/* what was committed is not there any more */
+	bool		 is_unusable;	/* header damaged */
+	enum segment_state state;
+	uint64_t	 limit;
+	uint64_t	 told_damage;	/* damage up to here has been logged */
+	int		 fd;		/* -1: not open */
+	struct spool_reader *reader;
+	uint64_t	 resume;	/* offset, when there is no reader */
+	unsigned char	*done;		/* one bit per seq */
+	uint32_t	 done_octets;
+	struct queue_partials partials;
+	size_t		 nheld;		/* messages that the queue works on */
+	size_t		 nback;		/* records put back, to be read again */
+	unsigned int	 nrewinds;
+	int64_t		 rewind_ms;	/* when to read them again; 0: not */
+	int64_t		 trouble_ms;	/* not before that */
+	char		*last_error;	/* of what was put back */
+};
+RB_HEAD(queue_segments, queue_segment);
+
+struct queue_spool {
+	struct queue_config config;
+	const struct queue_store_user *user;
+	struct queue	*queue;		/* its first argument */
+	int64_t		 now_ms;	/* wall clock at the start of the pass */
+
+	struct acklog	*acklog;
+	struct deferred	*deferred;
+	struct spool_readbuf *readbuf;
+
+	struct queue_segments segments;
+	TAILQ_HEAD(queue_ready, queue_segment) ready;
+	size_t		 nopen;		/* segments with a descriptor */
+	size_t		 nopen_active;	/* of these, in the state ACTIVE */
+	size_t		 nheld;
+	bool		 is_first_scan;
+
+	uint64_t	*bodies;	/* to be removed when the log is on disk */
+	size_t		 nbodies, bodies_room;
+
+	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
+	int		 recycle_errnum;	/* last logged */
+	int		 acklog_errnum;
+};
+
+/* core/queue/queue_segment.c */
+int queue_segments_open(struct queue_spool *sp); /* replay, first scan */
+void queue_segments_close(struct queue_spool *sp);
+struct queue_segment *queue_segment_find(struct queue_spool *sp, uint64_t id);
+int queue_segment_open_file(struct queue_spool *sp,
+    struct queue_segment *seg);
+void queue_segment_close_file(struct queue_spool *sp,
+    struct queue_segment *seg);
+void queue_segment_free(struct queue_spool *sp, struct queue_segment *seg);
+void queue_segment_scan(struct queue_spool *sp);
+void queue_segment_check_writers(struct queue_spool *sp);
+void queue_segment_committed(void *store, uint64_t segment,
+    uint64_t generation, uint64_t end, bool is_sealed);
+bool queue_segment_is_done(const struct queue_segment *seg, uint32_t seq);
+int queue_segment_set_done(struct queue_segment *seg, uint32_t seq,
+    uint32_t last);
+struct queue_partial *queue_partial_find(struct queue_segment *seg,
+    uint32_t seq);
+int queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt);
+void queue_partial_drop(struct queue_segment *seg, uint32_t seq);
+void queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg);
+void queue_segment_damage(struct queue_segment *seg, uint64_t offset,
+    uint64_t octets, uint64_t id, const char *what);
+
+/* core/queue/queue_read.c */
+
+/* queue_read(store): See struct queue_store_ops. */
+bool queue_read(void *store);
+
+/* queue_read_search(store, cursor, each, closure): See search() there. */
+int queue_read_search(void *store, struct queue_cursor *cursor,
+    queue_record_func each, void *closure);
+
+/* queue_rewind(sp): Segments with records that were put back are read again
+ * when their time has come. */
+void queue_rewind(struct queue_spool *sp);
+int queue_segment_open_reader(struct queue_spool *sp,
+    struct queue_segment *seg);
+
+/* core/queue/queue_recycle.c: finished segments, bodies, the log */
+void queue_recycle(struct queue_spool *sp);
+void queue_sweep(struct queue_spool *sp);
+void queue_maintain_log(struct queue_spool *sp);
+/* queue_recycle_body(sp, id): Remove the body when the log is on disk. */
+void queue_recycle_body(struct queue_spool *sp, uint64_t id);
+
+RB_PROTOTYPE(queue_segments, queue_segment, entry, queue_segment_compare)
+RB_PROTOTYPE(queue_partials, queue_partial, entry, queue_partial_compare)
+int queue_segment_compare(const struct queue_segment *a,
+    const struct queue_segment *b);
+int queue_partial_compare(const struct queue_partial *a,
+    const struct queue_partial *b);
+
+#endif

@@ -1,0 +1,191 @@
+/* What the queue asks of the store that keeps the mail: one table of functions.
+ * core/queue/queue_spool.h is the store on this machine's disk; a replicated
+ * one, or one in memory for tests, fills in the same table.
+ *
+ * A message is in one of two places.  A new one is a record among others in a
+ * file that a worker has written; it is done when each of its recipients has
+ * been acknowledged.  A deferred one has a file of its own, and a row for each
+ * recipient that still waits.
+ *
+ * All calls are made on one thread.  Functions that return int return 0, or -1
+ * with errno, unless they say otherwise. */
+
+#ifndef CORE_QUEUE_STORE_H
+#define CORE_QUEUE_STORE_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/queue/deferred.h"
+#include "core/queue/queue.h"
+#include "core/spool/spool_format.h"
+
+/* A file that agents read messages from.  The store makes it zeroed; what is
+ * in it is the queue's. */
+struct queue_file {
+	TAILQ_ENTRY(queue_file) link;	/* while some agent knows it */
+	uint64_t	 source;	/* its name in jobs; 0: none yet */
+	uint64_t	 told;		/* agents that know it, a bit each */
+};
+
+/* Where a message is */
+struct queue_place {
+	uint64_t	 id;		/* of the message */
+	struct queue_file *file;	/* of new messages; NULL: it is deferred */
+	uint64_t	 offset;	/* of its record in the file */
+	uint32_t	 seq;		/* the store's number for the record */
+	bool		 has_body;	/* the body has a file of its own */
+};
+
+/* A new message, or a deferred one as read_deferred() finds it.  Valid during
+ * the call that passes it. */
+struct queue_record {
+	struct queue_place place;
+	uint64_t	 received_us;
+	uint64_t	 octets;	/* of the body */
+	const struct spool_envelope_view *envelope;
+	uint32_t	 attempts;	/* times it has been put back */
+	bool		 is_repeated;	/* an agent may have had it before */
+	bool		 has_rows;	/* some of its recipients are deferred */
+	int64_t		 again_ms;	/* it was put back until then; 0: not */
+	const char	*last_error;	/* with which it was put back, or NULL */
+};
+typedef int (*queue_record_func)(void *closure,
+    const struct queue_record *record);
+
+/* What the store asks of the queue */
+struct queue_store_user {
+	/* has_room(q): Whether another message may be handed over.
+	 * take(q, record): Here it is.  The store holds it until release(). */
+	bool	(*has_room)(struct queue *q);
+	int	(*take)(struct queue *q, const struct queue_record *record);
+	/* forget(q, file): It is about to be closed: no job names it now. */
+	void	(*forget)(struct queue *q, struct queue_file *file);
+	/* holds(q, id): Whether a new message with that id is being worked on. */
+	bool	(*holds)(struct queue *q, uint64_t id);
+};
+
+/* A change of the deferred rows */
+struct queue_change {
+	enum { CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP } kind;
+	struct deferred_row row;	/* DROP: id and rcpt_index alone */
+};
+
+/* How far a search of the new messages has come; zeroed at its start */
+struct queue_cursor {
+	uint64_t	 file, generation, offset;
+};
+
+#define QUEUE_RCPT_ALL	UINT32_MAX
+
+struct queue_store_ops {
+	/* open(config, user, q, now_ms): Open it, with what was acknowledged
+	 * and deferred before.  NULL with errno, and why in the log.
+	 * close(store): NULL does nothing.  No message is held any more. */
+	void	*(*open)(const struct queue_config *config,
+		    const struct queue_store_user *user, struct queue *q,
+		    int64_t now_ms);
+	void	 (*close)(void *store);
+
+	/* begin(store, now_ms): A pass of the queue begins: do what the time
+	 * demands.  end(store): It ends: write what was acknowledged.  Return
+	 * when the next pass is to be, in the time of begin(). */
+	void	 (*begin)(void *store, int64_t now_ms);
+	int64_t	 (*end)(void *store);
+
+	/* --- read --- */
+
+	/* committed(store, ...): see queue_committed().  writer_gone(store):
+	 * see queue_writer_gone(). */
+	void	 (*committed)(void *store, uint64_t segment,
+		    uint64_t generation, uint64_t end, bool is_sealed);
+	void	 (*writer_gone)(void *store);
+	/* read(store): Hand new messages to user->take(), while there is room.
+	 * Return whether more could be read at once. */
+	bool	 (*read)(void *store);
+	/* open_file(store, place): The file with the record of ${place}; of a
+	 * deferred message its own.  open_body(store, place): The file of its
+	 * body.  Return a descriptor for reading alone, the caller's. */
+	int	 (*open_file)(void *store, const struct queue_place *place);
+	int	 (*open_body)(void *store, const struct queue_place *place);
+
+	/* --- acknowledge; of new messages --- */
+
+	/* acknowledge(store, place, rcpt): One recipient is done, or with
+	 * QUEUE_RCPT_ALL the message.  It need not be durable at once: what a
+	 * crash takes back is handed over again with is_repeated.
+	 * acknowledged(store, place, n_r): The recipients that are done of a
+	 * message that is not, ${n_r} of them; valid until the next call.
+	 * flush(store): Make durable what has been acknowledged. */
+	void	 (*acknowledge)(void *store, const struct queue_place *place,
+		    uint32_t rcpt);
+	const uint32_t *(*acknowledged)(void *store,
+		    const struct queue_place *place, uint32_t *n_r);
+	int	 (*flush)(void *store);
+	/* put_back(store, place, error): The message is not done, and can be
+	 * neither delivered nor deferred: hand it over again later.
+	 * again(store, place): At once; NULL: all that were put back. */
+	void	 (*put_back)(void *store, const struct queue_place *place,
+		    const char *error);
+	void	 (*again)(void *store, const struct queue_place *place);
+	/* release(store, place): The queue works on it no more. */
+	void	 (*release)(void *store, const struct queue_place *place);
+	/* damaged(store, place, octets): It cannot be read any more: keep its
+	 * files for the administrator. */
+	void	 (*damaged)(void *store, const struct queue_place *place,
+		    uint64_t octets);
+
+	/* --- defer --- */
+
+	/* keep(store, place): Copy a new message to where the deferred ones
+	 * are.  EBADMSG: it is damaged.
+	 * change(store, changes, n): All of the rows or none, on disk, with the
+	 * files that were kept before; then forget the files of messages
+	 * without a row.
+	 * has(store, id, rcpt): 1 when there is such a row, or with
+	 * QUEUE_RCPT_ALL any of that message; 0; -1 with errno. */
+	int	 (*keep)(void *store, const struct queue_place *place);
+	int	 (*change)(void *store, const struct queue_change *changes,
+		    size_t n);
+	int	 (*has)(void *store, uint64_t id, uint32_t rcpt);
+
+	/* --- due: as the functions of deferred.h of the same names --- */
+
+	int	 (*due)(void *store, int64_t now, unsigned int limit,
+		    deferred_func each, void *closure);
+	int	 (*page)(void *store, uint64_t id, uint32_t rcpt_index,
+		    unsigned int limit, deferred_func each, void *closure);
+	int	 (*of)(void *store, uint64_t id, deferred_func each,
+		    void *closure);
+	int	 (*next)(void *store, int64_t *next_r);
+	int	 (*hurry)(void *store, uint64_t id, int64_t now);
+
+	/* --- look --- */
+
+	/* search(store, cursor, each, closure): Go on through the new messages
+	 * that are not done; ${each} returns 0 to go on.  Return 1 when all
+	 * have been seen, 0: call again.
+	 * read_deferred(store, id, each, closure): Pass one deferred message. */
+	int	 (*search)(void *store, struct queue_cursor *cursor,
+		    queue_record_func each, void *closure);
+	int	 (*read_deferred)(void *store, uint64_t id,
+		    queue_record_func each, void *closure);
+};
+
+/* queue_retry_ms(config, attempts): How long to wait after ${attempts}
+ * failures: the first interval, doubled each time. */
+static inline int64_t
+queue_retry_ms(const struct queue_config *config, uint32_t attempts)
+{
+	int64_t s = config->retry_s;
+	uint32_t i;
+
+	for (i = 1; i < attempts && s < config->max_retry_s; i++)
+		s *= 2;
+	return (s > config->max_retry_s ? config->max_retry_s : s) * 1000;
+}
+
+#endif
