@@ -56,6 +56,7 @@ static struct child children[CHILDREN_MAX];
 static int nchildren;
 static int check_fds[CONFIG_NCHECKS];	/* where checks answer; -1: none runs */
 static bool no_fork;
+static int nlogs;		/* logs that children were given */
 static char top[64], conf[128], said[1024];
 static struct timeval now;
 /* as seen last */
@@ -173,6 +174,9 @@ hear(struct child *c)
 			init = msg.base;
 			c->slot = init->slot;
 			c->generation = init->config_generation;
+			break;
+		case M_LOG:
+			nlogs++;
 			break;
 		case M_START:
 			say("+%s", name_of(c));
@@ -329,6 +333,8 @@ act(const char *verb, struct child *c)
 	} else if (strcmp(verb, "close") == 0) {
 		channel_free(c->ch);
 		c->ch = NULL;
+	} else if (strcmp(verb, "relog") == 0) {
+		send_empty(c, M_RELOG);
 	} else if (strcmp(verb, "usable") == 0) {
 		answer_keys(c, true);
 	} else if (strcmp(verb, "unusable") == 0) {
@@ -383,6 +389,8 @@ happen(char *what)
 		master_wants_stop(&m, STOP_DRAIN);
 	} else if (strcmp(what, "int") == 0) {
 		master_wants_stop(&m, STOP_AT_ONCE);
+	} else if (strcmp(what, "usr1") == 0) {
+		master_wants_relog(&m, RELOG_NOW);
 	} else if (strcmp(what, "wait") == 0) {
 		now = loopclock_tv(loopclock_us(&now) +
 		    atoll(arg) * 1000);
@@ -751,6 +759,33 @@ FOR_EACH(a_crash_while_stopping_is_its_end, first)
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" });
 	one("exit", who->name, *who->name == 'q' ? "-d1@1" : "");
 	PLAY({ "wait 10000", "" });
+}
+
+/* --- the log -------------------------------------------------------------- */
+
+/* How many logs the children are given when ${line} happens. */
+static int
+logs(const char *line)
+{
+	int before = nlogs;
+
+	happens(line);
+	return nlogs - before;
+}
+
+Test(step, the_log_is_opened_again_but_not_each_time_that_a_child_asks)
+{
+	PLAY(STARTED);
+	cr_expect_eq(logs("usr1"), 6);
+	cr_expect_eq(logs("usr1"), 6);
+	/* those who may have asked before they got it wait for a moment */
+	cr_expect_eq(logs("relog w1@1; relog k1@1"), 0);
+	cr_expect_eq(logs("wait 1999; relog w2@1"), 6);
+	cr_expect_eq(logs("relog w1@1"), 0);
+	cr_expect_eq(logs("wait 1999"), 0);
+	cr_expect_eq(logs("wait 1"), 6);
+	cr_expect_eq(logs("wait 1000; relog d1@1"), 6);
+	cr_expect_eq(logs("wait 10000"), 0);
 }
 
 /* --- two at once ---------------------------------------------------------- */
