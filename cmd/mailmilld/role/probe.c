@@ -27,8 +27,8 @@ enum probe_end { RUNNING, ENDED, TOO_LATE, TOO_LONG };
 
 struct probe {
 	char		*what;
-	int		 fd;		/* of the pipe; -1: its end was read */
-	int		 pidfd;
+	int		 fd;		/* of the pipe; -1: closed */
+	int		 pidfd;		/* -1: closed, or a test plays it */
 	unsigned int	 limit_ms;
 	uint64_t	 deadline_ms;
 	enum probe_end	 end;
@@ -163,8 +163,9 @@ err1:
 	return NULL;
 }
 
-/* Let go of the pipe, and of the process, which need not have ended: one that
- * waits for a dead file server does not, even when it is killed. */
+/* Close the pipe and end the process.  One that took too long is not waited
+ * for: while it waits for a file server that is down, even SIGKILL does not end
+ * it. */
 static void
 leave(struct probe *p)
 {
@@ -180,10 +181,9 @@ leave(struct probe *p)
 	p->fd = -1;
 	if (p->pidfd == -1)
 		return;
-	if (p->end != ENDED)
-		pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
-	/* who handles SIGCHLD may have been quicker; after a good end it is
-	 * about to go */
+	/* whatever it still does, nobody reads it */
+	pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+	/* on the loop the handler of SIGCHLD waits for it as well */
 	while (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED |
 	    (p->end == ENDED && p->done == NULL ? 0 : WNOHANG)) == -1 &&
 	    errno == EINTR)

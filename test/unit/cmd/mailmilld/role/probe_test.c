@@ -62,6 +62,13 @@ never(int fd, const struct probe_spec *spec)
 }
 
 static void
+closed(int fd, const struct probe_spec *spec)
+{
+	close(fd);
+	never(fd, spec);
+}
+
+static void
 endless(int fd, const struct probe_spec *spec)
 {
 	(void)spec;
@@ -118,6 +125,7 @@ static const struct {
 	{ bad, 20000, "hay is no good", "" },
 	{ silent, 20000, "it has failed: its process has died", "" },
 	{ cut, 20000, "it has failed: its process has died", NULL },
+	{ closed, 20000, "it has failed: its process has died", "" },
 	{ endless, 20000, "it has failed: its process says too much", "" },
 	{ never, 1000, "it takes longer than 1 seconds", "" },
 };
