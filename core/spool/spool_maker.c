@@ -3,7 +3,6 @@
  * record is due, the wiping of failed batches, the mark of message ids.
  * So that no small message waits for any of this. */
 
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -130,17 +129,6 @@ body_fail(struct spool_writer *w, struct spool_msg *msg, int error)
 	(void)pthread_mutex_lock(&w->lock);
 	spool_note_locked(w, SPOOL_NOTE_BODY, error);
 	(void)pthread_mutex_unlock(&w->lock);
-}
-
-void
-spool_body_close(struct spool_msg *msg, bool is_kept)
-{
-	if (msg->body_fd == -1)
-		return;
-	if (!is_kept)
-		(void)spool_body_remove(msg->w->config.dirfd, msg->id);
-	(void)close(msg->body_fd);
-	msg->body_fd = -1;
 }
 
 static void

@@ -1,7 +1,7 @@
 /* The spool writer as a whole.
  * Owns: opening and closing, the threads' lives, the callbacks.
- * Knows nothing of octets: core/spool/spool_ops.c gathers, core/spool/spool_commit.c and
- * core/spool/spool_maker.c write. */
+ * Knows nothing of octets: spool_ops.c gathers, spool_commit.c and
+ * spool_maker.c write. */
 
 #include "core/spool/spool_writer.h"
 
@@ -21,40 +21,6 @@
 
 #define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */
 #define LARGE_MAX	(8 * 1024 * 1024)	/* octets: bodies over this are never kept in memory */
-
-void
-spool_post_locked(struct spool_writer *w)
-{
-	uint64_t one = 1;
-
-	if (w->is_posted)
-		return;
-	w->is_posted = true;
-	while (write(w->event_fd, &one, sizeof(one)) == -1 && errno == EINTR)
-		;
-}
-
-void
-spool_wake_commit_locked(struct spool_writer *w)
-{
-	if (w->is_commit_asleep || (w->is_commit_gathering &&
-	    __atomic_load_n(&w->nopen, __ATOMIC_RELAXED) == 0))
-		(void)pthread_cond_signal(&w->commit_cond);
-}
-
-void
-spool_wake_maker_locked(struct spool_writer *w)
-{
-	if (w->is_maker_asleep)
-		(void)pthread_cond_signal(&w->maker_cond);
-}
-
-void
-spool_note_locked(struct spool_writer *w, enum spool_note note, int error)
-{
-	w->notes[note] = error;
-	spool_post_locked(w);
-}
 
 static void
 free_blocks(struct spool_blocks *list)

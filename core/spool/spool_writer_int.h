@@ -1,6 +1,6 @@
-/* Shared by the files of the spool writer alone: spool_writer.c (the loop's
- * side), spool_commit.c (the committer thread), spool_maker.c (the maker
- * thread).
+/* Shared by the files of the spool writer alone: spool_writer.c and spool_ops.c
+ * (the loop's side), spool_commit.c (the committer thread), spool_maker.c (the
+ * maker thread), spool_handoff.c (what they hand each other).
  *
  * Who owns a message: the loop until commit() or abort(); then the maker if it
  * is large; then the committer; then the loop again, through the done list.
@@ -8,8 +8,8 @@
  * blocks are allocated and freed on the loop's thread alone, so the bound is
  * counted without locks. */
 
-#ifndef CORE_SPOOL_WRITER_INT_H
-#define CORE_SPOOL_WRITER_INT_H
+#ifndef CORE_SPOOL_SPOOL_WRITER_INT_H
+#define CORE_SPOOL_SPOOL_WRITER_INT_H
 
 #include <sys/queue.h>
 #include <sys/uio.h>
@@ -164,7 +164,8 @@ struct spool_writer {
 void *spool_commit_main(void *w);
 void *spool_maker_main(void *w);
 
-/* spool_post_locked(w): The loop has something to fetch.
+/* spool_handoff.c.
+ * spool_post_locked(w): The loop has something to fetch.
  * spool_wake_commit_locked, spool_wake_maker_locked: so has the thread. */
 void spool_post_locked(struct spool_writer *w);
 void spool_wake_commit_locked(struct spool_writer *w);
