@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
 #include "tls/keeper_int.h"
 
 #define FILE_MAX	65536	/* octets; RSA of 8192 bits takes 6,400 */
@@ -65,26 +66,6 @@ keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen)
 }
 
 /* --- text ----------------------------------------------------------------- */
-
-/* pread(2), not read(2): the open file may be shared with who sent it. */
-static ssize_t
-read_file(int fd, char *buf, size_t size)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len < size) {
-		n = pread(fd, buf + len, size - len, (off_t)len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
 
 static bool
 has_text(const char *text, size_t len, const char *word)
@@ -186,7 +167,7 @@ keeper_read(int fd, char *err_r, size_t errlen)
 		snprintf(err_r, errlen, "cannot be read: %s", strerror(ENOMEM));
 		return NULL;
 	}
-	if ((len = read_file(fd, text, FILE_MAX)) == -1)
+	if ((len = fileio_pread(fd, text, FILE_MAX, 0)) == -1)
 		snprintf(err_r, errlen, "cannot be read: %s", strerror(errno));
 	else
 		key = read_text(text, (size_t)len, err_r, errlen);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_format.h"
+#include "core/util/fileio.h"
 
 static struct deliver_bucket *
 bucket(struct deliver_dirs *dirs, const char *path)
@@ -144,9 +145,7 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 	dirs->ndirs++;
 	return dir;
 err2:
-	saved = errno;
-	close(dir->fd);
-	errno = saved;
+	fileio_close(dir->fd);
 err1:
 	saved = errno;
 	free(dir);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 #define RETURN_PATH_MAX	2048
 
 /* Where the octets go */
@@ -23,26 +25,9 @@ struct sink {
 };
 
 static int
-write_all(int fd, const char *buf, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, buf, len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
 sink_raw(struct sink *s, const char *buf, size_t len)
 {
-	if (len > 0 && write_all(s->fd, buf, len) == -1)
+	if (len > 0 && fileio_write(s->fd, buf, len) == -1)
 		return -1;
 	s->octets += len;
 	return 0;
@@ -122,9 +107,7 @@ copy_body(struct deliver *d, struct sink *s, int fd, uint64_t offset,
 	while (octets > 0) {
 		want = octets < DELIVER_COPY_OCTETS ? (size_t)octets :
 		    DELIVER_COPY_OCTETS;
-		n = pread(fd, d->copybuf, want, (off_t)offset);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = fileio_pread(fd, d->copybuf, want, (off_t)offset);
 		if (n == 0)
 			errno = EBADMSG;
 		if (n <= 0)
@@ -207,9 +190,7 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 	item->octets = s.octets;
 	return 0;
 err1:
-	saved = errno;
-	close(s.fd);
-	errno = saved;
+	fileio_close(s.fd);
 err2:
 	saved = errno;
 	unlinkat(item->dir->fd, tmp, 0);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 #define DOMAIN_MAX	255	/* RFC 5321 4.5.3.1.2 */
 
 static const char *const folders[] = { "tmp", "new", "cur" };
@@ -222,7 +224,7 @@ int
 maildir_open(const char *path, size_t fixed, bool *made_r)
 {
 	size_t i;
-	int fd, saved;
+	int fd;
 
 	*made_r = false;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -242,9 +244,7 @@ maildir_open(const char *path, size_t fixed, bool *made_r)
 	}
 	return fd;
 err1:
-	saved = errno;
-	close(fd);
-	errno = saved;
+	fileio_close(fd);
 	return -1;
 }
 

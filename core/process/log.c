@@ -24,6 +24,7 @@
 
 #include "core/lim.h"
 #include "core/process/log_line.h"
+#include "core/util/fileio.h"
 
 #define SYSLOG_PATH	"/dev/log"
 #define FACILITY_MAIL	(2 << 3)	/* RFC 3164 4.1.1 */
@@ -141,15 +142,13 @@ open_syslog(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX,
 		.sun_path = SYSLOG_PATH };
-	int fd, saved;
+	int fd;
 
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
+		fileio_close(fd);
 		return -1;
 	}
 	return fd;

@@ -8,19 +8,19 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 int
 sealed_create(const char *name, size_t octets)
 {
-	int fd, saved;
+	int fd;
 
 	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd == -1)
 		return -1;
 	if (ftruncate(fd, (off_t)octets) == -1 || fcntl(fd, F_ADD_SEALS,
 	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
+		fileio_close(fd);
 		return -1;
 	}
 	return fd;

@@ -19,6 +19,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_format.h"
+#include "core/util/fileio.h"
 
 #define ENTRY_OCTETS	40
 #define READ_ENTRIES	1024	/* at once, in replay */
@@ -114,26 +115,6 @@ decode(const unsigned char *buf, uint64_t number, struct acklog_entry *e_r)
 	return e_r->last >= e_r->seq ? 0 : -1;
 }
 
-/* pread(2) that goes on after a short read; short only at the end */
-static ssize_t
-read_at(int fd, unsigned char *buf, size_t len, uint64_t offset)
-{
-	size_t got = 0;
-	ssize_t n;
-
-	while (got < len) {
-		n = pread(fd, buf + got, len - got, (off_t)(offset + got));
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
-}
-
 /* Replay one file.  Return 0 with the octets of its sound part and of all. */
 static int
 replay_file(int fd, uint64_t number, acklog_replay replay, void *closure,
@@ -150,7 +131,7 @@ replay_file(int fd, uint64_t number, acklog_replay replay, void *closure,
 		return -1;
 	*octets_r = (uint64_t)st.st_size;
 	for (;;) {
-		n = read_at(fd, buf, READ_ENTRIES * ENTRY_OCTETS, at);
+		n = fileio_pread(fd, buf, READ_ENTRIES * ENTRY_OCTETS, at);
 		if (n == -1)
 			goto err1;
 		for (i = 0; n - i >= ENTRY_OCTETS; i += ENTRY_OCTETS) {
@@ -348,23 +329,13 @@ acklog_pending(const struct acklog *log)
 static int
 write_all(struct acklog *log, const unsigned char *buf, size_t len)
 {
-	size_t done = 0;
-	ssize_t n;
 	int saved;
 
-	while (done < len) {
-		n = pwrite(log->fd, buf + done, len - done,
-		    (off_t)(log->octets + done));
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			saved = n == 0 ? EIO : errno;
-			if (done > 0)
-				trim(log);
-			errno = saved;
-			return -1;
-		}
-		done += (size_t)n;
+	if (fileio_pwrite(log->fd, buf, len, (off_t)log->octets) == -1) {
+		saved = errno;
+		trim(log);
+		errno = saved;
+		return -1;
 	}
 	log->octets += len;
 	log->is_dirty = true;

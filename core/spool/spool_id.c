@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 #define INSTANCE_BITS	12
 #define MARK_STEP_US	1000000ULL	/* how far ids go before the mark follows */
 #define MARK_MARGIN_US	(3 * MARK_STEP_US) /* what a predecessor may have used beyond it */
@@ -108,7 +110,7 @@ spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
     struct spool_id_source *source_r)
 {
 	unsigned int i, n;
-	int fd, save;
+	int fd;
 
 	if ((fd = openat(dirfd, "instances", O_RDWR | O_CREAT | O_CLOEXEC |
 	    O_NOFOLLOW, 0660)) == -1)
@@ -118,9 +120,7 @@ spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
 		if (instance_lock(fd, n) == 0)
 			break;
 		if (errno != EAGAIN && errno != EACCES) {
-			save = errno;
-			(void)close(fd);
-			errno = save;
+			fileio_close(fd);
 			return (-1);
 		}
 	}

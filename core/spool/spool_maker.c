@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_writer_int.h"
+#include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota looked at */
@@ -107,7 +108,7 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
 	if (msg->body_fd == -1 && body_create(w, msg) == -1)
 		return (-1);
 	spool_sum_add(msg->sum, p, b->len);
-	if (spool_write_at(msg->body_fd, p, b->len,
+	if (fileio_pwrite(msg->body_fd, p, b->len,
 	    (off_t)msg->body_written) == -1)
 		return (-1);
 	msg->body_written += b->len;
@@ -205,11 +206,11 @@ wipe(const struct spool_writer *w, const struct spool_held *h)
 			break;
 		if (n > sizeof(zeros))
 			n = sizeof(zeros);
-		if (spool_write_at(h->segment.fd, zeros, n, (off_t)at) == -1)
+		if (fileio_pwrite(h->segment.fd, zeros, n, (off_t)at) == -1)
 			return (-1);
 	}
 	spool_end_encode(h->end, h->seq + 1, h->segment.header.nonce, mark);
-	if (spool_write_at(h->segment.fd, mark, sizeof(mark),
+	if (fileio_pwrite(h->segment.fd, mark, sizeof(mark),
 	    (off_t)h->end) == -1)
 		return (-1);
 	return (w->config.is_synced ? fdatasync(h->segment.fd) : 0);

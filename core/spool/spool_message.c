@@ -12,26 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 #define COPY_CHUNK	(256 * 1024)	/* octets */
 #define NAME_TMP_MAX	256
-
-static int
-put(int fd, const void *buf, size_t len)
-{
-	const char *p = buf;
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return (-1);
-		p += n;
-		len -= (size_t)n;
-	}
-	return (0);
-}
 
 /* The body from a file, compared with its checksum. */
 static int
@@ -46,16 +30,14 @@ copy_body(int out, int in, uint64_t offset, uint64_t octets, uint64_t sum)
 	    (buf = malloc(COPY_CHUNK)) == NULL)
 		goto out;
 	while (octets > 0) {
-		n = pread(in, buf, octets < COPY_CHUNK ? (size_t)octets :
-		    COPY_CHUNK, (off_t)offset);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = fileio_pread(in, buf, octets < COPY_CHUNK ?
+		    (size_t)octets : COPY_CHUNK, (off_t)offset);
 		if (n == -1)
 			goto out;
 		if (n == 0)
 			break;
 		spool_sum_add(s, buf, (size_t)n);
-		if (put(out, buf, (size_t)n) == -1)
+		if (fileio_write(out, buf, (size_t)n) == -1)
 			goto out;
 		offset += (uint64_t)n;
 		octets -= (uint64_t)n;
@@ -112,7 +94,7 @@ write_message(int out, const struct spool_view *view, int fd, int body_fd)
 
 	if ((head = encode_head(view, &octets)) == NULL)
 		return (-1);
-	rv = put(out, head, octets);
+	rv = fileio_write(out, head, octets);
 	free(head);
 	if (rv == -1 || copy_body(out, is_large ? body_fd : fd,
 	    is_large ? 0 : rec->body_offset, rec->body_octets,
@@ -120,7 +102,7 @@ write_message(int out, const struct spool_view *view, int fd, int body_fd)
 		return (-1);
 	octets = SPOOL_RECORD_HEADER + rec->envelope_octets + rec->body_octets;
 	total = spool_record_octets(rec->envelope_octets, rec->body_octets);
-	return (put(out, zeros, total - octets));
+	return (fileio_write(out, zeros, total - octets));
 }
 
 int

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_segment.h"
+#include "core/util/fileio.h"
 
 #define READ_CHUNK	(256 * 1024)	/* octets read ahead, where that much may be read */
 #define READ_ONE	8192		/* octets first read of a single record, until it is known what is usual */
@@ -466,10 +467,8 @@ spool_body_check(int fd, uint64_t offset, uint64_t octets, uint64_t sum)
 	if ((buf = malloc(READ_CHUNK)) == NULL)
 		goto err0;
 	while (octets > 0) {
-		n = pread(fd, buf, octets < READ_CHUNK ? (size_t)octets :
-		    READ_CHUNK, (off_t)offset);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = fileio_pread(fd, buf, octets < READ_CHUNK ?
+		    (size_t)octets : READ_CHUNK, (off_t)offset);
 		if (n == -1)
 			goto err1;
 		if (n == 0)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_id.h"
+#include "core/util/fileio.h"
 
 #define FILL_OCTETS	(256 * 1024)	/* zeros written at once */
 #define HEX_DIGITS	16
@@ -46,28 +47,6 @@ nonce_new(void)
 	return (nonce);
 }
 
-int
-spool_write_at(int fd, const void *buf, size_t len, off_t offset)
-{
-	const char *p = buf;
-	ssize_t n;
-
-	while (len > 0) {
-		n = pwrite(fd, p, len, offset);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (n == 0)
-				errno = EIO;
-			return (-1);
-		}
-		p += n;
-		len -= (size_t)n;
-		offset += n;
-	}
-	return (0);
-}
-
 /* Header page and, where there is room, the end mark that says: no record. */
 static int
 start_write(int fd, const struct spool_header *header)
@@ -81,7 +60,7 @@ start_write(int fd, const struct spool_header *header)
 		    page + SPOOL_PAGE);
 		len = sizeof(page);
 	}
-	return (spool_write_at(fd, page, len, 0));
+	return (fileio_pwrite(fd, page, len, 0));
 }
 
 static int
@@ -103,7 +82,7 @@ fill(int fd, uint64_t size_octets)
 	while (offset < size_octets) {
 		n = size_octets - offset < FILL_OCTETS ?
 		    (size_t)(size_octets - offset) : FILL_OCTETS;
-		if (spool_write_at(fd, zeros, n, (off_t)offset) == -1)
+		if (fileio_pwrite(fd, zeros, n, (off_t)offset) == -1)
 			break;
 		offset += n;
 	}
@@ -272,27 +251,18 @@ int
 spool_segment_header(int fd, struct spool_header *header_r)
 {
 	unsigned char page[SPOOL_PAGE];
-	size_t have = 0;
 	ssize_t n;
 
-	while (have < sizeof(page)) {
-		n = pread(fd, page + have, sizeof(page) - have, (off_t)have);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return (-1);
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (spool_header_decode(page, have, header_r));
+	if ((n = fileio_pread(fd, page, sizeof(page), 0)) == -1)
+		return (-1);
+	return (spool_header_decode(page, (size_t)n, header_r));
 }
 
 int
 spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r)
 {
 	char name[SPOOL_NAME];
-	int fd, save;
+	int fd;
 
 	spool_segment_name("seg", id, name);
 	if ((fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
@@ -304,9 +274,7 @@ spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r)
 			return (fd);
 		errno = EBADMSG;
 	}
-	save = errno;
-	(void)close(fd);
-	errno = save;
+	fileio_close(fd);
 	return (-1);
 }
 
@@ -435,9 +403,7 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 	if ((fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return (-1);
 	if ((dir = fdopendir(fd)) == NULL) {
-		save = errno;
-		(void)close(fd);
-		errno = save;
+		fileio_close(fd);
 		return (-1);
 	}
 	for (;;) {

@@ -9,8 +9,8 @@
  *	body.<id>	a large body; locked until its record is committed
  * All functions may block: not for a loop that has sessions. */
 
-#ifndef CORE_SPOOL_SEGMENT_H
-#define CORE_SPOOL_SEGMENT_H
+#ifndef CORE_SPOOL_SPOOL_SEGMENT_H
+#define CORE_SPOOL_SPOOL_SEGMENT_H
 
 #include <sys/types.h>
 
@@ -33,10 +33,6 @@ void spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME]);
 
 /* spool_body_name(id, buf): "body.<message id>". */
 void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
-
-/* spool_write_at(fd, buf, len, offset): pwrite(2) of all of it.  Return 0, or -1
- * with errno. */
-int spool_write_at(int fd, const void *buf, size_t len, off_t offset);
 
 /* spool_create_locked(dirfd, name): A new file of ours, for the spool's group,
  * locked so that no sweep takes it for a dead worker's.  Return its descriptor,

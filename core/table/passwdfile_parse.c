@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/util/base64.h"
+#include "core/util/fileio.h"
 #include "core/util/wipe.h"
 
 #define COSTS		32	/* kinds of work told apart; more: the first */
@@ -22,7 +23,6 @@ passwdfile_read(int fd, size_t *len_r)
 {
 	struct stat st;
 	char *text;
-	size_t len = 0;
 	ssize_t n;
 
 	if (fstat(fd, &st) == -1)
@@ -33,18 +33,12 @@ passwdfile_read(int fd, size_t *len_r)
 		return errno = EFBIG, NULL;
 	if ((text = malloc((size_t)st.st_size + 1)) == NULL)
 		return NULL;
-	while (len < (size_t)st.st_size) {
-		n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
-		if (n == 0)
-			break;
-		if (n == -1 && errno != EINTR) {
-			wipe_free(text, len);
-			return NULL;
-		}
-		len += n > 0 ? (size_t)n : 0;
+	if ((n = fileio_pread(fd, text, (size_t)st.st_size, 0)) == -1) {
+		wipe_free(text, (size_t)st.st_size);
+		return NULL;
 	}
-	text[len] = '\0';
-	*len_r = len;
+	text[n] = '\0';
+	*len_r = (size_t)n;
 	return text;
 }
 

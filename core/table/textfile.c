@@ -11,12 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 char *
 textfile_read(const char *path, size_t *len_r)
 {
 	struct stat st;
 	char *text = NULL;
-	size_t len = 0;
 	ssize_t n;
 	int fd, saved;
 
@@ -30,17 +31,11 @@ textfile_read(const char *path, size_t *len_r)
 	if (st.st_size > (off_t)TEXTFILE_OCTETS_MAX ||
 	    (text = malloc((size_t)st.st_size + 2)) == NULL)
 		goto err;
-	while (len < (size_t)st.st_size) {
-		n = read(fd, text + len, (size_t)st.st_size - len);
-		if (n == -1)
-			goto err;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	if ((n = fileio_pread(fd, text, (size_t)st.st_size, 0)) == -1)
+		goto err;
 	close(fd);
-	text[len++] = '\n';
-	*len_r = len;
+	text[n++] = '\n';
+	*len_r = (size_t)n;
 	return text;
 err:
 	saved = errno;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 
 #define FILE_MAX_OCTETS	(4 * 1024 * 1024)	/* of one file: many CAs */
 #define ALL_MAX_OCTETS	(256 * 1024 * 1024)	/* of all of them */
@@ -83,14 +84,8 @@ file_read(struct creds_file *f, char *err_r, size_t errlen)
 		close(fd);
 		return fail(f->path, "out of memory", err_r, errlen);
 	}
-	while (f->len < (size_t)f->size) {
-		n = read(fd, f->octets + f->len, (size_t)f->size - f->len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		f->len += (size_t)n;
-	}
+	n = fileio_pread(fd, f->octets, (size_t)f->size, 0);
+	f->len = n == -1 ? 0 : (size_t)n;
 	close(fd);
 	if (f->len < (size_t)f->size)
 		return fail(f->path, "cannot be read to its end", err_r,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/scheduler.h"
+#include "core/util/fileio.h"
 
 static void
 set_int(int fd, int level, int option, int64_t value, const char *name)
@@ -26,7 +27,7 @@ set_int(int fd, int level, int option, int64_t value, const char *name)
 static int
 open_socket(const struct settings_listen *sl, const accept_addr *addr)
 {
-	int fd, one = 1, v6only = !sl->is_any, saved;
+	int fd, one = 1, v6only = !sl->is_any;
 
 	fd = socket(addr->sa.sa_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -49,9 +50,7 @@ open_socket(const struct settings_listen *sl, const accept_addr *addr)
 		goto err1;
 	return fd;
 err1:
-	saved = errno;
-	close(fd);
-	errno = saved;
+	fileio_close(fd);
 	return -1;
 }
 

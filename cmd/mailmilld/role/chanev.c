@@ -13,6 +13,7 @@
 
 #include "core/process/log.h"
 #include "core/scheduler.h"
+#include "core/util/fileio.h"
 
 #define MESSAGES_PER_PASS	64	/* then others have their turn */
 
@@ -161,9 +162,7 @@ err3:
 err2:
 	free(ce);
 err1:
-	saved = errno;
-	close(fd);
-	errno = saved;
+	fileio_close(fd);
 	return NULL;
 }
 

@@ -1,0 +1,73 @@
+/* Whole reads and writes of files; see fileio.h. */
+
+#include "core/util/fileio.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+ssize_t
+fileio_pread(int fd, void *buf, size_t len, off_t offset)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < len) {
+		n = pread(fd, (char *)buf + have, len - have,
+		    offset + (off_t)have);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}
+
+/* What write(2) returned as octets that are done, or -1. */
+static ssize_t
+written(ssize_t n)
+{
+	if (n > 0)
+		return n;
+	if (n == -1 && errno == EINTR)
+		return 0;
+	if (n == 0)
+		errno = EIO;
+	return -1;
+}
+
+int
+fileio_write(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n)
+		if ((n = written(write(fd, p, len))) == -1)
+			return -1;
+	return 0;
+}
+
+int
+fileio_pwrite(int fd, const void *buf, size_t len, off_t offset)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n, offset += n)
+		if ((n = written(pwrite(fd, p, len, offset))) == -1)
+			return -1;
+	return 0;
+}
+
+void
+fileio_close(int fd)
+{
+	int saved = errno;
+
+	if (fd != -1)
+		(void)close(fd);
+	errno = saved;
+}

@@ -1,0 +1,24 @@
+/* Whole reads and writes of files: they go on after a short one and after a
+ * signal. */
+
+#ifndef CORE_UTIL_FILEIO_H
+#define CORE_UTIL_FILEIO_H
+
+#include <sys/types.h>
+
+#include <stddef.h>
+
+/* fileio_pread(fd, buf, len, offset): Return ${len}, less only where the file
+ * ends, or -1 with errno. */
+ssize_t fileio_pread(int fd, void *buf, size_t len, off_t offset);
+
+/* fileio_write(fd, buf, len), fileio_pwrite(fd, buf, len, offset): Return 0, or
+ * -1 with errno and perhaps a part written. */
+int fileio_write(int fd, const void *buf, size_t len);
+int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
+
+/* fileio_close(fd): Close and keep errno, for the way out of a failure.  -1 is
+ * none. */
+void fileio_close(int fd);
+
+#endif

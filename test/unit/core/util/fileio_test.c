@@ -1,0 +1,111 @@
+#include <sys/mman.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/util/fileio.h"
+
+#define BIG	(256 * 1024)	/* octets: more than a pipe takes at once */
+
+static int
+file(const char *text)
+{
+	int fd = memfd_create("fileio", MFD_CLOEXEC);
+
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(fileio_write(fd, text, strlen(text)), 0);
+	return fd;
+}
+
+Test(fileio, a_read_is_short_only_at_the_end_of_the_file)
+{
+	int fd = file("0123456789");
+	char buf[16];
+
+	cr_expect_eq(fileio_pread(fd, buf, 4, 3), 4);
+	cr_expect_arr_eq(buf, "3456", 4);
+	cr_expect_eq(fileio_pread(fd, buf, sizeof(buf), 0), 10);
+	cr_expect_arr_eq(buf, "0123456789", 10);
+	cr_expect_eq(fileio_pread(fd, buf, sizeof(buf), 10), 0);
+	cr_expect_eq(fileio_pread(fd, buf, 0, 0), 0);
+	close(fd);
+	errno = 0;
+	cr_expect_eq(fileio_pread(fd, buf, 1, 0), -1);
+	cr_expect_eq(errno, EBADF);
+}
+
+Test(fileio, a_write_at_an_offset_leaves_the_rest)
+{
+	int fd = file("0123456789");
+	char buf[16];
+
+	cr_expect_eq(fileio_pwrite(fd, "xyz", 3, 8), 0);
+	cr_expect_eq(fileio_pwrite(fd, "", 0, 0), 0);
+	cr_expect_eq(fileio_pread(fd, buf, sizeof(buf), 0), 11);
+	cr_expect_arr_eq(buf, "01234567xyz", 11);
+	close(fd);
+}
+
+static void *
+drain(void *closure)
+{
+	int fd = *(int *)closure;
+	size_t total = 0;
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		total += (size_t)n;
+	return (void *)total;
+}
+
+/* A pipe takes 64 kilooctets at once: so write(2) stops short. */
+Test(fileio, a_write_goes_on_after_a_short_one)
+{
+	char *buf = calloc(1, BIG);
+	pthread_t reader;
+	void *total;
+	int fds[2];
+
+	cr_assert_not_null(buf);
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(pthread_create(&reader, NULL, drain, &fds[0]), 0);
+	cr_expect_eq(fileio_write(fds[1], buf, BIG), 0);
+	close(fds[1]);
+	cr_assert_eq(pthread_join(reader, &total), 0);
+	cr_expect_eq((size_t)total, BIG);
+	free(buf);
+}
+
+Test(fileio, a_write_that_fails_says_why)
+{
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	cr_assert_neq(fd, -1);
+	errno = 0;
+	cr_expect_eq(fileio_write(fd, "x", 1), -1);
+	cr_expect_eq(errno, ENOSPC);
+	errno = 0;
+	cr_expect_eq(fileio_pwrite(fd, "x", 1, 0), -1);
+	cr_expect_eq(errno, ENOSPC);
+	close(fd);
+}
+
+Test(fileio, close_keeps_errno)
+{
+	int fd = file("");
+
+	errno = EXDEV;
+	fileio_close(fd);
+	cr_expect_eq(errno, EXDEV);
+	cr_expect_eq(fcntl(fd, F_GETFD), -1);
+	errno = EXDEV;
+	fileio_close(fd);	/* is closed: EBADF */
+	fileio_close(-1);
+	cr_expect_eq(errno, EXDEV);
+}
