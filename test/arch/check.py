@@ -66,14 +66,47 @@ def missing_rows(root, table, macro, page):
             yield f'{page}: no item for {n}, a row of {table}'
 
 
-def session_options_are_in_the_manual(root, objects):
-    yield from missing_rows(root, 'proto/esmtp_option.def', 'ESMTP_OPTION',
-                            'man/mailmill.conf.5')
+SIZES = ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)
+TIMES = ('d', 86400), ('h', 3600), ('m', 60), ('s', 1)
+
+
+def with_unit(n, units):
+    return next((f'{n // factor}{letter}' for letter, factor in units
+                 if n and n % factor == 0), str(n))
+
+
+def manual_says(kind, default, low, high):
+    """How the manual begins what it says of such a row, and ends that line."""
+    if kind in ('INT', 'SIZE', 'TIME'):
+        word, units = {'INT': ('Number', ()), 'SIZE': ('Size', SIZES),
+                       'TIME': ('Time', TIMES)}[kind]
+        start = (f'{word} from {with_unit(int(low), units)} to '
+                 f'{with_unit(int(high), units)}')
+    else:
+        start = {'BOOL': 'True or false', 'LIST': 'List of texts',
+                 'CHOICE': 'One of ' if '|' in default else 'Only ',
+                 'NETWORKS': 'List of networks'}.get(
+                     kind, f'Text of at most {high} octets')
+        if kind == 'CHOICE':
+            start += default.replace('|', ', ')
+    return start, f'; default: {default.split("|")[0] or "empty"}.'
 
 
 def settings_are_in_the_manual(root, objects):
-    yield from missing_rows(root, 'cmd/settings/setting.def', r'[A-Z_]*SETTING',
-                            'man/mailmill.conf.5')
+    """Each row, with its type, range and default."""
+    page = f'{root}/man/mailmill.conf.5'
+    said = dict(re.findall(r'^\.It Ic (\S+)\n([^.].*)$', text(page), re.M))
+    for table in 'proto/esmtp_option.def', 'cmd/settings/setting.def':
+        found = re.findall(
+            r'^\w+\((?:\w+, )?"(\w+)",\s*\w+,\s*(\w+),\s*"(.*?)"'
+            r'(?:, (\d+), (\d+))?', text(f'{root}/{table}'), re.M)
+        if len(found) < 30:
+            yield f'{table}: {len(found)} rows found'
+        for name, *row in found:
+            start, end = manual_says(*row)
+            line = said.get(name, '')
+            if not line.startswith(start) or not line.endswith(end):
+                yield f'{page}: {name}: expected "{start}{end}", found "{line}"'
 
 
 def counters_are_in_the_manual(root, objects):
@@ -190,10 +223,12 @@ SPOIL = {
                         'long f(void) { return time(0); }'}],
     only_tls_sees_openssl_ssl: [
         ('proto/parse/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
-    session_options_are_in_the_manual: [
-        ('proto/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1, "")\n'))],
     settings_are_in_the_manual: [
-        ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I))],
+        ('proto/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1)\n')),
+        ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I)),
+        ('cmd/settings/setting.def', lambda s: s.replace('"12h"', '"13h"')),
+        ('proto/esmtp_option.def', lambda s: s.replace('1, 86400', '2, 86400')),
+        ('man/mailmill.conf.5', lambda s: s.replace('One of crlf, lf', 'One of lf'))],
     counters_are_in_the_manual: [
         ('man/mailmillctl.8', lambda s: re.sub(r'^\.It .*commit_failures.*', '.It x', s, flags=re.M))],
     readme_names_what_is_there: [
@@ -251,8 +286,8 @@ def self_test(check, objects):
 
 CHECKS = rooms.CHECKS + [
     only_tls_sees_openssl_ssl, proto_has_no_clock,
-    session_options_are_in_the_manual, settings_are_in_the_manual,
-    counters_are_in_the_manual, rows_of_proto_name_their_source,
+    settings_are_in_the_manual, counters_are_in_the_manual,
+    rows_of_proto_name_their_source,
     rows_of_states_name_who_enters_them, readme_names_what_is_there,
     readme_names_every_module, manuals_are_clean]
 
