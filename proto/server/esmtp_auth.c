@@ -20,18 +20,6 @@ esmtp_auth_is_reading(const message_construct *mc)
 	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_CLIENT;
 }
 
-bool
-esmtp_auth_is_waiting(const message_construct *mc)
-{
-	return mc->auth != NULL && mc->auth->stage != ESMTP_AUTH_CLIENT;
-}
-
-bool
-esmtp_auth_has_asked(const message_construct *mc)
-{
-	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_HOST;
-}
-
 /* A client that does not wait for the answer to AUTH, or gets another than it
  * thinks, sends passwords as commands. */
 bool
@@ -102,6 +90,7 @@ esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
 		return;
 	x->stage = ESMTP_AUTH_HEARD;
 	x->status = status;
+	ac->is_async_done = 1;
 	if (octets == NULL)
 		return;
 	if (len > LIM_AUTH_OCTETS || (x->octets = malloc(len + 1)) == NULL) {
@@ -214,7 +203,7 @@ right(struct esmtp_step *st)
 
 	x->stage = ESMTP_AUTH_PHASE;
 	w = esmtp_phase(st, VALIDATE_PHASE_AUTH, x->octets, NULL);
-	if (w == W_ASYNC)
+	if (w == W_WAIT)
 		return w;
 	esmtp_set_state(mc, ES_EXTENSION1);
 	if (w == W_REFUSED) {
@@ -251,38 +240,32 @@ heard(struct esmtp_step *st)
 	return W_GO;
 }
 
-static bool
-is_late(const struct esmtp_step *st)
-{
-	struct timeval when = st->mc->wait_since;
-
-	when.tv_sec += LIM_AUTH_SECONDS;
-	return !timercmp(&st->now, &when, <);
-}
-
 enum esmtp_want
 esmtp_auth_resume(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
+	const char *which;
+	bool is_late = esmtp_is_expired(mc, &st->now, &which);
 
-	if (esmtp_auth_is_reading(mc))
-		return W_GO;
 	/* the client's time starts again: it could not do anything */
 	mc->idle_since = st->now;
 	esmtp_answering_last(st);
 	if (mc->auth->stage == ESMTP_AUTH_PHASE)
 		return right(st);
-	if (mc->auth->stage == ESMTP_AUTH_HEARD)
+	if (!esmtp_is_waiting(mc)) {
+		esmtp_wait_for(st, WAIT_WRITE);
 		return heard(st);
+	}
+	if (!st->ac->host->is_draining && !is_late)
+		return W_WAIT;
+	esmtp_wait_for(st, WAIT_WRITE);
 	if (st->ac->host->is_draining) {
 		/* no transaction can follow: 421 is the answer to AUTH */
 		esmtp_set_state(mc, ES_EXTENSION1);
 		esmtp_auth_end(mc);
 		esmtp_bye(st);
-	} else if (is_late(st))
+	} else
 		give_up(st, true);
-	else
-		return W_ASYNC;
 	return W_GO;
 }
 
@@ -293,7 +276,7 @@ static void
 wait_for_host(struct esmtp_step *st)
 {
 	st->mc->auth->stage = ESMTP_AUTH_HOST;
-	st->mc->wait_since = st->now;
+	esmtp_wait_for(st, WAIT_AUTH);
 }
 
 void

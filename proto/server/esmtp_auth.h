@@ -54,15 +54,11 @@ void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);
 void esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id);
 
 /* esmtp_auth_resume(st): An exchange is in progress: go on with what the host
- * or policy has said.  W_GO, or W_ASYNC while they have not. */
-enum esmtp_want esmtp_auth_resume(struct esmtp_step *st);
+ * or policy has said.  W_GO, or W_WAIT while they have not. */
+esmtp_resume esmtp_auth_resume;
 
-/* esmtp_auth_is_reading(mc): Is the next line one of the exchange?
- * esmtp_auth_is_waiting(mc): Is nothing to be read before the host or policy
- * has answered?  esmtp_auth_has_asked(mc): Is it the host? */
+/* esmtp_auth_is_reading(mc): Is the next line one of the exchange? */
 bool esmtp_auth_is_reading(const message_construct *mc);
-bool esmtp_auth_is_waiting(const message_construct *mc);
-bool esmtp_auth_has_asked(const message_construct *mc);
 
 /* esmtp_auth_is_secret(mc, s, len): May the input ${s} hold a password, or what
  * is left of one? */

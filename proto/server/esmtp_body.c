@@ -168,7 +168,7 @@ esmtp_body_finish(struct esmtp_step *st)
 
 	esmtp_answering_last(st);
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
-	if (w == W_ASYNC)
+	if (w == W_WAIT)
 		return w;
 	if (w == W_REFUSED) {
 		esmtp_set_state(mc, ES_BODY_REPLY);
@@ -180,15 +180,12 @@ esmtp_body_finish(struct esmtp_step *st)
 		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}
-	st->ac->is_async_done = 0;
 	if (commit(st) == -1) {
 		finish_with(st, esmtp_errno_reply(errno));
 		return W_GO;
 	}
 	mc->txn->msg = NULL;	/* the spool's */
-	mc->is_committing = 1;
-	mc->wait_since = st->now;
-	return W_ASYNC;
+	return esmtp_wait_for(st, WAIT_COMMIT);
 }
 
 static enum esmtp_want
@@ -245,17 +242,18 @@ report_accepted(struct esmtp_step *st)
 }
 
 /* The commit has come to an end, and only now is anything promised. */
-void
-esmtp_committed(struct esmtp_step *st)
+enum esmtp_want
+esmtp_commit_resume(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	mc->is_committing = 0;
-	st->ac->is_async_done = 0;
+	if (esmtp_is_waiting(mc))
+		return W_WAIT;
+	esmtp_wait_for(st, WAIT_WRITE);
 	esmtp_answering_last(st);
 	if (st->ac->async_error != 0) {
 		finish_with(st, esmtp_errno_reply(st->ac->async_error));
-		return;
+		return W_GO;
 	}
 	esmtp_set_state(mc, ES_ASYNC_REPLY);
 	mc->nmessages++;
@@ -263,4 +261,5 @@ esmtp_committed(struct esmtp_step *st)
 	report_accepted(st);
 	esmtp_reply_with(st, RPL_QUEUED, mc->txn->id, strlen(mc->txn->id));
 	esmtp_txn_reset(mc);
+	return W_GO;
 }

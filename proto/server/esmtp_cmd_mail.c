@@ -58,7 +58,7 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 		id = RPL_NULL_SENDER;
 	if (id == RPL_OK) {
 		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
-		if (w == W_ASYNC)
+		if (w == W_WAIT)
 			return w;
 		esmtp_set_state(mc, ES_MAIL_REPLY);
 		if (w == W_REFUSED)
@@ -101,7 +101,7 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 
 	if (id == RPL_OK) {
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
-		if (w == W_ASYNC)
+		if (w == W_WAIT)
 			return w;
 		esmtp_set_state(mc, ES_RCPT_REPLY);
 		if (w == W_REFUSED)

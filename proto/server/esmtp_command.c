@@ -169,8 +169,8 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	if (e != NULL)
 		return run_extension(st, e, line + arg, len - arg);
 	w = v->handler(st, line + arg, len - arg);
-	/* a phase was given up when memory failed: nobody waits for it now */
-	if (w != W_ASYNC)
-		st->mc->is_suspended = 0;
+	/* the handler gave up a suspended phase when memory failed */
+	if (w != W_WAIT && st->mc->wait == WAIT_POLICY)
+		esmtp_phase_end(st);
 	return w;
 }

@@ -24,7 +24,7 @@ esmtp_commit_done(accept_construct *ac, int error)
 {
 	message_construct *mc = ac->accept_construct_closure.vptr;
 
-	if (mc == NULL || !mc->is_committing)
+	if (mc == NULL || mc->wait != WAIT_COMMIT)
 		return;
 	ac->async_error = error;
 	ac->is_async_done = 1;
@@ -90,22 +90,17 @@ banner(struct esmtp_step *st)
 static enum esmtp_want
 set_up(struct esmtp_step *st)
 {
-	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
-	if (mc->setup == SETUP_PROXY) {
+	if (st->mc->wait == WAIT_PROXY) {
 		if (st->ac->options->proxy_protocol &&
 		    (w = esmtp_proxy(st)) != W_GO)
 			return w;
-		mc->setup = SETUP_TLS;
 		if (st->ac->options->use_ssl &&
 		    (w = esmtp_tls_begin(st)) != W_GO)
 			return w;
 	}
-	if (mc->tls_stage != TLS_IDLE && (w = esmtp_tls_step(st)) != W_GO)
-		return w;
-	mc->setup = SETUP_POLICY;
-	return W_GO;
+	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
 /* The connect phase, then the banner.  Input that came before it is read after
@@ -122,7 +117,7 @@ start(struct esmtp_step *st)
 		esmtp_set_state(mc, ES_SETUP);
 		esmtp_report(st, &r);
 	}
-	if (mc->setup != SETUP_POLICY) {
+	if (mc->wait != WAIT_POLICY) {
 		if ((w = set_up(st)) != W_GO)
 			return w;
 		if (st->ac->host->is_draining) {
@@ -132,7 +127,7 @@ start(struct esmtp_step *st)
 	}
 	st->may_read = false;
 	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
-	if (w == W_ASYNC)
+	if (w == W_WAIT)
 		return w;
 	if (w == W_REFUSED) {
 		/* RFC 5321 3.1: wait for QUIT, 503 to all else */
@@ -144,75 +139,78 @@ start(struct esmtp_step *st)
 	return W_READ;
 }
 
-/* Go on where the session waited. */
-static enum esmtp_want
-resume(struct esmtp_step *st)
+enum esmtp_want
+esmtp_setup_resume(struct esmtp_step *st)
 {
-	message_construct *mc = st->mc;
-	enum esmtp_want w;
-
-	if (mc->is_suspended && !mc->is_answered)
-		return W_ASYNC;
-	mc->is_answered = 0;
-	if (mc->state == ES_CONNECTED || mc->state == ES_SETUP)
-		return start(st);
-	if (mc->is_committing) {
-		if (!st->ac->is_async_done)
-			return W_ASYNC;
-		esmtp_committed(st);
-		return W_GO;
-	}
-	if (mc->state == ES_ASYNC)
-		return esmtp_body_finish(st);
-	if (mc->auth != NULL && (w = esmtp_auth_resume(st)) != W_GO)
-		return w;
-	if (mc->is_waiting_room) {
-		/* the client's time starts again: it could not send */
-		mc->is_waiting_room = 0;
-		mc->idle_since = st->now;
-		st->may_read = true;
-	}
-	return W_GO;
+	return st->mc->state == ES_EXTENSION2 ? esmtp_tls_step(st) : start(st);
 }
 
-/* Work until something must be waited for. */
+/* A phase was suspended: what it belongs to is done again. */
+enum esmtp_want
+esmtp_policy_resume(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	if (esmtp_is_waiting(mc))
+		return W_WAIT;
+	switch (mc->state) {
+	case ES_SETUP:
+		return start(st);
+	case ES_ASYNC:
+		return esmtp_body_finish(st);
+	case ES_EXTENSION4:
+		return esmtp_auth_resume(st);
+	default:
+		return W_GO;	/* the command is still in the input */
+	}
+}
+
+/* The answer of the host or a module may come while the client must take
+ * replies first: its time for that begins now. */
+static void
+note_answer(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+
+	if (mc->wait == WAIT_POLICY)
+		st->ac->is_async_done = 1;
+	if (mc->out != NULL && st->ac->is_async_done)
+		mc->wait_since = mc->idle_since = st->now;
+}
+
+/* Work until something must be waited for: W_WAIT, W_WRITE, W_CLOSE or W_END. */
 static enum esmtp_want
 work(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
+	const struct esmtp_wait_row *row = &esmtp_wait_rows[mc->wait];
 	enum esmtp_want w;
 
-	/* the answer may come while the peer must take replies first */
-	if (mc->is_suspended && st->eventtype & E_ASYNC && !mc->is_answered) {
-		mc->is_answered = 1;
-		if (mc->out != NULL)
-			mc->wait_since = st->now;
-	}
+	if (st->eventtype & row->events & E_ASYNC)
+		note_answer(st);
 	if (mc->out != NULL && (w = esmtp_flush(st)) != W_GO)
 		return w;
 	if (mc->is_closing)
 		return W_CLOSE;
-	w = resume(st);
+	w = row->resume != NULL ? row->resume(st) : W_GO;
 	while (w == W_GO) {
 		w = esmtp_consume(st);
 		if (w == W_READ && st->may_read)
 			w = esmtp_fill(st);
 	}
+	if (w == W_READ)
+		w = esmtp_wait_for(st, mc->txn != NULL &&
+		    mc->txn->is_in_body ? WAIT_DATA : WAIT_COMMAND);
+	else if (w == W_WRITE)
+		esmtp_wait_for(st, WAIT_WRITE);
 	return w;
 }
 
-/* Waiting for a PROXY header or for TLS. */
+/* Is the client not to be told anything, as one that expects TLS, or a proxy? */
 static bool
-is_setting_up(const message_construct *mc)
+is_silent(const message_construct *mc)
 {
-	return mc->tls_stage == TLS_HANDSHAKE ||
-	    (mc->state == ES_SETUP && mc->setup != SETUP_POLICY);
-}
-
-static bool
-is_idle(const message_construct *mc)
-{
-	return mc->txn == NULL && !mc->is_suspended && mc->out == NULL;
+	return esmtp_wait_row(mc)->reply == ESMTP_NREPLIES;
 }
 
 /* Time is up: say so and close. */
@@ -223,14 +221,12 @@ time_out(struct esmtp_step *st, const char *which)
 
 	r.detail = which;
 	esmtp_report(st, &r);
-	/* no word in the clear to who expects TLS, or is a proxy */
-	if (is_setting_up(st->mc))
-		return st->mc->tls_stage == TLS_HANDSHAKE ?
+	if (is_silent(st->mc))
+		return st->mc->wait == WAIT_TLS ?
 		    esmtp_tls_failed(st, "timeout", ETIMEDOUT) : W_END;
 	esmtp_answering(st, "", "", 0);
 	/* RFC 5321 4.5.3.2.7 */
-	esmtp_reply(st, st->mc->is_suspended || st->mc->is_committing ?
-	    RPL_INTERNAL : RPL_TIMEOUT);
+	esmtp_reply(st, esmtp_wait_row(st->mc)->reply);
 	st->mc->is_hasty = 1;
 	return W_CLOSE;
 }
@@ -253,26 +249,10 @@ end(struct esmtp_step *st)
 	return 0;
 }
 
-/* What to wait for, and until when. */
-static int
-wait_mask(struct esmtp_step *st, enum esmtp_want w)
+static bool
+is_idle(const message_construct *mc)
 {
-	message_construct *mc = st->mc;
-	const char *which;
-	int mask = E_TIMEOUT;
-
-	esmtp_deadline(mc, &st->event->trigger, &which);
-	if (w == W_SETUP)
-		mask |= mc->need_setup;
-	else if (mc->out != NULL)
-		mask |= mc->need_write;
-	else if (w == W_WRITE)
-		mask |= E_WRITE;	/* taken meanwhile: go on at once */
-	else if (w == W_READ)
-		mask |= mc->need_read != 0 ? mc->need_read : E_READ;
-	if (w == W_ASYNC)
-		mask |= E_ASYNC;
-	return mask;
+	return mc->wait == WAIT_COMMAND && mc->txn == NULL && mc->out == NULL;
 }
 
 /* The end of a step: replies leave, input is kept, the mask is made. */
@@ -282,9 +262,9 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	message_construct *mc = st->mc;
 	const char *which;
 
-	if (w == W_SETUP && st->ac->host->is_draining)
-		w = W_END;	/* nothing can be said */
-	if (w == W_READ && st->ac->host->is_draining && is_idle(mc)) {
+	if (w == W_WAIT && st->ac->host->is_draining && is_silent(mc))
+		w = W_END;
+	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc)) {
 		esmtp_answering(st, "", "", 0);
 		esmtp_bye(st);
 		w = W_CLOSE;
@@ -294,7 +274,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	if (w == W_END)
 		return end(st);
 	if (w != W_CLOSE && esmtp_save_input(st) == -1) {
-		if (w == W_SETUP)
+		if (is_silent(mc))
 			return end(st);
 		esmtp_answering(st, "", "", 0);
 		esmtp_reply(st, RPL_INTERNAL);
@@ -313,7 +293,11 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 			return end(st);
 		break;
 	}
-	return wait_mask(st, w);
+	esmtp_deadline(mc, &st->event->trigger, &which);
+	/* replies that had to go first are gone meanwhile: go on at once */
+	if (w == W_WRITE && mc->out == NULL)
+		return E_TIMEOUT | E_WRITE;
+	return esmtp_wait_mask(mc);
 }
 
 /* No memory for a session: it is told so, if in the clear, and ends. */

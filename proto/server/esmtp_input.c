@@ -89,10 +89,8 @@ esmtp_fill(struct esmtp_step *st)
 	size_t max = read_size(st);
 	int n, need = 0;
 
-	if (max == 0) {
-		mc->is_waiting_room = 1;
-		return W_ASYNC;
-	}
+	if (max == 0)
+		return esmtp_wait_for(st, WAIT_ROOM);
 	if (st->in != scratch) {
 		memmove(scratch, st->in, st->in_len);
 		st->in = scratch;
@@ -115,6 +113,17 @@ esmtp_fill(struct esmtp_step *st)
 	st->in_len += (size_t)n;
 	/* a short read has emptied the socket: do not ask to be told so */
 	st->may_read = (size_t)n == max && ++st->nreads < READS_MAX;
+	return W_GO;
+}
+
+/* There may be room again.  The client's time starts again: it could not
+ * send. */
+enum esmtp_want
+esmtp_room_resume(struct esmtp_step *st)
+{
+	esmtp_wait_for(st, WAIT_WRITE);
+	st->mc->idle_since = st->now;
+	st->may_read = true;
 	return W_GO;
 }
 
@@ -227,6 +236,8 @@ esmtp_consume(struct esmtp_step *st)
 	enum esmtp_want w;
 
 	while (!mc->is_closing) {
+		if (esmtp_is_waiting(mc))
+			return W_WAIT;
 		if (st->out_size - st->out_len < ESMTP_REPLY_MAX &&
 		    (w = esmtp_flush(st)) != W_GO)
 			return w;
@@ -235,8 +246,6 @@ esmtp_consume(struct esmtp_step *st)
 				return w;
 			continue;
 		}
-		if (esmtp_auth_is_waiting(mc))
-			return W_ASYNC;
 		w = is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;

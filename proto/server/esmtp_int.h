@@ -32,14 +32,19 @@ enum esmtp_want {
 	W_REFUSED,	/* of esmtp_phase(): answered with the module's reply */
 	W_READ,		/* input is used up */
 	W_WRITE,	/* the peer must take replies first */
-	W_ASYNC,	/* a completion must come first */
-	W_SETUP,	/* TLS or a PROXY header must come first: mc->need_setup */
+	W_WAIT,		/* for mc->wait */
 	W_CLOSE,	/* write what there is and close */
 	W_END		/* the peer is gone */
 };
 
-/* What comes before the banner, in this order. */
-enum esmtp_setup { SETUP_PROXY, SETUP_TLS, SETUP_POLICY };
+/* What a session waits for.  The first of them is where each one starts. */
+enum esmtp_wait {
+#define ESMTP_WAIT(id, events, since, limit, name, reply, flags, resume) \
+	WAIT_##id,
+#include "proto/server/esmtp_wait.def"
+#undef ESMTP_WAIT
+	ESMTP_NWAITS
+};
 
 /* The way to TLS. */
 enum esmtp_tls_stage {
@@ -109,21 +114,16 @@ struct _message_construct {
 	uint32_t		 nrcpts;	/* accepted */
 	uint32_t		 nerrors;	/* since the last accepted message */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
-	uint16_t		 module;	/* where a suspended phase goes on */
+	uint16_t		 module;	/* where a suspended phase goes on; else 0 */
 	uint8_t			 state;		/* enum esmtp_state */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
-	uint8_t			 need_setup;
-	uint8_t			 setup;		/* enum esmtp_setup */
+	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
 	uint8_t			 verb;		/* the last: esmtp_verb_last() */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
-	unsigned int		 is_suspended : 1; /* a phase waits for E_ASYNC */
-	unsigned int		 is_answered : 1; /* that has come, while the peer took no replies */
-	unsigned int		 is_committing : 1;
-	unsigned int		 is_waiting_room : 1;
 	unsigned int		 is_closing : 1; /* after what is to be written */
 	unsigned int		 is_hasty : 1;	/* and without waiting for the peer to take it */
 };
@@ -156,6 +156,7 @@ struct esmtp_step {
 
 typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
     size_t len);
+typedef enum esmtp_want esmtp_resume(struct esmtp_step *st);
 
 /* esmtp_state.c */
 void esmtp_set_state(message_construct *mc, enum esmtp_state state);
@@ -212,6 +213,7 @@ enum esmtp_want esmtp_flush(struct esmtp_step *st);
 /* esmtp_input.c */
 enum esmtp_want esmtp_fill(struct esmtp_step *st);
 enum esmtp_want esmtp_consume(struct esmtp_step *st);
+esmtp_resume esmtp_room_resume;
 void esmtp_load_input(struct esmtp_step *st);
 int esmtp_save_input(struct esmtp_step *st);
 void esmtp_drop_input(message_construct *mc);
@@ -223,9 +225,44 @@ enum esmtp_want esmtp_command(struct esmtp_step *st, const char *line,
 /* esmtp_body.c */
 enum esmtp_want esmtp_body(struct esmtp_step *st);
 enum esmtp_want esmtp_body_finish(struct esmtp_step *st);
-void esmtp_committed(struct esmtp_step *st);
+esmtp_resume esmtp_commit_resume;
 
-/* esmtp_timer.c */
+/* esmtp_factory.c */
+esmtp_resume esmtp_setup_resume, esmtp_policy_resume;
+
+#define WF_IDLE		0x01	/* Idle_Time holds as well: it is the client's turn */
+
+/* esmtp_wait.c: the rows of esmtp_wait.def, which explains the columns. */
+struct esmtp_wait_row {
+	int			 events;
+	enum { SINCE_BEGIN, SINCE_REPLY, SINCE_OCTET } since;
+	size_t			 option;	/* the limit: its offset; 0: ${seconds} */
+	int64_t			 seconds;	/* 0: no limit */
+	const char		*name;
+	enum esmtp_reply_id	 reply;		/* ESMTP_NREPLIES: none */
+	unsigned int		 flags;		/* WF_* */
+	esmtp_resume		*resume;
+};
+
+extern const struct esmtp_wait_row esmtp_wait_rows[ESMTP_NWAITS];
+
+/* esmtp_wait_for(st, what): The session waits for ${what} now; its time begins,
+ * unless it waited for that before.  WAIT_WRITE: for nothing, but that the
+ * client takes what replies there are.  Return W_WAIT. */
+enum esmtp_want esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what);
+
+/* esmtp_is_waiting(mc): Is there an answer of the host or of a module that has
+ * not come yet?
+ * esmtp_wait_row(mc): The row that holds now: that of mc->wait, or of
+ * WAIT_WRITE while the client is to take replies and no such answer is
+ * awaited. */
+bool esmtp_is_waiting(const message_construct *mc);
+const struct esmtp_wait_row *esmtp_wait_row(const message_construct *mc);
+
+/* esmtp_wait_mask(mc): What the factory returns.
+ * esmtp_deadline(mc, when_r, which_r): When the nearest limit passes, and its
+ * name.  esmtp_is_expired(mc, now, which_r): Has it? */
+int esmtp_wait_mask(const message_construct *mc);
 void esmtp_deadline(const message_construct *mc, struct timeval *when_r,
     const char **which_r);
 bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
@@ -236,7 +273,7 @@ bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
 enum esmtp_reply_id esmtp_tls_may_start(const message_construct *mc);
 /* esmtp_tls_begin(st): Implicit TLS.  esmtp_tls_step(st): Go on, when
  * mc->tls_stage is not TLS_IDLE.  Return W_GO (ac->tls is set, what the client
- * said before is forgotten), W_SETUP, W_WRITE, W_END. */
+ * said before is forgotten), W_WAIT, W_WRITE, W_END. */
 enum esmtp_want esmtp_tls_begin(struct esmtp_step *st);
 enum esmtp_want esmtp_tls_step(struct esmtp_step *st);
 /* esmtp_tls_failed(st, why, errnum): Report it; always W_END. */
@@ -245,7 +282,7 @@ enum esmtp_want esmtp_tls_failed(struct esmtp_step *st, const char *why,
 /* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
 void esmtp_tls_raise(message_construct *mc);
 
-/* esmtp_proxy.c: read the PROXY header.  W_GO, W_SETUP, W_END. */
+/* esmtp_proxy.c: read the PROXY header.  W_GO, W_WAIT, W_END. */
 enum esmtp_want esmtp_proxy(struct esmtp_step *st);
 
 /* esmtp_txn.c */
@@ -257,7 +294,9 @@ int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
 void esmtp_rcpts_clear(struct esmtp_rcpts *r);
 
 /* validate.c: esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO,
- * W_REFUSED (the reply is given) or W_ASYNC (call again after E_ASYNC). */
+ * W_REFUSED (the reply is given) or W_WAIT (call again when it is over).
+ * esmtp_phase_end(st): It is over, or given up. */
+void esmtp_phase_end(struct esmtp_step *st);
 enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
     const char *str, const struct mailaddr *addr);
 /* validate_context_init(vctx), validate_context_destroy(vctx): With the

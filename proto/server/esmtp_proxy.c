@@ -52,6 +52,7 @@ complete(struct esmtp_step *st)
 	if (h.is_known)
 		set_peer(st, &h);
 	st->mc->wait_since = st->mc->idle_since = st->now;
+	st->mc->need_read = 0;
 	return W_GO;
 }
 
@@ -68,8 +69,8 @@ esmtp_proxy(struct esmtp_step *st)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			st->mc->need_setup = (uint8_t)need;
-			return W_SETUP;
+			st->mc->need_read = (uint8_t)need;
+			return esmtp_wait_for(st, WAIT_PROXY);
 		}
 		if (n <= 0)
 			return esmtp_gone(st, n == 0 ? 0 : errno);

@@ -108,7 +108,7 @@ enter_handshake(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 
 	mc->tls_stage = TLS_HANDSHAKE;
-	mc->wait_since = st->now;
+	esmtp_wait_for(st, WAIT_TLS);
 }
 
 /* The 220 has to leave before the first octet of TLS. */
@@ -178,6 +178,7 @@ handshake_done(struct esmtp_step *st)
 	mc->need_read = mc->need_write = 0;
 	timersub(&st->now, &mc->wait_since, &r.elapsed);
 	mc->wait_since = mc->idle_since = st->now;
+	esmtp_wait_for(st, WAIT_WRITE);
 	esmtp_report(st, &r);
 	if (mc->state == ES_EXTENSION2) {
 		forget(mc);
@@ -201,8 +202,8 @@ esmtp_tls_step(struct esmtp_step *st)
 	errno = 0;
 	switch (host->ops->tls_handshake(host->closure, st->ac, &need)) {
 	case 0:
-		st->mc->need_setup = (uint8_t)need;
-		return W_SETUP;
+		st->mc->need_read = (uint8_t)need;
+		return esmtp_wait_for(st, WAIT_TLS);
 	case 1:
 		return handshake_done(st);
 	default:

@@ -118,16 +118,11 @@ decided(struct esmtp_step *st)
 	return W_REFUSED;
 }
 
-static enum esmtp_want
-suspend(struct esmtp_step *st, size_t i)
+void
+esmtp_phase_end(struct esmtp_step *st)
 {
-	message_construct *mc = st->mc;
-
-	if (!mc->is_suspended)
-		mc->wait_since = st->now;
-	mc->is_suspended = 1;
-	mc->module = (uint16_t)i;
-	return W_ASYNC;
+	st->mc->module = 0;
+	esmtp_wait_for(st, WAIT_WRITE);
 }
 
 enum esmtp_want
@@ -135,7 +130,7 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
     const struct mailaddr *addr)
 {
 	message_construct *mc = st->mc;
-	size_t i = mc->is_suspended ? mc->module : 0;
+	size_t i = mc->module;
 	validate_func f;
 	int result;
 
@@ -145,13 +140,15 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 		if ((f = modules[i]->phase[phase]) == NULL)
 			continue;
 		result = f(str, addr, st->ac, &mc->vctx, modules[i]->closure);
-		if (result == VALIDATE_AGAIN)
-			return suspend(st, i);
-		mc->is_suspended = 0;
+		if (result == VALIDATE_AGAIN) {
+			mc->module = (uint16_t)i;
+			return esmtp_wait_for(st, WAIT_POLICY);
+		}
+		esmtp_phase_end(st);
 		if (result == VALIDATE_DONE)
 			return decided(st);
 	}
-	mc->is_suspended = 0;
+	esmtp_phase_end(st);
 	forget_code(&mc->vctx);
 	return W_GO;
 }

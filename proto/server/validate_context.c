@@ -153,7 +153,7 @@ validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
 int
 validate_context_can_modify_rcpts(validate_context *ctx)
 {
-	return rcpts_of(ctx) != NULL && !ctx->mc->is_committing;
+	return rcpts_of(ctx) != NULL && ctx->mc->wait != WAIT_COMMIT;
 }
 
 /* What a module adds goes into an envelope and a file name: no controls. */

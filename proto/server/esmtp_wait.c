@@ -1,0 +1,106 @@
+/* Waiting: what for, and how long.
+ * Owns: the only assignment of what a session waits for, the meaning of the
+ * timeout options (RFC 5321 4.5.3.2).
+ * A session has one Event, so one deadline at a time: the nearest. */
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+
+#define OPTION(field)	.option = offsetof(struct esmtp_options, field)
+#define SECONDS(n)	.seconds = (n)
+#define NO_LIMIT	.seconds = 0
+#define NOTHING		ESMTP_NREPLIES
+
+const struct esmtp_wait_row esmtp_wait_rows[ESMTP_NWAITS] = {
+#define ESMTP_WAIT(id, ev, begin, limit, text, tell, f, go_on) \
+	[WAIT_##id] = { .events = ev, .since = begin, limit, .name = text, \
+	    .reply = tell, .flags = f, .resume = go_on },
+#include "proto/server/esmtp_wait.def"
+#undef ESMTP_WAIT
+};
+
+enum esmtp_want
+esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what)
+{
+	message_construct *mc = st->mc;
+
+	st->ac->is_async_done = 0;
+	if (mc->wait != what && esmtp_wait_rows[what].since == SINCE_BEGIN)
+		mc->wait_since = st->now;
+	mc->wait = (uint8_t)what;
+	return W_WAIT;
+}
+
+bool
+esmtp_is_waiting(const message_construct *mc)
+{
+	return esmtp_wait_rows[mc->wait].events == E_ASYNC &&
+	    !mc->ac->is_async_done;
+}
+
+const struct esmtp_wait_row *
+esmtp_wait_row(const message_construct *mc)
+{
+	if (mc->is_closing || (mc->out != NULL && !esmtp_is_waiting(mc)))
+		return &esmtp_wait_rows[WAIT_WRITE];
+	return &esmtp_wait_rows[mc->wait];
+}
+
+int
+esmtp_wait_mask(const message_construct *mc)
+{
+	int events = esmtp_wait_row(mc)->events;
+
+	if (events == E_READ)
+		events = mc->need_read != 0 ? mc->need_read : E_READ;
+	else if (events == E_WRITE)
+		events = mc->need_write;
+	if (mc->out != NULL)
+		events |= mc->need_write;
+	return events | E_TIMEOUT;
+}
+
+static void
+sooner(struct timeval *when, const char **which, const struct timeval *since,
+    int64_t seconds, const char *name)
+{
+	struct timeval t = *since;
+
+	t.tv_sec += (time_t)seconds;
+	if (*which == NULL || timercmp(&t, when, <)) {
+		*when = t;
+		*which = name;
+	}
+}
+
+void
+esmtp_deadline(const message_construct *mc, struct timeval *when_r,
+    const char **which_r)
+{
+	const struct esmtp_options *o = mc->ac->options;
+	const struct esmtp_wait_row *row = esmtp_wait_row(mc);
+	int64_t seconds = row->seconds;
+
+	*which_r = NULL;
+	if (row->option != 0)
+		seconds = *(const int64_t *)(const void *)
+		    ((const char *)o + row->option);
+	if (mc->txn != NULL && mc->txn->is_in_body)
+		sooner(when_r, which_r, &mc->txn->data_since, o->data_timeout,
+		    "data");
+	if (seconds > 0)
+		sooner(when_r, which_r, row->since == SINCE_OCTET ?
+		    &mc->idle_since : &mc->wait_since, seconds, row->name);
+	if (row->flags & WF_IDLE && o->idle_time > 0)
+		sooner(when_r, which_r, &mc->idle_since, o->idle_time, "idle");
+}
+
+bool
+esmtp_is_expired(const message_construct *mc, const struct timeval *now,
+    const char **which_r)
+{
+	struct timeval when;
+
+	esmtp_deadline(mc, &when, which_r);
+	return !timercmp(now, &when, <);
+}
