@@ -127,7 +127,7 @@ open_parts(struct master *m)
 	    open_stats(m) == -1 ||
 	    listeners_bind(m, s) == -1 || control_open(m) == -1)
 		return -1;
-	/* up to here whoever started us reads it on stderr */
+	/* until now errors were written to standard error */
 	if (master_log_open(m) == -1)
 		return -1;
 	return proc_start_all(m, &m->config);

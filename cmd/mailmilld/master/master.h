@@ -110,8 +110,8 @@ enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 enum stop_mode { STOP_NOT, STOP_DRAIN, STOP_AT_ONCE, STOP_FAILED };
 enum relog { RELOG_NOT, RELOG_LATER, RELOG_SOON, RELOG_NOW };
 
-/* What the state machine does to processes, and its clock, which is never set
- * by anybody; tests bring their own. */
+/* What the state machine does to processes, and its clock, which is monotonic.
+ * Tests bring their own. */
 struct master_ops {
 	/* spawn(role, &fd_r): as spawn_child() */
 	pid_t		 (*spawn)(enum role_id role, int *fd_r);
@@ -169,7 +169,7 @@ struct master {
 	Event			*signals;
 	enum log_kind		 log_kind;
 	int			 log_fd;
-	uint64_t		 relogged_ms;	/* last reopening a child asked for */
+	uint64_t		 relogged_ms;	/* when it was reopened last */
 };
 
 /* master.c */
@@ -190,7 +190,7 @@ void master_step(struct master *m);
  * is noted; 0: never. */
 uint64_t master_deadline(const struct master *m);
 
-/* note.c: for those who learn of something, and for deadlines */
+/* note.c: noting what has happened, and deadlines */
 
 /* master_has_news(m): Run master_step() at the end of this pass. */
 void master_has_news(void *m);
@@ -241,8 +241,8 @@ void procs_collect(struct master *m);
 void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);
 void proc_kill(struct proc *p);
 void proc_free(struct proc *p);
-/* proc_exited(m, pid, status): Note that a process has been waited for; one
- * that is no child of procs.c is none of our business. */
+/* proc_exited(m, pid, status): Note that a process has been waited for.  The
+ * process of a check is not in m->procs, and ignored. */
 void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
@@ -303,11 +303,11 @@ bool handout_wants(const struct master *m);
 
 /* reload_step(m): see master_step() */
 void reload_step(struct master *m);
-/* reload_refuse(m, why): Also to those who have asked for one that has not
- * begun. */
-void reload_refuse(struct master *m, const char *why);
-/* reload_abort(m, why): Keep the old configuration. */
+/* reload_abort(m, why): End the one in progress, if there is one, and keep the
+ * old configuration.
+ * reload_refuse(m, why): Also answer requests for one that has not begun. */
 void reload_abort(struct master *m, const char *why);
+void reload_refuse(struct master *m, const char *why);
 
 /* control.c */
 int control_open(struct master *m);	/* 0, or -1 having logged why */

@@ -1,5 +1,5 @@
-/* Noting what has happened, or what somebody wants, for master_step().
- * Owns: nothing; it only writes to struct master. */
+/* Noting what has happened, or what somebody asks for, for master_step(); and
+ * its deadlines. */
 
 #include "cmd/mailmilld/master/master.h"
 

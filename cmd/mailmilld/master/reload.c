@@ -17,7 +17,7 @@
 #include "core/process/stats.h"
 
 enum reload_stage {
-	RELOAD_CHECKING,	/* of what it names, beside the loop */
+	RELOAD_CHECKING,	/* what it names is being checked */
 	RELOAD_STARTING		/* the new processes start */
 };
 
@@ -135,7 +135,7 @@ start(struct master *m, struct config *config, char *err_r, size_t errlen)
 {
 	const char *why = NULL;
 
-	/* a role may be new, and then its account is */
+	/* a role that the old configuration did not need has no account yet */
 	if (accounts_find(config->settings, m->is_foreground, m->accounts) == -1)
 		why = "an account is missing, the log says which";
 	else if (listeners_bind(m, config->settings) == -1)
@@ -190,8 +190,8 @@ change_over(struct master *m)
 	reload_end(m, "");
 }
 
-/* Somebody asks for a reload while another one is being checked: the file may
- * have changed since that one was read. */
+/* Another reload is asked for during the checks: the file may have changed
+ * since it was read. */
 static void
 give_up(struct master *m)
 {
@@ -217,8 +217,8 @@ reload_step(struct master *m)
 	if (m->reload != NULL && m->reload->stage == RELOAD_STARTING &&
 	    procs_ready(m, &m->reload->config))
 		change_over(m);
-	/* the next one begins when those who asked for this one have their
-	 * answer */
+	/* another one has been asked for: it begins when this one has been
+	 * answered (control_step()) */
 	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
 		m->has_news = true;
 }

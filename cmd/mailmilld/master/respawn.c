@@ -1,5 +1,6 @@
-/* Successors of children that have died.
- * Owns: how long each waits (backoff.h), when a start has failed. */
+/* Starting a process again that has died.
+ * Owns: how long that waits (backoff.h), after how many deaths a start has
+ * failed. */
 
 #include "cmd/mailmilld/master/master.h"
 

@@ -1,6 +1,6 @@
 /* Signals as events.
  * Owns: the signalfd, which signal means what.
- * What is asked for is noted; step.c acts on it. */
+ * A signal is only noted; step.c acts on it. */
 
 #include "cmd/mailmilld/master/master.h"
 

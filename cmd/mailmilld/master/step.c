@@ -7,8 +7,8 @@
  * A stop goes by steps: a process drains when all those have ended that ask it
  * for something (role->peers): first the workers, at last the deliver
  * processes.
- * Whoever learns of something notes it in struct master or struct proc and
- * sets m->has_news; nobody else acts on it. */
+ * The other files note what they learn in struct master and struct proc and set
+ * m->has_news; only this one decides what follows. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -82,7 +82,7 @@ bury(struct master *m, struct proc *p)
 	proc_collect(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
-	/* nobody follows one that was told to end */
+	/* a process that was told to end has no successor */
 	if (m->phase == MASTER_STOPPING || p->state == PROC_DRAINING)
 		;
 	else if (p->generation == m->config.generation)
@@ -233,7 +233,7 @@ step(struct master *m)
 void
 master_step(struct master *m)
 {
-	/* what is noted by the step itself is done in the same pass */
+	/* the step itself may note something */
 	while (m->has_news) {
 		m->has_news = false;
 		step(m);
