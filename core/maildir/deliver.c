@@ -301,15 +301,15 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 	item->dir->fs->is_wanted = true;
 }
 
-/* A batch is long work, a session's step is short and somebody waits for it:
- * where both want the same processor, sessions go first. */
+/* A batch takes long, and a client waits for each step of its session: where
+ * both want the same processor, let the session go first. */
 static void
 give_way(void)
 {
 	(void)sched_yield();
 }
 
-/* Write batch files until the batch is full; what is left waits on. */
+/* Write files until the batch is full; the other jobs wait for the next one. */
 static void
 write_batch(struct deliver *d, time_t now)
 {
@@ -381,7 +381,8 @@ report(struct deliver *d, struct deliver_items *items)
 	items_free(d, items);
 }
 
-/* The renames of the batch before are durable now, or nobody knows. */
+/* After a flush: the renames of the batch before are durable now; if the flush
+ * has failed, they may not be. */
 static void
 report_unflushed(struct deliver *d)
 {
@@ -395,8 +396,8 @@ report_unflushed(struct deliver *d)
 	report(d, &d->unflushed);
 }
 
-/* A name that is taken: by this very message when another agent was given the
- * job, too, and was faster. */
+/* The name is taken.  Is it by the same message?  Another agent may have been
+ * given the job, too, and have been faster. */
 static int
 is_same(struct deliver_item *item, const char *name)
 {
@@ -432,7 +433,8 @@ publish(struct deliver *d, struct deliver_item *item)
 	deliver_fail(item, errnum, what, item->dir->path);
 }
 
-/* What is renamed needs the next flush, and its Maildir no longer. */
+/* ${item} has been renamed: it waits for the next flush, and does not need its
+ * Maildir any more. */
 static void
 keep_unflushed(struct deliver *d, struct deliver_item *item)
 {
@@ -489,8 +491,9 @@ deliver_run(struct deliver *d, const struct timeval *now)
 		return;
 	write_batch(d, now->tv_sec);
 	sync_all(d);
-	/* A flush may take long.  Without the queue another agent may have
-	 * delivered meanwhile, and its file been moved to cur/ already. */
+	/* A flush may take long.  If the queue has gone meanwhile, another
+	 * agent may have delivered the same jobs, and the user's mail client
+	 * may have moved the files to cur/ already. */
 	d->is_left = d->ops->is_left != NULL && d->ops->is_left(d->closure);
 	stats_inc(STATS_DELIVERY_BATCHES);
 	report_unflushed(d);

@@ -45,9 +45,9 @@ struct deliver_ops {
 		    unsigned int n);
 	/* sync(closure, fd): syncfs(2); NULL: the real one */
 	int	(*sync)(void *closure, int fd);
-	/* is_left(closure): Whoever gave the jobs is gone, and may have given
-	 * them to another agent: asked after the flush of a batch, whose files
-	 * are not renamed then.  NULL: never. */
+	/* is_left(closure): Whether the queue that gave the jobs has gone: the
+	 * next one may have given them to another agent.  Asked after the flush
+	 * of a batch, whose files are then not renamed.  NULL: never. */
 	bool	(*is_left)(void *closure);
 };
 

@@ -93,7 +93,7 @@ struct deliver {
 	char		 host[MAILDIR_HOST_MAX];
 	struct deliver_items waiting, batch, unflushed;
 	size_t		 nwaiting, nbatch, nunflushed;
-	bool		 is_left;	/* nobody waits for this batch */
+	bool		 is_left;	/* the queue that gave this batch has gone */
 	struct deliver_dirs dirs;
 	LIST_HEAD(, deliver_source) sources[256];
 	struct spool_readbuf *readbuf;

@@ -48,8 +48,7 @@ maildir_local_safe(const char *s, size_t len)
 	return component_safe(s, len, MAILDIR_LOCAL_MAX);
 }
 
-/* Is the component of ${s} that ends at '/' or NUL one that stays where it
- * is?  "%d" may be followed by text: the expansion is checked on its own. */
+/* Is the component at ${s}, which ends at '/' or NUL, not empty, "." or ".."?  "%d" may be followed by text: the expansion is checked on its own. */
 static bool
 pattern_component_ok(const char *s)
 {
@@ -116,7 +115,7 @@ put(struct expansion *x, const char *s, size_t len)
 static int
 put_char(struct expansion *x, char c)
 {
-	/* not lowered: the administrator's part of the path is as written */
+	/* not in lower case: this part of the path is the administrator's */
 	if (x->len + 1 >= MAILDIR_PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -388,7 +387,8 @@ look_in(int fd, const char *folder, const char *const *prefixes, size_t n,
 	return (int)i;
 }
 
-/* new/ before cur/: a client moves files that way, so none is missed. */
+/* new/ before cur/: mail clients move files from new/ to cur/, so that none is
+ * missed in this order. */
 int
 maildir_look(int fd, const char *const *prefixes, size_t n,
     maildir_found found, void *closure)

@@ -3,9 +3,9 @@
  * change to a fresh file when the old one has grown.
  * Knows nothing of segments, jobs or recipients' names.
  *
- * It need not be on disk at once: what a crash takes from its end is delivered
- * again, and the delivery agent then finds that it was there.  It must be on
- * disk before a segment is recycled or a body removed. */
+ * It need not be on disk at once: recipients whose entries are lost in a crash
+ * are given to a delivery agent again, which finds the message delivered.  It
+ * must be on disk before a segment is recycled or a body removed. */
 
 #ifndef CORE_QUEUE_ACKLOG_H
 #define CORE_QUEUE_ACKLOG_H

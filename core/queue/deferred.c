@@ -15,7 +15,7 @@
 
 #include "core/process/log.h"
 
-#define BUSY_MS		1000	/* somebody has it open with sqlite3(1) */
+#define BUSY_MS		1000	/* to wait while another process, such as sqlite3(1), has it locked */
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
 			" octets, attempts, next_attempt, last_error"
 
@@ -101,7 +101,7 @@ err1:
 	return -1;
 }
 
-/* Move a damaged database out of the way, for somebody to look at. */
+/* Move a damaged database aside, for the administrator. */
 static int
 set_aside(struct deferred *d)
 {

@@ -169,7 +169,8 @@ column_text(sqlite3_stmt *st, int column)
 	return s == NULL ? "" : (const char *)s;
 }
 
-/* A row as edited by whoever: -1 if it cannot be one of ours. */
+/* Read a row, which may have been edited by hand.  Return 0, or -1: it is not
+ * valid. */
 static int
 read_row(sqlite3_stmt *st, struct deferred_row *row)
 {

@@ -40,24 +40,23 @@ queue_answer_put(struct queue_answer *a, const char *s)
 }
 
 /* takes ${json} */
-void
-queue_answer_json(struct queue_answer *a, json_t *json)
+static void
+put_json(struct queue_answer *a, json_t *json)
 {
-	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	char *dump = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 
 	json_decref(json);
-	if (text == NULL) {
+	if (dump == NULL) {
 		a->stage = STAGE_OVER;
 		return;
 	}
-	queue_answer_put(a, text);
-	free(text);
+	queue_answer_put(a, dump);
+	free(dump);
 }
 
-/* What mailmillctl prints must not be what a client sent byte for byte: JSON
- * wants UTF-8. */
-json_t *
-queue_answer_text(const char *s)
+/* ${s} as JSON, which must be UTF-8: octets that are not become '?'. */
+static json_t *
+text(const char *s)
 {
 	json_t *json;
 	char *copy, *p;
@@ -77,7 +76,7 @@ queue_answer_text(const char *s)
 void
 queue_answer_error(struct queue_answer *a, const char *what)
 {
-	queue_answer_json(a, json_pack("{s:s}", "error", what));
+	put_json(a, json_pack("{s:s}", "error", what));
 	queue_answer_put(a, "\n");
 	a->stage = STAGE_OVER;
 }
@@ -85,7 +84,7 @@ queue_answer_error(struct queue_answer *a, const char *what)
 void
 queue_answer_count(struct queue_answer *a, const char *what, uint64_t n)
 {
-	queue_answer_json(a, json_pack("{s:I}", what, (json_int_t)n));
+	put_json(a, json_pack("{s:I}", what, (json_int_t)n));
 	queue_answer_put(a, "\n");
 	a->stage = STAGE_OVER;
 }
@@ -99,7 +98,7 @@ queue_answer_message(const struct queue_answer *a, uint64_t id, const char *stat
 
 	spool_id_text(id, buf);
 	return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:[]}",
-	    "id", buf, "state", state, "sender", queue_answer_text(sender),
+	    "id", buf, "state", state, "sender", text(sender),
 	    "received", (json_int_t)received,
 	    "age", (json_int_t)(a->now_s > received ? a->now_s - received : 0),
 	    "octets", (json_int_t)octets, "recipients");
@@ -118,10 +117,10 @@ queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
 		return;
 	}
 	json_array_append_new(rcpts, json_pack("{s:o, s:s, s:I, s:o, s:o}",
-	    "recipient", queue_answer_text(rcpt), "state", state,
+	    "recipient", text(rcpt), "state", state,
 	    "attempts", (json_int_t)attempts,
 	    "next_attempt", next_attempt == 0 ? json_null() :
-	    json_integer(next_attempt), "last_error", queue_answer_text(error)));
+	    json_integer(next_attempt), "last_error", text(error)));
 }
 
 void
@@ -130,7 +129,7 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 	if (a->action == ACTION_LIST && a->nmessages > 0)
 		queue_answer_put(a, ",\n");
 	a->nmessages++;
-	queue_answer_json(a, message);
+	put_json(a, message);
 }
 
 bool
@@ -161,9 +160,9 @@ queue_answer_session(json_t *message, const struct queue_record *record)
 	const struct spool_envelope_view *env = record->envelope;
 
 	json_object_set_new(message, "session",
-	    queue_answer_text(env->session));
-	json_object_set_new(message, "client", queue_answer_text(env->client));
-	json_object_set_new(message, "helo", queue_answer_text(env->helo));
+	    text(env->session));
+	json_object_set_new(message, "client", text(env->client));
+	json_object_set_new(message, "helo", text(env->helo));
 }
 
 /* A new message that is not done, as a message of the answer */

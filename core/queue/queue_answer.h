@@ -40,8 +40,6 @@ struct queue_answer {
 
 /* core/queue/queue_answer.c: the JSON, appended to the piece */
 void queue_answer_put(struct queue_answer *a, const char *s);
-void queue_answer_json(struct queue_answer *a, json_t *json); /* takes it */
-json_t *queue_answer_text(const char *s);
 
 /* queue_answer_error(a, what), queue_answer_count(a, what, n): The whole
  * answer; nothing follows. */

@@ -15,7 +15,7 @@
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 
-/* What nobody can read any more: say so, keep its files, go on. */
+/* ${m} cannot be read any more: log it, keep its files, count it as done. */
 static void
 give_up(struct queue *q, struct queue_message *m)
 {
@@ -295,7 +295,7 @@ take_row(void *closure, const struct deferred_row *row)
 
 	if (!is_due(due, row))
 		return 0;
-	/* somebody may have changed rows since they were measured */
+	/* an administrator may have changed rows since they were measured */
 	if (m->nopen == m->nrcpts || (size_t)(due->end - due->p) <
 	    strlen(row->rcpt) + 1 + (m->nopen == 0 ?
 	    strlen(row->sender) + 1 : 0))
@@ -368,7 +368,7 @@ queue_load_due(struct queue *q)
 			break;
 	if (due->n == 0 && q->nfiles == 0) {
 		queue_due_again(q);
-		/* a row that somebody has edited badly stays due */
+		/* a row that was edited by hand and is not valid stays due */
 		if (q->due_ms <= q->now_ms)
 			q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	}

@@ -17,9 +17,9 @@
 
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 
-#define QUEUE_AGAIN_MS		100	/* an agent takes no more: ask again */
-#define QUEUE_HAND_MS		1000	/* rows of messages in hand are due, too: look again */
-#define QUEUE_TROUBLE_MS	5000	/* after a failure of the store */
+#define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
+#define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
+#define QUEUE_TROUBLE_MS	5000	/* after a failure of the store, before the next try */
 
 enum rcpt_state {
 	RCPT_NEW,		/* in no list yet */

@@ -1,5 +1,5 @@
-/* What is left when records are done: segments to be used again, bodies to be
- * removed, a log that has grown.
+/* After records are done: use segments again, remove bodies, replace a log that
+ * has grown.
  * Owns: the order in which these are made durable.
  *
  * A segment of which every record is done needs no log any more: the new
@@ -206,7 +206,7 @@ remove_bodies(struct queue_spool *sp)
 	sp->nbodies = 0;
 }
 
-/* Now and then: flush the log, and then what had to wait for that. */
+/* Flush the log, and then remove the bodies that had to wait for that. */
 void
 queue_maintain_log(struct queue_spool *sp)
 {
@@ -234,8 +234,8 @@ body_is_known(void *closure, uint64_t id)
 	return sp->user->holds(sp->queue, id);
 }
 
-/* Bodies that no record names.  It may have to read all segments: not while
- * there are many. */
+/* Remove bodies that no record names.  For that all segments may have to be
+ * read, so not while there are many. */
 void
 queue_sweep(struct queue_spool *sp)
 {

@@ -39,8 +39,8 @@ queue_partial_compare(const struct queue_partial *a,
 	return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
-struct queue_segment *
-queue_segment_find(struct queue_spool *sp, uint64_t id)
+static struct queue_segment *
+find_segment(struct queue_spool *sp, uint64_t id)
 {
 	struct queue_segment key = { .id = id };
 
@@ -231,7 +231,7 @@ unusable(struct queue_spool *sp, struct queue_segment *seg)
 	errno = saved;
 }
 
-/* What is known of another generation of the same file is of no use. */
+/* Forget what is known of another generation of the same file. */
 static void
 set_generation(struct queue_segment *seg, uint64_t generation)
 {
@@ -280,7 +280,7 @@ static void
 replay(void *closure, const struct acklog_entry *e)
 {
 	struct queue_spool *sp = closure;
-	struct queue_segment *seg = queue_segment_find(sp, e->segment);
+	struct queue_segment *seg = find_segment(sp, e->segment);
 
 	if (e->last > QUEUE_SEQ_MAX ||
 	    (seg == NULL && (seg = segment_new(sp, e->segment)) == NULL))
@@ -311,8 +311,8 @@ has_name(const struct queue_spool *sp, const struct queue_segment *seg)
 	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }
 
-/* Its worker has given ${seg} back unused: another may take it, and begin with
- * the same generation, so it must not be remembered as a dead one's. */
+/* The worker has given ${seg} back unused.  Another may take it and begin with
+ * the same generation, so forget it. */
 static void
 given_back(struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -378,7 +378,7 @@ scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 	(void)name;
 	if (kind != SPOOL_ENTRY_SEGMENT)
 		return 0;
-	seg = queue_segment_find(sp, id);
+	seg = find_segment(sp, id);
 	if (seg != NULL && seg->is_present)
 		return 0;
 	if (seg == NULL && (seg = segment_new(sp, id)) == NULL)
@@ -393,7 +393,8 @@ scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 	return 0;
 }
 
-/* Segments nobody told of: at start, and when a worker died before it could. */
+/* Find segments that no worker has told of: at the start, and when a worker has
+ * died before it could tell. */
 void
 queue_segment_scan(struct queue_spool *sp)
 {
@@ -460,7 +461,7 @@ queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
     uint64_t end, bool is_sealed)
 {
 	struct queue_spool *sp = store;
-	struct queue_segment *seg = queue_segment_find(sp, segment);
+	struct queue_segment *seg = find_segment(sp, segment);
 
 	if (seg == NULL &&
 	    (seg = first_told(sp, segment, generation)) == NULL)

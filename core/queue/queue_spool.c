@@ -139,7 +139,7 @@ spool_end(void *store)
 		sp->acklog_errnum = errno;
 		log_err("acklog-write", "folder=%s", sp->config.folder);
 	}
-	/* is there anything that the short intervals are for? */
+	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
 	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))
 		due = sooner(due, sp->recycle_ms);

@@ -20,15 +20,15 @@
 #define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
 #define QUEUE_SEARCH_RECORDS	512	/* looked at by one call of search() */
 
-#define QUEUE_SYNC_MS		1000	/* the log is flushed that often */
-#define QUEUE_RECYCLE_MS	100	/* finished segments wait for company */
-#define QUEUE_LOCK_MS		2000	/* is the writer of a segment alive? */
-#define QUEUE_SCAN_MS		30000	/* is there a segment nobody told of? */
-#define QUEUE_SWEEP_MS		3600000	/* orphaned bodies */
-#define QUEUE_SWEEP_SEGMENTS	16	/* with more of them it has to wait */
-#define QUEUE_SWEEP_GRACE_S	2	/* less than the next: */
-#define QUEUE_DEATH_MS		3000	/* after a worker's death, for the same */
-#define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk */
+#define QUEUE_SYNC_MS		1000	/* between flushes of the log */
+#define QUEUE_RECYCLE_MS	100	/* between looks for finished segments */
+#define QUEUE_LOCK_MS		2000	/* between checks that the writers of segments live */
+#define QUEUE_SCAN_MS		30000	/* between looks for segments that no worker has told of */
+#define QUEUE_SWEEP_MS		3600000	/* between sweeps: bodies that no record names */
+#define QUEUE_SWEEP_SEGMENTS	16	/* with more segments a sweep has to wait */
+#define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
+#define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
+#define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk, before the next try */
 
 /* The recipients that are done of a record that is not */
 struct queue_partial {
@@ -105,7 +105,6 @@ struct queue_spool {
 /* core/queue/queue_segment.c */
 int queue_segments_open(struct queue_spool *sp); /* replay, first scan */
 void queue_segments_close(struct queue_spool *sp);
-struct queue_segment *queue_segment_find(struct queue_spool *sp, uint64_t id);
 int queue_segment_open_file(struct queue_spool *sp,
     struct queue_segment *seg);
 void queue_segment_close_file(struct queue_spool *sp,

@@ -2,9 +2,9 @@
  * Owns: the channel to the queue, the pace of the batches.
  * Knows nothing of how a batch is written: core/maildir/deliver.c does.
  *
- * The pace: a job that comes after a rest is done at once; under load jobs
- * gather for GATHER_MS after the last batch, or until a batch is full, so that
- * one flush of the disk pays for many. */
+ * The pace: a job that comes when the agent is idle is done at once.  Under load
+ * jobs gather for GATHER_MS after the last batch, or until a batch is full, so
+ * that many of them share one flush of the disk. */
 
 #include <errno.h>
 #include <poll.h>
@@ -35,8 +35,8 @@ struct role_state {
 
 /* --- results -------------------------------------------------------------- */
 
-/* What the queue does not hear of it waits for for ever: better to end, then
- * all jobs are given out again. */
+/* If a result cannot be sent, the queue would wait for it for ever.  So end:
+ * then the queue gives all jobs of this agent out again. */
 static void
 tell(struct role_state *s, unsigned int type, const void *base,
     const void *entries, unsigned int n)
@@ -80,7 +80,8 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 	return 0;
 }
 
-/* Its end of the channel is closed; that is seen here before the loop does. */
+/* Has the queue closed its end of the channel?  The loop, which is not running
+ * now, would not notice. */
 static bool
 is_left(void *closure)
 {
@@ -209,8 +210,8 @@ on_jobs(void *closure, struct channel_msg *msg)
 	set_timer(s);
 }
 
-/* The queue has gone: its jobs are nobody's now.  What is renamed stays; the
- * next queue gives these jobs out as repeated. */
+/* The queue process has ended: forget its jobs.  Files that are in new/ already
+ * stay there; the next queue process gives these jobs out as repeated. */
 static void
 leave_queue(struct role_state *s)
 {

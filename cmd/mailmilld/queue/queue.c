@@ -24,10 +24,10 @@
 #include "core/loop/after.h"
 #include "core/util/monotonic.h"
 
-#define LOCK_MS		100	/* the queue process before this one still lives */
-#define LOCK_SAY_MS	10000	/* and that is worth a line in the log */
-#define OPEN_MS		5000	/* the spool could not be opened */
-#define PACE_MS		5	/* between passes while agents are at work: news gather */
+#define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */
+#define LOCK_SAY_MS	10000	/* between lines in the log about that */
+#define OPEN_MS		5000	/* between tries, when the spool could not be opened */
+#define PACE_MS		5	/* between passes while agents are at work, so that messages gather */
 #define DRAIN_MS	30000	/* for agents to finish what they have */
 #define PEERS_MAX	1024
 
@@ -212,8 +212,8 @@ transport_of(enum role_id role)
 	return t;
 }
 
-/* Begin to listen to ${p}: only once there is a queue, so that what it says
- * waits in its channel until then. */
+/* Begin to read from ${p}.  Only when the queue is open: until then messages
+ * wait in the channel. */
 static void
 peer_open(struct queue_peer *p)
 {
@@ -410,8 +410,9 @@ set_timer(struct queue_role *r, uint64_t due_ms)
 	}
 }
 
-/* After every pass of the loop: at once when the agents have nothing to do,
- * else with what else arrives in PACE_MS. */
+/* At the end of each pass of the loop: if something has changed, begin a pass of
+ * the queue, at once when the agents have nothing to do, else PACE_MS after the
+ * last one. */
 static void
 end_of_pass(struct timeval *now, void *closure)
 {
@@ -469,7 +470,7 @@ role_clear(struct queue_role *r)
 	r->queue = NULL;
 	while ((p = TAILQ_FIRST(&r->peers)) != NULL)
 		peer_free(p);
-	/* the lock goes last: now another may open the spool */
+	/* last, since another queue process may open the spool now */
 	if (r->lock_fd != -1)
 		close(r->lock_fd);
 	if (r->folder_fd != -1)

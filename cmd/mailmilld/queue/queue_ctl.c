@@ -13,8 +13,8 @@
 #include "core/process/log.h"
 
 #define CTLS_MAX	16
-#define STALL_S		30	/* mailmillctl does not read */
-#define PIECES_PER_PASS	16	/* then the mail has its turn */
+#define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
+#define PIECES_PER_PASS	16	/* of one answer, before other events have their turn */
 
 struct queue_ctl {
 	TAILQ_ENTRY(queue_ctl)	 link;
@@ -65,7 +65,7 @@ on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 	struct queue_ctl *ctl = closure;
 	int needmask = E_WRITE;
 
-	/* its trigger is moved with every write, so it has stalled */
+	/* the time-out is set again after each write: mailmillctl has stalled */
 	if ((eventtype & (E_WRITE | E_EXCEPTION)) == 0 ||
 	    write_some(ctl, now, &needmask) != 0) {
 		event_close(e);
