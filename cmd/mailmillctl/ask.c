@@ -1,5 +1,5 @@
 /* One request, one answer.
- * Owns: the conversation, and what to advise when there is none. */
+ * Owns: the exchange with the server, and the advice when it does not answer. */
 
 #include "cmd/mailmillctl/ctl.h"
 
@@ -85,7 +85,8 @@ send_request(int fd, const json_t *request)
 	return rc == -1 ? -1 : send_all(fd, "\n", 1);
 }
 
-/* Read until the line is whole or the server closes.  Return octets, or -1. */
+/* Read up to the end of the line, or until the server closes.  Return octets, or
+ * -1. */
 static ssize_t
 receive(int fd, char **buf_r)
 {

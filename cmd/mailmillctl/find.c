@@ -1,5 +1,5 @@
-/* Which socket to speak to.
- * Owns: reading "control" from a configuration that may be broken. */
+/* The path of the control socket.
+ * Owns: reading "control" from a configuration that may have errors. */
 
 #include "cmd/mailmillctl/ctl.h"
 
@@ -12,8 +12,7 @@
 
 #define INCLUDE_DEPTH	10	/* files within files */
 
-/* Is ${line} ${name}, ${after} and a quoted text?  Return that, allocated, or
- * NULL. */
+/* The text T if ${line} is: ${name} ${after} "T".  Allocated, or NULL. */
 static char *
 quoted(const char *line, const char *name, const char *after)
 {
@@ -76,7 +75,7 @@ scan_file(struct conf_input *in, const struct conf_item *item,
 	}
 }
 
-/* The files are no good configuration (any more): look for the one line. */
+/* The configuration has an error: look only for the line that sets "control". */
 static char *
 scan(FILE *fp, const char *filename)
 {

@@ -102,8 +102,8 @@ finish_stop(int fd, const json_t *answer)
 	return EXIT_FAILED;
 }
 
-/* While the server says that it will be able to answer in a moment, as after a
- * reload, when the queue changes hands: for AGAIN_TRIES times. */
+/* Ask again, up to AGAIN_TRIES times, while the server answers that it is busy:
+ * after a reload the old queue process hands over to the new one. */
 static json_t *
 ask_patiently(const char *path, const json_t *request, int *fd_r)
 {
@@ -150,7 +150,7 @@ run(const struct command *c, const char *path, char *const *argv, bool is_json)
 	return status;
 }
 
-/* What stands before the command, and for most commands also behind it. */
+/* The flags before the command; most commands take them after it too. */
 struct options {
 	const char	*filename, *socket;
 	bool		 is_json;

@@ -106,7 +106,8 @@ auth_group(const char *filename)
 	return pw != NULL ? pw->pw_gid : (gid_t)-1;
 }
 
-/* A new file: root's, readable for who checks passwords; or all ours. */
+/* A new file belongs to root and is readable by authd's account; when it is not
+ * root who makes it, it belongs to the user. */
 static struct passwdfile_new
 new_file(const char *filename)
 {

@@ -1,6 +1,6 @@
-/* Answers for people.
- * Owns: the tables on stdout.  What came from clients is printed without its
- * control characters, so that no sender can write to the terminal. */
+/* Answers as tables on stdout.
+ * Text that came from clients is printed without its control characters, so that
+ * no sender can control the terminal. */
 
 #include "cmd/mailmillctl/ctl.h"
 
@@ -128,7 +128,7 @@ print_stats(FILE *fp, const json_t *answer)
 	const char *key;
 	json_t *copy = json_deep_copy(answer), *value;
 
-	/* a copy, since jansson's iteration wants an object it may change */
+	/* a copy: jansson iterates only over an object that is not const */
 	json_object_foreach(copy, key, value)
 		fprintf(fp, "%-24s %lld\n", key,
 		    (long long)json_integer_value(value));

@@ -20,8 +20,8 @@ enum auth_spec_kind {
 };
 
 /* auth_spec_check(spec, kind_r, arg_r, err_r, errlen): Is ${spec} well formed?
- * Return 0 with its kind and where its argument begins (either may be NULL), or
- * -1 with what was expected. */
+ * Return 0 with its kind and where its argument begins (both pointers may be
+ * NULL), or -1 with what was expected. */
 int auth_spec_check(const char *spec, enum auth_spec_kind *kind_r,
     const char **arg_r, char *err_r, size_t errlen);
 

@@ -1,4 +1,4 @@
-/* Where things are unless said otherwise. */
+/* Paths that are used when no option or flag gives another. */
 
 #ifndef CMD_SETTINGS_PATHS_H
 #define CMD_SETTINGS_PATHS_H

@@ -15,7 +15,7 @@
 #include "proto/mailaddr.h"
 
 /* Fill in the fields of ${scope} in ${base} from the first of ${inner},
- * ${outer} (may be NULL) that says something, or the default. */
+ * ${outer} (may be NULL) that sets them, or with the default. */
 static int
 fill(struct conf *c, void *base, enum setting_scope scope,
     const struct conf_section *inner, const struct conf_section *outer)
@@ -35,7 +35,7 @@ fill(struct conf *c, void *base, enum setting_scope scope,
 			value = conf_get(c, outer, ROW_FIRST_SETTING + i);
 		if (value == NULL)
 			rc = conf_field_default(base, &row->field);
-		else	/* which was checked already */
+		else	/* the parser has checked the value */
 			rc = conf_field_set(base, &row->field,
 			    (const char *const *)value->v, value->n, ignored,
 			    sizeof(ignored));

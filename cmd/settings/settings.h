@@ -1,8 +1,8 @@
 /* The server's settings: mailmill.conf(5) and -D, checked and resolved.
- * Owns: the scopes, the order of lookup, what one setting demands of another,
- * the options of every listener and Peer scope.
- * All of it is const once loaded; it opens no file but those of the
- * configuration. */
+ * Owns: the scopes, the order of lookup, the checks between settings, the
+ * options of every listener and Peer scope.
+ * All of it is const once loaded.  The files of the configuration are the only
+ * ones it opens. */
 
 #ifndef CMD_SETTINGS_SETTINGS_H
 #define CMD_SETTINGS_SETTINGS_H
@@ -36,10 +36,10 @@ extern const char settings_transports[];
 /* One Domain section. */
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
-	struct conf_at maildir_at, recipients_at; /* of the options, or of the
-					 * section */
-	/* with Recipients, after settings_load_recipients(); NULL: every local
-	 * part is accepted */
+	struct conf_at maildir_at, recipients_at; /* where the options are set;
+					 * else where the section begins */
+	/* set by settings_load_recipients() if Recipients is set; NULL: every
+	 * local part is accepted */
 	struct recipients *recipients_table;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x)
@@ -64,7 +64,7 @@ struct settings_listen {
 					 * families, or 0.0.0.0 where there is
 					 * no IPv6 */
 	unsigned int	 service;	/* number of its ESMTP_Listener, from 0 */
-	const struct esmtp_options *options;	/* without any Peer scope */
+	const struct esmtp_options *options;	/* of clients in no Peer section */
 	struct settings_peers *peers;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x) x
@@ -78,14 +78,14 @@ struct settings_listen {
 struct settings {
 	struct conf_input	*input;		/* what it was read from */
 	const char		*filename;
-	struct settings_listen	*listens;	/* those with Enable, as in the file */
+	struct settings_listen	*listens;	/* the enabled ones, as in the files */
 	size_t			 nlistens;	/* at least 1 */
 	unsigned int		 nservices;	/* ESMTP_Listener sections */
 	struct settings_domain	*domains;	/* sorted by name */
 	size_t			 ndomains;
-	const struct settings_domain *default_domain; /* first in the file that
-					 * is no wildcard: for <postmaster>.
-					 * NULL: none */
+	const struct settings_domain *default_domain; /* of <postmaster>: the
+					 * first that is not a wildcard, or
+					 * NULL */
 	/* workers is never 0, hostname never empty, log_level resolved below */
 	enum log_level		 level;
 	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
@@ -104,18 +104,19 @@ struct settings {
 #undef SETTING
 
 /* settings_load(fp, filename, overrides, n, err_r, errlen): Read all of ${fp},
- * which is ${filename}, and the files that it includes.  ${overrides} are "name=value" as with -D: they
- * win over every scope; a list's values are parted by commas.  NULL with a
- * message in ${err_r} ("file:line:column: option 'X': expected ..., found ...",
- * "-D: ..."). */
+ * which is ${filename}, and the files that it includes.  ${overrides} are
+ * "name=value" as with -D: they override every scope; the values of a list have
+ * commas between them.  NULL with a message in ${err_r} ("file:line:column:
+ * option 'X': expected ..., found ...", "-D: ..."). */
 struct settings *settings_load(FILE *fp, const char *filename,
     const char *const *overrides, size_t n, char *err_r, size_t errlen);
 void settings_free(struct settings *s);		/* NULL does nothing */
 
-/* settings_pack(s): All that settings_load() has read, in a sealed memfd, for
- * M_INIT.  Once: the texts are freed.  Return it, or -1 with errno.
- * settings_unpack(fd, err_r, errlen): settings_load() of it, from its start: no
- * file is opened.  ${fd} stays open. */
+/* settings_pack(s): Write all that settings_load() has read to a sealed memfd,
+ * for M_INIT.  This frees the texts, so it can be called once.  Return the
+ * descriptor, or -1 with errno.
+ * settings_unpack(fd, err_r, errlen): The same settings from such a memfd,
+ * without opening a file.  ${fd} stays open. */
 int settings_pack(struct settings *s);
 struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
 
@@ -128,26 +129,25 @@ const char *settings_default(const char *name);
  * and option. */
 int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
 
-/* settings_load_sender_logins(s, ...): The same of the files of Sender_Login.
- * settings_sender_logins(s, value): The table for the option's ${value}, or
- * NULL: it is not loaded, or no such value is in any scope. */
+/* settings_load_sender_logins(s, ...): The same for the files of Sender_Login.
+ * settings_sender_logins(s, value): The table for the option's ${value}; NULL if
+ * it is not loaded or no scope has that value. */
 int settings_load_sender_logins(struct settings *s, char *err_r,
     size_t errlen);
 const struct sender_logins *settings_sender_logins(const struct settings *s,
     const char *value);
 
-/* settings_options_for(s, listen, peer): What holds for a client at ${peer} on
- * listens[listen]: looked up in -D, Peer within Listen, Listen, Peer within
- * ESMTP_Listener, ESMTP_Listener, outside; of several Peer sections of one
- * scope the one with the longest prefix counts.  Never NULL for a valid
- * ${listen}.  The same pointer for the same listener and Peer sections, so
- * that limits can be counted per pointer. */
+/* settings_options_for(s, listen, peer): The options for a client at ${peer} on
+ * listens[listen], looked up in -D, Peer within Listen, Listen, Peer within
+ * ESMTP_Listener, ESMTP_Listener, and outside all sections.  Of several Peer
+ * sections of one scope the one with the longest prefix is used.  Never NULL for
+ * a valid ${listen}.  The pointer is the same for the same listener and Peer
+ * sections, so that limits can be counted per pointer. */
 const struct esmtp_options *settings_options_for(const struct settings *s,
     size_t listen, const struct sockaddr *peer);
 
-/* settings_options_at(s, listen, i): The ${i}th, from 0, of all that
- * settings_options_for() could return for that listener; NULL: there are no
- * more. */
+/* settings_options_at(s, listen, i): The ${i}th, from 0, of all pointers that
+ * settings_options_for() can return for that listener; NULL after the last. */
 const struct esmtp_options *settings_options_at(const struct settings *s,
     size_t listen, size_t i);
 

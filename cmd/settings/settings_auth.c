@@ -1,6 +1,6 @@
 /* Settings: can a back end do what is to be offered?
- * Where a setting stands alone its own line is named; where two of them do not
- * go together, the Listen section in which they meet. */
+ * A message about one setting names its own line; one about two settings that
+ * contradict each other names the Listen section for which both are in force. */
 
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,7 @@ check_backend(struct conf *c, const struct conf_at *at, const char *spec)
 	    err, spec);
 }
 
-/* What is written in ${section} and in those inside it. */
+/* The values set in ${section} and in the sections within it. */
 static int
 check_section(struct conf *c, const struct conf_section *section)
 {
@@ -101,8 +101,8 @@ can_log_in(const struct esmtp_options *o)
 	return id;
 }
 
-/* Who has to log in must be able to: else all mail of such clients is refused,
- * and nobody is told why. */
+/* A client that has to log in must be able to: else all its mail is refused, and
+ * no message says why. */
 static int
 check_required(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)

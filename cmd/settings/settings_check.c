@@ -1,4 +1,4 @@
-/* Settings: what one demands of another. */
+/* Settings: the checks between settings. */
 
 #include <string.h>
 
@@ -9,7 +9,7 @@ same_address(const struct settings_listen *a, const struct settings_listen *b)
 {
 	return a->addr_len == b->addr_len &&
 	    memcmp(&a->addr, &b->addr, a->addr_len) == 0 &&
-	    a->addr.in.sin_port != 0;	/* 0: a port of its own each */
+	    a->addr.in.sin_port != 0;	/* 0: the system chooses different ones */
 }
 
 static int
@@ -59,7 +59,7 @@ check_domains(struct conf *c, const struct settings *s)
 	return 0;
 }
 
-/* Each domain we accept mail for must have a section that can deliver it. */
+/* Each domain that mail is accepted for must have a Domain section. */
 static int
 check_relay_domains(struct conf *c, const struct settings *s,
     const struct conf_section *section)

@@ -1,4 +1,5 @@
-/* Settings: the Domain sections: sorted, found, and their recipients loaded. */
+/* Settings: the Domain sections.
+ * Owns: their order, the search for one, loading their files of recipients. */
 
 #include "cmd/settings/settings.h"
 

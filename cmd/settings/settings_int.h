@@ -45,30 +45,32 @@ int settings_listen_parse(const char *title, accept_addr *addr_r,
 int settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section);
 void settings_peers_free(struct settings_peers *p);
-/* settings_build(in, err_r, errlen): settings_load() of ${in}, which is taken,
- * also when it fails. */
+/* settings_build(in, err_r, errlen): The settings of ${in}, which it takes, also
+ * when it fails. */
 struct settings *settings_build(struct conf_input *in, char *err_r,
     size_t errlen);
 
-/* settings_peers_at(c, p, o, row): Where what ${o} of ${p} has in ${row} is
- * written, or the Listen section: it is the default.  Only while loading. */
-struct conf_at settings_peers_at(const struct conf *c, const struct settings_peers *p,
-    const struct esmtp_options *o, size_t row);
+/* settings_peers_at(c, p, o, row): Where the value that ${o} of ${p} has for
+ * ${row} is set; if it is the default, where the Listen section begins.  Only
+ * while loading. */
+struct conf_at settings_peers_at(const struct conf *c,
+    const struct settings_peers *p, const struct esmtp_options *o, size_t row);
 
 /* settings_domains_sort(s): Sort them by name, for settings_domain_find(), and
  * choose the default domain: the one that was first in the file. */
 void settings_domains_sort(struct settings *s);
 
 /* settings_senders_build(c, s, section): Note the files of Sender_Login in
- * ${section} and what is in it.  Return 0 or -1 (noted). */
+ * ${section} and in the sections within it.  Return 0 or -1 (noted). */
 int settings_senders_build(struct conf *c, struct settings *s,
     const struct conf_section *section);
 void settings_senders_free(struct settings *s);
 
-/* settings_check(c, s): What one setting demands of another. */
+/* settings_check(c, s): The checks between settings.  Return 0 or -1 (noted). */
 int settings_check(struct conf *c, const struct settings *s);
 
-/* settings_auth_check(c, s): Auth_Backend and Auth_Mechanisms. */
+/* settings_auth_check(c, s): The same for Auth_Backend, Auth_Mechanisms and
+ * Require_Auth. */
 int settings_auth_check(struct conf *c, const struct settings *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* Settings: what a child needs to read the same configuration as its master:
- * all that the master has read, in memory that nobody can change. */
+/* Settings: how a child gets the configuration of its master: all that the
+ * master has read, in a file in memory that no process can change. */
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ settings_pack(struct settings *s)
 		errno = EIO;
 		goto err1;
 	}
-	/* sealed: no process can change what another reads */
+	/* a child cannot change what the next one will read */
 	if (fclose(out) == EOF || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK |
 	    F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == -1)
 		goto err1;

@@ -20,7 +20,7 @@ struct peer_list {
 	size_t		 n;
 };
 
-/* What holds when these two Peer sections are the best of their scopes. */
+/* The options when these two Peer sections are the best matches. */
 struct combination {
 	uint32_t		 inner, outer;	/* index or NO_PEER */
 	struct esmtp_options	*options;
@@ -34,7 +34,7 @@ struct settings_peers {
 	size_t			 n;
 };
 
-#define CHAIN	5	/* sections that have a say, from the inside out */
+#define CHAIN	5	/* sections to look in, from the inside out */
 
 static void
 options_free(struct esmtp_options *o)
@@ -110,7 +110,7 @@ list_build(struct conf *c, const struct conf_section *section,
 	return 0;
 }
 
-/* The first of ${chain} that says something of ${row}. */
+/* The value of ${row} in the first of ${chain} that sets it. */
 static const struct conf_value *
 lookup(const struct conf *c, const struct conf_section *const *chain,
     size_t n, size_t row)
@@ -153,7 +153,7 @@ resolve(const struct conf *c, const char *hostname,
 	return o;
 }
 
-/* Can one client be in both? */
+/* Can a client be in both networks? */
 static bool
 overlap(const struct peer *a, const struct peer *b)
 {
@@ -289,7 +289,7 @@ settings_options_for(const struct settings *s, size_t listen,
 	const struct combination *found;
 
 	found = bsearch(&key, p->v, p->n, sizeof(*p->v), combination_cmp);
-	/* both hold ${peer}, so they overlap, so it is there */
+	/* ${peer} is in both, so they overlap, so the pair is there */
 	return found != NULL ? found->options : p->v[p->n - 1].options;
 }
 

@@ -1,6 +1,5 @@
-/* Settings: the tables as the configuration engine wants them, and the check
- * of each value.
- * Owns: which section may stand where, what single values must look like. */
+/* Settings: the tables for the parser.
+ * Owns: which section may stand where, the checks of single values. */
 
 #include "cmd/settings/settings.h"
 
@@ -39,7 +38,7 @@ const struct setting_row setting_rows[NSETTINGS] = {
 #undef SETTING
 };
 
-/* A check of what a value means, after that of its type. */
+/* A further check of a value that is right by its type. */
 struct special {
 	size_t	row;
 	int	(*check)(const char *value, char *expected_r, size_t len);

@@ -1,5 +1,5 @@
-/* Settings: the files of Sender_Login, each once, however many scopes name it.
- * Owns: their tables. */
+/* Settings: the files of Sender_Login.
+ * Owns: their tables, one for each file however many scopes name it. */
 
 #include <stdio.h>
 #include <stdlib.h>

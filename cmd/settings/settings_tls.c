@@ -1,7 +1,7 @@
 /* Settings: certificates and keys of all scopes, numbered.
- * Owns: which scopes share a pair or a context, what TLS options demand of one
- * another.  Files are opened elsewhere (creds.h), OpenSSL is asked elsewhere
- * (tls_options.h). */
+ * Owns: which scopes share a pair or a context, the checks between TLS options.
+ * Files are opened in creds.h, values that only OpenSSL can judge are checked in
+ * tls_options.h. */
 
 #include "cmd/settings/settings_tls.h"
 
@@ -31,7 +31,7 @@ same_list(const struct conf_list *a, const struct conf_list *b)
 	return true;
 }
 
-/* Would a context for the one do for the other? */
+/* Can sessions with either share a context? */
 static bool
 same_context(const struct esmtp_options *a, const struct esmtp_options *b)
 {
@@ -173,9 +173,9 @@ add_context(struct settings_tls *t, const struct conf *c,
 	return (int)i;
 }
 
-/* --- what one demands of another ------------------------------------------ */
+/* --- checks between options ----------------------------------------------- */
 
-/* As "option 'X': expected ..., found ..." of what ${o} says of ${row}. */
+/* Note that ${value}, which ${o} has for ${row}, is not what is ${expected}. */
 static int
 refuse(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o, size_t row, const char *value,
@@ -336,7 +336,7 @@ settings_tls_clear(struct settings *s)
 	s->tls = NULL;
 }
 
-/* --- looking -------------------------------------------------------------- */
+/* --- lookup --------------------------------------------------------------- */
 
 int
 settings_tls_context(const struct settings *s, const struct esmtp_options *o)

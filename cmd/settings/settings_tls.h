@@ -1,6 +1,6 @@
-/* What the settings say of TLS, numbered: key pairs and contexts.
- * Owns: which scopes share one; every process that has the same configuration
- * comes to the same numbers. */
+/* The key pairs and TLS contexts of the settings, numbered.
+ * Owns: which scopes share one.  Processes with the same configuration get the
+ * same numbers. */
 
 #ifndef CMD_SETTINGS_SETTINGS_TLS_H
 #define CMD_SETTINGS_SETTINGS_TLS_H
@@ -16,7 +16,7 @@ struct settings_pair {
 enum settings_tls_text { SETTINGS_TLS_PROTOCOLS, SETTINGS_TLS_CIPHERS,
 	SETTINGS_TLS_CIPHERSUITES, SETTINGS_TLS_GROUPS, SETTINGS_TLS_NTEXTS };
 
-/* What is the same for all sessions whose options say the same of TLS. */
+/* What sessions share whose options for TLS are the same. */
 struct settings_tls_context {
 	const struct esmtp_options *options;	/* one of them */
 	uint32_t	*pairs;			/* numbers of pairs */
@@ -38,10 +38,10 @@ struct settings_tls {
 	uint8_t			*usable;
 };
 
-/* settings_tls_build(c, s): Called by settings_load(): number them into
- * s->tls, and check what can be without opening files: as many keys as
- * certificates, Use_SSL and Require_TLS only with one, TLS_Verify_Mode require
- * only with TLS_Client_CA.  (What OpenSSL is asked about is in tls_options.h.)
+/* settings_tls_build(c, s): Called by settings_load(): fill in s->tls, and check
+ * what can be checked without opening files: as many keys as certificates,
+ * Use_SSL and Require_TLS only with a certificate, TLS_Verify_Mode require only
+ * with TLS_Client_CA.  (tls_options.h has the checks that OpenSSL makes.)
  * Return 0 or -1 (noted in ${c}). */
 struct conf;
 int settings_tls_build(struct conf *c, struct settings *s);
