@@ -63,8 +63,11 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 /* --- what they say -------------------------------------------------------- */
 
 static void
-on_ready(struct proc *p)
+on_ready(void *closure, struct channel_msg *msg)
 {
+	struct proc *p = closure;
+
+	(void)msg;
 	p->said_ready = true;
 	p->master->has_news = true;
 }
@@ -99,8 +102,9 @@ proc_collect(struct proc *p)
 
 /* That memory was full: the worker sends the sessions that have ended. */
 static void
-on_closed(struct proc *p, const struct channel_msg *msg)
+on_closed(void *closure, struct channel_msg *msg)
 {
+	struct proc *p = closure;
 	const uint64_t *handles = msg->entries;
 	uint64_t unknown = 0;
 	unsigned int i, nunknown = 0;
@@ -127,37 +131,26 @@ procs_collect(struct master *m)
 
 /* Only the answer to what it was sent last counts. */
 static void
-on_keys_ready(struct proc *p, const struct msg_keys_ready *msg)
+on_keys_ready(void *closure, struct channel_msg *msg)
 {
-	if (p->role != ROLE_KEYD || msg->version != p->certs_sent)
+	struct proc *p = closure;
+	struct msg_keys_ready answer;
+
+	memcpy(&answer, msg->base, sizeof(answer));
+	if (answer.version != p->certs_sent)
 		return;
-	p->keys_answer = *msg;
+	p->keys_answer = answer;
 	p->has_keys_answer = true;
 	p->master->has_news = true;
 }
 
 static void
-proc_message(struct chanev *ce, struct channel_msg *msg, void *closure)
+on_relog(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
-	struct msg_keys_ready ready;
 
-	(void)ce;
-	switch (msg->type) {
-	case M_READY:
-		on_ready(p);
-		break;
-	case M_CLOSED:
-		on_closed(p, msg);
-		break;
-	case M_RELOG:
-		master_wants_relog(p->master, RELOG_SOON);
-		break;
-	case M_KEYS_READY:
-		memcpy(&ready, msg->base, sizeof(ready));
-		on_keys_ready(p, &ready);
-		break;
-	}
+	(void)msg;
+	master_wants_relog(p->master, RELOG_SOON);
 }
 
 static void
@@ -171,7 +164,12 @@ proc_gone(struct chanev *ce, void *closure)
 }
 
 const struct chanev_ops proc_ops = {
-	.message = proc_message,
+	.on = {
+		[M_READY] = on_ready,
+		[M_RELOG] = on_relog,
+		[M_CLOSED] = on_closed,
+		[M_KEYS_READY] = on_keys_ready
+	},
 	.gone = proc_gone
 };
 

@@ -66,10 +66,7 @@ chanev_read(struct chanev *ce)
 			chanev_gone(ce);
 			return;
 		}
-		if (ce->ops->on[msg.type] != NULL)
-			ce->ops->on[msg.type](ce->closure, &msg);
-		else
-			ce->ops->message(ce, &msg, ce->closure);
+		ce->ops->on[msg.type](ce->closure, &msg);
 		if (msg.fd != -1)
 			close(msg.fd);
 		if (msg_rows[msg.type].is_secret)
@@ -123,7 +120,7 @@ assert_complete(const struct chanev_ops *ops, enum role_id self,
 	unsigned int i;
 
 	for (i = 0; i < NMSGS; i++)
-		assert(ops->message != NULL || ops->on[i] != NULL ||
+		assert(ops->on[i] != NULL ||
 		    !channel_row_goes(&msg_rows[i], peer, self));
 }
 

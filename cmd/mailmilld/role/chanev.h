@@ -20,9 +20,6 @@ struct chanev_ops {
 	/* a function for each message that the peer may send (msg.def):
 	 * chanev_open() asserts that none is missing */
 	msg_fn	*on[NMSGS];
-	/* message(ce, msg, closure): for those without a function */
-	void	(*message)(struct chanev *ce, struct channel_msg *msg,
-		    void *closure);
 	/* gone(ce, closure): the peer has closed its end or died.  Called once,
 	 * the last call made; the function calls chanev_free(ce). */
 	void	(*gone)(struct chanev *ce, void *closure);

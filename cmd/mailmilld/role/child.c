@@ -178,10 +178,7 @@ give_own(struct channel_msg *msg, void *closure)
 {
 	struct child *c = closure;
 
-	if (c->ops->on[msg->type] != NULL)
-		c->ops->on[msg->type](c->closure, msg);
-	else
-		c->ops->message(c, msg, c->closure);
+	c->ops->on[msg->type](c->closure, msg);
 }
 
 /* What only some roles take. */
@@ -204,7 +201,6 @@ assert_complete(const struct child *c)
 
 	for (i = 0; i < NMSGS; i++)
 		assert(on_any[i] != NULL || c->ops->on[i] != NULL ||
-		    c->ops->message != NULL ||
 		    !channel_row_goes(&msg_rows[i], ROLE_MASTER, c->role->id));
 }
 

@@ -20,8 +20,7 @@
 
 struct child;
 
-/* What a role does with what the master says while it runs.  NULL members are
- * allowed: a message without a function is dropped (its descriptor closed). */
+/* What a role does with what the master says while it runs. */
 struct child_ops {
 	/* peer(c, peer, fd, closure): a channel to another process; takes
 	 * ${fd}: give it to chanev_open(fd, c->role, peer->role, ...).  For a
@@ -35,9 +34,6 @@ struct child_ops {
 	 * that came before child_run() are given first, before any peer.
 	 * child_run() asserts that none is missing */
 	msg_fn	*on[NMSGS];
-	/* message(c, msg, closure): for those without a function */
-	void	(*message)(struct child *c, struct channel_msg *msg,
-		    void *closure);
 	/* drain(c, is_reconfig, closure): finish what was promised, take
 	 * nothing new, then call child_exit(c).  Called once: by M_DRAIN, or
 	 * because the master is gone (c->is_orphan). */
