@@ -28,7 +28,6 @@
 #include "core/util/wipe.h"
 #include "proto/server/esmtp_auth_mech.h"
 
-#define REPLY_MAX	8192	/* octets of one, as in msg.def */
 #define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */
 #define COMPLAIN_MS	60000	/* between two of one worker */
 #define HELD_MS		2000	/* beyond auth_timeout: before the worker gives up */
@@ -170,7 +169,7 @@ reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
 {
 	struct msg_auth ma = { .id = id, .status = status };
 
-	if (len > REPLY_MAX) {
+	if (len > MSG_AUTH_REPLY_OCTETS) {
 		log_errx("authd-reply", "octets=%zu reason=%s", len,
 		    "too long a challenge");
 		ma.status = ESMTP_AUTH_LATER;
@@ -363,7 +362,7 @@ challenge(struct authd_exchange *e)
 {
 	reply(e->worker, e->request.id, ESMTP_AUTH_CHALLENGE, e->out,
 	    e->out_len);
-	if (e->out_len > REPLY_MAX) {
+	if (e->out_len > MSG_AUTH_REPLY_OCTETS) {
 		give_up(e);
 		return;
 	}

@@ -235,7 +235,7 @@ conn_read(struct conn *c, const struct timeval *now)
 	char *nl;
 
 	n = event_read(c->event, c->buf + c->len,
-	    (int)(CONTROL_REQUEST_MAX - c->len), &needmask);
+	    (int)(MSG_CONTROL_OCTETS - c->len), &needmask);
 	if (n == -1 && errno == EAGAIN)
 		return wait_for(c, needmask, now);
 	if (n <= 0)
@@ -245,7 +245,7 @@ conn_read(struct conn *c, const struct timeval *now)
 		c->len = (size_t)(nl - c->buf);
 		return conn_request(c, now);
 	}
-	if (c->len == CONTROL_REQUEST_MAX) {
+	if (c->len == MSG_CONTROL_OCTETS) {
 		conn_error(c, "the request is too long");
 		return conn_write(c, now);
 	}
@@ -278,7 +278,7 @@ conn_open(struct control *ctl, int fd)
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return -1;
 	c->control = ctl;
-	if ((c->buf = malloc(CONTROL_REQUEST_MAX)) == NULL)
+	if ((c->buf = malloc(MSG_CONTROL_OCTETS)) == NULL)
 		goto err1;
 	c->event = build_event_from_now_f(REQUEST_TIMEOUT_S, fd, conn_callback,
 	    c);

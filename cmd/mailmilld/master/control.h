@@ -7,8 +7,6 @@
 
 #include "cmd/mailmilld/master/master.h"
 
-#define CONTROL_REQUEST_MAX	8192	/* octets of a request with its newline;
-					 * as many entries as M_CONTROL has */
 
 enum control_command {
 	CONTROL_STATUS, CONTROL_STATS, CONTROL_RELOAD, CONTROL_STOP,

@@ -17,7 +17,11 @@
 #define AUTH_EXPORTER_OCTETS	32	/* RFC 9266 */
 #define AUTH_ENDPOINT_MAX	64	/* a hash; RFC 5929 4.1 */
 #define AUTH_PEER_NAME_MAX	255
-#define AUTH_INITIAL_MAX	12288	/* as a response in A_STEP */
+#define AUTH_INITIAL_MAX	MSG_AUTH_STEP_OCTETS
+
+_Static_assert(AUTH_MECH_MAX + AUTH_SESSION_MAX + AUTH_INITIAL_MAX +
+    AUTH_EXPORTER_OCTETS + AUTH_ENDPOINT_MAX + AUTH_PEER_NAME_MAX <=
+    MSG_AUTH_START_OCTETS, "A_START does not hold its texts");
 
 struct auth_request {
 	uint64_t	 id;

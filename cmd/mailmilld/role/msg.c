@@ -3,6 +3,10 @@
 
 #include "cmd/mailmilld/role/msg.h"
 
+#include "core/maildir/deliver.h"
+#include "core/queue/queue.h"
+#include "tls/remote.h"
+
 enum { FD = 1, SECRET = 2 };
 
 #define R(role) (1u << ROLE_##role)

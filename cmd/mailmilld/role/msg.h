@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "core/lim.h"
 #include "core/process/channel.h"
 #include "core/spool/job.h"
 #include "core/util/addr.h"
@@ -62,6 +63,9 @@ struct msg_auth_start {
 	/* lengths of the texts */
 	uint16_t mech, session, initial, exporter, endpoint, peer_name;
 };
+#define MSG_AUTH_START_OCTETS	12800	/* all texts: auth_request.h asserts that they fit */
+#define MSG_AUTH_STEP_OCTETS	LIM_AUTH_LINE	/* a response without base64 is shorter */
+#define MSG_AUTH_REPLY_OCTETS	8192	/* a challenge; in base64 within LIM_AUTH_LINE */
 #define MSG_AUTH_TLS		0x01	/* the session is encrypted */
 #define MSG_AUTH_INITIAL	0x02	/* there is an initial response */
 struct msg_auth {
@@ -81,6 +85,9 @@ struct msg_session {
 	uint32_t unused;
 	union addr peer;
 };
+#define MSG_CLOSED_MAX		1024	/* handles in an M_CLOSED; more go in the next */
+#define MSG_CONTROL_OCTETS	8192	/* a request of mailmillctl with its newline:
+					 * far above the longest that it makes */
 struct msg_control { uint32_t octets; };
 struct msg_committed {
 	uint64_t segment, generation;

@@ -24,8 +24,6 @@
 #include "tls/tlsio.h"
 
 #define PATIENCE_MS	5000	/* beyond auth_timeout, which authd keeps */
-#define STEP_MAX	12288	/* octets of a response, as in msg.def */
-#define START_MAX	12800	/* of all texts of A_START */
 
 struct host_exchange {
 	RB_ENTRY(host_exchange)	 node;
@@ -223,7 +221,7 @@ static int
 send_start(struct host_exchange *x, const char *mech, const char *initial,
     size_t len)
 {
-	uint8_t texts[START_MAX];
+	uint8_t texts[MSG_AUTH_START_OCTETS];
 	struct msg_auth_start mas;
 	struct auth_request r;
 	int n, rc = -1;
@@ -268,7 +266,8 @@ host_auth_step(void *host, accept_construct *ac, const char *response,
 	struct host_exchange *x = ac->host_auth;
 	struct msg_auth ma = { 0 };
 
-	if (x == NULL || x->is_lost || x->is_waiting || len > STEP_MAX) {
+	if (x == NULL || x->is_lost || x->is_waiting ||
+	    len > MSG_AUTH_STEP_OCTETS) {
 		errno = ENOTCONN;
 		goto err1;
 	}

@@ -113,9 +113,9 @@ sessions_ended(struct worker *w, uint64_t handle)
 
 	if (t->shared != NULL && ended_put(t->shared, handle))
 		return;
-	if (t->nended == CLOSED_MAX)
+	if (t->nended == MSG_CLOSED_MAX)
 		sessions_flush(w);
-	if (t->nended < CLOSED_MAX)
+	if (t->nended < MSG_CLOSED_MAX)
 		t->ended[t->nended++] = handle;
 	else
 		log_errx("session-lost", "handle=%llx",

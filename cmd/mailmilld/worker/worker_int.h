@@ -15,8 +15,6 @@
 #include "core/spool/spool_writer.h"
 #include "proto/esmtp_factory.h"
 
-#define CLOSED_MAX	1024	/* handles in one M_CLOSED, as in msg.def */
-
 struct host_exchange;
 struct host_keyd;
 struct host_tls;
@@ -29,7 +27,7 @@ struct sessions {
 	size_t			 size;
 	size_t			 n;
 	struct ended		*shared;	/* from M_ENDED; may be NULL */
-	uint64_t		 ended[CLOSED_MAX]; /* handles for M_CLOSED */
+	uint64_t		 ended[MSG_CLOSED_MAX]; /* handles for M_CLOSED */
 	unsigned int		 nended;
 };
 

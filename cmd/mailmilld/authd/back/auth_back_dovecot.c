@@ -10,11 +10,11 @@
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
+#include "cmd/mailmilld/role/msg.h"
 #include "core/util/base64.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
-#define CHALLENGE_MAX	8192	/* octets: what A_REPLY can carry */
 #define ID		"1"	/* of the only request of a connection */
 #define PATIENCE_MS	60000	/* when there is no deadline */
 
@@ -193,10 +193,10 @@ take_challenge(const char *text, char **octets_r, size_t *len_r)
 	size_t len = strlen(text);
 	ssize_t n;
 
-	if (len > base64_octets(CHALLENGE_MAX) ||
-	    (*octets_r = malloc(CHALLENGE_MAX + 1)) == NULL)
+	if (len > base64_octets(MSG_AUTH_REPLY_OCTETS) ||
+	    (*octets_r = malloc(MSG_AUTH_REPLY_OCTETS + 1)) == NULL)
 		return -1;
-	n = base64_decode(text, len, *octets_r, CHALLENGE_MAX);
+	n = base64_decode(text, len, *octets_r, MSG_AUTH_REPLY_OCTETS);
 	if (n == -1) {
 		free(*octets_r);
 		*octets_r = NULL;

@@ -38,7 +38,7 @@ Test(control_parse, what_is_not_understood_is_refused)
 
 Test(control_parse, deep_nesting_is_refused)
 {
-	static char deep[CONTROL_REQUEST_MAX];
+	static char deep[MSG_CONTROL_OCTETS];
 
 	memset(deep, '[', sizeof(deep));
 	cr_assert(control_parse(deep, sizeof(deep)) == CONTROL_BAD);

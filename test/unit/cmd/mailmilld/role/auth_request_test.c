@@ -6,7 +6,7 @@
 
 #define LISTENS	3
 
-static uint8_t octets[12800];
+static uint8_t octets[MSG_AUTH_START_OCTETS];
 static struct msg_auth_start base;
 
 static struct auth_request
