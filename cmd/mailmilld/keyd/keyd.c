@@ -105,10 +105,6 @@ on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
 	struct role_state *s = closure;
 
 	(void)c;
-	if (peer->role != ROLE_WORKER) {
-		close(fd);
-		return;
-	}
 	if (keyd_worker_open(&s->keyd, peer, fd) == -1)
 		log_err("keyd-connect", "worker=%u", peer->slot);
 }

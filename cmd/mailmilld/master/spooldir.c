@@ -1,5 +1,6 @@
 /* The folders of the spool.
- * Owns: their names, owners and modes; see mailmill-spool(5).
+ * Owns: that they are there, with the owners and modes that the roles say; see
+ * mailmill-spool(5).
  * Works on descriptors and never follows a symbolic link, since the folders
  * belong to unprivileged accounts. */
 
@@ -10,10 +11,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/role/roles.h"
+#include "core/lim.h"
 #include "core/process/log.h"
 
 /* Make ${a} the owner of the plain files in ${dirfd}.  A file with a second
@@ -124,13 +128,56 @@ make_empty(int top, const char *name)
 	return rc;
 }
 
+/* Make "folder", or "folder/in_it" when "folder" has been made.  Return its
+ * descriptor, or -1. */
+static int
+make_below(int top, const struct role_folder *f, const struct account *a)
+{
+	const char *slash = strchr(f->name, '/');
+	char outer[LIM_NAME];
+	int at, fd;
+
+	if (slash == NULL)
+		return make_dir(top, f->name, f->mode, a);
+	snprintf(outer, sizeof(outer), "%.*s", (int)(slash - f->name),
+	    f->name);
+	at = openat(top, outer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (at == -1)
+		return -1;
+	fd = make_dir(at, slash + 1, f->mode, a);
+	if (fd != -1 && fsync(at) == -1) {
+		close(fd);
+		fd = -1;
+	}
+	close(at);
+	return fd;
+}
+
+/* The folders of ${role} below ${top}. */
+static int
+make_folders(int top, const struct role *role, const struct account *a)
+{
+	const struct role_folder *f;
+	int fd;
+
+	for (f = role->folders; f < role->folders + ROLE_FOLDERS_MAX &&
+	    f->name != NULL; f++) {
+		if ((fd = make_below(top, f, a)) == -1) {
+			log_err("spool", "role=%s folder=%s", role->name,
+			    f->name);
+			return -1;
+		}
+		close(fd);
+	}
+	return 0;
+}
+
 int
 spooldir_make(const char *path, const struct account accounts[NROLES])
 {
-	const struct account *worker = &accounts[ROLE_WORKER];
-	const struct account *queue = &accounts[ROLE_QUEUE];
-	const char *at = path;
-	int top, incoming = -1, dir = -1, deferred = -1, rc = -1;
+	unsigned int id;
+	int top, rc = -1;
 
 	if (make_path(path) == -1 ||
 	    (top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
@@ -139,32 +186,17 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 	}
 	if (fchmod(top, 0755) == -1)
 		goto out;
-	at = "incoming";
-	if ((incoming = make_dir(top, at, 02770, worker)) == -1)
-		goto out;
-	at = "queue";
-	if ((dir = make_dir(top, at, 0700, queue)) == -1)
-		goto out;
-	at = "queue/deferred";
-	if ((deferred = make_dir(dir, "deferred", 0700, queue)) == -1)
-		goto out;
-	at = SPOOL_EMPTY;
-	if (make_empty(top, at) == -1)
+	for (id = 0; id < NROLES; id++)
+		if (make_folders(top, role_of(id), &accounts[id]) == -1)
+			goto out;
+	if (make_empty(top, SPOOL_EMPTY) == -1)
 		goto out;
 	/* a file in a folder is durable only if the folder's name is */
-	if (fsync(dir) == -1 || fsync(top) == -1)
-		goto out;
-	rc = 0;
+	rc = fsync(top);
 out:
 	if (rc == -1)
-		log_err("spool", "dir=%s at=%s", path, at);
+		log_err("spool", "dir=%s", path);
 	close(top);
-	if (incoming != -1)
-		close(incoming);
-	if (dir != -1)
-		close(dir);
-	if (deferred != -1)
-		close(deferred);
 	return rc;
 }
 

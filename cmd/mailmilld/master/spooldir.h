@@ -5,10 +5,10 @@
 
 #include "cmd/mailmilld/role/privs.h"
 
-/* spooldir_make(path, accounts): Make what is missing of ${path}, incoming,
- * queue, queue/deferred and empty, and put owners and modes right, also of the
- * files in them (a trial's numeric uids may have been followed by real
- * accounts); empty must be.
+/* spooldir_make(path, accounts): Make what is missing of ${path}, the folders
+ * of the roles in it (role->folders) and SPOOL_EMPTY, and put owners and modes
+ * right, also of the files in them (a trial's numeric uids may have been
+ * followed by real accounts).  SPOOL_EMPTY must be empty.
  * Return 0, or -1 having logged why. */
 int spooldir_make(const char *path, const struct account accounts[NROLES]);
 

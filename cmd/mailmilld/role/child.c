@@ -116,13 +116,21 @@ keep_early_peer(struct child *c, struct channel_msg *msg)
 	msg->fd = -1;
 }
 
+/* Those that it has channels to. */
+static unsigned int
+peers_of(const struct role *role)
+{
+	return role->peers | role_askers(role->id);
+}
+
 static void
 give_peer(struct child *c, const struct msg_peer *peer, int fd)
 {
-	if (peer->role >= NROLES || c->ops->peer == NULL)
-		close(fd);
-	else
+	if (peer->role < NROLES &&
+	    (peers_of(c->role) & ROLE_BIT(peer->role)) != 0)
 		c->ops->peer(c, peer, fd, c->closure);
+	else
+		close(fd);
 }
 
 static void
@@ -199,6 +207,7 @@ assert_complete(const struct child *c)
 {
 	unsigned int i;
 
+	assert(c->ops->peer != NULL || peers_of(c->role) == 0);
 	for (i = 0; i < NMSGS; i++)
 		assert(on_any[i] != NULL || c->ops->on[i] != NULL ||
 		    !channel_row_goes(&msg_rows[i], ROLE_MASTER, c->role->id));

@@ -22,8 +22,9 @@ struct child;
 
 /* What a role does with what the master says while it runs. */
 struct child_ops {
-	/* peer(c, peer, fd, closure): a channel to another process; takes
-	 * ${fd}: give it to chanev_open(fd, c->role, peer->role, ...).  For a
+	/* peer(c, peer, fd, closure): a channel to a process of a role that
+	 * this one asks or that asks it (roles.h); takes ${fd}: give it to
+	 * chanev_open(fd, c->role->id, peer->role, ...).  For a
 	 * worker and its queue, and for a deliver and its queue, a new one
 	 * replaces the old one.  The queue may have several workers of the
 	 * same slot (an old one drains while its successor works): there, a

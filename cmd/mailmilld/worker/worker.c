@@ -36,9 +36,6 @@ worker_peer(struct child *c, const struct msg_peer *peer, int fd,
 	case ROLE_AUTHD:
 		host_auth_connect(w, fd);
 		break;
-	default:
-		close(fd);
-		break;
 	}
 }
 
