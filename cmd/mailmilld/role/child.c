@@ -1,6 +1,6 @@
 /* The child side of a role.
- * Owns: descriptor 3, the start-up conversation, signals of a child, the log's
- * reopening, what happens when the master has gone.
+ * Owns: descriptor 3, the start-up conversation, signals of a child, what
+ * happens when the master has gone.
  * Knows nothing of what a role does. */
 
 #include "cmd/mailmilld/role/child.h"
@@ -19,17 +19,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/role/child_early.h"
+#include "cmd/mailmilld/role/child_log.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/lim.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 
-#define LOG_GATHER_OCTETS 1280	/* some eight lines */
-#define LOG_GATHER_MS	5	/* a line waits no longer, but for a pass */
-#define LOG_RETRY_MS	1000	/* when it takes nothing */
 #define FLUSH_MS	2000	/* at the end: for the last words to the master */
 
 struct child_early_peer {
@@ -78,26 +75,6 @@ on_stats(void *closure, struct channel_msg *msg)
 
 	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
 		log_warn("stats", "step=%s", "attach");
-}
-
-static void
-on_log(void *closure, struct channel_msg *msg)
-{
-	struct child *c = closure;
-	struct msg_log log;
-	char ident[LIM_NAME];
-
-	memcpy(&log, msg->base, sizeof(log));
-	if (msg->fd == -1 || log.kind > LOG_TO_SYSLOG)
-		return;
-	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", c->role->name,
-	    c->init.slot);
-	log_init(ident, log.kind, msg->fd, c->settings != NULL ?
-	    c->settings->level : LOG_LEVEL_NOTICE);
-	if (c->log_fd != -1)
-		close(c->log_fd);
-	c->log_fd = msg->fd;
-	msg->fd = -1;
 }
 
 static void
@@ -175,7 +152,7 @@ on_start(void *closure, struct channel_msg *msg)
 static msg_fn *const on_any[NMSGS] = {
 	[M_INIT] = on_init,
 	[M_STATS] = on_stats,
-	[M_LOG] = on_log,
+	[M_LOG] = child_log_on_log,
 	[M_PEER] = on_peer,
 	[M_START] = on_start,
 	[M_DRAIN] = on_drain
@@ -398,72 +375,6 @@ child_drop(struct child *c)
 
 /* --- run ------------------------------------------------------------------ */
 
-/* Called from within the log: only take note. */
-static void
-log_failed(void *closure)
-{
-	struct child *c = closure;
-
-	c->is_relog_wanted = true;
-}
-
-static void on_log_timer(void *closure);
-
-static void
-wait_for_log(struct child *c, unsigned int ms)
-{
-	if (c->log_timer == NULL)
-		c->log_timer = after_ms(ms, on_log_timer, c);
-}
-
-static void
-write_log(struct child *c)
-{
-	size_t before = log_pending(), left;
-
-	log_flush();
-	/* It is full, or its reader is slow: nothing here may wake us for
-	 * that. */
-	if ((left = log_pending()) > 0)
-		wait_for_log(c, left < before ? LOG_GATHER_MS : LOG_RETRY_MS);
-}
-
-static void
-on_log_timer(void *closure)
-{
-	struct child *c = closure;
-
-	c->log_timer = NULL;
-	write_log(c);
-}
-
-/* Each write wakes who reads the log: some lines at once cost little more than
- * one. */
-static void
-gather_log(struct child *c)
-{
-	size_t n = log_pending();
-
-	if (n > 0 && n < LOG_GATHER_OCTETS)
-		wait_for_log(c, LOG_GATHER_MS);
-	if (n >= LOG_GATHER_OCTETS || (n > 0 && c->log_timer == NULL))
-		write_log(c);
-}
-
-static void
-end_of_pass(struct timeval *now, void *closure)
-{
-	struct child *c = closure;
-	struct msg_empty empty = { 0 };
-
-	(void)now;
-	if (c->is_relog_wanted) {
-		c->is_relog_wanted = false;
-		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
-	}
-	gather_log(c);
-}
-
 int
 child_run(struct child *c, const struct child_ops *ops, void *closure)
 {
@@ -478,8 +389,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	for (i = 0; i < c->early_npeers; i++)
 		give_peer(c, &c->early_peers[i].peer, c->early_peers[i].fd);
 	c->early_npeers = 0;
-	log_on_failure(log_failed, c);
-	if (scheduler_recurrent_func_add(end_of_pass, c) == -1) {
+	if (child_log_gather(c) == -1) {
 		log_err("start", "role=%s", c->role->name);
 		return 1;
 	}
