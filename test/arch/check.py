@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import roles
 import rooms
 from tree import PARTS, TOP, objects_of, sources, text
 
@@ -240,6 +241,15 @@ SPOIL = {
         ('proto/esmtp_reply.def', lambda s: s.replace('Max_Errors', 'Max_Error'))],
     rows_of_states_name_who_enters_them: [
         ('proto/server/esmtp_state.def', lambda s: s.replace('body_end()', 'end()'))],
+    roles.messages_have_a_function_where_they_go: [
+        ('cmd/mailmilld/keyd/keyd_worker.c',
+         lambda s: s.replace('[K_SIGN]', '[0]')),
+        ('cmd/mailmilld/role/child.c',
+         lambda s: s.replace('[M_DRAIN]', '[0]'))],
+    roles.roles_are_described_in_their_folders: [
+        ('cmd/mailmilld/master/links.c',
+         append('\nint a[] = { [ROLE_KEYD] = 1 };\n')),
+        ('cmd/mailmilld/role/privs.c', append('\nint a = ROLE_AUTHD;\n'))],
     manuals_are_clean: [
         ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
 }
@@ -284,7 +294,7 @@ def self_test(check, objects):
                 yield f'does not see a spoilt {what}'
 
 
-CHECKS = rooms.CHECKS + [
+CHECKS = rooms.CHECKS + roles.CHECKS + [
     only_tls_sees_openssl_ssl, proto_has_no_clock,
     settings_are_in_the_manual, counters_are_in_the_manual,
     rows_of_proto_name_their_source,

@@ -1,11 +1,16 @@
 #!/bin/sh
-# Creates the accounts mailmilld runs its processes under, where they are
-# missing: _mailmill (workers), _mailmillq (queue), _mailmillk (private keys),
-# _mailmilla (logins), vmail (delivery).
+# Creates the accounts that mailmilld runs its processes under, where they are
+# missing: the defaults of the settings "user", "queue_user" and so on.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
+settings=$(dirname "$0")/../../settings/setting.def
 
-for a in _mailmill _mailmillq _mailmillk _mailmilla vmail; do
+accounts() {
+	sed -n 's/^SETTING(GLOBAL, "\([a-z]*_\)\{0,1\}user",[^"]*"\([^"]*\)".*/\2/p' \
+	    "$settings"
+}
+
+for a in $(accounts); do
 	getent passwd "$a" >/dev/null && continue
 	home=/nonexistent
 	[ "$a" = vmail ] && home=/var/vmail

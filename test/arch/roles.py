@@ -1,0 +1,43 @@
+"""The roles of cmd/mailmilld and the messages between them: is each written
+down in one place?"""
+import re
+
+from tree import sources, text
+
+BASE = 'cmd/mailmilld/'
+
+
+def messages_have_a_function_where_they_go(root, objects):
+    """Each row of msg.def has its [ID] = in the folder of each role it goes
+    to."""
+    base = f'{root}/{BASE}'
+    folder = dict(re.findall(r'^ROLE\((\w+),\s*(\w+)\)',
+                             text(base + 'role/role.def'), re.M))
+    tables = {f: '\n'.join(text(p) for p in sources(base, f)
+                           if p.endswith('.c'))
+              for f in [*folder.values(), 'role']}
+    rows = re.findall(r'^MSG\((\w+),[^,]*,\s*([^,]*),',
+                      text(base + 'role/msg.def'), re.M)
+    if not rows:
+        yield f'{base}role/msg.def: no rows'
+    for msg, to in rows:
+        for f in [folder[r] for r in re.findall(r'\bR\((\w+)\)', to)] \
+                or ['role']:
+            if not re.search(rf'\[{msg}\] = \w', tables[f]):
+                yield f'{base}{f}: no function for {msg}'
+
+
+def roles_are_described_in_their_folders(root, objects):
+    """What holds for one role alone is a member of its struct role: there is
+    no table by role elsewhere, and role/ names none of the children."""
+    for path in sources(root, 'cmd'):
+        s = text(path)
+        if re.search(r'\[ROLE_[A-Z]+\]\s*=', s):
+            yield f'{path}: a table by role'
+        if '/role/' in path and path.endswith('.c') and re.search(
+                r'\bROLE_(?!MASTER\b|BIT\b|FOLDERS_MAX\b)[A-Z]', s):
+            yield f'{path}: names one of the roles'
+
+
+CHECKS = [messages_have_a_function_where_they_go,
+          roles_are_described_in_their_folders]
