@@ -49,7 +49,7 @@ static struct {
 	bool		 is_initialised;
 	bool		 may_block;	/* look with poll(2) before each write */
 	size_t		 write_max;	/* octets that go down as one */
-	bool		 is_dead;	/* failed; until log_set_fd() */
+	bool		 is_dead;	/* failed; until log_init() */
 	void		(*on_failure)(void *);
 	void		*on_failure_closure;
 	char		 ident[LIM_NAME + 16];	/* with [pid] */
@@ -57,8 +57,7 @@ static struct {
 	time_t		 stamp_second;
 	char		 stamp[40];
 	size_t		 stamp_len;
-	uint64_t	 lost;
-	uint64_t	 lost_untold;
+	uint64_t	 lost;		/* lines, of which no line has told yet */
 	size_t		 used;
 	char		 buf[LOG_BUFFER];
 } g = {
@@ -111,21 +110,6 @@ bool
 log_enabled(enum log_level level)
 {
 	return level <= __atomic_load_n(&g.level, __ATOMIC_RELAXED);
-}
-
-int
-log_level_parse(const char *s, enum log_level *level_r)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-		if (strcasecmp(s, levels[i].name) != 0)
-			continue;
-		*level_r = (enum log_level)i;
-		return 0;
-	}
-	errno = EINVAL;
-	return -1;
 }
 
 void
@@ -302,7 +286,6 @@ flush_syslog(void)
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (i == -1 && errno == EMSGSIZE) {
 			g.lost++;
-			g.lost_untold++;
 			i = 1;
 		}
 		if (i > 0) {
@@ -369,15 +352,15 @@ append_lost(void)
 {
 	struct log_line l;
 
-	if (g.lost_untold == 0)
+	if (g.lost == 0)
 		return;
 	log_line_init(&l);
 	put_prefix(&l, LOG_LEVEL_WARNING);
 	log_line_str(&l, "log_lost log_lost=");
-	log_line_number(&l, g.lost_untold);
+	log_line_number(&l, g.lost);
 	log_line_end(&l);
 	if (append(&l))
-		g.lost_untold = 0;
+		g.lost = 0;
 }
 
 /* Lock is held; released here, so that the failure is told without it. */
@@ -415,32 +398,6 @@ log_pending(void)
 	return n;
 }
 
-uint64_t
-log_lost(void)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&g.lock);
-	n = g.lost;
-	pthread_mutex_unlock(&g.lock);
-	return n;
-}
-
-void
-log_set_fd(int fd)
-{
-	int old;
-
-	pthread_mutex_lock(&g.lock);
-	flush_locked();
-	old = g.fd;
-	set_fd(fd);
-	flush_locked();
-	pthread_mutex_unlock(&g.lock);
-	if (old != STDERR_FILENO && old != fd)
-		close(old);
-}
-
 /* ${errnum} 0: no error= at the end. */
 static void
 put_event(enum log_level level, const char *event, int errnum,
@@ -468,7 +425,6 @@ put_event(enum log_level level, const char *event, int errnum,
 	log_line_end(&l);
 	if (!append(&l)) {
 		g.lost++;
-		g.lost_untold++;
 	}
 	if (level <= LOG_LEVEL_WARNING)
 		flush_locked();
@@ -476,26 +432,17 @@ put_event(enum log_level level, const char *event, int errnum,
 }
 
 void
-log_vevent(enum log_level level, const char *event, const char *fmt,
-    va_list ap)
-{
-	int saved = errno;
-
-	if (log_enabled(level))
-		put_event(level, event, 0, fmt, ap);
-	errno = saved;
-}
-
-void
 log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
 	va_list ap;
+	int saved = errno;
 
 	if (!log_enabled(level))
 		return;
 	va_start(ap, fmt);
-	log_vevent(level, event, fmt, ap);
+	put_event(level, event, 0, fmt, ap);
 	va_end(ap);
+	errno = saved;
 }
 
 #define LOG_FUNCTION(name, level, errnum)				\
@@ -517,39 +464,3 @@ LOG_FUNCTION(log_warn, LOG_LEVEL_WARNING, saved)
 LOG_FUNCTION(log_warnx, LOG_LEVEL_WARNING, 0)
 LOG_FUNCTION(log_err, LOG_LEVEL_ERROR, saved)
 LOG_FUNCTION(log_errx, LOG_LEVEL_ERROR, 0)
-
-static void __attribute__((noreturn, format(printf, 2, 0)))
-die(int errnum, const char *fmt, va_list ap)
-{
-	char text[1024];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	errno = errnum;
-	if (errnum != 0)
-		log_err("fatal", "message=%s", text);
-	else
-		log_errx("fatal", "message=%s", text);
-	if (g.kind != LOG_TO_STDERR)
-		fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name,
-		    text, errnum != 0 ? ": " : "",
-		    errnum != 0 ? strerror(errnum) : "");
-	exit(1);
-}
-
-void
-fatal(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	die(errno, fmt, ap);
-}
-
-void
-fatalx(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	die(0, fmt, ap);
-}

@@ -10,10 +10,8 @@
 
 #include <sys/time.h>
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG };
@@ -24,9 +22,8 @@ enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
 #define LOG_VALUE_MAX	512	/* octets of a value before escaping */
 #define LOG_BUFFER	32768	/* octets kept until the next flush */
 
-/* log_init(ident, kind, fd, level): Log to ${fd} (kept; log_set_fd() closes
- * it): a file descriptor, or for syslog a datagram socket connected to
- * /dev/log.  ${ident} (copied) is how lines name this process, "mailmilld" or
+/* log_init(ident, kind, fd, level): Log to ${fd}, which stays the caller's: a
+ * file descriptor, or for syslog a datagram socket connected to /dev/log.  ${ident} (copied) is how lines name this process, "mailmilld" or
  * "mailmilld/worker-1"; what is not printable or a blank in it becomes '-'.
  * Before this call lines go to stderr, level notice. */
 void log_init(const char *ident, enum log_kind kind, int fd,
@@ -40,18 +37,12 @@ int log_open(const char *target, enum log_kind *kind_r, int *fd_r);
 
 /* log_on_failure(func, closure): Call ${func} once when the descriptor turns
  * out to be dead (the syslog daemon was restarted), and again only after
- * log_set_fd(): the place to ask for a new one.  Lines are kept, as far as the
+ * log_init(): the place to ask for a new one.  Lines are kept, as far as the
  * buffer goes.  ${func} may be called from within any log function and must
  * not log. */
 void log_on_failure(void (*func)(void *closure), void *closure);
 
-/* log_level_parse(s, &level_r): "error" ... "debug".  Return 0, -1 (EINVAL). */
-int log_level_parse(const char *s, enum log_level *level_r);
 void log_set_level(enum log_level level);
-
-/* log_set_fd(fd): Continue on another descriptor of the same kind (reopened
- * log); closes the old one unless it is stderr.  takes ${fd}. */
-void log_set_fd(int fd);
 bool log_enabled(enum log_level level);
 
 /* log_event(level, event, fmt, ...): One line.  ${fmt} is a list of
@@ -62,8 +53,6 @@ bool log_enabled(enum log_level level);
  *	log_event(LOG_LEVEL_INFO, "accepted", "session=%s id=%s size=%llu", ...); */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void log_vevent(enum log_level level, const char *event, const char *fmt,
-    va_list ap) __attribute__((format(printf, 3, 0)));
 
 /* log_seconds(tv, buf): "12.000034", for seconds=%s.  Return ${buf}. */
 #define LOG_SECONDS	32
@@ -88,13 +77,5 @@ void log_flush(void);
 
 /* log_pending(): Octets that wait for log_flush(). */
 size_t log_pending(void);
-
-/* log_lost(): Lines lost since the start. */
-uint64_t log_lost(void);
-
-/* fatal(fmt, ...), fatalx: before the first accept only: message to the log
- * and, when it is not stderr already, to stderr; exit(1). */
-void fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-void fatalx(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #endif

@@ -55,12 +55,6 @@ spool_id_parse(const char *s, size_t len, uint64_t *id_r)
 	return (0);
 }
 
-uint64_t
-spool_id_time_us(uint64_t id)
-{
-	return (id >> INSTANCE_BITS);
-}
-
 static int
 instance_lock(int fd, unsigned int instance)
 {

@@ -32,9 +32,6 @@ void spool_id_text(uint64_t id, char buf[SPOOL_ID_TEXT + 1]);
 /* spool_id_parse(s, len, id_r): Return 0, or -1 (EINVAL): not such a text. */
 int spool_id_parse(const char *s, size_t len, uint64_t *id_r);
 
-/* spool_id_time_us(id): When it was made, unix microseconds. */
-uint64_t spool_id_time_us(uint64_t id);
-
 /* spool_id_now_us(): The wall clock, for ids and for what lies on disk. */
 uint64_t spool_id_now_us(void);
 

@@ -353,12 +353,6 @@ spool_writer_position(struct spool_writer *w, unsigned int i,
 	return (h != NULL);
 }
 
-size_t
-spool_writer_busy(const struct spool_writer *w)
-{
-	return (w->nbusy);
-}
-
 int
 spool_writer_drain(struct spool_writer *w, int timeout_ms)
 {

@@ -82,12 +82,9 @@ int spool_writer_attach(struct spool_writer *w);
 int spool_writer_position(struct spool_writer *w, unsigned int i,
     struct spool_position *position_r);
 
-/* spool_writer_busy(w): Messages handed over with commit() whose done() has
- * not been called. */
-size_t spool_writer_busy(const struct spool_writer *w);
-
-/* spool_writer_drain(w, timeout_ms): Wait for them, making the callbacks.
- * Return 0, or -1 with ETIMEDOUT. */
+/* spool_writer_drain(w, timeout_ms): Wait for the messages handed over with
+ * commit() whose done() has not been called, making the callbacks.  Return 0,
+ * or -1 with ETIMEDOUT. */
 int spool_writer_drain(struct spool_writer *w, int timeout_ms);
 
 /* spool_writer_close(w): Stop the threads, let the segments go.  Messages still

@@ -21,7 +21,6 @@ struct recipients {
 	char		*text;		/* entries, each with its NUL */
 	uint32_t	*slots;		/* offset + 1; 0: empty */
 	size_t		 nslots;	/* a power of two, at most half full */
-	size_t		 count;
 };
 
 /* The slot of the entry ${s}, or the empty one where it would be. */
@@ -105,10 +104,8 @@ index_entries(struct recipients *r, size_t n)
 	for (i = 0; i < n; i++, s += len + 1) {
 		len = strlen(s);
 		slot = find_slot(r, s, len);
-		if (*slot == 0) {
+		if (*slot == 0)
 			*slot = (uint32_t)(s - r->text) + 1;
-			r->count++;
-		}
 	}
 	/* comments need no memory */
 	fitted = realloc(r->text, (size_t)(s - r->text) + 1);
@@ -150,12 +147,6 @@ recipients_free(struct recipients *r)
 	free(r->slots);
 	free(r->text);
 	free(r);
-}
-
-size_t
-recipients_count(const struct recipients *r)
-{
-	return r->count;
 }
 
 bool

@@ -16,7 +16,6 @@ struct recipients;
 struct recipients *recipients_load(const char *path, char *err_r,
     size_t errlen);
 void recipients_free(struct recipients *r);	/* NULL does nothing */
-size_t recipients_count(const struct recipients *r);
 
 /* recipients_has(r, local, local_len, domain, domain_len): Is the local part
  * (in every domain that uses the file) or the whole address listed?  In any

@@ -185,12 +185,6 @@ sender_logins_free(struct sender_logins *t)
 	free(t);
 }
 
-size_t
-sender_logins_count(const struct sender_logins *t)
-{
-	return t->n;
-}
-
 /* Does the entry name ${login}, or anybody? */
 static bool
 is_named(const char *entry, const char *login)

@@ -20,7 +20,6 @@ struct sender_logins;
 struct sender_logins *sender_logins_load(const char *path, char *err_r,
     size_t errlen);
 void sender_logins_free(struct sender_logins *t);	/* NULL does nothing */
-size_t sender_logins_count(const struct sender_logins *t);	/* lines */
 
 /* sender_logins_may(t, login, address): May ${login} use ${address}, local part
  * and domain as mailaddr_format() writes them? */

@@ -88,7 +88,7 @@ Test(spool_writer, what_is_committed_can_be_read_and_nothing_else)
 		fixture_wait(&f, i);
 		cr_assert_eq(f.error[i], 0);
 	}
-	cr_assert_eq(spool_writer_busy(f.w), 0);
+	cr_assert_eq(spool_writer_drain(f.w, 0), 0);
 	fixture_close(&f);
 	cr_assert_eq(read_all(&f, seen), 60);
 	for (i = 0; i < 60; i++)

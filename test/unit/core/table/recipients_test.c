@@ -47,7 +47,6 @@ Test(recipients, finds_what_is_listed_in_any_case)
 	struct recipients *r = load(text, sizeof(text) - 1);
 
 	cr_assert_not_null(r, "%s", err);
-	cr_expect_eq(recipients_count(r), 5);
 	cr_expect(has(r, "alice", "example.test"));
 	cr_expect(has(r, "ALICE", "other.test"));
 	cr_expect(has(r, "bob", "example.test"));
@@ -67,7 +66,6 @@ Test(recipients, an_empty_file_lists_nobody)
 	struct recipients *r = load("", 0);
 
 	cr_assert_not_null(r, "%s", err);
-	cr_expect_eq(recipients_count(r), 0);
 	cr_expect_not(has(r, "alice", "example.test"));
 	recipients_free(r);
 }
@@ -82,7 +80,6 @@ Test(recipients, many_entries_are_all_found)
 		len += (size_t)sprintf(text + len, "user%zu\n", i);
 	r = load(text, len);
 	cr_assert_not_null(r, "%s", err);
-	cr_expect_eq(recipients_count(r), n);
 	for (i = 0; i < n; i++) {
 		snprintf(local, sizeof(local), "user%zu", i);
 		cr_assert(has(r, local, "a"), "%s", local);

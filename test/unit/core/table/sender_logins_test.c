@@ -73,7 +73,6 @@ Test(sender_logins, the_most_exact_entry_decides)
 	size_t i;
 
 	cr_assert_not_null(t, "%s", err);
-	cr_expect_eq(sender_logins_count(t), 7);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cr_expect_eq(sender_logins_may(t, cases[i].login,
 		    cases[i].address), cases[i].may, "%s as %s",
@@ -99,7 +98,6 @@ Test(sender_logins, an_empty_file_allows_nothing)
 	struct sender_logins *t = load("", 0);
 
 	cr_assert_not_null(t, "%s", err);
-	cr_expect_eq(sender_logins_count(t), 0);
 	cr_expect_not(sender_logins_may(t, "alice", "alice@example.test"));
 	sender_logins_free(t);
 }
