@@ -57,36 +57,25 @@ entry_fault(const char *s, size_t len)
 	return NULL;
 }
 
-/* Turn lines into entries, in place.  Return how many, or -1 with a message. */
-static ssize_t
-compact(struct recipients *r, size_t len, const char *path, char *err_r,
-    size_t errlen)
-{
-	const char *line = r->text, *text_end = line + len, *nl, *s, *end;
-	const char *fault;
-	char *out = r->text;
-	unsigned long number = 1;
-	ssize_t n = 0;
+struct compact {
+	char	*out;		/* behind the last entry */
+	size_t	 n;
+};
 
-	for (; line < text_end; line = nl + 1, number++) {
-		nl = memchr(line, '\n', (size_t)(text_end - line));
-		s = line;
-		end = nl;
-		textfile_trim(&s, &end);
-		if (s == end)
-			continue;
-		fault = entry_fault(s, (size_t)(end - s));
-		if (fault != NULL) {
-			snprintf(err_r, errlen, "%s:%lu: %s", path, number,
-			    fault);
-			return -1;
-		}
-		while (s < end)
-			*out++ = textfile_lower(*s++);
-		*out++ = '\0';		/* no later than the newline was */
-		n++;
-	}
-	return n;
+/* Turn a line into an entry, in place. */
+static const char *
+compact(void *closure, const char *s, const char *end)
+{
+	struct compact *c = closure;
+	const char *fault = entry_fault(s, (size_t)(end - s));
+
+	if (fault != NULL)
+		return fault;
+	while (s < end)
+		*c->out++ = textfile_lower(*s++);
+	*c->out++ = '\0';	/* no later than the newline was */
+	c->n++;
+	return NULL;
 }
 
 static int
@@ -118,18 +107,19 @@ struct recipients *
 recipients_load(const char *path, char *err_r, size_t errlen)
 {
 	struct recipients *r;
+	struct compact c = { 0 };
 	size_t len;
-	ssize_t n;
 
-	if ((r = calloc(1, sizeof(*r))) == NULL)
+	if ((r = calloc(1, sizeof(*r))) == NULL ||
+	    (r->text = textfile_read(path, &len)) == NULL)
 		goto err1;
-	if ((r->text = textfile_read(path, &len)) == NULL)
-		goto err1;
-	if ((n = compact(r, len, path, err_r, errlen)) == -1) {
+	c.out = r->text;
+	if (textfile_lines(r->text, len, path, compact, &c, err_r, errlen) ==
+	    -1) {
 		recipients_free(r);
 		return NULL;
 	}
-	if (index_entries(r, (size_t)n) == -1)
+	if (index_entries(r, c.n) == -1)
 		goto err1;
 	return r;
 err1:

@@ -3,8 +3,8 @@
  * ignored, and so is white space round an entry.
  * Owns: the file's text, the table over it. */
 
-#ifndef CORE_RECIPIENTS_H
-#define CORE_RECIPIENTS_H
+#ifndef CORE_TABLE_RECIPIENTS_H
+#define CORE_TABLE_RECIPIENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

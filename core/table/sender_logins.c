@@ -80,24 +80,6 @@ line_fault(const char *s, const char *end)
 	return NULL;
 }
 
-/* The line [s, end) as an entry at ${out}, which is never behind it.  Return
- * where the entry ends. */
-static char *
-put_entry(char *out, const char *s, const char *end)
-{
-	bool is_sender = true;
-	size_t n, i;
-
-	for (; (n = word(&s, end)) > 0; s += n) {
-		for (i = 0; i < n; i++)
-			*out++ = is_sender ? textfile_lower(s[i]) : s[i];
-		*out++ = '\0';
-		is_sender = false;
-	}
-	*out++ = '\0';
-	return out;
-}
-
 /* Lines, at most: each ends with a newline. */
 static size_t
 count_lines(const char *s, size_t len)
@@ -110,33 +92,31 @@ count_lines(const char *s, size_t len)
 	return n;
 }
 
-/* Turn the lines of ${from} into entries of ${t}.  Return 0, or -1 with a
- * message. */
-static int
-parse(struct sender_logins *t, const char *from, size_t len, const char *path,
-    char *err_r, size_t errlen)
-{
-	const char *line = from, *text_end = from + len, *nl, *s, *end, *fault;
-	unsigned long number = 1;
-	char *out = t->text;
+struct parse {
+	struct sender_logins	*t;
+	char			*out;	/* behind the last entry */
+};
 
-	for (; line < text_end; line = nl + 1, number++) {
-		nl = memchr(line, '\n', (size_t)(text_end - line));
-		s = line;
-		end = nl;
-		textfile_trim(&s, &end);
-		if (s == end)
-			continue;
-		fault = line_fault(s, end);
-		if (fault != NULL) {
-			snprintf(err_r, errlen, "%s:%lu: %s", path, number,
-			    fault);
-			return -1;
-		}
-		t->entries[t->n++] = out;
-		out = put_entry(out, s, end);
+/* Append the line as an entry. */
+static const char *
+parse(void *closure, const char *s, const char *end)
+{
+	struct parse *p = closure;
+	const char *fault = line_fault(s, end);
+	bool is_sender = true;
+	size_t n, i;
+
+	if (fault != NULL)
+		return fault;
+	p->t->entries[p->t->n++] = p->out;
+	for (; (n = word(&s, end)) > 0; s += n) {
+		for (i = 0; i < n; i++)
+			*p->out++ = is_sender ? textfile_lower(s[i]) : s[i];
+		*p->out++ = '\0';
+		is_sender = false;
 	}
-	return 0;
+	*p->out++ = '\0';
+	return NULL;
 }
 
 static int
@@ -149,6 +129,7 @@ struct sender_logins *
 sender_logins_load(const char *path, char *err_r, size_t errlen)
 {
 	struct sender_logins *t;
+	struct parse p;
 	char *from = NULL;
 	size_t len, nlines;
 
@@ -161,7 +142,8 @@ sender_logins_load(const char *path, char *err_r, size_t errlen)
 	t->entries = reallocarray(NULL, nlines, sizeof(*t->entries));
 	if (t->text == NULL || t->entries == NULL)
 		goto err1;
-	if (parse(t, from, len, path, err_r, errlen) == -1)
+	p = (struct parse){ .t = t, .out = t->text };
+	if (textfile_lines(from, len, path, parse, &p, err_r, errlen) == -1)
 		goto err0;
 	qsort(t->entries, t->n, sizeof(*t->entries), entry_cmp);
 	free(from);

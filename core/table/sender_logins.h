@@ -7,8 +7,8 @@
  * add up.  Senders match in any case of ASCII letters, logins exactly.
  * Owns: the file's text, the table over it. */
 
-#ifndef CORE_SENDER_LOGINS_H
-#define CORE_SENDER_LOGINS_H
+#ifndef CORE_TABLE_SENDER_LOGINS_H
+#define CORE_TABLE_SENDER_LOGINS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,8 +47,9 @@ err:
 	return NULL;
 }
 
-void
-textfile_trim(const char **s_r, const char **end_r)
+/* Cut the comment and the white space at both ends off the line. */
+static void
+trim(const char **s_r, const char **end_r)
 {
 	const char *s = *s_r, *end = *end_r, *hash;
 
@@ -59,4 +61,25 @@ textfile_trim(const char **s_r, const char **end_r)
 		end--;
 	*s_r = s;
 	*end_r = end;
+}
+
+int
+textfile_lines(const char *text, size_t len, const char *path,
+    const char *(*each)(void *closure, const char *s, const char *end),
+    void *closure, char *err_r, size_t errlen)
+{
+	const char *line, *text_end = text + len, *nl, *s, *end, *fault;
+	unsigned long number = 1;
+
+	for (line = text; line < text_end; line = nl + 1, number++) {
+		nl = memchr(line, '\n', (size_t)(text_end - line));
+		s = line;
+		end = nl;
+		trim(&s, &end);
+		if (s == end || (fault = each(closure, s, end)) == NULL)
+			continue;
+		snprintf(err_r, errlen, "%s:%lu: %s", path, number, fault);
+		return -1;
+	}
+	return 0;
 }

@@ -1,8 +1,8 @@
 /* Files of lines that an administrator writes: read whole, comments cut off.
  * Knows nothing of what the lines mean. */
 
-#ifndef CORE_TEXTFILE_H
-#define CORE_TEXTFILE_H
+#ifndef CORE_TABLE_TEXTFILE_H
+#define CORE_TABLE_TEXTFILE_H
 
 #include <stddef.h>
 
@@ -13,9 +13,14 @@
  * its end, malloced.  NULL with errno (EINVAL: not a regular file; EFBIG). */
 char *textfile_read(const char *path, size_t *len_r);
 
-/* textfile_trim(&s, &end): Cut the comment ('#' to the end) and the white space
- * at both ends off the line [*s_r, *end_r). */
-void textfile_trim(const char **s_r, const char **end_r);
+/* textfile_lines(text, len, path, each, closure, err_r, errlen): Call ${each}
+ * for each line [s, end) of what textfile_read() returned, without its comment
+ * ('#' to the end) and the white space at its ends, unless nothing is left of
+ * it.  ${each} says what is wrong with the line, or NULL; it may write to the
+ * text up to ${end}.  Return 0, or -1 with "path:line: what is wrong". */
+int textfile_lines(const char *text, size_t len, const char *path,
+    const char *(*each)(void *closure, const char *s, const char *end),
+    void *closure, char *err_r, size_t errlen);
 
 /* textfile_lower(c): ASCII letters in lower case. */
 static inline char
