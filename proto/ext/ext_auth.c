@@ -46,9 +46,8 @@ esmtp_xtext_decode(const char *s, size_t len, char *out, size_t outlen)
 	return (ssize_t)n;
 }
 
-/* RFC 4954 5: a mailbox, or "<>".  Which one it is is not remembered: a server
- * that trusts no client to say who wrote a message does no more than check
- * the form. */
+/* RFC 4954 5: a mailbox, or "<>".  Its form is checked and the value is then
+ * forgotten, since no client is trusted to say who wrote a message. */
 static enum esmtp_reply_id
 set_auth(const struct esmtp_options *o, struct esmtp_params *p,
     const char *value, size_t len)

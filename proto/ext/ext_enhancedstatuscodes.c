@@ -1,5 +1,6 @@
-/* ENHANCEDSTATUSCODES, RFC 2034: a word in the EHLO reply; the codes are a
- * column of esmtp_reply.def, and the answers leave them out without it. */
+/* ENHANCEDSTATUSCODES, RFC 2034: a keyword in the EHLO reply.  The codes are
+ * a column of esmtp_reply.def; esmtp_output.c leaves them out in a session
+ * without the extension. */
 
 #include "proto/server/esmtp_ext.h"
 

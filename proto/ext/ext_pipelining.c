@@ -1,5 +1,5 @@
-/* PIPELINING, RFC 2920: a word in the EHLO reply; that replies leave in one
- * write and input is never lost is how the engine works. */
+/* PIPELINING, RFC 2920: a keyword in the EHLO reply.  The engine always writes
+ * the replies to a group at once, and keeps the input that it has not read. */
 
 #include "proto/server/esmtp_ext.h"
 

@@ -1,5 +1,5 @@
-/* STARTTLS, RFC 3207: a word in the EHLO reply, as long as there is something
- * to start; the verb is in esmtp_tls.c. */
+/* STARTTLS, RFC 3207: a keyword in the EHLO reply until TLS is active.
+ * The verb is in esmtp_tls.c. */
 
 #include "proto/server/esmtp_ext.h"
 

@@ -27,8 +27,8 @@ esmtp_data_init(struct esmtp_data *d, int policy)
 	d->policy = (unsigned char)policy;
 }
 
-/* Nothing but text, CRLFs, and whatever stands alone: find the next line that
- * starts with a dot.  Return octets that belong to the message as they are. */
+/* For the policy that passes a lone CR or LF on: find the next line that starts
+ * with a dot.  Return the octets before it: they belong to the message. */
 static size_t
 scan_ignore(struct esmtp_data *d, const char *buf, size_t len)
 {
@@ -47,8 +47,7 @@ scan_ignore(struct esmtp_data *d, const char *buf, size_t len)
 	return len;
 }
 
-/* The same for the two policies that must notice every CR and LF that stands
- * alone: stops at each. */
+/* For the two policies that must see every lone CR and LF: stop at each. */
 static size_t
 scan_strict(struct esmtp_data *d, const char *buf, size_t len)
 {
@@ -93,7 +92,7 @@ next_text(struct esmtp_data *d, const char *buf, size_t len,
 	if ((n = scan_strict(d, buf, len)) > 0)
 		return *slice_len_r = n;
 	if (*buf == '\r') {
-		/* what it is, the next octet says; it is passed on then */
+		/* the next octet says what this CR is; it is passed on then */
 		d->state = DATA_CR;
 		*slice_len_r = 0;
 		return 1;

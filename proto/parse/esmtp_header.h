@@ -15,7 +15,8 @@ struct esmtp_header {
 };
 
 /* esmtp_header_scan(h, buf, len): The next octets of the message; ${h} starts
- * zeroed.  A line ends at LF, as it does for whoever delivers the message. */
+ * zeroed.  A line ends at LF, as it does for the agent that delivers the
+ * message. */
 void esmtp_header_scan(struct esmtp_header *h, const char *buf, size_t len);
 
 #endif

@@ -95,7 +95,7 @@ esmtp_date_format(time_t seconds, char buf[ESMTP_DATE_MAX])
 	memcpy(p, " +0000", 7);
 }
 
-/* How it came, as a comment after the client's name. */
+/* TLS and the login, as a comment after the client's name. */
 static void
 put_tls(struct text *t, const struct esmtp_received *r)
 {

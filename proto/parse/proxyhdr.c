@@ -52,7 +52,8 @@ v2_missing(const char *buf, size_t len, const char **why_r)
 	return (int)(v2_length(buf) - len);
 }
 
-/* 2.1: a field more is a space and an octet at least, and then comes CRLF. */
+/* 2.1: each field that is still missing takes at least a space and one octet;
+ * CRLF follows the last. */
 static int
 v1_missing(const char *buf, size_t len, const char **why_r)
 {
@@ -230,7 +231,7 @@ proxyhdr_parse(const char *buf, size_t len, struct proxyhdr *h,
 		return missing > 0 ? bad(why_r, "PROXY header cut") : -1;
 	rc = buf[0] == v1_word[0] ? v1_parse(buf, len, h, why_r) :
 	    v2_parse(buf, len, h, why_r);
-	/* an IPv4 client may be told as IPv6 has it: it is known as IPv4 */
+	/* an IPv4 address in the form of IPv6 (RFC 4291 2.5.5.2) */
 	if (rc == 0 && h->is_known)
 		addr_copy(&h->source.sa, &h->source.sa);
 	return rc;

@@ -1,8 +1,8 @@
 /* The header of the PROXY protocol, versions 1 and 2 (HAProxy's
  * doc/proxy-protocol.txt): who the client of a proxy is.
  * Owns: its two forms.  Knows nothing of sessions, and reads nothing itself.
- * What comes right behind a header is not its own, a ClientHello say, so it
- * has to be read without taking an octet too many. */
+ * What follows a header, a ClientHello for example, is for others to read: so
+ * the reader is told how many octets it may take. */
 
 #ifndef PROTO_PARSE_PROXYHDR_H
 #define PROTO_PARSE_PROXYHDR_H

@@ -20,8 +20,8 @@ esmtp_auth_is_reading(const message_construct *mc)
 	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_CLIENT;
 }
 
-/* A client that does not wait for the answer to AUTH, or gets another than it
- * thinks, sends passwords as commands. */
+/* A client that does not wait for the reply to AUTH, or takes a refusal for a
+ * challenge, sends its password as a command line. */
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
@@ -53,7 +53,7 @@ esmtp_auth_end(message_construct *mc)
 
 	if (x == NULL)
 		return;
-	/* the host has done with one that it has given its last answer to */
+	/* after its last answer the host has forgotten the exchange */
 	if (x->stage == ESMTP_AUTH_CLIENT || x->stage == ESMTP_AUTH_HOST ||
 	    (x->stage == ESMTP_AUTH_HEARD &&
 	    x->status == ESMTP_AUTH_CHALLENGE))
@@ -102,7 +102,7 @@ esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
 	x->len = len;
 }
 
-/* The reply to what is neither a challenge nor right. */
+/* The reply to each status that ends an exchange without a login. */
 static const enum esmtp_reply_id refusals[] = {
 	[ESMTP_AUTH_FAILED] = RPL_AUTH_FAILED,
 	[ESMTP_AUTH_LATER] = RPL_AUTH_LATER,
@@ -127,7 +127,7 @@ report_failure(struct esmtp_step *st, int code, const char *enhanced)
 	esmtp_report(st, &r);
 }
 
-/* Answer with ${id}; the host has no part in the exchange any more. */
+/* End the exchange with the reply ${id}; the host has ended it already. */
 static void
 fail(struct esmtp_step *st, enum esmtp_reply_id id)
 {
@@ -180,7 +180,7 @@ challenge(struct esmtp_step *st)
 	esmtp_set_state(st->mc, ES_EXTENSION3);
 }
 
-/* It goes into headers and the log. */
+/* May ${s} be a login?  It is written into headers and the log: no controls. */
 static bool
 is_login(const char *s, size_t len)
 {
@@ -192,7 +192,7 @@ is_login(const char *s, size_t len)
 	return len > 0 && len <= LIM_LOGIN;
 }
 
-/* The client is who it says to be; policy may have objections. */
+/* The host has verified the client; the policies may refuse the login still. */
 static enum esmtp_want
 right(struct esmtp_step *st)
 {

@@ -1,5 +1,5 @@
 /* DATA and what follows: the body into the spool, the commit, the reply.
- * Owns: the order of events that earns a 250.
+ * Owns: what must have happened before the 250.
  * Knows nothing of lines and dots: the data reader does. */
 
 #include <errno.h>
@@ -241,7 +241,8 @@ report_accepted(struct esmtp_step *st)
 	esmtp_report(st, &r);
 }
 
-/* The commit has come to an end, and only now is anything promised. */
+/* The commit has succeeded or failed: answer.  A 250 promises the message to be
+ * delivered, so it is not sent before. */
 enum esmtp_want
 esmtp_commit_resume(struct esmtp_step *st)
 {

@@ -81,8 +81,8 @@ reply_ehlo(struct esmtp_step *st)
 	hello_line(st, &lines[at], true);
 }
 
-/* RFC 5321 4.1.4: mail is not refused for a name that is not true, so only its
- * form is looked at, and that with clients in mind that put anything there. */
+/* RFC 5321 4.1.4: mail must not be refused because the name is not that of the
+ * client.  Only its form is checked, and loosely: clients send all kinds. */
 static bool
 is_hello_name(const char *s, size_t len)
 {
@@ -169,7 +169,8 @@ esmtp_cmd_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	/* RFC 5321 3.5.3: 252 tells nothing, and so helps nobody to guess */
+	/* RFC 5321 3.5.3: 252 does not say whether the address exists, so
+	 * that addresses cannot be guessed */
 	esmtp_reply(st, RPL_VRFY);
 	return W_GO;
 }

@@ -42,7 +42,7 @@ check_secured(const message_construct *mc, unsigned int flags)
 	return RPL_OK;
 }
 
-/* A registered extension: it gets a string of its own. */
+/* A registered verb: its function gets a copy of the argument. */
 static enum esmtp_want
 run_extension(struct esmtp_step *st, const struct esmtp_extension *e,
     const char *arg, size_t len)

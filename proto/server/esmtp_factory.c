@@ -1,6 +1,6 @@
 /* The ESMTP server state machine: one step of a session.
  * Owns: the session's life, from the banner to the close; what a step returns.
- * Knows nothing of lines, verbs or messages: it asks those who do. */
+ * Knows nothing of lines, verbs or messages: the files that it calls do. */
 
 #include "proto/esmtp_factory.h"
 
@@ -85,8 +85,8 @@ banner(struct esmtp_step *st)
 	esmtp_reply_line(st, row->code, true, text);
 }
 
-/* Who it is, and TLS from the first octet on, where that is configured: in
- * this order, for the options may be others when the address is known. */
+/* The PROXY header and implicit TLS, where they are configured.  The header
+ * comes first: the address in it may select other options. */
 static enum esmtp_want
 set_up(struct esmtp_step *st)
 {
@@ -178,7 +178,8 @@ note_answer(struct esmtp_step *st)
 		mc->wait_since = mc->idle_since = st->now;
 }
 
-/* Work until something must be waited for: W_WAIT, W_WRITE, W_CLOSE or W_END. */
+/* Work until something must be waited for.  Return W_WAIT, W_WRITE, W_CLOSE or
+ * W_END. */
 static enum esmtp_want
 work(struct esmtp_step *st)
 {
@@ -206,14 +207,14 @@ work(struct esmtp_step *st)
 	return w;
 }
 
-/* Is the client not to be told anything, as one that expects TLS, or a proxy? */
+/* Must nothing be said, since the peer expects TLS or is a proxy? */
 static bool
 is_silent(const message_construct *mc)
 {
 	return esmtp_wait_row(mc)->reply == ESMTP_NREPLIES;
 }
 
-/* Time is up: say so and close. */
+/* A limit has passed: say so and close. */
 static enum esmtp_want
 time_out(struct esmtp_step *st, const char *which)
 {
@@ -240,7 +241,7 @@ end(struct esmtp_step *st)
 	r.nmessages = st->mc->nmessages;
 	timersub(&st->now, &st->mc->started, &r.elapsed);
 	esmtp_answering(st, "", "", 0);
-	esmtp_tls_raise(st->mc);	/* the end of TLS is its own to make */
+	esmtp_tls_raise(st->mc);	/* event_close() ends TLS too */
 	event_close(st->event);
 	esmtp_report(st, &r);
 	esmtp_destroy_message_construct(st->mc);
@@ -255,7 +256,8 @@ is_idle(const message_construct *mc)
 	return mc->wait == WAIT_COMMAND && mc->txn == NULL && mc->out == NULL;
 }
 
-/* The end of a step: replies leave, input is kept, the mask is made. */
+/* The end of a step: write the replies, keep the rest of the input, return the
+ * mask to wait for. */
 static int
 finish(struct esmtp_step *st, enum esmtp_want w)
 {
@@ -300,7 +302,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	return esmtp_wait_mask(mc);
 }
 
-/* No memory for a session: it is told so, if in the clear, and ends. */
+/* There is no memory for a session: say so, unless TLS or a PROXY header would
+ * come first, and close. */
 static int
 refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
 {

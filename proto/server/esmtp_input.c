@@ -111,7 +111,7 @@ esmtp_fill(struct esmtp_step *st)
 	mc->need_read = E_READ;
 	mc->idle_since = st->now;
 	st->in_len += (size_t)n;
-	/* a short read has emptied the socket: do not ask to be told so */
+	/* a short read has emptied the socket: another would only fail */
 	st->may_read = (size_t)n == max && ++st->nreads < READS_MAX;
 	return W_GO;
 }

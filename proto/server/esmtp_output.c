@@ -24,13 +24,14 @@ put(struct esmtp_step *st, const struct esmtp_reply_line *line)
 	    st->out_size - st->out_len);
 	st->out_len += n;
 	if (n == 0) {
-		/* cannot be: room was made; rather end than lose a reply */
+		/* room was made before, so this does not happen; if it does,
+		 * end the session rather than lose a reply */
 		st->mc->is_closing = 1;
 		st->mc->is_hasty = 1;
 	}
 }
 
-/* What the next reply is about. */
+/* Say what the next reply answers: reports name it. */
 void
 esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
     size_t len)
@@ -94,11 +95,11 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 	host->ops->report(host->closure, st->ac, r);
 }
 
-/* One more refusal: is it one too many?  As with other servers, an accepted
- * message makes up for the errors before it.  That we are short of disk or
- * memory (4.3.x) is no error of the client's; nor are more recipients than we
- * take: RFC 5321 4.5.3.1.10 wants the transaction to go on with those it has,
- * and a client that is sent away before would come back with all of them. */
+/* Count a refusal; return whether there are more than Max_Errors.  As with
+ * other servers, an accepted message sets the count to 0.  Not counted are our
+ * own lack of disk or memory (4.3.x), and recipients over the limit: the
+ * transaction goes on with those it has (RFC 5321 4.5.3.1.10), and a client
+ * that is disconnected would come back with all of them. */
 static bool
 is_one_too_many(struct esmtp_step *st, int code, const char *enhanced)
 {
@@ -293,7 +294,7 @@ esmtp_flush(struct esmtp_step *st)
 	ssize_t n;
 
 	if (st->mc->out != NULL && (w = flush_kept(st)) != W_GO) {
-		/* only a last word can have come behind what is kept */
+		/* nothing but a final 421 can be there beside what is kept */
 		st->out_len = 0;
 		return w;
 	}

@@ -10,7 +10,8 @@
 #include "proto/server/esmtp_int.h"
 #include "proto/parse/proxyhdr.h"
 
-/* Without an answer: who speaks is a proxy, or nobody who should be here. */
+/* Close without a reply: the peer is a proxy, which reads none, or something
+ * that should not connect to this port. */
 static enum esmtp_want
 refuse(struct esmtp_step *st, const char *why)
 {
@@ -27,7 +28,7 @@ refuse(struct esmtp_step *st, const char *why)
 	return W_END;
 }
 
-/* The client is another: so may the options be. */
+/* The header names the client: take its address, and the options for it. */
 static void
 set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 {

@@ -54,7 +54,8 @@ esmtp_tls_raise(message_construct *mc)
 	mc->tls_stage = TLS_HANDSHAKE;
 }
 
-/* Put TLS under the session, and keep it off the Event for now. */
+/* Have the host set the opset of TLS, and keep it aside until the 220 is
+ * written. */
 static int
 start_below(struct esmtp_step *st)
 {
@@ -70,9 +71,9 @@ start_below(struct esmtp_step *st)
 	return 0;
 }
 
-/* RFC 3207 4: the client waits for the reply.  Who did not is either confused,
- * or somebody between it and us who wants his commands to be taken for those
- * of the authenticated client (CVE-2011-0411). */
+/* RFC 3207 4: a client sends nothing between STARTTLS and the reply.  Input
+ * that is there already comes from a confused client, or from an attacker on
+ * the way whose commands would be taken for the client's (CVE-2011-0411). */
 static bool
 is_injected(struct esmtp_step *st)
 {
@@ -154,8 +155,8 @@ esmtp_tls_failed(struct esmtp_step *st, const char *why, int errnum)
 	return W_END;
 }
 
-/* RFC 3207 4.2: what was not learnt from the TLS negotiation is discarded.
- * Counts for limits stay, for they are no knowledge that the client gave. */
+/* RFC 3207 4.2: what the client has said before the handshake is discarded.
+ * The counts that limits look at stay: the client did not say those. */
 static void
 forget(message_construct *mc)
 {
