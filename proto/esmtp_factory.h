@@ -71,8 +71,7 @@ typedef struct _accept_construct {
 		void	*vptr;			/* the message_construct */
 	} accept_construct_closure;
 	int			 async_error;	/* set by esmtp_commit_done() */
-	unsigned int		 is_async_done : 1;
-	unsigned int		 is_woken : 1;	/* host asks for a look: drain, room */
+	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 } accept_construct;
 
 /* esmtp_message_factory(event, eventtype, vclosure, now): One step of the

@@ -353,7 +353,6 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	st.out_size = ac->host->output_octets;
 	st.may_read = eventtype & (E_EXCEPTION |
 	    (mc->need_read != 0 ? mc->need_read : E_READ));
-	ac->is_woken = 0;
 	mc->step = &st;
 	esmtp_load_input(&st);
 	mask = finish(&st, work(&st));

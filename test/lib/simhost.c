@@ -78,7 +78,6 @@ commit_done(void *arg, uint64_t handle, int error)
 static void
 look_again(struct simhost_session *s)
 {
-	s->ac->is_woken = 1;
 	schedule_event_and_dispatch(s->ac->event, E_ASYNC);
 }
 

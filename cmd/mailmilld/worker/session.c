@@ -146,7 +146,6 @@ session_discard_all(struct worker *w)
 void
 session_wake(accept_construct *ac)
 {
-	ac->is_woken = 1;
 	schedule_event_and_dispatch(ac->event, E_ASYNC);
 }
 
