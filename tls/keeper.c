@@ -1,5 +1,5 @@
 /* The keys of a keeper and their signatures.
- * Owns: the keys by version and number, which scheme suits which key.
+ * Owns: the keys by version and number, which scheme is possible with which.
  * Knows nothing of files (keeper_read.c) and of what may be signed
  * (keeper_tbs.c). */
 
@@ -26,8 +26,8 @@ static const char *const digest_names[NDIGESTS] = { "SHA256", "SHA384",
 #define ANY_EC	(KEEPER_P256 | KEEPER_P384 | KEEPER_P521)
 #define ANY_RSA	(KEEPER_RSA | KEEPER_RSA_PSS)
 
-/* What may sign with which key: RFC 8446 4.2.3 binds a curve to its hash and
- * leaves PKCS#1 to the versions before. */
+/* Which scheme is possible with which kind of key.  RFC 8446 4.2.3: in TLS 1.3
+ * each curve has its hash, and RSA does not sign with PKCS#1. */
 static const struct scheme {
 	enum tls_scheme	 scheme;
 	unsigned int	 digest;
@@ -51,8 +51,8 @@ struct key {
 	uint32_t	 version, pair;
 	unsigned int	 kind;
 	EVP_PKEY	*pkey;
-	/* ready to sign, made when first needed: that costs as much as a
-	 * signature with P-256 */
+	/* ready to sign; made when first needed, and kept, since making one
+	 * costs as much as a signature with P-256 */
 	EVP_PKEY_CTX	*ready[NSCHEMES];
 };
 
@@ -301,8 +301,8 @@ first_certificate(const char *cert, size_t len)
 	return x;
 }
 
-/* A file can have the certificate's public half beside another private one:
- * let it sign something, and see. */
+/* A damaged file can have the certificate's public key beside another private
+ * key: sign something, and verify it with the certificate. */
 static bool
 is_proven(const struct keeper *k, struct key *key, X509 *x)
 {
@@ -319,7 +319,7 @@ is_proven(const struct keeper *k, struct key *key, X509 *x)
 
 	for (s = schemes; (s->tls13 & key->kind) == 0; s++)
 		;
-	/* keys for PSS may be bound to one digest, which may be another */
+	/* an RSA-PSS key may be bound to one digest: try the next */
 	while (s->is_pss && key_sign(k, key, s->scheme, tbs, sizeof(tbs), sig,
 	    &len) == -1 && s[1].is_pss)
 		s++;

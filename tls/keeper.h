@@ -1,4 +1,4 @@
-/* The private keys of one keeper of keys, and what it signs with them.
+/* The private keys of the process that has them, and what it signs with them.
  * Owns: the keys, the check that a request is a server's part of a handshake
  * and nothing else.
  * A key that leaves this module is a bug: there is no function that gives one

@@ -10,7 +10,7 @@
 
 #include "tls/keeper.h"
 
-/* The kinds of keys, as bits: a scheme may suit several. */
+/* The kinds of keys, as bits: a scheme may be possible with several. */
 enum keeper_kind {
 	KEEPER_RSA = 0x01, KEEPER_RSA_PSS = 0x02, KEEPER_P256 = 0x04,
 	KEEPER_P384 = 0x08, KEEPER_P521 = 0x10, KEEPER_ED25519 = 0x20
@@ -23,8 +23,8 @@ unsigned int keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen);
  * held the text is wiped.  NULL with a message. */
 EVP_PKEY *keeper_read(int fd, char *err_r, size_t errlen);
 
-/* keeper_tbs(tbs, len): Of which TLS are these octets what its server signs in
- * a handshake? */
+/* keeper_tbs(tbs, len): Are these octets what a server signs in a handshake,
+ * and of which TLS? */
 enum keeper_tls { KEEPER_NOT_TLS, KEEPER_TLS12, KEEPER_TLS13 };
 enum keeper_tls keeper_tbs(const uint8_t *tbs, size_t len);
 

@@ -1,6 +1,6 @@
-/* A private key out of its file.
- * Owns: the text of the file, which is wiped; what is said of a file that will
- * not do.
+/* Reading a private key from its file.
+ * Owns: the text of the file, which is wiped; the messages about a file that
+ * cannot be used.
  * Knows nothing of certificates and signatures. */
 
 #include <sys/stat.h>
@@ -81,8 +81,8 @@ is_encrypted(const char *text, size_t len)
 	    has_text(text, len, "Proc-Type: 4,ENCRYPTED");
 }
 
-/* Never asked, for what is encrypted is refused before; without it OpenSSL
- * would read the terminal. */
+/* Never called, since encrypted keys are refused before; but without a function
+ * OpenSSL would ask at the terminal. */
 static int
 no_passphrase(char *buf, int size, int is_writing, void *closure)
 {
@@ -109,7 +109,8 @@ parse_der(const unsigned char *der, size_t len)
 	return key;
 }
 
-/* The reader that clears its buffers is the one for secure memory. */
+/* PEM_bytes_read_bio_secmem(3) clears the buffers that it has used; the plain
+ * reader does not. */
 static EVP_PKEY *
 parse(const char *text, size_t len)
 {

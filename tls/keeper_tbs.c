@@ -1,6 +1,7 @@
-/* What a TLS server signs in its handshakes, told from everything else.
- * Owns: the forms of these octets; a signature of anything else is never made,
- * so that whoever may ask for signatures can be a TLS server and no more.
+/* What a TLS server signs in its handshakes, and nothing else.
+ * Owns: the forms of these octets.  A signature of other octets is never made:
+ * a process that may ask for signatures can act as the TLS server, and can do
+ * nothing else with the key.
  * Knows nothing of keys. */
 
 #include <stdbool.h>

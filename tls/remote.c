@@ -1,5 +1,5 @@
-/* The provider, its keys as others make them, and the wait for a signature.
- * Owns: what is loaded, who makes signatures, the signatures that are pending.
+/* The provider, the making of its keys, and the wait for a signature.
+ * Owns: what is loaded, tls_remote_ops, the signatures that are pending.
  * Knows nothing of parameters and digests (remote_keymgmt.c,
  * remote_signature.c). */
 
@@ -19,8 +19,8 @@
 
 #include "tls/remote_int.h"
 
-/* A pause that returns at once, because something in OpenSSL forbids it just
- * then, must not become a loop without end. */
+/* ASYNC_pause_job(3) returns at once where OpenSSL forbids a pause; that must
+ * not become a loop without end. */
 #define RESUMPTIONS_MAX	100000
 
 /* On the stack of its job, from the call of start() to the answer. */
@@ -206,7 +206,7 @@ provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 	return 1;
 }
 
-/* Does who asks for a kind of key, and says no more, get OpenSSL's? */
+/* Does a fetch without properties find OpenSSL's keys, and not ours? */
 static bool
 is_ours_hidden(const char *name)
 {
@@ -220,7 +220,7 @@ is_ours_hidden(const char *name)
 	return is_hidden;
 }
 
-/* OpenSSL frees at its end what nobody holds. */
+/* At its end OpenSSL frees only providers that are no longer loaded. */
 static void
 unload(void)
 {

@@ -1,8 +1,8 @@
-/* Private keys that are elsewhere: an OpenSSL provider whose keys have only a
- * public half and a number, and whose signatures somebody else makes.
+/* Private keys that are in another process: an OpenSSL provider whose keys have
+ * only a public half and a number, and whose signatures are asked for.
  * Owns: the provider, its key management and signature functions, the pause of
  * the handshake's async job while a signature is made.
- * Knows nothing of who makes it: tls_remote_ops does. */
+ * Knows nothing of how it is made: tls_remote_ops does. */
 
 #ifndef TLS_REMOTE_H
 #define TLS_REMOTE_H
@@ -36,23 +36,23 @@ enum tls_scheme {
 struct tls_sign {
 	uint32_t	 version, pair;	/* which key */
 	enum tls_scheme	 scheme;
-	const uint8_t	*tbs;		/* not hashed: who signs sees what it is */
+	const uint8_t	*tbs;		/* not hashed: the signer checks what it is */
 	size_t		 tbs_len;
 	void		*session;	/* tls_remote_session() of this handshake */
 	/* the answer */
 	int		 status;	/* TLS_SIGN_* */
 	uint8_t		 sig[TLS_SIG_MAX];
 	size_t		 sig_len;
-	uint64_t	 id;		/* for who makes it */
+	uint64_t	 id;		/* tls_remote_ops' own */
 };
 enum { TLS_SIGN_PENDING, TLS_SIGN_DONE, TLS_SIGN_FAILED };
 
 struct tls_remote_ops {
-	/* start(s, closure): have it made.  0; or -1: it cannot be.  The
-	 * answer may come inside the call, or later with tls_sign_done(),
-	 * after which the session's event wants an E_ASYNC dispatch */
+	/* start(s, closure): ask for the signature.  0; or -1: there will be
+	 * none.  The answer is given with tls_sign_done(): inside the call, or
+	 * later, and then E_ASYNC is to be dispatched to the session's event */
 	int	(*start)(struct tls_sign *s, void *closure);
-	/* cancel(s, closure): ${s} goes away, unanswered */
+	/* cancel(s, closure): forget ${s}: it must not be answered any more */
 	void	(*cancel)(struct tls_sign *s, void *closure);
 };
 
@@ -69,8 +69,9 @@ EVP_PKEY *tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair);
  * thread of the handshake; at most once for each start(). */
 void tls_sign_done(struct tls_sign *s, const uint8_t *sig, size_t len);
 
-/* tls_remote_session(session): Whose handshake OpenSSL is called for next, on
- * this thread; set by tlsio before each call, found in tls_sign.session. */
+/* tls_remote_session(session): OpenSSL is now called for the handshake of
+ * ${session}, on this thread.  tlsio says so before each call; the signatures
+ * that are asked for have it in tls_sign.session. */
 void tls_remote_session(void *session);
 
 /* tls_remote_cancel(session): Nobody waits for the handshake of ${session} any

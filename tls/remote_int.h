@@ -16,17 +16,17 @@
 #define REMOTE_NAME	"mailmill"
 #define REMOTE_PROPERTY	"provider=" REMOTE_NAME
 
-/* A key among the parameters of EVP_PKEY_fromdata(3): with these, it is more
- * than a public one. */
+/* Parameters of EVP_PKEY_fromdata(3) that name the private key.  A key without
+ * them is a public one. */
 #define REMOTE_PARAM_VERSION	"mailmill-version"
 #define REMOTE_PARAM_PAIR	"mailmill-pair"
 
 /* Why there is no signature: reasons of our errors */
 enum remote_reason { REMOTE_NOT_SIGNED = 1, REMOTE_NO_JOB, REMOTE_UNSUITED };
 
-/* What a key can be, one row each (remote_keymgmt.c).  The name of its
- * signatures is nobody else's, so that OpenSSL never asks another provider to
- * make them with a key of ours. */
+/* The kinds of keys, one row each (remote_keymgmt.c).  The name of the
+ * signatures is of no other provider, so that OpenSSL never asks one to make
+ * them with a key of ours. */
 struct remote_kind {
 	const char		*name;		/* OpenSSL's, of the key */
 	const char		*signature;	/* ours */
@@ -42,7 +42,7 @@ struct remote_key {
 	atomic_uint		 nrefs;
 	const struct remote_kind *kind;
 	EVP_PKEY		*public;	/* the default provider's */
-	bool			 has_private;	/* somewhere else */
+	bool			 has_private;	/* in the other process */
 	uint32_t		 version, pair;
 };
 
@@ -50,11 +50,11 @@ struct remote_key {
 struct remote_key *remote_key_ref(struct remote_key *k);
 void remote_key_free(struct remote_key *k);
 
-/* remote_kind_of(key): NULL: a kind we have not. */
+/* remote_kind_of(key): NULL: of another kind. */
 const struct remote_kind *remote_kind_of(const EVP_PKEY *key);
 
-/* remote_sign(s): Have it made, and wait for it: the current job pauses.
- * Return 0, or -1 with an entry in OpenSSL's error queue. */
+/* remote_sign(s): Ask for the signature and wait for it: the current job
+ * pauses.  Return 0, or -1 with an entry in OpenSSL's error queue. */
 int remote_sign(struct tls_sign *s);
 
 /* remote_error(reason): Put it into OpenSSL's error queue. */

@@ -1,6 +1,6 @@
 /* Key management of the remote provider: a public key of the default
  * provider's, and the number of the private one.
- * Owns: the kinds of keys, what of them can be asked, compared and handed on.
+ * Owns: the kinds of keys; their parameters, comparison, import and export.
  * Knows nothing of how signatures are made. */
 
 #include <openssl/core_names.h>
@@ -113,8 +113,8 @@ import_public(struct remote_key *k, const OSSL_PARAM params[])
 	return rc;
 }
 
-/* Without a number of ours it stays a public key: so OpenSSL compares a
- * certificate's with one of ours. */
+/* Without a number it is a public key: OpenSSL imports the public key of a
+ * certificate in order to compare it with one of ours. */
 static int
 key_import(void *keydata, int selection, const OSSL_PARAM params[])
 {
@@ -140,8 +140,9 @@ key_export(void *keydata, int selection, OSSL_CALLBACK *callback, void *arg)
 	OSSL_PARAM *params;
 	int rc;
 
-	/* Who wants all of it wants to sign: no other provider can, and one
-	 * that got the public half would try. */
+	/* OpenSSL exports a private key to another provider in order to sign
+	 * there.  No other provider can, and one that got the public half
+	 * would try. */
 	if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0 &&
 	    k->has_private)
 		return 0;
@@ -153,7 +154,7 @@ key_export(void *keydata, int selection, OSSL_CALLBACK *callback, void *arg)
 	return rc;
 }
 
-/* All of any kind: those that ask look for names of their own kind only. */
+/* The parameters of all kinds: a caller looks for those of its kind only. */
 static const OSSL_PARAM *
 public_params(void)
 {
@@ -198,7 +199,8 @@ key_types(int selection)
 
 #define FUNC(id, f) { OSSL_FUNC_KEYMGMT_##id, (void (*)(void))(f) }
 
-/* OpenSSL says only by the function which kind it wants. */
+/* OpenSSL tells which kind it wants by the function that it calls, and in no
+ * other way. */
 #define KIND(i, prefix)							\
 static void *								\
 prefix##_new(void *provctx)						\

@@ -1,7 +1,7 @@
 /* Signatures of the remote provider: what libssl sets of padding and digest
  * becomes a TLS signature scheme, what it wants signed is gathered unhashed.
  * Owns: one operation of a digest-and-sign.
- * Knows nothing of who signs, nor of the wait for it (remote.c). */
+ * Knows nothing of the wait for a signature (remote.c). */
 
 #include <openssl/core_names.h>
 #include <openssl/params.h>
@@ -53,7 +53,7 @@ hash_octets(unsigned int hash)
 	return hash == 0 ? 0 : hashes[hash - hashes[0].hash].octets;
 }
 
-/* The scheme, or 0: TLS has none such. */
+/* The scheme; 0: TLS has no such signatures. */
 static unsigned int
 scheme_of(const struct operation *op)
 {
@@ -108,7 +108,7 @@ operation_dup(void *vop)
 static int
 set_digest(struct operation *op, const OSSL_PARAM *p)
 {
-	/* the one of the beginning */
+	/* only the one that sign_init() was given */
 	return p->data_type == OSSL_PARAM_UTF8_STRING && op->hash != 0 &&
 	    hash_named(p->data) == op->hash;
 }

@@ -16,7 +16,7 @@
 #define CLIENT_CHAIN_DEPTH	10
 
 struct tlsctx {
-	SSL_CTX	*first;		/* has the others: tlsctx_host.c */
+	SSL_CTX	*first;		/* owns the others: tlsctx_host.c */
 };
 
 /* What the making of each context needs. */
@@ -32,8 +32,9 @@ struct recipe {
 
 /* --- clients -------------------------------------------------------------- */
 
-/* Many clients show whatever certificate they have: without need, none is a
- * reason to refuse mail.  The result stays, and tls_describe() tells it. */
+/* TLSCTX_VERIFY_OPTIONAL: many clients send any certificate that they have, so
+ * one that does not verify is no reason to refuse mail.  OpenSSL keeps the
+ * result, which tls_describe() reads. */
 static int
 accept_any(int is_good, X509_STORE_CTX *ctx)
 {
@@ -64,7 +65,7 @@ read_client_ca(struct recipe *r)
 		if (X509_STORE_add_cert(r->store,
 		    sk_X509_value(r->client_ca, i)) != 1)
 			goto err0;
-	/* whoever is in the file is trusted, also one below a root */
+	/* each certificate of the file is trusted, not only self-signed ones */
 	if (X509_STORE_set_flags(r->store, X509_V_FLAG_PARTIAL_CHAIN) == 1)
 		return 0;
 err0:
@@ -72,9 +73,10 @@ err0:
 	return -1;
 }
 
-/* A ticket tells who its client is, and of TLS 1.2 the cipher too: it must not
- * be taken where others are believed, where more is asked, or where that cipher
- * is not allowed, which OpenSSL does not look at. */
+/* The session id context, which a ticket must match.  A resumed session has the
+ * client's identity from its ticket, and in TLS 1.2 the cipher too, and OpenSSL
+ * does not check them again.  So a ticket is accepted only where the ciphers,
+ * the client authorities and the mode of verification are the same. */
 static int
 make_id(struct recipe *r)
 {
@@ -133,8 +135,8 @@ make_ctx(void *closure)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 	    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
-	/* without it, OpenSSL would look for the server's issuers among those
-	 * of clients */
+	/* else OpenSSL would add certificates of TLS_Client_CA to the chain
+	 * of the server's */
 	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	tlsctx_ticket_attach(ctx);

@@ -40,21 +40,22 @@ struct tlsctx_config {
 	enum tlsctx_verify verify;
 	struct tlsctx_octets client_ca;	/* PEM; len 0: none */
 	uint32_t	 version;	/* of the pairs */
-	const struct tlsctx_pair *pairs; /* the first is for who names no host we have */
+	const struct tlsctx_pair *pairs; /* the first: for clients that name no host of ours */
 	size_t		 npairs;
 };
 
 struct tlsctx;
 
-/* tlsctx_check(c, err_r, errlen): Would protocols, ciphers, ciphersuites and
- * groups do?  Certificates are not looked at.  ${*which_r} is 'p', 'c', 's' or
- * 'g' when not.  Return 0, or -1 with a message. */
+/* tlsctx_check(c, which_r, err_r, errlen): Can protocols, ciphers, ciphersuites
+ * and groups be used?  Certificates are not looked at.  Return 0; or -1 with a
+ * message, and with 'p', 'c', 's' or 'g' in *${which_r}. */
 int tlsctx_check(const struct tlsctx_config *c, char *which_r, char *err_r,
     size_t errlen);
 
-/* tlsctx_new(c, err_r, errlen): NULL with a message; then *pair_r is the index
- * in c->pairs that it is about, or -1.  All octets are copied.  Sessions that
- * began under one keep what they need of it after tlsctx_free(). */
+/* tlsctx_new(c, pair_r, err_r, errlen): NULL with a message; then *${pair_r} is
+ * the index in c->pairs that it is about, or -1.  All octets are copied.
+ * Sessions that began under a context keep what they need of it after
+ * tlsctx_free(). */
 struct tlsctx *tlsctx_new(const struct tlsctx_config *c, int *pair_r,
     char *err_r, size_t errlen);
 void tlsctx_free(struct tlsctx *t);	/* NULL does nothing */
@@ -72,9 +73,9 @@ struct tls_ticket_key {
 void tls_tickets_set(const struct tls_ticket_key *keys, size_t n,
     unsigned int lifetime);
 
-/* tls_cert_info(cert, info_r, err_r, errlen): Look at the first certificate of
- * a PEM text, and that the rest of the text are certificates too.  Return 0,
- * or -1 with a message. */
+/* tls_cert_info(cert, info_r, err_r, errlen): Read the first certificate of a
+ * PEM text, and check that the text has nothing else than certificates.
+ * Return 0, or -1 with a message. */
 struct tls_cert_info {
 	time_t	 not_before, not_after;
 	char	 name[256];		/* first DNS name, or common name */
@@ -83,10 +84,9 @@ struct tls_cert_info {
 int tls_cert_info(struct tlsctx_octets cert, struct tls_cert_info *info_r,
     char *err_r, size_t errlen);
 
-/* tls_ocsp_check(ocsp, cert, err_r, errlen): Is that an OCSP response that says
- * the first certificate of a PEM text is good, as of now?  One that is not is
- * never an obstacle to tlsctx_new(): it is not sent.  Return 0, or -1 with a
- * message. */
+/* tls_ocsp_check(ocsp, cert, err_r, errlen): Does this OCSP response say that
+ * the first certificate of a PEM text is good now?  Return 0, or -1 with a
+ * message.  tlsctx_new() does not fail for a bad response: it is not sent. */
 int tls_ocsp_check(struct tlsctx_octets ocsp, struct tlsctx_octets cert,
     char *err_r, size_t errlen);
 
@@ -104,9 +104,9 @@ int tls_describe(SSL *ssl, struct tls_description *d_r);
 size_t tls_exporter(SSL *ssl, uint8_t out_r[32]);
 size_t tls_server_end_point(SSL *ssl, uint8_t out_r[64]);
 
-/* tls_failure(ssl): Why the last call on this thread failed, as a static text
- * of its own kind ("no protocol version in common", "the client's certificate:
- * expired"), and *kind_r. */
+/* tls_failure(ssl, kind_r): Why the last call on this thread failed, as a
+ * static text ("no protocol version in common", "the client's certificate:
+ * expired") and as a kind. */
 enum tls_failure_kind { TLS_FAILURE_PROTOCOL, TLS_FAILURE_CLOSED,
 	TLS_FAILURE_VERIFY, TLS_FAILURE_KEY, TLS_FAILURE_OTHER };
 const char *tls_failure(SSL *ssl, enum tls_failure_kind *kind_r);

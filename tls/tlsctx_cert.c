@@ -165,8 +165,8 @@ tlsctx_certs_attach(SSL_CTX *ctx, struct tlsctx_certs *certs)
 	return 0;
 }
 
-struct tlsctx_certs *
-tlsctx_certs_of(const SSL_CTX *ctx)
+static struct tlsctx_certs *
+certs_of(const SSL_CTX *ctx)
 {
 	return certs_index == -1 ? NULL : SSL_CTX_get_ex_data(ctx, certs_index);
 }
@@ -175,7 +175,7 @@ const struct tlsctx_cert *
 tlsctx_cert_of(SSL *ssl)
 {
 	const struct tlsctx_certs *certs =
-	    tlsctx_certs_of(SSL_get_SSL_CTX(ssl));
+	    certs_of(SSL_get_SSL_CTX(ssl));
 	const X509 *cert = SSL_get_certificate(ssl);
 	size_t i;
 

@@ -115,7 +115,8 @@ verdict(long result)
 	return "the client's certificate does not verify";
 }
 
-/* The queue is in order of time: what came first is the cause. */
+/* The text for ${e}, the oldest entry of the error queue: it is the cause, the
+ * later ones are consequences. */
 static const char *
 ssl_reason(SSL *ssl, unsigned long e, enum tls_failure_kind *kind_r)
 {
@@ -156,7 +157,7 @@ tls_failure(SSL *ssl, enum tls_failure_kind *kind_r)
 	}
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL)
 		return ssl_reason(ssl, e, kind_r);
-	/* what a library below finds in the client's octets */
+	/* libcrypto could not parse what the client sent */
 	if (ERR_GET_LIB(e) == ERR_LIB_ASN1 || ERR_GET_LIB(e) == ERR_LIB_EC ||
 	    ERR_GET_LIB(e) == ERR_LIB_X509) {
 		*kind_r = TLS_FAILURE_PROTOCOL;

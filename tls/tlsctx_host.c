@@ -22,9 +22,9 @@ static pthread_once_t hosts_once = PTHREAD_ONCE_INIT;
 
 /* --- names ---------------------------------------------------------------- */
 
-/* Call ${f} for each name of ${cert}, NUL terminated, until it returns other
- * than 0; return that.  As X509_check_host(3) sees them: the common name only
- * where there is no DNS name. */
+/* Call ${f} for each host name of ${cert}, NUL terminated, until it returns
+ * other than 0; return that.  As in X509_check_host(3), the common name counts
+ * only where there is no DNS name. */
 static int
 for_names(X509 *cert, int (*f)(const char *name, void *closure), void *closure)
 {
@@ -57,9 +57,9 @@ for_names(X509 *cert, int (*f)(const char *name, void *closure), void *closure)
 }
 
 struct lookup {
-	const char	*name;	/* or of whom: */
-	X509		*cert;
-	int		 n;
+	const char	*name;	/* is_same() */
+	X509		*cert;	/* is_lacking() */
+	int		 n;	/* names that is_lacking() was asked about */
 };
 
 static int
@@ -70,7 +70,7 @@ is_same(const char *name, void *closure)
 	return strcasecmp(name, l->name) == 0;
 }
 
-/* -1: l->cert is not for ${name}, which may be a wildcard. */
+/* Return -1 when l->cert is not valid for ${name}, which may be a wildcard. */
 static int
 is_lacking(const char *name, void *closure)
 {
@@ -92,7 +92,7 @@ count(const char *name, void *closure)
 	return 0;
 }
 
-/* May ${other} be shown to everybody who may see ${leader}? */
+/* Is ${other} valid for every name that ${leader} is valid for? */
 static bool
 is_covered(X509 *leader, X509 *other)
 {
@@ -105,7 +105,7 @@ is_covered(X509 *leader, X509 *other)
 		return false;
 	if (l.n > 0)
 		return true;
-	/* for no host at all: with its like */
+	/* ${leader} has no names: only another one without names will do */
 	(void)for_names(other, count, &n);
 	return n == 0;
 }
@@ -125,8 +125,8 @@ find_host(const struct tlsctx_hosts *hosts, const char *name)
 	return best;
 }
 
-/* RFC 6066 3: a server that knows no such host may go on; a mail server must,
- * as a client that does not verify asks for whatever name it likes. */
+/* RFC 6066 3: the server may continue with a name that it does not know.  A
+ * mail server has to: clients that do not verify certificates send any name. */
 static int
 on_server_name(SSL *ssl, int *alert, void *arg)
 {
@@ -175,7 +175,7 @@ make_index(void)
 	hosts_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, ctx_gone);
 }
 
-/* Do the certificates of ${a} and ${b} belong together, whoever asks? */
+/* Are ${a} and ${b} valid for the same names? */
 static bool
 is_twin(X509 *a, X509 *b)
 {
@@ -193,10 +193,12 @@ has_type(const char *const *types, size_t n, const char *type)
 	return false;
 }
 
-/* The certificates that go with ${leader}'s: of each other type of key, of
- * which OpenSSL has room for one, the first that covers its names. */
+/* Give ${host} its certificates: the leader, and of each other type of key the
+ * first one that is valid for all of the leader's names.  An SSL_CTX holds one
+ * certificate of each type. */
 static int
-fill(struct tlsctx_host *host, const struct tlsctx_certs *certs, size_t leader)
+add_certificates(struct tlsctx_host *host,
+    const struct tlsctx_certs *certs, size_t leader)
 {
 	const struct tlsctx_cert *v = certs->v;
 	const char *types[TYPES_MAX] = {
@@ -256,7 +258,7 @@ tlsctx_hosts_new(struct tlsctx_certs *certs, SSL_CTX *(*make)(void *closure),
 			goto err1;
 		hosts->n++;
 		h->leader = certs->v[i].cert;
-		if (fill(h, certs, i) == -1 ||
+		if (add_certificates(h, certs, i) == -1 ||
 		    tlsctx_certs_attach(h->ctx, certs) == -1)
 			goto err1;
 	}

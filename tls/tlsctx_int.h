@@ -16,7 +16,7 @@ struct tlsctx_cert {
 	X509		*cert;
 	STACK_OF(X509)	*chain;		/* what is sent behind it */
 	EVP_PKEY	*key;		/* of tls/remote.h */
-	char		 kind[16];	/* one of a kind for each client */
+	char		 kind[16];	/* of its key: tlsctx_kind() */
 	uint8_t		 end_point[64];	/* RFC 5929 4.1 */
 	size_t		 end_point_len;
 	unsigned char	*ocsp;		/* NULL: none */
@@ -60,18 +60,17 @@ int tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
 /* tlsctx_kind(key, buf, len): "RSA-2048", "EC-P-256", "Ed25519". */
 void tlsctx_kind(EVP_PKEY *key, char *buf, size_t len);
 
-/* tlsctx_time(t): Seconds since the epoch, -1: it is none. */
+/* tlsctx_time(t): Seconds since the epoch; -1: not a time. */
 time_t tlsctx_time(const ASN1_TIME *t);
 
 /* tlsctx_certs_new(c, pair_r, err_r, errlen): As tlsctx_new().
- * _add(ctx, certs, i): use this one too.  _attach(ctx, certs): ${ctx} holds a
- * reference.  _of(ctx): these. */
+ * _add(ctx, certs, i): ${ctx} sends certificate ${i} to clients that its key
+ * suits.  _attach(ctx, certs): ${ctx} holds a reference. */
 struct tlsctx_certs *tlsctx_certs_new(const struct tlsctx_config *c,
     int *pair_r, char *err_r, size_t errlen);
 void tlsctx_certs_free(struct tlsctx_certs *certs);
 int tlsctx_certs_add(SSL_CTX *ctx, const struct tlsctx_certs *certs, size_t i);
 int tlsctx_certs_attach(SSL_CTX *ctx, struct tlsctx_certs *certs);
-struct tlsctx_certs *tlsctx_certs_of(const SSL_CTX *ctx);
 /* tlsctx_cert_of(ssl): What ${ssl} sends, or has sent; NULL: none. */
 const struct tlsctx_cert *tlsctx_cert_of(SSL *ssl);
 
@@ -81,8 +80,9 @@ const struct tlsctx_cert *tlsctx_cert_of(SSL *ssl);
 SSL_CTX *tlsctx_hosts_new(struct tlsctx_certs *certs,
     SSL_CTX *(*make)(void *closure), void *closure);
 
-/* tlsctx_ocsp_load(cert, ocsp): Keep it if it is of use.
- * tlsctx_staple_attach(ctx): Send it to clients that ask. */
+/* tlsctx_ocsp_load(cert, ocsp): Keep ${ocsp} for ${cert} if it says that the
+ * certificate is good.  tlsctx_staple_attach(ctx): Send it to clients that
+ * ask. */
 void tlsctx_ocsp_load(struct tlsctx_cert *cert, struct tlsctx_octets ocsp);
 void tlsctx_staple_attach(SSL_CTX *ctx);
 

@@ -44,7 +44,7 @@ take_block(const char *name, const unsigned char *der, long len,
 	X509 *x;
 
 	if (strstr(name, "PRIVATE KEY") != NULL) {
-		/* it would be in the memory of who reads certificates */
+		/* workers read certificates, and must never have a key */
 		snprintf(err_r, errlen, "has a private key in it: put that "
 		    "into a file of its own");
 		return -1;

@@ -1,6 +1,5 @@
 /* Protocols, ciphers and groups of a context; see tlsctx.h.
- * Owns: the grammar of TLS_Protocols, what is used when nothing is said, what
- * is never used. */
+ * Owns: the grammar of TLS_Protocols, the defaults, what is never used. */
 
 #include "tls/tlsctx.h"
 
@@ -15,20 +14,22 @@
 #define SEPARATORS	" \t,:;"
 #define WORD_MAX	128	/* octets of a name in a list */
 
-/* TLS 1.2 with what TLS 1.3 has left of it: fresh keys for each session and
- * authenticated encryption.  The order is ours. */
+/* The ciphers of TLS 1.2 that do what TLS 1.3 demands: ephemeral keys for each
+ * session, and authenticated encryption.  The first is preferred. */
 #define OUR_CIPHERS "ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:" \
     "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:" \
     "ECDHE-RSA-AES128-GCM-SHA256"
 
-/* Behind whatever the administrator asks for: what signs nothing, or not what
- * a keeper of keys signs, cannot be had with a key that is elsewhere. */
+/* Appended to the administrator's list: key exchanges that need no signature,
+ * or one that tls/keeper.h does not make, do not work with a key that is in
+ * another process; the others are broken. */
 #define NEVER ":!kRSA:!kDHE:!kPSK:!SRP:!aNULL:!eNULL:!MD5:!RC4:!3DES:!SEED:!IDEA"
 
 #define OUR_GROUPS "X25519:P-256:P-384:P-521"
 
-/* What tls/remote.h can sign; the fastest first.  Clients' certificates, too. */
+/* What tls/remote.h can sign, the fastest first.  It also holds for the
+ * certificates of clients. */
 #define SIGALGS "ecdsa_secp256r1_sha256:ed25519:ecdsa_secp384r1_sha384:" \
     "ecdsa_secp521r1_sha512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:" \
     "rsa_pss_rsae_sha512:rsa_pss_pss_sha256:rsa_pss_pss_sha384:" \
@@ -64,7 +65,7 @@ next_word(const char **list, char word[WORD_MAX])
 	len = strcspn(*list, SEPARATORS);
 	if (len == 0)
 		return NULL;
-	/* one that is cut is known to nobody */
+	/* a name that is cut here is no known one */
 	snprintf(word, WORD_MAX, "%.*s", (int)len, *list);
 	*list += len;
 	return word;
@@ -105,7 +106,7 @@ set_protocols(SSL_CTX *ctx, const char *list, char *err_r, size_t errlen)
 	int set;
 
 	list += strspn(list, SEPARATORS);
-	/* "-TLSv1.2" alone takes something away from all there is */
+	/* "-TLSv1.2" alone is taken away from all protocols */
 	set = *list == '-' || *list == '\0' ? HAS_ALL : 0;
 	while (next_word(&list, word) != NULL)
 		if (apply_protocol(word, &set, err_r, errlen) == -1)
@@ -144,8 +145,8 @@ set_ciphersuites(SSL_CTX *ctx, const char *list)
 	return SSL_CTX_set_ciphersuites(ctx, list);
 }
 
-/* OpenSSL passes over a name that it does not know: a mistyped list would be
- * a shorter one.  So each is tried alone. */
+/* OpenSSL ignores names that it does not know, so that a mistyped list would be
+ * a shorter one.  So each name is tried alone. */
 static int
 check_words(const char *list, int (*set)(SSL_CTX *, const char *), char *err_r,
     size_t errlen)

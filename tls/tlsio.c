@@ -119,8 +119,8 @@ make_bio_method(void)
 
 /* --- the opset: from the Event to OpenSSL ------------------------------ */
 
-/* The handshake before all else, so that no read or write is ever a job: those
- * would need the same buffers again. */
+/* Finish the handshake first, so that no read or write ever runs as a job:
+ * OpenSSL wants a job continued with the same buffers. */
 static int
 ready(struct tlsio *t, int *needmask)
 {
@@ -210,8 +210,8 @@ tlsio_close(Event *e)
 {
 	struct tlsio *t = tlsio_enter(e);
 
-	/* one try: a peer that does not read must not keep us, and one that
-	 * closes first finds the end of data at the SMTP level anyway */
+	/* one try: a peer that does not read must not keep us, and SMTP has
+	 * its own end of a session, QUIT */
 	if (!t->is_failed && SSL_is_init_finished(t->ssl))
 		SSL_shutdown(t->ssl);
 	tlsio_detach(e);
@@ -274,8 +274,8 @@ tlsio_attach(Event *e, SSL *ssl)
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-	/* a read returns after what is no data (key updates), however much of
-	 * that a client sends: there are others */
+	/* a read returns after each record without data (key updates): a
+	 * client that sends many must not hold the loop */
 	SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
 	/* one read(2) for a record instead of one for its head and one for
 	 * its body; the caller's buffers are released when empty */

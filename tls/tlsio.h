@@ -2,7 +2,7 @@
  * on a plain socket.
  * Owns: the SSL object of an event, the mapping of its wishes to masks, the
  * number of handshakes that may wait for a signature at once.
- * Knows nothing of certificates, of contexts, or of who asked for TLS. */
+ * Knows nothing of certificates, contexts and STARTTLS. */
 
 #ifndef TLS_TLSIO_H
 #define TLS_TLSIO_H
@@ -22,9 +22,9 @@
  * event_read: octets of at most one TLS record.  0: the peer sent
  *	close_notify.  -1 and errno: EAGAIN, with needmask E_READ or E_WRITE:
  *	when that comes true, read again, whichever it was; ECONNRESET: the
- *	connection ended without close_notify; EPROTO: what the peer sent was
- *	not acceptable, or its verification failed, and the thread's OpenSSL
- *	error queue says why until the next call; others as of the opset below.
+ *	connection ended without close_notify; EPROTO: the peer broke the rules
+ *	of TLS, or its verification failed, and the thread's OpenSSL error queue
+ *	says why until the next call; others as of the opset below.
  * event_write: at most one record.  After EAGAIN the same octets must be
  *	written again, but may have moved, and more may follow them.
  * event_sendfile: the same, through memory.
@@ -39,21 +39,20 @@
  * ask event_pending() after each callback. */
 int tlsio_attach(Event *e, SSL *ssl);
 
-/* tlsio_session(e, session): The private key is elsewhere (tls/remote.h): the
- * handshake runs as a job that pauses while it waits for a signature, and
- * ${session} is what tls_sign.session says.  After tlsio_attach(), before the
- * handshake; ${session} lives as long as the event is on TLS. */
+/* tlsio_session(e, session): The private key is in another process
+ * (tls/remote.h): the handshake runs as a job, which pauses while it waits for
+ * a signature; tls_sign.session will be ${session}.  After tlsio_attach(),
+ * before the handshake; ${session} lives as long as the event is on TLS. */
 void tlsio_session(Event *e, void *session);
 
 /* tlsio_handshake(e, &needmask): Begin or go on with the handshake, without
- * reading what comes behind it.  1: it is done.  0: call again when *${needmask}
- * came true: E_READ or E_WRITE; or E_ASYNC, alone, which somebody dispatches to
- * ${e}: who made the signature, or this module when another handshake has left
- * room.  -1: it failed, errno as of event_read, but 0 when the peer has closed
- * the connection; tls_failure() of tls/tlsctx.h says why, until the thread's
- * next call.
- * Before it is done, reads and writes do the same first: they too fail with
- * EAGAIN and a needmask of E_ASYNC. */
+ * reading what comes behind it.  1: it is done.  0: call again when
+ * *${needmask} came true: E_READ or E_WRITE; or E_ASYNC, alone, which somebody
+ * dispatches to ${e}: the maker of the signature, or this module when another
+ * handshake has ended and left room.  -1: it failed, errno as of event_read,
+ * but 0 when the peer has closed the connection; tls_failure() of tls/tlsctx.h
+ * says why, until the thread's next call.  Before it is done, reads and writes
+ * do the same first: they too fail with EAGAIN and a needmask of E_ASYNC. */
 int tlsio_handshake(Event *e, int *needmask);
 
 /* tlsio_detach(e): Free the SSL object without a word to the peer, give ${e}

@@ -1,7 +1,7 @@
 /* The handshake of the TLS opset; see tlsio.h.
- * Owns: OpenSSL's job of a handshake, which waits for a signature on a stack
- * of its own, and who waits for one of those.
- * Knows nothing of who signs: tls/remote.h does. */
+ * Owns: OpenSSL's job of a handshake, which has a stack of its own while it
+ * waits for a signature; the list of handshakes that wait for such a stack.
+ * Knows nothing of how signatures are made: tls/remote.h does. */
 
 #include "tls/tlsio_int.h"
 
@@ -19,8 +19,8 @@ TAILQ_HEAD(waiters, tlsio);
 static _Thread_local struct waiters waiters;
 static _Thread_local bool is_thread_ready;
 
-/* The pool never gives a stack back, so it must not grow with the number of
- * clients that come at once. */
+/* OpenSSL's pool of stacks never shrinks, so it has a bound that does not
+ * depend on the number of clients. */
 static void
 thread_ready(void)
 {
@@ -28,7 +28,7 @@ thread_ready(void)
 		return;
 	TAILQ_INIT(&waiters);
 	is_thread_ready = true;
-	/* if that fails, then the first handshake, too, and tells why */
+	/* if this fails, the first handshake fails too, and tells why */
 	(void)ASYNC_init_thread(LIM_TLS_JOBS, 0);
 	ERR_clear_error();
 }
@@ -51,8 +51,8 @@ wait_no_more(struct tlsio *t)
 	TAILQ_REMOVE(&waiters, t, waiting);
 }
 
-/* There is room for a job: whoever is called and does not take it calls the
- * next one. */
+/* There is room for one more job: wake the first handshake in the list.  If it
+ * does not start a job, it wakes the next one. */
 static void
 leave_room(void)
 {

@@ -92,7 +92,7 @@ mem_free(void *p, const char *file, int line)
 		free(p);
 		return;
 	}
-	/* what the next one finds there is overwritten; but not by whom */
+	/* it held secrets, and madvise(2) may fail */
 	explicit_bzero(p, FRAME_OCTETS);
 	(void)madvise(p, FRAME_OCTETS, MADV_DONTNEED);
 	frames.free[frames.nfree++] = (uint32_t)frame_index(p);

@@ -1,19 +1,19 @@
-/* Memory of TLS sessions that rest: OpenSSL's SSL object is 7.5 KiB of which
- * most octets are 0, for as long as the session lasts.
- * Owns: pages that hold one SSL object each, and what is left of it while the
- * pages are the kernel's.
- * Knows nothing of what is in it: the same octets are at the same address when
- * it is looked at again. */
+/* Memory of TLS sessions that rest.  OpenSSL's SSL object is 7.5 KiB, of which
+ * most octets are 0, for as long as the session lasts.  While it rests, only
+ * the other octets are kept, and its pages go back to the kernel.
+ * Owns: pages that hold one SSL object each.
+ * Knows nothing of what is in them: after tlsmem_wake() the same octets are at
+ * the same address. */
 
 #ifndef TLS_TLSMEM_H
 #define TLS_TLSMEM_H
 
 #include <openssl/ssl.h>
 
-/* tlsmem_open(): Have OpenSSL's memory from here; before anything else of
- * OpenSSL is called, in a process with one thread that has SSL objects.
- * Without it, and when it returns -1, all that follows works and saves
- * nothing. */
+/* tlsmem_open(): Make OpenSSL take its memory from this module.  To be called
+ * before any other function of OpenSSL, in a process where one thread has all
+ * SSL objects.  Return 0, or -1; then, and without this call, the functions
+ * below work and save nothing. */
 int tlsmem_open(void);
 
 /* tlsmem_ssl(ctx): SSL_new(3), into pages of its own while there are some. */
