@@ -20,18 +20,18 @@ enum esmtp_rcpt_status {
 	ESMTP_RCPT_OK,		/* deliverable */
 	ESMTP_RCPT_UNKNOWN,	/* our domain, no such mailbox */
 	ESMTP_RCPT_FOREIGN,	/* not a domain of ours: relaying decides */
-	ESMTP_RCPT_LATER	/* could not be told now */
+	ESMTP_RCPT_LATER	/* not known now: the client is to try again */
 };
 
 /* What happened, for log and counters. */
 enum esmtp_report_kind {
 	ESMTP_REPORT_CONNECT,	/* session started */
-	ESMTP_REPORT_ACCEPTED,	/* 250 after data was decided: id, octets, nrcpts, sender */
+	ESMTP_REPORT_ACCEPTED,	/* a message, before its 250 is sent: id, octets, nrcpts, sender */
 	ESMTP_REPORT_REJECTED,	/* a 4xx or 5xx reply: code, enhanced, verb, detail */
 	ESMTP_REPORT_TIMEOUT,	/* which timer: detail */
 	ESMTP_REPORT_ABORT,	/* the peer vanished: detail is the state's name, errnum */
 	ESMTP_REPORT_TLS,	/* handshake done: ac->tls */
-	ESMTP_REPORT_TLS_FAILED, /* ... or not: detail is the host's ac->tls_failure, or what else was wrong */
+	ESMTP_REPORT_TLS_FAILED, /* the handshake failed: detail is the host's ac->tls_failure, or another reason */
 	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
 	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism, arg the name that was tried or "" */
 	ESMTP_REPORT_END	/* session over (after any of the above) */

@@ -19,8 +19,8 @@
 
 /* results of a callback */
 #define VALIDATE_CONT	0	/* go on with the next module */
-#define VALIDATE_AGAIN	1	/* suspended: call me again after E_ASYNC */
-#define VALIDATE_DONE	2	/* decided: the code that was set, or success */
+#define VALIDATE_AGAIN	1	/* suspended: to be called again after E_ASYNC */
+#define VALIDATE_DONE	2	/* decided: refused with what was set, else accepted */
 
 /* phases, in the order they happen */
 enum validate_phase {

@@ -15,7 +15,8 @@ rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	case ESMTP_RCPT_UNKNOWN:
 		return validate_refuse(vctx, RPL_USER);
 	case ESMTP_RCPT_FOREIGN:
-		/* relaying was allowed, but nothing carries it there */
+		/* policy_relay allowed it, but the host delivers to its own
+		 * domains only */
 		return validate_refuse(vctx, RPL_NOROUTE);
 	default:
 		return validate_refuse(vctx, RPL_LOOKUP_LATER);

@@ -1,7 +1,8 @@
-/* Relaying: for which domains may this client send?
- * Anybody: for the domains of Relay_Domains, or if that is not set for those
- * the host delivers to.  Relay_Hosts, Relay_For_Sending_Domains, Open_Relay,
- * TLS_Verified_Peer_Can_Relay and Auth_Can_Relay open the rest. */
+/* Relaying: to which domains may this client send?
+ * Any client: to the domains of Relay_Domains, or if that is not set, to those
+ * that the host delivers to.  To all domains: a client that Relay_Hosts,
+ * Relay_For_Sending_Domains, Open_Relay, TLS_Verified_Peer_Can_Relay or
+ * Auth_Can_Relay allows it. */
 
 #include <fnmatch.h>
 #include <string.h>
@@ -52,8 +53,8 @@ is_sender_listed(const struct conf_list *list,
 	    is_domain_listed(list, sender.domain, sender.domain_len);
 }
 
-/* RFC 5321 4.5.1: postmaster is to be reachable, without a domain and in each
- * domain that is ours. */
+/* RFC 5321 4.5.1: mail for postmaster is accepted, without a domain and in each
+ * domain that the host delivers to. */
 static bool
 is_our_postmaster(validate_context *vctx, const struct mailaddr *addr)
 {

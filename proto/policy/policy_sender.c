@@ -1,5 +1,5 @@
-/* Sender addresses: may this login use this one (Sender_Login)?  The host
- * knows. */
+/* Sender addresses: may this login use this one?  The host knows, from
+ * Sender_Login. */
 
 #include "proto/validate.h"
 

@@ -80,7 +80,8 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 	text = strndup(str, LIM_REPLY_LINE);
 	forget_code(vctx);
 	if (text == NULL) {
-		/* a module that meant to refuse must not accept for that */
+		/* the module meant to refuse: that must not become an
+		 * acceptance */
 		validate_refuse(vctx, RPL_NOMEM);
 		return 0;
 	}
@@ -100,7 +101,7 @@ validate_refuse(validate_context *vctx, enum esmtp_reply_id id)
 	return VALIDATE_DONE;
 }
 
-/* A module has decided. */
+/* A module has returned VALIDATE_DONE. */
 static enum esmtp_want
 decided(struct esmtp_step *st)
 {

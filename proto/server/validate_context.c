@@ -156,7 +156,7 @@ validate_context_can_modify_rcpts(validate_context *ctx)
 	return rcpts_of(ctx) != NULL && ctx->mc->wait != WAIT_COMMIT;
 }
 
-/* What a module adds goes into an envelope and a file name: no controls. */
+/* The address goes into an envelope and a file name, so it has no controls. */
 static bool
 is_plain_address(const char *addr)
 {

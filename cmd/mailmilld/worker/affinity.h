@@ -1,7 +1,7 @@
 /* Which processor a worker stays on.
  * A worker is woken thousands of times a second, for some microseconds each.
- * Where the scheduler may move it, it is put behind whatever runs just then,
- * while the processor that it had falls idle: up to a fifth of all time. */
+ * A scheduler that may move it queues it behind other processes, while the
+ * processor that it had is idle: that costs up to a fifth of the time. */
 
 #ifndef CMD_MAILMILLD_AFFINITY_H
 #define CMD_MAILMILLD_AFFINITY_H
@@ -15,8 +15,9 @@
 int affinity_pick(const cpu_set_t *set, unsigned int nworkers,
     unsigned int slot);
 
-/* affinity_bind(nworkers, slot): Bind the calling thread, and those that it
- * will start, so.  A system that does not let it goes on without. */
+/* affinity_bind(nworkers, slot): Bind the calling thread, and the threads that
+ * it starts, to that processor.  Where the system refuses, the worker runs
+ * unbound. */
 void affinity_bind(unsigned int nworkers, unsigned int slot);
 
 #endif

@@ -1,11 +1,11 @@
-/* Where AUTH of the protocol meets authd.
- * Owns: the exchanges of this worker's sessions, by the number that authd knows
- * them by; how long one waits for authd; the channel to it.
+/* AUTH: the worker asks authd.
+ * Owns: the exchanges of this worker's sessions, by the number that authd gets;
+ * how long an answer is waited for; the channel to authd.
  * Knows nothing of mechanisms.
  *
- * An exchange and its session point to each other: struct accept_construct's
- * host_auth is the one that is open.  It ends with the last answer, or with
- * host_auth_cancel(), which every end of a session comes through. */
+ * An exchange and its session point to each other (ac->host_auth).  It ends
+ * with the last answer, or with host_auth_cancel(), which the protocol calls
+ * whenever a session ends before that. */
 
 #include <sys/tree.h>
 
@@ -23,7 +23,7 @@
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 
-#define PATIENCE_MS	5000	/* beyond auth_timeout, which authd keeps */
+#define PATIENCE_MS	5000	/* on top of auth_timeout, which authd keeps */
 
 struct host_exchange {
 	RB_ENTRY(host_exchange)	 node;
@@ -102,7 +102,8 @@ on_reply(void *closure, struct channel_msg *msg)
 		    msg->nentries);
 }
 
-/* Who waits hears it now; who thinks, with its next step. */
+/* A session that waits for authd is answered now.  One whose client is to
+ * answer a challenge is told when that answer comes. */
 static void
 authd_lost(struct worker *w)
 {
@@ -120,7 +121,7 @@ authd_gone(struct chanev *ce, void *closure)
 {
 	struct worker *w = closure;
 
-	/* another may have taken its place */
+	/* w->authd may be the channel to its successor already */
 	if (w->authd == ce) {
 		w->authd = NULL;
 		authd_lost(w);
@@ -175,13 +176,12 @@ wait_for_authd(struct host_exchange *x)
 	const struct settings *s = x->worker->child->settings;
 
 	x->is_waiting = true;
-	/* without a timer there is the session's own */
+	/* without memory for it, LIM_AUTH_SECONDS of the session holds */
 	x->timer = after_ms((unsigned int)s->auth_timeout * 1000 + PATIENCE_MS,
 	    on_timeout, x);
 }
 
-/* What binds an exchange to the connection below it: for the mechanisms that
- * want it. */
+/* Channel bindings (RFC 5056), for the mechanisms that have them. */
 static void
 put_bindings(const accept_construct *ac, struct auth_request *r)
 {
@@ -209,7 +209,7 @@ put_request(const accept_construct *ac, uint64_t id, const char *mech,
 	if (ac->tls == NULL)
 		return;
 	r->is_tls = true;
-	/* a name that was cut would be another's: better none */
+	/* a name that was cut would be another one: then none */
 	if (ac->tls->is_verified && ac->tls->peer_name != NULL &&
 	    strlcpy(r->peer_name, ac->tls->peer_name, sizeof(r->peer_name)) >=
 	    sizeof(r->peer_name))

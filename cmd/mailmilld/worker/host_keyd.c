@@ -1,7 +1,7 @@
-/* Signatures, asked of keyd.
+/* Signatures: the worker asks keyd.
  * Owns: the channel to keyd, the signatures that are pending.
- * Knows nothing of handshakes but their sessions: an answer finds its session
- * by handle, or not at all.  The answers may be late, twice, or nonsense. */
+ * Knows nothing of handshakes.  An answer names its session by handle, so that
+ * one that comes late, or twice, finds none. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
@@ -11,7 +11,7 @@
 #include "core/process/log.h"
 #include "tls/remote.h"
 
-/* More handshakes than these have no job to wait in. */
+/* Each waits in a job of its handshake, and there are no more of those. */
 #define PENDING_MAX	LIM_TLS_JOBS
 
 struct pending {
@@ -23,7 +23,7 @@ struct pending {
 struct host_keyd {
 	struct worker	*worker;
 	struct chanev	*channel;	/* NULL: none now */
-	uint64_t	 count;		/* so many were asked */
+	uint64_t	 count;		/* of signatures asked for so far */
 	unsigned int	 nfree;
 	unsigned int	 free[PENDING_MAX];	/* indices */
 	struct pending	 v[PENDING_MAX];
@@ -65,7 +65,7 @@ pending_remove(struct host_keyd *k, struct pending *p)
 	k->free[k->nfree++] = (unsigned int)(p - k->v);
 }
 
-/* Give the answer to who waits for it; NULL: there is none. */
+/* Give the handshake its signature; NULL: there is none. */
 static void
 settle(struct host_keyd *k, struct pending *p, const uint8_t *sig, size_t len)
 {

@@ -11,7 +11,7 @@
 #include "core/util/addr.h"
 #include "tls/tlsctx.h"
 
-/* What follows says the same and more, see report_end(). */
+/* At level debug: report_accepted() and report_end() say the same and more. */
 static void
 report_connect(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -123,8 +123,8 @@ report_auth(const struct worker *w, const accept_construct *ac,
 	    ac->tls != NULL ? ac->tls->protocol : "none");
 }
 
-/* One that came to no verdict, or was not looked at, was counted when that was
- * known: host_auth.c.  The form of the line is read by fail2ban: see
+/* Only a wrong password is counted here.  A login that was blocked, or that got
+ * no answer, was counted by host_auth.c.  fail2ban reads this line: see
  * init/fail2ban.conf. */
 static void
 report_auth_failed(const struct worker *w, const accept_construct *ac,
@@ -191,8 +191,8 @@ report_abort(const struct worker *w, const accept_construct *ac,
 	    strerror(r->errnum));
 }
 
-/* At info only when nothing else tells who was here: a mail server's log is
- * about messages, and each line costs who reads it. */
+/* At level info only for a session without a message: the others have been
+ * logged with their messages. */
 static void
 report_end(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)

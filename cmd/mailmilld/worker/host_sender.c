@@ -17,8 +17,7 @@ host_sender_may_use(void *host, accept_construct *ac, const char *login,
 		return 1;
 	table = settings_sender_logins(w->child->settings,
 	    ac->options->sender_login);
-	/* as the spool will have it: the same mailbox is one sender, however
-	 * it is quoted */
+	/* in the form that the spool gets, so that quotes make no difference */
 	return table != NULL &&
 	    mailaddr_format(sender, address, sizeof(address)) != -1 &&
 	    sender_logins_may(table, login, address);

@@ -45,7 +45,7 @@ octets(struct bundle_octets b)
 	return (struct tlsctx_octets){ .v = b.v, .len = b.len };
 }
 
-/* The context ${c} out of ${b}.  NULL: logged. */
+/* The context ${c}, with its certificates from ${b}.  NULL: logged. */
 static struct tlsctx *
 context_new(const struct settings *s, const struct settings_tls_context *c,
     const struct bundle *b, uint32_t version)
@@ -118,7 +118,7 @@ host_tls_certs(struct worker *w, const struct msg_certs *certs, int fd)
 		    certs->version)) == NULL)
 			break;
 	if (v != NULL && i == n) {
-		/* sessions keep what they have of the old ones */
+		/* sessions hold references to what they need of the old ones */
 		contexts_free(t->contexts, n);
 		memcpy(t->contexts, v, n * sizeof(*v));
 		t->version = certs->version;
@@ -187,9 +187,10 @@ host_tls_connect(struct worker *w, int fd)
 
 /* --- the handshake -------------------------------------------------------- */
 
-/* A server's ticket and its banner are two writes without a word of the client
- * between them: the second would wait for the first to be acknowledged (RFC
- * 1122 4.2.3.4), which the client puts off. */
+/* The session ticket and the banner are two writes with nothing from the
+ * client between them.  Nagle's algorithm (RFC 1122 4.2.3.4) would hold the
+ * second back until the first is acknowledged, which the client delays (RFC
+ * 1122 4.2.3.2). */
 static void
 send_at_once(int fd)
 {

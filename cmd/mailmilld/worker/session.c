@@ -31,7 +31,7 @@ session_set_options(void *host, accept_construct *ac)
 	    (size_t)ac->listener, &ac->peer.sa);
 }
 
-/* When, which process, which session: unique among all the lines of a log. */
+/* Time, process and number: no two sessions of a log have the same id. */
 static void
 session_id(struct worker *w, char *buf, size_t len)
 {
@@ -89,8 +89,8 @@ session_discard(struct worker *w, accept_construct *ac)
 	session_end(w, ac);
 }
 
-/* The session's first step, without a turn through poll(2): the banner leaves
- * now. */
+/* Take the session's first step now, which sends the banner, instead of in the
+ * next pass of the loop. */
 static void
 session_begin(struct worker *w, accept_construct *ac)
 {

@@ -2,7 +2,7 @@
  * those that have ended.
  * Owns: the table.  Knows nothing of how a session begins or ends.
  * A completion names its session by handle: when that session has ended
- * meanwhile, sessions_find() returns NULL, even if another one has its index. */
+ * meanwhile, sessions_find() returns NULL, even if another has its index. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 

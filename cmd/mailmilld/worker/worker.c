@@ -148,7 +148,7 @@ worker_main(struct child *c)
 	}
 	w->child = c;
 	w->pid = getpid();
-	/* before there are threads, which do the same */
+	/* before there are threads: they inherit it */
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
 		affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot);

@@ -36,8 +36,8 @@ struct tell {
 	struct chanev		*queue;		/* NULL: none now */
 	struct spool_position	 held;		/* not told yet; segment 0: none */
 	Event			*timer;		/* set while it is held */
-	uint64_t		 told_ms;	/* when it was last told something */
-	bool			 is_lost;	/* its channel was full */
+	uint64_t		 told_ms;	/* when the queue was last told */
+	bool			 is_lost;	/* the channel was full: tell all again */
 };
 
 struct worker {
@@ -49,7 +49,7 @@ struct worker {
 	struct host_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
 	struct host_exchanges	 exchanges;	/* of AUTH, by id */
-	uint64_t		 exchange_ids;	/* so many there were */
+	uint64_t		 exchange_ids;	/* the last one given */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
 	char			 scratch[LIM_SCRATCH];
@@ -97,7 +97,7 @@ void session_wake(accept_construct *ac);
 void session_drain_all(struct worker *w, bool is_reconfig);
 void session_discard_all(struct worker *w);
 
-/* Of esmtp_host.h: peer_changed(), which the start also calls; session_end(). */
+/* Of esmtp_host.h: peer_changed(), which the start calls too; session_end(). */
 void session_set_options(void *host, accept_construct *ac);
 void session_end(void *host, accept_construct *ac);
 
@@ -119,8 +119,9 @@ int host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender);
 
 /* host_auth.c: the auth_*() of esmtp_host.h.
- * host_auth_connect(w, fd): From now on ask the authd at ${fd}, which it takes;
- * exchanges of another before are lost.  host_auth_disconnect(w): no more. */
+ * host_auth_connect(w, fd): from now on ask the authd at ${fd}, which it takes;
+ * the exchanges with the one before have failed.
+ * host_auth_disconnect(w): there is no authd any more. */
 int host_auth_start(void *host, accept_construct *ac, const char *mech,
     const char *initial, size_t len);
 int host_auth_step(void *host, accept_construct *ac, const char *response,
@@ -133,16 +134,17 @@ void host_auth_disconnect(struct worker *w);
 /* host_tls.c: the worker's side of TLS: contexts made of the certificates that
  * the master sends.
  *
- * host_tls_open(w): before the process gives up its rights: load what OpenSSL
- * wants from files.  Return 0, or -1 having logged why.  Without TLS in the
- * configuration it does nothing, and nor does the rest.
- * host_tls_close(w): when no session is left. */
+ * host_tls_open(w): load what OpenSSL reads from files; to be called before the
+ * process gives up its rights.  Return 0, or -1 having logged why.  Without TLS
+ * in the configuration, this and the rest do nothing.
+ * host_tls_close(w): to be called when no session is left. */
 int host_tls_open(struct worker *w);
 void host_tls_close(struct worker *w);
 
-/* host_tls_certs(w, certs, fd): M_CERTS: from now on these certificates.  What
- * is wrong with them is logged, and the former ones stay.  ${fd} stays the
- * caller's.  host_tls_tickets(tickets): M_TICKETS. */
+/* host_tls_certs(w, certs, fd): M_CERTS: new handshakes use the certificates in
+ * ${fd}, which stays the caller's.  If something is wrong with them, that is
+ * logged and the former ones stay.
+ * host_tls_tickets(tickets): M_TICKETS: the keys of session tickets. */
 void host_tls_certs(struct worker *w, const struct msg_certs *certs, int fd);
 void host_tls_tickets(const struct msg_tickets *tickets);
 
@@ -155,9 +157,9 @@ int host_tls_start(void *host, accept_construct *ac);
 int host_tls_handshake(void *host, accept_construct *ac, int *needmask);
 void host_tls_end(accept_construct *ac);
 
-/* host_keyd.c: what asks keyd.  host_keyd_new(w): NULL: ENOMEM.
- * host_keyd_connect(k, fd): ask the one at ${fd}, which it takes; what another
- * was asked before has failed. */
+/* host_keyd.c: signatures.  host_keyd_new(w): NULL: ENOMEM.
+ * host_keyd_connect(k, fd): from now on ask the keyd at ${fd}, which it takes;
+ * what was asked of the one before has failed. */
 extern const struct tls_remote_ops host_keyd_ops;	/* closure: that */
 struct host_keyd *host_keyd_new(struct worker *w);
 void host_keyd_connect(struct host_keyd *k, int fd);
