@@ -3,8 +3,8 @@
  * Owns: the epoll descriptor and what is registered there.
  * Knows nothing of events: pollset.c decides who is parked, and when. */
 
-#ifndef CORE_PARK_H
-#define CORE_PARK_H
+#ifndef CORE_LOOP_PARK_H
+#define CORE_LOOP_PARK_H
 
 #include <stddef.h>
 

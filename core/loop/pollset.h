@@ -3,8 +3,8 @@
  * Event.is_parked, the choice of what is parked.
  * Knows nothing of time but what it is told, nor of callbacks. */
 
-#ifndef CORE_POLLSET_H
-#define CORE_POLLSET_H
+#ifndef CORE_LOOP_POLLSET_H
+#define CORE_LOOP_POLLSET_H
 
 #include <poll.h>
 #include <stdbool.h>

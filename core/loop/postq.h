@@ -4,8 +4,8 @@
  * that wakes the loop.
  * Knows nothing of masks but that they are or'd, nor of callbacks. */
 
-#ifndef CORE_POSTQ_H
-#define CORE_POSTQ_H
+#ifndef CORE_LOOP_POSTQ_H
+#define CORE_LOOP_POSTQ_H
 
 #include <pthread.h>
 #include <stdbool.h>

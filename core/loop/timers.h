@@ -3,8 +3,8 @@
  * Knows nothing of masks or of what a deadline means: an entry's key may be
  * earlier than the event's trigger, and its owner moves it when it comes up. */
 
-#ifndef CORE_TIMERS_H
-#define CORE_TIMERS_H
+#ifndef CORE_LOOP_TIMERS_H
+#define CORE_LOOP_TIMERS_H
 
 #include <stddef.h>
 #include <stdint.h>

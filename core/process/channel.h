@@ -6,8 +6,8 @@
  * receiver gets it only if type, sizes, count, sender, and the presence of a
  * descriptor fit the row.  The peer is hostile until parsed. */
 
-#ifndef CORE_CHANNEL_H
-#define CORE_CHANNEL_H
+#ifndef CORE_PROCESS_CHANNEL_H
+#define CORE_PROCESS_CHANNEL_H
 
 #include <stdbool.h>
 #include <stddef.h>

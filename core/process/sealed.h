@@ -1,8 +1,8 @@
 /* Shared memory of a fixed size, without a name.
  * Owns: the seals.  Knows nothing of what is in it. */
 
-#ifndef CORE_SEALED_H
-#define CORE_SEALED_H
+#ifndef CORE_PROCESS_SEALED_H
+#define CORE_PROCESS_SEALED_H
 
 #include <stddef.h>
 

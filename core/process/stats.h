@@ -2,8 +2,8 @@
  * anybody who has the mapping sums them.
  * Owns: the layout, the slots. */
 
-#ifndef CORE_STATS_H
-#define CORE_STATS_H
+#ifndef CORE_PROCESS_STATS_H
+#define CORE_PROCESS_STATS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -22,8 +22,8 @@
  *				again from the segment
  *	segment recycled	all its records are done, and the log is on disk */
 
-#ifndef CORE_QUEUE_H
-#define CORE_QUEUE_H
+#ifndef CORE_QUEUE_QUEUE_H
+#define CORE_QUEUE_QUEUE_H
 
 #include <sys/time.h>
 

@@ -1,7 +1,7 @@
 /* What the files of the queue share. */
 
-#ifndef CORE_QUEUE_INT_H
-#define CORE_QUEUE_INT_H
+#ifndef CORE_QUEUE_QUEUE_INT_H
+#define CORE_QUEUE_QUEUE_INT_H
 
 #include <sys/queue.h>
 

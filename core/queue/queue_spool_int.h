@@ -1,7 +1,7 @@
 /* What the files of the store on disk share. */
 
-#ifndef CORE_QUEUE_SPOOL_INT_H
-#define CORE_QUEUE_SPOOL_INT_H
+#ifndef CORE_QUEUE_QUEUE_SPOOL_INT_H
+#define CORE_QUEUE_QUEUE_SPOOL_INT_H
 
 #include <sys/queue.h>
 #include <sys/tree.h>

@@ -10,8 +10,8 @@
  * All calls are made on one thread.  Functions that return int return 0, or -1
  * with errno, unless they say otherwise. */
 
-#ifndef CORE_QUEUE_STORE_H
-#define CORE_QUEUE_STORE_H
+#ifndef CORE_QUEUE_QUEUE_STORE_H
+#define CORE_QUEUE_QUEUE_STORE_H
 
 #include <sys/queue.h>
 

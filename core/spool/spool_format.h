@@ -11,8 +11,8 @@
  * record is an end mark, which the next batch overwrites: without it, a tail
  * that was lost could not be told from one that was never written. */
 
-#ifndef CORE_SPOOL_FORMAT_H
-#define CORE_SPOOL_FORMAT_H
+#ifndef CORE_SPOOL_SPOOL_FORMAT_H
+#define CORE_SPOOL_SPOOL_FORMAT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * a signal.  All octets are hostile until checked: a record is reported only
  * when header, envelope and body have the right checksums. */
 
-#ifndef CORE_SPOOL_READER_H
-#define CORE_SPOOL_READER_H
+#ifndef CORE_SPOOL_SPOOL_READER_H
+#define CORE_SPOOL_SPOOL_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,8 +8,8 @@
  * and close.  Callbacks are called on that thread from spool_writer_dispatch()
  * and spool_writer_pass() alone, never from inside a spool_ops call. */
 
-#ifndef CORE_SPOOL_WRITER_H
-#define CORE_SPOOL_WRITER_H
+#ifndef CORE_SPOOL_SPOOL_WRITER_H
+#define CORE_SPOOL_SPOOL_WRITER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* Base64 as RFC 4648 4 has it: the whole alphabet, padded, nothing else.
  * Knows nothing of lines or of what is in it. */
 
-#ifndef CORE_BASE64_H
-#define CORE_BASE64_H
+#ifndef CORE_UTIL_BASE64_H
+#define CORE_UTIL_BASE64_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /* A token bucket: so many a second, some more at once. */
 
-#ifndef CMD_MAILMILLD_BUCKET_H
-#define CMD_MAILMILLD_BUCKET_H
+#ifndef CORE_UTIL_BUCKET_H
+#define CORE_UTIL_BUCKET_H
 
 #include <stdint.h>
 

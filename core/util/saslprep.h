@@ -3,8 +3,8 @@
  * where passwords are stored and where they are checked, or the two never meet.
  * Knows nothing of users or mechanisms. */
 
-#ifndef CORE_SASLPREP_H
-#define CORE_SASLPREP_H
+#ifndef CORE_UTIL_SASLPREP_H
+#define CORE_UTIL_SASLPREP_H
 
 #include <stddef.h>
 

@@ -3,8 +3,8 @@
  * Knows nothing of verbs, replies or the spool.  Any fragmentation of the
  * input gives the same message. */
 
-#ifndef PROTO_ESMTP_DATA_H
-#define PROTO_ESMTP_DATA_H
+#ifndef PROTO_PARSE_ESMTP_DATA_H
+#define PROTO_PARSE_ESMTP_DATA_H
 
 #include <stdbool.h>
 #include <stddef.h>

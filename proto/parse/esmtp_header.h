@@ -2,8 +2,8 @@
  * Owns: where the header section ends, what starts a field.
  * Buffers nothing. */
 
-#ifndef PROTO_ESMTP_HEADER_H
-#define PROTO_ESMTP_HEADER_H
+#ifndef PROTO_PARSE_ESMTP_HEADER_H
+#define PROTO_PARSE_ESMTP_HEADER_H
 
 #include <stddef.h>
 

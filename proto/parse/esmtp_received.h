@@ -2,8 +2,8 @@
  * Owns: its form, and the form of dates (RFC 5322 3.3).
  * Pure: the time comes from the caller, zone +0000. */
 
-#ifndef PROTO_ESMTP_RECEIVED_H
-#define PROTO_ESMTP_RECEIVED_H
+#ifndef PROTO_PARSE_ESMTP_RECEIVED_H
+#define PROTO_PARSE_ESMTP_RECEIVED_H
 
 #include <stdbool.h>
 #include <stddef.h>

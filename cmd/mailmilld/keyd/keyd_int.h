@@ -1,8 +1,8 @@
 /* What the role keyd's files share: keyd.c, the process and its keys, and
  * keyd_worker.c, which answers the workers. */
 
-#ifndef CMD_MAILMILLD_KEYD_INT_H
-#define CMD_MAILMILLD_KEYD_INT_H
+#ifndef CMD_MAILMILLD_KEYD_KEYD_INT_H
+#define CMD_MAILMILLD_KEYD_KEYD_INT_H
 
 #include <sys/queue.h>
 

@@ -1,7 +1,7 @@
 /* The role queue: what its files share. */
 
-#ifndef CMD_MAILMILLD_QUEUE_H
-#define CMD_MAILMILLD_QUEUE_H
+#ifndef CMD_MAILMILLD_QUEUE_QUEUE_H
+#define CMD_MAILMILLD_QUEUE_QUEUE_H
 
 #include <sys/queue.h>
 

@@ -2,8 +2,8 @@
  * Owns: the layout of the texts behind A_START, in both directions.
  * Knows nothing of what is done with it. */
 
-#ifndef CMD_MAILMILLD_AUTH_REQUEST_H
-#define CMD_MAILMILLD_AUTH_REQUEST_H
+#ifndef CMD_MAILMILLD_ROLE_AUTH_REQUEST_H
+#define CMD_MAILMILLD_ROLE_AUTH_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Owns: the Event, the bound on messages per pass, the order of closing.
  * Knows nothing of what the messages mean. */
 
-#ifndef CMD_MAILMILLD_CHANEV_H
-#define CMD_MAILMILLD_CHANEV_H
+#ifndef CMD_MAILMILLD_ROLE_CHANEV_H
+#define CMD_MAILMILLD_ROLE_CHANEV_H
 
 #include "cmd/mailmilld/role/msg.h"
 

@@ -4,8 +4,8 @@
  * configuration that came with it, the drop of privileges, the loop.
  * Knows nothing of what a role does. */
 
-#ifndef CMD_MAILMILLD_CHILD_H
-#define CMD_MAILMILLD_CHILD_H
+#ifndef CMD_MAILMILLD_ROLE_CHILD_H
+#define CMD_MAILMILLD_ROLE_CHILD_H
 
 #include <stdbool.h>
 

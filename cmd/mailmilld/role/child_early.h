@@ -1,7 +1,7 @@
 /* What the master says to a child before its role has begun. */
 
-#ifndef CMD_MAILMILLD_CHILD_EARLY_H
-#define CMD_MAILMILLD_CHILD_EARLY_H
+#ifndef CMD_MAILMILLD_ROLE_CHILD_EARLY_H
+#define CMD_MAILMILLD_ROLE_CHILD_EARLY_H
 
 #include "cmd/mailmilld/role/msg.h"
 

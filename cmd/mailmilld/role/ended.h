@@ -4,8 +4,8 @@
  * Owns: the memory, its layout.
  * Knows nothing of what a handle names. */
 
-#ifndef CMD_MAILMILLD_ENDED_H
-#define CMD_MAILMILLD_ENDED_H
+#ifndef CMD_MAILMILLD_ROLE_ENDED_H
+#define CMD_MAILMILLD_ROLE_ENDED_H
 
 #include <stdbool.h>
 #include <stdint.h>

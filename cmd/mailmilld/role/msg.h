@@ -1,8 +1,8 @@
 /* The messages between processes: their structs and their table (msg.def).
  * Every field is checked by the receiver before use. */
 
-#ifndef CMD_MAILMILLD_MSG_H
-#define CMD_MAILMILLD_MSG_H
+#ifndef CMD_MAILMILLD_ROLE_MSG_H
+#define CMD_MAILMILLD_ROLE_MSG_H
 
 #include <stdint.h>
 

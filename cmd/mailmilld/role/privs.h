@@ -1,7 +1,7 @@
 /* Accounts of the roles, and how a process becomes one of them. */
 
-#ifndef CMD_MAILMILLD_PRIVS_H
-#define CMD_MAILMILLD_PRIVS_H
+#ifndef CMD_MAILMILLD_ROLE_PRIVS_H
+#define CMD_MAILMILLD_ROLE_PRIVS_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /* Starting a child: this binary again, in an address space of its own. */
 
-#ifndef CMD_MAILMILLD_SPAWN_H
-#define CMD_MAILMILLD_SPAWN_H
+#ifndef CMD_MAILMILLD_ROLE_SPAWN_H
+#define CMD_MAILMILLD_ROLE_SPAWN_H
 
 #include <sys/types.h>
 

@@ -3,8 +3,8 @@
  * A scheduler that may move it queues it behind other processes, while the
  * processor that it had is idle: that costs up to a fifth of the time. */
 
-#ifndef CMD_MAILMILLD_AFFINITY_H
-#define CMD_MAILMILLD_AFFINITY_H
+#ifndef CMD_MAILMILLD_WORKER_AFFINITY_H
+#define CMD_MAILMILLD_WORKER_AFFINITY_H
 
 #include <sched.h>
 

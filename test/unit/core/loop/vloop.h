@@ -1,8 +1,8 @@
 /* For the tests of the scheduler: a clock turned by hand, readiness as a test
  * dictates, and a callback that notes its calls and returns what it is told. */
 
-#ifndef TEST_UNIT_CORE_VLOOP_H
-#define TEST_UNIT_CORE_VLOOP_H
+#ifndef TEST_UNIT_CORE_LOOP_VLOOP_H
+#define TEST_UNIT_CORE_LOOP_VLOOP_H
 
 #include <criterion/criterion.h>
 #include <stdbool.h>

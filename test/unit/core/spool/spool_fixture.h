@@ -1,7 +1,7 @@
 /* A spool in a folder of its own, for the tests of core/spool_*. */
 
-#ifndef TEST_UNIT_CORE_SPOOL_FIXTURE_H
-#define TEST_UNIT_CORE_SPOOL_FIXTURE_H
+#ifndef TEST_UNIT_CORE_SPOOL_SPOOL_FIXTURE_H
+#define TEST_UNIT_CORE_SPOOL_SPOOL_FIXTURE_H
 
 #include "core/spool/spool_reader.h"
 #include "core/spool/spool_segment.h"

@@ -2,8 +2,8 @@
  * look at the answer.
  * Owns: a simhost and its first session.  Any violation fails the test. */
 
-#ifndef TEST_UNIT_PROTO_FAKE_H
-#define TEST_UNIT_PROTO_FAKE_H
+#ifndef TEST_UNIT_PROTO_SERVER_FAKE_H
+#define TEST_UNIT_PROTO_SERVER_FAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* A back end with one user, and exchanges with it. */
 
-#ifndef TEST_UNIT_CMD_AUTH_MECH_FAKE_H
-#define TEST_UNIT_CMD_AUTH_MECH_FAKE_H
+#ifndef TEST_UNIT_CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_FAKE_H
+#define TEST_UNIT_CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_FAKE_H
 
 #include <gsasl.h>
 
