@@ -13,6 +13,7 @@
 
 #include "cmd/settings/settings.h"
 #include "core/table/passwdfile.h"
+#include "core/util/wipe.h"
 
 #define SECRET_MAX	12288	/* octets: a token is no longer in an AUTH */
 
@@ -54,8 +55,7 @@ ask_terminal(const struct request *r, char *buf, size_t size)
 		    "changed\n");
 	else
 		rc = 0;
-	explicit_bzero(again, size);
-	free(again);
+	wipe_free(again, size);
 	return rc;
 }
 
@@ -82,9 +82,7 @@ read_line(char *buf, size_t size)
 	else
 		fprintf(stderr, "mailmillctl: the line is longer than %zu "
 		    "octets\n", size - 1);
-	if (line != NULL)
-		explicit_bzero(line, room);
-	free(line);
+	wipe_free(line, room);
 	return rc;
 }
 
@@ -154,8 +152,7 @@ set_user(const struct request *r, const struct passwdfile_new *new)
 		rc = (r->is_token ? passwdfile_set_token : passwdfile_set)(
 		    r->file, r->user, secret, r->method, new, err,
 		    sizeof(err));
-	explicit_bzero(secret, SECRET_MAX);
-	free(secret);
+	wipe_free(secret, SECRET_MAX);
 	if (rc == 0)
 		return 0;
 	return err[0] != '\0' ? fail(err) : EXIT_FAILED;

@@ -14,6 +14,7 @@
 #include "core/util/base64.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
+#include "core/util/wipe.h"
 
 #define ID		"1"	/* of the only request of a connection */
 #define PATIENCE_MS	60000	/* when there is no deadline */
@@ -88,8 +89,7 @@ put_base64(FILE *fp, const char *octets, size_t len)
 		return -1;
 	base64_encode(octets, len, text, size);
 	fputs(text, fp);
-	explicit_bzero(text, size);
-	free(text);
+	wipe_free(text, size);
 	return 0;
 }
 
@@ -107,9 +107,7 @@ send_line(struct auth_dovecot *d, FILE *fp, char **line, size_t *len, int rc,
 		rc = -1;
 	} else
 		rc = auth_dovecot_send(d, *line, *len, deadline_ms, problem_r);
-	if (*line != NULL)
-		explicit_bzero(*line, *len);
-	free(*line);
+	wipe_free(*line, *len);
 	return rc;
 }
 
@@ -416,8 +414,7 @@ dovecot_password(void *state, const struct auth_client *client,
 	memcpy(message + 1, login, login_len + 1);
 	memcpy(message + 2 + login_len, password, password_len + 1);
 	v = ask(state, client, "PLAIN", NULL, message, len, NULL);
-	explicit_bzero(message, len);
-	free(message);
+	wipe_free(message, len);
 	return v;
 }
 
@@ -447,9 +444,7 @@ dovecot_token(void *state, const struct auth_client *client,
 		v = strpbrk(token, "\001\r\n") != NULL ? AUTH_NO :
 		    ask(state, client, "OAUTHBEARER", NULL, message, len,
 		    "\001");
-	if (message != NULL)
-		explicit_bzero(message, len);
-	free(message);
+	wipe_free(message, len);
 	return v;
 }
 

@@ -18,6 +18,7 @@
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
+#include "core/util/wipe.h"
 
 #define PROMPTS_MAX	16	/* messages of a module in one call */
 #define SLOWEST_MS	1000
@@ -120,8 +121,7 @@ converse(int n, const struct pam_message **messages,
 err1:
 	while (i-- > 0) {
 		if (r[i].resp != NULL)
-			explicit_bzero(r[i].resp, strlen(r[i].resp));
-		free(r[i].resp);
+			wipe_free(r[i].resp, strlen(r[i].resp));
 	}
 	free(r);
 	return PAM_CONV_ERR;

@@ -15,6 +15,7 @@
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/process/log.h"
 #include "core/table/passwdfile.h"
+#include "core/util/wipe.h"
 
 /* A file that threads may still read while another takes its place. */
 struct shared {
@@ -114,8 +115,7 @@ passwd_free(void *state)
 	let_go(p->now);
 	pthread_mutex_destroy(&p->lock);
 	free(p->path);
-	explicit_bzero(p, sizeof(*p));
-	free(p);
+	wipe_free(p, sizeof(*p));
 }
 
 static void *

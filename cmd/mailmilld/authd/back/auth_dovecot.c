@@ -17,6 +17,7 @@
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/util/monotonic.h"
+#include "core/util/wipe.h"
 
 #define HANDSHAKE_LINES	256	/* more than there are mechanisms */
 #define MAJOR		"1"	/* the other number may be any */
@@ -278,6 +279,5 @@ auth_dovecot_free(struct auth_dovecot *d)
 		return;
 	if (d->fd != -1)
 		close(d->fd);
-	explicit_bzero(d, sizeof(*d));
-	free(d);
+	wipe_free(d, sizeof(*d));
 }

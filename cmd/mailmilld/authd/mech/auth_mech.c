@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
+#include "core/util/wipe.h"
 
 /* As the rows of the table are. */
 static const struct auth_mech_ops *const ops[] = {
@@ -85,8 +86,7 @@ auth_exchange_free(struct auth_exchange *x)
 		x->ops->end(x);
 	free(x->session);
 	free(x->peer_name);
-	explicit_bzero(x, sizeof(*x));
-	free(x);
+	wipe_free(x, sizeof(*x));
 }
 
 const char *
@@ -151,8 +151,7 @@ take_copy(struct auth_exchange *x, const char *in, size_t len,
 		memcpy(copy, in, len);
 	copy[len] = '\0';
 	status = take(x, copy, len, out);
-	explicit_bzero(copy, len);
-	free(copy);
+	wipe_free(copy, len);
 	return status;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
+#include "core/util/wipe.h"
 
 #define KVSEP	'\1'
 
@@ -209,8 +210,7 @@ check(struct auth_exchange *x, const struct oauth *o)
 		return ESMTP_AUTH_LATER;
 	status = auth_verdict_status(auth_back_token(x->back, &x->client,
 	    x->login, token));
-	explicit_bzero(token, o->token_len);
-	free(token);
+	wipe_free(token, o->token_len);
 	return status;
 }
 
