@@ -1,5 +1,4 @@
-/* A passwd file in memory: read, looked up, compared.
- * Owns: the text, the rows over it, what is commonest in it. */
+/* A passwd file in memory: reading it, finding a user, checking a password. */
 
 #include "core/table/passwdfile_int.h"
 
@@ -145,7 +144,7 @@ passwdfile_secret(const struct passwdfile *f,
 	return f->has_secret;
 }
 
-/* Equal texts?  The time tells nothing of where they differ. */
+/* Are the texts equal?  The time does not depend on where they differ. */
 static int
 is_same_text(const char *a, const char *b)
 {
@@ -168,7 +167,7 @@ check_hash(const char *hash, const char *password)
 	int rc;
 
 	if (passwdfile_crypt(password, hash, mine, sizeof(mine)) == -1)
-		return errno == ERANGE ? 0 : -1;	/* too long */
+		return errno == ERANGE ? 0 : -1;	/* ERANGE: too long */
 	rc = is_same_text(mine, hash);
 	explicit_bzero(mine, sizeof(mine));
 	return rc;
@@ -189,7 +188,7 @@ check_scram(enum passwdfile_scram_hash hash,
 	return rc;
 }
 
-/* What costs time: the hash, else the keys. */
+/* The check that costs time: against the hash, else against the keys. */
 static int
 check_row(const struct passwdfile_row *row, const char *password)
 {

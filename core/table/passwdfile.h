@@ -1,7 +1,7 @@
 /* Files of users and their passwords (mailmill-passwd(5)): one user a line,
  * "name:field[:field]...", a field being a hash of crypt(5) or "{SCHEME}value".
- * Owns: the format, its line numbers in errors, making and changing entries,
- * comparing in equal time.
+ * Owns: the format, line numbers in errors, making and changing entries, checks
+ * whose time does not tell which users exist.
  * Knows nothing of who asks. */
 
 #ifndef CORE_TABLE_PASSWDFILE_H
@@ -18,9 +18,9 @@
 #define PASSWDFILE_NAME_MAX	255	/* octets */
 #define PASSWDFILE_PASSWORD_MAX	511	/* octets: crypt(3) takes no more */
 
-/* Of the SCRAM keys that are made here.  RFC 7677 4 asks for at least 4096,
- * and for as many as make the work of a login 0.1 seconds: so many take a
- * client of today that long when its SHA-256 is plain C. */
+/* Of the SCRAM keys that are made here.  RFC 7677 4 asks for at least 4096
+ * iterations, and for 0.1 seconds of work at a login: that is what this number
+ * takes on a client of today with SHA-256 in plain C. */
 #define PASSWDFILE_ITERATIONS	100000
 #define PASSWDFILE_SALT		16	/* octets */
 
@@ -32,9 +32,9 @@ struct passwdfile *passwdfile_open(const char *path, char *err_r,
     size_t errlen);
 void passwdfile_free(struct passwdfile *f);	/* wipes; NULL does nothing */
 
-/* passwdfile_is_stale(f): Has the file become another?  One stat(2).
- * What a file was when it was looked at: passwdfile_look() does, also when it
- * cannot be opened (all zero: it is not there). */
+/* passwdfile_is_stale(f): Has the file changed since it was read?  One stat(2).
+ * passwdfile_look(path, stamp_r): What identifies this version of a file, even
+ * if it cannot be opened; all zero: there is none. */
 struct passwdfile_stamp {
 	dev_t		dev;
 	ino_t		ino;
@@ -44,8 +44,8 @@ struct passwdfile_stamp {
 int passwdfile_is_stale(const struct passwdfile *f);
 void passwdfile_look(const char *path, struct passwdfile_stamp *stamp_r);
 
-/* passwdfile_is_exposed(f): May others than owner and group read it, or others
- * than the owner write it? */
+/* passwdfile_is_exposed(f): May others than owner and group read it, or anyone
+ * but the owner write it? */
 bool passwdfile_is_exposed(const struct passwdfile *f);
 
 enum passwdfile_scram_hash { PASSWDFILE_SHA1, PASSWDFILE_SHA256 };
@@ -70,26 +70,27 @@ struct passwdfile_entry {
 const struct passwdfile_entry *passwdfile_find(const struct passwdfile *f,
     const char *name);
 
-/* passwdfile_verify(f, name, password): 1 right, 0 wrong or no such user (the
- * same time for both: what is the commonest among the entries is worked out
- * for who is not there), -1 with errno.  ${password} is prepared as
- * saslprep_text() does.  Against the hash, else the SCRAM keys, else the clear
- * text of the entry.
- * passwdfile_verify_token: the same of a token, which stays as it is. */
+/* passwdfile_verify(f, name, password): 1 right, 0 wrong or no such user, -1
+ * with errno.  Unknown users take as long as known ones: the method and cost
+ * that most entries have are used for them.  ${password} is prepared by
+ * saslprep_text() and checked against the hash of the entry, else its SCRAM
+ * keys, else its clear text.
+ * passwdfile_verify_token: the same of a token, which is not prepared. */
 int passwdfile_verify(const struct passwdfile *f, const char *name,
     const char *password);
 int passwdfile_verify_token(const struct passwdfile *f, const char *name,
     const char *token);
 
-/* passwdfile_common_scram(f, hash, iterations_r, salt_len_r): What most entries
- * have, or what passwdfile_set() makes: for who is not there. */
+/* passwdfile_common_scram(f, hash, iterations_r, salt_len_r): For the fake keys
+ * of unknown users: what most entries have, or, if none has keys, what
+ * passwdfile_set() makes. */
 void passwdfile_common_scram(const struct passwdfile *f,
     enum passwdfile_scram_hash hash, unsigned int *iterations_r,
     size_t *salt_len_r);
 
-/* passwdfile_secret(f, secret_r): What the answers for names that are not there
- * can be derived from, so that they stay the same: the file's own ("{SECRET}"
- * behind an empty name), or false: it has none. */
+/* passwdfile_secret(f, secret_r): The file's secret ("{SECRET}" behind an empty
+ * name), from which fake SCRAM keys of unknown users can be derived that stay
+ * the same.  False: it has none. */
 #define PASSWDFILE_SECRET	32
 bool passwdfile_secret(const struct passwdfile *f,
     uint8_t secret_r[PASSWDFILE_SECRET]);
@@ -98,10 +99,10 @@ bool passwdfile_secret(const struct passwdfile *f,
  * being the default, up to NULL. */
 const char *const *passwdfile_methods(void);
 
-/* Who may read a file that passwdfile_set() makes. */
+/* Mode and group of a file that passwdfile_set() creates. */
 struct passwdfile_new {
 	mode_t	mode;
-	gid_t	gid;		/* (gid_t)-1: as it comes */
+	gid_t	gid;		/* (gid_t)-1: that of the process */
 };
 
 /* passwdfile_set(path, name, password, method, new, err_r, errlen): Make or
@@ -109,9 +110,9 @@ struct passwdfile_new {
  * "plain", the password itself), SCRAM keys for SHA-256 and SHA-1 beside it.
  * ${name} is prepared as saslprep_text() does, as logins are.
  * passwdfile_set_token: its token instead; the password stays.
- * The file is written anew beside the old one, flushed, and renamed; owner and
- * mode stay, as do comments.  Two at once wait for each other.  Return 0, or
- * -1 with a message; the file is then the old one.
+ * A new file is written beside the old one, flushed, and renamed; owner, mode
+ * and comments stay.  Two changes at the same time wait for each other.  Return
+ * 0, or -1 with a message; the old file is then unchanged.
  * passwdfile_remove: 0, 1 (was not there), or -1. */
 int passwdfile_set(const char *path, const char *name, const char *password,
     const char *method, const struct passwdfile_new *new, char *err_r,

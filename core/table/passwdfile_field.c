@@ -11,7 +11,7 @@
 #include "core/util/base64.h"
 #include "core/util/saslprep.h"
 
-/* Where a hash says how much work it is, behind its prefix. */
+/* Where a hash has its cost, behind the prefix. */
 enum cost { COST_FIELD, COST_ROUNDS, COST_SCRYPT };
 #define SCRYPT_COST	11	/* digits */
 
@@ -178,7 +178,8 @@ passwdfile_field(struct passwdfile_row *row, char *field, const char **fault_r)
 	return -1;
 }
 
-/* Logins are compared as SASLprep makes them. */
+/* Logins are prepared by SASLprep before they are compared, so a name that it
+ * would change is never found. */
 static bool
 is_prepared(const char *name, size_t len)
 {
@@ -218,7 +219,7 @@ passwdfile_name_fault(const char *name, size_t len)
 	return NULL;
 }
 
-/* The octets of ${hash} that say how much work it is. */
+/* The octets of ${hash} that tell its cost. */
 static size_t
 cost_octets(const char *hash)
 {

@@ -13,7 +13,7 @@ struct passwdfile_row {
 	struct passwdfile_entry	 e;
 	struct passwdfile_scram	*scram[2];	/* by passwdfile_scram_hash */
 	unsigned long		 line;
-	bool			 has_none;	/* "*": no password */
+	bool			 has_none;	/* "*" */
 };
 
 struct passwdfile {
@@ -57,8 +57,9 @@ int passwdfile_field(struct passwdfile_row *row, char *field,
 /* passwdfile_name_fault(name, len): What is wrong with a name, or NULL. */
 const char *passwdfile_name_fault(const char *name, size_t len);
 
-/* passwdfile_cost(row, is_token, buf, size): What tells how long a check takes:
- * the same text, the same time; false: there is nothing to check. */
+/* passwdfile_cost(row, is_token, buf, size): A text for how long a check takes:
+ * entries with the same text take the same time.  False: there is nothing to
+ * check. */
 bool passwdfile_cost(const struct passwdfile_row *row, bool is_token,
     char *buf, size_t size);
 
@@ -76,8 +77,9 @@ int passwdfile_scram_text(const struct passwdfile_scram *scram, char *buf,
 const char *passwdfile_scram_parse(enum passwdfile_scram_hash hash,
     const char *value, struct passwdfile_scram *scram_r);
 
-/* passwdfile_token_text(token, buf): What of a token is hashed: crypt(3) and
- * bcrypt would cut it. */
+/* passwdfile_token_text(token, buf): The digest of a token, which is hashed in
+ * its place: crypt(3) takes at most 511 octets, and bcrypt would ignore all but
+ * 72. */
 #define PASSWDFILE_TOKEN_TEXT	45
 int passwdfile_token_text(const char *token, char buf[PASSWDFILE_TOKEN_TEXT]);
 

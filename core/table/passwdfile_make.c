@@ -22,13 +22,13 @@ static const struct method {
 	size_t		 octets_max;	/* of a password */
 } methods[] = {
 	{ "yescrypt", "$y$", 0, PASSWDFILE_PASSWORD_MAX },
-	{ "bcrypt", "$2b$", 12, 72 },	/* the rest would not count */
+	{ "bcrypt", "$2b$", 12, 72 },	/* it ignores all behind 72 */
 	{ "sha512", "$6$", 200000, PASSWDFILE_PASSWORD_MAX },
 	{ "plain", NULL, 0, PASSWDFILE_PASSWORD_MAX },
 };
 #define NMETHODS	(sizeof(methods) / sizeof(methods[0]))
 
-/* Where the fields, or what is wrong, go. */
+/* Where the fields go, or the message. */
 struct maker {
 	char	*fields, *err_r;
 	size_t	 errlen;

@@ -1,5 +1,6 @@
 /* The lines of a passwd file.
- * Owns: the grammar above the fields, duplicates, what most entries have. */
+ * Owns: the grammar above the fields, duplicates, the method and cost that most
+ * entries have. */
 
 #include "core/table/passwdfile_int.h"
 
@@ -15,7 +16,7 @@
 #include "core/util/fileio.h"
 #include "core/util/wipe.h"
 
-#define COSTS		32	/* kinds of work told apart; more: the first */
+#define COSTS		32	/* different costs that are counted */
 #define COST_TEXT	64
 
 char *
@@ -76,7 +77,7 @@ take_line(struct passwdfile *f, char *line, unsigned long number)
 	*field++ = '\0';
 	row->e.name = line;
 	row->line = number;
-	f->nrows++;			/* whose keys are freed */
+	f->nrows++;			/* from now on freed with ${f} */
 	for (; field != NULL; field = next) {
 		if ((next = strchr(field, ':')) != NULL)
 			*next++ = '\0';

@@ -1,7 +1,7 @@
 /* Changes of a passwd file.
- * Owns: the lock, the file that takes the old one's place.
- * The lock is flock(2) on the file itself: who got it looks whether that is
- * still the file of the name. */
+ * Owns: the lock, the new file that replaces the old one.
+ * The lock is flock(2) on the file itself.  A process that has got it checks
+ * that the name still refers to that file: another may have replaced it. */
 
 #include "core/table/passwdfile_int.h"
 
@@ -59,7 +59,8 @@ fail_errno(const struct change *c, const char *what)
 
 /* ------------------------------------------------------------ the old file */
 
-/* Make an empty one, unless somebody else just has: no users is a file too. */
+/* Create an empty file, which is a valid one.  Another process may just have
+ * done so. */
 static int
 create(const struct change *c)
 {
@@ -82,8 +83,9 @@ create(const struct change *c)
 	return 0;
 }
 
-/* What is there under the name now, and no link that was put there since; not
- * waiting for somebody at the other end, which is no file of users anyway. */
+/* Open what is there under the name now.  O_NOFOLLOW: no link that was put
+ * there since realpath(3); O_NONBLOCK: do not wait for the other end of a FIFO,
+ * which is refused later. */
 static int
 open_old(struct change *c)
 {
@@ -121,7 +123,7 @@ lock(struct change *c)
 	}
 }
 
-/* Read it, and refuse to touch what is not understood. */
+/* Read it, and refuse to change a file with errors. */
 static int
 read_old(struct change *c)
 {
@@ -142,8 +144,8 @@ read_old(struct change *c)
 
 /* ------------------------------------------------------------ the new file */
 
-/* The fields of the line that the change leaves alone: of a password the
- * token, of a token the rest. */
+/* Write the fields of the old line that stay: the token if the password
+ * changes, all others if the token does. */
 static void
 put_kept(FILE *fp, const struct change *c, const char *line, size_t len)
 {
@@ -180,8 +182,8 @@ is_line_of(const char *line, size_t len, const char *name)
 	return len > n && strncmp(line, name, n) == 0 && line[n] == ':';
 }
 
-/* The secret, so that what unknown names are told stays the same when the
- * processes are others. */
+/* Write a new secret, so that the fake SCRAM keys of unknown users stay the
+ * same after a restart. */
 static void
 put_secret(FILE *fp)
 {
@@ -234,7 +236,7 @@ temp_open(struct change *c)
 		errno = ENOMEM;
 		return fail_errno(c, "cannot be written");
 	}
-	/* what a crash has left: whoever has the lock is alone here */
+	/* remove what a crash has left; nobody else has the lock */
 	unlink(c->temp);
 	fd = open(c->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1) {
@@ -262,8 +264,7 @@ flush_folder(const char *path)
 	return rc;
 }
 
-/* Owner and mode as they were; the owner only where that is allowed, or if it
- * is the same anyway. */
+/* Write the new file, with the owner and mode of the old one. */
 static int
 put_file(struct change *c, int fd)
 {
@@ -341,7 +342,7 @@ change_init(struct change *c, const char *path, const char *name, char *err_r,
 	c->path = path;
 	c->err_r = err_r;
 	c->errlen = errlen;
-	/* as a login is prepared: else the two never meet */
+	/* prepared like a login: else a login would never match it */
 	c->name = saslprep_text(name, c->prepared, sizeof(c->prepared)) == 0 ?
 	    c->prepared : name;
 	fault = passwdfile_name_fault(c->name, strlen(c->name));
@@ -350,7 +351,7 @@ change_init(struct change *c, const char *path, const char *name, char *err_r,
 	return 0;
 }
 
-/* The entry of ${name} gets new fields, worked out of ${secret}. */
+/* Give the entry of ${name} new fields, made from ${secret}. */
 static int
 change_fields(const char *path, const char *name, const char *secret,
     const char *method, bool is_token, const struct passwdfile_new *new,

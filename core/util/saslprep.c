@@ -6,7 +6,7 @@
 #include <gsasl.h>
 #include <string.h>
 
-/* One sequence of RFC 3629 4, by its first octet: what the second may be. */
+/* The sequences of RFC 3629 4: first octets, and second octets they allow. */
 struct utf8_row {
 	unsigned char	first_min, first_max, second_min, second_max;
 	size_t		len;
@@ -71,8 +71,8 @@ give(const char *s, char *out_r, size_t size)
 	return 0;
 }
 
-/* RFC 4013 changes nothing in it and forbids nothing: no need for a library
- * that leaves copies of a password where it was. */
+/* RFC 4013 neither changes nor forbids printable ASCII.  So the library, which
+ * leaves copies of a password in memory, need not be called. */
 static int
 is_printable_ascii(const char *s)
 {
@@ -94,7 +94,7 @@ saslprep_text(const char *in, char *out_r, size_t size)
 	out_r[0] = '\0';
 	if (is_printable_ascii(in))
 		return give(in, out_r, size);
-	/* libidn reads on behind a sequence that is cut short */
+	/* libidn would read beyond the end of a truncated sequence */
 	if (!saslprep_is_utf8(in, strlen(in)))
 		return errno = EILSEQ, -1;
 	res = gsasl_saslprep(in, GSASL_ALLOW_UNASSIGNED, &prepared, NULL);

@@ -1,6 +1,7 @@
-/* Names and passwords as they are compared: SASLprep, RFC 4013.
- * Owns: what is prepared, what stays as it is, what is refused; the same rule
- * where passwords are stored and where they are checked, or the two never meet.
+/* SASLprep (RFC 4013): names and passwords in the form in which they are
+ * compared.
+ * Owns: the rule what is prepared, what stays as it is, what is refused.  The
+ * same rule applies where passwords are stored and where they are checked.
  * Knows nothing of users or mechanisms. */
 
 #ifndef CORE_UTIL_SASLPREP_H
@@ -10,9 +11,9 @@
 
 /* saslprep_text(in, out_r, size): Prepare the NUL terminated ${in} into
  * ${out_r}, which has ${size} octets.  Unassigned code points pass (RFC 3454 7:
- * a query).  What RFC 4013 forbids, but is UTF-8, stays as it is: people have
- * such passwords (letters written from right to left with a digit behind them),
- * and many clients send them so.  Return 0, or -1 with errno: EILSEQ not UTF-8,
+ * a query).  UTF-8 that RFC 4013 forbids stays as it is: people have such
+ * passwords (letters written from right to left and then a digit), and many
+ * clients send them unprepared.  Return 0, or -1 with errno: EILSEQ not UTF-8,
  * EINVAL nothing is left, ENAMETOOLONG, ENOMEM; ${out_r} is then "". */
 int saslprep_text(const char *in, char *out_r, size_t size);
 

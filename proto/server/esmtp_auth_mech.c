@@ -1,5 +1,5 @@
-/* The mechanisms of AUTH, RFC 4954: the rule which of them a client may use, and
- * what that is for a session.
+/* The mechanisms of AUTH (RFC 4954): the rule that decides which of them a
+ * client may use, and its use by a session.
  * Knows nothing of exchanges: esmtp_auth.c does those. */
 
 #include "proto/server/esmtp_auth_mech.h"
@@ -51,12 +51,12 @@ esmtp_auth_mech_is_plus(const char *name, size_t len)
 
 /* --- the rule ------------------------------------------------------------- */
 
-/* Where neither Auth_Mechanisms nor the host says anything. */
+/* Without Auth_Mechanisms, for a host without auth_can(). */
 static const char *const default_mechanisms[] = {
 	"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", NULL
 };
 
-/* Is the host able to do it? */
+/* Can the host do the mechanism? */
 static bool
 is_able(unsigned int can, const char *name, size_t len,
     const struct esmtp_auth_mech *m)
@@ -95,12 +95,12 @@ usable(const struct esmtp_auth_scope *scope, const char *name, size_t len)
 
 	if (scope->can != NULL && !is_able(scope->can->all, name, len, m))
 		return RPL_AUTH_MECHANISM;
-	/* RFC 4954 4: no plaintext password without protection, unless told
-	 * so; RFC 4954 6: 538 says that encryption is what is missing */
+	/* RFC 4954 4: no plaintext password without TLS, unless configured;
+	 * RFC 4954 6: 538 tells the client that encryption is missing */
 	if (!scope->is_tls && (!scope->options->auth_without_tls || is_cert ||
 	    esmtp_auth_mech_is_plus(name, len)))
 		return RPL_AUTH_TLS;
-	/* RFC 4422 A: the credentials are the certificate */
+	/* RFC 4422 A: the client's certificate is what authenticates it */
 	return is_cert && !scope->is_verified ? RPL_AUTH_MECHANISM : RPL_OK;
 }
 

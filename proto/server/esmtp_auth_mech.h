@@ -25,8 +25,8 @@ struct esmtp_auth_mech {
 
 /* esmtp_auth_mech_at(i): The rows, in the order of preference; NULL behind the
  * last.
- * esmtp_auth_mech_find(name, len): The row of that name in any case.  NULL: none
- * that is known here; a host may do it all the same.
+ * esmtp_auth_mech_find(name, len): The row of that name in any case.  NULL:
+ * none that is known here; a host may do it all the same.
  * esmtp_auth_mech_is_plus(name, len): Does it bind to the channel (RFC 5802 4:
  * its name ends in -PLUS)? */
 const struct esmtp_auth_mech *esmtp_auth_mech_at(size_t i);
@@ -34,7 +34,7 @@ const struct esmtp_auth_mech *esmtp_auth_mech_find(const char *name,
     size_t len);
 bool esmtp_auth_mech_is_plus(const char *name, size_t len);
 
-/* What the rule goes by. */
+/* What the rule depends on, besides the row of the mechanism. */
 struct esmtp_auth_scope {
 	const struct esmtp_options	*options;	/* of the client */
 	const struct esmtp_auth_can	*can;		/* NULL: all */

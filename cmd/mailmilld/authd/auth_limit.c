@@ -1,12 +1,13 @@
-/* Failed logins and what they cost.
- * Owns: three tables of counters (clients, logins, clients with their logins),
- * all memory of which is taken at the start.
+/* The limits on failed logins.
+ * Owns: three tables of counters (clients, logins, pairs of both), whose memory
+ * is allocated at the start.
  * Knows nothing of clocks, passwords or who asks.
  *
- * A counter counts in windows of fixed length and is read as if the window
- * slid: what the last window had counts for the part of it that is not over.
- * Pairs are made by success only, so whoever has no account cannot push them
- * out of their table. */
+ * A counter counts in windows of fixed length and approximates a sliding one:
+ * it adds the count of the last window, weighted by the part of that window
+ * which is still inside the sliding one.
+ * Only a success makes a pair, so clients without an account cannot displace
+ * pairs from their table. */
 
 #include "cmd/mailmilld/authd/auth_limit.h"
 
@@ -24,7 +25,7 @@
 
 #define KEY_OCTETS	16
 #define LOGIN_OCTETS	255		/* of a name that are looked at */
-#define EVICT_LOOK	8		/* entries to choose the victim from */
+#define EVICT_LOOK	8		/* oldest entries, to choose from */
 #define KNOWN_MS	(AUTH_KNOWN_DAYS * 86400000ull)
 #define SECRET_OCTETS	192		/* at least XXH3_SECRET_SIZE_MIN */
 
@@ -57,7 +58,8 @@ struct auth_limit {
 
 /* --- keys ----------------------------------------------------------------- */
 
-/* Nobody outside knows the secret, so nobody can make two names collide. */
+/* The hash is keyed with a secret, so that nobody can choose names that
+ * collide. */
 static void
 key_make(const struct auth_limit *l, const uint8_t *v, size_t len,
     uint8_t key_r[KEY_OCTETS])
@@ -85,7 +87,7 @@ put_client(const struct sockaddr *peer, uint8_t *buf)
 	return 9;
 }
 
-/* Many back ends take a name in any case: each spelling counts as the same. */
+/* Many back ends ignore the case of a name, so all spellings count as one. */
 static size_t
 put_login(const char *login, uint8_t *buf)
 {
@@ -157,8 +159,8 @@ entry_find(struct table *t, const uint8_t key[KEY_OCTETS])
 	return RB_FIND(auth_limit_tree, &t->tree, &wanted);
 }
 
-/* Who goes: what has failed often is what the table is for, so a crowd of new
- * names does not simply push it out. */
+/* Choose the entry to drop.  Entries with many failures are kept, so that a
+ * flood of new names does not displace them. */
 static struct entry *
 victim(const struct auth_limit *l, struct table *t, uint64_t now_ms)
 {
@@ -359,7 +361,7 @@ auth_limit_new(const struct auth_limit_config *config)
 	for (i = 0; i < NKINDS; i++) {
 		RB_INIT(&l->tables[i].tree);
 		TAILQ_INIT(&l->tables[i].lru);
-		/* memory of what is never used is never touched */
+		/* memory of entries that are never used is never touched */
 		l->tables[i].v = calloc(config->entries_max,
 		    sizeof(struct entry));
 		if (l->tables[i].v == NULL) {

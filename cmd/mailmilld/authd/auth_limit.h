@@ -1,7 +1,7 @@
-/* Failed logins, counted by client and by login, and what they cost.
- * Owns: the table, bounded; the delays.
- * Pure: the time comes from the caller.  One table for all workers, since there
- * is one authd. */
+/* The limits on failed logins, by client and by login.
+ * Owns: the counters, whose number is bounded; the delays.
+ * Pure: the time comes from the caller.  There is one authd, so all workers
+ * share the counters. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
 #define CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUTH_DELAY_MIN_MS	250	/* of the first failure */
+#define AUTH_DELAY_MIN_MS	250	/* after the first failure */
 #define AUTH_DELAY_MAX_MS	8000
-#define AUTH_KNOWN_DAYS		7	/* "lately" */
+#define AUTH_KNOWN_DAYS		7	/* since a success that still counts */
 
 struct auth_limit;
 
@@ -22,8 +22,9 @@ struct auth_limit_config {
 	unsigned int	client_max;	/* failures in a window; 0: no limit */
 	unsigned int	login_max;
 	unsigned int	window_s;	/* it slides */
-	/* of each kind: clients, logins, and clients with their logins.  Of
-	 * those unused longest the one with the fewest failures goes first */
+	/* of each kind: clients, logins, and clients with their logins.  When
+	 * there is no room, the entry with the fewest failures among those that
+	 * were not used for longest is dropped */
 	size_t		entries_max;
 };
 
@@ -39,11 +40,12 @@ struct auth_attempt {
 struct auth_limit *auth_limit_new(const struct auth_limit_config *config);
 void auth_limit_free(struct auth_limit *l);	/* NULL does nothing */
 
-/* auth_limit_begin(l, peer, login, now_ms, attempt_r): An attempt (${login}
- * NULL: not known yet); it counts as failed until auth_limit_good(), so that
- * many at once are no way around the limit.
- * A login that this client has used with success lately is bound by its own
- * failures there and by nobody else's: who fails on purpose locks nobody out.
+/* auth_limit_begin(l, peer, login, now_ms, attempt_r): Begin an attempt
+ * (${login} NULL: not known yet).  It counts as failed until auth_limit_good(),
+ * so that many attempts at the same time cannot exceed the limit.
+ * If this client has used this login with success in the last AUTH_KNOWN_DAYS,
+ * only failures of the two together count: nobody can lock out others by
+ * failing on purpose.
  * IPv6 clients count by their /64, logins without regard to case.
  * Return false: too many, answer ESMTP_AUTH_BLOCKED without asking the back
  * end; such an attempt is not counted. */
@@ -52,8 +54,8 @@ bool auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
 
 /* auth_limit_good(l, attempt, now_ms): The attempt was right: it no longer
  * counts.
- * auth_limit_unsure(l, ...): there was no verdict: the same, but it is no
- * success either.  A second call for an attempt has no effect. */
+ * auth_limit_unsure(l, ...): There was no verdict: it counts neither as a
+ * failure nor as a success.  A second call for an attempt has no effect. */
 void auth_limit_good(struct auth_limit *l, struct auth_attempt *attempt,
     uint64_t now_ms);
 void auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt,

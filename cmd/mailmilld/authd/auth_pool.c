@@ -1,4 +1,4 @@
-/* Threads for what may block.
+/* The threads on which steps of exchanges run.
  * Owns: the threads, the lock, the queues, the Event that brings results back.
  * Knows nothing of what a job does. */
 
@@ -19,13 +19,13 @@ TAILQ_HEAD(lanes, auth_lane);
 struct thread {
 	pthread_t		 id;
 	struct auth_pool	*pool;
-	uint64_t		 began_ms;	/* its job; 0: it has none */
+	uint64_t		 began_ms;	/* its job; 0: idle */
 };
 
 struct auth_pool {
 	pthread_mutex_t		 lock;		/* of all that follows */
 	pthread_cond_t		 work;
-	struct lanes		 lanes;		/* with jobs, in turn */
+	struct lanes		 lanes;		/* with jobs, the next first */
 	struct auth_jobs	 finished;
 	bool			 is_closing;
 	Event			*event;		/* scheduled all the time */
@@ -41,7 +41,7 @@ auth_lane_init(struct auth_lane *lane)
 
 /* --- on the threads ------------------------------------------------------- */
 
-/* The first job of the lane whose turn it is.  Has the lock. */
+/* Take the first job of the lane whose turn it is.  The caller has the lock. */
 static struct auth_job *
 take(struct auth_pool *p)
 {
@@ -56,7 +56,7 @@ take(struct auth_pool *p)
 	return job;
 }
 
-/* Has the lock, but not while the job runs. */
+/* Run one job.  The caller has the lock; it is released while the job runs. */
 static void
 work(struct thread *t)
 {
@@ -169,7 +169,7 @@ start_threads(struct auth_pool *p, unsigned int n)
 	sigset_t all, old;
 	int error = 0;
 
-	/* signals are the loop's business */
+	/* signals are delivered to the loop's thread */
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; p->nthreads < n && error == 0; p->nthreads += error == 0) {

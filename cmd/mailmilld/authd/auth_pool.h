@@ -1,5 +1,5 @@
-/* Threads for what may block: the steps of exchanges.
- * Owns: the threads, the jobs that wait for one, the way back to the loop.
+/* The threads on which steps of exchanges run, since those may block.
+ * Owns: the threads, the queue of jobs, the way of results back to the loop.
  * Knows nothing of what a job does.
  * All calls are made on the loop's thread. */
 
@@ -25,8 +25,8 @@ struct auth_job {
 
 TAILQ_HEAD(auth_jobs, auth_job);
 
-/* The jobs of one asker.  Those with jobs take turns, so that who asks for
- * much waits for it himself. */
+/* The queued jobs of one worker.  Lanes take turns, so that many jobs of one
+ * worker do not delay those of others. */
 struct auth_lane {
 	struct auth_jobs	 jobs;
 	TAILQ_ENTRY(auth_lane)	 link;		/* while it has any */
@@ -38,21 +38,22 @@ void auth_lane_init(struct auth_lane *lane);
  * scheduler.  NULL with errno. */
 struct auth_pool *auth_pool_open(unsigned int nthreads);
 
-/* auth_pool_close(p, wait_ms): Let the threads end; what waits is not begun,
- * what has run is not told.  Return whether all have ended within ${wait_ms};
- * if not, nothing they may use can be freed, and ${p} is not. */
+/* auth_pool_close(p, wait_ms): End the threads.  Queued jobs are not begun, and
+ * done() is no longer called.  Return whether all threads have ended within
+ * ${wait_ms}; if not, ${p} is not freed, nor may anything be that they use. */
 bool auth_pool_close(struct auth_pool *p, unsigned int wait_ms);
 
-/* auth_pool_add(p, lane, job): The members run and done are set. */
+/* auth_pool_add(p, lane, job): Queue a job, whose members run and done are
+ * set. */
 void auth_pool_add(struct auth_pool *p, struct auth_lane *lane,
     struct auth_job *job);
 
-/* auth_pool_withdraw(p, job): True: it had not begun, and never will.  False:
- * done() will be called. */
+/* auth_pool_withdraw(p, job): True: it had not begun and will not.
+ * False: it has, and done() will be called. */
 bool auth_pool_withdraw(struct auth_pool *p, struct auth_job *job);
 
-/* auth_pool_stuck_ms(p, now_ms): For how long every thread has been with the
- * job it has now; 0 while one has none.  ${now_ms}: of monotonic_ms(). */
+/* auth_pool_stuck_ms(p, now_ms): For how long all threads have been busy with
+ * their present jobs; 0 while one is idle.  ${now_ms}: of monotonic_ms(). */
 uint64_t auth_pool_stuck_ms(struct auth_pool *p, uint64_t now_ms);
 
 #endif

@@ -1,4 +1,4 @@
-/* The role authd: whether a client is who it says it is.
+/* The role authd: checks logins for the workers.
  * Owns: its start (the account, the threads), the channels to the workers, its
  * end.
  * Knows nothing of exchanges: authd_exchange.c does.
@@ -16,7 +16,7 @@
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
 
-#define CLOSE_MS	2000	/* at the end: for steps under way */
+#define CLOSE_MS	2000	/* how long the end waits for threads */
 
 /* --- the workers ---------------------------------------------------------- */
 
@@ -83,7 +83,7 @@ authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
 
 /* --- life ----------------------------------------------------------------- */
 
-/* Those who ask end first, and close their channels with that. */
+/* The workers drain first; authd ends when the last has closed its channel. */
 static void
 on_drain(struct child *c, bool is_reconfig, void *closure)
 {
@@ -135,7 +135,7 @@ authd_close(struct authd *a)
 	while ((w = TAILQ_FIRST(&a->workers)) != NULL)
 		worker_free(w);
 	if (a->pool != NULL && !auth_pool_close(a->pool, CLOSE_MS)) {
-		/* a thread still uses what exit(3) would take away */
+		/* a thread still uses memory that exit(3) would tear down */
 		log_flush();
 		_exit(1);
 	}

@@ -1,19 +1,19 @@
-/* The exchanges of authd: from a worker's message through a thread of the pool
- * to the answer.
- * Owns: struct authd_exchange, its stages, what an attempt is charged to, how
- * long an answer is held back, the bounds in time.
+/* The exchanges of authd: a worker's message goes to a thread of the pool, and
+ * the thread's answer goes back to the worker.
+ * Owns: struct authd_exchange, its stages, which failure counters an attempt is
+ * charged to, how long an answer is held back, the time limits.
  * Knows nothing of SASL or back ends but their calls.
  *
  * Stages, and what moves it from one to the next:
  *	WORK -> CLIENT		a challenge was sent (job_done)
- *	WORK -> HELD		a failure's answer waits (job_done)
+ *	WORK -> HELD		it failed; the answer is held back (job_done)
  *	WORK -> gone		any other answer was sent; auth_timeout
  *	CLIENT -> WORK		A_STEP
  *	CLIENT -> gone		no A_STEP comes
  *	HELD -> gone		the answer was sent
  *	any -> gone		A_CANCEL, or the worker has gone
- * One that goes while a thread works on it is an orphan until that is over: its
- * verdict still counts. */
+ * An exchange that goes while a thread works on it is an orphan until the
+ * thread returns: its verdict still counts for the limits. */
 
 #include "cmd/mailmilld/authd/authd_int.h"
 
@@ -28,9 +28,9 @@
 #include "core/util/wipe.h"
 #include "proto/server/esmtp_auth_mech.h"
 
-#define CLIENT_MS	60000	/* beyond Command_Timeout, which the worker keeps */
-#define COMPLAIN_MS	60000	/* between two of one worker */
-#define HELD_MS		2000	/* beyond auth_timeout: before the worker gives up */
+#define CLIENT_MS	60000	/* after Command_Timeout, the worker's */
+#define COMPLAIN_MS	60000	/* between two complaints about one worker */
+#define HELD_MS		2000	/* after auth_timeout: the worker still waits */
 
 enum stage { WORK, CLIENT, HELD };
 
@@ -42,11 +42,11 @@ struct authd_exchange {
 	struct authd_worker	*worker;	/* NULL: an orphan */
 	enum stage		 stage;
 	Event			*timer;		/* of the stage; may be NULL */
-	uint64_t		 began_ms;	/* the step */
-	struct auth_request	 request;	/* but for request.initial */
+	uint64_t		 began_ms;	/* when the step began */
+	struct auth_request	 request;	/* without request.initial */
 	const struct esmtp_options *options;
 	struct auth_back	*back;
-	/* in WORK the thread's */
+	/* in the stage WORK only the thread may touch these */
 	struct auth_exchange	*x;
 	char			*in;		/* NULL: no initial response */
 	size_t			 in_len;
@@ -54,7 +54,7 @@ struct authd_exchange {
 	char			*out;
 	size_t			 out_len;
 	char			 login[AUTH_LOGIN_MAX + 1];
-	struct auth_attempt	 attempt;	/* under the lock */
+	struct auth_attempt	 attempt;	/* under authd's limit_lock */
 	bool			 has_attempt;
 	bool			 is_blocked;
 };
@@ -87,7 +87,7 @@ complain(struct authd_worker *w, const char *what)
 	    w->who.slot, w->who.instance, what);
 }
 
-/* --- going ---------------------------------------------------------------- */
+/* --- the end of an exchange ----------------------------------------------- */
 
 static void
 exchange_free(struct authd_exchange *e)
@@ -99,7 +99,7 @@ exchange_free(struct authd_exchange *e)
 	wipe_free(e, sizeof(*e));
 }
 
-/* Nobody waits for it any more. */
+/* Take it off the worker: nobody waits for its answer any more. */
 static void
 leave(struct authd_exchange *e)
 {
@@ -109,15 +109,16 @@ leave(struct authd_exchange *e)
 	after_cancel(&e->timer);
 }
 
-/* Was a bearer token wrong, and the client is still to be told? */
+/* Has the back end refused a token, but the client's answer to the refusal is
+ * outstanding? */
 static bool
 is_refused(const struct authd_exchange *e)
 {
 	return e->x != NULL && auth_exchange_is_refused(e->x);
 }
 
-/* No password was tried: unless one was, and the client would rather not hear
- * of it. */
+/* Nothing was tried, so nothing counts; a token that was refused does, even if
+ * the client goes away before it is told. */
 static void
 take_back(struct authd_exchange *e)
 {
@@ -180,7 +181,7 @@ reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
 		complain(w, "does not read its answers");
 }
 
-/* The last answer. */
+/* Send the last answer and free the exchange. */
 static void
 conclude(struct authd_exchange *e)
 {
@@ -200,8 +201,9 @@ on_held(void *closure)
 	conclude(e);
 }
 
-/* A failure: the next guess has to wait.  The worker must still be waiting
- * when the answer comes, and a crowd that fails must leave room to others. */
+/* Hold a failure's answer back, so that guessing is slow.  It is sent before
+ * the worker's own timeout; and at once if half of the worker's exchanges are
+ * taken, so that many failing clients leave room for others. */
 static void
 hold(struct authd_exchange *e)
 {
@@ -221,10 +223,10 @@ hold(struct authd_exchange *e)
 		conclude(e);
 }
 
-/* --- what is charged ------------------------------------------------------ */
+/* --- the limits on failures ----------------------------------------------- */
 
-/* Charge it to ${login} (NULL: to the client alone) instead of what it was
- * charged to before.  Has the lock. */
+/* Charge the attempt to ${login} (NULL: to the client's address alone), and no
+ * longer to what it was charged to before.  The caller has the lock. */
 static bool
 charge(struct authd_exchange *e, const char *login)
 {
@@ -238,7 +240,7 @@ charge(struct authd_exchange *e, const char *login)
 	return !e->is_blocked;
 }
 
-/* On a thread, before the back end is asked. */
+/* May the back end be asked?  Called on a thread. */
 static bool
 may(const char *login, void *closure)
 {
@@ -251,9 +253,9 @@ may(const char *login, void *closure)
 	return is_allowed;
 }
 
-/* The verdict of a step: what it means for the limits, and they for it.  A
- * login that is known only now (the back end has done it all) is charged now;
- * over the limit, right and wrong are the same. */
+/* Count the verdict of a step.  A login that is known only now, since the back
+ * end did the whole mechanism, is charged now.  Over the limit the answer is
+ * BLOCKED for right and wrong passwords alike. */
 static void
 settle(struct authd_exchange *e)
 {
@@ -277,8 +279,8 @@ settle(struct authd_exchange *e)
 
 /* --- a step --------------------------------------------------------------- */
 
-/* What decides which mechanisms the client may use.  Whether its certificate was
- * verified shows in r->peer_name, without which EXTERNAL fails. */
+/* What decides which mechanisms the client may use.  A request does not tell
+ * whether the certificate was verified: without r->peer_name EXTERNAL fails. */
 static struct esmtp_auth_scope
 scope_of(const struct esmtp_options *o, const struct auth_request *r)
 {
@@ -406,8 +408,8 @@ stuck(struct authd *a)
 	child_exit(a->child);
 }
 
-/* No answer within auth_timeout.  The thread is not to be stopped, but others
- * are there; unless none is. */
+/* The back end has not answered within auth_timeout.  A thread cannot be
+ * stopped; the others go on.  If all of them hang, authd ends. */
 static void
 on_timeout(void *closure)
 {
@@ -424,7 +426,8 @@ on_timeout(void *closure)
 		stuck(a);
 }
 
-/* Have a thread give ${in} to the exchange; NULL: there was none. */
+/* Have a thread do the next step of the exchange with the client's octets
+ * ${in}; NULL: there was no initial response. */
 static void
 step(struct authd_exchange *e, const char *in, size_t len)
 {
@@ -443,7 +446,7 @@ step(struct authd_exchange *e, const char *in, size_t len)
 	e->in_len = len;
 	e->began_ms = monotonic_ms();
 	after_cancel(&e->timer);
-	/* without a timer there is the worker's */
+	/* if there is no memory for a timer, the worker's own ends it */
 	e->timer = after_ms((unsigned int)timeout_ms(e->authd), on_timeout,
 	    e);
 	e->stage = WORK;
@@ -461,8 +464,9 @@ exchange_find(struct authd_worker *w, uint64_t id)
 	return RB_FIND(authd_exchanges, &w->exchanges, &wanted);
 }
 
-/* What a worker may ask for is what its listener offers to that client: here
- * it is seen anew, from our own settings. */
+/* Why a request is refused, or NULL. A worker may have been taken over: what
+ * its listener offers to that client is decided again from authd's own
+ * settings. */
 static const char *
 objection(const struct authd_worker *w, const struct auth_request *r,
     const struct esmtp_options *o)
@@ -556,7 +560,7 @@ authd_on_cancel(void *closure, struct channel_msg *msg)
 	struct msg_auth ma;
 
 	memcpy(&ma, msg->base, sizeof(ma));
-	/* its answer may have crossed the message */
+	/* not found: the last answer and the message crossed */
 	if ((e = exchange_find(w, ma.id)) != NULL)
 		give_up(e);
 }

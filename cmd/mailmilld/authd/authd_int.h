@@ -1,5 +1,5 @@
-/* What the files of the role authd share: authd.c, the process and its
- * channels, authd_exchange.c, the exchanges, authd_back.c, the back ends. */
+/* What the files of the role authd share: authd.c has the process and its
+ * channels, authd_exchange.c the exchanges, authd_back.c the back ends. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 #define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
@@ -23,7 +23,7 @@
 #define AUTHD_LIMIT_ENTRIES	65536	/* clients, and logins, and both together */
 
 #define AUTHD_STUCK_TIMES	2	/* auth_timeout ... */
-#define AUTHD_STUCK_MS		10000	/* ... and this: no thread comes back */
+#define AUTHD_STUCK_MS		10000	/* ... plus this: all threads hang */
 
 struct authd_exchange;
 RB_HEAD(authd_exchanges, authd_exchange);
@@ -37,11 +37,11 @@ struct authd_worker {
 	struct auth_lane	 lane;
 	struct authd_exchanges	 exchanges;	/* by id */
 	size_t			 nexchanges;
-	uint64_t		 complained_ms;	/* of what it sends */
+	uint64_t		 complained_ms;	/* last logged complaint */
 };
 TAILQ_HEAD(authd_workers, authd_worker);
 
-/* A back end, however many scopes name it. */
+/* An open back end; several scopes of the settings may name the same. */
 struct authd_back {
 	const char		*spec;		/* the settings' */
 	struct auth_back	*back;
@@ -50,7 +50,7 @@ struct authd_back {
 struct authd {
 	struct child		*child;
 	struct authd_workers	 workers;
-	LIST_HEAD(, authd_exchange) orphans;	/* only a thread has them */
+	LIST_HEAD(, authd_exchange) orphans;	/* a thread has them */
 	struct authd_back	*backs;
 	size_t			 nbacks;
 	struct auth_pool	*pool;
@@ -81,7 +81,7 @@ struct auth_back *authd_back_find(const struct authd *a, const char *spec);
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;
 void authd_exchanges_end(struct authd_worker *w);
-/* authd_orphans_free(a): There are no threads any more. */
+/* authd_orphans_free(a): Call it when no thread runs any more. */
 void authd_orphans_free(struct authd *a);
 
 #endif

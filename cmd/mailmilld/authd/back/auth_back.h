@@ -1,8 +1,9 @@
 /* What knows passwords: the back ends of authd.
- * Owns: the choice of one by "KIND:ARGUMENT" of Auth_Backend (auth_spec.h has the
- * kinds).
- * Every call may block and is made on a thread of authd's pool; several at
- * once.  Knows nothing of SASL, but that one back end does it all itself. */
+ * Owns: the choice of one by "KIND:ARGUMENT" of Auth_Backend (the kinds are in
+ * auth_spec.h).
+ * Every call may block, and is made on a thread of authd's pool, several at a
+ * time.  Knows nothing of SASL, except that one back end does the mechanisms
+ * itself. */
 
 #ifndef CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H
 #define CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H

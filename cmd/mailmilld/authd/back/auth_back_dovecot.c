@@ -1,6 +1,6 @@
 /* The back end "dovecot:SOCKET": Dovecot's auth service does the mechanisms.
- * Owns: what is told of the client, and what the answers mean.  A connection
- * of its own for each exchange. */
+ * Owns: what it is told about the client, and what its answers mean.  Each
+ * exchange has a connection of its own. */
 
 #include <sys/un.h>
 
@@ -26,8 +26,9 @@ struct dovecot {
 struct relay {
 	const struct dovecot	*back;
 	struct auth_dovecot	*d;
-	char			*login;		/* to be told after the last
-						 * challenge, or NULL */
+	char			*login;		/* NULL, or: it was right, and
+						 * the client is to answer
+						 * the last challenge */
 };
 
 static void *
@@ -93,7 +94,7 @@ put_base64(FILE *fp, const char *octets, size_t len)
 	return 0;
 }
 
-/* A line that the stream ${fp} wrote to ${line}; both are done with. */
+/* Close the stream ${fp}, send the line that it wrote to ${line}, free that. */
 static int
 send_line(struct auth_dovecot *d, FILE *fp, char **line, size_t *len, int rc,
     uint64_t deadline_ms, const char **problem_r)
@@ -124,8 +125,8 @@ send_auth(struct auth_dovecot *d, const struct auth_client *client,
 	*problem_r = "no memory";
 	if (fp == NULL)
 		return -1;
-	/* authd counts failures itself; Dovecot's penalty, up to 15 seconds
-	 * before a password is even looked at, would hold a thread */
+	/* no-penalty: authd counts failures itself, and Dovecot's penalty, up
+	 * to 15 seconds before it looks at a password, would hold a thread */
 	fprintf(fp, "AUTH\t" ID "\t%s\tservice=smtp\tno-penalty", mech);
 	if (client->is_tls)
 		fputs("\tsecured", fp);
@@ -163,8 +164,8 @@ send_cont(struct auth_dovecot *d, const struct auth_client *client,
 
 /* ------------------------------------------------------------ answers */
 
-/* The value of a field "name=value", unescaped, "" of one that is only "name";
- * NULL: it is not there. */
+/* The unescaped value of a field "name=value"; "" for a field "name"; NULL if
+ * there is none. */
 static char *
 value_of(char **fields, int n, const char *name)
 {
@@ -184,7 +185,7 @@ value_of(char **fields, int n, const char *name)
 	return NULL;
 }
 
-/* ${text} decoded into *octets_r; 0 or -1. */
+/* Decode the base64 ${text} into *octets_r; 0 or -1. */
 static int
 take_challenge(const char *text, char **octets_r, size_t *len_r)
 {
@@ -232,7 +233,7 @@ on_ok(struct relay *r, const struct auth_client *client, char **fields, int n,
 
 	if (login == NULL || *login == '\0' || strlen(login) > AUTH_LOGIN_MAX)
 		return unsure(r->back, client, "an OK that does not say whose");
-	/* the password is right, and still the user may not log in here */
+	/* the password is right, but the user may not log in here */
 	if (value_of(fields, n, "nologin") != NULL ||
 	    value_of(fields, n, "proxy") != NULL)
 		return give_login(login, octets_r, len_r) == 0 ?
@@ -240,8 +241,9 @@ on_ok(struct relay *r, const struct auth_client *client, char **fields, int n,
 	if (last == NULL || *last == '\0')
 		return give_login(login, octets_r, len_r) == 0 ?
 		    AUTH_RELAY_YES : AUTH_RELAY_UNSURE;
-	/* RFC 4954 4: SMTP's reply has no room for what comes with the success;
-	 * it goes as a challenge, which the client answers with nothing */
+	/* RFC 4954 4: the 235 reply cannot carry data that comes with the
+	 * success; it is sent as a challenge, which the client answers with an
+	 * empty line */
 	if ((r->login = strdup(login)) == NULL ||
 	    take_challenge(last, octets_r, len_r) == -1)
 		return unsure(r->back, client, "a challenge that is not base64");
@@ -255,7 +257,7 @@ on_fail(struct relay *r, const struct auth_client *client, char **fields,
 	const char *login = value_of(fields, n, "user");
 	const char *code = value_of(fields, n, "code");
 
-	/* "temp" is what it was before version 1.2 */
+	/* before version 1.2 of the protocol it was "temp" */
 	if ((code != NULL && strcmp(code, "temp_fail") == 0) ||
 	    value_of(fields, n, "temp") != NULL)
 		return unsure(r->back, client, "it cannot tell now: see "
@@ -314,7 +316,7 @@ dovecot_relay_free(void *relay)
 	free(r);
 }
 
-/* ${peer_name}: of a certificate, or NULL. */
+/* ${peer_name}: the name in the client's verified certificate, or NULL. */
 static enum auth_relay_status
 start(struct dovecot *b, const struct auth_client *client, const char *mech,
     const char *peer_name, const char *initial, size_t len,
@@ -342,7 +344,7 @@ dovecot_relay_start(void *state, const struct auth_client *client,
 	enum auth_relay_status status;
 	struct relay *r = NULL;
 
-	/* it would believe a name that nobody has verified */
+	/* without a certificate Dovecot would believe the client's own name */
 	if (strcmp(mech, "EXTERNAL") == 0 && client->peer_name == NULL)
 		return AUTH_RELAY_NO;
 	status = start(state, client, mech, client->peer_name, initial, len, &r,
@@ -368,8 +370,8 @@ dovecot_relay_step(void *relay, const struct auth_client *client,
 	return receive(r, client, octets_r, len_r);
 }
 
-/* A mechanism whose only message is at hand; what it answers to a challenge is
- * ${last}, with which a failure is acknowledged. */
+/* Run a mechanism of which the only message is ${initial}.  ${last} answers the
+ * challenge that tells of a failure; NULL: there is no such challenge. */
 static enum auth_verdict
 ask(struct dovecot *b, const struct auth_client *client, const char *mech,
     const char *peer_name, const char *initial, size_t len, const char *last)
@@ -398,7 +400,7 @@ ask(struct dovecot *b, const struct auth_client *client, const char *mech,
 	return status == AUTH_RELAY_NO ? AUTH_NO : AUTH_UNSURE;
 }
 
-/* RFC 4616 2 */
+/* As PLAIN (RFC 4616 2). */
 static enum auth_verdict
 dovecot_password(void *state, const struct auth_client *client,
     const char *login, const char *password)
@@ -418,7 +420,7 @@ dovecot_password(void *state, const struct auth_client *client,
 	return v;
 }
 
-/* RFC 7628 3.1; the name is a saslname (RFC 5801 4) */
+/* As OAUTHBEARER (RFC 7628 3.1), with the name as a saslname (RFC 5801 4). */
 static enum auth_verdict
 dovecot_token(void *state, const struct auth_client *client,
     const char *login, const char *token)

@@ -7,7 +7,7 @@
 #include "core/util/addr.h"
 
 /* What a kind of back end does; see the functions of auth_back.h of the same
- * names.  A NULL is what it cannot: AUTH_UNSURE. */
+ * names.  NULL: it cannot do that, and the answer is AUTH_UNSURE. */
 struct auth_back_ops {
 	void	*(*open)(const char *arg, char *err_r, size_t errlen);
 	void	 (*free)(void *state);

@@ -1,8 +1,8 @@
 /* The back end "pam:SERVICE": Linux-PAM.
  * Owns: the conversation, what PAM's answers mean.  Each check has a handle of
- * its own, so that several threads may be at it.
- * Failures are made as slow as the slowest check was, up to SLOWEST_MS, since
- * modules answer at once for names that they do not know.  The delay of
+ * its own, so that several threads can check at once.
+ * A failure takes as long as the slowest check lately, up to SLOWEST_MS, since
+ * modules answer at once for users that do not exist.  The delay of
  * pam_fail_delay(3) is left out: it would hold a thread of the pool. */
 
 #include <security/pam_appl.h>
@@ -30,11 +30,11 @@ struct pam {
 
 /* What the conversation answers with. */
 struct answers {
-	const char	*login, *password;	/* NULL: none is at hand */
+	const char	*login, *password;	/* NULL: there is none */
 };
 
-/* Without its file a service is what /etc/pam.d/other says: nearly always
- * that nobody may log in, and nobody would know why. */
+/* Is there a file for the service?  Without one PAM uses /etc/pam.d/other,
+ * which nearly always denies all logins, and nothing would say why. */
 static bool
 is_there(const char *service)
 {
@@ -80,7 +80,7 @@ pam_free(void *state)
 	free(p);
 }
 
-/* The answer to one message; malloced, or NULL with errno 0: none is due. */
+/* The answer to one message, malloced.  NULL with errno 0: it wants none. */
 static char *
 answer(const struct pam_message *m, const struct answers *a)
 {
@@ -152,7 +152,7 @@ set_items(pam_handle_t *h, const struct auth_client *client)
 	return host == NULL ? PAM_SUCCESS : pam_set_item(h, PAM_RHOST, host);
 }
 
-/* What PAM says that means no; all else is that it cannot say. */
+/* Does ${rc} mean no?  All other failures mean that PAM has no verdict. */
 static bool
 is_no(int rc)
 {
@@ -168,7 +168,7 @@ is_no(int rc)
 	return false;
 }
 
-/* NULL ${password}: only whether the account may be used. */
+/* Ask PAM.  NULL ${password}: only whether the account may be used. */
 static enum auth_verdict
 ask(const struct pam *p, const struct auth_client *client, const char *login,
     const char *password)
@@ -203,8 +203,8 @@ least(uint64_t a, uint64_t b)
 	return (int)(a < b ? a : b);
 }
 
-/* Wait until a failure has taken what the slowest check did.  Only a success
- * lets that become less: else failures at once would. */
+/* Wait until a failure has taken as long as the slowest check.  Only successes
+ * lower that time: failures can be quick, as they are for unknown users. */
 static void
 even_out(struct pam *p, enum auth_verdict v, uint64_t start_ms)
 {

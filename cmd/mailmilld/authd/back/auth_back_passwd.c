@@ -1,7 +1,8 @@
 /* The back end "passwd:FILE".
- * Owns: the file in memory, read anew when it has changed; what SCRAM is told
- * of names that are not there.  A file that has become bad is said once, and
- * the old one stays in use. */
+ * Owns: the file in memory, which is read again when it has changed; the fake
+ * SCRAM keys of unknown users.
+ * If a changed file cannot be used, that is logged once and the old one stays
+ * in use. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,16 +18,17 @@
 #include "core/table/passwdfile.h"
 #include "core/util/wipe.h"
 
-/* A file that threads may still read while another takes its place. */
+/* A file as it was read.  Threads may still use it when a newer one has taken
+ * its place. */
 struct shared {
 	struct passwdfile	*file;
 	unsigned int		 users;		/* under the lock of the back end */
 };
 
 struct passwd {
-	pthread_mutex_t		 lock;		/* never while a hash is made */
+	pthread_mutex_t		 lock;		/* not held while hashing */
 	struct shared		*now;
-	struct passwdfile_stamp	 bad;		/* what could not be used */
+	struct passwdfile_stamp	 bad;		/* of a file that was refused */
 	uint8_t			 secret[PASSWDFILE_SECRET];
 	char			*path;
 };
@@ -51,7 +53,7 @@ load(const char *path, char *err_r, size_t errlen)
 	return s;
 }
 
-/* Under the lock. */
+/* The caller has the lock. */
 static void
 let_go(struct shared *s)
 {
@@ -61,7 +63,8 @@ let_go(struct shared *s)
 	free(s);
 }
 
-/* Under the lock: read it anew if it is another, and not one that was bad. */
+/* Read the file again if it has changed, unless it was refused as it is.  The
+ * caller has the lock. */
 static void
 refresh(struct passwd *p)
 {
@@ -189,7 +192,7 @@ passwd_exists(void *state, const struct auth_client *client, const char *login)
 	return v;
 }
 
-/* Octets that depend on nothing but the file's secret, ${what} and ${login}. */
+/* Octets that depend on the file's secret, ${what} and ${login} alone. */
 static int
 derive(const struct passwd *p, const struct passwdfile *f, const char *what,
     const char *login, uint8_t out[32])
@@ -208,8 +211,8 @@ derive(const struct passwd *p, const struct passwdfile *f, const char *what,
 	return rc;
 }
 
-/* What a name that is not there is told: RFC 5802 9 asks for an exchange that
- * cannot be told from that of a name which is. */
+/* The fake keys of an unknown user: RFC 5802 9 wants an exchange that cannot be
+ * told from that of a known one. */
 static int
 invent(const struct passwd *p, const struct passwdfile *f, const char *login,
     enum auth_scram_hash hash, struct auth_scram *scram_r)
@@ -241,7 +244,7 @@ passwd_scram(void *state, const struct auth_client *client, const char *login,
 	enum auth_verdict v = AUTH_YES;
 
 	(void)client;
-	/* made for all names, so that it takes the same time */
+	/* for known users too, so that both take the same time */
 	if (invent(p, s->file, login, hash, scram_r) == -1)
 		v = AUTH_UNSURE;
 	if (e != NULL)
@@ -271,7 +274,7 @@ passwd_cleartext(void *state, const struct auth_client *client,
 	size_t i;
 
 	(void)client;
-	/* made for all names, so that it takes the same time */
+	/* for known users too, so that both take the same time */
 	if (len <= 2 * sizeof(other) ||
 	    derive(p, s->file, "cleartext", login, other) == -1)
 		v = AUTH_UNSURE;

@@ -25,11 +25,12 @@
 
 struct auth_dovecot {
 	int	fd;
-	size_t	begin, end;		/* of what is read and not given out */
+	size_t	begin, end;		/* of input not handed out yet */
 	char	buf[AUTH_DOVECOT_LINE];
 };
 
-/* The special octets of a value, and what stands for each behind a \001. */
+/* The octets that are escaped in a value, and the letter that stands for each
+ * behind a \001. */
 static const struct {
 	char	octet, name;
 } escapes[] = {
@@ -73,14 +74,14 @@ auth_dovecot_unescape(char *s)
 		s++;
 		for (i = 0; i < NESCAPES && escapes[i].name != *s; i++)
 			;
-		/* a NUL would end the text: left out, as nothing here has one */
+		/* an escaped NUL is left out: it would end the text */
 		if (*s != '0')
 			*out++ = i < NESCAPES ? escapes[i].octet : *s;
 	}
 	*out = '\0';
 }
 
-/* Until ${fd} is ready for ${events}: 0, or -1 with why. */
+/* Wait until ${fd} is ready for ${events}.  0, or -1 with the reason. */
 static int
 await(int fd, short events, uint64_t deadline_ms, const char **problem_r)
 {
@@ -104,7 +105,7 @@ await(int fd, short events, uint64_t deadline_ms, const char **problem_r)
 	return -1;
 }
 
-/* Until there is room among those who wait to be accepted. */
+/* Connect; retry while the socket's backlog is full. */
 static int
 connect_to(int fd, const struct sockaddr_un *sun, uint64_t deadline_ms,
     const char **problem_r)
@@ -156,7 +157,7 @@ auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
 	return 0;
 }
 
-/* More of what comes in: 0, or -1. */
+/* Read more: 0, or -1. */
 static int
 fill(struct auth_dovecot *d, uint64_t deadline_ms, const char **problem_r)
 {
@@ -211,7 +212,8 @@ auth_dovecot_receive(struct auth_dovecot *d,
 	return n;
 }
 
-/* VERSION first, then what there is in any order, up to DONE. */
+/* The handshake: VERSION comes first, then other lines in any order, then
+ * DONE. */
 static int
 shake_hands(struct auth_dovecot *d, const char *mech, uint64_t deadline_ms,
     const char **problem_r)
@@ -220,8 +222,8 @@ shake_hands(struct auth_dovecot *d, const char *mech, uint64_t deadline_ms,
 	bool is_offered = false;
 	int i, n;
 
-	/* it refuses two connections with one number, so that the process's
-	 * will not do; above all that processes have */
+	/* Dovecot refuses a second connection with the same CPID, so our
+	 * process id cannot be used; these numbers are above all of those */
 	n = snprintf(hello, sizeof(hello), "VERSION\t" MAJOR "\t1\nCPID\t%u\n",
 	    arc4random() | 0x80000000u);
 	if (auth_dovecot_send(d, hello, (size_t)n, deadline_ms, problem_r) ==

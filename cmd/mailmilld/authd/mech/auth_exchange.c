@@ -1,5 +1,6 @@
-/* What a mechanism asks of its exchange: who the client is, whether it may, what
- * the back end says.  Calls no mechanism. */
+/* What a mechanism asks of its exchange: to take a login, to check an
+ * authorization identity, to have the back end check a password.  Calls no
+ * mechanism. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ auth_name_copy(const char *s, size_t len, char *name_r)
 	return 1;
 }
 
-/* What no login holds, though UTF-8: it goes to logs, files of users and other
- * programs' line protocols. */
+/* No login has control characters, even though they are UTF-8: it goes to logs,
+ * files of users and the line protocols of other programs. */
 static bool
 has_controls(const char *s)
 {

@@ -1,4 +1,4 @@
-/* An exchange: what all mechanisms have in common. */
+/* An exchange: its beginning, its steps, its end, for all mechanisms. */
 
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
 
@@ -9,7 +9,7 @@
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
 #include "core/util/wipe.h"
 
-/* As the rows of the table are. */
+/* In the order of the rows. */
 static const struct auth_mech_ops *const ops[] = {
 #define ESMTP_AUTH_MECH(name, needs, flags, how, source) &auth_mech_##how,
 #include "proto/server/esmtp_auth_mech.def"
@@ -132,8 +132,8 @@ take(struct auth_exchange *x, const char *in, size_t len,
 	return status;
 }
 
-/* The step with a copy of the response behind which there is a NUL, for parsers
- * to run into. */
+/* Do the step with a copy of the response that is followed by a NUL, where a
+ * parser stops. */
 static enum esmtp_auth_status
 take_copy(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)

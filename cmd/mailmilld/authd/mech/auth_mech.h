@@ -33,13 +33,13 @@ struct auth_start {
 struct auth_exchange *auth_exchange_new(const struct auth_start *start);
 void auth_exchange_free(struct auth_exchange *x);	/* NULL does nothing */
 
-/* auth_exchange_login(x): The name that is tried, prepared as RFC 4013 says, or
- * as the back end has it; NULL as long as it is not known. */
+/* auth_exchange_login(x): The login that the client claims, prepared as RFC
+ * 4013 says, or as the back end spells it; NULL as long as it is not known. */
 const char *auth_exchange_login(const struct auth_exchange *x);
 
-/* auth_exchange_is_refused(x): Has the back end said no, though the client is
- * still to answer a challenge (OAUTHBEARER, XOAUTH2)?  That counts, whether it
- * does or not. */
+/* auth_exchange_is_refused(x): Has the back end refused the token, so that the
+ * outstanding challenge only tells the client (OAUTHBEARER, XOAUTH2)?  That is
+ * a failure even if the client does not answer. */
 bool auth_exchange_is_refused(const struct auth_exchange *x);
 
 /* auth_exchange_step(x, in, len, deadline_ms, out_r, len_r): Give the client's
@@ -48,15 +48,16 @@ bool auth_exchange_is_refused(const struct auth_exchange *x);
  * ESMTP_AUTH_CHALLENGE, or NULL.
  * After anything but a challenge the exchange is over.  A challenge is at most
  * 4096 octets, unless a back end relays it.
- * ESMTP_AUTH_BLOCKED is not its to return. */
+ * It never returns ESMTP_AUTH_BLOCKED. */
 enum esmtp_auth_status auth_exchange_step(struct auth_exchange *x,
     const char *in, size_t len, uint64_t deadline_ms, char **out_r,
     size_t *len_r);
 
-/* What a limit on failures asks before a verdict is worked for: called once
- * the login is known, before the back end; false: answer as if wrong, without
- * asking it.  Where the back end takes the octets themselves and they show no
- * login, it is called with NULL, for each response. */
+/* auth_exchange_on_login(x, may, closure): Call ${may} when the login is known,
+ * before the back end is asked; if it returns false, the answer is that of a
+ * wrong password and the back end is not asked.  Where a back end does the
+ * mechanism itself and a response does not show the login, ${may} is called
+ * with NULL. */
 void auth_exchange_on_login(struct auth_exchange *x,
     bool (*may)(const char *login, void *closure), void *closure);
 

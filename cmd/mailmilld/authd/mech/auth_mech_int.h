@@ -45,8 +45,8 @@ struct auth_binding {
 
 struct auth_exchange {
 	const struct esmtp_auth_mech *mech;
-	const struct auth_mech_ops *ops;	/* who does it ... */
-	const struct auth_mech_ops *own;	/* ... unless a back end does */
+	const struct auth_mech_ops *own;	/* the mechanism's */
+	const struct auth_mech_ops *ops;	/* own, or auth_mech_relay */
 	struct auth_back	*back;
 	struct auth_client	 client;
 	union addr		 peer;
@@ -54,7 +54,7 @@ struct auth_exchange {
 	struct auth_binding	 exporter, endpoint;
 	bool			 is_plus_offered;
 	bool			 is_over, is_begun;
-	bool			 is_initial;	/* the step: of the command */
+	bool			 is_initial;	/* this step is the first */
 	bool			 is_refused;
 	unsigned int		 nresponses;	/* before this step */
 	char			 login[AUTH_LOGIN_MAX + 1]; /* "": not known */
@@ -64,17 +64,18 @@ struct auth_exchange {
 };
 
 /* auth_exchange.c: what a mechanism asks of its exchange.
- * auth_exchange_claim(x, name): The client says who it is: prepare the name,
- * keep it, ask the limit.  ESMTP_AUTH_CHALLENGE: go on; else what to answer. */
+ * auth_exchange_claim(x, name): The client claims to be ${name}: prepare it,
+ * keep it as the login, ask the limit on failures.  ESMTP_AUTH_CHALLENGE: go
+ * on; else this is the answer. */
 enum esmtp_auth_status auth_exchange_claim(struct auth_exchange *x,
     const char *name);
 
-/* auth_exchange_may_act_as(x, authzid): Is it empty, or the login?  Nobody acts
- * for another here. */
+/* auth_exchange_may_act_as(x, authzid): Is ${authzid} empty, or the login?  No
+ * user can act for another. */
 bool auth_exchange_may_act_as(const struct auth_exchange *x,
     const char *authzid);
 
-/* auth_exchange_password(x, password): What the back end says of it. */
+/* auth_exchange_password(x, password): Have the back end check it, prepared. */
 enum esmtp_auth_status auth_exchange_password(struct auth_exchange *x,
     const char *password);
 
@@ -83,7 +84,7 @@ enum esmtp_auth_status auth_exchange_password(struct auth_exchange *x,
 enum esmtp_auth_status auth_octets_set(struct auth_octets *out, const char *s,
     size_t len);
 
-/* auth_verdict_status(v): The answer for a verdict. */
+/* auth_verdict_status(v): The answer for a back end's verdict. */
 enum esmtp_auth_status auth_verdict_status(enum auth_verdict v);
 
 /* auth_name_copy(s, len, name_r): ${len} octets without a NUL into

@@ -1,7 +1,7 @@
 /* Bearer tokens: OAUTHBEARER (RFC 7628) and XOAUTH2 (Google's "OAuth 2.0
  * Mechanism", from before it).
- * Whether a token is good the back end says.  A client is told of a bad one by
- * a challenge, which it has to answer before it gets its 535. */
+ * The back end checks the token.  A client is told of a bad one in a challenge,
+ * and gets its 535 after it has answered that. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +18,13 @@ struct oauth {
 	size_t		 token_len;
 };
 
-/* A rest of a message. */
+/* The part of a message that is not parsed yet. */
 struct rest {
 	const char	*s;
 	size_t		 len;
 };
 
-/* Up to ${end}, which is taken off as well.  -1: it is not there. */
+/* Take the part up to ${end}, and skip ${end}.  -1: it is not there. */
 static int
 until(struct rest *r, char end, struct rest *part_r)
 {
@@ -68,8 +68,8 @@ is_token(struct rest t)
 	return t.len > 0;
 }
 
-/* "auth=Bearer TOKEN".  Another scheme, or none, is well formed, but no token
- * of ours. */
+/* "auth=Bearer TOKEN".  Another scheme is well formed, but has no token for
+ * us. */
 static void
 bearer(struct rest value, struct oauth *o_r)
 {
@@ -85,8 +85,8 @@ bearer(struct rest value, struct oauth *o_r)
 	o_r->token_len = value.len;
 }
 
-/* *( key "=" value kvsep ) kvsep, to the end.  RFC 7628 3.1: keys that are not
- * known are ignored. */
+/* *( key "=" value kvsep ) kvsep, to the end.  RFC 7628 3.1: unknown keys are
+ * ignored. */
 static int
 pairs(struct rest r, void (*take)(struct rest pair, struct oauth *o_r),
     struct oauth *o_r)
@@ -156,7 +156,7 @@ oauthbearer_parse(const char *in, size_t len, struct oauth *o_r)
 	if (until(&r, ',', &flag) == -1 || until(&r, ',', &name) == -1 ||
 	    r.len == 0 || *r.s != KVSEP)
 		return -1;
-	/* no binding is defined for it: "p" cannot be (RFC 7628 3.1) */
+	/* RFC 7628 3.1: no channel binding, so never "p" */
 	if (flag.len != 1 || (*flag.s != 'n' && *flag.s != 'y'))
 		return -1;
 	if (name.len > 0 && (!begins(&name, "a=") || name.len == 0 ||
@@ -222,14 +222,14 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	enum esmtp_auth_status status;
 	struct oauth o;
 
-	/* RFC 7628 3.2.3: %x01 acknowledges the refusal, as an empty response
-	 * does with XOAUTH2; whatever else comes makes it no better */
+	/* RFC 7628 3.2.3: the client acknowledges the refusal with %x01, with
+	 * XOAUTH2 by an empty response; anything else is a failure as well */
 	if (x->nresponses > 0)
 		return ESMTP_AUTH_FAILED;
 	if (kind->parse(in, len, &o) == -1)
 		return ESMTP_AUTH_MALFORMED;
-	/* a token for nobody: RFC 7628 3.1 lets a server take the name from
-	 * the token, but tokens are opaque here */
+	/* without a name it fails: RFC 7628 3.1 lets a server take the name
+	 * from the token, but tokens are opaque here */
 	status = auth_exchange_claim(x, o.login);
 	if (status == ESMTP_AUTH_CHALLENGE)
 		status = o.token == NULL ? ESMTP_AUTH_FAILED : check(x, &o);

@@ -1,5 +1,5 @@
-/* Mechanisms that a back end does by itself: octets go to and fro.
- * What is looked at is only who the client says to be, for the limit on
+/* Mechanisms that a back end does itself: messages are passed to and fro.
+ * Only the login that the client claims is read from them, for the limit on
  * failures. */
 
 #include <stdlib.h>
@@ -14,8 +14,8 @@ static const enum esmtp_auth_status statuses[] = {
 	[AUTH_RELAY_UNSURE] = ESMTP_AUTH_LATER,
 };
 
-/* Who is shown by name is asked about by name, since the limits of a login that
- * is known are its own; a response that shows none counts for the client. */
+/* Ask the limit on failures: for the login that the response shows, or for the
+ * client's address if it shows none. */
 static enum esmtp_auth_status
 peek(struct auth_exchange *x, const char *in, size_t len)
 {
@@ -29,7 +29,8 @@ peek(struct auth_exchange *x, const char *in, size_t len)
 	    ESMTP_AUTH_CHALLENGE : ESMTP_AUTH_FAILED;
 }
 
-/* A challenge in answer to a bearer token is a refusal (auth_mech_oauth.c). */
+/* A challenge in answer to a bearer token tells of a refusal
+ * (auth_mech_oauth.c). */
 static bool
 is_refusal(const struct auth_exchange *x, const char *in)
 {
@@ -56,8 +57,8 @@ step(struct auth_exchange *x, const char *in, size_t len,
 		x->is_refused = is_refusal(x, in);
 		return r == NULL ? ESMTP_AUTH_LATER : status;
 	}
-	/* the name as the back end has it is who has logged in; without one
-	 * there is nobody */
+	/* the back end's spelling of the name is the login; without a name
+	 * nobody has logged in */
 	if (out->s != NULL && !auth_name_copy(out->s, out->len, x->login) &&
 	    status == ESMTP_AUTH_OK)
 		return ESMTP_AUTH_LATER;

@@ -1,8 +1,8 @@
 /* SCRAM-SHA-1, SCRAM-SHA-256 and their -PLUS (RFC 5802, 7677): the order of
  * messages, and which channel binding counts.  auth_scram.c has the messages
  * and the proof.
- * An unknown user goes on with keys made up for the name, and fails when and as
- * a wrong password does. */
+ * The exchange of an unknown user goes on with fake keys and fails at the same
+ * point, with the same answer, as that of a wrong password. */
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -21,7 +21,7 @@ struct scram {
 	bool			 is_unknown;	/* the user */
 };
 
-/* The bindings, and where an exchange has them. */
+/* The channel bindings, and where they are in an exchange. */
 static const struct {
 	const char	*name;
 	size_t		 offset;
@@ -39,7 +39,7 @@ struct scram_kind {
 static const struct scram_kind sha1 = { AUTH_SCRAM_SHA1, 20 };
 static const struct scram_kind sha256 = { AUTH_SCRAM_SHA256, 32 };
 
-/* The binding of a first message.  NULL: the client must not have it so. */
+/* The channel binding that a first message chooses.  NULL: it is refused. */
 static const struct auth_binding *
 binding_of(const struct auth_exchange *x, const struct scram_first *f)
 {
@@ -47,8 +47,9 @@ binding_of(const struct auth_exchange *x, const struct scram_first *f)
 	const struct auth_binding *b;
 	size_t i;
 
-	/* RFC 5802 6: -PLUS is "p" and the other is not; "y" from a client
-	 * that was offered -PLUS: somebody has taken it off the list */
+	/* RFC 5802 6: "p" with -PLUS and only with it; a client that says "y"
+	 * was not offered -PLUS: if we did offer it, somebody in the middle has
+	 * removed it from the list */
 	if (esmtp_auth_mech_is_plus(mech, strlen(mech)) != (f->flag == 'p') ||
 	    (f->flag == 'y' && x->is_plus_offered))
 		return NULL;
@@ -91,7 +92,7 @@ peek(const struct auth_exchange *x, const char *in, size_t len, char *name_r)
 	return 1;
 }
 
-/* Ask for the keys; whether they are somebody's shows at the end. */
+/* Get the user's keys, or fake ones; that they are fake counts at the end. */
 static enum esmtp_auth_status
 find_keys(struct auth_exchange *x)
 {
@@ -110,7 +111,7 @@ find_keys(struct auth_exchange *x)
 	return ESMTP_AUTH_CHALLENGE;
 }
 
-/* Choose our nonce, and work out the first answer. */
+/* Choose our nonce and make server-first-message. */
 static enum esmtp_auth_status
 first_answer(struct scram_server *s, const char *in, size_t len,
     const struct scram_first *f, struct auth_octets *out)
@@ -149,9 +150,9 @@ first(struct auth_exchange *x, const char *in, size_t len,
 	return first_answer(s, in, len, &f, out);
 }
 
-/* The proof.  What proves the server to the client is not an end in SMTP: it
- * is given as a challenge, and the client's empty answer ends the exchange
- * (RFC 4954 4). */
+/* Check the client's proof.  The 235 reply cannot carry server-final-message,
+ * which proves the server to the client: it is sent as a challenge, and the
+ * client's empty answer ends the exchange (RFC 4954 4). */
 static enum esmtp_auth_status
 final(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)

@@ -1,4 +1,4 @@
-/* PLAIN, LOGIN, CRAM-MD5 and EXTERNAL: one response, or a name and a password. */
+/* PLAIN, LOGIN, CRAM-MD5 and EXTERNAL: the mechanisms of a few lines each. */
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -35,7 +35,7 @@ plain_split(const char *in, size_t len, struct plain *p_r)
 	password++;
 	if (memchr(password, '\0', end - password) != NULL)
 		return -1;
-	/* too long is no grammar error, but no name either */
+	/* a name that is too long is well formed, but nobody's */
 	if (!auth_name_copy(login, password - 1 - login, p_r->login))
 		p_r->login[0] = '\0';
 	p_r->authzid = in;
@@ -85,9 +85,8 @@ login_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return x->nresponses == 0 ? auth_name_copy(in, len, name_r) : 0;
 }
 
-/* The prompts are those that clients look for: the draft has "User Name",
- * which some do not know.  A name as the initial response answers no prompt,
- * but many clients send it. */
+/* The prompts are those that clients look for; some do not know the draft's
+ * "User Name".  Many clients send the name as an initial response. */
 static enum esmtp_auth_status
 login_step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
@@ -146,7 +145,8 @@ cram_peek(const struct auth_exchange *x, const char *in, size_t len,
 	return cram_split(in, len, name_r) == 0 && name_r[0] != '\0';
 }
 
-/* RFC 2195 2: the challenge has the form of a Message-ID.  It is kept. */
+/* RFC 2195 2: the challenge has the form of a Message-ID.  Keep it for the
+ * check. */
 static enum esmtp_auth_status
 cram_challenge(struct auth_exchange *x, struct auth_octets *out)
 {
@@ -162,7 +162,7 @@ cram_challenge(struct auth_exchange *x, struct auth_octets *out)
 	return auth_octets_set(out, challenge, strlen(challenge));
 }
 
-/* Is ${digest} the keyed MD5 of our challenge? */
+/* Is ${digest} the HMAC-MD5 of our challenge with this password? */
 static enum esmtp_auth_status
 cram_check(const struct auth_exchange *x, const char *password,
     const char *digest)
@@ -185,8 +185,8 @@ cram_check(const struct auth_exchange *x, const char *password,
 	return status;
 }
 
-/* For an unknown user the back end makes a password up: the same is done, and
- * comes to nothing. */
+/* For an unknown user the back end makes a password up: the digest is compared
+ * all the same, and the answer is a failure in any case. */
 static enum esmtp_auth_status
 cram_response(struct auth_exchange *x, const char *in, size_t len)
 {

@@ -17,7 +17,7 @@
 #define LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS	"0123456789"
 
-/* A rest of a message. */
+/* The part of a message that is not parsed yet. */
 struct rest {
 	const char	*s;
 	size_t		 len;
@@ -35,7 +35,7 @@ skip(struct rest *r, const char *text)
 	return 1;
 }
 
-/* Up to the next comma, or all. */
+/* Take the part up to the next comma, or all. */
 static struct rest
 field(struct rest *r)
 {
@@ -102,7 +102,7 @@ saslname(struct rest f, char *name_r)
 	return 0;
 }
 
-/* extensions = attr-val *("," attr-val): ignored, but they have a form. */
+/* extensions = attr-val *("," attr-val): ignored, but their form is checked. */
 static int
 extensions(struct rest *r)
 {
@@ -155,7 +155,7 @@ scram_first_parse(const char *s, size_t len, struct scram_first *f_r)
 	if (gs2_header(&r, f_r) == -1)
 		return -1;
 	f_r->gs2_len = len - r.len;
-	/* RFC 5802 5.1: an extension that is mandatory, and not known */
+	/* RFC 5802 5.1: a mandatory extension, none of which is known */
 	if (skip(&r, "m="))
 		return errno = ENOTSUP, -1;
 	if (!skip(&r, "n="))
@@ -243,7 +243,7 @@ is_bound(const struct scram_server *s, const struct scram_final *f)
 	return res;
 }
 
-/* The nonce of the client and ours, at the head of "r=..." */
+/* Does the client repeat both nonces, as server-first-message has them? */
 static int
 has_nonce(const struct scram_server *s, const struct scram_final *f)
 {

@@ -33,14 +33,14 @@ struct scram_final {
 	size_t		 proof_len;
 };
 
-/* scram_first_parse(s, len, f_r): 0, or -1 with errno: EINVAL is not the
- * grammar's, ENOTSUP asks for an extension ("m="), ENAMETOOLONG a name. */
+/* scram_first_parse(s, len, f_r): 0, or -1 with errno: EINVAL malformed,
+ * ENOTSUP a mandatory extension ("m="), ENAMETOOLONG too long a name. */
 int scram_first_parse(const char *s, size_t len, struct scram_first *f_r);
 
 /* scram_final_parse(s, len, f_r): 0, or -1 (EINVAL). */
 int scram_final_parse(const char *s, size_t len, struct scram_final *f_r);
 
-/* What is known between the two messages. */
+/* What is kept between the two messages. */
 struct scram_server {
 	enum auth_scram_hash	 hash;
 	struct auth_scram	 keys;
@@ -49,10 +49,10 @@ struct scram_server {
 	char			*gs2, *bare, *first; /* malloced */
 };
 
-/* scram_server_begin(s, message, f, nonce): Keep what the proof will need of
- * ${message}, which ${f} is the parse of, and work out server-first-message,
- * s->first; ${nonce} is appended to the client's.  ${s} has hash, keys and
- * binding set.  Return 0, or -1 with errno. */
+/* scram_server_begin(s, message, len, f, nonce): Make server-first-message,
+ * s->first, from ${f}, the parsed ${message}; ${nonce} is appended to the
+ * client's.  hash, keys and binding of ${s} are set.  Return 0, or -1 with
+ * errno. */
 int scram_server_begin(struct scram_server *s, const char *message, size_t len,
     const struct scram_first *f, const char *nonce);
 
@@ -62,7 +62,7 @@ int scram_server_begin(struct scram_server *s, const char *message, size_t len,
 int scram_server_check(const struct scram_server *s, const char *message,
     const struct scram_final *f, char *final_r, size_t size);
 
-/* scram_server_wipe(s): Free and forget. */
+/* scram_server_wipe(s): Free what it points to and overwrite it. */
 void scram_server_wipe(struct scram_server *s);
 
 #endif
