@@ -6,6 +6,7 @@
 #define LIM_COMMAND_LINE	2048	/* octets with CRLF accepted; RFC 5321 4.5.3.1.4 asks for 512, extensions (AUTH, SMTPUTF8) add to it */
 #define LIM_AUTH_LINE		12288	/* octets with CRLF of AUTH and of the lines of its exchange; RFC 4954 4 finds them sufficient */
 #define LIM_AUTH_OCTETS		(LIM_AUTH_LINE / 4 * 3)	/* what such a line can hold in base64 */
+#define LIM_AUTH_CHALLENGE	8192	/* octets of a challenge; in base64 it fits in LIM_AUTH_LINE */
 #define LIM_AUTH_MECHANISM	20	/* octets of a mechanism's name; RFC 4422 3.1 */
 #define LIM_AUTH_SECONDS	660	/* wait for a verdict: longer than any auth_timeout, for a host that forgets to answer */
 #define LIM_LOGIN		255	/* octets of the name of who has logged in: it gets into headers and the log */

@@ -169,8 +169,8 @@ expected_octets(const struct deliver_item *item,
 
 /* What the earlier attempts of a repeated job may have left */
 struct look {
-	struct deliver_item	*items[DELIVER_BATCH_JOBS];
-	const char		*prefixes[DELIVER_BATCH_JOBS];
+	struct deliver_item	*items[JOBS_AT_ONCE];
+	const char		*prefixes[JOBS_AT_ONCE];
 	size_t			 n;
 	struct deliver_item	**base;	/* of the Maildir looked at */
 };
@@ -357,7 +357,7 @@ sync_all(struct deliver *d)
 static void
 report(struct deliver *d, struct deliver_items *items)
 {
-	struct job_result results[DELIVER_BATCH_JOBS];
+	struct job_result results[JOBS_AT_ONCE];
 	struct deliver_item *item;
 	unsigned int n = 0;
 
@@ -371,7 +371,7 @@ report(struct deliver *d, struct deliver_items *items)
 			    item->text != NULL ? item->text :
 			    strerror(item->errnum));
 		}
-		if (++n == DELIVER_BATCH_JOBS) {
+		if (++n == JOBS_AT_ONCE) {
 			d->ops->done(d->closure, results, n);
 			n = 0;
 		}
@@ -480,7 +480,7 @@ deliver_run(struct deliver *d, const struct timeval *now)
 {
 	struct deliver_item *item;
 
-	while (d->nbatch < DELIVER_BATCH_JOBS &&
+	while (d->nbatch < JOBS_AT_ONCE &&
 	    (item = STAILQ_FIRST(&d->waiting)) != NULL) {
 		STAILQ_REMOVE_HEAD(&d->waiting, link);
 		d->nwaiting--;

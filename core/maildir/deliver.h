@@ -21,7 +21,6 @@
 #include "core/maildir/maildir.h"
 #include "core/spool/job.h"
 
-#define DELIVER_BATCH_JOBS	512
 #define DELIVER_BATCH_OCTETS	(8 << 20)
 
 struct deliver_route {
@@ -38,7 +37,7 @@ struct deliver_ops {
 	int	(*route)(void *closure, const char *rcpt,
 		    struct deliver_route *route_r, char *text_r);
 	/* error(closure, job, text): Why ${job} has failed; its result follows.
-	 * done(closure, results, n): At most DELIVER_BATCH_JOBS results.  Both
+	 * done(closure, results, n): At most JOBS_AT_ONCE results.  Both
 	 * are called from deliver_run() and deliver_flush(). */
 	void	(*error)(void *closure, uint64_t job, const char *text);
 	void	(*done)(void *closure, const struct job_result *results,

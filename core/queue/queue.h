@@ -34,7 +34,6 @@
 #include "core/spool/job.h"
 
 #define QUEUE_AGENTS_MAX	64
-#define QUEUE_JOBS_AT_ONCE	512	/* in one call of ops->jobs */
 #define QUEUE_TRANSPORTS_MAX	4
 #define QUEUE_FILE_MAX		160	/* octets of queue_transport.file() with NUL */
 

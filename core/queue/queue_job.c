@@ -121,7 +121,7 @@ choose_agent(const struct queue *q, unsigned int transport)
 
 struct batch {
 	unsigned int		 n, max;
-	struct job	 jobs[QUEUE_JOBS_AT_ONCE];
+	struct job	 jobs[JOBS_AT_ONCE];
 };
 
 /* Put recipients of ${m} that wait for a transport like that of ${agent} into
@@ -202,8 +202,8 @@ dispatch_to(struct queue *q, unsigned int agent)
 	struct queue_message *m;
 	unsigned int i;
 
-	b.max = room < QUEUE_JOBS_AT_ONCE ? (unsigned int)room :
-	    QUEUE_JOBS_AT_ONCE;
+	b.max = room < JOBS_AT_ONCE ? (unsigned int)room :
+	    JOBS_AT_ONCE;
 	while (b.n < b.max && (m = TAILQ_FIRST(todo)) != NULL) {
 		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)

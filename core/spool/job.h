@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#define JOBS_AT_ONCE	512	/* jobs, or results, in one message; an agent flushes once for as many */
 #define JOB_TEXT	240	/* octets of an error's text with NUL */
 
 struct job {

@@ -66,6 +66,8 @@ ALSO = {
         'cmd/settings', 'cmd/mailmilld/worker', 'cmd/mailmilld/authd',
         'cmd/mailmilld/authd/mech'},
     'proto/server/esmtp_auth_mech.def': {'cmd/mailmilld/authd/mech'},
+    # how large a request for a signature is, and a signature
+    'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do
     'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
     # a reload checks whether authd could open its back ends

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "core/loop/after.h"
+#include "core/lim.h"
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
@@ -170,7 +171,7 @@ reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
 {
 	struct msg_auth ma = { .id = id, .status = status };
 
-	if (len > MSG_AUTH_REPLY_OCTETS) {
+	if (len > LIM_AUTH_CHALLENGE) {
 		log_errx("authd-reply", "octets=%zu reason=%s", len,
 		    "too long a challenge");
 		ma.status = ESMTP_AUTH_LATER;
@@ -364,7 +365,7 @@ challenge(struct authd_exchange *e)
 {
 	reply(e->worker, e->request.id, ESMTP_AUTH_CHALLENGE, e->out,
 	    e->out_len);
-	if (e->out_len > MSG_AUTH_REPLY_OCTETS) {
+	if (e->out_len > LIM_AUTH_CHALLENGE) {
 		give_up(e);
 		return;
 	}

@@ -137,7 +137,7 @@ next_due(const struct role_state *s)
 {
 	size_t n = deliver_waiting(s->deliver);
 
-	if (n >= DELIVER_BATCH_JOBS || (n > 0 && s->child->is_draining))
+	if (n >= JOBS_AT_ONCE || (n > 0 && s->child->is_draining))
 		return 1;
 	if (n > 0)
 		return s->ran_ms + GATHER_MS;

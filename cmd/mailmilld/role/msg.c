@@ -3,8 +3,6 @@
 
 #include "cmd/mailmilld/role/msg.h"
 
-#include "core/maildir/deliver.h"
-#include "core/queue/queue.h"
 #include "tls/remote.h"
 
 enum { FD = 1, SECRET = 2 };

@@ -65,7 +65,6 @@ struct msg_auth_start {
 };
 #define MSG_AUTH_START_OCTETS	12800	/* all texts: auth_request.h asserts that they fit */
 #define MSG_AUTH_STEP_OCTETS	LIM_AUTH_LINE	/* a response without base64 is shorter */
-#define MSG_AUTH_REPLY_OCTETS	8192	/* a challenge; in base64 within LIM_AUTH_LINE */
 #define MSG_AUTH_TLS		0x01	/* the session is encrypted */
 #define MSG_AUTH_INITIAL	0x02	/* there is an initial response */
 struct msg_auth {

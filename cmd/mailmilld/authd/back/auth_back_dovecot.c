@@ -10,7 +10,7 @@
 
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
-#include "cmd/mailmilld/role/msg.h"
+#include "core/lim.h"
 #include "core/util/base64.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
@@ -192,10 +192,10 @@ take_challenge(const char *text, char **octets_r, size_t *len_r)
 	size_t len = strlen(text);
 	ssize_t n;
 
-	if (len > base64_octets(MSG_AUTH_REPLY_OCTETS) ||
-	    (*octets_r = malloc(MSG_AUTH_REPLY_OCTETS + 1)) == NULL)
+	if (len > base64_octets(LIM_AUTH_CHALLENGE) ||
+	    (*octets_r = malloc(LIM_AUTH_CHALLENGE + 1)) == NULL)
 		return -1;
-	n = base64_decode(text, len, *octets_r, MSG_AUTH_REPLY_OCTETS);
+	n = base64_decode(text, len, *octets_r, LIM_AUTH_CHALLENGE);
 	if (n == -1) {
 		free(*octets_r);
 		*octets_r = NULL;

@@ -74,7 +74,7 @@ done(void *closure, const struct job_result *results, unsigned int n)
 	unsigned int i;
 
 	(void)closure;
-	cr_assert_leq(n, DELIVER_BATCH_JOBS);
+	cr_assert_leq(n, JOBS_AT_ONCE);
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(results[i].job, MAX);
 		cr_assert_not(x.is_done[results[i].job], "reported twice");

@@ -57,7 +57,7 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 
 	if (f->is_deaf)
 		return -1;
-	cr_assert_leq(n, QUEUE_JOBS_AT_ONCE);
+	cr_assert_leq(n, JOBS_AT_ONCE);
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(f->njobs, QF_JOBS);
 		f->jobs[f->njobs].agent = agent;
