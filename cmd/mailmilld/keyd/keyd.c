@@ -152,9 +152,8 @@ stay_in_memory(const struct child *c)
 		    "keys may be written to swap space");
 }
 
-/* Nothing is read or printed: the null device takes the place of what whoever
- * started us has there.  The standard error output stays, for the last words
- * of libraries. */
+/* Put the null device in the place of standard output, which nothing here uses.
+ * Standard error stays, for messages of libraries. */
 static void
 leave_descriptors(void)
 {

@@ -61,8 +61,8 @@ reason_of(int errnum)
 	return strerror(errnum);
 }
 
-/* A worker that asks for what it may not have does so once by mistake, and
- * often only if it is not what we started: a line now and then will do. */
+/* A worker may ask for a key that it may not use once, by mistake; often only
+ * if somebody has taken it over: one line in a while is enough. */
 static void
 log_refused(struct keyd_worker *w, const struct msg_sign *ask, int errnum)
 {
@@ -97,7 +97,7 @@ answer(struct keyd_worker *w, const struct channel_msg *msg)
 		len = 0;
 		log_refused(w, &ask, errno);
 	}
-	/* one that does not take its answers goes without */
+	/* a worker that does not read its answers loses them */
 	(void)chanev_send(w->ce, K_SIGNED, &reply, sig, (unsigned int)len, -1);
 }
 
@@ -112,7 +112,8 @@ on_timer(void *closure)
 	chanev_resume(w->ce);
 }
 
-/* What it asks for too soon stays in its channel; the others do not notice. */
+/* What a worker asks for too soon stays in its channel, where it delays nobody
+ * else. */
 static void
 keep_pace(struct keyd_worker *w)
 {

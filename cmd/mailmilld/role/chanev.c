@@ -37,8 +37,8 @@ chanev_gone(struct chanev *ce)
 	ce->is_dead = true;
 }
 
-/* A peer in bad hands must not fill the log: the first, the second, the fourth
- * and so on are said. */
+/* A peer that somebody has taken over must not fill the log: the first, the
+ * second, the fourth bad message and so on are logged. */
 static void
 bad_message(struct chanev *ce)
 {
@@ -74,7 +74,8 @@ chanev_read(struct chanev *ce)
 	}
 }
 
-/* What to wait for: something, even if nothing is wanted from the peer. */
+/* What to wait for.  Never 0, which would end the event: E_ASYNC when nothing is
+ * wanted from the peer. */
 static int
 wanted(const struct chanev *ce)
 {

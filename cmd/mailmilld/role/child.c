@@ -216,7 +216,7 @@ make_master_ops(struct child *c)
 
 /* --- signals -------------------------------------------------------------- */
 
-/* What a terminal sends to all of us is the master's business. */
+/* A terminal sends these to all processes; only the master acts on them. */
 static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGPIPE,
     SIGXFSZ };
 

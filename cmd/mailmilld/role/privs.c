@@ -135,7 +135,7 @@ become(uid_t uid, gid_t gid)
 		    (unsigned int)gid);
 		return -1;
 	}
-	/* mail is no business of a core file */
+	/* a core file would hold mail and passwords */
 	(void)setrlimit(RLIMIT_CORE, &none);
 	return 0;
 }

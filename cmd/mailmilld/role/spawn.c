@@ -23,8 +23,8 @@ spawn_init(bool is_foreground)
 	keeps_stdio = is_foreground;
 }
 
-/* Whoever started us may wait for the end of what we write; in the background
- * no child may keep that open. */
+/* The program that started us may read our output until its end: in the
+ * background no child may keep that open. */
 static void
 leave_stdio(void)
 {
