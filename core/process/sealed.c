@@ -3,6 +3,7 @@
 #include "core/process/sealed.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,4 +25,20 @@ sealed_create(const char *name, size_t octets)
 		return -1;
 	}
 	return fd;
+}
+
+void *
+sealed_map(int fd, size_t octets)
+{
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st) == -1)
+		return NULL;
+	if (st.st_size != (off_t)octets) {
+		errno = EINVAL;
+		return NULL;
+	}
+	p = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return p == MAP_FAILED ? NULL : p;
 }

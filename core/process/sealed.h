@@ -11,4 +11,8 @@
  * a SIGBUS.  Return its descriptor, close-on-exec, or -1 with errno. */
 int sealed_create(const char *name, size_t octets);
 
+/* sealed_map(fd, octets): Map it, to read and write.  NULL with errno: EINVAL,
+ * it has another size. */
+void *sealed_map(int fd, size_t octets);
+
 #endif

@@ -6,7 +6,6 @@
 #include "core/process/stats.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +42,6 @@ stats_create(void)
 int
 stats_attach(int fd, unsigned int slot)
 {
-	struct stat st;
 	void *p;
 	size_t i;
 
@@ -51,14 +49,7 @@ stats_attach(int fd, unsigned int slot)
 		errno = EINVAL;
 		return -1;
 	}
-	if (fstat(fd, &st) == -1)
-		return -1;
-	if (st.st_size != (off_t)MAP_OCTETS) {
-		errno = EINVAL;
-		return -1;
-	}
-	p = mmap(NULL, MAP_OCTETS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
+	if ((p = sealed_map(fd, MAP_OCTETS)) == NULL)
 		return -1;
 	if (map != NULL)
 		munmap(map, MAP_OCTETS);

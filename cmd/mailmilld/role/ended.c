@@ -4,7 +4,6 @@
 #include "cmd/mailmilld/role/ended.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,25 +36,14 @@ struct ended *
 ended_attach(int fd)
 {
 	struct ended *e;
-	struct stat st;
-	int saved;
+	struct ring *ring;
 
-	if (fstat(fd, &st) == -1)
+	if ((ring = sealed_map(fd, sizeof(*ring))) == NULL)
 		return NULL;
-	if (st.st_size != (off_t)sizeof(struct ring)) {
-		errno = EINVAL;
-		return NULL;
-	}
 	if ((e = calloc(1, sizeof(*e))) == NULL)
-		return NULL;
-	e->ring = mmap(NULL, sizeof(*e->ring), PROT_READ | PROT_WRITE,
-	    MAP_SHARED, fd, 0);
-	if (e->ring == MAP_FAILED) {
-		saved = errno;
-		free(e);
-		errno = saved;
-		return NULL;
-	}
+		munmap(ring, sizeof(*ring));
+	else
+		e->ring = ring;
 	return e;
 }
 
