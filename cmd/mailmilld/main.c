@@ -10,14 +10,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/master/master.h"
-#include "cmd/settings/paths.h"
-#include "cmd/mailmilld/master/config.h"
+#include "cmd/mailmilld/master/spooldir.h"
+#include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
-#include "cmd/mailmilld/master/spooldir.h"
+#include "cmd/settings/paths.h"
 #include "cmd/settings/version.h"
 
 #define EXIT_USAGE	2

@@ -14,9 +14,9 @@
 
 #include "core/conf/conf.h"
 #include "core/process/log.h"
-#include "core/util/netmask.h"
 #include "core/table/recipients.h"
 #include "core/table/sender_logins.h"
+#include "core/util/netmask.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_options.h"
 

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 struct deliver *
 deliver_new(const struct deliver_ops *ops, void *closure, const char *host)

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 

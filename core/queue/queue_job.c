@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 int
 queue_agent_add(struct queue *q, unsigned int transport, unsigned int *agent_r)

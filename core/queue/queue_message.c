@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 static size_t
 bucket(uint64_t id)

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 /* Whether an agent has any recipient of ${m} */
 static bool

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 RB_GENERATE(queue_segments, queue_segment, entry, queue_segment_compare)
 RB_GENERATE(queue_partials, queue_partial, entry, queue_partial_compare)

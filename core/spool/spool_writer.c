@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/spool/spool_writer_int.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_writer_int.h"
 #include "core/util/monotonic.h"
 
 #define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */

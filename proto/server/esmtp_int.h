@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/parse/esmtp_data.h"
 #include "proto/esmtp_factory.h"
-#include "proto/parse/esmtp_header.h"
 #include "proto/esmtp_reply.h"
+#include "proto/parse/esmtp_data.h"
+#include "proto/parse/esmtp_header.h"
 #include "proto/validate.h"
 
 enum esmtp_state {

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "core/util/addr.h"
+#include "proto/parse/proxyhdr.h"
 #include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_int.h"
-#include "proto/parse/proxyhdr.h"
 
 /* Close without a reply: the peer is a proxy, which reads none, or something
  * that should not connect to this port. */

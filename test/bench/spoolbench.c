@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/process/stats.h"
 #include "core/spool/spool_segment.h"
 #include "core/spool/spool_writer.h"
-#include "core/process/stats.h"
 
 struct bench {
 	struct spool_writer	*w;

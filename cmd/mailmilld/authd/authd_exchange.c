@@ -21,9 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/loop/after.h"
-#include "core/lim.h"
 #include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "core/lim.h"
+#include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 #include "core/util/wipe.h"

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "cmd/mailmilld/authd/auth_limit.h"
 #include "cmd/mailmilld/authd/auth_pool.h"
+#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/child.h"

@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/route.h"
+#include "core/loop/after.h"
 #include "core/maildir/deliver.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"

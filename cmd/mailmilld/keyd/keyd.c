@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/creds/creds.h"
+#include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/util/bucket.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/settings/settings.h"
+#include "core/util/bucket.h"
 #include "tls/keeper.h"
 
 TAILQ_HEAD(keyd_workers, keyd_worker);

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop/after.h"
 #include "cmd/settings/settings_tls.h"
+#include "core/loop/after.h"
 #include "core/process/log.h"
-#include "core/scheduler.h"
 #include "core/process/stats.h"
+#include "core/scheduler.h"
 #include "core/util/monotonic.h"
 
 #define REFUSED_MS	10000	/* between two lines of one worker's refusals */

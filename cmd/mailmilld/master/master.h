@@ -14,12 +14,12 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/master/backoff.h"
-#include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/master/ledger.h"
+#include "cmd/mailmilld/master/tickets.h"
+#include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/settings.h"
-#include "cmd/mailmilld/master/tickets.h"
 #include "core/event.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"

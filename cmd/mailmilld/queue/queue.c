@@ -19,9 +19,9 @@
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route.h"
+#include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/queue/queue_spool.h"
-#include "core/loop/after.h"
 #include "core/util/monotonic.h"
 
 #define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/loop/after.h"
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/worker/worker_int.h"
 #include "cmd/settings/auth_spec.h"
+#include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "proto/server/esmtp_auth_mech.h"

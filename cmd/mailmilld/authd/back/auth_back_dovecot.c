@@ -11,8 +11,8 @@
 #include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/lim.h"
-#include "core/util/base64.h"
 #include "core/process/log.h"
+#include "core/util/base64.h"
 #include "core/util/monotonic.h"
 #include "core/util/wipe.h"
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/settings/settings_tls.h"
 #include "cmd/mailmilld/master/tls_options.h"
+#include "cmd/settings/settings_tls.h"
 
 #define PAIR(name) \
 	"TLS_Certificate = \"/" name ".crt\" TLS_Key = \"/" name ".key\" "

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/spool/spool_id.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 static struct qf f;

@@ -1,8 +1,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "proto/parse/esmtp_data.h"
 #include "proto/esmtp_options.h"
+#include "proto/parse/esmtp_data.h"
 
 #define IGNORE	ESMTP_LF_IGNORE
 #define PED	ESMTP_LF_PEDANTIC

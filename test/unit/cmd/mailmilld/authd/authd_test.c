@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/authd_int.h"
+#include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/process/channel.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"

@@ -10,8 +10,8 @@
 
 #include "cmd/mailmilld/keyd/keyd_int.h"
 #include "cmd/settings/settings_tls.h"
-#include "core/scheduler.h"
 #include "core/process/stats.h"
+#include "core/scheduler.h"
 #include "core/util/monotonic.h"
 #include "test/unit/tls/keys_fixture.h"
 
