@@ -10,10 +10,11 @@
 #include <stdint.h>
 #include <time.h>
 
-/* A step is a wall clock that differs from ours by more than this; less is
- * what adjtime(3) and NTP do all day, and time stamps may be off by it. */
+/* The wall clock was stepped if it differs from ours by more than this.  A
+ * smaller difference comes from adjtime(3) or NTP, is ignored, and makes time
+ * stamps wrong by as much. */
 #define LOOPCLOCK_STEP_US	1000000
-/* How often the wall clock is looked at. */
+/* How often the wall clock is read. */
 #define LOOPCLOCK_CHECK_US	1000000
 
 struct loopclock {
@@ -29,8 +30,8 @@ void loopclock_init(struct loopclock *c, int64_t (*read_us)(clockid_t id));
  * clock was stepped since the last call, 0 as a rule. */
 int64_t loopclock_read(struct loopclock *c, int64_t *now_us_r);
 
-/* loopclock_tv(us), loopclock_us(tv): Conversions; the latter saturates, and
- * takes any tv_usec, so that hostile or absurd deadlines stay ordered. */
+/* loopclock_tv(us), loopclock_us(tv): Conversions; the latter takes any value,
+ * and saturates, so that absurd deadlines stay ordered. */
 struct timeval loopclock_tv(int64_t us);
 int64_t loopclock_us(const struct timeval *tv);
 

@@ -3,8 +3,8 @@
  * Event API; where its pages contradict each other, the decision is here and
  * in event(3).
  * Owns: struct Event, the masks, byte I/O through the opset.
- * Knows nothing of who dispatches: scheduler.h is one loop, an embedder may
- * bring another. */
+ * Knows nothing of the loop that dispatches: scheduler.h is one, an embedder
+ * may bring another. */
 
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
@@ -60,7 +60,7 @@ struct event_link {
  * In a returned mask:
  *   E_READ, E_WRITE, E_EXCEPTION   wait for the descriptor
  *   E_TIMEOUT    be called at event->trigger (set by the callback) unless
- *                something else came first; alone or with the others.  The
+ *                something else came first; alone or with others.  The
  *                trigger of a scheduled event is changed by its own callback
  *                only; from elsewhere it may be moved later, not earlier
  *   E_ASYNC      stay alive for schedule_event_and_dispatch(); E_ASYNC without
@@ -87,10 +87,11 @@ typedef void (*RestFunc)(Event *e);
  * write the same octets are to be written again, and more may follow them.
  * event_pending may be NULL: the descriptor alone tells what would not block.
  * Else it returns the mask of what would not block although poll(2) does not
- * know (octets that were read from the descriptor before), and who dispatches
- * asks it after each callback: so nobody has to read until EAGAIN.
- * event_rest may be NULL: nothing has happened for a while, and what memory can
- * be given back until something does should be. */
+ * know it (octets that were read from the descriptor before).  The loop calls
+ * it after each callback, so that no callback has to read until EAGAIN.
+ * event_rest may be NULL.  Else the loop calls it when the event has been idle
+ * for a while, and it frees memory that is not needed until something
+ * happens. */
 typedef struct event_io_opset {
 	AcceptFunc	event_accept;
 	ReadFunc	event_read;
@@ -171,7 +172,7 @@ int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
 int event_pending(Event *e);
 void event_rest(Event *e);
 
-/* A fixed-length transfer that may need several dispatches. */
+/* A transfer of a fixed length, which may need several dispatches. */
 typedef struct event_io_state {
 	char	*buf;		/* what is read into or written from */
 	int	 buflen;

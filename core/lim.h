@@ -8,16 +8,16 @@
 #define LIM_AUTH_OCTETS		(LIM_AUTH_LINE / 4 * 3)	/* what such a line can hold in base64 */
 #define LIM_AUTH_CHALLENGE	8192	/* octets of a challenge; in base64 it fits in LIM_AUTH_LINE */
 #define LIM_AUTH_MECHANISM	20	/* octets of a mechanism's name; RFC 4422 3.1 */
-#define LIM_AUTH_SECONDS	660	/* wait for a verdict: longer than any auth_timeout, for a host that forgets to answer */
-#define LIM_LOGIN		255	/* octets of the name of who has logged in: it gets into headers and the log */
+#define LIM_AUTH_SECONDS	660	/* wait for a verdict: longer than any auth_timeout; for a host that never answers */
+#define LIM_LOGIN		255	/* octets of a login's name, which gets into headers and the log */
 #define LIM_REPLY_LINE		512	/* octets with CRLF; RFC 5321 4.5.3.1.5 */
 #define LIM_LOCAL_PART		64	/* octets; RFC 5321 4.5.3.1.1 */
 #define LIM_DOMAIN		255	/* octets; RFC 5321 4.5.3.1.2 */
 #define LIM_PATH		256	/* octets with punctuation; RFC 5321 4.5.3.1.3 */
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
-#define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits in */
+#define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits */
 #define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */
-#define LIM_PROXY_HEADER	4096	/* octets of a PROXY header with what TLVs proxies send (certificates of clients are the largest) */
+#define LIM_PROXY_HEADER	4096	/* octets of a PROXY header with the TLVs that proxies send (certificates of clients are the largest) */
 #define LIM_EXTENSIONS		16	/* verbs added with esmtp_extensions_register(): bounds the EHLO reply */
 #define LIM_VALIDATE_MODULES	64	/* policy modules, our own included */
 #define LIM_VCTX_PAIRS		64	/* entries of a validation dictionary: bounds a session's memory */

@@ -16,13 +16,13 @@
 
 struct scheduler;
 
-/* Where time and readiness come from.  The real one is poll(2) over a
+/* Where time and readiness come from.  The real backend is poll(2) over a
  * monotonic clock anchored to the wall clock; tests and the simulator bring a
- * virtual one, whose wait() may turn the clock forward instead of sleeping.
+ * virtual one, whose wait() may advance the clock instead of sleeping.
  * A NULL function is the real one.  With a virtual wait() the scheduler opens
- * no descriptor of its own (unless has_epoll), depends on nothing but what the
- * backend tells it, and completions from other threads are seen at the start
- * of the next pass, for nothing could interrupt the wait. */
+ * no descriptor of its own (unless has_epoll) and depends on the backend alone;
+ * completions from other threads do not interrupt the wait, and are dispatched
+ * in the next pass. */
 struct scheduler_backend {
 	/* now: read the clock */
 	void	(*now)(void *closure, struct timeval *now_r);
@@ -50,13 +50,13 @@ int scheduler_run(struct scheduler *s);
 
 /* scheduler_pass(s, max_wait_ms): One pass: wait (at most ${max_wait_ms}, -1
  * for ever; less when a timer is nearer, and while idle descriptors wait to be
- * parked), dispatch what is ready, then
- * completions, then timers, then the recurrent functions.  Return the number
- * of callbacks made, or -1 with errno (EDEADLK: called from a callback). */
+ * parked), dispatch what is ready, then completions, then timers, then the
+ * recurrent functions.  Return the number of callbacks made, or -1 with errno
+ * (EDEADLK: called from a callback). */
 int scheduler_pass(struct scheduler *s, int max_wait_ms);
 
-/* scheduler_stop(s): Have scheduler_run() return after this pass; if it is not
- * running, when it is called.  Scheduler thread only. */
+/* scheduler_stop(s): Make scheduler_run() return after this pass, or, if it is
+ * not running, as soon as it is called.  Scheduler thread only. */
 void scheduler_stop(struct scheduler *s);
 
 /* scheduler_shift(s, delta_us): The clock of ${s} was stepped by ${delta_us}
@@ -69,22 +69,22 @@ void scheduler_shift(struct scheduler *s, int64_t delta_us);
  * the system's time. */
 const struct timeval *scheduler_now(void);
 
-/* scheduler_event_count(s): Events scheduled, the scheduler's own not counted
- * (a test for leaks). */
+/* scheduler_event_count(s): Events scheduled, without the scheduler's own; for
+ * tests that look for leaks. */
 int scheduler_event_count(const struct scheduler *s);
 
-/* schedule_event(e): Takes ${e}, which waits for e->mask.  Scheduler thread only (the reference says
- * "any thread" in one place and denies it in another; this is the safe one).
- * Replaces no other event: at most one event per descriptor is scheduled, and
- * a second one for the same descriptor is refused with EEXIST.
+/* schedule_event(e): Takes ${e}, which waits for e->mask.  Scheduler thread
+ * only (the reference says "any thread" in one place and denies it in another;
+ * this is the safe reading).  At most one event per descriptor is scheduled: a
+ * second one is refused with EEXIST.
  * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBADF,
- * EBUSY (it is scheduled already), EINVAL (it waits for nothing that could happen, or
- * not a scheduler thread), ENOMEM.  Once scheduled, an event never fails for
- * want of memory. */
+ * EBUSY (it is scheduled already), EINVAL (its mask can never come true, or not
+ * a scheduler thread), ENOMEM.  Once scheduled, an event never fails for want
+ * of memory. */
 int schedule_event(Event *e);
 
-/* schedule_event_and_dispatch(e, mask): From any thread: have the callback of
- * ${e} called with ${mask} (E_ASYNC for a completion) soon: in this pass or the
+/* schedule_event_and_dispatch(e, mask): From any thread: make the loop call the
+ * callback of ${e} with ${mask} (E_ASYNC for a completion) in this pass or the
  * next one, never before the running callback has returned.  Masks posted
  * meanwhile are or'd into one call.  From another thread than the scheduler's,
  * ${e} must be one that is scheduled and cannot be freed meanwhile.  An ${e}
@@ -97,8 +97,8 @@ int schedule_event_and_dispatch(Event *e, int mask);
 /* clear_timed_event(e): Unschedule a timed event; the caller owns it again. */
 void clear_timed_event(Event *e);
 
-/* clear_event_by_fd(fd): Unschedule the event of ${fd} and return it, the
- * caller's now; NULL if there is none.  get_event_by_fd only looks. */
+/* clear_event_by_fd(fd): Unschedule the event of ${fd} and return it: it is the
+ * caller's.  NULL if there is none.  get_event_by_fd() only returns it. */
 Event *clear_event_by_fd(int fd);
 Event *get_event_by_fd(int fd);
 

@@ -1,5 +1,5 @@
 /* What a session asks of a spool.
- * struct spool_ops stands between the ESMTP factory and whatever keeps the
+ * struct spool_ops is the interface between the ESMTP factory and the store of
  * mail: the segments (core/spool/spool_writer.h), an embedder's own store, the
  * simulator's.  All calls are made on the loop's thread and none blocks. */
 

@@ -1,5 +1,5 @@
 /* One-shot timers on the loop.
- * Owns: nothing but their making and unmaking. */
+ * Owns: making and freeing them. */
 
 #include "core/loop/after.h"
 
@@ -7,7 +7,7 @@
 
 #include "core/scheduler.h"
 
-/* A timer moves no octets: io_data has its callback. */
+/* A timer has no I/O, so its io_data holds the callback. */
 static int
 on_trigger(Event *e, int eventtype, void *closure, struct timeval *now)
 {

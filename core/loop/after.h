@@ -6,8 +6,8 @@
 #include "core/event.h"
 
 /* after_ms(ms, callback, closure): Call ${callback} once, ${ms} from now.  The
- * scheduler frees the event then, so the callback first clears whatever points
- * to it.  NULL: ENOMEM. */
+ * scheduler frees the event afterwards, so the callback first clears all
+ * pointers to it.  NULL: ENOMEM. */
 Event *after_ms(unsigned int ms, void (*callback)(void *closure),
     void *closure);
 

@@ -44,7 +44,7 @@ event_close(Event *e)
 	}
 	if (e->loop != NULL)
 		e->loop->fd_closing(e);
-	/* the opset may have more to let go of than the descriptor */
+	/* the opset may hold more than the descriptor (a TLS session) */
 	rc = e->io_opset->event_close(e);
 	e->fd = -1;
 	return rc;

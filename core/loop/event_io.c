@@ -49,7 +49,8 @@ plain_write(Event *e, const char *buf, int buflen, int *needmask)
 {
 	ssize_t n;
 
-	/* a library must not die of SIGPIPE, nor change who handles it */
+	/* MSG_NOSIGNAL: a library must neither raise SIGPIPE nor change its
+	 * handler */
 	do {
 		n = send(e->fd, buf, (size_t)buflen, MSG_NOSIGNAL);
 		if (n == -1 && errno == ENOTSOCK)
@@ -112,7 +113,7 @@ event_write(Event *e, const char *buf, int buflen, int *needmask)
 int
 event_sendfile(Event *e, int fd, off_t *offset, size_t count, int *needmask)
 {
-	/* what an int can report, and poll again soon enough */
+	/* bounded, since an int reports it, and other events get their turn */
 	if (count > 0x7ffff000)
 		count = 0x7ffff000;
 	return e->io_opset->event_sendfile(e, fd, offset, count, needmask);
@@ -159,7 +160,7 @@ event_io_write(Event *e, const char *buf, int buflen, event_io_state *state)
 		char *out;
 	} alias = { .in = buf };
 
-	/* only read from, for is_write says so */
+	/* is_write: the octets are only read */
 	return start(e, state, (event_io_state) {
 	    .buf = alias.out, .buflen = buflen, .is_write = 1 });
 }

@@ -1,6 +1,6 @@
 /* Events with a deadline: see event.h.
- * Apart from event.c, because they ask the scheduler for the time: who brings
- * a loop and a clock of their own need not link one. */
+ * Apart from event.c, because they ask the scheduler for the time: an embedder
+ * with a loop and a clock of its own need not link the scheduler. */
 
 #include "core/event.h"
 

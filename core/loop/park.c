@@ -34,8 +34,8 @@ park_add(struct park *p, int fd)
 void
 park_remove(struct park *p, int fd)
 {
-	/* fails only for a descriptor that somebody has closed behind our
-	 * back, which took it off by itself */
+	/* fails only for a descriptor that was closed already: the kernel has
+	 * removed it from the set then */
 	epoll_ctl(p->epfd, EPOLL_CTL_DEL, fd, NULL);
 	p->count--;
 }

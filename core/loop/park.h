@@ -1,14 +1,14 @@
 /* Parking: descriptors that have been idle for a while, behind one epoll
- * descriptor, which costs poll(2) as much as one of them.
+ * descriptor, so that poll(2) has one descriptor to check instead of many.
  * Owns: the epoll descriptor and what is registered there.
- * Knows nothing of events: pollset.c decides who is parked, and when. */
+ * Knows nothing of events: pollset.c decides which are parked, and when. */
 
 #ifndef CORE_LOOP_PARK_H
 #define CORE_LOOP_PARK_H
 
 #include <stddef.h>
 
-/* Descriptors told of by one park_collect(). */
+/* Descriptors that one park_collect() returns at most. */
 #define PARK_BATCH	64
 
 struct park {
@@ -24,8 +24,8 @@ struct park_ready {
 /* park_init(p): Opens nothing yet. */
 void park_init(struct park *p);
 
-/* park_add(p, fd): Park ${fd}, to be told of when it is readable or in error.
- * Return 0, or -1 with errno: then it has to be polled for. */
+/* park_add(p, fd): Park ${fd}: park_collect() returns it when it is readable
+ * or in error.  Return 0, or -1 with errno: poll(2) has to watch it. */
 int park_add(struct park *p, int fd);
 
 /* park_remove(p, fd): ${fd} is no longer parked.  Must be called before it is

@@ -2,9 +2,9 @@
  *
  * Slots are taken off by moving the last one into the gap.  Dispatching goes
  * from the last slot to the first and clears revents before the callback runs;
- * so whatever is moved down was handled already, whatever is added has nothing
- * to report, and no callback can bring the walk to a slot twice or to one that
- * belongs to somebody else by now. */
+ * so a slot that is moved down was handled already, and one that is added has
+ * no revents.  Whatever a callback does, no slot is handled twice, and none is
+ * handled for another event than the one that poll(2) reported. */
 
 #include "core/loop/pollset.h"
 
@@ -71,7 +71,7 @@ pollset_init(struct pollset *ps, int wake_fd, bool has_epoll)
 		return 0;
 	if (grow_slots(ps, NFIXED) == -1)
 		return -1;
-	/* poll(2) passes over a negative descriptor */
+	/* poll(2) ignores a negative descriptor */
 	ps->fds[SLOT_WAKE] = (struct pollfd) { .fd = wake_fd,
 		.events = POLLIN };
 	ps->fds[SLOT_PARK] = (struct pollfd) { .fd = -1, .events = POLLIN };
@@ -150,8 +150,8 @@ pollset_attach(struct pollset *ps, Event *e)
 		errno = EEXIST;
 		return -1;
 	}
-	/* a slot for each, in use or not, so that an event that has to be
-	 * polled again later cannot fail */
+	/* room for a slot of each event, also of one that is not polled now:
+	 * polling it again later cannot fail */
 	if (grow_table(ps, (size_t)e->fd + 1) == -1 ||
 	    grow_slots(ps, ps->nfixed + ps->nattached + 1) == -1)
 		return -1;
@@ -183,8 +183,8 @@ pollset_follow(struct pollset *ps, Event *e)
 			return;
 		unpark(ps, e);
 	}
-	/* Nothing to wait for: not polled at all, for POLLHUP and POLLERR
-	 * cannot be masked and would spin the loop. */
+	/* Nothing to wait for: not polled at all.  POLLHUP and POLLERR cannot
+	 * be masked, and would make poll(2) return at once, every time. */
 	if (events == 0) {
 		if (e->poll_slot != 0)
 			remove_slot(ps, e);
@@ -205,9 +205,10 @@ pollset_get(const struct pollset *ps, int fd)
 	return ps->by_fd[fd];
 }
 
-/* A descriptor that was closed while parked, but lives on under another number
- * or in another process, cannot be taken off an epoll set any more, and would
- * wake us for ever.  So all come back, and a new set is begun. */
+/* A descriptor that was closed while parked may have a duplicate, here or in
+ * another process.  Then it stays in the epoll set, cannot be removed from it,
+ * and wakes the loop for ever.  So all events go back to poll(2), and a new
+ * epoll set is begun. */
 static void
 unpark_all(struct pollset *ps)
 {
@@ -270,8 +271,8 @@ pollset_begin(struct pollset *ps, size_t nready)
 	return is_woken;
 }
 
-/* An error or a hang-up makes everything true that the event waits for: the
- * read or write that follows finds out what it is. */
+/* On an error or a hang-up the event gets every bit that it waits for: the
+ * read or write that follows reports the error. */
 static int
 type_of(short revents, int mask)
 {
@@ -327,7 +328,7 @@ park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
 	if (now_ms - e->active_ms < POLLSET_PARK_IDLE_MS)
 		return TOO_YOUNG;
 	if (park_add(&ps->park, e->fd) == -1) {
-		/* not a thing epoll can watch, or a limit: later again */
+		/* epoll cannot watch it, or a limit is reached: try later */
 		e->active_ms = now_ms;
 		return UNFIT;
 	}
@@ -351,7 +352,7 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 
 	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
 		return;
-	/* once some are parked, the rest may as well be */
+	/* once there is an epoll set, one more in it saves time at once */
 	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
 		return;
 	ps->sweep_ms = now_ms;
@@ -370,7 +371,7 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 		}
 		switch (park_slot(ps, ps->sweep_hand, now_ms)) {
 		case PARKED:
-			/* a crowd that fell silent: there will be others */
+			/* many at once fell idle: look for more of them */
 			if (more > 0) {
 				more--;
 				n++;

@@ -1,7 +1,7 @@
 /* Descriptors that events wait for: the array that poll(2) gets.
  * Owns: pollfd array, table of events by descriptor, Event.poll_slot and
  * Event.is_parked, the choice of what is parked.
- * Knows nothing of time but what it is told, nor of callbacks. */
+ * Reads no clock and calls no callback. */
 
 #ifndef CORE_LOOP_POLLSET_H
 #define CORE_LOOP_POLLSET_H
@@ -14,11 +14,11 @@
 #include "core/event.h"
 #include "core/loop/park.h"
 
-/* The table by descriptor is not grown for nonsense. */
+/* A bound on the table by descriptor, against absurd descriptor numbers. */
 #define POLLSET_FD_MAX		(1 << 24)
-/* Fewer polled descriptors than this cost less than to begin with parking. */
+/* With fewer polled descriptors than this, parking costs more than it saves. */
 #define POLLSET_PARK_MIN	16
-/* A descriptor that nothing has happened on for so long is parked. */
+/* A descriptor that has been idle for so long is parked. */
 #define POLLSET_PARK_IDLE_MS	500
 /* How often the hand moves on, and over how many at least and at most. */
 #define POLLSET_SWEEP_MS	10
@@ -54,7 +54,7 @@ void pollset_free(struct pollset *ps);
  * with errno EBADF, EEXIST, ENOMEM.  After this nothing can fail. */
 int pollset_attach(struct pollset *ps, Event *e);
 
-/* pollset_detach(ps, e): The opposite; e->fd is not looked at any more. */
+/* pollset_detach(ps, e): Stop watching e->fd. */
 void pollset_detach(struct pollset *ps, Event *e);
 
 /* pollset_follow(ps, e): e->mask has changed: wait for what it says. */
@@ -67,14 +67,15 @@ Event *pollset_get(const struct pollset *ps, int fd);
  * Return whether the wake descriptor is readable. */
 bool pollset_begin(struct pollset *ps, size_t nready);
 
-/* pollset_next(ps, now_ms, &eventtype): The next event to dispatch, and what
- * for; NULL at the end.  Events may be attached, changed and detached between
- * calls; those attached are not told of before the next pollset_begin(). */
+/* pollset_next(ps, now_ms, &eventtype): The next event to dispatch and its
+ * eventtype; NULL at the end.  Events may be attached, changed and detached
+ * between calls; those attached are not returned before the next
+ * pollset_begin(). */
 Event *pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r);
 
 /* pollset_sweep(ps, now_ms): Park some of the idle ones.
- * pollset_wants_sweep(ps): There may be others; when nothing happens, it is
- * worth POLLSET_SWEEP_IDLE_MS from now. */
+ * pollset_wants_sweep(ps): There may be more to park: a loop that is idle
+ * should sweep again in POLLSET_SWEEP_IDLE_MS. */
 void pollset_sweep(struct pollset *ps, uint32_t now_ms);
 bool pollset_wants_sweep(const struct pollset *ps);
 

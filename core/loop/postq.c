@@ -73,7 +73,7 @@ postq_add(struct postq *q, const struct event_loop *loop, Event *e, int mask)
 	bool must_wake;
 
 	pthread_mutex_lock(&q->lock);
-	/* the loop may have let go of it just now */
+	/* the loop may have unscheduled it just now */
 	if (__atomic_load_n(&e->loop, __ATOMIC_RELAXED) != loop) {
 		pthread_mutex_unlock(&q->lock);
 		errno = EINVAL;
@@ -152,7 +152,7 @@ postq_next(struct postq *q, int *mask_r)
 {
 	Event *e;
 
-	/* other threads change the masks of those in it, but not the queue */
+	/* other threads change masks of queued events, but not this queue */
 	if (is_empty(&q->running))
 		return NULL;
 	pthread_mutex_lock(&q->lock);

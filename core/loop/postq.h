@@ -1,8 +1,8 @@
-/* Events that are to be called for another reason than their descriptor:
+/* Events that are dispatched for another reason than their descriptor:
  * completions from any thread, and timers that are due.
  * Owns: the queues and their lock, Event.link, Event.async_mask, the eventfd
  * that wakes the loop.
- * Knows nothing of masks but that they are or'd, nor of callbacks. */
+ * Does nothing with masks but or them, and calls no callback. */
 
 #ifndef CORE_LOOP_POSTQ_H
 #define CORE_LOOP_POSTQ_H

@@ -6,7 +6,7 @@
  *    has room for it from schedule_event() on, and every one is left
  *    by unschedule(); so a callback may unschedule or free any other event.
  * 3. s->current is the event whose callback runs, NULL as soon as it is no
- *    longer scheduled: after the callback, nothing but this is looked at.
+ *    longer scheduled: so after a callback the event is reached by it alone.
  * 4. The key of an event in the heap is never later than its trigger, once the
  *    callback that changed the trigger has returned. */
 
@@ -23,7 +23,7 @@
 
 #define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
 
-/* Posted to an event: its opset had something pending. */
+/* Posted to an event whose event_pending() says that it need not wait. */
 #define E_PENDING	0x40000000
 
 struct recurrent {
@@ -61,7 +61,7 @@ scheduler_of(const Event *e)
 	return (struct scheduler *)__atomic_load_n(&e->loop, __ATOMIC_RELAXED);
 }
 
-/* Of the loop; wraps, and only differences of it are looked at. */
+/* The loop's time; it wraps, so use differences of it only. */
 static uint32_t
 now_ms(const struct scheduler *s)
 {
@@ -102,8 +102,8 @@ follow(struct scheduler *s, Event *e)
 		if ((event_pending(e) & e->mask) != 0)
 			postq_add(&s->postq, &s->loop, e, E_PENDING);
 	}
-	/* A deadline moved later, or not waited for, stays in the heap where
-	 * it is until it comes up: most are moved again before that. */
+	/* A deadline that moved later, or is no longer waited for, keeps its
+	 * place in the heap until its old time: most move again before it. */
 	if ((e->mask & E_TIMEOUT) == 0)
 		return;
 	trigger = loopclock_us(&e->trigger);
@@ -274,7 +274,7 @@ read_clock(struct scheduler *s)
 		scheduler_shift(s, step);
 }
 
-/* How long poll(2) may wait; rounded up, for a timer must not fire early. */
+/* How long poll(2) may wait; rounded up, so that no timer fires early. */
 static int
 wait_ms(struct scheduler *s, int max_wait_ms)
 {
@@ -285,7 +285,7 @@ wait_ms(struct scheduler *s, int max_wait_ms)
 		if (max_wait_ms < 0 || left < max_wait_ms)
 			max_wait_ms = left > INT_MAX ? INT_MAX : (int)left;
 	}
-	/* those that went to sleep together, before the next busy time */
+	/* sweep while the loop is idle, before the next busy time */
 	if ((max_wait_ms < 0 || max_wait_ms > POLLSET_SWEEP_IDLE_MS) &&
 	    pollset_wants_sweep(&s->pollset))
 		max_wait_ms = POLLSET_SWEEP_IDLE_MS;
@@ -302,7 +302,7 @@ do_wait(struct scheduler *s, int timeout_ms)
 		    s->pollset.n, timeout_ms);
 	else
 		n = poll(s->pollset.fds, s->pollset.n, timeout_ms);
-	/* memory that the kernel has not got now must not end a worker */
+	/* a short lack of kernel memory must not end the process */
 	if (n == -1 && (errno == EINTR || errno == EAGAIN || errno == ENOMEM))
 		n = 0;
 	return n;
@@ -327,7 +327,7 @@ dispatch_queued(struct scheduler *s)
 	Event *e;
 
 	while ((e = postq_next(&s->postq, &eventtype)) != NULL) {
-		/* may have been read, or no longer be wanted, meanwhile */
+		/* it may have been read meanwhile, or the mask have changed */
 		if (eventtype & E_PENDING) {
 			eventtype &= ~E_PENDING;
 			if (e->fd != -1)
@@ -389,7 +389,7 @@ scheduler_pass(struct scheduler *s, int max_wait_ms)
 	read_clock(s);
 	dispatch_ready(s, nready);
 	/* What is posted while these are dispatched waits for the next pass,
-	 * so that two events that post to each other starve nobody. */
+	 * so that two events that post to each other do not starve others. */
 	postq_begin(&s->postq);
 	dispatch_queued(s);
 	collect_due(s);

@@ -1,7 +1,7 @@
 /* Deadlines of events: a binary heap.
  * Owns: the heap, Event.timer_slot.
- * Knows nothing of masks or of what a deadline means: an entry's key may be
- * earlier than the event's trigger, and its owner moves it when it comes up. */
+ * Knows nothing of masks and triggers: an entry's key may be earlier than the
+ * event's trigger; then the scheduler moves it when the key is due. */
 
 #ifndef CORE_LOOP_TIMERS_H
 #define CORE_LOOP_TIMERS_H
@@ -26,10 +26,10 @@ struct timers {
  * with errno ENOMEM; nothing else here can fail. */
 int timers_reserve(struct timers *t, size_t n);
 
-/* timers_set(t, e, key_us): Insert ${e}, or move it if it is in. */
+/* timers_set(t, e, key_us): Insert ${e}, or move it if it is there. */
 void timers_set(struct timers *t, Event *e, int64_t key_us);
 
-/* timers_key(t, e): The key of ${e}, which must be in. */
+/* timers_key(t, e): The key of ${e}, which must be in the heap. */
 int64_t timers_key(const struct timers *t, const Event *e);
 
 /* timers_remove(t, e): Take ${e} out; no effect if it is not in. */
