@@ -20,9 +20,12 @@
 
 /* --- the workers ---------------------------------------------------------- */
 
+/* The workers drain first; authd ends when the last has closed its channel. */
 static void
-exit_if_done(struct authd *a)
+exit_if_done(void *closure)
 {
+	struct authd *a = closure;
+
 	if (a->child->is_draining && TAILQ_EMPTY(&a->workers))
 		child_exit(a->child);
 }
@@ -37,12 +40,11 @@ worker_free(struct authd_worker *w)
 }
 
 static void
-worker_gone(struct chanev *ce, void *closure)
+worker_gone(void *closure)
 {
 	struct authd_worker *w = closure;
 	struct authd *a = w->authd;
 
-	(void)ce;
 	worker_free(w);
 	exit_if_done(a);
 }
@@ -57,14 +59,12 @@ static const struct chanev_ops worker_ops = {
 };
 
 void
-authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
+authd_peer(void *closure, const struct msg_peer *who, int fd)
 {
 	struct authd *a = closure;
 	struct authd_worker *w;
 
-	(void)c;
-	if (who->role != ROLE_WORKER ||
-	    (w = calloc(1, sizeof(*w))) == NULL) {
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
 		log_errx("authd-connect", "slot=%u", who->slot);
 		close(fd);
 		return;
@@ -83,18 +83,9 @@ authd_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
 
 /* --- life ----------------------------------------------------------------- */
 
-/* The workers drain first; authd ends when the last has closed its channel. */
-static void
-on_drain(struct child *c, bool is_reconfig, void *closure)
-{
-	(void)c;
-	(void)is_reconfig;
-	exit_if_done(closure);
-}
-
 static const struct child_ops child_ops = {
 	.peer = authd_peer,
-	.drain = on_drain
+	.drain = exit_if_done
 };
 
 int

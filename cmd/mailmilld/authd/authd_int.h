@@ -64,11 +64,10 @@ struct authd {
  * Return 0, or -1 having logged why.
  * authd_close(a): also after that; may end the process when a thread does not
  * come back.
- * authd_peer(c, who, fd, a): see child_ops. */
+ * authd_peer(a, who, fd): see child_ops. */
 int authd_open(struct authd *a);
 void authd_close(struct authd *a);
-void authd_peer(struct child *c, const struct msg_peer *who, int fd,
-    void *closure);
+void authd_peer(void *closure, const struct msg_peer *who, int fd);
 
 /* authd_back.c: the back ends.
  * authd_backs_open(a): All that some client of some listener may need.  Return

@@ -106,6 +106,17 @@ static const struct deliver_ops deliver_ops = {
 static void set_timer(struct role_state *s);
 
 static void
+exit_if_done(void *closure)
+{
+	struct role_state *s = closure;
+
+	if (s->child->is_draining && (s->deliver == NULL ||
+	    (deliver_waiting(s->deliver) == 0 &&
+	    deliver_unflushed(s->deliver) == 0)))
+		child_exit(s->child);
+}
+
+static void
 work(struct role_state *s)
 {
 	if (s->deliver == NULL)
@@ -116,9 +127,7 @@ work(struct role_state *s)
 		deliver_flush(s->deliver);
 	s->ran_ms = monotonic_ms();
 	set_timer(s);
-	if (s->child->is_draining && deliver_waiting(s->deliver) == 0 &&
-	    deliver_unflushed(s->deliver) == 0)
-		child_exit(s->child);
+	exit_if_done(s);
 }
 
 static void
@@ -223,17 +232,12 @@ leave_queue(struct role_state *s)
 }
 
 static void
-queue_gone(struct chanev *ce, void *closure)
+queue_gone(void *closure)
 {
 	struct role_state *s = closure;
 
-	if (ce != s->queue) {
-		chanev_free(ce);
-		return;
-	}
 	leave_queue(s);
-	if (s->child->is_draining)
-		child_exit(s->child);
+	exit_if_done(s);
 }
 
 static const struct chanev_ops queue_ops = {
@@ -246,16 +250,14 @@ static const struct chanev_ops queue_ops = {
 };
 
 static void
-on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
+on_peer(void *closure, const struct msg_peer *peer, int fd)
 {
 	struct role_state *s = closure;
 
-	if (peer->role != ROLE_QUEUE) {
-		close(fd);
-		return;
-	}
+	(void)peer;
 	leave_queue(s);
-	s->deliver = deliver_new(&deliver_ops, s, c->settings->hostname);
+	s->deliver = deliver_new(&deliver_ops, s,
+	    s->child->settings->hostname);
 	if (s->deliver == NULL) {
 		log_err("deliver-start", "peer=%s", "queue");
 		close(fd);
@@ -269,16 +271,12 @@ on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
 }
 
 static void
-on_drain(struct child *c, bool is_reconfig, void *closure)
+on_drain(void *closure)
 {
 	struct role_state *s = closure;
 
-	(void)is_reconfig;
-	if (s->deliver == NULL || (deliver_waiting(s->deliver) == 0 &&
-	    deliver_unflushed(s->deliver) == 0))
-		child_exit(c);
-	else
-		set_timer(s);
+	set_timer(s);
+	exit_if_done(s);
 }
 
 static const struct child_ops child_ops = {

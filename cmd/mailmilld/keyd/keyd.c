@@ -100,11 +100,10 @@ on_keys_end(void *closure, struct channel_msg *msg)
 /* --- life ----------------------------------------------------------------- */
 
 static void
-on_peer(struct child *c, const struct msg_peer *peer, int fd, void *closure)
+on_peer(void *closure, const struct msg_peer *peer, int fd)
 {
 	struct role_state *s = closure;
 
-	(void)c;
 	if (keyd_worker_open(&s->keyd, peer, fd) == -1)
 		log_err("keyd-connect", "worker=%u", peer->slot);
 }
@@ -119,14 +118,6 @@ exit_if_done(void *closure)
 		child_exit(s->child);
 }
 
-static void
-on_drain(struct child *c, bool is_reconfig, void *closure)
-{
-	(void)c;
-	(void)is_reconfig;
-	exit_if_done(closure);
-}
-
 static const struct child_ops child_ops = {
 	.on = {
 		[M_CERTS] = on_certs,
@@ -134,7 +125,7 @@ static const struct child_ops child_ops = {
 		[M_KEYS_END] = on_keys_end
 	},
 	.peer = on_peer,
-	.drain = on_drain
+	.drain = exit_if_done
 };
 
 /* No page of ours goes to swap space, where it would outlive us.  After the

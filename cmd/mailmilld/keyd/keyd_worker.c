@@ -146,12 +146,11 @@ on_sign(void *closure, struct channel_msg *msg)
 }
 
 static void
-worker_gone(struct chanev *ce, void *closure)
+worker_gone(void *closure)
 {
 	struct keyd_worker *w = closure;
 	struct keyd *kd = w->keyd;
 
-	(void)ce;
 	worker_free(w);
 	if (TAILQ_EMPTY(&kd->workers))
 		kd->done(kd->closure);

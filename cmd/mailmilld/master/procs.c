@@ -154,11 +154,10 @@ on_relog(void *closure, struct channel_msg *msg)
 }
 
 static void
-proc_gone(struct chanev *ce, void *closure)
+proc_gone(void *closure)
 {
 	struct proc *p = closure;
 
-	chanev_free(ce);
 	p->ce = NULL;
 	p->master->has_news = true;
 }

@@ -130,8 +130,9 @@ static const struct queue_ops queue_ops = {
 /* --- what the peers say --------------------------------------------------- */
 
 static void
-peer_free(struct queue_peer *p)
+peer_free(void *closure)
 {
+	struct queue_peer *p = closure;
 	struct queue_role *r = p->role;
 
 	TAILQ_REMOVE(&r->peers, p, link);
@@ -184,21 +185,14 @@ on_committed(void *closure, struct channel_msg *msg)
 	p->role->is_news = true;
 }
 
-static void
-peer_gone(struct chanev *ce, void *closure)
-{
-	(void)ce;
-	peer_free(closure);
-}
-
 static const struct chanev_ops worker_ops = {
 	.on = { [Q_COMMITTED] = on_committed },
-	.gone = peer_gone
+	.gone = peer_free
 };
 
 static const struct chanev_ops agent_ops = {
 	.on = { [D_DONE] = on_done, [D_ERROR] = on_error },
-	.gone = peer_gone
+	.gone = peer_free
 };
 
 /* The transport that processes of ${role} are agents of; NTRANSPORTS: none */
@@ -240,19 +234,16 @@ err1:
 }
 
 static void
-on_peer(struct child *c, const struct msg_peer *who, int fd, void *closure)
+on_peer(void *closure, const struct msg_peer *who, int fd)
 {
 	struct queue_role *r = closure;
 	struct queue_peer *p, *next;
 
-	(void)c;
 	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
 		if (p->who.role == who->role &&
 		    p->who.instance == who->instance)
 			peer_free(p);
-	if ((who->role != ROLE_WORKER &&
-	    transport_of(who->role) == NTRANSPORTS) ||
-	    r->npeers == PEERS_MAX || (p = calloc(1, sizeof(*p))) == NULL) {
+	if (r->npeers == PEERS_MAX || (p = calloc(1, sizeof(*p))) == NULL) {
 		log_errx("queue-connect", "slot=%u", who->slot);
 		close(fd);
 		return;
@@ -440,12 +431,10 @@ on_control(void *closure, struct channel_msg *msg)
 }
 
 static void
-on_drain(struct child *c, bool is_reconfig, void *closure)
+on_drain(void *closure)
 {
 	struct queue_role *r = closure;
 
-	(void)c;
-	(void)is_reconfig;
 	r->drain_ms = monotonic_ms() + DRAIN_MS;
 	if (r->queue != NULL)
 		queue_stop(r->queue);

@@ -33,7 +33,7 @@ chanev_gone(struct chanev *ce)
 {
 	if (ce->is_dead)
 		return;
-	ce->ops->gone(ce, ce->closure);
+	ce->ops->gone(ce->closure);
 	ce->is_dead = true;
 }
 

@@ -20,9 +20,9 @@ struct chanev_ops {
 	/* a function for each message that the peer may send (msg.def):
 	 * chanev_open() asserts that none is missing */
 	msg_fn	*on[NMSGS];
-	/* gone(ce, closure): the peer has closed its end or died.  Called once,
-	 * the last call made; the function calls chanev_free(ce). */
-	void	(*gone)(struct chanev *ce, void *closure);
+	/* gone(closure): the peer has closed its end or died.  The last call
+	 * made; when it returns, the channel is freed, if it is not yet */
+	void	(*gone)(void *closure);
 };
 
 /* chanev_open(fd, self, peer, ops, closure): Serve the channel ${fd} on the

@@ -42,10 +42,9 @@ drain(struct child *c, bool is_reconfig)
 	if (c->is_draining)
 		return;
 	c->is_draining = true;
-	if (c->ops != NULL && c->ops->drain != NULL)
-		c->ops->drain(c, is_reconfig, c->closure);
-	else if (c->ops != NULL)
-		child_exit(c);
+	c->is_reconfig = is_reconfig;
+	if (c->ops != NULL)
+		c->ops->drain(c->closure);
 }
 
 void
@@ -105,7 +104,7 @@ give_peer(struct child *c, const struct msg_peer *peer, int fd)
 {
 	if (peer->role < NROLES &&
 	    (peers_of(c->role) & ROLE_BIT(peer->role)) != 0)
-		c->ops->peer(c, peer, fd, c->closure);
+		c->ops->peer(c->closure, peer, fd);
 	else
 		close(fd);
 }
@@ -191,11 +190,10 @@ assert_complete(const struct child *c)
 }
 
 static void
-master_gone(struct chanev *ce, void *closure)
+master_gone(void *closure)
 {
 	struct child *c = closure;
 
-	chanev_free(ce);
 	c->master = NULL;
 	c->is_orphan = true;
 	if (c->is_started)
@@ -394,7 +392,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 		return 1;
 	}
 	if (c->is_draining)		/* heard before there was a role */
-		ops->drain(c, false, closure);
+		ops->drain(closure);
 	else if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
 		log_warn("start", "role=%s step=%s", c->role->name,
 		    "ready");

@@ -22,23 +22,22 @@ struct child;
 
 /* What a role does with what the master says while it runs. */
 struct child_ops {
-	/* peer(c, peer, fd, closure): a channel to a process of a role that
+	/* peer(closure, peer, fd): a channel to a process of a role that
 	 * this one asks or that asks it (roles.h); takes ${fd}: give it to
-	 * chanev_open(fd, c->role->id, peer->role, ...).  For a
+	 * chanev_open(fd, ..., peer->role, ...).  For a
 	 * worker and its queue, and for a deliver and its queue, a new one
 	 * replaces the old one.  The queue may have several workers of the
 	 * same slot (an old one drains while its successor works): there, a
 	 * peer is a new one by its instance, and ends with chanev's gone(). */
-	void	(*peer)(struct child *c, const struct msg_peer *peer, int fd,
-		    void *closure);
+	void	(*peer)(void *closure, const struct msg_peer *peer, int fd);
 	/* the messages of the role's own, such as M_SESSION, M_CERTS.  Those
 	 * that came before child_run() are given first, before any peer.
 	 * child_run() asserts that none is missing */
 	msg_fn	*on[NMSGS];
-	/* drain(c, is_reconfig, closure): finish what was promised, take
-	 * nothing new, then call child_exit(c).  Called once: by M_DRAIN, or
-	 * because the master is gone (c->is_orphan). */
-	void	(*drain)(struct child *c, bool is_reconfig, void *closure);
+	/* drain(closure): finish what was promised, take nothing new, then
+	 * call child_exit(c).  Called once: by M_DRAIN, or because the master
+	 * is gone (c->is_orphan). */
+	void	(*drain)(void *closure);
 };
 
 struct child {
@@ -49,6 +48,7 @@ struct child {
 	struct chanev		*master;	/* NULL: the master is gone */
 	bool			 is_orphan;
 	bool			 is_draining;
+	bool			 is_reconfig;	/* it drains because of a reload */
 	/* child.c's own */
 	bool			 is_started;	/* M_START has come */
 	bool			 is_relog_wanted;

@@ -102,31 +102,10 @@ on_reply(void *closure, struct channel_msg *msg)
 		    msg->nentries);
 }
 
-/* A session that waits for authd is answered now.  One whose client is to
- * answer a challenge is told when that answer comes. */
 static void
-authd_lost(struct worker *w)
+authd_gone(void *closure)
 {
-	struct host_exchange *x, *next;
-
-	RB_FOREACH_SAFE(x, host_exchanges, &w->exchanges, next) {
-		x->is_lost = true;
-		if (x->is_waiting)
-			answer(x, ESMTP_AUTH_LATER, NULL, 0);
-	}
-}
-
-static void
-authd_gone(struct chanev *ce, void *closure)
-{
-	struct worker *w = closure;
-
-	/* w->authd may be the channel to its successor already */
-	if (w->authd == ce) {
-		w->authd = NULL;
-		authd_lost(w);
-	}
-	chanev_free(ce);
+	host_auth_disconnect(closure);
 }
 
 static const struct chanev_ops authd_ops = {
@@ -143,14 +122,20 @@ host_auth_connect(struct worker *w, int fd)
 		log_warn("authd-connect", "slot=%u", w->child->init.slot);
 }
 
+/* A session that waits for authd is answered now.  One whose client is to
+ * answer a challenge is told when that answer comes. */
 void
 host_auth_disconnect(struct worker *w)
 {
-	if (w->authd == NULL)
-		return;
+	struct host_exchange *x, *next;
+
 	chanev_free(w->authd);
 	w->authd = NULL;
-	authd_lost(w);
+	RB_FOREACH_SAFE(x, host_exchanges, &w->exchanges, next) {
+		x->is_lost = true;
+		if (x->is_waiting)
+			answer(x, ESMTP_AUTH_LATER, NULL, 0);
+	}
 }
 
 /* --- questions ------------------------------------------------------------ */

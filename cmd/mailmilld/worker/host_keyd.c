@@ -108,13 +108,11 @@ on_signed(void *closure, struct channel_msg *msg)
 }
 
 static void
-keyd_gone(struct chanev *ce, void *closure)
+keyd_gone(void *closure)
 {
 	struct host_keyd *k = closure;
 
-	if (k->channel == ce)
-		k->channel = NULL;
-	chanev_free(ce);
+	k->channel = NULL;
 	fail_all(k);
 }
 

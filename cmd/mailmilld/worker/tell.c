@@ -92,13 +92,11 @@ tell_end_of_pass(struct worker *w)
 /* --- the channel ---------------------------------------------------------- */
 
 static void
-queue_gone(struct chanev *ce, void *closure)
+queue_gone(void *closure)
 {
 	struct worker *w = closure;
 
-	if (w->tell.queue == ce)
-		w->tell.queue = NULL;
-	chanev_free(ce);
+	w->tell.queue = NULL;
 }
 
 static const struct chanev_ops queue_ops = {

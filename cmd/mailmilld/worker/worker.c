@@ -20,21 +20,17 @@
 /* --- peers ---------------------------------------------------------------- */
 
 static void
-worker_peer(struct child *c, const struct msg_peer *peer, int fd,
-    void *closure)
+worker_peer(void *closure, const struct msg_peer *peer, int fd)
 {
-	struct worker *w = closure;
-
-	(void)c;
 	switch (peer->role) {
 	case ROLE_QUEUE:
-		tell_connect(w, fd);
+		tell_connect(closure, fd);
 		break;
 	case ROLE_KEYD:
-		host_tls_connect(w, fd);
+		host_tls_connect(closure, fd);
 		break;
 	case ROLE_AUTHD:
-		host_auth_connect(w, fd);
+		host_auth_connect(closure, fd);
 		break;
 	}
 }
@@ -73,13 +69,12 @@ on_tickets(void *closure, struct channel_msg *msg)
 }
 
 static void
-worker_drain(struct child *c, bool is_reconfig, void *closure)
+worker_drain(void *closure)
 {
 	struct worker *w = closure;
 
 	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->sessions.n);
-	(void)c;
-	session_drain_all(w, is_reconfig);
+	session_drain_all(w, w->child->is_reconfig);
 }
 
 static void

@@ -140,7 +140,7 @@ worker_add(struct world *w, unsigned int instance)
 	int fds[2];
 
 	cr_assert_eq(channel_pair(fds), 0);
-	authd_peer(&w->child, &who, fds[0], &w->authd);
+	authd_peer(&w->authd, &who, fds[0]);
 	ch = channel_open(fds[1], msg_rows, NMSGS, ROLE_WORKER, ROLE_AUTHD);
 	cr_assert_not_null(ch);
 	return ch;

@@ -61,11 +61,10 @@ on_signed(void *closure, struct channel_msg *msg)
 }
 
 static void
-on_gone(struct chanev *ce, void *closure)
+on_gone(void *closure)
 {
 	struct worker *w = closure;
 
-	chanev_free(ce);
 	w->ce = NULL;
 	w->is_gone = true;
 }

@@ -28,10 +28,9 @@ on_signed(void *closure, struct channel_msg *msg)
 }
 
 static void
-on_gone(struct chanev *ce, void *closure)
+on_gone(void *closure)
 {
 	(void)closure;
-	chanev_free(ce);
 	is_gone = true;
 }
 
