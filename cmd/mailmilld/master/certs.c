@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
@@ -27,24 +26,12 @@ has_tls(const struct master *m)
 
 /* --- to the processes ----------------------------------------------------- */
 
-/* takes ${fd}, which may be -1 */
-static int
-send_fd(struct proc *p, enum msg_type type, const void *base, int fd)
-{
-	if (fd == -1)
-		return -1;
-	if (chanev_send(p->ce, type, base, NULL, 0, fd) == 0)
-		return 0;
-	close(fd);
-	return -1;
-}
-
 static int
 send_certs(struct proc *p, const struct creds *c)
 {
 	struct msg_certs certs = { .version = creds_version(c) };
 
-	return send_fd(p, M_CERTS, &certs, creds_bundle(c));
+	return proc_send_fd(p, M_CERTS, &certs, creds_bundle(c));
 }
 
 /* To a keyd: certificates, each key, and that this was all. */
@@ -59,7 +46,7 @@ send_keys(struct proc *p, const struct creds *c, size_t npairs)
 		return -1;
 	for (i = 0; i < npairs; i++) {
 		key.pair = (uint32_t)i;
-		if (send_fd(p, M_KEY, &key, creds_key(c, i)) == -1)
+		if (proc_send_fd(p, M_KEY, &key, creds_key(c, i)) == -1)
 			return -1;
 	}
 	p->certs_sent = certs.version;

@@ -383,14 +383,12 @@ control_close(struct master *m)
 {
 	struct control *ctl = m->control;
 	struct conn *c;
-	Event *e;
 
 	if (ctl == NULL)
 		return;
 	m->control = NULL;
 	(void)unlink(ctl->path);
-	if ((e = clear_event_by_fd(ctl->fd)) != NULL)
-		event_free(e);
+	event_free(clear_event_by_fd(ctl->fd));
 	close(ctl->fd);
 	while ((c = TAILQ_FIRST(&ctl->conns)) != NULL) {
 		event_unschedule(c->event);

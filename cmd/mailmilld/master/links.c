@@ -4,21 +4,16 @@
 
 #include "cmd/mailmilld/master/master.h"
 
-#include <unistd.h>
-
 #include "cmd/mailmilld/role/roles.h"
 
-/* Tell ${p} of ${other}; takes ${fd}. */
+/* Tell ${p} of ${other}. */
 static int
 send_peer(struct proc *p, const struct proc *other, int fd)
 {
 	struct msg_peer peer = { .role = other->role, .slot = other->slot,
 		.instance = other->instance };
 
-	if (chanev_send(p->ce, M_PEER, &peer, NULL, 0, fd) == 0)
-		return 0;
-	close(fd);
-	return -1;
+	return proc_send_fd(p, M_PEER, &peer, fd);
 }
 
 static void

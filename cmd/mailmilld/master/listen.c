@@ -165,11 +165,8 @@ listeners_bind(struct master *m, const struct settings *s)
 static void
 listener_close(struct listener *l)
 {
-	Event *e;
-
 	if (l->fd != -1) {
-		if ((e = clear_event_by_fd(l->fd)) != NULL)
-			event_free(e);
+		event_free(clear_event_by_fd(l->fd));
 		close(l->fd);
 		l->fd = -1;
 	}
@@ -184,8 +181,7 @@ listeners_unbind(struct master *m)
 {
 	struct listener *l, *next;
 
-	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
-		next = TAILQ_NEXT(l, link);
+	TAILQ_FOREACH_SAFE(l, &m->listeners, link, next) {
 		l->has_next = false;
 		if (l->is_new)
 			listener_close(l);
@@ -197,8 +193,7 @@ listeners_switch(struct master *m)
 {
 	struct listener *l, *next;
 
-	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
-		next = TAILQ_NEXT(l, link);
+	TAILQ_FOREACH_SAFE(l, &m->listeners, link, next) {
 		if (!l->has_next) {
 			if (l->fd != -1)
 				log_event(LOG_LEVEL_NOTICE, "listen-end",
@@ -243,8 +238,6 @@ listeners_close(struct master *m)
 {
 	struct listener *l, *next;
 
-	for (l = TAILQ_FIRST(&m->listeners); l != NULL; l = next) {
-		next = TAILQ_NEXT(l, link);
+	TAILQ_FOREACH_SAFE(l, &m->listeners, link, next)
 		listener_close(l);
-	}
 }

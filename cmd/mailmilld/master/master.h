@@ -236,6 +236,10 @@ int proc_start_all(struct master *m, const struct config *config);
 void proc_collect(struct proc *p);
 void procs_collect(struct master *m);
 
+/* proc_send_fd(p, type, base, fd): Send it a message that has a descriptor.
+ * takes ${fd}, also when it fails.  Return 0, or -1 with errno, which is left as
+ * it is when ${fd} is -1. */
+int proc_send_fd(struct proc *p, enum msg_type type, const void *base, int fd);
 /* proc_drain(p, is_reconfig, limit_s): Tell it to end; kill it after
  * ${limit_s} seconds (0: never). */
 void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);

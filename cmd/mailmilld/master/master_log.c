@@ -77,12 +77,9 @@ master_relog(struct master *m)
 	m->log_fd = fd;
 	close(old);
 	log.kind = kind;
-	TAILQ_FOREACH(p, &m->procs, link) {
-		fd = fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd != -1 && chanev_send(p->ce, M_LOG, &log, NULL, 0, fd)
-		    == -1)
-			close(fd);
-	}
+	TAILQ_FOREACH(p, &m->procs, link)
+		(void)proc_send_fd(p, M_LOG, &log,
+		    fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0));
 	log_event(LOG_LEVEL_INFO, "log-reopen", "log=%s", log_target(m));
 }
 

@@ -19,16 +19,6 @@
 
 /* --- what a new process is told ------------------------------------------ */
 
-static int
-send_empty(struct proc *p, enum msg_type type, int fd)
-{
-	struct msg_empty empty = { 0 };
-
-	if (chanev_send(p->ce, type, &empty, NULL, 0, fd) == -1)
-		return -1;
-	return 0;
-}
-
 /* Open the file again, so that the child reads it with its own offset. */
 static int
 reopen(int fd)
@@ -51,30 +41,8 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 		.aux_gid = m->accounts[role_of(p->role)->group_of].gid,
 		.debug = m->is_debug
 	};
-	int fd;
 
-	if ((fd = reopen(config->fd)) == -1)
-		return -1;
-	if (chanev_send(p->ce, M_INIT, &init, NULL, 0, fd) == -1) {
-		close(fd);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-send_log(struct master *m, struct proc *p)
-{
-	struct msg_log log = { .kind = m->log_kind };
-	int fd;
-
-	if ((fd = fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0)) == -1)
-		return -1;
-	if (chanev_send(p->ce, M_LOG, &log, NULL, 0, fd) == -1) {
-		close(fd);
-		return -1;
-	}
-	return 0;
+	return proc_send_fd(p, M_INIT, &init, reopen(config->fd));
 }
 
 /* The memory in which a worker lists ended sessions (ended.h).  Without it the
@@ -82,13 +50,14 @@ send_log(struct master *m, struct proc *p)
 static void
 send_ended(struct proc *p)
 {
+	struct msg_empty empty = { 0 };
 	int fd;
 
 	if (p->role != ROLE_WORKER)
 		return;
 	if ((fd = ended_create()) == -1 ||
 	    (p->ended = ended_attach(fd)) == NULL ||
-	    send_empty(p, M_ENDED, fd) == -1) {
+	    chanev_send(p->ce, M_ENDED, &empty, NULL, 0, fd) == -1) {
 		log_warn("process-start", "role=%s slot=%u step=%s",
 		    role_name(p->role), p->slot, "ended");
 		if (fd != -1)
@@ -99,22 +68,21 @@ send_ended(struct proc *p)
 static int
 send_start(struct master *m, struct proc *p, const struct config *config)
 {
-	int fd;
+	struct msg_log log = { .kind = m->log_kind };
+	struct msg_empty empty = { 0 };
 
-	if (send_init(m, p, config) == -1 || send_log(m, p) == -1)
+	if (send_init(m, p, config) == -1 ||
+	    proc_send_fd(p, M_LOG, &log,
+	    fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    proc_send_fd(p, M_STATS, &empty,
+	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
-	if ((fd = fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
-		return -1;
-	if (send_empty(p, M_STATS, fd) == -1) {
-		close(fd);
-		return -1;
-	}
 	send_ended(p);
 	p->has_tls = config->settings->tls->npairs > 0;
 	if (certs_send(m, p, config) == -1)
 		return -1;
 	links_connect(m, p, config->settings);
-	return send_empty(p, M_START, -1);
+	return chanev_send(p->ce, M_START, &empty, NULL, 0, -1);
 }
 
 /* --- starting ------------------------------------------------------------- */

@@ -10,10 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "core/util/fileio.h"
 
 /* --- looking -------------------------------------------------------------- */
 
@@ -171,6 +171,19 @@ const struct chanev_ops proc_ops = {
 	},
 	.gone = proc_gone
 };
+
+/* --- telling -------------------------------------------------------------- */
+
+int
+proc_send_fd(struct proc *p, enum msg_type type, const void *base, int fd)
+{
+	if (fd == -1)
+		return -1;
+	if (chanev_send(p->ce, type, base, NULL, 0, fd) == 0)
+		return 0;
+	fileio_close(fd);
+	return -1;
+}
 
 /* --- ending --------------------------------------------------------------- */
 

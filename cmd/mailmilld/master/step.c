@@ -123,10 +123,8 @@ procs_step(struct master *m)
 {
 	struct proc *p, *next;
 
-	for (p = TAILQ_FIRST(&m->procs); p != NULL; p = next) {
-		next = TAILQ_NEXT(p, link);
+	TAILQ_FOREACH_SAFE(p, &m->procs, link, next)
 		proc_step(m, p);
-	}
 }
 
 /* --- phases --------------------------------------------------------------- */
