@@ -6,10 +6,10 @@
 
 #include "core/queue/acklog.h"
 
+#include <sys/endian.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,67 +51,34 @@ static uint64_t
 entry_sum(const unsigned char *buf, uint64_t number)
 {
 	unsigned char sealed[ENTRY_OCTETS];
-	uint64_t n = htole64(number);
 
 	memcpy(sealed, buf, ENTRY_OCTETS - 8);
-	memcpy(sealed + ENTRY_OCTETS - 8, &n, 8);
+	le64enc(sealed + ENTRY_OCTETS - 8, number);
 	return spool_sum(sealed, sizeof(sealed));
-}
-
-static void
-put64(unsigned char *p, uint64_t n)
-{
-	n = htole64(n);
-	memcpy(p, &n, 8);
-}
-
-static void
-put32(unsigned char *p, uint32_t n)
-{
-	n = htole32(n);
-	memcpy(p, &n, 4);
-}
-
-static uint64_t
-get64(const unsigned char *p)
-{
-	uint64_t n;
-
-	memcpy(&n, p, 8);
-	return le64toh(n);
-}
-
-static uint32_t
-get32(const unsigned char *p)
-{
-	uint32_t n;
-
-	memcpy(&n, p, 4);
-	return le32toh(n);
 }
 
 static void
 encode(const struct acklog_entry *e, uint64_t number, unsigned char *buf)
 {
-	put64(buf, e->segment);
-	put64(buf + 8, e->generation);
-	put32(buf + 16, e->seq);
-	put32(buf + 20, e->last);
-	put32(buf + 24, e->rcpt);
-	put32(buf + 28, 0);
-	put64(buf + 32, entry_sum(buf, number));
+	le64enc(buf, e->segment);
+	le64enc(buf + 8, e->generation);
+	le32enc(buf + 16, e->seq);
+	le32enc(buf + 20, e->last);
+	le32enc(buf + 24, e->rcpt);
+	le32enc(buf + 28, 0);
+	le64enc(buf + 32, entry_sum(buf, number));
 }
 
 static int
 decode(const unsigned char *buf, uint64_t number, struct acklog_entry *e_r)
 {
-	if (get64(buf + 32) != entry_sum(buf, number))
+	if (le64dec(buf + 32) != entry_sum(buf, number))
 		return -1;
-	e_r->segment = get64(buf);
-	e_r->generation = get64(buf + 8);
-	e_r->seq = get32(buf + 16);
-	e_r->last = get32(buf + 20);
-	e_r->rcpt = get32(buf + 24);
+	e_r->segment = le64dec(buf);
+	e_r->generation = le64dec(buf + 8);
+	e_r->seq = le32dec(buf + 16);
+	e_r->last = le32dec(buf + 20);
+	e_r->rcpt = le32dec(buf + 24);
 	return e_r->last >= e_r->seq ? 0 : -1;
 }
 

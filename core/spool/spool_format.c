@@ -4,7 +4,8 @@
 
 #include "core/spool/spool_format.h"
 
-#include <endian.h>
+#include <sys/endian.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,47 +46,6 @@ _Static_assert(R_BODY_SUM + 8 == SPOOL_RECORD_HEADER, "record header");
 #define E_STRING_MAX	4096	/* far over LIM_PATH; bounds what a hostile file can ask */
 
 static const char magic[8] = { 'M', 'M', 's', 'p', 'o', 'o', 'l', '\n' };
-
-static void
-put32(unsigned char *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put64(unsigned char *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t
-get32(const void *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return (le32toh(v));
-}
-
-static uint64_t
-get64(const void *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return (le64toh(v));
-}
-
-static uint16_t
-get16(const void *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return (le16toh(v));
-}
 
 uint64_t
 spool_sum(const void *buf, size_t len)
@@ -135,14 +95,14 @@ spool_header_encode(const struct spool_header *header, unsigned char *page)
 {
 	memset(page, 0, SPOOL_PAGE);
 	memcpy(page + H_MAGIC, magic, sizeof(magic));
-	put32(page + H_VERSION, SPOOL_FORMAT_VERSION);
-	put32(page + H_PAGE, SPOOL_PAGE);
-	put64(page + H_SEGMENT, header->segment);
-	put64(page + H_GENERATION, header->generation);
-	put64(page + H_NONCE, header->nonce);
-	put64(page + H_SIZE, header->size_octets);
-	put64(page + H_CREATED, header->created_us);
-	put64(page + H_SUM, spool_sum(page, H_SUM));
+	le32enc(page + H_VERSION, SPOOL_FORMAT_VERSION);
+	le32enc(page + H_PAGE, SPOOL_PAGE);
+	le64enc(page + H_SEGMENT, header->segment);
+	le64enc(page + H_GENERATION, header->generation);
+	le64enc(page + H_NONCE, header->nonce);
+	le64enc(page + H_SIZE, header->size_octets);
+	le64enc(page + H_CREATED, header->created_us);
+	le64enc(page + H_SUM, spool_sum(page, H_SUM));
 	memcpy(page + SPOOL_COPY_OFFSET, page, H_OCTETS);
 }
 
@@ -150,21 +110,21 @@ static int
 copy_decode(const unsigned char *p, struct spool_header *h)
 {
 	if (memcmp(p + H_MAGIC, magic, sizeof(magic)) != 0 ||
-	    get64(p + H_SUM) != spool_sum(p, H_SUM)) {
+	    le64dec(p + H_SUM) != spool_sum(p, H_SUM)) {
 		errno = EBADMSG;
 		return (-1);
 	}
-	if (get32(p + H_VERSION) != SPOOL_FORMAT_VERSION ||
-	    get32(p + H_PAGE) != SPOOL_PAGE) {
+	if (le32dec(p + H_VERSION) != SPOOL_FORMAT_VERSION ||
+	    le32dec(p + H_PAGE) != SPOOL_PAGE) {
 		errno = EPROTONOSUPPORT;
 		return (-1);
 	}
 	memset(h, 0, sizeof(*h));
-	h->segment = get64(p + H_SEGMENT);
-	h->generation = get64(p + H_GENERATION);
-	h->nonce = get64(p + H_NONCE);
-	h->size_octets = get64(p + H_SIZE);
-	h->created_us = get64(p + H_CREATED);
+	h->segment = le64dec(p + H_SEGMENT);
+	h->generation = le64dec(p + H_GENERATION);
+	h->nonce = le64dec(p + H_NONCE);
+	h->size_octets = le64dec(p + H_SIZE);
+	h->created_us = le64dec(p + H_CREATED);
 	if (h->generation == 0 || h->nonce == 0 ||
 	    h->size_octets < SPOOL_PAGE || h->size_octets > SPOOL_SEGMENT_MAX ||
 	    h->size_octets % SPOOL_ALIGN != 0) {
@@ -223,16 +183,16 @@ void
 spool_record_encode(const struct spool_record *record, uint64_t nonce,
     unsigned char *buf)
 {
-	put64(buf + R_NONCE, nonce);
-	put32(buf + R_SEQ, record->seq);
-	put64(buf + R_ID, record->id);
-	put64(buf + R_RECEIVED, record->received_us);
-	put32(buf + R_ENVELOPE, record->envelope_octets);
-	put32(buf + R_FLAGS, record->flags);
-	put64(buf + R_BODY, record->body_octets);
-	put64(buf + R_ENVELOPE_SUM, record->envelope_sum);
-	put64(buf + R_BODY_SUM, record->body_sum);
-	put32(buf + R_SUM, record_sum(buf, record->offset, nonce));
+	le64enc(buf + R_NONCE, nonce);
+	le32enc(buf + R_SEQ, record->seq);
+	le64enc(buf + R_ID, record->id);
+	le64enc(buf + R_RECEIVED, record->received_us);
+	le32enc(buf + R_ENVELOPE, record->envelope_octets);
+	le32enc(buf + R_FLAGS, record->flags);
+	le64enc(buf + R_BODY, record->body_octets);
+	le64enc(buf + R_ENVELOPE_SUM, record->envelope_sum);
+	le64enc(buf + R_BODY_SUM, record->body_sum);
+	le32enc(buf + R_SUM, record_sum(buf, record->offset, nonce));
 }
 
 void
@@ -253,8 +213,8 @@ spool_record_decode(const unsigned char *buf, uint64_t offset, uint64_t nonce,
 	struct spool_record *r = record_r;
 	bool is_sum, is_nonce;
 
-	is_nonce = get64(buf + R_NONCE) == nonce;
-	is_sum = get32(buf + R_SUM) == record_sum(buf, offset, nonce);
+	is_nonce = le64dec(buf + R_NONCE) == nonce;
+	is_sum = le32dec(buf + R_SUM) == record_sum(buf, offset, nonce);
 	if (!is_nonce && !is_sum)
 		return (memcmp(buf, zeros, sizeof(zeros)) == 0 ?
 		    SPOOL_SIGN_ZERO : SPOOL_SIGN_NONE);
@@ -262,14 +222,14 @@ spool_record_decode(const unsigned char *buf, uint64_t offset, uint64_t nonce,
 		return (SPOOL_SIGN_BROKEN);
 	memset(r, 0, sizeof(*r));
 	r->offset = offset;
-	r->seq = get32(buf + R_SEQ);
-	r->id = get64(buf + R_ID);
-	r->received_us = get64(buf + R_RECEIVED);
-	r->envelope_octets = get32(buf + R_ENVELOPE);
-	r->flags = get32(buf + R_FLAGS);
-	r->body_octets = get64(buf + R_BODY);
-	r->envelope_sum = get64(buf + R_ENVELOPE_SUM);
-	r->body_sum = get64(buf + R_BODY_SUM);
+	r->seq = le32dec(buf + R_SEQ);
+	r->id = le64dec(buf + R_ID);
+	r->received_us = le64dec(buf + R_RECEIVED);
+	r->envelope_octets = le32dec(buf + R_ENVELOPE);
+	r->flags = le32dec(buf + R_FLAGS);
+	r->body_octets = le64dec(buf + R_BODY);
+	r->envelope_sum = le64dec(buf + R_ENVELOPE_SUM);
+	r->body_sum = le64dec(buf + R_BODY_SUM);
 	if (r->flags == SPOOL_RECORD_END)
 		return (SPOOL_SIGN_END);
 	if ((r->flags & ~SPOOL_RECORD_FLAGS) != 0 ||
@@ -334,9 +294,8 @@ static char *
 put_string(char *p, const char *s, unsigned char *length)
 {
 	size_t len = s == NULL ? 0 : strlen(s);
-	uint16_t v = htole16((uint16_t)len);
 
-	memcpy(length, &v, sizeof(v));
+	le16enc(length, (uint16_t)len);
 	if (len > 0)
 		memcpy(p, s, len);
 	p[len] = '\0';
@@ -351,8 +310,8 @@ spool_envelope_encode(const struct spool_envelope *env, char *buf)
 	char *p = buf + E_OCTETS;
 	size_t i;
 
-	put32(head + E_FLAGS, env->flags);
-	put32(head + E_NRCPTS, (uint32_t)env->nrcpts);
+	le32enc(head + E_FLAGS, env->flags);
+	le32enc(head + E_NRCPTS, (uint32_t)env->nrcpts);
 	envelope_strings(env, s);
 	for (i = 0; i < E_STRINGS; i++)
 		p = put_string(p, s[i], head + E_LENGTHS + 2 * i);
@@ -386,7 +345,7 @@ spool_envelope_decode(const char *buf, size_t len,
 	if (len < E_OCTETS || len > SPOOL_ENVELOPE_MAX)
 		return (-1);
 	for (i = 0; i < E_STRINGS; i++) {
-		n = get16(buf + E_LENGTHS + 2 * i);
+		n = le16dec(buf + E_LENGTHS + 2 * i);
 		if ((s[i] = get_string(p, end, n)) == NULL)
 			return (-1);
 		p += n + 1;
@@ -396,14 +355,14 @@ spool_envelope_decode(const char *buf, size_t len,
 	view_r->session = s[1];
 	view_r->client = s[2];
 	view_r->helo = s[3];
-	view_r->flags = get32(buf + E_FLAGS);
-	view_r->nrcpts = get32(buf + E_NRCPTS);
+	view_r->flags = le32dec(buf + E_FLAGS);
+	view_r->nrcpts = le32dec(buf + E_NRCPTS);
 	view_r->rcpts = p;
 	view_r->rcpts_end = end;
 	if (view_r->nrcpts == 0)
 		return (-1);
 	for (i = 0; i < view_r->nrcpts; i++) {
-		if (end - p < 3 || (n = get16(p)) == 0 ||
+		if (end - p < 3 || (n = le16dec(p)) == 0 ||
 		    get_string(p + 2, end, n) == NULL)
 			return (-1);
 		p += 2 + n + 1;
@@ -419,7 +378,7 @@ spool_envelope_rcpt_next(const struct spool_envelope_view *view,
 
 	if (p == view->rcpts_end)
 		return (NULL);
-	*cursor = p + 2 + get16(p) + 1;
+	*cursor = p + 2 + le16dec(p) + 1;
 	return (p + 2);
 }
 
