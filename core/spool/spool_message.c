@@ -14,44 +14,7 @@
 
 #include "core/util/fileio.h"
 
-#define COPY_CHUNK	(256 * 1024)	/* octets */
 #define NAME_TMP_MAX	256
-
-/* The body from a file, compared with its checksum. */
-static int
-copy_body(int out, int in, uint64_t offset, uint64_t octets, uint64_t sum)
-{
-	struct spool_sum *s;
-	char *buf = NULL;
-	ssize_t n;
-	int rv = -1, save;
-
-	if ((s = spool_sum_new()) == NULL ||
-	    (buf = malloc(COPY_CHUNK)) == NULL)
-		goto out;
-	while (octets > 0) {
-		n = fileio_pread(in, buf, octets < COPY_CHUNK ?
-		    (size_t)octets : COPY_CHUNK, (off_t)offset);
-		if (n == -1)
-			goto out;
-		if (n == 0)
-			break;
-		spool_sum_add(s, buf, (size_t)n);
-		if (fileio_write(out, buf, (size_t)n) == -1)
-			goto out;
-		offset += (uint64_t)n;
-		octets -= (uint64_t)n;
-	}
-	if (octets == 0 && spool_sum_get(s) == sum)
-		rv = 0;
-	else
-		errno = EBADMSG;
-out:	save = errno;
-	free(buf);
-	spool_sum_free(s);
-	errno = save;
-	return (rv);
-}
 
 /* Header page, record header, envelope; their size in *octets_r. */
 static char *
@@ -96,9 +59,9 @@ write_message(int out, const struct spool_view *view, int fd, int body_fd)
 		return (-1);
 	rv = fileio_write(out, head, octets);
 	free(head);
-	if (rv == -1 || copy_body(out, is_large ? body_fd : fd,
-	    is_large ? 0 : rec->body_offset, rec->body_octets,
-	    rec->body_sum) == -1)
+	if (rv == -1 || spool_body_copy(is_large ? body_fd : fd,
+	    is_large ? 0 : rec->body_offset, rec->body_octets, rec->body_sum,
+	    out) == -1)
 		return (-1);
 	octets = SPOOL_RECORD_HEADER + rec->envelope_octets + rec->body_octets;
 	total = spool_record_octets(rec->envelope_octets, rec->body_octets);

@@ -190,8 +190,8 @@ check_body(struct spool_reader *r, const struct spool_record *rec,
 		return (0);
 	if (rec->body_octets > VIEW_BODY_MAX)
 		return (r->flags & SPOOL_READ_TRUST_BODY ? 0 :
-		    spool_body_check(r->fd, rec->body_offset,
-		    rec->body_octets, rec->body_sum));
+		    spool_body_copy(r->fd, rec->body_offset,
+		    rec->body_octets, rec->body_sum, -1));
 	/* The envelope was got by one call with the body: still in memory. */
 	n = get(r, rec->offset, (size_t)(rec->body_offset + rec->body_octets -
 	    rec->offset), 0, &data);
@@ -455,25 +455,27 @@ spool_reader_at(struct spool_reader *r, uint64_t offset,
 }
 
 int
-spool_body_check(int fd, uint64_t offset, uint64_t octets, uint64_t sum)
+spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
+    int out_fd)
 {
 	struct spool_sum *s;
-	char *buf;
+	char *buf = NULL;
 	ssize_t n;
 	int rv = -1, save;
 
-	if ((s = spool_sum_new()) == NULL)
-		return (-1);
-	if ((buf = malloc(READ_CHUNK)) == NULL)
-		goto err0;
+	if ((s = spool_sum_new()) == NULL ||
+	    (buf = malloc(READ_CHUNK)) == NULL)
+		goto out;
 	while (octets > 0) {
 		n = fileio_pread(fd, buf, octets < READ_CHUNK ?
 		    (size_t)octets : READ_CHUNK, (off_t)offset);
 		if (n == -1)
-			goto err1;
+			goto out;
 		if (n == 0)
 			break;
 		spool_sum_add(s, buf, (size_t)n);
+		if (out_fd != -1 && fileio_write(out_fd, buf, (size_t)n) == -1)
+			goto out;
 		offset += (uint64_t)n;
 		octets -= (uint64_t)n;
 	}
@@ -481,10 +483,8 @@ spool_body_check(int fd, uint64_t offset, uint64_t octets, uint64_t sum)
 		rv = 0;
 	else
 		errno = EBADMSG;
-err1:	save = errno;
+out:	save = errno;
 	free(buf);
-	errno = save;
-err0:	save = errno;
 	spool_sum_free(s);
 	errno = save;
 	return (rv);

@@ -77,9 +77,11 @@ int spool_reader_next(struct spool_reader *r, uint64_t limit,
 int spool_reader_at(struct spool_reader *r, uint64_t offset,
     struct spool_view *view_r, struct spool_damage *damage_r);
 
-/* spool_body_check(fd, offset, octets, sum): Whether that part of a file is
- * what the checksum says.  0, or -1: EBADMSG, other errno. */
-int spool_body_check(int fd, uint64_t offset, uint64_t octets, uint64_t sum);
+/* spool_body_copy(fd, offset, octets, sum, out_fd): Copy that part of a file to
+ * ${out_fd} (-1: only read it) and compare it with its checksum.  0, or -1:
+ * EBADMSG, other errno. */
+int spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
+    int out_fd);
 
 /* spool_message_write(dirfd, name, view, fd, body_fd, is_synced): Make file
  * ${name}: a segment of generation 1 with this one record, its body inline,
