@@ -124,7 +124,6 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 	struct deliver_dir *dir;
 	struct stat st;
 	bool is_made;
-	int saved;
 
 	if ((dir = calloc(1, sizeof(*dir) + len + 1)) == NULL)
 		return NULL;
@@ -147,9 +146,7 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 err2:
 	fileio_close(dir->fd);
 err1:
-	saved = errno;
 	free(dir);
-	errno = saved;
 	return NULL;
 }
 

@@ -177,7 +177,6 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 {
 	struct sink s = { .is_lf = item->is_lf, .conv = d->convbuf };
 	char tmp[MAILDIR_NAME_MAX];
-	int saved;
 
 	maildir_tmp_name(tmp, item->prefix);
 	if ((s.fd = maildir_create(item->dir->fd, tmp)) == -1)
@@ -192,8 +191,6 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 err1:
 	fileio_close(s.fd);
 err2:
-	saved = errno;
-	unlinkat(item->dir->fd, tmp, 0);
-	errno = saved;
+	fileio_unlink(item->dir->fd, tmp);
 	return -1;
 }

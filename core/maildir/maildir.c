@@ -364,13 +364,9 @@ look_in(int fd, const char *folder, const char *const *prefixes, size_t n,
 	DIR *dir;
 	int sub;
 
-	sub = openat(fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (sub == -1)
+	if ((dir = fileio_opendir(fd, folder)) == NULL)
 		return -1;
-	if ((dir = fdopendir(sub)) == NULL) {
-		close(sub);
-		return -1;
-	}
+	sub = dirfd(dir);
 	while ((errno = 0, de = readdir(dir)) != NULL) {
 		i = match(de->d_name, prefixes, n, &rest);
 		if (i == -1)

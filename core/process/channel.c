@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 #define WIRE_ALIGN	8	/* base and entries start at multiples of this */
 #define WIRE_FDS_MAX	4	/* received at once, to be closed: one is expected */
 
@@ -57,16 +59,6 @@ packet_octets(const struct channel_row *row, unsigned int nentries)
 {
 	return sizeof(struct wire_head) + base_padded(row) +
 	    row->entry_octets * nentries;
-}
-
-static void
-close_fd(int fd)
-{
-	int saved = errno;
-
-	if (fd != -1)
-		close(fd);
-	errno = saved;
 }
 
 int
@@ -126,7 +118,7 @@ queue_pop(struct channel *c)
 	STAILQ_REMOVE_HEAD(&c->queue, link);
 	c->queued--;
 	c->queued_octets -= k->len;
-	close_fd(k->fd);
+	fileio_close(k->fd);
 	explicit_bzero(k->packet, k->len);
 	free(k);
 }
@@ -138,7 +130,7 @@ channel_free(struct channel *c)
 		return;
 	while (!STAILQ_EMPTY(&c->queue))
 		queue_pop(c);
-	close_fd(c->fd);
+	fileio_close(c->fd);
 	free(c->packet);
 	free(c);
 }
@@ -278,7 +270,7 @@ channel_send(struct channel *c, unsigned int type, const void *base,
 	iov_set(&iov[3], entries, row->entry_octets * nentries);
 
 	if (channel_flush(c) == 0 && send_packet(c, iov, 4, fd) == 0) {
-		close_fd(fd);
+		fileio_close(fd);
 		return 0;
 	}
 	if (errno != EAGAIN)
@@ -308,7 +300,7 @@ take_fds(struct msghdr *mh, int *fd_r)
 			if (nfds++ == 0)
 				*fd_r = fd;
 			else
-				close_fd(fd);
+				fileio_close(fd);
 		}
 	}
 	return nfds;
@@ -387,7 +379,7 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 	msg_r->fd = fd;
 	return 1;
 err1:
-	close_fd(fd);
+	fileio_close(fd);
 	errno = EPROTO;
 	return -1;
 }

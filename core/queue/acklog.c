@@ -140,16 +140,10 @@ find_files(int dirfd, struct files *files)
 	unsigned long long number;
 	struct dirent *de;
 	DIR *dir;
-	int fd;
 
 	files->n = 0;
-	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
+	if ((dir = fileio_opendir(dirfd, ".")) == NULL)
 		return -1;
-	if ((dir = fdopendir(fd)) == NULL) {
-		close(fd);
-		return -1;
-	}
 	while ((de = readdir(dir)) != NULL) {
 		if (strncmp(de->d_name, "ack.", 4) != 0)
 			continue;
@@ -193,7 +187,7 @@ take_file(struct acklog *log, uint64_t number, bool is_last,
 	if (fd == -1)
 		return -1;
 	if (replay_file(fd, number, replay, closure, &sound, &octets) == -1) {
-		close(fd);
+		fileio_close(fd);
 		return -1;
 	}
 	if (sound != octets)
@@ -252,15 +246,11 @@ err1:
 void
 acklog_free(struct acklog *log)
 {
-	int saved = errno;
-
 	if (log == NULL)
 		return;
-	if (log->fd != -1)
-		close(log->fd);
+	fileio_close(log->fd);
 	free(log->pending);
 	free(log);
-	errno = saved;
 }
 
 int
@@ -386,7 +376,6 @@ acklog_compact(struct acklog *log, acklog_snapshot snapshot, void *closure)
 	char old[NAME_MAX_OCTETS];
 	struct acklog fresh = { .dirfd = log->dirfd, .fd = -1,
 		.number = log->number + 1 };
-	int saved;
 
 	file_name(old, log->number);
 	file_name(name, fresh.number);
@@ -403,11 +392,8 @@ acklog_compact(struct acklog *log, acklog_snapshot snapshot, void *closure)
 		unlinkat(log->dirfd, old, 0);
 	return 0;
 err1:
-	saved = errno;
-	if (fresh.fd != -1)
-		close(fresh.fd);
+	fileio_close(fresh.fd);
 	free(fresh.pending);
-	unlinkat(log->dirfd, tmp, 0);
-	errno = saved;
+	fileio_unlink(log->dirfd, tmp);
 	return -1;
 }

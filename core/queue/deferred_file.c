@@ -14,6 +14,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
+#include "core/util/fileio.h"
 
 int
 deferred_files_folder(int dirfd)
@@ -136,15 +137,10 @@ check_all(struct deferred *d, bool is_fresh, struct spool_readbuf *buf)
 {
 	struct dirent *de;
 	DIR *dir;
-	int fd, rc = 0;
+	int rc = 0;
 
-	fd = openat(d->filesfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
+	if ((dir = fileio_opendir(d->filesfd, ".")) == NULL)
 		return -1;
-	if ((dir = fdopendir(fd)) == NULL) {
-		close(fd);
-		return -1;
-	}
 	while (rc == 0 && (de = readdir(dir)) != NULL)
 		rc = check_file(d, de->d_name, is_fresh, buf);
 	closedir(dir);

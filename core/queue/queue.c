@@ -20,7 +20,6 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 {
 	struct queue *q;
 	size_t i;
-	int saved;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
@@ -38,9 +37,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);
 	if (q->store == NULL) {
-		saved = errno;
 		free(q);
-		errno = saved;
 		return NULL;
 	}
 	queue_due_again(q);

@@ -21,6 +21,7 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
+#include "core/util/fileio.h"
 
 RB_GENERATE(queue_segments, queue_segment, entry, queue_segment_compare)
 RB_GENERATE(queue_partials, queue_partial, entry, queue_partial_compare)
@@ -248,7 +249,6 @@ int
 queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 {
 	struct stat st;
-	int saved;
 
 	if (seg->fd != -1)
 		return 0;
@@ -263,10 +263,8 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 	    seg->header.size_octets > (uint64_t)st.st_size) {
 		errno = EBADMSG;
 		unusable(sp, seg);
-		saved = errno;
-		close(seg->fd);
+		fileio_close(seg->fd);
 		seg->fd = -1;
-		errno = saved;
 		return -1;
 	}
 	sp->nopen++;

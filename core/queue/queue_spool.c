@@ -15,6 +15,7 @@
 
 #include "core/process/log.h"
 #include "core/queue/queue_spool_int.h"
+#include "core/util/fileio.h"
 
 static struct queue_segment *
 segment_of(const struct queue_place *place)
@@ -328,7 +329,7 @@ spool_keep(void *store, const struct queue_place *place)
 	struct queue_segment *seg = segment_of(place);
 	struct spool_damage damage;
 	struct spool_view view;
-	int body_fd = -1, rc, saved;
+	int body_fd = -1, rc;
 
 	if (queue_segment_open_reader(sp, seg) == -1 ||
 	    spool_reader_at(seg->reader, place->offset, &view, &damage) != 1)
@@ -341,10 +342,7 @@ spool_keep(void *store, const struct queue_place *place)
 	}
 	rc = deferred_file_write(sp->deferred, place->id, &view, seg->fd,
 	    body_fd);
-	saved = errno;
-	if (body_fd != -1)
-		close(body_fd);
-	errno = saved;
+	fileio_close(body_fd);
 	return rc;
 }
 

@@ -73,7 +73,7 @@ spool_message_write(int dirfd, const char *name, const struct spool_view *view,
     int fd, int body_fd, bool is_synced)
 {
 	char tmp[NAME_TMP_MAX];
-	int out, save;
+	int out;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= (int)sizeof(tmp)) {
 		errno = ENAMETOOLONG;
@@ -89,16 +89,12 @@ spool_message_write(int dirfd, const char *name, const struct spool_view *view,
 		goto err1;
 	(void)close(out);
 	if (is_synced && fsync(dirfd) == -1) {
-		save = errno;
-		(void)unlinkat(dirfd, name, 0);
-		errno = save;
+		fileio_unlink(dirfd, name);
 		return (-1);
 	}
 	return (0);
 
-err1:	save = errno;
-	(void)unlinkat(dirfd, tmp, 0);
-	(void)close(out);
-	errno = save;
+err1:	fileio_unlink(dirfd, tmp);
+	fileio_close(out);
 	return (-1);
 }

@@ -59,7 +59,6 @@ struct spool_reader *
 spool_reader_new(int fd, struct spool_readbuf *buf, unsigned int flags)
 {
 	struct spool_reader *r;
-	int save;
 
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return (NULL);
@@ -69,9 +68,7 @@ spool_reader_new(int fd, struct spool_readbuf *buf, unsigned int flags)
 	r->pos = SPOOL_PAGE;
 	r->one_octets = READ_ONE;
 	if (spool_segment_header(fd, &r->header) == -1) {
-		save = errno;
 		free(r);
-		errno = save;
 		return (NULL);
 	}
 	return (r);
@@ -461,7 +458,7 @@ spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
 	struct spool_sum *s;
 	char *buf = NULL;
 	ssize_t n;
-	int rv = -1, save;
+	int rv = -1;
 
 	if ((s = spool_sum_new()) == NULL ||
 	    (buf = malloc(READ_CHUNK)) == NULL)
@@ -483,9 +480,7 @@ spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
 		rv = 0;
 	else
 		errno = EBADMSG;
-out:	save = errno;
-	free(buf);
+out:	free(buf);
 	spool_sum_free(s);
-	errno = save;
 	return (rv);
 }

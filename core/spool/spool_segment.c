@@ -132,7 +132,8 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 		.nonce = nonce_new(), .size_octets = size_octets,
 		.created_us = spool_id_now_us() };
 	char new[SPOOL_NAME], seg[SPOOL_NAME];
-	int fd, save;
+	const char *name = new;
+	int fd;
 
 	spool_segment_name("new", id, new);
 	spool_segment_name("seg", id, seg);
@@ -144,21 +145,15 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 		goto err1;
 	if (rename_new(dirfd, new, seg) == -1)
 		goto err1;
+	name = seg;
 	if (is_synced && fsync(dirfd) == -1)
-		goto err0;
+		goto err1;
 	segment_r->fd = fd;
 	segment_r->header = h;
 	return (0);
 
-err0:	save = errno;
-	(void)unlinkat(dirfd, seg, 0);
-	(void)close(fd);
-	errno = save;
-	return (-1);
-err1:	save = errno;
-	(void)unlinkat(dirfd, new, 0);
-	(void)close(fd);
-	errno = save;
+err1:	fileio_unlink(dirfd, name);
+	fileio_close(fd);
 	return (-1);
 }
 
@@ -397,15 +392,10 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 	uint64_t id;
 	enum spool_entry kind;
 	DIR *dir;
-	int fd, rv = 0, save;
+	int rv = 0, save;
 
-	/* A descriptor of its own, for its position. */
-	if ((fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+	if ((dir = fileio_opendir(dirfd, ".")) == NULL)
 		return (-1);
-	if ((dir = fdopendir(fd)) == NULL) {
-		fileio_close(fd);
-		return (-1);
-	}
 	for (;;) {
 		errno = 0;
 		if ((de = readdir(dir)) == NULL) {

@@ -193,9 +193,7 @@ spool_sweep(int dirfd, unsigned int grace_s,
 			rv = -1;
 		else
 			rv = spool_scan(dirfd, each_segment, &g);
-		save = errno;
 		spool_readbuf_free(g.buf);
-		errno = save;
 	}
 	if (rv != 0)
 		s->is_damaged = true;	/* not proven: keep them */

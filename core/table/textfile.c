@@ -20,7 +20,7 @@ textfile_read(const char *path, size_t *len_r)
 	struct stat st;
 	char *text = NULL;
 	ssize_t n;
-	int fd, saved;
+	int fd;
 
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) ==
 	    -1 || fstat(fd, &st) == -1)
@@ -39,11 +39,8 @@ textfile_read(const char *path, size_t *len_r)
 	*len_r = (size_t)n;
 	return text;
 err:
-	saved = errno;
 	free(text);
-	if (fd != -1)
-		close(fd);
-	errno = saved;
+	fileio_close(fd);
 	return NULL;
 }
 

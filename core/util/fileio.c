@@ -3,6 +3,7 @@
 #include "core/util/fileio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 ssize_t
@@ -70,4 +71,24 @@ fileio_close(int fd)
 	if (fd != -1)
 		(void)close(fd);
 	errno = saved;
+}
+
+void
+fileio_unlink(int dirfd, const char *name)
+{
+	int saved = errno;
+
+	(void)unlinkat(dirfd, name, 0);
+	errno = saved;
+}
+
+DIR *
+fileio_opendir(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+
+	if (dir == NULL)
+		fileio_close(fd);
+	return dir;
 }

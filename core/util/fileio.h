@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <dirent.h>
 #include <stddef.h>
 
 /* fileio_pread(fd, buf, len, offset): Return ${len}, less only where the file
@@ -17,8 +18,13 @@ ssize_t fileio_pread(int fd, void *buf, size_t len, off_t offset);
 int fileio_write(int fd, const void *buf, size_t len);
 int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
 
-/* fileio_close(fd): Close and keep errno, for the way out of a failure.  -1 is
- * none. */
+/* fileio_close(fd), fileio_unlink(dirfd, name): Close (-1 is none), remove, and
+ * keep errno, for the way out of a failure. */
 void fileio_close(int fd);
+void fileio_unlink(int dirfd, const char *name);
+
+/* fileio_opendir(dirfd, name): A folder in another; "." is that one, with a
+ * position of its own.  NULL with errno. */
+DIR *fileio_opendir(int dirfd, const char *name);
 
 #endif

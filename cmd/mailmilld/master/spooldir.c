@@ -19,6 +19,7 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/lim.h"
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 
 /* Make ${a} the owner of the plain files in ${dirfd}.  A file with a second
  * name is left alone: the folder's owner could have linked a file of somebody
@@ -29,15 +30,10 @@ own_files(int dirfd, const struct account *a)
 	struct dirent *de;
 	struct stat st;
 	DIR *d;
-	int fd, copy;
+	int fd;
 
-	if ((copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-	    == -1)
+	if ((d = fileio_opendir(dirfd, ".")) == NULL)
 		return;
-	if ((d = fdopendir(copy)) == NULL) {
-		close(copy);
-		return;
-	}
 	while ((de = readdir(d)) != NULL) {
 		fd = openat(dirfd, de->d_name, O_RDONLY | O_NOFOLLOW |
 		    O_NONBLOCK | O_CLOEXEC);

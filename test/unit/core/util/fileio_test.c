@@ -109,3 +109,31 @@ Test(fileio, close_keeps_errno)
 	fileio_close(-1);
 	cr_expect_eq(errno, EXDEV);
 }
+
+Test(fileio, a_folder_is_read_from_its_start_each_time)
+{
+	char path[] = "/tmp/fileio.XXXXXX";
+	struct dirent *de;
+	int dirfd, round, n;
+	DIR *dir;
+
+	cr_assert_not_null(mkdtemp(path));
+	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(openat(dirfd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	for (round = 0; round < 2; round++) {
+		cr_assert_not_null(dir = fileio_opendir(dirfd, "."));
+		for (n = 0; (de = readdir(dir)) != NULL; n++)
+			cr_expect(de->d_name[0] == '.' ||
+			    strcmp(de->d_name, "a") == 0);
+		cr_expect_eq(n, 3);
+		closedir(dir);
+	}
+	cr_expect_null(fileio_opendir(dirfd, "a"));
+	cr_expect_eq(errno, ENOTDIR);
+	errno = EXDEV;
+	fileio_unlink(dirfd, "a");
+	fileio_unlink(dirfd, "a");	/* is gone: ENOENT */
+	cr_expect_eq(errno, EXDEV);
+	cr_expect_eq(rmdir(path), 0);
+	close(dirfd);
+}
