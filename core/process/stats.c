@@ -20,11 +20,8 @@
 	    COUNTERS_PER_LINE)
 #define MAP_OCTETS	(STATS_NSLOTS * SLOT_COUNTERS * sizeof(uint64_t))
 
-static const struct {
-	const char	*name;
-	const char	*meaning;
-} rows[STATS_NCOUNTERS] = {
-#define STATS_COUNTER(id, name, meaning) [STATS_##id] = { name, meaning },
+static const char *const names[STATS_NCOUNTERS] = {
+#define STATS_COUNTER(id, name) [STATS_##id] = name,
 #include "core/process/stats.def"
 #undef STATS_COUNTER
 };
@@ -88,11 +85,5 @@ stats_sum(enum stats_id id)
 const char *
 stats_name(enum stats_id id)
 {
-	return (unsigned int)id < STATS_NCOUNTERS ? rows[id].name : "unknown";
-}
-
-const char *
-stats_meaning(enum stats_id id)
-{
-	return (unsigned int)id < STATS_NCOUNTERS ? rows[id].meaning : "";
+	return (unsigned int)id < STATS_NCOUNTERS ? names[id] : "unknown";
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum stats_id {
-#define STATS_COUNTER(id, name, meaning) STATS_##id,
+#define STATS_COUNTER(id, name) STATS_##id,
 #include "core/process/stats.def"
 #undef STATS_COUNTER
 	STATS_NCOUNTERS
@@ -31,9 +31,8 @@ stats_inc(enum stats_id id)
 	stats_add(id, 1);
 }
 
-/* stats_sum(id): Over all slots.  stats_name, stats_meaning: of the row. */
+/* stats_sum(id): Over all slots.  stats_name(id): Of the row. */
 uint64_t stats_sum(enum stats_id id);
 const char *stats_name(enum stats_id id);
-const char *stats_meaning(enum stats_id id);
 
 #endif

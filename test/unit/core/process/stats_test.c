@@ -97,15 +97,13 @@ Test(stats, nobody_can_shrink_the_shared_memory)
 	close(fd);
 }
 
-Test(stats, every_counter_has_a_name_of_its_own_and_a_meaning)
+Test(stats, every_counter_has_a_name_of_its_own)
 {
 	int i, j;
 
-	for (i = 0; i < STATS_NCOUNTERS; i++) {
-		cr_expect_gt(strlen(stats_meaning((enum stats_id)i)), 0);
+	for (i = 0; i < STATS_NCOUNTERS; i++)
 		for (j = 0; j < i; j++)
 			cr_expect_str_neq(stats_name((enum stats_id)i),
 			    stats_name((enum stats_id)j));
-	}
 	cr_expect_str_eq(stats_name(STATS_NCOUNTERS), "unknown");
 }
