@@ -3,9 +3,9 @@
 
 #include "core/queue/queue_int.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <sys/param.h>
 
+#include <stdlib.h>
 
 static const struct queue_store_user store_user = {
 	.has_room = queue_has_room,
@@ -85,12 +85,6 @@ queue_in_flight(const struct queue *q)
 	return q->in_flight;
 }
 
-static int64_t
-sooner(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 int
 queue_pass(struct queue *q, const struct timeval *now)
 {
@@ -114,8 +108,8 @@ queue_pass(struct queue *q, const struct timeval *now)
 	due = q->store_ops->end(q->store);
 	if (is_more && !q->is_blocked)
 		return 0;
-	due = sooner(due, q->due_ms > q->store_ms ? q->due_ms : q->store_ms);
+	due = MIN(due, q->due_ms > q->store_ms ? q->due_ms : q->store_ms);
 	if (q->is_blocked)
-		due = sooner(due, q->now_ms + QUEUE_AGAIN_MS);
+		due = MIN(due, q->now_ms + QUEUE_AGAIN_MS);
 	return due <= q->now_ms ? 1 : (int)(due - q->now_ms);
 }

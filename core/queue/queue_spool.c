@@ -6,6 +6,8 @@
 
 #include "core/queue/queue_spool.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -125,16 +127,10 @@ spool_begin(void *store, int64_t now_ms)
 }
 
 static int64_t
-sooner(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t
 spool_end(void *store)
 {
 	struct queue_spool *sp = store;
-	int64_t due = sooner(sooner(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
+	int64_t due = MIN(MIN(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
 
 	if (acklog_write(sp->acklog) == -1 && sp->acklog_errnum != errno) {
 		sp->acklog_errnum = errno;
@@ -143,7 +139,7 @@ spool_end(void *store)
 	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
 	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))
-		due = sooner(due, sp->recycle_ms);
+		due = MIN(due, sp->recycle_ms);
 	return due;
 }
 

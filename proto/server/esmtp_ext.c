@@ -63,11 +63,20 @@ struct param_text {
 	size_t		 keyword_len, value_len;
 };
 
-static bool
-is_alnum(char c)
+size_t
+esmtp_ext_keyword(const char *s, size_t len)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bool is_alnum = (s[i] >= 'a' && s[i] <= 'z') ||
+		    (s[i] >= 'A' && s[i] <= 'Z') ||
+		    (s[i] >= '0' && s[i] <= '9');
+
+		if (!is_alnum && (s[i] != '-' || i == 0))
+			break;
+	}
+	return i;
 }
 
 /* RFC 5321 4.1.2: esmtp-param = esmtp-keyword ["=" esmtp-value].  Return the
@@ -75,12 +84,10 @@ is_alnum(char c)
 static size_t
 param_text(const char *s, size_t len, struct param_text *t)
 {
-	size_t i = 0;
+	size_t i = esmtp_ext_keyword(s, len);
 
 	memset(t, 0, sizeof(*t));
 	t->keyword = s;
-	while (i < len && (is_alnum(s[i]) || (s[i] == '-' && i > 0)))
-		i++;
 	t->keyword_len = i;
 	if (i == 0 || i == len || s[i] == ' ')
 		return i;

@@ -200,8 +200,8 @@ work(struct esmtp_step *st)
 			w = esmtp_fill(st);
 	}
 	if (w == W_READ)
-		w = esmtp_wait_for(st, mc->txn != NULL &&
-		    mc->txn->is_in_body ? WAIT_DATA : WAIT_COMMAND);
+		w = esmtp_wait_for(st, esmtp_is_in_body(mc) ? WAIT_DATA :
+		    WAIT_COMMAND);
 	else if (w == W_WRITE)
 		esmtp_wait_for(st, WAIT_WRITE);
 	return w;

@@ -12,12 +12,6 @@
 
 #define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
 
-static bool
-is_in_body(const message_construct *mc)
-{
-	return mc->txn != NULL && mc->txn->is_in_body;
-}
-
 /* The input that was kept comes first. */
 void
 esmtp_load_input(struct esmtp_step *st)
@@ -70,7 +64,7 @@ read_size(struct esmtp_step *st)
 	struct esmtp_host *host = st->ac->host;
 	size_t max, room;
 
-	if (!is_in_body(mc))
+	if (!esmtp_is_in_body(mc))
 		return LIM_COMMAND_READ - st->in_len;
 	max = host->scratch_octets - st->in_len;
 	if (mc->txn->msg == NULL)
@@ -246,7 +240,7 @@ esmtp_consume(struct esmtp_step *st)
 				return w;
 			continue;
 		}
-		w = is_in_body(mc) ? esmtp_body(st) : next_line(st);
+		w = esmtp_is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;
 	}

@@ -128,6 +128,12 @@ struct _message_construct {
 	unsigned int		 is_hasty : 1;	/* and without waiting for the peer to take it */
 };
 
+static inline bool
+esmtp_is_in_body(const message_construct *mc)
+{
+	return mc->txn != NULL && mc->txn->is_in_body;
+}
+
 /* One call of the factory; lives on its stack. */
 struct esmtp_step {
 	message_construct	*mc;

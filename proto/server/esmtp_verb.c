@@ -79,23 +79,6 @@ esmtp_extension_get(size_t i)
 	return i < nextensions ? &extensions[i] : NULL;
 }
 
-/* RFC 5321 4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-") */
-static bool
-is_keyword(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		bool is_alnum = (s[i] >= 'a' && s[i] <= 'z') ||
-		    (s[i] >= 'A' && s[i] <= 'Z') ||
-		    (s[i] >= '0' && s[i] <= '9');
-
-		if (!is_alnum && (s[i] != '-' || i == 0))
-			return false;
-	}
-	return len > 0;
-}
-
 int
 esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure)
@@ -103,7 +86,8 @@ esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
 	struct esmtp_extension *e;
 	size_t i, len = strlen(command);
 
-	if (f == NULL || len >= sizeof(e->name) || !is_keyword(command, len) ||
+	if (f == NULL || len >= sizeof(e->name) || len == 0 ||
+	    esmtp_ext_keyword(command, len) != len ||
 	    nextensions == LIM_EXTENSIONS ||
 	    esmtp_verb_find(command, len) != NULL ||
 	    esmtp_extension_find(command, len) != NULL)

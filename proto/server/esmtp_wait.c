@@ -85,7 +85,7 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	if (row->option != 0)
 		seconds = *(const int64_t *)(const void *)
 		    ((const char *)o + row->option);
-	if (mc->txn != NULL && mc->txn->is_in_body)
+	if (esmtp_is_in_body(mc))
 		sooner(when_r, which_r, &mc->txn->data_since, o->data_timeout,
 		    "data");
 	if (seconds > 0)
