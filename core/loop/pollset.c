@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/array.h"
+
 #define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
 
 enum { SLOT_WAKE, SLOT_PARK, NFIXED };
@@ -20,44 +22,23 @@ enum { SLOT_WAKE, SLOT_PARK, NFIXED };
 static int
 grow_slots(struct pollset *ps, size_t n)
 {
-	struct pollfd *fds;
-	size_t size;
+	struct pollfd *fds = array_fit(ps->fds, &ps->size, n, sizeof(*fds));
 
-	if (n <= ps->size)
-		return 0;
-	size = ps->size + ps->size / 2;
-	if (size < n)
-		size = n;
-	if (size < 16)
-		size = 16;
-	fds = reallocarray(ps->fds, size, sizeof *fds);
 	if (fds == NULL)
 		return -1;
 	ps->fds = fds;
-	ps->size = size;
 	return 0;
 }
 
 static int
 grow_table(struct pollset *ps, size_t n)
 {
-	Event **table;
-	size_t size;
+	Event **table = array_fit(ps->by_fd, &ps->by_fd_size, n,
+	    sizeof(*table));
 
-	if (n <= ps->by_fd_size)
-		return 0;
-	size = ps->by_fd_size + ps->by_fd_size / 2;
-	if (size < n)
-		size = n;
-	if (size < 64)
-		size = 64;
-	table = reallocarray(ps->by_fd, size, sizeof *table);
 	if (table == NULL)
 		return -1;
-	memset(table + ps->by_fd_size, 0,
-	    (size - ps->by_fd_size) * sizeof *table);
 	ps->by_fd = table;
-	ps->by_fd_size = size;
 	return 0;
 }
 

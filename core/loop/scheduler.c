@@ -20,6 +20,7 @@
 #include "core/loop/pollset.h"
 #include "core/loop/postq.h"
 #include "core/loop/timers.h"
+#include "core/util/array.h"
 
 #define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
 
@@ -73,21 +74,11 @@ now_ms(const struct scheduler *s)
 static int
 reserve_all(struct scheduler *s, size_t n)
 {
-	Event **all;
-	size_t size;
+	Event **all = array_fit(s->all, &s->all_size, n, sizeof(*all));
 
-	if (n <= s->all_size)
-		return 0;
-	size = s->all_size + s->all_size / 2;
-	if (size < n)
-		size = n;
-	if (size < 16)
-		size = 16;
-	all = reallocarray(s->all, size, sizeof *all);
 	if (all == NULL)
 		return -1;
 	s->all = all;
-	s->all_size = size;
 	return 0;
 }
 

@@ -5,24 +5,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/util/array.h"
+
 int
 timers_reserve(struct timers *t, size_t n)
 {
-	struct timer_entry *heap;
-	size_t size;
+	struct timer_entry *heap = array_fit(t->heap, &t->size, n,
+	    sizeof(*heap));
 
-	if (n <= t->size)
-		return 0;
-	size = t->size + t->size / 2;
-	if (size < n)
-		size = n;
-	if (size < 16)
-		size = 16;
-	heap = reallocarray(t->heap, size, sizeof *heap);
 	if (heap == NULL)
 		return -1;
 	t->heap = heap;
-	t->size = size;
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_format.h"
+#include "core/util/array.h"
 #include "core/util/fileio.h"
 
 #define ENTRY_OCTETS	40
@@ -257,20 +258,16 @@ int
 acklog_append(struct acklog *log, const struct acklog_entry *entry)
 {
 	unsigned char *p;
-	size_t room;
 
 	if (log->npending >= ACKLOG_PENDING_MAX && acklog_write(log) == -1) {
 		errno = ENOBUFS;
 		return -1;
 	}
-	if (log->npending == log->room) {
-		room = log->room == 0 ? 512 : log->room * 2;
-		p = realloc(log->pending, room * ENTRY_OCTETS);
-		if (p == NULL)
-			return -1;
-		log->pending = p;
-		log->room = room;
-	}
+	p = array_fit(log->pending, &log->room, log->npending + 1,
+	    ENTRY_OCTETS);
+	if (p == NULL)
+		return -1;
+	log->pending = p;
 	encode(entry, log->number,
 	    log->pending + log->npending++ * ENTRY_OCTETS);
 	return 0;

@@ -14,6 +14,7 @@
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "core/util/array.h"
 
 static bool
 is_finished(const struct queue_segment *seg)
@@ -180,17 +181,12 @@ log_trouble(struct queue_spool *sp, const char *what)
 void
 queue_recycle_body(struct queue_spool *sp, uint64_t id)
 {
-	uint64_t *bodies;
-	size_t room;
+	uint64_t *bodies = array_fit(sp->bodies, &sp->bodies_room,
+	    sp->nbodies + 1, sizeof(*bodies));
 
-	if (sp->nbodies == sp->bodies_room) {
-		room = sp->bodies_room == 0 ? 64 : sp->bodies_room * 2;
-		bodies = realloc(sp->bodies, room * sizeof(bodies[0]));
-		if (bodies == NULL)
-			return;		/* the sweep finds it */
-		sp->bodies = bodies;
-		sp->bodies_room = room;
-	}
+	if (bodies == NULL)
+		return;		/* the sweep finds it */
+	sp->bodies = bodies;
 	sp->bodies[sp->nbodies++] = id;
 }
 

@@ -21,6 +21,7 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
+#include "core/util/array.h"
 #include "core/util/fileio.h"
 
 RB_GENERATE(queue_segments, queue_segment, entry, queue_segment_compare)
@@ -158,7 +159,7 @@ int
 queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt)
 {
 	struct queue_partial *p = queue_partial_find(seg, seq);
-	uint32_t *rcpts, room;
+	uint32_t *rcpts;
 
 	if (p == NULL) {
 		if ((p = calloc(1, sizeof(*p))) == NULL)
@@ -166,14 +167,10 @@ queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt)
 		p->seq = seq;
 		RB_INSERT(queue_partials, &seg->partials, p);
 	}
-	if (p->n == p->room) {
-		room = p->room == 0 ? 4 : p->room * 2;
-		rcpts = reallocarray(p->rcpts, room, sizeof(rcpts[0]));
-		if (rcpts == NULL)
-			return -1;
-		p->rcpts = rcpts;
-		p->room = room;
-	}
+	rcpts = array_fit(p->rcpts, &p->room, p->n + 1, sizeof(*rcpts));
+	if (rcpts == NULL)
+		return -1;
+	p->rcpts = rcpts;
 	p->rcpts[p->n++] = rcpt;
 	return 0;
 }

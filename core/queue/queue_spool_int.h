@@ -34,7 +34,8 @@
 struct queue_partial {
 	RB_ENTRY(queue_partial) entry;
 	uint32_t	 seq;
-	uint32_t	 n, room;
+	uint32_t	 n;
+	size_t		 room;
 	uint32_t	*rcpts;
 };
 RB_HEAD(queue_partials, queue_partial);
