@@ -8,10 +8,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cmd/mailmilld/role/ended.h"
 #include "core/process/log.h"
+#include "core/util/array.h"
 
 #define SESSIONS_MAX	(1u << 20)	/* far above any descriptor limit */
 
@@ -29,22 +29,16 @@ sessions_find(const struct worker *w, uint64_t handle)
 static int
 make_room(struct sessions *t, uint32_t i)
 {
-	size_t size = t->size == 0 ? 64 : t->size;
 	accept_construct **v;
 
 	if (i >= SESSIONS_MAX) {
 		errno = ERANGE;
 		return -1;
 	}
-	while (size <= i)
-		size *= 2;
-	if (size == t->size)
-		return 0;
-	if ((v = reallocarray(t->v, size, sizeof(*v))) == NULL)
+	v = array_fit(t->v, &t->size, (size_t)i + 1, sizeof(*v));
+	if (v == NULL)
 		return -1;
-	memset(v + t->size, 0, (size - t->size) * sizeof(*v));
 	t->v = v;
-	t->size = size;
 	return 0;
 }
 
