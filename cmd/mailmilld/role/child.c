@@ -29,11 +29,6 @@
 
 #define FLUSH_MS	2000	/* at the end: for the last words to the master */
 
-struct child_early_peer {
-	struct msg_peer	peer;
-	int		fd;
-};
-
 /* --- draining ------------------------------------------------------------- */
 
 static void
@@ -76,22 +71,6 @@ on_stats(void *closure, struct channel_msg *msg)
 		log_warn("stats", "step=%s", "attach");
 }
 
-static void
-keep_early_peer(struct child *c, struct channel_msg *msg)
-{
-	struct child_early_peer *v;
-
-	if (c->early_npeers == CHILD_MAX_EARLY_PEERS)
-		return;
-	v = reallocarray(c->early_peers, c->early_npeers + 1, sizeof(*v));
-	if (v == NULL)
-		return;
-	c->early_peers = v;
-	memcpy(&v[c->early_npeers].peer, msg->base, sizeof(v->peer));
-	v[c->early_npeers++].fd = msg->fd;
-	msg->fd = -1;
-}
-
 /* Those that it has channels to. */
 static unsigned int
 peers_of(const struct role *role)
@@ -100,32 +79,50 @@ peers_of(const struct role *role)
 }
 
 static void
-give_peer(struct child *c, const struct msg_peer *peer, int fd)
+give_peer(struct child *c, struct channel_msg *msg)
 {
-	if (peer->role < NROLES &&
-	    (peers_of(c->role) & ROLE_BIT(peer->role)) != 0)
-		c->ops->peer(c->closure, peer, fd);
+	struct msg_peer peer;
+	int fd = msg->fd;
+
+	memcpy(&peer, msg->base, sizeof(peer));
+	if (peer.role >= NROLES ||
+	    (peers_of(c->role) & ROLE_BIT(peer.role)) == 0)
+		return;
+	msg->fd = -1;
+	c->ops->peer(c->closure, &peer, fd);
+}
+
+static void
+give(struct channel_msg *msg, void *closure)
+{
+	struct child *c = closure;
+
+	if (msg->type == M_PEER)
+		give_peer(c, msg);
 	else
-		close(fd);
+		c->ops->on[msg->type](c->closure, msg);
+}
+
+/* A message that is the role's. */
+static void
+on_own(void *closure, struct channel_msg *msg)
+{
+	struct child *c = closure;
+
+	if (c->ops != NULL)
+		give(msg, c);
+	else if (child_early_keep(msg) == -1)
+		log_errx("start", "reason=%s message=%s", "out of memory",
+		    msg_rows[msg->type].name);
 }
 
 static void
 on_peer(void *closure, struct channel_msg *msg)
 {
-	struct child *c = closure;
-	struct msg_peer peer;
-
-	if (msg->fd == -1) {
+	if (msg->fd == -1)
 		log_errx("peer", "reason=%s", "out of descriptors");
-		return;
-	}
-	if (c->ops == NULL) {
-		keep_early_peer(c, msg);
-		return;
-	}
-	memcpy(&peer, msg->base, sizeof(peer));
-	give_peer(c, &peer, msg->fd);
-	msg->fd = -1;
+	else
+		on_own(closure, msg);
 }
 
 static void
@@ -156,27 +153,6 @@ static msg_fn *const on_any[NMSGS] = {
 	[M_START] = on_start,
 	[M_DRAIN] = on_drain
 };
-
-static void
-give_own(struct channel_msg *msg, void *closure)
-{
-	struct child *c = closure;
-
-	c->ops->on[msg->type](c->closure, msg);
-}
-
-/* What only some roles take. */
-static void
-on_own(void *closure, struct channel_msg *msg)
-{
-	struct child *c = closure;
-
-	if (c->ops != NULL)
-		give_own(msg, c);
-	else if (child_early_keep(msg) == -1)
-		log_errx("start", "reason=%s message=%s", "out of memory",
-		    msg_rows[msg->type].name);
-}
 
 static void
 assert_complete(const struct child *c)
@@ -320,11 +296,6 @@ set_title(const struct child *c)
 static void
 child_clear(struct child *c)
 {
-	unsigned int i;
-
-	for (i = 0; i < c->early_npeers; i++)
-		close(c->early_peers[i].fd);
-	free(c->early_peers);
 	child_early_give(NULL, NULL);
 	chanev_free(c->master);
 	settings_free(c->settings_owned);
@@ -377,16 +348,12 @@ int
 child_run(struct child *c, const struct child_ops *ops, void *closure)
 {
 	struct msg_empty empty = { 0 };
-	unsigned int i;
 	int rc;
 
 	c->ops = ops;
 	c->closure = closure;
 	assert_complete(c);
-	child_early_give(give_own, c);
-	for (i = 0; i < c->early_npeers; i++)
-		give_peer(c, &c->early_peers[i].peer, c->early_peers[i].fd);
-	c->early_npeers = 0;
+	child_early_give(give, c);
 	if (child_log_gather(c) == -1) {
 		log_err("start", "role=%s", c->role->name);
 		return 1;

@@ -16,7 +16,6 @@
 #include "core/scheduler.h"
 
 #define CHILD_CHANNEL_FD	3	/* where a child finds its master */
-#define CHILD_MAX_EARLY_PEERS	1024	/* M_PEERs kept until child_run() */
 
 struct child;
 
@@ -30,8 +29,7 @@ struct child_ops {
 	 * same slot (an old one drains while its successor works): there, a
 	 * peer is a new one by its instance, and ends with chanev's gone(). */
 	void	(*peer)(void *closure, const struct msg_peer *peer, int fd);
-	/* the messages of the role's own, such as M_SESSION, M_CERTS.  Those
-	 * that came before child_run() are given first, before any peer.
+	/* the messages of the role's own, such as M_SESSION, M_CERTS.
 	 * child_run() asserts that none is missing */
 	msg_fn	*on[NMSGS];
 	/* drain(closure): finish what was promised, take nothing new, then
@@ -59,8 +57,6 @@ struct child {
 	struct settings		*settings_owned;
 	int			 config_fd;
 	int			 log_fd;
-	unsigned int		 early_npeers;
-	struct child_early_peer	*early_peers;
 };
 
 /* child_main(role): The whole life of a child: the start-up conversation, then
@@ -78,8 +74,8 @@ int child_main(const struct role *role);
 int child_drop(struct child *c);
 
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
- * child_exit().  Peers that came at start are given to ops->peer first, before
- * M_READY.  Return the exit status. */
+ * child_exit().  Peers and messages that came before are given to ${ops} first,
+ * in their order, before M_READY.  Return the exit status. */
 int child_run(struct child *c, const struct child_ops *ops, void *closure);
 
 /* child_exit(c): Leave child_run() at the end of this pass, status 0. */

@@ -5,7 +5,7 @@
 
 #include "cmd/mailmilld/role/msg.h"
 
-#define CHILD_EARLY_MAX	4096	/* messages: one key each, and some */
+#define CHILD_EARLY_MAX	5120	/* messages: keys, peers, one each, and some */
 
 /* child_early_keep(msg): Copy it; takes its descriptor.  Return 0 or -1. */
 int child_early_keep(struct channel_msg *msg);
