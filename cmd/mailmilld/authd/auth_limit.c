@@ -287,24 +287,28 @@ auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
 	return true;
 }
 
-void
-auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt,
-    uint64_t now_ms)
+/* The counters that an attempt is charged to; NULL: one less. */
+static void
+entries_of(struct auth_limit *l, const struct auth_attempt *a,
+    struct entry *entries_r[2])
 {
-	(void)now_ms;
+	entries_r[0] = a->is_known ? entry_find(&l->tables[PAIR], a->pair) :
+	    entry_find(&l->tables[CLIENT], a->client);
+	entries_r[1] = a->is_known || !a->has_login ? NULL :
+	    entry_find(&l->tables[LOGIN], a->login);
+}
+
+void
+auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt)
+{
+	struct entry *entries[2];
+
 	if (!attempt->is_charged)
 		return;
 	attempt->is_charged = false;
-	if (attempt->is_known) {
-		uncharge(entry_find(&l->tables[PAIR], attempt->pair),
-		    attempt->window);
-		return;
-	}
-	uncharge(entry_find(&l->tables[CLIENT], attempt->client),
-	    attempt->window);
-	if (attempt->has_login)
-		uncharge(entry_find(&l->tables[LOGIN], attempt->login),
-		    attempt->window);
+	entries_of(l, attempt, entries);
+	uncharge(entries[0], attempt->window);
+	uncharge(entries[1], attempt->window);
 }
 
 void
@@ -314,7 +318,7 @@ auth_limit_good(struct auth_limit *l, struct auth_attempt *attempt,
 	bool was_charged = attempt->is_charged;
 	struct entry *e;
 
-	auth_limit_unsure(l, attempt, now_ms);
+	auth_limit_unsure(l, attempt);
 	if (!was_charged || !attempt->has_login)
 		return;
 	e = entry_get(l, &l->tables[PAIR], attempt->pair, now_ms);
@@ -326,18 +330,13 @@ auth_limit_delay(struct auth_limit *l, const struct auth_attempt *attempt,
     uint64_t now_ms)
 {
 	unsigned int n, m, ms = AUTH_DELAY_MIN_MS;
+	struct entry *entries[2];
 
-	if (attempt->is_known) {
-		n = entry_count(l, entry_find(&l->tables[PAIR],
-		    attempt->pair), now_ms);
-	} else {
-		n = entry_count(l, entry_find(&l->tables[CLIENT],
-		    attempt->client), now_ms);
-		m = !attempt->has_login ? 0 : entry_count(l,
-		    entry_find(&l->tables[LOGIN], attempt->login), now_ms);
-		if (m > n)
-			n = m;
-	}
+	entries_of(l, attempt, entries);
+	n = entry_count(l, entries[0], now_ms);
+	m = entry_count(l, entries[1], now_ms);
+	if (m > n)
+		n = m;
 	while (n-- > 1 && ms < AUTH_DELAY_MAX_MS)
 		ms *= 2;
 	return ms < AUTH_DELAY_MAX_MS ? ms : AUTH_DELAY_MAX_MS;

@@ -54,12 +54,11 @@ bool auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
 
 /* auth_limit_good(l, attempt, now_ms): The attempt was right: it no longer
  * counts.
- * auth_limit_unsure(l, ...): There was no verdict: it counts neither as a
+ * auth_limit_unsure(l, attempt): There was no verdict: it counts neither as a
  * failure nor as a success.  A second call for an attempt has no effect. */
 void auth_limit_good(struct auth_limit *l, struct auth_attempt *attempt,
     uint64_t now_ms);
-void auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt,
-    uint64_t now_ms);
+void auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt);
 
 /* auth_limit_delay(l, attempt, now_ms): How long the answer to a failure is
  * held back, in milliseconds: it doubles with each failure of the client or the

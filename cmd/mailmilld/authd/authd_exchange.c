@@ -125,8 +125,7 @@ take_back(struct authd_exchange *e)
 {
 	(void)pthread_mutex_lock(&e->authd->limit_lock);
 	if (e->has_attempt && !is_refused(e))
-		auth_limit_unsure(e->authd->limit, &e->attempt,
-		    monotonic_ms());
+		auth_limit_unsure(e->authd->limit, &e->attempt);
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
 }
 
@@ -231,13 +230,11 @@ hold(struct authd_exchange *e)
 static bool
 charge(struct authd_exchange *e, const char *login)
 {
-	uint64_t now_ms = monotonic_ms();
-
 	if (e->has_attempt)
-		auth_limit_unsure(e->authd->limit, &e->attempt, now_ms);
+		auth_limit_unsure(e->authd->limit, &e->attempt);
 	e->has_attempt = true;
 	e->is_blocked = !auth_limit_begin(e->authd->limit,
-	    &e->request.peer.sa, login, now_ms, &e->attempt);
+	    &e->request.peer.sa, login, monotonic_ms(), &e->attempt);
 	return !e->is_blocked;
 }
 
@@ -273,8 +270,7 @@ settle(struct authd_exchange *e)
 		auth_limit_good(e->authd->limit, &e->attempt, monotonic_ms());
 	else if (!is_verdict && e->has_attempt && !is_refused(e) &&
 	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
-		auth_limit_unsure(e->authd->limit, &e->attempt,
-		    monotonic_ms());
+		auth_limit_unsure(e->authd->limit, &e->attempt);
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
 }
 

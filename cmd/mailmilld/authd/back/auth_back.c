@@ -29,10 +29,9 @@ auth_back_open(const char *spec, char *err_r, size_t errlen)
 
 	if (auth_spec_check(spec, &kind, &arg, err_r, errlen) == -1)
 		return NULL;
-	if ((b = calloc(1, sizeof(*b))) == NULL) {
-		snprintf(err_r, errlen, "no memory");
+	snprintf(err_r, errlen, "no memory");
+	if ((b = calloc(1, sizeof(*b))) == NULL)
 		return NULL;
-	}
 	b->ops = ops[kind];
 	if ((b->state = b->ops->open(arg, err_r, errlen)) == NULL) {
 		free(b);

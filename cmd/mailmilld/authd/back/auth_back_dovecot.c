@@ -19,12 +19,8 @@
 #define ID		"1"	/* of the only request of a connection */
 #define PATIENCE_MS	60000	/* when there is no deadline */
 
-struct dovecot {
-	char	*path;
-};
-
 struct relay {
-	const struct dovecot	*back;
+	const char		*path;		/* of the socket: the state */
 	struct auth_dovecot	*d;
 	char			*login;		/* NULL, or: it was right, and
 						 * the client is to answer
@@ -34,22 +30,9 @@ struct relay {
 static void *
 dovecot_open(const char *arg, char *err_r, size_t errlen)
 {
-	struct dovecot *b = calloc(1, sizeof(*b));
-
-	if (b != NULL && (b->path = strdup(arg)) != NULL)
-		return b;
-	snprintf(err_r, errlen, "no memory");
-	free(b);
-	return NULL;
-}
-
-static void
-dovecot_free(void *state)
-{
-	struct dovecot *b = state;
-
-	free(b->path);
-	free(b);
+	(void)err_r;
+	(void)errlen;
+	return strdup(arg);
 }
 
 static uint64_t
@@ -60,11 +43,11 @@ deadline(const struct auth_client *client)
 }
 
 static enum auth_relay_status
-unsure(const struct dovecot *b, const struct auth_client *client,
+unsure(const char *path, const struct auth_client *client,
     const char *problem)
 {
 	log_warnx("dovecot-failed", "session=%s socket=%s problem=%s",
-	    client->session, b->path, problem);
+	    client->session, path, problem);
 	return AUTH_RELAY_UNSURE;
 }
 
@@ -220,7 +203,7 @@ on_cont(struct relay *r, const struct auth_client *client, char **fields,
     int n, char **octets_r, size_t *len_r)
 {
 	if (take_challenge(n > 2 ? fields[2] : "", octets_r, len_r) == -1)
-		return unsure(r->back, client, "a challenge that is not base64");
+		return unsure(r->path, client, "a challenge that is not base64");
 	return AUTH_RELAY_CHALLENGE;
 }
 
@@ -232,7 +215,7 @@ on_ok(struct relay *r, const struct auth_client *client, char **fields, int n,
 	const char *last = value_of(fields, n, "resp");
 
 	if (login == NULL || *login == '\0' || strlen(login) > AUTH_LOGIN_MAX)
-		return unsure(r->back, client, "an OK that does not say whose");
+		return unsure(r->path, client, "an OK that does not say whose");
 	/* the password is right, but the user may not log in here */
 	if (value_of(fields, n, "nologin") != NULL ||
 	    value_of(fields, n, "proxy") != NULL)
@@ -246,7 +229,7 @@ on_ok(struct relay *r, const struct auth_client *client, char **fields, int n,
 	 * empty line */
 	if ((r->login = strdup(login)) == NULL ||
 	    take_challenge(last, octets_r, len_r) == -1)
-		return unsure(r->back, client, "a challenge that is not base64");
+		return unsure(r->path, client, "a challenge that is not base64");
 	return AUTH_RELAY_CHALLENGE;
 }
 
@@ -260,7 +243,7 @@ on_fail(struct relay *r, const struct auth_client *client, char **fields,
 	/* before version 1.2 of the protocol it was "temp" */
 	if ((code != NULL && strcmp(code, "temp_fail") == 0) ||
 	    value_of(fields, n, "temp") != NULL)
-		return unsure(r->back, client, "it cannot tell now: see "
+		return unsure(r->path, client, "it cannot tell now: see "
 		    "Dovecot's log");
 	if (login != NULL && *login != '\0' && strlen(login) <= AUTH_LOGIN_MAX &&
 	    give_login(login, octets_r, len_r) == -1)
@@ -291,14 +274,14 @@ receive(struct relay *r, const struct auth_client *client, char **octets_r,
 
 	n = auth_dovecot_receive(r->d, fields, deadline(client), &problem);
 	if (n == -1)
-		return unsure(r->back, client, problem);
+		return unsure(r->path, client, problem);
 	for (i = 0; i < NANSWERS; i++) {
 		if (strcmp(fields[0], answers[i].name) == 0 && n > 1 &&
 		    strcmp(fields[1], ID) == 0)
 			return answers[i].take(r, client, fields, n, octets_r,
 			    len_r);
 	}
-	return unsure(r->back, client, "an answer that is none of OK, CONT and "
+	return unsure(r->path, client, "an answer that is none of OK, CONT and "
 	    "FAIL");
 }
 
@@ -318,7 +301,7 @@ dovecot_relay_free(void *relay)
 
 /* ${peer_name}: the name in the client's verified certificate, or NULL. */
 static enum auth_relay_status
-start(struct dovecot *b, const struct auth_client *client, const char *mech,
+start(const char *path, const struct auth_client *client, const char *mech,
     const char *peer_name, const char *initial, size_t len,
     struct relay **relay_r, char **octets_r, size_t *len_r)
 {
@@ -327,12 +310,12 @@ start(struct dovecot *b, const struct auth_client *client, const char *mech,
 
 	*relay_r = r;
 	if (r == NULL)
-		return unsure(b, client, problem);
-	r->back = b;
-	r->d = auth_dovecot_open(b->path, mech, deadline(client), &problem);
+		return unsure(path, client, problem);
+	r->path = path;
+	r->d = auth_dovecot_open(path, mech, deadline(client), &problem);
 	if (r->d == NULL || send_auth(r->d, client, mech, peer_name, initial,
 	    len, &problem) == -1)
-		return unsure(b, client, problem);
+		return unsure(path, client, problem);
 	return receive(r, client, octets_r, len_r);
 }
 
@@ -366,14 +349,14 @@ dovecot_relay_step(void *relay, const struct auth_client *client,
 		return len == 0 ? AUTH_RELAY_YES : AUTH_RELAY_NO;
 	}
 	if (send_cont(r->d, client, response, len, &problem) == -1)
-		return unsure(r->back, client, problem);
+		return unsure(r->path, client, problem);
 	return receive(r, client, octets_r, len_r);
 }
 
 /* Run a mechanism of which the only message is ${initial}.  ${last} answers the
  * challenge that tells of a failure; NULL: there is no such challenge. */
 static enum auth_verdict
-ask(struct dovecot *b, const struct auth_client *client, const char *mech,
+ask(const char *path, const struct auth_client *client, const char *mech,
     const char *peer_name, const char *initial, size_t len, const char *last)
 {
 	enum auth_relay_status status;
@@ -381,7 +364,7 @@ ask(struct dovecot *b, const struct auth_client *client, const char *mech,
 	char *octets = NULL;
 	size_t octets_len = 0;
 
-	status = start(b, client, mech, peer_name, initial, len, &r, &octets,
+	status = start(path, client, mech, peer_name, initial, len, &r, &octets,
 	    &octets_len);
 	if (status == AUTH_RELAY_CHALLENGE && r->login != NULL)
 		status = AUTH_RELAY_YES;
@@ -460,7 +443,7 @@ dovecot_exists(void *state, const struct auth_client *client,
 
 const struct auth_back_ops auth_back_dovecot = {
 	.open = dovecot_open,
-	.free = dovecot_free,
+	.free = free,
 	.password = dovecot_password,
 	.token = dovecot_token,
 	.exists = dovecot_exists,

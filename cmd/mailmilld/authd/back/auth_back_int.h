@@ -9,6 +9,7 @@
 /* What a kind of back end does; see the functions of auth_back.h of the same
  * names.  NULL: it cannot do that, and the answer is AUTH_UNSURE. */
 struct auth_back_ops {
+	/* when it returns NULL without a message, there was no memory */
 	void	*(*open)(const char *arg, char *err_r, size_t errlen);
 	void	 (*free)(void *state);
 	enum auth_verdict (*password)(void *state,

@@ -64,7 +64,6 @@ pam_open(const char *arg, char *err_r, size_t errlen)
 	}
 	if ((p = calloc(1, sizeof(*p))) == NULL ||
 	    (p->service = strdup(arg)) == NULL) {
-		snprintf(err_r, errlen, "no memory");
 		free(p);
 		return NULL;
 	}

@@ -38,10 +38,9 @@ load(const char *path, char *err_r, size_t errlen)
 {
 	struct shared *s = calloc(1, sizeof(*s));
 
-	if (s == NULL) {
-		snprintf(err_r, errlen, "%s: no memory", path);
+	snprintf(err_r, errlen, "%s: no memory", path);
+	if (s == NULL)
 		return NULL;
-	}
 	if ((s->file = passwdfile_open(path, err_r, errlen)) == NULL) {
 		free(s);
 		return NULL;
@@ -126,11 +125,8 @@ passwd_open(const char *arg, char *err_r, size_t errlen)
 {
 	struct passwd *p = calloc(1, sizeof(*p));
 
-	if (p == NULL || (p->path = strdup(arg)) == NULL) {
-		snprintf(err_r, errlen, "%s: no memory", arg);
-		goto err1;
-	}
-	if ((p->now = load(arg, err_r, errlen)) == NULL)
+	if (p == NULL || (p->path = strdup(arg)) == NULL ||
+	    (p->now = load(arg, err_r, errlen)) == NULL)
 		goto err1;
 	pthread_mutex_init(&p->lock, NULL);
 	memset(&p->bad, 0xff, sizeof(p->bad));
@@ -144,10 +140,16 @@ err1:
 }
 
 static enum auth_verdict
-verdict(const struct passwd *p, int rc)
+check(struct passwd *p, int (*verify)(const struct passwdfile *f,
+    const char *name, const char *secret), const char *login,
+    const char *secret)
 {
+	struct shared *s = take(p);
+	int rc = verify(s->file, login, secret);
+
 	if (rc == -1)
 		log_warn("passwd-check-failed", "file=%s", p->path);
+	give_back(p, s);
 	return rc == 1 ? AUTH_YES : rc == 0 ? AUTH_NO : AUTH_UNSURE;
 }
 
@@ -155,28 +157,16 @@ static enum auth_verdict
 passwd_password(void *state, const struct auth_client *client,
     const char *login, const char *password)
 {
-	struct passwd *p = state;
-	struct shared *s = take(p);
-	enum auth_verdict v;
-
 	(void)client;
-	v = verdict(p, passwdfile_verify(s->file, login, password));
-	give_back(p, s);
-	return v;
+	return check(state, passwdfile_verify, login, password);
 }
 
 static enum auth_verdict
 passwd_token(void *state, const struct auth_client *client, const char *login,
     const char *token)
 {
-	struct passwd *p = state;
-	struct shared *s = take(p);
-	enum auth_verdict v;
-
 	(void)client;
-	v = verdict(p, passwdfile_verify_token(s->file, login, token));
-	give_back(p, s);
-	return v;
+	return check(state, passwdfile_verify_token, login, token);
 }
 
 static enum auth_verdict
