@@ -1,6 +1,6 @@
 /* Messages between processes over a SOCK_SEQPACKET socketpair.
  * Owns: the layout of a packet, its validation against the row, descriptors in
- * transit, the bounded queue of what the peer has not yet taken.
+ * transit, the bounded queue of messages that the peer has not read yet.
  * Knows nothing of what a message means.
  *
  * A packet: struct wire_head; the base struct; zeros up to a multiple of
@@ -181,7 +181,7 @@ send_packet(struct channel *c, struct iovec *iov, size_t niov, int fd)
 		case EAGAIN:
 		case ENOBUFS:
 		case ENOMEM:
-		case ETOOMANYREFS:	/* descriptors in flight: they land */
+		case ETOOMANYREFS:	/* too many descriptors in transit */
 			errno = EAGAIN;
 			return -1;
 		default:
@@ -278,8 +278,8 @@ channel_send(struct channel *c, unsigned int type, const void *base,
 	return keep(c, iov, 4, fd);
 }
 
-/* Take every descriptor that came; the first is *fd_r, others are closed.
- * Return how many came. */
+/* Take the descriptors that came with the packet: *fd_r is the first, the
+ * others are closed.  Return how many came. */
 static unsigned int
 take_fds(struct msghdr *mh, int *fd_r)
 {
@@ -331,7 +331,7 @@ parse_packet(const struct channel *c, size_t len, struct channel_msg *msg_r)
 	return 0;
 }
 
-/* Is ${e} how a socket says that its peer is gone? */
+/* Whether the errno ${e} means that the peer of a socket is gone. */
 static bool
 peer_is_gone(int e)
 {

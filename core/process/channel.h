@@ -1,7 +1,7 @@
 /* Messages between the processes of the server: a SOCK_SEQPACKET socketpair,
  * one row per message, a descriptor may travel with it.
  * Owns: framing, validation from the row, descriptor passing, the bounded
- * queue of what the peer has not yet taken.
+ * queue of messages that the peer has not read yet.
  * A message is a header (type, count), a base struct and ${count} entries; the
  * receiver gets it only if type, sizes, count, sender, and the presence of a
  * descriptor fit the row.  The peer is hostile until parsed. */
@@ -24,7 +24,7 @@ struct channel_row {
 	bool		 is_secret;	/* to be overwritten when it has been read */
 };
 
-/* channel_row_goes(row, from, to): May ${from} send it to ${to}? */
+/* channel_row_goes(row, from, to): Whether ${from} may send it to ${to}. */
 bool channel_row_goes(const struct channel_row *row, unsigned int from,
     unsigned int to);
 
@@ -69,13 +69,13 @@ int channel_flush(struct channel *c);
 /* channel_recv(c, &msg_r): Return 1 with a message, 0 when the peer is gone,
  * -1 with errno: EAGAIN; EPROTO: a message was thrown away because it did not
  * fit its row (call again); EMFILE: a good message whose descriptor was lost
- * because this process may not have more of them: *msg_r is filled in, fd -1
- * (tell the sender what it must know, and call again). */
+ * because this process is out of them: *msg_r is filled in, fd -1 (answer it
+ * if the sender waits for an answer, and call again). */
 int channel_recv(struct channel *c, struct channel_msg *msg_r);
 
-/* channel_wipe(c): Overwrite what channel_recv() gave last, which held a
- * secret.  What waits in channel_send()'s queue is always wiped when it has
- * gone. */
+/* channel_wipe(c): Overwrite the message that channel_recv() gave last, which
+ * held a secret.  Messages in channel_send()'s queue are always wiped after
+ * they have been sent. */
 void channel_wipe(struct channel *c);
 
 #endif

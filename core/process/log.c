@@ -1,8 +1,9 @@
 /* The log: where lines go.
- * Owns: the level, the time stamp, the buffer, the descriptor, what is lost.
+ * Owns: the level, the time stamp, the buffer, the descriptor, the count of
+ * lost lines.
  * A process has one log; threads share it behind a lock.  Nothing here blocks:
- * a line that cannot be written waits in the buffer, one that finds no room
- * there is counted. */
+ * a line that cannot be written waits in the buffer; when that is full, lines
+ * are lost, and counted. */
 
 #include "core/process/log.h"
 
@@ -47,8 +48,8 @@ static struct {
 	enum log_kind	 kind;
 	int		 fd;
 	bool		 is_initialised;
-	bool		 may_block;	/* look with poll(2) before each write */
-	size_t		 write_max;	/* octets that go down as one */
+	bool		 may_block;	/* ask poll(2) before each write */
+	size_t		 write_max;	/* octets of one write(2) */
 	bool		 is_dead;	/* failed; until log_init() */
 	void		(*on_failure)(void *);
 	void		*on_failure_closure;
@@ -57,7 +58,7 @@ static struct {
 	time_t		 stamp_second;
 	char		 stamp[40];
 	size_t		 stamp_len;
-	uint64_t	 lost;		/* lines, of which no line has told yet */
+	uint64_t	 lost;		/* lines, not yet reported by log_lost= */
 	size_t		 used;
 	char		 buf[LOG_BUFFER];
 } g = {
@@ -80,7 +81,8 @@ set_ident(const char *ident)
 	    "[%ld]", (long)getpid());
 }
 
-/* Learn how the descriptor wants to be written to. */
+/* Find out whether writing to the descriptor may block, and how much may be
+ * written at once. */
 static void
 set_fd(int fd)
 {
@@ -94,7 +96,7 @@ set_fd(int fd)
 	if (g.kind == LOG_TO_SYSLOG || fstat(fd, &st) == -1 ||
 	    S_ISREG(st.st_mode))
 		return;
-	/* lines of several processes stay whole up to PIPE_BUF */
+	/* up to PIPE_BUF, lines of several processes are not mixed */
 	g.write_max = PIPE_BUF;
 	flags = fcntl(fd, F_GETFL);
 	g.may_block = flags == -1 || (flags & O_NONBLOCK) == 0;
@@ -138,8 +140,8 @@ open_syslog(void)
 	return fd;
 }
 
-/* A non-blocking way to stderr.  O_NONBLOCK belongs to the open file, which the
- * shell may share with us: so open it anew, or take it as it is. */
+/* A non-blocking descriptor for stderr.  O_NONBLOCK is a flag of the open file,
+ * which the shell may share: so open it anew, or else use it as it is. */
 static int
 open_stderr(void)
 {
@@ -223,7 +225,7 @@ drop_octets(size_t n)
 	memmove(g.buf, g.buf + n, g.used);
 }
 
-/* Is ${e} a state that passes by itself? */
+/* Whether the errno ${e} is temporary. */
 static bool
 passes(int e)
 {
@@ -346,7 +348,7 @@ append(const struct log_line *l)
 	return true;
 }
 
-/* If lines were lost and there is room again, say so. */
+/* If lines were lost and there is room again, log how many. */
 static void
 append_lost(void)
 {
@@ -363,7 +365,7 @@ append_lost(void)
 		g.lost = 0;
 }
 
-/* Lock is held; released here, so that the failure is told without it. */
+/* Called with the lock; releases it, and reports a failure after that. */
 static void
 unlock_and_tell(bool was_dead)
 {

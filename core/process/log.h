@@ -23,23 +23,24 @@ enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
 #define LOG_BUFFER	32768	/* octets kept until the next flush */
 
 /* log_init(ident, kind, fd, level): Log to ${fd}, which stays the caller's: a
- * file descriptor, or for syslog a datagram socket connected to /dev/log.  ${ident} (copied) is how lines name this process, "mailmilld" or
- * "mailmilld/worker-1"; what is not printable or a blank in it becomes '-'.
+ * file descriptor, or for syslog a datagram socket connected to /dev/log.
+ * ${ident} (copied) is the name of this process in each line, "mailmilld" or
+ * "mailmilld/worker-1"; blanks and unprintable octets in it become '-'.
  * Before this call lines go to stderr, level notice. */
 void log_init(const char *ident, enum log_kind kind, int fd,
     enum log_level level);
 
 /* log_open(target, &kind_r, &fd_r): Open "stderr", "syslog" or a file's path
  * for log_init() of this process or another's.  A pipe or terminal that is
- * stderr is opened anew where possible, so that it need not block and the
- * caller's stays as it is.  Return 0 or -1 with errno. */
+ * stderr is opened anew where possible: the new descriptor is non-blocking, and
+ * stderr itself is unchanged.  Return 0 or -1 with errno. */
 int log_open(const char *target, enum log_kind *kind_r, int *fd_r);
 
-/* log_on_failure(func, closure): Call ${func} once when the descriptor turns
- * out to be dead (the syslog daemon was restarted), and again only after
- * log_init(): the place to ask for a new one.  Lines are kept, as far as the
- * buffer goes.  ${func} may be called from within any log function and must
- * not log. */
+/* log_on_failure(func, closure): Call ${func}, which may ask for a new
+ * descriptor, when writing has failed for good (the syslog daemon was
+ * restarted): once, and again only after log_init().  Meanwhile lines are kept
+ * until the buffer is full.  ${func} may be called from within any log function
+ * and must not log. */
 void log_on_failure(void (*func)(void *closure), void *closure);
 
 void log_set_level(enum log_level level);
@@ -69,10 +70,10 @@ void log_err(const char *event, const char *fmt, ...)
 void log_errx(const char *event, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* log_flush(): Write what has gathered, without blocking; called now and then
- * by a loop, by itself for levels error and warning, and at exit.
- * What finds no room in the buffer is lost, and a line with log_lost=N says so
- * when there is room again. */
+/* log_flush(): Write the buffered lines, without blocking.  A loop calls it once
+ * per pass; it is called by itself for levels error and warning, and at exit.
+ * A line for which the buffer has no room is lost; a line with log_lost=N tells
+ * how many, as soon as there is room. */
 void log_flush(void);
 
 /* log_pending(): Octets that wait for log_flush(). */

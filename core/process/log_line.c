@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* kept free for what closes a line: three dots, a quote, a newline */
+/* reserved for the end of a line: three dots, a quote, a newline */
 #define RESERVED	5
 #define ROOM		(LOG_LINE_MAX - RESERVED)
 
@@ -90,14 +90,14 @@ log_seconds(const struct timeval *tv, char buf[LOG_SECONDS])
 	return buf;
 }
 
-/* May ${c} stand in a value without quotes? */
+/* Whether ${c} may stand in a value without quotes. */
 static bool
 is_plain(unsigned char c)
 {
 	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
 }
 
-/* Write ${c} as it stands between quotes; return octets, 4 at most. */
+/* Write ${c} as it is escaped in quotes; return octets, 4 at most. */
 static size_t
 escape(unsigned char c, char *out)
 {

@@ -13,7 +13,7 @@
 
 struct log_line {
 	size_t	 len;
-	bool	 is_cut;	/* no room: what follows is left out */
+	bool	 is_cut;	/* it was full: the rest is left out */
 	char	 buf[LOG_LINE_MAX];
 };
 

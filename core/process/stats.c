@@ -1,7 +1,7 @@
 /* Counters in shared memory.
- * Owns: the mapping, the private array of a process that has none.
- * A slot is one cache-line-aligned array of counters; a process adds only to
- * its own, so no two processors fight for a line. */
+ * Owns: the mapping, the private array of a process without a mapping.
+ * A slot is one cache-line-aligned array of counters.  A process adds only to
+ * its own slot, so processors do not compete for cache lines. */
 
 #include "core/process/stats.h"
 
@@ -64,7 +64,7 @@ stats_attach(int fd, unsigned int slot)
 void
 stats_add(enum stats_id id, uint64_t n)
 {
-	/* atomic for the sake of a process's own threads */
+	/* atomic, since several threads of a process add */
 	__atomic_fetch_add(&own[id], n, __ATOMIC_RELAXED);
 }
 

@@ -1,5 +1,5 @@
 /* Counters in shared memory: each process writes its own slot without locks,
- * anybody who has the mapping sums them.
+ * and any process with the mapping can sum them.
  * Owns: the layout, the slots. */
 
 #ifndef CORE_PROCESS_STATS_H

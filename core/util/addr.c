@@ -64,7 +64,7 @@ addr_port(const struct sockaddr *sa)
 
 	if (addr_octets(sa, &family) == NULL)
 		return 0;
-	/* at the same place in both */
+	/* sin_port and sin6_port have the same offset */
 	_Static_assert(offsetof(struct sockaddr_in, sin_port) ==
 	    offsetof(struct sockaddr_in6, sin6_port), "port");
 	memcpy(&port, (const unsigned char *)sa +

@@ -50,7 +50,7 @@ digit(char c)
 	return c == '/' ? 63 : -1;
 }
 
-/* One group of four with ${pad} '=' at its end into ${v_r}; 0 or -1. */
+/* Decode a group of four that ends in ${pad} '=' into ${v_r}; 0 or -1. */
 static int
 group(const char *s, size_t pad, uint32_t *v_r)
 {
@@ -64,7 +64,7 @@ group(const char *s, size_t pad, uint32_t *v_r)
 			return -1;
 		v = v << 6 | (uint32_t)d;
 	}
-	/* RFC 4648 3.5: what the padding leaves over is zero */
+	/* RFC 4648 3.5: bits that the padding leaves unused are zero */
 	if ((v & ((UINT32_C(1) << pad * 8) - 1)) != 0)
 		return -1;
 	*v_r = v;

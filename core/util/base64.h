@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-/* base64_octets(len): Of the text of ${len} octets, without a NUL. */
+/* base64_octets(len): Length of the text for ${len} octets, without a NUL. */
 static inline size_t
 base64_octets(size_t len)
 {

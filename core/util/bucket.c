@@ -1,5 +1,5 @@
-/* A token bucket.  A thousandth of a token a millisecond is one a second: whole
- * numbers will do. */
+/* A token bucket.  It counts in thousandths of a token: one a second is one
+ * thousandth a millisecond, so integers are exact. */
 
 #include "core/util/bucket.h"
 
@@ -20,7 +20,7 @@ bucket_take(struct bucket *b, uint64_t now_ms)
 	uint64_t passed = now_ms - b->then_ms;
 
 	b->then_ms = now_ms;
-	/* a longer rest fills it as well */
+	/* bounded, so that the product does not overflow: it is full anyway */
 	if (passed >= b->room / b->rate + 1)
 		b->level = b->room;
 	else

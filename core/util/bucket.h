@@ -1,4 +1,4 @@
-/* A token bucket: so many a second, some more at once. */
+/* A token bucket: limits a rate, and allows short bursts. */
 
 #ifndef CORE_UTIL_BUCKET_H
 #define CORE_UTIL_BUCKET_H
@@ -8,16 +8,16 @@
 struct bucket {
 	uint64_t	rate;		/* tokens a second */
 	uint64_t	room;		/* thousandths of tokens it holds */
-	uint64_t	level;		/* likewise, now */
-	uint64_t	then_ms;	/* when that was */
+	uint64_t	level;		/* thousandths in it at then_ms */
+	uint64_t	then_ms;
 };
 
 /* bucket_init(b, rate, now_ms): Full: a tenth of a second's tokens, at least
  * one.  ${rate} is not 0. */
 void bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms);
 
-/* bucket_take(b, now_ms): Take one, from an empty bucket too, which then has
- * none.  Return in how many milliseconds there is another; 0: there is. */
+/* bucket_take(b, now_ms): Take one; an empty bucket stays empty.  Return in how
+ * many milliseconds there is another; 0: there is one now. */
 unsigned int bucket_take(struct bucket *b, uint64_t now_ms);
 
 #endif

@@ -61,7 +61,7 @@ parse_bool(const char *value, int64_t *n_r)
 	return bad(EINVAL);
 }
 
-/* The number of ${value} among "a|b|c". */
+/* The index of ${value} in "a|b|c". */
 static int
 parse_choice(const char *choices, const char *value, int64_t *n_r)
 {
@@ -80,7 +80,7 @@ parse_choice(const char *choices, const char *value, int64_t *n_r)
 	}
 }
 
-/* Decimal digits at *p, which then is behind them. */
+/* Decimal digits at *p, which is moved behind them. */
 static int
 parse_digits(const char **p, int64_t *n_r)
 {
@@ -107,8 +107,8 @@ parse_int(const char *value, int64_t *n_r)
 	return *value == '\0' ? 0 : bad(EINVAL);
 }
 
-/* A number alone, or numbers with letters of ${units}: of sizes one, of times
- * each smaller than the one before. */
+/* A number alone; or a size, "10M"; or a time, "1h30m", whose units go from
+ * large to small. */
 static int
 parse_units(const struct unit *u, const char *value, int64_t *n_r)
 {
@@ -161,7 +161,7 @@ parse_number(const struct conf_field *f, const char *value, int64_t *n_r)
 	return rc;
 }
 
-/* Such a text gets into replies and header fields. */
+/* Printable ASCII alone, since the text gets into replies and header fields. */
 static bool
 is_printable(const char *value)
 {
@@ -186,7 +186,7 @@ check_text(const struct conf_field *f, const char *value)
 
 /* --- what was expected ---------------------------------------------------- */
 
-/* ${n} in the largest of ${units} that leaves no rest: "10M". */
+/* ${n} in the largest unit that divides it: "10M". */
 static const char *
 unit_text(const struct unit *units, int64_t n, char *buf, size_t len)
 {

@@ -26,7 +26,7 @@ fileio_pread(int fd, void *buf, size_t len, off_t offset)
 	return (ssize_t)have;
 }
 
-/* What write(2) returned as octets that are done, or -1. */
+/* The result ${n} of write(2): octets written, 0 to try again, or -1. */
 static ssize_t
 written(ssize_t n)
 {

@@ -18,8 +18,8 @@ ssize_t fileio_pread(int fd, void *buf, size_t len, off_t offset);
 int fileio_write(int fd, const void *buf, size_t len);
 int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
 
-/* fileio_close(fd), fileio_unlink(dirfd, name): Close (-1 is none), remove, and
- * keep errno, for the way out of a failure. */
+/* fileio_close(fd), fileio_unlink(dirfd, name): Close ${fd}, unless it is -1;
+ * remove a file.  errno stays: for error paths. */
 void fileio_close(int fd);
 void fileio_unlink(int dirfd, const char *name);
 

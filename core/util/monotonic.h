@@ -1,6 +1,5 @@
-/* The system's monotonic clock, which nobody sets: for how long something has
- * lasted, and until when to wait.  Not for proto/, whose callers tell it the
- * time. */
+/* The system's monotonic clock, which is never set: for durations and for
+ * deadlines of waits.  Not for proto/, which gets the time from its callers. */
 
 #ifndef CORE_UTIL_MONOTONIC_H
 #define CORE_UTIL_MONOTONIC_H

@@ -60,7 +60,7 @@ err:
 	return -1;
 }
 
-/* Is a bit set behind the prefix? */
+/* Whether a bit after the prefix is set. */
 static bool
 has_host_bits(const struct netmask *nm, unsigned int max)
 {
@@ -72,7 +72,8 @@ has_host_bits(const struct netmask *nm, unsigned int max)
 	return false;
 }
 
-/* ::ffff:10.0.0.0/104 is 10.0.0.0/8: netmask_match() counts so. */
+/* Turn ::ffff:10.0.0.0/104 into 10.0.0.0/8, the form that netmask_match()
+ * compares. */
 static void
 unmap(struct netmask *nm)
 {
@@ -110,7 +111,7 @@ netmask_parse(const char *s, size_t len, struct netmask *nm_r)
 	return (int)len;
 }
 
-/* Are the first ${bits} bits the same? */
+/* Whether the first ${bits} bits are the same. */
 static bool
 same_bits(const unsigned char *a, const unsigned char *b, unsigned int bits)
 {

@@ -18,8 +18,8 @@ struct netmask {
 /* netmask_parse(s, len, &nm_r): Parse "10.0.0.0/8", "2001:db8::/32", or an
  * address alone (all bits count; brackets round an IPv6 one are allowed) in
  * ${s}, ${len} octets, not NUL terminated.  Return octets used, which is
- * ${len}, or -1 with errno: EINVAL (no such thing), ERANGE (prefix too long),
- * EDOM (bits behind the prefix are set: 10.0.0.1/8). */
+ * ${len}, or -1 with errno: EINVAL (not an address), ERANGE (prefix too long),
+ * EDOM (bits after the prefix are set: 10.0.0.1/8). */
 int netmask_parse(const char *s, size_t len, struct netmask *nm_r);
 
 /* netmask_contains(outer, inner): Is every address of ${inner} in ${outer}? */

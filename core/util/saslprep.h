@@ -1,7 +1,7 @@
 /* SASLprep (RFC 4013): names and passwords in the form in which they are
  * compared.
- * Owns: the rule what is prepared, what stays as it is, what is refused.  The
- * same rule applies where passwords are stored and where they are checked.
+ * Owns: the rule for what is prepared, kept or refused.  It is the same where
+ * passwords are stored and where they are checked.
  * Knows nothing of users or mechanisms. */
 
 #ifndef CORE_UTIL_SASLPREP_H
