@@ -70,8 +70,8 @@ void log_err(const char *event, const char *fmt, ...)
 void log_errx(const char *event, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* log_flush(): Write the buffered lines, without blocking.  A loop calls it once
- * per pass; it is called by itself for levels error and warning, and at exit.
+/* log_flush(): Write the buffered lines, without blocking.  A loop calls it
+ * once per pass; error, warning and exit() do it by themselves.
  * A line for which the buffer has no room is lost; a line with log_lost=N tells
  * how many, as soon as there is room. */
 void log_flush(void);

@@ -1,6 +1,6 @@
 /* A job: one recipient of one message of the spool, for a delivery agent.
- * The queue makes it, an agent does it and sends back what came of it.  The
- * structs travel between the two processes as they are. */
+ * The queue makes it, an agent does it and sends back the result.  The structs
+ * are sent between the two processes as they are. */
 
 #ifndef CORE_SPOOL_JOB_H
 #define CORE_SPOOL_JOB_H
@@ -25,7 +25,7 @@ struct job_result {
 	uint32_t	unused;
 };
 
-/* Why a job has failed, and what to do about it: sent before its result */
+/* The text of a job's error, sent before its result */
 struct job_error {
 	uint64_t	job;
 	char		text[JOB_TEXT];

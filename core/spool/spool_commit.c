@@ -1,13 +1,13 @@
 /* The committer: records into segments, one write and one flush per batch.
- * Owns: the current segment, the order of records, what a failure means.
+ * Owns: the current segment, the order of records, the treatment of failures.
  * While it flushes, messages gather; the next batch is all of them.  When it
- * was idle and other messages are on their way in, it waits for them a moment,
+ * was idle and other messages are on their way in, it waits a moment for them,
  * no longer than a flush takes: with some ten sessions this halves the number
  * of flushes, and one session alone never waits.
  *
- * A batch that fails, fails as a whole: its segment is sealed where the batch
- * before ended, and stays locked until the maker has wiped what may have been
- * written behind; the next batch goes to another segment. */
+ * If a write or flush fails, the whole batch fails: its segment is sealed at
+ * the end of the batch before, and stays locked until the maker has wiped what
+ * may have been written after that; the next batch goes to another segment. */
 
 #include <errno.h>
 #include <string.h>
@@ -51,7 +51,7 @@ next_segment(struct spool_writer *w)
 static void
 seal(struct spool_writer *w)
 {
-	/* The lock goes first: who is told of the end may want it. */
+	/* Unlock it first: the queue, once told of the end, recycles it. */
 	spool_segment_close(&w->cur->segment);
 	(void)pthread_mutex_lock(&w->lock);
 	w->cur->is_sealed = true;
@@ -302,8 +302,8 @@ commit_all(struct spool_writer *w, struct spool_msgs *todo)
 }
 
 /* Has the lock; there are messages in the queue.  Wait for those that are on
- * their way in, if that was of use lately: a slow client must not slow down
- * the others. */
+ * their way in, unless such waits have been in vain lately: a slow client must
+ * not slow down the others. */
 static void
 gather(struct spool_writer *w)
 {

@@ -7,9 +7,9 @@
  * A record starts at a multiple of SPOOL_ALIGN: header, envelope, body, zeros
  * up to the next multiple.  It is recognised by the nonce of the segment's
  * generation, which no client can know, and by a header checksum that covers
- * the offset, so that a copy of a record elsewhere is not one.  Behind the last
- * record is an end mark, which the next batch overwrites: without it, a tail
- * that was lost could not be told from one that was never written. */
+ * the offset, so that a copy of a record elsewhere is not one.  After the last
+ * record is an end mark, which the next batch overwrites: without it, lost
+ * records at the end would look like space that was never written. */
 
 #ifndef CORE_SPOOL_SPOOL_FORMAT_H
 #define CORE_SPOOL_SPOOL_FORMAT_H
@@ -88,7 +88,7 @@ void spool_header_encode(const struct spool_header *header,
 
 /* spool_header_decode(page, len, header_r): One sound copy is enough; of two
  * different ones the later generation counts.  Return 0, or -1: EBADMSG (not a
- * header, or damaged), EPROTONOSUPPORT (a version that is not ours). */
+ * header, or damaged), EPROTONOSUPPORT (another version). */
 int spool_header_decode(const unsigned char *page, size_t len,
     struct spool_header *header_r);
 

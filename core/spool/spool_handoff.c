@@ -1,16 +1,16 @@
-/* What the three threads of the spool writer hand each other, and how.
+/* How the three threads of the spool writer hand messages to each other.
  *
  * A message goes from the loop to the committer (queue), or first to the maker
  * (jobs, finish) if it is large, and back to the loop (done); blocks of large
  * bodies go to the maker (jobs) and back (returned).  All of these lists, the
- * segments and what the loop has to log are under one lock, which nobody keeps
- * while it reads, writes or flushes a file, or calls back.  Functions named
- * *_locked are called with it.  What only one thread touches, and what is
- * atomic, says so in spool_writer_int.h.
+ * segments and what the loop has to log are under one lock, which no thread
+ * keeps while it reads, writes or flushes a file, or makes a callback.
+ * Functions named *_locked are called with it.  spool_writer_int.h says which
+ * members one thread alone uses, and which are atomic.
  *
- * Whoever puts something into a list wakes the thread at its other end: the
- * committer and the maker only if they sleep, the loop through its eventfd,
- * once until it has looked. */
+ * A thread that puts something into a list wakes the thread that takes from it:
+ * the committer and the maker only if they sleep, the loop through its eventfd,
+ * which is written once until the loop has read it. */
 
 #include <errno.h>
 #include <unistd.h>

@@ -15,8 +15,8 @@
 #include "core/util/fileio.h"
 
 #define INSTANCE_BITS	12
-#define MARK_STEP_US	1000000ULL	/* how far ids go before the mark follows */
-#define MARK_MARGIN_US	(3 * MARK_STEP_US) /* what a predecessor may have used beyond it */
+#define MARK_STEP_US	1000000ULL	/* how far ids go before the mark is moved */
+#define MARK_MARGIN_US	(3 * MARK_STEP_US) /* how far a predecessor may have gone beyond it */
 #define MARK_MAX_US	(1ULL << 52)
 #define LOCK_BASE	((off_t)SPOOL_INSTANCES * 8) /* locks lie behind the marks */
 
@@ -77,8 +77,8 @@ mark_read(struct spool_id_source *source)
 		source->last_us = mark + MARK_MARGIN_US;
 }
 
-/* The mark is a precaution against clocks that are set back; when it cannot be
- * written (disk full) the clock alone keeps ids apart, as it does anyway. */
+/* The mark is a precaution against clocks that are set back; if it cannot be
+ * written (disk full), ids are still unique as long as the clock is not. */
 static void
 mark_write(struct spool_id_source *source, uint64_t us)
 {

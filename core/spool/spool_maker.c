@@ -1,7 +1,7 @@
-/* The maker: whatever of the spool takes longer than a flush.
+/* The maker: a thread for all work of the spool that takes longer than a flush,
+ * so that no small message waits for it.
  * Owns: the segment made ahead of need, bodies of large messages until their
- * record is due, the wiping of failed batches, the mark of message ids.
- * So that no small message waits for any of this. */
+ * record is due, the wiping of failed batches, the mark of message ids. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
-#define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota looked at */
+#define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota checked */
 
 static int
 quota_check(const struct spool_writer *w, uint64_t more)
@@ -81,12 +81,12 @@ make_next(struct spool_writer *w)
 		spool_note_locked(w, SPOOL_NOTE_MAKE, error);
 	}
 	__atomic_store_n(&w->make_error, error, __ATOMIC_RELAXED);
-	/* It may wait for this, in one way or the other. */
+	/* The committer may wait for a segment, or for the error. */
 	(void)pthread_cond_signal(&w->commit_cond);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Before the first octet of a large body. */
+/* Create the file of a large body, before its first octet. */
 static int
 body_create(struct spool_writer *w, struct spool_msg *msg)
 {
@@ -114,7 +114,7 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
 	msg->body_written += b->len;
 	if (msg->body_written - msg->body_started < BODY_STEP)
 		return (0);
-	/* Begin now what the flush at the end would have to wait for. */
+	/* Start writing out now, so that the flush at the end is short. */
 	if (w->config.is_synced)
 		(void)sync_file_range(msg->body_fd, (off_t)msg->body_started,
 		    (off_t)(msg->body_written - msg->body_started),
@@ -143,7 +143,7 @@ do_block(struct spool_writer *w, struct spool_block *b)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The body is whole: flush it.  Its name is flushed with those of others. */
+/* The body is complete: flush it.  finish_all() flushes the folder. */
 static void
 body_flush(struct spool_writer *w, struct spool_msg *msg)
 {
@@ -192,7 +192,7 @@ finish_all(struct spool_writer *w, struct spool_msgs *todo)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Zeros over what was refused, then the end mark where the good part ends. */
+/* Overwrite the failed batch with zeros, then write the end mark. */
 static int
 wipe(const struct spool_writer *w, const struct spool_held *h)
 {
@@ -231,7 +231,7 @@ failed_next(struct spool_writer *w)
 	return (h);
 }
 
-/* If one cannot be wiped, is_wipe_wanted stays. */
+/* If one cannot be wiped, is_wipe_wanted stays true. */
 static void
 wipe_all(struct spool_writer *w)
 {
@@ -256,8 +256,8 @@ wipe_all(struct spool_writer *w)
 	}
 }
 
-/* Has the lock.  Sleep until there is work; what has failed (${is_retrying}) is
- * none before ${retry}.  True: it is time for all of it. */
+/* Has the lock.  Sleep until there is work.  Work that has failed is tried
+ * again at ${retry} (${is_retrying}).  Return whether it may be done now. */
 static bool
 maker_wait(struct spool_writer *w, bool is_retrying,
     const struct timespec *retry)
@@ -316,7 +316,7 @@ spool_maker_main(void *closure)
 		is_next = w->is_next_wanted && (is_time || w->make_error == 0);
 		w->is_mark_wanted = false;
 		(void)pthread_mutex_unlock(&w->lock);
-		/* First what all messages may come to wait for. */
+		/* First the segment, for which all messages may wait. */
 		if (is_next)
 			make_next(w);
 		do_jobs(w, &jobs, &finish);

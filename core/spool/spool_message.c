@@ -16,7 +16,7 @@
 
 #define NAME_TMP_MAX	256
 
-/* Header page, record header, envelope; their size in *octets_r. */
+/* Make header page, record header and envelope; their size in *octets_r. */
 static char *
 encode_head(const struct spool_view *view, size_t *octets_r)
 {
@@ -79,7 +79,7 @@ spool_message_write(int dirfd, const char *name, const struct spool_view *view,
 		errno = ENAMETOOLONG;
 		return (-1);
 	}
-	/* O_TRUNC: one that a crash has left under this name is ours. */
+	/* O_TRUNC: a crash may have left a file of this name */
 	if ((out = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
 	    O_NOFOLLOW, 0600)) == -1)
 		return (-1);

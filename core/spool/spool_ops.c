@@ -1,7 +1,7 @@
 /* What a session does with the spool: begin, append, commit, abort.
- * Owns: messages in progress and their blocks, the bound on them, who waits
- * for room.
- * Knows nothing of segments: threads do the rest. */
+ * Owns: messages in progress and their blocks, the bound on them, the list of
+ * sessions that wait for room.
+ * Knows nothing of segments: the two threads write. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #define FREE_FIRST_MAX	256	/* blocks kept for the next messages */
 #define FREE_MAX_MAX	32
 #define WAITERS_MIN	64
-#define PROBE_US	1000000	/* after a failed commit, one message each second tries whether it works again */
+#define PROBE_US	1000000	/* after a failed commit, one message a second is accepted, to try again */
 
 size_t
 spool_block_octets(const struct spool_block *b)
@@ -93,7 +93,7 @@ open_remove(struct spool_msg *msg)
 	__atomic_store_n(&msg->w->nopen, msg->w->nopen - 1, __ATOMIC_RELAXED);
 }
 
-/* A full disk shows here, before a client has sent its message in vain. */
+/* Refuse at MAIL when the disk is full, before the client sends the message. */
 static int
 begin_error(struct spool_writer *w, uint64_t now_us)
 {
@@ -239,7 +239,7 @@ ops_append(struct spool_msg *msg, const char *buf, size_t len)
 	return (0);
 }
 
-/* Where header and envelope go: before the body, if they fit there. */
+/* Place header and envelope: before the body in its block, if they fit. */
 static int
 head_place(struct spool_msg *msg, size_t octets)
 {
@@ -286,7 +286,7 @@ commit_prepare(struct spool_msg *msg, const struct spool_envelope *env)
 	return (0);
 }
 
-/* The maker gets it, behind its blocks. */
+/* Hand the message to the maker, after its blocks. */
 static void
 finish(struct spool_msg *msg)
 {
@@ -362,9 +362,9 @@ waiter_add(struct spool_writer *w, uint64_t handle)
 	return (0);
 }
 
-/* The bound is reached and nothing is on its way to the disk that would make
- * room: all memory is in messages that their clients have not finished.  Let
- * the oldest go to files, or slow clients could stop all others. */
+/* The bound is reached and the threads have nothing to write that would make
+ * room: unfinished messages use all of the memory.  Write the oldest to files;
+ * otherwise slow clients could stop all others. */
 static void
 squeeze(struct spool_writer *w)
 {
@@ -396,7 +396,7 @@ ops_room(void *spool, uint64_t handle)
 		return ((size_t)(w->config.buffer_octets - w->held_octets));
 	if (w->away_octets == 0)
 		squeeze(w);
-	/* Nowhere to note who waits: rather go over the bound by a little. */
+	/* If the session cannot be noted, let it exceed the bound a little. */
 	return (waiter_add(w, handle) == -1 ? SPOOL_BLOCK_FIRST : 0);
 }
 

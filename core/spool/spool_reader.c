@@ -1,5 +1,5 @@
 /* Reading records.
- * Owns: the read buffer, the search for the next record, what counts as
+ * Owns: the read buffer, the search for the next record, the decision what is
  * damage.
  * Knows nothing of names and folders. */
 
@@ -16,7 +16,7 @@
 #include "core/util/fileio.h"
 
 #define READ_CHUNK	(256 * 1024)	/* octets read ahead, where that much may be read */
-#define READ_ONE	8192		/* octets first read of a single record, until it is known what is usual */
+#define READ_ONE	8192		/* octets first read of a single record, until the usual size is known */
 #define READ_ONE_MAX	65536
 #define VIEW_BODY_MAX	(1024 * 1024)	/* a longer body stays in the file */
 
@@ -36,8 +36,8 @@ struct spool_reader {
 	size_t			 one_octets;	/* first read of a single record */
 	struct spool_readbuf	*buf;
 	struct spool_header	 header;
-	bool			 is_header_told; /* damage of one header copy */
-	bool			 is_end_told;	/* damage of the tail */
+	bool			 is_header_told; /* damaged copy: reported */
+	bool			 is_end_told;	/* damaged tail: reported */
 };
 
 struct spool_readbuf *
@@ -119,9 +119,9 @@ buf_grow(struct spool_readbuf *b, size_t cap)
 	return (0);
 }
 
-/* ${need} octets at ${offset} in memory, ${ahead} more where they may be read.
- * Return how many there are from *data_r on: fewer than ${need} at the end of
- * the file; -1 with errno. */
+/* Have ${need} octets at ${offset} in memory, and read up to ${ahead} more.
+ * Return how many are at *data_r: fewer than ${need} at the end of the file;
+ * -1 with errno. */
 static ssize_t
 get(struct spool_reader *r, uint64_t offset, size_t need, size_t ahead,
     const char **data_r)
@@ -189,7 +189,7 @@ check_body(struct spool_reader *r, const struct spool_record *rec,
 		return (r->flags & SPOOL_READ_TRUST_BODY ? 0 :
 		    spool_body_copy(r->fd, rec->body_offset,
 		    rec->body_octets, rec->body_sum, -1));
-	/* The envelope was got by one call with the body: still in memory. */
+	/* The body was read together with the envelope, and is in memory. */
 	n = get(r, rec->offset, (size_t)(rec->body_offset + rec->body_octets -
 	    rec->offset), 0, &data);
 	if (n == -1)
@@ -203,8 +203,8 @@ check_body(struct spool_reader *r, const struct spool_record *rec,
 	return (0);
 }
 
-/* A sound header is at rec->offset; the file has ${size} octets.  Look at the
- * rest: 1, or -1 with damage or errno. */
+/* The header at rec->offset is sound; the file has ${size} octets.  Check the
+ * rest of the record.  Return 1, or -1 with damage or errno. */
 static int
 load(struct spool_reader *r, const struct spool_record *rec, uint64_t size,
     size_t ahead, struct spool_view *view, struct spool_damage *damage)
@@ -251,9 +251,9 @@ file_size(struct spool_reader *r, uint64_t *size_r)
 	return (0);
 }
 
-/* The first sign of this generation from ${from} on, not beyond ${end}: a
- * record or the end mark; what is merely broken tells nothing of where to go
- * on.  ${end} if there is none; -1 with errno. */
+/* Find the first record or end mark of this generation from ${from} to ${end}.
+ * *found_r is ${end} if there is none; *is_broken_r: a broken header was
+ * skipped.  Return 0, or -1 with errno. */
 static int
 resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r,
     bool *is_broken_r)
@@ -290,8 +290,8 @@ resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r,
 	return (0);
 }
 
-/* No sound record at r->pos, which has been called ${what}.  ${end}: how far to
- * look for the next. */
+/* There is no sound record at r->pos: report damage of ${what}, and go on with
+ * the next record up to ${end}. */
 static int
 skip(struct spool_reader *r, uint64_t end, const char *what,
     struct spool_damage *damage)
@@ -329,7 +329,7 @@ next_limited(struct spool_reader *r, uint64_t limit, struct spool_view *view,
 	return (rv);
 }
 
-/* The end of the records: is it the one that the writer meant? */
+/* At the end of the records: report damage if the file should go on. */
 static int
 tail(struct spool_reader *r, uint64_t size, const char *what,
     struct spool_damage *damage)
@@ -444,7 +444,7 @@ spool_reader_at(struct spool_reader *r, uint64_t offset,
 		    "record header"));
 	}
 	rv = load(r, &rec, size, 0, view_r, damage_r);
-	/* What is behind it may be written after this: do not keep it. */
+	/* The writer may write after this record: forget what was read. */
 	r->buf->owner = NULL;
 	r->one_octets = rec.end - offset < READ_ONE_MAX - READ_ONE / 2 ?
 	    (size_t)(rec.end - offset) + READ_ONE / 2 : READ_ONE_MAX;

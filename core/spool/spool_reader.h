@@ -1,8 +1,8 @@
 /* Reading records: the queue process and its recovery, the delivery agents.
- * Owns: finding the next whole record, saying what is damaged, going on behind
- * it; copying one message into a file of its own (the deferred store).
- * Reads with pread(2), so that a file cut short meanwhile is an error and not
- * a signal.  All octets are hostile until checked: a record is reported only
+ * Owns: finding the next whole record, reporting damage and skipping it;
+ * copying one message into a file of its own (the deferred store).
+ * Reads with pread(2), not mmap(2), so that a file cut short meanwhile causes
+ * an error and no signal.  All octets are hostile: a record is reported only
  * when header, envelope and body have the right checksums. */
 
 #ifndef CORE_SPOOL_SPOOL_READER_H
@@ -22,8 +22,8 @@ struct spool_readbuf;
 struct spool_readbuf *spool_readbuf_new(void);
 void spool_readbuf_free(struct spool_readbuf *buf);
 
-#define SPOOL_READ_TRUST_BODY	0x01	/* do not compute body checksums: whoever
-					 * uses the body does (the delivery agent) */
+#define SPOOL_READ_TRUST_BODY	0x01	/* do not check body checksums: the
+					 * delivery agent does */
 
 /* spool_reader_new(fd, buf, flags): A reader at the first record of the
  * segment or deferred message ${fd}, which stays the caller's and is not
@@ -36,7 +36,7 @@ void spool_reader_free(struct spool_reader *r);
 const struct spool_header *spool_reader_header(const struct spool_reader *r);
 
 /* spool_reader_tell(r), spool_reader_seek(r, offset): Where the next record is
- * looked for; seek only to offsets got from here or from a record's end. */
+ * looked for; seek only to an offset that tell returned or a record's end. */
 uint64_t spool_reader_tell(const struct spool_reader *r);
 void spool_reader_seek(struct spool_reader *r, uint64_t offset);
 
@@ -60,10 +60,10 @@ struct spool_damage {
 #define SPOOL_TO_END	UINT64_MAX
 
 /* spool_reader_next(r, limit, view_r, damage_r): The next record.
- * ${limit}: the end that the writer has said is durable.  All up to there must
- * be records; what is not is damage.  Or SPOOL_TO_END, when the writer is
- * dead: records to the end of the file; what follows the last of them is
- * damage only when it shows that it was one of this generation.
+ * ${limit}: the end that the writer has reported as durable: all octets before
+ * it must be records, anything else is damage.  Or SPOOL_TO_END, when the
+ * writer is dead: records to the end of the file; what follows the last of
+ * them is damage only if it was a record of this generation.
  * Return 1: *view_r is a record.  0: none up to the limit (call again when it
  * has moved).  -1 with errno EBADMSG: damage, see *damage_r; the reader has
  * moved behind it, call again.  -1 with another errno: could not be read

@@ -47,7 +47,7 @@ nonce_new(void)
 	return (nonce);
 }
 
-/* Header page and, where there is room, the end mark that says: no record. */
+/* Header page and, where there is room, the end mark: there is no record. */
 static int
 start_write(int fd, const struct spool_header *header)
 {
@@ -71,7 +71,7 @@ fill(int fd, uint64_t size_octets)
 	char *zeros;
 	int error;
 
-	/* First the space as a whole: a full disk shows before work is done. */
+	/* Allocate all space first, so that a full disk fails early. */
 	error = posix_fallocate(fd, 0, (off_t)size_octets);
 	if (error != 0 && error != EINVAL && error != EOPNOTSUPP) {
 		errno = error;
@@ -90,7 +90,7 @@ fill(int fd, uint64_t size_octets)
 	return (offset < size_octets ? -1 : 0);
 }
 
-/* Never over a segment that is there already. */
+/* Rename, but never replace a segment. */
 static int
 rename_new(int dirfd, const char *from, const char *to)
 {
@@ -98,12 +98,13 @@ rename_new(int dirfd, const char *from, const char *to)
 		return (0);
 	if (errno != EINVAL)
 		return (-1);
-	/* A file system that cannot: ids hold a time and a random part. */
+	/* The file system lacks RENAME_NOREPLACE; ids do not collide, for they
+	 * are made of the time and a random part. */
 	return (renameat(dirfd, from, dirfd, to));
 }
 
-/* A file of our own, locked.  Until it is, the sweep may take it for a dead
- * worker's, and remove it: then it has no name left, and is made again. */
+/* Before the file is locked, the sweep may take it for a dead worker's and
+ * remove it: then it has no name left, and is made again. */
 int
 spool_create_locked(int dirfd, const char *name)
 {
@@ -163,9 +164,9 @@ struct take {
 	struct spool_segment	*segment;
 };
 
-/* Lock before rename: a seg.* that is not locked is one whose writer is dead,
- * and the queue process would take it for that.  Two workers that open the
- * same file: one gets no lock, or finds the name gone. */
+/* Lock before rename: the queue process takes a seg.* that is not locked for
+ * one whose writer is dead.  When two workers open the same file, one of them
+ * gets no lock, or finds the name gone. */
 static int
 take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
@@ -210,7 +211,7 @@ spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
 		errno = ENOENT;
 		return (-1);
 	}
-	/* Else a crash could leave records under the name free.*. */
+	/* Otherwise a crash could leave records under the name free.*. */
 	if (is_synced && fsync(dirfd) == -1) {
 		save = errno;
 		spool_segment_untake(dirfd, segment_r);
@@ -295,7 +296,7 @@ spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
 
 	if (spool_segment_lock(fd) == -1)
 		return (-1);
-	/* One that was cut short would break the promise of a full file. */
+	/* A file that was cut short does not have the space that it should. */
 	if (fstat(fd, &st) == -1)
 		return (-1);
 	if ((uint64_t)st.st_size != header->size_octets)

@@ -1,7 +1,7 @@
 /* Segments as files of the spool's "incoming" folder.
- * Owns: their names, life (new, seg, free), locks, headers on disk; finding
- * what is there after a crash.
- * Knows nothing of batches or of who is told.
+ * Owns: their names, life (new, seg, free), locks, headers on disk; the scan of
+ * the folder after a crash.
+ * Knows nothing of batches or callbacks.
  *
  *	new.<16 hex>	being made; its maker has it locked
  *	seg.<16 hex>	in use: locked while its writer lives
@@ -57,7 +57,7 @@ int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
  * ever written: rename to free.*, close. */
 void spool_segment_untake(int dirfd, struct spool_segment *segment);
 
-/* spool_segment_close(segment): Close, which lets the lock go. */
+/* spool_segment_close(segment): Close, which releases the lock. */
 void spool_segment_close(struct spool_segment *segment);
 
 /* spool_segment_open(dirfd, id, header_r): Open seg.${id} for reading and
@@ -71,16 +71,16 @@ int spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r);
 int spool_segment_header(int fd, struct spool_header *header_r);
 
 /* spool_segment_lock(fd): Return 0: locked now, so its writer is dead or has
- * let it go; -1: EWOULDBLOCK, its writer lives.  spool_segment_unlock(). */
+ * closed it; -1: EWOULDBLOCK, its writer lives.  spool_segment_unlock(). */
 int spool_segment_lock(int fd);
 void spool_segment_unlock(int fd);
 
 /* spool_segment_recycle(dirfd, fd, header, is_synced): All its records are
  * done: write a header with the next generation and a new nonce, flush, rename
- * to free.*.  Takes the lock for that (which closing ${fd} lets go), so
- * -1 with EWOULDBLOCK means: later.  ${header} is changed to the new one.  A
- * file that has been cut short is removed instead.  The caller closes ${fd} at
- * once after success. */
+ * to free.*.  Takes the lock for that, so -1 with EWOULDBLOCK means: try later.
+ * ${header} is changed to the new one.  A file that has been cut short is
+ * removed instead.  After success the caller closes ${fd} at once, which
+ * releases the lock. */
 int spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
     bool is_synced);
 
@@ -116,12 +116,12 @@ int spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r);
 
 /* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
  * its start and now and then: remove new.* files whose maker is dead, and
- * body.* files that nobody writes, that ${is_known} does not claim, and that no
- * record of any segment names (all segments are read to their ends for that, if
- * there is such a file at all).  Files written to in the last ${grace_s}
+ * body.* files that no process writes, that ${is_known} does not claim, and
+ * that no record of any segment names (if there are such files, all segments
+ * are read to their ends for that).  Files written to in the last ${grace_s}
  * seconds stay: their maker may be between creating and locking.  Bodies are
  * kept when a segment is damaged, also one that was renamed to damaged.*: the
- * damaged record may be theirs.  Return the number removed, or -1 with
+ * damaged record may name one of them.  Return the number removed, or -1 with
  * errno. */
 int spool_sweep(int dirfd, unsigned int grace_s,
     bool (*is_known)(void *closure, uint64_t id), void *closure);

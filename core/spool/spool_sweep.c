@@ -1,9 +1,10 @@
-/* What a crash leaves in the spool's folder that no record will ever need.
- * Owns: the proof that a file is such a one.
- * A body is locked by its worker until the record that names it is committed.
- * So of a body that can be locked, the record is on disk, or never will be: it
- * is looked for in all segments, to their physical ends, since the queue may
- * not have been told of it yet. */
+/* Removal of files that a crash has left in the spool's folder and that no
+ * record needs.
+ * Owns: the proof that no record needs a file.
+ * A worker keeps a body locked until the record that names it is committed.
+ * So if a body can be locked, its record is on disk or never will be.  All
+ * segments are searched for it, to their physical ends, since the queue may not
+ * know of it yet. */
 
 #include "core/spool/spool_segment.h"
 
@@ -19,7 +20,7 @@
 
 #include "core/spool/spool_reader.h"
 
-#define SUSPECTS_MAX	256	/* descriptors held at once; the rest another time */
+#define SUSPECTS_MAX	256	/* descriptors held at once; the next sweep does the rest */
 
 struct suspect {
 	uint64_t	 id;
@@ -38,8 +39,8 @@ struct sweep {
 	bool		 is_damaged;
 };
 
-/* Its maker may be about to lock it.  One from the future is from before the
- * clock was set back. */
+/* Its maker may be about to lock it.  A file with a time in the future was
+ * written before the clock was set back. */
 static bool
 is_young(const struct sweep *s, int fd)
 {
@@ -49,7 +50,7 @@ is_young(const struct sweep *s, int fd)
 	    st.st_mtime <= s->now + s->grace_s));
 }
 
-/* Locked by us now, so that nobody else has it; -1 if somebody has, or may. */
+/* Open and lock a file; -1 if another process has it locked, or may soon. */
 static int
 open_locked(const struct sweep *s, const char *name)
 {
@@ -71,8 +72,8 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 	struct sweep *s = closure;
 	int fd;
 
-	/* A segment that was set aside: a record that is lost in it may have
-	 * named any of the bodies. */
+	/* A damaged segment, renamed by the queue: a record that is lost in it
+	 * may have named any of the bodies. */
 	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
 	    strncmp(name + 8, "body.", 5) != 0)
 		s->is_damaged = true;
@@ -87,7 +88,7 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 		s->suspects[s->nsuspects++] = (struct suspect){ id, fd };
 		return (0);
 	}
-	/* Half-made: its maker has it locked as long as it lives. */
+	/* An unfinished segment, which its maker keeps locked while it lives. */
 	if (unlinkat(s->dirfd, name, 0) == 0)
 		s->nremoved++;
 	(void)close(fd);
@@ -115,7 +116,7 @@ read_segment(struct sweep *s, struct spool_readbuf *buf, const char *name)
 	struct spool_damage damage;
 	int fd, rv;
 
-	/* The folder is the workers': one may have made it a FIFO. */
+	/* Workers may write to the folder: a hostile one may make a FIFO. */
 	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
 	    O_NONBLOCK)) == -1)
 		return (errno == ENOENT ? 0 : -1);

@@ -1,5 +1,5 @@
 /* The spool writer as a whole.
- * Owns: opening and closing, the threads' lives, the callbacks.
+ * Owns: opening and closing, start and end of the threads, the callbacks.
  * Knows nothing of octets: spool_ops.c gathers, spool_commit.c and
  * spool_maker.c write. */
 
@@ -224,7 +224,8 @@ count(const struct spool_counts *c)
 	stats_add(STATS_SEGMENTS_RECYCLED, c->recycled);
 }
 
-/* One segment that has news, or has become history. */
+/* Report the position of one segment that has changed, or free one that is
+ * closed.  Return whether there was one. */
 static bool
 tell_position(struct spool_writer *w)
 {
@@ -373,7 +374,7 @@ spool_writer_drain(struct spool_writer *w, int timeout_ms)
 	}
 }
 
-/* Segments: one in which nothing was written is free again. */
+/* Close the segments; one without a record becomes free again. */
 static void
 let_go(struct spool_writer *w)
 {

@@ -40,8 +40,8 @@ struct spool_writer_callbacks {
 	 * been written and flushed; else an errno, and the message is gone. */
 	void	(*done)(void *closure, uint64_t handle, int error);
 
-	/* room(closure, handle): spool->room() had said 0, now there is some
-	 * (or there may be).  Return whether there is such a session. */
+	/* room(closure, handle): spool->room() returned 0 before, and now
+	 * there may be room.  Return whether there is such a session. */
 	bool	(*room)(void *closure, uint64_t handle);
 
 	/* committed(closure, position): For Q_COMMITTED, after the done()
@@ -71,9 +71,9 @@ void spool_writer_dispatch(struct spool_writer *w);
  * sessions that wait for room. */
 void spool_writer_pass(struct spool_writer *w);
 
-/* spool_writer_attach(w): Do both from the calling thread's scheduler: an Event
- * on the eventfd and a recurrent function; ${w} must outlive the scheduler's
- * runs.  Return 0 or -1 with errno. */
+/* spool_writer_attach(w): Make the calling thread's scheduler call both, by an
+ * Event on the eventfd and a recurrent function; ${w} must live until the
+ * scheduler has stopped.  Return 0 or -1 with errno. */
 int spool_writer_attach(struct spool_writer *w);
 
 /* spool_writer_position(w, i, position_r): The i-th (from 0) segment that this
@@ -87,9 +87,9 @@ int spool_writer_position(struct spool_writer *w, unsigned int i,
  * or -1 with ETIMEDOUT. */
 int spool_writer_drain(struct spool_writer *w, int timeout_ms);
 
-/* spool_writer_close(w): Stop the threads, let the segments go.  Messages still
- * open are forgotten; those in the committer's hands are finished first, their
- * callbacks are not made.  NULL does nothing. */
+/* spool_writer_close(w): Stop the threads, close the segments.  Messages still
+ * open are dropped; those handed over by commit() are finished first, without
+ * their callbacks.  NULL does nothing. */
 void spool_writer_close(struct spool_writer *w);
 
 #endif

@@ -58,7 +58,7 @@ struct spool_msg {
 	/* the maker's, of a large body */
 	int			 body_fd;
 	uint64_t		 body_written;
-	uint64_t		 body_started;	/* up to here writing out was asked for */
+	uint64_t		 body_started;	/* writing out was started up to here */
 	uint64_t		 body_sum;
 	struct spool_sum	*sum;
 	char			 id_text[SPOOL_ID_TEXT + 1];
@@ -66,12 +66,12 @@ struct spool_msg {
 STAILQ_HEAD(spool_msgs, spool_msg);
 TAILQ_HEAD(spool_open_msgs, spool_msg);
 
-/* A segment that this process has, or has had and not yet told about. */
+/* A segment that this process holds, or whose end is not yet reported. */
 struct spool_held {
 	TAILQ_ENTRY(spool_held)	 link;
 	struct spool_segment	 segment;
 	uint64_t		 end;		/* durable up to here */
-	uint64_t		 wipe_end;	/* failed: up to here it may have records that were refused */
+	uint64_t		 wipe_end;	/* failed: up to here it may have records of the failed batch */
 	uint32_t		 seq;		/* of the last record */
 	bool			 is_sealed;
 	bool			 is_failed;	/* the maker has to wipe it */
@@ -79,7 +79,7 @@ struct spool_held {
 };
 TAILQ_HEAD(spool_helds, spool_held);
 
-/* What threads have to say to the log; the loop says it. */
+/* Errors of the threads, which the loop logs. */
 enum spool_note { SPOOL_NOTE_MAKE, SPOOL_NOTE_WRITE, SPOOL_NOTE_WIPE,
 	SPOOL_NOTE_BODY, SPOOL_NNOTES };
 
@@ -109,7 +109,7 @@ struct spool_writer {
 	unsigned int		 nstaged;
 	size_t			 nbusy;
 	uint64_t		 held_octets;	/* of all blocks in use */
-	uint64_t		 away_octets;	/* of these, in the threads' hands */
+	uint64_t		 away_octets;	/* of these, handed to the threads */
 	struct spool_blocks	 free_first, free_max;
 	unsigned int		 nfree_first, nfree_max;
 	uint64_t		*waiters;	/* ring of handles */
@@ -165,8 +165,8 @@ void *spool_commit_main(void *w);
 void *spool_maker_main(void *w);
 
 /* spool_handoff.c.
- * spool_post_locked(w): The loop has something to fetch.
- * spool_wake_commit_locked, spool_wake_maker_locked: so has the thread. */
+ * spool_post_locked(w): Wake the loop: a list has something for it.
+ * spool_wake_commit_locked, spool_wake_maker_locked: the same for a thread. */
 void spool_post_locked(struct spool_writer *w);
 void spool_wake_commit_locked(struct spool_writer *w);
 void spool_wake_maker_locked(struct spool_writer *w);
@@ -174,8 +174,8 @@ void spool_wake_maker_locked(struct spool_writer *w);
 /* spool_note_locked(w, note, error): Something for the log. */
 void spool_note_locked(struct spool_writer *w, enum spool_note note, int error);
 
-/* spool_body_close(msg, is_kept): Let the body file of a large message go, if
- * it has come to one; unlink it first if it is not kept. */
+/* spool_body_close(msg, is_kept): Close the body file of a large message, if
+ * there is one; unlink it first if it is not kept. */
 void spool_body_close(struct spool_msg *msg, bool is_kept);
 
 /* Blocks and messages: core/spool/spool_ops.c. */
