@@ -26,7 +26,6 @@ struct flags {
 	const char	*filename;
 	const char	**overrides;	/* "name=value" */
 	size_t		 noverrides;
-	bool		 is_debug;
 	bool		 is_foreground;
 	bool		 is_check;	/* -n */
 	const char	*role;		/* -x */
@@ -65,7 +64,7 @@ parse_flags(int argc, char **argv, struct flags *f)
 	while ((c = getopt(argc, argv, "dfnVc:D:p:u:w:x:")) != -1) {
 		switch (c) {
 		case 'd':
-			f->is_debug = f->is_foreground = true;
+			f->is_foreground = true;
 			override(f, "log_level", "debug");
 			break;
 		case 'f':
@@ -191,6 +190,5 @@ main(int argc, char **argv, char **envp)
 		return 0;
 	}
 	m.is_foreground = f.is_foreground;
-	m.is_debug = f.is_debug;
 	return run_master(&m);
 }

@@ -143,7 +143,6 @@ struct master {
 	Event			*wake;		/* at the earliest deadline */
 	int			 status;	/* exit status */
 	bool			 is_foreground;
-	bool			 is_debug;
 	struct account		 accounts[NROLES];
 	uint64_t		 started_ms;
 	/* processes */

@@ -36,10 +36,8 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 	struct msg_init init = {
 		.slot = p->slot, .instance = p->instance,
 		.stats_slot = p->stats_slot,
-		.config_generation = p->generation,
 		.uid = a->uid, .gid = a->gid,
-		.aux_gid = m->accounts[role_of(p->role)->group_of].gid,
-		.debug = m->is_debug
+		.aux_gid = m->accounts[role_of(p->role)->group_of].gid
 	};
 
 	return proc_send_fd(p, M_INIT, &init, reopen(config->fd));

@@ -33,10 +33,8 @@ struct msg_init {
 	uint32_t slot;		/* number among the processes of the role, from 1 */
 	uint32_t instance;	/* number of this process since the master's start, from 1 */
 	uint32_t stats_slot;
-	uint32_t config_generation; /* 1 at start, one more per reload */
 	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
 	uint32_t aux_gid;	/* supplementary group; 0: none */
-	uint32_t debug;		/* -d */
 };
 /* Which certificates and keys: one more with each change of a file. */
 struct msg_certs { uint32_t version, unused; };

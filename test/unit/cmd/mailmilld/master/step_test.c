@@ -160,6 +160,17 @@ look_only(void *closure, struct pollfd *fds, nfds_t nfds, int timeout_ms)
 	return poll(fds, nfds, 0);
 }
 
+static unsigned int
+generation_of(const struct child *c)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &m.procs, link)
+		if (p->pid == 1000 + (pid_t)(c - children))
+			return p->generation;
+	return 0;
+}
+
 /* What ${c} has been sent. */
 static void
 hear(struct child *c)
@@ -173,7 +184,7 @@ hear(struct child *c)
 		case M_INIT:
 			init = msg.base;
 			c->slot = init->slot;
-			c->generation = init->config_generation;
+			c->generation = generation_of(c);
 			break;
 		case M_LOG:
 			nlogs++;
