@@ -22,6 +22,7 @@
 #define CONNECTIONS_MAX		32
 #define QUEUE_WAIT_S		10	/* for a queue process that is starting */
 #define REQUEST_TIMEOUT_S	30	/* for a client to send or read something */
+#define RELOAD_WAIT_S		100	/* mailmillctl gives up after 120 */
 
 struct conn {
 	TAILQ_ENTRY(conn)	 link;
@@ -123,6 +124,26 @@ conn_write(struct conn *c, const struct timeval *now)
 
 /* --- commands ------------------------------------------------------------- */
 
+/* Wait for the reload, or for the client to leave, which E_EXCEPTION tells: a
+ * client that has only closed its own direction still reads the answer. */
+static int
+do_reload(struct conn *c, const struct timeval *now)
+{
+	c->request = master_wants_reload(c->control->master);
+	c->event->trigger = *now;
+	c->event->trigger.tv_sec += RELOAD_WAIT_S;
+	return E_ASYNC | E_EXCEPTION | E_TIMEOUT;
+}
+
+static int
+reload_takes_long(struct conn *c, const struct timeval *now)
+{
+	c->request = 0;
+	conn_error(c, "the reload is still in progress, the log will say how "
+	    "it ends");
+	return conn_write(c, now);
+}
+
 /* The reload that ${c} has asked for is over. */
 static void
 reload_over(struct conn *c)
@@ -210,8 +231,7 @@ conn_request(struct conn *c, const struct timeval *now)
 		conn_answer(c, stats_json(c->control->master));
 		break;
 	case CONTROL_RELOAD:
-		c->request = master_wants_reload(c->control->master);
-		return E_ASYNC;
+		return do_reload(c, now);
 	case CONTROL_STOP:
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
@@ -261,10 +281,11 @@ conn_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	if (c->wants_queue)
 		return (eventtype & E_TIMEOUT) != 0 ? no_queue(c, now) :
 		    do_queue(c, now);
+	if (c->request != 0)
+		return (eventtype & E_EXCEPTION) != 0 ? conn_end(c) :
+		    reload_takes_long(c, now);
 	if ((eventtype & (E_READ | E_WRITE | E_ASYNC | E_EXCEPTION)) == 0)
 		return conn_end(c);		/* E_TIMEOUT alone */
-	if (c->request != 0)
-		return E_ASYNC;
 	if (c->is_answering && c->done == c->len)
 		return conn_end(c);		/* mailmillctl has left */
 	return c->is_answering ? conn_write(c, now) : conn_read(c, now);

@@ -15,6 +15,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -797,6 +798,87 @@ Test(step, the_log_is_opened_again_but_not_each_time_that_a_child_asks)
 	cr_expect_eq(logs("wait 1"), 6);
 	cr_expect_eq(logs("wait 1000; relog d1@1"), 6);
 	cr_expect_eq(logs("wait 10000"), 0);
+}
+
+/* --- mailmillctl ---------------------------------------------------------- */
+
+/* A client of the control socket that has asked for a reload. */
+static int
+ask_reload(void)
+{
+	static const char request[] = "{\"command\":\"reload\"}\n";
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/sock", top);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	cr_assert_eq(write(fd, request, sizeof(request) - 1),
+	    (ssize_t)sizeof(request) - 1);
+	happens("wait 0");
+	return fd;
+}
+
+/* What it has been answered; "" when nothing yet, or when it was turned
+ * away. */
+static const char *
+answer_of(int fd)
+{
+	static char text[SETTINGS_ERROR_MAX];
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+#define CTL_OK		"{\"ok\":true,\"generation\":2}\n"
+
+Test(step, a_client_that_waits_for_a_reload_may_leave)
+{
+	int i, fd, nevents;
+
+	cr_assert_eq(control_open(&m), 0);
+	PLAY(STARTED, CHECKED);
+	nevents = scheduler_event_count(m.sched);
+	/* more than the socket takes at a time */
+	for (i = 0; i < 40; i++) {
+		close(ask_reload());
+		happens("wait 0");
+		cr_assert_eq(scheduler_event_count(m.sched), nevents);
+	}
+	fd = ask_reload();
+	PLAY({ "exit a1@2", "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 ?auth ?keys "
+	      "no:a process does not start with it, the log says why" },
+	    { "auth good; keys good", ALL_START_2 }, { "exit killed", "" },
+	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	cr_expect_str_eq(answer_of(fd), CTL_OK);
+}
+
+Test(step, a_client_that_has_sent_all_still_hears_of_its_reload)
+{
+	int fd;
+
+	cr_assert_eq(control_open(&m), 0);
+	PLAY(STARTED);
+	fd = ask_reload();
+	shutdown(fd, SHUT_WR);
+	PLAY({ "auth good; keys good", ALL_START_2 },
+	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	cr_expect_str_eq(answer_of(fd), CTL_OK);
+}
+
+Test(step, a_client_is_told_that_its_reload_takes_long)
+{
+	int fd;
+
+	cr_assert_eq(control_open(&m), 0);
+	PLAY({ "begin", ALL_START });
+	fd = ask_reload();
+	PLAY({ "wait 99999", "" });
+	cr_expect_str_eq(answer_of(fd), "");
+	PLAY({ "wait 1", "" });
+	cr_expect_str_eq(answer_of(fd), "{\"error\":\"the reload is still in "
+	    "progress, the log will say how it ends\"}\n");
+	PLAY({ "ready all", "?auth ?keys running accept" });
 }
 
 /* --- two at once ---------------------------------------------------------- */
