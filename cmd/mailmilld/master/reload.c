@@ -25,6 +25,7 @@ struct reload {
 	struct config		 config;
 	enum reload_stage	 stage;
 	unsigned int		 request;	/* the last one that it answers */
+	bool			 is_second;	/* has replaced one in its checks */
 };
 
 /* --- the end -------------------------------------------------------------- */
@@ -191,15 +192,19 @@ change_over(struct master *m)
 }
 
 /* Another reload is asked for during the checks: the file may have changed
- * since it was read. */
+ * since it was read.  Only once: requests that come faster than the checks end
+ * would start them again for ever.  A further one waits for its turn. */
 static void
-give_up(struct master *m)
+check_again(struct master *m)
 {
 	log_event(LOG_LEVEL_NOTICE, "reload", "effect=%s", "the configuration "
 	    "is read again, another reload was asked for");
 	config_clear(&m->reload->config);
 	free(m->reload);
 	m->reload = NULL;
+	begin(m);
+	if (m->reload != NULL)
+		m->reload->is_second = true;
 }
 
 void
@@ -207,9 +212,9 @@ reload_step(struct master *m)
 {
 	struct reload *r = m->reload;
 
-	if (r != NULL && r->stage == RELOAD_CHECKING &&
+	if (r != NULL && r->stage == RELOAD_CHECKING && !r->is_second &&
 	    r->request != m->wish.reloads)
-		give_up(m);
+		check_again(m);
 	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
 		begin(m);
 	if (m->reload != NULL && m->reload->stage == RELOAD_CHECKING)

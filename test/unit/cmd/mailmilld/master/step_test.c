@@ -947,6 +947,19 @@ Test(step, a_reload_takes_the_place_of_one_that_is_being_checked)
 	cr_expect_eq(m.reload_answered, 5);
 }
 
+Test(step, a_check_is_replaced_only_once)
+{
+	PLAY(STARTED, { "hup", "?auth ?keys" }, { "hup", "?auth ?keys" },
+	    { "hup", "" }, { "wait 19999; hup", "" },
+	    { "auth good; keys good", ALL_START_2 }, { "hup", "" },
+	    /* all that wait have their turn together */
+	    { "ready all", "?auth ?keys -q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "auth good; keys good",
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
+	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+	cr_expect_eq(m.reload_answered, 5);
+}
+
 Test(step, a_reload_waits_for_one_whose_processes_start)
 {
 	PLAY(STARTED, CHECKED, { "hup", "" },
