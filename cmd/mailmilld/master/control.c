@@ -210,6 +210,7 @@ control_step(struct master *m)
 {
 	struct conn *c;
 
+	m->has_reload_answer = false;
 	if (m->control == NULL)
 		return;
 	TAILQ_FOREACH(c, &m->control->conns, link) {

@@ -164,6 +164,7 @@ struct master {
 	struct reload		*reload;
 	unsigned int		 reload_answered; /* up to this one of wish.reloads */
 	char			 reload_error[SETTINGS_ERROR_MAX]; /* "": it was good */
+	bool			 has_reload_answer; /* not yet given to its clients */
 	struct control		*control;
 	Event			*signals;
 	enum log_kind		 log_kind;

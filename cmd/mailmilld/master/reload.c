@@ -30,14 +30,22 @@ struct reload {
 
 /* --- the end -------------------------------------------------------------- */
 
+/* Requests up to ${request} have their answer, which control_step() gives. */
+static void
+answer(struct master *m, unsigned int request, const char *error)
+{
+	m->reload_answered = request;
+	strlcpy(m->reload_error, error, sizeof(m->reload_error));
+	m->has_reload_answer = true;
+}
+
 static void
 reload_end(struct master *m, const char *error)
 {
 	struct reload *r = m->reload;
 
 	m->reload = NULL;
-	m->reload_answered = r->request;
-	strlcpy(m->reload_error, error, sizeof(m->reload_error));
+	answer(m, r->request, error);
 	free(r);
 }
 
@@ -64,10 +72,8 @@ void
 reload_refuse(struct master *m, const char *why)
 {
 	reload_abort(m, why);
-	if (m->reload_answered == m->wish.reloads)
-		return;
-	m->reload_answered = m->wish.reloads;
-	strlcpy(m->reload_error, why, sizeof(m->reload_error));
+	if (m->reload_answered != m->wish.reloads)
+		answer(m, m->wish.reloads, why);
 }
 
 /* --- the way there -------------------------------------------------------- */
@@ -215,7 +221,9 @@ reload_step(struct master *m)
 	if (r != NULL && r->stage == RELOAD_CHECKING && !r->is_second &&
 	    r->request != m->wish.reloads)
 		check_again(m);
-	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
+	/* not while an answer waits, which its own answer would replace */
+	if (m->reload == NULL && m->reload_answered != m->wish.reloads &&
+	    !m->has_reload_answer)
 		begin(m);
 	if (m->reload != NULL && m->reload->stage == RELOAD_CHECKING)
 		check_step(m);

@@ -866,6 +866,22 @@ Test(step, a_client_that_has_sent_all_still_hears_of_its_reload)
 	cr_expect_str_eq(answer_of(fd), CTL_OK);
 }
 
+Test(step, each_client_is_told_why_its_own_reload_failed)
+{
+	int first_fd, second_fd;
+
+	cr_assert_eq(control_open(&m), 0);
+	PLAY(STARTED);
+	first_fd = ask_reload();
+	PLAY({ "auth good; keys good", ALL_START_2 });
+	second_fd = ask_reload();
+	PLAY({ "conf workers = x; exit a1@2",
+	      "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 no:conf" });
+	cr_expect_str_eq(answer_of(first_fd), "{\"error\":\"a process does "
+	    "not start with it, the log says why\"}\n");
+	cr_expect_not_null(strstr(answer_of(second_fd), "workers"));
+}
+
 Test(step, a_client_is_told_that_its_reload_takes_long)
 {
 	int fd;
