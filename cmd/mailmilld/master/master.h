@@ -250,9 +250,10 @@ void proc_free(struct proc *p);
 void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
-/* procs_ready(m, config): All that its sessions need (role->is_awaited) is
- * ready. */
-bool procs_ready(const struct master *m, const struct config *config);
+/* procs_awaited(m, config): A role that its sessions need (role->is_awaited) and
+ * of which a process is not ready; NROLES: all are. */
+enum role_id procs_awaited(const struct master *m,
+    const struct config *config);
 struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
 
@@ -307,6 +308,8 @@ bool handout_wants(const struct master *m);
 
 /* reload_step(m): see master_step() */
 void reload_step(struct master *m);
+/* reload_deadline(m): see master_deadline() */
+uint64_t reload_deadline(const struct master *m);
 /* reload_abort(m, why): End the one in progress, if there is one, and keep the
  * old configuration.
  * reload_refuse(m, why): Also answer requests for one that has not begun. */

@@ -30,8 +30,8 @@ procs_count(const struct master *m, enum role_id role, unsigned int generation)
 	return n;
 }
 
-bool
-procs_ready(const struct master *m, const struct config *config)
+enum role_id
+procs_awaited(const struct master *m, const struct config *config)
 {
 	const struct proc *p;
 	unsigned int n[NROLES] = { 0 }, id;
@@ -43,8 +43,8 @@ procs_ready(const struct master *m, const struct config *config)
 	for (id = 0; id < NROLES; id++)
 		if (role_of(id)->is_awaited &&
 		    n[id] != role_count(config->settings, id))
-			return false;
-	return true;
+			break;
+	return id;
 }
 
 struct proc *

@@ -16,6 +16,11 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 
+/* For the new processes to get ready, which takes them a second, or several on a
+ * busy machine.  Longer than the checks (20 s), and short enough for
+ * mailmillctl, which waits for both. */
+#define READY_LIMIT_S	60
+
 enum reload_stage {
 	RELOAD_CHECKING,	/* what it names is being checked */
 	RELOAD_STARTING		/* the new processes start */
@@ -26,6 +31,7 @@ struct reload {
 	enum reload_stage	 stage;
 	unsigned int		 request;	/* the last one that it answers */
 	bool			 is_second;	/* has replaced one in its checks */
+	uint64_t		 ready_ms;	/* bounds RELOAD_STARTING */
 };
 
 /* --- the end -------------------------------------------------------------- */
@@ -169,6 +175,7 @@ check_step(struct master *m)
 		return;
 	case 1:
 		r->stage = RELOAD_STARTING;
+		r->ready_ms = master_after(m, READY_LIMIT_S * 1000);
 		if (start(m, &r->config, err, sizeof(err)) == 0)
 			return;
 		/* FALLTHROUGH */
@@ -195,6 +202,21 @@ change_over(struct master *m)
 	config_warn(&m->config);
 	certs_use(m);
 	reload_end(m, "");
+}
+
+static void
+starting_step(struct master *m)
+{
+	enum role_id id = procs_awaited(m, &m->reload->config);
+	char why[SETTINGS_ERROR_MAX];
+
+	if (id == NROLES) {
+		change_over(m);
+	} else if (master_is_due(m, &m->reload->ready_ms)) {
+		snprintf(why, sizeof(why), "a process does not get ready in "
+		    "%d seconds: %s", READY_LIMIT_S, role_name(id));
+		reload_abort(m, why);
+	}
 }
 
 /* Another reload is asked for during the checks: the file may have changed
@@ -227,11 +249,16 @@ reload_step(struct master *m)
 		begin(m);
 	if (m->reload != NULL && m->reload->stage == RELOAD_CHECKING)
 		check_step(m);
-	if (m->reload != NULL && m->reload->stage == RELOAD_STARTING &&
-	    procs_ready(m, &m->reload->config))
-		change_over(m);
+	if (m->reload != NULL && m->reload->stage == RELOAD_STARTING)
+		starting_step(m);
 	/* another one has been asked for: it begins when this one has been
 	 * answered (control_step()) */
 	if (m->reload == NULL && m->reload_answered != m->wish.reloads)
 		m->has_news = true;
+}
+
+uint64_t
+reload_deadline(const struct master *m)
+{
+	return m->reload == NULL ? 0 : m->reload->ready_ms;
 }

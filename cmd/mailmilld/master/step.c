@@ -132,7 +132,7 @@ procs_step(struct master *m)
 static void
 starting_step(struct master *m)
 {
-	if (!procs_ready(m, &m->config))
+	if (procs_awaited(m, &m->config) != NROLES)
 		return;
 	listeners_switch(m);
 	m->phase = MASTER_RUNNING;
@@ -259,6 +259,7 @@ master_deadline(const struct master *m)
 	earlier(&first, m->stop_ms);
 	earlier(&first, m->accept_ms);
 	earlier(&first, m->relog_ms);
+	earlier(&first, reload_deadline(m));
 	earlier(&first, m->certs.look_ms);
 	earlier(&first, m->certs.rotate_ms);
 	return first;

@@ -525,6 +525,8 @@ static struct who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" }, { "a1@1" },
 static struct who second[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
 	{ "a1@2" }, { "w1@2" } };
 
+static struct who awaited[] = { { "k1@2" }, { "a1@2" }, { "w2@2" } };
+
 /* A test for each process of the table. */
 #define FOR_EACH(name, table) \
 	ParameterizedTestParameters(step, name) \
@@ -711,6 +713,31 @@ FOR_EACH(a_new_process_that_dies_ends_the_reload, second)
 	cr_expect_not_null(strstr(said, "no:a process does not start with it"),
 	    "%s", said);
 	PLAY({ "exit killed", "" }, { "connect", "w1@1<" }, CHANGED_OVER);
+}
+
+FOR_EACH(a_new_process_that_does_not_get_ready_ends_the_reload, awaited)
+{
+	char expected[256];
+	int i;
+
+	PLAY(STARTED, CHECKED);
+	for (i = 0; i < nchildren; i++)
+		if (children[i].generation == 2 &&
+		    strcmp(name_of(&children[i]), who->name) != 0)
+			act("ready", &children[i]);
+	PLAY({ "wait 59999", "" }, { "connect; hup", "w1@1<" });
+	happens("wait 1");
+	/* and the one that waits has its turn */
+	snprintf(expected, sizeof(expected), ALL_KILLED_2 " ?auth ?keys no:a "
+	    "process does not get ready in 60 seconds: %s",
+	    *who->name == 'k' ? "keyd" :
+	    *who->name == 'a' ? "authd" : "worker");
+	cr_expect_str_eq(said, expected, "%s", said);
+	PLAY({ "exit killed; connect", "w2@1<" },
+	    { "auth good; keys good", ALL_START_2 },
+	    { "wait 59999", "" },
+	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "wait 1", "" });
 }
 
 Test(step, a_reload_that_cannot_fork_changes_nothing)
