@@ -25,6 +25,7 @@ static const struct master_ops real_ops = {
 	.spawn = spawn_child,
 	.kill = kill,
 	.probe = probe_start,
+	.timer = after_ms,
 	.now_ms = monotonic_ms
 };
 
@@ -37,8 +38,9 @@ on_wake(void *closure)
 	m->has_news = true;
 }
 
-/* Run a pass at the first deadline, or at once when there is more to do. */
-static void
+/* Run a pass at the first deadline, or at once when there is more to do.
+ * Return 0, or -1 when there will be none. */
+static int
 set_wake(struct master *m)
 {
 	uint64_t now = m->ops->now_ms();
@@ -46,10 +48,13 @@ set_wake(struct master *m)
 
 	after_cancel(&m->wake);
 	if (at == 0)
-		return;
-	m->wake = after_ms(at > now ? (unsigned int)(at - now) : 0, on_wake, m);
-	if (m->wake == NULL)
-		log_err("master", "step=%s", "timer");
+		return 0;
+	m->wake = m->ops->timer(at > now ? (unsigned int)(at - now) : 0,
+	    on_wake, m);
+	if (m->wake != NULL)
+		return 0;
+	log_err("master", "step=%s", "timer");
+	return -1;
 }
 
 static void
@@ -64,7 +69,15 @@ end_of_pass(struct timeval *now, void *closure)
 		return;
 	master_step(m);
 	log_flush();
-	set_wake(m);
+	if (set_wake(m) == 0)
+		return;
+	/* there may never be another pass, and a stop has to end */
+	if (m->phase == MASTER_STOPPING) {
+		master_wants_stop(m, STOP_AT_ONCE);
+		master_step(m);
+	}
+	/* should there be one, whatever wakes it: try again */
+	m->has_news = true;
 }
 
 int

@@ -118,6 +118,9 @@ struct master_ops {
 	int		 (*kill)(pid_t pid, int signo);
 	/* probe(spec): as probe_start() */
 	struct probe	*(*probe)(const struct probe_spec *spec);
+	/* timer(ms, callback, closure): as after_ms() */
+	Event		*(*timer)(unsigned int ms,
+			    void (*callback)(void *closure), void *closure);
 	uint64_t	 (*now_ms)(void);
 };
 

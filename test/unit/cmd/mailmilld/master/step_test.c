@@ -35,6 +35,7 @@
 #include "cmd/mailmilld/master/master.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/clock.h"
+#include "core/loop/after.h"
 #include "core/scheduler.h"
 
 #define CHILDREN_MAX	64
@@ -56,7 +57,7 @@ static struct master m;
 static struct child children[CHILDREN_MAX];
 static int nchildren;
 static int check_fds[CONFIG_NCHECKS];	/* where checks answer; -1: none runs */
-static bool no_fork;
+static bool no_fork, no_timer;
 static int nlogs;		/* logs that children were given */
 static char top[64], conf[128], said[1024];
 static struct timeval now;
@@ -143,8 +144,15 @@ fake_now_ms(void)
 	return (uint64_t)loopclock_us(&now) / 1000;
 }
 
+static Event *
+fake_timer(unsigned int ms, void (*callback)(void *closure), void *closure)
+{
+	return no_timer ? NULL : after_ms(ms, callback, closure);
+}
+
 static const struct master_ops ops = { .spawn = fake_spawn,
-	.kill = fake_kill, .probe = fake_probe, .now_ms = fake_now_ms };
+	.kill = fake_kill, .probe = fake_probe, .timer = fake_timer,
+	.now_ms = fake_now_ms };
 
 static void
 clock_now(void *closure, struct timeval *now_r)
@@ -414,6 +422,8 @@ happen(char *what)
 		write_conf(arg);
 	} else if (strcmp(what, "fork") == 0) {
 		no_fork = strcmp(arg, "fails") == 0;
+	} else if (strcmp(what, "timer") == 0) {
+		no_timer = strcmp(arg, "fails") == 0;
 	} else if (strcmp(what, "renew") == 0) {
 		write_file("crt", atoi(arg));
 	} else if (strcmp(what, "connect") == 0) {
@@ -626,6 +636,14 @@ Test(step, one_that_cannot_be_forked_is_tried_again_later)
 	    { "wait 1", "+q1@1" });
 }
 
+Test(step, deadlines_are_kept_when_a_timer_could_not_be_set)
+{
+	PLAY(STARTED, { "exit k1@1", "+k1@1" },
+	    { "timer fails; exit k1@1", "" },
+	    /* no timer ends this wait, but there is a pass */
+	    { "timer works; wait 249", "" }, { "wait 1", "+k1@1" });
+}
+
 Test(step, without_a_worker_connections_wait)
 {
 	PLAY(STARTED,
@@ -785,6 +803,12 @@ Test(step, a_stop_has_a_bound)
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "wait 29999", "" }, { "wait 1", ALL_KILLED },
 	    { "wait 100000", "" }, { "exit killed", "ended:0" });
+}
+
+Test(step, a_stop_that_cannot_be_bounded_kills)
+{
+	PLAY(STARTED, { "timer fails; term", ALL_KILLED " -w1@1 -w2@1"
+	      " stopping deaf" }, { "exit killed", "ended:0" });
 }
 
 Test(step, a_stop_at_once_kills)
