@@ -10,7 +10,12 @@
 
 #include "cmd/settings/settings.h"
 
-#define INCLUDE_DEPTH	10	/* files within files */
+/* What the search has read and found. */
+struct scan {
+	struct conf_input	*in;
+	unsigned int		 nfiles;
+	char			*path;	/* of the socket; NULL: none yet */
+};
 
 /* The text T if ${line} is: ${name} ${after} "T".  Allocated, or NULL. */
 static char *
@@ -32,36 +37,38 @@ quoted(const char *line, const char *name, const char *after)
 	return strndup(line, (size_t)(end - line));
 }
 
-static void scan_file(struct conf_input *in, const struct conf_item *item,
-    unsigned int depth, char **path);
+static void scan_file(struct scan *s, const struct conf_item *item,
+    unsigned int depth);
 
 static void
-scan_line(struct conf_input *in, const struct conf_item *item,
-    const char *line, unsigned int depth, char **path)
+scan_line(struct scan *s, const struct conf_item *item, const char *line,
+    unsigned int depth)
 {
 	const struct conf_item *match, *file;
 	const char *p;
 	char *found;
 
 	if ((found = quoted(line, "control", "=")) != NULL) {
-		free(*path);
-		*path = found;
+		free(s->path);
+		s->path = found;
 		return;
 	}
-	if (depth == INCLUDE_DEPTH ||
+	if (depth == CONF_INCLUDE_DEPTH ||
 	    (found = quoted(line, "include", "")) == NULL)
 		return;
-	match = conf_input_match(in, found, item->name);
+	match = conf_input_match(s->in, found, item->name);
 	free(found);
 	for (p = match == NULL ? NULL : match->text; p != NULL &&
-	    p < match->text + match->len; p += strlen(p) + 1)
-		if ((file = conf_input_file(in, p)) != NULL)
-			scan_file(in, file, depth + 1, path);
+	    p < match->text + match->len &&
+	    s->nfiles < CONF_INCLUDE_MAX; p += strlen(p) + 1) {
+		s->nfiles++;
+		if ((file = conf_input_file(s->in, p)) != NULL)
+			scan_file(s, file, depth + 1);
+	}
 }
 
 static void
-scan_file(struct conf_input *in, const struct conf_item *item,
-    unsigned int depth, char **path)
+scan_file(struct scan *s, const struct conf_item *item, unsigned int depth)
 {
 	const char *p = item->text, *end = p + item->len, *newline;
 	char *line;
@@ -70,7 +77,7 @@ scan_file(struct conf_input *in, const struct conf_item *item,
 		if ((newline = memchr(p, '\n', (size_t)(end - p))) == NULL)
 			newline = end;
 		if ((line = strndup(p, (size_t)(newline - p))) != NULL)
-			scan_line(in, item, line, depth, path);
+			scan_line(s, item, line, depth);
 		free(line);
 	}
 }
@@ -79,14 +86,13 @@ scan_file(struct conf_input *in, const struct conf_item *item,
 static char *
 scan(FILE *fp, const char *filename)
 {
-	struct conf_input *in;
-	char *path = NULL;
+	struct scan s = { .path = NULL };
 
 	rewind(fp);
-	if ((in = conf_input_new(fp, filename, NULL, 0)) != NULL)
-		scan_file(in, conf_input_main(in), 0, &path);
-	conf_input_free(in);
-	return path != NULL ? path : strdup(settings_default("control"));
+	if ((s.in = conf_input_new(fp, filename, NULL, 0)) != NULL)
+		scan_file(&s, conf_input_main(s.in), 0);
+	conf_input_free(s.in);
+	return s.path != NULL ? s.path : strdup(settings_default("control"));
 }
 
 char *

@@ -2,11 +2,15 @@
 
 #include "core/conf/conf_input.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* An item in a pack; then the name with its NUL, and the text. */
 struct head {
@@ -162,14 +166,37 @@ conf_input_main(const struct conf_input *in)
 	return item;
 }
 
+/* Read an included file.  What is no regular file is refused: the open(2) of a
+ * FIFO without a writer would keep the master from its clients. */
+static int
+read_included(struct conf_item *item, const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int rc = -1, errnum;
+	struct stat st;
+	FILE *fp = NULL;
+
+	if (fd != -1 && fstat(fd, &st) == 0) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		if (S_ISREG(st.st_mode) && (fp = fdopen(fd, "r")) != NULL)
+			rc = read_all(item, fp);
+	}
+	errnum = errno;
+	if (fp != NULL)
+		fclose(fp);
+	else if (fd != -1)
+		close(fd);
+	errno = errnum;
+	return rc;
+}
+
 /* The item of that name, read by what belongs to its kind. */
 static const struct conf_item *
 get(struct conf_input *in, enum conf_item_kind kind, const char *name,
     bool is_glob)
 {
 	struct conf_item *item = item_find(in, kind, name);
-	FILE *fp;
-	int rc = -1, errnum;
+	int rc, errnum;
 
 	if (item != NULL)
 		return item;
@@ -185,12 +212,8 @@ get(struct conf_input *in, enum conf_item_kind kind, const char *name,
 		item->text = strdup(name);
 		item->len = strlen(name) + 1;
 		rc = item->text == NULL ? -1 : 0;
-	} else if ((fp = fopen(name, "re")) != NULL) {
-		rc = read_all(item, fp);
-		errnum = errno;
-		fclose(fp);
-		errno = errnum;
-	}
+	} else
+		rc = read_included(item, name);
 	if (rc == 0)
 		return item;
 	errnum = errno;

@@ -14,6 +14,8 @@
 #include <stdio.h>
 
 #define CONF_FILE_MAX	(16 * 1024 * 1024)	/* octets of one file */
+#define CONF_INCLUDE_DEPTH	10	/* files within files */
+#define CONF_INCLUDE_MAX	10000	/* files in all: a mistake, not a need */
 
 enum conf_item_kind { CONF_OVERRIDE, CONF_FILE, CONF_MATCH };
 

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conf/conf_input.h"
 #include "core/conf/conf_int.h"
 
-#define INCLUDE_DEPTH	10	/* files within files */
-#define INCLUDE_MAX	10000	/* files in all: a mistake, not a need */
 
 struct parser {
 	struct conf_lex		 lex;
@@ -213,13 +212,14 @@ include_file(struct parser *p, struct conf_section *section,
 			    "include itself", path);
 		depth++;
 	}
-	if (depth > INCLUDE_DEPTH || ++p->nfiles > INCLUDE_MAX)
+	if (depth > CONF_INCLUDE_DEPTH || ++p->nfiles > CONF_INCLUDE_MAX)
 		return conf_error(p->c, at, "include: more than %d files %s",
-		    depth > INCLUDE_DEPTH ? INCLUDE_DEPTH : INCLUDE_MAX,
-		    depth > INCLUDE_DEPTH ? "deep" : "in all");
+		    depth > CONF_INCLUDE_DEPTH ? CONF_INCLUDE_DEPTH :
+		    CONF_INCLUDE_MAX, depth > CONF_INCLUDE_DEPTH ? "deep" :
+		    "in all");
 	if ((item = conf_input_file(p->in, path)) == NULL)
 		return conf_error(p->c, at, "include: \"%.500s\": %s", path,
-		    strerror(errno));
+		    errno == EINVAL ? "not a regular file" : strerror(errno));
 	if (conf_lex_open(&p->lex, &source, item) == -1 ||
 	    parse_block(p, section, NULL) == -1)
 		return -1;

@@ -256,6 +256,13 @@ def test_included_files_are_checked_started_with_and_reloaded(d):
         for name in ('good.conf', 'bad.conf'):
             p = s.ctl('-c', f'{d}/{name}', 'status')
             assert str(s.master) in p.stdout, p
+        # also where files include each other: the search has an end
+        os.mkdir(f'{d}/ring')
+        for i in range(9):
+            with open(f'{d}/ring/{i}.conf', 'w') as f:
+                f.write(f'control = "{s.control}"\ninclude "*.conf"\n')
+        p = s.ctl('-c', f'{d}/ring/0.conf', 'status')
+        assert str(s.master) in p.stdout, p
 
 
 def test_bad_configurations_end_with_78_and_name_the_place(d):

@@ -100,6 +100,7 @@ static int
 listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 {
 	struct listener *l;
+	char at[CONF_AT_MAX];
 
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		goto err1;
@@ -117,12 +118,12 @@ listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 err2:
 	free(l);
 err1:
+	conf_at_text(&sl->at, at, sizeof(at));
 	if (errno == EACCES)
-		log_err("listen", "listen=%s line=%d hint=%s", sl->name,
-		    sl->at.line, "a port under 1024 needs root");
+		log_err("listen", "listen=%s at=%s hint=%s", sl->name, at,
+		    "a port under 1024 needs root");
 	else
-		log_err("listen", "listen=%s line=%d", sl->name,
-		    sl->at.line);
+		log_err("listen", "listen=%s at=%s", sl->name, at);
 	return -1;
 }
 

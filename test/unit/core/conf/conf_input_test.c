@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,6 +201,21 @@ Test(conf_input, a_pattern_may_match_nothing_a_name_may_not)
 	put("f.conf", "include = x");
 	refused("f.conf", "%D/f.conf:1:9: expected the name of a file, found "
 	    "'='");
+}
+
+Test(conf_input, what_is_no_regular_file_is_refused_without_waiting)
+{
+	char path[PATH_MAX];
+
+	/* nobody ever writes to it */
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	put("m.conf", "include fifo");
+	refused("m.conf", "%D/m.conf:1:9: include: \"%D/fifo\": not a "
+	    "regular file");
+	put("n.conf", "include \"fif*\"");
+	refused("n.conf", "%D/n.conf:1:9: include: \"%D/fifo\": not a "
+	    "regular file");
 }
 
 Test(conf_input, a_folder_is_no_pattern)
