@@ -85,9 +85,9 @@ file_read(struct creds_file *f, char *err_r, size_t errlen)
 		return fail(f->path, "out of memory", err_r, errlen);
 	}
 	n = fileio_pread(fd, f->octets, (size_t)f->size, 0);
-	f->len = n == -1 ? 0 : (size_t)n;
 	close(fd);
-	if (f->len < (size_t)f->size)
+	f->len = (size_t)f->size;	/* wiped whole, also after an error */
+	if (n < (ssize_t)f->size)
 		return fail(f->path, "cannot be read to its end", err_r,
 		    errlen);
 	return 0;
