@@ -48,7 +48,8 @@ maildir_local_safe(const char *s, size_t len)
 	return component_safe(s, len, MAILDIR_LOCAL_MAX);
 }
 
-/* Is the component at ${s}, which ends at '/' or NUL, not empty, "." or ".."?  "%d" may be followed by text: the expansion is checked on its own. */
+/* Is the component at ${s}, which ends at '/' or NUL, not empty, "." or ".."?
+ * "%d" may be followed by text: the expansion is checked on its own. */
 static bool
 pattern_component_ok(const char *s)
 {

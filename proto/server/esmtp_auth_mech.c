@@ -13,7 +13,7 @@
 /* --- the table ------------------------------------------------------------ */
 
 static const struct esmtp_auth_mech rows[] = {
-#define ESMTP_AUTH_MECH(name, needs, flags, how, source) \
+#define ESMTP_AUTH_MECH(name, needs, flags, how) \
 	{ name, ESMTP_CAN_##needs, flags },
 #include "proto/server/esmtp_auth_mech.def"
 #undef ESMTP_AUTH_MECH

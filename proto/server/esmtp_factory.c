@@ -299,7 +299,9 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	/* replies that had to go first are gone meanwhile: go on at once */
 	if (w == W_WRITE && mc->out == NULL)
 		return E_TIMEOUT | E_WRITE;
-	return esmtp_wait_mask(mc);
+	/* without a limit the trigger is an old one */
+	return which != NULL ? esmtp_wait_mask(mc) :
+	    esmtp_wait_mask(mc) & ~E_TIMEOUT;
 }
 
 /* There is no memory for a session: say so, unless TLS or a PROXY header would

@@ -102,5 +102,5 @@ esmtp_is_expired(const message_construct *mc, const struct timeval *now,
 	struct timeval when;
 
 	esmtp_deadline(mc, &when, which_r);
-	return !timercmp(now, &when, <);
+	return *which_r != NULL && !timercmp(now, &when, <);
 }

@@ -108,13 +108,17 @@ validate_context_lookup_rcpt(validate_context *vctx,
 	struct esmtp_step *st = vctx->mc->step;
 	enum esmtp_rcpt_status status;
 
+	if (addr == NULL)
+		return ESMTP_RCPT_LATER;
 	if (host->ops->lookup_rcpt == NULL)
 		return ESMTP_RCPT_OK;
-	if (addr == st->addr && st->rcpt_status != -1)
+	/* a module may ask between two calls of the factory: no step then */
+	if (st == NULL || addr != st->addr)
+		return host->ops->lookup_rcpt(host->closure, ac, addr);
+	if (st->rcpt_status != -1)
 		return (enum esmtp_rcpt_status)st->rcpt_status;
 	status = host->ops->lookup_rcpt(host->closure, ac, addr);
-	if (addr == st->addr)
-		st->rcpt_status = (int)status;
+	st->rcpt_status = (int)status;
 	return status;
 }
 

@@ -52,6 +52,20 @@ Test(esmtp_wait, a_command_starts_the_time_anew)
 	fake_end(f);
 }
 
+Test(esmtp_wait, without_a_limit_nothing_expires)
+{
+	message_construct mc = { .wait = WAIT_ROOM };
+	struct esmtp_options o = { .data_timeout = 60 };
+	accept_construct ac = { .options = &o };
+	struct timeval now = { .tv_sec = INT32_MAX };
+	const char *which = "";
+
+	mc.ac = &ac;
+	cr_assert_eq(esmtp_wait_rows[WAIT_ROOM].seconds, 0);
+	cr_assert_not(esmtp_is_expired(&mc, &now, &which));
+	cr_assert_null(which);
+}
+
 Test(esmtp_wait, a_silent_client_is_idle)
 {
 	struct fake *f = start("300", "10");

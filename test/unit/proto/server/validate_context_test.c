@@ -103,6 +103,8 @@ on_rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
 	statuses[0] = validate_context_lookup_rcpt(vctx, addr);
 	statuses[1] = validate_context_lookup_rcpt(vctx, &a);
 	statuses[2] = validate_context_lookup_rcpt(vctx, addr);
+	cr_assert_eq(validate_context_lookup_rcpt(vctx, NULL),
+	    ESMTP_RCPT_LATER);
 	return VALIDATE_CONT;
 }
 
