@@ -73,7 +73,7 @@ stage() {
 	failed=$((failed + f))
 	skipped=$((skipped + k))
 	printf '%5d passed, %d failed  %4d s\n' "$p" "$f" $((SECONDS - t))
-	# what was not run is not passed, and must be seen
+	# show what was skipped: it has not passed
 	if [ "$k" != 0 ]; then
 		echo "    $k skipped:"
 		grep -a '^skip ' "$log" | sed 's/^/    /'

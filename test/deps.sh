@@ -2,8 +2,8 @@
 # deps.sh check|install build|run|check|bench - what mailmill needs from outside.
 #
 # check: one line that names the Debian packages that are missing, status 1.
-# install: installs them with apt-get, as root or through sudo -n; where that
-# cannot be, the same line.
+# install: installs them with apt-get, as root or through sudo -n; if neither
+# is possible, prints the same line and fails.
 set -u
 
 build="

@@ -1,5 +1,5 @@
 /* SCRAM keys and the hashes of crypt(5).
- * Owns: how they are worked out and written. */
+ * Owns: how they are computed and written. */
 
 #include "core/table/passwdfile_int.h"
 

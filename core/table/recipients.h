@@ -1,4 +1,4 @@
-/* A Recipients file: who has a mailbox in a domain.
+/* A Recipients file: the mailboxes of a domain.
  * One address or local part per line; blank lines and what follows a '#' are
  * ignored, and so is white space round an entry.
  * Owns: the file's text, the table over it. */

@@ -1,5 +1,5 @@
 /* What the files of the ESMTP engine share: the session, the transaction, one
- * call of the factory.  Nobody else includes this.
+ * call of the factory.  No other file includes it.
  *
  * Ownership: an accept_construct has one message_construct, that has at most
  * one transaction, that has at most one message in the spool.  Handlers never

@@ -340,7 +340,7 @@ play_wire(struct run *r, const struct step *s)
 		simwire_reset(r->s->wire);
 		break;
 	case STEP_ADVANCE:
-		/* a last word is not waited for: let it be taken */
+		/* let the client take the last reply: the server does not wait */
 		r->s->wire->window = r->window;
 		simhost_advance(play_host, (uint64_t)(s->seconds * 1e6));
 		break;

@@ -1,5 +1,5 @@
 /* What the files of the dialogue player share: one run.
- * Nobody else includes this. */
+ * No other file includes it. */
 
 #ifndef TEST_DIALOGUES_PLAY_INT_H
 #define TEST_DIALOGUES_PLAY_INT_H

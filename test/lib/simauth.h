@@ -1,4 +1,4 @@
-/* An authority for tests: knows a few users, answers when and as it is told to.
+/* An authority for tests: knows a few users, answers when and how the test says.
  * Owns: the exchanges of all sessions, who may use which sender address.
  * Checks that the factory keeps to esmtp_host.h: one exchange at a time, a
  * step only after a challenge, no call after a cancel, none left at the end;

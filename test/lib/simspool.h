@@ -76,7 +76,7 @@ struct simspool {
 	uint64_t		 delay_max_us;
 	enum simspool_mutation	 mutation;
 
-	/* who waits for room */
+	/* the session that waits for room */
 	uint64_t		 waiting[64];
 	size_t			 nwaiting;
 	bool			 is_streaming;

@@ -1,4 +1,4 @@
-/* What the files of the simulated TLS share.  Nobody else includes this. */
+/* What the files of the simulated TLS share.  No other file includes it. */
 
 #ifndef TEST_LIB_SIMTLS_INT_H
 #define TEST_LIB_SIMTLS_INT_H

@@ -248,7 +248,7 @@ client_act(void *arg, uint64_t value)
 		else
 			client_send_one(c);
 	}
-	/* who never reads goes on without waiting */
+	/* a client that never reads goes on without waiting */
 	if (c->never_reads && c->groups_left > 0)
 		schedule_act(c, delay_us(c) + 1);
 }
@@ -360,14 +360,14 @@ client_closed(struct client *c)
 	    || alloc_of(c->s->number)->nfailed > 0)
 		return;
 	if (is_handshake(c)) {
-		/* what could be said? */
+		/* the server cannot tell why: there is no TLS yet */
 		if (c->s->timeout_us == 0 && !sim->is_drained
 		    && !sim->has_sign_faults)
 			sim_violation(sim, "the handshake failed");
 		return;
 	}
-	/* RFC 5321 3.8: not without a word; but a client that is late already
-	 * is not waited for until it takes it */
+	/* RFC 5321 3.8: the server says why it closes; but it does not
+	 * wait for a client that is late already */
 	if (c->s->timeout_us == 0
 	    || (c->window == 0 && c->s->wire->again_permille == 0))
 		sim_violation(sim, "closed without a word");

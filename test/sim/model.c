@@ -89,7 +89,7 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 {
 	bool is_disk = kind == CMD_DATA || kind == CMD_BODY || kind == CMD_MAIL;
 
-	/* who is refused twice over hears one of the reasons */
+	/* two reasons to refuse: the reply has one of them */
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
 	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
 		return true;
@@ -167,7 +167,7 @@ model_accepted(struct client *c, const char *line, size_t len)
 		check_stored(c, m);
 	}
 	if (sim->host.options.require_auth && !c->s->auth.is_right)
-		sim_violation(sim, "a message of who has not logged in");
+		sim_violation(sim, "a message of a client that has not logged in");
 	c->naccepted++;
 	c->nerrors = 0;		/* an accepted message makes up for them */
 	sim->nmessages++;
@@ -211,8 +211,8 @@ starttls_wanted(const struct client *c)
 	return c->sim->has_tls ? "220 2.0.0 " : "502 5.5.1 ";
 }
 
-/* RFC 4954 6: what is refused to who has not logged in, where that is
- * required. */
+/* RFC 4954 6: what a client is refused before it has logged in, where that
+ * is required. */
 static bool
 needs_login(enum cmd_kind kind)
 {

@@ -93,7 +93,7 @@ choose_options(struct sim *sim)
 		o->auth_without_tls = true;
 		o->require_auth = simrand_chance(r, 300);
 	}
-	/* both wrongs at once have no one right answer */
+	/* a message with both faults has no one right answer */
 	if (o->max_message_size != 0
 	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
 		sim->may_be_lone = false;
@@ -130,7 +130,7 @@ choose_tls(struct sim *sim)
 	o->tls_certificate.v = names;
 	o->tls_certificate.n = 1;
 	o->use_ssl = simrand_chance(r, 300);
-	/* within what is believed of the others */
+	/* within what the model expects of the others */
 	o->tls_handshake_timeout = o->command_timeout;
 	if (simrand_chance(r, 300))
 		simtls_sign(SIMTLS_SIGNS, simrand_below(r, 4000000));

@@ -35,8 +35,8 @@ struct role_state {
 
 /* --- results -------------------------------------------------------------- */
 
-/* If a result cannot be sent, the queue would wait for it for ever.  So end:
- * then the queue gives all jobs of this agent out again. */
+/* If a result cannot be sent, the queue would wait for it for ever.  So the
+ * agent ends, and the queue gives all its jobs out again. */
 static void
 tell(struct role_state *s, unsigned int type, const void *base,
     const void *entries, unsigned int n)
@@ -80,8 +80,8 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 	return 0;
 }
 
-/* Has the queue closed its end of the channel?  The loop, which is not running
- * now, would not notice. */
+/* Has the queue closed its end of the channel?  Asked during a
+ * batch, when the loop, which would notice, is not running. */
 static bool
 is_left(void *closure)
 {

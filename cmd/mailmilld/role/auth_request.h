@@ -39,13 +39,13 @@ struct auth_request {
 };
 
 /* auth_request_parse(base, entries, nentries, nlistens, r): Check an A_START.
- * Return 0, or -1: a sound worker does not send that. */
+ * Return 0, or -1 when no worker of ours would send that. */
 int auth_request_parse(const struct msg_auth_start *base,
     const uint8_t *entries, unsigned int nentries, size_t nlistens,
     struct auth_request *r);
 
-/* auth_request_put(r, base_r, buf, len): The other way.  Return octets of
- * ${buf}, or -1 when it has no room for them or ${r} could not be parsed
+/* auth_request_put(r, base_r, buf, len): Write such a message.  Return octets
+ * of ${buf}, or -1 when it has no room for them or ${r} could not be parsed
  * again. */
 int auth_request_put(const struct auth_request *r,
     struct msg_auth_start *base_r, uint8_t *buf, size_t len);

@@ -96,7 +96,7 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	ce->is_busy = true;
 	if (channel_wants_write(ce->ch) && channel_flush(ce->ch) == -1 &&
 	    errno == EPIPE) {
-		/* what it still sent is read below, then its end is seen */
+		/* the peer has closed its end; read what it had sent before */
 		eventtype |= E_READ;
 		ce->is_held = false;
 	}
@@ -113,7 +113,7 @@ chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
 	return wanted(ce);
 }
 
-/* Whatever the peer may send, there is a function for it. */
+/* There is a function for each message that the peer may send. */
 static void
 assert_complete(const struct chanev_ops *ops, enum role_id self,
     enum role_id peer)

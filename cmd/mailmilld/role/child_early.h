@@ -11,7 +11,8 @@
 int child_early_keep(struct channel_msg *msg);
 
 /* child_early_give(f, closure): Give ${f} all of them, in order, and forget
- * them; a descriptor that it leaves is closed.  NULL: only that. */
+ * them; a descriptor that it leaves is closed.  With NULL they are only
+ * forgotten. */
 void child_early_give(void (*f)(struct channel_msg *msg, void *closure),
     void *closure);
 

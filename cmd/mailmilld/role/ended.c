@@ -73,7 +73,7 @@ ended_get(struct ended *e, uint64_t *handle_r)
 {
 	if (e->at == e->end) {
 		e->end = __atomic_load_n(&e->ring->head, __ATOMIC_ACQUIRE);
-		/* more than there is room for: not one of our workers */
+		/* more than there is room for: the worker is hostile */
 		if (e->end - e->at > ENDED_MAX)
 			e->at = e->end - ENDED_MAX;
 		if (e->at == e->end)

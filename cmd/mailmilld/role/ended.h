@@ -1,6 +1,6 @@
 /* Handles of ended sessions, from a worker to the master, in memory that both
- * have.  The master looks there before it counts; it need not be woken for
- * each session that ends, which costs more than all else it does for one.
+ * have.  The master looks there before it counts, so no session wakes it by
+ * ending: a wake-up would cost more than all else it does for a session.
  * Owns: the memory, its layout.
  * Knows nothing of what a handle names. */
 

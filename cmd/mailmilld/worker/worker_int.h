@@ -1,5 +1,5 @@
 /* What the files of the role worker share: the worker, and what each of them
- * does for the others.  Nobody else includes this. */
+ * does for the others.  No other file includes it. */
 
 #ifndef CMD_MAILMILLD_WORKER_WORKER_INT_H
 #define CMD_MAILMILLD_WORKER_WORKER_INT_H
