@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 
 import harness
 
-LIMIT = 120                             # seconds a test may take
+LIMIT = 300                             # seconds a test may take
 
 
 def all_tests(words):
