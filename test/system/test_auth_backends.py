@@ -173,8 +173,11 @@ def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
 
 
 def checked(s):
+    # as whom the server is started: under sanitizers not as root
+    account = {'user': s.user, 'group': s.user, 'extra_groups': []}
     p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', s.conf_file],
-                       capture_output=True, text=True, timeout=60 * SLOW)
+                       capture_output=True, text=True, timeout=60 * SLOW,
+                       **(account if s.user else {}))
     return p.returncode, p.stderr
 
 
