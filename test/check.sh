@@ -16,7 +16,7 @@ kills=100
 if [ "${1:-}" = sanitize ]; then
 	B=build/sanitize
 	make_args+=(SANITIZE=1)
-	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:allocator_may_return_null=1
 	export LSAN_OPTIONS=suppressions=$PWD/test/lsan.supp:print_suppressions=0
 	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 	export MAILMILL_SANITIZE=1
