@@ -30,7 +30,7 @@ WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2
 CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
-ALLCFLAGS = -std=gnu11 -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
+ALLCFLAGS = -std=gnu2x -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
 LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt
 ifdef SANITIZE

@@ -84,12 +84,8 @@ is_encrypted(const char *text, size_t len)
 /* Never called, since encrypted keys are refused before; but without a function
  * OpenSSL would ask at the terminal. */
 static int
-no_passphrase(char *buf, int size, int is_writing, void *closure)
+no_passphrase(char *, int, int, void *)
 {
-	(void)buf;
-	(void)size;
-	(void)is_writing;
-	(void)closure;
 	return -1;
 }
 

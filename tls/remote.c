@@ -164,13 +164,12 @@ tls_remote_is_error(unsigned long error)
 /* --- the provider --------------------------------------------------------- */
 
 static const OSSL_ALGORITHM *
-query_operation(void *provctx, int operation, int *no_cache)
+query_operation(void *, int operation, int *no_cache)
 {
 	static OSSL_ALGORITHM keymgmts[REMOTE_NKINDS + 1];
 	static OSSL_ALGORITHM signatures[REMOTE_NKINDS + 1];
 	size_t i;
 
-	(void)provctx;
 	*no_cache = 0;
 	for (i = 0; i < REMOTE_NKINDS; i++) {
 		keymgmts[i].algorithm_names = remote_kinds[i].name;
@@ -196,11 +195,9 @@ static const OSSL_DISPATCH provider[] = {
 };
 
 static int
-provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+provider_init(const OSSL_CORE_HANDLE *, const OSSL_DISPATCH *,
     const OSSL_DISPATCH **out, void **provctx)
 {
-	(void)handle;
-	(void)in;
 	*out = provider;
 	*provctx = &remote;
 	return 1;

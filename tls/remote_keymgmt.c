@@ -182,16 +182,14 @@ public_params(void)
 }
 
 static const OSSL_PARAM *
-key_gettable_params(void *provctx)
+key_gettable_params(void *)
 {
-	(void)provctx;
 	return public_params();
 }
 
 static const OSSL_PARAM *
-key_types(int selection)
+key_types(int)
 {
-	(void)selection;
 	return public_params();
 }
 

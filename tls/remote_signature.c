@@ -72,10 +72,8 @@ scheme_of(const struct operation *op)
 /* --- life ----------------------------------------------------------------- */
 
 static void *
-operation_new(void *provctx, const char *propq)
+operation_new(void *, const char *)
 {
-	(void)provctx;
-	(void)propq;
 	return calloc(1, sizeof(struct operation));
 }
 
@@ -177,7 +175,7 @@ operation_set_params(void *vop, const OSSL_PARAM params[])
 }
 
 static const OSSL_PARAM *
-operation_settable_params(void *vop, void *provctx)
+operation_settable_params(void *, void *)
 {
 	static const OSSL_PARAM params[] = {
 		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
@@ -189,8 +187,6 @@ operation_settable_params(void *vop, void *provctx)
 		OSSL_PARAM_END
 	};
 
-	(void)vop;
-	(void)provctx;
 	return params;
 }
 

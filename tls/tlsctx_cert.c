@@ -137,14 +137,9 @@ tlsctx_certs_add(SSL_CTX *ctx, const struct tlsctx_certs *certs, size_t i)
 }
 
 static void
-ctx_gone(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
-    void *argp)
+ctx_gone(void *, void *ptr, CRYPTO_EX_DATA *, int, long,
+    void *)
 {
-	(void)parent;
-	(void)ad;
-	(void)idx;
-	(void)argl;
-	(void)argp;
 	tlsctx_certs_free(ptr);
 }
 

@@ -85,9 +85,8 @@ is_lacking(const char *name, void *closure)
 }
 
 static int
-count(const char *name, void *closure)
+count(const char *, void *closure)
 {
-	(void)name;
 	++*(int *)closure;
 	return 0;
 }
@@ -128,13 +127,12 @@ find_host(const struct tlsctx_hosts *hosts, const char *name)
 /* RFC 6066 3: the server may continue with a name that it does not know.  A
  * mail server has to: clients that do not verify certificates send any name. */
 static int
-on_server_name(SSL *ssl, int *alert, void *arg)
+on_server_name(SSL *ssl, int *, void *arg)
 {
 	const struct tlsctx_hosts *hosts = arg;
 	const struct tlsctx_host *host;
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-	(void)alert;
 	if (name == NULL || (host = find_host(hosts, name)) == NULL)
 		return SSL_TLSEXT_ERR_NOACK;
 	if (host->ctx != SSL_get_SSL_CTX(ssl))
@@ -158,14 +156,9 @@ hosts_free(struct tlsctx_hosts *hosts)
 }
 
 static void
-ctx_gone(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
-    void *argp)
+ctx_gone(void *, void *ptr, CRYPTO_EX_DATA *, int, long,
+    void *)
 {
-	(void)parent;
-	(void)ad;
-	(void)idx;
-	(void)argl;
-	(void)argp;
 	hosts_free(ptr);
 }
 

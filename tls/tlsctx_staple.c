@@ -8,13 +8,12 @@
 
 /* The client has asked (status_request). */
 static int
-on_status(SSL *ssl, void *arg)
+on_status(SSL *ssl, void *)
 {
 	const struct tlsctx_cert *c = tlsctx_cert_of(ssl);
 	time_t now = time(NULL);
 	unsigned char *copy;
 
-	(void)arg;
 	if (c == NULL || c->ocsp == NULL || now < c->this_update ||
 	    now >= c->next_update)
 		return SSL_TLSEXT_ERR_NOACK;

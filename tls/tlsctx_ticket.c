@@ -112,11 +112,10 @@ on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 /* A resumed session has no certificate, but its channel binding is of the one
  * that was shown when it began: RFC 5929 4. */
 static int
-on_ticket(SSL *ssl, void *arg)
+on_ticket(SSL *ssl, void *)
 {
 	const struct tlsctx_cert *c;
 
-	(void)arg;
 	if (!SSL_session_reused(ssl) && (c = tlsctx_cert_of(ssl)) != NULL &&
 	    c->end_point_len > 0)
 		(void)SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl),

@@ -89,10 +89,8 @@ bio_read(BIO *bio, char *buf, int len)
 }
 
 static long
-bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
+bio_ctrl(BIO *bio, int cmd, long, void *)
 {
-	(void)num;
-	(void)ptr;
 	if (cmd == BIO_CTRL_EOF)
 		return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
 	/* nothing is buffered here, so a flush is always done */
@@ -196,11 +194,8 @@ tlsio_sendfile(Event *e, int fd, off_t *offset, size_t count, int *needmask)
 }
 
 static int
-tlsio_accept(Event *e, struct sockaddr *sa, socklen_t *salen)
+tlsio_accept(Event *, struct sockaddr *, socklen_t *)
 {
-	(void)e;
-	(void)sa;
-	(void)salen;
 	errno = EOPNOTSUPP;
 	return -1;
 }

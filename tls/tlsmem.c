@@ -67,12 +67,10 @@ frame_take(void)
 /* --- OpenSSL's memory ----------------------------------------------------- */
 
 static void *
-mem_malloc(size_t n, const char *file, int line)
+mem_malloc(size_t n, const char *, int)
 {
 	void *p;
 
-	(void)file;
-	(void)line;
 	/* the SSL object is the first block of SSL_new(), and the only one of
 	 * its size */
 	if (wants_frame && n > FRAME_OCTETS / 2 && n <= FRAME_OCTETS &&
@@ -84,10 +82,8 @@ mem_malloc(size_t n, const char *file, int line)
 }
 
 static void
-mem_free(void *p, const char *file, int line)
+mem_free(void *p, const char *, int)
 {
-	(void)file;
-	(void)line;
 	if (!is_frame(p)) {
 		free(p);
 		return;

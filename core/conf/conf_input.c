@@ -82,9 +82,8 @@ read_all(struct conf_item *item, FILE *fp)
 
 /* A folder that is not there has no files; any other failure counts. */
 static int
-on_glob_error(const char *path, int errnum)
+on_glob_error(const char *, int errnum)
 {
-	(void)path;
 	errno = errnum;
 	return errnum != ENOENT && errnum != ENOTDIR;
 }

@@ -9,12 +9,10 @@
 
 /* A timer has no I/O, so its io_data holds the callback. */
 static int
-on_trigger(Event *e, int eventtype, void *closure, struct timeval *now)
+on_trigger(Event *e, int, void *closure, struct timeval *)
 {
 	void (*callback)(void *) = (void (*)(void *))e->io_data;
 
-	(void)eventtype;
-	(void)now;
 	callback(closure);
 	return 0;
 }

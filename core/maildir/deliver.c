@@ -176,14 +176,13 @@ struct look {
 };
 
 static void
-look_found(void *closure, size_t index, const char *dir, const char *name,
+look_found(void *closure, size_t index, const char *, const char *name,
     uint64_t octets)
 {
 	struct look *look = closure;
 	struct deliver_item *item = look->base[index];
 	const char *size = strstr(name, ",S=");
 
-	(void)dir;
 	/* octets is what write_item() expects, 0 when it cannot know */
 	if ((item->octets != 0 && item->octets != octets) || size == NULL ||
 	    strtoull(size + 3, NULL, 10) != octets)

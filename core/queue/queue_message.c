@@ -34,12 +34,11 @@ queue_message_find(struct queue *q, uint64_t id, bool is_deferred)
 /* One allocation: the struct, ${nrcpts} recipients, ${strings} octets, where
  * sender points. */
 struct queue_message *
-queue_message_new(struct queue *q, uint32_t nrcpts, size_t strings)
+queue_message_new(struct queue *, uint32_t nrcpts, size_t strings)
 {
 	struct queue_message *m;
 	size_t head = sizeof(*m) + nrcpts * sizeof(m->rcpts[0]);
 
-	(void)q;
 	if ((m = malloc(head + strings)) == NULL)
 		return NULL;
 	memset(m, 0, head);

@@ -44,12 +44,10 @@ set_aside(struct queue_spool *sp, struct queue_segment *seg)
 }
 
 static int
-count_free(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+count_free(void *closure, enum spool_entry kind, uint64_t, const char *)
 {
 	unsigned int *nfree = closure;
 
-	(void)id;
-	(void)name;
 	if (kind == SPOOL_ENTRY_FREE)
 		++*nfree;
 	return 0;

@@ -365,12 +365,11 @@ queue_segment_check_writers(struct queue_spool *sp)
 }
 
 static int
-scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *)
 {
 	struct queue_spool *sp = closure;
 	struct queue_segment *seg;
 
-	(void)name;
 	if (kind != SPOOL_ENTRY_SEGMENT)
 		return 0;
 	seg = find_segment(sp, id);

@@ -234,11 +234,10 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 }
 
 static const uint32_t *
-spool_acknowledged(void *store, const struct queue_place *place, uint32_t *n_r)
+spool_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 {
 	struct queue_partial *p;
 
-	(void)store;
 	p = queue_partial_find(segment_of(place), place->seq);
 	*n_r = p == NULL ? 0 : p->n;
 	return p == NULL ? NULL : p->rcpts;

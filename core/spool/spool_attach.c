@@ -8,19 +8,15 @@
 #include "core/spool/spool_writer.h"
 
 static int
-writer_event(Event *event, int eventtype, void *closure, struct timeval *now)
+writer_event(Event *, int, void *closure, struct timeval *)
 {
-	(void)event;
-	(void)eventtype;
-	(void)now;
 	spool_writer_dispatch(closure);
 	return (E_READ);
 }
 
 static void
-writer_pass(struct timeval *now, void *closure)
+writer_pass(struct timeval *, void *closure)
 {
-	(void)now;
 	spool_writer_pass(closure);
 }
 

@@ -423,12 +423,11 @@ struct usage {
 };
 
 static int
-usage_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 {
 	struct usage *u = closure;
 	struct stat st;
 
-	(void)id;
 	if (kind == SPOOL_ENTRY_FREE)
 		u->nfree++;
 	else if (kind != SPOOL_ENTRY_OTHER &&

@@ -146,12 +146,11 @@ struct segments {
 };
 
 static int
-each_segment(void *closure, enum spool_entry kind, uint64_t id,
+each_segment(void *closure, enum spool_entry kind, uint64_t,
     const char *name)
 {
 	struct segments *g = closure;
 
-	(void)id;
 	if (kind != SPOOL_ENTRY_SEGMENT)
 		return (0);
 	return (read_segment(g->sweep, g->buf, name));

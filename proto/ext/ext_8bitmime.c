@@ -6,10 +6,9 @@
 #include <strings.h>
 
 static enum esmtp_reply_id
-set_body(const struct esmtp_options *o, struct esmtp_params *p,
+set_body(const struct esmtp_options *, struct esmtp_params *p,
     const char *value, size_t len)
 {
-	(void)o;
 	/* RFC 6152 2: body-value = "7BIT" / "8BITMIME" */
 	if (len == 8 && strncasecmp(value, "8BITMIME", 8) == 0)
 		p->env_flags |= SPOOL_ENV_8BITMIME;

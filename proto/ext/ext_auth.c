@@ -49,15 +49,13 @@ esmtp_xtext_decode(const char *s, size_t len, char *out, size_t outlen)
 /* RFC 4954 5: a mailbox, or "<>".  Its form is checked and the value is then
  * forgotten, since no client is trusted to say who wrote a message. */
 static enum esmtp_reply_id
-set_auth(const struct esmtp_options *o, struct esmtp_params *p,
+set_auth(const struct esmtp_options *, struct esmtp_params *,
     const char *value, size_t len)
 {
 	char path[LIM_PATH + 3];
 	struct mailaddr addr;
 	ssize_t n;
 
-	(void)o;
-	(void)p;
 	if (value == NULL)
 		return RPL_SYNTAX;
 	path[0] = '<';

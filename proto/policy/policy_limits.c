@@ -11,15 +11,11 @@ is_reached(const validate_context *vctx, enum validate_count which,
 }
 
 static int
-mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+mailfrom(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
 {
 	const struct esmtp_options *o = validate_context_options(vctx);
 
-	(void)str;
-	(void)addr;
-	(void)ac;
-	(void)closure;
 	if (is_reached(vctx, VALIDATE_COUNT_SESSION_MESSAGES,
 	    o->max_receptions_per_connection))
 		return validate_refuse(vctx, RPL_MESSAGES);
@@ -27,15 +23,11 @@ mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
 }
 
 static int
-rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+rcptto(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
 {
 	const struct esmtp_options *o = validate_context_options(vctx);
 
-	(void)str;
-	(void)addr;
-	(void)ac;
-	(void)closure;
 	if (is_reached(vctx, VALIDATE_COUNT_SESSION_RCPTS,
 	    o->max_recipients_per_connection))
 		return validate_refuse(vctx, RPL_RCPTS_SESSION);

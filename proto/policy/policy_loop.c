@@ -4,15 +4,11 @@
 #include "proto/validate.h"
 
 static int
-data_spool(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+data_spool(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
 {
 	const struct esmtp_options *o = validate_context_options(vctx);
 
-	(void)str;
-	(void)addr;
-	(void)ac;
-	(void)closure;
 	if (validate_context_count(vctx, VALIDATE_COUNT_RECEIVED) >
 	    (uint64_t)o->max_received_headers)
 		return validate_refuse(vctx, RPL_LOOP);

@@ -3,12 +3,9 @@
 #include "proto/validate.h"
 
 static int
-rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+rcptto(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *vctx, void *)
 {
-	(void)str;
-	(void)ac;
-	(void)closure;
 	switch (validate_context_lookup_rcpt(vctx, addr)) {
 	case ESMTP_RCPT_OK:
 		return VALIDATE_CONT;

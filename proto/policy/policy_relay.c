@@ -96,12 +96,9 @@ may_relay(validate_context *vctx, const struct mailaddr *addr)
 }
 
 static int
-rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+rcptto(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *vctx, void *)
 {
-	(void)str;
-	(void)ac;
-	(void)closure;
 	if (!may_relay(vctx, addr))
 		return validate_refuse(vctx, RPL_RELAY);
 	return VALIDATE_CONT;

@@ -4,12 +4,9 @@
 #include "proto/validate.h"
 
 static int
-mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+mailfrom(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *vctx, void *)
 {
-	(void)str;
-	(void)ac;
-	(void)closure;
 	/* RFC 5321 4.5.5: bounces and other notifications have no sender */
 	if (addr->local_len == 0 || validate_context_may_send(vctx, addr))
 		return VALIDATE_CONT;

@@ -88,15 +88,13 @@ begin_message(struct esmtp_step *st)
 }
 
 enum esmtp_want
-esmtp_cmd_data(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 {
 	message_construct *mc = st->mc;
 	struct esmtp_txn *t = mc->txn;
 	enum esmtp_reply_id id = RPL_NO_RCPT;	/* RFC 5321 3.3 */
 	enum esmtp_want w;
 
-	(void)arg;
-	(void)len;
 	if (t->rcpts.n > 0) {
 		w = esmtp_phase(st, VALIDATE_PHASE_DATA, NULL, NULL);
 		if (w != W_GO)

@@ -136,39 +136,31 @@ esmtp_cmd_helo(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_cmd_rset(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_rset(struct esmtp_step *st, const char *, size_t)
 {
-	(void)arg;
-	(void)len;
 	esmtp_txn_reset(st->mc);
 	esmtp_reply(st, RPL_OK);
 	return W_GO;
 }
 
 enum esmtp_want
-esmtp_cmd_noop(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_noop(struct esmtp_step *st, const char *, size_t)
 {
-	(void)arg;
-	(void)len;
 	esmtp_reply(st, RPL_OK);
 	return W_GO;
 }
 
 enum esmtp_want
-esmtp_cmd_quit(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_quit(struct esmtp_step *st, const char *, size_t)
 {
-	(void)arg;
-	(void)len;
 	esmtp_reply(st, RPL_BYE);
 	st->mc->is_closing = 1;
 	return W_GO;
 }
 
 enum esmtp_want
-esmtp_cmd_vrfy(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_vrfy(struct esmtp_step *st, const char *, size_t)
 {
-	(void)arg;
-	(void)len;
 	/* RFC 5321 3.5.3: 252 does not say whether the address exists, so
 	 * that addresses cannot be guessed */
 	esmtp_reply(st, RPL_VRFY);
@@ -176,22 +168,18 @@ esmtp_cmd_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 enum esmtp_want
-esmtp_cmd_expn(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_expn(struct esmtp_step *st, const char *, size_t)
 {
-	(void)arg;
-	(void)len;
 	esmtp_reply(st, RPL_NOT_IMPLEMENTED);
 	return W_GO;
 }
 
 enum esmtp_want
-esmtp_cmd_help(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_help(struct esmtp_step *st, const char *, size_t)
 {
 	char list[LIM_REPLY_LINE];
 	size_t i, n = 0;
 
-	(void)arg;
-	(void)len;
 	for (i = 0; i < esmtp_nverbs; i++) {
 		if (esmtp_verbs[i].flags & VF_HIDDEN ||
 		    esmtp_ext_may_use(st->mc, esmtp_verbs[i].extension) !=

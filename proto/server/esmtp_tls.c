@@ -82,14 +82,12 @@ is_injected(struct esmtp_step *st)
 }
 
 enum esmtp_want
-esmtp_cmd_starttls(struct esmtp_step *st, const char *arg, size_t len)
+esmtp_cmd_starttls(struct esmtp_step *st, const char *, size_t)
 {
 	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = RPL_TLS_GO;
 	enum esmtp_want w;
 
-	(void)arg;
-	(void)len;
 	if (is_injected(st)) {
 		/* what follows may be a ClientHello: no commands */
 		id = RPL_TLS_INJECTION;

@@ -68,10 +68,8 @@ done(void *closure, uint64_t handle, int error)
 }
 
 static bool
-room(void *closure, uint64_t handle)
+room(void *, uint64_t)
 {
-	(void)closure;
-	(void)handle;
 	return (true);
 }
 

@@ -93,10 +93,8 @@ play_set_extension(bool is_on)
 
 /* XECHO text: an extension as a user of the library would write it. */
 static int
-xecho_setup(char *arg, message_construct *mc, void *closure)
+xecho_setup(char *arg, message_construct *, void *)
 {
-	(void)mc;
-	(void)closure;
 	if (!is_extension_on)
 		return 0;
 	strlcpy(arg, "LOUD QUIET", ESMTP_EXTENSION_ARG_MAX);
@@ -104,10 +102,8 @@ xecho_setup(char *arg, message_construct *mc, void *closure)
 }
 
 static int
-xecho(char *arg, Event *e, message_construct *mc, void *closure)
+xecho(char *arg, Event *, message_construct *mc, void *)
 {
-	(void)e;
-	(void)closure;
 	if (arg == NULL || *arg == '\0')
 		return 0;
 	return esmtp_extension_reply(mc, 250, "2.0.0", arg) == 0;

@@ -47,12 +47,9 @@ struct spool_msg {
 static struct spool_msg mail;
 
 static int
-mem_begin(void *spool, uint64_t handle, const struct timeval *at,
+mem_begin(void *, uint64_t, const struct timeval *,
     struct spool_msg **msg_r)
 {
-	(void)spool;
-	(void)handle;
-	(void)at;
 	if (mail.is_in_use) {
 		errno = ENOSPC;
 		return -1;
@@ -63,17 +60,14 @@ mem_begin(void *spool, uint64_t handle, const struct timeval *at,
 }
 
 static const char *
-mem_id(const struct spool_msg *m)
+mem_id(const struct spool_msg *)
 {
-	(void)m;
 	return "EMBED1";
 }
 
 static size_t
-mem_room(void *spool, uint64_t handle)
+mem_room(void *, uint64_t)
 {
-	(void)spool;
-	(void)handle;
 	return sizeof(mail.body) - mail.len;
 }
 
@@ -123,19 +117,16 @@ static const struct spool_ops mem_ops = {
 static bool is_ended;
 
 static void
-report(void *closure, accept_construct *ac, const struct esmtp_report *r)
+report(void *, accept_construct *, const struct esmtp_report *r)
 {
-	(void)closure;
-	(void)ac;
 	if (r->kind == ESMTP_REPORT_ACCEPTED)
 		printf("accepted %s, %llu octets\n", r->id,
 		    (unsigned long long)r->octets);
 }
 
 static void
-session_end(void *closure, accept_construct *ac)
+session_end(void *, accept_construct *ac)
 {
-	(void)closure;
 	free(ac);
 	is_ended = true;
 }

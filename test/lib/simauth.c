@@ -331,12 +331,11 @@ auth_cancel(void *closure, accept_construct *ac)
 
 /* Sender_Login: alice is alice@example.test and all of client.example. */
 static int
-may_send_as(void *closure, accept_construct *ac, const char *name,
+may_send_as(void *, accept_construct *ac, const char *name,
     const struct mailaddr *sender)
 {
 	char text[LIM_PATH + 1];
 
-	(void)closure;
 	if (ac->options->sender_login[0] == '\0')
 		return 1;
 	if (mailaddr_format(sender, text, sizeof(text)) == -1

@@ -99,7 +99,7 @@ text_is(const char *s, size_t len, const char *want)
 /* The mailboxes: alice, bob, carol, Postmaster, user<anything> at
  * example.test; later@ cannot be told now. */
 static enum esmtp_rcpt_status
-host_lookup(void *closure, accept_construct *ac, const struct mailaddr *a)
+host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 {
 	static const char *const users[] = { "alice", "bob", "carol",
 		"postmaster" };
@@ -107,7 +107,6 @@ host_lookup(void *closure, accept_construct *ac, const struct mailaddr *a)
 	char text[LIM_PATH + 1], *at;
 	size_t i;
 
-	(void)ac;
 	if (h->is_lookup_later)
 		return ESMTP_RCPT_LATER;
 	if (a->domain_len == 0)		/* <postmaster> */

@@ -72,9 +72,8 @@ wake_waiting(struct simspool *s)
 }
 
 static void
-room_happens(void *arg, uint64_t value)
+room_happens(void *arg, uint64_t)
 {
-	(void)value;
 	wake_waiting(arg);
 }
 
@@ -90,12 +89,11 @@ unbuffer(struct simspool *s, struct spool_msg *m)
 
 /* As a spool does that writes bodies to files of their own. */
 static void
-stream_happens(void *arg, uint64_t value)
+stream_happens(void *arg, uint64_t)
 {
 	struct simspool *s = arg;
 	struct spool_msg *m;
 
-	(void)value;
 	s->is_streaming = false;
 	for (m = s->msgs; m != NULL; m = m->next)
 		unbuffer(s, m);

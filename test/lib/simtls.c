@@ -75,21 +75,19 @@ answer(struct signing *p, bool is_good)
 }
 
 static void
-sign_happens(void *arg, uint64_t id)
+sign_happens(void *, uint64_t id)
 {
 	struct signing *p = find(id);
 
-	(void)arg;
 	if (p != NULL)
 		answer(p, true);
 }
 
 static int
-sign_start(struct tls_sign *s, void *closure)
+sign_start(struct tls_sign *s, void *)
 {
 	size_t i;
 
-	(void)closure;
 	for (i = 0; i < SIMWIRE_MAX && tls.signing[i].sign != NULL; i++)
 		continue;
 	if (tls.how == SIMTLS_REFUSES || i == SIMWIRE_MAX)
@@ -103,11 +101,10 @@ sign_start(struct tls_sign *s, void *closure)
 }
 
 static void
-sign_cancel(struct tls_sign *s, void *closure)
+sign_cancel(struct tls_sign *s, void *)
 {
 	struct signing *p = find(s->id);
 
-	(void)closure;
 	if (p != NULL)
 		p->sign = NULL;
 }
@@ -216,12 +213,11 @@ context_for(const struct esmtp_options *o)
 }
 
 static int
-host_tls_start(void *host, accept_construct *ac)
+host_tls_start(void *, accept_construct *ac)
 {
 	struct tlsctx *ctx = context_for(ac->options);
 	SSL *ssl;
 
-	(void)host;
 	if (tls.start_error != 0) {
 		errno = tls.start_error;
 		return -1;
@@ -260,12 +256,11 @@ describe(accept_construct *ac, SSL *ssl)
 }
 
 static int
-host_tls_handshake(void *host, accept_construct *ac, int *needmask)
+host_tls_handshake(void *, accept_construct *ac, int *needmask)
 {
 	int n = tlsio_handshake(ac->event, needmask), errnum = errno;
 	enum tls_failure_kind kind;
 
-	(void)host;
 	if (n == 1)
 		describe(ac, tlsio_ssl(ac->event));
 	else if (n == -1)

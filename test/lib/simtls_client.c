@@ -81,9 +81,8 @@ make_pair(struct simtls_pair *p, const struct simtls_pair *issuer,
 }
 
 static int
-keep_session(SSL *ssl, SSL_SESSION *session)
+keep_session(SSL *, SSL_SESSION *session)
 {
-	(void)ssl;
 	SSL_SESSION_free(kept);
 	kept = session;
 	return 1;

@@ -257,23 +257,15 @@ wire_close(Event *e)
 }
 
 static int
-wire_accept(Event *e, struct sockaddr *sa, socklen_t *salen)
+wire_accept(Event *, struct sockaddr *, socklen_t *)
 {
-	(void)e;
-	(void)sa;
-	(void)salen;
 	errno = EINVAL;		/* a wire is no listener */
 	return -1;
 }
 
 static int
-wire_sendfile(Event *e, int fd, off_t *offset, size_t count, int *needmask)
+wire_sendfile(Event *, int, off_t *, size_t, int *)
 {
-	(void)e;
-	(void)fd;
-	(void)offset;
-	(void)count;
-	(void)needmask;
 	errno = EOPNOTSUPP;	/* a server of mail sends no files */
 	return -1;
 }

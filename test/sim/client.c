@@ -131,13 +131,12 @@ piece(struct client *c, size_t left)
 }
 
 static void
-arrive(void *arg, uint64_t value)
+arrive(void *arg, uint64_t)
 {
 	struct client *c = arg;
 	struct simwire *w = c->s->wire;
 	size_t left = w->in.len - w->arrived, n;
 
-	(void)value;
 	c->is_arriving = false;
 	if (c->is_gone || w->is_closed)
 		return;
@@ -221,11 +220,10 @@ send_body(struct client *c)
 }
 
 static void
-client_act(void *arg, uint64_t value)
+client_act(void *arg, uint64_t)
 {
 	struct client *c = arg;
 
-	(void)value;
 	c->is_acting = false;
 	if (c->is_over || c->is_gone || c->is_half_closed || c->is_shaking
 	    || c->s->wire->is_closed)
@@ -327,11 +325,10 @@ client_read(struct client *c)
 }
 
 static void
-read_happens(void *arg, uint64_t value)
+read_happens(void *arg, uint64_t)
 {
 	struct client *c = arg;
 
-	(void)value;
 	c->is_reading = false;
 	if (!c->is_gone)
 		client_read(c);
@@ -480,12 +477,11 @@ client_after_pass(struct client *c)
 /* --- beginning and end ------------------------------------------------ */
 
 static void
-client_connect(void *arg, uint64_t value)
+client_connect(void *arg, uint64_t)
 {
 	struct client *c = arg;
 	struct simwire *w;
 
-	(void)value;
 	c->is_acting = false;
 	c->s = simhost_connect(&c->sim->host, "192.0.2.1");
 	if (c->s == NULL) {

@@ -94,15 +94,12 @@ thread_main(void *closure)
 /* --- on the loop ---------------------------------------------------------- */
 
 static int
-on_finished(Event *e, int eventtype, void *closure, struct timeval *now)
+on_finished(Event *, int, void *closure, struct timeval *)
 {
 	struct auth_jobs finished = TAILQ_HEAD_INITIALIZER(finished);
 	struct auth_pool *p = closure;
 	struct auth_job *job;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	(void)pthread_mutex_lock(&p->lock);
 	TAILQ_CONCAT(&finished, &p->finished, link);
 	(void)pthread_mutex_unlock(&p->lock);

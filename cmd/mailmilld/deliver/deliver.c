@@ -250,11 +250,10 @@ static const struct chanev_ops queue_ops = {
 };
 
 static void
-on_peer(void *closure, const struct msg_peer *peer, int fd)
+on_peer(void *closure, const struct msg_peer *, int fd)
 {
 	struct role_state *s = closure;
 
-	(void)peer;
 	leave_queue(s);
 	s->deliver = deliver_new(&deliver_ops, s,
 	    s->child->settings->hostname);

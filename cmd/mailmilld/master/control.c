@@ -274,11 +274,10 @@ conn_read(struct conn *c, const struct timeval *now)
 }
 
 static int
-conn_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+conn_callback(Event *, int eventtype, void *closure, struct timeval *now)
 {
 	struct conn *c = closure;
 
-	(void)e;
 	if (c->wants_queue)
 		return (eventtype & E_TIMEOUT) != 0 ? no_queue(c, now) :
 		    do_queue(c, now);
@@ -321,13 +320,11 @@ err1:
 }
 
 static int
-control_accept(Event *e, int eventtype, void *closure, struct timeval *now)
+control_accept(Event *e, int, void *closure, struct timeval *)
 {
 	struct control *ctl = closure;
 	int fd;
 
-	(void)eventtype;
-	(void)now;
 	fd = accept4(e->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1 && (ctl->nconns >= CONNECTIONS_MAX ||
 	    conn_open(ctl, fd) == -1))

@@ -231,15 +231,12 @@ handout_wants(const struct master *m)
 }
 
 int
-handout_accept(Event *e, int eventtype, void *closure, struct timeval *now)
+handout_accept(Event *, int, void *closure, struct timeval *)
 {
 	struct listener *l = closure;
 	accept_addr peer;
 	int i, fd;
 
-	(void)e;
-	(void)eventtype;
-	(void)now;
 	if (!handout_wants(l->master))
 		return 0;
 	/* sessions that have ended must not count against a limit */

@@ -58,11 +58,10 @@ set_wake(struct master *m)
 }
 
 static void
-end_of_pass(struct timeval *now, void *closure)
+end_of_pass(struct timeval *, void *closure)
 {
 	struct master *m = closure;
 
-	(void)now;
 	/* the log may find out here that it has to be opened again */
 	log_flush();
 	if (!m->has_news)

@@ -63,11 +63,10 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 /* --- what they say -------------------------------------------------------- */
 
 static void
-on_ready(void *closure, struct channel_msg *msg)
+on_ready(void *closure, struct channel_msg *)
 {
 	struct proc *p = closure;
 
-	(void)msg;
 	p->said_ready = true;
 	p->master->has_news = true;
 }
@@ -145,11 +144,10 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 }
 
 static void
-on_relog(void *closure, struct channel_msg *msg)
+on_relog(void *closure, struct channel_msg *)
 {
 	struct proc *p = closure;
 
-	(void)msg;
 	master_wants_relog(p->master, RELOG_SOON);
 }
 

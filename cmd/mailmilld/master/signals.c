@@ -71,14 +71,12 @@ static const struct {
 #define NSIGNALS (sizeof(signal_rows) / sizeof(signal_rows[0]))
 
 static int
-signals_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+signals_callback(Event *e, int, void *closure, struct timeval *)
 {
 	struct master *m = closure;
 	struct signalfd_siginfo si;
 	size_t i;
 
-	(void)eventtype;
-	(void)now;
 	while (read(e->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
 		for (i = 0; i < NSIGNALS; i++)
 			if (signal_rows[i].signo == (int)si.ssi_signo)

@@ -405,12 +405,11 @@ set_timer(struct queue_role *r, uint64_t due_ms)
  * the queue, at once when the agents have nothing to do, else PACE_MS after the
  * last one. */
 static void
-end_of_pass(struct timeval *now, void *closure)
+end_of_pass(struct timeval *, void *closure)
 {
 	struct queue_role *r = closure;
 	uint64_t ms;
 
-	(void)now;
 	if (!r->is_news || r->queue == NULL)
 		return;
 	ms = monotonic_ms();

@@ -87,12 +87,10 @@ wanted(const struct chanev *ce)
 }
 
 static int
-chanev_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+chanev_callback(Event *, int eventtype, void *closure, struct timeval *)
 {
 	struct chanev *ce = closure;
 
-	(void)e;
-	(void)now;
 	ce->is_busy = true;
 	if (channel_wants_write(ce->ch) && channel_flush(ce->ch) == -1 &&
 	    errno == EPIPE) {

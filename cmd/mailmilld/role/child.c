@@ -136,11 +136,10 @@ on_drain(void *closure, struct channel_msg *msg)
 }
 
 static void
-on_start(void *closure, struct channel_msg *msg)
+on_start(void *closure, struct channel_msg *)
 {
 	struct child *c = closure;
 
-	(void)msg;
 	c->is_started = true;
 }
 
@@ -195,13 +194,11 @@ static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGPIPE,
     SIGXFSZ };
 
 static int
-on_sigterm(Event *e, int eventtype, void *closure, struct timeval *now)
+on_sigterm(Event *e, int, void *closure, struct timeval *)
 {
 	struct child *c = closure;
 	struct signalfd_siginfo si;
 
-	(void)eventtype;
-	(void)now;
 	while (read(e->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
 		drain(c, false);
 	return E_READ;

@@ -87,12 +87,11 @@ gather_log(struct child *c)
 }
 
 static void
-end_of_pass(struct timeval *now, void *closure)
+end_of_pass(struct timeval *, void *closure)
 {
 	struct child *c = closure;
 	struct msg_empty empty = { 0 };
 
-	(void)now;
 	if (c->is_relog_wanted) {
 		c->is_relog_wanted = false;
 		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);

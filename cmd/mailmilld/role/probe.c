@@ -227,12 +227,10 @@ take(struct probe *p)
 }
 
 static int
-on_answer(Event *e, int eventtype, void *closure, struct timeval *now)
+on_answer(Event *, int eventtype, void *closure, struct timeval *)
 {
 	struct probe *p = closure;
 
-	(void)e;
-	(void)now;
 	if ((eventtype & (E_READ | E_EXCEPTION)) != 0)
 		take(p);
 	else if ((eventtype & E_TIMEOUT) != 0)

@@ -283,8 +283,7 @@ host_auth_cancel(void *host, accept_construct *ac)
 }
 
 const struct esmtp_auth_can *
-host_auth_can(void *host, accept_construct *ac)
+host_auth_can(void *, accept_construct *ac)
 {
-	(void)host;
 	return auth_spec_can(ac->options->auth_backend);
 }

@@ -7,7 +7,7 @@
 #include "core/lim.h"
 
 enum esmtp_rcpt_status
-host_rcpt_lookup(void *host, accept_construct *ac, const struct mailaddr *addr)
+host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
 {
 	static const enum esmtp_rcpt_status answers[] = {
 		[ROUTE_DELIVER] = ESMTP_RCPT_OK,
@@ -19,7 +19,6 @@ host_rcpt_lookup(void *host, accept_construct *ac, const struct mailaddr *addr)
 	char address[LIM_PATH + 2];
 	struct route route;
 
-	(void)ac;
 	if (mailaddr_format(addr, address, sizeof(address)) == -1)
 		return ESMTP_RCPT_UNKNOWN;
 	route_find(w->child->settings, address, &route);

@@ -14,11 +14,10 @@
 /* At level debug: report_accepted() and report_end() say the same and more. */
 static void
 report_connect(const struct worker *w, const accept_construct *ac,
-    const struct esmtp_report *r)
+    const struct esmtp_report *)
 {
 	char buf[ADDR_TEXT];
 
-	(void)r;
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
@@ -54,13 +53,12 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_tls(const struct worker *w, const accept_construct *ac,
+report_tls(const struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const struct esmtp_tls *t = ac->tls;
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
-	(void)w;
 	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
@@ -110,12 +108,11 @@ report_tls_failed(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_auth(const struct worker *w, const accept_construct *ac,
+report_auth(const struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
-	(void)w;
 	stats_inc(STATS_AUTH_OK);
 	log_event(LOG_LEVEL_INFO, "auth",
 	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
@@ -143,12 +140,11 @@ report_auth_failed(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_rejected(const struct worker *w, const accept_construct *ac,
+report_rejected(const struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
-	(void)w;
 	if (r->code >= 500)
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
@@ -162,12 +158,11 @@ report_rejected(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_timeout(const struct worker *w, const accept_construct *ac,
+report_timeout(const struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
-	(void)w;
 	stats_inc(STATS_SESSIONS_TIMEOUT);
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;
@@ -176,12 +171,11 @@ report_timeout(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_abort(const struct worker *w, const accept_construct *ac,
+report_abort(const struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
-	(void)w;
 	stats_inc(STATS_SESSIONS_ABORTED);
 	if (!log_enabled(LOG_LEVEL_INFO))
 		return;

@@ -248,12 +248,11 @@ keep_description(accept_construct *ac)
 }
 
 int
-host_tls_handshake(void *host, accept_construct *ac, int *needmask)
+host_tls_handshake(void *, accept_construct *ac, int *needmask)
 {
 	enum tls_failure_kind kind;
 	int rc, error;
 
-	(void)host;
 	rc = tlsio_handshake(ac->event, needmask);
 	if (rc == 0)
 		return 0;

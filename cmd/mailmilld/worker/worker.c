@@ -78,11 +78,10 @@ worker_drain(void *closure)
 }
 
 static void
-end_of_pass(struct timeval *now, void *closure)
+end_of_pass(struct timeval *, void *closure)
 {
 	struct worker *w = closure;
 
-	(void)now;
 	tell_end_of_pass(w);
 	sessions_flush(w);
 }

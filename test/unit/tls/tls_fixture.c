@@ -46,9 +46,8 @@ answer(struct tls_sign *s)
 }
 
 static int
-start(struct tls_sign *s, void *closure)
+start(struct tls_sign *s, void *)
 {
-	(void)closure;
 	if (tls_has_errors)
 		ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
 	if (tls_manner == SIGN_AT_ONCE)
@@ -59,9 +58,8 @@ start(struct tls_sign *s, void *closure)
 }
 
 static void
-cancel(struct tls_sign *s, void *closure)
+cancel(struct tls_sign *s, void *)
 {
-	(void)closure;
 	if (tls_manner != SIGN_NEVER_ANY)
 		cr_assert_eq(s, asked);
 	asked = NULL;
@@ -158,12 +156,8 @@ tls_context(void)
 /* --- links ---------------------------------------------------------------- */
 
 static int
-no_callback(Event *e, int eventtype, void *closure, struct timeval *now)
+no_callback(Event *, int, void *, struct timeval *)
 {
-	(void)e;
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	return 0;
 }
 

@@ -10,9 +10,8 @@ static SSL_SESSION *ticket;
 static unsigned int ntickets;
 
 static int
-on_session(SSL *ssl, SSL_SESSION *s)
+on_session(SSL *, SSL_SESSION *s)
 {
-	(void)ssl;
 	SSL_SESSION_free(ticket);
 	ticket = s;
 	ntickets++;

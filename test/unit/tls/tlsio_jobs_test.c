@@ -17,10 +17,8 @@ static struct scheduler *sched;
 static struct tlsctx *ctx;
 
 static int
-called(Event *e, int eventtype, void *closure, struct timeval *now)
+called(Event *, int eventtype, void *closure, struct timeval *)
 {
-	(void)e;
-	(void)now;
 	if (eventtype & E_ASYNC)
 		*(bool *)closure = true;
 	return E_ASYNC;

@@ -33,12 +33,8 @@ make_certificate(EVP_PKEY *key)
 }
 
 static int
-no_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+no_callback(Event *, int, void *, struct timeval *)
 {
-	(void)event;
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	return 0;
 }
 
@@ -316,13 +312,11 @@ static int nread;
 
 /* reads once for each call, and waits for a completion at every tenth */
 static int
-read_step(Event *event, int eventtype, void *closure, struct timeval *now)
+read_step(Event *event, int eventtype, void *, struct timeval *)
 {
 	int n, mask = E_READ;
 	char buf[STEP];
 
-	(void)closure;
-	(void)now;
 	if (eventtype == E_ASYNC)
 		return E_READ;
 	cr_assert_eq(eventtype & E_ASYNC, 0);
@@ -344,15 +338,12 @@ read_step(Event *event, int eventtype, void *closure, struct timeval *now)
 }
 
 static int
-write_all(Event *event, int eventtype, void *closure, struct timeval *now)
+write_all(Event *event, int, void *, struct timeval *)
 {
 	static char out[TOTAL];
 	static int sent;
 	int n, mask = E_WRITE;
 
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	while (sent < TOTAL) {
 		n = event_write(event, out + sent, TOTAL - sent, &mask);
 		if (n == -1) {

@@ -28,10 +28,8 @@ struct relay {
 };
 
 static void *
-dovecot_open(const char *arg, char *err_r, size_t errlen)
+dovecot_open(const char *arg, char *, size_t)
 {
-	(void)err_r;
-	(void)errlen;
 	return strdup(arg);
 }
 

@@ -127,11 +127,8 @@ err1:
 }
 
 static void
-no_delay(int status, unsigned int us, void *closure)
+no_delay(int, unsigned int, void *)
 {
-	(void)status;
-	(void)us;
-	(void)closure;
 }
 
 static int

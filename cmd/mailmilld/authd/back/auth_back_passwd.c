@@ -154,29 +154,26 @@ check(struct passwd *p, int (*verify)(const struct passwdfile *f,
 }
 
 static enum auth_verdict
-passwd_password(void *state, const struct auth_client *client,
+passwd_password(void *state, const struct auth_client *,
     const char *login, const char *password)
 {
-	(void)client;
 	return check(state, passwdfile_verify, login, password);
 }
 
 static enum auth_verdict
-passwd_token(void *state, const struct auth_client *client, const char *login,
+passwd_token(void *state, const struct auth_client *, const char *login,
     const char *token)
 {
-	(void)client;
 	return check(state, passwdfile_verify_token, login, token);
 }
 
 static enum auth_verdict
-passwd_exists(void *state, const struct auth_client *client, const char *login)
+passwd_exists(void *state, const struct auth_client *, const char *login)
 {
 	struct passwd *p = state;
 	struct shared *s = take(p);
 	enum auth_verdict v;
 
-	(void)client;
 	v = passwdfile_find(s->file, login) != NULL ? AUTH_YES : AUTH_NO;
 	give_back(p, s);
 	return v;
@@ -224,7 +221,7 @@ invent(const struct passwd *p, const struct passwdfile *f, const char *login,
 }
 
 static enum auth_verdict
-passwd_scram(void *state, const struct auth_client *client, const char *login,
+passwd_scram(void *state, const struct auth_client *, const char *login,
     enum auth_scram_hash hash, struct auth_scram *scram_r)
 {
 	struct passwd *p = state;
@@ -233,7 +230,6 @@ passwd_scram(void *state, const struct auth_client *client, const char *login,
 	const struct passwdfile_scram *keys = NULL;
 	enum auth_verdict v = AUTH_YES;
 
-	(void)client;
 	/* for known users too, so that both take the same time */
 	if (invent(p, s->file, login, hash, scram_r) == -1)
 		v = AUTH_UNSURE;
@@ -253,7 +249,7 @@ passwd_scram(void *state, const struct auth_client *client, const char *login,
 }
 
 static enum auth_verdict
-passwd_cleartext(void *state, const struct auth_client *client,
+passwd_cleartext(void *state, const struct auth_client *,
     const char *login, char *buf, size_t len)
 {
 	struct passwd *p = state;
@@ -263,7 +259,6 @@ passwd_cleartext(void *state, const struct auth_client *client,
 	uint8_t other[32];
 	size_t i;
 
-	(void)client;
 	/* for known users too, so that both take the same time */
 	if (len <= 2 * sizeof(other) ||
 	    derive(p, s->file, "cleartext", login, other) == -1)

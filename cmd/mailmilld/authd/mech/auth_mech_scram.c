@@ -173,12 +173,9 @@ final(struct auth_exchange *x, const char *in, size_t len,
 }
 
 static enum esmtp_auth_status
-acknowledged(struct auth_exchange *x, const char *in, size_t len,
-    struct auth_octets *out)
+acknowledged(struct auth_exchange *, const char *, size_t len,
+    struct auth_octets *)
 {
-	(void)x;
-	(void)in;
-	(void)out;
 	return len == 0 ? ESMTP_AUTH_OK : ESMTP_AUTH_MALFORMED;
 }
 

@@ -44,12 +44,11 @@ plain_split(const char *in, size_t len, struct plain *p_r)
 }
 
 static int
-plain_peek(const struct auth_exchange *x, const char *in, size_t len,
+plain_peek(const struct auth_exchange *, const char *in, size_t len,
     char *name_r)
 {
 	struct plain p;
 
-	(void)x;
 	if (plain_split(in, len, &p) == -1 || p.login[0] == '\0')
 		return 0;
 	memcpy(name_r, p.login, sizeof(p.login));
@@ -58,12 +57,11 @@ plain_peek(const struct auth_exchange *x, const char *in, size_t len,
 
 static enum esmtp_auth_status
 plain_step(struct auth_exchange *x, const char *in, size_t len,
-    struct auth_octets *out)
+    struct auth_octets *)
 {
 	enum esmtp_auth_status status;
 	struct plain p;
 
-	(void)out;
 	if (plain_split(in, len, &p) == -1)
 		return ESMTP_AUTH_MALFORMED;
 	if ((status = auth_exchange_claim(x, p.login)) != ESMTP_AUTH_CHALLENGE)
@@ -138,10 +136,9 @@ cram_split(const char *in, size_t len, char *name_r)
 }
 
 static int
-cram_peek(const struct auth_exchange *x, const char *in, size_t len,
+cram_peek(const struct auth_exchange *, const char *in, size_t len,
     char *name_r)
 {
-	(void)x;
 	return cram_split(in, len, name_r) == 0 && name_r[0] != '\0';
 }
 
@@ -227,11 +224,9 @@ const struct auth_mech_ops auth_mech_cram_md5 = { .step = cram_step,
 /* --- EXTERNAL, RFC 4422 A ------------------------------------------------- */
 
 static int
-external_peek(const struct auth_exchange *x, const char *in, size_t len,
+external_peek(const struct auth_exchange *x, const char *, size_t,
     char *name_r)
 {
-	(void)in;
-	(void)len;
 	return x->peer_name != NULL && auth_name_copy(x->peer_name,
 	    strlen(x->peer_name), name_r);
 }
@@ -239,11 +234,10 @@ external_peek(const struct auth_exchange *x, const char *in, size_t len,
 /* The client is who its certificate says; its response may name nobody else. */
 static enum esmtp_auth_status
 external_step(struct auth_exchange *x, const char *in, size_t len,
-    struct auth_octets *out)
+    struct auth_octets *)
 {
 	enum esmtp_auth_status status;
 
-	(void)out;
 	if (memchr(in, '\0', len) != NULL)
 		return ESMTP_AUTH_MALFORMED;
 	if (x->peer_name == NULL)

@@ -26,18 +26,14 @@ static const struct conf_row rows[] = {
 };
 
 static int
-any(const char *title, char *expected_r, size_t len)
+any(const char *, char *, size_t)
 {
-	(void)title;
-	(void)expected_r;
-	(void)len;
 	return 0;
 }
 
 static int
-check(size_t row, const char *value, char *expected_r, size_t len)
+check(size_t, const char *value, char *expected_r, size_t len)
 {
-	(void)row;
 	return any(value, expected_r, len);
 }
 

@@ -12,12 +12,8 @@
 #include "core/event.h"
 
 static int
-no_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+no_callback(Event *, int, void *, struct timeval *)
 {
-	(void)event;
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	return 0;
 }
 

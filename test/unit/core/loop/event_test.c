@@ -11,19 +11,14 @@
 static const struct timeval start = { .tv_sec = 1000, .tv_usec = 900000 };
 
 static void
-fixed_now(void *closure, struct timeval *now_r)
+fixed_now(void *, struct timeval *now_r)
 {
-	(void)closure;
 	*now_r = start;
 }
 
 static int
-fixed_wait(void *closure, struct pollfd *fds, nfds_t nfds, int timeout_ms)
+fixed_wait(void *, struct pollfd *, nfds_t, int)
 {
-	(void)closure;
-	(void)fds;
-	(void)nfds;
-	(void)timeout_ms;
 	return 0;
 }
 
@@ -31,12 +26,8 @@ static const struct scheduler_backend fixed_backend = { .now = fixed_now,
 	.wait = fixed_wait };
 
 static int
-no_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+no_callback(Event *, int, void *, struct timeval *)
 {
-	(void)event;
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	return 0;
 }
 

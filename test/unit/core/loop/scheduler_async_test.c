@@ -57,9 +57,8 @@ Test(scheduler_async, unscheduling_drops_what_was_posted)
 }
 
 static void
-post_other(Event *e, struct note *n)
+post_other(Event *, struct note *n)
 {
-	(void)e;
 	schedule_event_and_dispatch(n->other, E_ASYNC);
 }
 
@@ -96,11 +95,10 @@ static struct {
 } storm;
 
 static void *
-storm_thread(void *closure)
+storm_thread(void *)
 {
 	int i;
 
-	(void)closure;
 	cr_assert_not(is_scheduler_thread());
 	for (i = 0; i < NPOSTS; i++) {
 		__atomic_add_fetch(&storm.nposted, 1, __ATOMIC_SEQ_CST);
@@ -111,11 +109,8 @@ storm_thread(void *closure)
 }
 
 static int
-storm_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+storm_callback(Event *, int eventtype, void *, struct timeval *)
 {
-	(void)event;
-	(void)closure;
-	(void)now;
 	cr_assert_eq(eventtype, E_ASYNC);
 	storm.nseen = __atomic_load_n(&storm.nposted, __ATOMIC_SEQ_CST);
 	return E_ASYNC;
@@ -141,9 +136,8 @@ Test(scheduler_async, no_post_of_another_thread_is_lost, .timeout = 60)
 }
 
 static void *
-ping_thread(void *closure)
+ping_thread(void *)
 {
-	(void)closure;
 	ping_scheduler();
 	return NULL;
 }
@@ -166,16 +160,14 @@ Test(scheduler_async, a_ping_ends_the_wait, .timeout = 60)
 static int held;
 
 static int
-held_pending(Event *e)
+held_pending(Event *)
 {
-	(void)e;
 	return held > 0 ? E_READ : 0;
 }
 
 static void
-take_one(Event *e, struct note *n)
+take_one(Event *, struct note *n)
 {
-	(void)e;
 	if (n->type & E_READ)
 		held--;
 }

@@ -76,11 +76,10 @@ chaos_act(size_t i)
 }
 
 static int
-chaos_callback(Event *event, int eventtype, void *closure, struct timeval *now)
+chaos_callback(Event *event, int eventtype, void *, struct timeval *now)
 {
 	size_t i, k, self = (size_t)event->fd;
 
-	(void)closure;
 	cr_assert_eq(chaos.events[self], event);
 	if (eventtype == E_TIMEOUT)
 		cr_assert(!timercmp(now, &event->trigger, <));
@@ -163,23 +162,19 @@ Test(scheduler_mixed, a_virtual_backend_opens_no_descriptor)
 }
 
 static int
-v_real_poll(void *closure, struct pollfd *fds, nfds_t nfds, int timeout_ms)
+v_real_poll(void *, struct pollfd *fds, nfds_t nfds, int)
 {
-	(void)closure;
-	(void)timeout_ms;
 	return poll(fds, nfds, 0);
 }
 
 #define NPARKED 100
 
 static int
-echo(Event *event, int eventtype, void *closure, struct timeval *now)
+echo(Event *event, int eventtype, void *, struct timeval *)
 {
 	int n, needmask = E_READ;
 	char c;
 
-	(void)closure;
-	(void)now;
 	cr_assert_eq(eventtype, E_READ);
 	while ((n = event_read(event, &c, 1, &needmask)) == 1)
 		cr_assert_eq(event_write(event, &c, 1, &needmask), 1);
@@ -242,12 +237,8 @@ Test(scheduler_mixed, sessions_answer_and_end_without_epoll)
 }
 
 static int
-never(Event *e, int eventtype, void *closure, struct timeval *now)
+never(Event *, int, void *, struct timeval *)
 {
-	(void)e;
-	(void)eventtype;
-	(void)closure;
-	(void)now;
 	cr_assert_fail("nothing was written");
 	return 0;
 }

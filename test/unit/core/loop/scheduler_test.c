@@ -160,9 +160,8 @@ Test(scheduler, async_alone_is_not_polled_so_a_hang_up_does_not_spin)
 }
 
 static void
-close_self(Event *e, struct note *n)
+close_self(Event *e, struct note *)
 {
-	(void)n;
 	cr_assert_eq(event_close(e), 0);
 	cr_assert_eq(e->fd, -1);
 }
@@ -206,16 +205,14 @@ Test(scheduler, a_closed_event_that_waits_for_its_descriptor_is_finished)
 }
 
 static void
-unschedule_self(Event *e, struct note *n)
+unschedule_self(Event *e, struct note *)
 {
-	(void)n;
 	event_unschedule(e);
 }
 
 static void
-reschedule_self(Event *e, struct note *n)
+reschedule_self(Event *e, struct note *)
 {
-	(void)n;
 	event_unschedule(e);
 	e->mask = E_WRITE;
 	cr_assert_eq(schedule_event(e), 0);
@@ -242,11 +239,10 @@ Test(scheduler, an_event_may_unschedule_itself_and_then_belongs_to_its_maker)
 
 /* close the other one and take its descriptor's number for a new event */
 static void
-replace_other(Event *e, struct note *n)
+replace_other(Event *, struct note *n)
 {
 	int fd, old;
 
-	(void)e;
 	old = n->other->fd;
 	event_close(n->other);
 	event_free(n->other);
@@ -286,18 +282,14 @@ Test(scheduler, a_descriptor_reused_in_the_pass_gets_no_old_readiness)
 static struct scheduler *running;
 
 static void
-stop_running(Event *e, struct note *n)
+stop_running(Event *, struct note *)
 {
-	(void)e;
-	(void)n;
 	scheduler_stop(running);
 }
 
 static void
-nest(Event *e, struct note *n)
+nest(Event *, struct note *)
 {
-	(void)e;
-	(void)n;
 	cr_assert_eq(scheduler_pass(running, 0), -1);
 	cr_assert_eq(errno, EDEADLK);
 }

@@ -23,11 +23,10 @@ Test(scheduler_timer, a_timer_fires_at_its_trigger_and_not_a_microsecond_before)
 static char order[16];
 
 static void
-append_name(Event *e, struct note *n)
+append_name(Event *, struct note *n)
 {
 	size_t len = strlen(order);
 
-	(void)e;
 	order[len] = (char)n->other_note->ncalls;
 }
 
@@ -142,9 +141,8 @@ Test(scheduler_timer, activity_that_moves_the_deadline_beats_it_in_the_same_pass
 }
 
 static void
-free_other(Event *e, struct note *n)
+free_other(Event *, struct note *n)
 {
-	(void)e;
 	event_free(n->other);
 	n->other_note->act = NULL;
 	n->act = NULL;

@@ -23,9 +23,8 @@ static struct {
 } v;
 
 static inline void
-v_now(void *closure, struct timeval *now_r)
+v_now(void *, struct timeval *now_r)
 {
-	(void)closure;
 	*now_r = v.now;
 }
 
@@ -36,12 +35,11 @@ v_turn(int64_t us)
 }
 
 static inline int
-v_wait(void *closure, struct pollfd *fds, nfds_t nfds, int timeout_ms)
+v_wait(void *, struct pollfd *fds, nfds_t nfds, int timeout_ms)
 {
 	int n = 0;
 	nfds_t i;
 
-	(void)closure;
 	v.last_timeout_ms = timeout_ms;
 	memset(v.is_polled, 0, sizeof v.is_polled);
 	for (i = 0; i < nfds; i++) {

@@ -38,13 +38,12 @@ struct fixture {
 static struct fixture x;
 
 static int
-route(void *closure, const char *rcpt, struct deliver_route *route_r,
+route(void *, const char *rcpt, struct deliver_route *route_r,
     char *text_r)
 {
 	char whole[128];
 	const char *why;
 
-	(void)closure;
 	route_r->is_lf = x.is_lf;
 	snprintf(whole, sizeof(whole), "%s%s", rcpt,
 	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
@@ -61,19 +60,17 @@ route(void *closure, const char *rcpt, struct deliver_route *route_r,
 }
 
 static void
-error(void *closure, uint64_t job, const char *text)
+error(void *, uint64_t job, const char *text)
 {
-	(void)closure;
 	cr_assert_lt(job, MAX);
 	strlcpy(x.text[job], text, JOB_TEXT);
 }
 
 static void
-done(void *closure, const struct job_result *results, unsigned int n)
+done(void *, const struct job_result *results, unsigned int n)
 {
 	unsigned int i;
 
-	(void)closure;
 	cr_assert_leq(n, JOBS_AT_ONCE);
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(results[i].job, MAX);
@@ -85,10 +82,8 @@ done(void *closure, const struct job_result *results, unsigned int n)
 }
 
 static int
-sync_fs(void *closure, int fd)
+sync_fs(void *, int)
 {
-	(void)closure;
-	(void)fd;
 	x.nsyncs++;
 	if (x.sync_errno == 0)
 		return 0;
@@ -97,9 +92,8 @@ sync_fs(void *closure, int fd)
 }
 
 static bool
-is_left(void *closure)
+is_left(void *)
 {
-	(void)closure;
 	return x.is_left;
 }
 

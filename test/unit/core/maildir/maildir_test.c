@@ -230,12 +230,11 @@ struct seen {
 };
 
 static void
-see(void *closure, size_t index, const char *dir, const char *name,
+see(void *closure, size_t index, const char *dir, const char *,
     uint64_t octets)
 {
 	struct seen *s = closure;
 
-	(void)name;
 	cr_assert_lt(s->n, 8);
 	s->index[s->n] = index;
 	s->octets[s->n] = octets;

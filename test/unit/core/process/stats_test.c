@@ -55,11 +55,10 @@ Test(stats, sums_the_slots_of_all_processes_dead_ones_too)
 }
 
 static void *
-count_to_10000(void *arg)
+count_to_10000(void *)
 {
 	int i;
 
-	(void)arg;
 	for (i = 0; i < 10000; i++)
 		stats_inc(STATS_COMMITS);
 	return NULL;

@@ -23,9 +23,8 @@ struct fixture {
 static struct fixture f;
 
 static void
-see(void *closure, const struct acklog_entry *e)
+see(void *, const struct acklog_entry *e)
 {
-	(void)closure;
 	cr_assert_lt(f.nseen, 256);
 	f.seen[f.nseen++] = *e;
 }
@@ -188,20 +187,17 @@ Test(acklog, pending_entries_are_bounded)
 }
 
 static int
-snapshot(void *closure, struct acklog *log)
+snapshot(void *, struct acklog *log)
 {
 	struct acklog_entry e = { .segment = 5, .generation = 2, .seq = 1,
 		.last = 99, .rcpt = ACKLOG_ALL };
 
-	(void)closure;
 	return acklog_append(log, &e);
 }
 
 static int
-snapshot_fails(void *closure, struct acklog *log)
+snapshot_fails(void *, struct acklog *)
 {
-	(void)closure;
-	(void)log;
 	errno = ENOSPC;
 	return -1;
 }

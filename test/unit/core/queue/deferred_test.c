@@ -22,9 +22,8 @@ struct fixture {
 static struct fixture x;
 
 static int
-see(void *closure, const struct deferred_row *row)
+see(void *, const struct deferred_row *row)
 {
-	(void)closure;
 	cr_assert_lt(x.nseen, 64);
 	x.seen[x.nseen] = *row;
 	strlcpy(x.texts[x.nseen][0], row->sender, 64);

@@ -17,12 +17,11 @@
 const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
 
 static int
-op_source(void *closure, unsigned int agent, uint64_t source,
+op_source(void *closure, unsigned int, uint64_t source,
     int fd)
 {
 	struct qf *f = closure;
 
-	(void)agent;
 	if (f->is_deaf)
 		return -1;
 	cr_assert_lt(source, QF_SOURCES);
@@ -35,11 +34,10 @@ op_source(void *closure, unsigned int agent, uint64_t source,
 }
 
 static void
-op_forget(void *closure, unsigned int agent, uint64_t source)
+op_forget(void *closure, unsigned int, uint64_t source)
 {
 	struct qf *f = closure;
 
-	(void)agent;
 	cr_assert_lt(source, QF_SOURCES);
 	cr_assert_neq(f->sources[source], -1);
 	if (--f->nknow[source] > 0)
@@ -67,12 +65,11 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 }
 
 static int
-op_route(void *closure, const char *rcpt, unsigned int *transport_r,
+op_route(void *, const char *rcpt, unsigned int *transport_r,
     char *text_r)
 {
 	const char *at = strchr(rcpt, '@');
 
-	(void)closure;
 	if (at != NULL && strcmp(at, "@nowhere.test") == 0) {
 		strlcpy(text_r, "nowhere to go", JOB_TEXT);
 		errno = ENXIO;
@@ -359,9 +356,8 @@ qf_listed(struct qf *f)
 }
 
 bool
-qf_exists(struct qf *f, int dirfd, const char *name)
+qf_exists(struct qf *, int dirfd, const char *name)
 {
-	(void)f;
 	return faccessat(dirfd, name, F_OK, 0) == 0;
 }
 
@@ -371,12 +367,10 @@ struct count {
 };
 
 static int
-count_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+count_one(void *closure, enum spool_entry kind, uint64_t, const char *)
 {
 	struct count *c = closure;
 
-	(void)id;
-	(void)name;
 	if (kind == c->kind)
 		c->n++;
 	return 0;

@@ -53,13 +53,12 @@ message_of(const struct queue_place *place)
 }
 
 static void *
-mem_open(const struct queue_config *config,
+mem_open(const struct queue_config *,
     const struct queue_store_user *user, struct queue *q, int64_t now_ms)
 {
 	struct mem_message *m;
 	unsigned int i;
 
-	(void)config;
 	mem.user = user;
 	mem.q = q;
 	mem.now_ms = now_ms;
@@ -76,11 +75,10 @@ mem_open(const struct queue_config *config,
 }
 
 static void
-mem_close(void *store)
+mem_close(void *)
 {
 	unsigned int i;
 
-	(void)store;
 	for (i = 0; i < mem.nmessages; i++) {
 		cr_assert_not(mem.messages[i].is_held);
 		mem.user->forget(mem.q, &mem.messages[i].file);
@@ -88,16 +86,14 @@ mem_close(void *store)
 }
 
 static void
-mem_begin(void *store, int64_t now_ms)
+mem_begin(void *, int64_t now_ms)
 {
-	(void)store;
 	mem.now_ms = now_ms;
 }
 
 static int64_t
-mem_end(void *store)
+mem_end(void *)
 {
-	(void)store;
 	return mem.now_ms + 1000;
 }
 
@@ -117,13 +113,12 @@ record_of(unsigned int i)
 }
 
 static bool
-mem_read(void *store)
+mem_read(void *)
 {
 	struct queue_record record;
 	struct mem_message *m;
 	unsigned int i;
 
-	(void)store;
 	for (i = 0; i < mem.nmessages && mem.user->has_room(mem.q); i++) {
 		m = &mem.messages[i];
 		if (m->is_done || m->is_held || m->again_ms > mem.now_ms)
@@ -137,19 +132,16 @@ mem_read(void *store)
 }
 
 static int
-mem_open_file(void *store, const struct queue_place *place)
+mem_open_file(void *, const struct queue_place *)
 {
-	(void)store;
-	(void)place;
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void
-mem_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
+mem_acknowledge(void *, const struct queue_place *place, uint32_t rcpt)
 {
 	struct mem_message *m = message_of(place);
 
-	(void)store;
 	cr_assert_not(m->is_done);
 	if (rcpt == QUEUE_RCPT_ALL)
 		m->is_done = true;
@@ -158,20 +150,18 @@ mem_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 }
 
 static const uint32_t *
-mem_acknowledged(void *store, const struct queue_place *place, uint32_t *n_r)
+mem_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 {
-	(void)store;
 	*n_r = message_of(place)->ndone;
 	return message_of(place)->done;
 }
 
 static int
-mem_flush(void *store)
+mem_flush(void *)
 {
 	struct mem_message *m;
 	unsigned int i;
 
-	(void)store;
 	for (i = 0; i < mem.nmessages; i++) {
 		m = &mem.messages[i];
 		m->nflushed = m->ndone;
@@ -181,40 +171,36 @@ mem_flush(void *store)
 }
 
 static void
-mem_put_back(void *store, const struct queue_place *place, const char *error)
+mem_put_back(void *, const struct queue_place *place, const char *error)
 {
 	struct mem_message *m = message_of(place);
 
-	(void)store;
 	m->attempts++;
 	m->again_ms = mem.now_ms + 60000;
 	strlcpy(m->error, error, sizeof(m->error));
 }
 
 static void
-mem_again(void *store, const struct queue_place *place)
+mem_again(void *, const struct queue_place *place)
 {
 	unsigned int i;
 
-	(void)store;
 	for (i = 0; i < mem.nmessages; i++)
 		if (place == NULL || place->seq == i)
 			mem.messages[i].again_ms = 0;
 }
 
 static void
-mem_release(void *store, const struct queue_place *place)
+mem_release(void *, const struct queue_place *place)
 {
-	(void)store;
 	cr_assert(message_of(place)->is_held);
 	message_of(place)->is_held = false;
 	mem.nreleased++;
 }
 
 static int
-mem_keep(void *store, const struct queue_place *place)
+mem_keep(void *, const struct queue_place *place)
 {
-	(void)store;
 	if (mem.is_full) {
 		errno = ENOSPC;
 		return -1;
@@ -248,12 +234,11 @@ put_row(struct mem_row *r, const struct deferred_row *row)
 }
 
 static int
-mem_change(void *store, const struct queue_change *changes, size_t n)
+mem_change(void *, const struct queue_change *changes, size_t n)
 {
 	struct mem_row *r;
 	size_t i;
 
-	(void)store;
 	for (i = 0; i < n; i++) {
 		r = find_row(changes[i].row.id, changes[i].row.rcpt_index);
 		if (changes[i].kind == CHANGE_DROP) {
@@ -269,9 +254,8 @@ mem_change(void *store, const struct queue_change *changes, size_t n)
 }
 
 static int
-mem_has(void *store, uint64_t id, uint32_t rcpt)
+mem_has(void *, uint64_t id, uint32_t rcpt)
 {
-	(void)store;
 	return find_row(id, rcpt) != NULL;
 }
 
@@ -300,16 +284,14 @@ each_row(bool (*want)(const struct deferred_row *, uint64_t, int64_t),
 }
 
 static bool
-want_due(const struct deferred_row *row, uint64_t id, int64_t now)
+want_due(const struct deferred_row *row, uint64_t, int64_t now)
 {
-	(void)id;
 	return row->next_attempt <= now;
 }
 
 static bool
-want_of(const struct deferred_row *row, uint64_t id, int64_t n)
+want_of(const struct deferred_row *row, uint64_t id, int64_t)
 {
-	(void)n;
 	return row->id == id;
 }
 
@@ -320,36 +302,30 @@ want_behind(const struct deferred_row *row, uint64_t id, int64_t rcpt_index)
 }
 
 static int
-mem_due(void *store, int64_t now, unsigned int limit, deferred_func each,
+mem_due(void *, int64_t now, unsigned int, deferred_func each,
     void *closure)
 {
-	(void)store;
-	(void)limit;
 	return each_row(want_due, 0, now, each, closure);
 }
 
 static int
-mem_page(void *store, uint64_t id, uint32_t rcpt_index, unsigned int limit,
+mem_page(void *, uint64_t id, uint32_t rcpt_index, unsigned int,
     deferred_func each, void *closure)
 {
-	(void)store;
-	(void)limit;
 	return each_row(want_behind, id, rcpt_index, each, closure);
 }
 
 static int
-mem_of(void *store, uint64_t id, deferred_func each, void *closure)
+mem_of(void *, uint64_t id, deferred_func each, void *closure)
 {
-	(void)store;
 	return each_row(want_of, id, 0, each, closure);
 }
 
 static int
-mem_next(void *store, int64_t *next_r)
+mem_next(void *, int64_t *next_r)
 {
 	unsigned int i;
 
-	(void)store;
 	*next_r = INT64_MAX / 1000;
 	for (i = 0; i < mem.nrows; i++)
 		if (mem.rows[i].row.next_attempt < *next_r)
@@ -358,12 +334,11 @@ mem_next(void *store, int64_t *next_r)
 }
 
 static int
-mem_hurry(void *store, uint64_t id, int64_t now)
+mem_hurry(void *, uint64_t id, int64_t now)
 {
 	unsigned int i;
 	int n = 0;
 
-	(void)store;
 	for (i = 0; i < mem.nrows; i++)
 		if (id == 0 || mem.rows[i].row.id == id) {
 			mem.rows[i].row.next_attempt = now;
@@ -373,12 +348,11 @@ mem_hurry(void *store, uint64_t id, int64_t now)
 }
 
 static int
-mem_search(void *store, struct queue_cursor *cursor, queue_record_func each,
+mem_search(void *, struct queue_cursor *cursor, queue_record_func each,
     void *closure)
 {
 	struct queue_record record;
 
-	(void)store;
 	while (cursor->offset < mem.nmessages) {
 		record = record_of((unsigned int)cursor->offset++);
 		if (!message_of(&record.place)->is_done &&
@@ -389,13 +363,12 @@ mem_search(void *store, struct queue_cursor *cursor, queue_record_func each,
 }
 
 static int
-mem_read_deferred(void *store, uint64_t id, queue_record_func each,
+mem_read_deferred(void *, uint64_t id, queue_record_func each,
     void *closure)
 {
 	struct queue_record record;
 	unsigned int i;
 
-	(void)store;
 	for (i = 0; i < mem.nmessages; i++)
 		if (mem.messages[i].id == id) {
 			record = record_of(i);

@@ -77,10 +77,8 @@ on_done(void *closure, uint64_t handle, int error)
 }
 
 static bool
-on_room(void *closure, uint64_t handle)
+on_room(void *, uint64_t)
 {
-	(void)closure;
-	(void)handle;
 	return (true);
 }
 
@@ -162,7 +160,7 @@ check_view(struct crash *c, const struct spool_view *v)
 
 static int
 read_segment(void *closure, enum spool_entry kind, uint64_t id,
-    const char *name)
+    const char *)
 {
 	struct crash *c = closure;
 	struct spool_readbuf *buf;
@@ -172,7 +170,6 @@ read_segment(void *closure, enum spool_entry kind, uint64_t id,
 	struct spool_view v;
 	int fd, rv;
 
-	(void)name;
 	if (kind != SPOOL_ENTRY_SEGMENT)
 		return (0);
 	fd = spool_segment_open(c->f.dirfd, id, &h);
@@ -194,10 +191,8 @@ read_segment(void *closure, enum spool_entry kind, uint64_t id,
 }
 
 static bool
-is_known(void *closure, uint64_t id)
+is_known(void *, uint64_t)
 {
-	(void)closure;
-	(void)id;
 	return (false);
 }
 

@@ -99,10 +99,8 @@ fixture_close(struct spool_fixture *f)
 }
 
 static int
-unlink_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+unlink_one(void *closure, enum spool_entry, uint64_t, const char *name)
 {
-	(void)kind;
-	(void)id;
 	(void)unlinkat(*(int *)closure, name, 0);
 	return (0);
 }
@@ -178,11 +176,10 @@ struct counting {
 };
 
 static int
-count_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+count_one(void *closure, enum spool_entry kind, uint64_t id, const char *)
 {
 	struct counting *c = closure;
 
-	(void)name;
 	if (kind == c->kind) {
 		c->n++;
 		c->id = id;

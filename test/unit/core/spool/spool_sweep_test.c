@@ -16,9 +16,8 @@
 static uint64_t known_id;
 
 static bool
-is_known(void *closure, uint64_t id)
+is_known(void *, uint64_t id)
 {
-	(void)closure;
 	return (id == known_id);
 }
 

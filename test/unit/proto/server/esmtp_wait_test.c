@@ -284,14 +284,9 @@ halting_write(Event *e, const char *buf, int len, int *needmask)
 static int verdict;
 
 static int
-on_rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+on_rcptto(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *, void *)
 {
-	(void)str;
-	(void)addr;
-	(void)ac;
-	(void)vctx;
-	(void)closure;
 	return verdict;
 }
 

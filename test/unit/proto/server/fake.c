@@ -9,9 +9,8 @@
 #include <strings.h>
 
 static void
-violation(void *arg, const char *text)
+violation(void *, const char *text)
 {
-	(void)arg;
 	cr_assert_fail("violation: %s", text);
 }
 

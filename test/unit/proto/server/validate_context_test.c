@@ -76,28 +76,21 @@ LOOKS(on_data, VALIDATE_PHASE_DATA)
 LOOKS(on_data_spool, VALIDATE_PHASE_DATA_SPOOL)
 
 static int
-on_mailfrom(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+on_mailfrom(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
 {
-	(void)str;
-	(void)addr;
-	(void)ac;
-	(void)closure;
 	look(VALIDATE_PHASE_MAILFROM, vctx);
 	return refuse_with == -1 ? VALIDATE_CONT :
 	    validate_refuse(vctx, (enum esmtp_reply_id)refuse_with);
 }
 
 static int
-on_rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac,
-    validate_context *vctx, void *closure)
+on_rcptto(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *vctx, void *)
 {
 	static const char other[] = "<nobody@example.test>";
 	struct mailaddr a;
 
-	(void)str;
-	(void)ac;
-	(void)closure;
 	look(VALIDATE_PHASE_RCPTTO, vctx);
 	mailaddr_parse(other, strlen(other), 0, &a);
 	statuses[0] = validate_context_lookup_rcpt(vctx, addr);

@@ -272,18 +272,15 @@ Test(validate, recipients_can_be_changed_until_the_commit)
 }
 
 static int
-ext_setup(char *arg, message_construct *mc, void *closure)
+ext_setup(char *arg, message_construct *, void *closure)
 {
-	(void)mc;
 	strcpy(arg, closure);
 	return 1;
 }
 
 static int
-ext_func(char *arg, Event *e, message_construct *mc, void *closure)
+ext_func(char *arg, Event *, message_construct *mc, void *)
 {
-	(void)e;
-	(void)closure;
 	if (strcmp(arg, "bad") == 0)
 		return 0;
 	if (strcmp(arg, "silent") == 0)

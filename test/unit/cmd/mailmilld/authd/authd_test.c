@@ -73,11 +73,9 @@ gate_open(void)
 }
 
 static enum auth_verdict
-fake_password(void *state, const struct auth_client *client, const char *login,
+fake_password(void *, const struct auth_client *, const char *login,
     const char *password)
 {
-	(void)state;
-	(void)client;
 	if (strcmp(login, "slow") == 0)
 		gate_wait();
 	if (strcmp(login, "down") == 0)
@@ -86,9 +84,8 @@ fake_password(void *state, const struct auth_client *client, const char *login,
 }
 
 static void
-fake_free(void *state)
+fake_free(void *)
 {
-	(void)state;
 }
 
 static const struct auth_back_ops fake_ops = {
@@ -97,13 +94,10 @@ static const struct auth_back_ops fake_ops = {
 
 /* One that does the mechanisms itself. */
 static enum auth_relay_status
-relay_start(void *state, const struct auth_client *client, const char *mech,
+relay_start(void *, const struct auth_client *, const char *,
     const char *initial, size_t len, void **relay_r, char **octets_r,
     size_t *len_r)
 {
-	(void)state;
-	(void)client;
-	(void)mech;
 	*relay_r = NULL;
 	if (memmem(initial, len, "pencil", 6) == NULL)
 		return AUTH_RELAY_NO;

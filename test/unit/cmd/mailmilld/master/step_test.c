@@ -155,17 +155,14 @@ static const struct master_ops ops = { .spawn = fake_spawn,
 	.now_ms = fake_now_ms };
 
 static void
-clock_now(void *closure, struct timeval *now_r)
+clock_now(void *, struct timeval *now_r)
 {
-	(void)closure;
 	*now_r = now;
 }
 
 static int
-look_only(void *closure, struct pollfd *fds, nfds_t nfds, int timeout_ms)
+look_only(void *, struct pollfd *fds, nfds_t nfds, int)
 {
-	(void)closure;
-	(void)timeout_ms;
 	return poll(fds, nfds, 0);
 }
 

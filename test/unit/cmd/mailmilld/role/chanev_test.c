@@ -11,26 +11,21 @@ static unsigned int nread, nreplies, hold_at;
 static bool is_gone;
 
 static void
-on_sign(void *closure, struct channel_msg *msg)
+on_sign(void *, struct channel_msg *)
 {
-	(void)closure;
-	(void)msg;
 	if (++nread == hold_at)
 		chanev_hold(server);
 }
 
 static void
-on_signed(void *closure, struct channel_msg *msg)
+on_signed(void *, struct channel_msg *)
 {
-	(void)closure;
-	(void)msg;
 	nreplies++;
 }
 
 static void
-on_gone(void *closure)
+on_gone(void *)
 {
-	(void)closure;
 	is_gone = true;
 }
 

@@ -13,9 +13,8 @@
 static char err[256], notices[256];
 
 static void
-note(void *closure, const char *text)
+note(void *, const char *text)
 {
-	(void)closure;
 	strlcat(notices, text, sizeof(notices));
 	strlcat(notices, ";", sizeof(notices));
 }
@@ -23,9 +22,8 @@ note(void *closure, const char *text)
 /* --- what the processes do ------------------------------------------------ */
 
 static void
-good(int fd, const struct probe_spec *spec)
+good(int fd, const struct probe_spec *)
 {
-	(void)spec;
 	probe_say(fd, "note %d", 1);
 	probe_say(fd, "note 2");
 	probe_say(fd, PROBE_GOOD);
@@ -39,24 +37,19 @@ bad(int fd, const struct probe_spec *spec)
 }
 
 static void
-silent(int fd, const struct probe_spec *spec)
+silent(int, const struct probe_spec *)
 {
-	(void)fd;
-	(void)spec;
 }
 
 static void
-cut(int fd, const struct probe_spec *spec)
+cut(int fd, const struct probe_spec *)
 {
-	(void)spec;
 	(void)!write(fd, PROBE_GOOD, 2);
 }
 
 static void
-never(int fd, const struct probe_spec *spec)
+never(int, const struct probe_spec *)
 {
-	(void)fd;
-	(void)spec;
 	for (;;)
 		pause();
 }
@@ -69,9 +62,8 @@ closed(int fd, const struct probe_spec *spec)
 }
 
 static void
-endless(int fd, const struct probe_spec *spec)
+endless(int fd, const struct probe_spec *)
 {
-	(void)spec;
 	for (;;)
 		probe_say(fd, "a certificate");
 }

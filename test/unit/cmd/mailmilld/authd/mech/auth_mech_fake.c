@@ -21,45 +21,41 @@ verdict(const struct fake *f, bool is_good)
 }
 
 static enum auth_verdict
-fake_password(void *state, const struct auth_client *client, const char *login,
+fake_password(void *state, const struct auth_client *, const char *login,
     const char *password)
 {
 	struct fake *f = state;
 	bool is_known = is_user(f, login);
 
-	(void)client;
 	cr_assert_leq(strlen(password), AUTH_PASSWORD_MAX);
 	strcpy(f->secret, password);
 	return verdict(f, is_known && strcmp(password, f->password) == 0);
 }
 
 static enum auth_verdict
-fake_token(void *state, const struct auth_client *client, const char *login,
+fake_token(void *state, const struct auth_client *, const char *login,
     const char *token)
 {
 	struct fake *f = state;
 	bool is_known = is_user(f, login);
 
-	(void)client;
 	return verdict(f, is_known && strcmp(token, f->token) == 0);
 }
 
 static enum auth_verdict
-fake_exists(void *state, const struct auth_client *client, const char *login)
+fake_exists(void *state, const struct auth_client *, const char *login)
 {
-	(void)client;
 	return verdict(state, is_user(state, login));
 }
 
 static enum auth_verdict
-fake_scram(void *state, const struct auth_client *client, const char *login,
+fake_scram(void *state, const struct auth_client *, const char *login,
     enum auth_scram_hash hash, struct auth_scram *s)
 {
 	struct fake *f = state;
 	bool is_known = is_user(f, login);
 	char salted[GSASL_HASH_MAX_SIZE], client_key[GSASL_HASH_MAX_SIZE];
 
-	(void)client;
 	memset(s, 0, sizeof(*s));
 	s->iterations = ITERATIONS;
 	s->salt_len = 16;
@@ -74,13 +70,12 @@ fake_scram(void *state, const struct auth_client *client, const char *login,
 }
 
 static enum auth_verdict
-fake_cleartext(void *state, const struct auth_client *client,
+fake_cleartext(void *state, const struct auth_client *,
     const char *login, char *buf, size_t len)
 {
 	struct fake *f = state;
 	bool is_known = is_user(f, login);
 
-	(void)client;
 	/* what a mechanism makes of it for others must come to nothing */
 	snprintf(buf, len, "%s", f->password);
 	return verdict(f, is_known);

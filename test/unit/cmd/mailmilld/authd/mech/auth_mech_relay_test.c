@@ -34,13 +34,12 @@ answer(struct script *s, const char *in, size_t len, char **octets_r,
 }
 
 static enum auth_relay_status
-script_start(void *state, const struct auth_client *client, const char *mech,
+script_start(void *state, const struct auth_client *, const char *mech,
     const char *initial, size_t len, void **relay_r, char **octets_r,
     size_t *len_r)
 {
 	struct script *s = state;
 
-	(void)client;
 	cr_assert_not_null(mech);
 	s->is_initial = initial != NULL;
 	*relay_r = s;
@@ -48,10 +47,9 @@ script_start(void *state, const struct auth_client *client, const char *mech,
 }
 
 static enum auth_relay_status
-script_step(void *relay, const struct auth_client *client,
+script_step(void *relay, const struct auth_client *,
     const char *response, size_t len, char **octets_r, size_t *len_r)
 {
-	(void)client;
 	return answer(relay, response, len, octets_r, len_r);
 }
 
