@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spool/spool_segment.h"
 #include "core/util/fileio.h"
 
 #define NAME_TMP_MAX	256
@@ -20,15 +21,12 @@
 static char *
 encode_head(const struct spool_view *view, size_t *octets_r)
 {
-	struct spool_header h = { .segment = view->record.id, .generation = 1 };
+	struct spool_header h = { .segment = view->record.id, .generation = 1,
+		.nonce = spool_nonce(), .created_us = view->record.received_us };
 	struct spool_record rec = view->record;
 	const char *envelope = view->envelope.envelope;
 	char *head;
 
-	do {
-		arc4random_buf(&h.nonce, sizeof(h.nonce));
-	} while (h.nonce == 0);
-	h.created_us = rec.received_us;
 	h.size_octets = SPOOL_PAGE + spool_record_octets(rec.envelope_octets,
 	    rec.body_octets);
 	rec.offset = SPOOL_PAGE;

@@ -20,7 +20,6 @@
 #include "core/util/fileio.h"
 
 #define FILL_OCTETS	(256 * 1024)	/* zeros written at once */
-#define HEX_DIGITS	16
 #define CREATE_TRIES	8
 
 void
@@ -36,8 +35,8 @@ spool_body_name(uint64_t id, char buf[SPOOL_NAME])
 	spool_id_text(id, buf + 5);
 }
 
-static uint64_t
-nonce_new(void)
+uint64_t
+spool_nonce(void)
 {
 	uint64_t nonce;
 
@@ -90,17 +89,23 @@ fill(int fd, uint64_t size_octets)
 	return (offset < size_octets ? -1 : 0);
 }
 
-/* Rename, but never replace a segment. */
+/* Give segment ${id} another prefix.  A segment in use is never replaced. */
 static int
-rename_new(int dirfd, const char *from, const char *to)
+change_prefix(int dirfd, uint64_t id, const char *from, const char *to)
 {
-	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
-		return (0);
-	if (errno != EINVAL)
-		return (-1);
+	char old[SPOOL_NAME], new[SPOOL_NAME];
+
+	spool_segment_name(from, id, old);
+	spool_segment_name(to, id, new);
+	if (strcmp(to, "seg") == 0) {
+		if (renameat2(dirfd, old, dirfd, new, RENAME_NOREPLACE) == 0)
+			return (0);
+		if (errno != EINVAL)
+			return (-1);
+	}
 	/* The file system lacks RENAME_NOREPLACE; ids do not collide, for they
 	 * are made of the time and a random part. */
-	return (renameat(dirfd, from, dirfd, to));
+	return (renameat(dirfd, old, dirfd, new));
 }
 
 /* Before the file is locked, the sweep may take it for a dead worker's and
@@ -130,23 +135,19 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
     bool is_synced, struct spool_segment *segment_r)
 {
 	struct spool_header h = { .segment = id, .generation = 1,
-		.nonce = nonce_new(), .size_octets = size_octets,
+		.nonce = spool_nonce(), .size_octets = size_octets,
 		.created_us = spool_id_now_us() };
-	char new[SPOOL_NAME], seg[SPOOL_NAME];
-	const char *name = new;
+	char name[SPOOL_NAME];
 	int fd;
 
-	spool_segment_name("new", id, new);
-	spool_segment_name("seg", id, seg);
-	if ((fd = spool_create_locked(dirfd, new)) == -1)
+	spool_segment_name("new", id, name);
+	if ((fd = spool_create_locked(dirfd, name)) == -1)
 		return (-1);
-	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1)
+	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
+	    (is_synced && fsync(fd) == -1) ||
+	    change_prefix(dirfd, id, "new", "seg") == -1)
 		goto err1;
-	if (is_synced && fsync(fd) == -1)
-		goto err1;
-	if (rename_new(dirfd, new, seg) == -1)
-		goto err1;
-	name = seg;
+	spool_segment_name("seg", id, name);
 	if (is_synced && fsync(dirfd) == -1)
 		goto err1;
 	segment_r->fd = fd;
@@ -171,7 +172,6 @@ static int
 take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
 	struct take *t = closure;
-	char seg[SPOOL_NAME];
 	int fd;
 
 	if (kind != SPOOL_ENTRY_FREE)
@@ -187,8 +187,7 @@ take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 		(void)unlinkat(t->dirfd, name, 0);
 		goto no;
 	}
-	spool_segment_name("seg", id, seg);
-	if (renameat(t->dirfd, name, t->dirfd, seg) == -1)
+	if (change_prefix(t->dirfd, id, "free", "seg") == -1)
 		goto no;
 	t->segment->fd = fd;
 	return (1);
@@ -224,14 +223,10 @@ spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
 void
 spool_segment_untake(int dirfd, struct spool_segment *segment)
 {
-	char seg[SPOOL_NAME], name[SPOOL_NAME];
-
 	if (segment->fd == -1)
 		return;
-	spool_segment_name("seg", segment->header.segment, seg);
-	spool_segment_name("free", segment->header.segment, name);
 	/* On failure it stays an empty seg.*, which the queue recycles. */
-	(void)renameat(dirfd, seg, dirfd, name);
+	(void)change_prefix(dirfd, segment->header.segment, "seg", "free");
 	spool_segment_close(segment);
 }
 
@@ -291,7 +286,6 @@ spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
     bool is_synced)
 {
 	struct spool_header next = *header;
-	char seg[SPOOL_NAME], name[SPOOL_NAME];
 	struct stat st;
 
 	if (spool_segment_lock(fd) == -1)
@@ -302,14 +296,12 @@ spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
 	if ((uint64_t)st.st_size != header->size_octets)
 		return (spool_segment_remove(dirfd, header->segment));
 	next.generation++;
-	next.nonce = nonce_new();
+	next.nonce = spool_nonce();
 	next.created_us = spool_id_now_us();
 	next.bad_copies = 0;
-	if (start_write(fd, &next) == -1 || (is_synced && fdatasync(fd) == -1))
-		return (-1);
-	spool_segment_name("seg", next.segment, seg);
-	spool_segment_name("free", next.segment, name);
-	if (renameat(dirfd, seg, dirfd, name) == -1)
+	if (start_write(fd, &next) == -1 ||
+	    (is_synced && fdatasync(fd) == -1) ||
+	    change_prefix(dirfd, next.segment, "seg", "free") == -1)
 		return (-1);
 	*header = next;
 	return (0);
@@ -351,38 +343,26 @@ spool_body_remove(int dirfd, uint64_t id)
 	return (unlinkat(dirfd, name, 0));
 }
 
-static bool
-parse_hex(const char *s, uint64_t *id_r)
-{
-	uint64_t id = 0;
-	int i, d;
-
-	for (i = 0; i < HEX_DIGITS; i++) {
-		if (s[i] >= '0' && s[i] <= '9')
-			d = s[i] - '0';
-		else if (s[i] >= 'a' && s[i] <= 'f')
-			d = s[i] - 'a' + 10;
-		else
-			return (false);
-		id = id << 4 | (uint64_t)d;
-	}
-	*id_r = id;
-	return (s[HEX_DIGITS] == '\0');
-}
-
 static enum spool_entry
 classify(const char *name, uint64_t *id_r)
 {
+	static const char *const prefixes[] = { [SPOOL_ENTRY_SEGMENT] = "seg",
+		[SPOOL_ENTRY_FREE] = "free", [SPOOL_ENTRY_NEW] = "new" };
+	char canonical[SPOOL_NAME];
+	const char *dot = strchr(name, '.');
+	size_t i;
+
 	*id_r = 0;
-	if (strncmp(name, "seg.", 4) == 0 && parse_hex(name + 4, id_r))
-		return (SPOOL_ENTRY_SEGMENT);
-	if (strncmp(name, "free.", 5) == 0 && parse_hex(name + 5, id_r))
-		return (SPOOL_ENTRY_FREE);
-	if (strncmp(name, "new.", 4) == 0 && parse_hex(name + 4, id_r))
-		return (SPOOL_ENTRY_NEW);
 	if (strncmp(name, "body.", 5) == 0 &&
 	    spool_id_parse(name + 5, strlen(name + 5), id_r) == 0)
 		return (SPOOL_ENTRY_BODY);
+	if (dot != NULL)
+		*id_r = strtoull(dot + 1, NULL, 16);
+	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		spool_segment_name(prefixes[i], *id_r, canonical);
+		if (strcmp(canonical, name) == 0)
+			return ((enum spool_entry)i);
+	}
 	return (SPOOL_ENTRY_OTHER);
 }
 

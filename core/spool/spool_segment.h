@@ -31,6 +31,9 @@ struct spool_segment {
 /* spool_segment_name(prefix, id, buf): "seg.<hex>" and so on. */
 void spool_segment_name(const char *prefix, uint64_t id, char buf[SPOOL_NAME]);
 
+/* spool_nonce(): A new random number, not 0. */
+uint64_t spool_nonce(void);
+
 /* spool_body_name(id, buf): "body.<message id>". */
 void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
 

@@ -33,6 +33,7 @@ struct sweep {
 	time_t		 now;
 	bool		(*is_known)(void *closure, uint64_t id);
 	void		*closure;
+	struct spool_readbuf *buf;
 	struct suspect	 suspects[SUSPECTS_MAX];
 	unsigned int	 nsuspects;
 	int		 nremoved;
@@ -109,18 +110,21 @@ clear_suspect(struct sweep *s, uint64_t id)
 }
 
 static int
-read_segment(struct sweep *s, struct spool_readbuf *buf, const char *name)
+read_segment(void *closure, enum spool_entry kind, uint64_t, const char *name)
 {
+	struct sweep *s = closure;
 	struct spool_reader *r;
 	struct spool_view view;
 	struct spool_damage damage;
 	int fd, rv;
 
+	if (kind != SPOOL_ENTRY_SEGMENT)
+		return (0);
 	/* Workers may write to the folder: a hostile one may make a FIFO. */
 	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
 	    O_NONBLOCK)) == -1)
 		return (errno == ENOENT ? 0 : -1);
-	if ((r = spool_reader_new(fd, buf, SPOOL_READ_TRUST_BODY)) == NULL ||
+	if ((r = spool_reader_new(fd, s->buf, SPOOL_READ_TRUST_BODY)) == NULL ||
 	    spool_reader_header(r)->size_octets > SPOOL_SEGMENT_OPEN_MAX) {
 		spool_reader_free(r);
 		(void)close(fd);
@@ -138,22 +142,6 @@ read_segment(struct sweep *s, struct spool_readbuf *buf, const char *name)
 	spool_reader_free(r);
 	(void)close(fd);
 	return (0);
-}
-
-struct segments {
-	struct sweep		*sweep;
-	struct spool_readbuf	*buf;
-};
-
-static int
-each_segment(void *closure, enum spool_entry kind, uint64_t,
-    const char *name)
-{
-	struct segments *g = closure;
-
-	if (kind != SPOOL_ENTRY_SEGMENT)
-		return (0);
-	return (read_segment(g->sweep, g->buf, name));
 }
 
 static void
@@ -175,7 +163,6 @@ int
 spool_sweep(int dirfd, unsigned int grace_s,
     bool (*is_known)(void *closure, uint64_t id), void *closure)
 {
-	struct segments g;
 	struct sweep *s;
 	int rv, save;
 
@@ -188,12 +175,9 @@ spool_sweep(int dirfd, unsigned int grace_s,
 	s->closure = closure;
 	rv = spool_scan(dirfd, find_suspect, s);
 	if (rv == 0 && s->nsuspects > 0) {
-		g.sweep = s;
-		if ((g.buf = spool_readbuf_new()) == NULL)
-			rv = -1;
-		else
-			rv = spool_scan(dirfd, each_segment, &g);
-		spool_readbuf_free(g.buf);
+		s->buf = spool_readbuf_new();
+		rv = s->buf == NULL ? -1 : spool_scan(dirfd, read_segment, s);
+		spool_readbuf_free(s->buf);
 	}
 	if (rv != 0)
 		s->is_damaged = true;	/* not proven: keep them */
