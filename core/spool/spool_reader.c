@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "core/spool/spool_segment.h"
@@ -143,24 +142,31 @@ get(struct spool_reader *r, uint64_t offset, size_t need, size_t ahead,
 		return (-1);
 	b->owner = r;
 	b->offset = offset;
-	b->len = 0;
-	while (b->len < want) {
-		n = pread(r->fd, b->data + b->len, want - b->len,
-		    (off_t)(offset + b->len));
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			b->owner = NULL;
-			return (-1);
-		}
-		if (n == 0)
-			break;
-		b->len += (size_t)n;
-		if (b->len >= need)
-			break;
+	if ((n = fileio_pread(r->fd, b->data, want, (off_t)offset)) == -1) {
+		b->owner = NULL;
+		return (-1);
 	}
+	b->len = (size_t)n;
 	*data_r = b->data;
-	return ((ssize_t)b->len);
+	return (n);
+}
+
+/* What is at ${offset}: a header in *rec_r, or another sign; read up to ${ahead}
+ * octets more.  Return 1, 0: the file ends before, or -1 with errno. */
+static int
+look(struct spool_reader *r, uint64_t offset, size_t ahead,
+    enum spool_sign *sign_r, struct spool_record *rec_r)
+{
+	const char *data;
+	ssize_t n;
+
+	*sign_r = SPOOL_SIGN_NONE;
+	n = get(r, offset, SPOOL_RECORD_HEADER, ahead, &data);
+	if (n < SPOOL_RECORD_HEADER)
+		return (n == -1 ? -1 : 0);
+	*sign_r = spool_record_decode((const unsigned char *)data, offset,
+	    r->header.nonce, rec_r);
+	return (1);
 }
 
 static int
@@ -252,18 +258,17 @@ file_size(struct spool_reader *r, uint64_t *size_r)
 }
 
 /* Find the first record or end mark of this generation from ${from} to ${end}.
- * *found_r is ${end} if there is none; *is_broken_r: a broken header was
- * skipped.  Return 0, or -1 with errno. */
+ * *found_r is ${end} if there is none.  Return 1: a broken header was skipped,
+ * 0: none was, or -1 with errno. */
 static int
-resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r,
-    bool *is_broken_r)
+resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r)
 {
 	struct spool_record rec;
 	enum spool_sign sign;
 	const char *data;
 	ssize_t n;
+	int is_broken = 0;
 
-	*is_broken_r = false;
 	while (from + SPOOL_RECORD_HEADER <= end) {
 		n = get(r, from, SPOOL_RECORD_HEADER, READ_CHUNK, &data);
 		if (n == -1)
@@ -278,16 +283,16 @@ resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r,
 			if (sign == SPOOL_SIGN_RECORD ||
 			    sign == SPOOL_SIGN_END) {
 				*found_r = from;
-				return (0);
+				return (is_broken);
 			}
 			if (sign == SPOOL_SIGN_BROKEN)
-				*is_broken_r = true;
+				is_broken = 1;
 			from += SPOOL_ALIGN;
 			data += SPOOL_ALIGN;
 		}
 	}
 	*found_r = end;
-	return (0);
+	return (is_broken);
 }
 
 /* There is no sound record at r->pos: report damage of ${what}, and go on with
@@ -297,9 +302,8 @@ skip(struct spool_reader *r, uint64_t end, const char *what,
     struct spool_damage *damage)
 {
 	uint64_t start = r->pos, found;
-	bool is_broken;
 
-	if (resync(r, start + SPOOL_ALIGN, end, &found, &is_broken) == -1)
+	if (resync(r, start + SPOOL_ALIGN, end, &found) == -1)
 		return (-1);
 	r->pos = found;
 	return (damaged(damage, start, found, 0, what));
@@ -310,18 +314,15 @@ next_limited(struct spool_reader *r, uint64_t limit, struct spool_view *view,
     struct spool_damage *damage)
 {
 	struct spool_record rec;
-	const char *data;
-	ssize_t n;
+	enum spool_sign sign;
 	int rv;
 
 	r->read_end = limit;
-	n = get(r, r->pos, SPOOL_RECORD_HEADER, READ_CHUNK, &data);
-	if (n == -1)
+	if ((rv = look(r, r->pos, READ_CHUNK, &sign, &rec)) == -1)
 		return (-1);
-	if (n < SPOOL_RECORD_HEADER)
+	if (rv == 0)
 		return (skip(r, limit, "cut short", damage));
-	if (spool_record_decode((const unsigned char *)data, r->pos,
-	    r->header.nonce, &rec) != SPOOL_SIGN_RECORD || rec.end > limit)
+	if (sign != SPOOL_SIGN_RECORD || rec.end > limit)
 		return (skip(r, limit, "record header", damage));
 	rv = load(r, &rec, limit, READ_CHUNK, view, damage);
 	if (rv == 1 || errno == EBADMSG)
@@ -351,11 +352,8 @@ next_to_end(struct spool_reader *r, struct spool_view *view,
     struct spool_damage *damage)
 {
 	struct spool_record rec;
-	enum spool_sign sign = SPOOL_SIGN_NONE;
-	const char *data;
+	enum spool_sign sign;
 	uint64_t size, found;
-	bool is_broken;
-	ssize_t n;
 	int rv;
 
 	if (file_size(r, &size) == -1)
@@ -363,12 +361,8 @@ next_to_end(struct spool_reader *r, struct spool_view *view,
 	r->read_end = size;
 	if (r->pos + SPOOL_RECORD_HEADER > size)
 		return (tail(r, size, "end mark", damage));
-	n = get(r, r->pos, SPOOL_RECORD_HEADER, READ_CHUNK, &data);
-	if (n == -1)
+	if (look(r, r->pos, READ_CHUNK, &sign, &rec) == -1)
 		return (-1);
-	if (n >= SPOOL_RECORD_HEADER)
-		sign = spool_record_decode((const unsigned char *)data,
-		    r->pos, r->header.nonce, &rec);
 	if (sign == SPOOL_SIGN_END) {
 		if (size == r->header.size_octets)
 			r->is_end_told = true;
@@ -387,10 +381,10 @@ next_to_end(struct spool_reader *r, struct spool_view *view,
 		}
 		return (rv);
 	}
-	if (resync(r, r->pos + SPOOL_ALIGN, size, &found, &is_broken) == -1)
+	if ((rv = resync(r, r->pos + SPOOL_ALIGN, size, &found)) == -1)
 		return (-1);
 	if (found == size)
-		return (tail(r, size, sign == SPOOL_SIGN_BROKEN || is_broken ?
+		return (tail(r, size, sign == SPOOL_SIGN_BROKEN || rv == 1 ?
 		    "record header" : "end mark", damage));
 	rv = damaged(damage, r->pos, found, 0, "record header");
 	r->pos = found;
@@ -423,22 +417,18 @@ spool_reader_at(struct spool_reader *r, uint64_t offset,
     struct spool_view *view_r, struct spool_damage *damage_r)
 {
 	struct spool_record rec;
-	const char *data;
+	enum spool_sign sign;
 	uint64_t size = r->header.size_octets;
-	ssize_t n;
 	int rv;
 
 	if (offset % SPOOL_ALIGN != 0 || offset < SPOOL_PAGE || offset >= size)
 		return (damaged(damage_r, offset, offset, 0, "offset"));
 	r->read_end = size;
 	r->buf->owner = NULL;
-	n = get(r, offset, SPOOL_RECORD_HEADER,
-	    r->one_octets - SPOOL_RECORD_HEADER, &data);
-	if (n == -1)
+	if (look(r, offset, r->one_octets - SPOOL_RECORD_HEADER, &sign,
+	    &rec) == -1)
 		return (-1);
-	if (n < SPOOL_RECORD_HEADER ||
-	    spool_record_decode((const unsigned char *)data, offset,
-	    r->header.nonce, &rec) != SPOOL_SIGN_RECORD || rec.end > size) {
+	if (sign != SPOOL_SIGN_RECORD || rec.end > size) {
 		r->buf->owner = NULL;
 		return (damaged(damage_r, offset, offset + SPOOL_ALIGN, 0,
 		    "record header"));
