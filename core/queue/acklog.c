@@ -98,26 +98,19 @@ replay_file(int fd, uint64_t number, acklog_replay replay, void *closure,
 	    (buf = malloc(READ_ENTRIES * ENTRY_OCTETS)) == NULL)
 		return -1;
 	*octets_r = (uint64_t)st.st_size;
-	for (;;) {
+	do {
 		n = fileio_pread(fd, buf, READ_ENTRIES * ENTRY_OCTETS, at);
-		if (n == -1)
-			goto err1;
 		for (i = 0; n - i >= ENTRY_OCTETS; i += ENTRY_OCTETS) {
 			if (decode(buf + i, number, &e) == -1)
 				goto out;
 			replay(closure, &e);
 			at += ENTRY_OCTETS;
 		}
-		if (n < READ_ENTRIES * ENTRY_OCTETS)
-			break;
-	}
+	} while (n == READ_ENTRIES * ENTRY_OCTETS);
 out:
 	free(buf);
 	*sound_r = at;
-	return 0;
-err1:
-	free(buf);
-	return -1;
+	return n == -1 ? -1 : 0;
 }
 
 struct files {
@@ -168,10 +161,7 @@ find_files(int dirfd, struct files *files)
 static void
 trim(struct acklog *log)
 {
-	if (ftruncate(log->fd, (off_t)log->octets) == 0)
-		log->is_ragged = false;
-	else
-		log->is_ragged = true;
+	log->is_ragged = ftruncate(log->fd, (off_t)log->octets) == -1;
 }
 
 /* Replay file ${number}; the last one stays open for appending. */
@@ -279,13 +269,21 @@ acklog_pending(const struct acklog *log)
 	return log->npending;
 }
 
-/* All of ${len} octets at the end of the sound ones, or nothing */
-static int
-write_all(struct acklog *log, const unsigned char *buf, size_t len)
+/* All of it at the end of the sound octets, or nothing */
+int
+acklog_write(struct acklog *log)
 {
+	size_t len = log->npending * ENTRY_OCTETS;
 	int saved;
 
-	if (fileio_pwrite(log->fd, buf, len, (off_t)log->octets) == -1) {
+	if (len == 0)
+		return 0;
+	if (log->is_ragged)
+		trim(log);
+	if (log->is_ragged)
+		return -1;
+	if (fileio_pwrite(log->fd, log->pending, len,
+	    (off_t)log->octets) == -1) {
 		saved = errno;
 		trim(log);
 		errno = saved;
@@ -293,19 +291,6 @@ write_all(struct acklog *log, const unsigned char *buf, size_t len)
 	}
 	log->octets += len;
 	log->is_dirty = true;
-	return 0;
-}
-
-int
-acklog_write(struct acklog *log)
-{
-	if (log->npending == 0)
-		return 0;
-	if (log->is_ragged)
-		trim(log);
-	if (log->is_ragged ||
-	    write_all(log, log->pending, log->npending * ENTRY_OCTETS) == -1)
-		return -1;
 	log->npending = 0;
 	return 0;
 }
