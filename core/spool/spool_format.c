@@ -149,15 +149,11 @@ spool_header_decode(const unsigned char *page, size_t len,
 	have_first = copy_decode(page, header_r) == 0;
 	if (!have_first && !have_second)
 		return (-1);
-	if (!have_first) {
+	if (!have_first ||
+	    (have_second && second.generation > header_r->generation)) {
 		*header_r = second;
 		header_r->bad_copies = SPOOL_COPY_FIRST;
-	} else if (!have_second) {
-		header_r->bad_copies = SPOOL_COPY_SECOND;
-	} else if (second.generation > header_r->generation) {
-		*header_r = second;
-		header_r->bad_copies = SPOOL_COPY_FIRST;
-	} else if (second.generation < header_r->generation) {
+	} else if (!have_second || second.generation < header_r->generation) {
 		header_r->bad_copies = SPOOL_COPY_SECOND;
 	}
 	return (0);

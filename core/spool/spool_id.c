@@ -103,25 +103,19 @@ int
 spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
     struct spool_id_source *source_r)
 {
-	unsigned int i, n;
+	unsigned int i = 0, n;
 	int fd;
 
 	if ((fd = openat(dirfd, "instances", O_RDWR | O_CREAT | O_CLOEXEC |
 	    O_NOFOLLOW, 0660)) == -1)
 		return (-1);
-	for (i = 0; i < SPOOL_INSTANCES; i++) {
-		n = (preferred + i) % SPOOL_INSTANCES;
-		if (instance_lock(fd, n) == 0)
-			break;
-		if (errno != EAGAIN && errno != EACCES) {
+	n = preferred % SPOOL_INSTANCES;
+	while (instance_lock(fd, n) == -1) {
+		if (errno != EAGAIN || ++i == SPOOL_INSTANCES) {
 			fileio_close(fd);
 			return (-1);
 		}
-	}
-	if (i == SPOOL_INSTANCES) {
-		(void)close(fd);
-		errno = EAGAIN;
-		return (-1);
+		n = (n + 1) % SPOOL_INSTANCES;
 	}
 	*source_r = (struct spool_id_source){ .fd = fd, .instance = n };
 	mark_read(source_r);
