@@ -49,16 +49,22 @@ next_segment(struct spool_writer *w)
 }
 
 static void
-seal(struct spool_writer *w)
+seal_locked(struct spool_writer *w)
 {
-	/* Unlock it first: the queue, once told of the end, recycles it. */
-	spool_segment_close(&w->cur->segment);
-	(void)pthread_mutex_lock(&w->lock);
 	w->cur->is_sealed = true;
 	w->cur->is_dirty = true;
 	w->cur = NULL;
 	__atomic_store_n(&w->cur_left, 0, __ATOMIC_RELAXED);
 	spool_post_locked(w);
+}
+
+static void
+seal(struct spool_writer *w)
+{
+	/* Unlock it first: the queue, once told of the end, recycles it. */
+	spool_segment_close(&w->cur->segment);
+	(void)pthread_mutex_lock(&w->lock);
+	seal_locked(w);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -85,11 +91,8 @@ fail_batch(struct spool_writer *w, int error)
 	__atomic_store_n(&w->commit_error, error, __ATOMIC_RELAXED);
 	(void)pthread_mutex_lock(&w->lock);
 	w->cur->wipe_end = b->end;
-	w->cur->is_sealed = true;
 	w->cur->is_failed = true;
-	w->cur->is_dirty = true;
-	w->cur = NULL;
-	__atomic_store_n(&w->cur_left, 0, __ATOMIC_RELAXED);
+	seal_locked(w);
 	w->is_wipe_wanted = true;
 	w->counts.failures++;
 	spool_note_locked(w, SPOOL_NOTE_WRITE, error);
@@ -105,9 +108,7 @@ body_sum(struct spool_writer *w, const struct spool_msg *msg)
 
 	if (msg->is_large)
 		return (msg->body_sum);
-	if (b == NULL)
-		return (spool_sum("", 0));
-	if (STAILQ_NEXT(b, link) == NULL)
+	if (b != NULL && STAILQ_NEXT(b, link) == NULL)
 		return (spool_sum(b->data + b->start, b->len));
 	spool_sum_reset(w->sum);
 	STAILQ_FOREACH(b, &msg->blocks, link)
@@ -193,8 +194,6 @@ write_batch(struct spool_batch *b, int fd)
 
 	while (niov > 0) {
 		n = pwritev(fd, iov, niov, offset);
-		if (n == -1 && errno == EINTR)
-			continue;
 		if (n <= 0) {
 			if (n == 0)
 				errno = EIO;
@@ -214,25 +213,14 @@ write_batch(struct spool_batch *b, int fd)
 	return (0);
 }
 
-static int
-flush(const struct spool_writer *w, int fd)
-{
-	int rv;
-
-	if (!w->config.is_synced)
-		return (0);
-	do {
-		rv = fdatasync(fd);
-	} while (rv == -1 && errno == EINTR);
-	return (rv);
-}
-
+/* EINTR cannot happen: all signals are blocked in this thread. */
 static int
 write_and_flush(struct spool_writer *w, int fd)
 {
 	uint64_t start = monotonic_ns();
 
-	if (write_batch(&w->batch, fd) == -1 || flush(w, fd) == -1)
+	if (write_batch(&w->batch, fd) == -1 ||
+	    (w->config.is_synced && fdatasync(fd) == -1))
 		return (-1);
 	w->flush_ns += ((int64_t)(monotonic_ns() - start) - w->flush_ns) / 8;
 	return (0);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,15 +142,7 @@ do_block(struct spool_writer *w, struct spool_block *b)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The body is complete: flush it.  finish_all() flushes the folder. */
-static void
-body_flush(struct spool_writer *w, struct spool_msg *msg)
-{
-	msg->body_sum = spool_sum_get(msg->sum);
-	if (w->config.is_synced && fdatasync(msg->body_fd) == -1)
-		body_fail(w, msg, errno);
-}
-
+/* The bodies are complete: flush them and the folder. */
 static void
 finish_all(struct spool_writer *w, struct spool_msgs *todo)
 {
@@ -164,7 +155,9 @@ finish_all(struct spool_writer *w, struct spool_msgs *todo)
 	STAILQ_FOREACH(msg, todo, link) {
 		if (msg->is_aborted || msg->error != 0)
 			continue;
-		body_flush(w, msg);
+		msg->body_sum = spool_sum_get(msg->sum);
+		if (w->config.is_synced && fdatasync(msg->body_fd) == -1)
+			body_fail(w, msg, errno);
 		is_any = true;
 	}
 	if (is_any && w->config.is_synced && fsync(w->config.dirfd) == -1)
@@ -181,14 +174,10 @@ finish_all(struct spool_writer *w, struct spool_msgs *todo)
 		}
 	}
 	(void)pthread_mutex_lock(&w->lock);
-	if (!STAILQ_EMPTY(&good)) {
-		STAILQ_CONCAT(&w->queue, &good);
-		spool_wake_commit_locked(w);
-	}
-	if (!STAILQ_EMPTY(&bad)) {
-		STAILQ_CONCAT(&w->done, &bad);
-		spool_post_locked(w);
-	}
+	STAILQ_CONCAT(&w->queue, &good);
+	STAILQ_CONCAT(&w->done, &bad);
+	spool_wake_commit_locked(w);
+	spool_post_locked(w);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 

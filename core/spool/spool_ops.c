@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "core/spool/spool_writer_int.h"
+#include "core/util/array.h"
 
 #define PRESSURE_OCTETS	32768	/* past half of the bound, a body over this goes to its file */
-#define FREE_FIRST_MAX	256	/* blocks kept for the next messages */
-#define FREE_MAX_MAX	32
-#define WAITERS_MIN	64
 #define PROBE_US	1000000	/* after a failed commit, one message a second is accepted, to try again */
 
 size_t
@@ -21,22 +19,28 @@ spool_block_octets(const struct spool_block *b)
 	return (sizeof(*b) + b->cap);
 }
 
+/* Where free blocks of this size are kept for the next messages, or NULL */
+static struct spool_cache *
+cache_of(struct spool_writer *w, size_t octets)
+{
+	if (octets == SPOOL_BLOCK_FIRST)
+		return (&w->free_first);
+	return (octets == SPOOL_BLOCK_MAX ? &w->free_max : NULL);
+}
+
 static struct spool_block *
 block_new(struct spool_writer *w, size_t need)
 {
+	struct spool_cache *cache;
 	struct spool_block *b;
 	size_t octets = SPOOL_BLOCK_FIRST;
 
 	while (octets - sizeof(*b) < need && octets < SPOOL_BLOCK_MAX)
 		octets *= 2;
-	if (octets == SPOOL_BLOCK_FIRST &&
-	    (b = STAILQ_FIRST(&w->free_first)) != NULL) {
-		STAILQ_REMOVE_HEAD(&w->free_first, link);
-		w->nfree_first--;
-	} else if (octets == SPOOL_BLOCK_MAX &&
-	    (b = STAILQ_FIRST(&w->free_max)) != NULL) {
-		STAILQ_REMOVE_HEAD(&w->free_max, link);
-		w->nfree_max--;
+	cache = cache_of(w, octets);
+	if (cache != NULL && (b = STAILQ_FIRST(&cache->blocks)) != NULL) {
+		STAILQ_REMOVE_HEAD(&cache->blocks, link);
+		cache->n--;
 	} else if ((b = malloc(octets)) == NULL) {
 		return (NULL);
 	}
@@ -51,21 +55,19 @@ void
 spool_block_free(struct spool_writer *w, struct spool_block *b)
 {
 	size_t octets = spool_block_octets(b);
+	struct spool_cache *cache = cache_of(w, octets);
 
 	w->held_octets -= octets;
-	if (octets == SPOOL_BLOCK_FIRST && w->nfree_first < FREE_FIRST_MAX) {
-		STAILQ_INSERT_HEAD(&w->free_first, b, link);
-		w->nfree_first++;
-	} else if (octets == SPOOL_BLOCK_MAX && w->nfree_max < FREE_MAX_MAX) {
-		STAILQ_INSERT_HEAD(&w->free_max, b, link);
-		w->nfree_max++;
+	if (cache != NULL && cache->n < SPOOL_CACHE_OCTETS / octets) {
+		STAILQ_INSERT_HEAD(&cache->blocks, b, link);
+		cache->n++;
 	} else {
 		free(b);
 	}
 }
 
-void
-spool_msg_free(struct spool_msg *msg)
+static void
+free_blocks(struct spool_msg *msg)
 {
 	struct spool_block *b;
 
@@ -73,6 +75,12 @@ spool_msg_free(struct spool_msg *msg)
 		STAILQ_REMOVE_HEAD(&msg->blocks, link);
 		spool_block_free(msg->w, b);
 	}
+}
+
+void
+spool_msg_free(struct spool_msg *msg)
+{
+	free_blocks(msg);
 	if (msg->is_head_owned)
 		free(msg->head);
 	spool_sum_free(msg->sum);
@@ -145,9 +153,10 @@ ops_id(const struct spool_msg *msg)
 	return (msg->id_text);
 }
 
-/* All blocks of a large message go to the maker. */
+/* All blocks of a large message go to the maker, and when it ${is_finished}
+ * the message after them. */
 static void
-hand_over(struct spool_msg *msg)
+hand_over(struct spool_msg *msg, bool is_finished)
 {
 	struct spool_writer *w = msg->w;
 	struct spool_block *b;
@@ -156,11 +165,13 @@ hand_over(struct spool_msg *msg)
 		b->msg = msg;
 		w->away_octets += spool_block_octets(b);
 	}
+	msg->nblocks = 0;
 	(void)pthread_mutex_lock(&w->lock);
 	STAILQ_CONCAT(&w->jobs, &msg->blocks);
+	if (is_finished)
+		STAILQ_INSERT_TAIL(&w->finish, msg, link);
 	spool_wake_maker_locked(w);
 	(void)pthread_mutex_unlock(&w->lock);
-	msg->nblocks = 0;
 }
 
 static int
@@ -169,7 +180,7 @@ go_large(struct spool_msg *msg)
 	if ((msg->sum = spool_sum_new()) == NULL)
 		return (-1);
 	msg->is_large = true;
-	hand_over(msg);
+	hand_over(msg, false);
 	return (0);
 }
 
@@ -203,18 +214,22 @@ block_add(struct spool_msg *msg, size_t len)
 	return (b);
 }
 
+/* Has the maker failed with the body so far? */
+static bool
+has_failed(const struct spool_msg *msg)
+{
+	errno = __atomic_load_n(&msg->error, __ATOMIC_RELAXED);
+	return (errno != 0);
+}
+
 static int
 ops_append(struct spool_msg *msg, const char *buf, size_t len)
 {
 	struct spool_block *b;
 	size_t n;
-	int error;
 
-	error = __atomic_load_n(&msg->error, __ATOMIC_RELAXED);
-	if (error != 0) {
-		errno = error;
+	if (has_failed(msg))
 		return (-1);
-	}
 	if (!msg->is_large && len > 0 && msg->octets > 0 &&
 	    is_too_large(msg, len) && go_large(msg) == -1)
 		return (-1);
@@ -222,7 +237,7 @@ ops_append(struct spool_msg *msg, const char *buf, size_t len)
 		b = STAILQ_LAST(&msg->blocks, spool_block, link);
 		if (b != NULL && b->start + b->len == b->cap) {
 			if (msg->is_large)
-				hand_over(msg);
+				hand_over(msg, false);
 			b = NULL;
 		}
 		if (b == NULL && (b = block_add(msg, len)) == NULL)
@@ -260,14 +275,8 @@ commit_prepare(struct spool_msg *msg, const struct spool_envelope *env)
 {
 	uint64_t most = msg->w->config.segment_octets - SPOOL_PAGE;
 	size_t n;
-	int error;
 
-	error = __atomic_load_n(&msg->error, __ATOMIC_RELAXED);
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	if ((n = spool_envelope_octets(env)) == 0)
+	if (has_failed(msg) || (n = spool_envelope_octets(env)) == 0)
 		return (-1);
 	if (!msg->is_large && msg->octets > 0 &&
 	    (spool_record_octets(n, msg->octets) > most ||
@@ -286,18 +295,6 @@ commit_prepare(struct spool_msg *msg, const struct spool_envelope *env)
 	return (0);
 }
 
-/* Hand the message to the maker, after its blocks. */
-static void
-finish(struct spool_msg *msg)
-{
-	struct spool_writer *w = msg->w;
-
-	(void)pthread_mutex_lock(&w->lock);
-	STAILQ_INSERT_TAIL(&w->finish, msg, link);
-	spool_wake_maker_locked(w);
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
 static int
 ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 {
@@ -309,8 +306,7 @@ ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 	open_remove(msg);
 	w->nbusy++;
 	if (msg->is_large) {
-		hand_over(msg);
-		finish(msg);
+		hand_over(msg, true);
 		return (0);
 	}
 	STAILQ_FOREACH(b, &msg->blocks, link)
@@ -323,8 +319,6 @@ ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 static void
 ops_abort(struct spool_msg *msg)
 {
-	struct spool_block *b;
-
 	if (msg == NULL)
 		return;
 	open_remove(msg);
@@ -332,33 +326,21 @@ ops_abort(struct spool_msg *msg)
 		spool_msg_free(msg);
 		return;
 	}
-	while ((b = STAILQ_FIRST(&msg->blocks)) != NULL) {
-		STAILQ_REMOVE_HEAD(&msg->blocks, link);
-		spool_block_free(msg->w, b);
-	}
+	free_blocks(msg);
 	msg->is_aborted = true;
-	finish(msg);
+	hand_over(msg, true);
 }
 
 static int
 waiter_add(struct spool_writer *w, uint64_t handle)
 {
-	uint64_t *ring;
-	size_t i, cap;
+	uint64_t *v = array_fit(w->waiters, &w->waiters_room, w->nwaiters + 1,
+	    sizeof(*v));
 
-	if (w->nwaiters == w->waiters_cap) {
-		cap = w->waiters_cap == 0 ? WAITERS_MIN : 2 * w->waiters_cap;
-		if ((ring = malloc(cap * sizeof(*ring))) == NULL)
-			return (-1);
-		for (i = 0; i < w->nwaiters; i++)
-			ring[i] = w->waiters[(w->waiters_head + i) %
-			    w->waiters_cap];
-		free(w->waiters);
-		w->waiters = ring;
-		w->waiters_cap = cap;
-		w->waiters_head = 0;
-	}
-	w->waiters[(w->waiters_head + w->nwaiters++) % w->waiters_cap] = handle;
+	if (v == NULL)
+		return (-1);
+	w->waiters = v;
+	w->waiters[w->nwaiters++] = handle;
 	return (0);
 }
 
@@ -378,7 +360,7 @@ squeeze(struct spool_writer *w)
 		TAILQ_INSERT_TAIL(&w->open, msg, open_link);
 		if (!STAILQ_EMPTY(&msg->blocks)) {
 			if (msg->is_large)
-				hand_over(msg);
+				hand_over(msg, false);
 			else if (go_large(msg) == -1)
 				break;
 		}
@@ -403,21 +385,21 @@ ops_room(void *spool, uint64_t handle)
 void
 spool_waiters_wake(struct spool_writer *w)
 {
-	uint64_t handle, budget;
+	uint64_t budget;
+	size_t n = 0;
 
 	if (w->nwaiters == 0 || w->held_octets >= w->config.buffer_octets)
 		return;
 	budget = w->config.buffer_octets - w->held_octets;
-	while (w->nwaiters > 0) {
-		handle = w->waiters[w->waiters_head];
-		w->waiters_head = (w->waiters_head + 1) % w->waiters_cap;
-		w->nwaiters--;
-		if (!w->callbacks.room(w->closure, handle))
+	while (n < w->nwaiters) {
+		if (!w->callbacks.room(w->closure, w->waiters[n++]))
 			continue;
 		if (budget <= SPOOL_BLOCK_MAX)
 			break;
 		budget -= SPOOL_BLOCK_MAX;
 	}
+	w->nwaiters -= n;
+	memmove(w->waiters, w->waiters + n, w->nwaiters * sizeof(*w->waiters));
 }
 
 const struct spool_ops spool_writer_ops = {

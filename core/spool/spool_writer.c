@@ -17,21 +17,11 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_writer_int.h"
+#include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
 #define THREAD_STACK	(256 * 1024)	/* octets; nothing here recurses */
 #define LARGE_MAX	(8 * 1024 * 1024)	/* octets: bodies over this are never kept in memory */
-
-static void
-free_blocks(struct spool_blocks *list)
-{
-	struct spool_block *b;
-
-	while ((b = STAILQ_FIRST(list)) != NULL) {
-		STAILQ_REMOVE_HEAD(list, link);
-		free(b);
-	}
-}
 
 static void
 init_lists(struct spool_writer *w)
@@ -39,8 +29,8 @@ init_lists(struct spool_writer *w)
 	TAILQ_INIT(&w->open);
 	TAILQ_INIT(&w->helds);
 	STAILQ_INIT(&w->staged);
-	STAILQ_INIT(&w->free_first);
-	STAILQ_INIT(&w->free_max);
+	STAILQ_INIT(&w->free_first.blocks);
+	STAILQ_INIT(&w->free_max.blocks);
 	STAILQ_INIT(&w->queue);
 	STAILQ_INIT(&w->done);
 	STAILQ_INIT(&w->returned);
@@ -85,13 +75,14 @@ start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w)
 }
 
 static void
-stop_maker(struct spool_writer *w)
+stop_thread(struct spool_writer *w, bool *is_stopping, pthread_cond_t *cond,
+    pthread_t thread)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	w->is_maker_stopping = true;
-	(void)pthread_cond_signal(&w->maker_cond);
+	*is_stopping = true;
+	(void)pthread_cond_signal(cond);
 	(void)pthread_mutex_unlock(&w->lock);
-	(void)pthread_join(w->maker, NULL);
+	(void)pthread_join(thread, NULL);
 }
 
 static bool
@@ -117,8 +108,50 @@ start_threads(struct spool_writer *w)
 	if ((error = start_thread(&w->maker, spool_maker_main, w)) != 0)
 		return (error);
 	if ((error = start_thread(&w->committer, spool_commit_main, w)) != 0)
-		stop_maker(w);
+		stop_thread(w, &w->is_maker_stopping, &w->maker_cond, w->maker);
 	return (error);
+}
+
+/* Close the segments; one without a record becomes free again. */
+static void
+let_go(struct spool_writer *w)
+{
+	struct spool_held *h;
+
+	if (w->next != NULL)
+		TAILQ_INSERT_TAIL(&w->helds, w->next, link);
+	while ((h = TAILQ_FIRST(&w->helds)) != NULL) {
+		TAILQ_REMOVE(&w->helds, h, link);
+		if (h->segment.fd != -1 && !h->is_sealed &&
+		    h->end == SPOOL_PAGE)
+			spool_segment_untake(w->config.dirfd, &h->segment);
+		spool_segment_close(&h->segment);
+		free(h);
+	}
+}
+
+/* The threads have ended, or were never started. */
+static void
+writer_free(struct spool_writer *w)
+{
+	struct spool_block *b;
+	int saved = errno;
+
+	let_go(w);
+	STAILQ_CONCAT(&w->free_first.blocks, &w->free_max.blocks);
+	while ((b = STAILQ_FIRST(&w->free_first.blocks)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->free_first.blocks, link);
+		free(b);
+	}
+	(void)pthread_cond_destroy(&w->maker_cond);
+	(void)pthread_cond_destroy(&w->commit_cond);
+	(void)pthread_mutex_destroy(&w->lock);
+	spool_id_close(&w->ids);
+	fileio_close(w->event_fd);
+	spool_sum_free(w->sum);
+	free(w->waiters);
+	free(w);
+	errno = saved;
 }
 
 struct spool_writer *
@@ -133,40 +166,22 @@ spool_writer_open(const struct spool_writer_config *config,
 	w->config = *config;
 	w->callbacks = *callbacks;
 	w->closure = closure;
+	w->event_fd = w->ids.fd = -1;
 	w->is_next_wanted = true;
 	init_lists(w);
-	if (!config_fix(&w->config)) {
-		errno = EINVAL;
-		goto err3;
-	}
-	if ((w->sum = spool_sum_new()) == NULL)
-		goto err3;
-	if ((w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
-		goto err2;
-	if (spool_id_open(config->dirfd, config->instance, spool_id_now_us(),
-	    &w->ids) == -1)
-		goto err1;
-	if ((error = init_locks(w)) != 0 || (error = start_threads(w)) != 0) {
+	if ((error = init_locks(w)) != 0)
 		errno = error;
-		goto err0;
+	else if (!config_fix(&w->config))
+		errno = EINVAL;
+	else if ((w->sum = spool_sum_new()) != NULL &&
+	    (w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) != -1 &&
+	    spool_id_open(config->dirfd, config->instance, spool_id_now_us(),
+	    &w->ids) == 0) {
+		if ((error = start_threads(w)) == 0)
+			return (w);
+		errno = error;
 	}
-	return (w);
-
-err0:	error = errno;
-	if (w->next != NULL)
-		spool_segment_untake(config->dirfd, &w->next->segment);
-	free(w->next);
-	spool_id_close(&w->ids);
-	errno = error;
-err1:	error = errno;
-	(void)close(w->event_fd);
-	errno = error;
-err2:	error = errno;
-	spool_sum_free(w->sum);
-	errno = error;
-err3:	error = errno;
-	free(w);
-	errno = error;
+	writer_free(w);
 	return (NULL);
 }
 
@@ -224,36 +239,40 @@ count(const struct spool_counts *c)
 	stats_add(STATS_SEGMENTS_RECYCLED, c->recycled);
 }
 
+static struct spool_position
+position_of(const struct spool_held *h)
+{
+	return ((struct spool_position){
+		.segment = h->segment.header.segment,
+		.generation = h->segment.header.generation,
+		.end = h->end, .is_sealed = h->is_sealed });
+}
+
 /* Report the position of one segment that has changed, or free one that is
  * closed.  Return whether there was one. */
 static bool
 tell_position(struct spool_writer *w)
 {
-	struct spool_held *h, *gone = NULL;
+	struct spool_held *h;
 	struct spool_position p;
+	bool is_dirty = false;
 
 	(void)pthread_mutex_lock(&w->lock);
-	TAILQ_FOREACH(h, &w->helds, link) {
-		if (h->is_dirty)
+	TAILQ_FOREACH(h, &w->helds, link)
+		if (h->is_dirty || h->segment.fd == -1)
 			break;
-		if (h->segment.fd == -1) {
-			gone = h;
-			TAILQ_REMOVE(&w->helds, h, link);
-			break;
-		}
-	}
-	if (h != NULL && gone == NULL) {
+	if (h != NULL) {
+		is_dirty = h->is_dirty;
 		h->is_dirty = false;
-		p.segment = h->segment.header.segment;
-		p.generation = h->segment.header.generation;
-		p.end = h->end;
-		p.is_sealed = h->is_sealed;
+		p = position_of(h);
+		if (!is_dirty)
+			TAILQ_REMOVE(&w->helds, h, link);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	if (h == NULL)
 		return (false);
-	if (gone != NULL)
-		free(gone);
+	if (!is_dirty)
+		free(h);
 	else if (w->callbacks.committed != NULL)
 		w->callbacks.committed(w->closure, &p);
 	return (true);
@@ -346,10 +365,7 @@ spool_writer_position(struct spool_writer *w, unsigned int i,
 		if (i-- == 0)
 			break;
 	if (h != NULL)
-		*position_r = (struct spool_position){
-			.segment = h->segment.header.segment,
-			.generation = h->segment.header.generation,
-			.end = h->end, .is_sealed = h->is_sealed };
+		*position_r = position_of(h);
 	(void)pthread_mutex_unlock(&w->lock);
 	return (h != NULL);
 }
@@ -374,24 +390,6 @@ spool_writer_drain(struct spool_writer *w, int timeout_ms)
 	}
 }
 
-/* Close the segments; one without a record becomes free again. */
-static void
-let_go(struct spool_writer *w)
-{
-	struct spool_held *h;
-
-	if (w->next != NULL)
-		TAILQ_INSERT_TAIL(&w->helds, w->next, link);
-	while ((h = TAILQ_FIRST(&w->helds)) != NULL) {
-		TAILQ_REMOVE(&w->helds, h, link);
-		if (h->segment.fd != -1 && !h->is_sealed &&
-		    h->end == SPOOL_PAGE)
-			spool_segment_untake(w->config.dirfd, &h->segment);
-		spool_segment_close(&h->segment);
-		free(h);
-	}
-}
-
 void
 spool_writer_close(struct spool_writer *w)
 {
@@ -402,22 +400,8 @@ spool_writer_close(struct spool_writer *w)
 	while ((msg = TAILQ_FIRST(&w->open)) != NULL)
 		spool_writer_ops.abort(msg);
 	spool_writer_pass(w);
-	stop_maker(w);
-	(void)pthread_mutex_lock(&w->lock);
-	w->is_commit_stopping = true;
-	(void)pthread_cond_signal(&w->commit_cond);
-	(void)pthread_mutex_unlock(&w->lock);
-	(void)pthread_join(w->committer, NULL);
+	stop_thread(w, &w->is_maker_stopping, &w->maker_cond, w->maker);
+	stop_thread(w, &w->is_commit_stopping, &w->commit_cond, w->committer);
 	take_results(w, false);
-	let_go(w);
-	free_blocks(&w->free_first);
-	free_blocks(&w->free_max);
-	(void)pthread_cond_destroy(&w->maker_cond);
-	(void)pthread_cond_destroy(&w->commit_cond);
-	(void)pthread_mutex_destroy(&w->lock);
-	spool_id_close(&w->ids);
-	(void)close(w->event_fd);
-	spool_sum_free(w->sum);
-	free(w->waiters);
-	free(w);
+	writer_free(w);
 }

@@ -24,6 +24,7 @@
 #define SPOOL_HEAD_ROOM		512	/* octets before the first body octet: record header and a usual envelope go there, so that a small message is one piece */
 #define SPOOL_BLOCK_FIRST	8192	/* octets: a usual message in one allocation */
 #define SPOOL_BLOCK_MAX		65536	/* octets: also what the maker writes at once */
+#define SPOOL_CACHE_OCTETS	(2U << 20) /* of free blocks of each size, kept for the next messages */
 #define SPOOL_IOV		1024	/* pieces per write; IOV_MAX of Linux */
 #define SPOOL_BEGIN_LEFT	32768	/* octets left in the last segment there is: fewer, and begin() says that the disk is full */
 #define SPOOL_RETRY_MS		1000	/* between attempts to make or wipe a segment */
@@ -38,6 +39,12 @@ struct spool_block {
 	char			 data[];
 };
 STAILQ_HEAD(spool_blocks, spool_block);
+
+/* Free blocks of one size */
+struct spool_cache {
+	struct spool_blocks	 blocks;
+	size_t			 n;
+};
 
 struct spool_msg {
 	TAILQ_ENTRY(spool_msg)	 open_link;	/* while the loop has it */
@@ -110,10 +117,9 @@ struct spool_writer {
 	size_t			 nbusy;
 	uint64_t		 held_octets;	/* of all blocks in use */
 	uint64_t		 away_octets;	/* of these, handed to the threads */
-	struct spool_blocks	 free_first, free_max;
-	unsigned int		 nfree_first, nfree_max;
-	uint64_t		*waiters;	/* ring of handles */
-	size_t			 waiters_cap, waiters_head, nwaiters;
+	struct spool_cache	 free_first, free_max;	/* by their sizes */
+	uint64_t		*waiters;	/* handles, the oldest first */
+	size_t			 waiters_room, nwaiters;
 	uint64_t		 probe_us;	/* last begin() let through after a failure */
 
 	/* under the lock */
