@@ -192,18 +192,20 @@ check_scram(enum passwdfile_scram_hash hash,
 static int
 check_row(const struct passwdfile_row *row, const char *password)
 {
+	enum passwdfile_scram_hash which = PASSWDFILE_SHA256;
+
 	if (row->e.hash != NULL)
 		return check_hash(row->e.hash, password);
-	if (row->e.sha256 != NULL)
-		return check_scram(PASSWDFILE_SHA256, row->e.sha256, password);
-	return check_scram(PASSWDFILE_SHA1, row->e.sha1, password);
+	if (row->e.scram[which] == NULL)
+		which = PASSWDFILE_SHA1;
+	return check_scram(which, row->e.scram[which], password);
 }
 
 static bool
 has_work(const struct passwdfile_row *row)
 {
-	return row->e.hash != NULL || row->e.sha256 != NULL ||
-	    row->e.sha1 != NULL;
+	return row->e.hash != NULL || row->e.scram[PASSWDFILE_SHA256] != NULL ||
+	    row->e.scram[PASSWDFILE_SHA1] != NULL;
 }
 
 int

@@ -62,7 +62,7 @@ struct passwdfile_entry {
 	const char	*hash;		/* crypt(5), or NULL: none */
 	const char	*cleartext;	/* "{PLAIN}...", or NULL */
 	const char	*token;		/* "{TOKEN}...", a crypt(5) hash, or NULL */
-	const struct passwdfile_scram *sha1, *sha256;	/* or NULL */
+	struct passwdfile_scram *scram[2]; /* by passwdfile_scram_hash; or NULL */
 };
 
 /* passwdfile_find(f, name): NULL if it is not there.  Names are compared octet

@@ -118,11 +118,11 @@ static const char *
 take_scram(struct passwdfile_row *row, enum passwdfile_scram_hash hash,
     const char *value)
 {
-	if (row->scram[hash] != NULL)
+	if (row->e.scram[hash] != NULL)
 		return "the same SCRAM keys twice";
-	if ((row->scram[hash] = calloc(1, sizeof(**row->scram))) == NULL)
+	if ((row->e.scram[hash] = calloc(1, sizeof(**row->e.scram))) == NULL)
 		return "no memory";
-	return passwdfile_scram_parse(hash, value, row->scram[hash]);
+	return passwdfile_scram_parse(hash, value, row->e.scram[hash]);
 }
 
 static const char *
@@ -239,15 +239,17 @@ passwdfile_cost(const struct passwdfile_row *row, bool is_token, char *buf,
     size_t size)
 {
 	const char *hash = is_token ? row->e.token : row->e.hash;
+	struct passwdfile_scram *const *scram = row->e.scram;
 
 	if (hash != NULL)
 		snprintf(buf, size, "%.*s", (int)cost_octets(hash), hash);
 	else if (is_token)
 		return false;
-	else if (row->e.sha256 != NULL)
-		snprintf(buf, size, "256 %u", row->e.sha256->iterations);
-	else if (row->e.sha1 != NULL)
-		snprintf(buf, size, "1 %u", row->e.sha1->iterations);
+	else if (scram[PASSWDFILE_SHA256] != NULL)
+		snprintf(buf, size, "256 %u",
+		    scram[PASSWDFILE_SHA256]->iterations);
+	else if (scram[PASSWDFILE_SHA1] != NULL)
+		snprintf(buf, size, "1 %u", scram[PASSWDFILE_SHA1]->iterations);
 	else
 		return false;
 	return true;

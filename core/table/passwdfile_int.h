@@ -11,7 +11,6 @@
 
 struct passwdfile_row {
 	struct passwdfile_entry	 e;
-	struct passwdfile_scram	*scram[2];	/* by passwdfile_scram_hash */
 	unsigned long		 line;
 	bool			 has_none;	/* "*" */
 };

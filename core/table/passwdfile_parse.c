@@ -84,10 +84,9 @@ take_line(struct passwdfile *f, char *line, unsigned long number)
 		if (passwdfile_field(row, field, &fault) == -1)
 			return fault;
 	}
-	row->e.sha1 = row->scram[PASSWDFILE_SHA1];
-	row->e.sha256 = row->scram[PASSWDFILE_SHA256];
-	if (row->has_none && (row->e.hash != NULL || row->e.sha1 != NULL ||
-	    row->e.sha256 != NULL || row->e.cleartext != NULL))
+	if (row->has_none && (row->e.hash != NULL ||
+	    row->e.scram[0] != NULL || row->e.scram[1] != NULL ||
+	    row->e.cleartext != NULL))
 		return "'*' (no password) beside a password";
 	return NULL;
 }
@@ -217,7 +216,7 @@ common_keys(struct passwdfile *f, enum passwdfile_scram_hash hash)
 	f->iterations[hash] = PASSWDFILE_ITERATIONS;
 	f->salt_len[hash] = PASSWDFILE_SALT;
 	for (i = 0; i < f->nrows; i++) {
-		if ((s = f->rows[i].scram[hash]) == NULL)
+		if ((s = f->rows[i].e.scram[hash]) == NULL)
 			continue;
 		snprintf(text, sizeof(text), "%u %zu", s->iterations,
 		    s->salt_len);
@@ -225,8 +224,8 @@ common_keys(struct passwdfile *f, enum passwdfile_scram_hash hash)
 	}
 	if ((row = commonest(&t)) == NULL)
 		return;
-	f->iterations[hash] = row->scram[hash]->iterations;
-	f->salt_len[hash] = row->scram[hash]->salt_len;
+	f->iterations[hash] = row->e.scram[hash]->iterations;
+	f->salt_len[hash] = row->e.scram[hash]->salt_len;
 }
 
 static size_t
@@ -250,8 +249,8 @@ passwdfile_free(struct passwdfile *f)
 	if (f == NULL)
 		return;
 	for (i = 0; i < f->nrows; i++) {
-		wipe_free(f->rows[i].scram[0], sizeof(**f->rows->scram));
-		wipe_free(f->rows[i].scram[1], sizeof(**f->rows->scram));
+		wipe_free(f->rows[i].e.scram[0], sizeof(**f->rows->e.scram));
+		wipe_free(f->rows[i].e.scram[1], sizeof(**f->rows->e.scram));
 	}
 	free(f->rows);
 	wipe_free(f->text, f->text_octets);

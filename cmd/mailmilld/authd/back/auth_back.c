@@ -2,22 +2,14 @@
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
 
 static const struct auth_back_ops *const ops[AUTH_SPEC_NKINDS] = {
 #define AUTH_SPEC(kind, argument, example, all, usual) &auth_back_##kind,
 #include "cmd/settings/auth_spec.def"
 #undef AUTH_SPEC
-};
-
-struct auth_relay {
-	const struct auth_back_ops	*ops;
-	void				*state;
 };
 
 struct auth_back *
@@ -76,7 +68,8 @@ auth_back_exists(struct auth_back *b, const struct auth_client *client,
 
 enum auth_verdict
 auth_back_scram(struct auth_back *b, const struct auth_client *client,
-    const char *login, enum auth_scram_hash hash, struct auth_scram *scram_r)
+    const char *login, enum passwdfile_scram_hash hash,
+    struct passwdfile_scram *scram_r)
 {
 	memset(scram_r, 0, sizeof(*scram_r));
 	if (b->ops->scram == NULL)
@@ -93,54 +86,6 @@ auth_back_cleartext(struct auth_back *b, const struct auth_client *client,
 	if (b->ops->cleartext == NULL)
 		return AUTH_UNSURE;
 	return b->ops->cleartext(b->state, client, login, buf, len);
-}
-
-bool
-auth_back_relay(const struct auth_back *b)
-{
-	return b->ops->relay_start != NULL;
-}
-
-enum auth_relay_status
-auth_relay_start(struct auth_back *b, const struct auth_client *client,
-    const char *mech, const char *initial, size_t len,
-    struct auth_relay **relay_r, char **octets_r, size_t *len_r)
-{
-	enum auth_relay_status status;
-	struct auth_relay *r;
-
-	*relay_r = NULL;
-	*octets_r = NULL;
-	*len_r = 0;
-	if (b->ops->relay_start == NULL || (r = calloc(1, sizeof(*r))) == NULL)
-		return AUTH_RELAY_UNSURE;
-	r->ops = b->ops;
-	status = r->ops->relay_start(b->state, client, mech, initial, len,
-	    &r->state, octets_r, len_r);
-	if (status == AUTH_RELAY_CHALLENGE)
-		*relay_r = r;
-	else
-		auth_relay_free(r);
-	return status;
-}
-
-enum auth_relay_status
-auth_relay_step(struct auth_relay *r, const struct auth_client *client,
-    const char *response, size_t len, char **octets_r, size_t *len_r)
-{
-	*octets_r = NULL;
-	*len_r = 0;
-	return r->ops->relay_step(r->state, client, response, len, octets_r,
-	    len_r);
-}
-
-void
-auth_relay_free(struct auth_relay *r)
-{
-	if (r == NULL)
-		return;
-	r->ops->relay_free(r->state);
-	free(r);
 }
 
 const char *

@@ -8,7 +8,6 @@
 #ifndef CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H
 #define CMD_MAILMILLD_AUTHD_BACK_AUTH_BACK_H
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <stdbool.h>
@@ -16,13 +15,16 @@
 #include <stdint.h>
 
 #include "cmd/settings/auth_spec.h"	/* AUTH_ERROR_MAX */
+#include "core/table/passwdfile.h"	/* struct passwdfile_scram */
+#include "core/util/addr.h"
 
 #define AUTH_LOGIN_MAX	255	/* octets of a name */
 
 enum auth_verdict {
 	AUTH_YES,
 	AUTH_NO,		/* wrong, or no such user: not to be told apart */
-	AUTH_UNSURE		/* no answer: 454 */
+	AUTH_UNSURE,		/* no answer: 454 */
+	AUTH_CHALLENGE		/* of relay_start and relay_step alone */
 };
 
 /* Who asks, for back ends that want to know. */
@@ -34,17 +36,57 @@ struct auth_client {
 	uint64_t			 deadline_ms;	/* monotonic: give up then */
 };
 
-/* What SCRAM needs of a user instead of a password (RFC 5802 3). */
-struct auth_scram {
-	unsigned int	iterations;
-	uint8_t		salt[64];
-	size_t		salt_len;
-	uint8_t		stored_key[64], server_key[64];
-	size_t		key_len;	/* 20 or 32 */
+struct auth_octets {
+	char	*s;		/* malloced */
+	size_t	 len;
 };
-enum auth_scram_hash { AUTH_SCRAM_SHA1, AUTH_SCRAM_SHA256 };
 
-struct auth_back;
+/* What a kind of back end does; see the functions below.  NULL: it cannot do
+ * that. */
+struct auth_back_ops {
+	/* when it returns NULL without a message, there was no memory */
+	void	*(*open)(const char *arg, char *err_r, size_t errlen);
+	void	 (*free)(void *state);
+	enum auth_verdict (*password)(void *state,
+	    const struct auth_client *client, const char *login,
+	    const char *password);
+	enum auth_verdict (*token)(void *state,
+	    const struct auth_client *client, const char *login,
+	    const char *token);
+	enum auth_verdict (*exists)(void *state,
+	    const struct auth_client *client, const char *login);
+	enum auth_verdict (*scram)(void *state,
+	    const struct auth_client *client, const char *login,
+	    enum passwdfile_scram_hash hash, struct passwdfile_scram *scram_r);
+	enum auth_verdict (*cleartext)(void *state,
+	    const struct auth_client *client, const char *login, char *buf,
+	    size_t len);
+
+	/* Of a back end that does the mechanisms itself (Dovecot's protocol):
+	 * an exchange is begun with relay_start, which gives the first answer,
+	 * and goes on with relay_step.  ${*out} is empty before, and then has
+	 * the challenge of AUTH_CHALLENGE, the login of the others.
+	 * ${*relay_r}, the state of the exchange, may be set whatever the
+	 * answer is, and is freed with relay_free.  It keeps ${client}. */
+	enum auth_verdict (*relay_start)(void *state,
+	    const struct auth_client *client, const char *mech,
+	    const char *initial, size_t len, void **relay_r,
+	    struct auth_octets *out);
+	enum auth_verdict (*relay_step)(void *relay, const char *response,
+	    size_t len, struct auth_octets *out);
+	void	 (*relay_free)(void *relay);	/* NULL does nothing */
+};
+
+#define AUTH_SPEC(kind, argument, example, all, usual) \
+	extern const struct auth_back_ops auth_back_##kind;
+#include "cmd/settings/auth_spec.def"
+#undef AUTH_SPEC
+
+/* An open back end. */
+struct auth_back {
+	const struct auth_back_ops	*ops;
+	void				*state;
+};
 
 /* auth_back_open(spec, err_r, errlen): NULL with a message ("FILE:LINE:
  * ..."). */
@@ -73,7 +115,7 @@ enum auth_verdict auth_back_exists(struct auth_back *b,
  * that the exchange can go on and fail at its end like another. */
 enum auth_verdict auth_back_scram(struct auth_back *b,
     const struct auth_client *client, const char *login,
-    enum auth_scram_hash hash, struct auth_scram *scram_r);
+    enum passwdfile_scram_hash hash, struct passwdfile_scram *scram_r);
 
 /* auth_back_cleartext(b, client, login, buf, len): The password itself, where
  * it is stored (CRAM-MD5).  AUTH_NO fills ${buf} in as well, with what nobody
@@ -82,20 +124,9 @@ enum auth_verdict auth_back_cleartext(struct auth_back *b,
     const struct auth_client *client, const char *login, char *buf,
     size_t len);
 
-/* A back end that does the mechanisms itself (Dovecot's protocol):
- * auth_back_relay(b) says so; then an exchange is begun with relay_start, which
- * gives the first answer, and goes on with relay_step.  ${*octets_r} is
- * malloced: the challenge of AUTH_RELAY_CHALLENGE, the login of the others. */
-enum auth_relay_status { AUTH_RELAY_CHALLENGE, AUTH_RELAY_YES, AUTH_RELAY_NO,
-	AUTH_RELAY_UNSURE };
-struct auth_relay;
-bool auth_back_relay(const struct auth_back *b);
-enum auth_relay_status auth_relay_start(struct auth_back *b,
-    const struct auth_client *client, const char *mech, const char *initial,
-    size_t len, struct auth_relay **relay_r, char **octets_r, size_t *len_r);
-enum auth_relay_status auth_relay_step(struct auth_relay *r,
-    const struct auth_client *client, const char *response, size_t len,
-    char **octets_r, size_t *len_r);
-void auth_relay_free(struct auth_relay *r);	/* NULL does nothing */
+/* auth_back_address(client, buf): The client's address as text, without the
+ * port.  NULL: it has none of the Internet. */
+const char *auth_back_address(const struct auth_client *client,
+    char buf[ADDR_TEXT]);
 
 #endif

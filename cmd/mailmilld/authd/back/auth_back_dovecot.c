@@ -2,26 +2,23 @@
  * Owns: what it is told about the client, and what its answers mean.  Each
  * exchange has a connection of its own. */
 
-#include <sys/un.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/lim.h"
 #include "core/process/log.h"
 #include "core/util/base64.h"
-#include "core/util/monotonic.h"
 #include "core/util/wipe.h"
 
 #define ID		"1"	/* of the only request of a connection */
-#define PATIENCE_MS	60000	/* when there is no deadline */
 
 struct relay {
 	const char		*path;		/* of the socket: the state */
-	struct auth_dovecot	*d;
+	const struct auth_client *client;
+	struct auth_dovecot	 d;
 	char			*login;		/* NULL, or: it was right, and
 						 * the client is to answer
 						 * the last challenge */
@@ -33,20 +30,12 @@ dovecot_open(const char *arg, char *, size_t)
 	return strdup(arg);
 }
 
-static uint64_t
-deadline(const struct auth_client *client)
-{
-	return client->deadline_ms != 0 ? client->deadline_ms :
-	    monotonic_ms() + PATIENCE_MS;
-}
-
-static enum auth_relay_status
-unsure(const char *path, const struct auth_client *client,
-    const char *problem)
+static enum auth_verdict
+unsure(const struct relay *r, const char *problem)
 {
 	log_warnx("dovecot-failed", "session=%s socket=%s problem=%s",
-	    client->session, path, problem);
-	return AUTH_RELAY_UNSURE;
+	    r->client->session, r->path, problem);
+	return AUTH_UNSURE;
 }
 
 /* ------------------------------------------------------------ lines out */
@@ -75,37 +64,12 @@ put_base64(FILE *fp, const char *octets, size_t len)
 	return 0;
 }
 
-/* Close the stream ${fp}, send the line that it wrote to ${line}, free that. */
-static int
-send_line(struct auth_dovecot *d, FILE *fp, char **line, size_t *len, int rc,
-    uint64_t deadline_ms, const char **problem_r)
+static void
+put_auth(FILE *fp, const struct auth_client *client, const char *mech,
+    const char *peer_name)
 {
-	putc('\n', fp);
-	if (fclose(fp) == EOF || rc == -1) {
-		*problem_r = "no memory";
-		rc = -1;
-	} else if (*len > AUTH_DOVECOT_LINE) {
-		*problem_r = "more octets than the protocol can carry";
-		rc = -1;
-	} else
-		rc = auth_dovecot_send(d, *line, *len, deadline_ms, problem_r);
-	wipe_free(*line, *len);
-	return rc;
-}
+	char address[ADDR_TEXT];
 
-static int
-send_auth(struct auth_dovecot *d, const struct auth_client *client,
-    const char *mech, const char *peer_name, const char *initial, size_t len,
-    const char **problem_r)
-{
-	char address[ADDR_TEXT], *line = NULL;
-	size_t octets = 0;
-	FILE *fp = open_memstream(&line, &octets);
-	int rc = 0;
-
-	*problem_r = "no memory";
-	if (fp == NULL)
-		return -1;
 	/* no-penalty: authd counts failures itself, and Dovecot's penalty, up
 	 * to 15 seconds before it looks at a password, would hold a thread */
 	fprintf(fp, "AUTH\t" ID "\t%s\tservice=smtp\tno-penalty", mech);
@@ -117,30 +81,41 @@ send_auth(struct auth_dovecot *d, const struct auth_client *client,
 		fputs("\tvalid-client-cert", fp);
 		put_value(fp, "cert_username", peer_name);
 	}
-	if (initial != NULL) {
-		fputs("\tresp=", fp);	/* has to be the last */
-		rc = put_base64(fp, initial, len);
-	}
-	return send_line(d, fp, &line, &octets, rc, deadline(client),
-	    problem_r);
 }
 
+/* Begin the mechanism ${mech}; NULL: go on.  ${peer_name}: see start(). */
 static int
-send_cont(struct auth_dovecot *d, const struct auth_client *client,
-    const char *response, size_t len, const char **problem_r)
+say(struct relay *r, const char *mech, const char *peer_name, const char *in,
+    size_t in_len)
 {
-	size_t octets = 0;
 	char *line = NULL;
-	FILE *fp = open_memstream(&line, &octets);
-	int rc;
+	size_t len = 0;
+	FILE *fp = open_memstream(&line, &len);
+	int rc = 0;
 
-	*problem_r = "no memory";
+	r->d.problem = "no memory";
 	if (fp == NULL)
 		return -1;
-	fputs("CONT\t" ID "\t", fp);
-	rc = put_base64(fp, response, len);
-	return send_line(d, fp, &line, &octets, rc, deadline(client),
-	    problem_r);
+	if (mech == NULL)
+		fputs("CONT\t" ID "\t", fp);
+	else {
+		put_auth(fp, r->client, mech, peer_name);
+		if (in != NULL)
+			fputs("\tresp=", fp);	/* has to be the last */
+	}
+	if (in != NULL)
+		rc = put_base64(fp, in, in_len);
+	putc('\n', fp);
+	if (fclose(fp) == EOF)
+		rc = -1;
+	if (len > AUTH_DOVECOT_LINE) {
+		r->d.problem = "more octets than the protocol can carry";
+		rc = -1;
+	}
+	if (rc == 0)
+		rc = auth_dovecot_send(&r->d, line, len);
+	wipe_free(line, len);
+	return rc;
 }
 
 /* ------------------------------------------------------------ answers */
@@ -166,74 +141,63 @@ value_of(char **fields, int n, const char *name)
 	return NULL;
 }
 
-/* Decode the base64 ${text} into *octets_r; 0 or -1. */
-static int
-take_challenge(const char *text, char **octets_r, size_t *len_r)
+/* Decode the base64 ${text} into ${out}. */
+static enum auth_verdict
+challenge(const struct relay *r, const char *text, struct auth_octets *out)
 {
 	size_t len = strlen(text);
-	ssize_t n;
+	ssize_t n = -1;
 
-	if (len > base64_octets(LIM_AUTH_CHALLENGE) ||
-	    (*octets_r = malloc(LIM_AUTH_CHALLENGE + 1)) == NULL)
-		return -1;
-	n = base64_decode(text, len, *octets_r, LIM_AUTH_CHALLENGE);
-	if (n == -1) {
-		free(*octets_r);
-		*octets_r = NULL;
-		return -1;
-	}
-	(*octets_r)[n] = '\0';
-	*len_r = (size_t)n;
-	return 0;
+	if (len <= base64_octets(LIM_AUTH_CHALLENGE) &&
+	    (out->s = malloc(LIM_AUTH_CHALLENGE + 1)) != NULL)
+		n = base64_decode(text, len, out->s, LIM_AUTH_CHALLENGE);
+	if (n == -1)
+		return unsure(r, "a challenge that is not base64");
+	out->s[n] = '\0';
+	out->len = (size_t)n;
+	return AUTH_CHALLENGE;
 }
 
-static int
-give_login(const char *login, char **octets_r, size_t *len_r)
+/* The answer ${v}, of ${login}. */
+static enum auth_verdict
+give_login(enum auth_verdict v, const char *login, struct auth_octets *out)
 {
-	if ((*octets_r = strdup(login)) == NULL)
-		return -1;
-	*len_r = strlen(login);
-	return 0;
+	if ((out->s = strdup(login)) == NULL)
+		return AUTH_UNSURE;
+	out->len = strlen(login);
+	return v;
 }
 
-static enum auth_relay_status
-on_cont(struct relay *r, const struct auth_client *client, char **fields,
-    int n, char **octets_r, size_t *len_r)
+static enum auth_verdict
+on_cont(struct relay *r, char **fields, int n, struct auth_octets *out)
 {
-	if (take_challenge(n > 2 ? fields[2] : "", octets_r, len_r) == -1)
-		return unsure(r->path, client, "a challenge that is not base64");
-	return AUTH_RELAY_CHALLENGE;
+	return challenge(r, n > 2 ? fields[2] : "", out);
 }
 
-static enum auth_relay_status
-on_ok(struct relay *r, const struct auth_client *client, char **fields, int n,
-    char **octets_r, size_t *len_r)
+static enum auth_verdict
+on_ok(struct relay *r, char **fields, int n, struct auth_octets *out)
 {
 	const char *login = value_of(fields, n, "user");
 	const char *last = value_of(fields, n, "resp");
 
 	if (login == NULL || *login == '\0' || strlen(login) > AUTH_LOGIN_MAX)
-		return unsure(r->path, client, "an OK that does not say whose");
+		return unsure(r, "an OK that does not say whose");
 	/* the password is right, but the user may not log in here */
 	if (value_of(fields, n, "nologin") != NULL ||
 	    value_of(fields, n, "proxy") != NULL)
-		return give_login(login, octets_r, len_r) == 0 ?
-		    AUTH_RELAY_NO : AUTH_RELAY_UNSURE;
+		return give_login(AUTH_NO, login, out);
 	if (last == NULL || *last == '\0')
-		return give_login(login, octets_r, len_r) == 0 ?
-		    AUTH_RELAY_YES : AUTH_RELAY_UNSURE;
+		return give_login(AUTH_YES, login, out);
 	/* RFC 4954 4: the 235 reply cannot carry data that comes with the
 	 * success; it is sent as a challenge, which the client answers with an
 	 * empty line */
-	if ((r->login = strdup(login)) == NULL ||
-	    take_challenge(last, octets_r, len_r) == -1)
-		return unsure(r->path, client, "a challenge that is not base64");
-	return AUTH_RELAY_CHALLENGE;
+	if ((r->login = strdup(login)) == NULL)
+		return AUTH_UNSURE;
+	return challenge(r, last, out);
 }
 
-static enum auth_relay_status
-on_fail(struct relay *r, const struct auth_client *client, char **fields,
-    int n, char **octets_r, size_t *len_r)
+static enum auth_verdict
+on_fail(struct relay *r, char **fields, int n, struct auth_octets *out)
 {
 	const char *login = value_of(fields, n, "user");
 	const char *code = value_of(fields, n, "code");
@@ -241,19 +205,16 @@ on_fail(struct relay *r, const struct auth_client *client, char **fields,
 	/* before version 1.2 of the protocol it was "temp" */
 	if ((code != NULL && strcmp(code, "temp_fail") == 0) ||
 	    value_of(fields, n, "temp") != NULL)
-		return unsure(r->path, client, "it cannot tell now: see "
-		    "Dovecot's log");
-	if (login != NULL && *login != '\0' && strlen(login) <= AUTH_LOGIN_MAX &&
-	    give_login(login, octets_r, len_r) == -1)
-		return AUTH_RELAY_UNSURE;
-	return AUTH_RELAY_NO;
+		return unsure(r, "it cannot tell now: see Dovecot's log");
+	if (login != NULL && *login != '\0' && strlen(login) <= AUTH_LOGIN_MAX)
+		return give_login(AUTH_NO, login, out);
+	return AUTH_NO;
 }
 
 static const struct {
 	const char	*name;
-	enum auth_relay_status (*take)(struct relay *r,
-	    const struct auth_client *client, char **fields, int n,
-	    char **octets_r, size_t *len_r);
+	enum auth_verdict (*take)(struct relay *r, char **fields, int n,
+	    struct auth_octets *out);
 } answers[] = {
 	{ "OK", on_ok },
 	{ "CONT", on_cont },
@@ -261,26 +222,20 @@ static const struct {
 };
 #define NANSWERS	(sizeof(answers) / sizeof(answers[0]))
 
-static enum auth_relay_status
-receive(struct relay *r, const struct auth_client *client, char **octets_r,
-    size_t *len_r)
+static enum auth_verdict
+receive(struct relay *r, struct auth_octets *out)
 {
 	char *fields[AUTH_DOVECOT_FIELDS];
-	const char *problem = "";
 	size_t i;
 	int n;
 
-	n = auth_dovecot_receive(r->d, fields, deadline(client), &problem);
-	if (n == -1)
-		return unsure(r->path, client, problem);
-	for (i = 0; i < NANSWERS; i++) {
+	if ((n = auth_dovecot_receive(&r->d, fields)) == -1)
+		return unsure(r, r->d.problem);
+	for (i = 0; i < NANSWERS; i++)
 		if (strcmp(fields[0], answers[i].name) == 0 && n > 1 &&
 		    strcmp(fields[1], ID) == 0)
-			return answers[i].take(r, client, fields, n, octets_r,
-			    len_r);
-	}
-	return unsure(r->path, client, "an answer that is none of OK, CONT and "
-	    "FAIL");
+			return answers[i].take(r, fields, n, out);
+	return unsure(r, "an answer that is none of OK, CONT and FAIL");
 }
 
 /* ------------------------------------------------------------ exchanges */
@@ -292,63 +247,55 @@ dovecot_relay_free(void *relay)
 
 	if (r == NULL)
 		return;
-	auth_dovecot_free(r->d);
+	auth_dovecot_close(&r->d);
 	free(r->login);
-	free(r);
+	wipe_free(r, sizeof(*r));
 }
 
-/* ${peer_name}: the name in the client's verified certificate, or NULL. */
-static enum auth_relay_status
+/* ${peer_name}: the name in the client's verified certificate, or NULL.
+ * ${*relay_r} is set whatever the answer is. */
+static enum auth_verdict
 start(const char *path, const struct auth_client *client, const char *mech,
-    const char *peer_name, const char *initial, size_t len,
-    struct relay **relay_r, char **octets_r, size_t *len_r)
+    const char *peer_name, const char *initial, size_t len, void **relay_r,
+    struct auth_octets *out)
 {
-	const char *problem = "no memory";
 	struct relay *r = calloc(1, sizeof(*r));
 
-	*relay_r = r;
-	if (r == NULL)
-		return unsure(path, client, problem);
+	if ((*relay_r = r) == NULL)
+		return AUTH_UNSURE;
 	r->path = path;
-	r->d = auth_dovecot_open(path, mech, deadline(client), &problem);
-	if (r->d == NULL || send_auth(r->d, client, mech, peer_name, initial,
-	    len, &problem) == -1)
-		return unsure(path, client, problem);
-	return receive(r, client, octets_r, len_r);
+	r->client = client;
+	r->d.deadline_ms = client->deadline_ms;
+	if (auth_dovecot_open(&r->d, path, mech) == -1 ||
+	    say(r, mech, peer_name, initial, len) == -1)
+		return unsure(r, r->d.problem);
+	return receive(r, out);
 }
 
-static enum auth_relay_status
+static enum auth_verdict
 dovecot_relay_start(void *state, const struct auth_client *client,
     const char *mech, const char *initial, size_t len, void **relay_r,
-    char **octets_r, size_t *len_r)
+    struct auth_octets *out)
 {
-	enum auth_relay_status status;
-	struct relay *r = NULL;
-
 	/* without a certificate Dovecot would believe the client's own name */
 	if (strcmp(mech, "EXTERNAL") == 0 && client->peer_name == NULL)
-		return AUTH_RELAY_NO;
-	status = start(state, client, mech, client->peer_name, initial, len, &r,
-	    octets_r, len_r);
-	*relay_r = r;
-	return status;
+		return AUTH_NO;
+	return start(state, client, mech, client->peer_name, initial, len,
+	    relay_r, out);
 }
 
-static enum auth_relay_status
-dovecot_relay_step(void *relay, const struct auth_client *client,
-    const char *response, size_t len, char **octets_r, size_t *len_r)
+static enum auth_verdict
+dovecot_relay_step(void *relay, const char *response, size_t len,
+    struct auth_octets *out)
 {
 	struct relay *r = relay;
-	const char *problem;
 
-	if (r->login != NULL) {
-		if (give_login(r->login, octets_r, len_r) == -1)
-			return AUTH_RELAY_UNSURE;
-		return len == 0 ? AUTH_RELAY_YES : AUTH_RELAY_NO;
-	}
-	if (send_cont(r->d, client, response, len, &problem) == -1)
-		return unsure(r->path, client, problem);
-	return receive(r, client, octets_r, len_r);
+	if (r->login != NULL)
+		return give_login(len == 0 ? AUTH_YES : AUTH_NO, r->login, out);
+	r->d.deadline_ms = r->client->deadline_ms;
+	if (say(r, NULL, NULL, response, len) == -1)
+		return unsure(r, r->d.problem);
+	return receive(r, out);
 }
 
 /* Run a mechanism of which the only message is ${initial}.  ${last} answers the
@@ -357,28 +304,25 @@ static enum auth_verdict
 ask(const char *path, const struct auth_client *client, const char *mech,
     const char *peer_name, const char *initial, size_t len, const char *last)
 {
-	enum auth_relay_status status;
+	struct auth_octets out = { NULL, 0 };
+	enum auth_verdict v;
 	struct relay *r;
-	char *octets = NULL;
-	size_t octets_len = 0;
+	void *relay;
 
-	status = start(path, client, mech, peer_name, initial, len, &r, &octets,
-	    &octets_len);
-	if (status == AUTH_RELAY_CHALLENGE && r->login != NULL)
-		status = AUTH_RELAY_YES;
-	if (status == AUTH_RELAY_CHALLENGE && last != NULL) {
-		free(octets);
-		octets = NULL;
-		status = dovecot_relay_step(r, client, last, strlen(last),
-		    &octets, &octets_len);
-		if (status == AUTH_RELAY_YES)
-			status = AUTH_RELAY_UNSURE;
+	v = start(path, client, mech, peer_name, initial, len, &relay, &out);
+	r = relay;
+	if (v == AUTH_CHALLENGE && r->login != NULL)
+		v = AUTH_YES;
+	if (v == AUTH_CHALLENGE && last != NULL) {
+		free(out.s);
+		out.s = NULL;
+		v = dovecot_relay_step(r, last, strlen(last), &out);
+		if (v == AUTH_YES)
+			v = AUTH_UNSURE;
 	}
-	free(octets);
+	free(out.s);
 	dovecot_relay_free(r);
-	if (status == AUTH_RELAY_YES)
-		return AUTH_YES;
-	return status == AUTH_RELAY_NO ? AUTH_NO : AUTH_UNSURE;
+	return v == AUTH_CHALLENGE ? AUTH_UNSURE : v;
 }
 
 /* As PLAIN (RFC 4616 2). */

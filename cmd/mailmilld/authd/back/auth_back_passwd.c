@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "core/process/log.h"
 #include "core/table/passwdfile.h"
 #include "core/util/wipe.h"
@@ -202,47 +202,38 @@ derive(const struct passwd *p, const struct passwdfile *f, const char *what,
  * told from that of a known one. */
 static int
 invent(const struct passwd *p, const struct passwdfile *f, const char *login,
-    enum auth_scram_hash hash, struct auth_scram *scram_r)
+    enum passwdfile_scram_hash hash, struct passwdfile_scram *scram_r)
 {
-	bool is_256 = hash == AUTH_SCRAM_SHA256;
-	uint8_t salt[64];
+	bool is_256 = hash == PASSWDFILE_SHA256;
 
-	passwdfile_common_scram(f, is_256 ? PASSWDFILE_SHA256 :
-	    PASSWDFILE_SHA1, &scram_r->iterations, &scram_r->salt_len);
+	passwdfile_common_scram(f, hash, &scram_r->iterations,
+	    &scram_r->salt_len);
 	scram_r->key_len = is_256 ? 32 : 20;
-	if (derive(p, f, is_256 ? "salt 256" : "salt 1", login, salt) == -1 ||
-	    derive(p, f, is_256 ? "more 256" : "more 1", login, salt + 32) ==
-	    -1 ||
+	if (derive(p, f, is_256 ? "salt 256" : "salt 1", login,
+	    scram_r->salt) == -1 ||
+	    derive(p, f, is_256 ? "more 256" : "more 1", login,
+	    scram_r->salt + 32) == -1 ||
 	    derive(p, f, "stored", login, scram_r->stored_key) == -1 ||
 	    derive(p, f, "server", login, scram_r->server_key) == -1)
 		return -1;
-	memcpy(scram_r->salt, salt, scram_r->salt_len);
 	return 0;
 }
 
 static enum auth_verdict
 passwd_scram(void *state, const struct auth_client *, const char *login,
-    enum auth_scram_hash hash, struct auth_scram *scram_r)
+    enum passwdfile_scram_hash hash, struct passwdfile_scram *scram_r)
 {
 	struct passwd *p = state;
 	struct shared *s = take(p);
 	const struct passwdfile_entry *e = passwdfile_find(s->file, login);
-	const struct passwdfile_scram *keys = NULL;
 	enum auth_verdict v = AUTH_YES;
 
 	/* for known users too, so that both take the same time */
 	if (invent(p, s->file, login, hash, scram_r) == -1)
 		v = AUTH_UNSURE;
-	if (e != NULL)
-		keys = hash == AUTH_SCRAM_SHA256 ? e->sha256 : e->sha1;
-	if (keys != NULL) {
-		scram_r->iterations = keys->iterations;
-		scram_r->salt_len = keys->salt_len;
-		scram_r->key_len = keys->key_len;
-		memcpy(scram_r->salt, keys->salt, sizeof(keys->salt));
-		memcpy(scram_r->stored_key, keys->stored_key, keys->key_len);
-		memcpy(scram_r->server_key, keys->server_key, keys->key_len);
-	} else if (v == AUTH_YES)
+	if (e != NULL && e->scram[hash] != NULL)
+		*scram_r = *e->scram[hash];
+	else if (v == AUTH_YES)
 		v = AUTH_NO;
 	give_back(p, s);
 	return v;

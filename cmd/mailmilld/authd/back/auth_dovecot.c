@@ -15,19 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "core/util/monotonic.h"
-#include "core/util/wipe.h"
 
 #define HANDSHAKE_LINES	256	/* more than there are mechanisms */
 #define MAJOR		"1"	/* the other number may be any */
 #define CONNECT_PAUSE_MS 20
-
-struct auth_dovecot {
-	int	fd;
-	size_t	begin, end;		/* of input not handed out yet */
-	char	buf[AUTH_DOVECOT_LINE];
-};
 
 /* The octets that are escaped in a value, and the letter that stands for each
  * behind a \001. */
@@ -81,63 +73,59 @@ auth_dovecot_unescape(char *s)
 	*out = '\0';
 }
 
-/* Wait until ${fd} is ready for ${events}.  0, or -1 with the reason. */
 static int
-await(int fd, short events, uint64_t deadline_ms, const char **problem_r)
+fail(struct auth_dovecot *d, const char *problem)
 {
-	struct pollfd pfd = { .fd = fd, .events = events };
+	d->problem = problem;
+	return -1;
+}
+
+/* Wait until the socket is ready for ${events}. */
+static int
+await(struct auth_dovecot *d, short events)
+{
+	struct pollfd pfd = { .fd = d->fd, .events = events };
 	int64_t left;
 	int n;
 
-	for (;;) {
-		left = (int64_t)(deadline_ms - monotonic_ms());
-		if (left <= 0)
-			break;
+	while ((left = (int64_t)(d->deadline_ms - monotonic_ms())) > 0) {
 		n = poll(&pfd, 1, left > 60000 ? 60000 : (int)left);
 		if (n > 0)
 			return 0;
-		if (n == -1 && errno != EINTR) {
-			*problem_r = "poll(2) fails";
-			return -1;
-		}
+		if (n == -1 && errno != EINTR)
+			return fail(d, "poll(2) fails");
 	}
-	*problem_r = "no answer in time";
-	return -1;
+	return fail(d, "no answer in time");
 }
 
 /* Connect; retry while the socket's backlog is full. */
 static int
-connect_to(int fd, const struct sockaddr_un *sun, uint64_t deadline_ms,
-    const char **problem_r)
+connect_to(struct auth_dovecot *d, const struct sockaddr_un *sun)
 {
 	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_MS * 1000000L };
 
-	while (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == -1) {
+	while (connect(d->fd, (const struct sockaddr *)sun,
+	    sizeof(*sun)) == -1) {
 		if (errno == EISCONN)
 			return 0;
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			*problem_r = "nobody listens at the socket: is Dovecot "
-			    "running?";
-		else if (errno == EACCES || errno == EPERM)
-			*problem_r = "the socket's mode keeps us out: see mode, "
-			    "user and group of unix_listener in Dovecot's "
-			    "configuration";
-		else if (errno != EAGAIN && errno != EINTR)
-			*problem_r = "connect(2) fails";
-		else if (monotonic_ms() >= deadline_ms)
-			*problem_r = "no connection in time";
-		else {
-			nanosleep(&pause, NULL);
-			continue;
-		}
-		return -1;
+			return fail(d, "nobody listens at the socket: is "
+			    "Dovecot running?");
+		if (errno == EACCES || errno == EPERM)
+			return fail(d, "the socket's mode keeps us out: see "
+			    "mode, user and group of unix_listener in "
+			    "Dovecot's configuration");
+		if (errno != EAGAIN && errno != EINTR)
+			return fail(d, "connect(2) fails");
+		if (monotonic_ms() >= d->deadline_ms)
+			return fail(d, "no connection in time");
+		nanosleep(&pause, NULL);
 	}
 	return 0;
 }
 
 int
-auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
-    uint64_t deadline_ms, const char **problem_r)
+auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len)
 {
 	ssize_t n;
 
@@ -147,48 +135,39 @@ auth_dovecot_send(struct auth_dovecot *d, const char *line, size_t len,
 			line += n;
 			len -= (size_t)n;
 		} else if (errno == EAGAIN) {
-			if (await(d->fd, POLLOUT, deadline_ms, problem_r) == -1)
+			if (await(d, POLLOUT) == -1)
 				return -1;
-		} else if (errno != EINTR) {
-			*problem_r = "it has closed the connection";
-			return -1;
-		}
+		} else if (errno != EINTR)
+			return fail(d, "it has closed the connection");
 	}
 	return 0;
 }
 
 /* Read more: 0, or -1. */
 static int
-fill(struct auth_dovecot *d, uint64_t deadline_ms, const char **problem_r)
+fill(struct auth_dovecot *d)
 {
 	ssize_t n;
 
 	memmove(d->buf, d->buf + d->begin, d->end - d->begin);
 	d->end -= d->begin;
 	d->begin = 0;
-	if (d->end == sizeof(d->buf)) {
-		*problem_r = "a line longer than the protocol's";
-		return -1;
-	}
-	for (;;) {
-		if (await(d->fd, POLLIN, deadline_ms, problem_r) == -1)
+	if (d->end == sizeof(d->buf))
+		return fail(d, "a line longer than the protocol's");
+	do {
+		if (await(d, POLLIN) == -1)
 			return -1;
 		n = recv(d->fd, d->buf + d->end, sizeof(d->buf) - d->end, 0);
-		if (n > 0) {
-			d->end += (size_t)n;
-			return 0;
-		}
-		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			*problem_r = "it has closed the connection";
-			return -1;
-		}
-	}
+	} while (n == -1 && (errno == EAGAIN || errno == EINTR));
+	if (n <= 0)
+		return fail(d, "it has closed the connection");
+	d->end += (size_t)n;
+	return 0;
 }
 
 int
 auth_dovecot_receive(struct auth_dovecot *d,
-    char *fields_r[AUTH_DOVECOT_FIELDS], uint64_t deadline_ms,
-    const char **problem_r)
+    char *fields_r[AUTH_DOVECOT_FIELDS])
 {
 	size_t seen = 0;
 	char *line, *nl;
@@ -197,16 +176,14 @@ auth_dovecot_receive(struct auth_dovecot *d,
 	while ((nl = memchr(d->buf + d->begin + seen, '\n',
 	    d->end - d->begin - seen)) == NULL) {
 		seen = d->end - d->begin;
-		if (fill(d, deadline_ms, problem_r) == -1)
+		if (fill(d) == -1)
 			return -1;
 	}
 	line = d->buf + d->begin;
 	d->begin = (size_t)(nl + 1 - d->buf);
 	*nl = '\0';
-	if (strlen(line) != (size_t)(nl - line)) {
-		*problem_r = "a NUL in a line";
-		return -1;
-	}
+	if (strlen(line) != (size_t)(nl - line))
+		return fail(d, "a NUL in a line");
 	while (line != NULL && n < AUTH_DOVECOT_FIELDS)
 		fields_r[n++] = strsep(&line, "\t");
 	return n;
@@ -215,8 +192,7 @@ auth_dovecot_receive(struct auth_dovecot *d,
 /* The handshake: VERSION comes first, then other lines in any order, then
  * DONE. */
 static int
-shake_hands(struct auth_dovecot *d, const char *mech, uint64_t deadline_ms,
-    const char **problem_r)
+shake_hands(struct auth_dovecot *d, const char *mech)
 {
 	char *fields[AUTH_DOVECOT_FIELDS], hello[64];
 	bool is_offered = false;
@@ -226,60 +202,42 @@ shake_hands(struct auth_dovecot *d, const char *mech, uint64_t deadline_ms,
 	 * process id cannot be used; these numbers are above all of those */
 	n = snprintf(hello, sizeof(hello), "VERSION\t" MAJOR "\t1\nCPID\t%u\n",
 	    arc4random() | 0x80000000u);
-	if (auth_dovecot_send(d, hello, (size_t)n, deadline_ms, problem_r) ==
-	    -1)
+	if (auth_dovecot_send(d, hello, (size_t)n) == -1)
 		return -1;
 	for (i = 0; i < HANDSHAKE_LINES; i++) {
-		n = auth_dovecot_receive(d, fields, deadline_ms, problem_r);
-		if (n == -1)
+		if ((n = auth_dovecot_receive(d, fields)) == -1)
 			return -1;
 		if (i == 0 && (strcmp(fields[0], "VERSION") != 0 || n < 2 ||
-		    strcmp(fields[1], MAJOR) != 0)) {
-			*problem_r = "it does not speak version 1 of Dovecot's "
-			    "auth protocol";
-			return -1;
-		}
+		    strcmp(fields[1], MAJOR) != 0))
+			return fail(d, "it does not speak version 1 of "
+			    "Dovecot's auth protocol");
 		if (strcmp(fields[0], "MECH") == 0 && n > 1 &&
 		    strcmp(fields[1], mech) == 0)
 			is_offered = true;
-		if (strcmp(fields[0], "DONE") == 0) {
-			*problem_r = "it does not offer the mechanism: see "
-			    "auth_mechanisms in Dovecot's configuration";
-			return is_offered ? 0 : -1;
-		}
+		if (strcmp(fields[0], "DONE") == 0)
+			return is_offered ? 0 : fail(d, "it does not offer the "
+			    "mechanism: see auth_mechanisms in Dovecot's "
+			    "configuration");
 	}
-	*problem_r = "a handshake without end";
-	return -1;
+	return fail(d, "a handshake without end");
 }
 
-struct auth_dovecot *
-auth_dovecot_open(const char *path, const char *mech, uint64_t deadline_ms,
-    const char **problem_r)
+int
+auth_dovecot_open(struct auth_dovecot *d, const char *path, const char *mech)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct auth_dovecot *d = calloc(1, sizeof(*d));
 
-	*problem_r = "no memory";
-	if (d == NULL)
-		return NULL;
 	strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+	d->begin = d->end = 0;
 	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	*problem_r = "no descriptor";
-	if (d->fd == -1 ||
-	    connect_to(d->fd, &sun, deadline_ms, problem_r) == -1 ||
-	    shake_hands(d, mech, deadline_ms, problem_r) == -1) {
-		auth_dovecot_free(d);
-		return NULL;
-	}
-	return d;
+	if (d->fd == -1)
+		return fail(d, "no descriptor");
+	return connect_to(d, &sun) == -1 ? -1 : shake_hands(d, mech);
 }
 
 void
-auth_dovecot_free(struct auth_dovecot *d)
+auth_dovecot_close(struct auth_dovecot *d)
 {
-	if (d == NULL)
-		return;
 	if (d->fd != -1)
 		close(d->fd);
-	wipe_free(d, sizeof(*d));
 }

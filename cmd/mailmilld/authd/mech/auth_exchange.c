@@ -28,6 +28,7 @@ auth_verdict_status(enum auth_verdict v)
 		[AUTH_YES] = ESMTP_AUTH_OK,
 		[AUTH_NO] = ESMTP_AUTH_FAILED,
 		[AUTH_UNSURE] = ESMTP_AUTH_LATER,
+		[AUTH_CHALLENGE] = ESMTP_AUTH_CHALLENGE,
 	};
 
 	return status[v];

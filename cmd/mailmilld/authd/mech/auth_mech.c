@@ -67,7 +67,7 @@ auth_exchange_new(const struct auth_start *start)
 		return NULL;
 	x->mech = mech;
 	x->own = ops[mech - esmtp_auth_mech_at(0)];
-	x->ops = auth_back_relay(start->back) ? &auth_mech_relay : x->own;
+	x->ops = start->back->ops->relay_start != NULL ? &auth_mech_relay : x->own;
 	if (start_copy(x, start) == -1 ||
 	    (x->ops->begin != NULL && x->ops->begin(x) == -1)) {
 		e = errno;
@@ -77,13 +77,20 @@ auth_exchange_new(const struct auth_start *start)
 	return x;
 }
 
+static void
+state_free(struct auth_exchange *x)
+{
+	if (x->state != NULL)
+		x->ops->end(x);
+	x->state = NULL;
+}
+
 void
 auth_exchange_free(struct auth_exchange *x)
 {
 	if (x == NULL)
 		return;
-	if (x->state != NULL)
-		x->ops->end(x);
+	state_free(x);
 	free(x->session);
 	free(x->peer_name);
 	wipe_free(x, sizeof(*x));
@@ -173,6 +180,7 @@ auth_exchange_step(struct auth_exchange *x, const char *in, size_t len,
 		*len_r = out.len;
 	} else {
 		x->is_over = true;
+		state_free(x);
 		free(out.s);
 	}
 	return status;

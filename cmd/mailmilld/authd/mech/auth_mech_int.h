@@ -8,11 +8,6 @@
 
 #define AUTH_BINDING_MAX	64	/* octets of a channel binding */
 
-struct auth_octets {
-	char	*s;		/* malloced */
-	size_t	 len;
-};
-
 /* How a kind of mechanism is done.
  * begin(x): 0, or -1 with errno; may be NULL.
  * step(x, in, len, out): ${in} is followed by a NUL and lives until the step

@@ -7,13 +7,6 @@
 
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
 
-static const enum esmtp_auth_status statuses[] = {
-	[AUTH_RELAY_CHALLENGE] = ESMTP_AUTH_CHALLENGE,
-	[AUTH_RELAY_YES] = ESMTP_AUTH_OK,
-	[AUTH_RELAY_NO] = ESMTP_AUTH_FAILED,
-	[AUTH_RELAY_UNSURE] = ESMTP_AUTH_LATER,
-};
-
 /* Ask the limit on failures: for the login that the response shows, or for the
  * client's address if it shows none. */
 static enum esmtp_auth_status
@@ -41,21 +34,17 @@ static enum esmtp_auth_status
 step(struct auth_exchange *x, const char *in, size_t len,
     struct auth_octets *out)
 {
-	struct auth_relay *r = x->state;
+	const struct auth_back *b = x->back;
 	enum esmtp_auth_status status;
-	enum auth_relay_status s;
 
 	if ((status = peek(x, in, len)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	s = x->is_initial ?
-	    auth_relay_start(x->back, &x->client, x->mech->name, in, len, &r,
-	    &out->s, &out->len) :
-	    auth_relay_step(r, &x->client, in, len, &out->s, &out->len);
-	x->state = r;
-	status = statuses[s];
+	status = auth_verdict_status(x->is_initial ?
+	    b->ops->relay_start(b->state, &x->client, x->mech->name, in, len,
+	    &x->state, out) : b->ops->relay_step(x->state, in, len, out));
 	if (status == ESMTP_AUTH_CHALLENGE) {
 		x->is_refused = is_refusal(x, in);
-		return r == NULL ? ESMTP_AUTH_LATER : status;
+		return status;
 	}
 	/* the back end's spelling of the name is the login; without a name
 	 * nobody has logged in */
@@ -69,7 +58,7 @@ step(struct auth_exchange *x, const char *in, size_t len,
 static void
 end(struct auth_exchange *x)
 {
-	auth_relay_free(x->state);
+	x->back->ops->relay_free(x->state);
 }
 
 const struct auth_mech_ops auth_mech_relay = { .step = step, .end = end };

@@ -32,12 +32,8 @@ static const struct {
 static const struct auth_binding no_binding;
 
 /* What differs between the mechanisms. */
-struct scram_kind {
-	enum auth_scram_hash	 hash;
-	size_t			 len;	/* of a key */
-};
-static const struct scram_kind sha1 = { AUTH_SCRAM_SHA1, 20 };
-static const struct scram_kind sha256 = { AUTH_SCRAM_SHA256, 32 };
+static const enum passwdfile_scram_hash sha1 = PASSWDFILE_SHA1;
+static const enum passwdfile_scram_hash sha256 = PASSWDFILE_SHA256;
 
 /* The channel binding that a first message chooses.  NULL: it is refused. */
 static const struct auth_binding *
@@ -96,16 +92,14 @@ peek(const struct auth_exchange *x, const char *in, size_t len, char *name_r)
 static enum esmtp_auth_status
 find_keys(struct auth_exchange *x)
 {
-	const struct scram_kind *kind = x->own->variant;
+	const enum passwdfile_scram_hash *hash = x->own->variant;
 	struct scram *s = x->state;
-	struct auth_scram *k = &s->server.keys;
 	enum auth_verdict v;
 
-	s->server.hash = kind->hash;
-	v = auth_back_scram(x->back, &x->client, x->login, kind->hash, k);
-	if (v == AUTH_UNSURE || k->key_len != kind->len ||
-	    k->iterations == 0 || k->salt_len == 0 ||
-	    k->salt_len > sizeof(k->salt))
+	s->server.hash = *hash;
+	v = auth_back_scram(x->back, &x->client, x->login, *hash,
+	    &s->server.keys);
+	if (v == AUTH_UNSURE)
 		return ESMTP_AUTH_LATER;
 	s->is_unknown = v == AUTH_NO;
 	return ESMTP_AUTH_CHALLENGE;

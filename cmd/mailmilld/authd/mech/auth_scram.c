@@ -306,7 +306,7 @@ int
 scram_server_check(const struct scram_server *s, const char *message,
     const struct scram_final *f, char *final_r, size_t size)
 {
-	const EVP_MD *md = s->hash == AUTH_SCRAM_SHA1 ? EVP_sha1() :
+	const EVP_MD *md = s->hash == PASSWDFILE_SHA1 ? EVP_sha1() :
 	    EVP_sha256();
 	char *auth_message;
 	int res;

@@ -42,8 +42,8 @@ int scram_final_parse(const char *s, size_t len, struct scram_final *f_r);
 
 /* What is kept between the two messages. */
 struct scram_server {
-	enum auth_scram_hash	 hash;
-	struct auth_scram	 keys;
+	enum passwdfile_scram_hash	 hash;
+	struct passwdfile_scram	 keys;
 	uint8_t			 binding[64];
 	size_t			 binding_len;
 	char			*gs2, *bare, *first; /* malloced */

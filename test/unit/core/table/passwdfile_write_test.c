@@ -110,9 +110,9 @@ Test(passwdfile_write, what_is_set_is_right_by_each_method)
 		cr_expect_eq(passwdfile_verify(f, name,
 		    "gr\xc3\xbc\xc3\x9f: gott "), 1, "%s", m[i]);
 		cr_expect_eq(passwdfile_verify(f, name, "other"), 0);
-		cr_expect_not_null(passwdfile_find(f, name)->sha256);
-		cr_expect_not_null(passwdfile_find(f, name)->sha1);
-		cr_expect_eq(passwdfile_find(f, name)->sha256->iterations,
+		cr_expect_not_null(passwdfile_find(f, name)->scram[PASSWDFILE_SHA256]);
+		cr_expect_not_null(passwdfile_find(f, name)->scram[PASSWDFILE_SHA1]);
+		cr_expect_eq(passwdfile_find(f, name)->scram[PASSWDFILE_SHA256]->iterations,
 		    PASSWDFILE_ITERATIONS);
 	}
 	passwdfile_free(f);
@@ -167,7 +167,7 @@ Test(passwdfile_write, token_and_password_leave_each_other_alone)
 	cr_expect_eq(passwdfile_verify_token(f, "a", "t2"), 1);
 	cr_expect_eq(passwdfile_verify_token(f, "a", "t1"), 0);
 	cr_expect_eq(passwdfile_verify(f, "a", "pw"), 1);
-	cr_expect_not_null(passwdfile_find(f, "a")->sha256);
+	cr_expect_not_null(passwdfile_find(f, "a")->scram[PASSWDFILE_SHA256]);
 	passwdfile_free(f);
 }
 

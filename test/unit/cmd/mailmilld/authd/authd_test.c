@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/authd/authd_int.h"
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "core/process/channel.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
@@ -93,17 +93,16 @@ static const struct auth_back_ops fake_ops = {
 };
 
 /* One that does the mechanisms itself. */
-static enum auth_relay_status
+static enum auth_verdict
 relay_start(void *, const struct auth_client *, const char *,
-    const char *initial, size_t len, void **relay_r, char **octets_r,
-    size_t *len_r)
+    const char *initial, size_t len, void **relay_r, struct auth_octets *out)
 {
 	*relay_r = NULL;
 	if (memmem(initial, len, "pencil", 6) == NULL)
-		return AUTH_RELAY_NO;
-	*octets_r = strdup("user");
-	*len_r = 4;
-	return AUTH_RELAY_YES;
+		return AUTH_NO;
+	out->s = strdup("user");
+	out->len = 4;
+	return AUTH_YES;
 }
 
 static const struct auth_back_ops relay_ops = {

@@ -83,7 +83,6 @@ Test(auth_back, what_cannot_be_opened_says_why)
 	cr_expect_not_null(strstr(err, "/etc/pam.d/no-such-service-here: "
 	    "there is no such file"), "%s", err);
 	auth_back_free(NULL);
-	auth_relay_free(NULL);
 }
 
 Test(auth_back, passwd_follows_its_file_and_keeps_the_old_when_it_is_bad)
@@ -92,7 +91,7 @@ Test(auth_back, passwd_follows_its_file_and_keeps_the_old_when_it_is_bad)
 
 	put("a:{PLAIN}one\n");
 	b = open_back();
-	cr_expect_not(auth_back_relay(b));
+	cr_expect_null(b->ops->relay_start);
 	cr_expect_eq(auth_back_password(b, &client, "a", "one"), AUTH_YES);
 	cr_expect_eq(auth_back_password(b, &client, "a", "two"), AUTH_NO);
 	cr_expect_eq(auth_back_password(b, &client, "b", "one"), AUTH_NO);
@@ -154,21 +153,21 @@ Test(auth_back, scram_of_unknown_names_is_like_that_of_known_ones)
 	    ":{SECRET}hNPyPam19RsyaVZu/wXT+yNgfu74lWf5zSgLkMoNvFw=\n"
 	    "a:{SCRAM-SHA-1}5000,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y="
 	    ",D+CSWLOshSulAsxiupA+qs2/fTE=\nnone:*\n";
-	struct auth_scram s[6];
+	struct passwdfile_scram s[6];
 	struct auth_back *b;
 
 	put(text);
 	b = open_back();
-	cr_expect_eq(auth_back_scram(b, &client, "a", AUTH_SCRAM_SHA1, &s[0]),
+	cr_expect_eq(auth_back_scram(b, &client, "a", PASSWDFILE_SHA1, &s[0]),
 	    AUTH_YES);
 	cr_expect_eq(s[0].salt[0], 0x41);
 	cr_expect_eq(s[0].stored_key[0], 0xe9);
 	cr_expect_eq(s[0].server_key[0], 0x0f);
-	cr_expect_eq(auth_back_scram(b, &client, "x", AUTH_SCRAM_SHA1, &s[1]),
+	cr_expect_eq(auth_back_scram(b, &client, "x", PASSWDFILE_SHA1, &s[1]),
 	    AUTH_NO);
-	cr_expect_eq(auth_back_scram(b, &client, "none", AUTH_SCRAM_SHA1,
+	cr_expect_eq(auth_back_scram(b, &client, "none", PASSWDFILE_SHA1,
 	    &s[2]), AUTH_NO);
-	cr_expect_eq(auth_back_scram(b, &client, "a", AUTH_SCRAM_SHA256,
+	cr_expect_eq(auth_back_scram(b, &client, "a", PASSWDFILE_SHA256,
 	    &s[3]), AUTH_NO);
 	for (int i = 0; i < 3; i++) {
 		cr_expect_eq(s[i].iterations, 5000);
@@ -181,7 +180,7 @@ Test(auth_back, scram_of_unknown_names_is_like_that_of_known_ones)
 	auth_back_free(b);
 	/* the same by the next process */
 	b = open_back();
-	cr_expect_eq(auth_back_scram(b, &client, "x", AUTH_SCRAM_SHA1, &s[4]),
+	cr_expect_eq(auth_back_scram(b, &client, "x", PASSWDFILE_SHA1, &s[4]),
 	    AUTH_NO);
 	cr_expect_eq(memcmp(&s[1], &s[4], sizeof(s[1])), 0);
 	auth_back_free(b);
@@ -189,14 +188,14 @@ Test(auth_back, scram_of_unknown_names_is_like_that_of_known_ones)
 
 Test(auth_back, scram_of_unknown_names_stays_also_without_a_secret)
 {
-	struct auth_scram one, two;
+	struct passwdfile_scram one, two;
 	struct auth_back *b;
 
 	put("a:*\n");
 	b = open_back();
-	auth_back_scram(b, &client, "x", AUTH_SCRAM_SHA256, &one);
+	auth_back_scram(b, &client, "x", PASSWDFILE_SHA256, &one);
 	put("a:*\nb:*\n");
-	auth_back_scram(b, &client, "x", AUTH_SCRAM_SHA256, &two);
+	auth_back_scram(b, &client, "x", PASSWDFILE_SHA256, &two);
 	cr_expect_eq(memcmp(&one, &two, sizeof(one)), 0);
 	cr_expect_eq(one.iterations, PASSWDFILE_ITERATIONS);
 	auth_back_free(b);
@@ -226,14 +225,14 @@ Test(auth_back, cleartext_is_given_where_it_is_stored)
 static void *
 ask_often(void *b)
 {
-	struct auth_scram s;
+	struct passwdfile_scram s;
 	int i;
 
 	for (i = 0; i < 500; i++) {
 		cr_expect_eq(auth_back_password(b, &client, "a", "one"),
 		    AUTH_YES);
 		cr_expect_eq(auth_back_scram(b, &client, "a",
-		    AUTH_SCRAM_SHA1, &s), AUTH_NO);
+		    PASSWDFILE_SHA1, &s), AUTH_NO);
 	}
 	return NULL;
 }

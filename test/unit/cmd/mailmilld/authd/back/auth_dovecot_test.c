@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/back/auth_back.h"
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
@@ -319,31 +318,57 @@ Test(auth_dovecot, full_backlog_is_waited_for_until_the_deadline)
 	auth_back_free(b);
 }
 
+static enum auth_verdict
+relay_start(struct auth_back *b, const char *mech, const char *initial,
+    size_t len, void **relay_r, char **octets_r, size_t *len_r)
+{
+	struct auth_octets out = { NULL, 0 };
+	enum auth_verdict v;
+
+	*relay_r = NULL;
+	v = b->ops->relay_start(b->state, &client, mech, initial, len, relay_r,
+	    &out);
+	*octets_r = out.s;
+	*len_r = out.len;
+	return v;
+}
+
+static enum auth_verdict
+relay_step(struct auth_back *b, void *relay, const char *response, size_t len,
+    char **octets_r, size_t *len_r)
+{
+	struct auth_octets out = { NULL, 0 };
+	enum auth_verdict v = b->ops->relay_step(relay, response, len, &out);
+
+	*octets_r = out.s;
+	*len_r = out.len;
+	return v;
+}
+
 Test(auth_dovecot, exchange_is_relayed_octet_by_octet)
 {
 	struct script s = { .say = { HELLO, "CONT\t1\tcj0B\n",
 	    "CONT\t1\t\n", "OK\t1\tuser=al\001\0011ice\n" } };
 	struct auth_back *b = begin(&s);
-	struct auth_relay *r;
+	void *r;
 	char *octets;
 	size_t len;
 
-	cr_assert(auth_back_relay(b));
-	cr_assert_eq(auth_relay_start(b, &client, "SCRAM-SHA-256", "\0x", 2,
-	    &r, &octets, &len), AUTH_RELAY_CHALLENGE);
+	cr_assert_eq(relay_start(b, "SCRAM-SHA-256", "\0x", 2,
+	    &r, &octets, &len), AUTH_CHALLENGE);
 	cr_expect_eq(len, 3);
 	cr_expect_eq(memcmp(octets, "r=\001", 3), 0);
 	free(octets);
-	cr_assert_eq(auth_relay_step(r, &client, "abc", 3, &octets, &len),
-	    AUTH_RELAY_CHALLENGE);
+	cr_assert_eq(relay_step(b, r, "abc", 3, &octets, &len),
+	    AUTH_CHALLENGE);
 	cr_expect_eq(len, 0);
 	free(octets);
-	cr_assert_eq(auth_relay_step(r, &client, "", 0, &octets, &len),
-	    AUTH_RELAY_YES);
+	cr_assert_eq(relay_step(b, r, "", 0, &octets, &len),
+	    AUTH_YES);
 	cr_expect_str_eq(octets, "al\0011ice");
 	cr_expect_eq(len, strlen(octets));
 	free(octets);
-	auth_relay_free(r);
+	b->ops->relay_free(r);
 	end(&s, b);
 	cr_expect_not_null(strstr(s.heard, "\tresp=AHg=\nCONT\t1\tYWJj\n"
 	    "CONT\t1\t\n"), "%s", s.heard);
@@ -359,21 +384,21 @@ Test(auth_dovecot, octets_with_the_success_become_a_challenge)
 		struct script s = { .say = { HELLO,
 		    "OK\t1\tuser=alice\tresp=dj0x\n" }, .is_mute = true };
 		struct auth_back *b = begin(&s);
-		struct auth_relay *r;
+		void *r;
 		char *octets;
 		size_t len;
 
-		cr_assert_eq(auth_relay_start(b, &client, "SCRAM-SHA-256", NULL,
-		    0, &r, &octets, &len), AUTH_RELAY_CHALLENGE);
+		cr_assert_eq(relay_start(b, "SCRAM-SHA-256", NULL,
+		    0, &r, &octets, &len), AUTH_CHALLENGE);
 		cr_expect_eq(len, 3);
 		cr_expect_str_eq(octets, "v=1");
 		free(octets);
-		cr_expect_eq(auth_relay_step(r, &client, last[i],
-		    strlen(last[i]), &octets, &len), i == 0 ? AUTH_RELAY_YES :
-		    AUTH_RELAY_NO);
+		cr_expect_eq(relay_step(b, r, last[i],
+		    strlen(last[i]), &octets, &len), i == 0 ? AUTH_YES :
+		    AUTH_NO);
 		cr_expect_str_eq(octets, "alice");
 		free(octets);
-		auth_relay_free(r);
+		b->ops->relay_free(r);
 		end(&s, b);
 		cr_expect_null(strstr(s.heard, "resp="));
 	}
@@ -383,7 +408,7 @@ Test(auth_dovecot, challenge_that_is_too_large_is_no_answer)
 {
 	char *answer = malloc(16000);
 	struct script s = { .say = { HELLO, answer } };
-	struct auth_relay *r;
+	void *r;
 	struct auth_back *b;
 	char *octets;
 	size_t len;
@@ -392,10 +417,10 @@ Test(auth_dovecot, challenge_that_is_too_large_is_no_answer)
 	memset(answer + 7, 'A', 12000);
 	strcpy(answer + 12007, "\n");
 	b = begin(&s);
-	cr_expect_eq(auth_relay_start(b, &client, "SCRAM-SHA-256", NULL, 0, &r,
-	    &octets, &len), AUTH_RELAY_UNSURE);
-	cr_expect_null(r);
+	cr_expect_eq(relay_start(b, "SCRAM-SHA-256", NULL, 0, &r,
+	    &octets, &len), AUTH_UNSURE);
 	cr_expect_null(octets);
+	b->ops->relay_free(r);
 	end(&s, b);
 	free(answer);
 }
@@ -404,17 +429,18 @@ Test(auth_dovecot, external_needs_a_certificate_that_was_verified)
 {
 	struct script s = { .say = { HELLO, "OK\t1\tuser=alice\n" } };
 	struct auth_back *b = begin(&s);
-	struct auth_relay *r;
+	void *r;
 	char *octets;
 	size_t len;
 
-	cr_expect_eq(auth_relay_start(b, &client, "EXTERNAL", "", 0, &r,
-	    &octets, &len), AUTH_RELAY_NO);
+	cr_expect_eq(relay_start(b, "EXTERNAL", "", 0, &r,
+	    &octets, &len), AUTH_NO);
 	client.peer_name = "alice";
-	cr_expect_eq(auth_relay_start(b, &client, "EXTERNAL", "", 0, &r,
-	    &octets, &len), AUTH_RELAY_YES);
+	cr_expect_eq(relay_start(b, "EXTERNAL", "", 0, &r,
+	    &octets, &len), AUTH_YES);
 	client.peer_name = NULL;
 	free(octets);
+	b->ops->relay_free(r);
 	end(&s, b);
 	cr_expect_not_null(strstr(s.heard, "\tvalid-client-cert\t"
 	    "cert_username=alice\tresp=\n"), "%s", s.heard);

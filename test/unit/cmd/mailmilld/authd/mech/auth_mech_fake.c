@@ -50,7 +50,7 @@ fake_exists(void *state, const struct auth_client *, const char *login)
 
 static enum auth_verdict
 fake_scram(void *state, const struct auth_client *, const char *login,
-    enum auth_scram_hash hash, struct auth_scram *s)
+    enum passwdfile_scram_hash hash, struct passwdfile_scram *s)
 {
 	struct fake *f = state;
 	bool is_known = is_user(f, login);
@@ -60,9 +60,9 @@ fake_scram(void *state, const struct auth_client *, const char *login,
 	s->iterations = ITERATIONS;
 	s->salt_len = 16;
 	memset(s->salt, is_known ? 's' : 'u', s->salt_len);
-	s->key_len = hash == AUTH_SCRAM_SHA1 ? 20 : 32;
+	s->key_len = hash == PASSWDFILE_SHA1 ? 20 : 32;
 	cr_assert_eq(gsasl_scram_secrets_from_password(
-	    hash == AUTH_SCRAM_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256,
+	    hash == PASSWDFILE_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256,
 	    f->password, s->iterations, (const char *)s->salt, s->salt_len,
 	    salted, client_key, (char *)s->server_key, (char *)s->stored_key),
 	    GSASL_OK);

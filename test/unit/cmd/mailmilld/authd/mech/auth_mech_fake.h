@@ -5,7 +5,7 @@
 
 #include <gsasl.h>
 
-#include "cmd/mailmilld/authd/back/auth_back_int.h"
+#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "cmd/mailmilld/authd/mech/auth_mech_int.h"
 
 struct fake {

@@ -6,7 +6,7 @@
 
 /* A back end with a script: what it says at each step. */
 struct line {
-	enum auth_relay_status	 status;
+	enum auth_verdict	 status;
 	const char		*text;
 };
 
@@ -18,39 +18,37 @@ struct script {
 	unsigned int		 nfreed;
 };
 
-static enum auth_relay_status
-answer(struct script *s, const char *in, size_t len, char **octets_r,
-    size_t *len_r)
+static enum auth_verdict
+answer(struct script *s, const char *in, size_t len, struct auth_octets *out)
 {
 	const struct line *l = s->lines++;
 
 	snprintf(s->heard, sizeof(s->heard), "%.*s", (int)len,
 	    in == NULL ? "" : in);
 	if (l->text != NULL) {
-		*octets_r = strdup(l->text);
-		*len_r = strlen(l->text);
+		out->s = strdup(l->text);
+		out->len = strlen(l->text);
 	}
 	return l->status;
 }
 
-static enum auth_relay_status
+static enum auth_verdict
 script_start(void *state, const struct auth_client *, const char *mech,
-    const char *initial, size_t len, void **relay_r, char **octets_r,
-    size_t *len_r)
+    const char *initial, size_t len, void **relay_r, struct auth_octets *out)
 {
 	struct script *s = state;
 
 	cr_assert_not_null(mech);
 	s->is_initial = initial != NULL;
 	*relay_r = s;
-	return answer(s, initial, len, octets_r, len_r);
+	return answer(s, initial, len, out);
 }
 
-static enum auth_relay_status
-script_step(void *relay, const struct auth_client *,
-    const char *response, size_t len, char **octets_r, size_t *len_r)
+static enum auth_verdict
+script_step(void *relay, const char *response, size_t len,
+    struct auth_octets *out)
 {
-	return answer(relay, response, len, octets_r, len_r);
+	return answer(relay, response, len, out);
 }
 
 static void
@@ -82,9 +80,9 @@ begin(struct script *s, const char *mech, const struct line *lines)
 Test(auth_mech_relay, octets_go_to_and_fro)
 {
 	static const struct line lines[] = {
-		{ AUTH_RELAY_CHALLENGE, "r=abcdef,s=x,i=1" },
-		{ AUTH_RELAY_CHALLENGE, "v=signature" },
-		{ AUTH_RELAY_YES, "User" } };
+		{ AUTH_CHALLENGE, "r=abcdef,s=x,i=1" },
+		{ AUTH_CHALLENGE, "v=signature" },
+		{ AUTH_YES, "User" } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -106,8 +104,8 @@ Test(auth_mech_relay, octets_go_to_and_fro)
 
 Test(auth_mech_relay, no_initial_response_is_no_empty_one)
 {
-	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, NULL },
-		{ AUTH_RELAY_NO, NULL } };
+	static const struct line lines[] = { { AUTH_CHALLENGE, NULL },
+		{ AUTH_NO, NULL } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -131,8 +129,8 @@ refuse(const char *login, void *closure)
 /* Whatever the mechanism, the limit hears of the name before the back end. */
 Test(auth_mech_relay, a_login_over_its_limit_is_not_relayed)
 {
-	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, "" },
-		{ AUTH_RELAY_YES, "user" } };
+	static const struct line lines[] = { { AUTH_CHALLENGE, "" },
+		{ AUTH_YES, "user" } };
 	static const struct {
 		const char	*mech, *text;
 		size_t		 len;
@@ -166,7 +164,7 @@ Test(auth_mech_relay, a_login_over_its_limit_is_not_relayed)
 /* Nor is there a way around the limit by showing no name. */
 Test(auth_mech_relay, a_response_without_a_name_counts_for_the_client)
 {
-	static const struct line lines[] = { { AUTH_RELAY_YES, "user" } };
+	static const struct line lines[] = { { AUTH_YES, "user" } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -182,8 +180,8 @@ Test(auth_mech_relay, a_response_without_a_name_counts_for_the_client)
 
 Test(auth_mech_relay, a_success_without_a_name_is_none)
 {
-	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, "" },
-		{ AUTH_RELAY_YES, NULL } };
+	static const struct line lines[] = { { AUTH_CHALLENGE, "" },
+		{ AUTH_YES, NULL } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -197,7 +195,7 @@ Test(auth_mech_relay, a_success_without_a_name_is_none)
 Test(auth_mech_relay, a_name_that_is_none_is_no_success)
 {
 	static char long_name[AUTH_LOGIN_MAX + 2];
-	const struct line lines[] = { { AUTH_RELAY_YES, long_name } };
+	const struct line lines[] = { { AUTH_YES, long_name } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -210,7 +208,7 @@ Test(auth_mech_relay, a_name_that_is_none_is_no_success)
 
 Test(auth_mech_relay, no_answer_is_later)
 {
-	static const struct line lines[] = { { AUTH_RELAY_UNSURE, NULL } };
+	static const struct line lines[] = { { AUTH_UNSURE, NULL } };
 	struct auth_exchange *x;
 	struct script s;
 	struct said said;
@@ -224,8 +222,8 @@ Test(auth_mech_relay, no_answer_is_later)
 /* What the limit counts though the client never answers. */
 Test(auth_mech_relay, a_challenge_in_answer_to_a_token_is_a_refusal)
 {
-	static const struct line lines[] = { { AUTH_RELAY_CHALLENGE, "" },
-		{ AUTH_RELAY_CHALLENGE, "{\"status\":\"401\"}" } };
+	static const struct line lines[] = { { AUTH_CHALLENGE, "" },
+		{ AUTH_CHALLENGE, "{\"status\":\"401\"}" } };
 	static const char *const mechs[] = { "OAUTHBEARER", "XOAUTH2",
 		"PLAIN" };
 	struct auth_exchange *x;

@@ -13,9 +13,9 @@
 /* RFC 5802 3: StoredKey and ServerKey of a password. */
 static void
 keys_of(const char *password, const char *salt, unsigned int iterations,
-    enum auth_scram_hash hash, struct auth_scram *k)
+    enum passwdfile_scram_hash hash, struct passwdfile_scram *k)
 {
-	const EVP_MD *md = hash == AUTH_SCRAM_SHA1 ? EVP_sha1() :
+	const EVP_MD *md = hash == PASSWDFILE_SHA1 ? EVP_sha1() :
 	    EVP_sha256();
 	uint8_t salted[64], client[64];
 	unsigned int n;
@@ -35,7 +35,7 @@ keys_of(const char *password, const char *salt, unsigned int iterations,
 }
 
 struct vector {
-	enum auth_scram_hash	 hash;
+	enum passwdfile_scram_hash	 hash;
 	const char		*salt, *nonce;
 	const char		*client_first, *server_first;
 	const char		*client_final, *server_final;
@@ -43,14 +43,14 @@ struct vector {
 
 /* The examples of RFC 5802 5 and RFC 7677 3. */
 static const struct vector vectors[] = {
-	{ AUTH_SCRAM_SHA1, "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j",
+	{ PASSWDFILE_SHA1, "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j",
 	    "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL",
 	    "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,"
 	    "s=QSXCR+Q6sek8bf92,i=4096",
 	    "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,"
 	    "p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
 	    "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=" },
-	{ AUTH_SCRAM_SHA256, "W22ZaJ0SNY7soEsUEjb6gQ==",
+	{ PASSWDFILE_SHA256, "W22ZaJ0SNY7soEsUEjb6gQ==",
 	    "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
 	    "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
 	    "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
