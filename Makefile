@@ -4,6 +4,7 @@
 #	make run		try it on 127.0.0.1:2525, state under ./run/
 #	make check		all tests; SANITIZE=1: under ASan and UBSan
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
+#	make powercut		cut the power of a disk; POWERCUT='--fs xfs'
 #	make sim SEED=n		replay one seed of the simulator
 #	make install		DESTDIR= PREFIX= SYSCONFDIR=; make uninstall
 #	make accounts		the accounts it runs under
@@ -148,6 +149,28 @@ bench:
 	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/spoolbench $(B)/tlsbench
 	@sh test/bench/bench.sh $(B) $(BENCH)
 
+# the disk that writes down, and two servers that do not flush: noflush.h
+PC	= $(B)/test/powercut
+powercut:
+	@sh test/deps.sh install powercut
+	@$(MAKE) --no-print-directory all $(PC)/blocklog \
+	    $(PC)/commit-flush/mailmilld $(PC)/delivery-flush/mailmilld
+	@MAILMILL_BUILD=$(abspath $(B)) python3 test/powercut/powercut.py $(POWERCUT)
+$(PC)/blocklog.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)
+$(PC)/blocklog: $(PC)/blocklog.o
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs fuse3)
+$(PC)/commit-flush/noflush.o: core/spool/spool_commit.c
+$(PC)/commit-flush/noflush.o: CPPFLAGS += -DNO_COMMIT_FLUSH
+$(PC)/delivery-flush/noflush.o: core/maildir/deliver.c
+$(PC)/delivery-flush/noflush.o: CPPFLAGS += -DNO_DELIVERY_FLUSH
+$(PC)/%/noflush.o: test/powercut/noflush.h
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(ALLCFLAGS) -include $< -c -o $@ $(filter %.c,$^)
+$(PC)/%/mailmilld: LDLIBS += -lpam
+$(PC)/%/mailmilld: $(PC)/%/noflush.o $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+.PRECIOUS: $(PC)/%/noflush.o
+
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/lib \
 	    $(DESTDIR)$(PREFIX)/include/mailmill/core \
@@ -197,4 +220,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: FORCE all tests unit dialogues sim embed arch run check bench install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim embed arch run check bench powercut install accounts uninstall clean

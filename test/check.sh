@@ -13,9 +13,11 @@ B=build/check
 make_args=(WERROR=-Werror)
 seeds=20000
 kills=100
+slower=1		# how much longer a stage may take
 if [ "${1:-}" = sanitize ]; then
 	B=build/sanitize
 	make_args+=(SANITIZE=1)
+	slower=2
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:allocator_may_return_null=1
 	export LSAN_OPTIONS=suppressions=$PWD/test/lsan.supp:print_suppressions=0
 	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -62,7 +64,7 @@ count() {
 
 # stage NAME LIMIT COMMAND...
 stage() {
-	local name=$1 limit=$2 status t=$SECONDS log=$logs/$1.log
+	local name=$1 limit=$(($2 * slower)) status t=$SECONDS log=$logs/$1.log
 	shift 2
 	wanted "$name" || return 0
 	printf '%-10s ' "$name"

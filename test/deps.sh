@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh check|install build|run|check|bench - what mailmill needs from outside.
+# deps.sh check|install build|run|check|bench|powercut - what mailmill needs from outside.
 #
 # check: one line that names the Debian packages that are missing, status 1.
 # install: installs them with apt-get, as root or through sudo -n; if neither
@@ -45,6 +45,15 @@ python3		cmd:python3
 e2fsprogs	cmd:mkfs.ext4
 mount		cmd:losetup
 "
+powercut="
+python3		cmd:python3
+libfuse3-dev	pc:fuse3
+fuse3		cmd:fusermount3
+mount		cmd:losetup
+e2fsprogs	cmd:mkfs.ext4
+xfsprogs	cmd:mkfs.xfs
+btrfs-progs	cmd:mkfs.btrfs
+"
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -78,6 +87,7 @@ build)	list=$build ;;
 run)	list=$build$run ;;
 check)	list=$build$check ;;
 bench)	list=$build$bench ;;
+powercut) list=$build$powercut ;;
 *)	echo "deps.sh: $2?" >&2; exit 2 ;;
 esac
 

@@ -82,11 +82,14 @@ class Sender(threading.Thread):
         c.send(b'.\r\n')
         r = c.reply()
         if r.startswith('250'):
-            self.acked.add(key)
+            self.acknowledged(key)
         else:
             self.refused[r[:9]] += 1
             if r and r[0] in '45':
                 self.whole.discard(key)
+
+    def acknowledged(self, key):
+        self.acked.add(key)
 
 
 class Reader(threading.Thread):
@@ -103,7 +106,7 @@ class Reader(threading.Thread):
                 at = self.s.maildir(u)
                 try:
                     names = os.listdir(at + '/new')
-                except FileNotFoundError:
+                except (FileNotFoundError, NotADirectoryError):
                     continue
                 for n in self.rng.sample(names, min(3, len(names))):
                     os.rename(f'{at}/new/{n}', f'{at}/cur/{n}:2,S')
