@@ -29,7 +29,6 @@ struct deliver *
 deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 {
 	struct deliver *d;
-	size_t i;
 
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		return NULL;
@@ -39,8 +38,6 @@ deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 	STAILQ_INIT(&d->waiting);
 	STAILQ_INIT(&d->batch);
 	STAILQ_INIT(&d->unflushed);
-	for (i = 0; i < 256; i++)
-		LIST_INIT(&d->sources[i]);
 	deliver_dirs_init(&d->dirs);
 	if ((d->readbuf = spool_readbuf_new()) == NULL ||
 	    (d->sum = spool_sum_new()) == NULL ||

@@ -25,12 +25,8 @@ bucket(struct deliver_dirs *dirs, const char *path)
 void
 deliver_dirs_init(struct deliver_dirs *dirs)
 {
-	size_t i;
-
+	memset(dirs, 0, sizeof(*dirs));
 	TAILQ_INIT(&dirs->lru);
-	for (i = 0; i < 256; i++)
-		LIST_INIT(&dirs->buckets[i]);
-	dirs->ndirs = dirs->nfs = 0;
 }
 
 static void
@@ -123,14 +119,13 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 	size_t len = strlen(path);
 	struct deliver_dir *dir;
 	struct stat st;
-	bool is_made;
 
 	if ((dir = calloc(1, sizeof(*dir) + len + 1)) == NULL)
 		return NULL;
 	memcpy(dir->path, path, len + 1);
 	dir->fixed = fixed;
 	dir->checked = now;
-	while ((dir->fd = maildir_open(path, fixed, &is_made)) == -1)
+	while ((dir->fd = maildir_open(path, fixed)) == -1)
 		if ((errno != EMFILE && errno != ENFILE) || !evict(dirs))
 			goto err1;
 	if (fstat(dir->fd, &st) == -1)

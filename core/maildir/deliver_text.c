@@ -4,68 +4,64 @@
 #include "core/maildir/deliver_int.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static char *
-text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What the administrator can do about an errno */
+static const struct advice {
+	int		 errnum;
+	bool		 names_uid;	/* the agent's uid follows the text */
+	const char	*text;
+} advices[] = {
+	{ ENOENT, true,
+	    "a folder above it is missing: create it, writable for" },
+	{ EACCES, true, "the folder, or the one above if it is to be made, "
+	    "must be writable for" },
+	{ EPERM, true, "the folder, or the one above if it is to be made, "
+	    "must be writable for" },
+	{ EDQUOT, true, "raise the quota of" },
+	{ ENOSPC, false, "make room on its file system" },
+	{ EROFS, false, "mount it for writing" },
+	{ ENOTDIR, false, "something else is in its place: move it away" },
+};
 
-static char *
-text(const char *fmt, ...)
+static const struct advice *
+find_advice(int errnum)
 {
-	char buf[JOB_TEXT];
-	va_list ap;
+	size_t i;
 
-	va_start(ap, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, ap);
-	va_end(ap);
-	return strdup(buf);
+	for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++)
+		if (advices[i].errnum == errnum)
+			return &advices[i];
+	return NULL;
 }
 
 void
 deliver_fail(struct deliver_item *item, int errnum, const char *what,
     const char *path)
 {
+	const struct advice *a = find_advice(errnum);
 	const char *why = strerror(errnum);
+	char uid[32] = "";
+	int rc;
 
 	item->state = ITEM_FAILED;
 	item->errnum = errnum != 0 ? errnum : EIO;
 	free(item->text);
-	switch (errnum) {
-	case ENOENT:
-		item->text = text("%s: %s: a folder above it is missing: "
-		    "create it, writable for uid %u", path, why,
-		    (unsigned int)geteuid());
-		break;
-	case EACCES:
-	case EPERM:
-		item->text = text("%s: %s: let uid %u write there, or in "
-		    "the folder above if it is to be made", path, why, (unsigned int)geteuid());
-		break;
-	case ENOSPC:
-		item->text = text("%s: %s: make room on its file system", path,
-		    why);
-		break;
-	case EDQUOT:
-		item->text = text("%s: %s: raise the quota of uid %u", path,
-		    why, (unsigned int)geteuid());
-		break;
-	case EROFS:
-		item->text = text("%s: %s: mount it for writing", path, why);
-		break;
-	case ENOTDIR:
-		item->text = text("%s: %s: something else is in its place: "
-		    "move it away", path, why);
-		break;
-	case EBADMSG:
-		item->text = text("the stored message is damaged (%s): see the "
-		    "log, restore it or remove it from the queue", what);
-		break;
-	default:
-		item->text = text("%s%s%s: %s", what, *path != '\0' ? " " : "",
-		    path, why);
-	}
+	if (a != NULL && a->names_uid)
+		snprintf(uid, sizeof(uid), " uid %u", (unsigned int)geteuid());
+	if (a != NULL)
+		rc = asprintf(&item->text, "%s: %s: %s%s", path, why, a->text,
+		    uid);
+	else if (errnum == EBADMSG)
+		rc = asprintf(&item->text, "the stored message is damaged "
+		    "(%s): see the log, restore it or remove it from the "
+		    "queue", what);
+	else
+		rc = asprintf(&item->text, "%s%s%s: %s", what,
+		    *path != '\0' ? " " : "", path, why);
+	if (rc == -1)
+		item->text = NULL;
 }

@@ -97,8 +97,10 @@ struct expansion {
 	size_t	 len;
 };
 
+/* What comes from the recipient is put in lower case; the rest of the path is
+ * the administrator's. */
 static int
-put(struct expansion *x, const char *s, size_t len)
+put(struct expansion *x, const char *s, size_t len, bool is_lower)
 {
 	size_t i;
 
@@ -107,21 +109,8 @@ put(struct expansion *x, const char *s, size_t len)
 		return -1;
 	}
 	for (i = 0; i < len; i++)
-		x->path[x->len++] = s[i] >= 'A' && s[i] <= 'Z' ?
+		x->path[x->len++] = is_lower && s[i] >= 'A' && s[i] <= 'Z' ?
 		    (char)(s[i] + ('a' - 'A')) : s[i];
-	x->path[x->len] = '\0';
-	return 0;
-}
-
-static int
-put_char(struct expansion *x, char c)
-{
-	/* not in lower case: this part of the path is the administrator's */
-	if (x->len + 1 >= MAILDIR_PATH_MAX) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	x->path[x->len++] = c;
 	x->path[x->len] = '\0';
 	return 0;
 }
@@ -182,13 +171,13 @@ maildir_expand(const char *pattern, const char *rcpt, char *path,
 		if (p == pattern + fixed)
 			*fixed_r = x.len;
 		if (*p != '%')
-			rc = put_char(&x, *p);
+			rc = put(&x, p, 1, false);
 		else if (*++p == 'd')
-			rc = put(&x, at + 1, strlen(at + 1));
+			rc = put(&x, at + 1, strlen(at + 1), true);
 		else if (*p == 'u')
-			rc = put(&x, rcpt, (size_t)(at - rcpt));
+			rc = put(&x, rcpt, (size_t)(at - rcpt), true);
 		else
-			rc = put_char(&x, '%');
+			rc = put(&x, "%", 1, false);
 		if (rc == -1) {
 			*why_r = "the path of the Maildir is too long";
 			return -1;
@@ -221,31 +210,25 @@ make_folders(const char *path, size_t fixed)
 }
 
 int
-maildir_open(const char *path, size_t fixed, bool *made_r)
+maildir_open(const char *path, size_t fixed)
 {
 	size_t i;
 	int fd;
 
-	*made_r = false;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1 && errno == ENOENT) {
 		if (make_folders(path, fixed) == -1)
 			return -1;
-		*made_r = true;
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd == -1)
 		return -1;
-	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		if (mkdirat(fd, folders[i], 0700) == 0)
-			*made_r = true;
-		else if (errno != EEXIST)
-			goto err1;
-	}
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		if (mkdirat(fd, folders[i], 0700) == -1 && errno != EEXIST) {
+			fileio_close(fd);
+			return -1;
+		}
 	return fd;
-err1:
-	fileio_close(fd);
-	return -1;
 }
 
 void

@@ -40,11 +40,10 @@ int maildir_expand(const char *pattern, const char *rcpt, char *path,
  * MAILDIR_LOCAL_MAX octets. */
 bool maildir_local_safe(const char *s, size_t len);
 
-/* maildir_open(path, fixed, &made_r): Open the Maildir at ${path}, and make
- * what is missing below its first ${fixed} octets, mode 0700, with tmp, new and
- * cur.  ${made_r} says whether something was made.  Return a directory's
- * descriptor, or -1 with errno. */
-int maildir_open(const char *path, size_t fixed, bool *made_r);
+/* maildir_open(path, fixed): Open the Maildir at ${path}, and make what is
+ * missing below its first ${fixed} octets, mode 0700, with tmp, new and cur.
+ * Return a directory's descriptor, or -1 with errno. */
+int maildir_open(const char *path, size_t fixed);
 
 /* maildir_prefix(buf, seconds, id, rcpt): What a file's name begins with, up to
  * and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets. */

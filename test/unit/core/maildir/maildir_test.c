@@ -132,22 +132,19 @@ Test(maildir, what_is_below_the_administrators_folder_is_made)
 {
 	char root[64], path[128];
 	struct stat st;
-	bool is_made;
 	int fd;
 
 	make_folder(root);
 	snprintf(path, sizeof(path), "%s/d/u", root);
-	fd = maildir_open(path, strlen(root), &is_made);
+	fd = maildir_open(path, strlen(root));
 	cr_assert_neq(fd, -1);
-	cr_assert(is_made);
 	cr_assert_eq(fstatat(fd, "tmp", &st, 0), 0);
 	cr_assert_eq(st.st_mode & 07777, 0700);
 	cr_assert_eq(fstatat(fd, "new", &st, 0), 0);
 	cr_assert_eq(fstatat(fd, "cur", &st, 0), 0);
 	close(fd);
-	fd = maildir_open(path, strlen(root), &is_made);
+	fd = maildir_open(path, strlen(root));
 	cr_assert_neq(fd, -1);
-	cr_assert_not(is_made);
 	close(fd);
 	remove_folder(root);
 }
@@ -155,11 +152,10 @@ Test(maildir, what_is_below_the_administrators_folder_is_made)
 Test(maildir, the_administrators_folder_itself_is_not_made)
 {
 	char root[64], path[128];
-	bool is_made;
 
 	make_folder(root);
 	snprintf(path, sizeof(path), "%s/gone/u", root);
-	cr_assert_eq(maildir_open(path, strlen(root) + 5, &is_made), -1);
+	cr_assert_eq(maildir_open(path, strlen(root) + 5), -1);
 	cr_assert_eq(errno, ENOENT);
 	remove_folder(root);
 }
@@ -184,11 +180,10 @@ Test(maildir, names_follow_from_the_message)
 Test(maildir, a_rename_never_overwrites)
 {
 	char root[64];
-	bool is_made;
 	int fd;
 
 	make_folder(root);
-	fd = maildir_open(root, 1, &is_made);
+	fd = maildir_open(root, 1);
 	put_file(fd, "tmp/a", "mine");
 	put_file(fd, "new/a", "theirs");
 	cr_assert_eq(maildir_publish(fd, "tmp/a", "new/a"), -1);
@@ -203,11 +198,10 @@ Test(maildir, a_tmp_file_is_never_written_through_a_link)
 {
 	char root[64];
 	struct stat st;
-	bool is_made;
 	int fd, file;
 
 	make_folder(root);
-	fd = maildir_open(root, 1, &is_made);
+	fd = maildir_open(root, 1);
 	put_file(fd, "victim", "precious");
 	cr_assert_eq(symlinkat("../victim", fd, "tmp/x"), 0);
 	file = maildir_create(fd, "tmp/x");
@@ -246,11 +240,10 @@ Test(maildir, earlier_deliveries_are_found_in_new_and_cur)
 	static const char *const prefixes[] = { "1.AR0.", "1.AR1.", "2.BR0." };
 	struct seen seen = { .n = 0 };
 	char root[64];
-	bool is_made;
 	int fd;
 
 	make_folder(root);
-	fd = maildir_open(root, 1, &is_made);
+	fd = maildir_open(root, 1);
 	put_file(fd, "new/1.AR1.host,S=3", "abc");
 	put_file(fd, "new/1.AR10.host,S=3", "abc");
 	put_file(fd, "new/other", "abc");
@@ -272,7 +265,6 @@ Test(maildir, leftovers_of_dead_processes_are_removed)
 	static const char *const prefixes[] = { "1.AR0." };
 	struct seen seen = { .n = 0 };
 	char root[64], dead[64], alive[64];
-	bool is_made;
 	pid_t pid;
 	int fd;
 
@@ -280,7 +272,7 @@ Test(maildir, leftovers_of_dead_processes_are_removed)
 		_exit(0);
 	waitpid(pid, NULL, 0);
 	make_folder(root);
-	fd = maildir_open(root, 1, &is_made);
+	fd = maildir_open(root, 1);
 	snprintf(dead, sizeof(dead), "tmp/1.AR0.%d", (int)pid);
 	snprintf(alive, sizeof(alive), "tmp/1.AR0.%d", (int)getppid());
 	put_file(fd, dead, "half");
