@@ -42,7 +42,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_ROLLBACK] = "ROLLBACK",
 	[ST_PUT] = "INSERT OR REPLACE INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1 AND rcpt_index = ?2",
+	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
+	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2 WHERE id = ?1",
@@ -55,9 +56,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ORDER BY id, rcpt_index LIMIT ?3",
 	[ST_OF] = "SELECT " COLUMNS " FROM deferred WHERE id = ?1"
 	    " ORDER BY rcpt_index",
-	[ST_NEXT] = "SELECT min(next_attempt) FROM deferred",
-	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1 AND rcpt_index = ?2",
-	[ST_HAS_ANY] = "SELECT 1 FROM deferred WHERE id = ?1 LIMIT 1",
+	[ST_NEXT] = "SELECT next_attempt FROM deferred"
+	    " ORDER BY next_attempt LIMIT 1",
+	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
+	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };
 
 static void

@@ -46,8 +46,8 @@ int deferred_commit(struct deferred *d);
 void deferred_rollback(struct deferred *d);
 
 /* deferred_put(d, row): Insert, or replace the row of that message and
- * recipient.  deferred_drop(d, id, rcpt_index): Delete it.  0, or -1 with
- * errno. */
+ * recipient.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY
+ * all rows of the message.  0, or -1 with errno. */
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
@@ -63,22 +63,29 @@ int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
  * go on. */
 typedef int (*deferred_func)(void *closure, const struct deferred_row *row);
 
-/* deferred_due(d, now, limit, each, closure): The rows that are due at ${now},
- * longest due first.  deferred_page(): rows behind (id, rcpt_index), in the
- * order of ids; id 0: from the start.  deferred_of(): rows of one message.
- * Return rows seen, or -1 with errno. */
-int deferred_due(struct deferred *d, int64_t now, unsigned int limit,
+/* Which rows to look at */
+struct deferred_query {
+	enum {
+		DEFERRED_DUE,		/* at ${now}, longest due first */
+		DEFERRED_PAGE,		/* behind (id, rcpt_index), in the order of ids; id 0: from the start */
+		DEFERRED_OF		/* of the message ${id} */
+	} what;
+	uint64_t	 id;
+	uint32_t	 rcpt_index;
+	int64_t		 now;
+	unsigned int	 limit;		/* rows; of DUE and PAGE */
+};
+
+/* deferred_rows(d, query, each, closure): Return rows seen, or -1 with
+ * errno. */
+int deferred_rows(struct deferred *d, const struct deferred_query *query,
     deferred_func each, void *closure);
-int deferred_page(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    unsigned int limit, deferred_func each, void *closure);
-int deferred_of(struct deferred *d, uint64_t id, deferred_func each,
-    void *closure);
 
 /* deferred_next(d, next_r): The least next_attempt; 1, 0: no row; -1. */
 int deferred_next(struct deferred *d, int64_t *next_r);
 
-/* deferred_has(d, id, rcpt_index): 1, 0, or -1 with errno.  With
- * DEFERRED_ANY: whether there is any row of the message. */
+/* deferred_has(d, id, rcpt_index): Whether there is such a row; with
+ * DEFERRED_ANY any row of the message.  1, 0, or -1 with errno. */
 #define DEFERRED_ANY	UINT32_MAX
 int deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 

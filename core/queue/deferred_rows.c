@@ -54,22 +54,29 @@ deferred_failed(struct deferred *d, int rc, const char *what)
 	return -1;
 }
 
-/* Step a statement that gives no rows, and make it ready for the next time. */
+/* What sqlite3_step() has said of a statement: make it ready for the next
+ * time.  Return 1: it has a row; 0: no more; -1 with errno. */
 static int
-run(struct deferred *d, enum deferred_statement which)
+end(struct deferred *d, enum deferred_statement which, int rc)
 {
 	sqlite3_stmt *st = d->st[which];
-	int rc = sqlite3_step(st);
+	bool is_failed = rc != SQLITE_DONE && rc != SQLITE_ROW;
 
 	/* the message belongs to the step: log before the reset */
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+	if (is_failed)
 		deferred_failed(d, rc, sqlite3_sql(st));
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-		errno = deferred_errno(rc);
+	errno = deferred_errno(rc);
+	return is_failed ? -1 : rc == SQLITE_ROW;
+}
+
+/* A statement that gives no rows */
+static int
+run(struct deferred *d, enum deferred_statement which)
+{
+	if (end(d, which, sqlite3_step(d->st[which])) == -1)
 		return -1;
-	}
 	d->last_logged = 0;
 	return 0;
 }
@@ -128,11 +135,20 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	return run(d, ST_PUT);
 }
 
+/* The row of one recipient of ${id}, or with DEFERRED_ANY all of the
+ * message */
+static void
+bind_rcpts(sqlite3_stmt *st, uint64_t id, uint32_t rcpt_index)
+{
+	bind_id(st, 1, id);
+	sqlite3_bind_int64(st, 2, rcpt_index == DEFERRED_ANY ? 0 : rcpt_index);
+	sqlite3_bind_int64(st, 3, rcpt_index);
+}
+
 int
 deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
-	bind_id(d->st[ST_DROP], 1, id);
-	sqlite3_bind_int64(d->st[ST_DROP], 2, rcpt_index);
+	bind_rcpts(d->st[ST_DROP], id, rcpt_index);
 	return run(d, ST_DROP);
 }
 
@@ -193,91 +209,57 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	return 0;
 }
 
-static int
-each_row(struct deferred *d, enum deferred_statement which, deferred_func each,
-    void *closure)
+/* The statement of ${query} */
+static enum deferred_statement
+bind_query(struct deferred *d, const struct deferred_query *query)
 {
-	sqlite3_stmt *st = d->st[which];
+	switch (query->what) {
+	case DEFERRED_DUE:
+		sqlite3_bind_int64(d->st[ST_DUE], 1, query->now);
+		sqlite3_bind_int64(d->st[ST_DUE], 2, query->limit);
+		return ST_DUE;
+	case DEFERRED_PAGE:
+		bind_id(d->st[ST_PAGE], 1, query->id);
+		sqlite3_bind_int64(d->st[ST_PAGE], 2, query->rcpt_index);
+		sqlite3_bind_int64(d->st[ST_PAGE], 3, query->limit);
+		return ST_PAGE;
+	case DEFERRED_OF:
+		break;
+	}
+	bind_id(d->st[ST_OF], 1, query->id);
+	return ST_OF;
+}
+
+int
+deferred_rows(struct deferred *d, const struct deferred_query *query,
+    deferred_func each, void *closure)
+{
+	enum deferred_statement which = bind_query(d, query);
 	struct deferred_row row;
 	int n = 0, rc;
 
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while ((rc = sqlite3_step(d->st[which])) == SQLITE_ROW) {
 		n++;
-		if (read_row(st, &row) == 0 && each(closure, &row) != 0)
+		if (read_row(d->st[which], &row) == 0 &&
+		    each(closure, &row) != 0)
 			break;
 	}
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		deferred_failed(d, rc, "select");
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
-		return n;
-	errno = deferred_errno(rc);
-	return -1;
-}
-
-int
-deferred_due(struct deferred *d, int64_t now, unsigned int limit,
-    deferred_func each, void *closure)
-{
-	sqlite3_bind_int64(d->st[ST_DUE], 1, now);
-	sqlite3_bind_int64(d->st[ST_DUE], 2, limit);
-	return each_row(d, ST_DUE, each, closure);
-}
-
-int
-deferred_page(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    unsigned int limit, deferred_func each, void *closure)
-{
-	bind_id(d->st[ST_PAGE], 1, id);
-	sqlite3_bind_int64(d->st[ST_PAGE], 2, rcpt_index);
-	sqlite3_bind_int64(d->st[ST_PAGE], 3, limit);
-	return each_row(d, ST_PAGE, each, closure);
-}
-
-int
-deferred_of(struct deferred *d, uint64_t id, deferred_func each, void *closure)
-{
-	bind_id(d->st[ST_OF], 1, id);
-	return each_row(d, ST_OF, each, closure);
+	return end(d, which, rc) == -1 ? -1 : n;
 }
 
 int
 deferred_next(struct deferred *d, int64_t *next_r)
 {
-	sqlite3_stmt *st = d->st[ST_NEXT];
-	int rc = sqlite3_step(st), found = 0;
+	int rc = sqlite3_step(d->st[ST_NEXT]);
 
-	if (rc == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL) {
-		*next_r = sqlite3_column_int64(st, 0);
-		found = 1;
-	}
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		found = deferred_failed(d, rc, "select");
-	sqlite3_reset(st);
-	return found;
+	if (rc == SQLITE_ROW)
+		*next_r = sqlite3_column_int64(d->st[ST_NEXT], 0);
+	return end(d, ST_NEXT, rc);
 }
 
 int
 deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
-	enum deferred_statement which =
-	    rcpt_index == DEFERRED_ANY ? ST_HAS_ANY : ST_HAS;
-	sqlite3_stmt *st = d->st[which];
-	int rc;
-
-	bind_id(st, 1, id);
-	if (which == ST_HAS)
-		sqlite3_bind_int64(st, 2, rcpt_index);
-	rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		deferred_failed(d, rc, "select");
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	if (rc == SQLITE_ROW)
-		return 1;
-	if (rc == SQLITE_DONE)
-		return 0;
-	errno = deferred_errno(rc);
-	return -1;
+	bind_rcpts(d->st[ST_HAS], id, rcpt_index);
+	return end(d, ST_HAS, sqlite3_step(d->st[ST_HAS]));
 }

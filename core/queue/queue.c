@@ -32,8 +32,6 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
 		TAILQ_INIT(&q->todo[i]);
 	TAILQ_INIT(&q->settle);
-	for (i = 0; i < QUEUE_BUCKETS; i++)
-		LIST_INIT(&q->buckets[i]);
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);
 	if (q->store == NULL) {

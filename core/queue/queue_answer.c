@@ -4,39 +4,28 @@
 
 #include "core/queue/queue_answer.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/spool/spool_id.h"
+#include "core/util/array.h"
 
 #define LIST_RCPTS	100	/* of a message in a list */
-
-static void
-put(struct queue_answer *a, const char *s, size_t len)
-{
-	size_t room = a->room == 0 ? PIECE_OCTETS : a->room;
-	char *buf;
-
-	while (room - a->len < len)
-		room *= 2;
-	if (room != a->room) {
-		if ((buf = realloc(a->buf, room)) == NULL) {
-			/* the reader sees that the JSON does not end */
-			a->stage = STAGE_OVER;
-			return;
-		}
-		a->buf = buf;
-		a->room = room;
-	}
-	memcpy(a->buf + a->len, s, len);
-	a->len += len;
-}
 
 void
 queue_answer_put(struct queue_answer *a, const char *s)
 {
-	put(a, s, strlen(s));
+	size_t len = strlen(s);
+	char *buf = array_fit(a->buf, &a->room, a->len + len, 1);
+
+	if (buf == NULL) {
+		/* the reader sees that the JSON does not end */
+		a->stage = STAGE_OVER;
+		return;
+	}
+	a->buf = buf;
+	memcpy(a->buf + a->len, s, len);
+	a->len += len;
 }
 
 /* takes ${json} */
@@ -52,6 +41,15 @@ put_json(struct queue_answer *a, json_t *json)
 	}
 	queue_answer_put(a, dump);
 	free(dump);
+}
+
+/* ${json} is the whole answer, or the rest of it; takes it. */
+static void
+put_last(struct queue_answer *a, json_t *json)
+{
+	put_json(a, json);
+	queue_answer_put(a, "\n");
+	a->stage = STAGE_OVER;
 }
 
 /* ${s} as JSON, which must be UTF-8: octets that are not become '?'. */
@@ -76,17 +74,13 @@ text(const char *s)
 void
 queue_answer_error(struct queue_answer *a, const char *what)
 {
-	put_json(a, json_pack("{s:s}", "error", what));
-	queue_answer_put(a, "\n");
-	a->stage = STAGE_OVER;
+	put_last(a, json_pack("{s:s}", "error", what));
 }
 
 void
 queue_answer_count(struct queue_answer *a, const char *what, uint64_t n)
 {
-	put_json(a, json_pack("{s:I}", what, (json_int_t)n));
-	queue_answer_put(a, "\n");
-	a->stage = STAGE_OVER;
+	put_last(a, json_pack("{s:I}", what, (json_int_t)n));
 }
 
 json_t *
@@ -159,8 +153,7 @@ queue_answer_session(json_t *message, const struct queue_record *record)
 {
 	const struct spool_envelope_view *env = record->envelope;
 
-	json_object_set_new(message, "session",
-	    text(env->session));
+	json_object_set_new(message, "session", text(env->session));
 	json_object_set_new(message, "client", text(env->client));
 	json_object_set_new(message, "helo", text(env->helo));
 }

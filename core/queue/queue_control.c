@@ -6,7 +6,6 @@
 
 #include "core/queue/queue_answer.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,7 @@
 
 #define LIST_LIMIT	10000	/* messages, when the request does not say */
 #define LIST_LIMIT_MAX	10000000
-#define DEFERRED_PAGE	64
+#define LIST_PAGE	64	/* rows looked at for one piece */
 
 /* A new message on the way through them.  Return 0 to go on. */
 static int
@@ -83,8 +82,8 @@ list_row(void *closure, const struct deferred_row *row)
 			a->is_more = true;
 			return -1;
 		}
-		a->message = queue_answer_message(a, row->id, "deferred", row->sender,
-		    row->received_us, row->octets);
+		a->message = queue_answer_message(a, row->id, "deferred",
+		    row->sender, row->received_us, row->octets);
 		a->message_id = row->id;
 		a->nrcpts = 0;
 	}
@@ -93,8 +92,8 @@ list_row(void *closure, const struct deferred_row *row)
 		if (m->rcpts[i].index == row->rcpt_index &&
 		    m->rcpts[i].state == RCPT_SENT)
 			state = "delivering";
-	queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt, state, row->attempts,
-	    row->next_attempt, row->last_error);
+	queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt, state,
+	    row->attempts, row->next_attempt, row->last_error);
 	a->deferred_id = row->id;
 	a->deferred_rcpt = row->rcpt_index;
 	return 0;
@@ -103,10 +102,12 @@ list_row(void *closure, const struct deferred_row *row)
 static void
 list_deferred(struct queue_answer *a)
 {
-	int n = a->q->store_ops->page(a->q->store, a->deferred_id,
-	    a->deferred_rcpt, DEFERRED_PAGE, list_row, a);
+	const struct deferred_query query = { .what = DEFERRED_PAGE,
+		.id = a->deferred_id, .rcpt_index = a->deferred_rcpt,
+		.limit = LIST_PAGE };
+	int n = a->q->store_ops->rows(a->q->store, &query, list_row, a);
 
-	if (n == DEFERRED_PAGE && !a->is_more)
+	if (n == LIST_PAGE && !a->is_more)
 		return;
 	end_message(a);
 	a->stage = STAGE_END;
@@ -122,7 +123,10 @@ add_session(void *closure, const struct queue_record *record)
 static void
 show_deferred(struct queue_answer *a)
 {
-	if (a->q->store_ops->of(a->q->store, a->id, list_row, a) == -1) {
+	const struct deferred_query query = { .what = DEFERRED_OF,
+		.id = a->id };
+
+	if (a->q->store_ops->rows(a->q->store, &query, list_row, a) == -1) {
 		queue_answer_error(a, queue_answer_no_disk);
 		return;
 	}
@@ -140,23 +144,14 @@ show_deferred(struct queue_answer *a)
 static void
 do_deferred(struct queue_answer *a)
 {
-	switch (a->action) {
-	case ACTION_LIST:
-		list_deferred(a);
-		return;
-	case ACTION_SHOW:
-		show_deferred(a);
-		return;
-	case ACTION_RETRY:
-		queue_answer_retry_deferred(a);
-		return;
-	case ACTION_REMOVE:
-		queue_answer_remove_deferred(a);
-		return;
-	case ACTION_NONE:
-		break;
-	}
-	a->stage = STAGE_OVER;
+	static void (*const steps[])(struct queue_answer *) = {
+		[ACTION_LIST] = list_deferred,
+		[ACTION_SHOW] = show_deferred,
+		[ACTION_RETRY] = queue_answer_retry_deferred,
+		[ACTION_REMOVE] = queue_answer_remove_deferred,
+	};
+
+	steps[a->action](a);
 }
 
 static void
@@ -195,25 +190,19 @@ int
 queue_answer_next(struct queue_answer *a, const struct timeval *now,
     const char **buf_r, size_t *len_r)
 {
+	static void (*const steps[])(struct queue_answer *) = {
+		[STAGE_BEGIN] = do_begin,
+		[STAGE_NEW] = do_new,
+		[STAGE_DEFERRED] = do_deferred,
+		[STAGE_END] = do_end,
+	};
+
+	if (a->stage == STAGE_OVER)
+		return 0;
 	a->len = 0;
 	a->now_s = now->tv_sec;
 	a->q->now_ms = queue_ms(now);
-	switch (a->stage) {
-	case STAGE_BEGIN:
-		do_begin(a);
-		break;
-	case STAGE_NEW:
-		do_new(a);
-		break;
-	case STAGE_DEFERRED:
-		do_deferred(a);
-		break;
-	case STAGE_END:
-		do_end(a);
-		break;
-	case STAGE_OVER:
-		return 0;
-	}
+	steps[a->stage](a);
 	*buf_r = a->buf;
 	*len_r = a->len;
 	return 1;

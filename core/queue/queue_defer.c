@@ -317,23 +317,23 @@ take_row(void *closure, const struct deferred_row *row)
 static int
 load(struct queue *q, struct due *due, uint64_t id)
 {
+	const struct deferred_query of = { .what = DEFERRED_OF, .id = id };
 	struct queue_message *m;
 
 	due->nrcpts = 0;
 	due->strings = 0;
-	if (q->store_ops->of(q->store, id, measure_row, due) == -1)
+	if (q->store_ops->rows(q->store, &of, measure_row, due) == -1)
 		return -1;
 	if (due->nrcpts == 0)
 		return 0;
-	m = queue_message_new(q, due->nrcpts, due->strings);
-	if (m == NULL)
+	if ((m = queue_message_new(due->nrcpts, due->strings)) == NULL)
 		return -1;
 	m->place.id = id;
 	m->place.offset = SPOOL_PAGE;
 	due->message = m;
-	due->p = (char *)m + sizeof(*m) + m->nrcpts * sizeof(m->rcpts[0]);
+	due->p = queue_message_strings(m);
 	due->end = due->p + due->strings;
-	if (q->store_ops->of(q->store, id, take_row, due) == -1 ||
+	if (q->store_ops->rows(q->store, &of, take_row, due) == -1 ||
 	    m->nopen != m->nrcpts) {
 		free(m);
 		return -1;
@@ -347,6 +347,8 @@ load(struct queue *q, struct due *due, uint64_t id)
 void
 queue_load_due(struct queue *q)
 {
+	const struct deferred_query query = { .what = DEFERRED_DUE,
+		.now = q->now_ms / 1000, .limit = DUE_ROWS };
 	struct due *due;
 	unsigned int i;
 
@@ -358,8 +360,7 @@ queue_load_due(struct queue *q)
 	if ((due = calloc(1, sizeof(*due))) == NULL)
 		return;
 	due->q = q;
-	if (q->store_ops->due(q->store, q->now_ms / 1000, DUE_ROWS, collect_id,
-	    due) == -1) {
+	if (q->store_ops->rows(q->store, &query, collect_id, due) == -1) {
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		goto out;
 	}

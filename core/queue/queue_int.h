@@ -99,7 +99,8 @@ struct queue {
 
 	struct queue_agent agents[QUEUE_AGENTS_MAX];
 	struct queue_job *jobs;
-	uint32_t	 njobs, free_job;	/* 1 + slot; 0: none */
+	size_t		 njobs, jobs_room;
+	uint32_t	 free_job;	/* 1 + slot; 0: none */
 	size_t		 in_flight;
 	bool		 is_stopped;
 	bool		 is_blocked;	/* there are jobs that an agent did not take */
@@ -127,8 +128,11 @@ void queue_untell(struct queue *q, struct queue_file *file,
 /* core/queue/queue_message.c */
 struct queue_message *queue_message_find(struct queue *q, uint64_t id,
     bool is_deferred);
-struct queue_message *queue_message_new(struct queue *q, uint32_t nrcpts,
-    size_t strings);
+/* queue_message_new(nrcpts, strings): One allocation: the struct, ${nrcpts}
+ * recipients, ${strings} octets, to which sender and queue_message_strings()
+ * point. */
+struct queue_message *queue_message_new(uint32_t nrcpts, size_t strings);
+char *queue_message_strings(struct queue_message *m);
 void queue_message_insert(struct queue *q, struct queue_message *m);
 /* queue_rcpt_wait(q, m, r): ${r} waits for an agent from now on.
  * queue_rcpt_leave(q, m, r, state): It waits no more, and is in ${state}. */

@@ -11,6 +11,7 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
+#include "core/util/array.h"
 
 int
 queue_agent_add(struct queue *q, unsigned int transport, unsigned int *agent_r)
@@ -41,25 +42,19 @@ queue_unblock(struct queue *q)
 static struct queue_job *
 job_new(struct queue *q, uint64_t *number_r)
 {
+	uint32_t slot = q->free_job - 1;
 	struct queue_job *jobs;
-	uint32_t slot, n, i;
 
-	if (q->free_job == 0) {
-		n = q->njobs == 0 ? 1024 : q->njobs * 2;
-		jobs = reallocarray(q->jobs, n, sizeof(jobs[0]));
+	if (q->free_job != 0) {
+		q->free_job = q->jobs[slot].next_free;
+	} else {
+		jobs = array_fit(q->jobs, &q->jobs_room, q->njobs + 1,
+		    sizeof(jobs[0]));
 		if (jobs == NULL)
 			return NULL;
-		memset(jobs + q->njobs, 0,
-		    (n - q->njobs) * sizeof(jobs[0]));
-		for (i = q->njobs; i < n; i++)
-			jobs[i].next_free = i + 2 <= n ? i + 2 : 0;
-		jobs[n - 1].next_free = 0;
-		q->free_job = q->njobs + 1;
 		q->jobs = jobs;
-		q->njobs = n;
+		slot = (uint32_t)q->njobs++;
 	}
-	slot = q->free_job - 1;
-	q->free_job = q->jobs[slot].next_free;
 	q->jobs[slot].generation++;
 	*number_r = (uint64_t)q->jobs[slot].generation << 32 | slot;
 	return &q->jobs[slot];

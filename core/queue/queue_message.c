@@ -31,10 +31,14 @@ queue_message_find(struct queue *q, uint64_t id, bool is_deferred)
 	return NULL;
 }
 
-/* One allocation: the struct, ${nrcpts} recipients, ${strings} octets, where
- * sender points. */
+char *
+queue_message_strings(struct queue_message *m)
+{
+	return (char *)&m->rcpts[m->nrcpts];
+}
+
 struct queue_message *
-queue_message_new(struct queue *, uint32_t nrcpts, size_t strings)
+queue_message_new(uint32_t nrcpts, size_t strings)
 {
 	struct queue_message *m;
 	size_t head = sizeof(*m) + nrcpts * sizeof(m->rcpts[0]);
@@ -44,7 +48,7 @@ queue_message_new(struct queue *, uint32_t nrcpts, size_t strings)
 	memset(m, 0, head);
 	m->memory = head + strings;
 	m->nrcpts = nrcpts;
-	m->sender = (char *)m + head;
+	m->sender = queue_message_strings(m);
 	return m;
 }
 
@@ -227,30 +231,26 @@ queue_take(struct queue *q, const struct queue_record *record)
 	const struct spool_envelope_view *env = record->envelope;
 	const char *cursor = NULL, *rcpt;
 	struct queue_message *m;
-	size_t strings, len;
+	size_t octets = (size_t)(env->rcpts_end - env->rcpts);
+	size_t len = strlen(env->sender) + 1;
 	char *p;
 	uint32_t i;
 
-	strings = strlen(env->sender) + 1 + (size_t)(env->rcpts_end -
-	    env->rcpts);
-	if ((m = queue_message_new(q, env->nrcpts, strings)) == NULL)
+	if ((m = queue_message_new(env->nrcpts, len + octets)) == NULL)
 		return -1;
 	m->place = record->place;
 	m->received_us = record->received_us;
 	m->octets = record->octets;
-	p = (char *)m + sizeof(*m) + env->nrcpts * sizeof(m->rcpts[0]);
-	len = strlen(env->sender) + 1;
+	p = queue_message_strings(m);
 	memcpy(p, env->sender, len);
 	p += len;
+	memcpy(p, env->rcpts, octets);
 	for (i = 0; i < env->nrcpts; i++) {
 		rcpt = spool_envelope_rcpt_next(env, &cursor);
-		len = strlen(rcpt) + 1;
-		memcpy(p, rcpt, len);
-		m->rcpts[i].rcpt = p;
+		m->rcpts[i].rcpt = p + (rcpt - env->rcpts);
 		m->rcpts[i].index = i;
 		m->rcpts[i].attempts = record->attempts;
 		m->rcpts[i].is_repeated = record->is_repeated;
-		p += len;
 	}
 	m->nopen = m->nrcpts;
 	queue_message_insert(q, m);

@@ -103,8 +103,10 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	}
 	if (queue_segment_is_done(seg, view->record.seq))
 		return 0;
-	/* only a record from before this process can be deferred already */
-	record.has_rows = view->record.offset < seg->old_end &&
+	/* One from before this process can be deferred already; so can one
+	 * that was put back, if there was no memory to note which of its
+	 * recipients are. */
+	record.has_rows = record.is_repeated &&
 	    deferred_has(sp->deferred, view->record.id, DEFERRED_ANY) == 1;
 	seg->nheld++;
 	sp->nheld++;
@@ -185,8 +187,7 @@ queue_rewind(struct queue_spool *sp)
 static bool
 may_open(const struct queue_spool *sp, const struct queue_segment *seg)
 {
-	return seg->fd != -1 ||
-	    sp->nopen - sp->nopen_active < QUEUE_SEGMENTS_OPEN;
+	return seg->fd != -1 || sp->nopen < QUEUE_SEGMENTS_OPEN;
 }
 
 /* Segments that cannot be read now wait in the list; those that must finish

@@ -121,7 +121,7 @@ snapshot_bits(struct acklog *log, const struct queue_segment *seg)
 {
 	struct acklog_entry e = { .segment = seg->id,
 		.generation = seg->generation, .rcpt = ACKLOG_ALL };
-	uint32_t seq, end = seg->done_octets * 8;
+	uint32_t seq, end = (uint32_t)seg->done_octets * 8;
 
 	for (seq = 0; seq < end; seq++) {
 		if (!queue_segment_is_done(seg, seq))
@@ -168,11 +168,11 @@ snapshot(void *closure, struct acklog *log)
 	return 0;
 }
 
-static void
-log_trouble(struct queue_spool *sp, const char *what)
+void
+queue_log_failed(struct queue_spool *sp, const char *event)
 {
 	if (sp->acklog_errnum != errno)
-		log_err(what, "folder=%s", sp->config.folder);
+		log_err(event, "folder=%s", sp->config.folder);
 	sp->acklog_errnum = errno;
 }
 
@@ -206,10 +206,10 @@ queue_maintain_log(struct queue_spool *sp)
 {
 	if (acklog_wants_compaction(sp->acklog) &&
 	    acklog_compact(sp->acklog, snapshot, sp) == -1)
-		log_trouble(sp, "acklog_compact");
+		queue_log_failed(sp, "acklog-compact");
 	if (sp->config.is_synced ? acklog_sync(sp->acklog) == -1 :
 	    acklog_write(sp->acklog) == -1) {
-		log_trouble(sp, "acklog_sync");
+		queue_log_failed(sp, "acklog-sync");
 		return;
 	}
 	sp->acklog_errnum = 0;

@@ -4,7 +4,7 @@
 
 #include "core/queue/queue_answer.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,39 +91,28 @@ queue_answer_retry_deferred(struct queue_answer *a)
 	a->stage = STAGE_END;
 }
 
-/* The rows of one message, to be removed */
-struct removal {
-	struct queue_change *changes;
-	size_t		 n;
-	bool		 is_failed;
-};
-
+/* The recipient's address with its NUL, for the log when it is removed */
 static int
-collect_row(void *closure, const struct deferred_row *row)
+note_rcpt(void *closure, const struct deferred_row *row)
 {
-	struct removal *rm = closure;
-	struct queue_change *grown;
-
-	grown = reallocarray(rm->changes, rm->n + 1, sizeof(grown[0]));
-	if (grown == NULL) {
-		rm->is_failed = true;
-		return -1;
-	}
-	rm->changes = grown;
-	grown[rm->n++] = (struct queue_change){ .kind = CHANGE_DROP,
-		.row = { .id = row->id, .rcpt_index = row->rcpt_index } };
-	return 0;
+	return fwrite(row->rcpt, strlen(row->rcpt) + 1, 1, closure) == 1 ? 0 :
+	    -1;
 }
 
+/* The acknowledgements first: without them a new message that has been
+ * deferred might be taken again. */
 static int
-log_row(void *closure, const struct deferred_row *row)
+drop_rows(struct queue *q, uint64_t id, FILE *rcpts)
 {
-	struct queue_answer *a = closure;
+	const struct deferred_query of = { .what = DEFERRED_OF, .id = id };
+	const struct queue_change drop = { .kind = CHANGE_DROP,
+		.row = { .id = id, .rcpt_index = QUEUE_RCPT_ALL } };
 
-	log_removed(row->id, row->rcpt);
-	a->nmessages++;
-	a->is_found = true;
-	return 0;
+	if (q->store_ops->flush(q->store) == -1 ||
+	    q->store_ops->rows(q->store, &of, note_rcpt, rcpts) == -1 ||
+	    fflush(rcpts) == EOF)
+		return -1;
+	return q->store_ops->change(q->store, &drop, 1);
 }
 
 void
@@ -131,7 +120,9 @@ queue_answer_remove_deferred(struct queue_answer *a)
 {
 	struct queue *q = a->q;
 	struct queue_message *m = queue_message_find(q, a->id, true);
-	struct removal rm = { .changes = NULL };
+	char *buf = NULL, *p;
+	size_t len = 0;
+	FILE *rcpts;
 
 	a->stage = STAGE_END;
 	if (m != NULL && is_sent(m)) {
@@ -140,20 +131,20 @@ queue_answer_remove_deferred(struct queue_answer *a)
 	}
 	if (q->store_ops->has(q->store, a->id, QUEUE_RCPT_ALL) == 0)
 		return;
-	/* The acknowledgements first: without them a new message that has been
-	 * deferred might be taken again. */
-	if (q->store_ops->flush(q->store) == -1 ||
-	    q->store_ops->of(q->store, a->id, collect_row, &rm) == -1 ||
-	    rm.is_failed || rm.n == 0)
-		goto err1;
-	q->store_ops->of(q->store, a->id, log_row, a);
-	if (q->store_ops->change(q->store, rm.changes, rm.n) == -1)
-		goto err1;
-	free(rm.changes);
+	rcpts = open_memstream(&buf, &len);
+	if (rcpts == NULL || drop_rows(q, a->id, rcpts) == -1) {
+		queue_answer_error(a, queue_answer_no_disk);
+		goto out;
+	}
+	for (p = buf; p < buf + len; p += strlen(p) + 1) {
+		log_removed(a->id, p);
+		a->nmessages++;
+		a->is_found = true;
+	}
 	if (m != NULL)
 		queue_message_free(q, m);
-	return;
-err1:
-	free(rm.changes);
-	queue_answer_error(a, queue_answer_no_disk);
+out:
+	if (rcpts != NULL)
+		fclose(rcpts);
+	free(buf);
 }

@@ -77,27 +77,33 @@ partials_clear(struct queue_segment *seg)
 }
 
 static void
-set_state(struct queue_spool *sp, struct queue_segment *seg, enum segment_state state)
+set_state(struct queue_spool *sp, struct queue_segment *seg,
+    enum segment_state state)
 {
 	if (seg->fd != -1 && seg->state == SEGMENT_ACTIVE &&
 	    state != SEGMENT_ACTIVE)
-		sp->nopen_active--;
+		sp->nopen++;
 	seg->state = state;
 }
 
-void
-queue_segment_close_file(struct queue_spool *sp, struct queue_segment *seg)
+static void
+close_reader(struct queue_segment *seg)
 {
 	if (seg->reader != NULL)
 		seg->resume = spool_reader_tell(seg->reader);
 	spool_reader_free(seg->reader);
 	seg->reader = NULL;
+}
+
+void
+queue_segment_close_file(struct queue_spool *sp, struct queue_segment *seg)
+{
+	close_reader(seg);
 	sp->user->forget(sp->queue, &seg->file);
 	if (seg->fd != -1) {
 		close(seg->fd);
-		sp->nopen--;
-		if (seg->state == SEGMENT_ACTIVE)
-			sp->nopen_active--;
+		if (seg->state != SEGMENT_ACTIVE)
+			sp->nopen--;
 	}
 	seg->fd = -1;
 }
@@ -126,22 +132,15 @@ int
 queue_segment_set_done(struct queue_segment *seg, uint32_t seq, uint32_t last)
 {
 	unsigned char *done;
-	uint32_t octets;
 
 	if (last < seq || last > QUEUE_SEQ_MAX) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (last / 8 >= seg->done_octets) {
-		octets = seg->done_octets == 0 ? 512 : seg->done_octets;
-		while (last / 8 >= octets)
-			octets *= 2;
-		if ((done = realloc(seg->done, octets)) == NULL)
-			return -1;
-		memset(done + seg->done_octets, 0, octets - seg->done_octets);
-		seg->done = done;
-		seg->done_octets = octets;
-	}
+	done = array_fit(seg->done, &seg->done_octets, last / 8 + 1, 1);
+	if (done == NULL)
+		return -1;
+	seg->done = done;
 	for (; seq <= last; seq++)
 		seg->done[seq / 8] |= (unsigned char)(1u << (seq % 8));
 	return 0;
@@ -264,9 +263,8 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		seg->fd = -1;
 		return -1;
 	}
-	sp->nopen++;
-	if (seg->state == SEGMENT_ACTIVE)
-		sp->nopen_active++;
+	if (seg->state != SEGMENT_ACTIVE)
+		sp->nopen++;
 	return 0;
 }
 
@@ -344,10 +342,7 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 	set_state(sp, seg, SEGMENT_DEAD);
 	seg->limit = SPOOL_TO_END;
 	/* a reader that checks bodies, too: the last ones may be torn */
-	if (seg->reader != NULL)
-		seg->resume = spool_reader_tell(seg->reader);
-	spool_reader_free(seg->reader);
-	seg->reader = NULL;
+	close_reader(seg);
 	queue_segment_ready(sp, seg);
 	/* It has its generation now.  Open again when its turn to be read has
 	 * come: a backlog has more segments than descriptors. */

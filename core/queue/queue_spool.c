@@ -132,10 +132,8 @@ spool_end(void *store)
 	struct queue_spool *sp = store;
 	int64_t due = MIN(MIN(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
 
-	if (acklog_write(sp->acklog) == -1 && sp->acklog_errnum != errno) {
-		sp->acklog_errnum = errno;
-		log_err("acklog-write", "folder=%s", sp->config.folder);
-	}
+	if (acklog_write(sp->acklog) == -1)
+		queue_log_failed(sp, "acklog-write");
 	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
 	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))
@@ -213,7 +211,10 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 		.last = place->seq, .rcpt = rcpt };
 
 	if (rcpt != QUEUE_RCPT_ALL) {
-		queue_partial_add(seg, place->seq, rcpt);
+		/* Without memory it is only in the log.  A record that is read
+		 * again is repeated: the agent finds what was delivered, and
+		 * take_record() looks for rows. */
+		(void)queue_partial_add(seg, place->seq, rcpt);
 	} else if (queue_segment_set_done(seg, place->seq, place->seq) == -1) {
 		/* no memory for the bit: the agent will find it delivered */
 		read_again(sp, seg);
@@ -225,12 +226,8 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	}
 	/* An entry that the log does not take is no harm: the record is done
 	 * here, and after a crash the agent finds what it has delivered. */
-	if (acklog_append(sp->acklog, &e) == -1 &&
-	    sp->acklog_errnum != errno) {
-		sp->acklog_errnum = errno;
-		log_err("acklog-append", "segment=%llu",
-		    (unsigned long long)seg->id);
-	}
+	if (acklog_append(sp->acklog, &e) == -1)
+		queue_log_failed(sp, "acklog-append");
 }
 
 static const uint32_t *
@@ -420,30 +417,12 @@ spool_has(void *store, uint64_t id, uint32_t rcpt)
 }
 
 static int
-spool_due(void *store, int64_t now, unsigned int limit, deferred_func each,
-    void *closure)
-{
-	struct queue_spool *sp = store;
-
-	return deferred_due(sp->deferred, now, limit, each, closure);
-}
-
-static int
-spool_page(void *store, uint64_t id, uint32_t rcpt_index, unsigned int limit,
+spool_rows(void *store, const struct deferred_query *query,
     deferred_func each, void *closure)
 {
 	struct queue_spool *sp = store;
 
-	return deferred_page(sp->deferred, id, rcpt_index, limit, each,
-	    closure);
-}
-
-static int
-spool_of(void *store, uint64_t id, deferred_func each, void *closure)
-{
-	struct queue_spool *sp = store;
-
-	return deferred_of(sp->deferred, id, each, closure);
+	return deferred_rows(sp->deferred, query, each, closure);
 }
 
 static int
@@ -509,9 +488,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.keep = spool_keep,
 	.change = spool_change,
 	.has = spool_has,
-	.due = spool_due,
-	.page = spool_page,
-	.of = spool_of,
+	.rows = spool_rows,
 	.next = spool_next,
 	.hurry = spool_hurry,
 	.search = queue_read_search,

@@ -67,7 +67,7 @@ struct queue_segment {
 	struct spool_reader *reader;
 	uint64_t	 resume;	/* offset, when there is no reader */
 	unsigned char	*done;		/* one bit per seq */
-	uint32_t	 done_octets;
+	size_t		 done_octets;
 	struct queue_partials partials;
 	size_t		 nheld;		/* messages that the queue works on */
 	size_t		 nback;		/* records put back, to be read again */
@@ -90,8 +90,7 @@ struct queue_spool {
 
 	struct queue_segments segments;
 	TAILQ_HEAD(queue_ready, queue_segment) ready;
-	size_t		 nopen;		/* segments with a descriptor */
-	size_t		 nopen_active;	/* of these, in the state ACTIVE */
+	size_t		 nopen;		/* segments with a descriptor, but for those in the state ACTIVE */
 	size_t		 nheld;
 	bool		 is_first_scan;
 
@@ -141,7 +140,10 @@ void queue_rewind(struct queue_spool *sp);
 int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
 
-/* core/queue/queue_recycle.c: finished segments, bodies, the log */
+/* core/queue/queue_recycle.c: finished segments, bodies, the log
+ * queue_log_failed(sp, event): Log errno, once for each errno until something
+ * works again. */
+void queue_log_failed(struct queue_spool *sp, const char *event);
 void queue_recycle(struct queue_spool *sp);
 void queue_sweep(struct queue_spool *sp);
 void queue_maintain_log(struct queue_spool *sp);

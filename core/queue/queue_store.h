@@ -71,7 +71,7 @@ struct queue_store_user {
 /* A change of the deferred rows */
 struct queue_change {
 	enum { CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP } kind;
-	struct deferred_row row;	/* DROP: id and rcpt_index alone */
+	struct deferred_row row;	/* DROP: id and rcpt_index or QUEUE_RCPT_ALL alone */
 };
 
 /* How far a search of the new messages has come; zeroed at its start */
@@ -154,12 +154,8 @@ struct queue_store_ops {
 
 	/* --- due: as the functions of deferred.h of the same names --- */
 
-	int	 (*due)(void *store, int64_t now, unsigned int limit,
+	int	 (*rows)(void *store, const struct deferred_query *query,
 		    deferred_func each, void *closure);
-	int	 (*page)(void *store, uint64_t id, uint32_t rcpt_index,
-		    unsigned int limit, deferred_func each, void *closure);
-	int	 (*of)(void *store, uint64_t id, deferred_func each,
-		    void *closure);
 	int	 (*next)(void *store, int64_t *next_r);
 	int	 (*hurry)(void *store, uint64_t id, int64_t now);
 

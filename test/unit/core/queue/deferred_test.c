@@ -58,6 +58,32 @@ teardown(void)
 	qf_free(&x.f);
 }
 
+static int
+rows_of(uint64_t id)
+{
+	const struct deferred_query q = { .what = DEFERRED_OF, .id = id };
+
+	return deferred_rows(x.d, &q, see, NULL);
+}
+
+static int
+rows_due(int64_t now, unsigned int limit)
+{
+	const struct deferred_query q = { .what = DEFERRED_DUE, .now = now,
+		.limit = limit };
+
+	return deferred_rows(x.d, &q, see, NULL);
+}
+
+static int
+rows_behind(uint64_t id, uint32_t rcpt_index, unsigned int limit)
+{
+	const struct deferred_query q = { .what = DEFERRED_PAGE, .id = id,
+		.rcpt_index = rcpt_index, .limit = limit };
+
+	return deferred_rows(x.d, &q, see, NULL);
+}
+
 TestSuite(deferred, .init = setup, .fini = teardown);
 
 static void
@@ -98,7 +124,7 @@ Test(deferred, rows_come_back_as_they_were_put)
 {
 	put(42, 3, 1000);
 	reopen();
-	cr_assert_eq(deferred_of(x.d, 42, see, NULL), 1);
+	cr_assert_eq(rows_of(42), 1);
 	cr_assert_eq(x.seen[0].id, 42);
 	cr_assert_eq(x.seen[0].rcpt_index, 3);
 	cr_assert_eq(x.seen[0].received_us, 123456789);
@@ -125,11 +151,11 @@ Test(deferred, the_longest_due_come_first_and_others_not)
 	put(4, 0, 400);
 	cr_assert_eq(deferred_next(x.d, &next), 1);
 	cr_assert_eq(next, 100);
-	cr_assert_eq(deferred_due(x.d, 300, 10, see, NULL), 3);
+	cr_assert_eq(rows_due(300, 10), 3);
 	cr_assert_eq(x.seen[0].id, 2);
 	cr_assert_eq(x.seen[1].id, 3);
 	cr_assert_eq(x.seen[2].id, 1);
-	cr_assert_eq(deferred_due(x.d, 300, 1, see, NULL), 1);
+	cr_assert_eq(rows_due(300, 1), 1);
 }
 
 Test(deferred, pages_follow_the_order_of_ids)
@@ -140,7 +166,7 @@ Test(deferred, pages_follow_the_order_of_ids)
 
 	for (i = 0; i < 10; i++)
 		put(1000 - i / 2, (uint32_t)i % 2, 5);
-	while (deferred_page(x.d, id, rcpt, 3, see, NULL) > 0) {
+	while (rows_behind(id, rcpt, 3) > 0) {
 		id = x.seen[x.nseen - 1].id;
 		rcpt = x.seen[x.nseen - 1].rcpt_index;
 	}
@@ -159,14 +185,14 @@ Test(deferred, another_failure_changes_the_row_and_hurry_makes_it_due)
 	put(1, 0, 300);
 	put(2, 0, 300);
 	cr_assert_eq(deferred_touch(x.d, &again), 0);
-	deferred_of(x.d, 1, see, NULL);
+	rows_of(1);
 	cr_assert_eq(x.seen[0].attempts, 9);
 	cr_assert_eq(x.seen[0].next_attempt, 900);
 	cr_assert_str_eq(x.texts[0][2], "again");
 	cr_assert_eq(deferred_hurry(x.d, 1, 50), 1);
-	cr_assert_eq(deferred_due(x.d, 50, 9, see, NULL), 1);
+	cr_assert_eq(rows_due(50, 9), 1);
 	cr_assert_eq(deferred_hurry(x.d, 0, 50), 1);
-	cr_assert_eq(deferred_due(x.d, 50, 9, see, NULL), 2);
+	cr_assert_eq(rows_due(50, 9), 2);
 	cr_assert_eq(deferred_drop(x.d, 1, 0), 0);
 	cr_assert_eq(deferred_has(x.d, 1, DEFERRED_ANY), 0);
 }
@@ -218,7 +244,7 @@ Test(deferred, a_damaged_database_is_made_again_from_the_files)
 	cr_assert_eq(system(cmd), 0);
 	x.d = deferred_open(x.f.path, x.f.folder);
 	cr_assert_not_null(x.d);
-	cr_assert_eq(deferred_of(x.d, 5, see, NULL), 2);
+	cr_assert_eq(rows_of(5), 2);
 	cr_assert_str_eq(x.texts[0][0], "s@x.test");
 	cr_assert_str_eq(x.texts[0][1], "one@x.test");
 	cr_assert_str_eq(x.texts[1][1], "two@x.test");

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/queue/queue_int.h"
+#include "core/queue/queue_spool_int.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
@@ -178,6 +180,42 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+/* As if there had been no memory to note it */
+static void
+forget_partials(uint32_t seq)
+{
+	struct queue_spool *sp = f.q->store;
+
+	queue_partial_drop(RB_MIN(queue_segments, &sp->segments), seq);
+}
+
+Test(queue_defer, a_recipient_with_a_row_is_not_given_out_from_its_segment_too)
+{
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	queue_done(f.q, f.agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_pass(&f, 0);		/* a row */
+	disk_is_full(true);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 0);		/* put back */
+	disk_is_full(false);
+	forget_partials(1);
+	qf_pass(&f, 59000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 3000);
+	cr_assert_eq(f.njobs, 3, "the row, and two from the segment");
+	cr_assert(f.jobs[0].job.is_repeated);
+	cr_assert(f.jobs[1].job.is_repeated);
+	cr_assert(f.jobs[2].job.is_repeated);
+	cr_assert_eq(f.jobs[0].job.rcpt + f.jobs[1].job.rcpt +
+	    f.jobs[2].job.rcpt, 3);
 }
 
 Test(queue_defer, a_message_that_cannot_be_copied_holds_up_no_other)

@@ -1,0 +1,382 @@
+#include "test/unit/core/queue/queue_mem.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util/array.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+struct mem mem;
+
+static struct mem_message *
+message_of(const struct queue_place *place)
+{
+	return &mem.messages[place->seq];
+}
+
+static void *
+mem_open(const struct queue_config *,
+    const struct queue_store_user *user, struct queue *q, int64_t now_ms)
+{
+	struct mem_message *m;
+	size_t i;
+
+	mem.user = user;
+	mem.q = q;
+	mem.now_ms = now_ms;
+	/* what was not flushed has gone with the process */
+	for (i = 0; i < mem.nmessages; i++) {
+		m = &mem.messages[i];
+		m->ndone = m->nflushed;
+		m->is_done = m->is_done_flushed;
+		m->is_held = false;
+		memset(&m->file, 0, sizeof(m->file));
+	}
+	return &mem;
+}
+
+static void
+mem_close(void *)
+{
+	size_t i;
+
+	for (i = 0; i < mem.nmessages; i++) {
+		cr_assert_not(mem.messages[i].is_held);
+		mem.user->forget(mem.q, &mem.messages[i].file);
+	}
+}
+
+static void
+mem_begin(void *, int64_t now_ms)
+{
+	mem.now_ms = now_ms;
+}
+
+static int64_t
+mem_end(void *)
+{
+	return mem.now_ms + 1000;
+}
+
+static struct queue_record
+record_of(size_t i)
+{
+	struct mem_message *m = &mem.messages[i];
+
+	return (struct queue_record){
+		.place = { .id = m->id, .file = &m->file, .seq = (uint32_t)i,
+			.offset = 64 },
+		.received_us = m->id >> 12, .octets = 7,
+		.envelope = &m->view, .attempts = m->attempts,
+		.is_repeated = m->was_read, .has_rows = m->is_kept,
+		.again_ms = m->again_ms, .last_error = m->error,
+	};
+}
+
+static bool
+mem_read(void *)
+{
+	struct queue_record record;
+	struct mem_message *m;
+	size_t i;
+
+	for (i = 0; i < mem.nmessages && mem.user->has_room(mem.q); i++) {
+		m = &mem.messages[i];
+		if (m->is_done || m->is_held || m->again_ms > mem.now_ms)
+			continue;
+		record = record_of(i);
+		m->is_held = m->was_read = true;
+		m->again_ms = 0;
+		cr_assert_eq(mem.user->take(mem.q, &record), 0);
+	}
+	return false;
+}
+
+static int
+mem_open_file(void *, const struct queue_place *)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+mem_acknowledge(void *, const struct queue_place *place, uint32_t rcpt)
+{
+	struct mem_message *m = message_of(place);
+
+	cr_assert_not(m->is_done);
+	if (rcpt == QUEUE_RCPT_ALL)
+		m->is_done = true;
+	else
+		m->done[m->ndone++] = rcpt;
+}
+
+static const uint32_t *
+mem_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
+{
+	*n_r = message_of(place)->ndone;
+	return message_of(place)->done;
+}
+
+int
+mem_flush(void *)
+{
+	struct mem_message *m;
+	size_t i;
+
+	for (i = 0; i < mem.nmessages; i++) {
+		m = &mem.messages[i];
+		m->nflushed = m->ndone;
+		m->is_done_flushed = m->is_done;
+	}
+	return 0;
+}
+
+static void
+mem_put_back(void *, const struct queue_place *place, const char *error)
+{
+	struct mem_message *m = message_of(place);
+
+	m->attempts++;
+	m->again_ms = mem.now_ms + 60000;
+	strlcpy(m->error, error, sizeof(m->error));
+}
+
+static void
+mem_again(void *, const struct queue_place *place)
+{
+	size_t i;
+
+	for (i = 0; i < mem.nmessages; i++)
+		if (place == NULL || place->seq == i)
+			mem.messages[i].again_ms = 0;
+}
+
+static void
+mem_release(void *, const struct queue_place *place)
+{
+	cr_assert(message_of(place)->is_held);
+	message_of(place)->is_held = false;
+	mem.nreleased++;
+}
+
+static int
+mem_keep(void *, const struct queue_place *place)
+{
+	if (mem.is_full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	message_of(place)->is_kept = true;
+	return 0;
+}
+
+static struct mem_row *
+find_row(uint64_t id, uint32_t rcpt)
+{
+	size_t i;
+
+	for (i = 0; i < mem.nrows; i++)
+		if (mem.rows[i].row.id == id && (rcpt == QUEUE_RCPT_ALL ||
+		    mem.rows[i].row.rcpt_index == rcpt))
+			return &mem.rows[i];
+	return NULL;
+}
+
+static void
+put_row(struct mem_row *r, const struct deferred_row *row)
+{
+	const char *const strings[] = { row->sender, row->rcpt, row->transport,
+		row->last_error };
+	size_t i;
+
+	r->row = *row;
+	for (i = 0; i < 4; i++)
+		strlcpy(r->texts[i], strings[i], sizeof(r->texts[i]));
+}
+
+static int
+mem_change(void *, const struct queue_change *changes, size_t n)
+{
+	struct mem_row *r;
+	size_t i;
+
+	if (mem.is_full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	for (i = 0; i < n; i++) {
+		r = find_row(changes[i].row.id, changes[i].row.rcpt_index);
+		if (changes[i].kind == CHANGE_DROP) {
+			cr_assert_not_null(r);
+			do
+				*r = mem.rows[--mem.nrows];
+			while (changes[i].row.rcpt_index == QUEUE_RCPT_ALL &&
+			    (r = find_row(changes[i].row.id,
+			    QUEUE_RCPT_ALL)) != NULL);
+			continue;
+		}
+		cr_assert_eq(r == NULL, changes[i].kind == CHANGE_PUT);
+		if (r == NULL) {
+			mem.rows = array_fit(mem.rows, &mem.rows_room,
+			    mem.nrows + 1, sizeof(*r));
+			cr_assert_not_null(mem.rows);
+			r = &mem.rows[mem.nrows++];
+		}
+		put_row(r, &changes[i].row);
+	}
+	return 0;
+}
+
+static int
+mem_has(void *, uint64_t id, uint32_t rcpt)
+{
+	return find_row(id, rcpt) != NULL;
+}
+
+static bool
+is_wanted(const struct deferred_row *row, const struct deferred_query *query)
+{
+	switch (query->what) {
+	case DEFERRED_DUE:
+		return row->next_attempt <= query->now;
+	case DEFERRED_PAGE:
+		return row->id > query->id || (row->id == query->id &&
+		    row->rcpt_index > query->rcpt_index);
+	case DEFERRED_OF:
+		break;
+	}
+	return row->id == query->id;
+}
+
+static int
+mem_rows(void *, const struct deferred_query *query, deferred_func each,
+    void *closure)
+{
+	struct deferred_row row;
+	size_t i;
+	int seen = 0;
+
+	for (i = 0; i < mem.nrows; i++) {
+		row = mem.rows[i].row;
+		row.sender = mem.rows[i].texts[0];
+		row.rcpt = mem.rows[i].texts[1];
+		row.transport = mem.rows[i].texts[2];
+		row.last_error = mem.rows[i].texts[3];
+		if (!is_wanted(&row, query))
+			continue;
+		seen++;
+		if (each(closure, &row) != 0 ||
+		    (query->what != DEFERRED_OF && seen == (int)query->limit))
+			break;
+	}
+	return seen;
+}
+
+static int
+mem_next(void *, int64_t *next_r)
+{
+	size_t i;
+
+	*next_r = INT64_MAX / 1000;
+	for (i = 0; i < mem.nrows; i++)
+		if (mem.rows[i].row.next_attempt < *next_r)
+			*next_r = mem.rows[i].row.next_attempt;
+	return mem.nrows > 0;
+}
+
+static int
+mem_hurry(void *, uint64_t id, int64_t now)
+{
+	size_t i;
+	int n = 0;
+
+	for (i = 0; i < mem.nrows; i++)
+		if (id == 0 || mem.rows[i].row.id == id) {
+			mem.rows[i].row.next_attempt = now;
+			n++;
+		}
+	return n;
+}
+
+static int
+mem_search(void *, struct queue_cursor *cursor, queue_record_func each,
+    void *closure)
+{
+	struct queue_record record;
+
+	while (cursor->offset < mem.nmessages) {
+		record = record_of(cursor->offset++);
+		if (!message_of(&record.place)->is_done &&
+		    each(closure, &record) != 0)
+			return 0;
+	}
+	return 1;
+}
+
+static int
+mem_read_deferred(void *, uint64_t id, queue_record_func each,
+    void *closure)
+{
+	struct queue_record record;
+	size_t i;
+
+	for (i = 0; i < mem.nmessages; i++)
+		if (mem.messages[i].id == id) {
+			record = record_of(i);
+			return each(closure, &record);
+		}
+	return -1;
+}
+
+const struct queue_store_ops mem_ops = {
+	.open = mem_open,
+	.close = mem_close,
+	.begin = mem_begin,
+	.end = mem_end,
+	.read = mem_read,
+	.open_file = mem_open_file,
+	.acknowledge = mem_acknowledge,
+	.acknowledged = mem_acknowledged,
+	.flush = mem_flush,
+	.put_back = mem_put_back,
+	.again = mem_again,
+	.release = mem_release,
+	.keep = mem_keep,
+	.change = mem_change,
+	.has = mem_has,
+	.rows = mem_rows,
+	.next = mem_next,
+	.hurry = mem_hurry,
+	.search = mem_search,
+	.read_deferred = mem_read_deferred,
+};
+
+void
+mem_arrive(uint64_t id)
+{
+	struct mem_message *m;
+	struct spool_envelope env = { .sender = "a@b.test", .rcpts = qf_three,
+		.nrcpts = 3, .session = "s1", .client = "192.0.2.1",
+		.helo = "client.test" };
+	size_t len = spool_envelope_octets(&env);
+
+	mem.messages = array_fit(mem.messages, &mem.messages_room,
+	    mem.nmessages + 1, sizeof(*m));
+	cr_assert_not_null(mem.messages);
+	m = &mem.messages[mem.nmessages++];
+	cr_assert_leq(len, sizeof(m->envelope));
+	spool_envelope_encode(&env, m->envelope);
+	cr_assert_eq(spool_envelope_decode(m->envelope, len, &m->view), 0);
+	m->id = id;
+}
+
+void
+mem_free(void)
+{
+	free(mem.messages);
+	free(mem.rows);
+	memset(&mem, 0, sizeof(mem));
+}

@@ -1,0 +1,53 @@
+/* A store in memory, for tests of the queue's logic: what is in it when it is
+ * closed is its disk. */
+
+#ifndef TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
+#define TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
+
+#include "core/queue/queue_store.h"
+
+#define MEM_RCPTS	4	/* of a message */
+
+struct mem_message {
+	char		 envelope[512];
+	struct spool_envelope_view view;
+	struct queue_file file;
+	uint64_t	 id;
+	uint32_t	 done[MEM_RCPTS], ndone;
+	uint32_t	 nflushed;	/* of these, what a crash does not take */
+	bool		 is_done, is_done_flushed;
+	bool		 was_read;	/* an agent may have had it */
+	bool		 is_held, is_kept;
+	uint32_t	 attempts;
+	int64_t		 again_ms;
+	char		 error[64];
+};
+
+struct mem_row {
+	struct deferred_row row;
+	char		 texts[4][24];
+};
+
+struct mem {
+	const struct queue_store_user *user;
+	struct queue	*q;
+	int64_t		 now_ms;
+	struct mem_message *messages;
+	size_t		 nmessages, messages_room;
+	struct mem_row	*rows;
+	size_t		 nrows, rows_room;
+	bool		 is_full;	/* nothing can be deferred or changed */
+	unsigned int	 nreleased;
+};
+
+extern struct mem mem;
+extern const struct queue_store_ops mem_ops;
+
+/* mem_arrive(id): A new message for the recipients of qf_three.
+ * mem_flush(&mem): Make durable what has been acknowledged.  mem_free(): Forget
+ * everything. */
+void mem_arrive(uint64_t id);
+int mem_flush(void *store);
+void mem_free(void);
+
+#endif
