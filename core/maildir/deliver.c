@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -297,15 +296,9 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 	item->dir->fs->is_wanted = true;
 }
 
-/* A batch takes long, and a client waits for each step of its session: where
+/* Write files until the batch is full; the other jobs wait for the next one.
+ * A batch takes long, and a client waits for each step of its session: where
  * both want the same processor, let the session go first. */
-static void
-give_way(void)
-{
-	(void)sched_yield();
-}
-
-/* Write files until the batch is full; the other jobs wait for the next one. */
 static void
 write_batch(struct deliver *d, time_t now)
 {
@@ -319,7 +312,7 @@ write_batch(struct deliver *d, time_t now)
 		if (octets > DELIVER_BATCH_OCTETS)
 			break;
 		write_item(d, item, now);
-		give_way();
+		(void)sched_yield();
 		if (item->state == ITEM_WRITTEN)
 			octets += item->octets;
 	}
@@ -456,7 +449,7 @@ finish_batch(struct deliver *d)
 		d->nbatch--;
 		if (item->state == ITEM_WRITTEN) {
 			publish(d, item);
-			give_way();
+			(void)sched_yield();
 		}
 		if (item->state == ITEM_RENAMED) {
 			keep_unflushed(d, item);

@@ -5,7 +5,6 @@
 #include "core/queue/queue_spool_int.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "core/process/log.h"

@@ -9,8 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/process/log.h"
 #include "core/process/stats.h"

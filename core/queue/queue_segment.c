@@ -214,18 +214,18 @@ queue_segment_damage(struct queue_segment *seg, uint64_t offset,
 static void
 unusable(struct queue_spool *sp, struct queue_segment *seg)
 {
-	int saved = errno;
+	int errnum = errno;
 
-	if (errno != EBADMSG && errno != EPROTONOSUPPORT)
+	if (errnum != EBADMSG && errnum != EPROTONOSUPPORT)
 		return;
 	if (!seg->is_unusable)
 		queue_segment_damage(seg, 0, SPOOL_PAGE, 0,
-		    errno == EBADMSG ? "segment header" : "format version");
+		    errnum == EBADMSG ? "segment header" : "format version");
 	seg->is_unusable = true;
 	if (seg->is_ready)
 		TAILQ_REMOVE(&sp->ready, seg, ready);
 	seg->is_ready = false;
-	errno = saved;
+	errno = errnum;
 }
 
 /* Forget what is known of another generation of the same file. */
@@ -250,22 +250,22 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		return 0;
 	seg->fd = spool_segment_open(sp->config.incoming_dirfd, seg->id,
 	    &seg->header);
-	if (seg->fd == -1) {
-		unusable(sp, seg);
-		return -1;
-	}
+	if (seg->fd == -1)
+		goto err1;
 	if (fstat(seg->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    seg->header.size_octets > QUEUE_SEGMENT_MAX ||
 	    seg->header.size_octets > (uint64_t)st.st_size) {
 		errno = EBADMSG;
-		unusable(sp, seg);
-		fileio_close(seg->fd);
-		seg->fd = -1;
-		return -1;
+		goto err1;
 	}
 	if (seg->state != SEGMENT_ACTIVE)
 		sp->nopen++;
 	return 0;
+err1:
+	unusable(sp, seg);
+	fileio_close(seg->fd);
+	seg->fd = -1;
+	return -1;
 }
 
 /* An entry of the log, before it is known which segments there are */

@@ -106,28 +106,12 @@ static const struct deliver_ops deliver_ops = {
 static void set_timer(struct role_state *s);
 
 static void
-exit_if_done(void *closure)
+exit_if_done(struct role_state *s)
 {
-	struct role_state *s = closure;
-
 	if (s->child->is_draining && (s->deliver == NULL ||
 	    (deliver_waiting(s->deliver) == 0 &&
 	    deliver_unflushed(s->deliver) == 0)))
 		child_exit(s->child);
-}
-
-static void
-work(struct role_state *s)
-{
-	if (s->deliver == NULL)
-		return;
-	if (deliver_waiting(s->deliver) > 0)
-		deliver_run(s->deliver, scheduler_now());
-	else
-		deliver_flush(s->deliver);
-	s->ran_ms = monotonic_ms();
-	set_timer(s);
-	exit_if_done(s);
 }
 
 static void
@@ -137,7 +121,13 @@ on_timer(void *closure)
 
 	s->timer = NULL;
 	s->due_ms = 0;
-	work(s);
+	if (deliver_waiting(s->deliver) > 0)
+		deliver_run(s->deliver, scheduler_now());
+	else
+		deliver_flush(s->deliver);
+	s->ran_ms = monotonic_ms();
+	set_timer(s);
+	exit_if_done(s);
 }
 
 /* When there is something to do next */
