@@ -85,7 +85,6 @@ unknown(char *err_r, size_t errlen)
 {
 	size_t i, n = 0;
 
-	n += (size_t)snprintf(err_r, errlen, "expected ");
 	for (i = 0; i < AUTH_SPEC_NKINDS && n < errlen; i++)
 		n += (size_t)snprintf(err_r + n, errlen - n, "%s\"%s\"",
 		    i == 0 ? "" : i + 1 == AUTH_SPEC_NKINDS ? " or " : ", ",
@@ -104,8 +103,8 @@ auth_spec_check(const char *spec, enum auth_spec_kind *kind_r,
 	if (r == NULL)
 		return unknown(err_r, errlen);
 	if (r->check(arg, why, sizeof(why)) == -1) {
-		snprintf(err_r, errlen, "expected %s behind \"%s:\", as in "
-		    "\"%s\": %s", r->argument, r->kind, r->example, why);
+		snprintf(err_r, errlen, "%s behind \"%s:\", as in \"%s\": "
+		    "%s", r->argument, r->kind, r->example, why);
 		return -1;
 	}
 	if (kind_r != NULL)

@@ -125,6 +125,22 @@ fill_globals(struct conf *c, struct settings *s)
 	return 0;
 }
 
+/* What some scope of ${l} has, the whole server has. */
+static int
+note_options(struct conf *c, struct settings *s,
+    const struct settings_listen *l)
+{
+	const struct esmtp_options *o;
+	size_t i, listen = (size_t)(l - s->listens);
+
+	for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++) {
+		s->has_auth |= *o->auth_backend != '\0';
+		if (settings_senders_add(c, s, l, o) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 add_listen(struct conf *c, struct settings *s,
     const struct conf_section *section, unsigned int service)
@@ -152,8 +168,9 @@ add_listen(struct conf *c, struct settings *s,
 		clear(l, SETTING_LISTEN);
 		free(l->name);
 		s->nlistens--;
+		return 0;
 	}
-	return 0;
+	return note_options(c, s, l);
 }
 
 static int
@@ -182,25 +199,12 @@ add_domain(struct conf *c, struct settings *s,
 	return fill(c, d, SETTING_DOMAIN, section, NULL);
 }
 
-/* Does any scope have logins? */
-static void
-note_auth(struct settings *s)
-{
-	const struct esmtp_options *o;
-	size_t i, j;
-
-	for (i = 0; i < s->nlistens; i++)
-		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++)
-			s->has_auth |= *o->auth_backend != '\0';
-}
-
 static int
 build(struct conf *c, struct settings *s)
 {
 	const struct conf_section *section, *child;
 
-	if (fill_globals(c, s) == -1 ||
-	    settings_senders_build(c, s, c->root) == -1)
+	if (fill_globals(c, s) == -1)
 		return -1;
 	STAILQ_FOREACH(section, &c->root->children, link) {
 		if (section->row == SECTION_DOMAIN) {
@@ -215,7 +219,6 @@ build(struct conf *c, struct settings *s)
 		s->nservices++;
 	}
 	settings_domains_sort(s);
-	note_auth(s);
 	if (settings_check(c, s) == -1 || settings_tls_build(c, s) == -1)
 		return -1;
 	return 0;

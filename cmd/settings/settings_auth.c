@@ -1,64 +1,12 @@
 /* Settings: can a back end do what is to be offered?
- * A message about one setting names its own line; one about two settings that
- * contradict each other names the Listen section for which both are in force. */
+ * A message about settings that contradict each other names the Listen section
+ * for which they are in force. */
 
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
 #include "proto/server/esmtp_auth_mech.h"
-
-static int
-check_mechanism(struct conf *c, const struct conf_at *at, const char *name)
-{
-	const struct esmtp_auth_mech *m;
-	char known[512] = "one of";
-	size_t i, n = strlen(known);
-
-	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
-		if (strcasecmp(m->name, name) == 0)
-			return 0;
-		if (n < sizeof(known))
-			n += (size_t)snprintf(known + n, sizeof(known) - n,
-			    "%s %s", i == 0 ? "" : ",", m->name);
-	}
-	return conf_error_value(c, at, "Auth_Mechanisms", name, known);
-}
-
-static int
-check_backend(struct conf *c, const struct conf_at *at, const char *spec)
-{
-	char err[AUTH_ERROR_MAX * 2];
-
-	if (*spec == '\0' ||
-	    auth_spec_check(spec, NULL, NULL, err, sizeof(err)) == 0)
-		return 0;
-	return conf_error(c, at, "option 'Auth_Backend': %s, found \"%s\"",
-	    err, spec);
-}
-
-/* The values set in ${section} and in the sections within it. */
-static int
-check_section(struct conf *c, const struct conf_section *section)
-{
-	const struct conf_section *child;
-	const struct conf_value *v;
-	size_t i;
-
-	v = conf_get(c, section, ROW_auth_mechanisms);
-	for (i = 0; v != NULL && i < v->n; i++)
-		if (check_mechanism(c, &v->at, v->v[i]) == -1)
-			return -1;
-	v = conf_get(c, section, ROW_auth_backend);
-	if (v != NULL && v->n > 0 && check_backend(c, &v->at, v->v[0]) == -1)
-		return -1;
-	STAILQ_FOREACH(child, &section->children, link)
-		if (check_section(c, child) == -1)
-			return -1;
-	return 0;
-}
 
 /* What a client of that scope would be offered, and its back end cannot do. */
 static int
@@ -129,17 +77,9 @@ check_required(struct conf *c, const struct settings_listen *l,
 }
 
 int
-settings_auth_check(struct conf *c, const struct settings *s)
+settings_auth_check(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
 {
-	const struct esmtp_options *o;
-	size_t i, j;
-
-	if (check_section(c, c->root) == -1)
-		return -1;
-	for (i = 0; i < s->nlistens; i++)
-		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++)
-			if (check_options(c, &s->listens[i], o) == -1 ||
-			    check_required(c, &s->listens[i], o) == -1)
-				return -1;
-	return 0;
+	return check_options(c, l, o) == -1 || check_required(c, l, o) == -1 ?
+	    -1 : 0;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/settings/settings_int.h"
+#include "cmd/settings/settings_tls.h"
 
 static bool
 same_address(const struct settings_listen *a, const struct settings_listen *b)
@@ -62,54 +63,66 @@ check_domains(struct conf *c, const struct settings *s)
 /* Each domain that mail is accepted for must have a Domain section. */
 static int
 check_relay_domains(struct conf *c, const struct settings *s,
-    const struct conf_section *section)
+    const struct settings_listen *l, const struct esmtp_options *o)
 {
-	const struct conf_section *child;
-	const struct conf_value *value;
+	const char *domain;
 	size_t i;
 
-	value = conf_get(c, section, ROW_relay_domains);
-	for (i = 0; value != NULL && i < value->n; i++)
-		if (settings_domain_find(s, value->v[i],
-		    strlen(value->v[i])) == NULL)
-			return conf_error_value(c, &value->at,
-			    "Relay_Domains", value->v[i],
-			    "domains that have a Domain section");
-	STAILQ_FOREACH(child, &section->children, link)
-		if (check_relay_domains(c, s, child) == -1)
-			return -1;
+	for (i = 0; i < o->relay_domains.n; i++) {
+		domain = o->relay_domains.v[i];
+		if (settings_domain_find(s, domain, strlen(domain)) == NULL)
+			return settings_refuse(c, l, o, ROW_relay_domains,
+			    domain, "domains that have a Domain section");
+	}
 	return 0;
 }
 
+/* Is the number of ${row} right beside that of ${other}?  If not, the message
+ * is about the first of them that is set. */
 static int
-check_numbers(struct conf *c, const struct settings *s)
+check_pair(struct conf *c, bool is_right, size_t row, size_t other,
+    const char *expected)
 {
 	const struct conf_value *value;
 
-	if (s->max_retry_interval < s->retry_interval) {
-		value = conf_get(c, c->root, ROW_max_retry_interval);
-		if (value == NULL)
-			value = conf_get(c, c->root, ROW_retry_interval);
-		return conf_error(c, &value->at, "option "
-		    "'max_retry_interval': expected no less than "
-		    "retry_interval");
-	}
-	if (s->spool_large_message > s->segment_size / 2) {
-		value = conf_get(c, c->root, ROW_spool_large_message);
-		if (value == NULL)
-			value = conf_get(c, c->root, ROW_segment_size);
-		return conf_error(c, &value->at, "option "
-		    "'spool_large_message': expected at most half of "
-		    "segment_size");
-	}
+	if (is_right)
+		return 0;
+	if ((value = conf_get(c, c->root, row)) == NULL)
+		value = conf_get(c, c->root, other);
+	return conf_error(c, &value->at, "option '%s': expected %s %s",
+	    settings_schema.rows[row].field->name, expected,
+	    settings_schema.rows[other].field->name);
+}
+
+static int
+check_options(struct conf *c, const struct settings *s,
+    const struct settings_listen *l)
+{
+	const struct esmtp_options *o;
+	size_t i;
+
+	for (i = 0; (o = settings_options_at(s, (size_t)(l - s->listens),
+	    i)) != NULL; i++)
+		if (settings_auth_check(c, l, o) == -1 ||
+		    check_relay_domains(c, s, l, o) == -1 ||
+		    settings_tls_check(c, l, o) == -1)
+			return -1;
 	return 0;
 }
 
 int
 settings_check(struct conf *c, const struct settings *s)
 {
-	if (check_numbers(c, s) == -1 || check_listens(c, s) == -1 ||
-	    check_domains(c, s) == -1 || settings_auth_check(c, s) == -1)
+	size_t i;
+
+	if (check_pair(c, s->max_retry_interval >= s->retry_interval,
+	    ROW_max_retry_interval, ROW_retry_interval, "no less than") == -1 ||
+	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
+	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
+	    -1 || check_listens(c, s) == -1 || check_domains(c, s) == -1)
 		return -1;
-	return check_relay_domains(c, s, c->root);
+	for (i = 0; i < s->nlistens; i++)
+		if (check_options(c, s, &s->listens[i]) == -1)
+			return -1;
+	return 0;
 }

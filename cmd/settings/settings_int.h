@@ -35,6 +35,39 @@ enum {
 extern const struct setting_row setting_rows[NSETTINGS];
 extern const struct conf_schema settings_schema;
 
+/* One scope's Peer sections, the longest prefix first. */
+struct settings_peer {
+	struct netmask			 net;
+	const struct conf_section	*section;	/* while loading */
+};
+
+struct settings_peer_list {
+	struct settings_peer	*v;
+	size_t			 n;
+};
+
+/* The options of one scope, and what the settings know of them.  Others get a
+ * pointer to the first member. */
+struct settings_scope {
+	struct esmtp_options	 options;
+	int			 tls_context;	/* -1: no TLS */
+};
+
+/* The scope when these two Peer sections are the best matches. */
+struct settings_match {
+	size_t			 inner, outer;	/* index, or the list's n: in
+						 * none of its sections */
+	struct settings_scope	*scope;
+};
+
+struct settings_peers {
+	struct settings_peer_list inner;	/* within Listen */
+	struct settings_peer_list outer;	/* within ESMTP_Listener */
+	const struct conf_section *listen;	/* while loading */
+	struct settings_match	*v;		/* sorted */
+	size_t			 n;
+};
+
 /* settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port".  Return 0
  * or -1. */
 int settings_listen_parse(const char *title, accept_addr *addr_r,
@@ -45,6 +78,7 @@ int settings_listen_parse(const char *title, accept_addr *addr_r,
 int settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section);
 void settings_peers_free(struct settings_peers *p);
+
 /* settings_build(in, err_r, errlen): The settings of ${in}, which it takes, also
  * when it fails. */
 struct settings *settings_build(struct conf_input *in, char *err_r,
@@ -56,21 +90,31 @@ struct settings *settings_build(struct conf_input *in, char *err_r,
 struct conf_at settings_peers_at(const struct conf *c,
     const struct settings_peers *p, const struct esmtp_options *o, size_t row);
 
+/* settings_refuse(c, l, o, row, value, expected): Note that ${value}, which the
+ * options ${o} of ${l} have for ${row}, is not what is ${expected}.  Return
+ * -1. */
+int settings_refuse(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o, size_t row, const char *value,
+    const char *expected);
+
 /* settings_domains_sort(s): Sort them by name, for settings_domain_find(), and
  * choose the default domain: the one that was first in the file. */
 void settings_domains_sort(struct settings *s);
 
-/* settings_senders_build(c, s, section): Note the files of Sender_Login in
- * ${section} and in the sections within it.  Return 0 or -1 (noted). */
-int settings_senders_build(struct conf *c, struct settings *s,
-    const struct conf_section *section);
+/* settings_senders_add(c, s, l, o): Note the file of Sender_Login in the options
+ * ${o} of ${l}.  Return 0 or -1 (noted). */
+int settings_senders_add(struct conf *c, struct settings *s,
+    const struct settings_listen *l, const struct esmtp_options *o);
 void settings_senders_free(struct settings *s);
 
 /* settings_check(c, s): The checks between settings.  Return 0 or -1 (noted). */
 int settings_check(struct conf *c, const struct settings *s);
 
-/* settings_auth_check(c, s): The same for Auth_Backend, Auth_Mechanisms and
- * Require_Auth. */
-int settings_auth_check(struct conf *c, const struct settings *s);
+/* settings_auth_check(c, l, o), settings_tls_check(c, l, o): The same between the
+ * options ${o} of ${l}, of logins and of TLS. */
+int settings_auth_check(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o);
+int settings_tls_check(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o);
 
 #endif

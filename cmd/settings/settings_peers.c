@@ -7,42 +7,15 @@
 
 #include "cmd/settings/settings_int.h"
 
-#define NO_PEER		UINT32_MAX	/* sorts behind every Peer section */
-
-/* One scope's Peer sections, the longest prefix first. */
-struct peer {
-	struct netmask			 net;
-	const struct conf_section	*section;	/* while loading */
-};
-
-struct peer_list {
-	struct peer	*v;
-	size_t		 n;
-};
-
-/* The options when these two Peer sections are the best matches. */
-struct combination {
-	uint32_t		 inner, outer;	/* index or NO_PEER */
-	struct esmtp_options	*options;
-};
-
-struct settings_peers {
-	struct peer_list	 inner;		/* within Listen */
-	struct peer_list	 outer;		/* within ESMTP_Listener */
-	const struct conf_section *listen;	/* while loading */
-	struct combination	*v;		/* sorted */
-	size_t			 n;
-};
-
 #define CHAIN	5	/* sections to look in, from the inside out */
 
 static void
-options_free(struct esmtp_options *o)
+scope_free(struct settings_scope *scope)
 {
-	if (o == NULL)
+	if (scope == NULL)
 		return;
-	esmtp_options_clear(o);
-	free(o);
+	esmtp_options_clear(&scope->options);
+	free(scope);
 }
 
 void
@@ -53,7 +26,7 @@ settings_peers_free(struct settings_peers *p)
 	if (p == NULL)
 		return;
 	for (i = 0; i < p->n; i++)
-		options_free(p->v[i].options);
+		scope_free(p->v[i].scope);
 	free(p->v);
 	free(p->inner.v);
 	free(p->outer.v);
@@ -63,7 +36,7 @@ settings_peers_free(struct settings_peers *p)
 static int
 peer_cmp(const void *va, const void *vb)
 {
-	const struct peer *a = va, *b = vb;
+	const struct settings_peer *a = va, *b = vb;
 
 	return a->net.bits != b->net.bits ?
 	    (a->net.bits < b->net.bits ? 1 : -1) :
@@ -83,7 +56,7 @@ same_network(struct conf *c, const struct conf_section *section,
 
 static int
 list_build(struct conf *c, const struct conf_section *section,
-    struct peer_list *list)
+    struct settings_peer_list *list)
 {
 	const struct conf_section *child;
 	size_t i, n = 0;
@@ -125,54 +98,54 @@ lookup(const struct conf *c, const struct conf_section *const *chain,
 	return NULL;
 }
 
-static struct esmtp_options *
+static struct settings_scope *
 resolve(const struct conf *c, const char *hostname,
     const struct conf_section *const *chain, size_t n)
 {
-	struct esmtp_options *o;
+	struct settings_scope *scope;
 	const struct conf_value *value;
 	char expected[CONF_EXPECTED_MAX];
 	size_t row;
 
-	if ((o = calloc(1, sizeof(*o))) == NULL)
+	if ((scope = calloc(1, sizeof(*scope))) == NULL)
 		return NULL;
-	if (esmtp_options_init(o, hostname) == -1) {
-		free(o);
-		return NULL;
-	}
+	scope->tls_context = -1;
+	if (esmtp_options_init(&scope->options, hostname) == -1)
+		goto err1;
 	for (row = 0; row < esmtp_option_nrows; row++) {
 		if ((value = lookup(c, chain, n, row)) == NULL)
 			continue;
-		if (esmtp_options_set(o, &esmtp_option_rows[row],
+		if (esmtp_options_set(&scope->options, &esmtp_option_rows[row],
 		    (const char *const *)value->v, value->n, expected,
-		    sizeof(expected)) == -1) {
-			options_free(o);
-			return NULL;
-		}
+		    sizeof(expected)) == -1)
+			goto err1;
 	}
-	return o;
+	return scope;
+err1:
+	scope_free(scope);
+	return NULL;
 }
 
 /* Can a client be in both networks? */
 static bool
-overlap(const struct peer *a, const struct peer *b)
+overlap(const struct settings_peer *a, const struct settings_peer *b)
 {
 	return a == NULL || b == NULL || netmask_contains(&a->net, &b->net) ||
 	    netmask_contains(&b->net, &a->net);
 }
 
-static const struct peer *
-peer_at(const struct peer_list *list, uint32_t i)
+static const struct settings_peer *
+peer_at(const struct settings_peer_list *list, size_t i)
 {
-	return i == NO_PEER ? NULL : &list->v[i];
+	return i == list->n ? NULL : &list->v[i];
 }
 
 static void
 chain_fill(const struct conf *c, const struct settings_peers *p,
-    uint32_t inner, uint32_t outer, const struct conf_section *chain_r[CHAIN])
+    size_t inner, size_t outer, const struct conf_section *chain_r[CHAIN])
 {
-	const struct peer *in = peer_at(&p->inner, inner);
-	const struct peer *out = peer_at(&p->outer, outer);
+	const struct settings_peer *in = peer_at(&p->inner, inner);
+	const struct settings_peer *out = peer_at(&p->outer, outer);
 
 	chain_r[0] = in == NULL ? NULL : in->section;
 	chain_r[1] = p->listen;
@@ -183,10 +156,10 @@ chain_fill(const struct conf *c, const struct settings_peers *p,
 
 static int
 combine(struct conf *c, const struct settings *s, struct settings_peers *p,
-    uint32_t inner, uint32_t outer)
+    size_t inner, size_t outer)
 {
 	const struct conf_section *chain[CHAIN];
-	struct combination *grown;
+	struct settings_match *grown;
 
 	if (!overlap(peer_at(&p->inner, inner), peer_at(&p->outer, outer)))
 		return 0;
@@ -198,9 +171,9 @@ combine(struct conf *c, const struct settings *s, struct settings_peers *p,
 			goto err1;
 		p->v = grown;
 	}
-	p->v[p->n] = (struct combination){ inner, outer,
+	p->v[p->n] = (struct settings_match){ inner, outer,
 		resolve(c, s->hostname, chain, CHAIN) };
-	if (p->v[p->n].options == NULL)
+	if (p->v[p->n].scope == NULL)
 		goto err1;
 	p->n++;
 	return 0;
@@ -208,71 +181,44 @@ err1:
 	return conf_nomem(c);
 }
 
-/* The number after ${i} of ${n}: NO_PEER is the last. */
-static uint32_t
-after(uint32_t i, size_t n)
-{
-	return i + 1 < n ? i + 1 : NO_PEER;
-}
-
-static uint32_t
-first(size_t n)
-{
-	return n > 0 ? 0 : NO_PEER;
-}
-
-static int
-combine_all(struct conf *c, const struct settings *s,
-    struct settings_peers *p)
-{
-	uint32_t i, j;
-
-	/* in the order of combination_cmp() */
-	for (i = first(p->inner.n);; i = after(i, p->inner.n)) {
-		for (j = first(p->outer.n);; j = after(j, p->outer.n)) {
-			if (combine(c, s, p, i, j) == -1)
-				return -1;
-			if (j == NO_PEER)
-				break;
-		}
-		if (i == NO_PEER)
-			return 0;
-	}
-}
-
 int
 settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section)
 {
 	struct settings_peers *p;
+	size_t i, j;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return conf_nomem(c);
 	l->peers = p;
 	p->listen = section;
 	if (list_build(c, section, &p->inner) == -1 ||
-	    list_build(c, section->parent, &p->outer) == -1 ||
-	    combine_all(c, s, p) == -1)
+	    list_build(c, section->parent, &p->outer) == -1)
 		return -1;
-	l->options = p->v[p->n - 1].options;	/* NO_PEER, NO_PEER */
+	/* in the order of match_cmp() */
+	for (i = 0; i <= p->inner.n; i++)
+		for (j = 0; j <= p->outer.n; j++)
+			if (combine(c, s, p, i, j) == -1)
+				return -1;
+	l->options = &p->v[p->n - 1].scope->options;	/* in no Peer section */
 	return 0;
 }
 
-static uint32_t
-best_match(const struct peer_list *list, const struct sockaddr *peer)
+static size_t
+best_match(const struct settings_peer_list *list, const struct sockaddr *peer)
 {
 	size_t i;
 
 	for (i = 0; i < list->n; i++)
 		if (netmask_match(&list->v[i].net, peer))
-			return (uint32_t)i;
-	return NO_PEER;
+			break;
+	return i;
 }
 
 static int
-combination_cmp(const void *va, const void *vb)
+match_cmp(const void *va, const void *vb)
 {
-	const struct combination *a = va, *b = vb;
+	const struct settings_match *a = va, *b = vb;
 
 	if (a->inner != b->inner)
 		return a->inner < b->inner ? -1 : 1;
@@ -284,13 +230,14 @@ settings_options_for(const struct settings *s, size_t listen,
     const struct sockaddr *peer)
 {
 	const struct settings_peers *p = s->listens[listen].peers;
-	struct combination key = { best_match(&p->inner, peer),
+	struct settings_match key = { best_match(&p->inner, peer),
 		best_match(&p->outer, peer), NULL };
-	const struct combination *found;
+	const struct settings_match *found;
 
-	found = bsearch(&key, p->v, p->n, sizeof(*p->v), combination_cmp);
+	found = bsearch(&key, p->v, p->n, sizeof(*p->v), match_cmp);
 	/* ${peer} is in both, so they overlap, so the pair is there */
-	return found != NULL ? found->options : p->v[p->n - 1].options;
+	return found != NULL ? &found->scope->options :
+	    s->listens[listen].options;
 }
 
 const struct esmtp_options *
@@ -298,7 +245,7 @@ settings_options_at(const struct settings *s, size_t listen, size_t i)
 {
 	const struct settings_peers *p = s->listens[listen].peers;
 
-	return i < p->n ? p->v[i].options : NULL;
+	return i < p->n ? &p->v[i].scope->options : NULL;
 }
 
 struct conf_at
@@ -310,11 +257,22 @@ settings_peers_at(const struct conf *c, const struct settings_peers *p,
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		if (p->v[i].options != o)
+		if (&p->v[i].scope->options != o)
 			continue;
 		chain_fill(c, p, p->v[i].inner, p->v[i].outer, chain);
 		if ((value = lookup(c, chain, CHAIN, row)) != NULL)
 			return value->at;
 	}
 	return p->listen->at;
+}
+
+int
+settings_refuse(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o, size_t row, const char *value,
+    const char *expected)
+{
+	struct conf_at at = settings_peers_at(c, l->peers, o, row);
+
+	return conf_error_value(c, &at, esmtp_option_rows[row].name, value,
+	    expected);
 }

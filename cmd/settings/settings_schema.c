@@ -10,9 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
 #include "core/maildir/maildir.h"
 #include "proto/mailaddr.h"
+#include "proto/server/esmtp_auth_mech.h"
 
 /* bits of the sections */
 #define S_FILE		(1u << SECTION_FILE)
@@ -122,7 +124,32 @@ special_domain(const char *value, char *expected_r, size_t len)
 	    "a domain, \"*.\" and a domain, or \"*\"");
 }
 
+static int
+special_mechanism(const char *value, char *expected_r, size_t len)
+{
+	const struct esmtp_auth_mech *m;
+	size_t i, n = (size_t)snprintf(expected_r, len, "one of");
+
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
+		if (strcasecmp(m->name, value) == 0)
+			return 0;
+		if (n < len)
+			n += (size_t)snprintf(expected_r + n, len - n,
+			    "%s %s", i == 0 ? "" : ",", m->name);
+	}
+	return -1;
+}
+
+static int
+special_backend(const char *value, char *expected_r, size_t len)
+{
+	return *value == '\0' ? 0 :
+	    auth_spec_check(value, NULL, NULL, expected_r, len);
+}
+
 static const struct special specials[] = {
+	{ ROW_auth_backend, special_backend },
+	{ ROW_auth_mechanisms, special_mechanism },
 	{ ROW_sender_login, special_recipients },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },

@@ -8,7 +8,7 @@
 #include "cmd/settings/settings_int.h"
 
 struct settings_senders {
-	char			*value;	/* "file:PATH" */
+	const char		*value;	/* "file:PATH", of the options */
 	struct conf_at		 at;	/* of the option */
 	struct sender_logins	*table;	/* NULL: not loaded yet */
 };
@@ -24,39 +24,21 @@ find(const struct settings *s, const char *value)
 	return NULL;
 }
 
-static int
-add(struct conf *c, struct settings *s, const struct conf_value *value)
+int
+settings_senders_add(struct conf *c, struct settings *s,
+    const struct settings_listen *l, const struct esmtp_options *o)
 {
 	struct settings_senders *grown;
 
-	if (*value->v[0] == '\0' || find(s, value->v[0]) != NULL)
+	if (*o->sender_login == '\0' || find(s, o->sender_login) != NULL)
 		return 0;
 	grown = reallocarray(s->senders, s->nsenders + 1, sizeof(*grown));
 	if (grown == NULL)
 		return conf_nomem(c);
 	s->senders = grown;
-	grown += s->nsenders;
-	memset(grown, 0, sizeof(*grown));
-	grown->at = value->at;
-	if ((grown->value = strdup(value->v[0])) == NULL)
-		return conf_nomem(c);
-	s->nsenders++;
-	return 0;
-}
-
-int
-settings_senders_build(struct conf *c, struct settings *s,
-    const struct conf_section *section)
-{
-	const struct conf_section *child;
-	const struct conf_value *value;
-
-	value = conf_get(c, section, ROW_sender_login);
-	if (value != NULL && add(c, s, value) == -1)
-		return -1;
-	STAILQ_FOREACH(child, &section->children, link)
-		if (settings_senders_build(c, s, child) == -1)
-			return -1;
+	s->senders[s->nsenders++] = (struct settings_senders){
+		.value = o->sender_login,
+		.at = settings_peers_at(c, l->peers, o, ROW_sender_login) };
 	return 0;
 }
 
@@ -65,10 +47,8 @@ settings_senders_free(struct settings *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->nsenders; i++) {
+	for (i = 0; i < s->nsenders; i++)
 		sender_logins_free(s->senders[i].table);
-		free(s->senders[i].value);
-	}
 	free(s->senders);
 }
 

@@ -10,12 +10,6 @@
 
 #include "cmd/settings/settings_int.h"
 
-/* Options of a scope and their context. */
-struct settings_tls_map {
-	const struct esmtp_options	*options;
-	int				 context;	/* -1: no TLS */
-};
-
 /* --- the same? ------------------------------------------------------------ */
 
 static bool
@@ -175,146 +169,93 @@ add_context(struct settings_tls *t, const struct conf *c,
 
 /* --- checks between options ----------------------------------------------- */
 
-/* Note that ${value}, which ${o} has for ${row}, is not what is ${expected}. */
-static int
-refuse(struct conf *c, const struct settings_listen *l,
-    const struct esmtp_options *o, size_t row, const char *value,
-    const char *expected)
-{
-	struct conf_at at = settings_peers_at(c, l->peers, o, row);
-
-	return conf_error_value(c, &at, esmtp_option_rows[row].name, value, expected);
-}
-
-static int
-check_lists(struct conf *c, const struct settings_listen *l,
+int
+settings_tls_check(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)
 {
+	static const char pair[] = "TLS_Certificate and TLS_Key to go with it";
+	size_t n = o->tls_certificate.n;
 	char found[32], expected[80];
 
-	if (o->tls_key.n != o->tls_certificate.n) {
+	if (o->tls_key.n != n) {
 		snprintf(expected, sizeof(expected), "one key for each "
-		    "certificate (%zu)", o->tls_certificate.n);
+		    "certificate (%zu)", n);
 		snprintf(found, sizeof(found), "%zu", o->tls_key.n);
-		return refuse(c, l, o, o->tls_key.n > 0 ? ROW_tls_key :
+		return settings_refuse(c, l, o, o->tls_key.n > 0 ? ROW_tls_key :
 		    ROW_tls_certificate, found, expected);
 	}
-	if (o->tls_ocsp_response.n > o->tls_certificate.n) {
+	if (o->tls_ocsp_response.n > n) {
 		snprintf(expected, sizeof(expected), "at most one response for "
-		    "each certificate (%zu)", o->tls_certificate.n);
+		    "each certificate (%zu)", n);
 		snprintf(found, sizeof(found), "%zu", o->tls_ocsp_response.n);
-		return refuse(c, l, o, ROW_tls_ocsp_response, found, expected);
+		return settings_refuse(c, l, o, ROW_tls_ocsp_response, found,
+		    expected);
 	}
-	return 0;
-}
-
-static int
-check_options(struct conf *c, const struct settings_listen *l,
-    const struct esmtp_options *o)
-{
-	bool has_tls = o->tls_certificate.n > 0;
-
-	if (check_lists(c, l, o) == -1)
-		return -1;
-	if (o->use_ssl && !has_tls)
-		return refuse(c, l, o, ROW_use_ssl, "true",
-		    "TLS_Certificate and TLS_Key to go with it");
-	if (o->require_tls && !has_tls)
-		return refuse(c, l, o, ROW_require_tls, "true",
-		    "TLS_Certificate and TLS_Key to go with it");
-	if (has_tls && o->tls_verify_mode == ESMTP_VERIFY_REQUIRE &&
+	if (o->use_ssl && n == 0)
+		return settings_refuse(c, l, o, ROW_use_ssl, "true", pair);
+	if (o->require_tls && n == 0)
+		return settings_refuse(c, l, o, ROW_require_tls, "true", pair);
+	if (n > 0 && o->tls_verify_mode == ESMTP_VERIFY_REQUIRE &&
 	    *o->tls_client_ca == '\0')
-		return refuse(c, l, o, ROW_tls_verify_mode, "require",
+		return settings_refuse(c, l, o, ROW_tls_verify_mode, "require",
 		    "TLS_Client_CA to go with it");
 	return 0;
 }
 
 /* --- build ---------------------------------------------------------------- */
 
+/* Number what the sessions of one listener use. */
 static int
-build_listen(struct conf *c, struct settings *s, size_t listen)
+build_listen(struct conf *c, const struct settings_listen *l,
+    struct settings_tls *t)
 {
-	const struct settings_listen *l = &s->listens[listen];
-	struct settings_tls *t = s->tls;
-	struct settings_tls_map *m;
-	const struct esmtp_options *o;
+	struct settings_scope *scope;
 	size_t i;
 
-	for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++) {
-		if (check_options(c, l, o) == -1)
-			return -1;
-		m = &t->map[t->nmap++];
-		m->options = o;
-		m->context = -1;
-		if (o->tls_certificate.n > 0 &&
-		    (m->context = add_context(t, c, l, o)) == -1)
+	for (i = 0; i < l->peers->n; i++) {
+		scope = l->peers->v[i].scope;
+		if (scope->options.tls_certificate.n > 0 &&
+		    (scope->tls_context = add_context(t, c, l,
+		    &scope->options)) == -1)
 			return conf_nomem(c);
 	}
 	return 0;
 }
 
-static int
-map_cmp(const void *va, const void *vb)
+/* Which keys the sessions of a listener may use. */
+static void
+note_usable(const struct settings_listen *l, const struct settings_tls *t,
+    bool *usable_r)
 {
-	const struct settings_tls_map *a = va, *b = vb;
-	uintptr_t pa = (uintptr_t)a->options, pb = (uintptr_t)b->options;
-
-	return pa < pb ? -1 : pa > pb;
-}
-
-/* Which keys a listener's sessions may use, one bit each. */
-static size_t
-usable_octets(const struct settings_tls *t)
-{
-	return (t->npairs + 7) / 8;
-}
-
-static int
-build_usable(struct settings *s)
-{
-	struct settings_tls *t = s->tls;
 	const struct settings_tls_context *x;
-	const struct esmtp_options *o;
-	size_t i, j, k, octets = usable_octets(t);
-	uint8_t *bits;
-	int n;
+	size_t i, j;
 
-	if (octets == 0)
-		return 0;
-	if ((t->usable = calloc(s->nlistens, octets)) == NULL)
-		return -1;
-	for (i = 0; i < s->nlistens; i++) {
-		bits = t->usable + i * octets;
-		for (j = 0; (o = settings_options_at(s, i, j)) != NULL; j++) {
-			if ((n = settings_tls_context(s, o)) == -1)
-				continue;
-			x = &t->contexts[n];
-			for (k = 0; k < x->npairs; k++)
-				bits[x->pairs[k] / 8] |=
-				    (uint8_t)(1u << x->pairs[k] % 8);
-		}
+	for (i = 0; i < l->peers->n; i++) {
+		if (l->peers->v[i].scope->tls_context == -1)
+			continue;
+		x = &t->contexts[l->peers->v[i].scope->tls_context];
+		for (j = 0; j < x->npairs; j++)
+			usable_r[x->pairs[j]] = true;
 	}
-	return 0;
 }
 
 int
 settings_tls_build(struct conf *c, struct settings *s)
 {
-	size_t i, j, n = 0;
+	struct settings_tls *t;
+	size_t i;
 
-	if ((s->tls = calloc(1, sizeof(*s->tls))) == NULL)
+	if ((t = s->tls = calloc(1, sizeof(*t))) == NULL)
 		return conf_nomem(c);
 	for (i = 0; i < s->nlistens; i++)
-		for (j = 0; settings_options_at(s, i, j) != NULL; j++)
-			n++;
-	s->tls->map = calloc(n == 0 ? 1 : n, sizeof(*s->tls->map));
-	if (s->tls->map == NULL)
-		return conf_nomem(c);
-	for (i = 0; i < s->nlistens; i++)
-		if (build_listen(c, s, i) == -1)
+		if (build_listen(c, &s->listens[i], t) == -1)
 			return -1;
-	qsort(s->tls->map, s->tls->nmap, sizeof(*s->tls->map), map_cmp);
-	return build_usable(s) == -1 ? conf_nomem(c) : 0;
+	t->usable = calloc(s->nlistens * t->npairs + 1, sizeof(*t->usable));
+	if (t->usable == NULL)
+		return conf_nomem(c);
+	for (i = 0; i < s->nlistens; i++)
+		note_usable(&s->listens[i], t, t->usable + i * t->npairs);
+	return 0;
 }
 
 void
@@ -330,7 +271,6 @@ settings_tls_clear(struct settings *s)
 	free(t->contexts);
 	free(t->pairs);
 	free(t->client_cas);
-	free(t->map);
 	free(t->usable);
 	free(t);
 	s->tls = NULL;
@@ -339,12 +279,10 @@ settings_tls_clear(struct settings *s)
 /* --- lookup --------------------------------------------------------------- */
 
 int
-settings_tls_context(const struct settings *s, const struct esmtp_options *o)
+settings_tls_context(const struct esmtp_options *o)
 {
-	const struct settings_tls_map key = { .options = o }, *found;
-
-	found = bsearch(&key, s->tls->map, s->tls->nmap, sizeof(key), map_cmp);
-	return found == NULL ? -1 : found->context;
+	/* the first member of a scope, see settings_int.h */
+	return ((const struct settings_scope *)o)->tls_context;
 }
 
 bool
@@ -354,6 +292,5 @@ settings_tls_may_use(const struct settings *s, size_t listen, uint32_t pair)
 
 	if (listen >= s->nlistens || pair >= t->npairs)
 		return false;
-	return t->usable[listen * usable_octets(t) + pair / 8] >>
-	    pair % 8 & 1;
+	return t->usable[listen * t->npairs + pair];
 }

@@ -32,25 +32,18 @@ struct settings_tls {
 	size_t			 ncontexts;
 	const char		**client_cas;	/* paths */
 	size_t			 nclient_cas;
-	/* settings_tls.c's own */
-	struct settings_tls_map	*map;
-	size_t			 nmap;
-	uint8_t			*usable;
+	bool			*usable;	/* pairs of listener 0, of 1 ... */
 };
 
-/* settings_tls_build(c, s): Called by settings_load(): fill in s->tls, and check
- * what can be checked without opening files: as many keys as certificates,
- * Use_SSL and Require_TLS only with a certificate, TLS_Verify_Mode require only
- * with TLS_Client_CA.  (tls_options.h has the checks that OpenSSL makes.)
- * Return 0 or -1 (noted in ${c}). */
+/* settings_tls_build(c, s): Called by settings_load(): fill in s->tls.  Return 0
+ * or -1 (noted in ${c}). */
 struct conf;
 int settings_tls_build(struct conf *c, struct settings *s);
 void settings_tls_clear(struct settings *s);
 
-/* settings_tls_context(s, o): The number of the context for sessions with
+/* settings_tls_context(o): The number of the context for sessions with
  * these options (of settings_options_for()), or -1: no TLS. */
-int settings_tls_context(const struct settings *s,
-    const struct esmtp_options *o);
+int settings_tls_context(const struct esmtp_options *o);
 
 /* settings_tls_may_use(s, listen, pair): May a session of that listener use
  * that key, whatever its Peer scope? */

@@ -400,15 +400,18 @@ log_pending(void)
 	return n;
 }
 
-/* ${errnum} 0: no error= at the end. */
-static void
-put_event(enum log_level level, const char *event, int errnum,
-    const char *fmt, va_list ap)
+void
+log_put(enum log_level level, int errnum, const char *event, const char *fmt,
+    ...)
 {
 	struct log_line l;
 	const char *text;
+	va_list ap;
 	bool was_dead;
+	int saved = errno;
 
+	if (!log_enabled(level))
+		return;
 	pthread_mutex_lock(&g.lock);
 	was_dead = g.is_dead;
 	append_lost();
@@ -417,7 +420,9 @@ put_event(enum log_level level, const char *event, int errnum,
 	log_line_str(&l, event);
 	if (fmt != NULL && *fmt != '\0') {
 		log_line_text(&l, " ", 1);
+		va_start(ap, fmt);
 		log_line_vformat(&l, fmt, ap);
+		va_end(ap);
 	}
 	if (errnum != 0) {
 		text = strerror(errnum);
@@ -425,44 +430,10 @@ put_event(enum log_level level, const char *event, int errnum,
 		log_line_value(&l, text, strlen(text));
 	}
 	log_line_end(&l);
-	if (!append(&l)) {
+	if (!append(&l))
 		g.lost++;
-	}
 	if (level <= LOG_LEVEL_WARNING)
 		flush_locked();
 	unlock_and_tell(was_dead);
-}
-
-void
-log_event(enum log_level level, const char *event, const char *fmt, ...)
-{
-	va_list ap;
-	int saved = errno;
-
-	if (!log_enabled(level))
-		return;
-	va_start(ap, fmt);
-	put_event(level, event, 0, fmt, ap);
-	va_end(ap);
 	errno = saved;
 }
-
-#define LOG_FUNCTION(name, level, errnum)				\
-void									\
-name(const char *event, const char *fmt, ...)				\
-{									\
-	va_list ap;							\
-	int saved = errno;						\
-									\
-	if (!log_enabled(level))					\
-		return;							\
-	va_start(ap, fmt);						\
-	put_event(level, event, errnum, fmt, ap);			\
-	va_end(ap);							\
-	errno = saved;							\
-}
-
-LOG_FUNCTION(log_warn, LOG_LEVEL_WARNING, saved)
-LOG_FUNCTION(log_warnx, LOG_LEVEL_WARNING, 0)
-LOG_FUNCTION(log_err, LOG_LEVEL_ERROR, saved)
-LOG_FUNCTION(log_errx, LOG_LEVEL_ERROR, 0)

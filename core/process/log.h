@@ -10,6 +10,7 @@
 
 #include <sys/time.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -52,8 +53,7 @@ bool log_enabled(enum log_level level);
  * %lu %lld %llu %zu %zd %x %c %%.  A value longer than LOG_VALUE_MAX octets is
  * cut and ends in "...".  Thread safe.
  *	log_event(LOG_LEVEL_INFO, "accepted", "session=%s id=%s size=%llu", ...); */
-void log_event(enum log_level level, const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+#define log_event(level, ...)	log_put(level, 0, __VA_ARGS__)
 
 /* log_seconds(tv, buf): "12.000034", for seconds=%s.  Return ${buf}. */
 #define LOG_SECONDS	32
@@ -61,14 +61,15 @@ const char *log_seconds(const struct timeval *tv, char buf[LOG_SECONDS]);
 
 /* log_warn adds error=strerror(errno), log_warnx does not (level warning).
  * log_err, log_errx likewise (level error). */
-void log_warn(const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_warnx(const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_err(const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_errx(const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+#define log_warn(...)	log_put(LOG_LEVEL_WARNING, errno, __VA_ARGS__)
+#define log_warnx(...)	log_put(LOG_LEVEL_WARNING, 0, __VA_ARGS__)
+#define log_err(...)	log_put(LOG_LEVEL_ERROR, errno, __VA_ARGS__)
+#define log_errx(...)	log_put(LOG_LEVEL_ERROR, 0, __VA_ARGS__)
+
+/* log_put(level, errnum, event, fmt, ...): What the macros above call; with an
+ * ${errnum} of 0 the line has no error=. */
+void log_put(enum log_level level, int errnum, const char *event,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* log_flush(): Write the buffered lines, without blocking.  A loop calls it
  * once per pass; error, warning and exit() do it by themselves.

@@ -101,20 +101,12 @@ is_plain(unsigned char c)
 static size_t
 escape(unsigned char c, char *out)
 {
+	static const char special[5] = "\"\\\n\r\t", letter[5] = "\"\\nrt";
+	const char *p = memchr(special, c, sizeof(special));
+
 	out[0] = '\\';
-	switch (c) {
-	case '"':
-	case '\\':
-		out[1] = (char)c;
-		return 2;
-	case '\n':
-		out[1] = 'n';
-		return 2;
-	case '\r':
-		out[1] = 'r';
-		return 2;
-	case '\t':
-		out[1] = 't';
+	if (p != NULL) {
+		out[1] = letter[p - special];
 		return 2;
 	}
 	if (c >= ' ' && c < 0x7f) {
@@ -180,30 +172,17 @@ struct args {
 	va_list	 ap;
 };
 
-static long long
-arg_signed(struct args *a, int size)
-{
-	switch (size) {
-	case 0:
-		return va_arg(a->ap, int);
-	case 1:
-		return va_arg(a->ap, long);
-	default:
-		return va_arg(a->ap, long long);
-	}
-}
-
+/* A number with ${size} times 'l' in its conversion, extended by its sign. */
 static unsigned long long
-arg_unsigned(struct args *a, int size)
+arg_number(struct args *a, int size, bool is_signed)
 {
-	switch (size) {
-	case 0:
-		return va_arg(a->ap, unsigned int);
-	case 1:
-		return va_arg(a->ap, unsigned long);
-	default:
-		return va_arg(a->ap, unsigned long long);
-	}
+	if (size == 0)
+		return is_signed ? (unsigned long long)va_arg(a->ap, int) :
+		    va_arg(a->ap, unsigned int);
+	if (size == 1)
+		return is_signed ? (unsigned long long)va_arg(a->ap, long) :
+		    va_arg(a->ap, unsigned long);
+	return va_arg(a->ap, unsigned long long);
 }
 
 /* The conversion ${c}, with ${size} times 'l' before it. */
@@ -221,13 +200,13 @@ convert(struct log_line *l, char c, int size, struct args *a)
 		break;
 	case 'd':
 	case 'i':
-		number_signed(l, arg_signed(a, size));
+		number_signed(l, (long long)arg_number(a, size, true));
 		break;
 	case 'u':
-		number_base(l, arg_unsigned(a, size), 10);
+		number_base(l, arg_number(a, size, false), 10);
 		break;
 	case 'x':
-		number_base(l, arg_unsigned(a, size), 16);
+		number_base(l, arg_number(a, size, false), 16);
 		break;
 	case 'c':
 		octet = (char)va_arg(a->ap, int);

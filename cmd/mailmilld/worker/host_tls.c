@@ -207,7 +207,7 @@ host_tls_start(void *host, accept_construct *ac)
 	int i = -1;
 
 	if (w->tls != NULL)
-		i = settings_tls_context(w->child->settings, ac->options);
+		i = settings_tls_context(ac->options);
 	if (i == -1 || w->tls->contexts[i] == NULL) {
 		errno = ENOKEY;
 		return -1;

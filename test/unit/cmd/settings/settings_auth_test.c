@@ -55,7 +55,7 @@ Test(settings_auth, what_is_none_is_named_with_its_line)
 		{ "Auth_Backend = \"passwd\"", "m.conf:2:16: ", "passwd:/" },
 		{ "Auth_Backend = \"passwd:users\"", "m.conf:2:16: ", "users" },
 		{ "Auth_Backend = \"pam:../x\"", "m.conf:2:16: ", "pam.d" },
-		{ "Auth_Mechanisms = { \"PLAIN\", \"NTLM\" }", "m.conf:2:19: ",
+		{ "Auth_Mechanisms = { \"PLAIN\", \"NTLM\" }", "m.conf:2:30: ",
 		    "found \"NTLM\"" },
 		{ "Auth_Backend = \"pam:m\" Auth_Mechanisms = "
 		    "{ \"PLAIN\", \"SCRAM-SHA-256\" }", "m.conf:3:1: ",

@@ -539,7 +539,7 @@ Test(settings, files_of_sender_logins_are_read_once_when_asked)
 	unlink(path);
 	s = load_good(text, NULL);
 	cr_expect_eq(settings_load_sender_logins(s, err, sizeof(err)), -1);
-	cr_expect_not_null(strstr(err, "m.conf:1:16: option 'Sender_Login': "
+	cr_expect_not_null(strstr(err, "m.conf:3:55: option 'Sender_Login': "
 	    "expected a file with a sender and its logins in each line: "
 	    "/tmp/senders-"), "%s", err);
 	settings_free(s);

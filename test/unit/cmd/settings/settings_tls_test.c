@@ -44,8 +44,7 @@ context_at(const struct settings *s, size_t listen, const char *peer)
 	memset(&addr, 0, sizeof(addr));
 	addr.in.sin_family = AF_INET;
 	inet_pton(AF_INET, peer, &addr.in.sin_addr);
-	return settings_tls_context(s,
-	    settings_options_for(s, listen, &addr.sa));
+	return settings_tls_context(settings_options_for(s, listen, &addr.sa));
 }
 
 Test(settings_tls, without_certificates_there_is_nothing)
