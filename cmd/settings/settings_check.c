@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "cmd/settings/settings_int.h"
-#include "cmd/settings/settings_tls.h"
 
 static bool
 same_address(const struct settings_listen *a, const struct settings_listen *b)

@@ -1,8 +1,6 @@
 /* Settings: the Domain sections.
  * Owns: their order, the search for one, loading their files of recipients. */
 
-#include "cmd/settings/settings.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

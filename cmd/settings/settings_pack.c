@@ -4,41 +4,26 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "cmd/settings/settings_int.h"
+#include "core/util/fileio.h"
 
 int
 settings_pack(struct settings *s)
 {
-	FILE *out;
-	int fd, copy;
+	int fd, rc;
 
 	fd = memfd_create("mailmill-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd == -1)
 		return -1;
-	if ((copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
-		goto err1;
-	if ((out = fdopen(copy, "w")) == NULL) {
-		close(copy);
-		goto err1;
-	}
-	conf_input_pack(s->input, out);
+	rc = conf_input_pack(s->input, fd);
 	conf_input_forget(s->input);
-	if (ferror(out)) {
-		fclose(out);
-		errno = EIO;
-		goto err1;
-	}
 	/* a child cannot change what the next one will read */
-	if (fclose(out) == EOF || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK |
-	    F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == -1)
-		goto err1;
-	return fd;
-err1:
-	close(fd);
+	if (rc == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
+	    F_SEAL_WRITE | F_SEAL_SEAL) == 0)
+		return fd;
+	fileio_close(fd);
 	return -1;
 }
 

@@ -4,9 +4,6 @@
 #include "cmd/settings/settings.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

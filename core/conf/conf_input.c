@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 /* An item in a pack; then the name with its NUL, and the text. */
 struct head {
 	uint64_t	kind, name_octets, octets;
@@ -33,6 +35,7 @@ item_new(struct conf_input *in, enum conf_item_kind kind, const char *name)
 	return item;
 }
 
+/* errno stays, as free(3) promises since POSIX.1-2024. */
 static void
 item_free(struct conf_input *in, struct conf_item *item)
 {
@@ -111,9 +114,7 @@ read_match(struct conf_item *item)
 		memcpy(item->text + item->len, g.gl_pathv[i], len);
 		item->len += len;
 	}
-	len = (size_t)errno;
 	globfree(&g);
-	errno = (int)len;
 	return rc == 0 ? 0 : -1;
 }
 
@@ -144,14 +145,12 @@ void
 conf_input_free(struct conf_input *in)
 {
 	struct conf_item *item;
-	int errnum = errno;
 
 	if (in == NULL)
 		return;
 	while ((item = STAILQ_FIRST(&in->items)) != NULL)
 		item_free(in, item);
 	free(in);
-	errno = errnum;
 }
 
 const struct conf_item *
@@ -195,7 +194,7 @@ get(struct conf_input *in, enum conf_item_kind kind, const char *name,
     bool is_glob)
 {
 	struct conf_item *item = item_find(in, kind, name);
-	int rc, errnum;
+	int rc;
 
 	if (item != NULL)
 		return item;
@@ -215,9 +214,7 @@ get(struct conf_input *in, enum conf_item_kind kind, const char *name,
 		rc = read_included(item, name);
 	if (rc == 0)
 		return item;
-	errnum = errno;
 	item_free(in, item);
-	errno = errnum;
 	return NULL;
 }
 
@@ -251,8 +248,8 @@ conf_input_match(struct conf_input *in, const char *pattern, const char *from)
 
 /* --- copies --------------------------------------------------------------- */
 
-void
-conf_input_pack(const struct conf_input *in, FILE *out)
+int
+conf_input_pack(const struct conf_input *in, int fd)
 {
 	const struct conf_item *item;
 	struct head head;
@@ -260,11 +257,12 @@ conf_input_pack(const struct conf_input *in, FILE *out)
 	STAILQ_FOREACH(item, &in->items, link) {
 		head = (struct head){ item->kind, strlen(item->name) + 1,
 			item->len };
-		fwrite(&head, sizeof(head), 1, out);
-		fwrite(item->name, head.name_octets, 1, out);
-		if (item->len > 0)
-			fwrite(item->text, item->len, 1, out);
+		if (fileio_write(fd, &head, sizeof(head)) == -1 ||
+		    fileio_write(fd, item->name, head.name_octets) == -1 ||
+		    fileio_write(fd, item->text, item->len) == -1)
+			return -1;
 	}
+	return 0;
 }
 
 /* One item of the pack at *p; what follows is behind it. */

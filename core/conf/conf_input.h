@@ -52,11 +52,11 @@ const struct conf_item *conf_input_file(struct conf_input *in,
 const struct conf_item *conf_input_match(struct conf_input *in,
     const char *pattern, const char *from);
 
-/* conf_input_pack(in, out): Write a copy of all; ferror(out) tells.
+/* conf_input_pack(in, fd): Write a copy of all.  Return 0, or -1 with errno.
  * conf_input_unpack(pack, len): Read it.  NULL with errno (EINVAL: it is none).
  * conf_input_forget(in): Free the texts; the names, which messages point to,
  * stay. */
-void conf_input_pack(const struct conf_input *in, FILE *out);
+int conf_input_pack(const struct conf_input *in, int fd);
 struct conf_input *conf_input_unpack(const char *pack, size_t len);
 void conf_input_forget(struct conf_input *in);
 

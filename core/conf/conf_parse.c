@@ -1,15 +1,11 @@
 /* Configuration: from tokens to sections and values.
  * Owns: the grammar, which name may stand where, what is included. */
 
-#include "core/conf/conf.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf/conf_input.h"
 #include "core/conf/conf_int.h"
-
 
 struct parser {
 	struct conf_lex		 lex;

@@ -8,8 +8,6 @@
 #include <sys/mman.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "core/process/sealed.h"
 
