@@ -16,9 +16,6 @@ enum keeper_kind {
 	KEEPER_P384 = 0x08, KEEPER_P521 = 0x10, KEEPER_ED25519 = 0x20
 };
 
-/* keeper_kind(key, err_r, errlen): Return it, or 0 with a message. */
-unsigned int keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen);
-
 /* keeper_read(fd, err_r, errlen): The private key in a file of PEM text; what
  * held the text is wiped.  NULL with a message. */
 EVP_PKEY *keeper_read(int fd, char *err_r, size_t errlen);

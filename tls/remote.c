@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tls/keeper.h"
 #include "tls/remote_int.h"
 
 /* ASYNC_pause_job(3) returns at once where OpenSSL forbids a pause; that must
@@ -263,24 +264,15 @@ err1:
 
 /* --- keys ----------------------------------------------------------------- */
 
-static bool
-is_usable(const EVP_PKEY *key)
+static const struct remote_kind *
+kind_of(const EVP_PKEY *key)
 {
-	static const char *const groups[] = { "prime256v1", "secp384r1",
-	    "secp521r1" };
-	char name[32];
 	size_t i;
 
-	if (EVP_PKEY_get_size(key) > TLS_SIG_MAX)
-		return false;
-	if (!EVP_PKEY_is_a(key, "EC"))
-		return true;
-	if (EVP_PKEY_get_group_name(key, name, sizeof(name), NULL) != 1)
-		return false;
-	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-		if (strcmp(name, groups[i]) == 0)
-			return true;
-	return false;
+	for (i = 0; i < REMOTE_NKINDS; i++)
+		if (EVP_PKEY_is_a(key, remote_kinds[i].name))
+			return &remote_kinds[i];
+	return NULL;
 }
 
 static EVP_PKEY *
@@ -300,7 +292,7 @@ key_fromdata(const char *name, OSSL_PARAM *params)
 EVP_PKEY *
 tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair)
 {
-	const struct remote_kind *kind = remote_kind_of(public);
+	const struct remote_kind *kind = kind_of(public);
 	OSSL_PARAM name[] = {
 		OSSL_PARAM_uint32(REMOTE_PARAM_VERSION, &version),
 		OSSL_PARAM_uint32(REMOTE_PARAM_PAIR, &pair),
@@ -308,8 +300,9 @@ tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair)
 	};
 	OSSL_PARAM *half, *all;
 	EVP_PKEY *key = NULL;
+	char err[KEEPER_ERROR_MAX];
 
-	if (kind == NULL || !is_usable(public)) {
+	if (kind == NULL || keeper_kind(public, err, sizeof(err)) == 0) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -50,9 +50,6 @@ struct remote_key {
 struct remote_key *remote_key_ref(struct remote_key *k);
 void remote_key_free(struct remote_key *k);
 
-/* remote_kind_of(key): NULL: of another kind. */
-const struct remote_kind *remote_kind_of(const EVP_PKEY *key);
-
 /* remote_sign(s): Ask for the signature and wait for it: the current job
  * pauses.  Return 0, or -1 with an entry in OpenSSL's error queue. */
 int remote_sign(struct tls_sign *s);

@@ -44,24 +44,6 @@ key_free(void *keydata)
 	remote_key_free(keydata);
 }
 
-static void *
-key_dup(const void *keydata, int selection)
-{
-	const struct remote_key *from = keydata;
-	struct remote_key *k = key_new(from->kind);
-
-	if (k == NULL)
-		return NULL;
-	if (from->public != NULL && EVP_PKEY_up_ref(from->public) == 1)
-		k->public = from->public;
-	if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0) {
-		k->has_private = from->has_private;
-		k->version = from->version;
-		k->pair = from->pair;
-	}
-	return k;
-}
-
 static int
 key_has(const void *keydata, int selection)
 {
@@ -155,42 +137,34 @@ key_export(void *keydata, int selection, OSSL_CALLBACK *callback, void *arg)
 }
 
 /* The parameters of all kinds: a caller looks for those of its kind only. */
-static const OSSL_PARAM *
-public_params(void)
-{
-	static const OSSL_PARAM params[] = {
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL,
-		    0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_FIELD_TYPE, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, NULL, 0),
-		OSSL_PARAM_utf8_string(
-		    OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
-		    NULL, 0),
-		OSSL_PARAM_END
-	};
-
-	return params;
-}
+static const OSSL_PARAM public_params[] = {
+	OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
+	OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
+	OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),
+	OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
+	OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_FIELD_TYPE, NULL, 0),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, NULL, 0),
+	OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+	    NULL, 0),
+	OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
+	OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, NULL, 0),
+	OSSL_PARAM_END
+};
 
 static const OSSL_PARAM *
 key_gettable_params(void *)
 {
-	return public_params();
+	return public_params;
 }
 
 static const OSSL_PARAM *
 key_types(int)
 {
-	return public_params();
+	return public_params;
 }
 
 /* --- the kinds ------------------------------------------------------------ */
@@ -215,7 +189,6 @@ prefix##_operation(int operation)					\
 static const OSSL_DISPATCH prefix##_keymgmt[] = {			\
 	FUNC(NEW, prefix##_new),					\
 	FUNC(FREE, key_free),						\
-	FUNC(DUP, key_dup),						\
 	FUNC(HAS, key_has),						\
 	FUNC(MATCH, key_match),						\
 	FUNC(GET_PARAMS, key_get_params),				\
@@ -241,14 +214,3 @@ const struct remote_kind remote_kinds[REMOTE_NKINDS] = {
 	{ "EC", "MAILMILL-ECDSA", .is_hashed = true, .keymgmt = ec_keymgmt },
 	{ "ED25519", "MAILMILL-ED25519", .keymgmt = ed25519_keymgmt },
 };
-
-const struct remote_kind *
-remote_kind_of(const EVP_PKEY *key)
-{
-	size_t i;
-
-	for (i = 0; i < REMOTE_NKINDS; i++)
-		if (EVP_PKEY_is_a(key, remote_kinds[i].name))
-			return &remote_kinds[i];
-	return NULL;
-}

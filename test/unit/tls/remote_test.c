@@ -432,7 +432,7 @@ Test(remote, a_key_says_of_itself_what_its_public_half_says)
 Test(remote, a_key_belongs_to_its_certificate_and_to_no_other,
     .timeout = 60)
 {
-	EVP_PKEY *other, *copy;
+	EVP_PKEY *other;
 	X509 *x;
 	int kind;
 
@@ -444,10 +444,6 @@ Test(remote, a_key_belongs_to_its_certificate_and_to_no_other,
 		other = keys_make(kind);
 		x = keys_certificate(other);
 		cr_assert_neq(X509_check_private_key(x, remote), 1);
-		copy = EVP_PKEY_dup(remote);
-		cr_assert_not_null(copy);
-		cr_assert_eq(EVP_PKEY_eq(remote, copy), 1);
-		EVP_PKEY_free(copy);
 		X509_free(x);
 		EVP_PKEY_free(other);
 	}
@@ -531,9 +527,7 @@ sign_data(const char *digest, size_t len)
 	int rc;
 
 	rc = EVP_DigestSignInit_ex(ctx, NULL, digest, NULL, NULL, remote,
-	    NULL) == 1 && EVP_DigestSignUpdate(ctx, data, len / 2) == 1 &&
-	    EVP_DigestSignUpdate(ctx, data, len - len / 2) == 1 &&
-	    EVP_DigestSignFinal(ctx, sig, &siglen) == 1;
+	    NULL) == 1 && EVP_DigestSign(ctx, sig, &siglen, data, len) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
 	return rc;
