@@ -167,8 +167,6 @@ tlsctx_new(const struct tlsctx_config *c, int *pair_r, char *err_r,
 	    (t->first = tlsctx_hosts_new(certs, make_ctx, &r)) == NULL &&
 	    *err_r == '\0')
 		tlsctx_error(err_r, errlen, "certificate and key");
-	/* the contexts have references of their own */
-	tlsctx_certs_free(certs);
 	X509_STORE_free(r.store);
 	sk_X509_pop_free(r.client_ca, X509_free);
 	ERR_clear_error();

@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,9 +13,6 @@
 #include "tls/tlsctx_int.h"
 
 #define CHAIN_MAX	32	/* certificates in one file of a server's */
-
-static int certs_index = -1;
-static pthread_once_t certs_once = PTHREAD_ONCE_INIT;
 
 /* --- one certificate ------------------------------------------------------ */
 
@@ -102,7 +98,6 @@ tlsctx_certs_new(const struct tlsctx_config *c, int *pair_r, char *err_r,
 		snprintf(err_r, errlen, "out of memory");
 		return NULL;
 	}
-	atomic_init(&certs->nrefs, 1);
 	for (i = 0; i < c->npairs; i++) {
 		certs->n++;
 		if (cert_load(&certs->v[i], &c->pairs[i], c->version, err_r,
@@ -120,7 +115,7 @@ tlsctx_certs_free(struct tlsctx_certs *certs)
 {
 	size_t i;
 
-	if (certs == NULL || atomic_fetch_sub(&certs->nrefs, 1) > 1)
+	if (certs == NULL)
 		return;
 	for (i = 0; i < certs->n; i++)
 		cert_clear(&certs->v[i]);
@@ -136,41 +131,11 @@ tlsctx_certs_add(SSL_CTX *ctx, const struct tlsctx_certs *certs, size_t i)
 	    cert->chain, 0) == 1 ? 0 : -1;
 }
 
-static void
-ctx_gone(void *, void *ptr, CRYPTO_EX_DATA *, int, long,
-    void *)
-{
-	tlsctx_certs_free(ptr);
-}
-
-static void
-make_index(void)
-{
-	certs_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, ctx_gone);
-}
-
-int
-tlsctx_certs_attach(SSL_CTX *ctx, struct tlsctx_certs *certs)
-{
-	pthread_once(&certs_once, make_index);
-	if (certs_index == -1 ||
-	    SSL_CTX_set_ex_data(ctx, certs_index, certs) != 1)
-		return -1;
-	atomic_fetch_add(&certs->nrefs, 1);
-	return 0;
-}
-
-static struct tlsctx_certs *
-certs_of(const SSL_CTX *ctx)
-{
-	return certs_index == -1 ? NULL : SSL_CTX_get_ex_data(ctx, certs_index);
-}
-
 const struct tlsctx_cert *
 tlsctx_cert_of(SSL *ssl)
 {
 	const struct tlsctx_certs *certs =
-	    certs_of(SSL_get_SSL_CTX(ssl));
+	    SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	const X509 *cert = SSL_get_certificate(ssl);
 	size_t i;
 

@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "tls/tlsctx_int.h"
 
@@ -22,18 +21,26 @@ static pthread_once_t hosts_once = PTHREAD_ONCE_INIT;
 
 /* --- names ---------------------------------------------------------------- */
 
-/* Call ${f} for each host name of ${cert}, NUL terminated, until it returns
- * other than 0; return that.  As in X509_check_host(3), the common name counts
- * only where there is no DNS name. */
+/* To OpenSSL a certificate with the wildcard ${name} is valid for it, too. */
+static bool
+is_valid_for(X509 *cert, const char *name)
+{
+	return cert == NULL || X509_check_host(cert, name, 0, 0, NULL) == 1;
+}
+
+/* The number of host names of ${cert}; -1 when ${other} is not valid for one of
+ * them (NULL: that is not asked).  As in X509_check_host(3), the common name
+ * counts only where there is no DNS name. */
 static int
-for_names(X509 *cert, int (*f)(const char *name, void *closure), void *closure)
+count_names(X509 *cert, X509 *other)
 {
 	GENERAL_NAMES *names;
 	char buf[NAME_MAX_OCTETS];
-	int i, n = 0, rc = 0;
+	bool has_dns = false;
+	int i, n = 0;
 
 	names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	for (i = 0; rc == 0 && i < sk_GENERAL_NAME_num(names); i++) {
+	for (i = 0; n != -1 && i < sk_GENERAL_NAME_num(names); i++) {
 		int type, len;
 		const ASN1_STRING *s =
 		    GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i),
@@ -41,72 +48,29 @@ for_names(X509 *cert, int (*f)(const char *name, void *closure), void *closure)
 
 		if (type != GEN_DNS)
 			continue;
-		n++;
+		has_dns = true;
 		len = ASN1_STRING_length(s);
 		if (len <= 0 || len >= (int)sizeof(buf))
 			continue;
 		memcpy(buf, ASN1_STRING_get0_data(s), (size_t)len);
 		buf[len] = '\0';
-		rc = f(buf, closure);
+		n = is_valid_for(other, buf) ? n + 1 : -1;
 	}
 	GENERAL_NAMES_free(names);
-	if (n == 0 && X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
+	if (!has_dns && X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
 	    NID_commonName, buf, sizeof(buf)) > 0)
-		rc = f(buf, closure);
-	return rc;
+		n = is_valid_for(other, buf) ? 1 : -1;
+	return n;
 }
 
-struct lookup {
-	const char	*name;	/* is_same() */
-	X509		*cert;	/* is_lacking() */
-	int		 n;	/* names that is_lacking() was asked about */
-};
-
-static int
-is_same(const char *name, void *closure)
-{
-	const struct lookup *l = closure;
-
-	return strcasecmp(name, l->name) == 0;
-}
-
-/* Return -1 when l->cert is not valid for ${name}, which may be a wildcard. */
-static int
-is_lacking(const char *name, void *closure)
-{
-	struct lookup *l = closure;
-	struct lookup this = { .name = name };
-
-	l->n++;
-	if (for_names(l->cert, is_same, &this) == 1 ||
-	    (*name != '*' && X509_check_host(l->cert, name, 0, 0, NULL) == 1))
-		return 0;
-	return -1;
-}
-
-static int
-count(const char *, void *closure)
-{
-	++*(int *)closure;
-	return 0;
-}
-
-/* Is ${other} valid for every name that ${leader} is valid for? */
+/* Is ${other} valid for every name that ${leader} is valid for?  For a leader
+ * without names only another certificate without names is. */
 static bool
 is_covered(X509 *leader, X509 *other)
 {
-	struct lookup l = { .cert = other };
-	int n = 0;
+	int n = leader == other ? 1 : count_names(leader, other);
 
-	if (leader == other)
-		return true;
-	if (for_names(leader, is_lacking, &l) != 0)
-		return false;
-	if (l.n > 0)
-		return true;
-	/* ${leader} has no names: only another one without names will do */
-	(void)for_names(other, count, &n);
-	return n == 0;
+	return n > 0 || (n == 0 && count_names(other, NULL) == 0);
 }
 
 /* --- SNI ------------------------------------------------------------------ */
@@ -152,12 +116,12 @@ hosts_free(struct tlsctx_hosts *hosts)
 	/* the first owns this, not the other way round */
 	for (i = 1; i < hosts->n; i++)
 		SSL_CTX_free(hosts->v[i].ctx);
+	tlsctx_certs_free(hosts->certs);
 	free(hosts);
 }
 
 static void
-ctx_gone(void *, void *ptr, CRYPTO_EX_DATA *, int, long,
-    void *)
+ctx_gone(void *, void *ptr, CRYPTO_EX_DATA *, int, long, void *)
 {
 	hosts_free(ptr);
 }
@@ -240,9 +204,11 @@ tlsctx_hosts_new(struct tlsctx_certs *certs, SSL_CTX *(*make)(void *closure),
 	pthread_once(&hosts_once, make_index);
 	hosts = calloc(1, sizeof(*hosts) + certs->n * sizeof(hosts->v[0]));
 	if (hosts_index == -1 || hosts == NULL) {
+		tlsctx_certs_free(certs);
 		free(hosts);
 		return NULL;
 	}
+	hosts->certs = certs;
 	for (i = 0; i < certs->n; i++) {
 		if (is_done(hosts, certs, i))
 			continue;
@@ -252,7 +218,7 @@ tlsctx_hosts_new(struct tlsctx_certs *certs, SSL_CTX *(*make)(void *closure),
 		hosts->n++;
 		h->leader = certs->v[i].cert;
 		if (add_certificates(h, certs, i) == -1 ||
-		    tlsctx_certs_attach(h->ctx, certs) == -1)
+		    SSL_CTX_set_app_data(h->ctx, certs) != 1)
 			goto err1;
 	}
 	first = hosts->v[0].ctx;

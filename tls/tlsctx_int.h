@@ -7,8 +7,6 @@
 #ifndef TLS_TLSCTX_INT_H
 #define TLS_TLSCTX_INT_H
 
-#include <stdatomic.h>
-
 #include "tls/tlsctx.h"
 
 /* One certificate, ready for use. */
@@ -24,22 +22,22 @@ struct tlsctx_cert {
 	time_t		 this_update, next_update;
 };
 
-/* All certificates of a configuration; every SSL_CTX made of them holds one
- * reference. */
+/* All certificates of a configuration: the app data of its SSL_CTXs. */
 struct tlsctx_certs {
-	atomic_uint		 nrefs;
 	size_t			 n;
 	struct tlsctx_cert	 v[];
 };
 
-/* The SSL_CTXs of a configuration, one for each set of names; owned by the
- * first of them, which is where every session begins. */
+/* The SSL_CTXs of a configuration, one for each set of names, and the
+ * certificates; owned by the first of them, which is where every session
+ * begins, and which an SSL object holds until it is freed. */
 struct tlsctx_host {
 	SSL_CTX	*ctx;
 	X509	*leader;	/* whose names they are */
 	size_t	 nkinds;	/* of certificates in ctx */
 };
 struct tlsctx_hosts {
+	struct tlsctx_certs	*certs;
 	size_t			 n;
 	struct tlsctx_host	 v[];
 };
@@ -65,18 +63,17 @@ time_t tlsctx_time(const ASN1_TIME *t);
 
 /* tlsctx_certs_new(c, pair_r, err_r, errlen): As tlsctx_new().
  * _add(ctx, certs, i): ${ctx} sends certificate ${i} to clients that its key
- * suits.  _attach(ctx, certs): ${ctx} holds a reference. */
+ * suits. */
 struct tlsctx_certs *tlsctx_certs_new(const struct tlsctx_config *c,
     int *pair_r, char *err_r, size_t errlen);
 void tlsctx_certs_free(struct tlsctx_certs *certs);
 int tlsctx_certs_add(SSL_CTX *ctx, const struct tlsctx_certs *certs, size_t i);
-int tlsctx_certs_attach(SSL_CTX *ctx, struct tlsctx_certs *certs);
 /* tlsctx_cert_of(ssl): What ${ssl} sends, or has sent; NULL: none. */
 const struct tlsctx_cert *tlsctx_cert_of(SSL *ssl);
 
-/* tlsctx_hosts_new(certs, make, closure): The contexts for ${certs}, each made
- * by make(closure) and still without certificates.  NULL: an error is in
- * OpenSSL's queue.  Return the first, which owns the others. */
+/* tlsctx_hosts_new(certs, make, closure): The contexts for ${certs}, which it
+ * takes, each made by make(closure) and still without certificates.  NULL: an
+ * error is in OpenSSL's queue.  Return the first, which owns the others. */
 SSL_CTX *tlsctx_hosts_new(struct tlsctx_certs *certs,
     SSL_CTX *(*make)(void *closure), void *closure);
 

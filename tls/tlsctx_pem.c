@@ -4,7 +4,9 @@
 
 #include "tls/tlsctx.h"
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 
 #include <stdio.h>
@@ -124,28 +126,18 @@ tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
 void
 tlsctx_kind(EVP_PKEY *key, char *buf, size_t len)
 {
+	const char *name = EVP_PKEY_get0_type_name(key);
+	const char *nist;
 	char group[24] = "?";
-	size_t i;
-	static const char *const nist[][2] = {
-		{ "prime256v1", "P-256" }, { "secp384r1", "P-384" },
-		{ "secp521r1", "P-521" },
-	};
 
-	if (!EVP_PKEY_is_a(key, "EC")) {
-		const char *name = EVP_PKEY_get0_type_name(key);
-
-		if (name != NULL && strncasecmp(name, "RSA", 3) == 0)
-			snprintf(buf, len, "%.8s-%d", name,
-			    EVP_PKEY_get_bits(key));
-		else if (name != NULL && strcasecmp(name, "ED25519") == 0)
-			snprintf(buf, len, "Ed25519");
-		else
-			snprintf(buf, len, "%s", name != NULL ? name : "?");
-		return;
-	}
-	(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
-	for (i = 0; i < sizeof(nist) / sizeof(nist[0]); i++)
-		if (strcmp(group, nist[i][0]) == 0)
-			snprintf(group, sizeof(group), "%s", nist[i][1]);
-	snprintf(buf, len, "EC-%.12s", group);
+	if (EVP_PKEY_is_a(key, "EC")) {
+		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+		nist = EC_curve_nid2nist(OBJ_txt2nid(group));
+		snprintf(buf, len, "EC-%.12s", nist != NULL ? nist : group);
+	} else if (name != NULL && strncasecmp(name, "RSA", 3) == 0)
+		snprintf(buf, len, "%.8s-%d", name, EVP_PKEY_get_bits(key));
+	else if (EVP_PKEY_is_a(key, "ED25519"))
+		snprintf(buf, len, "Ed25519");
+	else
+		snprintf(buf, len, "%s", name != NULL ? name : "?");
 }

@@ -139,12 +139,6 @@ set_ciphers(SSL_CTX *ctx, const char *list)
 	return SSL_CTX_set_cipher_list(ctx, all);
 }
 
-static int
-set_ciphersuites(SSL_CTX *ctx, const char *list)
-{
-	return SSL_CTX_set_ciphersuites(ctx, list);
-}
-
 /* OpenSSL ignores names that it does not know, so that a mistyped list would be
  * a shorter one.  So each name is tried alone. */
 static int
@@ -217,7 +211,7 @@ tlsctx_suite_set(SSL_CTX *ctx, const struct tlsctx_config *c, char *which_r,
 		return -1;
 	*which_r = 's';
 	if (*c->ciphersuites != '\0' && apply_list(ctx, c->ciphersuites,
-	    set_ciphersuites, err_r, errlen) == -1)
+	    SSL_CTX_set_ciphersuites, err_r, errlen) == -1)
 		return -1;
 	*which_r = 'g';
 	if (set_groups(ctx, *c->groups != '\0' ? c->groups : OUR_GROUPS, err_r,
