@@ -5,6 +5,8 @@
 
 #include "tls/keeper.h"
 
+#include <sys/tree.h>
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -48,6 +50,7 @@ static const struct scheme {
 enum { NSCHEMES = sizeof(schemes) / sizeof(schemes[0]) };
 
 struct key {
+	RB_ENTRY(key)	 node;
 	uint32_t	 version, pair;
 	unsigned int	 kind;
 	EVP_PKEY	*pkey;
@@ -57,24 +60,39 @@ struct key {
 };
 
 struct keeper {
-	EVP_MD		*digests[NDIGESTS];
-	struct key	**keys;		/* sorted by version and pair */
-	size_t		 nkeys;
+	EVP_MD				*digests[NDIGESTS];
+	RB_HEAD(keeper_keys, key)	 keys;	/* by version and pair */
 };
 
 /* --- life ----------------------------------------------------------------- */
+
+static int
+key_cmp(const struct key *a, const struct key *b)
+{
+	if (a->version != b->version)
+		return a->version < b->version ? -1 : 1;
+	return a->pair < b->pair ? -1 : a->pair > b->pair;
+}
+
+RB_PROTOTYPE(keeper_keys, key, node, key_cmp)
+RB_GENERATE(keeper_keys, key, node, key_cmp)
 
 static void
 key_free(struct key *key)
 {
 	size_t i;
 
-	if (key == NULL)
-		return;
 	for (i = 0; i < NSCHEMES; i++)
 		EVP_PKEY_CTX_free(key->ready[i]);
 	EVP_PKEY_free(key->pkey);
 	free(key);
+}
+
+static void
+key_remove(struct keeper *k, struct key *key)
+{
+	RB_REMOVE(keeper_keys, &k->keys, key);
+	key_free(key);
 }
 
 struct keeper *
@@ -98,82 +116,26 @@ keeper_new(void)
 void
 keeper_free(struct keeper *k)
 {
+	struct key *key;
 	size_t i;
 
 	if (k == NULL)
 		return;
-	for (i = 0; i < k->nkeys; i++)
-		key_free(k->keys[i]);
-	free(k->keys);
+	while ((key = RB_ROOT(&k->keys)) != NULL)
+		key_remove(k, key);
 	for (i = 0; i < NDIGESTS; i++)
 		EVP_MD_free(k->digests[i]);
 	free(k);
 }
 
-/* --- which key ------------------------------------------------------------ */
-
-/* The index of the first key that is not before (version, pair). */
-static size_t
-key_place(const struct keeper *k, uint32_t version, uint32_t pair)
-{
-	size_t low = 0, high = k->nkeys, i;
-	const struct key *key;
-
-	while (low < high) {
-		i = (low + high) / 2;
-		key = k->keys[i];
-		if (key->version < version ||
-		    (key->version == version && key->pair < pair))
-			low = i + 1;
-		else
-			high = i;
-	}
-	return low;
-}
-
-static struct key *
-key_at(const struct keeper *k, size_t i, uint32_t version, uint32_t pair)
-{
-	if (i == k->nkeys || k->keys[i]->version != version ||
-	    k->keys[i]->pair != pair)
-		return NULL;
-	return k->keys[i];
-}
-
-static void
-take_out(struct keeper *k, size_t i, size_t n)
-{
-	size_t j;
-
-	for (j = i; j < i + n; j++)
-		key_free(k->keys[j]);
-	if (i + n < k->nkeys)
-		memmove(k->keys + i, k->keys + i + n,
-		    (k->nkeys - i - n) * sizeof(*k->keys));
-	k->nkeys -= n;
-}
-
-static int
-put_in(struct keeper *k, struct key *key)
-{
-	size_t i = key_place(k, key->version, key->pair);
-	struct key **v;
-
-	v = reallocarray(k->keys, k->nkeys + 1, sizeof(*v));
-	if (v == NULL)
-		return -1;
-	k->keys = v;
-	if (i < k->nkeys)
-		memmove(v + i + 1, v + i, (k->nkeys - i) * sizeof(*v));
-	v[i] = key;
-	k->nkeys++;
-	return 0;
-}
-
 void
 keeper_forget(struct keeper *k, uint32_t version)
 {
-	take_out(k, 0, key_place(k, version, 0));
+	struct key *key;
+
+	while ((key = RB_MIN(keeper_keys, &k->keys)) != NULL &&
+	    key->version < version)
+		key_remove(k, key);
 }
 
 /* --- sign ----------------------------------------------------------------- */
@@ -278,7 +240,8 @@ keeper_sign(struct keeper *k, uint32_t version, uint32_t pair,
     enum tls_scheme scheme, const uint8_t *tbs, size_t len,
     uint8_t sig_r[TLS_SIG_MAX], size_t *len_r)
 {
-	struct key *key = key_at(k, key_place(k, version, pair), version, pair);
+	struct key wanted = { .version = version, .pair = pair };
+	struct key *key = RB_FIND(keeper_keys, &k->keys, &wanted);
 
 	if (key == NULL) {
 		errno = ENOKEY;
@@ -362,24 +325,23 @@ int
 keeper_load(struct keeper *k, uint32_t version, uint32_t pair, int key_fd,
     const char *cert, size_t len, char *err_r, size_t errlen)
 {
-	size_t i = key_place(k, version, pair);
-	struct key *key = calloc(1, sizeof(*key));
+	struct key wanted = { .version = version, .pair = pair };
+	struct key *key = RB_FIND(keeper_keys, &k->keys, &wanted);
 	X509 *x;
-	int rc = -1;
+	int rc;
 
-	if (key_at(k, i, version, pair) != NULL)
-		take_out(k, i, 1);
-	if (key == NULL) {
+	if (key != NULL)
+		key_remove(k, key);
+	if ((key = calloc(1, sizeof(*key))) == NULL) {
 		snprintf(err_r, errlen, "cannot be read: %s", strerror(ENOMEM));
 		return -1;
 	}
 	key->version = version;
 	key->pair = pair;
 	x = first_certificate(cert, len);
-	if (key_load(k, key, key_fd, x, err_r, errlen) == 0 &&
-	    (rc = put_in(k, key)) == -1)
-		snprintf(err_r, errlen, "cannot be kept: %s", strerror(ENOMEM));
-	if (rc == -1)
+	if ((rc = key_load(k, key, key_fd, x, err_r, errlen)) == 0)
+		RB_INSERT(keeper_keys, &k->keys, key);
+	else
 		key_free(key);
 	X509_free(x);
 	ERR_clear_error();
