@@ -1,10 +1,11 @@
-/* Recipients: what RCPT is told of an address.
- * Owns: a route's verdict as an answer to the protocol. */
+/* Addresses: what RCPT is told of a recipient, and MAIL of a sender.
+ * Owns: the verdicts of a route and of the file of Sender_Login as answers to
+ * the protocol. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
 #include "cmd/settings/route.h"
-#include "core/lim.h"
+#include "core/table/sender_logins.h"
 
 enum esmtp_rcpt_status
 host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
@@ -23,4 +24,22 @@ host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
 		return ESMTP_RCPT_UNKNOWN;
 	route_find(w->child->settings, address, &route);
 	return answers[route.verdict];
+}
+
+int
+host_sender_may_use(void *host, accept_construct *ac, const char *login,
+    const struct mailaddr *sender)
+{
+	const struct worker *w = host;
+	const struct sender_logins *table;
+	char address[LIM_PATH + 2];
+
+	if (ac->options->sender_login[0] == '\0')
+		return 1;
+	table = settings_sender_logins(w->child->settings,
+	    ac->options->sender_login);
+	/* in the form that the spool gets, so that quotes make no difference */
+	return table != NULL &&
+	    mailaddr_format(sender, address, sizeof(address)) != -1 &&
+	    sender_logins_may(table, login, address);
 }

@@ -108,13 +108,12 @@ void host_init(struct worker *w);
  * which is kept, and w->host's spool.  Return 0, or -1 having logged why. */
 int host_spool_open(struct worker *w, int dirfd);
 
-/* host_report.c, host_rcpt.c: report() and lookup_rcpt() of esmtp_host.h. */
+/* host_report.c: report() of esmtp_host.h.  host_rcpt.c: lookup_rcpt() and
+ * may_send_as(). */
 void host_report(void *host, accept_construct *ac,
     const struct esmtp_report *r);
 enum esmtp_rcpt_status host_rcpt_lookup(void *host, accept_construct *ac,
     const struct mailaddr *addr);
-
-/* host_sender.c: may_send_as() of esmtp_host.h. */
 int host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender);
 
