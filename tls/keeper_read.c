@@ -3,8 +3,6 @@
  * cannot be used.
  * Knows nothing of certificates and signatures. */
 
-#include <sys/stat.h>
-
 #include <openssl/bio.h>
 #include <openssl/decoder.h>
 #include <openssl/err.h>
@@ -13,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/util/fileio.h"
 #include "tls/keeper_int.h"

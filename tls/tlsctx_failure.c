@@ -7,7 +7,6 @@
 #include <openssl/sslerr.h>
 
 #include "tls/remote.h"
-#include "tls/tlsctx_int.h"
 
 #define ALERT(n)	(SSL_AD_REASON_OFFSET + (n))	/* the client's */
 

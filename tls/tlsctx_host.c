@@ -4,7 +4,6 @@
 
 #include "tls/tlsctx.h"
 
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include <pthread.h>

@@ -6,12 +6,10 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include "tls/tlsctx_int.h"

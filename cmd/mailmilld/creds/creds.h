@@ -16,6 +16,7 @@
 #include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 #include "cmd/settings/settings_tls.h"
+#include "tls/tlsctx.h"
 
 struct creds;
 
@@ -58,9 +59,8 @@ const char *creds_name(const struct creds *c, size_t pair);
 struct bundle;
 struct bundle *bundle_read(int fd, const struct settings *s);
 void bundle_free(struct bundle *b);
-struct bundle_octets { const char *v; size_t len; };
-struct bundle_octets bundle_cert(const struct bundle *b, size_t pair);
-struct bundle_octets bundle_ocsp(const struct bundle *b, size_t pair);
-struct bundle_octets bundle_client_ca(const struct bundle *b, size_t i);
+struct tlsctx_octets bundle_cert(const struct bundle *b, size_t pair);
+struct tlsctx_octets bundle_ocsp(const struct bundle *b, size_t pair);
+struct tlsctx_octets bundle_client_ca(const struct bundle *b, size_t i);
 
 #endif

@@ -81,26 +81,26 @@ bundle_free(struct bundle *b)
 	free(b);
 }
 
-static struct bundle_octets
+static struct tlsctx_octets
 at(const struct bundle *b, size_t i)
 {
-	return (struct bundle_octets){ b->octets + b->places[i].offset,
+	return (struct tlsctx_octets){ b->octets + b->places[i].offset,
 		b->places[i].len };
 }
 
-struct bundle_octets
+struct tlsctx_octets
 bundle_cert(const struct bundle *b, size_t pair)
 {
 	return at(b, pair);
 }
 
-struct bundle_octets
+struct tlsctx_octets
 bundle_ocsp(const struct bundle *b, size_t pair)
 {
 	return at(b, b->npairs + pair);
 }
 
-struct bundle_octets
+struct tlsctx_octets
 bundle_client_ca(const struct bundle *b, size_t i)
 {
 	return at(b, 2 * b->npairs + i);

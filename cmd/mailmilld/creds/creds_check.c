@@ -12,7 +12,6 @@
 
 #include "core/process/log.h"
 #include "tls/keeper.h"
-#include "tls/tlsctx.h"
 
 #define CHECK_MS	20000	/* of all pairs: a machine under load */
 /* What notices begin with. */

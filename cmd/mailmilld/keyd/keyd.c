@@ -15,7 +15,6 @@
 
 #include "cmd/mailmilld/creds/creds.h"
 #include "cmd/mailmilld/role/child.h"
-#include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
 
@@ -54,7 +53,7 @@ on_key(void *closure, struct channel_msg *msg)
 	struct role_state *s = closure;
 	const struct settings_tls *tls = s->keyd.settings->tls;
 	char err[KEEPER_ERROR_MAX] = "was not received: out of descriptors";
-	struct bundle_octets cert;
+	struct tlsctx_octets cert;
 	struct msg_key key;
 
 	memcpy(&key, msg->base, sizeof(key));
@@ -143,22 +142,6 @@ stay_in_memory(const struct child *c)
 		    "keys may be written to swap space");
 }
 
-/* Put the null device in the place of standard output, which nothing here uses.
- * Standard error stays, for messages of libraries. */
-static void
-leave_descriptors(void)
-{
-	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
-}
-
-static int
-become_keyd(struct child *c)
-{
-	stay_in_memory(c);
-	leave_descriptors();
-	return child_drop(c);
-}
-
 static int
 keyd_main(struct child *c)
 {
@@ -167,7 +150,11 @@ keyd_main(struct child *c)
 	int status;
 
 	TAILQ_INIT(&s.keyd.workers);
-	if (become_keyd(c) == -1)
+	stay_in_memory(c);
+	/* the null device: nothing here uses standard output.  Standard error
+	 * stays, for messages of libraries. */
+	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
+	if (child_drop(c) == -1)
 		return 1;
 	if ((s.keyd.keeper = keeper_new()) == NULL) {
 		log_err("start", "role=%s", "keyd");

@@ -40,8 +40,6 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
 	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
 	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
 	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
 	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
@@ -98,8 +96,6 @@ report_tls_failed(const struct worker *w, const accept_construct *ac,
 	char buf[ADDR_TEXT];
 
 	count_failure(ac, r);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
 	log_event(LOG_LEVEL_INFO, "tls-failed",
 	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
 	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
@@ -149,8 +145,6 @@ report_rejected(const struct worker *, const accept_construct *ac,
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
 		stats_inc(STATS_REPLIES_4XX);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
 	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
 	    "detail=%s", ac->id, addr_text(&ac->peer.sa, buf), r->verb,
@@ -164,8 +158,6 @@ report_timeout(const struct worker *, const accept_construct *ac,
 	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_SESSIONS_TIMEOUT);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
 	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
 	    ac->id, addr_text(&ac->peer.sa, buf), r->detail);
 }
@@ -177,8 +169,6 @@ report_abort(const struct worker *, const accept_construct *ac,
 	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_SESSIONS_ABORTED);
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
 	log_event(LOG_LEVEL_INFO, "vanished",
 	    "session=%s client=%s state=%s error=%s", ac->id,
 	    addr_text(&ac->peer.sa, buf), r->detail, r->errnum == 0 ? "closed" :

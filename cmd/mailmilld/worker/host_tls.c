@@ -18,7 +18,6 @@
 #include "cmd/mailmilld/creds/creds.h"
 #include "core/process/log.h"
 #include "tls/remote.h"
-#include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 
 struct host_tls {
@@ -29,34 +28,23 @@ struct host_tls {
 
 /* --- contexts ------------------------------------------------------------- */
 
-static enum tlsctx_verify
-verify_mode(const struct esmtp_options *o)
-{
-	/* the choices of TLS_Verify_Mode, in their order */
-	static const enum tlsctx_verify modes[] = { TLSCTX_VERIFY_OPTIONAL,
-	    TLSCTX_VERIFY_NONE, TLSCTX_VERIFY_REQUIRE };
-
-	return modes[o->tls_verify_mode];
-}
-
-static struct tlsctx_octets
-octets(struct bundle_octets b)
-{
-	return (struct tlsctx_octets){ .v = b.v, .len = b.len };
-}
-
 /* The context ${c}, with its certificates from ${b}.  NULL: logged. */
 static struct tlsctx *
 context_new(const struct settings *s, const struct settings_tls_context *c,
     const struct bundle *b, uint32_t version)
 {
+	static const enum tlsctx_verify modes[] = {
+		[ESMTP_VERIFY_OPTIONAL] = TLSCTX_VERIFY_OPTIONAL,
+		[ESMTP_VERIFY_NONE] = TLSCTX_VERIFY_NONE,
+		[ESMTP_VERIFY_REQUIRE] = TLSCTX_VERIFY_REQUIRE
+	};
 	const struct esmtp_options *o = c->options;
 	struct tlsctx_config config = {
 		.protocols = o->tls_protocols,
 		.ciphers = o->tls_ciphers,
 		.ciphersuites = o->tlsv13_ciphersuites,
 		.groups = o->tls_groups,
-		.verify = verify_mode(o),
+		.verify = modes[o->tls_verify_mode],
 		.version = version,
 		.npairs = c->npairs
 	};
@@ -72,13 +60,12 @@ context_new(const struct settings *s, const struct settings_tls_context *c,
 	}
 	for (i = 0; i < c->npairs; i++) {
 		pairs[i].pair = c->pairs[i];
-		pairs[i].cert = octets(bundle_cert(b, c->pairs[i]));
-		pairs[i].ocsp = octets(bundle_ocsp(b, c->pairs[i]));
+		pairs[i].cert = bundle_cert(b, c->pairs[i]);
+		pairs[i].ocsp = bundle_ocsp(b, c->pairs[i]);
 	}
 	config.pairs = pairs;
 	if (c->client_ca != 0)
-		config.client_ca = octets(bundle_client_ca(b,
-		    c->client_ca - 1));
+		config.client_ca = bundle_client_ca(b, c->client_ca - 1);
 	if ((t = tlsctx_new(&config, &bad, err, sizeof(err))) == NULL)
 		log_errx("certificates", "version=%u file=%s error=%s",
 		    version, bad >= 0 ?
