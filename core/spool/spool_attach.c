@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "core/loop/watch.h"
 #include "core/scheduler.h"
 #include "core/spool/spool_writer.h"
 
@@ -26,17 +27,12 @@ spool_writer_attach(struct spool_writer *w)
 	Event *event;
 	int save;
 
-	if ((event = build_fd_event(spool_writer_fd(w), E_READ,
-	    E_AGGRESSIVE_NONE, writer_event, w)) == NULL)
+	if ((event = watch_fd(spool_writer_fd(w), E_READ, writer_event, w)) ==
+	    NULL)
 		return (-1);
-	if (schedule_event(event) == -1)
-		goto err1;
-	if (scheduler_recurrent_func_add(writer_pass, w) == -1)
-		goto err0;
-	return (0);
-
-err0:	event_unschedule(event);
-err1:	save = errno;
+	if (scheduler_recurrent_func_add(writer_pass, w) == 0)
+		return (0);
+	save = errno;
 	event_free(event);
 	errno = save;
 	return (-1);

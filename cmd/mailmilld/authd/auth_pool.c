@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/event.h"
+#include "core/loop/watch.h"
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
 
@@ -179,18 +180,6 @@ start_threads(struct auth_pool *p, unsigned int n)
 	return error == 0 ? 0 : -1;
 }
 
-static Event *
-open_event(struct auth_pool *p)
-{
-	Event *e = build_fd_event(-1, E_ASYNC, E_AGGRESSIVE_NONE, on_finished,
-	    p);
-
-	if (e == NULL || schedule_event(e) == 0)
-		return e;
-	event_free(e);
-	return NULL;
-}
-
 struct auth_pool *
 auth_pool_open(unsigned int nthreads)
 {
@@ -206,7 +195,7 @@ auth_pool_open(unsigned int nthreads)
 		goto err1;
 	if ((errno = pthread_cond_init(&p->work, NULL)) != 0)
 		goto err2;
-	if ((p->event = open_event(p)) == NULL)
+	if ((p->event = watch_fd(-1, E_ASYNC, on_finished, p)) == NULL)
 		goto err3;
 	if (start_threads(p, nthreads) == 0)
 		return p;
@@ -239,7 +228,6 @@ auth_pool_close(struct auth_pool *p, unsigned int wait_ms)
 		if (pthread_clockjoin_np(p->threads[p->nthreads - 1].id, NULL,
 		    CLOCK_MONOTONIC, &until) != 0)
 			return false;
-	event_unschedule(p->event);
 	event_free(p->event);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/spooldir.h"
+#include "core/loop/watch.h"
 #include "core/scheduler.h"
 
 #define CONNECTIONS_MAX		32
@@ -39,7 +40,7 @@ struct conn {
 
 struct control {
 	struct master		*master;
-	int			 fd;
+	Event			*event;
 	char			 path[108];
 	TAILQ_HEAD(, conn)	 conns;
 	unsigned int		 nconns;
@@ -64,10 +65,10 @@ conn_end(struct conn *c)
 }
 
 static int
-wait_for(struct conn *c, int mask, const struct timeval *now)
+wait_for(struct conn *c, int mask, const struct timeval *now, int limit_s)
 {
 	c->event->trigger = *now;
-	c->event->trigger.tv_sec += REQUEST_TIMEOUT_S;
+	c->event->trigger.tv_sec += limit_s;
 	return mask | E_TIMEOUT;
 }
 
@@ -77,29 +78,17 @@ wait_for(struct conn *c, int mask, const struct timeval *now)
 static void
 conn_answer(struct conn *c, json_t *answer)
 {
-	char *text = answer == NULL ? NULL : json_dumps(answer, JSON_COMPACT);
-	size_t len;
+	char *text = json_dumps(answer, JSON_COMPACT);
+	int len = -1;
 
 	json_decref(answer);
 	free(c->buf);
-	c->buf = NULL;
-	c->len = c->done = 0;
-	c->is_answering = true;
-	if (text == NULL)
-		return;
-	len = strlen(text);
-	if ((c->buf = malloc(len + 1)) != NULL) {
-		memcpy(c->buf, text, len);
-		c->buf[len] = '\n';
-		c->len = len + 1;
-	}
+	if (text == NULL || (len = asprintf(&c->buf, "%s\n", text)) == -1)
+		c->buf = NULL;
 	free(text);
-}
-
-static void
-conn_error(struct conn *c, const char *text)
-{
-	conn_answer(c, json_pack("{s:s}", "error", text));
+	c->len = len == -1 ? 0 : (size_t)len;
+	c->done = 0;
+	c->is_answering = true;
 }
 
 static int
@@ -111,7 +100,8 @@ conn_write(struct conn *c, const struct timeval *now)
 		n = event_write(c->event, c->buf + c->done,
 		    (int)(c->len - c->done), &needmask);
 		if (n == -1 && errno == EAGAIN)
-			return wait_for(c, needmask, now);
+			return wait_for(c, needmask, now,
+			    REQUEST_TIMEOUT_S);
 		if (n <= 0)
 			return conn_end(c);
 		c->done += (size_t)n;
@@ -122,6 +112,13 @@ conn_write(struct conn *c, const struct timeval *now)
 	return E_READ;
 }
 
+static int
+conn_error(struct conn *c, const char *text, const struct timeval *now)
+{
+	conn_answer(c, json_pack("{s:s}", "error", text));
+	return conn_write(c, now);
+}
+
 /* --- commands ------------------------------------------------------------- */
 
 /* Wait for the reload, or for the client to leave, which E_EXCEPTION tells: a
@@ -130,18 +127,15 @@ static int
 do_reload(struct conn *c, const struct timeval *now)
 {
 	c->request = master_wants_reload(c->control->master);
-	c->event->trigger = *now;
-	c->event->trigger.tv_sec += RELOAD_WAIT_S;
-	return E_ASYNC | E_EXCEPTION | E_TIMEOUT;
+	return wait_for(c, E_ASYNC | E_EXCEPTION, now, RELOAD_WAIT_S);
 }
 
 static int
 reload_takes_long(struct conn *c, const struct timeval *now)
 {
 	c->request = 0;
-	conn_error(c, "the reload is still in progress, the log will say how "
-	    "it ends");
-	return conn_write(c, now);
+	return conn_error(c, "the reload is still in progress, the log will "
+	    "say how it ends", now);
 }
 
 /* The reload that ${c} has asked for is over. */
@@ -150,11 +144,10 @@ reload_over(struct conn *c)
 {
 	const struct master *m = c->control->master;
 
-	if (*m->reload_error != '\0')
-		conn_error(c, m->reload_error);
-	else
-		conn_answer(c, json_pack("{s:b, s:i}", "ok", 1, "generation",
-		    (int)m->config.generation));
+	conn_answer(c, *m->reload_error != '\0' ?
+	    json_pack("{s:s}", "error", m->reload_error) :
+	    json_pack("{s:b, s:i}", "ok", 1, "generation",
+	    (int)m->config.generation));
 	c->request = 0;
 	schedule_event_and_dispatch(c->event, E_WRITE);
 }
@@ -190,8 +183,8 @@ do_queue(struct conn *c, const struct timeval *now)
 	    (unsigned int)c->len, fd) == -1) {
 		if (fd != -1)
 			close(fd);
-		conn_error(c, "cannot reach the queue process, try again");
-		return conn_write(c, now);
+		return conn_error(c, "cannot reach the queue process, try "
+		    "again", now);
 	}
 	return conn_end(c);
 }
@@ -200,9 +193,8 @@ static int
 no_queue(struct conn *c, const struct timeval *now)
 {
 	c->wants_queue = false;
-	conn_error(c, "the queue process is not running now, the log says "
-	    "why; try again when it is");
-	return conn_write(c, now);
+	return conn_error(c, "the queue process is not running now, the log "
+	    "says why; try again when it is", now);
 }
 
 void
@@ -227,24 +219,22 @@ conn_request(struct conn *c, const struct timeval *now)
 	switch (control_parse(c->buf, c->len)) {
 	case CONTROL_STATUS:
 		conn_answer(c, status_json(c->control->master));
-		break;
+		return conn_write(c, now);
 	case CONTROL_STATS:
 		conn_answer(c, stats_json(c->control->master));
-		break;
+		return conn_write(c, now);
 	case CONTROL_RELOAD:
 		return do_reload(c, now);
 	case CONTROL_STOP:
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
-		c->event->trigger = *now;
-		c->event->trigger.tv_sec += QUEUE_WAIT_S;
+		(void)wait_for(c, 0, now, QUEUE_WAIT_S);
 		return do_queue(c, now);
 	case CONTROL_BAD:
-		conn_error(c, "expected one line with a JSON object that has "
-		    "a known \"command\"");
 		break;
 	}
-	return conn_write(c, now);
+	return conn_error(c, "expected one line with a JSON object that has a "
+	    "known \"command\"", now);
 }
 
 /* --- connections ---------------------------------------------------------- */
@@ -258,7 +248,8 @@ conn_read(struct conn *c, const struct timeval *now)
 	n = event_read(c->event, c->buf + c->len,
 	    (int)(MSG_CONTROL_OCTETS - c->len), &needmask);
 	if (n == -1 && errno == EAGAIN)
-		return wait_for(c, needmask, now);
+		return wait_for(c, needmask, now,
+			    REQUEST_TIMEOUT_S);
 	if (n <= 0)
 		return conn_end(c);
 	c->len += (size_t)n;
@@ -267,10 +258,9 @@ conn_read(struct conn *c, const struct timeval *now)
 		return conn_request(c, now);
 	}
 	if (c->len == MSG_CONTROL_OCTETS) {
-		conn_error(c, "the request is too long");
-		return conn_write(c, now);
+		return conn_error(c, "the request is too long", now);
 	}
-	return wait_for(c, E_READ, now);
+	return wait_for(c, E_READ, now, REQUEST_TIMEOUT_S);
 }
 
 static int
@@ -372,24 +362,21 @@ control_open(struct master *m)
 {
 	const char *path = m->config.settings->control;
 	struct control *ctl;
-	Event *e;
+	int fd;
 
 	if ((ctl = calloc(1, sizeof(*ctl))) == NULL)
 		goto err1;
 	ctl->master = m;
 	TAILQ_INIT(&ctl->conns);
 	strlcpy(ctl->path, path, sizeof(ctl->path));
-	if (rundir_make(path) == -1 || (ctl->fd = control_bind(path)) == -1)
+	if (rundir_make(path) == -1 || (fd = control_bind(path)) == -1)
 		goto err2;
-	e = build_fd_event(ctl->fd, E_READ, E_AGGRESSIVE_NONE, control_accept,
-	    ctl);
-	if (e == NULL || schedule_event(e) == -1)
+	if ((ctl->event = watch_fd(fd, E_READ, control_accept, ctl)) == NULL)
 		goto err3;
 	m->control = ctl;
 	return 0;
 err3:
-	event_free(e);
-	close(ctl->fd);
+	close(fd);
 err2:
 	free(ctl);
 err1:
@@ -407,12 +394,9 @@ control_close(struct master *m)
 		return;
 	m->control = NULL;
 	(void)unlink(ctl->path);
-	event_free(clear_event_by_fd(ctl->fd));
-	close(ctl->fd);
+	watch_close(&ctl->event);
 	while ((c = TAILQ_FIRST(&ctl->conns)) != NULL) {
-		event_unschedule(c->event);
-		event_close(c->event);
-		event_free(c->event);
+		watch_close(&c->event);
 		conn_free(c);
 	}
 	free(ctl);

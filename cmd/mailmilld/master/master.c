@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "core/loop/after.h"
+#include "core/loop/watch.h"
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
 
@@ -152,7 +153,7 @@ close_parts(struct master *m)
 	listeners_close(m);
 	respawns_cancel(m);
 	certs_close(m);
-	signals_close(m);
+	watch_close(&m->signals);
 	after_cancel(&m->wake);
 	log_flush();
 }

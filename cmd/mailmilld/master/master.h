@@ -326,7 +326,6 @@ void control_close(struct master *m);
 void control_step(struct master *m);
 
 /* signals.c */
-int signals_open(struct master *m);	/* 0 or -1 with errno */
-void signals_close(struct master *m);
+int signals_open(struct master *m);	/* 0 or -1 with errno; m->signals */
 
 #endif

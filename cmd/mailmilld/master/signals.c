@@ -7,15 +7,14 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/scheduler.h"
+#include "core/loop/watch.h"
 
 static void
-on_child(struct master *m)
+on_child(struct master *m, int)
 {
 	int status;
 	pid_t pid;
@@ -25,46 +24,35 @@ on_child(struct master *m)
 }
 
 static void
-on_term(struct master *m)
+on_stop(struct master *m, int signo)
 {
-	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGTERM mode=drain");
-	master_wants_stop(m, STOP_DRAIN);
+	bool is_drain = signo == SIGTERM;
+
+	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIG%s mode=%s",
+	    sigabbrev_np(signo), is_drain ? "drain" : "at-once");
+	master_wants_stop(m, is_drain ? STOP_DRAIN : STOP_AT_ONCE);
 }
 
 static void
-on_int(struct master *m)
-{
-	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGINT mode=at-once");
-	master_wants_stop(m, STOP_AT_ONCE);
-}
-
-static void
-on_quit(struct master *m)
-{
-	log_event(LOG_LEVEL_NOTICE, "stop", "signal=SIGQUIT mode=at-once");
-	master_wants_stop(m, STOP_AT_ONCE);
-}
-
-static void
-on_hup(struct master *m)
+on_hup(struct master *m, int)
 {
 	(void)master_wants_reload(m);
 }
 
 static void
-on_usr1(struct master *m)
+on_usr1(struct master *m, int)
 {
 	master_wants_relog(m, RELOG_NOW);
 }
 
 static const struct {
 	int	  signo;
-	void	(*act)(struct master *m);
+	void	(*act)(struct master *m, int signo);
 } signal_rows[] = {
 	{ SIGCHLD,	on_child },
-	{ SIGTERM,	on_term },
-	{ SIGINT,	on_int },
-	{ SIGQUIT,	on_quit },
+	{ SIGTERM,	on_stop },
+	{ SIGINT,	on_stop },
+	{ SIGQUIT,	on_stop },
 	{ SIGHUP,	on_hup },
 	{ SIGUSR1,	on_usr1 },
 };
@@ -80,7 +68,7 @@ signals_callback(Event *e, int, void *closure, struct timeval *)
 	while (read(e->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
 		for (i = 0; i < NSIGNALS; i++)
 			if (signal_rows[i].signo == (int)si.ssi_signo)
-				signal_rows[i].act(m);
+				signal_rows[i].act(m, (int)si.ssi_signo);
 	return E_READ;
 }
 
@@ -99,24 +87,8 @@ signals_open(struct master *m)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
 	    (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) == -1)
 		return -1;
-	m->signals = build_fd_event(fd, E_READ, E_AGGRESSIVE_NONE,
-	    signals_callback, m);
-	if (m->signals == NULL || schedule_event(m->signals) == -1) {
-		event_free(m->signals);
-		m->signals = NULL;
-		close(fd);
-		return -1;
-	}
-	return 0;
-}
-
-void
-signals_close(struct master *m)
-{
-	if (m->signals == NULL)
-		return;
-	event_unschedule(m->signals);
-	event_close(m->signals);
-	event_free(m->signals);
-	m->signals = NULL;
+	if ((m->signals = watch_fd(fd, E_READ, signals_callback, m)) != NULL)
+		return 0;
+	close(fd);
+	return -1;
 }

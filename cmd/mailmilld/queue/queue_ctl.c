@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/loop/watch.h"
 #include "core/process/log.h"
 
 #define CTLS_MAX	16
@@ -108,18 +109,12 @@ queue_ctl_begin(struct queue_role *r, int fd, const char *request,
 	if ((ctl->answer = queue_control(r->queue, request, len)) == NULL)
 		goto err2;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	ctl->event = build_fd_event(fd, E_WRITE, E_AGGRESSIVE_NONE, on_event,
-	    ctl);
-	if (ctl->event == NULL)
-		goto err3;
-	TAILQ_INSERT_TAIL(&r->ctls, ctl, link);
-	r->nctls++;
-	if (schedule_event(ctl->event) == 0)
+	ctl->event = watch_fd(fd, E_WRITE, on_event, ctl);
+	if (ctl->event != NULL) {
+		TAILQ_INSERT_TAIL(&r->ctls, ctl, link);
+		r->nctls++;
 		return;
-	event_free(ctl->event);
-	ctl_free(ctl);
-	goto err1;
-err3:
+	}
 	queue_answer_free(ctl->answer);
 err2:
 	free(ctl);
@@ -133,9 +128,7 @@ queue_ctl_end_all(struct queue_role *r)
 	struct queue_ctl *ctl;
 
 	while ((ctl = TAILQ_FIRST(&r->ctls)) != NULL) {
-		event_unschedule(ctl->event);
-		event_close(ctl->event);
-		event_free(ctl->event);
+		watch_close(&ctl->event);
 		ctl_free(ctl);
 	}
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
 #include "core/util/fileio.h"
@@ -128,37 +129,21 @@ chanev_open(int fd, enum role_id self, enum role_id peer,
     const struct chanev_ops *ops, void *closure)
 {
 	struct chanev *ce;
-	int saved;
 
 	assert_complete(ops, self, peer);
-	if ((ce = calloc(1, sizeof(*ce))) == NULL)
-		goto err1;
+	if ((ce = calloc(1, sizeof(*ce))) == NULL) {
+		fileio_close(fd);
+		return NULL;
+	}
 	ce->ops = ops;
 	ce->closure = closure;
 	ce->ch = channel_open(fd, msg_rows, NMSGS, self, peer);
 	if (ce->ch == NULL)
-		goto err2;
-	ce->event = build_fd_event(fd, E_READ, E_AGGRESSIVE_NONE,
-	    chanev_callback, ce);
-	if (ce->event == NULL)
-		goto err3;
-	if (schedule_event(ce->event) == -1)
-		goto err4;
-	return ce;
-err4:
-	saved = errno;
-	event_free(ce->event);
-	errno = saved;
-err3:
-	saved = errno;
-	channel_free(ce->ch);
-	free(ce);
-	errno = saved;
-	return NULL;
-err2:
-	free(ce);
-err1:
-	fileio_close(fd);
+		fileio_close(fd);
+	else if ((ce->event = watch_fd(fd, E_READ, chanev_callback, ce)) !=
+	    NULL)
+		return ce;
+	chanev_free(ce);
 	return NULL;
 }
 
@@ -190,7 +175,6 @@ chanev_free(struct chanev *ce)
 		ce->is_dead = true;
 		return;
 	}
-	event_unschedule(ce->event);
 	event_free(ce->event);
 	channel_free(ce->ch);
 	free(ce);

@@ -171,11 +171,8 @@ leave(struct probe *p)
 {
 	siginfo_t si;
 
-	if (p->event != NULL) {
-		event_unschedule(p->event);
-		event_free(p->event);
-		p->event = NULL;
-	}
+	event_free(p->event);
+	p->event = NULL;
 	if (p->fd != -1)
 		close(p->fd);
 	p->fd = -1;

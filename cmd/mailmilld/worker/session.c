@@ -83,7 +83,6 @@ session_discard(struct worker *w, accept_construct *ac)
 {
 	esmtp_destroy_message_construct(
 	    accept_construct_get_message_construct(ac));
-	event_unschedule(ac->event);
 	event_close(ac->event);
 	event_free(ac->event);
 	session_end(w, ac);
