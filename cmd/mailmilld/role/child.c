@@ -19,11 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/role/child_early.h"
 #include "cmd/mailmilld/role/child_log.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
-#include "core/lim.h"
+#include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 
@@ -69,6 +68,9 @@ on_stats(void *closure, struct channel_msg *msg)
 
 	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
 		log_warn("stats", "step=%s", "attach");
+	/* the role's own messages follow: they wait for child_run() */
+	c->has_basics = true;
+	chanev_hold(c->master);
 }
 
 /* Those that it has channels to. */
@@ -79,11 +81,16 @@ peers_of(const struct role *role)
 }
 
 static void
-give_peer(struct child *c, struct channel_msg *msg)
+on_peer(void *closure, struct channel_msg *msg)
 {
+	struct child *c = closure;
 	struct msg_peer peer;
 	int fd = msg->fd;
 
+	if (fd == -1) {
+		log_errx("peer", "reason=%s", "out of descriptors");
+		return;
+	}
 	memcpy(&peer, msg->base, sizeof(peer));
 	if (peer.role >= NROLES ||
 	    (peers_of(c->role) & ROLE_BIT(peer.role)) == 0)
@@ -92,37 +99,13 @@ give_peer(struct child *c, struct channel_msg *msg)
 	c->ops->peer(c->closure, &peer, fd);
 }
 
-static void
-give(struct channel_msg *msg, void *closure)
-{
-	struct child *c = closure;
-
-	if (msg->type == M_PEER)
-		give_peer(c, msg);
-	else
-		c->ops->on[msg->type](c->closure, msg);
-}
-
 /* A message that is the role's. */
 static void
 on_own(void *closure, struct channel_msg *msg)
 {
 	struct child *c = closure;
 
-	if (c->ops != NULL)
-		give(msg, c);
-	else if (child_early_keep(msg) == -1)
-		log_errx("start", "reason=%s message=%s", "out of memory",
-		    msg_rows[msg->type].name);
-}
-
-static void
-on_peer(void *closure, struct channel_msg *msg)
-{
-	if (msg->fd == -1)
-		log_errx("peer", "reason=%s", "out of descriptors");
-	else
-		on_own(closure, msg);
+	c->ops->on[msg->type](c->closure, msg);
 }
 
 static void
@@ -171,7 +154,7 @@ master_gone(void *closure)
 
 	c->master = NULL;
 	c->is_orphan = true;
-	if (c->is_started)
+	if (c->ops != NULL)
 		log_warnx("master-gone", "effect=%s",
 		    "finishing what was promised, then ending");
 	drain(c, false);
@@ -208,7 +191,6 @@ static int
 signals_init(struct child *c)
 {
 	sigset_t set;
-	Event *e;
 	size_t i;
 	int fd;
 
@@ -219,13 +201,10 @@ signals_init(struct child *c)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
 	    (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) == -1)
 		return -1;
-	e = build_fd_event(fd, E_READ, E_AGGRESSIVE_NONE, on_sigterm, c);
-	if (e == NULL || schedule_event(e) == -1) {
-		event_free(e);
-		close(fd);
-		return -1;
-	}
-	return 0;
+	if (watch_fd(fd, E_READ, on_sigterm, c) != NULL)
+		return 0;
+	close(fd);
+	return -1;
 }
 
 /* --- start ---------------------------------------------------------------- */
@@ -253,15 +232,17 @@ open_loop(struct child *c)
 	return 0;
 }
 
+/* Run the loop until ${*is_heard}, or until this process has to end.  Return 0,
+ * or -1 having logged why. */
 static int
-hear_start(struct child *c)
+hear_until(struct child *c, const bool *is_heard)
 {
-	while (!c->is_started && !c->is_draining)
+	while (!*is_heard && !c->is_draining)
 		if (scheduler_pass(c->sched, -1) == -1) {
 			log_err("start", "role=%s", c->role->name);
 			return -1;
 		}
-	return c->is_started ? 0 : -1;
+	return 0;
 }
 
 static int
@@ -293,7 +274,6 @@ set_title(const struct child *c)
 static void
 child_clear(struct child *c)
 {
-	child_early_give(NULL, NULL);
 	chanev_free(c->master);
 	settings_free(c->settings_owned);
 	log_flush();
@@ -308,8 +288,8 @@ child_main(const struct role *role)
 	setproctitle("%s", role->name);
 	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
 	prctl(PR_SET_NAME, "mailmilld");
-	if (open_loop(&c) == 0 && hear_start(&c) == 0 &&
-	    read_config(&c) == 0) {
+	if (open_loop(&c) == 0 && hear_until(&c, &c.has_basics) == 0 &&
+	    c.has_basics && read_config(&c) == 0) {
 		set_title(&c);
 		status = role->main(&c);
 	}
@@ -350,21 +330,20 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	c->ops = ops;
 	c->closure = closure;
 	assert_complete(c);
-	child_early_give(give, c);
 	if (child_log_gather(c) == -1) {
 		log_err("start", "role=%s", c->role->name);
 		return 1;
 	}
 	if (c->is_draining)		/* heard before there was a role */
 		ops->drain(closure);
-	else if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
+	chanev_resume(c->master);
+	if (hear_until(c, &c->is_started) == -1)
+		return 1;
+	if (!c->is_draining &&
+	    chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
 		log_warn("start", "role=%s step=%s", c->role->name,
 		    "ready");
-	/* what the start has left to the end of a pass must not wait for the
-	 * first thing to happen */
-	rc = scheduler_pass(c->sched, 0);
-	if (rc != -1)
-		rc = scheduler_run(c->sched);
+	rc = scheduler_run(c->sched);
 	if (rc == -1)
 		log_err("poll", "role=%s", c->role->name);
 	if (c->master != NULL)

@@ -48,6 +48,7 @@ struct child {
 	bool			 is_draining;
 	bool			 is_reconfig;	/* it drains because of a reload */
 	/* child.c's own */
+	bool			 has_basics;	/* M_INIT, M_LOG, M_STATS have come */
 	bool			 is_started;	/* M_START has come */
 	bool			 is_relog_wanted;
 	Event			*log_timer;	/* set while lines wait */
@@ -74,8 +75,8 @@ int child_main(const struct role *role);
 int child_drop(struct child *c);
 
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
- * child_exit().  Peers and messages that came before are given to ${ops} first,
- * in their order, before M_READY.  Return the exit status. */
+ * child_exit().  The messages that the master has sent up to M_START are given to
+ * ${ops} before M_READY.  Return the exit status. */
 int child_run(struct child *c, const struct child_ops *ops, void *closure);
 
 /* child_exit(c): Leave child_run() at the end of this pass, status 0. */
