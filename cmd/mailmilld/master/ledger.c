@@ -5,6 +5,8 @@
 
 #include "cmd/mailmilld/master/ledger.h"
 
+#include <sys/tree.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +15,13 @@
 #include "core/util/addr.h"
 
 #define NONE		UINT32_MAX
-#define BUCKETS_FIRST	64	/* a power of two */
 
 struct client {
-	struct client	*next;
+	RB_ENTRY(client) node;
 	unsigned char	 addr[16];	/* IPv4 mapped into IPv6 */
 	unsigned int	 n;
 };
+RB_HEAD(clients, client);
 
 struct session {
 	uint32_t	 generation;	/* odd while in use */
@@ -39,11 +41,18 @@ struct book {
 };
 
 struct ledger {
-	struct client	**bucket;
-	size_t		  nbuckets;
-	size_t		  nclients;
-	unsigned int	  n;
+	struct clients	clients;
+	unsigned int	n;
 };
+
+static int
+client_cmp(const struct client *a, const struct client *b)
+{
+	return memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+RB_PROTOTYPE(clients, client, node, client_cmp)
+RB_GENERATE(clients, client, node, client_cmp)
 
 static void
 addr_key(const struct sockaddr *sa, unsigned char key_r[16])
@@ -62,46 +71,23 @@ addr_key(const struct sockaddr *sa, unsigned char key_r[16])
 	}
 }
 
-static size_t
-bucket_of(const unsigned char key[16], size_t nbuckets)
-{
-	uint64_t a, b;
-
-	memcpy(&a, key, 8);
-	memcpy(&b, key + 8, 8);
-	a = (a ^ (b * 0x9e3779b97f4a7c15u)) * 0xff51afd7ed558ccdu;
-	return (size_t)(a >> 32) & (nbuckets - 1);
-}
-
 struct ledger *
 ledger_create(void)
 {
-	struct ledger *l;
-
-	if ((l = calloc(1, sizeof(*l))) == NULL)
-		return NULL;
-	l->nbuckets = BUCKETS_FIRST;
-	if ((l->bucket = calloc(l->nbuckets, sizeof(*l->bucket))) == NULL) {
-		free(l);
-		return NULL;
-	}
-	return l;
+	return calloc(1, sizeof(struct ledger));
 }
 
 void
 ledger_free(struct ledger *l)
 {
-	struct client *c;
-	size_t i;
+	struct client *c, *next;
 
 	if (l == NULL)
 		return;
-	for (i = 0; i < l->nbuckets; i++)
-		while ((c = l->bucket[i]) != NULL) {
-			l->bucket[i] = c->next;
-			free(c);
-		}
-	free(l->bucket);
+	RB_FOREACH_SAFE(c, clients, &l->clients, next) {
+		RB_REMOVE(clients, &l->clients, c);
+		free(c);
+	}
 	free(l);
 }
 
@@ -111,66 +97,28 @@ ledger_sessions(const struct ledger *l)
 	return l->n;
 }
 
-static struct client **
-client_find(const struct ledger *l, const unsigned char key[16])
-{
-	struct client **cp = &l->bucket[bucket_of(key, l->nbuckets)];
-
-	while (*cp != NULL && memcmp((*cp)->addr, key, 16) != 0)
-		cp = &(*cp)->next;
-	return cp;
-}
-
 unsigned int
-ledger_clients(const struct ledger *l, const struct sockaddr *sa)
+ledger_clients(struct ledger *l, const struct sockaddr *sa)
 {
-	unsigned char key[16];
-	struct client *c;
+	struct client wanted, *c;
 
-	addr_key(sa, key);
-	c = *client_find(l, key);
+	addr_key(sa, wanted.addr);
+	c = RB_FIND(clients, &l->clients, &wanted);
 	return c == NULL ? 0 : c->n;
-}
-
-/* Double the number of buckets.  Without memory for them it stays as it is, and
- * a look-up takes longer. */
-static void
-clients_rehash(struct ledger *l)
-{
-	size_t nbuckets = l->nbuckets * 2, i, to;
-	struct client **bucket, *c;
-
-	if ((bucket = calloc(nbuckets, sizeof(*bucket))) == NULL)
-		return;
-	for (i = 0; i < l->nbuckets; i++)
-		while ((c = l->bucket[i]) != NULL) {
-			l->bucket[i] = c->next;
-			to = bucket_of(c->addr, nbuckets);
-			c->next = bucket[to];
-			bucket[to] = c;
-		}
-	free(l->bucket);
-	l->bucket = bucket;
-	l->nbuckets = nbuckets;
 }
 
 static struct client *
 client_enter(struct ledger *l, const struct sockaddr *sa)
 {
-	unsigned char key[16];
-	struct client **cp, *c;
+	struct client *c, *old;
 
-	addr_key(sa, key);
-	cp = client_find(l, key);
-	if (*cp == NULL) {
-		if ((c = calloc(1, sizeof(*c))) == NULL)
-			return NULL;
-		memcpy(c->addr, key, sizeof(c->addr));
-		*cp = c;
-		if (++l->nclients > l->nbuckets)
-			clients_rehash(l);
-	} else
-		c = *cp;
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return NULL;
+	addr_key(sa, c->addr);
+	if ((old = RB_INSERT(clients, &l->clients, c)) != NULL) {
+		free(c);
+		c = old;
+	}
 	c->n++;
 	return c;
 }
@@ -180,8 +128,7 @@ client_leave(struct ledger *l, struct client *c)
 {
 	if (--c->n > 0)
 		return;
-	*client_find(l, c->addr) = c->next;
-	l->nclients--;
+	RB_REMOVE(clients, &l->clients, c);
 	free(c);
 }
 

@@ -29,7 +29,7 @@ unsigned int ledger_sessions(const struct ledger *l);
 
 /* ledger_clients(l, sa): Sessions from the address of ${sa} (the port does not
  * count; an IPv4 address mapped into IPv6 is the IPv4 address). */
-unsigned int ledger_clients(const struct ledger *l, const struct sockaddr *sa);
+unsigned int ledger_clients(struct ledger *l, const struct sockaddr *sa);
 
 /* book_open(l, max): A worker that may have ${max} sessions.  NULL: ENOMEM.
  * book_close(b): It is gone, and its sessions with it.  NULL does nothing. */
