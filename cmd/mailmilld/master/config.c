@@ -133,33 +133,19 @@ check_of(struct config *config, enum config_check which,
 
 int
 config_check(struct config *config,
-    struct probe *(*start)(const struct probe_spec *spec), char *err_r,
-    size_t errlen)
+    struct probe *(*start)(const struct probe_spec *spec),
+    void (*done)(void *closure), void *closure, char *err_r, size_t errlen)
 {
 	struct probe_spec spec;
 	size_t i;
 
 	for (i = 0; i < CONFIG_NCHECKS; i++)
 		if (check_of(config, i, &spec) &&
-		    (config->checks[i] = start(&spec)) == NULL) {
+		    ((config->checks[i] = start(&spec)) == NULL ||
+		    (done != NULL &&
+		    probe_watch(config->checks[i], done, closure) == -1))) {
 			snprintf(err_r, errlen, "%s: %s", spec.what,
 			    strerror(errno));
-			return -1;
-		}
-	return 0;
-}
-
-int
-config_watch(struct config *config, void (*done)(void *closure), void *closure,
-    char *err_r, size_t errlen)
-{
-	size_t i;
-
-	for (i = 0; i < CONFIG_NCHECKS; i++)
-		if (config->checks[i] != NULL &&
-		    probe_watch(config->checks[i], done, closure) == -1) {
-			snprintf(err_r, errlen, "the check of the "
-			    "configuration: %s", strerror(errno));
 			return -1;
 		}
 	return 0;
@@ -205,7 +191,8 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 
 	if (config_load(generation, config_r, err_r, errlen) == -1)
 		return -1;
-	if (config_check(config_r, probe_start, err_r, errlen) == 0) {
+	if (config_check(config_r, probe_start, NULL, NULL, err_r,
+	    errlen) == 0) {
 		for (i = 0; i < CONFIG_NCHECKS; i++)
 			if (config_r->checks[i] != NULL)
 				probe_wait(config_r->checks[i]);

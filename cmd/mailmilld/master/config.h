@@ -31,18 +31,15 @@ const char *config_filename(void);
 int config_load(unsigned int generation, struct config *config_r,
     char *err_r, size_t errlen);
 
-/* config_check(config, start, err_r, errlen): Begin to find out, by a process
- * that ${start} starts (probe_start()) for each, whether authd and keyd could
- * open what ${config} names.  Return 0, or -1 with a message.
- * config_watch(config, done, closure, err_r, errlen): Have ${done} called on
- * the loop at the end of each.  Return 0, or -1 with a message.
+/* config_check(config, start, done, closure, err_r, errlen): Begin to find out,
+ * by a process that ${start} starts (probe_start()) for each, whether authd and
+ * keyd could open what ${config} names.  ${done}, unless NULL, is called on the
+ * loop at the end of each.  Return 0, or -1 with a message.
  * config_verdict(config, err_r, errlen): Return 0 while a check is running, 1
  * when all have ended well, -1 with a message when one has not. */
 int config_check(struct config *config,
-    struct probe *(*start)(const struct probe_spec *spec), char *err_r,
-    size_t errlen);
-int config_watch(struct config *config, void (*done)(void *closure),
-    void *closure, char *err_r, size_t errlen);
+    struct probe *(*start)(const struct probe_spec *spec),
+    void (*done)(void *closure), void *closure, char *err_r, size_t errlen);
 int config_verdict(struct config *config, char *err_r, size_t errlen);
 
 /* config_read(generation, config_r, err_r, errlen): All of this, waiting for

@@ -71,14 +71,22 @@ on_ready(void *closure, struct channel_msg *)
 	p->master->has_news = true;
 }
 
-/* A worker has named sessions that it does not have: it is broken, or in bad
- * hands. */
+/* Sessions of the worker ${p} have ended.  One that names others than its own is
+ * broken, or in bad hands. */
 static void
-log_unknown(const struct proc *p, unsigned int n, uint64_t handle)
+sessions_ended(const struct proc *p, const uint64_t *handles, unsigned int n)
 {
-	if (n > 0)
+	uint64_t unknown = 0;
+	unsigned int i, nunknown = 0;
+
+	for (i = 0; i < n; i++)
+		if (book_remove(p->book, handles[i]) == -1) {
+			unknown = handles[i];
+			nunknown++;
+		}
+	if (nunknown > 0)
 		log_warnx("session-unknown", "worker=%u handle=%llx n=%u",
-		    p->slot, (unsigned long long)handle, n);
+		    p->slot, (unsigned long long)unknown, nunknown);
 }
 
 /* Take off the books the sessions that the worker ${p} has listed in the memory
@@ -86,17 +94,13 @@ log_unknown(const struct proc *p, unsigned int n, uint64_t handle)
 void
 proc_collect(struct proc *p)
 {
-	uint64_t handle, unknown = 0;
-	unsigned int i, nunknown = 0;
+	uint64_t handles[ENDED_MAX];
+	unsigned int n = 0;
 
-	if (p->ended == NULL)
-		return;
-	for (i = 0; i < ENDED_MAX && ended_get(p->ended, &handle); i++)
-		if (book_remove(p->book, handle) == -1) {
-			unknown = handle;
-			nunknown++;
-		}
-	log_unknown(p, nunknown, unknown);
+	while (p->ended != NULL && n < ENDED_MAX &&
+	    ended_get(p->ended, &handles[n]))
+		n++;
+	sessions_ended(p, handles, n);
 }
 
 /* That memory was full: the worker sends the sessions that have ended. */
@@ -104,18 +108,8 @@ static void
 on_closed(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
-	const uint64_t *handles = msg->entries;
-	uint64_t unknown = 0;
-	unsigned int i, nunknown = 0;
 
-	if (p->book == NULL)
-		return;
-	for (i = 0; i < msg->nentries; i++)
-		if (book_remove(p->book, handles[i]) == -1) {
-			unknown = handles[i];
-			nunknown++;
-		}
-	log_unknown(p, nunknown, unknown);
+	sessions_ended(p, msg->entries, msg->nentries);
 	proc_collect(p);
 }
 

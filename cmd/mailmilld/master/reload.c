@@ -119,9 +119,8 @@ prepare(struct master *m, struct config *config, char *err_r, size_t errlen)
 		    "needs a restart", config_filename());
 		return -1;
 	}
-	if (config_check(config, m->ops->probe, err_r, errlen) == -1)
-		return -1;
-	return config_watch(config, master_has_news, m, err_r, errlen);
+	return config_check(config, m->ops->probe, master_has_news, m, err_r,
+	    errlen);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,12 @@ err1:
 	return -1;
 }
 
+static int
+make_one(const char *path)
+{
+	return mkdir(path, 0755) == -1 && errno != EEXIST ? -1 : 0;
+}
+
 /* mkdir -p, for the spool's own path and what leads to it. */
 static int
 make_path(const char *path)
@@ -84,14 +91,13 @@ make_path(const char *path)
 
 	if ((copy = strdup(path)) == NULL)
 		return -1;
-	for (p = copy + 1; rc == 0 && (p = strchr(p, '/')) != NULL; p++) {
-		*p = '\0';
-		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
-			rc = -1;
-		*p = '/';
+	for (p = copy; rc == 0 && p != NULL;) {
+		if ((p = strchr(p + 1, '/')) != NULL)
+			*p = '\0';
+		rc = make_one(copy);
+		if (p != NULL)
+			*p = '/';
 	}
-	if (rc == 0 && mkdir(copy, 0755) == -1 && errno != EEXIST)
-		rc = -1;
 	free(copy);
 	return rc;
 }
@@ -199,17 +205,12 @@ out:
 int
 rundir_make(const char *file)
 {
-	char *copy, *slash;
-	int rc = 0;
+	char *copy;
+	int rc;
 
 	if ((copy = strdup(file)) == NULL)
 		return -1;
-	slash = strrchr(copy, '/');
-	if (slash != NULL && slash != copy) {
-		*slash = '\0';
-		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
-			rc = -1;
-	}
+	rc = make_one(dirname(copy));
 	free(copy);
 	return rc;
 }

@@ -486,7 +486,8 @@ setup(void)
 	cr_assert_eq(master_init(&m, &ops), 0);
 	cr_assert_eq(config_load(1, &m.config, err, sizeof(err)), 0, "%s",
 	    err);
-	cr_assert_eq(config_check(&m.config, fake_probe, err, sizeof(err)), 0);
+	cr_assert_eq(config_check(&m.config, fake_probe, NULL, NULL, err,
+	    sizeof(err)), 0);
 	for (i = 0; i < CONFIG_NCHECKS; i++) {
 		answer_check(i, "good");
 		probe_wait(m.config.checks[i]);
