@@ -87,6 +87,7 @@ master_init(struct master *m, const struct master_ops *ops)
 	m->ops = ops;
 	m->log_fd = -1;
 	m->started_ms = ops->now_ms();
+	m->start_ms = master_after(m, READY_LIMIT_MS);
 	TAILQ_INIT(&m->procs);
 	TAILQ_INIT(&m->respawns);
 	TAILQ_INIT(&m->listeners);

@@ -90,6 +90,11 @@ TAILQ_HEAD(listener_list, listener);
 
 #define SERVICES_MAX	256	/* ESMTP_Listener sections */
 
+/* For new processes to get ready, which takes them a second, or several on a
+ * busy machine.  Longer than the checks (20 s), and short enough for
+ * mailmillctl, which waits for both. */
+#define READY_LIMIT_MS	60000
+
 /* certs.c's own */
 struct certs {
 	struct creds	*next;		/* to be used next; or NULL */
@@ -140,6 +145,7 @@ struct master {
 		unsigned int	 reloads;	/* asked for so far */
 	} wish;
 	/* Deadlines are of ops->now_ms(), and 0 when there is none. */
+	uint64_t		 start_ms;	/* bounds the start */
 	uint64_t		 stop_ms;	/* bounds the stop */
 	uint64_t		 accept_ms;	/* accepting pauses until then */
 	uint64_t		 relog_ms;	/* tries again to reopen the log */
@@ -253,10 +259,11 @@ void proc_free(struct proc *p);
 void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
-/* procs_awaited(m, config): A role that its sessions need (role->is_awaited) and
- * of which a process is not ready; NROLES: all are. */
-enum role_id procs_awaited(const struct master *m,
-    const struct config *config);
+/* procs_are_ready(m, config, &limit_ms, err_r, errlen): Return 1 when all
+ * processes that its sessions need (role->is_awaited) are ready, 0 while they
+ * are not, -1 with a message when ${limit_ms} has passed meanwhile. */
+int procs_are_ready(const struct master *m, const struct config *config,
+    uint64_t *limit_ms, char *err_r, size_t errlen);
 struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +31,10 @@ procs_count(const struct master *m, enum role_id role, unsigned int generation)
 	return n;
 }
 
-enum role_id
-procs_awaited(const struct master *m, const struct config *config)
+/* A role that sessions need and of which a process is not ready; NROLES: all
+ * are. */
+static enum role_id
+awaited(const struct master *m, const struct config *config)
 {
 	const struct proc *p;
 	unsigned int n[NROLES] = { 0 }, id;
@@ -45,6 +48,21 @@ procs_awaited(const struct master *m, const struct config *config)
 		    n[id] != role_count(config->settings, id))
 			break;
 	return id;
+}
+
+int
+procs_are_ready(const struct master *m, const struct config *config,
+    uint64_t *limit_ms, char *err_r, size_t errlen)
+{
+	enum role_id id = awaited(m, config);
+
+	if (id == NROLES)
+		return 1;
+	if (!master_is_due(m, limit_ms))
+		return 0;
+	snprintf(err_r, errlen, "a process does not get ready in %d seconds: "
+	    "%s", READY_LIMIT_MS / 1000, role_name(id));
+	return -1;
 }
 
 struct proc *

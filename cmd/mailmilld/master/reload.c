@@ -16,11 +16,6 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 
-/* For the new processes to get ready, which takes them a second, or several on a
- * busy machine.  Longer than the checks (20 s), and short enough for
- * mailmillctl, which waits for both. */
-#define READY_LIMIT_S	60
-
 enum reload_stage {
 	RELOAD_CHECKING,	/* what it names is being checked */
 	RELOAD_STARTING		/* the new processes start */
@@ -174,7 +169,7 @@ check_step(struct master *m)
 		return;
 	case 1:
 		r->stage = RELOAD_STARTING;
-		r->ready_ms = master_after(m, READY_LIMIT_S * 1000);
+		r->ready_ms = master_after(m, READY_LIMIT_MS);
 		if (start(m, &r->config, err, sizeof(err)) == 0)
 			return;
 		/* FALLTHROUGH */
@@ -206,15 +201,17 @@ change_over(struct master *m)
 static void
 starting_step(struct master *m)
 {
-	enum role_id id = procs_awaited(m, &m->reload->config);
-	char why[SETTINGS_ERROR_MAX];
+	char err[SETTINGS_ERROR_MAX];
 
-	if (id == NROLES) {
+	switch (procs_are_ready(m, &m->reload->config, &m->reload->ready_ms,
+	    err, sizeof(err))) {
+	case 0:
+		return;
+	case 1:
 		change_over(m);
-	} else if (master_is_due(m, &m->reload->ready_ms)) {
-		snprintf(why, sizeof(why), "a process does not get ready in "
-		    "%d seconds: %s", READY_LIMIT_S, role_name(id));
-		reload_abort(m, why);
+		return;
+	default:
+		reload_abort(m, err);
 	}
 }
 

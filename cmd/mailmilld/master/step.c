@@ -49,7 +49,7 @@ take_stop(struct master *m)
 		m->phase = MASTER_STOPPING;
 		respawns_cancel(m);
 		certs_stop(m);
-		m->accept_ms = 0;
+		m->accept_ms = m->start_ms = 0;
 		listeners_close(m);
 		m->stop_ms = master_after(m, (uint64_t)
 		    m->config.settings->drain_time * 1000);
@@ -132,8 +132,19 @@ procs_step(struct master *m)
 static void
 starting_step(struct master *m)
 {
-	if (procs_awaited(m, &m->config) != NROLES)
+	char err[SETTINGS_ERROR_MAX];
+
+	switch (procs_are_ready(m, &m->config, &m->start_ms, err,
+	    sizeof(err))) {
+	case 0:
 		return;
+	case 1:
+		break;
+	default:
+		master_fail(m, err);
+		return;
+	}
+	m->start_ms = 0;
 	listeners_switch(m);
 	m->phase = MASTER_RUNNING;
 	log_event(LOG_LEVEL_NOTICE, "ready", "version=%s workers=%lld pid=%d",
@@ -256,6 +267,7 @@ master_deadline(const struct master *m)
 		earlier(&first, p->kill_ms);
 	TAILQ_FOREACH(r, &m->respawns, link)
 		earlier(&first, r->due_ms);
+	earlier(&first, m->start_ms);
 	earlier(&first, m->stop_ms);
 	earlier(&first, m->accept_ms);
 	earlier(&first, m->relog_ms);

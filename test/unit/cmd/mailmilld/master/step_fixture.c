@@ -1,0 +1,502 @@
+/* Plays for the master's state machine: see step_fixture.h. */
+
+#include "test/unit/cmd/mailmilld/master/step_fixture.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "core/clock.h"
+#include "core/loop/after.h"
+#include "core/scheduler.h"
+
+#define CHILDREN_MAX	64
+struct master step_master;
+struct step_child step_children[CHILDREN_MAX];
+int step_nchildren;
+int step_check_fds[CONFIG_NCHECKS];	/* where checks answer; -1: none runs */
+static bool no_fork, no_timer;
+int step_nlogs;		/* logs that children were given */
+char step_top[64], step_said[1024];
+static char conf[128];
+static struct timeval now;
+/* as seen last */
+static enum master_phase phase;
+static bool is_accepting, is_over;
+static unsigned int generation, answered;
+/* --- what the master does ------------------------------------------------- */
+
+static void __attribute__((format(printf, 1, 2)))
+say(const char *fmt, ...)
+{
+	size_t len = strlen(step_said);
+	va_list ap;
+
+	if (len > 0)
+		strlcat(step_said, " ", sizeof(step_said));
+	len = strlen(step_said);
+	va_start(ap, fmt);
+	vsnprintf(step_said + len, sizeof(step_said) - len, fmt, ap);
+	va_end(ap);
+}
+
+const char *
+step_name_of(const struct step_child *c)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%c%u@%u", *role_name(c->role), c->slot,
+	    c->generation);
+	return name;
+}
+
+static pid_t
+fake_spawn(enum role_id role, int *fd_r)
+{
+	struct step_child *c = &step_children[step_nchildren];
+	int fds[2];
+
+	if (no_fork) {
+		errno = EAGAIN;
+		return -1;
+	}
+	cr_assert_lt(step_nchildren, CHILDREN_MAX);
+	cr_assert_eq(channel_pair(fds), 0);
+	memset(c, 0, sizeof(*c));
+	c->role = role;
+	c->ch = channel_open(fds[1], msg_rows, NMSGS, role, ROLE_MASTER);
+	*fd_r = fds[0];
+	return 1000 + step_nchildren++;
+}
+
+static int
+fake_kill(pid_t pid, int signo)
+{
+	struct step_child *c = &step_children[pid - 1000];
+
+	cr_assert_eq(signo, SIGKILL);
+	cr_assert_not(c->has_exited, "%s", step_name_of(c));
+	c->is_killed = true;
+	say("!%s", step_name_of(c));
+	return 0;
+}
+
+static struct probe *
+fake_probe(const struct probe_spec *spec)
+{
+	enum config_check which = strncmp(spec->what, "Auth", 4) == 0 ?
+	    CONFIG_AUTH : CONFIG_CREDS;
+	int fds[2];
+
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	if (step_check_fds[which] != -1)
+		close(step_check_fds[which]);
+	step_check_fds[which] = fds[1];
+	say(which == CONFIG_AUTH ? "?auth" : "?keys");
+	return probe_adopt(spec->what, fds[0], -1, spec->limit_ms);
+}
+
+static uint64_t
+fake_now_ms(void)
+{
+	return (uint64_t)loopclock_us(&now) / 1000;
+}
+
+static Event *
+fake_timer(unsigned int ms, void (*callback)(void *closure), void *closure)
+{
+	return no_timer ? NULL : after_ms(ms, callback, closure);
+}
+
+static const struct master_ops ops = { .spawn = fake_spawn,
+	.kill = fake_kill, .probe = fake_probe, .timer = fake_timer,
+	.now_ms = fake_now_ms };
+
+static void
+clock_now(void *, struct timeval *now_r)
+{
+	*now_r = now;
+}
+
+static int
+look_only(void *, struct pollfd *fds, nfds_t nfds, int)
+{
+	return poll(fds, nfds, 0);
+}
+
+static unsigned int
+generation_of(const struct step_child *c)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &step_master.procs, link)
+		if (p->pid == 1000 + (pid_t)(c - step_children))
+			return p->generation;
+	return 0;
+}
+
+/* What ${c} has been sent. */
+static void
+hear(struct step_child *c)
+{
+	struct channel_msg msg;
+	const struct msg_init *init;
+	uint32_t version;
+
+	while (c->ch != NULL && channel_recv(c->ch, &msg) == 1) {
+		switch (msg.type) {
+		case M_INIT:
+			init = msg.base;
+			c->slot = init->slot;
+			c->generation = generation_of(c);
+			break;
+		case M_LOG:
+			step_nlogs++;
+			break;
+		case M_START:
+			say("+%s", step_name_of(c));
+			break;
+		case M_DRAIN:
+			c->is_told = true;
+			say("-%s", step_name_of(c));
+			break;
+		case M_CONTROL:
+			say("%s?", step_name_of(c));
+			break;
+		case M_SESSION:
+			say("%s<", step_name_of(c));
+			break;
+		case M_CERTS:
+			version = ((const struct msg_certs *)msg.base)->version;
+			if (version > 1 && version != c->version)
+				say("%s=%u", step_name_of(c), version);
+			c->version = version;
+			break;
+		}
+		if (msg.fd != -1)
+			close(msg.fd);
+	}
+}
+
+static void
+look(void)
+{
+	static const char *const phases[] = { "starting", "running",
+		"stopping" };
+	const struct listener *l = TAILQ_FIRST(&step_master.listeners);
+	bool accepts = l != NULL && l->fd != -1 &&
+	    get_event_by_fd(l->fd) != NULL;
+
+	if (step_master.config.generation != generation)
+		say("@%u", generation = step_master.config.generation);
+	if (step_master.phase != phase)
+		say("%s", phases[phase = step_master.phase]);
+	if (accepts != is_accepting)
+		say((is_accepting = accepts) ? "accept" : "deaf");
+	if (step_master.reload_answered != answered) {
+		answered = step_master.reload_answered;
+		if (*step_master.reload_error == '\0')
+			say("ok");
+		else
+			say("no:%s", strncmp(step_master.reload_error, step_top,
+			    strlen(step_top)) == 0 ? "conf" : step_master.reload_error);
+	}
+	if (phase == MASTER_STOPPING && TAILQ_EMPTY(&step_master.procs) && !is_over) {
+		is_over = true;
+		say("ended:%d", step_master.status);
+	}
+}
+
+/* Until nothing moves any more. */
+static void
+settle(void)
+{
+	int passes = 0, quiet = 0, i, rc;
+
+	while (quiet < 3) {
+		cr_assert_lt(passes++, 100, "no rest");
+		rc = scheduler_pass(step_master.sched, 0);
+		cr_assert_geq(rc, 0);
+		quiet = rc == 0 ? quiet + 1 : 0;
+		for (i = 0; i < step_nchildren; i++)
+			hear(&step_children[i]);
+	}
+	look();
+}
+
+/* --- what happens --------------------------------------------------------- */
+
+static void
+write_conf(const char *change)
+{
+	FILE *fp = fopen(conf, "w");
+
+	cr_assert_not_null(fp);
+	fprintf(fp, "hostname = mx.example.test\nspool = \"%s/spool\"\n"
+	    "log = \"/dev/null\"\ncontrol = \"%s/sock\"\n"
+	    "drain_time = 30\ndeliverers = 1\nkeyds = 1\n"
+	    "tls_check_interval = 60\n%s\nESMTP_Listener {\n"
+	    "TLS_Certificate = \"%s/crt\"\nTLS_Key = \"%s/key\"\n"
+	    "Auth_Backend = \"passwd:%s/users\"\n"
+	    "Listen \"127.0.0.1:0\" { }\n}\n", step_top, step_top, change,
+	    step_top, step_top, step_top);
+	fclose(fp);
+}
+
+/* A file whose content was written ${age_s} seconds ago. */
+static void
+write_file(const char *name, int age_s)
+{
+	struct timespec ts[2] = { { .tv_sec = time(NULL) - age_s } };
+	char path[128];
+	int fd;
+
+	ts[1] = ts[0];
+	snprintf(path, sizeof(path), "%s/%s", step_top, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(write(fd, "x", 1), 1);
+	cr_assert_eq(futimens(fd, ts), 0);
+	close(fd);
+}
+
+static void
+answer_check(enum config_check which, const char *text)
+{
+	cr_assert_neq(step_check_fds[which], -1);
+	if (strcmp(text, "dies") != 0)
+		probe_say(step_check_fds[which], "%s", strcmp(text, "good") == 0 ?
+		    PROBE_GOOD : text);
+	close(step_check_fds[which]);
+	step_check_fds[which] = -1;
+}
+
+static void
+exit_child(struct step_child *c)
+{
+	channel_free(c->ch);
+	c->ch = NULL;
+	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
+	    c->is_killed ? SIGKILL : c->is_told ? 0 : 1 << 8);
+	c->has_exited = true;
+}
+
+static void
+send_empty(struct step_child *c, enum msg_type type)
+{
+	struct msg_empty empty = { 0 };
+
+	cr_assert_eq(channel_send(c->ch, type, &empty, NULL, 0, -1), 0);
+}
+
+static void
+answer_keys(struct step_child *c, bool is_good)
+{
+	struct msg_keys_ready msg = { .version = c->version,
+		.is_good = is_good };
+
+	cr_assert_eq(channel_send(c->ch, M_KEYS_READY, &msg, NULL, 0, -1), 0);
+}
+
+bool
+step_act(const char *verb, struct step_child *c)
+{
+	if (strcmp(verb, "ready") == 0) {
+		if (!c->is_ready)
+			send_empty(c, M_READY);
+		c->is_ready = true;
+	} else if (strcmp(verb, "exit") == 0) {
+		exit_child(c);
+	} else if (strcmp(verb, "close") == 0) {
+		channel_free(c->ch);
+		c->ch = NULL;
+	} else if (strcmp(verb, "relog") == 0) {
+		send_empty(c, M_RELOG);
+	} else if (strcmp(verb, "usable") == 0) {
+		answer_keys(c, true);
+	} else if (strcmp(verb, "unusable") == 0) {
+		answer_keys(c, false);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool
+is_named(const struct step_child *c, const char *who)
+{
+	if (c->has_exited)
+		return false;
+	if (strcmp(who, "all") == 0)
+		return true;
+	if (strcmp(who, "killed") == 0)
+		return c->is_killed;
+	if (strcmp(who, "drained") == 0)
+		return c->is_told;
+	return strcmp(who, step_name_of(c)) == 0;
+}
+
+static void
+connect_client(void)
+{
+	const struct listener *l = TAILQ_FIRST(&step_master.listeners);
+	struct sockaddr_in in;
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	cr_assert_eq(getsockname(l->fd, (struct sockaddr *)&in, &len), 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&in, len), 0);
+	close(fd);
+}
+
+static void
+happen(char *what)
+{
+	char *arg = strchr(what, ' ');
+	int i, n = 0;
+
+	if (arg != NULL)
+		*arg++ = '\0';
+	if (strcmp(what, "begin") == 0) {
+		if (proc_start_all(&step_master, &step_master.config) == -1)
+			master_fail(&step_master, "it cannot start");
+	} else if (strcmp(what, "hup") == 0) {
+		(void)master_wants_reload(&step_master);
+	} else if (strcmp(what, "term") == 0) {
+		master_wants_stop(&step_master, STOP_DRAIN);
+	} else if (strcmp(what, "int") == 0) {
+		master_wants_stop(&step_master, STOP_AT_ONCE);
+	} else if (strcmp(what, "usr1") == 0) {
+		master_wants_relog(&step_master, RELOG_NOW);
+	} else if (strcmp(what, "wait") == 0) {
+		now = loopclock_tv(loopclock_us(&now) +
+		    atoll(arg) * 1000);
+	} else if (strcmp(what, "auth") == 0) {
+		answer_check(CONFIG_AUTH, arg);
+	} else if (strcmp(what, "keys") == 0) {
+		answer_check(CONFIG_CREDS, arg);
+	} else if (strcmp(what, "conf") == 0) {
+		write_conf(arg);
+	} else if (strcmp(what, "fork") == 0) {
+		no_fork = strcmp(arg, "fails") == 0;
+	} else if (strcmp(what, "timer") == 0) {
+		no_timer = strcmp(arg, "fails") == 0;
+	} else if (strcmp(what, "renew") == 0) {
+		write_file("crt", atoi(arg));
+	} else if (strcmp(what, "connect") == 0) {
+		connect_client();
+	} else {
+		for (i = 0; i < step_nchildren; i++)
+			if (is_named(&step_children[i], arg)) {
+				cr_assert(step_act(what, &step_children[i]), "%s", what);
+				n++;
+			}
+		cr_assert_gt(n, 0, "%s %s", what, arg);
+	}
+}
+
+const char *
+step_happens(const char *line)
+{
+	char text[256], *rest, *what;
+
+	*step_said = '\0';
+	strlcpy(text, line, sizeof(text));
+	for (rest = text; (what = strsep(&rest, ";")) != NULL;)
+		happen(what + strspn(what, " "));
+	settle();
+	return step_said;
+}
+
+void
+step_play(const struct step_line *lines)
+{
+	for (; lines->happens != NULL; lines++) {
+		step_happens(lines->happens);
+		cr_assert_str_eq(step_said, lines->follows, "\"%s\":\n\t%s\n"
+		    "and not\n\t%s", lines->happens, step_said, lines->follows);
+	}
+}
+/* --- setting up ----------------------------------------------------------- */
+
+void
+step_setup(void)
+{
+	static const struct scheduler_backend backend = { .now = clock_now,
+		.wait = look_only };
+	char err[SETTINGS_ERROR_MAX];
+	size_t i;
+
+	strcpy(step_top, "/tmp/mailmill-step.XXXXXX");
+	cr_assert_not_null(mkdtemp(step_top));
+	snprintf(conf, sizeof(conf), "%s/conf", step_top);
+	write_conf("workers = 2");
+	write_file("crt", 100);
+	write_file("key", 100);
+	config_source(conf, NULL, 0);
+	signal(SIGPIPE, SIG_IGN);
+	memset(step_check_fds, -1, sizeof(step_check_fds));
+	now.tv_sec = 1000000;
+	step_master.sched = scheduler_create(&backend);
+	step_master.is_foreground = true;
+	cr_assert_eq(master_init(&step_master, &ops), 0);
+	cr_assert_eq(config_load(1, &step_master.config, err, sizeof(err)), 0, "%s",
+	    err);
+	cr_assert_eq(config_check(&step_master.config, fake_probe, NULL, NULL, err,
+	    sizeof(err)), 0);
+	for (i = 0; i < CONFIG_NCHECKS; i++) {
+		answer_check(i, "good");
+		probe_wait(step_master.config.checks[i]);
+	}
+	cr_assert_eq(config_verdict(&step_master.config, err, sizeof(err)), 1, "%s",
+	    err);
+	step_master.stats_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	step_master.worker_sessions_max = 100;
+	step_master.spare_fd = -1;
+	cr_assert_eq(master_log_open(&step_master), 0);
+	cr_assert_eq(listeners_bind(&step_master, step_master.config.settings), 0);
+	generation = 1;
+}
+
+void
+step_teardown(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", step_top);
+	cr_assert(system(command) == 0);
+}
+
+void
+step_one(const char *verb, const char *who, const char *follows)
+{
+	char line[64], expected[256] = "";
+	size_t len;
+
+	snprintf(line, sizeof(line), "%s %s", verb, who);
+	for (; *follows != '\0'; follows++) {
+		len = strlen(expected);
+		if (*follows == '%')
+			strlcat(expected, who, sizeof(expected));
+		else
+			snprintf(expected + len, sizeof(expected) - len, "%c",
+			    *follows);
+	}
+	cr_assert_str_eq(step_happens(line), expected, "\"%s\": %s and not %s",
+	    line, step_said, expected);
+}

@@ -1,0 +1,143 @@
+/* The master's state machine: reloads, and old processes that drain. */
+
+#include "test/unit/cmd/mailmilld/master/step_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+TestSuite(step_reload, .init = step_setup, .fini = step_teardown);
+
+static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
+	{ "a1@1" }, { "w1@1" } };
+static struct step_who second[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
+	{ "a1@2" }, { "w1@2" } };
+static struct step_who awaited[] = { { "k1@2" }, { "a1@2" }, { "w2@2" } };
+
+/* --- reload --------------------------------------------------------------- */
+
+Test(step_reload, a_reload_checks_starts_and_changes_over)
+{
+	PLAY(STARTED,
+	    { "hup", "?auth ?keys" },
+	    { "keys good", "" },
+	    { "connect", "w1@1<" },
+	    { "auth good", ALL_START_2 },
+	    { "ready w1@2; ready k1@2; ready a1@2; connect", "w2@1<" },
+	    /* nothing waits for deliver and queue */
+	    { "ready w2@2", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "ready d1@2; ready q1@2; connect", "w1@2<" },
+	    { "exit q1@1", "-d1@1" },
+	    { "exit w1@1", "" },
+	    { "exit w2@1", "-k1@1 -a1@1" },
+	    { "exit drained", "" },
+	    { "connect", "w2@2<" });
+}
+
+Test(step_reload, old_processes_but_workers_drain_within_a_bound)
+{
+	PLAY(STARTED, CHANGED_OVER,
+	    { "wait 30999", "" }, { "wait 1", "!q1@1" },
+	    { "exit killed", "-d1@1" },
+	    { "wait 31000", "!d1@1" },
+	    { "wait 1000000", "" });
+}
+
+Test(step_reload, a_bad_configuration_changes_nothing)
+{
+	PLAY(STARTED,
+	    { "conf workers = x; hup",
+	      "no:conf" },
+	    { "connect", "w1@1<" },
+	    { "conf workers = 2; hup", "?auth ?keys" });
+}
+
+Test(step_reload, a_port_in_use_changes_nothing)
+{
+	char change[256];
+
+	/* the one that it has itself, now in a second section */
+	snprintf(change, sizeof(change), "conf workers = 3 ESMTP_Listener "
+	    "{ Listen \"%s\" { } }; hup", TAILQ_FIRST(&step_master.listeners)->text);
+	PLAY(STARTED, { change, "?auth ?keys" },
+	    { "auth good; keys good", "no:conf" }, { "connect", "w1@1<" });
+}
+
+Test(step_reload, a_bad_check_changes_nothing)
+{
+	PLAY(STARTED,
+	    { "hup", "?auth ?keys" },
+	    { "auth bad users: no such file", "no:users: no such file" },
+	    { "hup", "?auth ?keys" },
+	    { "auth good; keys dies", "no:TLS_Key: the check of keys has "
+	      "failed: its process has died" },
+	    { "hup", "?auth ?keys" },
+	    { "auth good; wait 19999; connect", "w1@1<" },
+	    { "wait 1", "no:TLS_Key: the check of keys takes longer than 20 "
+	      "seconds" });
+}
+
+FOR_EACH(step_reload, a_new_process_that_dies_ends_the_reload, second)
+{
+	char line[32];
+
+	PLAY(STARTED, CHECKED);
+	snprintf(line, sizeof(line), "exit %s", who->name);
+	step_happens(line);
+	cr_expect_not_null(strstr(step_said, "no:a process does not start with it"),
+	    "%s", step_said);
+	PLAY({ "exit killed", "" }, { "connect", "w1@1<" }, CHANGED_OVER);
+}
+
+FOR_EACH(step_reload, a_new_process_that_does_not_get_ready_ends_the_reload,
+    awaited)
+{
+	char expected[256];
+	int i;
+
+	/* no other deadline, such as that of the certificates, is the same */
+	PLAY(STARTED, { "wait 1000", "" }, CHECKED);
+	for (i = 0; i < step_nchildren; i++)
+		if (step_children[i].generation == 2 &&
+		    strcmp(step_name_of(&step_children[i]), who->name) != 0)
+			step_act("ready", &step_children[i]);
+	PLAY({ "wait 59999", "" }, { "connect; hup", "w1@1<" });
+	step_happens("wait 1");
+	/* and the one that waits has its turn */
+	snprintf(expected, sizeof(expected), ALL_KILLED_2 " ?auth ?keys no:a "
+	    "process does not get ready in 60 seconds: %s",
+	    *who->name == 'k' ? "keyd" :
+	    *who->name == 'a' ? "authd" : "worker");
+	cr_expect_str_eq(step_said, expected, "%s", step_said);
+	PLAY({ "exit killed; connect", "w2@1<" },
+	    { "auth good; keys good", ALL_START_2 },
+	    { "wait 59999", "" },
+	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "wait 1", "" });
+}
+
+Test(step_reload, a_reload_that_cannot_fork_changes_nothing)
+{
+	PLAY(STARTED, { "hup", "?auth ?keys" },
+	    { "fork fails; auth good; keys good",
+	      "no:cannot start processes" }, { "connect", "w1@1<" });
+}
+
+/* --- draining ------------------------------------------------------------- */
+
+FOR_EACH(step_reload, a_crash_of_an_old_process_is_its_end, first)
+{
+	PLAY(STARTED, CHANGED_OVER);
+	step_happens("connect");
+	step_one("exit", who->name, *who->name == 'q' ? "-d1@1" : "");
+	PLAY({ "wait 10000", "" });
+}
+
+Test(step_reload, a_crash_of_an_old_process_does_not_end_the_next_reload)
+{
+	PLAY(STARTED, CHANGED_OVER, { "hup", "?auth ?keys" },
+	    { "exit k1@1; exit d1@1", "" },
+	    { "auth good; keys good",
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
+	    { "exit a1@1; exit w1@1", "" },
+	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+}

@@ -1,0 +1,115 @@
+/* The master's state machine: its start, and the death of a process. */
+
+#include "test/unit/cmd/mailmilld/master/step_fixture.h"
+
+#include <string.h>
+
+TestSuite(step_start, .init = step_setup, .fini = step_teardown);
+
+static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
+	{ "a1@1" }, { "w1@1" } };
+
+/* --- start ---------------------------------------------------------------- */
+
+Test(step_start, a_start_waits_for_all_that_sessions_need)
+{
+	PLAY({ "begin", ALL_START },
+	    { "ready d1@1; ready k1@1; ready w1@1", "" },
+	    { "ready a1@1", "" },
+	    { "connect", "" },
+	    { "ready w2@1", "w1@1< running accept" },
+	    { "ready q1@1", "" },
+	    { "connect", "w2@1<" });
+}
+
+FOR_EACH(step_start, a_crash_at_the_start_is_tried_again, first)
+{
+	PLAY({ "begin", ALL_START });
+	step_one("exit", who->name, "+%");
+	PLAY({ "ready all", "running accept" });
+}
+
+FOR_EACH(step_start, a_start_fails_when_a_process_does_not_start, first)
+{
+	PLAY({ "begin", ALL_START });
+	step_one("exit", who->name, "+%");
+	step_one("exit", who->name, "");
+	PLAY({ "wait 249", "" });
+	step_happens("wait 1");
+	step_one("close", who->name, "!%");
+	step_happens("exit killed");
+	cr_expect_not_null(strstr(step_said, "!w2@1 stopping"), "%s", step_said);
+	PLAY({ "exit killed", "ended:1" });
+}
+
+Test(step_start, a_start_that_cannot_fork_ends)
+{
+	PLAY({ "fork fails; begin", "stopping ended:1" });
+}
+
+Test(step_start, a_start_has_a_bound)
+{
+	PLAY({ "begin", ALL_START },
+	    { "ready w1@1; ready w2@1; ready a1@1", "" },
+	    { "wait 59999", "" },
+	    { "wait 1", ALL_KILLED " stopping" }, { "exit killed", "ended:1" });
+}
+
+Test(step_start, the_bound_of_a_start_ends_with_it)
+{
+	PLAY(STARTED, { "wait 60000", "" }, { "connect", "w1@1<" });
+}
+
+/* --- a crash of one that is ready ----------------------------------------- */
+
+FOR_EACH(step_start, a_crash_is_followed_by_a_new_process, first)
+{
+	PLAY(STARTED);
+	step_one("exit", who->name, "+%");
+	step_one("ready", who->name, "");
+	/* again: it waits a little; there is another worker */
+	step_one("exit", who->name, "");
+	PLAY({ "connect; wait 249", *who->name == 'w' ? "w2@1<" : "w1@1<" });
+	step_happens("wait 1");
+	step_one("ready", who->name, "");
+}
+
+Test(step_start, successors_wait_longer_and_longer_until_one_lives_for_long)
+{
+	PLAY(STARTED,
+	    { "exit k1@1", "+k1@1" }, { "exit k1@1", "" },
+	    { "wait 249", "" }, { "wait 1", "+k1@1" }, { "exit k1@1", "" },
+	    { "wait 499", "" }, { "wait 1", "+k1@1" }, { "exit k1@1", "" },
+	    { "wait 999", "" }, { "wait 1", "+k1@1" },
+	    { "ready k1@1; wait 20000", "" }, { "exit k1@1", "+k1@1" });
+}
+
+Test(step_start, one_that_cannot_be_forked_is_tried_again_later)
+{
+	PLAY(STARTED,
+	    { "fork fails; exit q1@1", "" },
+	    { "wait 9999; fork works", "" },
+	    { "wait 1", "+q1@1" });
+}
+
+Test(step_start, deadlines_are_kept_when_a_timer_could_not_be_set)
+{
+	PLAY(STARTED, { "exit k1@1", "+k1@1" },
+	    { "timer fails; exit k1@1", "" },
+	    /* no timer ends this wait, but there is a pass */
+	    { "timer works; wait 249", "" }, { "wait 1", "+k1@1" });
+}
+
+Test(step_start, without_a_worker_connections_wait)
+{
+	PLAY(STARTED,
+	    { "exit w1@1; exit w2@1", "+w1@1 +w2@1" },
+	    { "connect", "deaf" },
+	    { "ready w2@1", "w2@1< accept" });
+}
+
+Test(step_start, one_that_closes_its_channel_is_killed)
+{
+	PLAY(STARTED, { "close a1@1", "!a1@1" }, { "connect", "w1@1<" },
+	    { "exit a1@1", "+a1@1" });
+}
