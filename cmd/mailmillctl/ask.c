@@ -13,8 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_TIMEOUT_MS	120000	/* a reload starts processes */
-#define ANSWER_MAX		(256u * 1024 * 1024)
+#define ANSWER_TIMEOUT_S	120	/* a reload starts processes */
 
 static const char *
 advice(int error)
@@ -55,92 +54,52 @@ connect_to(const char *path)
 	return -1;
 }
 
-static int
-send_all(int fd, const char *buf, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0) {
-		n = send(fd, buf, len, MSG_NOSIGNAL);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
+/* Send one line.  A request is small: the socket takes it as a whole.  If the
+ * server does not take it, it does not answer either. */
+static void
 send_request(int fd, const json_t *request)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
-	int rc;
 
-	if (text == NULL)
-		return -1;
-	rc = send_all(fd, text, strlen(text));
+	if (text != NULL) {
+		(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+		(void)send(fd, "\n", 1, MSG_NOSIGNAL);
+	}
 	free(text);
-	return rc == -1 ? -1 : send_all(fd, "\n", 1);
 }
 
-/* Read up to the end of the line, or until the server closes.  Return octets, or
- * -1. */
-static ssize_t
-receive(int fd, char **buf_r)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	char *buf = NULL, *more;
-	size_t size = 0, len = 0;
-	ssize_t n;
 
-	for (;;) {
-		if (len == size) {
-			size = size == 0 ? 65536 : size * 2;
-			if (size > ANSWER_MAX ||
-			    (more = realloc(buf, size)) == NULL)
-				break;
-			buf = more;
-		}
-		if (poll(&pfd, 1, ANSWER_TIMEOUT_MS) <= 0)
-			break;
-		n = recv(fd, buf + len, size - len, 0);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			break;
-		len += (size_t)n;
-		if (n == 0 || buf[len - 1] == '\n') {
-			*buf_r = buf;
-			return (ssize_t)len;
-		}
-	}
-	free(buf);
-	return -1;
+/* Read the answer, up to its last brace. */
+static json_t *
+receive(int fd, const char *path)
+{
+	const struct timeval limit = { .tv_sec = ANSWER_TIMEOUT_S };
+	json_error_t error = { .position = 0 };
+	json_t *answer = NULL;
+	FILE *fp = fdopen(dup(fd), "r");
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (fp != NULL)
+		answer = json_loadf(fp, JSON_DISABLE_EOF_CHECK, &error);
+	if (answer == NULL)
+		fprintf(stderr, "mailmillctl: %s: %s\n", path,
+		    error.position > 0 ? "the answer ended early; try again" :
+		    "no answer; the log of mailmilld may say why");
+	if (fp != NULL)
+		fclose(fp);
+	return answer;
 }
 
 json_t *
 ask(const char *path, const json_t *request, int *fd_r)
 {
-	json_t *answer = NULL;
-	char *buf = NULL;
-	ssize_t len;
-	int fd;
+	json_t *answer;
 
-	if ((fd = connect_to(path)) == -1)
+	if ((*fd_r = connect_to(path)) == -1)
 		return NULL;
-	if (send_request(fd, request) == -1 || (len = receive(fd, &buf)) == -1)
-		fprintf(stderr, "mailmillctl: %s: no answer; the log of "
-		    "mailmilld may say why\n", path);
-	else if ((answer = json_loadb(buf, (size_t)len, 0, NULL)) == NULL)
-		fprintf(stderr, "mailmillctl: %s: the answer ended early; "
-		    "try again\n", path);
-	free(buf);
-	if (fd_r == NULL || answer == NULL)
-		close(fd);
-	else
-		*fd_r = fd;
+	send_request(*fd_r, request);
+	if ((answer = receive(*fd_r, path)) == NULL)
+		close(*fd_r);
 	return answer;
 }
 

@@ -16,8 +16,8 @@
 char *socket_find(const char *filename);
 
 /* ask(path, request, &fd_r): Send one request to the server at ${path} and
- * return its answer; NULL after a message on stderr.  The connection is left
- * open in *fd_r, unless ${fd_r} is NULL. */
+ * return its answer, with the connection open in *fd_r; NULL after a message on
+ * stderr. */
 json_t *ask(const char *path, const json_t *request, int *fd_r);
 
 /* wait_for_end(fd, limit_s): Wait until the server has closed ${fd}.  Return 0,
