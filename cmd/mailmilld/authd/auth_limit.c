@@ -3,6 +3,9 @@
  * is allocated at the start.
  * Knows nothing of clocks, passwords or who asks.
  *
+ * A table consists of sets of WAYS entries; a key belongs to one set, and is in
+ * any of its entries.
+ *
  * A counter counts in windows of fixed length and approximates a sliding one:
  * it adds the count of the last window, weighted by the part of that window
  * which is still inside the sliding one.
@@ -10,9 +13,6 @@
  * pairs from their table. */
 
 #include "cmd/mailmilld/authd/auth_limit.h"
-
-#include <sys/queue.h>
-#include <sys/tree.h>
 
 #include <ctype.h>
 #include <errno.h>
@@ -25,35 +25,26 @@
 
 #define KEY_OCTETS	16
 #define LOGIN_OCTETS	255		/* of a name that are looked at */
-#define EVICT_LOOK	8		/* oldest entries, to choose from */
+#define WAYS		8
 #define KNOWN_MS	(AUTH_KNOWN_DAYS * 86400000ull)
 #define SECRET_OCTETS	192		/* at least XXH3_SECRET_SIZE_MIN */
 
 enum kind { CLIENT, LOGIN, PAIR, NKINDS };
 
 struct entry {
-	RB_ENTRY(entry)		 node;
-	TAILQ_ENTRY(entry)	 link;		/* the one used last is last */
-	uint8_t			 key[KEY_OCTETS];
-	uint64_t		 window;	/* of ${count} */
-	uint64_t		 good_ms;	/* of a pair: the last success */
-	uint32_t		 count, before;
-};
-
-RB_HEAD(auth_limit_tree, entry);
-
-struct table {
-	struct entry		*v;
-	size_t			 used;
-	struct auth_limit_tree	 tree;
-	TAILQ_HEAD(, entry)	 lru;
+	uint8_t		 key[KEY_OCTETS];	/* all zero: not in use */
+	uint64_t	 start_ms;		/* of the window of ${count} */
+	uint64_t	 used_ms;
+	uint64_t	 good_ms;		/* of a pair: the last success */
+	uint32_t	 count, before;
 };
 
 struct auth_limit {
 	struct auth_limit_config config;
-	uint64_t		 window_ms;
-	struct table		 tables[NKINDS];
-	uint8_t			 secret[SECRET_OCTETS];
+	uint64_t	 window_ms;
+	size_t		 nsets;			/* of each table */
+	struct entry	*tables[NKINDS];
+	uint8_t		 secret[SECRET_OCTETS];
 };
 
 /* --- keys ----------------------------------------------------------------- */
@@ -98,6 +89,12 @@ put_login(const char *login, uint8_t *buf)
 	return i;
 }
 
+static uint64_t
+window_start(const struct auth_limit *l, uint64_t now_ms)
+{
+	return now_ms - now_ms % l->window_ms;
+}
+
 static void
 attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
     const char *login, uint64_t now_ms, struct auth_attempt *a)
@@ -106,7 +103,7 @@ attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
 	size_t n, m;
 
 	memset(a, 0, sizeof(*a));
-	a->window = now_ms / l->window_ms;
+	a->start_ms = window_start(l, now_ms);
 	n = put_client(peer, buf);
 	key_make(l, buf, n, a->client);
 	if ((a->has_login = login != NULL)) {
@@ -118,24 +115,17 @@ attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
 
 /* --- entries -------------------------------------------------------------- */
 
-static int
-entry_cmp(const struct entry *a, const struct entry *b)
-{
-	return memcmp(a->key, b->key, KEY_OCTETS);
-}
-
-RB_PROTOTYPE(auth_limit_tree, entry, node, entry_cmp)
-RB_GENERATE(auth_limit_tree, entry, node, entry_cmp)
-
 /* Begin a new window if it is time. */
 static void
-entry_roll(struct entry *e, uint64_t window)
+entry_roll(const struct auth_limit *l, struct entry *e, uint64_t now_ms)
 {
-	if (window <= e->window)
+	uint64_t start_ms = window_start(l, now_ms);
+
+	if (start_ms <= e->start_ms)
 		return;
-	e->before = window == e->window + 1 ? e->count : 0;
+	e->before = start_ms - e->start_ms == l->window_ms ? e->count : 0;
 	e->count = 0;
-	e->window = window;
+	e->start_ms = start_ms;
 }
 
 static unsigned int
@@ -145,85 +135,85 @@ entry_count(const struct auth_limit *l, struct entry *e, uint64_t now_ms)
 
 	if (e == NULL)
 		return 0;
-	entry_roll(e, now_ms / l->window_ms);
+	entry_roll(l, e, now_ms);
 	return e->count + (unsigned int)((e->before * left + l->window_ms - 1) /
 	    l->window_ms);
 }
 
+/* The set that ${key} belongs to. */
 static struct entry *
-entry_find(struct table *t, const uint8_t key[KEY_OCTETS])
+set_of(const struct auth_limit *l, enum kind kind,
+    const uint8_t key[KEY_OCTETS])
 {
-	struct entry wanted;
+	uint64_t n;
 
-	memcpy(wanted.key, key, KEY_OCTETS);
-	return RB_FIND(auth_limit_tree, &t->tree, &wanted);
+	memcpy(&n, key, sizeof(n));
+	return l->tables[kind] + n % l->nsets * WAYS;
 }
 
-/* Choose the entry to drop.  Entries with many failures are kept, so that a
- * flood of new names does not displace them. */
 static struct entry *
-victim(const struct auth_limit *l, struct table *t, uint64_t now_ms)
+entry_find(const struct auth_limit *l, enum kind kind,
+    const uint8_t key[KEY_OCTETS])
 {
-	struct entry *e, *best = TAILQ_FIRST(&t->lru);
-	unsigned int i = 0;
+	struct entry *set = set_of(l, kind, key), *e;
 
-	TAILQ_FOREACH(e, &t->lru, link) {
-		if (i++ == EVICT_LOOK)
-			break;
-		if (entry_count(l, e, now_ms) < entry_count(l, best, now_ms))
+	for (e = set; e < set + WAYS; e++)
+		if (memcmp(e->key, key, KEY_OCTETS) == 0)
+			return e;
+	return NULL;
+}
+
+/* Choose the entry of a set to drop: that with the fewest failures, so that a
+ * flood of new names does not displace what has failed often. */
+static struct entry *
+victim(const struct auth_limit *l, struct entry *set, uint64_t now_ms)
+{
+	unsigned int count, least = UINT32_MAX;
+	struct entry *e, *best = set;
+
+	for (e = set; e < set + WAYS; e++) {
+		count = entry_count(l, e, now_ms);
+		if (count < least ||
+		    (count == least && e->used_ms < best->used_ms)) {
+			least = count;
 			best = e;
+		}
 	}
 	return best;
 }
 
-static void
-entry_touch(struct table *t, struct entry *e)
-{
-	TAILQ_REMOVE(&t->lru, e, link);
-	TAILQ_INSERT_TAIL(&t->lru, e, link);
-}
-
 static struct entry *
-entry_get(const struct auth_limit *l, struct table *t,
+entry_get(const struct auth_limit *l, enum kind kind,
     const uint8_t key[KEY_OCTETS], uint64_t now_ms)
 {
-	struct entry *e;
+	struct entry *e = entry_find(l, kind, key);
 
-	if ((e = entry_find(t, key)) != NULL) {
-		entry_touch(t, e);
-		return e;
+	if (e == NULL) {
+		e = victim(l, set_of(l, kind, key), now_ms);
+		*e = (struct entry){ .start_ms = window_start(l, now_ms) };
+		memcpy(e->key, key, KEY_OCTETS);
 	}
-	if (t->used < l->config.entries_max) {
-		e = &t->v[t->used++];
-	} else {
-		e = victim(l, t, now_ms);
-		TAILQ_REMOVE(&t->lru, e, link);
-		RB_REMOVE(auth_limit_tree, &t->tree, e);
-		memset(e, 0, sizeof(*e));
-	}
-	memcpy(e->key, key, KEY_OCTETS);
-	e->window = now_ms / l->window_ms;
-	RB_INSERT(auth_limit_tree, &t->tree, e);
-	TAILQ_INSERT_TAIL(&t->lru, e, link);
+	e->used_ms = now_ms;
 	return e;
 }
 
 static void
 charge(const struct auth_limit *l, struct entry *e, uint64_t now_ms)
 {
-	entry_roll(e, now_ms / l->window_ms);
+	entry_roll(l, e, now_ms);
 	e->count++;
 }
 
-/* Take back what began in ${window}, if the entry still has it. */
+/* Take back what began in the window of ${start_ms}, if the entry still has
+ * it. */
 static void
-uncharge(struct entry *e, uint64_t window)
+uncharge(const struct auth_limit *l, struct entry *e, uint64_t start_ms)
 {
 	if (e == NULL)
 		return;
-	if (e->window == window && e->count > 0)
+	if (e->start_ms == start_ms && e->count > 0)
 		e->count--;
-	else if (e->window == window + 1 && e->before > 0)
+	else if (e->start_ms == start_ms + l->window_ms && e->before > 0)
 		e->before--;
 }
 
@@ -235,7 +225,7 @@ known_pair(struct auth_limit *l, const struct auth_attempt *a, uint64_t now_ms)
 	struct entry *e;
 
 	if (!a->has_login ||
-	    (e = entry_find(&l->tables[PAIR], a->pair)) == NULL ||
+	    (e = entry_find(l, PAIR, a->pair)) == NULL ||
 	    now_ms - e->good_ms > KNOWN_MS)
 		return NULL;
 	return e;
@@ -255,7 +245,7 @@ begin_known(struct auth_limit *l, struct entry *e, struct auth_attempt *a,
 	unsigned int max = l->config.login_max;
 
 	a->is_known = true;
-	entry_touch(&l->tables[PAIR], e);
+	e->used_ms = now_ms;
 	if (is_over(l, e, max > 0 ? max : l->config.client_max, now_ms))
 		return false;
 	charge(l, e, now_ms);
@@ -273,11 +263,11 @@ auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
 	attempt_init(l, peer, login, now_ms, a);
 	if ((e = known_pair(l, a, now_ms)) != NULL)
 		return begin_known(l, e, a, now_ms);
-	client = entry_get(l, &l->tables[CLIENT], a->client, now_ms);
+	client = entry_get(l, CLIENT, a->client, now_ms);
 	if (is_over(l, client, l->config.client_max, now_ms))
 		return false;
 	if (a->has_login) {
-		name = entry_get(l, &l->tables[LOGIN], a->login, now_ms);
+		name = entry_get(l, LOGIN, a->login, now_ms);
 		if (is_over(l, name, l->config.login_max, now_ms))
 			return false;
 		charge(l, name, now_ms);
@@ -292,10 +282,10 @@ static void
 entries_of(struct auth_limit *l, const struct auth_attempt *a,
     struct entry *entries_r[2])
 {
-	entries_r[0] = a->is_known ? entry_find(&l->tables[PAIR], a->pair) :
-	    entry_find(&l->tables[CLIENT], a->client);
+	entries_r[0] = a->is_known ? entry_find(l, PAIR, a->pair) :
+	    entry_find(l, CLIENT, a->client);
 	entries_r[1] = a->is_known || !a->has_login ? NULL :
-	    entry_find(&l->tables[LOGIN], a->login);
+	    entry_find(l, LOGIN, a->login);
 }
 
 void
@@ -307,8 +297,8 @@ auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt)
 		return;
 	attempt->is_charged = false;
 	entries_of(l, attempt, entries);
-	uncharge(entries[0], attempt->window);
-	uncharge(entries[1], attempt->window);
+	uncharge(l, entries[0], attempt->start_ms);
+	uncharge(l, entries[1], attempt->start_ms);
 }
 
 void
@@ -321,7 +311,7 @@ auth_limit_good(struct auth_limit *l, struct auth_attempt *attempt,
 	auth_limit_unsure(l, attempt);
 	if (!was_charged || !attempt->has_login)
 		return;
-	e = entry_get(l, &l->tables[PAIR], attempt->pair, now_ms);
+	e = entry_get(l, PAIR, attempt->pair, now_ms);
 	e->good_ms = now_ms;
 }
 
@@ -356,14 +346,12 @@ auth_limit_new(const struct auth_limit_config *config)
 		return NULL;
 	l->config = *config;
 	l->window_ms = config->window_s * 1000ull;
+	l->nsets = (config->entries_max + WAYS - 1) / WAYS;
 	arc4random_buf(l->secret, sizeof(l->secret));
 	for (i = 0; i < NKINDS; i++) {
-		RB_INIT(&l->tables[i].tree);
-		TAILQ_INIT(&l->tables[i].lru);
 		/* memory of entries that are never used is never touched */
-		l->tables[i].v = calloc(config->entries_max,
-		    sizeof(struct entry));
-		if (l->tables[i].v == NULL) {
+		l->tables[i] = calloc(l->nsets * WAYS, sizeof(struct entry));
+		if (l->tables[i] == NULL) {
 			auth_limit_free(l);
 			return NULL;
 		}
@@ -379,6 +367,6 @@ auth_limit_free(struct auth_limit *l)
 	if (l == NULL)
 		return;
 	for (i = 0; i < NKINDS; i++)
-		free(l->tables[i].v);
+		free(l->tables[i]);
 	free(l);
 }

@@ -22,16 +22,17 @@ struct auth_limit_config {
 	unsigned int	client_max;	/* failures in a window; 0: no limit */
 	unsigned int	login_max;
 	unsigned int	window_s;	/* it slides */
-	/* of each kind: clients, logins, and clients with their logins.  When
-	 * there is no room, the entry with the fewest failures among those that
-	 * were not used for longest is dropped */
+	/* of each kind: clients, logins, and clients with their logins; it is
+	 * rounded up.  When there is no room, the entry with the fewest
+	 * failures, and among those the one that was not used for longest, of
+	 * the few that might have been there is dropped */
 	size_t		entries_max;
 };
 
 /* What an attempt is charged to. */
 struct auth_attempt {
 	uint8_t		client[16], login[16], pair[16];	/* hashes */
-	uint64_t	window;
+	uint64_t	start_ms;	/* of the window it was charged in */
 	bool		has_login;
 	bool		is_known;	/* charged to the pair, else to both others */
 	bool		is_charged;

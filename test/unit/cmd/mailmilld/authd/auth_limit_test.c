@@ -297,7 +297,7 @@ Test(auth_limit, the_delay_doubles_up_to_its_bound_and_takes_the_worse)
 
 Test(auth_limit, a_table_full_of_strangers_stays_bounded_and_forgets_none_at_work)
 {
-	struct auth_limit *l = limit(20, 10, 64);
+	struct auth_limit *l = limit(20, 10, 1024);
 	char from[64], login[32];
 	unsigned int i, guesses = 0;
 
