@@ -53,7 +53,7 @@ esmtp_auth_mech_is_plus(const char *name, size_t len)
 
 /* Without Auth_Mechanisms, for a host without auth_can(). */
 static const char *const default_mechanisms[] = {
-	"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", NULL
+	"PLAIN", "LOGIN", "SCRAM-SHA-256", NULL
 };
 
 /* Can the host do the mechanism? */
