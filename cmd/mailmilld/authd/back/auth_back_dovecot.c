@@ -65,8 +65,7 @@ put_base64(FILE *fp, const char *octets, size_t len)
 }
 
 static void
-put_auth(FILE *fp, const struct auth_client *client, const char *mech,
-    const char *peer_name)
+put_auth(FILE *fp, const struct auth_client *client, const char *mech)
 {
 	char address[ADDR_TEXT];
 
@@ -77,16 +76,15 @@ put_auth(FILE *fp, const struct auth_client *client, const char *mech,
 		fputs("\tsecured", fp);
 	put_value(fp, "session", client->session);
 	put_value(fp, "rip", auth_back_address(client, address));
-	if (peer_name != NULL) {
+	if (client->peer_name != NULL) {
 		fputs("\tvalid-client-cert", fp);
-		put_value(fp, "cert_username", peer_name);
+		put_value(fp, "cert_username", client->peer_name);
 	}
 }
 
-/* Begin the mechanism ${mech}; NULL: go on.  ${peer_name}: see start(). */
+/* Begin the mechanism ${mech}; NULL: go on. */
 static int
-say(struct relay *r, const char *mech, const char *peer_name, const char *in,
-    size_t in_len)
+say(struct relay *r, const char *mech, const char *in, size_t in_len)
 {
 	char *line = NULL;
 	size_t len = 0;
@@ -99,7 +97,7 @@ say(struct relay *r, const char *mech, const char *peer_name, const char *in,
 	if (mech == NULL)
 		fputs("CONT\t" ID "\t", fp);
 	else {
-		put_auth(fp, r->client, mech, peer_name);
+		put_auth(fp, r->client, mech);
 		if (in != NULL)
 			fputs("\tresp=", fp);	/* has to be the last */
 	}
@@ -252,36 +250,25 @@ dovecot_relay_free(void *relay)
 	wipe_free(r, sizeof(*r));
 }
 
-/* ${peer_name}: the name in the client's verified certificate, or NULL.
- * ${*relay_r} is set whatever the answer is. */
-static enum auth_verdict
-start(const char *path, const struct auth_client *client, const char *mech,
-    const char *peer_name, const char *initial, size_t len, void **relay_r,
-    struct auth_octets *out)
-{
-	struct relay *r = calloc(1, sizeof(*r));
-
-	if ((*relay_r = r) == NULL)
-		return AUTH_UNSURE;
-	r->path = path;
-	r->client = client;
-	r->d.deadline_ms = client->deadline_ms;
-	if (auth_dovecot_open(&r->d, path, mech) == -1 ||
-	    say(r, mech, peer_name, initial, len) == -1)
-		return unsure(r, r->d.problem);
-	return receive(r, out);
-}
-
 static enum auth_verdict
 dovecot_relay_start(void *state, const struct auth_client *client,
     const char *mech, const char *initial, size_t len, void **relay_r,
     struct auth_octets *out)
 {
+	struct relay *r;
+
 	/* without a certificate Dovecot would believe the client's own name */
 	if (strcmp(mech, "EXTERNAL") == 0 && client->peer_name == NULL)
 		return AUTH_NO;
-	return start(state, client, mech, client->peer_name, initial, len,
-	    relay_r, out);
+	if ((*relay_r = r = calloc(1, sizeof(*r))) == NULL)
+		return AUTH_UNSURE;
+	r->path = state;
+	r->client = client;
+	r->d.deadline_ms = client->deadline_ms;
+	if (auth_dovecot_open(&r->d, r->path, mech) == -1 ||
+	    say(r, mech, initial, len) == -1)
+		return unsure(r, r->d.problem);
+	return receive(r, out);
 }
 
 static enum auth_verdict
@@ -293,102 +280,14 @@ dovecot_relay_step(void *relay, const char *response, size_t len,
 	if (r->login != NULL)
 		return give_login(len == 0 ? AUTH_YES : AUTH_NO, r->login, out);
 	r->d.deadline_ms = r->client->deadline_ms;
-	if (say(r, NULL, NULL, response, len) == -1)
+	if (say(r, NULL, response, len) == -1)
 		return unsure(r, r->d.problem);
 	return receive(r, out);
-}
-
-/* Run a mechanism of which the only message is ${initial}.  ${last} answers the
- * challenge that tells of a failure; NULL: there is no such challenge. */
-static enum auth_verdict
-ask(const char *path, const struct auth_client *client, const char *mech,
-    const char *peer_name, const char *initial, size_t len, const char *last)
-{
-	struct auth_octets out = { NULL, 0 };
-	enum auth_verdict v;
-	struct relay *r;
-	void *relay;
-
-	v = start(path, client, mech, peer_name, initial, len, &relay, &out);
-	r = relay;
-	if (v == AUTH_CHALLENGE && r->login != NULL)
-		v = AUTH_YES;
-	if (v == AUTH_CHALLENGE && last != NULL) {
-		free(out.s);
-		out.s = NULL;
-		v = dovecot_relay_step(r, last, strlen(last), &out);
-		if (v == AUTH_YES)
-			v = AUTH_UNSURE;
-	}
-	free(out.s);
-	dovecot_relay_free(r);
-	return v == AUTH_CHALLENGE ? AUTH_UNSURE : v;
-}
-
-/* As PLAIN (RFC 4616 2). */
-static enum auth_verdict
-dovecot_password(void *state, const struct auth_client *client,
-    const char *login, const char *password)
-{
-	size_t login_len = strlen(login), password_len = strlen(password);
-	size_t len = login_len + password_len + 2;
-	char *message = malloc(len + 1);
-	enum auth_verdict v;
-
-	if (message == NULL)
-		return AUTH_UNSURE;
-	message[0] = '\0';
-	memcpy(message + 1, login, login_len + 1);
-	memcpy(message + 2 + login_len, password, password_len + 1);
-	v = ask(state, client, "PLAIN", NULL, message, len, NULL);
-	wipe_free(message, len);
-	return v;
-}
-
-/* As OAUTHBEARER (RFC 7628 3.1), with the name as a saslname (RFC 5801 4). */
-static enum auth_verdict
-dovecot_token(void *state, const struct auth_client *client,
-    const char *login, const char *token)
-{
-	enum auth_verdict v = AUTH_UNSURE;
-	char *message = NULL;
-	size_t len = 0;
-	FILE *fp = open_memstream(&message, &len);
-
-	if (fp == NULL)
-		return AUTH_UNSURE;
-	fputs("n,a=", fp);
-	for (; *login != '\0'; login++) {
-		if (*login == ',')
-			fputs("=2C", fp);
-		else if (*login == '=')
-			fputs("=3D", fp);
-		else
-			putc(*login, fp);
-	}
-	fprintf(fp, ",\001auth=Bearer %s\001\001", token);
-	if (fclose(fp) == 0)
-		v = strpbrk(token, "\001\r\n") != NULL ? AUTH_NO :
-		    ask(state, client, "OAUTHBEARER", NULL, message, len,
-		    "\001");
-	wipe_free(message, len);
-	return v;
-}
-
-static enum auth_verdict
-dovecot_exists(void *state, const struct auth_client *client,
-    const char *login)
-{
-	return ask(state, client, "EXTERNAL", login, login, strlen(login),
-	    NULL);
 }
 
 const struct auth_back_ops auth_back_dovecot = {
 	.open = dovecot_open,
 	.free = free,
-	.password = dovecot_password,
-	.token = dovecot_token,
-	.exists = dovecot_exists,
 	.relay_start = dovecot_relay_start,
 	.relay_step = dovecot_relay_step,
 	.relay_free = dovecot_relay_free,
