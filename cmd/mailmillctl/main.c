@@ -50,7 +50,8 @@ usage(void)
 	    "          queue remove id\n"
 	    "          reload\n"
 	    "          stop\n"
-	    "          passwd -f file [-dt] [-m method] user\n");
+	    "          passwd -f file [-dt] [-i iterations] [-m method] "
+	    "user\n");
 	exit(EXIT_USAGE);
 }
 

@@ -19,6 +19,7 @@
 
 struct request {
 	const char	*file, *method, *user;
+	unsigned int	 iterations;	/* 0: as usual */
 	bool		 is_removal, is_token;
 };
 
@@ -26,8 +27,9 @@ static void __attribute__((noreturn))
 passwd_usage(void)
 {
 	fprintf(stderr,
-	    "usage: mailmillctl [-c file] passwd -f file [-t] [-m method] "
-	    "user\n"
+	    "usage: mailmillctl [-c file] passwd -f file [-i iterations] "
+	    "[-m method]\n"
+	    "                   [-t] user\n"
 	    "       mailmillctl passwd -f file -d user\n");
 	exit(EXIT_USAGE);
 }
@@ -107,9 +109,10 @@ auth_group(const char *filename)
 /* A new file belongs to root and is readable by authd's account; when it is not
  * root who makes it, it belongs to the user. */
 static struct passwdfile_new
-new_file(const char *filename)
+new_file(const char *filename, unsigned int iterations)
 {
-	struct passwdfile_new new = { .mode = 0600, .gid = (gid_t)-1 };
+	struct passwdfile_new new = { .mode = 0600, .gid = (gid_t)-1,
+		.iterations = iterations };
 
 	if (geteuid() != 0)
 		return new;
@@ -158,6 +161,27 @@ set_user(const struct request *r, const struct passwdfile_new *new)
 	return err[0] != '\0' ? fail(err) : EXIT_FAILED;
 }
 
+/* The argument of -i. */
+static unsigned int
+take_iterations(const char *arg)
+{
+	const char *fault;
+	long long n = strtonum(arg, PASSWDFILE_ITER_MIN, PASSWDFILE_ITER_MAX,
+	    &fault);
+
+	if (fault != NULL) {
+		fprintf(stderr, "mailmillctl: -i %s: %s; expected a number from "
+		    "%d to %d\n", arg, fault, PASSWDFILE_ITER_MIN,
+		    PASSWDFILE_ITER_MAX);
+		exit(EXIT_USAGE);
+	}
+	if (n > PASSWDFILE_ITER_CLIENTS)
+		fprintf(stderr, "mailmillctl: warning: -i %lld: Postfix and "
+		    "other clients with Cyrus SASL cannot log in with more "
+		    "than %d iterations\n", n, PASSWDFILE_ITER_CLIENTS);
+	return (unsigned int)n;
+}
+
 int
 passwd_command(int argc, char **argv, const char *filename)
 {
@@ -166,13 +190,16 @@ passwd_command(int argc, char **argv, const char *filename)
 	int ch;
 
 	optind = 0;
-	while ((ch = getopt(argc, argv, "df:m:t")) != -1) {
+	while ((ch = getopt(argc, argv, "df:i:m:t")) != -1) {
 		switch (ch) {
 		case 'd':
 			r.is_removal = true;
 			break;
 		case 'f':
 			r.file = optarg;
+			break;
+		case 'i':
+			r.iterations = take_iterations(optarg);
 			break;
 		case 'm':
 			r.method = optarg;
@@ -185,11 +212,11 @@ passwd_command(int argc, char **argv, const char *filename)
 		}
 	}
 	if (r.file == NULL || argc - optind != 1 ||
-	    (r.is_removal && r.is_token))
+	    ((r.is_removal || r.iterations > 0) && r.is_token))
 		passwd_usage();
 	r.user = argv[optind];
 	if (r.is_removal)
 		return remove_user(&r);
-	new = new_file(filename);
+	new = new_file(filename, r.iterations);
 	return set_user(&r, &new);
 }

@@ -55,6 +55,23 @@ passwdfile_is_exposed(const struct passwdfile *f)
 	return (f->mode & (S_IRWXO | S_IWGRP)) != 0;
 }
 
+unsigned int
+passwdfile_excess(const struct passwdfile *f, unsigned long *line_r)
+{
+	unsigned int most = PASSWDFILE_ITER_CLIENTS;
+	const struct passwdfile_scram *s;
+	size_t i;
+
+	for (i = 0; i < 2 * f->nrows; i++) {
+		s = f->rows[i / 2].e.scram[i % 2];
+		if (s != NULL && s->iterations > most) {
+			most = s->iterations;
+			*line_r = f->rows[i / 2].line;
+		}
+	}
+	return most == PASSWDFILE_ITER_CLIENTS ? 0 : most;
+}
+
 static struct passwdfile *
 open_fd(const char *path, int fd, char *err_r, size_t errlen)
 {

@@ -6,8 +6,6 @@
 #include "core/table/passwdfile.h"
 
 #define PASSWDFILE_OCTETS_MAX	(64u << 20)
-#define PASSWDFILE_ITER_MIN	4096		/* RFC 7677 4 */
-#define PASSWDFILE_ITER_MAX	10000000	/* some seconds */
 
 struct passwdfile_row {
 	struct passwdfile_entry	 e;
@@ -39,12 +37,13 @@ char *passwdfile_read(int fd, size_t *len_r);
 struct passwdfile *passwdfile_parse(const char *path, char *text, size_t len,
     char *err_r, size_t errlen);
 
-/* passwdfile_make(method, password, fields_r, err_r, errlen): The fields of an
- * entry, each with the colon before it.  passwdfile_make_token: the same of a
- * token.  Return 0, or -1 with what is wrong. */
+/* passwdfile_make(method, password, iterations, fields_r, err_r, errlen): The
+ * fields of an entry, each with the colon before it.  passwdfile_make_token: the
+ * same of a token.  Return 0, or -1 with what is wrong. */
 #define PASSWDFILE_FIELDS_MAX	4096
 int passwdfile_make(const char *method, const char *password,
-    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
+    unsigned int iterations, char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r,
+    size_t errlen);
 int passwdfile_make_token(const char *method, const char *token,
     char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
 

@@ -30,8 +30,9 @@ static const struct method {
 
 /* Where the fields go, or the message. */
 struct maker {
-	char	*fields, *err_r;
-	size_t	 errlen;
+	char		*fields, *err_r;
+	size_t		 errlen;
+	unsigned int	 iterations;
 };
 
 const char *const *
@@ -120,7 +121,7 @@ static int
 add_scram(struct maker *k, const char *scheme,
     enum passwdfile_scram_hash hash, const char *password)
 {
-	struct passwdfile_scram scram = { .iterations = PASSWDFILE_ITERATIONS,
+	struct passwdfile_scram scram = { .iterations = k->iterations,
 	    .salt_len = PASSWDFILE_SALT };
 	char text[FIELD_MAX];
 	int rc;
@@ -169,10 +170,11 @@ prepare(const struct maker *k, const char *password,
 
 int
 passwdfile_make(const char *method, const char *password,
-    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen)
+    unsigned int iterations, char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r,
+    size_t errlen)
 {
 	char prepared[PASSWDFILE_PASSWORD_MAX + 1] = "";
-	struct maker k = { fields_r, err_r, errlen };
+	struct maker k = { fields_r, err_r, errlen, iterations };
 	const struct method *m = find_method(&k, method);
 	int rc = -1;
 
@@ -188,7 +190,7 @@ passwdfile_make_token(const char *method, const char *token,
     char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen)
 {
 	char text[PASSWDFILE_TOKEN_TEXT] = "";
-	struct maker k = { fields_r, err_r, errlen };
+	struct maker k = { fields_r, err_r, errlen, 0 };
 	const struct method *m = find_method(&k, method);
 	int rc;
 

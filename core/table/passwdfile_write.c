@@ -364,8 +364,10 @@ change_fields(const char *path, const char *name, const char *secret,
 		return -1;
 	c.new = *new;
 	c.is_token = is_token;
-	if ((is_token ? passwdfile_make_token : passwdfile_make)(method,
-	    secret, c.fields, err_r, errlen) == 0)
+	if ((is_token ? passwdfile_make_token(method, secret, c.fields, err_r,
+	    errlen) : passwdfile_make(method, secret, new->iterations > 0 ?
+	    new->iterations : PASSWDFILE_ITERATIONS, c.fields, err_r,
+	    errlen)) == 0)
 		rc = apply(&c);
 	explicit_bzero(c.fields, sizeof(c.fields));
 	return rc;

@@ -37,6 +37,8 @@ static struct shared *
 load(const char *path, char *err_r, size_t errlen)
 {
 	struct shared *s = calloc(1, sizeof(*s));
+	unsigned int iterations;
+	unsigned long line = 0;
 
 	snprintf(err_r, errlen, "%s: no memory", path);
 	if (s == NULL)
@@ -49,6 +51,11 @@ load(const char *path, char *err_r, size_t errlen)
 	if (passwdfile_is_exposed(s->file))
 		log_warnx("passwd-exposed", "file=%s problem=%s", path,
 		    "others may read or change it: chmod o=,g-w");
+	if ((iterations = passwdfile_excess(s->file, &line)) > 0)
+		log_warnx("passwd-iterations", "file=%s line=%lu iterations=%u "
+		    "problem=%s", path, line, iterations, "Postfix and other "
+		    "clients with Cyrus SASL refuse more than 65536: set these "
+		    "passwords anew");
 	return s;
 }
 

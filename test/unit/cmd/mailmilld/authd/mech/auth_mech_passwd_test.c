@@ -17,7 +17,8 @@ static void
 begin(struct world *w, const char *name, const char *password,
     const char *method)
 {
-	static const struct passwdfile_new new = { 0600, (gid_t)-1 };
+	static const struct passwdfile_new new = { .mode = 0600,
+		.gid = (gid_t)-1, .iterations = 4096 };
 	char spec[128], err[PASSWDFILE_ERROR_MAX];
 
 	memset(w, 0, sizeof(*w));
