@@ -14,7 +14,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "core/util/saslprep.h"
 #include "core/util/wipe.h"
 
 #define HASH_MAX	384	/* octets: CRYPT_OUTPUT_SIZE */
@@ -231,21 +230,17 @@ passwdfile_verify(const struct passwdfile *f, const char *name,
 {
 	const struct passwdfile_row *row = find_row(f, name);
 	const struct passwdfile_row *work = row;
-	char prepared[PASSWDFILE_PASSWORD_MAX + 1];
 	int rc = 0;
 
-	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
-		return errno == ENOMEM ? -1 : 0;
+	if (strlen(password) > PASSWDFILE_PASSWORD_MAX)
+		return 0;
 	if (row == NULL || !has_work(row))
 		work = f->common;
 	if (work != NULL)
-		rc = check_row(work, prepared);
-	if (rc != -1 && work != row) {
-		rc = 0;
-		if (row != NULL && row->e.cleartext != NULL)
-			rc = is_same_text(prepared, row->e.cleartext);
-	}
-	explicit_bzero(prepared, sizeof(prepared));
+		rc = check_row(work, password);
+	if (rc != -1 && work != row)
+		rc = row != NULL && row->e.cleartext != NULL &&
+		    is_same_text(password, row->e.cleartext);
 	return rc;
 }
 

@@ -82,10 +82,10 @@ const struct passwdfile_entry *passwdfile_find(const struct passwdfile *f,
 
 /* passwdfile_verify(f, name, password): 1 right, 0 wrong or no such user, -1
  * with errno.  Unknown users take as long as known ones: the method and cost
- * that most entries have are used for them.  ${password} is prepared by
- * saslprep_text() and checked against the hash of the entry, else its SCRAM
- * keys, else its clear text.
- * passwdfile_verify_token: the same of a token, which is not prepared. */
+ * that most entries have are used for them.  ${password} is checked as it is
+ * (saslprep_text() is the caller's) against the hash of the entry, else its
+ * SCRAM keys, else its clear text.
+ * passwdfile_verify_token: the same of a token. */
 int passwdfile_verify(const struct passwdfile *f, const char *name,
     const char *password);
 int passwdfile_verify_token(const struct passwdfile *f, const char *name,

@@ -103,11 +103,21 @@ def test_hashes_of_other_programs(d):
                                capture_output=True, text=True)
             if p.returncode == 0:
                 rows.append((scheme, p.stdout.strip()))
+    # SASLprep changes these, and the hash is of what it was not done to
+    changed = ['Mu\u0308ller', 'm\u00b2-\u00bd', '\ufb01sh', '\uff41\uff42',
+               'a\u00a0b', 'a\u00adb']
     with open(f'{d}/users', 'w') as f:
         f.writelines(f'{name}:{h}\n' for name, h in rows)
+        for i, password in enumerate(changed):
+            h = subprocess.run(['openssl', 'passwd', '-6', password], text=True,
+                               capture_output=True, check=True).stdout.strip()
+            f.write(f'changed{i}:{h}\n')
     s = server(d, f'passwd:{d}/users')
     s.give_to_authd(f'{d}/users')
     with s:
+        for i, password in enumerate(changed):
+            plain(s, f'changed{i}', password, '235')
+            plain(s, f'changed{i}', password + 'x', '535')
         for name, _ in rows:
             plain(s, name, 'secret', '235')
             plain(s, name, 'Secret', '535')
@@ -145,12 +155,39 @@ def test_passwd_asks_twice_at_a_terminal_without_echo(d):
     assert re.search(r'^alice:\$y\$', text, re.M) and 'typed' not in text
 
 
+def test_more_iterations_than_clients_take_are_said(d):
+    f = f'{d}/users'
+    assert not passwd('-f', f, 'alice', secret='x')
+    with open(f) as text:
+        assert text.read().count('}50000,') == 2
+    assert not passwd('-f', f, '-i', '65536', 'bob', secret='x')
+    s = server(d, f'passwd:{f}')
+    s.give_to_authd(f)
+
+    def check():
+        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        assert p.returncode == 0, p
+        return p.stderr
+    assert 'iterations' not in check()
+    err = passwd('-f', f, '-i', '65537', 'carol', secret='x')
+    assert 'warning' in err and '65536' in err, err
+    with open(f) as text:
+        line = 1 + [x.split(':')[0] for x in text].index('carol')
+    want = f'file={f} line={line} iterations=65537 '
+    assert want in check(), check()
+    with s:
+        plain(s, 'carol', 'x', '235')
+        assert want in s.log(), s.log()
+
+
 def test_passwd_says_what_is_wrong(d):
     f = f'{d}/users'
     for args, secret, want, text in (
             ((), None, 2, 'usage'), (('-f', f), None, 2, 'usage'),
             (('-f', f, 'a', 'b'), None, 2, 'usage'),
             (('-f', f, '-d', '-t', 'a'), None, 2, 'usage'),
+            (('-f', f, '-i', '4095', 'a'), None, 2, 'from 4096 to 10000000'),
+            (('-f', f, '-i', '1e4', 'a'), None, 2, 'from 4096 to 10000000'),
             (('-f', f, 'a'), '', 1, 'empty password'),
             (('-f', f, '-m', 'md5', 'a'), 'x', 1, 'unknown method'),
             (('-f', f, '-m', 'bcrypt', 'a'), 'x' * 73, 1, '72 octets'),

@@ -300,13 +300,19 @@ is_plus_offered(const struct esmtp_auth_scope *scope)
 	return false;
 }
 
+static const char *
+hostname(const struct esmtp_options *o)
+{
+	return *o->banner_hostname != '\0' ? o->banner_hostname : o->hostname;
+}
+
 static struct auth_exchange *
 open_exchange(struct authd_exchange *e)
 {
 	const struct auth_request *r = &e->request;
 	const struct esmtp_auth_scope scope = scope_of(e->options, r);
 	struct auth_start start = {
-		.mech = r->mech, .back = e->back,
+		.mech = r->mech, .back = e->back, .hostname = hostname(e->options),
 		.client = {
 			.peer = &r->peer.sa, .is_tls = r->is_tls,
 			.session = r->session,

@@ -85,12 +85,16 @@ enum esmtp_auth_status
 auth_exchange_password(struct auth_exchange *x, const char *password)
 {
 	char prepared[AUTH_PASSWORD_MAX + 1];
-	enum esmtp_auth_status status;
+	enum auth_verdict v;
 
 	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
 		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
-	status = auth_verdict_status(auth_back_password(x->back, &x->client,
-	    x->login, prepared));
+	v = auth_back_password(x->back, &x->client, x->login, prepared);
+	/* the same work for users who exist and others: RFC 4616 2 wants both
+	 * strings prepared, but what is in the file cannot be */
+	if (v == AUTH_NO && strcmp(prepared, password) != 0 &&
+	    strlen(password) <= AUTH_PASSWORD_MAX)
+		v = auth_back_password(x->back, &x->client, x->login, password);
 	explicit_bzero(prepared, sizeof(prepared));
-	return status;
+	return auth_verdict_status(v);
 }

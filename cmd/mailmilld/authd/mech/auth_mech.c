@@ -49,6 +49,7 @@ start_copy(struct auth_exchange *x, const struct auth_start *s)
 	x->client.session = x->session;
 	x->client.peer_name = x->peer_name;
 	x->back = s->back;
+	x->hostname = s->hostname;
 	x->is_plus_offered = s->is_plus_offered;
 	return 0;
 }

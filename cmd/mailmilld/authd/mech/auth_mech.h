@@ -19,6 +19,7 @@ struct auth_exchange;
 
 struct auth_start {
 	const char		*mech;
+	const char		*hostname;	/* ours */
 	struct auth_back	*back;
 	struct auth_client	 client;
 	const uint8_t		*exporter;	/* tls-exporter, 32 octets */
@@ -29,7 +30,8 @@ struct auth_start {
 };
 
 /* auth_exchange_new(start): NULL with errno (EINVAL: no such mechanism, or a
- * binding of more than 64 octets).  Everything but ${start->back} is copied. */
+ * binding of more than 64 octets).  ${start->back} and
+ * ${start->hostname} are kept, the rest is copied. */
 struct auth_exchange *auth_exchange_new(const struct auth_start *start);
 void auth_exchange_free(struct auth_exchange *x);	/* NULL does nothing */
 

@@ -42,6 +42,7 @@ struct auth_exchange {
 	const struct esmtp_auth_mech *mech;
 	const struct auth_mech_ops *own;	/* the mechanism's */
 	const struct auth_mech_ops *ops;	/* own, or auth_mech_relay */
+	const char		*hostname;
 	struct auth_back	*back;
 	struct auth_client	 client;
 	union addr		 peer;
@@ -70,7 +71,9 @@ enum esmtp_auth_status auth_exchange_claim(struct auth_exchange *x,
 bool auth_exchange_may_act_as(const struct auth_exchange *x,
     const char *authzid);
 
-/* auth_exchange_password(x, password): Have the back end check it, prepared. */
+/* auth_exchange_password(x, password): Have the back end check it, prepared;
+ * and if that does not match, as it was sent, where the two differ: hashes that
+ * another program made are of what it was given. */
 enum esmtp_auth_status auth_exchange_password(struct auth_exchange *x,
     const char *password);
 

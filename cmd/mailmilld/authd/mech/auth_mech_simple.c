@@ -6,9 +6,11 @@
 #include <openssl/rand.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/util/saslprep.h"
 
@@ -111,16 +113,6 @@ const struct auth_mech_ops auth_mech_login = { .step = login_step,
 /* --- CRAM-MD5, RFC 2195 --------------------------------------------------- */
 
 #define CRAM_DIGEST	32	/* hexadecimal digits; RFC 2195 2 */
-#define CRAM_RANDOM	16	/* octets in a challenge */
-
-static void
-put_hex(const uint8_t *octets, size_t len, char *text_r)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		snprintf(text_r + 2 * i, 3, "%02x", octets[i]);
-}
 
 /* RFC 2195 2: user name, space, digest. */
 static int
@@ -142,44 +134,56 @@ cram_peek(const struct auth_exchange *, const char *in, size_t len,
 	return cram_split(in, len, name_r) == 0 && name_r[0] != '\0';
 }
 
-/* RFC 2195 2: the challenge has the form of a Message-ID.  Keep it for the
- * check. */
+/* RFC 2195 2: the challenge has the form of a Message-ID: random digits, a
+ * timestamp, and the name of the server.  Keep it for the check. */
 static enum esmtp_auth_status
 cram_challenge(struct auth_exchange *x, struct auth_octets *out)
 {
-	char text[2 * CRAM_RANDOM + 1], *challenge;
-	uint8_t octets[CRAM_RANDOM];
+	uint64_t octets[2];
+	char *challenge;
 
-	if (RAND_bytes(octets, sizeof(octets)) != 1)
+	if (RAND_bytes((unsigned char *)octets, sizeof(octets)) != 1)
 		return ESMTP_AUTH_LATER;
-	put_hex(octets, sizeof(octets), text);
-	if (asprintf(&challenge, "<%s@localhost>", text) == -1)
+	if (asprintf(&challenge, "<%020" PRIu64 "%020" PRIu64 ".%lld@%s>",
+	    octets[0], octets[1], (long long)time(NULL), x->hostname) == -1)
 		return ESMTP_AUTH_LATER;
 	x->state = challenge;
 	return auth_octets_set(out, challenge, strlen(challenge));
 }
 
 /* Is ${digest} the HMAC-MD5 of our challenge with this password? */
+static bool
+is_digest(const struct auth_exchange *x, const char *password,
+    const uint8_t digest[CRAM_DIGEST / 2])
+{
+	uint8_t octets[EVP_MAX_MD_SIZE];
+	bool is_same;
+
+	is_same = HMAC(EVP_md5(), password, (int)strlen(password), x->state,
+	    strlen(x->state), octets, NULL) != NULL &&
+	    CRYPTO_memcmp(octets, digest, CRAM_DIGEST / 2) == 0;
+	explicit_bzero(octets, sizeof(octets));
+	return is_same;
+}
+
+/* The client may have prepared the password or not, whatever the file has. */
 static enum esmtp_auth_status
 cram_check(const struct auth_exchange *x, const char *password,
     const char *digest)
 {
-	char prepared[AUTH_PASSWORD_MAX + 1], text[CRAM_DIGEST + 1];
-	enum esmtp_auth_status status = ESMTP_AUTH_LATER;
-	uint8_t octets[EVP_MAX_MD_SIZE];
+	char prepared[AUTH_PASSWORD_MAX + 1];
+	uint8_t octets[CRAM_DIGEST / 2];
+	bool is_right;
 
 	if (saslprep_text(password, prepared, sizeof(prepared)) == -1)
 		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
-	if (HMAC(EVP_md5(), prepared, (int)strlen(prepared), x->state,
-	    strlen(x->state), octets, NULL) != NULL) {
-		put_hex(octets, CRAM_DIGEST / 2, text);
-		status = CRYPTO_memcmp(text, digest, CRAM_DIGEST) == 0 ?
-		    ESMTP_AUTH_OK : ESMTP_AUTH_FAILED;
-	}
+	if (OPENSSL_hexstr2buf_ex(octets, sizeof(octets), NULL, digest,
+	    '\0') != 1)
+		return ESMTP_AUTH_LATER;
+	is_right = is_digest(x, prepared, octets);
+	is_right |= is_digest(x, password, octets);
 	explicit_bzero(prepared, sizeof(prepared));
-	explicit_bzero(octets, sizeof(octets));
-	explicit_bzero(text, sizeof(text));
-	return status;
+	return is_right ? ESMTP_AUTH_OK : ESMTP_AUTH_FAILED;
 }
 
 /* For an unknown user the back end makes a password up: the digest is compared

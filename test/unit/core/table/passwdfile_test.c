@@ -24,6 +24,9 @@
 	"Pnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQx" \
 	"SrmfPwDl2dU="
 /* of "opaque-token" */
+/* keys of 20 and 32 octets */
+#define K20 "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define K32 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define TOKEN "{TOKEN}$5$rounds=1000$tokentok$5LZebsVvq95qrKpaq0WvRxYx0I3eQe1" \
 	"BfjMlIotUuu2"
 
@@ -127,14 +130,31 @@ Test(passwdfile, a_token_is_not_a_password_nor_the_other_way)
 	passwdfile_free(f);
 }
 
-Test(passwdfile, passwords_are_compared_as_saslprep_makes_them)
+Test(passwdfile, passwords_are_compared_as_they_are)
 {
-	struct passwdfile *f = load("a:{PLAIN}IX\nb:{PLAIN}I X\n");
+	struct passwdfile *f = load("a:{PLAIN}IX\nb:{PLAIN}\xe2\x85\xa8\n");
 
-	cr_expect_eq(passwdfile_verify(f, "a", "I\xc2\xadX"), 1);
-	cr_expect_eq(passwdfile_verify(f, "a", "\xe2\x85\xa8"), 1);
-	cr_expect_eq(passwdfile_verify(f, "b", "I\xc2\xa0X"), 1);
-	cr_expect_eq(passwdfile_verify(f, "a", "IX\xff"), 0);
+	cr_expect_eq(passwdfile_verify(f, "a", "IX"), 1);
+	cr_expect_eq(passwdfile_verify(f, "a", "\xe2\x85\xa8"), 0);
+	cr_expect_eq(passwdfile_verify(f, "b", "\xe2\x85\xa8"), 1);
+	cr_expect_eq(passwdfile_verify(f, "b", "IX"), 0);
+	passwdfile_free(f);
+}
+
+Test(passwdfile, the_most_iterations_above_what_clients_take_are_found)
+{
+	struct passwdfile *f = load("a:*\n"
+	    "b:{SCRAM-SHA-1}65536,QUJD," K20 "," K20 "\n");
+	unsigned long line = 0;
+
+	cr_expect_eq(passwdfile_excess(f, &line), 0);
+	passwdfile_free(f);
+	f = load("b:{SCRAM-SHA-1}65537,QUJD," K20 "," K20 "\n#\n"
+	    "a:{SCRAM-SHA-1}4096,QUJD," K20 "," K20
+	    ":{SCRAM-SHA-256}65538,QUJD," K32 "," K32 "\n"
+	    "c:*\n");
+	cr_expect_eq(passwdfile_excess(f, &line), 65538);
+	cr_expect_eq(line, 3);
 	passwdfile_free(f);
 }
 

@@ -95,6 +95,7 @@ fake_init(struct fake *f)
 	f->password = "pencil";
 	f->token = "abc";
 	f->start.back = &f->back;
+	f->start.hostname = "mx.example.test";
 }
 
 struct auth_exchange *

@@ -1,5 +1,6 @@
 /* Mechanisms and a file of users, as they are together. */
 
+#include <crypt.h>
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,47 @@ Test(auth_mech_passwd, a_password_is_the_same_wherever_it_is_prepared)
 		    ESMTP_AUTH_FAILED, "%s", mechs[i]);
 		cr_assert_eq(try(&w, mechs[i], "b", "IX a"),
 		    ESMTP_AUTH_FAILED, "%s", mechs[i]);
+	}
+	end(&w);
+}
+
+/* Another program has hashed what it was given, unprepared. */
+Test(auth_mech_passwd, a_hash_from_elsewhere_is_of_what_was_sent)
+{
+	static const char *const passwords[] = { "mu\xcc\x88ller",
+		"m\xc2\xb2-\xc2\xbd", "\xef\xac\x81sh",
+		"\xef\xbd\x81\xef\xbd\x82", "a\xc2\xa0" "b", "a\xc2\xad" "b" };
+	static const char *const mechs[] = { "PLAIN", "LOGIN" };
+	struct auth_exchange *x;
+	struct said said;
+	struct world w;
+	size_t i, k;
+	FILE *fp;
+	char text[64];
+
+	begin(&w, "user", "pencil", "plain");
+	for (i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
+		cr_assert_not_null(fp = fopen(w.path, "w"));
+		fprintf(fp, "user:%s\n", crypt(passwords[i],
+		    "$5$rounds=1000$0123456789$"));
+		fclose(fp);
+		for (k = 0; k < 2; k++) {
+			w.start.mech = mechs[k];
+			x = auth_exchange_new(&w.start);
+			snprintf(text, sizeof(text), "%cuser%c%s", 0, 0,
+			    passwords[i]);
+			if (k == 0)
+				say(x, text, 6 + strlen(passwords[i]), &said);
+			else {
+				say_text(x, "user", &said);
+				say_text(x, passwords[i], &said);
+			}
+			cr_expect_eq(said.status, ESMTP_AUTH_OK, "%s: %s",
+			    mechs[k], passwords[i]);
+			auth_exchange_free(x);
+		}
+		cr_expect_eq(try(&w, "PLAIN", "user", "muller"),
+		    ESMTP_AUTH_FAILED);
 	}
 	end(&w);
 }

@@ -3,6 +3,7 @@
 #include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "test/unit/cmd/mailmilld/authd/mech/auth_mech_fake.h"
 
@@ -264,6 +265,66 @@ Test(auth_mech_simple, cram_md5_prepares_what_is_stored)
 	cr_assert_eq(play(x, &c), ESMTP_AUTH_OK);
 	client_free(&c);
 	auth_exchange_free(x);
+}
+
+Test(auth_mech_simple, cram_md5_takes_the_stored_password_as_it_is_too)
+{
+	struct auth_exchange *x;
+	struct said said;
+	char text[64];
+
+	f.password = "\xe2\x85\xa8";
+	x = fake_exchange(&f, "CRAM-MD5");
+	say(x, NULL, 0, &said);
+	snprintf(text, sizeof(text), "user %s",
+	    cram_digest(said.text, "\xe2\x85\xa8"));
+	say_text(x, text, &said);
+	cr_assert_eq(said.status, ESMTP_AUTH_OK);
+	auth_exchange_free(x);
+}
+
+/* RFC 2195 2: random digits, a timestamp, the name of the host. */
+Test(auth_mech_simple, cram_md5_challenges_with_digits_time_and_host)
+{
+	unsigned long long stamp;
+	struct auth_exchange *x;
+	struct said said;
+	size_t n;
+	char *end;
+
+	x = fake_exchange(&f, "CRAM-MD5");
+	say(x, NULL, 0, &said);
+	n = strspn(said.text + 1, "0123456789");
+	cr_assert_eq(said.text[0], '<');
+	cr_assert_geq(n, 20);
+	cr_assert_eq(said.text[1 + n], '.');
+	stamp = strtoull(said.text + 2 + n, &end, 10);
+	cr_assert_leq(stamp, (unsigned long long)time(NULL));
+	cr_assert_geq(stamp, (unsigned long long)time(NULL) - 60);
+	cr_assert_str_eq(end, "@mx.example.test>");
+	auth_exchange_free(x);
+}
+
+/* A PAM module or another program has hashed what it was given. */
+Test(auth_mech_simple, a_password_is_tried_prepared_and_then_as_it_was_sent)
+{
+	static const struct { const char *sent; unsigned int n; } rows[] = {
+		{ "pen", 1 }, { "\xe2\x85\xa8", 2 }, { "I\xc2\xadX", 2 } };
+	struct auth_exchange *x;
+	struct said said;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		f.nasked = 0;
+		x = fake_exchange(&f, "PLAIN");
+		snprintf(text, sizeof(text), "%cuser%c%s", 0, 0, rows[i].sent);
+		cr_expect_eq(say(x, text, 6 + strlen(rows[i].sent), &said),
+		    ESMTP_AUTH_FAILED);
+		cr_expect_eq(f.nasked, rows[i].n, "%s", rows[i].sent);
+		cr_expect_str_eq(f.secret, rows[i].sent);
+		auth_exchange_free(x);
+	}
 }
 
 Test(auth_mech_simple, cram_md5_never_gives_the_same_challenge_again)
