@@ -49,6 +49,9 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2 WHERE id = ?1",
 	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
 	    " WHERE next_attempt > ?1",
+	[ST_SHIFT] = "UPDATE deferred"
+	    " SET next_attempt = min(next_attempt + ?1, ?2)"
+	    " WHERE ?1 <> 0 OR next_attempt > ?2",
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"

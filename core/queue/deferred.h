@@ -59,6 +59,10 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * be due at ${now}.  Return rows changed, or -1. */
 int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
 
+/* deferred_shift(d, seconds, latest): Let all rows be due ${seconds} later than
+ * they say, but not after ${latest}.  Return rows changed, or -1. */
+int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest);
+
 /* A row to look at; its strings live until the function returns.  Return 0 to
  * go on. */
 typedef int (*deferred_func)(void *closure, const struct deferred_row *row);

@@ -177,6 +177,14 @@ deferred_hurry(struct deferred *d, uint64_t id, int64_t now)
 	return run(d, which) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
+int
+deferred_shift(struct deferred *d, int64_t seconds, int64_t latest)
+{
+	sqlite3_bind_int64(d->st[ST_SHIFT], 1, seconds);
+	sqlite3_bind_int64(d->st[ST_SHIFT], 2, latest);
+	return run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
+}
+
 static const char *
 column_text(sqlite3_stmt *st, int column)
 {

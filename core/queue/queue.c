@@ -5,6 +5,7 @@
 
 #include <sys/param.h>
 
+#include <limits.h>
 #include <stdlib.h>
 
 static const struct queue_store_user store_user = {
@@ -16,7 +17,7 @@ static const struct queue_store_user store_user = {
 
 struct queue *
 queue_open(const struct queue_config *config, const struct queue_ops *ops,
-    void *closure, const struct timeval *now)
+    void *closure, const struct timeval *now, int64_t ms)
 {
 	struct queue *q;
 	size_t i;
@@ -26,11 +27,15 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->config = *config;
 	q->ops = ops;
 	q->closure = closure;
-	q->now_ms = queue_ms(now);
+	q->now_ms = ms;
+	q->wall_ms = queue_ms(now);
+	q->ahead_ms = q->wall_ms - ms;
 	q->next_source = 1;
 	TAILQ_INIT(&q->files);
-	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
-		TAILQ_INIT(&q->todo[i]);
+	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++) {
+		TAILQ_INIT(&q->todo[i][QUEUE_NEW]);
+		TAILQ_INIT(&q->todo[i][QUEUE_DUE]);
+	}
 	TAILQ_INIT(&q->settle);
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);
@@ -38,6 +43,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 		free(q);
 		return NULL;
 	}
+	/* it may have been set while no queue process was there */
+	(void)queue_reschedule(q, 0);
 	queue_due_again(q);
 	return q;
 }
@@ -83,19 +90,33 @@ queue_in_flight(const struct queue *q)
 	return q->in_flight;
 }
 
+/* What the wall clock has been set by since the pass before */
+static void
+see_clock(struct queue *q)
+{
+	int64_t step_ms = q->wall_ms - q->now_ms - q->ahead_ms;
+
+	if (llabs(step_ms) > QUEUE_STEP_MS) {
+		/* in vain: again in the next pass that may write */
+		if (q->store_ms > q->now_ms ||
+		    queue_reschedule(q, step_ms) == -1)
+			return;
+		queue_due_again(q);
+	}
+	q->ahead_ms += step_ms;
+}
+
 int
-queue_pass(struct queue *q, const struct timeval *now)
+queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 {
 	int64_t due;
 	bool is_more;
 
-	q->now_ms = queue_ms(now);
-	if (q->now_ms + 1000 < q->passed_ms)
-		/* the wall clock was set back */
-		q->due_ms = q->store_ms = 0;
-	q->passed_ms = q->now_ms;
+	q->now_ms = ms;
+	q->wall_ms = queue_ms(now);
+	see_clock(q);
 	queue_unblock(q);
-	q->store_ops->begin(q->store, q->now_ms);
+	q->store_ops->begin(q->store, ms);
 	queue_settle(q);
 	queue_load_due(q);
 	/* jobs in front of room for more, then what there is room for */
@@ -106,8 +127,8 @@ queue_pass(struct queue *q, const struct timeval *now)
 	due = q->store_ops->end(q->store);
 	if (is_more && !q->is_blocked)
 		return 0;
-	due = MIN(due, q->due_ms > q->store_ms ? q->due_ms : q->store_ms);
+	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	if (q->is_blocked)
-		due = MIN(due, q->now_ms + QUEUE_AGAIN_MS);
-	return due <= q->now_ms ? 1 : (int)(due - q->now_ms);
+		due = MIN(due, ms + QUEUE_AGAIN_MS);
+	return due <= ms ? 1 : (int)MIN(due - ms, INT_MAX);
 }

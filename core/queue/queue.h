@@ -83,10 +83,13 @@ struct queue_ops {
 
 struct queue;
 
-/* queue_open(config, ops, closure, now): Open the store.  The caller holds the
- * lock of its folder.  NULL with errno, and why in the log. */
+/* queue_open(config, ops, closure, now, ms): Open the store.  The caller holds
+ * the lock of its folder.  NULL with errno, and why in the log.
+ * Here and below, ${now} is the wall clock, which may be set; ${ms} is
+ * milliseconds of a clock that never is, and all waits are measured by it. */
 struct queue *queue_open(const struct queue_config *config,
-    const struct queue_ops *ops, void *closure, const struct timeval *now);
+    const struct queue_ops *ops, void *closure, const struct timeval *now,
+    int64_t ms);
 
 /* queue_close(q): Write what is pending, close. */
 void queue_close(struct queue *q);
@@ -116,10 +119,11 @@ void queue_error(struct queue *q, unsigned int agent, uint64_t job,
 void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
     const struct timeval *now);
 
-/* queue_pass(q, now): Do what there is to do: read segments, hand out jobs,
- * store failures, write the log, recycle.  Call it after a batch of the calls
- * above and when it is due.  Return milliseconds until it is due again. */
-int queue_pass(struct queue *q, const struct timeval *now);
+/* queue_pass(q, now, ms): Do what there is to do: read segments, hand out
+ * jobs, store failures, write the log, recycle.  Call it after a batch of the
+ * calls above and when it is due.  Return milliseconds until it is due
+ * again. */
+int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
 
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
  * have. */

@@ -180,7 +180,8 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 		queue_answer_rcpt(a, message, n++, rcpt,
 		    r != NULL && r->state == RCPT_SENT ? "delivering" :
 		    "waiting", m == NULL ? record->attempts : 0,
-		    m == NULL ? record->again_ms / 1000 : 0,
+		    m == NULL && record->again_ms != 0 ? (record->again_ms -
+		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    m == NULL ? record->last_error : r->error);
 	}
 	if (a->action == ACTION_SHOW && message != NULL)

@@ -201,7 +201,7 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 		return 0;
 	a->len = 0;
 	a->now_s = now->tv_sec;
-	a->q->now_ms = queue_ms(now);
+	a->q->wall_ms = queue_ms(now);
 	steps[a->stage](a);
 	*buf_r = a->buf;
 	*len_r = a->len;

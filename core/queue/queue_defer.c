@@ -5,6 +5,8 @@
 
 #include "core/queue/queue_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +57,7 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.received_us = m->received_us;
 	c->row.octets = m->octets;
 	c->row.attempts = r->attempts + 1;
-	c->row.next_attempt = (q->now_ms +
+	c->row.next_attempt = (q->wall_ms +
 	    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
 	c->row.last_error = queue_rcpt_error(r);
 }
@@ -219,14 +221,35 @@ queue_settle(struct queue *q)
 void
 queue_due_again(struct queue *q)
 {
-	int64_t next;
+	int64_t next, wall_s = q->wall_ms / 1000;
 	int rc = q->store_ops->next(q->store, &next);
 
-	if (rc == 1)
-		q->due_ms = next * 1000;
+	if (rc == 0)
+		q->due_ms = INT64_MAX;
+	else if (rc == -1)
+		q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	else if (next <= wall_s)
+		q->due_ms = q->now_ms;
 	else
-		q->due_ms = rc == 0 ? INT64_MAX :
-		    q->now_ms + QUEUE_TROUBLE_MS;
+		q->due_ms = q->now_ms + 1000 *
+		    MIN(next - wall_s, q->config.max_retry_s);
+}
+
+/* A row says when it is due by the wall clock.  When that is set, in either
+ * direction, each row goes on to wait as long as it would have; and never
+ * longer than the longest interval, whatever it says. */
+int
+queue_reschedule(struct queue *q, int64_t step_ms)
+{
+	int n = q->store_ops->shift(q->store, step_ms / 1000,
+	    q->wall_ms / 1000 + q->config.max_retry_s);
+
+	if (n == -1)
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	else if (n > 0)
+		log_event(LOG_LEVEL_NOTICE, "clock-set",
+		    "step_s=%lld recipients=%d", (long long)step_ms / 1000, n);
+	return n == -1 ? -1 : 0;
 }
 
 struct due {
@@ -258,7 +281,7 @@ collect_id(void *closure, const struct deferred_row *row)
 static bool
 is_due(const struct due *due, const struct deferred_row *row)
 {
-	return row->next_attempt * 1000 <= due->q->now_ms;
+	return row->next_attempt <= due->q->wall_ms / 1000;
 }
 
 static int
@@ -348,12 +371,12 @@ void
 queue_load_due(struct queue *q)
 {
 	const struct deferred_query query = { .what = DEFERRED_DUE,
-		.now = q->now_ms / 1000, .limit = DUE_ROWS };
+		.now = q->wall_ms / 1000, .limit = DUE_ROWS };
 	struct due *due;
 	unsigned int i;
 
 	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
-	    q->nfiles >= QUEUE_FILES_MAX || q->is_stopped)
+	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped)
 		return;
 	/* rows that are in hand are due as long as they are */
 	q->due_ms = q->now_ms + QUEUE_HAND_MS;
@@ -364,10 +387,10 @@ queue_load_due(struct queue *q)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		goto out;
 	}
-	for (i = 0; i < due->n && q->nfiles < QUEUE_FILES_MAX; i++)
+	for (i = 0; i < due->n && queue_has_room_for(q, QUEUE_DUE); i++)
 		if (load(q, due, due->ids[i]) == -1)
 			break;
-	if (due->n == 0 && q->nfiles == 0) {
+	if (due->n == 0 && q->held[QUEUE_DUE].nmessages == 0) {
 		queue_due_again(q);
 		/* a row that was edited by hand and is not valid stays due */
 		if (q->due_ms <= q->now_ms)

@@ -8,9 +8,13 @@
 #include "core/queue/queue.h"
 #include "core/queue/queue_store.h"
 
-#define QUEUE_MESSAGES_MAX	8192	/* in memory: four agents' worth of jobs */
-#define QUEUE_ENVELOPES_MAX	(32 << 20) /* octets of their envelopes */
-#define QUEUE_FILES_MAX		128	/* large and deferred messages in memory: each is an open file at an agent */
+/* New mail and mail that is due again share nothing that one of them could use
+ * up: each class has its own room in memory, and its own window at an agent. */
+enum queue_class { QUEUE_NEW, QUEUE_DUE, QUEUE_CLASSES };
+
+#define QUEUE_MESSAGES_MAX	8192	/* new ones in memory: four agents' worth of jobs */
+#define QUEUE_ENVELOPES_MAX	(24 << 20) /* octets of envelopes of each class */
+#define QUEUE_FILES_MAX		128	/* large and due messages, of each class: each is an open file at an agent */
 #define QUEUE_SETTLE_MAX	512	/* messages in one transaction */
 #define QUEUE_BUCKETS		4096
 #define QUEUE_NO_TRANSPORT	QUEUE_TRANSPORTS_MAX
@@ -19,7 +23,7 @@
 
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
-#define QUEUE_TROUBLE_MS	5000	/* after a failure of the store, before the next try */
+#define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
 	RCPT_NEW,		/* in no list yet */
@@ -70,7 +74,7 @@ struct queue_agent {
 	bool		 is_used;
 	bool		 is_blocked;	/* takes no more in this pass */
 	unsigned int	 transport;
-	size_t		 njobs;
+	size_t		 njobs[QUEUE_CLASSES];
 };
 
 struct queue_job {
@@ -87,15 +91,18 @@ struct queue {
 	void		*closure;
 	const struct queue_store_ops *store_ops;
 	void		*store;
-	int64_t		 now_ms;	/* wall clock of the call being made */
-	int64_t		 passed_ms;	/* and of the last pass */
+	int64_t		 now_ms;	/* of this pass, by the clock that is never set */
+	int64_t		 wall_ms;	/* of the call being made, by the wall clock */
+	int64_t		 ahead_ms;	/* by which the wall clock was ahead of the other */
 
 	TAILQ_HEAD(, queue_file) files;	/* that some agent knows */
 	uint64_t	 next_source;
 
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
-	struct queue_messages todo[QUEUE_TRANSPORTS_MAX], settle;
-	size_t		 nmessages, nfiles, memory;
+	struct queue_messages todo[QUEUE_TRANSPORTS_MAX][QUEUE_CLASSES], settle;
+	struct {
+		size_t	 nmessages, nfiles, memory;
+	} held[QUEUE_CLASSES];
 
 	struct queue_agent agents[QUEUE_AGENTS_MAX];
 	struct queue_job *jobs;
@@ -108,6 +115,12 @@ struct queue {
 	int64_t		 due_ms;	/* a deferred message may be due */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
 };
+
+static inline enum queue_class
+queue_class(const struct queue_message *m)
+{
+	return m->place.file == NULL ? QUEUE_DUE : QUEUE_NEW;
+}
 
 static inline int64_t
 queue_ms(const struct timeval *now)
@@ -156,8 +169,10 @@ void queue_rcpt_done(struct queue *q, struct queue_message *m,
 /* queue_message_check(q, m): Free it if nothing is open. */
 void queue_message_check(struct queue *q, struct queue_message *m);
 void queue_message_free(struct queue *q, struct queue_message *m);
-/* queue_has_room(q), queue_take(q, record), queue_holds(q, id): See struct
- * queue_store_user. */
+/* queue_has_room_for(q, class): Whether another message of ${class} may be
+ * held.  queue_has_room(q), queue_take(q, record), queue_holds(q, id): See
+ * struct queue_store_user. */
+bool queue_has_room_for(const struct queue *q, enum queue_class class);
 bool queue_has_room(struct queue *q);
 int queue_take(struct queue *q, const struct queue_record *record);
 bool queue_holds(struct queue *q, uint64_t id);
@@ -170,5 +185,8 @@ void queue_unblock(struct queue *q);	/* ask all agents again */
 void queue_settle(struct queue *q);
 void queue_load_due(struct queue *q);
 void queue_due_again(struct queue *q);
+/* queue_reschedule(q, step_ms): The wall clock has been set by ${step_ms}; 0:
+ * it may have been.  Return 0, or -1: not now. */
+int queue_reschedule(struct queue *q, int64_t step_ms);
 
 #endif

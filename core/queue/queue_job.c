@@ -4,6 +4,8 @@
 
 #include "core/queue/queue_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,15 +90,35 @@ job_find(struct queue *q, unsigned int agent, uint64_t number)
 static void
 job_end(struct queue *q, struct queue_job *job)
 {
-	q->agents[job->agent].njobs--;
+	q->agents[job->agent].njobs[queue_class(job->message)]--;
 	q->agents[job->agent].is_blocked = false;
 	q->in_flight--;
 	job_free(q, job);
 }
 
+/* How many more jobs of ${class} agent ${a} may have.  A new message waits at
+ * most behind as many due ones as half of an agent's jobs are; and as long as
+ * there are due ones, new ones leave a quarter to them. */
+static size_t
+room_at(const struct queue *q, const struct queue_agent *a,
+    enum queue_class class)
+{
+	size_t max = q->config.transports[a->transport].max_jobs;
+	size_t window = max, n = a->njobs[QUEUE_NEW] + a->njobs[QUEUE_DUE];
+
+	if (class == QUEUE_DUE)
+		window = (max + 1) / 2;
+	else if (!TAILQ_EMPTY(&q->todo[a->transport][QUEUE_DUE]))
+		window = max - (max + 3) / 4;
+	if (n >= max || a->njobs[class] >= window)
+		return 0;
+	return MIN(window - a->njobs[class], max - n);
+}
+
 /* The agent with the least to do that takes more; -1: none */
 static int
-choose_agent(const struct queue *q, unsigned int transport)
+choose_agent(const struct queue *q, unsigned int transport,
+    enum queue_class class)
 {
 	const struct queue_agent *a;
 	int best = -1;
@@ -105,10 +127,10 @@ choose_agent(const struct queue *q, unsigned int transport)
 	for (i = 0; i < QUEUE_AGENTS_MAX; i++) {
 		a = &q->agents[i];
 		if (!a->is_used || a->is_blocked ||
-		    a->transport != transport ||
-		    a->njobs >= q->config.transports[transport].max_jobs)
+		    a->transport != transport || room_at(q, a, class) == 0)
 			continue;
-		if (best == -1 || a->njobs < q->agents[best].njobs)
+		if (best == -1 ||
+		    a->njobs[class] < q->agents[best].njobs[class])
 			best = (int)i;
 	}
 	return best;
@@ -149,7 +171,7 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		d->rcpt = r->index;
 		d->is_repeated = r->is_repeated;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
-		q->agents[agent].njobs++;
+		q->agents[agent].njobs[queue_class(m)]++;
 		q->in_flight++;
 		b->n++;
 	}
@@ -188,17 +210,15 @@ fail_all(struct queue *q, struct queue_message *m, int errnum)
 
 /* One batch for ${agent}.  Return whether it was sent. */
 static bool
-dispatch_to(struct queue *q, unsigned int agent)
+dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 {
 	struct queue_agent *a = &q->agents[agent];
-	size_t room = q->config.transports[a->transport].max_jobs - a->njobs;
-	struct queue_messages *todo = &q->todo[a->transport];
+	struct queue_messages *todo = &q->todo[a->transport][class];
 	struct batch b = { .n = 0 };
 	struct queue_message *m;
 	unsigned int i;
 
-	b.max = room < JOBS_AT_ONCE ? (unsigned int)room :
-	    JOBS_AT_ONCE;
+	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
 	while (b.n < b.max && (m = TAILQ_FIRST(todo)) != NULL) {
 		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)
@@ -220,20 +240,30 @@ dispatch_to(struct queue *q, unsigned int agent)
 	return false;
 }
 
+static void
+dispatch_class(struct queue *q, unsigned int transport, enum queue_class class)
+{
+	struct queue_messages *todo = &q->todo[transport][class];
+	int agent;
+
+	while (!TAILQ_EMPTY(todo) &&
+	    (agent = choose_agent(q, transport, class)) != -1)
+		if (!dispatch_to(q, (unsigned int)agent, class) &&
+		    !TAILQ_EMPTY(todo)) {
+			q->agents[agent].is_blocked = true;
+			q->is_blocked = true;
+		}
+}
+
 void
 queue_dispatch(struct queue *q)
 {
 	unsigned int t;
-	int agent;
 
-	for (t = 0; t < q->config.ntransports && !q->is_stopped; t++)
-		while (!TAILQ_EMPTY(&q->todo[t]) &&
-		    (agent = choose_agent(q, t)) != -1)
-			if (!dispatch_to(q, (unsigned int)agent) &&
-			    !TAILQ_EMPTY(&q->todo[t])) {
-				q->agents[agent].is_blocked = true;
-				q->is_blocked = true;
-			}
+	for (t = 0; t < q->config.ntransports && !q->is_stopped; t++) {
+		dispatch_class(q, t, QUEUE_NEW);
+		dispatch_class(q, t, QUEUE_DUE);
+	}
 }
 
 void
@@ -308,7 +338,7 @@ queue_done(struct queue *q, unsigned int agent, uint64_t number, int errnum,
 
 	if (job == NULL)
 		return;
-	q->now_ms = queue_ms(now);
+	q->wall_ms = queue_ms(now);
 	m = job->message;
 	r = &m->rcpts[job->rcpt];
 	job_end(q, job);

@@ -63,10 +63,9 @@ void
 queue_message_insert(struct queue *q, struct queue_message *m)
 {
 	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);
-	q->nmessages++;
-	q->memory += m->memory;
-	if (has_own_file(m))
-		q->nfiles++;
+	q->held[queue_class(m)].nmessages++;
+	q->held[queue_class(m)].memory += m->memory;
+	q->held[queue_class(m)].nfiles += has_own_file(m);
 }
 
 void
@@ -76,7 +75,7 @@ queue_rcpt_wait(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 
 	r->state = RCPT_WAITING;
 	if (m->todo[t].nwaiting++ == 0)
-		TAILQ_INSERT_TAIL(&q->todo[t], m, todo[t].link);
+		TAILQ_INSERT_TAIL(&q->todo[t][queue_class(m)], m, todo[t].link);
 }
 
 void
@@ -86,7 +85,7 @@ queue_rcpt_leave(struct queue *q, struct queue_message *m,
 	unsigned int t = r->transport;
 
 	if (r->state == RCPT_WAITING && --m->todo[t].nwaiting == 0)
-		TAILQ_REMOVE(&q->todo[t], m, todo[t].link);
+		TAILQ_REMOVE(&q->todo[t][queue_class(m)], m, todo[t].link);
 	r->state = state;
 }
 
@@ -151,10 +150,9 @@ queue_message_free(struct queue *q, struct queue_message *m)
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
 	if (m->is_settling)
 		TAILQ_REMOVE(&q->settle, m, settle);
-	q->nmessages--;
-	q->memory -= m->memory;
-	if (has_own_file(m))
-		q->nfiles--;
+	q->held[queue_class(m)].nmessages--;
+	q->held[queue_class(m)].memory -= m->memory;
+	q->held[queue_class(m)].nfiles -= has_own_file(m);
 	for (i = 0; i < m->nrcpts; i++)
 		free(m->rcpts[i].error);
 	if (m->place.file != NULL)
@@ -213,10 +211,17 @@ skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 }
 
 bool
+queue_has_room_for(const struct queue *q, enum queue_class class)
+{
+	return q->held[class].nmessages < QUEUE_MESSAGES_MAX &&
+	    q->held[class].memory < QUEUE_ENVELOPES_MAX &&
+	    q->held[class].nfiles < QUEUE_FILES_MAX;
+}
+
+bool
 queue_has_room(struct queue *q)
 {
-	return q->nmessages < QUEUE_MESSAGES_MAX &&
-	    q->memory < QUEUE_ENVELOPES_MAX && q->nfiles < QUEUE_FILES_MAX;
+	return queue_has_room_for(q, QUEUE_NEW);
 }
 
 bool

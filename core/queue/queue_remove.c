@@ -86,7 +86,7 @@ queue_answer_retry_deferred(struct queue_answer *a)
 		return;
 	}
 	a->nmessages += (uint64_t)n;
-	a->q->due_ms = a->q->now_ms;
+	a->q->due_ms = 0;
 	a->is_found = a->is_found || n > 0 || a->is_all;
 	a->stage = STAGE_END;
 }

@@ -80,30 +80,12 @@ err1:
 	return NULL;
 }
 
-/* The wall clock was set back: no deadline may lie an hour ahead for that. */
-static void
-clock_went_back(struct queue_spool *sp)
-{
-	struct queue_segment *seg;
-
-	sp->lock_ms = sp->scan_ms = sp->sync_ms = sp->recycle_ms = 0;
-	sp->sweep_ms = sp->now_ms + QUEUE_SWEEP_MS;
-	RB_FOREACH (seg, queue_segments, &sp->segments) {
-		seg->trouble_ms = 0;
-		if (seg->rewind_ms != 0)
-			seg->rewind_ms = sp->now_ms;
-	}
-}
-
 static void
 spool_begin(void *store, int64_t now_ms)
 {
 	struct queue_spool *sp = store;
-	bool went_back = now_ms + 1000 < sp->now_ms;
 
 	sp->now_ms = now_ms;
-	if (went_back)
-		clock_went_back(sp);
 	if (sp->scan_ms <= now_ms) {
 		queue_segment_scan(sp);
 		sp->scan_ms = now_ms + QUEUE_SCAN_MS;
@@ -442,6 +424,14 @@ spool_hurry(void *store, uint64_t id, int64_t now)
 }
 
 static int
+spool_shift(void *store, int64_t seconds, int64_t latest)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_shift(sp->deferred, seconds, latest);
+}
+
+static int
 spool_read_deferred(void *store, uint64_t id, queue_record_func each,
     void *closure)
 {
@@ -491,6 +481,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.rows = spool_rows,
 	.next = spool_next,
 	.hurry = spool_hurry,
+	.shift = spool_shift,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 };

@@ -28,7 +28,6 @@
 #define QUEUE_SWEEP_SEGMENTS	16	/* with more segments a sweep has to wait */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
-#define QUEUE_TROUBLE_MS	5000	/* after a failure of the disk, before the next try */
 
 /* The recipients that are done of a record that is not */
 struct queue_partial {
@@ -82,7 +81,7 @@ struct queue_spool {
 	struct queue_config config;
 	const struct queue_store_user *user;
 	struct queue	*queue;		/* its first argument */
-	int64_t		 now_ms;	/* wall clock at the start of the pass */
+	int64_t		 now_ms;	/* at the start of the pass */
 
 	struct acklog	*acklog;
 	struct deferred	*deferred;

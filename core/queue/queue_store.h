@@ -50,7 +50,7 @@ struct queue_record {
 	uint32_t	 attempts;	/* times it has been put back */
 	bool		 is_repeated;	/* an agent may have had it before */
 	bool		 has_rows;	/* some of its recipients are deferred */
-	int64_t		 again_ms;	/* it was put back until then; 0: not */
+	int64_t		 again_ms;	/* it was put back until then, in the time of begin(); 0: not */
 	const char	*last_error;	/* with which it was put back, or NULL */
 };
 typedef int (*queue_record_func)(void *closure,
@@ -80,10 +80,12 @@ struct queue_cursor {
 };
 
 #define QUEUE_RCPT_ALL	UINT32_MAX
+#define QUEUE_TROUBLE_MS	5000	/* after a failure of the store, before the next try */
 
 struct queue_store_ops {
 	/* open(config, user, q, now_ms): Open it, with what was acknowledged
-	 * and deferred before.  NULL with errno, and why in the log.
+	 * and deferred before.  NULL with errno, and why in the log.  Here and
+	 * in begin(), ${now_ms} is of a clock that is never set.
 	 * close(store): NULL does nothing.  No message is held any more. */
 	void	*(*open)(const struct queue_config *config,
 		    const struct queue_store_user *user, struct queue *q,
@@ -158,6 +160,7 @@ struct queue_store_ops {
 		    deferred_func each, void *closure);
 	int	 (*next)(void *store, int64_t *next_r);
 	int	 (*hurry)(void *store, uint64_t id, int64_t now);
+	int	 (*shift)(void *store, int64_t seconds, int64_t latest);
 
 	/* --- look --- */
 

@@ -317,7 +317,8 @@ try_open(struct queue_role *r)
 		return LOCK_MS;
 	}
 	r->is_locked = true;
-	r->queue = queue_open(&config, &queue_ops, r, scheduler_now());
+	r->queue = queue_open(&config, &queue_ops, r, scheduler_now(),
+	    (int64_t)monotonic_ms());
 	if (r->queue != NULL)
 		return 0;
 	log_err("queue-open", "folder=%s again_s=%d", r->folder,
@@ -360,7 +361,8 @@ pass(struct queue_role *r)
 	int due;
 
 	r->is_news = false;
-	due = queue_pass(r->queue, scheduler_now());
+	due = queue_pass(r->queue, scheduler_now(),
+	    (int64_t)monotonic_ms());
 	now = monotonic_ms();
 	r->passed_ms = now;
 	exit_if_done(r);

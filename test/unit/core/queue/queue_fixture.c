@@ -117,6 +117,7 @@ qf_init(struct qf *f)
 	for (i = 0; i < QF_SOURCES; i++)
 		f->sources[i] = -1;
 	f->now.tv_sec = 1700000000;
+	f->ms = 4711;
 	f->config.store = &queue_spool_ops;
 	f->config.folder = f->path;
 	f->config.queue_dirfd = f->folder;
@@ -131,7 +132,7 @@ qf_init(struct qf *f)
 void
 qf_open(struct qf *f)
 {
-	f->q = queue_open(&f->config, &ops, f, &f->now);
+	f->q = queue_open(&f->config, &ops, f, &f->now, f->ms);
 	cr_assert_not_null(f->q);
 	cr_assert_eq(queue_agent_add(f->q, QF_NEAR, &f->agent), 0);
 }
@@ -256,6 +257,15 @@ qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed)
 	    s->file.header.generation, s->end, is_sealed);
 }
 
+static void
+wait_ms(struct qf *f, int ms)
+{
+	f->ms += ms;
+	f->now.tv_usec += ms % 1000 * 1000;
+	f->now.tv_sec += ms / 1000 + f->now.tv_usec / 1000000;
+	f->now.tv_usec %= 1000000;
+}
+
 void
 qf_pass(struct qf *f, int ms)
 {
@@ -263,20 +273,16 @@ qf_pass(struct qf *f, int ms)
 
 	/* as the loop does: when it is due, and at the end */
 	for (;;) {
-		due = queue_pass(f->q, &f->now);
+		due = queue_pass(f->q, &f->now, f->ms);
 		cr_assert_geq(due, 0);
 		if (due >= ms)
 			break;
 		due = due == 0 ? 1 : due;
 		ms -= due;
-		f->now.tv_usec += due * 1000;
-		f->now.tv_sec += f->now.tv_usec / 1000000;
-		f->now.tv_usec %= 1000000;
+		wait_ms(f, due);
 	}
-	f->now.tv_usec += ms % 1000 * 1000;
-	f->now.tv_sec += ms / 1000 + f->now.tv_usec / 1000000;
-	f->now.tv_usec %= 1000000;
-	queue_pass(f->q, &f->now);
+	wait_ms(f, ms);
+	queue_pass(f->q, &f->now, f->ms);
 }
 
 void

@@ -12,7 +12,7 @@
 #include "core/spool/spool_segment.h"
 
 #define QF_JOBS		8192
-#define QF_SOURCES	512
+#define QF_SOURCES	4096
 
 enum { QF_NEAR, QF_FAR };	/* transports; QF_FAR is for far.test */
 #define QF_ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
@@ -35,7 +35,8 @@ struct qf {
 	int			 incoming, folder;
 	struct queue_config	 config;
 	struct queue		*q;
-	struct timeval		 now;
+	struct timeval		 now;	/* a test may set it */
+	int64_t			 ms;	/* goes on whatever it does */
 	/* what the agents have been told */
 	struct qf_job		*jobs;
 	size_t			 njobs;

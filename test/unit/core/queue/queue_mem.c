@@ -14,7 +14,7 @@ struct mem mem;
 static struct mem_message *
 message_of(const struct queue_place *place)
 {
-	return &mem.messages[place->seq];
+	return mem.messages[place->seq];
 }
 
 static void *
@@ -29,7 +29,7 @@ mem_open(const struct queue_config *,
 	mem.now_ms = now_ms;
 	/* what was not flushed has gone with the process */
 	for (i = 0; i < mem.nmessages; i++) {
-		m = &mem.messages[i];
+		m = mem.messages[i];
 		m->ndone = m->nflushed;
 		m->is_done = m->is_done_flushed;
 		m->is_held = false;
@@ -44,8 +44,8 @@ mem_close(void *)
 	size_t i;
 
 	for (i = 0; i < mem.nmessages; i++) {
-		cr_assert_not(mem.messages[i].is_held);
-		mem.user->forget(mem.q, &mem.messages[i].file);
+		cr_assert_not(mem.messages[i]->is_held);
+		mem.user->forget(mem.q, &mem.messages[i]->file);
 	}
 }
 
@@ -64,7 +64,7 @@ mem_end(void *)
 static struct queue_record
 record_of(size_t i)
 {
-	struct mem_message *m = &mem.messages[i];
+	struct mem_message *m = mem.messages[i];
 
 	return (struct queue_record){
 		.place = { .id = m->id, .file = &m->file, .seq = (uint32_t)i,
@@ -84,7 +84,7 @@ mem_read(void *)
 	size_t i;
 
 	for (i = 0; i < mem.nmessages && mem.user->has_room(mem.q); i++) {
-		m = &mem.messages[i];
+		m = mem.messages[i];
 		if (m->is_done || m->is_held || m->again_ms > mem.now_ms)
 			continue;
 		record = record_of(i);
@@ -127,7 +127,7 @@ mem_flush(void *)
 	size_t i;
 
 	for (i = 0; i < mem.nmessages; i++) {
-		m = &mem.messages[i];
+		m = mem.messages[i];
 		m->nflushed = m->ndone;
 		m->is_done_flushed = m->is_done;
 	}
@@ -151,7 +151,7 @@ mem_again(void *, const struct queue_place *place)
 
 	for (i = 0; i < mem.nmessages; i++)
 		if (place == NULL || place->seq == i)
-			mem.messages[i].again_ms = 0;
+			mem.messages[i]->again_ms = 0;
 }
 
 static void
@@ -197,6 +197,15 @@ put_row(struct mem_row *r, const struct deferred_row *row)
 		strlcpy(r->texts[i], strings[i], sizeof(r->texts[i]));
 }
 
+static struct mem_row *
+new_row(void)
+{
+	mem.rows = array_fit(mem.rows, &mem.rows_room, mem.nrows + 1,
+	    sizeof(mem.rows[0]));
+	cr_assert_not_null(mem.rows);
+	return &mem.rows[mem.nrows++];
+}
+
 static int
 mem_change(void *, const struct queue_change *changes, size_t n)
 {
@@ -219,13 +228,7 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 			continue;
 		}
 		cr_assert_eq(r == NULL, changes[i].kind == CHANGE_PUT);
-		if (r == NULL) {
-			mem.rows = array_fit(mem.rows, &mem.rows_room,
-			    mem.nrows + 1, sizeof(*r));
-			cr_assert_not_null(mem.rows);
-			r = &mem.rows[mem.nrows++];
-		}
-		put_row(r, &changes[i].row);
+		put_row(r == NULL ? new_row() : r, &changes[i].row);
 	}
 	return 0;
 }
@@ -302,6 +305,21 @@ mem_hurry(void *, uint64_t id, int64_t now)
 }
 
 static int
+mem_shift(void *, int64_t seconds, int64_t latest)
+{
+	struct deferred_row *row;
+	size_t i;
+
+	for (i = 0; i < mem.nrows; i++) {
+		row = &mem.rows[i].row;
+		row->next_attempt += seconds;
+		if (row->next_attempt > latest)
+			row->next_attempt = latest;
+	}
+	return (int)mem.nrows;
+}
+
+static int
 mem_search(void *, struct queue_cursor *cursor, queue_record_func each,
     void *closure)
 {
@@ -324,7 +342,7 @@ mem_read_deferred(void *, uint64_t id, queue_record_func each,
 	size_t i;
 
 	for (i = 0; i < mem.nmessages; i++)
-		if (mem.messages[i].id == id) {
+		if (mem.messages[i]->id == id) {
 			record = record_of(i);
 			return each(closure, &record);
 		}
@@ -350,6 +368,7 @@ const struct queue_store_ops mem_ops = {
 	.rows = mem_rows,
 	.next = mem_next,
 	.hurry = mem_hurry,
+	.shift = mem_shift,
 	.search = mem_search,
 	.read_deferred = mem_read_deferred,
 };
@@ -357,16 +376,16 @@ const struct queue_store_ops mem_ops = {
 void
 mem_arrive(uint64_t id)
 {
-	struct mem_message *m;
+	struct mem_message *m = calloc(1, sizeof(*m));
 	struct spool_envelope env = { .sender = "a@b.test", .rcpts = qf_three,
 		.nrcpts = 3, .session = "s1", .client = "192.0.2.1",
 		.helo = "client.test" };
 	size_t len = spool_envelope_octets(&env);
 
 	mem.messages = array_fit(mem.messages, &mem.messages_room,
-	    mem.nmessages + 1, sizeof(*m));
-	cr_assert_not_null(mem.messages);
-	m = &mem.messages[mem.nmessages++];
+	    mem.nmessages + 1, sizeof(mem.messages[0]));
+	cr_assert(m != NULL && mem.messages != NULL);
+	mem.messages[mem.nmessages++] = m;
 	cr_assert_leq(len, sizeof(m->envelope));
 	spool_envelope_encode(&env, m->envelope);
 	cr_assert_eq(spool_envelope_decode(m->envelope, len, &m->view), 0);
@@ -374,8 +393,22 @@ mem_arrive(uint64_t id)
 }
 
 void
+mem_put_row(uint64_t id, int64_t next_attempt)
+{
+	const struct deferred_row row = { .id = id, .sender = "a@b.test",
+		.rcpt = "b@x.test", .transport = "near", .last_error = "",
+		.attempts = 1, .next_attempt = next_attempt };
+
+	put_row(new_row(), &row);
+}
+
+void
 mem_free(void)
 {
+	size_t i;
+
+	for (i = 0; i < mem.nmessages; i++)
+		free(mem.messages[i]);
 	free(mem.messages);
 	free(mem.rows);
 	memset(&mem, 0, sizeof(mem));

@@ -32,7 +32,7 @@ struct mem {
 	const struct queue_store_user *user;
 	struct queue	*q;
 	int64_t		 now_ms;
-	struct mem_message *messages;
+	struct mem_message **messages;
 	size_t		 nmessages, messages_room;
 	struct mem_row	*rows;
 	size_t		 nrows, rows_room;
@@ -44,9 +44,11 @@ extern struct mem mem;
 extern const struct queue_store_ops mem_ops;
 
 /* mem_arrive(id): A new message for the recipients of qf_three.
+ * mem_put_row(id, next_attempt): One that has failed before.
  * mem_flush(&mem): Make durable what has been acknowledged.  mem_free(): Forget
  * everything. */
 void mem_arrive(uint64_t id);
+void mem_put_row(uint64_t id, int64_t next_attempt);
 int mem_flush(void *store);
 void mem_free(void);
 

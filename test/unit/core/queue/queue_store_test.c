@@ -41,12 +41,12 @@ Test(queue_store, a_message_is_read_delivered_and_acknowledged)
 	cr_assert_eq(f.jobs[1].job.offset, 64);
 	cr_assert_not(f.jobs[1].job.is_repeated);
 	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
-	cr_assert_eq(mem.messages[0].ndone, 1);
-	cr_assert_eq(mem.messages[0].done[0], 1);
+	cr_assert_eq(mem.messages[0]->ndone, 1);
+	cr_assert_eq(mem.messages[0]->done[0], 1);
 	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	cr_assert_not(mem.messages[0].is_done);
+	cr_assert_not(mem.messages[0]->is_done);
 	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
-	cr_assert(mem.messages[0].is_done);
+	cr_assert(mem.messages[0]->is_done);
 	cr_assert_eq(mem.nreleased, 1);
 	f.njobs = 0;
 	qf_pass(&f, 10000);
@@ -62,8 +62,8 @@ Test(queue_store, what_fails_is_deferred_and_retried_when_it_is_due)
 	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
 	f.njobs = 0;
 	qf_pass(&f, 0);
-	cr_assert(mem.messages[0].is_done, "the rows have it now");
-	cr_assert(mem.messages[0].is_kept);
+	cr_assert(mem.messages[0]->is_done, "the rows have it now");
+	cr_assert(mem.messages[0]->is_kept);
 	cr_assert_eq(mem.nrows, 2);
 	cr_assert_str_eq(mem.rows[0].texts[1], "b@x.test");
 	cr_assert_str_eq(mem.rows[0].texts[2], "near");
@@ -97,8 +97,8 @@ Test(queue_store, what_can_be_neither_delivered_nor_deferred_is_put_back)
 	f.njobs = 0;
 	qf_pass(&f, 1000);
 	cr_assert_eq(f.njobs, 0);
-	cr_assert_not(mem.messages[0].is_done);
-	cr_assert_not(mem.messages[0].is_held);
+	cr_assert_not(mem.messages[0]->is_done);
+	cr_assert_not(mem.messages[0]->is_held);
 	cr_assert_eq(mem.nrows, 0);
 	cr_assert_eq(qf_listed(&f), 1);
 	mem.is_full = false;
@@ -106,7 +106,7 @@ Test(queue_store, what_can_be_neither_delivered_nor_deferred_is_put_back)
 	cr_assert_eq(f.njobs, 1, "who has it is known");
 	cr_assert_eq(f.jobs[0].job.rcpt, 1);
 	qf_finish(&f, 0);
-	cr_assert(mem.messages[0].is_done);
+	cr_assert(mem.messages[0]->is_done);
 }
 
 Test(queue_store, after_a_crash_what_was_not_flushed_is_repeated)
@@ -135,8 +135,8 @@ Test(queue_store, after_a_crash_what_was_not_flushed_is_repeated)
 	cr_assert(f.jobs[3].job.is_repeated);
 	cr_assert_not(f.jobs[4].job.is_repeated);
 	qf_finish(&f, 0);
-	cr_assert(mem.messages[0].is_done);
-	cr_assert(mem.messages[1].is_done);
+	cr_assert(mem.messages[0]->is_done);
+	cr_assert(mem.messages[1]->is_done);
 	cr_assert_eq(mem.nrows, 1);
 }
 
@@ -152,7 +152,7 @@ Test(queue_store, requests_are_answered_from_it)
 	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00001\"}");
 	cr_assert_str_eq(answer, "{\"removed\":3}\n");
 	free(answer);
-	cr_assert(mem.messages[0].is_done_flushed);
+	cr_assert(mem.messages[0]->is_done_flushed);
 	f.is_deaf = false;
 	qf_pass(&f, 500);
 	qf_finish(&f, EACCES);
@@ -193,4 +193,91 @@ Test(queue_store, what_could_not_be_removed_is_not_logged_as_removed)
 	cr_assert_str_eq(answer, "{\"removed\":3}\n");
 	free(answer);
 	cr_assert_eq(stats_sum(STATS_REMOVED), before + 3);
+}
+
+/* ${n} messages that have failed once, with one recipient each, to be tried
+ * again at ${due} */
+static void
+put_rows(size_t n, int64_t due)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		mem_put_row(QF_ID(1000 + i), due);
+}
+
+Test(queue_store, a_new_message_does_not_wait_for_those_that_are_due)
+{
+	size_t i, ndue = 0;
+
+	put_rows(100000, f.now.tv_sec - 60);
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 0);
+	cr_assert_gt(f.njobs, 100, "they are tried");
+	mem_arrive(QF_ID(1));
+	queue_pass(f.q, &f.now, f.ms);
+	for (i = 0; i < f.njobs && f.jobs[i].job.offset != 64; i++)
+		ndue++;
+	cr_assert_lt(i, f.njobs, "not after the next pass");
+	cr_assert_leq(ndue, 128, "%zu jobs in front of it", ndue);
+	/* and it takes nothing from them */
+	qf_finish(&f, 0);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_geq(f.njobs, 128);
+}
+
+Test(queue_store, new_messages_do_not_keep_those_that_are_due_waiting)
+{
+	size_t i, ndue = 0, nnew = 0;
+	int rounds;
+
+	for (i = 0; i < 1500; i++)
+		mem_arrive(QF_ID(200000 + i));
+	put_rows(1000, f.now.tv_sec - 60);
+	qf_close(&f);
+	qf_open(&f);
+	for (rounds = 0; rounds < 2; rounds++) {
+		queue_pass(f.q, &f.now, f.ms);
+		for (i = 0; i < f.njobs; i++) {
+			ndue += f.jobs[i].job.offset != 64;
+			nnew += f.jobs[i].job.offset == 64;
+		}
+		qf_finish(&f, 0);
+	}
+	cr_assert_eq(ndue, 2 * 128);
+	cr_assert_geq(nnew, 2 * 1536, "%zu new", nnew);
+}
+
+Test(queue_store, a_clock_that_is_set_changes_no_wait)
+{
+	static const int steps[] = { -86400, 86400, -3, 3 };
+	size_t i;
+
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		put_rows(1, f.now.tv_sec + 60);
+		qf_close(&f);
+		qf_open(&f);
+		qf_pass(&f, 1000);
+		f.now.tv_sec += steps[i];
+		qf_pass(&f, 57000);
+		cr_assert_eq(f.njobs, 0, "%d: too early", steps[i]);
+		qf_pass(&f, 4000);
+		cr_assert_eq(f.njobs, 1, "%d: too late", steps[i]);
+		qf_finish(&f, 0);
+		qf_pass(&f, 0);
+		cr_assert_eq(mem.nrows, 0);
+	}
+}
+
+Test(queue_store, nothing_waits_longer_than_the_longest_interval)
+{
+	/* written while the clock was a year ahead, or by hand */
+	put_rows(1, f.now.tv_sec + 365 * 86400);
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 390000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 11000);
+	cr_assert_eq(f.njobs, 1);
 }
