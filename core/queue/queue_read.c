@@ -4,6 +4,8 @@
 
 #include "core/queue/queue_spool_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -50,17 +52,46 @@ trouble(struct queue_spool *sp, struct queue_segment *seg)
 	seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 }
 
+/* Log the damage that was found.  ${is_last}: no whole record follows it.
+ * Then, in the segment of a dead writer, it is what a power cut leaves of the
+ * batch that was being written: none of it was acknowledged. */
+static void
+tell_damage(struct queue_segment *seg, bool is_last)
+{
+	const struct spool_damage *d;
+	unsigned int i;
+	bool is_torn;
+
+	for (i = 0; i < seg->npending; i++) {
+		d = &seg->pending[i];
+		is_torn = is_last && seg->state == SEGMENT_DEAD &&
+		    d->offset >= seg->durable;
+		queue_segment_damage(seg, d, is_torn);
+		if (seg->state != SEGMENT_DEAD || d->offset < seg->durable)
+			seg->is_damaged = true;
+	}
+	seg->npending = 0;
+}
+
 static void
 found_damage(struct queue_segment *seg, const struct spool_damage *damage)
 {
+	struct spool_damage *last = &seg->pending[MAX(seg->npending, 1) - 1];
+
 	/* reported once, however often the segment is read */
 	if (damage->offset + damage->octets <= seg->told_damage)
 		return;
-	queue_segment_damage(seg, damage->offset, damage->octets, damage->id,
-	    damage->what);
 	seg->told_damage = damage->offset + damage->octets;
-	if (seg->state != SEGMENT_DEAD)
-		seg->is_damaged = true;
+	/* one line for long damage, which comes in pieces */
+	if (seg->npending > 0 && (damage->id == 0 ||
+	    seg->npending == QUEUE_PENDING_MAX) &&
+	    (last->offset < seg->durable) == (damage->offset < seg->durable)) {
+		last->octets = seg->told_damage - last->offset;
+		return;
+	}
+	if (seg->npending == QUEUE_PENDING_MAX)
+		tell_damage(seg, false);
+	seg->pending[seg->npending++] = *damage;
 }
 
 static struct queue_record
@@ -93,11 +124,12 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
     const struct spool_view *view)
 {
 	struct queue_record record = record_of(seg, view);
+	const struct spool_damage damage = { .offset = view->record.offset,
+		.octets = view->record.end - view->record.offset,
+		.id = view->record.id, .what = "sequence number" };
 
 	if (view->record.seq > QUEUE_SEQ_MAX) {
-		queue_segment_damage(seg, view->record.offset,
-		    view->record.end - view->record.offset, view->record.id,
-		    "sequence number");
+		queue_segment_damage(seg, &damage, false);
 		return 0;
 	}
 	if (queue_segment_is_done(seg, view->record.seq))
@@ -136,13 +168,18 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 		rc = spool_reader_next(seg->reader, seg->limit, &view,
 		    &damage);
 		if (rc == 0) {
+			tell_damage(seg, true);
 			seg->is_read = seg->state != SEGMENT_ACTIVE;
 			return n;
 		}
 		if (rc == -1 && errno == EBADMSG) {
 			found_damage(seg, &damage);
+			n += (unsigned int)MIN(max - n - 1,
+			    damage.octets / QUEUE_DAMAGE_OCTETS);
 			continue;
 		}
+		if (rc == 1)
+			tell_damage(seg, false);
 		if (rc == 1 && take_record(sp, seg, &view) == 0)
 			continue;
 		if (rc == 1)	/* no memory: this one again, later */

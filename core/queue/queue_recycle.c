@@ -7,6 +7,8 @@
 
 #include "core/queue/queue_spool_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -69,17 +71,19 @@ dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 	return 0;
 }
 
-/* When the last segment of the process before this one has gone, so may bodies
- * that it had no time to remove. */
+/* When the last segment of a dead writer, or of the process before this one, has
+ * gone, so may bodies that were kept because it was torn, or that there was no
+ * time to remove. */
 static void
-old_one_gone(struct queue_spool *sp)
+see_leftovers(struct queue_spool *sp)
 {
 	struct queue_segment *seg;
 
 	RB_FOREACH (seg, queue_segments, &sp->segments)
-		if (seg->is_old && !seg->is_unusable)
+		if ((seg->is_old || seg->state == SEGMENT_DEAD) &&
+		    !seg->is_unusable)
 			return;
-	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
+	sp->sweep_ms = MIN(sp->sweep_ms, sp->now_ms + QUEUE_DEATH_MS);
 }
 
 void
@@ -87,7 +91,7 @@ queue_recycle(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
 	unsigned int nfree = 0;
-	bool is_counted = false, was_old;
+	bool is_counted = false, has_left;
 
 	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next) {
 		if (!is_finished(seg) || seg->trouble_ms > sp->now_ms)
@@ -97,11 +101,11 @@ queue_recycle(struct queue_spool *sp)
 			    &nfree);
 		is_counted = true;
 		if (dispose(sp, seg, &nfree) == 0 || errno == ENOENT) {
-			was_old = seg->is_old;
+			has_left = seg->is_old || seg->state == SEGMENT_DEAD;
 			queue_segment_free(sp, seg);
 			sp->recycle_errnum = 0;
-			if (was_old)
-				old_one_gone(sp);
+			if (has_left)
+				see_leftovers(sp);
 			continue;
 		}
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
@@ -243,7 +247,8 @@ queue_sweep(struct queue_spool *sp)
 	}
 	n = spool_sweep(sp->config.incoming_dirfd, QUEUE_SWEEP_GRACE_S,
 	    body_is_known, sp);
-	sp->sweep_ms = sp->now_ms + QUEUE_SWEEP_MS;
+	/* there may be more than one sweep looks at */
+	sp->sweep_ms = sp->now_ms + (n > 0 ? QUEUE_DEATH_MS : QUEUE_SWEEP_MS);
 	if (n == -1)
 		log_warn("spool-sweep", "folder=%s", "incoming");
 	else if (n > 0)

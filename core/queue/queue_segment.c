@@ -196,31 +196,35 @@ queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg)
 }
 
 void
-queue_segment_damage(struct queue_segment *seg, uint64_t offset,
-    uint64_t octets, uint64_t id, const char *what)
+queue_segment_damage(struct queue_segment *seg,
+    const struct spool_damage *damage, bool is_torn)
 {
 	char name[SPOOL_NAME], text[SPOOL_ID_TEXT + 1] = "-";
 
-	if (id != 0)
-		spool_id_text(id, text);
+	if (damage->id != 0)
+		spool_id_text(damage->id, text);
 	spool_segment_name("seg", seg->id, name);
-	stats_inc(STATS_SPOOL_DAMAGE);
-	log_errx("spool-damage", "file=%s offset=%llu octets=%llu what=%s "
-	    "id=%s", name, (unsigned long long)offset,
-	    (unsigned long long)octets, what, text);
+	if (!is_torn)
+		stats_inc(STATS_SPOOL_DAMAGE);
+	log_event(is_torn ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
+	    is_torn ? "spool-torn" : "spool-damage",
+	    "file=%s offset=%llu octets=%llu what=%s id=%s", name,
+	    (unsigned long long)damage->offset,
+	    (unsigned long long)damage->octets, damage->what, text);
 }
 
 /* The file of ${seg} is not one that can be read: say so once, leave it. */
 static void
 unusable(struct queue_spool *sp, struct queue_segment *seg)
 {
+	struct spool_damage damage = { .octets = SPOOL_PAGE };
 	int errnum = errno;
 
 	if (errnum != EBADMSG && errnum != EPROTONOSUPPORT)
 		return;
+	damage.what = errnum == EBADMSG ? "segment header" : "format version";
 	if (!seg->is_unusable)
-		queue_segment_damage(seg, 0, SPOOL_PAGE, 0,
-		    errnum == EBADMSG ? "segment header" : "format version");
+		queue_segment_damage(seg, &damage, false);
 	seg->is_unusable = true;
 	if (seg->is_ready)
 		TAILQ_REMOVE(&sp->ready, seg, ready);
@@ -340,6 +344,7 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 		return;
 	}
 	set_state(sp, seg, SEGMENT_DEAD);
+	seg->durable = seg->limit;
 	seg->limit = SPOOL_TO_END;
 	/* a reader that checks bodies, too: the last ones may be torn */
 	close_reader(seg);

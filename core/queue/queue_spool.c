@@ -285,10 +285,11 @@ keep_body(const struct queue_spool *sp, uint64_t id)
 static void
 spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 {
+	const struct spool_damage damage = { .offset = place->offset,
+		.octets = octets, .id = place->id, .what = "stored message" };
 	struct queue_segment *seg = segment_of(place);
 
-	queue_segment_damage(seg, place->offset, octets, place->id,
-	    "stored message");
+	queue_segment_damage(seg, &damage, false);
 	seg->is_damaged = true;
 	if (place->has_body)
 		keep_body(store, place->id);

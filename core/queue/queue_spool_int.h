@@ -15,6 +15,8 @@
 #define QUEUE_SEGMENTS_OPEN	192	/* each is open here and at every agent; those being written to are not counted */
 #define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
 #define QUEUE_READ_PASS		2048	/* records in one pass */
+#define QUEUE_PENDING_MAX	8	/* damages of which it is not known yet whether a whole record follows */
+#define QUEUE_DAMAGE_OCTETS	8192	/* of damage are as much work as a record */
 #define QUEUE_FREE_MAX		24	/* free segments kept; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
 #define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
@@ -24,7 +26,7 @@
 #define QUEUE_RECYCLE_MS	100	/* between looks for finished segments */
 #define QUEUE_LOCK_MS		2000	/* between checks that the writers of segments live */
 #define QUEUE_SCAN_MS		30000	/* between looks for segments that no worker has told of */
-#define QUEUE_SWEEP_MS		3600000	/* between sweeps: bodies that no record names */
+#define QUEUE_SWEEP_MS		600000	/* between sweeps: bodies that no record names */
 #define QUEUE_SWEEP_SEGMENTS	16	/* with more segments a sweep has to wait */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
@@ -61,7 +63,10 @@ struct queue_segment {
 	bool		 is_unusable;	/* header damaged */
 	enum segment_state state;
 	uint64_t	 limit;
+	uint64_t	 durable;	/* what its writer has told of so far */
 	uint64_t	 told_damage;	/* damage up to here has been logged */
+	struct spool_damage pending[QUEUE_PENDING_MAX];	/* not logged yet */
+	unsigned int	 npending;
 	int		 fd;		/* -1: not open */
 	struct spool_reader *reader;
 	uint64_t	 resume;	/* offset, when there is no reader */
@@ -121,8 +126,10 @@ struct queue_partial *queue_partial_find(struct queue_segment *seg,
 int queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt);
 void queue_partial_drop(struct queue_segment *seg, uint32_t seq);
 void queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg);
-void queue_segment_damage(struct queue_segment *seg, uint64_t offset,
-    uint64_t octets, uint64_t id, const char *what);
+/* queue_segment_damage(seg, damage, is_torn): Log it.  ${is_torn}: it is the
+ * rest of a batch that no client was told of. */
+void queue_segment_damage(struct queue_segment *seg,
+    const struct spool_damage *damage, bool is_torn);
 
 /* core/queue/queue_read.c */
 

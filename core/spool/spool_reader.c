@@ -5,6 +5,7 @@
 
 #include "core/spool/spool_reader.h"
 
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #define READ_CHUNK	(256 * 1024)	/* octets read ahead, where that much may be read */
 #define READ_ONE	8192		/* octets first read of a single record, until the usual size is known */
 #define READ_ONE_MAX	65536
+#define SEARCH_MAX	(2 * 1024 * 1024) /* octets looked at in one search for the next record; holes of the file do not count */
 #define VIEW_BODY_MAX	(1024 * 1024)	/* a longer body stays in the file */
 
 struct spool_readbuf {
@@ -257,24 +259,45 @@ file_size(struct spool_reader *r, uint64_t *size_r)
 	return (0);
 }
 
+/* ${from}, or where the file has data again: a worker can make a large file of
+ * nothing. */
+static uint64_t
+skip_hole(const struct spool_reader *r, uint64_t from, uint64_t end)
+{
+	off_t data = lseek(r->fd, (off_t)from, SEEK_DATA);
+
+	if (data == -1)
+		return (errno == ENXIO ? end : from);
+	data -= data % SPOOL_ALIGN;
+	return (MIN(MAX((uint64_t)data, from), end));
+}
+
 /* Find the first record or end mark of this generation from ${from} to ${end}.
- * *found_r is ${end} if there is none.  Return 1: a broken header was skipped,
- * 0: none was, or -1 with errno. */
+ * *found_r is ${end} if there is none; or how far the search has come when it
+ * has looked at SEARCH_MAX octets.  Return 1: a broken header was skipped, 0:
+ * none was, or -1 with errno. */
 static int
 resync(struct spool_reader *r, uint64_t from, uint64_t end, uint64_t *found_r)
 {
 	struct spool_record rec;
 	enum spool_sign sign;
 	const char *data;
+	size_t looked = 0;
 	ssize_t n;
 	int is_broken = 0;
 
 	while (from + SPOOL_RECORD_HEADER <= end) {
+		if (looked >= SEARCH_MAX) {
+			*found_r = from;
+			return (is_broken);
+		}
+		from = skip_hole(r, from, end);
 		n = get(r, from, SPOOL_RECORD_HEADER, READ_CHUNK, &data);
 		if (n == -1)
 			return (-1);
 		if (n < SPOOL_RECORD_HEADER)
 			break;
+		looked += (size_t)n;
 		for (; n >= SPOOL_RECORD_HEADER &&
 		    from + SPOOL_RECORD_HEADER <= end; n -= SPOOL_ALIGN) {
 			sign = spool_record_decode(

@@ -66,7 +66,8 @@ struct spool_damage {
  * them is damage only if it was a record of this generation.
  * Return 1: *view_r is a record.  0: none up to the limit (call again when it
  * has moved).  -1 with errno EBADMSG: damage, see *damage_r; the reader has
- * moved behind it, call again.  -1 with another errno: could not be read
+ * moved behind it, call again.  Damage that is long may be reported in several
+ * pieces, so that no call takes long.  -1 with another errno: could not be read
  * (EIO, ENOMEM); the reader has not moved. */
 int spool_reader_next(struct spool_reader *r, uint64_t limit,
     struct spool_view *view_r, struct spool_damage *damage_r);

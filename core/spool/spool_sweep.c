@@ -118,7 +118,8 @@ read_segment(void *closure, enum spool_entry kind, uint64_t, const char *name)
 	struct spool_damage damage;
 	int fd, rv;
 
-	if (kind != SPOOL_ENTRY_SEGMENT)
+	/* after damage nothing is proven: do not read the rest */
+	if (kind != SPOOL_ENTRY_SEGMENT || s->is_damaged)
 		return (0);
 	/* Workers may write to the folder: a hostile one may make a FIFO. */
 	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
@@ -131,14 +132,11 @@ read_segment(void *closure, enum spool_entry kind, uint64_t, const char *name)
 		s->is_damaged = true;
 		return (0);
 	}
-	while ((rv = spool_reader_next(r, SPOOL_TO_END, &view, &damage)) != 0) {
-		if (rv == 1 && (view.record.flags & SPOOL_RECORD_LARGE))
+	while ((rv = spool_reader_next(r, SPOOL_TO_END, &view, &damage)) == 1)
+		if (view.record.flags & SPOOL_RECORD_LARGE)
 			clear_suspect(s, view.record.id);
-		if (rv == -1)
-			s->is_damaged = true;
-		if (rv == -1 && errno != EBADMSG)
-			break;
-	}
+	if (rv == -1)
+		s->is_damaged = true;
 	spool_reader_free(r);
 	(void)close(fd);
 	return (0);

@@ -1,0 +1,160 @@
+/* Damage in segments: what is damage, and that it holds up no other mail. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/process/stats.h"
+#include "core/queue/queue.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+static struct qf f;
+static struct qf_segment s;
+
+static void
+setup(void)
+{
+	qf_init(&f);
+	qf_open(&f);
+	s.file.fd = -1;
+}
+
+static void
+teardown(void)
+{
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+TestSuite(queue_damage, .init = setup, .fini = teardown);
+
+/* What the log said of a segment of three records, the ones in ${bad} damaged,
+ * whose writer died: damages counted as such. */
+static uint64_t
+damages_of(unsigned int bad)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE), ends[3];
+	unsigned int i;
+
+	qf_close(&f);
+	qf_segment(&f, &s, 1 + bad);
+	for (i = 0; i < 3; i++) {
+		qf_mail(&s, QF_ID(bad * 10 + i));
+		ends[i] = s.end;
+	}
+	for (i = 0; i < 3; i++)
+		if ((bad & 1u << i) != 0)
+			cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4,
+			    (off_t)(ends[i] - 70)), 4);
+	spool_segment_close(&s.file);
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	return stats_sum(STATS_SPOOL_DAMAGE) - before;
+}
+
+Test(queue_damage, what_a_power_cut_leaves_at_the_end_is_not_damage)
+{
+	cr_assert_eq(damages_of(0), 0, "no end mark");
+	cr_assert_eq(damages_of(4), 0, "the last record");
+	cr_assert_eq(damages_of(6), 0, "the last two");
+	cr_assert_eq(damages_of(2), 1, "a whole one follows");
+	cr_assert_eq(damages_of(1), 1);
+	cr_assert_eq(damages_of(3), 2);
+	cr_assert_eq(damages_of(5), 1, "the first one alone");
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
+}
+
+Test(queue_damage, what_its_writer_called_durable_is_damage_also_at_the_end)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE);
+
+	f.is_deaf = true;
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_mail(&s, QF_ID(2));
+	queue_committed(f.q, 1, 1, s.end, false);
+	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4, (off_t)(s.end - 70)), 4);
+	spool_segment_close(&s.file);
+	f.is_deaf = false;
+	queue_writer_gone(f.q);
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+}
+
+/* Let the segment say that it has ${octets}, and be that long with a hole. */
+static void
+enlarge(struct qf_segment *seg, int64_t octets)
+{
+	unsigned char page[SPOOL_PAGE];
+
+	seg->file.header.size_octets = (uint64_t)octets;
+	spool_header_encode(&seg->file.header, page);
+	cr_assert_eq(pwrite(seg->file.fd, page, sizeof(page), 0),
+	    (ssize_t)sizeof(page));
+	cr_assert_eq(ftruncate(seg->file.fd, octets), 0);
+}
+
+static void
+fill(struct qf_segment *seg, off_t from, size_t octets)
+{
+	char *buf = malloc(octets);
+
+	cr_assert_not_null(buf);
+	memset(buf, 'x', octets);
+	cr_assert_eq(pwrite(seg->file.fd, buf, octets, from), (ssize_t)octets);
+	free(buf);
+}
+
+/* Octets that this process has read from files */
+static long long
+octets_read(void)
+{
+	long long n = -1;
+	FILE *io = fopen("/proc/self/io", "r");
+
+	cr_assert_not_null(io);
+	cr_assert_eq(fscanf(io, "rchar: %lld", &n), 1);
+	fclose(io);
+	return n;
+}
+
+/* A worker that has been taken over makes segments of nothing. */
+Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
+{
+	enum { N = 12 };
+	struct qf_segment segs[N];
+	int64_t octets = (int64_t)1 << 30;
+	unsigned int i, passes;
+	long long before;
+
+	for (i = 0; i < N; i++) {
+		qf_segment(&f, &segs[i], i + 10);
+		enlarge(&segs[i], octets);
+		/* every other one has octets in it, none of them a record */
+		if (i % 2 == 0)
+			fill(&segs[i], 3 << 20, 20 << 20);
+		queue_committed(f.q, i + 10, 1, (uint64_t)octets, false);
+	}
+	qf_segment(&f, &s, 1000);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	before = octets_read();
+	for (passes = 0; f.njobs == 0 && passes < 20; passes++)
+		queue_pass(f.q, &f.now, f.ms);
+	cr_assert_leq(octets_read() - before, 64 << 20,
+	    "until it was given out");
+	for (passes = 1; queue_pass(f.q, &f.now, f.ms) == 0; passes++)
+		cr_assert_lt(passes, 100);
+	for (i = 0; i < N; i++)
+		spool_segment_close(&segs[i].file);
+}
