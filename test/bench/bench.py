@@ -108,7 +108,7 @@ def calibrate(a, c, sessions, keep, secs=None):
 
 
 def limit(rows):
-    """What held our runs up."""
+    """What slowed our runs down: other processes, the disk."""
     gen, idle, wait = (median([r[k] for r in rows])
                        for k in ('gen_cores', 'idle', 'iowait'))
     if gen > 0.93:
@@ -307,7 +307,7 @@ def run_memory(a):
 
 
 def run_parked(a):
-    """Many short pairs: what is looked for is smaller than what the machine
+    """Many short pairs: the difference is smaller than what the machine
     itself changes from one minute to the next."""
     n = 10000
     for keep in (False, True):
@@ -449,7 +449,7 @@ def arguments():
 
 
 def reachable(path):
-    """Accounts other than root have to get there."""
+    """The folder must be open to other accounts than root."""
     while path != '/':
         if not os.stat(path).st_mode & 0o001:
             sys.exit(f'bench: other accounts cannot enter {path}; '

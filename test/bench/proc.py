@@ -19,7 +19,7 @@ def stat_fields(pid):
 
 
 def tree(root):
-    """root and all that descend from it."""
+    """root and all its descendants."""
     kids = {}
     for d in os.listdir('/proc'):
         if d.isdigit():
@@ -74,6 +74,6 @@ def foreign(ours):
         if d.isdigit() and int(d) not in mine:
             f = stat_fields(d)
             if f and f[1] != '2' and d != '2' and int(f[1]) != os.getpid():
-                # with the children that ended; but process 1 takes orphans
+                # with the children that ended; but orphans are children of process 1
                 t += sum(map(int, f[11:13 if d == '1' else 15]))
     return t / TICK

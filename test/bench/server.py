@@ -14,7 +14,7 @@ import proc
 
 SENDER, RCPT = 'a@client.test', 'user@example.test'
 
-# a /dev of its own whose log is our sink, whatever the host logs to
+# a /dev of its own whose log is our sink, so that it does not matter what the host logs to
 PRIVATE_DEV = r'''
 set -e
 mkdir -p "$1/dev"
@@ -75,7 +75,7 @@ class Contestant:
         return proc.cpu(self.pids)
 
     def settle(self):
-        """Wait until nothing is done any more."""
+        """Wait until the processes are idle."""
         end = time.monotonic() + 30
         while time.monotonic() < end:
             c = self.cpu()

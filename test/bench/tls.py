@@ -145,7 +145,7 @@ def run_tlsmemory(a, median, spread, note):
         for is_tls in (False, True):
             with a.mailmill(listen=listener(a) if is_tls else '') as c:
                 c.settle()
-                # the first sessions pay for what all of them share
+                # the first sessions allocate what all of them share
                 first = open_tls(c.port, 20, context if is_tls else None)
                 before = proc.pss_kib(c.pids)
                 s = open_tls(c.port, n, context if is_tls else None)

@@ -93,7 +93,7 @@ class Sender(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """Looks at mail: it goes from new/ to cur/ and gets flags."""
+    """A reader of mail: moves it from new/ to cur/ and sets flags."""
 
     def __init__(self, s, stop, seed):
         super().__init__(daemon=True)
@@ -138,7 +138,7 @@ def judge(s, senders):
     end = time.monotonic() + 60 * SLOW
     while missing() and time.monotonic() < end:
         time.sleep(0.5)
-    # what is still in somebody's hands, or found anew, would be a second copy
+    # a message that is still queued, or read again, would be a second copy
     s.stop()
     s.start()
     time.sleep(1.5 * SLOW)

@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 def others_reach(path):
-    """May accounts other than ours pass all folders to path?"""
+    """May other accounts search all folders on the way to path?"""
     while path != '/':
         if not os.stat(path).st_mode & 0o001:
             return False

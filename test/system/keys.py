@@ -96,7 +96,7 @@ def windows(octets):
 
 
 def text_windows(key, secrets):
-    """Of the lines of the PEM text, what says nothing but the secrets."""
+    """The part of the PEM text that encodes secrets only."""
     with open(key) as f:
         lines = f.read().split('\n')[1:]
     text = ''.join(n for n in lines if not n.startswith('-'))
@@ -120,7 +120,7 @@ def traces(key):
     for name, v in secrets.items():
         for w in windows(v):
             yield f'{name}, big-endian', w
-        # so a number lies in memory: by limbs, the least one first
+        # a number in memory: by limbs, the least one first
         for w in windows(v[::-1]):
             yield f'{name}, little-endian', w
     for w in text_windows(key, secrets.values()):
@@ -144,7 +144,7 @@ def memory(pid):
                 except (OSError, OverflowError):
                     # a mapping beyond the end of its file
                     break
-                # much is mapped and never used
+                # large mappings that are never used
                 if octets.count(0) < len(octets):
                     yield octets
 

@@ -60,7 +60,7 @@ def queue(s):
 
 
 def test_deferred_then_mended_then_retried(d):
-    # a file where the folder should be: no uid, not even root, can write
+    # a file in place of the folder: no account, not even root, can write
     mail = f'{d}/mail'
     with Server(d, mail=mail, conf='retry_interval = 3600') as s:
         os.rmdir(mail)

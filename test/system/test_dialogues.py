@@ -32,7 +32,7 @@ def server(d, files):
         f.write(output('--recipients'))
     s = Server(d, listener=output('--config', *files),
                domain=f'    Recipients = "file:{d}/users"')
-    # one that is not started as root has to read them itself
+    # a server that is not started as root reads them under its own account
     for name in os.listdir(f'{d}/certificates') if s.user else ():
         os.chmod(f'{d}/certificates/{name}', 0o644)
     return s

@@ -1,4 +1,4 @@
-"""Clients that mean no good: the server lives, and nothing is left of them."""
+"""Hostile clients: the server survives, and they leave nothing behind."""
 import os
 import random
 import socket
@@ -172,7 +172,8 @@ def test_slow_clients_do_not_hold_others_up(d):
 
 
 def test_a_client_that_never_reads(d):
-    """Replies pile up at the client's end: the worker must not, and not spin."""
+    """The client reads no replies: the worker neither stores them without bound
+    nor runs in a loop."""
     s = begin(d, workers=1, listener='Max_Errors = 0')
     c = socket.socket()
     c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)

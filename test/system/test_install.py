@@ -54,7 +54,7 @@ def test_install_and_uninstall(d):
     p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', conf],
                        capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
-    # it leaves the domains to the administrator
+    # it has no Domain: the administrator adds those
     assert 'Domain' in p.stdout, p.stdout
     with open(conf, 'a') as f:
         f.write('# mine\n')
@@ -70,13 +70,13 @@ def test_a_program_compiles_against_what_is_installed(d):
     if not sources:
         raise Skip('no test/embed')
     make(d, 'install')
-    # its own headers come along, but not ours
+    # it installs its own headers, but no internal ones
     shutil.copytree(f'{TOP}/test/embed', f'{d}/src/test/embed')
     root = f'{d}/root/usr/local'
     libs = subprocess.run(['pkg-config', '--cflags', '--libs', 'libbsd-overlay',
                            'openssl', 'libxxhash'], capture_output=True,
                           text=True, check=True).stdout.split()
-    # each header can be used alone
+    # each header compiles alone
     inc = f'{root}/include/mailmill'
     for h in glob.glob(f'{inc}/*/*.h'):
         p = subprocess.run(['cc', '-std=gnu11', '-Wall', '-Werror', f'-I{inc}',
@@ -114,7 +114,7 @@ def test_the_init_script_and_its_exit_statuses(d):
         f.write(text)
 
     def run(action, want):
-        # its descriptors stay with the daemon if it does not close them
+        # the daemon inherits descriptors that it does not close
         p = subprocess.run(['sh', script, action], stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, timeout=60 * SLOW)

@@ -18,7 +18,7 @@ V2, V3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
 def owner():
-    """Whose keys are: whoever the server is started by."""
+    """The account that owns keys: the one that starts the server."""
     return 65534 if NOT_AS_ROOT else None
 
 
@@ -29,7 +29,7 @@ def server(d, names=('ec',), conf='', listener='', **kw):
                       owner=owner())
     s = Server(d, conf='tls_check_interval = 1\n' + conf,
                listener=tls_conf(d, *names) + listener, **kw)
-    # the harness's own listener greets in the clear
+    # the listener of the harness has no TLS
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         s.tls_port = free.getsockname()[1]
@@ -111,7 +111,7 @@ def test_a_key_beside_its_certificate_is_refused_and_forgotten(d):
         s.write_conf()
         s.signal(signal.SIGHUP)
         wait_for('the refusal', lambda: 'reload-failed' in s.log())
-        assert 'both.crt: has a private key in it' in s.log(), s.log()
+        assert 'both.crt: contains a private key' in s.log(), s.log()
         wanted = list(traces(f'{d}/both.key'))
         for pid in [s.master] + descendants(s.master):
             found, _ = found_in(pid, wanted)
@@ -148,7 +148,7 @@ def test_keyd_reaches_nothing(d):
                              r'eventpoll)', what)
                     or what in ('/dev/null', s.stderr)), (fd, what)
         assert os.readlink(f'/proc/{pid}/fd/1') == '/dev/null'
-        # nobody of the same account, were there one, can look inside
+        # another process of the same account could not read its memory
         child = os.fork()
         if child == 0:
             os.setgroups([])
@@ -181,7 +181,7 @@ def stopped(pids):
 
 
 def begin_handshakes(port, n):
-    """Clients in the middle of the handshake, and how each ended."""
+    """Handshakes in progress; the result of each."""
     ends = []
 
     def one():
@@ -220,14 +220,14 @@ def test_keyd_killed_in_the_middle_costs_only_handshakes_under_way(d):
         pid, = keyds(s)
         with handshake(s.tls_port) as before, stopped([pid]):
             threads, ends = begin_handshakes(s.tls_port, 10)
-            # the worker has asked for all of them, or will find keyd gone
+            # the worker has asked for all signatures, or will find that keyd has gone
             time.sleep(0.5)
             os.kill(pid, signal.SIGKILL)
             for t in threads:
                 t.join()
             assert len(ends) == 10
             assert all(e == 'done' or not e.startswith('?') for e in ends), ends
-            # a session that has its keys needs no keyd
+            # a session whose handshake is done needs no keyd
             before.sendall(b'NOOP\r\n')
         wait_for('another keyd', lambda: keyds(s) and keyds(s) != [pid])
 
@@ -275,7 +275,7 @@ def test_a_damaged_key_in_place_leaves_the_old_one_in_use(d):
         wait_for('a word about it', lambda: f'{d}/ec.key' in s.log())
         assert served(s.tls_port) == old
         many_handshakes(s.tls_port, 10, [context()])
-        # and a good pair is taken into use again
+        # and a good pair is used again
         make_pair(d, 'ec', owner=owner())
         wait_for('the new certificate',
                  lambda: served(s.tls_port) == der(f'{d}/ec.crt'))
@@ -292,7 +292,7 @@ def test_keys_changed_in_place_are_picked_up_though_keyd_dies_meanwhile(d):
                 with open(f'{d}/new.{end}') as a, \
                         open(f'{d}/ec.{end}', 'w') as b:
                     b.write(a.read())
-            # as from now on the key in use is in no file
+            # from now on no file holds the key in use
             for p in keyds(s):
                 os.kill(p, signal.SIGKILL)
 

@@ -47,7 +47,7 @@ def test_a_port_in_use_is_an_error(d):
 
 
 def daemon(d, **kw):
-    """A server in the background; as an account that needs no others."""
+    """A server in the background, under an account that can run all roles."""
     return Server(d, user=NOBODY if ROOT else None, log=f'{d}/log', **kw)
 
 
@@ -65,7 +65,7 @@ def test_in_the_background_the_parent_ends_when_the_listeners_are_bound(d):
         c.hello()
         s.master = pid_of(s)
         assert 'master' in cmdline(s.master)
-        # a session of its own, away from the terminal
+        # setsid(2): a session of its own, without a terminal
         assert os.getsid(s.master) != os.getsid(0)
         for fd in (0, 1, 2):
             assert os.readlink(f'/proc/{s.master}/fd/{fd}') == '/dev/null'
@@ -127,7 +127,7 @@ def test_process_titles(d):
         for want in ('worker 1', 'worker 2', 'queue', 'deliver'):
             assert any(f'mailmilld: {want}' in t for t in titles), titles
         assert 'mailmilld: master' in cmdline(s.master)
-        # what ps -e, top and pgrep -x go by
+        # the name that ps -e, top and pgrep -x show
         for p in s.pids() + [s.master]:
             assert comm(p) == 'mailmilld', comm(p)
 
@@ -230,7 +230,8 @@ def test_included_files_are_checked_started_with_and_reloaded(d):
     with Server(d, conf='include "conf.d/*.conf"') as s:
         assert 'first' in banner(s)
         put('Static_Banner = "second"\n')
-        # a worker that crashes gets what its master has, not what is there now
+        # a new worker in place of a crashed one gets the master's configuration,
+        # not the file of now
         old = s.pids('worker')
         for pid in old:
             os.kill(pid, signal.SIGKILL)
@@ -246,7 +247,7 @@ def test_included_files_are_checked_started_with_and_reloaded(d):
         assert 'second' in banner(s)
         status, text = start(s, '-n', '-c', s.conf_file)
         assert status == 78 and f'{part}:2:14: ' in text, (status, text)
-        # the socket is found, however bad the rest is
+        # mailmillctl finds the socket even if the rest of the file is bad
         for name, text in (('control.inc', f'control = "{s.control}"\n'),
                            ('bad.conf', 'include "control.inc"\n!\n'),
                            ('good.conf', 'include "control.inc"\nESMTP_Listener '
@@ -256,7 +257,7 @@ def test_included_files_are_checked_started_with_and_reloaded(d):
         for name in ('good.conf', 'bad.conf'):
             p = s.ctl('-c', f'{d}/{name}', 'status')
             assert str(s.master) in p.stdout, p
-        # also where files include each other: the search has an end
+        # and if files include each other: the search ends
         os.mkdir(f'{d}/ring')
         for i in range(9):
             with open(f'{d}/ring/{i}.conf', 'w') as f:
@@ -387,7 +388,7 @@ def test_a_log_that_nobody_reads_costs_nothing_and_comes_back(d):
             before = switches(s.master)
             for _ in range(n):
                 c.mail(text_message())
-            # it is not asked for a new log with each line
+            # the master is not asked for a new log at each line
             assert switches(s.master) - before < n // 15
             reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
 

@@ -17,7 +17,7 @@ max_retry_interval = 1
 
 
 def fill(path):
-    """All of the file system that path is on."""
+    """Fill the file system that path is on."""
     with open(path, 'wb', buffering=0) as f:
         block = bytes(65536)
         while block:
@@ -175,7 +175,7 @@ def test_descriptor_limit_of_the_whole_server(d):
                 said[r] = said.get(r, 0) + 1
             assert set(said) <= {'220', '421', 'nothing', 'closed', ''}, said
             assert said.get('220', 0) > 10, said
-            # who is in is served
+            # sessions that exist are served
             first.mail(text_message(1))
             for x in many:
                 x.close()

@@ -1,4 +1,4 @@
-"""What a login may do: senders, relaying, and what it leaves behind."""
+"""What a login may do: senders, relaying; what is recorded of it."""
 import base64
 import os
 import subprocess

@@ -21,7 +21,7 @@ PAIRS = ('ec', 'rsa', 'ed')
 
 
 def tool(name, *more):
-    """Where it is, under one of its names."""
+    """The path of a program that has several names."""
     for n in (name, *more):
         if shutil.which(n):
             return n
@@ -50,7 +50,7 @@ def s_client(port, *args, want=0, starttls=False):
 
 def test_openssl_versions_ciphers_groups_and_signatures(d):
     wanted = [
-        # what is asked, what is to be seen
+        # options, what the output contains
         (('-tls1_2',), 'New, TLSv1.2, Cipher is ECDHE-ECDSA-AES256-GCM'),
         (('-tls1_3',), 'New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384'),
         (('-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'),
@@ -65,7 +65,7 @@ def test_openssl_versions_ciphers_groups_and_signatures(d):
         (('-groups', 'P-384'), 'secp384r1, 384 bits'),
         (('-groups', 'P-521'), 'secp521r1, 521 bits'),
         (('-groups', 'X25519'), 'X25519, 253 bits'),
-        # its first group is not ours: a HelloRetryRequest
+        # the server does not have its first group: a HelloRetryRequest
         (('-groups', 'X448:P-384'), 'secp384r1, 384 bits'),
         (('-tls1_3', '-sigalgs', 'rsa_pss_rsae_sha512'),
          'Peer signature type: RSA-PSS'),
@@ -121,7 +121,7 @@ def test_openssl_resumes_at_whatever_worker(d):
             out = s_client(s.tls_port, version, '-sess_out', ticket)
             assert 'New, TLS' in out
             for i in range(6):
-                # the others keep a worker busy, so that it is another's turn
+                # the other sessions keep one worker busy, so that another gets this one
                 with Client(s.port), handshake(s.tls_port):
                     out = s_client((s.tls_port, s.port)[i % 2], version,
                                    '-sess_in', ticket, starttls=i % 2)
@@ -296,7 +296,7 @@ def test_gnutls_cli(d):
 def test_nss(d):
     tool('tstclnt')
     with server(d, PAIRS) as s:
-        # -b: none of our authorities, -o: go on all the same
+        # -b: no authorities of the system, -o: continue nevertheless
         for more in (('-V', 'tls1.2:tls1.2'), ('-V', 'tls1.3:tls1.3'),
                      ('-I', 'P384'), ('-I', 'x25519'),
                      ('-J', 'rsa_pss_rsae_sha256'),
@@ -416,7 +416,7 @@ def test_java(d):
 
 # ------------------------------------------------------------------ with a CA
 def ca_server(d, listener='', **kw):
-    """One that clients can check, and that can check clients."""
+    """An authority that clients and the server check certificates with."""
     tls = Tls(d)
     s = Server(d, listener=tls.conf + listener, **kw)
     ours(s, *tls.files)
@@ -465,7 +465,7 @@ def test_the_name_of_a_client_in_received(d):
 
 
 def ocsp_response(tls):
-    """That the server's certificate is good, says its authority."""
+    """An OCSP response: the server's certificate is good."""
     d = tls.dir
     serial = openssl('x509', '-in', tls.server[0], '-noout',
                      '-serial').decode().strip().partition('=')[2]
@@ -538,7 +538,7 @@ def test_what_is_no_handshake_costs_its_session_only(d):
             n = 2 * len(garbage)
             wait_for('the counters', lambda: s.stats()[
                 'tls_failed_protocol'] == n)
-            # gone at any octet of the handshake
+            # the client closes after any octet of the handshake
             for i in range(0, len(hello), 16):
                 with Client(s.tls_port, banner=False) as c:
                     c.send(hello[:i])
@@ -551,7 +551,7 @@ def test_what_is_no_handshake_costs_its_session_only(d):
 
 
 def ended(c):
-    """What comes until the server closes."""
+    """What the server sends until it closes."""
     got = b''
     try:
         while d := c.s.recv(4096):
@@ -562,7 +562,7 @@ def ended(c):
 
 
 def client_hello():
-    """The octets that a client begins with."""
+    """A ClientHello."""
     to, out = ssl.MemoryBIO(), ssl.MemoryBIO()
     o = context().wrap_bio(to, out, server_hostname='mx.example.test')
     try:
@@ -600,7 +600,7 @@ def test_a_stalled_handshake_ends_at_its_timeout(d):
         took = time.monotonic() - begin
         assert 1 < took < 10 * SLOW, took
         wait_for('the counter', lambda: s.stats()['tls_failed_timeout'] == 5)
-        # one octet now and then makes it no longer
+        # one octet now and then does not prolong it
         with Client(s.tls_port, banner=False) as c:
             begin = time.monotonic()
             c.s.settimeout(0.2)

@@ -14,7 +14,7 @@ QUICK = 'tls_check_interval = 1\n'
 
 def pair(d, name, **kw):
     crt, key = keys.make_pair(d, name, owner=OWNER, **kw)
-    # written to long ago, so that its place is quiet at once
+    # with an old time, so that it is not taken for a file still being written
     for f in crt, key:
         os.utime(f, (time.time() - 100,) * 2)
     return crt, key

@@ -12,8 +12,8 @@ from test_tls_clients import PAIRS, run, tool
 
 SEVERE = {'LOW', 'MEDIUM', 'HIGH', 'CRITICAL', 'FATAL', 'WARN'}
 
-# What testssl has to say against the certificates of this test, or against
-# the machine that it runs on, and nothing against the server
+# What testssl finds wrong with the certificates of this test or with the
+# machine, not with the server
 NOT_OURS = {
     'engine_problem': 'the local openssl has no GOST',
     'cert_chain_of_trust': 'signed by itself, as no certificate of a real '
@@ -24,7 +24,7 @@ NOT_OURS = {
 }
 # of its checks, those that are not about HTTP, once each
 CHECKS = ('-p', '-s', '-f', '-P', '-S', '-U')
-# and those that could come out otherwise behind STARTTLS
+# and those whose result could differ behind STARTTLS
 CHECKS_STARTTLS = ('-t', 'smtp', '-p', '-S', '-I', '-R', '-C')
 
 
@@ -58,7 +58,7 @@ def no_weakness(found, looked):
     bad = [(i, x['severity'], x['finding']) for i, v in found.items()
            for x in v if x['severity'] in SEVERE and i not in NOT_OURS]
     assert not bad, bad
-    # it has looked, and has not just failed to connect
+    # it did scan, and did not just fail to connect
     for i, words in looked.items():
         assert words in found[i][0]['finding'], (i, found[i])
 
