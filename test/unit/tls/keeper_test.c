@@ -1,12 +1,6 @@
-#include <sys/mman.h>
-#include <sys/wait.h>
-
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,18 +28,6 @@ teardown(void)
 TestSuite(keeper, .init = setup, .fini = teardown);
 
 /* --- what is signed ------------------------------------------------------- */
-
-#define CONTEXT	"TLS 1.3, server CertificateVerify"
-
-/* RFC 8446 4.4.3 */
-static size_t
-tls13(uint8_t *tbs, const char *context, size_t hash)
-{
-	memset(tbs, ' ', 64);
-	memcpy(tbs + 64, context, strlen(context) + 1);
-	memset(tbs + 64 + strlen(context) + 1, 0xab, hash);
-	return 64 + strlen(context) + 1 + hash;
-}
 
 /* RFC 8422 5.4 */
 static size_t
@@ -117,9 +99,9 @@ Test(keeper, a_server_s_part_of_a_handshake_is_signed)
 		cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len - 1),
 		    EPERM);
 	}
-	len = tls13(tbs, CONTEXT, 32);
+	len = keys_tls13(tbs, KEYS_CONTEXT, 32);
 	cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len), 0);
-	len = tls13(tbs, CONTEXT, 48);
+	len = keys_tls13(tbs, KEYS_CONTEXT, 48);
 	cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len), 0);
 }
 
@@ -146,7 +128,7 @@ Test(keeper, nothing_else_is_signed)
 
 	EVP_PKEY_free(load_new(1, 0, KEYS_P256));
 	for (i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++) {
-		len = tls13(tbs, contexts[i], 32);
+		len = keys_tls13(tbs, contexts[i], 32);
 		cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len), EPERM,
 		    "%s", contexts[i]);
 	}
@@ -161,7 +143,7 @@ Test(keeper, nothing_else_is_signed)
 	tbs[68] = 2;
 	cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len), EPERM);
 	for (len = 0; len < TLS_TBS_MAX; len++) {
-		tls13(tbs, CONTEXT, 100);
+		keys_tls13(tbs, KEYS_CONTEXT, 100);
 		cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs, len),
 		    len == 64 + 34 + 32 || len == 64 + 34 + 48 ? 0 : EPERM,
 		    "%zu", len);
@@ -171,7 +153,7 @@ Test(keeper, nothing_else_is_signed)
 Test(keeper, each_octet_of_the_form_counts)
 {
 	uint8_t tbs[TLS_TBS_MAX];
-	size_t i, len = tls13(tbs, CONTEXT, 32);
+	size_t i, len = keys_tls13(tbs, KEYS_CONTEXT, 32);
 	uint8_t was;
 
 	EVP_PKEY_free(load_new(1, 0, KEYS_P256));
@@ -231,7 +213,7 @@ Test(keeper, a_scheme_has_to_fit_the_key_and_the_version, .timeout = 60)
 		[KEYS_ED25519] = "---------+------",
 	};
 	uint8_t of13[TLS_TBS_MAX], of12[TLS_TBS_MAX];
-	size_t len13 = tls13(of13, CONTEXT, 48);
+	size_t len13 = keys_tls13(of13, KEYS_CONTEXT, 48);
 	size_t len12 = tls12(of12, 3, 29, 32);
 	unsigned int kind, i;
 	char c;
@@ -253,7 +235,7 @@ Test(keeper, a_scheme_has_to_fit_the_key_and_the_version, .timeout = 60)
 Test(keeper, its_signatures_verify_again_and_again, .timeout = 60)
 {
 	uint8_t tbs[TLS_TBS_MAX], sig[TLS_SIG_MAX];
-	size_t siglen, len = tls13(tbs, CONTEXT, 32);
+	size_t siglen, len = keys_tls13(tbs, KEYS_CONTEXT, 32);
 	EVP_PKEY *key = load_new(1, 0, KEYS_RSA);
 	EVP_PKEY_CTX *pctx;
 	EVP_MD_CTX *ctx;
@@ -278,7 +260,7 @@ Test(keeper, keys_are_found_by_version_and_number)
 {
 	static const uint32_t versions[] = { 5, 3, 9, 4 };
 	uint8_t tbs[TLS_TBS_MAX];
-	size_t i, len = tls13(tbs, CONTEXT, 32);
+	size_t i, len = keys_tls13(tbs, KEYS_CONTEXT, 32);
 	uint32_t v, p;
 
 	for (i = 0; i < 4; i++)
@@ -301,7 +283,7 @@ Test(keeper, a_key_belongs_to_its_certificate)
 	EVP_PKEY *a = keys_make(KEYS_P256), *b = keys_make(KEYS_P256);
 	EVP_PKEY *c = keys_make(KEYS_ED25519);
 	uint8_t tbs[TLS_TBS_MAX];
-	size_t len = tls13(tbs, CONTEXT, 32);
+	size_t len = keys_tls13(tbs, KEYS_CONTEXT, 32);
 
 	cr_assert_eq(load(1, 0, a, a), 0);
 	cr_assert_eq(load(1, 0, a, b), -1);
@@ -330,29 +312,6 @@ expect_text(const char *text, const char *cert, const char *message)
 	close(fd);
 }
 
-/* How a key is written: traditional, PKCS#8, and encrypted. */
-static char *
-key_text(EVP_PKEY *key, bool is_traditional, const EVP_CIPHER *cipher)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	unsigned char pass[] = "pass";
-	char *data, *copy;
-	long len;
-
-	if (is_traditional)
-		cr_assert_eq(PEM_write_bio_PrivateKey_traditional(bio, key,
-		    cipher, cipher != NULL ? pass : NULL,
-		    cipher != NULL ? 4 : 0, NULL, NULL), 1);
-	else
-		cr_assert_eq(PEM_write_bio_PKCS8PrivateKey(bio, key, cipher,
-		    cipher != NULL ? "pass" : NULL, cipher != NULL ? 4 : 0,
-		    NULL, NULL), 1);
-	len = BIO_get_mem_data(bio, &data);
-	copy = strndup(data, (size_t)len);
-	BIO_free(bio);
-	return copy;
-}
-
 Test(keeper, what_is_wrong_with_a_file_is_said)
 {
 	EVP_PKEY *key = keys_make(KEYS_P256), *odd = EVP_EC_gen("secp256k1");
@@ -364,18 +323,18 @@ Test(keeper, what_is_wrong_with_a_file_is_said)
 	expect_text("-----BEGIN PRIVATE KEY-----\nAAAA\n"
 	    "-----END PRIVATE KEY-----\n", cert, "is damaged");
 	expect_text("-----BEGIN PRIVATE KEY-----\n", cert, "is damaged");
-	text = key_text(key, false, EVP_aes_128_cbc());
+	text = keys_text(key, false, EVP_aes_128_cbc());
 	expect_text(text, cert, "is encrypted");
 	free(text);
-	text = key_text(key, true, EVP_aes_128_cbc());
+	text = keys_text(key, true, EVP_aes_128_cbc());
 	expect_text(text, cert, "is encrypted");
 	free(text);
-	text = key_text(key, false, NULL);
+	text = keys_text(key, false, NULL);
 	expect_text(text, "no certificate", "certificate that cannot be read");
 	text[60] = text[60] == 'A' ? 'B' : 'A';
 	expect_text(text, cert, "");
 	free(text);
-	text = key_text(odd, false, NULL);
+	text = keys_text(odd, false, NULL);
 	expect_text(text, cert, "is of another kind (EC secp256k1)");
 	free(text);
 	big = calloc(1, 70001);
@@ -414,7 +373,7 @@ Test(keeper, both_forms_of_files_are_read_wherever_the_offset_is)
 		x = keys_certificate(key);
 		cert = keys_cert_pem(x);
 		for (form = 0; form < 2; form++) {
-			text = key_text(key, form == 1, NULL);
+			text = keys_text(key, form == 1, NULL);
 			/* behind its certificate, as some keep them */
 			cr_assert_geq(asprintf(&both, "%s%s", cert, text), 0);
 			fd = keys_text_file(both);
@@ -449,7 +408,7 @@ Test(keeper, a_private_half_that_is_not_the_public_one_s_is_found)
 	p = da;
 	mixed = d2i_AutoPrivateKey(NULL, &p, na);
 	cr_assert_not_null(mixed);
-	text = key_text(mixed, false, NULL);
+	text = keys_text(mixed, false, NULL);
 	expect_text(text, cert, "the certificate does not verify its");
 	free(text);
 	free(cert);
@@ -459,163 +418,4 @@ Test(keeper, a_private_half_that_is_not_the_public_one_s_is_found)
 	EVP_PKEY_free(a);
 	EVP_PKEY_free(b);
 	X509_free(x);
-}
-
-/* --- what is left of them ------------------------------------------------- */
-
-#define WINDOW		16	/* octets that are no coincidence */
-#define MEMORY_MAX	(1 << 28)	/* octets, of which few are touched */
-
-static char *
-all_memory(size_t *len_r)
-{
-	int maps = open("/proc/self/maps", O_RDONLY);
-	int mem = open("/proc/self/mem", O_RDONLY);
-	/* nothing of it may lie where something was freed */
-	char *all = mmap(NULL, MEMORY_MAX, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *line;
-	static char list[65536];
-	unsigned long from, to;
-	ssize_t n;
-
-	cr_assert_neq(all, MAP_FAILED);
-	*len_r = 0;
-	for (line = list; (n = read(maps, line, sizeof(list) - 1 -
-	    (size_t)(line - list))) > 0; line += n)
-		;
-	*line = '\0';
-	for (line = strtok(list, "\n"); line != NULL;
-	    line = strtok(NULL, "\n")) {
-		if (sscanf(line, "%lx-%lx", &from, &to) != 2 ||
-		    strstr(line, " rw") == NULL || from == (unsigned long)all ||
-		    to - from >= MEMORY_MAX)
-			/* the last: what a sanitizer has reserved */
-			continue;
-		cr_assert_lt(*len_r + (to - from), MEMORY_MAX);
-		n = pread(mem, all + *len_r, to - from, (off_t)from);
-		*len_r += n > 0 ? (size_t)n : 0;
-	}
-	close(maps);
-	close(mem);
-	return all;
-}
-
-/* In a process that has never had the key but in its file: what is found of
- * the octets in ${secrets} after the key was used, and after it was forgotten,
- * is written to the pipe. */
-static void
-use_and_look(int key_fd, const char *cert, int secret_fd, int out)
-{
-	uint8_t tbs[TLS_TBS_MAX];
-	size_t len = tls13(tbs, CONTEXT, 32), memlen;
-	char secret[4096], *memory, *p;
-	int i, nfound[2];
-	ssize_t n, at;
-
-	cr_assert_eq(keeper_load(k, 1, 0, key_fd, cert, strlen(cert), err,
-	    sizeof(err)), 0, "%s", err);
-	for (i = 0; i < 20; i++)
-		if (try_sign(1, 0, TLS_RSA_PSS_SHA256, tbs, len) == EINVAL)
-			cr_assert_eq(try_sign(1, 0, TLS_ECDSA_SHA256, tbs,
-			    len), 0);
-	for (i = 0; i < 2; i++) {
-		memory = all_memory(&memlen);
-		n = pread(secret_fd, secret, sizeof(secret), 0);
-		cr_assert_geq(n, 2 * WINDOW);
-		nfound[i] = 0;
-		for (at = 0; at + WINDOW <= n; at += WINDOW)
-			for (p = memory; (p = memmem(p, memlen - (size_t)
-			    (p - memory), secret + at, WINDOW)) != NULL; p++)
-				nfound[i]++;
-		explicit_bzero(secret, sizeof(secret));
-		munmap(memory, MEMORY_MAX);
-		keeper_forget(k, 2);
-	}
-	cr_assert_eq(write(out, nfound, sizeof(nfound)), sizeof(nfound));
-}
-
-/* The private octets as they are in memory, numbers by limbs, and the text. */
-static int
-secret_of(EVP_PKEY *key, bool is_text)
-{
-	unsigned char octets[512];
-	char *text = key_text(key, false, NULL), *at;
-	BIGNUM *bn = NULL;
-	int fd, len;
-
-	if (is_text) {
-		/* of P-256 the scalar, of RSA the last factors: other places
-		 * have the public key */
-		at = text + (strlen(text) > 1000 ? strlen(text) - 300 : 76);
-		at[2 * WINDOW] = '\0';
-		fd = keys_text_file(at);
-	} else {
-		cr_assert_eq(EVP_PKEY_get_bn_param(key, EVP_PKEY_is_a(key,
-		    "RSA") ? "rsa-factor1" : "priv", &bn), 1);
-		len = BN_bn2lebinpad(bn, octets, BN_num_bytes(bn));
-		fd = keys_text_file("");
-		cr_assert_eq(write(fd, octets, (size_t)len), len);
-		BN_clear_free(bn);
-	}
-	free(text);
-	return fd;
-}
-
-static void
-look(enum keys_kind kind, bool is_text, int nfound_r[2])
-{
-	int io[2], result[2], fds[2], status;
-	static char cert[8192];
-	char *pem;
-	X509 *x;
-	pid_t pid;
-
-	cr_assert_eq(pipe(io), 0);
-	cr_assert_eq(pipe(result), 0);
-	fds[0] = keys_text_file("");
-	fds[1] = keys_text_file("");
-	/* the key is made in another process than the one that is looked at */
-	if ((pid = fork()) == 0) {
-		EVP_PKEY *key = keys_make(kind);
-		int a = keys_file(key), b = secret_of(key, is_text);
-
-		x = keys_certificate(key);
-		pem = keys_cert_pem(x);
-		cr_assert_eq(write(io[1], pem, strlen(pem)),
-		    (ssize_t)strlen(pem));
-		/* in the middle of the file: later use of its memory must not
-		 * be what hides it */
-		for (status = 0; status < 30000; status++)
-			cr_assert_eq(write(fds[0], "\n", 1), 1);
-		status = (int)pread(a, cert, sizeof(cert), 0);
-		cr_assert_eq(write(fds[0], cert, (size_t)status), status);
-		status = (int)pread(b, cert, sizeof(cert), 0);
-		cr_assert_eq(write(fds[1], cert, (size_t)status), status);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	cr_assert_eq(status, 0);
-	cr_assert_gt(read(io[0], cert, sizeof(cert) - 1), 0);
-	use_and_look(fds[0], cert, fds[1], result[1]);
-	cr_assert_eq(read(result[0], nfound_r, 2 * sizeof(int)),
-	    (ssize_t)(2 * sizeof(int)));
-}
-
-Test(keeper, nothing_is_left_in_memory_of_a_text_or_a_forgotten_key,
-    .timeout = 60)
-{
-	int nfound[2];
-
-	/* what is freed stays where a look finds it */
-	mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	look(KEYS_P256, false, nfound);
-	cr_assert_gt(nfound[0], 0);
-	cr_assert_eq(nfound[1], 0, "%d", nfound[1]);
-	look(KEYS_RSA, false, nfound);
-	cr_assert_gt(nfound[0], 0);
-	cr_assert_eq(nfound[1], 0, "%d", nfound[1]);
-	look(KEYS_RSA, true, nfound);
-	cr_assert_eq(nfound[0], 0, "%d", nfound[0]);
-	look(KEYS_P256, true, nfound);
-	cr_assert_eq(nfound[0], 0, "%d", nfound[0]);
 }

@@ -99,6 +99,37 @@ keys_file(EVP_PKEY *key)
 	return fd;
 }
 
+char *
+keys_text(EVP_PKEY *key, bool is_traditional, const EVP_CIPHER *cipher)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	unsigned char pass[] = "pass";
+	char *data, *copy;
+	long len;
+
+	if (is_traditional)
+		cr_assert_eq(PEM_write_bio_PrivateKey_traditional(bio, key,
+		    cipher, cipher != NULL ? pass : NULL,
+		    cipher != NULL ? 4 : 0, NULL, NULL), 1);
+	else
+		cr_assert_eq(PEM_write_bio_PKCS8PrivateKey(bio, key, cipher,
+		    cipher != NULL ? "pass" : NULL, cipher != NULL ? 4 : 0,
+		    NULL, NULL), 1);
+	len = BIO_get_mem_data(bio, &data);
+	copy = strndup(data, (size_t)len);
+	BIO_free(bio);
+	return copy;
+}
+
+size_t
+keys_tls13(uint8_t *tbs, const char *context, size_t hash)
+{
+	memset(tbs, ' ', 64);
+	memcpy(tbs + 64, context, strlen(context) + 1);
+	memset(tbs + 64 + strlen(context) + 1, 0xab, hash);
+	return 64 + strlen(context) + 1 + hash;
+}
+
 void
 keys_open(struct keys_link *p, X509 *cert, EVP_PKEY *key, int version)
 {

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum keys_kind { KEYS_RSA, KEYS_RSA_PSS, KEYS_P256, KEYS_P384,
 	KEYS_P521, KEYS_ED25519, KEYS_NKINDS };
@@ -25,6 +26,15 @@ X509 *keys_certificate(EVP_PKEY *key);
 char *keys_cert_pem(X509 *x);
 int keys_file(EVP_PKEY *key);
 int keys_text_file(const char *text);
+
+/* keys_text(key, is_traditional, cipher): ${key} in PEM, malloced: traditional
+ * or PKCS#8; with ${cipher}, encrypted with the passphrase "pass". */
+char *keys_text(EVP_PKEY *key, bool is_traditional, const EVP_CIPHER *cipher);
+
+/* keys_tls13(tbs, context, hash): What is signed in TLS 1.3 (RFC 8446 4.4.3),
+ * with a hash of ${hash} octets.  Return its octets. */
+#define KEYS_CONTEXT	"TLS 1.3, server CertificateVerify"
+size_t keys_tls13(uint8_t *tbs, const char *context, size_t hash);
 
 /* A server and a client, connected in memory. */
 struct keys_link {
