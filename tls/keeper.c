@@ -303,7 +303,7 @@ key_load(const struct keeper *k, struct key *key, int fd, X509 *x, char *err_r,
 {
 	if (x == NULL) {
 		snprintf(err_r, errlen, "has a certificate that cannot be "
-		    "read");
+		    "decoded");
 		return -1;
 	}
 	if ((key->pkey = keeper_read(fd, err_r, errlen)) == NULL ||

@@ -51,12 +51,12 @@ keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen)
 		if ((kinds[i].kind & (KEEPER_RSA | KEEPER_RSA_PSS)) == 0 ||
 		    (bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX))
 			return kinds[i].kind;
-		snprintf(err_r, errlen, "is of RSA with %d bits: %d to %d are "
-		    "possible", bits, RSA_BITS_MIN, RSA_BITS_MAX);
+		snprintf(err_r, errlen, "is an RSA key of %d bits: use %d to "
+		    "%d", bits, RSA_BITS_MIN, RSA_BITS_MAX);
 		return 0;
 	}
-	snprintf(err_r, errlen, "is of another kind (%s%s%s) than RSA, ECDSA "
-	    "with P-256, P-384 or P-521, and Ed25519",
+	snprintf(err_r, errlen, "is a key of type %s%s%s: use RSA, ECDSA on "
+	    "P-256, P-384 or P-521, or Ed25519",
 	    EVP_PKEY_get0_type_name(key) == NULL ? "unknown" :
 	    EVP_PKEY_get0_type_name(key), group[0] == '\0' ? "" : " ", group);
 	return 0;
@@ -131,21 +131,21 @@ read_text(const char *text, size_t len, char *err_r, size_t errlen)
 	EVP_PKEY *key;
 
 	if (len == FILE_MAX) {
-		snprintf(err_r, errlen, "is no key: it has more than %d octets",
+		snprintf(err_r, errlen, "is larger than %d octets: not a private key",
 		    FILE_MAX - 1);
 		return NULL;
 	}
 	if (is_encrypted(text, len)) {
-		snprintf(err_r, errlen, "is encrypted: nobody is there to be "
-		    "asked for the passphrase, so store it without one "
-		    "(openssl pkey -in OLD -out NEW)");
+		snprintf(err_r, errlen, "is encrypted, and the server cannot ask "
+		    "for the passphrase: remove it (openssl pkey -in OLD "
+		    "-out NEW)");
 		return NULL;
 	}
 	ERR_clear_error();
 	if ((key = parse(text, len)) == NULL)
 		snprintf(err_r, errlen, has_text(text, len, "PRIVATE KEY---") ?
-		    "is damaged: its PEM private key cannot be read" :
-		    "has no PEM private key (-----BEGIN PRIVATE KEY-----)");
+		    "is damaged: its PEM private key cannot be decoded" :
+		    "contains no PEM private key (-----BEGIN PRIVATE KEY-----)");
 	ERR_clear_error();
 	return key;
 }

@@ -46,21 +46,21 @@ cert_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
 	if (tlsctx_pem_read(pair->cert, &cert->chain, err_r, errlen) == -1)
 		return -1;
 	if (sk_X509_num(cert->chain) > CHAIN_MAX) {
-		snprintf(err_r, errlen, "has more than %d certificates in it",
+		snprintf(err_r, errlen, "contains more than %d certificates",
 		    CHAIN_MAX);
 		return -1;
 	}
 	cert->cert = sk_X509_shift(cert->chain);
 	if ((public = X509_get0_pubkey(cert->cert)) == NULL) {
-		snprintf(err_r, errlen, "the certificate's key is of no kind "
-		    "that OpenSSL knows");
+		snprintf(err_r, errlen, "has a public key of a type that "
+		    "OpenSSL does not know");
 		return -1;
 	}
 	tlsctx_kind(public, cert->kind, sizeof(cert->kind));
 	cert->key = tls_remote_key(public, version, pair->pair);
 	if (cert->key == NULL) {
-		snprintf(err_r, errlen, "a key of the kind %s cannot be used: "
-		    "it must be RSA, EC on P-256, P-384 or P-521, or Ed25519",
+		snprintf(err_r, errlen, "has a key of type %s: use RSA of 2048 to "
+		    "8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519",
 		    cert->kind);
 		return -1;
 	}

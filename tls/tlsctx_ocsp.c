@@ -49,7 +49,7 @@ read_single(struct tlsctx_cert *c, OCSP_BASICRESP *basic, char *err_r,
 	/* RFC 6960 2.4: without it there may be a newer one at any time */
 	c->next_update = next_update != NULL ? tlsctx_time(next_update) : -1;
 	if (c->this_update == -1 || c->next_update == -1) {
-		snprintf(err_r, errlen, "does not say until when it holds");
+		snprintf(err_r, errlen, "has no time of the next update");
 		return -1;
 	}
 	return 0;
@@ -65,12 +65,12 @@ ocsp_read(struct tlsctx_cert *c, struct tlsctx_octets ocsp, char *err_r,
 	int rc = -1;
 
 	if (response == NULL || p != (const unsigned char *)ocsp.v + ocsp.len)
-		snprintf(err_r, errlen, "is no OCSP response (DER)");
+		snprintf(err_r, errlen, "is not an OCSP response in DER");
 	else if (OCSP_response_status(response) !=
 	    OCSP_RESPONSE_STATUS_SUCCESSFUL ||
 	    (basic = OCSP_response_get1_basic(response)) == NULL)
-		snprintf(err_r, errlen, "is an OCSP response without an "
-		    "answer");
+		snprintf(err_r, errlen, "is an OCSP response that reports "
+		    "an error");
 	else
 		rc = read_single(c, basic, err_r, errlen);
 	OCSP_BASICRESP_free(basic);

@@ -47,18 +47,18 @@ take_block(const char *name, const unsigned char *der, long len,
 
 	if (strstr(name, "PRIVATE KEY") != NULL) {
 		/* workers read certificates, and must never have a key */
-		snprintf(err_r, errlen, "has a private key in it: put that "
-		    "into a file of its own");
+		snprintf(err_r, errlen, "contains a private key: move it to a "
+		    "file of its own");
 		return -1;
 	}
 	if (strcmp(name, PEM_STRING_X509) != 0 &&
 	    strcmp(name, PEM_STRING_X509_OLD) != 0) {
-		snprintf(err_r, errlen, "has a \"%s\" in it, which is no "
-		    "certificate", name);
+		snprintf(err_r, errlen, "contains a PEM block \"%s\": remove it, "
+		    "only certificates are allowed", name);
 		return -1;
 	}
 	if ((x = d2i_X509(NULL, &p, len)) == NULL || p != der + len) {
-		snprintf(err_r, errlen, "certificate %d is damaged",
+		snprintf(err_r, errlen, "its certificate %d is damaged",
 		    sk_X509_num(chain) + 1);
 		X509_free(x);
 		return -1;
@@ -85,7 +85,7 @@ next_block(BIO *bio, STACK_OF(X509) *chain, char *err_r, size_t errlen)
 		rc = ERR_GET_REASON(ERR_peek_last_error()) ==
 		    PEM_R_NO_START_LINE ? 0 : -1;
 		if (rc == -1)
-			tlsctx_error(err_r, errlen, "is no PEM text");
+			tlsctx_error(err_r, errlen, "is not valid PEM");
 		ERR_clear_error();
 		return rc;
 	}
@@ -111,8 +111,8 @@ tlsctx_pem_read(struct tlsctx_octets pem, STACK_OF(X509) **chain_r,
 			;
 	BIO_free(bio);
 	if (rc == 0 && sk_X509_num(chain) == 0) {
-		snprintf(err_r, errlen, "has no certificate in it (PEM, "
-		    "\"-----BEGIN CERTIFICATE-----\")");
+		snprintf(err_r, errlen, "contains no PEM certificate "
+		    "(-----BEGIN CERTIFICATE-----)");
 		rc = -1;
 	}
 	if (rc == -1) {

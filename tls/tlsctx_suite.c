@@ -86,13 +86,13 @@ apply_protocol(const char *word, int *set, char *err_r, size_t errlen)
 		if (strcasecmp(word, protocols[i].name) == 0)
 			break;
 	if (i == NPROTOCOLS) {
-		snprintf(err_r, errlen, "%s: no such protocol; there are "
-		    "TLSv1.2, TLSv1.3 and ALL", word);
+		snprintf(err_r, errlen, "%s: unknown protocol: use "
+		    "TLSv1.2, TLSv1.3 or ALL", word);
 		return -1;
 	}
 	if (!is_out && protocols[i].why_not != NULL) {
-		snprintf(err_r, errlen, "%s: must not be used (%s); there are "
-		    "TLSv1.2 and TLSv1.3", word, protocols[i].why_not);
+		snprintf(err_r, errlen, "%s: must not be used (%s): use TLSv1.2 "
+		    "or TLSv1.3", word, protocols[i].why_not);
 		return -1;
 	}
 	*set = is_out ? *set & ~protocols[i].set : *set | protocols[i].set;
@@ -112,8 +112,8 @@ set_protocols(SSL_CTX *ctx, const char *list, char *err_r, size_t errlen)
 		if (apply_protocol(word, &set, err_r, errlen) == -1)
 			return -1;
 	if (set == 0) {
-		snprintf(err_r, errlen, "no protocol is left; there are "
-		    "TLSv1.2 and TLSv1.3");
+		snprintf(err_r, errlen, "no protocol is left: allow TLSv1.2 or "
+		    "TLSv1.3");
 		return -1;
 	}
 	if (SSL_CTX_set_min_proto_version(ctx, (set & HAS_12) != 0 ?
@@ -156,8 +156,8 @@ check_words(const char *list, int (*set)(SSL_CTX *, const char *), char *err_r,
 		SSL_CTX_set_security_level(ctx, 0);
 		if (set(ctx, word) == 1)
 			continue;
-		snprintf(err_r, errlen, "%s: not known, or not with ECDHE and "
-		    "a signature; see openssl ciphers -v", word);
+		snprintf(err_r, errlen, "%s: unknown, or without ECDHE and a "
+		    "signature: see openssl ciphers -v", word);
 		rc = -1;
 	}
 	if (ctx == NULL)
@@ -190,8 +190,8 @@ set_groups(SSL_CTX *ctx, const char *list, char *err_r, size_t errlen)
 	if (len < sizeof(names) &&
 	    SSL_CTX_set1_groups_list(ctx, names) == 1)
 		return 0;
-	snprintf(err_r, errlen, "%s: not a list of groups; there are X25519, "
-	    "X448, P-256, P-384 and P-521", names);
+	snprintf(err_r, errlen, "%s: not a list of groups: use X25519, X448, "
+	    "P-256, P-384 or P-521", names);
 	return -1;
 }
 

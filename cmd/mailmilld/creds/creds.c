@@ -69,7 +69,7 @@ file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 	}
 	close(fd);
 	return fail(f->path, st.st_size == 0 ? "is empty" :
-	    "is too large for what it should be", err_r, errlen);
+	    "is larger than 4 MiB", err_r, errlen);
 }
 
 static int
@@ -88,7 +88,7 @@ file_read(struct creds_file *f, char *err_r, size_t errlen)
 	close(fd);
 	f->len = (size_t)f->size;	/* wiped whole, also after an error */
 	if (n < (ssize_t)f->size)
-		return fail(f->path, "cannot be read to its end", err_r,
+		return fail(f->path, "cannot be read completely", err_r,
 		    errlen);
 	return 0;
 }
@@ -139,8 +139,8 @@ open_all(struct creds *c, char *err_r, size_t errlen)
 			return -1;
 	for (i = 0; i < CREDS_NPUBLIC(c); i++)
 		if ((total += c->files[i].len) > ALL_MAX_OCTETS)
-			return fail(c->files[i].path, "there is too much of "
-			    "all certificates", err_r, errlen);
+			return fail(c->files[i].path, "all certificates "
+			    "together are larger than 256 MiB", err_r, errlen);
 	return 0;
 }
 

@@ -43,10 +43,10 @@ static const struct {
 	int		 errnum;
 	const char	*text;
 } reasons[] = {
-	{ EACCES, "the listener has no such key" },
+	{ EACCES, "the listener may not use this key" },
 	{ ENOKEY, "no such key" },
 	{ EINVAL, "the scheme does not fit the key" },
-	{ EPERM, "no part of a server's handshake" },
+	{ EPERM, "not what a TLS server signs" },
 	{ EIO, "the signature failed" },
 };
 

@@ -318,8 +318,8 @@ Test(keeper, what_is_wrong_with_a_file_is_said)
 	X509 *x = keys_certificate(key);
 	char *cert = keys_cert_pem(x), *text, *big;
 
-	expect_text("", cert, "has no PEM private key");
-	expect_text(cert, cert, "has no PEM private key");
+	expect_text("", cert, "contains no PEM private key");
+	expect_text(cert, cert, "contains no PEM private key");
 	expect_text("-----BEGIN PRIVATE KEY-----\nAAAA\n"
 	    "-----END PRIVATE KEY-----\n", cert, "is damaged");
 	expect_text("-----BEGIN PRIVATE KEY-----\n", cert, "is damaged");
@@ -330,16 +330,16 @@ Test(keeper, what_is_wrong_with_a_file_is_said)
 	expect_text(text, cert, "is encrypted");
 	free(text);
 	text = keys_text(key, false, NULL);
-	expect_text(text, "no certificate", "certificate that cannot be read");
+	expect_text(text, "no certificate", "certificate that cannot be decoded");
 	text[60] = text[60] == 'A' ? 'B' : 'A';
 	expect_text(text, cert, "");
 	free(text);
 	text = keys_text(odd, false, NULL);
-	expect_text(text, cert, "is of another kind (EC secp256k1)");
+	expect_text(text, cert, "is a key of type EC secp256k1");
 	free(text);
 	big = calloc(1, 70001);
 	memset(big, '\n', 70000);
-	expect_text(big, cert, "is no key: it has more than");
+	expect_text(big, cert, "is larger than");
 	free(big);
 	cr_assert_eq(keeper_load(k, 1, 0, -1, cert, strlen(cert), err,
 	    sizeof(err)), -1);
@@ -355,8 +355,7 @@ Test(keeper, short_rsa_keys_are_refused)
 	EVP_PKEY *key = EVP_RSA_gen(1024);
 
 	cr_assert_eq(load(1, 0, key, key), -1);
-	cr_assert_str_eq(err, "is of RSA with 1024 bits: 2048 to 8192 are "
-	    "possible");
+	cr_assert_str_eq(err, "is an RSA key of 1024 bits: use 2048 to 8192");
 	EVP_PKEY_free(key);
 }
 

@@ -53,7 +53,7 @@ Test(tlsctx_failure, what_is_no_tls)
 	cr_assert_eq(write(l.client_fd, "EHLO client.example.test\r\n", 26),
 	    26);
 	handshake();
-	expect(TLS_FAILURE_PROTOCOL, "what the client sent is no TLS");
+	expect(TLS_FAILURE_PROTOCOL, "the client did not send TLS");
 	cr_assert_eq(l.error, EPROTO);
 	handshake();
 	cr_assert_eq(l.rc, -1);

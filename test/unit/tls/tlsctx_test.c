@@ -224,11 +224,11 @@ Test(tlsctx, a_certificate_file_holds_certificates_and_nothing_else)
 	char *data;
 	size_t i;
 	struct { const char *v, *why; } rows[] = {
-		{ "", "no certificate" },
-		{ "hello\n", "no certificate" },
+		{ "", "no PEM certificate" },
+		{ "hello\n", "no PEM certificate" },
 		{ "-----BEGIN CERTIFICATE-----\nAAAA\n"
 		    "-----END CERTIFICATE-----\n", "damaged" },
-		{ "-----BEGIN CERTIFICATE-----\nAAAA\n", "no PEM" },
+		{ "-----BEGIN CERTIFICATE-----\nAAAA\n", "not valid PEM" },
 		{ "-----BEGIN DH PARAMETERS-----\nAAAA\n"
 		    "-----END DH PARAMETERS-----\n", "DH PARAMETERS" },
 		{ NULL, "private key" },

@@ -201,7 +201,7 @@ Test(tlsctx_verify, a_response_is_stapled_only_while_it_holds)
 		{ tls_certs[0], V_OCSP_CERTSTATUS_GOOD, -100, 1000, NULL },
 		{ tls_certs[0], V_OCSP_CERTSTATUS_GOOD, -100, -10, "expired" },
 		{ tls_certs[0], V_OCSP_CERTSTATUS_GOOD, 500, 1000, "not valid" },
-		{ tls_certs[0], V_OCSP_CERTSTATUS_GOOD, -100, 0, "until when" },
+		{ tls_certs[0], V_OCSP_CERTSTATUS_GOOD, -100, 0, "no time of the next" },
 		{ tls_certs[0], V_OCSP_CERTSTATUS_REVOKED, -100, 1000, "good" },
 		{ cert, V_OCSP_CERTSTATUS_GOOD, -100, 1000, "another" },
 	};
