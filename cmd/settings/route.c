@@ -15,16 +15,9 @@ static const char no_domain[] = "no Domain section has a Maildir for";
 static bool
 is_listed(const struct settings_domain *d, const char *address)
 {
-	const char *at = strrchr(address, '@');
-	size_t len = (size_t)(at - address);
-
-	if (d->recipients_table == NULL)
-		return true;
-	if (len == strlen("postmaster") &&
-	    strncasecmp(address, "postmaster", len) == 0)
-		return true;
-	return recipients_has(d->recipients_table, address, len, at + 1,
-	    strlen(at + 1));
+	return d->recipients_table == NULL ||
+	    strncasecmp(address, "postmaster@", 11) == 0 ||
+	    recipients_has(d->recipients_table, address);
 }
 
 static void

@@ -70,7 +70,7 @@ settings_free(struct settings *s)
 		free(s->listens[i].name);
 	}
 	for (i = 0; i < s->ndomains; i++) {
-		recipients_free(s->domains[i].recipients_table);
+		textfile_free(s->domains[i].recipients_table);
 		clear(&s->domains[i], SETTING_DOMAIN);
 		free(s->domains[i].name);
 	}

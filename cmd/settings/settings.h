@@ -40,7 +40,7 @@ struct settings_domain {
 					 * else where the section begins */
 	/* set by settings_load_recipients() if Recipients is set; NULL: every
 	 * local part is accepted */
-	struct recipients *recipients_table;
+	struct textfile *recipients_table;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x) x
@@ -134,7 +134,7 @@ int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
  * it is not loaded or no scope has that value. */
 int settings_load_sender_logins(struct settings *s, char *err_r,
     size_t errlen);
-const struct sender_logins *settings_sender_logins(const struct settings *s,
+const struct textfile *settings_sender_logins(const struct settings *s,
     const char *value);
 
 /* settings_options_for(s, listen, peer): The options for a client at ${peer} on

@@ -10,7 +10,7 @@
 struct settings_senders {
 	const char		*value;	/* "file:PATH", of the options */
 	struct conf_at		 at;	/* of the option */
-	struct sender_logins	*table;	/* NULL: not loaded yet */
+	struct textfile		*table;	/* NULL: not loaded yet */
 };
 
 static struct settings_senders *
@@ -48,7 +48,7 @@ settings_senders_free(struct settings *s)
 	size_t i;
 
 	for (i = 0; i < s->nsenders; i++)
-		sender_logins_free(s->senders[i].table);
+		textfile_free(s->senders[i].table);
 	free(s->senders);
 }
 
@@ -74,7 +74,7 @@ settings_load_sender_logins(struct settings *s, char *err_r, size_t errlen)
 	return 0;
 }
 
-const struct sender_logins *
+const struct textfile *
 settings_sender_logins(const struct settings *s, const char *value)
 {
 	const struct settings_senders *e = find(s, value);

@@ -14,6 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "core/table/textfile.h"
 #include "core/util/wipe.h"
 
 #define HASH_MAX	384	/* octets: CRYPT_OUTPUT_SIZE */
@@ -79,7 +80,8 @@ open_fd(const char *path, int fd, char *err_r, size_t errlen)
 	char *text, *copy;
 	size_t len;
 
-	if (fstat(fd, &st) == -1 || (text = passwdfile_read(fd, &len)) == NULL)
+	if (fstat(fd, &st) == -1 || (text = textfile_read(fd,
+	    PASSWDFILE_OCTETS_MAX, &len)) == NULL)
 		goto err;
 	if ((copy = strdup(path)) == NULL) {
 		wipe_free(text, len);

@@ -29,9 +29,6 @@ struct passwdfile {
 	mode_t			 mode;
 };
 
-/* passwdfile_read(fd, len_r): All of it with a NUL, malloced, or NULL. */
-char *passwdfile_read(int fd, size_t *len_r);
-
 /* passwdfile_parse(path, text, len, err_r, errlen): takes ${text}, ${len}
  * octets and a NUL; NULL with "FILE:LINE: ...". */
 struct passwdfile *passwdfile_parse(const char *path, char *text, size_t len,

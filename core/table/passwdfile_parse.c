@@ -4,44 +4,15 @@
 
 #include "core/table/passwdfile_int.h"
 
-#include <sys/stat.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/util/base64.h"
-#include "core/util/fileio.h"
 #include "core/util/wipe.h"
 
 #define COSTS		32	/* different costs that are counted */
 #define COST_TEXT	64
-
-char *
-passwdfile_read(int fd, size_t *len_r)
-{
-	struct stat st;
-	char *text;
-	ssize_t n;
-
-	if (fstat(fd, &st) == -1)
-		return NULL;
-	if (!S_ISREG(st.st_mode))
-		return errno = EINVAL, NULL;
-	if (st.st_size > (off_t)PASSWDFILE_OCTETS_MAX)
-		return errno = EFBIG, NULL;
-	if ((text = malloc((size_t)st.st_size + 1)) == NULL)
-		return NULL;
-	if ((n = fileio_pread(fd, text, (size_t)st.st_size, 0)) == -1) {
-		wipe_free(text, (size_t)st.st_size);
-		return NULL;
-	}
-	text[n] = '\0';
-	*len_r = (size_t)n;
-	return text;
-}
 
 /* ":{SECRET}base64" */
 static const char *

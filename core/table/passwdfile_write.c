@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/table/textfile.h"
 #include "core/util/base64.h"
 #include "core/util/saslprep.h"
 #include "core/util/wipe.h"
@@ -130,7 +131,8 @@ read_old(struct change *c)
 	struct passwdfile *f;
 	char *copy;
 
-	if ((c->old = passwdfile_read(c->fd, &c->old_len)) == NULL ||
+	if ((c->old = textfile_read(c->fd,
+	    PASSWDFILE_OCTETS_MAX, &c->old_len)) == NULL ||
 	    (copy = malloc(c->old_len + 1)) == NULL)
 		return fail_errno(c, "cannot be read");
 	memcpy(copy, c->old, c->old_len + 1);

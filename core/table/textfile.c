@@ -1,5 +1,6 @@
-/* Files of lines that an administrator writes: read whole, comments cut off.
- * Knows nothing of what the lines mean. */
+/* Files that list addresses: the text in memory, a hash table of its lines.
+ * Three allocations, so that a million lines cost little more than their
+ * text. */
 
 #include "core/table/textfile.h"
 
@@ -7,76 +8,198 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
+#include "core/lim.h"
+#include "core/util/array.h"
 #include "core/util/fileio.h"
+#include "core/util/wipe.h"
+
+#define OCTETS_MAX	(1u << 30)		/* so that 32 bits hold an offset */
+#define ADDRESS_MAX	(LIM_PATH + LIM_DOMAIN)	/* octets: none is longer */
 
 char *
-textfile_read(const char *path, size_t *len_r)
+textfile_read(int fd, size_t max, size_t *len_r)
 {
 	struct stat st;
-	char *text = NULL;
+	char *text;
 	ssize_t n;
-	int fd;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) ==
-	    -1 || fstat(fd, &st) == -1)
-		goto err;
-	errno = EINVAL;
+	if (fstat(fd, &st) == -1)
+		return NULL;
 	if (!S_ISREG(st.st_mode))
-		goto err;
-	errno = EFBIG;
-	if (st.st_size > (off_t)TEXTFILE_OCTETS_MAX ||
-	    (text = malloc((size_t)st.st_size + 2)) == NULL)
-		goto err;
-	if ((n = fileio_pread(fd, text, (size_t)st.st_size, 0)) == -1)
-		goto err;
-	close(fd);
-	text[n++] = '\n';
+		return errno = EINVAL, NULL;
+	if (st.st_size > (off_t)max)
+		return errno = EFBIG, NULL;
+	if ((text = malloc((size_t)st.st_size + 1)) == NULL)
+		return NULL;
+	if ((n = fileio_pread(fd, text, (size_t)st.st_size, 0)) == -1) {
+		wipe_free(text, (size_t)st.st_size);
+		return NULL;
+	}
+	text[n] = '\0';
 	*len_r = (size_t)n;
 	return text;
-err:
-	free(text);
-	fileio_close(fd);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+size_t
+textfile_word(const char *s)
+{
+	return strcspn(s, " \t");
+}
+
+size_t
+textfile_blank(const char *s)
+{
+	return strspn(s, " \t");
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Take the line [s, end], at whose end a NUL may be written; what is wrong with
+ * it, or NULL. */
+static const char *
+take_line(struct textfile *t, char *s, char *end,
+    const char *(*fault)(const char *address, size_t len, const char *words))
+{
+	char *hash = memchr(s, '#', (size_t)(end - s)), *p;
+	struct textfile_line *grown;
+	const char *why;
+	size_t len;
+
+	if (hash != NULL)
+		end = hash;
+	while (s < end && is_blank(*s))
+		s++;
+	while (end > s && is_blank(end[-1]))
+		end--;
+	*end = '\0';
+	for (p = s; p < end; p++)
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+			return "a control character";
+	if ((len = textfile_word(s)) == 0)
+		return NULL;
+	if (len > ADDRESS_MAX)
+		return "longer than an address can be";
+	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL)
+		return why;
+	grown = array_fit(t->lines, &t->room, t->nlines + 1, sizeof(*grown));
+	if (grown == NULL)
+		return "out of memory";
+	t->lines = grown;
+	t->lines[t->nlines++].at = (uint32_t)(s - t->text);
+	for (p = s; p < s + len; p++)
+		*p = lower(*p);
 	return NULL;
 }
 
-/* Cut the comment and the white space at both ends off the line. */
-static void
-trim(const char **s_r, const char **end_r)
+static uint32_t *
+bucket_of(const struct textfile *t, const char *address, size_t len)
 {
-	const char *s = *s_r, *end = *end_r, *hash;
-
-	if ((hash = memchr(s, '#', (size_t)(end - s))) != NULL)
-		end = hash;
-	while (s < end && strchr(" \t\r", *s) != NULL && *s != '\0')
-		s++;
-	while (end > s && strchr(" \t\r", end[-1]) != NULL && end[-1] != '\0')
-		end--;
-	*s_r = s;
-	*end_r = end;
+	return &t->buckets[XXH3_64bits(address, len) & (t->nbuckets - 1)];
 }
 
-int
-textfile_lines(const char *text, size_t len, const char *path,
-    const char *(*each)(void *closure, const char *s, const char *end),
-    void *closure, char *err_r, size_t errlen)
+static int
+index_lines(struct textfile *t)
 {
-	const char *line, *text_end = text + len, *nl, *s, *end, *fault;
-	unsigned long number = 1;
+	const char *s;
+	uint32_t *bucket;
+	size_t i;
 
-	for (line = text; line < text_end; line = nl + 1, number++) {
-		nl = memchr(line, '\n', (size_t)(text_end - line));
-		s = line;
-		end = nl;
-		trim(&s, &end);
-		if (s == end || (fault = each(closure, s, end)) == NULL)
-			continue;
-		snprintf(err_r, errlen, "%s:%lu: %s", path, number, fault);
+	for (t->nbuckets = 16; t->nbuckets < t->nlines; t->nbuckets *= 2)
+		;
+	if ((t->buckets = calloc(t->nbuckets, sizeof(*t->buckets))) == NULL)
 		return -1;
+	for (i = 0; i < t->nlines; i++) {
+		s = t->text + t->lines[i].at;
+		bucket = bucket_of(t, s, textfile_word(s));
+		t->lines[i].next = *bucket;
+		*bucket = (uint32_t)i + 1;
 	}
 	return 0;
+}
+
+struct textfile *
+textfile_load(const char *path,
+    const char *(*fault)(const char *address, size_t len, const char *words),
+    char *err_r, size_t errlen)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct textfile *t = calloc(1, sizeof(*t));
+	const char *why;
+	char *line, *nl;
+	size_t len, number = 1;
+
+	if (t == NULL || fd == -1 ||
+	    (t->text = textfile_read(fd, OCTETS_MAX, &len)) == NULL)
+		goto err2;
+	for (line = t->text; line <= t->text + len; line = nl + 1, number++) {
+		nl = memchr(line, '\n', (size_t)(t->text + len - line));
+		if (nl == NULL)
+			nl = t->text + len;	/* its NUL */
+		if ((why = take_line(t, line, nl, fault)) == NULL)
+			continue;
+		snprintf(err_r, errlen, "%s:%zu: %s", path, number, why);
+		goto err1;
+	}
+	if (index_lines(t) == -1)
+		goto err2;
+	close(fd);
+	return t;
+err2:
+	snprintf(err_r, errlen, "%s: cannot be read: %s", path,
+	    strerror(errno));
+err1:
+	fileio_close(fd);
+	textfile_free(t);
+	return NULL;
+}
+
+void
+textfile_free(struct textfile *t)
+{
+	if (t == NULL)
+		return;
+	free(t->text);
+	free(t->lines);
+	free(t->buckets);
+	free(t);
+}
+
+const char *
+textfile_find(const struct textfile *t, const char *address, size_t len,
+    size_t *pos)
+{
+	char key[ADDRESS_MAX];
+	const char *s;
+	size_t i;
+
+	if (len > sizeof(key))
+		return NULL;
+	for (i = 0; i < len; i++)
+		key[i] = lower(address[i]);
+	for (i = *pos != TEXTFILE_FIRST ? *pos : *bucket_of(t, key, len);
+	    i != 0; i = t->lines[i - 1].next) {
+		s = t->text + t->lines[i - 1].at;
+		if (textfile_word(s) != len || memcmp(s, key, len) != 0)
+			continue;
+		*pos = t->lines[i - 1].next;
+		return s + len + textfile_blank(s + len);
+	}
+	return NULL;
 }

@@ -1,32 +1,51 @@
-/* Files of lines that an administrator writes: read whole, comments cut off.
- * Knows nothing of what the lines mean. */
+/* Files that list addresses: one a line, perhaps with other words behind it.
+ * What follows a '#' is a comment; blank lines and white space at the ends of a
+ * line are skipped.  Addresses match in any case of ASCII letters.
+ * Owns: the text in memory, a hash table of its lines.
+ * Knows nothing of what may stand in a line. */
 
 #ifndef CORE_TABLE_TEXTFILE_H
 #define CORE_TABLE_TEXTFILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-/* so that offsets fit in 32 bits */
-#define TEXTFILE_OCTETS_MAX	(1u << 30)
+struct textfile {
+	char	*text;			/* lines, each with a NUL */
+	struct textfile_line {
+		uint32_t at;		/* where it begins in the text */
+		uint32_t next;		/* number of the next line in the same
+					 * bucket, from 1; 0: none */
+	}	*lines;
+	size_t	 nlines, room;
+	uint32_t *buckets;		/* numbers of lines, from 1; 0: none */
+	size_t	 nbuckets;		/* a power of two */
+};
 
-/* textfile_read(path, &len_r): All of a regular file, with a newline added at
- * its end, malloced.  NULL with errno (EINVAL: not a regular file; EFBIG). */
-char *textfile_read(const char *path, size_t *len_r);
+/* textfile_load(path, fault, err_r, errlen): Read the file.  ${fault} gets each
+ * line, NUL terminated: an address of ${len} octets and the words behind it, ""
+ * if there are none.  It says what is wrong with them, or NULL.  Return NULL
+ * with "path:line: what is wrong" or "path: cannot be read: ...". */
+struct textfile *textfile_load(const char *path,
+    const char *(*fault)(const char *address, size_t len, const char *words),
+    char *err_r, size_t errlen);
+void textfile_free(struct textfile *t);	/* NULL does nothing */
 
-/* textfile_lines(text, len, path, each, closure, err_r, errlen): Call ${each}
- * for each line [s, end) of what textfile_read() returned, without its comment
- * ('#' to the end) and the white space at its ends, unless nothing is left of
- * it.  ${each} says what is wrong with the line, or NULL; it may write to the
- * text up to ${end}.  Return 0, or -1 with "path:line: what is wrong". */
-int textfile_lines(const char *text, size_t len, const char *path,
-    const char *(*each)(void *closure, const char *s, const char *end),
-    void *closure, char *err_r, size_t errlen);
+/* textfile_find(t, address, len, pos): The words behind ${address}, ${len}
+ * octets, in the next line that has it; NULL: there is no other.  *${pos} is
+ * TEXTFILE_FIRST before the first call. */
+#define TEXTFILE_FIRST	((size_t)-1)
+const char *textfile_find(const struct textfile *t, const char *address,
+    size_t len, size_t *pos);
 
-/* textfile_lower(c): ASCII letters in lower case. */
-static inline char
-textfile_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+/* textfile_word(s): Octets of the word at ${s}; textfile_blank(s): of the white
+ * space there. */
+size_t textfile_word(const char *s);
+size_t textfile_blank(const char *s);
+
+/* textfile_read(fd, max, len_r): All of a regular file, *${len_r} octets and a
+ * NUL, malloced.  NULL with errno (EINVAL: not a regular file; EFBIG: longer
+ * than ${max} octets). */
+char *textfile_read(int fd, size_t max, size_t *len_r);
 
 #endif

@@ -31,7 +31,7 @@ host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender)
 {
 	const struct worker *w = host;
-	const struct sender_logins *table;
+	const struct textfile *table;
 	char address[LIM_PATH + 2];
 
 	if (ac->options->sender_login[0] == '\0')

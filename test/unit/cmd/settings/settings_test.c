@@ -498,7 +498,7 @@ Test(settings, recipients_files_are_read_when_asked)
 	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), 0, "%s",
 	    err);
 	cr_expect(recipients_has(settings_domain_find(s, "a.test", 6)->
-	    recipients_table, "alice", 5, "a.test", 6));
+	    recipients_table, "alice@a.test"));
 	cr_expect_null(settings_domain_find(s, "b.test", 6)->
 	    recipients_table);
 	settings_free(s);
@@ -514,7 +514,7 @@ Test(settings, recipients_files_are_read_when_asked)
 Test(settings, files_of_sender_logins_are_read_once_when_asked)
 {
 	char path[] = "/tmp/senders-XXXXXX", text[400], value[64];
-	const struct sender_logins *t;
+	const struct textfile *t;
 	int fd = mkstemp(path);
 	struct settings *s;
 

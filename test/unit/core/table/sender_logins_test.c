@@ -9,10 +9,10 @@
 static char path[] = "/tmp/senders-XXXXXX";
 static char err[300];
 
-static struct sender_logins *
+static struct textfile *
 load(const char *text, size_t len)
 {
-	struct sender_logins *t;
+	struct textfile *t;
 	int fd;
 
 	strcpy(path + strlen(path) - 6, "XXXXXX");
@@ -69,42 +69,44 @@ static const struct {
 
 Test(sender_logins, the_most_exact_entry_decides)
 {
-	struct sender_logins *t = load(file, sizeof(file) - 1);
+	struct textfile *t = load(file, sizeof(file) - 1);
 	size_t i;
 
 	cr_assert_not_null(t, "%s", err);
+	cr_expect_eq(t->nlines, 7);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cr_expect_eq(sender_logins_may(t, cases[i].login,
 		    cases[i].address), cases[i].may, "%s as %s",
 		    cases[i].login, cases[i].address);
-	sender_logins_free(t);
+	textfile_free(t);
 }
 
 Test(sender_logins, a_star_is_for_all_that_has_no_entry)
 {
 	static const char text[] = "* alice\n@example.test bob\n";
-	struct sender_logins *t = load(text, sizeof(text) - 1);
+	struct textfile *t = load(text, sizeof(text) - 1);
 
 	cr_assert_not_null(t, "%s", err);
 	cr_expect(sender_logins_may(t, "alice", "x@elsewhere.example"));
 	cr_expect_not(sender_logins_may(t, "bob", "x@elsewhere.example"));
 	cr_expect_not(sender_logins_may(t, "alice", "x@example.test"));
 	cr_expect(sender_logins_may(t, "bob", "x@example.test"));
-	sender_logins_free(t);
+	textfile_free(t);
 }
 
 Test(sender_logins, an_empty_file_allows_nothing)
 {
-	struct sender_logins *t = load("", 0);
+	struct textfile *t = load("", 0);
 
 	cr_assert_not_null(t, "%s", err);
+	cr_expect_eq(t->nlines, 0);
 	cr_expect_not(sender_logins_may(t, "alice", "alice@example.test"));
-	sender_logins_free(t);
+	textfile_free(t);
 }
 
 Test(sender_logins, an_address_too_long_is_nobody_s)
 {
-	struct sender_logins *t = load("* *\n", 4);
+	struct textfile *t = load("* *\n", 4);
 	char address[1200];
 
 	cr_assert_not_null(t, "%s", err);
@@ -112,14 +114,14 @@ Test(sender_logins, an_address_too_long_is_nobody_s)
 	address[sizeof(address) - 1] = '\0';
 	address[600] = '@';
 	cr_expect_not(sender_logins_may(t, "alice", address));
-	sender_logins_free(t);
+	textfile_free(t);
 }
 
 /* text, line, message */
 static const struct { const char *text; int line; const char *why; } bad[] = {
-	{ "alice@example.test\n", 1, "expected a login behind the sender" },
+	{ "alice@example.test\n", 1, "expected a login after the sender" },
 	{ "\n# x\nalice@example.test # alice\n", 3,
-	    "expected a login behind the sender" },
+	    "expected a login after the sender" },
 	{ "a@b.example x\nalice alice\n", 2,
 	    "expected an address, @domain or * first" },
 	{ "alice@ alice\n", 1, "expected an address, @domain or * first" },
@@ -165,4 +167,22 @@ Test(sender_logins, a_file_that_is_not_there_is_named)
 	    "/nowhere/senders: cannot be read: No such file or directory");
 	cr_assert_null(sender_logins_load("/tmp", err, sizeof(err)));
 	cr_expect_not_null(strstr(err, "cannot be read"), "%s", err);
+}
+
+Test(sender_logins, many_lines_for_one_sender_add_up)
+{
+	size_t i, n = 100000, len = 0;
+	char *text = malloc(n * 40);
+	struct textfile *t;
+
+	for (i = 0; i < n; i++)
+		len += (size_t)sprintf(text + len, "@example.test u%zu\n", i);
+	t = load(text, len);
+	cr_assert_not_null(t, "%s", err);
+	cr_expect_eq(t->nlines, n);
+	cr_expect(sender_logins_may(t, "u0", "a@example.test"));
+	cr_expect(sender_logins_may(t, "u99999", "a@example.test"));
+	cr_expect_not(sender_logins_may(t, "u100000", "a@example.test"));
+	textfile_free(t);
+	free(text);
 }
