@@ -152,9 +152,8 @@ set_user(const struct request *r, const struct passwdfile_new *new)
 	err[0] = '\0';
 	if ((isatty(STDIN_FILENO) ? ask_terminal(r, secret, SECRET_MAX + 1) :
 	    read_line(secret, SECRET_MAX + 1)) == 0)
-		rc = (r->is_token ? passwdfile_set_token : passwdfile_set)(
-		    r->file, r->user, secret, r->method, new, err,
-		    sizeof(err));
+		rc = passwdfile_set(r->file, r->user, secret, r->is_token,
+		    r->method, new, err, sizeof(err));
 	wipe_free(secret, SECRET_MAX);
 	if (rc == 0)
 		return 0;
@@ -185,7 +184,7 @@ take_iterations(const char *arg)
 int
 passwd_command(int argc, char **argv, const char *filename)
 {
-	struct request r = { .method = passwdfile_methods()[0] };
+	struct request r = { .method = PASSWDFILE_METHOD };
 	struct passwdfile_new new;
 	int ch;
 

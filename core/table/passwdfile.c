@@ -149,8 +149,15 @@ passwdfile_common_scram(const struct passwdfile *f,
     enum passwdfile_scram_hash hash, unsigned int *iterations_r,
     size_t *salt_len_r)
 {
-	*iterations_r = f->iterations[hash];
-	*salt_len_r = f->salt_len[hash];
+	const struct passwdfile_row *row =
+	    f->common[PASSWDFILE_KIND_KEYS + hash];
+
+	*iterations_r = PASSWDFILE_ITERATIONS;
+	*salt_len_r = PASSWDFILE_SALT;
+	if (row != NULL) {
+		*iterations_r = row->e.scram[hash]->iterations;
+		*salt_len_r = row->e.scram[hash]->salt_len;
+	}
 }
 
 bool
@@ -237,7 +244,7 @@ passwdfile_verify(const struct passwdfile *f, const char *name,
 	if (strlen(password) > PASSWDFILE_PASSWORD_MAX)
 		return 0;
 	if (row == NULL || !has_work(row))
-		work = f->common;
+		work = f->common[PASSWDFILE_KIND_PASSWORD];
 	if (work != NULL)
 		rc = check_row(work, password);
 	if (rc != -1 && work != row)
@@ -255,7 +262,7 @@ passwdfile_verify_token(const struct passwdfile *f, const char *name,
 	int rc = 0;
 
 	if (row == NULL || row->e.token == NULL)
-		work = f->common_token;
+		work = f->common[PASSWDFILE_KIND_TOKEN];
 	if (passwdfile_token_text(token, text) == -1)
 		return -1;
 	if (work != NULL)

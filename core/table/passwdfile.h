@@ -105,10 +105,6 @@ void passwdfile_common_scram(const struct passwdfile *f,
 bool passwdfile_secret(const struct passwdfile *f,
     uint8_t secret_r[PASSWDFILE_SECRET]);
 
-/* passwdfile_methods(): The names for ${method} of passwdfile_set(), the first
- * being the default, up to NULL. */
-const char *const *passwdfile_methods(void);
-
 /* What passwdfile_set() makes: mode and group of a file that it creates, and
  * the iterations of SCRAM keys. */
 struct passwdfile_new {
@@ -117,20 +113,18 @@ struct passwdfile_new {
 	unsigned int	iterations;	/* 0: PASSWDFILE_ITERATIONS */
 };
 
-/* passwdfile_set(path, name, password, method, new, err_r, errlen): Make or
- * change an entry: the hash by ${method} ("yescrypt", "bcrypt", "sha512", or
- * "plain", the password itself), SCRAM keys for SHA-256 and SHA-1 beside it.
+/* passwdfile_set(path, name, secret, is_token, method, new, err_r, errlen):
+ * Make or change an entry.  A password: its hash by ${method} ("yescrypt",
+ * "bcrypt", "sha512", or "plain", the password itself), and SCRAM keys for
+ * SHA-256 and SHA-1; the token stays.  A token: its hash; all else stays.
  * ${name} is prepared as saslprep_text() does, as logins are.
- * passwdfile_set_token: its token instead; the password stays.
  * A new file is written beside the old one, flushed, and renamed; owner, mode
  * and comments stay.  Two changes at the same time wait for each other.  Return
  * 0, or -1 with a message; the old file is then unchanged.
  * passwdfile_remove: 0, 1 (was not there), or -1. */
-int passwdfile_set(const char *path, const char *name, const char *password,
-    const char *method, const struct passwdfile_new *new, char *err_r,
-    size_t errlen);
-int passwdfile_set_token(const char *path, const char *name,
-    const char *token, const char *method, const struct passwdfile_new *new,
+#define PASSWDFILE_METHOD	"yescrypt"	/* the usual one */
+int passwdfile_set(const char *path, const char *name, const char *secret,
+    bool is_token, const char *method, const struct passwdfile_new *new,
     char *err_r, size_t errlen);
 int passwdfile_remove(const char *path, const char *name, char *err_r,
     size_t errlen);

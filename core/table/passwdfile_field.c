@@ -118,11 +118,13 @@ static const char *
 take_scram(struct passwdfile_row *row, enum passwdfile_scram_hash hash,
     const char *value)
 {
-	if (row->e.scram[hash] != NULL)
+	struct passwdfile_scram **scram = &row->e.scram[hash];
+
+	if (*scram != NULL)
 		return "the same SCRAM keys twice";
-	if ((row->e.scram[hash] = calloc(1, sizeof(**row->e.scram))) == NULL)
-		return "no memory";
-	return passwdfile_scram_parse(hash, value, row->e.scram[hash]);
+	if ((*scram = calloc(1, sizeof(**scram))) == NULL)
+		return "out of memory";
+	return passwdfile_scram_parse(hash, value, *scram);
 }
 
 static const char *
@@ -154,47 +156,29 @@ static const struct scheme {
 };
 #define NSCHEMES	(sizeof(schemes) / sizeof(schemes[0]))
 
-int
-passwdfile_field(struct passwdfile_row *row, char *field, const char **fault_r)
+const char *
+passwdfile_field(struct passwdfile_row *row, char *field)
 {
 	const struct scheme *s;
 
 	if (strcmp(field, "*") == 0) {
 		row->has_none = true;
-		return 0;
+		return NULL;
 	}
-	if (*field != '{') {
-		*fault_r = take_hash(row, field);
-		return *fault_r == NULL ? 0 : -1;
-	}
-	for (s = schemes; s < schemes + NSCHEMES; s++) {
-		if (strncmp(field, s->name, strlen(s->name)) != 0)
-			continue;
-		*fault_r = s->take(row, field + strlen(s->name));
-		return *fault_r == NULL ? 0 : -1;
-	}
-	*fault_r = "unknown scheme: expected {SCRAM-SHA-256}, {SCRAM-SHA-1}, "
+	if (*field != '{')
+		return take_hash(row, field);
+	for (s = schemes; s < schemes + NSCHEMES; s++)
+		if (strncmp(field, s->name, strlen(s->name)) == 0)
+			return s->take(row, field + strlen(s->name));
+	return "unknown scheme: expected {SCRAM-SHA-256}, {SCRAM-SHA-1}, "
 	    "{PLAIN}, {PLAIN.b64}, {TOKEN} or {CRYPT}";
-	return -1;
-}
-
-/* Logins are prepared by SASLprep before they are compared, so a name that it
- * would change is never found. */
-static bool
-is_prepared(const char *name, size_t len)
-{
-	char text[PASSWDFILE_NAME_MAX + 1], out[PASSWDFILE_NAME_MAX + 1];
-
-	memcpy(text, name, len);
-	text[len] = '\0';
-	return saslprep_text(text, out, sizeof(out)) == 0 &&
-	    strcmp(out, text) == 0;
 }
 
 const char *
-passwdfile_name_fault(const char *name, size_t len)
+passwdfile_name_fault(const char *name)
 {
-	size_t i;
+	char prepared[PASSWDFILE_NAME_MAX + 1];
+	size_t len = strlen(name), i;
 
 	if (len == 0)
 		return "expected a name before the colon";
@@ -212,7 +196,10 @@ passwdfile_name_fault(const char *name, size_t len)
 	}
 	if (!saslprep_is_utf8(name, len))
 		return "a name that is not UTF-8";
-	if (!is_prepared(name, len))
+	/* logins are prepared before they are compared, so a name that SASLprep
+	 * would change is never found */
+	if (saslprep_text(name, prepared, sizeof(prepared)) == -1 ||
+	    strcmp(prepared, name) != 0)
 		return "no login is equal to this name, since SASLprep "
 		    "(RFC 4013) writes it otherwise: mailmillctl passwd "
 		    "writes it so";
@@ -235,22 +222,27 @@ cost_octets(const char *hash)
 }
 
 bool
-passwdfile_cost(const struct passwdfile_row *row, bool is_token, char *buf,
-    size_t size)
+passwdfile_cost(const struct passwdfile_row *row, enum passwdfile_kind kind,
+    char *buf, size_t size)
 {
-	const char *hash = is_token ? row->e.token : row->e.hash;
-	struct passwdfile_scram *const *scram = row->e.scram;
+	const char *hash = kind == PASSWDFILE_KIND_TOKEN ? row->e.token :
+	    kind == PASSWDFILE_KIND_PASSWORD ? row->e.hash : NULL;
+	enum passwdfile_scram_hash i = PASSWDFILE_SHA1;
+	const struct passwdfile_scram *scram;
 
-	if (hash != NULL)
+	if (hash != NULL) {
 		snprintf(buf, size, "%.*s", (int)cost_octets(hash), hash);
-	else if (is_token)
+		return true;
+	}
+	if (kind == PASSWDFILE_KIND_TOKEN)
 		return false;
-	else if (scram[PASSWDFILE_SHA256] != NULL)
-		snprintf(buf, size, "256 %u",
-		    scram[PASSWDFILE_SHA256]->iterations);
-	else if (scram[PASSWDFILE_SHA1] != NULL)
-		snprintf(buf, size, "1 %u", scram[PASSWDFILE_SHA1]->iterations);
-	else
-		return false;
-	return true;
+	if (kind != PASSWDFILE_KIND_PASSWORD)
+		i = kind - PASSWDFILE_KIND_KEYS;
+	else if (row->e.scram[PASSWDFILE_SHA256] != NULL)
+		i = PASSWDFILE_SHA256;
+	scram = row->e.scram[i];
+	if (scram != NULL)
+		snprintf(buf, size, "%zu %u %zu", scram->key_len,
+		    scram->iterations, scram->salt_len);
+	return scram != NULL;
 }

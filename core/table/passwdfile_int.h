@@ -13,14 +13,22 @@ struct passwdfile_row {
 	bool			 has_none;	/* "*" */
 };
 
+/* What a client can show to be right.  The keys are in the order of
+ * passwdfile_scram_hash. */
+enum passwdfile_kind {
+	PASSWDFILE_KIND_PASSWORD,
+	PASSWDFILE_KIND_TOKEN,
+	PASSWDFILE_KIND_KEYS,
+	PASSWDFILE_NKINDS = PASSWDFILE_KIND_KEYS + 2
+};
+
 struct passwdfile {
 	char			*text;		/* lines, cut into fields */
 	size_t			 text_octets;
 	struct passwdfile_row	*rows;		/* sorted by name */
-	size_t			 nrows;
-	const struct passwdfile_row *common, *common_token; /* or NULL */
-	unsigned int		 iterations[2];
-	size_t			 salt_len[2];
+	size_t			 nrows, room;
+	/* a row that costs what most do; NULL: there is none of the kind */
+	const struct passwdfile_row *common[PASSWDFILE_NKINDS];
 	uint8_t			 secret[PASSWDFILE_SECRET];
 	bool			 has_secret;
 	/* of a file that was opened */
@@ -34,29 +42,26 @@ struct passwdfile {
 struct passwdfile *passwdfile_parse(const char *path, char *text, size_t len,
     char *err_r, size_t errlen);
 
-/* passwdfile_make(method, password, iterations, fields_r, err_r, errlen): The
- * fields of an entry, each with the colon before it.  passwdfile_make_token: the
- * same of a token.  Return 0, or -1 with what is wrong. */
+/* passwdfile_make(method, secret, is_token, iterations, fields_r, err_r,
+ * errlen): The fields for a password or a token, each with the colon before it.
+ * Return 0, or -1 with what is wrong. */
 #define PASSWDFILE_FIELDS_MAX	4096
-int passwdfile_make(const char *method, const char *password,
-    unsigned int iterations, char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r,
-    size_t errlen);
-int passwdfile_make_token(const char *method, const char *token,
+int passwdfile_make(const char *method, const char *secret, bool is_token,
+    unsigned int iterations,
     char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen);
 
-/* passwdfile_field(row, field, fault_r): One field of a line, NUL terminated,
- * which stays ${row}'s.  Return 0 or -1 with what is wrong. */
-int passwdfile_field(struct passwdfile_row *row, char *field,
-    const char **fault_r);
+/* passwdfile_field(row, field): One field of a line, NUL terminated, which stays
+ * ${row}'s.  Return what is wrong with it, or NULL. */
+const char *passwdfile_field(struct passwdfile_row *row, char *field);
 
-/* passwdfile_name_fault(name, len): What is wrong with a name, or NULL. */
-const char *passwdfile_name_fault(const char *name, size_t len);
+/* passwdfile_name_fault(name): What is wrong with a name, or NULL. */
+const char *passwdfile_name_fault(const char *name);
 
-/* passwdfile_cost(row, is_token, buf, size): A text for how long a check takes:
+/* passwdfile_cost(row, kind, buf, size): A text for how long a check takes:
  * entries with the same text take the same time.  False: there is nothing to
  * check. */
-bool passwdfile_cost(const struct passwdfile_row *row, bool is_token,
-    char *buf, size_t size);
+bool passwdfile_cost(const struct passwdfile_row *row,
+    enum passwdfile_kind kind, char *buf, size_t size);
 
 /* passwdfile_crypt(password, setting, buf, size): crypt(3).  Return 0, or -1
  * with errno. */

@@ -35,15 +35,6 @@ struct maker {
 	unsigned int	 iterations;
 };
 
-const char *const *
-passwdfile_methods(void)
-{
-	static const char *const names[] = { "yescrypt", "bcrypt", "sha512",
-	    "plain", NULL };
-
-	return names;
-}
-
 static int __attribute__((format(printf, 2, 3)))
 fail(const struct maker *k, const char *fmt, ...)
 {
@@ -152,6 +143,7 @@ make_fields(struct maker *k, const struct method *m, const char *password)
 	return add_scram(k, "{SCRAM-SHA-1}", PASSWDFILE_SHA1, password);
 }
 
+/* The text that is hashed for a password. */
 static int
 prepare(const struct maker *k, const char *password,
     char out[PASSWDFILE_PASSWORD_MAX + 1])
@@ -168,43 +160,38 @@ prepare(const struct maker *k, const char *password,
 	return fail(k, "%s", strerror(errno));
 }
 
-int
-passwdfile_make(const char *method, const char *password,
-    unsigned int iterations, char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r,
-    size_t errlen)
+/* The text that is hashed for a token. */
+static int
+prepare_token(const struct maker *k, const struct method *m,
+    const char *token, char *out)
 {
-	char prepared[PASSWDFILE_PASSWORD_MAX + 1] = "";
+	if (m->prefix == NULL)
+		return fail(k, "a token is stored as a hash: choose another "
+		    "method than %s", m->name);
+	if (*token == '\0')
+		return fail(k, "an empty token");
+	if (passwdfile_token_text(token, out) == -1)
+		return fail(k, "%s", strerror(errno));
+	return 0;
+}
+
+int
+passwdfile_make(const char *method, const char *secret, bool is_token,
+    unsigned int iterations, char fields_r[PASSWDFILE_FIELDS_MAX],
+    char *err_r, size_t errlen)
+{
+	char text[PASSWDFILE_PASSWORD_MAX + 1] = "";
 	struct maker k = { fields_r, err_r, errlen, iterations };
 	const struct method *m = find_method(&k, method);
 	int rc = -1;
 
 	fields_r[0] = '\0';
-	if (m != NULL && prepare(&k, password, prepared) == 0)
-		rc = make_fields(&k, m, prepared);
-	explicit_bzero(prepared, sizeof(prepared));
-	return rc;
-}
-
-int
-passwdfile_make_token(const char *method, const char *token,
-    char fields_r[PASSWDFILE_FIELDS_MAX], char *err_r, size_t errlen)
-{
-	char text[PASSWDFILE_TOKEN_TEXT] = "";
-	struct maker k = { fields_r, err_r, errlen, 0 };
-	const struct method *m = find_method(&k, method);
-	int rc;
-
-	fields_r[0] = '\0';
 	if (m == NULL)
 		return -1;
-	if (m->prefix == NULL)
-		return fail(&k, "a token is stored as a hash: choose another "
-		    "method than %s", m->name);
-	if (*token == '\0')
-		return fail(&k, "an empty token");
-	if (passwdfile_token_text(token, text) == -1)
-		return fail(&k, "%s", strerror(errno));
-	rc = add_hash(&k, "{TOKEN}", m, text);
+	if (is_token && prepare_token(&k, m, secret, text) == 0)
+		rc = add_hash(&k, "{TOKEN}", m, text);
+	else if (!is_token && prepare(&k, secret, text) == 0)
+		rc = make_fields(&k, m, text);
 	explicit_bzero(text, sizeof(text));
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/array.h"
 #include "core/util/base64.h"
 #include "core/util/wipe.h"
 
@@ -21,7 +22,7 @@ take_secret(struct passwdfile *f, const char *line)
 	static const char head[] = ":{SECRET}";
 
 	if (strncmp(line, head, sizeof(head) - 1) != 0)
-		return passwdfile_name_fault("", 0);
+		return passwdfile_name_fault("");
 	line += sizeof(head) - 1;
 	if (f->has_secret || base64_decode(line, strlen(line), f->secret,
 	    sizeof(f->secret)) != (ssize_t)sizeof(f->secret))
@@ -34,25 +35,29 @@ take_secret(struct passwdfile *f, const char *line)
 static const char *
 take_line(struct passwdfile *f, char *line, unsigned long number)
 {
-	struct passwdfile_row *row = &f->rows[f->nrows];
 	char *field = strchr(line, ':'), *next;
-	const char *fault = NULL;
+	struct passwdfile_row *row;
+	const char *fault;
 
 	if (field == line)
 		return take_secret(f, line);
 	if (field == NULL)
 		return "expected NAME:HASH";
-	fault = passwdfile_name_fault(line, (size_t)(field - line));
-	if (fault != NULL)
-		return fault;
 	*field++ = '\0';
+	if ((fault = passwdfile_name_fault(line)) != NULL)
+		return fault;
+	row = array_fit(f->rows, &f->room, f->nrows + 1, sizeof(*row));
+	if (row == NULL)
+		return "out of memory";
+	f->rows = row;
+	row += f->nrows;
 	row->e.name = line;
 	row->line = number;
 	f->nrows++;			/* from now on freed with ${f} */
 	for (; field != NULL; field = next) {
 		if ((next = strchr(field, ':')) != NULL)
 			*next++ = '\0';
-		if (passwdfile_field(row, field, &fault) == -1)
+		if ((fault = passwdfile_field(row, field)) != NULL)
 			return fault;
 	}
 	if (row->has_none && (row->e.hash != NULL ||
@@ -120,96 +125,34 @@ refuse_duplicates(struct passwdfile *f, const char *path, char *err_r,
 	return 0;
 }
 
-struct tally {
-	struct {
-		char	 text[COST_TEXT];
-		size_t	 count;
-		const struct passwdfile_row *row;
-	} kinds[COSTS];
-	size_t	n;
-};
-
-static void
-count_kind(struct tally *t, const char *text, const struct passwdfile_row *row)
-{
-	size_t i;
-
-	for (i = 0; i < t->n && strcmp(t->kinds[i].text, text) != 0; i++)
-		;
-	if (i == COSTS)
-		return;
-	if (i == t->n) {
-		strlcpy(t->kinds[i].text, text, sizeof(t->kinds[i].text));
-		t->kinds[i].row = row;
-		t->n++;
-	}
-	t->kinds[i].count++;
-}
-
+/* A row of those whose check takes what most checks of the kind take; NULL: the
+ * file has none of the kind. */
 static const struct passwdfile_row *
-commonest(const struct tally *t)
+common_row(const struct passwdfile *f, enum passwdfile_kind kind)
 {
-	const struct passwdfile_row *row = NULL;
-	size_t i, best = 0;
+	struct { char text[COST_TEXT]; size_t count; } costs[COSTS];
+	const struct passwdfile_row *common = NULL;
+	size_t i, k, n = 0, best = 0;
+	char text[COST_TEXT];
 
-	for (i = 0; i < t->n; i++) {
-		if (t->kinds[i].count > best) {
-			best = t->kinds[i].count;
-			row = t->kinds[i].row;
+	for (i = 0; i < f->nrows; i++) {
+		if (!passwdfile_cost(&f->rows[i], kind, text, sizeof(text)))
+			continue;
+		for (k = 0; k < n && strcmp(costs[k].text, text) != 0; k++)
+			;
+		if (k == COSTS)
+			continue;
+		if (k == n) {
+			strlcpy(costs[k].text, text, sizeof(costs[k].text));
+			costs[k].count = 0;
+			n++;
+		}
+		if (++costs[k].count > best) {
+			best = costs[k].count;
+			common = &f->rows[i];
 		}
 	}
-	return row;
-}
-
-static const struct passwdfile_row *
-common_work(const struct passwdfile *f, bool is_token)
-{
-	struct tally t = { .n = 0 };
-	char text[COST_TEXT];
-	size_t i;
-
-	for (i = 0; i < f->nrows; i++) {
-		if (passwdfile_cost(&f->rows[i], is_token, text, sizeof(text)))
-			count_kind(&t, text, &f->rows[i]);
-	}
-	return commonest(&t);
-}
-
-static void
-common_keys(struct passwdfile *f, enum passwdfile_scram_hash hash)
-{
-	const struct passwdfile_scram *s;
-	const struct passwdfile_row *row;
-	struct tally t = { .n = 0 };
-	char text[COST_TEXT];
-	size_t i;
-
-	f->iterations[hash] = PASSWDFILE_ITERATIONS;
-	f->salt_len[hash] = PASSWDFILE_SALT;
-	for (i = 0; i < f->nrows; i++) {
-		if ((s = f->rows[i].e.scram[hash]) == NULL)
-			continue;
-		snprintf(text, sizeof(text), "%u %zu", s->iterations,
-		    s->salt_len);
-		count_kind(&t, text, &f->rows[i]);
-	}
-	if ((row = commonest(&t)) == NULL)
-		return;
-	f->iterations[hash] = row->e.scram[hash]->iterations;
-	f->salt_len[hash] = row->e.scram[hash]->salt_len;
-}
-
-static size_t
-count_lines(const char *text, size_t len)
-{
-	const char *end = text + len;
-	size_t n = 1;
-
-	while ((text = memchr(text, '\n', (size_t)(end - text))) != NULL) {
-		text++;
-		n++;
-	}
-	return n;
+	return common;
 }
 
 void
@@ -234,12 +177,11 @@ passwdfile_parse(const char *path, char *text, size_t len, char *err_r,
     size_t errlen)
 {
 	struct passwdfile *f = calloc(1, sizeof(*f));
+	enum passwdfile_kind kind;
 
-	if (f == NULL || (f->rows = calloc(count_lines(text, len),
-	    sizeof(*f->rows))) == NULL) {
-		snprintf(err_r, errlen, "%s: no memory", path);
+	if (f == NULL) {
+		snprintf(err_r, errlen, "%s: out of memory", path);
 		wipe_free(text, len);
-		free(f);
 		return NULL;
 	}
 	f->text = text;
@@ -249,9 +191,7 @@ passwdfile_parse(const char *path, char *text, size_t len, char *err_r,
 		passwdfile_free(f);
 		return NULL;
 	}
-	f->common = common_work(f, false);
-	f->common_token = common_work(f, true);
-	common_keys(f, PASSWDFILE_SHA1);
-	common_keys(f, PASSWDFILE_SHA256);
+	for (kind = 0; kind < PASSWDFILE_NKINDS; kind++)
+		f->common[kind] = common_row(f, kind);
 	return f;
 }

@@ -347,16 +347,15 @@ change_init(struct change *c, const char *path, const char *name, char *err_r,
 	/* prepared like a login: else a login would never match it */
 	c->name = saslprep_text(name, c->prepared, sizeof(c->prepared)) == 0 ?
 	    c->prepared : name;
-	fault = passwdfile_name_fault(c->name, strlen(c->name));
+	fault = passwdfile_name_fault(c->name);
 	if (fault != NULL)
 		return fail(c, "'%s': %s", name, fault);
 	return 0;
 }
 
-/* Give the entry of ${name} new fields, made from ${secret}. */
-static int
-change_fields(const char *path, const char *name, const char *secret,
-    const char *method, bool is_token, const struct passwdfile_new *new,
+int
+passwdfile_set(const char *path, const char *name, const char *secret,
+    bool is_token, const char *method, const struct passwdfile_new *new,
     char *err_r, size_t errlen)
 {
 	struct change c;
@@ -366,31 +365,12 @@ change_fields(const char *path, const char *name, const char *secret,
 		return -1;
 	c.new = *new;
 	c.is_token = is_token;
-	if ((is_token ? passwdfile_make_token(method, secret, c.fields, err_r,
-	    errlen) : passwdfile_make(method, secret, new->iterations > 0 ?
+	if (passwdfile_make(method, secret, is_token, new->iterations > 0 ?
 	    new->iterations : PASSWDFILE_ITERATIONS, c.fields, err_r,
-	    errlen)) == 0)
+	    errlen) == 0)
 		rc = apply(&c);
 	explicit_bzero(c.fields, sizeof(c.fields));
 	return rc;
-}
-
-int
-passwdfile_set(const char *path, const char *name, const char *password,
-    const char *method, const struct passwdfile_new *new, char *err_r,
-    size_t errlen)
-{
-	return change_fields(path, name, password, method, false, new, err_r,
-	    errlen);
-}
-
-int
-passwdfile_set_token(const char *path, const char *name, const char *token,
-    const char *method, const struct passwdfile_new *new, char *err_r,
-    size_t errlen)
-{
-	return change_fields(path, name, token, method, true, new, err_r,
-	    errlen);
 }
 
 int

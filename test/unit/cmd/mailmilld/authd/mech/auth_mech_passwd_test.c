@@ -26,8 +26,8 @@ begin(struct world *w, const char *name, const char *password,
 	strcpy(w->dir, "/tmp/mailmill-sasl.XXXXXX");
 	cr_assert_not_null(mkdtemp(w->dir));
 	snprintf(w->path, sizeof(w->path), "%s/users", w->dir);
-	cr_assert_eq(passwdfile_set(w->path, name, password, method, &new, err,
-	    sizeof(err)), 0, "%s", err);
+	cr_assert_eq(passwdfile_set(w->path, name, password, false, method,
+	    &new, err, sizeof(err)), 0, "%s", err);
 	snprintf(spec, sizeof(spec), "passwd:%s", w->path);
 	w->start.back = auth_back_open(spec, err, sizeof(err));
 	cr_assert_not_null(w->start.back, "%s", err);
