@@ -30,6 +30,9 @@ struct mailaddr {
 int mailaddr_parse(const char *s, size_t len, unsigned int flags,
     struct mailaddr *addr_r);
 
+/* mailaddr_is_postmaster(addr): Is postmaster its local part, in any case? */
+bool mailaddr_is_postmaster(const struct mailaddr *addr);
+
 /* mailaddr_domain_valid(s, len, allow_literal): Domain (or address-literal) of
  * RFC 5321 4.1.2.  The underscore counts as a letter: names with it exist
  * (RFC 2181 11). */

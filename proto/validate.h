@@ -53,7 +53,7 @@ struct validate_module {
 };
 
 /* validate_module_register(m): Append a module, behind our own
- * (limits, senders, relaying, recipients, loops); ${m} is kept.  Before the
+ * (limits, senders, relaying, recipients); ${m} is kept.  Before the
  * first session.  Return 0 or -1 (ENOMEM; EEXIST for a name taken). */
 int validate_module_register(const struct validate_module *m);
 

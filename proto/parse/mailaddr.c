@@ -150,11 +150,11 @@ skip_space(const char *s, size_t len, size_t i, unsigned int flags)
 	return i;
 }
 
-static bool
-is_postmaster(const struct mailaddr *a)
+bool
+mailaddr_is_postmaster(const struct mailaddr *addr)
 {
-	return a->local_len == 10 &&
-	    strncasecmp(a->local, "postmaster", 10) == 0;
+	return addr->local_len == 10 &&
+	    strncasecmp(addr->local, "postmaster", 10) == 0;
 }
 
 /* Mailbox, or bare postmaster: octets used, or 0. */
@@ -174,7 +174,8 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 	a->local_len = i;
 	if (i == len || s[i] != '@') {
 		/* RFC 5321 4.1.1.3: <Postmaster> needs no domain */
-		if (flags & MAILADDR_ALLOW_POSTMASTER && is_postmaster(a))
+		if (flags & MAILADDR_ALLOW_POSTMASTER &&
+		    mailaddr_is_postmaster(a))
 			return i;
 		return 0;
 	}

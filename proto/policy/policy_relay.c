@@ -6,7 +6,6 @@
 
 #include <fnmatch.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/lim.h"
 #include "core/util/netmask.h"
@@ -58,11 +57,8 @@ is_sender_listed(const struct conf_list *list,
 static bool
 is_our_postmaster(validate_context *vctx, const struct mailaddr *addr)
 {
-	if (addr->local_len != 10 ||
-	    strncasecmp(addr->local, "postmaster", 10) != 0)
-		return false;
-	return addr->domain_len == 0 ||
-	    validate_context_lookup_rcpt(vctx, addr) == ESMTP_RCPT_OK;
+	return mailaddr_is_postmaster(addr) && (addr->domain_len == 0 ||
+	    validate_context_lookup_rcpt(vctx, addr) == ESMTP_RCPT_OK);
 }
 
 /* Has an authority of TLS_Client_CA signed the client's certificate? */
