@@ -59,8 +59,8 @@ hash_fault(const char *hash)
 	    strncmp(hash, "$sha1$", 6) == 0 ||
 	    strncmp(hash, "$apr1$", 6) == 0 ||
 	    (strlen(hash) == 13 && strspn(hash, digits) == 13)))
-		return "a hash of this kind (DES, MD5, NT, SHA-1) is found out "
-		    "in no time: make a new one with mailmillctl passwd";
+		return "a hash of this kind (DES, MD5, NT, SHA-1) can be "
+		    "broken quickly: make a new one with mailmillctl passwd";
 	if (m == NULL)
 		return "expected a hash of crypt(5) ($y$, $2b$, $6$, $5$) or "
 		    "{SCHEME}value";
@@ -200,9 +200,9 @@ passwdfile_name_fault(const char *name)
 	 * would change is never found */
 	if (saslprep_text(name, prepared, sizeof(prepared)) == -1 ||
 	    strcmp(prepared, name) != 0)
-		return "no login is equal to this name, since SASLprep "
-		    "(RFC 4013) writes it otherwise: mailmillctl passwd "
-		    "writes it so";
+		return "SASLprep (RFC 4013) changes this name, so no login "
+		    "is equal to it: add the user with mailmillctl passwd, "
+		    "which prepares the name";
 	return NULL;
 }
 

@@ -81,7 +81,7 @@ add_hash(struct maker *k, const char *scheme, const struct method *m,
 	if (crypt_gensalt_rn(m->prefix, m->cost, NULL, 0, setting,
 	    sizeof(setting)) == NULL ||
 	    passwdfile_crypt(text, setting, hash, sizeof(hash)) == -1)
-		return fail(k, "crypt(3) cannot do %s: %s", m->name,
+		return fail(k, "crypt(3) fails for %s: %s", m->name,
 		    strerror(errno));
 	return add_field(k, scheme, hash);
 }
@@ -120,7 +120,7 @@ add_scram(struct maker *k, const char *scheme,
 	arc4random_buf(scram.salt, scram.salt_len);
 	if (passwdfile_scram_make(hash, password, &scram) == -1 ||
 	    passwdfile_scram_text(&scram, text, sizeof(text)) == -1)
-		return fail(k, "the SCRAM keys cannot be worked out: %s",
+		return fail(k, "the SCRAM keys cannot be computed: %s",
 		    strerror(errno));
 	rc = add_field(k, scheme, text);
 	explicit_bzero(&scram, sizeof(scram));

@@ -70,10 +70,10 @@ create(const struct change *c)
 
 	if (fd == -1 && errno == EEXIST && lstat(c->path, &st) == 0 &&
 	    S_ISLNK(st.st_mode))
-		return fail(c, "%s: a symbolic link to nothing: make the file "
-		    "where it points to, or remove it", c->path);
+		return fail(c, "%s: a symbolic link to a file that does not "
+		    "exist: create that file or remove the link", c->path);
 	if (fd == -1)
-		return errno == EEXIST ? 0 : fail_errno(c, "cannot be made");
+		return errno == EEXIST ? 0 : fail_errno(c, "cannot be created");
 	if ((c->new.gid != (gid_t)-1 && fchown(fd, (uid_t)-1, c->new.gid) ==
 	    -1) || fchmod(fd, c->new.mode) == -1) {
 		fail_errno(c, "owner and mode cannot be set");
@@ -194,7 +194,7 @@ put_secret(FILE *fp)
 
 	arc4random_buf(secret, sizeof(secret));
 	if (base64_encode(secret, sizeof(secret), text, sizeof(text)) != -1)
-		fprintf(fp, "# for the answers to names that are not here\n"
+		fprintf(fp, "# secret for the SCRAM challenges of unknown users\n"
 		    ":{SECRET}%s\n", text);
 	explicit_bzero(secret, sizeof(secret));
 	explicit_bzero(text, sizeof(text));
@@ -242,7 +242,7 @@ temp_open(struct change *c)
 	unlink(c->temp);
 	fd = open(c->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1) {
-		fail(c, "%s: cannot be made: %s", c->temp, strerror(errno));
+		fail(c, "%s: cannot be created: %s", c->temp, strerror(errno));
 		free(c->temp);
 		c->temp = NULL;
 	}

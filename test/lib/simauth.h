@@ -1,4 +1,5 @@
-/* An authority for tests: knows a few users, answers when and how the test says.
+/* The other side of AUTH for tests: knows a few users, answers when and how the
+ * test says.
  * Owns: the exchanges of all sessions, who may use which sender address.
  * Checks that the factory keeps to esmtp_host.h: one exchange at a time, a
  * step only after a challenge, no call after a cancel, none left at the end;
@@ -67,7 +68,7 @@ struct simauth_exchange {
  * closure is the simhost. */
 void simauth_ops(struct esmtp_host_ops *ops);
 
-/* simauth_release(h): What is held may be answered; honest from now on. */
+/* simauth_release(h): Answer what is held; behave normally from now on. */
 void simauth_release(struct simhost *h);
 
 /* simauth_set(h, word, seconds): A mode by its name ("ok", "delay", "hold",

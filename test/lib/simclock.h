@@ -18,7 +18,7 @@
 
 /* Greater than 0 while the test's own code allocates: an allocator that makes
  * requests fail or counts them must leave these alone.  Volatile: the compiler
- * believes that malloc() looks at nobody's variables. */
+ * assumes that malloc() reads none of our variables. */
 extern volatile unsigned int simalloc_quiet;
 
 struct simclock;

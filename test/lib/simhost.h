@@ -1,10 +1,10 @@
 /* A process for sessions to live in, made of simulated parts: the real
  * scheduler on the virtual clock, the simulated wire and spool.
- * Owns: the sessions by handle, the esmtp_host, who is a mailbox; checks at
- * each step what holds for any session (below).
- * Knows nothing of what is said on the wire.
+ * Owns: the sessions by handle, the esmtp_host, the mailboxes; at each step,
+ * the checks that hold for any session (below).
+ * Knows nothing of what is sent on the wire.
  *
- * Checked always, told through violation():
+ * Always checked, and reported by violation():
  *   a callback comes only for what was waited for, and no timer early;
  *   no timer is forgotten (simhost_check());
  *   a session waits for a timer or a completion, never for bytes alone;
@@ -29,10 +29,10 @@
 #define SIMHOST_DOMAIN		"example.test"
 #define SIMHOST_NKINDS		(ESMTP_REPORT_END + 1)
 
-/* What dialogues and traces call the reports. */
+/* The names of the reports in dialogues and traces. */
 extern const char *const simhost_report_names[SIMHOST_NKINDS];
 
-/* Who is allocating: 0 nobody's, else the session's number. */
+/* For which session memory is being allocated, by number; 0: for none. */
 extern volatile unsigned int simalloc_owner;
 
 struct simhost_session {
@@ -103,7 +103,7 @@ void simhost_advance(struct simhost *h, uint64_t us);
 /* simhost_check(h): The invariants that hold between two passes. */
 void simhost_check(struct simhost *h);
 
-/* simhost_violation(h, fmt, ...): Tell of one. */
+/* simhost_violation(h, fmt, ...): Report one. */
 void simhost_violation(struct simhost *h, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,5 +1,5 @@
 /* A spool that keeps messages in memory, commits them when the virtual clock
- * says so, and fails as it is told to.
+ * says so, and fails when a test asks for it.
  * Owns: its messages, the check that each call keeps the contract of
  * core/spool.h, the count of what is still open.
  * Knows nothing of sessions but their handles: whoever owns them is called
@@ -60,7 +60,7 @@ struct simspool {
 	size_t			 nopen, ncommitting, nsafe, nfailed;
 	size_t			 buffered;	/* octets open or committing */
 
-	/* what it is told to do; 0: work */
+	/* the failures that a test has asked for; 0: none */
 	int			 begin_errno;
 	int			 append_errno;
 	size_t			 append_after;	/* octets that still fit */
