@@ -26,8 +26,6 @@ plain_accept(Event *e, struct sockaddr *sa, socklen_t *salen)
 static int
 result(ssize_t n, int mask, int *needmask)
 {
-	if (n == -1 && errno == EWOULDBLOCK)
-		errno = EAGAIN;
 	if (n == -1 && errno == EAGAIN && needmask != NULL)
 		*needmask = mask;
 	return (int)n;

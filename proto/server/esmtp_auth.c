@@ -25,7 +25,7 @@ esmtp_auth_is_reading(const message_construct *mc)
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
-	const struct esmtp_verb *last = esmtp_verb_last(mc);
+	const struct esmtp_verb *last = mc->verb;
 
 	while (len > 0 && (*s == ' ' || *s == '\t')) {
 		s++;
@@ -213,7 +213,7 @@ right(struct esmtp_step *st)
 	}
 	mc->login = x->octets;
 	x->octets = NULL;
-	esmtp_verb_set_last(mc, NULL);	/* what follows is no part of it */
+	mc->verb = NULL;	/* what follows is no part of it */
 	r.detail = x->mechanism;
 	esmtp_report(st, &r);
 	exchange_free(mc);

@@ -44,6 +44,19 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	    &p->params);
 }
 
+/* Begin the transaction: RPL_SENDER_OK or the refusal. */
+static enum esmtp_reply_id
+begin(struct esmtp_step *st, const struct path_arg *p)
+{
+	struct esmtp_txn *t = esmtp_txn_new(&p->addr, &st->now);
+
+	if (t == NULL)
+		return RPL_NOMEM;
+	t->env_flags = p->params.env_flags;
+	st->mc->txn = t;
+	return RPL_SENDER_OK;
+}
+
 enum esmtp_want
 esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 {
@@ -51,26 +64,21 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 	    .flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG };
 	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
-	enum esmtp_want w;
+	enum esmtp_want w = W_GO;
 
 	if (id == RPL_OK && p.addr.local_len == 0 &&
 	    !st->ac->options->allow_null_envelope_sender)
 		id = RPL_NULL_SENDER;
-	if (id == RPL_OK) {
+	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
-		if (w == W_WAIT)
-			return w;
-		esmtp_set_state(mc, ES_MAIL_REPLY);
-		if (w == W_REFUSED)
-			return W_GO;
-		mc->txn = esmtp_txn_new(&p.addr, &st->now);
-		if (mc->txn == NULL)
-			id = RPL_NOMEM;
-		else
-			mc->txn->env_flags = p.params.env_flags;
-	} else
-		esmtp_set_state(mc, ES_MAIL_REPLY);
-	esmtp_reply(st, id == RPL_OK ? RPL_SENDER_OK : id);
+	if (w == W_WAIT)
+		return w;
+	esmtp_set_state(mc, ES_MAIL_REPLY);
+	if (w == W_REFUSED)
+		return W_GO;
+	if (id == RPL_OK)
+		id = begin(st, &p);
+	esmtp_reply(st, id);
 	return W_GO;
 }
 
@@ -95,20 +103,18 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 {
 	struct path_arg p = { .keyword = "TO:", .bad = RPL_BAD_RCPT,
 	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };
-	message_construct *mc = st->mc;
 	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
-	enum esmtp_want w;
+	enum esmtp_want w = W_GO;
 
-	if (id == RPL_OK) {
+	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
-		if (w == W_WAIT)
-			return w;
-		esmtp_set_state(mc, ES_RCPT_REPLY);
-		if (w == W_REFUSED)
-			return W_GO;
-		id = add_rcpt(mc, &p.addr);
-	} else
-		esmtp_set_state(mc, ES_RCPT_REPLY);
+	if (w == W_WAIT)
+		return w;
+	esmtp_set_state(st->mc, ES_RCPT_REPLY);
+	if (w == W_REFUSED)
+		return W_GO;
+	if (id == RPL_OK)
+		id = add_rcpt(st->mc, &p.addr);
 	esmtp_reply(st, id);
 	return W_GO;
 }

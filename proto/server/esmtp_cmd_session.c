@@ -8,77 +8,36 @@
 #include "core/lim.h"
 #include "proto/server/esmtp_verb.h"
 
-/* One line of the EHLO reply: the hostname, or a keyword and its argument. */
-struct hello_line {
-	const char	*keyword;
-	char		 arg[ESMTP_EXTENSION_ARG_MAX];
-};
-
-static void
-hello_line(struct esmtp_step *st, const struct hello_line *l, bool is_last)
-{
-	char text[LIM_REPLY_LINE];
-	size_t n = strlen(l->keyword), len = strlen(l->arg);
-
-	memcpy(text, l->keyword, n);
-	if (len > 0)
-		text[n++] = ' ';
-	memcpy(text + n, l->arg, len + 1);
-	esmtp_reply_line(st, esmtp_reply_rows[RPL_HELLO].code, is_last, text);
-}
-
-/* Fill in line ${i} of what this session may use; false: not advertised. */
-static bool
-builtin_line(struct esmtp_step *st, size_t i, struct hello_line *l)
-{
-	const struct esmtp_ext *ext = esmtp_exts[i];
-
-	if (!esmtp_ext_is_offered(st->mc, i))
-		return false;
-	l->keyword = ext->keyword;
-	l->arg[0] = '\0';
-	if (ext->ehlo_arg != NULL)
-		ext->ehlo_arg(st->mc, l->arg, sizeof(l->arg));
-	return true;
-}
-
-static bool
-registered_line(struct esmtp_step *st, size_t i, struct hello_line *l)
-{
-	const struct esmtp_extension *e = esmtp_extension_get(i);
-
-	if (!esmtp_ext_is_listed(st->ac->options, e->name))
-		return false;
-	l->keyword = e->name;
-	l->arg[0] = '\0';
-	if (e->setup != NULL && e->setup(l->arg, st->mc, e->closure) != 1)
-		return false;
-	l->arg[sizeof(l->arg) - 1] = '\0';
-	return true;
-}
-
-/* RFC 5321 4.1.1.1: the host's name, then one keyword per line.  A line is
- * written when the next is known, since the last one looks different. */
+/* RFC 5321 4.1.1.1: the host's name, then one keyword and its argument per
+ * line. */
 static void
 reply_ehlo(struct esmtp_step *st)
 {
-	struct hello_line lines[2];
-	unsigned int at = 0;
+	const int code = esmtp_reply_rows[RPL_HELLO].code;
+	const struct esmtp_extension *e;
+	char arg[ESMTP_EXTENSION_ARG_MAX];
 	size_t i;
 
-	lines[0].keyword = esmtp_banner_hostname(st->ac->options);
-	lines[0].arg[0] = '\0';
-	for (i = 0; i < ESMTP_NEXTS; i++)
-		if (builtin_line(st, i, &lines[!at])) {
-			hello_line(st, &lines[at], false);
-			at = !at;
-		}
-	for (i = 0; esmtp_extension_get(i) != NULL; i++)
-		if (registered_line(st, i, &lines[!at])) {
-			hello_line(st, &lines[at], false);
-			at = !at;
-		}
-	hello_line(st, &lines[at], true);
+	esmtp_reply_line(st, code, false,
+	    esmtp_banner_hostname(st->ac->options), "");
+	for (i = 0; i < ESMTP_NEXTS; i++) {
+		if (!esmtp_ext_is_offered(st->mc, i))
+			continue;
+		arg[0] = '\0';
+		if (esmtp_exts[i]->ehlo_arg != NULL)
+			esmtp_exts[i]->ehlo_arg(st->mc, arg, sizeof(arg));
+		esmtp_reply_line(st, code, false, esmtp_exts[i]->keyword, arg);
+	}
+	for (i = 0; (e = esmtp_extension_get(i)) != NULL; i++) {
+		arg[0] = '\0';
+		if (!esmtp_ext_is_listed(st->ac->options, e->name) ||
+		    (e->setup != NULL &&
+		    e->setup(arg, st->mc, e->closure) != 1))
+			continue;
+		arg[sizeof(arg) - 1] = '\0';
+		esmtp_reply_line(st, code, false, e->name, arg);
+	}
+	esmtp_reply_end(st);
 }
 
 /* RFC 5321 4.1.4: mail must not be refused because the name is not that of the
@@ -119,7 +78,7 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 		reply_ehlo(st);
 	else
 		esmtp_reply_line(st, esmtp_reply_rows[RPL_HELLO].code, true,
-		    esmtp_banner_hostname(st->ac->options));
+		    esmtp_banner_hostname(st->ac->options), "");
 	return W_GO;
 }
 

@@ -148,7 +148,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
 		    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
 	if (v != NULL || e != NULL)
-		esmtp_verb_set_last(st->mc, v);
+		st->mc->verb = v;
 
 	if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))

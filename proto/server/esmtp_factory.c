@@ -69,20 +69,16 @@ banner(struct esmtp_step *st)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_BANNER];
 	const struct esmtp_options *o = st->ac->options;
-	const char *text = o->static_banner, *host;
-	char line[LIM_REPLY_LINE];
-	size_t n;
+	const char *text = o->static_banner;
 
 	if (text[0] == '\0') {
-		host = esmtp_banner_hostname(o);
-		n = strlen(host);
-		memcpy(line, host, n);
-		line[n++] = ' ';
-		memcpy(line + n, row->text, row->text_len + 1);
-		text = line;
-	} else if (strncmp(text, "220 ", 4) == 0)
+		esmtp_reply_line(st, row->code, true, esmtp_banner_hostname(o),
+		    row->text);
+		return;
+	}
+	if (strncmp(text, "220 ", 4) == 0)
 		text += 4;
-	esmtp_reply_line(st, row->code, true, text);
+	esmtp_reply_line(st, row->code, true, text, "");
 }
 
 /* The PROXY header and implicit TLS, where they are configured.  The header
@@ -232,11 +228,21 @@ time_out(struct esmtp_step *st, const char *which)
 	return W_CLOSE;
 }
 
+/* The last call for the session: the host frees it. */
+static int
+leave(accept_construct *ac)
+{
+	struct esmtp_host *host = ac->host;
+
+	if (host->ops->session_end != NULL)
+		host->ops->session_end(host->closure, ac);
+	return 0;
+}
+
 static int
 end(struct esmtp_step *st)
 {
 	struct esmtp_report r = { .kind = ESMTP_REPORT_END };
-	struct esmtp_host *host = st->ac->host;
 
 	r.nmessages = st->mc->nmessages;
 	timersub(&st->now, &st->mc->started, &r.elapsed);
@@ -245,9 +251,7 @@ end(struct esmtp_step *st)
 	event_close(st->event);
 	esmtp_report(st, &r);
 	esmtp_destroy_message_construct(st->mc);
-	if (host->ops->session_end != NULL)
-		host->ops->session_end(host->closure, st->ac);
-	return 0;
+	return leave(st->ac);
 }
 
 static bool
@@ -307,34 +311,29 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 /* There is no memory for a session: say so, unless TLS or a PROXY header would
  * come first, and close. */
 static int
-refuse_session(accept_construct *ac, Event *event, const struct timeval *now)
+refuse_session(struct esmtp_step *st)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_INTERNAL];
-	struct esmtp_report r = { .sender = NULL };
-	struct esmtp_host *host = ac->host;
+	const struct esmtp_options *o = st->ac->options;
+	struct esmtp_host *host = st->ac->host;
+	struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT,
+		.enhanced = row->enhanced, .detail = row->text,
+		.errnum = ENOMEM };
 	size_t n;
 	int need;
 
-	r.enhanced = row->enhanced;
-	r.detail = row->text;
 	n = esmtp_reply_row_format(RPL_INTERNAL, host->output,
 	    host->output_octets);
-	if (!ac->options->use_ssl && !ac->options->proxy_protocol)
-		(void)event_write(event, host->output, (int)n, &need);
-	event_close(event);
-	r.verb = r.arg = r.id = "";
-	r.errnum = ENOMEM;
-	r.now = *now;
-	r.kind = ESMTP_REPORT_CONNECT;
-	host->ops->report(host->closure, ac, &r);
+	if (!o->use_ssl && !o->proxy_protocol)
+		(void)event_write(st->event, host->output, (int)n, &need);
+	event_close(st->event);
+	esmtp_report(st, &r);
 	r.kind = ESMTP_REPORT_REJECTED;
 	r.code = row->code;
-	host->ops->report(host->closure, ac, &r);
+	esmtp_report(st, &r);
 	r.kind = ESMTP_REPORT_END;
-	host->ops->report(host->closure, ac, &r);
-	if (host->ops->session_end != NULL)
-		host->ops->session_end(host->closure, ac);
-	return 0;
+	esmtp_report(st, &r);
+	return leave(st->ac);
 }
 
 int
@@ -345,14 +344,13 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	message_construct *mc = ac->accept_construct_closure.vptr;
 	struct esmtp_host *host = ac->host;
 	struct esmtp_step st = { .ac = ac, .event = event, .now = *now,
-	    .eventtype = eventtype, .verb = "", .rcpt_status = -1 };
+	    .eventtype = eventtype, .verb = "", .rcpt_status = -1,
+	    .out = host->output, .out_size = host->output_octets };
 	int mask;
 
 	if (mc == NULL && (mc = session_new(ac, now)) == NULL)
-		return refuse_session(ac, event, now);
+		return refuse_session(&st);
 	st.mc = mc;
-	st.out = ac->host->output;
-	st.out_size = ac->host->output_octets;
 	st.may_read = eventtype & (E_EXCEPTION |
 	    (mc->need_read != 0 ? mc->need_read : E_READ));
 	mc->step = &st;

@@ -89,14 +89,11 @@ esmtp_fill(struct esmtp_step *st)
 		memmove(scratch, st->in, st->in_len);
 		st->in = scratch;
 	}
-	do
-		n = event_read(st->event, scratch + st->in_len, (int)max,
-		    &need);
-	while (n == -1 && errno == EINTR);
+	n = event_read(st->event, scratch + st->in_len, (int)max, &need);
 	if (n == 0)
 		return esmtp_gone(st, 0);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EWOULDBLOCK)
+		if (errno != EAGAIN)
 			return esmtp_gone(st, errno);
 		mc->need_read = (uint8_t)(need != 0 ? need : E_READ);
 		st->may_read = false;

@@ -98,6 +98,7 @@ struct _message_construct {
 	char			*helo;		/* NULL: not greeted */
 	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
 	char			*login;		/* NULL: not logged in */
+	const struct esmtp_verb	*verb;		/* the last that was not unknown; NULL: it was a registered one, or there was none */
 	char			*in;		/* input not processed yet */
 	char			*out;		/* replies not written yet */
 	uint32_t		 in_len;
@@ -120,7 +121,6 @@ struct _message_construct {
 	uint8_t			 need_write;
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
-	uint8_t			 verb;		/* the last: esmtp_verb_last() */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
@@ -149,6 +149,7 @@ struct esmtp_step {
 	char			*out;		/* host->output */
 	size_t			 out_len;
 	size_t			 out_size;
+	size_t			 out_line;	/* where the last line begins */
 	const char		*verb;		/* being answered, for reports */
 	const char		*arg;		/* its argument, in the input */
 	size_t			 arg_len;
@@ -206,7 +207,9 @@ void esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
     const char *extra, size_t len);
 void esmtp_reply_code(struct esmtp_step *st, int code, const char *str);
 void esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
-    const char *text);
+    const char *text, const char *extra);
+/* esmtp_reply_end(st): The line that was written last is the reply's last. */
+void esmtp_reply_end(struct esmtp_step *st);
 int esmtp_errno_reply(int errnum);
 void esmtp_report(struct esmtp_step *st, struct esmtp_report *r);
 void esmtp_bye(struct esmtp_step *st);

@@ -22,6 +22,7 @@ put(struct esmtp_step *st, const struct esmtp_reply_line *line)
 
 	n = esmtp_reply_format(line, st->out + st->out_len,
 	    st->out_size - st->out_len);
+	st->out_line = st->out_len;
 	st->out_len += n;
 	if (n == 0) {
 		/* room was made before, so this does not happen; if it does,
@@ -45,7 +46,7 @@ esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
 void
 esmtp_answering_last(struct esmtp_step *st)
 {
-	const struct esmtp_verb *v = esmtp_verb_last(st->mc);
+	const struct esmtp_verb *v = st->mc->verb;
 
 	esmtp_answering(st, v != NULL ? v->name : "", "", 0);
 }
@@ -116,13 +117,11 @@ static void
 answer(struct esmtp_step *st, int code, const char *enhanced,
     const char *text, size_t text_len, const char *extra, size_t extra_len)
 {
-	struct esmtp_reply_line line = { .code = code, .is_last = true };
+	struct esmtp_reply_line line = { .code = code, .is_last = true,
+		.enhanced = has_enhanced(st->mc) ? enhanced : NULL,
+		.text = text, .text_len = text_len,
+		.extra = extra, .extra_len = extra_len };
 
-	line.enhanced = has_enhanced(st->mc) ? enhanced : NULL;
-	line.text = text;
-	line.text_len = text_len;
-	line.extra = extra;
-	line.extra_len = extra_len;
 	if (line.enhanced == NULL && text_len == 0 && extra_len == 0) {
 		line.text = "OK";
 		line.text_len = 2;
@@ -174,15 +173,24 @@ esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 /* A line of a reply that has no enhanced code: banner, EHLO. */
 void
 esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
-    const char *text)
+    const char *text, const char *extra)
 {
-	struct esmtp_reply_line line = { .code = code, .is_last = is_last };
+	struct esmtp_reply_line line = { .code = code, .is_last = is_last,
+		.text = text, .text_len = strlen(text), .extra = extra,
+		.extra_len = strlen(extra) };
 
-	line.text = text;
-	line.text_len = strlen(text);
 	put(st, &line);
 	if (is_last)
 		st->nreplies++;
+}
+
+/* RFC 5321 4.2.1: a hyphen follows the code of all lines but the last. */
+void
+esmtp_reply_end(struct esmtp_step *st)
+{
+	if (st->out_line < st->out_len)
+		st->out[st->out_line + 3] = ' ';
+	st->nreplies++;
 }
 
 /* RFC 5321 4.2.3: 452 is for storage, 451 for what else went wrong here. */
@@ -237,10 +245,8 @@ write_some(struct esmtp_step *st, const char *buf, size_t len)
 	while (done < len) {
 		n = event_write(st->event, buf + done, (int)(len - done),
 		    &need);
-		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n == -1 && errno == EAGAIN)
 			break;
-		if (n == -1 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			return -1;
 		done += (size_t)n;

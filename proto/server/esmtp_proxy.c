@@ -67,9 +67,7 @@ esmtp_proxy(struct esmtp_step *st)
 		need = E_READ;
 		n = event_read(st->event, st->in + st->in_len, missing,
 		    &need);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		if (n == -1 && errno == EAGAIN) {
 			st->mc->need_read = (uint8_t)need;
 			return esmtp_wait_for(st, WAIT_PROXY);
 		}

@@ -53,23 +53,10 @@ awaited(const message_construct *mc)
 void
 esmtp_settle(message_construct *mc)
 {
-	enum esmtp_state to;
+	enum esmtp_state to = awaited(mc);
 
-	if (mc->tls_stage != TLS_IDLE)
-		return;		/* esmtp_tls_step() makes the next steps */
-	switch (mc->state) {
-	case ES_CONNECTED:
-	case ES_SETUP:
-	case ES_BODY:
-	case ES_ASYNC:
-	case ES_DENIED:
-	case ES_EXTENSION2:
-	case ES_EXTENSION3:
-	case ES_EXTENSION4:
-		return;
-	default:
-		to = awaited(mc);
-		if (to != mc->state)
-			esmtp_set_state(mc, to);
-	}
+	/* while TLS is started, esmtp_tls_step() makes the steps */
+	if (mc->tls_stage == TLS_IDLE && to != mc->state &&
+	    states[mc->state].next & AWAITING)
+		esmtp_set_state(mc, to);
 }

@@ -71,16 +71,6 @@ start_below(struct esmtp_step *st)
 	return 0;
 }
 
-/* RFC 3207 4: a client sends nothing between STARTTLS and the reply.  Input
- * that is there already comes from a confused client, or from an attacker on
- * the way whose commands would be taken for the client's (CVE-2011-0411). */
-static bool
-is_injected(struct esmtp_step *st)
-{
-	return st->has_more && st->ac->options->starttls_injection_policy ==
-	    ESMTP_INJECTION_REJECT;
-}
-
 enum esmtp_want
 esmtp_cmd_starttls(struct esmtp_step *st, const char *, size_t)
 {
@@ -88,8 +78,12 @@ esmtp_cmd_starttls(struct esmtp_step *st, const char *, size_t)
 	enum esmtp_reply_id id = RPL_TLS_GO;
 	enum esmtp_want w;
 
-	if (is_injected(st)) {
-		/* what follows may be a ClientHello: no commands */
+	/* RFC 3207 4: a client sends nothing between STARTTLS and the reply.
+	 * Input that is there already comes from a confused client, or from
+	 * an attacker on the way whose commands would be taken for the
+	 * client's (CVE-2011-0411).  It may be a ClientHello: no commands. */
+	if (st->has_more && st->ac->options->starttls_injection_policy ==
+	    ESMTP_INJECTION_REJECT) {
 		id = RPL_TLS_INJECTION;
 		mc->is_closing = 1;
 	} else if ((w = esmtp_flush(st)) != W_GO)
@@ -99,15 +93,6 @@ esmtp_cmd_starttls(struct esmtp_step *st, const char *, size_t)
 	esmtp_set_state(mc, ES_EXTENSION1);
 	esmtp_reply(st, id);
 	return W_GO;
-}
-
-static void
-enter_handshake(struct esmtp_step *st)
-{
-	message_construct *mc = st->mc;
-
-	mc->tls_stage = TLS_HANDSHAKE;
-	esmtp_wait_for(st, WAIT_TLS);
 }
 
 /* The 220 has to leave before the first octet of TLS. */
@@ -125,7 +110,7 @@ go_ahead(struct esmtp_step *st)
 	if (st->ac->options->starttls_injection_policy !=
 	    ESMTP_INJECTION_ALLOW)
 		st->in_len = 0;
-	enter_handshake(st);
+	esmtp_wait_for(st, WAIT_TLS);
 	return W_GO;
 }
 
@@ -138,7 +123,8 @@ esmtp_tls_begin(struct esmtp_step *st)
 		return esmtp_tls_failed(st, "no certificate is configured", 0);
 	if (host->ops->tls_start(host->closure, st->ac) == -1)
 		return esmtp_tls_failed(st, "cannot start TLS", errno);
-	enter_handshake(st);
+	st->mc->tls_stage = TLS_HANDSHAKE;
+	esmtp_wait_for(st, WAIT_TLS);
 	return W_GO;
 }
 

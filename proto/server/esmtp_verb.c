@@ -49,18 +49,6 @@ esmtp_verb_secret(const char *s, size_t len)
 	return NULL;
 }
 
-const struct esmtp_verb *
-esmtp_verb_last(const message_construct *mc)
-{
-	return mc->verb > 0 ? &esmtp_verbs[mc->verb - 1] : NULL;
-}
-
-void
-esmtp_verb_set_last(message_construct *mc, const struct esmtp_verb *v)
-{
-	mc->verb = v != NULL ? (uint8_t)(v - esmtp_verbs + 1) : 0;
-}
-
 const struct esmtp_extension *
 esmtp_extension_find(const char *s, size_t len)
 {

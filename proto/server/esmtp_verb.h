@@ -55,11 +55,6 @@ const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
  * any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
 
-/* esmtp_verb_last(mc): The row of the last verb that was not unknown; NULL: it
- * was a registered one, or there was none. */
-const struct esmtp_verb *esmtp_verb_last(const message_construct *mc);
-void esmtp_verb_set_last(message_construct *mc, const struct esmtp_verb *v);
-
 /* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
  * NULL. */
 const struct esmtp_extension *esmtp_extension_find(const char *s, size_t len);

@@ -42,16 +42,3 @@ Test(esmtp_verb, one_with_a_password_is_known_from_the_start_of_its_line)
 	cr_expect_null(esmtp_verb_secret("AUT", 3));
 	cr_expect_null(esmtp_verb_secret("NOOP AUTH", 9));
 }
-
-Test(esmtp_verb, the_last_one_is_remembered)
-{
-	message_construct mc = { .verb = 0 };
-
-	cr_expect_null(esmtp_verb_last(&mc));
-	esmtp_verb_set_last(&mc, &esmtp_verbs[0]);
-	cr_expect_eq(esmtp_verb_last(&mc), &esmtp_verbs[0]);
-	esmtp_verb_set_last(&mc, &esmtp_verbs[esmtp_nverbs - 1]);
-	cr_expect_eq(esmtp_verb_last(&mc), &esmtp_verbs[esmtp_nverbs - 1]);
-	esmtp_verb_set_last(&mc, NULL);
-	cr_expect_null(esmtp_verb_last(&mc));
-}
