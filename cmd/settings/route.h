@@ -23,8 +23,7 @@ enum transport {
 enum route_verdict {
 	ROUTE_DELIVER,		/* transport and target are set */
 	ROUTE_UNKNOWN_USER,	/* our domain, but no such mailbox */
-	ROUTE_NO_DOMAIN,	/* not our domain, and no transport relays */
-	ROUTE_LATER		/* a lookup failed: ask again */
+	ROUTE_NO_DOMAIN		/* not our domain, and no transport relays */
 };
 
 struct route {

@@ -82,7 +82,7 @@ auth_request_parse(const struct msg_auth_start *base, const uint8_t *entries,
 
 	memset(r, 0, sizeof(*r));
 	if (!is_header_good(base, nlistens) ||
-	    take_text(&rest, base->mech, r->mech, AUTH_MECH_MAX) == -1 ||
+	    take_text(&rest, base->mech, r->mech, LIM_AUTH_MECHANISM) == -1 ||
 	    !is_mech(r->mech) || take_text(&rest, base->session, r->session,
 	    AUTH_SESSION_MAX) == -1 ||
 	    (initial = take(&rest, base->initial)) == NULL ||

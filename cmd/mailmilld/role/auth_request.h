@@ -10,16 +10,16 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/role/msg.h"
+#include "core/lim.h"
 #include "proto/esmtp_factory.h"
 
-#define AUTH_MECH_MAX		20	/* octets of a name; RFC 4422 3.1 */
 #define AUTH_SESSION_MAX	32
 #define AUTH_EXPORTER_OCTETS	32	/* RFC 9266 */
 #define AUTH_ENDPOINT_MAX	64	/* a hash; RFC 5929 4.1 */
 #define AUTH_PEER_NAME_MAX	255
 #define AUTH_INITIAL_MAX	MSG_AUTH_STEP_OCTETS
 
-_Static_assert(AUTH_MECH_MAX + AUTH_SESSION_MAX + AUTH_INITIAL_MAX +
+_Static_assert(LIM_AUTH_MECHANISM + AUTH_SESSION_MAX + AUTH_INITIAL_MAX +
     AUTH_EXPORTER_OCTETS + AUTH_ENDPOINT_MAX + AUTH_PEER_NAME_MAX <=
     MSG_AUTH_START_OCTETS, "A_START does not hold its texts");
 
@@ -28,7 +28,7 @@ struct auth_request {
 	uint32_t	 listener;
 	bool		 is_tls;
 	accept_addr	 peer;
-	char		 mech[AUTH_MECH_MAX + 1];	/* capitals */
+	char		 mech[LIM_AUTH_MECHANISM + 1];	/* capitals */
 	char		 session[AUTH_SESSION_MAX + 1];
 	char		 peer_name[AUTH_PEER_NAME_MAX + 1]; /* "" for none */
 	uint8_t		 exporter[AUTH_EXPORTER_OCTETS];
