@@ -289,6 +289,8 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	s->trigger_us = simclock_us(&e->trigger);
 	if (h->mutation == SIMHOST_TIMER_EARLY)
 		e->trigger.tv_sec--;
+	if (h->mutation == SIMHOST_STALL && mask == (E_WRITE | E_TIMEOUT))
+		s->mask = mask = E_READ | E_TIMEOUT;
 	if (h->mutation == SIMHOST_TIMER_LOST
 	    && (mask & ~E_TIMEOUT) != 0)
 		mask &= ~E_TIMEOUT;

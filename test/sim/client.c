@@ -404,6 +404,25 @@ is_logging_in(const struct client *c)
 	return c->s->auth.stage == SIMAUTH_ANSWERING;
 }
 
+/* The server has read all that was sent, replies are owed, and it waits for
+ * nothing but more input: it has forgotten what it kept.  Without this check
+ * that ends in an ordinary timeout.  In the clear alone: TLS may hold octets
+ * that the loop knows of. */
+static void
+check_stall(struct client *c)
+{
+	const struct simwire *w = c->s->wire;
+
+	if (c->npending == 0 || c->is_arriving || c->is_over || c->is_gone ||
+	    c->is_half_closed || c->tls != NULL || w->in.len > 0 ||
+	    w->out.len > 0 || c->nline > 0 || c->code != 0 ||
+	    c->s->nreports[ESMTP_REPORT_CONNECT] == 0)
+		return;
+	if ((c->s->mask & (E_WRITE | E_ASYNC)) == 0)
+		sim_violation(c->sim, "session %u owes %u replies, and waits "
+		    "for input", c->s->number, c->npending);
+}
+
 /* The deadline by our own reckoning: nobody may be silent for longer. */
 static void
 check_alive(struct client *c)
@@ -454,6 +473,7 @@ client_after_pass(struct client *c)
 	}
 	if (!c->s->is_ended) {
 		check_alive(c);
+		check_stall(c);
 		if (c->npending == 0 && !c->is_arriving && !c->is_over
 		    && !c->is_half_closed && !c->never_reads
 		    && !c->is_shaking && (c->groups_left > 0 || c->wants_body || c->wants != 0

@@ -25,7 +25,8 @@ static const char *const mutation_names[] = { "none",
 	"timer fires a second early", "timer is lost", "timeout is longer",
 	"timeout is shorter", "reply is lost", "reply comes twice",
 	"memory is leaked", "a password is not wiped",
-	"the authority takes any password" };
+	"the authority takes any password",
+	"a session with work left waits for input" };
 
 void
 sim_violation(struct sim *sim, const char *fmt, ...)
@@ -159,6 +160,8 @@ choose_faults(struct sim *sim)
 		sp->room = 1 + simrand_below(r, 2000);
 	if (simrand_chance(r, 300))
 		sim->host.host.scratch_octets = LIM_COMMAND_READ;
+	if (simrand_chance(r, 200))	/* replies that fill the buffer */
+		sim->host.host.output_octets = 4096 + 200;
 	if (simrand_chance(r, 200)) {	/* modules that take their time */
 		sim->host.policy.again_permille = 1 + simrand_below(r, 500);
 		sim->host.policy.delay_max_us = simrand_below(r, 2000000);
@@ -210,6 +213,9 @@ choose_mutation(struct sim *sim)
 	case MUT_TIMEOUT_SHORT:
 		h->options.command_timeout = 3;
 		h->options.data_block_timeout = 3;
+		break;
+	case MUT_STALL:
+		h->mutation = SIMHOST_STALL;
 		break;
 	case MUT_AUTH_ANYBODY:
 		h->auth.is_credulous = true;
