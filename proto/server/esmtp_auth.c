@@ -20,8 +20,8 @@ esmtp_auth_is_reading(const message_construct *mc)
 	return mc->auth != NULL && mc->auth->stage == ESMTP_AUTH_CLIENT;
 }
 
-/* A client that does not wait for the reply to AUTH, or takes a refusal for a
- * challenge, sends its password as a command line. */
+/* May the line hold a password?  A client that does not wait for the reply to
+ * AUTH, or takes a refusal for a challenge, sends one as a command line. */
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
@@ -153,8 +153,9 @@ give_up(struct esmtp_step *st, bool is_begun)
 	fail(st, RPL_AUTH_LATER);
 }
 
-/* RFC 4954 4: "334 " and nothing but the challenge, which is longer than other
- * replies may be.  Room for it there is: it is the first reply of a step. */
+/* RFC 4954 4: "334 " and nothing but the challenge, which may be longer than
+ * other replies.  There is room for it, since it is the first reply of a
+ * step. */
 static void
 challenge(struct esmtp_step *st)
 {
@@ -192,7 +193,8 @@ is_login(const char *s, size_t len)
 	return len > 0 && len <= LIM_LOGIN;
 }
 
-/* The host has verified the client; the policies may refuse the login still. */
+/* The host has verified the client; a policy module may still refuse the
+ * login. */
 static enum esmtp_want
 right(struct esmtp_step *st)
 {

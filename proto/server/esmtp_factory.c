@@ -161,8 +161,8 @@ esmtp_policy_resume(struct esmtp_step *st)
 	}
 }
 
-/* The answer of the host or a module may come while the client must take
- * replies first: its time for that begins now. */
+/* When the answer of the host or of a module comes while the client has replies
+ * to take, the client's time for that begins now. */
 static void
 note_answer(struct esmtp_step *st)
 {
@@ -203,7 +203,7 @@ work(struct esmtp_step *st)
 	return w;
 }
 
-/* Must nothing be said, since the peer expects TLS or is a proxy? */
+/* May no reply be written, since the peer expects TLS or is a proxy? */
 static bool
 is_silent(const message_construct *mc)
 {

@@ -95,7 +95,7 @@ esmtp_cmd_starttls(struct esmtp_step *st, const char *, size_t)
 	return W_GO;
 }
 
-/* The 220 has to leave before the first octet of TLS. */
+/* The 220 has to be written before the first octet of TLS. */
 static enum esmtp_want
 go_ahead(struct esmtp_step *st)
 {

@@ -59,7 +59,7 @@ trace(const struct client *c, const char *who, const char *buf, size_t len)
 	printf(i < len ? "... (%zu octets)\n" : "\n", len);
 }
 
-/* Mostly none, sometimes a moment, seldom longer than any timeout. */
+/* In most cases none, else short; in few cases longer than any timeout. */
 static uint64_t
 delay_us(struct client *c)
 {
@@ -334,7 +334,7 @@ read_happens(void *arg, uint64_t)
 		client_read(c);
 }
 
-/* To the server, which may not have seen its end yet. */
+/* Is the handshake unfinished, as the server sees it? */
 static bool
 is_handshake(const struct client *c)
 {
@@ -397,7 +397,7 @@ is_committing(const struct client *c)
 	return false;
 }
 
-/* The authority has been asked and may never answer. */
+/* simauth.c has been asked for a verdict, and may never give one. */
 static bool
 is_logging_in(const struct client *c)
 {
@@ -423,7 +423,7 @@ check_stall(struct client *c)
 		    "for input", c->s->number, c->npending);
 }
 
-/* The deadline by our own reckoning: nobody may be silent for longer. */
+/* The deadline, as computed here: no session may be silent for longer. */
 static void
 check_alive(struct client *c)
 {

@@ -55,7 +55,7 @@ seconds(int64_t s)
 	return (uint64_t)s * 1000000;
 }
 
-/* Any text: somebody knows the passwords. */
+/* The option only has to be set: simauth.c checks the passwords. */
 static void
 set_backend(struct esmtp_options *o)
 {
@@ -94,7 +94,7 @@ choose_options(struct sim *sim)
 		o->auth_without_tls = true;
 		o->require_auth = simrand_chance(r, 300);
 	}
-	/* a message with both faults has no one right answer */
+	/* which of two faults a message is refused for is not specified */
 	if (o->max_message_size != 0
 	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
 		sim->may_be_lone = false;
@@ -115,7 +115,7 @@ choose_options(struct sim *sim)
 		sim->timeout_min_us = seconds(o->data_timeout);
 }
 
-/* Seldom, for a handshake costs more than all the rest of a session. */
+/* In few seeds: a handshake takes longer than all the rest of a session. */
 static void
 choose_tls(struct sim *sim)
 {
@@ -375,8 +375,8 @@ run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 	return nfailed == 0 ? 0 : 1;
 }
 
-/* A test that cannot fail is none: each mutation must be found by some seed,
- * and the same seeds without it must pass. */
+/* Show that the checks can fail: each mutation must be found by some seed, and
+ * that seed must pass without it. */
 static int
 selftest(struct sim *sim)
 {

@@ -56,7 +56,7 @@ struct client {
 	uint64_t		 vanish_after;	/* octets sent; 0: no */
 	unsigned int		 groups_left;
 	struct simtls_client	*tls;		/* NULL: in the clear */
-	bool			 is_shaking;	/* hands */
+	bool			 is_shaking;	/* the TLS handshake is running */
 	/* what it has sent */
 	struct cmd		 pending[SIM_PENDING];
 	unsigned int		 first, npending;
