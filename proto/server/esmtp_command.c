@@ -102,12 +102,7 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 	if ((id = esmtp_ext_may_use(mc, v->extension)) != RPL_OK)
 		return id;
 	/* RFC 2920 3.1 */
-	if (v->flags & VF_LAST && st->has_more) {
-		if (v->flags & VF_LAST_CLOSE)
-			mc->is_closing = 1;
-		return RPL_PIPELINE;
-	}
-	return RPL_OK;
+	return v->flags & VF_LAST && st->has_more ? RPL_PIPELINE : RPL_OK;
 }
 
 /* The service goes away: a running transaction is still served. */
@@ -119,6 +114,23 @@ is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
 	return st->mc->txn == NULL || (v != NULL && v->flags & VF_RESET);
 }
 
+/* The verb was answered.  A client that pipelines waits for the 354 before it
+ * sends the message (RFC 2920 3.1: DATA is the last of a group).  One that does
+ * not wait has sent the message, or will: if DATA was refused, whatever the
+ * reason, that must not be run as commands.  So input that is there already
+ * ends the session; later input does when it begins with no command. */
+static void
+note_refused_body(struct esmtp_step *st, const struct esmtp_verb *v)
+{
+	if (!(v->flags & VF_BODY) || st->code < 400 || st->mc->is_closing)
+		return;
+	if (st->has_more) {
+		esmtp_answering(st, "", "", 0);
+		esmtp_reply(st, RPL_BODY_REFUSED);
+	} else
+		st->mc->is_body_refused = 1;
+}
+
 enum esmtp_want
 esmtp_command(struct esmtp_step *st, const char *line, size_t len,
     bool has_more)
@@ -126,7 +138,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	const struct esmtp_extension *e = NULL;
 	const struct esmtp_verb *v;
 	enum esmtp_reply_id id;
-	enum esmtp_want w;
+	enum esmtp_want w = W_GO;
 	size_t n, arg;
 
 	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
@@ -150,7 +162,11 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	if (v != NULL || e != NULL)
 		st->mc->verb = v;
 
-	if (st->mc->state == ES_DENIED &&
+	if (v == NULL && e == NULL && st->mc->is_body_refused)
+		id = RPL_BODY_REFUSED;
+	else if (v == NULL && e == NULL && esmtp_is_foreign(line, len))
+		id = RPL_FOREIGN;
+	else if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))
 		id = RPL_BAD_SEQUENCE;	/* RFC 5321 3.1 */
 	else if (!is_clean(line, len))
@@ -162,15 +178,17 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		id = check_columns(st, v, len - arg);
 	else
 		id = e == NULL ? RPL_UNKNOWN : check_secured(st->mc, 0);
-	if (id != RPL_OK) {
-		esmtp_reply(st, id);
-		return W_GO;
-	}
-	if (e != NULL)
+	st->mc->is_body_refused = 0;
+	if (id == RPL_OK && e != NULL)
 		return run_extension(st, e, line + arg, len - arg);
-	w = v->handler(st, line + arg, len - arg);
+	if (id == RPL_OK)
+		w = v->handler(st, line + arg, len - arg);
+	else
+		esmtp_reply(st, id);
 	/* the handler gave up a suspended phase when memory failed */
 	if (w != W_WAIT && st->mc->wait == WAIT_POLICY)
 		esmtp_phase_end(st);
+	if (v != NULL && w == W_GO)
+		note_refused_body(st, v);
 	return w;
 }

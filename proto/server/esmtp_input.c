@@ -159,7 +159,8 @@ refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 		esmtp_auth_break(st, id);
 	} else {
 		esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
-		esmtp_reply(st, id);
+		esmtp_reply(st, st->mc->is_body_refused ? RPL_BODY_REFUSED :
+		    id);
 	}
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';
@@ -200,6 +201,9 @@ next_line(struct esmtp_step *st)
 	max = line_max(st);
 	n = st->in_len < max ? st->in_len : max;
 	lf = memchr(st->in, '\n', n);
+	if (lf == NULL && !esmtp_auth_is_reading(st->mc) &&
+	    esmtp_is_foreign(st->in, n))
+		return refuse_line(st, RPL_FOREIGN, n);
 	if (lf == NULL) {
 		if (n < max)
 			return W_READ;

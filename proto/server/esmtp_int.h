@@ -122,6 +122,7 @@ struct _message_construct {
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
+	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
 	unsigned int		 is_closing : 1; /* after what is to be written */

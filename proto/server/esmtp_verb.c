@@ -67,6 +67,31 @@ esmtp_extension_get(size_t i)
 	return i < nextensions ? &extensions[i] : NULL;
 }
 
+/* What clients of other protocols say first: browsers, which others can make
+ * send a form with commands in it, and what looks for open ports. */
+static const char *const foreign[] = {
+	"GET ", "POST ", "HEAD ", "PUT ", "DELETE ", "OPTIONS ", "CONNECT ",
+	"TRACE ", "PATCH ",	/* RFC 9110 9, RFC 5789 */
+	"PRI * HTTP/",		/* RFC 9113 3.4 */
+	"SSH-",			/* RFC 4253 4.2 */
+	"\x16\x03"		/* RFC 8446 5.1: a handshake of TLS */
+};
+
+bool
+esmtp_is_foreign(const char *s, size_t len)
+{
+	const char *space = memchr(s, ' ', len);
+	size_t i, n;
+
+	for (i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		n = strlen(foreign[i]);
+		if (len >= n && memcmp(s, foreign[i], n) == 0)
+			return space == NULL || esmtp_extension_find(s,
+			    (size_t)(space - s)) == NULL;
+	}
+	return false;
+}
+
 int
 esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure)

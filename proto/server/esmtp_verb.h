@@ -18,7 +18,7 @@
 #define VF_ARG		0x001	/* argument required */
 #define VF_NOARG	0x002	/* argument refused */
 #define VF_LAST		0x004	/* must end a pipelined group */
-#define VF_LAST_CLOSE	0x008	/* and if it does not, the session ends */
+#define VF_BODY		0x008	/* message data follow: input behind a refusal of it may be such data, and is not run as commands */
 #define VF_DRAIN	0x010	/* still served when the service goes away */
 #define VF_DENIED	0x020	/* still served when refused at connect */
 #define VF_CLEAR	0x040	/* still served when TLS is required first (RFC 3207 4) */
@@ -54,6 +54,10 @@ const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
 /* esmtp_verb_secret(s, len): The VF_SECRET row whose name ${s} starts with, in
  * any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
+
+/* esmtp_is_foreign(s, len): Does ${s}, a line or the begin of one, begin as in
+ * another protocol? */
+bool esmtp_is_foreign(const char *s, size_t len);
 
 /* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
  * NULL. */

@@ -67,6 +67,10 @@ model_closing(struct client *c, const char *line, size_t len)
 		if (sim->max_errors == 0 || c->nerrors < sim->max_errors)
 			sim_violation(sim, "too many errors after %u",
 			    c->nerrors);
+	} else if (is(line, len, "421 4.5.1 Message data")) {
+		if (!c->is_body_refused)
+			sim_violation(sim, "no DATA was refused: %.*s",
+			    (int)len, line);
 	} else if (is(line, len, "421 4.3.0 ")) {
 		if (!memory_failed(c))
 			sim_violation(sim, "421 4.3.0 without a fault");
@@ -238,9 +242,12 @@ wanted(const struct client *c, const struct cmd *cmd)
 	case CMD_NOOP:		return "250 2.0.0 ";
 	case CMD_VRFY:		return "252 2.5.2 ";
 	case CMD_HELP:		return "214 2.0.0 ";
-	case CMD_UNKNOWN:	return "500 5.5.2 ";
-	case CMD_LONG:		return "500 5.5.6 ";
-	case CMD_NUL:		return "501 5.5.2 ";
+	case CMD_UNKNOWN:
+		return c->is_body_refused ? "421 4.5.1 " : "500 5.5.2 ";
+	case CMD_LONG:
+		return c->is_body_refused ? "421 4.5.1 " : "500 5.5.6 ";
+	case CMD_NUL:
+		return c->is_body_refused ? "421 4.5.1 " : "501 5.5.2 ";
 	case CMD_QUIT:		return "221 2.0.0 ";
 	case CMD_BODY:		return body_wanted(c);
 	default:
@@ -405,5 +412,6 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 			sim_violation(sim, "%u errors, %u allowed", c->nerrors,
 			    sim->max_errors);
 	}
+	c->is_body_refused = cmd.kind == CMD_DATA && code >= 400;
 	follow(c, &cmd, code);
 }

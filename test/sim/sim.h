@@ -78,7 +78,7 @@ struct client {
 	int			 code;
 	/* the model: what the replies so far mean */
 	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
-	bool			 has_login;
+	bool			 has_login, is_body_refused;
 	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
 	unsigned int		 nerrors, naccepted;
 	struct body		 body;

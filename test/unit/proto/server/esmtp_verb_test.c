@@ -16,7 +16,7 @@ Test(esmtp_verb, the_columns_of_a_row_agree)
 		cr_expect_not_null(v->handler, "%s", v->name);
 		cr_expect_neq(v->states & ST_ANY, 0, "%s", v->name);
 		cr_expect_neq(v->flags & both, both, "%s", v->name);
-		cr_expect(!(v->flags & VF_LAST_CLOSE) || v->flags & VF_LAST,
+		cr_expect(!(v->flags & VF_BODY) || v->flags & VF_LAST,
 		    "%s", v->name);
 		cr_expect_leq(v->extension, ESMTP_EXT_NONE, "%s", v->name);
 	}
