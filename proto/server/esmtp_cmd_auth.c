@@ -39,11 +39,16 @@ esmtp_cmd_auth(struct esmtp_step *st, const char *arg, size_t len)
 {
 	char mech[LIM_AUTH_MECHANISM + 1], octets[LIM_AUTH_OCTETS];
 	const char *space = memchr(arg, ' ', len);
+	const char *initial = space != NULL ? space + 1 : NULL;
 	size_t n = space != NULL ? (size_t)(space - arg) : len, used = 0;
 	enum esmtp_reply_id id = may_begin(st->mc);
 	const struct esmtp_auth_mech *m;
 	unsigned int flags;
 
+	/* RFC 4954 4 has one space, Windows Mail two */
+	while (initial != NULL && *initial == ' ' &&
+	    st->ac->options->allow_trailing_whitespace)
+		initial++;
 	if (id == RPL_OK)
 		id = esmtp_auth_choose(st->mc, arg, n, mech);
 	m = esmtp_auth_mech_find(arg, n);
@@ -56,7 +61,8 @@ esmtp_cmd_auth(struct esmtp_step *st, const char *arg, size_t len)
 	if (id == RPL_OK && space != NULL && flags & AM_SERVER_FIRST)
 		id = RPL_AUTH_INITIAL;
 	if (id == RPL_OK && space != NULL)
-		id = initial_response(space + 1, len - n - 1, octets, &used);
+		id = initial_response(initial, (size_t)(arg + len - initial),
+		    octets, &used);
 	if (id == RPL_OK)
 		esmtp_auth_begin(st, mech, space != NULL ? octets : NULL,
 		    used);

@@ -125,7 +125,17 @@ use(struct esmtp_step *st, size_t n)
 	st->in_len -= n;
 }
 
-/* Drop the rest of a line that was refused already, up to its CRLF. */
+/* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be taken for
+ * that, but for old devices where it is configured.  Does a line end with this
+ * LF? */
+static bool
+is_line_end(const message_construct *mc, bool is_crlf)
+{
+	return is_crlf ||
+	    mc->ac->options->lone_lf_in_commands == ESMTP_COMMAND_LF_FIX;
+}
+
+/* Drop the rest of a line that was refused already, up to its end. */
 static enum esmtp_want
 swallow(struct esmtp_step *st)
 {
@@ -136,7 +146,7 @@ swallow(struct esmtp_step *st)
 		bool is_crlf = lf > st->in ? lf[-1] == '\r' : mc->was_cr;
 
 		p = lf + 1;
-		if (is_crlf) {
+		if (is_line_end(mc, is_crlf)) {
 			mc->is_swallowing = 0;
 			use(st, (size_t)(p - st->in));
 			return W_GO;
@@ -149,8 +159,8 @@ swallow(struct esmtp_step *st)
 	return W_READ;
 }
 
-/* Refuse a line at once, and drop what is still to come of it: so each line
- * that ends with CRLF has one reply, however it arrives. */
+/* Refuse a line at once, and drop what is still to come of it: so each line has
+ * one reply, however it arrives. */
 static enum esmtp_want
 refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 {
@@ -190,7 +200,7 @@ next_line(struct esmtp_step *st)
 {
 	enum esmtp_want w = W_GO;
 	const char *lf;
-	size_t n, max;
+	size_t n, len, max;
 
 	if (st->in_len == 0)
 		return W_READ;
@@ -209,15 +219,16 @@ next_line(struct esmtp_step *st)
 			return W_READ;
 		return refuse_line(st, RPL_LINE_LONG, n);
 	}
-	n = (size_t)(lf - st->in) + 1;
-	/* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be
-	 * taken for that */
-	if (n < 2 || lf[-1] != '\r')
+	n = len = (size_t)(lf - st->in);
+	n++;
+	if (len > 0 && lf[-1] == '\r')
+		len--;
+	if (!is_line_end(st->mc, len + 2 == n))
 		return refuse_line(st, RPL_BARE_LF, n);
 	if (esmtp_auth_is_reading(st->mc))
-		esmtp_auth_line(st, st->in, n - 2);
+		esmtp_auth_line(st, st->in, len);
 	else
-		w = esmtp_command(st, st->in, n - 2, st->in_len > n);
+		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w == W_GO)
 		use(st, n);	/* else the command is repeated from here */
 	return w;
