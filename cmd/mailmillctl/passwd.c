@@ -169,8 +169,8 @@ take_iterations(const char *arg)
 	    &fault);
 
 	if (fault != NULL) {
-		fprintf(stderr, "mailmillctl: -i %s: %s; expected a number from "
-		    "%d to %d\n", arg, fault, PASSWDFILE_ITER_MIN,
+		fprintf(stderr, "mailmillctl: -i %s: %s; expected a number "
+		    "from %d to %d\n", arg, fault, PASSWDFILE_ITER_MIN,
 		    PASSWDFILE_ITER_MAX);
 		exit(EXIT_USAGE);
 	}

@@ -397,6 +397,30 @@ def test_nobody_locks_out_who_has_been_there(d):
         assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
 
 
+def test_a_block_outlives_a_reload_and_a_crash_of_authd(d):
+    with server(d, conf='auth_login_failures = 3') as s:
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+        assert at_once(s, [WRONG] * 4, '127.0.0.4').count('535') == 3
+        for disturb in (lambda authd: s.ctl('reload'),
+                        lambda authd: os.kill(authd, signal.SIGKILL)):
+            before = s.pids('authd')
+            disturb(before[0])
+            wait_for('another authd alone', lambda: (
+                len(s.pids('authd')) == 1 and s.pids('authd') != before))
+
+            # 454 is also the answer while there is no authd
+            def answer():
+                with From(s.port, '127.0.0.5') as c:
+                    c.hello()
+                    c.send(PLAIN.encode() + b'\r\n')
+                    r = c.reply()
+                    return r if 'Too many' in r or r[:3] != '454' else None
+            r = wait_for('an answer', answer)
+            assert r.startswith('454'), r
+            # who has been there before is still known
+            assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+
+
 # ------------------------------------------------------------------ files
 def test_workers_cannot_read_the_file_of_users(d):
     if not ROOT:

@@ -1,6 +1,6 @@
 /* The limits on failed logins.
- * Owns: three tables of counters (clients, logins, pairs of both), whose memory
- * is allocated at the start.
+ * Owns: three tables of counters (clients, logins, pairs of both), and their
+ * memory, which outlives the process.
  * Knows nothing of clocks, passwords or who asks.
  *
  * A table consists of sets of WAYS entries; a key belongs to one set, and is in
@@ -10,9 +10,16 @@
  * it adds the count of the last window, weighted by the part of that window
  * which is still inside the sliding one.
  * Only a success makes a pair, so clients without an account cannot displace
- * pairs from their table. */
+ * pairs from their table.
+ *
+ * What is in the memory is never trusted: it has no pointers and no sizes, and
+ * a time that has not come yet does not count.  At a reload the old authd
+ * finishes while the new one counts already: at worst they lose a count to each
+ * other. */
 
 #include "cmd/mailmilld/authd/auth_limit.h"
+
+#include <sys/mman.h>
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,7 +28,10 @@
 
 #include <xxhash.h>
 
+#include "core/process/sealed.h"
 #include "core/util/addr.h"
+#include "core/util/fileio.h"
+#include "core/util/wipe.h"
 
 #define KEY_OCTETS	16
 #define LOGIN_OCTETS	255		/* of a name that are looked at */
@@ -39,13 +49,31 @@ struct entry {
 	uint32_t	 count, before;
 };
 
+struct memory {
+	uint8_t		 secret[SECRET_OCTETS];
+	struct entry	 entries[];		/* of the tables, one by one */
+};
+
 struct auth_limit {
 	struct auth_limit_config config;
 	uint64_t	 window_ms;
 	size_t		 nsets;			/* of each table */
-	struct entry	*tables[NKINDS];
-	uint8_t		 secret[SECRET_OCTETS];
+	struct memory	*memory;
+	uint8_t		 secret[SECRET_OCTETS];	/* a copy that stays */
 };
+
+static size_t
+sets_of(size_t entries_max)
+{
+	return (entries_max + WAYS - 1) / WAYS;
+}
+
+static size_t
+memory_octets(size_t entries_max)
+{
+	return sizeof(struct memory) + NKINDS * sets_of(entries_max) * WAYS *
+	    sizeof(struct entry);
+}
 
 /* --- keys ----------------------------------------------------------------- */
 
@@ -121,9 +149,11 @@ entry_roll(const struct auth_limit *l, struct entry *e, uint64_t now_ms)
 {
 	uint64_t start_ms = window_start(l, now_ms);
 
-	if (start_ms <= e->start_ms)
+	/* a window that begins later is of another length (a reload), or one
+	 * that no authd has written */
+	if (start_ms <= e->start_ms && e->start_ms - start_ms <= l->window_ms)
 		return;
-	e->before = start_ms - e->start_ms == l->window_ms ? e->count : 0;
+	e->before = start_ms - e->start_ms <= l->window_ms ? e->count : 0;
 	e->count = 0;
 	e->start_ms = start_ms;
 }
@@ -148,7 +178,7 @@ set_of(const struct auth_limit *l, enum kind kind,
 	uint64_t n;
 
 	memcpy(&n, key, sizeof(n));
-	return l->tables[kind] + n % l->nsets * WAYS;
+	return l->memory->entries + (kind * l->nsets + n % l->nsets) * WAYS;
 }
 
 static struct entry *
@@ -332,11 +362,28 @@ auth_limit_delay(struct auth_limit *l, const struct auth_attempt *attempt,
 	return ms < AUTH_DELAY_MAX_MS ? ms : AUTH_DELAY_MAX_MS;
 }
 
+int
+auth_limit_memory(size_t entries_max)
+{
+	size_t octets = memory_octets(entries_max);
+	struct memory *m;
+	int fd;
+
+	if ((fd = sealed_create("mailmill-logins", octets)) == -1)
+		return -1;
+	if ((m = sealed_map(fd, octets)) == NULL) {
+		fileio_close(fd);
+		return -1;
+	}
+	arc4random_buf(m->secret, sizeof(m->secret));
+	munmap(m, octets);
+	return fd;
+}
+
 struct auth_limit *
-auth_limit_new(const struct auth_limit_config *config)
+auth_limit_new(const struct auth_limit_config *config, int fd)
 {
 	struct auth_limit *l;
-	unsigned int i;
 
 	if (config->entries_max == 0 || config->window_s == 0) {
 		errno = EINVAL;
@@ -346,27 +393,21 @@ auth_limit_new(const struct auth_limit_config *config)
 		return NULL;
 	l->config = *config;
 	l->window_ms = config->window_s * 1000ull;
-	l->nsets = (config->entries_max + WAYS - 1) / WAYS;
-	arc4random_buf(l->secret, sizeof(l->secret));
-	for (i = 0; i < NKINDS; i++) {
-		/* memory of entries that are never used is never touched */
-		l->tables[i] = calloc(l->nsets * WAYS, sizeof(struct entry));
-		if (l->tables[i] == NULL) {
-			auth_limit_free(l);
-			return NULL;
-		}
+	l->nsets = sets_of(config->entries_max);
+	l->memory = sealed_map(fd, memory_octets(config->entries_max));
+	if (l->memory == NULL) {
+		free(l);
+		return NULL;
 	}
+	memcpy(l->secret, l->memory->secret, sizeof(l->secret));
 	return l;
 }
 
 void
 auth_limit_free(struct auth_limit *l)
 {
-	unsigned int i;
-
 	if (l == NULL)
 		return;
-	for (i = 0; i < NKINDS; i++)
-		free(l->tables[i]);
-	free(l);
+	munmap(l->memory, memory_octets(l->config.entries_max));
+	wipe_free(l, sizeof(*l));
 }

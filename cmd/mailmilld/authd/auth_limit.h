@@ -1,7 +1,7 @@
 /* The limits on failed logins, by client and by login.
  * Owns: the counters, whose number is bounded; the delays.
- * Pure: the time comes from the caller.  There is one authd, so all workers
- * share the counters. */
+ * The time comes from the caller.  There is one authd, so all workers share the
+ * counters. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
 #define CMD_MAILMILLD_AUTHD_AUTH_LIMIT_H
@@ -14,6 +14,7 @@
 
 #define AUTH_DELAY_MIN_MS	250	/* after the first failure */
 #define AUTH_DELAY_MAX_MS	8000
+#define AUTH_LIMIT_ENTRIES	65536	/* clients, and logins, and both together */
 #define AUTH_KNOWN_DAYS		7	/* since a success that still counts */
 
 struct auth_limit;
@@ -38,7 +39,16 @@ struct auth_attempt {
 	bool		is_charged;
 };
 
-struct auth_limit *auth_limit_new(const struct auth_limit_config *config);
+/* auth_limit_memory(entries_max): Memory for the counters, empty: a descriptor
+ * (core/process/sealed.h), or -1 with errno.  It holds hashes of addresses and
+ * logins, which are keyed with a secret that is chosen here.
+ * auth_limit_new(config, fd): Count there, going on from what is there;
+ * whatever it is, no access is out of bounds and no block lasts longer than
+ * three windows.  ${fd} remains the caller's.  NULL with errno: EINVAL, it is
+ * for another number of entries. */
+int auth_limit_memory(size_t entries_max);
+struct auth_limit *auth_limit_new(const struct auth_limit_config *config,
+    int fd);
 void auth_limit_free(struct auth_limit *l);	/* NULL does nothing */
 
 /* auth_limit_begin(l, peer, login, now_ms, attempt_r): Begin an attempt

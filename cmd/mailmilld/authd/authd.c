@@ -15,6 +15,7 @@
 
 #include "cmd/mailmilld/role/privs.h"
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 
 #define CLOSE_MS	2000	/* how long the end waits for threads */
 
@@ -83,7 +84,40 @@ authd_peer(void *closure, const struct msg_peer *who, int fd)
 
 /* --- life ----------------------------------------------------------------- */
 
+int
+authd_limit(struct authd *a, int fd)
+{
+	const struct settings *s = a->child->settings;
+	const struct auth_limit_config config = {
+		.client_max = (unsigned int)s->auth_client_failures,
+		.login_max = (unsigned int)s->auth_login_failures,
+		.window_s = (unsigned int)s->auth_failure_window,
+		.entries_max = AUTH_LIMIT_ENTRIES
+	};
+	struct auth_limit *l = auth_limit_new(&config, fd);
+
+	fileio_close(fd);
+	if (l == NULL)
+		return -1;
+	auth_limit_free(a->limit);
+	a->limit = l;
+	return 0;
+}
+
+/* The memory of the authd before; it comes before any worker does. */
+static void
+on_limits(void *closure, struct channel_msg *msg)
+{
+	struct authd *a = closure;
+
+	if (authd_limit(a, msg->fd) == -1)
+		log_err("auth-limits", "effect=%s",
+		    "failed logins of before do not count");
+	msg->fd = -1;
+}
+
 static const struct child_ops child_ops = {
+	.on = { [M_LIMITS] = on_limits },
 	.peer = authd_peer,
 	.drain = exit_if_done
 };
@@ -92,19 +126,14 @@ int
 authd_open(struct authd *a)
 {
 	const struct settings *s = a->child->settings;
-	const struct auth_limit_config config = {
-		.client_max = (unsigned int)s->auth_client_failures,
-		.login_max = (unsigned int)s->auth_login_failures,
-		.window_s = (unsigned int)s->auth_failure_window,
-		.entries_max = AUTHD_LIMIT_ENTRIES
-	};
+	int fd = auth_limit_memory(AUTH_LIMIT_ENTRIES);
 
 	if (a->stuck_ms == 0)
 		a->stuck_ms = AUTHD_STUCK_MS;
 	TAILQ_INIT(&a->workers);
 	LIST_INIT(&a->orphans);
 	(void)pthread_mutex_init(&a->limit_lock, NULL);
-	if ((a->limit = auth_limit_new(&config)) == NULL) {
+	if (fd == -1 || authd_limit(a, fd) == -1) {
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}

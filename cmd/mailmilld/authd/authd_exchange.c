@@ -312,7 +312,8 @@ open_exchange(struct authd_exchange *e)
 	const struct auth_request *r = &e->request;
 	const struct esmtp_auth_scope scope = scope_of(e->options, r);
 	struct auth_start start = {
-		.mech = r->mech, .back = e->back, .hostname = hostname(e->options),
+		.mech = r->mech, .back = e->back,
+		.hostname = hostname(e->options),
 		.client = {
 			.peer = &r->peer.sa, .is_tls = r->is_tls,
 			.session = r->session,

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/authd/auth_limit.h"
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/mailmilld/role/roles.h"
@@ -109,6 +110,16 @@ open_stats(struct master *m)
 	return 0;
 }
 
+static int
+open_limits(struct master *m)
+{
+	if ((m->limits_fd = auth_limit_memory(AUTH_LIMIT_ENTRIES)) == -1) {
+		log_err("auth-limits", "step=%s", "create");
+		return -1;
+	}
+	return 0;
+}
+
 /* A worker must never run out of descriptors: it would lose connections
  * without an answer, or its channel to a new queue process.  A third is for the
  * body files of large messages: a session with one holds two. */
@@ -138,7 +149,7 @@ open_parts(struct master *m)
 	accounts_say();
 	if (accounts_find(s, m->is_foreground, m->accounts) == -1 ||
 	    spooldir_make(s->spool, m->accounts) == -1 ||
-	    open_stats(m) == -1 ||
+	    open_stats(m) == -1 || open_limits(m) == -1 ||
 	    listeners_bind(m, s) == -1 || control_open(m) == -1)
 		return -1;
 	/* until now errors were written to standard error */

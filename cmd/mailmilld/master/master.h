@@ -160,6 +160,7 @@ struct master {
 	unsigned int		 instances;	/* started so far */
 	bool			 stats_used[STATS_NSLOTS];
 	int			 stats_fd;
+	int			 limits_fd;	/* each authd's memory (auth_limit.h) */
 	struct certs		 certs;
 	/* sessions */
 	struct ledger		*ledger;

@@ -76,6 +76,10 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
 	send_ended(p);
+	/* before the channels to the workers, who make use of it */
+	if (p->role == ROLE_AUTHD && proc_send_fd(p, M_LIMITS, &empty,
+	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
 	p->has_tls = config->settings->tls->npairs > 0;
 	if (certs_send(m, p, config) == -1)
 		return -1;

@@ -68,7 +68,8 @@ auth_exchange_new(const struct auth_start *start)
 		return NULL;
 	x->mech = mech;
 	x->own = ops[mech - esmtp_auth_mech_at(0)];
-	x->ops = start->back->ops->relay_start != NULL ? &auth_mech_relay : x->own;
+	x->ops = start->back->ops->relay_start != NULL ? &auth_mech_relay :
+	    x->own;
 	if (start_copy(x, start) == -1 ||
 	    (x->ops->begin != NULL && x->ops->begin(x) == -1)) {
 		e = errno;

@@ -1,9 +1,13 @@
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <netinet/in.h>
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/authd/auth_limit.h"
 
@@ -34,14 +38,27 @@ addr(const char *text)
 }
 
 static struct auth_limit *
-limit(unsigned int client_max, unsigned int login_max, size_t entries)
+limit_on(int fd, unsigned int client_max, unsigned int login_max,
+    size_t entries)
 {
 	struct auth_limit_config c = { .client_max = client_max,
 		.login_max = login_max, .window_s = WINDOW_S,
 		.entries_max = entries };
-	struct auth_limit *l = auth_limit_new(&c);
+	struct auth_limit *l = auth_limit_new(&c, fd);
 
 	cr_assert_not_null(l);
+	return l;
+}
+
+static struct auth_limit *
+limit(unsigned int client_max, unsigned int login_max, size_t entries)
+{
+	int fd = auth_limit_memory(entries);
+	struct auth_limit *l;
+
+	cr_assert_neq(fd, -1);
+	l = limit_on(fd, client_max, login_max, entries);
+	close(fd);
 	return l;
 }
 
@@ -364,8 +381,102 @@ Test(auth_limit, a_configuration_without_entries_or_window_is_refused)
 {
 	struct auth_limit_config c = { .window_s = 1 };
 
-	cr_assert_null(auth_limit_new(&c));
+	int fd = auth_limit_memory(1);
+
+	cr_assert_null(auth_limit_new(&c, fd));
 	c.entries_max = 1;
 	c.window_s = 0;
-	cr_assert_null(auth_limit_new(&c));
+	cr_assert_null(auth_limit_new(&c, fd));
+	/* nor memory of another size, or none */
+	c.window_s = 1;
+	c.entries_max = 100;
+	cr_assert_null(auth_limit_new(&c, fd));
+	cr_assert_null(auth_limit_new(&c, -1));
+	close(fd);
+}
+
+/* A reload, or an authd that has died. */
+Test(auth_limit, the_next_process_goes_on_with_the_counters)
+{
+	int fd = auth_limit_memory(100), other = auth_limit_memory(100);
+	struct auth_limit *l = limit_on(fd, 20, 3, 100), *next;
+	int i;
+
+	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(l, "192.0.2.1", "alice", START_MS));
+	next = limit_on(fd, 20, 3, 100);
+	cr_assert_not(succeeds(next, "192.0.2.1", "alice", START_MS + 1));
+	cr_assert(succeeds(next, "192.0.2.7", "alice", START_MS + 1));
+	/* while the old one is still at work */
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(next, "192.0.2.1", "bob", START_MS + 1));
+	cr_assert_not(succeeds(l, "192.0.2.1", "bob", START_MS + 1));
+	auth_limit_free(l);
+	auth_limit_free(next);
+	/* another server has another secret */
+	l = limit_on(other, 20, 3, 100);
+	cr_assert(succeeds(l, "192.0.2.1", "alice", START_MS + 1));
+	auth_limit_free(l);
+	close(fd);
+	close(other);
+}
+
+Test(auth_limit, a_window_of_another_length_keeps_the_block)
+{
+	static const unsigned int seconds[] = { WINDOW_S * 4, WINDOW_S / 3 };
+	struct auth_limit_config c = { .login_max = 3, .entries_max = 100 };
+	struct auth_limit *l;
+	size_t i;
+	int fd, k;
+
+	for (i = 0; i < 2; i++) {
+		fd = auth_limit_memory(100);
+		l = limit_on(fd, 0, 3, 100);
+		for (k = 0; k < 3; k++)
+			cr_assert(fails(l, "192.0.2.1", "a", START_MS));
+		auth_limit_free(l);
+		c.window_s = seconds[i];
+		l = auth_limit_new(&c, fd);
+		cr_assert_not(fails(l, "192.0.2.1", "a", START_MS + 1000));
+		cr_assert(fails(l, "192.0.2.1", "a",
+		    START_MS + 9 * WINDOW_MS));
+		auth_limit_free(l);
+		close(fd);
+	}
+}
+
+/* Whoever has taken over an authd can write what he likes. */
+Test(auth_limit, whatever_is_in_the_memory_blocks_nobody_for_long)
+{
+	struct auth_limit *l;
+	unsigned char *p;
+	size_t i, octets;
+	struct stat st;
+	int fd, round;
+
+	for (round = 0; round < 64; round++) {
+		fd = auth_limit_memory(16);
+		cr_assert_eq(fstat(fd, &st), 0);
+		octets = (size_t)st.st_size;
+		p = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    0);
+		l = limit_on(fd, 3, 3, 16);
+		cr_assert(succeeds(l, "192.0.2.1", "a", START_MS));
+		cr_assert(fails(l, "192.0.2.1", "b", START_MS));
+		/* the secret is no longer read; an entry has 48 octets */
+		for (i = 192; i < octets; i++)
+			if (round == 0 || (round < 32 ? (i - 192) % 48 >= 16 :
+			    arc4random_uniform(3) == 0))
+				p[i] = round % 2 == 0 ? 0xff :
+				    (unsigned char)arc4random();
+		for (i = 0; i < 50; i++)
+			(void)delay(l, "192.0.2.1", i % 2 == 0 ? "a" : "b",
+			    START_MS + i);
+		cr_assert(succeeds(l, "192.0.2.1", "b",
+		    START_MS + 3 * WINDOW_MS), "round %d", round);
+		auth_limit_free(l);
+		munmap(p, octets);
+		close(fd);
+	}
 }
