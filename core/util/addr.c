@@ -39,6 +39,19 @@ addr_len(const struct sockaddr *sa)
 }
 
 void
+addr_client(const struct sockaddr *sa, unsigned char key_r[ADDR_CLIENT])
+{
+	const unsigned char *octets;
+	int family;
+
+	memset(key_r, 0, ADDR_CLIENT);
+	if ((octets = addr_octets(sa, &family)) == NULL)
+		return;
+	key_r[0] = family == AF_INET ? 4 : 6;
+	memcpy(key_r + 1, octets, family == AF_INET ? 4 : 8);
+}
+
+void
 addr_copy(struct sockaddr *to, const struct sockaddr *sa)
 {
 	union addr a = { .in6.sin6_family = AF_UNSPEC };

@@ -24,6 +24,13 @@ union addr {
  * aligned.  NULL: another family, or ${sa} is NULL. */
 const unsigned char *addr_octets(const struct sockaddr *sa, int *family_r);
 
+/* addr_client(sa, key_r): What counts as one client, to be compared as octets:
+ * an IPv4 address, or the first 64 bits of an IPv6 one, which is what one
+ * customer gets and can change within at will.  All without an address of the
+ * Internet are one. */
+#define ADDR_CLIENT	9
+void addr_client(const struct sockaddr *sa, unsigned char key_r[ADDR_CLIENT]);
+
 /* addr_copy(to, sa): Fill in ${to}, which has room for a union addr.  IPv4
  * mapped into IPv6 becomes IPv4.  Another family or NULL: AF_UNSPEC.  Both may
  * be the same address. */

@@ -397,6 +397,27 @@ def test_nobody_locks_out_who_has_been_there(d):
         assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
 
 
+def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):
+    """A worker's authd has 4096 places, and one client 256 of them."""
+    with server(d, listener='Client_Sessions = 0', workers=1) as s, \
+            contextlib.ExitStack() as stack:
+        def rest(address):
+            c = stack.enter_context(From(s.port, address))
+            c.hello()
+            c.cmd('AUTH LOGIN', '334')
+            return c
+        other = rest('127.0.0.3')
+        greedy = [rest('127.0.0.2') for _ in range(260)]
+        assert at_once(s, [PLAIN], '127.0.0.4') == ['235']
+        assert at_once(s, [PLAIN], '127.0.0.2') == ['235']
+        for c in other, greedy[-1]:
+            c.cmd(b64(USER), '334')
+            c.cmd(b64(PASSWORD), '235')
+        # its oldest ones had to make room
+        greedy[0].cmd(b64(USER), '454 4.7.0')
+        assert 'too many exchanges at once' in s.log()
+
+
 def test_a_block_outlives_a_reload_and_a_crash_of_authd(d):
     with server(d, conf='auth_login_failures = 3') as s:
         assert at_once(s, [PLAIN], '127.0.0.3') == ['235']

@@ -90,22 +90,6 @@ key_make(const struct auth_limit *l, const uint8_t *v, size_t len,
 	memcpy(key_r, canonical.digest, KEY_OCTETS);
 }
 
-/* The network of a client: an IPv4 address, mapped or not, or an IPv6 /64,
- * which is what one customer gets and can change within at will. */
-static size_t
-put_client(const struct sockaddr *peer, uint8_t *buf)
-{
-	const unsigned char *octets;
-	int family;
-
-	memset(buf, 0, 9);
-	if ((octets = addr_octets(peer, &family)) != NULL) {
-		buf[0] = family == AF_INET ? 4 : 6;
-		memcpy(buf + 1, octets, family == AF_INET ? 4 : 8);
-	}
-	return 9;
-}
-
 /* Many back ends ignore the case of a name, so all spellings count as one. */
 static size_t
 put_login(const char *login, uint8_t *buf)
@@ -127,12 +111,12 @@ static void
 attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
     const char *login, uint64_t now_ms, struct auth_attempt *a)
 {
-	uint8_t buf[9 + LOGIN_OCTETS];
-	size_t n, m;
+	uint8_t buf[ADDR_CLIENT + LOGIN_OCTETS];
+	size_t n = ADDR_CLIENT, m;
 
 	memset(a, 0, sizeof(*a));
 	a->start_ms = window_start(l, now_ms);
-	n = put_client(peer, buf);
+	addr_client(peer, buf);
 	key_make(l, buf, n, a->client);
 	if ((a->has_login = login != NULL)) {
 		m = put_login(login, buf + n);

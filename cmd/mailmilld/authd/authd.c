@@ -74,6 +74,7 @@ authd_peer(void *closure, const struct msg_peer *who, int fd)
 	w->who = *who;
 	auth_lane_init(&w->lane);
 	RB_INIT(&w->exchanges);
+	RB_INIT(&w->clients);
 	TAILQ_INSERT_TAIL(&a->workers, w, link);
 	w->ce = chanev_open(fd, ROLE_AUTHD, ROLE_WORKER, &worker_ops, w);
 	if (w->ce == NULL) {

@@ -9,7 +9,7 @@
  *	WORK -> HELD		it failed; the answer is held back (job_done)
  *	WORK -> gone		any other answer was sent; auth_timeout
  *	CLIENT -> WORK		A_STEP
- *	CLIENT -> gone		no A_STEP comes
+ *	CLIENT -> gone		no A_STEP comes, or another needs its place
  *	HELD -> gone		the answer was sent
  *	any -> gone		A_CANCEL, or the worker has gone
  * An exchange that goes while a thread works on it is an orphan until the
@@ -39,11 +39,13 @@ struct authd_exchange {
 	struct auth_job		 job;		/* first: a job is its exchange */
 	RB_ENTRY(authd_exchange) node;
 	LIST_ENTRY(authd_exchange) orphan;
+	TAILQ_ENTRY(authd_exchange) resting;	/* in the stage CLIENT */
 	struct authd		*authd;
 	struct authd_worker	*worker;	/* NULL: an orphan */
+	struct authd_client	*client;	/* of the worker */
 	enum stage		 stage;
 	Event			*timer;		/* of the stage; may be NULL */
-	uint64_t		 began_ms;	/* when the step began */
+	uint64_t		 began_ms;	/* when the step or rest began */
 	struct auth_request	 request;	/* without request.initial */
 	const struct esmtp_options *options;
 	struct auth_back	*back;
@@ -104,6 +106,9 @@ exchange_free(struct authd_exchange *e)
 static void
 leave(struct authd_exchange *e)
 {
+	if (e->stage == CLIENT)
+		TAILQ_REMOVE(&e->client->resting, e, resting);
+	authd_client_leave(e->worker, e->client);
 	RB_REMOVE(authd_exchanges, &e->worker->exchanges, e);
 	e->worker->nexchanges--;
 	e->worker = NULL;
@@ -149,6 +154,12 @@ authd_exchanges_end(struct authd_worker *w)
 
 	while ((e = RB_ROOT(&w->exchanges)) != NULL)
 		give_up(e);
+}
+
+uint64_t
+authd_exchange_since(const struct authd_exchange *e)
+{
+	return e->began_ms;
 }
 
 void
@@ -202,8 +213,8 @@ on_held(void *closure)
 }
 
 /* Hold a failure's answer back, so that guessing is slow.  It is sent before
- * the worker's own timeout; and at once if half of the worker's exchanges are
- * taken, so that many failing clients leave room for others. */
+ * the worker's own timeout; and at once if half of the exchanges of the worker,
+ * or of the client, are taken, so that failures leave room for others. */
 static void
 hold(struct authd_exchange *e)
 {
@@ -217,7 +228,8 @@ hold(struct authd_exchange *e)
 	if (now_ms + ms > until_ms)
 		ms = now_ms < until_ms ? (unsigned int)(until_ms - now_ms) : 0;
 	e->stage = HELD;
-	if (e->worker->nexchanges <= AUTHD_EXCHANGES_MAX / 2)
+	if (e->worker->nexchanges <= AUTHD_EXCHANGES_MAX / 2 &&
+	    e->client->n <= AUTHD_CLIENT_MAX / 2)
 		e->timer = after_ms(ms, on_held, e);
 	if (e->timer == NULL)
 		conclude(e);
@@ -375,6 +387,8 @@ challenge(struct authd_exchange *e)
 	wipe_free(e->out, e->out_len);
 	e->out = NULL;
 	e->stage = CLIENT;
+	e->began_ms = monotonic_ms();
+	TAILQ_INSERT_TAIL(&e->client->resting, e, resting);
 	e->timer = after_ms((unsigned int)e->options->command_timeout * 1000 +
 	    CLIENT_MS, on_silent_client, e);
 }
@@ -435,6 +449,9 @@ on_timeout(void *closure)
 static void
 step(struct authd_exchange *e, const char *in, size_t len)
 {
+	if (e->stage == CLIENT)
+		TAILQ_REMOVE(&e->client->resting, e, resting);
+	e->stage = WORK;
 	if (in != NULL) {
 		if ((e->in = malloc(len + 1)) == NULL) {
 			log_err("auth-exchange", "session=%s",
@@ -453,7 +470,6 @@ step(struct authd_exchange *e, const char *in, size_t len)
 	/* if there is no memory for a timer, the worker's own ends it */
 	e->timer = after_ms((unsigned int)timeout_ms(e->authd), on_timeout,
 	    e);
-	e->stage = WORK;
 	auth_pool_add(e->authd->pool, &e->worker->lane, &e->job);
 }
 
@@ -472,13 +488,10 @@ exchange_find(struct authd_worker *w, uint64_t id)
  * its listener offers to that client is decided again from authd's own
  * settings. */
 static const char *
-objection(const struct authd_worker *w, const struct auth_request *r,
-    const struct esmtp_options *o)
+objection(const struct auth_request *r, const struct esmtp_options *o)
 {
 	const struct esmtp_auth_scope scope = scope_of(o, r);
 
-	if (w->nexchanges >= AUTHD_EXCHANGES_MAX)
-		return "too many exchanges at once";
 	switch (*o->auth_backend == '\0' ? RPL_AUTH_MECHANISM :
 	    esmtp_auth_mech_may(&scope, r->mech, strlen(r->mech))) {
 	case RPL_OK:
@@ -490,21 +503,47 @@ objection(const struct authd_worker *w, const struct auth_request *r,
 	}
 }
 
+/* Make room for one exchange more of ${c}, which ${c->n} counts already: end the
+ * one that rests longest of a client that has too many.  Its worker is told at
+ * the next step.  False: all that could make room are at work. */
+static bool
+make_room(struct authd_worker *w, const struct authd_client *c)
+{
+	struct authd_exchange *e = NULL;
+
+	if (c->n > AUTHD_CLIENT_MAX)
+		e = TAILQ_FIRST(&c->resting);
+	else if (w->nexchanges >= AUTHD_EXCHANGES_MAX)
+		e = authd_clients_oldest(w);
+	else
+		return true;
+	complain(w, "too many exchanges at once");
+	if (e != NULL)
+		give_up(e);
+	return e != NULL;
+}
+
 static struct authd_exchange *
 exchange_new(struct authd_worker *w, const struct auth_request *r,
     const struct esmtp_options *o)
 {
-	struct authd_exchange *e;
+	struct authd_client *c = authd_client_join(w, &r->peer.sa);
+	struct authd_exchange *e = NULL;
 
-	if ((e = calloc(1, sizeof(*e))) == NULL) {
+	if (c == NULL || (make_room(w, c) &&
+	    (e = calloc(1, sizeof(*e))) == NULL))
 		log_err("auth-exchange", "session=%s", r->session);
+	if (e == NULL) {
+		if (c != NULL)
+			authd_client_leave(w, c);
 		return NULL;
 	}
 	e->job.run = job_run;
 	e->job.done = job_done;
 	e->authd = w->authd;
 	e->worker = w;
-	e->stage = CLIENT;
+	e->client = c;
+	e->stage = WORK;
 	e->request = *r;
 	e->request.initial = NULL;
 	e->options = o;
@@ -530,7 +569,7 @@ authd_on_start(void *closure, struct channel_msg *msg)
 		return;
 	}
 	o = settings_options_for(s, r.listener, &r.peer.sa);
-	if ((why = objection(w, &r, o)) != NULL)
+	if ((why = objection(&r, o)) != NULL)
 		complain(w, why);
 	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
 		reply(w, r.id, ESMTP_AUTH_LATER, NULL, 0);

@@ -1,5 +1,6 @@
 /* What the files of the role authd share: authd.c has the process and its
- * channels, authd_exchange.c the exchanges, authd_back.c the back ends. */
+ * channels, authd_exchange.c the exchanges, authd_clients.c their clients,
+ * authd_back.c the back ends. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 #define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
@@ -18,14 +19,26 @@
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/child.h"
+#include "core/util/addr.h"
 
 #define AUTHD_EXCHANGES_MAX	4096	/* of one worker, at once */
+#define AUTHD_CLIENT_MAX	256	/* and of one client there */
 
 #define AUTHD_STUCK_TIMES	2	/* auth_timeout ... */
 #define AUTHD_STUCK_MS		10000	/* ... plus this: all threads hang */
 
 struct authd_exchange;
 RB_HEAD(authd_exchanges, authd_exchange);
+
+/* One client of a worker, while it has exchanges. */
+struct authd_client {
+	RB_ENTRY(authd_client)	 node;
+	uint8_t			 key[ADDR_CLIENT];
+	size_t			 n;
+	/* those that wait for the client, the one that does so longest first */
+	TAILQ_HEAD(, authd_exchange) resting;
+};
+RB_HEAD(authd_clients, authd_client);
 
 /* One worker. */
 struct authd_worker {
@@ -36,6 +49,7 @@ struct authd_worker {
 	struct auth_lane	 lane;
 	struct authd_exchanges	 exchanges;	/* by id */
 	size_t			 nexchanges;
+	struct authd_clients	 clients;	/* by key */
 	uint64_t		 complained_ms;	/* last logged complaint */
 };
 TAILQ_HEAD(authd_workers, authd_worker);
@@ -79,9 +93,22 @@ int authd_backs_open(struct authd *a);
 void authd_backs_close(struct authd *a);
 struct auth_back *authd_back_find(const struct authd *a, const char *spec);
 
+/* authd_clients.c: the clients of the exchanges.
+ * authd_client_join(w, peer): That of an exchange that begins; NULL: no memory.
+ * authd_client_leave(w, c): An exchange of it has ended.
+ * authd_clients_oldest(w): The exchange that has to make room when the worker
+ * has too many: of the client that has most of them, the one that waits for it
+ * longest.  NULL: none waits for a client. */
+struct authd_client *authd_client_join(struct authd_worker *w,
+    const struct sockaddr *peer);
+void authd_client_leave(struct authd_worker *w, struct authd_client *c);
+struct authd_exchange *authd_clients_oldest(struct authd_worker *w);
+
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;
 void authd_exchanges_end(struct authd_worker *w);
+/* authd_exchange_since(e): When its present step or rest began. */
+uint64_t authd_exchange_since(const struct authd_exchange *e);
 /* authd_orphans_free(a): Call it when no thread runs any more. */
 void authd_orphans_free(struct authd *a);
 

@@ -533,26 +533,75 @@ Test(authd, it_ends_when_no_thread_comes_back_for_far_too_long)
 	cr_assert(w.authd.is_stuck);
 }
 
-Test(authd, one_worker_holds_no_more_exchanges_than_it_may)
+static void
+rest(uint64_t id, const char *client)
 {
-	struct channel *other;
-	struct answer a;
-	unsigned int i;
+	send_start(w.worker, id, 0, client, "LOGIN", NULL, 0);
+	cr_assert_eq(hear_one(&w, id).status, ESMTP_AUTH_CHALLENGE);
+}
 
-	for (i = 0; i < AUTHD_EXCHANGES_MAX; i++) {
-		send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", NULL, 0);
-		cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_CHALLENGE);
+static unsigned int
+step_status(uint64_t id)
+{
+	send_step(w.worker, id, "user");
+	return hear_one(&w, id).status;
+}
+
+Test(authd, a_client_that_has_its_share_gives_up_its_oldest_exchange)
+{
+	uint64_t id;
+
+	for (id = 0; id < AUTHD_CLIENT_MAX + 2; id++)
+		rest(id, "192.0.2.1");
+	rest(id, "192.0.2.2");
+	cr_assert_eq(w.authd.workers.tqh_first->nexchanges,
+	    AUTHD_CLIENT_MAX + 1);
+	cr_expect_eq(step_status(0), ESMTP_AUTH_LATER);
+	cr_expect_eq(step_status(1), ESMTP_AUTH_LATER);
+	cr_expect_eq(step_status(2), ESMTP_AUTH_CHALLENGE);
+	cr_expect_eq(step_status(id), ESMTP_AUTH_CHALLENGE);
+}
+
+Test(authd, when_a_worker_has_too_many_the_greediest_client_gives_one_up)
+{
+	char client[32];
+	uint64_t id;
+
+	/* one has few, the others what they can, until all are taken */
+	rest(0, "10.0.0.1");
+	for (id = 1; id < AUTHD_EXCHANGES_MAX; id++) {
+		snprintf(client, sizeof(client), "192.0.2.%u",
+		    (unsigned int)((id - 1) / AUTHD_CLIENT_MAX));
+		rest(id, client);
 	}
-	send_start(w.worker, i, 0, "192.0.2.1", "LOGIN", NULL, 0);
-	cr_assert_eq(hear_one(&w, i).status, ESMTP_AUTH_LATER);
-	other = worker_add(&w, 2);
-	send_plain(other, 1, "192.0.2.1", "user", "pencil");
-	cr_assert(hear(&w, other, WAIT_MS, &a));
-	cr_assert_eq(a.status, ESMTP_AUTH_OK);
-	send_cancel(w.worker, 17);
-	cr_assert_eq(plain(&w, i, "192.0.2.1", "user", "pencil").status,
+	cr_assert_eq(plain(&w, id, "192.0.2.99", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
-	channel_free(other);
+	rest(id + 1, "192.0.2.98");
+	rest(id + 2, "192.0.2.97");
+	cr_assert_eq(w.authd.workers.tqh_first->nexchanges,
+	    AUTHD_EXCHANGES_MAX);
+	/* all but the last have the same number: the oldest */
+	cr_expect_eq(step_status(1), ESMTP_AUTH_LATER);
+	cr_expect_eq(step_status(1 + AUTHD_CLIENT_MAX), ESMTP_AUTH_LATER);
+	cr_expect_eq(step_status(2), ESMTP_AUTH_CHALLENGE);
+	cr_expect_eq(step_status(id + 1), ESMTP_AUTH_CHALLENGE);
+}
+
+Test(authd, what_is_at_work_makes_no_room)
+{
+	unsigned int i, later = 0;
+	struct answer a;
+
+	for (i = 0; i <= AUTHD_CLIENT_MAX; i++)
+		send_plain(w.worker, i, "192.0.2.1", "slow", "pencil");
+	cr_assert(hear(&w, w.worker, WAIT_MS, &a));
+	cr_expect_eq(a.id, AUTHD_CLIENT_MAX);
+	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	gate_open();
+	for (i = 0; i < AUTHD_CLIENT_MAX; i++)
+		later += hear(&w, w.worker, WAIT_MS, &a);
+	cr_expect_eq(later, AUTHD_CLIENT_MAX);
+	cr_expect(RB_EMPTY(&w.authd.workers.tqh_first->clients));
 }
 
 Test(authd, it_ends_with_its_last_worker)
