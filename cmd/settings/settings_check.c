@@ -4,18 +4,51 @@
 
 #include "cmd/settings/settings_int.h"
 
+/* Do the addresses have one in common, so that only one can be bound?  A
+ * wildcard holds all of its family, ":25" those of both. */
 static bool
-same_address(const struct settings_listen *a, const struct settings_listen *b)
+overlap(const struct settings_listen *a, const struct settings_listen *b)
 {
-	return a->addr_len == b->addr_len &&
-	    memcmp(&a->addr, &b->addr, a->addr_len) == 0 &&
-	    a->addr.in.sin_port != 0;	/* 0: the system chooses different ones */
+	static const struct in6_addr any6;
+
+	/* 0: the system chooses different ones */
+	if (a->addr.in.sin_port != b->addr.in.sin_port ||
+	    a->addr.in.sin_port == 0)
+		return false;
+	if (a->is_any || b->is_any)
+		return true;
+	if (a->addr.sa.sa_family != b->addr.sa.sa_family)
+		return false;
+	if (a->addr.sa.sa_family == AF_INET)
+		return a->addr.in.sin_addr.s_addr == INADDR_ANY ||
+		    b->addr.in.sin_addr.s_addr == INADDR_ANY ||
+		    a->addr.in.sin_addr.s_addr == b->addr.in.sin_addr.s_addr;
+	return memcmp(&a->addr.in6.sin6_addr, &any6, sizeof(any6)) == 0 ||
+	    memcmp(&b->addr.in6.sin6_addr, &any6, sizeof(any6)) == 0 ||
+	    memcmp(&a->addr.in6.sin6_addr, &b->addr.in6.sin6_addr,
+	    sizeof(any6)) == 0;
+}
+
+/* Two sections with one address, or one with an address of another's wildcard. */
+static int
+same_address(struct conf *c, const struct settings_listen *l,
+    const struct settings_listen *other)
+{
+	char buf[CONF_AT_MAX];
+	const char *at = conf_at_seen(&other->at, &l->at, buf, sizeof(buf));
+
+	if (l->addr_len == other->addr_len &&
+	    memcmp(&l->addr, &other->addr, l->addr_len) == 0)
+		return conf_error(c, &l->at, "option 'Listen': the address "
+		    "\"%s\" has another section in %s", l->name, at);
+	return conf_error(c, &l->at, "option 'Listen': \"%s\" and \"%s\" in "
+	    "%s have an address in common: remove one of them", l->name,
+	    other->name, at);
 }
 
 static int
 check_listens(struct conf *c, const struct settings *s)
 {
-	char buf[CONF_AT_MAX];
 	size_t i, j;
 
 	if (s->nlistens == 0)
@@ -23,13 +56,9 @@ check_listens(struct conf *c, const struct settings *s)
 		    "enabled: write ESMTP_Listener { Listen \":25\" { } }");
 	for (i = 0; i < s->nlistens; i++)
 		for (j = 0; j < i; j++)
-			if (same_address(&s->listens[i], &s->listens[j]))
-				return conf_error(c, &s->listens[i].at,
-				    "option 'Listen': the address \"%s\" has "
-				    "another section in %s",
-				    s->listens[i].name, conf_at_seen(
-				    &s->listens[j].at, &s->listens[i].at, buf,
-				    sizeof(buf)));
+			if (overlap(&s->listens[i], &s->listens[j]))
+				return same_address(c, &s->listens[i],
+				    &s->listens[j]);
 	return 0;
 }
 

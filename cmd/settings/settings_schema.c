@@ -238,8 +238,14 @@ title_listen(const char *title, char *expected_r, size_t len)
 	socklen_t addr_len;
 	bool is_any;
 
-	if (settings_listen_parse(title, &addr, &addr_len, &is_any) == 0)
+	if (settings_listen_parse(title, &addr, &addr_len, &is_any) == 0) {
+		/* the socket is for IPv6 alone: bind(2) would refuse it */
+		if (addr.sa.sa_family == AF_INET6 &&
+		    IN6_IS_ADDR_V4MAPPED(&addr.in6.sin6_addr))
+			return expected(expected_r, len, "an IPv4 address "
+			    "without [::ffff:], such as \"192.0.2.1:25\"");
 		return 0;
+	}
 	return expected(expected_r, len, "address:port, such as \":25\", "
 	    "\"127.0.0.1:2525\" or \"[::1]:587\"");
 }
