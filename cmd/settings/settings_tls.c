@@ -82,16 +82,17 @@ add_pair(struct settings_tls *t, const struct settings_pair *pair,
 
 /* The same of a file of client CAs, counted from 1. */
 static int
-add_client_ca(struct settings_tls *t, const char *path, size_t *number_r)
+add_client_ca(struct settings_tls *t, const char *path,
+    const struct conf_at *at, size_t *number_r)
 {
-	const char **grown;
+	struct settings_client_ca *grown;
 	size_t i;
 
 	*number_r = 0;
 	if (*path == '\0')
 		return 0;
 	for (i = 0; i < t->nclient_cas; i++)
-		if (strcmp(t->client_cas[i], path) == 0) {
+		if (strcmp(t->client_cas[i].path, path) == 0) {
 			*number_r = i + 1;
 			return 0;
 		}
@@ -100,16 +101,26 @@ add_client_ca(struct settings_tls *t, const char *path, size_t *number_r)
 	if (grown == NULL)
 		return -1;
 	t->client_cas = grown;
-	t->client_cas[t->nclient_cas++] = path;
+	t->client_cas[t->nclient_cas++] =
+	    (struct settings_client_ca){ path, *at };
 	*number_r = t->nclient_cas;
 	return 0;
 }
 
 static int
-context_fill(struct settings_tls *t, struct settings_tls_context *x,
+context_fill(struct settings_tls *t, const struct conf *c,
+    const struct settings_listen *l, struct settings_tls_context *x,
     const struct esmtp_options *o)
 {
-	struct settings_pair pair;
+	struct settings_pair pair = {
+		.cert_at = settings_peers_at(c, l->peers, o,
+		    ROW_tls_certificate),
+		.key_at = settings_peers_at(c, l->peers, o, ROW_tls_key),
+		.ocsp_at = settings_peers_at(c, l->peers, o,
+		    ROW_tls_ocsp_response)
+	};
+	const struct conf_at ca_at = settings_peers_at(c, l->peers, o,
+	    ROW_tls_client_ca);
 	size_t i;
 
 	x->options = o;
@@ -125,7 +136,7 @@ context_fill(struct settings_tls *t, struct settings_tls_context *x,
 			return -1;
 		x->npairs++;
 	}
-	return add_client_ca(t, o->tls_client_ca, &x->client_ca);
+	return add_client_ca(t, o->tls_client_ca, &ca_at, &x->client_ca);
 }
 
 static void
@@ -161,7 +172,7 @@ add_context(struct settings_tls *t, const struct conf *c,
 		return -1;
 	t->contexts = grown;
 	memset(&t->contexts[t->ncontexts], 0, sizeof(*grown));
-	if (context_fill(t, &t->contexts[t->ncontexts++], o) == -1)
+	if (context_fill(t, c, l, &t->contexts[t->ncontexts++], o) == -1)
 		return -1;
 	note_places(c, l, &t->contexts[i]);
 	return (int)i;

@@ -10,6 +10,12 @@
 /* One certificate and its key, however many scopes name them. */
 struct settings_pair {
 	const char	*cert, *key, *ocsp;	/* paths; ocsp "" for none */
+	struct conf_at	 cert_at, key_at, ocsp_at; /* of the options */
+};
+
+struct settings_client_ca {
+	const char	*path;
+	struct conf_at	 at;
 };
 
 /* Texts that OpenSSL is asked about (tls_options.h). */
@@ -30,7 +36,7 @@ struct settings_tls {
 	size_t			 npairs;	/* 0: no TLS at all */
 	struct settings_tls_context *contexts;
 	size_t			 ncontexts;
-	const char		**client_cas;	/* paths */
+	struct settings_client_ca *client_cas;
 	size_t			 nclient_cas;
 	bool			*usable;	/* pairs of listener 0, of 1 ... */
 };

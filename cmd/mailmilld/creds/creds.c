@@ -22,10 +22,22 @@
 #define ALL_MAX_OCTETS	(256 * 1024 * 1024)	/* of all of them */
 #define QUIET_S		1	/* a file written to since may not be complete */
 
-static int
-fail(const char *path, const char *why, char *err_r, size_t errlen)
+const char *
+creds_where(const struct creds_file *f, char buf[CREDS_WHERE_MAX])
 {
-	snprintf(err_r, errlen, "%s: %s", path, why);
+	char at[CONF_AT_MAX];
+
+	snprintf(buf, CREDS_WHERE_MAX, "%s: option '%s': %s",
+	    conf_at_text(f->at, at, sizeof(at)), f->option, f->path);
+	return buf;
+}
+
+static int
+fail(const struct creds_file *f, const char *why, char *err_r, size_t errlen)
+{
+	char where[CREDS_WHERE_MAX];
+
+	snprintf(err_r, errlen, "%s: %s", creds_where(f, where), why);
 	return -1;
 }
 
@@ -52,7 +64,7 @@ file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 
 	fd = open(f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd == -1) {
-		fail(f->path, strerror(errno), err_r, errlen);
+		fail(f, strerror(errno), err_r, errlen);
 		if (stat(f->path, &st) == 0)
 			note(f, &st);
 		return -1;
@@ -61,14 +73,14 @@ file_open(struct creds_file *f, int *fd_r, char *err_r, size_t errlen)
 		note(f, &st);
 	if (!f->is_there || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return fail(f->path, "is not a regular file", err_r, errlen);
+		return fail(f, "is not a regular file", err_r, errlen);
 	}
 	if (st.st_size > 0 && st.st_size <= FILE_MAX_OCTETS) {
 		*fd_r = fd;
 		return 0;
 	}
 	close(fd);
-	return fail(f->path, st.st_size == 0 ? "is empty" :
+	return fail(f, st.st_size == 0 ? "is empty" :
 	    "is larger than 4 MiB", err_r, errlen);
 }
 
@@ -82,13 +94,13 @@ file_read(struct creds_file *f, char *err_r, size_t errlen)
 		return -1;
 	if ((f->octets = malloc((size_t)f->size)) == NULL) {
 		close(fd);
-		return fail(f->path, "out of memory", err_r, errlen);
+		return fail(f, "out of memory", err_r, errlen);
 	}
 	n = fileio_pread(fd, f->octets, (size_t)f->size, 0);
 	close(fd);
 	f->len = (size_t)f->size;	/* wiped whole, also after an error */
 	if (n < (ssize_t)f->size)
-		return fail(f->path, "cannot be read completely", err_r,
+		return fail(f, "cannot be read completely", err_r,
 		    errlen);
 	return 0;
 }
@@ -139,8 +151,8 @@ open_all(struct creds *c, char *err_r, size_t errlen)
 			return -1;
 	for (i = 0; i < CREDS_NPUBLIC(c); i++)
 		if ((total += c->files[i].len) > ALL_MAX_OCTETS)
-			return fail(c->files[i].path, "all certificates "
-			    "together are larger than 256 MiB", err_r, errlen);
+			return fail(&c->files[i], "all certificates together are "
+			    "larger than 256 MiB", err_r, errlen);
 	return 0;
 }
 
@@ -213,6 +225,15 @@ creds_bundle_make(struct creds *c)
 
 /* --- life ----------------------------------------------------------------- */
 
+static void
+name_file(struct creds_file *f, const char *path, const char *option,
+    const struct conf_at *at)
+{
+	f->path = path;
+	f->option = option;
+	f->at = at;
+}
+
 static int
 creds_paths(struct creds *c, const struct settings_tls *t)
 {
@@ -231,12 +252,16 @@ creds_paths(struct creds *c, const struct settings_tls *t)
 	for (i = 0; i < c->nfiles; i++)
 		c->files[i].fd = -1;
 	for (i = 0; i < c->npairs; i++) {
-		CREDS_CERT(c, i)->path = t->pairs[i].cert;
-		CREDS_OCSP(c, i)->path = t->pairs[i].ocsp;
-		CREDS_KEY(c, i)->path = t->pairs[i].key;
+		name_file(CREDS_CERT(c, i), t->pairs[i].cert,
+		    "TLS_Certificate", &t->pairs[i].cert_at);
+		name_file(CREDS_OCSP(c, i), t->pairs[i].ocsp,
+		    "TLS_OCSP_Response", &t->pairs[i].ocsp_at);
+		name_file(CREDS_KEY(c, i), t->pairs[i].key, "TLS_Key",
+		    &t->pairs[i].key_at);
 	}
 	for (i = 0; i < c->ncas; i++)
-		CREDS_CA(c, i)->path = t->client_cas[i];
+		name_file(CREDS_CA(c, i), t->client_cas[i].path,
+		    "TLS_Client_CA", &t->client_cas[i].at);
 	return 0;
 }
 

@@ -33,10 +33,12 @@ check_certificate(const struct creds *c, size_t i, int fd)
 	const struct creds_file *ocsp = CREDS_OCSP(c, i);
 	struct tls_cert_info info;
 	char err[TLSCTX_ERROR_MAX];
+	char where[CREDS_WHERE_MAX];
 	time_t now = time(NULL);
 
 	if (tls_cert_info(octets(cert), &info, err, sizeof(err)) == -1) {
-		probe_say(fd, PROBE_BAD "%s: %s", cert->path, err);
+		probe_say(fd, PROBE_BAD "%s: %s", creds_where(cert, where),
+		    err);
 		return -1;
 	}
 	if (info.not_after < now)
@@ -56,13 +58,13 @@ check_key(const struct creds *c, struct keeper *k, size_t i, int fd)
 {
 	const struct creds_file *cert = CREDS_CERT(c, i);
 	const struct creds_file *key = CREDS_KEY(c, i);
-	char why[KEEPER_ERROR_MAX];
+	char why[KEEPER_ERROR_MAX], where[CREDS_WHERE_MAX];
 
 	if (keeper_load(k, c->version, (uint32_t)i, key->fd, cert->octets,
 	    cert->len, why, sizeof(why)) == 0)
 		return 0;
-	probe_say(fd, PROBE_BAD "%s: %s (its certificate is %.*s)", key->path,
-	    why, SETTINGS_ERROR_MAX / 2 - 64, cert->path);
+	probe_say(fd, PROBE_BAD "%s: %s (its certificate is %.*s)",
+	    creds_where(key, where), why, SETTINGS_ERROR_MAX / 2 - 64, cert->path);
 	return -1;
 }
 
@@ -70,14 +72,14 @@ static int
 check_client_cas(const struct creds *c, int fd)
 {
 	struct tls_cert_info info;
-	char err[TLSCTX_ERROR_MAX];
+	char err[TLSCTX_ERROR_MAX], where[CREDS_WHERE_MAX];
 	size_t i;
 
 	for (i = 0; i < c->ncas; i++)
 		if (tls_cert_info(octets(CREDS_CA(c, i)), &info, err,
 		    sizeof(err)) == -1) {
 			probe_say(fd, PROBE_BAD "%s: %s",
-			    CREDS_CA(c, i)->path, err);
+			    creds_where(CREDS_CA(c, i), where), err);
 			return -1;
 		}
 	return 0;

@@ -3,6 +3,7 @@
 #ifndef CMD_MAILMILLD_CREDS_CREDS_INT_H
 #define CMD_MAILMILLD_CREDS_CREDS_INT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -13,6 +14,8 @@
 /* What a file was when it was opened. */
 struct creds_file {
 	const char	*path;		/* of the settings */
+	const char	*option;	/* that names it, and where */
+	const struct conf_at *at;
 	int		 fd;		/* of a key, else -1 */
 	bool		 is_there;	/* an OCSP response may be missing */
 	dev_t		 dev;
@@ -54,6 +57,12 @@ struct bundle_place {
 	uint64_t	offset, len;
 };
 #define BUNDLE_MAGIC	0x6c6c696d6c69616dULL
+
+/* creds_where(f, buf): "FILE:LINE:COLUMN: option 'TLS_Key': PATH", for a
+ * message about ${f}.  Return ${buf}. */
+#define CREDS_WHERE_MAX	(CONF_AT_MAX + PATH_MAX + 64)
+const char *creds_where(const struct creds_file *f,
+    char buf[CREDS_WHERE_MAX]);
 
 /* creds_bundle_make(c): Write what has been read into sealed memory, and forget
  * it.  Return 0 or -1 with errno. */

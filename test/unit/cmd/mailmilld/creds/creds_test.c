@@ -107,7 +107,7 @@ open_and_check(const struct settings *s, uint32_t version)
 	return c;
 }
 
-/* That fails, and says of ${file}: ${why}. */
+/* That fails, and says of ${file}, and of the option that names it: ${why}. */
 static void
 expect_refused(const char *cert, const char *key, const char *file,
     const char *why)
@@ -115,10 +115,12 @@ expect_refused(const char *cert, const char *key, const char *file,
 	struct settings *s = settings_with(cert, key, "TLS_Client_CA", "a.crt");
 	char start[256];
 
-	snprintf(start, sizeof(start), "%s/%s: ", top, file);
+	snprintf(start, sizeof(start), "': %s/%s: ", top, file);
 	cr_expect_null(open_and_check(s, 1), "%s %s",
 	    cert, key);
-	cr_expect(strncmp(err, start, strlen(start)) == 0, "%s", err);
+	cr_expect_not_null(strstr(err, start), "%s", err);
+	cr_expect_eq(strncmp(err, "m.conf:", 7), 0, "%s", err);
+	cr_expect_not_null(strstr(err, ": option 'TLS_"), "%s", err);
 	cr_expect_not_null(strstr(err, why), "%s: %s", why, err);
 	settings_free(s);
 }
