@@ -13,6 +13,7 @@
 #include "cmd/mailmilld/master/config.h"
 #include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/needs.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/roles.h"
@@ -20,7 +21,7 @@
 #include "cmd/settings/paths.h"
 #include "cmd/settings/version.h"
 
-#define EXIT_USAGE	2
+#define EXIT_USAGE	2	/* not EX_USAGE: as the shell's own commands */
 
 struct flags {
 	const char	*filename;
@@ -136,32 +137,73 @@ run_role(const char *name)
 }
 
 static int
+pidfile_failed(const struct settings *s)
+{
+	fprintf(stderr, "mailmilld: option 'pidfile': %s: %s\n", s->pidfile,
+	    strerror(errno));
+	return EX_CONFIG;
+}
+
+static int
 run_master(struct master *m)
 {
 	const struct settings *s = m->config.settings;
 	int status;
 
-	if (rundir_make(s->pidfile) == -1) {
-		fprintf(stderr, "mailmilld: pidfile %s: %s\n", s->pidfile,
-		    strerror(errno));
-		return 1;
-	}
+	if (rundir_make(s->pidfile) == -1)
+		return pidfile_failed(s);
 	if (daemon_lock(s->pidfile) == -1)
 		return 1;
 	if (!m->is_foreground && daemon_fork() == -1) {
 		fprintf(stderr, "mailmilld: fork: %s\n", strerror(errno));
 		return 1;
 	}
-	if (daemon_pid() == -1) {
-		fprintf(stderr, "mailmilld: pidfile %s: %s\n", s->pidfile,
-		    strerror(errno));
-		return 1;
-	}
+	/* before the pid file, whose readers look at the title */
 	setproctitle("master");
-	spawn_init(m->is_foreground);
-	status = master_run(m);
+	if (daemon_pid() == -1) {
+		status = pidfile_failed(s);
+	} else {
+		spawn_init(m->is_foreground);
+		status = master_run(m);
+	}
 	daemon_unlock();
+	daemon_tell_parent(status);
 	return status;
+}
+
+/* -n: what the start would do, short of taking over from a running server. */
+static int
+check_start(struct master *m, const char *filename)
+{
+	if (needs_check(m) == -1 || m->config.nabsent > 0) {
+		fprintf(stderr, "mailmilld: %s: the server cannot be started "
+		    "with this configuration, or would lack something, see "
+		    "above\n", filename);
+		return EX_CONFIG;
+	}
+	printf("%s: configuration ok%s\n", filename,
+	    m->config.settings->ndomains > 0 ? "" :
+	    ", but without a Domain section all mail is refused");
+	return 0;
+}
+
+/* The file is read again when the daemon has left the folder that it was
+ * started in. */
+static const char *
+absolute(const char *filename)
+{
+	char *cwd, *path;
+
+	if (*filename == '/')
+		return filename;
+	if ((cwd = getcwd(NULL, 0)) == NULL ||
+	    asprintf(&path, "%s/%s", cwd, filename) == -1) {
+		fprintf(stderr, "mailmilld: %s: %s\n", filename,
+		    strerror(errno));
+		exit(EX_CONFIG);
+	}
+	free(cwd);
+	return path;
 }
 
 int
@@ -170,6 +212,7 @@ main(int argc, char **argv, char **envp)
 	static struct master m;
 	struct flags f = { .filename = MAILMILL_CONF };
 	char err[SETTINGS_ERROR_MAX];
+	bool has_manager;
 
 	open_stdio();
 	roles_use(roles);
@@ -178,17 +221,16 @@ main(int argc, char **argv, char **envp)
 	if (f.role != NULL)
 		return run_role(f.role);
 
+	has_manager = daemon_notify_init();
+	if (!f.is_foreground && !f.is_check)
+		f.filename = absolute(f.filename);
 	config_source(f.filename, f.overrides, f.noverrides);
+	m.is_foreground = f.is_foreground;
+	/* where nobody watches, an account must not be made up */
+	m.is_trial = f.is_foreground && !has_manager;
 	if (config_read(1, &m.config, err, sizeof(err)) == -1) {
 		fprintf(stderr, "mailmilld: %s\n", err);
 		return EX_CONFIG;
 	}
-	if (f.is_check) {
-		printf("%s: configuration ok%s\n", f.filename,
-		    m.config.settings->ndomains > 0 ? "" :
-		    ", but without a Domain section all mail is refused");
-		return 0;
-	}
-	m.is_foreground = f.is_foreground;
-	return run_master(&m);
+	return f.is_check ? check_start(&m, f.filename) : run_master(&m);
 }

@@ -78,6 +78,8 @@ settings_free(struct settings *s)
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);
 	free(s->domains);
+	free(s->set_at);
+	free(s->backends);
 	conf_input_free(s->input);
 	free(s);
 }
@@ -106,13 +108,42 @@ own_hostname(void)
 }
 
 static int
+note_places(struct conf *c, struct settings *s)
+{
+	const struct conf_value *value;
+	size_t i;
+
+	if ((s->set_at = calloc(NSETTINGS, sizeof(*s->set_at))) == NULL)
+		return conf_nomem(c);
+	for (i = 0; i < NSETTINGS; i++) {
+		value = conf_get(c, c->root, ROW_FIRST_SETTING + i);
+		s->set_at[i] = value != NULL ? value->at :
+		    (struct conf_at){ s->filename, 0, 0 };
+	}
+	return 0;
+}
+
+const char *
+settings_at(const struct settings *s, const char *name, char *buf, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < NSETTINGS - 1; i++)
+		if (strcmp(setting_rows[i].field.name, name) == 0)
+			break;
+	return s->set_at[i].line == 0 && s->set_at[i].file != NULL ?
+	    s->filename : conf_at_text(&s->set_at[i], buf, len);
+}
+
+static int
 fill_globals(struct conf *c, struct settings *s)
 {
 	static const enum log_level levels[] = { LOG_LEVEL_INFO,
 		LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE,
 		LOG_LEVEL_DEBUG };	/* in the order of the row's choices */
 
-	if (fill(c, s, SETTING_GLOBAL, c->root, NULL) == -1)
+	if (fill(c, s, SETTING_GLOBAL, c->root, NULL) == -1 ||
+	    note_places(c, s) == -1)
 		return -1;
 	s->level = levels[s->log_level];
 	if (s->workers == 0)
@@ -125,6 +156,28 @@ fill_globals(struct conf *c, struct settings *s)
 	return 0;
 }
 
+static int
+add_backend(struct conf *c, struct settings *s,
+    const struct settings_listen *l, const struct esmtp_options *o)
+{
+	struct settings_backend *grown;
+	size_t i;
+
+	if (*o->auth_backend == '\0')
+		return 0;
+	for (i = 0; i < s->nbackends; i++)
+		if (strcmp(s->backends[i].spec, o->auth_backend) == 0)
+			return 0;
+	grown = reallocarray(s->backends, s->nbackends + 1, sizeof(*grown));
+	if (grown == NULL)
+		return conf_nomem(c);
+	s->backends = grown;
+	s->backends[s->nbackends++] = (struct settings_backend){
+		o->auth_backend,
+		settings_peers_at(c, l->peers, o, ROW_auth_backend) };
+	return 0;
+}
+
 /* What some scope of ${l} has, the whole server has. */
 static int
 note_options(struct conf *c, struct settings *s,
@@ -134,8 +187,8 @@ note_options(struct conf *c, struct settings *s,
 	size_t i, listen = (size_t)(l - s->listens);
 
 	for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++) {
-		s->has_auth |= *o->auth_backend != '\0';
-		if (settings_senders_add(c, s, l, o) == -1)
+		if (add_backend(c, s, l, o) == -1 ||
+		    settings_senders_add(c, s, l, o) == -1)
 			return -1;
 	}
 	return 0;

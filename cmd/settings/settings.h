@@ -50,6 +50,12 @@ struct settings_domain {
 #undef SETTING_DOMAIN
 };
 
+/* A value of Auth_Backend. */
+struct settings_backend {
+	const char	*spec;		/* never "" */
+	struct conf_at	 at;
+};
+
 struct settings_senders;	/* one file of Sender_Login */
 struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
@@ -77,6 +83,7 @@ struct settings_listen {
 
 struct settings {
 	struct conf_input	*input;		/* what it was read from */
+	struct conf_at		*set_at;	/* settings_at()'s own */
 	const char		*filename;
 	struct settings_listen	*listens;	/* the enabled ones, as in the files */
 	size_t			 nlistens;	/* at least 1 */
@@ -91,7 +98,8 @@ struct settings {
 	struct settings_tls	*tls;		/* settings_tls.h; never NULL */
 	struct settings_senders	*senders;	/* settings_senders.c's own */
 	size_t			 nsenders;
-	bool			 has_auth;	/* some scope has Auth_Backend */
+	struct settings_backend	*backends;	/* of all scopes, each once */
+	size_t			 nbackends;
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)
@@ -123,6 +131,11 @@ struct settings *settings_unpack(int fd, char *err_r, size_t errlen);
 /* settings_default(name): The default of a setting (not of a session option),
  * as text. */
 const char *settings_default(const char *name);
+
+/* settings_at(s, name, buf, len): Where a setting outside all sections is set,
+ * as conf_at_text(); or the file's name if it is not. */
+const char *settings_at(const struct settings *s, const char *name, char *buf,
+    size_t len);
 
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
  * domains (before chroot).  Return 0, or -1 with a message that names file, line

@@ -72,6 +72,8 @@ ALSO = {
     'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
     # a reload checks whether authd could open its back ends
     'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master'},
+    # and whether the agents could reach the Maildirs
+    'cmd/mailmilld/deliver/maildir_check.h': {'cmd/mailmilld/master'},
 }
 # unit tests that look into another room than their own
 TESTS_ALSO = {

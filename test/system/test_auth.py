@@ -509,7 +509,7 @@ def refused(d, text, what, **more):
 
 
 def test_a_malformed_file_stops_the_start(d):
-    refused(d, 'alice:{PLAIN}x\nbob\n', r'Auth_Backend: .*passwd:2: ')
+    refused(d, 'alice:{PLAIN}x\nbob\n', r"option 'Auth_Backend': .*passwd:2: ")
 
 
 def test_a_missing_file_stops_the_start(d):
@@ -519,7 +519,7 @@ def test_a_missing_file_stops_the_start(d):
     assert s.wait_end() == 78
     s.proc = None
     s.no_process_left()
-    assert re.search(r'Auth_Backend: .*/passwd: .*No such file', s.log()), s.log()
+    assert re.search(r"option 'Auth_Backend': .*/passwd: .*No such file", s.log()), s.log()
 
 
 def test_a_reload_with_a_bad_file_leaves_the_old_one_in_force(d):

@@ -165,7 +165,7 @@ def test_more_iterations_than_clients_take_are_said(d):
     s.give_to_authd(f)
 
     def check():
-        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        p = subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
         assert p.returncode == 0, p
         return p.stderr
     assert 'iterations' not in check()
@@ -212,7 +212,7 @@ def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
 def checked(s):
     # as whom the server is started: under sanitizers not as root
     account = {'user': s.user, 'group': s.user, 'extra_groups': []}
-    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', s.conf_file],
+    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-f', '-c', s.conf_file],
                        capture_output=True, text=True, timeout=60 * SLOW,
                        **(account if s.user else {}))
     return p.returncode, p.stderr
@@ -222,7 +222,7 @@ def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
     users = f'{d}/users'
     s = server(d, f'passwd:{users}')
     s.write_conf()
-    missing = f'Auth_Backend: {users}: cannot be opened: No such file'
+    missing = f"option 'Auth_Backend': {users}: cannot be opened: No such file"
     status, err = checked(s)
     assert status == 78 and missing in err, (status, err)
     does_not_start(s, missing)

@@ -51,7 +51,7 @@ def test_install_and_uninstall(d):
     assert os.access(f'{d}/root/etc/init.d/mailmilld', os.X_OK)
     subprocess.run(['sh', '-n', f'{d}/root/etc/init.d/mailmilld'], check=True)
     conf = f'{d}/root/usr/local/etc/mailmill/mailmill.conf'
-    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-c', conf],
+    p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-f', '-c', conf],
                        capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     # it has no Domain: the administrator adds those

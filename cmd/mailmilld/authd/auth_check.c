@@ -12,37 +12,39 @@
 /* In the process.  Return whether the back end can be opened; if not, why has
  * been said. */
 static bool
-check_back(int fd, const struct probe_spec *spec, const char *name)
+check_back(int fd, const struct probe_spec *spec,
+    const struct settings_backend *named)
 {
 	const struct settings *s = spec->closure;
-	char why[AUTH_ERROR_MAX + 1024];
+	char why[AUTH_ERROR_MAX + 1024], at[CONF_AT_MAX];
+	const char *where = conf_at_text(&named->at, at, sizeof(at));
 	struct auth_back *b;
 
-	if ((b = auth_back_open(name, why, sizeof(why))) == NULL) {
+	if ((b = auth_back_open(named->spec, why, sizeof(why))) == NULL) {
 		if (spec->account.uid == 0)
-			probe_say(fd, PROBE_BAD "Auth_Backend: %s", why);
+			probe_say(fd, PROBE_BAD "%s: option 'Auth_Backend': "
+			    "%s", where, why);
 		else
-			probe_say(fd, PROBE_BAD "Auth_Backend: %s (opened as "
-			    "%s)", why, s->auth_user);
+			probe_say(fd, PROBE_BAD "%s: option 'Auth_Backend': "
+			    "%s (opened as %s)", where, why, s->auth_user);
 		return false;
 	}
+	if (!auth_back_answers(b, why, sizeof(why)))
+		probe_say(fd, PROBE_ABSENT "%s: option 'Auth_Backend': %s: "
+		    "nobody can log in until it answers", where, why);
 	auth_back_free(b);
 	return true;
 }
 
-/* A back end that several scopes have is opened as often: nothing is kept. */
 static void
 check_all(int fd, const struct probe_spec *spec)
 {
 	const struct settings *s = spec->closure;
-	const struct esmtp_options *o;
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < s->nlistens; i++)
-		for (k = 0; (o = settings_options_at(s, i, k)) != NULL; k++)
-			if (*o->auth_backend != '\0' &&
-			    !check_back(fd, spec, o->auth_backend))
-				return;
+	for (i = 0; i < s->nbackends; i++)
+		if (!check_back(fd, spec, &s->backends[i]))
+			return;
 	probe_say(fd, PROBE_GOOD);
 }
 

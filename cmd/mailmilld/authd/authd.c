@@ -183,7 +183,7 @@ authd_main(struct child *c)
 static unsigned int
 authd_count(const struct settings *s)
 {
-	return s->has_auth ? 1 : 0;
+	return s->nbackends > 0 ? 1 : 0;
 }
 
 const struct role role_authd = {

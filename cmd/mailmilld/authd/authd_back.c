@@ -26,7 +26,7 @@ open_back(struct authd *a, const char *spec)
 	char error[AUTH_ERROR_MAX];
 	struct authd_back *v;
 
-	if (*spec == '\0' || authd_back_find(a, spec) != NULL)
+	if (authd_back_find(a, spec) != NULL)
 		return 0;
 	v = reallocarray(a->backs, a->nbacks + 1, sizeof(*v));
 	if (v == NULL) {
@@ -48,13 +48,11 @@ int
 authd_backs_open(struct authd *a)
 {
 	const struct settings *s = a->child->settings;
-	const struct esmtp_options *o;
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < s->nlistens; i++)
-		for (k = 0; (o = settings_options_at(s, i, k)) != NULL; k++)
-			if (open_back(a, o->auth_backend) == -1)
-				return -1;
+	for (i = 0; i < s->nbackends; i++)
+		if (open_back(a, s->backends[i].spec) == -1)
+			return -1;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/auth_check.h"
+#include "cmd/mailmilld/deliver/maildir_check.h"
 #include "cmd/mailmilld/master/tls_options.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
@@ -120,11 +121,14 @@ check_of(struct config *config, enum config_check which,
 	switch (which) {
 	case CONFIG_AUTH:
 		auth_check(s, spec_r);
-		return s->has_auth;
+		return s->nbackends > 0;
 	case CONFIG_CREDS:
 		account_look(s, ROLE_KEYD, &account);
 		creds_check(config->creds, &account, spec_r);
 		return s->tls->npairs > 0;
+	case CONFIG_MAILDIRS:
+		maildir_check(s, spec_r);
+		return s->ndomains > 0;
 	case CONFIG_NCHECKS:
 		break;
 	}
@@ -151,15 +155,38 @@ config_check(struct config *config,
 	return 0;
 }
 
+/* What a check has found missing does not keep the server from starting: at
+ * boot it may come later, and no mail is lost meanwhile. */
+static void
+note_absent(struct config *config, const char *what)
+{
+	config->nabsent++;
+	log_warnx("absent", "reason=%s", what);
+}
+
+static void
+on_notice(void *closure, const char *text)
+{
+	if (strncmp(text, PROBE_ABSENT, strlen(PROBE_ABSENT)) == 0)
+		note_absent(closure, text + strlen(PROBE_ABSENT));
+}
+
 static int
 judge(struct config *config, enum config_check which, char *err_r,
     size_t errlen)
 {
 	const struct probe *p = config->checks[which];
+	int rc;
 
-	return which == CONFIG_CREDS ?
-	    creds_use(config->creds, p, err_r, errlen) :
-	    probe_judge(p, NULL, NULL, err_r, errlen);
+	if (which == CONFIG_CREDS)
+		return creds_use(config->creds, p, err_r, errlen);
+	rc = probe_judge(p, on_notice, config, err_r, errlen);
+	/* a file server that does not answer */
+	if (rc == -1 && which == CONFIG_MAILDIRS) {
+		note_absent(config, err_r);
+		return 0;
+	}
+	return rc;
 }
 
 int

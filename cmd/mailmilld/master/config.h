@@ -10,7 +10,8 @@
 #include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 
-enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_NCHECKS };
+enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS,
+	CONFIG_NCHECKS };
 
 struct config {
 	struct settings	*settings;
@@ -18,6 +19,8 @@ struct config {
 	struct creds	*creds;		/* certificates and keys */
 	unsigned int	 generation;	/* 1 at start */
 	struct probe	*checks[CONFIG_NCHECKS]; /* that run; NULL: none does */
+	size_t		 nabsent;	/* what it names and may come later: a
+					 * mount, the socket of a server */
 };
 
 /* config_source(filename, overrides, n): Where configurations come from; kept. */

@@ -12,8 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/holder.h"
 #include "core/scheduler.h"
 #include "core/util/fileio.h"
+
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND	78	/* linux/in6.h, which netinet/in.h contradicts */
+#endif
 
 static void
 set_int(int fd, int level, int option, int64_t value, const char *name)
@@ -24,8 +29,32 @@ set_int(int fd, int level, int option, int64_t value, const char *name)
 		log_warn("listen-option", "option=%s value=%d", name, v);
 }
 
+/* bind(2), also to an address that no interface has yet: one that DHCP assigns
+ * later, or for which duplicate address detection is not over. */
 static int
-open_socket(const struct settings_listen *sl, const accept_addr *addr)
+bind_early(int fd, const struct settings_listen *sl, const accept_addr *addr,
+    bool *is_absent_r)
+{
+	bool is_v6 = addr->sa.sa_family == AF_INET6;
+	int one = 1;
+
+	if (bind(fd, &addr->sa, addr_len(&addr->sa)) == 0)
+		return 0;
+	/* all addresses of a family that this host does not have */
+	if (errno != EADDRNOTAVAIL || sl->is_any)
+		return -1;
+	*is_absent_r = true;
+	if (setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ?
+	    IPV6_FREEBIND : IP_FREEBIND, &one, sizeof(one)) == 0)
+		return bind(fd, &addr->sa, addr_len(&addr->sa));
+	errno = EADDRNOTAVAIL;
+	return -1;
+}
+
+/* Bound, but not listening yet. */
+static int
+open_socket(const struct settings_listen *sl, const accept_addr *addr,
+    bool *is_absent_r)
 {
 	int fd, one = 1, v6only = !sl->is_any;
 
@@ -45,8 +74,7 @@ open_socket(const struct settings_listen *sl, const accept_addr *addr)
 	    "TCP_Send_Buffer_Size");
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, sl->disable_nagle_algorithm,
 	    "Disable_Nagle_Algorithm");
-	if (bind(fd, &addr->sa, addr_len(&addr->sa)) == -1 ||
-	    listen(fd, (int)sl->listen_backlog) == -1)
+	if (bind_early(fd, sl, addr, is_absent_r) == -1)
 		goto err1;
 	return fd;
 err1:
@@ -55,19 +83,20 @@ err1:
 }
 
 static int
-bind_one(const struct settings_listen *sl)
+bind_one(const struct settings_listen *sl, bool *is_absent_r)
 {
 	accept_addr v4;
 	int fd;
 
-	fd = open_socket(sl, &sl->addr);
+	*is_absent_r = false;
+	fd = open_socket(sl, &sl->addr, is_absent_r);
 	if (fd == -1 && sl->is_any && sl->addr.sa.sa_family == AF_INET6 &&
 	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
 		/* a host without IPv6 */
 		memset(&v4, 0, sizeof(v4));
 		v4.in.sin_family = AF_INET;
 		v4.in.sin_port = sl->addr.in6.sin6_port;
-		fd = open_socket(sl, &v4);
+		fd = open_socket(sl, &v4, is_absent_r);
 	}
 	return fd;
 }
@@ -96,11 +125,34 @@ listener_name(struct listener *l)
 	addr_port_text(&got.sa, l->text);
 }
 
+static void
+log_failure(const struct settings_listen *sl)
+{
+	char at[CONF_AT_MAX];
+
+	conf_at_text(&sl->at, at, sizeof(at));
+	if (errno == EACCES)
+		log_err("listen", "listen=%s at=%s hint=%s", sl->name, at,
+		    "a port under 1024 needs root");
+	else
+		log_err("listen", "listen=%s at=%s", sl->name, at);
+}
+
+static void
+log_absent(const struct settings_listen *sl)
+{
+	char at[CONF_AT_MAX];
+
+	log_warnx("listen-absent", "listen=%s at=%s effect=%s", sl->name,
+	    conf_at_text(&sl->at, at, sizeof(at)), "no interface has this "
+	    "address: clients can connect as soon as one has it");
+}
+
 static int
 listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 {
 	struct listener *l;
-	char at[CONF_AT_MAX];
+	bool is_absent;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		goto err1;
@@ -110,21 +162,61 @@ listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 	l->next_index = index;
 	if ((l->service = service_tally(m, sl->service)) == NULL)
 		goto err2;
-	if ((l->fd = bind_one(sl)) == -1)
+	if ((l->fd = bind_one(sl, &is_absent)) == -1)
 		goto err2;
+	if (listen(l->fd, (int)sl->listen_backlog) == -1)
+		goto err3;
+	if (is_absent)
+		log_absent(sl);
 	listener_name(l);
 	TAILQ_INSERT_TAIL(&m->listeners, l, link);
 	return 0;
+err3:
+	fileio_close(l->fd);
 err2:
 	free(l);
 err1:
-	conf_at_text(&sl->at, at, sizeof(at));
-	if (errno == EACCES)
-		log_err("listen", "listen=%s at=%s hint=%s", sl->name, at,
-		    "a port under 1024 needs root");
-	else
-		log_err("listen", "listen=%s at=%s", sl->name, at);
+	log_failure(sl);
 	return -1;
+}
+
+/* Without listen(2), so that no client connects to a server that ends at
+ * once. */
+static int
+listener_check(const struct settings_listen *sl, pid_t server)
+{
+	bool is_absent;
+	int fd = bind_one(sl, &is_absent);
+
+	fileio_close(fd);
+	if (fd != -1 && !is_absent)
+		return 0;
+	if (fd != -1) {
+		log_absent(sl);
+		return -1;
+	}
+	if (errno == EADDRINUSE && server != 0 &&
+	    holder_is(server, &sl->addr.sa)) {
+		return 0;
+	} else if (errno == EACCES && geteuid() != 0) {
+		printf("not checked, since that needs root: option 'Listen': "
+		    "%s\n", sl->name);
+		return 0;
+	}
+	log_failure(sl);
+	return -1;
+}
+
+int
+listeners_check(const struct settings *s, pid_t server)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < s->nlistens; i++)
+		if (listener_check(&s->listens[i], server) == -1)
+			rc = -1;
+	return rc;
 }
 
 /* The listener that is bound to the address of ${sl} and that no other Listen

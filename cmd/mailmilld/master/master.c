@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/auth_limit.h"
@@ -134,6 +135,7 @@ bound_sessions(struct master *m)
 	m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* Return the exit status: EX_CONFIG where another try would fail as well. */
 static int
 open_parts(struct master *m)
 {
@@ -143,19 +145,21 @@ open_parts(struct master *m)
 	privs_gather();
 	if (master_init(m, &real_ops) == -1 || signals_open(m) == -1) {
 		log_err("start", "step=%s", "loop");
-		return -1;
+		return 1;
 	}
 	log_on_failure(master_log_failed, m);
 	accounts_say();
-	if (accounts_find(s, m->is_foreground, m->accounts) == -1 ||
-	    spooldir_make(s->spool, m->accounts) == -1 ||
-	    open_stats(m) == -1 || open_limits(m) == -1 ||
-	    listeners_bind(m, s) == -1 || control_open(m) == -1)
-		return -1;
-	/* until now errors were written to standard error */
-	if (master_log_open(m) == -1)
-		return -1;
-	return proc_start_all(m, &m->config);
+	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
+	    spooldir_make(s->spool, m->accounts) == -1)
+		return EX_CONFIG;
+	/* an address in use may be free soon */
+	if (open_stats(m) == -1 || open_limits(m) == -1 ||
+	    listeners_bind(m, s) == -1)
+		return 1;
+	/* until the log is open, errors are written to standard error */
+	if (control_open(m) == -1 || master_log_open(m) == -1)
+		return EX_CONFIG;
+	return proc_start_all(m, &m->config) == 0 ? 0 : 1;
 }
 
 static void
@@ -173,12 +177,14 @@ close_parts(struct master *m)
 int
 master_run(struct master *m)
 {
+	int status;
+
 	if ((m->sched = scheduler_create(NULL)) == NULL) {
 		log_err("start", "step=%s", "loop");
 		return 1;
 	}
-	if (open_parts(m) == -1)
-		master_fail(m, "cannot start, see above");
+	if ((status = open_parts(m)) != 0)
+		master_fail(m, status, "cannot start, see above");
 	/* what has been noted before the first pass */
 	end_of_pass(NULL, m);
 	if (scheduler_run(m->sched) == -1) {

@@ -152,6 +152,9 @@ struct master {
 	Event			*wake;		/* at the earliest deadline */
 	int			 status;	/* exit status */
 	bool			 is_foreground;
+	bool			 is_trial;	/* in the foreground, and not for a service
+					 * manager: a missing account becomes
+					 * a numeric uid */
 	struct account		 accounts[NROLES];
 	uint64_t		 started_ms;
 	/* processes */
@@ -208,8 +211,8 @@ void master_wants_stop(struct master *m, enum stop_mode mode);
 void master_wants_relog(struct master *m, enum relog how);
 /* Return its number, for m->reload_answered. */
 unsigned int master_wants_reload(struct master *m);
-/* master_fail(m, why): Started badly: say so, and end with status 1. */
-void master_fail(struct master *m, const char *why);
+/* master_fail(m, status, why): Started badly: say so, and end with ${status}. */
+void master_fail(struct master *m, int status, const char *why);
 
 /* master_after(m, ms): The deadline that is ${ms} from now.
  * master_is_due(m, &at): Has it passed?  Then it is 0 now. */
@@ -295,6 +298,10 @@ void links_adopt(struct master *m);
  * both have.  Nothing else changes.  Return 0, or -1 having logged why, and
  * then as after listeners_unbind(). */
 int listeners_bind(struct master *m, const struct settings *s);
+/* listeners_check(s, server): Could what ${s} has be bound?  An address that
+ * the process ${server} has is free when that one has ended; 0: none runs.
+ * Return 0, or -1 having logged why not. */
+int listeners_check(const struct settings *s, pid_t server);
 /* listeners_unbind(m): Close what listeners_bind() has bound, forget marks. */
 void listeners_unbind(struct master *m);
 /* listeners_switch(m): From now on those which listeners_bind() bound or

@@ -19,11 +19,11 @@ log_target(const struct master *m)
 {
 	const char *target = m->config.settings->log;
 
+	if (*target == '\0')
+		return m->is_trial ? "stderr" : "syslog";
 	/* in the background nobody reads stderr */
-	if (*target == '\0' || (strcasecmp(target, "stderr") == 0 &&
-	    !m->is_foreground))
-		return m->is_foreground ? "stderr" : "syslog";
-	return target;
+	return strcasecmp(target, "stderr") == 0 && !m->is_foreground ?
+	    "syslog" : target;
 }
 
 /* A log that is not there (yet): the first line finds out, and then it is

@@ -35,8 +35,9 @@ master_wants_reload(struct master *m)
 }
 
 void
-master_fail(struct master *m, const char *why)
+master_fail(struct master *m, int status, const char *why)
 {
+	m->status = status;
 	log_errx("start-failed", "reason=%s", why);
 	if (m->log_fd != -1 && m->log_kind != LOG_TO_STDERR)
 		fprintf(stderr, "mailmilld: %s\n", why);

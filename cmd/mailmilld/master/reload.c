@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 
@@ -38,6 +39,7 @@ answer(struct master *m, unsigned int request, const char *error)
 	m->reload_answered = request;
 	strlcpy(m->reload_error, error, sizeof(m->reload_error));
 	m->has_reload_answer = true;
+	daemon_reloaded(error);
 }
 
 static void
@@ -131,6 +133,7 @@ begin(struct master *m)
 	}
 	r->request = m->wish.reloads;
 	m->reload = r;
+	daemon_reloading();
 	if (prepare(m, &r->config, err, sizeof(err)) == -1)
 		reload_abort(m, err);
 }
@@ -143,7 +146,7 @@ start(struct master *m, struct config *config, char *err_r, size_t errlen)
 	const char *why = NULL;
 
 	/* a role that the old configuration did not need has no account yet */
-	if (accounts_find(config->settings, m->is_foreground, m->accounts) == -1)
+	if (accounts_find(config->settings, m->is_trial, m->accounts) == -1)
 		why = "an account is missing, the log says which";
 	else if (listeners_bind(m, config->settings) == -1)
 		why = "cannot bind, the log says why";

@@ -41,7 +41,7 @@ respawn_after(struct master *m, const struct proc *p)
 	wait_ms = backoff_next(&r->backoff, m->ops->now_ms() - p->started_ms);
 	if (m->phase == MASTER_STARTING && p->state == PROC_STARTING &&
 	    r->backoff.deaths >= START_TRIES) {
-		master_fail(m, "a process does not start, the log says why");
+		master_fail(m, 1, "a process does not start, the log says why");
 		return;
 	}
 	if (wait_ms > 0)

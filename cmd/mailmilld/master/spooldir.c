@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,22 +103,16 @@ make_path(const char *path)
 	return rc;
 }
 
-/* The chroot of processes that need no file.  It must be empty, and belong to
- * root, so that no role can write to it. */
+/* Has the folder ${name} nothing in it?  It may also be missing. */
 static int
-make_empty(int top, const char *name)
+check_empty(int top, const char *name)
 {
-	const struct account root = { 0, 0 };
 	struct dirent *de;
 	DIR *d;
-	int fd, rc = 0;
+	int rc = 0;
 
-	if ((fd = make_dir(top, name, 0755, &root)) == -1)
-		return -1;
-	if ((d = fdopendir(fd)) == NULL) {
-		close(fd);
-		return -1;
-	}
+	if ((d = fileio_opendir(top, name)) == NULL)
+		return errno == ENOENT ? 0 : -1;
 	while (rc == 0 && (de = readdir(d)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 &&
 		    strcmp(de->d_name, "..") != 0) {
@@ -128,6 +123,20 @@ make_empty(int top, const char *name)
 	closedir(d);
 	errno = ENOTEMPTY;
 	return rc;
+}
+
+/* The chroot of processes that need no file.  It must be empty, and belong to
+ * root, so that no role can write to it. */
+static int
+make_empty(int top, const char *name)
+{
+	const struct account root = { 0, 0 };
+	int fd;
+
+	if ((fd = make_dir(top, name, 0755, &root)) == -1)
+		return -1;
+	close(fd);
+	return check_empty(top, name);
 }
 
 /* Make "folder", or "folder/in_it" when "folder" has been made.  Return its
@@ -199,6 +208,74 @@ out:
 	if (rc == -1)
 		log_err("spool", "dir=%s", path);
 	close(top);
+	return rc;
+}
+
+int
+spooldir_could_make(const char *path, unsigned int missing)
+{
+	char at[PATH_MAX], *slash;
+	struct stat st;
+
+	if (strlcpy(at, path, sizeof(at)) >= sizeof(at)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	for (;;) {
+		slash = strrchr(at, '/');
+		slash[slash == at] = '\0';
+		if (stat(at, &st) == 0)
+			break;
+		if (errno != ENOENT || missing-- == 0)
+			return -1;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	return faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS);
+}
+
+/* The same checks as make_dir() has, of a folder that may be missing. */
+static int
+check_dir(int at, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	if (geteuid() == 0 || st.st_uid == geteuid())
+		return 0;
+	errno = EACCES;
+	return -1;
+}
+
+int
+spooldir_check(const char *path)
+{
+	const struct role_folder *f;
+	unsigned int id;
+	int top, rc = 0;
+
+	top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top == -1)
+		return errno == ENOENT ?
+		    spooldir_could_make(path, UINT_MAX) : -1;
+	for (id = 0; rc == 0 && id < NROLES; id++)
+		for (f = role_of(id)->folders; rc == 0 && f < role_of(id)->
+		    folders + ROLE_FOLDERS_MAX && f->name != NULL; f++)
+			rc = check_dir(top, f->name);
+	if (rc == 0)
+		rc = check_dir(top, SPOOL_EMPTY);
+	if (rc == 0)
+		rc = faccessat(top, ".", W_OK | X_OK, AT_EACCESS);
+	if (rc == 0)
+		rc = check_empty(top, SPOOL_EMPTY);
+	fileio_close(top);
 	return rc;
 }
 

@@ -12,6 +12,14 @@
  * Return 0, or -1 having logged why. */
 int spooldir_make(const char *path, const struct account accounts[NROLES]);
 
+/* spooldir_check(path): Could spooldir_make() do that?  Nothing is changed.
+ * Return 0, or -1 with errno.
+ * spooldir_could_make(path, missing): Could ${path} be made, or replaced, when
+ * up to ${missing} of the folders that it is in are made first?  Return 0, or
+ * -1 with errno. */
+int spooldir_check(const char *path);
+int spooldir_could_make(const char *path, unsigned int missing);
+
 /* rundir_make(file): Make the folder that ${file} is to be in, when only that
  * one folder is missing.  Return 0, or -1 with errno. */
 int rundir_make(const char *file);

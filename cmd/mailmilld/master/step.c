@@ -42,8 +42,6 @@ take_stop(struct master *m)
 	m->wish.stop = STOP_NOT;
 	if (mode == STOP_NOT)
 		return;
-	if (mode == STOP_FAILED)
-		m->status = 1;
 	if (m->phase != MASTER_STOPPING) {
 		daemon_stopping();
 		m->phase = MASTER_STOPPING;
@@ -141,7 +139,7 @@ starting_step(struct master *m)
 	case 1:
 		break;
 	default:
-		master_fail(m, err);
+		master_fail(m, 1, err);
 		return;
 	}
 	m->start_ms = 0;

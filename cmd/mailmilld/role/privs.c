@@ -41,17 +41,19 @@ trial_account(enum role_id role, struct account *a_r)
 }
 
 static int
-account_find(enum role_id role, const char *name, bool is_foreground,
+account_find(const struct settings *s, enum role_id role, bool is_trial,
     struct account *a_r)
 {
-	char create[160];
+	const char *name = role_account(s, role), *at;
+	char create[160], buf[CONF_AT_MAX];
 	struct passwd *pw;
 
-	errno = 0;
+	at = settings_at(s, role_of(role)->account_setting, buf, sizeof(buf));
 	if ((pw = getpwnam(name)) != NULL) {
 		if (pw->pw_uid == 0) {
-			log_errx("account", "role=%s account=%s reason=%s",
-			    role_name(role), name, "may not be root");
+			log_errx("account", "role=%s account=%s at=%s "
+			    "reason=%s", role_name(role), name, at,
+			    "may not be root");
 			return -1;
 		}
 		a_r->uid = pw->pw_uid;
@@ -60,9 +62,9 @@ account_find(enum role_id role, const char *name, bool is_foreground,
 	}
 	snprintf(create, sizeof(create), "useradd --system --user-group "
 	    "--no-create-home --shell /usr/sbin/nologin %.64s", name);
-	if (!is_foreground || trial_account(role, a_r) == -1) {
-		log_errx("account-missing", "role=%s account=%s create=%s",
-		    role_name(role), name, create);
+	if (!is_trial || trial_account(role, a_r) == -1) {
+		log_errx("account-missing", "role=%s account=%s at=%s "
+		    "create=%s", role_name(role), name, at, create);
 		return -1;
 	}
 	log_warnx("account-missing", "role=%s account=%s uid=%u create=%s",
@@ -94,7 +96,7 @@ accounts_say(void)
 }
 
 int
-accounts_find(const struct settings *s, bool is_foreground,
+accounts_find(const struct settings *s, bool is_trial,
     struct account accounts[NROLES])
 {
 	const char *name;
@@ -107,8 +109,7 @@ accounts_find(const struct settings *s, bool is_foreground,
 		if (name == NULL || role_count(s, role) == 0 ||
 		    accounts[role].uid != 0)
 			continue;
-		if (account_find(role, name, is_foreground,
-		    &accounts[role]) == -1)
+		if (account_find(s, role, is_trial, &accounts[role]) == -1)
 			return -1;
 	}
 	return 0;

@@ -27,13 +27,12 @@ void accounts_say(void);
 void account_look(const struct settings *s, enum role_id role,
     struct account *a_r);
 
-/* accounts_find(s, is_foreground, accounts): Fill in the account of each role
+/* accounts_find(s, is_trial, accounts): Fill in the account of each role
  * that ${s} needs and that has none in ${accounts} yet.  Started without root:
- * all stay what they are.  A missing account is an error in the background; in
- * the foreground the role gets an unused numeric uid, the same at each start,
- * and the log names the command that creates the account.  Return 0, or -1
- * having logged why. */
-int accounts_find(const struct settings *s, bool is_foreground,
+ * all stay what they are.  A missing account is an error; in a trial the role
+ * gets an unused numeric uid, the same at each start, and the log names the
+ * command that creates the account.  Return 0, or -1 having logged why. */
+int accounts_find(const struct settings *s, bool is_trial,
     struct account accounts[NROLES]);
 
 /* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then

@@ -17,6 +17,7 @@
 
 #define PROBE_GOOD	"good"
 #define PROBE_BAD	"bad "	/* why follows */
+#define PROBE_ABSENT	"absent "	/* what, which may come later; not the end */
 #define PROBE_TEXT_MAX	2048	/* octets of one string; less than PIPE_BUF */
 
 struct probe;

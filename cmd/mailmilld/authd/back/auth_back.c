@@ -41,6 +41,13 @@ auth_back_free(struct auth_back *b)
 	free(b);
 }
 
+bool
+auth_back_answers(struct auth_back *b, char *err_r, size_t errlen)
+{
+	return b->ops->answers == NULL ||
+	    b->ops->answers(b->state, err_r, errlen);
+}
+
 enum auth_verdict
 auth_back_password(struct auth_back *b, const struct auth_client *client,
     const char *login, const char *password)

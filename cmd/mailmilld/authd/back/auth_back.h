@@ -47,6 +47,8 @@ struct auth_back_ops {
 	/* when it returns NULL without a message, there was no memory */
 	void	*(*open)(const char *arg, char *err_r, size_t errlen);
 	void	 (*free)(void *state);
+	/* NULL: there is no server that could be down */
+	bool	 (*answers)(void *state, char *err_r, size_t errlen);
 	enum auth_verdict (*password)(void *state,
 	    const struct auth_client *client, const char *login,
 	    const char *password);
@@ -96,6 +98,10 @@ void auth_back_free(struct auth_back *b);	/* NULL does nothing */
 
 /* auth_back_password(b, client, login, password): Is it right?  Equal time for
  * unknown users and wrong passwords. */
+/* auth_back_answers(b, err_r, errlen): Whether the server behind it can be
+ * reached now; if not, ${err_r} has why. */
+bool auth_back_answers(struct auth_back *b, char *err_r, size_t errlen);
+
 enum auth_verdict auth_back_password(struct auth_back *b,
     const struct auth_client *client, const char *login,
     const char *password);

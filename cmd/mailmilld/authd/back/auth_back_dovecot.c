@@ -2,6 +2,10 @@
  * Owns: what it is told about the client, and what its answers mean.  Each
  * exchange has a connection of its own. */
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +15,7 @@
 #include "core/lim.h"
 #include "core/process/log.h"
 #include "core/util/base64.h"
+#include "core/util/fileio.h"
 #include "core/util/wipe.h"
 
 #define ID		"1"	/* of the only request of a connection */
@@ -285,9 +290,29 @@ dovecot_relay_step(void *relay, const char *response, size_t len,
 	return receive(r, out);
 }
 
+static bool
+dovecot_answers(void *state, char *err_r, size_t errlen)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, rc;
+
+	strlcpy(sun.sun_path, state, sizeof(sun.sun_path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	rc = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	/* many wait for it: it is there */
+	if (rc == -1 && errno == EAGAIN)
+		rc = 0;
+	if (rc == -1)
+		snprintf(err_r, errlen, "%s: %s", sun.sun_path,
+		    strerror(errno));
+	fileio_close(fd);
+	return rc == 0;
+}
+
 const struct auth_back_ops auth_back_dovecot = {
 	.open = dovecot_open,
 	.free = free,
+	.answers = dovecot_answers,
 	.relay_start = dovecot_relay_start,
 	.relay_step = dovecot_relay_step,
 	.relay_free = dovecot_relay_free,

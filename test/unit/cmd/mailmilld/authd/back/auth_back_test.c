@@ -64,7 +64,8 @@ Test(auth_back, what_is_not_well_formed_is_not_opened)
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		cr_expect_null(auth_back_open(bad[i], err, sizeof(err)));
-		cr_expect_eq(strncmp(err, "expected ", 9), 0, "%s", err);
+		cr_expect(strstr(err, "passwd:/") != NULL ||
+		    strstr(err, "pam:mailmill") != NULL, "%s", err);
 	}
 }
 
