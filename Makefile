@@ -171,6 +171,11 @@ $(PC)/%/mailmilld: $(PC)/%/noflush.o $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 .PRECIOUS: $(PC)/%/noflush.o
 
+# $(call keep,ACTION,COPY,FILE): what an administrator has edited stays
+keep	= sh cmd/mailmilld/init/keep.sh $(1) \
+	  $(DESTDIR)$(PREFIX)/share/mailmill/$(strip $(2)) $(DESTDIR)$(strip $(3))
+paths	= sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g; s|@FILTER@|$(FILTER)|g' $(1)
+
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/lib \
 	    $(DESTDIR)$(PREFIX)/include/mailmill/core \
@@ -187,30 +192,26 @@ install: all
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
 	done
-	[ -e $(DESTDIR)$(CONF) ] || \
-	    install -m 644 cmd/mailmilld/mailmill.conf $(DESTDIR)$(CONF)
-	install -m 644 cmd/mailmilld/init/fail2ban.conf \
-	    $(DESTDIR)$(PREFIX)/share/mailmill
-	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g' \
-	    cmd/mailmilld/init/mailmilld.service.in \
-	    > $(DESTDIR)$(UNITDIR)/mailmilld.service
-	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g' \
-	    cmd/mailmilld/init/mailmilld.in > $(DESTDIR)/etc/init.d/mailmilld
-	chmod 644 $(DESTDIR)$(UNITDIR)/mailmilld.service
-	chmod 755 $(DESTDIR)/etc/init.d/mailmilld
-	@[ ! -e cmd/mailmilld/init/fail2ban.conf ] || install -D -m 644 \
-	    cmd/mailmilld/init/fail2ban.conf $(DESTDIR)$(FILTER)
+	@$(call paths,cmd/mailmilld/mailmill.conf) | $(call keep,install 644,\
+	    mailmill.conf,$(CONF))
+	@$(call paths,cmd/mailmilld/init/fail2ban.conf) | $(call keep,\
+	    install 644,fail2ban.conf,$(FILTER))
+	@$(call paths,cmd/mailmilld/init/mailmilld.service.in) | $(call keep,\
+	    install 644,mailmilld.service,$(UNITDIR)/mailmilld.service)
+	@$(call paths,cmd/mailmilld/init/mailmilld.in) | $(call keep,\
+	    install 755,mailmilld.init,/etc/init.d/mailmilld)
 	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || sh cmd/mailmilld/init/accounts.sh
 
 accounts:
 	@sh cmd/mailmilld/init/accounts.sh
 
-# the configuration, the accounts and the mail stay
+# the configuration, the accounts, the mail and what was edited stay
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
-	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a \
-	    $(DESTDIR)$(UNITDIR)/mailmilld.service $(DESTDIR)/etc/init.d/mailmilld \
-	    $(DESTDIR)$(FILTER)
+	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a
+	@$(call keep,remove,fail2ban.conf,$(FILTER))
+	@$(call keep,remove,mailmilld.service,$(UNITDIR)/mailmilld.service)
+	@$(call keep,remove,mailmilld.init,/etc/init.d/mailmilld)
 	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	@for m in $(MAN); do \

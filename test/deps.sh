@@ -39,6 +39,7 @@ mandoc		cmd:mandoc
 util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
 fail2ban	cmd:fail2ban-regex
+systemd		cmd:systemd-analyze
 "
 bench="
 python3		cmd:python3

@@ -1,6 +1,7 @@
 """make install and uninstall, into a folder of the test's."""
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,59 @@ def test_install_and_uninstall(d):
         assert f.read().endswith('# mine\n'), 'the configuration was overwritten'
     make(d, 'uninstall')
     assert files(d) == {'usr/local/etc/mailmill/mailmill.conf'}, files(d)
+
+
+def test_what_was_edited_is_neither_overwritten_nor_removed(d):
+    make(d, 'install')
+    shipped = ('usr/local/etc/mailmill/mailmill.conf', 'etc/init.d/mailmilld',
+               'etc/fail2ban/filter.d/mailmilld.conf',
+               'usr/local/lib/systemd/system/mailmilld.service')
+    have = files(d)
+    for f in shipped:
+        assert f in have, (f, have)
+    # the comments name the file that there is, and its jail
+    with open(f'{d}/root/etc/fail2ban/filter.d/mailmilld.conf') as f:
+        text = f.read()
+    assert '/etc/fail2ban/filter.d/mailmilld.conf' in text, text
+    assert '[mailmilld]' in text and '@' not in text, text
+    for f in shipped:
+        with open(f'{d}/root/{f}', 'a') as x:
+            x.write('# mine\n')
+    said = make(d, 'install')
+    for f in shipped:
+        with open(f'{d}/root/{f}') as x:
+            assert x.read().endswith('# mine\n'), f
+    # one that is as it was installed follows the new version
+    f = f'{d}/root/{shipped[2]}'
+    copy = f'{d}/root/usr/local/share/mailmill/fail2ban.conf'
+    for x in (f, copy):
+        with open(x, 'w') as old:
+            old.write('# an old version\n')
+    make(d, 'install')
+    with open(f) as x:
+        assert 'failregex' in x.read()
+    make(d, 'uninstall')
+    assert files(d) == set(shipped) - {shipped[2]}, (files(d), said)
+
+
+def test_the_unit_is_one_that_systemd_understands(d):
+    if not shutil.which('systemd-analyze'):
+        raise Skip('no systemd-analyze')
+    make(d, 'install')
+    unit = f'{d}/mailmilld.service'
+    with open(f'{d}/root/usr/local/lib/systemd/system/mailmilld.service') as f:
+        text = f.read()
+    for line in ('Type=notify', 'RestartSec=', 'LimitMEMLOCK=',
+                 'Wants=network-online.target', 'After=network-online.target'):
+        assert re.search(f'^{line}', text, re.M), line
+    assert re.search(r'^RestartPreventExitStatus=.*\b78\b', text, re.M), text
+    with open(unit, 'w') as f:
+        f.write(text.replace('/usr/local/sbin', BUILD))
+    p = subprocess.run(['systemd-analyze', 'verify', '--man=no', unit],
+                       capture_output=True, text=True)
+    # nothing is said of the unit itself; others on this machine are not ours
+    said = [x for x in (p.stdout + p.stderr).split('\n') if 'mailmilld' in x]
+    assert not said, said
 
 
 def test_a_program_compiles_against_what_is_installed(d):
@@ -146,6 +200,14 @@ def test_the_init_script_and_its_exit_statuses(d):
     run('reload', 6)
     run('restart', 6)
     assert master() == first
+    # what only the start would find out
+    s.write_conf(log=f'{d}/no/such/log')
+    run('restart', 6)
+    s.write_conf(extra='ESMTP_Listener { Listen "192.0.2.1:2525" { } }')
+    run('restart', 6)
+    assert master() == first
+    with Client(s.port) as c:
+        c.hello()
     s.write_conf()
     run('restart', 0)
     assert master() != first
@@ -158,6 +220,19 @@ def test_the_init_script_and_its_exit_statuses(d):
     os.kill(master(), signal.SIGKILL)
     s.no_process_left()
     run('status', 1)
+    # the number is another process's by now: an editor's, say
+    with subprocess.Popen(['sh', '-c', 'exec sleep 100', 'mailmilld']) as other:
+        name = f'{d}/mailmilld: master.conf'
+        shutil.copy(shutil.which('sleep'), name)
+        with subprocess.Popen([name, '100']) as third:
+            for p in other, third:
+                with open(s.pidfile, 'w') as f:
+                    f.write(f'{p.pid}\n')
+                run('status', 1)
+                run('stop', 0)
+                assert p.poll() is None, 'another process was stopped'
+            third.kill()
+        other.kill()
     run('start', 0)
     master()
     run('stop', 0)
