@@ -39,6 +39,7 @@ struct acklog {
 	bool		 is_dirty;	/* written, not flushed */
 	bool		 is_ragged;	/* octets behind the sound ones */
 	bool		 is_suspect;	/* a flush failed: nobody knows what is there */
+	bool		 has_others;	/* older files, with entries of their own */
 };
 
 static void
@@ -201,7 +202,6 @@ take_file(struct acklog *log, uint64_t number, bool is_last,
 struct acklog *
 acklog_open(int dirfd, acklog_replay replay, void *closure)
 {
-	char name[NAME_MAX_OCTETS];
 	struct acklog *log;
 	struct files files;
 	size_t i;
@@ -216,15 +216,13 @@ acklog_open(int dirfd, acklog_replay replay, void *closure)
 	if (files.n == 0)
 		files.number[files.n++] = 1;
 	/* More than one after a crash between the two halves of a compaction:
-	 * an entry replayed twice does no harm. */
+	 * an entry replayed twice does no harm.  The older ones may have
+	 * entries that the last one lacks, and stay until all are in one. */
 	for (i = 0; i < files.n; i++)
 		if (take_file(log, files.number[i], i + 1 == files.n, replay,
 		    closure) == -1)
 			goto err1;
-	for (i = 0; i + 1 < files.n; i++) {
-		file_name(name, files.number[i]);
-		unlinkat(dirfd, name, 0);
-	}
+	log->has_others = files.n > 1;
 	/* the first one's name, too, must survive what acklog_sync() promises */
 	if (fsync(dirfd) == -1)
 		goto err1;
@@ -319,7 +317,8 @@ acklog_sync(struct acklog *log)
 bool
 acklog_wants_compaction(const struct acklog *log)
 {
-	return log->is_suspect || log->octets > log->compact_at;
+	return log->is_suspect || log->has_others ||
+	    log->octets > log->compact_at;
 }
 
 bool
@@ -351,27 +350,45 @@ fill(struct acklog *fresh, const char *tmp, acklog_snapshot snapshot,
 	return 0;
 }
 
+static void
+remove_older(const struct acklog *log)
+{
+	char name[NAME_MAX_OCTETS];
+	struct files files;
+	size_t i;
+
+	if (find_files(log->dirfd, &files) == -1)
+		return;		/* replayed again, which does no harm */
+	for (i = 0; i < files.n && files.number[i] < log->number; i++) {
+		file_name(name, files.number[i]);
+		unlinkat(log->dirfd, name, 0);
+	}
+}
+
 int
 acklog_compact(struct acklog *log, acklog_snapshot snapshot, void *closure)
 {
 	char name[NAME_MAX_OCTETS], tmp[NAME_MAX_OCTETS + 4];
-	char old[NAME_MAX_OCTETS];
 	struct acklog fresh = { .dirfd = log->dirfd, .fd = -1,
 		.number = log->number + 1 };
 
-	file_name(old, log->number);
 	file_name(name, fresh.number);
 	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
 	if (fill(&fresh, tmp, snapshot, closure) == -1 ||
 	    renameat(log->dirfd, tmp, log->dirfd, name) == -1)
 		goto err1;
+	/* Unless its name is on disk, what is written to it may be lost, and
+	 * the old file goes on.  If a crash brings the name back, both are
+	 * replayed: the snapshot was true. */
+	if (fsync(log->dirfd) == -1) {
+		fileio_unlink(log->dirfd, name);
+		goto err1;
+	}
 	fresh.compact_at = compact_limit(fresh.octets);
-	/* From here the new file is the one that goes on: replay takes both. */
 	close(log->fd);
 	free(log->pending);
 	*log = fresh;
-	if (fsync(log->dirfd) == 0)
-		unlinkat(log->dirfd, old, 0);
+	remove_older(log);
 	return 0;
 err1:
 	fileio_close(fresh.fd);

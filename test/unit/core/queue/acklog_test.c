@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "test/unit/fault.h"
+
 struct fixture {
 	char			 path[64];
 	int			 dirfd;
@@ -233,6 +235,23 @@ Test(acklog, a_compaction_that_fails_leaves_the_old_file)
 	cr_assert_eq(f.nseen, 2);
 }
 
+Test(acklog, a_compaction_whose_name_is_not_on_disk_leaves_the_old_file)
+{
+	append(1);
+	cr_assert_eq(acklog_sync(f.log), 0);
+	/* the file's flush succeeds, the folder's fails */
+	fault_arm(FAULT_FSYNC, 1, 1, EIO);
+	cr_assert_eq(acklog_compact(f.log, snapshot, NULL), -1);
+	cr_assert_eq(errno, EIO);
+	cr_assert_eq(file_octets("ack.2"), -1);
+	append(2);
+	cr_assert_eq(acklog_sync(f.log), 0);
+	reopen();
+	cr_assert_eq(f.nseen, 2);
+	cr_assert_eq(acklog_compact(f.log, snapshot, NULL), 0);
+	cr_assert_eq(file_octets("ack.1"), -1);
+}
+
 Test(acklog, both_files_of_an_interrupted_compaction_are_replayed)
 {
 	char cmd[300];
@@ -247,8 +266,15 @@ Test(acklog, both_files_of_an_interrupted_compaction_are_replayed)
 	cr_assert_eq(system(cmd), 0);
 	reopen();
 	cr_assert_eq(f.nseen, 2);
-	cr_assert_eq(file_octets("ack.1"), -1);
 	cr_assert_eq(file_octets("ack.3.tmp"), -1);
+	/* Either may have what the other lacks, until all is in one. */
+	cr_assert(acklog_wants_compaction(f.log));
+	cr_assert_neq(file_octets("ack.1"), -1);
+	cr_assert_eq(acklog_compact(f.log, snapshot, NULL), 0);
+	cr_assert_eq(file_octets("ack.1"), -1);
+	cr_assert_eq(file_octets("ack.2"), -1);
+	cr_assert_neq(file_octets("ack.3"), -1);
+	cr_assert(!acklog_wants_compaction(f.log));
 }
 
 Test(acklog, octets_of_another_file_are_not_entries)

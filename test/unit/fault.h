@@ -1,0 +1,20 @@
+/* System calls of the test that fail, or before which the process is killed:
+ * the unit tests have their own functions in place of libc's. */
+
+#ifndef TEST_UNIT_FAULT_H
+#define TEST_UNIT_FAULT_H
+
+enum fault_call {
+	FAULT_FSYNC, FAULT_FDATASYNC, FAULT_PWRITE, FAULT_PWRITEV,
+	FAULT_FALLOCATE, FAULT_NCALLS
+};
+
+/* fault_arm(call, skip, times, errnum): After ${skip} more calls, ${times} of
+ * them fail with ${errnum}. */
+void fault_arm(enum fault_call call, int skip, int times, int errnum);
+
+/* fault_kill_at(n): SIGKILL before the ${n}-th call from now, whichever of the
+ * above, unlinkat(2) or renameat(2) it is; 0: never. */
+void fault_kill_at(int n);
+
+#endif
