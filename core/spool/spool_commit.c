@@ -7,7 +7,9 @@
  *
  * If a write or flush fails, the whole batch fails: its segment is sealed at
  * the end of the batch before, and stays locked until the maker has wiped what
- * may have been written after that; the next batch goes to another segment. */
+ * may have been written after that; the next batch goes to another segment.
+ * The clients are answered after the wipe, not before: if the process died in
+ * between, the queue would deliver what they had been refused. */
 
 #include <errno.h>
 #include <string.h>
@@ -69,21 +71,6 @@ seal(struct spool_writer *w)
 }
 
 static void
-fail_all(struct spool_writer *w, struct spool_msgs *msgs, int error)
-{
-	struct spool_msg *msg;
-
-	STAILQ_FOREACH(msg, msgs, link) {
-		msg->error = error;
-		spool_body_close(msg, false);
-	}
-	(void)pthread_mutex_lock(&w->lock);
-	STAILQ_CONCAT(&w->done, msgs);
-	spool_post_locked(w);
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
-static void
 fail_batch(struct spool_writer *w, int error)
 {
 	struct spool_batch *b = &w->batch;
@@ -91,6 +78,8 @@ fail_batch(struct spool_writer *w, int error)
 	__atomic_store_n(&w->commit_error, error, __ATOMIC_RELAXED);
 	(void)pthread_mutex_lock(&w->lock);
 	w->cur->wipe_end = b->end;
+	w->cur->error = error;
+	STAILQ_CONCAT(&w->cur->failed, &b->msgs);
 	w->cur->is_failed = true;
 	seal_locked(w);
 	w->is_wipe_wanted = true;
@@ -98,7 +87,6 @@ fail_batch(struct spool_writer *w, int error)
 	spool_note_locked(w, SPOOL_NOTE_WRITE, error);
 	spool_wake_maker_locked(w);
 	(void)pthread_mutex_unlock(&w->lock);
-	fail_all(w, &b->msgs, error);
 }
 
 static uint64_t
@@ -273,7 +261,9 @@ commit_all(struct spool_writer *w, struct spool_msgs *todo)
 
 	while ((msg = STAILQ_FIRST(todo)) != NULL) {
 		if (w->cur == NULL && (error = next_segment(w)) != 0) {
-			fail_all(w, todo, error);
+			(void)pthread_mutex_lock(&w->lock);
+			spool_fail_locked(w, todo, error);
+			(void)pthread_mutex_unlock(&w->lock);
 			return;
 		}
 		if (place(w, msg)) {

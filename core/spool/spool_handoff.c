@@ -52,6 +52,19 @@ spool_note_locked(struct spool_writer *w, enum spool_note note, int error)
 }
 
 void
+spool_fail_locked(struct spool_writer *w, struct spool_msgs *msgs, int error)
+{
+	struct spool_msg *msg;
+
+	STAILQ_FOREACH(msg, msgs, link) {
+		msg->error = error;
+		spool_body_close(msg, false);
+	}
+	STAILQ_CONCAT(&w->done, msgs);
+	spool_post_locked(w);
+}
+
+void
 spool_body_close(struct spool_msg *msg, bool is_kept)
 {
 	if (msg->body_fd == -1)

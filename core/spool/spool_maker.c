@@ -67,6 +67,7 @@ make_next(struct spool_writer *w)
 		held = NULL;
 	} else {
 		held->end = SPOOL_PAGE;
+		STAILQ_INIT(&held->failed);
 	}
 	(void)pthread_mutex_lock(&w->lock);
 	if (held != NULL) {
@@ -220,9 +221,8 @@ failed_next(struct spool_writer *w)
 	return (h);
 }
 
-/* If one cannot be wiped, is_wipe_wanted stays true. */
-static void
-wipe_all(struct spool_writer *w)
+void
+spool_wipe_all(struct spool_writer *w)
 {
 	struct spool_held *h;
 	int fd, error = 0;
@@ -239,7 +239,7 @@ wipe_all(struct spool_writer *w)
 		fd = h->segment.fd;
 		h->segment.fd = -1;
 		h->is_failed = false;
-		spool_post_locked(w);
+		spool_fail_locked(w, &h->failed, h->error);
 		(void)pthread_mutex_unlock(&w->lock);
 		(void)close(fd);
 	}
@@ -312,7 +312,7 @@ spool_maker_main(void *closure)
 		if (is_mark)
 			spool_id_extend(&w->ids);
 		if (is_time)
-			wipe_all(w);
+			spool_wipe_all(w);
 		(void)pthread_mutex_lock(&w->lock);
 		is_failed = w->make_error != 0 || w->is_wipe_wanted;
 		if (is_failed && (is_time || !is_retrying))
@@ -322,6 +322,5 @@ spool_maker_main(void *closure)
 	w->is_maker_gone = true;
 	(void)pthread_cond_signal(&w->commit_cond);
 	(void)pthread_mutex_unlock(&w->lock);
-	wipe_all(w);
 	return (NULL);
 }

@@ -112,16 +112,24 @@ start_threads(struct spool_writer *w)
 	return (error);
 }
 
-/* Close the segments; one without a record becomes free again. */
+/* Close the segments; one without a record becomes free again.  The messages of
+ * a batch that could not be wiped were not answered: they keep their bodies, for
+ * the queue may find their records. */
 static void
 let_go(struct spool_writer *w)
 {
 	struct spool_held *h;
+	struct spool_msg *msg;
 
 	if (w->next != NULL)
 		TAILQ_INSERT_TAIL(&w->helds, w->next, link);
 	while ((h = TAILQ_FIRST(&w->helds)) != NULL) {
 		TAILQ_REMOVE(&w->helds, h, link);
+		while ((msg = STAILQ_FIRST(&h->failed)) != NULL) {
+			STAILQ_REMOVE_HEAD(&h->failed, link);
+			spool_body_close(msg, true);
+			spool_msg_free(msg);
+		}
 		if (h->segment.fd != -1 && !h->is_sealed &&
 		    h->end == SPOOL_PAGE)
 			spool_segment_untake(w->config.dirfd, &h->segment);
@@ -402,6 +410,7 @@ spool_writer_close(struct spool_writer *w)
 	spool_writer_pass(w);
 	stop_thread(w, &w->is_maker_stopping, &w->maker_cond, w->maker);
 	stop_thread(w, &w->is_commit_stopping, &w->commit_cond, w->committer);
+	spool_wipe_all(w);
 	take_results(w, false);
 	writer_free(w);
 }

@@ -82,6 +82,8 @@ struct spool_held {
 	uint32_t		 seq;		/* of the last record */
 	bool			 is_sealed;
 	bool			 is_failed;	/* the maker has to wipe it */
+	struct spool_msgs	 failed;	/* answered when it has been wiped */
+	int			 error;		/* with which they failed */
 	bool			 is_dirty;	/* committed() is due */
 };
 TAILQ_HEAD(spool_helds, spool_held);
@@ -179,6 +181,14 @@ void spool_wake_maker_locked(struct spool_writer *w);
 
 /* spool_note_locked(w, note, error): Something for the log. */
 void spool_note_locked(struct spool_writer *w, enum spool_note note, int error);
+
+/* spool_fail_locked(w, msgs, error): Tell the loop that they have failed. */
+void spool_fail_locked(struct spool_writer *w, struct spool_msgs *msgs,
+    int error);
+
+/* spool_wipe_all(w): The maker's, and closing's: wipe failed batches, then tell
+ * the loop of their messages.  is_wipe_wanted stays true if one cannot be. */
+void spool_wipe_all(struct spool_writer *w);
 
 /* spool_body_close(msg, is_kept): Close the body file of a large message, if
  * there is one; unlink it first if it is not kept. */

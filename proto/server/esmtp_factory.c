@@ -268,7 +268,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	message_construct *mc = st->mc;
 	const char *which;
 
-	if (w == W_WAIT && st->ac->host->is_draining && is_silent(mc))
+	if (w == W_WAIT && st->ac->host->is_draining && is_silent(mc) &&
+	    !esmtp_is_waiting(mc))
 		w = W_END;
 	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc)) {
 		esmtp_answering(st, "", "", 0);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test/unit/fault.h"
+#include "test/unit/core/spool/fault.h"
 
 struct fixture {
 	char			 path[64];

@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "test/unit/core/spool/spool_fixture.h"
+#include "test/unit/core/spool/fault.h"
 
 /* Every message of every segment, counted by handle (which is in its time),
  * compared with what was sent. */
@@ -387,11 +387,9 @@ Test(spool_writer, without_descriptors_commits_fail_cleanly_and_recover)
 	fixture_free(&f);
 }
 
-/* Writes beyond the limit on file sizes fail as on a broken disk. */
 Test(spool_writer, a_batch_that_cannot_be_written_fails_and_is_wiped)
 {
 	unsigned int seen[FIXTURE_SESSIONS];
-	struct rlimit old, low;
 	struct spool_fixture f;
 	struct spool_position p = { 0 };
 	uint64_t i, good;
@@ -403,15 +401,10 @@ Test(spool_writer, a_batch_that_cannot_be_written_fails_and_is_wiped)
 		cr_assert_eq(fixture_send(&f, i, 100), 0);
 		fixture_wait(&f, i);
 	}
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
-	low = old;
-	signal(SIGXFSZ, SIG_IGN);	/* the log may be a file, too */
-	low.rlim_cur = SPOOL_PAGE + 5000;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &low), 0);
+	fault_arm(FAULT_PWRITEV, 1, 1, EFBIG);
 	(void)send_until_error(&f, 3000, &error);
 	cr_assert_eq(error, EFBIG);
 	good = count_good(&f);
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
 	send_until_works(&f, 210);
 	for (i = 0; i < f.npositions; i++)
 		if (f.positions[i].is_sealed)

@@ -140,8 +140,8 @@ Test(esmtp_wait, a_commit_that_never_ends_does_not_hold_the_session_for_ever)
 	f->h.spool.is_held = true;
 	fake_to_data(f);
 	fake_say(f, ".\r\n");
-	cr_assert_str_eq(fake_wait(f, LIM_ASYNC_SECONDS + 1),
-	    "421 4.3.0 Internal error, closing the channel\r\n");
+	/* without a word: the commit may yet succeed */
+	cr_assert_str_eq(fake_wait(f, LIM_ASYNC_SECONDS + 1), "");
 	cr_assert(fake_is_ended(f));
 	fake_end(f);
 }

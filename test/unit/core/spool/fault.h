@@ -1,8 +1,8 @@
 /* System calls of the test that fail, or before which the process is killed:
  * the unit tests have their own functions in place of libc's. */
 
-#ifndef TEST_UNIT_FAULT_H
-#define TEST_UNIT_FAULT_H
+#ifndef TEST_UNIT_CORE_SPOOL_FAULT_H
+#define TEST_UNIT_CORE_SPOOL_FAULT_H
 
 enum fault_call {
 	FAULT_FSYNC, FAULT_FDATASYNC, FAULT_PWRITE, FAULT_PWRITEV,

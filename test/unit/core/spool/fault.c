@@ -1,6 +1,6 @@
 /* Functions that the tests call in place of libc's. */
 
-#include "test/unit/fault.h"
+#include "test/unit/core/spool/fault.h"
 
 #include <sys/syscall.h>
 #include <sys/uio.h>

@@ -1,0 +1,211 @@
+/* Batches that fail: a message that was refused is never delivered, whenever
+ * the process dies, and none is refused before what was written of it has been
+ * wiped. */
+
+#include <sys/wait.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test/unit/core/spool/spool_fixture.h"
+#include "test/unit/core/spool/fault.h"
+
+#define GOOD	3	/* messages before the failure: 0 to 2 */
+#define BAD	6	/* of the batch that fails: 3 to 8 */
+#define STEPS	40	/* more than there are calls from the failure to the end */
+
+struct answer {
+	uint64_t	 handle;
+	int		 error;
+};
+
+static int out;		/* the child tells what was answered */
+
+static void
+on_done(void *, uint64_t handle, int error)
+{
+	struct answer a = { .handle = handle, .error = error };
+
+	if (write(out, &a, sizeof(a)) != sizeof(a))
+		_exit(6);
+}
+
+static bool
+on_room(void *, uint64_t)
+{
+	return (true);
+}
+
+static void
+work(struct spool_writer *w, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = spool_writer_fd(w), .events = POLLIN };
+
+	spool_writer_pass(w);
+	(void)poll(&pfd, 1, timeout_ms);
+	spool_writer_dispatch(w);
+}
+
+/* Three messages are accepted, the flush of six fails, one with a large body
+ * among them; the process is killed at call ${at} after that. */
+static void
+child(struct spool_fixture *f, enum fault_call call, int at)
+{
+	struct spool_writer_callbacks cb = { .done = on_done, .room = on_room };
+	uint64_t i;
+
+	if ((f->w = spool_writer_open(&f->config, &cb, f)) == NULL)
+		_exit(2);
+	for (i = 0; i < GOOD; i++)
+		if (fixture_send(f, i, 1000) != 0)
+			_exit(3);
+	if (spool_writer_drain(f->w, 20000) == -1)
+		_exit(4);
+	fault_arm(call, 0, 1, EIO);
+	fault_kill_at(at);
+	for (; i < GOOD + BAD; i++)
+		if (fixture_send(f, i, 2000) != 0)
+			_exit(5);
+	if (spool_writer_drain(f->w, 20000) == -1)
+		_exit(4);
+	_exit(0);
+}
+
+struct seen {
+	int		 dirfd;
+	unsigned int	 n[GOOD + BAD];
+};
+
+static int
+read_segment(void *closure, enum spool_entry kind, uint64_t id, const char *)
+{
+	struct seen *seen = closure;
+	struct spool_readbuf *buf;
+	struct spool_reader *r;
+	struct spool_damage d;
+	struct spool_header h;
+	struct spool_view v;
+	uint64_t n;
+	int fd, rv;
+
+	if (kind != SPOOL_ENTRY_SEGMENT)
+		return (0);
+	fd = spool_segment_open(seen->dirfd, id, &h);
+	cr_assert_neq(fd, -1);
+	buf = spool_readbuf_new();
+	r = spool_reader_new(fd, buf, 0);
+	while ((rv = spool_reader_next(r, SPOOL_TO_END, &v, &d)) != 0) {
+		n = v.record.received_us / 1000000 - 1700000000;
+		if (rv == 1 && n < GOOD + BAD)
+			seen->n[n]++;
+	}
+	spool_reader_free(r);
+	spool_readbuf_free(buf);
+	(void)close(fd);
+	return (0);
+}
+
+/* One life, and what the queue finds after it.  Return whether it was killed. */
+static bool
+live(enum fault_call call, int at)
+{
+	struct spool_fixture f;
+	struct seen seen = { 0 };
+	struct answer a;
+	bool is_told[GOOD + BAD] = { false };
+	int fds[2], status, i;
+	pid_t pid;
+
+	fixture_init(&f);
+	seen.dirfd = f.dirfd;
+	cr_assert_eq(pipe(fds), 0);
+	if ((pid = fork()) == 0) {
+		out = fds[1];
+		child(&f, call, at);
+	}
+	(void)close(fds[1]);
+	while (read(fds[0], &a, sizeof(a)) == sizeof(a)) {
+		cr_assert_lt(a.handle, GOOD + BAD);
+		cr_assert_eq(a.error, a.handle < GOOD ? 0 : EIO);
+		is_told[a.handle] = true;
+	}
+	(void)close(fds[0]);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(spool_scan(f.dirfd, read_segment, &seen), 0);
+	for (i = 0; i < GOOD; i++)
+		cr_assert(is_told[i] && seen.n[i] == 1, "message %d", i);
+	for (; i < GOOD + BAD; i++)
+		cr_assert(!is_told[i] || seen.n[i] == 0,
+		    "refused message %d is delivered, killed at call %d", i,
+		    at);
+	fixture_free(&f);
+	if (WIFSIGNALED(status))
+		return (true);
+	cr_assert_eq(WEXITSTATUS(status), 0);
+	for (i = GOOD; i < GOOD + BAD; i++)
+		cr_assert(is_told[i], "message %d was not answered", i);
+	return (false);
+}
+
+Test(spool_refuse, no_refused_message_is_delivered_wherever_the_writer_dies)
+{
+	int at = 1;
+
+	while (live(FAULT_FDATASYNC, at))
+		cr_assert_lt(++at, STEPS);
+	cr_assert_gt(at, 3, "a flush, the wipe, its flush");
+	at = 1;
+	while (live(FAULT_PWRITEV, at))
+		cr_assert_lt(++at, STEPS);
+}
+
+/* While the wipe fails, too, nobody is answered. */
+Test(spool_refuse, no_answer_until_the_wipe_is_on_disk)
+{
+	struct spool_fixture f;
+	int i;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
+	fixture_wait(&f, 0);
+	/* the flush of the batch and of two wipes; then the disk works */
+	fault_arm(FAULT_FDATASYNC, 0, 3, EIO);
+	cr_assert_eq(fixture_send(&f, 1, 1000), 0);
+	for (i = 0; i < 5; i++) {
+		work(f.w, 100);
+		cr_assert(!f.is_done[1], "answered before the wipe");
+	}
+	fixture_wait(&f, 1);
+	cr_assert_eq(f.error[1], EIO);
+	cr_assert_eq(fixture_send(&f, 2, 1000), 0);
+	fixture_wait(&f, 2);
+	cr_assert_eq(f.error[2], 0);
+	fixture_free(&f);
+}
+
+/* A batch may fail after the maker has ended. */
+Test(spool_refuse, a_batch_that_fails_while_closing_is_wiped)
+{
+	struct spool_fixture f;
+	struct seen seen = { 0 };
+
+	fixture_init(&f);
+	seen.dirfd = f.dirfd;
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(fixture_send(&f, 1, 1000), 0);
+	fault_arm(FAULT_FDATASYNC, 0, 1, EIO);
+	fixture_close(&f);
+	cr_assert_eq(spool_scan(f.dirfd, read_segment, &seen), 0);
+	cr_assert_eq(seen.n[0], 1);
+	cr_assert_eq(seen.n[1], 0);
+	fixture_free(&f);
+}
