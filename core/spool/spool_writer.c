@@ -57,7 +57,8 @@ init_locks(struct spool_writer *w)
 
 /* With all signals blocked: they are the loop's. */
 static int
-start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w)
+start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w,
+    const cpu_set_t *processors)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
@@ -66,6 +67,9 @@ start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w)
 	if ((error = pthread_attr_init(&attr)) != 0)
 		return (error);
 	(void)pthread_attr_setstacksize(&attr, THREAD_STACK);
+	if (processors != NULL)
+		(void)pthread_attr_setaffinity_np(&attr, sizeof(*processors),
+		    processors);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = pthread_create(thread, &attr, func, w);
@@ -105,9 +109,11 @@ start_threads(struct spool_writer *w)
 {
 	int error;
 
-	if ((error = start_thread(&w->maker, spool_maker_main, w)) != 0)
+	if ((error = start_thread(&w->maker, spool_maker_main, w,
+	    w->config.maker_processors)) != 0)
 		return (error);
-	if ((error = start_thread(&w->committer, spool_commit_main, w)) != 0)
+	if ((error = start_thread(&w->committer, spool_commit_main, w, NULL)) !=
+	    0)
 		stop_thread(w, &w->is_maker_stopping, &w->maker_cond, w->maker);
 	return (error);
 }

@@ -11,6 +11,7 @@
 #ifndef CORE_SPOOL_SPOOL_WRITER_H
 #define CORE_SPOOL_SPOOL_WRITER_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct spool_writer_config {
 	uint64_t	 large_octets;	/* a body over this gets a file of its own */
 	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
 	bool		 is_synced;	/* false: for measuring only */
+	const cpu_set_t	*maker_processors; /* where the maker may run: large bodies would keep the loop's busy; NULL: where the caller may */
 };
 
 struct spool_position {

@@ -19,19 +19,20 @@ affinity_pick(const cpu_set_t *set, unsigned int nworkers, unsigned int slot)
 	return -1;
 }
 
-void
-affinity_bind(unsigned int nworkers, unsigned int slot)
+bool
+affinity_bind(unsigned int nworkers, unsigned int slot, cpu_set_t *before_r)
 {
 	cpu_set_t set;
 	int cpu;
 
-	if (sched_getaffinity(0, sizeof(set), &set) == -1 ||
-	    (cpu = affinity_pick(&set, nworkers, slot)) == -1)
-		return;
+	if (sched_getaffinity(0, sizeof(*before_r), before_r) == -1 ||
+	    (cpu = affinity_pick(before_r, nworkers, slot)) == -1)
+		return false;
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) == -1)
-		log_warn("affinity", "slot=%u processor=%d effect=%s", slot,
-		    cpu, "it goes on unbound; worker_affinity = \"none\" "
-		    "does not try");
+	if (sched_setaffinity(0, sizeof(set), &set) == 0)
+		return true;
+	log_warn("affinity", "slot=%u processor=%d effect=%s", slot, cpu,
+	    "it goes on unbound; worker_affinity = \"none\" does not try");
+	return false;
 }

@@ -7,6 +7,7 @@
 #define CMD_MAILMILLD_WORKER_AFFINITY_H
 
 #include <sched.h>
+#include <stdbool.h>
 
 /* affinity_pick(set, nworkers, slot): The processor of ${set} for worker
  * ${slot} (from 1) of ${nworkers}; -1: any.  Each processor gets equally many
@@ -15,9 +16,11 @@
 int affinity_pick(const cpu_set_t *set, unsigned int nworkers,
     unsigned int slot);
 
-/* affinity_bind(nworkers, slot): Bind the calling thread, and the threads that
- * it starts, to that processor.  Where the system refuses, the worker runs
- * unbound. */
-void affinity_bind(unsigned int nworkers, unsigned int slot);
+/* affinity_bind(nworkers, slot, before_r): Bind the calling thread, and the
+ * threads that it starts, to that processor.  Where the system refuses, the
+ * worker runs unbound.  Return whether it is bound; then ${before_r} has the
+ * processors that it had. */
+bool affinity_bind(unsigned int nworkers, unsigned int slot,
+    cpu_set_t *before_r);
 
 #endif

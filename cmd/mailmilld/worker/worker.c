@@ -144,8 +144,8 @@ worker_main(struct child *c)
 	w->pid = getpid();
 	/* before there are threads: they inherit it */
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
-		affinity_bind((unsigned int)c->settings->workers,
-		    c->init.slot);
+		w->is_bound = affinity_bind((unsigned int)c->settings->workers,
+		    c->init.slot, &w->processors);
 	if ((dirfd = open_incoming(c->settings)) == -1 ||
 	    read_tables(c) == -1 || host_tls_open(w) == -1 ||
 	    child_drop(c) == -1)

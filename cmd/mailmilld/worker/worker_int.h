@@ -44,6 +44,8 @@ struct worker {
 	struct child		*child;
 	struct esmtp_host	 host;
 	struct spool_writer	*spool;
+	bool			 is_bound;	/* to one processor */
+	cpu_set_t		 processors;	/* before that */
 	struct tell		 tell;
 	struct sessions		 sessions;
 	struct host_tls		*tls;		/* NULL: there is no TLS */
