@@ -354,9 +354,11 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 
 	memset(msg_r, 0, sizeof(*msg_r));
 	msg_r->fd = -1;
+	/* of a peer that has ended with messages unread the kernel says so
+	 * once, before it gives out what that peer had sent */
 	do
 		len = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	while (len == -1 && errno == EINTR);
+	while (len == -1 && (errno == EINTR || errno == ECONNRESET));
 	if (len == -1)
 		return peer_is_gone(errno) ? 0 : -1;
 	c->packet_len = (size_t)len;

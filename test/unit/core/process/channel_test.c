@@ -343,3 +343,18 @@ Test(channel, odd_sizes_are_padded)
 	cr_expect_str_eq(msg.base, "ab");
 	cr_expect_arr_eq(msg.entries, "0123456789", 10);
 }
+
+/* The kernel tells the reader of that first, with ECONNRESET. */
+Test(channel, what_a_peer_has_sent_is_read_although_it_ended_with_some_unread)
+{
+	struct base base = { 7 };
+	struct channel_msg msg;
+
+	cr_assert_eq(channel_send(boss, T_PLAIN, &base, NULL, 0, -1), 0);
+	cr_assert_eq(channel_send(hand, T_UP, &base, NULL, 0, -1), 0);
+	channel_free(hand);
+	hand = NULL;
+	cr_assert_eq(channel_recv(boss, &msg), 1);
+	cr_expect_eq(((const struct base *)msg.base)->n, 7);
+	cr_expect_eq(channel_recv(boss, &msg), 0);
+}
