@@ -184,6 +184,7 @@ check_start(struct master *m, const char *filename)
 	printf("%s: configuration ok%s\n", filename,
 	    m->config.settings->ndomains > 0 ? "" :
 	    ", but without a Domain section all mail is refused");
+	config_warn(&m->config);
 	return 0;
 }
 

@@ -230,10 +230,27 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 	return -1;
 }
 
+static void
+warn_open_relay(const struct settings_listen *l)
+{
+	char at[CONF_AT_MAX];
+
+	if (l->options->open_relay)
+		log_warnx("open-relay", "listener=%s at=%s effect=%s", l->name,
+		    conf_at_text(&l->at, at, sizeof(at)), "Open_Relay: every "
+		    "client may send mail to anywhere; put it into a Peer "
+		    "section");
+}
+
 void
 config_warn(const struct config *config)
 {
-	if (config->settings->ndomains == 0)
+	const struct settings *s = config->settings;
+	size_t i;
+
+	if (s->ndomains == 0)
 		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
 		    "a Domain section and reload");
+	for (i = 0; i < s->nlistens; i++)
+		warn_open_relay(&s->listens[i]);
 }
