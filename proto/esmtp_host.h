@@ -128,6 +128,7 @@ struct esmtp_host {
 	char				*output;	/* one reply buffer for all sessions of the loop */
 	size_t				 output_octets;	/* at least LIM_OUTPUT */
 	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */
+	int				 is_held;	/* what is accepted would not be delivered for long: MAIL gets 451 */
 	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */
 };
 

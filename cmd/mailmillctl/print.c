@@ -4,6 +4,7 @@
 
 #include "cmd/mailmillctl/ctl.h"
 
+#include <string.h>
 #include <time.h>
 
 static const char *
@@ -99,6 +100,22 @@ print_certificates(FILE *fp, const json_t *certificates)
 	}
 }
 
+/* Only when it is down. */
+static void
+print_outage(FILE *fp, const json_t *queue)
+{
+	if (strcmp(str(queue, "state"), "down") != 0)
+		return;
+	fputs("queue down for ", fp);
+	put_duration(fp, num(queue, "seconds"), 0);
+	fputs(": ", fp);
+	put_safe(fp, *str(queue, "reason") == '\0' ? "the log says why" :
+	    str(queue, "reason"));
+	fprintf(fp, "\n%s\n\n", json_is_true(json_object_get(queue,
+	    "mail_refused")) ? "MAIL is answered 451" :
+	    "mail is accepted and waits in the spool");
+}
+
 void
 print_status(FILE *fp, const json_t *answer)
 {
@@ -111,6 +128,7 @@ print_status(FILE *fp, const json_t *answer)
 	put_duration(fp, num(answer, "uptime"), 0);
 	fprintf(fp, ", %lld sessions, configuration %lld\n\n",
 	    num(answer, "sessions"), num(answer, "generation"));
+	print_outage(fp, json_object_get(answer, "queue"));
 	fprintf(fp, "%-8s %4s %8s  %-9s %8s %9s\n", "ROLE", "SLOT", "PID",
 	    "STATE", "UP", "SESSIONS");
 	json_array_foreach(json_object_get(answer, "processes"), i, o)

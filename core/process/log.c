@@ -59,6 +59,7 @@ static struct {
 	char		 stamp[40];
 	size_t		 stamp_len;
 	uint64_t	 lost;		/* lines, not yet reported by log_lost= */
+	char		 last_error[LOG_ERROR_MAX];
 	size_t		 used;
 	char		 buf[LOG_BUFFER];
 } g = {
@@ -400,6 +401,15 @@ log_pending(void)
 	return n;
 }
 
+const char *
+log_last_error(char *buf, size_t len)
+{
+	pthread_mutex_lock(&g.lock);
+	strlcpy(buf, g.last_error, len);
+	pthread_mutex_unlock(&g.lock);
+	return buf;
+}
+
 void
 log_put(enum log_level level, int errnum, const char *event, const char *fmt,
     ...)
@@ -407,6 +417,7 @@ log_put(enum log_level level, int errnum, const char *event, const char *fmt,
 	struct log_line l;
 	const char *text;
 	va_list ap;
+	size_t begin, len;
 	bool was_dead;
 	int saved = errno;
 
@@ -417,6 +428,7 @@ log_put(enum log_level level, int errnum, const char *event, const char *fmt,
 	append_lost();
 	log_line_init(&l);
 	put_prefix(&l, level);
+	begin = l.len;
 	log_line_str(&l, event);
 	if (fmt != NULL && *fmt != '\0') {
 		log_line_text(&l, " ", 1);
@@ -428,6 +440,12 @@ log_put(enum log_level level, int errnum, const char *event, const char *fmt,
 		text = strerror(errnum);
 		log_line_str(&l, " error=");
 		log_line_value(&l, text, strlen(text));
+	}
+	if (level == LOG_LEVEL_ERROR) {
+		len = l.len - begin < sizeof(g.last_error) ? l.len - begin :
+		    sizeof(g.last_error) - 1;
+		memcpy(g.last_error, l.buf + begin, len);
+		g.last_error[len] = '\0';
 	}
 	log_line_end(&l);
 	if (!append(&l))

@@ -77,6 +77,12 @@ void log_put(enum log_level level, int errnum, const char *event,
  * how many, as soon as there is room. */
 void log_flush(void);
 
+/* log_last_error(buf, len): What the last line of level error said, without time,
+ * process and level: "spool dir=/var/spool error=\"Permission denied\""; "" when
+ * there was none.  Return ${buf}. */
+#define LOG_ERROR_MAX	400
+const char *log_last_error(char *buf, size_t len);
+
 /* log_pending(): Octets that wait for log_flush(). */
 size_t log_pending(void);
 

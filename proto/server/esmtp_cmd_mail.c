@@ -69,6 +69,8 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 	if (id == RPL_OK && p.addr.local_len == 0 &&
 	    !st->ac->options->allow_null_envelope_sender)
 		id = RPL_NULL_SENDER;
+	if (id == RPL_OK && st->ac->host->is_held)
+		id = RPL_HELD;
 	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
 	if (w == W_WAIT)

@@ -34,6 +34,8 @@ enum step_kind {
 	STEP_LOGIN,		/* word */
 	STEP_CANCELS,		/* number */
 	STEP_DRAIN,
+	STEP_HOLD,
+	STEP_RELEASE_HOLD,
 	STEP_RECONFIG,
 	STEP_EXTENSION,
 	STEP_MESSAGE,		/* sender, rcpts, flags, text: body */

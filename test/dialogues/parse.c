@@ -286,6 +286,8 @@ static const struct directive {
 	{ "@auth",		STEP_AUTH,		ARG_FAULT },
 	{ "@login",		STEP_LOGIN,		ARG_WORD },
 	{ "@cancels",		STEP_CANCELS,		ARG_NUMBER },
+	{ "@hold",		STEP_HOLD,		ARG_NONE },
+	{ "@release-hold",	STEP_RELEASE_HOLD,	ARG_NONE },
 	{ "@drain",		STEP_DRAIN,		ARG_NONE },
 	{ "@reconfig",		STEP_RECONFIG,		ARG_NONE },
 	{ "@extension",		STEP_EXTENSION,		ARG_NONE },

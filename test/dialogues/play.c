@@ -398,6 +398,10 @@ play_world(struct run *r, const struct step *s)
 			play_fail(r, "@auth: no such word");
 		play_collect(r);
 		break;
+	case STEP_HOLD:
+	case STEP_RELEASE_HOLD:
+		play_host->host.is_held = s->kind == STEP_HOLD;
+		break;
 	case STEP_DRAIN:
 	case STEP_RECONFIG:
 		simhost_drain(play_host, s->kind == STEP_RECONFIG);

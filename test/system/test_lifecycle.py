@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 from harness import (NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
@@ -480,3 +481,89 @@ def test_an_idle_server_uses_next_to_no_cpu(d):
         time.sleep(2)
         used = ticks(pids) - before
         assert used <= 6 * SLOW, f'{used} ticks in 2 s'
+
+
+def refused_start(s, *args):
+    """What a start in the background says that fails."""
+    p = subprocess.run(s.command(*args), capture_output=True, text=True,
+                       preexec_fn=s._before_exec, timeout=90)
+    assert p.returncode == 1, (p.returncode, p.stderr)
+    return p.stderr
+
+
+def test_a_start_without_its_spool_fails_and_says_why(d):
+    s = Server(d, log=f'{d}/log', user=NOBODY if ROOT else None)
+    with s:
+        pass
+    os.rename(f'{s.spool}/queue/lock', f'{d}/lock')
+    os.mkdir(f'{s.spool}/queue/lock')
+    said = refused_start(s)
+    assert 'queue 1 does not start: ' in said and 'queue/lock' in said, said
+    assert not os.path.exists(s.pidfile) or not open(s.pidfile).read()
+    os.rmdir(f'{s.spool}/queue/lock')
+    with s:
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail()
+
+
+def test_a_second_server_is_refused_the_spool(d):
+    user = NOBODY if ROOT else None
+    with Server(d, user=user) as s:
+        other = Server(tempfile.mkdtemp(dir=d), spool=s.spool, user=user)
+        said = refused_start(other)
+        assert 'another mailmilld' in said and f'pid={s.master}' in said, said
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail()
+
+
+def test_without_a_queue_mail_is_refused_until_it_is_back(d):
+    with Server(d, conf='max_queue_downtime = 1') as s:
+        lock = f'{s.spool}/queue/lock'
+        os.rename(lock, lock + '.away')
+        os.mkdir(lock)
+        os.kill(s.pids('queue')[0], signal.SIGKILL)
+        c = Client(s.port)
+        c.hello()
+
+        def answer():
+            c.send(b'MAIL FROM:<a@client.test>\r\n')
+            return c.reply()[:9]
+
+        def refused():
+            c.cmd('RSET')
+            return answer() == '451 4.3.0'
+        wait_for('MAIL to be refused', refused)
+        down = s.ctl_json('status')['queue']
+        assert down['state'] == 'down' and down['mail_refused'], down
+        assert 'queue/lock' in down['reason'] and down['seconds'] >= 1, down
+        assert 'queue down for ' in s.ctl('status').stdout
+        os.rmdir(lock)
+        os.rename(lock + '.away', lock)
+
+        def accepted():
+            c.cmd('RSET')
+            return answer() == '250 2.1.0'
+        wait_for('MAIL to be accepted', accepted, 30)
+        c.close()
+        assert s.ctl_json('status')['queue'] == {'state': 'running'}
+
+
+def test_a_reload_that_cannot_open_its_spool_keeps_the_old_server(d):
+    with Server(d) as s:
+        lock = f'{s.spool}/queue/lock'
+        os.rename(lock, lock + '.away')
+        os.mkdir(lock)
+        p = s.ctl('reload', check=False, timeout=60)
+        assert p.returncode == 1 and 'queue 1 does not start' in p.stderr, p
+        assert 'queue/lock' in p.stderr, p
+        os.rmdir(lock)
+        os.rename(lock + '.away', lock)
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail()
+        s.ctl('reload')

@@ -194,6 +194,5 @@ const struct role role_authd = {
 	.keeps_groups = true,	/* so it reads what its administrator gave it */
 	.count = authd_count,
 	.main = authd_main,
-	.is_awaited = true,
 	.has_secrets = true
 };

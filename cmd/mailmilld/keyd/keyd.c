@@ -78,6 +78,7 @@ on_keys_end(void *closure, struct channel_msg *msg)
 	struct role_state *s = closure;
 	struct msg_keys_ready ready = { 0 };
 	struct msg_certs certs;
+	char text[LOG_ERROR_MAX];
 
 	memcpy(&certs, msg->base, sizeof(certs));
 	ready.version = certs.version;
@@ -90,9 +91,11 @@ on_keys_end(void *closure, struct channel_msg *msg)
 		s->version = certs.version;
 		log_event(LOG_LEVEL_INFO, "keys", "version=%u keys=%zu",
 		    s->version, s->nkeys);
-	} else
+	} else {
+		child_trouble(s->child, log_last_error(text, sizeof(text)));
 		log_errx("keys", "version=%u effect=%s", certs.version,
 		    "the keys of before stay in use");
+	}
 	(void)chanev_send(s->child->master, M_KEYS_READY, &ready, NULL, 0, -1);
 }
 
@@ -180,7 +183,6 @@ const struct role role_keyd = {
 	.count = keyd_count,
 	.main = keyd_main,
 	.is_split = true,
-	.is_awaited = true,
 	.root = SPOOL_EMPTY,
 	.has_secrets = true
 };

@@ -228,10 +228,14 @@ take_answer(struct master *m, struct proc *p)
 	else if (is_ours(m, p, ROLE_KEYD) && m->certs.next != NULL &&
 	    answer->version == creds_version(m->certs.next))
 		refuse(m, "keyd cannot use them, its lines in the log say why");
-	else
+	else {
 		/* the keys that it started with: without them it is of no
-		 * use.  It has logged why. */
+		 * use */
+		if (*p->trouble == '\0')
+			strlcpy(p->trouble, "it cannot use its keys, the log "
+			    "says why", sizeof(p->trouble));
 		proc_kill(p);
+	}
 }
 
 /* --- the end of a certificate --------------------------------------------- */

@@ -150,6 +150,7 @@ open_parts(struct master *m)
 	log_on_failure(master_log_failed, m);
 	accounts_say();
 	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
+	    spooldir_free(s->spool) == -1 ||
 	    spooldir_make(s->spool, m->accounts) == -1)
 		return EX_CONFIG;
 	/* an address in use may be free soon */

@@ -55,6 +55,7 @@ struct proc {
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */
 	bool			 said_ready;
+	char			 trouble[MSG_TROUBLE_MAX + 1]; /* of M_TROUBLE */
 	bool			 has_keys_answer;
 	struct msg_keys_ready	 keys_answer;
 	bool			 has_exited;
@@ -129,6 +130,14 @@ struct master_ops {
 	uint64_t	 (*now_ms)(void);
 };
 
+/* The queue processes, as a whole. */
+struct outage {
+	uint64_t	since_ms;	/* there is none that works; 0: there is */
+	uint64_t	hold_ms;	/* when MAIL is to be refused */
+	bool		is_held;	/* it is */
+	char		reason[MSG_TROUBLE_MAX + 1]; /* of the last one that died */
+};
+
 struct reload;			/* one in progress; reload.c */
 struct control;			/* the socket of mailmillctl; control.c */
 
@@ -165,6 +174,7 @@ struct master {
 	int			 stats_fd;
 	int			 limits_fd;	/* each authd's memory (auth_limit.h) */
 	struct certs		 certs;
+	struct outage		 outage;
 	/* sessions */
 	struct ledger		*ledger;
 	struct tally		*services[SERVICES_MAX]; /* by number, made when first used */
@@ -264,12 +274,25 @@ void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
 /* procs_are_ready(m, config, &limit_ms, err_r, errlen): Return 1 when all
- * processes that its sessions need (role->is_awaited) are ready, 0 while they
- * are not, -1 with a message when ${limit_ms} has passed meanwhile. */
+ * its processes are ready, 0 while they are not, -1 with a message when ${limit_ms} has passed meanwhile. */
 int procs_are_ready(const struct master *m, const struct config *config,
     uint64_t *limit_ms, char *err_r, size_t errlen);
 struct proc *proc_find(struct master *m, enum role_id role,
     unsigned int generation);
+
+/* proc_failure(p, buf, len): Why ${p}, which has died, has never been ready.
+ * Return ${buf}. */
+const char *proc_failure(const struct proc *p, char *buf, size_t len);
+
+/* outage.c: while no queue process works, and has not for
+ * ${max_queue_downtime}, workers refuse MAIL. */
+
+/* outage_step(m): see master_step()
+ * outage_reason(m): Why there is none; "": it is not known. */
+void outage_step(struct master *m);
+const char *outage_reason(const struct master *m);
+/* outage_tell(m, p): Tell the worker ${p}, which is new. */
+int outage_tell(struct master *m, struct proc *p);
 
 /* respawn.c */
 

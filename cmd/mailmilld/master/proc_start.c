@@ -29,6 +29,19 @@ reopen(int fd)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+/* Is there a process of its role that it is to take over from? */
+static bool
+has_older(const struct master *m, const struct proc *p)
+{
+	const struct proc *o;
+
+	TAILQ_FOREACH(o, &m->procs, link)
+		if (o->role == p->role && o->generation < p->generation &&
+		    o->state != PROC_STARTING && !o->is_killed)
+			return true;
+	return false;
+}
+
 static int
 send_init(struct master *m, struct proc *p, const struct config *config)
 {
@@ -37,7 +50,9 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 		.slot = p->slot, .instance = p->instance,
 		.stats_slot = p->stats_slot,
 		.uid = a->uid, .gid = a->gid,
-		.aux_gid = m->accounts[role_of(p->role)->group_of].gid
+		.aux_gid = m->accounts[role_of(p->role)->group_of].gid,
+		.is_successor = role_of(p->role)->is_replaced &&
+		    has_older(m, p)
 	};
 
 	return proc_send_fd(p, M_INIT, &init, reopen(config->fd));
@@ -81,7 +96,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
 	p->has_tls = config->settings->tls->npairs > 0;
-	if (certs_send(m, p, config) == -1)
+	if (certs_send(m, p, config) == -1 || outage_tell(m, p) == -1)
 		return -1;
 	links_connect(m, p, config->settings);
 	return chanev_send(p->ce, M_START, &empty, NULL, 0, -1);

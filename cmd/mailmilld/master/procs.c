@@ -31,8 +31,7 @@ procs_count(const struct master *m, enum role_id role, unsigned int generation)
 	return n;
 }
 
-/* A role that sessions need and of which a process is not ready; NROLES: all
- * are. */
+/* A role of which a process is not ready; NROLES: all are. */
 static enum role_id
 awaited(const struct master *m, const struct config *config)
 {
@@ -40,14 +39,28 @@ awaited(const struct master *m, const struct config *config)
 	unsigned int n[NROLES] = { 0 }, id;
 
 	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->state == PROC_READY &&
+		if (p->state == PROC_READY && !p->is_killed &&
 		    p->generation == config->generation)
 			n[p->role]++;
+	/* the master itself is not in the list */
+	n[ROLE_MASTER] = 1;
 	for (id = 0; id < NROLES; id++)
-		if (role_of(id)->is_awaited &&
-		    n[id] != role_count(config->settings, id))
+		if (n[id] != role_count(config->settings, id))
 			break;
 	return id;
+}
+
+/* What a process of ${role} says that is not ready; "": nothing. */
+static const char *
+trouble_of(const struct master *m, enum role_id role, unsigned int generation)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == role && p->generation == generation &&
+		    p->state != PROC_READY && *p->trouble != '\0')
+			return p->trouble;
+	return "";
 }
 
 int
@@ -55,13 +68,16 @@ procs_are_ready(const struct master *m, const struct config *config,
     uint64_t *limit_ms, char *err_r, size_t errlen)
 {
 	enum role_id id = awaited(m, config);
+	const char *trouble;
 
 	if (id == NROLES)
 		return 1;
 	if (!master_is_due(m, limit_ms))
 		return 0;
+	trouble = trouble_of(m, id, config->generation);
 	snprintf(err_r, errlen, "a process does not get ready in %d seconds: "
-	    "%s", READY_LIMIT_MS / 1000, role_name(id));
+	    "%s%s%s", READY_LIMIT_MS / 1000, role_name(id),
+	    *trouble == '\0' ? "" : ": ", trouble);
 	return -1;
 }
 
@@ -155,6 +171,20 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 	p->master->has_news = true;
 }
 
+/* It goes to the log, to standard error and to mailmillctl. */
+static void
+on_trouble(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure;
+	const char *text = msg->entries;
+	unsigned int i;
+
+	for (i = 0; i < msg->nentries && text[i] != '\0'; i++)
+		p->trouble[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+	p->trouble[i] = '\0';
+	p->master->has_news = true;
+}
+
 static void
 on_relog(void *closure, struct channel_msg *)
 {
@@ -175,6 +205,7 @@ proc_gone(void *closure)
 const struct chanev_ops proc_ops = {
 	.on = {
 		[M_READY] = on_ready,
+		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
 		[M_CLOSED] = on_closed,
 		[M_KEYS_READY] = on_keys_ready
@@ -223,6 +254,14 @@ proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s)
 		proc_kill(p);
 	else if (limit_s > 0)
 		p->kill_ms = master_after(p->master, limit_s * 1000ULL);
+}
+
+const char *
+proc_failure(const struct proc *p, char *buf, size_t len)
+{
+	snprintf(buf, len, "%s %u does not start: %s", role_name(p->role),
+	    p->slot, *p->trouble != '\0' ? p->trouble : "the log says why");
+	return buf;
 }
 
 void

@@ -32,6 +32,7 @@ respawn_after(struct master *m, const struct proc *p)
 {
 	struct respawn *r;
 	unsigned int wait_ms;
+	char why[SETTINGS_ERROR_MAX];
 
 	if ((r = respawn_find(m, p->role, p->slot)) == NULL) {
 		log_err("process-respawn", "role=%s slot=%u",
@@ -41,7 +42,7 @@ respawn_after(struct master *m, const struct proc *p)
 	wait_ms = backoff_next(&r->backoff, m->ops->now_ms() - p->started_ms);
 	if (m->phase == MASTER_STARTING && p->state == PROC_STARTING &&
 	    r->backoff.deaths >= START_TRIES) {
-		master_fail(m, 1, "a process does not start, the log says why");
+		master_fail(m, 1, proc_failure(p, why, sizeof(why)));
 		return;
 	}
 	if (wait_ms > 0)

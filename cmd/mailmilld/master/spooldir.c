@@ -6,6 +6,7 @@
 
 #include "cmd/mailmilld/master/spooldir.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/spoollock.h"
 #include "core/lim.h"
 #include "core/process/log.h"
 #include "core/util/fileio.h"
@@ -182,6 +184,29 @@ make_folders(int top, const struct role *role, const struct account *a)
 		close(fd);
 	}
 	return 0;
+}
+
+int
+spooldir_free(const char *path)
+{
+	char file[PATH_MAX];
+	bool is_alive = false;
+	pid_t pid = 0;
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s", path, SPOOLLOCK);
+	fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return 0;
+	if (flock(fd, LOCK_SH | LOCK_NB) == -1)
+		pid = spoollock_owner(fd, &is_alive);
+	close(fd);
+	/* the processes of a master that has died end soon */
+	if (!is_alive || pid == getpid())
+		return 0;
+	log_errx("spool", "dir=%s pid=%d reason=%s", path, (int)pid,
+	    "another mailmilld runs with this spool");
+	return -1;
 }
 
 int

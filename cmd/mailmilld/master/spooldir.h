@@ -5,6 +5,10 @@
 
 #include "cmd/mailmilld/role/privs.h"
 
+/* spooldir_free(path): Return 0, or -1 having logged which other server, which
+ * runs, has that spool. */
+int spooldir_free(const char *path);
+
 /* spooldir_make(path, accounts): Make what is missing of ${path}, the folders
  * of the roles in it (role->folders) and SPOOL_EMPTY, and put owners and modes
  * right, also of the files in them (a trial's numeric uids may have been

@@ -43,6 +43,19 @@ proc_json(const struct proc *p)
 	return o;
 }
 
+/* ... and since when it is down, and why. */
+static json_t *
+queue_json(const struct master *m)
+{
+	const struct outage *o = &m->outage;
+
+	if (o->since_ms == 0)
+		return json_pack("{s:s}", "state", "running");
+	return json_pack("{s:s, s:I, s:s, s:b}", "state", "down",
+	    "seconds", seconds_since(m, o->since_ms), "reason",
+	    outage_reason(m), "mail_refused", o->is_held);
+}
+
 json_t *
 status_json(struct master *m)
 {
@@ -63,7 +76,8 @@ status_json(struct master *m)
 			json_array_append_new(listeners,
 			    json_pack("{s:s, s:i}", "address", l->text,
 			    "sessions", (int)l->sessions.n));
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:o, "
+	    "s:o}",
 	    "version", MAILMILL_VERSION,
 	    "state", phase_names[m->phase],
 	    "hostname", m->config.settings->hostname,
@@ -71,7 +85,7 @@ status_json(struct master *m)
 	    "generation", (int)m->config.generation,
 	    "sessions", (json_int_t)ledger_sessions(m->ledger),
 	    "processes", procs, "listeners", listeners,
-	    "certificates", certs_json(m));
+	    "certificates", certs_json(m), "queue", queue_json(m));
 }
 
 json_t *

@@ -1,7 +1,7 @@
 /* What the master does next: its state machine, run at the end of a pass in
  * which something has happened.
  * Owns: the phases and what moves the master from one to the next:
- *	STARTING -> RUNNING	all is ready that sessions need
+ *	STARTING -> RUNNING	all processes are ready
  *	any -> STOPPING		wish.stop: a signal, mailmillctl, a failed start
  * and what the end of a child means.
  * A stop goes by steps: a process drains when all those have ended that ask it
@@ -14,6 +14,7 @@
 
 #include <sys/wait.h>
 
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs.h"
@@ -47,7 +48,7 @@ take_stop(struct master *m)
 		m->phase = MASTER_STOPPING;
 		respawns_cancel(m);
 		certs_stop(m);
-		m->accept_ms = m->start_ms = 0;
+		m->accept_ms = m->start_ms = m->outage.hold_ms = 0;
 		listeners_close(m);
 		m->stop_ms = master_after(m, (uint64_t)
 		    m->config.settings->drain_time * 1000);
@@ -77,17 +78,21 @@ log_death(const struct proc *p)
 static void
 bury(struct master *m, struct proc *p)
 {
+	char why[SETTINGS_ERROR_MAX];
+
 	proc_collect(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
+	if (p->role == ROLE_QUEUE && *p->trouble != '\0')
+		strlcpy(m->outage.reason, p->trouble,
+		    sizeof(m->outage.reason));
 	/* a process that was told to end has no successor */
 	if (m->phase == MASTER_STOPPING || p->state == PROC_DRAINING)
 		;
 	else if (p->generation == m->config.generation)
 		respawn_after(m, p);
 	else if (p->generation > m->config.generation)
-		reload_abort(m, "a process does not start with it, "
-		    "the log says why");
+		reload_abort(m, proc_failure(p, why, sizeof(why)));
 	proc_free(p);
 }
 
@@ -191,6 +196,7 @@ retire(struct master *m)
 static void
 running_step(struct master *m)
 {
+	outage_step(m);
 	reload_step(m);
 	retire(m);
 	if (handout_wants(m))
@@ -269,6 +275,7 @@ master_deadline(const struct master *m)
 	earlier(&first, m->stop_ms);
 	earlier(&first, m->accept_ms);
 	earlier(&first, m->relog_ms);
+	earlier(&first, m->outage.hold_ms);
 	earlier(&first, reload_deadline(m));
 	earlier(&first, m->certs.look_ms);
 	earlier(&first, m->certs.rotate_ms);

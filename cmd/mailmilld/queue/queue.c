@@ -18,6 +18,7 @@
 
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/spoollock.h"
 #include "cmd/settings/route.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -26,7 +27,6 @@
 
 #define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */
 #define LOCK_SAY_MS	10000	/* between lines in the log about that */
-#define OPEN_MS		5000	/* between tries, when the spool could not be opened */
 #define PACE_MS		5	/* between passes while agents are at work, so that messages gather */
 #define DRAIN_MS	30000	/* for agents to finish what they have */
 #define PEERS_MAX	1024
@@ -289,8 +289,41 @@ open_folders(struct queue_role *r)
 	return 0;
 }
 
-/* Lock and open.  Return 0, or milliseconds after which to try again. */
-static unsigned int
+/* Another process has the lock.  It goes on holding it if it belongs to another
+ * server that runs.  If it is our predecessor's, or that of a master that has
+ * died, it ends soon.  Return 1: try again; -1: it would be in vain. */
+static int
+locked_out(struct queue_role *r)
+{
+	bool is_alive;
+	pid_t pid = spoollock_owner(r->lock_fd, &is_alive);
+	bool is_passing = r->child->init.is_successor != 0 ||
+	    (pid != 0 && !is_alive);
+	char text[LOG_ERROR_MAX];
+
+	if (!is_passing && is_alive && pid != getppid()) {
+		log_errx("queue-lock", "file=%s/lock pid=%d reason=%s",
+		    r->folder, (int)pid,
+		    "another mailmilld runs with this spool");
+		return -1;
+	}
+	if (r->waited_ms == 0) {
+		r->child->is_late = !is_passing;
+		snprintf(text, sizeof(text), "another process has locked "
+		    "%.200s/lock", r->folder);
+		if (r->child->init.is_successor == 0)
+			child_trouble(r->child, text);
+	}
+	r->waited_ms += LOCK_MS;
+	if (r->waited_ms % LOCK_SAY_MS == 0)
+		log_event(LOG_LEVEL_NOTICE, "queue-lock",
+		    "file=%s/lock waiting_s=%u", r->folder,
+		    r->waited_ms / 1000);
+	return 1;
+}
+
+/* Lock and open.  Return 0; 1: try again later; or -1 having logged why. */
+static int
 try_open(struct queue_role *r)
 {
 	const struct settings *s = r->child->settings;
@@ -306,40 +339,44 @@ try_open(struct queue_role *r)
 		.ntransports = NTRANSPORTS,
 	};
 
-	if (!r->is_locked && flock(r->lock_fd, LOCK_EX | LOCK_NB) == -1) {
-		if (errno != EWOULDBLOCK)
-			log_err("queue-lock", "file=%s/lock", r->folder);
-		r->waited_ms += LOCK_MS;
-		if (r->waited_ms % LOCK_SAY_MS == 0)
-			log_event(LOG_LEVEL_NOTICE, "queue-lock",
-			    "file=%s/lock waiting_s=%u", r->folder,
-			    r->waited_ms / 1000);
-		return LOCK_MS;
+	if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno == EWOULDBLOCK)
+			return locked_out(r);
+		log_err("queue-lock", "file=%s/lock", r->folder);
+		return -1;
 	}
-	r->is_locked = true;
+	if (spoollock_sign(r->lock_fd, getppid()) == -1)
+		log_warn("queue-lock", "file=%s/lock step=%s", r->folder,
+		    "write");
 	r->queue = queue_open(&config, &queue_ops, r, scheduler_now(),
 	    (int64_t)monotonic_ms());
 	if (r->queue != NULL)
 		return 0;
-	log_err("queue-open", "folder=%s again_s=%d", r->folder,
-	    OPEN_MS / 1000);
-	return OPEN_MS;
+	log_err("queue-open", "folder=%s", r->folder);
+	return -1;
 }
 
-static void
+/* Open the spool, or see to it that this is tried again.  Return 0, or -1 having
+ * logged why. */
+static int
 open_queue(struct queue_role *r)
 {
 	struct queue_peer *p, *next;
-	unsigned int again_ms = try_open(r);
+	int rc = try_open(r);
 
-	if (again_ms != 0) {
-		set_timer(r, monotonic_ms() + again_ms);
-		return;
-	}
+	if (rc == 1)
+		set_timer(r, monotonic_ms() + LOCK_MS);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
 	log_event(LOG_LEVEL_INFO, "queue-open", "folder=%s", r->folder);
 	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
 		peer_open(p);
 	r->is_news = true;
+	if (r->waited_ms > 0) {
+		child_trouble(r->child, "");
+		child_ready(r->child);
+	}
+	return 0;
 }
 
 /* --- pace ----------------------------------------------------------------- */
@@ -371,6 +408,17 @@ pass(struct queue_role *r)
 	set_timer(r, now + (uint64_t)due);
 }
 
+/* The master starts another, which tries again. */
+static void
+fail(struct queue_role *r)
+{
+	char text[LOG_ERROR_MAX];
+
+	child_trouble(r->child, log_last_error(text, sizeof(text)));
+	r->has_failed = true;
+	child_exit(r->child);
+}
+
 static void
 on_timer(void *closure)
 {
@@ -380,8 +428,8 @@ on_timer(void *closure)
 	r->due_ms = 0;
 	if (r->queue != NULL)
 		pass(r);
-	else if (!r->child->is_draining)
-		open_queue(r);
+	else if (!r->child->is_draining && open_queue(r) == -1)
+		fail(r);
 }
 
 static void
@@ -486,8 +534,11 @@ queue_main(struct child *c)
 		log_err("start", "role=%s", "queue");
 		goto out;
 	}
-	open_queue(&r);
+	if (open_queue(&r) == -1)
+		goto out;
 	status = child_run(c, &child_ops, &r);
+	if (r.has_failed)
+		status = 1;
 out:
 	role_clear(&r);
 	return status;

@@ -23,7 +23,7 @@ struct queue_role {
 	unsigned int		 nctls;
 	char			 folder[512];
 	int			 incoming_fd, folder_fd, lock_fd;
-	bool			 is_locked;
+	bool			 has_failed;	/* to open the spool */
 	unsigned int		 waited_ms;
 	bool			 is_news;	/* something has changed: have a pass soon */
 	uint64_t		 passed_ms;	/* end of the last one */

@@ -47,6 +47,40 @@ child_exit(struct child *c)
 	scheduler_stop(c->sched);
 }
 
+/* --- what the master is told ---------------------------------------------- */
+
+void
+child_ready(struct child *c)
+{
+	struct msg_empty empty = { 0 };
+
+	if (c->is_ready)
+		return;
+	c->is_ready = true;
+	if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
+		log_warn("start", "role=%s step=%s", c->role->name, "ready");
+}
+
+void
+child_trouble(struct child *c, const char *text)
+{
+	struct msg_empty empty = { 0 };
+
+	(void)chanev_send(c->master, M_TROUBLE, &empty, text,
+	    (unsigned int)strnlen(text, MSG_TROUBLE_MAX), -1);
+}
+
+/* The role has ended without having begun. */
+static void
+tell_failure(struct child *c)
+{
+	char text[LOG_ERROR_MAX];
+
+	child_trouble(c, log_last_error(text, sizeof(text)));
+	if (c->master != NULL)
+		(void)chanev_flush_wait(c->master, FLUSH_MS);
+}
+
 /* --- what the master says ------------------------------------------------- */
 
 static void
@@ -293,6 +327,8 @@ child_main(const struct role *role)
 		set_title(&c);
 		status = role->main(&c);
 	}
+	if (status != 0 && !c.is_ready)
+		tell_failure(&c);
 	child_clear(&c);
 	return status;
 }
@@ -324,7 +360,6 @@ child_drop(struct child *c)
 int
 child_run(struct child *c, const struct child_ops *ops, void *closure)
 {
-	struct msg_empty empty = { 0 };
 	int rc;
 
 	c->ops = ops;
@@ -339,10 +374,8 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	chanev_resume(c->master);
 	if (hear_until(c, &c->is_started) == -1)
 		return 1;
-	if (!c->is_draining &&
-	    chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
-		log_warn("start", "role=%s step=%s", c->role->name,
-		    "ready");
+	if (!c->is_draining && !c->is_late)
+		child_ready(c);
 	rc = scheduler_run(c->sched);
 	if (rc == -1)
 		log_err("poll", "role=%s", c->role->name);

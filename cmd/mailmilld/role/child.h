@@ -50,6 +50,9 @@ struct child {
 	/* child.c's own */
 	bool			 has_basics;	/* M_INIT, M_LOG, M_STATS have come */
 	bool			 is_started;	/* M_START has come */
+	bool			 is_late;	/* the role's: child_run() does not say
+						 * M_READY, child_ready() will */
+	bool			 is_ready;	/* M_READY has been said */
 	bool			 is_relog_wanted;
 	Event			*log_timer;	/* set while lines wait */
 	struct chanev_ops	 master_ops;
@@ -62,6 +65,7 @@ struct child {
 
 /* child_main(role): The whole life of a child: the start-up conversation, then
  * role->main().  Return the exit status.
+ * When that fails before M_READY, the master is told the last error of the log.
  * role->main() is called as root (when the server was started as root) with
  * log, counters, settings and scheduler ready.  It opens what needs privileges,
  * calls child_drop() once, sets up, and returns child_run()'s value; or, when it
@@ -78,6 +82,13 @@ int child_drop(struct child *c);
  * child_exit().  The messages that the master has sent up to M_START are given to
  * ${ops} before M_READY.  Return the exit status. */
 int child_run(struct child *c, const struct child_ops *ops, void *closure);
+
+/* child_ready(c): Say M_READY, if that has not been said: all that the role needs
+ * is open.
+ * child_trouble(c, text): Tell the master why the role cannot do its work now;
+ * "": it can again. */
+void child_ready(struct child *c);
+void child_trouble(struct child *c, const char *text);
 
 /* child_exit(c): Leave child_run() at the end of this pass, status 0. */
 void child_exit(struct child *c);

@@ -8,6 +8,7 @@
 
 #include "core/lim.h"
 #include "core/process/channel.h"
+#include "core/process/log.h"
 #include "core/spool/job.h"
 #include "core/util/addr.h"
 
@@ -35,6 +36,7 @@ struct msg_init {
 	uint32_t stats_slot;
 	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
 	uint32_t aux_gid;	/* supplementary group; 0: none */
+	uint32_t is_successor;	/* it takes over from one that still runs */
 };
 /* Which certificates and keys: one more with each change of a file. */
 struct msg_certs { uint32_t version, unused; };
@@ -72,6 +74,8 @@ struct msg_auth {
 };
 struct msg_log { uint32_t kind; };	/* enum log_kind */
 struct msg_peer { uint32_t role, slot, instance; };
+#define MSG_TROUBLE_MAX	LOG_ERROR_MAX
+struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
 struct msg_drain { uint32_t is_reconfig; };
 /* A session, as the master and its worker name it: never 0; the lower half is
  * an index, whose values are dense. */

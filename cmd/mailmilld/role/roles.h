@@ -47,8 +47,6 @@ struct role {
 	unsigned int	 peers;
 	/* one that asks has a channel to one of them, and to each otherwise */
 	bool		 is_split;
-	/* sessions need it: a start, and a reload, wait until all are ready */
-	bool		 is_awaited;
 	/* at a reload the new one takes over at once, also from those that
 	 * still ask the old one, which ends */
 	bool		 is_replaced;

@@ -69,6 +69,16 @@ on_tickets(void *closure, struct channel_msg *msg)
 }
 
 static void
+on_hold(void *closure, struct channel_msg *msg)
+{
+	struct worker *w = closure;
+	struct msg_hold hold;
+
+	memcpy(&hold, msg->base, sizeof(hold));
+	w->host.is_held = hold.is_held != 0;
+}
+
+static void
 worker_drain(void *closure)
 {
 	struct worker *w = closure;
@@ -89,6 +99,7 @@ end_of_pass(struct timeval *, void *closure)
 static const struct child_ops worker_ops = {
 	.on = {
 		[M_SESSION] = on_session,
+		[M_HOLD] = on_hold,
 		[M_ENDED] = sessions_on_ended,
 		[M_CERTS] = on_certs,
 		[M_TICKETS] = on_tickets
@@ -187,7 +198,6 @@ const struct role role_worker = {
 	.main = worker_main,
 	.peers = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_KEYD) |
 	    ROLE_BIT(ROLE_AUTHD),
-	.is_awaited = true,
 	.has_clients = true,
 	.root = "incoming",
 	.folders = { { "incoming", 02770 } }

@@ -101,7 +101,7 @@ Test(step_both, a_reload_waits_for_one_that_fails)
 {
 	PLAY(STARTED, CHECKED, { "hup", "" },
 	    { "exit a1@2", "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 ?auth ?keys "
-	      "no:a process does not start with it, the log says why" },
+	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 },
 	    /* those of the first, which have the same numbers */
 	    { "exit killed", "" },

@@ -60,7 +60,7 @@ Test(step_control, a_client_that_waits_for_a_reload_may_leave)
 	}
 	fd = ask(RELOAD);
 	PLAY({ "exit a1@2", "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 ?auth ?keys "
-	      "no:a process does not start with it, the log says why" },
+	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 }, { "exit killed", "" },
 	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
 	cr_expect_str_eq(answer_of(fd), CTL_OK);
@@ -90,8 +90,8 @@ Test(step_control, each_client_is_told_why_its_own_reload_failed)
 	second_fd = ask(RELOAD);
 	PLAY({ "conf workers = x; exit a1@2",
 	      "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 no:conf" });
-	cr_expect_str_eq(answer_of(first_fd), "{\"error\":\"a process does "
-	    "not start with it, the log says why\"}\n");
+	cr_expect_str_eq(answer_of(first_fd), "{\"error\":\"authd 1 does "
+	    "not start: the log says why\"}\n");
 	cr_expect_not_null(strstr(answer_of(second_fd), "workers"));
 }
 

@@ -150,6 +150,14 @@ generation_of(const struct step_child *c)
 	return 0;
 }
 
+static void
+hear_hold(struct step_child *c, const struct msg_hold *hold)
+{
+	if (c->is_held != (hold->is_held != 0))
+		say("%s:%s", step_name_of(c), c->is_held ? "free" : "held");
+	c->is_held = hold->is_held != 0;
+}
+
 /* What ${c} has been sent. */
 static void
 hear(struct step_child *c)
@@ -164,6 +172,7 @@ hear(struct step_child *c)
 			init = msg.base;
 			c->slot = init->slot;
 			c->generation = generation_of(c);
+			c->is_successor = init->is_successor != 0;
 			break;
 		case M_LOG:
 			step_nlogs++;
@@ -174,6 +183,9 @@ hear(struct step_child *c)
 		case M_DRAIN:
 			c->is_told = true;
 			say("-%s", step_name_of(c));
+			break;
+		case M_HOLD:
+			hear_hold(c, msg.base);
 			break;
 		case M_CONTROL:
 			say("%s?", step_name_of(c));
@@ -305,6 +317,15 @@ send_empty(struct step_child *c, enum msg_type type)
 }
 
 static void
+send_trouble(struct step_child *c, const char *text)
+{
+	struct msg_empty empty = { 0 };
+
+	cr_assert_eq(channel_send(c->ch, M_TROUBLE, &empty, text,
+	    (unsigned int)strlen(text), -1), 0);
+}
+
+static void
 answer_keys(struct step_child *c, bool is_good)
 {
 	struct msg_keys_ready msg = { .version = c->version,
@@ -327,6 +348,10 @@ step_act(const char *verb, struct step_child *c)
 		c->ch = NULL;
 	} else if (strcmp(verb, "relog") == 0) {
 		send_empty(c, M_RELOG);
+	} else if (strcmp(verb, "trouble") == 0) {
+		send_trouble(c, "it is locked\n\xff");
+	} else if (strcmp(verb, "well") == 0) {
+		send_trouble(c, "");
 	} else if (strcmp(verb, "usable") == 0) {
 		answer_keys(c, true);
 	} else if (strcmp(verb, "unusable") == 0) {

@@ -8,6 +8,7 @@
  *	!w1@1	is killed		w1@1=2	gets version 2 of certificates
  *	w1@1<	gets a session		q1@1?	gets a request of mailmillctl
  *	?auth ?keys			a check begins
+ *	w1@1:held w1@1:free		has to refuse MAIL, or not any more
  *	running stopping ended		the phase; of the last, its status
  *	accept deaf			takes connections, or does not any more
  *	@2				that generation is in use
@@ -35,6 +36,7 @@ struct step_child {
 	enum role_id	 role;
 	unsigned int	 slot, generation;
 	bool		 has_exited, is_ready, is_told, is_killed;
+	bool		 is_held, is_successor;
 	uint32_t	 version;	/* of certificates */
 };
 

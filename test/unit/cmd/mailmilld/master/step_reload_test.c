@@ -11,7 +11,8 @@ static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
 	{ "a1@1" }, { "w1@1" } };
 static struct step_who second[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
 	{ "a1@2" }, { "w1@2" } };
-static struct step_who awaited[] = { { "k1@2" }, { "a1@2" }, { "w2@2" } };
+static struct step_who awaited[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
+	{ "a1@2" }, { "w2@2" } };
 
 /* --- reload --------------------------------------------------------------- */
 
@@ -23,9 +24,9 @@ Test(step_reload, a_reload_checks_starts_and_changes_over)
 	    { "connect", "w1@1<" },
 	    { "auth good", ALL_START_2 },
 	    { "ready w1@2; ready k1@2; ready a1@2; connect", "w2@1<" },
-	    /* nothing waits for deliver and queue */
-	    { "ready w2@2", "-q1@1 -w1@1 -w2@1 @2 ok" },
-	    { "ready d1@2; ready q1@2; connect", "w1@2<" },
+	    { "ready w2@2; ready d1@2", "" },
+	    { "ready q1@2", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "connect", "w1@2<" },
 	    { "exit q1@1", "-d1@1" },
 	    { "exit w1@1", "" },
 	    { "exit w2@1", "-k1@1 -a1@1" },
@@ -83,7 +84,7 @@ FOR_EACH(step_reload, a_new_process_that_dies_ends_the_reload, second)
 	PLAY(STARTED, CHECKED);
 	snprintf(line, sizeof(line), "exit %s", who->name);
 	step_happens(line);
-	cr_expect_not_null(strstr(step_said, "no:a process does not start with it"),
+	cr_expect_not_null(strstr(step_said, " 1 does not start: the log says why"),
 	    "%s", step_said);
 	PLAY({ "exit killed", "" }, { "connect", "w1@1<" }, CHANGED_OVER);
 }
@@ -105,6 +106,8 @@ FOR_EACH(step_reload, a_new_process_that_does_not_get_ready_ends_the_reload,
 	/* and the one that waits has its turn */
 	snprintf(expected, sizeof(expected), ALL_KILLED_2 " ?auth ?keys no:a "
 	    "process does not get ready in 60 seconds: %s",
+	    *who->name == 'd' ? "deliver" :
+	    *who->name == 'q' ? "queue" :
 	    *who->name == 'k' ? "keyd" :
 	    *who->name == 'a' ? "authd" : "worker");
 	cr_expect_str_eq(step_said, expected, "%s", step_said);

@@ -2,7 +2,10 @@
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include <criterion/redirect.h>
 
 TestSuite(step_start, .init = step_setup, .fini = step_teardown);
 
@@ -11,14 +14,14 @@ static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
 
 /* --- start ---------------------------------------------------------------- */
 
-Test(step_start, a_start_waits_for_all_that_sessions_need)
+Test(step_start, a_start_waits_for_all_processes)
 {
 	PLAY({ "begin", ALL_START },
 	    { "ready d1@1; ready k1@1; ready w1@1", "" },
 	    { "ready a1@1", "" },
 	    { "connect", "" },
-	    { "ready w2@1", "w1@1< running accept" },
-	    { "ready q1@1", "" },
+	    { "ready w2@1", "" },
+	    { "ready q1@1", "w1@1< running accept" },
 	    { "connect", "w2@1<" });
 }
 
@@ -58,6 +61,26 @@ Test(step_start, a_start_has_a_bound)
 Test(step_start, the_bound_of_a_start_ends_with_it)
 {
 	PLAY(STARTED, { "wait 60000", "" }, { "connect", "w1@1<" });
+}
+
+Test(step_start, a_keyd_without_its_keys_does_not_count)
+{
+	PLAY({ "begin", ALL_START },
+	    { "unusable k1@1; ready all", "!k1@1" }, { "exit k1@1", "+k1@1" },
+	    { "ready k1@1", "running accept" });
+}
+
+Test(step_start, a_start_that_fails_says_what_the_process_said)
+{
+	PLAY({ "begin", ALL_START }, { "trouble q1@1; exit q1@1", "+q1@1" },
+	    { "trouble q1@1; exit q1@1", "" }, { "wait 250", "+q1@1" });
+	cr_redirect_stderr();
+	step_master.log_kind = LOG_TO_FILE;
+	PLAY({ "trouble q1@1; exit q1@1",
+	      "!d1@1 !k1@1 !a1@1 !w1@1 !w2@1 stopping" });
+	fflush(stderr);
+	cr_assert_stderr_eq_str("mailmilld: queue 1 does not start: it is "
+	    "locked??\n");
 }
 
 /* --- a crash of one that is ready ----------------------------------------- */
@@ -112,4 +135,45 @@ Test(step_start, one_that_closes_its_channel_is_killed)
 {
 	PLAY(STARTED, { "close a1@1", "!a1@1" }, { "connect", "w1@1<" },
 	    { "exit a1@1", "+a1@1" });
+}
+
+/* --- without a queue ------------------------------------------------------ */
+
+Test(step_start, mail_is_refused_when_the_queue_is_down_for_long)
+{
+	PLAY(STARTED, { "exit q1@1", "+q1@1" }, { "wait 59999", "" },
+	    { "wait 1", "w1@1:held w2@1:held" },
+	    { "exit w1@1", "w1@1:held +w1@1" },
+	    { "ready q1@1", "w2@1:free w1@1:free" },
+	    { "wait 100000", "" });
+}
+
+Test(step_start, a_queue_that_is_back_soon_is_no_outage)
+{
+	PLAY(STARTED, { "exit q1@1", "+q1@1" },
+	    { "wait 59999; ready q1@1", "" }, { "wait 10000", "" },
+	    { "exit q1@1", "+q1@1" }, { "wait 59999; ready q1@1", "" });
+}
+
+Test(step_start, a_queue_that_waits_for_its_lock_does_not_work)
+{
+	PLAY({ "begin", ALL_START }, { "trouble q1@1; ready all",
+	      "running accept" },
+	    { "wait 60000", "w1@1:held w2@1:held" });
+	cr_expect_str_eq(outage_reason(&step_master), "it is locked??");
+	PLAY({ "well q1@1", "w1@1:free w2@1:free" });
+}
+
+Test(step_start, the_queue_of_a_reload_takes_over)
+{
+	int i;
+
+	PLAY(STARTED, CHANGED_OVER, { "wait 1000", "" },
+	    { "exit q1@1", "-d1@1" });
+	for (i = 0; i < step_nchildren; i++)
+		cr_expect_eq(step_children[i].is_successor,
+		    strcmp(step_name_of(&step_children[i]), "q1@2") == 0, "%d",
+		    i);
+	PLAY({ "exit q1@2", "+q1@2" });
+	cr_expect_not(step_children[step_nchildren - 1].is_successor);
 }
