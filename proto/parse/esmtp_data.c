@@ -47,32 +47,42 @@ scan_ignore(struct esmtp_data *d, const char *buf, size_t len)
 	return len;
 }
 
+#define WINDOW	32	/* octets: less than a usual line */
+
+/* Where the next CR or LF is, or ${len}.  memchr() looks for either in a window
+ * that grows: of two searches to the end, the one for what is far away would be
+ * made again and again where the other is near. */
+static size_t
+find_line_octet(const char *buf, size_t len)
+{
+	size_t at, n = WINDOW;
+
+	for (at = 0; at < len; at += n, n *= 2) {
+		const char *cr, *lf;
+
+		if (n > len - at)
+			n = len - at;
+		lf = memchr(buf + at, '\n', n);
+		cr = memchr(buf + at, '\r', lf != NULL ?
+		    (size_t)(lf - buf) - at : n);
+		if (cr != NULL || lf != NULL)
+			return (size_t)((cr != NULL ? cr : lf) - buf);
+	}
+	return len;
+}
+
 /* For the two policies that must see every lone CR and LF: stop at each. */
 static size_t
 scan_strict(struct esmtp_data *d, const char *buf, size_t len)
 {
-	size_t i = 0;
+	size_t i = find_line_octet(buf, len);
 
-	while (i < len && buf[i] != '\n') {
-		const char *cr = memchr(buf + i, '\r', len - i);
-		const char *lf = memchr(buf + i, '\n',
-		    cr != NULL ? (size_t)(cr - buf) - i : len - i);
-
-		if (lf != NULL) {
-			i = (size_t)(lf - buf);
-			break;
-		}
-		if (cr == NULL) {
-			i = len;
-			break;
-		}
-		i = (size_t)(cr - buf);
-		if (i + 1 >= len || cr[1] != '\n')
-			break;
+	while (i + 1 < len && buf[i] == '\r' && buf[i + 1] == '\n') {
 		i += 2;
 		d->state = DATA_LINE;
 		if (i == len || buf[i] == '.')
 			return i;
+		i += find_line_octet(buf + i, len - i);
 	}
 	if (i > 0)
 		d->state = DATA_TEXT;

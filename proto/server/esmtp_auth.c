@@ -27,11 +27,10 @@ esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
 	const struct esmtp_verb *last = mc->verb;
 
-	while (len > 0 && (*s == ' ' || *s == '\t')) {
-		s++;
-		len--;
-	}
+	/* white space in front of AUTH is not passed over here, since a line
+	 * that comes in pieces would be searched again with each */
 	return mc->auth != NULL || (last != NULL && last->flags & VF_SECRET) ||
+	    (len > 0 && (*s == ' ' || *s == '\t')) ||
 	    esmtp_verb_secret(s, len) != NULL;
 }
 

@@ -121,6 +121,7 @@ esmtp_room_resume(struct esmtp_step *st)
 static void
 use(struct esmtp_step *st, size_t n)
 {
+	st->mc->in_seen = 0;
 	st->in += n;
 	st->in_len -= n;
 }
@@ -200,7 +201,7 @@ next_line(struct esmtp_step *st)
 {
 	enum esmtp_want w = W_GO;
 	const char *lf;
-	size_t n, len, max;
+	size_t n, len, max, seen;
 
 	if (st->in_len == 0)
 		return W_READ;
@@ -210,11 +211,14 @@ next_line(struct esmtp_step *st)
 	st->was_secret |= st->is_secret;
 	max = line_max(st);
 	n = st->in_len < max ? st->in_len : max;
-	lf = memchr(st->in, '\n', n);
+	/* the rest of a line that has come in pieces */
+	seen = st->mc->in_seen < n ? st->mc->in_seen : n;
+	lf = memchr(st->in + seen, '\n', n - seen);
 	if (lf == NULL && !esmtp_auth_is_reading(st->mc) &&
 	    esmtp_is_foreign(st->in, n))
 		return refuse_line(st, RPL_FOREIGN, n);
 	if (lf == NULL) {
+		st->mc->in_seen = (uint32_t)n;
 		if (n < max)
 			return W_READ;
 		return refuse_line(st, RPL_LINE_LONG, n);

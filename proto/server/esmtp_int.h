@@ -103,6 +103,7 @@ struct _message_construct {
 	char			*out;		/* replies not written yet */
 	uint32_t		 in_len;
 	uint32_t		 in_size;
+	uint32_t		 in_seen;	/* octets of it that hold no LF */
 	uint32_t		 out_len;
 	uint32_t		 out_off;
 	struct timeval		 started;

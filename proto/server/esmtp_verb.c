@@ -80,14 +80,13 @@ static const char *const foreign[] = {
 bool
 esmtp_is_foreign(const char *s, size_t len)
 {
-	const char *space = memchr(s, ' ', len);
 	size_t i, n;
 
 	for (i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
 		n = strlen(foreign[i]);
 		if (len >= n && memcmp(s, foreign[i], n) == 0)
-			return space == NULL || esmtp_extension_find(s,
-			    (size_t)(space - s)) == NULL;
+			return esmtp_extension_find(s,
+			    strcspn(foreign[i], " ")) == NULL;
 	}
 	return false;
 }

@@ -1,0 +1,177 @@
+/* Every reader of input looks at each octet a bounded number of times, whatever
+ * a client sends and however it is cut into packets.  Counted are the octets
+ * that memchr() looks at: nothing else searches in input. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/esmtp_options.h"
+#include "proto/parse/esmtp_data.h"
+#include "proto/parse/esmtp_header.h"
+#include "proto/parse/proxyhdr.h"
+#include "test/unit/proto/server/fake.h"
+
+/* Of the linker's --wrap. */
+void *__real_memchr(const void *s, int c, size_t n);
+void *__wrap_memchr(const void *s, int c, size_t n);
+
+static _Thread_local size_t nlooked;
+
+void *
+__wrap_memchr(const void *s, int c, size_t n)
+{
+	const char *p = __real_memchr(s, c, n);
+
+	nlooked += p != NULL ? (size_t)(p - (const char *)s) + 1 : n;
+	return (void *)(uintptr_t)p;
+}
+
+static const size_t pieces[] = { 1, 2, 3, 7, 31, 64, 1000, 12288, 65536 };
+
+#define NPIECES	(sizeof(pieces) / sizeof(pieces[0]))
+#define OCTETS	((size_t)65536)
+
+static const char *const repeated[] = { "\n", "\r", "x\r", "x\n", "\r\n",
+	"\n\r", "\r\r\n", ".", "..\r\n", ".\r", "\r\n.x", ".\n", "x",
+	"\r\n.\n", "a line of text as they usually are\r\n" };
+
+#define NREPEATED	(sizeof(repeated) / sizeof(repeated[0]))
+
+/* ${len} octets of ${s}, again and again. */
+static char *
+fill(const char *s, size_t len)
+{
+	char *buf = malloc(len);
+	size_t i, n = strlen(s);
+
+	cr_assert_not_null(buf);
+	for (i = 0; i < len; i++)
+		buf[i] = s[i % n];
+	return buf;
+}
+
+static void
+read_body(const char *buf, size_t len, size_t piece, int policy)
+{
+	struct esmtp_header h = { .is_body = false };
+	struct esmtp_data d;
+	const char *slice;
+	size_t at, used, n, left;
+
+	esmtp_data_init(&d, policy);
+	for (at = 0; at < len && !d.is_end; at += used) {
+		/* what is left of the packet */
+		left = piece - at % piece;
+		if (left > len - at)
+			left = len - at;
+		used = esmtp_data_next(&d, buf + at, left, &slice, &n);
+		if (n > 0)
+			esmtp_header_scan(&h, slice, n);
+	}
+}
+
+/* A window of find_line_octet() twice, and once more for the header. */
+Test(linear, message_data_in_each_mode)
+{
+	int policy;
+	size_t i, k;
+
+	for (i = 0; i < NREPEATED; i++) {
+		char *buf = fill(repeated[i], OCTETS);
+
+		for (policy = ESMTP_LF_IGNORE; policy <= ESMTP_LF_FIX; policy++)
+			for (k = 0; k < NPIECES; k++) {
+				nlooked = 0;
+				read_body(buf, OCTETS, pieces[k], policy);
+				cr_expect_leq(nlooked, 66 * OCTETS,
+				    "input %zu, mode %d, pieces of %zu: %zu",
+				    i, policy, pieces[k], nlooked);
+			}
+		free(buf);
+	}
+}
+
+static void
+say(struct fake *f, const char *buf, size_t len, size_t piece)
+{
+	size_t at, n;
+
+	/* 1000: the replies to them fit in struct fake */
+	if (piece > 1000)
+		piece = 1000;
+	for (at = 0; at < len && !fake_is_ended(f); at += n) {
+		n = len - at < piece ? len - at : piece;
+		fake_say_n(f, buf + at, n);
+	}
+}
+
+/* One line of commands or of an exchange of AUTH, that ends or does not. */
+static void
+check_line(const char *first, const char *s, size_t len)
+{
+	size_t k;
+
+	for (k = 0; k < NPIECES; k++) {
+		struct fake *f = fake_new();
+		char *buf = fill(s, len);
+
+		fake_option(f, "Auth_Backend", "passwd:users", NULL);
+		fake_option(f, "Auth_Without_TLS", "true", NULL);
+		fake_option(f, "Max_Errors", "0", NULL);
+		fake_connect(f);
+		fake_say(f, "EHLO client.example\r\n");
+		memcpy(buf, first, strlen(first));
+		nlooked = 0;
+		say(f, buf, len, pieces[k]);
+		cr_expect_leq(nlooked, 8 * len, "%s, pieces of %zu: %zu of %zu",
+		    first, pieces[k], nlooked, len);
+		free(buf);
+		fake_end(f);
+	}
+}
+
+Test(linear, command_lines)
+{
+	check_line("NOOP ", "x", 2040);
+	check_line("   ", " ", 2040);
+	check_line("NOOP ", "x", 6000);
+	check_line("", "NOOP\r\n", 6000);
+	check_line("", "\n", 6000);
+	check_line("", "\r", 6000);
+	check_line("x", "\r\n", 6000);
+	check_line("RSET\r\n", ".", 6000);
+}
+
+Test(linear, lines_of_auth)
+{
+	check_line("AUTH PLAIN ", "x", 12000);
+	check_line("AUTH PLAIN\r\n", "x", 12000);
+	check_line("AUTH LOGIN\r\n", "\n", 6000);
+	check_line("AUTH LOGIN\r\n", "x\r\n", 6000);
+}
+
+/* Each piece that is missing is at least one octet, and a line has at most
+ * PROXYHDR_V1_MAX. */
+Test(linear, proxy_headers)
+{
+	static const char v2[16] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\x00";
+	char line[PROXYHDR_V1_MAX + 1], buf[sizeof(v2) + 0x0f00] = { 0 };
+	const char *why;
+	size_t n, len;
+
+	len = (size_t)snprintf(line, sizeof(line), "PROXY TCP6 %s %s 65535 "
+	    "65535\r\n", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	nlooked = 0;
+	for (n = 1; n < len; n++)
+		cr_expect_gt(proxyhdr_missing(line, n, &why), 0);
+	cr_expect_leq(nlooked, len * PROXYHDR_V1_MAX);
+	memcpy(buf, v2, sizeof(v2));
+	nlooked = 0;
+	for (n = 1; n < sizeof(buf); n++)
+		cr_expect_gt(proxyhdr_missing(buf, n, &why), 0);
+	cr_expect_eq(proxyhdr_missing(buf, n, &why), 0);
+	cr_expect_leq(nlooked, sizeof(buf));
+}
