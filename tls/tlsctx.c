@@ -73,22 +73,27 @@ err0:
 
 /* The session id context, which a ticket must match.  A resumed session has the
  * client's identity from its ticket, and in TLS 1.2 the cipher too, and OpenSSL
- * does not check them again.  So a ticket is accepted only where the ciphers,
- * the client authorities and the mode of verification are the same. */
+ * does not check them again; nor does the client see another certificate.  So a
+ * ticket is accepted only where the ciphers, the client authorities, the mode of
+ * verification and the server's certificates are the same. */
 static int
 make_id(struct recipe *r)
 {
 	const struct tlsctx_config *c = r->config;
 	unsigned char mode = (unsigned char)c->verify;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	size_t i;
 	int rc;
 
 	rc = md != NULL &&
 	    EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestUpdate(md, &mode, 1) == 1 &&
 	    EVP_DigestUpdate(md, c->ciphers, strlen(c->ciphers) + 1) == 1 &&
-	    EVP_DigestUpdate(md, c->client_ca.v, c->client_ca.len) == 1 &&
-	    EVP_DigestFinal_ex(md, r->id, &r->id_len) == 1;
+	    EVP_DigestUpdate(md, c->client_ca.v, c->client_ca.len) == 1;
+	for (i = 0; rc && i < c->npairs; i++)
+		rc = EVP_DigestUpdate(md, c->pairs[i].cert.v,
+		    c->pairs[i].cert.len) == 1;
+	rc = rc && EVP_DigestFinal_ex(md, r->id, &r->id_len) == 1;
 	EVP_MD_CTX_free(md);
 	if (rc)
 		return 0;

@@ -10,10 +10,13 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+#include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "tls/tlsctx_int.h"
 
+#define NAME_OCTETS	256	/* of a host name with its NUL; RFC 6066 3 */
 #define KEYS_MAX	4
 #define LIFETIME_MAX	604800	/* seconds; RFC 8446 4.6.1 */
 
@@ -107,34 +110,101 @@ on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 
 /* --- what it carries ------------------------------------------------------ */
 
-/* A resumed session has no certificate, but its channel binding is of the one
- * that was shown when it began: RFC 5929 4. */
-static int
-on_ticket(SSL *ssl, void *)
-{
-	const struct tlsctx_cert *c;
+/* How a session began, in its ticket: the channel binding of the certificate
+ * that the server showed (RFC 5929 4: a resumed session has the same), and the
+ * host name that the client asked for ("": none). */
+struct origin {
+	uint8_t	end_point[64];
+	uint8_t	end_point_len;
+	char	host[NAME_OCTETS];
+};
 
-	if (!SSL_session_reused(ssl) && (c = tlsctx_cert_of(ssl)) != NULL &&
-	    c->end_point_len > 0)
-		(void)SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl),
-		    c->end_point, c->end_point_len);
-	return 1;
+/* The origin of ${s}; NULL: it has none, or one that is not ours. */
+static const struct origin *
+origin_of(SSL_SESSION *s)
+{
+	void *data;
+	size_t len;
+
+	if (SSL_SESSION_get0_ticket_appdata(s, &data, &len) != 1 ||
+	    len < offsetof(struct origin, host) + 1 ||
+	    len > sizeof(struct origin) || ((char *)data)[len - 1] != '\0')
+		return NULL;
+	return data;
+}
+
+static int
+on_ticket_made(SSL *ssl, void *)
+{
+	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	const struct tlsctx_cert *c = tlsctx_cert_of(ssl);
+	struct origin o = { .end_point_len = 0 };
+
+	if (SSL_session_reused(ssl))
+		return 1;
+	if (c != NULL) {
+		memcpy(o.end_point, c->end_point, c->end_point_len);
+		o.end_point_len = (uint8_t)c->end_point_len;
+	}
+	strlcpy(o.host, host != NULL ? host : "", sizeof(o.host));
+	return SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), &o,
+	    offsetof(struct origin, host) + strlen(o.host) + 1);
+}
+
+/* Put the host name of the ClientHello that is being read into ${name_r}; ""
+ * when it has none.  RFC 6066 3: a list of one name, of type 0.  Return whether
+ * it could be read. */
+static bool
+asked_host(SSL *ssl, char name_r[NAME_OCTETS])
+{
+	const unsigned char *ext;
+	size_t len;
+
+	*name_r = '\0';
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len)
+	    != 1)
+		return true;
+	if (len < 6 || len - 5 >= NAME_OCTETS || ext[2] != 0 ||
+	    (size_t)(ext[3] << 8 | ext[4]) != len - 5 ||
+	    memchr(ext + 5, '\0', len - 5) != NULL)
+		return false;
+	memcpy(name_r, ext + 5, len - 5);
+	name_r[len - 5] = '\0';
+	return true;
+}
+
+/* RFC 6066 3: a session that began with one host name must not be resumed with
+ * another.  The client would take the certificate of the first for that of the
+ * second.  In TLS 1.3 the host name belongs to the connection, and the client
+ * decides for which names it resumes a session (RFC 8446 4.6.1). */
+static SSL_TICKET_RETURN
+on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *, size_t,
+    SSL_TICKET_STATUS status, void *)
+{
+	const struct origin *o;
+	char host[NAME_OCTETS];
+
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (SSL_version(ssl) < TLS1_3_VERSION &&
+	    ((o = origin_of(session)) == NULL || !asked_host(ssl, host) ||
+	    strcasecmp(o->host, host) != 0))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE :
+	    SSL_TICKET_RETURN_USE_RENEW;
 }
 
 size_t
 tls_server_end_point(SSL *ssl, uint8_t out_r[64])
 {
 	const struct tlsctx_cert *c;
-	void *data;
-	size_t len;
+	const struct origin *o;
 
 	if (SSL_session_reused(ssl)) {
-		if (SSL_SESSION_get0_ticket_appdata(SSL_get0_session(ssl),
-		    &data, &len) != 1 || len > 64)
+		if ((o = origin_of(SSL_get0_session(ssl))) == NULL)
 			return 0;
-		if (len > 0)
-			memcpy(out_r, data, len);
-		return len;
+		memcpy(out_r, o->end_point, o->end_point_len);
+		return o->end_point_len;
 	}
 	if ((c = tlsctx_cert_of(ssl)) == NULL)
 		return 0;
@@ -148,7 +218,8 @@ void
 tlsctx_ticket_attach(SSL_CTX *ctx)
 {
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key);
-	SSL_CTX_set_session_ticket_cb(ctx, on_ticket, NULL, NULL);
+	SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made, on_ticket_opened,
+	    NULL);
 	SSL_CTX_set_num_tickets(ctx, 1);
 }
 

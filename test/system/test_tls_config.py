@@ -182,6 +182,30 @@ def test_tickets_work_with_all_workers_and_after_a_reload(d):
                                           f'{d}/session')
 
 
+def test_a_tls_1_2_session_is_for_the_name_that_it_began_with(d):
+    one, two = 'mx.example.test', 'mail.other.test'
+    pair(d, 'one', host=one)
+    pair(d, 'two', host=two)
+
+    def visit(name, *args):
+        sni = ('-servername', name) if name else ('-noservername',)
+        return s_client(s.port, '-tls1_2', *sni, *args)
+
+    with server(d, 'one', 'two', workers=2) as s:
+        for first, second, certified in (
+                (one, two, two), (two, one, one), (None, two, two),
+                (two, None, one), ('unknown.test', 'other.unknown.test', one),
+                ('unknown.test', None, one)):
+            assert 'New, ' in visit(first, '-sess_out', f'{d}/session')
+            out = visit(second, '-sess_in', f'{d}/session',
+                        '-sess_out', f'{d}/session2')
+            assert 'New, TLSv1.2' in out, (first, second, out)
+            assert f'subject=CN = {certified}\n' in out, (first, second, out)
+            for name in (second and second.upper(), second):
+                assert 'Reused, TLSv1.2' in visit(
+                    name, '-sess_in', f'{d}/session2'), (first, second)
+
+
 def test_without_a_lifetime_there_are_no_tickets(d):
     pair(d, 'a')
     with server(d, 'a', conf='tls_ticket_lifetime = 0\n') as s:

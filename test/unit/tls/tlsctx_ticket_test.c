@@ -199,3 +199,66 @@ Test(tlsctx_ticket, is_of_no_use_where_other_ciphers_are_allowed)
 	tlsctx_free(lax);
 	tlsctx_free(strict);
 }
+
+/* RFC 6066 3 */
+Test(tlsctx_ticket, of_tls_1_2_is_for_the_host_name_that_it_began_with)
+{
+	static const struct {
+		const char	*first, *second;
+		bool		 is_same;
+	} rows[] = {
+		{ "mx.example.test", "mx.example.test", true },
+		{ "mx.example.test", "MX.Example.TEST", true },
+		{ "mx.example.test", "other.example.test", false },
+		{ "other.example.test", "mx.example.test", false },
+		{ "mx.example.test", "mx.example.test.", false },
+		{ "mx.example.test", "mx.example.tes", false },
+		{ "mx.example.test", NULL, false },
+		{ NULL, "mx.example.test", false },
+		{ NULL, NULL, true },
+		/* none of ours: all get the first certificate */
+		{ "a.example.org", "a.example.org", true },
+		{ "a.example.org", "b.example.org", false },
+		{ "a.example.org", NULL, false },
+	};
+	struct tlsctx *t;
+	size_t i;
+
+	tls_pair(KEYS_P256, "other.example.test");
+	tls_config.protocols = "TLSv1.2";
+	t = tls_context();
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_assert(!visit(t, rows[i].first, NULL));
+		ntickets = 0;
+		cr_expect_eq(visit(t, rows[i].second, NULL), rows[i].is_same,
+		    "%zu", i);
+		/* the full handshake has brought a ticket for its own name */
+		cr_expect_eq(ntickets, !rows[i].is_same, "%zu", i);
+		cr_expect(visit(t, rows[i].second, NULL), "%zu", i);
+		SSL_SESSION_free(ticket);
+		ticket = NULL;
+	}
+	tlsctx_free(t);
+}
+
+Test(tlsctx_ticket, is_of_no_use_where_certificates_are_others)
+{
+	struct tlsctx *a, *b;
+	size_t v;
+
+	tls_pair(KEYS_P256, "mx.example.test");
+	for (v = 0; v < 2; v++) {
+		tls_config.protocols = versions[v];
+		tls_config.npairs = 1;
+		a = tls_context();
+		tls_config.npairs = 2;
+		b = tls_context();
+		cr_assert(!visit(a, "mx.example.test", NULL));
+		cr_assert(!visit(b, "mx.example.test", NULL));
+		cr_assert(visit(b, "mx.example.test", NULL));
+		tlsctx_free(a);
+		tlsctx_free(b);
+		SSL_SESSION_free(ticket);
+		ticket = NULL;
+	}
+}
