@@ -40,6 +40,10 @@ util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
 fail2ban	cmd:fail2ban-regex
 systemd		cmd:systemd-analyze
+libnss3-tools	cmd:tstclnt
+default-jdk-headless cmd:javac
+nodejs		cmd:node
+node-nodemailer	file:/usr/share/nodejs/nodemailer/package.json
 "
 bench="
 python3		cmd:python3
@@ -62,6 +66,7 @@ there() {
 	case $1 in
 	cmd:*)	command -v "${1#cmd:}" >/dev/null 2>&1 ;;
 	pc:*)	pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+	file:*)	[ -e "${1#file:}" ] ;;
 	perl:*)	perl -M"${1#perl:}" -e 1 2>/dev/null ;;
 	hdr:*)	echo "#include <${1#hdr:}>" | cc -E - >/dev/null 2>&1 ;;
 	esac

@@ -1,7 +1,6 @@
 """Logins as a whole: other people's clients, limits, a back end that is away,
 who can read what, and what the log says."""
 import contextlib
-import fcntl
 import grp
 import os
 import pwd
@@ -18,7 +17,6 @@ from harness import (ROOT, SLOW, TOP, Client, Server, Skip,
 from test_auth_mechs import Tls, b64, ours, passwd, run
 
 USER, PASSWORD = 'alice', 'pencil'
-NODEMAILER = '6.9.16'
 PLAIN = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + PASSWORD)}'
 WRONG = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + "pen")}'
 
@@ -144,21 +142,10 @@ def test_smtplib(d):
 
 
 def nodemailer():
-    """The folder of its package, fetched once."""
-    if not shutil.which('node') or not shutil.which('npm'):
-        raise Skip('no node, or no npm')
-    top = f'{TOP}/build/nodemailer-{NODEMAILER}'
-    os.makedirs(top, exist_ok=True)
-    with open(f'{top}/lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = f'{top}/node_modules/nodemailer'
-        if not os.path.exists(f'{path}/package.json'):
-            p = subprocess.run(
-                ['npm', 'install', '--prefix', top, '--ignore-scripts',
-                 '--no-audit', '--no-fund', '--no-save',
-                 f'nodemailer@{NODEMAILER}'], capture_output=True, timeout=60)
-            if p.returncode:
-                raise Skip('npm cannot fetch nodemailer')
+    """The folder of its Debian package."""
+    path = '/usr/share/nodejs/nodemailer'
+    if not shutil.which('node') or not os.path.exists(path):
+        raise Skip('no node, or no node-nodemailer')
     return path
 
 
