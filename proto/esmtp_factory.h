@@ -72,6 +72,7 @@ typedef struct _accept_construct {
 	} accept_construct_closure;
 	int			 async_error;	/* set by esmtp_commit_done() */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
+	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 } accept_construct;
 
 /* esmtp_message_factory(event, eventtype, vclosure, now): One step of the
@@ -93,6 +94,11 @@ void esmtp_commit_done(accept_construct *ac, int error);
  * ac->event.  Ignored when the session waits for none. */
 void esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
     const char *octets, size_t len);
+
+/* esmtp_peer_done(ac, is_welcome): The answer to peer_changed(): may this client
+ * have one more session?  Follow it with an E_ASYNC dispatch of ac->event.
+ * Ignored when the session waits for none. */
+void esmtp_peer_done(accept_construct *ac, bool is_welcome);
 
 /* esmtp_session_login(ac): Who the client has shown to be, or NULL. */
 const char *esmtp_session_login(const accept_construct *ac);

@@ -109,9 +109,11 @@ struct esmtp_host_ops {
 	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
 	int	(*may_send_as)(void *host, struct _accept_construct *ac,
 		    const char *login, const struct mailaddr *sender);
-	/* peer_changed(host, ac): ac->peer now is what a PROXY header said: set
-	 * ac->options anew.  NULL: they stay */
-	void	(*peer_changed)(void *host, struct _accept_construct *ac);
+	/* peer_changed(host, ac): there was a PROXY header, and ac->peer is the
+	 * client's address now (the proxy's own for LOCAL and UNKNOWN): set
+	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, never
+	 * from inside the call.  NULL: the options stay, go on */
+	int	(*peer_changed)(void *host, struct _accept_construct *ac);
 	/* session_end(host, ac): the last call for ${ac}: the descriptor is
 	 * closed, the message_construct gone; the host frees ${ac}.  NULL: the
 	 * host finds out from the factory's return of 0 */

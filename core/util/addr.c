@@ -39,19 +39,6 @@ addr_len(const struct sockaddr *sa)
 }
 
 void
-addr_client(const struct sockaddr *sa, unsigned char key_r[ADDR_CLIENT])
-{
-	const unsigned char *octets;
-	int family;
-
-	memset(key_r, 0, ADDR_CLIENT);
-	if ((octets = addr_octets(sa, &family)) == NULL)
-		return;
-	key_r[0] = family == AF_INET ? 4 : 6;
-	memcpy(key_r + 1, octets, family == AF_INET ? 4 : 8);
-}
-
-void
 addr_copy(struct sockaddr *to, const struct sockaddr *sa)
 {
 	union addr a = { .in6.sin6_family = AF_UNSPEC };
@@ -108,4 +95,27 @@ addr_port_text(const struct sockaddr *sa, char buf[ADDR_PORT_TEXT])
 	snprintf(buf, ADDR_PORT_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u",
 	    addr_text(sa, host), addr_port(sa));
 	return buf;
+}
+
+void
+addr_network(const struct sockaddr *sa, unsigned char network_r[ADDR_NETWORK])
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const unsigned char translated[12] = { 0, 0x64, 0xff, 0x9b };
+	const unsigned char *octets;
+	int family;
+
+	memset(network_r, 0, ADDR_NETWORK);
+	if ((octets = addr_octets(sa, &family)) == NULL)
+		return;
+	if (family == AF_INET6 && memcmp(octets, translated, 12) == 0) {
+		octets += 12;
+		family = AF_INET;
+	}
+	if (family == AF_INET6)
+		memcpy(network_r, octets, 8);
+	else {
+		memcpy(network_r, mapped, 12);
+		memcpy(network_r + 12, octets, 4);
+	}
 }

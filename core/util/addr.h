@@ -24,12 +24,14 @@ union addr {
  * aligned.  NULL: another family, or ${sa} is NULL. */
 const unsigned char *addr_octets(const struct sockaddr *sa, int *family_r);
 
-/* addr_client(sa, key_r): What counts as one client, to be compared as octets:
- * an IPv4 address, or the first 64 bits of an IPv6 one, which is what one
- * customer gets and can change within at will.  All without an address of the
- * Internet are one. */
-#define ADDR_CLIENT	9
-void addr_client(const struct sockaddr *sa, unsigned char key_r[ADDR_CLIENT]);
+/* addr_network(sa, network_r): What one client is taken to have: an IPv4
+ * address, mapped into IPv6; the network of 64 bits of an IPv6 address, within
+ * which a host can have any address (RFC 4291 2.5.1).  An IPv4 address in the
+ * prefix of translators (RFC 6052 2.1) counts as IPv4.  Another family or NULL:
+ * 0s. */
+#define ADDR_NETWORK	16
+void addr_network(const struct sockaddr *sa,
+    unsigned char network_r[ADDR_NETWORK]);
 
 /* addr_copy(to, sa): Fill in ${to}, which has room for a union addr.  IPv4
  * mapped into IPv6 becomes IPv4.  Another family or NULL: AF_UNSPEC.  Both may

@@ -86,16 +86,17 @@ banner(struct esmtp_step *st)
 static enum esmtp_want
 set_up(struct esmtp_step *st)
 {
-	enum esmtp_want w;
+	enum esmtp_want w = W_GO;
 
-	if (st->mc->wait == WAIT_PROXY) {
-		if (st->ac->options->proxy_protocol &&
-		    (w = esmtp_proxy(st)) != W_GO)
-			return w;
-		if (st->ac->options->use_ssl &&
-		    (w = esmtp_tls_begin(st)) != W_GO)
-			return w;
-	}
+	if (st->mc->wait == WAIT_PROXY && st->ac->options->proxy_protocol)
+		w = esmtp_proxy(st);
+	else if (st->mc->wait == WAIT_CLIENT)
+		w = esmtp_proxy_judged(st);
+	if (w != W_GO)
+		return w;
+	if (st->mc->wait != WAIT_TLS && st->ac->options->use_ssl &&
+	    (w = esmtp_tls_begin(st)) != W_GO)
+		return w;
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 

@@ -293,8 +293,10 @@ enum esmtp_want esmtp_tls_failed(struct esmtp_step *st, const char *why,
 /* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
 void esmtp_tls_raise(message_construct *mc);
 
-/* esmtp_proxy.c: read the PROXY header.  W_GO, W_WAIT, W_END. */
+/* esmtp_proxy.c: read the PROXY header; then hear whether the host lets the
+ * client in.  W_GO, W_WAIT, W_CLOSE, W_END. */
 enum esmtp_want esmtp_proxy(struct esmtp_step *st);
+enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 
 /* esmtp_txn.c */
 struct esmtp_txn *esmtp_txn_new(const struct mailaddr *sender,

@@ -28,17 +28,21 @@ refuse(struct esmtp_step *st, const char *why)
 	return W_END;
 }
 
-/* The header names the client: take its address, and the options for it. */
-static void
+/* The header names the client: take its address, and the options for it.  Return
+ * whether the host still has to say if it lets the client in. */
+static bool
 set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 {
 	struct esmtp_host *host = st->ac->host;
 	accept_construct *ac = st->ac;
+	bool is_judged = true;
 
-	addr_copy(&ac->peer.sa, &h->source.sa);
+	if (h->is_known)
+		addr_copy(&ac->peer.sa, &h->source.sa);
 	if (host->ops->peer_changed != NULL)
-		host->ops->peer_changed(host->closure, ac);
+		is_judged = host->ops->peer_changed(host->closure, ac);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);
+	return !is_judged;
 }
 
 static enum esmtp_want
@@ -50,11 +54,37 @@ complete(struct esmtp_step *st)
 	if (proxyhdr_parse(st->in, st->in_len, &h, &why) == -1)
 		return refuse(st, why);
 	st->in_len = 0;
-	if (h.is_known)
-		set_peer(st, &h);
 	st->mc->wait_since = st->mc->idle_since = st->now;
 	st->mc->need_read = 0;
-	return W_GO;
+	return set_peer(st, &h) ? esmtp_wait_for(st, WAIT_CLIENT) : W_GO;
+}
+
+void
+esmtp_peer_done(accept_construct *ac, bool is_welcome)
+{
+	message_construct *mc = ac->accept_construct_closure.vptr;
+
+	if (mc == NULL || mc->wait != WAIT_CLIENT)
+		return;
+	ac->is_refused = !is_welcome;
+	ac->is_async_done = 1;
+}
+
+/* The host reports a refusal itself, as it does for clients without a proxy: a
+ * client can cause any number of them. */
+enum esmtp_want
+esmtp_proxy_judged(struct esmtp_step *st)
+{
+	if (esmtp_is_waiting(st->mc))
+		return W_WAIT;
+	if (!st->ac->is_refused)
+		return W_GO;
+	/* a client that expects TLS would not understand a reply */
+	if (st->ac->options->use_ssl)
+		return W_END;
+	st->out_len += esmtp_reply_row_format(RPL_CLIENT_SESSIONS,
+	    st->out + st->out_len, st->out_size - st->out_len);
+	return W_CLOSE;
 }
 
 enum esmtp_want

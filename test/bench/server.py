@@ -138,6 +138,7 @@ pidfile = "{a.state}/mailmilld.pid"
 control = "{a.state}/mailmilld.sock"
 log = "{'syslog' if private else '/dev/null'}"
 ESMTP_Listener {{
+    Client_Sessions = 0
     Listen "127.0.0.1:{self.port}" {{
 {listen}
     }}

@@ -177,14 +177,15 @@ class Server:
 
     conf: lines for the global scope; listener, listen, domain: lines for
     theirs.  user: the uid it is started under (root only).  as_root: the test
-    is about that."""
+    is about that.  client_sessions: None is mailmill's default, which is too
+    few for many clients with one address."""
 
     all = []                            # those of this test
 
     def __init__(self, dir, conf='', listener='', listen='', domain='',
                  extra='', args=(), workers=2, user=None, nofile=None,
                  spool=None, mail=None, log='stderr', port=None,
-                 as_root=False):
+                 as_root=False, client_sessions=0):
         if NOT_AS_ROOT and not as_root:
             user = user or NOBODY
         self.dir, self.port = dir, port or free_port()
@@ -197,7 +198,7 @@ class Server:
         self.args, self.user, self.nofile = list(args), user, nofile
         self.settings = dict(conf=conf, listener=listener, listen=listen,
                              domain=domain, extra=extra, workers=workers,
-                             log=log)
+                             log=log, client_sessions=client_sessions)
         os.makedirs(self.mail, exist_ok=True)
         os.chmod(self.mail, 0o1777)
         self.program = f'{BUILD}/mailmilld'
@@ -220,6 +221,8 @@ class Server:
 
     def write_conf(self, **change):
         s = dict(self.settings, **change)
+        few = '' if s['client_sessions'] is None else \
+            f"Client_Sessions = {s['client_sessions']}"
         with open(self.conf_file + '.new', 'w') as f:
             f.write(f'''hostname = "mx.example.test"
 workers = {s['workers']}
@@ -227,6 +230,7 @@ spool = "{self.spool}"
 pidfile = "{self.pidfile}"
 control = "{self.control}"
 log = "{s['log']}"
+{few}
 {s['conf']}
 ESMTP_Listener {{
 {s['listener']}
@@ -392,8 +396,9 @@ def sender_of(stored):
 class Client:
     """A client that does exactly what it is told."""
 
-    def __init__(self, port, banner=True, timeout=20):
-        self.s = socket.create_connection(('127.0.0.1', port), timeout * SLOW)
+    def __init__(self, port, banner=True, timeout=20, source=''):
+        self.s = socket.create_connection(('127.0.0.1', port), timeout * SLOW,
+                                          source_address=(source, 0))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b''
         if banner:

@@ -111,12 +111,12 @@ static void
 attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
     const char *login, uint64_t now_ms, struct auth_attempt *a)
 {
-	uint8_t buf[ADDR_CLIENT + LOGIN_OCTETS];
-	size_t n = ADDR_CLIENT, m;
+	uint8_t buf[ADDR_NETWORK + LOGIN_OCTETS];
+	size_t n = ADDR_NETWORK, m;
 
 	memset(a, 0, sizeof(*a));
 	a->start_ms = window_start(l, now_ms);
-	addr_client(peer, buf);
+	addr_network(peer, buf);
 	key_make(l, buf, n, a->client);
 	if ((a->has_login = login != NULL)) {
 		m = put_login(login, buf + n);

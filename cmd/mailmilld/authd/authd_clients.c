@@ -25,7 +25,7 @@ authd_client_join(struct authd_worker *w, const struct sockaddr *peer)
 {
 	struct authd_client *c, wanted;
 
-	addr_client(peer, wanted.key);
+	addr_network(peer, wanted.key);
 	if ((c = RB_FIND(authd_clients, &w->clients, &wanted)) == NULL) {
 		if ((c = calloc(1, sizeof(*c))) == NULL)
 			return NULL;

@@ -33,7 +33,7 @@ RB_HEAD(authd_exchanges, authd_exchange);
 /* One client of a worker, while it has exchanges. */
 struct authd_client {
 	RB_ENTRY(authd_client)	 node;
-	uint8_t			 key[ADDR_CLIENT];
+	uint8_t			 key[ADDR_NETWORK];
 	size_t			 n;
 	/* those that wait for the client, the one that does so longest first */
 	TAILQ_HEAD(, authd_exchange) resting;

@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/settings/settings.h"
 #include "core/util/bucket.h"
+#include "core/util/log_bound.h"
 #include "tls/keeper.h"
 
 TAILQ_HEAD(keyd_workers, keyd_worker);
@@ -33,8 +34,7 @@ struct keyd_worker {
 	struct chanev	*ce;
 	struct bucket	 bucket;
 	Event		*timer;		/* set while it is not listened to */
-	uint64_t	 refused_ms;	/* when a refusal was last logged */
-	uint64_t	 nrefused;	/* refusals since then */
+	struct log_bound refusals;
 };
 
 /* keyd_worker_open(kd, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1

@@ -20,8 +20,6 @@
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
 
-#define REFUSED_MS	10000	/* between two lines of one worker's refusals */
-
 /* --- a request ------------------------------------------------------------ */
 
 static int
@@ -66,18 +64,15 @@ reason_of(int errnum)
 static void
 log_refused(struct keyd_worker *w, const struct msg_sign *ask, int errnum)
 {
-	uint64_t now = monotonic_ms();
+	uint64_t n = log_bound_count(&w->refusals, monotonic_ms());
 
 	stats_inc(STATS_KEY_REFUSED);
-	w->nrefused++;
-	if (w->refused_ms != 0 && now - w->refused_ms < REFUSED_MS)
+	if (n == 0)
 		return;
 	log_warnx("key-refused", "worker=%u instance=%u listener=%u pair=%u "
 	    "version=%u scheme=%x reason=%s refused=%llu", w->who.slot,
 	    w->who.instance, ask->listener, ask->pair, ask->version,
-	    ask->scheme, reason_of(errnum), (unsigned long long)w->nrefused);
-	w->refused_ms = now;
-	w->nrefused = 0;
+	    ask->scheme, reason_of(errnum), (unsigned long long)n);
 }
 
 static void

@@ -1,5 +1,5 @@
 /* From the listening socket to a worker.
- * Owns: accepting, the session limits and their 421, the choice of the worker,
+ * Owns: accepting, the 421 of what admit.c refuses, the choice of the worker,
  * what happens when descriptors run out.
  * Never reads from a client: the limits are answered in place of the banner,
  * and where TLS or a PROXY header comes first, not at all. */
@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "core/lim.h"
-#include "proto/esmtp_reply.h"
 
 #define ACCEPTS_PER_PASS	64	/* of one listener */
 #define PAUSE_MS		50	/* when descriptors have run out */
@@ -56,7 +55,6 @@ refuse(const struct listener *l, const accept_addr *peer, int fd,
 	char buf[LIM_REPLY_LINE];
 	size_t len;
 
-	stats_inc(STATS_CONNECTIONS_REFUSED);
 	if (is_greeted(l, peer)) {
 		len = esmtp_reply_row_format(id, buf, sizeof(buf));
 		/* a new socket has room for one line; if not, the client only
@@ -64,51 +62,6 @@ refuse(const struct listener *l, const accept_addr *peer, int fd,
 		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	close(fd);
-}
-
-static void
-log_refused(const struct listener *l, const accept_addr *peer,
-    const char *limit)
-{
-	char text[ADDR_PORT_TEXT];
-
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
-	log_event(LOG_LEVEL_INFO, "refused", "client=%s listener=%s limit=%s",
-	    addr_port_text(&peer->sa, text), l->text, limit);
-}
-
-static bool
-is_over(int64_t limit, unsigned int n)
-{
-	return limit > 0 && n >= (uint64_t)limit;
-}
-
-/* Return whether a limit is reached, and then the reply and the limit's name. */
-static bool
-is_limited(const struct listener *l, const accept_addr *peer,
-    enum esmtp_reply_id *refusal_r, const char **limit_r)
-{
-	const struct master *m = l->master;
-	const struct esmtp_options *o = settings_options_for(m->config.settings,
-	    l->index, &peer->sa);
-
-	*refusal_r = RPL_SESSIONS;
-	if (is_over(o->listener_sessions, l->sessions.n)) {
-		*limit_r = "Listener_Sessions";
-		return true;
-	}
-	if (is_over(o->service_sessions, l->service->n)) {
-		*limit_r = "Service_Sessions";
-		return true;
-	}
-	if (o->client_sessions > 0 && is_over(o->client_sessions,
-	    ledger_clients(m->ledger, &peer->sa))) {
-		*limit_r = "Client_Sessions";
-		*refusal_r = RPL_CLIENT_SESSIONS;
-		return true;
-	}
-	return false;
 }
 
 /* --- handing out ---------------------------------------------------------- */
@@ -143,7 +96,7 @@ pick_worker(struct master *m)
 /* Give ${fd} to a worker; takes ${fd} when it returns 0. */
 static int
 hand_out(struct listener *l, int fd, const accept_addr *peer,
-    enum esmtp_reply_id *refusal_r)
+    enum ledger_kind kind, enum esmtp_reply_id *refusal_r)
 {
 	struct msg_session ms = { .listener = (uint32_t)l->index };
 	struct proc *p;
@@ -152,8 +105,8 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 	addr_copy(&ms.peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
 	while ((p = pick_worker(l->master)) != NULL) {
-		if (book_add(p->book, &peer->sa, &l->sessions, l->service,
-		    &ms.handle) == -1)
+		if (book_add(p->book, &peer->sa, kind, &l->sessions,
+		    l->service, &ms.handle) == -1)
 			break;
 		if (chanev_send(p->ce, M_SESSION, &ms, NULL, 0, fd) == 0)
 			return 0;
@@ -172,16 +125,16 @@ static void
 handle_connection(struct listener *l, int fd, accept_addr *peer)
 {
 	enum esmtp_reply_id refusal;
-	const char *limit;
+	enum ledger_kind kind;
 
 	stats_inc(STATS_CONNECTIONS);
-	if (is_limited(l, peer, &refusal, &limit)) {
-		log_refused(l, peer, limit);
-		refuse(l, peer, fd, refusal);
-	} else if (hand_out(l, fd, peer, &refusal) == -1) {
-		log_refused(l, peer, "workers");
-		refuse(l, peer, fd, refusal);
+	refusal = admit_new(l, peer, &kind);
+	if (refusal == RPL_OK) {
+		if (hand_out(l, fd, peer, kind, &refusal) == 0)
+			return;
+		admit_refused(l, peer, "workers", &l->refusals);
 	}
+	refuse(l, peer, fd, refusal);
 }
 
 /* --- descriptors ---------------------------------------------------------- */
@@ -206,6 +159,7 @@ out_of_descriptors(struct listener *l)
 		close(m->spare_fd);
 		if ((fd = accept_one(l, &peer)) != -1) {
 			stats_inc(STATS_CONNECTIONS);
+			stats_inc(STATS_CONNECTIONS_REFUSED);
 			refuse(l, &peer, fd, RPL_SHUTDOWN);
 		}
 		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

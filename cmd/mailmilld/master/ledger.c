@@ -1,7 +1,9 @@
 /* The master's account of sessions.
- * Owns: handles, counts per worker, listener, service and client address.
+ * Owns: handles, counts per worker, listener, service and client.
  * A handle is a generation and an index into its worker's book, so that a
- * report that comes late, or twice, finds nothing. */
+ * report that comes late, or twice, finds nothing.
+ * Clients are in a tree: it has no worst case that clients could bring about by
+ * their choice of addresses. */
 
 #include "cmd/mailmilld/master/ledger.h"
 
@@ -16,12 +18,18 @@
 
 #define NONE		UINT32_MAX
 
+/* Whom a session counts for. */
+struct key {
+	unsigned char	network[16];	/* addr_network() */
+	unsigned char	kind;		/* enum ledger_kind */
+};
+
 struct client {
 	RB_ENTRY(client) node;
-	unsigned char	 addr[16];	/* IPv4 mapped into IPv6 */
+	struct key	 key;
 	unsigned int	 n;
+	struct log_bound refusals;
 };
-RB_HEAD(clients, client);
 
 struct session {
 	uint32_t	 generation;	/* odd while in use */
@@ -41,35 +49,56 @@ struct book {
 };
 
 struct ledger {
-	struct clients	clients;
-	unsigned int	n;
+	RB_HEAD(ledger_clients, client)	 clients;
+	unsigned int			 n;
 };
+
+/* --- clients -------------------------------------------------------------- */
 
 static int
 client_cmp(const struct client *a, const struct client *b)
 {
-	return memcmp(a->addr, b->addr, sizeof(a->addr));
+	return memcmp(&a->key, &b->key, sizeof(a->key));
 }
 
-RB_PROTOTYPE(clients, client, node, client_cmp)
-RB_GENERATE(clients, client, node, client_cmp)
+RB_PROTOTYPE(ledger_clients, client, node, client_cmp)
+RB_GENERATE(ledger_clients, client, node, client_cmp)
+
+static struct client *
+client_find(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
+{
+	struct client wanted = { .key.kind = (unsigned char)kind };
+
+	addr_network(sa, wanted.key.network);
+	return RB_FIND(ledger_clients, &l->clients, &wanted);
+}
+
+static struct client *
+client_enter(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
+{
+	struct client *c = client_find(l, sa, kind);
+
+	if (c == NULL) {
+		if ((c = calloc(1, sizeof(*c))) == NULL)
+			return NULL;
+		addr_network(sa, c->key.network);
+		c->key.kind = (unsigned char)kind;
+		RB_INSERT(ledger_clients, &l->clients, c);
+	}
+	c->n++;
+	return c;
+}
 
 static void
-addr_key(const struct sockaddr *sa, unsigned char key_r[16])
+client_leave(struct ledger *l, struct client *c)
 {
-	const unsigned char *octets;
-	int family;
-
-	memset(key_r, 0, 16);
-	if ((octets = addr_octets(sa, &family)) == NULL)
+	if (--c->n > 0)
 		return;
-	if (family == AF_INET6) {
-		memcpy(key_r, octets, 16);
-	} else {
-		key_r[10] = key_r[11] = 0xff;
-		memcpy(key_r + 12, octets, 4);
-	}
+	RB_REMOVE(ledger_clients, &l->clients, c);
+	free(c);
 }
+
+/* --- the ledger ----------------------------------------------------------- */
 
 struct ledger *
 ledger_create(void)
@@ -80,12 +109,12 @@ ledger_create(void)
 void
 ledger_free(struct ledger *l)
 {
-	struct client *c, *next;
+	struct client *c;
 
 	if (l == NULL)
 		return;
-	RB_FOREACH_SAFE(c, clients, &l->clients, next) {
-		RB_REMOVE(clients, &l->clients, c);
+	while ((c = RB_ROOT(&l->clients)) != NULL) {
+		RB_REMOVE(ledger_clients, &l->clients, c);
 		free(c);
 	}
 	free(l);
@@ -98,39 +127,24 @@ ledger_sessions(const struct ledger *l)
 }
 
 unsigned int
-ledger_clients(struct ledger *l, const struct sockaddr *sa)
+ledger_clients(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind)
 {
-	struct client wanted, *c;
+	const struct client *c = client_find(l, sa, kind);
 
-	addr_key(sa, wanted.addr);
-	c = RB_FIND(clients, &l->clients, &wanted);
 	return c == NULL ? 0 : c->n;
 }
 
-static struct client *
-client_enter(struct ledger *l, const struct sockaddr *sa)
+struct log_bound *
+ledger_refusals(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind)
 {
-	struct client *c, *old;
+	struct client *c = client_find(l, sa, kind);
 
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return NULL;
-	addr_key(sa, c->addr);
-	if ((old = RB_INSERT(clients, &l->clients, c)) != NULL) {
-		free(c);
-		c = old;
-	}
-	c->n++;
-	return c;
+	return c == NULL ? NULL : &c->refusals;
 }
 
-static void
-client_leave(struct ledger *l, struct client *c)
-{
-	if (--c->n > 0)
-		return;
-	RB_REMOVE(clients, &l->clients, c);
-	free(c);
-}
+/* --- books ---------------------------------------------------------------- */
 
 struct book *
 book_open(struct ledger *l, unsigned int max)
@@ -217,8 +231,8 @@ book_grow(struct book *b)
 }
 
 int
-book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
-    struct tally *service, uint64_t *handle_r)
+book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
+    struct tally *listener, struct tally *service, uint64_t *handle_r)
 {
 	struct session *s;
 	uint32_t i;
@@ -231,7 +245,7 @@ book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
 		return -1;
 	i = b->free;
 	s = &b->v[i];
-	if ((s->client = client_enter(b->ledger, sa)) == NULL)
+	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
 		return -1;
 	b->free = s->next_free;
 	s->generation++;
@@ -245,16 +259,51 @@ book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
 	return 0;
 }
 
-int
-book_remove(struct book *b, uint64_t handle)
+/* The session of ${handle}; NULL with errno. */
+static struct session *
+session_find(struct book *b, uint64_t handle)
 {
 	uint32_t i = HANDLE_INDEX(handle);
 
-	if (i >= b->size || (b->v[i].generation & 1) == 0 ||
-	    b->v[i].generation != (uint32_t)(handle >> 32)) {
-		errno = ENOENT;
+	if (i < b->size && (b->v[i].generation & 1) != 0 &&
+	    b->v[i].generation == (uint32_t)(handle >> 32))
+		return &b->v[i];
+	errno = ENOENT;
+	return NULL;
+}
+
+int
+book_remove(struct book *b, uint64_t handle)
+{
+	if (session_find(b, handle) == NULL)
+		return -1;
+	session_drop(b, HANDLE_INDEX(handle));
+	return 0;
+}
+
+int
+book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	struct session *s = session_find(b, handle);
+	struct client *c;
+
+	if (s == NULL)
+		return -1;
+	if (s->client->key.kind != LEDGER_PROXY) {
+		errno = EALREADY;
 		return -1;
 	}
-	session_drop(b, i);
+	if ((c = client_enter(b->ledger, sa, LEDGER_PROXIED)) == NULL)
+		return -1;
+	client_leave(b->ledger, s->client);
+	s->client = c;
 	return 0;
+}
+
+struct tally *
+book_listener(struct book *b, uint64_t handle)
+{
+	const struct session *s = session_find(b, handle);
+
+	return s == NULL ? NULL : s->listener;
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/util/log_bound.h"
+
 struct ledger;
 struct book;			/* the sessions of one worker */
 
@@ -27,9 +29,24 @@ struct ledger *ledger_create(void);
 void ledger_free(struct ledger *l);
 unsigned int ledger_sessions(const struct ledger *l);
 
-/* ledger_clients(l, sa): Sessions from the address of ${sa} (the port does not
- * count; an IPv4 address mapped into IPv6 is the IPv4 address). */
-unsigned int ledger_clients(struct ledger *l, const struct sockaddr *sa);
+/* Whom the address of a session stands for.  A worker says who the client behind
+ * a proxy is, and may be in bad hands; so those clients are counted apart, and
+ * what it says counts against no client that connects directly. */
+enum ledger_kind {
+	LEDGER_DIRECT,		/* the client */
+	LEDGER_PROXY,		/* a proxy that has not named the client yet */
+	LEDGER_PROXIED		/* the client that a proxy has named */
+};
+
+/* ledger_clients(l, sa, kind): Sessions from the address of ${sa}: an IPv6
+ * client is its /64; an IPv4 address mapped into IPv6 is the IPv4 address; the
+ * port does not count.
+ * ledger_refusals(l, sa, kind): The refusals of that client; NULL: it has no
+ * session. */
+unsigned int ledger_clients(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind);
+struct log_bound *ledger_refusals(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind);
 
 /* book_open(l, max): A worker that may have ${max} sessions.  NULL: ENOMEM.
  * book_close(b): It is gone, and its sessions with it.  NULL does nothing. */
@@ -42,11 +59,18 @@ unsigned int book_sessions(const struct book *b);
  * Return its index, or -1. */
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 
-/* book_add(b, sa, listener, service, &handle_r): A session begins; all counts
- * go up.  ${handle_r}: see msg.h.  Return 0
+/* book_add(b, sa, kind, listener, service, &handle_r): A session begins; all
+ * counts go up.  ${handle_r}: see msg.h.  Return 0
  * or -1 (ENOMEM; ENFILE: ${max} reached). */
-int book_add(struct book *b, const struct sockaddr *sa, struct tally *listener,
-    struct tally *service, uint64_t *handle_r);
+int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
+    struct tally *listener, struct tally *service, uint64_t *handle_r);
+
+/* book_proxied(b, handle, sa): The proxy has named the client of a session:
+ * count it for that one from now on.  Return 0, or -1 (ENOENT: no such session;
+ * EALREADY: of no proxy, or named before; ENOMEM).
+ * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
+int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
+struct tally *book_listener(struct book *b, uint64_t handle);
 
 /* book_remove(b, handle): The session is over; all counts go down.  Return 0,
  * or -1 (ENOENT) when ${b} has no such session (any more). */

@@ -24,6 +24,7 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/util/addr.h"
+#include "proto/esmtp_reply.h"
 
 enum proc_state {
 	PROC_STARTING,		/* until M_READY */
@@ -83,6 +84,7 @@ struct listener {
 	bool			 has_next;	/* ... which has it too */
 	struct tally		 sessions;
 	struct tally		*service;
+	struct log_bound	 refusals;	/* other than Client_Sessions' */
 };
 
 TAILQ_HEAD(proc_list, proc);
@@ -335,6 +337,22 @@ void listeners_switch(struct master *m);
  * more. */
 void listeners_watch(struct master *m, EventFunc accept_func);
 void listeners_close(struct master *m);
+
+/* admit.c */
+
+/* admit_new(l, peer, &kind_r): May ${peer} have one more session of ${l}?
+ * RPL_OK and as whom it is to be counted, or how it is refused, having logged
+ * that.
+ * admit_refused(l, peer, limit, bound): Count and log that it was not let in
+ * because of ${limit}. */
+enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
+    enum ledger_kind *kind_r);
+void admit_refused(struct listener *l, const accept_addr *peer,
+    const char *limit, struct log_bound *bound);
+/* admit_proxied(p, mp): The worker ${p} says which client a proxy has named.
+ * Count the session for that one.  0; 1: it has too many, having logged that;
+ * -1: ${p} has no such session, or has said so before. */
+int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 
 /* handout.c */
 

@@ -1,8 +1,8 @@
 /* The master's children.
  * Owns: their list, what they say, how they are told to end.
  * What is heard of them is noted; step.c acts on it.
- * Knows nothing of sessions but which have ended: those that their worker says,
- * and all of a dead one. */
+ * Knows nothing of sessions but what their worker says: which have ended, which
+ * client a proxy has named. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -156,6 +156,28 @@ procs_collect(struct master *m)
 		proc_collect(p);
 }
 
+/* A proxy has named the client of a session. */
+static void
+on_proxied(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure;
+	struct msg_verdict verdict = { 0 };
+	struct msg_proxied mp;
+	int rc;
+
+	memcpy(&mp, msg->base, sizeof(mp));
+	if (p->book == NULL)
+		return;
+	/* sessions that have ended must not count against a limit */
+	procs_collect(p->master);
+	/* the session may have ended meanwhile */
+	if ((rc = admit_proxied(p, &mp)) == -1)
+		return;
+	verdict.handle = mp.handle;
+	verdict.is_refused = rc == 1;
+	(void)chanev_send(p->ce, M_VERDICT, &verdict, NULL, 0, -1);
+}
+
 /* Only the answer to what it was sent last counts. */
 static void
 on_keys_ready(void *closure, struct channel_msg *msg)
@@ -208,6 +230,7 @@ const struct chanev_ops proc_ops = {
 		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
 		[M_CLOSED] = on_closed,
+		[M_PROXIED] = on_proxied,
 		[M_KEYS_READY] = on_keys_ready
 	},
 	.gone = proc_gone

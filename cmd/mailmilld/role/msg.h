@@ -86,6 +86,8 @@ struct msg_session {
 	uint32_t unused;
 	union addr peer;
 };
+struct msg_proxied { uint64_t handle; union addr peer; };
+struct msg_verdict { uint64_t handle; uint32_t is_refused, unused; };
 #define MSG_CLOSED_MAX		1024	/* handles in an M_CLOSED; more go in the next */
 #define MSG_CONTROL_OCTETS	8192	/* a request of mailmillctl with its newline:
 					 * far above the longest that it makes */

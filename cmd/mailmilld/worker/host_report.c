@@ -175,14 +175,14 @@ report_abort(const struct worker *, const accept_construct *ac,
 	    strerror(r->errnum));
 }
 
-/* At level info only for a session without a message: the others have been
- * logged with their messages. */
+/* At level info only for a session without a message that was not refused: the
+ * others have been logged with their messages, or by the master. */
 static void
 report_end(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	enum log_level level = r->nmessages == 0 ? LOG_LEVEL_INFO :
-	    LOG_LEVEL_DEBUG;
+	enum log_level level = r->nmessages == 0 && !ac->is_refused ?
+	    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(STATS_SESSIONS_ENDED);

@@ -22,11 +22,9 @@ is_valid(const struct worker *w, const struct msg_session *ms)
 	    ms->peer.in.sin_family == AF_INET6);
 }
 
-void
-session_set_options(void *host, accept_construct *ac)
+static void
+set_options(const struct worker *w, accept_construct *ac)
 {
-	const struct worker *w = host;
-
 	ac->options = settings_options_for(w->child->settings,
 	    (size_t)ac->listener, &ac->peer.sa);
 }
@@ -52,7 +50,7 @@ session_new(struct worker *w, const struct msg_session *ms, int fd)
 	ac->handle = ms->handle;
 	ac->listener = (int)ms->listener;
 	memcpy(&ac->peer, &ms->peer, sizeof(ms->peer));
-	session_set_options(w, ac);
+	set_options(w, ac);
 	session_id(w, ac->id, sizeof(ac->id));
 	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
 	    esmtp_message_factory, ac);
@@ -128,6 +126,34 @@ session_start(struct worker *w, const struct msg_session *ms, int fd)
 	sessions_ended(w, ms->handle);
 	if (fd != -1)
 		close(fd);
+}
+
+/* --- behind a proxy -------------------------------------------------------- */
+
+/* The master counts the sessions of each client.  When it cannot be asked, the
+ * session stays counted for the proxy. */
+int
+session_peer_changed(void *host, accept_construct *ac)
+{
+	struct worker *w = host;
+	struct msg_proxied mp = { .handle = ac->handle };
+
+	set_options(w, ac);
+	addr_copy(&mp.peer.sa, &ac->peer.sa);
+	return chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1;
+}
+
+void
+session_on_verdict(void *closure, struct channel_msg *msg)
+{
+	struct msg_verdict verdict;
+	accept_construct *ac;
+
+	memcpy(&verdict, msg->base, sizeof(verdict));
+	if ((ac = sessions_find(closure, verdict.handle)) == NULL)
+		return;
+	esmtp_peer_done(ac, !verdict.is_refused);
+	session_wake(ac);
 }
 
 /* --- all of them ---------------------------------------------------------- */

@@ -101,6 +101,7 @@ static const struct child_ops worker_ops = {
 		[M_SESSION] = on_session,
 		[M_HOLD] = on_hold,
 		[M_ENDED] = sessions_on_ended,
+		[M_VERDICT] = session_on_verdict,
 		[M_CERTS] = on_certs,
 		[M_TICKETS] = on_tickets
 	},

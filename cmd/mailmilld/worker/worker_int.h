@@ -99,8 +99,10 @@ void session_wake(accept_construct *ac);
 void session_drain_all(struct worker *w, bool is_reconfig);
 void session_discard_all(struct worker *w);
 
-/* Of esmtp_host.h: peer_changed(), which the start calls too; session_end(). */
-void session_set_options(void *host, accept_construct *ac);
+/* Of esmtp_host.h: peer_changed(), session_end().
+ * session_on_verdict(w, msg): M_VERDICT, the master's answer to the first. */
+int session_peer_changed(void *host, accept_construct *ac);
+void session_on_verdict(void *closure, struct channel_msg *msg);
 void session_end(void *host, accept_construct *ac);
 
 /* host.c: host_init(w): fill in w->host, but for the spool. */

@@ -168,21 +168,21 @@ Test(addr, a_client_is_an_ipv4_address_or_a_64)
 		{ "::ffff:192.0.2.1", "::1", false },
 	};
 	union addr a, b, c = v4("192.0.2.1", 25);
-	unsigned char k[3][ADDR_CLIENT];
+	unsigned char k[3][ADDR_NETWORK];
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		a = v6(rows[i].a, 25, 0);
 		b = v6(rows[i].b, 26, 0);
-		addr_client(&a.sa, k[0]);
-		addr_client(&b.sa, k[1]);
-		cr_expect_eq(memcmp(k[0], k[1], ADDR_CLIENT) == 0,
+		addr_network(&a.sa, k[0]);
+		addr_network(&b.sa, k[1]);
+		cr_expect_eq(memcmp(k[0], k[1], ADDR_NETWORK) == 0,
 		    rows[i].is_same, "%s %s", rows[i].a, rows[i].b);
 	}
 	a = v6("::ffff:192.0.2.1", 27, 0);
-	addr_client(&a.sa, k[0]);
-	addr_client(&c.sa, k[1]);
-	addr_client(NULL, k[2]);
-	cr_expect_arr_eq(k[0], k[1], ADDR_CLIENT);
-	cr_expect_neq(memcmp(k[0], k[2], ADDR_CLIENT), 0);
+	addr_network(&a.sa, k[0]);
+	addr_network(&c.sa, k[1]);
+	addr_network(NULL, k[2]);
+	cr_expect_arr_eq(k[0], k[1], ADDR_NETWORK);
+	cr_expect_neq(memcmp(k[0], k[2], ADDR_NETWORK), 0);
 }

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/lim.h"
+#include "core/scheduler.h"
 #include "proto/server/esmtp_int.h"
 #include "test/lib/simtls.h"
 #include "test/unit/proto/server/fake.h"
@@ -146,13 +148,14 @@ Test(esmtp_tls, use_ssl_without_a_certificate_says_nothing)
 
 static struct esmtp_options others;
 
-static void
+static int
 peer_changed(void *, accept_construct *ac)
 {
 	cr_assert_eq(ac->peer.in.sin_family, AF_INET);
 	cr_assert_eq(ac->peer.in.sin_addr.s_addr, inet_addr("192.0.2.7"));
 	cr_assert_eq(ntohs(ac->peer.in.sin_port), 56324);
 	ac->options = &others;
+	return 1;
 }
 
 Test(esmtp_proxy, the_options_of_the_client_hold_from_the_banner_on)
@@ -188,5 +191,84 @@ Test(esmtp_proxy, a_header_may_come_octet_by_octet)
 	cr_assert_str_eq(fake_say(f, "\n"),
 	    "220 mx.example.test ESMTP mailmill\r\n");
 	cr_assert_eq(fake_mc(f)->in_len, 0);
+	fake_end(f);
+}
+
+/* --- may the client that the proxy names have one more session? ----------- */
+
+static unsigned int nasked;
+
+static int
+ask(void *, accept_construct *)
+{
+	nasked++;
+	return 0;
+}
+
+static struct fake *
+asked(const char *header)
+{
+	struct fake *f = fake_new();
+
+	nasked = 0;
+	f->h.ops.peer_changed = ask;
+	fake_option(f, "Proxy_Protocol", "true", NULL);
+	fake_connect(f);
+	/* what follows the header has to wait */
+	cr_assert_str_eq(fake_say(f, header), "");
+	cr_assert_str_eq(fake_wait(f, 1), "");
+	cr_assert_eq(nasked, 1);
+	return f;
+}
+
+static void
+answer(struct fake *f, bool is_welcome)
+{
+	esmtp_peer_done(f->s->ac, is_welcome);
+	schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+}
+
+Test(esmtp_proxy, the_banner_waits_for_the_host)
+{
+	static const char *const headers[] = {
+		"PROXY TCP4 192.0.2.7 203.0.113.1 56324 25\r\n",
+		"PROXY UNKNOWN\r\n"
+	};
+	struct fake *f;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		f = asked(headers[i]);
+		answer(f, true);
+		cr_assert_str_eq(fake_wait(f, 0),
+		    "220 mx.example.test ESMTP mailmill\r\n");
+		/* once, and not a second time */
+		answer(f, false);
+		cr_assert_str_eq(fake_say(f, "MAIL FROM:<a@b>\r\n"),
+		    "503 5.5.1 Send EHLO first\r\n");
+		cr_assert_eq(nasked, 1);
+		fake_end(f);
+	}
+}
+
+Test(esmtp_proxy, a_client_that_the_host_refuses_gets_421)
+{
+	struct fake *f = asked("PROXY UNKNOWN\r\nEHLO a.example\r\n");
+
+	answer(f, false);
+	cr_assert_str_eq(fake_wait(f, 0), "421 4.7.0 Too many concurrent "
+	    "sessions from your address, try again later\r\n");
+	cr_assert(fake_is_ended(f));
+	/* the host has logged it already */
+	cr_assert_eq(f->s->nreports[ESMTP_REPORT_REJECTED], 0);
+	fake_end(f);
+}
+
+Test(esmtp_proxy, an_answer_that_never_comes_ends_the_session)
+{
+	struct fake *f = asked("PROXY UNKNOWN\r\n");
+
+	cr_assert_str_eq(fake_wait(f, LIM_ASYNC_SECONDS + 1), "");
+	cr_assert(fake_is_ended(f));
 	fake_end(f);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/master/ledger.h"
+#include "core/util/addr.h"
 
 static struct ledger *l;
 static struct tally listener, service;
@@ -42,7 +43,7 @@ add(struct book *b, const char *client)
 	struct sockaddr_in in = v4(client, 4711);
 	uint64_t handle = 0;
 
-	cr_assert(book_add(b, (struct sockaddr *)&in, &listener, &service,
+	cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener, &service,
 	    &handle) == 0);
 	return handle;
 }
@@ -52,7 +53,7 @@ clients(const char *client)
 {
 	struct sockaddr_in in = v4(client, 1);
 
-	return ledger_clients(l, (struct sockaddr *)&in);
+	return ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT);
 }
 
 Test(ledger, counts_go_up_and_down_together)
@@ -120,7 +121,7 @@ Test(ledger, a_full_worker_gets_no_more)
 
 	add(b, "192.0.2.1");
 	add(b, "192.0.2.1");
-	cr_assert(book_add(b, (struct sockaddr *)&in, &listener, &service, &h)
+	cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener, &service, &h)
 	    == -1 && errno == ENFILE);
 	cr_assert(listener.n == 2 && clients("192.0.2.1") == 2);
 	book_close(b);
@@ -134,7 +135,7 @@ Test(ledger, an_ipv4_client_is_the_same_over_ipv6)
 	add(b, "192.0.2.1");
 	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr)
 	    == 1);
-	cr_assert(ledger_clients(l, (struct sockaddr *)&in6) == 1);
+	cr_assert(ledger_clients(l, (struct sockaddr *)&in6, LEDGER_DIRECT) == 1);
 	book_close(b);
 }
 
@@ -148,14 +149,14 @@ Test(ledger, many_clients_and_sessions_are_counted_exactly)
 
 	for (i = 0; i < N; i++) {
 		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
-		cr_assert(book_add(b, (struct sockaddr *)&in, &listener,
+		cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener,
 		    &service, &h[i]) == 0);
 	}
 	for (i = 0; i < N; i += 2) {
 		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
-		cr_assert(ledger_clients(l, (struct sockaddr *)&in) == 2);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT) == 2);
 		cr_assert(book_remove(b, h[i]) == 0);
-		cr_assert(ledger_clients(l, (struct sockaddr *)&in) == 1);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT) == 1);
 	}
 	cr_assert(listener.n == N / 2 && ledger_sessions(l) == N / 2);
 	book_close(b);
@@ -205,4 +206,100 @@ Test(ledger, full_and_missing_workers_are_not_picked)
 	cr_assert(book_pick(b, 0, &rotor) == -1);
 	book_close(b[0]);
 	book_close(b[2]);
+}
+
+/* --- who is one client ---------------------------------------------------- */
+
+static union addr
+address(const char *text)
+{
+	union addr a = { .sa.sa_family = AF_INET };
+
+	if (inet_pton(AF_INET, text, &a.in.sin_addr) == 1)
+		return a;
+	a.in6.sin6_family = AF_INET6;
+	cr_assert_eq(inet_pton(AF_INET6, text, &a.in6.sin6_addr), 1, "%s", text);
+	return a;
+}
+
+Test(ledger, a_client_is_an_ipv4_address_or_an_ipv6_network)
+{
+	static const struct {
+		const char	*a, *b;
+		bool		 is_same;
+	} rows[] = {
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.2", false },
+		{ "192.0.2.1", "::ffff:192.0.2.1", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:1::2", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:2::1", false },
+		{ "2001:db8::1", "2001:db9::1", false },
+		/* RFC 6052 2.1: IPv4 clients behind a translator */
+		{ "64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", false },
+		{ "64:ff9b::192.0.2.1", "192.0.2.1", true },
+		{ "::1", "::2", true },
+		{ "::1", "0.0.0.1", false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		union addr a = address(rows[i].a), b = address(rows[i].b);
+		struct book *book = book_open(l, 10);
+		uint64_t h;
+
+		cr_assert_eq(book_add(book, &a.sa, LEDGER_DIRECT, &listener,
+		    &service, &h), 0);
+		cr_expect_eq(ledger_clients(l, &b.sa, LEDGER_DIRECT),
+		    rows[i].is_same, "%s %s", rows[i].a, rows[i].b);
+		book_close(book);
+	}
+}
+
+Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
+{
+	union addr proxy = address("192.0.2.1"), client = address("2001:db8::1");
+	struct book *b = book_open(l, 10);
+	uint64_t h[2], direct = add(b, "192.0.2.1");
+	int i;
+
+	for (i = 0; i < 2; i++)
+		cr_assert_eq(book_add(b, &proxy.sa, LEDGER_PROXY, &listener,
+		    &service, &h[i]), 0);
+	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 2);
+	cr_assert_eq(clients("192.0.2.1"), 1);
+	cr_assert_eq(book_proxied(b, h[0], &client.sa), 0);
+	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 1);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 1);
+	/* a worker that lies about it makes no direct client have more */
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_DIRECT), 0);
+	cr_assert(book_listener(b, h[0]) == &listener);
+	cr_assert_null(book_listener(b, 0));
+	/* once only, for no session of another kind, for none that has ended */
+	cr_assert(book_proxied(b, h[0], &proxy.sa) == -1 && errno == EALREADY);
+	cr_assert(book_proxied(b, direct, &proxy.sa) == -1 &&
+	    errno == EALREADY);
+	cr_assert_eq(book_remove(b, h[0]), 0);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 0);
+	cr_assert(book_proxied(b, h[0], &proxy.sa) == -1 && errno == ENOENT);
+	cr_assert_eq(book_proxied(b, h[1], &client.sa), 0);
+	book_close(b);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 0);
+}
+
+Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
+{
+	struct book *b = book_open(l, 10);
+	union addr a = address("192.0.2.1");
+	struct log_bound *bound;
+	int i;
+
+	cr_assert_null(ledger_refusals(l, &a.sa, LEDGER_DIRECT));
+	add(b, "192.0.2.1");
+	bound = ledger_refusals(l, &a.sa, LEDGER_DIRECT);
+	cr_assert_eq(log_bound_count(bound, 1000), 1);
+	for (i = 0; i < 1000; i++)
+		cr_assert_eq(log_bound_count(bound, 1000 + (uint64_t)i), 0);
+	cr_assert_eq(log_bound_count(bound, 1000 + LOG_BOUND_MS), 1001);
+	book_close(b);
 }

@@ -1,0 +1,177 @@
+"""What one client may hold, while others are still served."""
+import signal
+
+from harness import NOBODY, NOT_AS_ROOT, Client, Server, free_port, wait_for
+import keys
+
+DEFAULT = 100                   # of Client_Sessions
+
+
+def refusals(s):
+    return [line for line in s.log().splitlines() if ' event=refused ' in line]
+
+
+def sessions_end(s):
+    wait_for('no session', lambda: s.ctl_json('status')['sessions'] == 0)
+
+
+def serves(port, source, rcpt='user@example.test', header=b''):
+    """Another client gets all the way to its message."""
+    with Client(port, banner=False, source=source) as c:
+        if header:
+            c.send(header)
+        c.expect('220')
+        c.hello()
+        c.mail(b'Subject: x\r\n\r\nx\r\n', rcpt=rcpt)
+        c.cmd('QUIT', '221')
+
+
+def test_by_default_one_address_leaves_room_for_others(d):
+    with Server(d, client_sessions=None, nofile=1024) as s:
+        sessions_end(s)
+        held = []
+        while True:
+            c = Client(s.port, banner=False, source='127.0.0.2')
+            if not c.reply().startswith('220'):
+                break
+            held.append(c)
+        assert len(held) == DEFAULT, len(held)
+        c.close()
+        for _ in range(50):
+            with Client(s.port, banner=False, source='127.0.0.2') as c:
+                c.expect('421 4.7.0')
+                c.ended()
+        serves(s.port, '127.0.0.3')
+        # 51 refusals, one line
+        lines = refusals(s)
+        assert len(lines) == 1, lines
+        assert 'client=127.0.0.2:' in lines[0] and \
+            ' limit=Client_Sessions refused=1' in lines[0], lines
+        assert s.stats()['connections_refused'] == 51
+        held.pop().close()
+
+        def again():
+            with Client(s.port, banner=False, source='127.0.0.2') as c:
+                return c.reply().startswith('220')
+        wait_for('a place', again)
+
+
+def behind(client, port, proxy='127.0.0.9'):
+    """The first reply to a client that a proxy names."""
+    c = Client(port, banner=False, source=proxy)
+    version = 6 if ':' in client else 4
+    own = '2001:db8::25' if version == 6 else '203.0.113.25'
+    c.send(f'PROXY TCP{version} {client} {own} 4711 25\r\n'.encode())
+    return c, c.reply()
+
+
+def test_a_proxy_s_clients_are_counted_each_for_itself(d):
+    port = free_port()
+    with Server(d, workers=3, client_sessions=2, listener=f'''
+    Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true }}''') as s:
+        sessions_end(s)
+        held = []
+
+        def gets(client, want):
+            c, reply = behind(client, port)
+            assert reply.startswith(want), (client, reply)
+            held.append(c)
+            return c
+        # one of IPv6 is its network of 64 bits
+        first = gets('2001:db8:1:1::1', '220')
+        gets('2001:db8:1:1:ffff::2', '220')
+        gets('2001:db8:1:1:2::3', '421 4.7.0').ended()
+        for n in range(2, 60):
+            gets(f'2001:db8:1:{n:x}::1', '220')
+        # of IPv4 its address, also when it is mapped into IPv6
+        gets('192.0.2.1', '220')
+        gets('::ffff:192.0.2.1', '220')
+        gets('192.0.2.1', '421 4.7.0').ended()
+        gets('192.0.2.2', '220')
+        # who comes without a proxy is counted apart
+        for _ in range(2):
+            held.append(Client(s.port, source='127.0.0.9'))
+        with Client(s.port, banner=False, source='127.0.0.9') as c:
+            c.expect('421 4.7.0')
+        lines = refusals(s)
+        assert [line.split('client=')[1].split()[0] for line in lines][:2] == [
+            '[2001:db8:1:1:2::3]:4711', '192.0.2.1:4711'], lines
+        assert len(lines) == 3, lines
+        assert s.stats()['connections_refused'] == 3
+        # the session goes on as the client's
+        first.hello()
+        first.mail(b'Subject: x\r\n\r\nx\r\n')
+        first.close()
+
+        def again():
+            c, reply = behind('2001:db8:1:1::9', port)
+            c.close()
+            return reply.startswith('220')
+        wait_for('a place', again)
+        # the counts are right after a reload, too
+        s.signal(signal.SIGHUP)
+        wait_for('the reload', lambda: 'event=reloaded' in s.log())
+        for c in held:
+            c.close()
+        sessions_end(s)
+
+
+def test_a_proxy_s_client_is_refused_in_silence_where_tls_comes_first(d):
+    keys.make_pair(d, 'a', owner=NOBODY if NOT_AS_ROOT else None)
+    port = free_port()
+    with Server(d, client_sessions=1, listener=keys.tls_conf(d, 'a') +
+                f'''Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true
+                    Use_SSL = true }}''') as s:
+        sessions_end(s)
+        with Client(port, banner=False) as a, \
+                Client(port, banner=False) as b:
+            a.send(b'PROXY TCP4 192.0.2.1 203.0.113.25 4711 25\r\n')
+            wait_for('the session', lambda: s.ctl_json(
+                'status')['sessions'] == 2)
+            b.send(b'PROXY TCP4 192.0.2.1 203.0.113.25 4712 25\r\n')
+            b.ended()
+
+
+def test_who_sends_no_proxy_header_leaves_room_for_others(d):
+    port = free_port()
+    with Server(d, client_sessions=5, nofile=512, listener=f'''
+    Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true }}''') as s:
+        sessions_end(s)
+        held = []
+        while not s.stats()['connections_refused']:
+            held += [Client(port, banner=False, source='127.0.0.2')
+                     for _ in range(10)]
+            assert len(held) < 1000
+        n = s.ctl_json('status')['sessions']
+        # more than a client, for a proxy may be busy
+        assert 20 < n < len(held), (n, len(held))
+        serves(s.port, '127.0.0.2')
+        serves(s.port, '127.0.0.3')
+        serves(port, '127.0.0.3',
+               header=b'PROXY TCP4 192.0.2.1 203.0.113.25 4711 25\r\n')
+        # a header counts the session for the client instead
+        held[0].send(b'PROXY TCP4 192.0.2.1 203.0.113.25 4711 25\r\n')
+        held[0].expect('220')
+        wait_for('the line', lambda: len(refusals(s)) == 1)
+
+
+def test_handshakes_that_wait_for_their_client_hold_up_nobody(d):
+    keys.make_pair(d, 'a', owner=NOBODY if NOT_AS_ROOT else None)
+    port = free_port()
+    with Server(d, client_sessions=None, nofile=1024, workers=1,
+                listener=keys.tls_conf(d, 'a') +
+                f'Listen "127.0.0.1:{port}" {{ Use_SSL = true }}') as s:
+        sessions_end(s)
+        held = [Client(port, banner=False, source='127.0.0.2')
+                for _ in range(DEFAULT)]
+        for n, c in enumerate(held):
+            # nothing, a part of a record, or garbage of a known length
+            c.send((b'', b'\x16\x03\x01', b'\x16\x03\x01\x02\x00\x01')
+                   [n % 3])
+        wait_for('all of them', lambda: s.ctl_json(
+            'status')['sessions'] == DEFAULT)
+        for _ in range(5):
+            keys.handshake(port).close()
+        serves(s.port, '127.0.0.3')
+        with Client(port, banner=False, source='127.0.0.2') as c:
+            c.ended()
