@@ -1,51 +1,184 @@
-/* Header scanner: counts the Received fields of a message that streams by.
- * Owns: where the header section ends, what starts a field.
- * Buffers nothing. */
+/* The header of a message that streams by; see esmtp_header.h. */
 
 #include "proto/parse/esmtp_header.h"
 
 #include <string.h>
 
-static const char field[] = "received:";
+enum {
+	AT_NAME,	/* at the start of a line, or in what may be a name */
+	IN_LINE,	/* in the rest of a line that stays */
+	IN_RETURN_PATH,	/* in a line that is taken out */
+	AFTER_RETURN_PATH, /* at the start of the next line, which may go on */
+	AT_BODY		/* in the body, but some of it is held back */
+};
 
-#define FIELD_LEN	(sizeof(field) - 1)
-#define NO_MATCH	255
+/* What a line is, by its octets so far. */
+enum line {
+	LINE_OPEN,	/* not known yet */
+	LINE_STAYS,
+	LINE_RETURN_PATH,
+	LINE_EMPTY,	/* the end of the header (RFC 5322 2.1) */
+	LINE_NO_FIELD	/* the first line, and no field */
+};
+
+static const char *const names[] = { "return-path", "received" };
+enum { RETURN_PATH, RECEIVED, NNAMES };
 
 static void
-scan_octet(struct esmtp_header *h, char c)
+start_line(struct esmtp_header *h)
 {
-	if (h->matched != NO_MATCH) {
-		char low = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-
-		if (low != field[h->matched])
-			h->matched = NO_MATCH;
-		else if (++h->matched == FIELD_LEN) {
-			h->nreceived++;
-			h->matched = NO_MATCH;
-		}
-	}
-	if (c != '\r')
-		h->column = 1;
+	h->state = AT_NAME;
+	h->len = h->name_len = h->ruled_out = 0;
 }
 
-void
-esmtp_header_scan(struct esmtp_header *h, const char *buf, size_t len)
+static bool
+is_name(const struct esmtp_header *h, unsigned int i)
 {
-	const char *p = buf, *end = buf + len;
+	return !(h->ruled_out & 1 << i) && names[i][h->name_len] == '\0';
+}
 
-	while (p < end && !h->is_body) {
-		if (*p == '\n') {
-			/* RFC 5322 2.1: an empty line ends the header */
-			h->is_body = h->column == 0;
-			h->column = 0;
-			h->matched = 0;
-			p++;
-		} else if (h->matched != NO_MATCH || h->column == 0) {
-			scan_octet(h, *p++);
-		} else {
-			p = memchr(p, '\n', (size_t)(end - p));
-			if (p == NULL)
-				return;
-		}
+static void
+add_to_name(struct esmtp_header *h, char c)
+{
+	char low = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	unsigned int i;
+
+	for (i = 0; i < NNAMES; i++)
+		if (!(h->ruled_out & 1 << i) && names[i][h->name_len] != low)
+			h->ruled_out |= (uint8_t)(1 << i);
+	h->name_len++;
+}
+
+/* Take the next octet of a line that is open.  RFC 5322 3.6.8, 4.5: a field
+ * begins with 1*ftext, perhaps white space, and a colon. */
+static enum line
+step(struct esmtp_header *h, char c)
+{
+	enum line other = h->is_begun ? LINE_STAYS : LINE_NO_FIELD;
+	bool is_blank = c == ' ' || c == '\t';
+	bool is_ended = h->len > h->name_len;	/* white space or CR before */
+
+	if (c == '\n')
+		return h->name_len == 0 ? LINE_EMPTY : other;
+	if (c == ':' && h->name_len > 0) {
+		h->nreceived += !is_ended && is_name(h, RECEIVED);
+		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH : LINE_STAYS;
 	}
+	if (c == '\r' && h->len == 0) {
+		h->len++;
+		return LINE_OPEN;
+	}
+	if (is_blank ? h->name_len == 0 : is_ended || c < 33 || c > 126 ||
+	    c == ':')
+		return other;
+	if (++h->len == ESMTP_HEADER_NAME)
+		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH : other;
+	if (!is_blank)
+		add_to_name(h, c);
+	return h->is_begun && h->ruled_out == (1 << NNAMES) - 1 ? LINE_STAYS :
+	    LINE_OPEN;
+}
+
+/* Skip a Return-Path field; octets used. */
+static size_t
+skip(struct esmtp_header *h, const char *buf, size_t len)
+{
+	const char *lf;
+
+	if (h->state == AFTER_RETURN_PATH && *buf != ' ' && *buf != '\t') {
+		start_line(h);
+		return 0;
+	}
+	h->state = IN_RETURN_PATH;
+	if ((lf = memchr(buf, '\n', len)) == NULL)
+		return len;
+	h->state = AFTER_RETURN_PATH;
+	return (size_t)(lf + 1 - buf);
+}
+
+static void
+give_held(struct esmtp_header *h, const char **piece_r, size_t *piece_len_r)
+{
+	*piece_r = h->held;
+	*piece_len_r = h->nheld;
+	h->nheld = 0;
+}
+
+/* What the octet ${at} of ${buf} has decided of the line that begins at
+ * ${line}, or is held back. */
+static size_t
+decide(struct esmtp_header *h, enum line what, size_t len, size_t line,
+    size_t at, const char **piece_r, size_t *piece_len_r)
+{
+	bool was_held = h->nheld > 0;
+
+	switch (what) {
+	case LINE_RETURN_PATH:
+		h->state = IN_RETURN_PATH;
+		h->nheld = 0;
+		*piece_len_r = was_held ? 0 : line;
+		return at + 1;
+	case LINE_NO_FIELD:
+		h->state = AT_BODY;
+		h->is_body = !was_held;
+		*piece_r = "\r\n";
+		*piece_len_r = 2;
+		return was_held ? at : 0;
+	default:
+		h->is_begun = true;
+		h->is_body = what == LINE_EMPTY;
+		h->state = h->is_body ? AT_BODY : IN_LINE;
+		if (!was_held)
+			return *piece_len_r = len;
+		give_held(h, piece_r, piece_len_r);
+		return at;
+	}
+}
+
+size_t
+esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
+    const char **piece_r, size_t *piece_len_r)
+{
+	size_t i = 0, line = 0;
+	const char *lf;
+	enum line what;
+
+	*piece_r = buf;
+	*piece_len_r = 0;
+	if (h->state == IN_RETURN_PATH || h->state == AFTER_RETURN_PATH)
+		return skip(h, buf, len);
+	if (h->state == AT_BODY) {
+		h->is_body = true;
+		give_held(h, piece_r, piece_len_r);
+		return 0;
+	}
+	while (i < len) {
+		if (h->state == IN_LINE) {
+			if ((lf = memchr(buf + i, '\n', len - i)) == NULL)
+				break;
+			line = i = (size_t)(lf + 1 - buf);
+			start_line(h);
+			continue;
+		}
+		what = step(h, buf[i]);
+		if (what == LINE_STAYS && h->nheld == 0) {
+			h->is_begun = true;
+			h->state = IN_LINE;
+		} else if (what != LINE_OPEN)
+			return decide(h, what, len, line, i, piece_r,
+			    piece_len_r);
+		else if (h->nheld > 0)
+			h->held[h->nheld++] = buf[i++];
+		else
+			i++;
+	}
+	if (h->nheld > 0)
+		return len;
+	*piece_len_r = len;
+	if (h->state == AT_NAME && h->len > 0) {
+		h->nheld = (uint8_t)(len - line);
+		memcpy(h->held, buf + line, h->nheld);
+		*piece_len_r = line;
+	}
+	return len;
 }

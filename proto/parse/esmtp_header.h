@@ -1,22 +1,39 @@
-/* Header scanner: counts the Received fields of a message that streams by.
- * Owns: where the header section ends, what starts a field.
- * Buffers nothing. */
+/* The header of a message that streams by.
+ * Takes out Return-Path fields (RFC 5321 4.4: the delivery writes the only one).
+ * Puts an empty line before a first line that is no field, which would become
+ * part of the field that the server has put before it.  Counts Received fields.
+ * Owns: where the header ends, what starts a field, which octets stay.
+ * Looks at no octet more than twice, and holds back no more than a name. */
 
 #ifndef PROTO_PARSE_ESMTP_HEADER_H
 #define PROTO_PARSE_ESMTP_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* octets up to the colon: a first line with more is no field */
+#define ESMTP_HEADER_NAME	128
 
 struct esmtp_header {
 	unsigned int	nreceived;
-	unsigned char	matched;	/* octets of "received:" seen in this line; 255: another field */
-	unsigned char	column;		/* 0, or 1: something of this line was seen */
-	unsigned char	is_body;	/* the empty line was seen */
+	bool		is_body;	/* what follows stays as it is */
+	bool		is_begun;	/* a line has been passed on */
+	uint8_t		state;
+	/* of the line that begins with what may be a name */
+	uint8_t		len, name_len;	/* octets of it, and of the name */
+	uint8_t		ruled_out;	/* the names that it cannot be, a bit each */
+	uint8_t		nheld;
+	char		held[ESMTP_HEADER_NAME]; /* not passed on yet */
 };
 
-/* esmtp_header_scan(h, buf, len): The next octets of the message; ${h} starts
- * zeroed.  A line ends at LF, as it does for the agent that delivers the
+/* esmtp_header_next(h, buf, len, &piece_r, &piece_len_r): Read from ${buf}
+ * (${len} > 0) and point *piece_r at the next octets that stay (*piece_len_r may
+ * be 0); they lie in ${buf}, in ${h}, or are constant.  ${h} starts zeroed.
+ * Return octets used, perhaps 0; to be repeated until all is used or
+ * ${h}->is_body.  A line ends at LF, as it does for the agent that delivers the
  * message. */
-void esmtp_header_scan(struct esmtp_header *h, const char *buf, size_t len);
+size_t esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
+    const char **piece_r, size_t *piece_len_r);
 
 #endif

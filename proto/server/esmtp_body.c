@@ -112,6 +112,24 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 	return W_GO;
 }
 
+/* Pass octets of the message on to the spool; its header is looked at on the
+ * way. */
+static int
+append(struct esmtp_step *st, const char *buf, size_t len)
+{
+	const struct spool_ops *spool = st->ac->host->spool;
+	struct esmtp_txn *t = st->mc->txn;
+	const char *piece;
+	size_t used, n;
+
+	for (; len > 0 && !t->header.is_body; buf += used, len -= used) {
+		used = esmtp_header_next(&t->header, buf, len, &piece, &n);
+		if (n > 0 && spool->append(t->msg, piece, n) == -1)
+			return -1;
+	}
+	return len > 0 ? spool->append(t->msg, buf, len) : 0;
+}
+
 /* The next piece of the message. */
 static void
 take_slice(struct esmtp_step *st, const char *buf, size_t len)
@@ -120,13 +138,11 @@ take_slice(struct esmtp_step *st, const char *buf, size_t len)
 	int64_t max = st->ac->options->max_message_size;
 
 	t->octets += len;
-	if (!t->header.is_body)
-		esmtp_header_scan(&t->header, buf, len);
 	if (t->failure != -1)
 		return;
 	if (max > 0 && t->octets > (uint64_t)max)
 		fail_message(st->mc, RPL_TOO_BIG);
-	else if (st->ac->host->spool->append(t->msg, buf, len) == -1)
+	else if (append(st, buf, len) == -1)
 		fail_message(st->mc, esmtp_errno_reply(errno));
 }
 

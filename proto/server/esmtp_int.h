@@ -82,7 +82,7 @@ struct esmtp_txn {
 	struct timeval		 started;
 	struct timeval		 data_since;
 	struct esmtp_data	 data;
-	struct esmtp_header	 header;	/* counts Received fields */
+	struct esmtp_header	 header;
 	int			 failure;	/* reply that must follow the data; -1: none yet */
 	unsigned int		 env_flags;	/* SPOOL_ENV_* */
 	unsigned int		 is_in_body : 1;

@@ -2,21 +2,20 @@
 
 #include "test/lib/simmsg.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 size_t
 simmsg_strip_received(const struct spool_msg *m, const char **why_r)
 {
-	const char *p = m->body, *end = m->body + m->len, *nl, *line;
+	const char *p = m->body, *end = m->body + m->len, *nl;
 
 	if (m->len < 10 || memcmp(p, "Received: ", 10) != 0) {
 		*why_r = "the body does not start with Received: ";
 		return 0;
 	}
-	/* the message itself may begin with a space: the header ends where its
-	 * date does (RFC 5321 4.4) */
 	do {
-		line = p;
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (nl == NULL || nl == p || nl[-1] != '\r') {
 			*why_r = "the Received header has a line without CRLF";
@@ -27,11 +26,70 @@ simmsg_strip_received(const struct spool_msg *m, const char **why_r)
 			return 0;
 		}
 		p = nl + 1;
-	} while (p - line < 8 || memcmp(p - 8, " +0000\r\n", 8) != 0);
+	} while (p < end && (*p == ' ' || *p == '\t'));
+	if (p - m->body < 8 || memcmp(p - 8, " +0000\r\n", 8) != 0) {
+		*why_r = "the Received header does not end with its date";
+		return 0;
+	}
 	if (memmem(m->body, (size_t)(p - m->body), m->id, strlen(m->id))
 	    == NULL) {
 		*why_r = "the Received header does not name the id";
 		return 0;
 	}
 	return (size_t)(p - m->body);
+}
+
+/* RFC 5322 2.2, 4.5: Is ${s} a line "name:", with blanks before the colon?  And
+ * is the name ${name}, if that is not NULL? */
+static bool
+is_field(const char *s, size_t len, const char *name)
+{
+	size_t n = 0, i;
+
+	while (n < len && s[n] > ' ' && s[n] < 0x7f && s[n] != ':')
+		n++;
+	for (i = n; i < len && (s[i] == ' ' || s[i] == '\t'); i++)
+		;
+	return n > 0 && i < len && s[i] == ':' && (name == NULL ||
+	    (n == strlen(name) && strncasecmp(s, name, n) == 0));
+}
+
+static size_t
+line_octets(const char *s, size_t len)
+{
+	const char *nl = memchr(s, '\n', len);
+
+	return nl == NULL ? len : (size_t)(nl + 1 - s);
+}
+
+size_t
+simmsg_expect(const char *in, size_t len, char *out)
+{
+	bool is_first = true;
+	size_t n = 0, line;
+
+	while (len > 0 && *in != '\n' &&
+	    (len < 2 || memcmp(in, "\r\n", 2) != 0)) {
+		line = line_octets(in, len);
+		if (is_field(in, line, "return-path")) {
+			do {
+				in += line;
+				len -= line;
+				line = line_octets(in, len);
+			} while (len > 0 && (*in == ' ' || *in == '\t'));
+			continue;
+		}
+		if (is_first && !is_field(in, line, NULL)) {
+			memcpy(out, "\r\n", 2);
+			n = 2;
+			break;
+		}
+		is_first = false;
+		memcpy(out + n, in, line);
+		n += line;
+		in += line;
+		len -= line;
+	}
+	memcpy(out + n, in, len);
+	return n + len;
 }

@@ -1,5 +1,6 @@
 /* What a stored message must look like.
- * Owns: taking the trace header of our own off a body. */
+ * Owns: taking the trace header of our own off a body, what becomes of the
+ * client's header: computed here, from the RFC, without the code under test. */
 
 #ifndef TEST_LIB_SIMMSG_H
 #define TEST_LIB_SIMMSG_H
@@ -12,5 +13,12 @@
  * CRLF lines, naming the message's id, at the start of the body; 0 and a
  * reason if there is none such. */
 size_t simmsg_strip_received(const struct spool_msg *m, const char **why_r);
+
+/* simmsg_expect(in, len, out): The octets that are stored of a message
+ * ${in}, behind the Received header, in ${out}, which has room for two more.
+ * No Return-Path field is in its header (RFC 5321 4.4); a first line that is no
+ * field comes behind an empty line (RFC 5322 3.6.7: the trace fields are the
+ * server's).  Return how many. */
+size_t simmsg_expect(const char *in, size_t len, char *out);
 
 #endif

@@ -36,15 +36,35 @@ body_free(struct body *b)
 	memset(b, 0, sizeof(*b));
 }
 
-/* Text with what matters more often than by chance: dots, line ends, and
- * where they may be, CRs and LFs that stand alone. */
+/* Some octets of a header, if they fit in ${room}; how many. */
+static size_t
+put_header(char *out, size_t room, struct simrand *r)
+{
+	static const char *const parts[] = { "Subject: a\r\n",
+	    "Return-Path: <x>\r\n", "RETURN-PATH \t:\r\n\t<y>\r\n .\r\n",
+	    "return-pat", "Return-path", "Received: x\r\n", "re", "X-Long-: ",
+	    " fold\r\n", "From x Mon\r\n", ":", "\r\n" };
+	const char *part = parts[simrand_below(r,
+	    sizeof(parts) / sizeof(parts[0]))];
+	size_t n = strlen(part);
+
+	if (n > room)
+		return 0;
+	memcpy(out, part, n);
+	return n;
+}
+
+/* Text with what matters more often than by chance: parts of a header, dots,
+ * line ends, and where they may be, CRs and LFs that stand alone. */
 static void
 make_raw(struct body *b, struct simrand *r, size_t len, bool may_be_lone)
 {
 	static const char pieces[] = "x.. \t\x80\xff";
-	size_t i = 0;
+	size_t i = 0, parts = simrand_below(r, 12);
 	uint32_t c;
 
+	for (; parts > 0 && i + 2 < len; parts--)
+		i += put_header(b->raw + i, len - i - 2, r);
 	while (i + 2 < len) {
 		c = simrand_below(r, 40);
 		if (c < 8) {

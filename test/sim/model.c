@@ -116,19 +116,25 @@ check_stored(struct client *c, const struct spool_msg *m)
 {
 	struct sim *sim = c->sim;
 	const char *why = "";
-	size_t skip = 0, len, i;
-	char addr[128];
+	size_t skip = 0, len, want_len, i;
+	char addr[128], *want;
 
 	if (sim->host.options.trace_headers) {
 		skip = simmsg_strip_received(m, &why);
 		if (skip == 0)
 			sim_violation(sim, "message %s: %s", m->id, why);
 	}
+	simalloc_quiet++;
+	if ((want = malloc(c->body.stored_len + 2)) == NULL)
+		abort();
+	want_len = simmsg_expect(c->body.stored, c->body.stored_len, want);
 	len = m->len - skip;
-	if (len != c->body.stored_len
-	    || (len > 0 && memcmp(m->body + skip, c->body.stored, len) != 0))
+	if (len != want_len
+	    || (len > 0 && memcmp(m->body + skip, want, len) != 0))
 		sim_violation(sim, "message %s: %zu octets differ from the %zu "
-		    "sent", m->id, len, c->body.stored_len);
+		    "expected", m->id, len, want_len);
+	free(want);
+	simalloc_quiet--;
 	model_address(c->sender, true, addr, sizeof(addr));
 	if (strcmp(m->sender, addr) != 0)
 		sim_violation(sim, "message %s from %s, not %s", m->id,

@@ -38,8 +38,8 @@ def dots():
 
 
 def bare():
-    """Nothing before the dots: neither header nor empty line."""
-    return b'.\r\n'
+    """Nothing before the dots but the empty line."""
+    return b'\r\n.\r\n'
 
 
 def big(octets, seed=2):

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/parse/esmtp_header.h"
@@ -20,19 +21,140 @@ static const struct {
 	{ "Re\rceived: a\r\n", 0 },
 };
 
+/* Read ${in} in pieces of which the first has ${cut} octets and the others
+ * ${rest}; what stays is in ${out}. */
+static size_t
+run(struct esmtp_header *h, const char *in, size_t len, size_t cut,
+    size_t rest, char *out)
+{
+	size_t at = 0, end = cut, used, n, total = 0, looks = 0;
+	const char *piece;
+
+	memset(h, 0, sizeof(*h));
+	for (; at < len; end = at + rest < len ? at + rest : len) {
+		/* of exactly that size, for AddressSanitizer */
+		char *copy = malloc(end - at + 1);
+		size_t i = 0, have = end - at;
+
+		memcpy(copy, in + at, have);
+		for (; i < have && !h->is_body; i += used) {
+			used = esmtp_header_next(h, copy + i, have - i, &piece,
+			    &n);
+			memcpy(out + total, piece, n);
+			total += n;
+			cr_assert_lt(looks++, 3 * len + 3, "it goes on");
+		}
+		memcpy(out + total, copy + i, have - i);
+		total += have - i;
+		at = end;
+		free(copy);
+	}
+	return total;
+}
+
 Test(esmtp_header, counts_received_fields_for_any_fragmentation)
 {
 	struct esmtp_header h;
+	char out[200];
 	size_t i, cut, len;
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		len = strlen(cases[i].in);
 		for (cut = 0; cut <= len; cut++) {
-			memset(&h, 0, sizeof(h));
-			esmtp_header_scan(&h, cases[i].in, cut);
-			esmtp_header_scan(&h, cases[i].in + cut, len - cut);
+			run(&h, cases[i].in, len, cut, len, out);
 			cr_expect_eq(h.nreceived, cases[i].nreceived,
 			    "case %zu at %zu: %u", i, cut, h.nreceived);
+		}
+	}
+}
+
+#define RP	"Return-Path: <x@y.example>\r\n"
+
+/* out NULL: as it is */
+static const struct { const char *in, *out; } headers[] = {
+	{ "Subject: x\r\n\r\nbody\r\n", NULL },
+	{ "\r\nbody\r\n", NULL },
+	{ "\nbody\n", NULL },
+	{ "Subject: x\r\n", NULL },
+	{ "A:\r\n", NULL },
+	{ "A \t: b\r\n\r\n", NULL },
+	{ "Subject: x\r\n folded\r\n\t\r\nB: c\r\n\r\n", NULL },
+	/* later lines that are no field are the message's business */
+	{ "A: b\r\nnot a field\r\nC: d\r\n\r\n", NULL },
+	{ "A: b\r\nReturn-Path\r\nReturn-Path x: y\r\n\r\n", NULL },
+	{ "A: b\r\nX-Return-Path: c\r\nReturn-Pathx: d\r\n\r\n", NULL },
+	{ "A: b\r\n\r\n" RP, NULL },
+	{ "A: b\r\n\tReturn-Path: folded\r\n\r\n", NULL },
+	/* RFC 5321 4.4: there is one Return-Path, the server's */
+	{ RP, "" },
+	{ RP "\r\nbody", "\r\nbody" },
+	{ RP "A: b\r\n\r\n" RP, "A: b\r\n\r\n" RP },
+	{ "A: b\r\n" RP "C: d\r\n\r\n", "A: b\r\nC: d\r\n\r\n" },
+	{ "A: b\r\n" RP RP RP "\r\n", "A: b\r\n\r\n" },
+	{ "A: b\r\nRETURN-path \t :\r\n\t<x>\r\n \r\nC: d\r\n",
+	    "A: b\r\nC: d\r\n" },
+	{ "A: b\nreturn-path:x\n y\nC: d\n\n", "A: b\nC: d\n\n" },
+	{ "return-path:\r\nre: x\r\nr: y\r\n", "re: x\r\nr: y\r\n" },
+	/* RFC 5322 2.2.3, 3.6.7: the first line is not for our field */
+	{ " x\r\nA: b\r\n", "\r\n x\r\nA: b\r\n" },
+	{ "\t\r\n", "\r\n\t\r\n" },
+	{ " \n", "\r\n \n" },
+	{ "From x Mon Jan  1 00:00:00 1990\r\nA: b\r\n",
+	    "\r\nFrom x Mon Jan  1 00:00:00 1990\r\nA: b\r\n" },
+	{ ": x\r\n", "\r\n: x\r\n" },
+	{ "hello\r\n", "\r\nhello\r\n" },
+	{ "Return-Path\r\n" RP, "\r\nReturn-Path\r\n" RP },
+	{ "gr\xc3\xbcn: x\r\n", "\r\ngr\xc3\xbcn: x\r\n" },
+	{ "\rA: b\r\n", "\r\n\rA: b\r\n" },
+	{ "\r\r\nA: b\r\n", "\r\n\r\r\nA: b\r\n" },
+	{ "A\x7f: b\r\n", "\r\nA\x7f: b\r\n" },
+	{ RP "\tfold\r\nnot a field\r\n" RP, "\r\nnot a field\r\n" RP },
+};
+
+Test(esmtp_header, keeps_what_belongs_to_the_message_for_any_fragmentation)
+{
+	struct esmtp_header h;
+	const char *in, *want;
+	char out[300];
+	size_t i, cut, rest, len, n;
+
+	for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		in = headers[i].in;
+		want = headers[i].out != NULL ? headers[i].out : in;
+		len = strlen(in);
+		for (cut = 0; cut <= len; cut++)
+			for (rest = 1; rest <= len; rest += len - 1) {
+				n = run(&h, in, len, cut, rest, out);
+				cr_expect(n == strlen(want) &&
+				    memcmp(out, want, n) == 0,
+				    "%s: at %zu, by %zu: %.*s", in, cut, rest,
+				    (int)n, out);
+			}
+	}
+}
+
+Test(esmtp_header, a_name_of_any_length_ends)
+{
+	char in[2 * ESMTP_HEADER_NAME], out[sizeof(in) + 2];
+	struct esmtp_header h;
+	size_t n, cut, got;
+	bool is_field;
+
+	for (n = 1; n + 3 < sizeof(in); n++) {
+		memset(in, 'n', n);
+		memcpy(in + n, ":\r\n", 3);
+		is_field = n < ESMTP_HEADER_NAME;
+		for (cut = 0; cut <= n + 3; cut++) {
+			got = run(&h, in, n + 3, cut, n + 3, out);
+			cr_assert_eq(got, n + 3 + (is_field ? 0 : 2), "%zu", n);
+			cr_assert_eq(memcmp(out + got - n - 3, in, n + 3), 0);
+		}
+		/* a Return-Path with any white space before its colon goes */
+		memset(in, ' ', n);
+		memcpy(in, "A:\r\nReturn-Path", n < 15 ? 4 : 15);
+		if (n >= 15) {
+			got = run(&h, in, n + 3, n, 1, out);
+			cr_assert_eq(got, 4, "%zu", n);
 		}
 	}
 }

@@ -140,9 +140,9 @@ Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
 	static const struct {
 		const char *policy, *reply, *body;
 	} cases[] = {
-		{ "ignore", "250 ", "a\nb\rc\r\n" },
+		{ "ignore", "250 ", "A: b\n\na\nb\rc\r\n" },
 		{ "pedantic", "550 5.6.0 ", NULL },
-		{ "fix", "250 ", "a\r\nb\r\nc\r\n" },
+		{ "fix", "250 ", "A: b\r\n\r\na\r\nb\r\nc\r\n" },
 	};
 	const struct spool_msg *m;
 	struct fake *f;
@@ -152,7 +152,7 @@ Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
 		f = start("RFC2822_Lone_LF_In_Body", cases[i].policy);
 		fake_option(f, "RFC2822_Trace_Headers", "false", NULL);
 		fake_to_data(f);
-		fake_say(f, "a\nb\rc\r\n.\r\n");
+		fake_say(f, "A: b\n\na\nb\rc\r\n.\r\n");
 		cr_expect_eq(strncmp(f->reply, cases[i].reply,
 		    strlen(cases[i].reply)), 0, "%s", f->reply);
 		m = fake_message(f, 0);

@@ -57,8 +57,8 @@ read_body(const char *buf, size_t len, size_t piece, int policy)
 {
 	struct esmtp_header h = { .is_body = false };
 	struct esmtp_data d;
-	const char *slice;
-	size_t at, used, n, left;
+	const char *slice, *stays;
+	size_t at, used, n, left, m, done;
 
 	esmtp_data_init(&d, policy);
 	for (at = 0; at < len && !d.is_end; at += used) {
@@ -67,8 +67,9 @@ read_body(const char *buf, size_t len, size_t piece, int policy)
 		if (left > len - at)
 			left = len - at;
 		used = esmtp_data_next(&d, buf + at, left, &slice, &n);
-		if (n > 0)
-			esmtp_header_scan(&h, slice, n);
+		for (done = 0; done < n && !h.is_body;)
+			done += esmtp_header_next(&h, slice + done, n - done,
+			    &stays, &m);
 	}
 }
 

@@ -1,0 +1,54 @@
+/* Addresses that an administrator lists in a file, in the form in which a
+ * session has them.
+ * Owns: what is wrong with one that no address of a client can be equal to. */
+
+#include "cmd/settings/settings_int.h"
+
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/mailaddr.h"
+
+#define TEXT_MAX	(LIM_PATH + LIM_DOMAIN + 8)
+
+/* What is wrong with ${s}, which is not an address. */
+static const char *
+fault(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)s[i] > 126)
+			return "an octet that is not ASCII (a no-break space, a "
+			    "letter with an accent): mailmill accepts no such "
+			    "address";
+	if (s[0] == '<' || s[len - 1] == '>')
+		return "an address is listed without < and >";
+	if (s[len - 1] == '.')
+		return "an address is listed without a dot at its end";
+	return "not an address (RFC 5321 4.1.2)";
+}
+
+const char *
+settings_address(char *s, size_t *len)
+{
+	char path[TEXT_MAX], text[TEXT_MAX];
+	bool is_domain = s[0] == '@', is_local;
+	struct mailaddr a;
+	const char *at = memrchr(s, '@', *len);
+	int n;
+
+	if (*len == 1 && *s == '*')
+		return NULL;
+	/* a quoted local part may hold an @ */
+	is_local = at == NULL || s[*len - 1] == '"';
+	n = snprintf(path, sizeof(path), "<%s%.*s%s>", is_domain ? "a" : "",
+	    (int)*len, s, is_local ? "@a" : "");
+	if (n < 0 || (size_t)n >= sizeof(path) || mailaddr_parse(path,
+	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &a) != n ||
+	    (n = mailaddr_format(&a, text, sizeof(text))) == -1)
+		return fault(s, *len);
+	*len = (size_t)n - is_domain - (is_local ? 2 : 0);
+	memcpy(s, text + is_domain, *len);
+	return NULL;
+}
