@@ -5,6 +5,7 @@
 #ifndef PROTO_ESMTP_HOST_H
 #define PROTO_ESMTP_HOST_H
 
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include <stddef.h>
@@ -109,6 +110,12 @@ struct esmtp_host_ops {
 	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
 	int	(*may_send_as)(void *host, struct _accept_construct *ac,
 		    const char *login, const struct mailaddr *sender);
+	/* postmaster_domain(host, ac, own): the domain whose postmaster is the
+	 * mailbox <postmaster> (RFC 5321 4.5.1); with ${own}, an address, only
+	 * if the client is connected to it: postmaster@[${own}].  NULL, or its
+	 * result NULL: the recipient stays as the client wrote it */
+	const char *(*postmaster_domain)(void *host,
+		    struct _accept_construct *ac, const struct sockaddr *own);
 	/* peer_changed(host, ac): there was a PROXY header, and ac->peer is the
 	 * client's address now (the proxy's own for LOCAL and UNKNOWN): set
 	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, never

@@ -4,6 +4,8 @@
 #ifndef PROTO_MAILADDR_H
 #define PROTO_MAILADDR_H
 
+#include <sys/socket.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -34,14 +36,19 @@ int mailaddr_parse(const char *s, size_t len, unsigned int flags,
 bool mailaddr_is_postmaster(const struct mailaddr *addr);
 
 /* mailaddr_domain_valid(s, len, allow_literal): Domain (or address-literal) of
- * RFC 5321 4.1.2.  The underscore counts as a letter: names with it exist
- * (RFC 2181 11). */
+ * RFC 5321 4.1.2.  The underscore counts as a letter in a label with others:
+ * names with it exist (RFC 2181 11). */
 bool mailaddr_domain_valid(const char *s, size_t len, bool allow_literal);
 
-/* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated: the
- * domain in lower case, the local part unquoted where that is the same mailbox
- * (RFC 5321 4.1.2).  <> gives "", <postmaster> the local part alone.  Return
- * octets written without the NUL, or -1 (ENOSPC). */
+/* mailaddr_literal(addr, sa_r): Is its domain an address literal?  Then *${sa_r},
+ * which has room for a struct sockaddr_in6, is that address, without a port. */
+bool mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r);
+
+/* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated, in the
+ * one form that all equivalent ones have (RFC 5321 4.1.2): the domain in lower
+ * case, the local part in quotes only where it needs them, and with no needless
+ * backslash.  It is not longer than ${addr}.  <> gives "", <postmaster> the
+ * local part alone.  Return octets written without the NUL, or -1 (ENOSPC). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 
 /* mailaddr_split(text, addr_r): The address that mailaddr_format() wrote as

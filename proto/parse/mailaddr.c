@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "core/lim.h"
+#include "core/util/addr.h"
 
 #define LIM_LABEL	63	/* octets; RFC 1035 2.3.4 */
 
@@ -73,16 +74,19 @@ quoted_string(const char *s, size_t len)
 	return i < len ? i + 1 : 0;
 }
 
-/* RFC 5321 4.1.2: Domain = sub-domain *("." sub-domain) */
+/* RFC 5321 4.1.2: Domain = sub-domain *("." sub-domain).  The underscore counts
+ * as a letter, but a label of nothing else names no host. */
 static size_t
 domain(const char *s, size_t len)
 {
 	size_t i = 0, label = 0;
+	bool has_name;
 
 	for (;;) {
-		while (i < len && ch_class((unsigned char)s[i]) & CH_LABEL)
-			i++;
-		if (i == label || i - label > LIM_LABEL ||
+		has_name = false;
+		for (; i < len && ch_class((unsigned char)s[i]) & CH_LABEL; i++)
+			has_name |= s[i] != '_' && s[i] != '-';
+		if (!has_name || i - label > LIM_LABEL ||
 		    !(ch_class((unsigned char)s[label]) & CH_LETDIG) ||
 		    !(ch_class((unsigned char)s[i - 1]) & CH_LETDIG))
 			return 0;
@@ -95,26 +99,28 @@ domain(const char *s, size_t len)
 /* RFC 5321 4.1.3: address-literal; of the general form no tag but IPv6 has
  * been registered, so none is understood. */
 static size_t
-address_literal(const char *s, size_t len)
+address_literal(const char *s, size_t len, union addr *addr_r)
 {
 	char text[INET6_ADDRSTRLEN];
-	unsigned char addr[sizeof(struct in6_addr)];
 	const char *end;
 	size_t skip = 1, n;
-	int af = AF_INET;
+	void *octets = &addr_r->in.sin_addr;
 
 	if (len == 0 || s[0] != '[' || (end = memchr(s, ']', len)) == NULL)
 		return 0;
+	*addr_r = (union addr){ .in.sin_family = AF_INET };
 	if (end - s > 6 && strncasecmp(s + 1, "IPv6:", 5) == 0) {
 		skip = 6;
-		af = AF_INET6;
+		addr_r->in6.sin6_family = AF_INET6;
+		octets = &addr_r->in6.sin6_addr;
 	}
 	n = (size_t)(end - s) - skip;
 	if (n >= sizeof(text))
 		return 0;
 	memcpy(text, s + skip, n);
 	text[n] = '\0';
-	if (strlen(text) != n || inet_pton(af, text, addr) != 1)
+	if (strlen(text) != n ||
+	    inet_pton(addr_r->sa.sa_family, text, octets) != 1)
 		return 0;
 	return (size_t)(end - s) + 1;
 }
@@ -123,6 +129,7 @@ address_literal(const char *s, size_t len)
 static size_t
 source_route(const char *s, size_t len)
 {
+	union addr ignored;
 	size_t i = 0, n;
 
 	for (;;) {
@@ -131,7 +138,7 @@ source_route(const char *s, size_t len)
 		i++;
 		n = domain(s + i, len - i);
 		if (n == 0)
-			n = address_literal(s + i, len - i);
+			n = address_literal(s + i, len - i, &ignored);
 		if (n == 0 || (i += n) == len)
 			return 0;
 		if (s[i] == ':')
@@ -161,6 +168,7 @@ mailaddr_is_postmaster(const struct mailaddr *addr)
 static size_t
 mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 {
+	union addr ignored;
 	size_t i, n;
 
 	i = dot_string(s, len);
@@ -182,7 +190,7 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 	i++;
 	n = domain(s + i, len - i);
 	if (n == 0 && flags & MAILADDR_ALLOW_LITERAL) {
-		n = address_literal(s + i, len - i);
+		n = address_literal(s + i, len - i, &ignored);
 		a->is_literal = n != 0;
 	}
 	if (n == 0)
@@ -243,46 +251,68 @@ bad:
 bool
 mailaddr_domain_valid(const char *s, size_t len, bool allow_literal)
 {
+	union addr ignored;
+
 	if (len == 0 || len > LIM_DOMAIN)
 		return false;
 	if (domain(s, len) == len)
 		return true;
-	return allow_literal && address_literal(s, len) == len;
+	return allow_literal && address_literal(s, len, &ignored) == len;
 }
 
-/* The local part without quotes and backslashes, if what is left needs none:
- * RFC 5321 4.1.2: all quoted forms of a mailbox MUST be treated as one, and
- * the sending form is the one with the fewest. */
+bool
+mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r)
+{
+	union addr a;
+
+	if (!addr->is_literal ||
+	    address_literal(addr->domain, addr->domain_len, &a) == 0)
+		return false;
+	addr_copy(sa_r, &a.sa);
+	return true;
+}
+
+/* RFC 5321 4.1.2: all quoted forms of a local part MUST be treated as one.
+ * Write the one with the fewest octets: without quotes where they are not
+ * needed, else with a backslash before '"' and '\\' alone.  Return its octets, 0:
+ * ${buf} is too short. */
 static size_t
 unquote(const struct mailaddr *a, char *buf, size_t buflen)
 {
-	size_t i, n = 0;
+	size_t i, n = 0, quoted = 0;
 
+	if (a->local_len > buflen)
+		return 0;
 	for (i = 1; i + 1 < a->local_len; i++) {
 		if (a->local[i] == '\\')
 			i++;
-		if (n == buflen)
-			return 0;
 		buf[n++] = a->local[i];
 	}
-	return dot_string(buf, n) == n ? n : 0;
+	if (dot_string(buf, n) == n && n > 0)
+		return n;
+	buf[quoted++] = '"';
+	for (i = 1; i + 1 < a->local_len; i++) {
+		if (a->local[i] == '\\')
+			i++;
+		if (a->local[i] == '"' || a->local[i] == '\\')
+			buf[quoted++] = '\\';
+		buf[quoted++] = a->local[i];
+	}
+	buf[quoted++] = '"';
+	return quoted;
 }
 
 int
 mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 {
-	size_t i, n = 0;
+	size_t i, n = addr->local_len;
 
-	if (addr->is_quoted)
-		n = unquote(addr, buf, buflen);
-	if (n == 0) {
-		n = addr->local_len;
-		if (n > buflen)
-			goto full;
-		memcpy(buf, addr->local, n);
-	}
+	if (addr->is_quoted && (n = unquote(addr, buf, buflen)) == 0)
+		goto full;
 	if (n + addr->domain_len + 2 > buflen)
 		goto full;
+	if (!addr->is_quoted)
+		memcpy(buf, addr->local, n);
 	if (addr->domain_len > 0)
 		buf[n++] = '@';
 	for (i = 0; i < addr->domain_len; i++) {

@@ -3,10 +3,12 @@
  * A handler may be called again for the same line, when a phase was suspended:
  * so it changes nothing before its phase is through. */
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/lim.h"
+#include "core/util/addr.h"
 #include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_verb.h"
 
@@ -15,9 +17,33 @@ struct path_arg {
 	unsigned int		 flags;		/* MAILADDR_* */
 	enum esmtp_reply_id	 bad;
 	bool			 is_rcpt;
-	struct mailaddr		 addr;
+	struct mailaddr		 addr;		/* points into ${text} */
+	char			 text[LIM_PATH + 2];
 	struct esmtp_params	 params;
 };
+
+/* RFC 5321 4.5.1, RFC 1123 5.2.17: <postmaster>, and postmaster at the address
+ * that the client is connected to, are the mailbox of a domain that the host
+ * names.  If it names none, the address stays. */
+static void
+resolve_postmaster(struct esmtp_step *st, struct path_arg *p)
+{
+	const struct esmtp_host *host = st->ac->host;
+	const char *domain;
+	union addr own;
+	bool is_literal = mailaddr_literal(&p->addr, &own.sa);
+
+	if (host->ops->postmaster_domain == NULL ||
+	    !mailaddr_is_postmaster(&p->addr) ||
+	    (p->addr.domain_len > 0 && !is_literal))
+		return;
+	domain = host->ops->postmaster_domain(host->closure, st->ac,
+	    is_literal ? &own.sa : NULL);
+	if (domain == NULL || strlen("postmaster@") + strlen(domain) > LIM_PATH)
+		return;
+	snprintf(p->text, sizeof(p->text), "postmaster@%s", domain);
+	mailaddr_split(p->text, &p->addr);
+}
 
 /* Parse "FROM:<path> params" or "TO:<path> params": RPL_OK or the refusal. */
 static enum esmtp_reply_id
@@ -39,6 +65,12 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 		return p->bad;
 	if (p->addr.is_literal && !o->allow_ip_literal)
 		return RPL_LITERAL;
+	/* from now on all forms of an address are one */
+	if (mailaddr_format(&p->addr, p->text, sizeof(p->text)) == -1)
+		return p->bad;
+	mailaddr_split(p->text, &p->addr);
+	if (p->is_rcpt)
+		resolve_postmaster(st, p);
 	n += (size_t)used;
 	return esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
 	    &p->params);
@@ -86,14 +118,10 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 
 /* Add the recipient; one named twice gets the message once. */
 static enum esmtp_reply_id
-add_rcpt(message_construct *mc, const struct mailaddr *addr)
+add_rcpt(message_construct *mc, const char *text)
 {
-	char text[LIM_PATH + 1];
-	int added;
+	int added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
 
-	if (mailaddr_format(addr, text, sizeof(text)) == -1)
-		return RPL_BAD_RCPT;
-	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
 	if (added == -1)
 		return RPL_NOMEM;
 	mc->nrcpts += (unsigned int)added;
@@ -116,7 +144,7 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	if (w == W_REFUSED)
 		return W_GO;
 	if (id == RPL_OK)
-		id = add_rcpt(st->mc, &p.addr);
+		id = add_rcpt(st->mc, p.text);
 	esmtp_reply(st, id);
 	return W_GO;
 }

@@ -6,16 +6,22 @@
 #include "core/lim.h"
 #include "proto/server/esmtp_verb.h"
 
-/* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them. */
-static bool
-is_clean(const char *line, size_t len)
+/* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them.  RFC
+ * 6531 3.5: an address with other characters has a reply of its own. */
+static enum esmtp_reply_id
+check_octets(const struct esmtp_verb *v, const char *line, size_t len)
 {
+	enum esmtp_reply_id id = RPL_OK;
 	size_t i;
 
-	for (i = 0; i < len; i++)
-		if (line[i] < 32 || line[i] > 126)
-			return false;
-	return true;
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)line[i] < 32 || line[i] == 127)
+			return RPL_SYNTAX_CHAR;
+		if ((unsigned char)line[i] > 127)
+			id = v != NULL && v->flags & VF_PATH ?
+			    RPL_NON_ASCII : RPL_SYNTAX_CHAR;
+	}
+	return id;
 }
 
 static unsigned int
@@ -137,7 +143,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 {
 	const struct esmtp_extension *e = NULL;
 	const struct esmtp_verb *v;
-	enum esmtp_reply_id id;
+	enum esmtp_reply_id id, octets;
 	enum esmtp_want w = W_GO;
 	size_t n, arg;
 
@@ -169,8 +175,8 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	else if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))
 		id = RPL_BAD_SEQUENCE;	/* RFC 5321 3.1 */
-	else if (!is_clean(line, len))
-		id = RPL_SYNTAX_CHAR;
+	else if ((octets = check_octets(v, line, len)) != RPL_OK)
+		id = octets;
 	else if (is_too_late(st, v)) {
 		esmtp_bye(st);
 		return W_GO;

@@ -26,6 +26,7 @@
 #define VF_RESET	0x100	/* ends the transaction: no part of one that is still served when the service goes away */
 #define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
+#define VF_PATH		0x800	/* its argument is a path, which may be meant to be UTF-8 */
 
 struct esmtp_verb {
 	const char	*name;

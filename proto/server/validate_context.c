@@ -5,6 +5,7 @@
 #include "proto/validate.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -176,9 +177,27 @@ is_plain_address(const char *addr)
 	return true;
 }
 
+/* The address as RCPT would have added it: RFC 5321 4.1.2: one mailbox has one
+ * form. */
+static const char *
+canonical(const char *addr, char text[LIM_PATH + 2])
+{
+	char path[LIM_PATH + 3];
+	struct mailaddr a;
+	int n = snprintf(path, sizeof(path), "<%s>", addr);
+
+	if (n < 0 || (size_t)n >= sizeof(path) || mailaddr_parse(path,
+	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &a) != n ||
+	    mailaddr_format(&a, text, LIM_PATH + 2) == -1)
+		return addr;
+	return text;
+}
+
 int
 validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 {
+	char text[LIM_PATH + 2];
+
 	if (!validate_context_can_modify_rcpts(ctx)) {
 		errno = EPERM;
 		return -1;
@@ -187,15 +206,18 @@ validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 		errno = EINVAL;
 		return -1;
 	}
-	return esmtp_rcpts_add(rcpts_of(ctx), addr, uniq != 0);
+	return esmtp_rcpts_add(rcpts_of(ctx), canonical(addr, text),
+	    uniq != 0);
 }
 
 int
 validate_context_remove_rcpt(validate_context *ctx, const char *addr)
 {
+	char text[LIM_PATH + 2];
+
 	if (!validate_context_can_modify_rcpts(ctx))
 		return 0;
-	return esmtp_rcpts_remove(rcpts_of(ctx), addr);
+	return esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
 }
 
 int

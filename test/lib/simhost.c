@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/util/addr.h"
+
 #define SLACK_US	2000	/* poll's milliseconds, rounded up */
 #define SETTLE_MAX	200000	/* passes: a session that never comes to rest */
 
@@ -96,8 +98,18 @@ text_is(const char *s, size_t len, const char *want)
 	return len == strlen(want) && strncasecmp(s, want, len) == 0;
 }
 
+/* The server's address is 192.0.2.25. */
+static const char *
+host_postmaster_domain(void *, accept_construct *, const struct sockaddr *own)
+{
+	char text[ADDR_TEXT];
+
+	return own == NULL || strcmp(addr_text(own, text), "192.0.2.25") == 0 ?
+	    SIMHOST_DOMAIN : NULL;
+}
+
 /* The mailboxes: alice, bob, carol, Postmaster, user<anything> at
- * example.test; later@ cannot be told now. */
+ * example.test, in quotes too; later@ cannot be told now. */
 static enum esmtp_rcpt_status
 host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 {
@@ -122,7 +134,7 @@ host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
 		if (strcasecmp(text, users[i]) == 0)
 			return ESMTP_RCPT_OK;
-	if (strlen(text) > 4 && strncasecmp(text, "user", 4) == 0)
+	if (strlen(text) > 4 && strncasecmp(text + (*text == '"'), "user", 4) == 0)
 		return ESMTP_RCPT_OK;
 	return ESMTP_RCPT_UNKNOWN;
 }
@@ -203,6 +215,7 @@ host_session_end(void *closure, accept_construct *ac)
 static struct esmtp_host_ops host_ops = {
 	.report = host_report,
 	.lookup_rcpt = host_lookup,
+	.postmaster_domain = host_postmaster_domain,
 	.session_end = host_session_end,
 };
 

@@ -4,8 +4,11 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include <string.h>
+
 #include "cmd/settings/route.h"
 #include "core/table/sender_logins.h"
+#include "core/util/addr.h"
 
 enum esmtp_rcpt_status
 host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
@@ -41,4 +44,31 @@ host_sender_may_use(void *host, accept_construct *ac, const char *login,
 	return table != NULL &&
 	    mailaddr_format(sender, address, sizeof(address)) != -1 &&
 	    sender_logins_may(table, login, address);
+}
+
+/* Is ${sa} the address of our end of the connection? */
+static bool
+is_own(const accept_construct *ac, const struct sockaddr *sa)
+{
+	union addr own = { .sa.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(own);
+	const unsigned char *a, *b;
+	int family, own_family;
+
+	if (getsockname(ac->event->fd, &own.sa, &len) == -1)
+		return false;
+	a = addr_octets(sa, &family);
+	b = addr_octets(&own.sa, &own_family);
+	return a != NULL && b != NULL && family == own_family &&
+	    memcmp(a, b, family == AF_INET6 ? 16 : 4) == 0;
+}
+
+const char *
+host_postmaster_domain(void *host, accept_construct *ac,
+    const struct sockaddr *own)
+{
+	const struct worker *w = host;
+	const struct settings_domain *d = w->child->settings->default_domain;
+
+	return d == NULL || (own != NULL && !is_own(ac, own)) ? NULL : d->name;
 }

@@ -120,6 +120,8 @@ enum esmtp_rcpt_status host_rcpt_lookup(void *host, accept_construct *ac,
     const struct mailaddr *addr);
 int host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender);
+const char *host_postmaster_domain(void *host, accept_construct *ac,
+    const struct sockaddr *own);
 
 /* host_auth.c: the auth_*() of esmtp_host.h.
  * host_auth_connect(w, fd): from now on ask the authd at ${fd}, which it takes;

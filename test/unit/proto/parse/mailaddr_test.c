@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "proto/mailaddr.h"
 
 #define N	MAILADDR_ALLOW_NULL
@@ -35,6 +36,13 @@ static const struct {
 	{ "<\"a\"@b.example>", 0, 15, "a@b.example" },
 	{ "<\"a\\b\"@b.example>", 0, 17, "ab@b.example" },
 	{ "<\"a b\"@b.example>", 0, 17, "\"a b\"@b.example" },
+	{ "<\"a\\ b\"@b.example>", 0, 18, "\"a b\"@b.example" },
+	{ "<\"\\a\\ \\b\"@b.example>", 0, 20, "\"a b\"@b.example" },
+	{ "<\"a\\\\b\\\"\"@b.example>", 0, 20,
+	    "\"a\\\\b\\\"\"@b.example" },
+	{ "<\"a.b\"@b.example>", 0, 17, "a.b@b.example" },
+	{ "<\"a.\"@b.example>", 0, 16, "\"a.\"@b.example" },
+	{ "<\"a\\@b\"@b.example>", 0, 18, "\"a@b\"@b.example" },
 	{ "<\"a>b\"@b.example>", 0, 17, "\"a>b\"@b.example" },
 	{ "<\"a\\\"b\"@b.example>", 0, 18, "\"a\\\"b\"@b.example" },
 	{ "<\"\"@b.example>", 0, 14, "\"\"@b.example" },
@@ -72,6 +80,10 @@ static const struct {
 	{ "<a@-b.example>", 0, -1, NULL },
 	{ "<a@b-.example>", 0, -1, NULL },
 	{ "<a@b!.example>", 0, -1, NULL },
+	{ "<a@_>", 0, -1, NULL },
+	{ "<a@__._b>", 0, -1, NULL },
+	{ "<a@_-_.example>", 0, -1, NULL },
+	{ "<a@_b._c.example>", 0, 17, "a@_b._c.example" },
 	{ "<a\x80@b.example>", 0, -1, NULL },
 };
 
@@ -216,5 +228,29 @@ Test(mailaddr, split_reads_what_format_has_written)
 		    0);
 		cr_expect_eq(b.is_quoted, texts[i].is_quoted, "%s", text);
 		cr_expect_eq(b.is_literal, texts[i].is_literal, "%s", text);
+	}
+}
+
+Test(mailaddr, a_literal_is_an_address)
+{
+	static const struct { const char *path, *text; } texts[] = {
+		{ "<a@[192.0.2.1]>", "192.0.2.1" },
+		{ "<a@[IPv6:2001:DB8:0::1]>", "2001:db8::1" },
+		{ "<a@[ipv6:::ffff:192.0.2.1]>", "192.0.2.1" },
+		{ "<a@b.example>", NULL },
+	};
+	union addr own;
+	struct mailaddr a;
+	char text[ADDR_TEXT];
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cr_assert_neq(mailaddr_parse(texts[i].path,
+		    strlen(texts[i].path), L, &a), -1, "%s", texts[i].path);
+		cr_expect_eq(mailaddr_literal(&a, &own.sa),
+		    texts[i].text != NULL);
+		if (texts[i].text != NULL)
+			cr_expect_str_eq(addr_text(&own.sa, text),
+			    texts[i].text);
 	}
 }
