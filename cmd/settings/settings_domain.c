@@ -80,8 +80,8 @@ settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 		if (*d->recipients == '\0' || d->recipients_table != NULL)
 			continue;
 		path = d->recipients + strlen("file:");
-		if ((d->recipients_table = recipients_load(path, why,
-		    sizeof(why))) != NULL)
+		if ((d->recipients_table = recipients_load(path,
+		    settings_address, why, sizeof(why))) != NULL)
 			continue;
 		snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
 		    "file with one address a line: %s", conf_at_text(

@@ -4,20 +4,27 @@
 
 #include <string.h>
 
+#include "core/lim.h"
+
 static const char *
 line_fault(const char *address, size_t len, const char *words)
 {
+	const char *at = memrchr(address, '@', len);
+
 	if (*words != '\0')
 		return "more than one address in a line";
+	if ((at != NULL ? (size_t)(at - address) : len) > LIM_LOCAL_PART)
+		return "longer than a local part can be";
 	if (address[0] == '@' || address[len - 1] == '@')
 		return "expected a local part or an address";
 	return NULL;
 }
 
 struct textfile *
-recipients_load(const char *path, char *err_r, size_t errlen)
+recipients_load(const char *path, textfile_address *address,
+    char *err_r, size_t errlen)
 {
-	return textfile_load(path, line_fault, err_r, errlen);
+	return textfile_load(path, address, line_fault, err_r, errlen);
 }
 
 bool

@@ -5,6 +5,19 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/saslprep.h"
+
+/* Logins are compared as SASLprep makes them. */
+static bool
+is_prepared(const char *s, size_t len)
+{
+	char login[LIM_LOGIN + 1], prepared[LIM_LOGIN + 1];
+
+	memcpy(login, s, len);
+	login[len] = '\0';
+	return saslprep_text(login, prepared, sizeof(prepared)) == 0 &&
+	    strcmp(login, prepared) == 0;
+}
 
 static const char *
 line_fault(const char *sender, size_t len, const char *logins)
@@ -13,20 +26,25 @@ line_fault(const char *sender, size_t len, const char *logins)
 	size_t n;
 
 	if ((len != 1 || *sender != '*') &&
-	    (at == NULL || at == sender + len - 1))
+	    (at == NULL || at == sender + len - 1 || sender[len - 1] == '"'))
 		return "expected an address, @domain or * first";
 	if (*logins == '\0')
 		return "expected a login after the sender";
-	for (; (n = textfile_word(s)) > 0; s += n + textfile_blank(s + n))
+	for (; (n = textfile_word(s)) > 0; s += n + textfile_blank(s + n)) {
 		if (n > LIM_LOGIN)
 			return "longer than a login can be";
+		if (!is_prepared(s, n))
+			return "no login is equal to this one, since SASLprep "
+			    "(RFC 4013) changes it (a no-break space?)";
+	}
 	return NULL;
 }
 
 struct textfile *
-sender_logins_load(const char *path, char *err_r, size_t errlen)
+sender_logins_load(const char *path, textfile_address *address,
+    char *err_r, size_t errlen)
 {
-	return textfile_load(path, line_fault, err_r, errlen);
+	return textfile_load(path, address, line_fault, err_r, errlen);
 }
 
 /* Is ${login}, or anybody, among the logins ${s}? */

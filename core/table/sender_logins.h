@@ -13,9 +13,9 @@
 
 #include "core/table/textfile.h"
 
-/* sender_logins_load(path, err_r, errlen): As textfile_load(). */
-struct textfile *sender_logins_load(const char *path, char *err_r,
-    size_t errlen);
+/* sender_logins_load(path, address, err_r, errlen): As textfile_load(). */
+struct textfile *sender_logins_load(const char *path,
+    textfile_address *address, char *err_r, size_t errlen);
 
 /* sender_logins_may(t, login, address): May ${login} use ${address}, local part
  * and domain as mailaddr_format() writes them? */

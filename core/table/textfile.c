@@ -71,40 +71,82 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Take the line [s, end], at whose end a NUL may be written; what is wrong with
- * it, or NULL. */
-static const char *
-take_line(struct textfile *t, char *s, char *end,
-    const char *(*fault)(const char *address, size_t len, const char *words))
+/* Octets of the quoted local part at ${s}, with its quotes; 0: there is none. */
+static size_t
+quoted(const char *s, const char *end)
 {
-	char *hash = memchr(s, '#', (size_t)(end - s)), *p;
-	struct textfile_line *grown;
-	const char *why;
-	size_t len;
+	const char *p = s + 1;
 
-	if (hash != NULL)
-		end = hash;
+	if (s == end || *s != '"')
+		return 0;
+	for (; p < end && *p != '"'; p++)
+		if (*p == '\\' && p + 1 < end)
+			p++;
+	return p < end ? (size_t)(p + 1 - s) : 0;
+}
+
+/* Octets of the address at ${s}, NUL terminated, which may have white space in
+ * quotes. */
+static size_t
+address_octets(const char *s)
+{
+	size_t n = quoted(s, s + strlen(s));
+
+	return n + textfile_word(s + n);
+}
+
+/* Cut the comment and the white space off the line [*s_r, end] and put a NUL
+ * there; what is wrong with it, or NULL. */
+static const char *
+trim(char **s_r, char *end)
+{
+	char *s = *s_r, *p;
+
 	while (s < end && is_blank(*s))
 		s++;
+	p = s + quoted(s, end);
+	if ((p = memchr(p, '#', (size_t)(end - p))) != NULL)
+		end = p;
 	while (end > s && is_blank(end[-1]))
 		end--;
 	*end = '\0';
+	*s_r = s;
+	if (strncmp(s, "\xef\xbb\xbf", 3) == 0)
+		return "a byte order mark: save the file as UTF-8 without BOM";
 	for (p = s; p < end; p++)
 		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
 			return "a control character";
-	if ((len = textfile_word(s)) == 0)
-		return NULL;
+	return NULL;
+}
+
+/* Take the line [s, end], at whose end a NUL may be written; what is wrong with
+ * it, or NULL. */
+static const char *
+take_line(struct textfile *t, char *s, char *end, textfile_address *address,
+    const char *(*fault)(const char *address, size_t len, const char *words))
+{
+	struct textfile_line *grown;
+	const char *why;
+	size_t len, n, i;
+
+	if ((why = trim(&s, end)) != NULL || *s == '\0')
+		return why;
+	n = len = address_octets(s);
 	if (len > ADDRESS_MAX)
 		return "longer than an address can be";
-	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL)
+	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL ||
+	    (why = address(s, &n)) != NULL)
 		return why;
 	grown = array_fit(t->lines, &t->room, t->nlines + 1, sizeof(*grown));
 	if (grown == NULL)
 		return "out of memory";
 	t->lines = grown;
+	/* the address may have become shorter: it moves to the words */
+	memmove(s + len - n, s, n);
+	s += len - n;
+	for (i = 0; i < n; i++)
+		s[i] = lower(s[i]);
 	t->lines[t->nlines++].at = (uint32_t)(s - t->text);
-	for (p = s; p < s + len; p++)
-		*p = lower(*p);
 	return NULL;
 }
 
@@ -127,7 +169,7 @@ index_lines(struct textfile *t)
 		return -1;
 	for (i = 0; i < t->nlines; i++) {
 		s = t->text + t->lines[i].at;
-		bucket = bucket_of(t, s, textfile_word(s));
+		bucket = bucket_of(t, s, address_octets(s));
 		t->lines[i].next = *bucket;
 		*bucket = (uint32_t)i + 1;
 	}
@@ -135,7 +177,7 @@ index_lines(struct textfile *t)
 }
 
 struct textfile *
-textfile_load(const char *path,
+textfile_load(const char *path, textfile_address *address,
     const char *(*fault)(const char *address, size_t len, const char *words),
     char *err_r, size_t errlen)
 {
@@ -152,7 +194,7 @@ textfile_load(const char *path,
 		nl = memchr(line, '\n', (size_t)(t->text + len - line));
 		if (nl == NULL)
 			nl = t->text + len;	/* its NUL */
-		if ((why = take_line(t, line, nl, fault)) == NULL)
+		if ((why = take_line(t, line, nl, address, fault)) == NULL)
 			continue;
 		snprintf(err_r, errlen, "%s:%zu: %s", path, number, why);
 		goto err1;
@@ -196,7 +238,7 @@ textfile_find(const struct textfile *t, const char *address, size_t len,
 	for (i = *pos != TEXTFILE_FIRST ? *pos : *bucket_of(t, key, len);
 	    i != 0; i = t->lines[i - 1].next) {
 		s = t->text + t->lines[i - 1].at;
-		if (textfile_word(s) != len || memcmp(s, key, len) != 0)
+		if (address_octets(s) != len || memcmp(s, key, len) != 0)
 			continue;
 		*pos = t->lines[i - 1].next;
 		return s + len + textfile_blank(s + len);

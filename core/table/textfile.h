@@ -1,6 +1,7 @@
 /* Files that list addresses: one a line, perhaps with other words behind it.
- * What follows a '#' is a comment; blank lines and white space at the ends of a
- * line are skipped.  Addresses match in any case of ASCII letters.
+ * What follows a '#' is a comment, unless it is in a quoted local part; blank
+ * lines and white space at the ends of a line are skipped.  Addresses match in
+ * any case of ASCII letters.
  * Owns: the text in memory, a hash table of its lines.
  * Knows nothing of what may stand in a line. */
 
@@ -22,11 +23,17 @@ struct textfile {
 	size_t	 nbuckets;		/* a power of two */
 };
 
-/* textfile_load(path, fault, err_r, errlen): Read the file.  ${fault} gets each
- * line, NUL terminated: an address of ${len} octets and the words behind it, ""
- * if there are none.  It says what is wrong with them, or NULL.  Return NULL
- * with "path:line: what is wrong" or "path: cannot be read: ...". */
-struct textfile *textfile_load(const char *path,
+/* Put the address ${s}, *${len} octets, not NUL terminated, into the form in which
+ * it will be looked for: not longer, in the same place.  Return what is wrong
+ * with it, or NULL. */
+typedef const char *textfile_address(char *s, size_t *len);
+
+/* textfile_load(path, address, fault, err_r, errlen): Read the file.  Each
+ * address is given to ${address}.  ${fault} gets each line, NUL terminated: an
+ * address of ${len} octets and the words behind it, "" if there are none.  It
+ * says what is wrong with them, or NULL.  Return NULL with "path:line: what is
+ * wrong" or "path: cannot be read: ...". */
+struct textfile *textfile_load(const char *path, textfile_address *address,
     const char *(*fault)(const char *address, size_t len, const char *words),
     char *err_r, size_t errlen);
 void textfile_free(struct textfile *t);	/* NULL does nothing */

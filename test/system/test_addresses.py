@@ -126,8 +126,8 @@ def test_lines_that_never_match_are_refused_with_file_and_line(d):
         assert p.returncode != 0
         assert f'{d}/users:2: ' in p.stdout + p.stderr, p
         with Client(s.port) as c:
-            c.hello()
-            c.cmd('MAIL FROM:<a@client.test>')
+            login(c, 'alice', 'secret')
+            c.cmd('MAIL FROM:<>')
             c.cmd('RCPT TO:<joe@example.test>')
 
 

@@ -9,6 +9,12 @@
 static char path[] = "/tmp/recipients-XXXXXX";
 static char err[300];
 
+static const char *
+as_it_is(char *, size_t *)
+{
+	return NULL;
+}
+
 static struct textfile *
 load(const char *text, size_t len)
 {
@@ -21,7 +27,7 @@ load(const char *text, size_t len)
 	cr_assert_eq(write(fd, text, len), (ssize_t)len);
 	close(fd);
 	*err = '\0';
-	r = recipients_load(path, err, sizeof(err));
+	r = recipients_load(path, as_it_is, err, sizeof(err));
 	unlink(path);
 	return r;
 }
@@ -107,6 +113,11 @@ Test(recipients, a_fault_is_told_with_file_and_line)
 		{ "a@", 2, ":1: expected a local part or an address" },
 		{ "a\n\0\n", 4, ":2: a control character" },
 		{ "a\x01z\n", 4, ":1: a control character" },
+		{ "\xef\xbb\xbf" "a\n", 5, ":1: a byte order mark: save the "
+		    "file as UTF-8 without BOM" },
+		{ "\"a b\"@c d\n", 10, ":1: more than one address in a line" },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		    "aaaaa\n", 66, ":1: longer than a local part can be" },
 	};
 	char expected[300];
 	size_t i;
@@ -121,11 +132,11 @@ Test(recipients, a_fault_is_told_with_file_and_line)
 
 Test(recipients, a_missing_file_is_told)
 {
-	cr_expect_null(recipients_load("/nonexistent/users", err,
-	    sizeof(err)));
+	cr_expect_null(recipients_load("/nonexistent/users", as_it_is,
+	    err, sizeof(err)));
 	cr_expect_str_eq(err, "/nonexistent/users: cannot be read: "
 	    "No such file or directory");
-	cr_expect_null(recipients_load("/tmp", err, sizeof(err)));
+	cr_expect_null(recipients_load("/tmp", as_it_is, err, sizeof(err)));
 }
 
 Test(recipients, hostile_names_are_not_found)
@@ -143,4 +154,24 @@ Test(recipients, hostile_names_are_not_found)
 	cr_expect_not(recipients_has(r, ""));
 	textfile_free(r);
 	free(longest);
+}
+
+Test(recipients, a_quoted_local_part_may_have_a_space_and_a_hash)
+{
+	static const char text[] =
+	    "\"odd user\"@example.test # comment\n"
+	    "\"a # b\" # comment\n"
+	    "\"c \\\" d\"\n";
+	struct textfile *r = load(text, sizeof(text) - 1);
+
+	cr_assert_not_null(r, "%s", err);
+	cr_expect_eq(r->nlines, 3);
+	cr_expect(has(r, "\"odd user\"", "example.test"));
+	cr_expect(has(r, "\"Odd User\"", "EXAMPLE.TEST"));
+	cr_expect_not(has(r, "\"odd user\"", "other.test"));
+	cr_expect(has(r, "\"a # b\"", "other.test"));
+	cr_expect(has(r, "\"c \\\" d\"", "other.test"));
+	cr_expect_not(has(r, "\"odd", "example.test"));
+	cr_expect_not(has(r, "\"a", "example.test"));
+	textfile_free(r);
 }

@@ -9,6 +9,12 @@
 static char path[] = "/tmp/senders-XXXXXX";
 static char err[300];
 
+static const char *
+as_it_is(char *, size_t *)
+{
+	return NULL;
+}
+
 static struct textfile *
 load(const char *text, size_t len)
 {
@@ -21,7 +27,7 @@ load(const char *text, size_t len)
 	cr_assert_eq(write(fd, text, len), (ssize_t)len);
 	close(fd);
 	*err = '\0';
-	t = sender_logins_load(path, err, sizeof(err));
+	t = sender_logins_load(path, as_it_is, err, sizeof(err));
 	unlink(path);
 	return t;
 }
@@ -127,6 +133,16 @@ static const struct { const char *text; int line; const char *why; } bad[] = {
 	{ "alice@ alice\n", 1, "expected an address, @domain or * first" },
 	{ "** alice\n", 1, "expected an address, @domain or * first" },
 	{ "a@b.example al\x01ice\n", 1, "a control character" },
+	{ "\"a@b\" alice\n", 1, "expected an address, @domain or * first" },
+	{ "\xef\xbb\xbf" "a@b.example alice\n", 1,
+	    "a byte order mark: save the file as UTF-8 without BOM" },
+	{ "\n\n\xef\xbb\xbf# x\n", 3,
+	    "a byte order mark: save the file as UTF-8 without BOM" },
+	/* U+00A0 */
+	{ "a@b.example alice\xc2\xa0\n", 1, "no login is equal to this one, "
+	    "since SASLprep (RFC 4013) changes it (a no-break space?)" },
+	{ "a@b.example al\xff\n", 1, "no login is equal to this one, "
+	    "since SASLprep (RFC 4013) changes it (a no-break space?)" },
 };
 
 Test(sender_logins, a_bad_line_is_named)
@@ -161,11 +177,11 @@ Test(sender_logins, long_words_are_refused)
 
 Test(sender_logins, a_file_that_is_not_there_is_named)
 {
-	cr_assert_null(sender_logins_load("/nowhere/senders", err,
-	    sizeof(err)));
+	cr_assert_null(sender_logins_load("/nowhere/senders", as_it_is,
+	    err, sizeof(err)));
 	cr_expect_str_eq(err,
 	    "/nowhere/senders: cannot be read: No such file or directory");
-	cr_assert_null(sender_logins_load("/tmp", err, sizeof(err)));
+	cr_assert_null(sender_logins_load("/tmp", as_it_is, err, sizeof(err)));
 	cr_expect_not_null(strstr(err, "cannot be read"), "%s", err);
 }
 
