@@ -65,6 +65,9 @@ typedef struct _accept_construct {
 	/* the host's: set by tls_handshake(), freed after session_end() */
 	struct esmtp_tls	*tls;		/* NULL: no TLS (yet) */
 	const char		*tls_failure;	/* static text, or NULL */
+	/* the host's: set before esmtp_auth_done(), and before a -1 of
+	 * auth_start() or auth_step(); why there is no login, for the log */
+	const char		*auth_failure;	/* static text, or NULL */
 	void			*host_tls, *host_auth; /* of no meaning to the factory */
 	/* the factory's */
 	union {

@@ -34,7 +34,7 @@ enum esmtp_report_kind {
 	ESMTP_REPORT_TLS,	/* handshake done: ac->tls */
 	ESMTP_REPORT_TLS_FAILED, /* the handshake failed: detail is the host's ac->tls_failure, or another reason */
 	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
-	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism, arg the name that was tried or "" */
+	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism or "", arg the name that was tried or "", reason */
 	ESMTP_REPORT_END	/* session over (after any of the above) */
 };
 
@@ -45,6 +45,7 @@ struct esmtp_report {
 	const char		*verb;		/* the command answered, or "" */
 	const char		*arg;		/* REJECTED: its argument (the line of an unknown one), cut, as received */
 	const char		*detail;	/* free text, may hold client bytes: the log escapes */
+	const char		*reason;	/* AUTH_FAILED: the host's ac->auth_failure, or another */
 	const char		*id;		/* message id or "" */
 	const char		*sender;	/* or NULL */
 	const char		*rcpt;		/* first accepted recipient or NULL */
@@ -103,7 +104,7 @@ struct esmtp_host_ops {
 	void	(*auth_cancel)(void *host, struct _accept_construct *ac);
 	/* auth_can(host, ac): which mechanisms can be done, which are offered
 	 * where Auth_Mechanisms is empty; static.  NULL: all, and PLAIN, LOGIN,
-	 * SCRAM-SHA-256, SCRAM-SHA-256-PLUS */
+	 * SCRAM-SHA-256 */
 	const struct esmtp_auth_can *(*auth_can)(void *host,
 		    struct _accept_construct *ac);
 	/* may_send_as(host, ac, login, sender): may ${login} use this address

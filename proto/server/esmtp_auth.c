@@ -113,7 +113,8 @@ static const enum esmtp_reply_id refusals[] = {
 
 /* The exchange has come to nothing, which ${code} has told the client. */
 static void
-report_failure(struct esmtp_step *st, int code, const char *enhanced)
+report_failure(struct esmtp_step *st, int code, const char *enhanced,
+    const char *reason)
 {
 	struct esmtp_report r = { .kind = ESMTP_REPORT_AUTH_FAILED };
 	const struct esmtp_auth *x = st->mc->auth;
@@ -121,19 +122,24 @@ report_failure(struct esmtp_step *st, int code, const char *enhanced)
 	r.code = code;
 	r.enhanced = enhanced;
 	r.detail = x->mechanism;
+	r.reason = reason;
 	if (x->octets != NULL && x->status != ESMTP_AUTH_CHALLENGE)
 		r.arg = x->octets;
 	esmtp_report(st, &r);
 }
 
-/* End the exchange with the reply ${id}; the host has ended it already. */
+/* End the exchange with the reply ${id}; the host has ended it already.
+ * ${reason} NULL: the host's, or else the reply's own words. */
 static void
-fail(struct esmtp_step *st, enum esmtp_reply_id id)
+fail(struct esmtp_step *st, enum esmtp_reply_id id, const char *reason)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
+	if (reason == NULL)
+		reason = st->ac->auth_failure;
 	esmtp_set_state(st->mc, ES_EXTENSION1);
-	report_failure(st, row->code, row->enhanced);
+	report_failure(st, row->code, row->enhanced, reason != NULL ? reason :
+	    row->text);
 	exchange_free(st->mc);
 	esmtp_reply(st, id);
 }
@@ -149,7 +155,7 @@ give_up(struct esmtp_step *st, bool is_begun)
 	st->mc->auth->status = ESMTP_AUTH_LATER;
 	free(st->mc->auth->octets);
 	st->mc->auth->octets = NULL;
-	fail(st, RPL_AUTH_LATER);
+	fail(st, RPL_AUTH_LATER, NULL);
 }
 
 /* RFC 4954 4: "334 " and nothing but the challenge, which may be longer than
@@ -208,7 +214,7 @@ right(struct esmtp_step *st)
 		return w;
 	esmtp_set_state(mc, ES_EXTENSION1);
 	if (w == W_REFUSED) {
-		report_failure(st, st->code, "");
+		report_failure(st, st->code, "", "refused by a policy");
 		exchange_free(mc);
 		return W_GO;
 	}
@@ -235,7 +241,7 @@ heard(struct esmtp_step *st)
 	    is_login(x->octets, x->len))
 		return right(st);
 	else if ((size_t)x->status < NREFUSALS && refusals[x->status] != 0)
-		fail(st, refusals[x->status]);
+		fail(st, refusals[x->status], NULL);
 	else
 		give_up(st, false);
 	return W_GO;
@@ -292,6 +298,7 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 		return;
 	}
 	strcpy(mc->auth->mechanism, mech);
+	st->ac->auth_failure = NULL;
 	esmtp_set_state(mc, ES_EXTENSION4);
 	if (host->ops->auth_start(host->closure, st->ac, mech, initial, len)
 	    == -1)
@@ -303,8 +310,41 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 void
 esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id)
 {
-	esmtp_set_state(st->mc, ES_EXTENSION1);
-	esmtp_auth_end(st->mc);
+	struct esmtp_host *host = st->ac->host;
+
+	host->ops->auth_cancel(host->closure, st->ac);
+	fail(st, id, id == RPL_AUTH_CANCELLED ? "cancelled by the client" :
+	    esmtp_reply_rows[id].text);
+}
+
+/* Is ${s} in the form of a mechanism's name (RFC 4422 3.1)?  Anything else may
+ * be what the client did not mean to say in the clear. */
+static bool
+is_mechanism(const char *s, size_t len)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (memchr(set, s[i], sizeof(set) - 1) == NULL)
+			return false;
+	return len > 0 && len <= LIM_AUTH_MECHANISM;
+}
+
+void
+esmtp_auth_refuse(struct esmtp_step *st, const char *mech, size_t len,
+    enum esmtp_reply_id id)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
+	struct esmtp_report r = { .kind = ESMTP_REPORT_AUTH_FAILED,
+		.code = row->code, .enhanced = row->enhanced,
+		.reason = row->text };
+	char name[LIM_AUTH_MECHANISM + 1] = "";
+
+	if (is_mechanism(mech, len))
+		memcpy(name, mech, len);
+	r.detail = name;
+	esmtp_report(st, &r);
 	esmtp_reply(st, id);
 }
 

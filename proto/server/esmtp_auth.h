@@ -45,6 +45,11 @@ enum esmtp_reply_id esmtp_auth_choose(const message_construct *mc,
 void esmtp_auth_begin(struct esmtp_step *st, const char *mech,
     const char *initial, size_t len);
 
+/* esmtp_auth_refuse(st, mech, len, id): An exchange of the mechanism ${mech}, as
+ * the client has spelled it, cannot begin: answer with ${id}. */
+void esmtp_auth_refuse(struct esmtp_step *st, const char *mech, size_t len,
+    enum esmtp_reply_id id);
+
 /* esmtp_auth_line(st, line, len): The client's answer to a challenge, without
  * its CRLF. */
 void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);

@@ -49,6 +49,18 @@ esmtp_auth_mech_is_plus(const char *name, size_t len)
 	return len > 5 && strncasecmp(name + len - 5, "-PLUS", 5) == 0;
 }
 
+const char *
+esmtp_auth_why_text(unsigned int why)
+{
+	static const char *const texts[] = {
+#define ESMTP_AUTH_WHY(id, text) text,
+#include "proto/server/esmtp_auth_why.def"
+#undef ESMTP_AUTH_WHY
+	};
+
+	return why < ESMTP_NWHYS ? texts[why] : "";
+}
+
 /* --- the rule ------------------------------------------------------------- */
 
 /* Without Auth_Mechanisms, for a host without auth_can(). */

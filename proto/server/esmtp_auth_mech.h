@@ -52,4 +52,14 @@ const char *esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope,
 enum esmtp_reply_id esmtp_auth_mech_may(const struct esmtp_auth_scope *scope,
     const char *name, size_t len);
 
+/* Why an exchange has ended without a login.
+ * esmtp_auth_why_text(why): For the log; "" for a number that is none. */
+enum esmtp_auth_why {
+#define ESMTP_AUTH_WHY(id, text) ESMTP_WHY_##id,
+#include "proto/server/esmtp_auth_why.def"
+#undef ESMTP_AUTH_WHY
+	ESMTP_NWHYS
+};
+const char *esmtp_auth_why_text(unsigned int why);
+
 #endif

@@ -67,7 +67,7 @@ esmtp_cmd_auth(struct esmtp_step *st, const char *arg, size_t len)
 		esmtp_auth_begin(st, mech, space != NULL ? octets : NULL,
 		    used);
 	else
-		esmtp_reply(st, id);
+		esmtp_auth_refuse(st, arg, n, id);
 	if (space != NULL)
 		explicit_bzero(octets, sizeof(octets));
 	return W_GO;

@@ -89,6 +89,8 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 		r->enhanced = "";
 	if (r->detail == NULL)
 		r->detail = "";
+	if (r->reason == NULL)
+		r->reason = "";
 	if (r->id == NULL)
 		r->id = "";
 	if (r->arg == NULL)

@@ -74,6 +74,8 @@ ALSO = {
     'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master'},
     # and whether the agents could reach the Maildirs
     'cmd/mailmilld/deliver/maildir_check.h': {'cmd/mailmilld/master'},
+    # the master keeps the counters of failed logins for the next authd
+    'cmd/mailmilld/authd/auth_limit.h': {'cmd/mailmilld/master'},
 }
 # unit tests that look into another room than their own
 TESTS_ALSO = {

@@ -14,7 +14,7 @@ import threading
 
 from harness import (ROOT, SLOW, TOP, Client, Server, Skip,
                      text_message, wait_for)
-from test_auth_mechs import Tls, b64, ours, passwd, run
+from test_auth_mechs import Tls, b64, connect, ours, passwd, run
 
 USER, PASSWORD = 'alice', 'pencil'
 PLAIN = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + PASSWORD)}'
@@ -190,11 +190,19 @@ def test_replies_log_and_counters(d):
             c.hello()
             c.mail(text_message())
         s.wait_mail(2)
-        first, second = wait_lines(s, 'auth-failed', 2)
+        ntlm, scram, login, first, second, again = wait_lines(
+            s, 'auth-failed', 6)
         assert first['client'] == '127.0.0.1' and first['user'] == USER
         assert first['mechanism'] == 'PLAIN' and first['code'] == '535'
         assert first['listener'] == f'127.0.0.1:{s.port}'
-        assert int(first['port']) > 0 and second['user'] == '"a b"'
+        assert second['user'] == '"a b"'
+        assert [(x['mechanism'], x['code'], x['reason'].strip('"')) for x in (
+            ntlm, scram, login, first, again)] == [
+            ('NTLM', '504', 'Authentication mechanism not available'),
+            ('SCRAM-SHA-256', '504', 'Authentication mechanism not available'),
+            ('LOGIN', '501', 'Cannot decode the base64'),
+            ('PLAIN', '535', 'wrong password or unknown user'),
+            ('PLAIN', '503', 'Already authenticated')]
         login, = wait_lines(s, 'auth', 1)
         assert login['user'] == USER and login['tls'] == 'none'
         assert login['session'] == first['session']
@@ -204,6 +212,54 @@ def test_replies_log_and_counters(d):
         assert (int(v['auth_ok']), int(v['auth_failed']), int(v['auth_later']),
                 int(v['auth_blocked'])) == (1, 2, 0, 0), v
         assert 'pencil' not in s.log() and b64('pencil') not in s.log()
+
+
+def test_the_log_says_why_a_login_failed(d):
+    tls = Tls(d)
+    first = 'n,,n=alice,r=abc'
+    rows = (
+        (('PLAIN', b64(f'bob\0{USER}\0{PASSWORD}')), '535',
+         'may not act for another user'),
+        (('PLAIN', b64('x')), '501', 'malformed message of the mechanism'),
+        (('LOGIN', b64(USER), '*'), '501', 'cancelled by the client'),
+        (('LOGIN', b64(USER), '!'), '501', 'Cannot decode the base64'),
+        (('CRAM-MD5', None, b64('alice ' + 32 * '0')), '535',
+         'wrong password or unknown user'),
+        (('SCRAM-SHA-256', b64('p=tls-exporter' + first[1:])), '535',
+         'channel binding is not that of the mechanism'),
+        (('SCRAM-SHA-256', b64('y' + first[1:])), '535',
+         'the client was not offered -PLUS, which was offered'),
+        (('SCRAM-SHA-256-PLUS', b64('p=tls-unique' + first[1:])), '535',
+         'channel binding does not match'),
+        (('SCRAM-SHA-256', b64('n,,m=x,n=alice,r=abc')), '535',
+         'the client wants an extension of SCRAM'),
+        (('XOAUTH2', b64(f'user={USER}\1auth=Bearer x\1\1'), ''), '535',
+         'token refused'),
+        (('EXTERNAL', b64('')), '504', 'Authentication mechanism not available'),
+        (('secret-b64=',), '504', 'Authentication mechanism not available'))
+    with server(d, tls, mechanisms=(
+            'PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256', 'EXTERNAL',
+            'SCRAM-SHA-256-PLUS', 'XOAUTH2'), workers=1,
+            conf='auth_login_failures = 0\nauth_client_failures = 0') as s:
+        for i, (said, code, why) in enumerate(rows):
+            with connect(s, tls) as c:
+                c.hello()
+                mech, *lines_of = said
+                line = f'AUTH {mech}'
+                if lines_of and lines_of[0] is not None:
+                    line += f' {lines_of[0] or "="}'
+                c.send(line.encode() + b'\r\n')
+                r = c.reply()
+                for more in lines_of[1:]:
+                    assert r.startswith('334'), (said, r)
+                    c.send(more.encode() + b'\r\n')
+                    r = c.reply()
+                assert r.startswith(code), (said, r)
+            got = wait_lines(s, 'auth-failed', i + 1)[-1]
+            assert got['reason'].strip('"') == why, (said, got)
+            assert got['code'] == code, (said, got)
+            assert got['mechanism'] == ('""' if mech.islower() or '=' in mech
+                                        else mech), (said, got)
 
 
 def test_a_changed_file_is_seen_without_a_reload(d):

@@ -52,8 +52,8 @@ is_greedier(const struct authd_client *a, const struct authd_client *b)
 {
 	if (a->n != b->n)
 		return a->n > b->n;
-	return authd_exchange_since(TAILQ_FIRST(&a->resting)) <
-	    authd_exchange_since(TAILQ_FIRST(&b->resting));
+	return TAILQ_FIRST(&a->resting)->since_ms <
+	    TAILQ_FIRST(&b->resting)->since_ms;
 }
 
 struct authd_exchange *
@@ -65,5 +65,5 @@ authd_clients_oldest(struct authd_worker *w)
 		if (!TAILQ_EMPTY(&c->resting) &&
 		    (most == NULL || is_greedier(c, most)))
 			most = c;
-	return most != NULL ? TAILQ_FIRST(&most->resting) : NULL;
+	return most != NULL ? TAILQ_FIRST(&most->resting)->exchange : NULL;
 }

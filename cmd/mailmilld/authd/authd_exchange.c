@@ -39,13 +39,13 @@ struct authd_exchange {
 	struct auth_job		 job;		/* first: a job is its exchange */
 	RB_ENTRY(authd_exchange) node;
 	LIST_ENTRY(authd_exchange) orphan;
-	TAILQ_ENTRY(authd_exchange) resting;	/* in the stage CLIENT */
 	struct authd		*authd;
 	struct authd_worker	*worker;	/* NULL: an orphan */
 	struct authd_client	*client;	/* of the worker */
 	enum stage		 stage;
 	Event			*timer;		/* of the stage; may be NULL */
-	uint64_t		 began_ms;	/* when the step or rest began */
+	struct authd_rest	 rest;		/* in the stage CLIENT */
+	uint64_t		 began_ms;	/* when the step began */
 	struct auth_request	 request;	/* without request.initial */
 	const struct esmtp_options *options;
 	struct auth_back	*back;
@@ -54,6 +54,7 @@ struct authd_exchange {
 	char			*in;		/* NULL: no initial response */
 	size_t			 in_len;
 	enum esmtp_auth_status	 status;
+	enum esmtp_auth_why		 why;
 	char			*out;
 	size_t			 out_len;
 	char			 login[AUTH_LOGIN_MAX + 1];
@@ -107,7 +108,7 @@ static void
 leave(struct authd_exchange *e)
 {
 	if (e->stage == CLIENT)
-		TAILQ_REMOVE(&e->client->resting, e, resting);
+		TAILQ_REMOVE(&e->client->resting, &e->rest, link);
 	authd_client_leave(e->worker, e->client);
 	RB_REMOVE(authd_exchanges, &e->worker->exchanges, e);
 	e->worker->nexchanges--;
@@ -156,12 +157,6 @@ authd_exchanges_end(struct authd_worker *w)
 		give_up(e);
 }
 
-uint64_t
-authd_exchange_since(const struct authd_exchange *e)
-{
-	return e->began_ms;
-}
-
 void
 authd_orphans_free(struct authd *a)
 {
@@ -177,9 +172,9 @@ authd_orphans_free(struct authd *a)
 
 static void
 reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
-    const char *octets, size_t len)
+    enum esmtp_auth_why why, const char *octets, size_t len)
 {
-	struct msg_auth ma = { .id = id, .status = status };
+	struct msg_auth ma = { .id = id, .status = status, .why = why };
 
 	if (len > LIM_AUTH_CHALLENGE) {
 		log_errx("authd-reply", "octets=%zu reason=%s", len,
@@ -198,7 +193,8 @@ conclude(struct authd_exchange *e)
 {
 	const char *login = e->status == ESMTP_AUTH_LATER ? "" : e->login;
 
-	reply(e->worker, e->request.id, e->status, login, strlen(login));
+	reply(e->worker, e->request.id, e->status, e->why, login,
+	    strlen(login));
 	leave(e);
 	exchange_free(e);
 }
@@ -276,9 +272,10 @@ settle(struct authd_exchange *e)
 	if (!e->is_blocked && is_verdict && (!e->has_attempt ||
 	    (!e->attempt.has_login && *e->login != '\0')))
 		(void)charge(e, *e->login != '\0' ? e->login : NULL);
-	if (e->is_blocked)
+	if (e->is_blocked) {
 		e->status = ESMTP_AUTH_BLOCKED;
-	else if (e->status == ESMTP_AUTH_OK)
+		e->why = ESMTP_WHY_BLOCKED;
+	} else if (e->status == ESMTP_AUTH_OK)
 		auth_limit_good(e->authd->limit, &e->attempt, monotonic_ms());
 	else if (!is_verdict && e->has_attempt && !is_refused(e) &&
 	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
@@ -355,10 +352,12 @@ job_run(struct auth_job *job)
 	const char *login;
 
 	e->status = ESMTP_AUTH_LATER;
+	e->why = ESMTP_WHY_BACKEND;
 	if (e->x != NULL || (e->x = open_exchange(e)) != NULL) {
 		e->status = auth_exchange_step(e->x, e->in, e->in_len,
 		    e->began_ms + timeout_ms(e->authd), &e->out,
 		    &e->out_len);
+		e->why = auth_exchange_why(e->x);
 		if ((login = auth_exchange_login(e->x)) != NULL)
 			strlcpy(e->login, login, sizeof(e->login));
 	}
@@ -378,8 +377,8 @@ on_silent_client(void *closure)
 static void
 challenge(struct authd_exchange *e)
 {
-	reply(e->worker, e->request.id, ESMTP_AUTH_CHALLENGE, e->out,
-	    e->out_len);
+	reply(e->worker, e->request.id, ESMTP_AUTH_CHALLENGE, ESMTP_WHY_NONE,
+	    e->out, e->out_len);
 	if (e->out_len > LIM_AUTH_CHALLENGE) {
 		give_up(e);
 		return;
@@ -387,8 +386,8 @@ challenge(struct authd_exchange *e)
 	wipe_free(e->out, e->out_len);
 	e->out = NULL;
 	e->stage = CLIENT;
-	e->began_ms = monotonic_ms();
-	TAILQ_INSERT_TAIL(&e->client->resting, e, resting);
+	e->rest.since_ms = monotonic_ms();
+	TAILQ_INSERT_TAIL(&e->client->resting, &e->rest, link);
 	e->timer = after_ms((unsigned int)e->options->command_timeout * 1000 +
 	    CLIENT_MS, on_silent_client, e);
 }
@@ -437,7 +436,8 @@ on_timeout(void *closure)
 	e->timer = NULL;
 	log_warnx("auth-timeout", "session=%s mechanism=%s backend=%s",
 	    e->request.session, e->request.mech, e->options->auth_backend);
-	reply(e->worker, e->request.id, ESMTP_AUTH_LATER, NULL, 0);
+	reply(e->worker, e->request.id, ESMTP_AUTH_LATER, ESMTP_WHY_TIMEOUT,
+	    NULL, 0);
 	give_up(e);
 	if (auth_pool_stuck_ms(a->pool, monotonic_ms()) >
 	    AUTHD_STUCK_TIMES * timeout_ms(a) + a->stuck_ms)
@@ -450,14 +450,14 @@ static void
 step(struct authd_exchange *e, const char *in, size_t len)
 {
 	if (e->stage == CLIENT)
-		TAILQ_REMOVE(&e->client->resting, e, resting);
+		TAILQ_REMOVE(&e->client->resting, &e->rest, link);
 	e->stage = WORK;
 	if (in != NULL) {
 		if ((e->in = malloc(len + 1)) == NULL) {
 			log_err("auth-exchange", "session=%s",
 			    e->request.session);
 			reply(e->worker, e->request.id, ESMTP_AUTH_LATER,
-			    NULL, 0);
+			    ESMTP_WHY_BACKEND, NULL, 0);
 			give_up(e);
 			return;
 		}
@@ -509,10 +509,11 @@ objection(const struct auth_request *r, const struct esmtp_options *o)
 static bool
 make_room(struct authd_worker *w, const struct authd_client *c)
 {
+	const struct authd_rest *oldest = TAILQ_FIRST(&c->resting);
 	struct authd_exchange *e = NULL;
 
 	if (c->n > AUTHD_CLIENT_MAX)
-		e = TAILQ_FIRST(&c->resting);
+		e = oldest != NULL ? oldest->exchange : NULL;
 	else if (w->nexchanges >= AUTHD_EXCHANGES_MAX)
 		e = authd_clients_oldest(w);
 	else
@@ -543,6 +544,7 @@ exchange_new(struct authd_worker *w, const struct auth_request *r,
 	e->authd = w->authd;
 	e->worker = w;
 	e->client = c;
+	e->rest.exchange = e;
 	e->stage = WORK;
 	e->request = *r;
 	e->request.initial = NULL;
@@ -572,7 +574,8 @@ authd_on_start(void *closure, struct channel_msg *msg)
 	if ((why = objection(&r, o)) != NULL)
 		complain(w, why);
 	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
-		reply(w, r.id, ESMTP_AUTH_LATER, NULL, 0);
+		reply(w, r.id, ESMTP_AUTH_LATER, why != NULL ?
+		    ESMTP_WHY_REFUSED : ESMTP_WHY_CROWD, NULL, 0);
 	else
 		step(e, r.initial, r.initial_len);
 	explicit_bzero(&r, sizeof(r));
@@ -588,7 +591,7 @@ authd_on_step(void *closure, struct channel_msg *msg)
 
 	memcpy(&ma, msg->base, sizeof(ma));
 	if ((e = exchange_find(w, ma.id)) == NULL)
-		reply(w, ma.id, ESMTP_AUTH_LATER, NULL, 0);
+		reply(w, ma.id, ESMTP_AUTH_LATER, ESMTP_WHY_GIVEN_UP, NULL, 0);
 	else if (e->stage != CLIENT)
 		complain(w, "a step out of turn");
 	else

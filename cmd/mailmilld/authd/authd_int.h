@@ -30,13 +30,19 @@
 struct authd_exchange;
 RB_HEAD(authd_exchanges, authd_exchange);
 
+/* An exchange that waits for its client. */
+struct authd_rest {
+	TAILQ_ENTRY(authd_rest)	 link;
+	struct authd_exchange	*exchange;
+	uint64_t		 since_ms;
+};
+
 /* One client of a worker, while it has exchanges. */
 struct authd_client {
 	RB_ENTRY(authd_client)	 node;
 	uint8_t			 key[ADDR_NETWORK];
 	size_t			 n;
-	/* those that wait for the client, the one that does so longest first */
-	TAILQ_HEAD(, authd_exchange) resting;
+	TAILQ_HEAD(, authd_rest) resting;	/* the longest first */
 };
 RB_HEAD(authd_clients, authd_client);
 
@@ -107,8 +113,6 @@ struct authd_exchange *authd_clients_oldest(struct authd_worker *w);
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;
 void authd_exchanges_end(struct authd_worker *w);
-/* authd_exchange_since(e): When its present step or rest began. */
-uint64_t authd_exchange_since(const struct authd_exchange *e);
 /* authd_orphans_free(a): Call it when no thread runs any more. */
 void authd_orphans_free(struct authd *a);
 

@@ -70,7 +70,7 @@ struct msg_auth_start {
 struct msg_auth {
 	uint64_t id;
 	uint32_t status;	/* A_REPLY: enum esmtp_auth_status */
-	uint32_t unused;
+	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
 };
 struct msg_log { uint32_t kind; };	/* enum log_kind */
 struct msg_peer { uint32_t role, slot, instance; };
@@ -83,7 +83,7 @@ struct msg_drain { uint32_t is_reconfig; };
 struct msg_session {
 	uint64_t handle;
 	uint32_t listener;	/* index into the configuration's Listen scopes */
-	uint32_t unused;
+	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
 	union addr peer;
 };
 struct msg_proxied { uint64_t handle; union addr peer; };
@@ -96,7 +96,7 @@ struct msg_committed {
 	uint64_t segment, generation;
 	uint64_t end;		/* offset up to which records are durable */
 	uint32_t is_sealed;	/* nothing will follow in this segment */
-	uint32_t unused;
+	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
 };
 struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */
 

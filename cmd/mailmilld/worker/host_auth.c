@@ -58,7 +58,7 @@ exchange_free(struct host_exchange *x)
 /* Give the session its answer; anything but a challenge is the last one. */
 static void
 answer(struct host_exchange *x, enum esmtp_auth_status status,
-    const char *octets, size_t len)
+    const char *why, const char *octets, size_t len)
 {
 	accept_construct *ac = x->ac;
 
@@ -70,6 +70,7 @@ answer(struct host_exchange *x, enum esmtp_auth_status status,
 		stats_inc(STATS_AUTH_LATER);
 	else if (status == ESMTP_AUTH_BLOCKED)
 		stats_inc(STATS_AUTH_BLOCKED);
+	ac->auth_failure = *why != '\0' ? why : NULL;
 	esmtp_auth_done(ac, status, octets, len);
 	schedule_event_and_dispatch(ac->event, E_ASYNC);
 }
@@ -83,7 +84,7 @@ on_timeout(void *closure)
 	x->timer = NULL;
 	log_warnx("authd", "session=%s reason=%s", x->ac->id, "no answer");
 	(void)chanev_send(x->worker->authd, A_CANCEL, &ma, NULL, 0, -1);
-	answer(x, ESMTP_AUTH_LATER, NULL, 0);
+	answer(x, ESMTP_AUTH_LATER, "authd does not answer", NULL, 0);
 }
 
 static void
@@ -98,8 +99,8 @@ on_reply(void *closure, struct channel_msg *msg)
 	x = RB_FIND(host_exchanges, &w->exchanges, &wanted);
 	/* it may have ended while the answer was on its way */
 	if (x != NULL && x->is_waiting && ma.status <= ESMTP_AUTH_MALFORMED)
-		answer(x, ma.status, msg->nentries > 0 ? msg->entries : "",
-		    msg->nentries);
+		answer(x, ma.status, esmtp_auth_why_text(ma.why),
+		    msg->nentries > 0 ? msg->entries : "", msg->nentries);
 }
 
 static void
@@ -134,7 +135,8 @@ host_auth_disconnect(struct worker *w)
 	RB_FOREACH_SAFE(x, host_exchanges, &w->exchanges, next) {
 		x->is_lost = true;
 		if (x->is_waiting)
-			answer(x, ESMTP_AUTH_LATER, NULL, 0);
+			answer(x, ESMTP_AUTH_LATER, "authd has ended", NULL,
+			    0);
 	}
 }
 
@@ -239,6 +241,7 @@ host_auth_start(void *host, accept_construct *ac, const char *mech,
 err2:
 	exchange_free(x);
 err1:
+	ac->auth_failure = "authd cannot be asked";
 	stats_inc(STATS_AUTH_LATER);
 	return -1;
 }
@@ -263,6 +266,7 @@ host_auth_step(void *host, accept_construct *ac, const char *response,
 	wait_for_authd(x);
 	return 0;
 err1:
+	ac->auth_failure = "authd has ended";
 	stats_inc(STATS_AUTH_LATER);
 	return -1;
 }

@@ -129,10 +129,10 @@ report_auth_failed(const struct worker *w, const accept_construct *ac,
 		stats_inc(STATS_AUTH_FAILED);
 	log_event(LOG_LEVEL_INFO, "auth-failed",
 	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
-	    "code=%d", ac->id, addr_text(&ac->peer.sa, buf),
+	    "code=%d reason=%s", ac->id, addr_text(&ac->peer.sa, buf),
 	    ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
-	    r->code);
+	    r->code, r->reason);
 }
 
 static void

@@ -22,6 +22,13 @@ auth_octets_set(struct auth_octets *out, const char *s, size_t len)
 }
 
 enum esmtp_auth_status
+auth_exchange_fail(struct auth_exchange *x, enum esmtp_auth_why why)
+{
+	x->why = why;
+	return ESMTP_AUTH_FAILED;
+}
+
+enum esmtp_auth_status
 auth_verdict_status(enum auth_verdict v)
 {
 	static const enum esmtp_auth_status status[] = {
@@ -60,10 +67,11 @@ enum esmtp_auth_status
 auth_exchange_claim(struct auth_exchange *x, const char *name)
 {
 	if (saslprep_text(name, x->login, sizeof(x->login)) == -1)
-		return errno == ENOMEM ? ESMTP_AUTH_LATER : ESMTP_AUTH_FAILED;
+		return errno == ENOMEM ? ESMTP_AUTH_LATER :
+		    auth_exchange_fail(x, ESMTP_WHY_NAME);
 	if (has_controls(x->login)) {
 		x->login[0] = '\0';
-		return ESMTP_AUTH_FAILED;
+		return auth_exchange_fail(x, ESMTP_WHY_NAME);
 	}
 	if (x->may != NULL && !x->may(x->login, x->may_closure))
 		return ESMTP_AUTH_FAILED;

@@ -104,6 +104,12 @@ auth_exchange_login(const struct auth_exchange *x)
 	return x->login[0] == '\0' ? NULL : x->login;
 }
 
+enum esmtp_auth_why
+auth_exchange_why(const struct auth_exchange *x)
+{
+	return x->why;
+}
+
 bool
 auth_exchange_is_refused(const struct auth_exchange *x)
 {
@@ -168,6 +174,11 @@ enum esmtp_auth_status
 auth_exchange_step(struct auth_exchange *x, const char *in, size_t len,
     uint64_t deadline_ms, char **out_r, size_t *len_r)
 {
+	static const enum esmtp_auth_why usual[] = {
+		[ESMTP_AUTH_FAILED] = ESMTP_WHY_PASSWORD,
+		[ESMTP_AUTH_LATER] = ESMTP_WHY_BACKEND,
+		[ESMTP_AUTH_MALFORMED] = ESMTP_WHY_MALFORMED,
+	};
 	struct auth_octets out = { NULL, 0 };
 	enum esmtp_auth_status status;
 
@@ -182,6 +193,8 @@ auth_exchange_step(struct auth_exchange *x, const char *in, size_t len,
 		*len_r = out.len;
 	} else {
 		x->is_over = true;
+		if (x->why == ESMTP_WHY_NONE)
+			x->why = usual[status];
 		state_free(x);
 		free(out.s);
 	}

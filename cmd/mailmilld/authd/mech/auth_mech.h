@@ -39,6 +39,10 @@ void auth_exchange_free(struct auth_exchange *x);	/* NULL does nothing */
  * 4013 says, or as the back end spells it; NULL as long as it is not known. */
 const char *auth_exchange_login(const struct auth_exchange *x);
 
+/* auth_exchange_why(x): Why the last step ended the exchange; ESMTP_WHY_NONE
+ * after a challenge or a success. */
+enum esmtp_auth_why auth_exchange_why(const struct auth_exchange *x);
+
 /* auth_exchange_is_refused(x): Has the back end refused the token, so that the
  * outstanding challenge only tells the client (OAUTHBEARER, XOAUTH2)?  That is
  * a failure even if the client does not answer. */

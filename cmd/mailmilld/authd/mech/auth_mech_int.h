@@ -52,6 +52,7 @@ struct auth_exchange {
 	bool			 is_over, is_begun;
 	bool			 is_initial;	/* this step is the first */
 	bool			 is_refused;
+	enum esmtp_auth_why		 why;		/* when it has failed */
 	unsigned int		 nresponses;	/* before this step */
 	char			 login[AUTH_LOGIN_MAX + 1]; /* "": not known */
 	bool			(*may)(const char *login, void *closure);
@@ -65,6 +66,11 @@ struct auth_exchange {
  * on; else this is the answer. */
 enum esmtp_auth_status auth_exchange_claim(struct auth_exchange *x,
     const char *name);
+
+/* auth_exchange_fail(x, why): ESMTP_AUTH_FAILED, and why.  Without it: a wrong
+ * password. */
+enum esmtp_auth_status auth_exchange_fail(struct auth_exchange *x,
+    enum esmtp_auth_why why);
 
 /* auth_exchange_may_act_as(x, authzid): Is ${authzid} empty, or the login?  No
  * user can act for another. */

@@ -234,8 +234,11 @@ step(struct auth_exchange *x, const char *in, size_t len,
 	if (status == ESMTP_AUTH_CHALLENGE)
 		status = o.token == NULL ? ESMTP_AUTH_FAILED : check(x, &o);
 	x->is_refused = status == ESMTP_AUTH_FAILED;
-	return !x->is_refused ? status :
-	    auth_octets_set(out, kind->refusal, strlen(kind->refusal));
+	if (!x->is_refused)
+		return status;
+	if (x->why == ESMTP_WHY_NONE)
+		x->why = ESMTP_WHY_TOKEN;
+	return auth_octets_set(out, kind->refusal, strlen(kind->refusal));
 }
 
 const struct auth_mech_ops auth_mech_oauthbearer = { .variant = &oauthbearer,

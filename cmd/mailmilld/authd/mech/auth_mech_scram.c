@@ -35,9 +35,10 @@ static const struct auth_binding no_binding;
 static const enum passwdfile_scram_hash sha1 = PASSWDFILE_SHA1;
 static const enum passwdfile_scram_hash sha256 = PASSWDFILE_SHA256;
 
-/* The channel binding that a first message chooses.  NULL: it is refused. */
+/* The channel binding that a first message chooses.  NULL: it is refused, and
+ * x->why says why. */
 static const struct auth_binding *
-binding_of(const struct auth_exchange *x, const struct scram_first *f)
+binding_of(struct auth_exchange *x, const struct scram_first *f)
 {
 	const char *mech = x->mech->name;
 	const struct auth_binding *b;
@@ -46,9 +47,13 @@ binding_of(const struct auth_exchange *x, const struct scram_first *f)
 	/* RFC 5802 6: "p" with -PLUS and only with it; a client that says "y"
 	 * was not offered -PLUS: if we did offer it, somebody in the middle has
 	 * removed it from the list */
-	if (esmtp_auth_mech_is_plus(mech, strlen(mech)) != (f->flag == 'p') ||
-	    (f->flag == 'y' && x->is_plus_offered))
+	x->why = ESMTP_WHY_UNBOUND;
+	if (esmtp_auth_mech_is_plus(mech, strlen(mech)) != (f->flag == 'p'))
 		return NULL;
+	x->why = ESMTP_WHY_DOWNGRADE;
+	if (f->flag == 'y' && x->is_plus_offered)
+		return NULL;
+	x->why = ESMTP_WHY_NONE;
 	if (f->flag != 'p')
 		return &no_binding;
 	for (i = 0; i < sizeof(bindings) / sizeof(bindings[0]); i++) {
@@ -56,8 +61,10 @@ binding_of(const struct auth_exchange *x, const struct scram_first *f)
 		    memcmp(bindings[i].name, f->binding, f->binding_len) != 0)
 			continue;
 		b = (const void *)((const char *)x + bindings[i].offset);
-		return b->len == 0 ? NULL : b;
+		if (b->len > 0)
+			return b;
 	}
+	x->why = ESMTP_WHY_BINDING;
 	return NULL;
 }
 
@@ -131,12 +138,14 @@ first(struct auth_exchange *x, const char *in, size_t len,
 
 	if (scram_first_parse(in, len, &f) == -1)
 		return errno == EINVAL ? ESMTP_AUTH_MALFORMED :
-		    ESMTP_AUTH_FAILED;
+		    auth_exchange_fail(x, errno == ENOTSUP ?
+		    ESMTP_WHY_EXTENSION : ESMTP_WHY_NAME);
 	if ((status = auth_exchange_claim(x, f.name)) != ESMTP_AUTH_CHALLENGE)
 		return status;
-	if ((b = binding_of(x, &f)) == NULL ||
-	    !auth_exchange_may_act_as(x, f.authzid))
+	if ((b = binding_of(x, &f)) == NULL)
 		return ESMTP_AUTH_FAILED;
+	if (!auth_exchange_may_act_as(x, f.authzid))
+		return auth_exchange_fail(x, ESMTP_WHY_AUTHZID);
 	if ((status = find_keys(x)) != ESMTP_AUTH_CHALLENGE)
 		return status;
 	memcpy(s->binding, b->octets, b->len);
@@ -160,7 +169,8 @@ final(struct auth_exchange *x, const char *in, size_t len,
 		return ESMTP_AUTH_MALFORMED;
 	res = scram_server_check(&s->server, in, &f, text, sizeof(text));
 	if (res == -1)
-		return ESMTP_AUTH_LATER;
+		return errno == EPROTO ?
+		    auth_exchange_fail(x, ESMTP_WHY_BINDING) : ESMTP_AUTH_LATER;
 	if (res == 0 || s->is_unknown)
 		return ESMTP_AUTH_FAILED;
 	return auth_octets_set(out, text, strlen(text));

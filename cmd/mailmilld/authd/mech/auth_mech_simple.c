@@ -69,7 +69,7 @@ plain_step(struct auth_exchange *x, const char *in, size_t len,
 	if ((status = auth_exchange_claim(x, p.login)) != ESMTP_AUTH_CHALLENGE)
 		return status;
 	if (!auth_exchange_may_act_as(x, p.authzid))
-		return ESMTP_AUTH_FAILED;
+		return auth_exchange_fail(x, ESMTP_WHY_AUTHZID);
 	return auth_exchange_password(x, p.password);
 }
 
@@ -101,7 +101,7 @@ login_step(struct auth_exchange *x, const char *in, size_t len,
 	if (x->nresponses > 0)
 		return auth_exchange_password(x, in);
 	if (!auth_name_copy(in, len, name))
-		return ESMTP_AUTH_FAILED;
+		return auth_exchange_fail(x, ESMTP_WHY_NAME);
 	if ((status = auth_exchange_claim(x, name)) != ESMTP_AUTH_CHALLENGE)
 		return status;
 	return auth_octets_set(out, "Password:", 9);
@@ -245,14 +245,16 @@ external_step(struct auth_exchange *x, const char *in, size_t len,
 	if (memchr(in, '\0', len) != NULL)
 		return ESMTP_AUTH_MALFORMED;
 	if (x->peer_name == NULL)
-		return ESMTP_AUTH_FAILED;
+		return auth_exchange_fail(x, ESMTP_WHY_CERTIFICATE);
 	status = auth_exchange_claim(x, x->peer_name);
 	if (status != ESMTP_AUTH_CHALLENGE)
 		return status;
 	if (!auth_exchange_may_act_as(x, in))
-		return ESMTP_AUTH_FAILED;
-	return auth_verdict_status(auth_back_exists(x->back, &x->client,
+		return auth_exchange_fail(x, ESMTP_WHY_AUTHZID);
+	status = auth_verdict_status(auth_back_exists(x->back, &x->client,
 	    x->login));
+	return status == ESMTP_AUTH_FAILED ?
+	    auth_exchange_fail(x, ESMTP_WHY_USER) : status;
 }
 
 const struct auth_mech_ops auth_mech_external = { .step = external_step,

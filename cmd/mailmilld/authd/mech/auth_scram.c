@@ -312,9 +312,9 @@ scram_server_check(const struct scram_server *s, const char *message,
 	int res;
 
 	if (!has_nonce(s, f))
-		return 0;
+		return errno = EPROTO, -1;
 	if ((res = is_bound(s, f)) != 1)
-		return res;
+		return errno = res == 0 ? EPROTO : ENOMEM, -1;
 	if (asprintf(&auth_message, "%s,%s,%.*s", s->bare, s->first,
 	    (int)f->without_len, message) == -1)
 		return errno = ENOMEM, -1;

@@ -57,8 +57,9 @@ int scram_server_begin(struct scram_server *s, const char *message, size_t len,
     const struct scram_first *f, const char *nonce);
 
 /* scram_server_check(s, message, f, final_r, size): Does client-final-message
- * bind to our channel and prove the key?  1 and server-final-message, 0, or -1
- * with errno.  96 octets are enough. */
+ * prove the key?  1 and server-final-message, 0, or -1 with errno: EPROTO, it
+ * is not bound to our channel, or repeats another nonce.  96 octets are
+ * enough. */
 int scram_server_check(const struct scram_server *s, const char *message,
     const struct scram_final *f, char *final_r, size_t size);
 
