@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,7 +142,10 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	item->is_lf = route.is_lf;
 	item->dir = deliver_dirs_get(&d->dirs, route.path, route.fixed, now);
 	if (item->dir == NULL) {
-		deliver_fail(item, errno, "opening", route.path);
+		if (errno == ENOENT)
+			deliver_fail(item, ENOENT, d->dirs.where, route.path);
+		else
+			deliver_fail(item, errno, "opening", d->dirs.where);
 		return -1;
 	}
 	spool_id_text(view_r->record.id, id);
@@ -209,7 +213,7 @@ look_at(struct look *look, size_t first, size_t n)
 	for (i = 0; i < n; i++)
 		look->prefixes[i] = items[i]->prefix;
 	look->base = items;
-	rc = maildir_look(items[0]->dir->fd, look->prefixes, n, look_found,
+	rc = maildir_look(&items[0]->dir->md, look->prefixes, n, look_found,
 	    look);
 	errnum = errno;
 	for (i = 0; rc == -1 && i < n; i++)
@@ -249,26 +253,32 @@ look_all(struct deliver *d, time_t now)
 	free(look);
 }
 
-/* A Maildir that was removed while it was open is made again. */
-static int
-write_again(struct deliver *d, struct deliver_item *item, time_t now,
-    struct spool_view *view)
+/* ${item} has failed with errno in one of the folders of its Maildir. */
+static void
+fail_in_folder(struct deliver_item *item, const char *what)
+{
+	char path[MAILDIR_PATH_MAX + 8];
+	int errnum = errno;
+
+	snprintf(path, sizeof(path), "%s/%s", item->dir->path,
+	    item->dir->md.bad);
+	deliver_fail(item, errnum, errnum == ENOENT ? path : what, path);
+}
+
+/* The Maildir of ${item} has been removed: the next locate() makes it again. */
+static void
+leave_dir(struct deliver *d, struct deliver_item *item)
 {
 	deliver_dirs_drop(&d->dirs, item->dir);
 	deliver_dirs_put(&d->dirs, item->dir);
 	item->dir = NULL;
-	if (locate(d, item, now, view) == -1)
-		return -1;
-	if (deliver_write(d, item, view) == 0)
-		return 0;
-	deliver_fail(item, errno, "writing to", item->dir->path);
-	return -1;
 }
 
 static void
 write_item(struct deliver *d, struct deliver_item *item, time_t now)
 {
 	struct spool_view view;
+	int rc, tries;
 
 	if (item->is_found) {
 		item->state = ITEM_RENAMED;
@@ -280,17 +290,17 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 		    item->dir->path);
 		return;
 	}
-	if (locate(d, item, now, &view) == -1)
+	for (tries = 0; tries < 2; tries++) {
+		if (locate(d, item, now, &view) == -1)
+			return;
+		rc = deliver_write(d, item, &view);
+		if (rc == 0 || errno != ENOENT || tries > 0)
+			break;
+		leave_dir(d, item);
+	}
+	if (rc == -1) {
+		fail_in_folder(item, errno == EBADMSG ? "body" : "writing to");
 		return;
-	if (deliver_write(d, item, &view) == -1) {
-		if (errno != ENOENT) {
-			deliver_fail(item, errno,
-			    errno == EBADMSG ? "body" : "writing to",
-			    item->dir->path);
-			return;
-		}
-		if (write_again(d, item, now, &view) == -1)
-			return;
 	}
 	item->state = ITEM_WRITTEN;
 	item->dir->fs->is_wanted = true;
@@ -392,7 +402,7 @@ is_same(struct deliver_item *item, const char *name)
 {
 	struct stat st;
 
-	return fstatat(item->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstatat(item->dir->md.new, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISREG(st.st_mode) && (uint64_t)st.st_size == item->octets;
 }
 
@@ -407,19 +417,23 @@ publish(struct deliver *d, struct deliver_item *item)
 	maildir_tmp_name(tmp, item->prefix);
 	maildir_new_name(name, item->prefix, d->host, item->octets);
 	if (errnum == 0) {
-		if (maildir_publish(item->dir->fd, tmp, name) == 0) {
+		if (maildir_publish(&item->dir->md, tmp, name) == 0) {
 			item->state = ITEM_RENAMED;
 			return;
 		}
 		errnum = errno;
-		what = "renaming into new/ of";
+		what = "renaming into";
 	}
-	unlinkat(item->dir->fd, tmp, 0);
+	unlinkat(item->dir->md.tmp, tmp, 0);
+	errno = errnum;
 	if (errnum == EEXIST && is_same(item, name)) {
 		item->state = ITEM_RENAMED;
-		return;
-	}
-	deliver_fail(item, errnum, what, item->dir->path);
+	} else if (errnum == ENOENT && !item->is_again) {
+		item->is_again = true;
+		item->state = ITEM_WAITING;
+		leave_dir(d, item);
+	} else
+		fail_in_folder(item, what);
 }
 
 /* ${item} has been renamed: it waits for the next flush, and does not need its

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/process/log.h"
 #include "core/spool/spool_format.h"
-#include "core/util/fileio.h"
 
 static struct deliver_bucket *
 bucket(struct deliver_dirs *dirs, const char *path)
@@ -27,6 +27,7 @@ deliver_dirs_init(struct deliver_dirs *dirs)
 {
 	memset(dirs, 0, sizeof(*dirs));
 	TAILQ_INIT(&dirs->lru);
+	dirs->started = time(NULL);
 }
 
 static void
@@ -36,7 +37,7 @@ dir_free(struct deliver_dirs *dirs, struct deliver_dir *dir)
 		LIST_REMOVE(dir, hash);
 	TAILQ_REMOVE(&dirs->lru, dir, lru);
 	dirs->ndirs--;
-	close(dir->fd);
+	maildir_close(&dir->md);
 	free(dir);
 }
 
@@ -104,13 +105,27 @@ lookup(struct deliver_dirs *dirs, const char *path)
 static bool
 is_current(struct deliver_dir *dir, time_t now)
 {
-	struct stat st;
-
 	if (now >= dir->checked && now - dir->checked <= DELIVER_RECHECK_S)
 		return true;
 	dir->checked = now;
-	return stat(dir->path, &st) == 0 && st.st_dev == dir->dev &&
-	    st.st_ino == dir->ino;
+	return maildir_is_current(&dir->md, dir->path);
+}
+
+/* Remove what agents that were killed have left in tmp/, the first time that
+ * this one opens the Maildir: all of it is older than the agent. */
+static void
+sweep(struct deliver_dirs *dirs, const struct deliver_dir *dir)
+{
+	size_t hash = spool_sum(dir->path, strlen(dir->path)) % DELIVER_SWEPT;
+	unsigned char bit = (unsigned char)(1u << hash % 8);
+	unsigned int n;
+
+	if ((dirs->swept[hash / 8] & bit) != 0)
+		return;
+	dirs->swept[hash / 8] |= bit;
+	if ((n = maildir_sweep(&dir->md, dirs->started, time(NULL))) > 0)
+		log_event(LOG_LEVEL_INFO, "maildir-sweep",
+		    "folder=%s/tmp removed=%u", dir->path, n);
 }
 
 static struct deliver_dir *
@@ -125,21 +140,20 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 	memcpy(dir->path, path, len + 1);
 	dir->fixed = fixed;
 	dir->checked = now;
-	while ((dir->fd = maildir_open(path, fixed)) == -1)
+	while (maildir_open(path, fixed, &dir->md, dirs->where) == -1)
 		if ((errno != EMFILE && errno != ENFILE) || !evict(dirs))
 			goto err1;
-	if (fstat(dir->fd, &st) == -1)
+	if (fstat(dir->md.fd, &st) == -1 ||
+	    (dir->fs = find_fs(dirs, st.st_dev, dir->md.fd)) == NULL)
 		goto err2;
-	dir->dev = st.st_dev;
-	dir->ino = st.st_ino;
-	if ((dir->fs = find_fs(dirs, st.st_dev, dir->fd)) == NULL)
-		goto err2;
+	sweep(dirs, dir);
 	LIST_INSERT_HEAD(bucket(dirs, path), dir, hash);
 	TAILQ_INSERT_TAIL(&dirs->lru, dir, lru);
 	dirs->ndirs++;
 	return dir;
 err2:
-	fileio_close(dir->fd);
+	strlcpy(dirs->where, path, sizeof(dirs->where));
+	maildir_close(&dir->md);
 err1:
 	free(dir);
 	return NULL;

@@ -11,6 +11,7 @@
 #include "core/spool/spool_reader.h"
 
 #define DELIVER_DIRS		256	/* Maildirs kept open; more while a batch needs them */
+#define DELIVER_SWEPT		65536	/* Maildirs, or so many that share a bit, of which tmp/ is swept once */
 #define DELIVER_FILESYSTEMS	64	/* file systems with Maildirs */
 #define DELIVER_RECHECK_S	1	/* an open Maildir is compared with its path */
 #define DELIVER_COPY_OCTETS	(128 << 10) /* of a large body at once */
@@ -25,10 +26,8 @@ struct deliver_fs {
 struct deliver_dir {
 	TAILQ_ENTRY(deliver_dir) lru;
 	LIST_ENTRY(deliver_dir)	 hash;
-	int		 fd;
+	struct maildir	 md;
 	struct deliver_fs *fs;
-	dev_t		 dev;
-	ino_t		 ino;
 	time_t		 checked;
 	unsigned int	 nusers;	/* items that point here */
 	bool		 is_stale;	/* not to be found any more */
@@ -43,6 +42,9 @@ struct deliver_dirs {
 	size_t		 ndirs;
 	struct deliver_fs fs[DELIVER_FILESYSTEMS];
 	size_t		 nfs;
+	time_t		 started;
+	unsigned char	 swept[DELIVER_SWEPT / 8]; /* by hash: tmp/ has been looked at */
+	char		 where[MAILDIR_PATH_MAX]; /* what the last failure is about */
 };
 
 void deliver_dirs_init(struct deliver_dirs *dirs);
@@ -80,6 +82,7 @@ struct deliver_item {
 	bool		 is_lf;
 	bool		 is_found;	/* an earlier attempt's file */
 	bool		 is_alien;	/* such a file, but not of this message */
+	bool		 is_again;	/* its Maildir was removed before the rename */
 	uint64_t	 octets;	/* of the file */
 	int		 errnum;
 	char		 prefix[MAILDIR_NAME_MAX];
@@ -116,8 +119,9 @@ void deliver_sources_clear(struct deliver *d);
 int deliver_write(struct deliver *d, struct deliver_item *item,
     const struct spool_view *view);
 
-/* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): The item has
- * failed; its text says what to do. */
+/* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): The item
+ * has failed at ${what}; its text says what to do.  ENOENT: ${what} is the
+ * folder that is missing for ${path}. */
 void deliver_fail(struct deliver_item *item, int errnum, const char *what,
     const char *path);
 

@@ -15,8 +15,6 @@ static const struct advice {
 	bool		 names_uid;	/* the agent's uid follows the text */
 	const char	*text;
 } advices[] = {
-	{ ENOENT, true,
-	    "a folder above it is missing: create it, writable for" },
 	{ EACCES, true, "the folder, or the one above if it is to be made, "
 	    "must be writable for" },
 	{ EPERM, true, "the folder, or the one above if it is to be made, "
@@ -24,7 +22,8 @@ static const struct advice {
 	{ EDQUOT, true, "raise the quota of" },
 	{ ENOSPC, false, "make room on its file system" },
 	{ EROFS, false, "mount it for writing" },
-	{ ENOTDIR, false, "something else is in its place: move it away" },
+	{ ENOTDIR, false, "something else is in its place, or a symbolic link, "
+	    "which is not followed here: put a folder there" },
 };
 
 static const struct advice *
@@ -55,6 +54,9 @@ deliver_fail(struct deliver_item *item, int errnum, const char *what,
 	if (a != NULL)
 		rc = asprintf(&item->text, "%s: %s: %s%s", path, why, a->text,
 		    uid);
+	else if (errnum == ENOENT)
+		rc = asprintf(&item->text, "%s: %s: create %s, writable for "
+		    "uid %u", path, why, what, (unsigned int)geteuid());
 	else if (errnum == EBADMSG)
 		rc = asprintf(&item->text, "the stored message is damaged "
 		    "(%s): see the log, restore it or remove it from the "

@@ -178,7 +178,7 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 	char tmp[MAILDIR_NAME_MAX];
 
 	maildir_tmp_name(tmp, item->prefix);
-	if ((s.fd = maildir_create(item->dir->fd, tmp)) == -1)
+	if ((s.fd = maildir_create(&item->dir->md, tmp)) == -1)
 		return -1;
 	if (write_message(d, &s, &item->job, view) == -1)
 		goto err1;
@@ -190,6 +190,6 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 err1:
 	fileio_close(s.fd);
 err2:
-	fileio_unlink(item->dir->fd, tmp);
+	fileio_unlink(item->dir->md.tmp, tmp);
 	return -1;
 }

@@ -1,5 +1,5 @@
-/* Maildir: path expansion, names, folders, the search for earlier deliveries.
- * Owns: what maildir.h says.
+/* Maildir: path expansion, names, the search for earlier deliveries.
+ * Owns: what maildir.h says, but for its folders: maildir_dir.c.
  * Knows nothing of the spool, the queue, or when to flush a disk. */
 
 #include "core/maildir/maildir.h"
@@ -18,8 +18,6 @@
 #include "core/util/fileio.h"
 
 #define DOMAIN_MAX	255	/* RFC 5321 4.5.3.1.2 */
-
-static const char *const folders[] = { "tmp", "new", "cur" };
 
 static bool
 is_control(unsigned char c)
@@ -185,51 +183,6 @@ maildir_expand(const char *pattern, const char *rcpt, char *path,
 	return 0;
 }
 
-/* Make the folders of ${path} after its first ${fixed} octets. */
-static int
-make_folders(const char *path, size_t fixed)
-{
-	char buf[MAILDIR_PATH_MAX];
-	size_t i, len = strlen(path);
-
-	if (len >= sizeof(buf)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(buf, path, len + 1);
-	for (i = fixed + 1; i <= len; i++) {
-		if (buf[i] != '/' && buf[i] != '\0')
-			continue;
-		buf[i] = '\0';
-		if (mkdir(buf, 0700) == -1 && errno != EEXIST)
-			return -1;
-		buf[i] = path[i];
-	}
-	return 0;
-}
-
-int
-maildir_open(const char *path, size_t fixed)
-{
-	size_t i;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 && errno == ENOENT) {
-		if (make_folders(path, fixed) == -1)
-			return -1;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	if (fd == -1)
-		return -1;
-	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		if (mkdirat(fd, folders[i], 0700) == -1 && errno != EEXIST) {
-			fileio_close(fd);
-			return -1;
-		}
-	return fd;
-}
-
 void
 maildir_prefix(char *buf, uint64_t seconds, const char *id, uint32_t rcpt)
 {
@@ -251,44 +204,15 @@ maildir_host(char *buf, const char *host)
 void
 maildir_tmp_name(char *buf, const char *prefix)
 {
-	snprintf(buf, MAILDIR_NAME_MAX, "tmp/%s%ld", prefix, (long)getpid());
+	snprintf(buf, MAILDIR_NAME_MAX, "%s%ld", prefix, (long)getpid());
 }
 
 void
 maildir_new_name(char *buf, const char *prefix, const char *host,
     uint64_t octets)
 {
-	snprintf(buf, MAILDIR_NAME_MAX, "new/%s%s,S=%llu", prefix, host,
+	snprintf(buf, MAILDIR_NAME_MAX, "%s%s,S=%llu", prefix, host,
 	    (unsigned long long)octets);
-}
-
-int
-maildir_create(int fd, const char *tmp)
-{
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int file;
-
-	file = openat(fd, tmp, flags, 0600);
-	if (file != -1 || errno != EEXIST)
-		return file;
-	/* its name has our pid, so whoever made it is dead */
-	if (unlinkat(fd, tmp, 0) == -1 && errno != ENOENT)
-		return -1;
-	return openat(fd, tmp, flags, 0600);
-}
-
-int
-maildir_publish(int fd, const char *tmp, const char *name)
-{
-	if (renameat2(fd, tmp, fd, name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	/* a file system without it: link(2) does not overwrite either */
-	if (linkat(fd, tmp, fd, name, 0) == -1)
-		return -1;
-	unlinkat(fd, tmp, 0);
-	return 0;
 }
 
 static int
@@ -336,28 +260,26 @@ remove_leftover(int dir, const char *name, const char *rest)
 		unlinkat(dir, name, 0);
 }
 
+/* Takes ${dir}, which is NULL when it could not be opened. */
 static int
-look_in(int fd, const char *folder, const char *const *prefixes, size_t n,
+look_in(DIR *dir, const char *folder, const char *const *prefixes, size_t n,
     maildir_found found, void *closure)
 {
 	struct dirent *de;
 	const char *rest;
 	struct stat st;
 	ssize_t i;
-	DIR *dir;
-	int sub;
 
-	if ((dir = fileio_opendir(fd, folder)) == NULL)
-		return -1;
-	sub = dirfd(dir);
+	if (dir == NULL)
+		return errno == ENOENT ? 0 : -1;
 	while ((errno = 0, de = readdir(dir)) != NULL) {
 		i = match(de->d_name, prefixes, n, &rest);
 		if (i == -1)
 			continue;
 		if (found == NULL)
-			remove_leftover(sub, de->d_name, rest);
-		else if (fstatat(sub, de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
-		    0 && S_ISREG(st.st_mode))
+			remove_leftover(dirfd(dir), de->d_name, rest);
+		else if (fstatat(dirfd(dir), de->d_name, &st,
+		    AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
 			found(closure, (size_t)i, folder, de->d_name,
 			    (uint64_t)st.st_size);
 	}
@@ -369,13 +291,16 @@ look_in(int fd, const char *folder, const char *const *prefixes, size_t n,
 /* new/ before cur/: mail clients move files from new/ to cur/, so that none is
  * missed in this order. */
 int
-maildir_look(int fd, const char *const *prefixes, size_t n,
+maildir_look(const struct maildir *md, const char *const *prefixes, size_t n,
     maildir_found found, void *closure)
 {
-	if (look_in(fd, "new", prefixes, n, found, closure) == -1 ||
-	    look_in(fd, "cur", prefixes, n, found, closure) == -1)
+	if (look_in(fileio_opendir(md->new, "."), "new", prefixes, n, found,
+	    closure) == -1 ||
+	    look_in(fileio_opendir(md->fd, "cur"), "cur", prefixes, n, found,
+	    closure) == -1)
 		return -1;
-	return look_in(fd, "tmp", prefixes, n, NULL, NULL);
+	return look_in(fileio_opendir(md->tmp, "."), "tmp", prefixes, n, NULL,
+	    NULL);
 }
 
 size_t

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define MAILDIR_PATH_MAX	1024	/* octets of an expanded path with NUL */
 #define MAILDIR_NAME_MAX	160	/* octets of a file's name with NUL */
@@ -40,10 +41,32 @@ int maildir_expand(const char *pattern, const char *rcpt, char *path,
  * MAILDIR_LOCAL_MAX octets. */
 bool maildir_local_safe(const char *s, size_t len);
 
-/* maildir_open(path, fixed): Open the Maildir at ${path}, and make what is
- * missing below its first ${fixed} octets, mode 0700, with tmp, new and cur.
- * Return a directory's descriptor, or -1 with errno. */
-int maildir_open(const char *path, size_t fixed);
+/* An open Maildir */
+struct maildir {
+	int		 fd;		/* the folder; -1: not open */
+	int		 tmp, new;	/* its folders, not for reading */
+	const char	*bad;		/* the one that the last failure was about */
+};
+
+/* maildir_open(path, fixed, md_r, where_r): Open the Maildir at ${path}, and
+ * make what is missing below its first ${fixed} octets, mode 0700, with tmp,
+ * new and cur.  Below them no symbolic link is followed.  Return 0, or -1 with
+ * errno (ENOTDIR: also for a link) and the path of what it is about in
+ * ${where_r}, MAILDIR_PATH_MAX octets.  maildir_close(md). */
+int maildir_open(const char *path, size_t fixed, struct maildir *md_r,
+    char *where_r);
+void maildir_close(struct maildir *md);
+
+/* maildir_is_current(md, path): Whether it is what is at ${path} now; if so,
+ * cur is made again should it be missing. */
+bool maildir_is_current(struct maildir *md, const char *path);
+
+/* maildir_sweep(md, started, now): Remove from tmp/ what agents that have ended
+ * have left: files with a name of ours, from before ${started}, whose process
+ * is no more, and such files of any age over 36 hours (maildir(5)).  Looks at a
+ * bounded number of files.  Return how many were removed. */
+unsigned int maildir_sweep(const struct maildir *md, time_t started,
+    time_t now);
 
 /* maildir_prefix(buf, seconds, id, rcpt): What a file's name begins with, up to
  * and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets. */
@@ -61,24 +84,25 @@ void maildir_host(char *buf, const char *host);
  * by a process that is no more are removed.  Return 0, or -1 with errno. */
 typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
     const char *name, uint64_t octets);
-int maildir_look(int fd, const char *const *prefixes, size_t n,
-    maildir_found found, void *closure);
+int maildir_look(const struct maildir *md, const char *const *prefixes,
+    size_t n, maildir_found found, void *closure);
 
-/* maildir_tmp_name(buf, prefix): The path, from the Maildir, of this process's
- * tmp file for ${prefix}: tmp/<prefix><pid>.  maildir_new_name: new/... with
- * host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
+/* maildir_tmp_name(buf, prefix): The name in tmp/ of this process's file for
+ * ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/, with host and
+ * size.  ${buf} has MAILDIR_NAME_MAX octets. */
 void maildir_tmp_name(char *buf, const char *prefix);
 void maildir_new_name(char *buf, const char *prefix, const char *host,
     uint64_t octets);
 
-/* maildir_create(fd, tmp): Create the file ${tmp}, mode 0600, never through a
- * link; one of the same name is a leftover of ours and is replaced.  Return its
- * descriptor or -1 with errno. */
-int maildir_create(int fd, const char *tmp);
-
-/* maildir_publish(fd, tmp, name): Rename without ever overwriting.  Return 0,
- * or -1 with errno (EEXIST). */
-int maildir_publish(int fd, const char *tmp, const char *name);
+/* maildir_create(md, name): Create the file ${name} in tmp/, mode 0600, never
+ * through a link; one of the same name is a leftover of ours and is replaced.
+ * Return its descriptor or -1 with errno.
+ * maildir_publish(md, tmp, name): Rename ${tmp} in tmp/ to ${name} in new/
+ * without ever overwriting.  Return 0, or -1 with errno (EEXIST).
+ * Both make their folder again if it has been removed; ENOENT then means that
+ * the Maildir itself has been. */
+int maildir_create(struct maildir *md, const char *name);
+int maildir_publish(struct maildir *md, const char *tmp, const char *name);
 
 /* maildir_return_path(buf, buflen, sender): The Return-Path header line with
  * CRLF (RFC 5321 4.4); controls and 8-bit octets of a hostile ${sender} become

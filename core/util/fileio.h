@@ -23,8 +23,8 @@ int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
 void fileio_close(int fd);
 void fileio_unlink(int dirfd, const char *name);
 
-/* fileio_opendir(dirfd, name): A folder in another; "." is that one, with a
- * position of its own.  NULL with errno. */
+/* fileio_opendir(dirfd, name): A folder in another, no symbolic link to one;
+ * "." is that one, with a position of its own.  NULL with errno. */
 DIR *fileio_opendir(int dirfd, const char *name);
 
 #endif

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,197 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/maildir/deliver_fixture.h"
 
-#define ID	((uint64_t)1700000000123456 << 12)
-#define SOURCE	3
-#define MAX	2048
-
-struct fixture {
-	struct qf		 f;
-	struct qf_segment	 s;
-	struct deliver		*d;
-	char			 pattern[128];
-	char			 mail[96];
-	bool			 is_lf, has_route;
-	struct timeval		 now;
-	uint64_t		 next_job;
-	/* what has been reported, by job */
-	bool			 is_done[MAX];
-	int			 errnum[MAX];
-	char			 text[MAX][JOB_TEXT];
-	unsigned int		 ndone, nsyncs;
-	int			 sync_errno;	/* of the next ones */
-	bool			 is_left;
-};
-
-static struct fixture x;
-
-static int
-route(void *, const char *rcpt, struct deliver_route *route_r,
-    char *text_r)
-{
-	char whole[128];
-	const char *why;
-
-	route_r->is_lf = x.is_lf;
-	snprintf(whole, sizeof(whole), "%s%s", rcpt,
-	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
-	if (!x.has_route) {
-		snprintf(text_r, JOB_TEXT, "no place for %s", rcpt);
-		errno = ENXIO;
-		return -1;
-	}
-	if (maildir_expand(x.pattern, whole, route_r->path, &route_r->fixed,
-	    &why) == 0)
-		return 0;
-	strlcpy(text_r, why, JOB_TEXT);
-	return -1;
-}
-
-static void
-error(void *, uint64_t job, const char *text)
-{
-	cr_assert_lt(job, MAX);
-	strlcpy(x.text[job], text, JOB_TEXT);
-}
-
-static void
-done(void *, const struct job_result *results, unsigned int n)
-{
-	unsigned int i;
-
-	cr_assert_leq(n, JOBS_AT_ONCE);
-	for (i = 0; i < n; i++) {
-		cr_assert_lt(results[i].job, MAX);
-		cr_assert_not(x.is_done[results[i].job], "reported twice");
-		x.is_done[results[i].job] = true;
-		x.errnum[results[i].job] = results[i].errnum;
-		x.ndone++;
-	}
-}
-
-static int
-sync_fs(void *, int)
-{
-	x.nsyncs++;
-	if (x.sync_errno == 0)
-		return 0;
-	errno = x.sync_errno;
-	return -1;
-}
-
-static bool
-is_left(void *)
-{
-	return x.is_left;
-}
-
-static const struct deliver_ops ops = {
-	.route = route,
-	.error = error,
-	.done = done,
-	.sync = sync_fs,
-	.is_left = is_left
-};
-
-static void
-begin_engine(void)
-{
-	x.d = deliver_new(&ops, NULL, "mx.test");
-	cr_assert_not_null(x.d);
-	cr_assert_eq(
-	    deliver_source(x.d, SOURCE, fcntl(x.s.file.fd, F_DUPFD_CLOEXEC, 0)),
-	    0);
-}
-
-static void
-setup(void)
-{
-	qf_init(&x.f);
-	qf_segment(&x.f, &x.s, 1);
-	snprintf(x.mail, sizeof(x.mail), "%s/mail", x.f.path);
-	cr_assert_eq(mkdir(x.mail, 0700), 0);
-	snprintf(x.pattern, sizeof(x.pattern), "%s/%%d/%%u", x.mail);
-	x.has_route = true;
-	x.now.tv_sec = 1700000000;
-	begin_engine();
-}
-
-static void
-teardown(void)
-{
-	deliver_free(x.d);
-	spool_segment_close(&x.s.file);
-	qf_free(&x.f);
-}
-
-TestSuite(deliver, .init = setup, .fini = teardown);
-
-static uint64_t
-add_job(uint64_t offset, uint32_t rcpt, bool is_repeated)
-{
-	struct job job = {.job = x.next_job++,
-	    .source = SOURCE,
-	    .offset = offset,
-	    .rcpt = rcpt,
-	    .is_repeated = is_repeated};
-
-	cr_assert_eq(deliver_add(x.d, &job), 0);
-	return job.job;
-}
-
-static uint64_t
-mail_to(uint64_t id, const char *rcpt, const char *body)
-{
-	return qf_append(&x.s, id, "s@b.test", &rcpt, 1, body);
-}
-
-static void
-all(void)
-{
-	while (deliver_waiting(x.d) > 0)
-		deliver_run(x.d, &x.now);
-	deliver_flush(x.d);
-}
-
-/* Count the files of a folder below mail/; the last one's name and text */
-static unsigned int
-files(const char *folder, char name_r[256], char *text_r, size_t len)
-{
-	struct dirent *de;
-	unsigned int n = 0;
-	char path[512];
-	ssize_t got;
-	DIR *dir;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", x.mail, folder);
-	if ((dir = opendir(path)) == NULL)
-		return 0;
-	while ((de = readdir(dir)) != NULL) {
-		if (de->d_name[0] == '.')
-			continue;
-		n++;
-		if (name_r != NULL)
-			strlcpy(name_r, de->d_name, 256);
-		if (text_r == NULL)
-			continue;
-		fd = openat(dirfd(dir), de->d_name, O_RDONLY);
-		got = read(fd, text_r, len - 1);
-		cr_assert_geq(got, 0);
-		text_r[got] = '\0';
-		close(fd);
-	}
-	closedir(dir);
-	return n;
-}
-
-static unsigned int
-count(const char *folder)
-{
-	return files(folder, NULL, NULL, 0);
-}
+TestSuite(deliver, .init = df_setup, .fini = df_teardown);
 
 Test(deliver, a_message_arrives_byte_for_byte_behind_return_path)
 {
@@ -209,31 +20,31 @@ Test(deliver, a_message_arrives_byte_for_byte_behind_return_path)
 	char name[256], text[512], want[512];
 	uint64_t job;
 
-	job = add_job(mail_to(ID, "Joe@Example.Test", body), 0, false);
-	all();
+	job = df_job(df_mail(ID, "Joe@Example.Test", body), 0, false);
+	df_all();
 	cr_assert(x.is_done[job]);
 	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
 	cr_assert_eq(
-	    files("example.test/joe/new", name, text, sizeof(text)), 1);
+	    df_files("example.test/joe/new", name, text, sizeof(text)), 1);
 	snprintf(want, sizeof(want), "Return-Path: <s@b.test>\r\n%s", body);
 	cr_assert_str_eq(text, want);
 	cr_assert_eq(strncmp(name, "1700000000.", 11), 0, "%s", name);
 	cr_assert_not_null(strstr(name, "R0.mx.test,S="));
 	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10), strlen(want));
-	cr_assert_eq(count("example.test/joe/tmp"), 0);
+	cr_assert_eq(df_count("example.test/joe/tmp"), 0);
 }
 
 Test(deliver, done_is_said_only_after_a_flush_that_follows_the_rename)
 {
 	uint64_t first, second;
 
-	first = add_job(mail_to(ID, "a@d", "1"), 0, false);
+	first = df_job(df_mail(ID, "a@d", "1"), 0, false);
 	deliver_run(x.d, &x.now);
 	cr_assert_eq(x.nsyncs, 1);
-	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(df_count("d/a/new"), 1);
 	cr_assert_eq(x.ndone, 0);
 	cr_assert_eq(deliver_unflushed(x.d), 1);
-	second = add_job(mail_to(ID + 4096, "a@d", "2"), 0, false);
+	second = df_job(df_mail(ID + 4096, "a@d", "2"), 0, false);
 	deliver_run(x.d, &x.now);
 	cr_assert_eq(x.nsyncs, 2, "one flush for both");
 	cr_assert(x.is_done[first]);
@@ -252,13 +63,13 @@ Test(deliver, one_flush_serves_a_whole_batch)
 
 	for (i = 0; i < 400; i++) {
 		snprintf(rcpt, sizeof(rcpt), "u%zu@d", i % 37);
-		add_job(mail_to(ID + i * 4096, rcpt, "body"), 0, false);
+		df_job(df_mail(ID + i * 4096, rcpt, "body"), 0, false);
 	}
 	deliver_run(x.d, &x.now);
 	cr_assert_eq(x.nsyncs, 1);
 	deliver_flush(x.d);
 	cr_assert_eq(x.ndone, 400);
-	cr_assert_eq(count("d/u0/new"), 11);
+	cr_assert_eq(df_count("d/u0/new"), 11);
 }
 
 Test(deliver, more_maildirs_than_are_kept_open_are_served)
@@ -268,9 +79,9 @@ Test(deliver, more_maildirs_than_are_kept_open_are_served)
 
 	for (i = 0; i < 600; i++) {
 		snprintf(rcpt, sizeof(rcpt), "u%zu@d", i);
-		add_job(mail_to(ID + i * 4096, rcpt, "body"), 0, false);
+		df_job(df_mail(ID + i * 4096, rcpt, "body"), 0, false);
 	}
-	all();
+	df_all();
 	cr_assert_eq(x.ndone, 600);
 	for (i = 0; i < 600; i++)
 		cr_assert_eq(x.errnum[i], 0, "%s", x.text[i]);
@@ -278,30 +89,30 @@ Test(deliver, more_maildirs_than_are_kept_open_are_served)
 
 Test(deliver, a_flush_that_fails_publishes_nothing)
 {
-	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
+	uint64_t job = df_job(df_mail(ID, "a@d", "1"), 0, false);
 
 	x.sync_errno = EIO;
 	deliver_run(x.d, &x.now);
 	cr_assert(x.is_done[job]);
 	cr_assert_eq(x.errnum[job], EIO);
-	cr_assert_eq(count("d/a/new"), 0);
-	cr_assert_eq(count("d/a/tmp"), 0);
+	cr_assert_eq(df_count("d/a/new"), 0);
+	cr_assert_eq(df_count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_batch_whose_queue_has_gone_is_not_published)
 {
-	(void)add_job(mail_to(ID, "a@d", "1"), 0, false);
+	(void)df_job(df_mail(ID, "a@d", "1"), 0, false);
 	x.is_left = true;
 	deliver_run(x.d, &x.now);
 	cr_assert_eq(x.nsyncs, 1);
-	cr_assert_eq(count("d/a/new"), 0);
-	cr_assert_eq(count("d/a/tmp"), 0);
+	cr_assert_eq(df_count("d/a/new"), 0);
+	cr_assert_eq(df_count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_rename_that_may_not_be_durable_is_not_reported_as_done)
 {
-	uint64_t offset = mail_to(ID, "a@d", "1");
-	uint64_t job = add_job(offset, 0, false);
+	uint64_t offset = df_mail(ID, "a@d", "1");
+	uint64_t job = df_job(offset, 0, false);
 
 	deliver_run(x.d, &x.now);
 	x.sync_errno = EIO;
@@ -309,83 +120,83 @@ Test(deliver, a_rename_that_may_not_be_durable_is_not_reported_as_done)
 	cr_assert_eq(x.errnum[job], EIO);
 	/* and the next attempt finds what there is */
 	x.sync_errno = 0;
-	job = add_job(offset, 0, true);
+	job = df_job(offset, 0, true);
 	deliver_run(x.d, &x.now);
 	cr_assert_not(x.is_done[job], "it is not flushed yet");
 	deliver_flush(x.d);
 	cr_assert(x.is_done[job]);
 	cr_assert_eq(x.errnum[job], 0);
-	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(df_count("d/a/new"), 1);
 }
 
 Test(deliver, a_repeated_job_finds_what_was_delivered_wherever_it_is_now)
 {
 	char cmd[800], name[256];
-	uint64_t offset = mail_to(ID, "a@d", "1"), job;
+	uint64_t offset = df_mail(ID, "a@d", "1"), job;
 
-	add_job(offset, 0, false);
-	all();
-	add_job(offset, 0, true);
-	all();
-	cr_assert_eq(count("d/a/new"), 1);
-	files("d/a/new", name, NULL, 0);
+	df_job(offset, 0, false);
+	df_all();
+	df_job(offset, 0, true);
+	df_all();
+	cr_assert_eq(df_count("d/a/new"), 1);
+	df_files("d/a/new", name, NULL, 0);
 	snprintf(cmd, sizeof(cmd), "cd %s/d/a && mv new/%s cur/%s:2,S", x.mail,
 	    name, name);
 	cr_assert_eq(system(cmd), 0);
-	job = add_job(offset, 0, true);
-	all();
+	job = df_job(offset, 0, true);
+	df_all();
 	cr_assert_eq(x.errnum[job], 0);
-	cr_assert_eq(count("d/a/new"), 0);
-	cr_assert_eq(count("d/a/cur"), 1);
+	cr_assert_eq(df_count("d/a/new"), 0);
+	cr_assert_eq(df_count("d/a/cur"), 1);
 }
 
 Test(deliver, a_repeated_job_that_was_not_delivered_is_delivered)
 {
-	uint64_t a = mail_to(ID, "a@d", "1");
-	uint64_t b = mail_to(ID + 4096, "a@d", "2");
+	uint64_t a = df_mail(ID, "a@d", "1");
+	uint64_t b = df_mail(ID + 4096, "a@d", "2");
 
-	add_job(a, 0, false);
-	all();
-	add_job(b, 0, true);
-	add_job(a, 0, true);
-	all();
+	df_job(a, 0, false);
+	df_all();
+	df_job(b, 0, true);
+	df_job(a, 0, true);
+	df_all();
 	cr_assert_eq(x.ndone, 3);
-	cr_assert_eq(count("d/a/new"), 2);
+	cr_assert_eq(df_count("d/a/new"), 2);
 }
 
 Test(deliver, a_file_of_the_same_name_but_another_size_is_not_overwritten)
 {
 	char cmd[800], name[256], text[64];
-	uint64_t offset = mail_to(ID, "a@d", "1"), job;
+	uint64_t offset = df_mail(ID, "a@d", "1"), job;
 	int repeated;
 
-	add_job(offset, 0, false);
-	all();
-	files("d/a/new", name, NULL, 0);
+	df_job(offset, 0, false);
+	df_all();
+	df_files("d/a/new", name, NULL, 0);
 	snprintf(cmd, sizeof(cmd), "echo other > %s/d/a/new/%s", x.mail, name);
 	cr_assert_eq(system(cmd), 0);
 	for (repeated = 0; repeated < 2; repeated++) {
-		job = add_job(offset, 0, repeated == 1);
-		all();
+		job = df_job(offset, 0, repeated == 1);
+		df_all();
 		cr_assert_eq(x.errnum[job], EEXIST);
 		cr_assert_neq(x.text[job][0], '\0');
-		cr_assert_eq(files("d/a/new", NULL, text, sizeof(text)), 1);
+		cr_assert_eq(df_files("d/a/new", NULL, text, sizeof(text)), 1);
 		cr_assert_str_eq(text, "other\n");
-		cr_assert_eq(count("d/a/tmp"), 0);
+		cr_assert_eq(df_count("d/a/tmp"), 0);
 	}
 }
 
 Test(deliver, two_agents_with_the_same_job_deliver_once)
 {
-	uint64_t offset = mail_to(ID, "a@d", "1"), job;
+	uint64_t offset = df_mail(ID, "a@d", "1"), job;
 
-	add_job(offset, 0, false);
-	all();
+	df_job(offset, 0, false);
+	df_all();
 	/* this one has not looked: it meets the other at the rename */
-	job = add_job(offset, 0, false);
-	all();
+	job = df_job(offset, 0, false);
+	df_all();
 	cr_assert_eq(x.errnum[job], 0);
-	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(df_count("d/a/new"), 1);
 }
 
 Test(deliver, hostile_recipients_fail_and_touch_nothing)
@@ -397,9 +208,9 @@ Test(deliver, hostile_recipients_fail_and_touch_nothing)
 
 	for (i = 0; i < sizeof(rcpts) / sizeof(rcpts[0]); i++) {
 		uint64_t job =
-		    add_job(mail_to(ID + i * 4096, rcpts[i], "1"), 0, false);
+		    df_job(df_mail(ID + i * 4096, rcpts[i], "1"), 0, false);
 
-		all();
+		df_all();
 		cr_assert_eq(x.errnum[job], EINVAL, "%s", rcpts[i]);
 		cr_assert_neq(x.text[job][0], '\0');
 	}
@@ -410,16 +221,16 @@ Test(deliver, hostile_recipients_fail_and_touch_nothing)
 
 Test(deliver, jobs_that_name_nothing_fail)
 {
-	uint64_t offset = mail_to(ID, "a@d", "1");
+	uint64_t offset = df_mail(ID, "a@d", "1");
 	struct job job = { .job = 100, .source = 999,
 		.offset = offset };
 	uint64_t past, middle, rcpt;
 
 	cr_assert_eq(deliver_add(x.d, &job), 0);
-	past = add_job(1ULL << 60, 0, false);
-	middle = add_job(offset + 64, 0, true);
-	rcpt = add_job(offset, 7, false);
-	all();
+	past = df_job(1ULL << 60, 0, false);
+	middle = df_job(offset + 64, 0, true);
+	rcpt = df_job(offset, 7, false);
+	df_all();
 	cr_assert_eq(x.errnum[100], ESTALE);
 	cr_assert_neq(x.errnum[past], 0);
 	cr_assert_eq(x.errnum[middle], EBADMSG);
@@ -429,44 +240,44 @@ Test(deliver, jobs_that_name_nothing_fail)
 
 Test(deliver, a_damaged_body_is_not_delivered)
 {
-	uint64_t job = add_job(mail_to(ID, "a@d", "0123456789"), 0, false);
+	uint64_t job = df_job(df_mail(ID, "a@d", "0123456789"), 0, false);
 
 	cr_assert_eq(
 	    pwrite(x.s.file.fd, "XXXXXXXXXXXXXXXX", 16, (off_t)x.s.end - 70),
 	    16);
-	all();
+	df_all();
 	cr_assert_neq(x.errnum[job], 0);
-	cr_assert_eq(count("d/a/new"), 0);
-	cr_assert_eq(count("d/a/tmp"), 0);
+	cr_assert_eq(df_count("d/a/new"), 0);
+	cr_assert_eq(df_count("d/a/tmp"), 0);
 }
 
 Test(deliver, a_recipient_without_a_domain_section_waits)
 {
-	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
+	uint64_t job = df_job(df_mail(ID, "a@d", "1"), 0, false);
 
 	x.has_route = false;
-	all();
+	df_all();
 	cr_assert_eq(x.errnum[job], ENXIO);
 	cr_assert_not_null(strstr(x.text[job], "a@d"));
 }
 
 Test(deliver, a_recipient_without_a_domain_gets_the_domain_of_its_route)
 {
-	uint64_t job = add_job(mail_to(ID, "postmaster", "1"), 0, false);
-	uint64_t other = add_job(mail_to(ID + 1, "alone", "1"), 0, false);
+	uint64_t job = df_job(df_mail(ID, "postmaster", "1"), 0, false);
+	uint64_t other = df_job(df_mail(ID + 1, "alone", "1"), 0, false);
 
-	all();
+	df_all();
 	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
-	cr_assert_eq(count("d/postmaster/new"), 1);
+	cr_assert_eq(df_count("d/postmaster/new"), 1);
 	cr_assert_eq(x.errnum[other], EINVAL);
 }
 
 Test(deliver, a_missing_parent_folder_is_an_error_that_names_it)
 {
-	uint64_t job = add_job(mail_to(ID, "a@d", "1"), 0, false);
+	uint64_t job = df_job(df_mail(ID, "a@d", "1"), 0, false);
 
 	snprintf(x.pattern, sizeof(x.pattern), "%s/gone/%%u", x.mail);
-	all();
+	df_all();
 	cr_assert_eq(x.errnum[job], ENOENT);
 	cr_assert_not_null(strstr(x.text[job], "/gone/a"));
 }
@@ -475,21 +286,21 @@ Test(deliver, a_maildir_that_was_moved_away_is_made_again)
 {
 	char cmd[300];
 
-	add_job(mail_to(ID, "a@d", "1"), 0, false);
-	all();
+	df_job(df_mail(ID, "a@d", "1"), 0, false);
+	df_all();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/d/a", x.mail);
 	cr_assert_eq(system(cmd), 0);
-	add_job(mail_to(ID + 4096, "a@d", "2"), 0, false);
-	all();
-	cr_assert_eq(count("d/a/new"), 1);
+	df_job(df_mail(ID + 4096, "a@d", "2"), 0, false);
+	df_all();
+	cr_assert_eq(df_count("d/a/new"), 1);
 	snprintf(cmd, sizeof(cmd), "mv %s/d/a %s/d/b", x.mail, x.mail);
 	cr_assert_eq(system(cmd), 0);
 	x.now.tv_sec += 5;
-	add_job(mail_to(ID + 8192, "a@d", "3"), 0, false);
-	all();
+	df_job(df_mail(ID + 8192, "a@d", "3"), 0, false);
+	df_all();
 	cr_assert_eq(x.ndone, 3);
-	cr_assert_eq(count("d/a/new"), 1);
-	cr_assert_eq(count("d/b/new"), 1);
+	cr_assert_eq(df_count("d/a/new"), 1);
+	cr_assert_eq(df_count("d/b/new"), 1);
 }
 
 Test(deliver, newline_lf_changes_crlf_and_nothing_else)
@@ -498,16 +309,16 @@ Test(deliver, newline_lf_changes_crlf_and_nothing_else)
 	uint64_t offset;
 
 	x.is_lf = true;
-	offset = mail_to(ID, "a@d", "a\r\n\r\nb\rc\n\r\r\n\r");
-	add_job(offset, 0, false);
-	all();
-	cr_assert_eq(files("d/a/new", name, text, sizeof(text)), 1);
+	offset = df_mail(ID, "a@d", "a\r\n\r\nb\rc\n\r\r\n\r");
+	df_job(offset, 0, false);
+	df_all();
+	cr_assert_eq(df_files("d/a/new", name, text, sizeof(text)), 1);
 	cr_assert_str_eq(text, "Return-Path: <s@b.test>\na\n\nb\rc\n\r\n\r");
 	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10),
 	    strlen(text));
-	add_job(offset, 0, true);
-	all();
-	cr_assert_eq(count("d/a/new"), 1);
+	df_job(offset, 0, true);
+	df_all();
+	cr_assert_eq(df_count("d/a/new"), 1);
 }
 
 /* Content of the only file in new/ against ${want} */
@@ -518,7 +329,7 @@ expect_file(const char *folder, const char *want, size_t len)
 	int fd;
 
 	cr_assert_not_null(got);
-	cr_assert_eq(files(folder, name, NULL, 0), 1);
+	cr_assert_eq(df_files(folder, name, NULL, 0), 1);
 	snprintf(path, sizeof(path), "%s/%s/%s", x.mail, folder, name);
 	fd = open(path, O_RDONLY);
 	cr_assert_eq(read(fd, got, len + 2), (ssize_t)len);
@@ -545,7 +356,7 @@ Test(deliver, a_large_body_comes_from_its_own_file)
 	cr_assert_eq(
 	    deliver_source(x.d, 9, openat(x.f.incoming, name, O_RDONLY)), 0);
 	cr_assert_eq(deliver_add(x.d, &job), 0);
-	all();
+	df_all();
 	cr_assert_eq(x.errnum[0], 0, "%s", x.text[0]);
 	expect_file("example.test/joe/new", body, octets + sizeof(head) - 1);
 	/* and with LF, elsewhere */
@@ -553,7 +364,7 @@ Test(deliver, a_large_body_comes_from_its_own_file)
 	snprintf(x.pattern, sizeof(x.pattern), "%s/lf", x.mail);
 	job.job = 1;
 	cr_assert_eq(deliver_add(x.d, &job), 0);
-	all();
+	df_all();
 	body[lf - 1] = '\n';
 	for (i = 0; i < octets; i++)
 		if (p[i] != '\r' || i + 1 == octets)
@@ -576,10 +387,10 @@ Test(deliver, a_large_body_that_is_damaged_is_not_delivered)
 	cr_assert_eq(pwrite(fd, "X", 1, 4000), 1);
 	cr_assert_eq(deliver_source(x.d, 9, fd), 0);
 	cr_assert_eq(deliver_add(x.d, &job), 0);
-	all();
+	df_all();
 	cr_assert_eq(x.errnum[0], EBADMSG);
-	cr_assert_eq(count("example.test/joe/new"), 0);
-	cr_assert_eq(count("example.test/joe/tmp"), 0);
+	cr_assert_eq(df_count("example.test/joe/new"), 0);
+	cr_assert_eq(df_count("example.test/joe/tmp"), 0);
 }
 
 Test(deliver, a_batch_is_bounded_in_octets)
@@ -589,9 +400,9 @@ Test(deliver, a_batch_is_bounded_in_octets)
 	uint64_t offset;
 
 	memset(body, 'x', octets);
-	offset = mail_to(ID, "a@d", body);
+	offset = df_mail(ID, "a@d", body);
 	for (i = 0; i < 100; i++)
-		add_job(offset, 0, i > 0);
+		df_job(offset, 0, i > 0);
 	deliver_run(x.d, &x.now);
 	/* the same record again and again: all find the first */
 	while (deliver_waiting(x.d) > 0)
@@ -599,7 +410,7 @@ Test(deliver, a_batch_is_bounded_in_octets)
 	deliver_flush(x.d);
 	cr_assert_gt(x.nsyncs, 2);
 	cr_assert_eq(x.ndone, 100);
-	cr_assert_eq(count("d/a/new"), 1);
+	cr_assert_eq(df_count("d/a/new"), 1);
 	free(body);
 }
 

@@ -30,6 +30,14 @@ remove_folder(const char *path)
 }
 
 static void
+open_maildir(const char *path, size_t fixed, struct maildir *md_r)
+{
+	char where[MAILDIR_PATH_MAX] = "";
+
+	cr_assert_eq(maildir_open(path, fixed, md_r, where), 0, "%s", where);
+}
+
+static void
 put_file(int fd, const char *name, const char *text)
 {
 	int file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -131,32 +139,33 @@ Test(maildir, a_pattern_is_absolute_and_stays_where_it_is)
 Test(maildir, what_is_below_the_administrators_folder_is_made)
 {
 	char root[64], path[128];
+	struct maildir md;
 	struct stat st;
-	int fd;
 
 	make_folder(root);
 	snprintf(path, sizeof(path), "%s/d/u", root);
-	fd = maildir_open(path, strlen(root));
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(fstatat(fd, "tmp", &st, 0), 0);
+	open_maildir(path, strlen(root), &md);
+	cr_assert_eq(fstatat(md.fd, "tmp", &st, 0), 0);
 	cr_assert_eq(st.st_mode & 07777, 0700);
-	cr_assert_eq(fstatat(fd, "new", &st, 0), 0);
-	cr_assert_eq(fstatat(fd, "cur", &st, 0), 0);
-	close(fd);
-	fd = maildir_open(path, strlen(root));
-	cr_assert_neq(fd, -1);
-	close(fd);
+	cr_assert_eq(fstatat(md.fd, "new", &st, 0), 0);
+	cr_assert_eq(fstatat(md.fd, "cur", &st, 0), 0);
+	maildir_close(&md);
+	open_maildir(path, strlen(root), &md);
+	maildir_close(&md);
 	remove_folder(root);
 }
 
 Test(maildir, the_administrators_folder_itself_is_not_made)
 {
-	char root[64], path[128];
+	char root[64], path[128], where[MAILDIR_PATH_MAX];
+	struct maildir md;
 
 	make_folder(root);
 	snprintf(path, sizeof(path), "%s/gone/u", root);
-	cr_assert_eq(maildir_open(path, strlen(root) + 5), -1);
+	cr_assert_eq(maildir_open(path, strlen(root) + 5, &md, where), -1);
 	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(strncmp(where, path, strlen(root) + 5), 0);
+	cr_assert_eq(strlen(where), strlen(root) + 5);
 	remove_folder(root);
 }
 
@@ -171,26 +180,28 @@ Test(maildir, names_follow_from_the_message)
 	maildir_host(host, "a/b:c,d.test");
 	cr_assert_str_eq(host, "a_b_c_d.test");
 	maildir_new_name(name, prefix, "mx.test", 42);
-	cr_assert_str_eq(name, "new/1700000000.0123456789ABCR7.mx.test,S=42");
+	cr_assert_str_eq(name, "1700000000.0123456789ABCR7.mx.test,S=42");
 	maildir_tmp_name(name, prefix);
-	snprintf(want, sizeof(want), "tmp/%s%d", prefix, (int)getpid());
+	snprintf(want, sizeof(want), "%s%d", prefix, (int)getpid());
 	cr_assert_str_eq(name, want);
 }
 
 Test(maildir, a_rename_never_overwrites)
 {
 	char root[64];
+	struct maildir md;
 	int fd;
 
 	make_folder(root);
-	fd = maildir_open(root, 1);
+	open_maildir(root, 1, &md);
+	fd = md.fd;
 	put_file(fd, "tmp/a", "mine");
 	put_file(fd, "new/a", "theirs");
-	cr_assert_eq(maildir_publish(fd, "tmp/a", "new/a"), -1);
+	cr_assert_eq(maildir_publish(&md, "a", "a"), -1);
 	cr_assert_eq(errno, EEXIST);
-	cr_assert_eq(maildir_publish(fd, "tmp/a", "new/b"), 0);
+	cr_assert_eq(maildir_publish(&md, "a", "b"), 0);
 	cr_assert_eq(faccessat(fd, "tmp/a", F_OK, 0), -1);
-	close(fd);
+	maildir_close(&md);
 	remove_folder(root);
 }
 
@@ -198,13 +209,15 @@ Test(maildir, a_tmp_file_is_never_written_through_a_link)
 {
 	char root[64];
 	struct stat st;
+	struct maildir md;
 	int fd, file;
 
 	make_folder(root);
-	fd = maildir_open(root, 1);
+	open_maildir(root, 1, &md);
+	fd = md.fd;
 	put_file(fd, "victim", "precious");
 	cr_assert_eq(symlinkat("../victim", fd, "tmp/x"), 0);
-	file = maildir_create(fd, "tmp/x");
+	file = maildir_create(&md, "x");
 	cr_assert_neq(file, -1);
 	cr_assert_eq(fstat(file, &st), 0);
 	cr_assert(S_ISREG(st.st_mode));
@@ -212,7 +225,7 @@ Test(maildir, a_tmp_file_is_never_written_through_a_link)
 	close(file);
 	cr_assert_eq(fstatat(fd, "victim", &st, 0), 0);
 	cr_assert_eq(st.st_size, 8);
-	close(fd);
+	maildir_close(&md);
 	remove_folder(root);
 }
 
@@ -240,23 +253,25 @@ Test(maildir, earlier_deliveries_are_found_in_new_and_cur)
 	static const char *const prefixes[] = { "1.AR0.", "1.AR1.", "2.BR0." };
 	struct seen seen = { .n = 0 };
 	char root[64];
+	struct maildir md;
 	int fd;
 
 	make_folder(root);
-	fd = maildir_open(root, 1);
+	open_maildir(root, 1, &md);
+	fd = md.fd;
 	put_file(fd, "new/1.AR1.host,S=3", "abc");
 	put_file(fd, "new/1.AR10.host,S=3", "abc");
 	put_file(fd, "new/other", "abc");
 	put_file(fd, "cur/2.BR0.otherhost,S=4:2,S", "abcd");
 	cr_assert_eq(mkdirat(fd, "new/1.AR0.dir", 0700), 0);
-	cr_assert_eq(maildir_look(fd, prefixes, 3, see, &seen), 0);
+	cr_assert_eq(maildir_look(&md, prefixes, 3, see, &seen), 0);
 	cr_assert_eq(seen.n, 2);
 	cr_assert_eq(seen.index[0], 1);
 	cr_assert_eq(seen.octets[0], 3);
 	cr_assert_str_eq(seen.dir[0], "new");
 	cr_assert_eq(seen.index[1], 2);
 	cr_assert_str_eq(seen.dir[1], "cur");
-	close(fd);
+	maildir_close(&md);
 	remove_folder(root);
 }
 
@@ -266,24 +281,26 @@ Test(maildir, leftovers_of_dead_processes_are_removed)
 	struct seen seen = { .n = 0 };
 	char root[64], dead[64], alive[64];
 	pid_t pid;
+	struct maildir md;
 	int fd;
 
 	if ((pid = fork()) == 0)
 		_exit(0);
 	waitpid(pid, NULL, 0);
 	make_folder(root);
-	fd = maildir_open(root, 1);
+	open_maildir(root, 1, &md);
+	fd = md.fd;
 	snprintf(dead, sizeof(dead), "tmp/1.AR0.%d", (int)pid);
 	snprintf(alive, sizeof(alive), "tmp/1.AR0.%d", (int)getppid());
 	put_file(fd, dead, "half");
 	put_file(fd, alive, "half");
 	put_file(fd, "tmp/1.AR0.x", "whose?");
-	cr_assert_eq(maildir_look(fd, prefixes, 1, see, &seen), 0);
+	cr_assert_eq(maildir_look(&md, prefixes, 1, see, &seen), 0);
 	cr_assert_eq(faccessat(fd, dead, F_OK, 0), -1);
 	cr_assert_eq(faccessat(fd, alive, F_OK, 0), 0);
 	cr_assert_eq(faccessat(fd, "tmp/1.AR0.x", F_OK, 0), 0);
 	cr_assert_eq(seen.n, 0);
-	close(fd);
+	maildir_close(&md);
 	remove_folder(root);
 }
 

@@ -1,0 +1,259 @@
+/* Maildir: its folders, and the files made in them.
+ * Owns: how the folders are opened and made, that no symbolic link below the
+ * administrator's part of the path is followed, the removal of what agents that
+ * were killed have left in tmp/.
+ *
+ * Whoever owns a Maildir may put anything in the place of any of its folders at
+ * any time.  So nothing here is opened by a path of several components, but
+ * where the kernel resolves it without links; files are made in and renamed
+ * between folders that are open. */
+
+#include "core/maildir/maildir.h"
+
+#include <sys/param.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <linux/openat2.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/util/fileio.h"
+
+#define FOLDER_FLAGS	(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define SWEEP_MAX	1000		/* entries of tmp/ looked at */
+#define OLD_S		(36 * 60 * 60)	/* maildir(5): older files in tmp/ are leftovers */
+
+/* Open the folder ${name} in ${fd}, made if it is missing. */
+static int
+enter(int fd, const char *name, int flags)
+{
+	int child = openat(fd, name, FOLDER_FLAGS | flags);
+
+	if (child != -1 || errno != ENOENT)
+		return child;
+	if (mkdirat(fd, name, 0700) == -1 && errno != EEXIST)
+		return -1;
+	return openat(fd, name, FOLDER_FLAGS | flags);
+}
+
+/* ${path} below ${base} as it is, in one call, if the kernel can. */
+static int
+open_beneath(int base, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | FOLDER_FLAGS,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, base, path, &how, sizeof(how));
+}
+
+/* The same step by step: makes what is missing, and knows where it failed. */
+static int
+walk(int base, const char *path, size_t at, char *where_r)
+{
+	int fd = dup(base), child;
+	size_t end;
+
+	while (fd != -1 && path[at] != '\0') {
+		end = at + strcspn(path + at, "/");
+		memcpy(where_r, path, end);
+		where_r[end] = '\0';
+		child = enter(fd, where_r + at,
+		    path[end] == '\0' ? O_RDONLY : O_PATH);
+		fileio_close(fd);
+		fd = child;
+		at = path[end] == '/' ? end + 1 : end;
+	}
+	return fd;
+}
+
+/* Open a folder of ${md}, in place of what was open as *${fd}. */
+static int
+enter_part(struct maildir *md, const char *name, int *fd)
+{
+	int part = enter(md->fd, name, O_PATH);
+
+	if (part == -1) {
+		md->bad = name;
+		return -1;
+	}
+	fileio_close(*fd);
+	*fd = part;
+	return 0;
+}
+
+static int
+open_parts(struct maildir *md)
+{
+	int cur = -1;
+
+	if (enter_part(md, "cur", &cur) == -1)
+		return -1;
+	close(cur);
+	return enter_part(md, "tmp", &md->tmp) == 0 &&
+	    enter_part(md, "new", &md->new) == 0 ? 0 : -1;
+}
+
+int
+maildir_open(const char *path, size_t fixed, struct maildir *md_r,
+    char *where_r)
+{
+	size_t at = path[fixed] == '/' ? fixed + 1 : fixed;
+	int base;
+
+	*md_r = (struct maildir){ .fd = -1, .tmp = -1, .new = -1 };
+	if (strlen(path) >= MAILDIR_PATH_MAX - sizeof("/tmp")) {
+		*where_r = '\0';
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(where_r, path, MAX(fixed, 1));
+	where_r[MAX(fixed, 1)] = '\0';
+	/* the administrator may have made links in this part */
+	base = open(where_r, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (base == -1)
+		return -1;
+	if ((md_r->fd = open_beneath(base, path + at)) == -1)
+		md_r->fd = walk(base, path, at, where_r);
+	close(base);
+	if (md_r->fd == -1)
+		return -1;
+	if (open_parts(md_r) == 0)
+		return 0;
+	snprintf(where_r, MAILDIR_PATH_MAX, "%s/%s", path, md_r->bad);
+	maildir_close(md_r);
+	return -1;
+}
+
+void
+maildir_close(struct maildir *md)
+{
+	fileio_close(md->tmp);
+	fileio_close(md->new);
+	fileio_close(md->fd);
+	md->tmp = md->new = md->fd = -1;
+}
+
+static bool
+is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool
+maildir_is_current(struct maildir *md, const char *path)
+{
+	struct stat open, named;
+
+	if (fstat(md->fd, &open) == -1 || lstat(path, &named) == -1 ||
+	    !is_same(&open, &named))
+		return false;
+	(void)mkdirat(md->fd, "cur", 0700);
+	return true;
+}
+
+int
+maildir_create(struct maildir *md, const char *name)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int file;
+
+	md->bad = "tmp";
+	file = openat(md->tmp, name, flags, 0600);
+	/* its name has our pid, so whoever made it is dead */
+	if (file == -1 && errno == EEXIST &&
+	    (unlinkat(md->tmp, name, 0) == 0 || errno == ENOENT))
+		file = openat(md->tmp, name, flags, 0600);
+	/* the folder has been removed */
+	if (file == -1 && errno == ENOENT &&
+	    enter_part(md, "tmp", &md->tmp) == 0)
+		file = openat(md->tmp, name, flags, 0600);
+	return file;
+}
+
+int
+maildir_publish(struct maildir *md, const char *tmp, const char *name)
+{
+	struct stat open, named;
+
+	md->bad = "new";
+	if ((fstat(md->new, &open) == -1 || fstatat(md->fd, "new", &named,
+	    AT_SYMLINK_NOFOLLOW) == -1 || !is_same(&open, &named)) &&
+	    enter_part(md, "new", &md->new) == -1)
+		return -1;
+	if (renameat2(md->tmp, tmp, md->new, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	/* a file system without it: link(2) does not overwrite either */
+	if (linkat(md->tmp, tmp, md->new, name, 0) == -1)
+		return -1;
+	unlinkat(md->tmp, tmp, 0);
+	return 0;
+}
+
+/* The process that made ${name} in tmp/, <seconds>.<13 of an id>R<n>.<pid>; 0:
+ * it is not such a name. */
+static pid_t
+maker(const char *name)
+{
+	const char *p = name + strspn(name, "0123456789");
+	char *end;
+	long pid;
+
+	if (p == name || *p != '.' || strcspn(p + 1, "R.") != 13 ||
+	    p[14] != 'R')
+		return 0;
+	p += 15;
+	p += strspn(p, "0123456789");
+	if (*p != '.' || p[1] < '1' || p[1] > '9')
+		return 0;
+	errno = 0;
+	pid = strtol(p + 1, &end, 10);
+	return *end != '\0' || errno != 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
+}
+
+/* Was ${name} left by a process that has ended?  Its number may be another's by
+ * now; then the file stays for as long as maildir(5) has it. */
+static bool
+is_left(int tmp, const char *name, time_t started, time_t now)
+{
+	pid_t pid = maker(name);
+	struct stat st;
+
+	if (pid == 0 || pid == getpid() ||
+	    fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_mtime < now - OLD_S)
+		return true;
+	/* later than now: the clock has been set back */
+	return (st.st_mtime < started || st.st_mtime > now) &&
+	    kill(pid, 0) == -1 && errno == ESRCH;
+}
+
+unsigned int
+maildir_sweep(const struct maildir *md, time_t started, time_t now)
+{
+	DIR *dir = fileio_opendir(md->tmp, ".");
+	unsigned int seen, nremoved = 0;
+	struct dirent *de;
+
+	if (dir == NULL)
+		return 0;
+	for (seen = 0; seen < SWEEP_MAX && (de = readdir(dir)) != NULL; seen++)
+		if (is_left(dirfd(dir), de->d_name, started, now) &&
+		    unlinkat(dirfd(dir), de->d_name, 0) == 0)
+			nremoved++;
+	closedir(dir);
+	return nremoved;
+}
