@@ -82,7 +82,7 @@ static int
 open_db(struct deferred *d, const char *path)
 {
 	size_t i;
-	int rc;
+	int rc, saved;
 
 	rc = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -101,8 +101,9 @@ open_db(struct deferred *d, const char *path)
 	return 0;
 err1:
 	deferred_failed(d, rc, "open");
+	saved = errno;
 	close_db(d);
-	errno = deferred_errno(rc);
+	errno = saved;
 	return -1;
 }
 

@@ -102,4 +102,7 @@ int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);
 
+/* deferred_octets(d): Of the files and the database. */
+uint64_t deferred_octets(const struct deferred *d);
+
 #endif

@@ -25,14 +25,36 @@ deferred_files_folder(int dirfd)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+static uint64_t
+octets_of(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ? 0 :
+	    (uint64_t)st.st_size;
+}
+
 int
 deferred_file_write(struct deferred *d, uint64_t id,
     const struct spool_view *view, int fd, int body_fd)
 {
 	char name[SPOOL_ID_TEXT + 1];
+	uint64_t before;
 
 	spool_id_text(id, name);
-	return spool_message_write(d->filesfd, name, view, fd, body_fd, false);
+	before = octets_of(d->filesfd, name);
+	if (spool_message_write(d->filesfd, name, view, fd, body_fd, false) ==
+	    -1)
+		return -1;
+	d->octets += octets_of(d->filesfd, name) - before;
+	return 0;
+}
+
+uint64_t
+deferred_octets(const struct deferred *d)
+{
+	return d->octets + octets_of(d->dirfd, DEFERRED_DB) +
+	    octets_of(d->dirfd, DEFERRED_DB "-wal");
 }
 
 int
@@ -55,9 +77,13 @@ deferred_file_remove(struct deferred *d, uint64_t id)
 {
 	char name[SPOOL_ID_TEXT + 1];
 
+	uint64_t octets;
+
 	spool_id_text(id, name);
-	if (unlinkat(d->filesfd, name, 0) == -1 && errno != ENOENT)
-		return -1;
+	octets = octets_of(d->filesfd, name);
+	if (unlinkat(d->filesfd, name, 0) == -1)
+		return errno == ENOENT ? 0 : -1;
+	d->octets -= octets;
 	return 0;
 }
 
@@ -122,6 +148,7 @@ check_file(struct deferred *d, const char *name, bool is_fresh,
 			unlinkat(d->filesfd, name, 0);
 		return 0;
 	}
+	d->octets += octets_of(d->filesfd, name);
 	if ((has = deferred_has(d, id, DEFERRED_ANY)) == -1)
 		return -1;
 	if (has)

@@ -19,17 +19,18 @@ enum deferred_statement {
 struct deferred {
 	int		 dirfd;		/* not owned */
 	int		 filesfd;	/* deferred/ */
+	uint64_t	 octets;	/* of its files */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
 	int		 last_logged;	/* errno of the failure last logged */
 };
 
 /* core/queue/deferred_rows.c
- * deferred_errno(rc): What SQLite says, as an errno; 0 only for SQLITE_OK, ROW
- * and DONE.
+ * deferred_errno(d, rc): What SQLite says, as an errno; 0 only for SQLITE_OK,
+ * ROW and DONE.
  * deferred_failed(d, rc, what): Log what went wrong, once for each errno until
  * something works again.  Return -1 with errno. */
-int deferred_errno(int rc);
+int deferred_errno(const struct deferred *d, int rc);
 int deferred_failed(struct deferred *d, int rc, const char *what);
 
 /* core/queue/deferred_file.c

@@ -11,8 +11,15 @@
 #include "core/spool/spool_id.h"
 
 int
-deferred_errno(int rc)
+deferred_errno(const struct deferred *d, int rc)
 {
+	int system = 0;
+
+	/* SQLite has no number for a quota, or for a lack of inodes. */
+	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
+		system = sqlite3_system_errno(d->db);
+	if (system == EDQUOT || system == ENOSPC)
+		return system;
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -43,7 +50,7 @@ deferred_errno(int rc)
 int
 deferred_failed(struct deferred *d, int rc, const char *what)
 {
-	int errnum = deferred_errno(rc);
+	int errnum = deferred_errno(d, rc);
 
 	if (d->last_logged != errnum)
 		log_errx("deferred-store", "file=%s what=%s error=%s",
@@ -67,7 +74,7 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 		deferred_failed(d, rc, sqlite3_sql(st));
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	errno = deferred_errno(rc);
+	errno = deferred_errno(d, rc);
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 

@@ -60,7 +60,7 @@ dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 
 	if (seg->is_damaged)
 		return set_aside(sp, seg);
-	if (*nfree >= QUEUE_FREE_MAX)
+	if (sp->is_short || *nfree >= QUEUE_FREE_MAX)
 		return spool_segment_remove(dirfd, seg->id);
 	if (queue_segment_open_file(sp, seg) == -1 ||
 	    spool_segment_recycle(dirfd, seg->fd, &seg->header,
@@ -202,15 +202,29 @@ remove_bodies(struct queue_spool *sp)
 	sp->nbodies = 0;
 }
 
+static int
+flush_log(struct queue_spool *sp)
+{
+	return sp->config.is_synced ? acklog_sync(sp->acklog) :
+	    acklog_write(sp->acklog);
+}
+
 /* Flush the log, and then remove the bodies that had to wait for that. */
 void
 queue_maintain_log(struct queue_spool *sp)
 {
-	if (acklog_wants_compaction(sp->acklog) &&
-	    acklog_compact(sp->acklog, snapshot, sp) == -1)
+	int rc = 0;
+
+	if (acklog_wants_compaction(sp->acklog)) {
+		do {
+			rc = acklog_compact(sp->acklog, snapshot, sp);
+		} while (rc == -1 && queue_room_make(sp));
+	}
+	if (rc == -1)
 		queue_log_failed(sp, "acklog-compact");
-	if (sp->config.is_synced ? acklog_sync(sp->acklog) == -1 :
-	    acklog_write(sp->acklog) == -1) {
+	while ((rc = flush_log(sp)) == -1 && queue_room_make(sp))
+		;
+	if (rc == -1) {
 		queue_log_failed(sp, "acklog-sync");
 		return;
 	}

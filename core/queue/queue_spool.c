@@ -61,7 +61,10 @@ spool_open(const struct queue_config *config,
 	TAILQ_INIT(&sp->ready);
 	if ((sp->readbuf = spool_readbuf_new()) == NULL)
 		goto err1;
-	sp->deferred = deferred_open(config->folder, config->queue_dirfd);
+	do {
+		sp->deferred = deferred_open(config->folder,
+		    config->queue_dirfd);
+	} while (sp->deferred == NULL && queue_room_make(sp));
 	if (sp->deferred == NULL) {
 		log_err("deferred-open", "folder=%s", config->folder);
 		goto err1;
@@ -95,6 +98,8 @@ spool_begin(void *store, int64_t now_ms)
 		queue_segment_check_writers(sp);
 		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
 	}
+	if (sp->reserve_ms <= now_ms)
+		queue_room_check(sp);
 	if (sp->recycle_ms <= now_ms) {
 		queue_recycle(sp);
 		queue_rewind(sp);
@@ -113,14 +118,17 @@ spool_end(void *store)
 {
 	struct queue_spool *sp = store;
 	int64_t due = MIN(MIN(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
+	int rc;
 
-	if (acklog_write(sp->acklog) == -1)
+	while ((rc = acklog_write(sp->acklog)) == -1 && queue_room_make(sp))
+		;
+	if (rc == -1)
 		queue_log_failed(sp, "acklog-write");
 	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
 	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))
 		due = MIN(due, sp->recycle_ms);
-	return due;
+	return sp->is_short ? MIN(due, sp->reserve_ms) : due;
 }
 
 static void
@@ -315,8 +323,14 @@ spool_keep(void *store, const struct queue_place *place)
 			errno = EBADMSG;
 		return -1;
 	}
-	rc = deferred_file_write(sp->deferred, place->id, &view, seg->fd,
-	    body_fd);
+	do {
+		rc = -1;
+		errno = ENOSPC;
+		if (!queue_room_for_copy(sp, view.record.body_octets))
+			break;
+		rc = deferred_file_write(sp->deferred, place->id, &view,
+		    seg->fd, body_fd);
+	} while (rc == -1 && queue_room_make(sp));
 	fileio_close(body_fd);
 	return rc;
 }
@@ -378,6 +392,7 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 	struct queue_spool *sp = store;
 	bool has_files = false;
 	size_t i;
+	int rc;
 
 	for (i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_PUT)
@@ -385,7 +400,10 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 	if (has_files && sp->config.is_synced &&
 	    deferred_files_sync(sp->deferred) == -1)
 		return -1;
-	if (change_rows(sp->deferred, changes, n) == -1)
+	while ((rc = change_rows(sp->deferred, changes, n)) == -1 &&
+	    queue_room_make(sp))
+		;
+	if (rc == -1)
 		return -1;
 	remove_files(sp, changes, n);
 	return 0;

@@ -30,6 +30,7 @@
 #define QUEUE_SWEEP_SEGMENTS	16	/* with more segments a sweep has to wait */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
+#define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
 
 /* The recipients that are done of a record that is not */
 struct queue_partial {
@@ -101,7 +102,10 @@ struct queue_spool {
 	uint64_t	*bodies;	/* to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;
 
+	bool		 is_short;	/* of room: the reserve is given up */
+	unsigned int	 nroom;		/* free segments just removed */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
+	int64_t		 reserve_ms;
 	int		 recycle_errnum;	/* last logged */
 	int		 acklog_errnum;
 };
@@ -145,6 +149,15 @@ int queue_read_search(void *store, struct queue_cursor *cursor,
 void queue_rewind(struct queue_spool *sp);
 int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
+
+/* core/queue/queue_room.c
+ * queue_room_make(sp): After a failure with errno.  Return whether it is worth
+ * to try again, since the file system was full and idle room was given up.
+ * queue_room_for_copy(sp, octets): May a message of that size be copied now?
+ * queue_room_check(sp): Make the reserve again, if there is room. */
+bool queue_room_make(struct queue_spool *sp);
+bool queue_room_for_copy(const struct queue_spool *sp, uint64_t octets);
+void queue_room_check(struct queue_spool *sp);
 
 /* core/queue/queue_recycle.c: finished segments, bodies, the log
  * queue_log_failed(sp, event): Log errno, once for each errno until something

@@ -9,27 +9,41 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/spool/spool_reserve.h"
 #include "core/spool/spool_writer_int.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota checked */
 
+/* The quota counts all that the spool holds; free segments make room. */
 static int
 quota_check(const struct spool_writer *w, uint64_t more)
 {
 	uint64_t octets;
-	unsigned int nfree;
 
 	if (w->config.quota_octets == 0)
 		return (0);
-	if (spool_usage(w->config.dirfd, &octets, &nfree) == -1)
-		return (-1);
-	if (octets + more > w->config.quota_octets) {
+	do {
+		if (spool_usage(w->config.dirfd, &octets) == -1)
+			return (-1);
+		octets += more + spool_reserve_told(w->config.dirfd);
+		if (octets <= w->config.quota_octets)
+			return (0);
+	} while (spool_free_remove(w->config.dirfd) == 0);
+	if (errno == ENOENT)
 		errno = EDQUOT;
-		return (-1);
-	}
-	return (0);
+	return (-1);
+}
+
+/* Nothing that needs room, while the queue uses the reserve. */
+static int
+reserve_check(const struct spool_writer *w)
+{
+	if (!spool_reserve_is_given_up(w->config.dirfd))
+		return (0);
+	errno = ENOSPC;
+	return (-1);
 }
 
 /* A segment: a free one, else a new one, whose id sorts by time. */
@@ -39,13 +53,14 @@ get_segment(struct spool_writer *w, struct spool_segment *segment,
 {
 	const struct spool_writer_config *c = &w->config;
 
-	if (quota_check(w, c->segment_octets) == -1)
+	if (quota_check(w, 0) == -1)
 		return (-1);
 	*is_recycled_r = true;
 	if (spool_segment_take(c->dirfd, c->segment_octets, c->is_synced,
 	    segment) == 0)
 		return (0);
-	if (errno != ENOENT)
+	if (errno != ENOENT || reserve_check(w) == -1 ||
+	    quota_check(w, c->segment_octets) == -1)
 		return (-1);
 	*is_recycled_r = false;
 	return (spool_segment_create(c->dirfd, spool_id_now_us() << 12 |
@@ -105,7 +120,8 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
 {
 	const char *p = b->data + b->start;
 
-	if (msg->body_fd == -1 && body_create(w, msg) == -1)
+	if (reserve_check(w) == -1 ||
+	    (msg->body_fd == -1 && body_create(w, msg) == -1))
 		return (-1);
 	spool_sum_add(msg->sum, p, b->len);
 	if (fileio_pwrite(msg->body_fd, p, b->len,

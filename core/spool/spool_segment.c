@@ -62,15 +62,14 @@ start_write(int fd, const struct spool_header *header)
 	return (fileio_pwrite(fd, page, len, 0));
 }
 
-static int
-fill(int fd, uint64_t size_octets)
+int
+spool_fill(int fd, uint64_t size_octets)
 {
 	uint64_t offset = 0;
 	size_t n;
 	char *zeros;
 	int error;
 
-	/* Allocate all space first, so that a full disk fails early. */
 	error = posix_fallocate(fd, 0, (off_t)size_octets);
 	if (error != 0 && error != EINVAL && error != EOPNOTSUPP) {
 		errno = error;
@@ -143,7 +142,7 @@ spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
 	spool_segment_name("new", id, name);
 	if ((fd = spool_create_locked(dirfd, name)) == -1)
 		return (-1);
-	if (fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
+	if (spool_fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
 	    (is_synced && fsync(fd) == -1) ||
 	    change_prefix(dirfd, id, "new", "seg") == -1)
 		goto err1;
@@ -384,7 +383,8 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 			break;
 		}
 		if (de->d_name[0] == '.' ||
-		    strcmp(de->d_name, "instances") == 0)
+		    strcmp(de->d_name, "instances") == 0 ||
+		    strncmp(de->d_name, "reserve.", 8) == 0)
 			continue;
 		kind = classify(de->d_name, &id);
 		if ((rv = each(closure, kind, id, de->d_name)) != 0)
@@ -399,31 +399,44 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 struct usage {
 	int		 dirfd;
 	uint64_t	 octets;
-	unsigned int	 nfree;
 };
 
 static int
-usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
+usage_one(void *closure, enum spool_entry, uint64_t, const char *name)
 {
 	struct usage *u = closure;
 	struct stat st;
 
-	if (kind == SPOOL_ENTRY_FREE)
-		u->nfree++;
-	else if (kind != SPOOL_ENTRY_OTHER &&
-	    fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		u->octets += (uint64_t)st.st_size;
 	return (0);
 }
 
 int
-spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r)
+spool_usage(int dirfd, uint64_t *octets_r)
 {
 	struct usage u = { .dirfd = dirfd };
 
 	if (spool_scan(dirfd, usage_one, &u) != 0)
 		return (-1);
 	*octets_r = u.octets;
-	*nfree_r = u.nfree;
 	return (0);
+}
+
+static int
+free_remove_one(void *closure, enum spool_entry kind, uint64_t,
+    const char *name)
+{
+	return (kind == SPOOL_ENTRY_FREE &&
+	    unlinkat(*(int *)closure, name, 0) == 0);
+}
+
+int
+spool_free_remove(int dirfd)
+{
+	int n = spool_scan(dirfd, free_remove_one, &dirfd);
+
+	if (n == 0)
+		errno = ENOENT;
+	return (n == 1 ? 0 : -1);
 }

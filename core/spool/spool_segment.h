@@ -42,6 +42,10 @@ void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
  * or -1 with errno. */
 int spool_create_locked(int dirfd, const char *name);
 
+/* spool_fill(fd, octets): Write zeros from the start, all space allocated
+ * first, so that a full disk fails early.  Return 0, or -1 with errno. */
+int spool_fill(int fd, uint64_t octets);
+
 /* spool_segment_take(dirfd, size_octets, is_synced, segment_r): Take a free
  * segment of that size: locked, renamed to seg.*, the folder flushed.  Free
  * ones of another size are removed.  Return 0, or -1: ENOENT, there is none;
@@ -103,7 +107,7 @@ enum spool_entry {
 	SPOOL_ENTRY_FREE,	/* free.* */
 	SPOOL_ENTRY_NEW,	/* new.* */
 	SPOOL_ENTRY_BODY,	/* body.*: id is a message id */
-	SPOOL_ENTRY_OTHER	/* not ours; "instances" is not reported */
+	SPOOL_ENTRY_OTHER	/* not ours; "instances" and the reserve are not reported */
 };
 
 /* spool_scan(dirfd, each, closure): Call ${each} for every file of the folder,
@@ -113,9 +117,11 @@ typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
     uint64_t id, const char *name);
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
 
-/* spool_usage(dirfd, octets_r, nfree_r): Octets of all seg.*, new.* and body.*
- * files (what a quota counts), number of free ones.  Return 0 or -1. */
-int spool_usage(int dirfd, uint64_t *octets_r, unsigned int *nfree_r);
+/* spool_usage(dirfd, octets_r): Octets of all files that spool_scan() reports.
+ * Return 0 or -1.  spool_free_remove(dirfd): Remove one free segment; 0, or -1
+ * with ENOENT, there is none, or another errno. */
+int spool_usage(int dirfd, uint64_t *octets_r);
+int spool_free_remove(int dirfd);
 
 /* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
  * its start and now and then: remove new.* files whose maker is dead, and

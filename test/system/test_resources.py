@@ -74,7 +74,7 @@ def test_a_full_spool_disk(d):
         big = [i for i in acked if i >= 1000]
         s.ctl('status')
         os.unlink(f'{d}/disk/filler')
-        acked += send_until(s.port, '250', 100, start=2000)
+        acked += send_until(s.port, '250', 400, start=2000)
         assert sorted(s.pids()) == pids, 'a process has died'
         got = s.wait_mail(len(acked), timeout=60)
         want = [text_message(i, 300000 if i in big else 30000) for i in acked]
@@ -88,7 +88,7 @@ def test_a_full_spool_disk_before_the_first_message(d):
         fill(f'{d}/disk/filler')
         send_until(s.port, '45', 400)
         os.unlink(f'{d}/disk/filler')
-        send_until(s.port, '250', 100, start=1000)
+        send_until(s.port, '250', 400, start=1000)
 
 
 def test_a_full_mail_disk_defers(d):

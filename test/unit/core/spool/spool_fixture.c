@@ -111,6 +111,8 @@ fixture_free(struct spool_fixture *f)
 	spool_writer_close(f->w);
 	(void)spool_scan(f->dirfd, unlink_one, &f->dirfd);
 	(void)unlinkat(f->dirfd, "instances", 0);
+	(void)spool_reserve_give_up(f->dirfd);
+	(void)unlinkat(f->dirfd, "reserve.0", 0);
 	(void)close(f->dirfd);
 	cr_expect_eq(rmdir(f->path), 0);
 }

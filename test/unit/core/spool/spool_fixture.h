@@ -4,6 +4,7 @@
 #define TEST_UNIT_CORE_SPOOL_SPOOL_FIXTURE_H
 
 #include "core/spool/spool_reader.h"
+#include "core/spool/spool_reserve.h"
 #include "core/spool/spool_segment.h"
 #include "core/spool/spool_writer.h"
 

@@ -167,11 +167,10 @@ Test(spool_segment, names_that_are_not_ours_are_told_as_other)
 	fixture_free(&f);
 }
 
-Test(spool_segment, usage_counts_segments_and_bodies_and_not_free_ones)
+Test(spool_segment, usage_counts_all_files_but_the_reserve)
 {
 	struct spool_fixture f;
 	struct spool_segment s, t;
-	unsigned int nfree;
 	uint64_t octets;
 	char name[SPOOL_NAME];
 	int fd;
@@ -183,9 +182,14 @@ Test(spool_segment, usage_counts_segments_and_bodies_and_not_free_ones)
 	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);
 	cr_assert_eq(write(fd, "12345", 5), 5);
 	(void)close(fd);
-	cr_assert_eq(spool_usage(f.dirfd, &octets, &nfree), 0);
+	cr_assert_eq(spool_reserve_make(f.dirfd), 0);
+	cr_assert_eq(spool_usage(f.dirfd, &octets), 0);
+	cr_assert_eq(octets, 2 * SIZE + 5);
+	cr_assert_eq(spool_free_remove(f.dirfd), 0);
+	cr_assert_eq(spool_free_remove(f.dirfd), -1);
+	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(spool_usage(f.dirfd, &octets), 0);
 	cr_assert_eq(octets, SIZE + 5);
-	cr_assert_eq(nfree, 1);
 	spool_segment_close(&s);
 	fixture_free(&f);
 }

@@ -365,6 +365,70 @@ Test(spool_writer, a_large_body_past_the_quota_fails_that_message_alone)
 	fixture_free(&f);
 }
 
+Test(spool_writer, the_quota_counts_what_is_held_elsewhere)
+{
+	struct spool_fixture f;
+	uint64_t n;
+	int error;
+
+	fixture_init(&f);
+	cr_assert_eq(spool_reserve_make(f.dirfd), 0);
+	f.config.quota_octets = 100 * f.config.segment_octets;
+	spool_reserve_tell(f.dirfd, 98 * f.config.segment_octets);
+	fixture_open(&f);
+	n = send_until_error(&f, 20000, &error);
+	cr_assert_eq(error, EDQUOT);
+	cr_assert_lt(n, 30);
+	spool_reserve_tell(f.dirfd, 0);
+	send_until_works(&f, 200);
+	fixture_free(&f);
+}
+
+Test(spool_writer, free_segments_make_room_for_a_large_body_within_the_quota)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	int i;
+
+	fixture_init(&f);
+	for (i = 0; i < 8; i++) {
+		cr_assert_eq(spool_segment_create(f.dirfd, 100 + i,
+		    f.config.segment_octets, false, &s), 0);
+		spool_segment_untake(f.dirfd, &s);
+	}
+	f.config.quota_octets = 12 * f.config.segment_octets;
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000000), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(f.error[0], 0);
+	fixture_free(&f);
+}
+
+Test(spool_writer, while_the_reserve_is_given_up_nothing_that_needs_room_is_taken)
+{
+	struct spool_fixture f;
+	int error;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 250, 1000), 0);
+	fixture_wait(&f, 250);
+	cr_assert(!spool_reserve_is_given_up(f.dirfd), "there is none");
+	cr_assert_eq(spool_reserve_make(f.dirfd), 0);
+	cr_assert(spool_reserve_give_up(f.dirfd));
+	cr_assert(!spool_reserve_give_up(f.dirfd), "no more than once");
+	if ((error = fixture_send(&f, 251, 1000000)) == 0) {
+		fixture_wait(&f, 251);
+		error = f.error[251];
+	}
+	cr_assert_eq(error, ENOSPC);
+	(void)send_until_error(&f, 20000, &error);
+	cr_assert_eq(error, ENOSPC);
+	cr_assert_eq(spool_reserve_make(f.dirfd), 0);
+	send_until_works(&f, 200);
+	fixture_free(&f);
+}
+
 Test(spool_writer, without_descriptors_commits_fail_cleanly_and_recover)
 {
 	struct rlimit old, low;

@@ -1,0 +1,120 @@
+"""A spool that its own mail has filled drains by itself."""
+import os
+import shutil
+import signal
+import subprocess
+
+from harness import (Client, Server, Skip, mount_tmpfs, text_message,
+                     unshare_mounts, wait_for)
+from test_resources import SMALL, all_there, fill, send_until
+
+
+def stop(s):
+    pids = s.pids('queue') + s.pids('deliver')
+    for p in pids:
+        os.kill(p, signal.SIGSTOP)
+    return pids
+
+
+def go_on(pids):
+    for p in pids:
+        os.kill(p, signal.SIGCONT)
+
+
+def accepted(s, i):
+    """Does a message get 250?"""
+    with Client(s.port, timeout=60) as c:
+        c.hello()
+        for command in 'MAIL FROM:<a@client.test>', 'RCPT TO:<user@example.test>', 'DATA':
+            c.send(command.encode() + b'\r\n')
+            r = c.reply()
+            if r[:1] != '2' and r[:3] != '354':
+                assert r.startswith('452 4.3.1'), r
+                return False
+        c.send(text_message(i, 30000) + b'.\r\n')
+        r = c.reply()
+        assert r.startswith(('250', '452 4.3.1')), r
+        return r.startswith('250')
+
+
+def drains(s, disk, fill_it):
+    """Messages are deferred, more wait, nothing is free; then delivery works
+    again."""
+    # a file where the folder of the Maildirs should be
+    user = os.path.dirname(s.maildir())
+    with open(user, 'w'):
+        pass
+    acked = send_until(s.port, '250', 1)
+    for i in range(1, 20):
+        acked += send_until(s.port, '250', 1, start=i)
+    wait_for('the first to be deferred',
+             lambda: int(s.stats()['deferred']) >= len(acked), 60)
+    waiting = stop(s)
+    acked += send_until(s.port, '452', 3000, start=100)
+    fill_it(disk)
+    os.unlink(user)
+    go_on(waiting)
+    all_there(s, acked)
+    wait_for('an empty queue', lambda: s.ctl_json('queue') == [] or
+             not s.ctl_json('queue').get('messages'), 60)
+    # what does not belong to the spool is still there
+    wait_for('new mail to be accepted', lambda: accepted(s, 5000), 60)
+    # there is little room: some have to be tried again
+    for i in range(5001, 5050):
+        wait_for('new mail to be accepted', lambda: accepted(s, i), 60)
+
+
+def test_filled_to_the_last_block(d):
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '24m')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        drains(s, f'{d}/disk', lambda disk: fill(f'{disk}/filler'))
+
+
+def test_filled_to_the_last_block_of_ext4(d):
+    unshare_mounts()
+    os.makedirs(f'{d}/disk')
+    with open(f'{d}/image', 'wb') as f:
+        f.truncate(48 << 20)
+    mkfs = shutil.which('mkfs.ext4', path='/sbin:/usr/sbin:/usr/bin')
+    subprocess.run([mkfs, '-q', '-F', '-m', '0', f'{d}/image'], check=True)
+    if subprocess.run(['mount', '-o', 'loop', f'{d}/image',
+                       f'{d}/disk']).returncode:
+        raise Skip('may not mount a file here')
+    os.chmod(f'{d}/disk', 0o1777)
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        drains(s, f'{d}/disk', lambda disk: fill(f'{disk}/filler'))
+
+
+def no_inodes(disk):
+    os.makedirs(f'{disk}/many')
+    n = 0
+    try:
+        while True:
+            os.close(os.open(f'{disk}/many/{n}', os.O_CREAT | os.O_WRONLY))
+            n += 1
+    except OSError:
+        pass
+
+
+def test_filled_to_the_last_inode(d):
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '24m,nr_inodes=200')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        drains(s, f'{d}/disk', no_inodes)
+
+
+def test_restart_of_a_full_spool(d):
+    """A queue process that starts without a free block, or an inode."""
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '24m,nr_inodes=200')
+    with Server(d, spool=f'{d}/disk/spool', conf=SMALL) as s:
+        acked = send_until(s.port, '250', 1)
+        waiting = stop(s)
+        acked += send_until(s.port, '452', 1000, start=100)
+        fill(f'{d}/disk/filler')
+        no_inodes(f'{d}/disk')
+        for p in waiting:
+            os.kill(p, signal.SIGKILL)
+        all_there(s, acked)
+        wait_for('new mail to be accepted', lambda: accepted(s, 5000), 60)
