@@ -137,21 +137,16 @@ run_role(const char *name)
 }
 
 static int
-pidfile_failed(const struct settings *s)
-{
-	fprintf(stderr, "mailmilld: option 'pidfile': %s: %s\n", s->pidfile,
-	    strerror(errno));
-	return EX_CONFIG;
-}
-
-static int
 run_master(struct master *m)
 {
 	const struct settings *s = m->config.settings;
 	int status;
 
-	if (rundir_make(s->pidfile) == -1)
-		return pidfile_failed(s);
+	if (rundir_make(s->pidfile) == -1) {
+		fprintf(stderr, "mailmilld: option 'pidfile': %s: %s\n",
+		    s->pidfile, strerror(errno));
+		return EX_CONFIG;
+	}
 	if (daemon_lock(s->pidfile) == -1)
 		return 1;
 	if (!m->is_foreground && daemon_fork() == -1) {
@@ -160,12 +155,8 @@ run_master(struct master *m)
 	}
 	/* before the pid file, whose readers look at the title */
 	setproctitle("master");
-	if (daemon_pid() == -1) {
-		status = pidfile_failed(s);
-	} else {
-		spawn_init(m->is_foreground);
-		status = master_run(m);
-	}
+	spawn_init(m->is_foreground);
+	status = master_run(m);
 	daemon_unlock();
 	daemon_tell_parent(status);
 	return status;

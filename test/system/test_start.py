@@ -113,6 +113,30 @@ def test_an_unknown_account_is_found_by_both(d):
     s.no_process_left()
 
 
+def test_a_spool_that_the_queue_cannot_reach_is_found_by_both(d):
+    if not ROOT:
+        raise Skip('needs root')
+    os.makedirs(f'{d}/closed/spool')
+    os.chmod(f'{d}/closed', 0o700)
+    s = Server(d, as_root=True, spool=f'{d}/closed/spool')
+    for f in (check, ends):
+        status, text = f(s)
+        assert status == 78 and f'{d}/closed' in text, (f, status, text)
+        assert f'{s.conf_file}:' in text, text
+
+
+def test_a_start_that_fails_leaves_a_pid_file_as_it_was(d):
+    with Server(d) as s:
+        with open(f'{d}/other', 'w') as f:
+            f.write('123456\n')
+        status, text = run(s, '-f', '-c', s.conf_file, '-D',
+                           f'pidfile={d}/other', '-D', f'control={d}/c2',
+                           preexec_fn=become if s.user else None)
+        assert status == 1 and str(s.port) in text, (status, text)
+        with open(f'{d}/other') as f:
+            assert f.read() == '123456\n'
+
+
 def test_what_may_come_later_is_refused_by_n_and_warned_of_at_the_start(d):
     s = Server(d, listener=f'Auth_Backend = "dovecot:{d}/auth" '
                'Auth_Without_TLS = true', extra='Domain "b.test" { Maildir = '

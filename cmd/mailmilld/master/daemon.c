@@ -28,6 +28,7 @@
 #define LOCK_SUFFIX	".lock"
 
 static char pid_path[PIDFILE_MAX], lock_path[PIDFILE_MAX + sizeof(LOCK_SUFFIX)];
+static bool has_pid;		/* the file is ours */
 static int lock_fd = -1;
 static int ready_fd = -1;	/* pipe to the waiting parent */
 static char *notify_path;	/* of NOTIFY_SOCKET; NULL: there is none */
@@ -106,13 +107,18 @@ lock_take(void)
 int
 daemon_lock(const char *path)
 {
+	pid_t other;
+
 	snprintf(pid_path, sizeof(pid_path), "%s", path);
 	snprintf(lock_path, sizeof(lock_path), "%s" LOCK_SUFFIX, path);
 	if (lock_take() == 0)
 		return 0;
-	if (errno == EWOULDBLOCK)
+	if (errno == EWOULDBLOCK && (other = daemon_running(path)) != 0)
 		fprintf(stderr, "mailmilld: already running, process %ld "
-		    "(%s is locked)\n", (long)daemon_running(path), lock_path);
+		    "(%s is locked)\n", (long)other, lock_path);
+	else if (errno == EWOULDBLOCK)
+		fprintf(stderr, "mailmilld: another server is starting or "
+		    "already running (%s is locked)\n", lock_path);
 	else
 		fprintf(stderr, "mailmilld: option 'pidfile': %s: %s%s\n",
 		    lock_path, strerror(errno), errno == EPERM ? ": others "
@@ -138,13 +144,17 @@ daemon_pid(void)
 	if (rc == 0 && dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		rc = -1;
 	fileio_close(fd);
-	return rc == 0 ? rename(temporary, pid_path) : rc;
+	if (rc == 0)
+		rc = rename(temporary, pid_path);
+	has_pid = rc == 0;
+	return rc;
 }
 
 void
 daemon_unlock(void)
 {
-	(void)unlink(pid_path);
+	if (has_pid)
+		(void)unlink(pid_path);
 	(void)unlink(lock_path);
 	fileio_close(lock_fd);
 	lock_fd = -1;

@@ -10,6 +10,8 @@
 
 #include "cmd/mailmilld/authd/auth_limit.h"
 #include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/master/daemon.h"
+#include "cmd/mailmilld/master/needs.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
@@ -151,12 +153,17 @@ open_parts(struct master *m)
 	accounts_say();
 	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
 	    spooldir_free(s->spool) == -1 ||
-	    spooldir_make(s->spool, m->accounts) == -1)
+	    spooldir_make(s->spool, m->accounts) == -1 || needs_reach(m) == -1)
 		return EX_CONFIG;
 	/* an address in use may be free soon */
 	if (open_stats(m) == -1 || open_limits(m) == -1 ||
 	    listeners_bind(m, s) == -1)
 		return 1;
+	/* not before: a server that does not know our lock may have them */
+	if (daemon_pid() == -1) {
+		log_err("pidfile", "file=%s", s->pidfile);
+		return EX_CONFIG;
+	}
 	/* until the log is open, errors are written to standard error */
 	if (control_open(m) == -1 || master_log_open(m) == -1)
 		return EX_CONFIG;

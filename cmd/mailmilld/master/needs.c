@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,6 +74,48 @@ check_log(const struct master *m)
 	    0) : refuse(m->config.settings, "log", path);
 }
 
+/* In a process under that account. */
+static void
+reach(int fd, const struct probe_spec *spec)
+{
+	char at[PATH_MAX], *slash;
+	struct stat st;
+
+	strlcpy(at, spec->closure, sizeof(at));
+	/* what is missing will be made, with the mode that it needs */
+	while (stat(at, &st) == -1 && errno == ENOENT &&
+	    (slash = strrchr(at, '/')) != NULL && slash != at)
+		*slash = '\0';
+	if (access(at, X_OK) == 0)
+		probe_say(fd, PROBE_GOOD);
+	else
+		probe_say(fd, PROBE_BAD "%s: %s", at, strerror(errno));
+}
+
+int
+needs_reach(const struct master *m)
+{
+	const struct settings *s = m->config.settings;
+	const struct probe_spec spec = { .what = "option 'spool': looking for "
+	    "it", .account = m->accounts[ROLE_QUEUE], .name = s->queue_user,
+	    .limit_ms = 20000, .run = reach, .closure = s->spool };
+	char why[SETTINGS_ERROR_MAX], at[CONF_AT_MAX];
+	struct probe *p;
+	int rc;
+
+	if ((p = probe_start(&spec)) == NULL) {
+		log_err("start", "step=%s", "probe");
+		return -1;
+	}
+	probe_wait(p);
+	if ((rc = probe_judge(p, NULL, NULL, why, sizeof(why))) == -1)
+		log_errx("start", "at=%s option=spool value=%s account=%s "
+		    "error=%s", settings_at(s, "spool", at, sizeof(at)),
+		    s->spool, s->queue_user, why);
+	probe_free(p);
+	return rc;
+}
+
 int
 needs_check(struct master *m)
 {
@@ -86,6 +129,9 @@ needs_check(struct master *m)
 		rc = -1;
 	if (spooldir_check(s->spool) == -1)
 		rc = refuse(s, "spool", s->spool) == -1 ? -1 : rc;
+	/* without root all is one account */
+	if (geteuid() == 0 && needs_reach(m) == -1)
+		rc = -1;
 	if (daemon_check(s->pidfile) == -1)
 		rc = refuse(s, "pidfile", s->pidfile) == -1 ? -1 : rc;
 	if (check_control(s) == -1)

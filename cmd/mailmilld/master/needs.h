@@ -1,7 +1,8 @@
 /* What a start needs of the machine: accounts, folders, addresses, the log.
  * Owns: the question whether all of it is there, asked without changing
  * anything, also beside a running server.
- * What is asked of other accounts (keys, users, mailboxes) is in config.h. */
+ * What the configuration names for other accounts (keys, users, mailboxes) is
+ * checked with it, see config.h. */
 
 #ifndef CMD_MAILMILLD_MASTER_NEEDS_H
 #define CMD_MAILMILLD_MASTER_NEEDS_H
@@ -15,5 +16,10 @@ struct master;
  * only root can find out is left out without root, and said on standard
  * output. */
 int needs_check(struct master *m);
+
+/* needs_reach(m): May the account of the queue, which opens the spool by its
+ * path, pass the folders that lead there?  Return 0, or -1 having logged which
+ * it may not. */
+int needs_reach(const struct master *m);
 
 #endif

@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,4 +105,44 @@ Test(spooldir, the_empty_folder_is_made_and_must_stay_empty)
 	snprintf(path, sizeof(path), "%s/a/b/spool/empty/x", top);
 	cr_assert(mkdir(path, 0700) == 0);
 	cr_assert(make() == -1);
+}
+
+Test(spooldir, what_could_be_made_is_found_out_without_making_it)
+{
+	char path[256], file[256];
+	FILE *fp;
+
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	cr_expect_eq(spooldir_check(path), 0);
+	cr_expect_eq(access(path, F_OK), -1);
+	cr_expect_eq(spooldir_could_make(path, 2), 0);
+	cr_expect_eq(spooldir_could_make(path, 1), -1);
+	cr_expect_eq(errno, ENOENT);
+	snprintf(file, sizeof(file), "%s/file", top);
+	cr_assert_not_null(fp = fopen(file, "w"));
+	fclose(fp);
+	snprintf(path, sizeof(path), "%s/file/spool", top);
+	cr_expect_eq(spooldir_check(path), -1);
+	cr_expect_eq(errno, ENOTDIR);
+	cr_expect_eq(spooldir_check(file), -1);
+	cr_expect_eq(errno, ENOTDIR);
+	cr_expect_eq(spooldir_could_make("/mailmill-test", 0),
+	    access("/", W_OK));
+}
+
+Test(spooldir, a_spool_is_checked_as_it_would_be_corrected)
+{
+	char path[256], command[1200];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	cr_expect_eq(spooldir_check(path), 0);
+	snprintf(command, sizeof(command), "touch '%s/empty/x'", path);
+	cr_assert(system(command) == 0);
+	cr_expect_eq(spooldir_check(path), -1);
+	snprintf(command, sizeof(command), "rm '%s/empty/x'; mv '%s/queue' "
+	    "'%s/q'; ln -s q '%s/queue'", path, path, path, path);
+	cr_assert(system(command) == 0);
+	cr_expect_eq(spooldir_check(path), -1);
+	cr_expect_eq(make(), -1);
 }
