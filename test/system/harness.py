@@ -230,7 +230,6 @@ spool = "{self.spool}"
 pidfile = "{self.pidfile}"
 control = "{self.control}"
 log = "{s['log']}"
-{few}
 {s['conf']}
 ESMTP_Listener {{
 {s['listener']}
@@ -242,7 +241,7 @@ Domain "example.test" {{
     Maildir = "{self.mail}/%d/%u"
 {s['domain']}
 }}
-{AUTHD_CONF}{s['extra']}
+{AUTHD_CONF}{few} {s['extra']}
 ''')
         os.rename(self.conf_file + '.new', self.conf_file)
 

@@ -103,7 +103,7 @@ def test_lines_that_never_match_are_refused_with_file_and_line(d):
     s = Server(d, listener=listener, domain=f'Recipients = "file:{d}/users"')
 
     def check():
-        return subprocess.run(s.command('-n'), capture_output=True, text=True)
+        return subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
     assert check().returncode == 0, check()
     for name, option, tail in (('users', 'Recipients', b''),
                                ('senders', 'Sender_Login', b' joe')):

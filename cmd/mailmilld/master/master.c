@@ -151,14 +151,14 @@ open_parts(struct master *m)
 	}
 	log_on_failure(master_log_failed, m);
 	accounts_say();
-	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
-	    spooldir_free(s->spool) == -1 ||
-	    spooldir_make(s->spool, m->accounts) == -1 || needs_reach(m) == -1)
+	if (accounts_find(s, m->is_trial, m->accounts) == -1)
 		return EX_CONFIG;
-	/* an address in use may be free soon */
+	/* an address or a spool in use may be free soon */
 	if (open_stats(m) == -1 || open_limits(m) == -1 ||
-	    listeners_bind(m, s) == -1)
+	    listeners_bind(m, s) == -1 || spooldir_free(s->spool) == -1)
 		return 1;
+	if (spooldir_make(s->spool, m->accounts) == -1 || needs_reach(m) == -1)
+		return EX_CONFIG;
 	/* not before: a server that does not know our lock may have them */
 	if (daemon_pid() == -1) {
 		log_err("pidfile", "file=%s", s->pidfile);
