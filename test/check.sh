@@ -105,7 +105,8 @@ stage unit 300 "$B/unit" -j"$(nproc)"
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
 [ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
 stage arch 120 python3 test/arch/check.py --objects "$B"
-stage postfix 120 sh test/postfix.sh build/postfix
+stage postfix 300 sh test/postfix.sh build/postfix
+stage mailers 300 sh test/unpack.sh build/mailers exim4-daemon-light opensmtpd
 stage live 120 python3 test/system/live.py
 stage system 600 python3 test/system/run.py
 stage crash 300 python3 test/system/crash.py --kills $kills

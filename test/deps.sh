@@ -44,6 +44,8 @@ libnss3-tools	cmd:tstclnt
 default-jdk-headless cmd:javac
 nodejs		cmd:node
 node-nodemailer	file:/usr/share/nodejs/nodemailer/package.json
+mutt		cmd:mutt
+libsasl2-modules file:/usr/lib/*/sasl2/libscram.so
 "
 bench="
 python3		cmd:python3
@@ -66,8 +68,8 @@ there() {
 	case $1 in
 	cmd:*)	command -v "${1#cmd:}" >/dev/null 2>&1 ;;
 	pc:*)	pkg-config --exists "${1#pc:}" 2>/dev/null ;;
-	file:*)	[ -e "${1#file:}" ] ;;
 	perl:*)	perl -M"${1#perl:}" -e 1 2>/dev/null ;;
+	file:*)	ls ${1#file:} >/dev/null 2>&1 ;;
 	hdr:*)	echo "#include <${1#hdr:}>" | cc -E - >/dev/null 2>&1 ;;
 	esac
 }
