@@ -29,6 +29,7 @@ python3		cmd:python3
 curl		cmd:curl
 swaks		cmd:swaks
 libnet-ssleay-perl perl:Net::SSLeay
+libdigest-hmac-perl perl:Digest::HMAC_MD5
 msmtp		cmd:msmtp
 gsasl		cmd:gsasl
 openssl		cmd:openssl

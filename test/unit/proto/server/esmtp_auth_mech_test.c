@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "proto/server/esmtp_auth_mech.h"
@@ -94,4 +95,15 @@ Test(esmtp_auth_mech, without_a_list_the_usual_ones_are_listed_in_order)
 	cr_expect_null(esmtp_auth_mech_listed(&scope, 0));
 	scope.can = NULL;
 	cr_expect_str_eq(esmtp_auth_mech_listed(&scope, 0), "PLAIN");
+}
+
+Test(esmtp_auth_mech, every_reason_of_a_failure_has_a_text_and_other_numbers_none)
+{
+	unsigned int why;
+
+	cr_expect_str_eq(esmtp_auth_why_text(ESMTP_WHY_NONE), "");
+	for (why = ESMTP_WHY_NONE + 1; why < ESMTP_NWHYS; why++)
+		cr_expect_gt(strlen(esmtp_auth_why_text(why)), 8, "%u", why);
+	cr_expect_str_eq(esmtp_auth_why_text(ESMTP_NWHYS), "");
+	cr_expect_str_eq(esmtp_auth_why_text(UINT32_MAX), "");
 }
