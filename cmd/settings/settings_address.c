@@ -19,9 +19,9 @@ fault(const char *s, size_t len)
 
 	for (i = 0; i < len; i++)
 		if ((unsigned char)s[i] > 126)
-			return "an octet that is not ASCII (a no-break space, a "
-			    "letter with an accent): mailmill accepts no such "
-			    "address";
+			return "an octet that is not ASCII (a no-break space, "
+			    "a letter with an accent): mailmill accepts no "
+			    "such address";
 	if (s[0] == '<' || s[len - 1] == '>')
 		return "an address is listed without < and >";
 	if (s[len - 1] == '.')

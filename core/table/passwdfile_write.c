@@ -194,8 +194,8 @@ put_secret(FILE *fp)
 
 	arc4random_buf(secret, sizeof(secret));
 	if (base64_encode(secret, sizeof(secret), text, sizeof(text)) != -1)
-		fprintf(fp, "# secret for the SCRAM challenges of unknown users\n"
-		    ":{SECRET}%s\n", text);
+		fprintf(fp, "# secret for the SCRAM challenges of unknown "
+		    "users\n:{SECRET}%s\n", text);
 	explicit_bzero(secret, sizeof(secret));
 	explicit_bzero(text, sizeof(text));
 }

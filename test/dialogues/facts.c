@@ -64,8 +64,8 @@ play_check_message(struct run *r)
 	if (m->len - skip != len
 	    || memcmp(m->body + skip, want, len) != 0) {
 		play_trace(r, "body", m->body, m->len);
-		play_fail(r, "the stored body differs: %zu octets, expected %zu: "
-		    "%.*s", m->len - skip, len, (int)(m->len - skip),
+		play_fail(r, "the stored body differs: %zu octets, expected "
+		    "%zu: %.*s", m->len - skip, len, (int)(m->len - skip),
 		    m->body + skip);
 	}
 	free(want);

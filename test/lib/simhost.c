@@ -134,7 +134,8 @@ host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
 		if (strcasecmp(text, users[i]) == 0)
 			return ESMTP_RCPT_OK;
-	if (strlen(text) > 4 && strncasecmp(text + (*text == '"'), "user", 4) == 0)
+	if (strlen(text) > 4 && strncasecmp(*text == '"' ? text + 1 : text,
+	    "user", 4) == 0)
 		return ESMTP_RCPT_OK;
 	return ESMTP_RCPT_UNKNOWN;
 }

@@ -146,7 +146,8 @@ def test_odd_senders(d):
 
 HEADERS = [                             # as sent, as delivered behind Received
     (b' (x); Mon, 01 Jan 1990 00:00:00 +0000\r\nSubject: x\r\n\r\nbody\r\n',
-     b'\r\n (x); Mon, 01 Jan 1990 00:00:00 +0000\r\nSubject: x\r\n\r\nbody\r\n'),
+     b'\r\n (x); Mon, 01 Jan 1990 00:00:00 +0000\r\nSubject: x\r\n\r\n'
+     b'body\r\n'),
     (b'\t\r\n', b'\r\n\t\r\n'),
     (b'.\r\n', b'\r\n.\r\n'),
     (b'hello\r\n', b'\r\nhello\r\n'),
