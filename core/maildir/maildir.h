@@ -45,6 +45,8 @@ bool maildir_local_safe(const char *s, size_t len);
 struct maildir {
 	int		 fd;		/* the folder; -1: not open */
 	int		 tmp, new;	/* its folders, not for reading */
+	dev_t		 new_dev;
+	ino_t		 new_ino;
 	const char	*bad;		/* the one that the last failure was about */
 };
 

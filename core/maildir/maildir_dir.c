@@ -92,6 +92,18 @@ enter_part(struct maildir *md, const char *name, int *fd)
 }
 
 static int
+enter_new(struct maildir *md)
+{
+	struct stat st;
+
+	if (enter_part(md, "new", &md->new) == -1 || fstat(md->new, &st) == -1)
+		return -1;
+	md->new_dev = st.st_dev;
+	md->new_ino = st.st_ino;
+	return 0;
+}
+
+static int
 open_parts(struct maildir *md)
 {
 	int cur = -1;
@@ -99,8 +111,7 @@ open_parts(struct maildir *md)
 	if (enter_part(md, "cur", &cur) == -1)
 		return -1;
 	close(cur);
-	return enter_part(md, "tmp", &md->tmp) == 0 &&
-	    enter_part(md, "new", &md->new) == 0 ? 0 : -1;
+	return enter_part(md, "tmp", &md->tmp) == 0 ? enter_new(md) : -1;
 }
 
 int
@@ -143,19 +154,13 @@ maildir_close(struct maildir *md)
 	md->tmp = md->new = md->fd = -1;
 }
 
-static bool
-is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 bool
 maildir_is_current(struct maildir *md, const char *path)
 {
 	struct stat open, named;
 
 	if (fstat(md->fd, &open) == -1 || lstat(path, &named) == -1 ||
-	    !is_same(&open, &named))
+	    open.st_dev != named.st_dev || open.st_ino != named.st_ino)
 		return false;
 	(void)mkdirat(md->fd, "cur", 0700);
 	return true;
@@ -183,12 +188,12 @@ maildir_create(struct maildir *md, const char *name)
 int
 maildir_publish(struct maildir *md, const char *tmp, const char *name)
 {
-	struct stat open, named;
+	struct stat named;
 
 	md->bad = "new";
-	if ((fstat(md->new, &open) == -1 || fstatat(md->fd, "new", &named,
-	    AT_SYMLINK_NOFOLLOW) == -1 || !is_same(&open, &named)) &&
-	    enter_part(md, "new", &md->new) == -1)
+	if ((fstatat(md->fd, "new", &named, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    named.st_dev != md->new_dev || named.st_ino != md->new_ino) &&
+	    enter_new(md) == -1)
 		return -1;
 	if (renameat2(md->tmp, tmp, md->new, name, RENAME_NOREPLACE) == 0)
 		return 0;

@@ -19,6 +19,8 @@ enum queue_class { QUEUE_NEW, QUEUE_DUE, QUEUE_CLASSES };
 #define QUEUE_BUCKETS		4096
 #define QUEUE_NO_TRANSPORT	QUEUE_TRANSPORTS_MAX
 
+#define QUEUE_DUE_OCTETS	(32 << 20) /* when an agent has so much due mail to write, it gets no more */
+
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
@@ -75,6 +77,7 @@ struct queue_agent {
 	bool		 is_blocked;	/* takes no more in this pass */
 	unsigned int	 transport;
 	size_t		 njobs[QUEUE_CLASSES];
+	uint64_t	 octets[QUEUE_CLASSES];	/* of their bodies */
 };
 
 struct queue_job {

@@ -90,8 +90,11 @@ job_find(struct queue *q, unsigned int agent, uint64_t number)
 static void
 job_end(struct queue *q, struct queue_job *job)
 {
-	q->agents[job->agent].njobs[queue_class(job->message)]--;
-	q->agents[job->agent].is_blocked = false;
+	struct queue_agent *a = &q->agents[job->agent];
+
+	a->njobs[queue_class(job->message)]--;
+	a->octets[queue_class(job->message)] -= job->message->octets;
+	a->is_blocked = false;
 	q->in_flight--;
 	job_free(q, job);
 }
@@ -110,7 +113,8 @@ room_at(const struct queue *q, const struct queue_agent *a,
 		window = (max + 1) / 2;
 	else if (!TAILQ_EMPTY(&q->todo[a->transport][QUEUE_DUE]))
 		window = max - (max + 3) / 4;
-	if (n >= max || a->njobs[class] >= window)
+	if (n >= max || a->njobs[class] >= window || (class == QUEUE_DUE &&
+	    a->octets[class] >= QUEUE_DUE_OCTETS))
 		return 0;
 	return MIN(window - a->njobs[class], max - n);
 }
@@ -147,14 +151,15 @@ static void
 fill(struct queue *q, struct queue_message *m, unsigned int agent,
     struct batch *b)
 {
-	unsigned int transport = q->agents[agent].transport;
+	struct queue_agent *a = &q->agents[agent];
+	unsigned int transport = a->transport;
 	struct queue_job *job;
 	struct queue_rcpt *r;
 	struct job *d;
 	uint32_t i;
 
 	for (i = 0; m->todo[transport].nwaiting > 0 && i < m->nrcpts &&
-	    b->n < b->max; i++) {
+	    b->n < b->max && room_at(q, a, queue_class(m)) > 0; i++) {
 		r = &m->rcpts[i];
 		if (r->state != RCPT_WAITING || r->transport != transport)
 			continue;
@@ -171,7 +176,8 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		d->rcpt = r->index;
 		d->is_repeated = r->is_repeated;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
-		q->agents[agent].njobs[queue_class(m)]++;
+		a->njobs[queue_class(m)]++;
+		a->octets[queue_class(m)] += m->octets;
 		q->in_flight++;
 		b->n++;
 	}

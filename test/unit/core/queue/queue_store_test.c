@@ -227,6 +227,41 @@ Test(queue_store, a_new_message_does_not_wait_for_those_that_are_due)
 	cr_assert_geq(f.njobs, 128);
 }
 
+Test(queue_store, a_backlog_drains_as_fast_beside_new_mail_as_without)
+{
+	unsigned int with_new, passes[2];
+
+	for (with_new = 0; with_new < 2; with_new++) {
+		put_rows(1280, f.now.tv_sec - 60);
+		qf_close(&f);
+		qf_open(&f);
+		for (passes[with_new] = 0; mem.nrows > 0; passes[with_new]++) {
+			if (with_new)
+				mem_arrive(QF_ID(passes[1]));
+			queue_pass(f.q, &f.now, f.ms);
+			qf_finish(&f, 0);
+		}
+	}
+	cr_assert_eq(passes[0], 1280 / 128 + 1, "%u", passes[0]);
+	cr_assert_eq(passes[1], passes[0], "%u", passes[1]);
+}
+
+Test(queue_store, large_ones_that_are_due_do_not_fill_an_agent)
+{
+	size_t i;
+
+	put_rows(100, f.now.tv_sec - 60);
+	for (i = 0; i < mem.nrows; i++)
+		mem.rows[i].row.octets = 10 << 20;
+	qf_close(&f);
+	qf_open(&f);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_eq(f.njobs, 4, "%zu", f.njobs);
+	qf_finish(&f, 0);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_eq(f.njobs, 4);
+}
+
 Test(queue_store, new_messages_do_not_keep_those_that_are_due_waiting)
 {
 	size_t i, ndue = 0, nnew = 0;
