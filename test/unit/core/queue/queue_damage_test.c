@@ -1,6 +1,9 @@
 /* Damage in segments: what is damage, and that it holds up no other mail. */
 
+#include <sys/stat.h>
+
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,4 +160,51 @@ Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
 		cr_assert_lt(passes, 100);
 	for (i = 0; i < N; i++)
 		spool_segment_close(&segs[i].file);
+}
+
+/* A body that a worker was writing when it died, some time ago */
+static void
+orphan(uint64_t id)
+{
+	const struct timespec times[2] = { { 1, 0 }, { 1, 0 } };
+	char name[SPOOL_NAME];
+	int fd;
+
+	spool_body_name(id, name);
+	fd = openat(f.incoming, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(futimens(fd, times), 0);
+	close(fd);
+}
+
+Test(queue_damage, a_torn_segment_keeps_bodies_no_longer_than_it_is_there)
+{
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_mail(&s, QF_ID(2));
+	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4, (off_t)(s.end - 70)), 4);
+	orphan(QF_ID(3));
+	spool_segment_close(&s.file);
+	queue_writer_gone(f.q);
+	qf_pass(&f, 5000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 1,
+	    "the torn record may name it, as far as the sweep knows");
+	qf_finish(&f, 0);
+	qf_pass(&f, 5000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 0);
+}
+
+Test(queue_damage, any_number_of_orphaned_bodies_is_removed_within_seconds)
+{
+	unsigned int i;
+
+	qf_close(&f);
+	for (i = 0; i < 1000; i++)
+		orphan(QF_ID(i));
+	qf_open(&f);
+	qf_pass(&f, 20000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 0);
 }
