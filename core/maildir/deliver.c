@@ -224,33 +224,25 @@ look_at(struct look *look, size_t first, size_t n)
 static void
 look_all(struct deliver *d, time_t now)
 {
+	struct look look = { .n = 0 };
 	struct deliver_item *item;
 	struct spool_view view;
-	struct look *look;
 	size_t i, n;
 
-	if ((look = malloc(sizeof(*look))) == NULL) {
-		STAILQ_FOREACH (item, &d->batch, link)
-			if (item->job.is_repeated)
-				deliver_fail(item, ENOMEM, "looking", "");
-		return;
-	}
-	look->n = 0;
 	STAILQ_FOREACH (item, &d->batch, link) {
 		if (!item->job.is_repeated ||
 		    locate(d, item, now, &view) == -1)
 			continue;
 		item->octets = expected_octets(item, &view);
-		look->items[look->n++] = item;
+		look.items[look.n++] = item;
 	}
-	qsort(look->items, look->n, sizeof(look->items[0]), look_compare);
-	for (i = 0; i < look->n; i += n) {
-		for (n = 1; i + n < look->n &&
-		    look->items[i + n]->dir == look->items[i]->dir; n++)
+	qsort(look.items, look.n, sizeof(look.items[0]), look_compare);
+	for (i = 0; i < look.n; i += n) {
+		for (n = 1; i + n < look.n &&
+		    look.items[i + n]->dir == look.items[i]->dir; n++)
 			continue;
-		look_at(look, i, n);
+		look_at(&look, i, n);
 	}
-	free(look);
 }
 
 /* ${item} has failed with errno in one of the folders of its Maildir. */
@@ -361,9 +353,7 @@ report(struct deliver *d, struct deliver_items *items)
 	unsigned int n = 0;
 
 	STAILQ_FOREACH (item, items, link) {
-		results[n].job = item->job.job;
-		results[n].errnum = 0;
-		results[n].unused = 0;
+		results[n] = (struct job_result){ .job = item->job.job };
 		if (item->state == ITEM_FAILED) {
 			results[n].errnum = item->errnum;
 			d->ops->error(d->closure, item->job.job,

@@ -80,9 +80,8 @@ find_fs(struct deliver_dirs *dirs, dev_t dev, int fd)
 		return NULL;
 	}
 	fs = &dirs->fs[dirs->nfs];
-	memset(fs, 0, sizeof(*fs));
-	fs->dev = dev;
-	fs->fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*fs = (struct deliver_fs){ .dev = dev,
+		.fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	if (fs->fd == -1)
 		return NULL;
 	dirs->nfs++;

@@ -120,9 +120,12 @@ queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
 void
 queue_answer_put_message(struct queue_answer *a, json_t *message)
 {
-	if (a->action == ACTION_LIST && a->nmessages > 0)
+	if (a->action == ACTION_SHOW) {
+		put_last(a, json_pack("{s:o}", "message", message));
+		return;
+	}
+	if (a->nmessages++ > 0)
 		queue_answer_put(a, ",\n");
-	a->nmessages++;
 	put_json(a, message);
 }
 

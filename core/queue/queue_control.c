@@ -34,10 +34,7 @@ see_record(void *closure, const struct queue_record *record)
 		return 0;
 	a->is_found = true;
 	if (a->action == ACTION_SHOW) {
-		queue_answer_put(a, "{\"message\":");
 		queue_answer_record(a, record);
-		queue_answer_put(a, "}\n");
-		a->stage = STAGE_OVER;
 	} else if (a->action == ACTION_REMOVE) {
 		queue_answer_remove_record(a, record);
 		if (a->stage != STAGE_OVER)
@@ -135,10 +132,7 @@ show_deferred(struct queue_answer *a)
 		return;
 	a->q->store_ops->read_deferred(a->q->store, a->id, add_session,
 	    a->message);
-	queue_answer_put(a, "{\"message\":");
 	end_message(a);
-	queue_answer_put(a, "}\n");
-	a->stage = STAGE_OVER;
 }
 
 static void

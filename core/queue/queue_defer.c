@@ -372,7 +372,7 @@ queue_load_due(struct queue *q)
 {
 	const struct deferred_query query = { .what = DEFERRED_DUE,
 		.now = q->wall_ms / 1000, .limit = DUE_ROWS };
-	struct due *due;
+	struct due due = { .q = q };
 	unsigned int i;
 
 	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
@@ -380,22 +380,17 @@ queue_load_due(struct queue *q)
 		return;
 	/* rows that are in hand are due as long as they are */
 	q->due_ms = q->now_ms + QUEUE_HAND_MS;
-	if ((due = calloc(1, sizeof(*due))) == NULL)
-		return;
-	due->q = q;
-	if (q->store_ops->rows(q->store, &query, collect_id, due) == -1) {
+	if (q->store_ops->rows(q->store, &query, collect_id, &due) == -1) {
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
-		goto out;
+		return;
 	}
-	for (i = 0; i < due->n && queue_has_room_for(q, QUEUE_DUE); i++)
-		if (load(q, due, due->ids[i]) == -1)
+	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
+		if (load(q, &due, due.ids[i]) == -1)
 			break;
-	if (due->n == 0 && q->held[QUEUE_DUE].nmessages == 0) {
-		queue_due_again(q);
-		/* a row that was edited by hand and is not valid stays due */
-		if (q->due_ms <= q->now_ms)
-			q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
-	}
-out:
-	free(due);
+	if (due.n > 0 || q->held[QUEUE_DUE].nmessages > 0)
+		return;
+	queue_due_again(q);
+	/* a row that was edited by hand and is not valid stays due */
+	if (q->due_ms <= q->now_ms)
+		q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
 }

@@ -146,15 +146,15 @@ queue_message_free(struct queue *q, struct queue_message *m)
 
 	queue_forget(q, &m->own);
 	LIST_REMOVE(m, hash);
-	for (i = 0; i < m->nrcpts; i++)
+	for (i = 0; i < m->nrcpts; i++) {
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
+		free(m->rcpts[i].error);
+	}
 	if (m->is_settling)
 		TAILQ_REMOVE(&q->settle, m, settle);
 	q->held[queue_class(m)].nmessages--;
 	q->held[queue_class(m)].memory -= m->memory;
 	q->held[queue_class(m)].nfiles -= has_own_file(m);
-	for (i = 0; i < m->nrcpts; i++)
-		free(m->rcpts[i].error);
 	if (m->place.file != NULL)
 		q->store_ops->release(q->store, &m->place);
 	free(m);

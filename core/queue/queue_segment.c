@@ -65,15 +65,18 @@ segment_new(struct queue_spool *sp, uint64_t id)
 }
 
 static void
+partial_free(struct queue_segment *seg, struct queue_partial *p)
+{
+	RB_REMOVE(queue_partials, &seg->partials, p);
+	free(p->rcpts);
+	free(p);
+}
+
+static void
 partials_clear(struct queue_segment *seg)
 {
-	struct queue_partial *p;
-
-	while ((p = RB_MIN(queue_partials, &seg->partials)) != NULL) {
-		RB_REMOVE(queue_partials, &seg->partials, p);
-		free(p->rcpts);
-		free(p);
-	}
+	while (!RB_EMPTY(&seg->partials))
+		partial_free(seg, RB_ROOT(&seg->partials));
 }
 
 static void
@@ -179,11 +182,8 @@ queue_partial_drop(struct queue_segment *seg, uint32_t seq)
 {
 	struct queue_partial *p = queue_partial_find(seg, seq);
 
-	if (p == NULL)
-		return;
-	RB_REMOVE(queue_partials, &seg->partials, p);
-	free(p->rcpts);
-	free(p);
+	if (p != NULL)
+		partial_free(seg, p);
 }
 
 void

@@ -243,24 +243,15 @@ spool_flush(void *store)
 }
 
 static void
-hurry_segment(struct queue_spool *sp, struct queue_segment *seg)
-{
-	if (seg->rewind_ms != 0)
-		seg->rewind_ms = sp->now_ms;
-}
-
-static void
 spool_again(void *store, const struct queue_place *place)
 {
 	struct queue_spool *sp = store;
 	struct queue_segment *seg;
 
-	if (place != NULL) {
-		hurry_segment(sp, segment_of(place));
-		return;
-	}
 	RB_FOREACH (seg, queue_segments, &sp->segments)
-		hurry_segment(sp, seg);
+		if (seg->rewind_ms != 0 &&
+		    (place == NULL || seg == segment_of(place)))
+			seg->rewind_ms = sp->now_ms;
 }
 
 static void
