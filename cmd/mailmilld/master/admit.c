@@ -35,13 +35,6 @@ options_of(const struct listener *l, const accept_addr *peer)
 	    &peer->sa);
 }
 
-static enum ledger_kind
-kind_of(const struct listener *l, const accept_addr *peer)
-{
-	return options_of(l, peer)->proxy_protocol ? LEDGER_PROXY :
-	    LEDGER_DIRECT;
-}
-
 void
 admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
     struct log_bound *bound)
@@ -60,11 +53,11 @@ admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
 /* Return whether the client has all the sessions that it may have. */
 static bool
 client_is_over(struct listener *l, const accept_addr *peer,
-    enum ledger_kind kind)
+    const struct esmtp_options *o, enum ledger_kind kind)
 {
 	struct master *m = l->master;
 
-	if (!is_over(client_limit(m, options_of(l, peer), kind),
+	if (!is_over(client_limit(m, o, kind),
 	    ledger_clients(m->ledger, &peer->sa, kind)))
 		return false;
 	admit_refused(l, peer, "Client_Sessions",
@@ -77,7 +70,7 @@ admit_new(struct listener *l, const accept_addr *peer, enum ledger_kind *kind_r)
 {
 	const struct esmtp_options *o = options_of(l, peer);
 
-	*kind_r = kind_of(l, peer);
+	*kind_r = o->proxy_protocol ? LEDGER_PROXY : LEDGER_DIRECT;
 	if (is_over(o->listener_sessions, l->sessions.n)) {
 		admit_refused(l, peer, "Listener_Sessions", &l->refusals);
 		return RPL_SESSIONS;
@@ -86,7 +79,8 @@ admit_new(struct listener *l, const accept_addr *peer, enum ledger_kind *kind_r)
 		admit_refused(l, peer, "Service_Sessions", &l->refusals);
 		return RPL_SESSIONS;
 	}
-	return client_is_over(l, peer, *kind_r) ? RPL_CLIENT_SESSIONS : RPL_OK;
+	return client_is_over(l, peer, o, *kind_r) ? RPL_CLIENT_SESSIONS :
+	    RPL_OK;
 }
 
 int
@@ -103,7 +97,8 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	if (l == NULL)
 		return -1;
 	/* a listener that is closed has no options any more */
-	if (l->fd != -1 && client_is_over(l, &peer, LEDGER_PROXIED))
+	if (l->fd != -1 && client_is_over(l, &peer, options_of(l, &peer),
+	    LEDGER_PROXIED))
 		return 1;
 	/* without memory it stays counted for the proxy */
 	return book_proxied(p->book, mp->handle, &peer.sa) == 0 ||
