@@ -52,6 +52,8 @@ struct esmtp_report {
 	uint64_t		 octets;
 	size_t			 nrcpts;
 	unsigned int		 nmessages;	/* END: accepted in the session */
+	unsigned int		 nrejected;	/* reports of REJECTED in the session, with this one */
+	unsigned int		 nauth_failed;	/* reports of AUTH_FAILED, likewise */
 	int			 errnum;	/* errno or 0 */
 	struct timeval		 now;
 	struct timeval		 elapsed;	/* since the session (END) or the message (ACCEPTED) began */
@@ -137,6 +139,8 @@ struct esmtp_host {
 	size_t				 scratch_octets; /* at least LIM_COMMAND_READ */
 	char				*output;	/* one reply buffer for all sessions of the loop */
 	size_t				 output_octets;	/* at least LIM_OUTPUT */
+	size_t				 held_octets;	/* the factory's: memory that the recipients of all sessions take */
+	size_t				 held_max;	/* where a session that has more than LIM_RCPTS_SHARE gets no further ones (452 4.3.1); 0: no bound */
 	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */
 	int				 is_held;	/* what is accepted would not be delivered for long: MAIL gets 451 */
 	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */

@@ -115,6 +115,8 @@ struct _message_construct {
 	uint32_t		 nmessages;	/* accepted */
 	uint32_t		 nrcpts;	/* accepted */
 	uint32_t		 nerrors;	/* since the last accepted message */
+	uint32_t		 nrejected;	/* reported */
+	uint32_t		 nauth_failed;	/* reported */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
 	uint16_t		 module;	/* where a suspended phase goes on; else 0 */
 	uint8_t			 state;		/* enum esmtp_state */

@@ -73,7 +73,8 @@ report_refusal(struct esmtp_step *st, int code, const char *enhanced,
 		r.sender = t->sender;
 		r.id = t->id;
 		r.nrcpts = t->rcpts.n;
-		r.rcpt = t->rcpts.n > 0 ? t->rcpts.addr[0] : NULL;
+		r.rcpt = t->rcpts.n > 0 ? esmtp_rcpts_get(&t->rcpts, 0) :
+		    NULL;
 	}
 	esmtp_report(st, &r);
 }
@@ -82,7 +83,14 @@ void
 esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 {
 	struct esmtp_host *host = st->ac->host;
+	message_construct *mc = st->mc;
 
+	if (mc != NULL) {
+		mc->nrejected += r->kind == ESMTP_REPORT_REJECTED;
+		mc->nauth_failed += r->kind == ESMTP_REPORT_AUTH_FAILED;
+		r->nrejected = mc->nrejected;
+		r->nauth_failed = mc->nauth_failed;
+	}
 	r->verb = st->verb;
 	r->now = st->now;
 	if (r->enhanced == NULL)

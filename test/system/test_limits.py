@@ -217,3 +217,18 @@ def test_two_messages_in_one_segment_of_input(d):
             c.expect(want)
         c.ended()
         s.wait_mail(50)
+
+
+def test_one_session_writes_few_lines_to_the_log(d):
+    with Server(d, listener='Max_Recipients_Per_Message = 1') as s:
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('MAIL FROM:<a@client.test>')
+            c.cmd('RCPT TO:<user@example.test>')
+            for i in range(10):
+                c.send(b'RCPT TO:<other@example.test>\r\n' * 100)
+                for _ in range(100):
+                    assert c.reply().startswith('452 4.5.3')
+            c.cmd('QUIT', '221')
+        wait_for('the end', lambda: 'left_out=950' in s.log())
+        assert s.log().count('event=rejected') == 50

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/lim.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/util/addr.h"
@@ -127,6 +128,8 @@ report_auth_failed(const struct worker *w, const accept_construct *ac,
 
 	if (r->code == 535)
 		stats_inc(STATS_AUTH_FAILED);
+	if (r->nauth_failed > LIM_LOG_REFUSALS)
+		return;
 	log_event(LOG_LEVEL_INFO, "auth-failed",
 	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
 	    "code=%d reason=%s", ac->id, addr_text(&ac->peer.sa, buf),
@@ -145,6 +148,8 @@ report_rejected(const struct worker *, const accept_construct *ac,
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
 		stats_inc(STATS_REPLIES_4XX);
+	if (r->nrejected > LIM_LOG_REFUSALS)
+		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
 	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
 	    "detail=%s", ac->id, addr_text(&ac->peer.sa, buf), r->verb,
@@ -175,24 +180,37 @@ report_abort(const struct worker *, const accept_construct *ac,
 	    strerror(r->errnum));
 }
 
-/* At level info only for a session without a message that was not refused: the
- * others have been logged with their messages, or by the master. */
+/* Of ${n} reports of a kind, how many have not been logged? */
+static unsigned int
+left_out(unsigned int n)
+{
+	return n > LIM_LOG_REFUSALS ? n - LIM_LOG_REFUSALS : 0;
+}
+
+#define END_FORMAT \
+	"session=%s client=%s port=%d listener=%s messages=%u seconds=%s"
+
+/* At level info only when lines were left out, or for a session without a
+ * message that was not refused: the others have been logged with their
+ * messages, or by the master. */
 static void
 report_end(const struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	enum log_level level = r->nmessages == 0 && !ac->is_refused ?
+	unsigned int left = left_out(r->nrejected) + left_out(r->nauth_failed);
+	enum log_level level = left > 0 ||
+	    (r->nmessages == 0 && !ac->is_refused) ?
 	    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(STATS_SESSIONS_ENDED);
 	if (!log_enabled(level))
 		return;
-	log_event(level, "disconnect",
-	    "session=%s client=%s port=%d listener=%s messages=%u seconds=%s",
+	log_event(level, "disconnect", left == 0 ? END_FORMAT :
+	    END_FORMAT " left_out=%u",
 	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
-	    log_seconds(&r->elapsed, seconds));
+	    log_seconds(&r->elapsed, seconds), left);
 }
 
 static void (*const reporters[])(const struct worker *,
