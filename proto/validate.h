@@ -146,8 +146,8 @@ void validate_context_delete(validate_context *vctx, int which,
 /* --- changing the recipients ---------------------------------------------- */
 
 /* The recipients of the message, for DATA and DATA_SPOOL.
- * iterate: point *addr at recipient number ${pos}, from 0; return 1, or 0 if
- * there are not so many.  add: local@domain as it is to be delivered; with
+ * iterate: point *addr at recipient number ${pos}, from 0, valid until one is
+ * added or removed; return 1, or 0 if there are not so many.  add: local@domain as it is to be delivered; with
  * ${uniq} not a second time; return 1 added, 0 there already, -1 with errno
  * (EPERM: not now; ENOMEM; EINVAL).  remove, remove_all: return how many were
  * removed.  can_modify: 1 from MAIL until the commit, else 0. */

@@ -3,6 +3,7 @@
  * Knows nothing of lines and dots: the data reader does. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/util/addr.h"
@@ -57,7 +58,7 @@ put_received(struct esmtp_step *st)
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
-	r.rcpt = t->rcpts.n == 1 ? t->rcpts.addr[0] : NULL;
+	r.rcpt = t->rcpts.n == 1 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
 	r.seconds = st->now.tv_sec;
 	received_security(st, &r);
 	n = esmtp_received_format(&r, buf);
@@ -155,21 +156,34 @@ finish_with(struct esmtp_step *st, int reply)
 	esmtp_txn_reset(st->mc);
 }
 
+#define FEW_RCPTS	8	/* a list of them is made on the stack */
+
 static int
 commit(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
+	const char *few[FEW_RCPTS], **rcpts = few;
 	char peer[ADDR_TEXT];
 	struct spool_envelope env = { .sender = t->sender };
+	size_t i;
+	int result;
 
-	env.rcpts = (const char *const *)t->rcpts.addr;
+	if (t->rcpts.n > FEW_RCPTS &&
+	    (rcpts = calloc(t->rcpts.n, sizeof(*rcpts))) == NULL)
+		return -1;
+	for (i = 0; i < t->rcpts.n; i++)
+		rcpts[i] = esmtp_rcpts_get(&t->rcpts, i);
+	env.rcpts = rcpts;
 	env.nrcpts = t->rcpts.n;
 	env.session = st->ac->id;
 	env.client = addr_text(&st->ac->peer.sa, peer);
 	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
 	env.received = st->now;
 	env.flags = t->env_flags;
-	return st->ac->host->spool->commit(t->msg, &env);
+	result = st->ac->host->spool->commit(t->msg, &env);
+	if (rcpts != few)
+		free(rcpts);
+	return result;
 }
 
 /* The whole message is here: the last phase, then the commit.  Called again
@@ -248,7 +262,7 @@ report_accepted(struct esmtp_step *st)
 	r.enhanced = esmtp_reply_rows[RPL_QUEUED].enhanced;
 	r.id = t->id;
 	r.sender = t->sender;
-	r.rcpt = t->rcpts.addr[0];
+	r.rcpt = esmtp_rcpts_get(&t->rcpts, 0);
 	r.nrcpts = t->rcpts.n;
 	r.octets = t->octets;
 	timersub(&st->now, &t->started, &r.elapsed);

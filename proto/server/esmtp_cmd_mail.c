@@ -80,7 +80,7 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 static enum esmtp_reply_id
 begin(struct esmtp_step *st, const struct path_arg *p)
 {
-	struct esmtp_txn *t = esmtp_txn_new(&p->addr, &st->now);
+	struct esmtp_txn *t = esmtp_txn_new(st->ac->host, &p->addr, &st->now);
 
 	if (t == NULL)
 		return RPL_NOMEM;
@@ -116,12 +116,27 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 	return W_GO;
 }
 
+/* The recipients are the only memory of a session that a client can make much
+ * larger than others do.  When those of all sessions reach the host's bound, the
+ * sessions that have had their share get no more, and the others are served. */
+static bool
+has_room(const message_construct *mc)
+{
+	const struct esmtp_host *host = mc->ac->host;
+
+	return host->held_max == 0 || host->held_octets < host->held_max ||
+	    esmtp_rcpts_octets(&mc->txn->rcpts) < LIM_RCPTS_SHARE;
+}
+
 /* Add the recipient; one named twice gets the message once. */
 static enum esmtp_reply_id
 add_rcpt(message_construct *mc, const char *text)
 {
-	int added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
+	int added;
 
+	if (!has_room(mc))
+		return RPL_RCPTS_ROOM;
+	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
 	if (added == -1)
 		return RPL_NOMEM;
 	mc->nrcpts += (unsigned int)added;

@@ -67,11 +67,14 @@ struct validate_context {
 	int			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */
 };
 
-/* The recipients accepted so far. */
+/* The recipients accepted so far: one block of text, and 8 octets for each. */
 struct esmtp_rcpts {
-	char		**addr;
-	uint32_t	 *hash;		/* of each, to find a repeated one */
-	size_t		  n, size;
+	char		*text;		/* each with its NUL, one behind the other */
+	uint32_t	*at;		/* where each begins, in the order of RCPT */
+	uint32_t	*sorted;	/* the same, by address in any case: finds a repeated one, whatever a client chooses */
+	size_t		 n, len;	/* of them; of the text */
+	size_t		 text_size, at_size, sorted_size;
+	size_t		*held;		/* the host's sum of what is allocated */
 };
 
 /* One mail transaction: from MAIL to the reply after the data. */
@@ -301,9 +304,23 @@ enum esmtp_want esmtp_proxy(struct esmtp_step *st);
 enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 
 /* esmtp_txn.c */
-struct esmtp_txn *esmtp_txn_new(const struct mailaddr *sender,
-    const struct timeval *now);
+struct esmtp_txn *esmtp_txn_new(struct esmtp_host *host,
+    const struct mailaddr *sender, const struct timeval *now);
 void esmtp_txn_reset(message_construct *mc);
+
+/* esmtp_rcpts.c
+ * esmtp_rcpts_get(r, i): Recipient number ${i}, valid until the next change.
+ * esmtp_rcpts_octets(r): The memory they take.
+ * esmtp_rcpts_add(r, addr, is_unique): Return 1 when added, 0 when it was there
+ * (with ${is_unique}), -1: ENOMEM.
+ * esmtp_rcpts_remove(r, addr): Return 1, or 0 when it was not there. */
+static inline char *
+esmtp_rcpts_get(const struct esmtp_rcpts *r, size_t i)
+{
+	return r->text + r->at[i];
+}
+
+size_t esmtp_rcpts_octets(const struct esmtp_rcpts *r);
 int esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique);
 int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
 void esmtp_rcpts_clear(struct esmtp_rcpts *r);

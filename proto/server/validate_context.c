@@ -73,7 +73,7 @@ validate_context_rcpt(const validate_context *vctx, size_t pos,
 
 	if (t == NULL || pos >= t->rcpts.n)
 		return 0;
-	mailaddr_split(t->rcpts.addr[pos], addr_r);
+	mailaddr_split(esmtp_rcpts_get(&t->rcpts, pos), addr_r);
 	return 1;
 }
 
@@ -151,7 +151,7 @@ validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
 
 	if (r == NULL || pos < 0 || (size_t)pos >= r->n)
 		return 0;
-	*addr = r->addr[pos];
+	*addr = esmtp_rcpts_get(r, (size_t)pos);
 	return 1;
 }
 

@@ -3,6 +3,8 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include "core/lim.h"
+
 static const struct esmtp_host_ops ops = {
 	.report = host_report,
 	.lookup_rcpt = host_rcpt_lookup,
@@ -27,4 +29,5 @@ host_init(struct worker *w)
 	w->host.scratch_octets = sizeof(w->scratch);
 	w->host.output = w->output;
 	w->host.output_octets = sizeof(w->output);
+	w->host.held_max = LIM_RCPTS_WORKER;
 }

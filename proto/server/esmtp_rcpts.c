@@ -1,0 +1,116 @@
+/* The recipients of a transaction.
+ * Owns: their memory, and the sum of it over all sessions of the host.
+ * Knows nothing of commands and replies. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/util/array.h"
+#include "proto/server/esmtp_int.h"
+
+size_t
+esmtp_rcpts_octets(const struct esmtp_rcpts *r)
+{
+	return r->text_size + r->at_size * sizeof(*r->at) +
+	    r->sorted_size * sizeof(*r->sorted);
+}
+
+void
+esmtp_rcpts_clear(struct esmtp_rcpts *r)
+{
+	size_t *held = r->held;
+
+	*held -= esmtp_rcpts_octets(r);
+	free(r->text);
+	free(r->at);
+	free(r->sorted);
+	memset(r, 0, sizeof(*r));
+	r->held = held;
+}
+
+/* The place of ${addr} in the sorted ones, or where it would be. */
+static size_t
+find(const struct esmtp_rcpts *r, const char *addr, bool *is_there_r)
+{
+	size_t low = 0, high = r->n, middle;
+	int order;
+
+	*is_there_r = false;
+	while (low < high) {
+		middle = (low + high) / 2;
+		order = strcasecmp(addr, r->text + r->sorted[middle]);
+		if (order == 0) {
+			*is_there_r = true;
+			return middle;
+		}
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Make room for one more, with a text of ${len} octets. */
+static int
+make_room(struct esmtp_rcpts *r, size_t len)
+{
+	uint32_t *at, *sorted;
+	char *text;
+
+	if ((text = array_fit(r->text, &r->text_size, r->len + len, 1)) == NULL)
+		return -1;
+	r->text = text;
+	at = array_fit(r->at, &r->at_size, r->n + 1, sizeof(*at));
+	if (at == NULL)
+		return -1;
+	r->at = at;
+	sorted = array_fit(r->sorted, &r->sorted_size, r->n + 1,
+	    sizeof(*sorted));
+	if (sorted == NULL)
+		return -1;
+	r->sorted = sorted;
+	return 0;
+}
+
+int
+esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
+{
+	size_t len = strlen(addr) + 1, before = esmtp_rcpts_octets(r), i;
+	bool is_there;
+	int failed;
+
+	i = find(r, addr, &is_there);
+	if (is_there && is_unique)
+		return 0;
+	failed = make_room(r, len);
+	*r->held += esmtp_rcpts_octets(r) - before;
+	if (failed == -1)
+		return -1;
+	memmove(r->sorted + i + 1, r->sorted + i,
+	    (r->n - i) * sizeof(*r->sorted));
+	r->at[r->n] = r->sorted[i] = (uint32_t)r->len;
+	memcpy(r->text + r->len, addr, len);
+	r->len += len;
+	r->n++;
+	return 1;
+}
+
+/* Its text stays until the transaction ends. */
+int
+esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
+{
+	bool is_there;
+	size_t i = find(r, addr, &is_there), k;
+
+	if (!is_there)
+		return 0;
+	for (k = 0; r->at[k] != r->sorted[i]; k++)
+		continue;
+	r->n--;
+	memmove(r->at + k, r->at + k + 1, (r->n - k) * sizeof(*r->at));
+	memmove(r->sorted + i, r->sorted + i + 1,
+	    (r->n - i) * sizeof(*r->sorted));
+	return 1;
+}
