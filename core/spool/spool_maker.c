@@ -3,6 +3,9 @@
  * Owns: the segment made ahead of need, bodies of large messages until their
  * record is due, the wiping of failed batches, the mark of message ids. */
 
+#include <sys/param.h>
+#include <sys/statvfs.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,24 +19,44 @@
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota checked */
 
-/* The quota counts all that the spool holds; free segments make room. */
+/* How much of the quota is left if ${more} is taken.  It counts all that the
+ * spool holds; free segments make room.  Return 0, or -1 with errno. */
 static int
-quota_check(const struct spool_writer *w, uint64_t more)
+quota_left(const struct spool_writer *w, uint64_t more, uint64_t *left_r)
 {
-	uint64_t octets;
+	uint64_t quota = w->config.quota_octets, octets, free_octets;
 
-	if (w->config.quota_octets == 0)
+	*left_r = UINT64_MAX;
+	if (quota == 0)
 		return (0);
 	do {
-		if (spool_usage(w->config.dirfd, &octets) == -1)
+		if (spool_usage(w->config.dirfd, &octets, &free_octets) == -1)
 			return (-1);
 		octets += more + spool_reserve_told(w->config.dirfd);
-		if (octets <= w->config.quota_octets)
+		if (octets <= quota) {
+			*left_r = quota - octets + free_octets;
 			return (0);
+		}
 	} while (spool_free_remove(w->config.dirfd) == 0);
 	if (errno == ENOENT)
 		errno = EDQUOT;
 	return (-1);
+}
+
+/* Is there room for ${more} within the quota?  Note what is left of it and of
+ * the disk. */
+static int
+quota_check(struct spool_writer *w, uint64_t more)
+{
+	struct statvfs fs;
+	uint64_t left;
+
+	if (quota_left(w, more, &left) == -1)
+		return (-1);
+	if (fstatvfs(w->config.dirfd, &fs) == 0)
+		left = MIN(left, (uint64_t)fs.f_bavail * fs.f_frsize);
+	__atomic_store_n(&w->free_octets, left, __ATOMIC_RELAXED);
+	return (0);
 }
 
 /* Nothing that needs room, while the queue uses the reserve. */

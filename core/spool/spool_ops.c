@@ -177,7 +177,8 @@ hand_over(struct spool_msg *msg, bool is_finished)
 static int
 go_large(struct spool_msg *msg)
 {
-	if ((msg->sum = spool_sum_new()) == NULL)
+	if ((msg->sum = spool_sum_new()) == NULL ||
+	    spool_share_begin(msg) == -1)
 		return (-1);
 	msg->is_large = true;
 	hand_over(msg, false);
@@ -236,8 +237,11 @@ ops_append(struct spool_msg *msg, const char *buf, size_t len)
 	while (len > 0) {
 		b = STAILQ_LAST(&msg->blocks, spool_block, link);
 		if (b != NULL && b->start + b->len == b->cap) {
-			if (msg->is_large)
+			if (msg->is_large) {
+				if (spool_share_grow(msg) == -1)
+					return (-1);
 				hand_over(msg, false);
+			}
 			b = NULL;
 		}
 		if (b == NULL && (b = block_add(msg, len)) == NULL)
@@ -304,6 +308,7 @@ ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 	if (commit_prepare(msg, env) == -1)
 		return (-1);
 	open_remove(msg);
+	spool_share_end(msg);
 	w->nbusy++;
 	if (msg->is_large) {
 		hand_over(msg, true);
@@ -322,6 +327,7 @@ ops_abort(struct spool_msg *msg)
 	if (msg == NULL)
 		return;
 	open_remove(msg);
+	spool_share_end(msg);
 	if (!msg->is_large) {
 		spool_msg_free(msg);
 		return;

@@ -398,28 +398,32 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 
 struct usage {
 	int		 dirfd;
-	uint64_t	 octets;
+	uint64_t	 octets, free_octets;
 };
 
 static int
-usage_one(void *closure, enum spool_entry, uint64_t, const char *name)
+usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 {
 	struct usage *u = closure;
 	struct stat st;
 
-	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		u->octets += (uint64_t)st.st_size;
+	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return (0);
+	u->octets += (uint64_t)st.st_size;
+	if (kind == SPOOL_ENTRY_FREE)
+		u->free_octets += (uint64_t)st.st_size;
 	return (0);
 }
 
 int
-spool_usage(int dirfd, uint64_t *octets_r)
+spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r)
 {
 	struct usage u = { .dirfd = dirfd };
 
 	if (spool_scan(dirfd, usage_one, &u) != 0)
 		return (-1);
 	*octets_r = u.octets;
+	*free_r = u.free_octets;
 	return (0);
 }
 

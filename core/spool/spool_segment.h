@@ -117,10 +117,11 @@ typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
     uint64_t id, const char *name);
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
 
-/* spool_usage(dirfd, octets_r): Octets of all files that spool_scan() reports.
- * Return 0 or -1.  spool_free_remove(dirfd): Remove one free segment; 0, or -1
- * with ENOENT, there is none, or another errno. */
-int spool_usage(int dirfd, uint64_t *octets_r);
+/* spool_usage(dirfd, octets_r, free_r): Octets of all files that spool_scan()
+ * reports; of these, of free segments.  Return 0 or -1.
+ * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with ENOENT, there
+ * is none, or another errno. */
+int spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r);
 int spool_free_remove(int dirfd);
 
 /* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at

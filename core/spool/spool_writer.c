@@ -27,6 +27,7 @@ static void
 init_lists(struct spool_writer *w)
 {
 	TAILQ_INIT(&w->open);
+	RB_INIT(&w->clients);
 	TAILQ_INIT(&w->helds);
 	STAILQ_INIT(&w->staged);
 	STAILQ_INIT(&w->free_first.blocks);
@@ -182,6 +183,7 @@ spool_writer_open(const struct spool_writer_config *config,
 	w->closure = closure;
 	w->event_fd = w->ids.fd = -1;
 	w->is_next_wanted = true;
+	w->free_octets = UINT64_MAX;
 	init_lists(w);
 	if ((error = init_locks(w)) != 0)
 		errno = error;

@@ -19,6 +19,8 @@
 
 struct spool_writer;
 
+#define SPOOL_CLIENT_KEY	16	/* octets, as many as an address has */
+
 struct spool_writer_config {
 	int		 dirfd;		/* spool/incoming; kept, not owned */
 	unsigned int	 instance;	/* preferred number for message ids */
@@ -45,6 +47,12 @@ struct spool_writer_callbacks {
 	/* room(closure, handle): spool->room() returned 0 before, and now
 	 * there may be room.  Return whether there is such a session. */
 	bool	(*room)(void *closure, uint64_t handle);
+
+	/* client(closure, handle, key): Who sends the message: the same
+	 * octets for what counts as one client.  May be NULL: there is no
+	 * bound for each of them. */
+	void	(*client)(void *closure, uint64_t handle,
+		    unsigned char key[SPOOL_CLIENT_KEY]);
 
 	/* committed(closure, position): For Q_COMMITTED, after the done()
 	 * calls of a batch, and when a segment is sealed.  May be NULL. */

@@ -12,6 +12,7 @@
 #define CORE_SPOOL_SPOOL_WRITER_INT_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 #include <sys/uio.h>
 
 #include <pthread.h>
@@ -46,6 +47,15 @@ struct spool_cache {
 	size_t			 n;
 };
 
+/* A client with unfinished large messages */
+struct spool_client {
+	RB_ENTRY(spool_client)	 entry;
+	unsigned char		 key[SPOOL_CLIENT_KEY];
+	uint64_t		 octets;
+	size_t			 nmsgs;
+};
+RB_HEAD(spool_clients, spool_client);
+
 struct spool_msg {
 	TAILQ_ENTRY(spool_msg)	 open_link;	/* while the loop has it */
 	STAILQ_ENTRY(spool_msg)	 link;		/* then: staged, queue, done */
@@ -59,6 +69,8 @@ struct spool_msg {
 	uint32_t		 envelope_octets;
 	char			*head;		/* record header and envelope */
 	bool			 is_head_owned;	/* allocated, not in the block */
+	struct spool_client	*client;	/* while it is unfinished and large */
+	uint64_t		 shared;	/* octets counted there */
 	bool			 is_large;
 	bool			 is_aborted;	/* no done(): for the maker to throw away */
 	int			 error;		/* atomic: the maker tells the loop */
@@ -117,6 +129,8 @@ struct spool_writer {
 	struct spool_msgs	 staged;	/* committed in this pass */
 	unsigned int		 nstaged;
 	size_t			 nbusy;
+	struct spool_clients	 clients;
+	uint64_t		 shared_octets;	/* of all of them */
 	uint64_t		 held_octets;	/* of all blocks in use */
 	uint64_t		 away_octets;	/* of these, handed to the threads */
 	struct spool_cache	 free_first, free_max;	/* by their sizes */
@@ -155,6 +169,7 @@ struct spool_writer {
 	int			 make_error;	/* why there is no next segment */
 	int			 commit_error;	/* of the last batch; 0: fine */
 	uint64_t		 cur_left;	/* octets in the current segment */
+	uint64_t		 free_octets;	/* on the disk, and of the quota; UINT64_MAX: not known */
 
 	/* the committer's */
 	pthread_t		 committer;
@@ -198,6 +213,15 @@ void spool_body_close(struct spool_msg *msg, bool is_kept);
 size_t spool_block_octets(const struct spool_block *b);
 void spool_block_free(struct spool_writer *w, struct spool_block *b);
 void spool_msg_free(struct spool_msg *msg);
+
+/* core/spool/spool_share.c, the loop's.
+ * spool_share_begin(msg): It has become large.  spool_share_grow(msg): Its
+ * octets have grown.  Return 0, or -1 with errno: ENOMEM; ENOSPC, it, its
+ * client, or all hold too much of the disk.  spool_share_end(msg): It is
+ * finished or aborted. */
+int spool_share_begin(struct spool_msg *msg);
+int spool_share_grow(struct spool_msg *msg);
+void spool_share_end(struct spool_msg *msg);
 
 /* spool_waiters_wake(w): Tell sessions that there is room, as far as there is. */
 void spool_waiters_wake(struct spool_writer *w);

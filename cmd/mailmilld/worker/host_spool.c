@@ -3,7 +3,10 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include <string.h>
+
 #include "core/process/log.h"
+#include "core/util/addr.h"
 
 static void
 spool_done(void *closure, uint64_t handle, int error)
@@ -33,9 +36,23 @@ spool_committed(void *closure, const struct spool_position *position)
 	tell_committed(closure, position);
 }
 
+/* An IPv6 client has a /64 to choose from. */
+static void
+spool_client(void *closure, uint64_t handle,
+    unsigned char key[SPOOL_CLIENT_KEY])
+{
+	accept_construct *ac = sessions_find(closure, handle);
+	const unsigned char *octets;
+	int family;
+
+	if (ac != NULL && (octets = addr_octets(&ac->peer.sa, &family)) != NULL)
+		memcpy(key, octets, family == AF_INET ? 4 : 8);
+}
+
 static const struct spool_writer_callbacks callbacks = {
 	.done = spool_done,
 	.room = spool_room,
+	.client = spool_client,
 	.committed = spool_committed
 };
 

@@ -58,6 +58,12 @@ on_room(void *closure, uint64_t handle)
 }
 
 static void
+on_client(void *, uint64_t handle, unsigned char key[SPOOL_CLIENT_KEY])
+{
+	key[0] = (unsigned char)(handle / FIXTURE_PER_CLIENT);
+}
+
+static void
 on_committed(void *closure, const struct spool_position *position)
 {
 	struct spool_fixture *f = closure;
@@ -84,6 +90,7 @@ void
 fixture_open(struct spool_fixture *f)
 {
 	struct spool_writer_callbacks cb = { .done = on_done, .room = on_room,
+		.client = f->has_clients ? on_client : NULL,
 		.committed = on_committed };
 
 	memset(f->is_done, 0, sizeof(f->is_done));

@@ -10,6 +10,7 @@
 
 #define FIXTURE_SESSIONS	256
 #define FIXTURE_POSITIONS	64
+#define FIXTURE_PER_CLIENT	10
 
 struct spool_fixture {
 	char			 path[64];
@@ -23,6 +24,7 @@ struct spool_fixture {
 	unsigned int		 ndone;
 	struct spool_position	 positions[FIXTURE_POSITIONS];
 	unsigned int		 npositions;
+	bool			 has_clients;	/* FIXTURE_PER_CLIENT handles each */
 	bool			 is_inside;	/* a spool_ops call is running */
 };
 

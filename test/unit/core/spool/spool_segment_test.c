@@ -171,7 +171,7 @@ Test(spool_segment, usage_counts_all_files_but_the_reserve)
 {
 	struct spool_fixture f;
 	struct spool_segment s, t;
-	uint64_t octets;
+	uint64_t octets, idle;
 	char name[SPOOL_NAME];
 	int fd;
 
@@ -183,12 +183,13 @@ Test(spool_segment, usage_counts_all_files_but_the_reserve)
 	cr_assert_eq(write(fd, "12345", 5), 5);
 	(void)close(fd);
 	cr_assert_eq(spool_reserve_make(f.dirfd), 0);
-	cr_assert_eq(spool_usage(f.dirfd, &octets), 0);
+	cr_assert_eq(spool_usage(f.dirfd, &octets, &idle), 0);
 	cr_assert_eq(octets, 2 * SIZE + 5);
+	cr_assert_eq(idle, SIZE);
 	cr_assert_eq(spool_free_remove(f.dirfd), 0);
 	cr_assert_eq(spool_free_remove(f.dirfd), -1);
 	cr_assert_eq(errno, ENOENT);
-	cr_assert_eq(spool_usage(f.dirfd, &octets), 0);
+	cr_assert_eq(spool_usage(f.dirfd, &octets, &idle), 0);
 	cr_assert_eq(octets, SIZE + 5);
 	spool_segment_close(&s);
 	fixture_free(&f);

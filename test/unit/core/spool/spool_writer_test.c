@@ -391,12 +391,12 @@ Test(spool_writer, free_segments_make_room_for_a_large_body_within_the_quota)
 	int i;
 
 	fixture_init(&f);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 20; i++) {
 		cr_assert_eq(spool_segment_create(f.dirfd, 100 + i,
 		    f.config.segment_octets, false, &s), 0);
 		spool_segment_untake(f.dirfd, &s);
 	}
-	f.config.quota_octets = 12 * f.config.segment_octets;
+	f.config.quota_octets = 24 * f.config.segment_octets;
 	fixture_open(&f);
 	cr_assert_eq(fixture_send(&f, 0, 1000000), 0);
 	fixture_wait(&f, 0);

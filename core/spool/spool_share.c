@@ -1,0 +1,78 @@
+/* What unfinished messages hold of the disk, in all and of each client.
+ * A body that never ends would else take what all others need.  The bounds are
+ * parts of the space that is left, so that they suit any disk: what one worker's
+ * unfinished messages hold, and half of that for those of one client.  Only
+ * large messages count; the others are in memory, and bounded there. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/spool/spool_writer_int.h"
+
+#define ALL_PART	4	/* of what is free, with what they hold themselves */
+#define CLIENT_PART	8
+
+static int
+compare(const struct spool_client *a, const struct spool_client *b)
+{
+	return (memcmp(a->key, b->key, sizeof(a->key)));
+}
+
+RB_PROTOTYPE(spool_clients, spool_client, entry, compare)
+RB_GENERATE(spool_clients, spool_client, entry, compare)
+
+int
+spool_share_begin(struct spool_msg *msg)
+{
+	struct spool_writer *w = msg->w;
+	struct spool_client key = { .octets = 0 }, *c;
+
+	if (w->callbacks.client != NULL)
+		w->callbacks.client(w->closure, msg->handle, key.key);
+	if ((c = RB_FIND(spool_clients, &w->clients, &key)) == NULL) {
+		if ((c = malloc(sizeof(*c))) == NULL)
+			return (-1);
+		*c = key;
+		RB_INSERT(spool_clients, &w->clients, c);
+	}
+	c->nmsgs++;
+	msg->client = c;
+	return (0);
+}
+
+int
+spool_share_grow(struct spool_msg *msg)
+{
+	struct spool_writer *w = msg->w;
+	uint64_t more = msg->octets - msg->shared, all;
+
+	msg->client->octets += more;
+	w->shared_octets += more;
+	msg->shared = msg->octets;
+	all = __atomic_load_n(&w->free_octets, __ATOMIC_RELAXED);
+	if (all == UINT64_MAX)
+		return (0);	/* not known */
+	all += w->shared_octets;
+	if (w->shared_octets <= all / ALL_PART && (w->callbacks.client ==
+	    NULL || msg->client->octets <= all / CLIENT_PART))
+		return (0);
+	errno = ENOSPC;
+	return (-1);
+}
+
+void
+spool_share_end(struct spool_msg *msg)
+{
+	struct spool_client *c = msg->client;
+
+	if (c == NULL)
+		return;
+	c->octets -= msg->shared;
+	msg->w->shared_octets -= msg->shared;
+	msg->client = NULL;
+	if (--c->nmsgs > 0)
+		return;
+	RB_REMOVE(spool_clients, &msg->w->clients, c);
+	free(c);
+}
