@@ -22,7 +22,7 @@ check_passwd(const char *arg, char *err_r, size_t errlen)
 	return -1;
 }
 
-/* Is it a name that PAM reads a file of? */
+/* Is it a name for a file of PAM? */
 static int
 check_pam(const char *arg, char *err_r, size_t errlen)
 {
@@ -31,8 +31,8 @@ check_pam(const char *arg, char *err_r, size_t errlen)
 	if (*arg != '\0' && *arg != '.' && arg[strspn(arg, may)] == '\0' &&
 	    strlen(arg) <= 64)
 		return 0;
-	snprintf(err_r, errlen, "\"%s\" is none: small letters, digits, '_', "
-	    "'.', '-'", arg);
+	snprintf(err_r, errlen, "\"%s\" is not one: small letters, digits, "
+	    "'_', '.' and '-' are allowed", arg);
 	return -1;
 }
 

@@ -8,7 +8,7 @@
 #include "cmd/settings/settings_int.h"
 #include "proto/server/esmtp_auth_mech.h"
 
-/* What a client of that scope would be offered, and its back end cannot do. */
+/* Refuse a mechanism that clients would be offered and the back end cannot do. */
 static int
 check_options(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)
@@ -26,7 +26,7 @@ check_options(struct conf *c, const struct settings_listen *l,
 		if (esmtp_auth_mech_may(&scope, name, strlen(name)) != RPL_OK)
 			return conf_error(c, &l->at, "option "
 			    "'Auth_Mechanisms': the back end \"%s\" cannot do "
-			    "%s: take it off the list", o->auth_backend, name);
+			    "%s: remove it from the list", o->auth_backend, name);
 	return 0;
 }
 
@@ -61,17 +61,17 @@ check_required(struct conf *c, const struct settings_listen *l,
 		return 0;
 	if (*o->auth_backend == '\0')
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
-		    "can log in without Auth_Backend: set it, or take this "
-		    "away");
+		    "can log in without Auth_Backend: set it, or remove "
+		    "Require_Auth");
 	if ((id = can_log_in(o)) == RPL_AUTH_TLS)
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
-		    "can log in, for %s inside TLS only: set TLS_Certificate "
-		    "and TLS_Key%s", o->auth_without_tls ?
+		    "can log in, because %s inside TLS only: set "
+		    "TLS_Certificate and TLS_Key%s", o->auth_without_tls ?
 		    "what Auth_Mechanisms names works" : "passwords are taken",
 		    o->auth_without_tls ? "" : ", or Auth_Without_TLS");
 	if (id != RPL_OK)
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
-		    "can log in, for EXTERNAL needs a client's certificate: "
+		    "can log in, because EXTERNAL needs a client's certificate: "
 		    "set TLS_Client_CA, or add to Auth_Mechanisms");
 	return 0;
 }

@@ -73,7 +73,7 @@ struct conf {
 	const struct conf_schema *schema;
 	struct conf_section	*root;
 	STAILQ_HEAD(, conf_value) overrides;
-	char			*err;		/* the caller's; first message wins */
+	char			*err;		/* the caller's; keeps the first message */
 	size_t			 errlen;
 	bool			 has_failed;
 };
@@ -90,23 +90,23 @@ const struct conf_value *conf_get(const struct conf *c,
     const struct conf_section *section, size_t row);
 
 /* conf_at_text(at, buf, len): "FILE:LINE:COLUMN", or "-D".
- * conf_at_seen(at, from, buf, len): The same as a message at ${from} says it:
- * "line 3" of its own file. */
+ * conf_at_seen(at, from, buf, len): The same for a message about ${from}: only
+ * "line 3" where both are in one file. */
 const char *conf_at_text(const struct conf_at *at, char *buf, size_t len);
 const char *conf_at_seen(const struct conf_at *at, const struct conf_at *from,
     char *buf, size_t len);
 
-/* conf_error(c, at, fmt, ...): Note "FILE:LINE:COLUMN: ..." ("-D: ...") unless
- * a message was noted before.  Return -1. */
+/* conf_error(c, at, fmt, ...): Write "FILE:LINE:COLUMN: ..." ("-D: ...") to
+ * c->err, unless that has a message already.  Return -1. */
 int conf_error(struct conf *c, const struct conf_at *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* conf_error_value(c, at, name, value, expected): The same as
- * "option 'name': expected ..., found ...". */
+/* conf_error_value(c, at, name, value, expected): Write the message
+ * "option 'name': expected ..., found ...".  Return -1. */
 int conf_error_value(struct conf *c, const struct conf_at *at,
     const char *name, const char *value, const char *expected);
 
-/* conf_nomem(c): The same of memory. */
+/* conf_nomem(c): Write that there is no memory.  Return -1. */
 int conf_nomem(struct conf *c);
 
 #endif

@@ -30,7 +30,7 @@ struct conf_item {
 
 struct conf_input {
 	STAILQ_HEAD(, conf_item) items;	/* the first file is the main one */
-	bool	 is_copy;		/* what is not there is not read */
+	bool	 is_copy;		/* from a pack: opens no file */
 };
 
 /* conf_input_new(fp, filename, overrides, n): Read all of ${fp}.  NULL with

@@ -83,7 +83,7 @@ skip_block(struct conf_lex *x)
 	return 0;
 }
 
-/* To the next token. */
+/* Skip white space and comments. */
 static int
 skip_blank(struct conf_lex *x)
 {
@@ -104,7 +104,7 @@ skip_blank(struct conf_lex *x)
 	return 0;
 }
 
-/* Not in a word, nor in double quotes. */
+/* "${" is refused in words and in double quotes. */
 static int
 check_dollar(struct conf_lex *x)
 {
@@ -143,8 +143,8 @@ read_quoted(struct conf_lex *x)
 		if (quote == '"' && *s->p == '\\') {
 			if (s->end - s->p < 2 ||
 			    strchr("\\\"$", s->p[1]) == NULL)
-				return error_here(x, "in double quotes, \\ may "
-				    "only stand before \\, \" or $");
+				return error_here(x, "in double quotes, \\ is "
+				    "only allowed before \\, \" or $");
 			s->p++;
 		}
 		*to++ = *s->p;

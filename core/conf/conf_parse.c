@@ -19,7 +19,7 @@ static int parse_block(struct parser *p, struct conf_section *section,
 
 /* --- names ---------------------------------------------------------------- */
 
-/* Where may something with ${scopes} stand?  In words. */
+/* Write the names of the sections whose bits are in ${scopes}. */
 static void
 scope_words(const struct conf_schema *schema, unsigned int scopes, char *buf,
     size_t len)
@@ -34,7 +34,8 @@ scope_words(const struct conf_schema *schema, unsigned int scopes, char *buf,
 			    "outside all sections" : schema->sections[i].name);
 }
 
-/* The last word is no name that may stand here: is it one at all? */
+/* Note that the last word is not allowed here: say where it is, or that there is
+ * no such name. */
 static int
 no_such(struct parser *p)
 {
@@ -54,8 +55,8 @@ no_such(struct parser *p)
 		return conf_error(p->c, &p->lex.at, "no such option '%.100s'",
 		    name);
 	scope_words(schema, scopes, words, sizeof(words));
-	return conf_error(p->c, &p->lex.at, "option '%.100s' may not stand "
-	    "here; its place is: %s", name, words);
+	return conf_error(p->c, &p->lex.at, "option '%.100s' is not "
+	    "allowed here (allowed: %s)", name, words);
 }
 
 /* --- settings ------------------------------------------------------------- */
@@ -66,7 +67,7 @@ is_value(const struct parser *p)
 	return p->lex.token == TOKEN_WORD || p->lex.token == TOKEN_QUOTED;
 }
 
-/* { a, b }, from behind the brace. */
+/* Read the list "{ a, b }"; the last token was its brace. */
 static int
 parse_list(struct parser *p, struct conf_section *section, size_t row)
 {
@@ -144,7 +145,7 @@ section_new(struct conf *c, struct conf_section *parent, size_t row,
 	return s;
 }
 
-/* The last token as the title of ${section}. */
+/* Take the last token as the title of ${section}. */
 static int
 parse_title(struct parser *p, struct conf_section *section)
 {
@@ -248,7 +249,7 @@ parse_include(struct parser *p, struct conf_section *section)
 
 /* --- the whole ------------------------------------------------------------ */
 
-/* What begins with the last word. */
+/* Read the setting, section or include whose name is the last word. */
 static int
 parse_statement(struct parser *p, struct conf_section *section)
 {
@@ -269,8 +270,8 @@ parse_statement(struct parser *p, struct conf_section *section)
 	return no_such(p);
 }
 
-/* What is in ${section}, up to the end of the file, or with ${open} up to the
- * brace that closes that one. */
+/* Read the statements of ${section} up to the end of the file or, if it began
+ * with a brace at ${open}, up to the brace that closes it. */
 static int
 parse_block(struct parser *p, struct conf_section *section,
     const struct conf_at *open)

@@ -219,14 +219,14 @@ Test(conf, an_error_names_file_line_and_option)
 		    "found \"x1\"" },
 		{ "\ncuont = 1", "t.conf:2:1: no such option 'cuont'" },
 		{ "box a {\n nmae = 1 }", "t.conf:2:2: no such option 'nmae'" },
-		{ "\nname = a", "t.conf:2:1: option 'name' may not stand here; "
-		    "its place is: Box" },
-		{ "box a {\n FLAG = on }", "t.conf:2:2: option 'FLAG' may not "
-		    "stand here; its place is: Lid" },
-		{ "lid { }", "t.conf:1:1: option 'lid' may not stand here; its "
-		    "place is: Box" },
-		{ "box a { lid { lid { } } }", "t.conf:1:15: option 'lid' may "
-		    "not stand here; its place is: Box" },
+		{ "\nname = a", "t.conf:2:1: option 'name' is not allowed "
+		    "here (allowed: Box)" },
+		{ "box a {\n FLAG = on }", "t.conf:2:2: option 'FLAG' is not "
+		    "allowed here (allowed: Lid)" },
+		{ "lid { }", "t.conf:1:1: option 'lid' is not allowed here "
+		    "(allowed: Box)" },
+		{ "box a { lid { lid { } } }", "t.conf:1:15: option 'lid' is "
+		    "not allowed here (allowed: Box)" },
 		{ "list = {a}\nlist = {b}",
 		    "t.conf:2:1: option 'List' is set twice, first in line 1" },
 		{ "count = {1}", "t.conf:1:9: expected a value for option "
@@ -251,12 +251,12 @@ Test(conf, an_error_names_file_line_and_option)
 		{ "\nbox 'a {\n}", "t.conf:2:5: the quote has no end" },
 		{ "\n/* x\n", "t.conf:2:1: the comment has no end" },
 		{ "# c\n// d\n/*\n{ */ # {\n\nname", "t.conf:6:1: option "
-		    "'name' may not stand here; its place is: Box" },
+		    "'name' is not allowed here (allowed: Box)" },
 		{ "count 1", "t.conf:1:7: expected '=' after option "
 		    "'Count', found \"1\"" },
 		{ "}", "t.conf:1:1: expected a name, found '}'" },
 		{ "box a {\n name = \"a\\n\" }", "t.conf:2:11: in double "
-		    "quotes, \\ may only stand before \\, \" or $" },
+		    "quotes, \\ is only allowed before \\, \" or $" },
 		{ "box a { name = \"x${HOME}\" }", "t.conf:1:18: ${...}: the "
 		    "environment is not used; write \\${ in double quotes "
 		    "for these two characters" },
