@@ -221,7 +221,10 @@ main(int argc, char **argv, char **envp)
 	/* where nobody watches, an account must not be made up */
 	m.is_trial = f.is_foreground && !has_manager;
 	if (config_read(1, &m.config, err, sizeof(err)) == -1) {
-		fprintf(stderr, "mailmilld: %s\n", err);
+		fprintf(stderr, "mailmilld: %s%s\n", err,
+		    f.is_check && geteuid() != 0 &&
+		    strstr(err, strerror(EACCES)) != NULL ? " (not checked: "
+		    "the server may read it when root starts it)" : "");
 		return EX_CONFIG;
 	}
 	return f.is_check ? check_start(&m, f.filename) : run_master(&m);
