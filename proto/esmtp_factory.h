@@ -102,6 +102,11 @@ void esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
  * have one more session?  Follow it with an E_ASYNC dispatch of ac->event.
  * Ignored when the session waits for none. */
 void esmtp_peer_done(accept_construct *ac, bool is_welcome);
+/* esmtp_session_resume(ac, moved, now): ${ac}, which has had no step yet, goes on
+ * with what session_move() was given in another process: it sends no banner.
+ * Return 0, or -1 with errno (EINVAL: no session is like that; ENOMEM). */
+int esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
+    const struct timeval *now);
 
 /* esmtp_session_login(ac): Who the client has shown to be, or NULL. */
 const char *esmtp_session_login(const accept_construct *ac);

@@ -71,6 +71,16 @@ struct esmtp_auth_can {
 	unsigned int	usual;	/* what is offered without being named */
 };
 
+/* A session between two commands, as another process needs it to go on with it:
+ * without TLS, login and transaction. */
+#define ESMTP_MOVED_HELO	256
+struct esmtp_moved {
+	uint32_t	 nmessages, nrcpts, nerrors; /* so far */
+	uint8_t		 has_helo, is_esmtp;
+	char		 helo[ESMTP_MOVED_HELO];
+	char		 id[20];
+};
+
 struct esmtp_host_ops {
 	/* report(host, ac, report): required; must not end the session */
 	void	(*report)(void *host, struct _accept_construct *ac,
@@ -124,6 +134,12 @@ struct esmtp_host_ops {
 	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, never
 	 * from inside the call.  NULL: the options stay, go on */
 	int	(*peer_changed)(void *host, struct _accept_construct *ac);
+	/* session_move(host, ac, moved): the service is configured anew, and
+	 * the session could go on elsewhere (esmtp_session_resume()).  0: it
+	 * does; nothing more is said or reported, the descriptor is closed
+	 * here, session_end() called.  -1: no.  NULL: none can */
+	int	(*session_move)(void *host, struct _accept_construct *ac,
+		    const struct esmtp_moved *moved);
 	/* session_end(host, ac): the last call for ${ac}: the descriptor is
 	 * closed, the message_construct gone; the host frees ${ac}.  NULL: the
 	 * host finds out from the factory's return of 0 */

@@ -36,9 +36,13 @@ plain_read(Event *e, char *buf, int buflen, int *needmask)
 {
 	ssize_t n;
 
-	do
-		n = read(e->fd, buf, (size_t)buflen);
-	while (n == -1 && errno == EINTR);
+	do {
+		/* another process may have the socket, too, and have made it
+		 * a blocking one */
+		n = recv(e->fd, buf, (size_t)buflen, MSG_DONTWAIT);
+		if (n == -1 && errno == ENOTSOCK)
+			n = read(e->fd, buf, (size_t)buflen);
+	} while (n == -1 && errno == EINTR);
 	return result(n, E_READ, needmask);
 }
 
@@ -50,7 +54,8 @@ plain_write(Event *e, const char *buf, int buflen, int *needmask)
 	/* MSG_NOSIGNAL: a library must neither raise SIGPIPE nor change its
 	 * handler */
 	do {
-		n = send(e->fd, buf, (size_t)buflen, MSG_NOSIGNAL);
+		n = send(e->fd, buf, (size_t)buflen, MSG_NOSIGNAL |
+		    MSG_DONTWAIT);
 		if (n == -1 && errno == ENOTSOCK)
 			n = write(e->fd, buf, (size_t)buflen);
 	} while (n == -1 && errno == EINTR);

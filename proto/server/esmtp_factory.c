@@ -46,8 +46,8 @@ esmtp_destroy_message_construct(message_construct *info)
 	free(info);
 }
 
-static message_construct *
-session_new(accept_construct *ac, const struct timeval *now)
+message_construct *
+esmtp_session_new(accept_construct *ac, const struct timeval *now)
 {
 	message_construct *mc;
 
@@ -255,6 +255,19 @@ end(struct esmtp_step *st)
 	return leave(st->ac);
 }
 
+/* It goes on elsewhere: that is no end of it. */
+static int
+end_here(struct esmtp_step *st)
+{
+	struct esmtp_host *host = st->ac->host;
+
+	event_close(st->event);
+	esmtp_destroy_message_construct(st->mc);
+	if (host->ops->session_end != NULL)
+		host->ops->session_end(host->closure, st->ac);
+	return 0;
+}
+
 static bool
 is_idle(const message_construct *mc)
 {
@@ -273,6 +286,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	    !esmtp_is_waiting(mc))
 		w = W_END;
 	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc)) {
+		if (esmtp_move(st))
+			return end_here(st);
 		esmtp_answering(st, "", "", 0);
 		esmtp_bye(st);
 		w = W_CLOSE;
@@ -350,7 +365,7 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	    .out = host->output, .out_size = host->output_octets };
 	int mask;
 
-	if (mc == NULL && (mc = session_new(ac, now)) == NULL)
+	if (mc == NULL && (mc = esmtp_session_new(ac, now)) == NULL)
 		return refuse_session(&st);
 	st.mc = mc;
 	st.may_read = eventtype & (E_EXCEPTION |

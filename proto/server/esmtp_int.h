@@ -243,7 +243,13 @@ enum esmtp_want esmtp_body(struct esmtp_step *st);
 enum esmtp_want esmtp_body_finish(struct esmtp_step *st);
 esmtp_resume esmtp_commit_resume;
 
+/* esmtp_move.c: esmtp_move(st): The service is configured anew, and the session
+ * is between two commands: does the host have it go on elsewhere? */
+bool esmtp_move(struct esmtp_step *st);
+
 /* esmtp_factory.c */
+message_construct *esmtp_session_new(accept_construct *ac,
+    const struct timeval *now);
 esmtp_resume esmtp_setup_resume, esmtp_policy_resume;
 
 #define WF_IDLE		0x01	/* Idle_Time holds as well: it is the client's turn */

@@ -93,25 +93,30 @@ pick_worker(struct master *m)
 	return i == -1 ? NULL : procs[i];
 }
 
-/* Give ${fd} to a worker; takes ${fd} when it returns 0. */
+/* Give ${fd} to a worker: a new session, or one that has been ${moved}.  Takes
+ * ${fd} when it returns 0. */
 static int
 hand_out(struct listener *l, int fd, const accept_addr *peer,
-    enum ledger_kind kind, enum esmtp_reply_id *refusal_r)
+    enum ledger_kind kind, struct msg_move *moved,
+    enum esmtp_reply_id *refusal_r)
 {
-	struct msg_session ms = { .listener = (uint32_t)l->index };
+	struct msg_session new = { 0 }, *ms = moved == NULL ? &new :
+	    &moved->session;
 	struct proc *p;
 	int error;
 
-	addr_copy(&ms.peer.sa, &peer->sa);
+	ms->listener = (uint32_t)l->index;
+	addr_copy(&ms->peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
 	while ((p = pick_worker(l->master)) != NULL) {
 		if (book_add(p->book, &peer->sa, kind, &l->sessions,
-		    l->service, &ms.handle) == -1)
+		    l->service, &ms->handle) == -1)
 			break;
-		if (chanev_send(p->ce, M_SESSION, &ms, NULL, 0, fd) == 0)
+		if (chanev_send(p->ce, moved == NULL ? M_SESSION : M_MOVE,
+		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0)
 			return 0;
 		error = errno;
-		book_remove(p->book, ms.handle);
+		book_remove(p->book, ms->handle);
 		*refusal_r = RPL_SHUTDOWN;
 		if (error != EPIPE)
 			break;
@@ -130,11 +135,64 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 	stats_inc(STATS_CONNECTIONS);
 	refusal = admit_new(l, peer, &kind);
 	if (refusal == RPL_OK) {
-		if (hand_out(l, fd, peer, kind, &refusal) == 0)
+		if (hand_out(l, fd, peer, kind, NULL, &refusal) == 0)
 			return;
 		admit_refused(l, peer, "workers", &l->refusals);
 	}
 	refuse(l, peer, fd, refusal);
+}
+
+/* --- moving --------------------------------------------------------------- */
+
+/* It was greeted by the old worker: where no worker takes it, this is its end.
+ */
+static void
+say_goodbye(int fd)
+{
+	char buf[LIM_REPLY_LINE];
+	size_t len = esmtp_reply_row_format(RPL_SHUTDOWN, buf, sizeof(buf));
+
+	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* The old worker may be in bad hands.  It can only give away a session that it
+ * has, and a socket that is connected to that session's client; what it says of
+ * the session decides nothing that the client could not have had by itself. */
+int
+handout_move(struct proc *p, struct msg_move *move, int fd)
+{
+	uint64_t handle = move->session.handle;
+	struct master *m = p->master;
+	enum esmtp_reply_id refusal;
+	struct listener *l;
+	struct tally *tally;
+	accept_addr peer;
+	socklen_t len = sizeof(peer);
+
+	memset(&peer, 0, sizeof(peer));
+	if (fd == -1 || getpeername(fd, &peer.sa, &len) == -1) {
+		/* the client has left meanwhile */
+		(void)book_remove(p->book, handle);
+		return -1;
+	}
+	addr_copy(&peer.sa, &peer.sa);
+	tally = p->state != PROC_DRAINING ||
+	    !book_is_from(p->book, handle, &peer.sa) ? NULL :
+	    book_listener(p->book, handle);
+	if (tally == NULL) {
+		log_warnx("session-move", "worker=%u handle=%llx reason=%s",
+		    p->slot, (unsigned long long)handle,
+		    "not a session that it may give away");
+		return -1;
+	}
+	l = (struct listener *)(void *)((char *)tally -
+	    offsetof(struct listener, sessions));
+	(void)book_remove(p->book, handle);
+	if (l->fd == -1 || m->phase != MASTER_RUNNING ||
+	    hand_out(l, fd, &peer, LEDGER_DIRECT, move, &refusal) == -1)
+		say_goodbye(fd);
+	return 0;
 }
 
 /* --- descriptors ---------------------------------------------------------- */

@@ -307,3 +307,13 @@ book_listener(struct book *b, uint64_t handle)
 
 	return s == NULL ? NULL : s->listener;
 }
+
+bool
+book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	const struct session *s = session_find(b, handle);
+	struct client wanted = { .key.kind = LEDGER_DIRECT };
+
+	addr_network(sa, wanted.key.network);
+	return s != NULL && client_cmp(s->client, &wanted) == 0;
+}

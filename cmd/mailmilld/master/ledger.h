@@ -72,6 +72,10 @@ int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
 struct tally *book_listener(struct book *b, uint64_t handle);
 
+/* book_is_from(b, handle, sa): Is that a session of the client ${sa}, which has
+ * connected directly? */
+bool book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa);
+
 /* book_remove(b, handle): The session is over; all counts go down.  Return 0,
  * or -1 (ENOENT) when ${b} has no such session (any more). */
 int book_remove(struct book *b, uint64_t handle);

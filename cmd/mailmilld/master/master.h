@@ -256,11 +256,6 @@ int proc_start(struct master *m, enum role_id role, unsigned int slot,
 /* proc_start_all(m, config): All that ${config} needs; a role's peers before
  * it.  Return 0, or -1 having logged why. */
 int proc_start_all(struct master *m, const struct config *config);
-/* proc_collect(p), procs_collect(m): Take the sessions off the books that their
- * workers have ended; before books are looked at. */
-void proc_collect(struct proc *p);
-void procs_collect(struct master *m);
-
 /* proc_send_fd(p, type, base, fd): Send it a message that has a descriptor.
  * takes ${fd}, also when it fails.  Return 0, or -1 with errno, which is left as
  * it is when ${fd} is -1. */
@@ -276,7 +271,8 @@ void proc_exited(struct master *m, pid_t pid, int status);
 unsigned int procs_count(const struct master *m, enum role_id role,
     unsigned int generation);
 /* procs_are_ready(m, config, &limit_ms, err_r, errlen): Return 1 when all
- * its processes are ready, 0 while they are not, -1 with a message when ${limit_ms} has passed meanwhile. */
+ * its processes are ready, 0 while they are not, -1 with a message when
+ * ${limit_ms} has passed meanwhile. */
 int procs_are_ready(const struct master *m, const struct config *config,
     uint64_t *limit_ms, char *err_r, size_t errlen);
 struct proc *proc_find(struct master *m, enum role_id role,
@@ -295,6 +291,16 @@ void outage_step(struct master *m);
 const char *outage_reason(const struct master *m);
 /* outage_tell(m, p): Tell the worker ${p}, which is new. */
 int outage_tell(struct master *m, struct proc *p);
+
+/* collect.c */
+
+/* proc_collect(p), procs_collect(m): Take the sessions off the books that their
+ * workers have ended; before books are looked at.
+ * proc_sessions_ended(p, handles, n): Take off these. */
+void proc_collect(struct proc *p);
+void procs_collect(struct master *m);
+void proc_sessions_ended(const struct proc *p, const uint64_t *handles,
+    unsigned int n);
 
 /* respawn.c */
 
@@ -359,6 +365,9 @@ int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 /* handout_accept(event...): The callback of a listening socket. */
 int handout_accept(Event *e, int eventtype, void *closure,
     struct timeval *now);
+/* handout_move(p, move, fd): The session of the old worker ${p} goes on in
+ * another one.  Return 0, which takes ${fd}, or -1. */
+int handout_move(struct proc *p, struct msg_move *move, int fd);
 /* handout_wants(m): Can connections be handed out: does the master run, is a
  * worker up, and is no pause on? */
 bool handout_wants(const struct master *m);

@@ -1,8 +1,7 @@
 /* The master's children.
  * Owns: their list, what they say, how they are told to end.
  * What is heard of them is noted; step.c acts on it.
- * Knows nothing of sessions but what their worker says: which have ended, which
- * client a proxy has named. */
+ * Knows nothing of sessions: collect.c, handout.c and admit.c do. */
 
 #include "cmd/mailmilld/master/master.h"
 
@@ -43,9 +42,9 @@ awaited(const struct master *m, const struct config *config)
 		    p->generation == config->generation)
 			n[p->role]++;
 	/* the master itself is not in the list */
-	n[ROLE_MASTER] = 1;
 	for (id = 0; id < NROLES; id++)
-		if (n[id] != role_count(config->settings, id))
+		if (id != ROLE_MASTER &&
+		    n[id] != role_count(config->settings, id))
 			break;
 	return id;
 }
@@ -105,55 +104,24 @@ on_ready(void *closure, struct channel_msg *)
 	p->master->has_news = true;
 }
 
-/* Sessions of the worker ${p} have ended.  One that names others than its own is
- * broken, or in bad hands. */
-static void
-sessions_ended(const struct proc *p, const uint64_t *handles, unsigned int n)
-{
-	uint64_t unknown = 0;
-	unsigned int i, nunknown = 0;
-
-	for (i = 0; i < n; i++)
-		if (book_remove(p->book, handles[i]) == -1) {
-			unknown = handles[i];
-			nunknown++;
-		}
-	if (nunknown > 0)
-		log_warnx("session-unknown", "worker=%u handle=%llx n=%u",
-		    p->slot, (unsigned long long)unknown, nunknown);
-}
-
-/* Take off the books the sessions that the worker ${p} has listed in the memory
- * it shares with the master (ended.h). */
-void
-proc_collect(struct proc *p)
-{
-	uint64_t handles[ENDED_MAX];
-	unsigned int n = 0;
-
-	while (p->ended != NULL && n < ENDED_MAX &&
-	    ended_get(p->ended, &handles[n]))
-		n++;
-	sessions_ended(p, handles, n);
-}
-
 /* That memory was full: the worker sends the sessions that have ended. */
 static void
 on_closed(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
 
-	sessions_ended(p, msg->entries, msg->nentries);
+	proc_sessions_ended(p, msg->entries, msg->nentries);
 	proc_collect(p);
 }
 
-void
-procs_collect(struct master *m)
+static void
+on_move(void *closure, struct channel_msg *msg)
 {
-	struct proc *p;
+	struct msg_move move;
 
-	TAILQ_FOREACH(p, &m->procs, link)
-		proc_collect(p);
+	memcpy(&move, msg->base, sizeof(move));
+	if (handout_move(closure, &move, msg->fd) == 0)
+		msg->fd = -1;
 }
 
 /* A proxy has named the client of a session. */
@@ -231,6 +199,7 @@ const struct chanev_ops proc_ops = {
 		[M_RELOG] = on_relog,
 		[M_CLOSED] = on_closed,
 		[M_PROXIED] = on_proxied,
+		[M_MOVE] = on_move,
 		[M_KEYS_READY] = on_keys_ready
 	},
 	.gone = proc_gone

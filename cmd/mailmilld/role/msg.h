@@ -11,6 +11,7 @@
 #include "core/process/log.h"
 #include "core/spool/job.h"
 #include "core/util/addr.h"
+#include "proto/esmtp_host.h"
 
 enum role_id {
 #define ROLE(ID, name) ROLE_##ID,
@@ -88,6 +89,11 @@ struct msg_session {
 };
 struct msg_proxied { uint64_t handle; union addr peer; };
 struct msg_verdict { uint64_t handle; uint32_t is_refused, unused; };
+/* From the old worker only the handle and what was said so far count. */
+struct msg_move {
+	struct msg_session session;
+	struct esmtp_moved moved;
+};
 #define MSG_CLOSED_MAX		1024	/* handles in an M_CLOSED; more go in the next */
 #define MSG_CONTROL_OCTETS	8192	/* a request of mailmillctl with its newline:
 					 * far above the longest that it makes */

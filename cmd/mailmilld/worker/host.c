@@ -17,6 +17,7 @@ static const struct esmtp_host_ops ops = {
 	.may_send_as = host_sender_may_use,
 	.postmaster_domain = host_postmaster_domain,
 	.peer_changed = session_peer_changed,
+	.session_move = session_move,
 	.session_end = session_end
 };
 

@@ -14,7 +14,7 @@
 
 /* At level debug: report_accepted() and report_end() say the same and more. */
 static void
-report_connect(const struct worker *w, const accept_construct *ac,
+report_connect(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *)
 {
 	char buf[ADDR_TEXT];
@@ -32,7 +32,7 @@ report_connect(const struct worker *w, const accept_construct *ac,
 	"nrcpts=%zu size=%llu seconds=%s tls=%s cipher=%s"
 
 static void
-report_accepted(const struct worker *w, const accept_construct *ac,
+report_accepted(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const char *login = esmtp_session_login(ac);
@@ -52,7 +52,7 @@ report_accepted(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_tls(const struct worker *, const accept_construct *ac,
+report_tls(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const struct esmtp_tls *t = ac->tls;
@@ -91,7 +91,7 @@ count_failure(const accept_construct *ac, const struct esmtp_report *r)
 }
 
 static void
-report_tls_failed(const struct worker *w, const accept_construct *ac,
+report_tls_failed(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
@@ -105,7 +105,7 @@ report_tls_failed(const struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_auth(const struct worker *, const accept_construct *ac,
+report_auth(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
@@ -121,7 +121,7 @@ report_auth(const struct worker *, const accept_construct *ac,
  * no answer, was counted by host_auth.c.  fail2ban reads this line: see
  * init/fail2ban.conf. */
 static void
-report_auth_failed(const struct worker *w, const accept_construct *ac,
+report_auth_failed(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
@@ -138,12 +138,18 @@ report_auth_failed(const struct worker *w, const accept_construct *ac,
 	    r->code, r->reason);
 }
 
+/* The 421 of a reload is no fault of a client, nor an error: the worker's line
+ * "drain" says how many were told. */
 static void
-report_rejected(const struct worker *, const accept_construct *ac,
+report_rejected(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
+	if (w->child->is_reconfig && r->code == 421) {
+		w->ntold++;
+		return;
+	}
 	if (r->code >= 500)
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
@@ -157,7 +163,7 @@ report_rejected(const struct worker *, const accept_construct *ac,
 }
 
 static void
-report_timeout(const struct worker *, const accept_construct *ac,
+report_timeout(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
@@ -168,7 +174,7 @@ report_timeout(const struct worker *, const accept_construct *ac,
 }
 
 static void
-report_abort(const struct worker *, const accept_construct *ac,
+report_abort(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
@@ -194,12 +200,12 @@ left_out(unsigned int n)
  * message that was not refused: the others have been logged with their
  * messages, or by the master. */
 static void
-report_end(const struct worker *w, const accept_construct *ac,
+report_end(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	unsigned int left = left_out(r->nrejected) + left_out(r->nauth_failed);
-	enum log_level level = left > 0 ||
-	    (r->nmessages == 0 && !ac->is_refused) ?
+	enum log_level level = left > 0 || (r->nmessages == 0 &&
+	    !ac->is_refused && !w->child->is_reconfig) ?
 	    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
@@ -213,7 +219,7 @@ report_end(const struct worker *w, const accept_construct *ac,
 	    log_seconds(&r->elapsed, seconds), left);
 }
 
-static void (*const reporters[])(const struct worker *,
+static void (*const reporters[])(struct worker *,
     const accept_construct *, const struct esmtp_report *) = {
 	[ESMTP_REPORT_CONNECT] = report_connect,
 	[ESMTP_REPORT_ACCEPTED] = report_accepted,

@@ -4,6 +4,7 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,6 @@ session_new(struct worker *w, const struct msg_session *ms, int fd)
 		free(ac);
 		return NULL;
 	}
-	stats_inc(STATS_SESSIONS);
 	return ac;
 }
 
@@ -68,11 +68,34 @@ session_end(void *host, accept_construct *ac)
 {
 	struct worker *w = host;
 
-	sessions_remove(w, ac);
+	/* the master itself has taken one that was moved off its books */
+	if (ac->handle != 0)
+		sessions_remove(w, ac);
 	host_tls_end(ac);
 	free(ac);
 	if (w->child->is_draining && w->sessions.n == 0)
 		child_exit(w->child);
+}
+
+/* Give the connection to the master, for a new worker. */
+int
+session_move(void *host, accept_construct *ac, const struct esmtp_moved *moved)
+{
+	struct worker *w = host;
+	struct msg_move move = { .session = { .handle = ac->handle },
+		.moved = *moved };
+	int fd = fcntl(ac->event->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd == -1)
+		return -1;
+	if (chanev_send(w->child->master, M_MOVE, &move, NULL, 0, fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	sessions_drop(w, ac);
+	ac->handle = 0;
+	w->nmoved++;
+	return 0;
 }
 
 /* End ${ac} without a word to its client. */
@@ -109,13 +132,23 @@ session_begin(struct worker *w, accept_construct *ac)
 }
 
 void
-session_start(struct worker *w, const struct msg_session *ms, int fd)
+session_start(struct worker *w, const struct msg_session *ms,
+    const struct esmtp_moved *moved, int fd)
 {
 	const char *reason = "not understood";
 	accept_construct *ac;
 
 	if (fd != -1 && is_valid(w, ms)) {
 		if ((ac = session_new(w, ms, fd)) != NULL) {
+			if (moved != NULL && esmtp_session_resume(ac, moved,
+			    scheduler_now()) == -1) {
+				log_err("session", "session=%s step=%s",
+				    ac->id, "resume");
+				session_discard(w, ac);
+				return;
+			}
+			if (moved == NULL)
+				stats_inc(STATS_SESSIONS);
 			session_begin(w, ac);
 			return;
 		}

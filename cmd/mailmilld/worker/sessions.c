@@ -60,10 +60,16 @@ sessions_add(struct worker *w, accept_construct *ac)
 }
 
 void
-sessions_remove(struct worker *w, const accept_construct *ac)
+sessions_drop(struct worker *w, const accept_construct *ac)
 {
 	w->sessions.v[HANDLE_INDEX(ac->handle)] = NULL;
 	w->sessions.n--;
+}
+
+void
+sessions_remove(struct worker *w, const accept_construct *ac)
+{
+	sessions_drop(w, ac);
 	sessions_ended(w, ac->handle);
 }
 

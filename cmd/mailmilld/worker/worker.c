@@ -43,7 +43,17 @@ on_session(void *closure, struct channel_msg *msg)
 	struct msg_session ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
-	session_start(closure, &ms, msg->fd);
+	session_start(closure, &ms, NULL, msg->fd);
+	msg->fd = -1;
+}
+
+static void
+on_move(void *closure, struct channel_msg *msg)
+{
+	struct msg_move move;
+
+	memcpy(&move, msg->base, sizeof(move));
+	session_start(closure, &move.session, &move.moved, msg->fd);
 	msg->fd = -1;
 }
 
@@ -83,7 +93,7 @@ worker_drain(void *closure)
 {
 	struct worker *w = closure;
 
-	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu", w->sessions.n);
+	w->drained = w->sessions.n;
 	session_drain_all(w, w->child->is_reconfig);
 }
 
@@ -99,6 +109,7 @@ end_of_pass(struct timeval *, void *closure)
 static const struct child_ops worker_ops = {
 	.on = {
 		[M_SESSION] = on_session,
+		[M_MOVE] = on_move,
 		[M_HOLD] = on_hold,
 		[M_ENDED] = sessions_on_ended,
 		[M_VERDICT] = session_on_verdict,
@@ -170,6 +181,8 @@ worker_main(struct child *c)
 		goto out;
 	}
 	status = child_run(c, &worker_ops, w);
+	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu moved=%u told=%u",
+	    w->drained, w->nmoved, w->ntold);
 	session_discard_all(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	sessions_flush(w);

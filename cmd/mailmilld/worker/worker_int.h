@@ -52,6 +52,9 @@ struct worker {
 	struct chanev		*authd;		/* NULL: none now */
 	struct host_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* the last one given */
+	size_t			 drained;	/* sessions when that began */
+	unsigned int		 nmoved;	/* sessions, because of a reload */
+	unsigned int		 ntold;		/* likewise: that were told to end */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
 	char			 scratch[LIM_SCRATCH];
@@ -63,6 +66,7 @@ struct worker {
  * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
  * session has its index).
  * sessions_remove(w, ac): take it out and tell the master that it has ended.
+ * sessions_drop(w, ac): take it out; it goes on elsewhere.
  * sessions_ended(w, handle): tell that of a session that was never added.
  * sessions_flush(w): send what the memory shared with the master had no room
  * for; again at the end of each pass.
@@ -70,6 +74,7 @@ struct worker {
  * sessions_free(w): the table, without the sessions in it. */
 accept_construct *sessions_find(const struct worker *w, uint64_t handle);
 int sessions_add(struct worker *w, accept_construct *ac);
+void sessions_drop(struct worker *w, const accept_construct *ac);
 void sessions_remove(struct worker *w, const accept_construct *ac);
 void sessions_ended(struct worker *w, uint64_t handle);
 void sessions_flush(struct worker *w);
@@ -89,19 +94,23 @@ void tell_close(struct worker *w);
 
 /* session.c: the beginning and the end of sessions.
  * session_start(w, ms, fd): start the session of an accepted socket.  takes
- * ${fd}.  Whatever happens, the master is told when it is over.
+ * ${fd}.  ${moved}, unless NULL: another worker has begun it.  Whatever happens,
+ * the master is told when it is over.
  * session_wake(ac): have it look at what has changed around it.
  * session_drain_all(w, is_reconfig): have every session end as soon as it may,
  * and with the last one the process.
  * session_discard_all(w): end all of them without a word to their clients. */
-void session_start(struct worker *w, const struct msg_session *ms, int fd);
+void session_start(struct worker *w, const struct msg_session *ms,
+    const struct esmtp_moved *moved, int fd);
 void session_wake(accept_construct *ac);
 void session_drain_all(struct worker *w, bool is_reconfig);
 void session_discard_all(struct worker *w);
 
-/* Of esmtp_host.h: peer_changed(), session_end().
+/* Of esmtp_host.h: peer_changed(), session_end(), session_move().
  * session_on_verdict(w, msg): M_VERDICT, the master's answer to the first. */
 int session_peer_changed(void *host, accept_construct *ac);
+int session_move(void *host, accept_construct *ac,
+    const struct esmtp_moved *moved);
 void session_on_verdict(void *closure, struct channel_msg *msg);
 void session_end(void *host, accept_construct *ac);
 

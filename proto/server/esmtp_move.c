@@ -1,0 +1,45 @@
+/* Sessions that go on in another process, which has another configuration.
+ * Owns: which can, what of a session goes along.
+ * TLS cannot, since its keys and counters are in this process.  A login does
+ * not, since the other process would have to believe it. */
+
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_ext.h"
+
+_Static_assert(ESMTP_MOVED_HELO > LIM_DOMAIN, "a name does not fit");
+
+static bool
+can_move(const struct esmtp_step *st)
+{
+	const message_construct *mc = st->mc;
+	const accept_construct *ac = st->ac;
+
+	return ac->host->is_reconfigured && ac->host->ops->session_move != NULL &&
+	    ac->tls == NULL && mc->tls_stage == TLS_IDLE && mc->login == NULL &&
+	    mc->auth == NULL && !mc->is_swallowing && mc->in == NULL &&
+	    st->in_len == 0 && mc->vctx.pairs[VCTX_CONN] == NULL &&
+	    !ac->options->proxy_protocol;
+}
+
+bool
+esmtp_move(struct esmtp_step *st)
+{
+	const message_construct *mc = st->mc;
+	struct esmtp_moved moved = { .nmessages = mc->nmessages,
+		.nrcpts = mc->nrcpts, .nerrors = mc->nerrors,
+		.is_esmtp = mc->is_esmtp, .has_helo = mc->helo != NULL };
+	struct esmtp_host *host = st->ac->host;
+
+	if (!can_move(st) || esmtp_flush(st) != W_GO)
+		return false;
+	esmtp_settle(st->mc);
+	if (mc->state != ES_EHLO && mc->state != ES_MAIL)
+		return false;
+	if (mc->helo != NULL)
+		strlcpy(moved.helo, mc->helo, sizeof(moved.helo));
+	memcpy(moved.id, st->ac->id, sizeof(moved.id));
+	return host->ops->session_move(host->closure, st->ac, &moved) == 0;
+}

@@ -1,0 +1,60 @@
+/* A session that another process has begun: see esmtp_move.c.
+ * Owns: what is believed of it. */
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lim.h"
+#include "proto/server/esmtp_int.h"
+
+/* The name goes into the log and into a Received field: it is one that the
+ * client could have sent. */
+static bool
+is_good(const struct esmtp_moved *moved)
+{
+	size_t i, n = strnlen(moved->helo, sizeof(moved->helo));
+
+	if (n > LIM_DOMAIN || memchr(moved->id, '\0', sizeof(moved->id)) == NULL)
+		return false;
+	for (i = 0; i < n; i++)
+		if ((unsigned char)moved->helo[i] <= ' ' ||
+		    moved->helo[i] == 0x7f)
+			return false;
+	for (i = 0; moved->id[i] != '\0'; i++)
+		if (!isxdigit((unsigned char)moved->id[i]))
+			return false;
+	return true;
+}
+
+int
+esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
+    const struct timeval *now)
+{
+	struct esmtp_step st = { .ac = ac, .now = *now };
+	message_construct *mc;
+	char *helo = NULL;
+
+	if (!is_good(moved)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((moved->has_helo && (helo = strdup(moved->helo)) == NULL) ||
+	    (mc = esmtp_session_new(ac, now)) == NULL) {
+		free(helo);
+		return -1;
+	}
+	mc->helo = helo;
+	mc->is_esmtp = moved->is_esmtp != 0;
+	mc->nmessages = moved->nmessages;
+	mc->nrcpts = moved->nrcpts;
+	mc->nerrors = moved->nerrors;
+	memcpy(ac->id, moved->id, sizeof(ac->id));
+	st.mc = mc;
+	esmtp_set_state(mc, ES_SETUP);
+	esmtp_set_state(mc, ES_BANNER);
+	esmtp_settle(mc);
+	esmtp_wait_for(&st, WAIT_COMMAND);
+	return 0;
+}

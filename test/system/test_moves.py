@@ -1,0 +1,120 @@
+"""Idle sessions and a reload: they go on in a worker that has the new
+configuration, or are told to end, without noise in the log."""
+import re
+
+from harness import Client, Server, text_message, wait_for
+from keys import context, make_pair, tls_conf
+
+N = 20
+
+
+def old_workers_end(s, generation):
+    wait_for('the old workers to end', lambda: {
+        p['generation'] for p in s.ctl_json('status')['processes']} ==
+        {generation})
+
+
+def test_idle_sessions_go_on_with_the_new_configuration(d):
+    with Server(d, workers=2) as s:
+        before = s.stats()
+        greeted = [Client(s.port) for i in range(N)]
+        for i, c in enumerate(greeted):
+            c.cmd('EHLO client.test' if i % 2 else 'HELO client.test')
+        new = [Client(s.port) for i in range(N)]
+        sent = Client(s.port)
+        sent.hello()
+        sent.mail(text_message(1))
+        s.write_conf(listener='Max_Message_Size = 1000')
+        s.ctl('reload')
+        old_workers_end(s, 2)
+        for c in greeted + new + [sent]:
+            if c in new:
+                c.hello()
+            c.cmd('MAIL FROM:<a@client.test>')
+            c.cmd('RSET')
+        sent.cmd('MAIL FROM:<a@client.test> SIZE=2000', '552')
+        for i, c in enumerate(greeted):
+            c.mail(text_message(i + 2, size=100))
+        s.wait_mail(N + 1)
+        # the name of the first process is in the field that the second adds
+        assert sum(b'from client.test' in m for m in s.delivered()) == N + 1
+        assert s.ctl_json('status')['sessions'] == 2 * N + 1
+        for c in greeted + new + [sent]:
+            c.cmd('QUIT', '221')
+            c.ended()
+        wait_for('no session', lambda: s.ctl_json('status')['sessions'] == 0)
+        after = s.stats()
+        assert after['sessions'] - before['sessions'] == 2 * N + 1
+        assert after['replies_4xx'] == before['replies_4xx']
+        lines = re.findall('event=drain .*', s.log())
+        assert sum(int(re.search(r'moved=(\d+)', x)[1]) for x in lines) == \
+            2 * N + 1, lines
+
+
+def test_after_its_message_a_session_moves_too(d):
+    with Server(d) as s:
+        c = Client(s.port)
+        c.hello()
+        c.envelope()
+        c.cmd('DATA', '354')
+        s.ctl('reload')
+        c.send(text_message(1) + b'.\r\n')
+        c.expect('250')
+        old_workers_end(s, 2)
+        c.mail(text_message(2))
+        c.cmd('QUIT', '221')
+        c.close()
+        s.wait_mail(2)
+
+
+def test_a_session_that_cannot_move_is_told_without_noise(d):
+    make_pair(d, 'it')
+    with Server(d, listener=tls_conf(d, 'it')) as s:
+        clients = []
+        for i in range(5):
+            c = Client(s.port)
+            c.hello()
+            c.cmd('STARTTLS', '220')
+            c.s = context().wrap_socket(c.s)
+            c.hello()
+            clients.append(c)
+        before = int(s.stats()['replies_4xx'])
+        s.ctl('reload')
+        for c in clients:
+            assert c.reply().startswith('421'), 'not told'
+            c.close()
+        old_workers_end(s, 2)
+        assert int(s.stats()['replies_4xx']) == before
+        log = s.log()
+        assert 'event=rejected' not in log and 'event=disconnect' not in \
+            log.split('event=reloaded')[1], log
+        assert sum(int(x) for x in re.findall(r'told=(\d+)', log)) == 5, log
+
+
+def test_many_reloads_lose_no_idle_session(d):
+    with Server(d) as s:
+        clients = [Client(s.port) for i in range(5)]
+        for c in clients:
+            c.hello()
+        for i in range(20):
+            s.ctl('reload')
+            for c in clients:
+                c.cmd('NOOP')
+        for c in clients:
+            c.cmd('QUIT', '221')
+            c.close()
+
+
+def test_sessions_of_a_listener_that_is_gone_are_told(d):
+    with Server(d) as s:
+        c = Client(s.port)
+        c.hello()
+        old, s.port = s.port, s.port + 1
+        s.write_conf()
+        s.ctl('reload')
+        assert c.reply().startswith('421')
+        c.ended()
+        c.close()
+        s.port = old
+        s.write_conf()
+        s.ctl('reload')
