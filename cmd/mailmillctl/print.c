@@ -237,7 +237,11 @@ print_result(FILE *fp, const json_t *answer)
 	else if (json_is_integer(json_object_get(answer, "removed")))
 		fprintf(fp, "%lld recipient%s removed\n",
 		    num(answer, "removed"), plural(num(answer, "removed")));
-	else if (json_is_integer(json_object_get(answer, "generation")))
+	else if (json_is_integer(json_object_get(answer, "generation"))) {
 		fprintf(fp, "configuration %lld is in use\n",
 		    num(answer, "generation"));
+		if (*str(answer, "needs_restart") != '\0')
+			fprintf(fp, "not changed before a restart: %s\n",
+			    str(answer, "needs_restart"));
+	}
 }

@@ -123,7 +123,7 @@ set_aside(struct deferred *d)
 		    errno != ENOENT)
 			return -1;
 	}
-	log_errx("deferred-store-damaged", "file=%s action=%s", DEFERRED_DB,
+	log_errx("deferred-store-damaged", "file=%s effect=%s", DEFERRED_DB,
 	    "moved aside; a new one is made from the files in deferred/");
 	return 0;
 }

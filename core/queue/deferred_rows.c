@@ -53,7 +53,7 @@ deferred_failed(struct deferred *d, int rc, const char *what)
 	int errnum = deferred_errno(d, rc);
 
 	if (d->last_logged != errnum)
-		log_errx("deferred-store", "file=%s what=%s error=%s",
+		log_errx("deferred-store", "file=%s step=%s error=%s",
 		    DEFERRED_DB, what, d->db != NULL ? sqlite3_errmsg(d->db) :
 		    strerror(errnum));
 	d->last_logged = errnum;

@@ -322,7 +322,7 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 		spool_id_text(m->place.id, id);
 		tr->file(file, m->received_us / 1000000, id, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
-		    "id=%s rcpt=%s transport=%s file=%s octets=%llu delay=%s",
+		    "id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s",
 		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,
 		    log_seconds(&delay, seconds));
 	}

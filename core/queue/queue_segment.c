@@ -208,7 +208,7 @@ queue_segment_damage(struct queue_segment *seg,
 		stats_inc(STATS_SPOOL_DAMAGE);
 	log_event(is_torn ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
 	    is_torn ? "spool-torn" : "spool-damage",
-	    "file=%s offset=%llu octets=%llu what=%s id=%s", name,
+	    "file=%s offset=%llu octets=%llu reason=%s id=%s", name,
 	    (unsigned long long)damage->offset,
 	    (unsigned long long)damage->octets, damage->what, text);
 }

@@ -37,7 +37,7 @@ open_back(struct authd *a, const char *spec)
 	v[a->nbacks].spec = spec;
 	v[a->nbacks].back = auth_back_open(spec, error, sizeof(error));
 	if (v[a->nbacks].back == NULL) {
-		log_errx("auth-backend", "backend=%s error=%s", spec, error);
+		log_errx("auth-backend", "backend=%s reason=%s", spec, error);
 		return -1;
 	}
 	a->nbacks++;

@@ -107,7 +107,7 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 	struct role_state *s = closure;
 
 	if (keyd_worker_open(&s->keyd, peer, fd) == -1)
-		log_err("keyd-connect", "worker=%u", peer->slot);
+		log_err("keyd-connect", "slot=%u", peer->slot);
 }
 
 /* Workers end first, and close their channels with that. */

@@ -69,7 +69,7 @@ log_refused(struct keyd_worker *w, const struct msg_sign *ask, int errnum)
 	stats_inc(STATS_KEY_REFUSED);
 	if (n == 0)
 		return;
-	log_warnx("key-refused", "worker=%u instance=%u listener=%u pair=%u "
+	log_warnx("key-refused", "slot=%u instance=%u listener=%u pair=%u "
 	    "version=%u scheme=%x reason=%s refused=%llu", w->who.slot,
 	    w->who.instance, ask->listener, ask->pair, ask->version,
 	    ask->scheme, reason_of(errnum), (unsigned long long)n);

@@ -40,13 +40,14 @@ admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
     struct log_bound *bound)
 {
 	uint64_t n = log_bound_count(bound, l->master->ops->now_ms());
-	char text[ADDR_PORT_TEXT];
+	char text[ADDR_TEXT];
 
 	stats_inc(STATS_CONNECTIONS_REFUSED);
 	if (n > 0)
 		log_event(LOG_LEVEL_INFO, "refused",
-		    "client=%s listener=%s limit=%s refused=%llu",
-		    addr_port_text(&peer->sa, text), l->text, limit,
+		    "client=%s port=%d listener=%s limit=%s refused=%llu",
+		    addr_text(&peer->sa, text), ntohs(peer->in.sin_port),
+		    l->master->config.settings->listens[l->index].name, limit,
 		    (unsigned long long)n);
 }
 

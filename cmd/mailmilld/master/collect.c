@@ -8,7 +8,8 @@
 /* Sessions of the worker ${p} have ended.  One that names others than its own is
  * broken, or in bad hands. */
 void
-proc_sessions_ended(const struct proc *p, const uint64_t *handles, unsigned int n)
+proc_sessions_ended(const struct proc *p, const uint64_t *handles,
+    unsigned int n)
 {
 	uint64_t unknown = 0;
 	unsigned int i, nunknown = 0;
@@ -19,7 +20,7 @@ proc_sessions_ended(const struct proc *p, const uint64_t *handles, unsigned int 
 			nunknown++;
 		}
 	if (nunknown > 0)
-		log_warnx("session-unknown", "worker=%u handle=%llx n=%u",
+		log_warnx("session-unknown", "slot=%u handle=%llx n=%u",
 		    p->slot, (unsigned long long)unknown, nunknown);
 }
 

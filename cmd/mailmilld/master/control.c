@@ -146,8 +146,8 @@ reload_over(struct conn *c)
 
 	conn_answer(c, *m->reload_error != '\0' ?
 	    json_pack("{s:s}", "error", m->reload_error) :
-	    json_pack("{s:b, s:i}", "ok", 1, "generation",
-	    (int)m->config.generation));
+	    json_pack("{s:b, s:i, s:s}", "ok", 1, "generation",
+	    (int)m->config.generation, "needs_restart", m->reload_fixed));
 	c->request = 0;
 	schedule_event_and_dispatch(c->event, E_WRITE);
 }

@@ -64,6 +64,13 @@ refuse(const struct listener *l, const accept_addr *peer, int fd,
 	close(fd);
 }
 
+/* As in the configuration. */
+static const char *
+listener_of(const struct listener *l)
+{
+	return l->master->config.settings->listens[l->index].name;
+}
+
 /* --- handing out ---------------------------------------------------------- */
 
 static bool
@@ -181,7 +188,7 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	    !book_is_from(p->book, handle, &peer.sa) ? NULL :
 	    book_listener(p->book, handle);
 	if (tally == NULL) {
-		log_warnx("session-move", "worker=%u handle=%llx reason=%s",
+		log_warnx("session-move", "slot=%u handle=%llx reason=%s",
 		    p->slot, (unsigned long long)handle,
 		    "not a session that it may give away");
 		return -1;
@@ -209,8 +216,8 @@ out_of_descriptors(struct listener *l)
 	int fd;
 
 	if (now_ms >= m->exhausted_ms) {
-		log_warn("accept", "listener=%s effect=%s", l->text,
-		    "one at a time is answered 421");
+		log_warn("accept", "listener=%s effect=%s",
+		    listener_of(l), "one at a time is answered 421");
 		m->exhausted_ms = now_ms + SAY_MS;
 	}
 	if (m->spare_fd != -1) {

@@ -132,10 +132,10 @@ log_failure(const struct settings_listen *sl)
 
 	conf_at_text(&sl->at, at, sizeof(at));
 	if (errno == EACCES)
-		log_err("listen", "listen=%s at=%s hint=%s", sl->name, at,
+		log_err("listen", "listener=%s at=%s advice=%s", sl->name, at,
 		    "a port under 1024 needs root");
 	else
-		log_err("listen", "listen=%s at=%s", sl->name, at);
+		log_err("listen", "listener=%s at=%s", sl->name, at);
 }
 
 static void
@@ -143,7 +143,7 @@ log_absent(const struct settings_listen *sl)
 {
 	char at[CONF_AT_MAX];
 
-	log_warnx("listen-absent", "listen=%s at=%s effect=%s", sl->name,
+	log_warnx("listen-absent", "listener=%s at=%s effect=%s", sl->name,
 	    conf_at_text(&sl->at, at, sizeof(at)), "no interface has this "
 	    "address: clients can connect as soon as one has it");
 }

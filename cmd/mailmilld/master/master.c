@@ -196,7 +196,7 @@ master_run(struct master *m)
 	/* what has been noted before the first pass */
 	end_of_pass(NULL, m);
 	if (scheduler_run(m->sched) == -1) {
-		log_err("poll", "process=%s", "master");
+		log_err("poll", "role=%s", "master");
 		m->status = 1;
 	}
 	log_event(LOG_LEVEL_NOTICE, "stopped", "status=%d", m->status);

@@ -189,6 +189,7 @@ struct master {
 	struct reload		*reload;
 	unsigned int		 reload_answered; /* up to this one of wish.reloads */
 	char			 reload_error[SETTINGS_ERROR_MAX]; /* "": it was good */
+	char			 reload_fixed[256]; /* settings that it did not change */
 	bool			 has_reload_answer; /* not yet given to its clients */
 	struct control		*control;
 	Event			*signals;

@@ -82,26 +82,33 @@ reload_refuse(struct master *m, const char *why)
 /* --- the way there -------------------------------------------------------- */
 
 static void
-warn_if_changed(const char *name, const char *old, const char *new)
+warn_if_changed(struct master *m, const char *name, const char *old,
+    const char *new)
 {
-	if (strcmp(old, new) != 0)
-		log_warnx("reload", "option=%s effect=%s", name,
-		    "changes with the next start");
+	if (strcmp(old, new) == 0)
+		return;
+	log_warnx("reload", "option=%s effect=%s", name,
+	    "changes with the next start");
+	if (*m->reload_fixed != '\0')
+		strlcat(m->reload_fixed, ", ", sizeof(m->reload_fixed));
+	strlcat(m->reload_fixed, name, sizeof(m->reload_fixed));
 }
 
 /* Settings that the running master does not change; say so. */
 static void
-warn_fixed(const struct settings *old, const struct settings *new)
+warn_fixed(struct master *m, const struct settings *new)
 {
+	const struct settings *old = m->config.settings;
 	unsigned int id;
 
-	warn_if_changed("pidfile", old->pidfile, new->pidfile);
-	warn_if_changed("control", old->control, new->control);
+	*m->reload_fixed = '\0';
+	warn_if_changed(m, "pidfile", old->pidfile, new->pidfile);
+	warn_if_changed(m, "control", old->control, new->control);
 	for (id = 0; id < NROLES; id++)
 		/* a role that is new takes the account it is given */
 		if (role_of(id)->account_setting != NULL &&
 		    role_count(old, id) > 0)
-			warn_if_changed(role_of(id)->account_setting,
+			warn_if_changed(m, role_of(id)->account_setting,
 			    role_account(old, id), role_account(new, id));
 }
 
@@ -143,18 +150,16 @@ begin(struct master *m)
 static int
 start(struct master *m, struct config *config, char *err_r, size_t errlen)
 {
-	const char *why = NULL;
+	char why[LOG_ERROR_MAX];
 
 	/* a role that the old configuration did not need has no account yet */
-	if (accounts_find(config->settings, m->is_trial, m->accounts) == -1)
-		why = "an account is missing, the log says which";
-	else if (listeners_bind(m, config->settings) == -1)
-		why = "cannot bind, the log says why";
-	if (why != NULL) {
-		snprintf(err_r, errlen, "%s: %s", config_filename(), why);
+	if (accounts_find(config->settings, m->is_trial, m->accounts) == -1 ||
+	    listeners_bind(m, config->settings) == -1) {
+		snprintf(err_r, errlen, "%s: %s", config_filename(),
+		    log_last_error(why, sizeof(why)));
 		return -1;
 	}
-	warn_fixed(m->config.settings, config->settings);
+	warn_fixed(m, config->settings);
 	if (proc_start_all(m, config) == 0)
 		return 0;
 	snprintf(err_r, errlen, "cannot start processes");

@@ -118,7 +118,7 @@ check_empty(int top, const char *name)
 	while (rc == 0 && (de = readdir(d)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 &&
 		    strcmp(de->d_name, "..") != 0) {
-			log_errx("spool", "dir=%s file=%s reason=%s", name,
+			log_errx("spool", "folder=%s file=%s reason=%s", name,
 			    de->d_name, "this folder must be empty: remove it");
 			rc = -1;
 		}
@@ -204,7 +204,7 @@ spooldir_free(const char *path)
 	/* the processes of a master that has died end soon */
 	if (!is_alive || pid == getpid())
 		return 0;
-	log_errx("spool", "dir=%s pid=%d reason=%s", path, (int)pid,
+	log_errx("spool", "folder=%s pid=%d reason=%s", path, (int)pid,
 	    "another mailmilld runs with this spool");
 	return -1;
 }
@@ -217,7 +217,7 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 
 	if (make_path(path) == -1 ||
 	    (top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
-		log_err("spool", "dir=%s", path);
+		log_err("spool", "folder=%s", path);
 		return -1;
 	}
 	if (fchmod(top, 0755) == -1)
@@ -231,7 +231,7 @@ spooldir_make(const char *path, const struct account accounts[NROLES])
 	rc = fsync(top);
 out:
 	if (rc == -1)
-		log_err("spool", "dir=%s", path);
+		log_err("spool", "folder=%s", path);
 	close(top);
 	return rc;
 }

@@ -267,7 +267,7 @@ open_folder(struct queue_role *r, const char *name, char *path, size_t len)
 	snprintf(path, len, "%s/%s", r->child->settings->spool, name);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
-		log_err("spool", "dir=%s", path);
+		log_err("spool", "folder=%s", path);
 	return fd;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/role/roles.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
@@ -45,8 +46,9 @@ bad_message(struct chanev *ce)
 {
 	ce->nbad++;
 	if ((ce->nbad & (ce->nbad - 1)) == 0)
-		log_warnx("channel-protocol", "peer=%d messages=%llu",
-		    (int)channel_peer(ce->ch), (unsigned long long)ce->nbad);
+		log_warnx("channel-protocol", "peer=%s messages=%llu",
+		    role_name(channel_peer(ce->ch)),
+		    (unsigned long long)ce->nbad);
 }
 
 static void

@@ -289,7 +289,7 @@ read_config(struct child *c)
 	close(c->config_fd);
 	c->config_fd = -1;
 	if (c->settings == NULL) {
-		log_errx("config", "error=%s", err);
+		log_errx("config", "reason=%s", err);
 		return -1;
 	}
 	log_set_level(c->settings->level);

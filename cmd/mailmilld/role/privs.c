@@ -119,7 +119,7 @@ static int
 enter_root(const char *root)
 {
 	if (chroot(root) == -1 || chdir("/") == -1) {
-		log_err("chroot", "dir=%s", root);
+		log_err("chroot", "folder=%s", root);
 		return -1;
 	}
 	return 0;

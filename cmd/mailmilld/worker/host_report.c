@@ -12,6 +12,13 @@
 #include "core/util/addr.h"
 #include "tls/tlsctx.h"
 
+/* NULL, in the log "-", in the clear. */
+static const char *
+tls_of(const accept_construct *ac)
+{
+	return ac->tls != NULL ? ac->tls->protocol : NULL;
+}
+
 /* At level debug: report_accepted() and report_end() say the same and more. */
 static void
 report_connect(struct worker *w, const accept_construct *ac,
@@ -47,8 +54,7 @@ report_accepted(struct worker *w, const accept_construct *ac,
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets,
 	    log_seconds(&r->elapsed, seconds),
-	    ac->tls != NULL ? ac->tls->protocol : "",
-	    ac->tls != NULL ? ac->tls->cipher : "", login);
+	    tls_of(ac), ac->tls != NULL ? ac->tls->cipher : NULL, login);
 }
 
 static void
@@ -62,13 +68,11 @@ report_tls(struct worker *, const accept_construct *ac,
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "tls",
-	    "session=%s client=%s protocol=%s cipher=%s bits=%d resumed=%s "
+	    "session=%s client=%s tls=%s cipher=%s bits=%d resumed=%s "
 	    "verified=%s peer=%s host=%s seconds=%s", ac->id,
 	    addr_text(&ac->peer.sa, buf), t->protocol, t->cipher, t->bits,
 	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
-	    t->peer_name != NULL ? t->peer_name : "",
-	    t->server_name != NULL ? t->server_name : "",
-	    log_seconds(&r->elapsed, seconds));
+	    t->peer_name, t->server_name, log_seconds(&r->elapsed, seconds));
 }
 
 static void
@@ -114,7 +118,7 @@ report_auth(struct worker *, const accept_construct *ac,
 	log_event(LOG_LEVEL_INFO, "auth",
 	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
 	    addr_text(&ac->peer.sa, buf), esmtp_session_login(ac), r->detail,
-	    ac->tls != NULL ? ac->tls->protocol : "none");
+	    tls_of(ac));
 }
 
 /* Only a wrong password is counted here.  A login that was blocked, or that got

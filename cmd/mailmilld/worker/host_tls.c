@@ -67,7 +67,7 @@ context_new(const struct settings *s, const struct settings_tls_context *c,
 	if (c->client_ca != 0)
 		config.client_ca = bundle_client_ca(b, c->client_ca - 1);
 	if ((t = tlsctx_new(&config, &bad, err, sizeof(err))) == NULL)
-		log_errx("certificates", "version=%u file=%s error=%s",
+		log_errx("certificates", "version=%u file=%s reason=%s",
 		    version, bad >= 0 ?
 		    s->tls->pairs[c->pairs[bad]].cert : "", err);
 	free(pairs);

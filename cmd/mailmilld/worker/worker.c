@@ -131,7 +131,7 @@ open_incoming(const struct settings *s)
 	snprintf(path, sizeof(path), "%s/incoming", s->spool);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
-		log_err("spool", "dir=%s", path);
+		log_err("spool", "folder=%s", path);
 	return fd;
 }
 
@@ -142,10 +142,10 @@ read_tables(struct child *c)
 
 	if (settings_load_recipients(c->settings_owned, err, sizeof(err))
 	    == -1)
-		log_errx("recipients", "error=%s", err);
+		log_errx("recipients", "reason=%s", err);
 	else if (settings_load_sender_logins(c->settings_owned, err,
 	    sizeof(err)) == -1)
-		log_errx("sender-login", "error=%s", err);
+		log_errx("sender-login", "reason=%s", err);
 	else
 		return 0;
 	return -1;

@@ -38,7 +38,7 @@ dovecot_open(const char *arg, char *, size_t)
 static enum auth_verdict
 unsure(const struct relay *r, const char *problem)
 {
-	log_warnx("dovecot-failed", "session=%s socket=%s problem=%s",
+	log_warnx("dovecot-failed", "session=%s socket=%s reason=%s",
 	    r->client->session, r->path, problem);
 	return AUTH_UNSURE;
 }

@@ -186,7 +186,7 @@ ask(const struct pam *p, const struct auth_client *client, const char *login,
 	if (rc != PAM_SUCCESS)
 		v = is_no(rc) ? AUTH_NO : AUTH_UNSURE;
 	if (v == AUTH_UNSURE)
-		log_warnx("pam-failed", "service=%s problem=%s session=%s",
+		log_warnx("pam-failed", "service=%s reason=%s session=%s",
 		    p->service, pam_strerror(h, rc), client->session);
 	if (h != NULL)
 		pam_end(h, rc);

@@ -49,11 +49,11 @@ load(const char *path, char *err_r, size_t errlen)
 	}
 	s->users = 1;
 	if (passwdfile_is_exposed(s->file))
-		log_warnx("passwd-exposed", "file=%s problem=%s", path,
+		log_warnx("passwd-exposed", "file=%s reason=%s", path,
 		    "others may read or change it: chmod o=,g-w");
 	if ((iterations = passwdfile_excess(s->file, &line)) > 0)
 		log_warnx("passwd-iterations", "file=%s line=%lu iterations=%u "
-		    "problem=%s", path, line, iterations, "Postfix and other "
+		    "reason=%s", path, line, iterations, "Postfix and other "
 		    "clients with Cyrus SASL refuse more than 65536: set these "
 		    "passwords anew");
 	return s;
@@ -85,7 +85,7 @@ refresh(struct passwd *p)
 		return;
 	if ((s = load(p->path, err, sizeof(err))) == NULL) {
 		p->bad = stamp;
-		log_errx("passwd-bad", "file=%s problem=%s advice=%s", p->path,
+		log_errx("passwd-bad", "file=%s reason=%s effect=%s", p->path,
 		    err, "the users of before stay in use");
 		return;
 	}

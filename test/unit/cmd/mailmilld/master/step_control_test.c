@@ -43,7 +43,7 @@ answer_of(int fd)
 	return text;
 }
 
-#define CTL_OK		"{\"ok\":true,\"generation\":2}\n"
+#define CTL_OK		"{\"ok\":true,\"generation\":2,\"needs_restart\":\"\"}\n"
 
 Test(step_control, a_client_that_waits_for_a_reload_may_leave)
 {
@@ -165,4 +165,18 @@ Test(step_control, a_client_that_says_nothing_is_let_go)
 	PLAY({ "wait 1", "" });
 	cr_expect_eq(scheduler_event_count(step_master.sched), nevents);
 	cr_expect_eq(read(fd, &nevents, 1), 0);
+}
+
+Test(step_control, a_reload_names_the_settings_that_it_does_not_change)
+{
+	int fd;
+
+	cr_assert_eq(control_open(&step_master), 0);
+	PLAY(STARTED, { "conf pidfile = \"/tmp/other\" auth_user = someone",
+	      "" });
+	fd = ask(RELOAD);
+	PLAY({ "auth good; keys good", ALL_START_2 },
+	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	cr_expect_not_null(strstr(answer_of(fd),
+	    "\"needs_restart\":\"pidfile, auth_user\""));
 }
