@@ -182,6 +182,7 @@ def test_reload_takes_a_good_configuration_and_drains_the_old_workers(d):
         busy.send(text_message() + b'.\r\n')
         busy.expect('250')
         busy.cmd('MAIL FROM:<a@client.test>')
+        busy.cmd('RSET')                # or a stop waits for its message
         idle.cmd('NOOP')
         wait_for('the old workers to end', lambda: not old & set(s.pids('worker')))
         s.wait_mail(1)
