@@ -202,7 +202,7 @@ def test_replies_log_and_counters(d):
             ('PLAIN', '535', 'wrong password or unknown user'),
             ('PLAIN', '503', 'Already authenticated')]
         login, = wait_lines(s, 'auth', 1)
-        assert login['user'] == USER and login['tls'] == 'none'
+        assert login['user'] == USER and login['tls'] == '-'
         assert login['session'] == first['session']
         got = wait_lines(s, 'accepted', 2)
         assert [x.get('user') for x in got] == [USER, None], got
