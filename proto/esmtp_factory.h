@@ -76,6 +76,7 @@ typedef struct _accept_construct {
 	int			 async_error;	/* set by esmtp_commit_done() */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
+	unsigned int		 is_proxied : 1; /* there was a PROXY header */
 } accept_construct;
 
 /* esmtp_message_factory(event, eventtype, vclosure, now): One step of the

@@ -1,7 +1,9 @@
 /* Sessions that go on in another process, which has another configuration.
  * Owns: which can, what of a session goes along.
  * TLS cannot, since its keys and counters are in this process.  A login does
- * not, since the other process would have to believe it. */
+ * not, since the other process would have to believe it, nor does the client
+ * that a proxy has named.  Nor does one that may send the body of a DATA that
+ * was refused: what is a command then is known here alone. */
 
 #include <string.h>
 
@@ -21,7 +23,7 @@ can_move(const struct esmtp_step *st)
 	    ac->tls == NULL && mc->tls_stage == TLS_IDLE && mc->login == NULL &&
 	    mc->auth == NULL && !mc->is_swallowing && mc->in == NULL &&
 	    st->in_len == 0 && mc->vctx.pairs[VCTX_CONN] == NULL &&
-	    !ac->options->proxy_protocol;
+	    !mc->is_body_refused && !ac->is_proxied;
 }
 
 bool

@@ -37,6 +37,7 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 	accept_construct *ac = st->ac;
 	bool is_judged = true;
 
+	ac->is_proxied = 1;
 	if (h->is_known)
 		addr_copy(&ac->peer.sa, &h->source.sa);
 	if (host->ops->peer_changed != NULL)

@@ -16,11 +16,10 @@ is_good(const struct esmtp_moved *moved)
 {
 	size_t i, n = strnlen(moved->helo, sizeof(moved->helo));
 
-	if (n > LIM_DOMAIN || memchr(moved->id, '\0', sizeof(moved->id)) == NULL)
+	if (n > LIM_DOMAIN || moved->id[0] == '\0' || memchr(moved->id, '\0', sizeof(moved->id)) == NULL)
 		return false;
 	for (i = 0; i < n; i++)
-		if ((unsigned char)moved->helo[i] <= ' ' ||
-		    moved->helo[i] == 0x7f)
+		if (moved->helo[i] <= ' ' || moved->helo[i] > 126)
 			return false;
 	for (i = 0; moved->id[i] != '\0'; i++)
 		if (!isxdigit((unsigned char)moved->id[i]))

@@ -118,3 +118,22 @@ def test_sessions_of_a_listener_that_is_gone_are_told(d):
         s.port = old
         s.write_conf()
         s.ctl('reload')
+
+
+def test_who_came_through_a_proxy_or_may_send_a_refused_body_does_not_move(d):
+    with Server(d, listen='Peer "127.0.0.9" { Proxy_Protocol = true }') as s:
+        proxied = Client(s.port, banner=False, source='127.0.0.9')
+        proxied.send(b'PROXY TCP4 192.0.2.1 192.0.2.2 4711 25\r\n')
+        proxied.expect('220')
+        proxied.hello()
+        refused = Client(s.port)
+        refused.hello()
+        refused.cmd('DATA', '503')
+        s.ctl('reload')
+        for c in proxied, refused:
+            c.expect('421')
+            c.ended()
+            c.close()
+        old_workers_end(s, 2)
+        assert 'event=session-move' not in s.log(), s.log()
+        assert s.ctl_json('status')['sessions'] == 0

@@ -151,6 +151,15 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 
 /* --- moving --------------------------------------------------------------- */
 
+/* A close that waits for the client (SO_LINGER) would hold up the master. */
+static void
+no_linger(int fd)
+{
+	const struct linger off = { .l_onoff = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+}
+
 /* It was greeted by the old worker: where no worker takes it, this is its end.
  */
 static void
@@ -160,7 +169,23 @@ say_goodbye(int fd)
 	size_t len = esmtp_reply_row_format(RPL_SHUTDOWN, buf, sizeof(buf));
 
 	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	no_linger(fd);
 	close(fd);
+}
+
+/* Is ${fd} a TCP connection?  Its other end becomes ${peer}. */
+static bool
+is_connection(int fd, accept_addr *peer)
+{
+	socklen_t len = sizeof(*peer), n = sizeof(int);
+	int protocol = 0;
+
+	memset(peer, 0, sizeof(*peer));
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == -1 ||
+	    protocol != IPPROTO_TCP || getpeername(fd, &peer->sa, &len) == -1)
+		return false;
+	addr_copy(&peer->sa, &peer->sa);
+	return true;
 }
 
 /* The old worker may be in bad hands.  It can only give away a session that it
@@ -175,15 +200,13 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	struct listener *l;
 	struct tally *tally;
 	accept_addr peer;
-	socklen_t len = sizeof(peer);
 
-	memset(&peer, 0, sizeof(peer));
-	if (fd == -1 || getpeername(fd, &peer.sa, &len) == -1) {
+	no_linger(fd);
+	if (!is_connection(fd, &peer)) {
 		/* the client has left meanwhile */
 		(void)book_remove(p->book, handle);
 		return -1;
 	}
-	addr_copy(&peer.sa, &peer.sa);
 	tally = p->state != PROC_DRAINING ||
 	    !book_is_from(p->book, handle, &peer.sa) ? NULL :
 	    book_listener(p->book, handle);
@@ -191,6 +214,8 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 		log_warnx("session-move", "slot=%u handle=%llx reason=%s",
 		    p->slot, (unsigned long long)handle,
 		    "not a session that it may give away");
+		/* whatever it was, the worker has it no longer */
+		(void)book_remove(p->book, handle);
 		return -1;
 	}
 	l = (struct listener *)(void *)((char *)tally -
