@@ -165,7 +165,8 @@ def test_more_iterations_than_clients_take_are_said(d):
     s.give_to_authd(f)
 
     def check():
-        p = subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
+        p = subprocess.run(s.command('-n', '-f'), capture_output=True, text=True,
+                           preexec_fn=s._before_exec)
         assert p.returncode == 0, p
         return p.stderr
     assert 'iterations' not in check()

@@ -2,7 +2,8 @@
 configuration, or are told to end, without noise in the log."""
 import re
 
-from harness import Client, Server, text_message, wait_for
+from harness import (NOBODY, NOT_AS_ROOT, Client, Server, text_message,
+                     wait_for)
 from keys import context, make_pair, tls_conf
 
 N = 20
@@ -68,7 +69,7 @@ def test_after_its_message_a_session_moves_too(d):
 
 
 def test_a_session_that_cannot_move_is_told_without_noise(d):
-    make_pair(d, 'it')
+    make_pair(d, 'it', owner=NOBODY if NOT_AS_ROOT else None)
     with Server(d, listener=tls_conf(d, 'it')) as s:
         clients = []
         for i in range(5):
