@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 
+import due
 import proc
 import server
 import tls
@@ -33,7 +34,7 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle', *tls.RUNS)
+OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -358,6 +359,10 @@ def run_idle(a):
     note(a, 'idle', ms=v)
     a.row('idle', 'CPU ms a second of an idle server', spread(v), '-',
           median(v), (2, 1), up=False)
+
+
+def run_due(a):
+    due.run_due(a, median, spread, note, Smtp)
 
 
 # ------------------------------------------------------------------ all of it

@@ -196,9 +196,9 @@ Domain "example.test" {{
         self.base = int(self.counters()['delivered'])
 
 
-def source(a, c, n, sessions, keep, size=4096):
+def source(a, c, n, sessions, keep, size=4096, rcpt=RCPT):
     """smtp-source against c: (seconds, its CPU seconds, error)."""
-    cmd = [f'{a.postfix}/bin/smtp-source', '-f', SENDER, '-t', RCPT,
+    cmd = [f'{a.postfix}/bin/smtp-source', '-f', SENDER, '-t', rcpt,
            '-s', str(sessions), '-m', str(n), '-l', str(size)]
     if keep:
         cmd.append('-d')
