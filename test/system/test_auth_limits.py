@@ -1,0 +1,96 @@
+"""Limits on logins: how often a client or a login may fail, and how many
+exchanges a client may leave open."""
+import contextlib
+import os
+import re
+import signal
+
+from harness import wait_for
+from test_auth import PASSWORD, PLAIN, USER, WRONG, From, server
+from test_auth_mechs import b64
+
+
+def at_once(s, lines_of, address='127.0.0.1'):
+    """So many sessions, the same moment: the codes that they get."""
+    clients = []
+    for _ in lines_of:
+        c = From(s.port, address)
+        c.hello()
+        clients.append(c)
+    for c, line in zip(clients, lines_of):
+        c.send(line.encode() + b'\r\n')
+    codes = [c.reply()[:3] for c in clients]
+    for c in clients:
+        c.close()
+    return codes
+
+
+def test_failures_are_counted_across_workers(d):
+    with server(d, conf='auth_login_failures = 2\nauth_client_failures = 4',
+                workers=3) as s:
+        codes = at_once(s, [WRONG] * 6)
+        assert sorted(codes) == ['454'] * 4 + ['535'] * 2, codes
+        assert len(set(re.findall(r'mailmilld/(worker-\d).*auth-failed',
+                                  s.log()))) > 1
+        # the right password does not help now, wherever it comes from
+        assert at_once(s, [PLAIN]) == ['454']
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['454']
+        # nor does another name, after two more
+        others = [f'AUTH PLAIN {b64(chr(0) + n + chr(0) + "x")}'
+                  for n in 'abcd']
+        assert sorted(at_once(s, others)) == ['454'] * 2 + ['535'] * 2
+        v = s.stats()
+        assert int(v['auth_failed']) == 4 and int(v['auth_blocked']) == 8, v
+
+
+def test_nobody_locks_out_who_has_been_there(d):
+    with server(d, conf='auth_login_failures = 3') as s:
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+        assert '454' in at_once(s, [WRONG] * 5, '127.0.0.4')
+        assert at_once(s, [PLAIN], '127.0.0.5') == ['454']
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+
+
+def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):
+    """A worker's authd has 4096 places, and one client 256 of them."""
+    with server(d, listener='Client_Sessions = 0', workers=1) as s, \
+            contextlib.ExitStack() as stack:
+        def rest(address):
+            c = stack.enter_context(From(s.port, address))
+            c.hello()
+            c.cmd('AUTH LOGIN', '334')
+            return c
+        other = rest('127.0.0.3')
+        greedy = [rest('127.0.0.2') for _ in range(260)]
+        assert at_once(s, [PLAIN], '127.0.0.4') == ['235']
+        assert at_once(s, [PLAIN], '127.0.0.2') == ['235']
+        for c in other, greedy[-1]:
+            c.cmd(b64(USER), '334')
+            c.cmd(b64(PASSWORD), '235')
+        # its oldest ones had to make room
+        greedy[0].cmd(b64(USER), '454 4.7.0')
+        assert 'too many exchanges at once' in s.log()
+
+
+def test_a_block_outlives_a_reload_and_a_crash_of_authd(d):
+    with server(d, conf='auth_login_failures = 3') as s:
+        assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+        assert at_once(s, [WRONG] * 4, '127.0.0.4').count('535') == 3
+        for disturb in (lambda authd: s.ctl('reload'),
+                        lambda authd: os.kill(authd, signal.SIGKILL)):
+            before = s.pids('authd')
+            disturb(before[0])
+            wait_for('another authd alone', lambda: (
+                len(s.pids('authd')) == 1 and s.pids('authd') != before))
+
+            # 454 is also the answer while there is no authd
+            def answer():
+                with From(s.port, '127.0.0.5') as c:
+                    c.hello()
+                    c.send(PLAIN.encode() + b'\r\n')
+                    r = c.reply()
+                    return r if 'Too many' in r or r[:3] != '454' else None
+            r = wait_for('an answer', answer)
+            assert r.startswith('454'), r
+            # who has been there before is still known
+            assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
