@@ -1,7 +1,8 @@
 /* The simulator: many sessions of the real factory on the real scheduler,
  * every choice made by one seed.
  * sim.c runs seeds, client.c is the client's side of the wire, commands.c what
- * it sends, model.c which reply each command must get. */
+ * it sends, model.c which reply each command must get, invariants.c what must
+ * hold for each session. */
 
 #ifndef TEST_SIM_SIM_H
 #define TEST_SIM_SIM_H
@@ -125,6 +126,16 @@ void sim_violation(struct sim *sim, const char *fmt, ...)
 void client_init(struct client *c, struct sim *sim, unsigned int number);
 void client_after_pass(struct client *c);
 bool client_is_done(const struct client *c);
+
+/* invariants.c
+ * client_check_alive(c): After each pass, while the session lives.
+ * client_check_closed(c): The server has closed, and all that it sent has been
+ * read.
+ * client_check_ended(c): The session is freed; the client's TLS is not yet.
+ * client_check_end(c): The seed is over. */
+void client_check_alive(struct client *c);
+void client_check_closed(struct client *c);
+void client_check_ended(struct client *c);
 void client_check_end(struct client *c);
 
 /* of client.c, for commands.c: a choice of the seed; the reply that is owed;

@@ -1,0 +1,179 @@
+/* What must hold for each session, whatever the seed: the limits on its memory
+ * and its time, and a close that has a reason.
+ * Owns: these checks.
+ * Knows nothing of which reply is right: that is model.c. */
+
+#include "test/sim/alloc.h"
+#include "test/sim/sim.h"
+
+#define SESSION_OCTETS	(128 * 1024)	/* a session must never hold more */
+#define IDLE_OCTETS	1536		/* nor more than this between commands */
+#define SECOND		UINT64_C(1000000)
+
+static uint64_t
+now_us(const struct client *c)
+{
+	return c->sim->host.clock.now_us;
+}
+
+/* Is the handshake unfinished, as the server sees it? */
+static bool
+is_handshake(const struct client *c)
+{
+	return c->tls != NULL && c->s->nreports[ESMTP_REPORT_TLS] == 0;
+}
+
+void
+client_check_closed(struct client *c)
+{
+	struct sim *sim = c->sim;
+
+	if (c->is_half_closed || c->never_reads
+	    || alloc_of(c->s->number)->nfailed > 0)
+		return;
+	if (is_handshake(c)) {
+		/* the server cannot tell why: there is no TLS yet */
+		if (c->s->timeout_us == 0 && !sim->is_drained
+		    && !sim->has_sign_faults)
+			sim_violation(sim, "the handshake failed");
+		return;
+	}
+	/* RFC 5321 3.8: the server says why it closes; but it does not
+	 * wait for a client that is late already */
+	if (c->s->timeout_us == 0
+	    || (c->window == 0 && c->s->wire->again_permille == 0))
+		sim_violation(sim, "closed without a word");
+}
+
+static void
+check_timeout(struct client *c)
+{
+	struct sim *sim = c->sim;
+
+	if (c->s->timeout_us == 0)
+		return;
+	sim->ntimeouts++;
+	/* the time of a handshake is for the whole of it */
+	if (!is_handshake(c) && c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
+		sim_violation(sim, "session %u timed out after %llu us of "
+		    "quiet", c->s->number, (unsigned long long)
+		    (c->s->timeout_us - c->s->wrote_us));
+}
+
+static bool
+is_committing(const struct client *c)
+{
+	const struct spool_msg *m;
+
+	for (m = c->sim->host.spool.msgs; m != NULL; m = m->next)
+		if (m->handle >> 8 == c->s->number
+		    && m->state == SIMSPOOL_COMMITTING)
+			return true;
+	return false;
+}
+
+/* simauth.c has been asked for a verdict, and may never give one. */
+static bool
+is_logging_in(const struct client *c)
+{
+	return c->s->auth.stage == SIMAUTH_ANSWERING;
+}
+
+/* The server has read all that was sent, replies are owed, and it waits for
+ * nothing but more input: it has forgotten what it kept.  Without this check
+ * that ends in an ordinary timeout.  In the clear alone: TLS may hold octets
+ * that the loop knows of. */
+static void
+check_stall(struct client *c)
+{
+	const struct simwire *w = c->s->wire;
+
+	if (c->npending == 0 || c->is_arriving || c->is_over || c->is_gone ||
+	    c->is_half_closed || c->tls != NULL || w->in.len > 0 ||
+	    w->out.len > 0 || c->nline > 0 || c->code != 0 ||
+	    c->s->nreports[ESMTP_REPORT_CONNECT] == 0)
+		return;
+	if ((c->s->mask & (E_WRITE | E_ASYNC)) == 0)
+		sim_violation(c->sim, "session %u owes %u replies, and waits "
+		    "for input", c->s->number, c->npending);
+}
+
+/* The deadline, as computed here: no session may be silent for longer. */
+void
+client_check_alive(struct client *c)
+{
+	struct sim *sim = c->sim;
+	const struct alloc_account *a = alloc_of(c->s->number);
+	uint64_t quiet = c->progress_us;
+
+	if (c->s->wrote_us > quiet)
+		quiet = c->s->wrote_us;
+	if (c->s->woken_us > quiet)
+		quiet = c->s->woken_us;
+	if (a->octets > SESSION_OCTETS)
+		sim_violation(sim, "session %u holds %zu octets",
+		    c->s->number, a->octets);
+	if (c->npending == 0 && !c->is_arriving && !c->wants_body
+	    && c->wants == 0 && !c->has_mail && !c->is_unclear && c->is_greeted
+	    && c->s->wire->in.len == 0 && a->octets > IDLE_OCTETS)
+		sim_violation(sim, "session %u holds %zu octets while idle",
+		    c->s->number, a->octets);
+	if (now_us(c) > quiet + sim->timeout_max_us + SECOND) {
+		if (is_committing(c))
+			c->progress_us = now_us(c);
+		else if (!is_logging_in(c) || now_us(c) > quiet
+		    + (LIM_AUTH_SECONDS + 1) * SECOND)
+			sim_violation(sim, "session %u is forgotten",
+			    c->s->number);
+	}
+	check_stall(c);
+}
+
+void
+client_check_ended(struct client *c)
+{
+	const struct alloc_account *a = alloc_of(c->s->number);
+
+	check_timeout(c);
+	if (a->nsecrets != 0)
+		sim_violation(c->sim, "session %u left a password in freed "
+		    "memory", c->s->number);
+	if (a->blocks != 0)
+		sim_violation(c->sim, "session %u ended and left %zu blocks, "
+		    "%zu octets", c->s->number, a->blocks, a->octets);
+}
+
+static bool
+owes_body(const struct client *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->npending; i++)
+		if (c->pending[(c->first + i) % SIM_PENDING].kind == CMD_BODY)
+			return true;
+	return false;
+}
+
+/* What was committed and never confirmed: at most the one message whose reply
+ * was lost with the connection. */
+void
+client_check_end(struct client *c)
+{
+	const struct spool_msg *m;
+	unsigned int n = 0;
+
+	if (c->s == NULL)
+		return;
+	for (m = c->sim->host.spool.msgs; m != NULL; m = m->next) {
+		if (m->handle >> 8 != c->s->number
+		    || m->state != SIMSPOOL_SAFE || m->is_checked)
+			continue;
+		n++;
+		if (!owes_body(c))
+			sim_violation(c->sim, "message %s was committed, and "
+			    "the client was told otherwise", m->id);
+	}
+	if (n > 1)
+		sim_violation(c->sim, "%u messages of session %u are "
+		    "unconfirmed", n, c->s->number);
+}
