@@ -2,7 +2,8 @@
  * the thread's answer goes back to the worker.
  * Owns: struct authd_exchange, its stages, which failure counters an attempt is
  * charged to, how long an answer is held back, the time limits.
- * Knows nothing of SASL or back ends but their calls.
+ * Knows nothing of SASL or back ends but their calls, nor of which mechanisms a
+ * listener offers (authd_offer.c).
  *
  * Stages, and what moves it from one to the next:
  *	WORK -> CLIENT		a challenge was sent (job_done)
@@ -27,7 +28,6 @@
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 #include "core/util/wipe.h"
-#include "proto/server/esmtp_auth_mech.h"
 
 #define CLIENT_MS	60000	/* after Command_Timeout, the worker's */
 #define COMPLAIN_MS	60000	/* between two complaints about one worker */
@@ -285,30 +285,6 @@ settle(struct authd_exchange *e)
 
 /* --- a step --------------------------------------------------------------- */
 
-/* What decides which mechanisms the client may use.  A request does not tell
- * whether the certificate was verified: without r->peer_name EXTERNAL fails. */
-static struct esmtp_auth_scope
-scope_of(const struct esmtp_options *o, const struct auth_request *r)
-{
-	return (struct esmtp_auth_scope){ .options = o,
-		.can = auth_spec_can(o->auth_backend), .is_tls = r->is_tls,
-		.is_verified = r->is_tls };
-}
-
-/* RFC 5802 6: was the client offered a mechanism with channel binding? */
-static bool
-is_plus_offered(const struct esmtp_auth_scope *scope)
-{
-	const char *name;
-	size_t i;
-
-	for (i = 0; (name = esmtp_auth_mech_listed(scope, i)) != NULL; i++)
-		if (esmtp_auth_mech_is_plus(name, strlen(name)) &&
-		    esmtp_auth_mech_may(scope, name, strlen(name)) == RPL_OK)
-			return true;
-	return false;
-}
-
 static const char *
 hostname(const struct esmtp_options *o)
 {
@@ -319,7 +295,6 @@ static struct auth_exchange *
 open_exchange(struct authd_exchange *e)
 {
 	const struct auth_request *r = &e->request;
-	const struct esmtp_auth_scope scope = scope_of(e->options, r);
 	struct auth_start start = {
 		.mech = r->mech, .back = e->back,
 		.hostname = hostname(e->options),
@@ -333,7 +308,7 @@ open_exchange(struct authd_exchange *e)
 		},
 		.exporter = r->exporter, .exporter_len = r->exporter_len,
 		.endpoint = r->endpoint, .endpoint_len = r->endpoint_len,
-		.is_plus_offered = is_plus_offered(&scope)
+		.is_plus_offered = authd_offer_has_plus(r, e->options)
 	};
 	struct auth_exchange *x = auth_exchange_new(&start);
 
@@ -484,25 +459,6 @@ exchange_find(struct authd_worker *w, uint64_t id)
 	return RB_FIND(authd_exchanges, &w->exchanges, &wanted);
 }
 
-/* Why a request is refused, or NULL. A worker may have been taken over: what
- * its listener offers to that client is decided again from authd's own
- * settings. */
-static const char *
-objection(const struct auth_request *r, const struct esmtp_options *o)
-{
-	const struct esmtp_auth_scope scope = scope_of(o, r);
-
-	switch (*o->auth_backend == '\0' ? RPL_AUTH_MECHANISM :
-	    esmtp_auth_mech_may(&scope, r->mech, strlen(r->mech))) {
-	case RPL_OK:
-		return NULL;
-	case RPL_AUTH_TLS:
-		return "AUTH without TLS";
-	default:
-		return "a mechanism that is not offered there";
-	}
-}
-
 /* Make room for one exchange more of ${c}, which ${c->n} counts already: end the
  * one that rests longest of a client that has too many.  Its worker is told at
  * the next step.  False: all that could make room are at work. */
@@ -571,7 +527,7 @@ authd_on_start(void *closure, struct channel_msg *msg)
 		return;
 	}
 	o = settings_options_for(s, r.listener, &r.peer.sa);
-	if ((why = objection(&r, o)) != NULL)
+	if ((why = authd_offer_objection(&r, o)) != NULL)
 		complain(w, why);
 	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
 		reply(w, r.id, ESMTP_AUTH_LATER, why != NULL ?

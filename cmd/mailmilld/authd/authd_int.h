@@ -1,6 +1,6 @@
 /* What the files of the role authd share: authd.c has the process and its
  * channels, authd_exchange.c the exchanges, authd_clients.c their clients,
- * authd_back.c the back ends. */
+ * authd_offer.c what a listener offers to them, authd_back.c the back ends. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 #define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
@@ -109,6 +109,14 @@ struct authd_client *authd_client_join(struct authd_worker *w,
     const struct sockaddr *peer);
 void authd_client_leave(struct authd_worker *w, struct authd_client *c);
 struct authd_exchange *authd_clients_oldest(struct authd_worker *w);
+
+/* authd_offer.c: what the listener with the options ${o} offers to a client.
+ * authd_offer_objection(r, o): Why the request is refused; NULL: it is not.
+ * authd_offer_has_plus(r, o): Is a mechanism with channel binding offered? */
+const char *authd_offer_objection(const struct auth_request *r,
+    const struct esmtp_options *o);
+bool authd_offer_has_plus(const struct auth_request *r,
+    const struct esmtp_options *o);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;
