@@ -2,17 +2,16 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/mailmilld/authd/authd_int.h"
-#include "cmd/mailmilld/authd/back/auth_back.h"
 #include "core/process/channel.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
+#include "test/unit/cmd/mailmilld/authd/fake_back.h"
 
 #define SPEC		"passwd:/nowhere"
 #define WAIT_MS		20000
@@ -33,81 +32,6 @@ static const char config[] =
     "  Listen \"127.0.0.1:2502\" { }\n"
     "  Listen \"127.0.0.1:2503\" { Auth_Backend = \"\" }\n"
     "}\n";
-
-/* --- the back end --------------------------------------------------------- */
-
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
-static bool is_open;
-static int nwaiting;
-
-static void
-gate_wait(void)
-{
-	pthread_mutex_lock(&gate_lock);
-	nwaiting++;
-	pthread_cond_broadcast(&gate_cond);
-	while (!is_open)
-		pthread_cond_wait(&gate_cond, &gate_lock);
-	pthread_mutex_unlock(&gate_lock);
-}
-
-static int
-at_gate(void)
-{
-	int n;
-
-	pthread_mutex_lock(&gate_lock);
-	n = nwaiting;
-	pthread_mutex_unlock(&gate_lock);
-	return n;
-}
-
-static void
-gate_open(void)
-{
-	pthread_mutex_lock(&gate_lock);
-	is_open = true;
-	pthread_cond_broadcast(&gate_cond);
-	pthread_mutex_unlock(&gate_lock);
-}
-
-static enum auth_verdict
-fake_password(void *, const struct auth_client *, const char *login,
-    const char *password)
-{
-	if (strcmp(login, "slow") == 0)
-		gate_wait();
-	if (strcmp(login, "down") == 0)
-		return AUTH_UNSURE;
-	return strcmp(password, "pencil") == 0 ? AUTH_YES : AUTH_NO;
-}
-
-static void
-fake_free(void *)
-{
-}
-
-static const struct auth_back_ops fake_ops = {
-	.free = fake_free, .password = fake_password
-};
-
-/* One that does the mechanisms itself. */
-static enum auth_verdict
-relay_start(void *, const struct auth_client *, const char *,
-    const char *initial, size_t len, void **relay_r, struct auth_octets *out)
-{
-	*relay_r = NULL;
-	if (memmem(initial, len, "pencil", 6) == NULL)
-		return AUTH_NO;
-	out->s = strdup("user");
-	out->len = 4;
-	return AUTH_YES;
-}
-
-static const struct auth_back_ops relay_ops = {
-	.free = fake_free, .relay_start = relay_start, .relay_free = fake_free
-};
 
 /* --- authd and a worker --------------------------------------------------- */
 
@@ -157,7 +81,7 @@ world_init(struct world *w)
 	w->child.settings = w->settings;
 	cr_assert_not_null(w->child.sched = scheduler_create(NULL));
 	w->authd.child = &w->child;
-	back->ops = &fake_ops;
+	back->ops = &fake_back_ops;
 	w->authd.backs = calloc(1, sizeof(*w->authd.backs));
 	w->authd.backs[0].spec = SPEC;
 	w->authd.backs[0].back = back;
@@ -169,7 +93,7 @@ world_init(struct world *w)
 static void
 world_end(struct world *w)
 {
-	gate_open();
+	fake_back_open_gate();
 	channel_free(w->worker);
 	authd_close(&w->authd);
 	cr_assert_eq(scheduler_event_count(w->child.sched), 0);
@@ -371,10 +295,10 @@ Test(authd, what_a_worker_should_not_send_changes_nothing)
 	send_plain(w.worker, 5, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 5, "192.0.2.1", "user", "pencil");
 	send_step(w.worker, 5, "x");
-	while (at_gate() == 0)
+	while (fake_back_at_gate() == 0)
 		turn(&w, 5);
 	turn(&w, 50);
-	gate_open();
+	fake_back_open_gate();
 	cr_assert_eq(hear_one(&w, 5).status, ESMTP_AUTH_OK);
 	cr_assert_not(hear(&w, w.worker, 50, &a));
 }
@@ -405,7 +329,7 @@ Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
 	static const char *const others[] = { "a", "b", "c", "d" };
 	unsigned int i;
 
-	w.authd.backs[0].back->ops = &relay_ops;
+	w.authd.backs[0].back->ops = &fake_back_relay_ops;
 	cr_assert_eq(plain(&w, 1, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
 	for (i = 0; i < 4; i++)
@@ -469,7 +393,7 @@ Test(authd, a_back_end_that_does_not_answer_is_454_and_others_go_on)
 
 	began = monotonic_ms();
 	send_plain(w.worker, 1, "192.0.2.1", "slow", "pencil");
-	while (at_gate() == 0)
+	while (fake_back_at_gate() == 0)
 		turn(&w, 5);
 	cr_assert_eq(plain(&w, 2, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
@@ -490,7 +414,7 @@ Test(authd, what_waits_for_a_thread_too_long_is_454_too)
 		cr_assert_eq(a.status, ESMTP_AUTH_LATER);
 	}
 	cr_assert_not(w.authd.is_stuck);
-	gate_open();
+	fake_back_open_gate();
 	cr_assert_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
 }
@@ -503,14 +427,14 @@ Test(authd, what_is_cancelled_or_left_while_a_thread_works_is_forgotten_later)
 	other = worker_add(&w, 2);
 	send_plain(other, 1, "192.0.2.1", "slow", "pencil");
 	send_plain(w.worker, 1, "192.0.2.2", "slow", "pencil");
-	while (at_gate() < 2)
+	while (fake_back_at_gate() < 2)
 		turn(&w, 5);
 	send_cancel(w.worker, 1);
 	channel_free(other);
 	while (TAILQ_NEXT(TAILQ_FIRST(&w.authd.workers), link) != NULL)
 		turn(&w, 5);
 	turn(&w, 20);
-	gate_open();
+	fake_back_open_gate();
 	while (!LIST_EMPTY(&w.authd.orphans))
 		turn(&w, 5);
 	cr_assert_not(hear(&w, w.worker, 20, &a));
@@ -597,7 +521,7 @@ Test(authd, what_is_at_work_makes_no_room)
 	cr_assert(hear(&w, w.worker, WAIT_MS, &a));
 	cr_expect_eq(a.id, AUTHD_CLIENT_MAX);
 	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
-	gate_open();
+	fake_back_open_gate();
 	for (i = 0; i < AUTHD_CLIENT_MAX; i++)
 		later += hear(&w, w.worker, WAIT_MS, &a);
 	cr_expect_eq(later, AUTHD_CLIENT_MAX);
