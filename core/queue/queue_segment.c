@@ -245,6 +245,17 @@ set_generation(struct queue_segment *seg, uint64_t generation)
 	partials_clear(seg);
 }
 
+/* The header of ${seg} has been read for the first time.  Until then its
+ * generation was what the log or a worker said. */
+static void
+now_known(struct queue_segment *seg)
+{
+	seg->is_known = true;
+	if (seg->limit != 0 && seg->told_generation != seg->header.generation)
+		seg->limit = 0;		/* late news */
+	set_generation(seg, seg->header.generation);
+}
+
 int
 queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -262,6 +273,8 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		errno = EBADMSG;
 		goto err1;
 	}
+	if (!seg->is_known)
+		now_known(seg);
 	if (seg->state != SEGMENT_ACTIVE)
 		sp->nopen++;
 	return 0;
@@ -272,25 +285,30 @@ err1:
 	return -1;
 }
 
-/* An entry of the log, before it is known which segments there are */
+/* An entry of the log, before it is known which segments there are.  One that
+ * there is no memory for would be delivered again. */
 static void
 replay(void *closure, const struct acklog_entry *e)
 {
 	struct queue_spool *sp = closure;
 	struct queue_segment *seg = find_segment(sp, e->segment);
+	int rc;
 
-	if (e->last > QUEUE_SEQ_MAX ||
-	    (seg == NULL && (seg = segment_new(sp, e->segment)) == NULL))
+	if (e->last > QUEUE_SEQ_MAX)
 		return;
+	if (seg == NULL && (seg = segment_new(sp, e->segment)) == NULL) {
+		sp->replay_errnum = errno;
+		return;
+	}
 	if (e->generation < seg->generation)
 		return;
 	set_generation(seg, e->generation);
-	if (e->rcpt != ACKLOG_ALL) {
-		queue_partial_add(seg, e->seq, e->rcpt);
-		return;
-	}
-	queue_segment_set_done(seg, e->seq, e->last);
-	if (e->seq == e->last)
+	rc = e->rcpt != ACKLOG_ALL ?
+	    queue_partial_add(seg, e->seq, e->rcpt) :
+	    queue_segment_set_done(seg, e->seq, e->last);
+	if (rc == -1)
+		sp->replay_errnum = errno;
+	else if (e->rcpt == ACKLOG_ALL && e->seq == e->last)
 		queue_partial_drop(seg, e->seq);
 }
 
@@ -380,40 +398,57 @@ scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *)
 	seg->is_present = true;
 	seg->is_old = sp->is_first_scan;
 	seg->old_end = seg->is_old ? UINT64_MAX : 0;
-	if (queue_segment_open_file(sp, seg) == -1)
-		return 0;
-	set_generation(seg, seg->header.generation);
-	queue_segment_close_file(sp, seg);
+	/* One that cannot be opened now: check_writer() tries it again. */
+	if (queue_segment_open_file(sp, seg) == 0)
+		queue_segment_close_file(sp, seg);
 	return 0;
 }
 
-/* Find segments that no worker has told of: at the start, and when a worker has
- * died before it could tell. */
-void
+int
 queue_segment_scan(struct queue_spool *sp)
 {
-	if (spool_scan(sp->config.incoming_dirfd, scan_entry, sp) != 0)
-		log_warn("spool-scan", "folder=%s", "incoming");
+	if (spool_scan(sp->config.incoming_dirfd, scan_entry, sp) != 0) {
+		log_err("spool-scan", "folder=%s", "incoming");
+		return -1;
+	}
 	queue_segment_check_writers(sp);
+	return 0;
 }
 
 int
 queue_segments_open(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
+	int saved;
 
 	sp->acklog = acklog_open(sp->config.queue_dirfd, replay, sp);
 	if (sp->acklog == NULL) {
 		log_err("acklog-open", "folder=%s", sp->config.folder);
 		return -1;
 	}
+	if (sp->replay_errnum != 0) {
+		errno = sp->replay_errnum;
+		log_err("acklog-open", "folder=%s step=%s", sp->config.folder,
+		    "replay");
+		goto err1;
+	}
+	/* What was replayed is forgotten below unless the scan has found its
+	 * segment, and then would be delivered again. */
 	sp->is_first_scan = true;
-	queue_segment_scan(sp);
+	if (queue_segment_scan(sp) == -1)
+		goto err1;
 	sp->is_first_scan = false;
 	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next)
 		if (!seg->is_present)
 			queue_segment_free(sp, seg);
 	return 0;
+err1:
+	/* nothing may replace the log by what is known here */
+	saved = errno;
+	acklog_free(sp->acklog);
+	sp->acklog = NULL;
+	errno = saved;
+	return -1;
 }
 
 void
@@ -434,10 +469,8 @@ first_told(struct queue_spool *sp, uint64_t id, uint64_t generation)
 	if ((seg = segment_new(sp, id)) == NULL)
 		return NULL;
 	seg->is_present = true;
-	if (queue_segment_open_file(sp, seg) == 0) {
-		set_generation(seg, seg->header.generation);
+	if (queue_segment_open_file(sp, seg) == 0)
 		return seg;
-	}
 	if (seg->is_unusable)
 		return NULL;
 	if (errno == ENOENT) {
@@ -445,7 +478,7 @@ first_told(struct queue_spool *sp, uint64_t id, uint64_t generation)
 		return NULL;
 	}
 	/* No descriptors or memory.  The worker may have nothing more to tell
-	 * for a long time, so believe it, and open the file when it is read. */
+	 * for a long time, so believe it until the file can be opened. */
 	set_generation(seg, generation);
 	return seg;
 }
@@ -460,8 +493,8 @@ queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
 	if (seg == NULL &&
 	    (seg = first_told(sp, segment, generation)) == NULL)
 		return;
-	if (seg->is_unusable || seg->generation != generation ||
-	    seg->state != SEGMENT_ACTIVE)
+	if (seg->is_unusable || seg->state != SEGMENT_ACTIVE ||
+	    (seg->is_known && seg->generation != generation))
 		return;		/* late news */
 	if (queue_segment_open_file(sp, seg) == -1) {
 		if (seg->is_unusable)
@@ -470,6 +503,9 @@ queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
 			log_warn("segment-open", "segment=%llu",
 			    (unsigned long long)segment);
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
+		seg->told_generation = generation;
+	} else if (seg->generation != generation) {
+		return;		/* known only now: late news */
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
 		log_warnx("segment-end", "segment=%llu end=%llu",
 		    (unsigned long long)segment, (unsigned long long)end);

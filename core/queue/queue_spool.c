@@ -90,7 +90,7 @@ spool_begin(void *store, int64_t now_ms)
 
 	sp->now_ms = now_ms;
 	if (sp->scan_ms <= now_ms) {
-		queue_segment_scan(sp);
+		(void)queue_segment_scan(sp);
 		sp->scan_ms = now_ms + QUEUE_SCAN_MS;
 		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
 	}

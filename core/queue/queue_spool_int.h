@@ -55,8 +55,10 @@ struct queue_segment {
 	bool		 is_ready;	/* in the list of those to be read */
 	uint64_t	 id;
 	uint64_t	 generation;
+	uint64_t	 told_generation; /* while the header is not known: that of ${limit} */
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
+	bool		 is_known;	/* the header has been read */
 	bool		 is_old;	/* from before this process */
 	uint64_t	 old_end;	/* records before it may have been in flight then */
 	bool		 is_read;	/* to the end */
@@ -106,6 +108,7 @@ struct queue_spool {
 	unsigned int	 nroom;		/* free segments just removed */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;
+	int		 replay_errnum;	/* an entry of the log could not be kept */
 	int		 recycle_errnum;	/* last logged */
 	int		 acklog_errnum;
 };
@@ -118,7 +121,10 @@ int queue_segment_open_file(struct queue_spool *sp,
 void queue_segment_close_file(struct queue_spool *sp,
     struct queue_segment *seg);
 void queue_segment_free(struct queue_spool *sp, struct queue_segment *seg);
-void queue_segment_scan(struct queue_spool *sp);
+/* queue_segment_scan(sp): Find segments that no worker has told of: at the
+ * start, and when a worker has died before it could tell.  Return 0, or -1
+ * having logged why. */
+int queue_segment_scan(struct queue_spool *sp);
 void queue_segment_check_writers(struct queue_spool *sp);
 void queue_segment_committed(void *store, uint64_t segment,
     uint64_t generation, uint64_t end, bool is_sealed);
