@@ -266,6 +266,8 @@ def test_links_and_open_modes_in_place_of_the_lock_are_refused(d):
     os.unlink(lock)
     # a link in the pid file's place is replaced, not followed
     os.symlink(precious, s.pidfile)
+    if s.user:
+        os.lchown(s.pidfile, s.user, s.user)
     with s:
         assert not os.path.islink(s.pidfile)
     with open(precious) as f:
