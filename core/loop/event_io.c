@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/fileio.h"
+
 static int
 plain_accept(Event *e, struct sockaddr *sa, socklen_t *salen)
 {
@@ -65,7 +67,8 @@ plain_write(Event *e, const char *buf, int buflen, int *needmask)
 static int
 plain_close(Event *e)
 {
-	return close(e->fd);
+	/* nor does the close of a socket that was passed between processes */
+	return fileio_close_passed(e->fd);
 }
 
 static int

@@ -19,7 +19,10 @@
 #include "core/util/fileio.h"
 
 #define WIRE_ALIGN	8	/* base and entries start at multiples of this */
-#define WIRE_FDS_MAX	4	/* received at once, to be closed: one is expected */
+/* All that the kernel lets a peer send with one packet (SCM_MAX_FD), so that
+ * those that do not belong are closed here, and not by the kernel, which would
+ * wait for a socket that lingers. */
+#define WIRE_FDS_MAX	253
 
 struct wire_head {
 	uint32_t	type;
@@ -117,21 +120,9 @@ queue_pop(struct channel *c)
 	STAILQ_REMOVE_HEAD(&c->queue, link);
 	c->queued--;
 	c->queued_octets -= k->len;
-	fileio_close(k->fd);
+	(void)fileio_close_passed(k->fd);
 	explicit_bzero(k->packet, k->len);
 	free(k);
-}
-
-void
-channel_free(struct channel *c)
-{
-	if (c == NULL)
-		return;
-	while (!STAILQ_EMPTY(&c->queue))
-		queue_pop(c);
-	fileio_close(c->fd);
-	free(c->packet);
-	free(c);
 }
 
 int
@@ -269,7 +260,7 @@ channel_send(struct channel *c, unsigned int type, const void *base,
 	iov_set(&iov[3], entries, row->entry_octets * nentries);
 
 	if (channel_flush(c) == 0 && send_packet(c, iov, 4, fd) == 0) {
-		fileio_close(fd);
+		(void)fileio_close_passed(fd);
 		return 0;
 	}
 	if (errno != EAGAIN)
@@ -299,7 +290,7 @@ take_fds(struct msghdr *mh, int *fd_r)
 			if (nfds++ == 0)
 				*fd_r = fd;
 			else
-				fileio_close(fd);
+				(void)fileio_close_passed(fd);
 		}
 	}
 	return nfds;
@@ -380,9 +371,47 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 	msg_r->fd = fd;
 	return 1;
 err1:
-	fileio_close(fd);
+	(void)fileio_close_passed(fd);
 	errno = EPROTO;
 	return -1;
+}
+
+void
+channel_shut(struct channel *c)
+{
+	(void)shutdown(c->fd, SHUT_RD);
+}
+
+/* What the peer has sent and nobody has read: the kernel would close the
+ * descriptors in it, and wait for those that linger. */
+static void
+discard_unread(struct channel *c)
+{
+	struct channel_msg msg;
+	int rc;
+
+	channel_shut(c);
+	while ((rc = channel_recv(c, &msg)) == 1 ||
+	    (rc == -1 && (errno == EPROTO || errno == EMFILE))) {
+		(void)fileio_close_passed(msg.fd);
+		explicit_bzero(c->packet, c->packet_len);
+	}
+}
+
+void
+channel_free(struct channel *c)
+{
+	int saved = errno;
+
+	if (c == NULL)
+		return;
+	while (!STAILQ_EMPTY(&c->queue))
+		queue_pop(c);
+	discard_unread(c);
+	fileio_close(c->fd);
+	free(c->packet);
+	free(c);
+	errno = saved;
 }
 
 void

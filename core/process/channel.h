@@ -50,7 +50,9 @@ int channel_pair(int fds_r[2]);
  * numbers (bit positions of the rows' masks).  takes ${fd}.  NULL: ENOMEM. */
 struct channel *channel_open(int fd, const struct channel_row *rows,
     size_t nrows, unsigned int self, unsigned int peer);
-void channel_free(struct channel *c);		/* closes; NULL does nothing */
+void channel_free(struct channel *c);		/* closes, also descriptors that
+						 * were not read; NULL does
+						 * nothing */
 int channel_fd(const struct channel *c);
 unsigned int channel_peer(const struct channel *c);
 
@@ -72,6 +74,10 @@ int channel_flush(struct channel *c);
  * because this process is out of them: *msg_r is filled in, fd -1 (answer it
  * if the sender waits for an answer, and call again). */
 int channel_recv(struct channel *c, struct channel_msg *msg_r);
+
+/* channel_shut(c): The peer can send no more; what it has sent before can still
+ * be read, and then channel_recv() returns 0. */
+void channel_shut(struct channel *c);
 
 /* channel_wipe(c): Overwrite the message that channel_recv() gave last, which
  * held a secret.  Messages in channel_send()'s queue are always wiped after

@@ -2,6 +2,8 @@
 
 #include "core/util/fileio.h"
 
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -71,6 +73,27 @@ fileio_close(int fd)
 	if (fd != -1)
 		(void)close(fd);
 	errno = saved;
+}
+
+int
+fileio_close_passed(int fd)
+{
+	int saved = errno;
+	struct linger l;
+	socklen_t len = sizeof(l);
+
+	if (fd == -1)
+		return 0;
+	/* a time of 0 waits for nothing: the connection is reset */
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) == 0 &&
+	    l.l_onoff != 0 && l.l_linger != 0) {
+		l.l_onoff = 0;
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	}
+	if (close(fd) == -1)
+		return -1;
+	errno = saved;
+	return 0;
 }
 
 void

@@ -23,6 +23,13 @@ int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
 void fileio_close(int fd);
 void fileio_unlink(int dirfd, const char *name);
 
+/* fileio_close_passed(fd): Close a descriptor that another process may have as
+ * well, unless it is -1, and do not wait for the peer of a socket: that process
+ * may have asked for it (SO_LINGER).  Nothing keeps it from asking again in the
+ * moment between; then the close waits if that process has closed it by then.
+ * Return 0 and leave errno, or what close(2) does. */
+int fileio_close_passed(int fd);
+
 /* fileio_opendir(dirfd, name): A folder in another, no symbolic link to one;
  * "." is that one, with a position of its own.  NULL with errno. */
 DIR *fileio_opendir(int dirfd, const char *name);

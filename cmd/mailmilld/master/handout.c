@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/lim.h"
+#include "core/util/fileio.h"
 
 #define ACCEPTS_PER_PASS	64	/* of one listener */
 #define PAUSE_MS		50	/* when descriptors have run out */
@@ -151,15 +152,6 @@ handle_connection(struct listener *l, int fd, accept_addr *peer)
 
 /* --- moving --------------------------------------------------------------- */
 
-/* A close that waits for the client (SO_LINGER) would hold up the master. */
-static void
-no_linger(int fd)
-{
-	const struct linger off = { .l_onoff = 0 };
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-}
-
 /* It was greeted by the old worker: where no worker takes it, this is its end.
  */
 static void
@@ -169,8 +161,7 @@ say_goodbye(int fd)
 	size_t len = esmtp_reply_row_format(RPL_SHUTDOWN, buf, sizeof(buf));
 
 	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	no_linger(fd);
-	close(fd);
+	(void)fileio_close_passed(fd);
 }
 
 /* Is ${fd} a TCP connection?  Its other end becomes ${peer}. */
@@ -201,7 +192,6 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	struct tally *tally;
 	accept_addr peer;
 
-	no_linger(fd);
 	if (!is_connection(fd, &peer)) {
 		/* the client has left meanwhile */
 		(void)book_remove(p->book, handle);

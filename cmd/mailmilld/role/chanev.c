@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
 #include "core/loop/watch.h"
@@ -51,30 +50,37 @@ bad_message(struct chanev *ce)
 		    (unsigned long long)ce->nbad);
 }
 
+/* Read one message and give it to its function.  Return 1, 0 when the peer is
+ * gone, or -1 when there is none now. */
+static int
+read_one(struct chanev *ce)
+{
+	struct channel_msg msg;
+	int rc = channel_recv(ce->ch, &msg);
+
+	if (rc == -1 && errno == EPROTO) {
+		bad_message(ce);
+		return 1;
+	}
+	if (rc == 0 || (rc == -1 && errno != EMFILE))
+		return rc;
+	ce->ops->on[msg.type](ce->closure, &msg);
+	(void)fileio_close_passed(msg.fd);
+	if (msg_rows[msg.type].is_secret)
+		channel_wipe(ce->ch);
+	return 1;
+}
+
 static void
 chanev_read(struct chanev *ce)
 {
-	struct channel_msg msg;
-	int i, rc;
+	int i, rc = 1;
 
-	for (i = 0; i < MESSAGES_PER_PASS && !ce->is_dead && !ce->is_held; i++) {
-		rc = channel_recv(ce->ch, &msg);
-		if (rc == -1 && errno == EPROTO) {
-			bad_message(ce);
-			continue;
-		}
-		if (rc == -1 && errno != EMFILE)
-			return;
-		if (rc == 0) {
-			chanev_gone(ce);
-			return;
-		}
-		ce->ops->on[msg.type](ce->closure, &msg);
-		if (msg.fd != -1)
-			close(msg.fd);
-		if (msg_rows[msg.type].is_secret)
-			channel_wipe(ce->ch);
-	}
+	for (i = 0; i < MESSAGES_PER_PASS && rc == 1 && !ce->is_dead &&
+	    !ce->is_held; i++)
+		rc = read_one(ce);
+	if (rc == 0)
+		chanev_gone(ce);
 }
 
 /* What to wait for.  Never 0, which would end the event: E_ASYNC when nothing is

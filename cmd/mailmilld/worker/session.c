@@ -12,6 +12,7 @@
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "core/util/fileio.h"
 
 /* --- starting ------------------------------------------------------------- */
 
@@ -157,8 +158,7 @@ session_start(struct worker *w, const struct msg_session *ms,
 	log_errx("session", "handle=%llx reason=%s",
 	    (unsigned long long)ms->handle, reason);
 	sessions_ended(w, ms->handle);
-	if (fd != -1)
-		close(fd);
+	(void)fileio_close_passed(fd);
 }
 
 /* --- behind a proxy -------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "test/unit/core/process/lingering.h"
 
 static int
 no_callback(Event *, int, void *, struct timeval *)
@@ -165,6 +166,19 @@ Test(event_io, a_fixed_length_is_read_over_several_calls)
 	event_io_state_clean(&state);
 	/* not an octet more than was asked for */
 	cr_assert_eq(read(ea->fd, buf, 10), 2);
+}
+
+/* Another process that has the socket, too, can have set SO_LINGER. */
+Test(event_io, a_close_does_not_wait)
+{
+	Event *e = build_fd_event(lingering_socket(), E_READ, E_AGGRESSIVE_NONE,
+	    no_callback, NULL);
+
+	cr_assert_not_null(e);
+	lingering_watch();
+	cr_expect_eq(event_close(e), 0);
+	lingering_expect_no_wait("an event");
+	event_free(e);
 }
 
 Test(event_io, a_peer_that_closes_early_fails_with_errno_0)

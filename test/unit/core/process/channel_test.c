@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/process/channel.h"
+#include "test/unit/core/process/lingering.h"
 
 enum { BOSS, HAND, OTHER };
 enum { T_PLAIN, T_FD, T_MANY, T_UP, T_ODD, NTYPES };
@@ -219,11 +220,13 @@ Test(channel, descriptors_that_were_kept_are_closed_in_the_end)
 	cr_expect_eq(count_fds(), before - 1);
 }
 
+#define FDS_MAX	253		/* that the kernel takes at once */
+
 /* Send octets and descriptors as a hostile peer would. */
 static void
 send_raw(const void *buf, size_t len, const int *fds, size_t nfds)
 {
-	char control[CMSG_SPACE(sizeof(int) * 16)];
+	char control[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 	struct iovec iov;
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cm;
@@ -357,4 +360,87 @@ Test(channel, what_a_peer_has_sent_is_read_although_it_ended_with_some_unread)
 	cr_assert_eq(channel_recv(boss, &msg), 1);
 	cr_expect_eq(((const struct base *)msg.base)->n, 7);
 	cr_expect_eq(channel_recv(boss, &msg), 0);
+}
+
+/* --- sockets whose close would wait for their peers ------------------------ */
+
+/* Send ${n} of them with a packet of ${type}; the sender keeps none. */
+static void
+send_lingering(uint32_t type, size_t n)
+{
+	struct packet p = { .type = type };
+	int fds[FDS_MAX];
+	size_t i;
+
+	fds[0] = lingering_socket();
+	for (i = 1; i < n; i++)
+		fds[i] = i + 1 < n ? 2 : lingering_socket();
+	send_raw(&p, 16, fds, n);
+	close(fds[0]);
+	if (n > 1)
+		close(fds[n - 1]);
+}
+
+Test(channel, no_close_of_a_descriptor_that_was_sent_waits)
+{
+	static const struct {
+		uint32_t type;
+		size_t n;
+	} rows_of[] = { { T_PLAIN, 1 }, { T_FD, 2 }, { T_FD, 16 },
+		{ T_FD, FDS_MAX }, { NTYPES, 1 } };
+	struct channel_msg msg;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows_of) / sizeof(rows_of[0]); i++) {
+		send_lingering(rows_of[i].type, rows_of[i].n);
+		lingering_watch();
+		cr_expect_eq(channel_recv(hand, &msg), -1);
+		cr_expect_eq(errno, EPROTO);
+		lingering_expect_no_wait("a message that does not fit");
+	}
+}
+
+Test(channel, no_close_of_what_was_not_read_waits)
+{
+	send_lingering(T_PLAIN, 1);
+	send_lingering(T_FD, 1);
+	send_lingering(T_FD, FDS_MAX);
+	lingering_watch();
+	channel_free(hand);
+	hand = NULL;
+	lingering_expect_no_wait("messages that were not read");
+}
+
+Test(channel, no_close_of_what_was_kept_or_sent_waits)
+{
+	struct base base = { 0 };
+	struct channel_msg msg;
+	int fd = lingering_socket();
+
+	/* the receiver has closed it before the sender does */
+	cr_assert_eq(channel_send(boss, T_FD, &base, NULL, 0, dup(fd)), 0);
+	cr_assert_eq(channel_recv(hand, &msg), 1);
+	close(msg.fd);
+	while (!channel_wants_write(boss))
+		channel_send(boss, T_PLAIN, &base, NULL, 0, -1);
+	cr_assert_eq(channel_send(boss, T_FD, &base, NULL, 0, fd), 0);
+	lingering_watch();
+	channel_free(boss);
+	boss = NULL;
+	lingering_expect_no_wait("a message that was kept");
+}
+
+Test(channel, what_was_sent_before_is_read_after_the_end_of_sending)
+{
+	struct base base = { 7 };
+	struct channel_msg msg;
+
+	cr_assert_eq(channel_send(boss, T_PLAIN, &base, NULL, 0, -1), 0);
+	channel_shut(hand);
+	cr_expect_eq(channel_send(boss, T_PLAIN, &base, NULL, 0, -1), -1);
+	cr_expect_eq(errno, EPIPE);
+	cr_assert_eq(channel_send(hand, T_UP, &base, NULL, 0, -1), 0);
+	cr_expect_eq(channel_recv(hand, &msg), 1);
+	cr_expect_eq(channel_recv(hand, &msg), 0);
+	cr_expect_eq(channel_recv(boss, &msg), 1, "the other way is open");
 }
