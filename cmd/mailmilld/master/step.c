@@ -79,7 +79,11 @@ static void
 bury(struct master *m, struct proc *p)
 {
 	char why[SETTINGS_ERROR_MAX];
+	struct chanev *ce = p->ce;
 
+	/* the last that it has said, among it sessions that go on elsewhere */
+	p->ce = NULL;
+	chanev_finish(ce);
 	proc_collect(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);

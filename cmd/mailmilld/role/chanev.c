@@ -189,6 +189,19 @@ chanev_free(struct chanev *ce)
 }
 
 void
+chanev_finish(struct chanev *ce)
+{
+	if (ce == NULL)
+		return;
+	ce->is_busy = true;
+	channel_shut(ce->ch);
+	while (!ce->is_dead && read_one(ce) == 1)
+		continue;
+	ce->is_busy = false;
+	chanev_free(ce);
+}
+
+void
 chanev_hold(struct chanev *ce)
 {
 	ce->is_held = true;

@@ -39,6 +39,7 @@ static struct timeval now;
 static enum master_phase phase;
 static bool is_accepting, is_over;
 static unsigned int generation, answered;
+static unsigned int nmoved;	/* since the last line */
 /* --- what the master does ------------------------------------------------- */
 
 static void __attribute__((format(printf, 1, 2)))
@@ -158,6 +159,16 @@ hear_hold(struct step_child *c, const struct msg_hold *hold)
 	c->is_held = hold->is_held != 0;
 }
 
+static void
+keep_session(struct step_child *c, struct channel_msg *msg)
+{
+	cr_assert_lt(c->nsessions, STEP_SESSIONS);
+	c->sessions[c->nsessions].handle =
+	    ((const struct msg_session *)msg->base)->handle;
+	c->sessions[c->nsessions++].fd = msg->fd;
+	msg->fd = -1;
+}
+
 /* What ${c} has been sent. */
 static void
 hear(struct step_child *c)
@@ -192,6 +203,10 @@ hear(struct step_child *c)
 			break;
 		case M_SESSION:
 			say("%s<", step_name_of(c));
+			keep_session(c, &msg);
+			break;
+		case M_MOVE:
+			nmoved++;
 			break;
 		case M_CERTS:
 			version = ((const struct msg_certs *)msg.base)->version;
@@ -214,6 +229,9 @@ look(void)
 	bool accepts = l != NULL && l->fd != -1 &&
 	    get_event_by_fd(l->fd) != NULL;
 
+	if (nmoved > 0)
+		say("%u moved", nmoved);
+	nmoved = 0;
 	if (step_master.config.generation != generation)
 		say("@%u", generation = step_master.config.generation);
 	if (step_master.phase != phase)
@@ -334,6 +352,19 @@ answer_keys(struct step_child *c, bool is_good)
 	cr_assert_eq(channel_send(c->ch, M_KEYS_READY, &msg, NULL, 0, -1), 0);
 }
 
+/* It gives all its sessions away. */
+static void
+move_sessions(struct step_child *c)
+{
+	struct msg_move move = { .moved.id = "0" };
+
+	while (c->nsessions > 0) {
+		move.session.handle = c->sessions[--c->nsessions].handle;
+		cr_assert_eq(channel_send(c->ch, M_MOVE, &move, NULL, 0,
+		    c->sessions[c->nsessions].fd), 0);
+	}
+}
+
 bool
 step_act(const char *verb, struct step_child *c)
 {
@@ -343,6 +374,8 @@ step_act(const char *verb, struct step_child *c)
 		c->is_ready = true;
 	} else if (strcmp(verb, "exit") == 0) {
 		exit_child(c);
+	} else if (strcmp(verb, "move") == 0) {
+		move_sessions(c);
 	} else if (strcmp(verb, "close") == 0) {
 		channel_free(c->ch);
 		c->ch = NULL;
@@ -376,14 +409,19 @@ is_named(const struct step_child *c, const char *who)
 	return strcmp(who, step_name_of(c)) == 0;
 }
 
+/* Each from an address of its own, so that there may be many. */
 static void
 connect_client(void)
 {
+	static uint32_t nclients;
+	struct sockaddr_in client = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 256 + nclients++) };
 	const struct listener *l = TAILQ_FIRST(&step_master.listeners);
 	struct sockaddr_in in;
 	socklen_t len = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	cr_assert_eq(bind(fd, (struct sockaddr *)&client, sizeof(client)), 0);
 	cr_assert_eq(getsockname(l->fd, (struct sockaddr *)&in, &len), 0);
 	cr_assert_eq(connect(fd, (struct sockaddr *)&in, len), 0);
 	close(fd);

@@ -8,6 +8,7 @@
  *	!w1@1	is killed		w1@1=2	gets version 2 of certificates
  *	w1@1<	gets a session		q1@1?	gets a request of mailmillctl
  *	?auth ?keys			a check begins
+ *	7 moved				sessions go on in workers that are in use
  *	w1@1:held w1@1:free		has to refuse MAIL, or not any more
  *	running stopping ended		the phase; of the last, its status
  *	accept deaf			takes connections, or does not any more
@@ -31,6 +32,8 @@ struct step_line {
 	const char	*follows;
 };
 
+#define STEP_SESSIONS	100	/* of one worker */
+
 struct step_child {
 	struct channel	*ch;		/* NULL: has closed it */
 	enum role_id	 role;
@@ -38,6 +41,11 @@ struct step_child {
 	bool		 has_exited, is_ready, is_told, is_killed;
 	bool		 is_held, is_successor;
 	uint32_t	 version;	/* of certificates */
+	unsigned int	 nsessions;	/* that it has got from a listener */
+	struct {
+		uint64_t handle;
+		int	 fd;
+	}		 sessions[STEP_SESSIONS];
 };
 
 extern struct master step_master;

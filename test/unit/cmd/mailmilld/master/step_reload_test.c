@@ -43,6 +43,19 @@ Test(step_reload, old_processes_but_workers_drain_within_a_bound)
 	    { "wait 1000000", "" });
 }
 
+/* It gives away more than are read in one pass, and is no more when the rest is
+ * read. */
+Test(step_reload, sessions_of_a_worker_that_ends_at_once_are_not_lost)
+{
+	int i;
+
+	PLAY(STARTED);
+	for (i = 0; i < STEP_SESSIONS; i++)
+		PLAY({ "connect", "w1@1<" }, { "connect", "w2@1<" });
+	PLAY(CHANGED_OVER, { "move w1@1; exit w1@1", "100 moved" });
+	cr_expect_eq(ledger_sessions(step_master.ledger), 2 * STEP_SESSIONS);
+}
+
 Test(step_reload, a_bad_configuration_changes_nothing)
 {
 	PLAY(STARTED,

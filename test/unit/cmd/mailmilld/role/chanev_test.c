@@ -8,13 +8,17 @@
 static struct scheduler *s;
 static struct chanev *server, *client;
 static unsigned int nread, nreplies, hold_at;
-static bool is_gone;
+static bool is_gone, answer_each;
 
 static void
 on_sign(void *, struct channel_msg *)
 {
+	struct msg_sign sign = { 0 };
+
 	if (++nread == hold_at)
 		chanev_hold(server);
+	if (answer_each)
+		(void)chanev_send(client, K_SIGN, &sign, NULL, 0, -1);
 }
 
 static void
@@ -127,4 +131,37 @@ Test(chanev, a_message_that_may_come_must_have_a_function, .signal = SIGABRT)
 	chanev_free(chanev_open(fds[0], ROLE_KEYD, ROLE_WORKER, &without,
 	    NULL));
 	(void)chanev_open(fds[1], ROLE_WORKER, ROLE_KEYD, &without, NULL);
+}
+
+Test(chanev, what_the_peer_has_sent_is_read_to_its_end)
+{
+	const unsigned int n = 200;	/* more than in one pass */
+
+	ask(n);
+	chanev_finish(server);
+	cr_assert_eq(nread, n);
+	cr_assert_not(is_gone);
+	is_gone = true;			/* it is freed */
+	chanev_finish(NULL);
+}
+
+/* The peer may be alive, in bad hands, and go on sending. */
+Test(chanev, there_is_an_end_although_the_peer_sends_more)
+{
+	answer_each = true;
+	ask(3);
+	chanev_finish(server);
+	cr_assert_eq(nread, 3);
+	is_gone = true;
+}
+
+Test(chanev, one_that_is_held_is_read_to_its_end)
+{
+	hold_at = 1;
+	ask(5);
+	pass(5);
+	cr_assert_eq(nread, 1);
+	chanev_finish(server);
+	cr_assert_eq(nread, 5);
+	is_gone = true;
 }
