@@ -245,43 +245,44 @@ wipe(const struct spool_writer *w, const struct spool_held *h)
 	return (w->config.is_synced ? fdatasync(h->segment.fd) : 0);
 }
 
+/* Has the lock.  The first failed segment from ${h} on; NULL: none.  The loop
+ * does not free one that has failed. */
 static struct spool_held *
-failed_next(struct spool_writer *w)
+failed_from(struct spool_held *h)
 {
-	struct spool_held *h;
-
-	(void)pthread_mutex_lock(&w->lock);
-	TAILQ_FOREACH(h, &w->helds, link)
-		if (h->is_failed)
-			break;
-	if (h == NULL)
-		w->is_wipe_wanted = false;
-	(void)pthread_mutex_unlock(&w->lock);
+	while (h != NULL && !h->is_failed)
+		h = TAILQ_NEXT(h, link);
 	return (h);
 }
 
 void
 spool_wipe_all(struct spool_writer *w)
 {
-	struct spool_held *h;
-	int fd, error = 0;
+	struct spool_held *h, *next;
+	bool is_any_left = false;
+	int fd, error;
 
-	while ((h = failed_next(w)) != NULL) {
-		if (wipe(w, h) == -1)
-			error = errno;
+	(void)pthread_mutex_lock(&w->lock);
+	w->is_wipe_wanted = false;
+	for (h = failed_from(TAILQ_FIRST(&w->helds)); h != NULL; h = next) {
+		(void)pthread_mutex_unlock(&w->lock);
+		error = wipe(w, h) == -1 ? errno : 0;
 		(void)pthread_mutex_lock(&w->lock);
+		next = failed_from(TAILQ_NEXT(h, link));
 		if (error != 0) {
 			spool_note_locked(w, SPOOL_NOTE_WIPE, error);
-			(void)pthread_mutex_unlock(&w->lock);
-			return;
+			is_any_left = true;
+			continue;
 		}
 		fd = h->segment.fd;
 		h->segment.fd = -1;
 		h->is_failed = false;
 		spool_fail_locked(w, &h->failed, h->error);
-		(void)pthread_mutex_unlock(&w->lock);
 		(void)close(fd);
 	}
+	if (is_any_left)
+		w->is_wipe_wanted = true;
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 /* Has the lock.  Sleep until there is work.  Work that has failed is tried

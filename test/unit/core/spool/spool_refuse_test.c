@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spool/spool_writer_int.h"
 #include "test/unit/core/spool/spool_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -207,5 +208,79 @@ Test(spool_refuse, a_batch_that_fails_while_closing_is_wiped)
 	cr_assert_eq(spool_scan(f.dirfd, read_segment, &seen), 0);
 	cr_assert_eq(seen.n[0], 1);
 	cr_assert_eq(seen.n[1], 0);
+	fixture_free(&f);
+}
+
+/* A writer without threads, with a failed batch in each of its segments. */
+static void
+fail_both(struct spool_writer *w, struct spool_held helds[2],
+    struct spool_msg msgs[2], struct spool_fixture *f)
+{
+	struct spool_held *h;
+	int i;
+
+	memset(w, 0, sizeof(*w));
+	TAILQ_INIT(&w->helds);
+	STAILQ_INIT(&w->done);
+	w->config = f->config;
+	w->event_fd = -1;
+	w->is_posted = w->is_wipe_wanted = true;
+	cr_assert_eq(pthread_mutex_init(&w->lock, NULL), 0);
+	for (i = 0; i < 2; i++) {
+		h = &helds[i];
+		memset(h, 0, sizeof(*h));
+		STAILQ_INIT(&h->failed);
+		cr_assert_eq(spool_segment_create(f->dirfd, 1 + (uint64_t)i,
+		    f->config.segment_octets, false, &h->segment), 0);
+		h->end = SPOOL_PAGE;
+		h->wipe_end = SPOOL_PAGE + SPOOL_ALIGN;
+		cr_assert_eq(pwrite(h->segment.fd, "refused", 7, SPOOL_PAGE),
+		    7);
+		h->is_failed = true;
+		h->error = EIO;
+		memset(&msgs[i], 0, sizeof(msgs[i]));
+		msgs[i].body_fd = -1;
+		STAILQ_INSERT_TAIL(&h->failed, &msgs[i], link);
+		TAILQ_INSERT_TAIL(&w->helds, h, link);
+	}
+}
+
+static bool
+is_readable(const struct spool_fixture *f, uint64_t segment)
+{
+	size_t octets;
+	char *file = fixture_load(f, segment, &octets);
+	bool is_found = memmem(file, octets, "refused", 7) != NULL;
+
+	free(file);
+	return (is_found);
+}
+
+Test(spool_refuse, a_segment_that_cannot_be_wiped_holds_up_no_other)
+{
+	struct spool_fixture f;
+	struct spool_writer w;
+	struct spool_held helds[2];
+	struct spool_msg msgs[2];
+	int fd, good;
+
+	fixture_init(&f);
+	fail_both(&w, helds, msgs, &f);
+	good = helds[0].segment.fd;
+	helds[0].segment.fd = fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	spool_wipe_all(&w);
+	cr_assert(helds[0].is_failed);
+	cr_assert(is_readable(&f, 1));
+	cr_assert_not(helds[1].is_failed);
+	cr_assert_not(is_readable(&f, 2));
+	cr_assert_eq(STAILQ_FIRST(&w.done), &msgs[1]);
+	cr_assert_eq(w.notes[SPOOL_NOTE_WIPE], EBADF);
+	cr_assert(w.is_wipe_wanted, "to be tried again");
+	helds[0].segment.fd = good;
+	spool_wipe_all(&w);
+	cr_assert_not(is_readable(&f, 1));
+	cr_assert_not(w.is_wipe_wanted);
+	(void)close(fd);
+	pthread_mutex_destroy(&w.lock);
 	fixture_free(&f);
 }
