@@ -285,13 +285,21 @@ spool_wipe_all(struct spool_writer *w)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
+static bool
+is_past(const struct timespec *t)
+{
+	return (monotonic_ns() >=
+	    (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
+}
+
 /* Has the lock.  Sleep until there is work.  Work that has failed is tried
- * again at ${retry} (${is_retrying}).  Return whether it may be done now. */
+ * again at ${retry} (${is_retrying}), however much other work there is.  Return
+ * whether it may be done now. */
 static bool
 maker_wait(struct spool_writer *w, bool is_retrying,
     const struct timespec *retry)
 {
-	bool is_time = !is_retrying;
+	bool is_time = !is_retrying || is_past(retry);
 
 	while (STAILQ_EMPTY(&w->jobs) && STAILQ_EMPTY(&w->finish) &&
 	    !w->is_mark_wanted && !w->is_maker_stopping &&

@@ -17,6 +17,7 @@ struct fault {
 
 static struct fault faults[FAULT_NCALLS];
 static int kill_in;	/* atomic */
+static int slow_us;	/* atomic */
 
 void
 fault_arm(enum fault_call call, int skip, int times, int errnum)
@@ -26,6 +27,12 @@ fault_arm(enum fault_call call, int skip, int times, int errnum)
 	__atomic_store_n(&f->errnum, errnum, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&f->skip, skip, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&f->times, times, __ATOMIC_SEQ_CST);
+}
+
+void
+fault_slow(int us)
+{
+	__atomic_store_n(&slow_us, us, __ATOMIC_SEQ_CST);
 }
 
 void
@@ -86,7 +93,10 @@ ssize_t
 pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
 	int errnum = fails(FAULT_PWRITE);
+	int us = __atomic_load_n(&slow_us, __ATOMIC_SEQ_CST);
 
+	if (us > 0)
+		(void)usleep((useconds_t)us);
 	return errnum != 0 ? failed(errnum) :
 	    syscall(SYS_pwrite64, fd, buf, len, offset);
 }

@@ -13,6 +13,9 @@ enum fault_call {
  * them fail with ${errnum}. */
 void fault_arm(enum fault_call call, int skip, int times, int errnum);
 
+/* fault_slow(us): Each pwrite(2) takes that long. */
+void fault_slow(int us);
+
 /* fault_kill_at(n): SIGKILL before the ${n}-th call from now, whichever of the
  * above, unlinkat(2) or renameat(2) it is; 0: never. */
 void fault_kill_at(int n);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_writer_int.h"
+#include "core/util/monotonic.h"
 #include "test/unit/core/spool/spool_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -188,6 +189,37 @@ Test(spool_refuse, no_answer_until_the_wipe_is_on_disk)
 	cr_assert_eq(fixture_send(&f, 2, 1000), 0);
 	fixture_wait(&f, 2);
 	cr_assert_eq(f.error[2], 0);
+	fixture_free(&f);
+}
+
+/* Bodies of large messages come in faster than the disk takes them. */
+Test(spool_refuse, the_wipe_is_tried_again_however_busy_the_maker_is)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	static char buf[60000];
+	struct spool_fixture f;
+	struct spool_msg *msg;
+	uint64_t end;
+
+	fixture_init(&f);
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(spool_writer_ops.begin(f.w, 2, &now, &msg), 0);
+	fault_slow(20000);
+	/* the flush of the batch, and of the first wipe */
+	fault_arm(FAULT_FDATASYNC, 0, 2, EIO);
+	cr_assert_eq(fixture_send(&f, 1, 1000), 0);
+	end = monotonic_ms() + 4 * SPOOL_RETRY_MS;
+	while (!f.is_done[1] && monotonic_ms() < end) {
+		while (spool_writer_ops.room(f.w, 2) >= sizeof(buf))
+			cr_assert_eq(spool_writer_ops.append(msg, buf,
+			    sizeof(buf)), 0);
+		work(f.w, 100);
+	}
+	fault_slow(0);
+	cr_assert(f.is_done[1]);
+	spool_writer_ops.abort(msg);
 	fixture_free(&f);
 }
 
