@@ -247,10 +247,8 @@ acklog_append(struct acklog *log, const struct acklog_entry *entry)
 {
 	unsigned char *p;
 
-	if (log->npending >= ACKLOG_PENDING_MAX && acklog_write(log) == -1) {
-		errno = ENOBUFS;
+	if (log->npending >= ACKLOG_PENDING_MAX && acklog_write(log) == -1)
 		return -1;
-	}
 	p = array_fit(log->pending, &log->room, log->npending + 1,
 	    ENTRY_OCTETS);
 	if (p == NULL)

@@ -36,7 +36,7 @@ struct acklog *acklog_open(int dirfd, acklog_replay replay, void *closure);
 void acklog_free(struct acklog *log);
 
 /* acklog_append(log, entry): Remember it for the next write.  Return 0, or -1
- * with errno (ENOMEM, ENOBUFS: ACKLOG_PENDING_MAX). */
+ * with errno: ENOMEM, or that of acklog_write(), when ACKLOG_PENDING_MAX wait. */
 int acklog_append(struct acklog *log, const struct acklog_entry *entry);
 
 /* acklog_pending(log): Entries not yet written. */

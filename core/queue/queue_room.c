@@ -5,6 +5,7 @@
  * What the reserve has to do is to record deliveries, so that segments can go;
  * a copy of a deferred message may use no more than half of it. */
 
+#include <sys/param.h>
 #include <sys/statvfs.h>
 
 #include <errno.h>
@@ -27,7 +28,8 @@ remove_free(void *closure, enum spool_entry kind, uint64_t, const char *name)
 	return 0;
 }
 
-/* Room for ${octets} more, and an inode?  Quotas of a user are not told. */
+/* Room for ${octets} more, and an inode?  Quotas of a user are not told, so a
+ * reserve may be made again that does not last: see give_time(). */
 static bool
 has_free(const struct queue_spool *sp, uint64_t octets, uint64_t nfiles)
 {
@@ -39,12 +41,42 @@ has_free(const struct queue_spool *sp, uint64_t octets, uint64_t nfiles)
 	    (fs.f_files == 0 || fs.f_favail >= nfiles);
 }
 
+void
+queue_room_open(struct queue_spool *sp)
+{
+	sp->reserve_wait_ms = QUEUE_RESERVE_MS;
+	sp->room_ms = sp->now_ms;
+	sp->is_short = spool_reserve_is_given_up(sp->config.incoming_dirfd);
+	if (sp->is_short)
+		log_warnx("spool-full", "folder=%s effect=%s advice=%s",
+		    sp->config.folder,
+		    "the reserve was given up before this start; new mail "
+		    "gets 452 until there is room for it again",
+		    "make room on the spool's file system");
+}
+
+/* When to look at the reserve again: the later, the more often in a row it was
+ * given up or could not be made. */
+static void
+give_time(struct queue_spool *sp)
+{
+	sp->reserve_ms = sp->now_ms + sp->reserve_wait_ms;
+	sp->reserve_wait_ms = MIN(2 * sp->reserve_wait_ms,
+	    QUEUE_RESERVE_MAX_MS);
+}
+
+static bool
+is_full(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT;
+}
+
 bool
 queue_room_make(struct queue_spool *sp)
 {
 	int dirfd = sp->config.incoming_dirfd, saved = errno;
 
-	if (errno != ENOSPC && errno != EDQUOT)
+	if (!is_full(errno))
 		return false;
 	sp->nroom = 0;
 	if (spool_scan(dirfd, remove_free, sp) == 0 && sp->nroom > 0) {
@@ -53,11 +85,13 @@ queue_room_make(struct queue_spool *sp)
 		errno = saved;
 		return true;
 	}
-	sp->reserve_ms = sp->now_ms + QUEUE_RESERVE_MS;
 	if (!spool_reserve_give_up(dirfd)) {
+		sp->reserve_ms = MAX(sp->reserve_ms,
+		    sp->now_ms + QUEUE_RESERVE_MS);
 		errno = saved;
 		return false;
 	}
+	give_time(sp);
 	sp->is_short = true;
 	errno = saved;
 	log_warn("spool-full", "folder=%s effect=%s advice=%s",
@@ -76,6 +110,28 @@ queue_room_for_copy(const struct queue_spool *sp, uint64_t octets)
 	    spool_reserve_octets(sp->config.incoming_dirfd) / 2, 2);
 }
 
+/* The reserve could not be made, with errno. */
+static void
+not_made(struct queue_spool *sp)
+{
+	int errnum = errno;
+
+	if (is_full(errnum)) {
+		if (!sp->is_short)
+			log_warn("spool-full", "folder=%s effect=%s",
+			    sp->config.folder,
+			    "there is no room for the reserve; new mail gets "
+			    "452");
+		sp->is_short = true;
+		give_time(sp);
+	} else if (errnum != sp->reserve_errnum) {
+		log_warn("spool-reserve", "folder=%s effect=%s",
+		    sp->config.folder,
+		    "it is as it was; tried again every second");
+		sp->reserve_errnum = errnum;
+	}
+}
+
 void
 queue_room_check(struct queue_spool *sp)
 {
@@ -86,17 +142,17 @@ queue_room_check(struct queue_spool *sp)
 	    ENOUGH * spool_reserve_octets(dirfd), ENOUGH * SPOOL_RESERVE_FILES))
 		return;
 	if (spool_reserve_make(dirfd) == -1) {
-		if (!sp->is_short)
-			log_warn("spool-full", "folder=%s effect=%s",
-			    sp->config.folder,
-			    "there is no room for the reserve; new mail gets "
-			    "452");
-		sp->is_short = true;
+		not_made(sp);
 		return;
 	}
-	if (sp->is_short)
+	sp->reserve_errnum = 0;
+	if (sp->is_short) {
 		log_event(LOG_LEVEL_NOTICE, "spool-room", "folder=%s effect=%s",
 		    sp->config.folder, "new mail is accepted again");
+		sp->room_ms = sp->now_ms;
+	} else if (sp->now_ms - sp->room_ms >= QUEUE_RESERVE_LAST_MS) {
+		sp->reserve_wait_ms = QUEUE_RESERVE_MS;
+	}
 	sp->is_short = false;
 	spool_reserve_tell(dirfd, deferred_octets(sp->deferred));
 }

@@ -421,7 +421,9 @@ queue_segments_open(struct queue_spool *sp)
 	struct queue_segment *seg, *next;
 	int saved;
 
-	sp->acklog = acklog_open(sp->config.queue_dirfd, replay, sp);
+	do {
+		sp->acklog = acklog_open(sp->config.queue_dirfd, replay, sp);
+	} while (sp->acklog == NULL && queue_room_make(sp));
 	if (sp->acklog == NULL) {
 		log_err("acklog-open", "folder=%s", sp->config.folder);
 		return -1;

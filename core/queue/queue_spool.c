@@ -59,6 +59,7 @@ spool_open(const struct queue_config *config,
 	sp->now_ms = now_ms;
 	RB_INIT(&sp->segments);
 	TAILQ_INIT(&sp->ready);
+	queue_room_open(sp);
 	if ((sp->readbuf = spool_readbuf_new()) == NULL)
 		goto err1;
 	do {
@@ -199,6 +200,7 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	struct acklog_entry e = { .segment = seg->id,
 		.generation = seg->generation, .seq = place->seq,
 		.last = place->seq, .rcpt = rcpt };
+	int rc;
 
 	if (rcpt != QUEUE_RCPT_ALL) {
 		/* Without memory it is only in the log.  A record that is read
@@ -216,7 +218,10 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	}
 	/* An entry that the log does not take is no harm: the record is done
 	 * here, and after a crash the agent finds what it has delivered. */
-	if (acklog_append(sp->acklog, &e) == -1)
+	while ((rc = acklog_append(sp->acklog, &e)) == -1 &&
+	    queue_room_make(sp))
+		;
+	if (rc == -1)
 		queue_log_failed(sp, "acklog-append");
 }
 
@@ -429,16 +434,24 @@ static int
 spool_hurry(void *store, uint64_t id, int64_t now)
 {
 	struct queue_spool *sp = store;
+	int n;
 
-	return deferred_hurry(sp->deferred, id, now);
+	while ((n = deferred_hurry(sp->deferred, id, now)) == -1 &&
+	    queue_room_make(sp))
+		;
+	return n;
 }
 
 static int
 spool_shift(void *store, int64_t seconds, int64_t latest)
 {
 	struct queue_spool *sp = store;
+	int n;
 
-	return deferred_shift(sp->deferred, seconds, latest);
+	while ((n = deferred_shift(sp->deferred, seconds, latest)) == -1 &&
+	    queue_room_make(sp))
+		;
+	return n;
 }
 
 static int

@@ -31,6 +31,8 @@
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
+#define QUEUE_RESERVE_MAX_MS	8000	/* the same, when it could not be made or did not last */
+#define QUEUE_RESERVE_LAST_MS	60000	/* it has lasted */
 
 /* The recipients that are done of a record that is not */
 struct queue_partial {
@@ -107,7 +109,10 @@ struct queue_spool {
 	bool		 is_short;	/* of room: the reserve is given up */
 	unsigned int	 nroom;		/* free segments just removed */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
-	int64_t		 reserve_ms;
+	int64_t		 reserve_ms;	/* next look */
+	int64_t		 reserve_wait_ms; /* to the look after it was given up */
+	int64_t		 room_ms;	/* when it was last made again */
+	int		 reserve_errnum; /* last logged */
 	int		 replay_errnum;	/* an entry of the log could not be kept */
 	int		 recycle_errnum;	/* last logged */
 	int		 acklog_errnum;
@@ -157,10 +162,13 @@ int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
 
 /* core/queue/queue_room.c
+ * queue_room_open(sp): Go on as the process before this one: with the reserve
+ * given up, if it is.
  * queue_room_make(sp): After a failure with errno.  Return whether it is worth
  * to try again, since the file system was full and idle room was given up.
  * queue_room_for_copy(sp, octets): May a message of that size be copied now?
  * queue_room_check(sp): Make the reserve again, if there is room. */
+void queue_room_open(struct queue_spool *sp);
 bool queue_room_make(struct queue_spool *sp);
 bool queue_room_for_copy(const struct queue_spool *sp, uint64_t octets);
 void queue_room_check(struct queue_spool *sp);

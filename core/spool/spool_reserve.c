@@ -86,6 +86,8 @@ spool_reserve_make(int dirfd)
 	for (i = SPOOL_RESERVE_FILES - 1; i >= 0; i--) {
 		file_name(i, name);
 		if (make_file(dirfd, name, octets) == -1) {
+			if (errno != ENOSPC && errno != EDQUOT)
+				return (-1);
 			saved = errno;
 			(void)spool_reserve_give_up(dirfd);
 			errno = saved;

@@ -23,7 +23,8 @@
 uint64_t spool_reserve_octets(int dirfd);
 
 /* spool_reserve_make(dirfd): Make what is missing of it.  Return 0, or -1 with
- * errno: then it is given up. */
+ * errno: ENOSPC or EDQUOT, and it is given up; another, and what there is of
+ * it stays. */
 int spool_reserve_make(int dirfd);
 
 /* spool_reserve_give_up(dirfd): Return whether that has made room. */

@@ -185,7 +185,7 @@ Test(acklog, pending_entries_are_bounded)
 	for (i = 0; i < ACKLOG_PENDING_MAX; i++)
 		cr_assert_eq(acklog_append(f.log, &e), 0);
 	cr_assert_eq(acklog_append(f.log, &e), -1);
-	cr_assert_eq(errno, ENOBUFS);
+	cr_assert_eq(errno, EFBIG);
 }
 
 static int

@@ -6,9 +6,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/queue/acklog.h"
 #include "core/spool/spool_reserve.h"
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"
@@ -48,6 +50,11 @@ is_made(void)
 {
 	return qf_exists(&f, f.incoming, "reserve.7") &&
 	    !spool_reserve_is_given_up(f.incoming);
+}
+
+static void
+ignore(void *, const struct acklog_entry *)
+{
 }
 
 /* ${times} writes fail; each is tried again after something was given up. */
@@ -147,6 +154,140 @@ Test(queue_room, without_room_it_is_not_made)
 	fault_arm(FAULT_FALLOCATE, 0, 0, 0);
 	qf_pass(&f, 10000);
 	cr_assert(is_made());
+}
+
+Test(queue_room, while_it_cannot_be_made_that_is_tried_ever_more_seldom)
+{
+	deliver_on_full_disk(EDQUOT, 1);
+	fault_arm(FAULT_FALLOCATE, 0, 1000, EDQUOT);
+	qf_pass(&f, 60000);
+	cr_assert_lt(1000 - fault_left(FAULT_FALLOCATE), 15, "%d tries",
+	    1000 - fault_left(FAULT_FALLOCATE));
+	cr_assert_gt(1000 - fault_left(FAULT_FALLOCATE), 5);
+	fault_arm(FAULT_FALLOCATE, 0, 0, 0);
+	qf_pass(&f, 10000);
+	cr_assert(is_made());
+}
+
+/* A quota of the user is not seen before it is used up. */
+Test(queue_room, one_that_never_lasts_is_made_ever_more_seldom)
+{
+	unsigned int i, n = 0;
+
+	for (i = 1; i <= 40; i++) {
+		if (is_made()) {
+			deliver_on_full_disk(EDQUOT, 1);
+			cr_assert_not(is_made());
+			n++;
+		}
+		qf_pass(&f, 1000);
+	}
+	cr_assert_lt(n, 10);
+	cr_assert_gt(n, 3);
+	/* when it has lasted, it is soon made again */
+	qf_pass(&f, 80000);
+	deliver_on_full_disk(EDQUOT, 1);
+	qf_pass(&f, 2000);
+	cr_assert(is_made());
+}
+
+Test(queue_room, after_a_restart_it_needs_as_much_room_to_be_made_again)
+{
+	uint64_t octets = spool_reserve_octets(f.incoming);
+
+	deliver_on_full_disk(ENOSPC, 1);
+	fault_free(2 * octets);
+	qf_pass(&f, 5000);
+	cr_assert_not(is_made());
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 5000);
+	cr_assert_not(is_made());
+	fault_free(5 * octets);
+	qf_pass(&f, 2000);
+	cr_assert(is_made());
+	fault_free(0);
+}
+
+Test(queue_room, another_error_gives_nothing_up)
+{
+	cr_assert_eq(unlinkat(f.incoming, "reserve.5", 0), 0);
+	fault_arm(FAULT_FALLOCATE, 0, 2, EIO);
+	qf_pass(&f, 1500);
+	cr_assert_lt(fault_left(FAULT_FALLOCATE), 2);
+	cr_assert(is_made());
+	fault_arm(FAULT_FALLOCATE, 0, 0, 0);
+	qf_pass(&f, 1500);
+	cr_assert(qf_exists(&f, f.incoming, "reserve.5"));
+}
+
+/* The rows of a deferred message, while only the reserve is left */
+static void
+defer_one(void)
+{
+	mail(1, 1);
+	qf_finish(&f, EIO);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_listed(&f), 1);
+}
+
+Test(queue_room, deferred_mail_is_tried_again_when_the_clock_has_been_set)
+{
+	defer_one();
+	f.now.tv_sec -= 86400;
+	/* a free segment first, then the reserve */
+	fault_arm(FAULT_DATABASE, 0, 2, ENOSPC);
+	qf_pass(&f, 10);
+	cr_assert_eq(fault_left(FAULT_DATABASE), 0);
+	cr_assert(spool_reserve_is_given_up(f.incoming));
+	qf_pass(&f, 61000);
+	cr_assert_eq(f.njobs, 1);
+}
+
+Test(queue_room, an_administrator_may_have_it_tried_again)
+{
+	char *answer;
+
+	defer_one();
+	fault_arm(FAULT_DATABASE, 0, 1, ENOSPC);
+	answer = qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}");
+	cr_assert_eq(fault_left(FAULT_DATABASE), 0, "%s", answer);
+	cr_assert_null(strstr(answer, "error"), "%s", answer);
+	free(answer);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 1);
+}
+
+/* More entries than are kept in memory, of which one in 65,536 is a write */
+Test(queue_room, a_large_log_is_replaced_with_it)
+{
+	enum { N = ACKLOG_PENDING_MAX };
+	struct acklog_entry e = { .segment = 1, .generation = 1, .rcpt = 0 };
+	struct acklog *log;
+	struct qf_segment s;
+	unsigned int i;
+
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_close(&f);
+	log = acklog_open(f.folder, ignore, NULL);
+	cr_assert_not_null(log);
+	/* each recipient alone, in a log that is large enough */
+	for (i = 0; i < 4 * N; i++) {
+		e.seq = e.last = 2 + i % 4;
+		e.rcpt = i;
+		cr_assert_eq(acklog_append(log, &e), 0);
+	}
+	cr_assert_eq(acklog_write(log), 0);
+	acklog_free(log);
+	f.is_deaf = true;
+	qf_open(&f);
+	fault_arm(FAULT_PWRITE, 1, 1, ENOSPC);
+	qf_pass(&f, 10);
+	cr_assert_eq(fault_left(FAULT_PWRITE), 0);
+	cr_assert(qf_exists(&f, f.folder, "ack.2"), "replaced");
+	cr_assert_not(qf_exists(&f, f.folder, "ack.1"));
+	spool_segment_close(&s.file);
 }
 
 /* Workers may write to the folder. */

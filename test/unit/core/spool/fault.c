@@ -2,13 +2,16 @@
 
 #include "test/unit/core/spool/fault.h"
 
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct fault {
@@ -18,6 +21,7 @@ struct fault {
 static struct fault faults[FAULT_NCALLS];
 static int kill_in;	/* atomic */
 static int slow_us;	/* atomic */
+static unsigned long long free_octets;	/* atomic */
 
 void
 fault_arm(enum fault_call call, int skip, int times, int errnum)
@@ -27,6 +31,18 @@ fault_arm(enum fault_call call, int skip, int times, int errnum)
 	__atomic_store_n(&f->errnum, errnum, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&f->skip, skip, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&f->times, times, __ATOMIC_SEQ_CST);
+}
+
+int
+fault_left(enum fault_call call)
+{
+	return __atomic_load_n(&faults[call].times, __ATOMIC_SEQ_CST);
+}
+
+void
+fault_free(unsigned long long octets)
+{
+	__atomic_store_n(&free_octets, octets, __ATOMIC_SEQ_CST);
 }
 
 void
@@ -102,12 +118,43 @@ pwrite(int fd, const void *buf, size_t len, off_t offset)
 }
 
 ssize_t
+pwrite64(int fd, const void *buf, size_t len, off64_t offset)
+{
+	int errnum = fails(FAULT_DATABASE);
+
+	return errnum != 0 ? failed(errnum) :
+	    syscall(SYS_pwrite64, fd, buf, len, offset);
+}
+
+ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 {
 	int errnum = fails(FAULT_PWRITEV);
 
 	return errnum != 0 ? failed(errnum) :
 	    syscall(SYS_pwritev, fd, iov, n, offset, 0L);
+}
+
+int
+fstatvfs(int fd, struct statvfs *st)
+{
+	unsigned long long octets = __atomic_load_n(&free_octets,
+	    __ATOMIC_SEQ_CST);
+	struct statfs sfs;
+
+	if (fstatfs(fd, &sfs) == -1)
+		return -1;
+	memset(st, 0, sizeof(*st));
+	st->f_bsize = (unsigned long)sfs.f_bsize;
+	st->f_frsize = (unsigned long)(sfs.f_frsize != 0 ? sfs.f_frsize :
+	    sfs.f_bsize);
+	st->f_blocks = sfs.f_blocks;
+	st->f_bfree = st->f_bavail = sfs.f_bavail;
+	if (octets != 0)
+		st->f_bfree = st->f_bavail = octets / st->f_frsize;
+	st->f_files = sfs.f_files;
+	st->f_ffree = st->f_favail = sfs.f_ffree;
+	return 0;
 }
 
 int

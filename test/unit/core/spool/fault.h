@@ -6,12 +6,20 @@
 
 enum fault_call {
 	FAULT_FSYNC, FAULT_FDATASYNC, FAULT_PWRITE, FAULT_PWRITEV,
-	FAULT_FALLOCATE, FAULT_NCALLS
+	FAULT_FALLOCATE,
+	FAULT_DATABASE,		/* pwrite64(2), by which SQLite writes */
+	FAULT_NCALLS
 };
 
 /* fault_arm(call, skip, times, errnum): After ${skip} more calls, ${times} of
  * them fail with ${errnum}. */
 void fault_arm(enum fault_call call, int skip, int times, int errnum);
+
+/* fault_left(call): How many of them have not failed yet. */
+int fault_left(enum fault_call call);
+
+/* fault_free(octets): What fstatvfs(3) says is free; 0: the truth. */
+void fault_free(unsigned long long octets);
 
 /* fault_slow(us): Each pwrite(2) takes that long. */
 void fault_slow(int us);
