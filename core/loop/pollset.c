@@ -1,10 +1,10 @@
 /* Descriptors that events wait for; see pollset.h.
  *
- * Slots are taken off by moving the last one into the gap.  Dispatching goes
- * from the last slot to the first and clears revents before the callback runs;
- * so a slot that is moved down was handled already, and one that is added has
- * no revents.  Whatever a callback does, no slot is handled twice, and none is
- * handled for another event than the one that poll(2) reported. */
+ * A slot is removed by moving the last slot into its place.  Dispatching goes
+ * from the last slot to the first, and clears a slot's revents before its
+ * callback runs.  So a slot that is moved down has been dispatched already, and
+ * a new slot has no revents.  Whatever a callback does, no slot is dispatched
+ * twice, and each is dispatched to the event that poll(2) reported. */
 
 #include "core/loop/pollset.h"
 
@@ -297,8 +297,8 @@ pollset_next(struct pollset *ps, uint32_t now_ms, int *eventtype_r)
 
 enum fitness { PARKED, TOO_YOUNG, UNFIT };
 
-/* Park the event of slot ${i} if it has been idle; when it is PARKED, the slot
- * holds another one. */
+/* Park the event of slot ${i} if it has been idle.  After PARKED the slot holds
+ * another event. */
 static enum fitness
 park_slot(struct pollset *ps, size_t i, uint32_t now_ms)
 {
@@ -333,7 +333,7 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 
 	if (!ps->has_epoll || now_ms - ps->sweep_ms < POLLSET_SWEEP_MS)
 		return;
-	/* once there is an epoll set, one more in it saves time at once */
+	/* with an epoll set, each descriptor moved into it saves time */
 	if (ps->park.count == 0 && ps->n < ps->nfixed + POLLSET_PARK_MIN)
 		return;
 	ps->sweep_ms = now_ms;
@@ -352,7 +352,7 @@ pollset_sweep(struct pollset *ps, uint32_t now_ms)
 		}
 		switch (park_slot(ps, ps->sweep_hand, now_ms)) {
 		case PARKED:
-			/* many at once fell idle: look for more of them */
+			/* others became idle at the same time: go on */
 			if (more > 0) {
 				more--;
 				n++;

@@ -14,18 +14,19 @@
 #include "core/event.h"
 #include "core/loop/park.h"
 
-/* A bound on the table by descriptor, against absurd descriptor numbers. */
+/* A descriptor number from this on is refused: the table would be too large. */
 #define POLLSET_FD_MAX		(1 << 24)
 /* With fewer polled descriptors than this, parking costs more than it saves. */
 #define POLLSET_PARK_MIN	16
 /* A descriptor that has been idle for so long is parked. */
 #define POLLSET_PARK_IDLE_MS	500
-/* How often the hand moves on, and over how many at least and at most. */
+/* A sweep examines some slots, beginning where the last one ended: how often,
+ * and how many slots at least and at most. */
 #define POLLSET_SWEEP_MS	10
 #define POLLSET_SWEEP_MIN	64
 #define POLLSET_SWEEP_MAX	1024
 
-/* The same for a loop at rest. */
+/* How often an idle loop sweeps. */
 #define POLLSET_SWEEP_IDLE_MS	100
 
 struct pollset {
@@ -37,10 +38,10 @@ struct pollset {
 	size_t		  by_fd_size;
 	size_t		  nattached;	/* events in by_fd */
 	size_t		  nready;	/* revents yet to be handled */
-	size_t		  hand;		/* dispatch: slots from here on are done */
+	size_t		  hand;		/* slots from here on are dispatched */
 	size_t		  sweep_hand;
 	uint32_t	  sweep_ms;	/* time of the last sweep */
-	size_t		  nunfit;	/* seen since one that may be parked was */
+	size_t		  nunfit;	/* unfit slots since the last fit one */
 	bool		  has_epoll;
 	struct park	  park;
 };

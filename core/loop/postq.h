@@ -2,7 +2,7 @@
  * completions from any thread, and timers that are due.
  * Owns: the queues and their lock, Event.link, Event.async_mask, the eventfd
  * that wakes the loop.
- * Does nothing with masks but or them, and calls no callback. */
+ * Combines masks with OR, and does not interpret them; calls no callback. */
 
 #ifndef CORE_LOOP_POSTQ_H
 #define CORE_LOOP_POSTQ_H
@@ -15,7 +15,7 @@
 struct postq {
 	int			wake_fd;	/* eventfd; -1: none */
 	bool			may_sleep;	/* a post must wake the loop */
-	pthread_mutex_t		lock;		/* of what follows */
+	pthread_mutex_t		lock;		/* protects what follows */
 	struct event_link	posted;		/* to be dispatched */
 	struct event_link	running;	/* being dispatched in this pass */
 };

@@ -5,8 +5,9 @@
  * 2. Every list that a scheduled event can be in (all, pollset, timers, postq)
  *    has room for it from schedule_event() on, and every one is left
  *    by unschedule(); so a callback may unschedule or free any other event.
- * 3. s->current is the event whose callback runs, NULL as soon as it is no
- *    longer scheduled: so after a callback the event is reached by it alone.
+ * 3. s->current is the event whose callback runs, and NULL as soon as that
+ *    event is unscheduled.  After a callback it tells whether the event still
+ *    exists.
  * 4. The key of an event in the heap is never later than its trigger, once the
  *    callback that changed the trigger has returned. */
 
@@ -240,7 +241,7 @@ dispatch(struct scheduler *s, Event *e, int eventtype)
 	if (s->current != e)
 		return;
 	s->current = NULL;
-	/* A mask that nothing can fulfil would be waited for in vain. */
+	/* An event that waits for nothing would never be called again. */
 	if (!is_waitable(mask, e->fd)) {
 		event_free(e);
 		return;
@@ -318,7 +319,7 @@ dispatch_queued(struct scheduler *s)
 	Event *e;
 
 	while ((e = postq_next(&s->postq, &eventtype)) != NULL) {
-		/* it may have been read meanwhile, or the mask have changed */
+		/* another callback may have read it, or changed its mask */
 		if (eventtype & E_PENDING) {
 			eventtype &= ~E_PENDING;
 			if (e->fd != -1)
