@@ -345,8 +345,8 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 
 	memset(msg_r, 0, sizeof(*msg_r));
 	msg_r->fd = -1;
-	/* of a peer that has ended with messages unread the kernel says so
-	 * once, before it gives out what that peer had sent */
+	/* When the peer ends with messages unread, the kernel reports
+	 * ECONNRESET once.  What the peer had sent can be read after that. */
 	do
 		len = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (len == -1 && (errno == EINTR || errno == ECONNRESET));

@@ -97,7 +97,7 @@ set_fd(int fd)
 	if (g.kind == LOG_TO_SYSLOG || fstat(fd, &st) == -1 ||
 	    S_ISREG(st.st_mode))
 		return;
-	/* up to PIPE_BUF, lines of several processes are not mixed */
+	/* up to PIPE_BUF octets are one write: processes do not mix lines */
 	g.write_max = PIPE_BUF;
 	flags = fcntl(fd, F_GETFL);
 	g.may_block = flags == -1 || (flags & O_NONBLOCK) == 0;

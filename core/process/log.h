@@ -48,7 +48,7 @@ void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
 /* log_event(level, event, fmt, ...): One line.  ${fmt} is a list of
- * key=%conversion pairs parted by single spaces; the expansion of each
+ * key=%conversion pairs, one space between two; the expansion of each
  * conversion is escaped as one value.  Conversions: %s (NULL is -), %d %u %ld
  * %lu %lld %llu %zu %zd %x %c %%.  A value longer than LOG_VALUE_MAX octets is
  * cut and ends in "...".  Thread safe.

@@ -17,7 +17,7 @@ enum stats_id {
 
 #define STATS_NSLOTS	1024	/* a slot is used again when its process is gone; its sums stay */
 
-/* stats_create(): A sealed-size memfd for all slots; -1 with errno. */
+/* stats_create(): A memfd of fixed size for all slots; -1 with errno. */
 int stats_create(void);
 
 /* stats_attach(fd, slot): Map it; later additions go to ${slot}.  Before this
