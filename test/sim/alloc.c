@@ -93,7 +93,7 @@ leave(const void *ptr)
 		return;
 	i = find(ptr);
 	if (table[i].ptr == NULL)
-		return;		/* of the test, or of a library */
+		return;		/* the test or a library allocated it */
 	a = &accounts[table[i].owner];
 	if (simauth_is_secret(ptr, table[i].size))
 		a->nsecrets++;
@@ -139,7 +139,7 @@ __wrap_malloc(size_t size)
 	if (must_fail())
 		return NULL;
 	ptr = __real_malloc(size);
-	/* what others left there is not this owner's */
+	/* a password that an earlier owner left there must not count here */
 	if (ptr != NULL && simalloc_quiet == 0)
 		memset(ptr, 0xa5, size);
 	enter(ptr, size);
@@ -174,7 +174,7 @@ __wrap_realloc(void *ptr, size_t size)
 		enter(ptr, old.size);
 		return NULL;
 	}
-	/* a block that grows stays its owner's */
+	/* a block that grows keeps its owner */
 	if (old.ptr != NULL)
 		simalloc_owner = old.owner;
 	enter(p, size);

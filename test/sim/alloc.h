@@ -1,6 +1,6 @@
 /* The allocator under the simulator: linked with --wrap, so that every
  * allocation of the code under test can fail, and is accounted for.
- * Owns: who holds how much; the decision which request fails.
+ * Owns: how much each owner holds; the decision which request fails.
  * simalloc_quiet (test/lib/simclock.h) exempts the test's own requests;
  * simalloc_owner (test/lib/simhost.h) says for whom a request is made. */
 
@@ -12,14 +12,14 @@
 
 #include "test/lib/simrand.h"
 
-#define ALLOC_OWNERS	64	/* 0: nobody's */
+#define ALLOC_OWNERS	64	/* 0: what belongs to no session */
 
 struct alloc_account {
 	size_t		octets, blocks;
 	size_t		peak;		/* octets */
 	unsigned long	nfailed;	/* requests that were made to fail */
 	unsigned long	nrequests;
-	unsigned long	nsecrets;	/* blocks with a password in them that were given back */
+	unsigned long	nsecrets;	/* freed with a password */
 };
 
 /* alloc_reset(r): Forget all accounts (what is outstanding stays

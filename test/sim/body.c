@@ -36,7 +36,7 @@ body_free(struct body *b)
 	memset(b, 0, sizeof(*b));
 }
 
-/* Some octets of a header, if they fit in ${room}; how many. */
+/* Write a part of a header, if it fits in ${room}.  Return how many octets. */
 static size_t
 put_header(char *out, size_t room, struct simrand *r)
 {
@@ -54,8 +54,8 @@ put_header(char *out, size_t room, struct simrand *r)
 	return n;
 }
 
-/* Text with what matters more often than by chance: parts of a header, dots,
- * line ends, and where they may be, CRs and LFs that stand alone. */
+/* Text with many parts of headers, dots, line ends and, if ${may_be_lone}, CRs
+ * and LFs that stand alone. */
 static void
 make_raw(struct body *b, struct simrand *r, size_t len, bool may_be_lone)
 {

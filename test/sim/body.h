@@ -1,4 +1,4 @@
-/* Message bodies, as a seed makes them up.
+/* Message bodies, made by a seed.
  * Owns: the octets of a message, how they look on the wire (RFC 5321 4.5.2),
  * and how they must be stored: computed here, from the RFC, without the code
  * under test. */

@@ -57,7 +57,7 @@ trace(const struct client *c, const char *who, const char *buf, size_t len)
 	printf(i < len ? "... (%zu octets)\n" : "\n", len);
 }
 
-/* In most cases none, else short; in few cases longer than any timeout. */
+/* A delay: mostly none, sometimes short, seldom longer than any timeout. */
 static uint64_t
 delay_us(struct client *c)
 {
@@ -251,7 +251,8 @@ client_act(void *arg, uint64_t)
 
 /* --- reading ---------------------------------------------------------- */
 
-/* A line with its CRLF; RFC 5321 4.2.1. */
+/* A reply line with its CRLF.  RFC 5321 4.2.1: a code, then a space, or a
+ * hyphen if more lines follow; every line has the same code. */
 static void
 take_line(struct client *c)
 {

@@ -23,7 +23,8 @@ put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
 	snprintf(buf + n, size - n, "\r\n");
 }
 
-/* What is always the same; the others are their own names. */
+/* Commands with a fixed text.  One that is not here and not formatted below is
+ * sent as its name. */
 static const char *const fixed[] = {
 	[CMD_MAIL_SYNTAX] = "MAIL FROM:<a..b@client.example>",
 	[CMD_MAIL_PARAM] = "MAIL FROM:<> XYZZY=1",
@@ -46,7 +47,7 @@ static const char *const fixed[] = {
 	[CMD_STARTTLS] = "STARTTLS",
 };
 
-/* Return octets. */
+/* Return how many octets. */
 static size_t
 format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
     char *buf, size_t size)
@@ -118,7 +119,8 @@ client_answer_challenge(struct client *c)
 	client_put_command(c, kind);
 }
 
-/* RFC 2920 3.1: what need not end a group. */
+/* RFC 2920 3.1: EHLO, DATA, VRFY, NOOP and some others must be the last command
+ * of a group. */
 static enum cmd_kind
 misc_command(struct client *c, bool is_last)
 {
@@ -129,7 +131,7 @@ misc_command(struct client *c, bool is_last)
 	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
 		CMD_HELO, CMD_DATA, CMD_STARTTLS };
 
-	/* RFC 4954 4: PLAIN is over with its line */
+	/* RFC 4954 4: AUTH PLAIN with an initial response is one line */
 	if (c->sim->has_auth && client_chance(c, 200))
 		return auth_command(c, is_last);
 	if (is_last && client_chance(c, 400))

@@ -38,8 +38,8 @@ client_check_closed(struct client *c)
 			sim_violation(sim, "the handshake failed");
 		return;
 	}
-	/* RFC 5321 3.8: the server says why it closes; but it does not
-	 * wait for a client that is late already */
+	/* RFC 5321 3.8: a server that closes sends 421 first.  After a timeout
+	 * it does not wait until the client has read that. */
 	if (c->s->timeout_us == 0
 	    || (c->window == 0 && c->s->wire->again_permille == 0))
 		sim_violation(sim, "closed without a word");
@@ -53,7 +53,7 @@ check_timeout(struct client *c)
 	if (c->s->timeout_us == 0)
 		return;
 	sim->ntimeouts++;
-	/* the time of a handshake is for the whole of it */
+	/* the timeout of a handshake counts from its start */
 	if (!is_handshake(c) && c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
 		sim_violation(sim, "session %u timed out after %llu us of "
 		    "quiet", c->s->number, (unsigned long long)
@@ -72,17 +72,17 @@ is_committing(const struct client *c)
 	return false;
 }
 
-/* simauth.c has been asked for a verdict, and may never give one. */
+/* Is a login being checked?  simauth.c may never answer. */
 static bool
 is_logging_in(const struct client *c)
 {
 	return c->s->auth.stage == SIMAUTH_ANSWERING;
 }
 
-/* The server has read all that was sent, replies are owed, and it waits for
- * nothing but more input: it has forgotten what it kept.  Without this check
- * that ends in an ordinary timeout.  In the clear alone: TLS may hold octets
- * that the loop knows of. */
+/* A stall: the server has read all that the client sent, owes replies, and
+ * waits only for more input.  So it has forgotten commands that it read.
+ * Without this check the session would end in an ordinary timeout.  Sessions
+ * with TLS are not checked: the TLS layer may still hold octets. */
 static void
 check_stall(struct client *c)
 {
@@ -98,7 +98,7 @@ check_stall(struct client *c)
 		    "for input", c->s->number, c->npending);
 }
 
-/* The deadline, as computed here: no session may be silent for longer. */
+/* No session may do nothing for longer than the longest timeout. */
 void
 client_check_alive(struct client *c)
 {
@@ -154,8 +154,8 @@ owes_body(const struct client *c)
 	return false;
 }
 
-/* What was committed and never confirmed: at most the one message whose reply
- * was lost with the connection. */
+/* The client has not read a 250 for at most one committed message: the one
+ * whose reply was lost with the connection. */
 void
 client_check_end(struct client *c)
 {

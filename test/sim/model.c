@@ -1,8 +1,9 @@
 /* The protocol as a client knows it from the RFCs: each command gets exactly
- * one reply, in order, and only such as fit the state that the replies before
- * have led to.
- * Owns: what may answer what, and what a 250 after a message promises.
- * Knows nothing of the server's insides but which faults the seed deals out. */
+ * one reply, in order, and each reply must be allowed in the state that the
+ * earlier replies have led to.
+ * Owns: which replies a command may get, and what must be in the spool after a
+ * 250 for a message.
+ * Knows nothing of the server's insides but the faults that the seed chose. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ model_address(unsigned int arg, bool is_sender, char *buf, size_t size)
 		snprintf(buf, size, "user%u@%s", arg, SIMHOST_DOMAIN);
 }
 
-/* A reply as "250 2.1.0 ...": does it begin so? */
+/* Does the reply begin with ${want}, as in "250 2.1.0 "? */
 static bool
 is(const char *line, size_t len, const char *want)
 {
@@ -50,7 +51,8 @@ memory_failed(const struct client *c)
 	return alloc_of(c->s->number)->nfailed > 0;
 }
 
-/* 421 may come at any time, but not without its reason. */
+/* RFC 5321 3.8: 421 may come at any time.  The reason that it gives must be
+ * true. */
 static void
 model_closing(struct client *c, const char *line, size_t len)
 {
@@ -93,7 +95,8 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 {
 	bool is_disk = kind == CMD_DATA || kind == CMD_BODY || kind == CMD_MAIL;
 
-	/* two reasons to refuse: the reply has one of them */
+	/* the recipient is one too many: the server may say that instead of
+	 * what else is wrong with it */
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
 	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
 		return true;
@@ -179,11 +182,11 @@ model_accepted(struct client *c, const char *line, size_t len)
 	if (sim->host.options.require_auth && !c->s->auth.is_right)
 		sim_violation(sim, "a message of a client that has not logged in");
 	c->naccepted++;
-	c->nerrors = 0;		/* an accepted message makes up for them */
+	c->nerrors = 0;		/* the server counts anew after a message */
 	sim->nmessages++;
 }
 
-/* What the seed's options make of a complete message. */
+/* The reply to a complete message, with the options of the seed. */
 static const char *
 body_wanted(const struct client *c)
 {
@@ -221,15 +224,15 @@ starttls_wanted(const struct client *c)
 	return c->sim->has_tls ? "220 2.0.0 " : "502 5.5.1 ";
 }
 
-/* RFC 4954 6: what a client is refused before it has logged in, where that
- * is required. */
+/* RFC 4954 6 (530): is the command refused before a login, where Require_Auth
+ * is on? */
 static bool
 needs_login(enum cmd_kind kind)
 {
 	return (kind >= CMD_MAIL && kind <= CMD_DATA) || kind == CMD_VRFY;
 }
 
-/* NULL: 250 of that kind changes no state. */
+/* How the reply to the command must begin. */
 static const char *
 wanted(const struct client *c, const struct cmd *cmd)
 {
@@ -282,7 +285,7 @@ wanted(const struct client *c, const struct cmd *cmd)
 	    : c->has_login ? "550 5.4.4 " : "550 5.7.1 ";
 }
 
-/* A recipient named twice gets the message once. */
+/* A recipient that is named twice is in the envelope once. */
 static void
 add_rcpt(struct client *c, unsigned int arg)
 {
@@ -295,7 +298,7 @@ add_rcpt(struct client *c, unsigned int arg)
 		c->rcpts[c->nrcpts++] = arg;
 }
 
-/* Where the reply leaves the session, as a client must see it. */
+/* The state of the session after the reply. */
 static void
 follow(struct client *c, const struct cmd *cmd, int code)
 {
@@ -328,7 +331,7 @@ follow(struct client *c, const struct cmd *cmd, int code)
 		if (code == 354)
 			c->wants_body = true;
 		else if (code / 100 == 4)
-			c->is_unclear = true;	/* RSET will tell */
+			c->is_unclear = true;	/* RSET is next */
 		break;
 	case CMD_BODY:
 		end_transaction(c);
@@ -345,7 +348,7 @@ follow(struct client *c, const struct cmd *cmd, int code)
 		break;
 	case CMD_STARTTLS:
 		if (code == 220) {
-			/* RFC 3207 4.2: all is forgotten */
+			/* RFC 3207 4.2: the server forgets EHLO and more */
 			end_transaction(c);
 			c->is_greeted = c->is_esmtp = c->has_login = false;
 			client_tls_begin(c);
@@ -368,7 +371,8 @@ check_form(struct client *c, const struct cmd *cmd, int code,
 	bool is_plain = code == 220 || code == 334 || code == 354
 	    || (code == 250 && (cmd->kind == CMD_EHLO || cmd->kind == CMD_HELO));
 
-	/* RFC 2034 4: an enhanced code of the same class, but for these */
+	/* RFC 2034 4: a 2xx, 4xx or 5xx reply has an enhanced code of the same
+	 * class, but not the greeting and the replies to EHLO and HELO */
 	if (!is_plain && (len < 9 || line[4] != line[0] || line[5] != '.'))
 		sim_violation(c->sim, "no enhanced code: %.*s", (int)len,
 		    line);
@@ -407,8 +411,8 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 		    want, (int)len, line);
 		return;
 	}
-	/* what the server is short of is no error of the client's, nor are
-	 * recipients over the limit, or a login that nobody can check */
+	/* Max_Errors does not count replies that are not the client's fault: no
+	 * resources, too many recipients, a login that cannot be checked */
 	if (code >= 400 && !is(line + 4, len - 4, "4.3.") &&
 	    !is(line, len, "454 4.7.0 Temporary") &&
 	    !is(line, len, "454 4.7.0 TLS ") &&

@@ -1,6 +1,5 @@
 /* The client's TLS.
- * Owns: the handshake as the client sees it, and what is between what is said
- * and the wire. */
+ * Owns: the client's side of the handshake, encryption and decryption. */
 
 #include "test/sim/sim.h"
 
@@ -14,7 +13,7 @@ send_flight(struct client *c)
 		client_send_wire(c, octets, n);
 }
 
-/* On with the handshake, as far as it goes. */
+/* Continue the handshake, as far as the octets received allow. */
 static void
 shake(struct client *c)
 {
@@ -25,7 +24,7 @@ shake(struct client *c)
 		c->is_shaking = false;
 		c->sim->nhandshakes++;
 	} else if (done == -1)
-		client_give_up(c);	/* who closes is judged by the server's end */
+		client_give_up(c);	/* see client_check_closed() */
 }
 
 void

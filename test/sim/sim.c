@@ -1,7 +1,7 @@
 /* build/sim: run seeds; one that fails is printed and can be replayed.
  *	build/sim [--first N] [--seeds N]	many, silently
  *	build/sim --seed N			one, with a trace
- *	build/sim --selftest			each fault of our own is noticed */
+ *	build/sim --selftest			insert faults; find each */
 
 #include <err.h>
 #include <getopt.h>
@@ -15,9 +15,9 @@
 #include "test/sim/sim.h"
 
 #define START_US	UINT64_C(1790000000000000)
-#define PASSES_MAX	400000	/* of one seed: it never comes to an end */
+#define PASSES_MAX	400000	/* of one seed; after more it has no end */
 #define TLS_PERMILLE	30	/* seeds with TLS */
-#define STILL_MAX	20000	/* passes while no time passes: it spins */
+#define STILL_MAX	20000	/* passes at one time; after more it spins */
 
 static const char *const mutation_names[] = { "none",
 	"spool says done before the commit", "spool says done after a failure",
@@ -162,7 +162,7 @@ choose_faults(struct sim *sim)
 		sim->host.host.scratch_octets = LIM_COMMAND_READ;
 	if (simrand_chance(r, 200))	/* replies that fill the buffer */
 		sim->host.host.output_octets = 4096 + 200;
-	if (simrand_chance(r, 200)) {	/* modules that take their time */
+	if (simrand_chance(r, 200)) {	/* modules that answer late */
 		sim->host.policy.again_permille = 1 + simrand_below(r, 500);
 		sim->host.policy.delay_max_us = simrand_below(r, 2000000);
 	}

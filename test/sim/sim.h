@@ -69,15 +69,15 @@ struct client {
 	bool			 is_half_closed;
 	bool			 is_over;	/* 221, 421, or gone: expects nothing */
 	bool			 wants_body;	/* 354 was answered */
-	enum cmd_kind		 wants;		/* 334 was: what is asked for; 0: nothing */
+	enum cmd_kind		 wants;		/* what 334 asks; 0: nothing */
 	bool			 is_ended;	/* the end has been checked */
-	uint64_t		 progress_us;	/* last thing the server could see */
+	uint64_t		 progress_us;	/* when it last acted */
 	uint64_t		 nread_seen;
 	/* a reply that has not come to its end */
 	char			 line[600];
 	size_t			 nline;
 	int			 code;
-	/* the model: what the replies so far mean */
+	/* the model: the state that the replies so far have led to */
 	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
 	bool			 has_login, is_body_refused;
 	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
@@ -138,34 +138,45 @@ void client_check_closed(struct client *c);
 void client_check_ended(struct client *c);
 void client_check_end(struct client *c);
 
-/* of client.c, for commands.c: a choice of the seed; the reply that is owed;
- * octets on their way */
+/* client.c, for commands.c
+ * client_below(c, n): A number below ${n}, chosen by the seed.
+ * client_chance(c, permille): True with that chance.
+ * client_expect(c, kind, arg): Note that a reply is owed.  False: too many are.
+ * client_send(c, buf, len): Send, through TLS if it is on. */
 uint32_t client_below(struct client *c, uint32_t n);
 bool client_chance(struct client *c, uint32_t permille);
 bool client_expect(struct client *c, enum cmd_kind kind, unsigned int arg);
 void client_send(struct client *c, const char *buf, size_t len);
 
-/* secure.c: the client's TLS.  begin: its first flight.  send, receive: between
- * what is said and the wire. */
+/* secure.c
+ * client_tls_begin(c): Send the first octets of the handshake.
+ * client_tls_send(c, buf, len): Encrypt and send.
+ * client_tls_receive(c, buf, len): Octets of the server: continue the
+ * handshake, or decrypt replies. */
 void client_tls_begin(struct client *c);
 void client_tls_send(struct client *c, const char *buf, size_t len);
 void client_tls_receive(struct client *c, const char *buf, size_t len);
 
-/* of client.c, for secure.c: octets on their way; octets that were said;
- * closing */
+/* client.c, for secure.c
+ * client_send_wire(c, buf, len): Send octets as they are.
+ * client_hear(c, buf, len): Octets of replies, decrypted.
+ * client_give_up(c): Close. */
 void client_send_wire(struct client *c, const char *buf, size_t len);
 void client_hear(struct client *c, const char *buf, size_t len);
 void client_give_up(struct client *c);
 
-/* commands.c: send one command of that kind; a group of them; whichever fits
- * the state */
+/* commands.c
+ * client_put_command(c, kind): Send a command of that kind.
+ * client_send_group(c): Send a group of commands (RFC 2920, PIPELINING).
+ * client_send_one(c): Send one command that fits the state.
+ * client_answer_challenge(c): Send what c->wants says, or something wrong. */
 void client_put_command(struct client *c, enum cmd_kind kind);
 void client_send_group(struct client *c);
 void client_send_one(struct client *c);
 void client_answer_challenge(struct client *c);
 
-/* model_reply(c, code, line, len): The last line of a reply has come; which
- * command does it answer, and may it?  A violation if not. */
+/* model_reply(c, code, line, len): The last line of a reply: a violation if it
+ * is not allowed for the oldest command without a reply. */
 void model_reply(struct client *c, int code, const char *line, size_t len);
 const char *model_command_name(enum cmd_kind kind);
 void model_address(unsigned int arg, bool is_sender, char *buf, size_t size);
