@@ -1,4 +1,5 @@
-/* Damage in segments: what is damage, and that it holds up no other mail. */
+/* Damage in segments: what counts as damage, and that other mail is delivered
+ * all the same. */
 
 #include <sys/stat.h>
 
@@ -33,8 +34,9 @@ teardown(void)
 
 TestSuite(queue_damage, .init = setup, .fini = teardown);
 
-/* What the log said of a segment of three records, the ones in ${bad} damaged,
- * whose writer died: damages counted as such. */
+/* Let the queue read a segment of three records whose writer has died.  Record
+ * i is damaged if bit i of ${bad} is set.  Return how many damages the queue
+ * counted. */
 static uint64_t
 damages_of(unsigned int bad)
 {
@@ -94,7 +96,8 @@ Test(queue_damage, what_its_writer_called_durable_is_damage_also_at_the_end)
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
 }
 
-/* Let the segment say that it has ${octets}, and be that long with a hole. */
+/* Set the size in the segment's header to ${octets}, and extend the file to
+ * that size with a hole. */
 static void
 enlarge(struct qf_segment *seg, int64_t octets)
 {
@@ -131,7 +134,7 @@ octets_read(void)
 	return n;
 }
 
-/* A worker that has been taken over makes segments of nothing. */
+/* An attacker who controls a worker makes large segments without a record. */
 Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
 {
 	enum { N = 12 };
@@ -143,7 +146,7 @@ Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
 	for (i = 0; i < N; i++) {
 		qf_segment(&f, &segs[i], i + 10);
 		enlarge(&segs[i], octets);
-		/* every other one has octets in it, none of them a record */
+		/* every other segment has octets in it, but no record */
 		if (i % 2 == 0)
 			fill(&segs[i], 3 << 20, 20 << 20);
 		queue_committed(f.q, i + 10, 1, (uint64_t)octets, false);

@@ -125,7 +125,7 @@ Test(queue_defer, a_record_that_is_deferred_already_is_not_taken_from_its_segmen
 	qf_pass(&f, 0);
 	qf_close(&f);
 	spool_segment_close(&s.file);
-	/* a crash took the log, but not the row */
+	/* a crash lost the log, but not the row */
 	snprintf(cmd, sizeof(cmd), "rm %s/ack.*", f.path);
 	cr_assert_eq(system(cmd), 0);
 	qf_open(&f);
@@ -134,7 +134,7 @@ Test(queue_defer, a_record_that_is_deferred_already_is_not_taken_from_its_segmen
 	cr_assert_eq(qf_listed(&f), 1);
 }
 
-/* No file may grow: what a full disk is to the deferred store */
+/* No file may grow: to the deferred store this is a full disk. */
 static void
 disk_is_full(bool is_full)
 {
@@ -182,7 +182,7 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
 }
 
-/* As if there had been no memory to note it */
+/* Forget that the segment has recipients with a row, as after ENOMEM. */
 static void
 forget_partials(uint32_t seq)
 {

@@ -271,7 +271,7 @@ qf_pass(struct qf *f, int ms)
 {
 	int due;
 
-	/* as the loop does: when it is due, and at the end */
+	/* as the queue process does: whenever a pass is due, and at the end */
 	for (;;) {
 		due = queue_pass(f->q, &f->now, f->ms);
 		cr_assert_geq(due, 0);

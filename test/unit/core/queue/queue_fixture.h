@@ -1,5 +1,5 @@
-/* Segments made by hand, an agent that is a list, for the tests of the queue
- * and of the deliveries. */
+/* For the tests of the queue and of deliveries: segments that the test writes,
+ * and agents that do nothing but list the jobs that they get. */
 
 #ifndef TEST_UNIT_CORE_QUEUE_QUEUE_FIXTURE_H
 #define TEST_UNIT_CORE_QUEUE_QUEUE_FIXTURE_H
@@ -36,8 +36,8 @@ struct qf {
 	struct queue_config	 config;
 	struct queue		*q;
 	struct timeval		 now;	/* a test may set it */
-	int64_t			 ms;	/* goes on whatever it does */
-	/* what the agents have been told */
+	int64_t			 ms;	/* the monotonic clock */
+	/* what the queue has told the agents */
 	struct qf_job		*jobs;
 	size_t			 njobs;
 	int			 sources[QF_SOURCES];	/* by number; -1: none */
@@ -52,22 +52,22 @@ void qf_close(struct qf *f);
 void qf_free(struct qf *f);
 
 void qf_segment(struct qf *f, struct qf_segment *s, uint64_t id);
-/* A record; return its offset. */
+/* Append a record; return its offset. */
 uint64_t qf_append(struct qf_segment *s, uint64_t id, const char *sender,
     const char *const *rcpts, size_t nrcpts, const char *body);
-/* A record for joe@example.test */
+/* The same, for joe@example.test */
 uint64_t qf_mail(struct qf_segment *s, uint64_t id);
 uint64_t qf_large(struct qf *f, struct qf_segment *s, uint64_t id,
     const char *body, size_t octets);
 void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
 
-/* Pass time, and passes of the queue. */
+/* Let ${ms} pass, with every pass of the queue that is due meanwhile. */
 void qf_pass(struct qf *f, int ms);
-/* The recipient that job number ${i} names, read through its source. */
+/* Read the recipient of job number ${i} from its segment or file. */
 void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
-/* Report all jobs with ${errnum}, and forget them. */
+/* Report ${errnum} (0: delivered) for all jobs, and forget them. */
 void qf_finish(struct qf *f, int errnum);
-/* Ask as mailmillctl does; the answer is to be freed. */
+/* Ask as mailmillctl does; the caller frees the answer. */
 char *qf_ask(struct qf *f, const char *request);
 /* The queue's list; and how many messages there are in it. */
 json_t *qf_list(struct qf *f);

@@ -27,7 +27,7 @@ mem_open(const struct queue_config *,
 	mem.user = user;
 	mem.q = q;
 	mem.now_ms = now_ms;
-	/* what was not flushed has gone with the process */
+	/* the crash has lost what was not flushed */
 	for (i = 0; i < mem.nmessages; i++) {
 		m = mem.messages[i];
 		m->ndone = m->nflushed;

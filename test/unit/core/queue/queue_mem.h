@@ -1,5 +1,5 @@
-/* A store in memory, for tests of the queue's logic: what is in it when it is
- * closed is its disk. */
+/* A store in memory, for tests of the queue's logic.  Its contents stay when it
+ * is closed, as if they were on a disk. */
 
 #ifndef TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
 #define TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
@@ -14,7 +14,7 @@ struct mem_message {
 	struct queue_file file;
 	uint64_t	 id;
 	uint32_t	 done[MEM_RCPTS], ndone;
-	uint32_t	 nflushed;	/* of these, what a crash does not take */
+	uint32_t	 nflushed;	/* how many of them survive a crash */
 	bool		 is_done, is_done_flushed;
 	bool		 was_read;	/* an agent may have had it */
 	bool		 is_held, is_kept;
@@ -43,10 +43,10 @@ struct mem {
 extern struct mem mem;
 extern const struct queue_store_ops mem_ops;
 
-/* mem_arrive(id): A new message for the recipients of qf_three.
- * mem_put_row(id, next_attempt): One that has failed before.
- * mem_flush(&mem): Make durable what has been acknowledged.  mem_free(): Forget
- * everything. */
+/* mem_arrive(id): Add a new message for the recipients of qf_three.
+ * mem_put_row(id, next_attempt): Add a message that has failed before.
+ * mem_flush(&mem): Make the acknowledgements durable.
+ * mem_free(): Forget everything. */
 void mem_arrive(uint64_t id);
 void mem_put_row(uint64_t id, int64_t next_attempt);
 int mem_flush(void *store);

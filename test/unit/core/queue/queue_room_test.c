@@ -57,7 +57,8 @@ ignore(void *, const struct acklog_entry *)
 {
 }
 
-/* ${times} writes fail; each is tried again after something was given up. */
+/* Deliver while ${times} writes fail.  After each failure the queue gives up a
+ * free segment or the reserve, and tries again. */
 static void
 deliver_on_full_disk(int errnum, int times)
 {
@@ -98,7 +99,7 @@ expect_reserve_is_used(int errnum)
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 0);
-	/* there is room now */
+	/* now there is room */
 	qf_pass(&f, 10000);
 	cr_assert(is_made());
 	/* what was recorded is known to the next process */

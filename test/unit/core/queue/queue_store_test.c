@@ -1,5 +1,5 @@
-/* The queue's logic on a store in memory: what it asks of a store is the table
- * of queue_store.h and nothing else. */
+/* The queue's logic on a store in memory.  The queue calls a store only through
+ * the table of functions in queue_store.h. */
 
 #include "core/queue/queue_store.h"
 
@@ -195,8 +195,8 @@ Test(queue_store, what_could_not_be_removed_is_not_logged_as_removed)
 	cr_assert_eq(stats_sum(STATS_REMOVED), before + 3);
 }
 
-/* ${n} messages that have failed once, with one recipient each, to be tried
- * again at ${due} */
+/* Add ${n} messages with one recipient each.  Each has failed once, and is to
+ * be tried again at ${due}. */
 static void
 put_rows(size_t n, int64_t due)
 {
