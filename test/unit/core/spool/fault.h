@@ -1,5 +1,5 @@
-/* System calls of the test that fail, or before which the process is killed:
- * the unit tests have their own functions in place of libc's. */
+/* Lets a system call fail, or kills the process before one: the unit tests call
+ * the functions of fault.c in place of libc's. */
 
 #ifndef TEST_UNIT_CORE_SPOOL_FAULT_H
 #define TEST_UNIT_CORE_SPOOL_FAULT_H
@@ -24,8 +24,8 @@ void fault_free(unsigned long long octets);
 /* fault_slow(us): Each pwrite(2) takes that long. */
 void fault_slow(int us);
 
-/* fault_kill_at(n): SIGKILL before the ${n}-th call from now, whichever of the
- * above, unlinkat(2) or renameat(2) it is; 0: never. */
+/* fault_kill_at(n): SIGKILL before the ${n}-th call from now; the calls above,
+ * unlinkat(2) and renameat(2) count.  0: never. */
 void fault_kill_at(int n);
 
 #endif

@@ -1,5 +1,5 @@
-/* A writer that is killed at any moment: what it has called done is there,
- * once and whole, and whatever else is there was sent. */
+/* A writer that is killed at any moment: each message that it reported as
+ * done is there, once and whole; any other message that is there was sent. */
 
 #include <sys/wait.h>
 
@@ -15,14 +15,14 @@
 #include "test/unit/core/spool/spool_fixture.h"
 
 #define ROUNDS		25
-#define MESSAGES	4096	/* in all rounds; the time of receipt tells which */
+#define MESSAGES	4096	/* of all rounds */
 #define INFLIGHT	8
 #define EPOCH		1700000000
 
 struct crash {
 	struct spool_fixture	 f;
 	struct spool_writer	*w;
-	int			 out;		/* the child tells what is done */
+	int			 out;		/* to the parent */
 	uint64_t		 next;
 	bool			 is_done[MESSAGES];
 	unsigned int		 seen[MESSAGES];
@@ -101,7 +101,7 @@ child(struct crash *c)
 	}
 }
 
-/* One life: killed after ${n} messages, at whatever it is doing then. */
+/* Run a writer in a child, and kill it when it has reported ${n} messages. */
 static void
 live_and_die(struct crash *c, unsigned int n)
 {
@@ -178,7 +178,8 @@ read_segment(void *closure, enum spool_entry kind, uint64_t id,
 	buf = spool_readbuf_new();
 	r = spool_reader_new(fd, buf, 0);
 	cr_assert_not_null(r);
-	/* Damage: the batch that was being written; is_done tells the rest. */
+	/* The batch that was being written may be damaged.  is_done tells which
+	 * messages must be there. */
 	while ((rv = spool_reader_next(r, SPOOL_TO_END, &v, &d)) != 0) {
 		cr_assert(rv == 1 || errno == EBADMSG);
 		if (rv == 1)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_MS		20000	/* far more than any of it takes; a failed test ends */
+#define WAIT_MS		20000	/* more than any step takes */
 
 uint64_t
 fixture_random(uint64_t *state)

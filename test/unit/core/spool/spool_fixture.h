@@ -1,4 +1,4 @@
-/* A spool in a folder of its own, for the tests of core/spool_*. */
+/* A spool in a folder of its own, for the tests of core/spool. */
 
 #ifndef TEST_UNIT_CORE_SPOOL_SPOOL_FIXTURE_H
 #define TEST_UNIT_CORE_SPOOL_SPOOL_FIXTURE_H
@@ -17,7 +17,7 @@ struct spool_fixture {
 	int			 dirfd;
 	struct spool_writer_config config;
 	struct spool_writer	*w;
-	/* what the callbacks have said, by handle */
+	/* what the writer's callbacks have reported, by handle */
 	bool			 is_done[FIXTURE_SESSIONS];
 	int			 error[FIXTURE_SESSIONS];
 	unsigned int		 room[FIXTURE_SESSIONS];
@@ -28,14 +28,15 @@ struct spool_fixture {
 	bool			 is_inside;	/* a spool_ops call is running */
 };
 
-/* A folder, a configuration with small sizes; no writer yet. */
+/* fixture_init(f): A folder, and a configuration with small sizes.
+ * fixture_open(f): A writer. */
 void fixture_init(struct spool_fixture *f);
 void fixture_open(struct spool_fixture *f);
-void fixture_close(struct spool_fixture *f);	/* the writer alone */
-void fixture_free(struct spool_fixture *f);	/* and the folder */
+void fixture_close(struct spool_fixture *f);	/* closes the writer */
+void fixture_free(struct spool_fixture *f);	/* removes the folder too */
 
-/* begin, append in pieces, commit; 0 or errno of what failed.  The body is
- * fixture_body(). */
+/* Begin a message, append fixture_body() in pieces, commit.  Return 0, or the
+ * errno of the call that failed. */
 int fixture_send(struct spool_fixture *f, uint64_t handle, size_t octets);
 void fixture_body(char *buf, uint64_t seed, size_t octets);
 
@@ -46,7 +47,7 @@ void fixture_wait(struct spool_fixture *f, uint64_t handle);
 unsigned int fixture_count(const struct spool_fixture *f, enum spool_entry kind,
     uint64_t *id_r);
 
-/* The file as a whole in memory (to be freed). */
+/* The contents of a segment's file; the caller frees them. */
 char *fixture_load(const struct spool_fixture *f, uint64_t segment,
     size_t *octets_r);
 

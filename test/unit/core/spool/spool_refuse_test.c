@@ -1,6 +1,6 @@
-/* Batches that fail: a message that was refused is never delivered, whenever
- * the process dies, and none is refused before what was written of it has been
- * wiped. */
+/* Batches that fail.  The writer wipes what it has written of a message before
+ * it reports the message as refused.  So a refused message is never delivered,
+ * whenever the process dies. */
 
 #include <sys/wait.h>
 
@@ -27,7 +27,7 @@ struct answer {
 	int		 error;
 };
 
-static int out;		/* the child tells what was answered */
+static int out;		/* a pipe: the child reports the answers */
 
 static void
 on_done(void *, uint64_t handle, int error)
@@ -54,8 +54,9 @@ work(struct spool_writer *w, int timeout_ms)
 	spool_writer_dispatch(w);
 }
 
-/* Three messages are accepted, the flush of six fails, one with a large body
- * among them; the process is killed at call ${at} after that. */
+/* Three messages are accepted.  Then the first call of the kind ${call} fails,
+ * and with it a batch of six.  The process is killed at system call ${at} after
+ * the three. */
 static void
 child(struct spool_fixture *f, enum fault_call call, int at)
 {
@@ -113,7 +114,8 @@ read_segment(void *closure, enum spool_entry kind, uint64_t id, const char *)
 	return (0);
 }
 
-/* One life, and what the queue finds after it.  Return whether it was killed. */
+/* Run child(), and check what the queue would find in the spool afterwards.
+ * Return whether the child was killed. */
 static bool
 live(enum fault_call call, int at)
 {
@@ -167,7 +169,7 @@ Test(spool_refuse, no_refused_message_is_delivered_wherever_the_writer_dies)
 		cr_assert_lt(++at, STEPS);
 }
 
-/* While the wipe fails, too, nobody is answered. */
+/* While the wipe fails, too, no client is answered. */
 Test(spool_refuse, no_answer_until_the_wipe_is_on_disk)
 {
 	struct spool_fixture f;

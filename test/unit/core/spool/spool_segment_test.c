@@ -78,7 +78,7 @@ Test(spool_segment, recycling_gives_a_new_generation_that_can_be_taken)
 	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
 	cr_assert_eq(h.generation, 2);
 	cr_assert_neq(h.nonce, nonce);
-	/* While the recycler has it, it has the lock. */
+	/* ${fd} still has the lock of the segment. */
 	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
 	(void)close(fd);
 	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), 0);

@@ -1,4 +1,4 @@
-/* Large messages that never end, and the mail of others meanwhile. */
+/* Clients that never end their large messages, and mail of other clients. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -20,7 +20,7 @@ setup(void)
 	f.config.quota_octets = QUOTA;
 	f.has_clients = true;
 	fixture_open(&f);
-	/* by then the writer knows how much is free */
+	/* when this is done, the writer has asked how much is free */
 	cr_assert_eq(fixture_send(&f, 250, 1000), 0);
 	fixture_wait(&f, 250);
 }
@@ -33,7 +33,8 @@ teardown(void)
 
 TestSuite(spool_share, .init = setup, .fini = teardown);
 
-/* Append until it is refused, at most ${most}; the octets that were taken. */
+/* Append until the writer refuses, at most ${most} octets.  Return how many it
+ * took. */
 static uint64_t
 pour(uint64_t handle, uint64_t most, struct spool_msg **msg_r)
 {

@@ -33,7 +33,7 @@ make_body(struct spool_fixture *f, uint64_t id)
 	return (fd);
 }
 
-/* A large message, committed; its id. */
+/* Commit a large message; return its id. */
 static uint64_t
 send_large(struct spool_fixture *f)
 {
@@ -55,7 +55,7 @@ Test(spool_sweep, a_body_that_a_record_names_stays)
 
 	known_id = 0;
 	id = send_large(&f);
-	fixture_close(&f);	/* it would make its next segment meanwhile */
+	fixture_close(&f);	/* an open writer would make a segment */
 	(void)close(make_body(&f, 4));
 	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);

@@ -1,6 +1,6 @@
-/* Torn writes: segments cut and corrupted.  Whatever is done to a segment:
- * every record that is still whole is read, in order; every record that is not
- * is reported with file offset; nothing is read that was not written. */
+/* Torn writes: segments that are cut or corrupted.  Whatever was done to a
+ * segment, the reader reads every record that is still whole, in order.  It
+ * reports every other record with its offset, and reads nothing else. */
 
 #include <sys/mman.h>
 
@@ -86,7 +86,7 @@ torn_free(struct torn *t)
 	fixture_free(&t->f);
 }
 
-/* Exactly one of the records written, octet for octet. */
+/* Check that ${v} is one of the records written, octet for octet. */
 static void
 check_view(struct torn *t, const struct spool_view *v, unsigned int *next)
 {
@@ -362,8 +362,9 @@ Test(spool_torn, no_prefix_of_a_segment_without_its_header_is_read)
 	torn_free(&t);
 }
 
-/* A body that is a copy of records: of an older generation at the very offset
- * where they were, of this one at another offset, and with a guessed nonce. */
+/* Make a body that looks like records: those of the older generation at the
+ * offset where they were, the same at other offsets, and records with a guessed
+ * nonce. */
 static void
 forge(struct torn *t, char *body, size_t octets, uint64_t offset)
 {
@@ -411,13 +412,13 @@ Test(spool_torn, records_of_an_older_generation_in_a_body_are_not_taken)
 	int fd, rv, n = 0;
 
 	torn_init(&t);
-	/* So that there is but one to take. */
+	/* The writer shall have only one free segment to take. */
 	cr_assert_eq(fixture_count(&t.f, SPOOL_ENTRY_FREE, &seg), 1);
 	spool_segment_name("free", seg, name);
 	cr_assert_eq(unlinkat(t.f.dirfd, name, 0), 0);
 	(void)next_generation(&t);
 	fixture_open(&t.f);
-	/* As the reader will meet it: the body lies where it came from. */
+	/* The body gets the offset in the segment that it was copied from. */
 	offset = SPOOL_PAGE + SPOOL_RECORD_HEADER + spool_envelope_octets(&env);
 	forge(&t, body, sizeof(body), offset);
 	cr_assert_eq(spool_writer_ops.begin(t.f.w, 0, &now, &msg), 0);
@@ -435,7 +436,7 @@ Test(spool_torn, records_of_an_older_generation_in_a_body_are_not_taken)
 	cr_assert_eq(spool_reader_next(r, SPOOL_TO_END, &v, &d), 0);
 	spool_reader_free(r);
 	(void)close(fd);
-	/* With its header damaged, the search goes through that body. */
+	/* When the record's header is damaged, the reader searches the body. */
 	file[SPOOL_PAGE + 20] ^= 1;
 	fd = fixture_memfile(file, octets);
 	r = spool_reader_new(fd, t.buf, 0);

@@ -15,8 +15,8 @@
 #include "test/unit/core/spool/spool_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
-/* Every message of every segment, counted by handle (which is in its time),
- * compared with what was sent. */
+/* Read all segments, compare each message with what was sent, and count it in
+ * ${seen} by its handle, which its received time tells. */
 static unsigned int
 read_all(struct spool_fixture *f, unsigned int *seen)
 {
@@ -32,7 +32,7 @@ read_all(struct spool_fixture *f, unsigned int *seen)
 
 	memset(seen, 0, FIXTURE_SESSIONS * sizeof(*seen));
 	for (i = 0; i < f->npositions && i < FIXTURE_POSITIONS; i++) {
-		/* each segment once: at its last report */
+		/* each segment once: at its last position */
 		for (n = (unsigned int)i + 1; n < f->npositions; n++)
 			if (f->positions[n].segment == f->positions[i].segment)
 				break;
@@ -220,7 +220,7 @@ Test(spool_writer, an_envelope_that_no_segment_can_hold_is_refused)
 	cr_assert_eq(spool_writer_ops.append(msg, "x", 1), 0);
 	cr_assert_eq(spool_writer_ops.commit(msg, &env), -1);
 	cr_assert_eq(errno, E2BIG);
-	/* One that fits, but not with its body, takes the body out. */
+	/* If only the envelope fits, the body gets a file of its own. */
 	env.nrcpts = 9500;
 	cr_assert_eq(spool_writer_ops.append(msg, (const char[30000]){ "y" },
 	    30000), 0);
@@ -231,7 +231,8 @@ Test(spool_writer, an_envelope_that_no_segment_can_hold_is_refused)
 	fixture_free(&f);
 }
 
-/* The bound: sessions that have no room get some when others are done. */
+/* The bound on memory: a session without room gets some when the messages of
+ * others leave memory. */
 Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
 {
 	struct timeval now = { .tv_sec = 1700000000 };
@@ -255,7 +256,7 @@ Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
 	}
 	cr_assert_geq(n, 512 / 8);
 	cr_assert_lt(n, 80, "more than the bound");
-	/* Nobody finishes: the oldest go to their files. */
+	/* No session ends its message: the oldest bodies go to files. */
 	while (f.room[n] == 0) {
 		cr_assert_eq(poll(&pfd, 1, 20000), 1);
 		spool_writer_dispatch(f.w);
@@ -269,8 +270,8 @@ Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
 	fixture_free(&f);
 }
 
-/* Try every millisecond until it works again: begin() may say yes just before
- * the maker finds out that the trouble has not gone yet. */
+/* Try every millisecond until a message is done.  begin() may succeed just
+ * before the maker of segments finds that there is still no room. */
 static void
 send_until_works(struct spool_fixture *f, uint64_t handle)
 {
