@@ -36,7 +36,7 @@ from harness import BUILD, Server, wait_for
 
 PC = f'{BUILD}/test/powercut'
 MIB = 1 << 20
-LOG_MAX = 192 * MIB             # the load ends when the log is as long as this
+LOG_MAX = 192 * MIB             # the load ends when the log has this length
 MKFS = {                        # the command, and the size of the disk in MiB
     'ext4': (['mkfs.ext4', '-q', '-F', '-E',
               'nodiscard,lazy_itable_init=0,lazy_journal_init=0'], 400),
@@ -66,7 +66,7 @@ class Mount:
         try:
             run('mount', '-t', self.fs, dev, self.at)
         finally:
-            # detached at once: it goes when it is no longer mounted
+            # detach now: the kernel does it at the unmount
             run('losetup', '-d', dev)
         return self
 
@@ -76,7 +76,7 @@ class Mount:
 
 
 class Logged:
-    """IMAGE as a file whose writes and flushes are written down."""
+    """IMAGE as a file; its writes and flushes are logged."""
 
     def __init__(self, image, log, at):
         self.args, self.at = [f'{PC}/blocklog', image, log, at], at
@@ -89,7 +89,7 @@ class Logged:
         return f'{self.at}/disk'
 
     def __exit__(self, *_):
-        # a loop device lets go of its file a moment after its unmount
+        # a loop device keeps its file open for a moment after the unmount
         wait_for('the end of blocklog', lambda: subprocess.run(
             ['fusermount3', '-u', self.at], capture_output=True
         ).returncode == 0, 30)
@@ -97,7 +97,7 @@ class Logged:
 
 
 class Sender(crash.Sender):
-    """Notes how long the log was when a 250 came."""
+    """Notes the length of the log at each 250."""
 
     def __init__(self, log, *args):
         super().__init__(*args)
@@ -109,7 +109,7 @@ class Sender(crash.Sender):
 
 
 class Load:
-    """What was sent, and the log of the disk meanwhile."""
+    """Run the load: what was sent, and the log of the disk."""
 
     def __init__(self, d, fs, seed, program, seconds):
         self.d, self.fs, self.seed, self.program = d, fs, seed, program
@@ -141,7 +141,7 @@ class Load:
             f.truncate(mib * MIB)
         run(*mkfs, self.image)
         with Mount(self.image, self.mnt, self.fs), self.server() as s:
-            # in the way of a Maildir: its mail waits in the deferred store
+            # a file in place of the Maildir: its mail is deferred
             self.blocked = s.maildir(crash.USERS[-1])
             os.makedirs(os.path.dirname(self.blocked))
             os.chmod(os.path.dirname(self.blocked), 0o1777)
@@ -183,12 +183,12 @@ class Load:
         last = os.stat(self.log).st_size
         places = [rng.choice(acks) for _ in range((n + 1) // 2)]
         places += [rng.randrange(last) for _ in range(n - len(places))]
-        # at a 250 the hardest is that nothing came of what was not flushed
+        # at a 250 the hardest case is that all unflushed writes are lost
         return sorted((p, rng.choice(MODES + ('nothing',))) for p in places)
 
 
 class Replay:
-    """The disk, as the log makes it: records are read once, in order."""
+    """The disk, built from the log, whose records are read once, in order."""
 
     def __init__(self, load):
         self.log = open(load.log, 'rb')
@@ -198,7 +198,7 @@ class Replay:
         self.pending = []               # writes since the last flush
 
     def forward(self, place):
-        """Take the records that are whole before place."""
+        """Read the records that end before place."""
         with open(self.durable, 'r+b') as disk:
             while self.at + RECORD.size <= place:
                 self.log.seek(self.at)
@@ -229,7 +229,7 @@ class Replay:
 
 
 def settled(s, want):
-    """Everything wanted is there, and the server does nothing more."""
+    """Wait until all that is wanted is there and the server is idle."""
     seen = []
 
     def quiet():
@@ -242,11 +242,11 @@ def settled(s, want):
     try:
         wait_for('the queue', quiet, 30)
     except AssertionError:
-        pass                            # judged by what is there
+        pass                            # the result shows in the Maildirs
 
 
 def judge(load, place, image):
-    """The offences of one cut, one text each."""
+    """What is wrong after one cut, one text each."""
     want = {(k, u) for k, at in load.acked_at.items() if at <= place
             for u in load.sent[k][1]}
     with Mount(image, load.mnt, load.fs):
@@ -268,7 +268,7 @@ def judge(load, place, image):
 
 
 def cut_all(load, n, rng, enough=None):
-    """Offences of all cuts; with enough: ends when there are as many."""
+    """What is wrong after all cuts; stops when this much is wrong, if given."""
     replay, offences = Replay(load), []
     modes = collections.Counter()
     for place, mode in load.cuts(n, rng):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """crash.py [--kills N] [--seed N]: kill -9 under load, and nothing is lost.
 
-Senders write down what they sent and what was answered 250, while a random
-process of the tree is killed again and again; the master, too, which then is
-started anew.  In the end every message that got its 250 is in the Maildir
-exactly once, byte for byte; one that was sent whole but not answered may be
-there, once; nothing else is.
+Senders note what they sent and which messages were answered 250.  Meanwhile
+random processes of the server are killed; when it was the master, the server
+is started again.  In the end, every message that was answered 250 is in the
+Maildir exactly once, octet for octet.  A message that was sent to its end and
+not answered may be there, once.  Nothing else may be there.
 """
 import argparse
 import collections
@@ -73,7 +73,7 @@ class Sender(threading.Thread):
         c.cmd('DATA', '354')
         self.sent[key] = (m, rcpts)
         wire = stuffed(m)
-        if self.rng.random() < 0.02:            # a client that vanishes
+        if self.rng.random() < 0.02:            # the client resets
             c.send(wire[:self.rng.randrange(len(wire))])
             c.reset()
             raise OSError('vanished')
@@ -114,7 +114,7 @@ class Reader(threading.Thread):
 
 
 def arrived(s):
-    """(key, user) -> bodies."""
+    """The bodies in the Maildirs, by (key, user)."""
     got = collections.defaultdict(list)
     for u in USERS:
         for sub in ('new', 'cur'):
@@ -125,7 +125,7 @@ def arrived(s):
 
 
 def judge(s, senders):
-    """The offences, one text each."""
+    """What is wrong in the end, one text each."""
     sent, acked, whole = {}, set(), set()
     for x in senders:
         sent.update(x.sent)
@@ -158,8 +158,9 @@ def judge(s, senders):
 
 
 def restart_master(s):
-    """A child forked an instant before, that did not come to its exec, holds
-    what the master held for that instant: so try again, as init does."""
+    """Start the server again.  A child that the master had forked, but that has
+    not reached its exec, has the master's locks and ports for a moment: so try
+    several times, as init does."""
     s.proc.wait()
     harness.reap()
     for _ in range(5):
@@ -177,7 +178,7 @@ def restart_master(s):
 
 
 def kill_one(s, rng):
-    """kill -9 of a random process of the tree; which role it had."""
+    """kill -9 a random process of the server; return its role."""
     pids = s.pids('mailmilld: ') + [s.master] * 2
     pid = rng.choice(pids)
     role = (harness.cmdline(pid) + ' ? ?').split()[1]

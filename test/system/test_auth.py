@@ -22,7 +22,8 @@ WRONG = f'AUTH PLAIN {b64(chr(0) + USER + chr(0) + "pen")}'
 
 
 def server(d, tls=None, listener='', conf='', mechanisms=(), **more):
-    """With a file of one user; without tls logins go in the clear."""
+    """A server with a passwd file of one user.  Without tls it takes logins in
+    the clear."""
     users = f'{d}/passwd'
     passwd(users, USER, PASSWORD, '-m', 'plain')
     listener += f'\nAuth_Backend = "passwd:{users}"\n' + (
@@ -37,7 +38,7 @@ def server(d, tls=None, listener='', conf='', mechanisms=(), **more):
 
 
 def lines(s, event):
-    """What the log says of that, as dicts."""
+    """The log lines with that event, as dicts."""
     return [dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', x))
             for x in s.log().split('\n') if f'event={event} ' in x]
 
@@ -90,7 +91,7 @@ def test_curl(d):
                        'user@example.test', '-T', message(d), want=None)
         tried = mechs
         if b'gsasl' not in run('curl', '-V').stdout.lower():
-            tried = mechs[2:]           # the others come from there
+            tried = mechs[2:]           # its SCRAM comes from gsasl
         for mech in tried:
             p = curl(mech, PASSWORD)
             assert p.returncode == 0, (mech, p.stderr)
@@ -115,7 +116,7 @@ def test_msmtp(d):
                         data=text_message().replace(b'\r\n', b'\n'),
                         want=None)
                 if b'not support' in p.stderr:
-                    break               # this build of it has it not
+                    break               # this msmtp lacks the mechanism
                 assert p.returncode == want, (mech, password, p.stderr)
                 n += want == 0
         assert n >= 2, 'msmtp can do nothing?'
@@ -140,7 +141,7 @@ def test_smtplib(d):
 
 
 def nodemailer():
-    """The folder of its Debian package."""
+    """The folder where Debian installs Nodemailer."""
     path = '/usr/share/nodejs/nodemailer'
     if not shutil.which('node') or not os.path.exists(path):
         raise Skip('no node, or no node-nodemailer')
@@ -276,7 +277,7 @@ def test_a_changed_file_is_seen_without_a_reload(d):
 # ------------------------------------------------------------------ authd away
 @contextlib.contextmanager
 def mute(path):
-    """A back end that takes every question and answers none."""
+    """A back end that accepts connections and never answers."""
     got = []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
@@ -299,7 +300,7 @@ def mute(path):
 
 
 def mute_server(d, timeout):
-    """From 127.0.0.2 the mute back end is asked."""
+    """A server that asks the mute back end about clients at 127.0.0.2."""
     return server(d, listener=f'''
     Peer "127.0.0.2" {{
         Auth_Backend = "dovecot:{d}/mute"
@@ -308,7 +309,7 @@ def mute_server(d, timeout):
 
 
 class From(Client):
-    """A client with an address of its own."""
+    """A client that connects from the given address."""
 
     def __init__(self, port, address):
         self.s = socket.create_connection(('127.0.0.1', port), 20 * SLOW,
@@ -330,7 +331,7 @@ def test_a_back_end_that_does_not_answer_is_454(d):
             slow.cmd('NOOP')
         v = s.stats()
         assert int(v['auth_later']) == 1 and int(v['auth_failed']) == 0
-        # it is no failure of the client's
+        # it does not count as a failure of the client
         with From(s.port, '127.0.0.2') as again:
             again.hello()
             again.cmd(PLAIN, '454 4.7.0')
@@ -369,7 +370,7 @@ def test_authd_stopped_costs_logins_only(d):
                 c.send(PLAIN.encode() + b'\r\n')
                 other.hello()
                 other.mail(text_message())
-                # the worker's own bound: auth_timeout and five seconds
+                # the worker waits for auth_timeout and five seconds
                 c.expect('454 4.7.0')
         finally:
             os.kill(authd, signal.SIGCONT)
@@ -379,7 +380,7 @@ def test_authd_stopped_costs_logins_only(d):
 def test_sessions_of_an_older_configuration_keep_their_authd(d):
     with server(d) as s, Client(s.port) as c:
         c.hello()
-        c.envelope()                    # so that it is not sent away
+        c.envelope()                    # so that a reload does not end it
         c.cmd('RSET')
         before = s.pids('authd')
         c.cmd('AUTH LOGIN', '334')
@@ -421,7 +422,7 @@ def test_workers_cannot_read_the_file_of_users(d):
             assert os.readlink(f'/proc/{pid}/root') == f'{s.spool}/incoming'
             for fd in os.listdir(f'/proc/{pid}/fd'):
                 assert 'passwd' not in os.readlink(f'/proc/{pid}/fd/{fd}')
-        # nor can another process of its account look into authd
+        # another process with the account of authd cannot read its memory
         assert ids(authd)['NoNewPrivs'] == '1'
         assert ids(authd)['CapEff'].strip('0') == ''
         assert os.stat(f'/proc/{authd}/mem').st_uid == 0
@@ -451,7 +452,7 @@ def check_groups(d, name, gid):
 
 # ------------------------------------------------------------------ bad input
 def refused(d, text, what, **more):
-    """The server does not start, and says why."""
+    """The server does not start, and its log says why."""
     s = server(d, **more)
     with open(f'{d}/passwd', 'w') as f:
         f.write(text)
@@ -506,7 +507,7 @@ def test_fail2ban_reads_the_log(d):
              "o'brien", 'client=192.0.2.9']
     want = []
     with server(d, mechanisms=('PLAIN',)) as s:
-        # each from an address of its own, which has not to wait for long
+        # each from its own address: a second failure is answered later
         for i, name in enumerate(names):
             want.append(f'127.0.1.{i + 1}')
             with From(s.port, want[-1]) as c:

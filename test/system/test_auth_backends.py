@@ -1,5 +1,5 @@
-"""Logins against what knows the passwords: a passwd file and mailmillctl that
-changes it, PAM, a Dovecot of Debian's."""
+"""The back ends of logins: a passwd file that mailmillctl changes, PAM, and
+Dovecot as Debian packages it."""
 import contextlib
 import grp
 import os
@@ -18,7 +18,7 @@ from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip,
                      wait_for)
 from test_auth_mechs import Scram, auth, connect, offered
 
-# a failure is forgotten at once, so that the next is answered soon
+# failures are forgotten after a second, and so are their delays
 NO_LIMITS = ('auth_login_failures = 0\nauth_client_failures = 0\n'
              'auth_failure_window = 1\n')
 
@@ -74,7 +74,7 @@ def test_a_change_of_the_passwd_file_counts_at_once(d):
                     c, 'SCRAM-SHA-256').startswith('235'), method
         passwd('-f', users, '-d', 'bob')
         plain(s, 'bob', 'zw\u00f6lf: 12', '535')
-        # what has become bad changes nothing but the log
+        # a line that is wrong is logged, and the users of before stay
         os.chmod(users, 0o600)
         with open(users, 'a') as f:
             f.write('carol\n')
@@ -103,7 +103,7 @@ def test_hashes_of_other_programs(d):
                                capture_output=True, text=True)
             if p.returncode == 0:
                 rows.append((scheme, p.stdout.strip()))
-    # SASLprep changes these, and the hash is of what it was not done to
+    # SASLprep changes these; their hashes are made without it
     changed = ['Mu\u0308ller', 'm\u00b2-\u00bd', '\ufb01sh', '\uff41\uff42',
                'a\u00a0b', 'a\u00adb']
     with open(f'{d}/users', 'w') as f:
@@ -135,11 +135,11 @@ def test_passwd_asks_twice_at_a_terminal_without_echo(d):
             os.execv(f'{BUILD}/mailmillctl', [
                 'mailmillctl', 'passwd', '-f', f'{d}/users', 'alice'])
         out, todo = b'', list(typed)
-        with contextlib.suppress(OSError):      # its end
+        with contextlib.suppress(OSError):      # EIO: it has ended
             while True:
                 out += os.read(fd, 1000)
                 if todo and out.rstrip(b' ').endswith(b':'):
-                    time.sleep(0.1)     # it flushes what came before
+                    time.sleep(0.1)     # it discards earlier input
                     os.write(fd, todo.pop(0) + b'\n')
                     out += b'<'
         os.close(fd)
@@ -211,7 +211,7 @@ def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
 
 
 def checked(s):
-    # as whom the server is started: under sanitizers not as root
+    # the account of the server: under sanitizers it is not root
     account = {'user': s.user, 'group': s.user, 'extra_groups': []}
     p = subprocess.run([f'{BUILD}/mailmilld', '-n', '-f', '-c', s.conf_file],
                        capture_output=True, text=True, timeout=60 * SLOW,
@@ -229,7 +229,7 @@ def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
     does_not_start(s, missing)
     passwd('-f', users, 'alice', secret='one')
     if ROOT:
-        # root itself could read it
+        # root could read it, authd cannot
         os.chmod(users, 0o400)
         os.chown(users, 0, 0)
         status, err = checked(s)
@@ -246,7 +246,7 @@ def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
 
 
 def hold_check(s, known):
-    """The process of a check: stopped, so that it never answers."""
+    """Stop the process of a check, so that it never answers; its pid."""
     end = time.monotonic() + 15 * SLOW
     while time.monotonic() < end:
         for p in set(descendants(s.master)) - known:
@@ -258,7 +258,7 @@ def hold_check(s, known):
 def test_a_check_that_hangs_holds_nobody_up(d):
     users = f'{d}/users'
     passwd('-f', users, 'alice', secret='one')
-    with open(users, 'a') as f:             # takes a moment to read
+    with open(users, 'a') as f:             # long: the check takes a moment
         f.writelines(f'user{i}:*\n' for i in range(100000))
     s = server(d, f'passwd:{users}')
     s.give_to_authd(users)
@@ -283,26 +283,26 @@ def test_a_check_that_hangs_holds_nobody_up(d):
              if (p['role'], p['state']) == ('worker', 'running')]) == 2
             and worker not in s.pids('worker'))
         assert ctl.poll() is None and s.ctl_json('status')['generation'] == 1
-        # another reload takes its place, and answers for both
+        # a second reload replaces the first, and both are answered
         s.ctl('reload')
         assert ctl.wait(20 * SLOW) == 0
         assert check not in descendants(s.master)
         assert s.ctl_json('status')['generation'] == 2
-        # one that dies
+        # a check whose process dies
         ctl, check = reload()
         os.kill(check, signal.SIGKILL)
         assert ctl.wait(20 * SLOW) == 1
         assert 'its process has died' in ctl.stderr.read()
         plain(s, 'alice', 'one', '235')
-        # a stop ends it
+        # a stop of the server ends the check
         ctl, check = reload()
-        s.stop()                            # reaps all, also ctl
+        s.stop()                            # reaps all children, also ctl
         assert 'the server is stopping' in ctl.stderr.read()
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
-    """Wide bounds, since others use the processors too; what was measured is
-    in the assertion."""
+    """The bounds are wide, because other programs use the processors too.  A
+    failed assertion shows the measured times."""
     users = f'{d}/users'
     passwd('-f', users, 'alice', secret='right')
     s = server(d, f'passwd:{users}')
@@ -325,7 +325,7 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
 
 # ------------------------------------------------------------------ Dovecot
 class Dovecot:
-    """Its auth service alone, on a socket in d."""
+    """The auth service of Dovecot alone, on a socket in d."""
 
     def __init__(self, d, users, more=''):
         program = shutil.which('dovecot', path='/usr/sbin:/usr/bin:/bin')
@@ -416,7 +416,7 @@ def test_dovecot_does_the_mechanisms(d):
             with connect(s) as c:
                 r = auth(c, 'LOGIN', None, b'alice', secret.encode())
                 assert r.startswith(code), (secret, r)
-        # it has seen who asks
+        # Dovecot was told the client's address
         with connect(s) as c:
             r = Scram(name='nobody', password='x').play(c, 'SCRAM-SHA-256')
             assert r.startswith('535'), r
@@ -456,7 +456,7 @@ def test_dovecot_comes_and_goes(d):
         plain(s, 'alice', 'geheim', '454 4.7.0')
         with dovecot:
             plain(s, 'alice', 'geheim', '235')
-            # one that hangs
+            # a Dovecot that hangs
             pids = descendants(dovecot.proc.pid) + [dovecot.proc.pid]
             for p in pids:
                 os.kill(p, signal.SIGSTOP)
@@ -469,7 +469,7 @@ def test_dovecot_comes_and_goes(d):
 # ------------------------------------------------------------------ PAM
 @contextlib.contextmanager
 def pam(d, text, name='mailmill-test'):
-    """Only this process and its children see that /etc/pam.d."""
+    """A service in an /etc/pam.d of this process and its children alone."""
     unshare_mounts()
     mount_tmpfs('/etc/pam.d', '1m')
     with open(f'/etc/pam.d/{name}', 'w') as f:
@@ -480,7 +480,7 @@ def pam(d, text, name='mailmill-test'):
 
 
 def check_script(d):
-    """For pam_exec: what it is told goes to a file."""
+    """A script for pam_exec that writes what it is told to a file."""
     path = f'{d}/check'
     with open(path, 'w') as f:
         f.write(f'''#!/bin/sh
@@ -496,7 +496,8 @@ echo "$PAM_USER $PAM_RHOST $PAM_TTY $PAM_SERVICE" >> {d}/asked
 
 
 def script_rules(check):
-    """What fails in pam_exec is a system error; here it is a no."""
+    """pam_exec returns a system error when the script fails: turn that into a
+    refusal."""
     return ('auth [success=done default=ignore] pam_exec.so expose_authtok '
             f'quiet {check}\n'
             'auth required pam_deny.so\naccount required pam_permit.so\n')

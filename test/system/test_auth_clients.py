@@ -18,8 +18,8 @@ MAILERS = f'{TOP}/build/mailers'
 
 
 def unpack(*cmd):
-    """A script of test/; where it has unpacked packages, and an environment
-    in which programs find their libraries there."""
+    """Run a script of test/ that unpacks packages.  Return their root, and an
+    environment in which their programs find their libraries."""
     p = subprocess.run(['sh', f'{TOP}/test/{cmd[0]}', *cmd[1:]],
                        capture_output=True, text=True, timeout=600)
     assert p.returncode == 0, p
@@ -53,7 +53,7 @@ def server(d):
 
 
 def arrived(s, n, mech):
-    """So many messages, the last by a login with that mechanism."""
+    """Wait for n messages; the last is by a login with that mechanism."""
     s.wait_mail(n)
     auth = [x for x in s.log().split('\n') if 'event=auth ' in x]
     assert len(auth) == n and f'user={USER} ' in auth[-1], auth
@@ -107,7 +107,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A tree of processes with all its files in a folder."""
+    """A Postfix with all its files in a folder."""
 
     def __init__(self, dir, port, ca, wrapped):
         root, env = unpack('postfix.sh', POSTFIX)
@@ -173,7 +173,7 @@ smtp_tls_wrappermode = {'yes' if wrapped else 'no'}
         return self
 
     def __exit__(self, *_):
-        # master has a process group of its own, and ends with all of it
+        # master has its own process group, and ends all of it
         self.proc.send_signal(signal.SIGTERM)
         self.proc.wait(30 * SLOW)
 
@@ -206,7 +206,7 @@ def test_postfix(d):
 def test_exim(d):
     unshare_mounts()
     root, env = mailers()
-    # the account that Debian's Exim is built for
+    # the account that is compiled into Debian's Exim
     for name, line in (('passwd', '{}:x:4141:4141::/:/usr/sbin/nologin'),
                        ('group', '{}:x:4141:')):
         shutil.copy(f'/etc/{name}', f'{d}/etc-{name}')
@@ -257,7 +257,7 @@ plain:
 
 # ------------------------------------------------------------------ OpenSMTPD
 def test_opensmtpd(d):
-    """Its command smtp(1), which is the client of its daemon."""
+    """smtp(1) of OpenSMTPD, which uses the same client code as its daemon."""
     root, env = mailers()
     with server(d) as s:
         for n, (scheme, port) in enumerate((('smtp+tls', s.port),

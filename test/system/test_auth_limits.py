@@ -11,7 +11,7 @@ from test_auth_mechs import b64
 
 
 def at_once(s, lines_of, address='127.0.0.1'):
-    """So many sessions, the same moment: the codes that they get."""
+    """Open a session for each line, send all lines at once; the reply codes."""
     clients = []
     for _ in lines_of:
         c = From(s.port, address)
@@ -32,10 +32,10 @@ def test_failures_are_counted_across_workers(d):
         assert sorted(codes) == ['454'] * 4 + ['535'] * 2, codes
         assert len(set(re.findall(r'mailmilld/(worker-\d).*auth-failed',
                                   s.log()))) > 1
-        # the right password does not help now, wherever it comes from
+        # the right password is refused now, from any address
         assert at_once(s, [PLAIN]) == ['454']
         assert at_once(s, [PLAIN], '127.0.0.3') == ['454']
-        # nor does another name, after two more
+        # after two more failures the address is blocked for every name
         others = [f'AUTH PLAIN {b64(chr(0) + n + chr(0) + "x")}'
                   for n in 'abcd']
         assert sorted(at_once(s, others)) == ['454'] * 2 + ['535'] * 2
@@ -52,7 +52,7 @@ def test_nobody_locks_out_who_has_been_there(d):
 
 
 def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):
-    """A worker's authd has 4096 places, and one client 256 of them."""
+    """authd keeps 4096 exchanges of a worker, and 256 of one client."""
     with server(d, listener='Client_Sessions = 0', workers=1) as s, \
             contextlib.ExitStack() as stack:
         def rest(address):
@@ -67,7 +67,7 @@ def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):
         for c in other, greedy[-1]:
             c.cmd(b64(USER), '334')
             c.cmd(b64(PASSWORD), '235')
-        # its oldest ones had to make room
+        # authd has ended the oldest exchange of the client
         greedy[0].cmd(b64(USER), '454 4.7.0')
         assert 'too many exchanges at once' in s.log()
 
@@ -92,5 +92,5 @@ def test_a_block_outlives_a_reload_and_a_crash_of_authd(d):
                     return r if 'Too many' in r or r[:3] != '454' else None
             r = wait_for('an answer', answer)
             assert r.startswith('454'), r
-            # who has been there before is still known
+            # an address that has logged in before is not blocked
             assert at_once(s, [PLAIN], '127.0.0.3') == ['235']

@@ -1,5 +1,5 @@
-"""The SASL mechanisms against a live server, one by one, with other people's
-clients and with one of our own for what those have not."""
+"""The SASL mechanisms against a live server, one by one: with clients that
+others wrote, and with our own client for what those do not have."""
 import base64
 import hashlib
 import hmac
@@ -44,7 +44,7 @@ def passwd(path, name, secret, *args):
 
 
 def ours(server, *paths):
-    """Of the account that the server is started under."""
+    """Give the files to the account that the server is started under."""
     for p in paths:
         if server.user:
             os.chown(p, server.user, server.user)
@@ -69,7 +69,7 @@ def auth_server(d, mechanisms=ALL, tls=None, clear=False, method='sha512',
 
 
 class Tls:
-    """A CA, a certificate of the server's, and one of a client's."""
+    """A CA, and certificates of the server and of clients that it signed."""
 
     def __init__(self, d):
         self.ca, self.dir = f'{d}/ca.pem', d
@@ -117,7 +117,7 @@ def connect(s, tls=None, cert=None):
 
 
 def offered(c):
-    """The mechanisms that EHLO names."""
+    """The mechanisms that the reply to EHLO lists."""
     for line in c.hello().split('\n'):
         if line[4:].upper().startswith('AUTH '):
             return line[9:].split()
@@ -125,7 +125,8 @@ def offered(c):
 
 
 def auth(c, mech, initial, *answers):
-    """The last reply.  An answer is octets, or a function of the challenge."""
+    """Return the last reply.  Each answer is octets, or a function that makes
+    them from the challenge."""
     text = f'AUTH {mech}'
     if initial is not None:
         text += ' ' + (b64(initial) or '=')
@@ -142,7 +143,7 @@ def auth(c, mech, initial, *answers):
 
 
 class Scram:
-    """RFC 5802 3, the client's side."""
+    """The client's side of SCRAM (RFC 5802 3)."""
 
     def __init__(self, hash='sha256', gs2='n,,', binding=b'', name=USER,
                  password=PASSWORD):
@@ -181,7 +182,7 @@ class Scram:
 
 
 def gsasl(port, mech, password=PASSWORD, *more, host='127.0.0.1'):
-    """GNU SASL's own client; True when it was let in."""
+    """Log in with gsasl(1) of GNU SASL; whether it succeeded."""
     p = run('gsasl', '--smtp', *(more or ('--no-starttls',)), '-m', mech, '-a',
             USER, '-p', password, '--connect', f'{host}:{port}', data=b'',
             want=None, env=dict(os.environ, LC_ALL='C.UTF-8'))
@@ -192,8 +193,8 @@ def gsasl(port, mech, password=PASSWORD, *more, host='127.0.0.1'):
 
 
 class EhloFirst(threading.Thread):
-    """Between gsasl and the server: it says STARTTLS without EHLO, which ours
-    does not take."""
+    """A proxy between gsasl and the server: gsasl sends STARTTLS without EHLO,
+    which mailmilld refuses."""
 
     def __init__(self, server_port):
         super().__init__(daemon=True)
@@ -256,13 +257,13 @@ def test_cram_md5_is_off_by_default_and_works_when_on(d):
                     USER + ' ' + hmac.new(secret.encode(), challenge,
                                           'md5').hexdigest()))
                 assert r.startswith(str(code)), r
-        # RFC 4954 4: the server begins
+        # RFC 4954 4: no initial response where the server sends first
         with connect(s) as c:
             assert auth(c, 'CRAM-MD5', 'x').startswith('501'), 'initial'
 
 
 def test_smtplib_with_each_of_its_mechanisms(d):
-    """With a password of its own, since it knows ASCII alone."""
+    """smtplib takes only ASCII, so this test has another password."""
     with auth_server(d, mechanisms=('PLAIN', 'LOGIN', 'CRAM-MD5'), clear=True,
                      method='plain', password='tanstaaftanstaaf') as s:
         for mech in 'PLAIN', 'LOGIN', 'CRAM-MD5':
@@ -311,8 +312,8 @@ def test_an_unknown_user_and_a_wrong_password_look_alike(d):
                     heard.append(f), m.final(f))[1]))
                 salts.append(heard[0].split(b',')[1:])
         assert len(set(replies)) == 1 and replies[0].startswith('535')
-        # the same iterations, salts of the same length, and always the same
-        # one for a name
+        # the iterations and the length of the salt do not differ, and a name
+        # always gets the same salt
         assert salts[1] == salts[2] and salts[0][1] == salts[1][1]
         assert len(salts[0][0]) == len(salts[1][0])
         assert salts[0][0] != salts[1][0]
@@ -363,7 +364,7 @@ def test_scram_plus_with_tls_server_end_point(d):
                                          (1, PASSWORD, '535'),
                                          (0, 'wrong', '535')):
                 with connect(s, tls) as c:
-                    # RFC 5929 4.1: SHA-256, as the signature's
+                    # RFC 5929 4.1: the hash function of its signature
                     cb = hashlib.sha256(c.s.getpeercert(True)).digest()
                     cb = bytes([cb[0] ^ damage]) + cb[1:]
                     m = Scram(h, 'p=tls-server-end-point,,', cb,
@@ -404,7 +405,7 @@ def test_external_is_the_client_of_the_certificate(d):
                 assert r.startswith(code), (authzid, r)
         with connect(s, tls, tls.client) as c:
             assert auth(c, 'EXTERNAL', None, '').startswith('235')
-        # verified, but nobody here
+        # the certificate is verified, but its name is no user
         with connect(s, tls, tls.stranger) as c:
             assert auth(c, 'EXTERNAL', '').startswith('535')
         with connect(s, tls) as c:
