@@ -105,7 +105,8 @@ void esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
 void esmtp_peer_done(accept_construct *ac, bool is_welcome);
 /* esmtp_session_resume(ac, moved, now): ${ac}, which has had no step yet, goes on
  * with what session_move() was given in another process: it sends no banner.
- * Return 0, or -1 with errno (EINVAL: no session is like that; ENOMEM). */
+ * Return 0, or -1 with errno (EINVAL: no session is like that, or the options
+ * want TLS or a PROXY header first; ENOMEM). */
 int esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
     const struct timeval *now);
 

@@ -100,6 +100,30 @@ set_up(struct esmtp_step *st)
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
+/* A session that another process has begun: policies may have another mind of
+ * its client here.  What they would say in place of a banner is not for a
+ * client that waits for none: it is sent away, and hears it when it comes
+ * again. */
+static enum esmtp_want
+go_on(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w;
+
+	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
+	if (w == W_WAIT)
+		return w;
+	mc->is_resumed = 0;
+	esmtp_set_state(mc, ES_BANNER);
+	esmtp_settle(mc);
+	if (w != W_REFUSED)
+		return W_READ;
+	st->out_len = 0;
+	esmtp_answering(st, "", "", 0);
+	esmtp_bye(st);
+	return W_CLOSE;
+}
+
 /* The connect phase, then the banner.  Input that came before it is read after
  * it: too early, but harmless, since nothing but EHLO is served then. */
 static enum esmtp_want
@@ -108,6 +132,8 @@ start(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
+	if (mc->is_resumed)
+		return go_on(st);
 	if (mc->state == ES_CONNECTED) {
 		struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT };
 

@@ -132,6 +132,7 @@ struct _message_construct {
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
 	unsigned int		 is_closing : 1; /* after what is to be written */
+	unsigned int		 is_resumed : 1; /* another process has greeted it; policies have not seen it here */
 	unsigned int		 is_hasty : 1;	/* after one attempt to write it: do not wait for the peer */
 };
 

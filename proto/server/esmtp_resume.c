@@ -1,5 +1,7 @@
 /* A session that another process has begun: see esmtp_move.c.
- * Owns: what is believed of it. */
+ * Owns: what is believed of it.
+ * It has been greeted in the clear: where TLS or a PROXY header comes first, it
+ * cannot go on. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +18,8 @@ is_good(const struct esmtp_moved *moved)
 {
 	size_t i, n = strnlen(moved->helo, sizeof(moved->helo));
 
-	if (n > LIM_DOMAIN || moved->id[0] == '\0' || memchr(moved->id, '\0', sizeof(moved->id)) == NULL)
+	if (n > LIM_DOMAIN || moved->id[0] == '\0' ||
+	    memchr(moved->id, '\0', sizeof(moved->id)) == NULL)
 		return false;
 	for (i = 0; i < n; i++)
 		if (moved->helo[i] <= ' ' || moved->helo[i] > 126)
@@ -31,11 +34,11 @@ int
 esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
     const struct timeval *now)
 {
-	struct esmtp_step st = { .ac = ac, .now = *now };
 	message_construct *mc;
 	char *helo = NULL;
 
-	if (!is_good(moved)) {
+	if (!is_good(moved) || ac->options->use_ssl ||
+	    ac->options->proxy_protocol) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -50,10 +53,7 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	mc->nrcpts = moved->nrcpts;
 	mc->nerrors = moved->nerrors;
 	memcpy(ac->id, moved->id, sizeof(ac->id));
-	st.mc = mc;
+	mc->is_resumed = 1;
 	esmtp_set_state(mc, ES_SETUP);
-	esmtp_set_state(mc, ES_BANNER);
-	esmtp_settle(mc);
-	esmtp_wait_for(&st, WAIT_COMMAND);
 	return 0;
 }

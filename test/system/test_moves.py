@@ -138,3 +138,22 @@ def test_who_came_through_a_proxy_or_may_send_a_refused_body_does_not_move(d):
         old_workers_end(s, 2)
         assert 'event=session-move' not in s.log(), s.log()
         assert s.ctl_json('status')['sessions'] == 0
+
+
+def test_no_session_in_the_clear_moves_to_where_tls_or_a_proxy_comes_first(d):
+    make_pair(d, 'it', owner=NOBODY if NOT_AS_ROOT else None)
+    tls = tls_conf(d, 'it')
+    with Server(d, listener=tls) as s:
+        for option in 'Use_SSL', 'Proxy_Protocol':
+            s.write_conf(listener=tls)
+            s.ctl('reload')
+            c = Client(s.port)
+            c.hello()
+            s.write_conf(listener=tls + f'\n{option} = true')
+            s.ctl('reload')
+            assert c.reply().startswith('421'), 'not told'
+            c.ended()
+            c.close()
+        assert s.ctl_json('status')['sessions'] == 0
+        log = s.log()
+        assert 'event=session ' not in log and 'session-move' not in log, log

@@ -211,7 +211,7 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	l = (struct listener *)(void *)((char *)tally -
 	    offsetof(struct listener, sessions));
 	(void)book_remove(p->book, handle);
-	if (l->fd == -1 || m->phase != MASTER_RUNNING ||
+	if (l->fd == -1 || m->phase != MASTER_RUNNING || !is_greeted(l, &peer) ||
 	    hand_out(l, fd, &peer, LEDGER_DIRECT, move, &refusal) == -1)
 		say_goodbye(fd);
 	return 0;
