@@ -303,3 +303,30 @@ Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
 	cr_assert_eq(log_bound_count(bound, 1000 + LOG_BOUND_MS), 1001);
 	book_close(b);
 }
+
+Test(ledger, a_session_is_from_the_client_that_has_connected)
+{
+	struct book *b = book_open(l, 10);
+	struct sockaddr_in in = v4("192.0.2.1", 25), other = v4("192.0.2.2", 25);
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6 };
+	const struct sockaddr *sa = (struct sockaddr *)&in;
+	uint64_t h = add(b, "192.0.2.1"), proxy;
+
+	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &mapped.sin6_addr));
+	/* not the port, which says nothing */
+	cr_expect(book_is_from(b, h, sa));
+	cr_expect(book_is_from(b, h, (struct sockaddr *)&mapped));
+	cr_expect_not(book_is_from(b, h, (struct sockaddr *)&other));
+	cr_expect_not(book_is_from(b, 0, sa));
+	cr_expect_not(book_is_from(b, h + 1, sa));
+	cr_expect_not(book_is_from(b, h + (1ULL << 32), sa));
+	/* a session behind a proxy is of nobody who connects directly */
+	cr_assert_eq(book_add(b, sa, LEDGER_PROXY, &listener, &service, &proxy),
+	    0);
+	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_assert_eq(book_proxied(b, proxy, sa), 0);
+	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_assert_eq(book_remove(b, h), 0);
+	cr_expect_not(book_is_from(b, h, sa));
+	book_close(b);
+}
