@@ -331,3 +331,20 @@ def test_a_service_manager_is_told(d):
                     assert b'NOTIFY_SOCKET' not in f.read()
             s.stop()
             assert told()['STOPPING'] == '1'
+
+
+def test_an_open_relay_is_warned_of_but_not_one_of_a_peer(d):
+    for name, conf, is_open in (
+            ('all', {'listener': 'Open_Relay = true'}, True),
+            ('listen', {'listen': 'Open_Relay = true'}, True),
+            ('peer', {'listen': 'Peer "192.0.2.0/24" { Open_Relay = true }'},
+             False)):
+        os.mkdir(f'{d}/{name}')
+        with Server(f'{d}/{name}', **conf) as s:
+            lines = re.findall('warning.* event=open-relay .*', s.log())
+            assert len(lines) == is_open, s.log()
+            for line in lines:
+                assert f'listener=127.0.0.1:{s.port}' in line and \
+                    'Open_Relay' in line and s.conf_file in line, line
+            s.ctl('reload')
+            assert s.log().count('event=open-relay') == 2 * is_open, s.log()
