@@ -1,8 +1,12 @@
 /* What unfinished messages hold of the disk, in all and of each client.
  * A body that never ends would else take what all others need.  The bounds are
- * parts of the space that is left, so that they suit any disk: what one worker's
- * unfinished messages hold, and half of that for those of one client.  Only
- * large messages count; the others are in memory, and bounded there. */
+ * parts of the space that is left, so that they suit any disk: what the
+ * unfinished messages of all workers hold, and half of that for those of one
+ * client.  Workers do not know of each other, and a client has sessions with all
+ * of them, so each may use an equal part.  Only large messages count; the others
+ * are in memory, and bounded there. */
+
+#include <sys/param.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,6 +50,7 @@ spool_share_grow(struct spool_msg *msg)
 {
 	struct spool_writer *w = msg->w;
 	uint64_t more = msg->octets - msg->shared, all;
+	unsigned int n = MAX(w->config.nworkers, 1);
 
 	msg->client->octets += more;
 	w->shared_octets += more;
@@ -54,8 +59,8 @@ spool_share_grow(struct spool_msg *msg)
 	if (all == UINT64_MAX)
 		return (0);	/* not known */
 	all += w->shared_octets;
-	if (w->shared_octets <= all / ALL_PART && (w->callbacks.client ==
-	    NULL || msg->client->octets <= all / CLIENT_PART))
+	if (w->shared_octets <= all / ALL_PART / n && (w->callbacks.client ==
+	    NULL || msg->client->octets <= all / CLIENT_PART / n))
 		return (0);
 	errno = ENOSPC;
 	return (-1);

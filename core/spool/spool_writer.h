@@ -28,6 +28,7 @@ struct spool_writer_config {
 	uint64_t	 buffer_octets;	/* bound on bodies in memory */
 	uint64_t	 large_octets;	/* a body over this gets a file of its own */
 	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
+	unsigned int	 nworkers;	/* that write to this spool, with this one; 0: 1 */
 	bool		 is_synced;	/* false: for measuring only */
 	const cpu_set_t	*maker_processors; /* where the maker may run: large bodies would keep the loop's busy; NULL: where the caller may */
 };

@@ -67,6 +67,7 @@ host_spool_open(struct worker *w, int dirfd)
 		.buffer_octets = (uint64_t)s->spool_buffer,
 		.large_octets = (uint64_t)s->spool_large_message,
 		.quota_octets = (uint64_t)s->spool_quota,
+		.nworkers = (unsigned int)s->workers,
 		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT,
 		.maker_processors = w->is_bound ? &w->processors : NULL
 	};

@@ -100,3 +100,26 @@ Test(spool_share, all_clients_together_leave_room_for_small_mail)
 	for (i = 0; i < 8; i++)
 		spool_writer_ops.abort(msgs[i]);
 }
+
+/* Each of four workers may use a fourth of what all may hold together. */
+Test(spool_share, workers_share_the_bounds)
+{
+	struct spool_msg *a, *b, *c;
+	uint64_t n, others;
+
+	fixture_close(&f);
+	f.config.nworkers = 4;
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 250, 1000), 0);
+	fixture_wait(&f, 250);
+	n = pour(0, QUOTA, &a);
+	cr_assert_lt(n, CLIENT_MAX / 4 + 500000);
+	cr_assert_gt(n, CLIENT_MAX / 8);
+	others = pour(10, QUOTA, &b);
+	others += pour(20, QUOTA, &c);
+	cr_assert_lt(n + others, ALL_MAX / 4 + 1000000);
+	cr_assert_gt(n + others, ALL_MAX / 8);
+	spool_writer_ops.abort(a);
+	spool_writer_ops.abort(b);
+	spool_writer_ops.abort(c);
+}
