@@ -2,6 +2,7 @@
 import signal
 
 from harness import NOBODY, NOT_AS_ROOT, Client, Server, free_port, wait_for
+from test_resources import SMALL
 import keys
 
 DEFAULT = 100                   # of Client_Sessions
@@ -175,3 +176,105 @@ def test_handshakes_that_wait_for_their_client_hold_up_nobody(d):
         serves(s.port, '127.0.0.3')
         with Client(port, banner=False, source='127.0.0.2') as c:
             c.ended()
+
+
+QUOTA = 64 << 20
+CHUNK = 1 << 20                 # of a large message that does not end
+
+
+def is_taken(c):
+    """Has the server read all that c has sent?"""
+    port, queued = c.s.getsockname()[1], 0
+    with open('/proc/net/tcp') as f:
+        for row in f.readlines()[1:]:
+            _, local, remote, _, queues = row.split()[:5]
+            tx, rx = (int(n, 16) for n in queues.split(':'))
+            if int(local.split(':')[1], 16) == port:
+                queued += tx
+            elif int(remote.split(':')[1], 16) == port:
+                queued += rx
+    return queued == 0
+
+
+def hold(connect, n):
+    """n sessions of a client, each with a large message that does not end."""
+    held = []
+    for _ in range(n):
+        c = connect()
+        c.hello()
+        c.envelope()
+        c.cmd('DATA', '354')
+        c.send((b'x' * 62 + b'\r\n') * (CHUNK // 64))
+        wait_for('the server to read', lambda: is_taken(c))
+        held.append(c)
+    return held
+
+
+def end(held):
+    """How many of them were accepted?"""
+    n = 0
+    for c in held:
+        c.send(b'.\r\n')
+        r = c.reply()
+        assert r.startswith(('250', '452 4.3.1')), r
+        n += r.startswith('250')
+    return n
+
+
+def small(c):
+    c.hello()
+    c.mail(b'Subject: x\r\n\r\nx\r\n')
+    c.close()
+
+
+def check_shares(s, one, two, other):
+    """one and two connect as a client each, and so does other."""
+    sessions_end(s)
+    # by then both workers know how much is free
+    for _ in range(10):
+        small(one())
+    held, held2 = hold(one, 24), hold(two, 24)
+    # who has been refused may still send small ones, and so may others
+    for connect in one, two, other, other, other, other:
+        small(connect())
+    n, n2 = end(held), end(held2)
+    assert n * CHUNK <= QUOTA // 8, (n, n2)
+    assert n2 * CHUNK <= QUOTA // 8, (n, n2)
+    # what one client holds is not counted for another one
+    assert n >= 2 and n2 >= 2, (n, n2)
+    for c in held + held2:
+        c.close()
+    sessions_end(s)
+    # what has ended does not count any more
+    wait_for('the delivery', lambda: not s.ctl_json('queue')['messages'], 60)
+    held = hold(one, 2)
+    assert end(held) == 2
+    for c in held:
+        c.close()
+
+
+LARGE = SMALL + f'spool_quota = {QUOTA}\n'
+
+
+def test_unfinished_large_messages_leave_room_for_others(d):
+    with Server(d, conf=LARGE, workers=2) as s:
+        check_shares(s, lambda: Client(s.port, source='127.0.0.2'),
+                     lambda: Client(s.port, source='127.0.0.3'),
+                     lambda: Client(s.port, source='127.0.0.4'))
+
+
+def test_those_of_a_proxy_s_clients_are_counted_for_each(d):
+    port = free_port()
+
+    def named(client):
+        c, reply = behind(client, port)
+        assert reply.startswith('220'), reply
+        return c
+
+    n = iter(range(1, 1000))
+    with Server(d, conf=LARGE, workers=2, listener=f'''
+    Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true }}''') as s:
+        # one of IPv6 is its network of 64 bits
+        check_shares(s, lambda: named('192.0.2.1'),
+                     lambda: named(f'2001:db8:1:1::{next(n):x}'),
+                     lambda: named('192.0.2.2'))
