@@ -292,8 +292,11 @@ search_segment(struct queue_spool *sp, struct queue_segment *seg,
 	spool_reader_seek(r, *offset);
 	for (i = 0; i < QUEUE_SEARCH_RECORDS && is_through; i++) {
 		rc = spool_reader_next(r, seg->limit, &view, &damage);
-		if (rc == -1 && errno == EBADMSG)
+		if (rc == -1 && errno == EBADMSG) {
+			i += (unsigned int)MIN(QUEUE_SEARCH_RECORDS - 1 - i,
+			    damage.octets / QUEUE_DAMAGE_OCTETS);
 			continue;
+		}
 		if (rc != 1)
 			goto out;
 		if (view.record.seq > QUEUE_SEQ_MAX ||

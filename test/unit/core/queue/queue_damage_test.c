@@ -165,6 +165,34 @@ Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
 		spool_segment_close(&segs[i].file);
 }
 
+/* mailmillctl asks for what waits; a call looks at part of it. */
+Test(queue_damage, a_search_of_much_damage_does_little_work_in_each_call)
+{
+	struct queue_answer *a;
+	const char request[] = "{\"action\":\"list\"}", *piece;
+	int64_t octets = (int64_t)256 << 20;
+	long long before, most = 0;
+	size_t len;
+	int rc;
+
+	qf_segment(&f, &s, 10);
+	enlarge(&s, octets);
+	fill(&s, 3 << 20, 200 << 20);
+	f.is_deaf = true;
+	queue_committed(f.q, 10, 1, (uint64_t)octets, false);
+	a = queue_control(f.q, request, strlen(request));
+	cr_assert_not_null(a);
+	do {
+		before = octets_read();
+		rc = queue_answer_next(a, &f.now, &piece, &len);
+		if (octets_read() - before > most)
+			most = octets_read() - before;
+	} while (rc == 1);
+	queue_answer_free(a);
+	cr_assert_lt(most, 32 << 20, "%lld octets in one call", most);
+	cr_assert_gt(most, 0);
+}
+
 /* A body that a worker was writing when it died, some time ago */
 static void
 orphan(uint64_t id)
