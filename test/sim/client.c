@@ -269,7 +269,7 @@ take_line(struct client *c)
 	code = atoi(l);
 	if (code < 200 || code > 599 || (l[3] != ' ' && l[3] != '-')
 	    || (c->code != 0 && code != c->code)) {
-		sim_violation(sim, "a bad reply: %.*s", (int)len, l);
+		sim_violation(sim, "a bad reply code: %.*s", (int)len, l);
 		return;
 	}
 	c->code = l[3] == '-' ? code : 0;
@@ -290,7 +290,7 @@ client_hear(struct client *c, const char *buf, size_t len)
 
 	for (i = 0; i < len; i++) {
 		if (c->nline == sizeof(c->line)) {
-			sim_violation(c->sim, "a reply line without end");
+			sim_violation(c->sim, "a reply line is too long");
 			c->nline = 0;
 		}
 		c->line[c->nline++] = buf[i];
@@ -300,7 +300,7 @@ client_hear(struct client *c, const char *buf, size_t len)
 		}
 	}
 	if (was_clear && c->tls != NULL && c->nline > 0)
-		sim_violation(c->sim, "octets in the clear behind the 220");
+		sim_violation(c->sim, "unencrypted octets after the 220");
 }
 
 static void

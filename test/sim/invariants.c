@@ -42,7 +42,7 @@ client_check_closed(struct client *c)
 	 * it does not wait until the client has read that. */
 	if (c->s->timeout_us == 0
 	    || (c->window == 0 && c->s->wire->again_permille == 0))
-		sim_violation(sim, "closed without a word");
+		sim_violation(sim, "the server closed without 421");
 }
 
 static void
@@ -94,8 +94,8 @@ check_stall(struct client *c)
 	    c->s->nreports[ESMTP_REPORT_CONNECT] == 0)
 		return;
 	if ((c->s->mask & (E_WRITE | E_ASYNC)) == 0)
-		sim_violation(c->sim, "session %u owes %u replies, and waits "
-		    "for input", c->s->number, c->npending);
+		sim_violation(c->sim, "session %u owes %u replies, but "
+		    "waits for input", c->s->number, c->npending);
 }
 
 /* No session may do nothing for longer than the longest timeout. */
@@ -123,8 +123,8 @@ client_check_alive(struct client *c)
 			c->progress_us = now_us(c);
 		else if (!is_logging_in(c) || now_us(c) > quiet
 		    + (LIM_AUTH_SECONDS + 1) * SECOND)
-			sim_violation(sim, "session %u is forgotten",
-			    c->s->number);
+			sim_violation(sim, "session %u did nothing for "
+			    "too long", c->s->number);
 	}
 	check_stall(c);
 }
@@ -170,10 +170,10 @@ client_check_end(struct client *c)
 			continue;
 		n++;
 		if (!owes_body(c))
-			sim_violation(c->sim, "message %s was committed, and "
-			    "the client was told otherwise", m->id);
+			sim_violation(c->sim, "message %s was committed, but "
+			    "its reply was not 250", m->id);
 	}
 	if (n > 1)
-		sim_violation(c->sim, "%u messages of session %u are "
-		    "unconfirmed", n, c->s->number);
+		sim_violation(c->sim, "%u committed messages of "
+		    "session %u had no reply", n, c->s->number);
 }

@@ -64,14 +64,14 @@ model_closing(struct client *c, const char *line, size_t len)
 			sim_violation(sim, "421 4.3.2 without a drain");
 	} else if (is(line, len, "421 4.4.2 ")) {
 		if (c->s->timeout_us == 0)
-			sim_violation(sim, "421 4.4.2 without a report");
+			sim_violation(sim, "421 4.4.2 without a timeout");
 	} else if (is(line, len, "421 4.7.0 Too many errors")) {
 		if (sim->max_errors == 0 || c->nerrors < sim->max_errors)
 			sim_violation(sim, "too many errors after %u",
 			    c->nerrors);
 	} else if (is(line, len, "421 4.5.1 Message data")) {
 		if (!c->is_body_refused)
-			sim_violation(sim, "no DATA was refused: %.*s",
+			sim_violation(sim, "no DATA was refused before: %.*s",
 			    (int)len, line);
 	} else if (is(line, len, "421 4.3.0 ")) {
 		if (!memory_failed(c))
@@ -162,13 +162,14 @@ model_accepted(struct client *c, const char *line, size_t len)
 	struct spool_msg *m;
 
 	if (len <= sizeof(text) - 1 || !is(line, len, text)) {
-		sim_violation(sim, "after data: %.*s", (int)len, line);
+		sim_violation(sim, "no id after data: %.*s", (int)len, line);
 		return;
 	}
 	m = simspool_find(&sim->host.spool, line + sizeof(text) - 1,
 	    len - (sizeof(text) - 1));
 	if (m == NULL)
-		sim_violation(sim, "250 for no message: %.*s", (int)len, line);
+		sim_violation(sim, "250 for an unknown message: %.*s",
+		    (int)len, line);
 	else if (m->handle >> 8 != c->s->number)
 		sim_violation(sim, "250 for another session's message");
 	else if (m->state != SIMSPOOL_SAFE)
@@ -386,7 +387,8 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 	struct cmd cmd;
 
 	if (c->is_over) {
-		sim_violation(sim, "after the end: %.*s", (int)len, line);
+		sim_violation(sim, "a reply after the last one: %.*s",
+		    (int)len, line);
 		return;
 	}
 	if (code == 421) {
@@ -394,7 +396,8 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 		return;
 	}
 	if (c->npending == 0) {
-		sim_violation(sim, "a reply to nothing: %.*s", (int)len, line);
+		sim_violation(sim, "a reply without a command: %.*s",
+		    (int)len, line);
 		return;
 	}
 	cmd = c->pending[c->first];

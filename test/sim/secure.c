@@ -39,7 +39,7 @@ void
 client_tls_send(struct client *c, const char *buf, size_t len)
 {
 	if (simtls_client_write(c->tls, buf, len) == -1)
-		sim_violation(c->sim, "the client's TLS takes nothing");
+		sim_violation(c->sim, "the client's TLS failed to encrypt");
 	send_flight(c);
 }
 

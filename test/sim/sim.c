@@ -295,11 +295,11 @@ run_passes(struct sim *sim)
 			leave_secret(sim);
 		nstill = h->clock.now_us == before ? nstill + 1 : 0;
 		if (nstill > STILL_MAX)
-			sim_violation(sim, "it spins");
+			sim_violation(sim, "the loop spins");
 		if (++npasses > PASSES_MAX)
-			sim_violation(sim, "it never comes to an end");
+			sim_violation(sim, "the seed does not end");
 		if (h->clock.is_stuck && !all_done(sim))
-			sim_violation(sim, "it waits for nothing");
+			sim_violation(sim, "sessions wait without an event");
 	}
 }
 
