@@ -17,7 +17,7 @@
 
 #include "core/util/fileio.h"
 
-#define DOMAIN_MAX	255	/* RFC 5321 4.5.3.1.2 */
+#define DOMAIN_MAX	255	/* octets; RFC 5321 4.5.3.1.2 */
 
 static bool
 is_control(unsigned char c)

@@ -31,7 +31,7 @@ set_size(const struct esmtp_options *o, struct esmtp_params *p,
 		else
 			size = size * 10 + (uint64_t)(value[i] - '0');
 	}
-	/* RFC 1870 6.1 */
+	/* RFC 1870 6.1: a size over the maximum is refused at once */
 	if (o->max_message_size > 0 && size > (uint64_t)o->max_message_size)
 		return RPL_TOO_BIG;
 	p->size = size;

@@ -203,10 +203,10 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 static bool
 is_too_long(const struct mailaddr *a, unsigned int flags)
 {
-	/* RFC 5321 4.5.3.1.1 */
+	/* RFC 5321 4.5.3.1.1: a local part of 64 octets */
 	if (a->local_len > LIM_LOCAL_PART && !(flags & MAILADDR_ALLOW_LONG))
 		return true;
-	/* RFC 5321 4.5.3.1.2 */
+	/* RFC 5321 4.5.3.1.2: a domain of 255 octets */
 	if (a->domain_len > LIM_DOMAIN)
 		return true;
 	/* RFC 5321 4.5.3.1.3: with the punctuation <, @ and > */

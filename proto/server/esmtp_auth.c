@@ -357,7 +357,7 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 
 	esmtp_answering_last(st);
 	if (len == 1 && line[0] == '*') {
-		/* RFC 4954 4 */
+		/* RFC 4954 4: the line "*" cancels; the reply is 501 */
 		esmtp_auth_break(st, RPL_AUTH_CANCELLED);
 		return;
 	}

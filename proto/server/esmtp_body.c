@@ -93,7 +93,8 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 {
 	message_construct *mc = st->mc;
 	struct esmtp_txn *t = mc->txn;
-	enum esmtp_reply_id id = RPL_NO_RCPT;	/* RFC 5321 3.3 */
+	/* RFC 5321 3.3: DATA needs a recipient that was accepted */
+	enum esmtp_reply_id id = RPL_NO_RCPT;
 	enum esmtp_want w;
 
 	if (t->rcpts.n > 0) {

@@ -107,7 +107,7 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 		return RPL_ARG_REFUSED;
 	if ((id = esmtp_ext_may_use(mc, v->extension)) != RPL_OK)
 		return id;
-	/* RFC 2920 3.1 */
+	/* RFC 2920 3.1: some verbs may only be the last of a group */
 	return v->flags & VF_LAST && st->has_more ? RPL_PIPELINE : RPL_OK;
 }
 
@@ -174,7 +174,8 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		id = RPL_FOREIGN;
 	else if (st->mc->state == ES_DENIED &&
 	    (v == NULL || !(v->flags & VF_DENIED)))
-		id = RPL_BAD_SEQUENCE;	/* RFC 5321 3.1 */
+		/* RFC 5321 3.1: after a greeting of 554 all but QUIT is 503 */
+		id = RPL_BAD_SEQUENCE;
 	else if ((octets = check_octets(v, line, len)) != RPL_OK)
 		id = octets;
 	else if (is_too_late(st, v)) {

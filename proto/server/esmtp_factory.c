@@ -249,7 +249,7 @@ time_out(struct esmtp_step *st, const char *which)
 		return st->mc->wait == WAIT_TLS ?
 		    esmtp_tls_failed(st, "timeout", ETIMEDOUT) : W_END;
 	esmtp_answering(st, "", "", 0);
-	/* RFC 5321 4.5.3.2.7 */
+	/* RFC 5321 4.5.3.2.7: a server has a timeout for its client */
 	esmtp_reply(st, esmtp_wait_row(st->mc)->reply);
 	st->mc->is_hasty = 1;
 	return W_CLOSE;

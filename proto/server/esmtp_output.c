@@ -218,7 +218,7 @@ esmtp_errno_reply(int errnum)
 	}
 }
 
-/* The service is going away: RFC 5321 3.8. */
+/* RFC 5321 3.8: a server that shuts down answers 421. */
 void
 esmtp_bye(struct esmtp_step *st)
 {

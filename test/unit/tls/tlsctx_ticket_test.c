@@ -200,7 +200,7 @@ Test(tlsctx_ticket, is_of_no_use_where_other_ciphers_are_allowed)
 	tlsctx_free(strict);
 }
 
-/* RFC 6066 3 */
+/* RFC 6066 3: a session is not resumed under another server name. */
 Test(tlsctx_ticket, of_tls_1_2_is_for_the_host_name_that_it_began_with)
 {
 	static const struct {

@@ -308,7 +308,7 @@ Test(maildir, return_path_is_one_line_whatever_the_sender)
 {
 	char buf[64];
 
-	/* RFC 5321 4.4 */
+	/* RFC 5321 4.4: Return-Path is added at the final delivery */
 	maildir_return_path(buf, sizeof(buf), "a@b.test");
 	cr_assert_str_eq(buf, "Return-Path: <a@b.test>\r\n");
 	maildir_return_path(buf, sizeof(buf), "");

@@ -5,7 +5,7 @@
 
 #include "core/util/base64.h"
 
-/* RFC 4648 10 */
+/* RFC 4648 10: the test vectors, and more */
 static const struct {
 	const char	*octets, *text;
 } rows[] = {

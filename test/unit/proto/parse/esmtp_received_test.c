@@ -72,7 +72,7 @@ Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
 }
 
-/* RFC 3848 */
+/* RFC 3848: ESMTPS, ESMTPA, ESMTPSA */
 Test(esmtp_received, says_with_which_protocol_it_came)
 {
 	static const struct {

@@ -49,7 +49,7 @@ static const struct {
 	{ "<\"a@b.example>", 0, -1, NULL },
 	{ "<\"a\n\"@b.example>", 0, -1, NULL },
 	{ "<\"a\\\n\"@b.example>", 0, -1, NULL },
-	/* RFC 5321 4.1.3 */
+	/* RFC 5321 4.1.3: address literals */
 	{ "<a@[192.0.2.1]>", L, 15, "a@[192.0.2.1]" },
 	{ "<a@[192.0.2.1]>", 0, -1, NULL },
 	{ "<a@[192.0.2.256]>", L, -1, NULL },

@@ -96,7 +96,7 @@ Test(esmtp_rcpts, of_a_greedy_session_leave_room_for_the_others)
 	cr_expect_str_eq(f->reply, "452 4.3.1 No room for more recipients now, "
 	    "send the others in another message\r\n");
 	greedy = f->s;
-	/* RFC 5321 4.5.3.1.8 */
+	/* RFC 5321 4.5.3.1.8: a server takes at least 100 recipients */
 	fake_connect(f);
 	fake_say(f, "EHLO b.example\r\n");
 	fake_say(f, "MAIL FROM:<>\r\n");

@@ -18,7 +18,7 @@ Test(esmtp_reply, the_table_keeps_the_rules)
 			cr_expect_eq(r->enhanced[0], '0' + r->code / 100, "%s",
 			    r->text);
 		cr_expect_null(strpbrk(r->text, "\r\n%"), "%s", r->text);
-		/* RFC 5321 4.5.3.1.5 */
+		/* RFC 5321 4.5.3.1.5: a reply line has at most 512 octets */
 		cr_expect_leq(4 + strlen(r->enhanced) + 1 + r->text_len + 2,
 		    LIM_REPLY_LINE);
 		cr_expect_eq(r->text_len, strlen(r->text));

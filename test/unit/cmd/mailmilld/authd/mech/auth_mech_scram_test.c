@@ -168,7 +168,7 @@ Test(auth_mech_scram, with_a_client_of_gsasl)
 	}
 }
 
-/* RFC 5929 4 */
+/* RFC 5929 4: tls-server-end-point */
 Test(auth_mech_scram, bound_to_the_certificate_of_the_server)
 {
 	static const char *const mechs[] = { "SCRAM-SHA-1-PLUS",
@@ -198,7 +198,7 @@ Test(auth_mech_scram, our_own_client_is_bound_to_the_session_as_well)
 	cr_assert_eq(own_play(&f, &o), ESMTP_AUTH_OK);
 }
 
-/* RFC 5802 6 */
+/* RFC 5802 6: the channel bindings of client and server must match. */
 Test(auth_mech_scram, another_binding_fails)
 {
 	static const struct {
@@ -309,7 +309,7 @@ Test(auth_mech_scram, a_proof_for_keys_made_up_is_worth_nothing)
 	}
 }
 
-/* RFC 4954 4 */
+/* RFC 4954 4: the client answers the last challenge with an empty line. */
 Test(auth_mech_scram, the_last_response_is_empty)
 {
 	struct own o = own_endpoint("SCRAM-SHA-256");

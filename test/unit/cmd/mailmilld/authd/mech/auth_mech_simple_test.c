@@ -60,7 +60,7 @@ Test(auth_mech_simple, plain_and_login_and_cram_with_a_client_of_gsasl)
 	cr_assert_eq(f.nasked, 9);
 }
 
-/* RFC 4616 2 */
+/* RFC 4616 2: authorization identity, NUL, login, NUL, password */
 Test(auth_mech_simple, plain_messages)
 {
 #define ROW(text)	text, sizeof(text) - 1
@@ -115,7 +115,7 @@ Test(auth_mech_simple, over_long_names_and_passwords_fail_and_nobody_is_asked)
 	cr_assert_eq(f.nasked, 0);
 }
 
-/* RFC 4013 */
+/* RFC 4013: SASLprep */
 Test(auth_mech_simple, names_and_passwords_are_prepared)
 {
 	static const char *const mechs[] = { "PLAIN", "LOGIN" };
@@ -218,7 +218,7 @@ Test(auth_mech_simple, login_without_a_name_or_a_password_fails)
 	cr_assert_eq(f.nasked, 0);
 }
 
-/* RFC 2195 2 */
+/* RFC 2195 2: HMAC-MD5 of the challenge, keyed with the password */
 static const char *
 cram_digest(const char *challenge, const char *password)
 {

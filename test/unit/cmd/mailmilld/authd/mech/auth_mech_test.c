@@ -61,7 +61,8 @@ Test(auth_mech, an_over_long_response_is_malformed_in_every_mechanism)
 	cr_assert_eq(f.nasked, 0);
 }
 
-/* RFC 4954 4 */
+/* RFC 4954 4: without an initial response the server sends an empty
+ * challenge. */
 Test(auth_mech, asks_for_what_a_client_should_have_begun_with)
 {
 	static const char *const rows[] = { "PLAIN", "EXTERNAL", "OAUTHBEARER",

@@ -134,7 +134,7 @@ Test(auth_scram, a_proof_of_another_hash_is_none)
 	scram_server_wipe(&s);
 }
 
-/* RFC 5802 7 */
+/* RFC 5802 7: the formal syntax */
 Test(auth_scram, knows_the_grammar_of_a_first_message)
 {
 	static const struct {
@@ -226,7 +226,7 @@ Test(auth_scram, names_and_nonces_have_a_length)
 	cr_assert_eq(errno, EINVAL);
 }
 
-/* RFC 5802 7 */
+/* RFC 5802 7: the formal syntax */
 Test(auth_scram, knows_the_grammar_of_a_final_message)
 {
 	static const struct {
