@@ -128,7 +128,8 @@ use(struct esmtp_step *st, size_t n)
 
 /* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be taken for
  * that, but for old devices where it is configured.  Does a line end with this
- * LF? */
+ * LF?  If not, who sends it means a line by it, and waits for a reply, but
+ * another server on the way may have taken it for text: the session ends. */
 static bool
 is_line_end(const message_construct *mc, bool is_crlf)
 {

@@ -7,6 +7,8 @@
 #include "test/unit/proto/server/fake.h"
 
 #define EHLO	"EHLO client.example\r\n"
+#define BARE_LF "421 4.5.2 Lines end with CRLF, not with LF alone " \
+    "(RFC2821_Lone_LF_In_Commands), closing the channel\r\n"
 #define MAIL	"MAIL FROM:<a@client.example>\r\n"
 #define RCPT	"RCPT TO:<alice@example.test>\r\n"
 #define OK_MAIL	"250 2.1.0 Sender OK\r\n"
@@ -103,15 +105,9 @@ static const struct {
 	{ "NOOP\r\r\n", "501 5.5.2 Command holds a NUL, control or 8-bit "
 	    "octet\r\n", false },
 	/* RFC 5321 2.3.8: nothing behind a bare LF is run */
-	{ "NOOP\nQUIT\r\nNOOP\r\n",
-	    "501 5.5.2 Lines end with CRLF, not with LF alone\r\n"
-	    "250 2.0.0 OK\r\n", false },
-	{ "NOOP\n\r\nNOOP\r\n",
-	    "501 5.5.2 Lines end with CRLF, not with LF alone\r\n"
-	    "250 2.0.0 OK\r\n", false },
-	{ "\nNOOP\r\n\r\n",
-	    "501 5.5.2 Lines end with CRLF, not with LF alone\r\n"
-	    "500 5.5.2 Command not recognized\r\n", false },
+	{ "NOOP\nQUIT\r\nNOOP\r\n", BARE_LF, true },
+	{ "NOOP\n\r\nNOOP\r\n", BARE_LF, true },
+	{ "\nNOOP\r\n\r\n", BARE_LF, true },
 	{ "QUIT\r\nNOOP\r\n", "221 2.0.0 Bye\r\n", true },
 };
 
