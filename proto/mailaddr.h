@@ -46,8 +46,9 @@ bool mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r);
 
 /* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated, in the
  * one form that all equivalent ones have (RFC 5321 4.1.2): the domain in lower
- * case, the local part in quotes only where it needs them, and with no needless
- * backslash.  It is not longer than ${addr}.  <> gives "", <postmaster> the
+ * case, an IPv6 address in it as inet_ntop(3) writes it, the local part in quotes
+ * only where it needs them, and with no needless backslash.  It is not longer
+ * than ${addr}, but for an IPv6 address in it.  <> gives "", <postmaster> the
  * local part alone.  Return octets written without the NUL, or -1 (ENOSPC). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -302,21 +303,46 @@ unquote(const struct mailaddr *a, char *buf, size_t buflen)
 	return quoted;
 }
 
+#define LITERAL_MAX	(sizeof("[IPv6:]") + INET6_ADDRSTRLEN)
+
+/* An IPv6 address has many spellings: ${text} becomes the one of inet_ntop(3).
+ * Return its octets, 0: ${addr} has no such domain. */
+static size_t
+ipv6_literal(const struct mailaddr *addr, char text[LITERAL_MAX])
+{
+	char digits[INET6_ADDRSTRLEN];
+	union addr a;
+
+	if (!addr->is_literal ||
+	    address_literal(addr->domain, addr->domain_len, &a) == 0 ||
+	    a.sa.sa_family != AF_INET6 ||
+	    inet_ntop(AF_INET6, &a.in6.sin6_addr, digits, sizeof(digits)) ==
+	    NULL)
+		return 0;
+	return (size_t)snprintf(text, LITERAL_MAX, "[ipv6:%s]", digits);
+}
+
 int
 mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 {
-	size_t i, n = addr->local_len;
+	size_t i, n = addr->local_len, domain_len;
+	const char *name = addr->domain;
+	char literal[LITERAL_MAX];
 
 	if (addr->is_quoted && (n = unquote(addr, buf, buflen)) == 0)
 		goto full;
-	if (n + addr->domain_len + 2 > buflen)
+	if ((domain_len = ipv6_literal(addr, literal)) != 0)
+		name = literal;
+	else
+		domain_len = addr->domain_len;
+	if (n + domain_len + 2 > buflen)
 		goto full;
 	if (!addr->is_quoted)
 		memcpy(buf, addr->local, n);
-	if (addr->domain_len > 0)
+	if (domain_len > 0)
 		buf[n++] = '@';
-	for (i = 0; i < addr->domain_len; i++) {
-		char c = addr->domain[i];
+	for (i = 0; i < domain_len; i++) {
+		char c = name[i];
 
 		buf[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 	}
