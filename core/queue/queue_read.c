@@ -39,6 +39,7 @@ queue_segment_open_reader(struct queue_spool *sp, struct queue_segment *seg)
 		return -1;
 	}
 	spool_reader_seek(seg->reader, seg->resume);
+	spool_reader_durable(seg->reader, seg->durable);
 	return 0;
 }
 
@@ -54,7 +55,9 @@ trouble(struct queue_spool *sp, struct queue_segment *seg)
 
 /* Log the damage that was found.  ${is_last}: no whole record follows it.
  * Then, in the segment of a dead writer, it is what a power cut leaves of the
- * batch that was being written: none of it was acknowledged. */
+ * batch that was being written: none of it was acknowledged.  It is damage to
+ * the last batch, though, if the writer had told of that; and it may be when the
+ * writer told this process nothing, for on disk the two look the same. */
 static void
 tell_damage(struct queue_segment *seg, bool is_last)
 {
@@ -69,6 +72,8 @@ tell_damage(struct queue_segment *seg, bool is_last)
 		queue_segment_damage(seg, d, is_torn);
 		if (seg->state != SEGMENT_DEAD || d->offset < seg->durable)
 			seg->is_damaged = true;
+		else if (seg->durable == 0)
+			seg->is_doubtful = true;
 	}
 	seg->npending = 0;
 }

@@ -23,8 +23,8 @@ is_finished(const struct queue_segment *seg)
 	    seg->nback == 0 && !seg->is_unusable;
 }
 
-/* A segment in which committed octets were damaged is kept for somebody to
- * look at, under a name that nobody else uses. */
+/* A segment in which committed octets were damaged, or may have been, is kept
+ * for somebody to look at, under a name that nobody else uses. */
 static int
 set_aside(struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -37,9 +37,12 @@ set_aside(struct queue_spool *sp, struct queue_segment *seg)
 	if (renameat(sp->config.incoming_dirfd, from, sp->config.incoming_dirfd,
 	    to) == -1)
 		return -1;
-	log_errx("segment-kept", "file=%s reason=%s", to,
+	log_errx("segment-kept", "file=%s reason=%s", to, seg->is_damaged ?
 	    "it had damage where whole records should be; remove it when you "
-	    "have looked at it");
+	    "have looked at it" :
+	    "its last batch is not whole: of no message that was acknowledged "
+	    "if the power failed, else of some; remove it when you have looked "
+	    "at it");
 	return 0;
 }
 
@@ -58,7 +61,7 @@ dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 {
 	int dirfd = sp->config.incoming_dirfd;
 
-	if (seg->is_damaged)
+	if (seg->is_damaged || seg->is_doubtful)
 		return set_aside(sp, seg);
 	if (sp->is_short || *nfree >= QUEUE_FREE_MAX)
 		return spool_segment_remove(dirfd, seg->id);

@@ -65,6 +65,7 @@ struct queue_segment {
 	uint64_t	 old_end;	/* records before it may have been in flight then */
 	bool		 is_read;	/* to the end */
 	bool		 is_damaged;	/* what was committed is not there any more */
+	bool		 is_doubtful;	/* it may have been, or was being written */
 	bool		 is_unusable;	/* header damaged */
 	enum segment_state state;
 	uint64_t	 limit;

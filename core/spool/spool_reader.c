@@ -39,6 +39,7 @@ struct spool_reader {
 	struct spool_header	 header;
 	bool			 is_header_told; /* damaged copy: reported */
 	bool			 is_end_told;	/* damaged tail: reported */
+	uint64_t		 durable;	/* records before it were committed */
 };
 
 struct spool_readbuf *
@@ -102,6 +103,12 @@ spool_reader_seek(struct spool_reader *r, uint64_t offset)
 {
 	r->pos = offset;
 	r->is_end_told = false;
+}
+
+void
+spool_reader_durable(struct spool_reader *r, uint64_t offset)
+{
+	r->durable = offset;
 }
 
 static int
@@ -370,6 +377,28 @@ tail(struct spool_reader *r, uint64_t size, const char *what,
 	    size < r->header.size_octets ? "cut short" : what));
 }
 
+/* A sound end mark is at r->pos.  It is an old one if it is among what was
+ * committed, or something follows it: the record that was written over it is
+ * not there. */
+static int
+at_end_mark(struct spool_reader *r, uint64_t size, struct spool_damage *damage)
+{
+	uint64_t start = r->pos, found;
+	uint64_t end = MIN(size, start + SPOOL_RECORD_HEADER + SEARCH_MAX);
+	int is_broken;
+
+	if ((is_broken = resync(r, start + SPOOL_RECORD_HEADER, end,
+	    &found)) == -1)
+		return (-1);
+	if (found < end) {
+		r->pos = found;
+		return (damaged(damage, start, found, 0, "record header"));
+	}
+	if (size == r->header.size_octets && !is_broken && start >= r->durable)
+		r->is_end_told = true;
+	return (tail(r, size, "record header", damage));
+}
+
 static int
 next_to_end(struct spool_reader *r, struct spool_view *view,
     struct spool_damage *damage)
@@ -386,11 +415,8 @@ next_to_end(struct spool_reader *r, struct spool_view *view,
 		return (tail(r, size, "end mark", damage));
 	if (look(r, r->pos, READ_CHUNK, &sign, &rec) == -1)
 		return (-1);
-	if (sign == SPOOL_SIGN_END) {
-		if (size == r->header.size_octets)
-			r->is_end_told = true;
-		return (tail(r, size, "", damage));
-	}
+	if (sign == SPOOL_SIGN_END)
+		return (at_end_mark(r, size, damage));
 	if (sign == SPOOL_SIGN_RECORD) {
 		if (rec.end > r->header.size_octets)
 			return (skip(r, size, "record header", damage));

@@ -40,6 +40,10 @@ const struct spool_header *spool_reader_header(const struct spool_reader *r);
 uint64_t spool_reader_tell(const struct spool_reader *r);
 void spool_reader_seek(struct spool_reader *r, uint64_t offset);
 
+/* spool_reader_durable(r, offset): Records before ${offset} were committed, so
+ * that an end mark there is damage. */
+void spool_reader_durable(struct spool_reader *r, uint64_t offset);
+
 /* A whole record.  Pointers are valid until the next call with the same
  * readbuf. */
 struct spool_view {

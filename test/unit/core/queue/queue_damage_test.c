@@ -73,6 +73,87 @@ Test(queue_damage, what_a_power_cut_leaves_at_the_end_is_not_damage)
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 }
 
+/* After a restart nobody knows whether the last batch was acknowledged. */
+Test(queue_damage, what_may_have_been_acknowledged_is_kept)
+{
+	damages_of(4);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000005.1"));
+	damages_of(6);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000007.1"));
+	damages_of(0);
+	cr_assert_not(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+static void
+fill(struct qf_segment *seg, off_t from, size_t octets)
+{
+	char *buf = malloc(octets);
+
+	cr_assert_not_null(buf);
+	memset(buf, 'x', octets);
+	cr_assert_eq(pwrite(seg->file.fd, buf, octets, from), (ssize_t)octets);
+	free(buf);
+}
+
+/* The end mark that record ${seq} was written over is there again. */
+static void
+old_mark(uint64_t offset, uint32_t seq)
+{
+	unsigned char mark[SPOOL_RECORD_HEADER];
+
+	spool_end_encode(offset, seq, s.file.header.nonce, mark);
+	cr_assert_eq(pwrite(s.file.fd, mark, sizeof(mark), (off_t)offset),
+	    (ssize_t)sizeof(mark));
+}
+
+Test(queue_damage, an_old_end_mark_ends_nothing_when_records_follow)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE), second, third;
+
+	qf_close(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	second = s.end;
+	qf_mail(&s, QF_ID(2));
+	third = s.end;
+	qf_mail(&s, QF_ID(3));
+	old_mark(second, 2);
+	spool_segment_close(&s.file);
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 2);
+	cr_assert_eq(f.jobs[1].job.offset, third);
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+}
+
+Test(queue_damage, an_old_end_mark_below_what_was_committed_is_damage)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE), second, end;
+
+	f.is_deaf = true;
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	second = s.end;
+	qf_mail(&s, QF_ID(2));
+	end = s.end;
+	queue_committed(f.q, 1, 1, end, false);
+	fill(&s, (off_t)second, (size_t)(end - second) + SPOOL_RECORD_HEADER);
+	old_mark(second, 2);
+	spool_segment_close(&s.file);
+	f.is_deaf = false;
+	queue_writer_gone(f.q);
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+}
+
 Test(queue_damage, what_its_writer_called_durable_is_damage_also_at_the_end)
 {
 	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE);
@@ -108,17 +189,6 @@ enlarge(struct qf_segment *seg, int64_t octets)
 	cr_assert_eq(pwrite(seg->file.fd, page, sizeof(page), 0),
 	    (ssize_t)sizeof(page));
 	cr_assert_eq(ftruncate(seg->file.fd, octets), 0);
-}
-
-static void
-fill(struct qf_segment *seg, off_t from, size_t octets)
-{
-	char *buf = malloc(octets);
-
-	cr_assert_not_null(buf);
-	memset(buf, 'x', octets);
-	cr_assert_eq(pwrite(seg->file.fd, buf, octets, from), (ssize_t)octets);
-	free(buf);
 }
 
 /* Octets that this process has read from files */

@@ -182,6 +182,7 @@ append(struct qf_segment *s, struct spool_record *r,
 	size_t inline_octets = body == NULL ? 0 : (size_t)r->body_octets;
 	size_t len = spool_envelope_octets(env);
 	uint64_t octets, offset = s->end;
+	unsigned char mark[SPOOL_RECORD_HEADER];
 	char *buf;
 
 	cr_assert_neq(len, 0);
@@ -203,6 +204,12 @@ append(struct qf_segment *s, struct spool_record *r,
 	    (ssize_t)octets);
 	free(buf);
 	s->end += octets;
+	if (s->end + SPOOL_RECORD_HEADER <= s->file.header.size_octets) {
+		spool_end_encode(s->end, s->seq + 1, s->file.header.nonce,
+		    mark);
+		cr_assert_eq(pwrite(s->file.fd, mark, sizeof(mark),
+		    (off_t)s->end), (ssize_t)sizeof(mark));
+	}
 	return offset;
 }
 
