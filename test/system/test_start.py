@@ -241,6 +241,7 @@ def test_who_can_read_the_pid_file_cannot_block_a_start(d):
             c.hello()
     if holder:
         os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
 
 
 def test_links_and_open_modes_in_place_of_the_lock_are_refused(d):
