@@ -31,7 +31,7 @@ struct route {
 	const char		*why;	/* of another verdict than ROUTE_DELIVER: constant text, to be followed by the address */
 	enum transport		 transport;
 	char			 target[MAILDIR_PATH_MAX]; /* the folder of a Maildir */
-	size_t			 fixed;	/* octets of it that must exist already */
+	size_t			 fixed;	/* octets of it that are the administrator's */
 	bool			 is_lf;	/* CRLF is stored as LF */
 };
 

@@ -88,13 +88,15 @@ find_fs(struct deliver_dirs *dirs, dev_t dev, int fd)
 	return fs;
 }
 
+/* Two patterns may come to the same path, but links are followed in different
+ * parts of it. */
 static struct deliver_dir *
-lookup(struct deliver_dirs *dirs, const char *path)
+lookup(struct deliver_dirs *dirs, const char *path, size_t fixed)
 {
 	struct deliver_dir *dir;
 
 	LIST_FOREACH (dir, bucket(dirs, path), hash)
-		if (strcmp(dir->path, path) == 0)
+		if (dir->fixed == fixed && strcmp(dir->path, path) == 0)
 			return dir;
 	return NULL;
 }
@@ -107,7 +109,7 @@ is_current(struct deliver_dir *dir, time_t now)
 	if (now >= dir->checked && now - dir->checked <= DELIVER_RECHECK_S)
 		return true;
 	dir->checked = now;
-	return maildir_is_current(&dir->md, dir->path);
+	return maildir_is_current(&dir->md, dir->path, dir->fixed);
 }
 
 /* Remove what agents that were killed have left in tmp/, the first time that
@@ -162,7 +164,7 @@ struct deliver_dir *
 deliver_dirs_get(struct deliver_dirs *dirs, const char *path, size_t fixed,
     time_t now)
 {
-	struct deliver_dir *dir = lookup(dirs, path);
+	struct deliver_dir *dir = lookup(dirs, path, fixed);
 
 	if (dir != NULL && !is_current(dir, now)) {
 		deliver_dirs_drop(dirs, dir);

@@ -112,7 +112,8 @@ put(struct expansion *x, const char *s, size_t len, bool is_lower)
 	return 0;
 }
 
-/* How much of ${pattern} is the administrator's */
+/* How much of ${pattern} is the administrator's: all of it, if nothing in it
+ * depends on the recipient */
 static size_t
 fixed_octets(const char *pattern)
 {
@@ -122,11 +123,11 @@ fixed_octets(const char *pattern)
 		if (*p == '/')
 			slash = p;
 		if (*p == '%' && (p[1] == 'd' || p[1] == 'u'))
-			break;
+			return (size_t)(slash - pattern);
 		if (*p == '%')
 			p++;
 	}
-	return (size_t)(slash - pattern);
+	return (size_t)(p - pattern);
 }
 
 /* ${rcpt} in its two parts, both fit to be file names */
@@ -180,6 +181,8 @@ maildir_expand(const char *pattern, const char *rcpt, char *path,
 			return -1;
 		}
 	}
+	if (pattern[fixed] == '\0')
+		*fixed_r = x.len;
 	return 0;
 }
 

@@ -30,9 +30,9 @@ int maildir_pattern_check(const char *pattern, const char **why_r);
 /* maildir_expand(pattern, rcpt, path, &fixed_r, &why_r): Write the folder of
  * ${rcpt} (local-part@domain, NUL terminated, hostile) to ${path},
  * MAILDIR_PATH_MAX octets, in lower case.  ${fixed_r} gets the length of the
- * administrator's part: the components before the first that has a %d or %u
- * (all but the last if none has); what follows it may be created.  Return 0, or
- * -1 with errno (EINVAL, ENAMETOOLONG) and ${why_r} a constant text. */
+ * administrator's part: the components before the first that has a %d or %u,
+ * the whole path if none has; what follows it may be created.  Return 0, or -1
+ * with errno (EINVAL, ENAMETOOLONG) and ${why_r} a constant text. */
 int maildir_expand(const char *pattern, const char *rcpt, char *path,
     size_t *fixed_r, const char **why_r);
 
@@ -52,16 +52,17 @@ struct maildir {
 
 /* maildir_open(path, fixed, md_r, where_r): Open the Maildir at ${path}, and
  * make what is missing below its first ${fixed} octets, mode 0700, with tmp,
- * new and cur.  Below them no symbolic link is followed.  Return 0, or -1 with
- * errno (ENOTDIR: also for a link) and the path of what it is about in
- * ${where_r}, MAILDIR_PATH_MAX octets.  maildir_close(md). */
+ * new and cur; the last component is made also if ${fixed} is the whole path.
+ * Below ${fixed} no symbolic link is followed.  Return 0, or -1 with errno
+ * (ENOTDIR: also for a link) and the path of what it is about in ${where_r},
+ * MAILDIR_PATH_MAX octets.  maildir_close(md). */
 int maildir_open(const char *path, size_t fixed, struct maildir *md_r,
     char *where_r);
 void maildir_close(struct maildir *md);
 
-/* maildir_is_current(md, path): Whether it is what is at ${path} now; if so,
- * cur is made again should it be missing. */
-bool maildir_is_current(struct maildir *md, const char *path);
+/* maildir_is_current(md, path, fixed): Whether it is what maildir_open() would
+ * open now; if so, cur is made again should it be missing. */
+bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 
 /* maildir_sweep(md, started, now): Remove from tmp/ what agents that have ended
  * have left: files with a name of ours, from before ${started}, whose process

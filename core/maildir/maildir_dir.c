@@ -114,6 +114,23 @@ open_parts(struct maildir *md)
 	return enter_part(md, "tmp", &md->tmp) == 0 ? enter_new(md) : -1;
 }
 
+/* Open ${path}, the administrator's part.  ${is_all}: of a path that has no
+ * other; then its last component is made if it is missing. */
+static int
+open_base(char *path, bool is_all)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	int base = open(path, flags);
+
+	if (base != -1 || errno != ENOENT || !is_all)
+		return base;
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return open(path, flags);
+	if (errno == ENOENT)	/* it is about the folder above */
+		*strrchr(path, '/') = '\0';
+	return -1;
+}
+
 int
 maildir_open(const char *path, size_t fixed, struct maildir *md_r,
     char *where_r)
@@ -130,10 +147,11 @@ maildir_open(const char *path, size_t fixed, struct maildir *md_r,
 	memcpy(where_r, path, MAX(fixed, 1));
 	where_r[MAX(fixed, 1)] = '\0';
 	/* the administrator may have made links in this part */
-	base = open(where_r, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (base == -1)
+	if ((base = open_base(where_r, path[fixed] == '\0')) == -1)
 		return -1;
-	if ((md_r->fd = open_beneath(base, path + at)) == -1)
+	if (path[at] == '\0')
+		md_r->fd = openat(base, ".", O_RDONLY | FOLDER_FLAGS);
+	else if ((md_r->fd = open_beneath(base, path + at)) == -1)
 		md_r->fd = walk(base, path, at, where_r);
 	close(base);
 	if (md_r->fd == -1)
@@ -155,11 +173,12 @@ maildir_close(struct maildir *md)
 }
 
 bool
-maildir_is_current(struct maildir *md, const char *path)
+maildir_is_current(struct maildir *md, const char *path, size_t fixed)
 {
 	struct stat open, named;
 
-	if (fstat(md->fd, &open) == -1 || lstat(path, &named) == -1 ||
+	if (fstat(md->fd, &open) == -1 || fstatat(AT_FDCWD, path, &named,
+	    path[fixed] == '\0' ? 0 : AT_SYMLINK_NOFOLLOW) == -1 ||
 	    open.st_dev != named.st_dev || open.st_ino != named.st_ino)
 		return false;
 	(void)mkdirat(md->fd, "cur", 0700);

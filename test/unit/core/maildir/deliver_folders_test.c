@@ -222,6 +222,54 @@ Test(deliver_folders, a_link_in_the_administrators_part_is_followed)
 	cr_assert_eq(df_count("real/d/a/new"), 1);
 }
 
+Test(deliver_folders, in_a_path_that_is_the_same_for_all_so_is_the_last)
+{
+	uint64_t job;
+
+	df_run("mkdir real other; ln -s real a");
+	snprintf(x.pattern, sizeof(x.pattern), "%s/a", x.mail);
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	/* the administrator makes it point elsewhere */
+	df_run("ln -sfn other a");
+	x.now.tv_sec += 5;
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	cr_assert_eq(df_count("real/new"), 1);
+	cr_assert_eq(df_count("other/new"), 1);
+	/* what is below is not the administrator's */
+	df_run("rm -r other/tmp; ln -s ../real/tmp other/tmp");
+	x.now.tv_sec += 5;
+	df_run("ln -sfn nowhere a");
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], ENOENT);
+	df_run("ln -sfn other a");
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], ENOTDIR);
+	cr_assert_not_null(strstr(x.text[job], "a/tmp"), "%s", x.text[job]);
+}
+
+Test(deliver_folders, the_same_path_by_a_pattern_with_the_user_stays_refused)
+{
+	uint64_t job;
+
+	df_run("mkdir real; ln -s real a");
+	snprintf(x.pattern, sizeof(x.pattern), "%s/a", x.mail);
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	/* although it is open by the other pattern */
+	snprintf(x.pattern, sizeof(x.pattern), "%s/%%u", x.mail);
+	job = next_mail(false);
+	df_all();
+	cr_assert_eq(x.errnum[job], ENOTDIR, "%s", x.text[job]);
+	cr_assert_eq(df_count("real/new"), 1);
+}
+
 Test(deliver_folders, what_dead_agents_have_left_is_removed)
 {
 	/* no process has the number 999999999 */

@@ -57,7 +57,8 @@ Test(maildir, a_path_has_domain_and_local_part_in_lower_case)
 		{ "/V/%u", "a@b", "/V/a", 2 },
 		{ "/%d-%u/Mail", "A@B", "/b-a/Mail", 0 },
 		{ "/v/x%%y/%u.d", "q@b", "/v/x%y/q.d", 6 },
-		{ "/v/all", "q@b", "/v/all", 2 },
+		{ "/v/all", "q@b", "/v/all", 6 },
+		{ "/all%%", "q@b", "/all%", 5 },
 		{ base, "%d@b", "/var/vmail/b/%d", 10 },
 		{ base, "a@b@c", "/var/vmail/c/a@b", 10 },
 		{ base, "a b@[127.0.0.1]", "/var/vmail/[127.0.0.1]/a b", 10 },
@@ -166,6 +167,24 @@ Test(maildir, the_administrators_folder_itself_is_not_made)
 	cr_assert_eq(errno, ENOENT);
 	cr_assert_eq(strncmp(where, path, strlen(root) + 5), 0);
 	cr_assert_eq(strlen(where), strlen(root) + 5);
+	remove_folder(root);
+}
+
+Test(maildir, of_a_path_that_is_all_fixed_only_the_last_folder_is_made)
+{
+	char root[64], path[128], where[MAILDIR_PATH_MAX];
+	struct maildir md;
+
+	make_folder(root);
+	snprintf(path, sizeof(path), "%s/gone/u", root);
+	cr_assert_eq(maildir_open(path, strlen(path), &md, where), -1);
+	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(strlen(where), strlen(root) + 5, "%s", where);
+	snprintf(path, sizeof(path), "%s/u", root);
+	open_maildir(path, strlen(path), &md);
+	cr_assert(maildir_is_current(&md, path, strlen(path)));
+	maildir_close(&md);
+	cr_assert_eq(access(path, F_OK), 0);
 	remove_folder(root);
 }
 
