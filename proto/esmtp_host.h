@@ -41,6 +41,7 @@ enum esmtp_report_kind {
 struct esmtp_report {
 	enum esmtp_report_kind	 kind;
 	int			 code;		/* reply code or 0 */
+	int			 is_drain;	/* REJECTED: because the host drains */
 	const char		*enhanced;	/* "5.7.1" or "" */
 	const char		*verb;		/* the command answered, or "" */
 	const char		*arg;		/* REJECTED: its argument (the line of an unknown one), cut, as received */

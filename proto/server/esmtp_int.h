@@ -163,6 +163,7 @@ struct esmtp_step {
 	size_t			 arg_len;
 	unsigned int		 nreplies;	/* to that verb */
 	int			 code;		/* of the last reply */
+	bool			 is_drain;	/* it is given because the host drains */
 	bool			 is_secret;	/* the line may hold a password */
 	bool			 was_secret;	/* so may what is left in host->scratch */
 	const struct mailaddr	*addr;		/* of the phase that is run */

@@ -67,6 +67,7 @@ report_refusal(struct esmtp_step *st, int code, const char *enhanced,
 	arg[n] = '\0';
 	r.arg = arg;
 	r.code = code;
+	r.is_drain = st->is_drain;
 	r.enhanced = enhanced;
 	r.detail = detail;
 	if (t != NULL) {
@@ -222,11 +223,14 @@ esmtp_errno_reply(int errnum)
 void
 esmtp_bye(struct esmtp_step *st)
 {
+	/* a session that has moved and is refused then is not told for that */
+	st->is_drain = st->ac->host->is_draining;
 	if (st->ac->host->is_reconfigured)
 		esmtp_reply_code(st, esmtp_reply_rows[RPL_RECONFIG].code,
 		    st->ac->options->reconfig_message);
 	else
 		esmtp_reply(st, RPL_SHUTDOWN);
+	st->is_drain = false;
 }
 
 /* The peer is gone: ${errnum}, or 0 for an end of file.  One that has said

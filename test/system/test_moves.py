@@ -15,6 +15,11 @@ def old_workers_end(s, generation):
         {generation})
 
 
+def drains(s):
+    """What each reload did to the sessions."""
+    return re.findall(r'event=drain generation=\d+ (.*)', s.log())
+
+
 def test_idle_sessions_go_on_with_the_new_configuration(d):
     with Server(d, workers=2) as s:
         before = s.stats()
@@ -47,9 +52,8 @@ def test_idle_sessions_go_on_with_the_new_configuration(d):
         after = s.stats()
         assert after['sessions'] - before['sessions'] == 2 * N + 1
         assert after['replies_4xx'] == before['replies_4xx']
-        lines = re.findall('event=drain .*', s.log())
-        assert sum(int(re.search(r'moved=(\d+)', x)[1]) for x in lines) == \
-            2 * N + 1, lines
+        n = 2 * N + 1
+        assert drains(s) == [f'sessions={n} moved={n} told=0 left=0']
 
 
 def test_after_its_message_a_session_moves_too(d):
@@ -59,6 +63,8 @@ def test_after_its_message_a_session_moves_too(d):
         c.envelope()
         c.cmd('DATA', '354')
         s.ctl('reload')
+        wait_for('the line', lambda: drains(s))
+        assert drains(s) == ['sessions=1 moved=0 told=0 left=1']
         c.send(text_message(1) + b'.\r\n')
         c.expect('250')
         old_workers_end(s, 2)
@@ -89,7 +95,23 @@ def test_a_session_that_cannot_move_is_told_without_noise(d):
         log = s.log()
         assert 'event=rejected' not in log and 'event=disconnect' not in \
             log.split('event=reloaded')[1], log
-        assert sum(int(x) for x in re.findall(r'told=(\d+)', log)) == 5, log
+        assert drains(s) == ['sessions=5 moved=0 told=5 left=0'], log
+
+
+def test_only_what_a_reload_causes_is_without_noise(d):
+    with Server(d) as s:
+        c = Client(s.port)
+        c.hello()
+        c.envelope()
+        s.ctl('reload')
+        wait_for('the line', lambda: drains(s))
+        c.send(b'NOOP\n')
+        c.expect('421')
+        c.ended()
+        c.close()
+        old_workers_end(s, 2)
+        assert drains(s) == ['sessions=1 moved=0 told=0 left=1']
+        assert s.log().count('event=rejected') == 1, s.log()
 
 
 def test_many_reloads_lose_no_idle_session(d):

@@ -47,6 +47,8 @@ struct proc {
 	struct chanev		*ce;		/* NULL: the child has closed it */
 	struct book		*book;		/* of a worker */
 	struct ended		*ended;		/* of a worker; may be NULL */
+	struct drain		*drain;		/* of a worker that has not told yet what
+						 * became of its sessions; or NULL */
 	uint32_t		 certs_sent;	/* version of keys sent to a keyd */
 	uint32_t		 certs_good;	/* version that it can use */
 	bool			 has_tls;	/* its configuration has certificates */
@@ -384,6 +386,15 @@ uint64_t reload_deadline(const struct master *m);
  * reload_refuse(m, why): Also answer requests for one that has not begun. */
 void reload_abort(struct master *m, const char *why);
 void reload_refuse(struct master *m, const char *why);
+
+/* drain.c: one line for what a reload did to the sessions of the old workers */
+
+/* drain_begin(m): They are about to be told to drain.
+ * drain_told(p, md): The worker ${p} says what it has done.
+ * drain_ended(p): It will say no more. */
+void drain_begin(struct master *m);
+void drain_told(struct proc *p, const struct msg_drained *md);
+void drain_ended(struct proc *p);
 
 /* control.c */
 int control_open(struct master *m);	/* 0, or -1 having logged why */

@@ -146,6 +146,15 @@ on_proxied(void *closure, struct channel_msg *msg)
 	(void)chanev_send(p->ce, M_VERDICT, &verdict, NULL, 0, -1);
 }
 
+static void
+on_drained(void *closure, struct channel_msg *msg)
+{
+	struct msg_drained md;
+
+	memcpy(&md, msg->base, sizeof(md));
+	drain_told(closure, &md);
+}
+
 /* Only the answer to what it was sent last counts. */
 static void
 on_keys_ready(void *closure, struct channel_msg *msg)
@@ -200,6 +209,7 @@ const struct chanev_ops proc_ops = {
 		[M_CLOSED] = on_closed,
 		[M_PROXIED] = on_proxied,
 		[M_MOVE] = on_move,
+		[M_DRAINED] = on_drained,
 		[M_KEYS_READY] = on_keys_ready
 	},
 	.gone = proc_gone
@@ -259,6 +269,7 @@ proc_failure(const struct proc *p, char *buf, size_t len)
 void
 proc_free(struct proc *p)
 {
+	drain_ended(p);
 	chanev_free(p->ce);
 	book_close(p->book);
 	ended_free(p->ended);

@@ -202,6 +202,7 @@ change_over(struct master *m)
 	log_event(LOG_LEVEL_NOTICE, "reloaded", "generation=%u",
 	    m->config.generation);
 	config_warn(&m->config);
+	drain_begin(m);
 	certs_use(m);
 	reload_end(m, "");
 }

@@ -78,6 +78,9 @@ struct msg_peer { uint32_t role, slot, instance; };
 #define MSG_TROUBLE_MAX	LOG_ERROR_MAX
 struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
 struct msg_drain { uint32_t is_reconfig; };
+/* Sessions when it was told to drain; of these, those that it has moved or told
+ * to end at once. */
+struct msg_drained { uint32_t nsessions, nmoved, ntold; };
 /* A session, as the master and its worker name it: never 0; the lower half is
  * an index, whose values are dense. */
 #define HANDLE_INDEX(handle)	((uint32_t)(handle))

@@ -142,7 +142,7 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 	    r->code, r->reason);
 }
 
-/* The 421 of a reload is no fault of a client, nor an error: the worker's line
+/* The 421 of a reload is no fault of a client, nor an error: the master's line
  * "drain" says how many were told. */
 static void
 report_rejected(struct worker *w, const accept_construct *ac,
@@ -150,7 +150,7 @@ report_rejected(struct worker *w, const accept_construct *ac,
 {
 	char buf[ADDR_TEXT];
 
-	if (w->child->is_reconfig && r->code == 421) {
+	if (w->child->is_reconfig && r->is_drain) {
 		w->ntold++;
 		return;
 	}

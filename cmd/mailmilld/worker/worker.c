@@ -97,12 +97,28 @@ worker_drain(void *closure)
 	session_drain_all(w, w->child->is_reconfig);
 }
 
+/* In the pass in which the worker was told to drain, every session has been
+ * moved or told, or goes on for a while.  Say how many, for the master's line
+ * of this reload. */
+static void
+tell_drained(struct worker *w)
+{
+	struct msg_drained md = { .nsessions = (uint32_t)w->drained,
+		.nmoved = w->nmoved, .ntold = w->ntold };
+
+	if (!w->child->is_reconfig || w->is_drain_told)
+		return;
+	w->is_drain_told = true;
+	(void)chanev_send(w->child->master, M_DRAINED, &md, NULL, 0, -1);
+}
+
 static void
 end_of_pass(struct timeval *, void *closure)
 {
 	struct worker *w = closure;
 
 	tell_end_of_pass(w);
+	tell_drained(w);
 	sessions_flush(w);
 }
 
@@ -181,8 +197,6 @@ worker_main(struct child *c)
 		goto out;
 	}
 	status = child_run(c, &worker_ops, w);
-	log_event(LOG_LEVEL_INFO, "drain", "sessions=%zu moved=%u told=%u",
-	    w->drained, w->nmoved, w->ntold);
 	session_discard_all(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	sessions_flush(w);

@@ -52,7 +52,8 @@ struct worker {
 	struct chanev		*authd;		/* NULL: none now */
 	struct host_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* the last one given */
-	size_t			 drained;	/* sessions when that began */
+	size_t			 drained;	/* sessions when draining began */
+	bool			 is_drain_told;	/* what the first pass of it did */
 	unsigned int		 nmoved;	/* sessions, because of a reload */
 	unsigned int		 ntold;		/* likewise: that were told to end */
 	uint32_t		 counter;	/* for session ids */

@@ -365,6 +365,16 @@ move_sessions(struct step_child *c)
 	}
 }
 
+/* Of seven sessions it has moved four and told two; or many more. */
+static void
+tell_drained(struct step_child *c, bool is_true)
+{
+	struct msg_drained md = { .nsessions = 7, .nmoved = 4,
+		.ntold = is_true ? 2 : UINT32_MAX };
+
+	cr_assert_eq(channel_send(c->ch, M_DRAINED, &md, NULL, 0, -1), 0);
+}
+
 bool
 step_act(const char *verb, struct step_child *c)
 {
@@ -376,6 +386,10 @@ step_act(const char *verb, struct step_child *c)
 		exit_child(c);
 	} else if (strcmp(verb, "move") == 0) {
 		move_sessions(c);
+	} else if (strcmp(verb, "tell") == 0) {
+		tell_drained(c, true);
+	} else if (strcmp(verb, "lie") == 0) {
+		tell_drained(c, false);
 	} else if (strcmp(verb, "close") == 0) {
 		channel_free(c->ch);
 		c->ch = NULL;

@@ -2,8 +2,13 @@
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
+#include <sys/mman.h>
+
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "core/process/log.h"
 
 TestSuite(step_reload, .init = step_setup, .fini = step_teardown);
 
@@ -139,6 +144,94 @@ Test(step_reload, a_reload_that_cannot_fork_changes_nothing)
 }
 
 /* --- draining ------------------------------------------------------------- */
+
+/* The log goes to a file of the test from now on; a reload opens another. */
+static int
+log_here(void)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	cr_assert_neq(fd, -1);
+	log_init("mailmilld", LOG_TO_FILE, fd, LOG_LEVEL_INFO);
+	return fd;
+}
+
+/* What the lines "drain" of ${fd} say, the last one; "": there is none. */
+static const char *
+drain_line(int fd)
+{
+	static char buf[8192];
+	char *line = NULL, *next = buf;
+	ssize_t n;
+
+	log_flush();
+	n = pread(fd, buf, sizeof(buf) - 1, 0);
+	cr_assert_geq(n, 0);
+	buf[n] = '\0';
+	while ((next = strstr(next, "event=drain ")) != NULL)
+		line = next += strlen("event=drain ");
+	return line == NULL ? "" : strtok(line, "\n");
+}
+
+Test(step_reload, one_line_says_what_became_of_the_sessions)
+{
+	int fd;
+
+	PLAY(STARTED, CHANGED_OVER);
+	fd = log_here();
+	PLAY({ "tell w1@1; tell w1@1; tell w1@2", "" });
+	cr_expect_str_eq(drain_line(fd), "");
+	PLAY({ "tell w2@1", "" });
+	cr_expect_str_eq(drain_line(fd),
+	    "generation=2 sessions=14 moved=8 told=4 left=2");
+	close(fd);
+}
+
+Test(step_reload, a_worker_that_dies_without_a_word_is_not_waited_for)
+{
+	int fd;
+
+	PLAY(STARTED, CHANGED_OVER);
+	fd = log_here();
+	PLAY({ "tell w1@1; exit w1@1", "" }, { "exit w2@1", "-k1@1 -a1@1" });
+	cr_expect_str_eq(drain_line(fd),
+	    "generation=2 sessions=7 moved=4 told=2 left=1");
+	close(fd);
+}
+
+Test(step_reload, another_reload_has_a_line_of_its_own)
+{
+	int fd;
+
+	PLAY(STARTED, CHANGED_OVER,
+	    { "tell w1@1", "" }, { "hup", "?auth ?keys" },
+	    { "auth good; keys good",
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
+	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+	fd = log_here();
+	PLAY({ "tell w1@2; tell w2@2", "" });
+	cr_expect_str_eq(drain_line(fd),
+	    "generation=3 sessions=14 moved=8 told=4 left=2");
+	PLAY({ "tell w2@1", "" });
+	cr_expect_str_eq(drain_line(fd),
+	    "generation=2 sessions=14 moved=8 told=4 left=2");
+	close(fd);
+}
+
+/* It may be in bad hands. */
+Test(step_reload, a_worker_cannot_tell_of_more_sessions_than_it_had)
+{
+	int fd;
+
+	PLAY(STARTED, CHANGED_OVER);
+	fd = log_here();
+	PLAY({ "lie w1@1; tell w2@1", "" });
+	cr_expect_str_eq(drain_line(fd), "");
+	PLAY({ "exit w1@1", "" });
+	cr_expect_str_eq(drain_line(fd),
+	    "generation=2 sessions=7 moved=4 told=2 left=1");
+	close(fd);
+}
 
 FOR_EACH(step_reload, a_crash_of_an_old_process_is_its_end, first)
 {
