@@ -72,10 +72,10 @@ err0:
 }
 
 /* The session id context, which a ticket must match.  A resumed session has the
- * client's identity from its ticket, and in TLS 1.2 the cipher too, and OpenSSL
- * does not check them again; nor does the client see another certificate.  So a
- * ticket is accepted only where the ciphers, the client authorities, the mode of
- * verification and the server's certificates are the same. */
+ * cipher from its ticket in TLS 1.2, and OpenSSL does not check it again; nor does
+ * the client see another certificate.  So a ticket is accepted only where the
+ * ciphers, the client authorities, the mode of verification and the server's
+ * certificates are the same. */
 static int
 make_id(struct recipe *r)
 {

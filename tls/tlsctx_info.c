@@ -96,8 +96,9 @@ set_peer_name(SSL *ssl, struct tls_description *d)
 	X509 *cert = SSL_get0_peer_certificate(ssl);
 	char name[NAME_OCTETS];
 
-	/* without verification the result is good, too */
-	d->is_verified = cert != NULL &&
+	/* without verification the result is good, too; and of a session that
+	 * is resumed the ticket says it (tlsctx_ticket.c) */
+	d->is_verified = cert != NULL && !d->is_resumed &&
 	    (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0 &&
 	    SSL_get_verify_result(ssl) == X509_V_OK;
 	if (!d->is_verified ||

@@ -1,6 +1,10 @@
 /* Session tickets (RFC 5077, RFC 8446 4.6.1); see tlsctx.h.
  * Owns: the keys of the process, what a ticket carries besides the session.
- * Knows nothing of where keys come from. */
+ * Knows nothing of where keys come from.
+ *
+ * All workers have the keys, so what a ticket says can be the word of one that
+ * somebody has taken over.  It must not say who the client is: where clients are
+ * asked for a certificate, tickets are neither given nor taken. */
 
 #include "tls/tlsctx.h"
 
@@ -226,7 +230,7 @@ tlsctx_ticket_attach(SSL_CTX *ctx)
 void
 tlsctx_ticket_session(SSL *ssl)
 {
-	if (tickets.n > 0) {
+	if (tickets.n > 0 && SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) {
 		SSL_CTX_set_timeout(SSL_get_SSL_CTX(ssl), tickets.lifetime);
 		return;
 	}

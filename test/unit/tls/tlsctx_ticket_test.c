@@ -8,6 +8,7 @@
 static struct tls_ticket_key keys[3];
 static SSL_SESSION *ticket;
 static unsigned int ntickets;
+static bool is_taken_over;	/* the server's process, which has the keys */
 
 static int
 on_session(SSL *, SSL_SESSION *s)
@@ -56,6 +57,10 @@ visit(struct tlsctx *t, const char *host, uint8_t end_r[64])
 	struct tls_link l;
 
 	tls_open(&l, t);
+	if (is_taken_over) {
+		SSL_clear_options(l.server, SSL_OP_NO_TICKET);
+		SSL_set_num_tickets(l.server, 1);
+	}
 	if (host != NULL)
 		SSL_set_tlsext_host_name(l.client, host);
 	if (ticket != NULL)
@@ -179,6 +184,32 @@ Test(tlsctx_ticket, is_of_no_use_where_clients_are_verified_otherwise)
 		cr_assert(!visit(strict, NULL, NULL));
 		tlsctx_free(lax);
 		tlsctx_free(strict);
+		SSL_SESSION_free(ticket);
+		ticket = NULL;
+	}
+}
+
+/* Whoever has the keys can write into a ticket what he likes, so a session that
+ * is resumed says nothing about its client. */
+Test(tlsctx_ticket, does_not_stand_for_a_certificate_of_the_client)
+{
+	struct tlsctx *t;
+	size_t v;
+
+	tls_config.verify = TLSCTX_VERIFY_OPTIONAL;
+	tls_config.client_ca = tls_config.pairs[0].cert;
+	for (v = 0; v < 2; v++) {
+		tls_config.protocols = versions[v];
+		t = tls_context();
+		cr_assert(!visit(t, NULL, NULL));
+		cr_assert(ticket == NULL || SSL_SESSION_has_ticket(ticket)
+		    == 0);
+		is_taken_over = true;
+		cr_assert(!visit(t, NULL, NULL));
+		cr_assert(SSL_SESSION_has_ticket(ticket) != 0);
+		is_taken_over = false;
+		cr_assert(!visit(t, NULL, NULL));
+		tlsctx_free(t);
 		SSL_SESSION_free(ticket);
 		ticket = NULL;
 	}
