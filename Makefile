@@ -24,7 +24,7 @@ ifdef SANITIZE
 B	:= build/sanitize
 endif
 
-PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl
+PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl libseccomp
 CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

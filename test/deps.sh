@@ -17,6 +17,7 @@ libxxhash-dev	pc:libxxhash
 libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson
 libgsasl-dev	pc:libgsasl
+libseccomp-dev	pc:libseccomp
 libpam0g-dev	hdr:security/pam_appl.h
 libcrypt-dev	hdr:crypt.h
 "

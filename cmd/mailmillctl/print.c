@@ -4,6 +4,7 @@
 
 #include "cmd/mailmillctl/ctl.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -116,6 +117,59 @@ print_outage(FILE *fp, const json_t *queue)
 	    "mail is accepted and waits in the spool");
 }
 
+/* Does ${measure} hold in the processes of ${role}?  A process that is not yet
+ * ready, or ends, does not count. */
+static const char *
+holds(const json_t *procs, const char *role, const char *measure)
+{
+	size_t yes = 0, n = 0, i;
+	const json_t *p;
+
+	json_array_foreach(procs, i, p) {
+		if (strcmp(str(p, "role"), role) != 0 ||
+		    strcmp(str(p, "state"), "running") != 0)
+			continue;
+		n++;
+		yes += json_is_true(json_object_get(json_object_get(p,
+		    "measures"), measure));
+	}
+	return n == 0 ? "?" : yes == n ? "yes" : yes == 0 ? "-" : "some";
+}
+
+/* Role by measure, in the order of the processes. */
+static void
+print_sandbox(FILE *fp, const json_t *answer)
+{
+	const json_t *procs = json_object_get(answer, "processes"), *p;
+	json_t *measures, *value;
+	const char *name, *last = "";
+	bool has_head = false;
+	size_t i;
+
+	json_array_foreach(procs, i, p) {
+		measures = json_deep_copy(json_object_get(p, "measures"));
+		if (measures == NULL || strcmp(str(p, "role"), last) == 0) {
+			json_decref(measures);
+			continue;
+		}
+		last = str(p, "role");
+		if (!has_head) {
+			fprintf(fp, "\n%-8s", "SANDBOX");
+			json_object_foreach(measures, name, value)
+				fprintf(fp, " %7s", name);
+			fputc('\n', fp);
+		}
+		has_head = true;
+		fprintf(fp, "%-8s", last);
+		json_object_foreach(measures, name, value)
+			fprintf(fp, " %7s", holds(procs, last, name));
+		fputc('\n', fp);
+		json_decref(measures);
+	}
+	if (strcmp(str(answer, "sandbox"), "off") == 0)
+		fputs("the sandbox is turned off: for debugging only\n", fp);
+}
+
 void
 print_status(FILE *fp, const json_t *answer)
 {
@@ -138,6 +192,7 @@ print_status(FILE *fp, const json_t *answer)
 		fprintf(fp, "%-40s %9lld\n", str(o, "address"),
 		    num(o, "sessions"));
 	print_certificates(fp, json_object_get(answer, "certificates"));
+	print_sandbox(fp, answer);
 }
 
 void

@@ -29,6 +29,8 @@ struct wire_head {
 	uint32_t	nentries;
 };
 
+_Static_assert(CHANNEL_BASE_AT == sizeof(struct wire_head), "see channel.h");
+
 struct kept {
 	STAILQ_ENTRY(kept)	 link;
 	int			 fd;	/* owned; -1: none */
@@ -61,6 +63,22 @@ packet_octets(const struct channel_row *row, unsigned int nentries)
 {
 	return sizeof(struct wire_head) + base_padded(row) +
 	    row->entry_octets * nentries;
+}
+
+size_t
+channel_packet(const struct channel_row *row, unsigned int type,
+    const void *base, void *packet_r, size_t max)
+{
+	const struct wire_head head = { .type = type };
+	size_t len = packet_octets(row, 0);
+
+	if (len > max)
+		return 0;
+	memset(packet_r, 0, len);
+	memcpy(packet_r, &head, sizeof(head));
+	memcpy((unsigned char *)packet_r + CHANNEL_BASE_AT, base,
+	    row->base_octets);
+	return len;
 }
 
 int

@@ -63,6 +63,14 @@ unsigned int channel_peer(const struct channel *c);
 int channel_send(struct channel *c, unsigned int type, const void *base,
     const void *entries, unsigned int nentries, int fd);
 
+/* channel_packet(row, type, base, packet_r, max): The octets of a message
+ * without entries and descriptor, for one that is sent with send(2) where
+ * channel_send() cannot be called; ${base} stands at CHANNEL_BASE_AT.  Return
+ * their number, or 0: they are more than ${max}. */
+#define CHANNEL_BASE_AT	8
+size_t channel_packet(const struct channel_row *row, unsigned int type,
+    const void *base, void *packet_r, size_t max);
+
 /* channel_wants_write(c): something is kept; channel_flush(c): try again on
  * E_WRITE.  Return 0, -1 with errno EAGAIN (still kept) or EPIPE. */
 bool channel_wants_write(const struct channel *c);

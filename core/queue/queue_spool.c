@@ -151,15 +151,9 @@ spool_open_file(void *store, const struct queue_place *place)
 {
 	struct queue_spool *sp = store;
 	struct queue_segment *seg = segment_of(place);
-	char path[64];
-	int fd;
 
-	if (seg == NULL)
-		return deferred_file_open(sp->deferred, place->id);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* without /proc: better than no delivery */
-	return fd != -1 ? fd : fcntl(seg->fd, F_DUPFD_CLOEXEC, 0);
+	return seg == NULL ? deferred_file_open(sp->deferred, place->id) :
+	    spool_segment_reader(sp->config.incoming_dirfd, seg->id);
 }
 
 static int

@@ -307,6 +307,16 @@ spool_segment_recycle(int dirfd, int fd, struct spool_header *header,
 }
 
 int
+spool_segment_reader(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_segment_name("seg", id, name);
+	return (openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK));
+}
+
+int
 spool_segment_remove(int dirfd, uint64_t id)
 {
 	char name[SPOOL_NAME];

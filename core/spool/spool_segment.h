@@ -73,6 +73,10 @@ void spool_segment_close(struct spool_segment *segment);
  * other errno. */
 int spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r);
 
+/* spool_segment_reader(dirfd, id): Another descriptor of seg.${id}, which can only
+ * read and shares no lock.  Return it, or -1 with errno. */
+int spool_segment_reader(int dirfd, uint64_t id);
+
 /* spool_segment_header(fd, header_r): Read and check the header page of an
  * open segment or deferred message.  Return 0, or -1 as above. */
 int spool_segment_header(int fd, struct spool_header *header_r);

@@ -72,6 +72,8 @@ start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w,
 		(void)pthread_attr_setaffinity_np(&attr, sizeof(*processors),
 		    processors);
 	(void)sigfillset(&all);
+	/* a filter of system calls sends it to the thread itself */
+	(void)sigdelset(&all, SIGSYS);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = pthread_create(thread, &attr, func, w);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -169,6 +169,8 @@ start_threads(struct auth_pool *p, unsigned int n)
 
 	/* signals are delivered to the loop's thread */
 	sigfillset(&all);
+	/* the filter of system calls sends it to the thread itself */
+	sigdelset(&all, SIGSYS);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; p->nthreads < n && error == 0; p->nthreads += error == 0) {
 		p->threads[p->nthreads].pool = p;

@@ -9,11 +9,13 @@
 #include "cmd/mailmilld/authd/authd_int.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/privs.h"
+#include "cmd/settings/auth_spec.h"
 #include "core/process/log.h"
 #include "core/util/fileio.h"
 
@@ -180,6 +182,58 @@ authd_main(struct child *c)
 	return a.is_stuck ? 1 : status;
 }
 
+/* --- what it may do ------------------------------------------------------- */
+
+static enum auth_spec_kind
+kind_of(const struct settings *s, size_t i, const char **arg_r)
+{
+	enum auth_spec_kind kind = AUTH_SPEC_NKINDS;
+
+	(void)auth_spec_check(s->backends[i].spec, &kind, arg_r, NULL, 0);
+	return kind;
+}
+
+/* A module of PAM may do anything: read files, ask servers, run programs. */
+static const char *
+authd_more_calls(const struct settings *s)
+{
+	const char *calls = "", *arg;
+	size_t i;
+
+	for (i = 0; i < s->nbackends; i++)
+		switch (kind_of(s, i, &arg)) {
+		case AUTH_SPEC_pam:
+			return PROFILE_ANY_CALLS;
+		case AUTH_SPEC_dovecot:
+			calls = "socket:unix connect getsockopt shutdown";
+			break;
+		default:
+			break;
+		}
+	return calls;
+}
+
+/* A file of users is looked for anew when it changes: in the folder that the
+ * setting names, and in the one where it lies behind links.  Two paths for
+ * each back end. */
+static bool
+authd_path(const struct settings *s, size_t i, struct role_path *path_r)
+{
+	char real[PATH_MAX], *slash;
+	const char *arg;
+
+	if (i / 2 >= s->nbackends)
+		return false;
+	if (kind_of(s, i / 2, &arg) != AUTH_SPEC_passwd)
+		return true;
+	if (i % 2 == 1)
+		arg = realpath(arg, real) == NULL ? "" : real;
+	strlcpy(path_r->path, arg, sizeof(path_r->path));
+	if ((slash = strrchr(path_r->path, '/')) != NULL)
+		slash[slash == path_r->path] = '\0';
+	return true;
+}
+
 static unsigned int
 authd_count(const struct settings *s)
 {
@@ -194,5 +248,11 @@ const struct role role_authd = {
 	.keeps_groups = true,	/* so it reads what its administrator gave it */
 	.count = authd_count,
 	.main = authd_main,
-	.has_secrets = true
+	.has_secrets = true,
+	.profile = {
+		.calls = "openat:read pread64 stat",
+		.more_calls = authd_more_calls,
+		.path = authd_path,
+		.is_silent = true
+	}
 };

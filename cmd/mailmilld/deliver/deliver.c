@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "cmd/settings/route.h"
 #include "core/loop/after.h"
 #include "core/maildir/deliver.h"
+#include "core/maildir/maildir.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
@@ -121,6 +123,13 @@ on_timer(void *closure)
 
 	s->timer = NULL;
 	s->due_ms = 0;
+	/* a folder of Maildirs has been moved, or mounted */
+	if (sandbox_is_stale(&s->child->sandbox)) {
+		if (deliver_unflushed(s->deliver) > 0)
+			deliver_flush(s->deliver);
+		child_exit(s->child);
+		return;
+	}
 	if (deliver_waiting(s->deliver) > 0)
 		deliver_run(s->deliver, scheduler_now());
 	else
@@ -296,10 +305,34 @@ deliver_count(const struct settings *s)
 	return (unsigned int)s->deliverers;
 }
 
+/* The folders of all Maildirs of a domain: what is the same for all users. */
+static bool
+deliver_path(const struct settings *s, size_t i, struct role_path *path_r)
+{
+	char path[MAILDIR_PATH_MAX];
+	const char *why;
+	size_t fixed;
+
+	if (i >= s->ndomains)
+		return false;
+	path_r->can_write = true;
+	if (maildir_expand(s->domains[i].maildir, "postmaster@example.org",
+	    path, &fixed, &why) == 0)
+		snprintf(path_r->path, sizeof(path_r->path), "%.*s",
+		    fixed == 0 ? 1 : (int)fixed, path);
+	return true;
+}
+
 const struct role role_deliver = {
 	.id = ROLE_DELIVER,
 	.name = "deliver",
 	ROLE_ACCOUNT(delivery_user),
 	.count = deliver_count,
-	.main = deliver_main
+	.main = deliver_main,
+	.profile = {
+		.calls = "fchmod fdatasync fsync ftruncate getdents64 geteuid "
+		    "kill:0 linkat lstat mkdirat openat openat2 pread64 "
+		    "pwrite64 renameat renameat2 syncfs unlinkat",
+		.path = deliver_path
+	}
 };

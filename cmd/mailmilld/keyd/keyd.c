@@ -184,5 +184,10 @@ const struct role role_keyd = {
 	.main = keyd_main,
 	.is_split = true,
 	.root = SPOOL_EMPTY,
-	.has_secrets = true
+	.has_secrets = true,
+	.profile = {
+		/* certificates come as sealed memory */
+		.calls = "fcntl:seals mlock mlock2 pread64",
+		.is_silent = true
+	}
 };

@@ -248,6 +248,9 @@ config_warn(const struct config *config)
 	const struct settings *s = config->settings;
 	size_t i;
 
+	if (s->sandbox == SANDBOX_OFF)
+		log_warnx("sandbox-off", "effect=%s", "processes may make any "
+		    "system call: for debugging only");
 	if (s->ndomains == 0)
 		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
 		    "a Domain section and reload");

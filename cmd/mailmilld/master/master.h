@@ -58,6 +58,9 @@ struct proc {
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */
 	bool			 said_ready;
+	uint32_t		 measures;	/* of M_READY */
+	bool			 was_refused;	/* the system call ${call} */
+	int			 call;
 	char			 trouble[MSG_TROUBLE_MAX + 1]; /* of M_TROUBLE */
 	bool			 has_keys_answer;
 	struct msg_keys_ready	 keys_answer;

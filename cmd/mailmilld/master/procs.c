@@ -96,12 +96,26 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 /* --- what they say -------------------------------------------------------- */
 
 static void
-on_ready(void *closure, struct channel_msg *)
+on_ready(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
+	struct msg_ready ready;
 
+	memcpy(&ready, msg->base, sizeof(ready));
+	p->measures = ready.measures;
 	p->said_ready = true;
 	p->master->has_news = true;
+}
+
+static void
+on_refused(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure;
+	struct msg_refused refused;
+
+	memcpy(&refused, msg->base, sizeof(refused));
+	p->was_refused = true;
+	p->call = refused.call;
 }
 
 /* That memory was full: the worker sends the sessions that have ended. */
@@ -204,6 +218,7 @@ proc_gone(void *closure)
 const struct chanev_ops proc_ops = {
 	.on = {
 		[M_READY] = on_ready,
+		[M_REFUSED] = on_refused,
 		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
 		[M_CLOSED] = on_closed,

@@ -8,6 +8,7 @@
 
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/sandbox.h"
 #include "cmd/settings/version.h"
 static const char *const state_names[] = {
 	[PROC_STARTING] = "starting",
@@ -27,16 +28,30 @@ seconds_since(const struct master *m, uint64_t then_ms)
 	return (json_int_t)((m->ops->now_ms() - then_ms) / 1000);
 }
 
+/* What the process itself says. */
+static json_t *
+measures_json(const struct proc *p)
+{
+	json_t *o = json_object();
+	unsigned int i;
+
+	for (i = 0; i < NMEASURES; i++)
+		json_object_set_new(o, measure_name(i),
+		    json_boolean((p->measures & MEASURE_BIT(i)) != 0));
+	return o;
+}
+
 static json_t *
 proc_json(const struct proc *p)
 {
 	json_t *o;
 
-	o = json_pack("{s:s, s:i, s:i, s:s, s:I, s:i}",
+	o = json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:o}",
 	    "role", role_name(p->role), "slot", (int)p->slot,
 	    "pid", (int)p->pid, "state", state_names[p->state],
 	    "uptime", seconds_since(p->master, p->started_ms),
-	    "generation", (int)p->generation);
+	    "generation", (int)p->generation,
+	    "measures", measures_json(p));
 	if (p->book != NULL && o != NULL)
 		json_object_set_new(o, "sessions",
 		    json_integer(book_sessions(p->book)));
@@ -76,14 +91,16 @@ status_json(struct master *m)
 			json_array_append_new(listeners,
 			    json_pack("{s:s, s:i}", "address", l->text,
 			    "sessions", (int)l->sessions.n));
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:o, "
-	    "s:o}",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:s, s:o, s:o, "
+	    "s:o, s:o}",
 	    "version", MAILMILL_VERSION,
 	    "state", phase_names[m->phase],
 	    "hostname", m->config.settings->hostname,
 	    "pid", (int)getpid(), "uptime", seconds_since(m, m->started_ms),
 	    "generation", (int)m->config.generation,
 	    "sessions", (json_int_t)ledger_sessions(m->ledger),
+	    "sandbox", m->config.settings->sandbox == SANDBOX_ON ? "on" :
+	    "off",
 	    "processes", procs, "listeners", listeners,
 	    "certificates", certs_json(m), "queue", queue_json(m));
 }

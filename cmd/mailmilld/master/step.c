@@ -14,6 +14,7 @@
 
 #include <sys/wait.h>
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/version.h"
+#include "core/process/syscalls.h"
 #include "core/scheduler.h"
 
 /* --- stop ----------------------------------------------------------------- */
@@ -59,6 +61,13 @@ take_stop(struct master *m)
 
 /* --- children ------------------------------------------------------------- */
 
+/* Has the filter of system calls killed it? */
+static bool
+is_refusal(const struct proc *p)
+{
+	return WIFSIGNALED(p->status) && WTERMSIG(p->status) == SIGSYS;
+}
+
 static void
 log_death(const struct proc *p)
 {
@@ -74,6 +83,23 @@ log_death(const struct proc *p)
 	    p->book == NULL ? 0 : book_sessions(p->book));
 }
 
+/* It has made a system call that its role does not make: it is broken, or in
+ * the hands of somebody else.  The name is its own word, the signal is not. */
+static void
+log_refusal(const struct proc *p)
+{
+	char call[SYSCALLS_NAME_MAX] = "unknown";
+
+	if (!is_refusal(p))
+		return;
+	stats_inc(STATS_SANDBOX_KILLS);
+	if (p->was_refused)
+		syscalls_name(p->call, call, sizeof(call));
+	log_errx("sandbox", "role=%s slot=%u pid=%d call=%s effect=%s",
+	    role_name(p->role), p->slot, (int)p->pid, call,
+	    "killed: its role does not make this system call");
+}
+
 /* ${p} has ended. */
 static void
 bury(struct master *m, struct proc *p)
@@ -85,6 +111,7 @@ bury(struct master *m, struct proc *p)
 	p->ce = NULL;
 	chanev_finish(ce);
 	proc_collect(p);
+	log_refusal(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
 	if (p->role == ROLE_QUEUE && *p->trouble != '\0')
@@ -110,7 +137,9 @@ proc_step(struct master *m, struct proc *p)
 		    (int)p->pid);
 	}
 	p->said_ready = false;
-	if (p->has_exited) {
+	/* of one that was refused a call, its last words are read first: they
+	 * come with the end of its channel */
+	if (p->has_exited && !(is_refusal(p) && p->ce != NULL)) {
 		bury(m, p);
 		return;
 	}

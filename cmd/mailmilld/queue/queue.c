@@ -544,6 +544,21 @@ out:
 	return status;
 }
 
+static bool
+queue_path(const struct settings *s, size_t i, struct role_path *path_r)
+{
+	static const char *const folders[] = { "incoming", "queue" };
+
+	path_r->can_write = i < 2;
+	if (i < 2)
+		snprintf(path_r->path, sizeof(path_r->path), "%s/%s", s->spool,
+		    folders[i]);
+	else
+		/* SQLite's random numbers */
+		strlcpy(path_r->path, "/dev/urandom", sizeof(path_r->path));
+	return i < 3;
+}
+
 const struct role role_queue = {
 	.id = ROLE_QUEUE,
 	.name = "queue",
@@ -553,5 +568,15 @@ const struct role role_queue = {
 	.main = queue_main,
 	.peers = ROLE_BIT(ROLE_DELIVER),
 	.is_replaced = true,		/* the spool can have only one */
-	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } }
+	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } },
+	.profile = {
+		.calls = /* the spool, and the lock of another server's */
+		    "fallocate fcntl:locks fdatasync flock fstatfs fsync "
+		    "ftruncate getdents64 getppid kill:0 openat pread64 pwrite64 pwritev "
+		    "renameat renameat2 syncfs unlinkat "
+		    /* SQLite */
+		    "access faccessat faccessat2 fchmod fchown getcwd geteuid "
+		    "lstat mkdirat readlink rename stat unlink",
+		.path = queue_path
+	}
 };

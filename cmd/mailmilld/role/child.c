@@ -12,15 +12,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/child_log.h"
-#include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
@@ -52,12 +52,12 @@ child_exit(struct child *c)
 void
 child_ready(struct child *c)
 {
-	struct msg_empty empty = { 0 };
+	struct msg_ready ready = { .measures = c->sandbox.holds };
 
 	if (c->is_ready)
 		return;
 	c->is_ready = true;
-	if (chanev_send(c->master, M_READY, &empty, NULL, 0, -1) == -1)
+	if (chanev_send(c->master, M_READY, &ready, NULL, 0, -1) == -1)
 		log_warn("start", "role=%s step=%s", c->role->name, "ready");
 }
 
@@ -309,8 +309,18 @@ static void
 child_clear(struct child *c)
 {
 	chanev_free(c->master);
+	sandbox_clear(&c->sandbox);
 	settings_free(c->settings_owned);
 	log_flush();
+}
+
+/* While its file can be opened.  Without TZ libc would look at it again and
+ * again. */
+static void
+read_zone(void)
+{
+	(void)setenv("TZ", ":/etc/localtime", 0);
+	tzset();
 }
 
 int
@@ -320,6 +330,7 @@ child_main(const struct role *role)
 	int status = 1;
 
 	setproctitle("%s", role->name);
+	read_zone();
 	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
 	prctl(PR_SET_NAME, "mailmilld");
 	if (open_loop(&c) == 0 && hear_until(&c, &c.has_basics) == 0 &&
@@ -336,26 +347,27 @@ child_main(const struct role *role)
 int
 child_drop(struct child *c)
 {
-	const struct role *role = c->role;
-	const struct msg_init *init = &c->init;
-	char root[PATH_MAX] = "";
-	int rc;
-
-	if (role->root != NULL)
-		snprintf(root, sizeof(root), "%s/%s", c->settings->spool,
-		    role->root);
-	rc = role->keeps_groups ? privs_drop_account(role_account(c->settings,
-	    role->id), init->uid, init->gid) : privs_drop(init->uid, init->gid,
-	    init->aux_gid, role->root == NULL ? NULL : root);
-	if (rc == 0 && role->has_secrets &&
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
-		log_err("privileges", "step=%s", "dumpable");
-		return -1;
-	}
-	return rc;
+	c->sandbox = (struct sandbox){ .role = c->role,
+		.settings = c->settings, .init = c->init };
+	return sandbox_drop(&c->sandbox);
 }
 
 /* --- run ------------------------------------------------------------------ */
+
+/* The master hears of a call that is refused. */
+static void
+confine(struct child *c)
+{
+	struct msg_refused refused = { 0 };
+	unsigned char packet[64];
+	size_t len;
+
+	len = channel_packet(&msg_rows[M_REFUSED], M_REFUSED, &refused, packet,
+	    sizeof(packet));
+	assert(len > 0);
+	sandbox_confine(&c->sandbox, CHILD_CHANNEL_FD, packet, len,
+	    CHANNEL_BASE_AT + offsetof(struct msg_refused, call));
+}
 
 int
 child_run(struct child *c, const struct child_ops *ops, void *closure)
@@ -374,6 +386,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	chanev_resume(c->master);
 	if (hear_until(c, &c->is_started) == -1)
 		return 1;
+	confine(c);
 	if (!c->is_draining && !c->is_late)
 		child_ready(c);
 	rc = scheduler_run(c->sched);

@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/sandbox.h"
 #include "cmd/settings/settings.h"
 #include "core/scheduler.h"
 
@@ -55,6 +56,7 @@ struct child {
 	bool			 is_ready;	/* M_READY has been said */
 	bool			 is_relog_wanted;
 	Event			*log_timer;	/* set while lines wait */
+	struct sandbox		 sandbox;
 	struct chanev_ops	 master_ops;
 	const struct child_ops	*ops;
 	void			*closure;
@@ -72,15 +74,15 @@ struct child {
  * cannot start, logs why and returns 1. */
 int child_main(const struct role *role);
 
-/* child_drop(c): Become the account of M_INIT, in the sandbox that c->role
- * describes: chroot, groups, account, no new privileges, no core files.
- * Without root only what needs no privilege.  Return 0, or -1 having logged
- * why. */
+/* child_drop(c): Become the account of M_INIT, with what sandbox_drop() says;
+ * without root only what needs no privilege.  Before threads.  Return 0, or -1
+ * having logged why. */
 int child_drop(struct child *c);
 
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
  * child_exit().  The messages that the master has sent up to M_START are given to
- * ${ops} before M_READY.  Return the exit status. */
+ * ${ops} before M_READY; then the process makes no other system calls than
+ * those of its profile.  Return the exit status. */
 int child_run(struct child *c, const struct child_ops *ops, void *closure);
 
 /* child_ready(c): Say M_READY, if that has not been said: all that the role needs

@@ -76,6 +76,8 @@ struct msg_auth {
 struct msg_log { uint32_t kind; };	/* enum log_kind */
 struct msg_peer { uint32_t role, slot, instance; };
 #define MSG_TROUBLE_MAX	LOG_ERROR_MAX
+struct msg_ready { uint32_t measures, unused; };	/* what bounds it (sandbox.h) */
+struct msg_refused { int32_t call; uint32_t unused; };
 struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
 struct msg_drain { uint32_t is_reconfig; };
 /* Sessions when it was told to drain; of these, those that it has moved or told

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
+#include "core/process/caps.h"
 #include "core/process/log.h"
 
 #define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
@@ -129,15 +130,13 @@ enter_root(const char *root)
 static int
 become(uid_t uid, gid_t gid)
 {
-	struct rlimit none = { 0, 0 };
-
+	/* without CAP_SETPCAP it stays as it is; no_new_privs stands before it */
+	(void)caps_bound(0);
 	if (setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1) {
 		log_err("privileges", "uid=%u gid=%u", (unsigned int)uid,
 		    (unsigned int)gid);
 		return -1;
 	}
-	/* a core file would hold mail and passwords */
-	(void)setrlimit(RLIMIT_CORE, &none);
 	return 0;
 }
 
@@ -146,6 +145,11 @@ stay_so(void)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
 		log_err("privileges", "step=no_new_privs");
+		return -1;
+	}
+	/* what a service manager may have given to an account */
+	if (geteuid() != 0 && caps_keep(0) == -1) {
+		log_err("privileges", "step=%s", "capabilities");
 		return -1;
 	}
 	return 0;

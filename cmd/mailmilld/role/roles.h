@@ -17,12 +17,38 @@
 struct child;
 
 #define ROLE_FOLDERS_MAX	4
+#define ROLE_PATH_MAX		1100	/* octets of a path in the settings, with NUL */
 
 /* A folder in the spool that belongs to a role's account. */
 struct role_folder {
 	const char	*name;
 	mode_t		 mode;
 };
+
+/* A file, or a folder with all that is below it. */
+struct role_path {
+	char	path[ROLE_PATH_MAX];
+	bool	can_write;
+};
+
+/* What a process of the role may do once it has told M_READY (sandbox.h). */
+struct role_profile {
+	/* the system calls (core/process/syscalls.h) beside those that all
+	 * roles make */
+	const char	*calls;
+	/* more_calls(s): further ones that the settings ask for; "": none;
+	 * PROFILE_ANY_CALLS: they ask for what nobody can foresee, and then no
+	 * other measure counts that would be in its way.  NULL: none */
+	const char	*(*more_calls)(const struct settings *s);
+	/* path(s, i, path_r): the ${i}th file or folder that it opens by its
+	 * name; it is "" at first, and may stay so.  Return false after the
+	 * last.  NULL: none */
+	bool		 (*path)(const struct settings *s, size_t i,
+			    struct role_path *path_r);
+	/* it writes no file that grows (RLIMIT_FSIZE 0) */
+	bool		 is_silent;
+};
+#define PROFILE_ANY_CALLS	NULL
 
 struct role {
 	enum role_id	 id;
@@ -57,6 +83,7 @@ struct role {
 	const char	*root;		/* its chroot, a folder of the spool; NULL: none */
 	bool		 has_secrets;	/* nobody may look into its memory */
 	struct role_folder folders[ROLE_FOLDERS_MAX];	/* the outer one first */
+	struct role_profile profile;
 };
 
 #define ROLE_BIT(id)	(1u << (id))

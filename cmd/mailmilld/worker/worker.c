@@ -218,6 +218,17 @@ worker_count(const struct settings *s)
 	return (unsigned int)s->workers;
 }
 
+/* Its folder of the spool. */
+static bool
+worker_path(const struct settings *s, size_t i, struct role_path *path_r)
+{
+	if (i > 0)
+		return false;
+	snprintf(path_r->path, sizeof(path_r->path), "%s/incoming", s->spool);
+	path_r->can_write = true;
+	return true;
+}
+
 const struct role role_worker = {
 	.id = ROLE_WORKER,
 	.name = "worker",
@@ -228,5 +239,14 @@ const struct role role_worker = {
 	    ROLE_BIT(ROLE_AUTHD),
 	.has_clients = true,
 	.root = "incoming",
-	.folders = { { "incoming", 02770 } }
+	.folders = { { "incoming", 02770 } },
+	.profile = {
+		.calls = /* clients */
+		    "getpeername getsockname getsockopt setsockopt shutdown "
+		    /* segments and bodies */
+		    "fallocate fchmod fcntl:locks fdatasync flock fstatfs fsync "
+		    "ftruncate getdents64 openat pread64 pwrite64 pwritev "
+		    "renameat renameat2 sync_file_range unlinkat",
+		.path = worker_path
+	}
 };

@@ -335,6 +335,14 @@ send_empty(struct step_child *c, enum msg_type type)
 }
 
 static void
+send_ready(struct step_child *c)
+{
+	struct msg_ready ready = { 0 };
+
+	cr_assert_eq(channel_send(c->ch, M_READY, &ready, NULL, 0, -1), 0);
+}
+
+static void
 send_trouble(struct step_child *c, const char *text)
 {
 	struct msg_empty empty = { 0 };
@@ -380,7 +388,7 @@ step_act(const char *verb, struct step_child *c)
 {
 	if (strcmp(verb, "ready") == 0) {
 		if (!c->is_ready)
-			send_empty(c, M_READY);
+			send_ready(c);
 		c->is_ready = true;
 	} else if (strcmp(verb, "exit") == 0) {
 		exit_child(c);

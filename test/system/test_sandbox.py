@@ -1,0 +1,175 @@
+"""What bounds each process, as the kernel says; what becomes of one that makes
+a system call of which its role knows nothing."""
+import os
+import re
+import socket
+
+from forced import forced_call
+from harness import ROOT, SANITIZE, Client, Server, Skip, wait_for
+from keys import make_pair, tls_conf
+
+ROLES = ['worker', 'queue', 'deliver', 'keyd', 'authd']
+CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
+
+
+def need_sandbox():
+    if SANITIZE:
+        raise Skip('sanitizers need more than a role may do')
+
+
+def server(d, conf='', **kw):
+    """With a process of each role."""
+    make_pair(d, 'ec')
+    open(f'{d}/users', 'w').close()
+    s = Server(d, conf=conf, listener=tls_conf(d, 'ec') + f'Auth_Backend = '
+               f'"passwd:{d}/users"\n', **kw)
+    s.give_to_authd(f'{d}/users')
+    return s
+
+
+def fields(path):
+    with open(path) as f:
+        return dict(re.findall(r'^(\w+):\s*(.*)$', f.read(), re.M))
+
+
+def threads(pid):
+    for t in os.listdir(f'/proc/{pid}/task'):
+        yield fields(f'/proc/{pid}/task/{t}/status')
+
+
+def role_pids(s):
+    for role in ROLES:
+        pids = s.pids(f'mailmilld: {role}')
+        assert pids, role
+        for pid in pids:
+            yield role, pid
+
+
+def in_status(s):
+    return {p['role']: p['measures'] for p in s.ctl_json('status')['processes']
+            if 'measures' in p}
+
+
+def test_each_process_is_bound(d):
+    need_sandbox()
+    with server(d) as s:
+        said = in_status(s)
+        assert sorted(said) == sorted(ROLES), said
+        for role, pid in role_pids(s):
+            for t in threads(pid):
+                assert t['Seccomp'] == '2' and t['NoNewPrivs'] == '1', (role, t)
+                for c in CAPS:
+                    if ROOT or c != 'CapBnd':
+                        assert int(t[c], 16) == 0, (role, c, t[c])
+                if ROOT:
+                    ids = t['Uid'].split() + t['Gid'].split()
+                    assert '0' not in ids and len(set(ids)) <= 2, (role, ids)
+            with open(f'/proc/{pid}/limits') as f:
+                limits = f.read()
+            for what in 'core file size', 'processes':
+                assert re.search(rf'^Max {what} +0 +0 ', limits, re.M), (
+                    role, what, limits)
+            for m in 'account', 'caps', 'privs', 'memory', 'fork', 'calls':
+                assert said[role][m], (role, m, said[role])
+        # the table says what holds
+        for role, m in said.items():
+            assert m['root'] == (ROOT and role in ('worker', 'keyd')), (role, m)
+        text = s.ctl('status').stdout
+        for role in ROLES:
+            assert re.search(rf'^{role} +(yes|-) .*yes$', text, re.M), text
+        assert 'turned off' not in text
+        s.no_sanitizer_report()
+        assert 'sandbox' not in s.log(), s.log()
+
+
+def test_roots_are_empty(d):
+    if not ROOT:
+        raise Skip('needs root')
+    need_sandbox()
+    with server(d) as s:
+        for role, pid in role_pids(s):
+            root = os.readlink(f'/proc/{pid}/root')
+            want = {'worker': f'{s.spool}/incoming', 'keyd': f'{s.spool}/empty'}
+            assert root == want.get(role, '/'), (role, root)
+
+
+def test_nobody_looks_into_a_process(d):
+    """Not even another one of its account."""
+    if not ROOT:
+        raise Skip('needs root, to take the accounts')
+    need_sandbox()
+    with server(d) as s:
+        for role, pid in role_pids(s):
+            st = os.stat(f'/proc/{pid}/mem')
+            assert st.st_uid == 0, (role, st.st_uid)
+
+
+def killed_with(s, role, call, *args):
+    """A process of the role is made to make the call."""
+    pid = s.pids(f'mailmilld: {role}')[0]
+    before = s.stats()['sandbox_kills']
+    forced_call(pid, call, *args)
+    line = wait_for(f'{role} to die of {call}', lambda: re.search(
+        rf'event=sandbox role={role} slot=\d+ pid={pid} call=\w+ ', s.log()))
+    assert f' call={call} ' in line[0], line[0]
+    assert re.search(rf'event=process-end role={role} slot=\d+ pid={pid} '
+                     rf'signal=31 ', s.log())
+    assert s.stats()['sandbox_kills'] == before + 1
+    wait_for('its successor', lambda: s.pids(f'mailmilld: {role}') and {
+        p['state'] for p in s.ctl_json('status')['processes']} == {'running'})
+
+
+def test_a_call_of_another_role_kills_and_is_named(d):
+    need_sandbox()
+    with server(d, workers=1) as s:
+        killed_with(s, 'worker', 'socket', socket.AF_INET, socket.SOCK_STREAM)
+        killed_with(s, 'deliver', 'execve')
+        killed_with(s, 'queue', 'ptrace')
+        killed_with(s, 'keyd', 'openat')
+        killed_with(s, 'authd', 'ioctl', 0, 0x5412)          # TIOCSTI
+        c = Client(s.port)
+        c.hello()
+        c.mail(b'Subject: still\r\n\r\nhere\r\n')
+        s.wait_mail(1)
+
+
+def test_arguments_count(d):
+    need_sandbox()
+    with server(d, workers=1) as s:
+        killed_with(s, 'worker', 'mprotect', 0, 4096, 4)     # PROT_EXEC
+        killed_with(s, 'deliver', 'kill', os.getpid(), 9)
+
+
+def test_it_can_be_turned_off(d):
+    need_sandbox()
+    with server(d, conf='sandbox = off\n') as s:
+        assert re.search('level=warning event=sandbox-off ', s.log())
+        assert 'the sandbox is turned off' in s.ctl('status').stdout
+        assert s.ctl_json('status')['sandbox'] == 'off'
+        for role, pid in role_pids(s):
+            for t in threads(pid):
+                assert t['Seccomp'] == '0', (role, t)
+                assert t['NoNewPrivs'] == '1', (role, t)
+        # a reload turns it on
+        s.write_conf(conf='')
+        s.ctl('reload')
+        wait_for('new processes', lambda: all(
+            t['Seccomp'] == '2' for _, pid in role_pids(s)
+            for t in threads(pid)))
+
+
+def test_a_folder_of_maildirs_that_is_replaced_is_used(d):
+    need_sandbox()
+    with Server(d) as s:
+        c = Client(s.port)
+        c.hello()
+        c.mail(b'Subject: one\r\n\r\n1\r\n')
+        s.wait_mail(1)
+        wait_for('the queue to know', lambda: 'event=delivered' in s.log())
+        os.rename(s.mail, s.mail + '.old')
+        os.mkdir(s.mail)
+        os.chmod(s.mail, 0o1777)
+        c.mail(b'Subject: two\r\n\r\n2\r\n')
+        s.wait_mail(1)
+        assert 'event=sandbox-stale ' in s.log()
+        assert 'event=deferred' not in s.log()
