@@ -71,6 +71,8 @@ is_tls12(const uint8_t *tbs, size_t len)
 enum keeper_tls
 keeper_tbs(const uint8_t *tbs, size_t len)
 {
+	if (len == 0)		/* and then tbs may be NULL */
+		return KEEPER_NOT_TLS;
 	if (is_tls13(tbs, len))
 		return KEEPER_TLS13;
 	return is_tls12(tbs, len) ? KEEPER_TLS12 : KEEPER_NOT_TLS;
