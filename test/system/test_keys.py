@@ -162,6 +162,19 @@ def test_keyd_reaches_nothing(d):
         assert os.waitpid(child, 0)[1] == 0
 
 
+def test_pages_with_keys_are_locked(d):
+    """Also where the limit of locked memory is the usual one."""
+    if SANITIZE:
+        raise Skip('another malloc')
+    with server(d) as s:
+        handshake(s.tls_port).close()
+        pid, = keyds(s)
+        with open(f'/proc/{pid}/status') as f:
+            locked = int(re.search(r'^VmLck:\s+(\d+)', f.read(), re.M)[1])
+        assert locked >= 2048, locked
+        assert 'step=lock-memory' not in s.log(), s.log()
+
+
 def test_without_certificates_there_is_no_keyd(d):
     with Server(d) as s:
         assert keyds(s) == []

@@ -5,15 +5,13 @@
 
 #include "cmd/mailmilld/keyd/keyd_int.h"
 
-#include <sys/mman.h>
-#include <sys/resource.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/creds/creds.h"
+#include "cmd/mailmilld/keyd/keyd_memory.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
@@ -30,6 +28,14 @@ struct role_state {
 };
 
 /* --- keys from the master ------------------------------------------------- */
+
+static void
+check_memory(int rc)
+{
+	if (rc == -1)
+		log_warn("keyd", "step=%s effect=%s", "lock-memory",
+		    "keys may be written to swap space");
+}
 
 static void
 on_certs(void *closure, struct channel_msg *msg)
@@ -86,6 +92,7 @@ on_keys_end(void *closure, struct channel_msg *msg)
 	    s->nkeys == s->keyd.settings->tls->npairs;
 	bundle_free(s->bundle);
 	s->bundle = NULL;
+	check_memory(keyd_memory_extend());
 	if (ready.is_good) {
 		keeper_forget(s->keyd.keeper, s->version);
 		s->version = certs.version;
@@ -130,21 +137,6 @@ static const struct child_ops child_ops = {
 	.drain = exit_if_done
 };
 
-/* No page of ours goes to swap space, where it would outlive us.  After the
- * drop there would be a limit, which memory to come would hit. */
-static void
-stay_in_memory(const struct child *c)
-{
-	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
-
-	if (c->init.uid == 0)
-		return;
-	if (setrlimit(RLIMIT_MEMLOCK, &all) == -1 ||
-	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == -1)
-		log_warn("keyd", "step=%s effect=%s", "mlockall",
-		    "keys may be written to swap space");
-}
-
 static int
 keyd_main(struct child *c)
 {
@@ -153,7 +145,7 @@ keyd_main(struct child *c)
 	int status;
 
 	TAILQ_INIT(&s.keyd.workers);
-	stay_in_memory(c);
+	check_memory(keyd_memory_lock());
 	/* the null device: nothing here uses standard output.  Standard error
 	 * stays, for messages of libraries. */
 	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
@@ -187,7 +179,7 @@ const struct role role_keyd = {
 	.has_secrets = true,
 	.profile = {
 		/* certificates come as sealed memory */
-		.calls = "fcntl:seals mlock mlock2 pread64",
+		.calls = "fcntl:seals mlock2 pread64",
 		.is_silent = true
 	}
 };
