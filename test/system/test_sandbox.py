@@ -93,6 +93,25 @@ def test_roots_are_empty(d):
             assert root == want.get(role, '/'), (role, root)
 
 
+# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
+# NET_BIND_SERVICE, SYS_CHROOT
+MASTER_CAPS = {0, 1, 3, 4, 5, 6, 7, 8, 10, 18}
+
+
+def test_the_master_keeps_what_it_uses(d):
+    if not ROOT:
+        raise Skip('needs root')
+    with server(d, as_root=True) as s:
+        f = fields(f'/proc/{s.master}/status')
+        for c in CAPS:
+            v = int(f[c], 16)
+            have = {i for i in range(64) if v >> i & 1}
+            assert have <= MASTER_CAPS, (c, have - MASTER_CAPS)
+            assert (c in ('CapInh', 'CapAmb')) == (not have), (c, have)
+        # a reload can still do all that a start does
+        s.ctl('reload')
+
+
 def test_nobody_looks_into_a_process(d):
     """Not even another one of its account."""
     if not ROOT:

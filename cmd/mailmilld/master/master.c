@@ -145,6 +145,7 @@ open_parts(struct master *m)
 
 	bound_sessions(m);
 	privs_gather();
+	privs_keep_needed();
 	if (master_init(m, &real_ops) == -1 || signals_open(m) == -1) {
 		log_err("start", "step=%s", "loop");
 		return 1;

@@ -7,6 +7,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include <linux/capability.h>
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -190,6 +192,28 @@ privs_drop_account(const char *name, uid_t uid, gid_t gid)
 			return -1;
 	}
 	return stay_so();
+}
+
+/* As CapabilityBoundingSet in mailmilld.service. */
+static const uint64_t needed =
+    CAPS_BIT(CAP_NET_BIND_SERVICE) |	/* ports below 1024 */
+    CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SYS_CHROOT) |
+    CAPS_BIT(CAP_SETPCAP) |		/* the children's own drop */
+    CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_FOWNER) |
+    CAPS_BIT(CAP_FSETID) |		/* folders of the spool */
+    CAPS_BIT(CAP_DAC_OVERRIDE) |	/* keys, tables, logs of others */
+    CAPS_BIT(CAP_KILL);			/* children, which have other accounts */
+
+void
+privs_keep_needed(void)
+{
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_MEMLOCK, &all);
+	/* without CAP_SETPCAP there is less to lose */
+	(void)caps_bound(needed);
+	if (caps_keep(needed) == -1)
+		log_err("privileges", "step=%s", "capabilities");
 }
 
 unsigned long

@@ -46,6 +46,11 @@ int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
  * its administrator has set it up, it goes on to read.  Before threads. */
 int privs_drop_account(const char *name, uid_t uid, gid_t gid);
 
+/* privs_keep_needed(): For the master: of root's capabilities keep those that it
+ * and the start of its children need, for good.  The limit of memory that may be
+ * locked goes while that is possible: keyd has to. */
+void privs_keep_needed(void);
+
 /* privs_raise_nofile(): As many descriptors as the hard limit allows.  Return
  * that number. */
 unsigned long privs_raise_nofile(void);
