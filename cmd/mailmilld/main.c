@@ -155,7 +155,10 @@ run_master(struct master *m)
 	}
 	/* before the pid file, whose readers look at the title */
 	setproctitle("master");
-	spawn_init(m->is_foreground);
+	if (spawn_init(m->is_foreground) == -1) {
+		fprintf(stderr, "mailmilld: pipe: %s\n", strerror(errno));
+		return 1;
+	}
 	status = master_run(m);
 	daemon_unlock();
 	daemon_tell_parent(status);

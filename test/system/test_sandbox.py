@@ -1,12 +1,18 @@
 """What bounds each process, as the kernel says; what becomes of one that makes
 a system call of which its role knows nothing."""
+import fcntl
 import os
+import pty
 import re
 import socket
+import subprocess
+import termios
+import threading
 
 from forced import forced_call
-from harness import ROOT, SANITIZE, Client, Server, Skip, wait_for
-from keys import make_pair, tls_conf
+from harness import (ROOT, SANITIZE, Client, Server, Skip, stat_fields,
+                     wait_for)
+from keys import make_pair, memory, tls_conf
 
 ROLES = ['worker', 'queue', 'deliver', 'keyd', 'authd']
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
@@ -110,6 +116,57 @@ def test_the_master_keeps_what_it_uses(d):
             assert (c in ('CapInh', 'CapAmb')) == (not have), (c, have)
         # a reload can still do all that a start does
         s.ctl('reload')
+
+
+def test_a_process_has_no_terminal_and_no_environment(d):
+    """Whatever the server is started with."""
+    need_sandbox()
+    s = server(d)
+    master, terminal = pty.openpty()
+    name = os.ttyname(terminal)
+    s.proc = subprocess.Popen(
+        s.command('-f'), stdin=terminal, stdout=terminal, stderr=terminal,
+        env={**os.environ, 'SECRET': 'x1y2z3', 'TZ': 'UTC', 'LD_BIND_NOW': '1'},
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
+    os.close(terminal)
+    s.master = s.proc.pid
+    said = b''
+
+    def read():
+        nonlocal said
+        while True:
+            try:
+                v = os.read(master, 4096)
+            except OSError:
+                return
+            said += v
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    s.wait_ready()
+    for role, pid in role_pids(s):
+        assert os.getsid(pid) == pid, role
+        assert stat_fields(pid)[4] == '0', (role, 'its terminal')
+        with open(f'/proc/{pid}/environ') as f:
+            have = {v.split('=')[0] for v in f.read().split('\0') if v}
+        # the title may lie over it
+        assert have <= {'PATH', 'TZ'}, (role, have)
+        if ROOT:
+            assert not [m for m in memory(pid) if b'SECRET=x1y2z3' in m], role
+        files = {fd: os.readlink(f'/proc/{pid}/fd/{fd}')
+                 for fd in os.listdir(f'/proc/{pid}/fd')}
+        assert files['0'] == '/dev/null', (role, files)
+        assert name not in files.values(), (role, files)
+        assert files['2'].startswith('pipe:'), (role, files)
+    # and still the log gets there
+    c = Client(s.port)
+    c.hello()
+    c.mail(b'Subject: x\r\n\r\n1\r\n')
+    wait_for('the log', lambda: b'mailmilld/worker' in said and
+             b'event=accepted' in said and b'event=delivered' in said)
+    s.stop()
+    reader.join(10)
+    os.close(master)
+    assert b'event=stopped status=0' in said, said[-2000:]
 
 
 def test_nobody_looks_into_a_process(d):

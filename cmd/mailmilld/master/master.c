@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/master/daemon.h"
 #include "cmd/mailmilld/master/needs.h"
+#include "cmd/mailmilld/master/output.h"
 #include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
@@ -146,7 +147,8 @@ open_parts(struct master *m)
 	bound_sessions(m);
 	privs_gather();
 	privs_keep_needed();
-	if (master_init(m, &real_ops) == -1 || signals_open(m) == -1) {
+	if (master_init(m, &real_ops) == -1 || signals_open(m) == -1 ||
+	    output_open(spawn_output()) == -1) {
 		log_err("start", "step=%s", "loop");
 		return 1;
 	}
@@ -178,6 +180,7 @@ close_parts(struct master *m)
 	listeners_close(m);
 	respawns_cancel(m);
 	certs_close(m);
+	output_close();
 	watch_close(&m->signals);
 	after_cancel(&m->wake);
 	log_flush();

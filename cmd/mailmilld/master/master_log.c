@@ -6,10 +6,11 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "cmd/mailmilld/role/spawn.h"
 
 #define RELOG_MS	2000	/* between tries to reopen a log */
 #define RELOG_PAUSE_MS	1000	/* between reopenings that children ask for */
@@ -79,7 +80,7 @@ master_relog(struct master *m)
 	log.kind = kind;
 	TAILQ_FOREACH(p, &m->procs, link)
 		(void)proc_send_fd(p, M_LOG, &log,
-		    fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0));
+		    spawn_log(m->log_fd));
 	log_event(LOG_LEVEL_INFO, "log-reopen", "log=%s", log_target(m));
 }
 

@@ -14,6 +14,7 @@
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/stats.h"
 
@@ -86,7 +87,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 
 	if (send_init(m, p, config) == -1 ||
 	    proc_send_fd(p, M_LOG, &log,
-	    fcntl(m->log_fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    spawn_log(m->log_fd)) == -1 ||
 	    proc_send_fd(p, M_STATS, &empty,
 	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;

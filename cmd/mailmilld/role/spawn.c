@@ -1,5 +1,6 @@
 /* Starting a child.
- * Owns: fork, descriptor 3, what a child inherits (nothing else), exec.
+ * Owns: fork, descriptor 3, what a child inherits (nothing else), exec, the
+ * pipe of what children say on standard output and error.
  * Knows nothing of why a child is started. */
 
 #include "cmd/mailmilld/role/spawn.h"
@@ -7,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,28 +18,77 @@
 
 #define SELF	"/proc/self/exe"
 
-static bool keeps_stdio;
+/* What a child finds in its environment: these of ours, and PATH, which a module
+ * of PAM may need.  The sanitizers' are theirs alone. */
+static const char *const kept[] = { "TZ",
+#ifdef __SANITIZE_ADDRESS__
+	"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS",
+#endif
+};
+#define NKEPT	(sizeof(kept) / sizeof(kept[0]))
 
-void
+static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+    "/sbin:/bin";
+static char *environment[NKEPT + 2] = { path };
+static int output[2] = { -1, -1 };	/* read here, written by children */
+
+static void
+make_environment(void)
+{
+	const char *value;
+	size_t i, n = 1;
+
+	for (i = 0; i < NKEPT; i++)
+		if ((value = getenv(kept[i])) != NULL &&
+		    asprintf(&environment[n], "%s=%s", kept[i], value) != -1)
+			n++;
+	environment[n] = NULL;
+}
+
+int
 spawn_init(bool is_foreground)
 {
-	keeps_stdio = is_foreground;
+	make_environment();
+	if (!is_foreground)
+		return 0;
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == -1)
+		return -1;
+	/* a sanitizer's report waits until it is read */
+	return fcntl(output[1], F_SETFL, 0);
+}
+
+int
+spawn_output(void)
+{
+	return output[0];
+}
+
+int
+spawn_log(int fd)
+{
+	char other[32];
+
+	if (output[1] == -1 || isatty(fd) == 0)
+		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	/* a log never blocks */
+	snprintf(other, sizeof(other), "/proc/self/fd/%d", output[1]);
+	return open(other, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 /* The program that started us may read our output until its end: in the
- * background no child may keep that open. */
+ * background no child may keep that open.  In the foreground it may be
+ * a terminal, into which somebody could type for root. */
 static void
 leave_stdio(void)
 {
 	int null = open("/dev/null", O_RDWR);
+	int out = output[1] == -1 ? null : output[1];
 
 	if (null == -1)
-		return;
+		_exit(127);
 	dup2(null, STDIN_FILENO);
-	if (!keeps_stdio) {
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-	}
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
 }
 
 /* In the child, between fork and exec: only async-signal-safe calls. */
@@ -45,17 +97,20 @@ become_child(char **argv, int fd)
 {
 	sigset_t none;
 
+	/* without a terminal of its own; it is no leader of a group, so this
+	 * does not fail */
+	(void)setsid();
+	leave_stdio();
 	if (fd == CHILD_CHANNEL_FD)
 		fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, CHILD_CHANNEL_FD) == -1)
 		_exit(127);
-	leave_stdio();
 	/* no child gets a listening socket, or another child's channel */
 	if (close_range(CHILD_CHANNEL_FD + 1, ~0U, 0) == -1)
 		_exit(127);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(SELF, argv);
+	execve(SELF, argv, environment);
 	_exit(127);
 }
 

@@ -1,4 +1,6 @@
-/* Starting a child: this binary again, in an address space of its own. */
+/* Starting a child: this binary again, in an address space of its own.
+ * It gets a session of its own, no terminal, and nothing of our environment but
+ * TZ. */
 
 #ifndef CMD_MAILMILLD_ROLE_SPAWN_H
 #define CMD_MAILMILLD_ROLE_SPAWN_H
@@ -9,9 +11,17 @@
 
 #include "cmd/mailmilld/role/roles.h"
 
-/* spawn_init(is_foreground): In the foreground children keep stdout and
- * stderr. */
-void spawn_init(bool is_foreground);
+/* spawn_init(is_foreground): Before the first.  In the foreground children write
+ * their standard output and error into a pipe, else nowhere.  Return 0, or -1
+ * with errno. */
+int spawn_init(bool is_foreground);
+
+/* spawn_output(): Where that pipe is read, non-blocking; -1: there is none. */
+int spawn_output(void);
+
+/* spawn_log(fd): The descriptor that a child gets for the log ${fd}: another one
+ * for it, or for that pipe where it is a terminal.  -1 with errno. */
+int spawn_log(int fd);
 
 /* spawn_child(role, &fd_r): Fork and execute ourselves as ${role}; *fd_r is our
  * end of the channel, non-blocking and close-on-exec.  Return its process id,
