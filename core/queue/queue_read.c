@@ -70,7 +70,8 @@ tell_damage(struct queue_segment *seg, bool is_last)
 		is_torn = is_last && seg->state == SEGMENT_DEAD &&
 		    d->offset >= seg->durable;
 		queue_segment_damage(seg, d, is_torn);
-		if (seg->state != SEGMENT_DEAD || d->offset < seg->durable)
+		if (seg->state != SEGMENT_DEAD || d->offset < seg->durable ||
+		    (seg->durable == 0 && !is_last))
 			seg->is_damaged = true;
 		else if (seg->durable == 0)
 			seg->is_doubtful = true;

@@ -14,6 +14,7 @@
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_torn.h"
 #include "core/util/array.h"
 
 static bool
@@ -23,8 +24,8 @@ is_finished(const struct queue_segment *seg)
 	    seg->nback == 0 && !seg->is_unusable;
 }
 
-/* A segment in which committed octets were damaged, or may have been, is kept
- * for somebody to look at, under a name that nobody else uses. */
+/* A segment in which committed octets were damaged is kept for somebody to
+ * look at, under a name that nobody else uses. */
 static int
 set_aside(struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -37,12 +38,9 @@ set_aside(struct queue_spool *sp, struct queue_segment *seg)
 	if (renameat(sp->config.incoming_dirfd, from, sp->config.incoming_dirfd,
 	    to) == -1)
 		return -1;
-	log_errx("segment-kept", "file=%s reason=%s", to, seg->is_damaged ?
+	log_errx("segment-kept", "file=%s reason=%s", to,
 	    "it had damage where whole records should be; remove it when you "
-	    "have looked at it" :
-	    "its last batch is not whole: of no message that was acknowledged "
-	    "if the power failed, else of some; remove it when you have looked "
-	    "at it");
+	    "have looked at it");
 	return 0;
 }
 
@@ -61,8 +59,10 @@ dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 {
 	int dirfd = sp->config.incoming_dirfd;
 
-	if (seg->is_damaged || seg->is_doubtful)
+	if (seg->is_damaged)
 		return set_aside(sp, seg);
+	if (seg->is_doubtful)
+		return spool_torn_keep(dirfd, seg->id, seg->generation);
 	if (sp->is_short || *nfree >= QUEUE_FREE_MAX)
 		return spool_segment_remove(dirfd, seg->id);
 	if (queue_segment_open_file(sp, seg) == -1 ||
@@ -247,7 +247,7 @@ body_is_known(void *closure, uint64_t id)
 	return sp->user->holds(sp->queue, id);
 }
 
-/* Remove bodies that no record names.  For that all segments may have to be
+/* Remove what was kept for long enough, and bodies that no record names.  For that all segments may have to be
  * read, so not while there are many. */
 void
 queue_sweep(struct queue_spool *sp)
@@ -256,6 +256,8 @@ queue_sweep(struct queue_spool *sp)
 	unsigned int nsegments = 0;
 	int n;
 
+	if (spool_torn_expire(sp->config.incoming_dirfd) == -1)
+		log_warn("spool-sweep", "folder=%s", "incoming");
 	RB_FOREACH (seg, queue_segments, &sp->segments)
 		nsegments++;
 	if (nsegments > QUEUE_SWEEP_SEGMENTS) {

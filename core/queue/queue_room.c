@@ -1,7 +1,9 @@
 /* A spool whose file system is full, or at its quota.
  * Owns: the order in which idle room is given up, when the reserve is made
  * again.
- * First go the free segments, then the reserve (core/spool/spool_reserve.h).
+ * First go the free segments, then the torn ones, which are kept only in case
+ * that somebody wants to look (core/spool/spool_torn.h), and then the reserve
+ * (core/spool/spool_reserve.h), without which no mail is taken.
  * What the reserve has to do is to record deliveries, so that segments can go;
  * a copy of a deferred message may use no more than half of it. */
 
@@ -14,6 +16,7 @@
 #include "core/process/log.h"
 #include "core/queue/queue_spool_int.h"
 #include "core/spool/spool_reserve.h"
+#include "core/spool/spool_torn.h"
 
 #define ENOUGH		4	/* times the reserve is free, before it is made again: workers need some, too */
 
@@ -79,7 +82,8 @@ queue_room_make(struct queue_spool *sp)
 	if (!is_full(errno))
 		return false;
 	sp->nroom = 0;
-	if (spool_scan(dirfd, remove_free, sp) == 0 && sp->nroom > 0) {
+	if ((spool_scan(dirfd, remove_free, sp) == 0 && sp->nroom > 0) ||
+	    spool_torn_remove(dirfd) == 0) {
 		/* A journal may keep the blocks until it is written. */
 		(void)fsync(dirfd);
 		errno = saved;
@@ -139,8 +143,10 @@ queue_room_check(struct queue_spool *sp)
 
 	sp->reserve_ms = sp->now_ms + QUEUE_RESERVE_MS;
 	if (sp->is_short && !has_free(sp,
-	    ENOUGH * spool_reserve_octets(dirfd), ENOUGH * SPOOL_RESERVE_FILES))
+	    ENOUGH * spool_reserve_octets(dirfd), ENOUGH * SPOOL_RESERVE_FILES)) {
+		(void)spool_torn_remove(dirfd);
 		return;
+	}
 	if (spool_reserve_make(dirfd) == -1) {
 		not_made(sp);
 		return;

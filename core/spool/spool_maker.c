@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/spool/spool_reserve.h"
+#include "core/spool/spool_torn.h"
 #include "core/spool/spool_writer_int.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
@@ -20,7 +21,7 @@
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota checked */
 
 /* How much of the quota is left if ${more} is taken.  It counts all that the
- * spool holds; free segments make room.  Return 0, or -1 with errno. */
+ * spool holds; free segments make room, and torn ones.  Return 0, or -1 with errno. */
 static int
 quota_left(const struct spool_writer *w, uint64_t more, uint64_t *left_r)
 {
@@ -37,7 +38,8 @@ quota_left(const struct spool_writer *w, uint64_t more, uint64_t *left_r)
 			*left_r = quota - octets + free_octets;
 			return (0);
 		}
-	} while (spool_free_remove(w->config.dirfd) == 0);
+	} while (spool_free_remove(w->config.dirfd) == 0 ||
+	    (errno == ENOENT && spool_torn_remove(w->config.dirfd) == 0));
 	if (errno == ENOENT)
 		errno = EDQUOT;
 	return (-1);
@@ -69,12 +71,24 @@ reserve_check(const struct spool_writer *w)
 	return (-1);
 }
 
+/* The file system is full: give up a torn segment.  Return 0, or -1 with errno
+ * as it was. */
+static int
+make_room(int dirfd)
+{
+	int saved = errno, rc = spool_torn_remove(dirfd);
+
+	errno = saved;
+	return (rc);
+}
+
 /* A segment: a free one, else a new one, whose id sorts by time. */
 static int
 get_segment(struct spool_writer *w, struct spool_segment *segment,
     bool *is_recycled_r)
 {
 	const struct spool_writer_config *c = &w->config;
+	int rc;
 
 	if (quota_check(w, 0) == -1)
 		return (-1);
@@ -86,9 +100,13 @@ get_segment(struct spool_writer *w, struct spool_segment *segment,
 	    quota_check(w, c->segment_octets) == -1)
 		return (-1);
 	*is_recycled_r = false;
-	return (spool_segment_create(c->dirfd, spool_id_now_us() << 12 |
-	    arc4random_uniform(1 << 12), c->segment_octets, c->is_synced,
-	    segment));
+	do {
+		rc = spool_segment_create(c->dirfd, spool_id_now_us() << 12 |
+		    arc4random_uniform(1 << 12), c->segment_octets,
+		    c->is_synced, segment);
+	} while (rc == -1 && (errno == ENOSPC || errno == EDQUOT) &&
+	    make_room(c->dirfd) == 0);
+	return (rc);
 }
 
 static void

@@ -352,6 +352,21 @@ spool_body_remove(int dirfd, uint64_t id)
 	return (unlinkat(dirfd, name, 0));
 }
 
+/* torn.${id}.<generation> */
+static bool
+is_torn(const char *name, uint64_t id)
+{
+	char begin[SPOOL_NAME];
+	size_t len;
+
+	spool_segment_name("torn", id, begin);
+	len = strlen(begin);
+	if (strncmp(name, begin, len) != 0 || name[len] != '.')
+		return (false);
+	name += len + 1;
+	return (*name != '\0' && name[strspn(name, "0123456789")] == '\0');
+}
+
 static enum spool_entry
 classify(const char *name, uint64_t *id_r)
 {
@@ -372,6 +387,8 @@ classify(const char *name, uint64_t *id_r)
 		if (strcmp(canonical, name) == 0)
 			return ((enum spool_entry)i);
 	}
+	if (is_torn(name, *id_r))
+		return (SPOOL_ENTRY_TORN);
 	return (SPOOL_ENTRY_OTHER);
 }
 
@@ -420,7 +437,7 @@ usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return (0);
 	u->octets += (uint64_t)st.st_size;
-	if (kind == SPOOL_ENTRY_FREE)
+	if (kind == SPOOL_ENTRY_FREE || kind == SPOOL_ENTRY_TORN)
 		u->free_octets += (uint64_t)st.st_size;
 	return (0);
 }

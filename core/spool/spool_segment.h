@@ -111,6 +111,7 @@ enum spool_entry {
 	SPOOL_ENTRY_FREE,	/* free.* */
 	SPOOL_ENTRY_NEW,	/* new.* */
 	SPOOL_ENTRY_BODY,	/* body.*: id is a message id */
+	SPOOL_ENTRY_TORN,	/* torn.*: see spool_torn.h */
 	SPOOL_ENTRY_OTHER	/* not ours; "instances" and the reserve are not reported */
 };
 
@@ -122,7 +123,7 @@ typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
 
 /* spool_usage(dirfd, octets_r, free_r): Octets of all files that spool_scan()
- * reports; of these, of free segments.  Return 0 or -1.
+ * reports; of these, of free segments and torn ones.  Return 0 or -1.
  * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with ENOENT, there
  * is none, or another errno. */
 int spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r);
@@ -135,7 +136,8 @@ int spool_free_remove(int dirfd);
  * are read to their ends for that).  Files written to in the last ${grace_s}
  * seconds stay: their maker may be between creating and locking.  Bodies are
  * kept when a segment is damaged, also one that was renamed to damaged.*: the
- * damaged record may name one of them.  Return the number removed, or -1 with
+ * damaged record may name one of them.  Of one that was renamed to torn.* that
+ * may be so for bodies that are older than that.  Return the number removed, or -1 with
  * errno. */
 int spool_sweep(int dirfd, unsigned int grace_s,
     bool (*is_known)(void *closure, uint64_t id), void *closure);

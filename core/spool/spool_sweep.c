@@ -9,6 +9,7 @@
 #include "core/spool/spool_segment.h"
 
 #include <sys/file.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 
 #include "core/spool/spool_reader.h"
 
+#define TORN_SLACK_S	3600	/* by which clocks are set back */
 #define SUSPECTS_MAX	256	/* descriptors held at once; the next sweep does the rest */
 
 struct suspect {
@@ -38,6 +40,7 @@ struct sweep {
 	unsigned int	 nsuspects;
 	int		 nremoved;
 	bool		 is_damaged;
+	time_t		 torn;		/* older bodies may be of a torn segment */
 };
 
 /* Its maker may be about to lock it.  A file with a time in the future was
@@ -66,6 +69,32 @@ open_locked(const struct sweep *s, const char *name)
 	return (-1);
 }
 
+/* A damaged segment, renamed by the queue: a record that is lost in it may have
+ * named any of the bodies.  The last records of a torn one were written before
+ * it was renamed, and name no younger body. */
+static int
+find_kept(void *closure, enum spool_entry kind, uint64_t, const char *name)
+{
+	struct sweep *s = closure;
+	struct stat st;
+
+	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
+	    strncmp(name + 8, "body.", 5) != 0)
+		s->is_damaged = true;
+	if (kind == SPOOL_ENTRY_TORN &&
+	    fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		s->torn = MAX(s->torn, st.st_mtime + TORN_SLACK_S);
+	return (0);
+}
+
+static bool
+may_be_torn(const struct sweep *s, int fd)
+{
+	struct stat st;
+
+	return (fstat(fd, &st) == -1 || st.st_mtime <= s->torn);
+}
+
 static int
 find_suspect(void *closure, enum spool_entry kind, uint64_t id,
     const char *name)
@@ -73,11 +102,6 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 	struct sweep *s = closure;
 	int fd;
 
-	/* A damaged segment, renamed by the queue: a record that is lost in it
-	 * may have named any of the bodies. */
-	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
-	    strncmp(name + 8, "body.", 5) != 0)
-		s->is_damaged = true;
 	if (kind != SPOOL_ENTRY_NEW && kind != SPOOL_ENTRY_BODY)
 		return (0);
 	if (kind == SPOOL_ENTRY_BODY && (s->nsuspects == SUSPECTS_MAX ||
@@ -85,6 +109,10 @@ find_suspect(void *closure, enum spool_entry kind, uint64_t id,
 		return (0);
 	if ((fd = open_locked(s, name)) == -1)
 		return (0);
+	if (kind == SPOOL_ENTRY_BODY && may_be_torn(s, fd)) {
+		(void)close(fd);
+		return (0);
+	}
 	if (kind == SPOOL_ENTRY_BODY) {
 		s->suspects[s->nsuspects++] = (struct suspect){ id, fd };
 		return (0);
@@ -171,7 +199,8 @@ spool_sweep(int dirfd, unsigned int grace_s,
 	s->now = time(NULL);
 	s->is_known = is_known;
 	s->closure = closure;
-	rv = spool_scan(dirfd, find_suspect, s);
+	if ((rv = spool_scan(dirfd, find_kept, s)) == 0)
+		rv = spool_scan(dirfd, find_suspect, s);
 	if (rv == 0 && s->nsuspects > 0) {
 		s->buf = spool_readbuf_new();
 		rv = s->buf == NULL ? -1 : spool_scan(dirfd, read_segment, s);

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/process/stats.h"
 #include "core/queue/queue.h"
+#include "core/spool/spool_torn.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 static struct qf f;
@@ -77,12 +79,29 @@ Test(queue_damage, what_a_power_cut_leaves_at_the_end_is_not_damage)
 Test(queue_damage, what_may_have_been_acknowledged_is_kept)
 {
 	damages_of(4);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000005.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000005.1"));
 	damages_of(6);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000007.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000007.1"));
 	damages_of(0);
-	cr_assert_not(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert_not(qf_exists(&f, f.incoming, "torn.0000000000000001.1"));
+	/* what is damaged for sure is for somebody to look at */
+	damages_of(5);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000006.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+Test(queue_damage, it_is_kept_for_a_week)
+{
+	static const char name[] = "torn.0000000000000005.1";
+	struct timespec times[2] = { { 0, UTIME_OMIT },
+		{ .tv_sec = time(NULL) - SPOOL_TORN_KEEP_S } };
+
+	damages_of(4);
+	qf_pass(&f, 700000);
+	cr_assert(qf_exists(&f, f.incoming, name));
+	cr_assert_eq(utimensat(f.incoming, name, times, 0), 0);
+	qf_pass(&f, 700000);
+	cr_assert_not(qf_exists(&f, f.incoming, name));
 }
 
 static void

@@ -90,6 +90,49 @@ Test(queue_room, idle_segments_are_given_up_before_the_reserve)
 }
 
 static void
+make_torn(const char *name)
+{
+	int fd = openat(f.incoming, name, O_WRONLY | O_CREAT, 0600);
+
+	cr_assert_neq(fd, -1);
+	close(fd);
+}
+
+Test(queue_room, then_torn_ones_before_the_reserve)
+{
+	struct qf_segment s;
+
+	qf_segment(&f, &s, 9);
+	spool_segment_untake(f.incoming, &s.file);
+	make_torn("torn.0000000000000008.1");
+	deliver_on_full_disk(ENOSPC, 1);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_TORN), 1);
+	qf_pass(&f, 2000);
+	mail(2, 2);
+	while (qf_count(&f, SPOOL_ENTRY_FREE) > 0)
+		cr_assert_eq(spool_free_remove(f.incoming), 0);
+	fault_arm(FAULT_PWRITE, 0, 1, ENOSPC);
+	qf_finish(&f, 0);
+	qf_pass(&f, 10);
+	fault_arm(FAULT_PWRITE, 0, 0, 0);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_TORN), 0);
+	cr_assert(is_made());
+}
+
+/* They may have been set aside after that. */
+Test(queue_room, while_the_reserve_is_given_up_they_go_too)
+{
+	deliver_on_full_disk(ENOSPC, 1);
+	cr_assert(spool_reserve_is_given_up(f.incoming));
+	make_torn("torn.0000000000000008.1");
+	make_torn("torn.0000000000000008.2");
+	fault_free(4096);
+	qf_pass(&f, 10000);
+	fault_free(0);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_TORN), 0);
+}
+
+static void
 expect_reserve_is_used(int errnum)
 {
 	deliver_on_full_disk(errnum, 1);

@@ -321,7 +321,7 @@ Test(queue, a_torn_record_of_a_dead_writer_is_not_delivered)
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	/* nobody told this process that it was not acknowledged */
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000001.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 }
 

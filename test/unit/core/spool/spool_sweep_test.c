@@ -143,6 +143,33 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_set_aside)
 	fixture_free(&f);
 }
 
+Test(spool_sweep, only_what_is_older_than_a_torn_segment_stays)
+{
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
+	struct spool_fixture f;
+	uint64_t left;
+	int fd;
+
+	known_id = 0;
+	fixture_init(&f);
+	fd = make_body(&f, 4);
+	times[1].tv_sec = time(NULL) - 20000;
+	cr_assert_eq(futimens(fd, times), 0);
+	(void)close(fd);
+	(void)close(make_body(&f, 5));
+	fd = openat(f.dirfd, "torn.0000000000000001.1", O_WRONLY | O_CREAT,
+	    0660);
+	times[1].tv_sec = time(NULL) - 10000;
+	cr_assert_eq(futimens(fd, times), 0);
+	(void)close(fd);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
+	cr_assert_eq(left, 4);
+	cr_assert_eq(unlinkat(f.dirfd, "torn.0000000000000001.1", 0), 0);
+	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	fixture_free(&f);
+}
+
 /* A worker that has been taken over owns the folder. */
 Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
 {

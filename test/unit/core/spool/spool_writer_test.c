@@ -405,6 +405,45 @@ Test(spool_writer, free_segments_make_room_for_a_large_body_within_the_quota)
 	fixture_free(&f);
 }
 
+Test(spool_writer, so_do_torn_ones)
+{
+	struct spool_fixture f;
+	char name[SPOOL_NAME + 32];
+	int i, fd;
+
+	fixture_init(&f);
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "torn.%016x.1", i);
+		fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0660);
+		cr_assert_eq(ftruncate(fd, (off_t)f.config.segment_octets), 0);
+		(void)close(fd);
+	}
+	f.config.quota_octets = 24 * f.config.segment_octets;
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000000), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(f.error[0], 0);
+	fixture_free(&f);
+}
+
+/* Of a file system that is full */
+Test(spool_writer, and_for_a_segment_that_nothing_is_left_for)
+{
+	struct spool_fixture f;
+
+	fixture_init(&f);
+	(void)close(openat(f.dirfd, "torn.0000000000000001.1",
+	    O_WRONLY | O_CREAT, 0660));
+	fault_arm(FAULT_FALLOCATE, 0, 1, ENOSPC);
+	fixture_open(&f);
+	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
+	fixture_wait(&f, 0);
+	cr_assert_eq(f.error[0], 0);
+	cr_assert_eq(fault_left(FAULT_FALLOCATE), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_TORN, NULL), 0);
+	fixture_free(&f);
+}
+
 Test(spool_writer, while_the_reserve_is_given_up_nothing_that_needs_room_is_taken)
 {
 	struct spool_fixture f;
