@@ -15,6 +15,8 @@
 #include "core/process/log_line.h"
 #include "core/process/log_out.h"
 #include "core/process/log_prefix.h"
+#include "core/process/log_record.h"
+#include "core/process/log_relay.h"
 
 static struct {
 	pthread_mutex_t	 lock;
@@ -67,13 +69,27 @@ flush_locked(void)
 	memmove(g.buf, g.buf + n, g.used);
 }
 
+/* Lines for a file are none for the logger. */
+static void
+forget_locked(void)
+{
+	const char *p = g.buf, *end = g.buf + g.used;
+
+	for (; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+		g.lost++;
+	g.used = 0;
+}
+
 void
 log_init(const char *ident, enum log_kind kind, int fd, enum log_level level)
 {
 	log_prefix_setup();
 	pthread_mutex_lock(&g.lock);
-	if (g.is_initialised)
-		flush_locked();		/* what was formatted for the old kind */
+	/* what was formatted for the old kind */
+	if (g.is_initialised || kind == LOG_TO_LOGGER)
+		flush_locked();
+	if (kind == LOG_TO_LOGGER && g.out.kind != LOG_TO_LOGGER)
+		forget_locked();
 	log_ident_set(&g.ident, ident, getpid());
 	g.level = level;
 	log_out_set(&g.out, kind, fd);
@@ -91,7 +107,10 @@ begin_line(struct log_line *l, enum log_level level)
 		log_ident_set(&g.ident, program_invocation_short_name,
 		    getpid());
 	log_line_init(l);
-	log_prefix(l, g.out.kind, &g.ident, level);
+	if (g.out.kind == LOG_TO_LOGGER)
+		log_record_begin(l, level);
+	else
+		log_prefix(l, g.out.kind, &g.ident, level);
 }
 
 static bool
@@ -144,6 +163,36 @@ log_flush(void)
 	was_dead = g.out.is_dead;
 	flush_locked();
 	unlock_and_tell(was_dead);
+}
+
+bool
+log_relay(const struct log_ident *who, enum log_level level, const char *text,
+    size_t len)
+{
+	struct log_line l;
+	bool was_dead, is_taken;
+
+	pthread_mutex_lock(&g.lock);
+	was_dead = g.out.is_dead;
+	append_lost();
+	log_line_init(&l);
+	log_prefix(&l, g.out.kind, who, level);
+	log_line_checked(&l, text, len);
+	log_line_end(&l);
+	is_taken = append(&l);
+	unlock_and_tell(was_dead);
+	return is_taken;
+}
+
+bool
+log_is_written(void)
+{
+	bool is_written;
+
+	pthread_mutex_lock(&g.lock);
+	is_written = g.used == 0;
+	pthread_mutex_unlock(&g.lock);
+	return is_written;
 }
 
 size_t

@@ -17,14 +17,16 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG };
 
-enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
+/* LOG_TO_LOGGER: to the process that writes the lines of all (log_record.h) */
+enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG, LOG_TO_LOGGER };
 
 #define LOG_LINE_MAX	2048	/* octets of a line; what is longer is cut */
 #define LOG_VALUE_MAX	512	/* octets of a value before escaping */
 #define LOG_BUFFER	32768	/* octets kept until the next flush */
 
 /* log_init(ident, kind, fd, level): Log to ${fd}, which stays the caller's: a
- * file descriptor, or for syslog a datagram socket connected to /dev/log.
+ * file descriptor; for syslog a datagram socket connected to /dev/log; for the
+ * logger a SOCK_SEQPACKET socket.
  * ${ident} (copied) is the name of this process in each line, "mailmilld" or
  * "mailmilld/worker-1"; blanks and unprintable octets in it become '-'.
  * Before this call lines go to stderr, level notice. */

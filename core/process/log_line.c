@@ -7,13 +7,19 @@
 
 /* reserved for the end of a line: three dots, a quote, a newline */
 #define RESERVED	5
-#define ROOM		(LOG_LINE_MAX - RESERVED)
 
 void
 log_line_init(struct log_line *l)
 {
 	l->len = 0;
+	l->room = LOG_LINE_MAX - RESERVED;
 	l->is_cut = false;
+}
+
+void
+log_line_leave(struct log_line *l, size_t octets)
+{
+	l->room -= octets;
 }
 
 void
@@ -21,8 +27,8 @@ log_line_text(struct log_line *l, const char *s, size_t len)
 {
 	if (l->is_cut)
 		return;
-	if (len > ROOM - l->len) {
-		len = ROOM - l->len;
+	if (len > l->room - l->len) {
+		len = l->room - l->len;
 		l->is_cut = true;
 	}
 	memcpy(l->buf + l->len, s, len);
@@ -99,7 +105,7 @@ is_plain(unsigned char c)
 
 /* Write ${c} as it is escaped in quotes; return octets, 4 at most. */
 static size_t
-escape(unsigned char c, char *out)
+escape(unsigned char c, char out[4])
 {
 	static const char special[5] = "\"\\\n\r\t", letter[5] = "\"\\nrt";
 	const char *p = memchr(special, c, sizeof(special));
@@ -119,6 +125,23 @@ escape(unsigned char c, char *out)
 	return 4;
 }
 
+void
+log_line_checked(struct log_line *l, const char *s, size_t len)
+{
+	const char *p = s, *end = s + len;
+	char out[4];
+
+	while (p < end) {
+		while (p < end && *p >= ' ' && *p < 0x7f)
+			p++;
+		log_line_text(l, s, (size_t)(p - s));
+		if (p == end)
+			break;
+		log_line_text(l, out, escape((unsigned char)*p, out));
+		s = ++p;
+	}
+}
+
 static void
 value_quoted(struct log_line *l, const char *s, size_t len, bool is_long)
 {
@@ -130,7 +153,7 @@ value_quoted(struct log_line *l, const char *s, size_t len, bool is_long)
 		return;
 	for (i = 0; i < len; i++) {
 		n = escape((unsigned char)s[i], out);
-		if (n > ROOM - l->len) {
+		if (n > l->room - l->len) {
 			l->is_cut = is_long = true;
 			break;
 		}
@@ -138,12 +161,12 @@ value_quoted(struct log_line *l, const char *s, size_t len, bool is_long)
 		l->len += n;
 	}
 	/* the room for these is reserved when the line is full */
-	if (is_long && (l->is_cut || ROOM - l->len >= 4)) {
+	if (is_long && (l->is_cut || l->room - l->len >= 4)) {
 		memcpy(l->buf + l->len, "...", 3);
 		l->len += 3;
 	}
 	l->buf[l->len++] = '"';
-	if (l->len >= ROOM)
+	if (l->len >= l->room)
 		l->is_cut = true;
 }
 

@@ -13,6 +13,7 @@
 
 struct log_line {
 	size_t	 len;
+	size_t	 room;		/* octets that it may have, but for its end */
 	bool	 is_cut;	/* it was full: the rest is left out */
 	char	 buf[LOG_LINE_MAX];
 };
@@ -20,10 +21,18 @@ struct log_line {
 /* log_line_init(l): Empty. */
 void log_line_init(struct log_line *l);
 
+/* log_line_leave(l, octets): Have so much less room from now on. */
+void log_line_leave(struct log_line *l, size_t octets);
+
 /* log_line_text(l, s, len): Append ${len} octets as they are. */
 void log_line_text(struct log_line *l, const char *s, size_t len);
 void log_line_str(struct log_line *l, const char *s);
 void log_line_number(struct log_line *l, unsigned long long n);
+
+/* log_line_checked(l, s, len): Append ${len} octets; those that are not
+ * printable ASCII are escaped, so that they can neither end a line nor change
+ * what a terminal shows. */
+void log_line_checked(struct log_line *l, const char *s, size_t len);
 
 /* log_line_value(l, s, len): Append a value, quoted and escaped if needed. */
 void log_line_value(struct log_line *l, const char *s, size_t len);

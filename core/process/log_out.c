@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/process/log_record.h"
+
 #define BATCH	64		/* datagrams per sendmmsg(2) */
 
 /* Find out whether writing to the descriptor may block, and how much may be
@@ -24,7 +26,9 @@ log_out_set(struct log_out *o, enum log_kind kind, int fd)
 
 	*o = (struct log_out){ .kind = kind, .fd = fd,
 		.write_max = LOG_BUFFER };
-	if (kind == LOG_TO_SYSLOG || fstat(fd, &st) == -1 ||
+	if (kind == LOG_TO_LOGGER)
+		o->write_max = LOG_RECORD_MAX;
+	if (kind >= LOG_TO_SYSLOG || fstat(fd, &st) == -1 ||
 	    S_ISREG(st.st_mode))
 		return;
 	/* up to PIPE_BUF, lines of several processes are not mixed */
@@ -53,6 +57,16 @@ whole_lines(const char *lines, size_t len, size_t max)
 	return nl == NULL ? max : (size_t)(nl - lines) + 1;
 }
 
+/* One write(2), or one record. */
+static ssize_t
+write_once(const struct log_out *o, const char *lines, size_t len)
+{
+	len = whole_lines(lines, len, o->write_max);
+	return o->kind == LOG_TO_LOGGER ?
+	    send(o->fd, lines, len, MSG_DONTWAIT | MSG_NOSIGNAL) :
+	    write(o->fd, lines, len);
+}
+
 static size_t
 write_stream(struct log_out *o, const char *lines, size_t len)
 {
@@ -63,8 +77,7 @@ write_stream(struct log_out *o, const char *lines, size_t len)
 	while (done < len) {
 		if (o->may_block && poll(&pfd, 1, 0) != 1)
 			break;
-		n = write(o->fd, lines + done,
-		    whole_lines(lines + done, len - done, o->write_max));
+		n = write_once(o, lines + done, len - done);
 		if (n > 0) {
 			done += (size_t)n;
 		} else if (errno != EINTR) {

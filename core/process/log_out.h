@@ -1,5 +1,5 @@
 /* Where the lines of the log are written.
- * Owns: how each kind of log takes lines: a file and a pipe, syslog.
+ * Owns: how each kind of log takes lines: a file and a pipe, syslog, the logger.
  * Knows nothing of what a line says.  Nothing here blocks. */
 
 #ifndef CORE_PROCESS_LOG_OUT_H

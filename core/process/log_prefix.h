@@ -19,6 +19,8 @@ struct log_ident {
 	char	 text[LIM_NAME + 16];
 };
 
+#define LOG_PREFIX_MAX	136	/* octets of the beginning of a line */
+
 /* log_ident_set(id, name, pid): "name[pid]"; blanks and unprintable octets in
  * ${name} become '-', and what is longer than LIM_NAME is cut. */
 void log_ident_set(struct log_ident *id, const char *name, pid_t pid);

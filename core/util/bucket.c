@@ -14,8 +14,8 @@ bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms)
 	b->then_ms = now_ms;
 }
 
-unsigned int
-bucket_take(struct bucket *b, uint64_t now_ms)
+static void
+fill(struct bucket *b, uint64_t now_ms)
 {
 	uint64_t passed = now_ms - b->then_ms;
 
@@ -27,6 +27,22 @@ bucket_take(struct bucket *b, uint64_t now_ms)
 		b->level += passed * b->rate;
 	if (b->level > b->room)
 		b->level = b->room;
+}
+
+bool
+bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms)
+{
+	fill(b, now_ms);
+	if (b->level / TOKEN < n)
+		return false;
+	b->level -= n * TOKEN;
+	return true;
+}
+
+unsigned int
+bucket_take(struct bucket *b, uint64_t now_ms)
+{
+	fill(b, now_ms);
 	b->level = b->level < TOKEN ? 0 : b->level - TOKEN;
 	if (b->level >= TOKEN)
 		return 0;

@@ -3,6 +3,7 @@
 #ifndef CORE_UTIL_BUCKET_H
 #define CORE_UTIL_BUCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bucket {
@@ -15,6 +16,10 @@ struct bucket {
 /* bucket_init(b, rate, now_ms): Full: a tenth of a second's tokens, at least
  * one.  ${rate} is not 0. */
 void bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms);
+
+/* bucket_take_n(b, n, now_ms): Take ${n} when there are so many, else none.
+ * Return whether there were. */
+bool bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms);
 
 /* bucket_take(b, now_ms): Take one; an empty bucket stays empty.  Return in how
  * many milliseconds there is another; 0: there is one now. */

@@ -49,3 +49,22 @@ Test(bucket, rest_does_not_make_it_overflow)
 		;
 	cr_assert_eq(n, 1000000);
 }
+
+Test(bucket, takes_many_or_none)
+{
+	struct bucket b;
+	uint64_t now = 0, taken = 0;
+
+	bucket_init(&b, 1000, now);
+	cr_assert_not(bucket_take_n(&b, 101, now));
+	cr_assert(bucket_take_n(&b, 60, now));
+	/* what was refused has taken nothing */
+	cr_assert_not(bucket_take_n(&b, 60, now));
+	cr_assert(bucket_take_n(&b, 40, now));
+	cr_assert_not(bucket_take_n(&b, 1, now));
+	/* asking in vain, however often, costs nothing of the rate */
+	for (; now < 10000; now++)
+		while (bucket_take_n(&b, 7, now))
+			taken += 7;
+	cr_assert(taken > 9985 && taken <= 10000, "%ju", (uintmax_t)taken);
+}

@@ -1,0 +1,22 @@
+/* The log of the one process that writes the lines of the others.  They go
+ * through its own log: log.h. */
+
+#ifndef CORE_PROCESS_LOG_RELAY_H
+#define CORE_PROCESS_LOG_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/process/log.h"
+#include "core/process/log_prefix.h"
+
+/* log_relay(who, level, text, len): A line of the process ${who}, now: ${text}
+ * is "event key=value ...", in which octets that are not printable ASCII are
+ * escaped.  Return whether there was room for it. */
+bool log_relay(const struct log_ident *who, enum log_level level,
+    const char *text, size_t len);
+
+/* log_is_written(): Has all been written that log_relay() has taken? */
+bool log_is_written(void);
+
+#endif
