@@ -185,6 +185,20 @@ log_relay(const struct log_ident *who, enum log_level level, const char *text,
 }
 
 bool
+log_has_room(void)
+{
+	bool was_dead, has_room;
+
+	pthread_mutex_lock(&g.lock);
+	was_dead = g.out.is_dead;
+	if (sizeof(g.buf) - g.used < LOG_LINE_MAX)
+		flush_locked();
+	has_room = sizeof(g.buf) - g.used >= LOG_LINE_MAX;
+	unlock_and_tell(was_dead);
+	return has_room;
+}
+
+bool
 log_is_written(void)
 {
 	bool is_written;

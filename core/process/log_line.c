@@ -125,6 +125,26 @@ escape(unsigned char c, char out[4])
 	return 4;
 }
 
+#define BLOCK	32	/* octets looked at together, by vector instructions */
+
+static const char *
+skip_printable(const char *p, const char *end)
+{
+	unsigned char bad;
+	int i;
+
+	while (end - p >= BLOCK) {
+		for (bad = 0, i = 0; i < BLOCK; i++)
+			bad |= (unsigned char)(p[i] - ' ') > '~' - ' ';
+		if (bad)
+			break;
+		p += BLOCK;
+	}
+	while (p < end && *p >= ' ' && *p <= '~')
+		p++;
+	return p;
+}
+
 void
 log_line_checked(struct log_line *l, const char *s, size_t len)
 {
@@ -132,8 +152,7 @@ log_line_checked(struct log_line *l, const char *s, size_t len)
 	char out[4];
 
 	while (p < end) {
-		while (p < end && *p >= ' ' && *p < 0x7f)
-			p++;
+		p = skip_printable(p, end);
 		log_line_text(l, s, (size_t)(p - s));
 		if (p == end)
 			break;

@@ -13,7 +13,7 @@
 #include "core/process/log.h"
 #include "core/process/log_line.h"
 
-#define LOG_RECORD_MAX	8192	/* octets: some thirty lines */
+#define LOG_RECORD_MAX	16384	/* octets: some seventy lines */
 
 /* log_record_begin(l, level): The beginning of a line in a record, up to its
  * event.  Room is left for what the logger puts before it. */

@@ -10,6 +10,9 @@
 #include "core/process/log.h"
 #include "core/process/log_prefix.h"
 
+/* log_has_room(): Is there room for a line, perhaps after a flush? */
+bool log_has_room(void);
+
 /* log_relay(who, level, text, len): A line of the process ${who}, now: ${text}
  * is "event key=value ...", in which octets that are not printable ASCII are
  * escaped.  Return whether there was room for it. */

@@ -5,13 +5,26 @@
 
 #define TOKEN	1000	/* thousandths */
 
+static void
+init(struct bucket *b, uint64_t rate, uint64_t room, uint64_t now_ms)
+{
+	b->rate = rate;
+	b->room = room;
+	b->level = b->room;
+	b->then_ms = now_ms;
+}
+
 void
 bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms)
 {
-	b->rate = rate;
-	b->room = rate < 10 ? TOKEN : rate * TOKEN / 10;
-	b->level = b->room;
-	b->then_ms = now_ms;
+	init(b, rate, rate < 10 ? TOKEN : rate * TOKEN / 10, now_ms);
+}
+
+void
+bucket_init_room(struct bucket *b, uint64_t rate, uint64_t room,
+    uint64_t now_ms)
+{
+	init(b, rate, room * TOKEN, now_ms);
 }
 
 static void

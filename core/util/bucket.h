@@ -17,6 +17,10 @@ struct bucket {
  * one.  ${rate} is not 0. */
 void bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms);
 
+/* bucket_init_room(b, rate, room, now_ms): The same, but it holds ${room}. */
+void bucket_init_room(struct bucket *b, uint64_t rate, uint64_t room,
+    uint64_t now_ms);
+
 /* bucket_take_n(b, n, now_ms): Take ${n} when there are so many, else none.
  * Return whether there were. */
 bool bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms);

@@ -94,7 +94,8 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
     if not ROOT:
         raise Skip('needs root')
     with Server(d, as_root=True, conf='user = "no-such-account"\n'
-                'queue_user = "nor-this"\ndelivery_user = "nor-that"') as s:
+                'queue_user = "nor-this"\ndelivery_user = "nor-that"\n'
+                'log_user = "nor-the-other"') as s:
         assert 'no-such-account' in s.log()
         uids = {}
         for p in s.pids():
@@ -103,12 +104,12 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
             uid = re.search(r'^Uid:\s+(\d+)\s+(\d+)\s+(\d+)', st, re.M).groups()
             assert len(set(uid)) == 1 and uid[0] != '0', (cmdline(p), uid)
             assert re.search(r'^NoNewPrivs:\s+1', st, re.M), cmdline(p)
-            role = re.search('worker|queue|deliver', cmdline(p)).group()
+            role = re.search('worker|queue|deliver|logger', cmdline(p)).group()
             uids.setdefault(role, set()).add(uid[0])
             if role == 'worker':
                 assert os.readlink(f'/proc/{p}/root') != '/', 'no chroot'
-        assert len(uids) == 3, uids
-        assert len(set.union(*uids.values())) == 3, uids
+        assert len(uids) == 4, uids
+        assert len(set.union(*uids.values())) == 4, uids
 
 
 def test_without_root_it_runs_under_the_callers_uid(d):
@@ -124,7 +125,7 @@ def test_without_root_it_runs_under_the_callers_uid(d):
 def test_process_titles(d):
     with Server(d, workers=2) as s:
         titles = sorted(cmdline(p) for p in s.pids())
-        for want in ('worker 1', 'worker 2', 'queue', 'deliver'):
+        for want in ('worker 1', 'worker 2', 'queue', 'deliver', 'logger'):
             assert any(f'mailmilld: {want}' in t for t in titles), titles
         assert 'mailmilld: master' in cmdline(s.master)
         # the name that ps -e, top and pgrep -x show
@@ -134,7 +135,7 @@ def test_process_titles(d):
 
 def test_every_process_comes_back(d):
     with Server(d, workers=2) as s:
-        for role in ('worker 1', 'worker 2', 'queue', 'deliver'):
+        for role in ('worker 1', 'worker 2', 'queue', 'deliver', 'logger'):
             pid = s.pids(role)[0]
             os.kill(pid, signal.SIGKILL)
             wait_for(f'a new {role}', lambda: [
@@ -144,7 +145,7 @@ def test_every_process_comes_back(d):
                 c.hello()
                 c.mail(text_message(i))
         s.wait_mail(4)
-        assert int(s.stats()['respawns']) == 4
+        assert int(s.stats()['respawns']) == 5
 
 
 def test_workers_accept_while_the_queue_is_down(d):

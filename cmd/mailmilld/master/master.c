@@ -96,6 +96,7 @@ master_init(struct master *m, const struct master_ops *ops)
 	TAILQ_INIT(&m->procs);
 	TAILQ_INIT(&m->respawns);
 	TAILQ_INIT(&m->listeners);
+	TAILQ_INIT(&m->log_links);
 	if ((m->ledger = ledger_create()) == NULL)
 		return -1;
 	return scheduler_recurrent_func_add(end_of_pass, m);
@@ -183,6 +184,7 @@ close_parts(struct master *m)
 	output_close();
 	watch_close(&m->signals);
 	after_cancel(&m->wake);
+	log_links_close(m);
 	log_flush();
 }
 

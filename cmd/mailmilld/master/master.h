@@ -33,6 +33,7 @@ enum proc_state {
 };
 
 struct master;
+struct log_link;		/* log_links.c */
 
 struct proc {
 	TAILQ_ENTRY(proc)	 link;
@@ -201,6 +202,7 @@ struct master {
 	enum log_kind		 log_kind;
 	int			 log_fd;
 	uint64_t		 relogged_ms;	/* when it was reopened last */
+	TAILQ_HEAD(, log_link)	 log_links;
 };
 
 /* master.c */
@@ -242,13 +244,25 @@ bool master_is_due(const struct master *m, uint64_t *at_ms);
 /* master_log_open(m): For the first time.  Return 0, or -1 having said why on
  * stderr. */
 int master_log_open(struct master *m);
-/* master_relog(m): Reopen the log, here and in all children; tried again later
- * when it fails. */
+/* master_relog(m): Reopen the log, here and in the logger; tried again later when
+ * it fails. */
 void master_relog(struct master *m);
 /* master_log_step(m): see master_step() */
 void master_log_step(struct master *m);
 /* master_log_failed(m): Called from within the log: only take note. */
 void master_log_failed(void *m);
+
+/* log_links.c */
+
+/* log_link_open(m, p, s): Make the socket on which ${p}, which is new and runs
+ * with ${s}, sends its lines.  Return its end, or -1 with errno.
+ * log_links_give(m, logger): Give a new logger all there are; 0 or -1.
+ * log_link_ended(m, instance): All lines of that process are written. */
+int log_link_open(struct master *m, const struct proc *p,
+    const struct settings *s);
+int log_links_give(struct master *m, struct proc *logger);
+void log_link_ended(struct master *m, uint32_t instance);
+void log_links_close(struct master *m);
 
 /* procs.c, proc_start.c */
 

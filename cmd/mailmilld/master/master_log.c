@@ -1,4 +1,4 @@
-/* The log, which the master opens for itself and for all its children.
+/* The log, which the master opens for itself and for the logger.
  * Owns: where it goes, opening it again. */
 
 #include "cmd/mailmilld/master/master.h"
@@ -79,8 +79,9 @@ master_relog(struct master *m)
 	close(old);
 	log.kind = kind;
 	TAILQ_FOREACH(p, &m->procs, link)
-		(void)proc_send_fd(p, M_LOG, &log,
-		    spawn_log(m->log_fd));
+		if (p->role == ROLE_LOGGER)
+			(void)proc_send_fd(p, M_LOG, &log,
+			    spawn_log(m->log_fd));
 	log_event(LOG_LEVEL_INFO, "log-reopen", "log=%s", log_target(m));
 }
 

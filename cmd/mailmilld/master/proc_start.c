@@ -79,17 +79,29 @@ send_ended(struct proc *p)
 	}
 }
 
+/* Where it logs: the logger to the log, the others to the logger. */
+static int
+send_log(struct master *m, struct proc *p, const struct settings *s)
+{
+	bool is_logger = p->role == ROLE_LOGGER;
+	struct msg_log log = { .kind = is_logger ? m->log_kind :
+		LOG_TO_LOGGER };
+
+	return proc_send_fd(p, M_LOG, &log, is_logger ?
+	    spawn_log(m->log_fd) : log_link_open(m, p, s));
+}
+
 static int
 send_start(struct master *m, struct proc *p, const struct config *config)
 {
-	struct msg_log log = { .kind = m->log_kind };
 	struct msg_empty empty = { 0 };
 
 	if (send_init(m, p, config) == -1 ||
-	    proc_send_fd(p, M_LOG, &log,
-	    spawn_log(m->log_fd)) == -1 ||
+	    send_log(m, p, config->settings) == -1 ||
 	    proc_send_fd(p, M_STATS, &empty,
 	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (p->role == ROLE_LOGGER && log_links_give(m, p) == -1)
 		return -1;
 	send_ended(p);
 	/* before the channels to the workers, who make use of it */
@@ -203,5 +215,10 @@ proc_start_all(struct master *m, const struct config *config)
 {
 	unsigned int started = ROLE_BIT(ROLE_MASTER);
 
+	/* at a reload those are there that last */
+	if (m->phase != MASTER_STARTING)
+		started |= role_lasting();
+	else if (start_roles(m, config, role_lasting(), &started) == -1)
+		return -1;
 	return start_roles(m, config, ~0U, &started);
 }

@@ -39,7 +39,8 @@ awaited(const struct master *m, const struct config *config)
 
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (p->state == PROC_READY && !p->is_killed &&
-		    p->generation == config->generation)
+		    (p->generation == config->generation ||
+		    role_of(p->role)->is_lasting))
 			n[p->role]++;
 	/* the master itself is not in the list */
 	for (id = 0; id < NROLES; id++)
@@ -207,6 +208,16 @@ on_relog(void *closure, struct channel_msg *)
 }
 
 static void
+on_writer_end(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure;
+	struct msg_writer_end end;
+
+	memcpy(&end, msg->base, sizeof(end));
+	log_link_ended(p->master, end.instance);
+}
+
+static void
 proc_gone(void *closure)
 {
 	struct proc *p = closure;
@@ -221,6 +232,7 @@ const struct chanev_ops proc_ops = {
 		[M_REFUSED] = on_refused,
 		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
+		[M_WRITER_END] = on_writer_end,
 		[M_CLOSED] = on_closed,
 		[M_PROXIED] = on_proxied,
 		[M_MOVE] = on_move,

@@ -186,12 +186,17 @@ check_step(struct master *m)
 	}
 }
 
-/* The new processes are up: change over. */
+/* The new processes are up: change over.  Those that last go on. */
 static void
 change_over(struct master *m)
 {
+	struct proc *p;
+
 	config_clear(&m->config);
 	m->config = m->reload->config;
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (role_of(p->role)->is_lasting)
+			p->generation = m->config.generation;
 	respawns_cancel(m);
 	procs_collect(m);
 	listeners_switch(m);

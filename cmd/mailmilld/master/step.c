@@ -5,8 +5,8 @@
  *	any -> STOPPING		wish.stop: a signal, mailmillctl, a failed start
  * and what the end of a child means.
  * A stop goes by steps: a process drains when all those have ended that ask it
- * for something (role->peers): first the workers, at last the deliver
- * processes.
+ * for something (role->peers): first the workers, then the deliver processes,
+ * and at last the logger, which has lines of all of them.
  * The other files note what they learn in struct master and struct proc and set
  * m->has_news; only this one decides what follows. */
 
@@ -25,15 +25,19 @@
 #include "core/process/syscalls.h"
 #include "core/scheduler.h"
 
+#define LAST_WORDS_S	5	/* for the logger to write what the others have sent */
+
 /* --- stop ----------------------------------------------------------------- */
 
+/* The logger ends when it has written why. */
 static void
 kill_all(struct master *m)
 {
 	struct proc *p;
 
 	TAILQ_FOREACH(p, &m->procs, link)
-		proc_kill(p);
+		if (!role_of(p->role)->is_lasting)
+			proc_kill(p);
 }
 
 /* Do what m->wish.stop says. */
@@ -117,8 +121,10 @@ bury(struct master *m, struct proc *p)
 	if (p->role == ROLE_QUEUE && *p->trouble != '\0')
 		strlcpy(m->outage.reason, p->trouble,
 		    sizeof(m->outage.reason));
-	/* a process that was told to end has no successor */
-	if (m->phase == MASTER_STOPPING || p->state == PROC_DRAINING)
+	/* a process that was told to end has no successor; a stop needs only
+	 * the logger */
+	if (p->state == PROC_DRAINING || (m->phase == MASTER_STOPPING &&
+	    !role_of(p->role)->is_lasting))
 		;
 	else if (p->generation == m->config.generation)
 		respawn_after(m, p);
@@ -197,7 +203,8 @@ static bool
 is_asked(const struct master *m, const struct proc *p,
     unsigned int generation)
 {
-	unsigned int id, askers = role_askers(p->role);
+	unsigned int id, askers = role_of(p->role)->is_lasting ?
+	    ~role_lasting() : role_askers(p->role);
 
 	for (id = 0; id < NROLES; id++)
 		if ((askers & ROLE_BIT(id)) != 0 &&
@@ -249,7 +256,8 @@ stopping_step(struct master *m)
 	}
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (!is_asked(m, p, 0))
-			proc_drain(p, false, 0);
+			proc_drain(p, false, role_of(p->role)->is_lasting ?
+			    LAST_WORDS_S : 0);
 	if (TAILQ_EMPTY(&m->procs))
 		scheduler_stop(m->sched);
 }
@@ -262,10 +270,9 @@ step(struct master *m)
 	(void)master_is_due(m, &m->accept_ms);
 	take_stop(m);
 	procs_step(m);
-	if (m->phase != MASTER_STOPPING) {
-		respawns_step(m);
+	respawns_step(m);
+	if (m->phase != MASTER_STOPPING)
 		certs_step(m);
-	}
 	if (m->phase == MASTER_STARTING)
 		starting_step(m);
 	if (m->phase == MASTER_RUNNING)

@@ -54,7 +54,7 @@ struct child {
 	bool			 is_late;	/* the role's: child_run() does not say
 						 * M_READY, child_ready() will */
 	bool			 is_ready;	/* M_READY has been said */
-	bool			 is_relog_wanted;
+	bool			 is_relog_wanted; /* the logger's log has failed */
 	Event			*log_timer;	/* set while lines wait */
 	struct sandbox		 sandbox;
 	struct chanev_ops	 master_ops;

@@ -8,11 +8,20 @@
 
 #include "core/lim.h"
 #include "core/loop/after.h"
-#include "core/process/log.h"
+#include "core/process/log_record.h"
 
-#define GATHER_OCTETS	1280	/* some eight lines */
-#define GATHER_MS	5	/* a line waits no longer, but for a pass */
+#define GATHER_OCTETS	(LOG_RECORD_MAX / 4 * 3)	/* some fifty lines */
+#define GATHER_MS	10	/* a line waits no longer, but for a pass */
 #define RETRY_MS	1000	/* when the log takes nothing */
+
+/* Called from within the log: only take note. */
+static void
+log_failed(void *closure)
+{
+	struct child *c = closure;
+
+	c->is_relog_wanted = true;
+}
 
 void
 child_log_on_log(void *closure, struct channel_msg *msg)
@@ -22,25 +31,18 @@ child_log_on_log(void *closure, struct channel_msg *msg)
 	char ident[LIM_NAME];
 
 	memcpy(&log, msg->base, sizeof(log));
-	if (msg->fd == -1 || log.kind > LOG_TO_SYSLOG)
+	if (msg->fd == -1 || log.kind > LOG_TO_LOGGER)
 		return;
 	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", c->role->name,
 	    c->init.slot);
+	/* only who has the log itself gets another one */
+	log_on_failure(log.kind == LOG_TO_LOGGER ? NULL : log_failed, c);
 	log_init(ident, log.kind, msg->fd, c->settings != NULL ?
 	    c->settings->level : LOG_LEVEL_NOTICE);
 	if (c->log_fd != -1)
 		close(c->log_fd);
 	c->log_fd = msg->fd;
 	msg->fd = -1;
-}
-
-/* Called from within the log: only take note. */
-static void
-log_failed(void *closure)
-{
-	struct child *c = closure;
-
-	c->is_relog_wanted = true;
 }
 
 static void on_log_timer(void *closure);
@@ -73,8 +75,8 @@ on_log_timer(void *closure)
 	write_log(c);
 }
 
-/* Each write wakes the process that reads the log: some lines at once cost
- * little more than one. */
+/* Each record wakes the logger: some lines at once cost little more than
+ * one. */
 static void
 gather_log(struct child *c)
 {
@@ -102,6 +104,5 @@ end_of_pass(struct timeval *, void *closure)
 int
 child_log_gather(struct child *c)
 {
-	log_on_failure(log_failed, c);
 	return scheduler_recurrent_func_add(end_of_pass, c);
 }

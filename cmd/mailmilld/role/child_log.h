@@ -1,6 +1,7 @@
 /* The log of a child.
- * Owns: its descriptor, which the master sends; the gathering of lines; that
- * the master is asked for another descriptor when one has failed. */
+ * Owns: its descriptor, which the master sends (the socket to the logger, and for
+ * the logger the log); the gathering of lines; that the master is asked for
+ * another descriptor when the log has failed. */
 
 #ifndef CMD_MAILMILLD_ROLE_CHILD_LOG_H
 #define CMD_MAILMILLD_ROLE_CHILD_LOG_H

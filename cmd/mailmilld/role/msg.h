@@ -74,6 +74,9 @@ struct msg_auth {
 	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
 };
 struct msg_log { uint32_t kind; };	/* enum log_kind */
+/* A process that logs, and how many lines a second it may log. */
+struct msg_writer { uint32_t instance, role, slot, pid, rate; };
+struct msg_writer_end { uint32_t instance; };
 struct msg_peer { uint32_t role, slot, instance; };
 #define MSG_TROUBLE_MAX	LOG_ERROR_MAX
 struct msg_ready { uint32_t measures, unused; };	/* what bounds it (sandbox.h) */

@@ -62,6 +62,17 @@ role_count(const struct settings *s, enum role_id id)
 }
 
 unsigned int
+role_lasting(void)
+{
+	unsigned int i, lasting = 0;
+
+	for (i = 0; i < NROLES; i++)
+		if (roles[i]->is_lasting)
+			lasting |= ROLE_BIT(i);
+	return lasting;
+}
+
+unsigned int
 role_askers(enum role_id id)
 {
 	unsigned int i, askers = 0;

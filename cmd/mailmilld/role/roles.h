@@ -76,6 +76,9 @@ struct role {
 	/* at a reload the new one takes over at once, also from those that
 	 * still ask the old one, which ends */
 	bool		 is_replaced;
+	/* all others need it: it starts before them, ends after them, and stays
+	 * at a reload */
+	bool		 is_lasting;
 	/* clients are connected to it, and their own timeouts bound how long it
 	 * takes to end at a reload */
 	bool		 has_clients;
@@ -112,6 +115,9 @@ const char *role_account(const struct settings *s, enum role_id id);
 
 /* role_count(s, id): How many processes of it the configuration needs. */
 unsigned int role_count(const struct settings *s, enum role_id id);
+
+/* role_lasting(): ROLE_BIT() of each role that is_lasting. */
+unsigned int role_lasting(void);
 
 /* role_askers(id): ROLE_BIT() of each role that has ${id} among its peers. */
 unsigned int role_askers(enum role_id id);

@@ -38,7 +38,7 @@ static const char all_roles[] =
     "epoll_create1 epoll_ctl epoll_pwait epoll_wait poll ppoll "
     "close dup fcntl fstat newfstatat fstatat64 fstat64 _llseek lseek "
     "read readv write writev "
-    "recvfrom recvmsg sendmsg sendto";
+    "getsockopt recvfrom recvmsg sendmsg sendto setsockopt shutdown";
 
 /* A program that a role has to run, such as a module of PAM, may do what its
  * account may.  It gets no hold on other processes or on the kernel. */

@@ -68,3 +68,16 @@ Test(bucket, takes_many_or_none)
 			taken += 7;
 	cr_assert(taken > 9985 && taken <= 10000, "%ju", (uintmax_t)taken);
 }
+
+Test(bucket, holds_what_it_is_told)
+{
+	struct bucket b;
+
+	bucket_init_room(&b, 10, 25, 0);
+	cr_assert_not(bucket_take_n(&b, 26, 0));
+	cr_assert(bucket_take_n(&b, 25, 0));
+	cr_assert_not(bucket_take_n(&b, 1, 99));
+	cr_assert(bucket_take_n(&b, 1, 100));
+	cr_assert_not(bucket_take_n(&b, 26, 100000));
+	cr_assert(bucket_take_n(&b, 25, 100000));
+}

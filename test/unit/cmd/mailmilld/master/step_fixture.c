@@ -25,13 +25,13 @@
 #include "core/loop/after.h"
 #include "core/scheduler.h"
 
-#define CHILDREN_MAX	64
+#define CHILDREN_MAX	128
 struct master step_master;
 struct step_child step_children[CHILDREN_MAX];
 int step_nchildren;
 int step_check_fds[CONFIG_NCHECKS];	/* where checks answer; -1: none runs */
 static bool no_fork, no_timer;
-int step_nlogs;		/* logs that children were given */
+int step_nlogs;		/* logs that the logger was given */
 char step_top[64], step_said[1024];
 static char conf[128];
 static struct timeval now;
@@ -169,6 +169,16 @@ keep_session(struct step_child *c, struct channel_msg *msg)
 	msg->fd = -1;
 }
 
+static void
+exit_child(struct step_child *c)
+{
+	channel_free(c->ch);
+	c->ch = NULL;
+	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
+	    c->is_killed ? SIGKILL : c->is_told ? 0 : 1 << 8);
+	c->has_exited = true;
+}
+
 /* What ${c} has been sent. */
 static void
 hear(struct step_child *c)
@@ -186,7 +196,15 @@ hear(struct step_child *c)
 			c->is_successor = init->is_successor != 0;
 			break;
 		case M_LOG:
-			step_nlogs++;
+			step_nlogs += c->role == ROLE_LOGGER;
+			cr_assert_eq(((const struct msg_log *)msg.base)->kind ==
+			    LOG_TO_LOGGER, c->role != ROLE_LOGGER);
+			break;
+		case M_WRITER:
+			cr_assert_neq(msg.fd, -1);
+			c->nwriters++;
+			c->writer = ((const struct msg_writer *)msg.base)->
+			    instance;
 			break;
 		case M_START:
 			say("+%s", step_name_of(c));
@@ -194,6 +212,8 @@ hear(struct step_child *c)
 		case M_DRAIN:
 			c->is_told = true;
 			say("-%s", step_name_of(c));
+			if (c->role == ROLE_LOGGER)
+				exit_child(c);
 			break;
 		case M_HOLD:
 			hear_hold(c, msg.base);
@@ -314,16 +334,6 @@ answer_check(enum config_check which, const char *text)
 		    PROBE_GOOD : text);
 	close(step_check_fds[which]);
 	step_check_fds[which] = -1;
-}
-
-static void
-exit_child(struct step_child *c)
-{
-	channel_free(c->ch);
-	c->ch = NULL;
-	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
-	    c->is_killed ? SIGKILL : c->is_told ? 0 : 1 << 8);
-	c->has_exited = true;
 }
 
 static void

@@ -13,6 +13,8 @@
  *	running stopping ended		the phase; of the last, its status
  *	accept deaf			takes connections, or does not any more
  *	@2				that generation is in use
+ * The logger l1@1 ends when it is told to drain, as the real one does when all
+ * others have ended.
  *	ok, no:WHY			a reload is answered; of what is wrong in the
  *					configuration, no more than that */
 
@@ -40,6 +42,8 @@ struct step_child {
 	unsigned int	 slot, generation;
 	bool		 has_exited, is_ready, is_told, is_killed;
 	bool		 is_held, is_successor;
+	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
+	uint32_t	 writer;	/* the instance of the last one */
 	uint32_t	 version;	/* of certificates */
 	unsigned int	 nsessions;	/* that it has got from a listener */
 	struct {
@@ -53,7 +57,7 @@ extern struct step_child step_children[];
 extern int step_nchildren;
 /* where checks answer; -1: none runs */
 extern int step_check_fds[CONFIG_NCHECKS];
-extern int step_nlogs;		/* logs that children were given */
+extern int step_nlogs;		/* logs that the logger was given */
 extern char step_top[64];	/* the folder of the test */
 extern char step_said[1024];	/* what the master has done since the last line */
 
@@ -80,7 +84,7 @@ const char *step_name_of(const struct step_child *c);
 
 #define PLAY(...)	step_play((const struct step_line[]){ __VA_ARGS__, { 0 } })
 
-#define ALL_START	"+d1@1 +q1@1 +k1@1 +a1@1 +w1@1 +w2@1"
+#define ALL_START	"+l1@1 +d1@1 +q1@1 +k1@1 +a1@1 +w1@1 +w2@1"
 #define ALL_START_2	"+d1@2 +q1@2 +k1@2 +a1@2 +w1@2 +w2@2"
 #define ALL_KILLED	"!d1@1 !q1@1 !k1@1 !a1@1 !w1@1 !w2@1"
 #define ALL_KILLED_2	"!d1@2 !q1@2 !k1@2 !a1@2 !w1@2 !w2@2"

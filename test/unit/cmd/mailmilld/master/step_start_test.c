@@ -18,6 +18,7 @@ Test(step_start, a_start_waits_for_all_processes)
 {
 	PLAY({ "begin", ALL_START },
 	    { "ready d1@1; ready k1@1; ready w1@1", "" },
+	    { "ready l1@1", "" },
 	    { "ready a1@1", "" },
 	    { "connect", "" },
 	    { "ready w2@1", "" },
@@ -42,7 +43,7 @@ FOR_EACH(step_start, a_start_fails_when_a_process_does_not_start, first)
 	step_one("close", who->name, "!%");
 	step_happens("exit killed");
 	cr_expect_not_null(strstr(step_said, "!w2@1 stopping"), "%s", step_said);
-	PLAY({ "exit killed", "ended:1" });
+	PLAY({ "exit killed", "-l1@1 ended:1" });
 }
 
 Test(step_start, a_start_that_cannot_fork_ends)
@@ -55,7 +56,7 @@ Test(step_start, a_start_has_a_bound)
 	PLAY({ "begin", ALL_START },
 	    { "ready w1@1; ready w2@1; ready a1@1", "" },
 	    { "wait 59999", "" },
-	    { "wait 1", ALL_KILLED " stopping" }, { "exit killed", "ended:1" });
+	    { "wait 1", ALL_KILLED " stopping" }, { "exit killed", "-l1@1 ended:1" });
 }
 
 Test(step_start, the_bound_of_a_start_ends_with_it)

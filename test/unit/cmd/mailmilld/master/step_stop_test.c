@@ -1,4 +1,4 @@
-/* The master's state machine: how it stops, and its log. */
+/* The master's state machine: how it stops. */
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
@@ -17,26 +17,26 @@ Test(step_stop, a_stop_drains_those_that_ask_first)
 	    { "exit w2@1", "-q1@1 -k1@1 -a1@1" },
 	    { "exit k1@1; exit a1@1", "" },
 	    { "exit q1@1", "-d1@1" },
-	    { "exit d1@1", "ended:0" });
+	    { "exit d1@1", "-l1@1 ended:0" });
 }
 
 Test(step_stop, a_stop_has_a_bound)
 {
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "wait 29999", "" }, { "wait 1", ALL_KILLED },
-	    { "wait 100000", "" }, { "exit killed", "ended:0" });
+	    { "wait 100000", "" }, { "exit killed", "-l1@1 ended:0" });
 }
 
 Test(step_stop, a_stop_that_cannot_be_bounded_kills)
 {
 	PLAY(STARTED, { "timer fails; term", ALL_KILLED " -w1@1 -w2@1"
-	      " stopping deaf" }, { "exit killed", "ended:0" });
+	      " stopping deaf" }, { "exit killed", "-l1@1 ended:0" });
 }
 
 Test(step_stop, a_stop_at_once_kills)
 {
 	PLAY(STARTED, { "int", ALL_KILLED " stopping deaf" },
-	    { "exit killed", "ended:0" });
+	    { "exit killed", "-l1@1 ended:0" });
 }
 
 FOR_EACH(step_stop, a_crash_while_stopping_is_its_end, first)
@@ -44,31 +44,4 @@ FOR_EACH(step_stop, a_crash_while_stopping_is_its_end, first)
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" });
 	step_one("exit", who->name, *who->name == 'q' ? "-d1@1" : "");
 	PLAY({ "wait 10000", "" });
-}
-
-/* --- the log -------------------------------------------------------------- */
-
-/* How many logs the children are given when ${line} happens. */
-static int
-logs(const char *line)
-{
-	int before = step_nlogs;
-
-	step_happens(line);
-	return step_nlogs - before;
-}
-
-Test(step_stop, the_log_is_opened_again_but_not_each_time_that_a_child_asks)
-{
-	PLAY(STARTED);
-	cr_expect_eq(logs("usr1"), 6);
-	cr_expect_eq(logs("usr1"), 6);
-	/* those who may have asked before they got it wait for a moment */
-	cr_expect_eq(logs("relog w1@1; relog k1@1"), 0);
-	cr_expect_eq(logs("wait 1999; relog w2@1"), 6);
-	cr_expect_eq(logs("relog w1@1"), 0);
-	cr_expect_eq(logs("wait 1999"), 0);
-	cr_expect_eq(logs("wait 1"), 6);
-	cr_expect_eq(logs("wait 1000; relog d1@1"), 6);
-	cr_expect_eq(logs("wait 10000"), 0);
 }
