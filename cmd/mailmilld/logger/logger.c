@@ -285,5 +285,9 @@ const struct role role_logger = {
 	ROLE_ACCOUNT(log_user),
 	.main = logger_main,
 	.is_lasting = true,
-	.root = SPOOL_EMPTY
+	.root = SPOOL_EMPTY,
+	.profile = {
+		/* records of lines, and syslog */
+		.calls = "recvmmsg sendmmsg"
+	}
 };
