@@ -17,7 +17,9 @@
 
 #define BUSY_MS		1000	/* to wait while another process, such as sqlite3(1), has it locked */
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
-			" octets, attempts, next_attempt, last_error"
+			" octets, attempts, next_attempt, last_error," \
+			" segment, generation, seq"
+#define VERSION		1	/* of the table; PRAGMA user_version */
 
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
@@ -36,12 +38,34 @@ static const char schema[] =
     " PRIMARY KEY (id, rcpt_index)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS deferred_next ON deferred (next_attempt);";
 
+/* What has been added since.  Index: the version to be brought up by one */
+static const char *const upgrades[VERSION] = {
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN segment TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE deferred ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX deferred_origin ON deferred (segment, generation, seq);"
+	"PRAGMA user_version = 1;"
+	"COMMIT;",
+};
+
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
 	[ST_ROLLBACK] = "ROLLBACK",
-	[ST_PUT] = "INSERT OR REPLACE INTO deferred (" COLUMNS ")"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	/* the row of another message stays: 0 rows are changed */
+	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
+	    " sender = excluded.sender, rcpt = excluded.rcpt,"
+	    " transport = excluded.transport,"
+	    " received_us = excluded.received_us, octets = excluded.octets,"
+	    " attempts = excluded.attempts,"
+	    " next_attempt = excluded.next_attempt,"
+	    " last_error = excluded.last_error, segment = excluded.segment,"
+	    " generation = excluded.generation, seq = excluded.seq"
+	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
+	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
@@ -61,6 +85,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ORDER BY rcpt_index",
 	[ST_NEXT] = "SELECT next_attempt FROM deferred"
 	    " ORDER BY next_attempt LIMIT 1",
+	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"
+	    " AND generation = ?2 AND seq = ?3 LIMIT 1",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };
@@ -79,6 +105,30 @@ close_db(struct deferred *d)
 }
 
 static int
+take_version(void *closure, int, char **values, char **)
+{
+	*(int *)closure = atoi(values[0]);
+	return 0;
+}
+
+/* Bring the table of an earlier version up to this one's. */
+static int
+upgrade(struct deferred *d)
+{
+	int rc, version = 0;
+
+	rc = sqlite3_exec(d->db, "PRAGMA user_version", take_version, &version,
+	    NULL);
+	for (; rc == SQLITE_OK && version < VERSION; version++) {
+		rc = sqlite3_exec(d->db, upgrades[version], NULL, NULL, NULL);
+		if (rc != SQLITE_OK && sqlite3_get_autocommit(d->db) == 0)
+			(void)sqlite3_exec(d->db, "ROLLBACK", NULL, NULL,
+			    NULL);
+	}
+	return rc;
+}
+
+static int
 open_db(struct deferred *d, const char *path)
 {
 	size_t i;
@@ -91,6 +141,8 @@ open_db(struct deferred *d, const char *path)
 	sqlite3_busy_timeout(d->db, BUSY_MS);
 	rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
+		goto err1;
+	if ((rc = upgrade(d)) != SQLITE_OK)
 		goto err1;
 	for (i = 0; i < DEFERRED_NSTATEMENTS; i++) {
 		rc = sqlite3_prepare_v3(d->db, statements[i], -1,

@@ -5,7 +5,11 @@
  * Knows nothing of jobs and agents.
  *
  * The rows decide: a file without a row is a leftover of a crash.  Text ids and
- * plain columns, so that sqlite3(1) can search and edit a full queue. */
+ * plain columns, so that sqlite3(1) can search and edit a full queue.
+ *
+ * A message is known by where it was accepted (struct spool_origin), since
+ * whoever wrote its record chose the id in it.  That is its id here, too, unless
+ * another message has it: then it gets one of the queue's. */
 
 #ifndef CORE_QUEUE_DEFERRED_H
 #define CORE_QUEUE_DEFERRED_H
@@ -28,6 +32,7 @@ struct deferred_row {
 	uint64_t	 octets;	/* of the body */
 	uint32_t	 attempts;
 	int64_t		 next_attempt;	/* unix seconds */
+	struct spool_origin origin;
 	const char	*last_error;	/* NULL: none */
 };
 
@@ -45,8 +50,17 @@ int deferred_begin(struct deferred *d);
 int deferred_commit(struct deferred *d);
 void deferred_rollback(struct deferred *d);
 
+/* deferred_find(d, id, origin, id_r): The id here of the message that has ${id}
+ * in its record and was accepted at ${origin}.  1: there are rows; 0: there are
+ * none, and ${id_r} is free for it; -1 with errno, EEXIST: ${id} is another
+ * message's.
+ * deferred_is_free(d, id): No message has that id.  1, 0, or -1 with errno. */
+int deferred_find(struct deferred *d, uint64_t id,
+    const struct spool_origin *origin, uint64_t *id_r);
+int deferred_is_free(struct deferred *d, uint64_t id);
+
 /* deferred_put(d, row): Insert, or replace the row of that message and
- * recipient.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY
+ * recipient; EEXIST: that is another message.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY
  * all rows of the message.  0, or -1 with errno. */
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
@@ -93,11 +107,13 @@ int deferred_next(struct deferred *d, int64_t *next_r);
 #define DEFERRED_ANY	UINT32_MAX
 int deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
-/* The files.  deferred_file_write: see spool_message_write(); not flushed:
+/* The files.  deferred_file_write: see spool_message_write(); of a message that
+ * deferred_find() has given ${id}; not flushed:
  * deferred_files_sync() does that for all at once, before deferred_commit().
  * deferred_file_remove(): ENOENT is no failure. */
 int deferred_file_write(struct deferred *d, uint64_t id,
-    const struct spool_view *view, int fd, int body_fd);
+    const struct spool_view *view, const struct spool_origin *origin, int fd,
+    int body_fd);
 int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);

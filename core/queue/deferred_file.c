@@ -36,15 +36,16 @@ octets_of(int dirfd, const char *name)
 
 int
 deferred_file_write(struct deferred *d, uint64_t id,
-    const struct spool_view *view, int fd, int body_fd)
+    const struct spool_view *view, const struct spool_origin *origin, int fd,
+    int body_fd)
 {
 	char name[SPOOL_ID_TEXT + 1];
 	uint64_t before;
 
 	spool_id_text(id, name);
 	before = octets_of(d->filesfd, name);
-	if (spool_message_write(d->filesfd, name, view, fd, body_fd, false) ==
-	    -1)
+	if (spool_message_write(d->filesfd, name, view, id, origin, fd, body_fd,
+	    false) == -1)
 		return -1;
 	d->octets += octets_of(d->filesfd, name) - before;
 	return 0;
@@ -90,7 +91,8 @@ deferred_file_remove(struct deferred *d, uint64_t id)
 /* Rows for all recipients of one file, due at once: those that have their
  * message already are found by the delivery agent. */
 static int
-restore_rows(struct deferred *d, const struct spool_view *view)
+restore_rows(struct deferred *d, const struct spool_view *view,
+    const struct spool_origin *origin)
 {
 	struct deferred_row row = {
 		.id = view->record.id,
@@ -98,6 +100,7 @@ restore_rows(struct deferred *d, const struct spool_view *view)
 		.transport = "",
 		.received_us = view->record.received_us,
 		.octets = view->record.body_octets,
+		.origin = *origin,
 		.last_error = "the database of deferred messages was lost",
 	};
 	const char *cursor = NULL;
@@ -111,24 +114,74 @@ restore_rows(struct deferred *d, const struct spool_view *view)
 	return 0;
 }
 
+/* Read the message of the file ${fd}, ${id} by its name.  Return a reader, which
+ * *view_r points into, or NULL with errno. */
+static struct spool_reader *
+read_file(int fd, uint64_t id, struct spool_readbuf *buf, unsigned int flags,
+    struct spool_view *view_r)
+{
+	struct spool_reader *r = spool_reader_new(fd, buf, flags);
+	struct spool_damage damage;
+
+	if (r == NULL)
+		return NULL;
+	if (spool_reader_at(r, SPOOL_PAGE, view_r, &damage) == 1) {
+		if (view_r->record.id == id)
+			return r;
+		errno = EBADMSG;
+	}
+	spool_reader_free(r);
+	return NULL;
+}
+
 static int
 restore_file(struct deferred *d, const char *name, uint64_t id,
     struct spool_readbuf *buf)
 {
-	struct spool_damage damage;
+	struct spool_origin origin;
 	struct spool_reader *r;
 	struct spool_view view;
 	int fd, rc = 0;
 
 	if ((fd = deferred_file_open(d, id)) == -1)
 		return -1;
-	r = spool_reader_new(fd, buf, 0);
-	if (r == NULL || spool_reader_at(r, SPOOL_PAGE, &view, &damage) != 1)
+	if ((r = read_file(fd, id, buf, 0, &view)) == NULL) {
 		log_warn("deferred-file-unreadable", "file=%s/%s",
 		    DEFERRED_FOLDER, name);
-	else
-		rc = restore_rows(d, &view);
+	} else {
+		spool_message_origin(spool_reader_header(r), &view.record,
+		    &origin);
+		rc = restore_rows(d, &view, &origin);
+	}
 	spool_reader_free(r);
+	close(fd);
+	return rc;
+}
+
+int
+deferred_file_origin(struct deferred *d, uint64_t id,
+    struct spool_origin *origin_r)
+{
+	struct spool_readbuf *buf;
+	struct spool_reader *r;
+	struct spool_view view;
+	int fd, rc = -1;
+
+	if ((fd = deferred_file_open(d, id)) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if ((buf = spool_readbuf_new()) != NULL) {
+		r = read_file(fd, id, buf, SPOOL_READ_TRUST_BODY, &view);
+		if (r != NULL) {
+			rc = 1;
+			spool_message_origin(spool_reader_header(r),
+			    &view.record, origin_r);
+		} else if (errno == EBADMSG) {
+			/* what a power cut has left of it is nobody's */
+			rc = 0;
+		}
+		spool_reader_free(r);
+	}
+	spool_readbuf_free(buf);
 	close(fd);
 	return rc;
 }

@@ -13,6 +13,7 @@
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
 	ST_HURRY_ALL, ST_SHIFT, ST_DUE, ST_PAGE, ST_OF, ST_NEXT, ST_HAS,
+	ST_FIND,
 	DEFERRED_NSTATEMENTS
 };
 
@@ -33,11 +34,26 @@ struct deferred {
 int deferred_errno(const struct deferred *d, int rc);
 int deferred_failed(struct deferred *d, int rc, const char *what);
 
+/* deferred_rows_find(d, origin, id_r): The id of the message of that origin.
+ * 1; 0: no row has it; -1 with errno. */
+int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
+    uint64_t *id_r);
+
+/* core/queue/deferred_origin.c
+ * deferred_origin_is(noted, origin): Is that the same message?  ${noted} by an
+ * earlier version, which noted none: one that it has accepted is. */
+bool deferred_origin_is(const struct spool_origin *noted,
+    const struct spool_origin *origin);
+
 /* core/queue/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with
  * errno. */
 int deferred_files_folder(int dirfd);
 
+/* deferred_file_origin(d, id, origin_r): Where the message in the file was
+ * accepted.  1; 0: there is no file; -1 with errno. */
+int deferred_file_origin(struct deferred *d, uint64_t id,
+    struct spool_origin *origin_r);
 /* deferred_files_check(d, is_fresh): Remove files without a row; when the
  * database ${is_fresh}, give every file rows for all its recipients instead. */
 int deferred_files_check(struct deferred *d, bool is_fresh);

@@ -5,6 +5,8 @@
 #include "core/queue/deferred_int.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/process/log.h"
@@ -124,6 +126,20 @@ deferred_rollback(struct deferred *d)
 		run(d, ST_ROLLBACK);
 }
 
+/* In the database a segment is the number in its file's name. */
+static void
+bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
+{
+	char text[17] = "";
+
+	if (origin->segment != 0)
+		snprintf(text, sizeof(text), "%016llx",
+		    (unsigned long long)origin->segment);
+	sqlite3_bind_text(st, column, text, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(st, column + 1, (sqlite3_int64)origin->generation);
+	sqlite3_bind_int64(st, column + 2, origin->seq);
+}
+
 int
 deferred_put(struct deferred *d, const struct deferred_row *row)
 {
@@ -139,7 +155,14 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 8, row->attempts);
 	sqlite3_bind_int64(st, 9, row->next_attempt);
 	sqlite3_bind_text(st, 10, row->last_error, -1, SQLITE_STATIC);
-	return run(d, ST_PUT);
+	bind_origin(st, 11, &row->origin);
+	sqlite3_bind_int(st, 14, row->origin.is_early);
+	if (run(d, ST_PUT) == -1)
+		return -1;
+	if (sqlite3_changes(d->db) > 0)
+		return 0;
+	errno = EEXIST;
+	return -1;
 }
 
 /* The row of one recipient of ${id}, or with DEFERRED_ANY all of the
@@ -219,6 +242,11 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->octets = (uint64_t)sqlite3_column_int64(st, 6);
 	row->attempts = (uint32_t)sqlite3_column_int64(st, 7);
 	row->next_attempt = sqlite3_column_int64(st, 8);
+	row->origin = (struct spool_origin){
+		.segment = strtoull(column_text(st, 10), NULL, 16),
+		.generation = (uint64_t)sqlite3_column_int64(st, 11),
+		.seq = (uint32_t)sqlite3_column_int64(st, 12),
+	};
 	row->last_error = sqlite3_column_type(st, 9) == SQLITE_NULL ? NULL :
 	    column_text(st, 9);
 	return 0;
@@ -277,4 +305,23 @@ deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
 	bind_rcpts(d->st[ST_HAS], id, rcpt_index);
 	return end(d, ST_HAS, sqlite3_step(d->st[ST_HAS]));
+}
+
+int
+deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
+    uint64_t *id_r)
+{
+	sqlite3_stmt *st = d->st[ST_FIND];
+	const char *id;
+	int rc;
+
+	if (origin->segment == 0)
+		return 0;
+	bind_origin(st, 1, origin);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		id = column_text(st, 0);
+		if (spool_id_parse(id, strlen(id), id_r) == -1)
+			rc = SQLITE_DONE;	/* edited by hand */
+	}
+	return end(d, ST_FIND, rc);
 }

@@ -66,16 +66,23 @@ queue_close(struct queue *q)
 }
 
 void
-queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
-    uint64_t end, bool is_sealed)
+queue_committed(struct queue *q, unsigned int writer, uint64_t segment,
+    uint64_t generation, uint64_t end, bool is_sealed)
 {
-	q->store_ops->committed(q->store, segment, generation, end, is_sealed);
+	q->store_ops->committed(q->store, writer, segment, generation, end,
+	    is_sealed);
 }
 
 void
-queue_writer_gone(struct queue *q)
+queue_writer_add(struct queue *q, unsigned int number)
 {
-	q->store_ops->writer_gone(q->store);
+	q->store_ops->writer(q->store, number, true);
+}
+
+void
+queue_writer_gone(struct queue *q, unsigned int number)
+{
+	q->store_ops->writer(q->store, number, false);
 }
 
 void

@@ -94,14 +94,19 @@ struct queue *queue_open(const struct queue_config *config,
 /* queue_close(q): Write what is pending, close. */
 void queue_close(struct queue *q);
 
-/* queue_committed(q, segment, generation, end, is_sealed): A worker says that
- * records up to ${end} are durable.  Hostile: checked against the file. */
-void queue_committed(struct queue *q, uint64_t segment, uint64_t generation,
-    uint64_t end, bool is_sealed);
+/* queue_committed(q, writer, segment, generation, end, is_sealed): The worker of
+ * the number ${writer} says that records up to ${end} are durable; ${is_sealed}:
+ * and that it is done with the segment.  Hostile: it can only have a segment of
+ * its own looked at, sooner; what is in it, and where it ends, the file says. */
+void queue_committed(struct queue *q, unsigned int writer, uint64_t segment,
+    uint64_t generation, uint64_t end, bool is_sealed);
 
-/* queue_writer_gone(q): A worker has died: see to its segments in the next
+/* queue_writer_add(q, number): A worker is there whose files have that number
+ * (spool_number()): its segments are used again.  Once for each channel to it.
+ * queue_writer_gone(q, number): It has died: see to its segments in the next
  * pass. */
-void queue_writer_gone(struct queue *q);
+void queue_writer_add(struct queue *q, unsigned int number);
+void queue_writer_gone(struct queue *q, unsigned int number);
 
 /* queue_agent_add(q, transport, &agent_r): An agent is there for jobs.  Return
  * 0, or -1 with errno (ENOSPC).  queue_agent_gone(q, agent): It is dead; what

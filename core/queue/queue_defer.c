@@ -43,9 +43,10 @@ fill_change(struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, struct queue_change *c)
 {
 	c->row = (struct deferred_row){
-		.id = m->place.id,
+		.id = m->place.file != NULL ? m->place.kept_id : m->place.id,
 		.rcpt_index = r->index,
 	};
+	c->place = &m->place;
 	c->kind = CHANGE_DROP;
 	if (r->state == RCPT_OK)
 		return;

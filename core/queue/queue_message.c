@@ -206,7 +206,7 @@ skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 		}
 	for (i = 0; has_rows && i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_NEW &&
-		    q->store_ops->has(q->store, m->place.id, i) == 1)
+		    q->store_ops->has(q->store, m->place.kept_id, i) == 1)
 			queue_rcpt_done(q, m, &m->rcpts[i]);
 }
 

@@ -21,8 +21,9 @@ has_room(const struct queue_spool *sp)
 int
 queue_segment_open_reader(struct queue_spool *sp, struct queue_segment *seg)
 {
-	unsigned int flags = seg->state == SEGMENT_DEAD ? 0 :
-	    SPOOL_READ_TRUST_BODY;
+	/* one that was sealed is whole; otherwise the last may be torn */
+	unsigned int flags = seg->state == SEGMENT_DEAD && !seg->is_sealed ?
+	    0 : SPOOL_READ_TRUST_BODY;
 
 	if (queue_segment_open_file(sp, seg) == -1)
 		return -1;
@@ -76,6 +77,8 @@ tell_damage(struct queue_segment *seg, bool is_last)
 		else if (seg->durable == 0)
 			seg->is_doubtful = true;
 	}
+	if (seg->npending > 0 && seg->state == SEGMENT_ACTIVE)
+		seg->has_skipped = true;
 	seg->npending = 0;
 }
 
@@ -98,6 +101,25 @@ found_damage(struct queue_segment *seg, const struct spool_damage *damage)
 	if (seg->npending == QUEUE_PENDING_MAX)
 		tell_damage(seg, false);
 	seg->pending[seg->npending++] = *damage;
+}
+
+/* There is nothing more to read in ${seg}, whose reader was at ${at}. */
+static void
+found_end(struct queue_spool *sp, struct queue_segment *seg, uint64_t at)
+{
+	if (seg->state == SEGMENT_ACTIVE && seg->npending > 0) {
+		/* Its writer has said more than is there.  What it is going to
+		 * write there is read later; not at each of its words, for what
+		 * it has said may be long. */
+		seg->told_damage = seg->pending[0].offset;
+		spool_reader_seek(seg->reader, seg->pending[0].offset);
+		seg->npending = 0;
+		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
+		return;
+	}
+	tell_damage(seg, true);
+	seg->is_read = seg->state == SEGMENT_DEAD;
+	seg->read_end = at;
 }
 
 static struct queue_record
@@ -125,17 +147,40 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 	};
 }
 
+/* What its writer cannot have meant: NULL, or what is wrong. */
+static const char *
+wrong_with(const struct queue_spool *sp, const struct queue_segment *seg,
+    const struct spool_view *view)
+{
+	const struct spool_record *r = &view->record;
+
+	if (r->seq > QUEUE_SEQ_MAX)
+		return "sequence number";
+	if (!queue_segment_owns(seg, r->id))
+		return "id of another writer";
+	/* a body belongs to the record that was there first */
+	if ((r->flags & SPOOL_RECORD_LARGE) != 0 &&
+	    !queue_segment_is_done(seg, r->seq) &&
+	    sp->user->holds(sp->queue, r->id))
+		return "body of another record";
+	return NULL;
+}
+
 static int
 take_record(struct queue_spool *sp, struct queue_segment *seg,
     const struct spool_view *view)
 {
 	struct queue_record record = record_of(seg, view);
-	const struct spool_damage damage = { .offset = view->record.offset,
+	struct spool_damage damage = { .offset = view->record.offset,
 		.octets = view->record.end - view->record.offset,
-		.id = view->record.id, .what = "sequence number" };
+		.id = view->record.id };
 
-	if (view->record.seq > QUEUE_SEQ_MAX) {
-		queue_segment_damage(seg, &damage, false);
+	if ((damage.what = wrong_with(sp, seg, view)) != NULL) {
+		if (damage.offset >= seg->told_damage) {
+			seg->told_damage = view->record.end;
+			queue_segment_damage(seg, &damage, false);
+		}
+		seg->is_damaged = true;
 		return 0;
 	}
 	if (queue_segment_is_done(seg, view->record.seq))
@@ -143,8 +188,8 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	/* One from before this process can be deferred already; so can one
 	 * that was put back, if there was no memory to note which of its
 	 * recipients are. */
-	record.has_rows = record.is_repeated &&
-	    deferred_has(sp->deferred, view->record.id, DEFERRED_ANY) == 1;
+	record.has_rows = record.is_repeated && queue_is_kept(sp,
+	    &record.place);
 	seg->nheld++;
 	sp->nheld++;
 	if (sp->user->take(sp->queue, &record) == 0)
@@ -163,6 +208,7 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 	struct spool_damage damage;
 	struct spool_view view;
 	unsigned int n;
+	uint64_t at;
 	int rc;
 
 	*is_more_r = false;
@@ -171,11 +217,11 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 		return 0;
 	}
 	for (n = 0; n < max && has_room(sp); n++) {
+		at = spool_reader_tell(seg->reader);
 		rc = spool_reader_next(seg->reader, seg->limit, &view,
 		    &damage);
 		if (rc == 0) {
-			tell_damage(seg, true);
-			seg->is_read = seg->state != SEGMENT_ACTIVE;
+			found_end(sp, seg, at);
 			return n;
 		}
 		if (rc == -1 && errno == EBADMSG) {
@@ -306,6 +352,7 @@ search_segment(struct queue_spool *sp, struct queue_segment *seg,
 		if (rc != 1)
 			goto out;
 		if (view.record.seq > QUEUE_SEQ_MAX ||
+		    !queue_segment_owns(seg, view.record.id) ||
 		    queue_segment_is_done(seg, view.record.seq))
 			continue;
 		record = record_of(seg, &view);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
@@ -45,17 +46,38 @@ set_aside(struct queue_spool *sp, struct queue_segment *seg)
 }
 
 static int
-count_free(void *closure, enum spool_entry kind, uint64_t, const char *)
+count_free(void *closure, enum spool_entry kind, uint64_t id, const char *)
 {
-	unsigned int *nfree = closure;
+	struct queue_spool *sp = closure;
 
 	if (kind == SPOOL_ENTRY_FREE)
-		++*nfree;
+		sp->writers[spool_number(id)].nfree++;
 	return 0;
 }
 
+static void
+count_all_free(struct queue_spool *sp)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(sp->writers) / sizeof(sp->writers[0]); i++)
+		sp->writers[i].nfree = 0;
+	(void)spool_scan(sp->config.incoming_dirfd, count_free, sp);
+}
+
+/* Only its writer may have it again, which may still be able to write to it:
+ * has it use for one more? */
+static bool
+is_wanted(const struct queue_spool *sp, const struct queue_segment *seg)
+{
+	const struct queue_writer *w = &sp->writers[spool_number(seg->id)];
+
+	return !sp->is_short && !seg->is_early && w->nchannels > 0 &&
+	    w->nfree < MAX(QUEUE_FREE_MAX / sp->nwriters, 2);
+}
+
 static int
-dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
+dispose(struct queue_spool *sp, struct queue_segment *seg)
 {
 	int dirfd = sp->config.incoming_dirfd;
 
@@ -63,14 +85,14 @@ dispose(struct queue_spool *sp, struct queue_segment *seg, unsigned int *nfree)
 		return set_aside(sp, seg);
 	if (seg->is_doubtful)
 		return spool_torn_keep(dirfd, seg->id, seg->generation);
-	if (sp->is_short || *nfree >= QUEUE_FREE_MAX)
+	if (!is_wanted(sp, seg))
 		return spool_segment_remove(dirfd, seg->id);
 	if (queue_segment_open_file(sp, seg) == -1 ||
 	    spool_segment_recycle(dirfd, seg->fd, &seg->header,
 	    sp->config.is_synced) == -1)
 		return -1;
 	stats_inc(STATS_SEGMENTS_RECYCLED);
-	++*nfree;
+	sp->writers[spool_number(seg->id)].nfree++;
 	return 0;
 }
 
@@ -93,17 +115,15 @@ void
 queue_recycle(struct queue_spool *sp)
 {
 	struct queue_segment *seg, *next;
-	unsigned int nfree = 0;
 	bool is_counted = false, has_left;
 
 	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next) {
 		if (!is_finished(seg) || seg->trouble_ms > sp->now_ms)
 			continue;
 		if (!is_counted)
-			spool_scan(sp->config.incoming_dirfd, count_free,
-			    &nfree);
+			count_all_free(sp);
 		is_counted = true;
-		if (dispose(sp, seg, &nfree) == 0 || errno == ENOENT) {
+		if (dispose(sp, seg) == 0 || errno == ENOENT) {
 			has_left = seg->is_old || seg->state == SEGMENT_DEAD;
 			queue_segment_free(sp, seg);
 			sp->recycle_errnum = 0;
@@ -247,7 +267,20 @@ body_is_known(void *closure, uint64_t id)
 	return sp->user->holds(sp->queue, id);
 }
 
-/* Remove what was kept for long enough, and bodies that no record names.  For that all segments may have to be
+static int
+remove_free(void *closure, enum spool_entry kind, uint64_t id,
+    const char *name)
+{
+	struct queue_spool *sp = closure;
+
+	if (kind == SPOOL_ENTRY_FREE &&
+	    sp->writers[spool_number(id)].nchannels == 0)
+		(void)unlinkat(sp->config.incoming_dirfd, name, 0);
+	return 0;
+}
+
+/* Remove the free segments of writers that are gone, what was kept for long
+ * enough, and bodies that no record names.  For that all segments may have to be
  * read, so not while there are many. */
 void
 queue_sweep(struct queue_spool *sp)
@@ -256,6 +289,7 @@ queue_sweep(struct queue_spool *sp)
 	unsigned int nsegments = 0;
 	int n;
 
+	(void)spool_scan(sp->config.incoming_dirfd, remove_free, sp);
 	if (spool_torn_expire(sp->config.incoming_dirfd) == -1)
 		log_warn("spool-sweep", "folder=%s", "incoming");
 	RB_FOREACH (seg, queue_segments, &sp->segments)

@@ -4,12 +4,13 @@
  * Reading them: queue_read.c.  Recycling them: queue_recycle.c.
  *
  * States and what makes each transition:
- *	ACTIVE -> SEALED	queue_segment_committed() with is_sealed
- *	ACTIVE -> DEAD		check_writer(): its lock could be had
- *	(a DEAD one may have been sealed by a process that is gone) */
+ *	ACTIVE -> DEAD		check_writer(): its lock could be had, so that
+ *				its writer is dead, or done with it
+ * What a writer says makes the queue look sooner; it changes no state. */
 
 #include "core/queue/queue_spool_int.h"
 
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -273,6 +274,8 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		errno = EBADMSG;
 		goto err1;
 	}
+	/* an earlier version let a group write, and numbered otherwise */
+	seg->is_early = (st.st_mode & S_IWGRP) != 0;
 	if (!seg->is_known)
 		now_known(seg);
 	if (seg->state != SEGMENT_ACTIVE)
@@ -362,8 +365,12 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 		return;
 	}
 	set_state(sp, seg, SEGMENT_DEAD);
-	seg->durable = seg->limit;
+	seg->durable = MIN(seg->limit, seg->header.size_octets);
 	seg->limit = SPOOL_TO_END;
+	seg->trouble_ms = 0;
+	/* what was written while it was read may have looked like damage */
+	if (seg->has_skipped)
+		seg->rewind_ms = sp->now_ms;
 	/* a reader that checks bodies, too: the last ones may be torn */
 	close_reader(seg);
 	queue_segment_ready(sp, seg);
@@ -374,12 +381,13 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 }
 
 void
-queue_segment_check_writers(struct queue_spool *sp)
+queue_segment_check_writers(struct queue_spool *sp, bool is_any)
 {
 	struct queue_segment *seg, *next;
 
 	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next)
-		check_writer(sp, seg);
+		if (is_any || seg->is_sealed)
+			check_writer(sp, seg);
 }
 
 static int
@@ -411,7 +419,7 @@ queue_segment_scan(struct queue_spool *sp)
 		log_err("spool-scan", "folder=%s", "incoming");
 		return -1;
 	}
-	queue_segment_check_writers(sp);
+	queue_segment_check_writers(sp, true);
 	return 0;
 }
 
@@ -485,17 +493,53 @@ first_told(struct queue_spool *sp, uint64_t id, uint64_t generation)
 	return seg;
 }
 
+bool
+queue_segment_owns(const struct queue_segment *seg, uint64_t id)
+{
+	return seg->is_early || spool_number(id) == spool_number(seg->id);
+}
+
+/* A worker speaks of a segment that is not its own. */
+static void
+foreign(struct queue_spool *sp, unsigned int writer, uint64_t segment)
+{
+	uint64_t n = log_bound_count(&sp->foreign_bound, (uint64_t)sp->now_ms);
+
+	stats_inc(STATS_SPOOL_REFUSED);
+	if (n > 0)
+		log_warnx("segment-foreign", "writer=%u segment=%016llx "
+		    "times=%llu", writer, (unsigned long long)segment,
+		    (unsigned long long)n);
+}
+
+/* The writer of ${seg}, which has been read, says that there is more. */
+static void
+read_on(struct queue_spool *sp, struct queue_segment *seg, uint64_t end)
+{
+	if (!seg->is_read || end <= seg->read_end)
+		return;
+	close_reader(seg);
+	seg->resume = seg->read_end;
+	seg->durable = end;
+	seg->is_read = false;
+	queue_segment_ready(sp, seg);
+}
+
 void
-queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
-    uint64_t end, bool is_sealed)
+queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
+    uint64_t generation, uint64_t end, bool is_sealed)
 {
 	struct queue_spool *sp = store;
-	struct queue_segment *seg = find_segment(sp, segment);
+	struct queue_segment *seg;
 
-	if (seg == NULL &&
+	if (spool_number(segment) != writer) {
+		foreign(sp, writer, segment);
+		return;
+	}
+	if ((seg = find_segment(sp, segment)) == NULL &&
 	    (seg = first_told(sp, segment, generation)) == NULL)
 		return;
-	if (seg->is_unusable || seg->state != SEGMENT_ACTIVE ||
+	if (seg->is_unusable || seg->is_early ||
 	    (seg->is_known && seg->generation != generation))
 		return;		/* late news */
 	if (queue_segment_open_file(sp, seg) == -1) {
@@ -513,13 +557,19 @@ queue_segment_committed(void *store, uint64_t segment, uint64_t generation,
 		    (unsigned long long)segment, (unsigned long long)end);
 		return;
 	}
+	if (seg->state == SEGMENT_DEAD) {
+		read_on(sp, seg, end);
+		return;
+	}
 	/* A writer tells one queue process at a time, so the one before this
 	 * cannot know more than we are told first. */
 	if (seg->limit == 0 && seg->is_old)
 		seg->old_end = end;
 	if (end > seg->limit)
 		seg->limit = end;
-	if (is_sealed)
-		set_state(sp, seg, SEGMENT_SEALED);
 	queue_segment_ready(sp, seg);
+	if (is_sealed) {
+		seg->is_sealed = true;
+		check_writer(sp, seg);	/* may free it */
+	}
 }

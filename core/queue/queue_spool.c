@@ -17,6 +17,7 @@
 
 #include "core/process/log.h"
 #include "core/queue/queue_spool_int.h"
+#include "core/spool/spool_id.h"
 #include "core/util/fileio.h"
 
 static struct queue_segment *
@@ -39,6 +40,7 @@ spool_close(void *store)
 	queue_segments_close(sp);
 	acklog_free(sp->acklog);
 	deferred_free(sp->deferred);
+	spool_id_close(&sp->ids);
 	spool_readbuf_free(sp->readbuf);
 	free(sp->bodies);
 	free(sp);
@@ -57,6 +59,7 @@ spool_open(const struct queue_config *config,
 	sp->user = user;
 	sp->queue = q;
 	sp->now_ms = now_ms;
+	sp->ids.fd = -1;
 	RB_INIT(&sp->segments);
 	TAILQ_INIT(&sp->ready);
 	queue_room_open(sp);
@@ -96,12 +99,13 @@ spool_begin(void *store, int64_t now_ms)
 		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
 	}
 	if (sp->lock_ms <= now_ms) {
-		queue_segment_check_writers(sp);
+		queue_segment_check_writers(sp, true);
 		sp->lock_ms = now_ms + QUEUE_LOCK_MS;
 	}
 	if (sp->reserve_ms <= now_ms)
 		queue_room_check(sp);
 	if (sp->recycle_ms <= now_ms) {
+		queue_segment_check_writers(sp, false);
 		queue_recycle(sp);
 		queue_rewind(sp);
 		sp->recycle_ms = now_ms + QUEUE_RECYCLE_MS;
@@ -133,10 +137,18 @@ spool_end(void *store)
 }
 
 static void
-spool_writer_gone(void *store)
+spool_writer(void *store, unsigned int number, bool is_there)
 {
 	struct queue_spool *sp = store;
+	struct queue_writer *w = &sp->writers[spool_number(number)];
 
+	if (is_there) {
+		if (w->nchannels++ == 0)
+			sp->nwriters++;
+		return;
+	}
+	if (w->nchannels > 0 && --w->nchannels == 0)
+		sp->nwriters--;
 	sp->lock_ms = sp->scan_ms = 0;
 	/* it may have left a body that no record will name */
 	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
@@ -296,14 +308,17 @@ spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 /* --- deferred messages ---------------------------------------------------- */
 
 static int
-spool_keep(void *store, const struct queue_place *place)
+spool_keep(void *store, struct queue_place *place)
 {
 	struct queue_spool *sp = store;
 	struct queue_segment *seg = segment_of(place);
+	const struct spool_origin origin = queue_origin_of(place);
 	struct spool_damage damage;
 	struct spool_view view;
 	int body_fd = -1, rc;
 
+	if (queue_find_id(sp, place) == -1)
+		return -1;
 	if (queue_segment_open_reader(sp, seg) == -1 ||
 	    spool_reader_at(seg->reader, place->offset, &view, &damage) != 1)
 		return -1;
@@ -318,8 +333,8 @@ spool_keep(void *store, const struct queue_place *place)
 		errno = ENOSPC;
 		if (!queue_room_for_copy(sp, view.record.body_octets))
 			break;
-		rc = deferred_file_write(sp->deferred, place->id, &view,
-		    seg->fd, body_fd);
+		rc = deferred_file_write(sp->deferred, place->kept_id, &view,
+		    &origin, seg->fd, body_fd);
 	} while (rc == -1 && queue_room_make(sp));
 	fileio_close(body_fd);
 	return rc;
@@ -328,14 +343,16 @@ spool_keep(void *store, const struct queue_place *place)
 static int
 change_row(struct deferred *d, const struct queue_change *change)
 {
+	struct deferred_row row = change->row;
+
 	switch (change->kind) {
 	case CHANGE_PUT:
-		return deferred_put(d, &change->row);
+		row.origin = queue_origin_of(change->place);
+		return deferred_put(d, &row);
 	case CHANGE_TOUCH:
-		return deferred_touch(d, &change->row);
+		return deferred_touch(d, &row);
 	case CHANGE_DROP:
-		return deferred_drop(d, change->row.id,
-		    change->row.rcpt_index);
+		return deferred_drop(d, row.id, row.rcpt_index);
 	}
 	return 0;
 }
@@ -375,6 +392,25 @@ remove_files(struct queue_spool *sp, const struct queue_change *changes,
 	}
 }
 
+/* The rows could not be written.  A file under an id of the queue's own would
+ * not be found when its record is tried again. */
+static void
+remove_minted(struct queue_spool *sp, const struct queue_change *changes,
+    size_t n)
+{
+	int saved = errno;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (changes[i].kind == CHANGE_PUT &&
+		    changes[i].row.id != changes[i].place->id &&
+		    deferred_has(sp->deferred, changes[i].row.id,
+		    DEFERRED_ANY) == 0)
+			(void)deferred_file_remove(sp->deferred,
+			    changes[i].row.id);
+	errno = saved;
+}
+
 /* Files first, flushed, then the rows. */
 static int
 spool_change(void *store, const struct queue_change *changes, size_t n)
@@ -387,14 +423,16 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 	for (i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_PUT)
 			has_files = true;
-	if (has_files && sp->config.is_synced &&
-	    deferred_files_sync(sp->deferred) == -1)
-		return -1;
-	while ((rc = change_rows(sp->deferred, changes, n)) == -1 &&
+	rc = has_files && sp->config.is_synced ?
+	    deferred_files_sync(sp->deferred) : 0;
+	while (rc == 0 &&
+	    (rc = change_rows(sp->deferred, changes, n)) == -1 &&
 	    queue_room_make(sp))
-		;
-	if (rc == -1)
+		rc = 0;
+	if (rc == -1) {
+		remove_minted(sp, changes, n);
 		return -1;
+	}
 	remove_files(sp, changes, n);
 	return 0;
 }
@@ -481,7 +519,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.begin = spool_begin,
 	.end = spool_end,
 	.committed = queue_segment_committed,
-	.writer_gone = spool_writer_gone,
+	.writer = spool_writer,
 	.read = queue_read,
 	.open_file = spool_open_file,
 	.open_body = spool_open_body,

@@ -9,15 +9,17 @@
 #include "core/queue/acklog.h"
 #include "core/queue/deferred.h"
 #include "core/queue/queue_store.h"
+#include "core/spool/spool_id.h"
 #include "core/spool/spool_reader.h"
 #include "core/spool/spool_segment.h"
+#include "core/util/log_bound.h"
 
 #define QUEUE_SEGMENTS_OPEN	192	/* each is open here and at every agent; those being written to are not counted */
 #define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
 #define QUEUE_READ_PASS		2048	/* records in one pass */
 #define QUEUE_PENDING_MAX	8	/* damages of which it is not known yet whether a whole record follows */
 #define QUEUE_DAMAGE_OCTETS	8192	/* of damage are as much work as a record */
-#define QUEUE_FREE_MAX		24	/* free segments kept; more are removed */
+#define QUEUE_FREE_MAX		24	/* free segments kept, a part of them for each writer; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
 #define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
 #define QUEUE_SEARCH_RECORDS	512	/* looked at by one call of search() */
@@ -45,9 +47,9 @@ struct queue_partial {
 RB_HEAD(queue_partials, queue_partial);
 
 enum segment_state {
-	SEGMENT_ACTIVE,		/* its writer lives: read to ${limit} */
-	SEGMENT_SEALED,		/* nothing will follow ${limit} */
-	SEGMENT_DEAD		/* its writer died: read what is there */
+	SEGMENT_ACTIVE,		/* its writer has it locked: read to ${limit} */
+	SEGMENT_DEAD		/* its writer died, or is done with it: read to
+				 * its end mark */
 };
 
 struct queue_segment {
@@ -61,9 +63,13 @@ struct queue_segment {
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
 	bool		 is_known;	/* the header has been read */
+	bool		 is_early;	/* written by an earlier version: its number is not its writer's */
+	bool		 is_sealed;	/* its writer has said that it was done */
 	bool		 is_old;	/* from before this process */
 	uint64_t	 old_end;	/* records before it may have been in flight then */
-	bool		 is_read;	/* to the end */
+	bool		 is_read;	/* to the end mark, with the state DEAD */
+	uint64_t	 read_end;	/* where that was */
+	bool		 has_skipped;	/* damage, while its writer had it locked */
 	bool		 is_damaged;	/* what was committed is not there any more */
 	bool		 is_doubtful;	/* it may have been, or was being written */
 	bool		 is_unusable;	/* header damaged */
@@ -88,6 +94,12 @@ struct queue_segment {
 };
 RB_HEAD(queue_segments, queue_segment);
 
+/* A writer, by its number */
+struct queue_writer {
+	unsigned int	 nchannels;	/* to it; 0: it is not there */
+	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
+};
+
 struct queue_spool {
 	struct queue_config config;
 	const struct queue_store_user *user;
@@ -96,8 +108,12 @@ struct queue_spool {
 
 	struct acklog	*acklog;
 	struct deferred	*deferred;
+	struct spool_id_source ids;	/* for messages whose id is taken; .fd -1: none needed yet */
 	struct spool_readbuf *readbuf;
 
+	struct queue_writer writers[1 << SPOOL_NUMBER_BITS];
+	unsigned int	 nwriters;	/* that are there */
+	struct log_bound foreign_bound;	/* of lines about foreign segments */
 	struct queue_segments segments;
 	TAILQ_HEAD(queue_ready, queue_segment) ready;
 	size_t		 nopen;		/* segments with a descriptor, but for those in the state ACTIVE */
@@ -131,9 +147,13 @@ void queue_segment_free(struct queue_spool *sp, struct queue_segment *seg);
  * start, and when a worker has died before it could tell.  Return 0, or -1
  * having logged why. */
 int queue_segment_scan(struct queue_spool *sp);
-void queue_segment_check_writers(struct queue_spool *sp);
-void queue_segment_committed(void *store, uint64_t segment,
-    uint64_t generation, uint64_t end, bool is_sealed);
+/* queue_segment_check_writers(sp, is_any): See whose writers are dead or done;
+ * unless ${is_any}, only where they have said so. */
+void queue_segment_check_writers(struct queue_spool *sp, bool is_any);
+void queue_segment_committed(void *store, unsigned int writer,
+    uint64_t segment, uint64_t generation, uint64_t end, bool is_sealed);
+/* queue_segment_owns(seg, id): May a message ${id} be in ${seg}? */
+bool queue_segment_owns(const struct queue_segment *seg, uint64_t id);
 bool queue_segment_is_done(const struct queue_segment *seg, uint32_t seq);
 int queue_segment_set_done(struct queue_segment *seg, uint32_t seq,
     uint32_t last);
@@ -161,6 +181,14 @@ int queue_read_search(void *store, struct queue_cursor *cursor,
 void queue_rewind(struct queue_spool *sp);
 int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
+
+/* core/queue/queue_origin.c; of new messages
+ * queue_origin_of(place): Where it was accepted.
+ * queue_find_id(sp, place): Set kept_id.  Return 0, or -1 with errno.
+ * queue_is_kept(sp, place): Are there rows of it?  Sets kept_id then. */
+struct spool_origin queue_origin_of(const struct queue_place *place);
+int queue_find_id(struct queue_spool *sp, struct queue_place *place);
+bool queue_is_kept(struct queue_spool *sp, struct queue_place *place);
 
 /* core/queue/queue_room.c
  * queue_room_open(sp): Go on as the process before this one: with the reserve

@@ -34,6 +34,7 @@ struct queue_file {
 /* Where a message is */
 struct queue_place {
 	uint64_t	 id;		/* of the message */
+	uint64_t	 kept_id;	/* of a new one, where the deferred ones are; 0: not known */
 	struct queue_file *file;	/* of new messages; NULL: it is deferred */
 	uint64_t	 offset;	/* of its record in the file */
 	uint32_t	 seq;		/* the store's number for the record */
@@ -71,7 +72,8 @@ struct queue_store_user {
 /* A change of the deferred rows */
 struct queue_change {
 	enum { CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP } kind;
-	struct deferred_row row;	/* DROP: id and rcpt_index or QUEUE_RCPT_ALL alone */
+	struct deferred_row row;	/* DROP: id and rcpt_index or QUEUE_RCPT_ALL alone; the store knows the origin */
+	const struct queue_place *place;	/* of PUT */
 };
 
 /* How far a search of the new messages has come; zeroed at its start */
@@ -100,11 +102,12 @@ struct queue_store_ops {
 
 	/* --- read --- */
 
-	/* committed(store, ...): see queue_committed().  writer_gone(store):
-	 * see queue_writer_gone(). */
-	void	 (*committed)(void *store, uint64_t segment,
-		    uint64_t generation, uint64_t end, bool is_sealed);
-	void	 (*writer_gone)(void *store);
+	/* committed(store, ...): see queue_committed().  writer(store, number,
+	 * is_there): see queue_writer_add() and queue_writer_gone(). */
+	void	 (*committed)(void *store, unsigned int writer,
+		    uint64_t segment, uint64_t generation, uint64_t end,
+		    bool is_sealed);
+	void	 (*writer)(void *store, unsigned int number, bool is_there);
 	/* read(store): Hand new messages to user->take(), while there is room.
 	 * Return whether more could be read at once. */
 	bool	 (*read)(void *store);
@@ -143,13 +146,13 @@ struct queue_store_ops {
 	/* --- defer --- */
 
 	/* keep(store, place): Copy a new message to where the deferred ones
-	 * are.  EBADMSG: it is damaged.
+	 * are, under place->kept_id, which it sets.  EBADMSG: it is damaged.
 	 * change(store, changes, n): All of the rows or none, on disk, with the
 	 * files that were kept before; then forget the files of messages
 	 * without a row.
 	 * has(store, id, rcpt): 1 when there is such a row, or with
 	 * QUEUE_RCPT_ALL any of that message; 0; -1 with errno. */
-	int	 (*keep)(void *store, const struct queue_place *place);
+	int	 (*keep)(void *store, struct queue_place *place);
 	int	 (*change)(void *store, const struct queue_change *changes,
 		    size_t n);
 	int	 (*has)(void *store, uint64_t id, uint32_t rcpt);

@@ -69,8 +69,10 @@ spool_body_close(struct spool_msg *msg, bool is_kept)
 {
 	if (msg->body_fd == -1)
 		return;
-	if (!is_kept)
-		(void)spool_body_remove(msg->w->config.dirfd, msg->id);
-	(void)close(msg->body_fd);
+	if (is_kept)
+		(void)close(msg->body_fd);
+	else
+		msg->w->files->drop(msg->w->files_closure, msg->id,
+		    msg->body_fd);
 	msg->body_fd = -1;
 }

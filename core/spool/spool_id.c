@@ -14,11 +14,11 @@
 
 #include "core/util/fileio.h"
 
-#define INSTANCE_BITS	12
+#define NUMBERS		(1u << SPOOL_NUMBER_BITS)
 #define MARK_STEP_US	1000000ULL	/* how far ids go before the mark is moved */
 #define MARK_MARGIN_US	(3 * MARK_STEP_US) /* how far a predecessor may have gone beyond it */
 #define MARK_MAX_US	(1ULL << 52)
-#define LOCK_BASE	((off_t)SPOOL_INSTANCES * 8) /* locks lie behind the marks */
+#define LOCK_BASE	((off_t)NUMBERS * 8) /* locks lie behind the marks */
 
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -56,10 +56,10 @@ spool_id_parse(const char *s, size_t len, uint64_t *id_r)
 }
 
 static int
-instance_lock(int fd, unsigned int instance)
+number_lock(int fd, unsigned int number)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = LOCK_BASE + (off_t)instance, .l_len = 1 };
+		.l_start = LOCK_BASE + (off_t)number, .l_len = 1 };
 
 	return (fcntl(fd, F_OFD_SETLK, &lock));
 }
@@ -70,7 +70,7 @@ mark_read(struct spool_id_source *source)
 	uint64_t mark;
 
 	if (pread(source->fd, &mark, sizeof(mark),
-	    (off_t)source->instance * 8) != sizeof(mark))
+	    (off_t)source->number * 8) != sizeof(mark))
 		return;
 	mark = le64toh(mark);
 	if (mark > 0 && mark < MARK_MAX_US)
@@ -84,8 +84,8 @@ mark_write(struct spool_id_source *source, uint64_t us)
 {
 	uint64_t mark = htole64(us);
 
-	if (pwrite(source->fd, &mark, sizeof(mark),
-	    (off_t)source->instance * 8) == sizeof(mark))
+	if (source->fd != -1 && pwrite(source->fd, &mark, sizeof(mark),
+	    (off_t)source->number * 8) == sizeof(mark))
 		(void)fdatasync(source->fd);
 	__atomic_store_n(&source->mark_us, us, __ATOMIC_RELAXED);
 }
@@ -100,28 +100,36 @@ spool_id_now_us(void)
 }
 
 int
-spool_id_open(int dirfd, unsigned int preferred, uint64_t now_us,
+spool_id_open(int dirfd, unsigned int number, uint64_t now_us,
     struct spool_id_source *source_r)
 {
-	unsigned int i = 0, n;
 	int fd;
 
-	if ((fd = openat(dirfd, "instances", O_RDWR | O_CREAT | O_CLOEXEC |
-	    O_NOFOLLOW, 0660)) == -1)
+	if (number == 0 || number >= NUMBERS) {
+		errno = EINVAL;
 		return (-1);
-	n = preferred % SPOOL_INSTANCES;
-	while (instance_lock(fd, n) == -1) {
-		if (errno != EAGAIN || ++i == SPOOL_INSTANCES) {
-			fileio_close(fd);
-			return (-1);
-		}
-		n = (n + 1) % SPOOL_INSTANCES;
 	}
-	*source_r = (struct spool_id_source){ .fd = fd, .instance = n };
+	if ((fd = openat(dirfd, "instances", O_RDWR | O_CREAT | O_CLOEXEC |
+	    O_NOFOLLOW, 0600)) == -1)
+		return (-1);
+	if (number_lock(fd, number) == -1) {
+		fileio_close(fd);
+		return (-1);
+	}
+	*source_r = (struct spool_id_source){ .fd = fd, .number = number };
 	mark_read(source_r);
-	mark_write(source_r, now_us > source_r->last_us ? now_us :
-	    source_r->last_us);
+	if (now_us > source_r->last_us)
+		source_r->last_us = now_us;
+	mark_write(source_r, source_r->last_us);
 	return (0);
+}
+
+void
+spool_id_start(unsigned int number, uint64_t lowest_us,
+    struct spool_id_source *source_r)
+{
+	*source_r = (struct spool_id_source){ .fd = -1, .number = number,
+		.last_us = lowest_us, .mark_us = lowest_us };
 }
 
 void
@@ -141,7 +149,7 @@ spool_id_next(struct spool_id_source *source, uint64_t now_us)
 
 	last = now_us > last ? now_us : last + 1;
 	__atomic_store_n(&source->last_us, last, __ATOMIC_RELAXED);
-	return (last << INSTANCE_BITS | source->instance);
+	return (last << SPOOL_NUMBER_BITS | source->number);
 }
 
 bool
@@ -152,9 +160,18 @@ spool_id_is_due(const struct spool_id_source *source)
 	    MARK_STEP_US);
 }
 
-void
+uint64_t
 spool_id_extend(struct spool_id_source *source)
 {
-	mark_write(source, __atomic_load_n(&source->last_us,
-	    __ATOMIC_RELAXED));
+	uint64_t us = __atomic_load_n(&source->last_us, __ATOMIC_RELAXED);
+
+	mark_write(source, us);
+	return (us);
+}
+
+void
+spool_id_reach(struct spool_id_source *source, uint64_t us)
+{
+	if (us > source->last_us)
+		__atomic_store_n(&source->last_us, us, __ATOMIC_RELAXED);
 }

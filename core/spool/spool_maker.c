@@ -3,60 +3,26 @@
  * Owns: the segment made ahead of need, bodies of large messages until their
  * record is due, the wiping of failed batches, the mark of message ids. */
 
-#include <sys/param.h>
-#include <sys/statvfs.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "core/spool/spool_reserve.h"
-#include "core/spool/spool_torn.h"
 #include "core/spool/spool_writer_int.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
 #define BODY_STEP	(1024 * 1024)	/* octets after which writing out is begun and the quota checked */
 
-/* How much of the quota is left if ${more} is taken.  It counts all that the
- * spool holds; free segments make room, and torn ones.  Return 0, or -1 with errno. */
+/* Is there room for ${more}?  Note what is left. */
 static int
-quota_left(const struct spool_writer *w, uint64_t more, uint64_t *left_r)
+room_check(struct spool_writer *w, uint64_t more)
 {
-	uint64_t quota = w->config.quota_octets, octets, free_octets;
-
-	*left_r = UINT64_MAX;
-	if (quota == 0)
-		return (0);
-	do {
-		if (spool_usage(w->config.dirfd, &octets, &free_octets) == -1)
-			return (-1);
-		octets += more + spool_reserve_told(w->config.dirfd);
-		if (octets <= quota) {
-			*left_r = quota - octets + free_octets;
-			return (0);
-		}
-	} while (spool_free_remove(w->config.dirfd) == 0 ||
-	    (errno == ENOENT && spool_torn_remove(w->config.dirfd) == 0));
-	if (errno == ENOENT)
-		errno = EDQUOT;
-	return (-1);
-}
-
-/* Is there room for ${more} within the quota?  Note what is left of it and of
- * the disk. */
-static int
-quota_check(struct spool_writer *w, uint64_t more)
-{
-	struct statvfs fs;
 	uint64_t left;
 
-	if (quota_left(w, more, &left) == -1)
+	if (w->files->room(w->files_closure, more, &left) == -1)
 		return (-1);
-	if (fstatvfs(w->config.dirfd, &fs) == 0)
-		left = MIN(left, (uint64_t)fs.f_bavail * fs.f_frsize);
 	__atomic_store_n(&w->free_octets, left, __ATOMIC_RELAXED);
 	return (0);
 }
@@ -65,48 +31,10 @@ quota_check(struct spool_writer *w, uint64_t more)
 static int
 reserve_check(const struct spool_writer *w)
 {
-	if (!spool_reserve_is_given_up(w->config.dirfd))
+	if (!w->files->is_short(w->files_closure))
 		return (0);
 	errno = ENOSPC;
 	return (-1);
-}
-
-/* The file system is full: give up a torn segment.  Return 0, or -1 with errno
- * as it was. */
-static int
-make_room(int dirfd)
-{
-	int saved = errno, rc = spool_torn_remove(dirfd);
-
-	errno = saved;
-	return (rc);
-}
-
-/* A segment: a free one, else a new one, whose id sorts by time. */
-static int
-get_segment(struct spool_writer *w, struct spool_segment *segment,
-    bool *is_recycled_r)
-{
-	const struct spool_writer_config *c = &w->config;
-	int rc;
-
-	if (quota_check(w, 0) == -1)
-		return (-1);
-	*is_recycled_r = true;
-	if (spool_segment_take(c->dirfd, c->segment_octets, c->is_synced,
-	    segment) == 0)
-		return (0);
-	if (errno != ENOENT || reserve_check(w) == -1 ||
-	    quota_check(w, c->segment_octets) == -1)
-		return (-1);
-	*is_recycled_r = false;
-	do {
-		rc = spool_segment_create(c->dirfd, spool_id_now_us() << 12 |
-		    arc4random_uniform(1 << 12), c->segment_octets,
-		    c->is_synced, segment);
-	} while (rc == -1 && (errno == ENOSPC || errno == EDQUOT) &&
-	    make_room(c->dirfd) == 0);
-	return (rc);
 }
 
 static void
@@ -117,7 +45,9 @@ make_next(struct spool_writer *w)
 	int error = 0;
 
 	if ((held = calloc(1, sizeof(*held))) == NULL ||
-	    get_segment(w, &held->segment, &is_recycled) == -1) {
+	    room_check(w, 0) == -1 ||
+	    w->files->segment(w->files_closure, w->config.segment_octets,
+	    &held->segment, &is_recycled) == -1) {
 		error = errno;
 		free(held);
 		held = NULL;
@@ -146,12 +76,9 @@ make_next(struct spool_writer *w)
 static int
 body_create(struct spool_writer *w, struct spool_msg *msg)
 {
-	char name[SPOOL_NAME];
-
-	if (quota_check(w, BODY_STEP) == -1)
+	if (room_check(w, BODY_STEP) == -1)
 		return (-1);
-	spool_body_name(msg->id, name);
-	msg->body_fd = spool_create_locked(w->config.dirfd, name);
+	msg->body_fd = w->files->body(w->files_closure, msg->id);
 	return (msg->body_fd == -1 ? -1 : 0);
 }
 
@@ -177,7 +104,7 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
 		    (off_t)(msg->body_written - msg->body_started),
 		    SYNC_FILE_RANGE_WRITE);
 	msg->body_started = msg->body_written;
-	return (quota_check(w, BODY_STEP));
+	return (room_check(w, BODY_STEP));
 }
 
 static void
@@ -200,7 +127,7 @@ do_block(struct spool_writer *w, struct spool_block *b)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The bodies are complete: flush them and the folder. */
+/* The bodies are complete: flush them and their names. */
 static void
 finish_all(struct spool_writer *w, struct spool_msgs *todo)
 {
@@ -218,7 +145,7 @@ finish_all(struct spool_writer *w, struct spool_msgs *todo)
 			body_fail(w, msg, errno);
 		is_any = true;
 	}
-	if (is_any && w->config.is_synced && fsync(w->config.dirfd) == -1)
+	if (is_any && w->files->flush(w->files_closure) == -1)
 		error = errno;
 	while ((msg = STAILQ_FIRST(todo)) != NULL) {
 		STAILQ_REMOVE_HEAD(todo, link);
@@ -350,6 +277,35 @@ do_jobs(struct spool_writer *w, struct spool_blocks *jobs,
 		finish_all(w, finish);
 }
 
+/* Until it is known, no message can begin.  Return 0, or -1: this writer is of
+ * no use, or is being closed. */
+static int
+number_wait(struct spool_writer *w)
+{
+	uint64_t lowest_us;
+	unsigned int number;
+	bool is_stopping = false;
+	int error = EAGAIN;
+
+	while (error == EAGAIN && !is_stopping) {
+		error = w->files->number(w->files_closure, true, &number,
+		    &lowest_us) == 0 ? 0 : errno;
+		(void)pthread_mutex_lock(&w->lock);
+		is_stopping = w->is_maker_stopping;
+		(void)pthread_mutex_unlock(&w->lock);
+	}
+	if (error == EAGAIN)
+		return (-1);
+	(void)pthread_mutex_lock(&w->lock);
+	if (error == 0)
+		spool_id_start(number, lowest_us, &w->ids);
+	w->is_open_told = false;
+	__atomic_store_n(&w->open_error, error, __ATOMIC_RELEASE);
+	spool_post_locked(w);
+	(void)pthread_mutex_unlock(&w->lock);
+	return (error == 0 ? 0 : -1);
+}
+
 void *
 spool_maker_main(void *closure)
 {
@@ -359,6 +315,8 @@ spool_maker_main(void *closure)
 	struct timespec retry = { 0 };
 	bool is_retrying = false, is_failed, is_time, is_mark, is_next;
 
+	if (w->open_error != 0 && number_wait(w) == -1)
+		goto out;
 	(void)pthread_mutex_lock(&w->lock);
 	for (;;) {
 		is_time = maker_wait(w, is_retrying, &retry);
@@ -376,7 +334,8 @@ spool_maker_main(void *closure)
 			make_next(w);
 		do_jobs(w, &jobs, &finish);
 		if (is_mark)
-			spool_id_extend(&w->ids);
+			w->files->mark(w->files_closure,
+			    spool_id_extend(&w->ids));
 		if (is_time)
 			spool_wipe_all(w);
 		(void)pthread_mutex_lock(&w->lock);
@@ -385,6 +344,9 @@ spool_maker_main(void *closure)
 			retry = monotonic_in(SPOOL_RETRY_MS * 1000000ULL);
 		is_retrying = is_failed;
 	}
+	(void)pthread_mutex_unlock(&w->lock);
+
+out:	(void)pthread_mutex_lock(&w->lock);
 	w->is_maker_gone = true;
 	(void)pthread_cond_signal(&w->commit_cond);
 	(void)pthread_mutex_unlock(&w->lock);

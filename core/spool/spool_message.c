@@ -19,10 +19,12 @@
 
 /* Make header page, record header and envelope; their size in *octets_r. */
 static char *
-encode_head(const struct spool_view *view, size_t *octets_r)
+encode_head(const struct spool_view *view, uint64_t id,
+    const struct spool_origin *origin, size_t *octets_r)
 {
-	struct spool_header h = { .segment = view->record.id, .generation = 1,
-		.nonce = spool_nonce(), .created_us = view->record.received_us };
+	struct spool_header h = { .segment = origin->segment,
+		.generation = origin->generation, .nonce = spool_nonce(),
+		.created_us = view->record.received_us };
 	struct spool_record rec = view->record;
 	const char *envelope = view->envelope.envelope;
 	char *head;
@@ -30,7 +32,8 @@ encode_head(const struct spool_view *view, size_t *octets_r)
 	h.size_octets = SPOOL_PAGE + spool_record_octets(rec.envelope_octets,
 	    rec.body_octets);
 	rec.offset = SPOOL_PAGE;
-	rec.seq = 1;
+	rec.id = id;
+	rec.seq = origin->seq;
 	rec.flags &= ~(uint32_t)SPOOL_RECORD_LARGE;
 	*octets_r = SPOOL_PAGE + SPOOL_RECORD_HEADER + rec.envelope_octets;
 	if ((head = malloc(*octets_r)) == NULL)
@@ -44,7 +47,8 @@ encode_head(const struct spool_view *view, size_t *octets_r)
 }
 
 static int
-write_message(int out, const struct spool_view *view, int fd, int body_fd)
+write_message(int out, const struct spool_view *view, uint64_t id,
+    const struct spool_origin *origin, int fd, int body_fd)
 {
 	static const char zeros[SPOOL_ALIGN];
 	const struct spool_record *rec = &view->record;
@@ -53,7 +57,7 @@ write_message(int out, const struct spool_view *view, int fd, int body_fd)
 	size_t octets, total;
 	int rv;
 
-	if ((head = encode_head(view, &octets)) == NULL)
+	if ((head = encode_head(view, id, origin, &octets)) == NULL)
 		return (-1);
 	rv = fileio_write(out, head, octets);
 	free(head);
@@ -68,7 +72,8 @@ write_message(int out, const struct spool_view *view, int fd, int body_fd)
 
 int
 spool_message_write(int dirfd, const char *name, const struct spool_view *view,
-    int fd, int body_fd, bool is_synced)
+    uint64_t id, const struct spool_origin *origin, int fd, int body_fd,
+    bool is_synced)
 {
 	char tmp[NAME_TMP_MAX];
 	int out;
@@ -81,7 +86,7 @@ spool_message_write(int dirfd, const char *name, const struct spool_view *view,
 	if ((out = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
 	    O_NOFOLLOW, 0600)) == -1)
 		return (-1);
-	if (write_message(out, view, fd, body_fd) == -1 ||
+	if (write_message(out, view, id, origin, fd, body_fd) == -1 ||
 	    (is_synced && fdatasync(out) == -1) ||
 	    renameat(dirfd, tmp, dirfd, name) == -1)
 		goto err1;
@@ -95,4 +100,15 @@ spool_message_write(int dirfd, const char *name, const struct spool_view *view,
 err1:	fileio_unlink(dirfd, tmp);
 	fileio_close(out);
 	return (-1);
+}
+
+/* An earlier version wrote its id in the place of the segment. */
+void
+spool_message_origin(const struct spool_header *header,
+    const struct spool_record *record, struct spool_origin *origin_r)
+{
+	*origin_r = (struct spool_origin){ .segment = header->segment,
+		.generation = header->generation, .seq = record->seq };
+	if (header->segment == record->id)
+		*origin_r = (struct spool_origin){ .segment = 0 };
 }

@@ -107,6 +107,9 @@ begin_error(struct spool_writer *w, uint64_t now_us)
 {
 	int error;
 
+	error = __atomic_load_n(&w->open_error, __ATOMIC_ACQUIRE);
+	if (error != 0)
+		return (error);
 	error = __atomic_load_n(&w->make_error, __ATOMIC_RELAXED);
 	if (error != 0 && __atomic_load_n(&w->cur_left, __ATOMIC_RELAXED) <
 	    SPOOL_BEGIN_LEFT)

@@ -88,15 +88,28 @@ int spool_reader_at(struct spool_reader *r, uint64_t offset,
 int spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
     int out_fd);
 
-/* spool_message_write(dirfd, name, view, fd, body_fd, is_synced): Make file
- * ${name}: a segment of generation 1 with this one record, its body inline,
- * whether it was large or not, for the deferred store; readable with a
- * spool_reader, the record is at offset SPOOL_PAGE.  ${fd} is the file that
+/* Where a message was accepted.  No two records have the same. */
+struct spool_origin {
+	uint64_t	 segment, generation;	/* segment 0: not known */
+	uint32_t	 seq;
+	bool		 is_early;	/* by an earlier version, which noted no origins */
+};
+
+/* spool_message_write(dirfd, name, view, id, origin, fd, body_fd, is_synced):
+ * Make file ${name}: a segment with this one record, its body inline, whether it
+ * was large or not, for the deferred store; readable with a spool_reader, the
+ * record is at offset SPOOL_PAGE and has the id ${id}.  The header has ${origin}:
+ * spool_message_origin().  ${fd} is the file that
  * view came from; ${body_fd} is body.<id> of a large one, else -1.  Written to
  * ${name}.tmp and renamed; the body is checked on the way.  With ${is_synced}
  * file and folder are flushed.  Return 0, or -1 with errno (EBADMSG: the body
  * is damaged) and nothing left behind. */
 int spool_message_write(int dirfd, const char *name,
-    const struct spool_view *view, int fd, int body_fd, bool is_synced);
+    const struct spool_view *view, uint64_t id,
+    const struct spool_origin *origin, int fd, int body_fd, bool is_synced);
+
+/* spool_message_origin(header, record, origin_r): Of a file that it has made. */
+void spool_message_origin(const struct spool_header *header,
+    const struct spool_record *record, struct spool_origin *origin_r);
 
 #endif

@@ -68,12 +68,13 @@ spool_fill(int fd, uint64_t size_octets)
 	uint64_t offset = 0;
 	size_t n;
 	char *zeros;
-	int error;
 
-	error = posix_fallocate(fd, 0, (off_t)size_octets);
-	if (error != 0 && error != EINVAL && error != EOPNOTSUPP) {
-		errno = error;
-		return (-1);
+	/* fallocate(2), since posix_fallocate(3) reads where that is missing */
+	while (fallocate(fd, 0, 0, (off_t)size_octets) == -1) {
+		if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)
+			break;
+		if (errno != EINTR)
+			return (-1);
 	}
 	if ((zeros = calloc(1, FILL_OCTETS)) == NULL)
 		return (-1);
@@ -103,7 +104,7 @@ change_prefix(int dirfd, uint64_t id, const char *from, const char *to)
 			return (-1);
 	}
 	/* The file system lacks RENAME_NOREPLACE; ids do not collide, for they
-	 * are made of the time and a random part. */
+	 * are made of the time and of a number that one writer has. */
 	return (renameat(dirfd, old, dirfd, new));
 }
 
@@ -116,12 +117,11 @@ spool_create_locked(int dirfd, const char *name)
 	int fd, i;
 
 	for (i = 0; i < CREATE_TRIES; i++) {
-		if ((fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL |
-		    O_CLOEXEC | O_NOFOLLOW, 0660)) == -1)
+		if ((fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL |
+		    O_CLOEXEC | O_NOFOLLOW, 0600)) == -1)
 			return (-1);
-		/* The queue process writes to it as a member of the group. */
-		if (fchmod(fd, 0660) == 0 && flock(fd, LOCK_EX) == 0 &&
-		    fstat(fd, &st) == 0 && st.st_nlink > 0)
+		if (flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 &&
+		    st.st_nlink > 0)
 			return (fd);
 		(void)close(fd);
 	}
@@ -130,42 +130,85 @@ spool_create_locked(int dirfd, const char *name)
 }
 
 int
-spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
-    bool is_synced, struct spool_segment *segment_r)
+spool_segment_new(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_segment_name("new", id, name);
+	return (spool_create_locked(dirfd, name));
+}
+
+int
+spool_segment_format(int fd, uint64_t id, uint64_t size_octets,
+    bool is_synced, struct spool_header *header_r)
 {
 	struct spool_header h = { .segment = id, .generation = 1,
 		.nonce = spool_nonce(), .size_octets = size_octets,
 		.created_us = spool_id_now_us() };
+
+	if (spool_fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
+	    (is_synced && fsync(fd) == -1))
+		return (-1);
+	*header_r = h;
+	return (0);
+}
+
+int
+spool_segment_made(int dirfd, uint64_t id)
+{
+	return (change_prefix(dirfd, id, "new", "seg"));
+}
+
+int
+spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
+    bool is_synced, struct spool_segment *segment_r)
+{
+	const char *prefix = "new";
 	char name[SPOOL_NAME];
 	int fd;
 
-	spool_segment_name("new", id, name);
-	if ((fd = spool_create_locked(dirfd, name)) == -1)
+	if ((fd = spool_segment_new(dirfd, id)) == -1)
 		return (-1);
-	if (spool_fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
-	    (is_synced && fsync(fd) == -1) ||
-	    change_prefix(dirfd, id, "new", "seg") == -1)
+	if (spool_segment_format(fd, id, size_octets, is_synced,
+	    &segment_r->header) == -1 || spool_segment_made(dirfd, id) == -1)
 		goto err1;
-	spool_segment_name("seg", id, name);
+	prefix = "seg";
 	if (is_synced && fsync(dirfd) == -1)
 		goto err1;
 	segment_r->fd = fd;
-	segment_r->header = h;
 	return (0);
 
-err1:	fileio_unlink(dirfd, name);
+err1:	spool_segment_name(prefix, id, name);
+	fileio_unlink(dirfd, name);
 	fileio_close(fd);
 	return (-1);
 }
 
 struct take {
 	int			 dirfd;
+	unsigned int		 number;
 	uint64_t		 size_octets;
 	struct spool_segment	*segment;
 };
 
+/* The header of the file that ${fd}, which cannot be read, has open. */
+static int
+header_of(int dirfd, const char *name, int fd, struct spool_header *header_r)
+{
+	struct stat st, named;
+	int in, rv;
+
+	if ((in = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) ==
+	    -1)
+		return (-1);
+	rv = fstat(fd, &st) == 0 && fstat(in, &named) == 0 &&
+	    st.st_ino == named.st_ino ? spool_segment_header(in, header_r) : -1;
+	(void)close(in);
+	return (rv);
+}
+
 /* Lock before rename: the queue process takes a seg.* that is not locked for
- * one whose writer is dead.  When two workers open the same file, one of them
+ * one whose writer is dead.  When two processes open the same file, one of them
  * gets no lock, or finds the name gone. */
 static int
 take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
@@ -173,14 +216,14 @@ take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 	struct take *t = closure;
 	int fd;
 
-	if (kind != SPOOL_ENTRY_FREE)
+	if (kind != SPOOL_ENTRY_FREE || spool_number(id) != t->number)
 		return (0);
-	if ((fd = openat(t->dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) ==
-	    -1)
+	if ((fd = openat(t->dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
 		return (0);
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
 		goto no;
-	if (spool_segment_header(fd, &t->segment->header) == -1 ||
+	if (header_of(t->dirfd, name, fd, &t->segment->header) == -1 ||
 	    t->segment->header.segment != id ||
 	    t->segment->header.size_octets != t->size_octets) {
 		(void)unlinkat(t->dirfd, name, 0);
@@ -196,27 +239,18 @@ no:	(void)close(fd);
 }
 
 int
-spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
+spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
     struct spool_segment *segment_r)
 {
-	struct take t = { .dirfd = dirfd, .size_octets = size_octets,
-		.segment = segment_r };
-	int n, save;
+	struct take t = { .dirfd = dirfd, .number = number,
+		.size_octets = size_octets, .segment = segment_r };
+	int n;
 
 	if ((n = spool_scan(dirfd, take_one, &t)) == -1)
 		return (-1);
-	if (n == 0) {
+	if (n == 0)
 		errno = ENOENT;
-		return (-1);
-	}
-	/* Otherwise a crash could leave records under the name free.*. */
-	if (is_synced && fsync(dirfd) == -1) {
-		save = errno;
-		spool_segment_untake(dirfd, segment_r);
-		errno = save;
-		return (-1);
-	}
-	return (0);
+	return (n == 0 ? -1 : 0);
 }
 
 void
@@ -470,4 +504,28 @@ spool_free_remove(int dirfd)
 	if (n == 0)
 		errno = ENOENT;
 	return (n == 1 ? 0 : -1);
+}
+
+struct free_of {
+	int		 dirfd;
+	unsigned int	 number;
+};
+
+static int
+free_remove_of_one(void *closure, enum spool_entry kind, uint64_t id,
+    const char *name)
+{
+	const struct free_of *f = closure;
+
+	if (kind == SPOOL_ENTRY_FREE && spool_number(id) == f->number)
+		(void)unlinkat(f->dirfd, name, 0);
+	return (0);
+}
+
+void
+spool_free_remove_of(int dirfd, unsigned int number)
+{
+	struct free_of f = { .dirfd = dirfd, .number = number };
+
+	(void)spool_scan(dirfd, free_remove_of_one, &f);
 }

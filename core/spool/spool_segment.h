@@ -7,6 +7,10 @@
  *	seg.<16 hex>	in use: locked while its writer lives
  *	free.<16 hex>	of a fresh generation, to be taken by rename
  *	body.<id>	a large body; locked until its record is committed
+ * The low bits of each number are the number of the writer (spool_number()): a
+ * file never becomes another writer's, since the first one may still have a
+ * descriptor.  A writer's descriptors are for writing alone, so that it cannot
+ * read what others, or it itself before, have written.
  * All functions may block: not for a loop that has sessions. */
 
 #ifndef CORE_SPOOL_SPOOL_SEGMENT_H
@@ -37,26 +41,36 @@ uint64_t spool_nonce(void);
 /* spool_body_name(id, buf): "body.<message id>". */
 void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
 
-/* spool_create_locked(dirfd, name): A new file of ours, for the spool's group,
- * locked so that no sweep takes it for a dead worker's.  Return its descriptor,
- * or -1 with errno. */
+/* spool_create_locked(dirfd, name): A new file, locked so that no sweep takes it
+ * for a dead worker's.  Return its descriptor, for writing alone, or -1 with
+ * errno. */
 int spool_create_locked(int dirfd, const char *name);
 
 /* spool_fill(fd, octets): Write zeros from the start, all space allocated
  * first, so that a full disk fails early.  Return 0, or -1 with errno. */
 int spool_fill(int fd, uint64_t octets);
 
-/* spool_segment_take(dirfd, size_octets, is_synced, segment_r): Take a free
- * segment of that size: locked, renamed to seg.*, the folder flushed.  Free
- * ones of another size are removed.  Return 0, or -1: ENOENT, there is none;
- * other errno. */
-int spool_segment_take(int dirfd, uint64_t size_octets, bool is_synced,
+/* spool_segment_take(dirfd, number, size_octets, segment_r): Take a free segment
+ * of that writer and size: locked, renamed to seg.*; the caller flushes the
+ * folder.  Free ones of it that have another size are removed.  Return 0, or
+ * -1: ENOENT, there is none; other errno. */
+int spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
     struct spool_segment *segment_r);
 
-/* spool_segment_create(dirfd, id, size_octets, is_synced, segment_r): Make
- * seg.${id}, written with zeros to its full size and flushed, so that a later
- * fdatasync(2) has no metadata to write.  Return 0, or -1 with errno (ENOSPC
- * ...) and nothing left behind. */
+/* A new segment, in three steps.
+ * spool_segment_new(dirfd, id): The file new.${id}, empty and locked.
+ * spool_segment_format(fd, id, size_octets, is_synced, header_r): Write it with
+ * zeros to its full size, header and end mark, and flush it, so that a later
+ * fdatasync(2) has no metadata to write.
+ * spool_segment_made(dirfd, id): Rename it to seg.${id}, unless there is one;
+ * the caller flushes the folder.
+ * Return a descriptor or 0, or -1 with errno (ENOSPC ...).
+ * spool_segment_create(...): All of them, and the folder flushed; if that fails
+ * nothing is left behind. */
+int spool_segment_new(int dirfd, uint64_t id);
+int spool_segment_format(int fd, uint64_t id, uint64_t size_octets,
+    bool is_synced, struct spool_header *header_r);
+int spool_segment_made(int dirfd, uint64_t id);
 int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
     bool is_synced, struct spool_segment *segment_r);
 
@@ -125,9 +139,11 @@ int spool_scan(int dirfd, spool_scan_func each, void *closure);
 /* spool_usage(dirfd, octets_r, free_r): Octets of all files that spool_scan()
  * reports; of these, of free segments and torn ones.  Return 0 or -1.
  * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with ENOENT, there
- * is none, or another errno. */
+ * is none, or another errno.
+ * spool_free_remove_of(dirfd, number): All of that writer. */
 int spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r);
 int spool_free_remove(int dirfd);
+void spool_free_remove_of(int dirfd, unsigned int number);
 
 /* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
  * its start and now and then: remove new.* files whose maker is dead, and

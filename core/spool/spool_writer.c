@@ -141,7 +141,7 @@ let_go(struct spool_writer *w)
 		}
 		if (h->segment.fd != -1 && !h->is_sealed &&
 		    h->end == SPOOL_PAGE)
-			spool_segment_untake(w->config.dirfd, &h->segment);
+			w->files->untake(w->files_closure, &h->segment);
 		spool_segment_close(&h->segment);
 		free(h);
 	}
@@ -163,12 +163,40 @@ writer_free(struct spool_writer *w)
 	(void)pthread_cond_destroy(&w->maker_cond);
 	(void)pthread_cond_destroy(&w->commit_cond);
 	(void)pthread_mutex_destroy(&w->lock);
-	spool_id_close(&w->ids);
+	if (w->ids.number != 0)
+		w->files->mark(w->files_closure, w->ids.last_us);
+	spool_folder_close(&w->folder);
 	fileio_close(w->event_fd);
 	spool_sum_free(w->sum);
 	free(w->waiters);
 	free(w);
 	errno = saved;
+}
+
+static int
+open_files(struct spool_writer *w)
+{
+	const struct spool_writer_config *c = &w->config;
+	uint64_t lowest_us;
+	unsigned int number;
+
+	w->files = c->files;
+	w->files_closure = c->files_closure;
+	if (w->files == NULL) {
+		w->files = &spool_folder_ops;
+		w->files_closure = &w->folder;
+		w->folder = (struct spool_folder){ .dirfd = c->dirfd,
+			.quota_octets = c->quota_octets,
+			.is_synced = c->is_synced };
+		if (spool_folder_open(&w->folder, c->number) == -1)
+			return (-1);
+	}
+	w->is_open_told = true;
+	if (w->files->number(w->files_closure, false, &number, &lowest_us) == 0)
+		spool_id_start(number, lowest_us, &w->ids);
+	else if ((w->open_error = errno) != EAGAIN)
+		return (-1);
+	return (0);
 }
 
 struct spool_writer *
@@ -183,7 +211,7 @@ spool_writer_open(const struct spool_writer_config *config,
 	w->config = *config;
 	w->callbacks = *callbacks;
 	w->closure = closure;
-	w->event_fd = w->ids.fd = -1;
+	w->event_fd = w->folder.ids.fd = w->ids.fd = -1;
 	w->is_next_wanted = true;
 	w->free_octets = UINT64_MAX;
 	init_lists(w);
@@ -193,14 +221,19 @@ spool_writer_open(const struct spool_writer_config *config,
 		errno = EINVAL;
 	else if ((w->sum = spool_sum_new()) != NULL &&
 	    (w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) != -1 &&
-	    spool_id_open(config->dirfd, config->instance, spool_id_now_us(),
-	    &w->ids) == 0) {
+	    open_files(w) == 0) {
 		if ((error = start_threads(w)) == 0)
 			return (w);
 		errno = error;
 	}
 	writer_free(w);
 	return (NULL);
+}
+
+bool
+spool_writer_is_open(const struct spool_writer *w)
+{
+	return (__atomic_load_n(&w->open_error, __ATOMIC_ACQUIRE) == 0);
 }
 
 int
@@ -346,6 +379,21 @@ take_results(struct spool_writer *w, bool is_told)
 	tell_log(notes);
 }
 
+static void
+tell_opened(struct spool_writer *w)
+{
+	bool is_told;
+	int error;
+
+	(void)pthread_mutex_lock(&w->lock);
+	is_told = w->is_open_told;
+	error = w->open_error;
+	w->is_open_told = true;
+	(void)pthread_mutex_unlock(&w->lock);
+	if (!is_told && w->callbacks.opened != NULL)
+		w->callbacks.opened(w->closure, error);
+}
+
 void
 spool_writer_dispatch(struct spool_writer *w)
 {
@@ -357,6 +405,7 @@ spool_writer_dispatch(struct spool_writer *w)
 	take_results(w, true);
 	while (tell_position(w))
 		;
+	tell_opened(w);
 }
 
 void

@@ -16,18 +16,23 @@
 #include <stdint.h>
 
 #include "core/spool.h"
+#include "core/spool/spool_files.h"
 
 struct spool_writer;
 
 #define SPOOL_CLIENT_KEY	16	/* octets, as many as an address has */
 
 struct spool_writer_config {
+	const struct spool_files_ops *files;	/* kept; NULL: a folder, see below */
+	void		*files_closure;
+	/* where files is NULL */
 	int		 dirfd;		/* spool/incoming; kept, not owned */
-	unsigned int	 instance;	/* preferred number for message ids */
+	unsigned int	 number;	/* of this writer */
+	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
+	/* of all */
 	uint64_t	 segment_octets;
 	uint64_t	 buffer_octets;	/* bound on bodies in memory */
 	uint64_t	 large_octets;	/* a body over this gets a file of its own */
-	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
 	unsigned int	 nworkers;	/* that write to this spool, with this one; 0: 1 */
 	bool		 is_synced;	/* false: for measuring only */
 	const cpu_set_t	*maker_processors; /* where the maker may run: large bodies would keep the loop's busy; NULL: where the caller may */
@@ -44,6 +49,11 @@ struct spool_writer_callbacks {
 	 * ${handle} is over: ${error} 0: record, body and folder entries have
 	 * been written and flushed; else an errno, and the message is gone. */
 	void	(*done)(void *closure, uint64_t handle, int error);
+
+	/* opened(closure, error): The number of this writer was not known when
+	 * it was opened (spool_files.h), and messages could not begin (EAGAIN).
+	 * 0: now they can; else they never will.  May be NULL. */
+	void	(*opened)(void *closure, int error);
 
 	/* room(closure, handle): spool->room() returned 0 before, and now
 	 * there may be room.  Return whether there is such a session. */
@@ -65,8 +75,8 @@ extern const struct spool_ops spool_writer_ops;	/* closure: struct spool_writer 
 
 /* spool_writer_open(config, callbacks, closure): Start the threads; the first
  * segment is made meanwhile.  A full disk is no failure here: begin() says so
- * until there is space.  NULL with errno: EINVAL (sizes), EMFILE, ENOMEM,
- * EACCES ... */
+ * until there is space.  NULL with errno: EINVAL (sizes), EAGAIN (another process
+ * has that number), EMFILE, ENOMEM, EACCES ... */
 struct spool_writer *spool_writer_open(const struct spool_writer_config *config,
     const struct spool_writer_callbacks *callbacks, void *closure);
 
@@ -81,6 +91,9 @@ void spool_writer_dispatch(struct spool_writer *w);
  * messages committed in this pass to the committer together, and wakes
  * sessions that wait for room. */
 void spool_writer_pass(struct spool_writer *w);
+
+/* spool_writer_is_open(w): Its number is known; opened() says when. */
+bool spool_writer_is_open(const struct spool_writer *w);
 
 /* spool_writer_attach(w): Make the calling thread's scheduler call both, by an
  * Event on the eventfd and a recurrent function; ${w} must live until the

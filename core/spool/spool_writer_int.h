@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 
+#include "core/spool/spool_folder.h"
 #include "core/spool/spool_format.h"
 #include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"
@@ -121,7 +122,10 @@ struct spool_writer {
 	struct spool_writer_config	 config;
 	struct spool_writer_callbacks	 callbacks;
 	void				*closure;
-	struct spool_id_source		 ids;
+	const struct spool_files_ops	*files;
+	void				*files_closure;
+	struct spool_folder		 folder;	/* that, where config.files is NULL */
+	struct spool_id_source		 ids;	/* when open_error is 0 */
 	int				 event_fd;
 
 	/* the loop's */
@@ -159,6 +163,7 @@ struct spool_writer {
 	bool			 is_commit_gathering;	/* asleep for a moment, with messages in the queue */
 	bool			 is_maker_asleep;
 	bool			 is_posted;	/* the eventfd has been written */
+	bool			 is_open_told;	/* to opened() */
 	int			 notes[SPOOL_NNOTES];	/* errno, 0: none */
 	struct spool_counts	 counts;
 
@@ -166,6 +171,7 @@ struct spool_writer {
 	unsigned int		 nopen;		/* messages in progress */
 
 	/* atomic: written by threads, read by begin() */
+	int			 open_error;	/* EAGAIN: its number is not known yet; 0: it is */
 	int			 make_error;	/* why there is no next segment */
 	int			 commit_error;	/* of the last batch; 0: fine */
 	uint64_t		 cur_left;	/* octets in the current segment */

@@ -120,7 +120,7 @@ run(struct bench *b, uint64_t inflight)
 int
 main(int argc, char **argv)
 {
-	struct spool_writer_config c = { .instance = 1,
+	struct spool_writer_config c = { .number = 1,
 		.segment_octets = 16 * 1024 * 1024,
 		.buffer_octets = 64 * 1024 * 1024, .large_octets = 256 * 1024,
 		.is_synced = argc < 6 };

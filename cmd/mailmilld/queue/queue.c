@@ -23,6 +23,7 @@
 #include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/queue/queue_spool.h"
+#include "core/spool/spool_id.h"
 #include "core/util/monotonic.h"
 
 #define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */
@@ -39,6 +40,7 @@ struct queue_peer {
 	struct chanev		*ce;
 	unsigned int		 agent;
 	bool			 is_agent;
+	bool			 is_writer;	/* the queue knows its number */
 };
 
 static const struct queue_transport transports[NTRANSPORTS] = {
@@ -129,6 +131,13 @@ static const struct queue_ops queue_ops = {
 
 /* --- what the peers say --------------------------------------------------- */
 
+/* What is in the numbers of a worker's files */
+static unsigned int
+number_of(const struct queue_peer *p)
+{
+	return spool_number(p->who.instance);
+}
+
 static void
 peer_free(void *closure)
 {
@@ -139,8 +148,8 @@ peer_free(void *closure)
 	r->npeers--;
 	if (p->is_agent && r->queue != NULL)
 		queue_agent_gone(r->queue, p->agent);
-	else if (r->queue != NULL)
-		queue_writer_gone(r->queue);
+	else if (r->queue != NULL && p->is_writer)
+		queue_writer_gone(r->queue, number_of(p));
 	chanev_free(p->ce);
 	if (p->fd != -1)
 		close(p->fd);
@@ -180,8 +189,8 @@ on_committed(void *closure, struct channel_msg *msg)
 	struct msg_committed mc;
 
 	memcpy(&mc, msg->base, sizeof(mc));
-	queue_committed(p->role->queue, mc.segment, mc.generation, mc.end,
-	    mc.is_sealed != 0);
+	queue_committed(p->role->queue, number_of(p), mc.segment,
+	    mc.generation, mc.end, mc.is_sealed != 0);
 	p->role->is_news = true;
 }
 
@@ -219,6 +228,9 @@ peer_open(struct queue_peer *p)
 		if (queue_agent_add(r->queue, transport, &p->agent) == -1)
 			goto err1;
 		p->is_agent = true;
+	} else {
+		queue_writer_add(r->queue, number_of(p));
+		p->is_writer = true;
 	}
 	p->fd = -1;
 	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role,

@@ -62,7 +62,7 @@ host_spool_open(struct worker *w, int dirfd)
 	const struct settings *s = w->child->settings;
 	struct spool_writer_config config = {
 		.dirfd = dirfd,
-		.instance = w->child->init.instance,
+		.number = 1 + (w->child->init.instance - 1) % 4094,
 		.segment_octets = (uint64_t)s->segment_size,
 		.buffer_octets = (uint64_t)s->spool_buffer,
 		.large_octets = (uint64_t)s->spool_large_message,

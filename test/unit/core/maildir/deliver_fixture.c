@@ -98,12 +98,13 @@ static const struct deliver_ops ops = {
 void
 df_begin(void)
 {
+	struct spool_header header;
+
 	deliver_free(x.d);
 	x.d = deliver_new(&ops, NULL, "mx.test");
 	cr_assert_not_null(x.d);
-	cr_assert_eq(
-	    deliver_source(x.d, SOURCE, fcntl(x.s.file.fd, F_DUPFD_CLOEXEC, 0)),
-	    0);
+	cr_assert_eq(deliver_source(x.d, SOURCE,
+	    spool_segment_open(x.f.incoming, QF_SEGMENT(1), &header)), 0);
 }
 
 void

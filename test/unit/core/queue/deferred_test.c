@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,25 +100,39 @@ put(uint64_t id, uint32_t index, int64_t next)
 
 /* A file for message ${id} with two recipients */
 static void
-put_file(uint64_t id)
+put_file_of(uint64_t id, const struct spool_origin *origin)
 {
 	static const char *const rcpts[] = { "one@x.test", "two@x.test" };
 	struct spool_readbuf *buf = spool_readbuf_new();
 	struct spool_damage damage;
 	struct qf_segment s;
 	struct spool_reader *r;
+	struct spool_header header;
 	struct spool_view view;
 	uint64_t offset;
+	int fd;
 
 	qf_segment(&x.f, &s, id);
 	offset = qf_append(&s, id, "s@x.test", rcpts, 2, "body");
-	r = spool_reader_new(s.file.fd, buf, 0);
+	fd = spool_segment_open(x.f.incoming, QF_SEGMENT(id), &header);
+	r = spool_reader_new(fd, buf, 0);
 	cr_assert_eq(spool_reader_at(r, offset, &view, &damage), 1);
-	cr_assert_eq(deferred_file_write(x.d, id, &view, s.file.fd, -1), 0);
+	cr_assert_eq(deferred_file_write(x.d, id, &view, origin, fd, -1),
+	    0);
 	cr_assert_eq(deferred_files_sync(x.d), 0);
 	spool_reader_free(r);
 	spool_readbuf_free(buf);
+	close(fd);
 	spool_segment_close(&s.file);
+}
+
+static void
+put_file(uint64_t id)
+{
+	const struct spool_origin origin = { .segment = QF_SEGMENT(id),
+		.generation = 1, .seq = 1 };
+
+	put_file_of(id, &origin);
 }
 
 Test(deferred, rows_come_back_as_they_were_put)
@@ -251,4 +266,126 @@ Test(deferred, a_damaged_database_is_made_again_from_the_files)
 	snprintf(cmd, sizeof(cmd), "ls %s/deferred.db.damaged.* > /dev/null",
 	    x.f.path);
 	cr_assert_eq(system(cmd), 0);
+}
+
+static int
+exec(const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", x.f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	sqlite3_close(db);
+	return rc;
+}
+
+Test(deferred, a_message_is_known_by_its_origin)
+{
+	const struct spool_origin origin = { .segment = 4097, .generation = 2,
+		.seq = 3 }, other = { .segment = 4097, .generation = 2,
+		.seq = 4 };
+	struct deferred_row row = { .id = 5, .sender = "a@x", .rcpt = "b@y",
+		.transport = "", .attempts = 1, .origin = origin };
+	uint64_t id = 0;
+
+	cr_assert_eq(deferred_find(x.d, 5, &origin, &id), 0);
+	cr_assert_eq(id, 5);
+	cr_assert_eq(deferred_put(x.d, &row), 0);
+	cr_assert_eq(deferred_find(x.d, 5, &origin, &id), 1);
+	cr_assert_eq(id, 5);
+	cr_assert_eq(deferred_find(x.d, 5, &other, &id), -1);
+	cr_assert_eq(errno, EEXIST);
+	row.attempts = 7;
+	row.origin = other;
+	cr_assert_eq(deferred_put(x.d, &row), -1, "never replaced");
+	cr_assert_eq(errno, EEXIST);
+	cr_assert_eq(rows_of(5), 1);
+	cr_assert_eq(x.seen[0].attempts, 1);
+	cr_assert_eq(x.seen[0].origin.segment, 4097);
+	cr_assert_eq(x.seen[0].origin.generation, 2);
+	cr_assert_eq(x.seen[0].origin.seq, 3);
+	row.id = 6;
+	cr_assert_eq(deferred_put(x.d, &row), 0);
+	cr_assert_eq(deferred_find(x.d, 5, &other, &id), 1);
+	cr_assert_eq(id, 6, "under the id that it was given");
+	cr_assert_eq(deferred_is_free(x.d, 6), 0);
+	cr_assert_eq(deferred_is_free(x.d, 7), 1);
+}
+
+Test(deferred, a_file_without_rows_yet_has_its_id, .timeout = 10)
+{
+	const struct spool_origin origin = { .segment = QF_SEGMENT(5),
+		.generation = 1, .seq = 1 }, other = { .segment = 4097,
+		.generation = 1, .seq = 1 };
+	uint64_t id;
+
+	put_file(5);
+	cr_assert_eq(deferred_find(x.d, 5, &origin, &id), 0);
+	cr_assert_eq(id, 5);
+	cr_assert_eq(deferred_find(x.d, 5, &other, &id), -1);
+	cr_assert_eq(errno, EEXIST);
+	cr_assert_eq(deferred_is_free(x.d, 5), 0);
+}
+
+Test(deferred, origins_come_back_from_the_files)
+{
+	const struct spool_origin origin = { .segment = 4097, .generation = 2,
+		.seq = 3 };
+	uint64_t id;
+
+	put_file_of(5, &origin);
+	deferred_free(x.d);
+	cr_assert_eq(unlinkat(x.f.folder, "deferred.db", 0), 0);
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_eq(rows_of(5), 2);
+	cr_assert_eq(deferred_find(x.d, 5, &origin, &id), 1);
+}
+
+/* As version 0 has left it */
+static const char version0[] =
+    "CREATE TABLE deferred (id TEXT NOT NULL, rcpt_index INTEGER NOT NULL,"
+    " sender TEXT NOT NULL, rcpt TEXT NOT NULL, transport TEXT NOT NULL,"
+    " received_us INTEGER NOT NULL, octets INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL,"
+    " last_error TEXT, PRIMARY KEY (id, rcpt_index)) WITHOUT ROWID;"
+    "CREATE INDEX deferred_next ON deferred (next_attempt);"
+    "INSERT INTO deferred VALUES ('0000000000005', 1, 'a@x', 'b@y', 'maildir',"
+    " 42, 77, 3, 1000, NULL);";
+
+Test(deferred, the_table_of_an_earlier_version_is_brought_up_to_date)
+{
+	const struct spool_origin now = { .segment = 4097, .generation = 2,
+		.seq = 3 }, early = { .segment = 12345, .generation = 2,
+		.seq = 3, .is_early = true };
+	struct deferred_row row = { .id = 5, .rcpt_index = 1, .sender = "a@x",
+		.rcpt = "b@y", .transport = "", .attempts = 9, .origin = now };
+	const struct spool_origin by_id = { .segment = 5, .generation = 1,
+		.seq = 1 };
+	uint64_t id;
+
+	deferred_free(x.d);
+	cr_assert_eq(unlinkat(x.f.folder, "deferred.db", 0), 0);
+	cr_assert_eq(exec(version0), SQLITE_OK);
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_not_null(x.d);
+	put_file_of(5, &by_id);		/* as that version wrote it */
+	reopen();
+	cr_assert_eq(rows_of(5), 1);
+	cr_assert_eq(x.seen[0].attempts, 3);
+	cr_assert_eq(x.seen[0].rcpt_index, 1);
+	cr_assert_str_eq(x.texts[0][1], "b@y");
+	cr_assert_eq(x.seen[0].origin.segment, 0);
+	/* a segment of this version has another message */
+	cr_assert_eq(deferred_find(x.d, 5, &now, &id), -1);
+	cr_assert_eq(errno, EEXIST);
+	cr_assert_eq(deferred_put(x.d, &row), -1);
+	/* one of that version has the same, read again after a crash */
+	cr_assert_eq(deferred_find(x.d, 5, &early, &id), 1);
+	cr_assert_eq(id, 5);
+	row.origin = early;
+	cr_assert_eq(deferred_put(x.d, &row), 0);
+	cr_assert_eq(deferred_find(x.d, 5, &early, &id), 1);
 }

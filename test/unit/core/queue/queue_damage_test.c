@@ -79,14 +79,14 @@ Test(queue_damage, what_a_power_cut_leaves_at_the_end_is_not_damage)
 Test(queue_damage, what_may_have_been_acknowledged_is_kept)
 {
 	damages_of(4);
-	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000005.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000005001.1"));
 	damages_of(6);
-	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000007.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000007001.1"));
 	damages_of(0);
-	cr_assert_not(qf_exists(&f, f.incoming, "torn.0000000000000001.1"));
+	cr_assert_not(qf_exists(&f, f.incoming, "torn.0000000000001001.1"));
 	/* what is damaged for sure is for somebody to look at */
 	damages_of(5);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000006.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000006001.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
 }
 
@@ -146,7 +146,7 @@ Test(queue_damage, an_old_end_mark_ends_nothing_when_records_follow)
 	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
 
 Test(queue_damage, an_old_end_mark_below_what_was_committed_is_damage)
@@ -159,18 +159,18 @@ Test(queue_damage, an_old_end_mark_below_what_was_committed_is_damage)
 	second = s.end;
 	qf_mail(&s, QF_ID(2));
 	end = s.end;
-	queue_committed(f.q, 1, 1, end, false);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 1, end, false);
 	fill(&s, (off_t)second, (size_t)(end - second) + SPOOL_RECORD_HEADER);
 	old_mark(second, 2);
 	spool_segment_close(&s.file);
 	f.is_deaf = false;
-	queue_writer_gone(f.q);
+	queue_writer_gone(f.q, QF_WRITER);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
 
 Test(queue_damage, what_its_writer_called_durable_is_damage_also_at_the_end)
@@ -183,17 +183,17 @@ Test(queue_damage, what_its_writer_called_durable_is_damage_also_at_the_end)
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	qf_mail(&s, QF_ID(2));
-	queue_committed(f.q, 1, 1, s.end, false);
+	qf_committed(&f, &s, false);
 	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4, (off_t)(s.end - 70)), 4);
 	spool_segment_close(&s.file);
 	f.is_deaf = false;
-	queue_writer_gone(f.q);
+	queue_writer_gone(f.q, QF_WRITER);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
 
 /* Set the size in the segment's header to ${octets}, and extend the file to
@@ -238,7 +238,8 @@ Test(queue_damage, large_segments_of_nothing_hold_up_no_message)
 		/* every other segment has octets in it, but no record */
 		if (i % 2 == 0)
 			fill(&segs[i], 3 << 20, 20 << 20);
-		queue_committed(f.q, i + 10, 1, (uint64_t)octets, false);
+		queue_committed(f.q, QF_WRITER, QF_SEGMENT(i + 10), 1,
+		    (uint64_t)octets, false);
 	}
 	qf_segment(&f, &s, 1000);
 	qf_mail(&s, QF_ID(1));
@@ -268,7 +269,7 @@ Test(queue_damage, a_search_of_much_damage_does_little_work_in_each_call)
 	enlarge(&s, octets);
 	fill(&s, 3 << 20, 200 << 20);
 	f.is_deaf = true;
-	queue_committed(f.q, 10, 1, (uint64_t)octets, false);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(10), 1, (uint64_t)octets, false);
 	a = queue_control(f.q, request, strlen(request));
 	cr_assert_not_null(a);
 	do {
@@ -307,13 +308,13 @@ Test(queue_damage, a_torn_segment_keeps_bodies_no_longer_than_it_is_there)
 	cr_assert_eq(pwrite(s.file.fd, "\0\0\0\0", 4, (off_t)(s.end - 70)), 4);
 	orphan(QF_ID(3));
 	spool_segment_close(&s.file);
-	queue_writer_gone(f.q);
+	queue_writer_gone(f.q, QF_WRITER);
 	qf_pass(&f, 5000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 1,
 	    "the torn record may name it, as far as the sweep knows");
 	qf_finish(&f, 0);
 	qf_pass(&f, 5000);
-	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 0);
 }
 

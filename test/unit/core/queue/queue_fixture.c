@@ -134,6 +134,7 @@ qf_open(struct qf *f)
 {
 	f->q = queue_open(&f->config, &ops, f, &f->now, f->ms);
 	cr_assert_not_null(f->q);
+	queue_writer_add(f->q, QF_WRITER);
 	cr_assert_eq(queue_agent_add(f->q, QF_NEAR, &f->agent), 0);
 }
 
@@ -167,11 +168,11 @@ qf_free(struct qf *f)
 }
 
 void
-qf_segment(struct qf *f, struct qf_segment *s, uint64_t id)
+qf_segment(struct qf *f, struct qf_segment *s, uint64_t n)
 {
 	memset(s, 0, sizeof(*s));
-	cr_assert_eq(spool_segment_create(f->incoming, id, SEGMENT_OCTETS,
-	    false, &s->file), 0);
+	cr_assert_eq(spool_segment_create(f->incoming, QF_SEGMENT(n),
+	    SEGMENT_OCTETS, false, &s->file), 0);
 	s->end = SPOOL_PAGE;
 }
 
@@ -260,7 +261,7 @@ qf_large(struct qf *f, struct qf_segment *s, uint64_t id, const char *body,
 void
 qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed)
 {
-	queue_committed(f->q, s->file.header.segment,
+	queue_committed(f->q, QF_WRITER, s->file.header.segment,
 	    s->file.header.generation, s->end, is_sealed);
 }
 

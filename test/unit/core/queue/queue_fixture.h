@@ -15,7 +15,10 @@
 #define QF_SOURCES	4096
 
 enum { QF_NEAR, QF_FAR };	/* transports; QF_FAR is for far.test */
-#define QF_ID(n)	((uint64_t)1700000000000000 << 12 | (uint64_t)(n))
+#define QF_WRITER	1	/* the number of the writer of all these segments */
+#define QF_ID(n)	(((uint64_t)1700000000000000 + (uint64_t)(n)) << 12 | \
+			    QF_WRITER)
+#define QF_SEGMENT(n)	((uint64_t)(n) << 12 | QF_WRITER)
 
 extern const char *const qf_three[3];	/* recipients */
 
@@ -51,7 +54,8 @@ void qf_open(struct qf *f);		/* the queue, and one agent */
 void qf_close(struct qf *f);
 void qf_free(struct qf *f);
 
-void qf_segment(struct qf *f, struct qf_segment *s, uint64_t id);
+/* A segment of the number QF_SEGMENT(n). */
+void qf_segment(struct qf *f, struct qf_segment *s, uint64_t n);
 /* Append a record; return its offset. */
 uint64_t qf_append(struct qf_segment *s, uint64_t id, const char *sender,
     const char *const *rcpts, size_t nrcpts, const char *body);

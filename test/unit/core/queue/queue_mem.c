@@ -67,7 +67,8 @@ record_of(size_t i)
 	struct mem_message *m = mem.messages[i];
 
 	return (struct queue_record){
-		.place = { .id = m->id, .file = &m->file, .seq = (uint32_t)i,
+		.place = { .id = m->id, .kept_id = m->is_kept ? m->id : 0,
+			.file = &m->file, .seq = (uint32_t)i,
 			.offset = 64 },
 		.received_us = m->id >> 12, .octets = 7,
 		.envelope = &m->view, .attempts = m->attempts,
@@ -163,13 +164,14 @@ mem_release(void *, const struct queue_place *place)
 }
 
 static int
-mem_keep(void *, const struct queue_place *place)
+mem_keep(void *, struct queue_place *place)
 {
 	if (mem.is_full) {
 		errno = ENOSPC;
 		return -1;
 	}
 	message_of(place)->is_kept = true;
+	place->kept_id = place->id;
 	return 0;
 }
 
@@ -349,8 +351,14 @@ mem_read_deferred(void *, uint64_t id, queue_record_func each,
 	return -1;
 }
 
+static void
+mem_writer(void *, unsigned int, bool)
+{
+}
+
 const struct queue_store_ops mem_ops = {
 	.open = mem_open,
+	.writer = mem_writer,
 	.close = mem_close,
 	.begin = mem_begin,
 	.end = mem_end,

@@ -85,9 +85,9 @@ Test(queue_open, without_a_scan_of_the_folder_it_fails_and_forgets_nothing)
 static void
 hide(void)
 {
-	cr_assert_eq(renameat(f.incoming, "seg.0000000000000001", f.incoming,
+	cr_assert_eq(renameat(f.incoming, "seg.0000000000001001", f.incoming,
 	    "hidden"), 0);
-	cr_assert_eq(symlinkat("hidden", f.incoming, "seg.0000000000000001"),
+	cr_assert_eq(symlinkat("hidden", f.incoming, "seg.0000000000001001"),
 	    0);
 }
 
@@ -95,7 +95,7 @@ static void
 show(void)
 {
 	cr_assert_eq(renameat(f.incoming, "hidden", f.incoming,
-	    "seg.0000000000000001"), 0);
+	    "seg.0000000000001001"), 0);
 }
 
 Test(queue_open, a_segment_that_cannot_be_opened_at_first_is_read_later)
@@ -145,7 +145,7 @@ Test(queue_open, late_news_of_it_bounds_nothing)
 	qf_close(&f);
 	hide();
 	qf_open(&f);
-	queue_committed(f.q, 1, 7, s.end + 8192, false);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 7, s.end + 8192, false);
 	show();
 	qf_pass(&f, 20000);
 	cr_assert_eq(f.njobs, 0);

@@ -306,7 +306,8 @@ Test(queue_room, an_administrator_may_have_it_tried_again)
 Test(queue_room, a_large_log_is_replaced_with_it)
 {
 	enum { N = ACKLOG_PENDING_MAX };
-	struct acklog_entry e = { .segment = 1, .generation = 1, .rcpt = 0 };
+	struct acklog_entry e = { .segment = QF_SEGMENT(1), .generation = 1,
+		.rcpt = 0 };
 	struct acklog *log;
 	struct qf_segment s;
 	unsigned int i;

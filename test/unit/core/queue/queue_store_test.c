@@ -149,7 +149,7 @@ Test(queue_store, requests_are_answered_from_it)
 	mem_arrive(QF_ID(2));
 	qf_pass(&f, 0);
 	cr_assert_eq(qf_listed(&f), 2);
-	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00001\"}");
+	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
 	cr_assert_str_eq(answer, "{\"removed\":3}\n");
 	free(answer);
 	cr_assert(mem.messages[0]->is_done_flushed);
@@ -161,11 +161,11 @@ Test(queue_store, requests_are_answered_from_it)
 	answer = qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}");
 	cr_assert_str_eq(answer, "{\"retried\":3}\n");
 	free(answer);
-	answer = qf_ask(&f, "{\"action\":\"show\",\"id\":\"618J1G7J00002\"}");
+	answer = qf_ask(&f, "{\"action\":\"show\",\"id\":\"618J1G7J00801\"}");
 	cr_assert_not_null(strstr(answer, "\"helo\":\"client.test\""), "%s",
 	    answer);
 	free(answer);
-	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00002\"}");
+	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00801\"}");
 	cr_assert_str_eq(answer, "{\"removed\":3}\n");
 	free(answer);
 	cr_assert_eq(mem.nrows, 0);
@@ -183,13 +183,13 @@ Test(queue_store, what_could_not_be_removed_is_not_logged_as_removed)
 	qf_pass(&f, 0);
 	before = stats_sum(STATS_REMOVED);
 	mem.is_full = true;
-	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00001\"}");
+	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
 	cr_assert_not_null(strstr(answer, "\"error\""), "%s", answer);
 	free(answer);
 	cr_assert_eq(stats_sum(STATS_REMOVED), before);
 	cr_assert_eq(mem.nrows, 3);
 	mem.is_full = false;
-	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00001\"}");
+	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
 	cr_assert_str_eq(answer, "{\"removed\":3}\n");
 	free(answer);
 	cr_assert_eq(stats_sum(STATS_REMOVED), before + 3);

@@ -110,7 +110,7 @@ Test(queue, a_segment_that_nobody_told_of_is_found)
 	qf_segment(&f, &s, 1);
 	qf_mail(&s, QF_ID(1));
 	spool_segment_close(&s.file);
-	queue_writer_gone(f.q);
+	queue_writer_gone(f.q, QF_WRITER);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 1);
 	cr_assert_not(f.jobs[0].job.is_repeated);
@@ -170,7 +170,7 @@ Test(queue, acknowledgements_of_an_older_generation_count_for_nothing)
 	qf_finish(&f, 0);
 	spool_segment_close(&s.file);
 	qf_pass(&f, 1000);
-	cr_assert_eq(spool_segment_take(f.incoming, 256 * 1024, false,
+	cr_assert_eq(spool_segment_take(f.incoming, 1, 256 * 1024,
 	    &s.file), 0);
 	cr_assert_eq(s.file.header.generation, 2);
 	s.end = SPOOL_PAGE;
@@ -230,10 +230,10 @@ Test(queue, a_hostile_end_of_a_segment_is_not_believed)
 {
 	qf_segment(&f, &s, 1);
 	qf_mail(&s, QF_ID(1));
-	queue_committed(f.q, 1, 1, UINT64_MAX, false);
-	queue_committed(f.q, 1, 1, 0, true);
-	queue_committed(f.q, 1, 99, s.end, true);
-	queue_committed(f.q, 777, 1, s.end, true);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 1, UINT64_MAX, false);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 1, 0, true);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 99, s.end, true);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(777), 1, s.end, true);
 	qf_pass(&f, 100);
 	cr_assert_eq(f.njobs, 0);
 	qf_committed(&f, &s, false);
@@ -298,7 +298,7 @@ Test(queue, damage_is_reported_and_whole_records_behind_it_are_delivered)
 	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 }
 
@@ -321,7 +321,7 @@ Test(queue, a_torn_record_of_a_dead_writer_is_not_delivered)
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	/* nobody told this process that it was not acknowledged */
-	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000001001.1"));
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 }
 
@@ -336,7 +336,7 @@ Test(queue, a_message_whose_body_is_damaged_is_given_up_with_its_segment_kept)
 	qf_finish(&f, EBADMSG);
 	qf_pass(&f, 2000);
 	cr_assert_eq(qf_listed(&f), 0);
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
 
 Test(queue, a_large_body_that_is_damaged_is_kept)
@@ -359,7 +359,7 @@ Test(queue, a_large_body_that_is_damaged_is_kept)
 	qf_pass(&f, 4000000);
 	snprintf(kept, sizeof(kept), "damaged.%s", name);
 	cr_assert(qf_exists(&f, f.incoming, kept));
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000000001.1"));
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
 
 Test(queue, a_backlog_is_read_only_as_far_as_there_is_room)
@@ -398,9 +398,9 @@ Test(queue, a_segment_given_back_unused_is_its_next_writers)
 	/* the first writer ends; the queue sees that it has no lock */
 	spool_segment_untake(f.incoming, &s.file);
 	qf_pass(&f, 2000);
-	cr_assert_eq(spool_segment_take(f.incoming,
-	    s.file.header.size_octets, false, &s.file), 0);
-	cr_assert_eq(s.file.header.segment, 1);
+	cr_assert_eq(spool_segment_take(f.incoming, QF_WRITER,
+	    s.file.header.size_octets, &s.file), 0);
+	cr_assert_eq(s.file.header.segment, QF_SEGMENT(1));
 	qf_mail(&s, QF_ID(1));
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);

@@ -158,13 +158,12 @@ fstatvfs(int fd, struct statvfs *st)
 }
 
 int
-posix_fallocate(int fd, off_t offset, off_t len)
+fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	int errnum = fails(FAULT_FALLOCATE);
 
-	if (errnum != 0)
-		return errnum;
-	return syscall(SYS_fallocate, fd, 0, offset, len) == -1 ? errno : 0;
+	return errnum != 0 ? failed(errnum) :
+	    (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
 
 int

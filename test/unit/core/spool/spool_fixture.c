@@ -81,7 +81,7 @@ fixture_init(struct spool_fixture *f)
 	f->dirfd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cr_assert_neq(f->dirfd, -1);
 	f->config = (struct spool_writer_config){ .dirfd = f->dirfd,
-		.instance = 7, .segment_octets = 256 * 1024,
+		.number = 7, .segment_octets = 256 * 1024,
 		.buffer_octets = 1024 * 1024, .large_octets = 32 * 1024,
 		.is_synced = true };
 }

@@ -61,22 +61,41 @@ Test(spool_id, ids_grow_even_when_the_clock_stands_or_is_set_back)
 	fixture_free(&f);
 }
 
-Test(spool_id, two_living_sources_never_have_the_same_instance)
+Test(spool_id, a_number_is_held_by_one_source)
 {
 	struct spool_fixture f;
 	struct spool_id_source a, b;
 
 	fixture_init(&f);
-	cr_assert_eq(spool_id_open(f.dirfd, 4095, 1, &a), 0);
-	cr_assert_eq(spool_id_open(f.dirfd, 4095, 1, &b), 0);
-	cr_assert_neq(a.instance, b.instance);
+	cr_assert_eq(spool_id_open(f.dirfd, SPOOL_NUMBER_QUEUE, 1, &a), 0);
+	cr_assert_eq(spool_id_open(f.dirfd, SPOOL_NUMBER_QUEUE, 1, &b), -1);
+	cr_assert_eq(errno, EAGAIN);
+	cr_assert_eq(spool_id_open(f.dirfd, 1, 1, &b), 0);
 	cr_assert_neq(spool_id_next(&a, 1), spool_id_next(&b, 1));
+	cr_assert_eq(spool_number(spool_id_next(&a, 1)), SPOOL_NUMBER_QUEUE);
 	spool_id_close(&a);
-	cr_assert_eq(spool_id_open(f.dirfd, 4095, 1, &a), 0);
-	cr_assert_eq(a.instance, 4095);
+	cr_assert_eq(spool_id_open(f.dirfd, SPOOL_NUMBER_QUEUE, 1, &a), 0);
 	spool_id_close(&a);
 	spool_id_close(&b);
+	cr_assert_eq(spool_id_open(f.dirfd, 0, 1, &a), -1);
+	cr_assert_eq(errno, EINVAL);
+	cr_assert_eq(spool_id_open(f.dirfd, 4096, 1, &a), -1);
+	cr_assert_eq(errno, EINVAL);
 	fixture_free(&f);
+}
+
+Test(spool_id, ids_go_on_behind_the_time_that_another_process_says)
+{
+	struct spool_id_source s;
+
+	spool_id_start(9, 5000, &s);
+	cr_assert_eq(spool_id_next(&s, 3), 5001ULL << 12 | 9);
+	cr_assert_eq(spool_id_next(&s, 9000000), 9000000ULL << 12 | 9);
+	cr_assert(spool_id_is_due(&s));
+	cr_assert_eq(spool_id_extend(&s), 9000000);
+	cr_assert(!spool_id_is_due(&s));
+	spool_id_reach(&s, 9000009);
+	cr_assert_eq(spool_id_next(&s, 3), 9000010ULL << 12 | 9);
 }
 
 Test(spool_id, a_successor_does_not_repeat_ids_when_the_clock_was_set_back)

@@ -130,6 +130,9 @@ copy_and_compare(struct spool_fixture *f, uint64_t handle, size_t octets)
 	struct spool_reader *r;
 	struct spool_damage d;
 	struct spool_view v;
+	const struct spool_origin origin = { .segment = 4097, .generation = 3,
+		.seq = 17 };
+	struct spool_origin found;
 	char *body = malloc(octets + 1), name[SPOOL_NAME];
 	int fd, fd2, body_fd = -1;
 
@@ -142,8 +145,8 @@ copy_and_compare(struct spool_fixture *f, uint64_t handle, size_t octets)
 		cr_assert_eq(spool_body_copy(body_fd, 0, v.record.body_octets,
 		    v.record.body_sum, -1), 0);
 	}
-	cr_assert_eq(spool_message_write(f->dirfd, "copy", &v, fd, body_fd,
-	    true), 0);
+	cr_assert_eq(spool_message_write(f->dirfd, "copy", &v, 99, &origin, fd,
+	    body_fd, true), 0);
 	spool_reader_free(r);
 	fd2 = openat(f->dirfd, "copy", O_RDONLY);
 	cr_assert_neq(fd2, -1);
@@ -152,6 +155,11 @@ copy_and_compare(struct spool_fixture *f, uint64_t handle, size_t octets)
 	cr_assert_eq(spool_reader_at(r, SPOOL_PAGE, &v, &d), 1);
 	cr_assert_eq(v.record.flags & SPOOL_RECORD_LARGE, 0);
 	cr_assert_eq(v.record.body_octets, octets);
+	cr_assert_eq(v.record.id, 99);
+	spool_message_origin(spool_reader_header(r), &v.record, &found);
+	cr_assert_eq(found.segment, origin.segment);
+	cr_assert_eq(found.generation, origin.generation);
+	cr_assert_eq(found.seq, origin.seq);
 	cr_assert_eq(v.envelope.nrcpts, 1 + handle % 2);
 	fixture_body(body, handle, octets);
 	if (v.body != NULL)
@@ -192,6 +200,8 @@ Test(spool_reader, a_damaged_body_does_not_become_a_file)
 	struct spool_reader *r;
 	struct spool_fixture f;
 	struct spool_damage d;
+	const struct spool_origin origin = { .segment = 4097, .generation = 1,
+		.seq = 1 };
 	struct spool_view v;
 	char name[SPOOL_NAME];
 	int fd, body_fd;
@@ -204,12 +214,12 @@ Test(spool_reader, a_damaged_body_does_not_become_a_file)
 	spool_body_name(v.record.id, name);
 	body_fd = openat(f.dirfd, name, O_RDWR);
 	cr_assert_eq(pwrite(body_fd, "X", 1, 400000), 1);
-	cr_assert_eq(spool_message_write(f.dirfd, "copy", &v, fd, body_fd,
-	    false), -1);
+	cr_assert_eq(spool_message_write(f.dirfd, "copy", &v, 99, &origin,
+	    fd, body_fd, false), -1);
 	cr_assert_eq(errno, EBADMSG);
 	cr_assert_eq(ftruncate(body_fd, 1000), 0);
-	cr_assert_eq(spool_message_write(f.dirfd, "copy", &v, fd, body_fd,
-	    false), -1);
+	cr_assert_eq(spool_message_write(f.dirfd, "copy", &v, 99, &origin,
+	    fd, body_fd, false), -1);
 	cr_assert_eq(errno, EBADMSG);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_OTHER, NULL), 0);
 	spool_reader_free(r);

@@ -31,7 +31,7 @@ Test(spool_segment, a_new_one_is_whole_locked_and_empty)
 	cr_assert_eq(fstat(s.fd, &st), 0);
 	cr_assert_eq(st.st_size, SIZE);
 	cr_assert_geq(st.st_blocks * 512, SIZE);
-	cr_assert_eq(st.st_mode & 0777, 0660);
+	cr_assert_eq(st.st_mode & 0777, 0600);
 	fd = spool_segment_open(f.dirfd, 77, &h);
 	cr_assert_neq(fd, -1);
 	cr_assert_eq(h.generation, 1);
@@ -71,7 +71,7 @@ Test(spool_segment, recycling_gives_a_new_generation_that_can_be_taken)
 
 	make(&f, 77, &s);
 	nonce = s.header.nonce;
-	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), -1);
 	cr_assert_eq(errno, ENOENT);
 	spool_segment_close(&s);
 	fd = spool_segment_open(f.dirfd, 77, &h);
@@ -79,15 +79,39 @@ Test(spool_segment, recycling_gives_a_new_generation_that_can_be_taken)
 	cr_assert_eq(h.generation, 2);
 	cr_assert_neq(h.nonce, nonce);
 	/* ${fd} still has the lock of the segment. */
-	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), -1);
 	(void)close(fd);
-	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), 0);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), 0);
 	cr_assert_eq(s.header.generation, 2);
 	cr_assert_eq(s.header.nonce, h.nonce);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_SEGMENT, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
 	spool_segment_untake(f.dirfd, &s);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 1);
+	fixture_free(&f);
+}
+
+Test(spool_segment, a_writer_takes_no_segment_of_another_and_reads_none)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	char octet;
+
+	make(&f, 1UL << 12 | 77, &s);
+	cr_assert_eq(pread(s.fd, &octet, 1, 0), -1);
+	cr_assert_eq(errno, EBADF);
+	spool_segment_untake(f.dirfd, &s);
+	cr_assert_eq(spool_segment_take(f.dirfd, 78, SIZE, &s), -1);
+	cr_assert_eq(errno, ENOENT);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 1);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), 0);
+	cr_assert_eq(pread(s.fd, &octet, 1, 0), -1);
+	cr_assert_eq(errno, EBADF);
+	spool_segment_untake(f.dirfd, &s);
+	spool_free_remove_of(f.dirfd, 78);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 1);
+	spool_free_remove_of(f.dirfd, 77);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
 	fixture_free(&f);
 }
 
@@ -100,14 +124,14 @@ Test(spool_segment, free_ones_of_another_size_or_damaged_are_removed)
 
 	make(&f, 77, &s);
 	spool_segment_untake(f.dirfd, &s);
-	cr_assert_eq(spool_segment_take(f.dirfd, 2 * SIZE, true, &s), -1);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, 2 * SIZE, &s), -1);
 	cr_assert_eq(errno, ENOENT);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
-	spool_segment_name("free", 5, name);
+	spool_segment_name("free", 77 + 4096, name);
 	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);
 	cr_assert_eq(write(fd, "rubbish", 7), 7);
 	(void)close(fd);
-	cr_assert_eq(spool_segment_take(f.dirfd, SIZE, true, &s), -1);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), -1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
 	fixture_free(&f);
 }
