@@ -44,6 +44,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/creds',
     'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
                                 ' cmd/mailmilld/role',
+    'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
+                                ' cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
@@ -71,6 +73,9 @@ ALSO = {
     'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do
     'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
+    # the master chooses the numbers in the names of the spool's files
+    'core/spool/spool_id.h': {'cmd/mailmilld/master'},
+    'core/spool/spool_segment.h': {'cmd/mailmilld/master'},
     # a reload checks whether authd could open its back ends
     'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master'},
     # and whether the agents could reach the Maildirs
@@ -82,6 +87,7 @@ ALSO = {
 TESTS_ALSO = {
     ('proto/policy', 'proto/server'),
     ('cmd/settings', 'cmd/mailmilld/worker'),
+    ('cmd/mailmilld/spoold', 'cmd/mailmilld/worker'),
     ('cmd/mailmilld/authd', 'cmd/mailmilld/authd/back'),
     ('cmd/mailmilld/authd/mech', 'cmd/mailmilld/authd/back'),
 }

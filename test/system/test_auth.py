@@ -419,7 +419,7 @@ def test_workers_cannot_read_the_file_of_users(d):
                     '--clear-groups', 'cat', path, want=None)
             assert p.returncode and b'Permission denied' in p.stderr, p
         for pid in s.pids('worker'):
-            assert os.readlink(f'/proc/{pid}/root') == f'{s.spool}/incoming'
+            assert os.readlink(f'/proc/{pid}/root') == f'{s.spool}/empty'
             for fd in os.listdir(f'/proc/{pid}/fd'):
                 assert 'passwd' not in os.readlink(f'/proc/{pid}/fd/{fd}')
         # another process with the account of authd cannot read its memory

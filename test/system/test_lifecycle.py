@@ -104,11 +104,14 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
             uid = re.search(r'^Uid:\s+(\d+)\s+(\d+)\s+(\d+)', st, re.M).groups()
             assert len(set(uid)) == 1 and uid[0] != '0', (cmdline(p), uid)
             assert re.search(r'^NoNewPrivs:\s+1', st, re.M), cmdline(p)
-            role = re.search('worker|queue|deliver|logger', cmdline(p)).group()
+            role = re.search('worker|queue|deliver|spoold|logger',
+                             cmdline(p)).group()
             uids.setdefault(role, set()).add(uid[0])
             if role == 'worker':
                 assert os.readlink(f'/proc/{p}/root') != '/', 'no chroot'
-        assert len(uids) == 4, uids
+        assert len(uids) == 5, uids
+        # what spoold makes is the queue's
+        assert uids['spoold'] == uids['queue'], uids
         assert len(set.union(*uids.values())) == 4, uids
 
 
@@ -125,7 +128,8 @@ def test_without_root_it_runs_under_the_callers_uid(d):
 def test_process_titles(d):
     with Server(d, workers=2) as s:
         titles = sorted(cmdline(p) for p in s.pids())
-        for want in ('worker 1', 'worker 2', 'queue', 'deliver', 'logger'):
+        for want in ('worker 1', 'worker 2', 'queue', 'deliver', 'spoold',
+                     'logger'):
             assert any(f'mailmilld: {want}' in t for t in titles), titles
         assert 'mailmilld: master' in cmdline(s.master)
         # the name that ps -e, top and pgrep -x show
@@ -135,7 +139,8 @@ def test_process_titles(d):
 
 def test_every_process_comes_back(d):
     with Server(d, workers=2) as s:
-        for role in ('worker 1', 'worker 2', 'queue', 'deliver', 'logger'):
+        for role in ('worker 1', 'worker 2', 'queue', 'deliver', 'spoold',
+                     'logger'):
             pid = s.pids(role)[0]
             os.kill(pid, signal.SIGKILL)
             wait_for(f'a new {role}', lambda: [
@@ -456,10 +461,12 @@ def test_the_spool_is_nobody_elses(d):
         raise Skip('needs root')
     with Server(d, as_root=True) as s:
         assert os.stat(s.spool).st_uid == 0
-        assert os.stat(f'{s.spool}/incoming').st_mode & 0o007 == 0
-        assert os.stat(f'{s.spool}/queue').st_mode & 0o077 == 0
-        owners = {os.stat(f'{s.spool}/{x}').st_uid for x in ('incoming', 'queue')}
-        assert 0 not in owners and len(owners) == 2
+        for folder in ('incoming', 'queue'):
+            st = os.stat(f'{s.spool}/{folder}')
+            assert st.st_mode & 0o077 == 0, folder
+            owners = {st.st_uid} | {e.stat().st_uid for e in os.scandir(f'{s.spool}/{folder}')}
+            assert owners == {os.stat(f'/proc/{s.pids("queue")[0]}').st_uid}, (folder, owners)
+            assert 0 not in owners and os.stat(f'/proc/{s.pids("worker")[0]}').st_uid not in owners
 
 
 def test_an_idle_server_uses_next_to_no_cpu(d):

@@ -14,7 +14,7 @@ from harness import (ROOT, SANITIZE, Client, Server, Skip, stat_fields,
                      wait_for)
 from keys import make_pair, memory, tls_conf
 
-ROLES = ['logger', 'worker', 'queue', 'deliver', 'keyd', 'authd']
+ROLES = ['logger', 'worker', 'queue', 'deliver', 'keyd', 'authd', 'spoold']
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
 
 

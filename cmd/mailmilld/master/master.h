@@ -177,7 +177,7 @@ struct master {
 	/* processes */
 	struct proc_list	 procs;
 	struct respawn_list	 respawns;
-	unsigned int		 instances;	/* started so far */
+	unsigned int		 instances;	/* the last one given to a process */
 	bool			 stats_used[STATS_NSLOTS];
 	int			 stats_fd;
 	int			 limits_fd;	/* each authd's memory (auth_limit.h) */

@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs.h"
+#include "cmd/mailmilld/master/spooldir.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/stats.h"
+#include "core/spool/spool_id.h"
 
 /* --- what a new process is told ------------------------------------------ */
 
@@ -133,8 +135,47 @@ stats_slot_take(struct master *m, unsigned int *slot_r)
 	return -1;
 }
 
+/* Does a living worker have that number in the names of its files? */
+static bool
+is_number_used(const struct master *m, unsigned int number)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == ROLE_WORKER &&
+		    spool_number(p->instance) == number)
+			return true;
+	return false;
+}
+
+/* The instance of a new process.  A worker's has a number in its low bits that
+ * no other worker has, and that is in no name of a file that another has left in
+ * the spool: so nobody can speak of a file but its own writer. */
+static unsigned int
+instance_next(struct master *m, enum role_id role, const char *spool)
+{
+	struct spooldir_numbers left;
+	unsigned int i, number;
+
+	if (role != ROLE_WORKER)
+		return ++m->instances;
+	spooldir_numbers(spool, &left);
+	for (i = 0; i < 2 * SPOOL_NUMBER_QUEUE; i++) {
+		number = spool_number(++m->instances);
+		if (number == 0 || number == SPOOL_NUMBER_QUEUE ||
+		    is_number_used(m, number))
+			continue;
+		/* all may be in names, after a long time without a queue */
+		if (i >= SPOOL_NUMBER_QUEUE + 1 ||
+		    !spooldir_has_number(&left, number))
+			break;
+	}
+	return m->instances;
+}
+
 static struct proc *
-proc_new(struct master *m, enum role_id role, unsigned int slot)
+proc_new(struct master *m, enum role_id role, unsigned int slot,
+    const struct settings *s)
 {
 	struct proc *p;
 
@@ -143,7 +184,7 @@ proc_new(struct master *m, enum role_id role, unsigned int slot)
 	p->master = m;
 	p->role = role;
 	p->slot = slot;
-	p->instance = ++m->instances;
+	p->instance = instance_next(m, role, s->spool);
 	p->started_ms = m->ops->now_ms();
 	if (stats_slot_take(m, &p->stats_slot) == -1) {
 		free(p);
@@ -164,7 +205,7 @@ proc_start(struct master *m, enum role_id role, unsigned int slot,
 	struct proc *p;
 	int fd;
 
-	if ((p = proc_new(m, role, slot)) == NULL)
+	if ((p = proc_new(m, role, slot, config->settings)) == NULL)
 		goto err1;
 	p->generation = config->generation;
 	if ((p->pid = m->ops->spawn(role, &fd)) == -1)

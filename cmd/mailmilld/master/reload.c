@@ -107,7 +107,7 @@ warn_fixed(struct master *m, const struct settings *new)
 	for (id = 0; id < NROLES; id++)
 		/* a role that is new takes the account it is given */
 		if (role_of(id)->account_setting != NULL &&
-		    role_count(old, id) > 0)
+		    role_shares(id) == id && role_count(old, id) > 0)
 			warn_if_changed(m, role_of(id)->account_setting,
 			    role_account(old, id), role_account(new, id));
 }

@@ -23,6 +23,7 @@
 #include "cmd/mailmilld/role/spoollock.h"
 #include "core/lim.h"
 #include "core/process/log.h"
+#include "core/spool/spool_segment.h"
 #include "core/util/fileio.h"
 
 /* Make ${a} the owner of the plain files in ${dirfd}.  A file with a second
@@ -39,13 +40,17 @@ own_files(int dirfd, const struct account *a)
 	if ((d = fileio_opendir(dirfd, ".")) == NULL)
 		return;
 	while ((de = readdir(d)) != NULL) {
+		/* as a rule there is nothing to be done */
+		if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+		    -1 || !S_ISREG(st.st_mode) || (st.st_uid == a->uid &&
+		    st.st_gid == a->gid))
+			continue;
 		fd = openat(dirfd, de->d_name, O_RDONLY | O_NOFOLLOW |
 		    O_NONBLOCK | O_CLOEXEC);
 		if (fd == -1)
 			continue;
 		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_nlink == 1 && st.st_uid != a->uid &&
-		    fchown(fd, a->uid, a->gid) == -1)
+		    st.st_nlink == 1 && fchown(fd, a->uid, a->gid) == -1)
 			log_warn("spool-owner", "file=%s", de->d_name);
 		close(fd);
 	}
@@ -65,9 +70,11 @@ make_dir(int at, const char *name, mode_t mode, const struct account *a)
 	if (fd == -1 || fstat(fd, &st) == -1)
 		goto err1;
 	/* without root the accounts are not known, and our own is the owner */
-	if (geteuid() == 0 && (st.st_uid != a->uid || st.st_gid != a->gid)) {
-		if (fchown(fd, a->uid, a->gid) == -1)
+	if (geteuid() == 0) {
+		if ((st.st_uid != a->uid || st.st_gid != a->gid) &&
+		    fchown(fd, a->uid, a->gid) == -1)
 			goto err1;
+		/* each time: a start before may not have got to the end */
 		own_files(fd, a);
 	}
 	if ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
@@ -302,6 +309,33 @@ spooldir_check(const char *path)
 		rc = check_empty(top, SPOOL_EMPTY);
 	fileio_close(top);
 	return rc;
+}
+
+static int
+note_number(void *closure, enum spool_entry kind, uint64_t id, const char *)
+{
+	struct spooldir_numbers *numbers = closure;
+	unsigned int number = spool_number(id);
+
+	if (kind != SPOOL_ENTRY_OTHER)
+		numbers->bits[number / 8] |=
+		    (unsigned char)(1u << number % 8);
+	return 0;
+}
+
+void
+spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r)
+{
+	char folder[PATH_MAX];
+	int fd;
+
+	memset(numbers_r, 0, sizeof(*numbers_r));
+	snprintf(folder, sizeof(folder), "%s/incoming", path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return;
+	(void)spool_scan(fd, note_number, numbers_r);
+	close(fd);
 }
 
 int

@@ -576,7 +576,6 @@ const struct role role_queue = {
 	.name = "queue",
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),
-	.group_of = ROLE_WORKER,	/* it reads what they write */
 	.main = queue_main,
 	.peers = ROLE_BIT(ROLE_DELIVER),
 	.is_replaced = true,		/* the spool can have only one */
@@ -585,7 +584,7 @@ const struct role role_queue = {
 		.calls = /* the spool, and the lock of another server's */
 		    "fallocate fcntl:locks fdatasync flock fstatfs fsync "
 		    "ftruncate getdents64 getppid kill:0 openat pread64 pwrite64 pwritev "
-		    "renameat renameat2 syncfs unlinkat "
+		    "renameat renameat2 syncfs unlinkat utimensat "
 		    /* SQLite */
 		    "access faccessat faccessat2 fchmod fchown getcwd geteuid "
 		    "lstat mkdirat readlink rename stat unlink",

@@ -221,6 +221,12 @@ chanev_fd(const struct chanev *ce)
 	return channel_fd(ce->ch);
 }
 
+bool
+chanev_is_behind(const struct chanev *ce)
+{
+	return channel_wants_write(ce->ch);
+}
+
 int
 chanev_flush_wait(struct chanev *ce, int timeout_ms)
 {

@@ -54,6 +54,9 @@ void chanev_resume(struct chanev *ce);
 
 int chanev_fd(const struct chanev *ce);
 
+/* chanev_is_behind(ce): The peer has not read what was sent before. */
+bool chanev_is_behind(const struct chanev *ce);
+
 /* chanev_flush_wait(ce, timeout_ms): Block, at most ${timeout_ms}, until all
  * that was sent has been written: for start and end, never inside the loop.
  * Return 0 or -1. */

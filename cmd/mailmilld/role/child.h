@@ -25,7 +25,7 @@ struct child_ops {
 	/* peer(closure, peer, fd): a channel to a process of a role that
 	 * this one asks or that asks it (roles.h); takes ${fd}: give it to
 	 * chanev_open(fd, ..., peer->role, ...).  For a
-	 * worker and its queue, and for a deliver and its queue, a new one
+	 * worker and its queue or its spoold, and for a deliver and its queue, a new one
 	 * replaces the old one.  The queue may have several workers of the
 	 * same slot (an old one drains while its successor works): there, a
 	 * peer is a new one by its instance, and ends with chanev's gone(). */

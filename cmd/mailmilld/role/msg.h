@@ -33,7 +33,7 @@ struct msg_empty { uint32_t unused; };
 
 struct msg_init {
 	uint32_t slot;		/* number among the processes of the role, from 1 */
-	uint32_t instance;	/* number of this process since the master's start, from 1 */
+	uint32_t instance;	/* of this process, from 1; a worker's has the number of its files in the low bits */
 	uint32_t stats_slot;
 	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
 	uint32_t aux_gid;	/* supplementary group; 0: none */
@@ -112,6 +112,30 @@ struct msg_committed {
 	uint32_t is_sealed;	/* nothing will follow in this segment */
 	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
 };
+/* Between a worker and spoold.  The number is in the low bits of the ids of all
+ * files of the worker (core/spool/spool_id.h). */
+struct msg_number {
+	uint32_t number;
+	int32_t errnum;		/* not 0: it cannot have it */
+	uint64_t lowest_us;	/* its ids begin behind that time */
+};
+struct msg_mark { uint64_t us; };
+struct msg_ask {
+	uint64_t ask;		/* the worker's number for it */
+	uint64_t value;		/* octets or an id, as msg.def says */
+};
+struct msg_answer {
+	uint64_t ask;
+	int32_t errnum;
+	uint32_t is_short;	/* the queue uses its reserve of room */
+	uint64_t left;		/* S_ROOM: octets; UINT64_MAX: not known */
+};
+struct msg_file {
+	uint64_t ask;
+	/* of a segment; generation 0: it is new, and to be written first */
+	uint64_t id, generation, nonce, octets;
+};
+struct msg_drop { uint64_t id; uint32_t is_segment, unused; };
 struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */
 
 extern const struct channel_row msg_rows[NMSGS];

@@ -29,12 +29,12 @@
 static int
 trial_account(enum role_id role, struct account *a_r)
 {
-	unsigned int id, found = 0;
+	unsigned int id, found = 0, first = role_shares(role);
 
 	for (id = TRIAL_UID; id < TRIAL_UID + TRIAL_UIDS; id++) {
 		if (getpwuid(id) != NULL || getgrgid(id) != NULL)
 			continue;
-		if (found++ == (unsigned int)role) {
+		if (found++ == first) {
 			a_r->uid = id;
 			a_r->gid = id;
 			return 0;
@@ -112,7 +112,11 @@ accounts_find(const struct settings *s, bool is_trial,
 		if (name == NULL || role_count(s, role) == 0 ||
 		    accounts[role].uid != 0)
 			continue;
-		if (account_find(s, role, is_trial, &accounts[role]) == -1)
+		/* nothing is said twice of an account that roles share */
+		if (role_shares(role) != role &&
+		    accounts[role_shares(role)].uid != 0)
+			accounts[role] = accounts[role_shares(role)];
+		else if (account_find(s, role, is_trial, &accounts[role]) == -1)
 			return -1;
 	}
 	return 0;

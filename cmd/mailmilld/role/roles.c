@@ -53,6 +53,19 @@ role_account(const struct settings *s, enum role_id id)
 	return name;
 }
 
+enum role_id
+role_shares(enum role_id id)
+{
+	const char *setting = role_of(id)->account_setting;
+	unsigned int i;
+
+	for (i = 0; setting != NULL && i < id; i++)
+		if (roles[i]->account_setting != NULL &&
+		    strcmp(roles[i]->account_setting, setting) == 0)
+			return i;
+	return id;
+}
+
 unsigned int
 role_count(const struct settings *s, enum role_id id)
 {

@@ -113,6 +113,10 @@ enum role_id role_by_name(const char *name);
 /* role_account(s, id): The name of its account, or NULL: the master's. */
 const char *role_account(const struct settings *s, enum role_id id);
 
+/* role_shares(id): The first role with the account of ${id}: itself, or one that
+ * it shares its files with. */
+enum role_id role_shares(enum role_id id);
+
 /* role_count(s, id): How many processes of it the configuration needs. */
 unsigned int role_count(const struct settings *s, enum role_id id);
 

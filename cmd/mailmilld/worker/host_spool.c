@@ -1,8 +1,10 @@
 /* The worker's spool, and what it says to the sessions.
  * Owns: its settings, its callbacks.  Each names a session by its handle. */
 
+#include "cmd/mailmilld/worker/host_files.h"
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/process/log.h"
@@ -49,30 +51,48 @@ spool_client(void *closure, uint64_t handle,
 		memcpy(key, octets, family == AF_INET ? 4 : 8);
 }
 
+/* The worker is ready when messages can begin. */
+static void
+spool_opened(void *closure, int error)
+{
+	struct worker *w = closure;
+
+	if (error == 0) {
+		child_ready(w->child);
+		return;
+	}
+	errno = error;
+	log_err("spool", "step=%s", "number");
+	w->has_failed = true;
+	child_exit(w->child);
+}
+
 static const struct spool_writer_callbacks callbacks = {
 	.done = spool_done,
+	.opened = spool_opened,
 	.room = spool_room,
 	.client = spool_client,
 	.committed = spool_committed
 };
 
 int
-host_spool_open(struct worker *w, int dirfd)
+host_spool_open(struct worker *w)
 {
 	const struct settings *s = w->child->settings;
 	struct spool_writer_config config = {
-		.dirfd = dirfd,
-		.number = 1 + (w->child->init.instance - 1) % 4094,
+		.files = &host_files_ops,
 		.segment_octets = (uint64_t)s->segment_size,
 		.buffer_octets = (uint64_t)s->spool_buffer,
 		.large_octets = (uint64_t)s->spool_large_message,
-		.quota_octets = (uint64_t)s->spool_quota,
 		.nworkers = (unsigned int)s->workers,
 		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT,
 		.maker_processors = w->is_bound ? &w->processors : NULL
 	};
 
-	w->spool = spool_writer_open(&config, &callbacks, w);
+	w->files = host_files_new(config.is_synced);
+	config.files_closure = w->files;
+	if (w->files != NULL)
+		w->spool = spool_writer_open(&config, &callbacks, w);
 	if (w->spool == NULL || spool_writer_attach(w->spool) == -1) {
 		log_err("spool", "step=%s", "open");
 		return -1;

@@ -1,17 +1,16 @@
 /* The role worker: a loop of ESMTP sessions.
- * Owns: its start (spool folder, chroot), draining.
+ * Owns: its start (chroot), draining.
  * Knows nothing of ESMTP: session.c does. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/worker/affinity.h"
+#include "cmd/mailmilld/worker/host_files.h"
 #include "core/process/log.h"
 #include "tls/tlsmem.h"
 
@@ -28,6 +27,9 @@ worker_peer(void *closure, const struct msg_peer *peer, int fd)
 		break;
 	case ROLE_KEYD:
 		host_tls_connect(closure, fd);
+		break;
+	case ROLE_SPOOLD:
+		host_files_connect(((struct worker *)closure)->files, fd);
 		break;
 	case ROLE_AUTHD:
 		host_auth_connect(closure, fd);
@@ -139,19 +141,6 @@ static const struct child_ops worker_ops = {
 /* --- start ---------------------------------------------------------------- */
 
 static int
-open_incoming(const struct settings *s)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/incoming", s->spool);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		log_err("spool", "folder=%s", path);
-	return fd;
-}
-
-static int
 read_tables(struct child *c)
 {
 	char err[SETTINGS_ERROR_MAX];
@@ -171,7 +160,7 @@ static int
 worker_main(struct child *c)
 {
 	struct worker *w;
-	int dirfd = -1, status = 1;
+	int status = 1;
 
 	/* without it a session in TLS only costs more memory */
 	(void)tlsmem_open();
@@ -185,18 +174,21 @@ worker_main(struct child *c)
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
 		w->is_bound = affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot, &w->processors);
-	if ((dirfd = open_incoming(c->settings)) == -1 ||
-	    read_tables(c) == -1 || host_tls_open(w) == -1 ||
+	if (read_tables(c) == -1 || host_tls_open(w) == -1 ||
 	    child_drop(c) == -1)
 		goto out;
 	host_init(w);
-	if (host_spool_open(w, dirfd) == -1)
+	if (host_spool_open(w) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
 		log_err("start", "role=%s", "worker");
 		goto out;
 	}
+	/* messages may not be able to begin yet */
+	c->is_late = !spool_writer_is_open(w->spool);
 	status = child_run(c, &worker_ops, w);
+	if (w->has_failed)
+		status = 1;
 	session_discard_all(w);
 	(void)spool_writer_drain(w->spool, DRAIN_SPOOL_MS);
 	sessions_flush(w);
@@ -205,8 +197,7 @@ worker_main(struct child *c)
 out:
 	host_tls_close(w);
 	spool_writer_close(w->spool);
-	if (dirfd != -1)
-		close(dirfd);
+	host_files_free(w->files);
 	sessions_free(w);
 	free(w);
 	return status;
@@ -218,17 +209,6 @@ worker_count(const struct settings *s)
 	return (unsigned int)s->workers;
 }
 
-/* Its folder of the spool. */
-static bool
-worker_path(const struct settings *s, size_t i, struct role_path *path_r)
-{
-	if (i > 0)
-		return false;
-	snprintf(path_r->path, sizeof(path_r->path), "%s/incoming", s->spool);
-	path_r->can_write = true;
-	return true;
-}
-
 const struct role role_worker = {
 	.id = ROLE_WORKER,
 	.name = "worker",
@@ -236,17 +216,14 @@ const struct role role_worker = {
 	.count = worker_count,
 	.main = worker_main,
 	.peers = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_KEYD) |
-	    ROLE_BIT(ROLE_AUTHD),
+	    ROLE_BIT(ROLE_AUTHD) | ROLE_BIT(ROLE_SPOOLD),
 	.has_clients = true,
-	.root = "incoming",
-	.folders = { { "incoming", 02770 } },
+	.root = SPOOL_EMPTY,
 	.profile = {
 		.calls = /* clients */
-		    "getpeername getsockname getsockopt setsockopt shutdown "
-		    /* segments and bodies */
-		    "fallocate fchmod fcntl:locks fdatasync flock fstatfs fsync "
-		    "ftruncate getdents64 openat pread64 pwrite64 pwritev "
-		    "renameat renameat2 sync_file_range unlinkat",
-		.path = worker_path
+		    "getpeername getsockname "
+		    /* segments and bodies, whose descriptors it is given */
+		    "fallocate fdatasync fstatfs fsync pwrite64 pwritev "
+		    "sync_file_range"
 	}
 };

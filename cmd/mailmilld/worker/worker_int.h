@@ -16,6 +16,7 @@
 #include "proto/esmtp_factory.h"
 
 struct host_exchange;
+struct host_files;
 struct host_keyd;
 struct host_tls;
 struct tls_remote_ops;
@@ -44,6 +45,8 @@ struct worker {
 	struct child		*child;
 	struct esmtp_host	 host;
 	struct spool_writer	*spool;
+	struct host_files	*files;		/* of the spool */
+	bool			 has_failed;	/* to open the spool */
 	bool			 is_bound;	/* to one processor */
 	cpu_set_t		 processors;	/* before that */
 	struct tell		 tell;
@@ -118,9 +121,10 @@ void session_end(void *host, accept_construct *ac);
 /* host.c: host_init(w): fill in w->host, but for the spool. */
 void host_init(struct worker *w);
 
-/* host_spool.c: host_spool_open(w, dirfd): w->spool over the folder ${dirfd},
- * which is kept, and w->host's spool.  Return 0, or -1 having logged why. */
-int host_spool_open(struct worker *w, int dirfd);
+/* host_spool.c: host_spool_open(w): w->spool, w->files that it gets from spoold
+ * (host_files.h), and w->host's spool.  When spoold has said this worker's number,
+ * it is ready.  Return 0, or -1 having logged why. */
+int host_spool_open(struct worker *w);
 
 /* host_report.c: report() of esmtp_host.h.  host_rcpt.c: lookup_rcpt() and
  * may_send_as(). */

@@ -8,7 +8,7 @@
 TestSuite(step_both, .init = step_setup, .fini = step_teardown);
 
 static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
-	{ "a1@1" }, { "w1@1" } };
+	{ "a1@1" }, { "s1@1" }, { "w1@1" } };
 
 /* --- two at once ---------------------------------------------------------- */
 
@@ -55,7 +55,7 @@ Test(step_both, a_stop_ends_a_reload)
 {
 	PLAY(STARTED, CHECKED,
 	    { "term", ALL_KILLED_2 " -w1@1 -w2@1 stopping deaf no:" REFUSED },
-	    { "exit killed; exit drained", "-q1@1 -k1@1 -a1@1" },
+	    { "exit killed; exit drained", "-q1@1 -k1@1 -a1@1 -s1@1" },
 	    { "hup", "no:" REFUSED });
 }
 
@@ -72,7 +72,7 @@ Test(step_both, a_reload_takes_the_place_of_one_that_is_being_checked)
 	      "no:conf" },
 	    { "conf workers = 2; hup", "?auth ?keys" }, { "hup; hup", "?auth ?keys" },
 	    { "auth good; keys good", ALL_START_2 },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 	cr_expect_eq(step_master.reload_answered, 5);
 }
 
@@ -82,30 +82,30 @@ Test(step_both, a_check_is_replaced_only_once)
 	    { "hup", "" }, { "wait 19999; hup", "" },
 	    { "auth good; keys good", ALL_START_2 }, { "hup", "" },
 	    /* all that wait have their turn together */
-	    { "ready all", "?auth ?keys -q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "ready all", "?auth ?keys -q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
-	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
+	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 	cr_expect_eq(step_master.reload_answered, 5);
 }
 
 Test(step_both, a_reload_waits_for_one_whose_processes_start)
 {
 	PLAY(STARTED, CHECKED, { "hup", "" },
-	    { "ready all", "?auth ?keys -q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "ready all", "?auth ?keys -q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" });
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" });
 }
 
 Test(step_both, a_reload_waits_for_one_that_fails)
 {
 	PLAY(STARTED, CHECKED, { "hup", "" },
-	    { "exit a1@2", "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 ?auth ?keys "
+	    { "exit a1@2", "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
 	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 },
 	    /* those of the first, which have the same numbers */
 	    { "exit killed", "" },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 }
 
 FOR_EACH(step_both, a_crash_during_a_reload_is_followed_by_a_new_process, first)

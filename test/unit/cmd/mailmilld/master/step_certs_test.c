@@ -42,7 +42,8 @@ Test(step_certs, a_keyd_that_cannot_use_what_it_starts_with_is_killed)
 
 Test(step_certs, a_reload_brings_its_own_certificates)
 {
-	PLAY(STARTED, RENEWED, CHANGED_OVER, { "wait 60000", "!q1@1" });
+	PLAY(STARTED, RENEWED, CHANGED_OVER, { "wait 60000",
+	      "!q1@1 !s1@1" });
 }
 
 Test(step_certs, a_stop_ends_the_check_of_certificates)

@@ -59,10 +59,10 @@ Test(step_control, a_client_that_waits_for_a_reload_may_leave)
 		cr_assert_eq(scheduler_event_count(step_master.sched), nevents);
 	}
 	fd = ask(RELOAD);
-	PLAY({ "exit a1@2", "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 ?auth ?keys "
+	PLAY({ "exit a1@2", "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
 	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 }, { "exit killed", "" },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 	cr_expect_str_eq(answer_of(fd), CTL_OK);
 }
 
@@ -75,7 +75,7 @@ Test(step_control, a_client_that_has_sent_all_still_hears_of_its_reload)
 	fd = ask(RELOAD);
 	shutdown(fd, SHUT_WR);
 	PLAY({ "auth good; keys good", ALL_START_2 },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 	cr_expect_str_eq(answer_of(fd), CTL_OK);
 }
 
@@ -89,7 +89,7 @@ Test(step_control, each_client_is_told_why_its_own_reload_failed)
 	PLAY({ "auth good; keys good", ALL_START_2 });
 	second_fd = ask(RELOAD);
 	PLAY({ "conf workers = x; exit a1@2",
-	      "!d1@2 !q1@2 !k1@2 !w1@2 !w2@2 no:conf" });
+	      "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 no:conf" });
 	cr_expect_str_eq(answer_of(first_fd), "{\"error\":\"authd 1 does "
 	    "not start: the log says why\"}\n");
 	cr_expect_not_null(strstr(answer_of(second_fd), "workers"));
@@ -112,7 +112,7 @@ Test(step_control, a_client_is_told_that_its_reload_takes_long)
 	PLAY({ "wait 1", "" });
 	cr_expect_str_eq(answer_of(fd), "{\"error\":\"the reload is still in "
 	    "progress, the log will say how it ends\"}\n");
-	PLAY({ "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	PLAY({ "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 }
 
 Test(step_control, a_request_of_the_queue_waits_for_its_process)
@@ -176,7 +176,7 @@ Test(step_control, a_reload_names_the_settings_that_it_does_not_change)
 	      "" });
 	fd = ask(RELOAD);
 	PLAY({ "auth good; keys good", ALL_START_2 },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" });
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
 	cr_expect_not_null(strstr(answer_of(fd),
 	    "\"needs_restart\":\"pidfile, auth_user\""));
 }

@@ -84,16 +84,16 @@ const char *step_name_of(const struct step_child *c);
 
 #define PLAY(...)	step_play((const struct step_line[]){ __VA_ARGS__, { 0 } })
 
-#define ALL_START	"+l1@1 +d1@1 +q1@1 +k1@1 +a1@1 +w1@1 +w2@1"
-#define ALL_START_2	"+d1@2 +q1@2 +k1@2 +a1@2 +w1@2 +w2@2"
-#define ALL_KILLED	"!d1@1 !q1@1 !k1@1 !a1@1 !w1@1 !w2@1"
-#define ALL_KILLED_2	"!d1@2 !q1@2 !k1@2 !a1@2 !w1@2 !w2@2"
+#define ALL_START	"+l1@1 +d1@1 +q1@1 +k1@1 +a1@1 +s1@1 +w1@1 +w2@1"
+#define ALL_START_2	"+d1@2 +q1@2 +k1@2 +a1@2 +s1@2 +w1@2 +w2@2"
+#define ALL_KILLED	"!d1@1 !q1@1 !k1@1 !a1@1 !s1@1 !w1@1 !w2@1"
+#define ALL_KILLED_2	"!d1@2 !q1@2 !k1@2 !a1@2 !s1@2 !w1@2 !w2@2"
 #define STARTED	\
 	{ "begin", ALL_START }, { "ready all", "running accept" }
 #define CHECKED	\
 	{ "hup", "?auth ?keys" }, { "auth good; keys good", ALL_START_2 }
 #define CHANGED_OVER	\
-	CHECKED, { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" }
+	CHECKED, { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" }
 #define REFUSED "the server is stopping"
 
 /* For tests that are made for several processes. */

@@ -13,11 +13,11 @@
 TestSuite(step_reload, .init = step_setup, .fini = step_teardown);
 
 static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
-	{ "a1@1" }, { "w1@1" } };
+	{ "a1@1" }, { "s1@1" }, { "w1@1" } };
 static struct step_who second[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
-	{ "a1@2" }, { "w1@2" } };
+	{ "a1@2" }, { "s1@2" }, { "w1@2" } };
 static struct step_who awaited[] = { { "d1@2" }, { "q1@2" }, { "k1@2" },
-	{ "a1@2" }, { "w2@2" } };
+	{ "a1@2" }, { "s1@2" }, { "w2@2" } };
 
 /* --- reload --------------------------------------------------------------- */
 
@@ -28,9 +28,9 @@ Test(step_reload, a_reload_checks_starts_and_changes_over)
 	    { "keys good", "" },
 	    { "connect", "w1@1<" },
 	    { "auth good", ALL_START_2 },
-	    { "ready w1@2; ready k1@2; ready a1@2; connect", "w2@1<" },
+	    { "ready w1@2; ready k1@2; ready a1@2; ready s1@2; connect", "w2@1<" },
 	    { "ready w2@2; ready d1@2", "" },
-	    { "ready q1@2", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "ready q1@2", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "connect", "w1@2<" },
 	    { "exit q1@1", "-d1@1" },
 	    { "exit w1@1", "" },
@@ -42,7 +42,7 @@ Test(step_reload, a_reload_checks_starts_and_changes_over)
 Test(step_reload, old_processes_but_workers_drain_within_a_bound)
 {
 	PLAY(STARTED, CHANGED_OVER,
-	    { "wait 30999", "" }, { "wait 1", "!q1@1" },
+	    { "wait 30999", "" }, { "wait 1", "!q1@1 !s1@1" },
 	    { "exit killed", "-d1@1" },
 	    { "wait 31000", "!d1@1" },
 	    { "wait 1000000", "" });
@@ -127,12 +127,13 @@ FOR_EACH(step_reload, a_new_process_that_does_not_get_ready_ends_the_reload,
 	    *who->name == 'd' ? "deliver" :
 	    *who->name == 'q' ? "queue" :
 	    *who->name == 'k' ? "keyd" :
-	    *who->name == 'a' ? "authd" : "worker");
+	    *who->name == 'a' ? "authd" :
+	    *who->name == 's' ? "spoold" : "worker");
 	cr_expect_str_eq(step_said, expected, "%s", step_said);
 	PLAY({ "exit killed; connect", "w2@1<" },
 	    { "auth good; keys good", ALL_START_2 },
 	    { "wait 59999", "" },
-	    { "ready all", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "wait 1", "" });
 }
 
@@ -246,7 +247,7 @@ Test(step_reload, a_crash_of_an_old_process_does_not_end_the_next_reload)
 	PLAY(STARTED, CHANGED_OVER, { "hup", "?auth ?keys" },
 	    { "exit k1@1; exit d1@1", "" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
 	    { "exit a1@1; exit w1@1", "" },
-	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 }

@@ -5,7 +5,7 @@
 TestSuite(step_stop, .init = step_setup, .fini = step_teardown);
 
 static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
-	{ "a1@1" }, { "w1@1" } };
+	{ "a1@1" }, { "s1@1" }, { "w1@1" } };
 
 /* --- stop ----------------------------------------------------------------- */
 
@@ -14,8 +14,8 @@ Test(step_stop, a_stop_drains_those_that_ask_first)
 	PLAY(STARTED,
 	    { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "exit w1@1", "" },
-	    { "exit w2@1", "-q1@1 -k1@1 -a1@1" },
-	    { "exit k1@1; exit a1@1", "" },
+	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit k1@1; exit a1@1; exit s1@1", "" },
 	    { "exit q1@1", "-d1@1" },
 	    { "exit d1@1", "-l1@1 ended:0" });
 }

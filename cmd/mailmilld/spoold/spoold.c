@@ -1,0 +1,121 @@
+/* The role spoold: makes the files of the spool for workers, which may open
+ * none.
+ * Owns: its start, its end.
+ * Knows nothing of what is asked: spoold_worker.c does. */
+
+#include "cmd/mailmilld/spoold/spoold_int.h"
+
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/role/privs.h"
+#include "core/process/log.h"
+
+struct role_state {
+	struct child	*child;
+	struct spoold	 spoold;
+};
+
+static void
+on_peer(void *closure, const struct msg_peer *peer, int fd)
+{
+	struct role_state *s = closure;
+
+	if (spoold_worker_open(&s->spoold, peer, fd) == -1)
+		log_err("spoold-connect", "slot=%u", peer->slot);
+}
+
+/* Workers end first, or are given to another spoold, and close their channels
+ * with that. */
+static void
+exit_if_done(void *closure)
+{
+	struct role_state *s = closure;
+
+	if (s->child->is_draining && TAILQ_EMPTY(&s->spoold.workers))
+		child_exit(s->child);
+}
+
+static const struct child_ops child_ops = {
+	.peer = on_peer,
+	.drain = exit_if_done
+};
+
+static void
+end_of_pass(struct timeval *, void *closure)
+{
+	struct role_state *s = closure;
+
+	spoold_pass(&s->spoold);
+}
+
+static int
+open_incoming(const struct settings *settings)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/incoming", settings->spool);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		log_err("spool", "folder=%s", path);
+	return fd;
+}
+
+static int
+spoold_main(struct child *c)
+{
+	struct role_state s = { .child = c, .spoold = {
+		.settings = c->settings, .done = exit_if_done,
+		.closure = &s } };
+	int status = 1;
+
+	TAILQ_INIT(&s.spoold.workers);
+	(void)privs_raise_nofile();
+	umask(077);
+	if ((s.spoold.dirfd = open_incoming(c->settings)) == -1 ||
+	    child_drop(c) == -1)
+		goto out;
+	if (scheduler_recurrent_func_add(end_of_pass, &s) == -1) {
+		log_err("start", "role=%s", "spoold");
+		goto out;
+	}
+	status = child_run(c, &child_ops, &s);
+	spoold_workers_close(&s.spoold);
+out:
+	if (s.spoold.dirfd != -1)
+		close(s.spoold.dirfd);
+	return status;
+}
+
+static bool
+spoold_path(const struct settings *s, size_t i, struct role_path *path_r)
+{
+	if (i > 0)
+		return false;
+	snprintf(path_r->path, sizeof(path_r->path), "%s/incoming", s->spool);
+	path_r->can_write = true;
+	return true;
+}
+
+const struct role role_spoold = {
+	.id = ROLE_SPOOLD,
+	.name = "spoold",
+	.is_single = true,
+	ROLE_ACCOUNT(queue_user),	/* what it makes is the queue's */
+	.main = spoold_main,
+	.is_replaced = true,
+	.root = "incoming",
+	.folders = { { "incoming", 0700 } },
+	.profile = {
+		.calls = "fallocate fchmod fcntl:locks fdatasync flock fstatfs "
+		    "fsync ftruncate getdents64 openat pread64 pwrite64 "
+		    "renameat renameat2 unlinkat utimensat",
+		.path = spoold_path
+	}
+};

@@ -1,0 +1,74 @@
+/* What the role spoold's files share: spoold.c, the process, and
+ * spoold_worker.c, which answers the workers. */
+
+#ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
+#define CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/role/chanev.h"
+#include "cmd/settings/settings.h"
+#include "core/scheduler.h"
+#include "core/spool/spool_folder.h"
+#include "core/util/log_bound.h"
+
+/* Of one worker.  Those that it has closed do not count. */
+#define SPOOLD_SEGMENTS_MAX	8	/* locked: the current one, the next one, some that wait to be wiped */
+#define SPOOLD_BODIES_MAX	8192	/* locked: large messages in progress */
+
+#define SPOOLD_BUSY_MS		5000	/* for another process to let go of a number */
+
+TAILQ_HEAD(spoold_workers, spoold_worker);
+
+struct spoold {
+	const struct settings	*settings;
+	int			 dirfd;		/* spool/incoming */
+	struct spoold_workers	 workers;
+	/* done(closure): the last worker has gone */
+	void			(*done)(void *closure);
+	void			*closure;
+};
+
+/* Files of one kind that a worker has been given */
+struct spoold_given {
+	uint64_t	*ids;
+	size_t		 n, room;
+	size_t		 hand;		/* the next to be looked at */
+};
+
+/* One worker's channel. */
+struct spoold_worker {
+	TAILQ_ENTRY(spoold_worker) link;
+	struct spoold	*sp;
+	struct msg_peer	 who;
+	struct chanev	*ce;
+	struct spool_folder folder;	/* .ids holds its number */
+	bool		 is_open;	/* it has its number */
+	uint64_t	 asked_ms;	/* for the number, while another process has it */
+	Event		*timer;		/* then: to try again */
+	uint64_t	 base_us, base_ms;	/* where its ids were, and when */
+	struct spoold_given segments, bodies;
+	struct log_bound refusals;
+	/* the answer at the end of the pass, which is the only one till then */
+	unsigned int	 answer;	/* S_DONE, S_FILE; 0: none */
+	bool		 wants_flush;	/* of the folder, before it */
+	struct msg_answer done;
+	struct msg_file	 file;
+	int		 fd;
+};
+
+/* spoold_worker_open(sp, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1
+ * with errno. */
+int spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd);
+
+/* spoold_pass(sp): At the end of each pass of the loop: one flush of the folder
+ * for all that wait for it, then the answers. */
+void spoold_pass(struct spoold *sp);
+
+/* spoold_workers_close(sp): All of them, without done(). */
+void spoold_workers_close(struct spoold *sp);
+
+#endif

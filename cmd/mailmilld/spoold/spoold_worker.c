@@ -1,0 +1,560 @@
+/* The requests of the workers for files.
+ * Owns: a channel to each worker, the lock of its number, the bounds on what it
+ * has, the checks of what it says.
+ * All that a worker names has its number, so it is its own.  A request is
+ * answered at the end of the pass in which it came, and a worker has one at a
+ * time. */
+
+#include "cmd/mailmilld/spoold/spoold_int.h"
+
+#include <sys/file.h>
+#include <sys/param.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/loop/after.h"
+#include "core/process/log.h"
+#include "core/process/stats.h"
+#include "core/spool/spool_reserve.h"
+#include "core/util/array.h"
+#include "core/util/fileio.h"
+#include "core/util/monotonic.h"
+
+#define BUSY_RETRY_MS	50
+#define LOOK_AT		2	/* given files looked at for each new one: some will have been closed */
+#define CLAIM_US	60000000ULL	/* ids may be ahead of the clock by that, and no more */
+
+static void worker_start(void *closure);
+
+/* --- the files that a worker has ------------------------------------------ */
+
+/* Has the writer of ${name} closed it? */
+static bool
+is_closed(int dirfd, const char *name)
+{
+	bool rv;
+	int fd;
+
+	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return errno == ENOENT;
+	rv = flock(fd, LOCK_SH | LOCK_NB) == 0;
+	(void)close(fd);
+	return rv;
+}
+
+static bool
+is_segment_closed(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_segment_name("new", id, name);
+	if (!is_closed(dirfd, name))
+		return false;
+	spool_segment_name("seg", id, name);
+	return is_closed(dirfd, name);
+}
+
+static bool
+is_body_closed(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_body_name(id, name);
+	return is_closed(dirfd, name);
+}
+
+/* Take out of ${g} what has been closed, of the next ${n} in it. */
+static void
+given_look(struct spoold_given *g, int dirfd, size_t n,
+    bool (*is_file_closed)(int dirfd, uint64_t id))
+{
+	for (n = MIN(n, g->n); n > 0; n--) {
+		g->hand = g->hand < g->n ? g->hand : 0;
+		if (is_file_closed(dirfd, g->ids[g->hand]))
+			g->ids[g->hand] = g->ids[--g->n];
+		else
+			g->hand++;
+	}
+}
+
+/* Room for one more?  Return 0, or -1 with errno. */
+static int
+given_room(struct spoold_given *g, size_t max)
+{
+	uint64_t *ids;
+
+	if (g->n >= max) {
+		errno = EMFILE;
+		return -1;
+	}
+	if ((ids = array_fit(g->ids, &g->room, g->n + 1, sizeof(*ids))) == NULL)
+		return -1;
+	g->ids = ids;
+	return 0;
+}
+
+/* --- answers -------------------------------------------------------------- */
+
+/* What no honest worker does */
+static void
+refused(struct spoold_worker *w, unsigned int type, uint64_t value)
+{
+	uint64_t n = log_bound_count(&w->refusals, monotonic_ms());
+
+	stats_inc(STATS_SPOOL_REFUSED);
+	if (n > 0)
+		log_warnx("spoold-refused", "slot=%u instance=%u request=%s "
+		    "value=%llx times=%llu", w->who.slot, w->who.instance,
+		    msg_rows[type].name, (unsigned long long)value,
+		    (unsigned long long)n);
+}
+
+static void
+answer_done(struct spoold_worker *w, int errnum)
+{
+	w->answer = S_DONE;
+	w->done.errnum = errnum;
+}
+
+static void
+answer_file(struct spoold_worker *w, int fd)
+{
+	w->answer = S_FILE;
+	w->fd = fd;
+}
+
+/* The request in ${msg}, or false: it is not to be answered now. */
+static bool
+take(struct spoold_worker *w, const struct channel_msg *msg,
+    struct msg_ask *ask)
+{
+	struct msg_answer busy = { .errnum = EBUSY };
+
+	memcpy(ask, msg->base, sizeof(*ask));
+	if (w->answer != 0) {
+		refused(w, msg->type, ask->value);
+		busy.ask = ask->ask;
+		(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
+		return false;
+	}
+	w->done = (struct msg_answer){ .ask = ask->ask };
+	w->file = (struct msg_file){ .ask = ask->ask };
+	w->wants_flush = false;
+	if (w->is_open)
+		return true;
+	answer_done(w, EACCES);
+	return false;
+}
+
+static bool
+owns(struct spoold_worker *w, unsigned int type, uint64_t id)
+{
+	if (w->is_open && spool_number(id) == w->folder.ids.number)
+		return true;
+	refused(w, type, id);
+	return false;
+}
+
+static void
+send_answer(struct spoold_worker *w, int error)
+{
+	unsigned int answer = w->answer;
+	const void *base = &w->file;
+
+	if (w->wants_flush && error != 0 && answer == S_FILE) {
+		(void)close(w->fd);
+		w->fd = -1;
+		answer = S_DONE;
+	}
+	if (w->wants_flush && error != 0)
+		w->done.errnum = error;
+	if (answer == S_DONE)
+		base = &w->done;
+	w->answer = 0;
+	if (chanev_send(w->ce, answer, base, NULL, 0, w->fd) == -1 &&
+	    w->fd != -1)
+		(void)close(w->fd);
+	w->fd = -1;
+}
+
+/* --- requests ------------------------------------------------------------- */
+
+/* A segment of another size than this process would make: the worker has other
+ * settings, from before or after a reload. */
+static bool
+is_size(uint64_t octets)
+{
+	return octets >= SPOOL_SEGMENT_MIN &&
+	    octets <= SPOOL_SEGMENT_OPEN_MAX && octets % SPOOL_PAGE == 0;
+}
+
+static void
+on_segment(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct spool_segment segment = { .fd = -1 };
+	struct spoold_given *g = &w->segments;
+	struct msg_ask ask;
+
+	if (!take(w, msg, &ask))
+		return;
+	if (!is_size(ask.value)) {
+		refused(w, S_SEGMENT, ask.value);
+		answer_done(w, EINVAL);
+		return;
+	}
+	given_look(g, w->sp->dirfd, g->n, is_segment_closed);
+	if (given_room(g, SPOOLD_SEGMENTS_MAX) == -1) {
+		if (errno == EMFILE)
+			refused(w, S_SEGMENT, g->n);
+		answer_done(w, errno);
+		return;
+	}
+	if (spool_folder_segment(&w->folder, ask.value, &segment) == -1) {
+		answer_done(w, errno);
+		return;
+	}
+	g->ids[g->n++] = segment.header.segment;
+	w->file.id = segment.header.segment;
+	w->file.generation = segment.header.generation;
+	w->file.nonce = segment.header.nonce;
+	w->file.octets = segment.header.size_octets;
+	/* a free one has another name now; a new one has not got its own */
+	w->wants_flush = w->file.generation != 0;
+	answer_file(w, segment.fd);
+}
+
+/* Is new.${id} whole, and held by its writer?  Return 0, or -1 with errno. */
+static int
+check_new(int dirfd, uint64_t id)
+{
+	struct spool_header header;
+	char name[SPOOL_NAME];
+	struct stat st;
+	int fd, rv = -1;
+
+	spool_segment_name("new", id, name);
+	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || spool_segment_header(fd, &header) == -1)
+		goto out;
+	errno = EBADMSG;
+	if (header.segment == id && header.generation == 1 &&
+	    header.size_octets == (uint64_t)st.st_size &&
+	    is_size(header.size_octets) && flock(fd, LOCK_SH | LOCK_NB) == -1)
+		rv = 0;
+out:
+	fileio_close(fd);
+	return rv;
+}
+
+static void
+on_made(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	char name[SPOOL_NAME];
+	struct msg_ask ask;
+	int rc;
+
+	if (!take(w, msg, &ask))
+		return;
+	if (!owns(w, S_MADE, ask.value)) {
+		answer_done(w, EPERM);
+		return;
+	}
+	rc = check_new(w->sp->dirfd, ask.value);
+	if (rc == 0)
+		rc = spool_segment_made(w->sp->dirfd, ask.value);
+	else if (errno == EBADMSG)
+		refused(w, S_MADE, ask.value);
+	else if (errno == ENOENT) {
+		/* asked again, since the answer was lost with a spoold? */
+		spool_segment_name("seg", ask.value, name);
+		rc = faccessat(w->sp->dirfd, name, F_OK, 0);
+	}
+	w->wants_flush = rc == 0;
+	answer_done(w, rc == 0 ? 0 : errno);
+}
+
+/* The file of a body; one that is there already was made for the same request,
+ * whose answer was lost with a spoold: nothing is in it, and nobody has it. */
+static int
+make_body(int dirfd, uint64_t id)
+{
+	char name[SPOOL_NAME];
+	struct stat st;
+	int fd;
+
+	spool_body_name(id, name);
+	if ((fd = spool_create_locked(dirfd, name)) != -1 || errno != EEXIST)
+		return fd;
+	if ((fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK)) == -1)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 1)
+		return fd;
+	(void)close(fd);
+	errno = EEXIST;
+	return -1;
+}
+
+static void
+on_body(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct spoold_given *g = &w->bodies;
+	struct msg_ask ask;
+	int fd;
+
+	if (!take(w, msg, &ask))
+		return;
+	if (!owns(w, S_BODY, ask.value)) {
+		answer_done(w, EPERM);
+		return;
+	}
+	given_look(g, w->sp->dirfd, LOOK_AT, is_body_closed);
+	if (spool_reserve_is_given_up(w->sp->dirfd)) {
+		answer_done(w, ENOSPC);
+		return;
+	}
+	if (given_room(g, SPOOLD_BODIES_MAX) == -1 ||
+	    (fd = make_body(w->sp->dirfd, ask.value)) == -1) {
+		answer_done(w, errno);
+		return;
+	}
+	g->ids[g->n++] = ask.value;
+	answer_file(w, fd);
+}
+
+static void
+on_flush(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct msg_ask ask;
+
+	if (!take(w, msg, &ask))
+		return;
+	w->wants_flush = true;
+	answer_done(w, 0);
+}
+
+static void
+on_room(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct msg_ask ask;
+	int errnum = 0;
+
+	if (!take(w, msg, &ask))
+		return;
+	w->done.left = UINT64_MAX;
+	w->done.is_short = spool_reserve_is_given_up(w->sp->dirfd);
+	if (ask.value > SPOOL_SEGMENT_OPEN_MAX) {
+		refused(w, S_ROOM, ask.value);
+		errnum = EINVAL;
+	} else if (spool_folder_room(&w->folder, ask.value, &w->done.left) ==
+	    -1) {
+		errnum = errno;
+	}
+	answer_done(w, errnum);
+}
+
+/* Who has the file open has it from us, so it is its writer. */
+static void
+on_drop(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct msg_drop drop;
+	struct stat st, named;
+	char name[SPOOL_NAME];
+
+	memcpy(&drop, msg->base, sizeof(drop));
+	if (msg->fd == -1 || !owns(w, S_DROP, drop.id))
+		return;		/* the queue removes it */
+	if (drop.is_segment)
+		spool_segment_name("new", drop.id, name);
+	else
+		spool_body_name(drop.id, name);
+	if (fstat(msg->fd, &st) == 0 && fstatat(w->sp->dirfd, name, &named,
+	    AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == named.st_dev &&
+	    st.st_ino == named.st_ino)
+		(void)unlinkat(w->sp->dirfd, name, 0);
+	else
+		refused(w, S_DROP, drop.id);
+}
+
+/* Its ids may be ahead of the clock, when that was set back or when there are
+ * many; but they go on no faster than time does. */
+static void
+on_mark(void *closure, struct channel_msg *msg)
+{
+	struct spoold_worker *w = closure;
+	struct msg_mark mark;
+	uint64_t most;
+
+	memcpy(&mark, msg->base, sizeof(mark));
+	if (!w->is_open)
+		return;
+	most = MAX(spool_id_now_us(), w->base_us +
+	    (monotonic_ms() - w->base_ms) * 1000) + CLAIM_US;
+	if (mark.us > most)
+		refused(w, S_MARK, mark.us);
+	spool_id_reach(&w->folder.ids, MIN(mark.us, most));
+	if (spool_id_is_due(&w->folder.ids))
+		(void)spool_id_extend(&w->folder.ids);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static void
+worker_free(struct spoold_worker *w)
+{
+	TAILQ_REMOVE(&w->sp->workers, w, link);
+	after_cancel(&w->timer);
+	chanev_free(w->ce);
+	spool_folder_close(&w->folder);
+	fileio_close(w->fd);
+	free(w->segments.ids);
+	free(w->bodies.ids);
+	free(w);
+}
+
+static void
+worker_gone(void *closure)
+{
+	struct spoold_worker *w = closure;
+	struct spoold *sp = w->sp;
+
+	worker_free(w);
+	if (TAILQ_EMPTY(&sp->workers))
+		sp->done(sp->closure);
+}
+
+static const struct chanev_ops worker_ops = {
+	.on = {
+		[S_MARK] = on_mark,
+		[S_SEGMENT] = on_segment,
+		[S_MADE] = on_made,
+		[S_BODY] = on_body,
+		[S_FLUSH] = on_flush,
+		[S_ROOM] = on_room,
+		[S_DROP] = on_drop
+	},
+	.gone = worker_gone
+};
+
+static void
+send_number(struct spoold_worker *w, int errnum)
+{
+	const struct msg_number number = {
+		.number = spool_number(w->who.instance), .errnum = errnum,
+		.lowest_us = w->base_us };
+
+	if (errnum != 0)
+		log_warnx("spoold-number", "slot=%u instance=%u error=%s",
+		    w->who.slot, w->who.instance, strerror(errnum));
+	(void)chanev_send(w->ce, S_NUMBER, &number, NULL, 0, -1);
+	chanev_resume(w->ce);
+}
+
+/* A spoold that this one takes over from lets go of the number when its channel
+ * to the worker is closed; that of a master that has died, when the worker
+ * ends. */
+static void
+worker_start(void *closure)
+{
+	struct spoold_worker *w = closure;
+	unsigned int number = spool_number(w->who.instance);
+
+	w->timer = NULL;
+	errno = EINVAL;
+	if (number != SPOOL_NUMBER_QUEUE &&
+	    spool_folder_open(&w->folder, number) == 0) {
+		w->is_open = true;
+		w->base_us = w->folder.ids.last_us;
+		w->base_ms = monotonic_ms();
+		/* those of a writer that had the number before */
+		spool_free_remove_of(w->sp->dirfd, number);
+		send_number(w, 0);
+		return;
+	}
+	if (errno == EAGAIN && monotonic_ms() - w->asked_ms < SPOOLD_BUSY_MS &&
+	    (w->timer = after_ms(BUSY_RETRY_MS, worker_start, w)) != NULL)
+		return;
+	send_number(w, errno == EAGAIN ? EADDRINUSE : errno);
+}
+
+int
+spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
+{
+	const struct settings *s = sp->settings;
+	struct spoold_worker *w, *next;
+
+	TAILQ_FOREACH_SAFE (w, &sp->workers, link, next)
+		if (w->who.instance == who->instance)
+			worker_free(w);
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
+		fileio_close(fd);
+		return -1;
+	}
+	w->sp = sp;
+	w->who = *who;
+	w->fd = -1;
+	w->asked_ms = monotonic_ms();
+	w->folder = (struct spool_folder){ .dirfd = sp->dirfd,
+		.quota_octets = (uint64_t)s->spool_quota,
+		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT,
+		.ids = { .fd = -1 } };
+	w->ce = chanev_open(fd, ROLE_SPOOLD, ROLE_WORKER, &worker_ops, w);
+	if (w->ce == NULL) {
+		free(w);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&sp->workers, w, link);
+	chanev_hold(w->ce);
+	worker_start(w);
+	return 0;
+}
+
+void
+spoold_pass(struct spoold *sp)
+{
+	struct spoold_worker *w, *next;
+	bool is_any = false;
+	int error = 0;
+
+	TAILQ_FOREACH (w, &sp->workers, link)
+		is_any = is_any || (w->answer != 0 && w->wants_flush &&
+		    w->folder.is_synced);
+	if (is_any && fsync(sp->dirfd) == -1)
+		error = errno;
+	TAILQ_FOREACH_SAFE (w, &sp->workers, link, next) {
+		if (w->answer == 0)
+			continue;
+		if (!chanev_is_behind(w->ce)) {
+			send_answer(w, error);
+			continue;
+		}
+		/* it asks, and does not read the answers */
+		log_warnx("spoold-stuck", "slot=%u instance=%u", w->who.slot,
+		    w->who.instance);
+		worker_gone(w);
+	}
+}
+
+void
+spoold_workers_close(struct spoold *sp)
+{
+	struct spoold_worker *w;
+
+	while ((w = TAILQ_FIRST(&sp->workers)) != NULL)
+		worker_free(w);
+}
