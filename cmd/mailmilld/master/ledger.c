@@ -1,7 +1,7 @@
 /* The master's account of sessions.
  * Owns: handles, counts per worker, listener, service and client.
- * A handle is a generation and an index into its worker's book, so that a
- * report that comes late, or twice, finds nothing.
+ * A handle is a random number and an index into its worker's book: nobody can
+ * guess that of another session, and one that has ended finds nothing.
  * Clients are in a tree: it has no worst case that clients could bring about by
  * their choice of addresses. */
 
@@ -17,6 +17,8 @@
 #include "core/util/addr.h"
 
 #define NONE		UINT32_MAX
+#define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
+#define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
 /* Whom a session counts for. */
 struct key {
@@ -32,11 +34,12 @@ struct client {
 };
 
 struct session {
-	uint32_t	 generation;	/* odd while in use */
+	uint32_t	 number;	/* the upper half of its handle, never 0 */
 	uint32_t	 next_free;
 	struct tally	*listener;
 	struct tally	*service;
-	struct client	*client;
+	struct client	*client;	/* NULL: not in use */
+	bool		 is_asked;	/* book_asked() */
 };
 
 struct book {
@@ -46,11 +49,13 @@ struct book {
 	uint32_t	 free;		/* NONE: all in use */
 	unsigned int	 n;
 	unsigned int	 max;
+	unsigned int	 round;		/* the last one in which it was picked */
 };
 
 struct ledger {
 	RB_HEAD(ledger_clients, client)	 clients;
 	unsigned int			 n;
+	unsigned int			 round;	/* of book_pick() */
 };
 
 /* --- clients -------------------------------------------------------------- */
@@ -164,10 +169,10 @@ session_drop(struct book *b, uint32_t i)
 {
 	struct session *s = &b->v[i];
 
-	s->generation++;
 	s->listener->n--;
 	s->service->n--;
 	client_leave(b->ledger, s->client);
+	s->client = NULL;
 	s->next_free = b->free;
 	b->free = i;
 	b->n--;
@@ -182,7 +187,7 @@ book_close(struct book *b)
 	if (b == NULL)
 		return;
 	for (i = 0; i < b->size; i++)
-		if ((b->v[i].generation & 1) != 0)
+		if (b->v[i].client != NULL)
 			session_drop(b, i);
 	free(b->v);
 	free(b);
@@ -194,21 +199,65 @@ book_sessions(const struct book *b)
 	return b->n;
 }
 
-int
-book_pick(struct book *const *books, size_t n, unsigned int *rotor)
+/* Has ${books[i]} far more sessions than most of the others? */
+static bool
+is_well_above(struct book *const *books, size_t n, size_t i)
 {
+	size_t j, nbelow = 0, nbooks = 0;
+
+	for (j = 0; j < n; j++) {
+		if (books[j] == NULL)
+			continue;
+		nbooks++;
+		nbelow += books[i]->n / ABOVE_FACTOR >
+		    books[j]->n + ABOVE_FREE;
+	}
+	return nbelow > nbooks / 2;
+}
+
+/* That of the fewest sessions that has room for one more, and, if
+ * ${in_this_round}, has not had one in this round. */
+static int
+fewest(struct book *const *books, size_t n, unsigned int from,
+    bool in_this_round)
+{
+	const struct book *b;
 	size_t i, at;
 	int best = -1;
 
 	for (i = 0; i < n; i++) {
-		at = (*rotor + i) % n;
-		if (books[at] == NULL || books[at]->n >= books[at]->max)
+		at = (from + i) % n;
+		b = books[at];
+		if (b == NULL || b->n >= b->max || (in_this_round &&
+		    (b->round == b->ledger->round ||
+		    is_well_above(books, n, at))))
 			continue;
-		if (best == -1 || books[at]->n < books[best]->n)
+		if (best == -1 || b->n < books[best]->n)
 			best = (int)at;
 	}
-	if (best != -1)
-		*rotor = (unsigned int)best + 1;
+	return best;
+}
+
+int
+book_pick(struct book *const *books, size_t n, unsigned int *rotor)
+{
+	int best = fewest(books, n, *rotor, true);
+	size_t i;
+
+	if (best == -1) {
+		/* the next round; or all that have room are well above */
+		for (i = 0; i < n && books[i] == NULL; i++)
+			continue;
+		if (i < n)
+			books[i]->ledger->round++;
+		best = fewest(books, n, *rotor, true);
+		if (best == -1)
+			best = fewest(books, n, *rotor, false);
+	}
+	if (best == -1)
+		return -1;
+	books[best]->round = books[best]->ledger->round;
+	*rotor = (unsigned int)best + 1;
 	return best;
 }
 
@@ -230,6 +279,18 @@ book_grow(struct book *b)
 	return 0;
 }
 
+/* Another one than ${last}, which the index had before. */
+static uint32_t
+random_number(uint32_t last)
+{
+	uint32_t number;
+
+	do
+		number = arc4random();
+	while (number == 0 || number == last);
+	return number;
+}
+
 int
 book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
     struct tally *listener, struct tally *service, uint64_t *handle_r)
@@ -248,14 +309,15 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
 		return -1;
 	b->free = s->next_free;
-	s->generation++;
+	s->number = random_number(s->number);
+	s->is_asked = false;
 	s->listener = listener;
 	s->service = service;
 	listener->n++;
 	service->n++;
 	b->n++;
 	b->ledger->n++;
-	*handle_r = (uint64_t)s->generation << 32 | i;
+	*handle_r = (uint64_t)s->number << 32 | i;
 	return 0;
 }
 
@@ -265,8 +327,8 @@ session_find(struct book *b, uint64_t handle)
 {
 	uint32_t i = HANDLE_INDEX(handle);
 
-	if (i < b->size && (b->v[i].generation & 1) != 0 &&
-	    b->v[i].generation == (uint32_t)(handle >> 32))
+	if (i < b->size && b->v[i].client != NULL &&
+	    b->v[i].number == (uint32_t)(handle >> 32))
 		return &b->v[i];
 	errno = ENOENT;
 	return NULL;
@@ -278,6 +340,21 @@ book_remove(struct book *b, uint64_t handle)
 	if (session_find(b, handle) == NULL)
 		return -1;
 	session_drop(b, HANDLE_INDEX(handle));
+	return 0;
+}
+
+int
+book_asked(struct book *b, uint64_t handle)
+{
+	struct session *s = session_find(b, handle);
+
+	if (s == NULL)
+		return -1;
+	if (s->client->key.kind != LEDGER_PROXY || s->is_asked) {
+		errno = EALREADY;
+		return -1;
+	}
+	s->is_asked = true;
 	return 0;
 }
 

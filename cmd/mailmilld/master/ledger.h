@@ -54,9 +54,12 @@ struct book *book_open(struct ledger *l, unsigned int max);
 void book_close(struct book *b);
 unsigned int book_sessions(const struct book *b);
 
-/* book_pick(books, n, &rotor): The book with the fewest sessions that has room
- * for one more; NULL entries are skipped.  Equals take turns by ${rotor}.
- * Return its index, or -1. */
+/* book_pick(books, n, &rotor): The book for the next session.  In each round each
+ * gets one: workers themselves say which sessions have ended, so that one in bad
+ * hands seems to be idle, and would get all otherwise.  Who has the fewest
+ * sessions is first, equals take turns by ${rotor}; one that is full, or has far
+ * more than most of the others, is passed over.  NULL entries are skipped.
+ * Return its index, or -1: all are full. */
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 
 /* book_add(b, sa, kind, listener, service, &handle_r): A session begins; all
@@ -65,10 +68,14 @@ int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
     struct tally *listener, struct tally *service, uint64_t *handle_r);
 
-/* book_proxied(b, handle, sa): The proxy has named the client of a session:
+/* book_asked(b, handle): The worker asks whether the client of a session, which
+ * a proxy has named, may have it.  Return 0, or -1: ENOENT, no such session;
+ * EALREADY, of no proxy, or asked before.
+ * book_proxied(b, handle, sa): The proxy has named the client of a session:
  * count it for that one from now on.  Return 0, or -1 (ENOENT: no such session;
  * EALREADY: of no proxy, or named before; ENOMEM).
  * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
+int book_asked(struct book *b, uint64_t handle);
 int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
 struct tally *book_listener(struct book *b, uint64_t handle);
 

@@ -93,6 +93,7 @@ Test(ledger, a_handle_that_was_never_given_out_ends_nothing)
 	add(b, "192.0.2.1");
 	cr_assert(book_remove(b, 0) == -1);
 	cr_assert(book_remove(b, UINT64_MAX) == -1);
+	cr_assert(book_remove(b, (uint64_t)1 << 32) == -1);
 	cr_assert(book_remove(b, (uint64_t)1 << 32 | 63) == -1);
 	cr_assert(book_sessions(b) == 1);
 	book_close(b);
@@ -164,7 +165,7 @@ Test(ledger, many_clients_and_sessions_are_counted_exactly)
 	free(h);
 }
 
-Test(ledger, the_worker_with_the_fewest_sessions_is_picked)
+Test(ledger, the_worker_with_the_fewest_sessions_is_first)
 {
 	struct book *b[3] = { book_open(l, 9), book_open(l, 9),
 		book_open(l, 9) };
@@ -175,10 +176,147 @@ Test(ledger, the_worker_with_the_fewest_sessions_is_picked)
 	add(b[1], "192.0.2.1");
 	add(b[2], "192.0.2.1");
 	add(b[2], "192.0.2.1");
-	for (i = 0; i < 5; i++)
-		cr_assert(book_pick(b, 3, &rotor) == 1);
+	cr_assert(book_pick(b, 3, &rotor) == 1);
 	for (i = 0; i < 3; i++)
 		book_close(b[i]);
+}
+
+Test(ledger, a_handle_says_nothing_of_the_next_one)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t h, last = 0;
+	int i, near = 0;
+
+	for (i = 0; i < 1000; i++, last = h) {
+		h = add(b, "192.0.2.1");
+		cr_assert_neq(h >> 32, 0);
+		near += (h >> 32) - (last >> 32) + 1000 <= 2000;
+	}
+	cr_expect_leq(near, 2);
+	book_close(b);
+}
+
+Test(ledger, one_whose_sessions_end_at_once_gets_its_share)
+{
+	enum { N = 4, ROUNDS = 4000 };
+	struct book *b[N];
+	unsigned int rotor = 0, seen[N] = { 0 };
+	uint64_t h;
+	int i, at;
+
+	for (i = 0; i < N; i++)
+		b[i] = book_open(l, ROUNDS);
+	for (i = 0; i < ROUNDS; i++) {
+		cr_assert_neq(at = book_pick(b, N, &rotor), -1);
+		seen[at]++;
+		h = add(b[at], "192.0.2.1");
+		if (at == 2)
+			cr_assert_eq(book_remove(b[at], h), 0);
+	}
+	for (i = 0; i < N; i++) {
+		cr_expect_eq(seen[i], ROUNDS / N, "%u", seen[i]);
+		book_close(b[i]);
+	}
+}
+
+Test(ledger, one_that_is_full_leaves_its_share_to_the_others)
+{
+	struct book *b[2] = { book_open(l, 10), book_open(l, 1000) };
+	unsigned int rotor = 0;
+	int i, at;
+
+	for (i = 0; i < 500; i++) {
+		cr_assert_neq(at = book_pick(b, 2, &rotor), -1);
+		add(b[at], "192.0.2.1");
+	}
+	cr_expect_eq(book_sessions(b[0]), 10);
+	book_close(b[0]);
+	book_close(b[1]);
+}
+
+Test(ledger, a_new_one_does_not_get_all_that_the_others_have_had)
+{
+	struct book *b[2] = { book_open(l, 1000), NULL };
+	unsigned int rotor = 0;
+	int i;
+
+	for (i = 0; i < 50; i++)
+		add(b[book_pick(b, 2, &rotor)], "192.0.2.1");
+	b[1] = book_open(l, 1000);
+	for (i = 0; i < 40; i++)
+		add(b[book_pick(b, 2, &rotor)], "192.0.2.1");
+	cr_expect_leq(book_sessions(b[1]), 21);
+	cr_expect_geq(book_sessions(b[1]), 20);
+	book_close(b[0]);
+	book_close(b[1]);
+}
+
+static void
+add_many(struct book *b, int n)
+{
+	while (n-- > 0)
+		add(b, "192.0.2.1");
+}
+
+Test(ledger, one_that_is_well_above_most_others_is_passed_over)
+{
+	enum { N = 4 };
+	static const struct {
+		int		 have[N];	/* -1: no such worker */
+		unsigned int	 picked[N];	/* of 12 */
+	} rows[] = {
+		{ { 9, 9, 9, 99 }, { 4, 4, 4, 0 } },
+		{ { 9, 9, 9, 28 }, { 3, 3, 3, 3 } },
+		{ { 0, 0, 0, 16 }, { 3, 3, 3, 3 } },
+		/* what one or two of them say is not enough */
+		{ { 0, 99, 99, 99 }, { 3, 3, 3, 3 } },
+		{ { 0, 0, 99, 99 }, { 3, 3, 3, 3 } },
+		{ { -1, 0, -1, 99 }, { 0, 6, 0, 6 } },
+		{ { -1, 0, 0, 99 }, { 0, 6, 6, 0 } },
+		/* those that have room are better than nobody */
+		{ { 200, 200, 200, 99 }, { 0, 0, 0, 12 } },
+		{ { -1, -1, -1, 99 }, { 0, 0, 0, 12 } },
+	};
+	size_t row;
+	int i;
+
+	for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		struct book *b[N] = { NULL };
+		unsigned int rotor = 0, picked[N] = { 0 };
+
+		for (i = 0; i < N; i++)
+			if (rows[row].have[i] != -1) {
+				b[i] = book_open(l, 200);
+				add_many(b[i], rows[row].have[i]);
+			}
+		for (i = 0; i < 12; i++)
+			picked[book_pick(b, N, &rotor)]++;
+		for (i = 0; i < N; i++) {
+			cr_expect_eq(picked[i], rows[row].picked[i],
+			    "row %zu, %d: %u", row, i, picked[i]);
+			book_close(b[i]);
+		}
+	}
+}
+
+/* A client that opens two connections at a time and keeps one. */
+Test(ledger, a_client_cannot_keep_all_its_sessions_in_one_worker)
+{
+	struct book *b[2] = { book_open(l, 1000), book_open(l, 1000) };
+	unsigned int rotor = 0;
+	uint64_t h;
+	int i, at;
+
+	for (i = 0; i < 200; i++) {
+		at = book_pick(b, 2, &rotor);
+		h = add(b[at], "192.0.2.1");
+		if (i % 2 == 1)
+			cr_assert_eq(book_remove(b[at], h), 0);
+	}
+	cr_expect_eq(book_sessions(b[0]), 50);
+	cr_expect_eq(book_sessions(b[1]), 50);
+	book_close(b[0]);
+	book_close(b[1]);
 }
 
 Test(ledger, equals_take_turns)
@@ -268,6 +406,10 @@ Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
 		    &service, &h[i]), 0);
 	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 2);
 	cr_assert_eq(clients("192.0.2.1"), 1);
+	cr_assert_eq(book_asked(b, h[0]), 0);
+	cr_assert(book_asked(b, h[0]) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, direct) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, 0) == -1 && errno == ENOENT);
 	cr_assert_eq(book_proxied(b, h[0], &client.sa), 0);
 	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 1);
 	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 1);
