@@ -309,6 +309,7 @@ Domain "example.test" {{
         status = self.wait_end()
         self.proc = None
         self.no_process_left()
+        self.no_honest_process_punished()
         assert status == 0, f'mailmilld ended with {status}: {self.log()[-3000:]}'
 
     def no_sanitizer_report(self):
@@ -317,6 +318,12 @@ Domain "example.test" {{
                             r'Assertion .* failed).*', self.log())
             if not bad and self.user:
                 bad = re.search('LeakSanitizer has encountered', self.log())
+            assert not bad, bad.group()
+
+    def no_honest_process_punished(self):
+        if os.path.exists(self.stderr):
+            bad = re.search(' event=(hostile|worker-stuck|channel-protocol) .*',
+                            self.log())
             assert not bad, bad.group()
 
     def no_process_left(self):

@@ -158,7 +158,7 @@ def test_who_came_through_a_proxy_or_may_send_a_refused_body_does_not_move(d):
             c.ended()
             c.close()
         old_workers_end(s, 2)
-        assert 'event=session-move' not in s.log(), s.log()
+        assert 'event=hostile' not in s.log(), s.log()
         assert s.ctl_json('status')['sessions'] == 0
 
 
@@ -178,4 +178,4 @@ def test_no_session_in_the_clear_moves_to_where_tls_or_a_proxy_comes_first(d):
             c.close()
         assert s.ctl_json('status')['sessions'] == 0
         log = s.log()
-        assert 'event=session ' not in log and 'session-move' not in log, log
+        assert 'event=session ' not in log and 'event=hostile' not in log, log

@@ -95,7 +95,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	TAILQ_FOREACH(l, &p->master->listeners, link)
 		if (&l->sessions == tally)
 			break;
-	if (l == NULL)
+	if (l == NULL || book_asked(p->book, mp->handle) == -1)
 		return -1;
 	/* a listener that is closed has no options any more */
 	if (l->fd != -1 && client_is_over(l, &peer, options_of(l, &peer),

@@ -5,23 +5,17 @@
 
 #include "cmd/mailmilld/role/ended.h"
 
-/* Sessions of the worker ${p} have ended.  One that names others than its own is
- * broken, or in bad hands. */
+/* Sessions of the worker ${p} have ended.  It tells that of each session once,
+ * and of none that it has given away. */
 void
-proc_sessions_ended(const struct proc *p, const uint64_t *handles,
-    unsigned int n)
+proc_sessions_ended(struct proc *p, const char *message,
+    const uint64_t *handles, unsigned int n)
 {
-	uint64_t unknown = 0;
-	unsigned int i, nunknown = 0;
+	unsigned int i;
 
 	for (i = 0; i < n; i++)
-		if (book_remove(p->book, handles[i]) == -1) {
-			unknown = handles[i];
-			nunknown++;
-		}
-	if (nunknown > 0)
-		log_warnx("session-unknown", "slot=%u handle=%llx n=%u",
-		    p->slot, (unsigned long long)unknown, nunknown);
+		if (book_remove(p->book, handles[i]) == -1)
+			proc_offends(p, message);
 }
 
 /* Take off the books the sessions that the worker ${p} has listed in the memory
@@ -35,7 +29,7 @@ proc_collect(struct proc *p)
 	while (p->ended != NULL && n < ENDED_MAX &&
 	    ended_get(p->ended, &handles[n]))
 		n++;
-	proc_sessions_ended(p, handles, n);
+	proc_sessions_ended(p, "M_ENDED", handles, n);
 }
 
 void

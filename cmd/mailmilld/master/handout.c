@@ -16,6 +16,7 @@
 
 #define ACCEPTS_PER_PASS	64	/* of one listener */
 #define PAUSE_MS		50	/* when descriptors have run out */
+#define ROOM_MS			10	/* when all workers are behind */
 #define SAY_MS			10000	/* between warnings of that */
 #define WORKERS_MAX		256	/* as in setting.def */
 
@@ -79,12 +80,25 @@ proc_takes_sessions(const struct master *m, const struct proc *p)
 {
 	return p->role == ROLE_WORKER && p->state == PROC_READY &&
 	    p->generation == m->config.generation && p->ce != NULL &&
-	    !p->is_lost;
+	    !p->is_lost && !p->is_killed && p->offence == NULL;
 }
 
-/* The worker with the fewest sessions; NULL: all are full, or there is none. */
+/* Can a connection that is accepted now be sent to a worker? */
+static bool
+has_room(struct master *m)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (proc_takes_sessions(m, p) && taken_has_room(p))
+			return true;
+	return false;
+}
+
+/* The worker for the next session; NULL: all are full, or there is none.  One
+ * that has ${moved} has nowhere else to wait. */
 static struct proc *
-pick_worker(struct master *m)
+pick_worker(struct master *m, bool is_moved)
 {
 	struct book *books[WORKERS_MAX];
 	struct proc *procs[WORKERS_MAX], *p;
@@ -92,7 +106,8 @@ pick_worker(struct master *m)
 	int i;
 
 	TAILQ_FOREACH(p, &m->procs, link) {
-		if (n == WORKERS_MAX || !proc_takes_sessions(m, p))
+		if (n == WORKERS_MAX || !proc_takes_sessions(m, p) ||
+		    (is_moved ? taken_is_late(p) : !taken_has_room(p)))
 			continue;
 		books[n] = p->book;
 		procs[n++] = p;
@@ -116,13 +131,15 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 	ms->listener = (uint32_t)l->index;
 	addr_copy(&ms->peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
-	while ((p = pick_worker(l->master)) != NULL) {
+	while ((p = pick_worker(l->master, moved != NULL)) != NULL) {
 		if (book_add(p->book, &peer->sa, kind, &l->sessions,
 		    l->service, &ms->handle) == -1)
 			break;
 		if (chanev_send(p->ce, moved == NULL ? M_SESSION : M_MOVE,
-		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0)
+		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0) {
+			taken_add(p);
 			return 0;
+		}
 		error = errno;
 		book_remove(p->book, ms->handle);
 		*refusal_r = RPL_SHUTDOWN;
@@ -164,19 +181,28 @@ say_goodbye(int fd)
 	(void)fileio_close_passed(fd);
 }
 
-/* Is ${fd} a TCP connection?  Its other end becomes ${peer}. */
+/* Is ${fd} a socket of TCP? */
 static bool
-is_connection(int fd, accept_addr *peer)
+is_tcp(int fd)
 {
-	socklen_t len = sizeof(*peer), n = sizeof(int);
+	socklen_t len = sizeof(int);
 	int protocol = 0;
 
-	memset(peer, 0, sizeof(*peer));
-	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == -1 ||
-	    protocol != IPPROTO_TCP || getpeername(fd, &peer->sa, &len) == -1)
-		return false;
-	addr_copy(&peer->sa, &peer->sa);
-	return true;
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	    protocol == IPPROTO_TCP;
+}
+
+/* The other end of the connection ${fd}.  Return 0, or -1: it has ended. */
+static int
+other_end(int fd, accept_addr *peer_r)
+{
+	socklen_t len = sizeof(*peer_r);
+
+	memset(peer_r, 0, sizeof(*peer_r));
+	if (getpeername(fd, &peer_r->sa, &len) == -1)
+		return -1;
+	addr_copy(&peer_r->sa, &peer_r->sa);
+	return 0;
 }
 
 /* The old worker may be in bad hands.  It can only give away a session that it
@@ -189,23 +215,22 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	struct master *m = p->master;
 	enum esmtp_reply_id refusal;
 	struct listener *l;
-	struct tally *tally;
+	struct tally *tally = book_listener(p->book, handle);
 	accept_addr peer;
 
-	if (!is_connection(fd, &peer)) {
+	if (tally == NULL || p->state != PROC_DRAINING ||
+	    (fd != -1 && !is_tcp(fd))) {
+		proc_offends(p, "M_MOVE");
+		return -1;
+	}
+	/* without a descriptor: this process had none left */
+	if (fd == -1 || other_end(fd, &peer) == -1) {
 		/* the client has left meanwhile */
 		(void)book_remove(p->book, handle);
 		return -1;
 	}
-	tally = p->state != PROC_DRAINING ||
-	    !book_is_from(p->book, handle, &peer.sa) ? NULL :
-	    book_listener(p->book, handle);
-	if (tally == NULL) {
-		log_warnx("session-move", "slot=%u handle=%llx reason=%s",
-		    p->slot, (unsigned long long)handle,
-		    "not a session that it may give away");
-		/* whatever it was, the worker has it no longer */
-		(void)book_remove(p->book, handle);
+	if (!book_is_from(p->book, handle, &peer.sa)) {
+		proc_offends(p, "M_MOVE");
 		return -1;
 	}
 	l = (struct listener *)(void *)((char *)tally -
@@ -217,7 +242,14 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	return 0;
 }
 
-/* --- descriptors ---------------------------------------------------------- */
+/* --- pauses ------------------------------------------------------------------ */
+
+static void
+pause_for(struct master *m, unsigned int ms)
+{
+	m->accept_ms = master_after(m, ms);
+	master_has_news(m);
+}
 
 /* There is no descriptor for the connection that waits in the backlog.  Close
  * the spare one, accept and answer that connection, and pause; the others stay
@@ -244,8 +276,7 @@ out_of_descriptors(struct listener *l)
 		}
 		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	m->accept_ms = master_after(m, PAUSE_MS);
-	master_has_news(m);
+	pause_for(m, PAUSE_MS);
 }
 
 /* --- accepting ------------------------------------------------------------ */
@@ -276,6 +307,11 @@ handout_accept(Event *, int, void *closure, struct timeval *)
 	/* sessions that have ended must not count against a limit */
 	procs_collect(l->master);
 	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
+		if (!has_room(l->master)) {
+			/* connections wait in the backlog until one has */
+			pause_for(l->master, ROOM_MS);
+			return 0;
+		}
 		if ((fd = accept_one(l, &peer)) != -1) {
 			handle_connection(l, fd, &peer);
 			continue;

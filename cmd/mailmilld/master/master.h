@@ -35,6 +35,15 @@ enum proc_state {
 struct master;
 struct log_link;		/* log_links.c */
 
+/* The sessions that a worker has been sent; taken.c. */
+struct handed {
+	uint32_t	 n;		/* so far; wraps */
+	uint32_t	 mark;		/* the first so many were sent by ... */
+	uint64_t	 mark_ms;	/* ... then; 0: it has taken all */
+	uint64_t	 late_ms;	/* is late, since then; 0: it is not */
+	bool		 is_stuck;	/* noted: it has been late for too long */
+};
+
 struct proc {
 	TAILQ_ENTRY(proc)	 link;
 	struct master		*master;
@@ -47,17 +56,21 @@ struct proc {
 	pid_t			 pid;
 	struct chanev		*ce;		/* NULL: the child has closed it */
 	struct book		*book;		/* of a worker */
-	struct ended		*ended;		/* of a worker; may be NULL */
+	struct ended		*ended;		/* of a worker */
 	struct drain		*drain;		/* of a worker that has not told yet what
 						 * became of its sessions; or NULL */
 	uint32_t		 certs_sent;	/* version of keys sent to a keyd */
 	uint32_t		 certs_good;	/* version that it can use */
 	bool			 has_tls;	/* its configuration has certificates */
 	bool			 is_lost;	/* nothing can be sent to it */
+	bool			 has_been_ready;
+	struct handed		 handed;	/* sessions */
+	uint64_t		 words_ms;	/* bounds how much it says */
 	bool			 is_killed;
 	uint64_t		 started_ms;
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */
+	const char		*offence;	/* a message that no honest process sends */
 	bool			 said_ready;
 	uint32_t		 measures;	/* of M_READY */
 	bool			 was_refused;	/* the system call ${call} */
@@ -166,6 +179,7 @@ struct master {
 	uint64_t		 stop_ms;	/* bounds the stop */
 	uint64_t		 accept_ms;	/* accepting pauses until then */
 	uint64_t		 relog_ms;	/* tries again to reopen the log */
+	uint64_t		 taken_ms;	/* looks at what workers have taken */
 	Event			*wake;		/* at the earliest deadline */
 	int			 status;	/* exit status */
 	bool			 is_foreground;
@@ -233,6 +247,10 @@ void master_wants_relog(struct master *m, enum relog how);
 unsigned int master_wants_reload(struct master *m);
 /* master_fail(m, status, why): Started badly: say so, and end with ${status}. */
 void master_fail(struct master *m, int status, const char *why);
+
+/* proc_offends(p, message): Note that ${p} has sent what no honest process
+ * sends: it will be logged, counted and killed.  ${message} is static. */
+void proc_offends(struct proc *p, const char *message);
 
 /* master_after(m, ms): The deadline that is ${ms} from now.
  * master_is_due(m, &at): Has it passed?  Then it is 0 now. */
@@ -316,11 +334,26 @@ int outage_tell(struct master *m, struct proc *p);
 
 /* proc_collect(p), procs_collect(m): Take the sessions off the books that their
  * workers have ended; before books are looked at.
- * proc_sessions_ended(p, handles, n): Take off these. */
+ * proc_sessions_ended(p, message, handles, n): Take off these, which ${message}
+ * has named. */
 void proc_collect(struct proc *p);
 void procs_collect(struct master *m);
-void proc_sessions_ended(const struct proc *p, const uint64_t *handles,
-    unsigned int n);
+void proc_sessions_ended(struct proc *p, const char *message,
+    const uint64_t *handles, unsigned int n);
+
+/* taken.c: sessions that their worker has not taken yet */
+
+/* taken_add(p): ${p} has been sent one more.
+ * taken_is_late(p): It has not taken one for TAKEN_LATE_MS.
+ * taken_has_room(p): It is not late, and may be sent one more.
+ * taken_step(m): see master_step() */
+#define TAKEN_MAX	256	/* sent to a worker and not taken by it */
+#define TAKEN_LATE_MS	10000	/* it gets no more */
+#define TAKEN_KILL_MS	30000	/* after that: it is killed */
+void taken_add(struct proc *p);
+bool taken_is_late(const struct proc *p);
+bool taken_has_room(struct proc *p);
+void taken_step(struct master *m);
 
 /* respawn.c */
 
@@ -377,7 +410,7 @@ void admit_refused(struct listener *l, const accept_addr *peer,
     const char *limit, struct log_bound *bound);
 /* admit_proxied(p, mp): The worker ${p} says which client a proxy has named.
  * Count the session for that one.  0; 1: it has too many, having logged that;
- * -1: ${p} has no such session, or has said so before. */
+ * -1: ${p} has no such session, or may not say so. */
 int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 
 /* handout.c */
@@ -386,7 +419,8 @@ int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 int handout_accept(Event *e, int eventtype, void *closure,
     struct timeval *now);
 /* handout_move(p, move, fd): The session of the old worker ${p} goes on in
- * another one.  Return 0, which takes ${fd}, or -1. */
+ * another one.  Return 0, which takes ${fd}, or -1: its client has left, or ${p}
+ * offends. */
 int handout_move(struct proc *p, struct msg_move *move, int fd);
 /* handout_wants(m): Can connections be handed out: does the master run, is a
  * worker up, and is no pause on? */

@@ -44,6 +44,15 @@ master_fail(struct master *m, int status, const char *why)
 	master_wants_stop(m, STOP_FAILED);
 }
 
+void
+proc_offends(struct proc *p, const char *message)
+{
+	if (p->offence != NULL)
+		return;
+	p->offence = message;
+	p->master->has_news = true;
+}
+
 uint64_t
 master_after(const struct master *m, uint64_t ms)
 {

@@ -19,6 +19,7 @@
 #include "cmd/settings/settings_tls.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
+#include "core/util/fileio.h"
 
 /* --- what a new process is told ------------------------------------------ */
 
@@ -61,24 +62,21 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 	return proc_send_fd(p, M_INIT, &init, reopen(config->fd));
 }
 
-/* The memory in which a worker lists ended sessions (ended.h).  Without it the
- * worker sends messages, so an error is only logged. */
-static void
+/* The memory in which a worker lists ended sessions (ended.h). */
+static int
 send_ended(struct proc *p)
 {
 	struct msg_empty empty = { 0 };
 	int fd;
 
 	if (p->role != ROLE_WORKER)
-		return;
-	if ((fd = ended_create()) == -1 ||
-	    (p->ended = ended_attach(fd)) == NULL ||
-	    chanev_send(p->ce, M_ENDED, &empty, NULL, 0, fd) == -1) {
-		log_warn("process-start", "role=%s slot=%u step=%s",
-		    role_name(p->role), p->slot, "ended");
-		if (fd != -1)
-			close(fd);
-	}
+		return 0;
+	if ((fd = ended_create()) == -1)
+		return -1;
+	if ((p->ended = ended_attach(fd)) != NULL)
+		return proc_send_fd(p, M_ENDED, &empty, fd);
+	fileio_close(fd);
+	return -1;
 }
 
 /* Where it logs: the logger to the log, the others to the logger. */
@@ -101,11 +99,11 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 	if (send_init(m, p, config) == -1 ||
 	    send_log(m, p, config->settings) == -1 ||
 	    proc_send_fd(p, M_STATS, &empty,
-	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    send_ended(p) == -1)
 		return -1;
 	if (p->role == ROLE_LOGGER && log_links_give(m, p) == -1)
 		return -1;
-	send_ended(p);
 	/* before the channels to the workers, who make use of it */
 	if (p->role == ROLE_AUTHD && proc_send_fd(p, M_LIMITS, &empty,
 	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)

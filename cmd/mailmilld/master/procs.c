@@ -96,12 +96,41 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 
 /* --- what they say -------------------------------------------------------- */
 
+#define WORDS_MAX	100	/* that a child may say at once, and one a second: an
+				 * honest one says a few in its life */
+
+/* Each of these messages costs the master a step: may ${p} send one more? */
+static bool
+may_say(struct proc *p, const char *message)
+{
+	uint64_t now_ms = p->master->ops->now_ms();
+
+	if (p->words_ms < now_ms)
+		p->words_ms = now_ms;
+	p->words_ms += 1000;
+	if (p->words_ms - now_ms <= WORDS_MAX * 1000)
+		return true;
+	proc_offends(p, message);
+	return false;
+}
+
+static void
+on_bad(void *closure)
+{
+	proc_offends(closure, "malformed");
+}
+
 static void
 on_ready(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
 	struct msg_ready ready;
 
+	if (p->has_been_ready) {
+		proc_offends(p, "M_READY");
+		return;
+	}
+	p->has_been_ready = true;
 	memcpy(&ready, msg->base, sizeof(ready));
 	p->measures = ready.measures;
 	p->said_ready = true;
@@ -114,6 +143,8 @@ on_refused(void *closure, struct channel_msg *msg)
 	struct proc *p = closure;
 	struct msg_refused refused;
 
+	if (!may_say(p, "M_REFUSED"))
+		return;
 	memcpy(&refused, msg->base, sizeof(refused));
 	p->was_refused = true;
 	p->call = refused.call;
@@ -125,7 +156,7 @@ on_closed(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
 
-	proc_sessions_ended(p, msg->entries, msg->nentries);
+	proc_sessions_ended(p, "M_CLOSED", msg->entries, msg->nentries);
 	proc_collect(p);
 }
 
@@ -149,13 +180,14 @@ on_proxied(void *closure, struct channel_msg *msg)
 	int rc;
 
 	memcpy(&mp, msg->base, sizeof(mp));
-	if (p->book == NULL)
-		return;
-	/* sessions that have ended must not count against a limit */
+	/* sessions that have ended must not count against a limit; this one is
+	 * not among them: a worker tells its end after the answer, or on this
+	 * channel */
 	procs_collect(p->master);
-	/* the session may have ended meanwhile */
-	if ((rc = admit_proxied(p, &mp)) == -1)
+	if ((rc = admit_proxied(p, &mp)) == -1) {
+		proc_offends(p, "M_PROXIED");
 		return;
+	}
 	verdict.handle = mp.handle;
 	verdict.is_refused = rc == 1;
 	(void)chanev_send(p->ce, M_VERDICT, &verdict, NULL, 0, -1);
@@ -178,7 +210,11 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 	struct msg_keys_ready answer;
 
 	memcpy(&answer, msg->base, sizeof(answer));
-	if (answer.version != p->certs_sent)
+	if (answer.version > p->certs_sent) {
+		proc_offends(p, "M_KEYS_READY");
+		return;
+	}
+	if (answer.version != p->certs_sent || !may_say(p, "M_KEYS_READY"))
 		return;
 	p->keys_answer = answer;
 	p->has_keys_answer = true;
@@ -193,6 +229,8 @@ on_trouble(void *closure, struct channel_msg *msg)
 	const char *text = msg->entries;
 	unsigned int i;
 
+	if (!may_say(p, "M_TROUBLE"))
+		return;
 	for (i = 0; i < msg->nentries && text[i] != '\0'; i++)
 		p->trouble[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
 	p->trouble[i] = '\0';
@@ -239,7 +277,8 @@ const struct chanev_ops proc_ops = {
 		[M_DRAINED] = on_drained,
 		[M_KEYS_READY] = on_keys_ready
 	},
-	.gone = proc_gone
+	.gone = proc_gone,
+	.bad = on_bad
 };
 
 /* --- telling -------------------------------------------------------------- */

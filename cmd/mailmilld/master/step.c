@@ -133,6 +133,22 @@ bury(struct master *m, struct proc *p)
 	proc_free(p);
 }
 
+/* One that has sent what no honest process sends, or takes no sessions, is ended
+ * before it does more. */
+static void
+punish(struct proc *p)
+{
+	if (p->handed.is_stuck)
+		proc_kill(p);
+	if (p->offence == NULL || p->is_killed || p->has_exited)
+		return;
+	stats_inc(STATS_HOSTILE_KILLS);
+	log_errx("hostile", "role=%s slot=%u pid=%d message=%s effect=%s",
+	    role_name(p->role), p->slot, (int)p->pid, p->offence,
+	    "killed: an honest process does not send this message");
+	proc_kill(p);
+}
+
 static void
 proc_step(struct master *m, struct proc *p)
 {
@@ -143,6 +159,7 @@ proc_step(struct master *m, struct proc *p)
 		    (int)p->pid);
 	}
 	p->said_ready = false;
+	punish(p);
 	/* of one that was refused a call, its last words are read first: they
 	 * come with the end of its channel */
 	if (p->has_exited && !(is_refusal(p) && p->ce != NULL)) {
@@ -269,6 +286,7 @@ step(struct master *m)
 {
 	(void)master_is_due(m, &m->accept_ms);
 	take_stop(m);
+	taken_step(m);
 	procs_step(m);
 	respawns_step(m);
 	if (m->phase != MASTER_STOPPING)
@@ -315,6 +333,7 @@ master_deadline(const struct master *m)
 	earlier(&first, m->stop_ms);
 	earlier(&first, m->accept_ms);
 	earlier(&first, m->relog_ms);
+	earlier(&first, m->taken_ms);
 	earlier(&first, m->outage.hold_ms);
 	earlier(&first, reload_deadline(m));
 	earlier(&first, m->certs.look_ms);

@@ -48,6 +48,8 @@ bad_message(struct chanev *ce)
 		log_warnx("channel-protocol", "peer=%s messages=%llu",
 		    role_name(channel_peer(ce->ch)),
 		    (unsigned long long)ce->nbad);
+	if (ce->ops->bad != NULL)
+		ce->ops->bad(ce->closure);
 }
 
 /* Read one message and give it to its function.  Return 1, 0 when the peer is

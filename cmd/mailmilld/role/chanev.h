@@ -23,6 +23,9 @@ struct chanev_ops {
 	/* gone(closure): the peer has closed its end or died.  The last call
 	 * made; when it returns, the channel is freed, if it is not yet */
 	void	(*gone)(void *closure);
+	/* bad(closure): a message that fitted no row was thrown away.  Must not
+	 * free the channel.  NULL: it is only logged */
+	void	(*bad)(void *closure);
 };
 
 /* chanev_open(fd, self, peer, ops, closure): Serve the channel ${fd} on the

@@ -16,6 +16,7 @@
 
 struct ring {
 	_Alignas(CACHE_LINE) uint32_t	head;	/* handles written; wraps */
+	uint32_t			taken;	/* sessions taken; wraps */
 	_Alignas(CACHE_LINE) uint32_t	tail;	/* handles read */
 	_Alignas(CACHE_LINE) uint64_t	handles[ENDED_MAX];
 };
@@ -23,6 +24,7 @@ struct ring {
 struct ended {
 	struct ring	*ring;
 	uint32_t	 at;	/* the caller's own head or tail */
+	uint32_t	 taken;	/* the worker's own */
 	uint32_t	 end;	/* the reader's: where it stops in this turn */
 };
 
@@ -66,6 +68,18 @@ ended_put(struct ended *e, uint64_t handle)
 	e->ring->handles[e->at % ENDED_MAX] = handle;
 	__atomic_store_n(&e->ring->head, ++e->at, __ATOMIC_RELEASE);
 	return true;
+}
+
+void
+ended_take(struct ended *e)
+{
+	__atomic_store_n(&e->ring->taken, ++e->taken, __ATOMIC_RELEASE);
+}
+
+uint32_t
+ended_taken(const struct ended *e)
+{
+	return __atomic_load_n(&e->ring->taken, __ATOMIC_ACQUIRE);
 }
 
 bool

@@ -1,6 +1,7 @@
-/* Handles of ended sessions, from a worker to the master, in memory that both
- * have.  The master looks there before it counts, so no session wakes it by
- * ending: a wake-up would cost more than all else it does for a session.
+/* Handles of ended sessions, and how many a worker has taken, from it to the
+ * master, in memory that both have.  The master looks there before it counts, so
+ * no session wakes it: a wake-up would cost more than all else it does for a
+ * session.
  * Owns: the memory, its layout.
  * Knows nothing of what a handle names. */
 
@@ -25,6 +26,11 @@ void ended_free(struct ended *e);
 /* ended_put(e, handle): The worker's.  False: there is no room, the master has
  * not looked for long. */
 bool ended_put(struct ended *e, uint64_t handle);
+
+/* ended_take(e): The worker's: it has taken one more session.
+ * ended_taken(e): The master's: how many it says it has taken; wraps. */
+void ended_take(struct ended *e);
+uint32_t ended_taken(const struct ended *e);
 
 /* ended_get(e, &handle_r): The master's.  False: there is none.  Whatever the
  * worker writes there, no access is out of bounds; but it can be one without

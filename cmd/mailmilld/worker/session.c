@@ -139,6 +139,7 @@ session_start(struct worker *w, const struct msg_session *ms,
 	const char *reason = "not understood";
 	accept_construct *ac;
 
+	sessions_take(w);
 	if (fd != -1 && is_valid(w, ms)) {
 		if ((ac = session_new(w, ms, fd)) != NULL) {
 			if (moved != NULL && esmtp_session_resume(ac, moved,
@@ -173,17 +174,23 @@ session_peer_changed(void *host, accept_construct *ac)
 
 	set_options(w, ac);
 	addr_copy(&mp.peer.sa, &ac->peer.sa);
-	return chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1;
+	if (chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1)
+		return 1;
+	w->sessions.nasked++;
+	return 0;
 }
 
 void
 session_on_verdict(void *closure, struct channel_msg *msg)
 {
+	struct worker *w = closure;
 	struct msg_verdict verdict;
 	accept_construct *ac;
 
+	if (w->sessions.nasked > 0)
+		w->sessions.nasked--;
 	memcpy(&verdict, msg->base, sizeof(verdict));
-	if ((ac = sessions_find(closure, verdict.handle)) == NULL)
+	if ((ac = sessions_find(w, verdict.handle)) == NULL)
 		return;
 	esmtp_peer_done(ac, !verdict.is_refused);
 	session_wake(ac);

@@ -92,11 +92,21 @@ sessions_flush(struct worker *w)
 void
 sessions_on_ended(void *closure, struct channel_msg *msg)
 {
-	struct sessions *t = &((struct worker *)closure)->sessions;
+	struct worker *w = closure;
+	struct sessions *t = &w->sessions;
 
-	/* without it there is M_CLOSED */
-	if (t->shared == NULL && (t->shared = ended_attach(msg->fd)) == NULL)
-		log_warn("ended", "step=%s", "attach");
+	if (t->shared != NULL || (t->shared = ended_attach(msg->fd)) != NULL)
+		return;
+	/* the master would think that it takes no sessions */
+	log_err("ended", "step=%s", "attach");
+	child_exit(w->child);
+}
+
+void
+sessions_take(struct worker *w)
+{
+	if (w->sessions.shared != NULL)
+		ended_take(w->sessions.shared);
 }
 
 void
@@ -111,7 +121,10 @@ sessions_ended(struct worker *w, uint64_t handle)
 {
 	struct sessions *t = &w->sessions;
 
-	if (t->shared != NULL && ended_put(t->shared, handle))
+	/* the master must not hear that a session has ended before what was
+	 * asked for it: then both go over the channel */
+	if (t->nasked == 0 && t->shared != NULL &&
+	    ended_put(t->shared, handle))
 		return;
 	if (t->nended == MSG_CLOSED_MAX)
 		sessions_flush(w);

@@ -27,9 +27,10 @@ struct sessions {
 	accept_construct	**v;		/* by HANDLE_INDEX() */
 	size_t			 size;
 	size_t			 n;
-	struct ended		*shared;	/* from M_ENDED; may be NULL */
+	struct ended		*shared;	/* from M_ENDED, which comes first */
 	uint64_t		 ended[MSG_CLOSED_MAX]; /* handles for M_CLOSED */
 	unsigned int		 nended;
+	unsigned int		 nasked;	/* M_PROXIED without an answer yet */
 };
 
 /* tell.c */
@@ -75,6 +76,7 @@ struct worker {
  * sessions_flush(w): send what the memory shared with the master had no room
  * for; again at the end of each pass.
  * sessions_on_ended(w, msg): M_ENDED, that memory.
+ * sessions_take(w): tell there that one more has come.
  * sessions_free(w): the table, without the sessions in it. */
 accept_construct *sessions_find(const struct worker *w, uint64_t handle);
 int sessions_add(struct worker *w, accept_construct *ac);
@@ -83,6 +85,7 @@ void sessions_remove(struct worker *w, const accept_construct *ac);
 void sessions_ended(struct worker *w, uint64_t handle);
 void sessions_flush(struct worker *w);
 void sessions_on_ended(void *closure, struct channel_msg *msg);
+void sessions_take(struct worker *w);
 void sessions_free(struct worker *w);
 
 /* tell.c: what the queue process is told of commits.

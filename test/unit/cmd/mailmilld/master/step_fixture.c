@@ -20,6 +20,7 @@
 
 #include "cmd/mailmilld/master/certs.h"
 #include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/clock.h"
 #include "core/loop/after.h"
@@ -162,7 +163,7 @@ hear_hold(struct step_child *c, const struct msg_hold *hold)
 static void
 keep_session(struct step_child *c, struct channel_msg *msg)
 {
-	cr_assert_lt(c->nsessions, STEP_SESSIONS);
+	cr_assert_lt(c->nsessions, STEP_SESSIONS_MAX);
 	c->sessions[c->nsessions].handle =
 	    ((const struct msg_session *)msg->base)->handle;
 	c->sessions[c->nsessions++].fd = msg->fd;
@@ -174,9 +175,19 @@ exit_child(struct step_child *c)
 {
 	channel_free(c->ch);
 	c->ch = NULL;
+	ended_free(c->ended);
+	c->ended = NULL;
+	c->nleft = 0;
 	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
 	    c->is_killed ? SIGKILL : c->is_told ? 0 : 1 << 8);
 	c->has_exited = true;
+}
+
+static void
+take_sessions(struct step_child *c)
+{
+	for (; c->nleft > 0 && !c->is_stuck; c->nleft--)
+		ended_take(c->ended);
 }
 
 /* What ${c} has been sent. */
@@ -224,9 +235,14 @@ hear(struct step_child *c)
 		case M_SESSION:
 			say("%s<", step_name_of(c));
 			keep_session(c, &msg);
+			c->nleft++;
 			break;
 		case M_MOVE:
 			nmoved++;
+			c->nleft++;
+			break;
+		case M_ENDED:
+			c->ended = ended_attach(msg.fd);
 			break;
 		case M_CERTS:
 			version = ((const struct msg_certs *)msg.base)->version;
@@ -238,6 +254,7 @@ hear(struct step_child *c)
 		if (msg.fd != -1)
 			close(msg.fd);
 	}
+	take_sessions(c);
 }
 
 static void
@@ -411,6 +428,8 @@ step_act(const char *verb, struct step_child *c)
 	} else if (strcmp(verb, "close") == 0) {
 		channel_free(c->ch);
 		c->ch = NULL;
+	} else if (strcmp(verb, "stick") == 0 || strcmp(verb, "go") == 0) {
+		c->is_stuck = *verb == 's';
 	} else if (strcmp(verb, "relog") == 0) {
 		send_empty(c, M_RELOG);
 	} else if (strcmp(verb, "trouble") == 0) {
@@ -564,7 +583,7 @@ step_setup(void)
 	    err);
 	step_master.stats_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	step_master.limits_fd = step_master.stats_fd;
-	step_master.worker_sessions_max = 100;
+	step_master.worker_sessions_max = STEP_SESSIONS;
 	step_master.spare_fd = -1;
 	cr_assert_eq(master_log_open(&step_master), 0);
 	cr_assert_eq(listeners_bind(&step_master, step_master.config.settings), 0);

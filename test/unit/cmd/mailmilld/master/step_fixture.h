@@ -35,6 +35,7 @@ struct step_line {
 };
 
 #define STEP_SESSIONS	100	/* of one worker */
+#define STEP_SESSIONS_MAX 300	/* where a test allows more */
 
 struct step_child {
 	struct channel	*ch;		/* NULL: has closed it */
@@ -44,12 +45,15 @@ struct step_child {
 	bool		 is_held, is_successor;
 	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
 	uint32_t	 writer;	/* the instance of the last one */
+	bool		 is_stuck;	/* takes no sessions */
 	uint32_t	 version;	/* of certificates */
+	struct ended	*ended;		/* of a worker: what it shares */
+	unsigned int	 nleft;		/* sessions that it has not taken */
 	unsigned int	 nsessions;	/* that it has got from a listener */
 	struct {
 		uint64_t handle;
 		int	 fd;
-	}		 sessions[STEP_SESSIONS];
+	}		 sessions[STEP_SESSIONS_MAX];
 };
 
 extern struct master step_master;

@@ -67,6 +67,19 @@ Test(ended, a_full_one_takes_no_more_until_it_is_read)
 	both_free(&b);
 }
 
+Test(ended, what_is_taken_is_counted)
+{
+	struct both b;
+	int i;
+
+	both_init(&b);
+	cr_assert_eq(ended_taken(b.master), 0);
+	for (i = 0; i < 3; i++)
+		ended_take(b.worker);
+	cr_assert_eq(ended_taken(b.master), 3);
+	both_free(&b);
+}
+
 /* A worker that has been taken over may write what it likes. */
 Test(ended, whatever_is_in_the_memory_the_reader_stays_within_it)
 {

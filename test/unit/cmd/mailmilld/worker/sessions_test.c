@@ -95,6 +95,37 @@ Test(sessions, the_master_is_told_of_each_that_ended)
 	cr_assert_not(ended_get(master, &handle));
 }
 
+/* The master knows a session as long as something is asked for one. */
+Test(sessions, what_ends_before_an_answer_is_told_behind_the_question)
+{
+	const struct msg_verdict verdict = { .handle = HANDLE(1, 7) };
+	struct channel_msg msg = { .type = M_VERDICT, .base = &verdict };
+	uint64_t handle;
+
+	w->sessions.nasked = 1;
+	sessions_ended(w, HANDLE(1, 7));
+	cr_assert_not(ended_get(master, &handle));
+	cr_assert_eq(w->sessions.nended, 1);
+	cr_assert_eq(w->sessions.ended[0], HANDLE(1, 7));
+	session_on_verdict(w, &msg);
+	sessions_ended(w, HANDLE(1, 8));
+	cr_assert(ended_get(master, &handle));
+	cr_assert_eq(handle, HANDLE(1, 8));
+	/* there is no answer without a question */
+	session_on_verdict(w, &msg);
+	cr_assert_eq(w->sessions.nasked, 0);
+}
+
+Test(sessions, the_master_can_see_that_one_was_taken)
+{
+	struct msg_session ms = { .handle = HANDLE(1, 5), .listener = 1000 };
+	struct settings settings = { 0 };
+
+	child.settings = &settings;
+	session_start(w, &ms, NULL, -1);
+	cr_assert_eq(ended_taken(master), 1);
+}
+
 Test(sessions, handles_that_find_no_room_are_kept_for_the_end_of_the_pass)
 {
 	uint32_t i;

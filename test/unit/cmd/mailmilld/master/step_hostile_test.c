@@ -1,0 +1,439 @@
+/* The master's state machine: processes that send what no honest one sends, and
+ * workers that hang or lie. */
+
+#include "test/unit/cmd/mailmilld/master/step_fixture.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/ended.h"
+#include "core/process/stats.h"
+
+static void
+setup(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < 2048) {
+		rl.rlim_cur = rl.rlim_max < 2048 ? rl.rlim_max : 2048;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	step_setup();
+	cr_assert_eq(stats_attach(stats_create(), 0), 0);
+}
+
+TestSuite(step_hostile, .init = setup, .fini = step_teardown);
+
+static struct step_child *
+child(const char *name)
+{
+	int i;
+
+	for (i = 0; i < step_nchildren; i++)
+		if (strcmp(step_name_of(&step_children[i]), name) == 0 &&
+		    !step_children[i].has_exited)
+			return &step_children[i];
+	cr_assert_fail("%s", name);
+	return NULL;
+}
+
+static void
+tell(const char *name, enum msg_type type, const void *base,
+    const void *entries, unsigned int n, int fd)
+{
+	cr_assert_eq(channel_send(child(name)->ch, type, base, entries, n, fd),
+	    0);
+}
+
+/* ${n} clients connect, one after the other. */
+static void
+connect_many(int n)
+{
+	while (n-- > 0)
+		step_happens("connect");
+}
+
+/* What ${name} has sent last: is it taken as what an honest process sends? */
+static void
+expect_peace(void)
+{
+	step_happens("wait 1");
+	cr_expect_str_eq(step_said, "");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+}
+
+static void
+expect_end(const char *name)
+{
+	char line[32], follows[32];
+
+	step_happens("wait 1");
+	snprintf(follows, sizeof(follows), "!%s", name);
+	cr_expect_str_eq(step_said, follows);
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+	/* it is replaced */
+	snprintf(line, sizeof(line), "exit %s", name);
+	snprintf(follows, sizeof(follows), "+%s", name);
+	cr_expect_str_eq(step_happens(line), follows);
+}
+
+static uint64_t
+handle_of(const char *name)
+{
+	struct step_child *c = child(name);
+
+	cr_assert_gt(c->nsessions, 0);
+	return c->sessions[0].handle;
+}
+
+static void
+start_with_sessions(void)
+{
+	PLAY(STARTED, { "connect", "w1@1<" }, { "connect", "w2@1<" });
+}
+
+/* --- sessions ------------------------------------------------------------- */
+
+Test(step_hostile, the_end_of_another_worker_s_session)
+{
+	struct msg_empty empty = { 0 };
+	uint64_t handle;
+
+	start_with_sessions();
+	handle = handle_of("w2@1");
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	expect_end("w1@1");
+	/* that one goes on */
+	tell("w2@1", M_CLOSED, &empty, &handle, 1, -1);
+	step_happens("wait 1");
+	cr_expect_str_eq(step_said, "");
+}
+
+Test(step_hostile, the_end_of_a_session_twice)
+{
+	struct msg_empty empty = { 0 };
+	uint64_t handle;
+
+	start_with_sessions();
+	handle = handle_of("w1@1");
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	expect_peace();
+	cr_assert(ended_put(child("w1@1")->ended, handle));
+	/* the master looks there when somebody connects */
+	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
+Test(step_hostile, handles_that_are_guessed)
+{
+	struct msg_empty empty = { 0 };
+	uint64_t handles[MSG_CLOSED_MAX];
+	unsigned int i;
+
+	start_with_sessions();
+	for (i = 0; i < MSG_CLOSED_MAX; i++)
+		handles[i] = (uint64_t)(i + 1) << 32;
+	tell("w1@1", M_CLOSED, &empty, handles, MSG_CLOSED_MAX, -1);
+	expect_end("w1@1");
+}
+
+Test(step_hostile, garbage_in_the_shared_memory)
+{
+	unsigned int i;
+
+	start_with_sessions();
+	for (i = 0; i < ENDED_MAX; i++)
+		cr_assert(ended_put(child("w1@1")->ended, i));
+	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
+}
+
+Test(step_hostile, more_sessions_taken_than_were_sent)
+{
+	start_with_sessions();
+	ended_take(child("w1@1")->ended);
+	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
+}
+
+Test(step_hostile, a_client_of_another_worker_s_session)
+{
+	struct msg_proxied mp = { .peer.in.sin_family = AF_INET };
+
+	start_with_sessions();
+	mp.handle = handle_of("w2@1");
+	tell("w1@1", M_PROXIED, &mp, NULL, 0, -1);
+	expect_end("w1@1");
+}
+
+Test(step_hostile, a_client_of_a_session_without_a_proxy)
+{
+	struct msg_proxied mp = { .peer.in.sin_family = AF_INET };
+
+	start_with_sessions();
+	mp.handle = handle_of("w1@1");
+	tell("w1@1", M_PROXIED, &mp, NULL, 0, -1);
+	expect_end("w1@1");
+}
+
+static void
+give_away(const char *name, uint64_t handle, int fd)
+{
+	struct msg_move move = { .session.handle = handle, .moved.id = "0" };
+
+	tell(name, M_MOVE, &move, NULL, 0, fd);
+}
+
+Test(step_hostile, a_session_given_away_without_a_reload)
+{
+	struct step_child *c;
+
+	start_with_sessions();
+	c = child("w1@1");
+	give_away("w1@1", c->sessions[0].handle, c->sessions[0].fd);
+	expect_end("w1@1");
+}
+
+/* Return the first worker, which has been told to end by a reload. */
+static struct step_child *
+draining(void)
+{
+	start_with_sessions();
+	PLAY(CHANGED_OVER);
+	return child("w1@1");
+}
+
+static void
+expect_end_of_old(void)
+{
+	step_happens("wait 1");
+	cr_expect_str_eq(step_said, "!w1@1");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
+Test(step_hostile, another_worker_s_session_given_away)
+{
+	struct step_child *c = draining();
+
+	give_away("w1@1", handle_of("w2@1"), c->sessions[0].fd);
+	expect_end_of_old();
+}
+
+Test(step_hostile, a_file_in_place_of_a_client)
+{
+	struct step_child *c = draining();
+	int fd = open("/dev/null", O_RDWR);
+
+	give_away("w1@1", c->sessions[0].handle, fd);
+	expect_end_of_old();
+}
+
+Test(step_hostile, the_client_of_another_session)
+{
+	struct step_child *c = draining();
+
+	give_away("w1@1", c->sessions[0].handle,
+	    child("w2@1")->sessions[0].fd);
+	expect_end_of_old();
+}
+
+Test(step_hostile, a_session_given_away_and_ended)
+{
+	struct step_child *c = draining();
+	struct msg_empty empty = { 0 };
+	uint64_t handle = c->sessions[0].handle;
+
+	give_away("w1@1", handle, c->sessions[0].fd);
+	cr_expect_str_eq(step_happens("wait 1"), "1 moved");
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	expect_end_of_old();
+}
+
+/* --- other messages ------------------------------------------------------- */
+
+Test(step_hostile, ready_twice)
+{
+	struct msg_ready ready = { 0 };
+
+	start_with_sessions();
+	tell("q1@1", M_READY, &ready, NULL, 0, -1);
+	expect_end("q1@1");
+}
+
+Test(step_hostile, keys_that_were_never_sent)
+{
+	struct msg_keys_ready answer = { .version = 9, .is_good = 1 };
+
+	start_with_sessions();
+	tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	expect_end("k1@1");
+}
+
+Test(step_hostile, answers_about_keys_without_end)
+{
+	struct msg_keys_ready answer = { .version = 1, .is_good = 1 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	expect_end("k1@1");
+}
+
+Test(step_hostile, trouble_without_end)
+{
+	struct msg_empty empty = { 0 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("d1@1", M_TROUBLE, &empty, "none", 4, -1);
+	expect_peace();
+	/* later there may be some more */
+	step_happens("wait 50000");
+	for (i = 0; i < 40; i++)
+		tell("d1@1", M_TROUBLE, &empty, "none", 4, -1);
+	step_happens("wait 1");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+	for (i = 0; i < 30; i++)
+		tell("d1@1", M_TROUBLE, &empty, "none", 4, -1);
+	expect_end("d1@1");
+}
+
+static struct step_who every[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
+	{ "a1@1" }, { "w1@1" } };
+
+FOR_EACH(step_hostile, what_is_no_message, every)
+{
+	PLAY(STARTED);
+	cr_assert_eq(send(channel_fd(child(who->name)->ch), "x", 1, 0), 1);
+	expect_end(who->name);
+}
+
+/* A message that the table gives to another role. */
+FOR_EACH(step_hostile, a_message_of_the_master, every)
+{
+	const struct msg_drain drain = { 0 };
+	struct {
+		uint32_t type, n;
+	} header = { M_DRAIN, 0 };
+	char packet[sizeof(header) + sizeof(drain)] = { 0 };
+
+	memcpy(packet, &header, sizeof(header));
+	PLAY(STARTED);
+	cr_assert_eq(send(channel_fd(child(who->name)->ch), packet,
+	    sizeof(packet), 0), (ssize_t)sizeof(packet));
+	expect_end(who->name);
+}
+
+Test(step_hostile, its_successor_waits_longer_each_time)
+{
+	PLAY(STARTED);
+	send(channel_fd(child("w1@1")->ch), "x", 1, 0);
+	PLAY({ "wait 1", "!w1@1" }, { "exit w1@1", "+w1@1" });
+	send(channel_fd(child("w1@1")->ch), "x", 1, 0);
+	PLAY({ "wait 1", "!w1@1" }, { "exit w1@1", "" },
+	    { "wait 10000", "+w1@1" });
+}
+
+/* --- who gets the next session -------------------------------------------- */
+
+/* A worker that tells at once that its session has ended, and keeps it. */
+static void
+lie(const char *name, unsigned int *seen)
+{
+	struct step_child *c = child(name);
+
+	for (; *seen < c->nsessions; (*seen)++)
+		cr_assert(ended_put(c->ended, c->sessions[*seen].handle));
+}
+
+Test(step_hostile, one_that_ends_all_its_sessions_gets_no_more_than_others)
+{
+	unsigned int seen = 0, n1;
+	int i;
+
+	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
+	PLAY(STARTED);
+	for (i = 0; i < 200; i++) {
+		step_happens("connect");
+		lie("w1@1", &seen);
+	}
+	n1 = child("w1@1")->nsessions;
+	cr_expect_eq(n1 + child("w2@1")->nsessions, 200);
+	cr_expect_eq(n1, 100);
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+}
+
+/* --- sessions that are not taken ------------------------------------------ */
+
+Test(step_hostile, one_that_hangs_gets_no_more_after_a_while)
+{
+	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" },
+	    { "connect", "w2@1<" }, { "wait 2000", "" }, { "wait 9000", "" },
+	    { "connect", "w1@1<" }, { "wait 2000", "" },
+	    { "connect", "w2@1<" }, { "connect", "w2@1<" },
+	    { "connect", "w2@1<" },
+	    /* it has taken them */
+	    { "go w1@1", "" }, { "wait 2000", "" }, { "connect", "w1@1<" });
+	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
+}
+
+Test(step_hostile, one_that_goes_on_to_hang_is_replaced)
+{
+	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" }, { "wait 2000", "" },
+	    { "wait 10000", "" }, { "wait 28000", "" }, { "wait 2000", "!w1@1" },
+	    { "exit w1@1", "+w1@1" });
+	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 1);
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+}
+
+Test(step_hostile, one_that_takes_some_is_not_late)
+{
+	int i;
+
+	PLAY(STARTED, { "stick w1@1", "" });
+	for (i = 0; i < 30; i++) {
+		connect_many(2);
+		PLAY({ "wait 2000", "" });
+		/* all but the last */
+		if (i % 3 == 2)
+			PLAY({ "go w1@1", "" }, { "stick w1@1", "" });
+	}
+	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
+	cr_expect_eq(child("w1@1")->nsessions, 30);
+}
+
+/* The clock jumps when a whole machine was stopped. */
+Test(step_hostile, after_a_long_stop_of_all_it_has_time_to_go_on)
+{
+	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" }, { "wait 2000", "" },
+	    { "wait 3600000", "" }, { "go w1@1", "" },
+	    { "wait 30000", "" });
+	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
+}
+
+Test(step_hostile, so_many_may_wait_and_others_stay_in_the_backlog)
+{
+	unsigned int i;
+
+	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
+	PLAY(STARTED, { "stick w1@1; stick w2@1", "" });
+	connect_many(2 * TAKEN_MAX);
+	cr_expect_not_null(strstr(step_said, " deaf"), "%s", step_said);
+	for (i = 0; i < 3; i++)
+		cr_expect_str_eq(step_happens("connect"), "");
+	cr_expect_eq(child("w1@1")->nsessions, TAKEN_MAX);
+	cr_expect_eq(child("w2@1")->nsessions, TAKEN_MAX);
+	/* who connects first is first */
+	PLAY({ "go w2@1", "" },
+	    { "wait 10", "w2@1< w2@1< w2@1< accept" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
+}
