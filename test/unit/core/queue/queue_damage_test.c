@@ -84,15 +84,15 @@ Test(queue_damage, what_may_have_been_acknowledged_is_kept)
 	cr_assert(qf_exists(&f, f.incoming, "torn.0000000000007001.1"));
 	damages_of(0);
 	cr_assert_not(qf_exists(&f, f.incoming, "torn.0000000000001001.1"));
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
 	/* what is damaged for sure is for somebody to look at */
 	damages_of(5);
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000006001.1"));
-	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
 }
 
 Test(queue_damage, it_is_kept_for_a_week)
 {
-	static const char name[] = "torn.0000000000000005.1";
+	static const char name[] = "torn.0000000000005001.1";
 	struct timespec times[2] = { { 0, UTIME_OMIT },
 		{ .tv_sec = time(NULL) - SPOOL_TORN_KEEP_S } };
 

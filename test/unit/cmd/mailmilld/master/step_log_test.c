@@ -56,15 +56,15 @@ Test(step_log, the_logger_stays_at_a_reload)
 Test(step_log, a_logger_that_dies_during_a_reload_is_started_again)
 {
 	PLAY(STARTED, CHECKED, { "exit l1@1", "+l1@1" }, { "ready w1@2; "
-	      "ready w2@2; ready d1@2; ready q1@2; ready k1@2; ready a1@2", "" },
-	    { "ready l1@1", "-q1@1 -w1@1 -w2@1 @2 ok" },
+	      "ready w2@2; ready d1@2; ready q1@2; ready k1@2; ready a1@2; ready s1@2", "" },
+	    { "ready l1@1", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "exit l1@1", "+l1@2" });
 }
 
 Test(step_log, a_reload_that_fails_leaves_the_logger)
 {
 	PLAY(STARTED, CHECKED, { "trouble q1@2; exit q1@2", "!d1@2 !k1@2 "
-	      "!a1@2 !w1@2 !w2@2 no:queue 1 does not start: it is locked??" },
+	      "!a1@2 !s1@2 !w1@2 !w2@2 no:queue 1 does not start: it is locked??" },
 	    { "exit killed", "" }, { "connect", "w1@1<" });
 }
 
@@ -72,8 +72,8 @@ Test(step_log, a_logger_that_dies_during_a_stop_is_started_again)
 {
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "exit l1@1", "+l1@1" }, { "exit w1@1", "" },
-	    { "exit w2@1", "-q1@1 -k1@1 -a1@1" },
-	    { "exit q1@1; exit k1@1; exit a1@1", "-d1@1" },
+	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit q1@1; exit k1@1; exit a1@1; exit s1@1", "-d1@1" },
 	    { "exit d1@1", "-l1@1 ended:0" });
 }
 
@@ -113,9 +113,9 @@ say_written(uint32_t instance)
 Test(step_log, the_logger_gets_the_lines_of_each_process)
 {
 	PLAY(STARTED);
-	cr_expect_eq(logger()->nwriters, 6);
-	PLAY({ "exit w1@1", "+w1@1" }, { "ready w1@1", "" });
 	cr_expect_eq(logger()->nwriters, 7);
+	PLAY({ "exit w1@1", "+w1@1" }, { "ready w1@1", "" });
+	cr_expect_eq(logger()->nwriters, 8);
 }
 
 Test(step_log, a_new_logger_gets_what_the_old_one_has_not_written)
@@ -125,15 +125,15 @@ Test(step_log, a_new_logger_gets_what_the_old_one_has_not_written)
 	PLAY(STARTED, { "exit w1@1", "+w1@1" });
 	/* its last lines may still be in its socket */
 	PLAY({ "exit l1@1", "+l1@1" });
-	cr_expect_eq(logger()->nwriters, 7);
+	cr_expect_eq(logger()->nwriters, 8);
 	dead = 0;
 	say_written(dead);		/* there is none */
 	PLAY({ "wait 30000", "" }, { "exit l1@1", "+l1@1" });
-	cr_expect_eq(logger()->nwriters, 7);
-	dead = 6;			/* w1 is the sixth, after l d q k a */
+	cr_expect_eq(logger()->nwriters, 8);
+	dead = 7;		/* w1 is the seventh, after l d q k a s */
 	say_written(dead);
 	PLAY({ "wait 30000", "" }, { "exit l1@1", "+l1@1" });
-	cr_expect_eq(logger()->nwriters, 6);
+	cr_expect_eq(logger()->nwriters, 7);
 }
 
 Test(step_log, lines_of_dead_processes_are_kept_within_a_bound)

@@ -207,8 +207,8 @@ Test(step_reload, another_reload_has_a_line_of_its_own)
 	PLAY(STARTED, CHANGED_OVER,
 	    { "tell w1@1", "" }, { "hup", "?auth ?keys" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +w1@3 +w2@3" },
-	    { "ready all", "-q1@2 -w1@2 -w2@2 @3 ok" });
+	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
+	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 	fd = log_here();
 	PLAY({ "tell w1@2; tell w2@2", "" });
 	cr_expect_str_eq(drain_line(fd),

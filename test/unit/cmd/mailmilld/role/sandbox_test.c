@@ -72,7 +72,7 @@ Test(sandbox, authd_may_what_its_back_ends_need)
 Test(sandbox, paths_are_those_of_the_settings)
 {
 	struct role_path path = { .path = "" };
-	const struct role *r = role_of(ROLE_WORKER);
+	const struct role *r = role_of(ROLE_SPOOLD);
 
 	cr_assert(r->profile.path(&settings, 0, &path));
 	cr_assert_str_eq(path.path, "/var/spool/test/incoming");
