@@ -76,6 +76,8 @@ ALSO = {
     # the master chooses the numbers in the names of the spool's files
     'core/spool/spool_id.h': {'cmd/mailmilld/master'},
     'core/spool/spool_segment.h': {'cmd/mailmilld/master'},
+    # which ids belong to the account of a role
+    'core/table/subid.h': {'cmd/mailmilld/role'},
     # a reload checks whether authd could open its back ends
     'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master'},
     # and whether the agents could reach the Maildirs

@@ -1,8 +1,10 @@
-"""Workers as the master sees them: who gets connections."""
+"""Workers as the master sees them: who gets connections, which account each has."""
 import os
 import signal
+import subprocess
 
-from harness import Client, Server, wait_for
+from harness import (ROOT, TOP, Client, Server, Skip, text_message,
+                     unshare_mounts, wait_for)
 
 
 def connect(port, n):
@@ -39,3 +41,144 @@ def test_a_worker_that_hangs_gets_no_more_connections(d):
         for c in greeted + waiting + more:
             c.cmd('NOOP')
             c.close()
+
+
+# ------------------------------------------------------------------ accounts
+def ids(pid):
+    """Its user and group ids, and its groups."""
+    with open(f'/proc/{pid}/status') as f:
+        lines = dict(x.rstrip('\n').split(':', 1) for x in f if ':' in x)
+    uids, gids = ({int(n) for n in lines[x].split()} for x in ('Uid', 'Gid'))
+    assert len(uids) == len(gids) == 1, (uids, gids)
+    return uids.pop(), gids.pop(), [int(n) for n in lines['Groups'].split()]
+
+
+def check_ids(s):
+    """No two workers, and no worker and another process, have an id in common.
+    Return the workers' user ids."""
+    # one that has just been started is still root
+    s.ctl('status')
+    workers = {p: ids(p) for p in s.pids('worker')}
+    others = [ids(p) for p in s.pids() if p not in workers]
+    for n in 0, 1:
+        of_workers = [x[n] for x in workers.values()]
+        assert len(set(of_workers)) == len(workers), workers
+        assert not set(of_workers) & {x[n] for x in others}, (workers, others)
+    for _, _, groups in workers.values():
+        # the folder that all of them write to
+        assert set(groups) <= {os.stat(f'{s.spool}/incoming').st_gid}, workers
+    return {p: x[0] for p, x in workers.items()}
+
+
+def may_signal(uid, pid):
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresuid(uid, uid, uid)
+            os.kill(pid, 0)
+            os._exit(0)
+        except PermissionError:
+            os._exit(1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def send_some(s, n):
+    for i in range(n):
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message(i))
+            c.cmd('QUIT', '221')
+
+
+def test_each_worker_has_an_account_of_its_own(d):
+    if not ROOT:
+        raise Skip('needs root')
+    with Server(d, workers=3, as_root=True) as s:
+        first = check_ids(s)
+        assert len(first) == 3
+        a, b = list(first)[:2]
+        assert may_signal(first[a], a) and not may_signal(first[a], b)
+        # one of each stays
+        held = [Client(s.port) for _ in range(3)]
+        for c in held:
+            c.hello()
+            c.envelope()
+            c.cmd('DATA', '354')
+        s.ctl('reload')
+        now = check_ids(s)
+        assert len(now) == 6 and set(first) < set(now), (first, now)
+        for c in held:
+            c.send(text_message() + b'.\r\n')
+            c.expect('250')
+            c.close()
+        # segments pass from one to the next
+        send_some(s, 12)
+        s.wait_mail(15)
+        victim = s.pids('worker 2')[0]
+        os.kill(victim, signal.SIGKILL)
+        wait_for('another one', lambda: s.pids('worker 2') not in
+                 ([], [victim]))
+        wait_for('all', lambda: {p['state'] for p in s.ctl_json('status')[
+            'processes']} == {'running'})
+        check_ids(s)
+        send_some(s, 6)
+        s.wait_mail(21)
+
+
+def give_ranges(d, text):
+    """In this process's mount namespace, /etc is a copy that may be changed."""
+    if not os.path.exists(f'{d}/etc'):
+        unshare_mounts()
+        subprocess.run(['cp', '-a', '/etc', f'{d}/etc'], check=True)
+        subprocess.run(['mount', '--bind', f'{d}/etc', '/etc'], check=True)
+    for name in 'subuid', 'subgid':
+        with open(f'/etc/{name}', 'w') as f:
+            f.write(text)
+
+
+def test_their_ids_come_from_the_ranges_of_the_account(d):
+    give_ranges(d, 'somebody:100000:65536\nnobody:300000:5\n')
+    s = Server(d, workers=2, as_root=True, conf='user = "nobody"')
+    with s:
+        assert set(check_ids(s).values()) == {300000, 300001}
+        assert 'event=account-range' not in s.log()
+        s.ctl('reload')
+        check_ids(s)
+        # a range that is too small keeps the old configuration
+        s.write_conf(workers=3)
+        p = s.ctl('reload', check=False)
+        assert p.returncode != 0, p
+        assert 'event=account-range' in s.log() and 'needed=6' in s.log()
+        # and its ids
+        victim = s.pids('worker 1')[0]
+        os.kill(victim, signal.SIGKILL)
+        wait_for('another one', lambda: s.pids('worker 1') not in
+                 ([], [victim]))
+        wait_for('all', lambda: {p['state'] for p in s.ctl_json('status')[
+            'processes']} == {'running'})
+        assert set(check_ids(s).values()) <= set(range(300000, 300005))
+    s = Server(d, workers=3, as_root=True, conf='user = "nobody"')
+    p = subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
+    assert p.returncode == 78, p
+    assert 'account-range' in p.stderr and 'needed=6' in p.stderr, p
+    give_ranges(d, 'somebody:100000:65536\n')
+    with s:
+        assert 'unused ids are taken' in s.log()
+        check_ids(s)
+
+
+def test_make_install_gives_the_account_its_ranges(d):
+    give_ranges(d, 'somebody:100000:65536\nother:400000:65536\n')
+    # useradd would write there
+    subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', '/var/log'], check=True)
+    script = f'{TOP}/cmd/mailmilld/init/accounts.sh'
+    for _ in range(2):
+        subprocess.run(['sh', script], check=True, capture_output=True)
+        for name in 'subuid', 'subgid':
+            with open(f'/etc/{name}') as f:
+                lines = f.read().split('\n')
+            assert [x for x in lines if x.startswith('_mailmill')] == [
+                '_mailmill:465536:1024'], lines

@@ -155,7 +155,8 @@ open_parts(struct master *m)
 	}
 	log_on_failure(master_log_failed, m);
 	accounts_say();
-	if (accounts_find(s, m->is_trial, m->accounts) == -1)
+	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
+	    own_accounts_find(m, s) == -1)
 		return EX_CONFIG;
 	/* an address or a spool in use may be free soon */
 	if (open_stats(m) == -1 || open_limits(m) == -1 ||

@@ -54,6 +54,7 @@ struct proc {
 	unsigned int		 stats_slot;
 	unsigned int		 generation;	/* of its configuration */
 	pid_t			 pid;
+	struct account		 account;
 	struct chanev		*ce;		/* NULL: the child has closed it */
 	struct book		*book;		/* of a worker */
 	struct ended		*ended;		/* of a worker */
@@ -187,6 +188,7 @@ struct master {
 					 * manager: a missing account becomes
 					 * a numeric uid */
 	struct account		 accounts[NROLES];
+	struct account_range	 ranges[NROLES]; /* where role->has_range */
 	uint64_t		 started_ms;
 	/* processes */
 	struct proc_list	 procs;
@@ -281,6 +283,17 @@ int log_link_open(struct master *m, const struct proc *p,
 int log_links_give(struct master *m, struct proc *logger);
 void log_link_ended(struct master *m, uint32_t instance);
 void log_links_close(struct master *m);
+
+/* own_account.c */
+
+/* own_accounts_find(m, s): Find the ranges of ids of the roles that ${s} needs,
+ * unless those in use are large enough.  Return 0, or -1 having logged why.
+ * own_account(m, role, account_r): The account of the next process of ${role}:
+ * the role's, or one that no living process has.  Return 0, or -1 having logged
+ * that there is none left. */
+int own_accounts_find(struct master *m, const struct settings *s);
+int own_account(const struct master *m, enum role_id role,
+    struct account *account_r);
 
 /* procs.c, proc_start.c */
 

@@ -125,7 +125,8 @@ needs_check(struct master *m)
 	if (geteuid() != 0)
 		printf("not checked, since that needs root: accounts, and what "
 		    "they may read and write\n");
-	if (accounts_find(s, m->is_trial, m->accounts) == -1)
+	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
+	    own_accounts_find(m, s) == -1)
 		rc = -1;
 	if (spooldir_check(s->spool) == -1)
 		rc = refuse(s, "spool", s->spool) == -1 ? -1 : rc;

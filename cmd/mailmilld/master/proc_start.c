@@ -46,15 +46,24 @@ has_older(const struct master *m, const struct proc *p)
 	return false;
 }
 
+/* The group that the processes of a role have beside their own. */
+static gid_t
+aux_gid(const struct master *m, const struct role *role)
+{
+	/* the role's folders belong to its account */
+	if (role->has_range && role->folders[0].name != NULL)
+		return m->accounts[role->id].gid;
+	return m->accounts[role->group_of].gid;
+}
+
 static int
 send_init(struct master *m, struct proc *p, const struct config *config)
 {
-	const struct account *a = &m->accounts[p->role];
 	struct msg_init init = {
 		.slot = p->slot, .instance = p->instance,
 		.stats_slot = p->stats_slot,
-		.uid = a->uid, .gid = a->gid,
-		.aux_gid = m->accounts[role_of(p->role)->group_of].gid,
+		.uid = p->account.uid, .gid = p->account.gid,
+		.aux_gid = aux_gid(m, role_of(p->role)),
 		.is_successor = role_of(p->role)->is_replaced &&
 		    has_older(m, p)
 	};
@@ -184,6 +193,11 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 	p->slot = slot;
 	p->instance = instance_next(m, role, s->spool);
 	p->started_ms = m->ops->now_ms();
+	if (own_account(m, role, &p->account) == -1) {
+		free(p);
+		errno = EAGAIN;
+		return NULL;
+	}
 	if (stats_slot_take(m, &p->stats_slot) == -1) {
 		free(p);
 		return NULL;

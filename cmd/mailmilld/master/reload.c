@@ -154,6 +154,7 @@ start(struct master *m, struct config *config, char *err_r, size_t errlen)
 
 	/* a role that the old configuration did not need has no account yet */
 	if (accounts_find(config->settings, m->is_trial, m->accounts) == -1 ||
+	    own_accounts_find(m, config->settings) == -1 ||
 	    listeners_bind(m, config->settings) == -1) {
 		snprintf(err_r, errlen, "%s: %s", config_filename(),
 		    log_last_error(why, sizeof(why)));

@@ -19,10 +19,15 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/caps.h"
 #include "core/process/log.h"
+#include "core/table/subid.h"
 
 #define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
 				 * below its 64-bit-only one */
 #define TRIAL_UIDS	300
+#define SPARE_UID	64600	/* for processes with an account each, likewise */
+#define SPARE_UIDS	900
+#define SPARE_MORE	16	/* above what is needed: for old processes of
+				 * several reloads */
 
 /* The unused numeric uid for ${role}: always the same one while the system's
  * accounts do not change, so that a spool can be opened again. */
@@ -119,6 +124,67 @@ accounts_find(const struct settings *s, bool is_trial,
 		else if (account_find(s, role, is_trial, &accounts[role]) == -1)
 			return -1;
 	}
+	return 0;
+}
+
+/* ${n} unused ids in a row.  Return the first, or 0. */
+static unsigned int
+spare_ids(unsigned int n)
+{
+	unsigned int id, run = 0;
+
+	for (id = SPARE_UID; id < SPARE_UID + SPARE_UIDS; id++) {
+		run = getpwuid(id) == NULL && getgrgid(id) == NULL ? run + 1 :
+		    0;
+		if (run == n)
+			return id + 1 - n;
+	}
+	return 0;
+}
+
+static int
+refuse_range(enum role_id role, const char *name, const char *file,
+    unsigned int count, unsigned int needed)
+{
+	log_errx("account-range", "role=%s account=%s file=%s count=%u "
+	    "needed=%u reason=%s", role_name(role), name, file, count, needed,
+	    "the account has fewer ids there than twice its processes");
+	return -1;
+}
+
+int
+accounts_range(const struct settings *s, enum role_id role,
+    const struct account *account, struct account_range *range_r)
+{
+	const char *name = role_account(s, role);
+	unsigned int needed = 2 * role_count(s, role), id;
+	struct subid_range uids, gids;
+
+	*range_r = (struct account_range){ .n = 0 };
+	if (geteuid() != 0)
+		return 0;
+	if (subid_find(SUBUID_FILE, name, account->uid, &uids) == 0 &&
+	    subid_find(SUBGID_FILE, name, account->uid, &gids) == 0) {
+		if (uids.count < needed)
+			return refuse_range(role, name, SUBUID_FILE,
+			    uids.count, needed);
+		if (gids.count < needed)
+			return refuse_range(role, name, SUBGID_FILE,
+			    gids.count, needed);
+		range_r->first = (struct account){ uids.first, gids.first };
+		range_r->n = uids.count < gids.count ? uids.count :
+		    gids.count;
+		return 0;
+	}
+	if ((id = spare_ids(needed + SPARE_MORE)) == 0)
+		return refuse_range(role, name, SUBUID_FILE, 0, needed);
+	range_r->first = (struct account){ id, id };
+	range_r->n = needed + SPARE_MORE;
+	log_event(LOG_LEVEL_NOTICE, "account-range", "role=%s account=%s "
+	    "uid=%u count=%u effect=%s advice=%s", role_name(role), name, id,
+	    range_r->n, "unused ids are taken, none belong to the account",
+	    "give it some with \"make accounts\" or usermod(8) "
+	    "--add-subuids and --add-subgids");
 	return 0;
 }
 

@@ -17,6 +17,12 @@ struct account {
 	gid_t	gid;
 };
 
+/* Accounts for the processes of a role, one each: ${n} pairs from ${first} on. */
+struct account_range {
+	struct account	first;
+	unsigned int	n;	/* 0: there is none, not started as root */
+};
+
 struct settings;
 
 /* accounts_say(): Started without root: say so in the log. */
@@ -34,6 +40,14 @@ void account_look(const struct settings *s, enum role_id role,
  * command that creates the account.  Return 0, or -1 having logged why. */
 int accounts_find(const struct settings *s, bool is_trial,
     struct account accounts[NROLES]);
+
+/* accounts_range(s, role, account, range_r): The ids for the processes of ${role},
+ * whose account is ${account}: those which /etc/subuid and /etc/subgid give to
+ * it, or unused ones with a notice in the log.  There are enough for twice the
+ * processes that ${s} needs, since old and new ones run together after a reload.
+ * Return 0, or -1 having logged why. */
+int accounts_range(const struct settings *s, enum role_id role,
+    const struct account *account, struct account_range *range_r);
 
 /* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then
  * become ${uid} and ${gid} with the one supplementary group ${aux_gid} (0:

@@ -61,6 +61,9 @@ struct role {
 	/* it also has the group of that role's account; ROLE_MASTER: no */
 	enum role_id	 group_of;
 	bool		 keeps_groups;	/* and all groups that its account is in */
+	/* each process has an account of its own, from the ranges of ids that
+	 * belong to the role's account (privs.h) */
+	bool		 has_range;
 
 	/* count(s): how many of it that configuration needs.  NULL: one */
 	unsigned int	(*count)(const struct settings *s);

@@ -213,6 +213,7 @@ const struct role role_worker = {
 	.id = ROLE_WORKER,
 	.name = "worker",
 	ROLE_ACCOUNT(user),
+	.has_range = true,
 	.count = worker_count,
 	.main = worker_main,
 	.peers = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_KEYD) |

@@ -203,6 +203,8 @@ hear(struct step_child *c)
 		case M_INIT:
 			init = msg.base;
 			c->slot = init->slot;
+			c->uid = init->uid;
+			c->gid = init->gid;
 			c->generation = generation_of(c);
 			c->is_successor = init->is_successor != 0;
 			break;

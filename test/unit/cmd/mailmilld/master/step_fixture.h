@@ -41,6 +41,7 @@ struct step_child {
 	struct channel	*ch;		/* NULL: has closed it */
 	enum role_id	 role;
 	unsigned int	 slot, generation;
+	uint32_t	 uid, gid;
 	bool		 has_exited, is_ready, is_told, is_killed;
 	bool		 is_held, is_successor;
 	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
