@@ -46,16 +46,6 @@ has_older(const struct master *m, const struct proc *p)
 	return false;
 }
 
-/* The group that the processes of a role have beside their own. */
-static gid_t
-aux_gid(const struct master *m, const struct role *role)
-{
-	/* the role's folders belong to its account */
-	if (role->has_range && role->folders[0].name != NULL)
-		return m->accounts[role->id].gid;
-	return m->accounts[role->group_of].gid;
-}
-
 static int
 send_init(struct master *m, struct proc *p, const struct config *config)
 {
@@ -63,7 +53,6 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 		.slot = p->slot, .instance = p->instance,
 		.stats_slot = p->stats_slot,
 		.uid = p->account.uid, .gid = p->account.gid,
-		.aux_gid = aux_gid(m, role_of(p->role)),
 		.is_successor = role_of(p->role)->is_replaced &&
 		    has_older(m, p)
 	};

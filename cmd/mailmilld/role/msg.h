@@ -36,7 +36,6 @@ struct msg_init {
 	uint32_t instance;	/* of this process, from 1; a worker's has the number of its files in the low bits */
 	uint32_t stats_slot;
 	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
-	uint32_t aux_gid;	/* supplementary group; 0: none */
 	uint32_t is_successor;	/* it takes over from one that still runs */
 };
 /* Which certificates and keys: one more with each change of a file. */

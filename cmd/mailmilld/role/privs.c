@@ -228,13 +228,13 @@ stay_so(void)
 }
 
 int
-privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root)
+privs_drop(uid_t uid, gid_t gid, const char *root)
 {
 	if (uid != 0) {
 		if (root != NULL && enter_root(root) == -1)
 			return -1;
-		if (setgroups(aux_gid == 0 ? 0 : 1, &aux_gid) == -1) {
-			log_err("privileges", "gid=%u", (unsigned int)aux_gid);
+		if (setgroups(0, NULL) == -1) {
+			log_err("privileges", "step=%s", "groups");
 			return -1;
 		}
 		if (become(uid, gid) == -1)

@@ -49,11 +49,10 @@ int accounts_find(const struct settings *s, bool is_trial,
 int accounts_range(const struct settings *s, enum role_id role,
     const struct account *account, struct account_range *range_r);
 
-/* privs_drop(uid, gid, aux_gid, root): chroot to ${root} (NULL: no), then
- * become ${uid} and ${gid} with the one supplementary group ${aux_gid} (0:
- * none), for good.  ${uid} 0: only no_new_privs.  Return 0, or -1 having
- * logged why. */
-int privs_drop(uid_t uid, gid_t gid, gid_t aux_gid, const char *root);
+/* privs_drop(uid, gid, root): chroot to ${root} (NULL: no), then become ${uid}
+ * and ${gid} without supplementary groups, for good.  ${uid} 0: only
+ * no_new_privs.  Return 0, or -1 having logged why. */
+int privs_drop(uid_t uid, gid_t gid, const char *root);
 
 /* privs_drop_account(name, uid, gid): The same without chroot, and with all
  * the supplementary groups that the account ${name} has: what it may read, as

@@ -95,7 +95,7 @@ drop(const struct probe_spec *spec)
 
 	if (spec->name != NULL)
 		return privs_drop_account(spec->name, a->uid, a->gid);
-	return privs_drop(a->uid, a->gid, 0, NULL);
+	return privs_drop(a->uid, a->gid, NULL);
 }
 
 static void __attribute__((noreturn))

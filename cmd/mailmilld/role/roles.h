@@ -58,9 +58,7 @@ struct role {
 	/* ROLE_ACCOUNT(field): the setting that names its account */
 	const char	*account_setting;	/* NULL: the master's account */
 	size_t		 account_offset;
-	/* it also has the group of that role's account; ROLE_MASTER: no */
-	enum role_id	 group_of;
-	bool		 keeps_groups;	/* and all groups that its account is in */
+	bool		 keeps_groups;	/* all groups that its account is in */
 	/* each process has an account of its own, from the ranges of ids that
 	 * belong to the role's account (privs.h) */
 	bool		 has_range;

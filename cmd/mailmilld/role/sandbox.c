@@ -292,7 +292,7 @@ become(struct sandbox *sb)
 		    role->root);
 	if ((role->keeps_groups ? privs_drop_account(role_account(sb->settings,
 	    role->id), init->uid, init->gid) : privs_drop(init->uid, init->gid,
-	    init->aux_gid, role->root == NULL ? NULL : root)) == -1)
+	    role->root == NULL ? NULL : root)) == -1)
 		return -1;
 	hold(sb, MEASURE_PRIVS);
 	if (geteuid() != 0)
