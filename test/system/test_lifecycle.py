@@ -151,7 +151,7 @@ def test_every_process_comes_back(d):
                 c.hello()
                 c.mail(text_message(i))
         s.wait_mail(4)
-        assert int(s.stats()['respawns']) == 5
+        assert int(s.stats()['respawns']) == 6
 
 
 def test_workers_accept_while_the_queue_is_down(d):
