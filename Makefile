@@ -97,6 +97,13 @@ $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libmailmill.a $(B)/libcore.a
 $(B)/logsink: $(B)/test/bench/logsink.o
 $(B)/tlsbench: $(B)/test/bench/tlsbench.o
+# mailmilld in the hands of somebody else: test/hostile/hostile.h
+$(B)/hostile/mailmilld: LDLIBS += -lpam
+$(B)/hostile/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
+	  channel_open channel_free channel_send channel_recv)
+$(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
@@ -119,7 +126,7 @@ $(B)/.deps: test/deps.sh
 
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
 
-tests: all $(PROGRAMS) $(if $(UNIT_SRC),$(B)/unit)
+tests: all $(PROGRAMS) $(B)/hostile/mailmilld $(if $(UNIT_SRC),$(B)/unit)
 
 unit: $(B)/unit
 	$(B)/unit -j2

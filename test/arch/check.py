@@ -147,6 +147,19 @@ def rows_of_states_name_who_enters_them(root, objects):
             yield f'{table}: {state} is entered by {enters.get(state)}'
 
 
+def tricks_are_played(root, objects):
+    """Each row of trick.def, by a system test."""
+    names = re.findall(r'^TRICK\((\w+),', text(f'{root}/test/hostile/trick.def'),
+                       re.M)
+    if not names:
+        yield 'test/hostile/trick.def: no rows'
+    played = ''.join(text(p) for p in glob.glob(
+        f'{root}/test/system/test_hostile_*.py'))
+    for n in names:
+        if f"'{n}'" not in played:
+            yield f'test/hostile/trick.def: no system test plays {n}'
+
+
 def manuals_are_clean(root, objects):
     pages = sorted(glob.glob(root + '/man/*.[1-9]'))
     if not pages:
@@ -267,6 +280,8 @@ SPOIL = {
         ('cmd/mailmilld/master/signals.c',
          lambda s: s.replace('LOG_LEVEL_NOTICE', 'LOG_LEVEL_INFO')),
         ('man/mailmilld.8', lambda s: s.replace('.It vanished', '.It left'))],
+    tricks_are_played: [
+        ('test/hostile/trick.def', append('TRICK(dance, "")\n'))],
     manuals_are_clean: [
         ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
 }
@@ -289,7 +304,7 @@ def spoil_copy(root, path, spoil):
     """A copy of the tree with one text changed."""
     for f in ('README', 'Makefile'):
         shutil.copy(f'{TOP}/{f}', root)
-    for d in PARTS + ('man',):
+    for d in PARTS + ('man', 'test/hostile', 'test/system'):
         shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
     with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
         s = spoil(f.read())
@@ -316,7 +331,7 @@ CHECKS = rooms.CHECKS + roles.CHECKS + logs.CHECKS + [
     settings_are_in_the_manual, counters_are_in_the_manual,
     rows_of_proto_name_their_source,
     rows_of_states_name_who_enters_them, readme_names_what_is_there,
-    readme_names_every_room, manuals_are_clean]
+    readme_names_every_room, tricks_are_played, manuals_are_clean]
 
 
 def main():

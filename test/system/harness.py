@@ -185,7 +185,8 @@ class Server:
     def __init__(self, dir, conf='', listener='', listen='', domain='',
                  extra='', args=(), workers=2, user=None, nofile=None,
                  spool=None, mail=None, log='stderr', port=None,
-                 as_root=False, client_sessions=0):
+                 as_root=False, client_sessions=0,
+                 program=f'{BUILD}/mailmilld'):
         if NOT_AS_ROOT and not as_root:
             user = user or NOBODY
         self.dir, self.port = dir, port or free_port()
@@ -201,7 +202,7 @@ class Server:
                              log=log, client_sessions=client_sessions)
         os.makedirs(self.mail, exist_ok=True)
         os.chmod(self.mail, 0o1777)
-        self.program = f'{BUILD}/mailmilld'
+        self.program = program
         if user:
             os.chmod(dir, 0o1777)
             if not others_reach(self.program):

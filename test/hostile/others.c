@@ -1,0 +1,113 @@
+/* Tricks of the processes that a worker or the queue asks. */
+
+#include "test/hostile/hostile.h"
+
+#include <string.h>
+
+#include "tls/remote.h"
+
+/* --- deliver -------------------------------------------------------------- */
+
+static bool
+is_own(uint64_t job)
+{
+	unsigned int i;
+
+	for (i = 0; i < hostile.nkept && i < HOSTILE_KEPT; i++)
+		if (hostile.kept[i] == job)
+			return true;
+	return false;
+}
+
+bool
+trick_done(uint64_t arg, unsigned int)
+{
+	const struct msg_empty empty = { 0 };
+	struct job_error error = { .text = "forged" };
+	struct job_result results[JOBS_AT_ONCE];
+	unsigned int n = 0;
+	uint64_t job;
+
+	memset(results, 0, sizeof(results));
+	for (job = 0; job <= arg; job++) {
+		if (is_own(job))
+			continue;
+		results[n++].job = job;
+		if (n == JOBS_AT_ONCE || job == arg) {
+			(void)hostile_send(ROLE_QUEUE, D_DONE, &empty, results,
+			    n);
+			n = 0;
+		}
+		error.job = job;
+		memset(error.text, 'x', job % 2 == 0 ? sizeof(error.text) : 0);
+		if (job % 16 == 0)
+			(void)hostile_send(ROLE_QUEUE, D_ERROR, &error, NULL,
+			    0);
+	}
+	return true;
+}
+
+/* --- authd ---------------------------------------------------------------- */
+
+static const struct { const char *text; size_t len; } logins[] = {
+#define LOGIN(s) { s, sizeof(s) - 1 }
+	LOGIN(""), LOGIN("a\0b"), LOGIN("a\r\nEvil: header"), LOGIN("\377\376"),
+	LOGIN("a b"), LOGIN("\"quoted"), LOGIN("a\nb event=accepted"),
+	LOGIN("x\t\033[2J")
+#undef LOGIN
+};
+#define NLOGINS	(sizeof(logins) / sizeof(logins[0]))
+
+static int
+reply_to(const struct hostile_link *link, uint64_t id, uint32_t status,
+    const char *text, size_t len)
+{
+	static unsigned char buf[HOSTILE_PACKET];
+	const struct msg_auth ma = { .id = id, .status = status,
+	    .why = (uint32_t)id };
+
+	return hostile_write(link, buf, hostile_packet(A_REPLY, &ma, text,
+	    (unsigned int)len, buf), NULL, 0);
+}
+
+bool
+trick_replies(uint64_t arg, unsigned int turn)
+{
+	static uint64_t id;
+	unsigned int i;
+
+	if (turn == 0)
+		id = 0;
+	/* not more than the workers read meanwhile */
+	for (; id <= arg && id < turn * 64ULL + 64; id++)
+		for (i = 0; i < hostile.nlinks; i++)
+			if (hostile.links[i].peer == ROLE_WORKER) {
+				(void)reply_to(&hostile.links[i], id,
+				    ESMTP_AUTH_OK, logins[id % NLOGINS].text,
+				    logins[id % NLOGINS].len);
+				(void)reply_to(&hostile.links[i], id,
+				    (uint32_t)id % 16, "x", 1);
+			}
+	return id > arg;
+}
+
+/* --- keyd ----------------------------------------------------------------- */
+
+bool
+trick_forger(uint64_t arg, unsigned int)
+{
+	struct msg_keys_ready ready = { .is_good = 1 };
+	struct msg_signed ms = { 0 };
+	uint8_t signature[TLS_SIG_MAX];
+
+	hostile.is_forger = true;
+	memset(signature, 0x30, sizeof(signature));
+	for (ms.id = 0; ms.id < arg; ms.id++)
+		(void)hostile_send(ROLE_WORKER, K_SIGNED, &ms, signature,
+		    (unsigned int)(ms.id % TLS_SIG_MAX));
+	for (ready.version = 0; ready.version < 8; ready.version++)
+		(void)hostile_send(ROLE_MASTER, M_KEYS_READY, &ready, NULL, 0);
+	ready.version = UINT32_MAX;
+	(void)hostile_send(ROLE_MASTER, M_KEYS_READY, &ready, NULL, 0);
+	return true;
+}

@@ -1,0 +1,181 @@
+"""A server whose processes can be told to turn on it (test/hostile/hostile.h),
+and mail that goes through it meanwhile."""
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import threading
+
+from harness import (BUILD, SANITIZE, TOP, Client, Server, Skip, body_of,
+                     wait_for)
+from keys import make_pair, tls_conf
+
+with open(f'{TOP}/test/hostile/trick.def') as f:
+    TRICKS = re.findall(r'^TRICK\((\w+),', f.read(), re.M)
+
+
+def need_sandbox():
+    if SANITIZE:
+        raise Skip('sanitizers need more than a role may do')
+
+
+def send_signal(pid, number, value):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sigqueue.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    if libc.sigqueue(pid, number, value) == -1:
+        raise ProcessLookupError(os.strerror(ctypes.get_errno()))
+
+
+class Hostile(Server):
+    """With a process of each role."""
+
+    def __init__(self, d, listener='', **kw):
+        make_pair(d, 'ec')
+        open(f'{d}/users', 'a').close()
+        super().__init__(
+            d, program=f'{BUILD}/hostile/mailmilld', listener=tls_conf(
+                d, 'ec') + f'Auth_Backend = "passwd:{d}/users"\n' + listener,
+            **kw)
+        self.give_to_authd(f'{d}/users')
+
+    def pid(self, title):
+        """Of the process with that title, such as "worker 1", once it runs."""
+        def running():
+            pids = {p['pid'] for p in self.ctl_json('status')['processes']
+                    if p['state'] == 'running'}
+            return [p for p in self.pids(f'mailmilld: {title}') if p in pids]
+        return wait_for(title, running, 30)[0]
+
+    def order(self, pid, trick, arg=0):
+        send_signal(pid, signal.SIGRTMIN + TRICKS.index(trick), arg)
+
+    def play(self, title, trick, arg=0, timeout=60):
+        """Until it has done so; whether it has lived to see that."""
+        pid, at = self.pid(title), len(self.log())
+        self.order(pid, trick, arg)
+        done = re.compile(rf'\[{pid}\] .*event=hostile-done trick={trick} '
+                          rf'arg={arg}\b')
+        end = re.compile(rf'event=process-end .*pid={pid} ')
+        return wait_for(f'{title}: {trick}', lambda: (
+            [True] if done.search(self.log(), at) else
+            [False] if end.search(self.log(), at) else None), timeout)[0]
+
+    def said(self, what):
+        """The last number that a trick has found out."""
+        return int(re.findall(rf'event=hostile what={what} n=(\d+)',
+                              self.log())[-1])
+
+    def all_run(self):
+        wait_for('all processes', lambda: {p['state'] for p in self.ctl_json(
+            'status')['processes']} == {'running'}, 40)
+
+    def serves(self):
+        """Until a client gets all the way to its message."""
+        def once():
+            with contextlib.suppress(OSError, AssertionError), \
+                    Client(self.port, timeout=5) as c:
+                c.hello()
+                c.mail(b'Subject: served\r\n\r\n\r\n', 'served@example.test')
+                return True
+        wait_for('service', once, 30)
+
+    def slot_of(self, id):
+        """Of the worker that has acknowledged the message."""
+        return int(wait_for(f'{id} in the log', lambda: re.search(
+            rf'mailmilld/worker-(\d+)\[\d+\] .*event=accepted .* id={id} ',
+            self.log()))[1])
+
+    def number_slots(self):
+        """{number in the ids of a worker's messages: its slot}, of those that
+        the log knows."""
+        return {number_of(id) & 0xfff: int(slot) for slot, id in re.findall(
+            r'mailmilld/worker-(\d+)\[\d+\] .*event=accepted .* id=(\w+) ',
+            self.log())}
+
+
+ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+
+def id_of(reply):
+    """The message id in a reply to DATA."""
+    return re.search(r'\b[0-9A-Z]{13}\b', reply)[0]
+
+
+def number_of(id):
+    n = 0
+    for c in id:
+        n = n * 32 + ALPHABET.index(c)
+    return n
+
+
+class Traffic:
+    """Clients that send messages until the end of the with block, each another
+    one; those that have been acknowledged are known by their id."""
+
+    def __init__(self, server, nclients=4, size=600):
+        self.server, self.size = server, size
+        self.acked = {}                 # id: message
+        self.lost = 0                   # connections that have ended badly
+        self.is_over = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True)
+                        for n in range(nclients)]
+
+    def run(self, n):
+        i = 0
+        while not self.is_over.is_set():
+            try:
+                with Client(self.server.port, timeout=5) as c:
+                    c.hello()
+                    for _ in range(5):
+                        i += 1
+                        m = (b'Subject: %d.%d\r\n\r\n' % (n, i) +
+                             b'%d.%d ' % (n, i) * (self.size // 8) + b'\r\n')
+                        reply = c.mail(m, 'traffic@example.test')
+                        self.acked[id_of(reply)] = m
+            except (OSError, AssertionError):
+                self.lost += 1
+                self.is_over.wait(0.1)
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.is_over.set()
+        for t in self.threads:
+            t.join()
+
+    def wait(self, n):
+        """Until n more have been acknowledged."""
+        want = len(self.acked) + n
+        wait_for(f'{n} messages', lambda: len(self.acked) >= want, 60)
+
+    def has_arrived(self, but=None):
+        """All that was acknowledged, once and unchanged, but for what the
+        worker of that slot has had."""
+        slots = self.server.number_slots()
+        want = {m for i, m in self.acked.items() if but is None or
+                slots.get(number_of(i) & 0xfff, but) != but}
+        assert want, 'nothing was acknowledged'
+
+        def there():
+            new = f'{self.server.maildir("traffic")}/new'
+            return os.path.exists(new) and len(os.listdir(new)) >= len(want)
+        with contextlib.suppress(AssertionError):
+            wait_for('the mail', there, 20)
+        got = [body_of(m) for m in self.server.delivered('traffic')]
+        assert len(got) == len(set(got)), 'delivered twice'
+        lost = want - set(got)
+        assert not lost, (f'{len(lost)} of {len(want)} acknowledged messages '
+                          f'are lost: {sorted(m[:40] for m in lost)[:5]}')
+
+
+def killed(s, title, trick, arg, *calls):
+    """It dies of that, and the log says of what."""
+    pid = s.pid(title)
+    assert not s.play(title, trick, arg), trick
+    line = wait_for('the log', lambda: re.search(
+        rf'event=sandbox \S+ slot=\d+ pid={pid} call=(\w+) ', s.log()))
+    assert line[1] in calls, line[0]

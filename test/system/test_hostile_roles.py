@@ -1,0 +1,124 @@
+"""Somebody runs code in one of the processes: what he cannot do.  Workers:
+test_hostile_worker.py, but for their messages."""
+import re
+import ssl
+
+from harness import Client, wait_for
+from hostile import Hostile, Traffic, need_sandbox
+
+NFUZZ = 4000
+
+
+# ------------------------------------------------------------------ any message
+def fuzz(d, title, is_mail_safe=True, **kw):
+    with Hostile(d, **kw) as s:
+        with Traffic(s) as t:
+            t.wait(20)
+            for _ in range(3):
+                if s.play(title, 'fuzz', NFUZZ):
+                    assert s.said('sent') > NFUZZ
+                t.wait(5)
+            s.play(title, 'empty')
+            t.wait(20)
+        assert f' event=channel-protocol peer={title.split()[0]} ' in s.log()
+        s.all_run()
+        s.serves()
+        s.all_run()
+        if is_mail_safe:
+            t.has_arrived(but=1 if 'worker' in title else None)
+
+
+def test_messages_of_a_worker(d):
+    fuzz(d, 'worker 1')
+
+
+def test_messages_of_a_deliver(d):
+    fuzz(d, 'deliver 1', conf='deliverers = 2\n')
+
+
+def test_messages_of_the_queue(d):
+    # it may lose mail, and nothing else
+    fuzz(d, 'queue', is_mail_safe=False)
+
+
+def test_messages_of_keyd(d):
+    fuzz(d, 'keyd 1')
+
+
+def test_messages_of_authd(d):
+    fuzz(d, 'authd')
+
+
+# ------------------------------------------------------------------ others
+def test_a_deliver_that_reports_jobs_of_another_as_done(d):
+    with Hostile(d, conf='deliverers = 2\n') as s:
+        with Traffic(s) as t:
+            for _ in range(5):
+                t.wait(20)
+                s.play('deliver 1', 'done', 4000)
+        t.has_arrived()
+
+
+def test_an_authd_that_answers_what_was_not_asked(d):
+    with Hostile(d, listener='Auth_Without_TLS = true\n') as s:
+        held = [Client(s.port) for _ in range(6)]
+        for c in held[:3]:
+            c.hello()
+            c.cmd('AUTH LOGIN', '334')
+        with Traffic(s) as t:
+            t.wait(5)
+            s.play('authd', 'replies', 2000)
+            t.wait(10)
+        for c in held[:3]:
+            # no answer is one; what was asked is answered
+            c.send(b'dXNlcg==\r\n')
+            assert c.reply()[:3] in ('235', '334', '454', '501', '535')
+            c.close()
+        for c in held[3:]:
+            c.hello()
+            c.mail(b'Subject: x\r\n\r\n', 'traffic2@example.test')
+            c.close()
+        t.has_arrived()
+        for m in s.delivered('traffic2') + s.delivered('traffic'):
+            assert b'\nEvil' not in m, m
+        for line in s.log().splitlines():
+            assert re.match(r'\d{4}-\d\d-\d\dT[\d:.]+Z mailmilld\b', line), line
+
+
+def test_a_keyd_that_signs_wrongly(d):
+    with Hostile(d) as s:
+        assert starttls(s)
+        with Traffic(s) as t:
+            t.wait(5)
+            s.play('keyd 1', 'forger', 500)
+            for _ in range(3):
+                assert not starttls(s)
+            t.wait(10)
+        t.has_arrived()
+        wait_for('the log', lambda: ' event=tls-failed ' in s.log())
+        # keys that it has announced count for nothing
+        s.ctl('reload')
+        wait_for('new processes', lambda: starttls(s))
+        s.serves()
+
+
+def starttls(s):
+    """Does a client get a session in TLS?"""
+    context = ssl.create_default_context(cafile=f'{s.dir}/ec.crt')
+    context.check_hostname = False
+    with Client(s.port) as c:
+        c.hello()
+        c.cmd('STARTTLS', '220')
+        try:
+            c.s = context.wrap_socket(c.s)
+        except (ssl.SSLError, OSError):
+            return False
+        c.hello()
+        return True
+
+
+def test_a_deliver_that_looks_around(d):
+    need_sandbox()
+    with Hostile(d) as s:
+        s.play('deliver 1', 'look', s.pid('queue'))
+        assert s.said('opened') == 0
