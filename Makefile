@@ -100,7 +100,8 @@ $(B)/tlsbench: $(B)/test/bench/tlsbench.o
 # mailmilld in the hands of somebody else: test/hostile/hostile.h
 $(B)/hostile/mailmilld: LDLIBS += -lpam
 $(B)/hostile/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
-	  channel_open channel_free channel_send channel_recv)
+	  channel_open channel_free channel_send channel_recv \
+	  spool_end_encode)
 $(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)

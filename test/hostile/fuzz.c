@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PER_TURN	64	/* to each peer: as many as it reads in a pass */
+#define PATIENCE	100	/* turns for a peer that reads nothing */
 #define NVALUES		7
 
 static uint64_t seed;
@@ -203,15 +204,18 @@ fuzz_link(unsigned int i, unsigned int nrandom)
 bool
 trick_fuzz(uint64_t arg, unsigned int turn)
 {
-	static unsigned int left[HOSTILE_LINKS];
+	static unsigned int left[HOSTILE_LINKS], idle[HOSTILE_LINKS];
+	const unsigned int left_out = (unsigned int)(arg >> 32);
 	unsigned int i, before, total = 0;
 	bool is_done = true;
 
 	if (turn == 0) {
 		seed = 88172645463325252u + hostile.child->init.instance;
 		for (i = 0; i < HOSTILE_LINKS; i++) {
-			nsent[i] = 0;
-			left[i] = (unsigned int)arg;
+			nsent[i] = idle[i] = 0;
+			left[i] = i < hostile.nlinks && (left_out &
+			    ROLE_BIT(hostile.links[i].peer)) != 0 ? 0 :
+			    (unsigned int)arg;
 		}
 	}
 	for (i = 0; i < hostile.nlinks; i++) {
@@ -221,6 +225,9 @@ trick_fuzz(uint64_t arg, unsigned int turn)
 		else
 			left[i] = 0;
 		before = nsent[i] - before;
+		idle[i] = before == 0 ? idle[i] + 1 : 0;
+		if (idle[i] > PATIENCE)
+			left[i] = 0;
 		left[i] -= before < left[i] ? before : left[i];
 		total += nsent[i];
 	}

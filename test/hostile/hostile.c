@@ -94,29 +94,37 @@ hostile_write(const struct hostile_link *link, const void *buf, size_t len,
 	    MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ? -1 : 0;
 }
 
+const struct hostile_link *
+hostile_link_to(unsigned int peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < hostile.nlinks; i++)
+		if (hostile.links[i].peer == peer)
+			return &hostile.links[i];
+	return NULL;
+}
+
 int
 hostile_send(unsigned int peer, unsigned int type, const void *base,
     const void *entries, unsigned int n)
 {
 	static unsigned char buf[HOSTILE_PACKET];
 	size_t len = hostile_packet(type, base, entries, n, buf);
+	const struct hostile_link *link = hostile_link_to(peer);
 	struct pollfd pfd = { .events = POLLOUT };
-	unsigned int i;
 
-	for (i = 0; i < hostile.nlinks; i++) {
-		if (hostile.links[i].peer != peer)
-			continue;
-		pfd.fd = channel_fd(hostile.links[i].ch);
-		(void)poll(&pfd, 1, SEND_MS);
-		return hostile_write(&hostile.links[i], buf, len, NULL, 0);
-	}
-	return -1;
+	if (link == NULL)
+		return -1;
+	pfd.fd = channel_fd(link->ch);
+	(void)poll(&pfd, 1, SEND_MS);
+	return hostile_write(link, buf, len, NULL, 0);
 }
 
 void
 hostile_say(const char *what, uint64_t n)
 {
-	log_event(LOG_LEVEL_NOTICE, "hostile", "what=%s n=%llu", what,
+	log_event(LOG_LEVEL_NOTICE, "trick-found", "what=%s n=%llu", what,
 	    (unsigned long long)n);
 }
 
@@ -208,10 +216,13 @@ keep(uint64_t v)
 static bool
 on_session(const struct channel_msg *msg)
 {
+	const struct msg_empty empty = { 0 };
 	struct msg_session ms;
 
 	memcpy(&ms, msg->base, sizeof(ms));
 	keep(ms.handle);
+	if (hostile.is_liar)
+		(void)hostile_send(ROLE_MASTER, M_CLOSED, &empty, &ms.handle, 1);
 	return hostile.is_silent;
 }
 
@@ -269,7 +280,7 @@ on_turn(void *)
 		return;
 	nplayed++;
 	turn = 0;
-	log_event(LOG_LEVEL_NOTICE, "hostile-done", "trick=%s arg=%llu",
+	log_event(LOG_LEVEL_NOTICE, "trick-done", "trick=%s arg=%llu",
 	    t->name, (unsigned long long)arg);
 	log_flush();
 }

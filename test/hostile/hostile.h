@@ -8,7 +8,8 @@
  * would have to guess (segments, process ids), and passes it as that number.
  *
  * The linker puts functions of this folder between the objects and child_run(),
- * channel_open(), channel_free(), channel_send() and channel_recv() (--wrap). */
+ * channel_open(), channel_free(), channel_send(), channel_recv() and
+ * spool_end_encode() (--wrap). */
 
 #ifndef TEST_HOSTILE_HOSTILE_H
 #define TEST_HOSTILE_HOSTILE_H
@@ -51,6 +52,7 @@ struct hostile {
 	unsigned int		 nkept;
 
 	bool			 is_silent;	/* it keeps new connections and says nothing */
+	bool			 is_liar;	/* it reports them as ended */
 	bool			 is_forger;	/* its signatures are wrong */
 };
 extern struct hostile hostile;
@@ -71,6 +73,9 @@ size_t hostile_packet(unsigned int type, const void *base, const void *entries,
  * -1 with errno: EAGAIN, the peer reads too slowly. */
 int hostile_write(const struct hostile_link *link, const void *buf, size_t len,
     const int *fds, unsigned int nfds);
+
+/* hostile_link_to(peer): The first channel to a process of that role, or NULL. */
+const struct hostile_link *hostile_link_to(unsigned int peer);
 
 /* hostile_send(peer, type, base, entries, n): A message to the first process of
  * that role, when it can take it; waits for that a little.  Return 0 or -1. */

@@ -96,7 +96,6 @@ trick_replies(uint64_t arg, unsigned int turn)
 bool
 trick_forger(uint64_t arg, unsigned int)
 {
-	struct msg_keys_ready ready = { .is_good = 1 };
 	struct msg_signed ms = { 0 };
 	uint8_t signature[TLS_SIG_MAX];
 
@@ -105,9 +104,15 @@ trick_forger(uint64_t arg, unsigned int)
 	for (ms.id = 0; ms.id < arg; ms.id++)
 		(void)hostile_send(ROLE_WORKER, K_SIGNED, &ms, signature,
 		    (unsigned int)(ms.id % TLS_SIG_MAX));
-	for (ready.version = 0; ready.version < 8; ready.version++)
-		(void)hostile_send(ROLE_MASTER, M_KEYS_READY, &ready, NULL, 0);
-	ready.version = UINT32_MAX;
+	return true;
+}
+
+bool
+trick_keys(uint64_t arg, unsigned int)
+{
+	const struct msg_keys_ready ready = { .version = (uint32_t)arg,
+		.is_good = 1 };
+
 	(void)hostile_send(ROLE_MASTER, M_KEYS_READY, &ready, NULL, 0);
 	return true;
 }

@@ -1,15 +1,18 @@
-/* Tricks with the kernel: other processes, the terminal. */
+/* Tricks with the kernel: other processes, the terminal, the log. */
 
 #include "test/hostile/hostile.h"
 
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/process/log.h"
 
 #define FDS	256
 
@@ -62,4 +65,47 @@ trick_type(uint64_t, unsigned int)
 	for (fd = 0; fd < FDS; fd++)
 		(void)ioctl(fd, TIOCSTI, &c);
 	return true;
+}
+
+/* Is it something that a log could be? */
+static bool
+is_log(int fd)
+{
+	struct stat st;
+
+	return fd != hostile.fds[1] && fstat(fd, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) ||
+	    S_ISCHR(st.st_mode));
+}
+
+bool
+trick_logfile(uint64_t, unsigned int)
+{
+	static const char line[] = "2000-01-01T00:00:00.000000Z "
+	    "mailmilld/authd-1[1] level=info event=auth-failed "
+	    "client=192.0.2.66 user=forged code=535\n";
+	uint64_t n = 0;
+	int fd;
+
+	for (fd = 0; fd < FDS; fd++)
+		if (is_log(fd) && write(fd, line, sizeof(line) - 1) > 0)
+			n++;
+	hostile_say("written", n);
+	log_flush();
+	for (fd = 0; fd < FDS; fd++)
+		if (is_log(fd) && ftruncate(fd, 0) == 0)
+			n = 0;
+	return true;
+}
+
+bool
+trick_logflood(uint64_t arg, unsigned int turn)
+{
+	uint64_t i, each = 1000;
+
+	for (i = 0; i < each; i++)
+		log_event(LOG_LEVEL_ERROR, "flood", "n=%llu",
+		    (unsigned long long)(turn * each + i));
+	log_flush();
+	return (turn + 1) * each >= arg;
 }

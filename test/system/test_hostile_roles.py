@@ -7,23 +7,28 @@ from harness import Client, wait_for
 from hostile import Hostile, Traffic, need_sandbox
 
 NFUZZ = 4000
+BUT_THE_MASTER = 1 << 32
 
 
 # ------------------------------------------------------------------ any message
 def fuzz(d, title, is_mail_safe=True, **kw):
+    sent = 0
     with Hostile(d, **kw) as s:
         with Traffic(s) as t:
             t.wait(20)
-            for _ in range(3):
-                if s.play(title, 'fuzz', NFUZZ):
-                    assert s.said('sent') > NFUZZ
+            for left_out in BUT_THE_MASTER, BUT_THE_MASTER, 0, 0:
+                if s.play(title, 'fuzz', left_out | NFUZZ):
+                    sent += s.said('sent')
                 t.wait(5)
             s.play(title, 'empty')
             t.wait(20)
         assert f' event=channel-protocol peer={title.split()[0]} ' in s.log()
+        # the logger has no peer but the master
+        assert sent > 0 or title == 'logger'
         s.all_run()
         s.serves()
         s.all_run()
+        assert s.stats()['hostile_kills'] > 0
         if is_mail_safe:
             t.has_arrived(but=1 if 'worker' in title else None)
 
@@ -41,12 +46,21 @@ def test_messages_of_the_queue(d):
     fuzz(d, 'queue', is_mail_safe=False)
 
 
+def test_messages_of_spoold(d):
+    # likewise, in the workers' files
+    fuzz(d, 'spoold', is_mail_safe=False)
+
+
 def test_messages_of_keyd(d):
     fuzz(d, 'keyd 1')
 
 
 def test_messages_of_authd(d):
     fuzz(d, 'authd')
+
+
+def test_messages_of_the_logger(d):
+    fuzz(d, 'logger')
 
 
 # ------------------------------------------------------------------ others
@@ -96,10 +110,23 @@ def test_a_keyd_that_signs_wrongly(d):
             t.wait(10)
         t.has_arrived()
         wait_for('the log', lambda: ' event=tls-failed ' in s.log())
-        # keys that it has announced count for nothing
         s.ctl('reload')
         wait_for('new processes', lambda: starttls(s))
         s.serves()
+
+
+def test_a_keyd_that_announces_keys(d):
+    with Hostile(d) as s:
+        # those of before, or that it has, a second time: for nothing
+        for version in 0, 1:
+            s.play('keyd 1', 'keys', version)
+            assert starttls(s) and s.stats()['hostile_kills'] == 0
+        # keys that it never got
+        for kills, version in enumerate((2, 99, 2 ** 32 - 1), 1):
+            s.play('keyd 1', 'keys', version)
+            wait_for('its death', lambda: s.stats()['hostile_kills'] == kills)
+            s.pid('keyd 1')
+            wait_for('its successor', lambda: starttls(s))
 
 
 def starttls(s):

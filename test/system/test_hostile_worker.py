@@ -1,11 +1,14 @@
 """Somebody runs code in a worker: what he cannot do."""
+import glob
+import os
 import re
 import select
 import socket
 import time
 
-from harness import Client, wait_for
-from hostile import Hostile, killed, need_sandbox
+from harness import Client, body_of, wait_for
+from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
+from messages import big
 
 
 def greeted(port, n, want, seconds):
@@ -33,12 +36,23 @@ def test_a_worker_that_takes_connections_and_is_silent(d):
         s.serves()
 
 
+def test_a_worker_that_reports_its_sessions_as_ended(d):
+    with Hostile(d, workers=3) as s:
+        held = [Client(s.port) for _ in range(6)]
+        s.play('worker 1', 'liar')
+        assert greeted(s.port, 90, 60, 20) >= 60
+        for c in held:
+            c.close()
+        s.serves()
+
+
 def test_a_worker_that_reports_sessions_of_others(d):
     with Hostile(d, workers=2) as s:
         held = [Client(s.port) for _ in range(10)]
         s.play('worker 1', 'unknown', 100)
         wait_for('the log', lambda: re.search(
-            r'event=session-unknown \S*slot=1 ', s.log()))
+            r'event=hostile role=worker slot=1 .*message=M_CLOSED', s.log()))
+        assert s.stats()['hostile_kills'] == 1
         # those of the other worker go on
         alive = 0
         for c in held:
@@ -51,6 +65,135 @@ def test_a_worker_that_reports_sessions_of_others(d):
         assert alive >= 5, alive
         s.all_run()
         s.serves()
+
+
+def test_a_worker_that_seals_segments_of_others(d):
+    with Hostile(d, conf='segment_size = 1M\n') as s:
+        with Traffic(s, size=8000) as t:
+            t.wait(5)
+            for _ in range(5):
+                for path in glob.glob(f'{s.spool}/incoming/seg.*'):
+                    s.play('worker 1', 'seal',
+                           int(os.path.basename(path)[4:], 16))
+                t.wait(20)
+        t.has_arrived(but=1)
+
+
+def block(s, user):
+    """A file where the Maildir would be."""
+    folder = os.path.dirname(s.maildir(user))
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o1777)
+    open(s.maildir(user), 'w').close()
+
+
+def forged(d, trick, message):
+    """Worker 1 forges a record with the id of a message that worker 2 has taken
+    and that waits in the deferred store."""
+    with Hostile(d, conf='retry_interval = 1h\n') as s:
+        block(s, 'later')
+        sent, slots = {}, {}
+        while set(slots.values()) != {1, 2}:
+            with Client(s.port) as one, Client(s.port) as two:
+                for c in one, two:
+                    c.hello()
+                    m = message + b'%d\r\n' % len(sent)
+                    id = id_of(c.mail(m, 'later@example.test'))
+                    sent[id], slots[id] = m, s.slot_of(id)
+
+        def waiting():
+            return {r['id'] for r in s.ctl_json('queue')['messages']}
+        wait_for('all to be deferred', lambda: set(sent) <= waiting())
+        for victim in [i for i in sent if slots[i] == 2]:
+            s.play('worker 1', trick, number_of(victim))
+            assert s.said('forged') > 0
+        s.serves()
+        assert set(sent) <= waiting()
+        for id in sent:
+            assert 'a@client.test' in s.ctl('queue', 'show', id).stdout
+        os.unlink(s.maildir('later'))
+        s.ctl('queue', 'retry', 'all')
+        wait_for('the mail', lambda: len(s.delivered('later')) >= len(sent))
+        got = s.delivered('later')
+        for id, m in sent.items():
+            own = [g for g in got if f'id {id}'.encode() in g]
+            assert len(own) == 1 and body_of(own[0]) == m, (id, got)
+
+
+def test_a_worker_that_writes_a_record_with_another_s_id(d):
+    forged(d, 'record', b'Subject: mine\r\n\r\n')
+
+
+def test_a_worker_that_claims_a_body_of_another(d):
+    forged(d, 'claim', big(500000))
+
+
+def test_a_worker_that_asks_for_files_of_another(d):
+    with Hostile(d, conf='retry_interval = 1h\nsegment_size = 1M\n'
+                 'spool_large_message = 4K\n') as s:
+        block(s, 'later')
+        with Traffic(s, 1) as t:
+            with Client(s.port) as c, Client(s.port) as c2:
+                for client in c, c2:
+                    client.hello()
+                    for _ in range(3):
+                        client.mail(big(9000), 'later@example.test')
+            t.wait(20)
+            pid = s.pid('worker 1')
+            for path in glob.glob(f'{s.spool}/incoming/*.*'):
+                kind, id = os.path.basename(path).split('.')
+                s.order(pid, 'drop', number_of(id) if kind == 'body' else
+                        int(id, 16))
+            s.play('worker 1', 'drop')
+            t.wait(20)
+        t.has_arrived(but=1)
+        os.unlink(s.maildir('later'))
+        s.ctl('queue', 'retry', 'all')
+        got = s.wait_mail(6, 'later')
+        assert [body_of(m) for m in got] == [big(9000)] * 6
+
+
+def test_a_worker_that_keeps_its_segments(d):
+    """It unlocks them, so that they are used again, for another worker."""
+    with Hostile(d, conf='segment_size = 1M\n') as s:
+        with Traffic(s, size=30000) as t:
+            t.wait(20)
+            for _ in range(3):
+                # the filter of system calls, where it is, does not let it
+                s.play('worker 1', 'unlock')
+                t.wait(100)
+        t.has_arrived(but=1)
+
+
+def test_a_worker_that_writes_into_the_log(d):
+    with Hostile(d) as s:
+        before = s.log()
+        s.play('worker 1', 'logfile')
+        s.serves()
+        assert s.log().startswith(before)
+        for line in s.log().splitlines():
+            # neither to a reader nor to fail2ban it looks like authd's
+            assert 'user=forged' not in line or line.startswith(
+                'from a child: '), line
+
+
+def test_a_worker_that_floods_the_log(d):
+    with Hostile(d, conf='log_rate = 1000\n') as s:
+        with Traffic(s) as t:
+            t.wait(5)
+            # it cannot say that it is done: that is left out, too
+            s.order(s.pid('worker 1'), 'logflood', 50000)
+            t.wait(20)
+        t.has_arrived()
+        wait_for('the count', lambda: re.search(
+            r'event=log-throttled .*process=mailmilld/worker-1', s.log()))
+        assert s.log().count('event=flood') < 25000
+        # the other one's lines are there
+        slots = s.number_slots()
+        assert 2 in slots.values()
+        for id in t.acked:
+            if slots.get(number_of(id) & 0xfff) == 2:
+                wait_for('its line', lambda: f' id={id} ' in s.log())
 
 
 def test_a_worker_that_reaches_for_other_processes(d):

@@ -1,0 +1,181 @@
+/* A worker that writes into its own segment what it likes.
+ * Owns: where the next record goes, and with which nonce: as the last end mark
+ * that the honest code made. */
+
+#include "test/hostile/hostile.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool/spool_format.h"
+
+#define FDS		256
+#define HELD_MAX	8	/* segments */
+#define BODY		"Subject: forged\r\n\r\nforged\r\n"
+#define LARGE_OCTETS	400000
+
+static struct { uint64_t offset, nonce; uint32_t seq; } mark;
+
+void __real_spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
+    unsigned char *buf);
+void __wrap_spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
+    unsigned char *buf);
+
+void
+__wrap_spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
+    unsigned char *buf)
+{
+	/* not that of a segment which is made for later */
+	if (seq > 1) {
+		mark.offset = offset;
+		mark.seq = seq;
+		mark.nonce = nonce;
+	}
+	__real_spool_end_encode(offset, seq, nonce, buf);
+}
+
+/* Is it a segment?  Not the log, or something else that grows. */
+static bool
+is_segment(int fd)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 && (flags & O_APPEND) == 0 &&
+	    fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size == hostile.child->settings->segment_size;
+}
+
+/* To all of its segments: only in one the nonce is right. */
+static uint64_t
+write_all(const void *buf, size_t len, uint64_t offset)
+{
+	uint64_t n = 0;
+	int fd;
+
+	for (fd = 0; fd < FDS; fd++)
+		if (is_segment(fd) &&
+		    pwrite(fd, buf, len, (off_t)offset) == (ssize_t)len) {
+			(void)fdatasync(fd);
+			n++;
+		}
+	return n;
+}
+
+/* A record with that id; ${is_large}: it says that its body is the file
+ * of that message. */
+static bool
+forge(uint64_t id, bool is_large)
+{
+	static const char *const rcpts[] = { "later@example.test" };
+	const struct spool_envelope env = { .sender = "forger@client.test",
+		.rcpts = rcpts, .nrcpts = 1, .session = "forged",
+		.client = "192.0.2.66", .helo = "forged" };
+	struct spool_record rec = { .offset = mark.offset, .id = id,
+		.seq = mark.seq, .flags = is_large ? SPOOL_RECORD_LARGE : 0,
+		.received_us = id >> 12 };
+	struct msg_committed mc;
+	unsigned char buf[4096];
+	size_t at = SPOOL_RECORD_HEADER;
+
+	if (mark.seq == 0 || !hostile.sent[Q_COMMITTED].is_there)
+		return false;
+	memset(buf, 0, sizeof(buf));
+	rec.envelope_octets = (uint32_t)spool_envelope_octets(&env);
+	spool_envelope_encode(&env, (char *)buf + at);
+	rec.envelope_sum = spool_sum(buf + at, rec.envelope_octets);
+	at += rec.envelope_octets;
+	rec.body_octets = is_large ? LARGE_OCTETS : sizeof(BODY) - 1;
+	rec.body_sum = spool_sum(BODY, sizeof(BODY) - 1);
+	if (!is_large)
+		memcpy(buf + at, BODY, sizeof(BODY) - 1);
+	rec.end = rec.offset + spool_record_octets(rec.envelope_octets,
+	    is_large ? 0 : rec.body_octets);
+	spool_record_encode(&rec, mark.nonce, buf);
+	__wrap_spool_end_encode(rec.end, mark.seq + 1, mark.nonce,
+	    buf + (rec.end - rec.offset));
+	hostile_say("forged", write_all(buf, (size_t)(rec.end - rec.offset) +
+	    SPOOL_RECORD_HEADER, rec.offset));
+	memcpy(&mc, hostile.sent[Q_COMMITTED].base, sizeof(mc));
+	mc.end = rec.end;
+	(void)hostile_send(ROLE_QUEUE, Q_COMMITTED, &mc, NULL, 0);
+	return true;
+}
+
+bool
+trick_record(uint64_t arg, unsigned int)
+{
+	return forge(arg, false);
+}
+
+bool
+trick_claim(uint64_t arg, unsigned int)
+{
+	return forge(arg, true);
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+bool
+trick_drop(uint64_t arg, unsigned int)
+{
+	const struct msg_ask ask = { .ask = UINT32_MAX, .value = arg };
+	struct msg_drop drop = { .id = arg };
+	const struct hostile_link *l;
+	unsigned char buf[256];
+	struct stat st;
+	size_t len;
+	int fd;
+
+	(void)hostile_send(ROLE_SPOOLD, S_BODY, &ask, NULL, 0);
+	(void)hostile_send(ROLE_SPOOLD, S_MADE, &ask, NULL, 0);
+	if ((l = hostile_link_to(ROLE_SPOOLD)) == NULL)
+		return false;
+	/* with each of its own files, and others */
+	for (fd = 0; fd < FDS; fd++) {
+		if (fstat(fd, &st) == -1)
+			continue;
+		for (drop.is_segment = 0; drop.is_segment < 2;
+		    drop.is_segment++) {
+			len = hostile_packet(S_DROP, &drop, NULL, 0, buf);
+			(void)hostile_write(l, buf, len, &fd, 1);
+		}
+	}
+	return true;
+}
+
+/* What it once had for writing. */
+static int held[HELD_MAX];
+static unsigned int nheld;
+
+static void
+hold_files(void)
+{
+	int fd;
+
+	for (fd = 0; fd < FDS && nheld < HELD_MAX; fd++)
+		if (is_segment(fd))
+			held[nheld++] = dup(fd);
+}
+
+bool
+trick_unlock(uint64_t, unsigned int turn)
+{
+	static const char junk[SPOOL_PAGE] = "junk";
+	off_t at, size = (off_t)hostile.child->settings->segment_size;
+	unsigned int i;
+
+	if (turn == 0)
+		hold_files();
+	for (i = 0; i < nheld; i++)
+		if (turn == 0)
+			(void)flock(held[i], LOCK_UN);
+		else if (turn % 50 == 0)
+			for (at = 0; at < size; at += SPOOL_PAGE)
+				(void)!pwrite(held[i], junk, sizeof(junk), at);
+	return turn >= 200;
+}
