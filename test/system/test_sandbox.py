@@ -17,6 +17,9 @@ from keys import make_pair, memory, tls_conf
 ROLES = ['logger', 'worker', 'queue', 'deliver', 'keyd', 'authd', 'spoold']
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
              'spoold': 'incoming'}
+# of a worker: twice the Max_Message_Size, and 1 MiB
+FILE_MAX = {'keyd': '0', 'authd': '0', 'spoold': '32768',
+            'worker': str(2 * 100 * 2 ** 20 + 2 ** 20)}
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
 
 
@@ -79,6 +82,9 @@ def test_each_process_is_bound(d):
                     role, what, limits)
             for m in 'account', 'caps', 'privs', 'memory', 'fork', 'calls':
                 assert said[role][m], (role, m, said[role])
+            limit = re.search(r'^Max file size +(\S+)', limits, re.M).group(1)
+            assert limit == FILE_MAX.get(role, 'unlimited'), (role, limit)
+            assert said[role]['size'] == (role in FILE_MAX), (role, said[role])
         # the table says what holds
         for role, m in said.items():
             assert m['root'] == (ROOT and role in OWN_ROOTS), (role, m)

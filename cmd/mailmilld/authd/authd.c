@@ -253,6 +253,6 @@ const struct role role_authd = {
 		.calls = "openat:read pread64 stat",
 		.more_calls = authd_more_calls,
 		.path = authd_path,
-		.is_silent = true
+		.file_max = role_writes_nothing
 	}
 };

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/settings.h"
@@ -45,10 +46,12 @@ struct role_profile {
 	 * last.  NULL: none */
 	bool		 (*path)(const struct settings *s, size_t i,
 			    struct role_path *path_r);
-	/* it writes no file that grows (RLIMIT_FSIZE 0) */
-	bool		 is_silent;
+	/* file_max(s): octets of the largest file that it writes
+	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: nobody can say.  NULL: the same */
+	uint64_t	 (*file_max)(const struct settings *s);
 };
 #define PROFILE_ANY_CALLS	NULL
+#define PROFILE_FILE_ANY		UINT64_MAX
 
 struct role {
 	enum role_id	 id;
@@ -110,6 +113,9 @@ const char *role_name(enum role_id id);
 
 /* role_by_name(name): The role of "-x name", or NROLES. */
 enum role_id role_by_name(const char *name);
+
+/* role_writes_nothing(s): file_max() of a role that writes no file: 0. */
+uint64_t role_writes_nothing(const struct settings *s);
 
 /* role_account(s, id): The name of its account, or NULL: the master's. */
 const char *role_account(const struct settings *s, enum role_id id);

@@ -252,29 +252,18 @@ close_memory(struct sandbox *sb)
 		hold(sb, MEASURE_MEMORY);
 }
 
-/* A log that is a file grows. */
-static bool
-has_file(void)
-{
-	struct stat st;
-	int fd;
-
-	for (fd = 0; fd < 64; fd++)
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_nlink > 0)
-			return true;
-	return false;
-}
-
 static void
 set_limits(struct sandbox *sb)
 {
+	const struct role_profile *p = &sb->role->profile;
+	uint64_t max;
+
 	if (IS_SANITIZED || !is_known(sb))
 		return;
 	if (limit(RLIMIT_NPROC, 0))
 		hold(sb, MEASURE_FORK);
-	if (sb->role->profile.is_silent && !has_file() &&
-	    limit(RLIMIT_FSIZE, 0))
+	max = p->file_max == NULL ? PROFILE_FILE_ANY : p->file_max(sb->settings);
+	if (max != PROFILE_FILE_ANY && limit(RLIMIT_FSIZE, max))
 		hold(sb, MEASURE_SIZE);
 }
 

@@ -103,6 +103,13 @@ spoold_path(const struct settings *s, size_t i, struct role_path *path_r)
 	return true;
 }
 
+/* The file "instances" alone; a worker writes to the others. */
+static uint64_t
+spoold_file_max(const struct settings *)
+{
+	return (1ULL << SPOOL_NUMBER_BITS) * sizeof(uint64_t);
+}
+
 const struct role role_spoold = {
 	.id = ROLE_SPOOLD,
 	.name = "spoold",
@@ -116,6 +123,7 @@ const struct role role_spoold = {
 		.calls = "fallocate fchmod fcntl:locks fdatasync flock fstatfs "
 		    "fsync ftruncate getdents64 openat pread64 pwrite64 "
 		    "renameat renameat2 unlinkat utimensat",
-		.path = spoold_path
+		.path = spoold_path,
+		.file_max = spoold_file_max
 	}
 };

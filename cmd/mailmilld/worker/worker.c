@@ -4,6 +4,8 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
+#include <sys/param.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -209,6 +211,27 @@ worker_count(const struct settings *s)
 	return (unsigned int)s->workers;
 }
 
+/* Bodies grow when lone LFs are made CRLF, and our own fields come in front. */
+#define BODY_EXTRA	(1024 * 1024)
+
+static uint64_t
+worker_file_max(const struct settings *s)
+{
+	uint64_t max = (uint64_t)s->segment_size;
+	const struct esmtp_options *o;
+	size_t listen, i;
+
+	for (listen = 0; listen < s->nlistens; listen++)
+		for (i = 0; (o = settings_options_at(s, listen, i)) != NULL;
+		    i++) {
+			if (o->max_message_size == 0)
+				return PROFILE_FILE_ANY;
+			max = MAX(max, 2 * (uint64_t)o->max_message_size +
+			    BODY_EXTRA);
+		}
+	return max;
+}
+
 const struct role role_worker = {
 	.id = ROLE_WORKER,
 	.name = "worker",
@@ -225,6 +248,7 @@ const struct role role_worker = {
 		    "getpeername getsockname "
 		    /* segments and bodies, whose descriptors it is given */
 		    "fallocate fdatasync fstatfs fsync pwrite64 pwritev "
-		    "sync_file_range"
+		    "sync_file_range",
+		.file_max = worker_file_max
 	}
 };
