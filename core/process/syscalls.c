@@ -249,7 +249,8 @@ int
 syscalls_forbid(const char *const *lists, size_t n, char *err_r,
     size_t errlen)
 {
-	return make(SCMP_ACT_ALLOW, refusal(), lists, n, err_r, errlen);
+	return make(SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(EPERM), lists, n, err_r,
+	    errlen);
 }
 
 const char *

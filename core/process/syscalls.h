@@ -21,8 +21,8 @@
 int syscalls_confine(const char *const *lists, size_t n, char *err_r,
     size_t errlen);
 
-/* syscalls_forbid(lists, n, err_r, errlen): The same the other way round: all
- * calls but those. */
+/* syscalls_forbid(lists, n, err_r, errlen): All calls but those, which fail
+ * with EPERM: programs that this process runs find another way. */
 int syscalls_forbid(const char *const *lists, size_t n, char *err_r,
     size_t errlen);
 

@@ -24,6 +24,8 @@
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
+    /* the queue opens no file but its own */
+    "PRAGMA temp_store = MEMORY;"
     "CREATE TABLE IF NOT EXISTS deferred ("
     " id TEXT NOT NULL,"
     " rcpt_index INTEGER NOT NULL,"

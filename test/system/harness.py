@@ -193,6 +193,7 @@ class Server:
         self.spool = spool or f'{dir}/spool'
         self.mail = mail or f'{dir}/mail'
         self.conf_file = f'{dir}/mailmill.conf'
+        self.guilty = set()     # processes that are to be punished
         self.pidfile = f'{dir}/mailmilld.pid'
         self.control = f'{dir}/mailmilld.sock'
         self.stderr = f'{dir}/stderr'
@@ -323,9 +324,10 @@ Domain "example.test" {{
 
     def no_honest_process_punished(self):
         if os.path.exists(self.stderr):
-            bad = re.search(' event=(hostile|worker-stuck|channel-protocol) .*',
-                            self.log())
-            assert not bad, bad.group()
+            for bad in re.finditer(r' event=(hostile|worker-stuck|sandbox|'
+                                   r'channel-protocol) .*', self.log()):
+                pid = re.search(r' pid=(\d+)', bad.group())
+                assert pid and int(pid.group(1)) in self.guilty, bad.group()
 
     def no_process_left(self):
         def gone():

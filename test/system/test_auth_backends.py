@@ -450,7 +450,7 @@ def test_dovecot_comes_and_goes(d):
     with server(d, f'dovecot:{dovecot.socket}',
                 conf='auth_timeout = 2\n') as s:
         plain(s, 'alice', 'geheim', '454 4.7.0')
-        assert 'is Dovecot running' in s.log()
+        wait_for('the line', lambda: 'is Dovecot running' in s.log())
         with dovecot:
             plain(s, 'alice', 'geheim', '235')
         plain(s, 'alice', 'geheim', '454 4.7.0')

@@ -191,6 +191,7 @@ def test_nobody_looks_into_a_process(d):
 def killed_with(s, role, call, *args):
     """A process of the role is made to make the call."""
     pid = s.pids(f'mailmilld: {role}')[0]
+    s.guilty.add(pid)
     before = s.stats()['sandbox_kills']
     forced_call(pid, call, *args)
     line = wait_for(f'{role} to die of {call}', lambda: re.search(

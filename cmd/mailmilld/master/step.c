@@ -111,7 +111,8 @@ bury(struct master *m, struct proc *p)
 	char why[SETTINGS_ERROR_MAX];
 	struct chanev *ce = p->ce;
 
-	/* the last that it has said, among it sessions that go on elsewhere */
+	/* the last that it has said, among it sessions that go on elsewhere,
+	 * and the system call that it was refused */
 	p->ce = NULL;
 	chanev_finish(ce);
 	proc_collect(p);
@@ -160,9 +161,7 @@ proc_step(struct master *m, struct proc *p)
 	}
 	p->said_ready = false;
 	punish(p);
-	/* of one that was refused a call, its last words are read first: they
-	 * come with the end of its channel */
-	if (p->has_exited && !(is_refusal(p) && p->ce != NULL)) {
+	if (p->has_exited) {
 		bury(m, p);
 		return;
 	}

@@ -587,7 +587,7 @@ const struct role role_queue = {
 		    "renameat renameat2 syncfs unlinkat utimensat "
 		    /* SQLite */
 		    "access faccessat faccessat2 fchmod fchown getcwd geteuid "
-		    "lstat mkdirat readlink rename stat unlink",
+		    "lstat mkdirat readlink readlinkat rename stat unlink",
 		.path = queue_path
 	}
 };

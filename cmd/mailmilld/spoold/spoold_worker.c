@@ -261,6 +261,7 @@ on_made(void *closure, struct channel_msg *msg)
 	struct spoold_worker *w = closure;
 	char name[SPOOL_NAME];
 	struct msg_ask ask;
+	struct stat st;
 	int rc;
 
 	if (!take(w, msg, &ask))
@@ -277,7 +278,7 @@ on_made(void *closure, struct channel_msg *msg)
 	else if (errno == ENOENT) {
 		/* asked again, since the answer was lost with a spoold? */
 		spool_segment_name("seg", ask.value, name);
-		rc = faccessat(w->sp->dirfd, name, F_OK, 0);
+		rc = fstatat(w->sp->dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
 	}
 	w->wants_flush = rc == 0;
 	answer_done(w, rc == 0 ? 0 : errno);

@@ -246,6 +246,8 @@ const struct role role_worker = {
 	.profile = {
 		.calls = /* clients */
 		    "getpeername getsockname "
+		    /* certificates come as sealed memory */
+		    "fcntl:seals pread64 "
 		    /* segments and bodies, whose descriptors it is given */
 		    "fallocate fdatasync fstatfs fsync pwrite64 pwritev "
 		    "sync_file_range",
