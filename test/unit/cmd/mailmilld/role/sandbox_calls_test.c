@@ -21,6 +21,9 @@
 
 TestSuite(sandbox_calls, .timeout = 120);
 
+/* Sanitizers make more calls. */
+#ifndef __SANITIZE_ADDRESS__
+
 static char spool[] = "/var/spool/test";
 static struct settings_backend backend = { .spec = "passwd:/etc/test/passwd" };
 static struct settings settings = { .spool = spool, .backends = &backend,
@@ -135,7 +138,6 @@ compare(const struct role *r)
 			    sizeof(buf)), allowed[call] ? "refused" : "made");
 }
 
-#ifndef __SANITIZE_ADDRESS__
 Test(sandbox_calls, each_role_makes_those_of_its_profile_and_no_other)
 {
 	void *memory = mmap(NULL, NROLES * CALLS, PROT_READ | PROT_WRITE,
