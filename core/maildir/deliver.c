@@ -148,7 +148,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 			deliver_fail(item, errno, "opening", d->dirs.where);
 		return -1;
 	}
-	spool_id_text(view_r->record.id, id);
+	spool_id_text(item->job.id != 0 ? item->job.id : view_r->record.id,
+	    id);
 	maildir_prefix(item->prefix, view_r->record.received_us / 1000000, id,
 	    item->job.rcpt);
 	return 0;

@@ -4,6 +4,8 @@
 
 #include "core/queue/deferred_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +161,7 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int(st, 14, row->origin.is_early);
 	if (run(d, ST_PUT) == -1)
 		return -1;
+	d->last_id = MAX(d->last_id, row->id);
 	if (sqlite3_changes(d->db) > 0)
 		return 0;
 	errno = EEXIST;
@@ -324,4 +327,19 @@ deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
 			rc = SQLITE_DONE;	/* edited by hand */
 	}
 	return end(d, ST_FIND, rc);
+}
+
+int
+deferred_rows_last(struct deferred *d)
+{
+	sqlite3_stmt *st = d->st[ST_LAST];
+	const char *id;
+	int rc;
+
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		id = column_text(st, 0);
+		if (spool_id_parse(id, strlen(id), &d->last_id) == -1)
+			d->last_id = UINT64_MAX;	/* edited by hand */
+	}
+	return end(d, ST_LAST, rc) == -1 ? -1 : 0;
 }

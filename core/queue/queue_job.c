@@ -173,6 +173,7 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		    m->own.source;
 		d->body_source = m->place.file != NULL ? m->own.source : 0;
 		d->offset = m->place.offset;
+		d->id = m->place.kept_id;
 		d->rcpt = r->index;
 		d->is_repeated = r->is_repeated;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
@@ -307,7 +308,8 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
 {
 	const struct queue_transport *tr = &q->config.transports[r->transport];
-	char id[SPOOL_ID_TEXT + 1], file[QUEUE_FILE_MAX];
+	char id[SPOOL_ID_TEXT + 1], named[SPOOL_ID_TEXT + 1];
+	char file[QUEUE_FILE_MAX];
 	char seconds[LOG_SECONDS];
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
@@ -320,7 +322,9 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 		}
 		spool_id_text(m->place.id, id);
-		tr->file(file, m->received_us / 1000000, id, r->index);
+		spool_id_text(m->place.kept_id != 0 ? m->place.kept_id :
+		    m->place.id, named);
+		tr->file(file, m->received_us / 1000000, named, r->index);
 		log_event(LOG_LEVEL_INFO, "delivered",
 		    "id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s",
 		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,

@@ -174,6 +174,7 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	struct spool_damage damage = { .offset = view->record.offset,
 		.octets = view->record.end - view->record.offset,
 		.id = view->record.id };
+	int rc;
 
 	if ((damage.what = wrong_with(sp, seg, view)) != NULL) {
 		if (damage.offset >= seg->told_damage) {
@@ -188,8 +189,9 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	/* One from before this process can be deferred already; so can one
 	 * that was put back, if there was no memory to note which of its
 	 * recipients are. */
-	record.has_rows = record.is_repeated && queue_is_kept(sp,
-	    &record.place);
+	if ((rc = queue_name(sp, &record.place, record.is_repeated)) == -1)
+		return -1;
+	record.has_rows = rc == 1;
 	seg->nheld++;
 	sp->nheld++;
 	if (sp->user->take(sp->queue, &record) == 0)

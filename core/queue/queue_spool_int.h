@@ -114,6 +114,7 @@ struct queue_spool {
 	struct queue_writer writers[1 << SPOOL_NUMBER_BITS];
 	unsigned int	 nwriters;	/* that are there */
 	struct log_bound foreign_bound;	/* of lines about foreign segments */
+	struct log_bound id_bound;	/* of lines about ids that two messages have */
 	struct queue_segments segments;
 	TAILQ_HEAD(queue_ready, queue_segment) ready;
 	size_t		 nopen;		/* segments with a descriptor, but for those in the state ACTIVE */
@@ -185,10 +186,14 @@ int queue_segment_open_reader(struct queue_spool *sp,
 /* core/queue/queue_origin.c; of new messages
  * queue_origin_of(place): Where it was accepted.
  * queue_find_id(sp, place): Set kept_id.  Return 0, or -1 with errno.
- * queue_is_kept(sp, place): Are there rows of it?  Sets kept_id then. */
+ * queue_name(sp, place, is_repeated): Set kept_id of a record that was just read
+ * if it has rows, or if another message has its id: two of one name in a
+ * Maildir would be taken for one that was delivered twice.  Return 1: it has
+ * rows; 0; -1 with errno. */
 struct spool_origin queue_origin_of(const struct queue_place *place);
 int queue_find_id(struct queue_spool *sp, struct queue_place *place);
-bool queue_is_kept(struct queue_spool *sp, struct queue_place *place);
+int queue_name(struct queue_spool *sp, struct queue_place *place,
+    bool is_repeated);
 
 /* core/queue/queue_room.c
  * queue_room_open(sp): Go on as the process before this one: with the reserve

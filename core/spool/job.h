@@ -15,6 +15,7 @@ struct job {
 	uint64_t	source;		/* the file with the record */
 	uint64_t	body_source;	/* the file with the body; 0: in the record */
 	uint64_t	offset;		/* of the record in its file */
+	uint64_t	id;		/* what is delivered is named by it; 0: the record's */
 	uint32_t	rcpt;		/* index in the envelope */
 	uint32_t	is_repeated;	/* may have been delivered before: look first */
 };

@@ -23,6 +23,7 @@
 #include "cmd/mailmilld/role/spoollock.h"
 #include "core/lim.h"
 #include "core/process/log.h"
+#include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"
 #include "core/util/fileio.h"
 
@@ -323,19 +324,45 @@ note_number(void *closure, enum spool_entry kind, uint64_t id, const char *)
 	return 0;
 }
 
+/* A deferred message's file has its id for a name. */
+static void
+note_deferred(int dirfd, struct spooldir_numbers *numbers)
+{
+	struct dirent *de;
+	uint64_t id;
+	DIR *d;
+
+	if ((d = fileio_opendir(dirfd, ".")) == NULL)
+		return;
+	while ((de = readdir(d)) != NULL)
+		if (spool_id_parse(de->d_name, strlen(de->d_name), &id) == 0)
+			(void)note_number(numbers, SPOOL_ENTRY_BODY, id, NULL);
+	closedir(d);
+}
+
+static int
+open_folder(const char *path, const char *name)
+{
+	char folder[PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "%s/%s", path, name);
+	return open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 void
 spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r)
 {
-	char folder[PATH_MAX];
 	int fd;
 
 	memset(numbers_r, 0, sizeof(*numbers_r));
-	snprintf(folder, sizeof(folder), "%s/incoming", path);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		return;
-	(void)spool_scan(fd, note_number, numbers_r);
-	close(fd);
+	if ((fd = open_folder(path, "incoming")) != -1) {
+		(void)spool_scan(fd, note_number, numbers_r);
+		close(fd);
+	}
+	if ((fd = open_folder(path, "queue/deferred")) != -1) {
+		note_deferred(fd, numbers_r);
+		close(fd);
+	}
 }
 
 int

@@ -26,12 +26,14 @@ int spooldir_make(const char *path, const struct account accounts[NROLES]);
 int spooldir_check(const char *path);
 int spooldir_could_make(const char *path, unsigned int missing);
 
-/* The numbers of writers in the names of the files of spool/incoming */
+/* The numbers of writers in the names of the files of spool/incoming, and in the
+ * ids of deferred messages: a worker could forge mail with the ids of another
+ * that had its number */
 struct spooldir_numbers {
 	unsigned char	 bits[(1 << SPOOL_NUMBER_BITS) / 8];
 };
 
-/* spooldir_numbers(path, numbers_r): Those there are now; none, if that folder
+/* spooldir_numbers(path, numbers_r): Those there are now; none of a folder that
  * cannot be read. */
 void spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r);
 

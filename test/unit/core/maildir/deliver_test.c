@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spool/spool_id.h"
 #include "test/unit/core/maildir/deliver_fixture.h"
 
 TestSuite(deliver, .init = df_setup, .fini = df_teardown);
@@ -336,6 +337,33 @@ expect_file(const char *folder, const char *want, size_t len)
 	cr_assert_eq(memcmp(got, want, len), 0);
 	close(fd);
 	free(got);
+}
+
+/* As the queue does when two messages have one id: the retry of the second does
+ * not find the file of the first. */
+Test(deliver, a_file_is_named_after_the_id_of_the_job_when_it_has_one)
+{
+	uint64_t offset = df_mail(ID, "joe@example.test", "one\r\n");
+	struct job job = { .job = 1, .source = SOURCE, .id = ID + 4096,
+		.is_repeated = true };
+	char id[SPOOL_ID_TEXT + 1], name[256], text[256];
+
+	df_job(offset, 0, false);
+	df_all();
+	cr_assert_eq(x.errnum[0], 0, "%s", x.text[0]);
+	job.offset = df_mail(ID, "joe@example.test", "two\r\n");
+	cr_assert_eq(deliver_add(x.d, &job), 0);
+	df_all();
+	cr_assert_eq(x.errnum[1], 0, "%s", x.text[1]);
+	cr_assert_eq(df_count("example.test/joe/new"), 2);
+	spool_id_text(ID, id);
+	snprintf(text, sizeof(text), "rm example.test/joe/new/*%s*", id);
+	df_run(text);
+	cr_assert_eq(df_files("example.test/joe/new", name, text,
+	    sizeof(text)), 1);
+	spool_id_text(ID + 4096, id);
+	cr_assert_not_null(strstr(name, id), "%s", name);
+	cr_assert_not_null(strstr(text, "two"), "%s", text);
 }
 
 Test(deliver, a_large_body_comes_from_its_own_file)

@@ -303,6 +303,86 @@ Test(queue_hostile, a_record_with_the_id_of_a_deferred_message_replaces_nothing)
 	cr_assert_eq(qf_listed(&f), 0);
 }
 
+/* Or the retry of the one finds the file of the other in the Maildir. */
+Test(queue_hostile, a_record_with_the_id_of_another_message_is_named_otherwise)
+{
+	const char *const *rcpt = &qf_three[0];
+	struct qf_segment second;
+
+	/* deferred before this process */
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", rcpt, 1, "victim\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 1000);
+	qf_close(&f);
+	qf_open(&f);
+	/* in hand */
+	qf_append(&s, QF_ID(2), "x@y", rcpt, 1, "victim\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(f.jobs[0].job.id, 0, "its own");
+	qf_segment(&f, &second, 2);
+	qf_append(&second, QF_ID(1), "x@y", rcpt, 1, "forged\r\n");
+	qf_append(&second, QF_ID(2), "x@y", rcpt, 1, "forged\r\n");
+	qf_append(&second, QF_ID(3), "x@y", rcpt, 1, "another\r\n");
+	qf_committed(&f, &second, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 4);
+	cr_assert_eq(spool_number(f.jobs[1].job.id), SPOOL_NUMBER_QUEUE);
+	cr_assert_eq(spool_number(f.jobs[2].job.id), SPOOL_NUMBER_QUEUE);
+	cr_assert_neq(f.jobs[1].job.id, f.jobs[2].job.id);
+	cr_assert_eq(f.jobs[3].job.id, 0);
+	qf_finish(&f, 0);
+	qf_pass(&f, 70000);
+	cr_assert_eq(f.njobs, 1);
+	cr_assert_eq(f.jobs[0].job.id, 0);
+	qf_finish(&f, 0);
+	spool_segment_close(&second.file);
+}
+
+/* Give the table of deferred messages another name: no look-up succeeds. */
+static void
+rename_table(const char *from, const char *to)
+{
+	char path[128], sql[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", f.path);
+	snprintf(sql, sizeof(sql), "ALTER TABLE %s RENAME TO %s", from, to);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
+	    sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+Test(queue_hostile, what_cannot_be_looked_up_is_not_delivered_again)
+{
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 1000);
+	/* the log is lost, the rows are not */
+	qf_close(&f);
+	cr_assert_eq(unlinkat(f.folder, "ack.1", 0), 0);
+	spool_segment_close(&s.file);
+	qf_open(&f);
+	rename_table("deferred", "gone");
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 0);
+	rename_table("gone", "deferred");
+	qf_pass(&f, 7000);
+	cr_assert_eq(f.njobs, 0, "all are deferred already");
+	cr_assert_eq(qf_listed(&f), 1);
+	qf_pass(&f, 70000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, 0);
+}
+
 Test(queue_hostile, two_records_with_one_id_that_fail_together_are_both_kept)
 {
 	char rcpt[2][64];

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/spooldir.h"
+#include "core/spool/spool_id.h"
+#include "core/spool/spool_segment.h"
 
 static char top[64];
 
@@ -145,4 +147,39 @@ Test(spooldir, a_spool_is_checked_as_it_would_be_corrected)
 	cr_assert(system(command) == 0);
 	cr_expect_eq(spooldir_check(path), -1);
 	cr_expect_eq(make(), -1);
+}
+
+/* A file in a folder of the spool */
+static void
+put_file(const char *name)
+{
+	char path[256];
+	FILE *fp;
+
+	snprintf(path, sizeof(path), "%s/a/b/spool/%s", top, name);
+	fp = fopen(path, "w");
+	cr_assert_not_null(fp, "%s", path);
+	fclose(fp);
+}
+
+Test(spooldir, numbers_are_of_the_files_of_workers_and_of_deferred_messages)
+{
+	struct spooldir_numbers numbers;
+	char path[256], name[96], id[SPOOL_NAME];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	spool_segment_name("seg", 7ULL << SPOOL_NUMBER_BITS | 5, id);
+	snprintf(name, sizeof(name), "incoming/%s", id);
+	put_file(name);
+	spool_id_text(1700000000000000ULL << SPOOL_NUMBER_BITS | 77, id);
+	snprintf(name, sizeof(name), "queue/deferred/%s", id);
+	put_file(name);
+	put_file("queue/deferred/other.tmp");
+	spooldir_numbers(path, &numbers);
+	cr_assert(spooldir_has_number(&numbers, 5));
+	cr_assert(spooldir_has_number(&numbers, 77));
+	cr_assert_not(spooldir_has_number(&numbers, 6));
+	spooldir_numbers(top, &numbers);
+	cr_assert_not(spooldir_has_number(&numbers, 77), "no folders");
 }
