@@ -189,12 +189,14 @@ queue_message_check(struct queue *q, struct queue_message *m)
 	queue_message_free(q, m);
 }
 
-/* Recipients that have been acknowledged, or deferred, before */
-static void
+/* Recipients that have been acknowledged, or deferred, before.  Return 0, or -1
+ * with errno: it is not known which. */
+static int
 skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 {
 	const uint32_t *known;
 	uint32_t i, n;
+	int rc;
 
 	known = q->store_ops->acknowledged(q->store, &m->place, &n);
 	for (i = 0; i < n; i++)
@@ -204,10 +206,16 @@ skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 			m->ndone++;
 			m->nopen--;
 		}
-	for (i = 0; has_rows && i < m->nrcpts; i++)
-		if (m->rcpts[i].state == RCPT_NEW &&
-		    q->store_ops->has(q->store, m->place.kept_id, i) == 1)
+	for (i = 0; has_rows && i < m->nrcpts; i++) {
+		if (m->rcpts[i].state != RCPT_NEW)
+			continue;
+		rc = q->store_ops->has(q->store, m->place.kept_id, i);
+		if (rc == -1)
+			return -1;
+		if (rc == 1)
 			queue_rcpt_done(q, m, &m->rcpts[i]);
+	}
+	return 0;
 }
 
 bool
@@ -258,9 +266,12 @@ queue_take(struct queue *q, const struct queue_record *record)
 		m->rcpts[i].is_repeated = record->is_repeated;
 	}
 	m->nopen = m->nrcpts;
+	if (skip_known(q, m, record->has_rows) == -1) {
+		free(m);
+		return -1;
+	}
 	queue_message_insert(q, m);
 	stats_inc(STATS_QUEUE_TAKEN);
-	skip_known(q, m, record->has_rows);
 	if (m->nopen > 0)
 		queue_message_route(q, m);
 	else

@@ -37,6 +37,7 @@ struct mem {
 	struct mem_row	*rows;
 	size_t		 nrows, rows_room;
 	bool		 is_full;	/* nothing can be deferred or changed */
+	bool		 is_unreadable;	/* has() fails */
 	unsigned int	 nreleased;
 };
 

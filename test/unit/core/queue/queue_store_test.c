@@ -316,3 +316,24 @@ Test(queue_store, nothing_waits_longer_than_the_longest_interval)
 	qf_pass(&f, 11000);
 	cr_assert_eq(f.njobs, 1);
 }
+
+Test(queue_store, what_the_store_cannot_say_now_is_asked_again)
+{
+	mem_arrive(QF_ID(1));
+	qf_pass(&f, 0);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_pass(&f, 0);
+	cr_assert_eq(mem.nrows, 1);
+	qf_close(&f);
+	mem.is_unreadable = true;
+	qf_open(&f);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 0, "one of them may be deferred");
+	mem.is_unreadable = false;
+	qf_pass(&f, QUEUE_TROUBLE_MS + 1000);
+	cr_assert_eq(f.njobs, 2);
+	cr_assert_eq(f.jobs[0].job.rcpt, 0);
+	cr_assert_eq(f.jobs[1].job.rcpt, 2);
+	qf_finish(&f, 0);
+	cr_assert(mem.messages[0]->is_done);
+}
