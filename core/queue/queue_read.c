@@ -147,6 +147,15 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 	};
 }
 
+/* Can a record at its place be that many-th of its segment?  The number bounds
+ * the memory for the segment by its length. */
+static bool
+is_seq_possible(const struct queue_segment *seg, const struct spool_record *r)
+{
+	return r->seq <= QUEUE_SEQ_MAX && (seg->is_early ||
+	    r->seq <= (r->offset - SPOOL_PAGE) / SPOOL_ALIGN + 1);
+}
+
 /* What its writer cannot have meant: NULL, or what is wrong. */
 static const char *
 wrong_with(const struct queue_spool *sp, const struct queue_segment *seg,
@@ -154,7 +163,7 @@ wrong_with(const struct queue_spool *sp, const struct queue_segment *seg,
 {
 	const struct spool_record *r = &view->record;
 
-	if (r->seq > QUEUE_SEQ_MAX)
+	if (!is_seq_possible(seg, r))
 		return "sequence number";
 	if (!queue_segment_owns(seg, r->id))
 		return "id of another writer";
@@ -353,7 +362,7 @@ search_segment(struct queue_spool *sp, struct queue_segment *seg,
 		}
 		if (rc != 1)
 			goto out;
-		if (view.record.seq > QUEUE_SEQ_MAX ||
+		if (!is_seq_possible(seg, &view.record) ||
 		    !queue_segment_owns(seg, view.record.id) ||
 		    queue_segment_is_done(seg, view.record.seq))
 			continue;

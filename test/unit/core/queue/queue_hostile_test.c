@@ -16,6 +16,7 @@
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define HOSTILE	2		/* its number */
+#define QF_SEQ_MAX	(1U << 24)
 #define FOREIGN(id)	(((id) & ~(uint64_t)QF_WRITER) | HOSTILE)
 
 static struct qf f;
@@ -423,4 +424,26 @@ Test(queue_hostile, the_same_record_after_a_crash_is_the_same_message)
 	qf_pass(&f, 70000);
 	cr_assert_eq(f.njobs, 3);
 	qf_finish(&f, 0);
+}
+
+/* A bit for each would take megabytes. */
+Test(queue_hostile, a_sequence_number_that_is_too_great_for_its_place_is_damage)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE);
+
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	s.seq = (uint32_t)((s.end - SPOOL_PAGE) / SPOOL_ALIGN);
+	qf_mail(&s, QF_ID(2));
+	s.seq = (uint32_t)((s.end - SPOOL_PAGE) / SPOOL_ALIGN) + 1;
+	qf_mail(&s, QF_ID(3));
+	s.seq = QF_SEQ_MAX - 1;
+	qf_mail(&s, QF_ID(4));
+	qf_committed(&f, &s, false);
+	cr_assert_eq(deliver(1000), 2);
+	cr_assert_eq(qf_listed(&f), 0, "it is not shown either");
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 2);
+	spool_segment_close(&s.file);
+	cr_assert_eq(deliver(5000), 0);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
