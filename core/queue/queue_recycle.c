@@ -294,7 +294,8 @@ queue_sweep(struct queue_spool *sp)
 		log_warn("spool-sweep", "folder=%s", "incoming");
 	RB_FOREACH (seg, queue_segments, &sp->segments)
 		nsegments++;
-	if (nsegments > QUEUE_SWEEP_SEGMENTS) {
+	if (nsegments > QUEUE_SWEEP_SEGMENTS +
+	    QUEUE_WRITER_SEGMENTS * sp->nwriters) {
 		sp->sweep_ms = sp->now_ms + QUEUE_SCAN_MS;
 		return;
 	}

@@ -29,7 +29,8 @@
 #define QUEUE_LOCK_MS		2000	/* between checks that the writers of segments live */
 #define QUEUE_SCAN_MS		30000	/* between looks for segments that no worker has told of */
 #define QUEUE_SWEEP_MS		600000	/* between sweeps: bodies that no record names */
-#define QUEUE_SWEEP_SEGMENTS	16	/* with more segments a sweep has to wait */
+#define QUEUE_SWEEP_SEGMENTS	16	/* and those that writers hold: with more segments a sweep has to wait */
+#define QUEUE_WRITER_SEGMENTS	2	/* that each writer holds: the current one and the next */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */

@@ -447,3 +447,29 @@ Test(queue_hostile, a_sequence_number_that_is_too_great_for_its_place_is_damage)
 	cr_assert_eq(deliver(5000), 0);
 	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
 }
+
+/* The body of a worker that died before its record was written */
+Test(queue_hostile, many_workers_do_not_keep_leftovers_from_being_removed)
+{
+	enum { WRITERS = 12 };
+	const struct timespec old[2] = { { .tv_sec = 1000000000 },
+		{ .tv_sec = 1000000000 } };
+	struct qf_segment held[2 * WRITERS];
+	char name[SPOOL_NAME];
+	int fd;
+	unsigned int i;
+
+	for (i = 3; i < WRITERS + 1; i++)
+		queue_writer_add(f.q, i);
+	for (i = 0; i < 2 * WRITERS; i++)
+		qf_segment(&f, &held[i], 1 + i);
+	spool_body_name(QF_ID(9), name);
+	fd = openat(f.incoming, name, O_WRONLY | O_CREAT, 0600);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(futimens(fd, old), 0);
+	close(fd);
+	qf_pass(&f, 1300000);
+	cr_assert_not(qf_exists(&f, f.incoming, name));
+	for (i = 0; i < 2 * WRITERS; i++)
+		spool_segment_close(&held[i].file);
+}
