@@ -118,6 +118,8 @@ found_end(struct queue_spool *sp, struct queue_segment *seg, uint64_t at)
 		return;
 	}
 	tell_damage(seg, true);
+	seg->is_at_end = seg->is_at_end || seg->is_reading_on;
+	seg->is_reading_on = false;
 	seg->is_read = seg->state == SEGMENT_DEAD;
 	seg->read_end = at;
 }
@@ -241,8 +243,10 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 			    damage.octets / QUEUE_DAMAGE_OCTETS);
 			continue;
 		}
-		if (rc == 1)
+		if (rc == 1) {
 			tell_damage(seg, false);
+			seg->is_reading_on = false;
+		}
 		if (rc == 1 && take_record(sp, seg, &view) == 0)
 			continue;
 		if (rc == 1)	/* no memory: this one again, later */

@@ -243,6 +243,7 @@ set_generation(struct queue_segment *seg, uint64_t generation)
 	free(seg->done);
 	seg->done = NULL;
 	seg->done_octets = 0;
+	seg->is_reading_on = seg->is_at_end = false;
 	partials_clear(seg);
 }
 
@@ -512,16 +513,19 @@ foreign(struct queue_spool *sp, unsigned int writer, uint64_t segment)
 		    (unsigned long long)n);
 }
 
-/* The writer of ${seg}, which has been read, says that there is more. */
+/* The writer of ${seg}, which has been read, says that there is more.  To search
+ * for it may take long, so only until once there was nothing: an honest writer
+ * tells of what is there. */
 static void
 read_on(struct queue_spool *sp, struct queue_segment *seg, uint64_t end)
 {
-	if (!seg->is_read || end <= seg->read_end)
+	if (!seg->is_read || end <= seg->read_end || seg->is_at_end)
 		return;
 	close_reader(seg);
 	seg->resume = seg->read_end;
 	seg->durable = end;
 	seg->is_read = false;
+	seg->is_reading_on = true;
 	queue_segment_ready(sp, seg);
 }
 

@@ -70,6 +70,8 @@ struct queue_segment {
 	uint64_t	 old_end;	/* records before it may have been in flight then */
 	bool		 is_read;	/* to the end mark, with the state DEAD */
 	uint64_t	 read_end;	/* where that was */
+	bool		 is_reading_on;	/* from there, for its writer said so */
+	bool		 is_at_end;	/* there was nothing: its writer is not believed any more */
 	bool		 has_skipped;	/* damage, while its writer had it locked */
 	bool		 is_damaged;	/* what was committed is not there any more */
 	bool		 is_doubtful;	/* it may have been, or was being written */

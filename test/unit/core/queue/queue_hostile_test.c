@@ -1,6 +1,7 @@
 /* A worker that has been taken over: what it says, and what it writes into its
  * own segments. */
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
@@ -472,4 +473,33 @@ Test(queue_hostile, many_workers_do_not_keep_leftovers_from_being_removed)
 	cr_assert_not(qf_exists(&f, f.incoming, name));
 	for (i = 0; i < 2 * WRITERS; i++)
 		spool_segment_close(&held[i].file);
+}
+
+/* Each search for what follows costs up to megabytes of reading. */
+Test(queue_hostile, a_closed_segment_is_searched_once_for_an_end_that_is_not_there)
+{
+	int fd;
+
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, true);
+	fd = fcntl(s.file.fd, F_DUPFD_CLOEXEC, 0);
+	cr_assert_eq(flock(fd, LOCK_UN), 0);
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 1);
+	/* that there is more is believed as long as it is so */
+	qf_mail(&s, QF_ID(2));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 100);
+	cr_assert_eq(f.njobs, 2);
+	queue_committed(f.q, QF_WRITER, QF_SEGMENT(1), 1, s.end + 8192, false);
+	qf_pass(&f, 100);
+	cr_assert_eq(f.njobs, 2);
+	qf_mail(&s, QF_ID(3));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 100);
+	cr_assert_eq(f.njobs, 2);
+	qf_finish(&f, 0);
+	spool_segment_close(&s.file);
+	close(fd);
 }
