@@ -19,6 +19,7 @@
 #define SPOOLD_SEGMENTS_MAX	8	/* locked: the current one, the next one, some that wait to be wiped */
 #define SPOOLD_BODIES_MAX	8192	/* locked: large messages in progress */
 
+#define SPOOLD_REPLACED_MAX	16	/* requests of one worker that gather while this process is held up */
 #define SPOOLD_BUSY_MS		5000	/* for another process to let go of a number */
 
 TAILQ_HEAD(spoold_workers, spoold_worker);
@@ -55,6 +56,7 @@ struct spoold_worker {
 	/* the answer at the end of the pass, which is the only one till then */
 	unsigned int	 answer;	/* S_DONE, S_FILE; 0: none */
 	bool		 wants_flush;	/* of the folder, before it */
+	unsigned int	 nreplaced;	/* answers that were not sent, since a newer request came */
 	struct msg_answer done;
 	struct msg_file	 file;
 	int		 fd;

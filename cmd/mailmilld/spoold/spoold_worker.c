@@ -3,7 +3,7 @@
  * has, the checks of what it says.
  * All that a worker names has its number, so it is its own.  A request is
  * answered at the end of the pass in which it came, and a worker has one at a
- * time. */
+ * time: another takes the place of the one before. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -129,20 +129,32 @@ answer_file(struct spoold_worker *w, int fd)
 	w->fd = fd;
 }
 
+/* Another request before the answer: its worker has waited for too long, and
+ * will not look at that answer.  Return false: no honest one asks so often. */
+static bool
+replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
+{
+	const struct msg_answer busy = { .ask = ask->ask, .errnum = EBUSY };
+
+	if (++w->nreplaced > SPOOLD_REPLACED_MAX) {
+		refused(w, type, ask->value);
+		(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
+		return false;
+	}
+	fileio_close(w->fd);
+	w->fd = -1;
+	w->answer = 0;
+	return true;
+}
+
 /* The request in ${msg}, or false: it is not to be answered now. */
 static bool
 take(struct spoold_worker *w, const struct channel_msg *msg,
     struct msg_ask *ask)
 {
-	struct msg_answer busy = { .errnum = EBUSY };
-
 	memcpy(ask, msg->base, sizeof(*ask));
-	if (w->answer != 0) {
-		refused(w, msg->type, ask->value);
-		busy.ask = ask->ask;
-		(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
+	if (w->answer != 0 && !replace(w, msg->type, ask))
 		return false;
-	}
 	w->done = (struct msg_answer){ .ask = ask->ask };
 	w->file = (struct msg_file){ .ask = ask->ask };
 	w->wants_flush = false;
@@ -177,6 +189,7 @@ send_answer(struct spoold_worker *w, int error)
 	if (answer == S_DONE)
 		base = &w->done;
 	w->answer = 0;
+	w->nreplaced = 0;
 	if (chanev_send(w->ce, answer, base, NULL, 0, w->fd) == -1 &&
 	    w->fd != -1)
 		(void)close(w->fd);

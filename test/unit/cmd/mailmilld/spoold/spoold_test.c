@@ -473,27 +473,57 @@ Test(spoold, bodies_that_were_closed_do_not_count)
 	cr_assert_leq(TAILQ_FIRST(&sp.workers)->bodies.n, 3);
 }
 
-Test(spoold, an_ask_before_the_answer_is_refused)
+/* Send ${n} requests for bodies in one pass, and hear all answers.  Return the
+ * number of those that get a file; the last of these in *last_r. */
+static unsigned int
+ask_at_once(unsigned int n, uint64_t *last_r, unsigned int *nbusy_r)
 {
-	struct msg_ask a = { .ask = 1000, .value = MINE(1) };
-	struct channel_msg msg;
+	struct msg_ask a = { .value = MINE(asks + 1) };
 	struct msg_answer answer;
-	unsigned int nbusy = 0, nfiles = 0;
-	int i;
+	struct channel_msg msg;
+	struct msg_file file;
+	unsigned int nfiles = 0;
 
-	for (i = 0; i < 10; i++, a.value += 4096)
+	*nbusy_r = 0;
+	for (; n > 0; n--, a.value += 4096) {
+		a.ask = ++asks;
 		cr_assert_eq(channel_send(ch, S_BODY, &a, NULL, 0, -1), 0);
+	}
 	while (hear(ch, 50, &msg)) {
 		if (msg.type == S_FILE) {
+			memcpy(&file, msg.base, sizeof(file));
+			*last_r = file.ask;
 			nfiles++;
 			close(msg.fd);
 			continue;
 		}
 		memcpy(&answer, msg.base, sizeof(answer));
-		nbusy += answer.errnum == EBUSY;
+		*nbusy_r += answer.errnum == EBUSY;
 	}
-	cr_assert_geq(nfiles, 1);
-	cr_assert_eq(nfiles + nbusy, 10);
+	return nfiles;
+}
+
+Test(spoold, an_ask_replaces_the_one_before_that_was_not_answered)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_REFUSED), last = 0;
+	unsigned int nbusy;
+
+	cr_assert_geq(ask_at_once(10, &last, &nbusy), 1);
+	cr_assert_eq(last, asks, "the newest one has its answer");
+	cr_assert_eq(nbusy, 0);
+	cr_assert_eq(stats_sum(STATS_SPOOL_REFUSED), before);
+	/* no file is left open here */
+	cr_assert_eq(ask(S_FLUSH, 0), 0);
+	cr_assert_eq(TAILQ_FIRST(&sp.workers)->fd, -1);
+}
+
+Test(spoold, asks_that_no_honest_worker_has_are_refused)
+{
+	uint64_t before = stats_sum(STATS_SPOOL_REFUSED), last = 0;
+	unsigned int nbusy;
+
+	cr_assert_geq(ask_at_once(SPOOLD_REPLACED_MAX + 10, &last, &nbusy), 1);
+	cr_assert_eq(stats_sum(STATS_SPOOL_REFUSED), before + nbusy);
 	cr_assert_eq(ask(S_FLUSH, 0), 0, "it goes on");
 }
 
