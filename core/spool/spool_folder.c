@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "core/spool/spool_reserve.h"
@@ -28,43 +29,40 @@ spool_folder_close(struct spool_folder *f)
 }
 
 /* How much of the quota is left if ${more} is taken.  It counts all that the
- * spool holds; free segments make room, and torn ones.  Return 0, or -1 with
- * errno. */
+ * spool holds but free segments and torn ones, for which see give_up().  Return
+ * 0, or -1 with errno. */
 static int
 quota_left(const struct spool_folder *f, uint64_t more, uint64_t *left_r)
 {
-	uint64_t quota = f->quota_octets, octets, free_octets;
+	uint64_t quota = f->quota_octets, octets, idle;
 
 	*left_r = UINT64_MAX;
 	if (quota == 0)
 		return (0);
-	do {
-		if (spool_usage(f->dirfd, &octets, &free_octets) == -1)
-			return (-1);
-		octets += more + spool_reserve_told(f->dirfd);
-		if (octets <= quota) {
-			*left_r = quota - octets + free_octets;
-			return (0);
-		}
-	} while (spool_free_remove(f->dirfd) == 0 ||
-	    (errno == ENOENT && spool_torn_remove(f->dirfd) == 0));
-	if (errno == ENOENT)
+	if (spool_usage(f->dirfd, &octets, &idle) == -1)
+		return (-1);
+	octets += more + spool_reserve_told(f->dirfd) - idle;
+	if (octets > quota) {
 		errno = EDQUOT;
-	return (-1);
+		return (-1);
+	}
+	*left_r = quota - octets;
+	return (0);
 }
 
-/* Octets that are free on the disk; torn segments are given up for ${more}. */
+/* Octets that are free on the disk; what is idle counts where ${more} needs
+ * it. */
 static uint64_t
 disk_left(const struct spool_folder *f, uint64_t more)
 {
+	uint64_t left, octets, idle;
 	struct statvfs fs;
-	uint64_t left;
 
-	do {
-		if (fstatvfs(f->dirfd, &fs) == -1)
-			return (UINT64_MAX);
-		left = (uint64_t)fs.f_bavail * fs.f_frsize;
-	} while (left < more && spool_torn_remove(f->dirfd) == 0);
+	if (fstatvfs(f->dirfd, &fs) == -1)
+		return (UINT64_MAX);
+	left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (left < more && spool_usage(f->dirfd, &octets, &idle) == 0)
+		left += idle;
 	return (left);
 }
 
@@ -79,12 +77,40 @@ spool_folder_room(struct spool_folder *f, uint64_t more, uint64_t *left_r)
 	return (0);
 }
 
+/* Does a segment of ${more} octets need the room of something idle? */
+static bool
+is_tight(const struct spool_folder *f, uint64_t more, bool *is_quota_r)
+{
+	uint64_t octets, idle;
+	struct statvfs fs;
+
+	*is_quota_r = f->quota_octets != 0 &&
+	    spool_usage(f->dirfd, &octets, &idle) == 0 &&
+	    octets + more + spool_reserve_told(f->dirfd) > f->quota_octets;
+	return (*is_quota_r || (fstatvfs(f->dirfd, &fs) == 0 &&
+	    (uint64_t)fs.f_bavail * fs.f_frsize < more));
+}
+
+/* Give up free segments, then torn ones, until a segment of ${more} octets has
+ * room.  On a full disk free ones stay: they are taken instead of new ones. */
+static void
+give_up(const struct spool_folder *f, uint64_t more)
+{
+	bool is_quota;
+
+	while (is_tight(f, more, &is_quota))
+		if ((!is_quota || spool_free_remove(f->dirfd) == -1) &&
+		    spool_torn_remove(f->dirfd) == -1)
+			return;
+}
+
 int
 spool_folder_segment(struct spool_folder *f, uint64_t octets,
     struct spool_segment *segment_r)
 {
 	uint64_t left, id;
 
+	give_up(f, 0);
 	if (spool_folder_room(f, 0, &left) == -1)
 		return (-1);
 	if (spool_segment_take(f->dirfd, f->ids.number, octets, segment_r) == 0)
@@ -95,6 +121,7 @@ spool_folder_segment(struct spool_folder *f, uint64_t octets,
 		errno = ENOSPC;
 		return (-1);
 	}
+	give_up(f, octets);
 	if (spool_folder_room(f, octets, &left) == -1)
 		return (-1);
 	id = spool_id_next(&f->ids, spool_id_now_us());

@@ -30,7 +30,8 @@ void spool_folder_close(struct spool_folder *f);
 int spool_folder_segment(struct spool_folder *f, uint64_t octets,
     struct spool_segment *segment_r);
 
-/* spool_folder_room(f, more, left_r): See struct spool_files_ops. */
+/* spool_folder_room(f, more, left_r): See struct spool_files_ops.  It measures
+ * only; idle files are given up for a segment. */
 int spool_folder_room(struct spool_folder *f, uint64_t more,
     uint64_t *left_r);
 

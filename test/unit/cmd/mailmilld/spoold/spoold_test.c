@@ -735,3 +735,37 @@ Test(spoold, a_worker_without_a_number_is_of_no_use)
 	writer_close(&x);
 	spool_id_close(&held);
 }
+
+static void
+make_file(const char *name, off_t octets)
+{
+	int fd = openat(dirfd_incoming, name, O_WRONLY | O_CREAT, 0600);
+
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(ftruncate(fd, octets), 0);
+	close(fd);
+}
+
+/* Or a worker that has been taken over removes what others have. */
+Test(spoold, asking_for_room_removes_nothing)
+{
+	static const char torn[] = "torn.0000000000001006.1";
+	struct msg_file file;
+	char name[SPOOL_NAME];
+	int fd;
+
+	TAILQ_FIRST(&sp.workers)->folder.quota_octets = 1048576;
+	make_file(torn, 500000);
+	spool_segment_name("free", OTHERS(2), name);
+	make_file(name, 500000);
+	cr_assert_eq(ask(S_ROOM, 900000), 0, "there would be");
+	cr_assert_eq(ask(S_ROOM, 1048577), EDQUOT);
+	cr_assert_eq(ask(S_ROOM, SPOOL_SEGMENT_OPEN_MAX), EDQUOT);
+	cr_assert_eq(faccessat(dirfd_incoming, torn, F_OK, 0), 0);
+	cr_assert(exists("free", OTHERS(2)));
+	/* a segment has the room of the free one, and the torn one stays */
+	cr_assert_eq(ask_for(ch, S_SEGMENT, SIZE, &file, &fd), 0);
+	close(fd);
+	cr_assert_not(exists("free", OTHERS(2)));
+	cr_assert_eq(faccessat(dirfd_incoming, torn, F_OK, 0), 0);
+}
