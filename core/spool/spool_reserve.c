@@ -75,6 +75,23 @@ make_file(int dirfd, const char *name, uint64_t octets)
 	return (rv);
 }
 
+/* The first one, which is never seen empty while it is made: that would say
+ * that the reserve is given up. */
+static int
+make_first(int dirfd, uint64_t octets)
+{
+	char name[SPOOL_NAME];
+
+	if (faccessat(dirfd, FIRST, F_OK, 0) == 0)
+		return (make_file(dirfd, FIRST, octets));
+	file_name(SPOOL_RESERVE_FILES, name);
+	if (make_file(dirfd, name, octets) == 0 &&
+	    renameat(dirfd, name, dirfd, FIRST) == 0)
+		return (0);
+	fileio_unlink(dirfd, name);
+	return (-1);
+}
+
 /* The first one last: it tells workers of the whole. */
 int
 spool_reserve_make(int dirfd)
@@ -85,7 +102,8 @@ spool_reserve_make(int dirfd)
 
 	for (i = SPOOL_RESERVE_FILES - 1; i >= 0; i--) {
 		file_name(i, name);
-		if (make_file(dirfd, name, octets) == -1) {
+		if ((i == 0 ? make_first(dirfd, octets) :
+		    make_file(dirfd, name, octets)) == -1) {
 			if (errno != ENOSPC && errno != EDQUOT)
 				return (-1);
 			saved = errno;
