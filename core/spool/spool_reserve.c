@@ -32,7 +32,7 @@ open_file(int dirfd, const char *name, int flags, struct stat *st)
 	int fd;
 
 	if ((fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW |
-	    O_NONBLOCK, 0640)) != -1 && fstat(fd, st) == 0 &&
+	    O_NONBLOCK, 0600)) != -1 && fstat(fd, st) == 0 &&
 	    S_ISREG(st->st_mode) && st->st_nlink == 1)
 		return (fd);
 	if (fd != -1 || errno == ELOOP || errno == ENXIO)
@@ -68,9 +68,8 @@ make_file(int dirfd, const char *name, uint64_t octets)
 
 	if ((fd = open_file(dirfd, name, O_RDWR | O_CREAT, &st)) == -1)
 		return (-1);
-	/* Workers read the first one as members of the group. */
 	if ((uint64_t)st.st_size < octets)
-		rv = fchmod(fd, 0640) == -1 ? -1 : spool_fill(fd, octets);
+		rv = fchmod(fd, 0600) == -1 ? -1 : spool_fill(fd, octets);
 	fileio_close(fd);
 	return (rv);
 }
@@ -92,7 +91,7 @@ make_first(int dirfd, uint64_t octets)
 	return (-1);
 }
 
-/* The first one last: it tells workers of the whole. */
+/* The first one last: it tells spoold of the whole. */
 int
 spool_reserve_make(int dirfd)
 {

@@ -3,11 +3,11 @@
  * To record that a message was delivered takes some room, and only then can the
  * room that the message takes be used again.  So the queue process keeps a
  * reserve, in blocks and inodes, and gives it up when nothing else is left.
- * Meanwhile workers take in nothing that needs room.
+ * Meanwhile spoold gives workers no file that needs room.
  *
- * reserve.0 tells them: it is empty while the reserve is given up.  Otherwise
- * it begins with the octets that the spool holds outside of this folder, which
- * workers cannot see, but count for their quota. */
+ * reserve.0 tells it: it is empty while the reserve is given up.  Otherwise it
+ * begins with the octets that the spool holds outside of this folder, which
+ * spoold cannot see, but counts for the quota. */
 
 #ifndef CORE_SPOOL_SPOOL_RESERVE_H
 #define CORE_SPOOL_SPOOL_RESERVE_H
