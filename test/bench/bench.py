@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 
+import against
 import due
 import proc
 import server
@@ -431,6 +432,9 @@ def arguments():
     p.add_argument('--peer', metavar='NAME:PORT', help='latency: another '
                    'server on this machine that delivers to '
                    'user@example.test, measured in turn')
+    p.add_argument('--against', metavar='BUILD', help='another build folder: '
+                   'compare its mailmilld, not smtp-sink, with ours; rows: '
+                   + ' '.join([*LOADS, *against.ROWS]))
     p.add_argument('-D', dest='define', action='append', default=[],
                    help='passed on to mailmilld')
     a = p.parse_args(namespace=Bench())
@@ -441,11 +445,14 @@ def arguments():
         if not name or not port.isdigit():
             p.error(f'--peer {a.peer}: expected NAME:PORT')
         a.peer = (name, int(port))
-    a.which = a.only.split(',') if a.only else list(LOADS) + list(OTHERS)
-    bad = [w for w in a.which if w not in LOADS and w not in OTHERS]
+    rows = [*LOADS, *(against.ROWS if a.against else OTHERS)]
+    a.which = a.only.split(',') if a.only else rows
+    bad = [w for w in a.which if w not in rows]
     if bad:
-        p.error(f'--only {",".join(bad)}: choose from '
-                + ' '.join(list(LOADS) + list(OTHERS)))
+        p.error(f'--only {",".join(bad)}: choose from ' + ' '.join(rows))
+    if a.against and not os.access(f'{a.against}/mailmilld', os.X_OK):
+        p.error(f'--against {a.against}: no mailmilld there: name the folder '
+                'of another build')
     a.state = os.path.dirname(a.fs) + '/state'
     os.makedirs(a.state, exist_ok=True)
     a.table, a.remarks, a.failed, a.missed = [], [], [], []
@@ -468,6 +475,9 @@ def main():
         reachable(a.fs)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if a.against:
+        against.run(a, sys.modules[__name__])
+        return
     log = subprocess.Popen([f'{a.build}/logsink', f'{a.state}/log'])
     a.extra_pids.append(log.pid)
     try:
