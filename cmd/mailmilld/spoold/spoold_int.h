@@ -1,5 +1,5 @@
-/* What the role spoold's files share: spoold.c, the process, and
- * spoold_worker.c, which answers the workers. */
+/* What the role spoold's files share: spoold.c, the process; spoold_worker.c,
+ * which answers the workers; spoold_given.c, the files that they hold. */
 
 #ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
 #define CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
@@ -72,5 +72,18 @@ void spoold_pass(struct spoold *sp);
 
 /* spoold_workers_close(sp): All of them, without done(). */
 void spoold_workers_close(struct spoold *sp);
+
+/* spoold_given_look(g, dirfd, n, is_file_closed): Take out of ${g} what has been
+ * closed, of the next ${n} in it.
+ * spoold_given_room(g, max): Room for one more?  Return 0, or -1 with errno:
+ * EMFILE, there are ${max}; ENOMEM. */
+void spoold_given_look(struct spoold_given *g, int dirfd, size_t n,
+    bool (*is_file_closed)(int dirfd, uint64_t id));
+int spoold_given_room(struct spoold_given *g, size_t max);
+
+/* spoold_segment_is_closed(dirfd, id), spoold_body_is_closed(): Has its writer
+ * closed it? */
+bool spoold_segment_is_closed(int dirfd, uint64_t id);
+bool spoold_body_is_closed(int dirfd, uint64_t id);
 
 #endif

@@ -1,6 +1,6 @@
 /* The requests of the workers for files.
- * Owns: a channel to each worker, the lock of its number, the bounds on what it
- * has, the checks of what it says.
+ * Owns: a channel to each worker, the lock of its number, the checks of what it
+ * says.
  * All that a worker names has its number, so it is its own.  A request is
  * answered at the end of the pass in which it came, and a worker has one at a
  * time: another takes the place of the one before. */
@@ -21,7 +21,6 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_reserve.h"
-#include "core/util/array.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
@@ -30,74 +29,6 @@
 #define CLAIM_US	60000000ULL	/* ids may be ahead of the clock by that, and no more */
 
 static void worker_start(void *closure);
-
-/* --- the files that a worker has ------------------------------------------ */
-
-/* Has the writer of ${name} closed it? */
-static bool
-is_closed(int dirfd, const char *name)
-{
-	bool rv;
-	int fd;
-
-	if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-	    O_NONBLOCK)) == -1)
-		return errno == ENOENT;
-	rv = flock(fd, LOCK_SH | LOCK_NB) == 0;
-	(void)close(fd);
-	return rv;
-}
-
-static bool
-is_segment_closed(int dirfd, uint64_t id)
-{
-	char name[SPOOL_NAME];
-
-	spool_segment_name("new", id, name);
-	if (!is_closed(dirfd, name))
-		return false;
-	spool_segment_name("seg", id, name);
-	return is_closed(dirfd, name);
-}
-
-static bool
-is_body_closed(int dirfd, uint64_t id)
-{
-	char name[SPOOL_NAME];
-
-	spool_body_name(id, name);
-	return is_closed(dirfd, name);
-}
-
-/* Take out of ${g} what has been closed, of the next ${n} in it. */
-static void
-given_look(struct spoold_given *g, int dirfd, size_t n,
-    bool (*is_file_closed)(int dirfd, uint64_t id))
-{
-	for (n = MIN(n, g->n); n > 0; n--) {
-		g->hand = g->hand < g->n ? g->hand : 0;
-		if (is_file_closed(dirfd, g->ids[g->hand]))
-			g->ids[g->hand] = g->ids[--g->n];
-		else
-			g->hand++;
-	}
-}
-
-/* Room for one more?  Return 0, or -1 with errno. */
-static int
-given_room(struct spoold_given *g, size_t max)
-{
-	uint64_t *ids;
-
-	if (g->n >= max) {
-		errno = EMFILE;
-		return -1;
-	}
-	if ((ids = array_fit(g->ids, &g->room, g->n + 1, sizeof(*ids))) == NULL)
-		return -1;
-	g->ids = ids;
-	return 0;
-}
 
 /* --- answers -------------------------------------------------------------- */
 
@@ -222,8 +153,8 @@ on_segment(void *closure, struct channel_msg *msg)
 		answer_done(w, EINVAL);
 		return;
 	}
-	given_look(g, w->sp->dirfd, g->n, is_segment_closed);
-	if (given_room(g, SPOOLD_SEGMENTS_MAX) == -1) {
+	spoold_given_look(g, w->sp->dirfd, g->n, spoold_segment_is_closed);
+	if (spoold_given_room(g, SPOOLD_SEGMENTS_MAX) == -1) {
 		if (errno == EMFILE)
 			refused(w, S_SEGMENT, g->n);
 		answer_done(w, errno);
@@ -334,12 +265,12 @@ on_body(void *closure, struct channel_msg *msg)
 		answer_done(w, EPERM);
 		return;
 	}
-	given_look(g, w->sp->dirfd, LOOK_AT, is_body_closed);
+	spoold_given_look(g, w->sp->dirfd, LOOK_AT, spoold_body_is_closed);
 	if (spool_reserve_is_given_up(w->sp->dirfd)) {
 		answer_done(w, ENOSPC);
 		return;
 	}
-	if (given_room(g, SPOOLD_BODIES_MAX) == -1 ||
+	if (spoold_given_room(g, SPOOLD_BODIES_MAX) == -1 ||
 	    (fd = make_body(w->sp->dirfd, ask.value)) == -1) {
 		answer_done(w, errno);
 		return;
