@@ -52,7 +52,8 @@ struct spoold_worker {
 	Event		*timer;		/* then: to try again */
 	uint64_t	 base_us, base_ms;	/* where its ids were, and when */
 	struct spoold_given segments, bodies;
-	struct log_bound refusals;
+	bool		 is_stuck;	/* it does not read its answers */
+	struct log_bound refusals, stucks;
 	/* the answer at the end of the pass, which is the only one till then */
 	unsigned int	 answer;	/* S_DONE, S_FILE; 0: none */
 	bool		 wants_flush;	/* of the folder, before it */

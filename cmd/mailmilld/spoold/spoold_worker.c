@@ -28,8 +28,6 @@
 #define LOOK_AT		2	/* given files looked at for each new one: some will have been closed */
 #define CLAIM_US	60000000ULL	/* ids may be ahead of the clock by that, and no more */
 
-static void worker_start(void *closure);
-
 /* --- answers -------------------------------------------------------------- */
 
 /* What no honest worker does */
@@ -69,7 +67,8 @@ replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 
 	if (++w->nreplaced > SPOOLD_REPLACED_MAX) {
 		refused(w, type, ask->value);
-		(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
+		if (!chanev_is_behind(w->ce))
+			(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
 		return false;
 	}
 	fileio_close(w->fd);
@@ -78,7 +77,29 @@ replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 	return true;
 }
 
-/* The request in ${msg}, or false: it is not to be answered now. */
+/* Hold the number of ${w}.  Return 0, or -1 with errno: EADDRINUSE, another
+ * process holds it still. */
+static int
+number_open(struct spoold_worker *w)
+{
+	unsigned int number = spool_number(w->who.instance);
+
+	errno = EINVAL;
+	if (number == SPOOL_NUMBER_QUEUE ||
+	    spool_folder_open(&w->folder, number) == -1) {
+		errno = errno == EAGAIN ? EADDRINUSE : errno;
+		return -1;
+	}
+	w->is_open = true;
+	w->base_us = w->folder.ids.last_us;
+	w->base_ms = monotonic_ms();
+	/* those of a writer that had the number before */
+	spool_free_remove_of(w->sp->dirfd, number);
+	return 0;
+}
+
+/* The request in ${msg}, or false: it is not to be answered now, or has its
+ * answer. */
 static bool
 take(struct spoold_worker *w, const struct channel_msg *msg,
     struct msg_ask *ask)
@@ -89,9 +110,9 @@ take(struct spoold_worker *w, const struct channel_msg *msg,
 	w->done = (struct msg_answer){ .ask = ask->ask };
 	w->file = (struct msg_file){ .ask = ask->ask };
 	w->wants_flush = false;
-	if (w->is_open)
+	if (w->is_open || number_open(w) == 0)
 		return true;
-	answer_done(w, EACCES);
+	answer_done(w, errno);
 	return false;
 }
 
@@ -412,29 +433,21 @@ send_number(struct spoold_worker *w, int errnum)
 
 /* A spoold that this one takes over from lets go of the number when its channel
  * to the worker is closed; that of a master that has died, when the worker
- * ends. */
+ * ends.  After SPOOLD_BUSY_MS the worker is told, and each of its requests is
+ * another attempt. */
 static void
 worker_start(void *closure)
 {
 	struct spoold_worker *w = closure;
-	unsigned int number = spool_number(w->who.instance);
+	int errnum;
 
 	w->timer = NULL;
-	errno = EINVAL;
-	if (number != SPOOL_NUMBER_QUEUE &&
-	    spool_folder_open(&w->folder, number) == 0) {
-		w->is_open = true;
-		w->base_us = w->folder.ids.last_us;
-		w->base_ms = monotonic_ms();
-		/* those of a writer that had the number before */
-		spool_free_remove_of(w->sp->dirfd, number);
-		send_number(w, 0);
-		return;
-	}
-	if (errno == EAGAIN && monotonic_ms() - w->asked_ms < SPOOLD_BUSY_MS &&
+	errnum = number_open(w) == 0 ? 0 : errno;
+	if (errnum == EADDRINUSE &&
+	    monotonic_ms() - w->asked_ms < SPOOLD_BUSY_MS &&
 	    (w->timer = after_ms(BUSY_RETRY_MS, worker_start, w)) != NULL)
 		return;
-	send_number(w, errno == EAGAIN ? EADDRINUSE : errno);
+	send_number(w, errnum);
 }
 
 int
@@ -469,29 +482,46 @@ spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
 	return 0;
 }
 
+/* One that does not read its answers gets no more, and its requests are not
+ * read, until it does: it costs this process what it did not read, and one
+ * answer. */
+static void
+see_whether_it_reads(struct spoold_worker *w)
+{
+	bool is_stuck = chanev_is_behind(w->ce);
+	uint64_t n;
+
+	if (is_stuck == w->is_stuck)
+		return;
+	w->is_stuck = is_stuck;
+	if (!is_stuck) {
+		chanev_resume(w->ce);
+		return;
+	}
+	chanev_hold(w->ce);
+	if ((n = log_bound_count(&w->stucks, monotonic_ms())) > 0)
+		log_warnx("spoold-stuck", "slot=%u instance=%u times=%llu "
+		    "reason=%s effect=%s", w->who.slot, w->who.instance,
+		    (unsigned long long)n, "it asks and does not read the "
+		    "answers", "it gets no files until it does");
+}
+
 void
 spoold_pass(struct spoold *sp)
 {
-	struct spoold_worker *w, *next;
+	struct spoold_worker *w;
 	bool is_any = false;
 	int error = 0;
 
 	TAILQ_FOREACH (w, &sp->workers, link)
 		is_any = is_any || (w->answer != 0 && w->wants_flush &&
-		    w->folder.is_synced);
+		    w->folder.is_synced && !chanev_is_behind(w->ce));
 	if (is_any && fsync(sp->dirfd) == -1)
 		error = errno;
-	TAILQ_FOREACH_SAFE (w, &sp->workers, link, next) {
-		if (w->answer == 0)
-			continue;
-		if (!chanev_is_behind(w->ce)) {
+	TAILQ_FOREACH (w, &sp->workers, link) {
+		if (w->answer != 0 && !chanev_is_behind(w->ce))
 			send_answer(w, error);
-			continue;
-		}
-		/* it asks, and does not read the answers */
-		log_warnx("spoold-stuck", "slot=%u instance=%u", w->who.slot,
-		    w->who.instance);
-		worker_gone(w);
+		see_whether_it_reads(w);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "test/unit/cmd/mailmilld/spoold/spoold_fixture.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -109,17 +110,68 @@ Test(spoold_bounds, asks_that_no_honest_worker_has_are_refused)
 	cr_assert_eq(spx_ask(S_FLUSH, 0), 0, "it goes on");
 }
 
-/* It asks and never reads, so that descriptors gather here. */
-Test(spoold_bounds, one_that_does_not_read_is_let_go, .timeout = 30)
+static unsigned int
+count_fds(void)
+{
+	unsigned int n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+
+	cr_assert_not_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* It asks and does not read: descriptors must not gather here. */
+Test(spoold_bounds, one_that_does_not_read_waits_for_itself, .timeout = 60)
 {
 	struct msg_ask a = { .ask = 1, .value = SPX_MINE(1) };
-	int i;
+	unsigned int before = count_fds(), i;
+	struct msg_number second;
+	struct channel_msg msg;
+	struct msg_file file;
+	struct channel *c;
+	int fd;
 
-	for (i = 0; i < 100000 && !spx.is_done; i++, a.value += 4096) {
+	for (i = 0; i < 3000; i++, a.value += 4096) {
 		if (channel_send(spx.ch, S_BODY, &a, NULL, 0, -1) == -1)
 			break;
 		spx_turn(0);
 	}
+	cr_assert(channel_wants_write(spx.ch), "it is not read either");
+	cr_assert_leq(count_fds(), before + 2);
+	cr_assert_not(spx.is_done);
+	/* another one is served */
+	c = spx_connect(6, &second);
+	cr_assert_eq(spx_ask_for(c, S_BODY, SPX_OTHERS(1), &file, &fd), 0);
+	close(fd);
+	channel_free(c);
+	/* and it, when it reads */
+	do {
+		(void)channel_flush(spx.ch);
+		while (spx_hear(spx.ch, 50, &msg))
+			if (msg.fd != -1)
+				close(msg.fd);
+	} while (channel_wants_write(spx.ch));
+	cr_assert_eq(spx_ask(S_FLUSH, 0), 0);
+}
+
+/* One that ends instead is noticed. */
+Test(spoold_bounds, one_that_does_not_read_and_ends_is_gone, .timeout = 60)
+{
+	struct msg_ask a = { .ask = 1, .value = SPX_MINE(1) };
+	unsigned int i;
+
+	for (i = 0; i < 3000; i++, a.value += 4096) {
+		if (channel_send(spx.ch, S_BODY, &a, NULL, 0, -1) == -1)
+			break;
+		spx_turn(0);
+	}
+	channel_free(spx.ch);
+	spx.ch = NULL;
+	for (i = 0; i < 1000 && !spx.is_done; i++)
+		spx_turn(5);
 	cr_assert(spx.is_done);
 	cr_assert(TAILQ_EMPTY(&spx.sp.workers));
 }
