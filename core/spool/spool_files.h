@@ -2,8 +2,9 @@
  * core/spool/spool_folder.h is the folder itself; a worker, which may open no
  * file, asks another process.
  * All may block for a bounded time, and are called on the writer's threads
- * alone: the maker, but for drop().  Functions that return int return 0, or -1
- * with errno, unless they say otherwise. */
+ * alone: the maker, but for drop() and cancel().  Functions that return int
+ * return 0, or -1 with errno, unless they say otherwise: ETIMEDOUT, another
+ * process does not answer; ECANCELED. */
 
 #ifndef CORE_SPOOL_SPOOL_FILES_H
 #define CORE_SPOOL_SPOOL_FILES_H
@@ -42,10 +43,15 @@ struct spool_files_ops {
 
 	/* room(files, more, left_r): May ${more} octets be written?  ENOSPC,
 	 * EDQUOT.  *left_r: how many could be; UINT64_MAX: not known.
-	 * is_short(files): The queue uses its reserve of room now: nothing more
-	 * may be written.  Asked for each block of a body. */
+	 * reserve(files): May anything more be written?  ENOSPC: the queue uses
+	 * its reserve of room now.  Asked for each block of a body. */
 	int	 (*room)(void *files, uint64_t more, uint64_t *left_r);
-	bool	 (*is_short)(void *files);
+	int	 (*reserve)(void *files);
+
+	/* cancel(files): The writer is being closed: who waits for another
+	 * process, now or later, fails with ECANCELED.  From any thread,
+	 * without waiting.  NULL: nobody waits. */
+	void	 (*cancel)(void *files);
 };
 
 #endif

@@ -240,12 +240,15 @@ folder_room(void *files, uint64_t more, uint64_t *left_r)
 	return (spool_folder_room(files, more, left_r));
 }
 
-static bool
-folder_is_short(void *files)
+static int
+folder_reserve(void *files)
 {
-	struct spool_folder *f = files;
+	const struct spool_folder *f = files;
 
-	return (spool_reserve_is_given_up(f->dirfd));
+	if (!spool_reserve_is_given_up(f->dirfd))
+		return (0);
+	errno = ENOSPC;
+	return (-1);
 }
 
 const struct spool_files_ops spool_folder_ops = {
@@ -257,5 +260,5 @@ const struct spool_files_ops spool_folder_ops = {
 	.drop = folder_drop,
 	.flush = folder_flush,
 	.room = folder_room,
-	.is_short = folder_is_short,
+	.reserve = folder_reserve,
 };

@@ -27,16 +27,6 @@ room_check(struct spool_writer *w, uint64_t more)
 	return (0);
 }
 
-/* Nothing that needs room, while the queue uses the reserve. */
-static int
-reserve_check(const struct spool_writer *w)
-{
-	if (!w->files->is_short(w->files_closure))
-		return (0);
-	errno = ENOSPC;
-	return (-1);
-}
-
 static void
 make_next(struct spool_writer *w)
 {
@@ -88,7 +78,7 @@ body_write(struct spool_writer *w, struct spool_msg *msg,
 {
 	const char *p = b->data + b->start;
 
-	if (reserve_check(w) == -1 ||
+	if (w->files->reserve(w->files_closure) == -1 ||
 	    (msg->body_fd == -1 && body_create(w, msg) == -1))
 		return (-1);
 	spool_sum_add(msg->sum, p, b->len);

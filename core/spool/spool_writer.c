@@ -254,6 +254,9 @@ advice(int error)
 	case EMFILE:
 	case ENFILE:
 		return ("raise the limit of open descriptors");
+	case ETIMEDOUT:
+		return ("the process that makes the files does not answer: see "
+		    "what the log says of it");
 	case EIO:
 		return ("see what the kernel has logged of the disk");
 	default:
@@ -273,7 +276,8 @@ tell_log(const int notes[SPOOL_NNOTES])
 	int i;
 
 	for (i = 0; i < SPOOL_NNOTES; i++) {
-		if (notes[i] == 0)
+		/* nothing is wrong when the writer is being closed */
+		if (notes[i] == 0 || notes[i] == ECANCELED)
 			continue;
 		errno = notes[i];
 		log_warn(events[i], "advice=%s", advice(notes[i]));
@@ -467,6 +471,8 @@ spool_writer_close(struct spool_writer *w)
 	while ((msg = TAILQ_FIRST(&w->open)) != NULL)
 		spool_writer_ops.abort(msg);
 	spool_writer_pass(w);
+	if (w->files->cancel != NULL)
+		w->files->cancel(w->files_closure);
 	stop_thread(w, &w->is_maker_stopping, &w->maker_cond, w->maker);
 	stop_thread(w, &w->is_commit_stopping, &w->commit_cond, w->committer);
 	spool_wipe_all(w);

@@ -113,7 +113,8 @@ int spool_writer_drain(struct spool_writer *w, int timeout_ms);
 
 /* spool_writer_close(w): Stop the threads, close the segments.  Messages still
  * open are dropped; those handed over by commit() are finished first, without
- * their callbacks.  NULL does nothing. */
+ * their callbacks, unless they wait for a file from another process: nobody
+ * waits for that.  NULL does nothing. */
 void spool_writer_close(struct spool_writer *w);
 
 #endif

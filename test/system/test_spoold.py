@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import stat
 import subprocess
+import time
 
 from harness import ROOT, Client, Server, Skip, body_of, text_message, wait_for
 
@@ -104,13 +105,13 @@ def test_the_numbers_of_workers_are_in_the_names_of_their_files(d):
 
 
 def is_taken(s, i):
-    """A client that is told 452 comes again."""
+    """A client that is told 45x comes again."""
     with Client(s.port) as c:
         c.hello()
         try:
             c.mail(text_message(i, 30000))
         except AssertionError as e:
-            if "'452 " in str(e):
+            if "'45" in str(e):
                 return False
             raise
     return True
@@ -200,3 +201,37 @@ def test_an_upgrade_loses_nothing(d):
             c.hello()
             c.mail(text_message(99))
         s.wait_mail(21)
+
+
+def answer(s, message):
+    """The reply to a message, and how long it took."""
+    start = time.monotonic()
+    with Client(s.port, timeout=60) as c:
+        c.hello()
+        for line in 'MAIL FROM:<a@client.test>', 'RCPT TO:<user@example.test>', 'DATA':
+            c.send(line.encode() + b'\r\n')
+            r = c.reply()
+            if r[:1] != '2' and r[:3] != '354':
+                return r, time.monotonic() - start
+        c.send(message + b'.\r\n')
+        return c.reply(), time.monotonic() - start
+
+
+def test_a_spoold_that_hangs_is_waited_for_once(d):
+    """Large messages get 451, no word of a full disk; small ones are accepted."""
+    with Server(d, workers=1, conf=SMALL) as s:
+        assert answer(s, text_message(0))[0].startswith('250')
+        pid = s.pids('spoold')[0]
+        os.kill(pid, signal.SIGSTOP)
+        r, seconds = answer(s, text_message(1, 30000))
+        assert r.startswith('451 4.3.0'), r
+        for i in range(2, 5):
+            r, seconds = answer(s, text_message(i, 30000))
+            assert r.startswith('451 4.3.0') and seconds < 5, (r, seconds)
+        r, seconds = answer(s, text_message(5))
+        assert r.startswith('250') and seconds < 5, (r, seconds)
+        assert s.log().count('event=spoold-silent ') == 1
+        os.kill(pid, signal.SIGCONT)
+        wait_for('it to be taken', lambda: answer(s, text_message(6, 30000))[0].startswith('250'))
+        wait_for('the log', lambda: 'event=spoold-answers ' in s.log())
+        s.wait_mail(3)

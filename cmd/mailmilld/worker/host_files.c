@@ -1,11 +1,16 @@
 /* The files of the worker's spool, which spoold makes.
  * Owns: the channel to spoold, the one request that waits for its answer, how
  * long it waits.
- * The maker thread asks and waits.  The loop gives it a channel, the committer
- * says that a file is not needed: both without waiting, under the lock, which
- * nobody keeps while it waits. */
+ * The maker thread asks and waits.  The loop gives it a channel or ends its
+ * waiting, the committer says that a file is not needed: all without waiting,
+ * under the lock, which nobody keeps while it waits.
+ * Only the first request after spoold has gone silent waits: from then on
+ * requests fail at once, until spoold says something or there is another. */
 
 #include "cmd/mailmilld/worker/host_files.h"
+
+#include <sys/eventfd.h>
+#include <sys/param.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -16,22 +21,28 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/msg.h"
+#include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
-#define ASK_MS		10000	/* for an answer, and for another spoold when one has died; then it is as if the disk were full */
+#define ASK_TIMES	3	/* ask_ms in all, however often spoold is replaced meanwhile */
+#define LEAVE_MS	200	/* for an answer of the spoold before, when there is another */
 #define NUMBER_MS	500	/* for the number: it is asked for again */
 #define SHORT_MS	20	/* how old the news of the queue's reserve may be */
 
 struct host_files {
 	bool		 is_synced;
+	unsigned int	 ask_ms;
 	pthread_mutex_t	 lock;
-	pthread_cond_t	 cond;		/* there is a channel */
+	pthread_cond_t	 cond;		/* ch, is_cancelled */
+	int		 wake_fd;	/* eventfd: next_fd, is_cancelled */
 	/* under the lock */
 	struct channel	*ch;		/* NULL: none */
 	int		 next_fd;	/* of another spoold, for when is_waiting ends; -1: none */
 	bool		 is_waiting;	/* the maker reads from ch */
+	bool		 is_silent;	/* a request had no answer, and nothing has come since */
+	bool		 is_cancelled;	/* nobody waits any more */
 	bool		 has_number;
 	struct msg_number number;
 	/* the maker's */
@@ -48,14 +59,19 @@ struct answer {
 };
 
 struct host_files *
-host_files_new(bool is_synced)
+host_files_new(bool is_synced, unsigned int ask_ms)
 {
 	struct host_files *f;
 	pthread_condattr_t attr;
 
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return NULL;
+	if ((f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
+		free(f);
+		return NULL;
+	}
 	f->is_synced = is_synced;
+	f->ask_ms = ask_ms;
 	f->next_fd = -1;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -72,9 +88,20 @@ host_files_free(struct host_files *f)
 		return;
 	channel_free(f->ch);
 	fileio_close(f->next_fd);
+	(void)close(f->wake_fd);
 	pthread_cond_destroy(&f->cond);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
+}
+
+/* Has the lock.  spoold has said something, or there is another one. */
+static void
+heard(struct host_files *f)
+{
+	if (f->is_silent)
+		log_event(LOG_LEVEL_NOTICE, "spoold-answers", "effect=%s",
+		    "spoold is asked for files again");
+	f->is_silent = false;
 }
 
 /* Has the lock: the channel in use is closed, for the next one if there is
@@ -90,7 +117,20 @@ change_channel(struct host_files *f)
 	    ROLE_SPOOLD);
 	if (f->ch == NULL)
 		fileio_close(f->next_fd);
+	else
+		heard(f);
 	f->next_fd = -1;
+	pthread_cond_signal(&f->cond);
+}
+
+/* Has the lock: the maker, if it waits, looks again. */
+static void
+wake(struct host_files *f)
+{
+	uint64_t one = 1;
+
+	while (write(f->wake_fd, &one, sizeof(one)) == -1 && errno == EINTR)
+		;
 	pthread_cond_signal(&f->cond);
 }
 
@@ -100,7 +140,9 @@ host_files_connect(struct host_files *f, int fd)
 	pthread_mutex_lock(&f->lock);
 	fileio_close(f->next_fd);
 	f->next_fd = fd;
-	if (!f->is_waiting)
+	if (f->is_waiting)
+		wake(f);
+	else
 		change_channel(f);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -108,20 +150,21 @@ host_files_connect(struct host_files *f, int fd)
 /* --- waiting -------------------------------------------------------------- */
 
 /* Has the lock.  Return 0: there is a channel; -1: there is none until
- * ${end_ms}. */
+ * ${end_ms}, ETIMEDOUT, or ECANCELED. */
 static int
 wait_channel(struct host_files *f, uint64_t end_ms)
 {
 	struct timespec end = { .tv_sec = (time_t)(end_ms / 1000),
 		.tv_nsec = (long)(end_ms % 1000) * 1000000 };
 
-	while (f->ch == NULL)
-		if (pthread_cond_timedwait(&f->cond, &f->lock, &end) != 0 &&
-		    f->ch == NULL) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-	return 0;
+	int rc = 0;
+
+	while (f->ch == NULL && !f->is_cancelled && rc == 0)
+		rc = pthread_cond_timedwait(&f->cond, &f->lock, &end);
+	if (f->ch != NULL && !f->is_cancelled)
+		return 0;
+	errno = f->is_cancelled ? ECANCELED : ETIMEDOUT;
+	return -1;
 }
 
 /* The first on each channel; the number stays the same. */
@@ -176,6 +219,7 @@ take(struct host_files *f, struct answer *a)
 	}
 	if (rc == -1 && errno != EMFILE)
 		return 0;
+	heard(f);
 	a->fd = -1;
 	rc = on[msg.type](f, &msg, a);
 	fileio_close(msg.fd);
@@ -183,65 +227,133 @@ take(struct host_files *f, struct answer *a)
 }
 
 /* Has the lock, and lets go of it meanwhile.  Wait until the channel has
- * something to read. */
+ * something to read, or there is another one. */
 static int
 wait_news(struct host_files *f, uint64_t end_ms)
 {
-	struct pollfd pfd = { .fd = channel_fd(f->ch),
+	struct pollfd pfds[] = { { .fd = channel_fd(f->ch),
 		.events = (short)(POLLIN |
-		    (channel_wants_write(f->ch) ? POLLOUT : 0)) };
-	uint64_t now = monotonic_ms();
-	int rc;
+		    (channel_wants_write(f->ch) ? POLLOUT : 0)) },
+		{ .fd = f->wake_fd, .events = POLLIN } };
+	uint64_t now = monotonic_ms(), n;
+	int rc = 0, ms = now >= end_ms || f->is_cancelled ? 0 :
+	    (int)(end_ms - now);
 
 	f->is_waiting = true;
 	pthread_mutex_unlock(&f->lock);
-	rc = now >= end_ms ? 0 : poll(&pfd, 1, (int)(end_ms - now));
+	if (ms > 0)
+		rc = poll(pfds, 2, ms);
 	pthread_mutex_lock(&f->lock);
 	f->is_waiting = false;
+	if (read(f->wake_fd, &n, sizeof(n)) == -1)
+		n = 0;		/* it was not that */
 	if (channel_wants_write(f->ch))
 		(void)channel_flush(f->ch);
-	if (rc != 0)
+	if (rc != 0 && !f->is_cancelled)
 		return 0;
-	errno = ETIMEDOUT;
+	errno = f->is_cancelled ? ECANCELED : ETIMEDOUT;
 	return -1;
 }
 
-/* Has the lock.  One spoold is asked.  Return 0, or -1: EPIPE, it is gone;
- * ETIMEDOUT. */
+/* Has the lock.  One spoold is asked.  Return 0, or -1: EPIPE, it is gone, or
+ * was replaced and does not answer; ETIMEDOUT; ECANCELED. */
 static int
 ask_one(struct host_files *f, unsigned int type, uint64_t value,
     uint64_t end_ms, struct answer *a)
 {
 	struct msg_ask ask = { .ask = ++f->asks, .value = value };
+	bool is_leaving = false;
 	int rc;
 
 	if (channel_send(f->ch, type, &ask, NULL, 0, -1) == -1)
 		return -1;
-	while ((rc = take(f, a)) == 0)
-		if (wait_news(f, end_ms) == -1)
-			return -1;
+	while ((rc = take(f, a)) == 0) {
+		if (f->next_fd != -1 && !is_leaving) {
+			is_leaving = true;
+			end_ms = MIN(end_ms, monotonic_ms() + LEAVE_MS);
+		}
+		if (wait_news(f, end_ms) == 0)
+			continue;
+		if (errno == ETIMEDOUT && is_leaving)
+			errno = EPIPE;
+		return -1;
+	}
 	return rc == 1 ? 0 : -1;
 }
 
-/* Ask, and once more where spoold has died or been replaced.  Return 0, or -1
- * with errno, which may be what spoold says.  The caller has a->fd. */
+/* Has the lock.  spoold has not answered before: has it said something
+ * meanwhile? */
+static bool
+is_still_silent(struct host_files *f)
+{
+	struct answer a = { .fd = -1 };
+
+	if (f->is_silent && f->ch != NULL && take(f, &a) == -1)
+		change_channel(f);
+	fileio_close(a.fd);
+	return f->is_silent;
+}
+
+/* Has the lock.  The first request that has no answer says so. */
+static void
+silent(struct host_files *f, unsigned int type)
+{
+	f->is_silent = true;
+	log_warnx("spoold-silent", "request=%s reason=%s effect=%s advice=%s",
+	    msg_rows[type].name, f->ch == NULL ? "there is no spoold" :
+	    "spoold does not answer", "mail that needs a new file of the spool "
+	    "is answered 451", "see what the log says of spoold, and whether "
+	    "the disk of the spool hangs; mail is accepted again when it "
+	    "answers");
+}
+
+/* Has the lock.  Ask, and once more where spoold has died or been replaced:
+ * the next one has its own time. */
+static int
+ask_any(struct host_files *f, unsigned int type, uint64_t value,
+    struct answer *a)
+{
+	uint64_t now = monotonic_ms(), end_ms = now + f->ask_ms;
+	uint64_t last_ms = now + ASK_TIMES * (uint64_t)f->ask_ms;
+	int rc, saved;
+
+	if (is_still_silent(f)) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	for (;;) {
+		if (wait_channel(f, end_ms) == -1)
+			break;
+		rc = ask_one(f, type, value, end_ms, a);
+		saved = errno;
+		if (f->next_fd != -1) {
+			change_channel(f);
+			end_ms = MIN(monotonic_ms() + f->ask_ms, last_ms);
+		} else if (rc == -1 && errno == EPIPE) {
+			change_channel(f);
+		}
+		errno = saved;
+		if (rc == 0)
+			return 0;
+		if (errno != EPIPE)
+			break;
+	}
+	if (errno == ETIMEDOUT)
+		silent(f, type);
+	errno = f->is_silent ? ETIMEDOUT : errno;
+	return -1;
+}
+
+/* Ask for the caller, which has a->fd.  Return 0, or -1 with errno, which may be
+ * what spoold says. */
 static int
 ask(struct host_files *f, unsigned int type, uint64_t value, struct answer *a)
 {
-	uint64_t end_ms = monotonic_ms() + ASK_MS;
-	int rc = -1, saved;
+	int rc, saved;
 
 	a->fd = -1;
 	pthread_mutex_lock(&f->lock);
-	while (wait_channel(f, end_ms) == 0) {
-		rc = ask_one(f, type, value, end_ms, a);
-		saved = errno;
-		if (f->next_fd != -1 || (rc == -1 && errno == EPIPE))
-			change_channel(f);
-		errno = saved;
-		if (rc == 0 || errno != EPIPE)
-			break;
-	}
+	rc = ask_any(f, type, value, a);
 	saved = errno;
 	pthread_mutex_unlock(&f->lock);
 	errno = saved;
@@ -270,16 +382,20 @@ files_number(void *files, bool is_waiting, unsigned int *number_r,
 
 	pthread_mutex_lock(&f->lock);
 	while (error == 0 && !f->has_number) {
-		if (!is_waiting || wait_channel(f, end_ms) == -1)
+		if (!is_waiting)
 			error = EAGAIN;
+		else if (wait_channel(f, end_ms) == -1)
+			error = errno;
 		else if (take(f, &a) == -1)
 			change_channel(f);
 		else if (!f->has_number && wait_news(f, end_ms) == -1)
-			error = EAGAIN;
+			error = errno;
 		if (f->next_fd != -1)
 			change_channel(f);
 	}
-	if (error == 0)
+	if (error == ETIMEDOUT)
+		error = EAGAIN;
+	else if (error == 0)
 		error = f->number.errnum;
 	*number_r = f->number.number;
 	*lowest_us_r = f->number.lowest_us;
@@ -384,17 +500,31 @@ files_room(void *files, uint64_t more, uint64_t *left_r)
 	return 0;
 }
 
-static bool
-files_is_short(void *files)
+static int
+files_reserve(void *files)
 {
 	struct host_files *f = files;
 	struct answer a;
 
-	/* a quota is asked for elsewhere; without an answer nothing is known */
+	/* a quota is asked for elsewhere */
 	if (f->told_ms + SHORT_MS < monotonic_ms() &&
 	    ask(f, S_ROOM, 0, &a) == -1 && errno != EDQUOT)
-		return true;
-	return f->is_short;
+		return -1;
+	if (!f->is_short)
+		return 0;
+	errno = ENOSPC;
+	return -1;
+}
+
+static void
+files_cancel(void *files)
+{
+	struct host_files *f = files;
+
+	pthread_mutex_lock(&f->lock);
+	f->is_cancelled = true;
+	wake(f);
+	pthread_mutex_unlock(&f->lock);
 }
 
 const struct spool_files_ops host_files_ops = {
@@ -406,5 +536,6 @@ const struct spool_files_ops host_files_ops = {
 	.drop = files_drop,
 	.flush = files_flush,
 	.room = files_room,
-	.is_short = files_is_short,
+	.reserve = files_reserve,
+	.cancel = files_cancel,
 };

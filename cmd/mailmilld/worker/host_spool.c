@@ -89,7 +89,7 @@ host_spool_open(struct worker *w)
 		.maker_processors = w->is_bound ? &w->processors : NULL
 	};
 
-	w->files = host_files_new(config.is_synced);
+	w->files = host_files_new(config.is_synced, HOST_FILES_ASK_MS);
 	config.files_closure = w->files;
 	if (w->files != NULL)
 		w->spool = spool_writer_open(&config, &callbacks, w);

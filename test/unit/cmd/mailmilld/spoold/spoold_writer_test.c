@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/worker/host_files.h"
 #include "core/spool/spool_writer.h"
@@ -17,6 +19,7 @@ struct writer {
 	struct spool_writer	*w;
 	struct host_files	*files;
 	int			 ndone, nfailed, opened;
+	int			 error;		/* of the last that has failed */
 };
 
 static void
@@ -26,6 +29,7 @@ on_done(void *closure, uint64_t, int error)
 
 	x->ndone++;
 	x->nfailed += error != 0;
+	x->error = error != 0 ? error : x->error;
 }
 
 static bool
@@ -52,7 +56,7 @@ link_up(struct writer *x, unsigned int instance)
 }
 
 static void
-writer_open(struct writer *x)
+writer_open_with(struct writer *x, unsigned int ask_ms)
 {
 	static const struct spool_writer_callbacks callbacks = {
 		.done = on_done, .room = on_room_again, .opened = on_opened };
@@ -61,9 +65,51 @@ writer_open(struct writer *x)
 		.large_octets = 8192, .is_synced = true };
 
 	memset(x, 0, sizeof(*x));
-	x->files = config.files_closure = host_files_new(true);
+	x->files = config.files_closure = host_files_new(true, ask_ms);
 	x->w = spool_writer_open(&config, &callbacks, x);
 	cr_assert_not_null(x->w);
+}
+
+static void
+writer_open(struct writer *x)
+{
+	writer_open_with(x, HOST_FILES_ASK_MS);
+}
+
+/* A spoold that does not answer; the other end of its channel */
+static int
+link_to_mute(struct writer *x)
+{
+	int fds[2];
+
+	cr_assert_eq(channel_pair(fds), 0);
+	host_files_connect(x->files, fds[1]);
+	return fds[0];
+}
+
+/* Wait until the maker has asked there. */
+static void
+wait_asked(struct writer *x, int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	spool_writer_pass(x->w);
+	cr_assert_eq(poll(&pfd, 1, SPX_WAIT_MS), 1);
+}
+
+/* Let the worker alone work, as if spoold hung, until ${*n} is ${want}. */
+static void
+work_alone(struct writer *x, const int *n, int want)
+{
+	struct pollfd pfd = { .fd = spool_writer_fd(x->w), .events = POLLIN };
+
+	for (;;) {
+		spool_writer_pass(x->w);
+		if (*n == want)
+			return;
+		cr_assert_eq(poll(&pfd, 1, SPX_WAIT_MS), 1);
+		spool_writer_dispatch(x->w);
+	}
 }
 
 static int
@@ -84,11 +130,15 @@ send_mail(struct writer *x, size_t octets)
 	}
 	for (at = 0; at < octets; at += n) {
 		n = octets - at < 1000 ? octets - at : 1000;
-		cr_assert_eq(spool_writer_ops.append(msg, body + at, n), 0);
+		if (spool_writer_ops.append(msg, body + at, n) == -1)
+			break;
 	}
 	free(body);
-	cr_assert_eq(spool_writer_ops.commit(msg, &env), 0);
-	return 0;
+	if (at >= octets && spool_writer_ops.commit(msg, &env) == 0)
+		return 0;
+	at = (size_t)errno;
+	spool_writer_ops.abort(msg);
+	return (int)at;
 }
 
 /* Let both sides work until ${*n} is ${want}. */
@@ -164,4 +214,102 @@ Test(spoold_writer, a_worker_without_a_number_is_of_no_use)
 	cr_assert_eq(send_mail(&x, 10), EADDRINUSE);
 	writer_close(&x);
 	spool_id_close(&held);
+}
+
+Test(spoold_writer, the_next_one_is_asked_when_the_one_before_does_not_answer)
+{
+	uint64_t start;
+	struct writer x;
+	int mute;
+
+	writer_open(&x);
+	link_up(&x, 77);
+	work(&x, &x.opened, 1);
+	mute = link_to_mute(&x);
+	cr_assert_eq(send_mail(&x, 100000), 0);
+	wait_asked(&x, mute);
+	start = monotonic_ms();
+	link_up(&x, 77);
+	work(&x, &x.ndone, 1);
+	cr_assert_eq(x.nfailed, 0);
+	cr_assert_lt(monotonic_ms() - start, HOST_FILES_ASK_MS / 2);
+	writer_close(&x);
+	close(mute);
+}
+
+/* One message waits, and the others fail at once, with what is not ENOSPC: it
+ * is no fault of the disk.  Small mail does not wait at all. */
+Test(spoold_writer, one_that_hangs_is_waited_for_once)
+{
+	enum { ASK_MS = 400, N = 20 };
+	uint64_t start;
+	struct writer x;
+	int i;
+
+	writer_open_with(&x, ASK_MS);
+	link_up(&x, 77);
+	work(&x, &x.opened, 1);
+	cr_assert_eq(send_mail(&x, 10), 0);
+	work(&x, &x.ndone, 1);
+	start = monotonic_ms();
+	for (i = 0; i < N; i++)
+		cr_assert_eq(send_mail(&x, 20000), 0);
+	cr_assert_eq(send_mail(&x, 10), 0);
+	work_alone(&x, &x.ndone, 2);
+	cr_assert_eq(x.nfailed, 0);
+	cr_assert_lt(monotonic_ms() - start, ASK_MS, "the small one");
+	work_alone(&x, &x.ndone, 2 + N);
+	cr_assert_eq(x.nfailed, N);
+	cr_assert_eq(x.error, ETIMEDOUT);
+	cr_assert_lt(monotonic_ms() - start, N * ASK_MS / 4);
+	/* it goes on: what it says at last is late, and heard */
+	for (i = 0; i < 5; i++)
+		spx_turn(1);
+	cr_assert_eq(send_mail(&x, 20000), 0);
+	work(&x, &x.ndone, 3 + N);
+	cr_assert_eq(x.nfailed, N);
+	writer_close(&x);
+}
+
+Test(spoold_writer, without_it_small_mail_goes_on_while_there_is_room_for_it)
+{
+	struct writer x;
+	int i, error = 0;
+
+	writer_open_with(&x, 50);
+	link_up(&x, 77);
+	work(&x, &x.opened, 1);
+	cr_assert_eq(send_mail(&x, 10), 0);
+	work(&x, &x.ndone, 1);
+	for (i = 1; i < 100 && error == 0; i++) {
+		if ((error = send_mail(&x, 7000)) == 0)
+			work_alone(&x, &x.ndone, i + 1);
+		if (x.nfailed > 0)
+			error = x.error;
+	}
+	cr_assert_eq(error, ETIMEDOUT);
+	cr_assert_gt(i, SPX_SIZE / 8000);
+	writer_close(&x);
+}
+
+/* As when a worker ends */
+Test(spoold_writer, closing_does_not_wait_for_it)
+{
+	uint64_t start = monotonic_ms();
+	struct writer x;
+	int mute;
+
+	writer_open(&x);
+	link_up(&x, 77);
+	work(&x, &x.opened, 1);
+	mute = link_to_mute(&x);
+	cr_assert_eq(send_mail(&x, 100000), 0);
+	cr_assert_eq(send_mail(&x, 100000), 0);
+	wait_asked(&x, mute);
+	writer_close(&x);
+	close(mute);
+	/* nor where there is none at all */
+	writer_open(&x);
+	writer_close(&x);
+	cr_assert_lt(monotonic_ms() - start, HOST_FILES_ASK_MS / 2);
 }
