@@ -105,18 +105,23 @@ give_up(const struct spool_folder *f, uint64_t more)
 }
 
 int
-spool_folder_segment(struct spool_folder *f, uint64_t octets,
+spool_folder_take(struct spool_folder *f, uint64_t octets,
     struct spool_segment *segment_r)
 {
-	uint64_t left, id;
+	uint64_t left;
 
 	give_up(f, 0);
 	if (spool_folder_room(f, 0, &left) == -1)
 		return (-1);
-	if (spool_segment_take(f->dirfd, f->ids.number, octets, segment_r) == 0)
-		return (0);
-	if (errno != ENOENT)
-		return (-1);
+	return (spool_segment_take(f->dirfd, f->ids.number, octets, segment_r));
+}
+
+int
+spool_folder_make(struct spool_folder *f, uint64_t octets,
+    struct spool_segment *segment_r)
+{
+	uint64_t left, id;
+
 	if (spool_reserve_is_given_up(f->dirfd)) {
 		errno = ENOSPC;
 		return (-1);
@@ -185,7 +190,9 @@ folder_segment(void *files, uint64_t octets, struct spool_segment *segment_r,
 	struct spool_folder *f = files;
 	int saved;
 
-	if (spool_folder_segment(f, octets, segment_r) == -1)
+	if (spool_folder_take(f, octets, segment_r) == -1 &&
+	    (errno != ENOENT ||
+	    spool_folder_make(f, octets, segment_r) == -1))
 		return (-1);
 	*is_recycled_r = segment_r->header.generation != 0;
 	if (!*is_recycled_r && finish_new(f, segment_r) == -1) {

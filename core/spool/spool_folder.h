@@ -23,11 +23,14 @@ extern const struct spool_files_ops spool_folder_ops; /* closure: struct spool_f
 int spool_folder_open(struct spool_folder *f, unsigned int number);
 void spool_folder_close(struct spool_folder *f);
 
-/* spool_folder_segment(f, octets, segment_r): A free segment, taken; or, when
- * there is none, an empty new.* (header.generation is 0 then), whose id follows
- * all of this writer.  The caller flushes the folder.  Return 0, or -1 with
- * errno: ENOSPC, EDQUOT ... */
-int spool_folder_segment(struct spool_folder *f, uint64_t octets,
+/* spool_folder_take(f, octets, segment_r): A free segment, taken.
+ * spool_folder_make(f, octets, segment_r): When there is none: an empty new.*
+ * (header.generation is 0), whose id follows all of this writer.
+ * The caller flushes the folder.  Return 0, or -1 with errno: ENOENT, there is
+ * no free one; ENOSPC, EDQUOT ... */
+int spool_folder_take(struct spool_folder *f, uint64_t octets,
+    struct spool_segment *segment_r);
+int spool_folder_make(struct spool_folder *f, uint64_t octets,
     struct spool_segment *segment_r);
 
 /* spool_folder_room(f, more, left_r): See struct spool_files_ops.  It measures

@@ -1,10 +1,12 @@
 /* What the role spoold's files share: spoold.c, the process; spoold_worker.c,
- * which answers the workers; spoold_given.c, the files that they hold. */
+ * which answers the workers; spoold_given.c, the files that they hold;
+ * spoold_share.c, all that they have on the disk. */
 
 #ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
 #define CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +17,10 @@
 #include "core/spool/spool_folder.h"
 #include "core/util/log_bound.h"
 
-/* Of one worker.  Those that it has closed do not count. */
+#define SPOOLD_SEGMENT_MIN	(1U << 20)	/* octets; segment_size can be no less */
+
+/* Of one worker.  Those that it has closed do not count here, but in its
+ * share. */
 #define SPOOLD_SEGMENTS_MAX	8	/* locked: the current one, the next one, some that wait to be wiped */
 #define SPOOLD_BODIES_MAX	8192	/* locked: large messages in progress */
 
@@ -28,6 +33,7 @@ struct spoold {
 	const struct settings	*settings;
 	int			 dirfd;		/* spool/incoming */
 	struct spoold_workers	 workers;
+	uint64_t		 room_ms, room_octets;	/* when a worker's share was seen last: what was free */
 	/* done(closure): the last worker has gone */
 	void			(*done)(void *closure);
 	void			*closure;
@@ -38,6 +44,21 @@ struct spoold_given {
 	uint64_t	*ids;
 	size_t		 n, room;
 	size_t		 hand;		/* the next to be looked at */
+};
+
+RB_HEAD(spoold_files, spoold_file);
+
+/* What a worker has on the disk: those that it was given, until they are gone,
+ * and of those the ones that the queue has set aside. */
+struct spoold_share {
+	struct spoold_files files;
+	struct spoold_file *hand;	/* the next to be looked at; NULL: the first */
+	uint64_t	 n, octets;	/* of them */
+	uint64_t	 kept_files, kept_octets;	/* set aside, when the folder was read */
+	uint64_t	 gone_octets;	/* of segments that have gone since */
+	uint64_t	 scanned_ms, looked_ms;
+	uint64_t	 nscans, nlooks;	/* what it has cost, for the tests */
+	struct log_bound refusals;
 };
 
 /* One worker's channel. */
@@ -52,6 +73,7 @@ struct spoold_worker {
 	Event		*timer;		/* then: to try again */
 	uint64_t	 base_us, base_ms;	/* where its ids were, and when */
 	struct spoold_given segments, bodies;
+	struct spoold_share share;
 	bool		 is_stuck;	/* it does not read its answers */
 	struct log_bound refusals, stucks;
 	/* the answer at the end of the pass, which is the only one till then */
@@ -61,6 +83,7 @@ struct spoold_worker {
 	struct msg_answer done;
 	struct msg_file	 file;
 	int		 fd;
+	uint64_t	 made;		/* what is in it: that body; 0: a segment */
 };
 
 /* spoold_worker_open(sp, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1
@@ -86,5 +109,17 @@ int spoold_given_room(struct spoold_given *g, size_t max);
  * closed it? */
 bool spoold_segment_is_closed(int dirfd, uint64_t id);
 bool spoold_body_is_closed(int dirfd, uint64_t id);
+
+/* spoold_share_scan(w): Read the folder for what ${w}, whose number is known, has
+ * there.  spoold_share_add(s, id, is_body, octets): One more, or of another
+ * size.  Return 0, or -1 with errno.  spoold_share_free(s): Empty it.
+ * spoold_share_check(w, more): May it have another file, of ${more} octets?
+ * Return 0, or -1 with errno: ENOSPC, nothing is free, or it has its share of
+ * it; EDQUOT. */
+int spoold_share_scan(struct spoold_worker *w);
+int spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
+    uint64_t octets);
+void spoold_share_free(struct spoold_share *s);
+int spoold_share_check(struct spoold_worker *w, uint64_t more);
 
 #endif

@@ -58,6 +58,29 @@ answer_file(struct spoold_worker *w, int fd)
 	w->fd = fd;
 }
 
+/* The answer is not sent: its file, which nobody has, goes. */
+static void
+take_back(struct spoold_worker *w)
+{
+	struct spool_segment segment = { .fd = w->fd,
+		.header.segment = w->file.id };
+	char name[SPOOL_NAME];
+
+	if (w->answer != S_FILE)
+		return;
+	w->fd = -1;
+	if (w->made == 0 && w->file.generation != 0) {
+		spool_segment_untake(w->sp->dirfd, &segment);
+		return;
+	}
+	if (w->made == 0)
+		spool_segment_name("new", w->file.id, name);
+	else
+		spool_body_name(w->made, name);
+	fileio_unlink(w->sp->dirfd, name);
+	(void)close(segment.fd);
+}
+
 /* Another request before the answer: its worker has waited for too long, and
  * will not look at that answer.  Return false: no honest one asks so often. */
 static bool
@@ -71,8 +94,7 @@ replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 			(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
 		return false;
 	}
-	fileio_close(w->fd);
-	w->fd = -1;
+	take_back(w);
 	w->answer = 0;
 	return true;
 }
@@ -95,6 +117,9 @@ number_open(struct spoold_worker *w)
 	w->base_ms = monotonic_ms();
 	/* those of a writer that had the number before */
 	spool_free_remove_of(w->sp->dirfd, number);
+	if (spoold_share_scan(w) == -1)
+		log_warn("spoold-number", "slot=%u instance=%u", w->who.slot,
+		    w->who.instance);
 	return 0;
 }
 
@@ -150,13 +175,31 @@ send_answer(struct spoold_worker *w, int error)
 
 /* --- requests ------------------------------------------------------------- */
 
-/* A segment of another size than this process would make: the worker has other
- * settings, from before or after a reload. */
+/* A size that segment_size can have.  It need not be that of this process: the
+ * worker may have other settings, from before or after a reload. */
 static bool
 is_size(uint64_t octets)
 {
-	return octets >= SPOOL_SEGMENT_MIN &&
+	return octets >= SPOOLD_SEGMENT_MIN &&
 	    octets <= SPOOL_SEGMENT_OPEN_MAX && octets % SPOOL_PAGE == 0;
+}
+
+/* A free segment takes no more of the disk; a new one has to be within the
+ * worker's share. */
+static int
+take_or_make(struct spoold_worker *w, uint64_t octets,
+    struct spool_segment *segment_r)
+{
+	int rc = spool_folder_take(&w->folder, octets, segment_r);
+
+	if (rc == -1 && errno == ENOENT &&
+	    (rc = spoold_share_check(w, octets)) == 0)
+		rc = spool_folder_make(&w->folder, octets, segment_r);
+	/* without memory, the next scan finds it */
+	if (rc == 0)
+		(void)spoold_share_add(&w->share, segment_r->header.segment,
+		    false, octets);
+	return rc;
 }
 
 static void
@@ -181,7 +224,7 @@ on_segment(void *closure, struct channel_msg *msg)
 		answer_done(w, errno);
 		return;
 	}
-	if (spool_folder_segment(&w->folder, ask.value, &segment) == -1) {
+	if (take_or_make(w, ask.value, &segment) == -1) {
 		answer_done(w, errno);
 		return;
 	}
@@ -190,6 +233,7 @@ on_segment(void *closure, struct channel_msg *msg)
 	w->file.generation = segment.header.generation;
 	w->file.nonce = segment.header.nonce;
 	w->file.octets = segment.header.size_octets;
+	w->made = 0;
 	/* a free one has another name now; a new one has not got its own */
 	w->wants_flush = w->file.generation != 0;
 	answer_file(w, segment.fd);
@@ -291,12 +335,15 @@ on_body(void *closure, struct channel_msg *msg)
 		answer_done(w, ENOSPC);
 		return;
 	}
-	if (spoold_given_room(g, SPOOLD_BODIES_MAX) == -1 ||
+	if (spoold_share_check(w, 0) == -1 ||
+	    spoold_given_room(g, SPOOLD_BODIES_MAX) == -1 ||
+	    spoold_share_add(&w->share, ask.value, true, 0) == -1 ||
 	    (fd = make_body(w->sp->dirfd, ask.value)) == -1) {
 		answer_done(w, errno);
 		return;
 	}
 	g->ids[g->n++] = ask.value;
+	w->made = ask.value;
 	answer_file(w, fd);
 }
 
@@ -390,6 +437,7 @@ worker_free(struct spoold_worker *w)
 	fileio_close(w->fd);
 	free(w->segments.ids);
 	free(w->bodies.ids);
+	spoold_share_free(&w->share);
 	free(w);
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,14 +18,50 @@ TestSuite(spoold_bounds, .init = spx_setup, .fini = spx_teardown);
 Test(spoold_bounds, sizes_are_within_bounds)
 {
 	static const uint64_t bad[] = { 0, 1, SPX_SIZE + 1,
-		SPOOL_SEGMENT_MIN / 2, 2 * SPOOL_SEGMENT_OPEN_MAX, UINT64_MAX,
+		SPOOLD_SEGMENT_MIN - SPOOL_PAGE,
+		SPOOL_SEGMENT_OPEN_MAX + SPOOL_PAGE, UINT64_MAX,
 		UINT64_MAX - SPOOL_PAGE + 1 };
+	struct msg_file file;
 	size_t i;
+	int fd;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_assert_eq(spx_ask(S_SEGMENT, bad[i]), EINVAL, "%zu", i);
 	cr_assert_eq(spx_ask(S_ROOM, UINT64_MAX), EINVAL);
 	cr_assert_eq(spx_ask(S_ROOM, 0), 0);
+	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SPOOLD_SEGMENT_MIN, &file,
+	    &fd), 0);
+	close(fd);
+	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SPOOL_SEGMENT_OPEN_MAX,
+	    &file, &fd), 0);
+	close(fd);
+}
+
+/* Is that a value of segment_size? */
+static bool
+is_setting(unsigned long long octets)
+{
+	char override[64], err[SETTINGS_ERROR_MAX];
+	const char *overrides[] = { override };
+	FILE *fp = tmpfile();
+	struct settings *s;
+
+	snprintf(override, sizeof(override), "segment_size=%llu", octets);
+	fputs("hostname = \"mx.example.test\"\n"
+	    "ESMTP_Listener { Listen \"127.0.0.1:2525\" { } }\n", fp);
+	rewind(fp);
+	s = settings_load(fp, "m.conf", overrides, 1, err, sizeof(err));
+	fclose(fp);
+	settings_free(s);
+	return s != NULL;
+}
+
+Test(spoold_bounds, they_are_those_of_the_setting)
+{
+	cr_assert(is_setting(SPOOLD_SEGMENT_MIN));
+	cr_assert_not(is_setting(SPOOLD_SEGMENT_MIN - 1));
+	cr_assert(is_setting(SPOOL_SEGMENT_OPEN_MAX));
+	cr_assert_not(is_setting(SPOOL_SEGMENT_OPEN_MAX + 1));
 }
 
 Test(spoold_bounds, a_worker_holds_no_more_than_its_share_of_segments)
@@ -86,17 +123,34 @@ ask_at_once(unsigned int n, uint64_t *last_r, unsigned int *nbusy_r)
 	return nfiles;
 }
 
+static int
+count_body(void *closure, enum spool_entry kind, uint64_t, const char *)
+{
+	*(unsigned int *)closure += kind == SPOOL_ENTRY_BODY;
+	return 0;
+}
+
+static unsigned int
+count_bodies(void)
+{
+	unsigned int n = 0;
+
+	cr_assert_eq(spool_scan(spx.dirfd, count_body, &n), 0);
+	return n;
+}
+
 Test(spoold_bounds, an_ask_replaces_the_one_before_that_was_not_answered)
 {
 	uint64_t before = stats_sum(STATS_SPOOL_REFUSED), last = 0;
-	unsigned int nbusy;
+	unsigned int nbusy, ngot;
 
-	cr_assert_geq(ask_at_once(10, &last, &nbusy), 1);
+	cr_assert_geq(ngot = ask_at_once(10, &last, &nbusy), 1);
 	cr_assert_eq(last, spx.asks, "the newest one has its answer");
 	cr_assert_eq(nbusy, 0);
 	cr_assert_eq(stats_sum(STATS_SPOOL_REFUSED), before);
-	/* no file is left open here */
+	/* no file is left open here, nor on the disk */
 	cr_assert_eq(spx_ask(S_FLUSH, 0), 0);
+	cr_assert_leq(count_bodies(), ngot);
 	cr_assert_eq(TAILQ_FIRST(&spx.sp.workers)->fd, -1);
 }
 
@@ -233,12 +287,12 @@ Test(spoold_bounds, asking_for_room_removes_nothing)
 	char name[SPOOL_NAME];
 	int fd;
 
-	TAILQ_FIRST(&spx.sp.workers)->folder.quota_octets = 1048576;
-	make_file(torn, 500000);
+	TAILQ_FIRST(&spx.sp.workers)->folder.quota_octets = 8388608;
+	make_file(torn, 4000000);
 	spool_segment_name("free", SPX_OTHERS(2), name);
-	make_file(name, 500000);
-	cr_assert_eq(spx_ask(S_ROOM, 900000), 0, "there would be");
-	cr_assert_eq(spx_ask(S_ROOM, 1048577), EDQUOT);
+	make_file(name, 4000000);
+	cr_assert_eq(spx_ask(S_ROOM, 8000000), 0, "there would be");
+	cr_assert_eq(spx_ask(S_ROOM, 8388609), EDQUOT);
 	cr_assert_eq(spx_ask(S_ROOM, SPOOL_SEGMENT_OPEN_MAX), EDQUOT);
 	cr_assert_eq(faccessat(spx.dirfd, torn, F_OK, 0), 0);
 	cr_assert(spx_exists("free", SPX_OTHERS(2)));

@@ -6,7 +6,7 @@
 #include "cmd/mailmilld/spoold/spoold_int.h"
 #include "core/process/channel.h"
 
-#define SPX_SIZE	(128 * 1024)
+#define SPX_SIZE	(1024 * 1024)
 #define SPX_WAIT_MS	20000	/* far more than any of it takes */
 #define SPX_MINE(n)	((uint64_t)(n) << 12 | 5)
 #define SPX_OTHERS(n)	((uint64_t)(n) << 12 | 6)

@@ -174,9 +174,9 @@ Test(spoold_writer, a_worker_writes_its_mail_through_it)
 	link_up(&x, 77);
 	work(&x, &x.opened, 1);
 	/* some segments, and bodies of their own */
-	for (i = 0; i < 60; i++)
-		cr_assert_eq(send_mail(&x, i % 10 == 0 ? 100000 : 6000), 0);
-	work(&x, &x.ndone, 60);
+	for (i = 0; i < 250; i++)
+		cr_assert_eq(send_mail(&x, i % 50 == 0 ? 100000 : 6000), 0);
+	work(&x, &x.ndone, 250);
 	cr_assert_eq(x.nfailed, 0);
 	writer_close(&x);
 }
@@ -281,7 +281,7 @@ Test(spoold_writer, without_it_small_mail_goes_on_while_there_is_room_for_it)
 	work(&x, &x.opened, 1);
 	cr_assert_eq(send_mail(&x, 10), 0);
 	work(&x, &x.ndone, 1);
-	for (i = 1; i < 100 && error == 0; i++) {
+	for (i = 1; i < 1000 && error == 0; i++) {
 		if ((error = send_mail(&x, 7000)) == 0)
 			work_alone(&x, &x.ndone, i + 1);
 		if (x.nfailed > 0)

@@ -1,0 +1,263 @@
+/* The part of the disk that one worker can have, whatever it does. */
+
+#include "test/unit/cmd/mailmilld/spoold/spoold_fixture.h"
+
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/util/monotonic.h"
+#include "test/unit/core/spool/fault.h"
+
+#define MIB	(1024 * 1024)
+#define FREE	(4 * MIB)	/* what the disk says is free: it does not get less here */
+#define PART	(4 * FREE)	/* what one worker may have then */
+
+static void
+setup(void)
+{
+	spx_setup_with("workers=2");
+	fault_free(FREE);
+}
+
+static void
+teardown(void)
+{
+	fault_free(0);
+	spx_teardown();
+}
+
+TestSuite(spoold_share, .init = setup, .fini = teardown);
+
+static struct spoold_worker *
+worker(void)
+{
+	return TAILQ_FIRST(&spx.sp.workers);
+}
+
+/* A body of ${octets} on the disk, closed.  Return the errno of the answer. */
+static int
+body(uint64_t id, size_t octets)
+{
+	static char data[MIB];
+	struct msg_file file;
+	int fd, rc;
+
+	data[0] = 1;
+	if ((rc = spx_ask_for(spx.ch, S_BODY, id, &file, &fd)) != 0)
+		return rc;
+	cr_assert_eq(write(fd, data, octets), (ssize_t)octets);
+	close(fd);
+	return 0;
+}
+
+/* Bodies until one is refused; their number */
+static unsigned int
+bodies(unsigned int first, size_t octets, unsigned int most)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < most && rc == 0; i++)
+		rc = body(SPX_MINE(first + i), octets);
+	cr_assert(rc == 0 || rc == ENOSPC, "%d", rc);
+	return rc == 0 ? i : i - 1;
+}
+
+/* It is not refused any more: its list may have to be looked through. */
+static void
+soon(uint64_t id, size_t octets)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+
+	while (body(id, octets) != 0)
+		cr_assert_lt(monotonic_ms(), end);
+}
+
+static void
+others_are_served(void)
+{
+	struct msg_number second;
+	struct msg_file file;
+	struct channel *c = spx_connect(6, &second);
+	int fd;
+
+	cr_assert_eq(spx_ask_for(c, S_BODY, SPX_OTHERS(1), &file, &fd), 0);
+	close(fd);
+	cr_assert_eq(spx_ask_for(c, S_SEGMENT, SPX_SIZE, &file, &fd), 0);
+	close(fd);
+	channel_free(c);
+}
+
+static void
+queue_removes(unsigned int first, unsigned int n)
+{
+	for (; n > 0; n--, first++)
+		cr_assert_eq(spool_body_remove(spx.dirfd, SPX_MINE(first)), 0);
+}
+
+Test(spoold_share, what_it_has_closed_counts_until_it_is_gone)
+{
+	unsigned int n = bodies(1, MIB, 100), more;
+
+	/* a backlog that honest mail makes is not refused before */
+	cr_assert_geq(n, PART / MIB);
+	cr_assert_leq(n, PART / MIB + 8);
+	cr_assert_eq(body(SPX_MINE(200), MIB), ENOSPC);
+	others_are_served();
+	queue_removes(1, n / 2);
+	more = PART / MIB - (n - n / 2);
+	soon(SPX_MINE(300), MIB);
+	cr_assert_eq(bodies(301, MIB, more - 1), more - 1);
+}
+
+Test(spoold_share, files_without_anything_in_them_count)
+{
+	cr_assert_eq(bodies(1, 0, 2 * PART / 32768), PART / 32768 + 1);
+	others_are_served();
+}
+
+/* As long as it holds them and grows them */
+Test(spoold_share, what_it_still_writes_counts_as_it_grows)
+{
+	static char data[MIB];
+	struct msg_file file;
+	int fds[40], i, n, rc = 0;
+
+	for (i = 0; i < 20; i++)
+		cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(1 + i), &file,
+		    &fds[i]), 0);
+	for (i = 0; i < 20; i++)
+		cr_assert_eq(write(fds[i], data, MIB), MIB);
+	for (n = 20; n < 40 && rc == 0; n++)
+		rc = spx_ask_for(spx.ch, S_BODY, SPX_MINE(1 + n), &file,
+		    &fds[n]);
+	cr_assert_eq(rc, ENOSPC);
+	cr_assert_lt(n, 30);
+	for (i = 0; i < n - 1; i++)
+		close(fds[i]);
+}
+
+/* Segments until one is refused */
+static unsigned int
+segments(unsigned int most, uint64_t *ids)
+{
+	struct spool_header header;
+	struct msg_file file;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < most; i++) {
+		if (spx_ask_for(spx.ch, S_SEGMENT, SPX_SIZE, &file, &fd) != 0)
+			break;
+		cr_assert_eq(spool_segment_format(fd, file.id, SPX_SIZE, false,
+		    &header), 0);
+		cr_assert_eq(spx_ask(S_MADE, file.id), 0);
+		close(fd);
+		ids[i] = file.id;
+	}
+	return i;
+}
+
+Test(spoold_share, so_do_its_segments)
+{
+	uint64_t ids[100];
+	unsigned int n = segments(100, ids);
+	struct spool_header header;
+	struct msg_file file;
+	int fd;
+
+	/* there have to be five parts with the new one */
+	cr_assert_geq(n, PART / MIB - 5);
+	cr_assert_leq(n, PART / MIB);
+	others_are_served();
+	/* a free one takes nothing: it gets that */
+	fd = spool_segment_open(spx.dirfd, ids[0], &header);
+	cr_assert_eq(spool_segment_recycle(spx.dirfd, fd, &header, false), 0);
+	close(fd);
+	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SPX_SIZE, &file, &fd), 0);
+	cr_assert_eq(file.id, ids[0]);
+	close(fd);
+	cr_assert_eq(worker()->share.n, n, "it is in the list once");
+}
+
+/* It spoils the headers, and the queue sets them aside under names that it has
+ * chosen with them. */
+Test(spoold_share, so_does_what_was_set_aside)
+{
+	unsigned int i, n, all = 0;
+	char from[SPOOL_NAME], to[64];
+	uint64_t ids[100];
+
+	fault_free(10 * MIB);
+	while (all < 400 && (n = segments(10, ids)) == 10) {
+		for (i = 0; i < n; i++, all++) {
+			spool_segment_name("seg", ids[i], from);
+			snprintf(to, sizeof(to), "damaged.%016llx.%u",
+			    (unsigned long long)ids[i], 777 + i);
+			cr_assert_eq(renameat(spx.dirfd, from, spx.dirfd, to),
+			    0);
+		}
+	}
+	/* 64 MiB may be out of sight */
+	cr_assert_lt(all, 64 + 4 * 10 + 20);
+	cr_assert_gt(all, 3 * 10);
+	fault_free(FREE);
+	others_are_served();
+}
+
+Test(spoold_share, another_spoold_counts_what_is_there)
+{
+	unsigned int n = bodies(1, MIB, 100);
+	char to[64], from[SPOOL_NAME];
+
+	/* one of them is damaged */
+	spool_body_name(SPX_MINE(1), from);
+	snprintf(to, sizeof(to), "damaged.%s", from);
+	cr_assert_eq(renameat(spx.dirfd, from, spx.dirfd, to), 0);
+	channel_free(spx.ch);
+	spx_turn(0);
+	spx.ch = spx_connect(5, &spx.number);
+	cr_assert_eq(worker()->share.n, n);
+	cr_assert_eq(body(SPX_MINE(200), MIB), ENOSPC);
+	queue_removes(2, n / 2);
+	soon(SPX_MINE(200), MIB);
+}
+
+Test(spoold_share, without_other_workers_all_is_its_own)
+{
+	spx.settings->workers = 1;
+	cr_assert_eq(bodies(1, MIB, PART / MIB + 10), PART / MIB + 10);
+}
+
+Test(spoold_share, on_a_full_disk_nothing_is_made)
+{
+	fault_free(1);
+	cr_assert_eq(body(SPX_MINE(1), 0), ENOSPC);
+}
+
+/* The folder is not read, and what is looked at does not grow with what there
+ * is. */
+Test(spoold_share, a_request_costs_a_few_looks)
+{
+	enum { N = 2000 };
+	struct spoold_share *s = &worker()->share;
+
+	fault_free(1ULL << 40);
+	cr_assert_eq(bodies(1, 0, N), N);
+	cr_assert_eq(s->nscans, 1);
+	cr_assert_leq(s->nlooks, 5 * N);
+	cr_assert_eq(s->n, N);
+	/* what is gone is found out in as many requests */
+	queue_removes(1, N);
+	cr_assert_eq(bodies(1 + N, 0, N), N);
+	cr_assert_leq(s->n, N + 8);
+	cr_assert_eq(s->nscans, 1);
+	/* refused ones do not cost more */
+	fault_free(MIB);
+	cr_assert_eq(bodies(1 + 2 * N, 0, 10), 0);
+}
