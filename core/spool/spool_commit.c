@@ -51,26 +51,6 @@ next_segment(struct spool_writer *w)
 }
 
 static void
-seal_locked(struct spool_writer *w)
-{
-	w->cur->is_sealed = true;
-	w->cur->is_dirty = true;
-	w->cur = NULL;
-	__atomic_store_n(&w->cur_left, 0, __ATOMIC_RELAXED);
-	spool_post_locked(w);
-}
-
-static void
-seal(struct spool_writer *w)
-{
-	/* Unlock it first: the queue, once told of the end, recycles it. */
-	spool_segment_close(&w->cur->segment);
-	(void)pthread_mutex_lock(&w->lock);
-	seal_locked(w);
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
-static void
 fail_batch(struct spool_writer *w, int error)
 {
 	struct spool_batch *b = &w->batch;
@@ -81,7 +61,7 @@ fail_batch(struct spool_writer *w, int error)
 	w->cur->error = error;
 	STAILQ_CONCAT(&w->cur->failed, &b->msgs);
 	w->cur->is_failed = true;
-	seal_locked(w);
+	spool_seal_locked(w);
 	w->is_wipe_wanted = true;
 	w->counts.failures++;
 	spool_note_locked(w, SPOOL_NOTE_WRITE, error);
@@ -236,6 +216,8 @@ commit_batch(struct spool_writer *w)
 			spool_body_close(msg, true);
 		(void)pthread_mutex_lock(&w->lock);
 		cur->end = b->end;
+		if (cur->first_ms == 0)
+			cur->first_ms = monotonic_ms();
 		cur->is_dirty = true;
 		__atomic_store_n(&w->cur_left, size - b->end,
 		    __ATOMIC_RELAXED);
@@ -272,7 +254,7 @@ commit_all(struct spool_writer *w, struct spool_msgs *todo)
 		} else if (w->batch.nmsgs > 0) {
 			commit_batch(w);
 		} else {
-			seal(w);
+			spool_seal(w);
 		}
 	}
 	if (w->batch.nmsgs > 0)
@@ -313,6 +295,33 @@ gather(struct spool_writer *w)
 	w->gather_skip = GATHER_SKIP_MAX >> (6 - w->gather_vain);
 }
 
+/* Has the lock.  Sleep until there are messages, or the segment is to be
+ * sealed; return whether it is. */
+static bool
+commit_wait(struct spool_writer *w)
+{
+	struct timespec end;
+	uint64_t due;
+
+	for (;;) {
+		due = spool_seal_due(w);
+		if (due != UINT64_MAX && due <= monotonic_ms())
+			return (true);
+		if (!STAILQ_EMPTY(&w->queue) || w->is_commit_stopping)
+			return (false);
+		w->is_commit_asleep = true;
+		if (due == UINT64_MAX) {
+			(void)pthread_cond_wait(&w->commit_cond, &w->lock);
+		} else {
+			end = (struct timespec){ .tv_sec = (time_t)(due / 1000),
+				.tv_nsec = (long)(due % 1000) * 1000000 };
+			(void)pthread_cond_timedwait(&w->commit_cond, &w->lock,
+			    &end);
+		}
+		w->is_commit_asleep = false;
+	}
+}
+
 void *
 spool_commit_main(void *closure)
 {
@@ -321,10 +330,11 @@ spool_commit_main(void *closure)
 
 	(void)pthread_mutex_lock(&w->lock);
 	for (;;) {
-		while (STAILQ_EMPTY(&w->queue) && !w->is_commit_stopping) {
-			w->is_commit_asleep = true;
-			(void)pthread_cond_wait(&w->commit_cond, &w->lock);
-			w->is_commit_asleep = false;
+		if (commit_wait(w)) {
+			(void)pthread_mutex_unlock(&w->lock);
+			spool_seal_early(w);
+			(void)pthread_mutex_lock(&w->lock);
+			continue;
 		}
 		if (STAILQ_EMPTY(&w->queue))
 			break;

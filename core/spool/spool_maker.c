@@ -43,16 +43,19 @@ make_next(struct spool_writer *w)
 		held = NULL;
 	} else {
 		held->end = SPOOL_PAGE;
+		held->is_recycled = is_recycled;
 		STAILQ_INIT(&held->failed);
 	}
 	(void)pthread_mutex_lock(&w->lock);
 	if (held != NULL) {
 		w->next = held;
 		w->is_next_wanted = false;
-		if (is_recycled)
+		if (is_recycled) {
 			w->counts.recycled++;
-		else
+			w->nsealed = 0;
+		} else {
 			w->counts.created++;
+		}
 	} else if (w->make_error != error) {
 		spool_note_locked(w, SPOOL_NOTE_MAKE, error);
 	}

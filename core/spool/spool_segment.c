@@ -5,6 +5,7 @@
 #include "core/spool/spool_segment.h"
 
 #include <sys/file.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -207,6 +208,21 @@ header_of(int dirfd, const char *name, int fd, struct spool_header *header_r)
 	return (rv);
 }
 
+/* The room that spool_segment_trim() has given back.  Return 0, or -1: it is not
+ * to be had. */
+static int
+refill(int fd, uint64_t size_octets)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return (-1);
+	if ((uint64_t)st.st_blocks * 512 >= size_octets ||
+	    fallocate(fd, 0, 0, (off_t)size_octets) == 0)
+		return (0);
+	return (errno == ENOSPC || errno == EDQUOT ? -1 : 0);
+}
+
 /* Lock before rename: the queue process takes a seg.* that is not locked for
  * one whose writer is dead.  When two processes open the same file, one of them
  * gets no lock, or finds the name gone. */
@@ -229,7 +245,8 @@ take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 		(void)unlinkat(t->dirfd, name, 0);
 		goto no;
 	}
-	if (change_prefix(t->dirfd, id, "free", "seg") == -1)
+	if (refill(fd, t->size_octets) == -1 ||
+	    change_prefix(t->dirfd, id, "free", "seg") == -1)
 		goto no;
 	t->segment->fd = fd;
 	return (1);
@@ -261,6 +278,19 @@ spool_segment_untake(int dirfd, struct spool_segment *segment)
 	/* On failure it stays an empty seg.*, which the queue recycles. */
 	(void)change_prefix(dirfd, segment->header.segment, "seg", "free");
 	spool_segment_close(segment);
+}
+
+void
+spool_segment_trim(const struct spool_segment *segment, uint64_t end)
+{
+	uint64_t size = segment->header.size_octets;
+
+	/* behind the end mark */
+	end = (end + SPOOL_RECORD_HEADER + SPOOL_PAGE - 1) / SPOOL_PAGE *
+	    SPOOL_PAGE;
+	if (end < size)
+		(void)fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE |
+		    FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)(size - end));
 }
 
 void
@@ -466,13 +496,18 @@ static int
 usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 {
 	struct usage *u = closure;
+	uint64_t octets;
 	struct stat st;
 
 	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return (0);
-	u->octets += (uint64_t)st.st_size;
+	octets = (uint64_t)st.st_size;
+	/* the rest may have been given back */
+	if (kind == SPOOL_ENTRY_SEGMENT)
+		octets = MIN(octets, (uint64_t)st.st_blocks * 512);
+	u->octets += octets;
 	if (kind == SPOOL_ENTRY_FREE || kind == SPOOL_ENTRY_TORN)
-		u->free_octets += (uint64_t)st.st_size;
+		u->free_octets += octets;
 	return (0);
 }
 

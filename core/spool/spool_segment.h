@@ -78,6 +78,11 @@ int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
  * ever written: rename to free.*, close. */
 void spool_segment_untake(int dirfd, struct spool_segment *segment);
 
+/* spool_segment_trim(segment, end): The records end at ${end}: give the room of
+ * the rest back, where the file system can.  The file keeps its size, and reads
+ * as zeros there; spool_segment_take() gets the room again. */
+void spool_segment_trim(const struct spool_segment *segment, uint64_t end);
+
 /* spool_segment_close(segment): Close, which releases the lock. */
 void spool_segment_close(struct spool_segment *segment);
 
@@ -137,7 +142,8 @@ typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
 
 /* spool_usage(dirfd, octets_r, free_r): Octets of all files that spool_scan()
- * reports; of these, of free segments and torn ones.  Return 0 or -1.
+ * reports, without what segments in use have given back; of these, of free
+ * segments and torn ones.  Return 0 or -1.
  * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with ENOENT, there
  * is none, or another errno.
  * spool_free_remove_of(dirfd, number): All of that writer. */

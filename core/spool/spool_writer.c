@@ -100,6 +100,10 @@ config_fix(struct spool_writer_config *c)
 	    c->segment_octets > SPOOL_SEGMENT_OPEN_MAX ||
 	    c->buffer_octets < 4 * SPOOL_BLOCK_MAX)
 		return (false);
+	if (c->seal_ms == 0)
+		c->seal_ms = SPOOL_SEAL_MS;
+	if (c->seal_new_ms == 0)
+		c->seal_new_ms = SPOOL_SEAL_NEW_MS;
 	if (c->large_octets > LARGE_MAX)
 		c->large_octets = LARGE_MAX;
 	if (c->large_octets > c->segment_octets / 2)

@@ -20,6 +20,8 @@
 
 struct spool_writer;
 
+#define SPOOL_SEAL_MS		1000	/* with a switch of segments a second nobody notices it */
+#define SPOOL_SEAL_NEW_MS	60000	/* a segment of zeros is written then: at 16 MiB, 0.3 MiB a second */
 #define SPOOL_CLIENT_KEY	16	/* octets, as many as an address has */
 
 struct spool_writer_config {
@@ -34,6 +36,8 @@ struct spool_writer_config {
 	uint64_t	 buffer_octets;	/* bound on bodies in memory */
 	uint64_t	 large_octets;	/* a body over this gets a file of its own */
 	unsigned int	 nworkers;	/* that write to this spool, with this one; 0: 1 */
+	unsigned int	 seal_ms;	/* age of a segment's first record at which it is closed, if the next one is recycled; 0: SPOOL_SEAL_MS */
+	unsigned int	 seal_new_ms;	/* once in that time, if it is new; 0: SPOOL_SEAL_NEW_MS */
 	bool		 is_synced;	/* false: for measuring only */
 	const cpu_set_t	*maker_processors; /* where the maker may run: large bodies would keep the loop's busy; NULL: where the caller may */
 };

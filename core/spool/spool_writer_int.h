@@ -1,6 +1,6 @@
 /* Shared by the files of the spool writer alone: spool_writer.c and spool_ops.c
- * (the loop's side), spool_commit.c (the committer thread), spool_maker.c (the
- * maker thread), spool_handoff.c (what they hand each other).
+ * (the loop's side), spool_commit.c and spool_seal.c (the committer thread),
+ * spool_maker.c (the maker thread), spool_handoff.c (what they hand each other).
  *
  * Who owns a message: the loop until commit() or abort(); then the maker if it
  * is large; then the committer; then the loop again, through the done list.
@@ -93,6 +93,8 @@ struct spool_held {
 	uint64_t		 end;		/* durable up to here */
 	uint64_t		 wipe_end;	/* failed: up to here it may have records of the failed batch */
 	uint32_t		 seq;		/* of the last record */
+	uint64_t		 first_ms;	/* when the first one was committed; 0: there is none */
+	bool			 is_recycled;
 	bool			 is_sealed;
 	bool			 is_failed;	/* the maker has to wipe it */
 	struct spool_msgs	 failed;	/* answered when it has been wiped */
@@ -154,6 +156,7 @@ struct spool_writer {
 	struct spool_helds	 helds;
 	struct spool_held	*next;		/* made ahead */
 	bool			 is_next_wanted;
+	unsigned int		 nsealed;	/* since one came that was recycled */
 	bool			 is_mark_wanted;
 	bool			 is_wipe_wanted;
 	bool			 is_commit_stopping;
@@ -180,6 +183,7 @@ struct spool_writer {
 	/* the committer's */
 	pthread_t		 committer;
 	struct spool_held	*cur;
+	uint64_t		 seal_new_ms;	/* when one was sealed early last though the next one was new; 0: never */
 	struct spool_batch	 batch;
 	struct spool_sum	*sum;
 	int64_t			 flush_ns;	/* what a write and flush takes, smoothed */
@@ -199,6 +203,16 @@ void *spool_maker_main(void *w);
 void spool_post_locked(struct spool_writer *w);
 void spool_wake_commit_locked(struct spool_writer *w);
 void spool_wake_maker_locked(struct spool_writer *w);
+
+/* spool_seal.c, the committer's.
+ * spool_seal_due(w): With the lock: when the current segment is to be sealed,
+ * by monotonic_ms(); UINT64_MAX: when it is full.
+ * spool_seal(w), spool_seal_locked(w): Now; the latter leaves the descriptor
+ * open.  spool_seal_early(w): Now, since it is due. */
+uint64_t spool_seal_due(const struct spool_writer *w);
+void spool_seal(struct spool_writer *w);
+void spool_seal_locked(struct spool_writer *w);
+void spool_seal_early(struct spool_writer *w);
 
 /* spool_note_locked(w, note, error): Something for the log. */
 void spool_note_locked(struct spool_writer *w, enum spool_note note, int error);

@@ -235,3 +235,29 @@ def test_a_spoold_that_hangs_is_waited_for_once(d):
         wait_for('it to be taken', lambda: answer(s, text_message(6, 30000))[0].startswith('250'))
         wait_for('the log', lambda: 'event=spoold-answers ' in s.log())
         s.wait_mail(3)
+
+
+def test_a_worker_gives_up_what_it_has_acknowledged(d):
+    """The queue does not read: who takes over the worker now cannot change it."""
+    with Server(d, workers=1, conf=SMALL) as s:
+        queue = s.pids('queue')
+        worker = s.pids('worker')[0]
+        for p in queue:
+            os.kill(p, signal.SIGSTOP)
+        for i, size in enumerate((500, 30000)):
+            assert answer(s, text_message(i, size))[0].startswith('250')
+
+        def holding(text):
+            found = []
+            for f in os.scandir(f'{s.spool}/incoming'):
+                with open(f.path, 'rb') as fp:
+                    if f.name.startswith(('seg.', 'body.')) and text in fp.read():
+                        found.append(f.path)
+            return found
+        files = holding(b'a@client.test')
+        assert {os.path.basename(p)[:3] for p in files} == {'seg', 'bod'}, files
+        wait_for('both to be closed', lambda: not set(files) & {
+            p for p, _, _ in in_spool(s, worker)})
+        for p in queue:
+            os.kill(p, signal.SIGCONT)
+        s.wait_mail(2)
