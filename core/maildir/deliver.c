@@ -126,7 +126,7 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 		deliver_fail(item, errno, "reading the spool", "");
 		return -1;
 	}
-	rcpt = spool_envelope_rcpt(&view_r->envelope, item->job.rcpt);
+	rcpt = spool_envelope_rcpt(&view_r->envelope, item->job.origin.rcpt);
 	if (rcpt == NULL) {
 		deliver_fail(item, EBADMSG, "no such recipient", "");
 		return -1;
@@ -148,10 +148,10 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 			deliver_fail(item, errno, "opening", d->dirs.where);
 		return -1;
 	}
-	spool_id_text(item->job.id != 0 ? item->job.id : view_r->record.id,
-	    id);
+	spool_id_text(view_r->record.id, id);
 	maildir_prefix(item->prefix, view_r->record.received_us / 1000000, id,
-	    item->job.rcpt);
+	    &item->job.origin);
+	item->key = maildir_key(item->prefix);
 	return 0;
 }
 
@@ -171,7 +171,7 @@ expected_octets(const struct deliver_item *item,
 /* What the earlier attempts of a repeated job may have left */
 struct look {
 	struct deliver_item	*items[JOBS_AT_ONCE];
-	const char		*prefixes[JOBS_AT_ONCE];
+	const char		*keys[JOBS_AT_ONCE];
 	size_t			 n;
 	struct deliver_item	**base;	/* of the Maildir looked at */
 };
@@ -200,7 +200,7 @@ look_compare(const void *a, const void *b)
 
 	if (x->dir != y->dir)
 		return x->dir < y->dir ? -1 : 1;
-	return strcmp(x->prefix, y->prefix);
+	return strcmp(x->key, y->key);
 }
 
 /* Each Maildir is read once, however many jobs of the batch it has. */
@@ -212,10 +212,9 @@ look_at(struct look *look, size_t first, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		look->prefixes[i] = items[i]->prefix;
+		look->keys[i] = items[i]->key;
 	look->base = items;
-	rc = maildir_look(&items[0]->dir->md, look->prefixes, n, look_found,
-	    look);
+	rc = maildir_look(&items[0]->dir->md, look->keys, n, look_found, look);
 	errnum = errno;
 	for (i = 0; rc == -1 && i < n; i++)
 		deliver_fail(items[i], errnum, "reading",

@@ -86,6 +86,7 @@ struct deliver_item {
 	uint64_t	 octets;	/* of the file */
 	int		 errnum;
 	char		 prefix[MAILDIR_NAME_MAX];
+	const char	*key;		/* of it */
 	char		*text;		/* owned; NULL: none or no memory */
 };
 STAILQ_HEAD(deliver_items, deliver_item);

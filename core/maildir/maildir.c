@@ -187,10 +187,47 @@ maildir_expand(const char *pattern, const char *rcpt, char *path,
 }
 
 void
-maildir_prefix(char *buf, uint64_t seconds, const char *id, uint32_t rcpt)
+maildir_prefix(char *buf, uint64_t seconds, const char *id,
+    const struct job_origin *origin)
 {
-	snprintf(buf, MAILDIR_NAME_MAX, "%llu.%.31sR%u.",
-	    (unsigned long long)seconds, id, rcpt);
+	char known[64] = "";
+
+	if (origin->segment != 0)
+		snprintf(known, sizeof(known), "S%016llxG%lluN%u",
+		    (unsigned long long)origin->segment,
+		    (unsigned long long)origin->generation, origin->seq);
+	snprintf(buf, MAILDIR_NAME_MAX, "%llu.%.13sR%u%s.",
+	    (unsigned long long)seconds, id, origin->rcpt, known);
+}
+
+/* The end of a name's second part, with the dot, or NULL */
+static const char *
+part_end(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	dot = dot == NULL ? NULL : strchr(dot + 1, '.');
+	return dot == NULL ? NULL : dot + 1;
+}
+
+/* From its last R, which is behind the id */
+static const char *
+part_origin(const char *name, const char *end)
+{
+	const char *p = memrchr(name, 'R', (size_t)(end - name));
+
+	return p == NULL ? name : p;
+}
+
+const char *
+maildir_key(const char *prefix)
+{
+	const char *end = part_end(prefix), *p;
+
+	if (end == NULL)
+		return prefix;
+	p = part_origin(prefix, end);
+	return memchr(p, 'S', (size_t)(end - p)) == NULL ? prefix : p;
 }
 
 void
@@ -224,30 +261,24 @@ compare(const void *a, const void *b)
 	return strcmp(a, *(const char *const *)b);
 }
 
-/* Which of ${prefixes} does ${name} begin with?  A prefix ends at the second
- * dot.  Return its index, or -1; ${rest_r} gets what follows. */
+/* Which of ${keys} does ${name} have?  Return its index, or -1; ${rest_r} gets
+ * what follows. */
 static ssize_t
-match(const char *name, const char *const *prefixes, size_t n,
+match(const char *name, const char *const *keys, size_t n,
     const char **rest_r)
 {
+	const char *end = part_end(name), *const *hit;
 	char prefix[MAILDIR_NAME_MAX];
-	const char *const *hit;
-	const char *dot;
-	size_t len;
 
-	if ((dot = strchr(name, '.')) == NULL ||
-	    (dot = strchr(dot + 1, '.')) == NULL)
+	if (end == NULL || (size_t)(end - name) >= sizeof(prefix))
 		return -1;
-	len = (size_t)(dot + 1 - name);
-	if (len >= sizeof(prefix))
-		return -1;
-	memcpy(prefix, name, len);
-	prefix[len] = '\0';
-	hit = bsearch(prefix, prefixes, n, sizeof(prefixes[0]), compare);
+	memcpy(prefix, name, (size_t)(end - name));
+	prefix[end - name] = '\0';
+	hit = bsearch(maildir_key(prefix), keys, n, sizeof(keys[0]), compare);
 	if (hit == NULL)
 		return -1;
-	*rest_r = name + len;
-	return hit - prefixes;
+	*rest_r = end;
+	return hit - keys;
 }
 
 /* A tmp file is removed when the process in its name is no more. */
@@ -265,7 +296,7 @@ remove_leftover(int dir, const char *name, const char *rest)
 
 /* Takes ${dir}, which is NULL when it could not be opened. */
 static int
-look_in(DIR *dir, const char *folder, const char *const *prefixes, size_t n,
+look_in(DIR *dir, const char *folder, const char *const *keys, size_t n,
     maildir_found found, void *closure)
 {
 	struct dirent *de;
@@ -276,7 +307,7 @@ look_in(DIR *dir, const char *folder, const char *const *prefixes, size_t n,
 	if (dir == NULL)
 		return errno == ENOENT ? 0 : -1;
 	while ((errno = 0, de = readdir(dir)) != NULL) {
-		i = match(de->d_name, prefixes, n, &rest);
+		i = match(de->d_name, keys, n, &rest);
 		if (i == -1)
 			continue;
 		if (found == NULL)
@@ -294,15 +325,15 @@ look_in(DIR *dir, const char *folder, const char *const *prefixes, size_t n,
 /* new/ before cur/: mail clients move files from new/ to cur/, so that none is
  * missed in this order. */
 int
-maildir_look(const struct maildir *md, const char *const *prefixes, size_t n,
+maildir_look(const struct maildir *md, const char *const *keys, size_t n,
     maildir_found found, void *closure)
 {
-	if (look_in(fileio_opendir(md->new, "."), "new", prefixes, n, found,
+	if (look_in(fileio_opendir(md->new, "."), "new", keys, n, found,
 	    closure) == -1 ||
-	    look_in(fileio_opendir(md->fd, "cur"), "cur", prefixes, n, found,
+	    look_in(fileio_opendir(md->fd, "cur"), "cur", keys, n, found,
 	    closure) == -1)
 		return -1;
-	return look_in(fileio_opendir(md->tmp, "."), "tmp", prefixes, n, NULL,
+	return look_in(fileio_opendir(md->tmp, "."), "tmp", keys, n, NULL,
 	    NULL);
 }
 

@@ -4,9 +4,14 @@
  * attempt has already delivered.
  * Knows nothing of the spool, the queue, or when to flush a disk.
  *
- * A file's name is <seconds>.<message id>R<recipient>.<host>,S=<octets>.  All
- * of it but the host follows from the message, so an attempt that is repeated
- * comes to the same name and can find what the one before it has done. */
+ * A file's name is
+ *	<seconds>.<message id>R<recipient>S<segment>G<generation>N<number>.<host>,S=<octets>
+ * What stands from R to the dot is the delivery's origin (core/spool/job.h): an
+ * attempt that is repeated finds by it what the one before it has done.  Seconds
+ * and id are for people to look for: a worker that has been taken over may have
+ * given them to two messages.  Of a message that an earlier version has
+ * deferred the origin is not known; its file is found by seconds, id and
+ * recipient, which no worker can bring about again. */
 
 #ifndef CORE_MAILDIR_MAILDIR_H
 #define CORE_MAILDIR_MAILDIR_H
@@ -18,8 +23,10 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "core/spool/job.h"
+
 #define MAILDIR_PATH_MAX	1024	/* octets of an expanded path with NUL */
-#define MAILDIR_NAME_MAX	160	/* octets of a file's name with NUL */
+#define MAILDIR_NAME_MAX	200	/* octets of a file's name with NUL; readers add flags, and file systems take 255 */
 #define MAILDIR_LOCAL_MAX	200	/* octets of a local part: it becomes a file name */
 
 /* maildir_pattern_check(pattern, &why_r): An absolute path; %d is the domain,
@@ -71,24 +78,28 @@ bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 unsigned int maildir_sweep(const struct maildir *md, time_t started,
     time_t now);
 
-/* maildir_prefix(buf, seconds, id, rcpt): What a file's name begins with, up to
- * and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets. */
-void maildir_prefix(char *buf, uint64_t seconds, const char *id, uint32_t rcpt);
+/* maildir_prefix(buf, seconds, id, origin): What a file's name begins with, up
+ * to and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets.
+ * maildir_key(prefix): The part of ${prefix} by which maildir_look() finds its
+ * file. */
+void maildir_prefix(char *buf, uint64_t seconds, const char *id,
+    const struct job_origin *origin);
+const char *maildir_key(const char *prefix);
 
 /* maildir_host(buf, host): ${host} as it may stand in a name: '/', ':', ',' and
  * controls become '_'; cut to fit ${buf}, MAILDIR_HOST_MAX octets. */
 #define MAILDIR_HOST_MAX	80
 void maildir_host(char *buf, const char *host);
 
-/* maildir_look(fd, prefixes, n, found, closure): Look through new/ and then
- * cur/ for names that begin with one of ${prefixes}, sorted by strcmp, and call
- * ${found}(closure, index, dir, name, octets) for each regular file that does,
- * ${dir} being "new" or "cur".  Files in tmp/ that begin with one and were left
- * by a process that is no more are removed.  Return 0, or -1 with errno. */
+/* maildir_look(fd, keys, n, found, closure): Look through new/ and then cur/
+ * for names with one of ${keys}, sorted by strcmp, and call
+ * ${found}(closure, index, dir, name, octets) for each regular file that has it,
+ * ${dir} being "new" or "cur".  Files in tmp/ that have one and were left by a
+ * process that is no more are removed.  Return 0, or -1 with errno. */
 typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
     const char *name, uint64_t octets);
-int maildir_look(const struct maildir *md, const char *const *prefixes,
-    size_t n, maildir_found found, void *closure);
+int maildir_look(const struct maildir *md, const char *const *keys, size_t n,
+    maildir_found found, void *closure);
 
 /* maildir_tmp_name(buf, prefix): The name in tmp/ of this process's file for
  * ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/, with host and

@@ -225,8 +225,8 @@ maildir_publish(struct maildir *md, const char *tmp, const char *name)
 	return 0;
 }
 
-/* The process that made ${name} in tmp/, <seconds>.<13 of an id>R<n>.<pid>; 0:
- * it is not such a name. */
+/* The process that made ${name} in tmp/, which is what maildir_prefix() writes
+ * and <pid>; 0: it is not such a name. */
 static pid_t
 maker(const char *name)
 {
@@ -238,7 +238,7 @@ maker(const char *name)
 	    p[14] != 'R')
 		return 0;
 	p += 15;
-	p += strspn(p, "0123456789");
+	p += strspn(p, "0123456789abcdefSGN");
 	if (*p != '.' || p[1] < '1' || p[1] > '9')
 		return 0;
 	errno = 0;

@@ -89,7 +89,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ORDER BY next_attempt LIMIT 1",
 	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"
 	    " AND generation = ?2 AND seq = ?3 LIMIT 1",
-	[ST_LAST] = "SELECT id FROM deferred ORDER BY id DESC LIMIT 1",
+	[ST_HAS_OF] = "SELECT 1 FROM deferred WHERE segment = ?1"
+	    " AND generation = ?2 LIMIT 1",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };
@@ -209,8 +210,7 @@ deferred_open(const char *folder, int dirfd)
 			goto err1;
 		is_fresh = true;
 	}
-	if (deferred_files_check(d, is_fresh) == -1 ||
-	    deferred_rows_last(d) == -1)
+	if (deferred_files_check(d, is_fresh) == -1)
 		goto err1;
 	return d;
 err1:

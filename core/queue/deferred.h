@@ -55,12 +55,13 @@ void deferred_rollback(struct deferred *d);
  * none, and ${id_r} is free for it; -1 with errno, EEXIST: ${id} is another
  * message's.
  * deferred_is_free(d, id): No message has that id.  1, 0, or -1 with errno.
- * deferred_may_have(d, id): false: no message can have that id, since all there
- * were have lower ones.  It takes no look at the disk. */
+ * deferred_has_of(d, segment, generation): Whether any message was accepted
+ * there.  1, 0, or -1 with errno. */
 int deferred_find(struct deferred *d, uint64_t id,
     const struct spool_origin *origin, uint64_t *id_r);
 int deferred_is_free(struct deferred *d, uint64_t id);
-bool deferred_may_have(const struct deferred *d, uint64_t id);
+int deferred_has_of(struct deferred *d, uint64_t segment,
+    uint64_t generation);
 
 /* deferred_put(d, row): Insert, or replace the row of that message and
  * recipient; EEXIST: that is another message.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY

@@ -3,7 +3,6 @@
 
 #include "core/queue/deferred_int.h"
 
-#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -44,7 +43,6 @@ deferred_file_write(struct deferred *d, uint64_t id,
 	uint64_t before;
 
 	spool_id_text(id, name);
-	d->last_id = MAX(d->last_id, id);
 	before = octets_of(d->filesfd, name);
 	if (spool_message_write(d->filesfd, name, view, id, origin, fd, body_fd,
 	    false) == -1)

@@ -13,7 +13,7 @@
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
 	ST_HURRY_ALL, ST_SHIFT, ST_DUE, ST_PAGE, ST_OF, ST_NEXT, ST_HAS,
-	ST_FIND, ST_LAST,
+	ST_FIND, ST_HAS_OF,
 	DEFERRED_NSTATEMENTS
 };
 
@@ -21,7 +21,6 @@ struct deferred {
 	int		 dirfd;		/* not owned */
 	int		 filesfd;	/* deferred/ */
 	uint64_t	 octets;	/* of its files */
-	uint64_t	 last_id;	/* no message has a greater one */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
 	int		 last_logged;	/* errno of the failure last logged */
@@ -39,9 +38,6 @@ int deferred_failed(struct deferred *d, int rc, const char *what);
  * 1; 0: no row has it; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
-
-/* deferred_rows_last(d): Set last_id.  Return 0, or -1 with errno. */
-int deferred_rows_last(struct deferred *d);
 
 /* core/queue/deferred_origin.c
  * deferred_origin_is(noted, origin): Is that the same message?  ${noted} by an

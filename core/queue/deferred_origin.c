@@ -27,12 +27,6 @@ deferred_is_free(struct deferred *d, uint64_t id)
 	return rc == -1 ? -1 : !rc;
 }
 
-bool
-deferred_may_have(const struct deferred *d, uint64_t id)
-{
-	return id <= d->last_id;
-}
-
 static int
 note_origin(void *closure, const struct deferred_row *row)
 {

@@ -4,8 +4,6 @@
 
 #include "core/queue/deferred_int.h"
 
-#include <sys/param.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +128,7 @@ deferred_rollback(struct deferred *d)
 
 /* In the database a segment is the number in its file's name. */
 static void
-bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
+bind_segment(sqlite3_stmt *st, int column, const struct spool_origin *origin)
 {
 	char text[17] = "";
 
@@ -139,6 +137,12 @@ bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
 		    (unsigned long long)origin->segment);
 	sqlite3_bind_text(st, column, text, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(st, column + 1, (sqlite3_int64)origin->generation);
+}
+
+static void
+bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
+{
+	bind_segment(st, column, origin);
 	sqlite3_bind_int64(st, column + 2, origin->seq);
 }
 
@@ -161,7 +165,6 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int(st, 14, row->origin.is_early);
 	if (run(d, ST_PUT) == -1)
 		return -1;
-	d->last_id = MAX(d->last_id, row->id);
 	if (sqlite3_changes(d->db) > 0)
 		return 0;
 	errno = EEXIST;
@@ -330,16 +333,12 @@ deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
 }
 
 int
-deferred_rows_last(struct deferred *d)
+deferred_has_of(struct deferred *d, uint64_t segment, uint64_t generation)
 {
-	sqlite3_stmt *st = d->st[ST_LAST];
-	const char *id;
-	int rc;
+	const struct spool_origin origin = { .segment = segment,
+		.generation = generation };
+	sqlite3_stmt *st = d->st[ST_HAS_OF];
 
-	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		id = column_text(st, 0);
-		if (spool_id_parse(id, strlen(id), &d->last_id) == -1)
-			d->last_id = UINT64_MAX;	/* edited by hand */
-	}
-	return end(d, ST_LAST, rc) == -1 ? -1 : 0;
+	bind_segment(st, 1, &origin);
+	return end(d, ST_HAS_OF, sqlite3_step(st));
 }

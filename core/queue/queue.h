@@ -35,16 +35,16 @@
 
 #define QUEUE_AGENTS_MAX	64
 #define QUEUE_TRANSPORTS_MAX	4
-#define QUEUE_FILE_MAX		160	/* octets of queue_transport.file() with NUL */
+#define QUEUE_FILE_MAX		200	/* octets of queue_transport.file() with NUL */
 
 /* A way in which messages are delivered */
 struct queue_transport {
 	const char	*name;		/* for the log and the deferred store */
 	unsigned int	 max_jobs;	/* in flight at one agent */
-	/* file(buf, received, id, rcpt): Write what the agent calls the message
-	 * that it has delivered, for the log. */
+	/* file(buf, received, id, origin): Write what the agent calls the
+	 * message that it has delivered, for the log. */
 	void		(*file)(char *buf, uint64_t received, const char *id,
-			    uint32_t rcpt);
+			    const struct job_origin *origin);
 };
 
 struct queue_store_ops;

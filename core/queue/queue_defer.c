@@ -328,6 +328,7 @@ take_row(void *closure, const struct deferred_row *row)
 		m->sender = keep_string(due, row->sender);
 		m->received_us = row->received_us;
 		m->octets = row->octets;
+		m->place.origin = row->origin;
 	}
 	r = &m->rcpts[m->nopen++];
 	r->rcpt = keep_string(due, row->rcpt);

@@ -140,6 +140,15 @@ choose_agent(const struct queue *q, unsigned int transport,
 	return best;
 }
 
+static struct job_origin
+origin_of(const struct queue_message *m, const struct queue_rcpt *r)
+{
+	const struct spool_origin *o = &m->place.origin;
+
+	return (struct job_origin){ .segment = o->segment,
+		.generation = o->generation, .seq = o->seq, .rcpt = r->index };
+}
+
 struct batch {
 	unsigned int		 n, max;
 	struct job	 jobs[JOBS_AT_ONCE];
@@ -173,9 +182,9 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		    m->own.source;
 		d->body_source = m->place.file != NULL ? m->own.source : 0;
 		d->offset = m->place.offset;
-		d->id = m->place.kept_id;
-		d->rcpt = r->index;
+		d->origin = origin_of(m, r);
 		d->is_repeated = r->is_repeated;
+		d->unused = 0;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
 		a->njobs[queue_class(m)]++;
 		a->octets[queue_class(m)] += m->octets;
@@ -308,8 +317,8 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
 {
 	const struct queue_transport *tr = &q->config.transports[r->transport];
-	char id[SPOOL_ID_TEXT + 1], named[SPOOL_ID_TEXT + 1];
-	char file[QUEUE_FILE_MAX];
+	const struct job_origin origin = origin_of(m, r);
+	char id[SPOOL_ID_TEXT + 1], file[QUEUE_FILE_MAX];
 	char seconds[LOG_SECONDS];
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
@@ -322,9 +331,7 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 		}
 		spool_id_text(m->place.id, id);
-		spool_id_text(m->place.kept_id != 0 ? m->place.kept_id :
-		    m->place.id, named);
-		tr->file(file, m->received_us / 1000000, named, r->index);
+		tr->file(file, m->received_us / 1000000, id, &origin);
 		log_event(LOG_LEVEL_INFO, "delivered",
 		    "id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s",
 		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,

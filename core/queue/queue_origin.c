@@ -1,4 +1,4 @@
-/* Under which id a new message is delivered and deferred.
+/* Under which id a new message is deferred.
  * Owns: the ids of the queue's own, for messages whose id another has. */
 
 #include "core/queue/queue_spool_int.h"
@@ -6,17 +6,6 @@
 #include <errno.h>
 
 #include "core/process/log.h"
-
-struct spool_origin
-queue_origin_of(const struct queue_place *place)
-{
-	const struct queue_segment *seg =
-	    (const struct queue_segment *)place->file;
-
-	return (struct spool_origin){ .segment = seg->id,
-		.generation = seg->generation, .seq = place->seq,
-		.is_early = seg->is_early };
-}
 
 /* A worker that has been taken over can have many of them. */
 static void
@@ -58,18 +47,15 @@ mint(struct queue_spool *sp, struct queue_place *place)
 	return 0;
 }
 
-/* As deferred_find(), with an id of the queue's own when it must be. */
-static int
-find(struct queue_spool *sp, struct queue_place *place)
+int
+queue_find_rows(struct queue_spool *sp, struct queue_place *place)
 {
-	const struct spool_origin origin = queue_origin_of(place);
-	int rc = deferred_find(sp->deferred, place->id, &origin,
-	    &place->kept_id);
+	uint64_t id;
+	int rc = deferred_find(sp->deferred, place->id, &place->origin, &id);
 
-	if (rc != -1)
-		return rc;
-	place->kept_id = 0;
-	return errno == EEXIST ? mint(sp, place) : -1;
+	if (rc == 1)
+		place->kept_id = id;
+	return rc == -1 && errno == EEXIST ? 0 : rc;
 }
 
 int
@@ -77,22 +63,9 @@ queue_find_id(struct queue_spool *sp, struct queue_place *place)
 {
 	if (place->kept_id != 0)
 		return 0;
-	return find(sp, place) == -1 ? -1 : 0;
-}
-
-int
-queue_name(struct queue_spool *sp, struct queue_place *place,
-    bool is_repeated)
-{
-	int rc = 0;
-
-	/* A look into the database for each message would cost too much.  One
-	 * that is new has a greater id than those that are deferred. */
-	if (is_repeated || deferred_may_have(sp->deferred, place->id))
-		rc = find(sp, place);
-	if (rc != 0 || (place->kept_id != 0 && place->kept_id != place->id))
-		return rc;
-	/* its own id is free now; queue_find_id() looks again */
+	if (deferred_find(sp->deferred, place->id, &place->origin,
+	    &place->kept_id) != -1)
+		return 0;
 	place->kept_id = 0;
-	return sp->user->holds(sp->queue, place->id) ? mint(sp, place) : 0;
+	return errno == EEXIST ? mint(sp, place) : -1;
 }

@@ -132,7 +132,12 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 			.id = view->record.id,
 			.file = &seg->file,
 			.offset = view->record.offset,
-			.seq = view->record.seq,
+			.origin = {
+				.segment = seg->id,
+				.generation = seg->generation,
+				.seq = view->record.seq,
+				.is_early = seg->is_early,
+			},
 			.has_body =
 			    (view->record.flags & SPOOL_RECORD_LARGE) != 0,
 		},
@@ -185,7 +190,7 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	struct spool_damage damage = { .offset = view->record.offset,
 		.octets = view->record.end - view->record.offset,
 		.id = view->record.id };
-	int rc;
+	int rc = 0;
 
 	if ((damage.what = wrong_with(sp, seg, view)) != NULL) {
 		if (damage.offset >= seg->told_damage) {
@@ -199,8 +204,9 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 		return 0;
 	/* One from before this process can be deferred already; so can one
 	 * that was put back, if there was no memory to note which of its
-	 * recipients are. */
-	if ((rc = queue_name(sp, &record.place, record.is_repeated)) == -1)
+	 * recipients are.  To look for each would cost too much. */
+	if ((record.is_repeated || seg->may_have_rows) &&
+	    (rc = queue_find_rows(sp, &record.place)) == -1)
 		return -1;
 	record.has_rows = rc == 1;
 	seg->nheld++;

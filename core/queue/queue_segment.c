@@ -250,12 +250,17 @@ set_generation(struct queue_segment *seg, uint64_t generation)
 /* The header of ${seg} has been read for the first time.  Until then its
  * generation was what the log or a worker said. */
 static void
-now_known(struct queue_segment *seg)
+now_known(struct queue_spool *sp, struct queue_segment *seg)
 {
 	seg->is_known = true;
 	if (seg->limit != 0 && seg->told_generation != seg->header.generation)
 		seg->limit = 0;		/* late news */
 	set_generation(seg, seg->header.generation);
+	/* A worker can write into its header the generation in which it has
+	 * accepted what is deferred: its new records are taken for those.  If
+	 * it cannot be known now, it is asked for each record. */
+	seg->may_have_rows = deferred_has_of(sp->deferred, seg->id,
+	    seg->generation) != 0;
 }
 
 int
@@ -278,7 +283,7 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 	/* an earlier version let a group write, and numbered otherwise */
 	seg->is_early = (st.st_mode & S_IWGRP) != 0;
 	if (!seg->is_known)
-		now_known(seg);
+		now_known(sp, seg);
 	if (seg->state != SEGMENT_ACTIVE)
 		sp->nopen++;
 	return 0;

@@ -204,21 +204,21 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	struct queue_spool *sp = store;
 	struct queue_segment *seg = segment_of(place);
 	struct acklog_entry e = { .segment = seg->id,
-		.generation = seg->generation, .seq = place->seq,
-		.last = place->seq, .rcpt = rcpt };
+		.generation = seg->generation, .seq = place->origin.seq,
+		.last = place->origin.seq, .rcpt = rcpt };
 	int rc;
 
 	if (rcpt != QUEUE_RCPT_ALL) {
 		/* Without memory it is only in the log.  A record that is read
 		 * again is repeated: the agent finds what was delivered, and
 		 * take_record() looks for rows. */
-		(void)queue_partial_add(seg, place->seq, rcpt);
-	} else if (queue_segment_set_done(seg, place->seq, place->seq) == -1) {
+		(void)queue_partial_add(seg, place->origin.seq, rcpt);
+	} else if (queue_segment_set_done(seg, place->origin.seq, place->origin.seq) == -1) {
 		/* no memory for the bit: the agent will find it delivered */
 		read_again(sp, seg);
 		return;
 	} else {
-		queue_partial_drop(seg, place->seq);
+		queue_partial_drop(seg, place->origin.seq);
 		if (place->has_body)
 			queue_recycle_body(sp, place->id);
 	}
@@ -236,7 +236,7 @@ spool_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 {
 	struct queue_partial *p;
 
-	p = queue_partial_find(segment_of(place), place->seq);
+	p = queue_partial_find(segment_of(place), place->origin.seq);
 	*n_r = p == NULL ? 0 : p->n;
 	return p == NULL ? NULL : p->rcpts;
 }
@@ -312,7 +312,6 @@ spool_keep(void *store, struct queue_place *place)
 {
 	struct queue_spool *sp = store;
 	struct queue_segment *seg = segment_of(place);
-	const struct spool_origin origin = queue_origin_of(place);
 	struct spool_damage damage;
 	struct spool_view view;
 	int body_fd = -1, rc;
@@ -334,7 +333,7 @@ spool_keep(void *store, struct queue_place *place)
 		if (!queue_room_for_copy(sp, view.record.body_octets))
 			break;
 		rc = deferred_file_write(sp->deferred, place->kept_id, &view,
-		    &origin, seg->fd, body_fd);
+		    &place->origin, seg->fd, body_fd);
 	} while (rc == -1 && queue_room_make(sp));
 	fileio_close(body_fd);
 	return rc;
@@ -347,7 +346,7 @@ change_row(struct deferred *d, const struct queue_change *change)
 
 	switch (change->kind) {
 	case CHANGE_PUT:
-		row.origin = queue_origin_of(change->place);
+		row.origin = change->place->origin;
 		return deferred_put(d, &row);
 	case CHANGE_TOUCH:
 		return deferred_touch(d, &row);

@@ -64,6 +64,7 @@ struct queue_segment {
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
 	bool		 is_known;	/* the header has been read */
+	bool		 may_have_rows;	/* of this generation: some have, though it is new */
 	bool		 is_early;	/* written by an earlier version: its number is not its writer's */
 	bool		 is_sealed;	/* its writer has said that it was done */
 	bool		 is_old;	/* from before this process */
@@ -187,16 +188,12 @@ int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
 
 /* core/queue/queue_origin.c; of new messages
- * queue_origin_of(place): Where it was accepted.
- * queue_find_id(sp, place): Set kept_id.  Return 0, or -1 with errno.
- * queue_name(sp, place, is_repeated): Set kept_id of a record that was just read
- * if it has rows, or if another message has its id: two of one name in a
- * Maildir would be taken for one that was delivered twice.  Return 1: it has
- * rows; 0; -1 with errno. */
-struct spool_origin queue_origin_of(const struct queue_place *place);
+ * queue_find_rows(sp, place): Set kept_id if there are rows of it.  Return 1:
+ * there are; 0: there are none; -1 with errno.
+ * queue_find_id(sp, place): Set kept_id, whether there are or not.  Return 0, or
+ * -1 with errno. */
+int queue_find_rows(struct queue_spool *sp, struct queue_place *place);
 int queue_find_id(struct queue_spool *sp, struct queue_place *place);
-int queue_name(struct queue_spool *sp, struct queue_place *place,
-    bool is_repeated);
 
 /* core/queue/queue_room.c
  * queue_room_open(sp): Go on as the process before this one: with the reserve

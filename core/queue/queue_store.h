@@ -34,10 +34,10 @@ struct queue_file {
 /* Where a message is */
 struct queue_place {
 	uint64_t	 id;		/* of the message */
-	uint64_t	 kept_id;	/* of a new one, where the deferred ones are and in the names of what is delivered; 0: not known, or ${id} */
+	uint64_t	 kept_id;	/* of a new one, where the deferred ones are; 0: not known */
 	struct queue_file *file;	/* of new messages; NULL: it is deferred */
 	uint64_t	 offset;	/* of its record in the file */
-	uint32_t	 seq;		/* the store's number for the record */
+	struct spool_origin origin;	/* where it was accepted; of a deferred one as its row has it */
 	bool		 has_body;	/* the body has a file of its own */
 };
 

@@ -10,14 +10,24 @@
 #define JOBS_AT_ONCE	512	/* jobs, or results, in one message; an agent flushes once for as many */
 #define JOB_TEXT	240	/* octets of an error's text with NUL */
 
+/* Which delivery it is: of one recipient of one record.  No other has the same
+ * four numbers, and they are the same each time that it is tried.  They are the
+ * queue's own: what is in the record, its id, too, was chosen by its writer. */
+struct job_origin {
+	uint64_t	segment;	/* where the message was accepted; 0: an earlier version has not noted that */
+	uint64_t	generation;
+	uint32_t	seq;
+	uint32_t	rcpt;		/* index in the envelope */
+};
+
 struct job {
 	uint64_t	job;		/* the queue's number */
 	uint64_t	source;		/* the file with the record */
 	uint64_t	body_source;	/* the file with the body; 0: in the record */
 	uint64_t	offset;		/* of the record in its file */
-	uint64_t	id;		/* what is delivered is named by it; 0: the record's */
-	uint32_t	rcpt;		/* index in the envelope */
+	struct job_origin origin;	/* what is delivered is known by it */
 	uint32_t	is_repeated;	/* may have been delivered before: look first */
+	uint32_t	unused;
 };
 
 struct job_result {

@@ -3,6 +3,7 @@ import glob
 import os
 import re
 import select
+import signal
 import socket
 import time
 
@@ -122,6 +123,43 @@ def forged(d, trick, message):
 
 def test_a_worker_that_writes_a_record_with_another_s_id(d):
     forged(d, 'record', b'Subject: mine\r\n\r\n')
+
+
+def test_a_worker_that_writes_a_record_with_an_id_that_it_has_used(d):
+    """It took the message when it was honest."""
+    with Hostile(d, conf='retry_interval = 1h\n') as s:
+        block(s, 'later')
+        sent = {}
+        while 1 not in [s.slot_of(id) for id in sent]:
+            with Client(s.port) as c:
+                c.hello()
+                m = b'Subject: mine\r\n\r\n%d\r\n' % len(sent)
+                sent[id_of(c.mail(m, 'later@example.test'))] = m
+        wait_for('all to be deferred', lambda: set(sent) <= {
+            r['id'] for r in s.ctl_json('queue')['messages']})
+        os.unlink(s.maildir('later'))
+        victim = [i for i in sent if s.slot_of(i) == 1][0]
+        s.play('worker 1', 'record', number_of(victim))
+        assert s.said('forged') > 0
+
+        def forged():
+            return [g for g in s.delivered('later') if b'forger@' in g]
+        wait_for('what is forged', forged)
+        os.kill(s.pid('queue'), signal.SIGKILL)
+        s.all_run()
+        s.ctl('queue', 'retry', 'all')
+        wait_for('the mail', lambda: len(s.delivered('later')) > len(sent))
+        s.serves()
+        got = s.delivered('later')
+        for id, m in sent.items():
+            own = [g for g in got if f'id {id}'.encode() in g]
+            assert len(own) == 1 and body_of(own[0]) == m, (id, got)
+        assert len(forged()) == 1 and len(got) == len(sent) + 1, got
+        named = [n for n in os.listdir(f'{s.maildir("later")}/new')
+                 if victim in n]
+        assert len(named) == 2, named
+        assert len({n[n.index('R0S'):n.index('.', n.index('R0S'))]
+                    for n in named}) == 2, named
 
 
 def test_a_worker_that_claims_a_body_of_another(d):

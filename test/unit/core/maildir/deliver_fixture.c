@@ -134,7 +134,9 @@ df_job(uint64_t offset, uint32_t rcpt, bool is_repeated)
 	struct job job = {.job = x.next_job++,
 	    .source = SOURCE,
 	    .offset = offset,
-	    .rcpt = rcpt,
+	    /* each offset is another record's */
+	    .origin = { .segment = QF_SEGMENT(1), .generation = 1,
+		.seq = (uint32_t)(offset / 64), .rcpt = rcpt },
 	    .is_repeated = is_repeated};
 
 	cr_assert_eq(deliver_add(x.d, &job), 0);

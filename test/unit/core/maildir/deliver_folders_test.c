@@ -278,7 +278,9 @@ Test(deliver_folders, what_dead_agents_have_left_is_removed)
 	    "touch -d '-1 minute' 1700000000.0000000000000R0.999999999"
 	    " 1700000000.0000000000001R12.1"
 	    " 1700000000.0000000000002R0.mx.test other"
-	    " 1700000000.0000000000003R0.9999999999999999999 &&"
+	    " 1700000000.0000000000003R0.9999999999999999999"
+	    " 1700000000.0000000000007R0S0652c1f2a9d3b07eG1N2.999999999"
+	    " 1700000000.0000000000008R0S0652c1f2a9d3b07eG1N2.mx.test &&"
 	    "touch -d '+1 hour' 1700000000.0000000000004R0.999999999 &&"
 	    "touch -d '-40 hours' 1700000000.0000000000005R0.1 old &&"
 	    "mkdir 1700000000.0000000000006R0.999999999";
@@ -286,8 +288,8 @@ Test(deliver_folders, what_dead_agents_have_left_is_removed)
 	df_run(made);
 	next_mail(false);
 	df_all();
-	cr_assert_eq(df_count("d/a/tmp"), 6);
+	cr_assert_eq(df_count("d/a/tmp"), 7);
 	df_run("cd d/a/tmp; ! ls -d *0R0.999999999 *4R0.999999999 *5R0.1 "
-	    "2>/dev/null && ls -d *1R12.1 *2R0.mx.test *3R0.9* other old "
-	    "*6R0.9* >/dev/null");
+	    "*7R0S* 2>/dev/null && ls -d *1R12.1 *2R0.mx.test *3R0.9* other "
+	    "old *6R0.9* *8R0S* >/dev/null");
 }

@@ -30,7 +30,8 @@ Test(deliver, a_message_arrives_byte_for_byte_behind_return_path)
 	snprintf(want, sizeof(want), "Return-Path: <s@b.test>\r\n%s", body);
 	cr_assert_str_eq(text, want);
 	cr_assert_eq(strncmp(name, "1700000000.", 11), 0, "%s", name);
-	cr_assert_not_null(strstr(name, "R0.mx.test,S="));
+	cr_assert_not_null(strstr(name, "R0S0000000000001001G1N"));
+	cr_assert_not_null(strstr(name, ".mx.test,S="));
 	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10), strlen(want));
 	cr_assert_eq(df_count("example.test/joe/tmp"), 0);
 }
@@ -339,31 +340,84 @@ expect_file(const char *folder, const char *want, size_t len)
 	free(got);
 }
 
-/* As the queue does when two messages have one id: the retry of the second does
- * not find the file of the first. */
-Test(deliver, a_file_is_named_after_the_id_of_the_job_when_it_has_one)
+/* Deliver the recipient of the record at ${offset}, as accepted in
+ * ${generation} of the segment. */
+static uint64_t
+deliver_as(uint64_t offset, uint64_t generation, bool is_repeated)
 {
-	uint64_t offset = df_mail(ID, "joe@example.test", "one\r\n");
-	struct job job = { .job = 1, .source = SOURCE, .id = ID + 4096,
-		.is_repeated = true };
-	char id[SPOOL_ID_TEXT + 1], name[256], text[256];
+	struct job job = { .job = x.next_job++, .source = SOURCE,
+		.offset = offset, .is_repeated = is_repeated,
+		.origin = { .segment = QF_SEGMENT(1),
+		    .generation = generation, .seq = 1 } };
 
-	df_job(offset, 0, false);
-	df_all();
-	cr_assert_eq(x.errnum[0], 0, "%s", x.text[0]);
-	job.offset = df_mail(ID, "joe@example.test", "two\r\n");
 	cr_assert_eq(deliver_add(x.d, &job), 0);
 	df_all();
-	cr_assert_eq(x.errnum[1], 0, "%s", x.text[1]);
-	cr_assert_eq(df_count("example.test/joe/new"), 2);
+	cr_assert_eq(x.errnum[job.job], 0, "%s", x.text[job.job]);
+	return job.job;
+}
+
+/* A worker that has been taken over gives its record the id, the time, the
+ * recipient and the size of another message. */
+Test(deliver, a_file_is_known_by_where_its_message_was_accepted)
+{
+	uint64_t victim = df_mail(ID, "joe@example.test", "victim\r\n");
+	uint64_t forged = df_mail(ID, "joe@example.test", "forged\r\n");
+	char id[SPOOL_ID_TEXT + 1], name[256], want[256], text[256];
+	int repeated;
+
+	deliver_as(forged, 2, false);
+	df_files("example.test/joe/new", name, NULL, 0);
 	spool_id_text(ID, id);
-	snprintf(text, sizeof(text), "rm example.test/joe/new/*%s*", id);
-	df_run(text);
-	cr_assert_eq(df_files("example.test/joe/new", name, text,
+	snprintf(want, sizeof(want), "1700000000.%sR0S%016llxG2N1.mx.test,S=",
+	    id, (unsigned long long)QF_SEGMENT(1));
+	cr_assert_eq(strncmp(name, want, strlen(want)), 0, "%s", name);
+	for (repeated = 0; repeated < 3; repeated++) {
+		deliver_as(victim, 1, repeated > 0);
+		deliver_as(forged, 2, repeated > 0);
+		cr_assert_eq(df_count("example.test/joe/new"), 2);
+	}
+	df_run("rm example.test/joe/new/*G2N1*");
+	cr_assert_eq(df_files("example.test/joe/new", NULL, text,
 	    sizeof(text)), 1);
-	spool_id_text(ID + 4096, id);
-	cr_assert_not_null(strstr(name, id), "%s", name);
-	cr_assert_not_null(strstr(text, "two"), "%s", text);
+	cr_assert_not_null(strstr(text, "victim"), "%s", text);
+}
+
+/* Or a repeated delivery, whose record has another id by now */
+Test(deliver, a_file_is_found_under_another_id_and_time)
+{
+	uint64_t first = df_mail(ID, "joe@example.test", "1\r\n");
+	uint64_t again = df_mail(ID + ((uint64_t)5000000 << 12),
+	    "joe@example.test", "1\r\n");
+
+	deliver_as(first, 1, false);
+	df_run("mv example.test/joe/new/* example.test/joe/cur/");
+	deliver_as(again, 1, true);
+	cr_assert_eq(df_count("example.test/joe/new"), 0);
+	cr_assert_eq(df_count("example.test/joe/cur"), 1);
+}
+
+/* As an earlier version has named it */
+Test(deliver, what_was_deferred_by_an_earlier_version_has_its_name)
+{
+	uint64_t offset = df_mail(ID, "joe@example.test", "1\r\n");
+	struct job job = { .job = x.next_job++, .source = SOURCE,
+		.offset = offset, .origin.rcpt = 0, .is_repeated = true };
+	char id[SPOOL_ID_TEXT + 1], name[256], want[256];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		cr_assert_eq(deliver_add(x.d, &job), 0);
+		df_all();
+		cr_assert_eq(x.errnum[job.job], 0, "%s", x.text[job.job]);
+		x.is_done[job.job] = false;
+	}
+	cr_assert_eq(df_files("example.test/joe/new", name, NULL, 0), 1);
+	spool_id_text(ID, id);
+	snprintf(want, sizeof(want), "1700000000.%sR0.mx.test,S=", id);
+	cr_assert_eq(strncmp(name, want, strlen(want)), 0, "%s", name);
+	/* it is not taken for the same record's that is accepted now */
+	deliver_as(offset, 1, true);
+	cr_assert_eq(df_count("example.test/joe/new"), 2);
 }
 
 Test(deliver, a_large_body_comes_from_its_own_file)

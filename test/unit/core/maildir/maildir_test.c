@@ -193,16 +193,47 @@ Test(maildir, names_follow_from_the_message)
 	char prefix[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX];
 	char want[MAILDIR_NAME_MAX + 32];
 	char host[MAILDIR_HOST_MAX];
+	struct job_origin origin = { .segment = 0x0652c1f2a9d3b07e,
+		.generation = 12, .seq = 345, .rcpt = 7 };
 
-	maildir_prefix(prefix, 1700000000, "0123456789ABC", 7);
-	cr_assert_str_eq(prefix, "1700000000.0123456789ABCR7.");
+	maildir_prefix(prefix, 1700000000, "0123456789ABC", &origin);
+	cr_assert_str_eq(prefix,
+	    "1700000000.0123456789ABCR7S0652c1f2a9d3b07eG12N345.");
+	cr_assert_str_eq(maildir_key(prefix), "R7S0652c1f2a9d3b07eG12N345.");
 	maildir_host(host, "a/b:c,d.test");
 	cr_assert_str_eq(host, "a_b_c_d.test");
 	maildir_new_name(name, prefix, "mx.test", 42);
-	cr_assert_str_eq(name, "1700000000.0123456789ABCR7.mx.test,S=42");
+	cr_assert_str_eq(name, "1700000000.0123456789ABC"
+	    "R7S0652c1f2a9d3b07eG12N345.mx.test,S=42");
 	maildir_tmp_name(name, prefix);
 	snprintf(want, sizeof(want), "%s%d", prefix, (int)getpid());
 	cr_assert_str_eq(name, want);
+	origin.segment = 0;
+	maildir_prefix(prefix, 1700000000, "0123456789ABC", &origin);
+	cr_assert_str_eq(prefix, "1700000000.0123456789ABCR7.");
+	cr_assert_str_eq(maildir_key(prefix), prefix);
+}
+
+/* Whatever a worker has written into its record and its header */
+Test(maildir, the_longest_name_is_whole)
+{
+	const struct job_origin origin = { .segment = UINT64_MAX,
+		.generation = UINT64_MAX, .seq = UINT32_MAX,
+		.rcpt = UINT32_MAX };
+	char prefix[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX];
+	char host[MAILDIR_HOST_MAX], long_host[200];
+
+	memset(long_host, 'h', sizeof(long_host));
+	long_host[sizeof(long_host) - 1] = '\0';
+	maildir_host(host, long_host);
+	maildir_prefix(prefix, UINT64_MAX, "RRRRRRRRRRRRR", &origin);
+	cr_assert_str_eq(maildir_key(prefix), "R4294967295Sffffffffffffffff"
+	    "G18446744073709551615N4294967295.");
+	maildir_new_name(name, prefix, host, UINT64_MAX);
+	cr_assert_not_null(strstr(name, "h,S=18446744073709551615"), "%s",
+	    name);
+	cr_assert_null(strpbrk(name, "/:"));
+	cr_assert_lt(strlen(name) + sizeof(":2,DFPRST"), 255);
 }
 
 Test(maildir, a_rename_never_overwrites)
@@ -269,7 +300,8 @@ see(void *closure, size_t index, const char *dir, const char *,
 
 Test(maildir, earlier_deliveries_are_found_in_new_and_cur)
 {
-	static const char *const prefixes[] = { "1.AR0.", "1.AR1.", "2.BR0." };
+	static const char *const keys[] = { "1.AR0.", "1.AR1.", "2.BR0.",
+		"R0S1G1N2.", "R1S1G1N1." };
 	struct seen seen = { .n = 0 };
 	char root[64];
 	struct maildir md;
@@ -281,14 +313,21 @@ Test(maildir, earlier_deliveries_are_found_in_new_and_cur)
 	put_file(fd, "new/1.AR1.host,S=3", "abc");
 	put_file(fd, "new/1.AR10.host,S=3", "abc");
 	put_file(fd, "new/other", "abc");
+	put_file(fd, "new/R1S1G1N1.", "abc");
+	put_file(fd, "new/1.AR1S1G1N1", "abc");
+	put_file(fd, "new/1.AR1S1G1N10.host,S=3", "abc");
+	put_file(fd, "new/1.AR0S1G1N1.host,S=3", "abc");
 	put_file(fd, "cur/2.BR0.otherhost,S=4:2,S", "abcd");
+	put_file(fd, "cur/9.R0S1G1N2R1S1G1N1.host,S=5:2,S", "abcde");
 	cr_assert_eq(mkdirat(fd, "new/1.AR0.dir", 0700), 0);
-	cr_assert_eq(maildir_look(&md, prefixes, 3, see, &seen), 0);
-	cr_assert_eq(seen.n, 2);
+	cr_assert_eq(maildir_look(&md, keys, 5, see, &seen), 0);
+	cr_assert_eq(seen.n, 3);
 	cr_assert_eq(seen.index[0], 1);
 	cr_assert_eq(seen.octets[0], 3);
 	cr_assert_str_eq(seen.dir[0], "new");
-	cr_assert_eq(seen.index[1], 2);
+	/* in the order of the folder */
+	cr_assert_eq(seen.index[1] + seen.index[2], 2 + 4);
+	cr_assert_eq(seen.octets[1] + seen.octets[2], 4 + 5);
 	cr_assert_str_eq(seen.dir[1], "cur");
 	maildir_close(&md);
 	remove_folder(root);
@@ -296,7 +335,7 @@ Test(maildir, earlier_deliveries_are_found_in_new_and_cur)
 
 Test(maildir, leftovers_of_dead_processes_are_removed)
 {
-	static const char *const prefixes[] = { "1.AR0." };
+	static const char *const keys[] = { "1.AR0." };
 	struct seen seen = { .n = 0 };
 	char root[64], dead[64], alive[64];
 	pid_t pid;
@@ -314,7 +353,7 @@ Test(maildir, leftovers_of_dead_processes_are_removed)
 	put_file(fd, dead, "half");
 	put_file(fd, alive, "half");
 	put_file(fd, "tmp/1.AR0.x", "whose?");
-	cr_assert_eq(maildir_look(&md, prefixes, 1, see, &seen), 0);
+	cr_assert_eq(maildir_look(&md, keys, 1, see, &seen), 0);
 	cr_assert_eq(faccessat(fd, dead, F_OK, 0), -1);
 	cr_assert_eq(faccessat(fd, alive, F_OK, 0), 0);
 	cr_assert_eq(faccessat(fd, "tmp/1.AR0.x", F_OK, 0), 0);

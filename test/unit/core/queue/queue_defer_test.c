@@ -176,7 +176,7 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	json_decref(json);
 	qf_pass(&f, 61000);
 	cr_assert_eq(f.njobs, 1, "%zu", f.njobs);
-	cr_assert_eq(f.jobs[0].job.rcpt, 1);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 1);
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
@@ -214,8 +214,8 @@ Test(queue_defer, a_recipient_with_a_row_is_not_given_out_from_its_segment_too)
 	cr_assert(f.jobs[0].job.is_repeated);
 	cr_assert(f.jobs[1].job.is_repeated);
 	cr_assert(f.jobs[2].job.is_repeated);
-	cr_assert_eq(f.jobs[0].job.rcpt + f.jobs[1].job.rcpt +
-	    f.jobs[2].job.rcpt, 3);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt + f.jobs[1].job.origin.rcpt +
+	    f.jobs[2].job.origin.rcpt, 3);
 }
 
 Test(queue_defer, a_message_that_cannot_be_copied_holds_up_no_other)

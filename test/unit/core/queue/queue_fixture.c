@@ -81,10 +81,11 @@ op_route(void *, const char *rcpt, unsigned int *transport_r,
 }
 
 static void
-file_name(char *buf, uint64_t received, const char *id, uint32_t rcpt)
+file_name(char *buf, uint64_t received, const char *id,
+    const struct job_origin *origin)
 {
 	snprintf(buf, QUEUE_FILE_MAX, "%llu.%s.%u",
-	    (unsigned long long)received, id, rcpt);
+	    (unsigned long long)received, id, origin->rcpt);
 }
 
 static const struct queue_transport transports[] = {
@@ -306,8 +307,8 @@ qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
 	cr_assert_not_null(r);
 	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
 	    &damage), 1);
-	strlcpy(buf, spool_envelope_rcpt(&view.envelope, f->jobs[i].job.rcpt),
-	    len);
+	strlcpy(buf, spool_envelope_rcpt(&view.envelope,
+	    f->jobs[i].job.origin.rcpt), len);
 	spool_reader_free(r);
 	spool_readbuf_free(rb);
 }

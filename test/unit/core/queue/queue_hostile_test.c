@@ -15,6 +15,7 @@
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/spool/fault.h"
 
 #define HOSTILE	2		/* its number */
 #define QF_SEQ_MAX	(1U << 24)
@@ -305,44 +306,129 @@ Test(queue_hostile, a_record_with_the_id_of_a_deferred_message_replaces_nothing)
 	cr_assert_eq(qf_listed(&f), 0);
 }
 
-/* Or the retry of the one finds the file of the other in the Maildir. */
-Test(queue_hostile, a_record_with_the_id_of_another_message_is_named_otherwise)
+/* Of the only job */
+static struct job_origin
+origin(void)
 {
-	const char *const *rcpt = &qf_three[0];
+	cr_assert_eq(f.njobs, 1);
+	return f.jobs[0].job.origin;
+}
+
+static void
+expect_origin(uint64_t segment, uint64_t generation, uint32_t seq)
+{
+	struct job_origin o = origin();
+
+	cr_assert_eq(o.segment, segment);
+	cr_assert_eq(o.generation, generation);
+	cr_assert_eq(o.seq, seq);
+	cr_assert_eq(o.rcpt, 0);
+}
+
+/* Or it would not be found in the Maildir. */
+Test(queue_hostile, a_delivery_is_known_by_the_same_origin_at_each_try)
+{
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	/* the queue dies */
+	f.njobs = 0;
+	qf_close(&f);
+	qf_open(&f);
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 1000);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	cr_assert(f.jobs[0].job.is_repeated);
+	/* put back, since nothing can be written */
+	fault_arm(FAULT_DATABASE, 0, 20, ENOSPC);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 100);
+	cr_assert_eq(f.njobs, 0);
+	fault_arm(FAULT_DATABASE, 0, 0, 0);
+	qf_pass(&f, 70000);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	cr_assert(f.jobs[0].job.is_repeated);
+	/* deferred */
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 140000);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	cr_assert(f.jobs[0].job.is_repeated);
+	/* deferred, and the database is lost */
+	f.njobs = 0;
+	qf_close(&f);
+	cr_assert_eq(unlinkat(f.folder, "deferred.db", 0), 0);
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	cr_assert(f.jobs[0].job.is_repeated);
+	qf_finish(&f, 0);
+}
+
+/* It is neither in memory nor deferred when the forged record is read. */
+Test(queue_hostile, a_record_with_the_id_of_one_that_was_put_back_is_another)
+{
 	struct qf_segment second;
 
-	/* deferred before this process */
 	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "x@y", rcpt, 1, "victim\r\n");
+	qf_append(&s, QF_ID(1), "x@y", &qf_three[0], 1, "victim\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	fault_arm(FAULT_DATABASE, 0, 20, ENOSPC);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 100);
+	fault_arm(FAULT_DATABASE, 0, 0, 0);
+	qf_segment(&f, &second, 2);
+	qf_append(&second, QF_ID(1), "x@y", &qf_three[0], 1, "forged\r\n");
+	qf_committed(&f, &second, false);
+	qf_pass(&f, 0);
+	expect_origin(QF_SEGMENT(2), 1, 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 70000);
+	expect_origin(QF_SEGMENT(1), 1, 1);
+	qf_finish(&f, 0);
+	spool_segment_close(&second.file);
+}
+
+/* The header is in its segment. */
+Test(queue_hostile, a_generation_that_has_been_is_not_accepted_again)
+{
+	unsigned char page[SPOOL_PAGE];
+	uint64_t id;
+
+	/* deferred from the first generation */
+	qf_segment(&f, &s, 1);
+	id = s.file.header.segment;
+	qf_append(&s, QF_ID(1), "x@y", &qf_three[0], 1, "victim\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	qf_finish(&f, EACCES);
-	qf_pass(&f, 1000);
-	qf_close(&f);
-	qf_open(&f);
-	/* in hand */
-	qf_append(&s, QF_ID(2), "x@y", rcpt, 1, "victim\r\n");
+	spool_segment_close(&s.file);
+	qf_pass(&f, 5000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+	cr_assert_eq(spool_segment_take(f.incoming, QF_WRITER,
+	    s.file.header.size_octets, &s.file), 0);
+	cr_assert_eq(s.file.header.segment, id);
+	cr_assert_eq(s.file.header.generation, 2);
+	/* its writer says that it is the first */
+	s.file.header.generation = 1;
+	spool_header_encode(&s.file.header, page);
+	cr_assert_eq(pwrite(s.file.fd, page, sizeof(page), 0),
+	    (ssize_t)sizeof(page));
+	s.end = SPOOL_PAGE;
+	s.seq = 0;
+	qf_append(&s, QF_ID(9), "x@y", &qf_three[0], 1, "forged\r\n");
+	qf_append(&s, QF_ID(10), "x@y", &qf_three[0], 1, "another\r\n");
 	qf_committed(&f, &s, false);
-	qf_pass(&f, 1000);
-	cr_assert_eq(f.njobs, 1);
-	cr_assert_eq(f.jobs[0].job.id, 0, "its own");
-	qf_segment(&f, &second, 2);
-	qf_append(&second, QF_ID(1), "x@y", rcpt, 1, "forged\r\n");
-	qf_append(&second, QF_ID(2), "x@y", rcpt, 1, "forged\r\n");
-	qf_append(&second, QF_ID(3), "x@y", rcpt, 1, "another\r\n");
-	qf_committed(&f, &second, false);
 	qf_pass(&f, 0);
-	cr_assert_eq(f.njobs, 4);
-	cr_assert_eq(spool_number(f.jobs[1].job.id), SPOOL_NUMBER_QUEUE);
-	cr_assert_eq(spool_number(f.jobs[2].job.id), SPOOL_NUMBER_QUEUE);
-	cr_assert_neq(f.jobs[1].job.id, f.jobs[2].job.id);
-	cr_assert_eq(f.jobs[3].job.id, 0);
+	expect_origin(id, 1, 2);
 	qf_finish(&f, 0);
 	qf_pass(&f, 70000);
-	cr_assert_eq(f.njobs, 1);
-	cr_assert_eq(f.jobs[0].job.id, 0);
+	expect_origin(id, 1, 1);
 	qf_finish(&f, 0);
-	spool_segment_close(&second.file);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_listed(&f), 0);
 }
 
 /* Give the table of deferred messages another name: no look-up succeeds. */

@@ -14,7 +14,7 @@ struct mem mem;
 static struct mem_message *
 message_of(const struct queue_place *place)
 {
-	return mem.messages[place->seq];
+	return mem.messages[place->origin.seq];
 }
 
 static void *
@@ -68,7 +68,7 @@ record_of(size_t i)
 
 	return (struct queue_record){
 		.place = { .id = m->id, .kept_id = m->is_kept ? m->id : 0,
-			.file = &m->file, .seq = (uint32_t)i,
+			.file = &m->file, .origin.seq = (uint32_t)i,
 			.offset = 64 },
 		.received_us = m->id >> 12, .octets = 7,
 		.envelope = &m->view, .attempts = m->attempts,
@@ -155,7 +155,7 @@ mem_again(void *, const struct queue_place *place)
 	size_t i;
 
 	for (i = 0; i < mem.nmessages; i++)
-		if (place == NULL || place->seq == i)
+		if (place == NULL || place->origin.seq == i)
 			mem.messages[i]->again_ms = 0;
 }
 

@@ -104,7 +104,7 @@ Test(queue_store, what_can_be_neither_delivered_nor_deferred_is_put_back)
 	mem.is_full = false;
 	qf_pass(&f, 61000);
 	cr_assert_eq(f.njobs, 1, "who has it is known");
-	cr_assert_eq(f.jobs[0].job.rcpt, 1);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 1);
 	qf_finish(&f, 0);
 	cr_assert(mem.messages[0]->is_done);
 }
@@ -128,10 +128,10 @@ Test(queue_store, after_a_crash_what_was_not_flushed_is_repeated)
 	/* of the first the two that were not flushed, of the second the two
 	 * that are not deferred, and all of the new one */
 	cr_assert_eq(f.njobs, 7);
-	cr_assert_eq(f.jobs[0].job.rcpt, 1);
-	cr_assert_eq(f.jobs[1].job.rcpt, 2);
-	cr_assert_eq(f.jobs[2].job.rcpt, 0);
-	cr_assert_eq(f.jobs[3].job.rcpt, 2);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 1);
+	cr_assert_eq(f.jobs[1].job.origin.rcpt, 2);
+	cr_assert_eq(f.jobs[2].job.origin.rcpt, 0);
+	cr_assert_eq(f.jobs[3].job.origin.rcpt, 2);
 	cr_assert(f.jobs[3].job.is_repeated);
 	cr_assert_not(f.jobs[4].job.is_repeated);
 	qf_finish(&f, 0);
@@ -332,8 +332,8 @@ Test(queue_store, what_the_store_cannot_say_now_is_asked_again)
 	mem.is_unreadable = false;
 	qf_pass(&f, QUEUE_TROUBLE_MS + 1000);
 	cr_assert_eq(f.njobs, 2);
-	cr_assert_eq(f.jobs[0].job.rcpt, 0);
-	cr_assert_eq(f.jobs[1].job.rcpt, 2);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 0);
+	cr_assert_eq(f.jobs[1].job.origin.rcpt, 2);
 	qf_finish(&f, 0);
 	cr_assert(mem.messages[0]->is_done);
 }

@@ -524,13 +524,13 @@ Test(queue, a_recipient_goes_to_an_agent_of_its_transport)
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 1000);
 	cr_assert_eq(f.njobs, 1, "no agent is there for the others");
-	cr_assert_eq(f.jobs[0].job.rcpt, 1);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 1);
 	cr_assert_eq(queue_agent_add(f.q, QF_FAR, &far), 0);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 3);
 	cr_assert_eq(f.jobs[1].agent, far);
-	cr_assert_eq(f.jobs[1].job.rcpt, 0);
-	cr_assert_eq(f.jobs[2].job.rcpt, 2);
+	cr_assert_eq(f.jobs[1].job.origin.rcpt, 0);
+	cr_assert_eq(f.jobs[2].job.origin.rcpt, 2);
 	qf_finish(&f, 0);
 	qf_pass(&f, 1000);
 	json = qf_list(&f);
