@@ -135,11 +135,15 @@ find_files(int dirfd, struct files *files)
 	unsigned long long number;
 	struct dirent *de;
 	DIR *dir;
+	int saved;
 
 	files->n = 0;
 	if ((dir = fileio_opendir(dirfd, ".")) == NULL)
 		return -1;
-	while ((de = readdir(dir)) != NULL) {
+	for (;;) {
+		errno = 0;
+		if ((de = readdir(dir)) == NULL)
+			break;
 		if (strncmp(de->d_name, "ack.", 4) != 0)
 			continue;
 		errno = 0;
@@ -153,7 +157,11 @@ find_files(int dirfd, struct files *files)
 		if (files->n < FILES_MAX)
 			files->number[files->n++] = number;
 	}
+	saved = errno;
 	closedir(dir);
+	/* a file that was not seen would be delivered again, or overwritten */
+	if ((errno = saved) != 0)
+		return -1;
 	qsort(files->number, files->n, sizeof(files->number[0]), compare);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 
 #define BUSY_MS		1000	/* to wait while another process, such as sqlite3(1), has it locked */
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
@@ -132,9 +133,68 @@ upgrade(struct deferred *d)
 	return rc;
 }
 
+/* From now on, whatever happens, a file without a row is no leftover. */
+static int
+mark_rebuild(struct deferred *d)
+{
+	int fd = openat(d->dirfd, DEFERRED_REBUILD, O_WRONLY | O_CREAT |
+	    O_CLOEXEC | O_NOFOLLOW, 0600), rc;
+
+	rc = fd == -1 || fsync(fd) == -1 || fsync(d->dirfd) == -1 ? -1 : 0;
+	fileio_close(fd);
+	if (rc == -1)
+		log_err("deferred-rebuild", "file=%s step=%s",
+		    DEFERRED_REBUILD, "make");
+	return rc;
+}
+
+/* The rows are on disk.  So must the name of their database be, before the mark
+ * goes, and the mark must be gone before a file may become a leftover. */
+static int
+unmark_rebuild(struct deferred *d)
+{
+	if (fsync(d->dirfd) == 0 &&
+	    unlinkat(d->dirfd, DEFERRED_REBUILD, 0) == 0 &&
+	    fsync(d->dirfd) == 0)
+		return 0;
+	log_err("deferred-rebuild", "file=%s step=%s", DEFERRED_REBUILD,
+	    "remove");
+	return -1;
+}
+
+static int
+see_mark(struct deferred *d)
+{
+	d->is_rebuilding = faccessat(d->dirfd, DEFERRED_REBUILD, F_OK,
+	    AT_SYMLINK_NOFOLLOW) == 0;
+	if (d->is_rebuilding || errno == ENOENT)
+		return 0;
+	log_err("deferred-rebuild", "file=%s step=%s", DEFERRED_REBUILD,
+	    "look");
+	return -1;
+}
+
+static int
+take_row(void *closure, int, char **, char **)
+{
+	*(bool *)closure = true;
+	return 0;
+}
+
+/* One that is missing, or was never finished, has no table. */
+static int
+has_table(struct deferred *d, bool *has_r)
+{
+	*has_r = false;
+	return sqlite3_exec(d->db, "SELECT 1 FROM sqlite_master"
+	    " WHERE type = 'table' AND name = 'deferred'", take_row, has_r,
+	    NULL);
+}
+
 static int
 open_db(struct deferred *d, const char *path)
 {
+	bool has;
 	size_t i;
 	int rc, saved;
 
@@ -143,7 +203,15 @@ open_db(struct deferred *d, const char *path)
 	if (rc != SQLITE_OK)
 		goto err1;
 	sqlite3_busy_timeout(d->db, BUSY_MS);
-	rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
+	if ((rc = has_table(d, &has)) != SQLITE_OK)
+		goto err1;
+	if (!has && mark_rebuild(d) == -1)
+		goto err2;
+	if (!has)
+		rc = sqlite3_exec(d->db, "PRAGMA user_version = 0", NULL, NULL,
+		    NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		goto err1;
 	if ((rc = upgrade(d)) != SQLITE_OK)
@@ -157,6 +225,29 @@ open_db(struct deferred *d, const char *path)
 	return 0;
 err1:
 	deferred_failed(d, rc, "open");
+err2:
+	saved = errno;
+	close_db(d);
+	errno = saved;
+	return -1;
+}
+
+/* The database, and its rows as the files want them */
+static int
+open_all(struct deferred *d, const char *path)
+{
+	int saved;
+
+	if (open_db(d, path) == -1)
+		return -1;
+	if (see_mark(d) == 0 && deferred_files_check(d) == 0 &&
+	    (!d->is_rebuilding || unmark_rebuild(d) == 0)) {
+		if (d->nrestored > 0)
+			log_warnx("deferred-rebuilt", "file=%s messages=%u "
+			    "effect=%s", DEFERRED_DB, d->nrestored,
+			    "their recipients are tried again now");
+		return 0;
+	}
 	saved = errno;
 	close_db(d);
 	errno = saved;
@@ -188,7 +279,6 @@ struct deferred *
 deferred_open(const char *folder, int dirfd)
 {
 	struct deferred *d;
-	bool is_fresh = false;
 	char path[1024];
 	int saved;
 
@@ -202,17 +292,11 @@ deferred_open(const char *folder, int dirfd)
 	d->dirfd = dirfd;
 	if ((d->filesfd = deferred_files_folder(dirfd)) == -1)
 		goto err1;
-	if (faccessat(dirfd, DEFERRED_DB, F_OK, 0) == -1 && errno == ENOENT)
-		is_fresh = true;
-	if (open_db(d, path) == -1) {
-		if (errno != EBADMSG || set_aside(d) == -1 ||
-		    open_db(d, path) == -1)
-			goto err1;
-		is_fresh = true;
-	}
-	if (deferred_files_check(d, is_fresh) == -1)
-		goto err1;
-	return d;
+	if (open_all(d, path) == 0)
+		return d;
+	if (errno == EBADMSG && mark_rebuild(d) == 0 && set_aside(d) == 0 &&
+	    open_all(d, path) == 0)
+		return d;
 err1:
 	saved = errno;
 	deferred_free(d);

@@ -38,8 +38,10 @@ struct deferred_row {
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
  * a descriptor of (kept, not owned); make it if it is missing, remove leftover
- * files.  A database that is damaged is moved aside and made again from the
- * files.  NULL with errno, and why in the log. */
+ * files.  A database that is damaged is moved aside, and it or one that is
+ * missing is made again from the files.  Until that has succeeded the file
+ * deferred.rebuild says so, and no file is taken for a leftover; an administrator
+ * may make it, too.  NULL with errno, and why in the log. */
 struct deferred *deferred_open(const char *folder, int dirfd);
 void deferred_free(struct deferred *d);		/* NULL does nothing */
 

@@ -134,6 +134,35 @@ read_file(int fd, uint64_t id, struct spool_readbuf *buf, unsigned int flags,
 	return NULL;
 }
 
+/* What keeps any file from being read, rather than that one? */
+static bool
+is_general(int errnum)
+{
+	return errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE ||
+	    errnum == EACCES || errnum == EPERM;
+}
+
+/* A file that cannot be read, with errno, would be a leftover once the mark is
+ * gone: it gets a name that is no message's. */
+static int
+keep_file(struct deferred *d, const char *name)
+{
+	char kept[SPOOL_ID_TEXT + 16];
+	int errnum = errno;
+
+	snprintf(kept, sizeof(kept), "damaged.%s", name);
+	if (is_general(errnum) || (renameat(d->filesfd, name, d->filesfd,
+	    kept) == -1 && errno != ENOENT)) {
+		log_err("deferred-rebuild", "file=%s/%s step=%s",
+		    DEFERRED_FOLDER, name, "read");
+		return -1;
+	}
+	errno = errnum;
+	log_err("deferred-file-kept", "file=%s/%s reason=%s", DEFERRED_FOLDER,
+	    kept, "it cannot be read; remove it when you have looked at it");
+	return 0;
+}
+
 static int
 restore_file(struct deferred *d, const char *name, uint64_t id,
     struct spool_readbuf *buf)
@@ -141,20 +170,20 @@ restore_file(struct deferred *d, const char *name, uint64_t id,
 	struct spool_origin origin;
 	struct spool_reader *r;
 	struct spool_view view;
-	int fd, rc = 0;
+	int fd, rc;
 
 	if ((fd = deferred_file_open(d, id)) == -1)
-		return -1;
+		return keep_file(d, name);
 	if ((r = read_file(fd, id, buf, 0, &view)) == NULL) {
-		log_warn("deferred-file-unreadable", "file=%s/%s",
-		    DEFERRED_FOLDER, name);
+		rc = keep_file(d, name);
 	} else {
 		spool_message_origin(spool_reader_header(r), &view.record,
 		    &origin);
 		rc = restore_rows(d, &view, &origin);
+		d->nrestored++;
 	}
 	spool_reader_free(r);
-	close(fd);
+	fileio_close(fd);
 	return rc;
 }
 
@@ -188,8 +217,7 @@ deferred_file_origin(struct deferred *d, uint64_t id,
 
 /* One directory entry.  Return 0, or -1: go no further. */
 static int
-check_file(struct deferred *d, const char *name, bool is_fresh,
-    struct spool_readbuf *buf)
+check_file(struct deferred *d, const char *name, struct spool_readbuf *buf)
 {
 	uint64_t id;
 	int has;
@@ -206,42 +234,52 @@ check_file(struct deferred *d, const char *name, bool is_fresh,
 		return -1;
 	if (has)
 		return 0;
-	if (is_fresh)
+	if (d->is_rebuilding)
 		return restore_file(d, name, id, buf);
 	/* no row: it is still in its segment, or was done with */
 	return deferred_file_remove(d, id);
 }
 
 static int
-check_all(struct deferred *d, bool is_fresh, struct spool_readbuf *buf)
+check_all(struct deferred *d, struct spool_readbuf *buf)
 {
 	struct dirent *de;
 	DIR *dir;
-	int rc = 0;
+	int rc = 0, saved;
 
 	if ((dir = fileio_opendir(d->filesfd, ".")) == NULL)
 		return -1;
-	while (rc == 0 && (de = readdir(dir)) != NULL)
-		rc = check_file(d, de->d_name, is_fresh, buf);
+	d->octets = 0;
+	d->nrestored = 0;
+	while (rc == 0 && (errno = 0, de = readdir(dir)) != NULL)
+		rc = check_file(d, de->d_name, buf);
+	/* or what was not seen would be taken for what is not there */
+	if (rc == 0 && errno != 0)
+		rc = -1;
+	saved = errno;
 	closedir(dir);
+	errno = saved;
 	return rc;
 }
 
 int
-deferred_files_check(struct deferred *d, bool is_fresh)
+deferred_files_check(struct deferred *d)
 {
 	struct spool_readbuf *buf;
-	int rc;
+	int rc, saved;
 
 	if ((buf = spool_readbuf_new()) == NULL)
 		return -1;
 	rc = deferred_begin(d);
 	if (rc == 0) {
-		rc = check_all(d, is_fresh, buf);
+		rc = check_all(d, buf);
+		saved = errno;
 		if (rc == 0)
 			rc = deferred_commit(d);
-		else
+		else {
 			deferred_rollback(d);
+			errno = saved;
+		}
 	}
 	spool_readbuf_free(buf);
 	return rc;

@@ -9,6 +9,7 @@
 
 #define DEFERRED_DB	"deferred.db"
 #define DEFERRED_FOLDER	"deferred"
+#define DEFERRED_REBUILD "deferred.rebuild" /* the rows are not complete: each file gets those that it lacks */
 
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
@@ -21,6 +22,8 @@ struct deferred {
 	int		 dirfd;		/* not owned */
 	int		 filesfd;	/* deferred/ */
 	uint64_t	 octets;	/* of its files */
+	bool		 is_rebuilding;	/* DEFERRED_REBUILD is there */
+	unsigned int	 nrestored;	/* files that have got rows */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
 	int		 last_logged;	/* errno of the failure last logged */
@@ -54,8 +57,9 @@ int deferred_files_folder(int dirfd);
  * accepted.  1; 0: there is no file; -1 with errno. */
 int deferred_file_origin(struct deferred *d, uint64_t id,
     struct spool_origin *origin_r);
-/* deferred_files_check(d, is_fresh): Remove files without a row; when the
- * database ${is_fresh}, give every file rows for all its recipients instead. */
-int deferred_files_check(struct deferred *d, bool is_fresh);
+/* deferred_files_check(d): Remove files without a row; while it is being rebuilt,
+ * give each of them rows for all its recipients instead.  0, or -1 with errno;
+ * EBADMSG: the database is damaged. */
+int deferred_files_check(struct deferred *d);
 
 #endif

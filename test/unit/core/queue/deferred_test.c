@@ -1,5 +1,7 @@
 #include "core/queue/deferred.h"
 
+#include <sys/wait.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/spool/fault.h"
 
 struct fixture {
 	struct qf		 f;
@@ -280,6 +283,221 @@ exec(const char *sql)
 	rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	sqlite3_close(db);
 	return rc;
+}
+
+/* --- made again ----------------------------------------------------------- */
+
+#define MARK	"deferred.rebuild"
+
+/* The store is closed: two files, of which the second has a row for its first
+ * recipient alone, and a leftover. */
+static void
+make_files(void)
+{
+	put_file(5);
+	put_file(6);
+	put(6, 0, 1);
+	deferred_free(x.d);
+	x.d = NULL;
+}
+
+static void
+lose_database(void)
+{
+	static const char *const parts[] = { "deferred.db", "deferred.db-wal",
+		"deferred.db-shm" };
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		(void)unlinkat(x.f.folder, parts[i], 0);
+}
+
+/* Open it; then both files have rows for both recipients. */
+static void
+expect_rebuilt(const char *what, int n)
+{
+	char text[SPOOL_ID_TEXT + 1], name[64];
+	uint64_t id;
+
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_not_null(x.d, "%s %d", what, n);
+	x.nseen = 0;
+	cr_assert_eq(rows_of(5), 2, "%s %d", what, n);
+	cr_assert_eq(rows_of(6), 2, "%s %d", what, n);
+	cr_assert_not(qf_exists(&x.f, x.f.folder, MARK), "%s %d", what, n);
+	for (id = 5; id < 7; id++) {
+		spool_id_text(id, text);
+		snprintf(name, sizeof(name), "deferred/%s", text);
+		cr_assert(qf_exists(&x.f, x.f.folder, name), "%s %d", what, n);
+	}
+	deferred_free(x.d);
+	x.d = NULL;
+}
+
+/* A file without rows is a leftover again. */
+static void
+expect_leftovers(void)
+{
+	put_file(9);
+	reopen();
+	cr_assert_eq(deferred_file_open(x.d, 9), -1);
+}
+
+Test(deferred, a_missing_database_is_made_again_from_the_files)
+{
+	make_files();
+	lose_database();
+	expect_rebuilt("missing", 0);
+	reopen();
+	expect_leftovers();
+}
+
+Test(deferred, a_database_that_was_never_finished_is_made_again)
+{
+	int fd;
+
+	make_files();
+	lose_database();
+	/* as an open that was killed leaves it */
+	fd = openat(x.f.folder, "deferred.db", O_WRONLY | O_CREAT, 0600);
+	cr_assert_neq(fd, -1);
+	close(fd);
+	expect_rebuilt("empty", 0);
+	cr_assert_eq(exec("DROP TABLE deferred"), SQLITE_OK);
+	expect_rebuilt("no table", 0);
+}
+
+Test(deferred, while_the_mark_is_there_no_file_is_a_leftover)
+{
+	int fd;
+
+	make_files();
+	/* the table was made, and its rows were not committed; or an
+	 * administrator has put an older one in its place */
+	fd = openat(x.f.folder, MARK, O_WRONLY | O_CREAT, 0600);
+	cr_assert_neq(fd, -1);
+	close(fd);
+	x.d = deferred_open(x.f.path, x.f.folder);
+	cr_assert_not_null(x.d);
+	cr_assert_eq(rows_of(5), 2);
+	cr_assert_eq(rows_of(6), 1, "those that it had stay as they were");
+	cr_assert_not(qf_exists(&x.f, x.f.folder, MARK));
+	expect_leftovers();
+}
+
+/* Whatever call fails once, or has the process killed: the next open has it
+ * all. */
+static void
+fail_at_each(const char *what, enum fault_call call, bool is_damaged)
+{
+	int n, left = 0;
+
+	for (n = 0; left == 0; n++) {
+		lose_database();
+		if (is_damaged)
+			cr_assert_eq(exec("CREATE TABLE other (a);"
+			    "INSERT INTO other VALUES (zeroblob(9000));"
+			    "PRAGMA writable_schema = 1;"
+			    "UPDATE sqlite_master SET sql = 'nonsense';"),
+			    SQLITE_OK);
+		fault_arm(call, n, 1, call == FAULT_DATABASE ? ENOSPC : EIO);
+		x.d = deferred_open(x.f.path, x.f.folder);
+		deferred_free(x.d);
+		x.d = NULL;
+		left = fault_left(call);
+		fault_arm(call, 0, 0, 0);
+		expect_rebuilt(what, n);
+	}
+	cr_assert_gt(n, 1, "%s: it has failed", what);
+}
+
+Test(deferred, a_rebuild_that_fails_is_begun_again)
+{
+	make_files();
+	fail_at_each("write of the database", FAULT_DATABASE, false);
+	fail_at_each("fsync", FAULT_FSYNC, false);
+	fail_at_each("fdatasync", FAULT_FDATASYNC, false);
+	fail_at_each("write, damaged", FAULT_DATABASE, true);
+	fail_at_each("fsync, damaged", FAULT_FSYNC, true);
+}
+
+Test(deferred, a_rebuild_that_is_killed_is_begun_again)
+{
+	int n, status;
+	pid_t pid;
+
+	make_files();
+	for (n = 1; ; n++) {
+		lose_database();
+		pid = fork();
+		cr_assert_neq(pid, -1);
+		if (pid == 0) {
+			fault_kill_at(n);
+			x.d = deferred_open(x.f.path, x.f.folder);
+			fault_kill_at(0);
+			_exit(x.d == NULL);
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		expect_rebuilt("killed at", n);
+		if (WIFEXITED(status))
+			break;
+	}
+	cr_assert_eq(WEXITSTATUS(status), 0);
+	cr_assert_gt(n, 5);
+}
+
+Test(deferred, without_the_mark_nothing_is_made)
+{
+	make_files();
+	lose_database();
+	cr_assert_eq(mkdirat(x.f.folder, MARK, 0700), 0);
+	cr_assert_null(deferred_open(x.f.path, x.f.folder));
+	cr_assert_eq(unlinkat(x.f.folder, MARK, AT_REMOVEDIR), 0);
+	expect_rebuilt("no mark", 0);
+}
+
+/* Once the mark was gone it would be a leftover. */
+Test(deferred, a_file_that_cannot_be_read_is_kept)
+{
+	char text[SPOOL_ID_TEXT + 1], name[64], kept[64];
+	int fd;
+
+	put_file(8);
+	make_files();
+	lose_database();
+	spool_id_text(8, text);
+	snprintf(name, sizeof(name), "deferred/%s", text);
+	snprintf(kept, sizeof(kept), "deferred/damaged.%s", text);
+	fd = openat(x.f.folder, name, O_WRONLY);
+	cr_assert_eq(pwrite(fd, "xxxxxxxx", 8, SPOOL_PAGE), 8);
+	close(fd);
+	expect_rebuilt("unreadable", 0);
+	cr_assert_not(qf_exists(&x.f, x.f.folder, name));
+	cr_assert(qf_exists(&x.f, x.f.folder, kept));
+	expect_rebuilt("again", 0);
+	cr_assert(qf_exists(&x.f, x.f.folder, kept));
+}
+
+/* A page that is bad is found only when the rows are looked at. */
+Test(deferred, damage_that_the_first_look_does_not_show_is_found)
+{
+	static const char junk[] = "junkjunkjunkjunkjunkjunkjunkjunk";
+	char cmd[200];
+	off_t at;
+	int fd;
+
+	make_files();
+	cr_assert_eq(exec("PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
+	fd = openat(x.f.folder, "deferred.db", O_WRONLY);
+	cr_assert_neq(fd, -1);
+	/* behind the schema */
+	for (at = 4096; at < 40960; at += 64)
+		cr_assert_eq(pwrite(fd, junk, 32, at), 32);
+	close(fd);
+	expect_rebuilt("bad page", 0);
+	snprintf(cmd, sizeof(cmd), "ls %s/deferred.db.damaged.* > /dev/null",
+	    x.f.path);
+	cr_assert_eq(system(cmd), 0);
 }
 
 Test(deferred, a_message_is_known_by_its_origin)
