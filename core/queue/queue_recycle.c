@@ -1,5 +1,5 @@
 /* After records are done: use segments again, remove bodies, replace a log that
- * has grown.
+ * has grown.  What nobody needs: queue_sweep.c.
  * Owns: the order in which these are made durable.
  *
  * A segment of which every record is done needs no log any more: the new
@@ -108,7 +108,7 @@ see_leftovers(struct queue_spool *sp)
 		if ((seg->is_old || seg->state == SEGMENT_DEAD) &&
 		    !seg->is_unusable)
 			return;
-	sp->sweep_ms = MIN(sp->sweep_ms, sp->now_ms + QUEUE_DEATH_MS);
+	queue_sweep_soon(sp);
 }
 
 void
@@ -253,60 +253,4 @@ queue_maintain_log(struct queue_spool *sp)
 	}
 	sp->acklog_errnum = 0;
 	remove_bodies(sp);
-}
-
-static bool
-body_is_known(void *closure, uint64_t id)
-{
-	struct queue_spool *sp = closure;
-	size_t i;
-
-	for (i = 0; i < sp->nbodies; i++)
-		if (sp->bodies[i] == id)
-			return true;
-	return sp->user->holds(sp->queue, id);
-}
-
-static int
-remove_free(void *closure, enum spool_entry kind, uint64_t id,
-    const char *name)
-{
-	struct queue_spool *sp = closure;
-
-	if (kind == SPOOL_ENTRY_FREE &&
-	    sp->writers[spool_number(id)].nchannels == 0)
-		(void)unlinkat(sp->config.incoming_dirfd, name, 0);
-	return 0;
-}
-
-/* Remove the free segments of writers that are gone, what was kept for long
- * enough, and bodies that no record names.  For that all segments may have to be
- * read, so not while there are many. */
-void
-queue_sweep(struct queue_spool *sp)
-{
-	struct queue_segment *seg;
-	unsigned int nsegments = 0;
-	int n;
-
-	(void)spool_scan(sp->config.incoming_dirfd, remove_free, sp);
-	if (spool_torn_expire(sp->config.incoming_dirfd) == -1)
-		log_warn("spool-sweep", "folder=%s", "incoming");
-	RB_FOREACH (seg, queue_segments, &sp->segments)
-		nsegments++;
-	if (nsegments > QUEUE_SWEEP_SEGMENTS +
-	    QUEUE_WRITER_SEGMENTS * sp->nwriters) {
-		sp->sweep_ms = sp->now_ms + QUEUE_SCAN_MS;
-		return;
-	}
-	n = spool_sweep(sp->config.incoming_dirfd, QUEUE_SWEEP_GRACE_S,
-	    body_is_known, sp);
-	/* there may be more than one sweep looks at */
-	sp->sweep_ms = sp->now_ms + (n > 0 ? QUEUE_DEATH_MS : QUEUE_SWEEP_MS);
-	if (n == -1)
-		log_warn("spool-sweep", "folder=%s", "incoming");
-	else if (n > 0)
-		log_event(LOG_LEVEL_NOTICE, "spool-sweep",
-		    "removed=%d reason=%s", n,
-		    "files of workers that died before they committed");
 }

@@ -37,6 +37,7 @@ spool_close(void *store)
 		return;
 	if (sp->acklog != NULL)
 		queue_maintain_log(sp);
+	queue_sweep_stop(sp);
 	queue_segments_close(sp);
 	acklog_free(sp->acklog);
 	deferred_free(sp->deferred);
@@ -77,7 +78,7 @@ spool_open(const struct queue_config *config,
 		goto err1;
 	queue_sweep(sp);
 	/* Again, for what died only just now. */
-	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
+	queue_sweep_soon(sp);
 	sp->scan_ms = sp->now_ms + QUEUE_SCAN_MS;
 	return sp;
 err1:
@@ -151,7 +152,7 @@ spool_writer(void *store, unsigned int number, bool is_there)
 		sp->nwriters--;
 	sp->lock_ms = sp->scan_ms = 0;
 	/* it may have left a body that no record will name */
-	sp->sweep_ms = sp->now_ms + QUEUE_DEATH_MS;
+	queue_sweep_soon(sp);
 }
 
 /* --- files for agents ----------------------------------------------------- */

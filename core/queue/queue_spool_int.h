@@ -29,8 +29,7 @@
 #define QUEUE_LOCK_MS		2000	/* between checks that the writers of segments live */
 #define QUEUE_SCAN_MS		30000	/* between looks for segments that no worker has told of */
 #define QUEUE_SWEEP_MS		600000	/* between sweeps: bodies that no record names */
-#define QUEUE_SWEEP_SEGMENTS	16	/* and those that writers hold: with more segments a sweep has to wait */
-#define QUEUE_WRITER_SEGMENTS	2	/* that each writer holds: the current one and the next */
+#define QUEUE_SWEEP_STEP_MS	50	/* between the steps of a sweep */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
@@ -130,6 +129,10 @@ struct queue_spool {
 
 	bool		 is_short;	/* of room: the reserve is given up */
 	unsigned int	 nroom;		/* free segments just removed */
+	struct spool_sweep *sweep;	/* that is under way, or NULL */
+	int64_t		 sweep_began_ms;
+	int64_t		 sweep_again_ms; /* from its end to the next one */
+	int64_t		 sweep_wanted_ms; /* one must begin then, or later */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;	/* next look */
 	int64_t		 reserve_wait_ms; /* to the look after it was given up */
@@ -212,10 +215,17 @@ void queue_room_check(struct queue_spool *sp);
  * works again. */
 void queue_log_failed(struct queue_spool *sp, const char *event);
 void queue_recycle(struct queue_spool *sp);
-void queue_sweep(struct queue_spool *sp);
 void queue_maintain_log(struct queue_spool *sp);
 /* queue_recycle_body(sp, id): Remove the body when the log is on disk. */
 void queue_recycle_body(struct queue_spool *sp, uint64_t id);
+
+/* core/queue/queue_sweep.c
+ * queue_sweep(sp): When sweep_ms has come: begin a sweep, or go on with it a
+ * little; set sweep_ms.  queue_sweep_soon(sp): There is more to remove.
+ * queue_sweep_stop(sp): Forget the one that is under way. */
+void queue_sweep(struct queue_spool *sp);
+void queue_sweep_soon(struct queue_spool *sp);
+void queue_sweep_stop(struct queue_spool *sp);
 
 RB_PROTOTYPE(queue_segments, queue_segment, entry, queue_segment_compare)
 RB_PROTOTYPE(queue_partials, queue_partial, entry, queue_partial_compare)

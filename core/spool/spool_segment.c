@@ -416,14 +416,14 @@ spool_body_remove(int dirfd, uint64_t id)
 	return (unlinkat(dirfd, name, 0));
 }
 
-/* torn.${id}.<generation> */
+/* ${prefix}.${id}.<generation> */
 static bool
-is_torn(const char *name, uint64_t id)
+is_kept(const char *prefix, const char *name, uint64_t id)
 {
 	char begin[SPOOL_NAME];
 	size_t len;
 
-	spool_segment_name("torn", id, begin);
+	spool_segment_name(prefix, id, begin);
 	len = strlen(begin);
 	if (strncmp(name, begin, len) != 0 || name[len] != '.')
 		return (false);
@@ -451,8 +451,10 @@ classify(const char *name, uint64_t *id_r)
 		if (strcmp(canonical, name) == 0)
 			return ((enum spool_entry)i);
 	}
-	if (is_torn(name, *id_r))
+	if (is_kept("torn", name, *id_r))
 		return (SPOOL_ENTRY_TORN);
+	if (is_kept("damaged", name, *id_r))
+		return (SPOOL_ENTRY_DAMAGED);
 	return (SPOOL_ENTRY_OTHER);
 }
 

@@ -131,6 +131,7 @@ enum spool_entry {
 	SPOOL_ENTRY_NEW,	/* new.* */
 	SPOOL_ENTRY_BODY,	/* body.*: id is a message id */
 	SPOOL_ENTRY_TORN,	/* torn.*: see spool_torn.h */
+	SPOOL_ENTRY_DAMAGED,	/* damaged.*, of a segment */
 	SPOOL_ENTRY_OTHER	/* not ours; "instances" and the reserve are not reported */
 };
 
@@ -150,18 +151,5 @@ int spool_scan(int dirfd, spool_scan_func each, void *closure);
 int spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r);
 int spool_free_remove(int dirfd);
 void spool_free_remove_of(int dirfd, unsigned int number);
-
-/* spool_sweep(dirfd, grace_s, is_known, closure): For the queue process, at
- * its start and now and then: remove new.* files whose maker is dead, and
- * body.* files that no process writes, that ${is_known} does not claim, and
- * that no record of any segment names (if there are such files, all segments
- * are read to their ends for that).  Files written to in the last ${grace_s}
- * seconds stay: their maker may be between creating and locking.  Bodies are
- * kept when a segment is damaged, also one that was renamed to damaged.*: the
- * damaged record may name one of them.  Of one that was renamed to torn.* that
- * may be so for bodies that are older than that.  Return the number removed, or -1 with
- * errno. */
-int spool_sweep(int dirfd, unsigned int grace_s,
-    bool (*is_known)(void *closure, uint64_t id), void *closure);
 
 #endif

@@ -1,12 +1,12 @@
-/* Removal of files that a crash has left in the spool's folder and that no
- * record needs.
- * Owns: the proof that no record needs a file.
+/* The sweep of the spool's folder: see spool_sweep.h.
  * A worker keeps a body locked until the record that names it is committed.
- * So if a body can be locked, its record is on disk or never will be.  All
- * segments are searched for it, to their physical ends, since the queue may not
- * know of it yet. */
+ * So if a body can be locked, its record is on disk or never will be.  After
+ * that all segments of its number are listed, and searched for it to their
+ * physical ends, since the queue may not know of it yet.  A segment that goes
+ * away before it has been searched was done with, or was set aside; so that is
+ * looked for once more at the end. */
 
-#include "core/spool/spool_segment.h"
+#include "core/spool/spool_sweep.h"
 
 #include <sys/file.h>
 #include <sys/param.h>
@@ -19,34 +19,82 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/spool/spool_id.h"
 #include "core/spool/spool_reader.h"
+#include "core/spool/spool_segment.h"
+#include "core/util/array.h"
+#include "core/util/fileio.h"
 
 #define TORN_SLACK_S	3600	/* by which clocks are set back */
-#define SUSPECTS_MAX	256	/* descriptors held at once; the next sweep does the rest */
+#define STEP_FILES	64	/* opened in one step */
+#define STEP_RECORDS	256	/* read in one step, */
+#define STEP_OCTETS	(1 << 20) /* or so much */
 
-struct suspect {
-	uint64_t	 id;
-	int		 fd;	/* locked; -1: a record names it */
+enum phase {
+	PHASE_TEST,		/* which bodies can be locked? */
+	PHASE_READ,		/* which does a record name? */
+	PHASE_REMOVE,		/* the others */
+	PHASES
 };
 
-struct sweep {
+struct ids {
+	uint64_t	*v;
+	size_t		 n, room;
+};
+
+struct spool_sweep {
 	int		 dirfd;
 	time_t		 grace_s;
 	time_t		 now;
-	bool		(*is_known)(void *closure, uint64_t id);
+	const struct spool_sweep_ops *ops;
 	void		*closure;
 	struct spool_readbuf *buf;
-	struct suspect	 suspects[SUSPECTS_MAX];
-	unsigned int	 nsuspects;
-	int		 nremoved;
-	bool		 is_damaged;
+	unsigned int	 nremoved;
+	int		 errnum;	/* of the first failure */
+
+	struct ids	 bodies;	/* in the order of their numbers */
+	size_t		 next;		/* the first one of the next number */
+
+	/* of the number that is looked at */
+	unsigned int	 number;
+	enum phase	 phase;
+	size_t		 first, end;	/* its bodies; then those of them that may go */
+	size_t		 at;		/* in this phase */
+	struct ids	 segments;
+	struct spool_reader *reader;	/* of the segment being read, or NULL */
+	int		 fd;		/* its file */
+	bool		 is_set_aside;
+	bool		 is_unproven;
 	time_t		 torn;		/* older bodies may be of a torn segment */
 };
+
+static int
+ids_add(struct ids *ids, uint64_t id)
+{
+	uint64_t *v = array_fit(ids->v, &ids->room, ids->n + 1, sizeof(*v));
+
+	if (v == NULL)
+		return (-1);
+	ids->v = v;
+	ids->v[ids->n++] = id;
+	return (0);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	unsigned int nx = spool_number(x), ny = spool_number(y);
+
+	if (nx != ny)
+		return (nx < ny ? -1 : 1);
+	return (x < y ? -1 : x > y);
+}
 
 /* Its maker may be about to lock it.  A file with a time in the future was
  * written before the clock was set back. */
 static bool
-is_young(const struct sweep *s, int fd)
+is_young(const struct spool_sweep *s, int fd)
 {
 	struct stat st;
 
@@ -56,7 +104,7 @@ is_young(const struct sweep *s, int fd)
 
 /* Open and lock a file; -1 if another process has it locked, or may soon. */
 static int
-open_locked(const struct sweep *s, const char *name)
+open_locked(const struct spool_sweep *s, const char *name)
 {
 	int fd;
 
@@ -69,150 +117,312 @@ open_locked(const struct sweep *s, const char *name)
 	return (-1);
 }
 
-/* A damaged segment, renamed by the queue: a record that is lost in it may have
- * named any of the bodies.  The last records of a torn one were written before
- * it was renamed, and name no younger body. */
+/* An unfinished segment, which its maker keeps locked while it lives, goes at
+ * once. */
 static int
-find_kept(void *closure, enum spool_entry kind, uint64_t, const char *name)
+list_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
-	struct sweep *s = closure;
-	struct stat st;
-
-	if (kind == SPOOL_ENTRY_OTHER && strncmp(name, "damaged.", 8) == 0 &&
-	    strncmp(name + 8, "body.", 5) != 0)
-		s->is_damaged = true;
-	if (kind == SPOOL_ENTRY_TORN &&
-	    fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		s->torn = MAX(s->torn, st.st_mtime + TORN_SLACK_S);
-	return (0);
-}
-
-static bool
-may_be_torn(const struct sweep *s, int fd)
-{
-	struct stat st;
-
-	return (fstat(fd, &st) == -1 || st.st_mtime <= s->torn);
-}
-
-static int
-find_suspect(void *closure, enum spool_entry kind, uint64_t id,
-    const char *name)
-{
-	struct sweep *s = closure;
+	struct spool_sweep *s = closure;
 	int fd;
 
-	if (kind != SPOOL_ENTRY_NEW && kind != SPOOL_ENTRY_BODY)
+	if (kind == SPOOL_ENTRY_BODY && !s->ops->is_known(s->closure, id))
+		return (ids_add(&s->bodies, id));
+	if (kind != SPOOL_ENTRY_NEW || (fd = open_locked(s, name)) == -1)
 		return (0);
-	if (kind == SPOOL_ENTRY_BODY && (s->nsuspects == SUSPECTS_MAX ||
-	    s->is_known(s->closure, id)))
-		return (0);
-	if ((fd = open_locked(s, name)) == -1)
-		return (0);
-	if (kind == SPOOL_ENTRY_BODY && may_be_torn(s, fd)) {
-		(void)close(fd);
-		return (0);
-	}
-	if (kind == SPOOL_ENTRY_BODY) {
-		s->suspects[s->nsuspects++] = (struct suspect){ id, fd };
-		return (0);
-	}
-	/* An unfinished segment, which its maker keeps locked while it lives. */
 	if (unlinkat(s->dirfd, name, 0) == 0)
 		s->nremoved++;
 	(void)close(fd);
 	return (0);
 }
 
-static void
-clear_suspect(struct sweep *s, uint64_t id)
+struct spool_sweep *
+spool_sweep_new(int dirfd, unsigned int grace_s,
+    const struct spool_sweep_ops *ops, void *closure)
 {
-	unsigned int i;
-
-	for (i = 0; i < s->nsuspects; i++) {
-		if (s->suspects[i].id == id && s->suspects[i].fd != -1) {
-			(void)close(s->suspects[i].fd);
-			s->suspects[i].fd = -1;
-		}
-	}
-}
-
-static int
-read_segment(void *closure, enum spool_entry kind, uint64_t, const char *name)
-{
-	struct sweep *s = closure;
-	struct spool_reader *r;
-	struct spool_view view;
-	struct spool_damage damage;
-	int fd, rv;
-
-	/* after damage nothing is proven: do not read the rest */
-	if (kind != SPOOL_ENTRY_SEGMENT || s->is_damaged)
-		return (0);
-	/* Workers may write to the folder: a hostile one may make a FIFO. */
-	if ((fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-	    O_NONBLOCK)) == -1)
-		return (errno == ENOENT ? 0 : -1);
-	if ((r = spool_reader_new(fd, s->buf, SPOOL_READ_TRUST_BODY)) == NULL ||
-	    spool_reader_header(r)->size_octets > SPOOL_SEGMENT_OPEN_MAX) {
-		spool_reader_free(r);
-		(void)close(fd);
-		s->is_damaged = true;
-		return (0);
-	}
-	while ((rv = spool_reader_next(r, SPOOL_TO_END, &view, &damage)) == 1)
-		if (view.record.flags & SPOOL_RECORD_LARGE)
-			clear_suspect(s, view.record.id);
-	if (rv == -1)
-		s->is_damaged = true;
-	spool_reader_free(r);
-	(void)close(fd);
-	return (0);
-}
-
-static void
-unlink_suspects(struct sweep *s)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->nsuspects; i++) {
-		if (s->suspects[i].fd == -1)
-			continue;
-		if (!s->is_damaged &&
-		    spool_body_remove(s->dirfd, s->suspects[i].id) == 0)
-			s->nremoved++;
-		(void)close(s->suspects[i].fd);
-	}
-}
-
-int
-spool_sweep(int dirfd, unsigned int grace_s,
-    bool (*is_known)(void *closure, uint64_t id), void *closure)
-{
-	struct sweep *s;
-	int rv, save;
+	struct spool_sweep *s;
+	int save;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
-		return (-1);
+		return (NULL);
 	s->dirfd = dirfd;
 	s->grace_s = (time_t)grace_s;
 	s->now = time(NULL);
-	s->is_known = is_known;
+	s->ops = ops;
 	s->closure = closure;
-	if ((rv = spool_scan(dirfd, find_kept, s)) == 0)
-		rv = spool_scan(dirfd, find_suspect, s);
-	if (rv == 0 && s->nsuspects > 0) {
-		s->buf = spool_readbuf_new();
-		rv = s->buf == NULL ? -1 : spool_scan(dirfd, read_segment, s);
-		spool_readbuf_free(s->buf);
+	s->fd = -1;
+	if ((s->buf = spool_readbuf_new()) == NULL ||
+	    spool_scan(dirfd, list_one, s) != 0) {
+		save = errno;
+		spool_sweep_free(s);
+		errno = save;
+		return (NULL);
 	}
-	if (rv != 0)
-		s->is_damaged = true;	/* not proven: keep them */
-	save = errno;
-	unlink_suspects(s);
-	if (rv == 0)
-		rv = s->nremoved;
+	if (s->bodies.n > 0)
+		qsort(s->bodies.v, s->bodies.n, sizeof(s->bodies.v[0]),
+		    compare);
+	return (s);
+}
+
+static void
+close_segment(struct spool_sweep *s)
+{
+	spool_reader_free(s->reader);
+	s->reader = NULL;
+	if (s->fd != -1)
+		(void)close(s->fd);
+	s->fd = -1;
+}
+
+void
+spool_sweep_free(struct spool_sweep *s)
+{
+	if (s == NULL)
+		return;
+	close_segment(s);
+	spool_readbuf_free(s->buf);
+	free(s->bodies.v);
+	free(s->segments.v);
 	free(s);
-	errno = save;
-	return (rv);
+}
+
+unsigned int
+spool_sweep_removed(const struct spool_sweep *s)
+{
+	return (s->nremoved);
+}
+
+/* The bodies of the number stay.  Return 1. */
+static int
+keep(struct spool_sweep *s, enum spool_sweep_why why)
+{
+	if (s->end > s->first)
+		s->ops->kept(s->closure, s->number,
+		    (unsigned int)(s->end - s->first), why);
+	s->end = s->first;
+	close_segment(s);
+	return (1);
+}
+
+/* May a file of the segment ${id} have records of the number that is looked at?
+ * An earlier version, which let a group write, numbered otherwise. */
+static bool
+is_of_number(const struct spool_sweep *s, uint64_t id, const struct stat *st)
+{
+	return (spool_number(id) == s->number || (st->st_mode & S_IWGRP) != 0);
+}
+
+/* A damaged segment, renamed by the queue: a record that is lost in it may have
+ * named any of the bodies.  The last records of a torn one were written before
+ * it was renamed, and name no younger body. */
+static int
+find_kept(void *closure, enum spool_entry kind, uint64_t id, const char *name)
+{
+	struct spool_sweep *s = closure;
+	struct stat st;
+
+	if (kind != SPOOL_ENTRY_TORN && kind != SPOOL_ENTRY_DAMAGED)
+		return (0);
+	if (fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !is_of_number(s, id, &st))
+		return (0);
+	if (kind == SPOOL_ENTRY_TORN)
+		s->torn = MAX(s->torn, st.st_mtime + TORN_SLACK_S);
+	else
+		s->is_set_aside = true;
+	return (0);
+}
+
+/* Go on with the next number.  Return 1, or 0: there is none; -1. */
+static int
+next_number(struct spool_sweep *s)
+{
+	if (s->next == s->bodies.n) {
+		errno = s->errnum;
+		return (s->errnum == 0 ? 0 : -1);
+	}
+	close_segment(s);
+	s->first = s->at = s->next;
+	s->number = spool_number(s->bodies.v[s->first]);
+	while (s->next < s->bodies.n &&
+	    spool_number(s->bodies.v[s->next]) == s->number)
+		s->next++;
+	s->end = s->first;		/* none may go yet */
+	s->phase = PHASE_TEST;
+	s->is_set_aside = s->is_unproven = false;
+	s->torn = 0;
+	return (spool_scan(s->dirfd, find_kept, s) == 0 ? 1 : -1);
+}
+
+/* Open and lock body.${id}, if it is one that may go; or -1. */
+static int
+open_body(const struct spool_sweep *s, uint64_t id)
+{
+	char name[SPOOL_NAME];
+	struct stat st;
+	int fd;
+
+	spool_body_name(id, name);
+	if ((fd = open_locked(s, name)) == -1)
+		return (-1);
+	if (fstat(fd, &st) == 0 && st.st_mtime > s->torn)
+		return (fd);
+	(void)close(fd);
+	return (-1);
+}
+
+static int
+list_segment(void *closure, enum spool_entry kind, uint64_t id,
+    const char *name)
+{
+	struct spool_sweep *s = closure;
+	struct stat st;
+
+	if (kind != SPOOL_ENTRY_SEGMENT ||
+	    fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !is_of_number(s, id, &st))
+		return (0);
+	return (ids_add(&s->segments, id));
+}
+
+static int
+test_some(struct spool_sweep *s)
+{
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < STEP_FILES && s->at < s->next; i++, s->at++) {
+		if ((fd = open_body(s, s->bodies.v[s->at])) == -1)
+			continue;
+		(void)close(fd);
+		s->bodies.v[s->end++] = s->bodies.v[s->at];
+	}
+	if (s->at < s->next)
+		return (1);
+	if (s->is_set_aside)
+		return (keep(s, SPOOL_SWEEP_SET_ASIDE));
+	/* now that no record of theirs is still to come */
+	s->segments.n = 0;
+	if (s->end > s->first && spool_scan(s->dirfd, list_segment, s) != 0)
+		return (-1);
+	if (s->segments.n > SPOOL_SWEEP_SEGMENTS)
+		return (keep(s, SPOOL_SWEEP_MANY));
+	s->at = 0;
+	s->phase = PHASE_READ;
+	return (1);
+}
+
+/* Return 1: it is open; 0: it has gone; -1: it is none. */
+static int
+open_segment(struct spool_sweep *s, uint64_t id)
+{
+	char name[SPOOL_NAME];
+
+	spool_segment_name("seg", id, name);
+	/* an earlier version let workers write to the folder: no FIFO */
+	if ((s->fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC |
+	    O_NOFOLLOW | O_NONBLOCK)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	s->reader = spool_reader_new(s->fd, s->buf, SPOOL_READ_TRUST_BODY);
+	return (s->reader == NULL || spool_reader_header(s->reader)->
+	    size_octets > SPOOL_SEGMENT_OPEN_MAX ? -1 : 1);
+}
+
+/* A record names body.${id}: it stays. */
+static void
+clear_body(struct spool_sweep *s, uint64_t id)
+{
+	uint64_t *v = s->bodies.v + s->first;
+	size_t n = s->end - s->first;
+	uint64_t *hit = n == 0 ? NULL :
+	    bsearch(&id, v, n, sizeof(*v), compare);
+
+	if (hit == NULL)
+		return;
+	memmove(hit, hit + 1, (size_t)(v + n - (hit + 1)) * sizeof(*v));
+	s->end--;
+}
+
+static int
+read_some(struct spool_sweep *s)
+{
+	struct spool_damage damage;
+	struct spool_view view;
+	uint64_t start;
+	unsigned int i;
+	int rv = 1;
+
+	if (s->at == s->segments.n || s->end == s->first) {
+		s->at = s->first;
+		s->phase = PHASE_REMOVE;
+		return (1);
+	}
+	if (s->reader == NULL &&
+	    (rv = open_segment(s, s->segments.v[s->at])) == -1)
+		return (keep(s, SPOOL_SWEEP_DAMAGE));
+	start = rv == 1 ? spool_reader_tell(s->reader) : 0;
+	for (i = 0; rv == 1 && i < STEP_RECORDS &&
+	    spool_reader_tell(s->reader) < start + STEP_OCTETS; i++) {
+		rv = spool_reader_next(s->reader, SPOOL_TO_END, &view,
+		    &damage);
+		if (rv == 1 && (view.record.flags & SPOOL_RECORD_LARGE) != 0)
+			clear_body(s, view.record.id);
+	}
+	/* after damage nothing is proven */
+	if (rv == -1)
+		return (keep(s, SPOOL_SWEEP_DAMAGE));
+	if (rv == 0) {
+		close_segment(s);
+		s->at++;
+	}
+	return (1);
+}
+
+static int
+remove_some(struct spool_sweep *s)
+{
+	unsigned int i;
+	uint64_t id;
+	int fd;
+
+	if (s->at == s->first) {
+		if (spool_scan(s->dirfd, find_kept, s) != 0)
+			return (-1);
+		if (s->is_set_aside)
+			return (keep(s, SPOOL_SWEEP_SET_ASIDE));
+	}
+	for (i = 0; i < STEP_FILES && s->at < s->end; i++, s->at++) {
+		id = s->bodies.v[s->at];
+		if (s->ops->is_known(s->closure, id) ||
+		    (fd = open_body(s, id)) == -1)
+			continue;
+		if (spool_body_remove(s->dirfd, id) == 0)
+			s->nremoved++;
+		(void)close(fd);
+	}
+	if (s->at == s->end)
+		s->end = s->first;
+	return (1);
+}
+
+int
+spool_sweep_step(struct spool_sweep *s)
+{
+	static int (*const steps[PHASES])(struct spool_sweep *) = {
+		[PHASE_TEST] = test_some,
+		[PHASE_READ] = read_some,
+		[PHASE_REMOVE] = remove_some
+	};
+	bool is_through = s->end == s->first &&
+	    (s->phase != PHASE_TEST || s->at == s->next);
+	int rv = is_through ? next_number(s) : steps[s->phase](s);
+
+	if (rv != -1 || s->next == s->bodies.n)
+		return (rv);
+	/* what has failed for one number may be possible for the next */
+	if (s->errnum == 0)
+		s->errnum = errno;
+	s->end = s->first;
+	s->at = s->next;
+	s->phase = PHASE_TEST;
+	return (1);
 }

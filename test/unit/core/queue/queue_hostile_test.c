@@ -76,7 +76,7 @@ Test(queue_hostile, a_forged_seal_or_end_of_a_foreign_segment_is_ignored)
 	n += deliver(10000);
 	cr_assert_eq(n, 60);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
-	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_OTHER), 0, "no damage");
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_DAMAGED), 0, "no damage");
 }
 
 Test(queue_hostile, a_forged_seal_loses_nothing_that_is_written_later)
@@ -197,7 +197,7 @@ Test(queue_hostile, the_segments_of_an_earlier_version_are_read_and_removed)
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 0,
 	    "no worker gets it");
-	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_OTHER), 0);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_DAMAGED), 0);
 }
 
 Test(queue_hostile, a_free_segment_is_kept_only_for_its_living_writer)

@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"
+#include "core/spool/spool_sweep.h"
 #include "test/unit/core/spool/spool_fixture.h"
 
 static uint64_t known_id;
@@ -19,6 +21,53 @@ static bool
 is_known(void *, uint64_t id)
 {
 	return (id == known_id);
+}
+
+static struct { unsigned int calls, number, n; int why; } kept;
+
+static void
+note_kept(void *, unsigned int number, unsigned int n,
+    enum spool_sweep_why why)
+{
+	kept.calls++;
+	kept.number = number;
+	kept.n = n;
+	kept.why = (int)why;
+}
+
+static const struct spool_sweep_ops ops = {
+	.is_known = is_known,
+	.kept = note_kept
+};
+
+static unsigned int nsteps;
+
+/* A whole sweep, with ${at_step} called before each step.  Return the number of
+ * files removed, or -1. */
+static int
+sweep_with(int dirfd, unsigned int grace_s, void (*at_step)(int dirfd))
+{
+	struct spool_sweep *s = spool_sweep_new(dirfd, grace_s, &ops, NULL);
+	int n, rv;
+
+	memset(&kept, 0, sizeof(kept));
+	nsteps = 0;
+	if (s == NULL)
+		return (-1);
+	do {
+		if (at_step != NULL)
+			at_step(dirfd);
+		nsteps++;
+	} while ((rv = spool_sweep_step(s)) == 1);
+	n = (int)spool_sweep_removed(s);
+	spool_sweep_free(s);
+	return (rv == -1 ? -1 : n);
+}
+
+static int
+sweep(int dirfd, unsigned int grace_s)
+{
+	return (sweep_with(dirfd, grace_s, NULL));
 }
 
 static int
@@ -57,7 +106,7 @@ Test(spool_sweep, a_body_that_a_record_names_stays)
 	id = send_large(&f);
 	fixture_close(&f);	/* an open writer would make a segment */
 	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	cr_assert_eq(sweep(f.dirfd, 0), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
 	cr_assert_eq(left, id);
 	fixture_free(&f);
@@ -77,10 +126,10 @@ Test(spool_sweep, known_ones_and_those_in_the_making_stay)
 	spool_segment_name("new", 3, name);
 	fd2 = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0660);
 	cr_assert_eq(flock(fd2, LOCK_EX), 0);
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
+	cr_assert_eq(sweep(f.dirfd, 0), 0);
 	(void)close(fd);
 	(void)close(fd2);
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 2);
+	cr_assert_eq(sweep(f.dirfd, 0), 2);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 1);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_NEW, NULL), 0);
 	fixture_free(&f);
@@ -100,7 +149,7 @@ Test(spool_sweep, what_was_only_just_written_stays)
 		times[1].tv_sec = time(NULL) + steps[i];
 		cr_assert_eq(futimens(fd, times), 0);
 		(void)close(fd);
-		cr_expect_eq(spool_sweep(f.dirfd, 60, is_known, NULL),
+		cr_expect_eq(sweep(f.dirfd, 60),
 		    removed[i], "%d seconds from now", steps[i]);
 	}
 	fixture_free(&f);
@@ -111,6 +160,7 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	struct spool_fixture f;
 	struct spool_position p;
 	struct spool_header h;
+	unsigned int number;
 	int fd;
 
 	known_id = 0;
@@ -120,8 +170,18 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 	fd = spool_segment_open(f.dirfd, p.segment, &h);
 	cr_assert_eq(pwrite(fd, "X", 1, SPOOL_PAGE + 30), 1);
 	(void)close(fd);
-	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
+	number = spool_number(p.segment);
+	(void)close(make_body(&f, 1 << 12 | number));
+	cr_assert_eq(sweep(f.dirfd, 0), 0);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 2);
+	cr_assert_eq(kept.calls, 1);
+	cr_assert_eq(kept.number, number);
+	cr_assert_eq(kept.n, 2);
+	cr_assert_eq(kept.why, SPOOL_SWEEP_DAMAGE);
+	/* it is no other worker's damage */
+	(void)close(make_body(&f, 1 << 12 | (number + 1)));
+	(void)close(make_body(&f, 1 << 12 | (number - 1)));
+	cr_assert_eq(sweep(f.dirfd, 0), 2);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 2);
 	fixture_free(&f);
 }
@@ -135,11 +195,24 @@ Test(spool_sweep, nothing_is_removed_while_a_segment_is_set_aside)
 	(void)close(make_body(&f, 4));
 	(void)close(openat(f.dirfd, "damaged.body.0000000000005",
 	    O_WRONLY | O_CREAT, 0660));
-	(void)close(openat(f.dirfd, "damaged.0000000000000001.1",
+	(void)close(make_body(&f, 5));
+	(void)close(openat(f.dirfd, "damaged.0000000000007004.1",
+	    O_WRONLY | O_CREAT, 0600));
+	cr_assert_eq(sweep(f.dirfd, 0), 1, "that of another worker");
+	cr_assert_eq(kept.calls, 1);
+	cr_assert_eq(kept.number, 4);
+	cr_assert_eq(kept.why, SPOOL_SWEEP_SET_ASIDE);
+	/* an earlier version numbered segments otherwise */
+	(void)close(make_body(&f, 5));
+	(void)close(openat(f.dirfd, "damaged.0000000000007006.1",
 	    O_WRONLY | O_CREAT, 0660));
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
-	cr_assert_eq(unlinkat(f.dirfd, "damaged.0000000000000001.1", 0), 0);
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	cr_assert_eq(fchmodat(f.dirfd, "damaged.0000000000007006.1", 0660, 0),
+	    0);
+	cr_assert_eq(sweep(f.dirfd, 0), 0);
+	cr_assert_eq(kept.calls, 2);
+	cr_assert_eq(unlinkat(f.dirfd, "damaged.0000000000007006.1", 0), 0);
+	cr_assert_eq(unlinkat(f.dirfd, "damaged.0000000000007004.1", 0), 0);
+	cr_assert_eq(sweep(f.dirfd, 0), 2);
 	fixture_free(&f);
 }
 
@@ -156,17 +229,20 @@ Test(spool_sweep, only_what_is_older_than_a_torn_segment_stays)
 	times[1].tv_sec = time(NULL) - 20000;
 	cr_assert_eq(futimens(fd, times), 0);
 	(void)close(fd);
-	(void)close(make_body(&f, 5));
-	fd = openat(f.dirfd, "torn.0000000000000001.1", O_WRONLY | O_CREAT,
-	    0660);
+	fd = make_body(&f, 5);
+	cr_assert_eq(futimens(fd, times), 0);
+	(void)close(fd);
+	(void)close(make_body(&f, 1 << 12 | 4));
+	fd = openat(f.dirfd, "torn.0000000000001004.1", O_WRONLY | O_CREAT,
+	    0600);
 	times[1].tv_sec = time(NULL) - 10000;
 	cr_assert_eq(futimens(fd, times), 0);
 	(void)close(fd);
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	cr_assert_eq(sweep(f.dirfd, 0), 2, "the younger, and another's");
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, &left), 1);
 	cr_assert_eq(left, 4);
-	cr_assert_eq(unlinkat(f.dirfd, "torn.0000000000000001.1", 0), 0);
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 1);
+	cr_assert_eq(unlinkat(f.dirfd, "torn.0000000000001004.1", 0), 0);
+	cr_assert_eq(sweep(f.dirfd, 0), 1);
 	fixture_free(&f);
 }
 
@@ -181,8 +257,8 @@ Test(spool_sweep, a_pipe_for_a_segment_holds_up_nothing, .timeout = 10)
 	fixture_init(&f);
 	spool_segment_name("seg", 9, name);
 	cr_assert_eq(mkfifoat(f.dirfd, name, 0660), 0);
-	(void)close(make_body(&f, 4));
-	cr_assert_eq(spool_sweep(f.dirfd, 0, is_known, NULL), 0);
+	(void)close(make_body(&f, 9));
+	cr_assert_eq(sweep(f.dirfd, 0), 0);
 	cr_assert_eq(spool_segment_open(f.dirfd, 9, &h), -1);
 	fixture_free(&f);
 }
@@ -201,7 +277,7 @@ Test(spool_sweep, segments_can_be_made_while_it_runs)
 	known_id = 0;
 	if ((pid = fork()) == 0)
 		for (;;)
-			(void)spool_sweep(f.dirfd, 60, is_known, NULL);
+			(void)sweep(f.dirfd, 60);
 	cr_assert_gt(pid, 0);
 	for (i = 0; i < 2000; i++) {
 		rv = spool_segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
@@ -216,5 +292,105 @@ Test(spool_sweep, segments_can_be_made_while_it_runs)
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
 	cr_assert_eq(i, 2000, "segment %u: %s", i, strerror(rv));
+	fixture_free(&f);
+}
+
+/* A segment with ${n} records, of 32 kB each */
+static void
+make_segment(struct spool_fixture *f, uint64_t id, unsigned int n)
+{
+	static char body[32 * 1024];
+	static const char *const rcpts[] = { "x@y.test" };
+	const struct spool_envelope env = { .sender = "a@b.test",
+		.rcpts = rcpts, .nrcpts = 1, .session = "s", .client = "c",
+		.helo = "h" };
+	char buf[SPOOL_RECORD_HEADER + 256];
+	struct spool_segment segment;
+	struct spool_record r = { .offset = SPOOL_PAGE, .body_octets =
+		sizeof(body), .body_sum = spool_sum(body, sizeof(body)) };
+	unsigned int i;
+
+	cr_assert_eq(spool_segment_create(f->dirfd, id, 8 << 20, false,
+	    &segment), 0);
+	r.envelope_octets = (uint32_t)spool_envelope_octets(&env);
+	spool_envelope_encode(&env, buf + SPOOL_RECORD_HEADER);
+	r.envelope_sum = spool_sum(buf + SPOOL_RECORD_HEADER,
+	    r.envelope_octets);
+	for (i = 0; i < n; i++) {
+		r.id = (uint64_t)(i + 1) << 12 | spool_number(id);
+		r.seq = i + 1;
+		spool_record_encode(&r, segment.header.nonce,
+		    (unsigned char *)buf);
+		cr_assert_eq(pwrite(segment.fd, buf, SPOOL_RECORD_HEADER +
+		    r.envelope_octets, (off_t)r.offset),
+		    (ssize_t)(SPOOL_RECORD_HEADER + r.envelope_octets));
+		r.offset += spool_record_octets(r.envelope_octets,
+		    sizeof(body));
+	}
+	spool_end_encode(r.offset, n + 1, segment.header.nonce,
+	    (unsigned char *)buf);
+	cr_assert_eq(pwrite(segment.fd, buf, SPOOL_RECORD_HEADER,
+	    (off_t)r.offset), SPOOL_RECORD_HEADER);
+	spool_segment_close(&segment);
+}
+
+Test(spool_sweep, a_step_reads_a_part_of_a_segment)
+{
+	struct spool_fixture f;
+	unsigned int empty;
+
+	known_id = 0;
+	fixture_init(&f);
+	(void)close(make_body(&f, 900 << 12 | 9));
+	make_segment(&f, 1 << 12 | 9, 0);
+	cr_assert_eq(sweep(f.dirfd, 0), 1);
+	empty = nsteps;
+	make_segment(&f, 2 << 12 | 9, 200);	/* 6.5 MB */
+	(void)close(make_body(&f, 900 << 12 | 9));
+	cr_assert_eq(sweep(f.dirfd, 0), 1);
+	cr_assert_geq(nsteps, empty + 6);
+	fixture_free(&f);
+}
+
+Test(spool_sweep, a_worker_with_many_segments_keeps_no_file_of_another)
+{
+	enum { N = SPOOL_SWEEP_SEGMENTS + 1 };
+	struct spool_fixture f;
+	unsigned int i;
+
+	known_id = 0;
+	fixture_init(&f);
+	for (i = 0; i < N; i++)
+		make_segment(&f, (uint64_t)(i + 1) << 12 | 9, 0);
+	(void)close(make_body(&f, 1 << 12 | 8));
+	(void)close(make_body(&f, 1 << 12 | 9));
+	(void)close(make_body(&f, 1 << 12 | 10));
+	cr_assert_eq(sweep(f.dirfd, 0), 2);
+	cr_assert_eq(kept.calls, 1);
+	cr_assert_eq(kept.number, 9);
+	cr_assert_eq(kept.why, SPOOL_SWEEP_MANY);
+	fixture_free(&f);
+}
+
+static void
+set_aside(int dirfd)
+{
+	/* once it has been listed */
+	if (nsteps == 2)
+		cr_assert_eq(renameat(dirfd, "seg.0000000000001009", dirfd,
+		    "damaged.0000000000001009.1"), 0);
+}
+
+Test(spool_sweep, what_is_set_aside_while_it_runs_counts)
+{
+	struct spool_fixture f;
+
+	known_id = 0;
+	fixture_init(&f);
+	make_segment(&f, 1 << 12 | 9, 3);
+	(void)close(make_body(&f, 900 << 12 | 9));
+	cr_assert_eq(sweep_with(f.dirfd, 0, set_aside), 0);
+	cr_assert_eq(kept.why, SPOOL_SWEEP_SET_ASIDE);
+	cr_assert_eq(kept.n, 1);
 	fixture_free(&f);
 }
