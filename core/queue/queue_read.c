@@ -49,8 +49,7 @@ static void
 trouble(struct queue_spool *sp, struct queue_segment *seg)
 {
 	if (!seg->is_unusable)
-		log_warn("segment-read", "segment=%llu",
-		    (unsigned long long)seg->id);
+		queue_segment_trouble(sp, seg, true);
 	seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 }
 
@@ -60,7 +59,7 @@ trouble(struct queue_spool *sp, struct queue_segment *seg)
  * the last batch, though, if the writer had told of that; and it may be when the
  * writer told this process nothing, for on disk the two look the same. */
 static void
-tell_damage(struct queue_segment *seg, bool is_last)
+tell_damage(struct queue_spool *sp, struct queue_segment *seg, bool is_last)
 {
 	const struct spool_damage *d;
 	unsigned int i;
@@ -70,7 +69,7 @@ tell_damage(struct queue_segment *seg, bool is_last)
 		d = &seg->pending[i];
 		is_torn = is_last && seg->state == SEGMENT_DEAD &&
 		    d->offset >= seg->durable;
-		queue_segment_damage(seg, d, is_torn);
+		queue_segment_damage(sp, seg, d, is_torn);
 		if (seg->state != SEGMENT_DEAD || d->offset < seg->durable ||
 		    (seg->durable == 0 && !is_last))
 			seg->is_damaged = true;
@@ -83,7 +82,8 @@ tell_damage(struct queue_segment *seg, bool is_last)
 }
 
 static void
-found_damage(struct queue_segment *seg, const struct spool_damage *damage)
+found_damage(struct queue_spool *sp, struct queue_segment *seg,
+    const struct spool_damage *damage)
 {
 	struct spool_damage *last = &seg->pending[MAX(seg->npending, 1) - 1];
 
@@ -99,7 +99,7 @@ found_damage(struct queue_segment *seg, const struct spool_damage *damage)
 		return;
 	}
 	if (seg->npending == QUEUE_PENDING_MAX)
-		tell_damage(seg, false);
+		tell_damage(sp, seg, false);
 	seg->pending[seg->npending++] = *damage;
 }
 
@@ -117,7 +117,7 @@ found_end(struct queue_spool *sp, struct queue_segment *seg, uint64_t at)
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 		return;
 	}
-	tell_damage(seg, true);
+	tell_damage(sp, seg, true);
 	seg->is_at_end = seg->is_at_end || seg->is_reading_on;
 	seg->is_reading_on = false;
 	seg->is_read = seg->state == SEGMENT_DEAD;
@@ -195,7 +195,7 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	if ((damage.what = wrong_with(sp, seg, view)) != NULL) {
 		if (damage.offset >= seg->told_damage) {
 			seg->told_damage = view->record.end;
-			queue_segment_damage(seg, &damage, false);
+			queue_segment_damage(sp, seg, &damage, false);
 		}
 		seg->is_damaged = true;
 		return 0;
@@ -241,16 +241,19 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 		    &damage);
 		if (rc == 0) {
 			found_end(sp, seg, at);
+			/* what is put back waits without a descriptor */
+			if (seg->is_read && seg->nheld == 0 && seg->nback > 0)
+				queue_segment_close_file(sp, seg);
 			return n;
 		}
 		if (rc == -1 && errno == EBADMSG) {
-			found_damage(seg, &damage);
+			found_damage(sp, seg, &damage);
 			n += (unsigned int)MIN(max - n - 1,
 			    damage.octets / QUEUE_DAMAGE_OCTETS);
 			continue;
 		}
 		if (rc == 1) {
-			tell_damage(seg, false);
+			tell_damage(sp, seg, false);
 			seg->is_reading_on = false;
 		}
 		if (rc == 1 && take_record(sp, seg, &view) == 0)

@@ -25,12 +25,42 @@ is_finished(const struct queue_segment *seg)
 	    seg->nback == 0 && !seg->is_unusable;
 }
 
+/* A writer can have many set aside.  0: no line is due. */
+static uint64_t
+may_tell(struct queue_spool *sp, const struct queue_segment *seg)
+{
+	return log_burst_count(
+	    &sp->writers[spool_number(seg->id)].kept_burst,
+	    (uint64_t)sp->now_ms, QUEUE_DAMAGE_LINES);
+}
+
+static int
+set_torn_aside(struct queue_spool *sp, struct queue_segment *seg)
+{
+	char name[SPOOL_NAME];
+	uint64_t n;
+
+	if (spool_torn_keep(sp->config.incoming_dirfd, seg->id,
+	    seg->generation) == -1)
+		return -1;
+	spool_segment_name("torn", seg->id, name);
+	if ((n = may_tell(sp, seg)) > 0)
+		log_event(LOG_LEVEL_NOTICE, "segment-torn",
+		    "file=%s.%llu times=%llu reason=%s", name,
+		    (unsigned long long)seg->generation,
+		    (unsigned long long)n, "its last batch is not whole: of no "
+		    "message that was acknowledged if the power failed, else "
+		    "of some; it is removed after a week");
+	return 0;
+}
+
 /* A segment in which committed octets were damaged is kept for somebody to
  * look at, under a name that nobody else uses. */
 static int
 set_aside(struct queue_spool *sp, struct queue_segment *seg)
 {
 	char from[SPOOL_NAME], to[SPOOL_NAME + 32];
+	uint64_t n;
 
 	spool_segment_name("seg", seg->id, from);
 	snprintf(to, sizeof(to), "damaged.%016llx.%llu",
@@ -39,9 +69,10 @@ set_aside(struct queue_spool *sp, struct queue_segment *seg)
 	if (renameat(sp->config.incoming_dirfd, from, sp->config.incoming_dirfd,
 	    to) == -1)
 		return -1;
-	log_errx("segment-kept", "file=%s reason=%s", to,
-	    "it had damage where whole records should be; remove it when you "
-	    "have looked at it");
+	if ((n = may_tell(sp, seg)) > 0)
+		log_errx("segment-kept", "file=%s times=%llu reason=%s", to,
+		    (unsigned long long)n, "it had damage where whole records "
+		    "should be; remove it when you have looked at it");
 	return 0;
 }
 
@@ -84,7 +115,7 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 	if (seg->is_damaged)
 		return set_aside(sp, seg);
 	if (seg->is_doubtful)
-		return spool_torn_keep(dirfd, seg->id, seg->generation);
+		return set_torn_aside(sp, seg);
 	if (!is_wanted(sp, seg))
 		return spool_segment_remove(dirfd, seg->id);
 	if (queue_segment_open_file(sp, seg) == -1 ||
@@ -111,6 +142,20 @@ see_leftovers(struct queue_spool *sp)
 	queue_sweep_soon(sp);
 }
 
+/* ${seg} stays for now, with errno.  It waits without a descriptor, which others
+ * may need. */
+static void
+not_disposed(struct queue_spool *sp, struct queue_segment *seg)
+{
+	seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
+	if (errno != EWOULDBLOCK && errno != sp->recycle_errnum) {
+		sp->recycle_errnum = errno;
+		log_warn("segment-recycle", "segment=%llu",
+		    (unsigned long long)seg->id);
+	}
+	queue_segment_close_file(sp, seg);
+}
+
 void
 queue_recycle(struct queue_spool *sp)
 {
@@ -131,12 +176,7 @@ queue_recycle(struct queue_spool *sp)
 				see_leftovers(sp);
 			continue;
 		}
-		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
-		if (errno == EWOULDBLOCK || errno == sp->recycle_errnum)
-			continue;
-		sp->recycle_errnum = errno;
-		log_warn("segment-recycle", "segment=%llu",
-		    (unsigned long long)seg->id);
+		not_disposed(sp, seg);
 	}
 }
 

@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/process/stats.h"
-#include "core/spool/spool_id.h"
 #include "core/util/array.h"
 #include "core/util/fileio.h"
 
@@ -196,24 +194,6 @@ queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg)
 	seg->is_ready = true;
 }
 
-void
-queue_segment_damage(struct queue_segment *seg,
-    const struct spool_damage *damage, bool is_torn)
-{
-	char name[SPOOL_NAME], text[SPOOL_ID_TEXT + 1] = "-";
-
-	if (damage->id != 0)
-		spool_id_text(damage->id, text);
-	spool_segment_name("seg", seg->id, name);
-	if (!is_torn)
-		stats_inc(STATS_SPOOL_DAMAGE);
-	log_event(is_torn ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
-	    is_torn ? "spool-torn" : "spool-damage",
-	    "file=%s offset=%llu octets=%llu reason=%s id=%s", name,
-	    (unsigned long long)damage->offset,
-	    (unsigned long long)damage->octets, damage->what, text);
-}
-
 /* The file of ${seg} is not one that can be read: say so once, leave it. */
 static void
 unusable(struct queue_spool *sp, struct queue_segment *seg)
@@ -225,7 +205,7 @@ unusable(struct queue_spool *sp, struct queue_segment *seg)
 		return;
 	damage.what = errnum == EBADMSG ? "segment header" : "format version";
 	if (!seg->is_unusable)
-		queue_segment_damage(seg, &damage, false);
+		queue_segment_damage(sp, seg, &damage, false);
 	seg->is_unusable = true;
 	if (seg->is_ready)
 		TAILQ_REMOVE(&sp->ready, seg, ready);
@@ -357,6 +337,8 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 	if (queue_segment_open_file(sp, seg) == -1) {
 		if (errno == ENOENT)
 			given_back(sp, seg);
+		else if (!seg->is_unusable)
+			queue_segment_trouble(sp, seg, false);
 		return;
 	}
 	if (spool_segment_lock(seg->fd) == -1) {
@@ -505,19 +487,6 @@ queue_segment_owns(const struct queue_segment *seg, uint64_t id)
 	return seg->is_early || spool_number(id) == spool_number(seg->id);
 }
 
-/* A worker speaks of a segment that is not its own. */
-static void
-foreign(struct queue_spool *sp, unsigned int writer, uint64_t segment)
-{
-	uint64_t n = log_bound_count(&sp->foreign_bound, (uint64_t)sp->now_ms);
-
-	stats_inc(STATS_SPOOL_REFUSED);
-	if (n > 0)
-		log_warnx("segment-foreign", "writer=%u segment=%016llx "
-		    "times=%llu", writer, (unsigned long long)segment,
-		    (unsigned long long)n);
-}
-
 /* The writer of ${seg}, which has been read, says that there is more.  To search
  * for it may take long, so only until once there was nothing: an honest writer
  * tells of what is there. */
@@ -542,7 +511,7 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 	struct queue_segment *seg;
 
 	if (spool_number(segment) != writer) {
-		foreign(sp, writer, segment);
+		queue_segment_foreign(sp, writer, segment);
 		return;
 	}
 	if ((seg = find_segment(sp, segment)) == NULL &&
@@ -551,19 +520,18 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 	if (seg->is_unusable || seg->is_early ||
 	    (seg->is_known && seg->generation != generation))
 		return;		/* late news */
-	if (queue_segment_open_file(sp, seg) == -1) {
+	/* One that is known is opened when its turn to be read has come: its
+	 * writer can speak of as many as it likes. */
+	if (!seg->is_known && queue_segment_open_file(sp, seg) == -1) {
 		if (seg->is_unusable)
 			return;
-		if (seg->trouble_ms <= sp->now_ms)
-			log_warn("segment-open", "segment=%llu",
-			    (unsigned long long)segment);
+		queue_segment_trouble(sp, seg, false);
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 		seg->told_generation = generation;
 	} else if (seg->generation != generation) {
 		return;		/* known only now: late news */
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
-		log_warnx("segment-end", "segment=%llu end=%llu",
-		    (unsigned long long)segment, (unsigned long long)end);
+		queue_segment_wrong_end(sp, seg, end);
 		return;
 	}
 	if (seg->state == SEGMENT_DEAD) {

@@ -300,7 +300,7 @@ spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 		.octets = octets, .id = place->id, .what = "stored message" };
 	struct queue_segment *seg = segment_of(place);
 
-	queue_segment_damage(seg, &damage, false);
+	queue_segment_damage(store, seg, &damage, false);
 	seg->is_damaged = true;
 	if (place->has_body)
 		keep_body(store, place->id);

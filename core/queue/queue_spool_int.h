@@ -18,6 +18,7 @@
 #define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
 #define QUEUE_READ_PASS		2048	/* records in one pass */
 #define QUEUE_PENDING_MAX	8	/* damages of which it is not known yet whether a whole record follows */
+#define QUEUE_DAMAGE_LINES	16	/* in the log in LOG_BOUND_MS, of the segments of each writer */
 #define QUEUE_DAMAGE_OCTETS	8192	/* of damage are as much work as a record */
 #define QUEUE_FREE_MAX		24	/* free segments kept, a part of them for each writer; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
@@ -101,6 +102,9 @@ RB_HEAD(queue_segments, queue_segment);
 struct queue_writer {
 	unsigned int	 nchannels;	/* to it; 0: it is not there */
 	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
+	struct log_burst damage_burst;	/* of lines about damage in its segments */
+	struct log_burst kept_burst;	/* of lines about those that are set aside */
+	struct log_bound end_bound;	/* of lines about wrong ends */
 };
 
 struct queue_spool {
@@ -117,6 +121,8 @@ struct queue_spool {
 	struct queue_writer writers[1 << SPOOL_NUMBER_BITS];
 	unsigned int	 nwriters;	/* that are there */
 	struct log_bound foreign_bound;	/* of lines about foreign segments */
+	struct log_bound open_bound;	/* of lines about segments that cannot be opened */
+	struct log_bound read_bound;	/* or read */
 	struct log_bound id_bound;	/* of lines about ids that two messages have */
 	struct queue_segments segments;
 	TAILQ_HEAD(queue_ready, queue_segment) ready;
@@ -170,10 +176,24 @@ struct queue_partial *queue_partial_find(struct queue_segment *seg,
 int queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt);
 void queue_partial_drop(struct queue_segment *seg, uint32_t seq);
 void queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg);
-/* queue_segment_damage(seg, damage, is_torn): Log it.  ${is_torn}: it is the
- * rest of a batch that no client was told of. */
-void queue_segment_damage(struct queue_segment *seg,
+
+/* core/queue/queue_segment_log.c
+ * queue_segment_damage(sp, seg, damage, is_torn): Log it.  ${is_torn}: it is the
+ * rest of a batch that no client was told of.
+ * queue_segment_trouble(sp, seg, is_open): ${seg} cannot be opened now, or, when
+ * it ${is_open}, be read; log errno and what to do about it.
+ * queue_segment_foreign(sp, writer, segment): A worker speaks of a segment that
+ * is not its own.
+ * queue_segment_wrong_end(sp, seg, end): The writer of ${seg} says that it ends
+ * where it cannot. */
+void queue_segment_damage(struct queue_spool *sp, struct queue_segment *seg,
     const struct spool_damage *damage, bool is_torn);
+void queue_segment_trouble(struct queue_spool *sp,
+    const struct queue_segment *seg, bool is_open);
+void queue_segment_foreign(struct queue_spool *sp, unsigned int writer,
+    uint64_t segment);
+void queue_segment_wrong_end(struct queue_spool *sp,
+    const struct queue_segment *seg, uint64_t end);
 
 /* core/queue/queue_read.c */
 

@@ -23,13 +23,8 @@ spool_torn_keep(int dirfd, uint64_t segment, uint64_t generation)
 	snprintf(to, sizeof(to), "%s.%llu", name,
 	    (unsigned long long)generation);
 	/* before it has the name: its time begins */
-	if (utimensat(dirfd, from, NULL, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    renameat(dirfd, from, dirfd, to) == -1)
-		return (-1);
-	log_event(LOG_LEVEL_NOTICE, "segment-torn", "file=%s reason=%s", to,
-	    "its last batch is not whole: of no message that was acknowledged "
-	    "if the power failed, else of some; it is removed after a week");
-	return (0);
+	return (utimensat(dirfd, from, NULL, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    renameat(dirfd, from, dirfd, to) == -1 ? -1 : 0);
 }
 
 static int

@@ -13,7 +13,7 @@
 #define SPOOL_TORN_KEEP_S	(7 * 24 * 60 * 60)
 
 /* spool_torn_keep(dirfd, segment, generation): Rename seg.${segment} to
- * torn.${segment}.${generation}, and log it.  Return 0, or -1 with errno.
+ * torn.${segment}.${generation}.  Return 0, or -1 with errno.
  * spool_torn_expire(dirfd): Remove those that have been kept for long enough.
  * Return 0, or -1 with errno: the folder could not be read.
  * spool_torn_remove(dirfd): Remove one to make room.  Return 0, or -1 with
