@@ -2,8 +2,9 @@
  * has grown.  What nobody needs: queue_sweep.c.
  * Owns: the order in which these are made durable.
  *
- * A segment of which every record is done needs no log any more: the new
- * generation in its header, flushed, says the same. */
+ * A segment of which every record is done needs no log any more when it has a new
+ * generation, in its header and flushed, or when its name is gone, and that is
+ * flushed: else a power cut brings back the segment alone. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -112,6 +113,8 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 {
 	int dirfd = sp->config.incoming_dirfd;
 
+	/* whichever it will be, and whether it succeeds */
+	sp->has_removed = true;
 	if (seg->is_damaged)
 		return set_aside(sp, seg);
 	if (seg->is_doubtful)
@@ -272,6 +275,17 @@ flush_log(struct queue_spool *sp)
 	    acklog_write(sp->acklog);
 }
 
+/* The log forgets the segments that are gone: first their names must be. */
+static int
+compact(struct queue_spool *sp)
+{
+	if (sp->has_removed && sp->config.is_synced &&
+	    fsync(sp->config.incoming_dirfd) == -1)
+		return -1;
+	sp->has_removed = false;
+	return acklog_compact(sp->acklog, snapshot, sp);
+}
+
 /* Flush the log, and then remove the bodies that had to wait for that. */
 void
 queue_maintain_log(struct queue_spool *sp)
@@ -280,7 +294,7 @@ queue_maintain_log(struct queue_spool *sp)
 
 	if (acklog_wants_compaction(sp->acklog)) {
 		do {
-			rc = acklog_compact(sp->acklog, snapshot, sp);
+			rc = compact(sp);
 		} while (rc == -1 && queue_room_make(sp));
 	}
 	if (rc == -1)

@@ -433,6 +433,8 @@ queue_segments_open(struct queue_spool *sp)
 	/* What was replayed is forgotten below unless the scan has found its
 	 * segment, and then would be delivered again. */
 	sp->is_first_scan = true;
+	/* by the process before this one; it need not be on disk */
+	sp->has_removed = true;
 	if (queue_segment_scan(sp) == -1)
 		goto err1;
 	sp->is_first_scan = false;

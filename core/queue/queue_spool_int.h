@@ -129,6 +129,7 @@ struct queue_spool {
 	size_t		 nopen;		/* segments with a descriptor, but for those in the state ACTIVE */
 	size_t		 nheld;
 	bool		 is_first_scan;
+	bool		 has_removed;	/* segments' names, perhaps not yet on disk */
 
 	uint64_t	*bodies;	/* to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;

@@ -2,6 +2,7 @@
 
 #include "test/unit/core/spool/fault.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -43,6 +44,85 @@ void
 fault_free(unsigned long long octets)
 {
 	__atomic_store_n(&free_octets, octets, __ATOMIC_SEQ_CST);
+}
+
+#define NAMES_MAX	256
+
+static bool is_noting;
+static unsigned int nnames;
+static struct name {
+	int	 dirfd;
+	char	 name[64];
+} names[NAMES_MAX];	/* those that disk has, though they are gone */
+
+static void
+kept_name(unsigned int i, char buf[64])
+{
+	snprintf(buf, 64, ".kept.%u", i);
+}
+
+/* ${name} is about to go. */
+static void
+note_name(int dirfd, const char *name)
+{
+	char kept[64];
+
+	if (!is_noting || nnames == NAMES_MAX ||
+	    strlen(name) >= sizeof(names[0].name))
+		return;
+	kept_name(nnames, kept);
+	if (linkat(dirfd, name, dirfd, kept, 0) == -1)
+		return;
+	names[nnames].dirfd = dirfd;
+	strcpy(names[nnames++].name, name);
+}
+
+static bool
+is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	    x.st_ino == y.st_ino;
+}
+
+/* ${fd} has been flushed: if it is a folder, with what has gone from it. */
+static void
+forget_names(int fd)
+{
+	char kept[64];
+	unsigned int i;
+
+	for (i = 0; i < nnames; i++) {
+		if (names[i].name[0] == '\0' ||
+		    !is_same_file(fd, names[i].dirfd))
+			continue;
+		kept_name(i, kept);
+		(void)syscall(SYS_unlinkat, names[i].dirfd, kept, 0);
+		names[i].name[0] = '\0';
+	}
+}
+
+void
+fault_names(bool is_noted)
+{
+	is_noting = is_noted;
+}
+
+void
+fault_power_cut(void)
+{
+	char kept[64];
+
+	is_noting = false;
+	while (nnames-- > 0) {
+		if (names[nnames].name[0] == '\0')
+			continue;
+		kept_name(nnames, kept);
+		(void)syscall(SYS_renameat2, names[nnames].dirfd, kept,
+		    names[nnames].dirfd, names[nnames].name, 0);
+	}
+	nnames = 0;
 }
 
 void
@@ -92,9 +172,13 @@ failed(int errnum)
 int
 fsync(int fd)
 {
-	int errnum = fails(FAULT_FSYNC);
+	int errnum = fails(FAULT_FSYNC), rv;
 
-	return errnum != 0 ? failed(errnum) : (int)syscall(SYS_fsync, fd);
+	if (errnum != 0)
+		return failed(errnum);
+	if ((rv = (int)syscall(SYS_fsync, fd)) == 0)
+		forget_names(fd);
+	return rv;
 }
 
 int
@@ -170,6 +254,7 @@ int
 unlinkat(int dirfd, const char *name, int flags)
 {
 	step();
+	note_name(dirfd, name);
 	return (int)syscall(SYS_unlinkat, dirfd, name, flags);
 }
 
@@ -177,5 +262,6 @@ int
 renameat(int olddirfd, const char *old, int newdirfd, const char *new)
 {
 	step();
+	note_name(olddirfd, old);
 	return (int)syscall(SYS_renameat2, olddirfd, old, newdirfd, new, 0);
 }

@@ -4,6 +4,8 @@
 #ifndef TEST_UNIT_CORE_SPOOL_FAULT_H
 #define TEST_UNIT_CORE_SPOOL_FAULT_H
 
+#include <stdbool.h>
+
 enum fault_call {
 	FAULT_FSYNC, FAULT_FDATASYNC, FAULT_PWRITE, FAULT_PWRITEV,
 	FAULT_FALLOCATE,
@@ -23,6 +25,12 @@ void fault_free(unsigned long long octets);
 
 /* fault_slow(us): Each pwrite(2) takes that long. */
 void fault_slow(int us);
+
+/* fault_names(is_noted): While ${is_noted}, a name that is removed or changed in a
+ * folder is not gone on disk until that is flushed.  fault_power_cut(): What is
+ * not gone is there again. */
+void fault_names(bool is_noted);
+void fault_power_cut(void);
 
 /* fault_kill_at(n): SIGKILL before the ${n}-th call from now; the calls above,
  * unlinkat(2) and renameat(2) count.  0: never. */
