@@ -178,7 +178,7 @@ void queue_message_free(struct queue *q, struct queue_message *m);
 bool queue_has_room_for(const struct queue *q, enum queue_class class);
 bool queue_has_room(struct queue *q);
 int queue_take(struct queue *q, const struct queue_record *record);
-bool queue_holds(struct queue *q, uint64_t id);
+unsigned int queue_holds(struct queue *q, uint64_t id);
 
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);

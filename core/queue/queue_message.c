@@ -232,10 +232,15 @@ queue_has_room(struct queue *q)
 	return queue_has_room_for(q, QUEUE_NEW);
 }
 
-bool
+unsigned int
 queue_holds(struct queue *q, uint64_t id)
 {
-	return queue_message_find(q, id, false) != NULL;
+	const struct queue_message *m;
+	unsigned int n = 0;
+
+	LIST_FOREACH (m, &q->buckets[bucket(id)], hash)
+		n += m->place.id == id && m->place.file != NULL;
+	return n;
 }
 
 int

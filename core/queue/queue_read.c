@@ -165,8 +165,7 @@ is_seq_possible(const struct queue_segment *seg, const struct spool_record *r)
 
 /* What its writer cannot have meant: NULL, or what is wrong. */
 static const char *
-wrong_with(const struct queue_spool *sp, const struct queue_segment *seg,
-    const struct spool_view *view)
+wrong_with(const struct queue_segment *seg, const struct spool_view *view)
 {
 	const struct spool_record *r = &view->record;
 
@@ -174,11 +173,6 @@ wrong_with(const struct queue_spool *sp, const struct queue_segment *seg,
 		return "sequence number";
 	if (!queue_segment_owns(seg, r->id))
 		return "id of another writer";
-	/* a body belongs to the record that was there first */
-	if ((r->flags & SPOOL_RECORD_LARGE) != 0 &&
-	    !queue_segment_is_done(seg, r->seq) &&
-	    sp->user->holds(sp->queue, r->id))
-		return "body of another record";
 	return NULL;
 }
 
@@ -192,7 +186,7 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 		.id = view->record.id };
 	int rc = 0;
 
-	if ((damage.what = wrong_with(sp, seg, view)) != NULL) {
+	if ((damage.what = wrong_with(seg, view)) != NULL) {
 		if (damage.offset >= seg->told_damage) {
 			seg->told_damage = view->record.end;
 			queue_segment_damage(sp, seg, &damage, false);
@@ -241,6 +235,7 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 		    &damage);
 		if (rc == 0) {
 			found_end(sp, seg, at);
+			queue_body_all_read(seg);
 			/* what is put back waits without a descriptor */
 			if (seg->is_read && seg->nheld == 0 && seg->nback > 0)
 				queue_segment_close_file(sp, seg);
@@ -276,6 +271,7 @@ rewind_segment(struct queue_spool *sp, struct queue_segment *seg)
 		return;
 	seg->rewind_ms = 0;
 	seg->nback = 0;
+	queue_body_rewind(seg);
 	seg->is_read = false;
 	seg->trouble_ms = 0;
 	seg->resume = SPOOL_PAGE;

@@ -1,5 +1,4 @@
-/* After records are done: use segments again, remove bodies, replace a log that
- * has grown.  What nobody needs: queue_sweep.c.
+/* After records are done: use segments again, replace a log that has grown.  What nobody needs: queue_sweep.c.
  * Owns: the order in which these are made durable.
  *
  * A segment of which every record is done needs no log any more when it has a new
@@ -17,7 +16,6 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/spool/spool_torn.h"
-#include "core/util/array.h"
 
 static bool
 is_finished(const struct queue_segment *seg)
@@ -244,30 +242,6 @@ queue_log_failed(struct queue_spool *sp, const char *event)
 	sp->acklog_errnum = errno;
 }
 
-void
-queue_recycle_body(struct queue_spool *sp, uint64_t id)
-{
-	uint64_t *bodies = array_fit(sp->bodies, &sp->bodies_room,
-	    sp->nbodies + 1, sizeof(*bodies));
-
-	if (bodies == NULL)
-		return;		/* the sweep finds it */
-	sp->bodies = bodies;
-	sp->bodies[sp->nbodies++] = id;
-}
-
-static void
-remove_bodies(struct queue_spool *sp)
-{
-	size_t i;
-
-	for (i = 0; i < sp->nbodies; i++)
-		if (spool_body_remove(sp->config.incoming_dirfd,
-		    sp->bodies[i]) == -1 && errno != ENOENT)
-			log_warn("body-remove", "folder=%s", "incoming");
-	sp->nbodies = 0;
-}
-
 static int
 flush_log(struct queue_spool *sp)
 {
@@ -306,5 +280,5 @@ queue_maintain_log(struct queue_spool *sp)
 		return;
 	}
 	sp->acklog_errnum = 0;
-	remove_bodies(sp);
+	queue_bodies_remove(sp);
 }

@@ -119,6 +119,8 @@ queue_segment_free(struct queue_spool *sp, struct queue_segment *seg)
 	RB_REMOVE(queue_segments, &sp->segments, seg);
 	partials_clear(seg);
 	free(seg->done);
+	free(seg->back.v);
+	free(seg->back_before.v);
 	free(seg->last_error);
 	free(seg);
 }
@@ -301,16 +303,20 @@ replay(void *closure, const struct acklog_entry *e)
 		queue_partial_drop(seg, e->seq);
 }
 
-/* Does the file that ${seg} has open bear its name? */
+/* Does the file that ${seg} has open bear its name?  Also note when it was
+ * written to, as nobody does any more. */
 static bool
-has_name(const struct queue_spool *sp, const struct queue_segment *seg)
+has_name(const struct queue_spool *sp, struct queue_segment *seg)
 {
 	char name[SPOOL_NAME];
 	struct stat st, named;
 
 	spool_segment_name("seg", seg->id, name);
-	return fstat(seg->fd, &st) == 0 &&
-	    fstatat(sp->config.incoming_dirfd, name, &named,
+	if (fstat(seg->fd, &st) == -1)
+		return false;
+	seg->written_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
+	    st.st_mtim.tv_nsec;
+	return fstatat(sp->config.incoming_dirfd, name, &named,
 	    AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }

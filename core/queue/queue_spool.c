@@ -179,10 +179,14 @@ spool_open_body(void *store, const struct queue_place *place)
 
 /* --- acknowledgements ----------------------------------------------------- */
 
-/* A record of ${seg} has to be read again later. */
+/* A record has to be read again later. */
 static void
-read_again(struct queue_spool *sp, struct queue_segment *seg)
+read_again(struct queue_spool *sp, const struct queue_place *place)
 {
+	struct queue_segment *seg = segment_of(place);
+
+	if (place->has_body)
+		queue_body_put_back(seg, place->id);
 	seg->nback++;
 	if (seg->rewind_ms == 0)
 		seg->rewind_ms = sp->now_ms +
@@ -196,7 +200,7 @@ spool_put_back(void *store, const struct queue_place *place, const char *error)
 
 	free(seg->last_error);
 	seg->last_error = strdup(error);
-	read_again(store, seg);
+	read_again(store, place);
 }
 
 static void
@@ -216,12 +220,12 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 		(void)queue_partial_add(seg, place->origin.seq, rcpt);
 	} else if (queue_segment_set_done(seg, place->origin.seq, place->origin.seq) == -1) {
 		/* no memory for the bit: the agent will find it delivered */
-		read_again(sp, seg);
+		read_again(sp, place);
 		return;
 	} else {
 		queue_partial_drop(seg, place->origin.seq);
 		if (place->has_body)
-			queue_recycle_body(sp, place->id);
+			queue_body_done(sp, seg, place->id);
 	}
 	/* An entry that the log does not take is no harm: the record is done
 	 * here, and after a crash the agent finds what it has delivered. */
@@ -278,21 +282,6 @@ spool_release(void *store, const struct queue_place *place)
 		queue_segment_close_file(sp, seg);
 }
 
-/* The file of a damaged body, under a name that nothing here removes: its
- * record is done now, so the sweep would. */
-static void
-keep_body(const struct queue_spool *sp, uint64_t id)
-{
-	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
-	int dirfd = sp->config.incoming_dirfd;
-
-	spool_body_name(id, name);
-	snprintf(kept, sizeof(kept), "damaged.%s", name);
-	if (renameat(dirfd, name, dirfd, kept) == 0)
-		log_errx("body-kept", "file=%s reason=%s", kept,
-		    "it is damaged; remove it when you have looked at it");
-}
-
 static void
 spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 {
@@ -303,7 +292,7 @@ spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 	queue_segment_damage(store, seg, &damage, false);
 	seg->is_damaged = true;
 	if (place->has_body)
-		keep_body(store, place->id);
+		queue_body_keep(store, seg, place->id);
 }
 
 /* --- deferred messages ---------------------------------------------------- */

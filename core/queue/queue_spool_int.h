@@ -47,6 +47,12 @@ struct queue_partial {
 };
 RB_HEAD(queue_partials, queue_partial);
 
+struct queue_ids {
+	uint64_t	*v;
+	size_t		 n, room;
+	bool		 is_sorted;
+};
+
 enum segment_state {
 	SEGMENT_ACTIVE,		/* its writer has it locked: read to ${limit} */
 	SEGMENT_DEAD		/* its writer died, or is done with it: read to
@@ -90,7 +96,11 @@ struct queue_segment {
 	size_t		 done_octets;
 	struct queue_partials partials;
 	size_t		 nheld;		/* messages that the queue works on */
+	int64_t		 written_ns;	/* of one in the state DEAD: when last, by the wall clock */
 	size_t		 nback;		/* records put back, to be read again */
+	struct queue_ids back;	/* the bodies that they name */
+	struct queue_ids back_before;	/* the same, before the last rewind, until it is read to the end again */
+	bool		 has_back_unknown;	/* there was no memory for some */
 	unsigned int	 nrewinds;
 	int64_t		 rewind_ms;	/* when to read them again; 0: not */
 	int64_t		 trouble_ms;	/* not before that */
@@ -98,10 +108,17 @@ struct queue_segment {
 };
 RB_HEAD(queue_segments, queue_segment);
 
+/* The file of a body whose record is done */
+struct queue_body {
+	uint64_t	 id;
+	int64_t		 written_ns;	/* of its record's segment */
+};
+
 /* A writer, by its number */
 struct queue_writer {
 	unsigned int	 nchannels;	/* to it; 0: it is not there */
 	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
+	int64_t		 unread_ns;	/* for queue_bodies_remove() */
 	struct log_burst damage_burst;	/* of lines about damage in its segments */
 	struct log_burst kept_burst;	/* of lines about those that are set aside */
 	struct log_bound end_bound;	/* of lines about wrong ends */
@@ -131,7 +148,8 @@ struct queue_spool {
 	bool		 is_first_scan;
 	bool		 has_removed;	/* segments' names, perhaps not yet on disk */
 
-	uint64_t	*bodies;	/* to be removed when the log is on disk */
+	int64_t		 unread_early_ns; /* the same, of segments of an earlier version */
+	struct queue_body *bodies;	/* to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;
 
 	bool		 is_short;	/* of room: the reserve is given up */
@@ -237,8 +255,25 @@ void queue_room_check(struct queue_spool *sp);
 void queue_log_failed(struct queue_spool *sp, const char *event);
 void queue_recycle(struct queue_spool *sp);
 void queue_maintain_log(struct queue_spool *sp);
-/* queue_recycle_body(sp, id): Remove the body when the log is on disk. */
-void queue_recycle_body(struct queue_spool *sp, uint64_t id);
+
+/* core/queue/queue_body.c
+ * queue_body_done(sp, seg, id): The record in ${seg} that names body.${id} is
+ * done.
+ * queue_bodies_remove(sp): The log is on disk: remove those that are done with.
+ * queue_body_put_back(seg, id): A record of ${seg} that names it waits there.
+ * queue_body_rewind(seg), queue_body_all_read(seg): All of ${seg} is going to be
+ * read again; has been.
+ * queue_body_keep(sp, seg, id): It is not what the record in ${seg} says, which
+ * is given up.  Unless another record may name it, give it a name that nothing
+ * here removes. */
+void queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
+    uint64_t id);
+void queue_bodies_remove(struct queue_spool *sp);
+void queue_body_put_back(struct queue_segment *seg, uint64_t id);
+void queue_body_rewind(struct queue_segment *seg);
+void queue_body_all_read(struct queue_segment *seg);
+void queue_body_keep(struct queue_spool *sp, const struct queue_segment *seg,
+    uint64_t id);
 
 /* core/queue/queue_sweep.c
  * queue_sweep(sp): When sweep_ms has come: begin a sweep, or go on with it a

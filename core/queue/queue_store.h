@@ -65,8 +65,9 @@ struct queue_store_user {
 	int	(*take)(struct queue *q, const struct queue_record *record);
 	/* forget(q, file): It is about to be closed: no job names it now. */
 	void	(*forget)(struct queue *q, struct queue_file *file);
-	/* holds(q, id): Whether a new message with that id is being worked on. */
-	bool	(*holds)(struct queue *q, uint64_t id);
+	/* holds(q, id): How many new messages with that id are being worked
+	 * on. */
+	unsigned int (*holds)(struct queue *q, uint64_t id);
 };
 
 /* A change of the deferred rows */

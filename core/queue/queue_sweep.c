@@ -19,9 +19,9 @@ body_is_known(void *closure, uint64_t id)
 	size_t i;
 
 	for (i = 0; i < sp->nbodies; i++)
-		if (sp->bodies[i] == id)
+		if (sp->bodies[i].id == id)
 			return true;
-	return sp->user->holds(sp->queue, id);
+	return sp->user->holds(sp->queue, id) > 0;
 }
 
 /* The next sweep may find them free to go, if nobody has to do anything. */

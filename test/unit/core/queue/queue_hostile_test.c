@@ -222,33 +222,6 @@ Test(queue_hostile, a_free_segment_is_kept_only_for_its_living_writer)
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_SEGMENT), 0);
 }
 
-Test(queue_hostile, a_second_claim_of_a_body_does_not_remove_it)
-{
-	char body[5000], name[SPOOL_NAME];
-	struct qf_segment second;
-
-	memset(body, 'l', sizeof(body));
-	qf_segment(&f, &s, 1);
-	qf_large(&f, &s, QF_ID(3), body, sizeof(body));
-	spool_body_name(QF_ID(3), name);
-	qf_committed(&f, &s, false);
-	qf_pass(&f, 0);
-	cr_assert_eq(f.njobs, 1);
-	/* the record again, in another segment */
-	cr_assert_eq(unlinkat(f.incoming, name, 0), 0);
-	qf_segment(&f, &second, 2);
-	qf_large(&f, &second, QF_ID(3), body, sizeof(body));
-	qf_committed(&f, &second, false);
-	spool_segment_close(&second.file);
-	qf_pass(&f, 5000);
-	cr_assert_eq(f.njobs, 1, "the first one alone");
-	cr_assert(qf_exists(&f, f.incoming, name));
-	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000002001.1"));
-	qf_finish(&f, 0);
-	qf_pass(&f, 2000);
-	cr_assert_not(qf_exists(&f, f.incoming, name));
-}
-
 /* The rows of the deferred store: "id rcpt;" each, by recipient */
 static char *
 rows(void)

@@ -1,0 +1,187 @@
+/* The files of large bodies: when they are done with.
+ * Owns: that no body goes while a record that names it is not done.
+ *
+ * Whoever writes a record chooses the body that it names, so two may name the
+ * same.  One that its writer has added since it was taken over stands in a
+ * segment that was written to after the one with the first, or in the same. */
+
+#include "core/queue/queue_spool_int.h"
+
+#include <sys/param.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/process/log.h"
+#include "core/util/array.h"
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+has_id(struct queue_ids *ids, uint64_t id)
+{
+	if (ids->n == 0)
+		return false;
+	if (!ids->is_sorted)
+		qsort(ids->v, ids->n, sizeof(id), compare);
+	ids->is_sorted = true;
+	return bsearch(&id, ids->v, ids->n, sizeof(id), compare) != NULL;
+}
+
+static void
+add_id(struct queue_segment *seg, struct queue_ids *ids, uint64_t id)
+{
+	uint64_t *v = array_fit(ids->v, &ids->room, ids->n + 1, sizeof(id));
+
+	if (v == NULL) {
+		seg->has_back_unknown = true;
+		return;
+	}
+	ids->v = v;
+	ids->v[ids->n++] = id;
+	ids->is_sorted = false;
+}
+
+static void
+clear_ids(struct queue_ids *ids)
+{
+	free(ids->v);
+	memset(ids, 0, sizeof(*ids));
+}
+
+void
+queue_body_put_back(struct queue_segment *seg, uint64_t id)
+{
+	add_id(seg, &seg->back, id);
+}
+
+void
+queue_body_rewind(struct queue_segment *seg)
+{
+	size_t i;
+
+	for (i = 0; i < seg->back.n; i++)
+		add_id(seg, &seg->back_before, seg->back.v[i]);
+	clear_ids(&seg->back);
+}
+
+void
+queue_body_all_read(struct queue_segment *seg)
+{
+	clear_ids(&seg->back_before);
+	if (seg->nback == 0)
+		seg->has_back_unknown = false;
+}
+
+/* May ${seg} have records that are not known, of the number or of any? */
+static bool
+is_unread(const struct queue_segment *seg)
+{
+	return !seg->is_unusable && ((seg->state == SEGMENT_DEAD &&
+	    !seg->is_read) || seg->has_back_unknown);
+}
+
+/* For each number, when the oldest segment was written to that is not read. */
+static void
+see_unread(struct queue_spool *sp)
+{
+	struct queue_segment *seg;
+	struct queue_writer *w;
+	size_t i;
+
+	for (i = 0; i < sizeof(sp->writers) / sizeof(sp->writers[0]); i++)
+		sp->writers[i].unread_ns = INT64_MAX;
+	sp->unread_early_ns = INT64_MAX;
+	RB_FOREACH (seg, queue_segments, &sp->segments) {
+		w = &sp->writers[spool_number(seg->id)];
+		if (!is_unread(seg))
+			continue;
+		if (seg->is_early)
+			sp->unread_early_ns = MIN(sp->unread_early_ns,
+			    seg->written_ns);
+		w->unread_ns = MIN(w->unread_ns, seg->written_ns);
+	}
+}
+
+/* The record of ${body} is done.  May another that is not name it, but for
+ * ${nheld} in memory? */
+static bool
+may_be_named(struct queue_spool *sp, const struct queue_body *body,
+    unsigned int nheld)
+{
+	unsigned int number = spool_number(body->id);
+	struct queue_segment *seg;
+
+	if (sp->user->holds(sp->queue, body->id) > nheld ||
+	    MIN(sp->writers[number].unread_ns, sp->unread_early_ns) <
+	    body->written_ns)
+		return true;
+	RB_FOREACH (seg, queue_segments, &sp->segments)
+		if (has_id(&seg->back, body->id) ||
+		    has_id(&seg->back_before, body->id))
+			return true;
+	return false;
+}
+
+static struct queue_body
+body_of(const struct queue_segment *seg, uint64_t id)
+{
+	return (struct queue_body){ .id = id, .written_ns =
+	    seg->state == SEGMENT_DEAD ? seg->written_ns : INT64_MAX };
+}
+
+void
+queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
+    uint64_t id)
+{
+	struct queue_body *bodies = array_fit(sp->bodies, &sp->bodies_room,
+	    sp->nbodies + 1, sizeof(*bodies));
+
+	if (bodies == NULL)
+		return;		/* the sweep finds it */
+	sp->bodies = bodies;
+	sp->bodies[sp->nbodies++] = body_of(seg, id);
+}
+
+void
+queue_bodies_remove(struct queue_spool *sp)
+{
+	size_t i, n = 0;
+
+	if (sp->nbodies == 0)
+		return;
+	see_unread(sp);
+	for (i = 0; i < sp->nbodies; i++)
+		if (may_be_named(sp, &sp->bodies[i], 0))
+			sp->bodies[n++] = sp->bodies[i];
+		else if (spool_body_remove(sp->config.incoming_dirfd,
+		    sp->bodies[i].id) == -1 && errno != ENOENT)
+			log_warn("body-remove", "folder=%s", "incoming");
+	sp->nbodies = n;
+}
+
+void
+queue_body_keep(struct queue_spool *sp, const struct queue_segment *seg,
+    uint64_t id)
+{
+	const struct queue_body body = body_of(seg, id);
+	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
+	int dirfd = sp->config.incoming_dirfd;
+
+	see_unread(sp);
+	if (may_be_named(sp, &body, 1))
+		return;
+	spool_body_name(id, name);
+	snprintf(kept, sizeof(kept), "damaged.%s", name);
+	if (renameat(dirfd, name, dirfd, kept) == 0)
+		log_errx("body-kept", "file=%s reason=%s", kept,
+		    "it is damaged; remove it when you have looked at it");
+}
