@@ -11,6 +11,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/param.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -184,6 +185,14 @@ on_done(struct host_files *f, struct channel_msg *msg, struct answer *a)
 	return a->done.ask == f->asks;
 }
 
+static bool
+is_plain(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int
 on_file(struct host_files *f, struct channel_msg *msg, struct answer *a)
 {
@@ -194,6 +203,11 @@ on_file(struct host_files *f, struct channel_msg *msg, struct answer *a)
 	msg->fd = -1;
 	a->done = (struct msg_answer){ .ask = f->asks,
 		.errnum = a->fd == -1 ? EMFILE : 0 };
+	if (a->fd != -1 && !is_plain(a->fd)) {
+		(void)fileio_close_passed(a->fd);
+		a->fd = -1;
+		a->done.errnum = EBADMSG;
+	}
 	return 1;
 }
 
@@ -441,6 +455,11 @@ files_segment(void *files, uint64_t octets, struct spool_segment *segment_r,
 
 	if (ask(f, S_SEGMENT, octets, &a) == -1)
 		return -1;
+	if (a.fd == -1 || a.file.octets != octets) {
+		fileio_close(a.fd);
+		errno = EBADMSG;
+		return -1;
+	}
 	id = a.file.id;
 	segment_r->fd = a.fd;
 	segment_r->header = (struct spool_header){ .segment = id,
@@ -471,7 +490,10 @@ files_body(void *files, uint64_t id)
 {
 	struct answer a;
 
-	return ask(files, S_BODY, id, &a) == -1 ? -1 : a.fd;
+	if (ask(files, S_BODY, id, &a) == -1)
+		return -1;
+	errno = EBADMSG;	/* where it said that it is done, and gave none */
+	return a.fd;
 }
 
 static void

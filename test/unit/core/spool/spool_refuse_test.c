@@ -301,14 +301,14 @@ Test(spool_refuse, a_segment_that_cannot_be_wiped_holds_up_no_other)
 	fixture_init(&f);
 	fail_both(&w, helds, msgs, &f);
 	good = helds[0].segment.fd;
-	helds[0].segment.fd = fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	helds[0].segment.fd = fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	spool_wipe_all(&w);
 	cr_assert(helds[0].is_failed);
 	cr_assert(is_readable(&f, 1));
 	cr_assert_not(helds[1].is_failed);
 	cr_assert_not(is_readable(&f, 2));
 	cr_assert_eq(STAILQ_FIRST(&w.done), &msgs[1]);
-	cr_assert_eq(w.notes[SPOOL_NOTE_WIPE], EBADF);
+	cr_assert_eq(w.notes[SPOOL_NOTE_WIPE], ENOSPC);
 	cr_assert(w.is_wipe_wanted, "to be tried again");
 	helds[0].segment.fd = good;
 	spool_wipe_all(&w);

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,4 +313,66 @@ Test(spoold_writer, closing_does_not_wait_for_it)
 	writer_open(&x);
 	writer_close(&x);
 	cr_assert_lt(monotonic_ms() - start, HOST_FILES_ASK_MS / 2);
+}
+
+/* A spoold that has been taken over: segments that cannot be written to, and
+ * pipes for bodies. */
+static void
+answer_badly(struct channel *c, int segment_fd, int pipe_fd)
+{
+	struct msg_answer done = { .left = UINT64_MAX };
+	struct msg_file file = { .generation = 2, .nonce = 1,
+		.octets = SPX_SIZE };
+	struct channel_msg msg;
+	struct msg_ask a;
+
+	while (channel_recv(c, &msg) == 1) {
+		if (msg.type == S_MARK || msg.type == S_DROP)
+			continue;
+		memcpy(&a, msg.base, sizeof(a));
+		done.ask = file.ask = a.ask;
+		if (msg.type == S_SEGMENT || msg.type == S_BODY)
+			cr_assert_eq(channel_send(c, S_FILE, &file, NULL, 0,
+			    fcntl(msg.type == S_BODY ? pipe_fd : segment_fd,
+			    F_DUPFD_CLOEXEC, 0)), 0);
+		else
+			cr_assert_eq(channel_send(c, S_DONE, &done, NULL, 0,
+			    -1), 0);
+	}
+}
+
+Test(spoold_writer, files_that_are_none_fail_their_mail_and_no_more)
+{
+	const struct msg_number number = { .number = 77,
+		.lowest_us = spool_id_now_us() };
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	int fds[2], pipes[2], segment_fd;
+	struct channel *c;
+	struct writer x;
+
+	cr_assert_eq(pipe(pipes), 0);
+	segment_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	cr_assert_neq(segment_fd, -1);
+	cr_assert_eq(channel_pair(fds), 0);
+	c = channel_open(fds[0], msg_rows, NMSGS, ROLE_SPOOLD, ROLE_WORKER);
+	cr_assert_not_null(c);
+	cr_assert_eq(channel_send(c, S_NUMBER, &number, NULL, 0, -1), 0);
+	writer_open(&x);
+	host_files_connect(x.files, fds[1]);
+	work(&x, &x.opened, 1);
+	cr_assert_eq(send_mail(&x, 10), 0);
+	cr_assert_eq(send_mail(&x, 20000), 0);
+	while (x.ndone < 2) {
+		cr_assert_lt(monotonic_ms(), end, "%d", x.ndone);
+		spool_writer_pass(x.w);
+		answer_badly(c, segment_fd, pipes[0]);
+		(void)usleep(1000);
+		spool_writer_dispatch(x.w);
+	}
+	cr_assert_eq(x.nfailed, 2);
+	writer_close(&x);
+	channel_free(c);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(segment_fd);
 }
