@@ -5,6 +5,7 @@
 #include "test/hostile/hostile.h"
 
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -145,6 +146,53 @@ trick_drop(uint64_t arg, unsigned int)
 			(void)hostile_write(l, buf, len, &fd, 1);
 		}
 	}
+	return true;
+}
+
+#define HOARD_TURNS	1000
+#define HOARD_OCTETS	(128 * 1024)
+
+/* The descriptor in the next answer of spoold, whosever it is; -1: none. */
+static int
+answered_file(const struct hostile_link *l)
+{
+	union {
+		struct cmsghdr	align;
+		char		buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	unsigned char packet[256];
+	struct iovec iov = { .iov_base = packet, .iov_len = sizeof(packet) };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf) };
+	const struct cmsghdr *cm;
+	int fd = -1;
+
+	if (recvmsg(channel_fd(l->ch), &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) >
+	    0 && (cm = CMSG_FIRSTHDR(&mh)) != NULL &&
+	    cm->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	return fd;
+}
+
+bool
+trick_hoard(uint64_t arg, unsigned int turn)
+{
+	static const char junk[HOARD_OCTETS] = "junk";
+	const struct msg_ask ask = { .ask = UINT32_MAX,
+		.value = arg + ((uint64_t)turn + 1) * 4096 };
+	const struct hostile_link *l = hostile_link_to(ROLE_SPOOLD);
+	static uint64_t n;
+	int fd;
+
+	(void)hostile_send(ROLE_SPOOLD, S_BODY, &ask, NULL, 0);
+	if (l != NULL && (fd = answered_file(l)) != -1) {
+		n += pwrite(fd, junk, sizeof(junk), 0) == sizeof(junk);
+		(void)close(fd);
+	}
+	if (turn < HOARD_TURNS)
+		return false;
+	hostile_say("hoarded", n);
 	return true;
 }
 

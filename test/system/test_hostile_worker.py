@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 
-from harness import Client, body_of, wait_for
+from harness import Client, body_of, mount_tmpfs, unshare_mounts, wait_for
 from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
 from messages import big
 
@@ -189,6 +189,40 @@ def test_a_worker_that_asks_for_files_of_another(d):
         s.ctl('queue', 'retry', 'all')
         got = s.wait_mail(6, 'later')
         assert [body_of(m) for m in got] == [big(9000)] * 6
+
+
+def test_a_worker_that_takes_the_disk(d):
+    """Closed files are its own, too: the last fifth is left to the others."""
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '64m')
+    with Hostile(d, spool=f'{d}/disk/spool', workers=2,
+                 conf='segment_size = 1M\nspool_large_message = 20000\n') as s:
+        ids = {}
+        while set(ids) != {1, 2}:
+            with Client(s.port) as one, Client(s.port) as two:
+                for c in one, two:
+                    c.hello()
+                    id = id_of(c.mail(b'Subject: x\r\n\r\n'))
+                    ids[s.slot_of(id)] = id
+        s.play('worker 1', 'hoard', number_of(ids[1]))
+        assert s.said('hoarded') > 200          # it could go on for a while
+        disk = os.statvfs(f'{d}/disk')
+        assert disk.f_bavail > disk.f_blocks / 8, (disk.f_bavail, disk.f_blocks)
+        taken = 0
+        for _ in range(50):                     # by the other worker
+            with Client(s.port) as one, Client(s.port) as two:
+                for c in one, two:
+                    c.hello()
+                    try:
+                        id = id_of(c.mail(big(30000)))
+                    except AssertionError as e:
+                        assert "'45" in str(e), e
+                        continue
+                    taken += s.slot_of(id) == 2
+            if taken >= 5:
+                break
+        assert taken >= 5, taken
+        assert 'event=spoold-share ' in s.log()
 
 
 def test_a_worker_that_keeps_its_segments(d):
