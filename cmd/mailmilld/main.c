@@ -10,11 +10,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/master/config.h"
-#include "cmd/mailmilld/master/daemon.h"
-#include "cmd/mailmilld/master/master.h"
-#include "cmd/mailmilld/master/needs.h"
-#include "cmd/mailmilld/master/spooldir.h"
+#include "cmd/mailmilld/master/config/config.h"
+#include "cmd/mailmilld/master/needs/daemon.h"
+#include "cmd/mailmilld/master/needs/needs.h"
+#include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/master/state/state.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"

@@ -222,7 +222,7 @@ SPOIL = {
         ('core/util/netmask.c', append('\n#include "core/loop/timers.h"\n')),
         ('proto/parse/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
         ('cmd/mailmilld/keyd/keyd.c',
-         append('\n#include "cmd/mailmilld/master/master.h"\n')),
+         append('\n#include "cmd/mailmilld/master/state/state.h"\n')),
         ('proto/mailaddr.h', append('\n#include "cmd/settings/paths.h"\n'))],
     rooms.rooms_have_no_circle: [
         ('proto/parse/mailaddr.c',
@@ -269,13 +269,13 @@ SPOIL = {
         ('cmd/mailmilld/role/child.c',
          lambda s: s.replace('[M_DRAIN]', '[0]'))],
     roles.roles_are_described_in_their_folders: [
-        ('cmd/mailmilld/master/links.c',
+        ('cmd/mailmilld/master/procs/links.c',
          append('\nint a[] = { [ROLE_KEYD] = 1 };\n')),
         ('cmd/mailmilld/role/privs.c', append('\nint a = ROLE_AUTHD;\n'))],
     logs.log_events_are_in_the_manual: [
         ('cmd/mailmilld/master/step.c',
          lambda s: s.replace('"process-ready"', '"process-up"')),
-        ('cmd/mailmilld/master/outage.c',
+        ('cmd/mailmilld/master/procs/outage.c',
          lambda s: s.replace('reason=%s', 'why=%s')),
         ('cmd/mailmilld/master/signals.c',
          lambda s: s.replace('LOG_LEVEL_NOTICE', 'LOG_LEVEL_INFO')),

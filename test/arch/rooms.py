@@ -13,6 +13,8 @@ from tree import PARTS, objects_of, sources, text
 
 CORE = 'core core/util'
 LOOP = CORE + ' core/loop core/process'
+MASTER = LOOP + ' proto cmd/settings cmd/mailmilld/role cmd/mailmilld/creds' \
+    ' cmd/mailmilld/master/config cmd/mailmilld/master/state'
 MAY = {room: set(may.split()) | {room} for room, may in {
     'core':             '',
     'core/util':        'core',
@@ -57,10 +59,34 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/authd':      LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/authd/mech'
                                 ' cmd/mailmilld/authd/back',
-    'cmd/mailmilld/master':     LOOP + ' proto proto/server tls cmd/settings'
-                                ' cmd/mailmilld/role cmd/mailmilld/creds',
+    # the master: what it knows is at the bottom, what decides at the top
+    'cmd/mailmilld/master/config':   CORE + ' core/process core/conf proto tls'
+                                     ' cmd/settings cmd/mailmilld/role'
+                                     ' cmd/mailmilld/creds',
+    'cmd/mailmilld/master/state':    MASTER,
+    'cmd/mailmilld/master/needs':    MASTER,
+    'cmd/mailmilld/master/sessions': MASTER,
+    'cmd/mailmilld/master/procs':    MASTER + ' cmd/mailmilld/master/sessions',
+    'cmd/mailmilld/master/certs':    MASTER + ' cmd/mailmilld/master/procs',
+    'cmd/mailmilld/master/start':    MASTER + ' cmd/mailmilld/master/needs'
+                                     ' cmd/mailmilld/master/sessions'
+                                     ' cmd/mailmilld/master/procs'
+                                     ' cmd/mailmilld/master/certs',
+    'cmd/mailmilld/master/control':  MASTER + ' cmd/mailmilld/master/needs'
+                                     ' cmd/mailmilld/master/sessions'
+                                     ' cmd/mailmilld/master/procs'
+                                     ' cmd/mailmilld/master/certs',
+    'cmd/mailmilld/master':          MASTER + ' cmd/mailmilld/master/needs'
+                                     ' cmd/mailmilld/master/sessions'
+                                     ' cmd/mailmilld/master/procs'
+                                     ' cmd/mailmilld/master/certs'
+                                     ' cmd/mailmilld/master/start'
+                                     ' cmd/mailmilld/master/control',
     'cmd/mailmilld':            LOOP + ' tls cmd/settings cmd/mailmilld/role'
-                                ' cmd/mailmilld/master',
+                                ' cmd/mailmilld/master'
+                                ' cmd/mailmilld/master/state'
+                                ' cmd/mailmilld/master/config'
+                                ' cmd/mailmilld/master/needs',
 }.items()}
 # headers that more rooms may use than the room they lie in
 ALSO = {
@@ -74,14 +100,16 @@ ALSO = {
     # what the queue gives an agent to do
     'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
     # the master chooses the numbers in the names of the spool's files
-    'core/spool/spool_id.h': {'cmd/mailmilld/master'},
-    'core/spool/spool_segment.h': {'cmd/mailmilld/master'},
+    'core/spool/spool_id.h': {'cmd/mailmilld/master/needs',
+                              'cmd/mailmilld/master/start'},
+    'core/spool/spool_segment.h': {'cmd/mailmilld/master/needs'},
     # which ids belong to the account of a role
     'core/table/subid.h': {'cmd/mailmilld/role'},
     # a reload checks whether authd could open its back ends
-    'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master'},
+    'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master/config'},
     # and whether the agents could reach the Maildirs
-    'cmd/mailmilld/deliver/maildir_check.h': {'cmd/mailmilld/master'},
+    'cmd/mailmilld/deliver/maildir_check.h': {
+        'cmd/mailmilld/master/config'},
     # the master keeps the counters of failed logins for the next authd
     'cmd/mailmilld/authd/auth_limit.h': {'cmd/mailmilld/master'},
 }

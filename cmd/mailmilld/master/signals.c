@@ -2,7 +2,7 @@
  * Owns: the signalfd, which signal means what.
  * A signal is only noted; step.c acts on it. */
 
-#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/state/state.h"
 
 #include <sys/signalfd.h>
 #include <sys/wait.h>

@@ -10,7 +10,7 @@
  * The other files note what they learn in struct master and struct proc and set
  * m->has_news; only this one decides what follows. */
 
-#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/state/state.h"
 
 #include <sys/wait.h>
 
@@ -18,8 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/master/certs.h"
-#include "cmd/mailmilld/master/daemon.h"
+#include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/needs/daemon.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/version.h"
 #include "core/process/syscalls.h"

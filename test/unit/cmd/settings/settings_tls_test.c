@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/mailmilld/master/tls_options.h"
+#include "cmd/mailmilld/master/config/tls_options.h"
 #include "cmd/settings/settings_tls.h"
 
 #define PAIR(name) \

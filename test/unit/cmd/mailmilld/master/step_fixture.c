@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/master/certs.h"
-#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/state/state.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/clock.h"

@@ -27,7 +27,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
-#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/state/state.h"
 
 struct step_line {
 	const char	*happens;

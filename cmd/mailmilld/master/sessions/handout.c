@@ -1,0 +1,330 @@
+/* From the listening socket to a worker.
+ * Owns: accepting, the 421 of what admit.c refuses, the choice of the worker,
+ * what happens when descriptors run out.
+ * Never reads from a client: the limits are answered in place of the banner,
+ * and where TLS or a PROXY header comes first, not at all. */
+
+#include "cmd/mailmilld/master/state/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/lim.h"
+#include "core/util/fileio.h"
+
+#define ACCEPTS_PER_PASS	64	/* of one listener */
+#define PAUSE_MS		50	/* when descriptors have run out */
+#define ROOM_MS			10	/* when all workers are behind */
+#define SAY_MS			10000	/* between warnings of that */
+#define WORKERS_MAX		256	/* as in setting.def */
+
+/* --- accepting one -------------------------------------------------------- */
+
+static int
+accept_one(const struct listener *l, accept_addr *peer)
+{
+	socklen_t len = sizeof(*peer);
+	int fd;
+
+	memset(peer, 0, sizeof(*peer));
+	fd = accept4(l->fd, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1)
+		addr_copy(&peer->sa, &peer->sa);
+	return fd;
+}
+
+/* --- refusing ------------------------------------------------------------- */
+
+/* Does a session begin with a banner in the clear?  A client that expects TLS
+ * would take a line of text for a broken handshake, and a proxy sends its
+ * header before it reads anything. */
+static bool
+is_greeted(const struct listener *l, const accept_addr *peer)
+{
+	const struct esmtp_options *o = settings_options_for(
+	    l->master->config.settings, l->index, &peer->sa);
+
+	return !o->use_ssl && !o->proxy_protocol;
+}
+
+/* Answer in place of the banner, without waiting, and close. */
+static void
+refuse(const struct listener *l, const accept_addr *peer, int fd,
+    enum esmtp_reply_id id)
+{
+	char buf[LIM_REPLY_LINE];
+	size_t len;
+
+	if (is_greeted(l, peer)) {
+		len = esmtp_reply_row_format(id, buf, sizeof(buf));
+		/* a new socket has room for one line; if not, the client only
+		 * sees that the connection ends */
+		(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	close(fd);
+}
+
+/* As in the configuration. */
+static const char *
+listener_of(const struct listener *l)
+{
+	return l->master->config.settings->listens[l->index].name;
+}
+
+/* --- handing out ---------------------------------------------------------- */
+
+static bool
+proc_takes_sessions(const struct master *m, const struct proc *p)
+{
+	return p->role == ROLE_WORKER && p->state == PROC_READY &&
+	    p->generation == m->config.generation && p->ce != NULL &&
+	    !p->is_lost && !p->is_killed && p->offence == NULL;
+}
+
+/* Can a connection that is accepted now be sent to a worker? */
+static bool
+has_room(struct master *m)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (proc_takes_sessions(m, p) && taken_has_room(p))
+			return true;
+	return false;
+}
+
+/* The worker for the next session; NULL: all are full, or there is none.  One
+ * that has ${moved} has nowhere else to wait. */
+static struct proc *
+pick_worker(struct master *m, bool is_moved)
+{
+	struct book *books[WORKERS_MAX];
+	struct proc *procs[WORKERS_MAX], *p;
+	size_t n = 0;
+	int i;
+
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (n == WORKERS_MAX || !proc_takes_sessions(m, p) ||
+		    (is_moved ? taken_is_late(p) : !taken_has_room(p)))
+			continue;
+		books[n] = p->book;
+		procs[n++] = p;
+	}
+	i = n == 0 ? -1 : book_pick(books, n, &m->rotor);
+	return i == -1 ? NULL : procs[i];
+}
+
+/* Give ${fd} to a worker: a new session, or one that has been ${moved}.  Takes
+ * ${fd} when it returns 0. */
+static int
+hand_out(struct listener *l, int fd, const accept_addr *peer,
+    enum ledger_kind kind, struct msg_move *moved,
+    enum esmtp_reply_id *refusal_r)
+{
+	struct msg_session new = { 0 }, *ms = moved == NULL ? &new :
+	    &moved->session;
+	struct proc *p;
+	int error;
+
+	ms->listener = (uint32_t)l->index;
+	addr_copy(&ms->peer.sa, &peer->sa);
+	*refusal_r = RPL_SESSIONS;
+	while ((p = pick_worker(l->master, moved != NULL)) != NULL) {
+		if (book_add(p->book, &peer->sa, kind, &l->sessions,
+		    l->service, &ms->handle) == -1)
+			break;
+		if (chanev_send(p->ce, moved == NULL ? M_SESSION : M_MOVE,
+		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0) {
+			taken_add(p);
+			return 0;
+		}
+		error = errno;
+		book_remove(p->book, ms->handle);
+		*refusal_r = RPL_SHUTDOWN;
+		if (error != EPIPE)
+			break;
+		/* it has died, but SIGCHLD has not been read yet */
+		p->is_lost = true;
+	}
+	return -1;
+}
+
+static void
+handle_connection(struct listener *l, int fd, accept_addr *peer)
+{
+	enum esmtp_reply_id refusal;
+	enum ledger_kind kind;
+
+	stats_inc(STATS_CONNECTIONS);
+	refusal = admit_new(l, peer, &kind);
+	if (refusal == RPL_OK) {
+		if (hand_out(l, fd, peer, kind, NULL, &refusal) == 0)
+			return;
+		admit_refused(l, peer, "workers", &l->refusals);
+	}
+	refuse(l, peer, fd, refusal);
+}
+
+/* --- moving --------------------------------------------------------------- */
+
+/* It was greeted by the old worker: where no worker takes it, this is its end.
+ */
+static void
+say_goodbye(int fd)
+{
+	char buf[LIM_REPLY_LINE];
+	size_t len = esmtp_reply_row_format(RPL_SHUTDOWN, buf, sizeof(buf));
+
+	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)fileio_close_passed(fd);
+}
+
+/* Is ${fd} a socket of TCP? */
+static bool
+is_tcp(int fd)
+{
+	socklen_t len = sizeof(int);
+	int protocol = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	    protocol == IPPROTO_TCP;
+}
+
+/* The other end of the connection ${fd}.  Return 0, or -1: it has ended. */
+static int
+other_end(int fd, accept_addr *peer_r)
+{
+	socklen_t len = sizeof(*peer_r);
+
+	memset(peer_r, 0, sizeof(*peer_r));
+	if (getpeername(fd, &peer_r->sa, &len) == -1)
+		return -1;
+	addr_copy(&peer_r->sa, &peer_r->sa);
+	return 0;
+}
+
+/* The old worker may be in bad hands.  It can only give away a session that it
+ * has, and a socket that is connected to that session's client; what it says of
+ * the session decides nothing that the client could not have had by itself. */
+int
+handout_move(struct proc *p, struct msg_move *move, int fd)
+{
+	uint64_t handle = move->session.handle;
+	struct master *m = p->master;
+	enum esmtp_reply_id refusal;
+	struct listener *l;
+	struct tally *tally = book_listener(p->book, handle);
+	accept_addr peer;
+
+	if (tally == NULL || p->state != PROC_DRAINING ||
+	    (fd != -1 && !is_tcp(fd))) {
+		proc_offends(p, "M_MOVE");
+		return -1;
+	}
+	/* without a descriptor: this process had none left */
+	if (fd == -1 || other_end(fd, &peer) == -1) {
+		/* the client has left meanwhile */
+		(void)book_remove(p->book, handle);
+		return -1;
+	}
+	if (!book_is_from(p->book, handle, &peer.sa)) {
+		proc_offends(p, "M_MOVE");
+		return -1;
+	}
+	l = (struct listener *)(void *)((char *)tally -
+	    offsetof(struct listener, sessions));
+	(void)book_remove(p->book, handle);
+	if (l->fd == -1 || m->phase != MASTER_RUNNING || !is_greeted(l, &peer) ||
+	    hand_out(l, fd, &peer, LEDGER_DIRECT, move, &refusal) == -1)
+		say_goodbye(fd);
+	return 0;
+}
+
+/* --- pauses ------------------------------------------------------------------ */
+
+static void
+pause_for(struct master *m, unsigned int ms)
+{
+	m->accept_ms = master_after(m, ms);
+	master_has_news(m);
+}
+
+/* There is no descriptor for the connection that waits in the backlog.  Close
+ * the spare one, accept and answer that connection, and pause; the others stay
+ * in the backlog meanwhile. */
+static void
+out_of_descriptors(struct listener *l)
+{
+	struct master *m = l->master;
+	uint64_t now_ms = m->ops->now_ms();
+	accept_addr peer;
+	int fd;
+
+	if (now_ms >= m->exhausted_ms) {
+		log_warn("accept", "listener=%s effect=%s",
+		    listener_of(l), "one at a time is answered 421");
+		m->exhausted_ms = now_ms + SAY_MS;
+	}
+	if (m->spare_fd != -1) {
+		close(m->spare_fd);
+		if ((fd = accept_one(l, &peer)) != -1) {
+			stats_inc(STATS_CONNECTIONS);
+			stats_inc(STATS_CONNECTIONS_REFUSED);
+			refuse(l, &peer, fd, RPL_SHUTDOWN);
+		}
+		m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	pause_for(m, PAUSE_MS);
+}
+
+/* --- accepting ------------------------------------------------------------ */
+
+bool
+handout_wants(const struct master *m)
+{
+	const struct proc *p;
+
+	if (m->phase != MASTER_RUNNING || m->accept_ms != 0)
+		return false;
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (proc_takes_sessions(m, p))
+			return true;
+	/* connections wait in the backlog for the next worker */
+	return false;
+}
+
+int
+handout_accept(Event *, int, void *closure, struct timeval *)
+{
+	struct listener *l = closure;
+	accept_addr peer;
+	int i, fd;
+
+	if (!handout_wants(l->master))
+		return 0;
+	/* sessions that have ended must not count against a limit */
+	procs_collect(l->master);
+	for (i = 0; i < ACCEPTS_PER_PASS; i++) {
+		if (!has_room(l->master)) {
+			/* connections wait in the backlog until one has */
+			pause_for(l->master, ROOM_MS);
+			return 0;
+		}
+		if ((fd = accept_one(l, &peer)) != -1) {
+			handle_connection(l, fd, &peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			out_of_descriptors(l);
+			return 0;
+		}
+		/* the client has closed it already: take the next one */
+		if (errno != EINTR && errno != ECONNABORTED &&
+		    errno != EPROTO)
+			break;
+	}
+	return E_READ;
+}

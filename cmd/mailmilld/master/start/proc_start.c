@@ -1,0 +1,266 @@
+/* Starting a child of the master: what it is told before it begins.
+ * Owns: the order of the start-up conversation (child.h is its other side), the
+ * numbers a process gets.
+ * Knows nothing of what becomes of it: procs.c does. */
+
+#include "cmd/mailmilld/master/state/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/role/ended.h"
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/spawn.h"
+#include "cmd/settings/settings_tls.h"
+#include "core/process/stats.h"
+#include "core/spool/spool_id.h"
+#include "core/util/fileio.h"
+
+/* --- what a new process is told ------------------------------------------ */
+
+/* Open the file again, so that the child reads it with its own offset. */
+static int
+reopen(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Is there a process of its role that it is to take over from? */
+static bool
+has_older(const struct master *m, const struct proc *p)
+{
+	const struct proc *o;
+
+	TAILQ_FOREACH(o, &m->procs, link)
+		if (o->role == p->role && o->generation < p->generation &&
+		    o->state != PROC_STARTING && !o->is_killed)
+			return true;
+	return false;
+}
+
+static int
+send_init(struct master *m, struct proc *p, const struct config *config)
+{
+	struct msg_init init = {
+		.slot = p->slot, .instance = p->instance,
+		.stats_slot = p->stats_slot,
+		.uid = p->account.uid, .gid = p->account.gid,
+		.is_successor = role_of(p->role)->is_replaced &&
+		    has_older(m, p)
+	};
+
+	return proc_send_fd(p, M_INIT, &init, reopen(config->fd));
+}
+
+/* The memory in which a worker lists ended sessions (ended.h). */
+static int
+send_ended(struct proc *p)
+{
+	struct msg_empty empty = { 0 };
+	int fd;
+
+	if (p->role != ROLE_WORKER)
+		return 0;
+	if ((fd = ended_create()) == -1)
+		return -1;
+	if ((p->ended = ended_attach(fd)) != NULL)
+		return proc_send_fd(p, M_ENDED, &empty, fd);
+	fileio_close(fd);
+	return -1;
+}
+
+/* Where it logs: the logger to the log, the others to the logger. */
+static int
+send_log(struct master *m, struct proc *p, const struct settings *s)
+{
+	bool is_logger = p->role == ROLE_LOGGER;
+	struct msg_log log = { .kind = is_logger ? m->log_kind :
+		LOG_TO_LOGGER };
+
+	return proc_send_fd(p, M_LOG, &log, is_logger ?
+	    spawn_log(m->log_fd) : log_link_open(m, p, s));
+}
+
+static int
+send_start(struct master *m, struct proc *p, const struct config *config)
+{
+	struct msg_empty empty = { 0 };
+
+	if (send_init(m, p, config) == -1 ||
+	    send_log(m, p, config->settings) == -1 ||
+	    proc_send_fd(p, M_STATS, &empty,
+	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    send_ended(p) == -1)
+		return -1;
+	if (p->role == ROLE_LOGGER && log_links_give(m, p) == -1)
+		return -1;
+	/* before the channels to the workers, who make use of it */
+	if (p->role == ROLE_AUTHD && proc_send_fd(p, M_LIMITS, &empty,
+	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	p->has_tls = config->settings->tls->npairs > 0;
+	if (certs_send(m, p, config) == -1 || outage_tell(m, p) == -1)
+		return -1;
+	links_connect(m, p, config->settings);
+	return chanev_send(p->ce, M_START, &empty, NULL, 0, -1);
+}
+
+/* --- starting ------------------------------------------------------------- */
+
+static int
+stats_slot_take(struct master *m, unsigned int *slot_r)
+{
+	unsigned int i;
+
+	/* 0 is the master's own */
+	for (i = 1; i < STATS_NSLOTS; i++)
+		if (!m->stats_used[i]) {
+			m->stats_used[i] = true;
+			*slot_r = i;
+			return 0;
+		}
+	errno = ENFILE;
+	return -1;
+}
+
+/* Does a living worker have that number in the names of its files? */
+static bool
+is_number_used(const struct master *m, unsigned int number)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == ROLE_WORKER &&
+		    spool_number(p->instance) == number)
+			return true;
+	return false;
+}
+
+/* The instance of a new process.  A worker's has a number in its low bits that
+ * no other worker has, and that is in no name of a file that another has left in
+ * the spool: so nobody can speak of a file but its own writer. */
+static unsigned int
+instance_next(struct master *m, enum role_id role, const char *spool)
+{
+	struct spooldir_numbers left;
+	unsigned int i, number;
+
+	if (role != ROLE_WORKER)
+		return ++m->instances;
+	spooldir_numbers(spool, &left);
+	for (i = 0; i < 2 * SPOOL_NUMBER_QUEUE; i++) {
+		number = spool_number(++m->instances);
+		if (number == 0 || number == SPOOL_NUMBER_QUEUE ||
+		    is_number_used(m, number))
+			continue;
+		/* all may be in names, after a long time without a queue */
+		if (i >= SPOOL_NUMBER_QUEUE + 1 ||
+		    !spooldir_has_number(&left, number))
+			break;
+	}
+	return m->instances;
+}
+
+static struct proc *
+proc_new(struct master *m, enum role_id role, unsigned int slot,
+    const struct settings *s)
+{
+	struct proc *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return NULL;
+	p->master = m;
+	p->role = role;
+	p->slot = slot;
+	p->instance = instance_next(m, role, s->spool);
+	p->started_ms = m->ops->now_ms();
+	if (own_account(m, role, &p->account) == -1) {
+		free(p);
+		errno = EAGAIN;
+		return NULL;
+	}
+	if (stats_slot_take(m, &p->stats_slot) == -1) {
+		free(p);
+		return NULL;
+	}
+	if (role == ROLE_WORKER && (p->book =
+	    book_open(m->ledger, m->worker_sessions_max)) == NULL) {
+		proc_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+int
+proc_start(struct master *m, enum role_id role, unsigned int slot,
+    const struct config *config)
+{
+	struct proc *p;
+	int fd;
+
+	if ((p = proc_new(m, role, slot, config->settings)) == NULL)
+		goto err1;
+	p->generation = config->generation;
+	if ((p->pid = m->ops->spawn(role, &fd)) == -1)
+		goto err2;
+	TAILQ_INSERT_TAIL(&m->procs, p, link);
+	log_event(LOG_LEVEL_INFO, "process-start",
+	    "role=%s slot=%u pid=%d generation=%u", role_name(role), slot,
+	    (int)p->pid, p->generation);
+	p->ce = chanev_open(fd, ROLE_MASTER, role, &proc_ops, p);
+	if (p->ce == NULL || send_start(m, p, config) == -1) {
+		/* it is in m->procs already, and will be started again */
+		log_warn("process-start", "role=%s slot=%u", role_name(role),
+		    slot);
+		proc_kill(p);
+	}
+	return 0;
+err2:
+	proc_free(p);
+err1:
+	log_err("process-start", "role=%s slot=%u", role_name(role), slot);
+	return -1;
+}
+
+/* Start the roles of ${ids}, each after its peers; *started has those that are
+ * started already. */
+static int
+start_roles(struct master *m, const struct config *config, unsigned int ids,
+    unsigned int *started)
+{
+	unsigned int id, slot;
+
+	for (id = 0; id < NROLES; id++) {
+		if ((ids & ~*started & ROLE_BIT(id)) == 0)
+			continue;
+		*started |= ROLE_BIT(id);
+		if (start_roles(m, config, role_of(id)->peers, started) == -1)
+			return -1;
+		for (slot = 1; slot <= role_count(config->settings, id);
+		    slot++)
+			if (proc_start(m, id, slot, config) == -1)
+				return -1;
+	}
+	return 0;
+}
+
+int
+proc_start_all(struct master *m, const struct config *config)
+{
+	unsigned int started = ROLE_BIT(ROLE_MASTER);
+
+	/* at a reload those are there that last */
+	if (m->phase != MASTER_STARTING)
+		started |= role_lasting();
+	else if (start_roles(m, config, role_lasting(), &started) == -1)
+		return -1;
+	return start_roles(m, config, ~0U, &started);
+}

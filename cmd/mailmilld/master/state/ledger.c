@@ -1,0 +1,396 @@
+/* The master's account of sessions.
+ * Owns: handles, counts per worker, listener, service and client.
+ * A handle is a random number and an index into its worker's book: nobody can
+ * guess that of another session, and one that has ended finds nothing.
+ * Clients are in a tree: it has no worst case that clients could bring about by
+ * their choice of addresses. */
+
+#include "cmd/mailmilld/master/state/ledger.h"
+
+#include <sys/tree.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/role/msg.h"
+#include "core/util/addr.h"
+
+#define NONE		UINT32_MAX
+#define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
+#define ABOVE_FREE	8	/* ... and twice this number more is well above them */
+
+/* Whom a session counts for. */
+struct key {
+	unsigned char	network[16];	/* addr_network() */
+	unsigned char	kind;		/* enum ledger_kind */
+};
+
+struct client {
+	RB_ENTRY(client) node;
+	struct key	 key;
+	unsigned int	 n;
+	struct log_bound refusals;
+};
+
+struct session {
+	uint32_t	 number;	/* the upper half of its handle, never 0 */
+	uint32_t	 next_free;
+	struct tally	*listener;
+	struct tally	*service;
+	struct client	*client;	/* NULL: not in use */
+	bool		 is_asked;	/* book_asked() */
+};
+
+struct book {
+	struct ledger	*ledger;
+	struct session	*v;
+	uint32_t	 size;
+	uint32_t	 free;		/* NONE: all in use */
+	unsigned int	 n;
+	unsigned int	 max;
+	unsigned int	 round;		/* the last one in which it was picked */
+};
+
+struct ledger {
+	RB_HEAD(ledger_clients, client)	 clients;
+	unsigned int			 n;
+	unsigned int			 round;	/* of book_pick() */
+};
+
+/* --- clients -------------------------------------------------------------- */
+
+static int
+client_cmp(const struct client *a, const struct client *b)
+{
+	return memcmp(&a->key, &b->key, sizeof(a->key));
+}
+
+RB_PROTOTYPE(ledger_clients, client, node, client_cmp)
+RB_GENERATE(ledger_clients, client, node, client_cmp)
+
+static struct client *
+client_find(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
+{
+	struct client wanted = { .key.kind = (unsigned char)kind };
+
+	addr_network(sa, wanted.key.network);
+	return RB_FIND(ledger_clients, &l->clients, &wanted);
+}
+
+static struct client *
+client_enter(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
+{
+	struct client *c = client_find(l, sa, kind);
+
+	if (c == NULL) {
+		if ((c = calloc(1, sizeof(*c))) == NULL)
+			return NULL;
+		addr_network(sa, c->key.network);
+		c->key.kind = (unsigned char)kind;
+		RB_INSERT(ledger_clients, &l->clients, c);
+	}
+	c->n++;
+	return c;
+}
+
+static void
+client_leave(struct ledger *l, struct client *c)
+{
+	if (--c->n > 0)
+		return;
+	RB_REMOVE(ledger_clients, &l->clients, c);
+	free(c);
+}
+
+/* --- the ledger ----------------------------------------------------------- */
+
+struct ledger *
+ledger_create(void)
+{
+	return calloc(1, sizeof(struct ledger));
+}
+
+void
+ledger_free(struct ledger *l)
+{
+	struct client *c;
+
+	if (l == NULL)
+		return;
+	while ((c = RB_ROOT(&l->clients)) != NULL) {
+		RB_REMOVE(ledger_clients, &l->clients, c);
+		free(c);
+	}
+	free(l);
+}
+
+unsigned int
+ledger_sessions(const struct ledger *l)
+{
+	return l->n;
+}
+
+unsigned int
+ledger_clients(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind)
+{
+	const struct client *c = client_find(l, sa, kind);
+
+	return c == NULL ? 0 : c->n;
+}
+
+struct log_bound *
+ledger_refusals(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind)
+{
+	struct client *c = client_find(l, sa, kind);
+
+	return c == NULL ? NULL : &c->refusals;
+}
+
+/* --- books ---------------------------------------------------------------- */
+
+struct book *
+book_open(struct ledger *l, unsigned int max)
+{
+	struct book *b;
+
+	if ((b = calloc(1, sizeof(*b))) == NULL)
+		return NULL;
+	b->ledger = l;
+	b->free = NONE;
+	b->max = max;
+	return b;
+}
+
+static void
+session_drop(struct book *b, uint32_t i)
+{
+	struct session *s = &b->v[i];
+
+	s->listener->n--;
+	s->service->n--;
+	client_leave(b->ledger, s->client);
+	s->client = NULL;
+	s->next_free = b->free;
+	b->free = i;
+	b->n--;
+	b->ledger->n--;
+}
+
+void
+book_close(struct book *b)
+{
+	uint32_t i;
+
+	if (b == NULL)
+		return;
+	for (i = 0; i < b->size; i++)
+		if (b->v[i].client != NULL)
+			session_drop(b, i);
+	free(b->v);
+	free(b);
+}
+
+unsigned int
+book_sessions(const struct book *b)
+{
+	return b->n;
+}
+
+/* Has ${books[i]} far more sessions than most of the others? */
+static bool
+is_well_above(struct book *const *books, size_t n, size_t i)
+{
+	size_t j, nbelow = 0, nbooks = 0;
+
+	for (j = 0; j < n; j++) {
+		if (books[j] == NULL)
+			continue;
+		nbooks++;
+		nbelow += books[i]->n / ABOVE_FACTOR >
+		    books[j]->n + ABOVE_FREE;
+	}
+	return nbelow > nbooks / 2;
+}
+
+/* That of the fewest sessions that has room for one more, and, if
+ * ${in_this_round}, has not had one in this round. */
+static int
+fewest(struct book *const *books, size_t n, unsigned int from,
+    bool in_this_round)
+{
+	const struct book *b;
+	size_t i, at;
+	int best = -1;
+
+	for (i = 0; i < n; i++) {
+		at = (from + i) % n;
+		b = books[at];
+		if (b == NULL || b->n >= b->max || (in_this_round &&
+		    (b->round == b->ledger->round ||
+		    is_well_above(books, n, at))))
+			continue;
+		if (best == -1 || b->n < books[best]->n)
+			best = (int)at;
+	}
+	return best;
+}
+
+int
+book_pick(struct book *const *books, size_t n, unsigned int *rotor)
+{
+	int best = fewest(books, n, *rotor, true);
+	size_t i;
+
+	if (best == -1) {
+		/* the next round; or all that have room are well above */
+		for (i = 0; i < n && books[i] == NULL; i++)
+			continue;
+		if (i < n)
+			books[i]->ledger->round++;
+		best = fewest(books, n, *rotor, true);
+		if (best == -1)
+			best = fewest(books, n, *rotor, false);
+	}
+	if (best == -1)
+		return -1;
+	books[best]->round = books[best]->ledger->round;
+	*rotor = (unsigned int)best + 1;
+	return best;
+}
+
+static int
+book_grow(struct book *b)
+{
+	uint32_t size = b->size == 0 ? 64 : b->size * 2, i;
+	struct session *v;
+
+	if ((v = reallocarray(b->v, size, sizeof(*v))) == NULL)
+		return -1;
+	memset(v + b->size, 0, (size - b->size) * sizeof(*v));
+	for (i = size; i-- > b->size;) {
+		v[i].next_free = b->free;
+		b->free = i;
+	}
+	b->v = v;
+	b->size = size;
+	return 0;
+}
+
+/* Another one than ${last}, which the index had before. */
+static uint32_t
+random_number(uint32_t last)
+{
+	uint32_t number;
+
+	do
+		number = arc4random();
+	while (number == 0 || number == last);
+	return number;
+}
+
+int
+book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
+    struct tally *listener, struct tally *service, uint64_t *handle_r)
+{
+	struct session *s;
+	uint32_t i;
+
+	if (b->n >= b->max) {
+		errno = ENFILE;
+		return -1;
+	}
+	if (b->free == NONE && book_grow(b) == -1)
+		return -1;
+	i = b->free;
+	s = &b->v[i];
+	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
+		return -1;
+	b->free = s->next_free;
+	s->number = random_number(s->number);
+	s->is_asked = false;
+	s->listener = listener;
+	s->service = service;
+	listener->n++;
+	service->n++;
+	b->n++;
+	b->ledger->n++;
+	*handle_r = (uint64_t)s->number << 32 | i;
+	return 0;
+}
+
+/* The session of ${handle}; NULL with errno. */
+static struct session *
+session_find(struct book *b, uint64_t handle)
+{
+	uint32_t i = HANDLE_INDEX(handle);
+
+	if (i < b->size && b->v[i].client != NULL &&
+	    b->v[i].number == (uint32_t)(handle >> 32))
+		return &b->v[i];
+	errno = ENOENT;
+	return NULL;
+}
+
+int
+book_remove(struct book *b, uint64_t handle)
+{
+	if (session_find(b, handle) == NULL)
+		return -1;
+	session_drop(b, HANDLE_INDEX(handle));
+	return 0;
+}
+
+int
+book_asked(struct book *b, uint64_t handle)
+{
+	struct session *s = session_find(b, handle);
+
+	if (s == NULL)
+		return -1;
+	if (s->client->key.kind != LEDGER_PROXY || s->is_asked) {
+		errno = EALREADY;
+		return -1;
+	}
+	s->is_asked = true;
+	return 0;
+}
+
+int
+book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	struct session *s = session_find(b, handle);
+	struct client *c;
+
+	if (s == NULL)
+		return -1;
+	if (s->client->key.kind != LEDGER_PROXY) {
+		errno = EALREADY;
+		return -1;
+	}
+	if ((c = client_enter(b->ledger, sa, LEDGER_PROXIED)) == NULL)
+		return -1;
+	client_leave(b->ledger, s->client);
+	s->client = c;
+	return 0;
+}
+
+struct tally *
+book_listener(struct book *b, uint64_t handle)
+{
+	const struct session *s = session_find(b, handle);
+
+	return s == NULL ? NULL : s->listener;
+}
+
+bool
+book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	const struct session *s = session_find(b, handle);
+	struct client wanted = { .key.kind = LEDGER_DIRECT };
+
+	addr_network(sa, wanted.key.network);
+	return s != NULL && client_cmp(s->client, &wanted) == 0;
+}

@@ -1,0 +1,90 @@
+/* The master's list of the sessions it has handed out: which worker has each,
+ * from which client, listener and service it came.
+ * Owns: the handles, the counts per worker, tally and client address, the
+ * choice of the worker for the next session.
+ * Knows nothing of sockets and processes. */
+
+#ifndef CMD_MAILMILLD_MASTER_STATE_LEDGER_H
+#define CMD_MAILMILLD_MASTER_STATE_LEDGER_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/util/log_bound.h"
+
+struct ledger;
+struct book;			/* the sessions of one worker */
+
+/* Sessions of one listener, or of one service; the caller's memory, which must
+ * outlive them. */
+struct tally {
+	unsigned int	n;
+};
+
+/* ledger_create(): NULL: ENOMEM.  ledger_free(NULL) does nothing. */
+struct ledger *ledger_create(void);
+void ledger_free(struct ledger *l);
+unsigned int ledger_sessions(const struct ledger *l);
+
+/* Whom the address of a session stands for.  A worker says who the client behind
+ * a proxy is, and may be in bad hands; so those clients are counted apart, and
+ * what it says counts against no client that connects directly. */
+enum ledger_kind {
+	LEDGER_DIRECT,		/* the client */
+	LEDGER_PROXY,		/* a proxy that has not named the client yet */
+	LEDGER_PROXIED		/* the client that a proxy has named */
+};
+
+/* ledger_clients(l, sa, kind): Sessions from the address of ${sa}: an IPv6
+ * client is its /64; an IPv4 address mapped into IPv6 is the IPv4 address; the
+ * port does not count.
+ * ledger_refusals(l, sa, kind): The refusals of that client; NULL: it has no
+ * session. */
+unsigned int ledger_clients(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind);
+struct log_bound *ledger_refusals(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind);
+
+/* book_open(l, max): A worker that may have ${max} sessions.  NULL: ENOMEM.
+ * book_close(b): It is gone, and its sessions with it.  NULL does nothing. */
+struct book *book_open(struct ledger *l, unsigned int max);
+void book_close(struct book *b);
+unsigned int book_sessions(const struct book *b);
+
+/* book_pick(books, n, &rotor): The book for the next session.  In each round each
+ * gets one: workers themselves say which sessions have ended, so that one in bad
+ * hands seems to be idle, and would get all otherwise.  Who has the fewest
+ * sessions is first, equals take turns by ${rotor}; one that is full, or has far
+ * more than most of the others, is passed over.  NULL entries are skipped.
+ * Return its index, or -1: all are full. */
+int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
+
+/* book_add(b, sa, kind, listener, service, &handle_r): A session begins; all
+ * counts go up.  ${handle_r}: see msg.h.  Return 0
+ * or -1 (ENOMEM; ENFILE: ${max} reached). */
+int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
+    struct tally *listener, struct tally *service, uint64_t *handle_r);
+
+/* book_asked(b, handle): The worker asks whether the client of a session, which
+ * a proxy has named, may have it.  Return 0, or -1: ENOENT, no such session;
+ * EALREADY, of no proxy, or asked before.
+ * book_proxied(b, handle, sa): The proxy has named the client of a session:
+ * count it for that one from now on.  Return 0, or -1 (ENOENT: no such session;
+ * EALREADY: of no proxy, or named before; ENOMEM).
+ * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
+int book_asked(struct book *b, uint64_t handle);
+int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
+struct tally *book_listener(struct book *b, uint64_t handle);
+
+/* book_is_from(b, handle, sa): Is that a session of the client ${sa}, which has
+ * connected directly? */
+bool book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa);
+
+/* book_remove(b, handle): The session is over; all counts go down.  Return 0,
+ * or -1 (ENOENT) when ${b} has no such session (any more). */
+int book_remove(struct book *b, uint64_t handle);
+
+#endif

@@ -1,0 +1,474 @@
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "core/util/addr.h"
+
+static struct ledger *l;
+static struct tally listener, service;
+
+static void
+setup(void)
+{
+	l = ledger_create();
+	cr_assert_not_null(l);
+	listener.n = service.n = 0;
+}
+
+static void
+teardown(void)
+{
+	ledger_free(l);
+}
+
+TestSuite(ledger, .init = setup, .fini = teardown);
+
+static struct sockaddr_in
+v4(const char *text, unsigned int port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port) };
+
+	cr_assert(inet_pton(AF_INET, text, &in.sin_addr) == 1);
+	return in;
+}
+
+static uint64_t
+add(struct book *b, const char *client)
+{
+	struct sockaddr_in in = v4(client, 4711);
+	uint64_t handle = 0;
+
+	cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener, &service,
+	    &handle) == 0);
+	return handle;
+}
+
+static unsigned int
+clients(const char *client)
+{
+	struct sockaddr_in in = v4(client, 1);
+
+	return ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT);
+}
+
+Test(ledger, counts_go_up_and_down_together)
+{
+	struct book *b = book_open(l, 10);
+	uint64_t h1 = add(b, "192.0.2.1"), h2 = add(b, "192.0.2.1");
+
+	cr_assert(h1 != 0 && h2 != 0 && h1 != h2);
+	cr_assert(ledger_sessions(l) == 2 && book_sessions(b) == 2);
+	cr_assert(listener.n == 2 && service.n == 2);
+	cr_assert(clients("192.0.2.1") == 2 && clients("192.0.2.2") == 0);
+	cr_assert(book_remove(b, h1) == 0 && book_remove(b, h2) == 0);
+	cr_assert(ledger_sessions(l) == 0 && book_sessions(b) == 0);
+	cr_assert(listener.n == 0 && service.n == 0);
+	cr_assert(clients("192.0.2.1") == 0);
+	book_close(b);
+}
+
+Test(ledger, a_handle_ends_once)
+{
+	struct book *b = book_open(l, 10);
+	uint64_t h = add(b, "192.0.2.1");
+
+	cr_assert(book_remove(b, h) == 0);
+	cr_assert(book_remove(b, h) == -1 && errno == ENOENT);
+	/* its index is used again, its name is not */
+	cr_assert(add(b, "192.0.2.1") != h);
+	cr_assert(book_remove(b, h) == -1);
+	cr_assert(listener.n == 1);
+	book_close(b);
+}
+
+Test(ledger, a_handle_that_was_never_given_out_ends_nothing)
+{
+	struct book *b = book_open(l, 10);
+
+	add(b, "192.0.2.1");
+	cr_assert(book_remove(b, 0) == -1);
+	cr_assert(book_remove(b, UINT64_MAX) == -1);
+	cr_assert(book_remove(b, (uint64_t)1 << 32) == -1);
+	cr_assert(book_remove(b, (uint64_t)1 << 32 | 63) == -1);
+	cr_assert(book_sessions(b) == 1);
+	book_close(b);
+}
+
+Test(ledger, a_worker_that_dies_takes_its_sessions_with_it)
+{
+	struct book *a = book_open(l, 10), *b = book_open(l, 10);
+
+	add(a, "192.0.2.1");
+	add(a, "192.0.2.2");
+	add(b, "192.0.2.1");
+	book_close(a);
+	cr_assert(ledger_sessions(l) == 1 && listener.n == 1);
+	cr_assert(clients("192.0.2.1") == 1 && clients("192.0.2.2") == 0);
+	book_close(b);
+	book_close(NULL);
+	cr_assert(ledger_sessions(l) == 0 && service.n == 0);
+}
+
+Test(ledger, a_full_worker_gets_no_more)
+{
+	struct book *b = book_open(l, 2);
+	struct sockaddr_in in = v4("192.0.2.1", 1);
+	uint64_t h;
+
+	add(b, "192.0.2.1");
+	add(b, "192.0.2.1");
+	cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener, &service, &h)
+	    == -1 && errno == ENFILE);
+	cr_assert(listener.n == 2 && clients("192.0.2.1") == 2);
+	book_close(b);
+}
+
+Test(ledger, an_ipv4_client_is_the_same_over_ipv6)
+{
+	struct book *b = book_open(l, 2);
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	add(b, "192.0.2.1");
+	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr)
+	    == 1);
+	cr_assert(ledger_clients(l, (struct sockaddr *)&in6, LEDGER_DIRECT) == 1);
+	book_close(b);
+}
+
+Test(ledger, many_clients_and_sessions_are_counted_exactly)
+{
+	enum { N = 5000 };
+	struct book *b = book_open(l, N);
+	uint64_t *h = calloc(N, sizeof(*h));
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	unsigned int i;
+
+	for (i = 0; i < N; i++) {
+		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
+		cr_assert(book_add(b, (struct sockaddr *)&in, LEDGER_DIRECT, &listener,
+		    &service, &h[i]) == 0);
+	}
+	for (i = 0; i < N; i += 2) {
+		in.sin_addr.s_addr = htonl(0x0a000000 + i / 2);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT) == 2);
+		cr_assert(book_remove(b, h[i]) == 0);
+		cr_assert(ledger_clients(l, (struct sockaddr *)&in, LEDGER_DIRECT) == 1);
+	}
+	cr_assert(listener.n == N / 2 && ledger_sessions(l) == N / 2);
+	book_close(b);
+	cr_assert(ledger_sessions(l) == 0);
+	free(h);
+}
+
+Test(ledger, the_worker_with_the_fewest_sessions_is_first)
+{
+	struct book *b[3] = { book_open(l, 9), book_open(l, 9),
+		book_open(l, 9) };
+	unsigned int rotor = 0, i;
+
+	add(b[0], "192.0.2.1");
+	add(b[0], "192.0.2.1");
+	add(b[1], "192.0.2.1");
+	add(b[2], "192.0.2.1");
+	add(b[2], "192.0.2.1");
+	cr_assert(book_pick(b, 3, &rotor) == 1);
+	for (i = 0; i < 3; i++)
+		book_close(b[i]);
+}
+
+Test(ledger, a_handle_says_nothing_of_the_next_one)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t h, last = 0;
+	int i, near = 0;
+
+	for (i = 0; i < 1000; i++, last = h) {
+		h = add(b, "192.0.2.1");
+		cr_assert_neq(h >> 32, 0);
+		near += (h >> 32) - (last >> 32) + 1000 <= 2000;
+	}
+	cr_expect_leq(near, 2);
+	book_close(b);
+}
+
+Test(ledger, one_whose_sessions_end_at_once_gets_its_share)
+{
+	enum { N = 4, ROUNDS = 4000 };
+	struct book *b[N];
+	unsigned int rotor = 0, seen[N] = { 0 };
+	uint64_t h;
+	int i, at;
+
+	for (i = 0; i < N; i++)
+		b[i] = book_open(l, ROUNDS);
+	for (i = 0; i < ROUNDS; i++) {
+		cr_assert_neq(at = book_pick(b, N, &rotor), -1);
+		seen[at]++;
+		h = add(b[at], "192.0.2.1");
+		if (at == 2)
+			cr_assert_eq(book_remove(b[at], h), 0);
+	}
+	for (i = 0; i < N; i++) {
+		cr_expect_eq(seen[i], ROUNDS / N, "%u", seen[i]);
+		book_close(b[i]);
+	}
+}
+
+Test(ledger, one_that_is_full_leaves_its_share_to_the_others)
+{
+	struct book *b[2] = { book_open(l, 10), book_open(l, 1000) };
+	unsigned int rotor = 0;
+	int i, at;
+
+	for (i = 0; i < 500; i++) {
+		cr_assert_neq(at = book_pick(b, 2, &rotor), -1);
+		add(b[at], "192.0.2.1");
+	}
+	cr_expect_eq(book_sessions(b[0]), 10);
+	book_close(b[0]);
+	book_close(b[1]);
+}
+
+Test(ledger, a_new_one_does_not_get_all_that_the_others_have_had)
+{
+	struct book *b[2] = { book_open(l, 1000), NULL };
+	unsigned int rotor = 0;
+	int i;
+
+	for (i = 0; i < 50; i++)
+		add(b[book_pick(b, 2, &rotor)], "192.0.2.1");
+	b[1] = book_open(l, 1000);
+	for (i = 0; i < 40; i++)
+		add(b[book_pick(b, 2, &rotor)], "192.0.2.1");
+	cr_expect_leq(book_sessions(b[1]), 21);
+	cr_expect_geq(book_sessions(b[1]), 20);
+	book_close(b[0]);
+	book_close(b[1]);
+}
+
+static void
+add_many(struct book *b, int n)
+{
+	while (n-- > 0)
+		add(b, "192.0.2.1");
+}
+
+Test(ledger, one_that_is_well_above_most_others_is_passed_over)
+{
+	enum { N = 4 };
+	static const struct {
+		int		 have[N];	/* -1: no such worker */
+		unsigned int	 picked[N];	/* of 12 */
+	} rows[] = {
+		{ { 9, 9, 9, 99 }, { 4, 4, 4, 0 } },
+		{ { 9, 9, 9, 28 }, { 3, 3, 3, 3 } },
+		{ { 0, 0, 0, 16 }, { 3, 3, 3, 3 } },
+		/* what one or two of them say is not enough */
+		{ { 0, 99, 99, 99 }, { 3, 3, 3, 3 } },
+		{ { 0, 0, 99, 99 }, { 3, 3, 3, 3 } },
+		{ { -1, 0, -1, 99 }, { 0, 6, 0, 6 } },
+		{ { -1, 0, 0, 99 }, { 0, 6, 6, 0 } },
+		/* those that have room are better than nobody */
+		{ { 200, 200, 200, 99 }, { 0, 0, 0, 12 } },
+		{ { -1, -1, -1, 99 }, { 0, 0, 0, 12 } },
+	};
+	size_t row;
+	int i;
+
+	for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		struct book *b[N] = { NULL };
+		unsigned int rotor = 0, picked[N] = { 0 };
+
+		for (i = 0; i < N; i++)
+			if (rows[row].have[i] != -1) {
+				b[i] = book_open(l, 200);
+				add_many(b[i], rows[row].have[i]);
+			}
+		for (i = 0; i < 12; i++)
+			picked[book_pick(b, N, &rotor)]++;
+		for (i = 0; i < N; i++) {
+			cr_expect_eq(picked[i], rows[row].picked[i],
+			    "row %zu, %d: %u", row, i, picked[i]);
+			book_close(b[i]);
+		}
+	}
+}
+
+/* A client that opens two connections at a time and keeps one. */
+Test(ledger, a_client_cannot_keep_all_its_sessions_in_one_worker)
+{
+	struct book *b[2] = { book_open(l, 1000), book_open(l, 1000) };
+	unsigned int rotor = 0;
+	uint64_t h;
+	int i, at;
+
+	for (i = 0; i < 200; i++) {
+		at = book_pick(b, 2, &rotor);
+		h = add(b[at], "192.0.2.1");
+		if (i % 2 == 1)
+			cr_assert_eq(book_remove(b[at], h), 0);
+	}
+	cr_expect_eq(book_sessions(b[0]), 50);
+	cr_expect_eq(book_sessions(b[1]), 50);
+	book_close(b[0]);
+	book_close(b[1]);
+}
+
+Test(ledger, equals_take_turns)
+{
+	struct book *b[3] = { book_open(l, 9), book_open(l, 9),
+		book_open(l, 9) };
+	unsigned int rotor = 0, seen[3] = { 0 }, i;
+
+	for (i = 0; i < 9; i++)
+		seen[book_pick(b, 3, &rotor)]++;
+	cr_assert(seen[0] == 3 && seen[1] == 3 && seen[2] == 3);
+	for (i = 0; i < 3; i++)
+		book_close(b[i]);
+}
+
+Test(ledger, full_and_missing_workers_are_not_picked)
+{
+	struct book *b[3] = { book_open(l, 1), NULL, book_open(l, 1) };
+	unsigned int rotor = 0;
+
+	add(b[0], "192.0.2.1");
+	cr_assert(book_pick(b, 3, &rotor) == 2);
+	add(b[2], "192.0.2.1");
+	cr_assert(book_pick(b, 3, &rotor) == -1);
+	cr_assert(book_pick(b, 0, &rotor) == -1);
+	book_close(b[0]);
+	book_close(b[2]);
+}
+
+/* --- who is one client ---------------------------------------------------- */
+
+static union addr
+address(const char *text)
+{
+	union addr a = { .sa.sa_family = AF_INET };
+
+	if (inet_pton(AF_INET, text, &a.in.sin_addr) == 1)
+		return a;
+	a.in6.sin6_family = AF_INET6;
+	cr_assert_eq(inet_pton(AF_INET6, text, &a.in6.sin6_addr), 1, "%s", text);
+	return a;
+}
+
+Test(ledger, a_client_is_an_ipv4_address_or_an_ipv6_network)
+{
+	static const struct {
+		const char	*a, *b;
+		bool		 is_same;
+	} rows[] = {
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.2", false },
+		{ "192.0.2.1", "::ffff:192.0.2.1", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:1::2", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true },
+		{ "2001:db8:0:1::1", "2001:db8:0:2::1", false },
+		{ "2001:db8::1", "2001:db9::1", false },
+		/* RFC 6052 2.1: IPv4 clients behind a translator */
+		{ "64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", false },
+		{ "64:ff9b::192.0.2.1", "192.0.2.1", true },
+		{ "::1", "::2", true },
+		{ "::1", "0.0.0.1", false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		union addr a = address(rows[i].a), b = address(rows[i].b);
+		struct book *book = book_open(l, 10);
+		uint64_t h;
+
+		cr_assert_eq(book_add(book, &a.sa, LEDGER_DIRECT, &listener,
+		    &service, &h), 0);
+		cr_expect_eq(ledger_clients(l, &b.sa, LEDGER_DIRECT),
+		    rows[i].is_same, "%s %s", rows[i].a, rows[i].b);
+		book_close(book);
+	}
+}
+
+Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
+{
+	union addr proxy = address("192.0.2.1"), client = address("2001:db8::1");
+	struct book *b = book_open(l, 10);
+	uint64_t h[2], direct = add(b, "192.0.2.1");
+	int i;
+
+	for (i = 0; i < 2; i++)
+		cr_assert_eq(book_add(b, &proxy.sa, LEDGER_PROXY, &listener,
+		    &service, &h[i]), 0);
+	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 2);
+	cr_assert_eq(clients("192.0.2.1"), 1);
+	cr_assert_eq(book_asked(b, h[0]), 0);
+	cr_assert(book_asked(b, h[0]) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, direct) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, 0) == -1 && errno == ENOENT);
+	cr_assert_eq(book_proxied(b, h[0], &client.sa), 0);
+	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 1);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 1);
+	/* a worker that lies about it makes no direct client have more */
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_DIRECT), 0);
+	cr_assert(book_listener(b, h[0]) == &listener);
+	cr_assert_null(book_listener(b, 0));
+	/* once only, for no session of another kind, for none that has ended */
+	cr_assert(book_proxied(b, h[0], &proxy.sa) == -1 && errno == EALREADY);
+	cr_assert(book_proxied(b, direct, &proxy.sa) == -1 &&
+	    errno == EALREADY);
+	cr_assert_eq(book_remove(b, h[0]), 0);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 0);
+	cr_assert(book_proxied(b, h[0], &proxy.sa) == -1 && errno == ENOENT);
+	cr_assert_eq(book_proxied(b, h[1], &client.sa), 0);
+	book_close(b);
+	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 0);
+}
+
+Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
+{
+	struct book *b = book_open(l, 10);
+	union addr a = address("192.0.2.1");
+	struct log_bound *bound;
+	int i;
+
+	cr_assert_null(ledger_refusals(l, &a.sa, LEDGER_DIRECT));
+	add(b, "192.0.2.1");
+	bound = ledger_refusals(l, &a.sa, LEDGER_DIRECT);
+	cr_assert_eq(log_bound_count(bound, 1000), 1);
+	for (i = 0; i < 1000; i++)
+		cr_assert_eq(log_bound_count(bound, 1000 + (uint64_t)i), 0);
+	cr_assert_eq(log_bound_count(bound, 1000 + LOG_BOUND_MS), 1001);
+	book_close(b);
+}
+
+Test(ledger, a_session_is_from_the_client_that_has_connected)
+{
+	struct book *b = book_open(l, 10);
+	struct sockaddr_in in = v4("192.0.2.1", 25), other = v4("192.0.2.2", 25);
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6 };
+	const struct sockaddr *sa = (struct sockaddr *)&in;
+	uint64_t h = add(b, "192.0.2.1"), proxy;
+
+	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &mapped.sin6_addr));
+	/* not the port, which says nothing */
+	cr_expect(book_is_from(b, h, sa));
+	cr_expect(book_is_from(b, h, (struct sockaddr *)&mapped));
+	cr_expect_not(book_is_from(b, h, (struct sockaddr *)&other));
+	cr_expect_not(book_is_from(b, 0, sa));
+	cr_expect_not(book_is_from(b, h + 1, sa));
+	cr_expect_not(book_is_from(b, h + (1ULL << 32), sa));
+	/* a session behind a proxy is of nobody who connects directly */
+	cr_assert_eq(book_add(b, sa, LEDGER_PROXY, &listener, &service, &proxy),
+	    0);
+	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_assert_eq(book_proxied(b, proxy, sa), 0);
+	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_assert_eq(book_remove(b, h), 0);
+	cr_expect_not(book_is_from(b, h, sa));
+	book_close(b);
+}
