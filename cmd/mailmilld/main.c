@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/config/config.h"
+#include "cmd/mailmilld/master/master.h"
 #include "cmd/mailmilld/master/needs/daemon.h"
 #include "cmd/mailmilld/master/needs/needs.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"

@@ -1,7 +1,7 @@
 /* The master's life: what it opens, its loop, what it closes.
  * Owns: the order of its parts, the end of a pass. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/master.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -10,10 +10,17 @@
 
 #include "cmd/mailmilld/authd/auth_limit.h"
 #include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/control/control.h"
 #include "cmd/mailmilld/master/needs/daemon.h"
+#include "cmd/mailmilld/master/needs/listen.h"
 #include "cmd/mailmilld/master/needs/needs.h"
+#include "cmd/mailmilld/master/needs/own_account.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/procs/output.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/start/start.h"
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "core/loop/after.h"

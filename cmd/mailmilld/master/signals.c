@@ -2,7 +2,7 @@
  * Owns: the signalfd, which signal means what.
  * A signal is only noted; step.c acts on it. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/master.h"
 
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "core/loop/watch.h"
 
 static void

@@ -10,7 +10,7 @@
  * The other files note what they learn in struct master and struct proc and set
  * m->has_news; only this one decides what follows. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/master.h"
 
 #include <sys/wait.h>
 
@@ -19,7 +19,15 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/config/config.h"
+#include "cmd/mailmilld/master/control/control.h"
 #include "cmd/mailmilld/master/needs/daemon.h"
+#include "cmd/mailmilld/master/needs/listen.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
+#include "cmd/mailmilld/master/start/start.h"
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/version.h"
 #include "core/process/syscalls.h"

@@ -11,6 +11,8 @@
 #include <time.h>
 
 #include "cmd/mailmilld/master/certs/tickets.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/settings_tls.h"
 

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "core/loop/watch.h"
 #include "core/scheduler.h"
 

@@ -1,4 +1,4 @@
-/* What mailmillctl may ask: the parts that need no socket. */
+/* What mailmillctl may ask, and the socket on which it does. */
 
 #ifndef CMD_MAILMILLD_MASTER_CONTROL_CONTROL_H
 #define CMD_MAILMILLD_MASTER_CONTROL_CONTROL_H
@@ -7,6 +7,12 @@
 
 #include "cmd/mailmilld/master/state/state.h"
 
+int control_open(struct master *m);	/* 0, or -1 having logged why */
+void control_close(struct master *m);
+/* control_step(m): see master_step() */
+void control_step(struct master *m);
+
+/* the parts that need no socket */
 
 enum control_command {
 	CONTROL_STATUS, CONTROL_STATS, CONTROL_RELOAD, CONTROL_STOP,

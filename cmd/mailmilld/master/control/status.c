@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
+#include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/sandbox.h"
 #include "cmd/settings/version.h"

@@ -2,7 +2,7 @@
  * Owns: binding, keeping what stays over a reload, closing.
  * Knows nothing of what is done with an accepted connection. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/needs/listen.h"
 
 #include <netinet/tcp.h>
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/needs/daemon.h"
+#include "cmd/mailmilld/master/needs/listen.h"
+#include "cmd/mailmilld/master/needs/own_account.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/state/state.h"
 #include "cmd/mailmilld/role/privs.h"

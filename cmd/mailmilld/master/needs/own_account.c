@@ -1,7 +1,7 @@
 /* Accounts of single processes.
  * Owns: which living process has which ids of its role's range. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/needs/own_account.h"
 
 #include "cmd/mailmilld/role/roles.h"
 

@@ -2,7 +2,7 @@
  * Owns: the sums over these workers, and the line of the log when all of them
  * have told or ended.  A further reload has sums of its own. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include <stdlib.h>
 

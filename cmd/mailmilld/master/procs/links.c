@@ -2,7 +2,7 @@
  * socketpairs and hands the ends out; it sends and reads nothing on them.
  * Owns: which process is connected with which. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include "cmd/mailmilld/role/roles.h"
 

@@ -5,7 +5,7 @@
  * wait in the sockets, and the next logger gets them, also those of processes
  * that have died meanwhile. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include <sys/socket.h>
 

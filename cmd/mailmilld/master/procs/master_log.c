@@ -1,7 +1,7 @@
 /* The log, which the master opens for itself and for the logger.
  * Owns: where it goes, opening it again. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include <sys/socket.h>
 
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/spawn.h"
 
 #define RELOG_MS	2000	/* between tries to reopen a log */

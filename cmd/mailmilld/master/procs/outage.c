@@ -3,9 +3,11 @@
  * Mail that is accepted meanwhile is safe in the spool, but nobody delivers it:
  * when that lasts, clients had better keep their mail. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include <string.h>
+
+#include "cmd/mailmilld/master/state/note.h"
 
 /* One that is to take over from another waits for it: together they work. */
 static bool

@@ -3,7 +3,7 @@
  * What is heard of them is noted; step.c acts on it.
  * Knows nothing of sessions: collect.c, handout.c and admit.c do. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/procs/procs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/mailmilld/master/sessions/sessions.h"
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/util/fileio.h"

@@ -2,9 +2,11 @@
  * Owns: the session limits, the lines of the log about what they refuse.
  * Knows nothing of how a client is told. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
 
 #include <errno.h>
+
+#include "cmd/mailmilld/master/state/ledger.h"
 
 /* The part of all sessions that one proxy may hold without naming its clients. */
 #define PROXY_PART	4

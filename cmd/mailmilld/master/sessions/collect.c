@@ -1,8 +1,10 @@
 /* Sessions that have ended, as their workers say.
  * Owns: taking them off the books.  Those of a dead worker go with its book. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
 
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/ended.h"
 
 /* Sessions of the worker ${p} have ended.  It tells that of each session once,

@@ -4,13 +4,15 @@
  * Never reads from a client: the limits are answered in place of the banner,
  * and where TLS or a PROXY header comes first, not at all. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "core/lim.h"
 #include "core/util/fileio.h"
 

@@ -4,8 +4,9 @@
  * A worker counts in shared memory what it takes (ended.h).  One that hangs, or
  * lies about that, holds no more than TAKEN_MAX clients that get no answer. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
 
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 

@@ -3,7 +3,7 @@
  * numbers a process gets.
  * Knows nothing of what becomes of it: procs.c does. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/start/start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/needs/own_account.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"

@@ -6,14 +6,20 @@
  * A bad configuration, a port that cannot be bound, or a worker that does not
  * start with it: nothing has changed, and the log (and mailmillctl) says why. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/start/start.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/mailmilld/master/certs/certs.h"
+#include "cmd/mailmilld/master/config/config.h"
 #include "cmd/mailmilld/master/needs/daemon.h"
+#include "cmd/mailmilld/master/needs/listen.h"
+#include "cmd/mailmilld/master/needs/own_account.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/sessions/sessions.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 

@@ -2,10 +2,13 @@
  * Owns: how long that waits (backoff.h), after how many deaths a start has
  * failed. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/start/start.h"
 
 #include <stdlib.h>
 
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/state/backoff.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 

@@ -1,7 +1,7 @@
 /* Noting what has happened, or what somebody asks for, for master_step(); and
  * its deadlines. */
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/state/note.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,6 @@
 /* The master's state machine: those who wait for it at the control socket. */
 
+#include "cmd/mailmilld/master/control/control.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
 #include <sys/socket.h>

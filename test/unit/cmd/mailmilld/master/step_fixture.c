@@ -18,8 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/master/certs/certs.h"
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/config/config.h"
+#include "cmd/mailmilld/master/master.h"
+#include "cmd/mailmilld/master/needs/listen.h"
+#include "cmd/mailmilld/master/procs/procs.h"
+#include "cmd/mailmilld/master/start/start.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/clock.h"

@@ -1,6 +1,7 @@
 /* The master's state machine: processes that send what no honest one sends, and
  * workers that hang or lie. */
 
+#include "cmd/mailmilld/master/sessions/sessions.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
 #include <sys/resource.h>

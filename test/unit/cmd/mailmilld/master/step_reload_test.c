@@ -1,5 +1,6 @@
 /* The master's state machine: reloads, and old processes that drain. */
 
+#include "cmd/mailmilld/master/state/ledger.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
 #include <sys/mman.h>

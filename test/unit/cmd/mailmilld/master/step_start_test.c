@@ -1,5 +1,6 @@
 /* The master's state machine: its start, and the death of a process. */
 
+#include "cmd/mailmilld/master/procs/procs.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
 #include <stdio.h>

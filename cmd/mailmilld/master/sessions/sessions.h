@@ -1,0 +1,62 @@
+/* Sessions: who may have one, which worker gets it, which have ended. */
+
+#ifndef CMD_MAILMILLD_MASTER_SESSIONS_SESSIONS_H
+#define CMD_MAILMILLD_MASTER_SESSIONS_SESSIONS_H
+
+#include "cmd/mailmilld/master/state/state.h"
+
+/* admit.c */
+
+/* admit_new(l, peer, &kind_r): May ${peer} have one more session of ${l}?
+ * RPL_OK and as whom it is to be counted, or how it is refused, having logged
+ * that.
+ * admit_refused(l, peer, limit, bound): Count and log that it was not let in
+ * because of ${limit}. */
+enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
+    enum ledger_kind *kind_r);
+void admit_refused(struct listener *l, const accept_addr *peer,
+    const char *limit, struct log_bound *bound);
+/* admit_proxied(p, mp): The worker ${p} says which client a proxy has named.
+ * Count the session for that one.  0; 1: it has too many, having logged that;
+ * -1: ${p} has no such session, or may not say so. */
+int admit_proxied(struct proc *p, const struct msg_proxied *mp);
+
+/* handout.c */
+
+/* handout_accept(event...): The callback of a listening socket. */
+int handout_accept(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+/* handout_move(p, move, fd): The session of the old worker ${p} goes on in
+ * another one.  Return 0, which takes ${fd}, or -1: its client has left, or ${p}
+ * offends. */
+int handout_move(struct proc *p, struct msg_move *move, int fd);
+/* handout_wants(m): Can connections be handed out: does the master run, is a
+ * worker up, and is no pause on? */
+bool handout_wants(const struct master *m);
+
+/* taken.c: sessions that their worker has not taken yet */
+
+/* taken_add(p): ${p} has been sent one more.
+ * taken_is_late(p): It has not taken one for TAKEN_LATE_MS.
+ * taken_has_room(p): It is not late, and may be sent one more.
+ * taken_step(m): see master_step() */
+#define TAKEN_MAX	256	/* sent to a worker and not taken by it */
+#define TAKEN_LATE_MS	10000	/* it gets no more */
+#define TAKEN_KILL_MS	30000	/* after that: it is killed */
+void taken_add(struct proc *p);
+bool taken_is_late(const struct proc *p);
+bool taken_has_room(struct proc *p);
+void taken_step(struct master *m);
+
+/* collect.c */
+
+/* proc_collect(p), procs_collect(m): Take the sessions off the books that their
+ * workers have ended; before books are looked at.
+ * proc_sessions_ended(p, message, handles, n): Take off these, which ${message}
+ * has named. */
+void proc_collect(struct proc *p);
+void procs_collect(struct master *m);
+void proc_sessions_ended(struct proc *p, const char *message,
+    const uint64_t *handles, unsigned int n);
+
+#endif
