@@ -27,44 +27,17 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
-#include "cmd/mailmilld/master/state/state.h"
+#include "cmd/mailmilld/master/config/config.h"
+#include "test/unit/cmd/mailmilld/master/step_child.h"
 
 struct step_line {
 	const char	*happens;
 	const char	*follows;
 };
 
-#define STEP_SESSIONS	100	/* of one worker */
-#define STEP_SESSIONS_MAX 300	/* where a test allows more */
-
-struct step_child {
-	struct channel	*ch;		/* NULL: has closed it */
-	enum role_id	 role;
-	unsigned int	 slot, generation;
-	uint32_t	 uid, gid;
-	bool		 has_exited, is_ready, is_told, is_killed;
-	bool		 is_held, is_successor;
-	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
-	uint32_t	 writer;	/* the instance of the last one */
-	bool		 is_stuck;	/* takes no sessions */
-	uint32_t	 version;	/* of certificates */
-	struct ended	*ended;		/* of a worker: what it shares */
-	unsigned int	 nleft;		/* sessions that it has not taken */
-	unsigned int	 nsessions;	/* that it has got from a listener */
-	struct {
-		uint64_t handle;
-		int	 fd;
-	}		 sessions[STEP_SESSIONS_MAX];
-};
-
-extern struct master step_master;
-extern struct step_child step_children[];
-extern int step_nchildren;
 /* where checks answer; -1: none runs */
 extern int step_check_fds[CONFIG_NCHECKS];
-extern int step_nlogs;		/* logs that the logger was given */
 extern char step_top[64];	/* the folder of the test */
-extern char step_said[1024];	/* what the master has done since the last line */
 
 void step_setup(void);
 void step_teardown(void);
@@ -76,16 +49,9 @@ const char *step_happens(const char *line);
 /* step_play(lines): Each of them, and what has to follow. */
 void step_play(const struct step_line *lines);
 
-/* step_act(verb, c): What "${verb} WHO" does to a process that WHO names.
- * Return whether it is such a verb. */
-bool step_act(const char *verb, struct step_child *c);
-
 /* step_one(verb, who, follows): "${verb} ${who}", and then ${follows}, where
  * '%' is ${who}. */
 void step_one(const char *verb, const char *who, const char *follows);
-
-/* step_name_of(c): as "w2@1"; until the next call */
-const char *step_name_of(const struct step_child *c);
 
 #define PLAY(...)	step_play((const struct step_line[]){ __VA_ARGS__, { 0 } })
 
