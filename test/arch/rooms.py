@@ -100,8 +100,7 @@ ALSO = {
     # what the queue gives an agent to do
     'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
     # the master chooses the numbers in the names of the spool's files
-    'core/spool/spool_id.h': {'cmd/mailmilld/master/needs',
-                              'cmd/mailmilld/master/start'},
+    'core/spool/spool_id.h': {'cmd/mailmilld/master/needs'},
     'core/spool/spool_segment.h': {'cmd/mailmilld/master/needs'},
     # which ids belong to the account of a role
     'core/table/subid.h': {'cmd/mailmilld/role'},

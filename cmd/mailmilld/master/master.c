@@ -188,6 +188,7 @@ close_parts(struct master *m)
 	control_close(m);
 	listeners_close(m);
 	respawns_cancel(m);
+	numbers_free(m);
 	certs_close(m);
 	output_close();
 	watch_close(&m->signals);

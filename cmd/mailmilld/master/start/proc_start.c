@@ -1,6 +1,5 @@
 /* Starting a child of the master: what it is told before it begins.
- * Owns: the order of the start-up conversation (child.h is its other side), the
- * numbers a process gets.
+ * Owns: the order of the start-up conversation (child.h is its other side).
  * Knows nothing of what becomes of it: procs.c does. */
 
 #include "cmd/mailmilld/master/start/start.h"
@@ -13,7 +12,6 @@
 
 #include "cmd/mailmilld/master/certs/certs.h"
 #include "cmd/mailmilld/master/needs/own_account.h"
-#include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/ended.h"
@@ -21,7 +19,6 @@
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/stats.h"
-#include "core/spool/spool_id.h"
 #include "core/util/fileio.h"
 
 /* --- what a new process is told ------------------------------------------ */
@@ -134,44 +131,6 @@ stats_slot_take(struct master *m, unsigned int *slot_r)
 	return -1;
 }
 
-/* Does a living worker have that number in the names of its files? */
-static bool
-is_number_used(const struct master *m, unsigned int number)
-{
-	const struct proc *p;
-
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_WORKER &&
-		    spool_number(p->instance) == number)
-			return true;
-	return false;
-}
-
-/* The instance of a new process.  A worker's has a number in its low bits that
- * no other worker has, and that is in no name of a file that another has left in
- * the spool: so nobody can speak of a file but its own writer. */
-static unsigned int
-instance_next(struct master *m, enum role_id role, const char *spool)
-{
-	struct spooldir_numbers left;
-	unsigned int i, number;
-
-	if (role != ROLE_WORKER)
-		return ++m->instances;
-	spooldir_numbers(spool, &left);
-	for (i = 0; i < 2 * SPOOL_NUMBER_QUEUE; i++) {
-		number = spool_number(++m->instances);
-		if (number == 0 || number == SPOOL_NUMBER_QUEUE ||
-		    is_number_used(m, number))
-			continue;
-		/* all may be in names, after a long time without a queue */
-		if (i >= SPOOL_NUMBER_QUEUE + 1 ||
-		    !spooldir_has_number(&left, number))
-			break;
-	}
-	return m->instances;
-}
-
 static struct proc *
 proc_new(struct master *m, enum role_id role, unsigned int slot,
     const struct settings *s)
@@ -183,8 +142,11 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 	p->master = m;
 	p->role = role;
 	p->slot = slot;
-	p->instance = instance_next(m, role, s->spool);
 	p->started_ms = m->ops->now_ms();
+	if (instance_next(m, role, s->spool, &p->instance) == -1) {
+		free(p);
+		return NULL;
+	}
 	if (own_account(m, role, &p->account) == -1) {
 		free(p);
 		errno = EAGAIN;

@@ -35,6 +35,7 @@ enum proc_state {
 
 struct master;
 struct log_link;		/* log_links.c */
+struct numbers;			/* numbers.c */
 struct tickets;			/* tickets.h */
 
 /* The sessions that a worker has been sent; taken.c. */
@@ -196,6 +197,7 @@ struct master {
 	struct proc_list	 procs;
 	struct respawn_list	 respawns;
 	unsigned int		 instances;	/* the last one given to a process */
+	struct numbers		*numbers;	/* that workers may not have; or NULL */
 	bool			 stats_used[STATS_NSLOTS];
 	int			 stats_fd;
 	int			 limits_fd;	/* each authd's memory (auth_limit.h) */
