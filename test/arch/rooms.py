@@ -104,6 +104,8 @@ ALSO = {
     'core/spool/spool_segment.h': {'cmd/mailmilld/master/needs'},
     # which ids belong to the account of a role
     'core/table/subid.h': {'cmd/mailmilld/role'},
+    # and which there are at all
+    'core/table/idmap.h': {'cmd/mailmilld/role'},
     # a reload checks whether authd could open its back ends
     'cmd/mailmilld/authd/auth_check.h': {'cmd/mailmilld/master/config'},
     # and whether the agents could reach the Maildirs

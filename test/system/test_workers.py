@@ -1,4 +1,5 @@
 """Workers as the master sees them: who gets connections, which account each has."""
+import ctypes
 import os
 import signal
 import subprocess
@@ -168,6 +169,81 @@ def test_their_ids_come_from_the_ranges_of_the_account(d):
     with s:
         assert 'unused ids are taken' in s.log()
         check_ids(s)
+
+
+def unshare_users(*maps):
+    """From here on this process is root where there are only those ids."""
+    told, tells = os.pipe()
+    done, does = os.pipe()
+    me, child = os.getpid(), os.fork()
+    if child == 0:
+        os.close(tells)
+        if os.read(told, 1):
+            for name in 'uid_map', 'gid_map':
+                with open(f'/proc/{me}/{name}', 'w') as f:
+                    f.write(''.join(x + '\n' for x in maps))
+            os.write(does, b'.')
+        os._exit(0)
+    os.close(does)
+    has = ctypes.CDLL(None).unshare(0x10000000) == 0    # CLONE_NEWUSER
+    if has:
+        os.write(tells, b'.')
+    os.close(tells)
+    mapped = os.read(done, 1)
+    os.waitpid(child, 0)
+    if not has or not mapped:
+        raise Skip('no user namespace here')
+
+
+def may_start(s):
+    p = subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
+    return p.returncode == 0, p.stderr
+
+
+def test_in_a_container_their_ids_are_among_those_it_has(d):
+    give_ranges(d, 'nobody:300000:50\n')
+    unshare_users('0 0 2000', '2000 102000 2000', '65534 65534 1')
+    s = Server(d, workers=2, as_root=True, conf='user = "nobody"')
+    good, err = may_start(s)
+    assert good and 'unused ids are taken' in err, err
+    with s:
+        assert 'unused ids are taken' in s.log()
+        uids = set(check_ids(s).values())
+        assert uids <= set(range(4000)), uids
+        send_some(s, 4)
+        s.wait_mail(4)
+        s.ctl('reload')
+        check_ids(s)
+
+
+def test_a_range_of_which_a_container_has_a_part(d):
+    give_ranges(d, 'nobody:300000:50\n')
+    unshare_users('0 0 65536', '300040 300040 100')
+    s = Server(d, workers=2, as_root=True, conf='user = "nobody"')
+    good, err = may_start(s)
+    assert good and 'account-range' not in err, err
+    with s:
+        assert set(check_ids(s).values()) == {300040, 300041}
+
+
+def test_a_container_with_too_few_ids(d):
+    give_ranges(d, 'somebody:300000:50\n')
+    unshare_users('0 0 103', '65534 65534 1')
+    conf = 'queue_user = "daemon"\ndelivery_user = "mail"\nlog_user = "games"\n'
+    s = Server(d, workers=2, as_root=True, conf=conf + 'user = "nobody"')
+    good, err = may_start(s)
+    assert not good and 'too few ids are unused' in err, err
+    s = Server(d, workers=1, as_root=True, conf=conf + 'user = "no-such"')
+    good, err = may_start(s)
+    assert not good and 'event=account-missing role=worker' in err, err
+
+
+def test_an_account_that_a_container_does_not_have(d):
+    give_ranges(d, 'somebody:300000:50\n')
+    unshare_users('0 0 4000')
+    s = Server(d, workers=2, as_root=True, conf='user = "nobody"')
+    good, err = may_start(s)
+    assert not good and 'user namespace' in err, err
 
 
 def test_make_install_gives_the_account_its_ranges(d):

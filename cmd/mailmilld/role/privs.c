@@ -14,38 +14,36 @@
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/unused_ids.h"
 #include "core/process/caps.h"
 #include "core/process/log.h"
 #include "core/table/subid.h"
 
-#define TRIAL_UID	64200	/* first looked at; above Debian's dynamic range,
-				 * below its 64-bit-only one */
-#define TRIAL_UIDS	300
-#define SPARE_UID	64600	/* for processes with an account each, likewise */
-#define SPARE_UIDS	900
-#define SPARE_MORE	16	/* above what is needed: for old processes of
-				 * several reloads */
+#define SPARE_MORE	16	/* above what is needed: for processes that end */
 
 /* The unused numeric uid for ${role}: always the same one while the system's
  * accounts do not change, so that a spool can be opened again. */
 static int
 trial_account(enum role_id role, struct account *a_r)
 {
-	unsigned int id, found = 0, first = role_shares(role);
+	unsigned int id = unused_nth(unused_maps(), role_shares(role));
 
-	for (id = TRIAL_UID; id < TRIAL_UID + TRIAL_UIDS; id++) {
-		if (getpwuid(id) != NULL || getgrgid(id) != NULL)
-			continue;
-		if (found++ == first) {
-			a_r->uid = id;
-			a_r->gid = id;
-			return 0;
-		}
-	}
-	return -1;
+	if (id == 0)
+		return -1;
+	*a_r = (struct account){ id, id };
+	return 0;
+}
+
+/* May a process become ${pw}'s? */
+static bool
+is_mapped(const struct passwd *pw)
+{
+	return idmap_has(&unused_maps()->uids, pw->pw_uid) &&
+	    idmap_has(&unused_maps()->gids, pw->pw_gid);
 }
 
 static int
@@ -62,6 +60,12 @@ account_find(const struct settings *s, enum role_id role, bool is_trial,
 			log_errx("account", "role=%s account=%s at=%s "
 			    "reason=%s", role_name(role), name, at,
 			    "may not be root");
+			return -1;
+		}
+		if (!is_mapped(pw)) {
+			log_errx("account", "role=%s account=%s at=%s "
+			    "reason=%s", role_name(role), name, at, "its ids "
+			    "are not mapped into this user namespace");
 			return -1;
 		}
 		a_r->uid = pw->pw_uid;
@@ -127,29 +131,64 @@ accounts_find(const struct settings *s, bool is_trial,
 	return 0;
 }
 
-/* ${n} unused ids in a row.  Return the first, or 0. */
-static unsigned int
-spare_ids(unsigned int n)
-{
-	unsigned int id, run = 0;
-
-	for (id = SPARE_UID; id < SPARE_UID + SPARE_UIDS; id++) {
-		run = getpwuid(id) == NULL && getgrgid(id) == NULL ? run + 1 :
-		    0;
-		if (run == n)
-			return id + 1 - n;
-	}
-	return 0;
-}
-
 static int
 refuse_range(enum role_id role, const char *name, const char *file,
-    unsigned int count, unsigned int needed)
+    unsigned int count, unsigned int needed, const char *reason)
 {
 	log_errx("account-range", "role=%s account=%s file=%s count=%u "
 	    "needed=%u reason=%s", role_name(role), name, file, count, needed,
-	    "the account has fewer ids there than twice its processes");
+	    reason);
 	return -1;
+}
+
+/* The ids that ${file} gives to the account; count 0: none.  Return 0, or -1:
+ * there are too few, and that is logged. */
+static int
+own_ids(enum role_id role, const char *name, uid_t uid, const char *file,
+    unsigned int needed, struct subid_range *range_r)
+{
+	const struct unused_maps *maps = unused_maps();
+	struct subid_range all;
+
+	*range_r = (struct subid_range){ 0, 0 };
+	if (subid_find(file, name, uid, &all) == -1)
+		return 0;
+	if (all.count < needed)
+		return refuse_range(role, name, file, all.count, needed,
+		    "the account has fewer ids there than twice its processes");
+	*range_r = idmap_part(strcmp(file, SUBUID_FILE) == 0 ? &maps->uids :
+	    &maps->gids, &all);
+	if (range_r->count < needed)
+		*range_r = (struct subid_range){ 0, 0 };
+	return 0;
+}
+
+/* Ids that nobody has.  More than are needed, if there are so many: several
+ * reloads may leave old processes. */
+static int
+spare_ids(enum role_id role, const char *name, unsigned int needed,
+    struct account_range *range_r)
+{
+	const unsigned int wishes[] = { 2 * needed + SPARE_MORE,
+		needed + SPARE_MORE, needed };
+	unsigned int id = 0;
+	size_t i;
+
+	for (i = 0; id == 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++)
+		if ((id = unused_row(unused_maps(), wishes[i])) != 0)
+			range_r->n = wishes[i];
+	if (id == 0)
+		return refuse_range(role, name, SUBUID_FILE, 0, needed,
+		    unused_is_slow() ? "none are there, and to look for unused "
+		    "ids takes too long" : "none are there, and too few ids "
+		    "are unused");
+	range_r->first = (struct account){ id, id };
+	log_event(LOG_LEVEL_NOTICE, "account-range", "role=%s account=%s "
+	    "uid=%u count=%u effect=%s advice=%s", role_name(role), name, id,
+	    range_r->n, "unused ids are taken, none belong to the account",
+	    "give it some with \"make accounts\" or usermod(8) "
+	    "--add-subuids and --add-subgids");
+	return 0;
 }
 
 int
@@ -157,34 +196,21 @@ accounts_range(const struct settings *s, enum role_id role,
     const struct account *account, struct account_range *range_r)
 {
 	const char *name = role_account(s, role);
-	unsigned int needed = 2 * role_count(s, role), id;
+	unsigned int needed = 2 * role_count(s, role);
 	struct subid_range uids, gids;
 
 	*range_r = (struct account_range){ .n = 0 };
 	if (geteuid() != 0)
 		return 0;
-	if (subid_find(SUBUID_FILE, name, account->uid, &uids) == 0 &&
-	    subid_find(SUBGID_FILE, name, account->uid, &gids) == 0) {
-		if (uids.count < needed)
-			return refuse_range(role, name, SUBUID_FILE,
-			    uids.count, needed);
-		if (gids.count < needed)
-			return refuse_range(role, name, SUBGID_FILE,
-			    gids.count, needed);
-		range_r->first = (struct account){ uids.first, gids.first };
-		range_r->n = uids.count < gids.count ? uids.count :
-		    gids.count;
-		return 0;
-	}
-	if ((id = spare_ids(needed + SPARE_MORE)) == 0)
-		return refuse_range(role, name, SUBUID_FILE, 0, needed);
-	range_r->first = (struct account){ id, id };
-	range_r->n = needed + SPARE_MORE;
-	log_event(LOG_LEVEL_NOTICE, "account-range", "role=%s account=%s "
-	    "uid=%u count=%u effect=%s advice=%s", role_name(role), name, id,
-	    range_r->n, "unused ids are taken, none belong to the account",
-	    "give it some with \"make accounts\" or usermod(8) "
-	    "--add-subuids and --add-subgids");
+	if (own_ids(role, name, account->uid, SUBUID_FILE, needed, &uids) ==
+	    -1 || own_ids(role, name, account->uid, SUBGID_FILE, needed,
+	    &gids) == -1)
+		return -1;
+	/* a container may not have the ids that the files name */
+	if (uids.count == 0 || gids.count == 0)
+		return spare_ids(role, name, needed, range_r);
+	range_r->first = (struct account){ uids.first, gids.first };
+	range_r->n = uids.count < gids.count ? uids.count : gids.count;
 	return 0;
 }
 

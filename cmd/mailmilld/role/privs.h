@@ -43,8 +43,10 @@ int accounts_find(const struct settings *s, bool is_trial,
 
 /* accounts_range(s, role, account, range_r): The ids for the processes of ${role},
  * whose account is ${account}: those which /etc/subuid and /etc/subgid give to
- * it, or unused ones with a notice in the log.  There are enough for twice the
- * processes that ${s} needs, since old and new ones run together after a reload.
+ * it, as far as this user namespace has them, or unused ones with a notice in
+ * the log.  There are enough for twice the processes that ${s} needs, since old
+ * and new ones run together after a reload; of unused ones for four times as
+ * many, if possible, since further reloads may leave more old ones.
  * Return 0, or -1 having logged why. */
 int accounts_range(const struct settings *s, enum role_id role,
     const struct account *account, struct account_range *range_r);
