@@ -1,5 +1,6 @@
 /* The filter of system calls; see syscalls.h.
- * Owns: the rules for arguments, the action, SIGSYS.
+ * Owns: the rules for arguments, the forms that a call has on other machines, the
+ * action, SIGSYS.
  *
  * The action is SECCOMP_RET_TRAP: the call is not made, and the thread gets
  * SIGSYS, whose handler says which call it was and dies of the same signal.  The
@@ -39,8 +40,12 @@ static const struct rule {
 } rules[] = {
 #define NONE(arg, bits)	{ arg, SCMP_CMP_MASKED_EQ, bits, 0 }
 #define IS(arg, value)	{ arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value }
-	/* no code */
+	/* no code.  On s390 what is asked for lies in memory */
+#ifdef __s390__
+	{ "mmap", "mmap", 0, { { 0 } } },
+#else
 	{ "mmap", "mmap", 1, { NONE(2, PROT_EXEC) } },
+#endif
 	{ "mprotect", "mprotect", 1, { NONE(2, PROT_EXEC) } },
 	/* descriptors: never who gets a signal (F_SETOWN), or a pipe's size */
 	{ "fcntl", "fcntl", 1, { IS(1, F_GETFL) } },
@@ -68,6 +73,62 @@ static const struct rule {
 #undef IS
 };
 #define NRULES	(sizeof(rules) / sizeof(rules[0]))
+
+/* What libc calls, on other machines, where this one has ${call}.  Where one has
+ * no such form, the row does nothing. */
+static const struct form {
+	const char	*call;
+	const char	*other;
+	enum {
+		ALSO,		/* libc tries one after the other, or picks one */
+		INSTEAD,	/* where ${call} is missing */
+		REPLACES	/* nobody makes ${call}, where ${other} is there */
+	}		 use;
+} forms[] = {
+	/* times of 64 bits, on machines of 32 */
+	{ "clock_adjtime", "clock_adjtime64", ALSO },
+	{ "clock_getres", "clock_getres_time64", ALSO },
+	{ "clock_gettime", "clock_gettime64", ALSO },
+	{ "clock_nanosleep", "clock_nanosleep_time64", ALSO },
+	{ "clock_settime", "clock_settime64", ALSO },
+	{ "futex", "futex_time64", ALSO },
+	{ "ppoll", "ppoll_time64", ALSO },
+	{ "recvmmsg", "recvmmsg_time64", ALSO },
+	{ "utimensat", "utimensat_time64", ALSO },
+	/* sizes, ids and signals in more bits, likewise */
+	{ "fchown", "fchown32", ALSO },
+	{ "fcntl", "fcntl64", ALSO },
+	{ "fstat", "fstat64", ALSO },
+	{ "fstatfs", "fstatfs64", ALSO },
+	{ "ftruncate", "ftruncate64", ALSO },
+	{ "geteuid", "geteuid32", ALSO },
+	{ "lseek", "_llseek", ALSO },
+	{ "lstat", "lstat64", ALSO },
+	{ "rt_sigreturn", "sigreturn", ALSO },
+	{ "stat", "stat64", ALSO },
+	{ "umount2", "umount", ALSO },
+	/* the older one of i386 has its arguments in memory, where no filter
+	 * sees them */
+	{ "mmap", "mmap2", REPLACES },
+	/* newer machines have no call that another one can do, too */
+	{ "access", "faccessat", INSTEAD },
+	{ "epoll_wait", "epoll_pwait", INSTEAD },
+	{ "lstat", "newfstatat", INSTEAD },
+	{ "newfstatat", "fstatat64", INSTEAD },
+	{ "newfstatat", "statx", INSTEAD },
+	{ "poll", "ppoll", INSTEAD },
+	{ "readlink", "readlinkat", INSTEAD },
+	{ "rename", "renameat", INSTEAD },
+	{ "rename", "renameat2", INSTEAD },
+	{ "renameat", "renameat2", INSTEAD },
+	{ "stat", "newfstatat", INSTEAD },
+	{ "time", "clock_gettime", INSTEAD },
+	{ "unlink", "unlinkat", INSTEAD },
+	/* the order of its arguments */
+	{ "sync_file_range", "sync_file_range2", INSTEAD },
+	{ "sync_file_range", "arm_sync_file_range", INSTEAD },
+};
+#define NFORMS	(sizeof(forms) / sizeof(forms[0]))
 
 static void (*tell)(int call);
 
@@ -110,15 +171,66 @@ next_word(const char **list, char word_r[WORD_MAX])
 	return word_r;
 }
 
-/* The number of a call: also of one that only other machines have, which
- * is below 0, and ignored in a filter. */
-static int
-number_of(const char *call)
+/* --- calls ---------------------------------------------------------------- */
+
+/* Some machines have one call for all that is done with sockets, socketcall(2),
+ * and the others as well.  There libseccomp gives these such numbers, and filters
+ * both; but what socketcall is given lies in memory, and is not looked at. */
+#define SOCKET_FIRST	-120
+#define SOCKET_LAST	-101
+
+/* Has a machine of ${arch} that call? */
+static bool
+exists(uint32_t arch, const char *call)
 {
-	return seccomp_syscall_resolve_name(call);
+	int n = seccomp_syscall_resolve_name_arch(arch, call);
+
+	return n >= 0 || (n >= SOCKET_FIRST && n <= SOCKET_LAST);
 }
 
-/* Allow, or forbid, what one row says. */
+/* The ${i}th form that ${call} has on a machine of ${arch}, or NULL: there are no
+ * more.  None is there that the machine has not. */
+static const char *
+form_of(uint32_t arch, const char *call, size_t i)
+{
+	bool is_there = exists(arch, call);
+	const struct form *f;
+
+	for (f = forms; f < forms + NFORMS; f++)
+		if (f->use == REPLACES && strcmp(f->call, call) == 0 &&
+		    exists(arch, f->other))
+			is_there = false;
+	if (is_there && i-- == 0)
+		return call;
+	for (f = forms; f < forms + NFORMS; f++)
+		if (strcmp(f->call, call) == 0 && exists(arch, f->other) &&
+		    (f->use != INSTEAD || !exists(arch, call)) && i-- == 0)
+			return f->other;
+	return NULL;
+}
+
+/* Allow, or forbid, ${call} with these arguments.  Return 0, or a negated
+ * errno. */
+static int
+add_call(scmp_filter_ctx ctx, uint32_t action, const char *call,
+    const struct scmp_arg_cmp *args, unsigned int nargs)
+{
+	const char *form;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && (form = form_of(seccomp_arch_native(), call,
+	    i)) != NULL; i++) {
+		rc = seccomp_rule_add_array(ctx, action,
+		    seccomp_syscall_resolve_name(form), nargs, args);
+		/* another word has it, too */
+		if (rc == -EEXIST)
+			rc = 0;
+	}
+	return rc;
+}
+
+/* What one row says. */
 static int
 add_rule(scmp_filter_ctx ctx, uint32_t action, const struct rule *r)
 {
@@ -130,11 +242,16 @@ add_rule(scmp_filter_ctx ctx, uint32_t action, const struct rule *r)
 		if (args[i].datum_b == OWN_PID)
 			args[i].datum_b = (uint64_t)getpid();
 	}
-	return seccomp_rule_add_array(ctx, action, number_of(r->call),
-	    r->nargs, args);
+	return add_call(ctx, action, r->call, args, r->nargs);
 }
 
-/* Return 0, or a negated errno. */
+/* Does libseccomp know it, if only of other machines? */
+static bool
+is_call(const char *name)
+{
+	return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+}
+
 static int
 add_word(scmp_filter_ctx ctx, uint32_t action, const char *word)
 {
@@ -147,22 +264,29 @@ add_word(scmp_filter_ctx ctx, uint32_t action, const char *word)
 			is_rule = true;
 			rc = add_rule(ctx, action, &rules[i]);
 		}
-	if (is_rule || rc != 0)
+	if (is_rule)
 		return rc;
-	if (number_of(word) == __NR_SCMP_ERROR)
-		return -EINVAL;
-	return seccomp_rule_add(ctx, action, number_of(word), 0);
+	return is_call(word) ? add_call(ctx, action, word, NULL, 0) : -EINVAL;
 }
 
-static bool
-is_word(const char *word)
+/* The call of a word; NULL: there is none. */
+static const char *
+call_of(const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < NRULES; i++)
 		if (strcmp(rules[i].word, word) == 0)
-			return number_of(rules[i].call) != __NR_SCMP_ERROR;
-	return number_of(word) != __NR_SCMP_ERROR;
+			word = rules[i].call;
+	return is_call(word) ? word : NULL;
+}
+
+const char *
+syscalls_form(const char *word, unsigned int arch, size_t i)
+{
+	const char *call = call_of(word);
+
+	return call == NULL ? NULL : form_of(arch, call, i);
 }
 
 int
@@ -171,7 +295,7 @@ syscalls_check(const char *list, char *err_r, size_t errlen)
 	char word[WORD_MAX];
 
 	while (next_word(&list, word) != NULL)
-		if (!is_word(word)) {
+		if (call_of(word) == NULL) {
 			snprintf(err_r, errlen, "%s: no such call or rule",
 			    word);
 			return -1;
@@ -201,9 +325,7 @@ load(scmp_filter_ctx ctx, uint32_t action, const char *const *lists, size_t n,
 	for (i = 0; i < n; i++) {
 		list = lists[i];
 		while (next_word(&list, word_r) != NULL)
-			/* EEXIST: two lists have it */
-			if ((rc = add_word(ctx, action, word_r)) != 0 &&
-			    rc != -EEXIST)
+			if ((rc = add_word(ctx, action, word_r)) != 0)
 				return rc;
 	}
 	*word_r = '\0';

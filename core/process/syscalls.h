@@ -4,7 +4,8 @@
  *
  * Calls are given as words in a text.  A word is the name of a call, or a name in
  * the table of rules (syscalls.c), which allows the call with some arguments only:
- * "mmap" is one, since memory that holds code is never mapped. */
+ * "mmap" is one, since memory that holds code is never mapped.  A word stands for
+ * the forms that its call has on other machines, too (table of forms). */
 
 #ifndef CORE_PROCESS_SYSCALLS_H
 #define CORE_PROCESS_SYSCALLS_H
@@ -36,6 +37,11 @@ int syscalls_tell(void (*func)(int call));
  * or the number.  Return ${buf}. */
 #define SYSCALLS_NAME_MAX	40
 const char *syscalls_name(int call, char *buf, size_t len);
+
+/* syscalls_form(word, arch, i): The ${i}th call that ${word} allows on a machine
+ * of ${arch} (SCMP_ARCH_*), where libc may make others for the same purpose:
+ * i386 has mmap2.  NULL: no more. */
+const char *syscalls_form(const char *word, unsigned int arch, size_t i);
 
 /* syscalls_check(list, err_r, errlen): Is each word of it a call or a rule?
  * Return 0, or -1 with a message. */

@@ -36,7 +36,7 @@ static const char all_roles[] =
     "clock_gettime clock_getres clock_nanosleep gettimeofday nanosleep time "
     "getrandom exit exit_group "
     "epoll_create1 epoll_ctl epoll_pwait epoll_wait poll ppoll "
-    "close dup fcntl fstat newfstatat fstatat64 fstat64 _llseek lseek "
+    "close dup fcntl fstat newfstatat lseek "
     "read readv write writev "
     "getsockopt recvfrom recvmsg sendmsg sendto setsockopt shutdown";
 
