@@ -55,6 +55,7 @@ struct child {
 						 * M_READY, child_ready() will */
 	bool			 is_ready;	/* M_READY has been said */
 	bool			 is_relog_wanted; /* the logger's log has failed */
+	uint64_t		 relog_ms;	/* not asked for another one before */
 	Event			*log_timer;	/* set while lines wait */
 	struct sandbox		 sandbox;
 	struct chanev_ops	 master_ops;

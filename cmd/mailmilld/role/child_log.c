@@ -9,10 +9,13 @@
 #include "core/lim.h"
 #include "core/loop/after.h"
 #include "core/process/log_record.h"
+#include "core/util/monotonic.h"
 
 #define GATHER_OCTETS	(LOG_RECORD_MAX / 4 * 3)	/* some fifty lines */
 #define GATHER_MS	10	/* a line waits no longer, but for a pass */
 #define RETRY_MS	1000	/* when the log takes nothing */
+#define RELOG_MS	2000	/* between wishes for another one: each line that the
+				 * log does not take is a reason to ask */
 
 /* Called from within the log: only take note. */
 static void
@@ -93,9 +96,11 @@ end_of_pass(struct timeval *, void *closure)
 {
 	struct child *c = closure;
 	struct msg_empty empty = { 0 };
+	uint64_t now_ms;
 
-	if (c->is_relog_wanted) {
+	if (c->is_relog_wanted && (now_ms = monotonic_ms()) >= c->relog_ms) {
 		c->is_relog_wanted = false;
+		c->relog_ms = now_ms + RELOG_MS;
 		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
 	}
 	gather_log(c);

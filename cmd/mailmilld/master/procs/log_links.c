@@ -126,7 +126,7 @@ log_links_give(struct master *m, struct proc *logger)
 	return 0;
 }
 
-void
+bool
 log_link_ended(struct master *m, uint32_t instance)
 {
 	struct log_link *ll;
@@ -134,8 +134,9 @@ log_link_ended(struct master *m, uint32_t instance)
 	TAILQ_FOREACH(ll, &m->log_links, link)
 		if (ll->who.instance == instance) {
 			forget(m, ll);
-			return;
+			return true;
 		}
+	return false;
 }
 
 void

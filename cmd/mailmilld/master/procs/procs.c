@@ -102,7 +102,9 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 #define WORDS_MAX	100	/* that a child may say at once, and one a second: an
 				 * honest one says a few in its life */
 
-/* Each of these messages costs the master a step: may ${p} send one more? */
+/* Each of these messages costs the master a step, or the read: may ${p} send one
+ * more?  The others are bounded by what they speak of: a session, a socket of
+ * lines. */
 static bool
 may_say(struct proc *p, const char *message)
 {
@@ -159,6 +161,10 @@ on_closed(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
 
+	if (msg->nentries == 0) {
+		proc_offends(p, "M_CLOSED");
+		return;
+	}
 	proc_sessions_ended(p, "M_CLOSED", msg->entries, msg->nentries);
 	proc_collect(p);
 }
@@ -201,6 +207,8 @@ on_drained(void *closure, struct channel_msg *msg)
 {
 	struct msg_drained md;
 
+	if (!may_say(closure, "M_DRAINED"))
+		return;
 	memcpy(&md, msg->base, sizeof(md));
 	drain_told(closure, &md);
 }
@@ -217,7 +225,7 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 		proc_offends(p, "M_KEYS_READY");
 		return;
 	}
-	if (answer.version != p->certs_sent || !may_say(p, "M_KEYS_READY"))
+	if (!may_say(p, "M_KEYS_READY") || answer.version != p->certs_sent)
 		return;
 	p->keys_answer = answer;
 	p->has_keys_answer = true;
@@ -245,7 +253,8 @@ on_relog(void *closure, struct channel_msg *)
 {
 	struct proc *p = closure;
 
-	master_wants_relog(p->master, RELOG_SOON);
+	if (may_say(p, "M_RELOG"))
+		master_wants_relog(p->master, RELOG_SOON);
 }
 
 static void
@@ -255,7 +264,9 @@ on_writer_end(void *closure, struct channel_msg *msg)
 	struct msg_writer_end end;
 
 	memcpy(&end, msg->base, sizeof(end));
-	log_link_ended(p->master, end.instance);
+	/* of one that has been forgotten meanwhile, an honest one says it, too */
+	if (!log_link_ended(p->master, end.instance))
+		(void)may_say(p, "M_WRITER_END");
 }
 
 static void

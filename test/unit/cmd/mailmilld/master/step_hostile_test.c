@@ -308,6 +308,68 @@ Test(step_hostile, trouble_without_end)
 	expect_end("d1@1");
 }
 
+Test(step_hostile, answers_about_old_keys_without_end)
+{
+	struct msg_keys_ready answer = { .version = 0, .is_good = 1 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 110; i++)
+		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	expect_end("k1@1");
+}
+
+Test(step_hostile, sums_of_a_reload_without_end)
+{
+	struct msg_drained md = { .nsessions = 1 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("w1@1", M_DRAINED, &md, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("w1@1", M_DRAINED, &md, NULL, 0, -1);
+	expect_end("w1@1");
+}
+
+Test(step_hostile, the_end_of_no_session)
+{
+	struct msg_empty empty = { 0 };
+
+	start_with_sessions();
+	tell("w1@1", M_CLOSED, &empty, NULL, 0, -1);
+	expect_end("w1@1");
+}
+
+Test(step_hostile, wishes_for_another_log_without_end)
+{
+	struct msg_empty empty = { 0 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("l1@1", M_RELOG, &empty, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("l1@1", M_RELOG, &empty, NULL, 0, -1);
+	expect_end("l1@1");
+}
+
+Test(step_hostile, the_end_of_lines_of_nobody_without_end)
+{
+	struct msg_writer_end end = { .instance = 1000000 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
+	expect_end("l1@1");
+}
+
 static struct step_who every[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
 	{ "a1@1" }, { "w1@1" } };
 
