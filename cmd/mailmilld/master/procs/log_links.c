@@ -17,7 +17,9 @@
 #include "core/util/fileio.h"
 
 #define ROOM_OCTETS	(1 << 20)	/* what a child may send meanwhile: a second's
-					 * lines of a fast one */
+					 * lines of a fast one.  Not more than
+					 * net.core.wmem_max: the master has no
+					 * capability to go beyond that */
 #define LEFT_MAX	64		/* of processes that have died; then the oldest
 					 * is forgotten */
 
@@ -98,11 +100,7 @@ log_link_open(struct master *m, const struct proc *p,
 		free(ll);
 		return -1;
 	}
-	/* without root it may be less */
-	if (setsockopt(fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &room,
-	    sizeof(room)) == -1)
-		(void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room,
-		    sizeof(room));
+	(void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	ll->fd = fds[0];
 	ll->who = (struct msg_writer){ .instance = p->instance,
 		.role = p->role, .slot = p->slot, .pid = (uint32_t)p->pid,
