@@ -187,7 +187,7 @@ close_parts(struct master *m)
 {
 	control_close(m);
 	listeners_close(m);
-	respawns_cancel(m);
+	respawns_free(m);
 	numbers_free(m);
 	certs_close(m);
 	output_close();

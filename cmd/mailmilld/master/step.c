@@ -282,7 +282,9 @@ stopping_step(struct master *m)
 		if (!is_asked(m, p, 0))
 			proc_drain(p, false, role_of(p->role)->is_lasting ?
 			    LAST_WORDS_S : 0);
-	if (TAILQ_EMPTY(&m->procs))
+	/* what others have sent to a logger that has died is for the next one */
+	if (TAILQ_EMPTY(&m->procs) && (TAILQ_EMPTY(&m->log_links) ||
+	    m->stop_ms == 0 || !respawns_are_due(m)))
 		scheduler_stop(m->sched);
 }
 

@@ -12,7 +12,8 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/process/stats.h"
 
-#define START_TRIES	3	/* deaths of a slot before the start has failed */
+#define START_TRIES	3	/* deaths of a slot before the start has failed; or
+				 * a stop goes on without it */
 
 static struct respawn *
 respawn_find(struct master *m, enum role_id role, unsigned int slot)
@@ -48,6 +49,8 @@ respawn_after(struct master *m, const struct proc *p)
 		master_fail(m, 1, proc_failure(p, why, sizeof(why)));
 		return;
 	}
+	if (m->phase == MASTER_STOPPING && r->backoff.deaths >= START_TRIES)
+		return;
 	if (wait_ms > 0)
 		log_event(LOG_LEVEL_NOTICE, "process-respawn",
 		    "role=%s slot=%u wait_ms=%u", role_name(p->role), p->slot,
@@ -70,13 +73,37 @@ respawns_step(struct master *m)
 	}
 }
 
+bool
+respawns_are_due(const struct master *m)
+{
+	const struct respawn *r;
+
+	TAILQ_FOREACH(r, &m->respawns, link)
+		if (r->due_ms != 0)
+			return true;
+	return false;
+}
+
+static void
+forget(struct master *m, bool also_lasting)
+{
+	struct respawn *r, *next;
+
+	TAILQ_FOREACH_SAFE(r, &m->respawns, link, next)
+		if (also_lasting || !role_of(r->role)->is_lasting) {
+			TAILQ_REMOVE(&m->respawns, r, link);
+			free(r);
+		}
+}
+
 void
 respawns_cancel(struct master *m)
 {
-	struct respawn *r;
+	forget(m, false);
+}
 
-	while ((r = TAILQ_FIRST(&m->respawns)) != NULL) {
-		TAILQ_REMOVE(&m->respawns, r, link);
-		free(r);
-	}
+void
+respawns_free(struct master *m)
+{
+	forget(m, true);
 }

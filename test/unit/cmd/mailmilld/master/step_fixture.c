@@ -105,7 +105,8 @@ look(void)
 			step_say("no:%s", strncmp(step_master.reload_error, step_top,
 			    strlen(step_top)) == 0 ? "conf" : step_master.reload_error);
 	}
-	if (phase == MASTER_STOPPING && TAILQ_EMPTY(&step_master.procs) && !is_over) {
+	if (phase == MASTER_STOPPING && TAILQ_EMPTY(&step_master.procs) &&
+	    !respawns_are_due(&step_master) && !is_over) {
 		is_over = true;
 		step_say("ended:%d", step_master.status);
 	}

@@ -58,7 +58,8 @@ Test(step_log, a_logger_that_dies_during_a_reload_is_started_again)
 	PLAY(STARTED, CHECKED, { "exit l1@1", "+l1@1" }, { "ready w1@2; "
 	      "ready w2@2; ready d1@2; ready q1@2; ready k1@2; ready a1@2; ready s1@2", "" },
 	    { "ready l1@1", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
-	    { "exit l1@1", "+l1@2" });
+	    /* a reload does not make its deaths forgotten */
+	    { "exit l1@1", "" }, { "wait 250", "+l1@2" });
 }
 
 Test(step_log, a_reload_that_fails_leaves_the_logger)
@@ -75,6 +76,19 @@ Test(step_log, a_logger_that_dies_during_a_stop_is_started_again)
 	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" },
 	    { "exit q1@1; exit k1@1; exit a1@1; exit s1@1", "-d1@1" },
 	    { "exit d1@1", "-l1@1 ended:0" });
+}
+
+Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop)
+{
+	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" },
+	    { "int", ALL_KILLED " stopping deaf" }, { "exit killed", "" },
+	    { "wait 250", "+l1@1 -l1@1 ended:0" });
+}
+
+Test(step_log, a_stop_goes_on_without_a_logger_that_does_not_start)
+{
+	PLAY(STARTED, { "exit l1@1", "+l1@1" },
+	    { "int", ALL_KILLED " stopping deaf" }, { "exit killed", "-l1@1" });
 }
 
 Test(step_log, a_stop_does_not_wait_for_ever_for_the_logger)
