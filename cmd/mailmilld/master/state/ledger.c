@@ -10,6 +10,7 @@
 #include <sys/tree.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "core/util/addr.h"
 
 #define NONE		UINT32_MAX
+#define NO_ROUND	UINT_MAX
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
@@ -199,27 +201,46 @@ book_sessions(const struct book *b)
 	return b->n;
 }
 
-/* Has ${books[i]} far more sessions than most of the others? */
-static bool
-is_well_above(struct book *const *books, size_t n, size_t i)
+bool
+book_is_full(const struct book *b)
 {
-	size_t j, nbelow = 0, nbooks = 0;
-
-	for (j = 0; j < n; j++) {
-		if (books[j] == NULL)
-			continue;
-		nbooks++;
-		nbelow += books[i]->n / ABOVE_FACTOR >
-		    books[j]->n + ABOVE_FREE;
-	}
-	return nbelow > nbooks / 2;
+	return b->n >= b->max;
 }
 
-/* That of the fewest sessions that has room for one more, and, if
- * ${in_this_round}, has not had one in this round. */
+static int
+compare(const void *va, const void *vb)
+{
+	const unsigned int *a = va, *b = vb;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+/* How many sessions a book has at most that has not far more than most of the
+ * others. */
+static unsigned int
+common_max(struct book *const *books, size_t n)
+{
+	unsigned int v[BOOKS_MAX], low = UINT_MAX, high = 0;
+	size_t i, m = 0;
+
+	for (i = 0; i < n; i++)
+		if (books[i] != NULL) {
+			v[m++] = books[i]->n;
+			low = books[i]->n < low ? books[i]->n : low;
+			high = books[i]->n > high ? books[i]->n : high;
+		}
+	if (m == 0 || high / ABOVE_FACTOR <= low + ABOVE_FREE)
+		return high;
+	/* of more than half of them */
+	qsort(v, m, sizeof(v[0]), compare);
+	return (v[m / 2] + ABOVE_FREE + 1) * ABOVE_FACTOR - 1;
+}
+
+/* That of the fewest sessions that has room for one more, and, unless ${max} is
+ * NO_ROUND, has not had one in this round, and at most ${max}. */
 static int
 fewest(struct book *const *books, size_t n, unsigned int from,
-    bool in_this_round)
+    unsigned int max)
 {
 	const struct book *b;
 	size_t i, at;
@@ -228,9 +249,8 @@ fewest(struct book *const *books, size_t n, unsigned int from,
 	for (i = 0; i < n; i++) {
 		at = (from + i) % n;
 		b = books[at];
-		if (b == NULL || b->n >= b->max || (in_this_round &&
-		    (b->round == b->ledger->round ||
-		    is_well_above(books, n, at))))
+		if (b == NULL || b->n >= b->max || (max != NO_ROUND &&
+		    (b->round == b->ledger->round || b->n > max)))
 			continue;
 		if (best == -1 || b->n < books[best]->n)
 			best = (int)at;
@@ -241,7 +261,8 @@ fewest(struct book *const *books, size_t n, unsigned int from,
 int
 book_pick(struct book *const *books, size_t n, unsigned int *rotor)
 {
-	int best = fewest(books, n, *rotor, true);
+	unsigned int max = common_max(books, n);
+	int best = fewest(books, n, *rotor, max);
 	size_t i;
 
 	if (best == -1) {
@@ -250,9 +271,9 @@ book_pick(struct book *const *books, size_t n, unsigned int *rotor)
 			continue;
 		if (i < n)
 			books[i]->ledger->round++;
-		best = fewest(books, n, *rotor, true);
+		best = fewest(books, n, *rotor, max);
 		if (best == -1)
-			best = fewest(books, n, *rotor, false);
+			best = fewest(books, n, *rotor, NO_ROUND);
 	}
 	if (best == -1)
 		return -1;

@@ -15,6 +15,8 @@
 
 #include "core/util/log_bound.h"
 
+#define BOOKS_MAX	256	/* workers, as in setting.def */
+
 struct ledger;
 struct book;			/* the sessions of one worker */
 
@@ -53,8 +55,10 @@ struct log_bound *ledger_refusals(struct ledger *l, const struct sockaddr *sa,
 struct book *book_open(struct ledger *l, unsigned int max);
 void book_close(struct book *b);
 unsigned int book_sessions(const struct book *b);
+bool book_is_full(const struct book *b);
 
-/* book_pick(books, n, &rotor): The book for the next session.  In each round each
+/* book_pick(books, n, &rotor): The book for the next session, of at most
+ * BOOKS_MAX.  In each round each
  * gets one: workers themselves say which sessions have ended, so that one in bad
  * hands seems to be idle, and would get all otherwise.  Who has the fewest
  * sessions is first, equals take turns by ${rotor}; one that is full, or has far

@@ -87,8 +87,10 @@ Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop)
 
 Test(step_log, a_stop_goes_on_without_a_logger_that_does_not_start)
 {
-	PLAY(STARTED, { "exit l1@1", "+l1@1" },
-	    { "int", ALL_KILLED " stopping deaf" }, { "exit killed", "-l1@1" });
+	PLAY(STARTED, { "int", ALL_KILLED " stopping deaf" },
+	    { "exit l1@1", "+l1@1" }, { "exit l1@1", "" },
+	    { "wait 250", "+l1@1" }, { "exit l1@1", "" },
+	    { "exit killed", "ended:0" });
 }
 
 Test(step_log, a_stop_does_not_wait_for_ever_for_the_logger)
