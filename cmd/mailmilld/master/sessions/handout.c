@@ -20,7 +20,6 @@
 #define PAUSE_MS		50	/* when descriptors have run out */
 #define ROOM_MS			10	/* when all workers are behind */
 #define SAY_MS			10000	/* between warnings of that */
-#define WORKERS_MAX		256	/* as in setting.def */
 
 /* --- accepting one -------------------------------------------------------- */
 
@@ -85,31 +84,40 @@ proc_takes_sessions(const struct master *m, const struct proc *p)
 	    !p->is_lost && !p->is_killed && p->offence == NULL;
 }
 
-/* Can a connection that is accepted now be sent to a worker? */
+/* Can a connection that is accepted now be sent to a worker, or be answered that
+ * all have as many as they can have?  If not, one has room soon. */
 static bool
 has_room(struct master *m)
 {
+	bool is_behind = false, is_full = false;
 	struct proc *p;
 
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (proc_takes_sessions(m, p) && taken_has_room(p))
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (!proc_takes_sessions(m, p) || taken_is_late(p))
+			continue;
+		if (book_is_full(p->book))
+			is_full = true;
+		else if (taken_has_room(p))
 			return true;
-	return false;
+		else
+			is_behind = true;
+	}
+	return is_full && !is_behind;
 }
 
 /* The worker for the next session; NULL: all are full, or there is none.  One
- * that has ${moved} has nowhere else to wait. */
+ * that ${has_nowhere} else to wait goes to a worker that is behind, too. */
 static struct proc *
-pick_worker(struct master *m, bool is_moved)
+pick_worker(struct master *m, bool has_nowhere)
 {
-	struct book *books[WORKERS_MAX];
-	struct proc *procs[WORKERS_MAX], *p;
+	struct book *books[BOOKS_MAX];
+	struct proc *procs[BOOKS_MAX], *p;
 	size_t n = 0;
 	int i;
 
 	TAILQ_FOREACH(p, &m->procs, link) {
-		if (n == WORKERS_MAX || !proc_takes_sessions(m, p) ||
-		    (is_moved ? taken_is_late(p) : !taken_has_room(p)))
+		if (n == BOOKS_MAX || !proc_takes_sessions(m, p) ||
+		    (has_nowhere ? taken_is_late(p) : !taken_has_room(p)))
 			continue;
 		books[n] = p->book;
 		procs[n++] = p;
@@ -127,13 +135,14 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 {
 	struct msg_session new = { 0 }, *ms = moved == NULL ? &new :
 	    &moved->session;
+	bool has_nowhere = moved != NULL;
 	struct proc *p;
 	int error;
 
 	ms->listener = (uint32_t)l->index;
 	addr_copy(&ms->peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
-	while ((p = pick_worker(l->master, moved != NULL)) != NULL) {
+	while ((p = pick_worker(l->master, has_nowhere)) != NULL) {
 		if (book_add(p->book, &peer->sa, kind, &l->sessions,
 		    l->service, &ms->handle) == -1)
 			break;
@@ -147,8 +156,9 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 		*refusal_r = RPL_SHUTDOWN;
 		if (error != EPIPE)
 			break;
-		/* it has died, but SIGCHLD has not been read yet */
-		p->is_lost = true;
+		/* it has died, but SIGCHLD has not been read yet.  The others
+		 * may be behind, but this connection is accepted */
+		p->is_lost = has_nowhere = true;
 	}
 	return -1;
 }

@@ -500,3 +500,21 @@ Test(step_hostile, so_many_may_wait_and_others_stay_in_the_backlog)
 	    { "wait 10", "w2@1< w2@1< w2@1< accept" });
 	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
 }
+
+/* The first has as many as it can have, and the second has room soon. */
+Test(step_hostile, a_worker_that_is_behind_is_waited_for_when_others_are_full)
+{
+	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
+	PLAY(STARTED, { "stick w2@1", "" });
+	connect_many(TAKEN_MAX + STEP_SESSIONS_MAX);
+	cr_assert_eq(child("w1@1")->nsessions, STEP_SESSIONS_MAX);
+	cr_assert_eq(child("w2@1")->nsessions, TAKEN_MAX);
+	PLAY({ "connect", "" }, { "go w2@1", "" },
+	    { "wait 10", "w2@1< accept" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
+	connect_many(STEP_SESSIONS_MAX - TAKEN_MAX - 1);
+	cr_assert_eq(child("w2@1")->nsessions, STEP_SESSIONS_MAX);
+	/* now all are full */
+	PLAY({ "connect", "" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
+}
