@@ -200,8 +200,9 @@ is_tcp(int fd)
 	socklen_t len = sizeof(int);
 	int protocol = 0;
 
+	/* mptcpize(8) may have made the listening sockets */
 	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	    protocol == IPPROTO_TCP;
+	    (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
 /* The other end of the connection ${fd}.  Return 0, or -1: it has ended. */

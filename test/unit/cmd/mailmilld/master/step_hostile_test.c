@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,34 @@ Test(step_hostile, the_client_of_another_session)
 	give_away("w1@1", c->sessions[0].handle,
 	    child("w2@1")->sessions[0].fd);
 	expect_end_of_old();
+}
+
+/* A connection that mptcpize(8) has made of our own is as good. */
+Test(step_hostile, a_client_of_multipath_tcp)
+{
+	struct step_child *c = draining();
+	accept_addr peer, at = { .in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(peer);
+	int listener = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP), client, fd;
+
+	if (listener == -1)
+		cr_skip_test("the kernel has no MPTCP");
+	cr_assert_eq(getpeername(c->sessions[0].fd, &peer.sa, &len), 0);
+	peer.in.sin_port = 0;
+	cr_assert_eq(bind(listener, &at.sa, sizeof(at.in)), 0);
+	cr_assert_eq(listen(listener, 1), 0);
+	len = sizeof(at);
+	cr_assert_eq(getsockname(listener, &at.sa, &len), 0);
+	client = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	cr_assert_eq(bind(client, &peer.sa, sizeof(peer.in)), 0);
+	cr_assert_eq(connect(client, &at.sa, sizeof(at.in)), 0);
+	fd = accept(listener, NULL, NULL);
+	cr_assert_neq(fd, -1);
+	give_away("w1@1", c->sessions[0].handle, fd);
+	cr_expect_str_eq(step_happens("wait 1"), "1 moved");
+	close(listener);
+	close(client);
 }
 
 Test(step_hostile, a_session_given_away_and_ended)
