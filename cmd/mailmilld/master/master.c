@@ -35,6 +35,7 @@ const struct role role_master = { .id = ROLE_MASTER, .name = "master" };
 /* --- once per pass -------------------------------------------------------- */
 
 static const struct master_ops real_ops = {
+	.is_traced = spawn_is_traced,
 	.spawn = spawn_child,
 	.kill = kill,
 	.probe = probe_start,

@@ -136,3 +136,20 @@ spawn_child(enum role_id role, int *fd_r)
 	errno = saved;
 	return pid;
 }
+
+bool
+spawn_is_traced(pid_t pid)
+{
+	char file[64], line[128];
+	unsigned int tracer = 0;
+	FILE *fp;
+
+	snprintf(file, sizeof(file), "/proc/%d/status", (int)pid);
+	if ((fp = fopen(file, "re")) == NULL)
+		return false;
+	while (fgets(line, sizeof(line), fp) != NULL &&
+	    sscanf(line, "TracerPid: %u", &tracer) != 1)
+		continue;
+	fclose(fp);
+	return tracer != 0;
+}

@@ -28,4 +28,7 @@ int spawn_log(int fd);
  * or -1 with errno. */
 pid_t spawn_child(enum role_id role, int *fd_r);
 
+/* spawn_is_traced(pid): Does ptrace(2) have hold of that process? */
+bool spawn_is_traced(pid_t pid);
+
 #endif

@@ -42,7 +42,8 @@ bool handout_wants(const struct master *m);
  * taken_step(m): see master_step() */
 #define TAKEN_MAX	256	/* sent to a worker and not taken by it */
 #define TAKEN_LATE_MS	10000	/* it gets no more */
-#define TAKEN_KILL_MS	30000	/* after that: it is killed */
+#define TAKEN_KILL_MS	30000	/* after that: it is killed, unless somebody
+				 * debugs it */
 void taken_add(struct proc *p);
 bool taken_is_late(const struct proc *p);
 bool taken_has_room(struct proc *p);

@@ -59,6 +59,39 @@ is_back(struct proc *p)
 	p->handed.late_ms = 0;
 }
 
+/* Somebody looks for a fault in it, and has made that possible: it waits for
+ * that person. */
+static bool
+is_debugged(const struct proc *p)
+{
+	const struct master *m = p->master;
+
+	return m->config.settings->sandbox == SANDBOX_OFF &&
+	    m->ops->is_traced(p->pid);
+}
+
+/* It has been late for very long. */
+static void
+is_hanging(struct proc *p, uint32_t n, uint64_t now_ms)
+{
+	struct handed *h = &p->handed;
+	bool is_kept = is_debugged(p);
+
+	log_event(is_kept ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
+	    "worker-stuck", "slot=%u pid=%d sessions=%u seconds=%llu effect=%s",
+	    p->slot, (int)p->pid, n,
+	    (unsigned long long)(now_ms - h->mark_ms) / 1000, is_kept ?
+	    "kept: a debugger has hold of it, and sandbox is off" :
+	    "killed: it takes no connections");
+	if (is_kept) {
+		/* asked again after the same time */
+		h->late_ms = now_ms;
+		return;
+	}
+	stats_inc(STATS_LATE_KILLS);
+	h->is_stuck = true;
+}
+
 /* The oldest has not been taken since mark_ms. */
 static void
 is_waiting(struct proc *p, uint32_t n, uint64_t now_ms)
@@ -73,12 +106,7 @@ is_waiting(struct proc *p, uint32_t n, uint64_t now_ms)
 		    "it gets no connections until it takes those it has");
 	} else if (h->late_ms != 0 && !h->is_stuck &&
 	    now_ms - h->late_ms >= TAKEN_KILL_MS) {
-		stats_inc(STATS_LATE_KILLS);
-		log_errx("worker-stuck", "slot=%u pid=%d sessions=%u "
-		    "seconds=%llu effect=%s", p->slot, (int)p->pid, n,
-		    (unsigned long long)(now_ms - h->mark_ms) / 1000,
-		    "killed: it takes no connections");
-		h->is_stuck = true;
+		is_hanging(p, n, now_ms);
 	}
 }
 

@@ -147,6 +147,8 @@ struct master_ops {
 	/* spawn(role, &fd_r): as spawn_child() */
 	pid_t		 (*spawn)(enum role_id role, int *fd_r);
 	int		 (*kill)(pid_t pid, int signo);
+	/* is_traced(pid): Has a debugger hold of it? */
+	bool		 (*is_traced)(pid_t pid);
 	/* probe(spec): as probe_start() */
 	struct probe	*(*probe)(const struct probe_spec *spec);
 	/* timer(ms, callback, closure): as after_ms() */

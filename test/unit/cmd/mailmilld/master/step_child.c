@@ -76,6 +76,12 @@ step_kill(pid_t pid, int signo)
 	return 0;
 }
 
+bool
+step_is_traced(pid_t pid)
+{
+	return step_children[pid - 1000].is_traced;
+}
+
 /* --- what it is told ------------------------------------------------------ */
 
 static unsigned int
@@ -275,6 +281,8 @@ step_act(const char *verb, struct step_child *c)
 		c->ch = NULL;
 	} else if (strcmp(verb, "stick") == 0 || strcmp(verb, "go") == 0) {
 		c->is_stuck = *verb == 's';
+	} else if (strcmp(verb, "trace") == 0 || strcmp(verb, "leave") == 0) {
+		c->is_traced = *verb == 't';
 	} else if (strcmp(verb, "relog") == 0) {
 		send_empty(c, M_RELOG);
 	} else if (strcmp(verb, "trouble") == 0) {

@@ -23,6 +23,7 @@ struct step_child {
 	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
 	uint32_t	 writer;	/* the instance of the last one */
 	bool		 is_stuck;	/* takes no sessions */
+	bool		 is_traced;
 	uint32_t	 version;	/* of certificates */
 	struct ended	*ended;		/* of a worker: what it shares */
 	unsigned int	 nleft;		/* sessions that it has not taken */
@@ -45,9 +46,11 @@ extern char step_said[1024];	/* what the master has done since the last line */
 /* step_say(fmt, ...): Add to step_said. */
 void step_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* step_spawn(role, &fd_r), step_kill(pid, signo): of struct master_ops */
+/* step_spawn(role, &fd_r), step_kill(pid, signo), step_is_traced(pid): of struct
+ * master_ops */
 pid_t step_spawn(enum role_id role, int *fd_r);
 int step_kill(pid_t pid, int signo);
+bool step_is_traced(pid_t pid);
 
 /* step_hear(c): Take note of what ${c} has been sent. */
 void step_hear(struct step_child *c);

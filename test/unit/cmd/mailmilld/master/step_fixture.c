@@ -64,7 +64,7 @@ fake_timer(unsigned int ms, void (*callback)(void *closure), void *closure)
 }
 
 static const struct master_ops ops = { .spawn = step_spawn,
-	.kill = step_kill, .probe = fake_probe, .timer = fake_timer,
+	.kill = step_kill, .is_traced = step_is_traced, .probe = fake_probe, .timer = fake_timer,
 	.now_ms = fake_now_ms };
 
 static void
