@@ -7,11 +7,14 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/loop/after.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
+#include "core/scheduler.h"
 #include "core/util/bucket.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
@@ -19,6 +22,9 @@
 #define PASS_OCTETS	65536	/* at most in one pass: others have work, too */
 #define RATE		65536	/* octets a second; the rest is left out */
 #define AT_ONCE		262144	/* a sanitizer's report */
+#define PAUSE_MS	10	/* after each time that something is left out: so
+				 * much is read in a second, and no more */
+#define REPORT_MS	1000	/* between reports of that */
 #define PIECE		256	/* with its marks a pipe takes it whole (PIPE_BUF) */
 /* Before each line.  Two words: fail2ban.conf allows one before a line of ours. */
 static const char mark[] = "from a child: ";
@@ -27,6 +33,8 @@ static const char mark[] = "from a child: ";
 static Event *event;
 static int terminal = -1;	/* or what standard error is */
 static struct bucket bucket;
+static uint64_t left_out;	/* octets, not yet reported */
+static Event *pause_end, *report;
 
 /* What a child has written is read by a person, or by a program that looks for
  * lines of ours: no control goes through, and no line of its own begins as one
@@ -66,26 +74,60 @@ show(const char *text, size_t len)
 		(void)!write(terminal, text, len);
 }
 
-/* Copy at most ${max} octets.  What the terminal does not take is lost, and
- * what a child writes too fast. */
-static void
+/* Copy at most ${max} octets.  Return false when it is too much, and what is
+ * there has been thrown away: were it left in the pipe, others that have
+ * something to say would have to wait. */
+static bool
 copy(int fd, size_t max)
 {
+	static char junk[PASS_OCTETS];
 	char buf[PIECE], out[PIECE * (MARK + 1) + 1];
 	ssize_t n;
 
 	while (max >= sizeof(buf) && (n = read(fd, buf, sizeof(buf))) > 0) {
 		max -= (size_t)n;
-		if (bucket_take_n(&bucket, (uint64_t)n, monotonic_ms()))
+		if (bucket_take_n(&bucket, (uint64_t)n, monotonic_ms())) {
 			show(out, make_plain(buf, (size_t)n, out));
+			continue;
+		}
+		left_out += (uint64_t)n;
+		if ((n = read(fd, junk, sizeof(junk))) > 0)
+			left_out += (uint64_t)n;
+		return false;
 	}
+	return true;
+}
+
+static void
+on_report(void *)
+{
+	report = NULL;
+	if (left_out > 0)
+		log_warnx("output-throttled", "octets=%llu reason=%s",
+		    (unsigned long long)left_out,
+		    "children write more than is shown of them");
+	left_out = 0;
+}
+
+static void
+on_pause_end(void *)
+{
+	pause_end = NULL;
+	schedule_event_and_dispatch(event, E_READ);
 }
 
 static int
 on_output(Event *e, int, void *, struct timeval *)
 {
-	copy(e->fd, PASS_OCTETS);
-	return E_READ;
+	if (pause_end != NULL)
+		return E_ASYNC;
+	if (copy(e->fd, PASS_OCTETS))
+		return E_READ;
+	if (report == NULL)
+		report = after_ms(REPORT_MS, on_report, NULL);
+	if ((pause_end = after_ms(PAUSE_MS, on_pause_end, NULL)) == NULL)
+		return E_READ;
+	return E_ASYNC;
 }
 
 int
@@ -107,7 +149,10 @@ output_close(void)
 {
 	if (event == NULL)
 		return;
-	copy(event->fd, (size_t)1 << 20);
+	(void)copy(event->fd, (size_t)1 << 20);
+	after_cancel(&pause_end);
+	after_cancel(&report);
+	on_report(NULL);
 	watch_close(&event);
 	fileio_close(terminal);
 	terminal = -1;

@@ -1,7 +1,7 @@
 /* What children say on standard output and error: libraries, assert(3), the
  * sanitizers.  In the foreground the master copies it to its own standard error,
  * so that no child has the terminal, each line with a mark, and some 64 KB a
- * second. */
+ * second.  The log says how much more there was. */
 
 #ifndef CMD_MAILMILLD_MASTER_PROCS_OUTPUT_H
 #define CMD_MAILMILLD_MASTER_PROCS_OUTPUT_H

@@ -1,15 +1,15 @@
 /* What becomes of the output of children. */
 
-#include <sys/stat.h>
-
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/procs/output.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 TestSuite(output, .timeout = 30);
 
@@ -61,22 +61,60 @@ Test(output, each_line_is_marked_and_plain)
 	cr_assert_str_eq(have, want);
 }
 
-Test(output, a_child_that_floods_is_cut_short)
+/* Write as much as the pipe takes, for ${ms}.  Return how much that was. */
+static uint64_t
+flood(unsigned int ms)
 {
+	uint64_t end_ms = monotonic_ms() + ms, total = 0;
 	char junk[4096];
-	struct stat st;
-	unsigned int i;
+	ssize_t n;
 
 	memset(junk, 'x', sizeof(junk));
-	junk[sizeof(junk) - 1] = '\0';
-	begin();
-	for (i = 0; i < 1000; i++) {
-		say(junk);
-		cr_assert_geq(scheduler_pass(sched, 1000), 0);
+	while (monotonic_ms() < end_ms) {
+		while ((n = write(pipefd[1], junk, sizeof(junk))) > 0)
+			total += (uint64_t)n;
+		cr_assert_geq(scheduler_pass(sched, 100), 0);
 	}
+	return total;
+}
+
+Test(output, a_child_that_floods_is_cut_short)
+{
+	static char have[4 << 20];
+	uint64_t start_ms = monotonic_ms(), total, ms;
+	ssize_t n;
+
+	begin();
+	total = flood(1500);
+	/* others are read at once afterwards */
 	end();
-	cr_assert_eq(fstat(file, &st), 0);
-	/* of 4 MB: some 256 KB at once, and 64 KB for each second it took */
-	cr_assert_geq(st.st_size, 256000);
-	cr_assert_leq(st.st_size, 2 << 20);
+	ms = monotonic_ms() - start_ms;
+	cr_assert_gt(n = pread(file, have, sizeof(have) - 1, 0), 256000);
+	/* some 256 KB at once, and 64 KB for each second, with marks */
+	cr_expect_leq(n, (int64_t)(2 * (262144 + 66 * ms)));
+	/* so much is read at most: each 10 ms as much as a pipe has */
+	cr_expect_leq(total, 400000 + ms / 10 * 70000);
+	cr_expect_geq(total, 500000);
+	cr_expect_not_null(strstr(have, "event=output-throttled octets="));
+}
+
+Test(output, what_is_left_out_is_counted)
+{
+	static char have[4 << 20];
+	unsigned long long octets = 0;
+	size_t shown = 0;
+	uint64_t total;
+	const char *p;
+
+	begin();
+	total = flood(300);
+	end();
+	cr_assert_gt(pread(file, have, sizeof(have) - 1, 0), 0);
+	for (p = have; *p != '\0'; p++)
+		shown += *p == 'x';
+	cr_assert_not_null(p = strstr(have, "octets="));
+	cr_assert_eq(sscanf(p, "octets=%llu", &octets), 1);
+	/* the line of the log has none of these letters */
+	cr_expect_geq(shown + octets, total - 1);
+	cr_expect_leq(shown + octets, total + 20);
 }
