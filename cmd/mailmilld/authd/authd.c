@@ -79,6 +79,7 @@ authd_peer(void *closure, const struct msg_peer *who, int fd)
 	RB_INIT(&w->clients);
 	TAILQ_INSERT_TAIL(&a->workers, w, link);
 	w->ce = chanev_open(fd, ROLE_AUTHD, ROLE_WORKER, &worker_ops, w);
+	chanev_name(w->ce, who->slot, who->instance);
 	if (w->ce == NULL) {
 		log_err("authd-connect", "slot=%u", who->slot);
 		worker_free(w);

@@ -171,6 +171,7 @@ keyd_worker_open(struct keyd *kd, const struct msg_peer *who, int fd)
 	bucket_init(&w->bucket, (uint64_t)kd->settings->key_rate,
 	    monotonic_ms());
 	w->ce = chanev_open(fd, ROLE_KEYD, ROLE_WORKER, &worker_ops, w);
+	chanev_name(w->ce, who->slot, who->instance);
 	if (w->ce == NULL) {
 		free(w);
 		return -1;

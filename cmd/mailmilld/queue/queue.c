@@ -235,6 +235,7 @@ peer_open(struct queue_peer *p)
 	p->fd = -1;
 	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role,
 	    p->is_agent ? &agent_ops : &worker_ops, p);
+	chanev_name(p->ce, p->who.slot, p->who.instance);
 	if (p->ce != NULL) {
 		r->is_news = true;
 		return;

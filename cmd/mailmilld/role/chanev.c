@@ -27,6 +27,8 @@ struct chanev {
 	bool			 is_dead;	/* free it when not busy */
 	bool			 is_held;	/* nothing more is read */
 	uint64_t		 nbad;		/* messages that fitted no row */
+	unsigned int		 slot;		/* the peer's; 0: there is one of it */
+	unsigned int		 instance;
 };
 
 static void
@@ -43,10 +45,17 @@ chanev_gone(struct chanev *ce)
 static void
 bad_message(struct chanev *ce)
 {
+	const char *peer = role_name(channel_peer(ce->ch));
+
 	ce->nbad++;
-	if ((ce->nbad & (ce->nbad - 1)) == 0)
-		log_warnx("channel-protocol", "peer=%s messages=%llu",
-		    role_name(channel_peer(ce->ch)),
+	if ((ce->nbad & (ce->nbad - 1)) != 0)
+		;
+	else if (ce->slot == 0)
+		log_warnx("channel-protocol", "peer=%s messages=%llu", peer,
+		    (unsigned long long)ce->nbad);
+	else
+		log_warnx("channel-protocol", "peer=%s slot=%u instance=%u "
+		    "messages=%llu", peer, ce->slot, ce->instance,
 		    (unsigned long long)ce->nbad);
 	if (ce->ops->bad != NULL)
 		ce->ops->bad(ce->closure);
@@ -155,6 +164,15 @@ chanev_open(int fd, enum role_id self, enum role_id peer,
 		return ce;
 	chanev_free(ce);
 	return NULL;
+}
+
+void
+chanev_name(struct chanev *ce, unsigned int slot, unsigned int instance)
+{
+	if (ce == NULL)
+		return;
+	ce->slot = slot;
+	ce->instance = instance;
 }
 
 int

@@ -34,6 +34,10 @@ struct chanev_ops {
 struct chanev *chanev_open(int fd, enum role_id self, enum role_id peer,
     const struct chanev_ops *ops, void *closure);
 
+/* chanev_name(ce, slot, instance): Which process the peer is, for the log.  NULL
+ * ${ce} does nothing. */
+void chanev_name(struct chanev *ce, unsigned int slot, unsigned int instance);
+
 /* chanev_send(ce, type, base, entries, nentries, fd): As channel_send(), and
  * what was kept is written when the peer reads.  NULL ${ce}: -1 with EPIPE. */
 int chanev_send(struct chanev *ce, unsigned int type, const void *base,

@@ -520,6 +520,7 @@ spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
 		.is_synced = s->spool_sync == SPOOL_SYNC_COMMIT,
 		.ids = { .fd = -1 } };
 	w->ce = chanev_open(fd, ROLE_SPOOLD, ROLE_WORKER, &worker_ops, w);
+	chanev_name(w->ce, who->slot, who->instance);
 	if (w->ce == NULL) {
 		free(w);
 		return -1;

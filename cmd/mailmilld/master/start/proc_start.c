@@ -181,6 +181,7 @@ proc_start(struct master *m, enum role_id role, unsigned int slot,
 	    "role=%s slot=%u pid=%d generation=%u", role_name(role), slot,
 	    (int)p->pid, p->generation);
 	p->ce = chanev_open(fd, ROLE_MASTER, role, &proc_ops, p);
+	chanev_name(p->ce, slot, p->instance);
 	if (p->ce == NULL || send_start(m, p, config) == -1) {
 		/* it is in m->procs already, and will be started again */
 		log_warn("process-start", "role=%s slot=%u", role_name(role),

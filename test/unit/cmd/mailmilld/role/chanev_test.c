@@ -1,8 +1,12 @@
+#include <sys/socket.h>
+
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/chanev.h"
+#include "core/process/log.h"
 #include "core/scheduler.h"
 
 static struct scheduler *s;
@@ -164,4 +168,36 @@ Test(chanev, one_that_is_held_is_read_to_its_end)
 	chanev_finish(server);
 	cr_assert_eq(nread, 5);
 	is_gone = true;
+}
+
+/* --- the log -------------------------------------------------------------- */
+
+static const char *
+said_of_bad_message(void)
+{
+	static char text[512];
+	int fds[2];
+
+	cr_assert_eq(pipe(fds), 0);
+	log_init("test", LOG_TO_STDERR, fds[1], LOG_LEVEL_INFO);
+	cr_assert_eq(send(chanev_fd(client), "x", 1, 0), 1);
+	pass(3);
+	log_flush();
+	memset(text, 0, sizeof(text));
+	cr_assert_gt(read(fds[0], text, sizeof(text) - 1), 0);
+	return text;
+}
+
+Test(chanev, the_log_says_which_process_has_sent_what_is_no_message)
+{
+	chanev_name(server, 3, 70);
+	cr_expect_not_null(strstr(said_of_bad_message(), "event=channel-protocol "
+	    "peer=worker slot=3 instance=70 messages=1\n"));
+	chanev_name(NULL, 3, 70);
+}
+
+Test(chanev, one_of_a_kind_has_no_slot)
+{
+	cr_expect_not_null(strstr(said_of_bad_message(), "event=channel-protocol "
+	    "peer=worker messages=1\n"));
 }
