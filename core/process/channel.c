@@ -50,6 +50,7 @@ struct channel {
 	size_t				 packet_max;	/* octets of the largest that may come */
 	unsigned char			*packet;	/* the last one received */
 	size_t				 packet_len;
+	bool				 is_short;	/* see channel_is_short() */
 };
 
 static size_t
@@ -182,14 +183,17 @@ send_packet(struct channel *c, struct iovec *iov, size_t niov, int fd)
 		cm->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cm), &fd, sizeof(int));
 	}
+	c->is_short = false;
 	while (sendmsg(c->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1) {
 		switch (errno) {
 		case EINTR:
 			continue;
-		case EAGAIN:
 		case ENOBUFS:
 		case ENOMEM:
 		case ETOOMANYREFS:	/* too many descriptors in transit */
+			c->is_short = true;
+			/* FALLTHROUGH */
+		case EAGAIN:
 			errno = EAGAIN;
 			return -1;
 		default:
@@ -198,6 +202,12 @@ send_packet(struct channel *c, struct iovec *iov, size_t niov, int fd)
 		}
 	}
 	return 0;
+}
+
+bool
+channel_is_short(const struct channel *c)
+{
+	return c->is_short && channel_wants_write(c);
 }
 
 int

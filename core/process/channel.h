@@ -76,6 +76,11 @@ size_t channel_packet(const struct channel_row *row, unsigned int type,
 bool channel_wants_write(const struct channel *c);
 int channel_flush(struct channel *c);
 
+/* channel_is_short(c): What is kept waits for the kernel, which has no memory, or
+ * lets no more descriptors be in transit: the socket can be written to all the
+ * same, and nothing says when to try again. */
+bool channel_is_short(const struct channel *c);
+
 /* channel_recv(c, &msg_r): Return 1 with a message, 0 when the peer is gone,
  * -1 with errno: EAGAIN; EPROTO: a message was thrown away because it did not
  * fit its row (call again); EMFILE: a good message whose descriptor was lost

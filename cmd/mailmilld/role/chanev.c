@@ -11,12 +11,15 @@
 #include <stdlib.h>
 
 #include "cmd/mailmilld/role/roles.h"
+#include "core/loop/after.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
 #include "core/util/fileio.h"
+#include "core/util/monotonic.h"
 
 #define MESSAGES_PER_PASS	64	/* then others have their turn */
+#define RETRY_MS		5	/* for the kernel to have room again */
 
 struct chanev {
 	struct channel		*ch;
@@ -29,6 +32,7 @@ struct chanev {
 	uint64_t		 nbad;		/* messages that fitted no row */
 	unsigned int		 slot;		/* the peer's; 0: there is one of it */
 	unsigned int		 instance;
+	Event			*retry;		/* set while channel_is_short() */
 };
 
 static void
@@ -94,14 +98,25 @@ chanev_read(struct chanev *ce)
 		chanev_gone(ce);
 }
 
+static void
+on_retry(void *closure)
+{
+	struct chanev *ce = closure;
+
+	ce->retry = NULL;
+	schedule_event_and_dispatch(ce->event, E_WRITE);
+}
+
 /* What to wait for.  Never 0, which would end the event: E_ASYNC when nothing is
  * wanted from the peer. */
 static int
-wanted(const struct chanev *ce)
+wanted(struct chanev *ce)
 {
 	int mask = ce->is_held ? 0 : E_READ;
 
-	if (channel_wants_write(ce->ch))
+	if (ce->retry == NULL && channel_is_short(ce->ch))
+		ce->retry = after_ms(RETRY_MS, on_retry, ce);
+	if (channel_wants_write(ce->ch) && ce->retry == NULL)
 		mask |= E_WRITE;
 	return mask == 0 ? E_ASYNC : mask;
 }
@@ -112,8 +127,8 @@ chanev_callback(Event *, int eventtype, void *closure, struct timeval *)
 	struct chanev *ce = closure;
 
 	ce->is_busy = true;
-	if (channel_wants_write(ce->ch) && channel_flush(ce->ch) == -1 &&
-	    errno == EPIPE) {
+	if (ce->retry == NULL && channel_wants_write(ce->ch) &&
+	    channel_flush(ce->ch) == -1 && errno == EPIPE) {
 		/* the peer has closed its end; read what it had sent before */
 		eventtype |= E_READ;
 		ce->is_held = false;
@@ -124,6 +139,7 @@ chanev_callback(Event *, int eventtype, void *closure, struct timeval *)
 	if (ce->is_dead) {
 		/* nothing may take the descriptor's number before the
 		 * scheduler has let go of the event */
+		after_cancel(&ce->retry);
 		channel_free(ce->ch);
 		free(ce);
 		return 0;
@@ -203,6 +219,7 @@ chanev_free(struct chanev *ce)
 		ce->is_dead = true;
 		return;
 	}
+	after_cancel(&ce->retry);
 	event_free(ce->event);
 	channel_free(ce->ch);
 	free(ce);
@@ -251,11 +268,16 @@ int
 chanev_flush_wait(struct chanev *ce, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = channel_fd(ce->ch), .events = POLLOUT };
+	uint64_t now_ms = monotonic_ms(), end_ms = now_ms + (uint64_t)timeout_ms;
 
-	while (channel_wants_write(ce->ch)) {
+	for (; channel_wants_write(ce->ch); now_ms = monotonic_ms()) {
 		if (channel_flush(ce->ch) == 0)
 			return 0;
-		if (errno != EAGAIN || poll(&pfd, 1, timeout_ms) <= 0)
+		if (errno != EAGAIN || now_ms >= end_ms)
+			return -1;
+		if (channel_is_short(ce->ch))
+			(void)poll(NULL, 0, RETRY_MS);
+		else if (poll(&pfd, 1, (int)(end_ms - now_ms)) <= 0)
 			return -1;
 	}
 	return 0;

@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <criterion/criterion.h>
@@ -8,6 +9,7 @@
 #include "cmd/mailmilld/role/chanev.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 static struct scheduler *s;
 static struct chanev *server, *client;
@@ -200,4 +202,82 @@ Test(chanev, one_of_a_kind_has_no_slot)
 {
 	cr_expect_not_null(strstr(said_of_bad_message(), "event=channel-protocol "
 	    "peer=worker messages=1\n"));
+}
+
+/* --- descriptors in transit ----------------------------------------------- */
+
+#define FILES_MAX	64	/* in transit, for who is not root */
+
+static void
+on_answer(void *, struct channel_msg *)
+{
+}
+
+static void
+become_nobody_much(void)
+{
+	struct rlimit rl = { FILES_MAX, FILES_MAX };
+
+	if (geteuid() == 0)
+		cr_assert_eq(setresuid(64123, 64123, 64123), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
+}
+
+/* How many messages there are. */
+static unsigned int
+take_all(struct channel *ch)
+{
+	struct channel_msg msg;
+	unsigned int n = 0;
+
+	while (channel_recv(ch, &msg) == 1) {
+		cr_assert_neq(msg.fd, -1);
+		close(msg.fd);
+		n++;
+	}
+	return n;
+}
+
+/* The kernel takes no more of them, but says that the socket can be written
+ * to. */
+Test(chanev, too_many_descriptors_in_transit_are_waited_for_without_haste)
+{
+	static const struct chanev_ops to_agent = {
+		.on = { [D_DONE] = on_answer, [D_ERROR] = on_answer },
+		.gone = on_gone
+	};
+	struct msg_source source = { 0 };
+	unsigned int i, npasses = 0, n = 0, nsent = FILES_MAX + 30;
+	struct chanev *queue;
+	struct channel *agent;
+	uint64_t end_ms;
+	int fds[2];
+
+	become_nobody_much();
+	cr_assert_eq(channel_pair(fds), 0);
+	queue = chanev_open(fds[0], ROLE_QUEUE, ROLE_DELIVER, &to_agent, NULL);
+	agent = channel_open(fds[1], msg_rows, NMSGS, ROLE_DELIVER, ROLE_QUEUE);
+	for (i = 0; i < nsent; i++)
+		cr_assert_eq(chanev_send(queue, D_SOURCE, &source, NULL, 0,
+		    dup(fds[0])), 0);
+	if (!chanev_is_behind(queue))
+		cr_skip_test("the kernel takes them all");
+	for (end_ms = monotonic_ms() + 200; monotonic_ms() < end_ms; npasses++)
+		cr_assert_geq(scheduler_pass(s, 100), 0);
+	cr_expect_lt(npasses, 200, "%u passes", npasses);
+	for (end_ms = monotonic_ms() + 5000; n < nsent && monotonic_ms() <
+	    end_ms; n += take_all(agent))
+		cr_assert_geq(scheduler_pass(s, 20), 0);
+	cr_expect_eq(n, nsent);
+	/* at the end, it is tried for as long as that */
+	for (i = 0; i < nsent; i++)
+		cr_assert_eq(chanev_send(queue, D_SOURCE, &source, NULL, 0,
+		    dup(fds[0])), 0);
+	end_ms = monotonic_ms();
+	cr_expect_eq(chanev_flush_wait(queue, 100), -1);
+	cr_expect_geq(monotonic_ms() - end_ms, 100);
+	(void)take_all(agent);
+	cr_expect_eq(chanev_flush_wait(queue, 1000), 0);
+	channel_free(agent);
+	chanev_free(queue);
 }
