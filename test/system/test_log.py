@@ -1,6 +1,7 @@
 """The log: one process writes it, and what the others can do with it."""
 import array
 import collections
+import contextlib
 import ctypes
 import os
 import re
@@ -184,6 +185,47 @@ def test_a_process_that_floods_the_log_has_its_share(d):
         assert sent > 2 * rate * (took + 1), (sent, took)
         assert logged <= rate * (took + 2), (logged, took)
         assert told <= took + 3, told
+
+
+def test_records_without_octets_end_nothing(d):
+    with server(d, workers=1) as s:
+        worker, = s.pids('worker')
+        with log_socket(worker) as log:
+            log.settimeout(5)
+            for i in range(3):
+                for _ in range(40):
+                    log.send(b'')
+                log.send(b'3after n=%d\n' % i)
+        wait_for('the lines behind them', lambda: sum(
+            event == 'after' and pid == worker
+            for _, pid, event, _ in lines(d)) == 3)
+        mails(s, 1)
+        wait_for('its own', lambda: sum(
+            event == 'accepted' and pid == worker
+            for _, pid, event, _ in lines(d)) == 1)
+        # nor is the end of a process overlooked
+        logger, = s.pids('logger')
+        before = nsockets(logger)
+        with log_socket(worker) as log:
+            log.send(b'')
+            log.send(b'3last\n')
+            log.send(b'')
+        os.kill(worker, signal.SIGKILL)
+        wait_for('its last words', lambda: sum(
+            event == 'last' and pid == worker
+            for _, pid, event, _ in lines(d)) == 1)
+        wait_for('another one', lambda: s.pids('worker') not in
+                 ([], [worker]))
+        wait_for('one socket for each process', lambda:
+                 nsockets(logger) == before)
+
+
+def nsockets(pid):
+    n = 0
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        with contextlib.suppress(OSError):
+            n += os.readlink(f'/proc/{pid}/fd/{fd}').startswith('socket:')
+    return n
 
 
 def test_a_logger_that_is_killed_loses_no_line(d):

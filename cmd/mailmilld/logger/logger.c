@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 
 #define RETRY_MS	5	/* while the log takes lines, but not all */
 #define RETRY_LATER_MS	500	/* while it takes none */
+#define EMPTY_MAX	16	/* records without octets that are passed over at
+				 * once */
 
 /* A process that logs. */
 struct writer {
@@ -84,6 +87,32 @@ take(struct writer *w, const char *rec, size_t len)
 	set_report(l, relay_report(&w->relay, now));
 }
 
+/* Nothing, where a record is read: is it a record without octets, or the end?
+ * Honest processes send no such records. */
+static bool
+is_end(const struct writer *w)
+{
+	struct pollfd pfd = { .fd = w->fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
+}
+
+/* Look at the next record. */
+static ssize_t
+look(const struct writer *w, char *rec, size_t max)
+{
+	ssize_t n;
+	int i;
+
+	n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
+	/* behind some that are empty there may be its last words */
+	for (i = 0; n == 0 && i < EMPTY_MAX; i++) {
+		(void)recv(w->fd, NULL, 0, MSG_DONTWAIT);
+		n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
+	}
+	return n;
+}
+
 static int
 on_record(Event *, int, void *closure, struct timeval *)
 {
@@ -98,13 +127,15 @@ on_record(Event *, int, void *closure, struct timeval *)
 	if (w->is_taken)
 		return E_READ;
 	/* of one that is longer than honest ones are, the beginning */
-	n = recv(w->fd, rec, sizeof(rec), MSG_PEEK | MSG_DONTWAIT);
+	n = look(w, rec, sizeof(rec));
 	if (n == -1 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
 		return E_READ;
 	if (n > 0) {
 		take(w, rec, (size_t)n);
 		return E_READ;
 	}
+	if (n == 0 && !is_end(w))
+		return E_READ;
 	writer_end(w);
 	return 0;
 }
