@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import socket
+import ssl
 import subprocess
 import termios
 import threading
@@ -126,6 +127,30 @@ def test_the_master_keeps_what_it_uses(d):
         s.ctl('reload')
 
 
+def test_openssl_is_configured_in_all_that_compute_with_it(d):
+    """Loaded before they are bound; here with a module that can be seen."""
+    if not ROOT:
+        raise Skip('needs root, to look into processes')
+    with open(f'{d}/openssl.cnf', 'w') as f:
+        f.write('openssl_conf = all\n[all]\nproviders = modules\n'
+                '[modules]\ndefault = on\nlegacy = on\n[on]\nactivate = 1\n')
+    os.chmod(f'{d}/openssl.cnf', 0o644)
+    os.environ['OPENSSL_CONF'] = f'{d}/openssl.cnf'
+    with server(d) as s:
+        for role, pid in role_pids(s):
+            with open(f'/proc/{pid}/maps') as f:
+                has = '/ossl-modules/legacy.so' in f.read()
+            assert has == (role in ('worker', 'keyd', 'authd')), role
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('STARTTLS', '220')
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            c.s = context.wrap_socket(
+                c.s, server_hostname='mx.example.test')
+
+
 def test_a_process_has_no_terminal_and_no_environment(d):
     """Whatever the server is started with."""
     need_sandbox()
@@ -134,7 +159,9 @@ def test_a_process_has_no_terminal_and_no_environment(d):
     name = os.ttyname(terminal)
     s.proc = subprocess.Popen(
         s.command('-f'), stdin=terminal, stdout=terminal, stderr=terminal,
-        env={**os.environ, 'SECRET': 'x1y2z3', 'TZ': 'UTC', 'LD_BIND_NOW': '1'},
+        env={**os.environ, 'SECRET': 'x1y2z3', 'TZ': 'UTC', 'LD_BIND_NOW': '1',
+             'OPENSSL_MODULES': '/usr/lib/ossl', 'KRB5_CONFIG': '/etc/k',
+             'LANG': 'de_DE'},
         preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
     os.close(terminal)
     s.master = s.proc.pid
@@ -157,7 +184,8 @@ def test_a_process_has_no_terminal_and_no_environment(d):
         with open(f'/proc/{pid}/environ') as f:
             have = {v.split('=')[0] for v in f.read().split('\0') if v}
         # the title may lie over it
-        assert have <= {'PATH', 'TZ'}, (role, have)
+        assert have <= {'PATH', 'TZ', 'LD_LIBRARY_PATH', 'OPENSSL_MODULES',
+                        'KRB5_CONFIG'}, (role, have)
         if ROOT:
             assert not [m for m in memory(pid) if b'SECRET=x1y2z3' in m], role
         files = {fd: os.readlink(f'/proc/{pid}/fd/{fd}')

@@ -175,7 +175,7 @@ authd_main(struct child *c)
 	int status = 1;
 
 	privs_raise_nofile();
-	if (child_drop(c) == -1)
+	if (child_load_crypto(c) == -1 || child_drop(c) == -1)
 		return 1;
 	if (authd_open(&a) == 0)
 		status = child_run(c, &child_ops, &a);

@@ -149,7 +149,7 @@ keyd_main(struct child *c)
 	/* the null device: nothing here uses standard output.  Standard error
 	 * stays, for messages of libraries. */
 	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
-	if (child_drop(c) == -1)
+	if (child_load_crypto(c) == -1 || child_drop(c) == -1)
 		return 1;
 	if ((s.keyd.keeper = keeper_new()) == NULL) {
 		log_err("start", "role=%s", "keyd");

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -350,6 +351,16 @@ child_drop(struct child *c)
 	c->sandbox = (struct sandbox){ .role = c->role,
 		.settings = c->settings, .init = c->init };
 	return sandbox_drop(&c->sandbox);
+}
+
+int
+child_load_crypto(const struct child *c)
+{
+	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) == 1)
+		return 0;
+	log_errx("start", "role=%s reason=%s", c->role->name, "the "
+	    "configuration of OpenSSL (OPENSSL_CONF) cannot be loaded");
+	return -1;
 }
 
 /* --- run ------------------------------------------------------------------ */

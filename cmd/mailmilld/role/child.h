@@ -80,6 +80,11 @@ int child_main(const struct role *role);
  * having logged why. */
 int child_drop(struct child *c);
 
+/* child_load_crypto(c): Load the configuration of OpenSSL, for a role that
+ * computes with it: before child_drop(), while its file can be read.  Return 0,
+ * or -1 having logged why. */
+int child_load_crypto(const struct child *c);
+
 /* child_run(c, ops, closure): Tell the master M_READY and run the loop until
  * child_exit().  The messages that the master has sent up to M_START are given to
  * ${ops} before M_READY; then the process makes no other system calls than

@@ -18,9 +18,13 @@
 
 #define SELF	"/proc/self/exe"
 
-/* What a child finds in its environment: these of ours, and PATH, which a module
- * of PAM may need.  The sanitizers' are theirs alone. */
-static const char *const kept[] = { "TZ",
+/* What a child finds in its environment: these of ours, if they are there, and
+ * PATH, which a module of PAM may need.  They name files that libraries of
+ * a child read, as those of the master do: where the master has others than the
+ * system's, it would work with them, and a child would not start, or would, say,
+ * not be bound to FIPS.  The sanitizers' are theirs alone. */
+static const char *const kept[] = { "TZ", "LD_LIBRARY_PATH", "OPENSSL_CONF",
+	"OPENSSL_MODULES", "KRB5_CONFIG", "KRB5_KTNAME",
 #ifdef __SANITIZE_ADDRESS__
 	"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS",
 #endif
