@@ -174,6 +174,8 @@ def test_the_init_script_and_its_exit_statuses(d):
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, timeout=60 * SLOW)
         assert p.returncode == want, (action, p.returncode, want, p.stdout)
+        # that a process has ended is no error
+        assert '/proc/' not in p.stdout, (action, p.stdout)
 
     def master():
         with open(s.pidfile) as f:
