@@ -91,7 +91,7 @@ struct msg_drained { uint32_t nsessions, nmoved, ntold; };
 struct msg_session {
 	uint64_t handle;
 	uint32_t listener;	/* index into the configuration's Listen scopes */
-	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
+	uint32_t unused;
 	union addr peer;
 };
 struct msg_proxied { uint64_t handle; union addr peer; };
@@ -109,7 +109,7 @@ struct msg_committed {
 	uint64_t segment, generation;
 	uint64_t end;		/* offset up to which records are durable */
 	uint32_t is_sealed;	/* nothing will follow in this segment */
-	uint32_t why;		/* A_REPLY: enum esmtp_auth_why */
+	uint32_t unused;
 };
 /* Between a worker and spoold.  The number is in the low bits of the ids of all
  * files of the worker (core/spool/spool_id.h). */
