@@ -47,7 +47,11 @@ struct role_profile {
 	bool		 (*path)(const struct settings *s, size_t i,
 			    struct role_path *path_r);
 	/* file_max(s): octets of the largest file that it writes
-	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: nobody can say.  NULL: the same */
+	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: nobody can say.  NULL: the same.
+	 * Nobody can say it of a log and of the queue's tables, which grow; and
+	 * of a delivered message, since the queue may have one from a time when
+	 * Max_Message_Size was greater, or there was none: with a limit it would
+	 * never be delivered */
 	uint64_t	 (*file_max)(const struct settings *s);
 };
 #define PROFILE_ANY_CALLS	NULL
