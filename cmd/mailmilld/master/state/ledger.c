@@ -19,6 +19,7 @@
 
 #define NONE		UINT32_MAX
 #define NO_ROUND	UINT_MAX
+#define RANDOMS		64	/* made at once */
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
@@ -58,6 +59,8 @@ struct ledger {
 	RB_HEAD(ledger_clients, client)	 clients;
 	unsigned int			 n;
 	unsigned int			 round;	/* of book_pick() */
+	uint32_t			 randoms[RANDOMS];	/* for handles */
+	unsigned int			 nrandoms;	/* left in it */
 };
 
 /* --- clients -------------------------------------------------------------- */
@@ -300,15 +303,21 @@ book_grow(struct book *b)
 	return 0;
 }
 
-/* Another one than ${last}, which the index had before. */
+/* Another one than ${last}, which the index had before.  Many are made at once:
+ * each call of arc4random(3) asks the kernel whether there was a fork.  No child
+ * has a copy of them, since each is a program of its own after exec. */
 static uint32_t
-random_number(uint32_t last)
+random_number(struct ledger *l, uint32_t last)
 {
 	uint32_t number;
 
-	do
-		number = arc4random();
-	while (number == 0 || number == last);
+	do {
+		if (l->nrandoms == 0) {
+			arc4random_buf(l->randoms, sizeof(l->randoms));
+			l->nrandoms = RANDOMS;
+		}
+		number = l->randoms[--l->nrandoms];
+	} while (number == 0 || number == last);
 	return number;
 }
 
@@ -330,7 +339,7 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
 		return -1;
 	b->free = s->next_free;
-	s->number = random_number(s->number);
+	s->number = random_number(b->ledger, s->number);
 	s->is_asked = false;
 	s->listener = listener;
 	s->service = service;
