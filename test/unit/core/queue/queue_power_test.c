@@ -56,7 +56,7 @@ static void
 expect_nothing_again(void)
 {
 	qf_close(&f);
-	fault_power_cut();
+	fault_power_cut(f.incoming);
 	qf_open(&f);
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 0, "delivered twice");

@@ -110,17 +110,22 @@ fault_names(bool is_noted)
 }
 
 void
-fault_power_cut(void)
+fault_power_cut(int dirfd)
 {
+	unsigned int i = nnames;
 	char kept[64];
 
 	is_noting = false;
-	while (nnames-- > 0) {
-		if (names[nnames].name[0] == '\0')
+	/* the oldest file of a name comes last */
+	while (i-- > 0) {
+		kept_name(i, kept);
+		if (names[i].name[0] == '\0')
 			continue;
-		kept_name(nnames, kept);
-		(void)syscall(SYS_renameat2, names[nnames].dirfd, kept,
-		    names[nnames].dirfd, names[nnames].name, 0);
+		if (is_same_file(dirfd, names[i].dirfd))
+			(void)syscall(SYS_renameat2, dirfd, kept, dirfd,
+			    names[i].name, 0);
+		else
+			(void)syscall(SYS_unlinkat, names[i].dirfd, kept, 0);
 	}
 	nnames = 0;
 }

@@ -27,10 +27,11 @@ void fault_free(unsigned long long octets);
 void fault_slow(int us);
 
 /* fault_names(is_noted): While ${is_noted}, a name that is removed or changed in a
- * folder is not gone on disk until that is flushed.  fault_power_cut(): What is
- * not gone is there again. */
+ * folder is not gone on disk until that is flushed.  fault_power_cut(dirfd): What
+ * is not gone in that folder is there again; in others it has gone, since no
+ * order is promised. */
 void fault_names(bool is_noted);
-void fault_power_cut(void);
+void fault_power_cut(int dirfd);
 
 /* fault_kill_at(n): SIGKILL before the ${n}-th call from now; the calls above,
  * unlinkat(2) and renameat(2) count.  0: never. */
