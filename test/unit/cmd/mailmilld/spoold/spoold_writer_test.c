@@ -242,7 +242,7 @@ Test(spoold_writer, the_next_one_is_asked_when_the_one_before_does_not_answer)
  * is no fault of the disk.  Small mail does not wait at all. */
 Test(spoold_writer, one_that_hangs_is_waited_for_once)
 {
-	enum { ASK_MS = 400, N = 20 };
+	enum { ASK_MS = 1000, N = 20 };
 	uint64_t start;
 	struct writer x;
 	int i;
