@@ -58,6 +58,10 @@ static const struct rule {
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW) } },
+	/* what libc makes of these on machines of 32 bits; elsewhere the same */
+	{ "fcntl:locks", "fcntl", 1, { IS(1, F_GETLK64) } },
+	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLK64) } },
+	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW64) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_SETLK) } },
 	/* files as they are */
