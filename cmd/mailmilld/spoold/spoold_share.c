@@ -206,7 +206,8 @@ scan_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
 	struct spoold_worker *w = closure;
 	bool is_body = kind == SPOOL_ENTRY_BODY;
-	bool is_kept = kind == SPOOL_ENTRY_TORN || kind == SPOOL_ENTRY_OTHER;
+	bool is_kept = kind == SPOOL_ENTRY_TORN ||
+	    kind == SPOOL_ENTRY_DAMAGED || kind == SPOOL_ENTRY_OTHER;
 	uint64_t octets;
 
 	if (kind == SPOOL_ENTRY_FREE ||
