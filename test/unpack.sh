@@ -38,8 +38,10 @@ if ! get "$@"; then
 	get "$@" || { tail -3 "$tmp/log" >&2; exit 1; }
 fi
 libs=$(libraries "$@")
-# a library's own libraries too (libnsl2 needs libtirpc3)
-for l in $(printf '%s\n' $libs $(libraries $libs) | sort -u); do
+# a library's own libraries too (libnsl2 needs libtirpc3); one by one takes
+# minutes, but one that is missing fails all of a call
+libs=$(printf '%s\n' $libs $(libraries $libs) | sort -u)
+get $libs || for l in $libs; do
 	get "$l" || echo "unpack.sh: no $l" >&2
 done
 for f in "$tmp"/*.deb; do
