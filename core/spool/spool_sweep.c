@@ -24,6 +24,7 @@
 #include "core/spool/spool_segment.h"
 #include "core/util/array.h"
 #include "core/util/fileio.h"
+#include "core/util/monotonic.h"
 
 #define TORN_SLACK_S	3600	/* by which clocks are set back */
 #define STEP_FILES	64	/* opened in one step */
@@ -45,7 +46,8 @@ struct ids {
 struct spool_sweep {
 	int		 dirfd;
 	time_t		 grace_s;
-	time_t		 now;
+	time_t		 now;		/* when it began */
+	uint64_t	 now_ms;	/* the same, monotonic */
 	const struct spool_sweep_ops *ops;
 	void		*closure;
 	struct spool_readbuf *buf;
@@ -91,15 +93,17 @@ compare(const void *a, const void *b)
 	return (x < y ? -1 : x > y);
 }
 
-/* Its maker may be about to lock it.  A file with a time in the future was
- * written before the clock was set back. */
+/* Its maker may be about to lock it; or it has been written since the sweep
+ * began, and the record that names it is in a segment that was searched before.
+ * A file with a time in the future was written before the clock was set back. */
 static bool
 is_young(const struct spool_sweep *s, int fd)
 {
+	time_t end = s->now + (time_t)((monotonic_ms() - s->now_ms) / 1000);
 	struct stat st;
 
 	return (fstat(fd, &st) == -1 || (st.st_mtime > s->now - s->grace_s &&
-	    st.st_mtime <= s->now + s->grace_s));
+	    st.st_mtime <= MAX(time(NULL), end) + s->grace_s));
 }
 
 /* Open and lock a file; -1 if another process has it locked, or may soon. */
@@ -147,6 +151,7 @@ spool_sweep_new(int dirfd, unsigned int grace_s,
 	s->dirfd = dirfd;
 	s->grace_s = (time_t)grace_s;
 	s->now = time(NULL);
+	s->now_ms = monotonic_ms();
 	s->ops = ops;
 	s->closure = closure;
 	s->fd = -1;

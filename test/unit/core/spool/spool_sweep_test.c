@@ -155,6 +155,43 @@ Test(spool_sweep, what_was_only_just_written_stays)
 	fixture_free(&f);
 }
 
+/* body.4 is handed out again, written and closed. */
+static void
+write_again(int dirfd)
+{
+	time_t began = time(NULL);
+	char name[SPOOL_NAME];
+	int fd;
+
+	/* the first step has found that nobody has it */
+	if (nsteps != 1)
+		return;
+	while (time(NULL) == began)
+		usleep(10000);
+	spool_body_name(4, name);
+	fd = openat(dirfd, name, O_WRONLY);
+	cr_assert_eq(write(fd, "x", 1), 1);
+	(void)close(fd);
+}
+
+Test(spool_sweep, what_is_written_during_the_sweep_stays)
+{
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
+	struct spool_fixture f;
+	int fd;
+
+	known_id = 0;
+	fixture_init(&f);
+	fd = make_body(&f, 4);
+	times[1].tv_sec = time(NULL) - 90;
+	cr_assert_eq(futimens(fd, times), 0);
+	(void)close(fd);
+	cr_assert_eq(sweep_with(f.dirfd, 0, write_again), 0);
+	cr_assert_gt(nsteps, 2);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 1);
+	fixture_free(&f);
+}
+
 Test(spool_sweep, nothing_is_removed_while_a_segment_is_damaged)
 {
 	struct spool_fixture f;
