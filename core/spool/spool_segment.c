@@ -503,10 +503,9 @@ usage_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 
 	if (fstatat(u->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return (0);
-	octets = (uint64_t)st.st_size;
-	/* the rest may have been given back */
-	if (kind == SPOOL_ENTRY_SEGMENT)
-		octets = MIN(octets, (uint64_t)st.st_blocks * 512);
+	/* the rest of a segment may have been given back, and a body may be
+	 * nearly all hole: its size is what its worker makes of it */
+	octets = MIN((uint64_t)st.st_size, (uint64_t)st.st_blocks * 512);
 	u->octets += octets;
 	if (kind == SPOOL_ENTRY_FREE || kind == SPOOL_ENTRY_TORN)
 		u->free_octets += octets;

@@ -215,6 +215,13 @@ Test(spool_segment, usage_counts_all_files_but_the_reserve)
 	cr_assert_eq(errno, ENOENT);
 	cr_assert_eq(spool_usage(f.dirfd, &octets, &idle), 0);
 	cr_assert_eq(octets, SIZE + 5);
+	/* a hole takes nothing */
+	spool_body_name(10, name);
+	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);
+	cr_assert_eq(ftruncate(fd, 1 << 30), 0);
+	(void)close(fd);
+	cr_assert_eq(spool_usage(f.dirfd, &octets, &idle), 0);
+	cr_assert_eq(octets, SIZE + 5);
 	spool_segment_close(&s);
 	fixture_free(&f);
 }

@@ -275,7 +275,7 @@ make_file(const char *name, off_t octets)
 	int fd = openat(spx.dirfd, name, O_WRONLY | O_CREAT, 0600);
 
 	cr_assert_neq(fd, -1);
-	cr_assert_eq(ftruncate(fd, octets), 0);
+	cr_assert_eq(posix_fallocate(fd, 0, octets), 0);
 	close(fd);
 }
 
