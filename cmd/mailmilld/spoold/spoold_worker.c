@@ -380,14 +380,27 @@ on_room(void *closure, struct channel_msg *msg)
 	answer_done(w, errnum);
 }
 
-/* Who has the file open has it from us, so it is its writer. */
+/* Is ${name} the file ${st}? */
+static bool
+is_named(int dirfd, const char *name, const struct stat *st)
+{
+	struct stat named;
+
+	return fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st->st_dev == named.st_dev && st->st_ino == named.st_ino;
+}
+
+/* The worker has the file open, so it has it from this process, and is its
+ * writer.  A segment that is named already stays: the answer to S_MADE came too
+ * late for the worker, and the queue removes the segment, in which nothing is. */
 static void
 on_drop(void *closure, struct channel_msg *msg)
 {
 	struct spoold_worker *w = closure;
+	char name[SPOOL_NAME], made[SPOOL_NAME];
+	int dirfd = w->sp->dirfd;
 	struct msg_drop drop;
-	struct stat st, named;
-	char name[SPOOL_NAME];
+	struct stat st;
 
 	memcpy(&drop, msg->base, sizeof(drop));
 	if (msg->fd == -1 || !owns(w, S_DROP, drop.id))
@@ -396,11 +409,10 @@ on_drop(void *closure, struct channel_msg *msg)
 		spool_segment_name("new", drop.id, name);
 	else
 		spool_body_name(drop.id, name);
-	if (fstat(msg->fd, &st) == 0 && fstatat(w->sp->dirfd, name, &named,
-	    AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == named.st_dev &&
-	    st.st_ino == named.st_ino)
-		(void)unlinkat(w->sp->dirfd, name, 0);
-	else
+	spool_segment_name("seg", drop.id, made);
+	if (fstat(msg->fd, &st) == 0 && is_named(dirfd, name, &st))
+		(void)unlinkat(dirfd, name, 0);
+	else if (!drop.is_segment || !is_named(dirfd, made, &st))
 		refused(w, S_DROP, drop.id);
 }
 

@@ -184,12 +184,15 @@ Test(spoold, only_who_holds_a_body_can_drop_it)
 
 Test(spoold, a_segment_in_use_cannot_be_dropped)
 {
-	uint64_t id;
+	uint64_t before = stats_sum(STATS_SPOOL_REFUSED), id;
 	int fd = spx_segment(&id);
 	struct msg_file file;
 
+	/* it may not know yet that the segment has its name */
 	drop(id, true, fd);
+	cr_assert_eq(stats_sum(STATS_SPOOL_REFUSED), before);
 	drop(id, false, fd);
+	cr_assert_eq(stats_sum(STATS_SPOOL_REFUSED), before + 1);
 	cr_assert(spx_exists("seg", id));
 	close(fd);
 	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SPX_SIZE, &file, &fd), 0);
