@@ -120,6 +120,10 @@ int deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 int deferred_file_write(struct deferred *d, uint64_t id,
     const struct spool_view *view, const struct spool_origin *origin, int fd,
     int body_fd);
+/* deferred_file_is(d, id, view): Whether the file has the envelope and the body of
+ * ${view}.  1, 0, or -1 with errno: ENOENT, EBADMSG (it is damaged), another. */
+int deferred_file_is(struct deferred *d, uint64_t id,
+    const struct spool_view *view);
 int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);

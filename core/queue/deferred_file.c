@@ -215,6 +215,43 @@ deferred_file_origin(struct deferred *d, uint64_t id,
 	return rc;
 }
 
+static bool
+is_same(const struct spool_view *a, const struct spool_view *b)
+{
+	return a->record.envelope_octets == b->record.envelope_octets &&
+	    memcmp(a->envelope.envelope, b->envelope.envelope,
+	    a->record.envelope_octets) == 0 &&
+	    a->record.body_octets == b->record.body_octets &&
+	    a->record.body_sum == b->record.body_sum;
+}
+
+int
+deferred_file_is(struct deferred *d, uint64_t id,
+    const struct spool_view *view)
+{
+	struct spool_readbuf *buf;
+	struct spool_reader *r;
+	struct spool_view kept;
+	int fd, rc = -1, saved;
+
+	if ((fd = deferred_file_open(d, id)) == -1)
+		return -1;
+	/* of its own: ${view} points into the caller's */
+	if ((buf = spool_readbuf_new()) != NULL) {
+		r = read_file(fd, id, buf, SPOOL_READ_TRUST_BODY, &kept);
+		if (r != NULL)
+			rc = is_same(&kept, view);
+		saved = errno;
+		spool_reader_free(r);
+		errno = saved;
+	}
+	saved = errno;
+	spool_readbuf_free(buf);
+	close(fd);
+	errno = saved;
+	return rc;
+}
+
 /* One directory entry.  Return 0, or -1: go no further. */
 static int
 check_file(struct deferred *d, const char *name, struct spool_readbuf *buf)

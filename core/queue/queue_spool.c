@@ -297,6 +297,23 @@ spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 
 /* --- deferred messages ---------------------------------------------------- */
 
+/* Is the message of ${place} in its file, and on disk?  1; 0: the file has to be
+ * written; -1 with errno, EBADMSG: a file of the same origin has another message.
+ * No two records have the same origin, but a writer can give one of its records
+ * that of a message that is deferred.  What is deferred stays as it is. */
+static int
+is_kept(struct queue_spool *sp, const struct queue_place *place,
+    const struct spool_view *view)
+{
+	int rc = deferred_file_is(sp->deferred, place->kept_id, view);
+
+	if (rc == -1)
+		return errno == ENOENT || errno == EBADMSG ? 0 : -1;
+	errno = EBADMSG;
+	return rc == 0 ? -1 :
+	    deferred_has(sp->deferred, place->kept_id, DEFERRED_ANY);
+}
+
 static int
 spool_keep(void *store, struct queue_place *place)
 {
@@ -311,6 +328,8 @@ spool_keep(void *store, struct queue_place *place)
 	if (queue_segment_open_reader(sp, seg) == -1 ||
 	    spool_reader_at(seg->reader, place->offset, &view, &damage) != 1)
 		return -1;
+	if ((rc = is_kept(sp, place, &view)) != 0)
+		return rc == 1 ? 0 : -1;
 	if (place->has_body &&
 	    (body_fd = spool_open_body(sp, place)) == -1) {
 		if (errno == ENOENT)

@@ -147,7 +147,8 @@ struct queue_store_ops {
 	/* --- defer --- */
 
 	/* keep(store, place): Copy a new message to where the deferred ones
-	 * are, under place->kept_id, which it sets.  EBADMSG: it is damaged.
+	 * are, under place->kept_id, which it sets.  EBADMSG: it is damaged,
+	 * or has the origin of another, which is deferred.
 	 * change(store, changes, n): All of the rows or none, on disk, with the
 	 * files that were kept before; then forget the files of messages
 	 * without a row.

@@ -404,6 +404,92 @@ Test(queue_hostile, a_generation_that_has_been_is_not_accepted_again)
 	cr_assert_eq(qf_listed(&f), 0);
 }
 
+/* The forged one has a second recipient, which goes to the deferred store. */
+static const char *const two_forged[] = { "a@x.test", "b@nowhere.test" };
+
+/* The content of the only deferred message, which is due */
+static void
+expect_deferred(const char *body)
+{
+	char buf[8192];
+	ssize_t n;
+
+	cr_assert_eq(f.njobs, 1);
+	n = pread(f.sources[f.jobs[0].job.source], buf, sizeof(buf) - 1, 0);
+	cr_assert_gt(n, SPOOL_PAGE);
+	cr_assert_not_null(memmem(buf, (size_t)n, body, strlen(body)));
+}
+
+/* By its segment, generation and number it is the message that is deferred. */
+Test(queue_hostile, a_record_with_the_origin_of_a_deferred_message_replaces_nothing)
+{
+	unsigned char page[SPOOL_PAGE];
+
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", &qf_three[0], 1, "victim\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	spool_segment_close(&s.file);
+	qf_pass(&f, 5000);
+	cr_assert_eq(spool_segment_take(f.incoming, QF_WRITER,
+	    s.file.header.size_octets, &s.file), 0);
+	/* what the queue remembers of the segment is lost */
+	qf_close(&f);
+	cr_assert_eq(unlinkat(f.folder, "ack.1", 0), 0);
+	s.file.header.generation = 1;
+	spool_header_encode(&s.file.header, page);
+	cr_assert_eq(pwrite(s.file.fd, page, sizeof(page), 0),
+	    (ssize_t)sizeof(page));
+	s.end = SPOOL_PAGE;
+	s.seq = 0;
+	qf_append(&s, QF_ID(9), "x@y", two_forged, 2, "forged\r\n");
+	spool_segment_close(&s.file);
+	qf_open(&f);
+	qf_pass(&f, 5000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(qf_listed(&f), 1);
+	cr_assert(qf_exists(&f, f.incoming, "damaged.0000000000001001.1"));
+	qf_pass(&f, 70000);
+	expect_deferred("victim");
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_listed(&f), 0);
+}
+
+/* In one generation: both are in hand when the first is deferred. */
+Test(queue_hostile, a_second_record_with_the_same_number_replaces_nothing)
+{
+	static const char *const forged[] = { "b@nowhere.test" };
+	uint64_t before = stats_sum(STATS_SPOOL_DAMAGE);
+
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "x@y", &qf_three[0], 1, "victim\r\n");
+	s.seq = 0;
+	qf_append(&s, QF_ID(1), "x@y", &qf_three[1], 1, "forged\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	queue_done(f.q, f.jobs[0].agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_pass(&f, 100);
+	queue_done(f.q, f.jobs[1].agent, f.jobs[1].job.job, EACCES, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 100);
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);
+	qf_pass(&f, 70000);
+	expect_deferred("victim");
+	qf_finish(&f, 0);
+	/* in one transaction */
+	s.seq = 1;
+	qf_append(&s, QF_ID(2), "x@y", forged, 1, "victim\r\n");
+	s.seq = 1;
+	qf_append(&s, QF_ID(2), "x@z", forged, 1, "forged\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 2);
+	cr_assert_eq(qf_listed(&f), 1);
+}
+
 /* Give the table of deferred messages another name: no look-up succeeds. */
 static void
 rename_table(const char *from, const char *to)
