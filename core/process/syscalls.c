@@ -71,6 +71,9 @@ static const struct rule {
 	/* abort(3) and the end in die() */
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGABRT) } },
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGSYS) } },
+	/* never SHUT_WR: whoever reads the other end would find its end while
+	 * the process lives on */
+	{ "shutdown:read", "shutdown", 1, { IS(1, SHUT_RD) } },
 	/* the socket of another program on this machine */
 	{ "socket:unix", "socket", 1, { IS(0, AF_UNIX) } },
 #undef NONE

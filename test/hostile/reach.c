@@ -4,6 +4,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -95,6 +96,13 @@ trick_logfile(uint64_t, unsigned int)
 	for (fd = 0; fd < FDS; fd++)
 		if (is_log(fd) && ftruncate(fd, 0) == 0)
 			n = 0;
+	return true;
+}
+
+bool
+trick_logshut(uint64_t, unsigned int)
+{
+	(void)shutdown(hostile.child->log_fd, SHUT_WR);
 	return true;
 }
 

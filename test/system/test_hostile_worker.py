@@ -275,6 +275,7 @@ def test_a_worker_that_reaches_for_other_processes(d):
         killed(s, 'worker 1', 'kill', other, 'kill')
         killed(s, 'worker 1', 'trace', other, 'ptrace')
         killed(s, 'worker 1', 'type', 0, 'ioctl')
+        killed(s, 'worker 1', 'logshut', 0, 'shutdown')
         assert s.pid('worker 2') == other
         s.all_run()
         s.serves()

@@ -220,6 +220,34 @@ def test_records_without_octets_end_nothing(d):
                  nsockets(logger) == before)
 
 
+def cpu_s(pid):
+    with open(f'/proc/{pid}/stat') as f:
+        fields = f.read().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def test_a_process_that_shuts_its_socket_down_sends_nothing_more(d):
+    """The logger would be told for ever that there is something to read."""
+    with server(d, workers=2) as s:
+        logger, = s.pids('logger')
+        before = nsockets(logger)
+        with log_socket(s.pids('worker')[0]) as log:
+            log.send(b'3last\n')
+            log.shutdown(socket.SHUT_WR)
+        wait_for('its last words', lambda: 'last' in {
+            event for _, _, event, _ in lines(d)})
+        wait_for('the end of its socket', lambda:
+                 nsockets(logger) == before - 1)
+        # the others go on
+        for _ in range(6):
+            mails(s, 1)
+        wait_for('lines of the other', lambda: len(accepted(d)) > 0)
+        assert s.pids('logger') == [logger]
+        assert cpu_s(logger) < 1
+        s.ctl('reload')
+        wait_for('new workers', lambda: nsockets(logger) >= before)
+
+
 def nsockets(pid):
     n = 0
     for fd in os.listdir(f'/proc/{pid}/fd'):

@@ -206,7 +206,7 @@ authd_more_calls(const struct settings *s)
 		case AUTH_SPEC_pam:
 			return PROFILE_ANY_CALLS;
 		case AUTH_SPEC_dovecot:
-			calls = "socket:unix connect getsockopt shutdown";
+			calls = "socket:unix connect getsockopt";
 			break;
 		default:
 			break;

@@ -88,13 +88,16 @@ take(struct writer *w, const char *rec, size_t len)
 }
 
 /* Nothing, where a record is read: is it a record without octets, or the end?
- * Honest processes send no such records. */
+ * Honest processes send no such records.  One that has only closed its half
+ * (shutdown(2)) can send nothing more, either, and each read would return at
+ * once. */
 static bool
 is_end(const struct writer *w)
 {
-	struct pollfd pfd = { .fd = w->fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = w->fd, .events = POLLIN | POLLRDHUP };
 
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
+	return poll(&pfd, 1, 0) == 1 &&
+	    (pfd.revents & (POLLHUP | POLLRDHUP)) != 0;
 }
 
 /* Look at the next record. */

@@ -38,7 +38,8 @@ static const char all_roles[] =
     "epoll_create1 epoll_ctl epoll_pwait epoll_wait poll ppoll "
     "close dup fcntl fstat newfstatat lseek "
     "read readv write writev "
-    "getsockopt recvfrom recvmsg sendmsg sendto setsockopt shutdown";
+    "getsockopt recvfrom recvmsg sendmsg sendto setsockopt "
+    "shutdown:read";
 
 /* A program that a role has to run, such as a module of PAM, may do what its
  * account may.  It gets no hold on other processes or on the kernel. */

@@ -17,7 +17,7 @@
 
 #define ENOUGH	"write read close exit exit_group tgkill:self getpid gettid " \
     "rt_sigprocmask rt_sigreturn futex munmap madvise mmap mprotect fcntl " \
-    "openat:read kill:0 socket:unix brk sched_yield set_robust_list rseq "
+    "openat:read kill:0 socket:unix socketpair shutdown:read brk sched_yield set_robust_list rseq "
 
 TestSuite(syscalls, .timeout = 60);
 
@@ -93,11 +93,21 @@ map(int prot)
 	return mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+static int
+pair(void)
+{
+	int fds[2];
+
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
+	return fds[0];
+}
+
 #define TRY(name, what)	static void name(void) { what; }
 TRY(data, must(map(PROT_READ | PROT_WRITE) != MAP_FAILED))
 TRY(unix_socket, must(socket(AF_UNIX, SOCK_STREAM, 0) != -1))
 TRY(get_flags, must(fcntl(0, F_GETFL) != -1))
 TRY(read_file, must(open("/dev/null", O_RDONLY | O_CLOEXEC) != -1))
+TRY(shut_read, must(shutdown(pair(), SHUT_RD) == 0))
 TRY(is_there, must(syscall(SYS_kill, parent, 0) != -1))
 
 TRY(no_socket, must(socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == EPERM))
@@ -111,6 +121,8 @@ TRY(write_file, (void)!open("/dev/null", O_WRONLY))
 TRY(make_file, (void)!open("/dev/null", O_RDONLY | O_CREAT, 0600))
 TRY(end_it, syscall(SYS_kill, parent, SIGTERM))
 TRY(end_it_so, syscall(SYS_tgkill, parent, parent, SIGABRT))
+TRY(shut_write, shutdown(pair(), SHUT_WR))
+TRY(shut_both, shutdown(pair(), SHUT_RDWR))
 TRY(no_handler, signal(SIGSYS, SIG_IGN))
 
 Test(syscalls, are_those_of_the_lists)
@@ -121,6 +133,7 @@ Test(syscalls, are_those_of_the_lists)
 	expect_fine(get_flags, "fcntl");
 	expect_fine(read_file, "openat to read");
 	expect_fine(is_there, "kill 0");
+	expect_fine(shut_read, "shutdown to read");
 }
 
 Test(syscalls, of_others_it_dies_and_says_which)
@@ -136,6 +149,8 @@ Test(syscalls, of_others_it_dies_and_says_which)
 	expect_death(make_file, SYS_openat, "openat to make");
 	expect_death(end_it, SYS_kill, "kill");
 	expect_death(end_it_so, SYS_tgkill, "tgkill of another");
+	expect_death(shut_write, SYS_shutdown, "shutdown to write");
+	expect_death(shut_both, SYS_shutdown, "shutdown");
 	expect_death(no_handler, SYS_rt_sigaction, "another handler");
 }
 
