@@ -68,8 +68,10 @@ give(struct proc *logger, const struct log_link *ll)
 	int fd = fcntl(ll->fd, F_DUPFD_CLOEXEC, 0);
 
 	if (fd != -1 && chanev_send(logger->ce, M_WRITER, &ll->who, NULL, 0,
-	    fd) == 0)
+	    fd) == 0) {
+		logger->nwriters++;
 		return 0;
+	}
 	fileio_close(fd);
 	return -1;
 }
@@ -124,17 +126,22 @@ log_links_give(struct master *m, struct proc *logger)
 	return 0;
 }
 
-bool
-log_link_ended(struct master *m, uint32_t instance)
+int
+log_link_ended(struct proc *logger, uint32_t instance)
 {
+	struct master *m = logger->master;
 	struct log_link *ll;
 
+	if (logger->nwriters == 0)
+		return -1;
+	logger->nwriters--;
 	TAILQ_FOREACH(ll, &m->log_links, link)
 		if (ll->who.instance == instance) {
 			forget(m, ll);
-			return true;
+			break;
 		}
-	return false;
+	/* or it has been forgotten meanwhile */
+	return 0;
 }
 
 void

@@ -264,9 +264,8 @@ on_writer_end(void *closure, struct channel_msg *msg)
 	struct msg_writer_end end;
 
 	memcpy(&end, msg->base, sizeof(end));
-	/* of one that has been forgotten meanwhile, an honest one says it, too */
-	if (!log_link_ended(p->master, end.instance))
-		(void)may_say(p, "M_WRITER_END");
+	if (log_link_ended(p, end.instance) == -1)
+		proc_offends(p, "M_WRITER_END");
 }
 
 static void

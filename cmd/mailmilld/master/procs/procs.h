@@ -53,12 +53,13 @@ void links_adopt(struct master *m);
 /* log_link_open(m, p, s): Make the socket on which ${p}, which is new and runs
  * with ${s}, sends its lines.  Return its end, or -1 with errno.
  * log_links_give(m, logger): Give a new logger all there are; 0 or -1.
- * log_link_ended(m, instance): All lines of that process are written.  Return
- * whether there was such a socket. */
+ * log_link_ended(logger, instance): It says that all lines of that process are
+ * written.  Return 0, or -1: it has said that more often than it was given
+ * a socket. */
 int log_link_open(struct master *m, const struct proc *p,
     const struct settings *s);
 int log_links_give(struct master *m, struct proc *logger);
-bool log_link_ended(struct master *m, uint32_t instance);
+int log_link_ended(struct proc *logger, uint32_t instance);
 void log_links_close(struct master *m);
 
 /* master_log.c */

@@ -70,6 +70,9 @@ struct proc {
 	bool			 has_been_ready;
 	struct handed		 handed;	/* sessions */
 	uint64_t		 words_ms;	/* bounds how much it says */
+	unsigned int		 nwriters;	/* of a logger: sockets of lines that it was
+						 * given, without those it said have
+						 * ended */
 	bool			 is_killed;
 	uint64_t		 started_ms;
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */

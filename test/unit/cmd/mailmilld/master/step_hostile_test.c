@@ -385,18 +385,41 @@ Test(step_hostile, wishes_for_another_log_without_end)
 	expect_end("l1@1");
 }
 
-Test(step_hostile, the_end_of_lines_of_nobody_without_end)
+/* Each socket of lines that it was given ends once. */
+Test(step_hostile, the_end_of_more_lines_than_it_was_given)
 {
 	struct msg_writer_end end = { .instance = 1000000 };
-	int i;
+	unsigned int i;
 
 	start_with_sessions();
-	for (i = 0; i < 90; i++)
+	cr_assert_gt(child("l1@1")->nwriters, 0);
+	for (i = 0; i < child("l1@1")->nwriters; i++)
 		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
 	expect_peace();
-	for (i = 0; i < 20; i++)
-		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
+	tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
 	expect_end("l1@1");
+}
+
+/* Its log takes nothing for long, and the master forgets those that have died
+ * first. */
+Test(step_hostile, a_logger_that_has_waited_says_the_end_of_many)
+{
+	struct msg_writer_end end = { .instance = 1000000 };
+	unsigned int i;
+
+	PLAY(STARTED);
+	for (i = 0; i < 110; i++) {
+		step_happens("exit w1@1");
+		step_happens("wait 30000");
+		PLAY({ "ready w1@1", "" });
+	}
+	cr_assert_gt(child("l1@1")->nwriters, 110);
+	for (i = 0; i < child("l1@1")->nwriters; i++) {
+		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
+		if (i % 50 == 0)
+			expect_peace();
+	}
+	expect_peace();
 }
 
 static struct step_who every[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
