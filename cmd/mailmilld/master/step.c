@@ -34,6 +34,7 @@
 #include "core/scheduler.h"
 
 #define LAST_WORDS_S	5	/* for the logger to write what the others have sent */
+#define LAST_START_MS	2000	/* for one to start that has died before */
 
 /* --- stop ----------------------------------------------------------------- */
 
@@ -267,6 +268,25 @@ running_step(struct master *m)
 		listeners_watch(m, handout_accept);
 }
 
+/* All have ended, and the logger, too.  Does the next one have to write what
+ * others have sent?  However the server stops, that is waited for a little. */
+static bool
+awaits_logger(struct master *m)
+{
+	if (TAILQ_EMPTY(&m->log_links) || !respawns_are_due(m))
+		return false;
+	if (m->last_ms == 0) {
+		m->last_ms = master_after(m, LAST_START_MS);
+		respawns_hurry(m);
+	} else if (master_is_due(m, &m->last_ms)) {
+		log_warnx("stop", "effect=%s", "the logger does not start, "
+		    "the last lines of the others are lost");
+		respawns_free(m);
+		return false;
+	}
+	return true;
+}
+
 static void
 stopping_step(struct master *m)
 {
@@ -282,9 +302,7 @@ stopping_step(struct master *m)
 		if (!is_asked(m, p, 0))
 			proc_drain(p, false, role_of(p->role)->is_lasting ?
 			    LAST_WORDS_S : 0);
-	/* what others have sent to a logger that has died is for the next one */
-	if (TAILQ_EMPTY(&m->procs) && (TAILQ_EMPTY(&m->log_links) ||
-	    m->stop_ms == 0 || !respawns_are_due(m)))
+	if (TAILQ_EMPTY(&m->procs) && !awaits_logger(m))
 		scheduler_stop(m->sched);
 }
 
@@ -340,6 +358,7 @@ master_deadline(const struct master *m)
 		earlier(&first, r->due_ms);
 	earlier(&first, m->start_ms);
 	earlier(&first, m->stop_ms);
+	earlier(&first, m->last_ms);
 	earlier(&first, m->accept_ms);
 	earlier(&first, m->relog_ms);
 	earlier(&first, m->taken_ms);

@@ -69,7 +69,8 @@ respawns_step(struct master *m)
 		if (proc_start(m, r->role, r->slot, &m->config) == 0)
 			stats_inc(STATS_RESPAWNS);
 		else
-			r->due_ms = master_after(m, BACKOFF_MAX_MS);
+			r->due_ms = master_after(m, m->last_ms != 0 ?
+			    BACKOFF_FIRST_MS : BACKOFF_MAX_MS);
 	}
 }
 
@@ -82,6 +83,17 @@ respawns_are_due(const struct master *m)
 		if (r->due_ms != 0)
 			return true;
 	return false;
+}
+
+void
+respawns_hurry(struct master *m)
+{
+	struct respawn *r;
+
+	TAILQ_FOREACH(r, &m->respawns, link)
+		if (r->due_ms != 0)
+			r->due_ms = m->ops->now_ms();
+	m->has_news = true;
 }
 
 static void

@@ -33,10 +33,12 @@ void numbers_free(struct master *m);
 void respawn_after(struct master *m, const struct proc *p);
 /* respawns_step(m): see master_step()
  * respawns_are_due(m): Does one wait for its time?
+ * respawns_hurry(m): The time of those that wait has come.
  * respawns_cancel(m): Start none again, but those of roles that last.
  * respawns_free(m): Those, too. */
 void respawns_step(struct master *m);
 bool respawns_are_due(const struct master *m);
+void respawns_hurry(struct master *m);
 void respawns_cancel(struct master *m);
 void respawns_free(struct master *m);
 

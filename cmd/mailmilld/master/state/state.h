@@ -186,6 +186,7 @@ struct master {
 	/* Deadlines are of ops->now_ms(), and 0 when there is none. */
 	uint64_t		 start_ms;	/* bounds the start */
 	uint64_t		 stop_ms;	/* bounds the stop */
+	uint64_t		 last_ms;	/* bounds the start of a logger after it */
 	uint64_t		 accept_ms;	/* accepting pauses until then */
 	uint64_t		 relog_ms;	/* tries again to reopen the log */
 	uint64_t		 taken_ms;	/* looks at what workers have taken */

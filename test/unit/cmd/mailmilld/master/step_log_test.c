@@ -81,8 +81,35 @@ Test(step_log, a_logger_that_dies_during_a_stop_is_started_again)
 Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop)
 {
 	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" },
+	    { "int", ALL_KILLED " stopping deaf" },
+	    { "exit killed", "+l1@1 -l1@1 ended:0" });
+}
+
+/* The others have no time at all, but what they have sent is written. */
+Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop_without_time)
+{
+	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" });
+	step_master.config.settings->drain_time = 0;
+	PLAY({ "term", ALL_KILLED " stopping deaf" },
+	    { "exit killed", "+l1@1 -l1@1 ended:0" });
+}
+
+Test(step_log, a_stop_goes_on_without_a_logger_that_cannot_be_started)
+{
+	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" },
+	    { "int", ALL_KILLED " stopping deaf" },
+	    { "fork fails; exit killed", "" }, { "wait 1999", "" },
+	    { "wait 1", "ended:0" });
+}
+
+Test(step_log, a_stop_tries_a_few_times_to_start_the_logger)
+{
+	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "fork fails; wait 1000; "
+	      "exit l1@1", "" }, { "wait 250", "" },
+	    /* it would be tried again in ten seconds */
 	    { "int", ALL_KILLED " stopping deaf" }, { "exit killed", "" },
-	    { "wait 250", "+l1@1 -l1@1 ended:0" });
+	    { "wait 1000", "" },
+	    { "fork works; wait 250", "+l1@1 -l1@1 ended:0" });
 }
 
 Test(step_log, a_stop_goes_on_without_a_logger_that_does_not_start)
