@@ -99,7 +99,7 @@ has_room(struct master *m)
 			is_full = true;
 		else if (taken_has_room(p))
 			return true;
-		else
+		else if (taken_has_room_soon(p))
 			is_behind = true;
 	}
 	return is_full && !is_behind;

@@ -39,14 +39,18 @@ bool handout_wants(const struct master *m);
 /* taken_add(p): ${p} has been sent one more.
  * taken_is_late(p): It has not taken one for TAKEN_LATE_MS.
  * taken_has_room(p): It is not late, and may be sent one more.
+ * taken_has_room_soon(p): It had none when that was asked last, but not for long:
+ * it is worth waiting for when all others are full.
  * taken_step(m): see master_step() */
 #define TAKEN_MAX	256	/* sent to a worker and not taken by it */
+#define TAKEN_WAIT_MS	1000	/* without room: nobody is kept waiting for it */
 #define TAKEN_LATE_MS	10000	/* it gets no more */
 #define TAKEN_KILL_MS	30000	/* after that: it is killed, unless somebody
 				 * debugs it */
 void taken_add(struct proc *p);
 bool taken_is_late(const struct proc *p);
 bool taken_has_room(struct proc *p);
+bool taken_has_room_soon(const struct proc *p);
 void taken_step(struct master *m);
 
 /* collect.c */

@@ -10,7 +10,8 @@
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 
-#define LOOK_MS	2000	/* between looks, while there are such sessions */
+#define LOOK_MS		2000	/* between looks, while there are such sessions */
+#define TAKEN_SOME	(TAKEN_MAX / 2)	/* when it has no more, it has caught up */
 
 /* How many there are.  One that has taken more than it was sent lies. */
 static uint32_t
@@ -46,7 +47,23 @@ taken_is_late(const struct proc *p)
 bool
 taken_has_room(struct proc *p)
 {
-	return !taken_is_late(p) && left(p) < TAKEN_MAX;
+	struct handed *h = &p->handed;
+	uint32_t n = left(p);
+
+	if (n < TAKEN_SOME)
+		h->behind_ms = 0;
+	else if (n >= TAKEN_MAX && h->behind_ms == 0)
+		h->behind_ms = p->master->ops->now_ms();
+	return !taken_is_late(p) && n < TAKEN_MAX;
+}
+
+bool
+taken_has_room_soon(const struct proc *p)
+{
+	const struct handed *h = &p->handed;
+
+	return !taken_is_late(p) && (h->behind_ms == 0 ||
+	    p->master->ops->now_ms() - h->behind_ms < TAKEN_WAIT_MS);
 }
 
 static void

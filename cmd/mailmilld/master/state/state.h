@@ -44,6 +44,7 @@ struct handed {
 	uint32_t	 mark;		/* the first so many were sent by ... */
 	uint64_t	 mark_ms;	/* ... then; 0: it has taken all */
 	uint64_t	 late_ms;	/* is late, since then; 0: it is not */
+	uint64_t	 behind_ms;	/* has had no room, since then; 0: it has */
 	bool		 is_stuck;	/* noted: it has been late for too long */
 };
 

@@ -586,3 +586,30 @@ Test(step_hostile, a_worker_that_is_behind_is_waited_for_when_others_are_full)
 	PLAY({ "connect", "" });
 	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
 }
+
+/* It could leave its sessions until just before it is late, again and again. */
+Test(step_hostile, a_worker_that_stays_behind_is_not_waited_for)
+{
+	int i;
+
+	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
+	PLAY(STARTED, { "stick w2@1", "" });
+	connect_many(TAKEN_MAX + STEP_SESSIONS_MAX);
+	PLAY({ "connect", "" }, { "wait 990", "" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
+	PLAY({ "wait 10", "accept" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
+	PLAY({ "connect", "" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 2);
+	/* it takes a few, and not the rest */
+	for (i = 0; i < 10; i++)
+		ended_take(child("w2@1")->ended);
+	child("w2@1")->nleft -= 10;
+	for (i = 0; i < 10; i++)
+		PLAY({ "connect", "w2@1<" });
+	PLAY({ "connect", "" });
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 3);
+	/* all: it is as good as any */
+	PLAY({ "go w2@1", "" }, { "connect", "w2@1<" });
+	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
+}
