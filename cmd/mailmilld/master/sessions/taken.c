@@ -54,7 +54,8 @@ taken_has_room(struct proc *p)
 		h->behind_ms = 0;
 	else if (n >= TAKEN_MAX && h->behind_ms == 0)
 		h->behind_ms = p->master->ops->now_ms();
-	return !taken_is_late(p) && n < TAKEN_MAX;
+	/* it may just have been found to lie */
+	return !taken_is_late(p) && n < TAKEN_MAX && p->offence == NULL;
 }
 
 bool

@@ -162,6 +162,15 @@ Test(step_hostile, more_sessions_taken_than_were_sent)
 	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
 }
 
+/* With that it would have had the fewest sessions. */
+Test(step_hostile, who_has_taken_more_than_was_sent_gets_none)
+{
+	PLAY(STARTED, { "connect", "w1@1<" });
+	ended_take(child("w2@1")->ended);
+	cr_expect_str_eq(step_happens("connect"), "!w2@1 w1@1<");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
 Test(step_hostile, a_client_of_another_worker_s_session)
 {
 	struct msg_proxied mp = { .peer.in.sin_family = AF_INET };
