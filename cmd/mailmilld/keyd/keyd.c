@@ -99,7 +99,10 @@ on_keys_end(void *closure, struct channel_msg *msg)
 		log_event(LOG_LEVEL_INFO, "keys", "version=%u keys=%zu",
 		    s->version, s->nkeys);
 	} else {
-		child_trouble(s->child, log_last_error(text, sizeof(text)));
+		/* later the answer is enough: the keys of before are in use */
+		if (!s->child->is_ready)
+			child_trouble(s->child, log_last_error(text,
+			    sizeof(text)));
 		log_errx("keys", "version=%u effect=%s", certs.version,
 		    "the keys of before stay in use");
 	}
