@@ -82,10 +82,7 @@ is_back(struct proc *p)
 static bool
 is_debugged(const struct proc *p)
 {
-	const struct master *m = p->master;
-
-	return m->config.settings->sandbox == SANDBOX_OFF &&
-	    m->ops->is_traced(p->pid);
+	return !p->has_sandbox && p->master->ops->is_traced(p->pid);
 }
 
 /* It has been late for very long. */

@@ -107,6 +107,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
 	p->has_tls = config->settings->tls->npairs > 0;
+	p->has_sandbox = config->settings->sandbox != SANDBOX_OFF;
 	if (certs_send(m, p, config) == -1 || outage_tell(m, p) == -1)
 		return -1;
 	links_connect(m, p, config->settings);

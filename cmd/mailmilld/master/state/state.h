@@ -67,6 +67,7 @@ struct proc {
 	uint32_t		 certs_sent;	/* version of keys sent to a keyd */
 	uint32_t		 certs_good;	/* version that it can use */
 	bool			 has_tls;	/* its configuration has certificates */
+	bool			 has_sandbox;	/* ... does not have sandbox = off */
 	bool			 is_lost;	/* nothing can be sent to it */
 	bool			 has_been_ready;
 	struct handed		 handed;	/* sessions */
