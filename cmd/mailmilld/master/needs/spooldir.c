@@ -325,44 +325,56 @@ note_number(void *closure, enum spool_entry kind, uint64_t id, const char *)
 }
 
 /* A deferred message's file has its id for a name. */
-static void
+static int
 note_deferred(int dirfd, struct spooldir_numbers *numbers)
 {
 	struct dirent *de;
 	uint64_t id;
 	DIR *d;
+	int error;
 
 	if ((d = fileio_opendir(dirfd, ".")) == NULL)
-		return;
-	while ((de = readdir(d)) != NULL)
+		return -1;
+	while (errno = 0, (de = readdir(d)) != NULL)
 		if (spool_id_parse(de->d_name, strlen(de->d_name), &id) == 0)
 			(void)note_number(numbers, SPOOL_ENTRY_BODY, id, NULL);
+	error = errno;
 	closedir(d);
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 static int
-open_folder(const char *path, const char *name)
+note_incoming(int dirfd, struct spooldir_numbers *numbers)
 {
-	char folder[PATH_MAX];
-
-	snprintf(folder, sizeof(folder), "%s/%s", path, name);
-	return open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return spool_scan(dirfd, note_number, numbers);
 }
 
-void
+/* Those of the folder ${name}. */
+static int
+note_folder(const char *path, const char *name,
+    int (*note)(int dirfd, struct spooldir_numbers *numbers),
+    struct spooldir_numbers *numbers)
+{
+	char folder[PATH_MAX];
+	int fd, rc;
+
+	snprintf(folder, sizeof(folder), "%s/%s", path, name);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return errno == ENOENT ? 0 : -1;
+	rc = note(fd, numbers);
+	fileio_close(fd);
+	return rc;
+}
+
+int
 spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r)
 {
-	int fd;
-
 	memset(numbers_r, 0, sizeof(*numbers_r));
-	if ((fd = open_folder(path, "incoming")) != -1) {
-		(void)spool_scan(fd, note_number, numbers_r);
-		close(fd);
-	}
-	if ((fd = open_folder(path, "queue/deferred")) != -1) {
-		note_deferred(fd, numbers_r);
-		close(fd);
-	}
+	if (note_folder(path, "incoming", note_incoming, numbers_r) == -1)
+		return -1;
+	return note_folder(path, "queue/deferred", note_deferred, numbers_r);
 }
 
 int

@@ -33,9 +33,9 @@ struct spooldir_numbers {
 	unsigned char	 bits[(1 << SPOOL_NUMBER_BITS) / 8];
 };
 
-/* spooldir_numbers(path, numbers_r): Those there are now; none of a folder that
- * cannot be read. */
-void spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r);
+/* spooldir_numbers(path, numbers_r): Those there are now; a folder that is missing
+ * has none.  Return 0, or -1 with errno: there may be more. */
+int spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r);
 
 static inline bool
 spooldir_has_number(const struct spooldir_numbers *numbers,

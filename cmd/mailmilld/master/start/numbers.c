@@ -3,7 +3,8 @@
  * Owns: which numbers of files are in use: those that have been given, and those
  * that were in names when this was looked up last.  The folders of the spool may
  * have very many files, and nobody is served while they are read: that is done
- * at the first start of a worker, and again when all numbers have been given. */
+ * at the first start of a worker, again when all numbers have been given, and at
+ * each start while that has not told which are free. */
 
 #include "cmd/mailmilld/master/start/start.h"
 
@@ -11,11 +12,13 @@
 #include <string.h>
 
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "core/process/log.h"
 
 #define NUMBERS	(1 << SPOOL_NUMBER_BITS)
 
 struct numbers {
 	struct spooldir_numbers	used;
+	bool			is_stale;	/* look them up at the next start */
 };
 
 static void
@@ -41,7 +44,13 @@ use_living(struct master *m)
 static void
 look(struct master *m, const char *spool)
 {
-	spooldir_numbers(spool, &m->numbers->used);
+	struct numbers *n = m->numbers;
+
+	n->is_stale = spooldir_numbers(spool, &n->used) == -1;
+	if (n->is_stale)
+		log_warn("spool", "folder=%s effect=%s", spool, "a new worker "
+		    "may have the number of one that has left files there; "
+		    "they are looked up again at the next start of one");
 	use_living(m);
 }
 
@@ -61,6 +70,17 @@ next(struct master *m)
 	return false;
 }
 
+/* All are in names, after a long time without a queue.  Some may be free when the
+ * next one is asked for. */
+static void
+take_used(struct master *m)
+{
+	memset(&m->numbers->used, 0, sizeof(m->numbers->used));
+	use_living(m);
+	(void)next(m);
+	m->numbers->is_stale = true;
+}
+
 int
 instance_next(struct master *m, enum role_id role, const char *spool,
     unsigned int *instance_r)
@@ -72,16 +92,12 @@ instance_next(struct master *m, enum role_id role, const char *spool,
 	if (m->numbers == NULL) {
 		if ((m->numbers = calloc(1, sizeof(*m->numbers))) == NULL)
 			return -1;
-		look(m, spool);
+		m->numbers->is_stale = true;
 	}
-	if (!next(m)) {
+	if (m->numbers->is_stale || !next(m)) {
 		look(m, spool);
-		if (!next(m)) {
-			/* all are in names, after a long time without a queue */
-			memset(m->numbers, 0, sizeof(*m->numbers));
-			use_living(m);
-			(void)next(m);
-		}
+		if (!next(m))
+			take_used(m);
 	}
 	*instance_r = m->instances;
 	return 0;

@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
@@ -176,10 +177,36 @@ Test(spooldir, numbers_are_of_the_files_of_workers_and_of_deferred_messages)
 	snprintf(name, sizeof(name), "queue/deferred/%s", id);
 	put_file(name);
 	put_file("queue/deferred/other.tmp");
-	spooldir_numbers(path, &numbers);
+	cr_assert_eq(spooldir_numbers(path, &numbers), 0);
 	cr_assert(spooldir_has_number(&numbers, 5));
 	cr_assert(spooldir_has_number(&numbers, 77));
 	cr_assert_not(spooldir_has_number(&numbers, 6));
-	spooldir_numbers(top, &numbers);
-	cr_assert_not(spooldir_has_number(&numbers, 77), "no folders");
+	cr_assert_eq(spooldir_numbers(top, &numbers), 0, "no folders");
+	cr_assert_not(spooldir_has_number(&numbers, 77));
+}
+
+/* None is known of a folder that cannot be read, which is not the same as
+ * none. */
+Test(spooldir, numbers_that_cannot_be_read_are_an_error)
+{
+	struct rlimit old, few;
+	struct spooldir_numbers numbers;
+	unsigned int left;
+	int free_fd, error;
+	char path[256];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	close(free_fd = dup(0));
+	/* none for the folder; and one for it, but none for its entries */
+	for (left = 0; left < 2; left++) {
+		few = old;
+		few.rlim_cur = (rlim_t)free_fd + left;
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+		error = spooldir_numbers(path, &numbers) == -1 ? errno : 0;
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+		cr_expect_eq(error, EMFILE, "%u: %d", left, error);
+	}
+	cr_expect_eq(spooldir_numbers(path, &numbers), 0);
 }

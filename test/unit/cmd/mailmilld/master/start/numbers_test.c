@@ -149,4 +149,28 @@ Test(numbers, when_all_are_in_names_only_the_living_count)
 	next_is(2);
 	next_is(3);
 	cr_assert_eq(m.instances >> SPOOL_NUMBER_BITS, 2);
+	/* some are free again */
+	take_away(1);
+	take_away(10);
+	next_is(10);
+	take_away(8);
+	take_away(9);
+	next_is(8);
+	next_is(9);
+}
+
+Test(numbers, a_folder_that_cannot_be_read_is_looked_at_again)
+{
+	char path[128], away[140];
+
+	leave(2);
+	leave(3);
+	snprintf(path, sizeof(path), "%s/queue/deferred", spool);
+	snprintf(away, sizeof(away), "%s.away", path);
+	cr_assert_eq(rename(path, away), 0);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	next_is(1);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(rename(away, path), 0);
+	next_is(4);
 }
