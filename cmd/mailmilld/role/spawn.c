@@ -15,6 +15,7 @@
 
 #include "cmd/mailmilld/role/child.h"
 #include "core/lim.h"
+#include "core/process/log.h"
 
 #define SELF	"/proc/self/exe"
 
@@ -23,36 +24,97 @@
  * a child read, as those of the master do: where the master has others than the
  * system's, it would work with them, and a child would not start, or would, say,
  * not be bound to FIPS.  The sanitizers' are theirs alone. */
-static const char *const kept[] = { "TZ", "LD_LIBRARY_PATH", "OPENSSL_CONF",
-	"OPENSSL_MODULES", "KRB5_CONFIG", "KRB5_KTNAME",
+static const struct kept {
+	const char	*name;
+	/* what parts its paths: each must begin with '/', or a child would, as
+	 * root, load libraries from the folder that we were started in; NULL:
+	 * they are not looked at */
+	const char	*parted_by;
+	unsigned int	 roles;
+} kept[] = {
+	{ "TZ", NULL, ~0U },
+	{ "LD_LIBRARY_PATH", ":;", ~0U },
+	{ "OPENSSL_CONF", NULL, ~0U },	/* child_load_crypto() looks at it */
+	{ "OPENSSL_MODULES", "", ~0U },
+	{ "KRB5_CONFIG", NULL, ROLE_BIT(ROLE_AUTHD) },
+	{ "KRB5_KTNAME", NULL, ROLE_BIT(ROLE_AUTHD) },
 #ifdef __SANITIZE_ADDRESS__
-	"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS",
+	{ "ASAN_OPTIONS", NULL, ~0U },
+	{ "LSAN_OPTIONS", NULL, ~0U },
+	{ "UBSAN_OPTIONS", NULL, ~0U },
 #endif
 };
 #define NKEPT	(sizeof(kept) / sizeof(kept[0]))
 
 static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
     "/sbin:/bin";
-static char *environment[NKEPT + 2] = { path };
+static char *variables[NKEPT];		/* "name=value"; NULL: it has none */
+static bool is_left_out[NKEPT];		/* and the log does not say so yet */
 static int output[2] = { -1, -1 };	/* read here, written by children */
 
+bool
+spawn_is_absolute(const char *value, const char *parted_by)
+{
+	for (;; value++) {
+		if (*value != '/')
+			return false;
+		value += strcspn(value, parted_by);
+		if (*value == '\0')
+			return true;
+	}
+}
+
 static void
-make_environment(void)
+note_variables(void)
 {
 	const char *value;
-	size_t i, n = 1;
+	size_t i;
 
+	for (i = 0; i < NKEPT; i++) {
+		value = secure_getenv(kept[i].name);
+		if (value == NULL || *value == '\0')
+			continue;
+		is_left_out[i] = kept[i].parted_by != NULL &&
+		    !spawn_is_absolute(value, kept[i].parted_by);
+		if (!is_left_out[i] && asprintf(&variables[i], "%s=%s",
+		    kept[i].name, value) == -1)
+			variables[i] = NULL;
+	}
+}
+
+/* When the log is open. */
+static void
+say_left_out(void)
+{
+	size_t i;
+
+	for (i = 0; i < NKEPT; i++) {
+		if (is_left_out[i])
+			log_warnx("environment", "name=%s effect=%s",
+			    kept[i].name, "not handed on to other processes: "
+			    "it has a path that is empty or does not begin "
+			    "with '/'");
+		is_left_out[i] = false;
+	}
+}
+
+static void
+make_environment(enum role_id role, char *environment_r[NKEPT + 2])
+{
+	size_t i, n = 0;
+
+	environment_r[n++] = path;
 	for (i = 0; i < NKEPT; i++)
-		if ((value = getenv(kept[i])) != NULL &&
-		    asprintf(&environment[n], "%s=%s", kept[i], value) != -1)
-			n++;
-	environment[n] = NULL;
+		if (variables[i] != NULL &&
+		    (kept[i].roles & ROLE_BIT(role)) != 0)
+			environment_r[n++] = variables[i];
+	environment_r[n] = NULL;
 }
 
 int
 spawn_init(bool is_foreground)
 {
-	make_environment();
+	note_variables();
 	if (!is_foreground)
 		return 0;
 	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == -1)
@@ -97,7 +159,7 @@ leave_stdio(void)
 
 /* In the child, between fork and exec: only async-signal-safe calls. */
 static void __attribute__((noreturn))
-become_child(char **argv, int fd)
+become_child(char **argv, char **environment, int fd)
 {
 	sigset_t none;
 
@@ -123,14 +185,17 @@ spawn_child(enum role_id role, int *fd_r)
 {
 	char self[] = "mailmilld", flag[] = "-x", name[LIM_NAME];
 	char *argv[] = { self, flag, name, NULL };
+	char *environment[NKEPT + 2];
 	int fds[2], saved;
 	pid_t pid;
 
+	say_left_out();
+	make_environment(role, environment);
 	strlcpy(name, role_name(role), sizeof(name));
 	if (channel_pair(fds) == -1)
 		return -1;
 	if ((pid = fork()) == 0)
-		become_child(argv, fds[1]);
+		become_child(argv, environment, fds[1]);
 	saved = errno;
 	close(fds[1]);
 	if (pid == -1)

@@ -1,6 +1,6 @@
 /* Starting a child: this binary again, in an address space of its own.
- * It gets a session of its own, no terminal, and nothing of our environment but
- * TZ. */
+ * It gets a session of its own, no terminal, and of our environment only what
+ * names files of libraries. */
 
 #ifndef CMD_MAILMILLD_ROLE_SPAWN_H
 #define CMD_MAILMILLD_ROLE_SPAWN_H
@@ -15,6 +15,10 @@
  * their standard output and error into a pipe, else nowhere.  Return 0, or -1
  * with errno. */
 int spawn_init(bool is_foreground);
+
+/* spawn_is_absolute(value, parted_by): Does each path in ${value}, parted by one
+ * of the octets ${parted_by}, begin with '/'? */
+bool spawn_is_absolute(const char *value, const char *parted_by);
 
 /* spawn_output(): Where that pipe is read, non-blocking; -1: there is none. */
 int spawn_output(void);

@@ -29,3 +29,19 @@ Test(spawn, a_process_that_a_debugger_has_hold_of_is_known)
 	cr_assert_eq(waitpid(pid, NULL, 0), pid);
 	cr_expect_not(spawn_is_traced(pid));
 }
+
+Test(spawn, a_path_is_handed_on_when_it_does_not_depend_on_a_folder)
+{
+	static const char *const good[] = { "/", "/a", "/a:/b", "/a;/b:/c/d" };
+	static const char *const bad[] = { "", "a", ".", ":", "/a:", ":/a",
+		"/a::/b", "/a;b", "/a:/b;./c", "$ORIGIN/lib" };
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_expect(spawn_is_absolute(good[i], ":;"), "%s", good[i]);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_not(spawn_is_absolute(bad[i], ":;"), "%s", bad[i]);
+	/* one path alone may have such octets */
+	cr_expect(spawn_is_absolute("/a:b", ""));
+	cr_expect_not(spawn_is_absolute("a:/b", ""));
+}
