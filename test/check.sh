@@ -99,7 +99,7 @@ if [[ $broken = *build* ]]; then
 	exit 1
 fi
 
-stage unit 300 "$B/unit" -j"$(nproc)"
+stage unit 450 "$B/unit" -j"$(nproc)"
 [ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
