@@ -17,6 +17,7 @@
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/state/state.h"
 #include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/role/crypto_conf.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/paths.h"
@@ -166,6 +167,19 @@ run_master(struct master *m)
 	return status;
 }
 
+/* -n: the processes of a server would not start.  Before OpenSSL is used for
+ * anything: it loads its configuration once, and then passes over errors. */
+static int
+check_crypto(void)
+{
+	char err[CRYPTO_CONF_ERROR_MAX];
+
+	if (crypto_conf_load(err, sizeof(err)) == 0)
+		return 0;
+	fprintf(stderr, "mailmilld: %s\n", err);
+	return -1;
+}
+
 /* -n: what the start would do, short of taking over from a running server. */
 static int
 check_start(struct master *m, const char *filename)
@@ -220,6 +234,8 @@ main(int argc, char **argv, char **envp)
 	has_manager = daemon_notify_init();
 	if (!f.is_foreground && !f.is_check)
 		f.filename = absolute(f.filename);
+	if (f.is_check && check_crypto() == -1)
+		return EX_CONFIG;
 	config_source(f.filename, f.overrides, f.noverrides);
 	m.is_foreground = f.is_foreground;
 	/* where nobody watches, an account must not be made up */

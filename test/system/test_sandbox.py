@@ -151,6 +151,50 @@ def test_openssl_is_configured_in_all_that_compute_with_it(d):
                 c.s, server_hostname='mx.example.test')
 
 
+def test_an_openssl_configuration_that_fails_is_no_start(d):
+    """OpenSSL itself passes over a file that is missing, and over modules."""
+    missing, file = f'{d}/missing.cnf', f'{d}/openssl.cnf'
+    part = 'openssl_conf = all\n[all]\nproviders = modules\n[modules]\n' \
+        'default = on\n%s = on\n[on]\nactivate = 1\n'
+
+    def write(text):
+        with open(file, 'w') as f:
+            f.write(text)
+        os.chmod(file, 0o644)
+
+    env = dict(os.environ)
+    s = server(d)
+    try:
+        for name, text, why in (
+                (missing, '', 'No such file'), ('openssl.cnf', '', 'begin with'),
+                (file, part % 'nosuchmodule', 'nosuchmodule'),
+                (file, '[all\n', 'line 1')):
+            write(text)
+            os.environ['OPENSSL_CONF'] = name
+            p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+            assert p.returncode == 78, p
+            assert f'{name} (which OPENSSL_CONF' in p.stderr, p.stderr
+            assert why in p.stderr, p.stderr
+            p = subprocess.run(s.command('-f'), capture_output=True, text=True,
+                               timeout=60)
+            assert p.returncode == 1, p
+            assert f'{name} (which OPENSSL_CONF' in p.stderr, p.stderr
+        os.environ['OPENSSL_CONF'] = file
+        write(part % 'legacy')
+        with s:
+            before = list(role_pids(s))
+            write(part % 'nosuchmodule')
+            p = s.ctl('reload', check=False)
+            assert p.returncode != 0 and 'OPENSSL_CONF' in p.stderr, p
+            wait_for('only the old ones', lambda:
+                     list(role_pids(s)) == before)
+            write(part % 'legacy')
+            s.ctl('reload')
+    finally:
+        os.environ.clear()
+        os.environ.update(env)
+
+
 def test_libraries_of_the_current_folder_are_not_handed_on(d):
     """Each process that starts later would load them, as root."""
     env = dict(os.environ)

@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/child_log.h"
+#include "cmd/mailmilld/role/crypto_conf.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
@@ -356,10 +356,12 @@ child_drop(struct child *c)
 int
 child_load_crypto(const struct child *c)
 {
-	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) == 1)
+	char err[CRYPTO_CONF_ERROR_MAX];
+
+	if (crypto_conf_load(err, sizeof(err)) == 0)
 		return 0;
-	log_errx("start", "role=%s reason=%s", c->role->name, "the "
-	    "configuration of OpenSSL (OPENSSL_CONF) cannot be loaded");
+	log_errx("start", "role=%s step=%s reason=%s", c->role->name,
+	    "OpenSSL", err);
 	return -1;
 }
 

@@ -143,6 +143,8 @@ host_tls_open(struct worker *w)
 
 	if (st == NULL || (n = st->ncontexts) == 0)
 		return 0;
+	if (child_load_crypto(w->child) == -1)
+		return -1;
 	w->tls = calloc(1, sizeof(*w->tls) + n * sizeof(w->tls->contexts[0]));
 	if (w->tls == NULL || (w->tls->keyd = host_keyd_new(w)) == NULL ||
 	    tls_remote_open(&host_keyd_ops, w->tls->keyd) == -1) {
