@@ -90,8 +90,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ORDER BY next_attempt LIMIT 1",
 	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"
 	    " AND generation = ?2 AND seq = ?3 LIMIT 1",
-	[ST_HAS_OF] = "SELECT 1 FROM deferred WHERE segment = ?1"
-	    " AND generation = ?2 LIMIT 1",
+	[ST_LAST_OF] = "SELECT generation FROM deferred WHERE segment = ?1"
+	    " ORDER BY generation DESC LIMIT 1",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };

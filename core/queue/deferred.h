@@ -57,13 +57,13 @@ void deferred_rollback(struct deferred *d);
  * none, and ${id_r} is free for it; -1 with errno, EEXIST: ${id} is another
  * message's.
  * deferred_is_free(d, id): No message has that id.  1, 0, or -1 with errno.
- * deferred_has_of(d, segment, generation): Whether any message was accepted
- * there.  1, 0, or -1 with errno. */
+ * deferred_last_of(d, segment, generation_r): The last generation of ${segment}
+ * in which one was accepted.  1; 0: none was; -1 with errno. */
 int deferred_find(struct deferred *d, uint64_t id,
     const struct spool_origin *origin, uint64_t *id_r);
 int deferred_is_free(struct deferred *d, uint64_t id);
-int deferred_has_of(struct deferred *d, uint64_t segment,
-    uint64_t generation);
+int deferred_last_of(struct deferred *d, uint64_t segment,
+    uint64_t *generation_r);
 
 /* deferred_put(d, row): Insert, or replace the row of that message and
  * recipient; EEXIST: that is another message.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY

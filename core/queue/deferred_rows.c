@@ -128,21 +128,21 @@ deferred_rollback(struct deferred *d)
 
 /* In the database a segment is the number in its file's name. */
 static void
-bind_segment(sqlite3_stmt *st, int column, const struct spool_origin *origin)
+bind_segment(sqlite3_stmt *st, int column, uint64_t segment)
 {
 	char text[17] = "";
 
-	if (origin->segment != 0)
+	if (segment != 0)
 		snprintf(text, sizeof(text), "%016llx",
-		    (unsigned long long)origin->segment);
+		    (unsigned long long)segment);
 	sqlite3_bind_text(st, column, text, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(st, column + 1, (sqlite3_int64)origin->generation);
 }
 
 static void
 bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
 {
-	bind_segment(st, column, origin);
+	bind_segment(st, column, origin->segment);
+	sqlite3_bind_int64(st, column + 1, (sqlite3_int64)origin->generation);
 	sqlite3_bind_int64(st, column + 2, origin->seq);
 }
 
@@ -333,12 +333,13 @@ deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
 }
 
 int
-deferred_has_of(struct deferred *d, uint64_t segment, uint64_t generation)
+deferred_last_of(struct deferred *d, uint64_t segment, uint64_t *generation_r)
 {
-	const struct spool_origin origin = { .segment = segment,
-		.generation = generation };
-	sqlite3_stmt *st = d->st[ST_HAS_OF];
+	sqlite3_stmt *st = d->st[ST_LAST_OF];
+	int rc;
 
-	bind_segment(st, 1, &origin);
-	return end(d, ST_HAS_OF, sqlite3_step(st));
+	bind_segment(st, 1, segment);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		*generation_r = (uint64_t)sqlite3_column_int64(st, 0);
+	return end(d, ST_LAST_OF, rc);
 }

@@ -32,7 +32,8 @@ queue_segment_open_reader(struct queue_spool *sp, struct queue_segment *seg)
 	seg->reader = spool_reader_new(seg->fd, sp->readbuf, flags);
 	if (seg->reader == NULL)
 		return -1;
-	if (spool_reader_header(seg->reader)->generation != seg->generation) {
+	if (spool_reader_header(seg->reader)->generation !=
+	    seg->header_generation) {
 		/* or the next call would take it for the right one */
 		spool_reader_free(seg->reader);
 		seg->reader = NULL;
@@ -356,7 +357,7 @@ search_segment(struct queue_spool *sp, struct queue_segment *seg,
 	if (seg->is_unusable || !seg->is_present)
 		return 1;
 	fd = spool_segment_open(sp->config.incoming_dirfd, seg->id, &header);
-	if (fd == -1 || header.generation != seg->generation)
+	if (fd == -1 || header.generation != seg->header_generation)
 		goto out;
 	r = spool_reader_new(fd, sp->readbuf, SPOOL_READ_TRUST_BODY);
 	if (r == NULL)

@@ -119,8 +119,11 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 		return set_torn_aside(sp, seg);
 	if (!is_wanted(sp, seg))
 		return spool_segment_remove(dirfd, seg->id);
-	if (queue_segment_open_file(sp, seg) == -1 ||
-	    spool_segment_recycle(dirfd, seg->fd, &seg->header,
+	if (queue_segment_open_file(sp, seg) == -1)
+		return -1;
+	if (queue_generation_next(sp, seg) == -1)
+		return spool_segment_remove(dirfd, seg->id);
+	if (spool_segment_recycle(dirfd, seg->fd, &seg->header,
 	    sp->config.is_synced) == -1)
 		return -1;
 	stats_inc(STATS_SEGMENTS_RECYCLED);

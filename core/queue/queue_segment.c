@@ -237,12 +237,7 @@ now_known(struct queue_spool *sp, struct queue_segment *seg)
 	seg->is_known = true;
 	if (seg->limit != 0 && seg->told_generation != seg->header.generation)
 		seg->limit = 0;		/* late news */
-	set_generation(seg, seg->header.generation);
-	/* A worker can write into its header the generation in which it has
-	 * accepted what is deferred: its new records are taken for those.  If
-	 * it cannot be known now, it is asked for each record. */
-	seg->may_have_rows = deferred_has_of(sp->deferred, seg->id,
-	    seg->generation) != 0;
+	set_generation(seg, queue_generation_see(sp, seg));
 }
 
 int
@@ -258,6 +253,7 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		goto err1;
 	if (fstat(seg->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    seg->header.size_octets > QUEUE_SEGMENT_MAX ||
+	    seg->header.generation > QUEUE_GENERATION_MAX ||
 	    seg->header.size_octets > (uint64_t)st.st_size) {
 		errno = EBADMSG;
 		goto err1;
@@ -294,6 +290,7 @@ replay(void *closure, const struct acklog_entry *e)
 	if (e->generation < seg->generation)
 		return;
 	set_generation(seg, e->generation);
+	seg->least_generation = e->generation;
 	rc = e->rcpt != ACKLOG_ALL ?
 	    queue_partial_add(seg, e->seq, e->rcpt) :
 	    queue_segment_set_done(seg, e->seq, e->last);
@@ -321,13 +318,24 @@ has_name(const struct queue_spool *sp, struct queue_segment *seg)
 	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }
 
+/* There is no ${seg}.  If it is used again, then with a generation that comes
+ * after what the log has. */
+static void
+has_gone(struct queue_spool *sp, struct queue_segment *seg)
+{
+	if (seg->least_generation != 0)
+		(void)queue_generation_note(sp, seg->id,
+		    seg->least_generation + 1);
+	queue_segment_free(sp, seg);
+}
+
 /* The worker has given ${seg} back unused.  Another may take it and begin with
  * the same generation, so forget it. */
 static void
 given_back(struct queue_spool *sp, struct queue_segment *seg)
 {
 	if (seg->nheld == 0)
-		queue_segment_free(sp, seg);
+		has_gone(sp, seg);
 }
 
 /* Is the process that writes ${seg} dead, or done with it?  That is so when it
@@ -446,7 +454,7 @@ queue_segments_open(struct queue_spool *sp)
 	sp->is_first_scan = false;
 	RB_FOREACH_SAFE (seg, queue_segments, &sp->segments, next)
 		if (!seg->is_present)
-			queue_segment_free(sp, seg);
+			has_gone(sp, seg);
 	return 0;
 err1:
 	/* nothing may replace the log by what is known here */
@@ -526,7 +534,7 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 	    (seg = first_told(sp, segment, generation)) == NULL)
 		return;
 	if (seg->is_unusable || seg->is_early ||
-	    (seg->is_known && seg->generation != generation))
+	    (seg->is_known && seg->header_generation != generation))
 		return;		/* late news */
 	/* One that is known is opened when its turn to be read has come: its
 	 * writer can speak of as many as it likes. */
@@ -536,7 +544,7 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 		queue_segment_trouble(sp, seg, false);
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 		seg->told_generation = generation;
-	} else if (seg->generation != generation) {
+	} else if (seg->header_generation != generation) {
 		return;		/* known only now: late news */
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
 		queue_segment_wrong_end(sp, seg, end);

@@ -44,6 +44,7 @@ spool_close(void *store)
 	spool_id_close(&sp->ids);
 	spool_readbuf_free(sp->readbuf);
 	free(sp->bodies);
+	queue_generations_free(sp);
 	free(sp);
 }
 

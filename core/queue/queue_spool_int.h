@@ -22,6 +22,8 @@
 #define QUEUE_DAMAGE_OCTETS	8192	/* of damage are as much work as a record */
 #define QUEUE_FREE_MAX		24	/* free segments kept, a part of them for each writer; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
+#define QUEUE_GENERATION_MAX	(1ULL << 62) /* more than can be counted to: a header with more is forged */
+#define QUEUE_GIVEN		64	/* segments of each writer of which the generation is remembered when they are used again; more than QUEUE_FREE_MAX */
 #define QUEUE_SEGMENT_MAX	(2ULL << 30) /* octets; twice what segment_size may be: a worker could make one of holes, which would take hours to read */
 #define QUEUE_SEARCH_RECORDS	512	/* looked at by one call of search() */
 
@@ -65,7 +67,9 @@ struct queue_segment {
 	TAILQ_ENTRY(queue_segment) ready;
 	bool		 is_ready;	/* in the list of those to be read */
 	uint64_t	 id;
-	uint64_t	 generation;
+	uint64_t	 generation;	/* its records': see queue_generation_see() */
+	uint64_t	 least_generation; /* the last one that the log had of it */
+	uint64_t	 header_generation; /* as the header had it first; its writer speaks of this one */
 	uint64_t	 told_generation; /* while the header is not known: that of ${limit} */
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
@@ -114,10 +118,17 @@ struct queue_body {
 	int64_t		 written_ns;	/* of its record's segment */
 };
 
+/* A segment that has been given to its writer to be used again */
+struct queue_generation {
+	uint64_t	 segment, generation;
+};
+
 /* A writer, by its number */
 struct queue_writer {
 	unsigned int	 nchannels;	/* to it; 0: it is not there */
 	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
+	struct queue_generation *given;	/* QUEUE_GIVEN of them, or NULL; segment 0: unused */
+	unsigned int	 ngiven;	/* written there so far */
 	int64_t		 unread_ns;	/* for queue_bodies_remove() */
 	struct log_burst damage_burst;	/* of lines about damage in its segments */
 	struct log_burst kept_burst;	/* of lines about those that are set aside */
@@ -195,6 +206,22 @@ struct queue_partial *queue_partial_find(struct queue_segment *seg,
 int queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt);
 void queue_partial_drop(struct queue_segment *seg, uint32_t seq);
 void queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg);
+
+/* core/queue/queue_generation.c
+ * queue_generation_see(sp, seg): Return the generation of ${seg}, whose header has
+ * been read for the first time: that of the header, unless a later one is known
+ * to have been.  Also set header_generation and may_have_rows.
+ * queue_generation_note(sp, segment, generation): It has this one now, or a later
+ * one.  Return 0, or -1: ENOMEM.
+ * queue_generation_next(sp, seg): ${seg} is going to be recycled: let its header
+ * have the last generation that has been, and remember the next one.  Return 0,
+ * or -1: it cannot be used again.
+ * queue_generations_free(sp): Forget all. */
+uint64_t queue_generation_see(struct queue_spool *sp, struct queue_segment *seg);
+int queue_generation_note(struct queue_spool *sp, uint64_t segment,
+    uint64_t generation);
+int queue_generation_next(struct queue_spool *sp, struct queue_segment *seg);
+void queue_generations_free(struct queue_spool *sp);
 
 /* core/queue/queue_segment_log.c
  * queue_segment_damage(sp, seg, damage, is_torn): Log it.  ${is_torn}: it is the
