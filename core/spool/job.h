@@ -10,11 +10,12 @@
 #define JOBS_AT_ONCE	512	/* jobs, or results, in one message; an agent flushes once for as many */
 #define JOB_TEXT	240	/* octets of an error's text with NUL */
 
-/* Which delivery it is: of one recipient of one record.  No other has the same
- * four numbers, and they are the same each time that it is tried.  They are the
- * queue's own: what is in the record, its id, too, was chosen by its writer. */
+/* Which delivery this is: that of one recipient of one record.  No other
+ * delivery has the same four numbers, and each attempt of this one has them.
+ * The queue process takes them from where the record was found; what is in the
+ * record, also its id, was chosen by its writer. */
 struct job_origin {
-	uint64_t	segment;	/* where the message was accepted; 0: an earlier version has not noted that */
+	uint64_t	segment;	/* where the message was accepted; 0: not known, an earlier version deferred it */
 	uint64_t	generation;
 	uint32_t	seq;
 	uint32_t	rcpt;		/* index in the envelope */
@@ -25,7 +26,7 @@ struct job {
 	uint64_t	source;		/* the file with the record */
 	uint64_t	body_source;	/* the file with the body; 0: in the record */
 	uint64_t	offset;		/* of the record in its file */
-	struct job_origin origin;	/* what is delivered is known by it */
+	struct job_origin origin;	/* by which an earlier delivery is found */
 	uint32_t	is_repeated;	/* may have been delivered before: look first */
 	uint32_t	unused;
 };

@@ -295,7 +295,7 @@ gather(struct spool_writer *w)
 	w->gather_skip = GATHER_SKIP_MAX >> (6 - w->gather_vain);
 }
 
-/* Has the lock.  Sleep until there are messages, or the segment is to be
+/* With the lock.  Sleep until there are messages, or the segment is to be
  * sealed; return whether it is. */
 static bool
 commit_wait(struct spool_writer *w)

@@ -28,9 +28,9 @@ spool_folder_close(struct spool_folder *f)
 	spool_id_close(&f->ids);
 }
 
-/* How much of the quota is left if ${more} is taken.  It counts all that the
- * spool holds but free segments and torn ones, for which see give_up().  Return
- * 0, or -1 with errno. */
+/* *left_r is how much of the quota is left after ${more} more octets.  Free
+ * segments and torn ones do not count, since give_up() removes them when their
+ * room is needed; all else in the spool does.  Return 0, or -1 with errno. */
 static int
 quota_left(const struct spool_folder *f, uint64_t more, uint64_t *left_r)
 {
@@ -50,8 +50,8 @@ quota_left(const struct spool_folder *f, uint64_t more, uint64_t *left_r)
 	return (0);
 }
 
-/* Octets that are free on the disk; what is idle counts where ${more} needs
- * it. */
+/* Octets that are free on the disk.  If they are fewer than ${more}, those of
+ * free and torn segments count as well. */
 static uint64_t
 disk_left(const struct spool_folder *f, uint64_t more)
 {
@@ -77,7 +77,7 @@ spool_folder_room(struct spool_folder *f, uint64_t more, uint64_t *left_r)
 	return (0);
 }
 
-/* Does a segment of ${more} octets need the room of something idle? */
+/* Does a segment of ${more} octets need the room of free or torn segments? */
 static bool
 is_tight(const struct spool_folder *f, uint64_t more, bool *is_quota_r)
 {
@@ -91,8 +91,9 @@ is_tight(const struct spool_folder *f, uint64_t more, bool *is_quota_r)
 	    (uint64_t)fs.f_bavail * fs.f_frsize < more));
 }
 
-/* Give up free segments, then torn ones, until a segment of ${more} octets has
- * room.  On a full disk free ones stay: they are taken instead of new ones. */
+/* Remove free segments, then torn ones, until a segment of ${more} octets has
+ * room.  If it is the disk that is full, and not the quota, only torn ones are
+ * removed: free ones are used in place of new ones. */
 static void
 give_up(const struct spool_folder *f, uint64_t more)
 {

@@ -120,7 +120,7 @@ do_block(struct spool_writer *w, struct spool_block *b)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The bodies are complete: flush them and their names. */
+/* The bodies of ${todo} are complete: flush them and their names. */
 static void
 finish_all(struct spool_writer *w, struct spool_msgs *todo)
 {
@@ -159,8 +159,8 @@ finish_all(struct spool_writer *w, struct spool_msgs *todo)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Overwrite the failed batch with zeros, then write the end mark.  Through a
- * descriptor that cannot be written to at all, nothing was. */
+/* Overwrite the failed batch with zeros, then write the end mark.  If the
+ * descriptor cannot be written to at all, nothing of the batch was written. */
 static int
 wipe(const struct spool_writer *w, const struct spool_held *h)
 {
@@ -184,8 +184,8 @@ wipe(const struct spool_writer *w, const struct spool_held *h)
 	return (w->config.is_synced ? fdatasync(h->segment.fd) : 0);
 }
 
-/* Has the lock.  The first failed segment from ${h} on; NULL: none.  The loop
- * does not free one that has failed. */
+/* With the lock.  The first failed segment from ${h} on; NULL: none.  The loop
+ * frees no segment that has failed, so it stays without the lock. */
 static struct spool_held *
 failed_from(struct spool_held *h)
 {
@@ -231,9 +231,9 @@ is_past(const struct timespec *t)
 	    (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
 }
 
-/* Has the lock.  Sleep until there is work.  Work that has failed is tried
- * again at ${retry} (${is_retrying}), however much other work there is.  Return
- * whether it may be done now. */
+/* With the lock.  Sleep until there is work.  With ${is_retrying} some work has
+ * failed, and is tried again at ${retry}, however much other work there is.
+ * Return whether the failed work may be tried now. */
 static bool
 maker_wait(struct spool_writer *w, bool is_retrying,
     const struct timespec *retry)
@@ -271,8 +271,8 @@ do_jobs(struct spool_writer *w, struct spool_blocks *jobs,
 		finish_all(w, finish);
 }
 
-/* Until it is known, no message can begin.  Return 0, or -1: this writer is of
- * no use, or is being closed. */
+/* Wait for the number of this writer: without it no message can begin.  Return
+ * 0, or -1: there is none, or the writer is being closed. */
 static int
 number_wait(struct spool_writer *w)
 {

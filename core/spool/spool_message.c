@@ -102,7 +102,7 @@ err1:	fileio_unlink(dirfd, tmp);
 	return (-1);
 }
 
-/* An earlier version wrote its id in the place of the segment. */
+/* An earlier version wrote the message's id in the place of the segment. */
 void
 spool_message_origin(const struct spool_header *header,
     const struct spool_record *record, struct spool_origin *origin_r)

@@ -39,7 +39,7 @@ struct spool_reader {
 	struct spool_header	 header;
 	bool			 is_header_told; /* damaged copy: reported */
 	bool			 is_end_told;	/* damaged tail: reported */
-	uint64_t		 durable;	/* records before it were committed */
+	uint64_t		 durable;	/* offset: all records before it were committed */
 };
 
 struct spool_readbuf *
@@ -377,9 +377,9 @@ tail(struct spool_reader *r, uint64_t size, const char *what,
 	    size < r->header.size_octets ? "cut short" : what));
 }
 
-/* A sound end mark is at r->pos.  It is an old one if it is among what was
- * committed, or something follows it: the record that was written over it is
- * not there. */
+/* A valid end mark is at r->pos.  If records after it were committed, or can be
+ * found, it is an old one: a record was written over it, and that record is
+ * lost.  That is damage. */
 static int
 at_end_mark(struct spool_reader *r, uint64_t size, struct spool_damage *damage)
 {

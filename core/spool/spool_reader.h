@@ -40,8 +40,8 @@ const struct spool_header *spool_reader_header(const struct spool_reader *r);
 uint64_t spool_reader_tell(const struct spool_reader *r);
 void spool_reader_seek(struct spool_reader *r, uint64_t offset);
 
-/* spool_reader_durable(r, offset): Records before ${offset} were committed, so
- * that an end mark there is damage. */
+/* spool_reader_durable(r, offset): All records before ${offset} were committed,
+ * so an end mark before ${offset} is damage. */
 void spool_reader_durable(struct spool_reader *r, uint64_t offset);
 
 /* A whole record.  Pointers are valid until the next call with the same
@@ -92,23 +92,24 @@ int spool_body_copy(int fd, uint64_t offset, uint64_t octets, uint64_t sum,
 struct spool_origin {
 	uint64_t	 segment, generation;	/* segment 0: not known */
 	uint32_t	 seq;
-	bool		 is_early;	/* by an earlier version, which noted no origins */
+	bool		 is_early;	/* accepted by an earlier version, which noted no origins */
 };
 
 /* spool_message_write(dirfd, name, view, id, origin, fd, body_fd, is_synced):
- * Make file ${name}: a segment with this one record, its body inline, whether it
- * was large or not, for the deferred store; readable with a spool_reader, the
- * record is at offset SPOOL_PAGE and has the id ${id}.  The header has ${origin}:
- * spool_message_origin().  ${fd} is the file that
- * view came from; ${body_fd} is body.<id> of a large one, else -1.  Written to
- * ${name}.tmp and renamed; the body is checked on the way.  With ${is_synced}
- * file and folder are flushed.  Return 0, or -1 with errno (EBADMSG: the body
- * is damaged) and nothing left behind. */
+ * Make the file ${name} of the deferred store: a segment with this one record.
+ * The body is in the record, also if it was large.  A spool_reader can read the
+ * file; the record is at offset SPOOL_PAGE and has the id ${id}.  The header
+ * has ${origin}, see spool_message_origin().  ${fd} is the file that ${view}
+ * came from; ${body_fd} is body.<id> of a large message, else -1.  The file is
+ * written as ${name}.tmp and renamed; the body is checked on the way.  With
+ * ${is_synced} file and folder are flushed.  Return 0, or -1 with errno
+ * (EBADMSG: the body is damaged) and nothing left behind. */
 int spool_message_write(int dirfd, const char *name,
     const struct spool_view *view, uint64_t id,
     const struct spool_origin *origin, int fd, int body_fd, bool is_synced);
 
-/* spool_message_origin(header, record, origin_r): Of a file that it has made. */
+/* spool_message_origin(header, record, origin_r): The origin of the message in
+ * a file that spool_message_write() has made. */
 void spool_message_origin(const struct spool_header *header,
     const struct spool_record *record, struct spool_origin *origin_r);
 

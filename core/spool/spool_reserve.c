@@ -24,8 +24,8 @@ file_name(int i, char buf[SPOOL_NAME])
 	(void)snprintf(buf, SPOOL_NAME, "reserve.%d", i);
 }
 
-/* Workers may write to the folder: what one of them has put in the place of a
- * file of ours is removed. */
+/* An earlier version let workers write to the folder.  If one of them has put
+ * something else in the place of a file of the reserve, it is removed. */
 static int
 open_file(int dirfd, const char *name, int flags, struct stat *st)
 {
@@ -74,8 +74,8 @@ make_file(int dirfd, const char *name, uint64_t octets)
 	return (rv);
 }
 
-/* The first one, which is never seen empty while it is made: that would say
- * that the reserve is given up. */
+/* Make reserve.0.  A new one is written under another name and renamed: an
+ * empty reserve.0 would say that the reserve is given up. */
 static int
 make_first(int dirfd, uint64_t octets)
 {
@@ -91,7 +91,7 @@ make_first(int dirfd, uint64_t octets)
 	return (-1);
 }
 
-/* The first one last: it tells spoold of the whole. */
+/* reserve.0 comes last: by it spoold knows that the reserve is complete. */
 int
 spool_reserve_make(int dirfd)
 {

@@ -1,13 +1,14 @@
 /* Room that is kept back on the file system of the spool.
  * Owns: the files reserve.0 to reserve.7 of the spool's "incoming" folder.
- * To record that a message was delivered takes some room, and only then can the
- * room that the message takes be used again.  So the queue process keeps a
- * reserve, in blocks and inodes, and gives it up when nothing else is left.
- * Meanwhile spoold gives workers no file that needs room.
+ * The record that a message was delivered takes some room, and only after that
+ * record can the room of the message be used again.  So the queue process keeps
+ * a reserve of blocks and inodes, and removes it when nothing else is left.
+ * Until it has made the reserve again, spoold gives workers no file that needs
+ * room.
  *
- * reserve.0 tells it: it is empty while the reserve is given up.  Otherwise it
- * begins with the octets that the spool holds outside of this folder, which
- * spoold cannot see, but counts for the quota. */
+ * reserve.0 is empty while the reserve is given up.  Otherwise its first 8
+ * octets are the number of octets that the spool has outside of this folder:
+ * spoold cannot look there, but counts them for the quota. */
 
 #ifndef CORE_SPOOL_SPOOL_RESERVE_H
 #define CORE_SPOOL_SPOOL_RESERVE_H
@@ -16,25 +17,29 @@
 #include <stdint.h>
 
 #define SPOOL_RESERVE_FILES	8	/* as many inodes */
-#define SPOOL_RESERVE_OCTETS	(8U << 20) /* of all of them; the log and the rows of some 10,000 recipients */
-#define SPOOL_RESERVE_PART	32	/* of the file system at most, if that is less */
+#define SPOOL_RESERVE_OCTETS	(8U << 20) /* of all files together: room for the log and the rows of some 10,000 recipients */
+#define SPOOL_RESERVE_PART	32	/* at most this part of the file system */
 
-/* spool_reserve_octets(dirfd): What the reserve of that file system takes. */
+/* spool_reserve_octets(dirfd): How large a complete reserve is on this file
+ * system. */
 uint64_t spool_reserve_octets(int dirfd);
 
-/* spool_reserve_make(dirfd): Make what is missing of it.  Return 0, or -1 with
- * errno: ENOSPC or EDQUOT, and it is given up; another, and what there is of
- * it stays. */
+/* spool_reserve_make(dirfd): Make the files of it that are missing.  Return 0,
+ * or -1 with errno.  After ENOSPC and EDQUOT the reserve is given up; after
+ * other errors the files that are there stay. */
 int spool_reserve_make(int dirfd);
 
-/* spool_reserve_give_up(dirfd): Return whether that has made room. */
+/* spool_reserve_give_up(dirfd): Remove the reserve.  Return whether that has
+ * made room. */
 bool spool_reserve_give_up(int dirfd);
 
-/* spool_reserve_is_given_up(dirfd): No, too, where nobody has made one. */
+/* spool_reserve_is_given_up(dirfd): False also where no reserve was ever
+ * made. */
 bool spool_reserve_is_given_up(int dirfd);
 
-/* spool_reserve_tell(dirfd, octets), spool_reserve_told(dirfd): The octets held
- * elsewhere; 0 while it is given up. */
+/* spool_reserve_tell(dirfd, octets): Write the number of octets that the spool
+ * has outside of this folder; does nothing while the reserve is given up.
+ * spool_reserve_told(dirfd): Read it; 0 while the reserve is given up. */
 void spool_reserve_tell(int dirfd, uint64_t octets);
 uint64_t spool_reserve_told(int dirfd);
 

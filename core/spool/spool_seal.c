@@ -1,18 +1,20 @@
-/* The end of a segment: nothing more is written to it, and its descriptor is
+/* Sealing a segment: nothing more is written to it, and its descriptor is
  * closed.
- * Owns: when that is, before the segment is full.
- * Who takes over a worker can write to the descriptors that it has.  So one of a
- * segment with acknowledged mail is given up soon: SPOOL_SEAL_MS after the
- * first record where the next segment is a recycled one, and so costs a rename.
- * A new one has to be filled with zeros: that is done so once in
- * SPOOL_SEAL_NEW_MS.  Without a next one mail would stop, so it goes on then. */
+ * Owns: when a segment is sealed before it is full.
+ * An attacker who controls a worker can write to all descriptors that the
+ * worker has open.  So the descriptor of a segment with acknowledged mail is
+ * closed soon: SPOOL_SEAL_MS after its first record, if the next segment is a
+ * recycled one, which costs only a rename.  A new segment has to be filled with
+ * zeros, so for a new one this is done only once in SPOOL_SEAL_NEW_MS.  If
+ * there is no next segment, the worker goes on in this one, for else no mail
+ * could come in. */
 
 #include <sys/param.h>
 
 #include "core/spool/spool_writer_int.h"
 #include "core/util/monotonic.h"
 
-#define UNRETURNED	3	/* sealed since the queue has recycled one: it does not keep up, and what follows is kept small */
+#define UNRETURNED	3	/* segments sealed since the last recycled one: the queue does not keep up, so the rest of a segment is given back */
 
 uint64_t
 spool_seal_due(const struct spool_writer *w)
@@ -41,7 +43,8 @@ spool_seal_locked(struct spool_writer *w)
 void
 spool_seal(struct spool_writer *w)
 {
-	/* Unlock it first: the queue, once told of the end, recycles it. */
+	/* Unlock it first: when the queue is told of the end, it recycles the
+	 * segment, if that is not locked. */
 	spool_segment_close(&w->cur->segment);
 	(void)pthread_mutex_lock(&w->lock);
 	spool_seal_locked(w);

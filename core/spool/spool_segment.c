@@ -192,7 +192,8 @@ struct take {
 	struct spool_segment	*segment;
 };
 
-/* The header of the file that ${fd}, which cannot be read, has open. */
+/* Read the header of the file ${name}, which ${fd} has open for writing
+ * alone. */
 static int
 header_of(int dirfd, const char *name, int fd, struct spool_header *header_r)
 {
@@ -208,8 +209,8 @@ header_of(int dirfd, const char *name, int fd, struct spool_header *header_r)
 	return (rv);
 }
 
-/* The room that spool_segment_trim() has given back.  Return 0, or -1: it is not
- * to be had. */
+/* Get back the room that spool_segment_trim() has given up.  Return 0, or -1:
+ * the disk or the quota is full. */
 static int
 refill(int fd, uint64_t size_octets)
 {
@@ -285,7 +286,7 @@ spool_segment_trim(const struct spool_segment *segment, uint64_t end)
 {
 	uint64_t size = segment->header.size_octets;
 
-	/* behind the end mark */
+	/* the first page after the end mark */
 	end = (end + SPOOL_RECORD_HEADER + SPOOL_PAGE - 1) / SPOOL_PAGE *
 	    SPOOL_PAGE;
 	if (end < size)

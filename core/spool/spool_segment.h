@@ -41,19 +41,19 @@ uint64_t spool_nonce(void);
 /* spool_body_name(id, buf): "body.<message id>". */
 void spool_body_name(uint64_t id, char buf[SPOOL_NAME]);
 
-/* spool_create_locked(dirfd, name): A new file, locked so that no sweep takes it
- * for a dead worker's.  Return its descriptor, for writing alone, or -1 with
- * errno. */
+/* spool_create_locked(dirfd, name): Make a file and lock it, so that no sweep
+ * takes it for one of a dead worker.  Return its descriptor, for writing alone,
+ * or -1 with errno. */
 int spool_create_locked(int dirfd, const char *name);
 
 /* spool_fill(fd, octets): Write zeros from the start, all space allocated
  * first, so that a full disk fails early.  Return 0, or -1 with errno. */
 int spool_fill(int fd, uint64_t octets);
 
-/* spool_segment_take(dirfd, number, size_octets, segment_r): Take a free segment
- * of that writer and size: locked, renamed to seg.*; the caller flushes the
- * folder.  Free ones of it that have another size are removed.  Return 0, or
- * -1: ENOENT, there is none; other errno. */
+/* spool_segment_take(dirfd, number, size_octets, segment_r): Take a free
+ * segment of this writer and size: it is locked and renamed to seg.*; the
+ * caller flushes the folder.  Free segments of this writer that have another
+ * size are removed.  Return 0, or -1 with errno: ENOENT, there is none. */
 int spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
     struct spool_segment *segment_r);
 
@@ -78,9 +78,10 @@ int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
  * ever written: rename to free.*, close. */
 void spool_segment_untake(int dirfd, struct spool_segment *segment);
 
-/* spool_segment_trim(segment, end): The records end at ${end}: give the room of
- * the rest back, where the file system can.  The file keeps its size, and reads
- * as zeros there; spool_segment_take() gets the room again. */
+/* spool_segment_trim(segment, end): The records end at ${end}: give the room
+ * after it back to the file system, if that has punching of holes.  The file
+ * keeps its size, and reads as zeros there; spool_segment_take() allocates the
+ * room again. */
 void spool_segment_trim(const struct spool_segment *segment, uint64_t end);
 
 /* spool_segment_close(segment): Close, which releases the lock. */
@@ -92,8 +93,8 @@ void spool_segment_close(struct spool_segment *segment);
  * other errno. */
 int spool_segment_open(int dirfd, uint64_t id, struct spool_header *header_r);
 
-/* spool_segment_reader(dirfd, id): Another descriptor of seg.${id}, which can only
- * read and shares no lock.  Return it, or -1 with errno. */
+/* spool_segment_reader(dirfd, id): Open seg.${id} again, for reading alone;
+ * this descriptor has no part in the lock.  Return it, or -1 with errno. */
 int spool_segment_reader(int dirfd, uint64_t id);
 
 /* spool_segment_header(fd, header_r): Read and check the header page of an
@@ -142,12 +143,14 @@ typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
     uint64_t id, const char *name);
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
 
-/* spool_usage(dirfd, octets_r, free_r): Octets of all files that spool_scan()
- * reports, without what segments in use have given back; of these, of free
- * segments and torn ones.  Return 0 or -1.
- * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with ENOENT, there
- * is none, or another errno.
- * spool_free_remove_of(dirfd, number): All of that writer. */
+/* spool_usage(dirfd, octets_r, free_r): *octets_r are the octets of all files
+ * that
+ * spool_scan() reports, without the room that spool_segment_trim() has given
+ * back of segments in use.  *free_r is the part of them that free segments and
+ * torn ones have.  Return 0 or -1.
+ * spool_free_remove(dirfd): Remove one free segment; 0, or -1 with errno:
+ * ENOENT, there is none.
+ * spool_free_remove_of(dirfd, number): Remove all free ones of this writer. */
 int spool_usage(int dirfd, uint64_t *octets_r, uint64_t *free_r);
 int spool_free_remove(int dirfd);
 void spool_free_remove_of(int dirfd, unsigned int number);

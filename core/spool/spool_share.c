@@ -1,10 +1,11 @@
-/* What unfinished messages hold of the disk, in all and of each client.
- * A body that never ends would else take what all others need.  The bounds are
- * parts of the space that is left, so that they suit any disk: what the
- * unfinished messages of all workers hold, and half of that for those of one
- * client.  Workers do not know of each other, and a client has sessions with all
- * of them, so each may use an equal part.  Only large messages count; the others
- * are in memory, and bounded there. */
+/* How much of the disk unfinished messages may use, in all and for each client.
+ * Without a bound a body that never ends would take what all others need.  The
+ * bounds are parts of the space that is free or that unfinished messages use,
+ * so that they suit any disk: one part for the messages of all clients, and
+ * half of it for those of one client.  Workers do not know of each other, and a
+ * client may have sessions with all of them, so each worker may use an equal
+ * part of both.  Only large messages count; the others are in memory, and
+ * bounded there. */
 
 #include <sys/param.h>
 
@@ -14,7 +15,7 @@
 
 #include "core/spool/spool_writer_int.h"
 
-#define ALL_PART	4	/* of what is free, with what they hold themselves */
+#define ALL_PART	4	/* of the free space and what unfinished messages use */
 #define CLIENT_PART	8
 
 static int

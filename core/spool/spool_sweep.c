@@ -1,10 +1,11 @@
 /* The sweep of the spool's folder: see spool_sweep.h.
  * A worker keeps a body locked until the record that names it is committed.
- * So if a body can be locked, its record is on disk or never will be.  After
- * that all segments of its number are listed, and searched for it to their
- * physical ends, since the queue may not know of it yet.  A segment that goes
- * away before it has been searched was done with, or was set aside; so that is
- * looked for once more at the end. */
+ * So if the sweep can lock a body, its record is on disk or never will be.
+ * After that the sweep lists all segments of the body's number, and searches
+ * them for such a record up to their physical ends, since the queue process may
+ * not know of the record yet.  A segment that disappears before it was searched
+ * was done with, or was set aside; so the sweep looks for segments that were
+ * set aside once more at the end. */
 
 #include "core/spool/spool_sweep.h"
 
@@ -26,10 +27,10 @@
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
-#define TORN_SLACK_S	3600	/* by which clocks are set back */
-#define STEP_FILES	64	/* opened in one step */
-#define STEP_RECORDS	256	/* read in one step, */
-#define STEP_OCTETS	(1 << 20) /* or so much */
+#define TORN_SLACK_S	3600	/* the clock may have been set back so far */
+#define STEP_FILES	64	/* files opened in one step */
+#define STEP_RECORDS	256	/* records read in one step, */
+#define STEP_OCTETS	(1 << 20) /* or so many octets */
 
 enum phase {
 	PHASE_TEST,		/* which bodies can be locked? */
@@ -57,17 +58,17 @@ struct spool_sweep {
 	struct ids	 bodies;	/* in the order of their numbers */
 	size_t		 next;		/* the first one of the next number */
 
-	/* of the number that is looked at */
+	/* of the number that the sweep is at */
 	unsigned int	 number;
 	enum phase	 phase;
-	size_t		 first, end;	/* its bodies; then those of them that may go */
+	size_t		 first, end;	/* of bodies: those of the number; later those that may be removed */
 	size_t		 at;		/* in this phase */
 	struct ids	 segments;
 	struct spool_reader *reader;	/* of the segment being read, or NULL */
 	int		 fd;		/* its file */
 	bool		 is_set_aside;
 	bool		 is_unproven;
-	time_t		 torn;		/* older bodies may be of a torn segment */
+	time_t		 torn;		/* a record of a torn segment may name bodies that are older */
 };
 
 static int
@@ -121,8 +122,8 @@ open_locked(const struct spool_sweep *s, const char *name)
 	return (-1);
 }
 
-/* An unfinished segment, which its maker keeps locked while it lives, goes at
- * once. */
+/* Note a body.  Remove a new.* segment that is not locked: its maker, which
+ * keeps it locked, is dead. */
 static int
 list_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
@@ -196,7 +197,8 @@ spool_sweep_removed(const struct spool_sweep *s)
 	return (s->nremoved);
 }
 
-/* The bodies of the number stay.  Return 1. */
+/* The bodies of this number stay, and the caller's kept() is told.  Return
+ * 1. */
 static int
 keep(struct spool_sweep *s, enum spool_sweep_why why)
 {
@@ -208,17 +210,19 @@ keep(struct spool_sweep *s, enum spool_sweep_why why)
 	return (1);
 }
 
-/* May a file of the segment ${id} have records of the number that is looked at?
- * An earlier version, which let a group write, numbered otherwise. */
+/* May the segment ${id} have records with the number that the sweep is at?  The
+ * segments of an earlier version, which a group may write, can have records of
+ * any number. */
 static bool
 is_of_number(const struct spool_sweep *s, uint64_t id, const struct stat *st)
 {
 	return (spool_number(id) == s->number || (st->st_mode & S_IWGRP) != 0);
 }
 
-/* A damaged segment, renamed by the queue: a record that is lost in it may have
- * named any of the bodies.  The last records of a torn one were written before
- * it was renamed, and name no younger body. */
+/* Look for segments that the queue process has set aside.  A record that is
+ * lost in a damaged.* may have named any of the bodies.  The last records of a
+ * torn.* were written before it was renamed, so they name no body that is
+ * younger. */
 static int
 find_kept(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 {
@@ -251,14 +255,15 @@ next_number(struct spool_sweep *s)
 	while (s->next < s->bodies.n &&
 	    spool_number(s->bodies.v[s->next]) == s->number)
 		s->next++;
-	s->end = s->first;		/* none may go yet */
+	s->end = s->first;		/* none may be removed yet */
 	s->phase = PHASE_TEST;
 	s->is_set_aside = s->is_unproven = false;
 	s->torn = 0;
 	return (spool_scan(s->dirfd, find_kept, s) == 0 ? 1 : -1);
 }
 
-/* Open and lock body.${id}, if it is one that may go; or -1. */
+/* Open and lock body.${id}, or return -1: a process has it locked, or a record
+ * of a torn segment may name it. */
 static int
 open_body(const struct spool_sweep *s, uint64_t id)
 {
@@ -305,7 +310,7 @@ test_some(struct spool_sweep *s)
 		return (1);
 	if (s->is_set_aside)
 		return (keep(s, SPOOL_SWEEP_SET_ASIDE));
-	/* now that no record of theirs is still to come */
+	/* only now, since no more records can name these bodies */
 	s->segments.n = 0;
 	if (s->end > s->first && spool_scan(s->dirfd, list_segment, s) != 0)
 		return (-1);
@@ -316,14 +321,15 @@ test_some(struct spool_sweep *s)
 	return (1);
 }
 
-/* Return 1: it is open; 0: it has gone; -1: it is none. */
+/* Return 1: it is open; 0: it is not there any more; -1: it cannot be read. */
 static int
 open_segment(struct spool_sweep *s, uint64_t id)
 {
 	char name[SPOOL_NAME];
 
 	spool_segment_name("seg", id, name);
-	/* an earlier version let workers write to the folder: no FIFO */
+	/* an earlier version let workers write to the folder: do not wait for
+	 * a FIFO */
 	if ((s->fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC |
 	    O_NOFOLLOW | O_NONBLOCK)) == -1)
 		return (errno == ENOENT ? 0 : -1);
@@ -372,7 +378,7 @@ read_some(struct spool_sweep *s)
 		if (rv == 1 && (view.record.flags & SPOOL_RECORD_LARGE) != 0)
 			clear_body(s, view.record.id);
 	}
-	/* after damage nothing is proven */
+	/* a record that is lost may have named any body */
 	if (rv == -1)
 		return (keep(s, SPOOL_SWEEP_DAMAGE));
 	if (rv == 0) {
@@ -423,7 +429,7 @@ spool_sweep_step(struct spool_sweep *s)
 
 	if (rv != -1 || s->next == s->bodies.n)
 		return (rv);
-	/* what has failed for one number may be possible for the next */
+	/* go on with the next number, which may succeed */
 	if (s->errnum == 0)
 		s->errnum = errno;
 	s->end = s->first;

@@ -22,7 +22,7 @@ spool_torn_keep(int dirfd, uint64_t segment, uint64_t generation)
 	spool_segment_name("torn", segment, name);
 	snprintf(to, sizeof(to), "%s.%llu", name,
 	    (unsigned long long)generation);
-	/* before it has the name: its time begins */
+	/* its time begins now: set it before the file has the new name */
 	return (utimensat(dirfd, from, NULL, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    renameat(dirfd, from, dirfd, to) == -1 ? -1 : 0);
 }

@@ -72,7 +72,8 @@ start_thread(pthread_t *thread, void *(*func)(void *), struct spool_writer *w,
 		(void)pthread_attr_setaffinity_np(&attr, sizeof(*processors),
 		    processors);
 	(void)sigfillset(&all);
-	/* a filter of system calls sends it to the thread itself */
+	/* the filter of system calls sends SIGSYS to the thread that made the
+	 * call: it must not be blocked */
 	(void)sigdelset(&all, SIGSYS);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = pthread_create(thread, &attr, func, w);
@@ -125,9 +126,9 @@ start_threads(struct spool_writer *w)
 	return (error);
 }
 
-/* Close the segments; one without a record becomes free again.  The messages of
- * a batch that could not be wiped were not answered: they keep their bodies, for
- * the queue may find their records. */
+/* Close the segments; one without a record becomes free again.  If a failed
+ * batch could not be wiped, its messages have had no answer.  Their bodies
+ * stay, since the queue process may still find their records. */
 static void
 let_go(struct spool_writer *w)
 {
@@ -280,7 +281,7 @@ tell_log(const int notes[SPOOL_NNOTES])
 	int i;
 
 	for (i = 0; i < SPOOL_NNOTES; i++) {
-		/* nothing is wrong when the writer is being closed */
+		/* ECANCELED: the writer is being closed, nothing is wrong */
 		if (notes[i] == 0 || notes[i] == ECANCELED)
 			continue;
 		errno = notes[i];

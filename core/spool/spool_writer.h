@@ -20,26 +20,26 @@
 
 struct spool_writer;
 
-#define SPOOL_SEAL_MS		1000	/* with a switch of segments a second nobody notices it */
-#define SPOOL_SEAL_NEW_MS	60000	/* a segment of zeros is written then: at 16 MiB, 0.3 MiB a second */
+#define SPOOL_SEAL_MS		1000	/* one switch of segments a second costs too little to be measured */
+#define SPOOL_SEAL_NEW_MS	60000	/* each costs a segment of zeros: at 16 MiB, 0.3 MiB a second */
 #define SPOOL_CLIENT_KEY	16	/* octets, as many as an address has */
 
 struct spool_writer_config {
 	const struct spool_files_ops *files;	/* kept; NULL: a folder, see below */
 	void		*files_closure;
-	/* where files is NULL */
+	/* these three only where files is NULL */
 	int		 dirfd;		/* spool/incoming; kept, not owned */
 	unsigned int	 number;	/* of this writer */
 	uint64_t	 quota_octets;	/* of all segments in use and bodies; 0: none */
-	/* of all */
+	/* these always */
 	uint64_t	 segment_octets;
 	uint64_t	 buffer_octets;	/* bound on bodies in memory */
 	uint64_t	 large_octets;	/* a body over this gets a file of its own */
-	unsigned int	 nworkers;	/* that write to this spool, with this one; 0: 1 */
-	unsigned int	 seal_ms;	/* age of a segment's first record at which it is closed, if the next one is recycled; 0: SPOOL_SEAL_MS */
-	unsigned int	 seal_new_ms;	/* once in that time, if it is new; 0: SPOOL_SEAL_NEW_MS */
+	unsigned int	 nworkers;	/* how many workers write to this spool; 0: 1 */
+	unsigned int	 seal_ms;	/* a segment is closed when its first record is so old, if the next one is recycled; 0: SPOOL_SEAL_MS */
+	unsigned int	 seal_new_ms;	/* if the next one is new: once in this time; 0: SPOOL_SEAL_NEW_MS */
 	bool		 is_synced;	/* false: for measuring only */
-	const cpu_set_t	*maker_processors; /* where the maker may run: large bodies would keep the loop's busy; NULL: where the caller may */
+	const cpu_set_t	*maker_processors; /* where the maker may run, so that large bodies do not keep the loop's processor busy; NULL: where the caller may */
 };
 
 struct spool_position {
@@ -55,17 +55,18 @@ struct spool_writer_callbacks {
 	void	(*done)(void *closure, uint64_t handle, int error);
 
 	/* opened(closure, error): The number of this writer was not known when
-	 * it was opened (spool_files.h), and messages could not begin (EAGAIN).
-	 * 0: now they can; else they never will.  May be NULL. */
+	 * the writer was opened (spool_files.h), so begin() has failed with
+	 * EAGAIN.  ${error} 0: from now on messages can begin; else they never
+	 * can.  May be NULL. */
 	void	(*opened)(void *closure, int error);
 
 	/* room(closure, handle): spool->room() returned 0 before, and now
 	 * there may be room.  Return whether there is such a session. */
 	bool	(*room)(void *closure, uint64_t handle);
 
-	/* client(closure, handle, key): Who sends the message: the same
-	 * octets for what counts as one client.  May be NULL: there is no
-	 * bound for each of them. */
+	/* client(closure, handle, key): Write to ${key} which client sends the
+	 * message: the same octets for all that counts as one client.  NULL:
+	 * there is no bound for each client. */
 	void	(*client)(void *closure, uint64_t handle,
 		    unsigned char key[SPOOL_CLIENT_KEY]);
 
@@ -96,7 +97,8 @@ void spool_writer_dispatch(struct spool_writer *w);
  * sessions that wait for room. */
 void spool_writer_pass(struct spool_writer *w);
 
-/* spool_writer_is_open(w): Its number is known; opened() says when. */
+/* spool_writer_is_open(w): Is the writer's number known?  If not, opened() is
+ * called when it is. */
 bool spool_writer_is_open(const struct spool_writer *w);
 
 /* spool_writer_attach(w): Make the calling thread's scheduler call both, by an
@@ -117,8 +119,8 @@ int spool_writer_drain(struct spool_writer *w, int timeout_ms);
 
 /* spool_writer_close(w): Stop the threads, close the segments.  Messages still
  * open are dropped; those handed over by commit() are finished first, without
- * their callbacks, unless they wait for a file from another process: nobody
- * waits for that.  NULL does nothing. */
+ * their callbacks, unless they need a file from spoold: this function does not
+ * wait for spoold.  NULL does nothing. */
 void spool_writer_close(struct spool_writer *w);
 
 #endif

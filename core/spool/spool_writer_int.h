@@ -71,7 +71,7 @@ struct spool_msg {
 	char			*head;		/* record header and envelope */
 	bool			 is_head_owned;	/* allocated, not in the block */
 	struct spool_client	*client;	/* while it is unfinished and large */
-	uint64_t		 shared;	/* octets counted there */
+	uint64_t		 shared;	/* octets of it that client->octets has */
 	bool			 is_large;
 	bool			 is_aborted;	/* no done(): for the maker to throw away */
 	int			 error;		/* atomic: the maker tells the loop */
@@ -93,12 +93,12 @@ struct spool_held {
 	uint64_t		 end;		/* durable up to here */
 	uint64_t		 wipe_end;	/* failed: up to here it may have records of the failed batch */
 	uint32_t		 seq;		/* of the last record */
-	uint64_t		 first_ms;	/* when the first one was committed; 0: there is none */
+	uint64_t		 first_ms;	/* when the first record was committed; 0: there is none */
 	bool			 is_recycled;
 	bool			 is_sealed;
 	bool			 is_failed;	/* the maker has to wipe it */
-	struct spool_msgs	 failed;	/* answered when it has been wiped */
-	int			 error;		/* with which they failed */
+	struct spool_msgs	 failed;	/* answered when the batch has been wiped */
+	int			 error;		/* errno with which they failed */
 	bool			 is_dirty;	/* committed() is due */
 };
 TAILQ_HEAD(spool_helds, spool_held);
@@ -126,8 +126,8 @@ struct spool_writer {
 	void				*closure;
 	const struct spool_files_ops	*files;
 	void				*files_closure;
-	struct spool_folder		 folder;	/* that, where config.files is NULL */
-	struct spool_id_source		 ids;	/* when open_error is 0 */
+	struct spool_folder		 folder;	/* used where config.files is NULL */
+	struct spool_id_source		 ids;	/* valid when open_error is 0 */
 	int				 event_fd;
 
 	/* the loop's */
@@ -136,7 +136,7 @@ struct spool_writer {
 	unsigned int		 nstaged;
 	size_t			 nbusy;
 	struct spool_clients	 clients;
-	uint64_t		 shared_octets;	/* of all of them */
+	uint64_t		 shared_octets;	/* of all clients */
 	uint64_t		 held_octets;	/* of all blocks in use */
 	uint64_t		 away_octets;	/* of these, handed to the threads */
 	struct spool_cache	 free_first, free_max;	/* by their sizes */
@@ -156,7 +156,7 @@ struct spool_writer {
 	struct spool_helds	 helds;
 	struct spool_held	*next;		/* made ahead */
 	bool			 is_next_wanted;
-	unsigned int		 nsealed;	/* since one came that was recycled */
+	unsigned int		 nsealed;	/* segments sealed since a recycled one came */
 	bool			 is_mark_wanted;
 	bool			 is_wipe_wanted;
 	bool			 is_commit_stopping;
@@ -166,7 +166,7 @@ struct spool_writer {
 	bool			 is_commit_gathering;	/* asleep for a moment, with messages in the queue */
 	bool			 is_maker_asleep;
 	bool			 is_posted;	/* the eventfd has been written */
-	bool			 is_open_told;	/* to opened() */
+	bool			 is_open_told;	/* opened() has been called */
 	int			 notes[SPOOL_NNOTES];	/* errno, 0: none */
 	struct spool_counts	 counts;
 
@@ -174,7 +174,7 @@ struct spool_writer {
 	unsigned int		 nopen;		/* messages in progress */
 
 	/* atomic: written by threads, read by begin() */
-	int			 open_error;	/* EAGAIN: its number is not known yet; 0: it is */
+	int			 open_error;	/* EAGAIN: the writer's number is not known yet; 0: it is */
 	int			 make_error;	/* why there is no next segment */
 	int			 commit_error;	/* of the last batch; 0: fine */
 	uint64_t		 cur_left;	/* octets in the current segment */
@@ -183,7 +183,7 @@ struct spool_writer {
 	/* the committer's */
 	pthread_t		 committer;
 	struct spool_held	*cur;
-	uint64_t		 seal_new_ms;	/* when one was sealed early last though the next one was new; 0: never */
+	uint64_t		 seal_new_ms;	/* when a segment was last sealed early with a new one after it; 0: never */
 	struct spool_batch	 batch;
 	struct spool_sum	*sum;
 	int64_t			 flush_ns;	/* what a write and flush takes, smoothed */
@@ -204,11 +204,12 @@ void spool_post_locked(struct spool_writer *w);
 void spool_wake_commit_locked(struct spool_writer *w);
 void spool_wake_maker_locked(struct spool_writer *w);
 
-/* spool_seal.c, the committer's.
- * spool_seal_due(w): With the lock: when the current segment is to be sealed,
- * by monotonic_ms(); UINT64_MAX: when it is full.
- * spool_seal(w), spool_seal_locked(w): Now; the latter leaves the descriptor
- * open.  spool_seal_early(w): Now, since it is due. */
+/* spool_seal.c, for the committer.
+ * spool_seal_due(w): With the lock.  When to seal the current segment, by
+ * monotonic_ms(); UINT64_MAX: not before it is full.
+ * spool_seal(w): Seal the current segment.
+ * spool_seal_locked(w): The same, with the lock, and the descriptor stays open.
+ * spool_seal_early(w): Seal it because spool_seal_due() has come. */
 uint64_t spool_seal_due(const struct spool_writer *w);
 void spool_seal(struct spool_writer *w);
 void spool_seal_locked(struct spool_writer *w);
@@ -217,12 +218,14 @@ void spool_seal_early(struct spool_writer *w);
 /* spool_note_locked(w, note, error): Something for the log. */
 void spool_note_locked(struct spool_writer *w, enum spool_note note, int error);
 
-/* spool_fail_locked(w, msgs, error): Tell the loop that they have failed. */
+/* spool_fail_locked(w, msgs, error): With the lock.  Tell the loop that ${msgs}
+ * have failed. */
 void spool_fail_locked(struct spool_writer *w, struct spool_msgs *msgs,
     int error);
 
-/* spool_wipe_all(w): The maker's, and closing's: wipe failed batches, then tell
- * the loop of their messages.  is_wipe_wanted stays true if one cannot be. */
+/* spool_wipe_all(w): Called by the maker, and when the writer is closed.  Wipe
+ * the failed batches, then tell the loop that their messages have failed.
+ * is_wipe_wanted stays true if a batch cannot be wiped. */
 void spool_wipe_all(struct spool_writer *w);
 
 /* spool_body_close(msg, is_kept): Close the body file of a large message, if
@@ -234,11 +237,12 @@ size_t spool_block_octets(const struct spool_block *b);
 void spool_block_free(struct spool_writer *w, struct spool_block *b);
 void spool_msg_free(struct spool_msg *msg);
 
-/* core/spool/spool_share.c, the loop's.
- * spool_share_begin(msg): It has become large.  spool_share_grow(msg): Its
- * octets have grown.  Return 0, or -1 with errno: ENOMEM; ENOSPC, it, its
- * client, or all hold too much of the disk.  spool_share_end(msg): It is
- * finished or aborted. */
+/* core/spool/spool_share.c, for the loop.
+ * spool_share_begin(msg): ${msg} has become large.
+ * spool_share_grow(msg): It has got more octets.
+ * Both return 0, or -1 with errno: ENOMEM; ENOSPC, the unfinished messages of
+ * its client, or of all clients, use too much of the disk.
+ * spool_share_end(msg): It is finished or aborted. */
 int spool_share_begin(struct spool_msg *msg);
 int spool_share_grow(struct spool_msg *msg);
 void spool_share_end(struct spool_msg *msg);

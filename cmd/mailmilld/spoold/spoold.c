@@ -1,7 +1,7 @@
-/* The role spoold: makes the files of the spool for workers, which may open
- * none.
- * Owns: its start, its end.
- * Knows nothing of what is asked: spoold_worker.c does. */
+/* The role spoold: makes the files of the spool for the workers, which can open
+ * no file.
+ * Owns: the start and the end of the process.
+ * Knows nothing of the workers' requests: spoold_worker.c does. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -30,8 +30,9 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 		log_err("spoold-connect", "slot=%u", peer->slot);
 }
 
-/* Workers end first, or are given to another spoold, and close their channels
- * with that. */
+/* A worker closes its channel when it ends, or when it gets a channel to
+ * another spoold.  This process ends when it is told to drain and no channel is
+ * left. */
 static void
 exit_if_done(void *closure)
 {
@@ -103,7 +104,8 @@ spoold_path(const struct settings *s, size_t i, struct role_path *path_r)
 	return true;
 }
 
-/* The file "instances" alone; a worker writes to the others. */
+/* spoold itself writes to the file "instances" alone; the workers write to the
+ * segments and bodies. */
 static uint64_t
 spoold_file_max(const struct settings *)
 {
@@ -114,7 +116,7 @@ const struct role role_spoold = {
 	.id = ROLE_SPOOLD,
 	.name = "spoold",
 	.is_single = true,
-	ROLE_ACCOUNT(queue_user),	/* what it makes is the queue's */
+	ROLE_ACCOUNT(queue_user),	/* which owns the files of the spool */
 	.main = spoold_main,
 	.is_replaced = true,
 	.root = "incoming",

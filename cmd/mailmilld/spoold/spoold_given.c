@@ -1,5 +1,5 @@
-/* The files that a worker has been given and still holds.
- * Owns: the lists of them, the look at whether they have been closed. */
+/* The files that a worker has been given and has not closed yet.
+ * Owns: the lists of them, the check whether the worker has closed one. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -12,7 +12,7 @@
 
 #include "core/util/array.h"
 
-/* Has the writer of ${name} closed it? */
+/* Has the writer of ${name} closed it?  Then it is not locked any more. */
 static bool
 is_closed(int dirfd, const char *name)
 {

@@ -1,6 +1,6 @@
-/* What the role spoold's files share: spoold.c, the process; spoold_worker.c,
- * which answers the workers; spoold_given.c, the files that they hold;
- * spoold_share.c, all that they have on the disk. */
+/* Shared by the files of the role spoold: spoold.c, the process;
+ * spoold_worker.c, the requests of the workers; spoold_given.c, the files that
+ * workers have open; spoold_share.c, all files of a worker on the disk. */
 
 #ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
 #define CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
@@ -19,13 +19,13 @@
 
 #define SPOOLD_SEGMENT_MIN	(1U << 20)	/* octets; segment_size can be no less */
 
-/* Of one worker.  Those that it has closed do not count here, but in its
- * share. */
+/* Files that one worker may have open.  Files that it has closed count only for
+ * its share of the disk (spoold_share.c). */
 #define SPOOLD_SEGMENTS_MAX	8	/* locked: the current one, the next one, some that wait to be wiped */
 #define SPOOLD_BODIES_MAX	8192	/* locked: large messages in progress */
 
-#define SPOOLD_REPLACED_MAX	16	/* requests of one worker that gather while this process is held up */
-#define SPOOLD_BUSY_MS		5000	/* for another process to let go of a number */
+#define SPOOLD_REPLACED_MAX	16	/* requests that a worker may replace before one is answered */
+#define SPOOLD_BUSY_MS		5000	/* wait so long for another process to unlock a number */
 
 TAILQ_HEAD(spoold_workers, spoold_worker);
 
@@ -33,7 +33,7 @@ struct spoold {
 	const struct settings	*settings;
 	int			 dirfd;		/* spool/incoming */
 	struct spoold_workers	 workers;
-	uint64_t		 room_ms, room_octets;	/* when a worker's share was seen last: what was free */
+	uint64_t		 room_ms, room_octets;	/* the last look at the free space: when, and what it was */
 	/* done(closure): the last worker has gone */
 	void			(*done)(void *closure);
 	void			*closure;
@@ -43,21 +43,21 @@ struct spoold {
 struct spoold_given {
 	uint64_t	*ids;
 	size_t		 n, room;
-	size_t		 hand;		/* the next to be looked at */
+	size_t		 hand;		/* index of the next one to look at */
 };
 
 RB_HEAD(spoold_files, spoold_file);
 
-/* What a worker has on the disk: those that it was given, until they are gone,
- * and of those the ones that the queue has set aside. */
+/* The files of a worker on the disk: those that it was given, until they are
+ * gone, and those of its number that the queue process has set aside. */
 struct spoold_share {
 	struct spoold_files files;
 	struct spoold_file *hand;	/* the next to be looked at; NULL: the first */
-	uint64_t	 n, octets;	/* of them */
-	uint64_t	 kept_files, kept_octets;	/* set aside, when the folder was read */
-	uint64_t	 gone_octets;	/* of segments that have gone since */
+	uint64_t	 n, octets;	/* of files */
+	uint64_t	 kept_files, kept_octets;	/* set aside, as the last scan found them */
+	uint64_t	 gone_octets;	/* of segments that have gone since that scan */
 	uint64_t	 scanned_ms, looked_ms;
-	uint64_t	 nscans, nlooks;	/* what it has cost, for the tests */
+	uint64_t	 nscans, nlooks;	/* counted for the tests */
 	struct log_bound refusals;
 };
 
@@ -69,38 +69,39 @@ struct spoold_worker {
 	struct chanev	*ce;
 	struct spool_folder folder;	/* .ids holds its number */
 	bool		 is_open;	/* it has its number */
-	uint64_t	 asked_ms;	/* for the number, while another process has it */
-	Event		*timer;		/* then: to try again */
-	uint64_t	 base_us, base_ms;	/* where its ids were, and when */
+	uint64_t	 asked_ms;	/* since when it waits for its number */
+	Event		*timer;		/* tries again while another process has the number */
+	uint64_t	 base_us, base_ms;	/* the mark of its ids when it got the number, and when that was */
 	struct spoold_given segments, bodies;
 	struct spoold_share share;
 	bool		 is_stuck;	/* it does not read its answers */
 	struct log_bound refusals, stucks;
-	/* the answer at the end of the pass, which is the only one till then */
+	/* the answer that is sent at the end of the pass; there is at most
+	 * one */
 	unsigned int	 answer;	/* S_DONE, S_FILE; 0: none */
-	bool		 wants_flush;	/* of the folder, before it */
-	unsigned int	 nreplaced;	/* answers that were not sent, since a newer request came */
+	bool		 wants_flush;	/* flush the folder before the answer */
+	unsigned int	 nreplaced;	/* answers dropped because a newer request came */
 	struct msg_answer done;
 	struct msg_file	 file;
 	int		 fd;
-	uint64_t	 made;		/* what is in it: that body; 0: a segment */
+	uint64_t	 made;		/* ${fd} is the body of that id; 0: it is a segment */
 };
 
-/* spoold_worker_open(sp, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1
- * with errno. */
+/* spoold_worker_open(sp, who, fd): Answer the worker ${who} on the channel
+ * ${fd}; takes ${fd}.  Return 0, or -1 with errno. */
 int spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd);
 
 /* spoold_pass(sp): At the end of each pass of the loop: one flush of the folder
  * for all that wait for it, then the answers. */
 void spoold_pass(struct spoold *sp);
 
-/* spoold_workers_close(sp): All of them, without done(). */
+/* spoold_workers_close(sp): Close all channels, without a call of done(). */
 void spoold_workers_close(struct spoold *sp);
 
-/* spoold_given_look(g, dirfd, n, is_file_closed): Take out of ${g} what has been
- * closed, of the next ${n} in it.
- * spoold_given_room(g, max): Room for one more?  Return 0, or -1 with errno:
- * EMFILE, there are ${max}; ENOMEM. */
+/* spoold_given_look(g, dirfd, n, is_file_closed): Look at the next ${n} files
+ * of ${g}, and remove from ${g} those that the worker has closed.
+ * spoold_given_room(g, max): Make room in ${g} for one more file.  Return 0, or
+ * -1 with errno: EMFILE, ${g} has ${max} files already; ENOMEM. */
 void spoold_given_look(struct spoold_given *g, int dirfd, size_t n,
     bool (*is_file_closed)(int dirfd, uint64_t id));
 int spoold_given_room(struct spoold_given *g, size_t max);
@@ -110,12 +111,13 @@ int spoold_given_room(struct spoold_given *g, size_t max);
 bool spoold_segment_is_closed(int dirfd, uint64_t id);
 bool spoold_body_is_closed(int dirfd, uint64_t id);
 
-/* spoold_share_scan(w): Read the folder for what ${w}, whose number is known, has
- * there.  spoold_share_add(s, id, is_body, octets): One more, or of another
- * size.  Return 0, or -1 with errno.  spoold_share_free(s): Empty it.
- * spoold_share_check(w, more): May it have another file, of ${more} octets?
- * Return 0, or -1 with errno: ENOSPC, nothing is free, or it has its share of
- * it; EDQUOT. */
+/* spoold_share_scan(w): Read the folder and list the files of ${w}, which has
+ * its number.  spoold_share_add(s, id, is_body, octets): Add a file, or note
+ * the new size of one.  Both return 0, or -1 with errno.
+ * spoold_share_free(s): Empty the list.
+ * spoold_share_check(w, more): May ${w} have another file, of ${more} octets?
+ * Return 0, or -1 with errno: ENOSPC, nothing is free, or ${w} has its share
+ * already; EDQUOT. */
 int spoold_share_scan(struct spoold_worker *w);
 int spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
     uint64_t octets);

@@ -1,14 +1,17 @@
-/* What a worker has on the disk of the spool, whether it still holds it or not.
- * Owns: the list of its files, when they are looked at, how much is too much.
- * What is there counts until it is gone: until the queue has removed it, or has
- * made it a free segment.  A worker gets no new file while its files have more
- * than SHARE times what is free, so that one that takes all that it can leaves
- * the last part to the others: SHARE parts of SHARE + 1 are its own.
+/* How much of the spool's disk a worker uses.
+ * Owns: the list of a worker's files, when they are looked at, the bound.
+ * A file counts until the queue process has removed it or has made it a free
+ * segment, whether the worker still has it open or not.  A worker gets no new
+ * file while its files have more than SHARE times the octets that are free.  So
+ * one worker can fill SHARE of SHARE + 1 parts of the room, and the last part
+ * is left to the others.
  *
- * Each request pays for a look at a few files of the list, by turns, which is
- * more than it adds.  The folder is read when a worker comes, and when so much
- * of its segments has gone that what was set aside of them could matter: a
- * worker chooses the name that a damaged one gets. */
+ * Each request for a new file looks at a few files of the list in turn; these
+ * are more than the request adds, so the list stays up to date.  The whole
+ * folder is read when a worker connects, and again when many segments of the
+ * worker have gone.  The queue process may have set them aside as damaged.N.G,
+ * where spoold cannot look one by one: the worker has written the G, the
+ * generation, into the segment. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -27,14 +30,14 @@
 #include "core/util/monotonic.h"
 
 #define SHARE		4
-#define FILE_OCTETS	32768	/* what a file counts at least: names and inodes are used up, too */
+#define FILE_OCTETS	32768	/* a smaller file counts as this: it takes a name and an inode, too */
 #define LOOK		4	/* files looked at for each request */
-#define LOOK_LONG	256	/* before a worker is refused something, */
-#define LOOK_LONG_MS	10	/* no more often than that */
-#define GONE_PART	8	/* of what is free: that much of segments may have gone to where they are not seen */
-#define GONE_OCTETS	(64ULL << 20)	/* or that much */
-#define KEPT_MS		10000	/* somebody may have removed what was set aside */
-#define ROOM_MS		50	/* how old a look at the quota may be, which reads the folder */
+#define LOOK_LONG	256	/* files looked at before a worker is refused a file */
+#define LOOK_LONG_MS	10	/* at least so long between two such looks */
+#define GONE_PART	8	/* scan the folder when more than this part of the free octets has gone */
+#define GONE_OCTETS	(64ULL << 20)	/* but not for less than this */
+#define KEPT_MS		10000	/* scan again after this time: an administrator may have removed what was set aside */
+#define ROOM_MS		50	/* how old the measured quota may be; to measure it reads the folder */
 
 struct spoold_file {
 	RB_ENTRY(spoold_file) entry;
@@ -95,7 +98,7 @@ spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
 	f->is_body = is_body;
 	f->octets = octets_of(octets);
 	if ((old = RB_INSERT(spoold_files, &s->files, f)) != NULL) {
-		/* a segment that was used before */
+		/* a segment that the worker had before */
 		s->octets += f->octets - old->octets;
 		old->octets = f->octets;
 		free(f);
@@ -108,7 +111,8 @@ spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
 
 /* --- looks ---------------------------------------------------------------- */
 
-/* Is there that file?  Its octets on the disk, which a hole does not take. */
+/* Does the file exist?  *octets_r is what it takes on the disk, without
+ * holes. */
 static bool
 is_there(int dirfd, const char *name, uint64_t *octets_r)
 {
@@ -179,7 +183,8 @@ look(struct spoold_share *s, int dirfd, size_t n)
 
 /* --- the folder ----------------------------------------------------------- */
 
-/* A file that the queue has set aside: whose was it?  A body stays in the
+/* Has the queue process set the file ${name} aside?  *id is the number that the
+ * file had in its name before.  *is_body_r: it is a body, which stays in the
  * list. */
 static bool
 is_set_aside(enum spool_entry kind, const char *name, uint64_t *id,
@@ -233,7 +238,8 @@ spoold_share_scan(struct spoold_worker *w)
 
 /* --- how much is too much ------------------------------------------------- */
 
-/* What is free of the disk and the quota.  Return 0, or -1 with errno. */
+/* The octets that are free on the disk and of the quota, as measured within
+ * ROOM_MS.  Return 0, or -1 with errno. */
 static int
 free_octets(struct spoold_worker *w, uint64_t *octets_r)
 {
@@ -252,7 +258,7 @@ free_octets(struct spoold_worker *w, uint64_t *octets_r)
 	return 0;
 }
 
-/* Files that could be made; UINT64_MAX: not known */
+/* How many more files the file system can hold; UINT64_MAX: not known. */
 static uint64_t
 free_files(int dirfd)
 {
@@ -262,8 +268,8 @@ free_files(int dirfd)
 	    (uint64_t)fs.f_favail : UINT64_MAX;
 }
 
-/* Would ${w} have more than its share of what is ${left} then, with ${more}
- * octets of it?  The last worker has all of it. */
+/* With ${more} octets of the ${left} that are free, would ${w} have more than
+ * its share of the rest?  Where there is only one worker, it may have all. */
 static bool
 is_too_much(const struct spoold_worker *w, uint64_t more, uint64_t left)
 {

@@ -1,9 +1,9 @@
 /* The requests of the workers for files.
- * Owns: a channel to each worker, the lock of its number, the checks of what it
- * says.
- * All that a worker names has its number, so it is its own.  A request is
- * answered at the end of the pass in which it came, and a worker has one at a
- * time: another takes the place of the one before. */
+ * Owns: a channel to each worker, the lock of its number, the checks of its
+ * requests.
+ * A worker may name only files with its own number.  A request is answered at
+ * the end of the pass in which it came.  A worker has one request at a time: a
+ * new one replaces one that has not been answered. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -25,12 +25,12 @@
 #include "core/util/monotonic.h"
 
 #define BUSY_RETRY_MS	50
-#define LOOK_AT		2	/* given files looked at for each new one: some will have been closed */
-#define CLAIM_US	60000000ULL	/* ids may be ahead of the clock by that, and no more */
+#define LOOK_AT		2	/* bodies looked at for each new one: the worker may have closed some */
+#define CLAIM_US	60000000ULL	/* how far ids may be ahead of the clock */
 
 /* --- answers -------------------------------------------------------------- */
 
-/* What no honest worker does */
+/* Count and log a request that no honest worker makes. */
 static void
 refused(struct spoold_worker *w, unsigned int type, uint64_t value)
 {
@@ -58,7 +58,7 @@ answer_file(struct spoold_worker *w, int fd)
 	w->fd = fd;
 }
 
-/* The answer is not sent: its file, which nobody has, goes. */
+/* The answer is not going to be sent: remove its file, which no worker has. */
 static void
 take_back(struct spoold_worker *w)
 {
@@ -81,8 +81,9 @@ take_back(struct spoold_worker *w)
 	(void)close(segment.fd);
 }
 
-/* Another request before the answer: its worker has waited for too long, and
- * will not look at that answer.  Return false: no honest one asks so often. */
+/* The worker sends another request before the answer to the last one: it has
+ * given that one up, and would ignore the answer.  Return whether to serve the
+ * new request; false: no honest worker replaces so many. */
 static bool
 replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 {
@@ -99,8 +100,8 @@ replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 	return true;
 }
 
-/* Hold the number of ${w}.  Return 0, or -1 with errno: EADDRINUSE, another
- * process holds it still. */
+/* Lock the number of ${w}.  Return 0, or -1 with errno: EADDRINUSE, another
+ * process still has it locked. */
 static int
 number_open(struct spoold_worker *w)
 {
@@ -115,7 +116,7 @@ number_open(struct spoold_worker *w)
 	w->is_open = true;
 	w->base_us = w->folder.ids.last_us;
 	w->base_ms = monotonic_ms();
-	/* those of a writer that had the number before */
+	/* the free segments of a worker that had the number before */
 	spool_free_remove_of(w->sp->dirfd, number);
 	if (spoold_share_scan(w) == -1)
 		log_warn("spoold-number", "slot=%u instance=%u", w->who.slot,
@@ -123,7 +124,8 @@ number_open(struct spoold_worker *w)
 	return 0;
 }
 
-/* The request in ${msg}, or false: it is not to be answered now, or has its
+/* Copy the request in ${msg} to ${ask} and prepare its answer.  Return whether
+ * the caller is to serve it; false: it is refused, or already has its
  * answer. */
 static bool
 take(struct spoold_worker *w, const struct channel_msg *msg,
@@ -175,8 +177,9 @@ send_answer(struct spoold_worker *w, int error)
 
 /* --- requests ------------------------------------------------------------- */
 
-/* A size that segment_size can have.  It need not be that of this process: the
- * worker may have other settings, from before or after a reload. */
+/* Can segment_size have this value?  The worker's value may differ from the one
+ * of this process: it may run with the settings from before or after a
+ * reload. */
 static bool
 is_size(uint64_t octets)
 {
@@ -184,8 +187,8 @@ is_size(uint64_t octets)
 	    octets <= SPOOL_SEGMENT_OPEN_MAX && octets % SPOOL_PAGE == 0;
 }
 
-/* A free segment takes no more of the disk; a new one has to be within the
- * worker's share. */
+/* Take a free segment, which is on the disk already, or else make a new one, if
+ * the worker's share of the disk allows it. */
 static int
 take_or_make(struct spoold_worker *w, uint64_t octets,
     struct spool_segment *segment_r)
@@ -195,7 +198,7 @@ take_or_make(struct spoold_worker *w, uint64_t octets,
 	if (rc == -1 && errno == ENOENT &&
 	    (rc = spoold_share_check(w, octets)) == 0)
 		rc = spool_folder_make(&w->folder, octets, segment_r);
-	/* without memory, the next scan finds it */
+	/* without memory the file is not counted until the next scan */
 	if (rc == 0)
 		(void)spoold_share_add(&w->share, segment_r->header.segment,
 		    false, octets);
@@ -234,12 +237,13 @@ on_segment(void *closure, struct channel_msg *msg)
 	w->file.nonce = segment.header.nonce;
 	w->file.octets = segment.header.size_octets;
 	w->made = 0;
-	/* a free one has another name now; a new one has not got its own */
+	/* a free one has been renamed; a new one will be when it is written */
 	w->wants_flush = w->file.generation != 0;
 	answer_file(w, segment.fd);
 }
 
-/* Is new.${id} whole, and held by its writer?  Return 0, or -1 with errno. */
+/* Is new.${id} complete, and locked by its writer?  Return 0, or -1 with
+ * errno. */
 static int
 check_new(int dirfd, uint64_t id)
 {
@@ -285,7 +289,7 @@ on_made(void *closure, struct channel_msg *msg)
 	else if (errno == EBADMSG)
 		refused(w, S_MADE, ask.value);
 	else if (errno == ENOENT) {
-		/* asked again, since the answer was lost with a spoold? */
+		/* has a spoold that died renamed it, and not answered? */
 		spool_segment_name("seg", ask.value, name);
 		rc = fstatat(w->sp->dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
 	}
@@ -293,8 +297,9 @@ on_made(void *closure, struct channel_msg *msg)
 	answer_done(w, rc == 0 ? 0 : errno);
 }
 
-/* The file of a body; one that is there already was made for the same request,
- * whose answer was lost with a spoold: nothing is in it, and nobody has it. */
+/* Make the file of a body.  If it exists, a spoold that died has made it for
+ * the same request and has not answered: then it is empty and not locked, and
+ * is used.  Any other file there is EEXIST. */
 static int
 make_body(int dirfd, uint64_t id)
 {
@@ -404,7 +409,7 @@ on_drop(void *closure, struct channel_msg *msg)
 
 	memcpy(&drop, msg->base, sizeof(drop));
 	if (msg->fd == -1 || !owns(w, S_DROP, drop.id))
-		return;		/* the queue removes it */
+		return;		/* the queue process removes it later */
 	if (drop.is_segment)
 		spool_segment_name("new", drop.id, name);
 	else
@@ -416,8 +421,8 @@ on_drop(void *closure, struct channel_msg *msg)
 		refused(w, S_DROP, drop.id);
 }
 
-/* Its ids may be ahead of the clock, when that was set back or when there are
- * many; but they go on no faster than time does. */
+/* A worker's ids may be ahead of the clock, when the clock was set back or when
+ * it makes very many; but they cannot advance faster than time does. */
 static void
 on_mark(void *closure, struct channel_msg *msg)
 {
@@ -491,10 +496,11 @@ send_number(struct spoold_worker *w, int errnum)
 	chanev_resume(w->ce);
 }
 
-/* A spoold that this one takes over from lets go of the number when its channel
- * to the worker is closed; that of a master that has died, when the worker
- * ends.  After SPOOLD_BUSY_MS the worker is told, and each of its requests is
- * another attempt. */
+/* Another process may still have the number locked.  The spoold that this one
+ * replaces unlocks it when the worker has closed its channel to that one; the
+ * spoold of a master that has died, when its worker with this number ends.  So
+ * try again for SPOOLD_BUSY_MS.  Then the worker is told that it cannot have
+ * its number yet, and each of its requests is another attempt. */
 static void
 worker_start(void *closure)
 {
@@ -543,9 +549,9 @@ spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
 	return 0;
 }
 
-/* One that does not read its answers gets no more, and its requests are not
- * read, until it does: it costs this process what it did not read, and one
- * answer. */
+/* While a worker does not read its answers, its requests are not read either.
+ * So such a worker can make this process keep only the unread answers and one
+ * more. */
 static void
 see_whether_it_reads(struct spoold_worker *w)
 {
