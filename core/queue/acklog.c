@@ -39,7 +39,7 @@ struct acklog {
 	bool		 is_dirty;	/* written, not flushed */
 	bool		 is_ragged;	/* octets behind the sound ones */
 	bool		 is_suspect;	/* a flush failed: nobody knows what is there */
-	bool		 has_others;	/* older files, with entries of their own */
+	bool		 has_others;	/* there are older files with entries that this one lacks */
 };
 
 static void
@@ -159,7 +159,8 @@ find_files(int dirfd, struct files *files)
 	}
 	saved = errno;
 	closedir(dir);
-	/* a file that was not seen would be delivered again, or overwritten */
+	/* if a file of the log was missed, its messages would be delivered
+	 * again, or the file be overwritten */
 	if ((errno = saved) != 0)
 		return -1;
 	qsort(files->number, files->n, sizeof(files->number[0]), compare);
@@ -223,9 +224,10 @@ acklog_open(int dirfd, acklog_replay replay, void *closure)
 		goto err1;
 	if (files.n == 0)
 		files.number[files.n++] = 1;
-	/* More than one after a crash between the two halves of a compaction:
-	 * an entry replayed twice does no harm.  The older ones may have
-	 * entries that the last one lacks, and stay until all are in one. */
+	/* A crash between the two halves of a compaction leaves more than one
+	 * file.  An entry that is replayed twice does no harm.  The older files
+	 * may have entries that the last one lacks, and stay until one file has
+	 * them all. */
 	for (i = 0; i < files.n; i++)
 		if (take_file(log, files.number[i], i + 1 == files.n, replay,
 		    closure) == -1)
@@ -364,7 +366,7 @@ remove_older(const struct acklog *log)
 	size_t i;
 
 	if (find_files(log->dirfd, &files) == -1)
-		return;		/* replayed again, which does no harm */
+		return;		/* they stay, and are replayed again: no harm */
 	for (i = 0; i < files.n && files.number[i] < log->number; i++) {
 		file_name(name, files.number[i]);
 		unlinkat(log->dirfd, name, 0);
@@ -383,9 +385,9 @@ acklog_compact(struct acklog *log, acklog_snapshot snapshot, void *closure)
 	if (fill(&fresh, tmp, snapshot, closure) == -1 ||
 	    renameat(log->dirfd, tmp, log->dirfd, name) == -1)
 		goto err1;
-	/* Unless its name is on disk, what is written to it may be lost, and
-	 * the old file goes on.  If a crash brings the name back, both are
-	 * replayed: the snapshot was true. */
+	/* If the name of the new file is not on disk, what is written to it may
+	 * be lost, so the old file stays in use.  Should the new name be there
+	 * after a crash, both files are replayed, and both are true. */
 	if (fsync(log->dirfd) == -1) {
 		fileio_unlink(log->dirfd, name);
 		goto err1;

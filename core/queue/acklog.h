@@ -35,8 +35,9 @@ struct acklog *acklog_open(int dirfd, acklog_replay replay, void *closure);
 /* acklog_free(log): Close; what is pending is lost.  NULL does nothing. */
 void acklog_free(struct acklog *log);
 
-/* acklog_append(log, entry): Remember it for the next write.  Return 0, or -1
- * with errno: ENOMEM, or that of acklog_write(), when ACKLOG_PENDING_MAX wait. */
+/* acklog_append(log, entry): Keep it in memory until the next write.  Return 0,
+ * or -1 with errno: ENOMEM; or ACKLOG_PENDING_MAX entries wait, and
+ * acklog_write() has failed. */
 int acklog_append(struct acklog *log, const struct acklog_entry *entry);
 
 /* acklog_pending(log): Entries not yet written. */

@@ -41,7 +41,8 @@ static const char schema[] =
     " PRIMARY KEY (id, rcpt_index)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS deferred_next ON deferred (next_attempt);";
 
-/* What has been added since.  Index: the version to be brought up by one */
+/* What brings the table of an earlier version to the next version.  Index: the
+ * earlier version. */
 static const char *const upgrades[VERSION] = {
 	"BEGIN IMMEDIATE;"
 	"ALTER TABLE deferred ADD COLUMN segment TEXT NOT NULL DEFAULT '';"
@@ -56,7 +57,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
 	[ST_ROLLBACK] = "ROLLBACK",
-	/* the row of another message stays: 0 rows are changed */
+	/* if the row belongs to another message, it stays: 0 rows are
+	 * changed */
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
@@ -116,7 +118,7 @@ take_version(void *closure, int, char **values, char **)
 	return 0;
 }
 
-/* Bring the table of an earlier version up to this one's. */
+/* Bring the table of an earlier version to VERSION. */
 static int
 upgrade(struct deferred *d)
 {
@@ -133,7 +135,8 @@ upgrade(struct deferred *d)
 	return rc;
 }
 
-/* From now on, whatever happens, a file without a row is no leftover. */
+/* Make the mark: from now on no file without a row is removed, not even after a
+ * crash. */
 static int
 mark_rebuild(struct deferred *d)
 {
@@ -148,8 +151,9 @@ mark_rebuild(struct deferred *d)
 	return rc;
 }
 
-/* The rows are on disk.  So must the name of their database be, before the mark
- * goes, and the mark must be gone before a file may become a leftover. */
+/* The rows are on disk: remove the mark.  Before that the name of the database
+ * must be on disk; and the removal must be, before files without a row may be
+ * taken for leftovers. */
 static int
 unmark_rebuild(struct deferred *d)
 {
@@ -181,7 +185,8 @@ take_row(void *closure, int, char **, char **)
 	return 0;
 }
 
-/* One that is missing, or was never finished, has no table. */
+/* Has the database a table?  One that is missing, or was never finished, has
+ * none. */
 static int
 has_table(struct deferred *d, bool *has_r)
 {
@@ -232,7 +237,7 @@ err2:
 	return -1;
 }
 
-/* The database, and its rows as the files want them */
+/* Open the database, and make rows and files agree. */
 static int
 open_all(struct deferred *d, const char *path)
 {

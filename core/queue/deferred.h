@@ -7,9 +7,10 @@
  * The rows decide: a file without a row is a leftover of a crash.  Text ids and
  * plain columns, so that sqlite3(1) can search and edit a full queue.
  *
- * A message is known by where it was accepted (struct spool_origin), since
- * whoever wrote its record chose the id in it.  That is its id here, too, unless
- * another message has it: then it gets one of the queue's. */
+ * A message is known by where it was accepted (struct spool_origin), and not by
+ * the id in its record, which the writer of the record has chosen.  It has this
+ * id in the deferred store as well, unless another message has the same one:
+ * then it gets a new id of the queue's own. */
 
 #ifndef CORE_QUEUE_DEFERRED_H
 #define CORE_QUEUE_DEFERRED_H
@@ -38,10 +39,11 @@ struct deferred_row {
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
  * a descriptor of (kept, not owned); make it if it is missing, remove leftover
- * files.  A database that is damaged is moved aside, and it or one that is
- * missing is made again from the files.  Until that has succeeded the file
- * deferred.rebuild says so, and no file is taken for a leftover; an administrator
- * may make it, too.  NULL with errno, and why in the log. */
+ * files.  A database that is missing or damaged is made again from the files; a
+ * damaged one is renamed first.  While this is unfinished, the file
+ * deferred.rebuild exists, and no file is taken for a leftover.  An
+ * administrator may make deferred.rebuild, too, to get the rows that are
+ * missing.  NULL with errno, and why in the log. */
 struct deferred *deferred_open(const char *folder, int dirfd);
 void deferred_free(struct deferred *d);		/* NULL does nothing */
 
@@ -52,22 +54,24 @@ int deferred_begin(struct deferred *d);
 int deferred_commit(struct deferred *d);
 void deferred_rollback(struct deferred *d);
 
-/* deferred_find(d, id, origin, id_r): The id here of the message that has ${id}
- * in its record and was accepted at ${origin}.  1: there are rows; 0: there are
- * none, and ${id_r} is free for it; -1 with errno, EEXIST: ${id} is another
- * message's.
- * deferred_is_free(d, id): No message has that id.  1, 0, or -1 with errno.
+/* deferred_find(d, id, origin, id_r): Find the id that the store uses for the
+ * message that has ${id} in its record and was accepted at ${origin}.  1: there
+ * are rows of it; 0: there are none, and *id_r is free for it; -1 with errno:
+ * EEXIST, another message has ${id}.
+ * deferred_is_free(d, id): Has no message that id?  1, 0, or -1 with errno.
  * deferred_last_of(d, segment, generation_r): The last generation of ${segment}
- * in which one was accepted.  1; 0: none was; -1 with errno. */
+ * in which a message of the store was accepted.  1; 0: there is none; -1 with
+ * errno. */
 int deferred_find(struct deferred *d, uint64_t id,
     const struct spool_origin *origin, uint64_t *id_r);
 int deferred_is_free(struct deferred *d, uint64_t id);
 int deferred_last_of(struct deferred *d, uint64_t segment,
     uint64_t *generation_r);
 
-/* deferred_put(d, row): Insert, or replace the row of that message and
- * recipient; EEXIST: that is another message.  deferred_drop(d, id, rcpt_index): Delete it; with DEFERRED_ANY
- * all rows of the message.  0, or -1 with errno. */
+/* deferred_put(d, row): Insert the row, or replace the one of the same message
+ * and recipient; EEXIST: another message has this id.
+ * deferred_drop(d, id, rcpt_index): Delete a row; with DEFERRED_ANY all rows of
+ * the message.  Both return 0, or -1 with errno. */
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
@@ -113,9 +117,10 @@ int deferred_next(struct deferred *d, int64_t *next_r);
 #define DEFERRED_ANY	UINT32_MAX
 int deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
-/* The files.  deferred_file_write: see spool_message_write(); of a message that
- * deferred_find() has given ${id}; not flushed:
- * deferred_files_sync() does that for all at once, before deferred_commit().
+/* The files of the messages.
+ * deferred_file_write(): See spool_message_write(); ${id} is what
+ * deferred_find() has returned for the message.  The file is not flushed:
+ * deferred_files_sync(): Flush all files at once, before deferred_commit().
  * deferred_file_remove(): ENOENT is no failure. */
 int deferred_file_write(struct deferred *d, uint64_t id,
     const struct spool_view *view, const struct spool_origin *origin, int fd,
@@ -128,7 +133,7 @@ int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);
 
-/* deferred_octets(d): Of the files and the database. */
+/* deferred_octets(d): The octets of the files and the database. */
 uint64_t deferred_octets(const struct deferred *d);
 
 #endif

@@ -114,8 +114,8 @@ restore_rows(struct deferred *d, const struct spool_view *view,
 	return 0;
 }
 
-/* Read the message of the file ${fd}, ${id} by its name.  Return a reader, which
- * *view_r points into, or NULL with errno. */
+/* Read the message in the file ${fd}, whose name has ${id}.  Return a reader,
+ * which *view_r points into, or NULL with errno. */
 static struct spool_reader *
 read_file(int fd, uint64_t id, struct spool_readbuf *buf, unsigned int flags,
     struct spool_view *view_r)
@@ -134,7 +134,7 @@ read_file(int fd, uint64_t id, struct spool_readbuf *buf, unsigned int flags,
 	return NULL;
 }
 
-/* What keeps any file from being read, rather than that one? */
+/* Does this error concern all files, and not only the one that was read? */
 static bool
 is_general(int errnum)
 {
@@ -142,8 +142,8 @@ is_general(int errnum)
 	    errnum == EACCES || errnum == EPERM;
 }
 
-/* A file that cannot be read, with errno, would be a leftover once the mark is
- * gone: it gets a name that is no message's. */
+/* A file could not be read, with errno.  It has no row, and would be removed as
+ * a leftover when the mark is gone: so rename it to damaged.ID. */
 static int
 keep_file(struct deferred *d, const char *name)
 {
@@ -205,7 +205,8 @@ deferred_file_origin(struct deferred *d, uint64_t id,
 			spool_message_origin(spool_reader_header(r),
 			    &view.record, origin_r);
 		} else if (errno == EBADMSG) {
-			/* what a power cut has left of it is nobody's */
+			/* a power cut has left an incomplete file: no
+			 * row was ever committed for it */
 			rc = 0;
 		}
 		spool_reader_free(r);
@@ -290,7 +291,8 @@ check_all(struct deferred *d, struct spool_readbuf *buf)
 	d->nrestored = 0;
 	while (rc == 0 && (errno = 0, de = readdir(dir)) != NULL)
 		rc = check_file(d, de->d_name, buf);
-	/* or what was not seen would be taken for what is not there */
+	/* after an error some files may not have been listed: do not take them
+	 * for missing */
 	if (rc == 0 && errno != 0)
 		rc = -1;
 	saved = errno;

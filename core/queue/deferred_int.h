@@ -9,7 +9,7 @@
 
 #define DEFERRED_DB	"deferred.db"
 #define DEFERRED_FOLDER	"deferred"
-#define DEFERRED_REBUILD "deferred.rebuild" /* the rows are not complete: each file gets those that it lacks */
+#define DEFERRED_REBUILD "deferred.rebuild" /* while it exists, rows may be missing, and each file gets those that it lacks */
 
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
@@ -21,9 +21,9 @@ enum deferred_statement {
 struct deferred {
 	int		 dirfd;		/* not owned */
 	int		 filesfd;	/* deferred/ */
-	uint64_t	 octets;	/* of its files */
-	bool		 is_rebuilding;	/* DEFERRED_REBUILD is there */
-	unsigned int	 nrestored;	/* files that have got rows */
+	uint64_t	 octets;	/* of the files */
+	bool		 is_rebuilding;	/* DEFERRED_REBUILD exists */
+	unsigned int	 nrestored;	/* files for which rows were made */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
 	int		 last_logged;	/* errno of the failure last logged */
@@ -37,14 +37,15 @@ struct deferred {
 int deferred_errno(const struct deferred *d, int rc);
 int deferred_failed(struct deferred *d, int rc, const char *what);
 
-/* deferred_rows_find(d, origin, id_r): The id of the message of that origin.
- * 1; 0: no row has it; -1 with errno. */
+/* deferred_rows_find(d, origin, id_r): Find the id of the message with that
+ * origin.  Return 1; 0: no row has the origin; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
 
 /* core/queue/deferred_origin.c
- * deferred_origin_is(noted, origin): Is that the same message?  ${noted} by an
- * earlier version, which noted none: one that it has accepted is. */
+ * deferred_origin_is(noted, origin): Do both origins mean the same message?  If
+ * ${noted} is not known, since an earlier version deferred the message, then
+ * every message that an earlier version accepted counts as the same. */
 bool deferred_origin_is(const struct spool_origin *noted,
     const struct spool_origin *origin);
 
@@ -53,13 +54,13 @@ bool deferred_origin_is(const struct spool_origin *noted,
  * errno. */
 int deferred_files_folder(int dirfd);
 
-/* deferred_file_origin(d, id, origin_r): Where the message in the file was
- * accepted.  1; 0: there is no file; -1 with errno. */
+/* deferred_file_origin(d, id, origin_r): Read from the file where its message
+ * was accepted.  Return 1; 0: there is no file; -1 with errno. */
 int deferred_file_origin(struct deferred *d, uint64_t id,
     struct spool_origin *origin_r);
-/* deferred_files_check(d): Remove files without a row; while it is being rebuilt,
- * give each of them rows for all its recipients instead.  0, or -1 with errno;
- * EBADMSG: the database is damaged. */
+/* deferred_files_check(d): Remove files without a row; while the database is
+ * being rebuilt, make rows for all their recipients instead.  Return 0, or -1
+ * with errno: EBADMSG, the database is damaged. */
 int deferred_files_check(struct deferred *d);
 
 #endif

@@ -1,5 +1,5 @@
-/* The deferred store: which message is which.
- * Owns: what an id is here that a record has chosen. */
+/* The deferred store: which message an id means.
+ * Owns: the way from a record's id and origin to the id in this store. */
 
 #include <errno.h>
 
@@ -50,7 +50,8 @@ deferred_find(struct deferred *d, uint64_t id,
 	if (rc > 0 && deferred_origin_is(&noted, origin))
 		return 1;
 	if (rc == 0) {
-		/* a file that is not flushed yet, or that a crash has left */
+		/* no row has the id, but a file may have it: one whose rows are
+		 * not committed yet, or a leftover of a crash */
 		if ((rc = deferred_file_origin(d, id, &noted)) <= 0)
 			return rc;
 		if (deferred_origin_is(&noted, origin))

@@ -17,7 +17,8 @@ deferred_errno(const struct deferred *d, int rc)
 {
 	int system = 0;
 
-	/* SQLite has no number for a quota, or for a lack of inodes. */
+	/* SQLite has no code of its own for a full quota, or for a lack of
+	 * inodes: take errno. */
 	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
 		system = sqlite3_system_errno(d->db);
 	if (system == EDQUOT || system == ENOSPC)
@@ -126,7 +127,7 @@ deferred_rollback(struct deferred *d)
 		run(d, ST_ROLLBACK);
 }
 
-/* In the database a segment is the number in its file's name. */
+/* The column "segment" is text: the hexadecimal number in the file's name. */
 static void
 bind_segment(sqlite3_stmt *st, int column, uint64_t segment)
 {
@@ -327,7 +328,7 @@ deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
 	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		id = column_text(st, 0);
 		if (spool_id_parse(id, strlen(id), id_r) == -1)
-			rc = SQLITE_DONE;	/* edited by hand */
+			rc = SQLITE_DONE;	/* an invalid row, edited by hand */
 	}
 	return end(d, ST_FIND, rc);
 }

@@ -41,8 +41,8 @@
 struct queue_transport {
 	const char	*name;		/* for the log and the deferred store */
 	unsigned int	 max_jobs;	/* in flight at one agent */
-	/* file(buf, received, id, origin): Write what the agent calls the
-	 * message that it has delivered, for the log. */
+	/* file(buf, received, id, origin): Write to ${buf} the name that the
+	 * agent gives to a message which it delivers, for the log. */
 	void		(*file)(char *buf, uint64_t received, const char *id,
 			    const struct job_origin *origin);
 };
@@ -94,17 +94,19 @@ struct queue *queue_open(const struct queue_config *config,
 /* queue_close(q): Write what is pending, close. */
 void queue_close(struct queue *q);
 
-/* queue_committed(q, writer, segment, generation, end, is_sealed): The worker of
- * the number ${writer} says that records up to ${end} are durable; ${is_sealed}:
- * and that it is done with the segment.  Hostile: it can only have a segment of
- * its own looked at, sooner; what is in it, and where it ends, the file says. */
+/* queue_committed(q, writer, segment, generation, end, is_sealed): The worker
+ * with the number ${writer} says that records up to ${end} are durable, and
+ * with ${is_sealed} that it is done with the segment.  A hostile worker can
+ * only make the queue read a segment of its own sooner: what is in the segment,
+ * and where it ends, the queue learns from the file. */
 void queue_committed(struct queue *q, unsigned int writer, uint64_t segment,
     uint64_t generation, uint64_t end, bool is_sealed);
 
-/* queue_writer_add(q, number): A worker is there whose files have that number
- * (spool_number()): its segments are used again.  Once for each channel to it.
- * queue_writer_gone(q, number): It has died: see to its segments in the next
- * pass. */
+/* queue_writer_add(q, number): There is a channel to a worker whose files have
+ * that number (spool_number()): its segments are recycled for it.  Called once
+ * for each channel.
+ * queue_writer_gone(q, number): The channel has been closed: look at its
+ * segments in the next pass. */
 void queue_writer_add(struct queue *q, unsigned int number);
 void queue_writer_gone(struct queue *q, unsigned int number);
 

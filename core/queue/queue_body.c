@@ -1,9 +1,10 @@
-/* The files of large bodies: when they are done with.
- * Owns: that no body goes while a record that names it is not done.
+/* The files of large bodies: when they can be removed.
+ * Owns: that no body is removed while a record that names it is not done.
  *
- * Whoever writes a record chooses the body that it names, so two may name the
- * same.  One that its writer has added since it was taken over stands in a
- * segment that was written to after the one with the first, or in the same. */
+ * The writer of a record chooses the body that it names, so two records may
+ * name the same body.  The second record can only come from a writer that an
+ * attacker controls.  It stands in the same segment as the first one, or in a
+ * segment that was written to later. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -81,7 +82,9 @@ queue_body_all_read(struct queue_segment *seg)
 		seg->has_back_unknown = false;
 }
 
-/* May ${seg} have records that are not known, of the number or of any? */
+/* May ${seg} have records whose bodies are not known: records that have not
+ * been read, or that were put back when there was no memory to note the
+ * body? */
 static bool
 is_unread(const struct queue_segment *seg)
 {
@@ -89,7 +92,8 @@ is_unread(const struct queue_segment *seg)
 	    !seg->is_read) || seg->has_back_unknown);
 }
 
-/* For each number, when the oldest segment was written to that is not read. */
+/* Note for each number when its oldest segment that has not been read in full
+ * was last written to. */
 static void
 see_unread(struct queue_spool *sp)
 {
@@ -111,8 +115,8 @@ see_unread(struct queue_spool *sp)
 	}
 }
 
-/* The record of ${body} is done.  May another that is not name it, but for
- * ${nheld} in memory? */
+/* The record that names ${body} is done.  May another record name it that is
+ * not done?  ${nheld} of those in memory do not count. */
 static bool
 may_be_named(struct queue_spool *sp, const struct queue_body *body,
     unsigned int nheld)
@@ -146,7 +150,7 @@ queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
 	    sp->nbodies + 1, sizeof(*bodies));
 
 	if (bodies == NULL)
-		return;		/* the sweep finds it */
+		return;		/* no memory: the sweep removes it later */
 	sp->bodies = bodies;
 	sp->bodies[sp->nbodies++] = body_of(seg, id);
 }

@@ -19,7 +19,7 @@ enum queue_class { QUEUE_NEW, QUEUE_DUE, QUEUE_CLASSES };
 #define QUEUE_BUCKETS		4096
 #define QUEUE_NO_TRANSPORT	QUEUE_TRANSPORTS_MAX
 
-#define QUEUE_DUE_OCTETS	(32 << 20) /* when an agent has so much due mail to write, it gets no more */
+#define QUEUE_DUE_OCTETS	(32 << 20) /* an agent that has so much due mail to write gets no more */
 
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 

@@ -189,8 +189,8 @@ queue_message_check(struct queue *q, struct queue_message *m)
 	queue_message_free(q, m);
 }
 
-/* Recipients that have been acknowledged, or deferred, before.  Return 0, or -1
- * with errno: it is not known which. */
+/* Find the recipients that were acknowledged or deferred before.  Return 0, or
+ * -1 with errno: the store cannot tell. */
 static int
 skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 {

@@ -1,5 +1,5 @@
 /* Under which id a new message is deferred.
- * Owns: the ids of the queue's own, for messages whose id another has. */
+ * Owns: the queue's own ids, for messages whose id another message has. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -7,7 +7,8 @@
 
 #include "core/process/log.h"
 
-/* A worker that has been taken over can have many of them. */
+/* Log it, with a bound: a worker that an attacker controls can give the same id
+ * to many messages. */
 static void
 tell(struct queue_spool *sp, const struct queue_place *place)
 {
@@ -22,7 +23,8 @@ tell(struct queue_spool *sp, const struct queue_place *place)
 	    from, to, (unsigned long long)n, "another message has this id");
 }
 
-/* An id of the queue's own, since another message has that of ${place}. */
+/* Find an id of the queue's own, since another message has the id of
+ * ${place}. */
 static int
 mint(struct queue_spool *sp, struct queue_place *place)
 {

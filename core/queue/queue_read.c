@@ -21,7 +21,7 @@ has_room(const struct queue_spool *sp)
 int
 queue_segment_open_reader(struct queue_spool *sp, struct queue_segment *seg)
 {
-	/* one that was sealed is whole; otherwise the last may be torn */
+	/* in a sealed segment the last batch is whole; else it may be torn */
 	unsigned int flags = seg->state == SEGMENT_DEAD && !seg->is_sealed ?
 	    0 : SPOOL_READ_TRUST_BODY;
 
@@ -55,10 +55,11 @@ trouble(struct queue_spool *sp, struct queue_segment *seg)
 }
 
 /* Log the damage that was found.  ${is_last}: no whole record follows it.
- * Then, in the segment of a dead writer, it is what a power cut leaves of the
- * batch that was being written: none of it was acknowledged.  It is damage to
- * the last batch, though, if the writer had told of that; and it may be when the
- * writer told this process nothing, for on disk the two look the same. */
+ * In the segment of a dead writer that is usually what a power cut leaves of
+ * the batch that was being written, and none of that batch was acknowledged.
+ * But if the writer has told this process that the batch is durable, it is
+ * damage.  If the writer has told this process nothing, it may be either: on
+ * disk both look the same. */
 static void
 tell_damage(struct queue_spool *sp, struct queue_segment *seg, bool is_last)
 {
@@ -109,9 +110,9 @@ static void
 found_end(struct queue_spool *sp, struct queue_segment *seg, uint64_t at)
 {
 	if (seg->state == SEGMENT_ACTIVE && seg->npending > 0) {
-		/* Its writer has said more than is there.  What it is going to
-		 * write there is read later; not at each of its words, for what
-		 * it has said may be long. */
+		/* The writer has called more durable than there is.  Read from
+		 * there again later, since it may write there; but not at each
+		 * of its messages, for the part may be long. */
 		seg->told_damage = seg->pending[0].offset;
 		spool_reader_seek(seg->reader, seg->pending[0].offset);
 		seg->npending = 0;
@@ -155,8 +156,8 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 	};
 }
 
-/* Can a record at its place be that many-th of its segment?  The number bounds
- * the memory for the segment by its length. */
+/* Is the sequence number of the record possible at its offset?  So the length
+ * of the segment bounds the number, and with it the memory for the bitmap. */
 static bool
 is_seq_possible(const struct queue_segment *seg, const struct spool_record *r)
 {
@@ -164,7 +165,8 @@ is_seq_possible(const struct queue_segment *seg, const struct spool_record *r)
 	    r->seq <= (r->offset - SPOOL_PAGE) / SPOOL_ALIGN + 1);
 }
 
-/* What its writer cannot have meant: NULL, or what is wrong. */
+/* Is there something in the record that no honest writer writes?  Return what
+ * is wrong, or NULL. */
 static const char *
 wrong_with(const struct queue_segment *seg, const struct spool_view *view)
 {
@@ -197,9 +199,10 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	}
 	if (queue_segment_is_done(seg, view->record.seq))
 		return 0;
-	/* One from before this process can be deferred already; so can one
-	 * that was put back, if there was no memory to note which of its
-	 * recipients are.  To look for each would cost too much. */
+	/* Only some records can have recipients that are deferred already:
+	 * those from before this process, and those that were put back when
+	 * there was no memory to note which recipients are.  To look in the
+	 * store for every record would cost too much. */
 	if ((record.is_repeated || seg->may_have_rows) &&
 	    (rc = queue_find_rows(sp, &record.place)) == -1)
 		return -1;
@@ -237,7 +240,8 @@ read_some(struct queue_spool *sp, struct queue_segment *seg, unsigned int max,
 		if (rc == 0) {
 			found_end(sp, seg, at);
 			queue_body_all_read(seg);
-			/* what is put back waits without a descriptor */
+			/* records that were put back wait without an open
+			 * file */
 			if (seg->is_read && seg->nheld == 0 && seg->nback > 0)
 				queue_segment_close_file(sp, seg);
 			return n;

@@ -1,9 +1,11 @@
-/* After records are done: use segments again, replace a log that has grown.  What nobody needs: queue_sweep.c.
- * Owns: the order in which these are made durable.
+/* After records are done: recycle segments, replace a log that has grown.
+ * Leftovers of crashes: queue_sweep.c.
+ * Owns: the order in which these changes are made durable.
  *
- * A segment of which every record is done needs no log any more when it has a new
- * generation, in its header and flushed, or when its name is gone, and that is
- * flushed: else a power cut brings back the segment alone. */
+ * The log must keep its entries for a segment until a new generation is in the
+ * header, or the name of the segment is removed, and that has been flushed.
+ * Otherwise a power cut could bring back the segment without the entries, and
+ * its messages would be delivered again. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -24,7 +26,8 @@ is_finished(const struct queue_segment *seg)
 	    seg->nback == 0 && !seg->is_unusable;
 }
 
-/* A writer can have many set aside.  0: no line is due. */
+/* The number of lines that one line about a segment set aside stands for; 0:
+ * write none.  A hostile writer can cause many of them. */
 static uint64_t
 may_tell(struct queue_spool *sp, const struct queue_segment *seg)
 {
@@ -95,8 +98,9 @@ count_all_free(struct queue_spool *sp)
 	(void)spool_scan(sp->config.incoming_dirfd, count_free, sp);
 }
 
-/* Only its writer may have it again, which may still be able to write to it:
- * has it use for one more? */
+/* Is ${seg} to become a free segment?  Only the same writer may get it again,
+ * since that one may still have a descriptor of it.  So the writer must be
+ * there, and must not have enough free segments. */
 static bool
 is_wanted(const struct queue_spool *sp, const struct queue_segment *seg)
 {
@@ -111,7 +115,7 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 {
 	int dirfd = sp->config.incoming_dirfd;
 
-	/* whichever it will be, and whether it succeeds */
+	/* whatever is done to the segment, even if that fails */
 	sp->has_removed = true;
 	if (seg->is_damaged)
 		return set_aside(sp, seg);
@@ -146,8 +150,8 @@ see_leftovers(struct queue_spool *sp)
 	queue_sweep_soon(sp);
 }
 
-/* ${seg} stays for now, with errno.  It waits without a descriptor, which others
- * may need. */
+/* ${seg} could not be recycled, with errno, and stays for now.  Its file is
+ * closed meanwhile: other segments may need the descriptor. */
 static void
 not_disposed(struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -252,7 +256,8 @@ flush_log(struct queue_spool *sp)
 	    acklog_write(sp->acklog);
 }
 
-/* The log forgets the segments that are gone: first their names must be. */
+/* Before the log forgets segments that were removed, the removal of their names
+ * must be on disk. */
 static int
 compact(struct queue_spool *sp)
 {

@@ -1,11 +1,11 @@
 /* A spool whose file system is full, or at its quota.
- * Owns: the order in which idle room is given up, when the reserve is made
- * again.
- * First go the free segments, then the torn ones, which are kept only in case
- * that somebody wants to look (core/spool/spool_torn.h), and then the reserve
- * (core/spool/spool_reserve.h), without which no mail is taken.
- * What the reserve has to do is to record deliveries, so that segments can go;
- * a copy of a deferred message may use no more than half of it. */
+ * Owns: the order in which room is given up, when the reserve is made again.
+ * First the free segments are removed, then the torn ones, which are kept only
+ * so that somebody can look at them (core/spool/spool_torn.h).  Then the
+ * reserve is given up (core/spool/spool_reserve.h); until it is made again, no
+ * new mail is accepted.
+ * The reserve is for records of deliveries, after which segments can be
+ * removed.  Copies of deferred messages may use no more than half of it. */
 
 #include <sys/param.h>
 #include <sys/statvfs.h>
@@ -18,7 +18,7 @@
 #include "core/spool/spool_reserve.h"
 #include "core/spool/spool_torn.h"
 
-#define ENOUGH		4	/* times the reserve is free, before it is made again: workers need some, too */
+#define ENOUGH		4	/* the reserve is made again when so many times its size is free: workers need room, too */
 
 static int
 remove_free(void *closure, enum spool_entry kind, uint64_t, const char *name)
@@ -31,8 +31,9 @@ remove_free(void *closure, enum spool_entry kind, uint64_t, const char *name)
 	return 0;
 }
 
-/* Room for ${octets} more, and an inode?  Quotas of a user are not told, so a
- * reserve may be made again that does not last: see give_time(). */
+/* Is there room for ${octets} more, and for ${nfiles} inodes?  statvfs(3) does
+ * not tell about quotas of a user, so a reserve may be made again and soon be
+ * given up again: see give_time(). */
 static bool
 has_free(const struct queue_spool *sp, uint64_t octets, uint64_t nfiles)
 {
@@ -58,8 +59,8 @@ queue_room_open(struct queue_spool *sp)
 		    "make room on the spool's file system");
 }
 
-/* When to look at the reserve again: the later, the more often in a row it was
- * given up or could not be made. */
+/* Set when to look at the reserve again: later each time that it was given up,
+ * or could not be made, in a row. */
 static void
 give_time(struct queue_spool *sp)
 {
@@ -114,7 +115,7 @@ queue_room_for_copy(const struct queue_spool *sp, uint64_t octets)
 	    spool_reserve_octets(sp->config.incoming_dirfd) / 2, 2);
 }
 
-/* The reserve could not be made, with errno. */
+/* Log, once for each errno, that the reserve could not be made. */
 static void
 not_made(struct queue_spool *sp)
 {

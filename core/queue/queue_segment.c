@@ -4,9 +4,10 @@
  * Reading them: queue_read.c.  Recycling them: queue_recycle.c.
  *
  * States and what makes each transition:
- *	ACTIVE -> DEAD		check_writer(): its lock could be had, so that
+ *	ACTIVE -> DEAD		check_writer(): the segment could be locked, so
  *				its writer is dead, or done with it
- * What a writer says makes the queue look sooner; it changes no state. */
+ * A message of a writer only makes the queue look sooner; it changes no
+ * state. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -236,7 +237,7 @@ now_known(struct queue_spool *sp, struct queue_segment *seg)
 {
 	seg->is_known = true;
 	if (seg->limit != 0 && seg->told_generation != seg->header.generation)
-		seg->limit = 0;		/* late news */
+		seg->limit = 0;		/* it was about an older generation */
 	set_generation(seg, queue_generation_see(sp, seg));
 }
 
@@ -258,7 +259,8 @@ queue_segment_open_file(struct queue_spool *sp, struct queue_segment *seg)
 		errno = EBADMSG;
 		goto err1;
 	}
-	/* an earlier version let a group write, and numbered otherwise */
+	/* in an earlier version a group could write to the segments, and their
+	 * numbers did not tell the writer */
 	seg->is_early = (st.st_mode & S_IWGRP) != 0;
 	if (!seg->is_known)
 		now_known(sp, seg);
@@ -272,8 +274,9 @@ err1:
 	return -1;
 }
 
-/* An entry of the log, before it is known which segments there are.  One that
- * there is no memory for would be delivered again. */
+/* Take an entry of the log, before it is known which segments there are.  If
+ * there is no memory for it, the message would be delivered again: so the start
+ * fails. */
 static void
 replay(void *closure, const struct acklog_entry *e)
 {
@@ -300,8 +303,8 @@ replay(void *closure, const struct acklog_entry *e)
 		queue_partial_drop(seg, e->seq);
 }
 
-/* Does the file that ${seg} has open bear its name?  Also note when it was
- * written to, as nobody does any more. */
+/* Is the file that ${seg} has open still the one with this name?  Also note
+ * when it was last written to: no process writes to it any more. */
 static bool
 has_name(const struct queue_spool *sp, struct queue_segment *seg)
 {
@@ -370,7 +373,8 @@ check_writer(struct queue_spool *sp, struct queue_segment *seg)
 	seg->durable = MIN(seg->limit, seg->header.size_octets);
 	seg->limit = SPOOL_TO_END;
 	seg->trouble_ms = 0;
-	/* what was written while it was read may have looked like damage */
+	/* a record that was being written when it was read may have looked
+	 * damaged: read all of the segment again */
 	if (seg->has_skipped)
 		seg->rewind_ms = sp->now_ms;
 	/* a reader that checks bodies, too: the last ones may be torn */
@@ -408,7 +412,7 @@ scan_entry(void *closure, enum spool_entry kind, uint64_t id, const char *)
 	seg->is_present = true;
 	seg->is_old = sp->is_first_scan;
 	seg->old_end = seg->is_old ? UINT64_MAX : 0;
-	/* One that cannot be opened now: check_writer() tries it again. */
+	/* if the file cannot be opened now, check_writer() tries again */
 	if (queue_segment_open_file(sp, seg) == 0)
 		queue_segment_close_file(sp, seg);
 	return 0;
@@ -444,10 +448,12 @@ queue_segments_open(struct queue_spool *sp)
 		    "replay");
 		goto err1;
 	}
-	/* What was replayed is forgotten below unless the scan has found its
-	 * segment, and then would be delivered again. */
+	/* An entry whose segment the scan does not find is forgotten below.  So
+	 * a scan that has failed must not count: messages would be delivered
+	 * again. */
 	sp->is_first_scan = true;
-	/* by the process before this one; it need not be on disk */
+	/* the process before this one may have removed names, and that need not
+	 * be on disk yet */
 	sp->has_removed = true;
 	if (queue_segment_scan(sp) == -1)
 		goto err1;
@@ -457,7 +463,7 @@ queue_segments_open(struct queue_spool *sp)
 			has_gone(sp, seg);
 	return 0;
 err1:
-	/* nothing may replace the log by what is known here */
+	/* the log must not be replaced by what is in memory now */
 	saved = errno;
 	acklog_free(sp->acklog);
 	sp->acklog = NULL;
@@ -491,8 +497,9 @@ first_told(struct queue_spool *sp, uint64_t id, uint64_t generation)
 		queue_segment_free(sp, seg);
 		return NULL;
 	}
-	/* No descriptors or memory.  The worker may have nothing more to tell
-	 * for a long time, so believe it until the file can be opened. */
+	/* There are no descriptors or no memory.  The worker may send no more
+	 * messages for a long time, so use its generation until the file can be
+	 * opened. */
 	set_generation(seg, generation);
 	return seg;
 }
@@ -503,9 +510,9 @@ queue_segment_owns(const struct queue_segment *seg, uint64_t id)
 	return seg->is_early || spool_number(id) == spool_number(seg->id);
 }
 
-/* The writer of ${seg}, which has been read, says that there is more.  To search
- * for it may take long, so only until once there was nothing: an honest writer
- * tells of what is there. */
+/* The writer of ${seg}, which has been read to its end, says that there is
+ * more: read on.  To search for more takes long.  So if nothing is found once,
+ * the writer is not believed again: an honest writer says only what is true. */
 static void
 read_on(struct queue_spool *sp, struct queue_segment *seg, uint64_t end)
 {
@@ -535,7 +542,7 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 		return;
 	if (seg->is_unusable || seg->is_early ||
 	    (seg->is_known && seg->header_generation != generation))
-		return;		/* late news */
+		return;		/* it was about an older generation */
 	/* One that is known is opened when its turn to be read has come: its
 	 * writer can speak of as many as it likes. */
 	if (!seg->is_known && queue_segment_open_file(sp, seg) == -1) {
@@ -545,7 +552,7 @@ queue_segment_committed(void *store, unsigned int writer, uint64_t segment,
 		seg->trouble_ms = sp->now_ms + QUEUE_TROUBLE_MS;
 		seg->told_generation = generation;
 	} else if (seg->header_generation != generation) {
-		return;		/* known only now: late news */
+		return;		/* about an older generation, as the header says */
 	} else if (end > seg->header.size_octets || end < SPOOL_PAGE) {
 		queue_segment_wrong_end(sp, seg, end);
 		return;

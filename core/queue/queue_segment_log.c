@@ -1,6 +1,6 @@
-/* What the log has of segments.
- * Owns: how much that may be: what a worker writes into its segments, and says
- * of them, may be as bad as it likes. */
+/* Lines of the log about segments.
+ * Owns: the bounds on their number: a hostile worker can cause any number of
+ * errors by what it writes to its segments and what it says about them. */
 
 #include "core/queue/queue_spool_int.h"
 

@@ -180,7 +180,7 @@ spool_open_body(void *store, const struct queue_place *place)
 
 /* --- acknowledgements ----------------------------------------------------- */
 
-/* A record has to be read again later. */
+/* A record of ${seg} has to be read again later. */
 static void
 read_again(struct queue_spool *sp, const struct queue_place *place)
 {
@@ -401,8 +401,8 @@ remove_files(struct queue_spool *sp, const struct queue_change *changes,
 	}
 }
 
-/* The rows could not be written.  A file under an id of the queue's own would
- * not be found when its record is tried again. */
+/* The rows could not be written: remove the files that have an id of the
+ * queue's own.  When their records are tried again, they get other ids. */
 static void
 remove_minted(struct queue_spool *sp, const struct queue_change *changes,
     size_t n)

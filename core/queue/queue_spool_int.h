@@ -18,9 +18,9 @@
 #define QUEUE_READ_QUANTUM	256	/* records of one segment before the next has its turn */
 #define QUEUE_READ_PASS		2048	/* records in one pass */
 #define QUEUE_PENDING_MAX	8	/* damages of which it is not known yet whether a whole record follows */
-#define QUEUE_DAMAGE_LINES	16	/* in the log in LOG_BOUND_MS, of the segments of each writer */
-#define QUEUE_DAMAGE_OCTETS	8192	/* of damage are as much work as a record */
-#define QUEUE_FREE_MAX		24	/* free segments kept, a part of them for each writer; more are removed */
+#define QUEUE_DAMAGE_LINES	16	/* lines in LOG_BOUND_MS about damage in the segments of one writer */
+#define QUEUE_DAMAGE_OCTETS	8192	/* to search so many damaged octets counts as one record of work */
+#define QUEUE_FREE_MAX		24	/* free segments kept, an equal part for each writer; more are removed */
 #define QUEUE_SEQ_MAX		(1U << 24) /* records of one segment: bounds its bitmap */
 #define QUEUE_GENERATION_MAX	(1ULL << 62) /* more than can be counted to: a header with more is forged */
 #define QUEUE_GIVEN		64	/* segments of each writer of which the generation is remembered when they are used again; more than QUEUE_FREE_MAX */
@@ -33,11 +33,11 @@
 #define QUEUE_SCAN_MS		30000	/* between looks for segments that no worker has told of */
 #define QUEUE_SWEEP_MS		600000	/* between sweeps: bodies that no record names */
 #define QUEUE_SWEEP_STEP_MS	50	/* between the steps of a sweep */
-#define QUEUE_SWEEP_GRACE_S	2	/* a sweep leaves younger files; less than QUEUE_DEATH_MS */
+#define QUEUE_SWEEP_GRACE_S	2	/* a sweep does not touch younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
-#define QUEUE_RESERVE_MAX_MS	8000	/* the same, when it could not be made or did not last */
-#define QUEUE_RESERVE_LAST_MS	60000	/* it has lasted */
+#define QUEUE_RESERVE_MAX_MS	8000	/* the most, when it could not be made or was soon given up again */
+#define QUEUE_RESERVE_LAST_MS	60000	/* a reserve that was not given up for so long has lasted */
 
 /* The recipients that are done of a record that is not */
 struct queue_partial {
@@ -74,18 +74,18 @@ struct queue_segment {
 	struct spool_header header;
 	bool		 is_present;	/* the file is there */
 	bool		 is_known;	/* the header has been read */
-	bool		 may_have_rows;	/* of this generation: some have, though it is new */
-	bool		 is_early;	/* written by an earlier version: its number is not its writer's */
+	bool		 may_have_rows;	/* records of this generation may be deferred already, though none was read */
+	bool		 is_early;	/* written by an earlier version: its number does not tell the writer */
 	bool		 is_sealed;	/* its writer has said that it was done */
 	bool		 is_old;	/* from before this process */
 	uint64_t	 old_end;	/* records before it may have been in flight then */
 	bool		 is_read;	/* to the end mark, with the state DEAD */
 	uint64_t	 read_end;	/* where that was */
-	bool		 is_reading_on;	/* from there, for its writer said so */
-	bool		 is_at_end;	/* there was nothing: its writer is not believed any more */
-	bool		 has_skipped;	/* damage, while its writer had it locked */
-	bool		 is_damaged;	/* what was committed is not there any more */
-	bool		 is_doubtful;	/* it may have been, or was being written */
+	bool		 is_reading_on;	/* reads on after that, since its writer said that there is more */
+	bool		 is_at_end;	/* there was no more: its writer is not believed again */
+	bool		 has_skipped;	/* damage was skipped while its writer had it locked */
+	bool		 is_damaged;	/* octets that were committed are damaged */
+	bool		 is_doubtful;	/* its last batch is torn, or was committed and is damaged */
 	bool		 is_unusable;	/* header damaged */
 	enum segment_state state;
 	uint64_t	 limit;
@@ -100,11 +100,11 @@ struct queue_segment {
 	size_t		 done_octets;
 	struct queue_partials partials;
 	size_t		 nheld;		/* messages that the queue works on */
-	int64_t		 written_ns;	/* of one in the state DEAD: when last, by the wall clock */
+	int64_t		 written_ns;	/* state DEAD: when it was last written to, by the wall clock */
 	size_t		 nback;		/* records put back, to be read again */
-	struct queue_ids back;	/* the bodies that they name */
+	struct queue_ids back;	/* the bodies that these records name */
 	struct queue_ids back_before;	/* the same, before the last rewind, until it is read to the end again */
-	bool		 has_back_unknown;	/* there was no memory for some */
+	bool		 has_back_unknown;	/* there was no memory to note some of them */
 	unsigned int	 nrewinds;
 	int64_t		 rewind_ms;	/* when to read them again; 0: not */
 	int64_t		 trouble_ms;	/* not before that */
@@ -115,7 +115,7 @@ RB_HEAD(queue_segments, queue_segment);
 /* The file of a body whose record is done */
 struct queue_body {
 	uint64_t	 id;
-	int64_t		 written_ns;	/* of its record's segment */
+	int64_t		 written_ns;	/* written_ns of the segment with the record */
 };
 
 /* A segment that has been given to its writer to be used again */
@@ -125,7 +125,7 @@ struct queue_generation {
 
 /* A writer, by its number */
 struct queue_writer {
-	unsigned int	 nchannels;	/* to it; 0: it is not there */
+	unsigned int	 nchannels;	/* open channels to it; 0: it has ended */
 	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
 	struct queue_generation *given;	/* QUEUE_GIVEN of them, or NULL; segment 0: unused */
 	unsigned int	 ngiven;	/* written there so far */
@@ -147,7 +147,7 @@ struct queue_spool {
 	struct spool_readbuf *readbuf;
 
 	struct queue_writer writers[1 << SPOOL_NUMBER_BITS];
-	unsigned int	 nwriters;	/* that are there */
+	unsigned int	 nwriters;	/* with a channel */
 	struct log_bound foreign_bound;	/* of lines about foreign segments */
 	struct log_bound open_bound;	/* of lines about segments that cannot be opened */
 	struct log_bound read_bound;	/* or read */
@@ -157,22 +157,22 @@ struct queue_spool {
 	size_t		 nopen;		/* segments with a descriptor, but for those in the state ACTIVE */
 	size_t		 nheld;
 	bool		 is_first_scan;
-	bool		 has_removed;	/* segments' names, perhaps not yet on disk */
+	bool		 has_removed;	/* names of segments were removed, perhaps not yet on disk */
 
-	int64_t		 unread_early_ns; /* the same, of segments of an earlier version */
+	int64_t		 unread_early_ns; /* unread_ns of struct queue_writer, for segments of an earlier version */
 	struct queue_body *bodies;	/* to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;
 
-	bool		 is_short;	/* of room: the reserve is given up */
+	bool		 is_short;	/* there is no room: the reserve is given up */
 	unsigned int	 nroom;		/* free segments just removed */
-	struct spool_sweep *sweep;	/* that is under way, or NULL */
+	struct spool_sweep *sweep;	/* in progress, or NULL */
 	int64_t		 sweep_began_ms;
 	int64_t		 sweep_again_ms; /* from its end to the next one */
-	int64_t		 sweep_wanted_ms; /* one must begin then, or later */
+	int64_t		 sweep_wanted_ms; /* a sweep must begin at that time or later */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;	/* next look */
 	int64_t		 reserve_wait_ms; /* to the look after it was given up */
-	int64_t		 room_ms;	/* when it was last made again */
+	int64_t		 room_ms;	/* when the reserve was last made again */
 	int		 reserve_errnum; /* last logged */
 	int		 replay_errnum;	/* an entry of the log could not be kept */
 	int		 recycle_errnum;	/* last logged */
@@ -187,12 +187,13 @@ int queue_segment_open_file(struct queue_spool *sp,
 void queue_segment_close_file(struct queue_spool *sp,
     struct queue_segment *seg);
 void queue_segment_free(struct queue_spool *sp, struct queue_segment *seg);
-/* queue_segment_scan(sp): Find segments that no worker has told of: at the
- * start, and when a worker has died before it could tell.  Return 0, or -1
- * having logged why. */
+/* queue_segment_scan(sp): Find segments that no worker has told this process
+ * of: at the start, and when a worker has died before it could do so.  Return
+ * 0, or -1 having logged why. */
 int queue_segment_scan(struct queue_spool *sp);
-/* queue_segment_check_writers(sp, is_any): See whose writers are dead or done;
- * unless ${is_any}, only where they have said so. */
+/* queue_segment_check_writers(sp, is_any): Find the segments whose writer is
+ * dead or done with them; unless ${is_any}, look only at those that the writer
+ * has called done. */
 void queue_segment_check_writers(struct queue_spool *sp, bool is_any);
 void queue_segment_committed(void *store, unsigned int writer,
     uint64_t segment, uint64_t generation, uint64_t end, bool is_sealed);
@@ -224,14 +225,14 @@ int queue_generation_next(struct queue_spool *sp, struct queue_segment *seg);
 void queue_generations_free(struct queue_spool *sp);
 
 /* core/queue/queue_segment_log.c
- * queue_segment_damage(sp, seg, damage, is_torn): Log it.  ${is_torn}: it is the
- * rest of a batch that no client was told of.
- * queue_segment_trouble(sp, seg, is_open): ${seg} cannot be opened now, or, when
- * it ${is_open}, be read; log errno and what to do about it.
- * queue_segment_foreign(sp, writer, segment): A worker speaks of a segment that
- * is not its own.
- * queue_segment_wrong_end(sp, seg, end): The writer of ${seg} says that it ends
- * where it cannot. */
+ * queue_segment_damage(sp, seg, damage, is_torn): Log the damage.  ${is_torn}:
+ * it is the rest of a batch that was not acknowledged.
+ * queue_segment_trouble(sp, seg, is_open): ${seg} cannot be opened now, or,
+ * with ${is_open}, cannot be read; log errno and what to do about it.
+ * queue_segment_foreign(sp, writer, segment): Log that a worker has named a
+ * segment that is not its own.
+ * queue_segment_wrong_end(sp, seg, end): Log that the writer of ${seg} has
+ * named an end that is not possible. */
 void queue_segment_damage(struct queue_spool *sp, struct queue_segment *seg,
     const struct spool_damage *damage, bool is_torn);
 void queue_segment_trouble(struct queue_spool *sp,
@@ -256,19 +257,19 @@ void queue_rewind(struct queue_spool *sp);
 int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
 
-/* core/queue/queue_origin.c; of new messages
- * queue_find_rows(sp, place): Set kept_id if there are rows of it.  Return 1:
- * there are; 0: there are none; -1 with errno.
- * queue_find_id(sp, place): Set kept_id, whether there are or not.  Return 0, or
- * -1 with errno. */
+/* core/queue/queue_origin.c, for new messages
+ * queue_find_rows(sp, place): If the message has rows in the deferred store,
+ * set place->kept_id.  Return 1: it has; 0: it has none; -1 with errno.
+ * queue_find_id(sp, place): Set place->kept_id, whether it has rows or not.
+ * Return 0, or -1 with errno. */
 int queue_find_rows(struct queue_spool *sp, struct queue_place *place);
 int queue_find_id(struct queue_spool *sp, struct queue_place *place);
 
 /* core/queue/queue_room.c
- * queue_room_open(sp): Go on as the process before this one: with the reserve
- * given up, if it is.
- * queue_room_make(sp): After a failure with errno.  Return whether it is worth
- * to try again, since the file system was full and idle room was given up.
+ * queue_room_open(sp): Find out whether the process before this one has given
+ * up the reserve.
+ * queue_room_make(sp): After a failure with errno: if the file system is full,
+ * give up room.  Return whether that was done, so that the caller tries again.
  * queue_room_for_copy(sp, octets): May a message of that size be copied now?
  * queue_room_check(sp): Make the reserve again, if there is room. */
 void queue_room_open(struct queue_spool *sp);
@@ -286,13 +287,15 @@ void queue_maintain_log(struct queue_spool *sp);
 /* core/queue/queue_body.c
  * queue_body_done(sp, seg, id): The record in ${seg} that names body.${id} is
  * done.
- * queue_bodies_remove(sp): The log is on disk: remove those that are done with.
- * queue_body_put_back(seg, id): A record of ${seg} that names it waits there.
- * queue_body_rewind(seg), queue_body_all_read(seg): All of ${seg} is going to be
- * read again; has been.
- * queue_body_keep(sp, seg, id): It is not what the record in ${seg} says, which
- * is given up.  Unless another record may name it, give it a name that nothing
- * here removes. */
+ * queue_bodies_remove(sp): The log is on disk: remove the bodies that are done
+ * with.
+ * queue_body_put_back(seg, id): A record of ${seg} that names body.${id} was
+ * put back, to be read again.
+ * queue_body_rewind(seg): All of ${seg} is going to be read again.
+ * queue_body_all_read(seg): All of it has been read.
+ * queue_body_keep(sp, seg, id): body.${id} does not match its record in ${seg},
+ * and the message is given up.  Rename the body to damaged.body.ID, unless
+ * another record may name it. */
 void queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
     uint64_t id);
 void queue_bodies_remove(struct queue_spool *sp);
@@ -303,9 +306,10 @@ void queue_body_keep(struct queue_spool *sp, const struct queue_segment *seg,
     uint64_t id);
 
 /* core/queue/queue_sweep.c
- * queue_sweep(sp): When sweep_ms has come: begin a sweep, or go on with it a
- * little; set sweep_ms.  queue_sweep_soon(sp): There is more to remove.
- * queue_sweep_stop(sp): Forget the one that is under way. */
+ * queue_sweep(sp): When sweep_ms has come: begin a sweep, or do the next step
+ * of it; set sweep_ms.
+ * queue_sweep_soon(sp): There may be more to remove: sweep soon.
+ * queue_sweep_stop(sp): End the sweep that is in progress. */
 void queue_sweep(struct queue_spool *sp);
 void queue_sweep_soon(struct queue_spool *sp);
 void queue_sweep_stop(struct queue_spool *sp);

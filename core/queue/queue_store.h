@@ -34,10 +34,10 @@ struct queue_file {
 /* Where a message is */
 struct queue_place {
 	uint64_t	 id;		/* of the message */
-	uint64_t	 kept_id;	/* of a new one, where the deferred ones are; 0: not known */
+	uint64_t	 kept_id;	/* a new message's id in the deferred store; 0: not known */
 	struct queue_file *file;	/* of new messages; NULL: it is deferred */
 	uint64_t	 offset;	/* of its record in the file */
-	struct spool_origin origin;	/* where it was accepted; of a deferred one as its row has it */
+	struct spool_origin origin;	/* where it was accepted; for a deferred message, what its row says */
 	bool		 has_body;	/* the body has a file of its own */
 };
 
@@ -65,15 +65,15 @@ struct queue_store_user {
 	int	(*take)(struct queue *q, const struct queue_record *record);
 	/* forget(q, file): It is about to be closed: no job names it now. */
 	void	(*forget)(struct queue *q, struct queue_file *file);
-	/* holds(q, id): How many new messages with that id are being worked
-	 * on. */
+	/* holds(q, id): How many new messages with that id the queue has in
+	 * memory. */
 	unsigned int (*holds)(struct queue *q, uint64_t id);
 };
 
 /* A change of the deferred rows */
 struct queue_change {
 	enum { CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP } kind;
-	struct deferred_row row;	/* DROP: id and rcpt_index or QUEUE_RCPT_ALL alone; the store knows the origin */
+	struct deferred_row row;	/* DROP: only id, and rcpt_index or QUEUE_RCPT_ALL; the store knows the origin */
 	const struct queue_place *place;	/* of PUT */
 };
 

@@ -1,6 +1,6 @@
-/* What crashes and writers that have ended have left in incoming/.
- * Owns: when a sweep begins, how fast it goes on, what the log has of it.
- * What may be removed: core/spool/spool_sweep.h. */
+/* Removal of files that crashes and dead writers have left in incoming/.
+ * Owns: when a sweep begins, how fast it goes on, its lines in the log.
+ * Which files may be removed: core/spool/spool_sweep.h. */
 
 #include "core/queue/queue_spool_int.h"
 
@@ -24,7 +24,8 @@ body_is_known(void *closure, uint64_t id)
 	return sp->user->holds(sp->queue, id) > 0;
 }
 
-/* The next sweep may find them free to go, if nobody has to do anything. */
+/* Bodies could not be removed.  Where a later sweep may remove them without
+ * help, sweep again soon; else log what an administrator can do. */
 static void
 bodies_kept(void *closure, unsigned int number, unsigned int n,
     enum spool_sweep_why why)
@@ -62,8 +63,8 @@ remove_free(void *closure, enum spool_entry kind, uint64_t id,
 	return 0;
 }
 
-/* Remove the free segments of writers that are gone, and what was kept for long
- * enough; begin to look for bodies that no record names. */
+/* Remove the free segments of writers that have ended, and torn segments that
+ * were kept for long enough; begin to look for bodies that no record names. */
 static void
 begin(struct queue_spool *sp)
 {
@@ -109,7 +110,7 @@ queue_sweep(struct queue_spool *sp)
 void
 queue_sweep_soon(struct queue_spool *sp)
 {
-	/* one that is under way, or begins before, does not see it */
+	/* a sweep that is in progress, or begins before that time, misses it */
 	sp->sweep_wanted_ms = sp->now_ms + QUEUE_DEATH_MS;
 	if (sp->sweep == NULL)
 		sp->sweep_ms = MIN(sp->sweep_ms, sp->sweep_wanted_ms);
