@@ -1,5 +1,5 @@
-/* Capabilities, without a library: two system calls and a few of prctl(2).
- * Owns: the five sets. */
+/* Capabilities without libcap: two system calls and a few calls of prctl(2).
+ * Owns: the five sets of capabilities. */
 
 #include "core/process/caps.h"
 
@@ -29,7 +29,7 @@ caps_bound(uint64_t keep)
 {
 	int cap, rc;
 
-	/* EINVAL: the kernel knows no more */
+	/* EINVAL: the kernel has no more capabilities */
 	for (cap = 0; cap < 64 && (rc = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) !=
 	    -1; cap++)
 		if (rc == 1 && (keep & CAPS_BIT(cap)) == 0 &&

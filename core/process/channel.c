@@ -19,8 +19,9 @@
 #include "core/util/fileio.h"
 
 #define WIRE_ALIGN	8	/* base and entries start at multiples of this */
-/* All that the kernel lets a peer send with one packet (SCM_MAX_FD), so that
- * those that do not belong are closed here, and not by the kernel, which would
+/* The most descriptors that a peer can send with one packet (SCM_MAX_FD).
+ * There is room for all of them, so that this process closes those that do not
+ * belong there.  If there was no room, the kernel would close them, and would
  * wait for a socket that lingers. */
 #define WIRE_FDS_MAX	253
 
@@ -410,8 +411,8 @@ channel_shut(struct channel *c)
 	(void)shutdown(c->fd, SHUT_RD);
 }
 
-/* What the peer has sent and nobody has read: the kernel would close the
- * descriptors in it, and wait for those that linger. */
+/* Read the packets that are left, and close the descriptors in them.  Else the
+ * kernel would close these, and would wait for a socket that lingers. */
 static void
 discard_unread(struct channel *c)
 {

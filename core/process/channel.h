@@ -63,10 +63,10 @@ unsigned int channel_peer(const struct channel *c);
 int channel_send(struct channel *c, unsigned int type, const void *base,
     const void *entries, unsigned int nentries, int fd);
 
-/* channel_packet(row, type, base, packet_r, max): The octets of a message
- * without entries and descriptor, for one that is sent with send(2) where
- * channel_send() cannot be called; ${base} stands at CHANNEL_BASE_AT.  Return
- * their number, or 0: they are more than ${max}. */
+/* channel_packet(row, type, base, packet_r, max): Write the packet of a message
+ * without entries and descriptor to ${packet_r}, to be sent with send(2) where
+ * channel_send() cannot be called.  ${base} is at CHANNEL_BASE_AT in it.
+ * Return the number of octets, or 0: they are more than ${max}. */
 #define CHANNEL_BASE_AT	8
 size_t channel_packet(const struct channel_row *row, unsigned int type,
     const void *base, void *packet_r, size_t max);
@@ -76,9 +76,9 @@ size_t channel_packet(const struct channel_row *row, unsigned int type,
 bool channel_wants_write(const struct channel *c);
 int channel_flush(struct channel *c);
 
-/* channel_is_short(c): What is kept waits for the kernel, which has no memory, or
- * lets no more descriptors be in transit: the socket can be written to all the
- * same, and nothing says when to try again. */
+/* channel_is_short(c): Messages wait because the kernel has no memory, or
+ * allows no more descriptors in transit.  poll(2) calls the socket writable all
+ * the same, so the caller has to try again after some time. */
 bool channel_is_short(const struct channel *c);
 
 /* channel_recv(c, &msg_r): Return 1 with a message, 0 when the peer is gone,
@@ -88,8 +88,8 @@ bool channel_is_short(const struct channel *c);
  * if the sender waits for an answer, and call again). */
 int channel_recv(struct channel *c, struct channel_msg *msg_r);
 
-/* channel_shut(c): The peer can send no more; what it has sent before can still
- * be read, and then channel_recv() returns 0. */
+/* channel_shut(c): From now on the peer can send nothing.  What it has sent
+ * before can still be read; after that channel_recv() returns 0. */
 void channel_shut(struct channel *c);
 
 /* channel_wipe(c): Overwrite the message that channel_recv() gave last, which

@@ -22,7 +22,7 @@
 #define VERSION			1	/* flag of NR_CREATE_RULESET */
 #define RULE_PATH_BENEATH	1
 
-/* Before version 2 no file could be moved to another folder. */
+/* In version 1 a process with rules could move no file to another folder. */
 #define VERSION_LEAST		2
 #define VERSION_TRUNCATE	3
 #define VERSION_NET		4
@@ -124,7 +124,7 @@ landlock_rules(const struct landlock_path *paths, size_t n,
 		*has_r |= LANDLOCK_SCOPE;
 	} else if (version >= VERSION_NET)
 		octets = offsetof(struct ruleset, scoped);
-	/* the kernel makes it close-on-exec */
+	/* the kernel makes the descriptor close-on-exec */
 	if ((fd = (int)syscall(NR_CREATE_RULESET, &set, octets, 0)) == -1)
 		return -1;
 	for (i = 0; i < n; i++)

@@ -69,7 +69,8 @@ flush_locked(void)
 	memmove(g.buf, g.buf + n, g.used);
 }
 
-/* Lines for a file are none for the logger. */
+/* Drop the lines in the buffer: those for a file have another form than those
+ * for the logger. */
 static void
 forget_locked(void)
 {

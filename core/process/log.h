@@ -17,7 +17,8 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG };
 
-/* LOG_TO_LOGGER: to the process that writes the lines of all (log_record.h) */
+/* LOG_TO_LOGGER: to the process that writes the lines of all processes
+ * (log_record.h) */
 enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG, LOG_TO_LOGGER };
 
 #define LOG_LINE_MAX	2048	/* octets of a line; what is longer is cut */

@@ -125,7 +125,7 @@ escape(unsigned char c, char out[4])
 	return 4;
 }
 
-#define BLOCK	32	/* octets looked at together, by vector instructions */
+#define BLOCK	32	/* octets checked together, so that the compiler uses vector instructions */
 
 static const char *
 skip_printable(const char *p, const char *end)

@@ -13,15 +13,16 @@
 
 struct log_line {
 	size_t	 len;
-	size_t	 room;		/* octets that it may have, but for its end */
-	bool	 is_cut;	/* it was full: the rest is left out */
+	size_t	 room;		/* octets that the line may have, without its end */
+	bool	 is_cut;	/* the line was full: the rest is left out */
 	char	 buf[LOG_LINE_MAX];
 };
 
 /* log_line_init(l): Empty. */
 void log_line_init(struct log_line *l);
 
-/* log_line_leave(l, octets): Have so much less room from now on. */
+/* log_line_leave(l, octets): From now on the line has room for so many octets
+ * less. */
 void log_line_leave(struct log_line *l, size_t octets);
 
 /* log_line_text(l, s, len): Append ${len} octets as they are. */

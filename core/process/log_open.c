@@ -32,7 +32,8 @@ open_syslog(void)
 }
 
 /* A non-blocking descriptor for stderr.  O_NONBLOCK is a flag of the open file,
- * which the shell may share: so open it anew, or else use it as it is. */
+ * which the shell may share.  So open the file again; if that fails, use stderr
+ * as it is. */
 static int
 open_stderr(void)
 {

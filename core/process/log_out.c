@@ -31,7 +31,8 @@ log_out_set(struct log_out *o, enum log_kind kind, int fd)
 	if (kind >= LOG_TO_SYSLOG || fstat(fd, &st) == -1 ||
 	    S_ISREG(st.st_mode))
 		return;
-	/* up to PIPE_BUF octets are one write: processes do not mix lines */
+	/* up to PIPE_BUF octets are written as a whole: lines of several
+	 * processes are not mixed */
 	o->write_max = PIPE_BUF;
 	flags = fcntl(fd, F_GETFL);
 	o->may_block = flags == -1 || (flags & O_NONBLOCK) == 0;

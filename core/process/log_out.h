@@ -23,9 +23,9 @@ struct log_out {
 void log_out_set(struct log_out *o, enum log_kind kind, int fd);
 
 /* log_out_write(o, lines, len, &lost): Write as many of the ${len} octets of
- * whole lines as are taken now.  Return their number; o->is_dead when it has
- * failed for good; adds to ${*lost} the lines that can never be written, which
- * count as written. */
+ * ${lines}, which are whole lines, as can be written without waiting.  Return
+ * their number; o->is_dead is set when writing has failed for good.  Lines that
+ * can never be written count as written, and are added to *lost. */
 size_t log_out_write(struct log_out *o, const char *lines, size_t len,
     uint64_t *lost);
 

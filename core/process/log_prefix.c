@@ -19,7 +19,7 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { "debug", 7 },
 };
 
-/* The time to the second, as of the last line. */
+/* The time stamp of the last line, up to the second. */
 static struct {
 	time_t	 second;
 	bool	 is_syslog;

@@ -28,8 +28,8 @@ void log_ident_set(struct log_ident *id, const char *name, pid_t pid);
 /* log_prefix_setup(): Read the time zone, which a chroot would hide. */
 void log_prefix_setup(void);
 
-/* log_prefix(l, kind, id, level): The beginning of a line up to "event=".  Not
- * from two threads at once. */
+/* log_prefix(l, kind, id, level): Append the beginning of a line up to
+ * "event=".  Not from two threads at once. */
 void log_prefix(struct log_line *l, enum log_kind kind,
     const struct log_ident *id, enum log_level level);
 

@@ -3,7 +3,7 @@
  * Owns: the form of a record.  A line in it is a digit, the level; the text,
  * "event key=value ..."; a newline.  The time and the name of the process are
  * not in it: the logger adds them.
- * Its reader takes it for hostile. */
+ * The logger must expect any octets: the sender may be hostile. */
 
 #ifndef CORE_PROCESS_LOG_RECORD_H
 #define CORE_PROCESS_LOG_RECORD_H
@@ -15,8 +15,9 @@
 
 #define LOG_RECORD_MAX	16384	/* octets: some seventy lines */
 
-/* log_record_begin(l, level): The beginning of a line in a record, up to its
- * event.  Room is left for what the logger puts before it. */
+/* log_record_begin(l, level): Begin a line of a record, up to its event.  The
+ * line gets less room, since the logger puts the time and the process before
+ * it. */
 void log_record_begin(struct log_line *l, enum log_level level);
 
 struct log_record_line {
@@ -25,10 +26,10 @@ struct log_record_line {
 	size_t		 len;
 };
 
-/* log_record_next(rec, len, &at, &line_r): The line at ${*at} of the ${len}
- * octets of a record; ${*at} is then where the next one begins.  Return 1; 0 at
- * the end; -1 when it is none: its level is unknown or it has no event.  The
- * rest of its text may hold any octets but newlines. */
+/* log_record_next(rec, len, &at, &line_r): Find the line at ${*at} in the
+ * ${len} octets of a record, and set ${*at} to the beginning of the next one.
+ * Return 1; 0 at the end; -1: the line is not valid, its level is unknown or it
+ * has no event.  The rest of its text may have any octets but newlines. */
 int log_record_next(const char *rec, size_t len, size_t *at,
     struct log_record_line *line_r);
 

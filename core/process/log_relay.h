@@ -1,5 +1,5 @@
-/* The log of the one process that writes the lines of the others.  They go
- * through its own log: log.h. */
+/* For the logger, which writes the lines of the other processes: these go
+ * through its own log (log.h). */
 
 #ifndef CORE_PROCESS_LOG_RELAY_H
 #define CORE_PROCESS_LOG_RELAY_H
@@ -13,13 +13,13 @@
 /* log_has_room(): Is there room for a line, perhaps after a flush? */
 bool log_has_room(void);
 
-/* log_relay(who, level, text, len): A line of the process ${who}, now: ${text}
- * is "event key=value ...", in which octets that are not printable ASCII are
- * escaped.  Return whether there was room for it. */
+/* log_relay(who, level, text, len): Log a line of the process ${who}, with the
+ * present time.  ${text} is "event key=value ..."; octets that are not
+ * printable ASCII are escaped.  Return whether there was room for it. */
 bool log_relay(const struct log_ident *who, enum log_level level,
     const char *text, size_t len);
 
-/* log_is_written(): Has all been written that log_relay() has taken? */
+/* log_is_written(): Have all lines been written that log_relay() has taken? */
 bool log_is_written(void);
 
 #endif

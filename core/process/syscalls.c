@@ -1,11 +1,11 @@
 /* The filter of system calls; see syscalls.h.
- * Owns: the rules for arguments, the forms that a call has on other machines, the
- * action, SIGSYS.
+ * Owns: the rules for arguments, the forms that a call has on other machines,
+ * the action for a call that is refused, the handler of SIGSYS.
  *
  * The action is SECCOMP_RET_TRAP: the call is not made, and the thread gets
- * SIGSYS, whose handler says which call it was and dies of the same signal.  The
- * handler cannot be changed, since rt_sigaction is refused.  Where SIGSYS is
- * blocked or ignored, the kernel kills. */
+ * SIGSYS, whose handler says which call it was and dies of the same signal.
+ * The handler cannot be changed, since rt_sigaction is refused.  Where SIGSYS
+ * is blocked or ignored, the kernel kills. */
 
 #include "core/process/syscalls.h"
 
@@ -30,8 +30,9 @@
 
 #define FILE_CHANGES	(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)
 
-/* A word is allowed by each of its rows, and a row wants all its arguments.
- * Only the lower half of an int counts. */
+/* The rules.  A call is allowed if one of the rows of its word matches, and a
+ * row matches if all its arguments do.  Of an int only the lower half of the
+ * register is compared. */
 static const struct rule {
 	const char		*word;
 	const char		*call;
@@ -40,14 +41,16 @@ static const struct rule {
 } rules[] = {
 #define NONE(arg, bits)	{ arg, SCMP_CMP_MASKED_EQ, bits, 0 }
 #define IS(arg, value)	{ arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value }
-	/* no code.  On s390 what is asked for lies in memory */
+	/* no memory with code.  On s390 the arguments are in memory, where the
+	 * filter cannot look */
 #ifdef __s390__
 	{ "mmap", "mmap", 0, { { 0 } } },
 #else
 	{ "mmap", "mmap", 1, { NONE(2, PROT_EXEC) } },
 #endif
 	{ "mprotect", "mprotect", 1, { NONE(2, PROT_EXEC) } },
-	/* descriptors: never who gets a signal (F_SETOWN), or a pipe's size */
+	/* descriptors; never F_SETOWN, which chooses who gets a signal, or the
+	 * size of a pipe */
 	{ "fcntl", "fcntl", 1, { IS(1, F_GETFL) } },
 	{ "fcntl", "fcntl", 1, { IS(1, F_SETFL) } },
 	{ "fcntl", "fcntl", 1, { IS(1, F_GETFD) } },
@@ -58,17 +61,18 @@ static const struct rule {
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW) } },
-	/* what libc makes of these on machines of 32 bits; elsewhere the same */
+	/* what libc uses in their place on machines of 32 bits; on others the
+	 * same numbers */
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_GETLK64) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLK64) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW64) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_SETLK) } },
-	/* files as they are */
+	/* open files for reading, without any change */
 	{ "openat:read", "openat", 1, { NONE(2, FILE_CHANGES) } },
-	/* is there a process? */
+	/* does a process exist? */
 	{ "kill:0", "kill", 1, { IS(1, 0) } },
-	/* abort(3) and the end in die() */
+	/* for abort(3), and for the handler of SIGSYS, die() */
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGABRT) } },
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGSYS) } },
 	/* never SHUT_WR: whoever reads the other end would find its end while
@@ -81,15 +85,15 @@ static const struct rule {
 };
 #define NRULES	(sizeof(rules) / sizeof(rules[0]))
 
-/* What libc calls, on other machines, where this one has ${call}.  Where one has
- * no such form, the row does nothing. */
+/* Which call libc makes on other machines in place of ${call}.  On a machine
+ * that does not have ${other} the row does nothing. */
 static const struct form {
 	const char	*call;
 	const char	*other;
 	enum {
 		ALSO,		/* libc tries one after the other, or picks one */
 		INSTEAD,	/* where ${call} is missing */
-		REPLACES	/* nobody makes ${call}, where ${other} is there */
+		REPLACES	/* libc does not make ${call} where ${other} exists */
 	}		 use;
 } forms[] = {
 	/* times of 64 bits, on machines of 32 */
@@ -117,7 +121,7 @@ static const struct form {
 	/* the older one of i386 has its arguments in memory, where no filter
 	 * sees them */
 	{ "mmap", "mmap2", REPLACES },
-	/* newer machines have no call that another one can do, too */
+	/* newer machines lack calls whose work another call does as well */
 	{ "access", "faccessat", INSTEAD },
 	{ "epoll_wait", "epoll_pwait", INSTEAD },
 	{ "lstat", "newfstatat", INSTEAD },
@@ -131,7 +135,7 @@ static const struct form {
 	{ "stat", "newfstatat", INSTEAD },
 	{ "time", "clock_gettime", INSTEAD },
 	{ "unlink", "unlinkat", INSTEAD },
-	/* the order of its arguments */
+	/* the same call with another order of arguments */
 	{ "sync_file_range", "sync_file_range2", INSTEAD },
 	{ "sync_file_range", "arm_sync_file_range", INSTEAD },
 };
@@ -144,7 +148,8 @@ static void (*tell)(int call);
 static void
 die(int signo, siginfo_t *si, void *)
 {
-	/* SA_RESETHAND: one more call that is refused has no handler */
+	/* SA_RESETHAND: if one more call is refused in here, the process
+	 * dies */
 	if (si->si_code == CODE_SECCOMP)
 		tell(si->si_syscall);
 	raise(signo);
@@ -163,8 +168,8 @@ syscalls_tell(void (*func)(int call))
 
 /* --- words ---------------------------------------------------------------- */
 
-/* The next word of ${list}, or NULL.  One that is too long is cut, and will be
- * none that is known. */
+/* The next word of ${list}, or NULL.  A word that is too long is cut, and will
+ * then be an unknown word. */
 static const char *
 next_word(const char **list, char word_r[WORD_MAX])
 {
@@ -181,8 +186,10 @@ next_word(const char **list, char word_r[WORD_MAX])
 /* --- calls ---------------------------------------------------------------- */
 
 /* Some machines have one call for all that is done with sockets, socketcall(2),
- * and the others as well.  There libseccomp gives these such numbers, and filters
- * both; but what socketcall is given lies in memory, and is not looked at. */
+ * and may have the single calls as well.  There libseccomp gives the single
+ * calls numbers from SOCKET_FIRST to SOCKET_LAST, and filters both kinds.  But
+ * the arguments of socketcall(2) are in memory, where the filter cannot
+ * look. */
 #define SOCKET_FIRST	-120
 #define SOCKET_LAST	-101
 
@@ -195,8 +202,8 @@ exists(uint32_t arch, const char *call)
 	return n >= 0 || (n >= SOCKET_FIRST && n <= SOCKET_LAST);
 }
 
-/* The ${i}th form that ${call} has on a machine of ${arch}, or NULL: there are no
- * more.  None is there that the machine has not. */
+/* The ${i}th form that ${call} has on a machine of ${arch}, only of forms that
+ * the machine has; NULL: there are no more. */
 static const char *
 form_of(uint32_t arch, const char *call, size_t i)
 {
@@ -230,14 +237,14 @@ add_call(scmp_filter_ctx ctx, uint32_t action, const char *call,
 	    i)) != NULL; i++) {
 		rc = seccomp_rule_add_array(ctx, action,
 		    seccomp_syscall_resolve_name(form), nargs, args);
-		/* another word has it, too */
+		/* another word has allowed the same call already */
 		if (rc == -EEXIST)
 			rc = 0;
 	}
 	return rc;
 }
 
-/* What one row says. */
+/* Add the rule of one row. */
 static int
 add_rule(scmp_filter_ctx ctx, uint32_t action, const struct rule *r)
 {
@@ -252,7 +259,7 @@ add_rule(scmp_filter_ctx ctx, uint32_t action, const struct rule *r)
 	return add_call(ctx, action, r->call, args, r->nargs);
 }
 
-/* Does libseccomp know it, if only of other machines? */
+/* Does libseccomp know the call, if only for other machines? */
 static bool
 is_call(const char *name)
 {
@@ -276,7 +283,7 @@ add_word(scmp_filter_ctx ctx, uint32_t action, const char *word)
 	return is_call(word) ? add_call(ctx, action, word, NULL, 0) : -EINVAL;
 }
 
-/* The call of a word; NULL: there is none. */
+/* The call that a word is about; NULL: the word is unknown. */
 static const char *
 call_of(const char *word)
 {
@@ -312,8 +319,8 @@ syscalls_check(const char *list, char *err_r, size_t errlen)
 
 /* --- the filter ----------------------------------------------------------- */
 
-/* All of it is set before it counts.  Return 0, or a negated errno with the word
- * that was at fault. */
+/* Build the filter, and put it in force when it is complete.  Return 0, or a
+ * negated errno with the word that was at fault. */
 static int
 load(scmp_filter_ctx ctx, uint32_t action, const char *const *lists, size_t n,
     char word_r[WORD_MAX])
@@ -322,12 +329,13 @@ load(scmp_filter_ctx ctx, uint32_t action, const char *const *lists, size_t n,
 	size_t i;
 	int rc;
 
-	/* another set of calls, such as that of 32-bit programs */
+	/* calls of another architecture, such as those of 32-bit programs */
 	if ((rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
 	    SCMP_ACT_KILL_PROCESS)) != 0 ||
 	    (rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1)) != 0)
 		return rc;
-	/* a tree: each call costs the same few steps.  Not in old libraries */
+	/* as a tree, so that each call costs the same few steps; old libraries
+	 * cannot do that */
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	for (i = 0; i < n; i++) {
 		list = lists[i];
