@@ -245,7 +245,7 @@ look_all(struct deliver *d, time_t now)
 	}
 }
 
-/* ${item} has failed with errno in one of the folders of its Maildir. */
+/* ${item} has failed, with errno, in the folder md->bad of its Maildir. */
 static void
 fail_in_folder(struct deliver_item *item, const char *what)
 {

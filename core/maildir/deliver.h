@@ -25,7 +25,7 @@
 
 struct deliver_route {
 	char		 path[MAILDIR_PATH_MAX];	/* the Maildir */
-	size_t		 fixed;		/* octets of it that are the administrator's */
+	size_t		 fixed;		/* octets of it that are the administrator's part */
 	bool		 is_lf;		/* CRLF becomes LF */
 };
 

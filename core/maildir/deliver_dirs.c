@@ -88,8 +88,8 @@ find_fs(struct deliver_dirs *dirs, dev_t dev, int fd)
 	return fs;
 }
 
-/* Two patterns may come to the same path, but links are followed in different
- * parts of it. */
+/* Two patterns may give the same path with administrator's parts of different
+ * length; links are followed only in these, so they are different folders. */
 static struct deliver_dir *
 lookup(struct deliver_dirs *dirs, const char *path, size_t fixed)
 {
@@ -112,8 +112,9 @@ is_current(struct deliver_dir *dir, time_t now)
 	return maildir_is_current(&dir->md, dir->path, dir->fixed);
 }
 
-/* Remove what agents that were killed have left in tmp/, the first time that
- * this one opens the Maildir: all of it is older than the agent. */
+/* When this agent opens a Maildir for the first time, remove the files that
+ * agents which were killed have left in tmp/.  They are all older than this
+ * agent. */
 static void
 sweep(struct deliver_dirs *dirs, const struct deliver_dir *dir)
 {

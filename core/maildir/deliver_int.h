@@ -11,7 +11,7 @@
 #include "core/spool/spool_reader.h"
 
 #define DELIVER_DIRS		256	/* Maildirs kept open; more while a batch needs them */
-#define DELIVER_SWEPT		65536	/* Maildirs, or so many that share a bit, of which tmp/ is swept once */
+#define DELIVER_SWEPT		65536	/* bits: a Maildir is swept once; Maildirs with the same hash share a bit */
 #define DELIVER_FILESYSTEMS	64	/* file systems with Maildirs */
 #define DELIVER_RECHECK_S	1	/* an open Maildir is compared with its path */
 #define DELIVER_COPY_OCTETS	(128 << 10) /* of a large body at once */
@@ -82,7 +82,7 @@ struct deliver_item {
 	bool		 is_lf;
 	bool		 is_found;	/* an earlier attempt's file */
 	bool		 is_alien;	/* such a file, but not of this message */
-	bool		 is_again;	/* its Maildir was removed before the rename */
+	bool		 is_again;	/* try again: its Maildir was removed before the rename */
 	uint64_t	 octets;	/* of the file */
 	int		 errnum;
 	char		 prefix[MAILDIR_NAME_MAX];
@@ -120,9 +120,10 @@ void deliver_sources_clear(struct deliver *d);
 int deliver_write(struct deliver *d, struct deliver_item *item,
     const struct spool_view *view);
 
-/* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): The item
- * has failed at ${what}; its text says what to do.  ENOENT: ${what} is the
- * folder that is missing for ${path}. */
+/* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): Note
+ * that the item has failed while doing ${what}, with a text that says what to
+ * do about it.  With ENOENT ${what} is the folder that ${path} needs and that
+ * is missing. */
 void deliver_fail(struct deliver_item *item, int errnum, const char *what,
     const char *path);
 

@@ -200,7 +200,7 @@ maildir_prefix(char *buf, uint64_t seconds, const char *id,
 	    (unsigned long long)seconds, id, origin->rcpt, known);
 }
 
-/* The end of a name's second part, with the dot, or NULL */
+/* The dot at the end of the second part of a file's name, or NULL */
 static const char *
 part_end(const char *name)
 {
@@ -210,7 +210,7 @@ part_end(const char *name)
 	return dot == NULL ? NULL : dot + 1;
 }
 
-/* From its last R, which is behind the id */
+/* The part of the name from its last R, which follows the id */
 static const char *
 part_origin(const char *name, const char *end)
 {

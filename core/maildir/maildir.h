@@ -6,12 +6,12 @@
  *
  * A file's name is
  *	<seconds>.<message id>R<recipient>S<segment>G<generation>N<number>.<host>,S=<octets>
- * What stands from R to the dot is the delivery's origin (core/spool/job.h): an
- * attempt that is repeated finds by it what the one before it has done.  Seconds
- * and id are for people to look for: a worker that has been taken over may have
- * given them to two messages.  Of a message that an earlier version has
- * deferred the origin is not known; its file is found by seconds, id and
- * recipient, which no worker can bring about again. */
+ * The part from R to the dot is the delivery's origin (core/spool/job.h): by it
+ * a repeated attempt finds what an earlier one has delivered.  Seconds and id are
+ * there for people: a worker that an attacker controls may give the same ones
+ * to two messages.  If an earlier version has deferred the message, its origin
+ * is not known, and its file is found by seconds, id and recipient; no worker
+ * of this version can cause a name of that form. */
 
 #ifndef CORE_MAILDIR_MAILDIR_H
 #define CORE_MAILDIR_MAILDIR_H
@@ -54,21 +54,22 @@ struct maildir {
 	int		 tmp, new;	/* its folders, not for reading */
 	dev_t		 new_dev;
 	ino_t		 new_ino;
-	const char	*bad;		/* the one that the last failure was about */
+	const char	*bad;		/* the folder in which the last failure was */
 };
 
 /* maildir_open(path, fixed, md_r, where_r): Open the Maildir at ${path}, and
  * make what is missing below its first ${fixed} octets, mode 0700, with tmp,
  * new and cur; the last component is made also if ${fixed} is the whole path.
  * Below ${fixed} no symbolic link is followed.  Return 0, or -1 with errno
- * (ENOTDIR: also for a link) and the path of what it is about in ${where_r},
- * MAILDIR_PATH_MAX octets.  maildir_close(md). */
+ * (ENOTDIR: also for a link); ${where_r}, MAILDIR_PATH_MAX octets, then has the
+ * path at which it failed.  maildir_close(md). */
 int maildir_open(const char *path, size_t fixed, struct maildir *md_r,
     char *where_r);
 void maildir_close(struct maildir *md);
 
-/* maildir_is_current(md, path, fixed): Whether it is what maildir_open() would
- * open now; if so, cur is made again should it be missing. */
+/* maildir_is_current(md, path, fixed): Is ${md} still the folder that
+ * maildir_open() would open now?  If it is and cur is missing, make cur
+ * again. */
 bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 
 /* maildir_sweep(md, started, now): Remove from tmp/ what agents that have ended
@@ -78,8 +79,9 @@ bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 unsigned int maildir_sweep(const struct maildir *md, time_t started,
     time_t now);
 
-/* maildir_prefix(buf, seconds, id, origin): What a file's name begins with, up
- * to and with the dot before the host.  ${buf} has MAILDIR_NAME_MAX octets.
+/* maildir_prefix(buf, seconds, id, origin): Write the beginning of a file's
+ * name, up to the dot before the host, to ${buf}.  ${buf} has MAILDIR_NAME_MAX
+ * octets.
  * maildir_key(prefix): The part of ${prefix} by which maildir_look() finds its
  * file. */
 void maildir_prefix(char *buf, uint64_t seconds, const char *id,

@@ -3,10 +3,10 @@
  * administrator's part of the path is followed, the removal of what agents that
  * were killed have left in tmp/.
  *
- * Whoever owns a Maildir may put anything in the place of any of its folders at
- * any time.  So nothing here is opened by a path of several components, but
- * where the kernel resolves it without links; files are made in and renamed
- * between folders that are open. */
+ * The owner of a Maildir may replace any of its folders by anything at any
+ * time.  So folders are opened one component at a time, or by a path that the
+ * kernel resolves without following links; files are made and renamed only in
+ * folders that are open. */
 
 #include "core/maildir/maildir.h"
 
@@ -44,7 +44,7 @@ enter(int fd, const char *name, int flags)
 	return openat(fd, name, FOLDER_FLAGS | flags);
 }
 
-/* ${path} below ${base} as it is, in one call, if the kernel can. */
+/* Open ${path} below ${base} with one call, if the kernel can; make nothing. */
 static int
 open_beneath(int base, const char *path)
 {
@@ -56,7 +56,8 @@ open_beneath(int base, const char *path)
 	return (int)syscall(SYS_openat2, base, path, &how, sizeof(how));
 }
 
-/* The same step by step: makes what is missing, and knows where it failed. */
+/* Open it component by component: make what is missing, and note where it
+ * failed. */
 static int
 walk(int base, const char *path, size_t at, char *where_r)
 {
@@ -114,8 +115,8 @@ open_parts(struct maildir *md)
 	return enter_part(md, "tmp", &md->tmp) == 0 ? enter_new(md) : -1;
 }
 
-/* Open ${path}, the administrator's part.  ${is_all}: of a path that has no
- * other; then its last component is made if it is missing. */
+/* Open ${path}, the administrator's part.  ${is_all}: this is the whole path of
+ * the Maildir; then its last component is made if it is missing. */
 static int
 open_base(char *path, bool is_all)
 {
@@ -126,7 +127,7 @@ open_base(char *path, bool is_all)
 		return base;
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
 		return open(path, flags);
-	if (errno == ENOENT)	/* it is about the folder above */
+	if (errno == ENOENT)	/* report the folder above */
 		*strrchr(path, '/') = '\0';
 	return -1;
 }
@@ -193,7 +194,7 @@ maildir_create(struct maildir *md, const char *name)
 
 	md->bad = "tmp";
 	file = openat(md->tmp, name, flags, 0600);
-	/* its name has our pid, so whoever made it is dead */
+	/* its name has our pid, so the process that made it is dead */
 	if (file == -1 && errno == EEXIST &&
 	    (unlinkat(md->tmp, name, 0) == 0 || errno == ENOENT))
 		file = openat(md->tmp, name, flags, 0600);
@@ -218,15 +219,16 @@ maildir_publish(struct maildir *md, const char *tmp, const char *name)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
-	/* a file system without it: link(2) does not overwrite either */
+	/* a file system without RENAME_NOREPLACE: link(2) does not overwrite
+	 * either */
 	if (linkat(md->tmp, tmp, md->new, name, 0) == -1)
 		return -1;
 	unlinkat(md->tmp, tmp, 0);
 	return 0;
 }
 
-/* The process that made ${name} in tmp/, which is what maildir_prefix() writes
- * and <pid>; 0: it is not such a name. */
+/* The process that made ${name} in tmp/: such a name is a prefix as of
+ * maildir_prefix(), and a pid.  0: it is another name. */
 static pid_t
 maker(const char *name)
 {
@@ -246,8 +248,8 @@ maker(const char *name)
 	return *end != '\0' || errno != 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-/* Was ${name} left by a process that has ended?  Its number may be another's by
- * now; then the file stays for as long as maildir(5) has it. */
+/* Was ${name} left by a process that has ended?  If another process has its pid
+ * by now, the file stays until it is as old as maildir(5) says. */
 static bool
 is_left(int tmp, const char *name, time_t started, time_t now)
 {
