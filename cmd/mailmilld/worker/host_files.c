@@ -1,11 +1,13 @@
 /* The files of the worker's spool, which spoold makes.
  * Owns: the channel to spoold, the one request that waits for its answer, how
  * long it waits.
- * The maker thread asks and waits.  The loop gives it a channel or ends its
- * waiting, the committer says that a file is not needed: all without waiting,
- * under the lock, which nobody keeps while it waits.
- * Only the first request after spoold has gone silent waits: from then on
- * requests fail at once, until spoold says something or there is another. */
+ * The maker thread sends a request and waits for the answer.  The loop's thread
+ * gives it another channel or ends its waiting, and the committer tells spoold
+ * that a file is not needed; these two never wait.  A lock protects the
+ * channel, and no thread has it locked while it waits.
+ * When spoold does not answer, only the first request waits for it.  After that
+ * requests fail at once, until spoold sends something or there is another
+ * spoold. */
 
 #include "cmd/mailmilld/worker/host_files.h"
 
@@ -27,10 +29,10 @@
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
-#define ASK_TIMES	3	/* ask_ms in all, however often spoold is replaced meanwhile */
-#define LEAVE_MS	200	/* for an answer of the spoold before, when there is another */
-#define NUMBER_MS	500	/* for the number: it is asked for again */
-#define SHORT_MS	20	/* how old the news of the queue's reserve may be */
+#define ASK_TIMES	3	/* a request takes at most so many times ask_ms, however often spoold is replaced */
+#define LEAVE_MS	200	/* wait for the answer of an old spoold when there is a new one */
+#define NUMBER_MS	500	/* wait for the number at once; the maker asks again */
+#define SHORT_MS	20	/* ask again about the queue's reserve after this time */
 
 struct host_files {
 	bool		 is_synced;
@@ -40,19 +42,19 @@ struct host_files {
 	int		 wake_fd;	/* eventfd: next_fd, is_cancelled */
 	/* under the lock */
 	struct channel	*ch;		/* NULL: none */
-	int		 next_fd;	/* of another spoold, for when is_waiting ends; -1: none */
+	int		 next_fd;	/* channel to a new spoold, used when is_waiting ends; -1: none */
 	bool		 is_waiting;	/* the maker reads from ch */
 	bool		 is_silent;	/* a request had no answer, and nothing has come since */
-	bool		 is_cancelled;	/* nobody waits any more */
+	bool		 is_cancelled;	/* the writer is being closed: do not wait */
 	bool		 has_number;
 	struct msg_number number;
-	/* the maker's */
-	uint64_t	 asks;		/* the last one */
-	bool		 is_short;
-	uint64_t	 told_ms;	/* when it was told that; 0: never */
+	/* of the maker thread alone */
+	uint64_t	 asks;		/* the number of the last request */
+	bool		 is_short;	/* the queue has given up its reserve */
+	uint64_t	 told_ms;	/* when spoold told that; 0: never */
 };
 
-/* An answer */
+/* An answer of spoold */
 struct answer {
 	struct msg_answer done;
 	struct msg_file	 file;
@@ -95,7 +97,7 @@ host_files_free(struct host_files *f)
 	free(f);
 }
 
-/* Has the lock.  spoold has said something, or there is another one. */
+/* With the lock.  spoold has sent something, or there is a new one. */
 static void
 heard(struct host_files *f)
 {
@@ -105,8 +107,8 @@ heard(struct host_files *f)
 	f->is_silent = false;
 }
 
-/* Has the lock: the channel in use is closed, for the next one if there is
- * one. */
+/* With the lock.  Close the channel in use, and use the one to the new spoold
+ * if there is one. */
 static void
 change_channel(struct host_files *f)
 {
@@ -124,7 +126,7 @@ change_channel(struct host_files *f)
 	pthread_cond_signal(&f->cond);
 }
 
-/* Has the lock: the maker, if it waits, looks again. */
+/* With the lock.  Wake the maker thread if it waits. */
 static void
 wake(struct host_files *f)
 {
@@ -150,8 +152,8 @@ host_files_connect(struct host_files *f, int fd)
 
 /* --- waiting -------------------------------------------------------------- */
 
-/* Has the lock.  Return 0: there is a channel; -1: there is none until
- * ${end_ms}, ETIMEDOUT, or ECANCELED. */
+/* With the lock.  Wait for a channel until ${end_ms}.  Return 0, or -1 with
+ * errno: ETIMEDOUT, ECANCELED. */
 static int
 wait_channel(struct host_files *f, uint64_t end_ms)
 {
@@ -168,7 +170,8 @@ wait_channel(struct host_files *f, uint64_t end_ms)
 	return -1;
 }
 
-/* The first on each channel; the number stays the same. */
+/* S_NUMBER is the first message on each channel; a later spoold sends the same
+ * number. */
 static int
 on_number(struct host_files *f, struct channel_msg *msg, struct answer *)
 {
@@ -198,7 +201,7 @@ on_file(struct host_files *f, struct channel_msg *msg, struct answer *a)
 {
 	memcpy(&a->file, msg->base, sizeof(a->file));
 	if (a->file.ask != f->asks)
-		return 0;	/* too late */
+		return 0;	/* to a request that was given up */
 	a->fd = msg->fd;
 	msg->fd = -1;
 	a->done = (struct msg_answer){ .ask = f->asks,
@@ -211,7 +214,7 @@ on_file(struct host_files *f, struct channel_msg *msg, struct answer *a)
 	return 1;
 }
 
-/* Return 1: it is the answer to the last ask. */
+/* Each returns 1 if the message is the answer to the last request. */
 static int (*const on[NMSGS])(struct host_files *f, struct channel_msg *msg,
     struct answer *a) = {
 	[S_NUMBER] = on_number,
@@ -219,8 +222,8 @@ static int (*const on[NMSGS])(struct host_files *f, struct channel_msg *msg,
 	[S_FILE] = on_file
 };
 
-/* Has the lock.  Take one message.  Return 1: it is the answer; 0: it is not,
- * or there was none; -1: EPIPE, spoold is gone. */
+/* With the lock.  Read one message.  Return 1: it is the answer; 0: it is
+ * another one, or there was none; -1 with errno EPIPE: spoold has ended. */
 static int
 take(struct host_files *f, struct answer *a)
 {
@@ -240,8 +243,8 @@ take(struct host_files *f, struct answer *a)
 	return rc;
 }
 
-/* Has the lock, and lets go of it meanwhile.  Wait until the channel has
- * something to read, or there is another one. */
+/* With the lock, which it gives up while it waits.  Wait until the channel has
+ * something to read, or there is a new one. */
 static int
 wait_news(struct host_files *f, uint64_t end_ms)
 {
@@ -260,7 +263,7 @@ wait_news(struct host_files *f, uint64_t end_ms)
 	pthread_mutex_lock(&f->lock);
 	f->is_waiting = false;
 	if (read(f->wake_fd, &n, sizeof(n)) == -1)
-		n = 0;		/* it was not that */
+		n = 0;		/* the channel has woken it */
 	if (channel_wants_write(f->ch))
 		(void)channel_flush(f->ch);
 	if (rc != 0 && !f->is_cancelled)
@@ -269,8 +272,9 @@ wait_news(struct host_files *f, uint64_t end_ms)
 	return -1;
 }
 
-/* Has the lock.  One spoold is asked.  Return 0, or -1: EPIPE, it is gone, or
- * was replaced and does not answer; ETIMEDOUT; ECANCELED. */
+/* With the lock.  Send a request to the present spoold and wait for the answer.
+ * Return 0, or -1 with errno: EPIPE, it has ended, or was replaced and does not
+ * answer; ETIMEDOUT; ECANCELED. */
 static int
 ask_one(struct host_files *f, unsigned int type, uint64_t value,
     uint64_t end_ms, struct answer *a)
@@ -295,8 +299,8 @@ ask_one(struct host_files *f, unsigned int type, uint64_t value,
 	return rc == 1 ? 0 : -1;
 }
 
-/* Has the lock.  spoold has not answered before: has it said something
- * meanwhile? */
+/* With the lock.  If spoold has not answered an earlier request, has it still
+ * sent nothing since? */
 static bool
 is_still_silent(struct host_files *f)
 {
@@ -308,7 +312,7 @@ is_still_silent(struct host_files *f)
 	return f->is_silent;
 }
 
-/* Has the lock.  The first request that has no answer says so. */
+/* With the lock.  Log the first request that has got no answer. */
 static void
 silent(struct host_files *f, unsigned int type)
 {
@@ -321,8 +325,8 @@ silent(struct host_files *f, unsigned int type)
 	    "answers");
 }
 
-/* Has the lock.  Ask, and once more where spoold has died or been replaced:
- * the next one has its own time. */
+/* With the lock.  Send a request; if spoold has died or was replaced, send it
+ * to the new one, which gets ask_ms of its own. */
 static int
 ask_any(struct host_files *f, unsigned int type, uint64_t value,
     struct answer *a)
@@ -358,8 +362,8 @@ ask_any(struct host_files *f, unsigned int type, uint64_t value,
 	return -1;
 }
 
-/* Ask for the caller, which has a->fd.  Return 0, or -1 with errno, which may be
- * what spoold says. */
+/* Send a request and wait for the answer; a->fd is the caller's then.  Return
+ * 0, or -1 with errno, which may be the one that spoold has answered. */
 static int
 ask(struct host_files *f, unsigned int type, uint64_t value, struct answer *a)
 {
@@ -430,8 +434,8 @@ files_mark(void *files, uint64_t us)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* Where spoold does not get the message, the queue removes the file, since
- * nobody holds it. */
+/* If spoold does not get the message, the queue process removes the file later,
+ * since no process has it locked. */
 static void
 drop(struct host_files *f, uint64_t id, bool is_segment, int fd)
 {
@@ -478,7 +482,8 @@ files_segment(void *files, uint64_t octets, struct spool_segment *segment_r,
 	return -1;
 }
 
-/* The queue finds it empty, and nobody holding it. */
+/* The queue process will find the segment empty and not locked, and recycle
+ * it. */
 static void
 files_untake(void *, struct spool_segment *segment)
 {
@@ -492,7 +497,7 @@ files_body(void *files, uint64_t id)
 
 	if (ask(files, S_BODY, id, &a) == -1)
 		return -1;
-	errno = EBADMSG;	/* where it said that it is done, and gave none */
+	errno = EBADMSG;	/* S_DONE without an error, and no file */
 	return a.fd;
 }
 
@@ -528,7 +533,7 @@ files_reserve(void *files)
 	struct host_files *f = files;
 	struct answer a;
 
-	/* a quota is asked for elsewhere */
+	/* a quota is checked by room() */
 	if (f->told_ms + SHORT_MS < monotonic_ms() &&
 	    ask(f, S_ROOM, 0, &a) == -1 && errno != EDQUOT)
 		return -1;
