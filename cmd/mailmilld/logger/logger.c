@@ -1,10 +1,11 @@
 /* The role logger: the one process that has the log open and writes it.
- * Owns: the ends of the sockets on which the others send their lines, when
- * these are read, its end.
- * A record is looked at, its lines are written, and only then it is taken from
- * its socket: should this process be killed, the next one finds what was not
- * written.  Each process has one record for each turn, so that one which sends
- * more than the log takes does not keep the lines of the others waiting.
+ * Owns: the ends of the sockets on which the other processes send their lines,
+ * when these are read, the end of the logger.
+ * A record is read with MSG_PEEK, its lines are written, and only then is it
+ * taken from its socket: if this process is killed, the next logger finds what
+ * was not written.  In each turn one record of each process is read, so that a
+ * process which sends more than the log takes does not delay the lines of the
+ * others.
  * Knows nothing of what a line says. */
 
 #include <sys/queue.h>
@@ -108,7 +109,7 @@ look(const struct writer *w, char *rec, size_t max)
 	int i;
 
 	n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
-	/* behind some that are empty there may be its last words */
+	/* after some empty records there may be its last lines */
 	for (i = 0; n == 0 && i < EMPTY_MAX; i++) {
 		(void)recv(w->fd, NULL, 0, MSG_DONTWAIT);
 		n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
@@ -129,7 +130,7 @@ on_record(Event *, int, void *closure, struct timeval *)
 	}
 	if (w->is_taken)
 		return E_READ;
-	/* of one that is longer than honest ones are, the beginning */
+	/* of a record that is longer than an honest one, only the beginning */
 	n = look(w, rec, sizeof(rec));
 	if (n == -1 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
 		return E_READ;
@@ -260,8 +261,8 @@ on_writer(void *closure, struct channel_msg *msg)
 	TAILQ_INSERT_TAIL(&l->writers, w, link);
 }
 
-/* The others may have something to say until they have ended, also when it was
- * a signal that has asked. */
+/* Even after a signal the logger goes on until the other processes have ended,
+ * since they may log until then. */
 static void
 drain(void *closure)
 {

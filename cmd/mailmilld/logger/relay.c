@@ -35,7 +35,8 @@ bad_lines(struct relay *r, uint64_t n, uint64_t now_ms)
 static bool
 may_log(struct relay *r, size_t len, uint64_t now_ms)
 {
-	/* the octets first: who has none left writes shorter lines */
+	/* the octets first: a process that has used them up may still log
+	 * shorter lines */
 	return bucket_take_n(&r->octets, len, now_ms) &&
 	    bucket_take_n(&r->lines, 1, now_ms);
 }

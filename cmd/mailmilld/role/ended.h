@@ -1,7 +1,8 @@
-/* Handles of ended sessions, and how many a worker has taken, from it to the
- * master, in memory that both have.  The master looks there before it counts, so
- * no session wakes it: a wake-up would cost more than all else it does for a
- * session.
+/* Memory that a worker shares with the master: in it the worker lists the
+ * handles of its sessions that have ended, and counts the sessions that it has
+ * taken.  The master looks there when it needs the numbers.  So the end of a
+ * session does not wake the master, which would cost more than all else it does
+ * for a session.
  * Owns: the memory, its layout.
  * Knows nothing of what a handle names. */
 

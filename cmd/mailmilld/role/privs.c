@@ -245,7 +245,8 @@ stay_so(void)
 		log_err("privileges", "step=no_new_privs");
 		return -1;
 	}
-	/* what a service manager may have given to an account */
+	/* capabilities that a service manager has given to an account that is
+	 * not root */
 	if (geteuid() != 0 && caps_keep(0) == -1) {
 		log_err("privileges", "step=%s", "capabilities");
 		return -1;

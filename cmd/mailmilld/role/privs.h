@@ -52,8 +52,9 @@ int accounts_range(const struct settings *s, enum role_id role,
     const struct account *account, struct account_range *range_r);
 
 /* privs_drop(uid, gid, root): chroot to ${root} (NULL: no), then become ${uid}
- * and ${gid} without supplementary groups, for good.  ${uid} 0: only
- * no_new_privs.  Return 0, or -1 having logged why. */
+ * and ${gid} without supplementary groups, for good.  ${uid} 0: only set
+ * no_new_privs, and drop all capabilities of a process that is not root.
+ * Return 0, or -1 having logged why. */
 int privs_drop(uid_t uid, gid_t gid, const char *root);
 
 /* privs_drop_account(name, uid, gid): The same without chroot, and with all

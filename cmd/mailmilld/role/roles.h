@@ -38,8 +38,9 @@ struct role_profile {
 	 * roles make */
 	const char	*calls;
 	/* more_calls(s): further ones that the settings ask for; "": none;
-	 * PROFILE_ANY_CALLS: they ask for what nobody can foresee, and then no
-	 * other measure counts that would be in its way.  NULL: none */
+	 * PROFILE_ANY_CALLS: with these settings the calls are not known (PAM),
+	 * and the measures that would hinder such a process are left out.
+	 * NULL: none */
 	const char	*(*more_calls)(const struct settings *s);
 	/* path(s, i, path_r): the ${i}th file or folder that it opens by its
 	 * name; it is "" at first, and may stay so.  Return false after the
@@ -47,10 +48,10 @@ struct role_profile {
 	bool		 (*path)(const struct settings *s, size_t i,
 			    struct role_path *path_r);
 	/* file_max(s): octets of the largest file that it writes
-	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: nobody can say.  NULL: the same.
-	 * Nobody can say it of a log and of the queue's tables, which grow; and
-	 * of a delivered message, since the queue may have one from a time when
-	 * Max_Message_Size was greater, or there was none: with a limit it would
+	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: there is no limit.  NULL: the same.
+	 * There is none for the log and the queue's tables, which grow.  There
+	 * is none for deliver, since the queue may have a message from a time
+	 * when Max_Message_Size was greater, or 0: with a limit this one would
 	 * never be delivered */
 	uint64_t	 (*file_max)(const struct settings *s);
 };
@@ -124,8 +125,8 @@ uint64_t role_writes_nothing(const struct settings *s);
 /* role_account(s, id): The name of its account, or NULL: the master's. */
 const char *role_account(const struct settings *s, enum role_id id);
 
-/* role_shares(id): The first role with the account of ${id}: itself, or one that
- * it shares its files with. */
+/* role_shares(id): The first role that has the account of ${id}: ${id} itself,
+ * or another role, with which it shares its files. */
 enum role_id role_shares(enum role_id id);
 
 /* role_count(s, id): How many processes of it the configuration needs. */

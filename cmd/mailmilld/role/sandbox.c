@@ -86,7 +86,7 @@ is_on(const struct sandbox *sb)
 	return sb->settings->sandbox == SANDBOX_ON;
 }
 
-/* Does the profile say what the process will do? */
+/* Does the profile name all that the process will do?  Not with PAM. */
 static bool
 is_known(const struct sandbox *sb)
 {
@@ -105,7 +105,8 @@ say(const struct sandbox *sb, enum measure id, const char *why)
 
 /* --- files ---------------------------------------------------------------- */
 
-/* As far as it exists: what is missing comes to be later. */
+/* Note which file the path names.  If it does not exist, take the nearest
+ * folder above it that does: the rest may be made later. */
 static void
 find_file(struct sandbox_file *f)
 {

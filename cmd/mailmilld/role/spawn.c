@@ -141,9 +141,9 @@ spawn_log(int fd)
 	return open(other, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* The program that started us may read our output until its end: in the
- * background no child may keep that open.  In the foreground it may be
- * a terminal, into which somebody could type for root. */
+/* In the background the program that started us may read our output until all
+ * copies of it are closed, so no child may keep one.  In the foreground our
+ * output may be root's terminal, to which a child could push input. */
 static void
 leave_stdio(void)
 {

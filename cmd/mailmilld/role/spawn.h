@@ -23,8 +23,8 @@ bool spawn_is_absolute(const char *value, const char *parted_by);
 /* spawn_output(): Where that pipe is read, non-blocking; -1: there is none. */
 int spawn_output(void);
 
-/* spawn_log(fd): The descriptor that a child gets for the log ${fd}: another one
- * for it, or for that pipe where it is a terminal.  -1 with errno. */
+/* spawn_log(fd): The descriptor that a child gets for the log ${fd}: a
+ * duplicate, or one of the pipe where ${fd} is a terminal.  -1 with errno. */
 int spawn_log(int fd);
 
 /* spawn_child(role, &fd_r): Fork and execute ourselves as ${role}; *fd_r is our

@@ -10,8 +10,9 @@
 
 #define SPOOLLOCK	"queue/lock"	/* in the spool */
 
-/* spoollock_owner(fd, &is_alive_r): The master whose queue process has the lock;
- * 0: the file does not say.  It may have died: its processes end soon. */
+/* spoollock_owner(fd, &is_alive_r): The process id of the master whose queue
+ * process has the lock; 0: the file does not say.  This master may have died;
+ * then its queue process ends soon. */
 pid_t spoollock_owner(int fd, bool *is_alive_r);
 
 /* spoollock_sign(fd, master): The lock is ours: say so in the file.  Return 0, or

@@ -33,8 +33,8 @@ unsigned int unused_nth(const struct unused_maps *maps, unsigned int n);
  * 0: there are none. */
 unsigned int unused_row(const struct unused_maps *maps, unsigned int n);
 
-/* unused_is_slow(): Looking took longer than UNUSED_LOOK_MS: ids that have not
- * been looked at count as used. */
+/* unused_is_slow(): Has the search taken longer than UNUSED_LOOK_MS?  Then ids
+ * that have not been looked up count as used. */
 bool unused_is_slow(void);
 
 #endif
