@@ -120,8 +120,8 @@ bury(struct master *m, struct proc *p)
 	char why[SETTINGS_ERROR_MAX];
 	struct chanev *ce = p->ce;
 
-	/* the last that it has said, among it sessions that go on elsewhere,
-	 * and the system call that it was refused */
+	/* read its last messages: among them may be sessions that go on in
+	 * another worker, and the system call that it was refused */
 	p->ce = NULL;
 	chanev_finish(ce);
 	proc_collect(p);

@@ -29,7 +29,8 @@ connect_two(struct proc *a, struct proc *b)
 		failed = send_peer(a, b, fds[0]) == -1;
 		failed |= send_peer(b, a, fds[1]) == -1;
 	}
-	/* one that is about to die is connected again when it is back */
+	/* a process that is about to die has a successor, which is connected
+	 * when it starts */
 	if (failed)
 		log_warn("process-connect", "role=%s slot=%u peer=%s",
 		    role_name(a->role), a->slot, role_name(b->role));

@@ -48,7 +48,8 @@ has_died(const struct master *m, const struct log_link *ll)
 	return true;
 }
 
-/* Processes may die again and again while there is no logger. */
+/* Forget the oldest link of a dead process when there are too many: processes
+ * may die again and again while there is no logger. */
 static void
 bound_left(struct master *m)
 {

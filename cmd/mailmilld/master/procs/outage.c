@@ -9,7 +9,8 @@
 
 #include "cmd/mailmilld/master/state/note.h"
 
-/* One that is to take over from another waits for it: together they work. */
+/* Does a queue process work?  A queue process that is to replace another is not
+ * ready before that one has ended; until then the other one counts. */
 static bool
 is_served(const struct master *m)
 {

@@ -232,7 +232,8 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 	p->master->has_news = true;
 }
 
-/* It goes to the log, to standard error and to mailmillctl. */
+/* Keep the child's reason: it is shown in the log, on standard error and by
+ * mailmillctl. */
 static void
 on_trouble(void *closure, struct channel_msg *msg)
 {

@@ -103,7 +103,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	if (l->fd != -1 && client_is_over(l, &peer, options_of(l, &peer),
 	    LEDGER_PROXIED))
 		return 1;
-	/* without memory it stays counted for the proxy */
+	/* without memory the session still counts for the proxy */
 	return book_proxied(p->book, mp->handle, &peer.sa) == 0 ||
 	    errno == ENOMEM ? 0 : -1;
 }

@@ -77,8 +77,8 @@ is_back(struct proc *p)
 	p->handed.late_ms = 0;
 }
 
-/* Somebody looks for a fault in it, and has made that possible: it waits for
- * that person. */
+/* Has a debugger hold of it, and is the sandbox off for that?  Then it may be
+ * stopped for as long as its user likes. */
 static bool
 is_debugged(const struct proc *p)
 {
@@ -136,7 +136,7 @@ look(struct proc *p, uint64_t now_ms)
 		is_waiting(p, n, now_ms);
 		return true;
 	}
-	/* all that there were at the mark */
+	/* it has taken all that there were at the mark */
 	is_back(p);
 	h->mark = h->n;
 	h->mark_ms = n == 0 ? 0 : now_ms;

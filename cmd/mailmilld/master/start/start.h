@@ -17,10 +17,11 @@ int proc_start_all(struct master *m, const struct config *config);
 
 /* numbers.c */
 
-/* instance_next(m, role, spool, &instance_r): The instance of a new process.  That
- * of a worker has a number in its low bits that no other worker has, and that is
- * in no name of a file that another has left in ${spool}: so nobody can speak of
- * a file but its own writer.  Return 0 or -1 (ENOMEM). */
+/* instance_next(m, role, spool, &instance_r): The instance of a new process.
+ * That of a worker has in its low bits a number that no living worker has.  No
+ * file that another worker has left in ${spool} has it either, so that only the
+ * writer of a file can name it; only if all numbers are in such names is one
+ * used again.  Return 0 or -1 (ENOMEM). */
 int instance_next(struct master *m, enum role_id role, const char *spool,
     unsigned int *instance_r);
 void numbers_free(struct master *m);

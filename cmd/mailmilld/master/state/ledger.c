@@ -218,7 +218,7 @@ compare(const void *va, const void *vb)
 	return *a < *b ? -1 : *a > *b;
 }
 
-/* How many sessions a book has at most that has not far more than most of the
+/* The number of sessions up to which a book has not far more than most of the
  * others. */
 static unsigned int
 common_max(struct book *const *books, size_t n)
@@ -239,8 +239,9 @@ common_max(struct book *const *books, size_t n)
 	return (v[m / 2] + ABOVE_FREE + 1) * ABOVE_FACTOR - 1;
 }
 
-/* That of the fewest sessions that has room for one more, and, unless ${max} is
- * NO_ROUND, has not had one in this round, and at most ${max}. */
+/* Find the book with the fewest sessions of those that have room for one more.
+ * Unless ${max} is NO_ROUND, only books count that have not been picked in this
+ * round and have at most ${max} sessions. */
 static int
 fewest(struct book *const *books, size_t n, unsigned int from,
     unsigned int max)

@@ -58,12 +58,13 @@ unsigned int book_sessions(const struct book *b);
 bool book_is_full(const struct book *b);
 
 /* book_pick(books, n, &rotor): The book for the next session, of at most
- * BOOKS_MAX.  In each round each
- * gets one: workers themselves say which sessions have ended, so that one in bad
- * hands seems to be idle, and would get all otherwise.  Who has the fewest
- * sessions is first, equals take turns by ${rotor}; one that is full, or has far
- * more than most of the others, is passed over.  NULL entries are skipped.
- * Return its index, or -1: all are full. */
+ * BOOKS_MAX.  In each round each book gets one session.  Workers themselves
+ * tell which sessions have ended, so a worker that an attacker controls could
+ * seem to be idle, and without rounds would get all sessions.  In a round the
+ * book with the fewest sessions is first, and equal ones take turns by
+ * ${rotor}; a book that is full, or has far more sessions than most of the
+ * others, is passed over.  NULL entries are skipped.  Return its index, or -1:
+ * all are full. */
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 
 /* book_add(b, sa, kind, listener, service, &handle_r): A session begins; all
