@@ -7,11 +7,11 @@
  * A file's name is
  *	<seconds>.<message id>R<recipient>S<segment>G<generation>N<number>.<host>,S=<octets>
  * The part from R to the dot is the delivery's origin (core/spool/job.h): by it
- * a repeated attempt finds what an earlier one has delivered.  Seconds and id are
- * there for people: a worker that an attacker controls may give the same ones
- * to two messages.  If an earlier version has deferred the message, its origin
- * is not known, and its file is found by seconds, id and recipient; no worker
- * of this version can cause a name of that form. */
+ * a repeated attempt finds what an earlier one has delivered.  Seconds and id
+ * are there for people: a worker that an attacker controls may give the same
+ * ones to two messages.  If an earlier version has deferred the message, its
+ * origin is not known, and its file is found by seconds, id and recipient; no
+ * worker of this version can cause a name of that form. */
 
 #ifndef CORE_MAILDIR_MAILDIR_H
 #define CORE_MAILDIR_MAILDIR_H
