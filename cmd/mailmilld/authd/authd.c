@@ -250,6 +250,7 @@ const struct role role_authd = {
 	.count = authd_count,
 	.main = authd_main,
 	.has_secrets = true,
+	.has_kerberos = true,
 	.profile = {
 		.calls = "openat:read pread64 stat",
 		.more_calls = authd_more_calls,

@@ -94,6 +94,7 @@ struct role {
 
 	const char	*root;		/* its chroot, a folder of the spool; NULL: none */
 	bool		 has_secrets;	/* nobody may look into its memory */
+	bool		 has_kerberos;	/* libraries in it may ask Kerberos */
 	struct role_folder folders[ROLE_FOLDERS_MAX];	/* the outer one first */
 	struct role_profile profile;
 };

@@ -30,18 +30,18 @@ static const struct kept {
 	 * root, load libraries from the folder that we were started in; NULL:
 	 * they are not looked at */
 	const char	*parted_by;
-	unsigned int	 roles;
+	bool		 is_kerberos;	/* for roles that may ask it */
 } kept[] = {
-	{ "TZ", NULL, ~0U },
-	{ "LD_LIBRARY_PATH", ":;", ~0U },
-	{ "OPENSSL_CONF", NULL, ~0U },	/* child_load_crypto() looks at it */
-	{ "OPENSSL_MODULES", "", ~0U },
-	{ "KRB5_CONFIG", NULL, ROLE_BIT(ROLE_AUTHD) },
-	{ "KRB5_KTNAME", NULL, ROLE_BIT(ROLE_AUTHD) },
+	{ "TZ", NULL, false },
+	{ "LD_LIBRARY_PATH", ":;", false },
+	{ "OPENSSL_CONF", NULL, false },	/* child_load_crypto() looks at it */
+	{ "OPENSSL_MODULES", "", false },
+	{ "KRB5_CONFIG", NULL, true },
+	{ "KRB5_KTNAME", NULL, true },
 #ifdef __SANITIZE_ADDRESS__
-	{ "ASAN_OPTIONS", NULL, ~0U },
-	{ "LSAN_OPTIONS", NULL, ~0U },
-	{ "UBSAN_OPTIONS", NULL, ~0U },
+	{ "ASAN_OPTIONS", NULL, false },
+	{ "LSAN_OPTIONS", NULL, false },
+	{ "UBSAN_OPTIONS", NULL, false },
 #endif
 };
 #define NKEPT	(sizeof(kept) / sizeof(kept[0]))
@@ -106,7 +106,7 @@ make_environment(enum role_id role, char *environment_r[NKEPT + 2])
 	environment_r[n++] = path;
 	for (i = 0; i < NKEPT; i++)
 		if (variables[i] != NULL &&
-		    (kept[i].roles & ROLE_BIT(role)) != 0)
+		    (!kept[i].is_kerberos || role_of(role)->has_kerberos))
 			environment_r[n++] = variables[i];
 	environment_r[n] = NULL;
 }
