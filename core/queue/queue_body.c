@@ -2,13 +2,11 @@
  * Owns: that no body is removed while a record that names it is not done.
  *
  * The writer of a record chooses the body that it names, so two records may
- * name the same body.  The second record can only come from a writer that an
- * attacker controls.  It stands in the same segment as the first one, or in a
- * segment that was written to later. */
+ * name the same body: a worker that an attacker controls can write the second
+ * one.  Which of the two segments was written to first is not known: the clock
+ * may have been set, and a worker can set the time of a file that it holds. */
 
 #include "core/queue/queue_spool_int.h"
-
-#include <sys/param.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,67 +90,51 @@ is_unread(const struct queue_segment *seg)
 	    !seg->is_read) || seg->has_back_unknown);
 }
 
-/* Note for each number when its oldest segment that has not been read in full
- * was last written to. */
+/* Note for each number whether it has a segment that has not been read in full. */
 static void
 see_unread(struct queue_spool *sp)
 {
 	struct queue_segment *seg;
-	struct queue_writer *w;
 	size_t i;
 
 	for (i = 0; i < sizeof(sp->writers) / sizeof(sp->writers[0]); i++)
-		sp->writers[i].unread_ns = INT64_MAX;
-	sp->unread_early_ns = INT64_MAX;
+		sp->writers[i].has_unread = false;
+	sp->has_unread_early = false;
 	RB_FOREACH (seg, queue_segments, &sp->segments) {
-		w = &sp->writers[spool_number(seg->id)];
 		if (!is_unread(seg))
 			continue;
 		if (seg->is_early)
-			sp->unread_early_ns = MIN(sp->unread_early_ns,
-			    seg->written_ns);
-		w->unread_ns = MIN(w->unread_ns, seg->written_ns);
+			sp->has_unread_early = true;
+		sp->writers[spool_number(seg->id)].has_unread = true;
 	}
 }
 
-/* The record that names ${body} is done.  May another record name it that is
+/* A record that names body.${id} is done.  May another record name it that is
  * not done?  ${nheld} of those in memory do not count. */
 static bool
-may_be_named(struct queue_spool *sp, const struct queue_body *body,
-    unsigned int nheld)
+may_be_named(struct queue_spool *sp, uint64_t id, unsigned int nheld)
 {
-	unsigned int number = spool_number(body->id);
 	struct queue_segment *seg;
 
-	if (sp->user->holds(sp->queue, body->id) > nheld ||
-	    MIN(sp->writers[number].unread_ns, sp->unread_early_ns) <
-	    body->written_ns)
+	if (sp->user->holds(sp->queue, id) > nheld ||
+	    sp->writers[spool_number(id)].has_unread || sp->has_unread_early)
 		return true;
 	RB_FOREACH (seg, queue_segments, &sp->segments)
-		if (has_id(&seg->back, body->id) ||
-		    has_id(&seg->back_before, body->id))
+		if (has_id(&seg->back, id) || has_id(&seg->back_before, id))
 			return true;
 	return false;
 }
 
-static struct queue_body
-body_of(const struct queue_segment *seg, uint64_t id)
-{
-	return (struct queue_body){ .id = id, .written_ns =
-	    seg->state == SEGMENT_DEAD ? seg->written_ns : INT64_MAX };
-}
-
 void
-queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
-    uint64_t id)
+queue_body_done(struct queue_spool *sp, uint64_t id)
 {
-	struct queue_body *bodies = array_fit(sp->bodies, &sp->bodies_room,
+	uint64_t *bodies = array_fit(sp->bodies, &sp->bodies_room,
 	    sp->nbodies + 1, sizeof(*bodies));
 
 	if (bodies == NULL)
 		return;		/* no memory: the sweep removes it later */
 	sp->bodies = bodies;
-	sp->bodies[sp->nbodies++] = body_of(seg, id);
+	sp->bodies[sp->nbodies++] = id;
 }
 
 void
@@ -164,24 +146,22 @@ queue_bodies_remove(struct queue_spool *sp)
 		return;
 	see_unread(sp);
 	for (i = 0; i < sp->nbodies; i++)
-		if (may_be_named(sp, &sp->bodies[i], 0))
+		if (may_be_named(sp, sp->bodies[i], 0))
 			sp->bodies[n++] = sp->bodies[i];
 		else if (spool_body_remove(sp->config.incoming_dirfd,
-		    sp->bodies[i].id) == -1 && errno != ENOENT)
+		    sp->bodies[i]) == -1 && errno != ENOENT)
 			log_warn("body-remove", "folder=%s", "incoming");
 	sp->nbodies = n;
 }
 
 void
-queue_body_keep(struct queue_spool *sp, const struct queue_segment *seg,
-    uint64_t id)
+queue_body_keep(struct queue_spool *sp, uint64_t id)
 {
-	const struct queue_body body = body_of(seg, id);
 	char name[SPOOL_NAME], kept[SPOOL_NAME + 16];
 	int dirfd = sp->config.incoming_dirfd;
 
 	see_unread(sp);
-	if (may_be_named(sp, &body, 1))
+	if (may_be_named(sp, id, 1))
 		return;
 	spool_body_name(id, name);
 	snprintf(kept, sizeof(kept), "damaged.%s", name);

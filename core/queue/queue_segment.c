@@ -303,20 +303,15 @@ replay(void *closure, const struct acklog_entry *e)
 		queue_partial_drop(seg, e->seq);
 }
 
-/* Is the file that ${seg} has open still the one with this name?  Also note
- * when it was last written to: no process writes to it any more. */
+/* Does the file that ${seg} has open bear its name? */
 static bool
-has_name(const struct queue_spool *sp, struct queue_segment *seg)
+has_name(const struct queue_spool *sp, const struct queue_segment *seg)
 {
 	char name[SPOOL_NAME];
 	struct stat st, named;
 
 	spool_segment_name("seg", seg->id, name);
-	if (fstat(seg->fd, &st) == -1)
-		return false;
-	seg->written_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-	    st.st_mtim.tv_nsec;
-	return fstatat(sp->config.incoming_dirfd, name, &named,
+	return fstat(seg->fd, &st) == 0 && fstatat(sp->config.incoming_dirfd, name, &named,
 	    AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }

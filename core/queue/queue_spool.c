@@ -226,7 +226,7 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	} else {
 		queue_partial_drop(seg, place->origin.seq);
 		if (place->has_body)
-			queue_body_done(sp, seg, place->id);
+			queue_body_done(sp, place->id);
 	}
 	/* An entry that the log does not take is no harm: the record is done
 	 * here, and after a crash the agent finds what it has delivered. */
@@ -293,7 +293,7 @@ spool_damaged(void *store, const struct queue_place *place, uint64_t octets)
 	queue_segment_damage(store, seg, &damage, false);
 	seg->is_damaged = true;
 	if (place->has_body)
-		queue_body_keep(store, seg, place->id);
+		queue_body_keep(store, place->id);
 }
 
 /* --- deferred messages ---------------------------------------------------- */

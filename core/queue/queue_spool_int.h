@@ -100,7 +100,6 @@ struct queue_segment {
 	size_t		 done_octets;
 	struct queue_partials partials;
 	size_t		 nheld;		/* messages that the queue works on */
-	int64_t		 written_ns;	/* state DEAD: when it was last written to, by the wall clock */
 	size_t		 nback;		/* records put back, to be read again */
 	struct queue_ids back;	/* the bodies that these records name */
 	struct queue_ids back_before;	/* the same, before the last rewind, until it is read to the end again */
@@ -111,12 +110,6 @@ struct queue_segment {
 	char		*last_error;	/* of what was put back */
 };
 RB_HEAD(queue_segments, queue_segment);
-
-/* The file of a body whose record is done */
-struct queue_body {
-	uint64_t	 id;
-	int64_t		 written_ns;	/* written_ns of the segment with the record */
-};
 
 /* A segment that has been given to its writer to be used again */
 struct queue_generation {
@@ -129,7 +122,7 @@ struct queue_writer {
 	unsigned int	 nfree;		/* its free segments, for queue_recycle() */
 	struct queue_generation *given;	/* QUEUE_GIVEN of them, or NULL; segment 0: unused */
 	unsigned int	 ngiven;	/* written there so far */
-	int64_t		 unread_ns;	/* for queue_bodies_remove() */
+	bool		 has_unread;	/* a segment, for queue_bodies_remove() */
 	struct log_burst damage_burst;	/* of lines about damage in its segments */
 	struct log_burst kept_burst;	/* of lines about those that are set aside */
 	struct log_bound end_bound;	/* of lines about wrong ends */
@@ -159,8 +152,8 @@ struct queue_spool {
 	bool		 is_first_scan;
 	bool		 has_removed;	/* names of segments were removed, perhaps not yet on disk */
 
-	int64_t		 unread_early_ns; /* unread_ns of struct queue_writer, for segments of an earlier version */
-	struct queue_body *bodies;	/* to be removed when the log is on disk */
+	bool		 has_unread_early; /* the same, of segments of an earlier version */
+	uint64_t	*bodies;	/* whose records are done, to be removed when the log is on disk */
 	size_t		 nbodies, bodies_room;
 
 	bool		 is_short;	/* there is no room: the reserve is given up */
@@ -285,25 +278,22 @@ void queue_recycle(struct queue_spool *sp);
 void queue_maintain_log(struct queue_spool *sp);
 
 /* core/queue/queue_body.c
- * queue_body_done(sp, seg, id): The record in ${seg} that names body.${id} is
- * done.
+ * queue_body_done(sp, id): A record that names body.${id} is done.
  * queue_bodies_remove(sp): The log is on disk: remove the bodies that are done
  * with.
  * queue_body_put_back(seg, id): A record of ${seg} that names body.${id} was
  * put back, to be read again.
  * queue_body_rewind(seg): All of ${seg} is going to be read again.
  * queue_body_all_read(seg): All of it has been read.
- * queue_body_keep(sp, seg, id): body.${id} does not match its record in ${seg},
- * and the message is given up.  Rename the body to damaged.body.ID, unless
- * another record may name it. */
-void queue_body_done(struct queue_spool *sp, const struct queue_segment *seg,
-    uint64_t id);
+ * queue_body_keep(sp, id): body.${id} does not match its record, and the
+ * message is given up.  Rename the body to damaged.body.ID, unless another
+ * record may name it. */
+void queue_body_done(struct queue_spool *sp, uint64_t id);
 void queue_bodies_remove(struct queue_spool *sp);
 void queue_body_put_back(struct queue_segment *seg, uint64_t id);
 void queue_body_rewind(struct queue_segment *seg);
 void queue_body_all_read(struct queue_segment *seg);
-void queue_body_keep(struct queue_spool *sp, const struct queue_segment *seg,
-    uint64_t id);
+void queue_body_keep(struct queue_spool *sp, uint64_t id);
 
 /* core/queue/queue_sweep.c
  * queue_sweep(sp): When sweep_ms has come: begin a sweep, or do the next step

@@ -19,7 +19,7 @@ body_is_known(void *closure, uint64_t id)
 	size_t i;
 
 	for (i = 0; i < sp->nbodies; i++)
-		if (sp->bodies[i].id == id)
+		if (sp->bodies[i] == id)
 			return true;
 	return sp->user->holds(sp->queue, id) > 0;
 }

@@ -158,12 +158,14 @@ Test(queue_body, the_body_of_a_record_that_was_put_back_stays)
 	spool_segment_close(&second.file);
 }
 
-/* More large messages than are held at once; the last one is the victim. */
-Test(queue_body, the_body_of_a_record_that_is_not_read_yet_stays)
+/* More large messages than are held at once; the last one is the victim.  Its
+ * segment was written to at ${seconds} by the clock then. */
+static void
+leave_unread(time_t seconds)
 {
 	enum { HELD = 128 };
-	const struct timespec old[2] = { { .tv_sec = 1000000000 },
-		{ .tv_sec = 1000000000 } };
+	const struct timespec old[2] = { { .tv_sec = seconds },
+		{ .tv_sec = seconds } };
 	struct qf_segment second;
 	unsigned int i;
 
@@ -195,4 +197,14 @@ Test(queue_body, the_body_of_a_record_that_is_not_read_yet_stays)
 	qf_finish(&f, 0);
 	qf_pass(&f, 3000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_BODY), 0);
+}
+
+Test(queue_body, the_body_of_a_record_that_is_not_read_yet_stays)
+{
+	leave_unread(1000000000);
+}
+
+Test(queue_body, and_so_it_does_when_the_clock_was_set_back)
+{
+	leave_unread(4000000000);
 }
