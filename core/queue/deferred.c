@@ -152,12 +152,12 @@ mark_rebuild(struct deferred *d)
 }
 
 /* The rows are on disk: remove the mark.  Before that the name of the database
- * must be on disk; and the removal must be, before files without a row may be
- * taken for leftovers. */
+ * must be on disk, and the names of the files that were set aside; and the
+ * removal must be, before files without a row may be taken for leftovers. */
 static int
 unmark_rebuild(struct deferred *d)
 {
-	if (fsync(d->dirfd) == 0 &&
+	if (fsync(d->filesfd) == 0 && fsync(d->dirfd) == 0 &&
 	    unlinkat(d->dirfd, DEFERRED_REBUILD, 0) == 0 &&
 	    fsync(d->dirfd) == 0)
 		return 0;

@@ -471,7 +471,13 @@ Test(deferred, a_file_that_cannot_be_read_is_kept)
 	fd = openat(x.f.folder, name, O_WRONLY);
 	cr_assert_eq(pwrite(fd, "xxxxxxxx", 8, SPOOL_PAGE), 8);
 	close(fd);
+	fault_names(true);
 	expect_rebuilt("unreadable", 0);
+	/* its new name was on disk before the mark was gone */
+	fd = openat(x.f.folder, "deferred", O_RDONLY | O_DIRECTORY);
+	fault_power_cut(fd);
+	fault_names(false);
+	close(fd);
 	cr_assert_not(qf_exists(&x.f, x.f.folder, name));
 	cr_assert(qf_exists(&x.f, x.f.folder, kept));
 	expect_rebuilt("again", 0);
