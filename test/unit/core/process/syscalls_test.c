@@ -15,9 +15,18 @@
 
 #include "core/process/syscalls.h"
 
+/* They give the stack of their signal handlers back when a process ends. */
+#ifdef __SANITIZE_ADDRESS__
+#define OF_SANITIZERS	"sigaltstack "
+#else
+#define OF_SANITIZERS
+#endif
+
 #define ENOUGH	"write read close exit exit_group tgkill:self getpid gettid " \
     "rt_sigprocmask rt_sigreturn futex munmap madvise mmap mprotect fcntl " \
-    "openat:read kill:0 socket:unix socketpair shutdown:read brk sched_yield set_robust_list rseq "
+    "openat:read kill:0 socket:unix socketpair shutdown:read brk sched_yield " \
+    "set_robust_list rseq " \
+    OF_SANITIZERS
 
 TestSuite(syscalls, .timeout = 60);
 
