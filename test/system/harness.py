@@ -286,6 +286,17 @@ Domain "example.test" {{
             'status')['processes']} == {'running'}, 20)
 
     def log(self):
+        """The log.  A process gathers its lines for some milliseconds, and the
+        logger writes them: what was answered to a client is in the log a
+        moment later.  So this waits until no more comes, for a second at most."""
+        size, since = -1, time.monotonic()
+        end = since + 1
+        while self.proc and self.proc.poll() is None and since + 0.05 * SLOW \
+                > time.monotonic() and time.monotonic() < end:
+            now = os.path.getsize(self.stderr)
+            if now != size:
+                size, since = now, time.monotonic()
+            time.sleep(0.01)
         with open(self.stderr, errors='replace') as f:
             return f.read()
 

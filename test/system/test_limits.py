@@ -231,4 +231,5 @@ def test_one_session_writes_few_lines_to_the_log(d):
                     assert c.reply().startswith('452 4.5.3')
             c.cmd('QUIT', '221')
         wait_for('the end', lambda: 'left_out=950' in s.log())
+        wait_for('the lines', lambda: s.log().count('event=rejected') >= 50)
         assert s.log().count('event=rejected') == 50
