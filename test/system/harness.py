@@ -205,6 +205,9 @@ class Server:
         os.chmod(self.mail, 0o1777)
         self.program = program
         if user:
+            # where it owns the folder, root may write into its files, too,
+            # also with open modes that would make them
+            os.chown(dir, user, -1)
             os.chmod(dir, 0o1777)
             if not others_reach(self.program):
                 self.program = shutil.copy(self.program, dir)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 
-from harness import SLOW
+from harness import NOBODY, NOT_AS_ROOT, SLOW
 
 KINDS = {'rsa': ['rsa:2048'], 'p256': ['ec', '-pkeyopt',
          'ec_paramgen_curve:P-256'], 'ed25519': ['ed25519']}
@@ -24,6 +24,8 @@ def openssl(*args, **kw):
 
 def make_pair(d, name, kind='p256', host='mx.example.test', owner=None):
     """d/NAME.crt and d/NAME.key, which only its owner may read."""
+    if owner is None and NOT_AS_ROOT:
+        owner = NOBODY                  # as the server is
     crt, key = f'{d}/{name}.crt', f'{d}/{name}.key'
     openssl('req', '-x509', '-newkey', *KINDS[kind], '-nodes', '-days', '30',
             '-subj', f'/CN={host}', '-addext', f'subjectAltName=DNS:{host}',

@@ -85,10 +85,11 @@ def test_only_the_master_and_the_logger_have_the_log(d):
         mails(s, 1)
         have = {}
         for pid in [s.master] + descendants(s.master):
-            fds = f'/proc/{pid}/fd'
-            have[pid] = [
-                fd for fd in os.listdir(fds)
-                if os.readlink(f'{fds}/{fd}') == f'{d}/log']
+            fds, have[pid] = f'/proc/{pid}/fd', []
+            for fd in os.listdir(fds):
+                with contextlib.suppress(FileNotFoundError):    # closed since
+                    if os.readlink(f'{fds}/{fd}') == f'{d}/log':
+                        have[pid].append(fd)
         logger, = s.pids('logger')
         assert {x for x in have if have[x]} == {s.master, logger}, have
         for pid in s.master, logger:

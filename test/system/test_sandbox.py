@@ -163,7 +163,7 @@ def test_an_openssl_configuration_that_fails_is_no_start(d):
         os.chmod(file, 0o644)
 
     env = dict(os.environ)
-    s = server(d)
+    s = server(d, as_root=True)
     try:
         for name, text, why in (
                 (missing, '', 'No such file'), ('openssl.cnf', '', 'begin with'),
