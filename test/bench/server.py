@@ -12,6 +12,9 @@ import time
 
 import proc
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+from ports import free_port
+
 SENDER, RCPT = 'a@client.test', 'user@example.test'
 
 # a /dev of its own whose log is our sink, so that it does not matter what the host logs to
@@ -31,12 +34,6 @@ mount --rbind "$1/dev" /dev
 shift
 exec "$@"
 '''
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def no_check():

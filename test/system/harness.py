@@ -20,6 +20,8 @@ import tempfile
 import time
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
+sys.path.insert(0, TOP + '/test/lib')
+from ports import free_port
 BUILD = os.environ.get('MAILMILL_BUILD', TOP + '/build')
 POSTFIX = TOP + '/build/postfix/bin'
 SANITIZE = bool(os.environ.get('MAILMILL_SANITIZE'))
@@ -114,12 +116,6 @@ def wait_for(what, condition, timeout=15):
         if time.monotonic() > end:
             raise AssertionError(f'waited {timeout * SLOW} s for {what}')
         time.sleep(0.02)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def unshare_mounts():

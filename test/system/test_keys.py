@@ -10,7 +10,7 @@ import threading
 import time
 
 from harness import (NOT_AS_ROOT, ROOT, SANITIZE, SLOW, Client, Server, Skip,
-                     cmdline, descendants, wait_for)
+                     cmdline, descendants, free_port, wait_for)
 from keys import (context, der, found_in, handshake, make_pair, openssl,
                   served, tls_conf, traces)
 
@@ -30,9 +30,7 @@ def server(d, names=('ec',), conf='', listener='', **kw):
     s = Server(d, conf='tls_check_interval = 1\n' + conf,
                listener=tls_conf(d, *names) + listener, **kw)
     # the listener of the harness has no TLS
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        s.tls_port = free.getsockname()[1]
+    s.tls_port = free_port()
     s.settings['listener'] += (f'\nListen "127.0.0.1:{s.tls_port}" '
                                f'{{ Use_SSL = true }}\n')
     s.write_conf()

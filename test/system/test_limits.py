@@ -4,7 +4,8 @@ import signal
 import socket
 import time
 
-from harness import NOT_AS_ROOT, Client, Server, text_message, wait_for
+from harness import (NOT_AS_ROOT, Client, Server, free_port, text_message,
+                     wait_for)
 from keys import make_pair, tls_conf
 
 
@@ -95,9 +96,7 @@ def test_service_sessions(d):
 def test_who_expects_tls_or_is_a_proxy_is_refused_without_a_word(d):
     make_pair(d, 'a', owner=65534 if NOT_AS_ROOT else None)
     for first in 'Use_SSL', 'Proxy_Protocol':
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        port = free_port()
         with Server(d, listener=tls_conf(d, 'a') +
                     f'Listen "127.0.0.1:{port}" {{ {first} = true\n'
                     'Listener_Sessions = 1 }\n') as s, \
