@@ -25,6 +25,8 @@
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
 
+#define YIELD_FILES	4
+
 struct deliver *
 deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 {
@@ -35,6 +37,7 @@ deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 	d->ops = ops;
 	d->closure = closure;
 	maildir_host(d->host, host);
+	d->pid = getpid();
 	STAILQ_INIT(&d->waiting);
 	STAILQ_INIT(&d->batch);
 	STAILQ_INIT(&d->unflushed);
@@ -296,16 +299,19 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 	}
 	item->state = ITEM_WRITTEN;
 	item->dir->fs->is_wanted = true;
+	item->dir->md.is_new_checked = false;
 }
 
 /* Write files until the batch is full; the other jobs wait for the next one.
  * A batch takes long, and a client waits for each step of its session: where
- * both want the same processor, let the session go first. */
+ * both want the same processor, let the session go first.  Not after each file:
+ * that would be a system call for each, and often a switch. */
 static void
 write_batch(struct deliver *d, time_t now)
 {
 	struct deliver_item *item, *next;
 	uint64_t octets = 0;
+	unsigned int nfiles = 0;
 
 	look_all(d, now);
 	STAILQ_FOREACH_SAFE (item, &d->batch, link, next) {
@@ -314,7 +320,8 @@ write_batch(struct deliver *d, time_t now)
 		if (octets > DELIVER_BATCH_OCTETS)
 			break;
 		write_item(d, item, now);
-		(void)sched_yield();
+		if (++nfiles % YIELD_FILES == 0)
+			(void)sched_yield();
 		if (item->state == ITEM_WRITTEN)
 			octets += item->octets;
 	}
@@ -404,7 +411,7 @@ publish(struct deliver *d, struct deliver_item *item)
 	const char *what = d->is_left ? "abandoned by the queue:" :
 	    "flushing the file system of";
 
-	maildir_tmp_name(tmp, item->prefix);
+	maildir_tmp_name(tmp, item->prefix, d->pid);
 	maildir_new_name(name, item->prefix, d->host, item->octets);
 	if (errnum == 0) {
 		if (maildir_publish(&item->dir->md, tmp, name) == 0) {
@@ -453,7 +460,6 @@ finish_batch(struct deliver *d)
 		d->nbatch--;
 		if (item->state == ITEM_WRITTEN) {
 			publish(d, item);
-			(void)sched_yield();
 		}
 		if (item->state == ITEM_RENAMED) {
 			keep_unflushed(d, item);

@@ -95,6 +95,7 @@ struct deliver {
 	const struct deliver_ops *ops;
 	void		*closure;
 	char		 host[MAILDIR_HOST_MAX];
+	pid_t		 pid;		/* of this process */
 	struct deliver_items waiting, batch, unflushed;
 	size_t		 nwaiting, nbatch, nunflushed;
 	bool		 is_left;	/* the queue that gave this batch has gone */

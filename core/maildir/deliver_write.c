@@ -177,7 +177,7 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 	struct sink s = { .is_lf = item->is_lf, .conv = d->convbuf };
 	char tmp[MAILDIR_NAME_MAX];
 
-	maildir_tmp_name(tmp, item->prefix);
+	maildir_tmp_name(tmp, item->prefix, d->pid);
 	if ((s.fd = maildir_create(&item->dir->md, tmp)) == -1)
 		return -1;
 	if (write_message(d, &s, &item->job, view) == -1)

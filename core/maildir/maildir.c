@@ -242,9 +242,9 @@ maildir_host(char *buf, const char *host)
 }
 
 void
-maildir_tmp_name(char *buf, const char *prefix)
+maildir_tmp_name(char *buf, const char *prefix, pid_t pid)
 {
-	snprintf(buf, MAILDIR_NAME_MAX, "%s%ld", prefix, (long)getpid());
+	snprintf(buf, MAILDIR_NAME_MAX, "%s%ld", prefix, (long)pid);
 }
 
 void

@@ -54,6 +54,7 @@ struct maildir {
 	int		 tmp, new;	/* its folders, not for reading */
 	dev_t		 new_dev;
 	ino_t		 new_ino;
+	bool		 is_new_checked;	/* for the batch */
 	const char	*bad;		/* the folder in which the last failure was */
 };
 
@@ -103,10 +104,10 @@ typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
 int maildir_look(const struct maildir *md, const char *const *keys, size_t n,
     maildir_found found, void *closure);
 
-/* maildir_tmp_name(buf, prefix): The name in tmp/ of this process's file for
- * ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/, with host and
- * size.  ${buf} has MAILDIR_NAME_MAX octets. */
-void maildir_tmp_name(char *buf, const char *prefix);
+/* maildir_tmp_name(buf, prefix, pid): The name in tmp/ of a file that the process
+ * ${pid} makes for ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/,
+ * with host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
+void maildir_tmp_name(char *buf, const char *prefix, pid_t pid);
 void maildir_new_name(char *buf, const char *prefix, const char *host,
     uint64_t octets);
 
@@ -114,9 +115,12 @@ void maildir_new_name(char *buf, const char *prefix, const char *host,
  * through a link; one of the same name is a leftover of ours and is replaced.
  * Return its descriptor or -1 with errno.
  * maildir_publish(md, tmp, name): Rename ${tmp} in tmp/ to ${name} in new/
- * without ever overwriting.  Return 0, or -1 with errno (EEXIST).
+ * without ever overwriting.  Return 0, or -1 with errno (EEXIST).  It looks
+ * whether new/ is still the folder that is open unless md->is_new_checked, and
+ * sets that: somebody may move the folder away, and mail must not follow.  A
+ * caller who has other files to publish soon after needs one look for all.
  * Both make their folder again if it has been removed; ENOENT then means that
- * the Maildir itself has been. */
+ * the Maildir itself has been, or new/ since the look. */
 int maildir_create(struct maildir *md, const char *name);
 int maildir_publish(struct maildir *md, const char *tmp, const char *name);
 

@@ -205,16 +205,23 @@ maildir_create(struct maildir *md, const char *name)
 	return file;
 }
 
-int
-maildir_publish(struct maildir *md, const char *tmp, const char *name)
+/* Is what is open as new/ still what has that name? */
+static bool
+is_new(const struct maildir *md)
 {
 	struct stat named;
 
+	return fstatat(md->fd, "new", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    named.st_dev == md->new_dev && named.st_ino == md->new_ino;
+}
+
+int
+maildir_publish(struct maildir *md, const char *tmp, const char *name)
+{
 	md->bad = "new";
-	if ((fstatat(md->fd, "new", &named, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    named.st_dev != md->new_dev || named.st_ino != md->new_ino) &&
-	    enter_new(md) == -1)
+	if (!md->is_new_checked && !is_new(md) && enter_new(md) == -1)
 		return -1;
+	md->is_new_checked = true;
 	if (renameat2(md->tmp, tmp, md->new, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)

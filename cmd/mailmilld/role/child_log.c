@@ -12,7 +12,7 @@
 #include "core/util/monotonic.h"
 
 #define GATHER_OCTETS	(LOG_RECORD_MAX / 4 * 3)	/* some fifty lines */
-#define GATHER_MS	10	/* a line waits no longer, but for a pass */
+#define GATHER_MS	20	/* a line waits no longer, but for a pass */
 #define RETRY_MS	1000	/* when the log takes nothing */
 #define RELOG_MS	2000	/* between wishes for another one: each line that the
 				 * log does not take is a reason to ask */

@@ -11,7 +11,7 @@
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
-#define TELL_MS	5
+#define TELL_MS	10
 
 static void
 tell(struct worker *w, const struct spool_position *position)

@@ -96,6 +96,28 @@ Test(deliver_folders, what_vanishes_before_the_rename_is_written_again)
 	}
 }
 
+/* new/ is compared with its name once for all files of a batch, and for each
+ * batch */
+Test(deliver_folders, mail_does_not_follow_a_new_that_was_moved_away)
+{
+	unsigned int batch, i;
+	uint64_t job[3];
+
+	for (batch = 0; batch < 3; batch++) {
+		x.at_sync = batch == 0 ? NULL :
+		    "rm -rf away; mv d/a/new away; mkdir d/a/new";
+		for (i = 0; i < 3; i++)
+			job[i] = next_mail(false);
+		df_all();
+		for (i = 0; i < 3; i++)
+			cr_assert_eq(x.errnum[job[i]], 0, "%s",
+			    x.text[job[i]]);
+		cr_assert_eq(df_count("d/a/new"), 3, "batch %u", batch);
+		cr_assert_eq(df_count("d/a/tmp"), 0);
+	}
+	cr_assert_eq(df_count("away"), 3);
+}
+
 /* Something else in the place of tmp, new or cur, of the user's folder and of
  * the domain's, before and after the agent has opened them */
 static void

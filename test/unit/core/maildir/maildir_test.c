@@ -205,7 +205,7 @@ Test(maildir, names_follow_from_the_message)
 	maildir_new_name(name, prefix, "mx.test", 42);
 	cr_assert_str_eq(name, "1700000000.0123456789ABC"
 	    "R7S0652c1f2a9d3b07eG12N345.mx.test,S=42");
-	maildir_tmp_name(name, prefix);
+	maildir_tmp_name(name, prefix, getpid());
 	snprintf(want, sizeof(want), "%s%d", prefix, (int)getpid());
 	cr_assert_str_eq(name, want);
 	origin.segment = 0;
