@@ -82,6 +82,7 @@ forge(uint64_t id, bool is_large)
 	struct msg_committed mc;
 	unsigned char buf[4096];
 	size_t at = SPOOL_RECORD_HEADER;
+	uint64_t n;
 
 	if (mark.seq == 0 || !hostile.sent[Q_COMMITTED].is_there)
 		return false;
@@ -99,8 +100,11 @@ forge(uint64_t id, bool is_large)
 	spool_record_encode(&rec, mark.nonce, buf);
 	__wrap_spool_end_encode(rec.end, mark.seq + 1, mark.nonce,
 	    buf + (rec.end - rec.offset));
-	hostile_say("forged", write_all(buf, (size_t)(rec.end - rec.offset) +
-	    SPOOL_RECORD_HEADER, rec.offset));
+	/* it may have closed its segment: the next one, then */
+	if ((n = write_all(buf, (size_t)(rec.end - rec.offset) +
+	    SPOOL_RECORD_HEADER, rec.offset)) == 0)
+		return false;
+	hostile_say("forged", n);
 	memcpy(&mc, hostile.sent[Q_COMMITTED].base, sizeof(mc));
 	mc.end = rec.end;
 	(void)hostile_send(ROLE_QUEUE, Q_COMMITTED, &mc, NULL, 0);

@@ -70,7 +70,7 @@ class Hostile(Server):
         self.played.add(pid)
         send_signal(pid, signal.SIGRTMIN + TRICKS.index(trick), arg)
 
-    def play(self, title, trick, arg=0, timeout=60):
+    def play(self, title, trick, arg=0, timeout=60, meanwhile=lambda: None):
         """Until it has done so; whether it has lived to see that."""
         pid, at = self.pid(title), len(self.log())
         self.order(pid, trick, arg)
@@ -79,12 +79,24 @@ class Hostile(Server):
         end = re.compile(rf'event=process-end .*pid={pid} ')
         return wait_for(f'{title}: {trick}', lambda: (
             [True] if done.search(self.log(), at) else
-            [False] if end.search(self.log(), at) else None), timeout)[0]
+            [False] if end.search(self.log(), at) else meanwhile()),
+            timeout)[0]
 
     def said(self, what):
         """The last number that a trick has found out."""
         return int(re.findall(rf'event=trick-found what={what} n=(\d+)',
                               self.log())[-1])
+
+    def forge(self, title, trick, arg):
+        """Into a segment of its own: it closes one a second after the first
+        message, so each of the workers, which take turns, gets new ones."""
+        def mail():
+            for _ in self.pids('worker'):
+                with Client(self.port) as c:
+                    c.hello()
+                    c.mail(b'Subject: new\r\n\r\nx\r\n')
+        self.play(title, trick, arg, meanwhile=mail)
+        assert self.said('forged') > 0
 
     def all_run(self):
         wait_for('all processes', lambda: {p['state'] for p in self.ctl_json(
