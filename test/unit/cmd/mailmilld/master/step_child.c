@@ -312,3 +312,16 @@ step_is_named(const struct step_child *c, const char *who)
 		return c->is_told;
 	return strcmp(who, step_name_of(c)) == 0;
 }
+
+struct step_child *
+step_child_of(const char *name)
+{
+	int i;
+
+	for (i = 0; i < step_nchildren; i++)
+		if (strcmp(step_name_of(&step_children[i]), name) == 0 &&
+		    !step_children[i].has_exited)
+			return &step_children[i];
+	cr_assert_fail("%s", name);
+	return NULL;
+}

@@ -62,6 +62,9 @@ bool step_act(const char *verb, struct step_child *c);
 /* step_is_named(c, who): Does WHO name it? */
 bool step_is_named(const struct step_child *c, const char *who);
 
+/* step_child_of(name): the process of that name, which has not ended */
+struct step_child *step_child_of(const char *name);
+
 /* step_name_of(c): as "w2@1"; until the next call */
 const char *step_name_of(const struct step_child *c);
 

@@ -2,6 +2,7 @@
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include "cmd/mailmilld/master/state/note.h"
 #include "core/clock.h"
 #include "core/loop/after.h"
+#include "core/process/stats.h"
 #include "core/scheduler.h"
 
 int step_check_fds[CONFIG_NCHECKS];	/* where checks answer; -1: none runs */
@@ -305,6 +307,19 @@ step_setup(void)
 	cr_assert_eq(master_log_open(&step_master), 0);
 	cr_assert_eq(listeners_bind(&step_master, step_master.config.settings), 0);
 	generation = 1;
+}
+
+void
+step_setup_sessions(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < 2048) {
+		rl.rlim_cur = rl.rlim_max < 2048 ? rl.rlim_max : 2048;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	step_setup();
+	cr_assert_eq(stats_attach(stats_create(), 0), 0);
 }
 
 void

@@ -39,7 +39,10 @@ struct step_line {
 extern int step_check_fds[CONFIG_NCHECKS];
 extern char step_top[64];	/* the folder of the test */
 
+/* step_setup_sessions(): The same, with counters, and with descriptors for
+ * STEP_SESSIONS_MAX sessions in each of two workers. */
 void step_setup(void);
+void step_setup_sessions(void);
 void step_teardown(void);
 
 /* step_happens(line): What ${line} says, in one pass.  Return what follows:

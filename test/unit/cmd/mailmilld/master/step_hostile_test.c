@@ -1,10 +1,7 @@
-/* The master's state machine: processes that send what no honest one sends, and
- * workers that hang or lie. */
+/* The master's state machine: processes that send what no honest one sends. */
 
-#include "cmd/mailmilld/master/sessions/sessions.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <fcntl.h>
@@ -17,48 +14,14 @@
 #include "cmd/mailmilld/role/ended.h"
 #include "core/process/stats.h"
 
-static void
-setup(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < 2048) {
-		rl.rlim_cur = rl.rlim_max < 2048 ? rl.rlim_max : 2048;
-		(void)setrlimit(RLIMIT_NOFILE, &rl);
-	}
-	step_setup();
-	cr_assert_eq(stats_attach(stats_create(), 0), 0);
-}
-
-TestSuite(step_hostile, .init = setup, .fini = step_teardown);
-
-static struct step_child *
-child(const char *name)
-{
-	int i;
-
-	for (i = 0; i < step_nchildren; i++)
-		if (strcmp(step_name_of(&step_children[i]), name) == 0 &&
-		    !step_children[i].has_exited)
-			return &step_children[i];
-	cr_assert_fail("%s", name);
-	return NULL;
-}
+TestSuite(step_hostile, .init = step_setup_sessions, .fini = step_teardown);
 
 static void
 tell(const char *name, enum msg_type type, const void *base,
     const void *entries, unsigned int n, int fd)
 {
-	cr_assert_eq(channel_send(child(name)->ch, type, base, entries, n, fd),
-	    0);
-}
-
-/* ${n} clients connect, one after the other. */
-static void
-connect_many(int n)
-{
-	while (n-- > 0)
-		step_happens("connect");
+	cr_assert_eq(channel_send(step_child_of(name)->ch, type, base, entries,
+	    n, fd), 0);
 }
 
 /* What ${name} has sent last: is it taken as what an honest process sends? */
@@ -88,7 +51,7 @@ expect_end(const char *name)
 static uint64_t
 handle_of(const char *name)
 {
-	struct step_child *c = child(name);
+	struct step_child *c = step_child_of(name);
 
 	cr_assert_gt(c->nsessions, 0);
 	return c->sessions[0].handle;
@@ -126,7 +89,7 @@ Test(step_hostile, the_end_of_a_session_twice)
 	handle = handle_of("w1@1");
 	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
 	expect_peace();
-	cr_assert(ended_put(child("w1@1")->ended, handle));
+	cr_assert(ended_put(step_child_of("w1@1")->ended, handle));
 	/* the master looks there when somebody connects */
 	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
@@ -151,14 +114,14 @@ Test(step_hostile, garbage_in_the_shared_memory)
 
 	start_with_sessions();
 	for (i = 0; i < ENDED_MAX; i++)
-		cr_assert(ended_put(child("w1@1")->ended, i));
+		cr_assert(ended_put(step_child_of("w1@1")->ended, i));
 	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
 }
 
 Test(step_hostile, more_sessions_taken_than_were_sent)
 {
 	start_with_sessions();
-	ended_take(child("w1@1")->ended);
+	ended_take(step_child_of("w1@1")->ended);
 	cr_expect_str_eq(step_happens("connect"), "!w1@1 w2@1<");
 }
 
@@ -166,7 +129,7 @@ Test(step_hostile, more_sessions_taken_than_were_sent)
 Test(step_hostile, who_has_taken_more_than_was_sent_gets_none)
 {
 	PLAY(STARTED, { "connect", "w1@1<" });
-	ended_take(child("w2@1")->ended);
+	ended_take(step_child_of("w2@1")->ended);
 	cr_expect_str_eq(step_happens("connect"), "!w2@1 w1@1<");
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
 }
@@ -204,7 +167,7 @@ Test(step_hostile, a_session_given_away_without_a_reload)
 	struct step_child *c;
 
 	start_with_sessions();
-	c = child("w1@1");
+	c = step_child_of("w1@1");
 	give_away("w1@1", c->sessions[0].handle, c->sessions[0].fd);
 	expect_end("w1@1");
 }
@@ -215,7 +178,7 @@ draining(void)
 {
 	start_with_sessions();
 	PLAY(CHANGED_OVER);
-	return child("w1@1");
+	return step_child_of("w1@1");
 }
 
 static void
@@ -248,7 +211,7 @@ Test(step_hostile, the_client_of_another_session)
 	struct step_child *c = draining();
 
 	give_away("w1@1", c->sessions[0].handle,
-	    child("w2@1")->sessions[0].fd);
+	    step_child_of("w2@1")->sessions[0].fd);
 	expect_end_of_old();
 }
 
@@ -401,8 +364,8 @@ Test(step_hostile, the_end_of_more_lines_than_it_was_given)
 	unsigned int i;
 
 	start_with_sessions();
-	cr_assert_gt(child("l1@1")->nwriters, 0);
-	for (i = 0; i < child("l1@1")->nwriters; i++)
+	cr_assert_gt(step_child_of("l1@1")->nwriters, 0);
+	for (i = 0; i < step_child_of("l1@1")->nwriters; i++)
 		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
 	expect_peace();
 	tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
@@ -422,8 +385,8 @@ Test(step_hostile, a_logger_that_has_waited_says_the_end_of_many)
 		step_happens("wait 30000");
 		PLAY({ "ready w1@1", "" });
 	}
-	cr_assert_gt(child("l1@1")->nwriters, 110);
-	for (i = 0; i < child("l1@1")->nwriters; i++) {
+	cr_assert_gt(step_child_of("l1@1")->nwriters, 110);
+	for (i = 0; i < step_child_of("l1@1")->nwriters; i++) {
 		tell("l1@1", M_WRITER_END, &end, NULL, 0, -1);
 		if (i % 50 == 0)
 			expect_peace();
@@ -437,7 +400,8 @@ static struct step_who every[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
 FOR_EACH(step_hostile, what_is_no_message, every)
 {
 	PLAY(STARTED);
-	cr_assert_eq(send(channel_fd(child(who->name)->ch), "x", 1, 0), 1);
+	cr_assert_eq(send(channel_fd(step_child_of(who->name)->ch), "x", 1, 0),
+	    1);
 	expect_end(who->name);
 }
 
@@ -452,7 +416,7 @@ FOR_EACH(step_hostile, a_message_of_the_master, every)
 
 	memcpy(packet, &header, sizeof(header));
 	PLAY(STARTED);
-	cr_assert_eq(send(channel_fd(child(who->name)->ch), packet,
+	cr_assert_eq(send(channel_fd(step_child_of(who->name)->ch), packet,
 	    sizeof(packet), 0), (ssize_t)sizeof(packet));
 	expect_end(who->name);
 }
@@ -460,174 +424,9 @@ FOR_EACH(step_hostile, a_message_of_the_master, every)
 Test(step_hostile, its_successor_waits_longer_each_time)
 {
 	PLAY(STARTED);
-	send(channel_fd(child("w1@1")->ch), "x", 1, 0);
+	send(channel_fd(step_child_of("w1@1")->ch), "x", 1, 0);
 	PLAY({ "wait 1", "!w1@1" }, { "exit w1@1", "+w1@1" });
-	send(channel_fd(child("w1@1")->ch), "x", 1, 0);
+	send(channel_fd(step_child_of("w1@1")->ch), "x", 1, 0);
 	PLAY({ "wait 1", "!w1@1" }, { "exit w1@1", "" },
 	    { "wait 10000", "+w1@1" });
-}
-
-/* --- who gets the next session -------------------------------------------- */
-
-/* A worker that tells at once that its session has ended, and keeps it. */
-static void
-lie(const char *name, unsigned int *seen)
-{
-	struct step_child *c = child(name);
-
-	for (; *seen < c->nsessions; (*seen)++)
-		cr_assert(ended_put(c->ended, c->sessions[*seen].handle));
-}
-
-Test(step_hostile, one_that_ends_all_its_sessions_gets_no_more_than_others)
-{
-	unsigned int seen = 0, n1;
-	int i;
-
-	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
-	PLAY(STARTED);
-	for (i = 0; i < 200; i++) {
-		step_happens("connect");
-		lie("w1@1", &seen);
-	}
-	n1 = child("w1@1")->nsessions;
-	cr_expect_eq(n1 + child("w2@1")->nsessions, 200);
-	cr_expect_eq(n1, 100);
-	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
-}
-
-/* --- sessions that are not taken ------------------------------------------ */
-
-Test(step_hostile, one_that_hangs_gets_no_more_after_a_while)
-{
-	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" },
-	    { "connect", "w2@1<" }, { "wait 2000", "" }, { "wait 9000", "" },
-	    { "connect", "w1@1<" }, { "wait 2000", "" },
-	    { "connect", "w2@1<" }, { "connect", "w2@1<" },
-	    { "connect", "w2@1<" },
-	    /* it has taken them */
-	    { "go w1@1", "" }, { "wait 2000", "" }, { "connect", "w1@1<" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
-}
-
-Test(step_hostile, one_that_goes_on_to_hang_is_replaced)
-{
-	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" }, { "wait 2000", "" },
-	    { "wait 10000", "" }, { "wait 28000", "" }, { "wait 2000", "!w1@1" },
-	    { "exit w1@1", "+w1@1" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 1);
-	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
-}
-
-Test(step_hostile, one_that_is_debugged_is_kept_when_the_sandbox_is_off)
-{
-	step_master.config.settings->sandbox = SANDBOX_OFF;
-	PLAY(STARTED, { "trace w1@1; stick w1@1; connect", "w1@1<" },
-	    { "wait 2000", "" }, { "wait 10000", "" });
-	/* a reload that binds its successors changes nothing for it */
-	step_master.config.settings->sandbox = SANDBOX_ON;
-	PLAY({ "wait 30000", "" }, { "wait 28000", "" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
-	PLAY({ "leave w1@1; wait 2000", "!w1@1" }, { "exit w1@1", "+w1@1" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 1);
-}
-
-/* Nobody has hold of it by right. */
-Test(step_hostile, one_that_is_debugged_is_not_kept_with_the_sandbox)
-{
-	step_master.config.settings->sandbox = SANDBOX_ON;
-	PLAY(STARTED, { "trace w1@1; stick w1@1; connect", "w1@1<" },
-	    { "wait 2000", "" }, { "wait 10000", "" });
-	/* nor when its successors would not be bound */
-	step_master.config.settings->sandbox = SANDBOX_OFF;
-	PLAY({ "wait 30000", "!w1@1" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 1);
-}
-
-Test(step_hostile, one_that_takes_some_is_not_late)
-{
-	int i;
-
-	PLAY(STARTED, { "stick w1@1", "" });
-	for (i = 0; i < 30; i++) {
-		connect_many(2);
-		PLAY({ "wait 2000", "" });
-		/* all but the last */
-		if (i % 3 == 2)
-			PLAY({ "go w1@1", "" }, { "stick w1@1", "" });
-	}
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
-	cr_expect_eq(child("w1@1")->nsessions, 30);
-}
-
-/* The clock jumps when a whole machine was stopped. */
-Test(step_hostile, after_a_long_stop_of_all_it_has_time_to_go_on)
-{
-	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" }, { "wait 2000", "" },
-	    { "wait 3600000", "" }, { "go w1@1", "" },
-	    { "wait 30000", "" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
-}
-
-Test(step_hostile, so_many_may_wait_and_others_stay_in_the_backlog)
-{
-	unsigned int i;
-
-	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
-	PLAY(STARTED, { "stick w1@1; stick w2@1", "" });
-	connect_many(2 * TAKEN_MAX);
-	cr_expect_not_null(strstr(step_said, " deaf"), "%s", step_said);
-	for (i = 0; i < 3; i++)
-		cr_expect_str_eq(step_happens("connect"), "");
-	cr_expect_eq(child("w1@1")->nsessions, TAKEN_MAX);
-	cr_expect_eq(child("w2@1")->nsessions, TAKEN_MAX);
-	/* who connects first is first */
-	PLAY({ "go w2@1", "" },
-	    { "wait 10", "w2@1< w2@1< w2@1< accept" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
-}
-
-/* The first has as many as it can have, and the second has room soon. */
-Test(step_hostile, a_worker_that_is_behind_is_waited_for_when_others_are_full)
-{
-	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
-	PLAY(STARTED, { "stick w2@1", "" });
-	connect_many(TAKEN_MAX + STEP_SESSIONS_MAX);
-	cr_assert_eq(child("w1@1")->nsessions, STEP_SESSIONS_MAX);
-	cr_assert_eq(child("w2@1")->nsessions, TAKEN_MAX);
-	PLAY({ "connect", "" }, { "go w2@1", "" },
-	    { "wait 10", "w2@1< accept" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
-	connect_many(STEP_SESSIONS_MAX - TAKEN_MAX - 1);
-	cr_assert_eq(child("w2@1")->nsessions, STEP_SESSIONS_MAX);
-	/* now all are full */
-	PLAY({ "connect", "" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
-}
-
-/* It could leave its sessions until just before it is late, again and again. */
-Test(step_hostile, a_worker_that_stays_behind_is_not_waited_for)
-{
-	int i;
-
-	step_master.worker_sessions_max = STEP_SESSIONS_MAX;
-	PLAY(STARTED, { "stick w2@1", "" });
-	connect_many(TAKEN_MAX + STEP_SESSIONS_MAX);
-	PLAY({ "connect", "" }, { "wait 990", "" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
-	PLAY({ "wait 10", "accept" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
-	PLAY({ "connect", "" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 2);
-	/* it takes a few, and not the rest */
-	for (i = 0; i < 10; i++)
-		ended_take(child("w2@1")->ended);
-	child("w2@1")->nleft -= 10;
-	for (i = 0; i < 10; i++)
-		PLAY({ "connect", "w2@1<" });
-	PLAY({ "connect", "" });
-	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 3);
-	/* all: it is as good as any */
-	PLAY({ "go w2@1", "" }, { "connect", "w2@1<" });
-	cr_expect_eq(stats_sum(STATS_LATE_KILLS), 0);
 }
