@@ -1,0 +1,122 @@
+/* For the tests of the deferred store: see deferred_fixture.h. */
+
+#include "test/unit/core/queue/deferred_fixture.h"
+
+#include <criterion/criterion.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct deferred_fixture ds;
+
+static int
+see(void *, const struct deferred_row *row)
+{
+	cr_assert_lt(ds.nseen, 64);
+	ds.seen[ds.nseen] = *row;
+	strlcpy(ds.texts[ds.nseen][0], row->sender, 64);
+	strlcpy(ds.texts[ds.nseen][1], row->rcpt, 64);
+	strlcpy(ds.texts[ds.nseen][2],
+	    row->last_error == NULL ? "(null)" : row->last_error, 64);
+	ds.nseen++;
+	return 0;
+}
+
+void
+ds_setup(void)
+{
+	qf_init(&ds.f);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+}
+
+void
+ds_reopen(void)
+{
+	deferred_free(ds.d);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	ds.nseen = 0;
+}
+
+void
+ds_teardown(void)
+{
+	deferred_free(ds.d);
+	qf_free(&ds.f);
+}
+
+int
+ds_rows(const struct deferred_query *q)
+{
+	return deferred_rows(ds.d, q, see, NULL);
+}
+
+int
+ds_rows_of(uint64_t id)
+{
+	const struct deferred_query q = { .what = DEFERRED_OF, .id = id };
+
+	return ds_rows(&q);
+}
+
+void
+ds_put(uint64_t id, uint32_t index, int64_t next)
+{
+	struct deferred_row row = { .id = id, .rcpt_index = index,
+		.sender = "a'b@x", .rcpt = "r\"@y", .transport = "maildir",
+		.received_us = 123456789, .octets = 77, .attempts = 1,
+		.next_attempt = next, .last_error = "no; DROP TABLE" };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+}
+
+void
+ds_put_file_of(uint64_t id, const struct spool_origin *origin)
+{
+	static const char *const rcpts[] = { "one@x.test", "two@x.test" };
+	struct spool_readbuf *buf = spool_readbuf_new();
+	struct spool_damage damage;
+	struct qf_segment s;
+	struct spool_reader *r;
+	struct spool_header header;
+	struct spool_view view;
+	uint64_t offset;
+	int fd;
+
+	qf_segment(&ds.f, &s, id);
+	offset = qf_append(&s, id, "s@x.test", rcpts, 2, "body");
+	fd = spool_segment_open(ds.f.incoming, QF_SEGMENT(id), &header);
+	r = spool_reader_new(fd, buf, 0);
+	cr_assert_eq(spool_reader_at(r, offset, &view, &damage), 1);
+	cr_assert_eq(deferred_file_write(ds.d, id, &view, origin, fd, -1), 0);
+	cr_assert_eq(deferred_files_sync(ds.d), 0);
+	spool_reader_free(r);
+	spool_readbuf_free(buf);
+	close(fd);
+	spool_segment_close(&s.file);
+}
+
+void
+ds_put_file(uint64_t id)
+{
+	const struct spool_origin origin = { .segment = QF_SEGMENT(id),
+		.generation = 1, .seq = 1 };
+
+	ds_put_file_of(id, &origin);
+}
+
+int
+ds_exec(const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", ds.f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	sqlite3_close(db);
+	return rc;
+}

@@ -1,0 +1,41 @@
+/* For the tests of the deferred store: a store in a folder of its own, and the
+ * rows that were seen in it. */
+
+#ifndef TEST_UNIT_CORE_QUEUE_DEFERRED_FIXTURE_H
+#define TEST_UNIT_CORE_QUEUE_DEFERRED_FIXTURE_H
+
+#include "core/queue/deferred.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+struct deferred_fixture {
+	struct qf		 f;
+	struct deferred		*d;
+	struct deferred_row	 seen[64];
+	char			 texts[64][3][64];	/* sender, recipient, error */
+	size_t			 nseen;
+};
+
+extern struct deferred_fixture ds;
+
+/* ds_setup(), ds_teardown(): of a test.
+ * ds_reopen(): Close and open the store; no row is seen yet. */
+void ds_setup(void);
+void ds_teardown(void);
+void ds_reopen(void);
+
+/* ds_rows(q): Add the rows that ${q} asks for to those that were seen.
+ * ds_rows_of(id): Those of the message ${id}.  Both return their number. */
+int ds_rows(const struct deferred_query *q);
+int ds_rows_of(uint64_t id);
+
+/* ds_put(id, index, next): A row.
+ * ds_put_file_of(id, origin): A file for the message ${id} with two recipients.
+ * ds_put_file(id): The same, from the segment QF_SEGMENT(id). */
+void ds_put(uint64_t id, uint32_t index, int64_t next);
+void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
+void ds_put_file(uint64_t id);
+
+/* ds_exec(sql): Run it in the database.  Return SQLite's result. */
+int ds_exec(const char *sql);
+
+#endif
