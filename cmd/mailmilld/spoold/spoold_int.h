@@ -1,5 +1,6 @@
 /* Shared by the files of the role spoold: spoold.c, the process;
- * spoold_worker.c, the requests of the workers; spoold_given.c, the files that
+ * spoold_worker.c, the channels of the workers; spoold_request.c, what they
+ * ask; spoold_answer.c, what they are answered; spoold_given.c, the files that
  * workers have open; spoold_share.c, all files of a worker on the disk. */
 
 #ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
@@ -97,6 +98,39 @@ void spoold_pass(struct spoold *sp);
 
 /* spoold_workers_close(sp): Close all channels, without a call of done(). */
 void spoold_workers_close(struct spoold *sp);
+
+/* What a worker asks; closure: its struct spoold_worker. */
+void spoold_on_segment(void *closure, struct channel_msg *msg);
+void spoold_on_made(void *closure, struct channel_msg *msg);
+void spoold_on_body(void *closure, struct channel_msg *msg);
+void spoold_on_flush(void *closure, struct channel_msg *msg);
+void spoold_on_room(void *closure, struct channel_msg *msg);
+void spoold_on_drop(void *closure, struct channel_msg *msg);
+void spoold_on_mark(void *closure, struct channel_msg *msg);
+
+/* spoold_number_open(w): Lock the number of ${w}.  Return 0, or -1 with errno:
+ * EADDRINUSE, another process still has it locked.
+ * spoold_refused(w, type, value): Count and log a request that no honest worker
+ * makes.
+ * spoold_owns(w, type, id): Has ${id} the number of ${w}?  If not, that is
+ * refused. */
+int spoold_number_open(struct spoold_worker *w);
+void spoold_refused(struct spoold_worker *w, unsigned int type,
+    uint64_t value);
+bool spoold_owns(struct spoold_worker *w, unsigned int type, uint64_t id);
+
+/* spoold_take(w, msg, ask_r): Copy the request in ${msg} to *ask_r and prepare
+ * its answer.  Return whether the caller is to serve it; false: it is refused,
+ * or already has its answer.
+ * spoold_answer_done(w, errnum), spoold_answer_file(w, fd): What the answer is;
+ * the second takes ${fd}.
+ * spoold_send_answer(w, error): Send it.  ${error}: an errno with which the
+ * flush that it waits for has failed; 0: it has not. */
+bool spoold_take(struct spoold_worker *w, const struct channel_msg *msg,
+    struct msg_ask *ask_r);
+void spoold_answer_done(struct spoold_worker *w, int errnum);
+void spoold_answer_file(struct spoold_worker *w, int fd);
+void spoold_send_answer(struct spoold_worker *w, int error);
 
 /* spoold_given_look(g, dirfd, n, is_file_closed): Look at the next ${n} files
  * of ${g}, and remove from ${g} those that the worker has closed.
