@@ -21,6 +21,7 @@
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq"
 #define VERSION		1	/* of the table; PRAGMA user_version */
+#define NAMES_MAX	1000	/* tried for a damaged database */
 
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
@@ -259,24 +260,42 @@ open_all(struct deferred *d, const char *path)
 	return -1;
 }
 
+/* Where a damaged database goes: a name that no file has yet, since an earlier
+ * one may have been moved in the same second, or with another clock. */
+static int
+free_name(struct deferred *d, char *buf, size_t len)
+{
+	long long t = (long long)time(NULL), last = t + NAMES_MAX;
+
+	for (; t < last; t++) {
+		snprintf(buf, len, "%s.damaged.%lld", DEFERRED_DB, t);
+		if (faccessat(d->dirfd, buf, F_OK, AT_SYMLINK_NOFOLLOW) == -1)
+			return errno == ENOENT ? 0 : -1;
+	}
+	errno = EEXIST;
+	return -1;
+}
+
 /* Move a damaged database aside, for the administrator. */
 static int
 set_aside(struct deferred *d)
 {
 	static const char *const parts[] = { "", "-wal", "-shm" };
-	char from[64], to[96];
+	char from[64], to[96], kept[64];
 	size_t i;
 
+	if (free_name(d, kept, sizeof(kept)) == -1)
+		return -1;
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		snprintf(from, sizeof(from), "%s%s", DEFERRED_DB, parts[i]);
-		snprintf(to, sizeof(to), "%s.damaged.%lld%s", DEFERRED_DB,
-		    (long long)time(NULL), parts[i]);
+		snprintf(to, sizeof(to), "%s%s", kept, parts[i]);
 		if (renameat(d->dirfd, from, d->dirfd, to) == -1 &&
 		    errno != ENOENT)
 			return -1;
 	}
-	log_errx("deferred-store-damaged", "file=%s effect=%s", DEFERRED_DB,
-	    "moved aside; a new one is made from the files in deferred/");
+	log_errx("deferred-store-damaged", "file=%s kept_as=%s effect=%s",
+	    DEFERRED_DB, kept, "a new one is made from the files in "
+	    "deferred/; remove the damaged one when you have looked at it");
 	return 0;
 }
 

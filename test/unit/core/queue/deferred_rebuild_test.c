@@ -3,6 +3,7 @@
 
 #include "core/queue/deferred.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <criterion/criterion.h>
@@ -14,31 +15,75 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/deferred_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
 TestSuite(deferred_rebuild, .init = ds_setup, .fini = ds_teardown);
 
-Test(deferred_rebuild, a_damaged_database_is_made_again_from_the_files)
+/* Close the store, and make ${octets} octets that are no database in its
+ * place. */
+static void
+damage(unsigned int octets)
 {
 	char cmd[200];
 
-	ds_put_file(5);
-	ds_put(5, 0, 1);
 	deferred_free(ds.d);
 	snprintf(cmd, sizeof(cmd), "cd %s && rm -f deferred.db-* && "
-	    "head -c 5000 /dev/zero | tr '\\0' x > deferred.db", ds.f.path);
+	    "head -c %u /dev/zero | tr '\\0' x > deferred.db", ds.f.path,
+	    octets);
 	cr_assert_eq(system(cmd), 0);
+}
+
+/* The log names the file in which the damaged database is.  Copy that name. */
+static void
+name_of_kept(char *buf, size_t len)
+{
+	char line[LOG_ERROR_MAX], *name;
+
+	log_last_error(line, sizeof(line));
+	cr_assert_not_null(strstr(line, "deferred-store-damaged "), "%s", line);
+	cr_assert_not_null(name = strstr(line, " kept_as="), "%s", line);
+	name += strlen(" kept_as=");
+	name[strcspn(name, " ")] = '\0';
+	strlcpy(buf, name, len);
+	cr_assert(qf_exists(&ds.f, ds.f.folder, buf), "%s", buf);
+}
+
+Test(deferred_rebuild, a_damaged_database_is_made_again_from_the_files)
+{
+	char kept[LOG_ERROR_MAX];
+
+	ds_put_file(5);
+	ds_put(5, 0, 1);
+	damage(5000);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(5), 2);
 	cr_assert_str_eq(ds.texts[0][0], "s@x.test");
 	cr_assert_str_eq(ds.texts[0][1], "one@x.test");
 	cr_assert_str_eq(ds.texts[1][1], "two@x.test");
-	snprintf(cmd, sizeof(cmd), "ls %s/deferred.db.damaged.* > /dev/null",
-	    ds.f.path);
-	cr_assert_eq(system(cmd), 0);
+	name_of_kept(kept, sizeof(kept));
+}
+
+/* Within a second, too: the name has the time in seconds. */
+Test(deferred_rebuild, each_damaged_database_is_kept)
+{
+	char kept[3][LOG_ERROR_MAX];
+	unsigned int i;
+	struct stat st;
+
+	for (i = 0; i < 3; i++) {
+		damage(5000 + i);
+		ds.d = deferred_open(ds.f.path, ds.f.folder);
+		cr_assert_not_null(ds.d);
+		name_of_kept(kept[i], sizeof(kept[i]));
+	}
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(fstatat(ds.f.folder, kept[i], &st, 0), 0);
+		cr_expect_eq(st.st_size, 5000 + i);
+	}
 }
 
 #define MARK	"deferred.rebuild"
@@ -243,7 +288,7 @@ Test(deferred_rebuild, a_file_that_cannot_be_read_is_kept)
 Test(deferred_rebuild, damage_that_the_first_look_does_not_show_is_found)
 {
 	static const char junk[] = "junkjunkjunkjunkjunkjunkjunkjunk";
-	char cmd[200];
+	char kept[LOG_ERROR_MAX];
 	off_t at;
 	int fd;
 
@@ -256,7 +301,5 @@ Test(deferred_rebuild, damage_that_the_first_look_does_not_show_is_found)
 		cr_assert_eq(pwrite(fd, junk, 32, at), 32);
 	close(fd);
 	expect_rebuilt("bad page", 0);
-	snprintf(cmd, sizeof(cmd), "ls %s/deferred.db.damaged.* > /dev/null",
-	    ds.f.path);
-	cr_assert_eq(system(cmd), 0);
+	name_of_kept(kept, sizeof(kept));
 }
