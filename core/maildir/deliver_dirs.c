@@ -121,11 +121,16 @@ sweep(struct deliver_dirs *dirs, const struct deliver_dir *dir)
 	size_t hash = spool_sum(dir->path, strlen(dir->path)) % DELIVER_SWEPT;
 	unsigned char bit = (unsigned char)(1u << hash % 8);
 	unsigned int n;
+	int rc;
 
 	if ((dirs->swept[hash / 8] & bit) != 0)
 		return;
 	dirs->swept[hash / 8] |= bit;
-	if ((n = maildir_sweep(&dir->md, dirs->started, time(NULL))) > 0)
+	rc = maildir_sweep(&dir->md, dirs->started, time(NULL), &n);
+	if (rc == -1)
+		log_warn("maildir-sweep", "folder=%s/tmp removed=%u", dir->path,
+		    n);
+	else if (n > 0)
 		log_event(LOG_LEVEL_INFO, "maildir-sweep",
 		    "folder=%s/tmp removed=%u", dir->path, n);
 }

@@ -73,12 +73,13 @@ void maildir_close(struct maildir *md);
  * again. */
 bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 
-/* maildir_sweep(md, started, now): Remove from tmp/ what agents that have ended
+/* maildir_sweep(md, started, now, &n_r): Remove from tmp/ what agents that have ended
  * have left: files with a name of ours, from before ${started}, whose process
  * is no more, and such files of any age over 36 hours (maildir(5)).  Looks at a
- * bounded number of files.  Return how many were removed. */
-unsigned int maildir_sweep(const struct maildir *md, time_t started,
-    time_t now);
+ * bounded number of files.  *n_r: how many were removed.  Return 0, or -1 with
+ * errno: the files could not be listed to the end. */
+int maildir_sweep(const struct maildir *md, time_t started, time_t now,
+    unsigned int *n_r);
 
 /* maildir_prefix(buf, seconds, id, origin): Write the beginning of a file's
  * name, up to the dot before the host, to ${buf}.  ${buf} has MAILDIR_NAME_MAX

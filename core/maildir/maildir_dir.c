@@ -274,19 +274,29 @@ is_left(int tmp, const char *name, time_t started, time_t now)
 	    kill(pid, 0) == -1 && errno == ESRCH;
 }
 
-unsigned int
-maildir_sweep(const struct maildir *md, time_t started, time_t now)
+int
+maildir_sweep(const struct maildir *md, time_t started, time_t now,
+    unsigned int *nremoved_r)
 {
 	DIR *dir = fileio_opendir(md->tmp, ".");
-	unsigned int seen, nremoved = 0;
 	struct dirent *de;
+	unsigned int seen;
+	int error = 0;
 
+	*nremoved_r = 0;
 	if (dir == NULL)
-		return 0;
-	for (seen = 0; seen < SWEEP_MAX && (de = readdir(dir)) != NULL; seen++)
+		return -1;
+	for (seen = 0; seen < SWEEP_MAX; seen++) {
+		errno = 0;
+		if ((de = readdir(dir)) == NULL) {
+			error = errno;
+			break;
+		}
 		if (is_left(dirfd(dir), de->d_name, started, now) &&
 		    unlinkat(dirfd(dir), de->d_name, 0) == 0)
-			nremoved++;
+			(*nremoved_r)++;
+	}
 	closedir(dir);
-	return nremoved;
+	errno = error;
+	return error == 0 ? 0 : -1;
 }

@@ -64,7 +64,8 @@ overlap(const union addr *a, const union addr *b)
 	return fa == fb && memcmp(oa, ob, fa == AF_INET ? 4 : 16) == 0;
 }
 
-/* Has process ${pid} the socket with that inode? */
+/* Has process ${pid} the socket with that inode?  Not, as far as is known, if
+ * its descriptors could not be listed to the end. */
 static bool
 has_socket(pid_t pid, unsigned long inode)
 {
@@ -112,6 +113,8 @@ all_are_of(const char *list, pid_t pid, const union addr *addr, size_t *n_r)
 		(*n_r)++;
 		rc = has_socket(pid, inode);
 	}
+	/* of the rest of the list nothing is known */
+	rc = rc && !ferror(fp);
 	fclose(fp);
 	return rc;
 }

@@ -27,35 +27,47 @@
 #include "core/spool/spool_segment.h"
 #include "core/util/fileio.h"
 
-/* Make ${a} the owner of the plain files in ${dirfd}.  A file with a second
- * name is left alone: the folder's owner could have linked a file of somebody
- * else into it. */
+/* Make ${a} the owner of ${name} in ${dirfd}, if that is a plain file.  One with
+ * a second name is left alone: the folder's owner could have linked a file of
+ * somebody else into it. */
 static void
+own_file(int dirfd, const char *name, const struct account *a)
+{
+	struct stat st;
+	int fd;
+
+	/* as a rule there is nothing to be done */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISREG(st.st_mode) || (st.st_uid == a->uid &&
+	    st.st_gid == a->gid))
+		return;
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
+	if (fd == -1)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    fchown(fd, a->uid, a->gid) == -1)
+		log_warn("spool-owner", "file=%s", name);
+	close(fd);
+}
+
+/* The same for all files in ${dirfd}.  Return 0, or -1 with errno: they could
+ * not be listed to the end, and a role would not be able to read the others. */
+static int
 own_files(int dirfd, const struct account *a)
 {
 	struct dirent *de;
-	struct stat st;
 	DIR *d;
-	int fd;
+	int error;
 
 	if ((d = fileio_opendir(dirfd, ".")) == NULL)
-		return;
-	while ((de = readdir(d)) != NULL) {
-		/* as a rule there is nothing to be done */
-		if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
-		    -1 || !S_ISREG(st.st_mode) || (st.st_uid == a->uid &&
-		    st.st_gid == a->gid))
-			continue;
-		fd = openat(dirfd, de->d_name, O_RDONLY | O_NOFOLLOW |
-		    O_NONBLOCK | O_CLOEXEC);
-		if (fd == -1)
-			continue;
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_nlink == 1 && fchown(fd, a->uid, a->gid) == -1)
-			log_warn("spool-owner", "file=%s", de->d_name);
-		close(fd);
-	}
+		return -1;
+	while (errno = 0, (de = readdir(d)) != NULL)
+		own_file(dirfd, de->d_name, a);
+	error = errno;
 	closedir(d);
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 /* Make ${name} in ${at}, or correct it.  Return its descriptor, or -1. */
@@ -76,14 +88,14 @@ make_dir(int at, const char *name, mode_t mode, const struct account *a)
 		    fchown(fd, a->uid, a->gid) == -1)
 			goto err1;
 		/* each time: a start before may not have got to the end */
-		own_files(fd, a);
+		if (own_files(fd, a) == -1)
+			goto err1;
 	}
 	if ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
 		goto err1;
 	return fd;
 err1:
-	if (fd != -1)
-		close(fd);
+	fileio_close(fd);
 	return -1;
 }
 
@@ -113,26 +125,29 @@ make_path(const char *path)
 	return rc;
 }
 
-/* Has the folder ${name} nothing in it?  It may also be missing. */
+/* Has the folder ${name} nothing in it?  It may also be missing.  Return 0, or
+ * -1 with errno: ENOTEMPTY; it could not be read to its end. */
 static int
 check_empty(int top, const char *name)
 {
 	struct dirent *de;
 	DIR *d;
-	int rc = 0;
+	int error;
 
 	if ((d = fileio_opendir(top, name)) == NULL)
 		return errno == ENOENT ? 0 : -1;
-	while (rc == 0 && (de = readdir(d)) != NULL)
-		if (strcmp(de->d_name, ".") != 0 &&
-		    strcmp(de->d_name, "..") != 0) {
-			log_errx("spool", "folder=%s file=%s reason=%s", name,
-			    de->d_name, "this folder must be empty: remove it");
-			rc = -1;
-		}
+	do {
+		errno = 0;
+		de = readdir(d);
+	} while (de != NULL && (strcmp(de->d_name, ".") == 0 ||
+	    strcmp(de->d_name, "..") == 0));
+	error = de == NULL ? errno : ENOTEMPTY;
+	if (de != NULL)
+		log_errx("spool", "folder=%s file=%s reason=%s", name,
+		    de->d_name, "this folder must be empty: remove it");
 	closedir(d);
-	errno = ENOTEMPTY;
-	return rc;
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 /* The chroot of processes that need no file.  It must be empty, and belong to

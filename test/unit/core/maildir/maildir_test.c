@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "test/unit/core/spool/fault.h"
+
 static const char base[] = "/var/vmail/%d/%u";
 
 static void
@@ -358,6 +360,43 @@ Test(maildir, leftovers_of_dead_processes_are_removed)
 	cr_assert_eq(faccessat(fd, alive, F_OK, 0), 0);
 	cr_assert_eq(faccessat(fd, "tmp/1.AR0.x", F_OK, 0), 0);
 	cr_assert_eq(seen.n, 0);
+	maildir_close(&md);
+	remove_folder(root);
+}
+
+/* The end of a folder that could not be read to its end is not known. */
+Test(maildir, a_read_that_fails_is_not_the_end_of_a_folder)
+{
+	static const char *const keys[] = { "1.AR0." };
+	struct seen seen;
+	unsigned int nremoved;
+	char root[64];
+	struct maildir md;
+	int n, left, rc, error;
+
+	make_folder(root);
+	open_maildir(root, 1, &md);
+	for (n = 0, left = 0; left == 0; n++) {
+		fault_arm(FAULT_READDIR, n, 1, EIO);
+		seen.n = 0;
+		rc = maildir_look(&md, keys, 1, see, &seen);
+		error = errno;
+		left = fault_left(FAULT_READDIR);
+		cr_expect_eq(rc, left > 0 ? 0 : -1, "look, %d", n);
+		cr_expect(rc == 0 || error == EIO, "look, %d", n);
+	}
+	/* ".", ".." and the end of three folders */
+	cr_expect_eq(n, 10);
+	for (n = 0, left = 0; left == 0; n++) {
+		fault_arm(FAULT_READDIR, n, 1, EIO);
+		rc = maildir_sweep(&md, 0, 0, &nremoved);
+		error = errno;
+		left = fault_left(FAULT_READDIR);
+		cr_expect_eq(rc, left > 0 ? 0 : -1, "sweep, %d", n);
+		cr_expect(rc == 0 || error == EIO, "sweep, %d", n);
+	}
+	cr_expect_eq(n, 4);
+	fault_arm(FAULT_READDIR, 0, 0, 0);
 	maildir_close(&md);
 	remove_folder(root);
 }

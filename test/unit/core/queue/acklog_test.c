@@ -288,3 +288,25 @@ Test(acklog, octets_of_another_file_are_not_entries)
 	reopen();
 	cr_assert_eq(f.nseen, 0);
 }
+
+/* A file of the log that was missed would be written again. */
+Test(acklog, a_folder_that_cannot_be_listed_to_its_end_is_an_error)
+{
+	int n, left;
+
+	append(1);
+	cr_assert_eq(acklog_sync(f.log), 0);
+	for (n = 0, left = 0; left == 0; n++) {
+		acklog_free(f.log);
+		fault_arm(FAULT_READDIR, n, 1, EIO);
+		f.log = acklog_open(f.dirfd, see, NULL);
+		if ((left = fault_left(FAULT_READDIR)) > 0)
+			break;
+		cr_expect_null(f.log, "read %d", n);
+		cr_expect_eq(errno, EIO, "read %d", n);
+	}
+	fault_arm(FAULT_READDIR, 0, 0, 0);
+	/* ".", "..", "ack.1" and the end */
+	cr_expect_eq(n, 4);
+	cr_assert_not_null(f.log);
+}

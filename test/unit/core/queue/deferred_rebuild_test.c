@@ -217,6 +217,7 @@ Test(deferred_rebuild, a_rebuild_that_fails_is_begun_again)
 	fail_at_each("write of the database", FAULT_DATABASE, false);
 	fail_at_each("fsync", FAULT_FSYNC, false);
 	fail_at_each("fdatasync", FAULT_FDATASYNC, false);
+	fail_at_each("readdir", FAULT_READDIR, false);
 	fail_at_each("write, damaged", FAULT_DATABASE, true);
 	fail_at_each("fsync, damaged", FAULT_FSYNC, true);
 }

@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -150,13 +152,11 @@ step(void)
 		(void)kill(getpid(), SIGKILL);
 }
 
-/* The errno with which this call is to fail, or 0 */
 static int
-fails(enum fault_call call)
+armed(enum fault_call call)
 {
 	struct fault *f = &faults[call];
 
-	step();
 	if (__atomic_load_n(&f->times, __ATOMIC_SEQ_CST) <= 0)
 		return 0;
 	if (__atomic_load_n(&f->skip, __ATOMIC_SEQ_CST) > 0) {
@@ -165,6 +165,14 @@ fails(enum fault_call call)
 	}
 	__atomic_sub_fetch(&f->times, 1, __ATOMIC_SEQ_CST);
 	return __atomic_load_n(&f->errnum, __ATOMIC_SEQ_CST);
+}
+
+/* The errno with which this call is to fail, or 0 */
+static int
+fails(enum fault_call call)
+{
+	step();
+	return armed(call);
 }
 
 static int
@@ -253,6 +261,21 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 
 	return errnum != 0 ? failed(errnum) :
 	    (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
+
+struct dirent *
+readdir(DIR *dir)
+{
+	static struct dirent *(*real)(DIR *);
+	int errnum = armed(FAULT_READDIR);
+
+	if (errnum != 0) {
+		errno = errnum;
+		return NULL;
+	}
+	if (real == NULL)
+		real = (struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir");
+	return real(dir);
 }
 
 int

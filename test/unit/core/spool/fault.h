@@ -9,6 +9,7 @@
 enum fault_call {
 	FAULT_FSYNC, FAULT_FDATASYNC, FAULT_PWRITE, FAULT_PWRITEV,
 	FAULT_FALLOCATE,
+	FAULT_READDIR,		/* does not count for fault_kill_at() */
 	FAULT_DATABASE,		/* pwrite64(2), by which SQLite writes */
 	FAULT_NCALLS
 };

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"
+#include "test/unit/core/spool/fault.h"
 
 static char top[64];
 
@@ -209,4 +211,63 @@ Test(spooldir, numbers_that_cannot_be_read_are_an_error)
 		cr_expect_eq(error, EMFILE, "%u: %d", left, error);
 	}
 	cr_expect_eq(spooldir_numbers(path, &numbers), 0);
+}
+
+/* Let each readdir(3) of ${run} fail, one after the other: it is never taken for
+ * the end of a folder.  Return how many there were. */
+static int
+fail_each_read(int (*run)(const char *path), const char *path)
+{
+	int n, left, rc, error;
+
+	for (n = 0; n < 1000; n++) {
+		fault_arm(FAULT_READDIR, n, 1, EIO);
+		rc = run(path);
+		error = errno;
+		left = fault_left(FAULT_READDIR);
+		fault_arm(FAULT_READDIR, 0, 0, 0);
+		if (left > 0) {
+			cr_expect_eq(rc, 0);
+			break;
+		}
+		cr_expect_eq(rc, -1, "read %d", n);
+		cr_expect_eq(error, EIO, "read %d: %s", n, strerror(error));
+	}
+	return n;
+}
+
+static int
+make_at(const char *)
+{
+	char line[LOG_ERROR_MAX];
+	int rc = make();
+
+	log_last_error(line, sizeof(line));
+	if (rc == -1) {
+		cr_expect_not_null(strstr(line, strerror(EIO)), "%s", line);
+		errno = EIO;
+	}
+	return rc;
+}
+
+static int
+numbers_at(const char *path)
+{
+	struct spooldir_numbers numbers;
+
+	return spooldir_numbers(path, &numbers);
+}
+
+Test(spooldir, a_read_that_fails_is_not_the_end_of_a_folder)
+{
+	char path[256];
+
+	cr_assert(make() == 0);
+	snprintf(path, sizeof(path), "%s/a/b/spool", top);
+	put_file("incoming/x");
+	put_file("queue/deferred/x");
+	/* the entries of "empty", and that it ends; of root's folders, too */
+	cr_expect_geq(fail_each_read(make_at, path), geteuid() == 0 ? 9 : 3);
+	cr_expect_eq(fail_each_read(spooldir_check, path), 3);
+	cr_expect_eq(fail_each_read(numbers_at, path), 8);
 }
