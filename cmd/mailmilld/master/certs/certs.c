@@ -53,6 +53,7 @@ send_keys(struct proc *p, const struct creds *c, size_t npairs)
 			return -1;
 	}
 	p->certs_sent = certs.version;
+	p->certs_awaited++;
 	return chanev_send(p->ce, M_KEYS_END, &certs, NULL, 0, -1);
 }
 

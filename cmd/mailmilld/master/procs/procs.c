@@ -104,7 +104,7 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 
 /* Each of these messages costs the master a step, or the read: may ${p} send one
  * more?  The others are bounded by what they speak of: a session, a socket of
- * lines. */
+ * lines, a version of keys. */
 static bool
 may_say(struct proc *p, const char *message)
 {
@@ -213,7 +213,8 @@ on_drained(void *closure, struct channel_msg *msg)
 	drain_told(closure, &md);
 }
 
-/* Only the answer to what it was sent last counts. */
+/* A keyd answers each version that it was sent once, in their order.  Only the
+ * answer to what it was sent last counts. */
 static void
 on_keys_ready(void *closure, struct channel_msg *msg)
 {
@@ -221,11 +222,14 @@ on_keys_ready(void *closure, struct channel_msg *msg)
 	struct msg_keys_ready answer;
 
 	memcpy(&answer, msg->base, sizeof(answer));
-	if (answer.version > p->certs_sent) {
+	if (p->certs_awaited == 0 || answer.version <= p->certs_answered ||
+	    answer.version > p->certs_sent) {
 		proc_offends(p, "M_KEYS_READY");
 		return;
 	}
-	if (!may_say(p, "M_KEYS_READY") || answer.version != p->certs_sent)
+	p->certs_awaited--;
+	p->certs_answered = answer.version;
+	if (answer.version != p->certs_sent)
 		return;
 	p->keys_answer = answer;
 	p->has_keys_answer = true;

@@ -65,6 +65,9 @@ struct proc {
 	struct drain		*drain;		/* of a worker that has not told yet what
 						 * became of its sessions; or NULL */
 	uint32_t		 certs_sent;	/* version of keys sent to a keyd */
+	uint32_t		 certs_awaited;	/* so many versions, of those that it was
+						 * sent, it has not answered */
+	uint32_t		 certs_answered; /* the last version that it has */
 	uint32_t		 certs_good;	/* version that it can use */
 	bool			 has_tls;	/* its configuration has certificates */
 	bool			 has_sandbox;	/* ... does not have sandbox = off */

@@ -34,14 +34,22 @@ expect_peace(void)
 }
 
 static void
-expect_end(const char *name)
+expect_killed(const char *name)
 {
-	char line[32], follows[32];
+	char follows[32];
 
 	step_happens("wait 1");
 	snprintf(follows, sizeof(follows), "!%s", name);
 	cr_expect_str_eq(step_said, follows);
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
+static void
+expect_end(const char *name)
+{
+	char line[32], follows[32];
+
+	expect_killed(name);
 	/* it is replaced */
 	snprintf(line, sizeof(line), "exit %s", name);
 	snprintf(follows, sizeof(follows), "+%s", name);
@@ -266,27 +274,72 @@ Test(step_hostile, ready_twice)
 	expect_end("q1@1");
 }
 
+static void
+answer_keys(uint32_t version)
+{
+	const struct msg_keys_ready answer = { .version = version,
+		.is_good = 1 };
+
+	tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+}
+
 Test(step_hostile, keys_that_were_never_sent)
 {
-	struct msg_keys_ready answer = { .version = 9, .is_good = 1 };
-
 	start_with_sessions();
-	tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	answer_keys(9);
 	expect_end("k1@1");
 }
 
-Test(step_hostile, answers_about_keys_without_end)
+Test(step_hostile, keys_of_before_those_that_were_sent)
 {
-	struct msg_keys_ready answer = { .version = 1, .is_good = 1 };
-	int i;
-
 	start_with_sessions();
-	for (i = 0; i < 90; i++)
-		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
-	expect_peace();
-	for (i = 0; i < 20; i++)
-		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
+	answer_keys(0);
 	expect_end("k1@1");
+}
+
+Test(step_hostile, keys_answered_twice)
+{
+	start_with_sessions();
+	answer_keys(1);
+	expect_peace();
+	answer_keys(1);
+	expect_end("k1@1");
+}
+
+#define RENEWED(version) \
+	{ "renew 50; wait 60000", "?keys" }, { "keys good", "k1@1=" version }
+
+Test(step_hostile, changed_keys_answered_twice)
+{
+	start_with_sessions();
+	answer_keys(1);
+	PLAY(RENEWED("2"), { "usable k1@1", "w1@1=2 w2@1=2" });
+	expect_peace();
+	answer_keys(2);
+	expect_killed("k1@1");
+}
+
+Test(step_hostile, keys_answered_in_another_order)
+{
+	start_with_sessions();
+	PLAY(RENEWED("2"), { "usable k1@1", "w1@1=2 w2@1=2" });
+	expect_peace();
+	answer_keys(1);
+	expect_killed("k1@1");
+}
+
+/* A new keyd gets the first version and the third. */
+Test(step_hostile, more_keys_answered_than_were_sent)
+{
+	start_with_sessions();
+	PLAY(RENEWED("2"), { "unusable k1@1", "" },
+	    { "renew 40; wait 60000", "?keys" }, { "keys good", "k1@1=3" },
+	    { "exit k1@1", "k1@1=3 +k1@1" }, { "ready k1@1", "" });
+	answer_keys(1);
+	answer_keys(2);
+	expect_peace();
+	answer_keys(3);
+	expect_killed("k1@1");
 }
 
 Test(step_hostile, trouble_without_end)
@@ -307,17 +360,6 @@ Test(step_hostile, trouble_without_end)
 	for (i = 0; i < 30; i++)
 		tell("d1@1", M_TROUBLE, &empty, "none", 4, -1);
 	expect_end("d1@1");
-}
-
-Test(step_hostile, answers_about_old_keys_without_end)
-{
-	struct msg_keys_ready answer = { .version = 0, .is_good = 1 };
-	int i;
-
-	start_with_sessions();
-	for (i = 0; i < 110; i++)
-		tell("k1@1", M_KEYS_READY, &answer, NULL, 0, -1);
-	expect_end("k1@1");
 }
 
 Test(step_hostile, sums_of_a_reload_without_end)
