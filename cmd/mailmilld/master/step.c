@@ -68,8 +68,10 @@ take_stop(struct master *m)
 		m->stop_ms = master_after(m, (uint64_t)
 		    m->config.settings->drain_time * 1000);
 	}
-	if (mode > STOP_DRAIN)
+	if (mode > STOP_DRAIN) {
 		kill_all(m);
+		m->stop_ms = 0;
+	}
 }
 
 /* --- children ------------------------------------------------------------- */
@@ -159,6 +161,14 @@ punish(struct proc *p)
 	proc_kill(p);
 }
 
+/* Why ${p}, which drains, is killed. */
+static const char *
+late_why(const struct proc *p)
+{
+	return role_of(p->role)->is_lasting ? "it does not write the last "
+	    "lines of the others, killed" : "drain_time has passed, killed";
+}
+
 static void
 proc_step(struct master *m, struct proc *p)
 {
@@ -179,8 +189,7 @@ proc_step(struct master *m, struct proc *p)
 		proc_kill(p);
 	if (master_is_due(m, &p->kill_ms)) {
 		log_warnx("process-drain", "role=%s slot=%u pid=%d effect=%s",
-		    role_name(p->role), p->slot, (int)p->pid,
-		    "drain_time has passed, killed");
+		    role_name(p->role), p->slot, (int)p->pid, late_why(p));
 		proc_kill(p);
 	}
 }

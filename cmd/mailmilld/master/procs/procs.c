@@ -321,6 +321,7 @@ proc_kill(struct proc *p)
 	if (p->is_killed || p->has_exited)
 		return;
 	p->is_killed = true;
+	p->kill_ms = 0;
 	if (p->master->ops->kill(p->pid, SIGKILL) == -1 && errno != ESRCH)
 		log_warn("process-kill", "role=%s slot=%u pid=%d",
 		    role_name(p->role), p->slot, (int)p->pid);

@@ -168,7 +168,7 @@ step_hear(struct step_child *c)
 		case M_DRAIN:
 			c->is_told = true;
 			step_say("-%s", step_name_of(c));
-			if (c->role == ROLE_LOGGER)
+			if (c->role == ROLE_LOGGER && !c->is_stuck)
 				exit_child(c);
 			break;
 		case M_HOLD:

@@ -22,7 +22,7 @@ struct step_child {
 	bool		 is_held, is_successor;
 	unsigned int	 nwriters;	/* of a logger: processes whose lines it has */
 	uint32_t	 writer;	/* the instance of the last one */
-	bool		 is_stuck;	/* takes no sessions */
+	bool		 is_stuck;	/* takes no sessions; a logger: does not end */
 	bool		 is_traced;
 	uint32_t	 version;	/* of certificates */
 	struct ended	*ended;		/* of a worker: what it shares */

@@ -14,7 +14,7 @@
  *	accept deaf			takes connections, or does not any more
  *	@2				that generation is in use
  * The logger l1@1 ends when it is told to drain, as the real one does when all
- * others have ended.
+ * others have ended; not while it is stuck ("stick l1@1").
  *	ok, no:WHY			a reload is answered; of what is wrong in the
  *					configuration, no more than that */
 
