@@ -307,6 +307,36 @@ def test_the_last_lines_of_a_process_that_has_died_are_written(d):
             == [worker])
 
 
+def test_the_last_lines_are_written_whatever_is_before_them(d):
+    """Many records without octets, and then the end of the process or of what
+    it sends."""
+    with server(d, workers=2) as s:
+        logger, = s.pids('logger')
+        before = nsockets(logger)
+        first, second = s.pids('worker')
+        with log_socket(first) as dying, log_socket(second) as shut:
+            os.kill(logger, signal.SIGSTOP)
+            for log in dying, shut:
+                log.settimeout(5)
+                for i in range(3):
+                    for _ in range(50):
+                        log.send(b'')
+                    log.send(b'3last-words n=%d\n' % i)
+                for _ in range(50):
+                    log.send(b'')
+            shut.shutdown(socket.SHUT_WR)
+        os.kill(first, signal.SIGKILL)
+        wait_for('its end', lambda: first not in s.pids('worker'))
+        os.kill(logger, signal.SIGCONT)
+        wait_for('the last words of both', lambda: sorted(
+            (pid, rest) for _, pid, event, rest in lines(d)
+            if event == 'last-words') == sorted(
+            (pid, f'n={i}') for pid in (first, second) for i in range(3)))
+        # one has a successor, the other sends no more
+        wait_for('the end of both sockets', lambda:
+                 nsockets(logger) == before - 1)
+
+
 def test_a_killed_logger_and_logrotate(d):
     with server(d) as s:
         mails(s, 1)

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +28,8 @@
 
 #define RETRY_MS	5	/* while the log takes lines, but not all */
 #define RETRY_LATER_MS	500	/* while it takes none */
-#define EMPTY_MAX	16	/* records without octets that are passed over at
-				 * once */
+#define EMPTY_MAX	16	/* records without octets that are passed over in
+				 * one turn */
 
 /* A process that logs. */
 struct writer {
@@ -88,33 +87,31 @@ take(struct writer *w, const char *rec, size_t len)
 	set_report(l, relay_report(&w->relay, now));
 }
 
-/* Nothing, where a record is read: is it a record without octets, or the end?
- * Honest processes send no such records.  One that has only closed its half
- * (shutdown(2)) can send nothing more, either, and each read would return at
- * once. */
-static bool
-is_end(const struct writer *w)
-{
-	struct pollfd pfd = { .fd = w->fd, .events = POLLIN | POLLRDHUP };
-
-	return poll(&pfd, 1, 0) == 1 &&
-	    (pfd.revents & (POLLHUP | POLLRDHUP)) != 0;
-}
-
-/* Look at the next record. */
+/* Look at the next record, of one that is longer than an honest one only at its
+ * beginning.  Honest processes send no records without octets: they are passed
+ * over, a few in each turn, so that nobody else waits for them, and what is
+ * behind them is read in the next turn.
+ * Return the number of octets, or -1 with errno.  0: there are none yet, or,
+ * *is_end_r, no record comes any more, since the process has closed its end or
+ * has shut it down; then all that it sent has been read.
+ * recv(2) returns 0 for such a record and for the end.  But a record has the
+ * credentials of its sender (SO_PASSCRED), which are cut off here. */
 static ssize_t
-look(const struct writer *w, char *rec, size_t max)
+look(const struct writer *w, char *rec, size_t max, bool *is_end_r)
 {
+	struct iovec iov = { .iov_base = rec, .iov_len = max };
+	struct msghdr mh;
 	ssize_t n;
 	int i;
 
-	n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
-	/* after some empty records there may be its last lines */
-	for (i = 0; n == 0 && i < EMPTY_MAX; i++) {
+	for (i = 0;; i++) {
+		mh = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
+		n = recvmsg(w->fd, &mh, MSG_PEEK | MSG_DONTWAIT);
+		*is_end_r = n == 0 && (mh.msg_flags & MSG_CTRUNC) == 0;
+		if (n != 0 || *is_end_r || i == EMPTY_MAX)
+			return n;
 		(void)recv(w->fd, NULL, 0, MSG_DONTWAIT);
-		n = recv(w->fd, rec, max, MSG_PEEK | MSG_DONTWAIT);
 	}
-	return n;
 }
 
 static int
@@ -122,6 +119,7 @@ on_record(Event *, int, void *closure, struct timeval *)
 {
 	static char rec[LOG_RECORD_MAX];
 	struct writer *w = closure;
+	bool is_end;
 	ssize_t n;
 
 	if (w->logger->is_full) {
@@ -130,15 +128,14 @@ on_record(Event *, int, void *closure, struct timeval *)
 	}
 	if (w->is_taken)
 		return E_READ;
-	/* of a record that is longer than an honest one, only the beginning */
-	n = look(w, rec, sizeof(rec));
+	n = look(w, rec, sizeof(rec), &is_end);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
 		return E_READ;
 	if (n > 0) {
 		take(w, rec, (size_t)n);
 		return E_READ;
 	}
-	if (n == 0 && !is_end(w))
+	if (n == 0 && !is_end)
 		return E_READ;
 	writer_end(w);
 	return 0;
@@ -236,6 +233,7 @@ on_writer(void *closure, struct channel_msg *msg)
 	struct msg_writer mw;
 	struct writer *w;
 	char name[LIM_NAME];
+	int on = 1;
 
 	memcpy(&mw, msg->base, sizeof(mw));
 	if (msg->fd == -1 || mw.role >= NROLES ||
@@ -251,7 +249,8 @@ on_writer(void *closure, struct channel_msg *msg)
 	w->logger = l;
 	w->instance = mw.instance;
 	w->fd = msg->fd;
-	if ((w->event = watch_fd(w->fd, E_READ, on_record, w)) == NULL) {
+	if (setsockopt(w->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ==
+	    -1 || (w->event = watch_fd(w->fd, E_READ, on_record, w)) == NULL) {
 		log_err("log-writer", "role=%s slot=%u", role_name(mw.role),
 		    mw.slot);
 		free(w);
