@@ -130,7 +130,7 @@ $(B)/.deps: test/deps.sh
 tests: all $(PROGRAMS) $(B)/hostile/mailmilld $(if $(UNIT_SRC),$(B)/unit)
 
 unit: $(B)/unit
-	$(B)/unit -j2
+	@sh test/unit/unit_check.sh $(B)/unit -j2
 
 SEEDS	?= 20000
 dialogues: $(B)/dialogues

@@ -453,6 +453,8 @@ def main():
             not_live += 1
             continue
         if d.options and not (a.configured and has_files(d, a)):
+            print(f'skip {os.path.basename(d.path)}: not played without '
+                  '--configured')
             unconfigured += 1
             continue
         wrong = Player(d, a, addresses.get(d.path)).play()
@@ -464,10 +466,10 @@ def main():
             unchecked += not a.maildir and any(
                 word == '@message' for _, word, _ in d.steps)
     print(f'live dialogues: {not_live} are not applicable live'
-          + (f', {unconfigured} not played without --configured'
-             if unconfigured else '')
           + (f', {unchecked} without a look at the delivered message'
              if unchecked else ''))
+    if unconfigured:
+        print(f'{unconfigured} skipped')
     print(f'{passed} passed, {failed} failed')
     return 1 if failed else 0
 
