@@ -82,11 +82,19 @@ def descendants(root):
 
 
 def cmdline(pid):
-    try:
-        with open(f'/proc/{pid}/cmdline', 'rb') as f:
-            return f.read().replace(b'\0', b' ').decode(errors='replace').strip()
-    except OSError:
-        return ''
+    """Its title; '' when it has ended.  One who sets a title clears the old
+    one first: for a moment there is none."""
+    end = time.monotonic() + 1
+    while True:
+        try:
+            with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                title = f.read().replace(b'\0', b' ').strip()
+        except OSError:
+            return ''
+        if title or (stat_fields(pid) or 'Z')[0] == 'Z' or \
+                time.monotonic() > end:
+            return title.decode(errors='replace')
+        time.sleep(0.001)
 
 
 def comm(pid):
