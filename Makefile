@@ -6,7 +6,7 @@
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
 #	make powercut		cut the power of a disk; POWERCUT='--fs xfs'
 #	make sim SEED=n		replay one seed of the simulator
-#	make install		DESTDIR= PREFIX= SYSCONFDIR=; make uninstall
+#	make install		DESTDIR= PREFIX= SYSCONFDIR= INCLUDEDIR=; make uninstall
 #	make accounts		the accounts it runs under
 #	make unit arch clean
 
@@ -14,6 +14,7 @@ PREFIX	?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR	?=
 SBINDIR	?= $(PREFIX)/sbin
+INCLUDEDIR ?= $(PREFIX)/include
 MANDIR	?= $(PREFIX)/share/man
 UNITDIR	?= $(PREFIX)/lib/systemd/system
 FILTER	= /etc/fail2ban/filter.d/mailmilld.conf
@@ -29,7 +30,7 @@ CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2
-CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS += -I. -Iinclude -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALLCFLAGS = -std=gnu2x -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
@@ -53,8 +54,8 @@ UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
-# what an embedder may include: what lies directly in core/ and proto/
-PUBLIC_H = $(wildcard core/*.h proto/*.h proto/*.def)
+# what an embedder may include: links to what lies directly in core/ and proto/
+PUBLIC_H = $(wildcard include/mailmill/*)
 MAN	 = $(wildcard man/*.[358])
 
 # V=1 shows the commands
@@ -188,17 +189,14 @@ paths	= sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g; s|@FILTER@|$(FILTER)|
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/lib \
-	    $(DESTDIR)$(PREFIX)/include/mailmill/core \
-	    $(DESTDIR)$(PREFIX)/include/mailmill/proto \
+	    $(DESTDIR)$(INCLUDEDIR)/mailmill \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/mailmill \
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/libmailmill.a $(DESTDIR)$(PREFIX)/lib
-	@for h in $(PUBLIC_H); do \
-		install -m 644 $$h $(DESTDIR)$(PREFIX)/include/mailmill/$$h || exit; \
-	done
+	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
 	done
@@ -222,8 +220,7 @@ uninstall:
 	@$(call keep,remove,fail2ban.conf,$(FILTER))
 	@$(call keep,remove,mailmilld.service,$(UNITDIR)/mailmilld.service)
 	@$(call keep,remove,mailmilld.init,/etc/init.d/mailmilld)
-	rm -rf $(DESTDIR)$(PREFIX)/include/mailmill \
-	    $(DESTDIR)$(PREFIX)/share/mailmill
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/mailmill $(DESTDIR)$(PREFIX)/share/mailmill
 	@for m in $(MAN); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done

@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <mailmill/api.h>
+
+MAILMILL_BEGIN
+
 enum conf_type {
 	CONF_BOOL,	/* bool: true, yes, on, 1, false, no, off, 0 */
 	CONF_INT,	/* int64_t */
@@ -77,5 +81,7 @@ int conf_field_check(const struct conf_field *f, const char *value,
 
 /* conf_field_free(base, f): Free what the field holds and zero it. */
 void conf_field_free(void *base, const struct conf_field *f);
+
+MAILMILL_END
 
 #endif

@@ -15,6 +15,10 @@
 
 #include <stdint.h>
 
+#include <mailmill/api.h>
+
+MAILMILL_BEGIN
+
 #define E_READ		0x00000001	/* reading the descriptor will not block */
 #define E_WRITE		0x00000002	/* writing will not block */
 #define E_EXCEPTION	0x00000004	/* the descriptor is in error */
@@ -196,5 +200,7 @@ int event_io_printf(Event *e, event_io_state *state, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int event_io_retry(Event *e, event_io_state *state);
 void event_io_state_clean(event_io_state *state);
+
+MAILMILL_END
 
 #endif

@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/event.h"
+#include <mailmill/api.h>
+#include <mailmill/event.h>
+
+MAILMILL_BEGIN
 
 struct scheduler;
 
@@ -117,5 +120,7 @@ void ping_scheduler(void);
  * with errno ENOMEM. */
 typedef void (*RecurFunc)(struct timeval *now, void *closure);
 int scheduler_recurrent_func_add(RecurFunc func, void *closure);
+
+MAILMILL_END
 
 #endif

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <mailmill/api.h>
+
+MAILMILL_BEGIN
+
 struct spool_msg;		/* one message in progress; the spool's own */
 
 #define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME was given */
@@ -62,5 +66,7 @@ struct spool_ops {
 };
 
 #define SPOOL_ID_MAX	31
+
+MAILMILL_END
 
 #endif

@@ -11,9 +11,12 @@
 
 #include <stdint.h>
 
-#include "core/event.h"
-#include "proto/esmtp_host.h"
-#include "proto/esmtp_options.h"
+#include <mailmill/api.h>
+#include <mailmill/event.h>
+#include <mailmill/esmtp_host.h>
+#include <mailmill/esmtp_options.h>
+
+MAILMILL_BEGIN
 
 typedef struct _message_construct message_construct;	/* the ESMTP session; opaque */
 
@@ -152,5 +155,7 @@ int esmtp_extension_reply(message_construct *mc, int code,
     const char *enhanced, const char *text);
 
 #define ESMTP_EXTENSION_ARG_MAX	128	/* octets of the buffer ${s} gets */
+
+MAILMILL_END
 
 #endif

@@ -11,8 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/spool.h"
-#include "proto/mailaddr.h"
+#include <mailmill/api.h>
+#include <mailmill/spool.h>
+#include <mailmill/mailaddr.h>
+
+MAILMILL_BEGIN
 
 struct _accept_construct;
 
@@ -162,5 +165,7 @@ struct esmtp_host {
 	int				 is_held;	/* what is accepted would not be delivered for long: MAIL gets 451 */
 	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */
 };
+
+MAILMILL_END
 
 #endif

@@ -5,7 +5,10 @@
 #ifndef PROTO_ESMTP_OPTIONS_H
 #define PROTO_ESMTP_OPTIONS_H
 
-#include "core/conf_field.h"
+#include <mailmill/api.h>
+#include <mailmill/conf_field.h>
+
+MAILMILL_BEGIN
 
 enum { ESMTP_LF_IGNORE, ESMTP_LF_PEDANTIC, ESMTP_LF_FIX };
 enum { ESMTP_COMMAND_LF_PEDANTIC, ESMTP_COMMAND_LF_FIX };
@@ -14,7 +17,7 @@ enum { ESMTP_VERIFY_OPTIONAL, ESMTP_VERIFY_NONE, ESMTP_VERIFY_REQUIRE };
 
 struct esmtp_options {
 #define ESMTP_OPTION(name, field, type, ...) conf_field_##type field;
-#include "proto/esmtp_option.def"
+#include <mailmill/esmtp_option.def>
 #undef ESMTP_OPTION
 	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
 };
@@ -35,5 +38,7 @@ int esmtp_options_set(struct esmtp_options *o, const struct conf_field *row,
 
 /* esmtp_options_clear(o): Free what init and set allocated. */
 void esmtp_options_clear(struct esmtp_options *o);
+
+MAILMILL_END
 
 #endif

@@ -6,9 +6,13 @@
 
 #include <stddef.h>
 
+#include <mailmill/api.h>
+
+MAILMILL_BEGIN
+
 enum esmtp_reply_id {
 #define ESMTP_REPLY(id, code, enhanced, text) id,
-#include "proto/esmtp_reply.def"
+#include <mailmill/esmtp_reply.def>
 #undef ESMTP_REPLY
 	ESMTP_NREPLIES
 };
@@ -27,5 +31,7 @@ extern const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES];
  * written, 0 if ${buflen} is too small. */
 size_t esmtp_reply_row_format(enum esmtp_reply_id id, char *buf,
     size_t buflen);
+
+MAILMILL_END
 
 #endif

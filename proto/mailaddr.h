@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <mailmill/api.h>
+
+MAILMILL_BEGIN
+
 #define MAILADDR_ALLOW_NULL		0x01	/* <> is an address */
 #define MAILADDR_ALLOW_POSTMASTER	0x02	/* <postmaster> without a domain; RFC 5321 4.1.1.3 */
 #define MAILADDR_ALLOW_LITERAL		0x04	/* user@[192.0.2.1] */
@@ -55,5 +59,7 @@ int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 /* mailaddr_split(text, addr_r): The address that mailaddr_format() wrote as
  * ${text}; *${addr_r} points into it. */
 void mailaddr_split(const char *text, struct mailaddr *addr_r);
+
+MAILMILL_END
 
 #endif

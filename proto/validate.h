@@ -13,9 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/esmtp_factory.h"
-#include "proto/esmtp_reply.h"
-#include "proto/mailaddr.h"
+#include <mailmill/api.h>
+#include <mailmill/esmtp_factory.h>
+#include <mailmill/esmtp_reply.h>
+#include <mailmill/mailaddr.h>
+
+MAILMILL_BEGIN
 
 /* results of a callback */
 #define VALIDATE_CONT	0	/* go on with the next module */
@@ -161,5 +164,7 @@ int validate_context_can_modify_rcpts(validate_context *ctx);
 /* Return 1 with the session, or 0. */
 int validate_context_find_message_construct(validate_context *vctx,
     message_construct **mc);
+
+MAILMILL_END
 
 #endif

@@ -1,6 +1,6 @@
 /* The worker clock; see clock.h. */
 
-#include "core/clock.h"
+#include "core/loop/clock.h"
 
 static int64_t
 system_us(clockid_t id)

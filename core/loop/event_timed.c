@@ -4,7 +4,7 @@
 
 #include "core/event.h"
 
-#include "core/clock.h"
+#include "core/loop/clock.h"
 #include "core/scheduler.h"
 
 Event *

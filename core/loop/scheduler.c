@@ -17,7 +17,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "core/clock.h"
+#include "core/loop/clock.h"
 #include "core/loop/pollset.h"
 #include "core/loop/postq.h"
 #include "core/loop/timers.h"

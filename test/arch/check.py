@@ -223,6 +223,7 @@ SPOIL = {
         ('proto/parse/mailaddr.c', append('\n#include "tls/tlsio.h"\n')),
         ('cmd/mailmilld/keyd/keyd.c',
          append('\n#include "cmd/mailmilld/master/state/state.h"\n')),
+        ('core/event.h', append('\n#include <mailmill/validate.h>\n')),
         ('proto/mailaddr.h', append('\n#include "cmd/settings/paths.h"\n'))],
     rooms.rooms_have_no_circle: [
         ('proto/parse/mailaddr.c',
@@ -235,8 +236,11 @@ SPOIL = {
     rooms.public_headers_are_the_installed_ones: [
         ('Makefile', lambda s: re.sub(
             r'^(PUBLIC_H.*)', r'\1 core/util/base64.h', s, flags=re.M)),
-        ('proto/mailaddr.h',
-         append('\n#include "proto/parse/proxyhdr.h"\n'))],
+        ('Makefile', lambda s: re.sub(
+            r'^PUBLIC_H.*', r'PUBLIC_H = include/mailmill/event.h', s,
+            flags=re.M)),
+        ('proto/mailaddr.h', append('\n#include "core/event.h"\n')),
+        ('proto/mailaddr.h', append('\n#include <mailmill/proxyhdr.h>\n'))],
     rooms.no_files_call_each_other_in_a_circle: [{
         'core/a.c': 'int a(int), b(int); int a(int n) { return b(n) + 1; }',
         'core/b.c': 'int a(int), b(int); int b(int n) { return a(n) + 1; }'}],
@@ -304,8 +308,8 @@ def spoil_copy(root, path, spoil):
     """A copy of the tree with one text changed."""
     for f in ('README', 'Makefile'):
         shutil.copy(f'{TOP}/{f}', root)
-    for d in PARTS + ('man', 'test/hostile', 'test/system'):
-        shutil.copytree(f'{TOP}/{d}', f'{root}/{d}')
+    for d in PARTS + ('include', 'man', 'test/hostile', 'test/system'):
+        shutil.copytree(f'{TOP}/{d}', f'{root}/{d}', symlinks=True)
     with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
         s = spoil(f.read())
         f.seek(0)

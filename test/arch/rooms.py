@@ -9,8 +9,10 @@ import os
 import re
 import subprocess
 
-from tree import PARTS, objects_of, sources, text
+from tree import PARTS, TOP, objects_of, sources, text
 
+# whose files, without those of their folders, are installed
+INSTALLED = ('core', 'proto')
 CORE = 'core core/util'
 LOOP = CORE + ' core/loop core/process'
 MASTER = LOOP + ' proto cmd/settings cmd/mailmilld/role cmd/mailmilld/creds' \
@@ -129,7 +131,13 @@ def room_of(root, path):
 
 
 def includes(path):
-    return re.findall(r'^\s*#\s*include\s+"([^"]+)"', text(path), re.M)
+    """The tree's files that it includes.  <mailmill/NAME> is the name, for
+    others, of what lies directly in core/ or proto/."""
+    found = re.findall(r'^\s*#\s*include\s+(?:"([^"]+)"|<mailmill/([^>]+)>)',
+                       text(path), re.M)
+    return [inside or next((f'{d}/{public}' for d in INSTALLED if
+                            os.path.exists(f'{TOP}/{d}/{public}')),
+                           f'mailmill/{public}') for inside, public in found]
 
 
 def rooms_use_what_they_may(root, objects):
@@ -179,25 +187,36 @@ def unit_tests_mirror_the_rooms(root, objects):
 
 
 def installed(root):
-    """PUBLIC_H of the Makefile."""
+    """{what PUBLIC_H of the Makefile names: the file that this is}"""
     out = subprocess.run(
         ['make', '-s', '-C', root, '--no-print-directory',
          '--eval=arch-print: ; @echo $(PUBLIC_H)', 'arch-print'],
         capture_output=True, text=True)
-    return set(out.stdout.split())
+    return {p: os.path.relpath(os.path.realpath(f'{root}/{p}'),
+                               os.path.realpath(root))
+            for p in out.stdout.split()}
 
 
 def public_headers_are_the_installed_ones(root, objects):
-    there = {os.path.relpath(p, root) for d in ('core', 'proto')
+    there = {os.path.relpath(p, root) for d in INSTALLED
              for p in glob.glob(f'{root}/{d}/*') if os.path.isfile(p)}
     have = installed(root)
-    for p in sorted(there ^ have):
-        yield f'{p}: ' + ('is not installed' if p in there else
-                          'is installed, but not in core/ or proto/')
-    for p in sorted(there & have):
+    for p, real in sorted(have.items()):
+        if os.path.basename(p) != os.path.basename(real):
+            yield f'{p}: is a link to {real}'
+        if real not in there:
+            yield f'{p}: is installed, but is not in core/ or proto/'
+    for p in sorted(there - set(have.values())):
+        yield (f'{p}: is not installed: '
+               f'ln -s ../../{p} include/mailmill/{os.path.basename(p)}')
+    for p in sorted(there):
+        for quoted in re.findall(r'^\s*#\s*include\s+"([^"]+)"',
+                                 text(f'{root}/{p}'), re.M):
+            yield (f'{p}: is installed, but includes "{quoted}": '
+                   'its user has no such file, only <mailmill/...>')
         for inc in includes(f'{root}/{p}'):
-            if inc not in have:
-                yield f'{p}: installed, but includes "{inc}", which is not'
+            if inc.startswith('mailmill/'):
+                yield f'{p}: includes <{inc}>: there is none'
 
 
 def circles(arrows):

@@ -17,9 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/lim.h"
-#include "core/spool.h"
-#include "proto/esmtp_factory.h"
+#include <mailmill/esmtp_factory.h>
+#include <mailmill/lim.h>
+#include <mailmill/spool.h>
 
 /* --- the clock: whatever the embedder says ----------------------------- */
 

@@ -1,6 +1,6 @@
 #include <criterion/criterion.h>
 
-#include "core/clock.h"
+#include "core/loop/clock.h"
 
 static int64_t mono_us, wall_us;
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
+#include "core/loop/clock.h"
 #include "core/scheduler.h"
 
 #define MAX_FD 256

@@ -21,7 +21,7 @@
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/start/start.h"
 #include "cmd/mailmilld/master/state/note.h"
-#include "core/clock.h"
+#include "core/loop/clock.h"
 #include "core/loop/after.h"
 #include "core/process/stats.h"
 #include "core/scheduler.h"

@@ -2,8 +2,8 @@
  * Owns: the anchor, the detection of a stepped wall clock.
  * Knows nothing of events: the scheduler shifts the triggers. */
 
-#ifndef CORE_CLOCK_H
-#define CORE_CLOCK_H
+#ifndef CORE_LOOP_CLOCK_H
+#define CORE_LOOP_CLOCK_H
 
 #include <sys/time.h>
 

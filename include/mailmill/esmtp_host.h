@@ -1,0 +1,1 @@
+../../proto/esmtp_host.h
