@@ -176,29 +176,49 @@ int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
 int event_pending(Event *e);
 void event_rest(Event *e);
 
-/* A transfer of a fixed length, which may need several dispatches. */
-typedef struct event_io_state {
-	char	*buf;		/* what is read into or written from */
-	int	 buflen;
-	int	 done;		/* octets moved so far */
-	int	 is_write;
-	int	 is_owned;	/* buf was allocated here */
-	int	 needmask;	/* what to wait for when 'again' */
+/* A transfer of a fixed length, which may need several dispatches.  One that is
+ * all zero is ready for use, and so is one that was used before: it keeps its
+ * memory for the next transfer. */
+typedef struct _event_io_state {
+	char	*buf;		/* the state's own, from malloc(3) */
+	int	 optype;	/* of the pending transfer; 0: none */
+	int	 buflen;	/* octets of the transfer */
+	int	 bufsize;	/* octets that buf has room for */
+	int	 offset;	/* octets moved so far */
+	int	 needmask;	/* what to wait for; 0: nothing is pending */
 } event_io_state;
 
-#define EVENT_IO_DONE	1
-#define EVENT_IO_AGAIN	0	/* return state->needmask, then event_io_retry() */
-#define EVENT_IO_FAILED	(-1)	/* errno; 0: the peer closed */
+#define EVENT_IO_DONE		1
+#define EVENT_IO_PENDING	0	/* return state->needmask, then go on */
+#define EVENT_IO_ERROR		(-1)	/* errno */
+#define EVENT_IO_EOF		(-2)	/* the peer sends no more */
 
-/* event_io_read/write(e, buf, buflen, state): Move exactly ${buflen} octets.
- * ${buf} must live until done.  event_io_printf formats into memory of the
- * state's own, which event_io_state_clean() releases. */
+/* event_io_read(e, buf, buflen, state): Read exactly ${buflen} octets.
+ * DONE: they are in ${buf}.  PENDING: call event_io_read() again when
+ * state->needmask has come true; ${buf} may be another one then, since no
+ * pointer to it is kept: what has arrived is in the state.  ERROR, EOF: ${buf}
+ * has the state->offset octets that came before.  A later call with a smaller
+ * ${buflen} gets the first of the octets, and the next call those behind.
+ * event_io_write(e, buf, buflen, state): Write all ${buflen} octets.  DONE;
+ * PENDING: the rest was copied to the state, go on with event_io_retry();
+ * ERROR, with errno 0 for a transport that takes nothing.
+ * event_io_printf(e, state, fmt, ...): event_io_write() of a text of at most
+ * 8191 octets; ERROR with E2BIG for a longer one.
+ * event_io_retry(e, state): Go on with whatever is pending; DONE if nothing is.
+ * A read that it completes is fetched with event_io_read(), at once.
+ * Each: ERROR with EINVAL for a negative length or without a state, EBUSY while
+ * another transfer of the state is pending, which goes on undisturbed; ENOMEM:
+ * octets are lost, close the connection.  After DONE, ERROR of the transport
+ * and EOF needmask is 0. */
 int event_io_read(Event *e, char *buf, int buflen, event_io_state *state);
 int event_io_write(Event *e, const char *buf, int buflen,
     event_io_state *state);
 int event_io_printf(Event *e, event_io_state *state, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int event_io_retry(Event *e, event_io_state *state);
+
+/* event_io_state_clean(state): Free what the state holds, and make it ready for
+ * use.  NULL is permitted, and has no effect. */
 void event_io_state_clean(event_io_state *state);
 
 MAILMILL_END

@@ -57,6 +57,52 @@ Test(event_io, read_that_would_block_names_the_mask)
 	cr_assert_eq(memcmp(buf, "hello", 5), 0);
 }
 
+/* A callback may return it whenever something was read. */
+Test(event_io, read_sets_the_mask_whatever_its_result)
+{
+	char buf[10];
+	int needmask = 0x5a5a;
+
+	cr_assert_eq(event_write(eb, "hello", 5, NULL), 5);
+	cr_assert_eq(event_read(ea, buf, 10, &needmask), 5);
+	cr_assert_eq(needmask, E_READ);
+	needmask = 0x5a5a;
+	event_close(eb);
+	cr_assert_eq(event_read(ea, buf, 10, &needmask), 0);
+	cr_assert_eq(needmask, E_READ);
+}
+
+static int
+read_that_must_write(Event *, char *, int, int *needmask)
+{
+	*needmask = E_WRITE;
+	errno = EAGAIN;
+	return -1;
+}
+
+Test(event_io, the_opset_says_what_a_blocked_read_waits_for)
+{
+	static event_io_opset opset;
+	int needmask = 0;
+	char buf[1];
+
+	opset = event_plain_opset;
+	opset.event_read = read_that_must_write;
+	ea->io_opset = &opset;
+	cr_assert_eq(event_read(ea, buf, 1, &needmask), -1);
+	cr_assert_eq(needmask, E_WRITE);
+	cr_assert_eq(event_read(ea, buf, 1, NULL), -1);
+	cr_assert_eq(errno, EAGAIN);
+}
+
+Test(event_io, a_write_that_moves_octets_leaves_the_mask)
+{
+	int needmask = E_READ;
+
+	cr_assert_eq(event_write(ea, "x", 1, &needmask), 1);
+	cr_assert_eq(needmask, E_READ);
+}
+
 Test(event_io, write_that_would_block_names_the_mask)
 {
 	static char buf[65536];
@@ -67,6 +113,8 @@ Test(event_io, write_that_would_block_names_the_mask)
 	cr_assert_eq(n, -1);
 	cr_assert_eq(errno, EAGAIN);
 	cr_assert_eq(needmask, E_WRITE);
+	cr_assert_eq(event_write(ea, buf, 1, NULL), -1);
+	cr_assert_eq(errno, EAGAIN);
 }
 
 Test(event_io, the_end_is_0_and_a_vanished_reader_an_errno_not_a_signal)
@@ -82,7 +130,6 @@ Test(event_io, the_end_is_0_and_a_vanished_reader_an_errno_not_a_signal)
 
 Test(event_io, a_negative_length_is_refused)
 {
-	event_io_state state;
 	char buf[1];
 	int needmask;
 
@@ -90,7 +137,6 @@ Test(event_io, a_negative_length_is_refused)
 	cr_assert_eq(errno, EINVAL);
 	cr_assert_eq(event_write(ea, buf, -1, &needmask), -1);
 	cr_assert_eq(errno, EINVAL);
-	cr_assert_eq(event_io_read(ea, buf, -1, &state), EVENT_IO_FAILED);
 }
 
 Test(event_io, writes_to_pipes_too)
@@ -150,24 +196,6 @@ Test(event_io, sendfile_moves_from_the_offset_and_advances_it)
 	close(fd);
 }
 
-Test(event_io, a_fixed_length_is_read_over_several_calls)
-{
-	event_io_state state;
-	char buf[10];
-
-	cr_assert_eq(event_io_read(ea, buf, 10, &state), EVENT_IO_AGAIN);
-	cr_assert_eq(state.needmask, E_READ);
-	cr_assert_eq(write(eb->fd, "01234", 5), 5);
-	cr_assert_eq(event_io_retry(ea, &state), EVENT_IO_AGAIN);
-	cr_assert_eq(state.done, 5);
-	cr_assert_eq(write(eb->fd, "56789ab", 7), 7);
-	cr_assert_eq(event_io_retry(ea, &state), EVENT_IO_DONE);
-	cr_assert_eq(memcmp(buf, "0123456789", 10), 0);
-	event_io_state_clean(&state);
-	/* not an octet more than was asked for */
-	cr_assert_eq(read(ea->fd, buf, 10), 2);
-}
-
 /* Another process that has the socket, too, can have set SO_LINGER. */
 Test(event_io, a_close_does_not_wait)
 {
@@ -179,49 +207,4 @@ Test(event_io, a_close_does_not_wait)
 	cr_expect_eq(event_close(e), 0);
 	lingering_expect_no_wait("an event");
 	event_free(e);
-}
-
-Test(event_io, a_peer_that_closes_early_fails_with_errno_0)
-{
-	event_io_state state;
-	char buf[10];
-
-	cr_assert_eq(write(eb->fd, "01234", 5), 5);
-	event_close(eb);
-	cr_assert_eq(event_io_read(ea, buf, 10, &state), EVENT_IO_FAILED);
-	cr_assert_eq(errno, 0);
-	cr_assert_eq(state.done, 5);
-}
-
-Test(event_io, printf_larger_than_the_socket_buffer_arrives_whole)
-{
-	const int width = 1 << 20;
-	static char buf[(1 << 20) + 10];
-	event_io_state in, out;
-	int rc_in, rc_out;
-
-	rc_out = event_io_printf(ea, &out, "%*d", width, 42);
-	cr_assert_eq(rc_out, EVENT_IO_AGAIN);
-	cr_assert_eq(out.needmask, E_WRITE);
-	rc_in = event_io_read(eb, buf, width, &in);
-	while (rc_in == EVENT_IO_AGAIN) {
-		if (rc_out == EVENT_IO_AGAIN)
-			rc_out = event_io_retry(ea, &out);
-		rc_in = event_io_retry(eb, &in);
-	}
-	cr_assert_eq(rc_out, EVENT_IO_DONE);
-	cr_assert_eq(rc_in, EVENT_IO_DONE);
-	cr_assert_eq(memcmp(buf + width - 3, " 42", 3), 0);
-	event_io_state_clean(&out);
-	cr_assert_null(out.buf);
-	event_io_state_clean(&out);
-}
-
-Test(event_io, a_transfer_of_nothing_is_done)
-{
-	event_io_state state;
-
-	cr_assert_eq(event_io_write(ea, "", 0, &state), EVENT_IO_DONE);
-	cr_assert_eq(event_io_printf(ea, &state, "%s", ""), EVENT_IO_DONE);
-	event_io_state_clean(&state);
 }
