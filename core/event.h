@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <sys/types.h>
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include <mailmill/api.h>
@@ -32,11 +33,12 @@ MAILMILL_BEGIN
 #define E_AGGRESSIVE_MED	2
 #define E_AGGRESSIVE_HIGH	3
 
-/* whence of build_event() */
-#define EVENT_WHENCE_ABSOLUTE	0
-#define EVENT_WHENCE_NOW	1	/* when is relative to the worker clock */
+/* whence of build_event(): when is a time of the worker clock, or is counted
+ * from its present time */
+#define E_FROM_EPOCH	0
+#define E_FROM_NOW	1
 
-typedef struct Event Event;
+typedef struct _Event Event;
 
 /* Who dispatches a scheduled event: the head of struct scheduler, or of what
  * an embedder has in its place.  While an event is scheduled, e->loop points
@@ -96,7 +98,7 @@ typedef void (*RestFunc)(Event *e);
  * event_rest may be NULL.  Else the loop calls it when the event has been idle
  * for a while, and it frees memory that is not needed until something
  * happens. */
-typedef struct event_io_opset {
+typedef struct ec_event_io_opset {
 	AcceptFunc	event_accept;
 	ReadFunc	event_read;
 	WriteFunc	event_write;
@@ -108,8 +110,9 @@ typedef struct event_io_opset {
 
 extern const event_io_opset event_plain_opset;
 
-struct Event {
-	/* as documented */
+struct _Event {
+	/* The documented members have the documented order; active_ms fills a
+	 * gap between them. */
 	struct timeval		 trigger;	/* deadline on the worker clock */
 	void			*io_data;	/* the opset's */
 	const event_io_opset	*io_opset;	/* never NULL */
@@ -121,6 +124,7 @@ struct Event {
 	uint32_t		 active_ms;	/* scheduler: last activity */
 	EventFunc		 callback;
 	void			*closure;
+	pthread_t		 scheduled_thread; /* of its (last) scheduler */
 	/* the scheduler's own; zero while not scheduled */
 	struct event_loop	*loop;		/* NULL: not scheduled */
 	struct event_link	 link;		/* next is NULL: not queued */
@@ -128,7 +132,11 @@ struct Event {
 	unsigned int		 all_slot;	/* index in all events + 1 */
 	unsigned int		 poll_slot;	/* pollfd index + 1 */
 	unsigned int		 timer_slot;	/* heap index + 1 */
-	unsigned int		 is_parked;	/* behind epoll, not in pollfd */
+	unsigned int		 is_parked : 1;	/* behind epoll, not in pollfd */
+	/* its own callback, which is running, has taken it out with
+	 * clear_event_by_fd(), and has freed it */
+	unsigned int		 is_cleared : 1;
+	unsigned int		 is_freed : 1;
 };
 
 /* build_event(when, whence, fd, callback, closure): A new event with a
@@ -138,10 +146,16 @@ struct Event {
 Event *build_event(struct timeval when, int whence, int fd, EventFunc callback,
     void *closure);
 
-/* build_event_from_now(offset, ...), _f: the same, ${offset} from the worker
- * clock; the _f one in seconds. */
-Event *build_event_from_now(struct timeval offset, int fd, EventFunc callback,
-    void *closure);
+/* build_event_from_epoch(when, fd, callback, closure): build_event() with
+ * E_FROM_EPOCH.  build_event_from_now() is the same with E_FROM_NOW. */
+#define build_event_from_epoch(a, b, c, d) \
+	build_event((a), E_FROM_EPOCH, (b), (c), (d))
+#define build_event_from_now(a, b, c, d) \
+	build_event((a), E_FROM_NOW, (b), (c), (d))
+
+/* build_event_from_now_f(offset_seconds, fd, callback, closure): The same in
+ * seconds.  A time that no timeval can hold is the furthest one; not a number
+ * is now. */
 Event *build_event_from_now_f(float offset_seconds, int fd, EventFunc callback,
     void *closure);
 
@@ -152,21 +166,28 @@ Event *build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
 
 /* event_free(e): Free ${e}, unscheduling it first if need be.  Does not close
  * the descriptor.  Not for the event whose callback is running: that one
- * returns 0 instead.  NULL does nothing. */
+ * returns 0 instead.  NULL is permitted, and has no effect. */
 void event_free(Event *e);
 
 /* event_close(e): Close the descriptor through the opset, take it out of the
- * scheduler's set, set e->fd to -1.  Return close(2)'s value.  Does not free
- * the event: from its own callback, the event stays (it may go on with
+ * scheduler's set, set e->fd to -1.  Return close(2)'s value, -1 with errno
+ * included; or 0 if there was nothing to close (no descriptor, or ${e} is
+ * NULL).  Does not free the event: from its own callback, the event stays (it may go on with
  * E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else it is
  * unscheduled and the caller's, to be freed with event_free(). */
 int event_close(Event *e);
 
-/* event_post_dup(dst, src): Give ${dst} the opset and io_data of ${src}. */
+/* event_post_dup(dst, src): Make ${dst}, whose memory is the caller's and holds
+ * anything or a copy of *${src}, a duplicate of ${src} that is not scheduled.
+ * Both have one descriptor and one transport: at most one of them can be
+ * scheduled, and one of them is used for I/O from now on.  ${dst} must not be
+ * a scheduled event.  event_free() frees it if it came from malloc(3). */
 void event_post_dup(Event *dst, Event *src);
 
 /* event_read(e, buf, buflen, &needmask), event_write(...): see event_io_opset.
- * event_sendfile moves up to ${count} octets of the file ${fd} from *${offset},
+ * event_read sets *needmask always, to E_READ where the opset has not said
+ * otherwise, so that a callback can return it; event_write only when it would
+ * block.  ${needmask} may be NULL.  event_sendfile moves up to ${count} octets of the file ${fd} from *${offset},
  * which it advances. */
 int event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
 int event_read(Event *e, char *buf, int buflen, int *needmask);

@@ -2,7 +2,6 @@
 
 #include "core/event.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 Event *
@@ -30,7 +29,11 @@ event_free(Event *e)
 		return;
 	if (e->loop != NULL)
 		e->loop->freeing(e);
-	free(e);
+	/* its callback is running: the dispatcher frees it */
+	if (e->is_cleared)
+		e->is_freed = 1;
+	else
+		free(e);
 }
 
 int
@@ -38,10 +41,8 @@ event_close(Event *e)
 {
 	int rc;
 
-	if (e->fd == -1) {
-		errno = EBADF;
-		return -1;
-	}
+	if (e == NULL || e->fd == -1)
+		return 0;
 	if (e->loop != NULL)
 		e->loop->fd_closing(e);
 	/* the opset may hold more than the descriptor (a TLS session) */
@@ -53,6 +54,11 @@ event_close(Event *e)
 void
 event_post_dup(Event *dst, Event *src)
 {
-	dst->io_opset = src->io_opset;
-	dst->io_data = src->io_data;
+	*dst = *src;
+	dst->active_ms = 0;
+	dst->loop = NULL;
+	dst->link.next = dst->link.prev = NULL;
+	dst->async_mask = 0;
+	dst->all_slot = dst->poll_slot = dst->timer_slot = 0;
+	dst->is_parked = dst->is_cleared = dst->is_freed = 0;
 }

@@ -4,8 +4,14 @@
 
 #include "core/event.h"
 
+#include <math.h>
+
 #include "core/loop/clock.h"
 #include "core/scheduler.h"
+
+/* The furthest time, in microseconds: 73000 years.  Each double up to this can
+ * be cast to int64_t. */
+#define MOST_US	2.3e18
 
 Event *
 build_event(struct timeval when, int whence, int fd, EventFunc callback,
@@ -18,16 +24,11 @@ build_event(struct timeval when, int whence, int fd, EventFunc callback,
 	if (e == NULL)
 		return NULL;
 	e->trigger = when;
-	if (whence == EVENT_WHENCE_NOW)
-		timeradd(scheduler_now(), &when, &e->trigger);
+	/* loopclock_us() is bounded, so the sum does not overflow */
+	if (whence == E_FROM_NOW)
+		e->trigger = loopclock_tv(loopclock_us(scheduler_now()) +
+		    loopclock_us(&when));
 	return e;
-}
-
-Event *
-build_event_from_now(struct timeval offset, int fd, EventFunc callback,
-    void *closure)
-{
-	return build_event(offset, EVENT_WHENCE_NOW, fd, callback, closure);
 }
 
 Event *
@@ -35,7 +36,12 @@ build_event_from_now_f(float offset_seconds, int fd, EventFunc callback,
     void *closure)
 {
 	/* double: a float has 24 bits, which microseconds of a day exceed */
-	return build_event_from_now(
-	    loopclock_tv((int64_t)((double)offset_seconds * 1e6)), fd,
-	    callback, closure);
+	double us = isnan(offset_seconds) ? 0 : (double)offset_seconds * 1e6;
+
+	if (us > MOST_US)
+		us = MOST_US;
+	if (us < -MOST_US)
+		us = -MOST_US;
+	return build_event_from_now(loopclock_tv((int64_t)us), fd, callback,
+	    closure);
 }

@@ -46,6 +46,8 @@ struct scheduler {
 	size_t			 nall;
 	size_t			 all_size;
 	Event			*current;
+	Event			*cleared;	/* by its callback, which runs */
+	pthread_t		 thread;
 	int			 ncalls;	/* in this pass */
 	bool			 is_in_pass;
 	bool			 is_stopping;
@@ -118,6 +120,7 @@ do_schedule(struct scheduler *s, Event *e)
 	s->all[s->nall++] = e;
 	e->all_slot = (unsigned int)s->nall;
 	e->active_ms = now_ms(s);
+	e->scheduled_thread = s->thread;
 	__atomic_store_n(&e->loop, &s->loop, __ATOMIC_RELAXED);
 	follow(s, e);
 	return 0;
@@ -443,6 +446,7 @@ scheduler_create(const struct scheduler_backend *backend)
 		s->backend = *backend;
 	else
 		s->backend.has_epoll = true;
+	s->thread = pthread_self();
 	s->loop.fd_closing = loop_fd_closing;
 	s->loop.freeing = loop_freeing;
 	if (postq_init(&s->postq, s->backend.wait == NULL) == -1)
