@@ -116,9 +116,10 @@ int is_scheduler_thread(void);
 void ping_scheduler(void);
 
 /* scheduler_recurrent_func_add(func, closure): Call ${func} at the end of
- * every pass: the place to flush what the pass has gathered.  Return 0, or -1
- * with errno ENOMEM. */
-typedef void (*RecurFunc)(struct timeval *now, void *closure);
+ * every pass: the place to flush what the pass has gathered.  What it returns
+ * is ignored.  Return 0, or -1 with errno: ENOMEM; EINVAL without ${func} or a
+ * scheduler. */
+typedef int (*RecurFunc)(void *closure, struct timeval *now);
 int scheduler_recurrent_func_add(RecurFunc func, void *closure);
 
 MAILMILL_END

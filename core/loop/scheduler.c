@@ -364,7 +364,7 @@ run_recurrents(struct scheduler *s)
 	size_t i;
 
 	for (i = 0; i < s->nrecurrents; i++)
-		s->recurrents[i].func(&now, s->recurrents[i].closure);
+		s->recurrents[i].func(s->recurrents[i].closure, &now);
 }
 
 int
@@ -528,7 +528,7 @@ scheduler_recurrent_func_add(RecurFunc func, void *closure)
 	struct scheduler *s = thread_scheduler;
 	struct recurrent *r;
 
-	if (s == NULL) {
+	if (s == NULL || func == NULL) {
 		errno = EINVAL;
 		return -1;
 	}

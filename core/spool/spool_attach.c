@@ -15,10 +15,11 @@ writer_event(Event *, int, void *closure, struct timeval *)
 	return (E_READ);
 }
 
-static void
-writer_pass(struct timeval *, void *closure)
+static int
+writer_pass(void *closure, struct timeval *)
 {
 	spool_writer_pass(closure);
+	return 0;
 }
 
 int

@@ -194,13 +194,14 @@ on_retry(void *closure)
 	write_all(l);
 }
 
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct logger *l = closure;
 
 	if ((l->has_taken || l->is_full) && l->retry == NULL)
 		write_all(l);
+	return 0;
 }
 
 /* --- lines that are left out ---------------------------------------------- */

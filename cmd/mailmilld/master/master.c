@@ -71,19 +71,19 @@ set_wake(struct master *m)
 	return -1;
 }
 
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct master *m = closure;
 
 	/* the log may find out here that it has to be opened again */
 	log_flush();
 	if (!m->has_news)
-		return;
+		return 0;
 	master_step(m);
 	log_flush();
 	if (set_wake(m) == 0)
-		return;
+		return 0;
 	/* there may never be another pass, and a stop has to end */
 	if (m->phase == MASTER_STOPPING) {
 		master_wants_stop(m, STOP_AT_ONCE);
@@ -91,6 +91,7 @@ end_of_pass(struct timeval *, void *closure)
 	}
 	/* should there be one, whatever wakes it: try again */
 	m->has_news = true;
+	return 0;
 }
 
 int
@@ -210,7 +211,7 @@ master_run(struct master *m)
 	if ((status = open_parts(m)) != 0)
 		master_fail(m, status, "cannot start, see above");
 	/* what has been noted before the first pass */
-	end_of_pass(NULL, m);
+	end_of_pass(m, NULL);
 	if (scheduler_run(m->sched) == -1) {
 		log_err("poll", "role=%s", "master");
 		m->status = 1;

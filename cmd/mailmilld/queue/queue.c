@@ -467,20 +467,21 @@ set_timer(struct queue_role *r, uint64_t due_ms)
 /* At the end of each pass of the loop: if something has changed, begin a pass of
  * the queue, at once when the agents have nothing to do, else PACE_MS after the
  * last one. */
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct queue_role *r = closure;
 	uint64_t ms;
 
 	if (!r->is_news || r->queue == NULL)
-		return;
+		return 0;
 	ms = monotonic_ms();
 	if (queue_in_flight(r->queue) == 0 || ms >= r->passed_ms + PACE_MS ||
 	    r->child->is_draining)
 		pass(r);
 	else if (r->due_ms == 0 || r->due_ms > r->passed_ms + PACE_MS)
 		set_timer(r, r->passed_ms + PACE_MS);
+	return 0;
 }
 
 /* --- the master ----------------------------------------------------------- */

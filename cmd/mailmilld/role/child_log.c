@@ -93,8 +93,8 @@ gather_log(struct child *c)
 		write_log(c);
 }
 
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct child *c = closure;
 	struct msg_empty empty = { 0 };
@@ -106,6 +106,7 @@ end_of_pass(struct timeval *, void *closure)
 		(void)chanev_send(c->master, M_RELOG, &empty, NULL, 0, -1);
 	}
 	gather_log(c);
+	return 0;
 }
 
 int

@@ -47,12 +47,13 @@ static const struct child_ops child_ops = {
 	.drain = exit_if_done
 };
 
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct role_state *s = closure;
 
 	spoold_pass(&s->spoold);
+	return 0;
 }
 
 static int

@@ -116,14 +116,15 @@ tell_drained(struct worker *w)
 	(void)chanev_send(w->child->master, M_DRAINED, &md, NULL, 0, -1);
 }
 
-static void
-end_of_pass(struct timeval *, void *closure)
+static int
+end_of_pass(void *closure, struct timeval *)
 {
 	struct worker *w = closure;
 
 	tell_end_of_pass(w);
 	tell_drained(w);
 	sessions_flush(w);
+	return 0;
 }
 
 static const struct child_ops worker_ops = {

@@ -313,12 +313,13 @@ Test(scheduler, runs_until_stopped_or_empty)
 
 static int nrecurred;
 
-static void
-recur(struct timeval *now, void *closure)
+static int
+recur(void *closure, struct timeval *now)
 {
 	cr_assert_eq(closure, &nrecurred);
 	cr_assert_eq(now->tv_sec, v.now.tv_sec);
-	nrecurred++;
+	/* what it returns has no meaning */
+	return nrecurred++ % 2;
 }
 
 Test(scheduler, recurrent_functions_run_at_the_end_of_each_pass)
@@ -330,6 +331,9 @@ Test(scheduler, recurrent_functions_run_at_the_end_of_each_pass)
 	cr_assert_eq(scheduler_recurrent_func_add(recur, &nrecurred), 0);
 	scheduler_pass(s, 0);
 	scheduler_pass(s, 0);
-	cr_assert_eq(nrecurred, 2);
+	scheduler_pass(s, 0);
+	cr_assert_eq(nrecurred, 3);
+	cr_assert_eq(scheduler_recurrent_func_add(NULL, NULL), -1);
+	cr_assert_eq(errno, EINVAL);
 	scheduler_destroy(s);
 }
