@@ -81,8 +81,8 @@ int scheduler_event_count(const struct scheduler *s);
  * this is the safe reading).  At most one event per descriptor is scheduled: a
  * second one is refused with EEXIST.
  * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBADF,
- * EBUSY (it is scheduled already), EINVAL (its mask can never come true, or not
- * a scheduler thread), ENOMEM.  Once scheduled, an event never fails for want
+ * EBUSY (it is scheduled already), EINVAL (its mask can never come true, not a
+ * scheduler thread, or ${e} is NULL), ENOMEM.  Once scheduled, an event never fails for want
  * of memory. */
 int schedule_event(Event *e);
 
@@ -97,11 +97,20 @@ int schedule_event(Event *e);
  * not the scheduler thread. */
 int schedule_event_and_dispatch(Event *e, int mask);
 
-/* clear_timed_event(e): Unschedule a timed event; the caller owns it again. */
-void clear_timed_event(Event *e);
+/* clear_timed_event(e): Unschedule and free a timed event.  Return 1; or 0 if
+ * ${e} is not scheduled (or NULL), and the caller still owns it.  A timed event
+ * whose callback has returned 0 is freed already: do not keep a pointer to it.
+ * Its own callback may call this: what it returns is ignored then. */
+int clear_timed_event(Event *e);
 
 /* clear_event_by_fd(fd): Unschedule the event of ${fd} and return it: it is the
- * caller's.  NULL if there is none.  get_event_by_fd() only returns it. */
+ * caller's.  NULL if there is none.
+ * From the event's own callback: the dispatcher still frees it when that
+ * returns 0, and schedules it again when it returns a mask (or frees it, if
+ * another event has the descriptor meanwhile); so a callback can hand its
+ * connection to a duplicate (event_post_dup()).  To keep the event itself, use
+ * event_unschedule().
+ * get_event_by_fd(fd) only returns it. */
 Event *clear_event_by_fd(int fd);
 Event *get_event_by_fd(int fd);
 

@@ -39,7 +39,6 @@ after_cancel(Event **e)
 {
 	if (*e == NULL)
 		return;
-	clear_timed_event(*e);
 	event_free(*e);
 	*e = NULL;
 }

@@ -172,7 +172,7 @@ is_waitable(int mask, int fd)
 int
 schedule_event(Event *e)
 {
-	if (thread_scheduler == NULL || e->fd < -1 ||
+	if (thread_scheduler == NULL || e == NULL || e->fd < -1 ||
 	    !is_waitable(e->mask, e->fd)) {
 		errno = EINVAL;
 		return -1;
@@ -206,10 +206,13 @@ event_unschedule(Event *e)
 		unschedule(s, e);
 }
 
-void
+int
 clear_timed_event(Event *e)
 {
-	event_unschedule(e);
+	if (e == NULL || scheduler_of(e) == NULL)
+		return 0;
+	event_free(e);
+	return 1;
 }
 
 Event *
@@ -223,14 +226,35 @@ get_event_by_fd(int fd)
 Event *
 clear_event_by_fd(int fd)
 {
+	struct scheduler *s = thread_scheduler;
 	Event *e = get_event_by_fd(fd);
 
-	if (e != NULL)
-		unschedule(thread_scheduler, e);
+	if (e == NULL)
+		return NULL;
+	if (s->current == e) {
+		s->cleared = e;
+		e->is_cleared = 1;
+	}
+	unschedule(s, e);
 	return e;
 }
 
 /* --- one pass --------------------------------------------------------- */
+
+/* The callback of ${e} has cleared it, and returned ${mask}. */
+static void
+end_cleared(struct scheduler *s, Event *e, int mask)
+{
+	bool is_over = e->is_freed || !is_waitable(mask, e->fd);
+
+	s->cleared = NULL;
+	e->is_cleared = e->is_freed = 0;
+	e->mask = mask;
+	if (!is_over && scheduler_of(e) != NULL)
+		follow(s, e);
+	else if (is_over || do_schedule(s, e) == -1)
+		event_free(e);
+}
 
 static void
 dispatch(struct scheduler *s, Event *e, int eventtype)
@@ -241,6 +265,8 @@ dispatch(struct scheduler *s, Event *e, int eventtype)
 	s->current = e;
 	s->ncalls++;
 	mask = e->callback(e, eventtype, e->closure, &now);
+	if (s->cleared != NULL)
+		end_cleared(s, e, mask);
 	if (s->current != e)
 		return;
 	s->current = NULL;
