@@ -142,10 +142,12 @@ typedef int (*ESMTPExtensionFunc)(char *arg, Event *e, message_construct *mc,
  * to the server.  ${s} (may be NULL) is called at EHLO with a buffer for what
  * to advertise after the verb; it returns 1 to be advertised, 0 not.  ${f} is
  * called with the argument of the command; it answers with
- * esmtp_extension_reply() and returns 1, or 0 for 501.  To be called before
+ * esmtp_extension_reply() and returns 1, or 0 for 501.  NULL ${f}: ${command}
+ * is a keyword that EHLO advertises, and no verb.  To be called before
  * the first session; the table is const afterwards.
  * The reference declares it void but documents a result: it returns 1, or 0
- * when the verb exists, is no atom of at most 16 octets, or memory is short. */
+ * when the verb exists, is no atom of at most 16 octets (or NULL), or there are
+ * too many. */
 int esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure);
 

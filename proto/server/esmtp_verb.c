@@ -49,8 +49,8 @@ esmtp_verb_secret(const char *s, size_t len)
 	return NULL;
 }
 
-const struct esmtp_extension *
-esmtp_extension_find(const char *s, size_t len)
+static const struct esmtp_extension *
+registered(const char *s, size_t len)
 {
 	size_t i;
 
@@ -59,6 +59,14 @@ esmtp_extension_find(const char *s, size_t len)
 		    strncasecmp(extensions[i].name, s, len) == 0)
 			return &extensions[i];
 	return NULL;
+}
+
+const struct esmtp_extension *
+esmtp_extension_find(const char *s, size_t len)
+{
+	const struct esmtp_extension *e = registered(s, len);
+
+	return e != NULL && e->func != NULL ? e : NULL;
 }
 
 const struct esmtp_extension *
@@ -96,13 +104,13 @@ esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure)
 {
 	struct esmtp_extension *e;
-	size_t i, len = strlen(command);
+	size_t i, len = command != NULL ? strlen(command) : 0;
 
-	if (f == NULL || len >= sizeof(e->name) || len == 0 ||
+	if (len >= sizeof(e->name) || len == 0 ||
 	    esmtp_ext_keyword(command, len) != len ||
 	    nextensions == LIM_EXTENSIONS ||
 	    esmtp_verb_find(command, len) != NULL ||
-	    esmtp_extension_find(command, len) != NULL)
+	    registered(command, len) != NULL)
 		return 0;
 	e = &extensions[nextensions++];
 	for (i = 0; i < len; i++)

@@ -61,7 +61,7 @@ const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
 bool esmtp_is_foreign(const char *s, size_t len);
 
 /* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
- * NULL. */
+ * NULL; find looks at those only that have a verb. */
 const struct esmtp_extension *esmtp_extension_find(const char *s, size_t len);
 const struct esmtp_extension *esmtp_extension_get(size_t i);
 

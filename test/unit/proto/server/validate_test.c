@@ -316,6 +316,29 @@ Test(esmtp_verb, an_extension_is_advertised_and_served)
 	fake_end(f);
 }
 
+/* A keyword without a verb, as 8BITMIME is. */
+Test(esmtp_verb, an_extension_without_a_function_is_a_keyword_only)
+{
+	static char words_of[] = "ONE";
+	struct fake *f;
+
+	cr_assert_eq(esmtp_extensions_register("XBARE", NULL, NULL, NULL), 1);
+	cr_assert_eq(esmtp_extensions_register("XWORD", ext_setup, NULL,
+	    words_of), 1);
+	cr_assert_eq(esmtp_extensions_register("xbare", NULL, ext_func, NULL),
+	    0);
+	cr_assert_eq(esmtp_extensions_register(NULL, NULL, ext_func, NULL), 0);
+	f = fake_start();
+	fake_say(f, "EHLO x\r\n");
+	cr_expect_not_null(strstr(f->reply, "\r\n250-XBARE\r\n"), "%s",
+	    f->reply);
+	cr_expect_not_null(strstr(f->reply, "\r\n250 XWORD ONE\r\n"), "%s",
+	    f->reply);
+	cr_expect_str_eq(fake_say(f, "XBARE x\r\n"),
+	    "500 5.5.2 Command not recognized\r\n");
+	fake_end(f);
+}
+
 /* RFC 4954 6 and RFC 3207 4: any command but a few. */
 Test(esmtp_verb, an_extension_waits_for_a_login_and_for_tls)
 {
