@@ -133,8 +133,10 @@ int validate_context_may_send(validate_context *vctx,
 #define VCTX_MESS	1	/* lives as long as the message */
 
 /* ${which} is VCTX_CONN or VCTX_MESS.  set copies key and value; get returns
- * NULL if there is none.  Keys and values are bounded (LIM_VCTX_*).  set
- * returns 0 or -1 (ENOMEM, E2BIG). */
+ * "" if there is none, never NULL.  exists_and_get returns 1 with *value, or 0
+ * and leaves it.  What is returned is valid until the key is set or deleted.
+ * Keys and values are bounded (LIM_VCTX_*).  set returns 0 or -1 (ENOMEM,
+ * E2BIG; EINVAL: one of the two is NULL).  No pair has NULL as its key. */
 int validate_context_set(validate_context *vctx, int which, const char *key,
     const char *value);
 const char *validate_context_get(validate_context *vctx, int which,
@@ -148,12 +150,26 @@ void validate_context_delete(validate_context *vctx, int which,
 
 /* --- changing the recipients ---------------------------------------------- */
 
-/* The recipients of the message, for DATA and DATA_SPOOL.
- * iterate: point *addr at recipient number ${pos}, from 0, valid until one is
- * added or removed; return 1, or 0 if there are not so many.  add: local@domain as it is to be delivered; with
- * ${uniq} not a second time; return 1 added, 0 there already, -1 with errno
- * (EPERM: not now; ENOMEM; EINVAL).  remove, remove_all: return how many were
- * removed.  can_modify: 1 from MAIL until the commit, else 0. */
+/* The recipients of the message, for DATA and DATA_SPOOL, by their positions
+ * from 0.
+ * iterate: point *addr at recipient number ${pos}, valid until one is added or
+ * removed, or set it to NULL if there are not so many; return the next
+ * position, or -1 if there is none behind it:
+ *
+ *	for (pos = 0; pos != -1; ) {
+ *		pos = validate_context_iterate_rcpt(ctx, pos, &addr);
+ *		if (addr != NULL)
+ *			...
+ *	}
+ *
+ * add: local@domain as it is to be delivered; with ${uniq} not a second time,
+ * in any case of its letters.  Return its position, which is the last one, or
+ * -1 with errno (EEXIST: it is there; EPERM: not now; ENOMEM; EINVAL: no such
+ * address).
+ * remove: the first one that is the same in any case of its letters; return
+ * the position that it had, or -1: there is none, or not now.
+ * remove_all: return 1, or 0: not now.
+ * can_modify: 1 from MAIL until the commit, else 0. */
 int validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr);
 int validate_context_add_rcpt(validate_context *ctx, const char *addr,
     int uniq);

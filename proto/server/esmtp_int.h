@@ -321,7 +321,8 @@ void esmtp_txn_reset(message_construct *mc);
  * esmtp_rcpts_octets(r): The memory they take.
  * esmtp_rcpts_add(r, addr, is_unique): Return 1 when added, 0 when it was there
  * (with ${is_unique}), -1: ENOMEM.
- * esmtp_rcpts_remove(r, addr): Return 1, or 0 when it was not there. */
+ * esmtp_rcpts_remove(r, addr): Remove the first one that is ${addr} in any case
+ * of its letters; return its old number, or -1 when there is none. */
 static inline char *
 esmtp_rcpts_get(const struct esmtp_rcpts *r, size_t i)
 {

@@ -102,15 +102,18 @@ int
 esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 {
 	bool is_there;
-	size_t i = find(r, addr, &is_there), k;
+	size_t i, k;
 
+	find(r, addr, &is_there);
 	if (!is_there)
-		return 0;
-	for (k = 0; r->at[k] != r->sorted[i]; k++)
+		return -1;
+	for (k = 0; strcasecmp(r->text + r->at[k], addr) != 0; k++)
+		continue;
+	for (i = 0; r->sorted[i] != r->at[k]; i++)
 		continue;
 	r->n--;
 	memmove(r->at + k, r->at + k + 1, (r->n - k) * sizeof(*r->at));
 	memmove(r->sorted + i, r->sorted + i + 1,
 	    (r->n - i) * sizeof(*r->sorted));
-	return 1;
+	return (int)k;
 }

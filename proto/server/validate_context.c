@@ -149,10 +149,11 @@ validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
 {
 	const struct esmtp_rcpts *r = rcpts_of(ctx);
 
+	*addr = NULL;
 	if (r == NULL || pos < 0 || (size_t)pos >= r->n)
-		return 0;
+		return -1;
 	*addr = esmtp_rcpts_get(r, (size_t)pos);
-	return 1;
+	return (size_t)pos + 1 < r->n ? pos + 1 : -1;
 }
 
 int
@@ -165,7 +166,7 @@ validate_context_can_modify_rcpts(validate_context *ctx)
 static bool
 is_plain_address(const char *addr)
 {
-	const char *at = strrchr(addr, '@');
+	const char *at = addr != NULL ? strrchr(addr, '@') : NULL;
 	const char *p;
 
 	if (at == NULL || at == addr || strlen(addr) > LIM_PATH ||
@@ -197,6 +198,8 @@ int
 validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 {
 	char text[LIM_PATH + 2];
+	struct esmtp_rcpts *r;
+	int added;
 
 	if (!validate_context_can_modify_rcpts(ctx)) {
 		errno = EPERM;
@@ -206,8 +209,11 @@ validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 		errno = EINVAL;
 		return -1;
 	}
-	return esmtp_rcpts_add(rcpts_of(ctx), canonical(addr, text),
-	    uniq != 0);
+	r = rcpts_of(ctx);
+	added = esmtp_rcpts_add(r, canonical(addr, text), uniq != 0);
+	if (added == 0)
+		errno = EEXIST;
+	return added == 1 ? (int)r->n - 1 : -1;
 }
 
 int
@@ -215,21 +221,16 @@ validate_context_remove_rcpt(validate_context *ctx, const char *addr)
 {
 	char text[LIM_PATH + 2];
 
-	if (!validate_context_can_modify_rcpts(ctx))
-		return 0;
+	if (addr == NULL || !validate_context_can_modify_rcpts(ctx))
+		return -1;
 	return esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
 }
 
 int
 validate_context_remove_all_rcpts(validate_context *ctx)
 {
-	struct esmtp_rcpts *r;
-	int n;
-
 	if (!validate_context_can_modify_rcpts(ctx))
 		return 0;
-	r = rcpts_of(ctx);
-	n = (int)r->n;
-	esmtp_rcpts_clear(r);
-	return n;
+	esmtp_rcpts_clear(rcpts_of(ctx));
+	return 1;
 }

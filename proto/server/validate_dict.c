@@ -16,14 +16,15 @@ struct validate_pair {
 	char			 key[];
 };
 
-/* Where the pointer to the pair of ${key} is; to NULL if there is none. */
+/* Where the pointer to the pair of ${key} is; to NULL if there is none.  No pair
+ * has a key that is NULL. */
 static struct validate_pair **
 find(validate_context *vctx, int which, const char *key, size_t *n_r)
 {
 	struct validate_pair **pp = &vctx->pairs[which == VCTX_MESS];
 	size_t n = 0;
 
-	for (; *pp != NULL && strcmp((*pp)->key, key) != 0;
+	for (; *pp != NULL && (key == NULL || strcmp((*pp)->key, key) != 0);
 	    pp = &(*pp)->next)
 		n++;
 	if (n_r != NULL)
@@ -62,6 +63,10 @@ validate_context_set(validate_context *vctx, int which, const char *key,
 	char *copy;
 	size_t n;
 
+	if (key == NULL || value == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
 	pp = find(vctx, which, key, &n);
 	if (strlen(key) > LIM_VCTX_KEY || strlen(value) > LIM_VCTX_VALUE ||
 	    (*pp == NULL && n >= LIM_VCTX_PAIRS)) {
@@ -86,7 +91,7 @@ validate_context_get(validate_context *vctx, int which, const char *key)
 {
 	struct validate_pair *p = *find(vctx, which, key, NULL);
 
-	return p != NULL ? p->value : NULL;
+	return p != NULL ? p->value : "";
 }
 
 int

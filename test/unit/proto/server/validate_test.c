@@ -221,7 +221,9 @@ Test(validate, dictionaries_keep_what_they_are_given_within_bounds)
 	validate_context_delete(&v, VCTX_CONN, "k");
 	validate_context_delete(&v, VCTX_CONN, "k");
 	cr_expect_eq(validate_context_exists(&v, VCTX_CONN, "k"), 0);
-	cr_expect_null(validate_context_get(&v, VCTX_CONN, "k"));
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "");
+	cr_expect_eq(validate_context_exists_and_get(&v, VCTX_CONN, "k", &p),
+	    0);
 	cr_expect_eq(validate_context_exists(&v, VCTX_MESS, "k"), 1);
 	memset(key, 'k', sizeof(key));
 	key[sizeof(key) - 1] = '\0';
@@ -237,6 +239,27 @@ Test(validate, dictionaries_keep_what_they_are_given_within_bounds)
 	validate_context_destroy(&v);
 }
 
+Test(validate, no_pair_has_null_for_a_key_or_a_value)
+{
+	validate_context v;
+	const char *p = "unchanged";
+
+	validate_context_init(&v);
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "1"), 0);
+	errno = 0;
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", NULL), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, NULL, "1"), -1);
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, NULL), "");
+	cr_expect_eq(validate_context_exists(&v, VCTX_CONN, NULL), 0);
+	cr_expect_eq(validate_context_exists_and_get(&v, VCTX_CONN, NULL, &p),
+	    0);
+	validate_context_delete(&v, VCTX_CONN, NULL);
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "1");
+	cr_expect_str_eq(p, "unchanged");
+	validate_context_destroy(&v);
+}
+
 Test(validate, recipients_can_be_changed_until_the_commit)
 {
 	struct fake *f = fake_start();
@@ -248,14 +271,19 @@ Test(validate, recipients_can_be_changed_until_the_commit)
 	fake_to_data(f);
 	cr_expect_eq(validate_context_can_modify_rcpts(v), 1);
 	cr_expect_eq(validate_context_add_rcpt(v, "bob@example.test", 1), 1);
-	cr_expect_eq(validate_context_add_rcpt(v, "BOB@example.test", 1), 0);
+	errno = 0;
+	cr_expect_eq(validate_context_add_rcpt(v, "BOB@example.test", 1), -1);
+	cr_expect_eq(errno, EEXIST);
 	cr_expect_eq(validate_context_add_rcpt(v, "no\n@example.test", 1), -1);
+	cr_expect_eq(errno, EINVAL);
 	cr_expect_eq(validate_context_add_rcpt(v, "nodomain", 1), -1);
-	cr_expect_eq(validate_context_iterate_rcpt(v, 1, &addr), 1);
+	cr_expect_eq(validate_context_add_rcpt(v, NULL, 1), -1);
+	cr_expect_eq(validate_context_iterate_rcpt(v, 1, &addr), -1);
 	cr_expect_str_eq(addr, "bob@example.test");
-	cr_expect_eq(validate_context_iterate_rcpt(v, 2, &addr), 0);
-	cr_expect_eq(validate_context_remove_rcpt(v, "alice@example.test"), 1);
 	cr_expect_eq(validate_context_remove_rcpt(v, "alice@example.test"), 0);
+	cr_expect_eq(validate_context_remove_rcpt(v, "alice@example.test"),
+	    -1);
+	cr_expect_eq(validate_context_remove_rcpt(v, NULL), -1);
 	f->h.spool.is_held = true;
 	fake_say(f, ".\r\n");
 	cr_expect_eq(validate_context_can_modify_rcpts(v), 0);
@@ -268,6 +296,55 @@ Test(validate, recipients_can_be_changed_until_the_commit)
 	cr_expect_eq(validate_context_remove_all_rcpts(v), 1);
 	cr_expect_str_eq(fake_say(f, ".\r\n"),
 	    "503 5.5.1 No valid recipients\r\n");
+	fake_end(f);
+}
+
+/* Walk the recipients as a policy does. */
+static const char *
+walk(validate_context *v, char *buf)
+{
+	char *addr;
+	int pos, calls_made = 0;
+
+	*buf = '\0';
+	for (pos = 0; pos != -1 && calls_made++ < 10; ) {
+		pos = validate_context_iterate_rcpt(v, pos, &addr);
+		if (addr != NULL) {
+			strcat(buf, addr);
+			strcat(buf, " ");
+		}
+	}
+	return buf;
+}
+
+Test(validate, the_recipients_are_walked_by_position)
+{
+	struct fake *f = fake_start();
+	validate_context *v = &fake_mc(f)->vctx;
+	char buf[200], *addr = buf;
+
+	cr_expect_eq(validate_context_iterate_rcpt(v, 0, &addr), -1);
+	cr_expect_null(addr);
+	fake_to_data(f);
+	cr_expect_eq(validate_context_add_rcpt(v, "b@c.test", 1), 1);
+	cr_expect_eq(validate_context_add_rcpt(v, "d@c.test", 1), 2);
+	cr_expect_eq(validate_context_add_rcpt(v, "B@c.test", 0), 3);
+	cr_expect_eq(validate_context_iterate_rcpt(v, 0, &addr), 1);
+	cr_expect_str_eq(walk(v, buf),
+	    "alice@example.test b@c.test d@c.test B@c.test ");
+	addr = buf;
+	cr_expect_eq(validate_context_iterate_rcpt(v, 4, &addr), -1);
+	cr_expect_null(addr);
+	cr_expect_eq(validate_context_iterate_rcpt(v, -1, &addr), -1);
+	cr_expect_eq(validate_context_remove_rcpt(v, "d@c.test"), 2);
+	cr_expect_eq(validate_context_add_rcpt(v, "e@c.test", 1), 3);
+	cr_expect_str_eq(walk(v, buf),
+	    "alice@example.test b@c.test B@c.test e@c.test ");
+	cr_expect_eq(validate_context_remove_all_rcpts(v), 1);
+	/* nothing to remove is no failure */
+	cr_expect_eq(validate_context_remove_all_rcpts(v), 1);
+	cr_expect_str_eq(walk(v, buf), "");
+	cr_expect_eq(validate_context_add_rcpt(v, "z@c.test", 1), 0);
 	fake_end(f);
 }
 
