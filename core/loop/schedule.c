@@ -1,0 +1,173 @@
+/* Which events are scheduled; see scheduler.h.
+ * Owns: the list of all of them, and that the pollset, the timers and the queue
+ * of posts know the same ones. */
+
+#include <errno.h>
+
+#include "core/loop/scheduler_int.h"
+#include "core/util/array.h"
+
+#define E_FD_MASK	(E_READ | E_WRITE | E_EXCEPTION)
+
+static int
+reserve_all(struct scheduler *s, size_t n)
+{
+	Event **all = array_fit(s->all, &s->all_size, n, sizeof(*all));
+
+	if (all == NULL)
+		return -1;
+	s->all = all;
+	return 0;
+}
+
+void
+schedule_follow(struct scheduler *s, Event *e)
+{
+	int64_t trigger;
+
+	if (e->fd != -1) {
+		pollset_follow(&s->pollset, e);
+		if ((event_pending(e) & e->mask) != 0)
+			postq_add(&s->postq, &s->loop, e, E_PENDING);
+	}
+	/* A deadline that moved later, or is no longer waited for, keeps its
+	 * place in the heap until its old time: most move again before it. */
+	if ((e->mask & E_TIMEOUT) == 0)
+		return;
+	trigger = loopclock_us(&e->trigger);
+	if (e->timer_slot == 0 || timers_key(&s->timers, e) > trigger)
+		timers_set(&s->timers, e, trigger);
+}
+
+int
+schedule_on(struct scheduler *s, Event *e)
+{
+	if (e->loop != NULL) {
+		errno = EBUSY;
+		return -1;
+	}
+	if (reserve_all(s, s->nall + 1) == -1 ||
+	    timers_reserve(&s->timers, s->nall + 1) == -1)
+		return -1;
+	if (e->fd != -1 && pollset_attach(&s->pollset, e) == -1)
+		return -1;
+	s->all[s->nall++] = e;
+	e->all_slot = (unsigned int)s->nall;
+	e->active_ms = scheduler_ms(s);
+	e->scheduled_thread = s->thread;
+	__atomic_store_n(&e->loop, &s->loop, __ATOMIC_RELAXED);
+	schedule_follow(s, e);
+	return 0;
+}
+
+static void
+unschedule(struct scheduler *s, Event *e)
+{
+	Event *last;
+
+	if (s->current == e)
+		s->current = NULL;
+	if (e->fd != -1)
+		pollset_detach(&s->pollset, e);
+	timers_remove(&s->timers, e);
+	last = s->all[--s->nall];
+	s->all[e->all_slot - 1] = last;
+	last->all_slot = e->all_slot;
+	e->all_slot = 0;
+	postq_leave(&s->postq, e);
+}
+
+void
+schedule_fd_closing(Event *e)
+{
+	struct scheduler *s = scheduler_of(e);
+
+	if (s->current == e)
+		pollset_detach(&s->pollset, e);
+	else
+		unschedule(s, e);
+}
+
+void
+schedule_freeing(Event *e)
+{
+	unschedule(scheduler_of(e), e);
+}
+
+bool
+schedule_is_waitable(int mask, int fd)
+{
+	if (fd == -1)
+		mask &= ~E_FD_MASK;
+	return (mask & (E_FD_MASK | E_TIMEOUT | E_ASYNC)) != 0;
+}
+
+int
+schedule_event(Event *e)
+{
+	if (scheduler_of_thread == NULL || e == NULL || e->fd < -1 ||
+	    !schedule_is_waitable(e->mask, e->fd)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return schedule_on(scheduler_of_thread, e);
+}
+
+int
+schedule_event_and_dispatch(Event *e, int mask)
+{
+	struct scheduler *s = scheduler_of(e);
+
+	if (s == NULL) {
+		s = scheduler_of_thread;
+		if (s == NULL || e->fd < -1) {
+			errno = EINVAL;
+			return -1;
+		}
+		if (schedule_on(s, e) == -1)
+			return -1;
+	}
+	return postq_add(&s->postq, &s->loop, e, mask);
+}
+
+void
+event_unschedule(Event *e)
+{
+	struct scheduler *s = scheduler_of(e);
+
+	if (s != NULL)
+		unschedule(s, e);
+}
+
+int
+clear_timed_event(Event *e)
+{
+	if (e == NULL || scheduler_of(e) == NULL)
+		return 0;
+	event_free(e);
+	return 1;
+}
+
+Event *
+get_event_by_fd(int fd)
+{
+	if (scheduler_of_thread == NULL)
+		return NULL;
+	return pollset_get(&scheduler_of_thread->pollset, fd);
+}
+
+Event *
+clear_event_by_fd(int fd)
+{
+	struct scheduler *s = scheduler_of_thread;
+	Event *e = get_event_by_fd(fd);
+
+	if (e == NULL)
+		return NULL;
+	if (s->current == e) {
+		s->cleared = e;
+		e->is_cleared = 1;
+	}
+	unschedule(s, e);
+	return e;
+}
