@@ -87,15 +87,24 @@ int scheduler_event_count(const struct scheduler *s);
 int schedule_event(Event *e);
 
 /* schedule_event_and_dispatch(e, mask): From any thread: make the loop call the
- * callback of ${e} with ${mask} (E_ASYNC for a completion) in this pass or the
- * next one, never before the running callback has returned.  Masks posted
- * meanwhile are or'd into one call.  From another thread than the scheduler's,
- * ${e} must be one that is scheduled and cannot be freed meanwhile.  An ${e}
- * that is not scheduled is scheduled first (scheduler thread only).
- * Unscheduling ${e} drops what was posted.
- * Return 0, or -1 with errno: as schedule_event(); EINVAL: not scheduled and
- * not the scheduler thread. */
+ * callback of ${e} with ${mask} (E_ASYNC for a completion; 0: no call) in this
+ * pass or the next one, never before the running callback has returned.  Masks
+ * posted meanwhile are or'd into one call.
+ * An ${e} that is not scheduled is scheduled first, and is the scheduler's from
+ * then on: at once if this is the thread that it was scheduled in last (or it
+ * never was); else by that thread, in its next pass.  If that thread's
+ * scheduler is gone, by the calling thread's or the first of the process.  If
+ * the descriptor has another event still or there is no memory, that pass and
+ * the following ones try again.
+ * An ${e} that is scheduled must not be freed or unscheduled by the other
+ * thread meanwhile.  Unscheduling ${e} drops what was posted.
+ * Return 0, or -1 with errno: as schedule_event(); EINVAL: not scheduled, and
+ * the process has no scheduler. */
 int schedule_event_and_dispatch(Event *e, int mask);
+
+/* sp_async_schedule_event(e, mask): The same, but an ${e} that is not scheduled
+ * is never scheduled before the running callback has returned. */
+int sp_async_schedule_event(Event *e, int mask);
 
 /* clear_timed_event(e): Unschedule and free a timed event.  Return 1; or 0 if
  * ${e} is not scheduled (or NULL), and the caller still owns it.  A timed event

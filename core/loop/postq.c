@@ -46,6 +46,8 @@ postq_init(struct postq *q, bool has_wake)
 	memset(q, 0, sizeof *q);
 	q->posted.next = q->posted.prev = &q->posted;
 	q->running.next = q->running.prev = &q->running;
+	q->arriving.next = q->arriving.prev = &q->arriving;
+	q->stuck.next = q->stuck.prev = &q->stuck;
 	q->wake_fd = -1;
 	if ((errno = pthread_mutex_init(&q->lock, NULL)) != 0)
 		return -1;
@@ -90,6 +92,92 @@ postq_add(struct postq *q, const struct event_loop *loop, Event *e, int mask)
 	return 0;
 }
 
+static void
+set_arriving(struct postq *q, size_t n)
+{
+	__atomic_store_n(&q->narriving, n, __ATOMIC_RELAXED);
+}
+
+void
+postq_arrive(struct postq *q, Event *e, int mask)
+{
+	bool must_wake;
+
+	pthread_mutex_lock(&q->lock);
+	e->async_mask |= mask;
+	if (e->link.next == NULL) {
+		link_append(&q->arriving, &e->link);
+		set_arriving(q, q->narriving + 1);
+	}
+	must_wake = __atomic_exchange_n(&q->may_sleep, false,
+	    __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&q->lock);
+	if (must_wake)
+		postq_wake(q);
+}
+
+Event *
+postq_arrived(struct postq *q, int *mask_r)
+{
+	Event *e = NULL;
+
+	/* one that comes just now is found before the next wait */
+	if (__atomic_load_n(&q->narriving, __ATOMIC_RELAXED) == 0)
+		return NULL;
+	pthread_mutex_lock(&q->lock);
+	if (!is_empty(&q->arriving)) {
+		e = event_of(q->arriving.next);
+		link_remove(&e->link);
+		set_arriving(q, q->narriving - 1);
+		*mask_r = e->async_mask;
+		e->async_mask = 0;
+	} else
+		/* postq_leave() has taken one out */
+		set_arriving(q, 0);
+	pthread_mutex_unlock(&q->lock);
+	return e;
+}
+
+void
+postq_stuck(struct postq *q, Event *e, int mask)
+{
+	pthread_mutex_lock(&q->lock);
+	e->async_mask |= mask;
+	/* not if it has arrived once more meanwhile */
+	if (e->link.next == NULL)
+		link_append(&q->stuck, &e->link);
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* Only the loop's thread puts events there. */
+bool
+postq_has_stuck(const struct postq *q)
+{
+	return !is_empty(&q->stuck);
+}
+
+bool
+postq_has_arrivals(const struct postq *q)
+{
+	return postq_has_stuck(q) ||
+	    __atomic_load_n(&q->narriving, __ATOMIC_RELAXED) > 0;
+}
+
+static void
+retry_stuck(struct postq *q)
+{
+	struct event_link *link;
+
+	pthread_mutex_lock(&q->lock);
+	while (!is_empty(&q->stuck)) {
+		link = q->stuck.next;
+		link_remove(link);
+		link_append(&q->arriving, link);
+		set_arriving(q, q->narriving + 1);
+	}
+	pthread_mutex_unlock(&q->lock);
+}
+
 void
 postq_leave(struct postq *q, Event *e)
 {
@@ -106,7 +194,7 @@ postq_before_wait(struct postq *q, bool would_wait)
 	bool has_any;
 
 	pthread_mutex_lock(&q->lock);
-	has_any = !is_empty(&q->posted);
+	has_any = !is_empty(&q->posted) || !is_empty(&q->arriving);
 	__atomic_store_n(&q->may_sleep, !has_any && would_wait,
 	    __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&q->lock);
@@ -120,6 +208,8 @@ postq_after_wait(struct postq *q, bool is_woken)
 	ssize_t n;
 
 	__atomic_store_n(&q->may_sleep, false, __ATOMIC_RELAXED);
+	if (postq_has_stuck(q))
+		retry_stuck(q);
 	if (is_woken)
 		n = read(q->wake_fd, &count, sizeof count);
 	(void)n;

@@ -1,5 +1,6 @@
 /* Events that are dispatched for another reason than their descriptor:
- * completions from any thread, and timers that are due.
+ * completions from any thread, and timers that are due; and events that other
+ * threads want to be scheduled.
  * Owns: the queues and their lock, Event.link, Event.async_mask, the eventfd
  * that wakes the loop.
  * Combines masks with OR, and does not interpret them; calls no callback. */
@@ -9,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/event.h"
 
@@ -18,6 +20,9 @@ struct postq {
 	pthread_mutex_t		lock;		/* protects what follows */
 	struct event_link	posted;		/* to be dispatched */
 	struct event_link	running;	/* being dispatched in this pass */
+	struct event_link	arriving;	/* to be scheduled */
+	size_t			narriving;
+	struct event_link	stuck;		/* arrived, cannot be scheduled */
 };
 
 /* postq_init(q, has_wake): Return 0, or -1 with errno. */
@@ -29,6 +34,11 @@ void postq_free(struct postq *q);
  * not ${loop} any more. */
 int postq_add(struct postq *q, const struct event_loop *loop, Event *e,
     int mask);
+
+/* postq_arrive(q, e, mask): From any thread: queue ${e}, which is not scheduled,
+ * to be scheduled and then dispatched with ${mask} (0: not dispatched), and
+ * wake the loop if it sleeps.  Again before that: the masks are or'd. */
+void postq_arrive(struct postq *q, Event *e, int mask);
 
 /* postq_leave(q, e): ${e} is unscheduled: drop what was posted to it, and set
  * e->loop to NULL. */
@@ -43,6 +53,16 @@ bool postq_before_wait(struct postq *q, bool would_wait);
 /* postq_after_wait(q, is_woken): The loop is awake; ${is_woken}: wake_fd is
  * readable. */
 void postq_after_wait(struct postq *q, bool is_woken);
+
+/* postq_arrived(q, &mask): The next one of those that are to be scheduled, no
+ * longer queued, and the mask for it; NULL: no more.
+ * postq_stuck(q, e, mask): It cannot be scheduled: postq_arrived() returns it
+ * again after the next wait.
+ * postq_has_stuck(q), postq_has_arrivals(q): Is any queued? */
+Event *postq_arrived(struct postq *q, int *mask_r);
+void postq_stuck(struct postq *q, Event *e, int mask);
+bool postq_has_stuck(const struct postq *q);
+bool postq_has_arrivals(const struct postq *q);
 
 /* postq_begin(q): Let postq_next() hand out what is queued now. */
 void postq_begin(struct postq *q);

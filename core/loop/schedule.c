@@ -54,7 +54,7 @@ schedule_on(struct scheduler *s, Event *e)
 	s->all[s->nall++] = e;
 	e->all_slot = (unsigned int)s->nall;
 	e->active_ms = scheduler_ms(s);
-	e->scheduled_thread = s->thread;
+	e->scheduled_thread = s->entry.thread;
 	__atomic_store_n(&e->loop, &s->loop, __ATOMIC_RELAXED);
 	schedule_follow(s, e);
 	return 0;
@@ -113,6 +113,14 @@ schedule_event(Event *e)
 	return schedule_on(scheduler_of_thread, e);
 }
 
+/* Was ${e} on ${s} last, or on none? */
+static bool
+is_of_thread(const Event *e, const struct scheduler *s)
+{
+	return e->scheduled_thread == (pthread_t)0 ||
+	    pthread_equal(e->scheduled_thread, s->entry.thread);
+}
+
 int
 schedule_event_and_dispatch(Event *e, int mask)
 {
@@ -120,14 +128,27 @@ schedule_event_and_dispatch(Event *e, int mask)
 
 	if (s == NULL) {
 		s = scheduler_of_thread;
-		if (s == NULL || e->fd < -1) {
-			errno = EINVAL;
-			return -1;
-		}
+		if (s == NULL || e->fd < -1 || !is_of_thread(e, s))
+			return sp_async_schedule_event(e, mask);
 		if (schedule_on(s, e) == -1)
 			return -1;
 	}
 	return postq_add(&s->postq, &s->loop, e, mask);
+}
+
+int
+sp_async_schedule_event(Event *e, int mask)
+{
+	struct scheduler *s = scheduler_of(e);
+
+	if (s != NULL)
+		return postq_add(&s->postq, &s->loop, e, mask);
+	if (e->fd < -1 || e->fd >= POLLSET_FD_MAX) {
+		errno = e->fd < -1 ? EINVAL : EBADF;
+		return -1;
+	}
+	s = scheduler_of_thread;
+	return registry_arrive(e, mask, s != NULL ? &s->entry : NULL);
 }
 
 void

@@ -6,6 +6,10 @@
 
 #include "core/loop/scheduler_int.h"
 
+/* An event that another thread has sent, and that cannot be scheduled, is tried
+ * again after so long at the latest. */
+#define STUCK_MS	100
+
 __thread struct scheduler *scheduler_of_thread;
 /* for ping_scheduler() from a thread that has none */
 static struct scheduler *process_scheduler;
@@ -81,6 +85,9 @@ wait_ms(struct scheduler *s, int max_wait_ms)
 	if ((max_wait_ms < 0 || max_wait_ms > POLLSET_SWEEP_IDLE_MS) &&
 	    pollset_wants_sweep(&s->pollset))
 		max_wait_ms = POLLSET_SWEEP_IDLE_MS;
+	if (postq_has_stuck(&s->postq) &&
+	    (max_wait_ms < 0 || max_wait_ms > STUCK_MS))
+		max_wait_ms = STUCK_MS;
 	return postq_before_wait(&s->postq, max_wait_ms != 0) ? 0 : max_wait_ms;
 }
 
@@ -111,6 +118,23 @@ dispatch_ready(struct scheduler *s, int nready)
 	while ((e = pollset_next(&s->pollset, scheduler_ms(s),
 	    &eventtype)) != NULL)
 		dispatch(s, e, eventtype);
+}
+
+/* Schedule what other threads have sent.  What cannot be scheduled, because
+ * there is no memory or the descriptor has another event still, is tried again:
+ * nobody else knows of it. */
+static void
+take_arrivals(struct scheduler *s)
+{
+	Event *e;
+	int mask;
+
+	while ((e = postq_arrived(&s->postq, &mask)) != NULL) {
+		if (scheduler_of(e) == NULL && schedule_on(s, e) == -1)
+			postq_stuck(&s->postq, e, mask);
+		else if (mask != 0)
+			postq_add(&s->postq, &s->loop, e, mask);
+	}
 }
 
 static void
@@ -181,6 +205,7 @@ scheduler_pass(struct scheduler *s, int max_wait_ms)
 	s->ncalls = 0;
 	read_clock(s);
 	dispatch_ready(s, nready);
+	take_arrivals(s);
 	/* What is posted while these are dispatched waits for the next pass,
 	 * so that two events that post to each other do not starve others. */
 	postq_begin(&s->postq);
@@ -198,7 +223,8 @@ scheduler_run(struct scheduler *s)
 {
 	int rc = 0;
 
-	while (!s->is_stopping && s->nall > 0 && rc != -1)
+	while (!s->is_stopping && rc != -1 &&
+	    (s->nall > 0 || postq_has_arrivals(&s->postq)))
 		rc = scheduler_pass(s, -1);
 	s->is_stopping = false;
 	return rc == -1 ? -1 : 0;
@@ -244,7 +270,6 @@ scheduler_create(const struct scheduler_backend *backend)
 		s->backend = *backend;
 	else
 		s->backend.has_epoll = true;
-	s->thread = pthread_self();
 	s->loop.fd_closing = schedule_fd_closing;
 	s->loop.freeing = schedule_freeing;
 	if (postq_init(&s->postq, s->backend.wait == NULL) == -1)
@@ -256,6 +281,9 @@ scheduler_create(const struct scheduler_backend *backend)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
 	scheduler_of_thread = s;
+	s->entry.thread = pthread_self();
+	s->entry.postq = &s->postq;
+	registry_add(&s->entry);
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == NULL)
 		__atomic_store_n(&process_scheduler, s, __ATOMIC_RELEASE);
 	return s;
@@ -270,10 +298,18 @@ err1:
 void
 scheduler_destroy(struct scheduler *s)
 {
+	Event *e;
+	int mask;
+
 	if (s == NULL)
 		return;
+	registry_remove(&s->entry);
 	while (s->nall > 0)
 		event_free(s->all[s->nall - 1]);
+	/* also what is stuck */
+	postq_after_wait(&s->postq, false);
+	while ((e = postq_arrived(&s->postq, &mask)) != NULL)
+		event_free(e);
 	if (scheduler_of_thread == s)
 		scheduler_of_thread = NULL;
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == s)

@@ -21,6 +21,7 @@
 #include "core/loop/clock.h"
 #include "core/loop/pollset.h"
 #include "core/loop/postq.h"
+#include "core/loop/registry.h"
 #include "core/loop/timers.h"
 #include "core/scheduler.h"
 
@@ -46,7 +47,7 @@ struct scheduler {
 	size_t			 all_size;
 	Event			*current;
 	Event			*cleared;	/* by its callback, which runs */
-	pthread_t		 thread;
+	struct registry_entry	 entry;
 	int			 ncalls;	/* in this pass */
 	bool			 is_in_pass;
 	bool			 is_stopping;
