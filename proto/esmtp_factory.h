@@ -7,14 +7,18 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <sys/un.h>
+
 #include <netinet/in.h>
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <mailmill/api.h>
 #include <mailmill/event.h>
 #include <mailmill/esmtp_host.h>
 #include <mailmill/esmtp_options.h>
+#include <mailmill/message_id.h>
 
 MAILMILL_BEGIN
 
@@ -25,6 +29,15 @@ typedef union accept_addr {
 	struct sockaddr_in	in;
 	struct sockaddr_in6	in6;
 } accept_addr;
+
+typedef union ec_sockaddr {
+	struct sockaddr		sa;
+	struct sockaddr_in	sin;
+	struct sockaddr_in6	sin6;
+	struct sockaddr_un	unixaddr;
+} ec_sockaddr;
+
+#define P_ESMTP	1	/* accept_construct.protocol */
 
 /* What a finished handshake has brought. */
 struct esmtp_tls {
@@ -50,8 +63,8 @@ enum esmtp_auth_status {
 };
 
 /* One accepted connection: what the listener knows of it.  The host allocates
- * it zeroed, fills in the first group, and builds the session's Event with it
- * as closure:
+ * it zeroed, fills in the first group and remote_addr, and builds the session's
+ * Event with it as closure:
  *
  *	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
  *	    esmtp_message_factory, ac);
@@ -62,9 +75,11 @@ typedef struct _accept_construct {
 	struct esmtp_host	*host;
 	const struct esmtp_options *options;	/* lives longer than the session */
 	uint64_t		 handle;	/* names the session to spool and process */
-	accept_addr		 peer;
 	int			 listener;	/* the host's number for it */
 	char			 id[20];	/* session id for logs, NUL terminated */
+	message_id		 conn_id;	/* ec_generate_connection_id(), or all zero */
+	struct _netlistener_instance *inst;	/* NULL: none */
+	Event			*death;		/* the host's, or NULL: the deadline is that of event */
 	/* the host's: set by tls_handshake(), freed after session_end() */
 	struct esmtp_tls	*tls;		/* NULL: no TLS (yet) */
 	const char		*tls_failure;	/* static text, or NULL */
@@ -73,14 +88,23 @@ typedef struct _accept_construct {
 	const char		*auth_failure;	/* static text, or NULL */
 	void			*host_tls, *host_auth; /* of no meaning to the factory */
 	/* the factory's */
-	union {
+	union _accept_construct_closure {
 		void	*vptr;			/* the message_construct */
 	} accept_construct_closure;
+	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
 	int			 async_error;	/* set by esmtp_commit_done() */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* there was a PROXY header */
+	/* the host's: the client's address; the last member, see below */
+	ec_sockaddr		 remote_addr;
 } accept_construct;
+
+/* The octets that a host has to allocate whose clients all have internet
+ * addresses.  Neither it nor its modules use remote_addr.unixaddr then, or copy
+ * the struct. */
+#define ACCEPT_CONSTRUCT_INET \
+	(offsetof(accept_construct, remote_addr) + sizeof(struct sockaddr_in6))
 
 /* esmtp_message_factory(event, eventtype, vclosure, now): One step of the
  * session ${vclosure} (an accept_construct).  Return the mask to wait for
@@ -115,6 +139,35 @@ int esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 
 /* esmtp_session_login(ac): Who the client has shown to be, or NULL. */
 const char *esmtp_session_login(const accept_construct *ac);
+
+/* The documented states of a session, by number; the last two are in no
+ * session. */
+enum {
+	MC_STATE_START,
+	MC_STATE_START_RESPONSE,
+	MC_STATE_EHLO,
+	MC_STATE_EHLO_RESPONSE,
+	MC_STATE_MAILFROM,
+	MC_STATE_MAILFROM_RESPONSE,
+	MC_STATE_RCPTTO,
+	MC_STATE_RCPTTO_RESPONSE,
+	MC_STATE_DATA,
+	MC_STATE_BODY,
+	MC_STATE_BODY_RESPONSE,
+	MC_STATE_ASYNC_BODY_RESPONSE,
+	MC_STATE_OK,
+	MC_STATE_RELAYING_DENIED,
+	MC_STATE_EXTENSION_1,
+	MC_STATE_EXTENSION_2,
+	MC_STATE_EXTENSION_3,
+	MC_STATE_EXTENSION_4,
+	MC_STATE_CONCURRENCY_LIMIT,
+	MC_STATE_RCPTTO_LIST_RESPONSE,
+	MC_STATE_RCPTTO_LIST_FINAL_RESPONSE,
+	MC_STATE_SETUP,
+	MC_STATE_MCMT_FIXUP,
+	MC_STATE_COUNT
+};
 
 /* esmtp_message_factory_state(state): The documented name of a state number,
  * "unknown" out of range. */

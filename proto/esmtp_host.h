@@ -133,7 +133,7 @@ struct esmtp_host_ops {
 	 * result NULL: the recipient stays as the client wrote it */
 	const char *(*postmaster_domain)(void *host,
 		    struct _accept_construct *ac, const struct sockaddr *own);
-	/* peer_changed(host, ac): there was a PROXY header, and ac->peer is the
+	/* peer_changed(host, ac): there was a PROXY header, and ac->remote_addr is the
 	 * client's address now (the proxy's own for LOCAL and UNKNOWN): set
 	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, never
 	 * from inside the call.  NULL: the options stay, go on */

@@ -54,7 +54,7 @@ put_received(struct esmtp_step *st)
 
 	if (!o->trace_headers)
 		return 0;
-	r.peer = addr_text(&st->ac->peer.sa, peer);
+	r.peer = addr_text(&st->ac->remote_addr.sa, peer);
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
@@ -177,7 +177,7 @@ commit(struct esmtp_step *st)
 	env.rcpts = rcpts;
 	env.nrcpts = t->rcpts.n;
 	env.session = st->ac->id;
-	env.client = addr_text(&st->ac->peer.sa, peer);
+	env.client = addr_text(&st->ac->remote_addr.sa, peer);
 	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
 	env.received = st->now;
 	env.flags = t->env_flags;

@@ -59,6 +59,7 @@ esmtp_session_new(accept_construct *ac, const struct timeval *now)
 	validate_context_init(&mc->vctx);
 	mc->vctx.mc = mc;
 	ac->accept_construct_closure.vptr = mc;
+	ac->protocol = P_ESMTP;
 	return mc;
 }
 

@@ -39,7 +39,7 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 
 	ac->is_proxied = 1;
 	if (h->is_known)
-		addr_copy(&ac->peer.sa, &h->source.sa);
+		addr_copy(&ac->remote_addr.sa, &h->source.sa);
 	if (host->ops->peer_changed != NULL)
 		is_judged = host->ops->peer_changed(host->closure, ac);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);

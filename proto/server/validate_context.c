@@ -24,7 +24,7 @@ validate_context_find_message_construct(validate_context *vctx,
 const struct sockaddr *
 validate_context_peer(const validate_context *vctx)
 {
-	return &vctx->mc->ac->peer.sa;
+	return &vctx->mc->ac->remote_addr.sa;
 }
 
 const struct esmtp_options *

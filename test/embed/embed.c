@@ -201,7 +201,7 @@ session_new(int fd, const struct esmtp_options *options)
 	ac->host = &host;
 	ac->options = options;
 	ac->handle = 1;
-	ac->peer.sa.sa_family = AF_UNIX;
+	ac->remote_addr.sa.sa_family = AF_UNIX;
 	snprintf(ac->id, sizeof(ac->id), "embed");
 	return ac->event;
 }

@@ -402,13 +402,13 @@ static void
 set_peer(accept_construct *ac, const char *peer)
 {
 	if (strchr(peer, ':') != NULL) {
-		ac->peer.in6.sin6_family = AF_INET6;
-		ac->peer.in6.sin6_port = htons(40000);
-		inet_pton(AF_INET6, peer, &ac->peer.in6.sin6_addr);
+		ac->remote_addr.sin6.sin6_family = AF_INET6;
+		ac->remote_addr.sin6.sin6_port = htons(40000);
+		inet_pton(AF_INET6, peer, &ac->remote_addr.sin6.sin6_addr);
 	} else {
-		ac->peer.in.sin_family = AF_INET;
-		ac->peer.in.sin_port = htons(40000);
-		inet_pton(AF_INET, peer, &ac->peer.in.sin_addr);
+		ac->remote_addr.sin.sin_family = AF_INET;
+		ac->remote_addr.sin.sin_port = htons(40000);
+		inet_pton(AF_INET, peer, &ac->remote_addr.sin.sin_addr);
 	}
 }
 

@@ -188,7 +188,7 @@ put_request(const accept_construct *ac, uint64_t id, const char *mech,
 	memset(r, 0, sizeof(*r));
 	r->id = id;
 	r->listener = (uint32_t)ac->listener;
-	r->peer = ac->peer;
+	memcpy(&r->peer, &ac->remote_addr, sizeof(r->peer));
 	strlcpy(r->mech, mech, sizeof(r->mech));
 	strlcpy(r->session, ac->id, sizeof(r->session));
 	r->initial = initial;

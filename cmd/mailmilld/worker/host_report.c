@@ -30,7 +30,7 @@ report_connect(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
 	    "session=%s client=%s port=%d listener=%s", ac->id,
-	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
+	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name);
 }
 
@@ -50,7 +50,7 @@ report_accepted(struct worker *w, const accept_construct *ac,
 	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
 	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
 	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
-	    addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
+	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets,
 	    log_seconds(&r->elapsed, seconds),
@@ -70,7 +70,7 @@ report_tls(struct worker *, const accept_construct *ac,
 	log_event(LOG_LEVEL_DEBUG, "tls",
 	    "session=%s client=%s tls=%s cipher=%s bits=%d resumed=%s "
 	    "verified=%s peer=%s host=%s seconds=%s", ac->id,
-	    addr_text(&ac->peer.sa, buf), t->protocol, t->cipher, t->bits,
+	    addr_text(&ac->remote_addr.sa, buf), t->protocol, t->cipher, t->bits,
 	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
 	    t->peer_name, t->server_name, log_seconds(&r->elapsed, seconds));
 }
@@ -103,7 +103,7 @@ report_tls_failed(struct worker *w, const accept_construct *ac,
 	count_failure(ac, r);
 	log_event(LOG_LEVEL_INFO, "tls-failed",
 	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
-	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
+	    ac->id, addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->detail,
 	    r->errnum == 0 ? "closed" : strerror(r->errnum));
 }
@@ -117,7 +117,7 @@ report_auth(struct worker *, const accept_construct *ac,
 	stats_inc(STATS_AUTH_OK);
 	log_event(LOG_LEVEL_INFO, "auth",
 	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
-	    addr_text(&ac->peer.sa, buf), esmtp_session_login(ac), r->detail,
+	    addr_text(&ac->remote_addr.sa, buf), esmtp_session_login(ac), r->detail,
 	    tls_of(ac));
 }
 
@@ -136,8 +136,8 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "auth-failed",
 	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
-	    "code=%d reason=%s", ac->id, addr_text(&ac->peer.sa, buf),
-	    ntohs(ac->peer.in.sin_port),
+	    "code=%d reason=%s", ac->id, addr_text(&ac->remote_addr.sa, buf),
+	    ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
 	    r->code, r->reason);
 }
@@ -162,7 +162,7 @@ report_rejected(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "rejected",
 	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
-	    "detail=%s", ac->id, addr_text(&ac->peer.sa, buf), r->verb,
+	    "detail=%s", ac->id, addr_text(&ac->remote_addr.sa, buf), r->verb,
 	    r->arg, r->code, r->enhanced, r->sender, r->detail);
 }
 
@@ -174,7 +174,7 @@ report_timeout(struct worker *, const accept_construct *ac,
 
 	stats_inc(STATS_SESSIONS_TIMEOUT);
 	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
-	    ac->id, addr_text(&ac->peer.sa, buf), r->detail);
+	    ac->id, addr_text(&ac->remote_addr.sa, buf), r->detail);
 }
 
 static void
@@ -186,7 +186,7 @@ report_abort(struct worker *, const accept_construct *ac,
 	stats_inc(STATS_SESSIONS_ABORTED);
 	log_event(LOG_LEVEL_INFO, "vanished",
 	    "session=%s client=%s state=%s error=%s", ac->id,
-	    addr_text(&ac->peer.sa, buf), r->detail, r->errnum == 0 ? "closed" :
+	    addr_text(&ac->remote_addr.sa, buf), r->detail, r->errnum == 0 ? "closed" :
 	    strerror(r->errnum));
 }
 
@@ -218,7 +218,7 @@ report_end(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(level, "disconnect", left == 0 ? END_FORMAT :
 	    END_FORMAT " left_out=%u",
-	    ac->id, addr_text(&ac->peer.sa, buf), ntohs(ac->peer.in.sin_port),
+	    ac->id, addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
 	    log_seconds(&r->elapsed, seconds), left);
 }

@@ -47,7 +47,7 @@ spool_client(void *closure, uint64_t handle,
 	const unsigned char *octets;
 	int family;
 
-	if (ac != NULL && (octets = addr_octets(&ac->peer.sa, &family)) != NULL)
+	if (ac != NULL && (octets = addr_octets(&ac->remote_addr.sa, &family)) != NULL)
 		memcpy(key, octets, family == AF_INET ? 4 : 8);
 }
 

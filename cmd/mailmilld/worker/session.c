@@ -28,7 +28,7 @@ static void
 set_options(const struct worker *w, accept_construct *ac)
 {
 	ac->options = settings_options_for(w->child->settings,
-	    (size_t)ac->listener, &ac->peer.sa);
+	    (size_t)ac->listener, &ac->remote_addr.sa);
 }
 
 /* Time, process and number: no two sessions of a log have the same id. */
@@ -46,12 +46,13 @@ session_new(struct worker *w, const struct msg_session *ms, int fd)
 {
 	accept_construct *ac;
 
-	if ((ac = calloc(1, sizeof(*ac))) == NULL)
+	if ((ac = sessions_alloc()) == NULL)
 		return NULL;
 	ac->host = &w->host;
 	ac->handle = ms->handle;
 	ac->listener = (int)ms->listener;
-	memcpy(&ac->peer, &ms->peer, sizeof(ms->peer));
+	memcpy(&ac->remote_addr, &ms->peer, sizeof(ms->peer));
+	ec_generate_connection_id(&ac->conn_id, scheduler_now()->tv_sec);
 	set_options(w, ac);
 	session_id(w, ac->id, sizeof(ac->id));
 	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
@@ -173,7 +174,7 @@ session_peer_changed(void *host, accept_construct *ac)
 	struct msg_proxied mp = { .handle = ac->handle };
 
 	set_options(w, ac);
-	addr_copy(&mp.peer.sa, &ac->peer.sa);
+	addr_copy(&mp.peer.sa, &ac->remote_addr.sa);
 	if (chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1)
 		return 1;
 	w->sessions.nasked++;

@@ -68,6 +68,7 @@ struct worker {
 
 /* sessions.c: the table of sessions.
  * sessions_find(w, handle): the session, or NULL: it has ended.
+ * sessions_alloc(): the memory of a new one, all zero, for free(3); or NULL.
  * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
  * session has its index).
  * sessions_remove(w, ac): take it out and tell the master that it has ended.
@@ -79,6 +80,7 @@ struct worker {
  * sessions_take(w): tell there that one more has come.
  * sessions_free(w): the table, without the sessions in it. */
 accept_construct *sessions_find(const struct worker *w, uint64_t handle);
+accept_construct *sessions_alloc(void);
 int sessions_add(struct worker *w, accept_construct *ac);
 void sessions_drop(struct worker *w, const accept_construct *ac);
 void sessions_remove(struct worker *w, const accept_construct *ac);

@@ -1,6 +1,9 @@
 /* Dialogues with a whole session: what is said, what is answered. */
 
+#include <arpa/inet.h>
+
 #include <criterion/criterion.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "proto/server/esmtp_int.h"
@@ -494,4 +497,72 @@ Test(esmtp_factory, the_state_names_are_the_documented_ones)
 		cr_assert_str_eq(esmtp_message_factory_state(i), names[i]);
 	cr_assert_str_eq(esmtp_message_factory_state(22), "unknown");
 	cr_assert_str_eq(esmtp_message_factory_state(-1), "unknown");
+}
+
+/* Members and names as documented, for hosts and modules of others. */
+Test(esmtp_factory, an_accept_construct_has_the_documented_members)
+{
+	struct fake *f = fake_start();
+	accept_construct *ac = f->s->ac;
+	union _accept_construct_closure *closure = &ac->accept_construct_closure;
+
+	cr_expect_eq(ac->protocol, P_ESMTP);
+	cr_expect_eq((message_construct *)closure->vptr,
+	    accept_construct_get_message_construct(ac));
+	cr_expect_eq(ac->remote_addr.sa.sa_family, AF_INET);
+	cr_expect_eq(ac->remote_addr.sin.sin_addr.s_addr,
+	    inet_addr("192.0.2.1"));
+	/* the host's; the factory leaves them */
+	cr_expect_null(ac->death);
+	cr_expect_null(ac->inst);
+	cr_expect_eq(ac->conn_id.slot, 0);
+	fake_end(f);
+}
+
+Test(esmtp_factory, a_host_of_internet_clients_needs_the_first_part_only)
+{
+	cr_expect_geq(ACCEPT_CONSTRUCT_INET, offsetof(accept_construct,
+	    remote_addr.sin6) + sizeof(struct sockaddr_in6));
+	cr_expect_eq(sizeof(accept_addr), sizeof(struct sockaddr_in6));
+	/* remote_addr is the last one */
+	cr_expect_leq(sizeof(accept_construct) - sizeof(ec_sockaddr) -
+	    offsetof(accept_construct, remote_addr), 4);
+}
+
+/* The documented numbers are those of the table of states. */
+Test(esmtp_factory, the_constants_are_the_numbers_of_the_states)
+{
+	static const struct {
+		int constant, state;
+	} pairs[] = {
+		{ MC_STATE_START, ES_CONNECTED },
+		{ MC_STATE_START_RESPONSE, ES_BANNER },
+		{ MC_STATE_EHLO, ES_EHLO },
+		{ MC_STATE_EHLO_RESPONSE, ES_EHLO_REPLY },
+		{ MC_STATE_MAILFROM, ES_MAIL },
+		{ MC_STATE_MAILFROM_RESPONSE, ES_MAIL_REPLY },
+		{ MC_STATE_RCPTTO, ES_RCPT },
+		{ MC_STATE_RCPTTO_RESPONSE, ES_RCPT_REPLY },
+		{ MC_STATE_DATA, ES_DATA },
+		{ MC_STATE_BODY, ES_BODY },
+		{ MC_STATE_BODY_RESPONSE, ES_BODY_REPLY },
+		{ MC_STATE_ASYNC_BODY_RESPONSE, ES_ASYNC },
+		{ MC_STATE_OK, ES_ASYNC_REPLY },
+		{ MC_STATE_RELAYING_DENIED, ES_DENIED },
+		{ MC_STATE_EXTENSION_1, ES_EXTENSION1 },
+		{ MC_STATE_EXTENSION_2, ES_EXTENSION2 },
+		{ MC_STATE_EXTENSION_3, ES_EXTENSION3 },
+		{ MC_STATE_EXTENSION_4, ES_EXTENSION4 },
+		{ MC_STATE_CONCURRENCY_LIMIT, ES_CONCURRENCY },
+		{ MC_STATE_RCPTTO_LIST_RESPONSE, ES_RCPT_LIST },
+		{ MC_STATE_RCPTTO_LIST_FINAL_RESPONSE, ES_RCPT_LIST_END },
+		{ MC_STATE_SETUP, ES_SETUP },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		cr_expect_eq(pairs[i].constant, (int)i);
+		cr_expect_eq(pairs[i].state, (int)i);
+	}
+	cr_expect_eq(MC_STATE_COUNT, 23);
 }

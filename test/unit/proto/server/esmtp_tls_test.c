@@ -151,9 +151,9 @@ static struct esmtp_options others;
 static int
 peer_changed(void *, accept_construct *ac)
 {
-	cr_assert_eq(ac->peer.in.sin_family, AF_INET);
-	cr_assert_eq(ac->peer.in.sin_addr.s_addr, inet_addr("192.0.2.7"));
-	cr_assert_eq(ntohs(ac->peer.in.sin_port), 56324);
+	cr_assert_eq(ac->remote_addr.sin.sin_family, AF_INET);
+	cr_assert_eq(ac->remote_addr.sin.sin_addr.s_addr, inet_addr("192.0.2.7"));
+	cr_assert_eq(ntohs(ac->remote_addr.sin.sin_port), 56324);
 	ac->options = &others;
 	return 1;
 }

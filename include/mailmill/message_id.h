@@ -1,0 +1,1 @@
+../../core/message_id.h
