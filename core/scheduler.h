@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <mailmill/api.h>
 #include <mailmill/event.h>
@@ -71,6 +72,11 @@ void scheduler_shift(struct scheduler *s, int64_t delta_us);
  * once per pass.  Valid until the next pass.  In a thread without a scheduler:
  * the system's time. */
 const struct timeval *scheduler_now(void);
+
+/* get_now(toset), get_now_ts(): scheduler_now() into ${toset}, and its seconds,
+ * as documented. */
+void get_now(struct timeval *toset);
+time_t get_now_ts(void);
 
 /* scheduler_event_count(s): Events scheduled, without the scheduler's own; for
  * tests that look for leaks. */

@@ -333,6 +333,18 @@ scheduler_now(void)
 	return &now;
 }
 
+void
+get_now(struct timeval *toset)
+{
+	*toset = *scheduler_now();
+}
+
+time_t
+get_now_ts(void)
+{
+	return scheduler_now()->tv_sec;
+}
+
 int
 scheduler_event_count(const struct scheduler *s)
 {

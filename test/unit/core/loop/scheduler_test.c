@@ -337,3 +337,20 @@ Test(scheduler, recurrent_functions_run_at_the_end_of_each_pass)
 	cr_assert_eq(errno, EINVAL);
 	scheduler_destroy(s);
 }
+
+Test(scheduler, the_time_is_that_of_the_pass_and_without_a_scheduler_the_systems)
+{
+	struct scheduler *s = v_create();
+	struct timeval now;
+
+	v_turn(5000000);
+	scheduler_pass(s, 0);
+	v_turn(7000000);
+	get_now(&now);
+	cr_expect_eq(now.tv_sec, 1700000005);
+	cr_expect_eq(get_now_ts(), 1700000005);
+	scheduler_destroy(s);
+	get_now(&now);
+	cr_expect_gt(now.tv_sec, 1700000005);
+	cr_expect_geq(get_now_ts(), now.tv_sec);
+}
