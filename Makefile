@@ -30,7 +30,7 @@ CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2
-CPPFLAGS += -I. -Iinclude -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS += -I. -I$(B)/include -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALLCFLAGS = -std=gnu2x -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
@@ -54,8 +54,10 @@ UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
-# what an embedder may include: links to what lies directly in core/ and proto/
-PUBLIC_H = $(wildcard include/mailmill/*)
+# what an embedder may include
+PUBLIC_H = $(wildcard $(addprefix core/*.,h def) $(addprefix proto/*.,h def))
+# by that name: links, so that there is no copy
+INCLUDE_H = $(addprefix $(B)/include/mailmill/,$(notdir $(PUBLIC_H)))
 MAN	 = $(wildcard man/*.[358])
 
 # V=1 shows the commands
@@ -109,7 +111,11 @@ $(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libma
 $(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
-$(B)/%.o: %.c | $(B)/.deps
+$(INCLUDE_H):
+	@mkdir -p $(@D)
+	@ln -srf $(filter %/$(@F),$(PUBLIC_H)) $@
+
+$(B)/%.o: %.c | $(B)/.deps $(INCLUDE_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 

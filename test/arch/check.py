@@ -237,7 +237,7 @@ SPOIL = {
         ('Makefile', lambda s: re.sub(
             r'^(PUBLIC_H.*)', r'\1 core/util/base64.h', s, flags=re.M)),
         ('Makefile', lambda s: re.sub(
-            r'^PUBLIC_H.*', r'PUBLIC_H = include/mailmill/event.h', s,
+            r'^PUBLIC_H.*', r'PUBLIC_H = core/event.h', s,
             flags=re.M)),
         ('proto/mailaddr.h', append('\n#include "core/event.h"\n')),
         ('proto/mailaddr.h', append('\n#include <mailmill/proxyhdr.h>\n'))],
@@ -308,7 +308,7 @@ def spoil_copy(root, path, spoil):
     """A copy of the tree with one text changed."""
     for f in ('README', 'Makefile'):
         shutil.copy(f'{TOP}/{f}', root)
-    for d in PARTS + ('include', 'man', 'test/hostile', 'test/system'):
+    for d in PARTS + ('man', 'test/hostile', 'test/system'):
         shutil.copytree(f'{TOP}/{d}', f'{root}/{d}', symlinks=True)
     with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
         s = spoil(f.read())

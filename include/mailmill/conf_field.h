@@ -1,1 +1,0 @@
-../../core/conf_field.h

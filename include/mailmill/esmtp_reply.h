@@ -1,1 +1,0 @@
-../../proto/esmtp_reply.h

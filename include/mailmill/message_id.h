@@ -1,1 +1,0 @@
-../../core/message_id.h
