@@ -56,7 +56,7 @@ struct spool_ops {
 
 	/* commit(msg, env): Make it durable.  Return 0: the spool took
 	 * ${msg}, and when it is safe (or has failed) the session gets
-	 * esmtp_commit_done() and E_ASYNC, never from inside this call.
+	 * esmtp_commit_done(): inside this call, or later with E_ASYNC.
 	 * Return -1 with errno: nothing was taken, abort() it. */
 	int	 (*commit)(struct spool_msg *msg,
 		    const struct spool_envelope *env);

@@ -116,19 +116,22 @@ int esmtp_message_factory(Event *event, int eventtype, void *vclosure,
     struct timeval *now);
 
 /* esmtp_commit_done(ac, error): The message that ${ac} committed is durable (0)
- * or is not (an errno).  Follow it with an E_ASYNC dispatch of ac->event.
- * Ignored when the session waits for none. */
+ * or is not (an errno).  Follow it with an E_ASYNC dispatch of ac->event, unless
+ * it is called inside commit().  Ignored when the session waits for none: the
+ * first call for a message counts. */
 void esmtp_commit_done(accept_construct *ac, int error);
 
 /* esmtp_auth_done(ac, status, octets, len): The answer to auth_start() or
  * auth_step(); ${octets} are copied.  Follow it with an E_ASYNC dispatch of
- * ac->event.  Ignored when the session waits for none. */
+ * ac->event, unless it is called inside one of those.  Ignored when the session
+ * waits for none: the first answer counts. */
 void esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
     const char *octets, size_t len);
 
 /* esmtp_peer_done(ac, is_welcome): The answer to peer_changed(): may this client
- * have one more session?  Follow it with an E_ASYNC dispatch of ac->event.
- * Ignored when the session waits for none. */
+ * have one more session?  Follow it with an E_ASYNC dispatch of ac->event,
+ * unless it is called inside peer_changed().  Ignored when the session waits for
+ * none: the first answer counts. */
 void esmtp_peer_done(accept_construct *ac, bool is_welcome);
 /* esmtp_session_resume(ac, moved, now): ${ac}, which has had no step yet, goes on
  * with what session_move() was given in another process: it sends no banner.

@@ -108,8 +108,9 @@ struct esmtp_host_ops {
 	 * ${mechanism} in capitals, one of Auth_Mechanisms; ${initial} is the
 	 * decoded initial response, NULL: there was none.
 	 * auth_step(host, ac, response, len): the client's answer to a
-	 * challenge.  Both: 0, and later esmtp_auth_done(), once, never from
-	 * inside the call; or -1 with errno: no verdict can be had.
+	 * challenge.  Both: 0, and esmtp_auth_done(), once, later or inside the
+	 * call; or -1 with errno: no verdict can be had, and an answer that was
+	 * given inside the call does not count.
 	 * auth_cancel(host, ac): the exchange is over, whatever it waits for
 	 * (and also when auth_step() has failed); esmtp_auth_done() will not
 	 * be called. */
@@ -135,8 +136,8 @@ struct esmtp_host_ops {
 		    struct _accept_construct *ac, const struct sockaddr *own);
 	/* peer_changed(host, ac): there was a PROXY header, and ac->remote_addr is the
 	 * client's address now (the proxy's own for LOCAL and UNKNOWN): set
-	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, never
-	 * from inside the call.  NULL: the options stay, go on */
+	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, later
+	 * or inside the call.  NULL: the options stay, go on */
 	int	(*peer_changed)(void *host, struct _accept_construct *ac);
 	/* session_move(host, ac, moved): the service is configured anew, and
 	 * the session could go on elsewhere (esmtp_session_resume()).  0: it

@@ -278,12 +278,37 @@ esmtp_auth_resume(struct esmtp_step *st)
 
 /* --- what the client says ------------------------------------------------- */
 
-/* The host has been asked. */
+/* The host is going to be asked: esmtp_auth_done() may come before its function
+ * returns. */
 static void
 wait_for_host(struct esmtp_step *st)
 {
+	esmtp_set_state(st->mc, ES_EXTENSION4);
 	st->mc->auth->stage = ESMTP_AUTH_HOST;
 	esmtp_wait_for(st, WAIT_AUTH);
+}
+
+/* The host could not be asked, whatever it has said meanwhile. */
+static void
+not_asked(struct esmtp_step *st, bool is_begun)
+{
+	esmtp_wait_for(st, WAIT_WRITE);
+	give_up(st, is_begun);
+}
+
+enum esmtp_want
+esmtp_auth_go_on(struct esmtp_step *st)
+{
+	enum esmtp_want w;
+
+	if (st->mc->wait != WAIT_AUTH || esmtp_is_waiting(st->mc))
+		return W_GO;
+	/* a challenge needs more room than other replies.  While the client
+	 * takes those before it, the answer waits as if it came later */
+	w = esmtp_flush(st);
+	if (w == W_GO)
+		return esmtp_auth_resume(st);
+	return w == W_WRITE ? W_WAIT : w;
 }
 
 void
@@ -299,12 +324,10 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 	}
 	strcpy(mc->auth->mechanism, mech);
 	st->ac->auth_failure = NULL;
-	esmtp_set_state(mc, ES_EXTENSION4);
+	wait_for_host(st);
 	if (host->ops->auth_start(host->closure, st->ac, mech, initial, len)
 	    == -1)
-		give_up(st, false);
-	else
-		wait_for_host(st);
+		not_asked(st, false);
 }
 
 void
@@ -367,11 +390,9 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 		explicit_bzero(octets, sizeof(octets));
 		return;
 	}
-	esmtp_set_state(st->mc, ES_EXTENSION4);
+	wait_for_host(st);
 	if (host->ops->auth_step(host->closure, st->ac, octets, (size_t)n)
 	    == -1)
-		give_up(st, true);
-	else
-		wait_for_host(st);
+		not_asked(st, true);
 	explicit_bzero(octets, (size_t)n);
 }

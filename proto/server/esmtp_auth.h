@@ -54,6 +54,11 @@ void esmtp_auth_refuse(struct esmtp_step *st, const char *mech, size_t len,
  * its CRLF. */
 void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);
 
+/* esmtp_auth_go_on(st): The line has been used up: if the host has answered it
+ * inside auth_start() or auth_step(), go on with the answer.  W_GO, or as
+ * esmtp_auth_resume() and esmtp_flush(). */
+enum esmtp_want esmtp_auth_go_on(struct esmtp_step *st);
+
 /* esmtp_auth_break(st, id): The client has broken the exchange off, or done
  * wrong: answer with ${id}. */
 void esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id);

@@ -194,6 +194,7 @@ esmtp_body_finish(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
+	int reply;
 
 	esmtp_answering_last(st);
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
@@ -209,12 +210,16 @@ esmtp_body_finish(struct esmtp_step *st)
 		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}
+	/* the wait begins before the call: esmtp_commit_done() may come in it */
+	esmtp_wait_for(st, WAIT_COMMIT);
 	if (commit(st) == -1) {
-		finish_with(st, esmtp_errno_reply(errno));
+		reply = esmtp_errno_reply(errno);
+		esmtp_wait_for(st, WAIT_WRITE);
+		finish_with(st, reply);
 		return W_GO;
 	}
 	mc->txn->msg = NULL;	/* the spool's */
-	return esmtp_wait_for(st, WAIT_COMMIT);
+	return esmtp_commit_resume(st);
 }
 
 static enum esmtp_want

@@ -24,7 +24,7 @@ esmtp_commit_done(accept_construct *ac, int error)
 {
 	message_construct *mc = ac->accept_construct_closure.vptr;
 
-	if (mc == NULL || mc->wait != WAIT_COMMIT)
+	if (mc == NULL || mc->wait != WAIT_COMMIT || !esmtp_is_waiting(mc))
 		return;
 	ac->async_error = error;
 	ac->is_async_done = 1;

@@ -234,9 +234,10 @@ next_line(struct esmtp_step *st)
 		esmtp_auth_line(st, st->in, len);
 	else
 		w = esmtp_command(st, st->in, len, st->in_len > n);
-	if (w == W_GO)
-		use(st, n);	/* else the command is repeated from here */
-	return w;
+	if (w != W_GO)
+		return w;	/* the command is repeated from here */
+	use(st, n);
+	return esmtp_auth_go_on(st);
 }
 
 /* Process input until it is used up, or something must be waited for. */

@@ -28,9 +28,9 @@ refuse(struct esmtp_step *st, const char *why)
 	return W_END;
 }
 
-/* The header names the client: take its address, and the options for it.  Return
- * whether the host still has to say if it lets the client in. */
-static bool
+/* The header names the client: take its address, and the options for it; hear
+ * whether the host lets it in. */
+static enum esmtp_want
 set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 {
 	struct esmtp_host *host = st->ac->host;
@@ -40,10 +40,15 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 	ac->is_proxied = 1;
 	if (h->is_known)
 		addr_copy(&ac->remote_addr.sa, &h->source.sa);
+	/* the wait begins before the call: esmtp_peer_done() may come in it */
+	esmtp_wait_for(st, WAIT_CLIENT);
 	if (host->ops->peer_changed != NULL)
 		is_judged = host->ops->peer_changed(host->closure, ac);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);
-	return !is_judged;
+	if (!is_judged)
+		return esmtp_proxy_judged(st);
+	esmtp_wait_for(st, WAIT_WRITE);
+	return W_GO;
 }
 
 static enum esmtp_want
@@ -57,7 +62,7 @@ complete(struct esmtp_step *st)
 	st->in_len = 0;
 	st->mc->wait_since = st->mc->idle_since = st->now;
 	st->mc->need_read = 0;
-	return set_peer(st, &h) ? esmtp_wait_for(st, WAIT_CLIENT) : W_GO;
+	return set_peer(st, &h);
 }
 
 void
@@ -65,7 +70,7 @@ esmtp_peer_done(accept_construct *ac, bool is_welcome)
 {
 	message_construct *mc = ac->accept_construct_closure.vptr;
 
-	if (mc == NULL || mc->wait != WAIT_CLIENT)
+	if (mc == NULL || mc->wait != WAIT_CLIENT || !esmtp_is_waiting(mc))
 		return;
 	ac->is_refused = !is_welcome;
 	ac->is_async_done = 1;

@@ -219,6 +219,7 @@ answer(struct simhost_session *s)
 	static char text[SIMAUTH_LONG];
 	struct simauth_exchange *x = &s->auth;
 	bool is_long = x->status == ESMTP_AUTH_CHALLENGE && x->is_long;
+	unsigned int owner = simalloc_owner;
 
 	if (is_long)
 		memset(text, 'x', sizeof(text));
@@ -231,7 +232,7 @@ answer(struct simhost_session *s)
 	simalloc_owner = s->number;
 	esmtp_auth_done(s->ac, x->status, is_long ? text : x->text,
 	    is_long ? sizeof(text) : strlen(x->text));
-	simalloc_owner = 0;
+	simalloc_owner = owner;
 	schedule_event_and_dispatch(s->ac->event, E_ASYNC);
 }
 
@@ -249,7 +250,7 @@ answer_happens(void *arg, uint64_t value)
 			answer(&h->sessions[i]);
 }
 
-/* The answer to what the client said: later, never from inside the call. */
+/* The answer to what the client said: later, or inside the call. */
 static int
 begin_answer(struct simhost_session *s, const char *octets, size_t len)
 {
@@ -269,6 +270,10 @@ begin_answer(struct simhost_session *s, const char *octets, size_t len)
 	    || (h->net.rand != NULL
 	    && simrand_chance(h->net.rand, a->fault_permille / 8)))
 		return 0;
+	if (a->is_inside) {
+		answer(s);
+		return 0;
+	}
 	if (a->delay_max_us > 0 && h->net.rand != NULL)
 		delay = simrand_below(h->net.rand,
 		    (uint32_t)a->delay_max_us);

@@ -42,6 +42,7 @@ enum simauth_mode {
 struct simauth {
 	enum simauth_mode	 mode;
 	bool			 is_credulous;	/* wrong on purpose: takes any password */
+	bool			 is_inside;	/* answers inside the call */
 	uint64_t		 delay_us;
 	unsigned int		 fault_permille; /* by chance: LATER, BLOCKED, MALFORMED, refused, mute */
 	uint64_t		 delay_max_us;	/* by chance */

@@ -68,6 +68,7 @@ struct simspool {
 	int			 commit_errno;	/* the completion says so */
 	uint64_t		 commit_delay_us;
 	bool			 is_held;	/* decide on simspool_release() */
+	bool			 is_inside;	/* decide inside commit() */
 	size_t			 room;		/* bound on buffered */
 	uint64_t		 stream_us;	/* when full, to disk after so long; 0: never */
 	struct simrand		*rand;		/* faults by chance: */
