@@ -17,6 +17,7 @@
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
 #define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits */
 #define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */
+#define LIM_OUTPUT_LEAST	4096	/* octets of the replies to one command: room for them is made before it; only a challenge of AUTH may need more, and is given up then */
 #define LIM_PROXY_HEADER	4096	/* octets of a PROXY header with the TLVs that proxies send (certificates of clients are the largest) */
 #define LIM_EXTENSIONS		16	/* verbs added with esmtp_extensions_register(): bounds the EHLO reply */
 #define LIM_VALIDATE_MODULES	64	/* policy modules, our own included */

@@ -159,7 +159,7 @@ struct esmtp_host {
 	char				*scratch;	/* one input buffer for all sessions of the loop */
 	size_t				 scratch_octets; /* at least LIM_COMMAND_READ */
 	char				*output;	/* one reply buffer for all sessions of the loop */
-	size_t				 output_octets;	/* at least LIM_OUTPUT */
+	size_t				 output_octets;	/* at least LIM_OUTPUT_LEAST; LIM_OUTPUT has room for any challenge of AUTH */
 	size_t				 held_octets;	/* the factory's: memory that the recipients of all sessions take */
 	size_t				 held_max;	/* where a session that has more than LIM_RCPTS_SHARE gets no further ones (452 4.3.1); 0: no bound */
 	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */

@@ -352,24 +352,20 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	    esmtp_wait_mask(mc) & ~E_TIMEOUT;
 }
 
-/* There is no memory for a session: say so, unless TLS or a PROXY header would
- * come first, and close. */
-static int
-refuse_session(struct esmtp_step *st)
+int
+esmtp_refuse_session(struct esmtp_step *st)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_INTERNAL];
 	const struct esmtp_options *o = st->ac->options;
-	struct esmtp_host *host = st->ac->host;
 	struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT,
 		.enhanced = row->enhanced, .detail = row->text,
 		.errnum = ENOMEM };
 	size_t n;
 	int need;
 
-	n = esmtp_reply_row_format(RPL_INTERNAL, host->output,
-	    host->output_octets);
+	n = esmtp_reply_row_format(RPL_INTERNAL, st->out, st->out_size);
 	if (!o->use_ssl && !o->proxy_protocol)
-		(void)event_write(st->event, host->output, (int)n, &need);
+		(void)event_write(st->event, st->out, (int)n, &need);
 	event_close(st->event);
 	esmtp_report(st, &r);
 	r.kind = ESMTP_REPORT_REJECTED;
@@ -381,28 +377,17 @@ refuse_session(struct esmtp_step *st)
 }
 
 int
-esmtp_message_factory(Event *event, int eventtype, void *vclosure,
-    struct timeval *now)
+esmtp_run_step(struct esmtp_step *st)
 {
-	accept_construct *ac = vclosure;
-	message_construct *mc = ac->accept_construct_closure.vptr;
-	struct esmtp_host *host = ac->host;
-	struct esmtp_step st = { .ac = ac, .event = event, .now = *now,
-	    .eventtype = eventtype, .verb = "", .rcpt_status = -1,
-	    .out = host->output, .out_size = host->output_octets };
+	char *scratch = st->scratch;
+	size_t size = st->scratch_size;
 	int mask;
 
-	if (mc == NULL && (mc = esmtp_session_new(ac, now)) == NULL)
-		return refuse_session(&st);
-	st.mc = mc;
-	st.may_read = eventtype & (E_EXCEPTION |
-	    (mc->need_read != 0 ? mc->need_read : E_READ));
-	mc->step = &st;
-	esmtp_load_input(&st);
-	mask = finish(&st, work(&st));
-	if (st.was_secret)
-		explicit_bzero(host->scratch, host->scratch_octets);
-	if (mask != 0)
-		mc->step = NULL;
+	st->may_read = st->eventtype & (E_EXCEPTION |
+	    (st->mc->need_read != 0 ? st->mc->need_read : E_READ));
+	esmtp_load_input(st);
+	mask = finish(st, work(st));
+	if (st->was_secret)
+		explicit_bzero(scratch, size);
 	return mask;
 }

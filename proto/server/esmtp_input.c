@@ -18,7 +18,7 @@ esmtp_load_input(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	st->in = st->ac->host->scratch;
+	st->in = st->scratch;
 	st->in_len = mc->in_len;
 	if (mc->in_len > 0)
 		memcpy(st->in, mc->in, mc->in_len);
@@ -66,7 +66,7 @@ read_size(struct esmtp_step *st)
 
 	if (!esmtp_is_in_body(mc))
 		return LIM_COMMAND_READ - st->in_len;
-	max = host->scratch_octets - st->in_len;
+	max = st->scratch_size - st->in_len;
 	if (mc->txn->msg == NULL)
 		return max;	/* read to be thrown away */
 	room = host->spool->room(host->spool_closure, st->ac->handle);
@@ -79,7 +79,7 @@ enum esmtp_want
 esmtp_fill(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
-	char *scratch = st->ac->host->scratch;
+	char *scratch = st->scratch;
 	size_t max = read_size(st);
 	int n, need = 0;
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/lim.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
 #include "proto/parse/esmtp_data.h"
@@ -54,7 +55,7 @@ enum esmtp_tls_stage {
 };
 
 /* Largest reply to one command: room for it is made before the command. */
-#define ESMTP_REPLY_MAX		4096
+#define ESMTP_REPLY_MAX		LIM_OUTPUT_LEAST
 
 struct validate_pair;
 struct esmtp_auth;
@@ -152,7 +153,9 @@ struct esmtp_step {
 	bool			 may_read;
 	bool			 has_more;	/* input follows the command */
 	unsigned int		 nreads;
-	char			*in;		/* what is left of the input, in host->scratch */
+	char			*scratch;	/* host->scratch */
+	size_t			 scratch_size;
+	char			*in;		/* what is left of the input, in scratch */
 	size_t			 in_len;
 	char			*out;		/* host->output */
 	size_t			 out_len;
@@ -165,7 +168,7 @@ struct esmtp_step {
 	int			 code;		/* of the last reply */
 	bool			 is_drain;	/* it is given because the host drains */
 	bool			 is_secret;	/* the line may hold a password */
-	bool			 was_secret;	/* so may what is left in host->scratch */
+	bool			 was_secret;	/* so may what is left in scratch */
 	const struct mailaddr	*addr;		/* of the phase that is run */
 	int			 rcpt_status;	/* enum esmtp_rcpt_status of it; -1: not looked up */
 };
@@ -249,9 +252,15 @@ esmtp_resume esmtp_commit_resume;
  * is between two commands: does the host have it go on elsewhere? */
 bool esmtp_move(struct esmtp_step *st);
 
-/* esmtp_factory.c */
+/* esmtp_factory.c
+ * esmtp_run_step(st): One step of the session.  Return the mask to wait for, or
+ * 0: it is over.
+ * esmtp_refuse_session(st): There is no memory for a session: say so, unless TLS
+ * or a PROXY header would come first, and close.  Always 0. */
 message_construct *esmtp_session_new(accept_construct *ac,
     const struct timeval *now);
+int esmtp_run_step(struct esmtp_step *st);
+int esmtp_refuse_session(struct esmtp_step *st);
 esmtp_resume esmtp_setup_resume, esmtp_policy_resume;
 
 #define WF_IDLE		0x01	/* Idle_Time holds as well: it is the client's turn */
