@@ -96,6 +96,7 @@ typedef struct _accept_construct {
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* there was a PROXY header */
+	unsigned int		 is_ended : 1;	/* the session is over: calls of the factory do nothing */
 	/* the host's: the client's address; the last member, see below */
 	ec_sockaddr		 remote_addr;
 } accept_construct;
@@ -184,9 +185,12 @@ int esmtp_session_state(const accept_construct *ac);
 message_construct *accept_construct_get_message_construct(
     accept_construct *ac);
 
-/* esmtp_destroy_message_construct(info): Abort what the session has in
- * progress and free it.  NULL does nothing.  For a host that ends a session
- * from outside a callback; the factory calls it itself otherwise. */
+/* esmtp_destroy_message_construct(info): End the session.  NULL does nothing.
+ * From outside its step: abort what it has in progress, report its end, free it;
+ * the descriptor, the Event and the accept_construct stay the caller's.
+ * Inside its step (by a verb, a module, a report, a function of the host or the
+ * spool): it ends with the step, as if the peer were gone: the factory closes the
+ * descriptor, calls session_end() and returns 0. */
 void esmtp_destroy_message_construct(message_construct *info);
 
 typedef int (*ESMTPExtensionSetup)(char *arg, message_construct *mc,

@@ -71,7 +71,8 @@ esmtp_auth_forget(message_construct *mc)
 const char *
 esmtp_session_login(const accept_construct *ac)
 {
-	const message_construct *mc = ac->accept_construct_closure.vptr;
+	const message_construct *mc = ac != NULL ?
+	    ac->accept_construct_closure.vptr : NULL;
 
 	return mc != NULL ? mc->login : NULL;
 }
@@ -82,7 +83,7 @@ void
 esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
     const char *octets, size_t len)
 {
-	message_construct *mc = ac->accept_construct_closure.vptr;
+	message_construct *mc = accept_construct_get_message_construct(ac);
 	struct esmtp_auth *x = mc != NULL ? mc->auth : NULL;
 
 	if (x == NULL || x->stage != ESMTP_AUTH_HOST)
@@ -301,7 +302,8 @@ esmtp_auth_go_on(struct esmtp_step *st)
 {
 	enum esmtp_want w;
 
-	if (st->mc->wait != WAIT_AUTH || esmtp_is_waiting(st->mc))
+	if (st->mc->wait != WAIT_AUTH || esmtp_is_waiting(st->mc) ||
+	    st->mc->is_dropped)
 		return W_GO;
 	/* a challenge needs more room than other replies.  While the client
 	 * takes those before it, the answer waits as if it came later */

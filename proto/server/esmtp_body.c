@@ -200,7 +200,7 @@ esmtp_body_finish(struct esmtp_step *st)
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
 	if (w == W_WAIT)
 		return w;
-	if (w == W_REFUSED) {
+	if (w == W_REFUSED || mc->is_dropped) {
 		esmtp_set_state(mc, ES_BODY_REPLY);
 		esmtp_txn_reset(mc);
 		return W_GO;

@@ -29,7 +29,6 @@ check_call(const Event *event, const accept_construct *ac,
 {
 	const message_construct *mc;
 
-	DEMAND(ac != NULL, "the closure must be an accept_construct");
 	DEMAND(event != NULL && ac->event == event,
 	    "ac->event must be the event that is dispatched");
 	DEMAND(now != NULL, "now must point to the time of the loop");
@@ -56,6 +55,17 @@ usable(size_t octets)
 	return octets < BUFFER_MAX ? octets : BUFFER_MAX;
 }
 
+/* The last call for ${ac}, which the host frees, perhaps with itself. */
+static int
+leave(accept_construct *ac)
+{
+	struct esmtp_host *host = ac->host;
+
+	if (host->ops->session_end != NULL)
+		host->ops->session_end(host->closure, ac);
+	return 0;
+}
+
 int
 esmtp_message_factory(Event *event, int eventtype, void *vclosure,
     struct timeval *now)
@@ -65,6 +75,10 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	struct esmtp_step st;
 	int mask;
 
+	DEMAND(ac != NULL, "the closure must be an accept_construct");
+	/* a completion that has come too late: the event is the caller's */
+	if (ac->is_ended)
+		return E_ASYNC;
 	check_call(event, ac, now);
 	mc = ac->accept_construct_closure.vptr;
 	st = (struct esmtp_step){ .ac = ac, .event = event, .now = *now,
@@ -73,15 +87,16 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	    .scratch_size = usable(ac->host->scratch_octets),
 	    .out = ac->host->output,
 	    .out_size = usable(ac->host->output_octets) };
-	if (mc == NULL) {
-		ac->id[sizeof(ac->id) - 1] = '\0';
-		if ((mc = esmtp_session_new(ac, now)) == NULL)
-			return esmtp_refuse_session(&st);
+	if (mc == NULL && (mc = esmtp_session_new(ac, now)) == NULL) {
+		(void)esmtp_session_refuse(&st);
+		return leave(ac);
 	}
 	st.mc = mc;
 	mc->step = &st;
+	mc->seen = *now;
 	mask = esmtp_run_step(&st);
-	if (mask != 0)
-		mc->step = NULL;
+	if (mask == 0)
+		return leave(ac);
+	mc->step = NULL;
 	return mask;
 }

@@ -1,66 +1,24 @@
 /* The ESMTP server state machine: one step of a session.
- * Owns: the session's life, from the banner to the close; what a step returns.
+ * Owns: the order of what a step does, from the banner to the close; what it
+ * returns.
  * Knows nothing of lines, verbs or messages: the files that it calls do. */
 
 #include "proto/esmtp_factory.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_ext.h"
-
-message_construct *
-accept_construct_get_message_construct(accept_construct *ac)
-{
-	return ac->accept_construct_closure.vptr;
-}
 
 void
 esmtp_commit_done(accept_construct *ac, int error)
 {
-	message_construct *mc = ac->accept_construct_closure.vptr;
+	message_construct *mc = accept_construct_get_message_construct(ac);
 
 	if (mc == NULL || mc->wait != WAIT_COMMIT || !esmtp_is_waiting(mc))
 		return;
 	ac->async_error = error;
 	ac->is_async_done = 1;
-}
-
-void
-esmtp_destroy_message_construct(message_construct *info)
-{
-	if (info == NULL)
-		return;
-	info->ac->accept_construct_closure.vptr = NULL;
-	esmtp_tls_raise(info);
-	esmtp_auth_forget(info);
-	esmtp_txn_reset(info);
-	validate_context_destroy(&info->vctx);
-	free(info->helo);
-	esmtp_drop_input(info);
-	free(info->out);
-	free(info);
-}
-
-message_construct *
-esmtp_session_new(accept_construct *ac, const struct timeval *now)
-{
-	message_construct *mc;
-
-	if ((mc = calloc(1, sizeof(*mc))) == NULL)
-		return NULL;
-	mc->ac = ac;
-	mc->started = mc->idle_since = mc->wait_since = *now;
-	mc->extensions = esmtp_ext_enabled(ac->options);
-	validate_context_init(&mc->vctx);
-	mc->vctx.mc = mc;
-	ac->accept_construct_closure.vptr = mc;
-	ac->protocol = P_ESMTP;
-	return mc;
 }
 
 /* Static_Banner is documented to begin with "220 "; without it, it is the
@@ -140,6 +98,8 @@ start(struct esmtp_step *st)
 
 		esmtp_set_state(mc, ES_SETUP);
 		esmtp_report(st, &r);
+		if (mc->is_dropped)
+			return W_CLOSE;
 	}
 	if (mc->wait != WAIT_POLICY) {
 		if ((w = set_up(st)) != W_GO)
@@ -256,45 +216,6 @@ time_out(struct esmtp_step *st, const char *which)
 	return W_CLOSE;
 }
 
-/* The last call for the session: the host frees it. */
-static int
-leave(accept_construct *ac)
-{
-	struct esmtp_host *host = ac->host;
-
-	if (host->ops->session_end != NULL)
-		host->ops->session_end(host->closure, ac);
-	return 0;
-}
-
-static int
-end(struct esmtp_step *st)
-{
-	struct esmtp_report r = { .kind = ESMTP_REPORT_END };
-
-	r.nmessages = st->mc->nmessages;
-	timersub(&st->now, &st->mc->started, &r.elapsed);
-	esmtp_answering(st, "", "", 0);
-	esmtp_tls_raise(st->mc);	/* event_close() ends TLS too */
-	event_close(st->event);
-	esmtp_report(st, &r);
-	esmtp_destroy_message_construct(st->mc);
-	return leave(st->ac);
-}
-
-/* It goes on elsewhere: that is no end of it. */
-static int
-end_here(struct esmtp_step *st)
-{
-	struct esmtp_host *host = st->ac->host;
-
-	event_close(st->event);
-	esmtp_destroy_message_construct(st->mc);
-	if (host->ops->session_end != NULL)
-		host->ops->session_end(host->closure, st->ac);
-	return 0;
-}
-
 static bool
 is_idle(const message_construct *mc)
 {
@@ -314,7 +235,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 		w = W_END;
 	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc)) {
 		if (esmtp_move(st))
-			return end_here(st);
+			return esmtp_session_end_here(st);
 		esmtp_answering(st, "", "", 0);
 		esmtp_bye(st);
 		w = W_CLOSE;
@@ -322,25 +243,25 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	    esmtp_is_expired(mc, &st->now, &which))
 		w = time_out(st, which);
 	if (w == W_END)
-		return end(st);
+		return esmtp_session_end(st);
 	if (w != W_CLOSE && esmtp_save_input(st) == -1) {
 		if (is_silent(mc))
-			return end(st);
+			return esmtp_session_end(st);
 		esmtp_answering(st, "", "", 0);
 		esmtp_reply(st, RPL_INTERNAL);
 		w = W_CLOSE;
 	}
 	switch (esmtp_flush(st)) {
 	case W_END:
-		return end(st);
+		return esmtp_session_end(st);
 	case W_GO:
 		if (w == W_CLOSE)
-			return end(st);
+			return esmtp_session_end(st);
 		esmtp_settle(mc);
 		break;
 	default:
 		if (mc->is_hasty)
-			return end(st);
+			return esmtp_session_end(st);
 		break;
 	}
 	esmtp_deadline(mc, &st->event->trigger, &which);
@@ -350,30 +271,6 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	/* without a limit the trigger is an old one */
 	return which != NULL ? esmtp_wait_mask(mc) :
 	    esmtp_wait_mask(mc) & ~E_TIMEOUT;
-}
-
-int
-esmtp_refuse_session(struct esmtp_step *st)
-{
-	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_INTERNAL];
-	const struct esmtp_options *o = st->ac->options;
-	struct esmtp_report r = { .kind = ESMTP_REPORT_CONNECT,
-		.enhanced = row->enhanced, .detail = row->text,
-		.errnum = ENOMEM };
-	size_t n;
-	int need;
-
-	n = esmtp_reply_row_format(RPL_INTERNAL, st->out, st->out_size);
-	if (!o->use_ssl && !o->proxy_protocol)
-		(void)event_write(st->event, st->out, (int)n, &need);
-	event_close(st->event);
-	esmtp_report(st, &r);
-	r.kind = ESMTP_REPORT_REJECTED;
-	r.code = row->code;
-	esmtp_report(st, &r);
-	r.kind = ESMTP_REPORT_END;
-	esmtp_report(st, &r);
-	return leave(st->ac);
 }
 
 int
@@ -387,6 +284,9 @@ esmtp_run_step(struct esmtp_step *st)
 	    (st->mc->need_read != 0 ? st->mc->need_read : E_READ));
 	esmtp_load_input(st);
 	mask = finish(st, work(st));
+	/* what was answered before it was dropped has had its chance */
+	if (mask != 0 && st->mc->is_dropped)
+		mask = esmtp_session_end(st);
 	if (st->was_secret)
 		explicit_bzero(scratch, size);
 	return mask;

@@ -2,9 +2,9 @@
  * call of the factory.  No other file includes it.
  *
  * Ownership: an accept_construct has one message_construct, that has at most
- * one transaction, that has at most one message in the spool.  Handlers never
- * destroy the session: they answer, or set is_closing, and the factory ends it
- * after they have returned. */
+ * one transaction, that has at most one message in the spool.  Nothing inside a
+ * step destroys the session: handlers answer, or set is_closing, what they call
+ * may set is_dropped, and the factory ends it after they have returned. */
 
 #ifndef PROTO_SERVER_ESMTP_INT_H
 #define PROTO_SERVER_ESMTP_INT_H
@@ -113,6 +113,7 @@ struct _message_construct {
 	struct timeval		 started;
 	struct timeval		 idle_since;	/* last octet in or out */
 	struct timeval		 wait_since;	/* last reply, or begin of a wait */
+	struct timeval		 seen;		/* the time of the last step */
 	struct validate_context	 vctx;
 	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
 	void			*io_data;	/* ... which is to be the event's */
@@ -135,6 +136,7 @@ struct _message_construct {
 	unsigned int		 is_closing : 1; /* after what is to be written */
 	unsigned int		 is_resumed : 1; /* another process has greeted it; policies have not seen it here */
 	unsigned int		 is_hasty : 1;	/* after one attempt to write it: do not wait for the peer */
+	unsigned int		 is_dropped : 1; /* esmtp_destroy_message_construct() was called in a step: the peer hears no more */
 };
 
 static inline bool
@@ -252,15 +254,23 @@ esmtp_resume esmtp_commit_resume;
  * is between two commands: does the host have it go on elsewhere? */
 bool esmtp_move(struct esmtp_step *st);
 
-/* esmtp_factory.c
- * esmtp_run_step(st): One step of the session.  Return the mask to wait for, or
- * 0: it is over.
- * esmtp_refuse_session(st): There is no memory for a session: say so, unless TLS
- * or a PROXY header would come first, and close.  Always 0. */
+/* esmtp_session.c
+ * esmtp_session_new(ac, now): NULL: ENOMEM.
+ * esmtp_session_end(st): Close, report the end, free the session.
+ * esmtp_session_end_here(st): It goes on elsewhere: that is no end to report.
+ * esmtp_session_refuse(st): There is no memory for a session: say so, unless TLS
+ * or a PROXY header would come first, and close.
+ * These three always return 0, and leave session_end() to the caller. */
 message_construct *esmtp_session_new(accept_construct *ac,
     const struct timeval *now);
+int esmtp_session_end(struct esmtp_step *st);
+int esmtp_session_end_here(struct esmtp_step *st);
+int esmtp_session_refuse(struct esmtp_step *st);
+
+/* esmtp_factory.c
+ * esmtp_run_step(st): One step of the session.  Return the mask to wait for, or
+ * 0: it is over. */
 int esmtp_run_step(struct esmtp_step *st);
-int esmtp_refuse_session(struct esmtp_step *st);
 esmtp_resume esmtp_setup_resume, esmtp_policy_resume;
 
 #define WF_IDLE		0x01	/* Idle_Time holds as well: it is the client's turn */

@@ -20,6 +20,8 @@ put(struct esmtp_step *st, const struct esmtp_reply_line *line)
 {
 	size_t n;
 
+	if (st->mc->is_dropped)
+		return;
 	n = esmtp_reply_format(line, st->out + st->out_len,
 	    st->out_size - st->out_len);
 	st->out_line = st->out_len;
@@ -86,6 +88,8 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 	struct esmtp_host *host = st->ac->host;
 	message_construct *mc = st->mc;
 
+	if (mc != NULL && mc->is_dropped && r->kind != ESMTP_REPORT_END)
+		return;
 	if (mc != NULL) {
 		mc->nrejected += r->kind == ESMTP_REPORT_REJECTED;
 		mc->nauth_failed += r->kind == ESMTP_REPORT_AUTH_FAILED;

@@ -45,6 +45,8 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 	if (host->ops->peer_changed != NULL)
 		is_judged = host->ops->peer_changed(host->closure, ac);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);
+	if (st->mc->is_dropped)
+		return W_CLOSE;
 	if (!is_judged)
 		return esmtp_proxy_judged(st);
 	esmtp_wait_for(st, WAIT_WRITE);
@@ -68,7 +70,7 @@ complete(struct esmtp_step *st)
 void
 esmtp_peer_done(accept_construct *ac, bool is_welcome)
 {
-	message_construct *mc = ac->accept_construct_closure.vptr;
+	message_construct *mc = accept_construct_get_message_construct(ac);
 
 	if (mc == NULL || mc->wait != WAIT_CLIENT || !esmtp_is_waiting(mc))
 		return;

@@ -38,7 +38,8 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	char *helo = NULL;
 
 	if (!is_good(moved) || ac->options->use_ssl ||
-	    ac->options->proxy_protocol) {
+	    ac->options->proxy_protocol || ac->is_ended ||
+	    ac->accept_construct_closure.vptr != NULL) {
 		errno = EINVAL;
 		return -1;
 	}

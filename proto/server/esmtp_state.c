@@ -1,4 +1,5 @@
-/* The states of a session: their names, and which may follow which.
+/* The session of a connection, and its states: their names, and which may follow
+ * which.
  * Owns: the only assignment of a state.
  * Knows nothing of why a step is made. */
 
@@ -25,10 +26,17 @@ esmtp_message_factory_state(int state)
 	    "unknown";
 }
 
+message_construct *
+accept_construct_get_message_construct(accept_construct *ac)
+{
+	return ac != NULL ? ac->accept_construct_closure.vptr : NULL;
+}
+
 int
 esmtp_session_state(const accept_construct *ac)
 {
-	const message_construct *mc = ac->accept_construct_closure.vptr;
+	const message_construct *mc = ac != NULL ?
+	    ac->accept_construct_closure.vptr : NULL;
 
 	return mc != NULL ? mc->state : ES_CONNECTED;
 }

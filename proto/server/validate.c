@@ -141,6 +141,12 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 		if ((f = modules[i]->phase[phase]) == NULL)
 			continue;
 		result = f(str, addr, st->ac, &mc->vctx, modules[i]->closure);
+		if (mc->is_dropped) {
+			/* as if refused: nothing more comes of it */
+			esmtp_phase_end(st);
+			forget_code(&mc->vctx);
+			return W_REFUSED;
+		}
 		if (result == VALIDATE_AGAIN) {
 			mc->module = (uint16_t)i;
 			return esmtp_wait_for(st, WAIT_POLICY);
