@@ -18,6 +18,7 @@
 MAILMILL_BEGIN
 
 struct _accept_construct;
+struct esmtp_step;
 
 /* answers of lookup_rcpt */
 enum esmtp_rcpt_status {
@@ -165,6 +166,7 @@ struct esmtp_host {
 	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */
 	int				 is_held;	/* what is accepted would not be delivered for long: MAIL gets 451 */
 	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */
+	struct esmtp_step		*step;		/* the factory's: the call in progress */
 };
 
 MAILMILL_END

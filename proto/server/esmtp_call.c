@@ -1,7 +1,15 @@
 /* One call of the factory, between the caller and the state machine.
  * Owns: what a caller has to keep to (esmtp_message_factory(3), MISUSE), the
- * buffers of a step.
- * Knows nothing of what the step does. */
+ * buffers of a step, calls that come inside another.
+ * Knows nothing of what the step does.
+ *
+ * What a step calls - a report, the spool, a verb - may call the factory again:
+ * it may wait for something in a loop of its own.  For another session that is
+ * another step, in other buffers than the host's.  For the session itself the
+ * call is noted, and the loop is told to repeat it after the step. */
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/lim.h"
 #include "core/util/require.h"
@@ -66,6 +74,70 @@ leave(accept_construct *ac)
 	return 0;
 }
 
+/* --- calls inside calls --------------------------------------------------- */
+
+/* The host's buffers, or memory for as long as the call lasts when they are in
+ * use by the step that has led to it. */
+static int
+get_buffers(struct esmtp_step *st, const message_construct *mc)
+{
+	const struct esmtp_host *host = st->ac->host;
+
+	if (host->step == NULL) {
+		st->scratch = host->scratch;
+		st->scratch_size = usable(host->scratch_octets);
+		st->out = host->output;
+		st->out_size = usable(host->output_octets);
+		return 0;
+	}
+	st->scratch_size = LIM_COMMAND_READ;
+	if (mc != NULL && mc->in_len > st->scratch_size)
+		st->scratch_size = mc->in_len;
+	st->out_size = LIM_OUTPUT;
+	if ((st->scratch = malloc(st->scratch_size + st->out_size)) == NULL)
+		return -1;
+	st->out = st->scratch + st->scratch_size;
+	return 0;
+}
+
+/* Have the loop call again, as soon as it can. */
+static int
+call_again(Event *event, const struct timeval *now)
+{
+	event->trigger = *now;
+	return E_TIMEOUT;
+}
+
+/* One step, in buffers of its own. */
+static int
+run(struct esmtp_step *st, message_construct *mc)
+{
+	struct esmtp_host *host = st->ac->host;
+	struct esmtp_step *outer = host->step;
+	int mask;
+
+	host->step = st;
+	if (mc == NULL && (mc = esmtp_session_new(st->ac, &st->now)) == NULL)
+		mask = esmtp_session_refuse(st);
+	else {
+		st->mc = mc;
+		st->eventtype |= mc->missed;
+		mc->missed = 0;
+		mc->step = st;
+		mc->seen = st->now;
+		mask = esmtp_run_step(st);
+		if (mask != 0)
+			mc->step = NULL;
+	}
+	host->step = outer;
+	if (outer != NULL) {
+		/* passwords may have been in it */
+		explicit_bzero(st->scratch, st->scratch_size + st->out_size);
+		free(st->scratch);
+	}
+	return mask;
+}
+
 int
 esmtp_message_factory(Event *event, int eventtype, void *vclosure,
     struct timeval *now)
@@ -81,22 +153,21 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 		return E_ASYNC;
 	check_call(event, ac, now);
 	mc = ac->accept_construct_closure.vptr;
-	st = (struct esmtp_step){ .ac = ac, .event = event, .now = *now,
-	    .eventtype = eventtype, .verb = "", .rcpt_status = -1,
-	    .scratch = ac->host->scratch,
-	    .scratch_size = usable(ac->host->scratch_octets),
-	    .out = ac->host->output,
-	    .out_size = usable(ac->host->output_octets) };
-	if (mc == NULL && (mc = esmtp_session_new(ac, now)) == NULL) {
-		(void)esmtp_session_refuse(&st);
-		return leave(ac);
+	if (mc != NULL && mc->step != NULL) {
+		/* inside its own step, whose result will count */
+		mc->missed |= (uint8_t)eventtype;
+		return E_ASYNC;
 	}
-	st.mc = mc;
-	mc->step = &st;
-	mc->seen = *now;
-	mask = esmtp_run_step(&st);
+	st = (struct esmtp_step){ .ac = ac, .event = event, .now = *now,
+	    .eventtype = eventtype, .verb = "", .rcpt_status = -1 };
+	if (get_buffers(&st, mc) == -1) {
+		if (mc != NULL)
+			mc->missed |= (uint8_t)eventtype;
+		return call_again(event, now);
+	}
+	mask = run(&st, mc);
 	if (mask == 0)
 		return leave(ac);
-	mc->step = NULL;
-	return mask;
+	mc = ac->accept_construct_closure.vptr;
+	return mc->missed != 0 ? mask | call_again(event, now) : mask;
 }

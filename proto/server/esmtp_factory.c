@@ -276,8 +276,6 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 int
 esmtp_run_step(struct esmtp_step *st)
 {
-	char *scratch = st->scratch;
-	size_t size = st->scratch_size;
 	int mask;
 
 	st->may_read = st->eventtype & (E_EXCEPTION |
@@ -288,6 +286,6 @@ esmtp_run_step(struct esmtp_step *st)
 	if (mask != 0 && st->mc->is_dropped)
 		mask = esmtp_session_end(st);
 	if (st->was_secret)
-		explicit_bzero(scratch, size);
+		explicit_bzero(st->scratch, st->scratch_size);
 	return mask;
 }

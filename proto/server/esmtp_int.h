@@ -129,6 +129,7 @@ struct _message_construct {
 	uint8_t			 need_write;
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
+	uint8_t			 missed;	/* E_* of calls that could not be served: esmtp_call.c */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
@@ -155,11 +156,11 @@ struct esmtp_step {
 	bool			 may_read;
 	bool			 has_more;	/* input follows the command */
 	unsigned int		 nreads;
-	char			*scratch;	/* host->scratch */
+	char			*scratch;	/* host->scratch, or the step's own */
 	size_t			 scratch_size;
 	char			*in;		/* what is left of the input, in scratch */
 	size_t			 in_len;
-	char			*out;		/* host->output */
+	char			*out;		/* host->output, or the step's own */
 	size_t			 out_len;
 	size_t			 out_size;
 	size_t			 out_line;	/* where the last line begins */

@@ -151,6 +151,55 @@ by_ac(struct simhost *h, const accept_construct *ac)
 	return NULL;
 }
 
+static int session_step(Event *e, int type, void *closure,
+    struct timeval *now);
+
+/* The step of another session, inside that of one which reports. */
+static void
+step_inside(struct simhost_session *s)
+{
+	Event *e = s->ac->event;
+	int posted = e->async_mask & E_ASYNC, mask;
+	struct timeval now;
+
+	simclock_now(&s->host->clock, &now);
+	mask = session_step(e, posted | (s->mask & E_READ), s, &now);
+	if (mask == 0) {
+		event_free(e);
+		return;
+	}
+	event_unschedule(e);
+	e->mask = mask;
+	if (schedule_event(e) == -1)
+		simhost_violation(s->host, "session %u: %s", s->number,
+		    strerror(errno));
+}
+
+/* As in a host whose functions wait in a loop of their own: other sessions go on
+ * inside the step of this one, and it may be called itself. */
+static void
+nest(struct simhost *h, struct simhost_session *self)
+{
+	struct simhost_session *s;
+	struct timeval now;
+
+	if (h->nest_permille == 0 || !self->is_in_step
+	    || !simrand_chance(h->net.rand, h->nest_permille))
+		return;
+	s = &h->sessions[simrand_below(h->net.rand, SIMWIRE_MAX)];
+	if (simrand_chance(h->net.rand, 100))
+		s = self;
+	if (s->ac == NULL || !s->is_begun)
+		return;
+	simclock_now(&h->clock, &now);
+	if (!s->is_in_step)
+		step_inside(s);
+	else if (esmtp_message_factory(s->ac->event, E_READ, s->ac, &now)
+	    != E_ASYNC)
+		simhost_violation(h, "session %u: a step inside its own",
+		    s->number);
+}
+
 static void
 host_report(void *closure, accept_construct *ac,
     const struct esmtp_report *report)
@@ -170,6 +219,7 @@ host_report(void *closure, accept_construct *ac,
 		simhost_violation(h, "report %s after end",
 		    simhost_report_names[report->kind]);
 	s->nreports[report->kind]++;
+	nest(h, s);
 	simauth_check_report(s, report);
 	if (report->kind == ESMTP_REPORT_TIMEOUT)
 		s->timeout_us = h->clock.now_us;
@@ -270,6 +320,7 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	struct simhost_session *s = closure;
 	struct simhost *h = s->host;
 	uint64_t nwritten = s->wire->nwritten;
+	unsigned int owner = simalloc_owner;
 	int mask, before = s->mask;
 
 	check_dispatch(s, e, type, now);
@@ -277,8 +328,10 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 	if ((type & E_ASYNC) != 0)
 		s->woken_us = h->clock.now_us;
 	simalloc_owner = s->number;
+	s->is_in_step = true;
 	mask = esmtp_message_factory(e, type, s->ac, now);
-	simalloc_owner = 0;
+	s->is_in_step = false;
+	simalloc_owner = owner;
 	simauth_check(s);
 	/* a reply that leaves bit by bit does not begin the time again */
 	if (s->wire->nwritten != nwritten && s->timeout_us == 0

@@ -40,7 +40,7 @@ struct simhost_session {
 	accept_construct	*ac;		/* NULL: ended, or never began */
 	struct simwire		*wire;
 	unsigned int		 number;	/* 1, 2, ... in the host's life */
-	bool			 is_begun, is_ended;
+	bool			 is_begun, is_ended, is_in_step;
 	bool			 is_asked, is_answered;	/* simpolicy's */
 	struct simauth_exchange	 auth;
 	int			 mask;		/* what it waits for */
@@ -71,6 +71,7 @@ struct simhost {
 	struct simhost_session	 sessions[SIMWIRE_MAX];
 	unsigned int		 nsessions;	/* begun so far */
 	bool			 is_lookup_later; /* every lookup is put off */
+	unsigned int		 nest_permille;	/* by chance: the step of a session inside that of another */
 	void			(*violation)(void *arg, const char *text);
 	void			*arg;
 	bool			 is_traced;

@@ -168,6 +168,8 @@ choose_faults(struct sim *sim)
 	}
 	if (simrand_chance(r, 500))
 		sim->host.auth.delay_max_us = simrand_below(r, 4000000);
+	if (simrand_chance(r, 200))
+		sim->host.nest_permille = 1 + simrand_below(r, 500);
 	/* a spool and an authority that answer inside the call */
 	sp->is_inside = simrand_chance(r, 200);
 	sim->host.auth.is_inside = simrand_chance(r, 200);
