@@ -108,6 +108,13 @@ $(B)/hostile/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
 $(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+# mailmilld whose wall clock a test can set: test/stepped/stepped.c
+$(B)/stepped/mailmilld: LDLIBS += -lpam
+$(B)/stepped/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,time \
+	  clock_gettime gettimeofday)
+$(B)/stepped/mailmilld: $(call test_obj,stepped) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
@@ -134,7 +141,7 @@ $(B)/.deps: test/deps.sh
 
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
 
-tests: all $(PROGRAMS) $(B)/hostile/mailmilld $(if $(UNIT_SRC),$(B)/unit)
+tests: all $(PROGRAMS) $(B)/hostile/mailmilld $(B)/stepped/mailmilld $(if $(UNIT_SRC),$(B)/unit)
 
 unit: $(B)/unit
 	@sh test/unit/unit_check.sh $(B)/unit -j2

@@ -100,12 +100,19 @@ get_buffers(struct esmtp_step *st, const message_construct *mc)
 	return 0;
 }
 
-/* Have the loop call again, as soon as it can. */
+/* ${mask} is to be waited for; and if something was missed, the loop is to call
+ * again as soon as it can. */
 static int
-call_again(Event *event, const struct timeval *now)
+wait_for(message_construct *mc, Event *event, int mask,
+    const struct timeval *now)
 {
-	event->trigger = *now;
-	return E_TIMEOUT;
+	if (mc == NULL || mc->missed != 0) {
+		event->trigger = *now;
+		mask |= E_TIMEOUT;
+	}
+	if (mc != NULL)
+		mc->trigger = event->trigger;
+	return mask;
 }
 
 /* One step, in buffers of its own. */
@@ -124,7 +131,6 @@ run(struct esmtp_step *st, message_construct *mc)
 		st->eventtype |= mc->missed;
 		mc->missed = 0;
 		mc->step = st;
-		mc->seen = st->now;
 		mask = esmtp_run_step(st);
 		if (mask != 0)
 			mc->step = NULL;
@@ -158,16 +164,16 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 		mc->missed |= (uint8_t)eventtype;
 		return E_ASYNC;
 	}
+	if (mc != NULL)
+		esmtp_follow_clock(mc, event, now);
 	st = (struct esmtp_step){ .ac = ac, .event = event, .now = *now,
 	    .eventtype = eventtype, .verb = "", .rcpt_status = -1 };
 	if (get_buffers(&st, mc) == -1) {
 		if (mc != NULL)
 			mc->missed |= (uint8_t)eventtype;
-		return call_again(event, now);
+		return wait_for(mc, event, E_TIMEOUT, now);
 	}
 	mask = run(&st, mc);
-	if (mask == 0)
-		return leave(ac);
-	mc = ac->accept_construct_closure.vptr;
-	return mc->missed != 0 ? mask | call_again(event, now) : mask;
+	return mask == 0 ? leave(ac) : wait_for(
+	    ac->accept_construct_closure.vptr, event, mask, now);
 }

@@ -268,7 +268,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	/* replies that had to go first are gone meanwhile: go on at once */
 	if (w == W_WRITE && mc->out == NULL)
 		return E_TIMEOUT | E_WRITE;
-	/* without a limit the trigger is an old one */
+	if (which == NULL)
+		st->event->trigger = st->now;	/* not waited for */
 	return which != NULL ? esmtp_wait_mask(mc) :
 	    esmtp_wait_mask(mc) & ~E_TIMEOUT;
 }

@@ -113,7 +113,8 @@ struct _message_construct {
 	struct timeval		 started;
 	struct timeval		 idle_since;	/* last octet in or out */
 	struct timeval		 wait_since;	/* last reply, or begin of a wait */
-	struct timeval		 seen;		/* the time of the last step */
+	struct timeval		 seen;		/* the time of the last call */
+	struct timeval		 trigger;	/* which it has left in the event: esmtp_follow_clock() */
 	struct validate_context	 vctx;
 	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
 	void			*io_data;	/* ... which is to be the event's */
@@ -311,6 +312,14 @@ void esmtp_deadline(const message_construct *mc, struct timeval *when_r,
     const char **which_r);
 bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
     const char **which_r);
+
+/* esmtp_follow_clock(mc, event, now): A call of the factory begins.  If the
+ * caller's clock was set since the last one, the session's times move along, so
+ * that no limit passes early or late:  the owner of the clock has moved the
+ * trigger of the event, as the scheduler does.  If not, a time before that of the
+ * last call tells as much. */
+void esmtp_follow_clock(message_construct *mc, const Event *event,
+    const struct timeval *now);
 
 /* esmtp_tls.c */
 /* esmtp_tls_may_start(mc): RPL_OK, or how STARTTLS is refused. */

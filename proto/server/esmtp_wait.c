@@ -1,6 +1,7 @@
 /* Waiting: what for, and how long.
  * Owns: the only assignment of what a session waits for, the meaning of the
- * timeout options (RFC 5321 4.5.3.2).
+ * timeout options (RFC 5321 4.5.3.2), the times of a session when the clock is
+ * set.
  * A session has one Event, so one deadline at a time: the nearest. */
 
 #include "core/lim.h"
@@ -103,4 +104,51 @@ esmtp_is_expired(const message_construct *mc, const struct timeval *now,
 
 	esmtp_deadline(mc, &when, which_r);
 	return *which_r != NULL && !timercmp(now, &when, <);
+}
+
+/* --- a clock that is set -------------------------------------------------- */
+
+#define SECONDS_MAX	((int64_t)1 << 50)	/* sums of such times do not overflow */
+
+static bool
+is_time(const struct timeval *tv)
+{
+	return tv->tv_usec >= 0 && tv->tv_usec < 1000000 &&
+	    tv->tv_sec > -SECONDS_MAX && tv->tv_sec < SECONDS_MAX;
+}
+
+/* All times that a session keeps are of the same clock. */
+static void
+move_times(message_construct *mc, const struct timeval *by)
+{
+	struct timeval *const times[] = {
+		&mc->started, &mc->idle_since, &mc->wait_since, &mc->seen,
+		mc->txn != NULL ? &mc->txn->started : NULL,
+		mc->txn != NULL ? &mc->txn->data_since : NULL
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (times[i] != NULL)
+			timeradd(times[i], by, times[i]);
+}
+
+void
+esmtp_follow_clock(message_construct *mc, const Event *event,
+    const struct timeval *now)
+{
+	struct timeval by;
+
+	/* 0: nobody has set it */
+	if (timerisset(&mc->trigger) && timerisset(&event->trigger) &&
+	    timercmp(&event->trigger, &mc->trigger, !=) &&
+	    is_time(&event->trigger)) {
+		timersub(&event->trigger, &mc->trigger, &by);
+		move_times(mc, &by);
+	}
+	if (timercmp(now, &mc->seen, <) && is_time(now)) {
+		timersub(now, &mc->seen, &by);
+		move_times(mc, &by);
+	}
+	mc->seen = *now;
 }

@@ -134,6 +134,18 @@ simclock_run_due(struct simclock *c)
 	return n;
 }
 
+void
+simclock_set(struct simclock *c, int64_t delta_us)
+{
+	size_t i;
+
+	c->now_us += (uint64_t)delta_us;
+	if (c->limit_us != 0)
+		c->limit_us += (uint64_t)delta_us;
+	for (i = 0; i < c->nheap; i++)
+		c->heap[i].when_us += (uint64_t)delta_us;
+}
+
 static void
 backend_now(void *closure, struct timeval *now_r)
 {

@@ -67,6 +67,10 @@ bool simclock_next(const struct simclock *c, uint64_t *when_us_r);
 /* simclock_run_due(c): Call what is due; return how many were. */
 int simclock_run_due(struct simclock *c);
 
+/* simclock_set(c, delta_us): The clock is set, forward or back: what is to happen
+ * waits as long as it would have. */
+void simclock_set(struct simclock *c, int64_t delta_us);
+
 /* simclock_backend(c, b): Fill in a backend for scheduler_create(). */
 void simclock_backend(struct simclock *c, struct scheduler_backend *b);
 

@@ -592,6 +592,26 @@ simhost_advance(struct simhost *h, uint64_t us)
 }
 
 void
+simhost_set_clock(struct simhost *h, int64_t delta_us)
+{
+	struct simhost_session *s;
+	size_t i, k;
+
+	simclock_set(&h->clock, delta_us);
+	scheduler_shift(h->sched, delta_us);
+	for (i = 0; i < SIMWIRE_MAX; i++) {
+		s = &h->sessions[i];
+		uint64_t *times[] = { &s->trigger_us, &s->wrote_us,
+			&s->woken_us, &s->timeout_us };
+
+		/* 0: not yet */
+		for (k = 0; k < sizeof(times) / sizeof(times[0]); k++)
+			if (*times[k] != 0)
+				*times[k] += (uint64_t)delta_us;
+	}
+}
+
+void
 simhost_check(struct simhost *h)
 {
 	struct simhost_session *s;

@@ -102,6 +102,10 @@ int simhost_settle(struct simhost *h);
 /* simhost_advance(h, us): Let so much time pass, timer by timer. */
 void simhost_advance(struct simhost *h, uint64_t us);
 
+/* simhost_set_clock(h, delta_us): The clock is set, and the scheduler is told: no
+ * session may notice. */
+void simhost_set_clock(struct simhost *h, int64_t delta_us);
+
 /* simhost_check(h): The invariants that hold between two passes. */
 void simhost_check(struct simhost *h);
 

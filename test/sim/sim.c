@@ -241,6 +241,25 @@ drain_happens(void *arg, uint64_t value)
 	simhost_drain(&sim->host, value != 0);
 }
 
+/* As an administrator sets it, or a machine that was asleep: forward or back, by
+ * up to a day. */
+static void
+clock_happens(void *arg, uint64_t)
+{
+	struct sim *sim = arg;
+	int64_t delta_us = (int64_t)simrand_below(&sim->rand, 86400) * 1000000;
+	unsigned int i;
+
+	if (simrand_chance(&sim->rand, 500))
+		delta_us = -delta_us;
+	if (sim->is_traced)
+		printf("--- the clock is set by %lld us\n",
+		    (long long)delta_us);
+	simhost_set_clock(&sim->host, delta_us);
+	for (i = 0; i < sim->nclients; i++)
+		sim->clients[i].progress_us += (uint64_t)delta_us;
+}
+
 static bool
 all_done(const struct sim *sim)
 {
@@ -335,6 +354,9 @@ run_seed(struct sim *sim, uint64_t seed)
 		simclock_at(&sim->host.clock, simrand_below(&sim->rand,
 		    5000000), drain_happens, sim,
 		    simrand_chance(&sim->rand, 500));
+	for (i = 0; simrand_chance(&sim->rand, 200) && i < 4; i++)
+		simclock_at(&sim->host.clock, simrand_below(&sim->rand,
+		    60000000), clock_happens, sim, 0);
 	run_passes(sim);
 	for (i = 0; i < sim->nclients && !sim->is_failed; i++)
 		client_check_end(&sim->clients[i]);
