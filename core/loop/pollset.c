@@ -207,6 +207,16 @@ unpark_all(struct pollset *ps)
 	ps->fds[SLOT_PARK].fd = -1;
 }
 
+void
+pollset_renew(struct pollset *ps, int wake_fd)
+{
+	if (ps->nfixed == 0)
+		return;
+	ps->fds[SLOT_WAKE] = (struct pollfd) { .fd = wake_fd,
+		.events = POLLIN };
+	unpark_all(ps);
+}
+
 static void
 unpark_ready(struct pollset *ps)
 {

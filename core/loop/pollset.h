@@ -51,6 +51,10 @@ struct pollset {
 int pollset_init(struct pollset *ps, int wake_fd, bool has_epoll);
 void pollset_free(struct pollset *ps);
 
+/* pollset_renew(ps, wake_fd): In a child that was forked off: begin an epoll set of
+ * its own, and wait for ${wake_fd} in place of the parent's. */
+void pollset_renew(struct pollset *ps, int wake_fd);
+
 /* pollset_attach(ps, e): ${e} becomes the event of e->fd.  Return 0, or -1
  * with errno EBADF, EEXIST, ENOMEM.  After this nothing can fail. */
 int pollset_attach(struct pollset *ps, Event *e);

@@ -70,6 +70,18 @@ postq_free(struct postq *q)
 }
 
 int
+postq_renew(struct postq *q)
+{
+	if (q->wake_fd == -1)
+		return -1;
+	close(q->wake_fd);
+	/* if this fails, only other threads of this process miss it, and it has
+	 * none yet */
+	q->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return q->wake_fd;
+}
+
+int
 postq_add(struct postq *q, const struct event_loop *loop, Event *e, int mask)
 {
 	bool must_wake;

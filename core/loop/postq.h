@@ -29,6 +29,10 @@ struct postq {
 int postq_init(struct postq *q, bool has_wake);
 void postq_free(struct postq *q);
 
+/* postq_renew(q): In a child that was forked off: wake by a descriptor of its own
+ * from now on.  Return that, or -1: there is none. */
+int postq_renew(struct postq *q);
+
 /* postq_add(q, loop, e, mask): From any thread: queue ${e} for ${mask}, and
  * wake the loop if it sleeps.  Return 0, or -1 with errno EINVAL: e->loop is
  * not ${loop} any more. */

@@ -277,6 +277,10 @@ scheduler_create(const struct scheduler_backend *backend)
 	if (pollset_init(&s->pollset, s->postq.wake_fd,
 	    s->backend.has_epoll) == -1)
 		goto err2;
+	s->forked = (struct forked){ .pollset = &s->pollset,
+		.postq = &s->postq };
+	if (forked_watch(&s->forked) == -1)
+		goto err3;
 	if (s->backend.now == NULL)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
@@ -288,6 +292,8 @@ scheduler_create(const struct scheduler_backend *backend)
 		__atomic_store_n(&process_scheduler, s, __ATOMIC_RELEASE);
 	return s;
 
+err3:
+	pollset_free(&s->pollset);
 err2:
 	postq_free(&s->postq);
 err1:
@@ -314,6 +320,7 @@ scheduler_destroy(struct scheduler *s)
 		scheduler_of_thread = NULL;
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == s)
 		__atomic_store_n(&process_scheduler, NULL, __ATOMIC_RELEASE);
+	forked_unwatch(&s->forked);
 	timers_free(&s->timers);
 	pollset_free(&s->pollset);
 	postq_free(&s->postq);
