@@ -47,7 +47,8 @@ struct spool_ops {
 
 	/* room(spool, handle): How many octets may be appended now.  0: the
 	 * bound on buffered bodies is reached; the session named ${handle} is
-	 * dispatched with E_ASYNC when there is room. */
+	 * dispatched with E_ASYNC when there is room.  NULL: there is no
+	 * bound. */
 	size_t	 (*room)(void *spool, uint64_t handle);
 
 	/* append(msg, buf, len): Add octets (copied).  Return 0, or -1:

@@ -206,8 +206,8 @@ typedef int (*ESMTPExtensionFunc)(char *arg, Event *e, message_construct *mc,
  * is a keyword that EHLO advertises, and no verb.  To be called before
  * the first session; the table is const afterwards.
  * The reference declares it void but documents a result: it returns 1, or 0
- * when the verb exists, is no atom of at most 16 octets (or NULL), or there are
- * too many. */
+ * when the verb exists, is no atom of at most 16 octets (or NULL), there are
+ * LIM_EXTENSIONS already, or a session has begun. */
 int esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure);
 

@@ -87,7 +87,7 @@ struct esmtp_moved {
 };
 
 struct esmtp_host_ops {
-	/* report(host, ac, report): required; must not end the session */
+	/* report(host, ac, report): NULL: nobody wants to know */
 	void	(*report)(void *host, struct _accept_construct *ac,
 		    const struct esmtp_report *report);
 	/* lookup_rcpt(host, ac, addr): is it a mailbox of ours?  NULL: every

@@ -26,7 +26,7 @@ extern const struct conf_field esmtp_option_rows[];
 extern const size_t esmtp_option_nrows;
 
 /* esmtp_options_init(o, hostname): Every field its default.  Return 0 or -1
- * (ENOMEM). */
+ * (ENOMEM; EINVAL: no hostname). */
 int esmtp_options_init(struct esmtp_options *o, const char *hostname);
 
 /* esmtp_options_set(o, row, values, nvalues, expected_r, len): Set one field

@@ -57,7 +57,8 @@ struct validate_module {
 
 /* validate_module_register(m): Append a module, behind our own
  * (limits, senders, relaying, recipients); ${m} is kept.  Before the
- * first session.  Return 0 or -1 (ENOMEM; EEXIST for a name taken). */
+ * first session of the process.  Return 0 or -1 (ENOMEM; EEXIST for a name
+ * taken; EINVAL: it has no name; EBUSY: a session has begun). */
 int validate_module_register(const struct validate_module *m);
 
 /* --- refusing ------------------------------------------------------------- */
@@ -69,7 +70,8 @@ int validate_refuse(validate_context *vctx, enum esmtp_reply_id id);
 
 /* validate_context_set_code(vctx, code, str): The reply to send when the phase
  * ends with VALIDATE_DONE: ${code} 4xx or 5xx rejects (421 closes), 2xx (or no
- * code set) accepts; ${str} is "x.y.z text" or text, copied.  Return 1, or 0
+ * code set) accepts; ${str} is "x.y.z text" or text, copied; NULL or "":
+ * words of our own.  Return 1, or 0
  * for a code out of range (200 to 299, 400 to 599), or without memory: then
  * the reply of VALIDATE_DONE is 451.  What is set is forgotten at the end of
  * the phase. */

@@ -133,22 +133,34 @@ esmtp_cmd_expn(struct esmtp_step *st, const char *, size_t)
 	return W_GO;
 }
 
+/* Append a word; it has room: LIM_EXTENSIONS is chosen for that, too. */
+static size_t
+add_word(char list[LIM_REPLY_LINE], size_t n, const char *word, size_t len)
+{
+	if (n + 1 + len > LIM_REPLY_LINE)
+		return n;
+	if (n > 0)
+		list[n++] = ' ';
+	memcpy(list + n, word, len);
+	return n + len;
+}
+
 enum esmtp_want
 esmtp_cmd_help(struct esmtp_step *st, const char *, size_t)
 {
+	const struct esmtp_extension *e;
+	const struct esmtp_verb *v;
 	char list[LIM_REPLY_LINE];
 	size_t i, n = 0;
 
-	for (i = 0; i < esmtp_nverbs; i++) {
-		if (esmtp_verbs[i].flags & VF_HIDDEN ||
-		    esmtp_ext_may_use(st->mc, esmtp_verbs[i].extension) !=
-		    RPL_OK)
-			continue;
-		if (n > 0)
-			list[n++] = ' ';
-		memcpy(list + n, esmtp_verbs[i].name, esmtp_verbs[i].name_len);
-		n += esmtp_verbs[i].name_len;
-	}
+	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
+		if (!(v->flags & VF_HIDDEN) &&
+		    esmtp_ext_may_use(st->mc, v->extension) == RPL_OK)
+			n = add_word(list, n, v->name, v->name_len);
+	for (i = 0; (e = esmtp_extension_get(i)) != NULL; i++)
+		if (e->func != NULL &&
+		    esmtp_ext_is_listed(st->ac->options, e->name))
+			n = add_word(list, n, e->name, e->name_len);
 	esmtp_reply_with(st, RPL_HELP, list, n);
 	return W_GO;
 }

@@ -1,6 +1,7 @@
 /* The dispatcher: one command line, the columns of its verb, its handler.
  * Owns: the order of the checks.  Knows nothing of what a verb does. */
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -70,20 +71,23 @@ int
 esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
     const char *text)
 {
+	struct esmtp_step *st = mc != NULL ? mc->step : NULL;
 	char str[LIM_REPLY_LINE];
-	struct esmtp_step *st = mc->step;
 	size_t n = 0;
 
 	/* one reply per command */
 	if (st == NULL || mc->state != ES_EXTENSION1 || st->nreplies > 0 ||
-	    code < 200 || code > 599)
+	    code < 200 || code > 599) {
+		errno = EINVAL;
 		return -1;
-	if (enhanced != NULL && *enhanced != '\0') {
+	}
+	/* RFC 2034 4: a reply of 3xx has none */
+	if (enhanced != NULL && *enhanced != '\0' && code / 100 != 3) {
 		n = strnlen(enhanced, ESMTP_ENHANCED_MAX);
 		memcpy(str, enhanced, n);
 		str[n++] = ' ';
 	}
-	strncpy(str + n, text, sizeof(str) - n - 1);
+	strncpy(str + n, text != NULL ? text : "", sizeof(str) - n - 1);
 	str[sizeof(str) - 1] = '\0';
 	esmtp_reply_code(st, code, str);
 	return 0;
@@ -184,7 +188,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	} else if (v != NULL)
 		id = check_columns(st, v, len - arg);
 	else
-		id = e == NULL ? RPL_UNKNOWN : check_secured(st->mc, 0);
+		id = e == NULL ? RPL_UNKNOWN :
+		    !esmtp_ext_is_listed(st->ac->options, e->name) ?
+		    RPL_NOT_IMPLEMENTED : check_secured(st->mc, 0);
 	st->mc->is_body_refused = 0;
 	if (id == RPL_OK && e != NULL)
 		return run_extension(st, e, line + arg, len - arg);

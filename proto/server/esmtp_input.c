@@ -69,6 +69,8 @@ read_size(struct esmtp_step *st)
 	max = st->scratch_size - st->in_len;
 	if (mc->txn->msg == NULL)
 		return max;	/* read to be thrown away */
+	if (host->spool->room == NULL)
+		return max;	/* a spool without a bound */
 	room = host->spool->room(host->spool_closure, st->ac->handle);
 	if (room > 1 && mc->txn->data.policy == ESMTP_LF_FIX)
 		room /= 2;	/* each octet may become two */

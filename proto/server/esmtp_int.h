@@ -256,6 +256,11 @@ esmtp_resume esmtp_commit_resume;
  * is between two commands: does the host have it go on elsewhere? */
 bool esmtp_move(struct esmtp_step *st);
 
+/* esmtp_begun.c: esmtp_has_begun(): Has there been a session in this process?
+ * esmtp_begin(): There is one. */
+bool esmtp_has_begun(void);
+void esmtp_begin(void);
+
 /* esmtp_session.c
  * esmtp_session_new(ac, now): NULL: ENOMEM.
  * esmtp_session_end(st): Close, report the end, free the session.

@@ -28,6 +28,10 @@ esmtp_options_init(struct esmtp_options *o, const char *hostname)
 	size_t i;
 
 	memset(o, 0, sizeof(*o));
+	if (hostname == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
 	if ((o->hostname = strdup(hostname)) == NULL)
 		return -1;
 	for (i = 0; i < esmtp_option_nrows; i++)

@@ -108,7 +108,8 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 		r->id = "";
 	if (r->arg == NULL)
 		r->arg = "";
-	host->ops->report(host->closure, st->ac, r);
+	if (host->ops->report != NULL)
+		host->ops->report(host->closure, st->ac, r);
 }
 
 /* Count a refusal; return whether there are more than Max_Errors.  As with
@@ -170,7 +171,8 @@ esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id)
 	esmtp_reply_with(st, id, NULL, 0);
 }
 
-/* A reply that a module or the configuration worded. */
+/* A reply that a module, a verb or the configuration worded.  A refusal without
+ * words has those of the table: "550 OK" would be none. */
 void
 esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 {
@@ -178,6 +180,9 @@ esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 	const char *text;
 
 	esmtp_reply_split(str, code, &text, enhanced);
+	if (text[0] == '\0' && code >= 400)
+		text = esmtp_reply_rows[code >= 500 ? RPL_POLICY :
+		    RPL_POLICY_LATER].text;
 	if (is_one_too_many(st, code, enhanced)) {
 		esmtp_reply(st, RPL_ERRORS);
 		return;

@@ -99,6 +99,12 @@ esmtp_reply_split(const char *str, int code, const char **text_r,
 	int class = code / 100;
 	size_t n = enhanced_len(str, class);
 
+	/* RFC 2034 4: of 2xx, 4xx and 5xx; 354 has none */
+	if (class == 3) {
+		enhanced_r[0] = '\0';
+		*text_r = str + n + (n > 0 && str[n] == ' ');
+		return;
+	}
 	if (n == 0) {
 		/* 7.1: RFC 3463 3.8, what a policy usually means */
 		memcpy(enhanced_r, class == 2 ? "2.0.0" : "0.7.1", 6);

@@ -37,7 +37,7 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	message_construct *mc;
 	char *helo = NULL;
 
-	if (!is_good(moved) || ac->options->use_ssl ||
+	if (ac == NULL || moved == NULL || now == NULL || !is_good(moved) || ac->options->use_ssl ||
 	    ac->options->proxy_protocol || ac->is_ended ||
 	    ac->accept_construct_closure.vptr != NULL) {
 		errno = EINVAL;

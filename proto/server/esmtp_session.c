@@ -19,6 +19,7 @@ esmtp_session_new(accept_construct *ac, const struct timeval *now)
 {
 	message_construct *mc;
 
+	esmtp_begin();
 	if ((mc = calloc(1, sizeof(*mc))) == NULL)
 		return NULL;
 	mc->ac = ac;

@@ -106,7 +106,7 @@ esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
 	struct esmtp_extension *e;
 	size_t i, len = command != NULL ? strlen(command) : 0;
 
-	if (len >= sizeof(e->name) || len == 0 ||
+	if (esmtp_has_begun() || len >= sizeof(e->name) || len == 0 ||
 	    esmtp_ext_keyword(command, len) != len ||
 	    nextensions == LIM_EXTENSIONS ||
 	    esmtp_verb_find(command, len) != NULL ||

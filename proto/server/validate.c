@@ -33,6 +33,14 @@ validate_module_register(const struct validate_module *m)
 {
 	size_t i;
 
+	if (m == NULL || m->name == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (esmtp_has_begun()) {
+		errno = EBUSY;
+		return -1;
+	}
 	for (i = 0; i < nmodules; i++)
 		if (strcmp(modules[i]->name, m->name) == 0) {
 			errno = EEXIST;
@@ -77,7 +85,8 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 
 	if (code < 200 || code > 599 || code / 100 == 3)
 		return 0;
-	text = strndup(str, LIM_REPLY_LINE);
+	/* without words: those of the table */
+	text = strndup(str != NULL ? str : "", LIM_REPLY_LINE);
 	forget_code(vctx);
 	if (text == NULL) {
 		/* the module meant to refuse: that must not become an

@@ -110,6 +110,12 @@ Test(esmtp_reply, splits_the_words_of_a_module)
 		{ "5.1.1234 x", 550, "5.7.1", "5.1.1234 x" },
 		{ "5.999.999", 550, "5.999.999", "" },
 		{ "", 550, "5.7.1", "" },
+		/* RFC 2034 4: not with 3xx */
+		{ "go ahead", 354, "", "go ahead" },
+		{ "3.0.0 go ahead", 354, "", "go ahead" },
+		{ "2.0.0 go ahead", 354, "", "2.0.0 go ahead" },
+		{ " x", 354, "", " x" },
+		{ "", 354, "", "" },
 	};
 	char enhanced[ESMTP_ENHANCED_MAX];
 	const char *text;

@@ -299,10 +299,11 @@ static const struct validate_module module = {
  * very step: nothing else will wake the session. */
 Test(esmtp_wait, an_answer_is_not_lost_while_replies_are_kept)
 {
-	struct fake *f = start("30", "0");
 	event_io_opset opset = simwire_opset;
+	struct fake *f;
 
 	cr_assert_eq(validate_module_register(&module), 0);
+	f = start("30", "0");
 	fake_say(f, "EHLO client.example\r\n");
 	opset.event_write = halting_write;
 	f->s->ac->event->io_opset = &opset;

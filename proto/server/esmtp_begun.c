@@ -1,0 +1,21 @@
+/* Has there been a session in this process?  From then on the lists of modules
+ * and verbs are const, for all threads read them.
+ * Owns: that fact. */
+
+#include "proto/server/esmtp_int.h"
+
+static bool has_begun;
+
+bool
+esmtp_has_begun(void)
+{
+	return __atomic_load_n(&has_begun, __ATOMIC_RELAXED);
+}
+
+void
+esmtp_begin(void)
+{
+	/* written once, so that threads share the line */
+	if (!esmtp_has_begun())
+		__atomic_store_n(&has_begun, true, __ATOMIC_RELAXED);
+}
