@@ -44,7 +44,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 		return NULL;
 	}
 	/* it may have been set while no queue process was there */
-	(void)queue_reschedule(q, 0);
+	q->is_unbounded = queue_reschedule(q, 0) == -1;
 	queue_due_again(q);
 	return q;
 }
@@ -97,17 +97,19 @@ queue_in_flight(const struct queue *q)
 	return q->in_flight;
 }
 
-/* What the wall clock has been set by since the pass before */
+/* What the wall clock has been set by since the pass before, and what could not
+ * be seen to when the queue was opened */
 static void
 see_clock(struct queue *q)
 {
 	int64_t step_ms = q->wall_ms - q->now_ms - q->ahead_ms;
 
-	if (llabs(step_ms) > QUEUE_STEP_MS) {
+	if (llabs(step_ms) > QUEUE_STEP_MS || q->is_unbounded) {
 		/* in vain: again in the next pass that may write */
 		if (q->store_ms > q->now_ms ||
 		    queue_reschedule(q, step_ms) == -1)
 			return;
+		q->is_unbounded = false;
 		queue_due_again(q);
 	}
 	q->ahead_ms += step_ms;

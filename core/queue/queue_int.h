@@ -97,6 +97,7 @@ struct queue {
 	int64_t		 now_ms;	/* of this pass, by the clock that is never set */
 	int64_t		 wall_ms;	/* of the call being made, by the wall clock */
 	int64_t		 ahead_ms;	/* by which the wall clock was ahead of the other */
+	bool		 is_unbounded;	/* a row may wait longer than the longest interval: not looked at yet */
 
 	TAILQ_HEAD(, queue_file) files;	/* that some agent knows */
 	uint64_t	 next_source;

@@ -320,6 +320,10 @@ mem_shift(void *, int64_t seconds, int64_t latest)
 	struct deferred_row *row;
 	size_t i;
 
+	if (mem.is_full) {
+		errno = ENOSPC;
+		return -1;
+	}
 	for (i = 0; i < mem.nrows; i++) {
 		row = &mem.rows[i].row;
 		row->next_attempt += seconds;

@@ -317,6 +317,38 @@ Test(queue_store, nothing_waits_longer_than_the_longest_interval)
 	cr_assert_eq(f.njobs, 1);
 }
 
+/* The store could not be written when the queue was opened. */
+Test(queue_store, nor_does_it_when_the_disk_was_full)
+{
+	put_rows(1, f.now.tv_sec + 365 * 86400);
+	qf_close(&f);
+	mem.is_full = true;
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	mem.is_full = false;
+	/* the next pass that may write, and the longest interval from there */
+	qf_pass(&f, QUEUE_TROUBLE_MS);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 401000);
+	cr_assert_eq(f.njobs, 1);
+}
+
+/* Nor does a step of the clock that comes while it is full. */
+Test(queue_store, nor_does_it_when_the_clock_is_set_meanwhile)
+{
+	put_rows(1, f.now.tv_sec + 60);
+	qf_close(&f);
+	qf_open(&f);
+	mem.is_full = true;
+	f.now.tv_sec -= 365 * 86400;
+	qf_pass(&f, 1000);
+	mem.is_full = false;
+	qf_pass(&f, QUEUE_TROUBLE_MS);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 60000);
+	cr_assert_eq(f.njobs, 1);
+}
+
 Test(queue_store, what_the_store_cannot_say_now_is_asked_again)
 {
 	mem_arrive(QF_ID(1));
