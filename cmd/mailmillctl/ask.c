@@ -10,8 +10,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/util/monotonic.h"
 
 #define ANSWER_TIMEOUT_S	120	/* a reload starts processes */
 
@@ -107,13 +108,13 @@ int
 wait_for_end(int fd, long limit_s)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	time_t end = time(NULL) + limit_s;
+	uint64_t end = monotonic_ms() + (uint64_t)limit_s * 1000;
 	char c;
 
 	for (;;) {
 		if (poll(&pfd, 1, 200) > 0 && recv(fd, &c, 1, 0) <= 0)
 			return 0;
-		if (time(NULL) > end)
+		if (monotonic_ms() > end)
 			return -1;
 	}
 }
