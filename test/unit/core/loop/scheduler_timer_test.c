@@ -168,9 +168,19 @@ Test(scheduler_timer, a_timer_cleared_by_another_one_of_the_same_moment_is_silen
 	scheduler_destroy(s);
 }
 
-/* The documented idiom; under AddressSanitizer this shows who has freed it. */
+static int nfreed;
+
+static void
+count_freed(Event *e)
+{
+	e->loop = NULL;
+	nfreed++;
+}
+
+/* The documented idiom; AddressSanitizer would see a second free. */
 Test(scheduler_timer, clear_timed_event_frees_what_it_finds)
 {
+	static struct event_loop counting = { .freeing = count_freed };
 	struct scheduler *s = v_create();
 	struct note n;
 	Event *e;
@@ -184,6 +194,11 @@ Test(scheduler_timer, clear_timed_event_frees_what_it_finds)
 	cr_assert_eq(clear_timed_event(e), 0);
 	event_free(e);
 	cr_assert_eq(clear_timed_event(NULL), 0);
+	/* a loop is told of what is freed, and only of that */
+	e = build_event_from_now_f(30, -1, noting, &n);
+	e->loop = &counting;
+	cr_assert_eq(clear_timed_event(e), 1);
+	cr_assert_eq(nfreed, 1);
 	scheduler_destroy(s);
 }
 
