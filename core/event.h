@@ -136,6 +136,7 @@ struct _Event {
 	/* its own callback, which is running, has taken it out with
 	 * clear_event_by_fd(), and has freed it */
 	unsigned int		 is_cleared : 1;
+	unsigned int		 is_floating : 1;	/* float_event() */
 	unsigned int		 is_freed : 1;
 };
 

@@ -15,6 +15,7 @@
 
 #include <mailmill/api.h>
 #include <mailmill/event.h>
+#include <mailmill/scheduler_impl.h>
 
 MAILMILL_BEGIN
 
@@ -134,6 +135,22 @@ Event *get_event_by_fd(int fd);
  * what its callback returns is ignored. */
 void event_unschedule(Event *e);
 
+/* float_event(event): Suspend an event of the calling thread's scheduler, so
+ * that another thread may work on it: neither its descriptor nor its trigger is
+ * looked at until somebody dispatches to it with a mask
+ * (schedule_event_and_dispatch(), from any thread), or it is scheduled again in
+ * this thread (schedule_event(), with the event->mask that is set then).  If
+ * its own callback calls this, what that returns is ignored.  No effect on an
+ * event that is not scheduled.
+ * get_fd_event_set(&set, &count): The events of the calling thread's scheduler
+ * that have a descriptor and do not float, in the order of descriptors.
+ * get_floating_event_set(&set, &count): Those that float.  *set is the
+ * caller's, to be freed with free(3); it is NULL, and *count 0, if there is
+ * none, and without memory. */
+void float_event(Event *event);
+void get_fd_event_set(Event ***set, int *count);
+void get_floating_event_set(Event ***set, int *count);
+
 /* is_scheduler_thread(), ping_scheduler(): as documented; the latter wakes the
  * loop from any thread of the process that has one scheduler. */
 int is_scheduler_thread(void);
@@ -143,7 +160,6 @@ void ping_scheduler(void);
  * every pass: the place to flush what the pass has gathered.  What it returns
  * is ignored.  Return 0, or -1 with errno: ENOMEM; EINVAL without ${func} or a
  * scheduler. */
-typedef int (*RecurFunc)(void *closure, struct timeval *now);
 int scheduler_recurrent_func_add(RecurFunc func, void *closure);
 
 MAILMILL_END

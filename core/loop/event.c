@@ -61,4 +61,5 @@ event_post_dup(Event *dst, Event *src)
 	dst->async_mask = 0;
 	dst->all_slot = dst->poll_slot = dst->timer_slot = 0;
 	dst->is_parked = dst->is_cleared = dst->is_freed = 0;
+	dst->is_floating = 0;
 }

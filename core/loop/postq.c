@@ -191,6 +191,14 @@ retry_stuck(struct postq *q)
 }
 
 void
+postq_unpost(struct postq *q, Event *e, int mask)
+{
+	pthread_mutex_lock(&q->lock);
+	e->async_mask &= ~mask;
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
 postq_leave(struct postq *q, Event *e)
 {
 	pthread_mutex_lock(&q->lock);

@@ -44,6 +44,9 @@ int postq_add(struct postq *q, const struct event_loop *loop, Event *e,
  * wake the loop if it sleeps.  Again before that: the masks are or'd. */
 void postq_arrive(struct postq *q, Event *e, int mask);
 
+/* postq_unpost(q, e, mask): Take ${mask} out of what was posted to ${e}. */
+void postq_unpost(struct postq *q, Event *e, int mask);
+
 /* postq_leave(q, e): ${e} is unscheduled: drop what was posted to it, and set
  * e->loop to NULL. */
 void postq_leave(struct postq *q, Event *e);

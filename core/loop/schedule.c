@@ -74,6 +74,7 @@ unschedule(struct scheduler *s, Event *e)
 	s->all[e->all_slot - 1] = last;
 	last->all_slot = e->all_slot;
 	e->all_slot = 0;
+	e->is_floating = 0;
 	postq_leave(&s->postq, e);
 }
 
@@ -109,6 +110,11 @@ schedule_event(Event *e)
 	    !schedule_is_waitable(e->mask, e->fd)) {
 		errno = EINVAL;
 		return -1;
+	}
+	if (e->is_floating && scheduler_of(e) == scheduler_of_thread) {
+		e->is_floating = 0;
+		schedule_follow(scheduler_of_thread, e);
+		return 0;
 	}
 	return schedule_on(scheduler_of_thread, e);
 }

@@ -150,8 +150,10 @@ dispatch_queued(struct scheduler *s)
 			if (e->fd != -1)
 				eventtype |= event_pending(e) & e->mask;
 		}
-		if (eventtype != 0)
-			dispatch(s, e, eventtype);
+		if (eventtype == 0)
+			continue;
+		e->is_floating = 0;
+		dispatch(s, e, eventtype);
 	}
 }
 
