@@ -2,6 +2,7 @@
  * Owns: event_io_state, and what a transfer that is pending keeps there.
  * Knows nothing of opsets: it calls event_read() and event_write(). */
 
+#include "core/ec_string.h"
 #include "core/event.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 enum {
 	OP_NONE,
 	OP_READ,	/* buf holds the offset octets that have arrived */
-	OP_WRITE	/* buf holds buflen octets, offset of them are sent */
+	OP_WRITE,	/* buf holds buflen octets, offset of them are sent */
+	OP_STRING	/* offset octets of the caller's string are sent */
 };
 
 static bool
@@ -93,7 +95,7 @@ event_io_read(Event *e, char *buf, int buflen, event_io_state *state)
 	int held, done, n = 1;
 
 	if (is_refused(state, buflen, state != NULL &&
-	    state->optype == OP_WRITE))
+	    (state->optype == OP_WRITE || state->optype == OP_STRING)))
 		return EVENT_IO_ERROR;
 	if (state->optype == OP_NONE)
 		state->offset = 0;
@@ -182,6 +184,19 @@ event_io_write(Event *e, const char *buf, int buflen, event_io_state *state)
 }
 
 int
+event_io_write_string(Event *e, string *str, event_io_state *state)
+{
+	if (is_refused(state, str == NULL ? -1 : str->len, state != NULL &&
+	    (state->optype == OP_READ || state->optype == OP_WRITE)))
+		return EVENT_IO_ERROR;
+	if (state->optype == OP_NONE)
+		state->offset = 0;
+	state->optype = OP_STRING;
+	state->buflen = str->len;
+	return write_from(e, str->buffer, state);
+}
+
+int
 event_io_printf(Event *e, event_io_state *state, const char *fmt, ...)
 {
 	char text[PRINTF_OCTETS];
@@ -208,6 +223,9 @@ event_io_retry(Event *e, event_io_state *state)
 		return retry_read(e, state);
 	case OP_WRITE:
 		return write_from(e, state->buf, state);
+	case OP_STRING:		/* the caller has it */
+		errno = EINVAL;
+		return EVENT_IO_ERROR;
 	}
 	return EVENT_IO_DONE;
 }
