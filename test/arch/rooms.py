@@ -33,6 +33,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/server':     CORE + ' proto proto/parse',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/policy':     CORE + ' proto',
+    'proto/listener':   CORE + ' core/loop proto',
 
     'tls':              CORE,
 

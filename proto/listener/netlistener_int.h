@@ -1,0 +1,30 @@
+/* Shared by netlistener.c, definitions and instances; netlistener_ref.c, who
+ * uses them; netlistener_open.c, the sockets; netlistener_accept.c, their
+ * connections. */
+
+#ifndef PROTO_LISTENER_NETLISTENER_INT_H
+#define PROTO_LISTENER_NETLISTENER_INT_H
+
+#include <stdbool.h>
+
+#include "proto/netlistener.h"
+
+#define NETLISTENER_BUF_MAX	(64 << 20)	/* octets of a socket's buffer */
+#define NETLISTENER_BACKLOG	128
+#define NETLISTENER_AT_ONCE	16	/* accepted in one pass */
+#define NETLISTENER_PAUSE_MS	1000	/* when no descriptor or memory is left */
+
+/* netlistener_open(inst): Bind and listen.  netlistener_watch(inst): Accept
+ * from now on.  Both return 0, or -1 with errno.
+ * netlistener_shut(inst): Accept no more, and close the socket. */
+int netlistener_open(netlistener_instance *inst);
+int netlistener_watch(netlistener_instance *inst);
+void netlistener_shut(netlistener_instance *inst);
+
+/* netlistener_def_delref(def): One that uses it does so no longer; the last one
+ * frees it.
+ * netlistener_is_full(inst): Has it as many connections as may be at a time? */
+void netlistener_def_delref(netlistener_def *def);
+bool netlistener_is_full(const netlistener_instance *inst);
+
+#endif

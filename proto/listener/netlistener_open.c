@@ -1,0 +1,176 @@
+/* The sockets of listeners: see netlistener.h.
+ * Owns: the form of addresses, the options of a socket. */
+
+#include "proto/listener/netlistener_int.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/util/addr.h"
+#include "core/util/fileio.h"
+
+union address {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+	struct sockaddr_un	un;
+};
+
+static int
+parse_port(const char *text, in_port_t *port_r)
+{
+	unsigned long port;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -1;
+	port = strtoul(text, &end, 10);
+	if (*end != '\0' || port > 65535)
+		return -1;
+	*port_r = htons((in_port_t)port);
+	return 0;
+}
+
+/* "host:port" into ${a}.  Return its size, or 0: it is none. */
+static socklen_t
+parse_inet(const char *text, union address *a)
+{
+	const char *colon = strrchr(text, ':');
+	char host[INET6_ADDRSTRLEN + 2];
+	in_port_t port;
+	size_t len;
+
+	if (colon == NULL || parse_port(colon + 1, &port) == -1 ||
+	    (len = (size_t)(colon - text)) >= sizeof(host))
+		return 0;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (*host == '[' && len > 1 && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		a->in6.sin6_family = AF_INET6;
+		a->in6.sin6_port = port;
+		return inet_pton(AF_INET6, host + 1, &a->in6.sin6_addr) == 1 ?
+		    sizeof(a->in6) : 0;
+	}
+	a->in.sin_family = AF_INET;
+	a->in.sin_port = port;
+	if (strcmp(host, "*") == 0)
+		return sizeof(a->in);
+	return inet_pton(AF_INET, host, &a->in.sin_addr) == 1 ?
+	    sizeof(a->in) : 0;
+}
+
+static socklen_t
+parse_address(const char *text, union address *a)
+{
+	size_t len = strlen(text);
+
+	memset(a, 0, sizeof(*a));
+	if (*text != '/')
+		return parse_inet(text, a);
+	if (len >= sizeof(a->un.sun_path))
+		return 0;
+	a->un.sun_family = AF_UNIX;
+	memcpy(a->un.sun_path, text, len + 1);
+	return sizeof(a->un);
+}
+
+static int
+set_int(int fd, int level, int option, int value)
+{
+	return value == 0 ? 0 :
+	    setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* Before listen(2): what is accepted inherits them. */
+static int
+set_options(int fd, int family, const netlistener_def *def)
+{
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUF, def->opt_recvbuf) == -1 ||
+	    set_int(fd, SOL_SOCKET, SO_SNDBUF, def->opt_sendbuf) == -1)
+		return -1;
+	if (family == AF_UNIX)
+		return 0;
+	if (set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+		return -1;
+	return set_int(fd, IPPROTO_TCP, TCP_NODELAY,
+	    def->opt_disable_nagle != 0);
+}
+
+/* A socket of that name that nobody listens on was left by a process that has
+ * died. */
+static void
+remove_left(const union address *a, socklen_t len)
+{
+	struct stat st;
+	int fd;
+
+	if (a->sa.sa_family != AF_UNIX ||
+	    lstat(a->un.sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return;
+	if (connect(fd, &a->sa, len) == -1 && errno == ECONNREFUSED)
+		(void)unlink(a->un.sun_path);
+	(void)close(fd);
+}
+
+/* Note where it has failed, with errno. */
+static int
+failed(netlistener_instance *inst, enum netlistener_syscall call)
+{
+	inst->last_errno = errno;
+	inst->failed_syscall = call;
+	return -1;
+}
+
+int
+netlistener_open(netlistener_instance *inst)
+{
+	const netlistener_def *def = inst->def;
+	union address a;
+	socklen_t len = parse_address(inst->address, &a);
+
+	if (len == 0) {
+		errno = EINVAL;
+		return failed(inst, NLSN_SYS_NEVER_ATTEMPTED);
+	}
+	inst->fd = socket(a.sa.sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (inst->fd == -1)
+		return failed(inst, NLSN_SYS_SOCKET);
+	if (set_options(inst->fd, a.sa.sa_family, def) == -1)
+		return failed(inst, NLSN_SYS_IOCTL);
+	remove_left(&a, len);
+	if (bind(inst->fd, &a.sa, len) == -1)
+		return failed(inst, NLSN_SYS_BIND);
+	if (a.sa.sa_family == AF_UNIX && def->opt_file_mode != 0 &&
+	    chmod(a.un.sun_path, (mode_t)def->opt_file_mode) == -1)
+		return failed(inst, NLSN_SYS_BIND);
+	if (listen(inst->fd, def->opt_backlog > 0 ? def->opt_backlog :
+	    NETLISTENER_BACKLOG) == -1)
+		return failed(inst, NLSN_SYS_LISTEN);
+	return 0;
+}
+
+int
+netlistener_port(const netlistener_instance *inst)
+{
+	union address a;
+	socklen_t len = sizeof(a);
+
+	if (inst == NULL || inst->fd == -1 ||
+	    getsockname(inst->fd, &a.sa, &len) == -1)
+		return 0;
+	return (int)addr_port(&a.sa);
+}

@@ -1,0 +1,70 @@
+/* Who uses a definition or an instance: see netlistener.h.
+ * Owns: their references, the number of connections. */
+
+#include "proto/listener/netlistener_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/scheduler.h"
+
+void
+netlistener_def_delref(netlistener_def *def)
+{
+	char *prefix;
+
+	if (--def->refs > 0)
+		return;
+	memcpy(&prefix, &def->prefix, sizeof(prefix));
+	free(prefix);
+	free(def);
+}
+
+void
+netlistener_instance_addref(netlistener_instance *inst)
+{
+	inst->refcnt++;
+}
+
+void
+netlistener_instance_delref(netlistener_instance *inst)
+{
+	char *address;
+
+	if (inst == NULL || --inst->refcnt > 0)
+		return;
+	memcpy(&address, &inst->address, sizeof(address));
+	free(address);
+	netlistener_def_delref(inst->def);
+	free(inst);
+}
+
+bool
+netlistener_is_full(const netlistener_instance *inst)
+{
+	return inst->def->opt_concurrency > 0 &&
+	    inst->nconnections >= inst->def->opt_concurrency;
+}
+
+/* A connection has ended: accept again, if as many as may be at a time had
+ * stopped that. */
+static void
+room(netlistener_instance *inst)
+{
+	if (inst->event != NULL && !inst->is_accepting &&
+	    !netlistener_is_full(inst))
+		(void)schedule_event_and_dispatch(inst->event, E_ASYNC);
+}
+
+void
+netlistener_clean_accept_construct(accept_construct *ac)
+{
+	netlistener_instance *inst;
+
+	if (ac == NULL || (inst = ac->inst) == NULL)
+		return;
+	ac->inst = NULL;
+	inst->nconnections--;
+	room(inst);
+	netlistener_instance_delref(inst);
+}

@@ -1,0 +1,120 @@
+/* Listening sockets: accept connections on our scheduler, and hand each to a
+ * server's code.  The names are those of the documented API. */
+
+#ifndef PROTO_NETLISTENER_H
+#define PROTO_NETLISTENER_H
+
+#include <mailmill/api.h>
+#include <mailmill/esmtp_factory.h>
+#include <mailmill/event.h>
+
+MAILMILL_BEGIN
+
+struct _netlistener_instance;
+typedef struct _netlistener_def netlistener_def;
+typedef struct _netlistener_instance netlistener_instance;
+
+/* A kind of service, such as "ESMTP": what is done with the connections of all
+ * its instances.  The members behind accepthook may be changed before an
+ * instance is started. */
+struct _netlistener_def {
+	const char	*prefix;	/* copied */
+	const char	*hashkey;	/* the same */
+	EventFunc	 servercode;
+	void		*closure;
+	unsigned int	 skip : 1;	/* no instance is started any more */
+	unsigned int	 _spare : 31;
+	EventFunc	 accepthook;
+	/* not options by number, as documented, but their values; 0: as the
+	 * system has it */
+	int		 opt_file_mode;	/* of a socket in the file system */
+	int		 opt_backlog;
+	int		 opt_concurrency; /* connections at a time of an instance */
+	int		 opt_events_per_iter; /* accepted in one pass */
+	int		 opt_recvbuf;
+	int		 opt_sendbuf;
+	int		 opt_disable_nagle;
+	/* its own */
+	int		 refs;		/* instances, and the caller's */
+};
+
+/* where the start of an instance has failed */
+enum netlistener_syscall {
+	NLSN_SYS_NEVER_ATTEMPTED,
+	NLSN_SYS_SOCKET,
+	NLSN_SYS_IOCTL,
+	NLSN_SYS_BIND,
+	NLSN_SYS_LISTEN
+};
+
+/* One listening socket. */
+struct _netlistener_instance {
+	netlistener_def	*def;
+	const char	*address;	/* as it was given */
+	int		 fd;		/* -1: stopped */
+	int		 last_errno;	/* of the start, or of the last accept */
+	enum netlistener_syscall failed_syscall;
+	unsigned int	 from_config : 1;	/* 0 */
+	unsigned int	 pending_cull : 1;	/* 0 */
+	unsigned int	 is_accepting : 1;	/* its own callback runs */
+	unsigned int	 _spare : 29;
+	int		 refcnt;	/* connections, and the list's */
+	int		 nconnections;
+	/* its own */
+	Event		*event;
+	netlistener_instance *next;
+};
+
+/* netlistener_register4(prefix, servercode, closure, accepthook, recvbuf,
+ * sendbuf): A new definition.  ${recvbuf}, ${sendbuf}: octets of the sockets'
+ * buffers, as text; NULL: as the system has them.
+ * For each connection an accept_construct is made, with ${closure} in
+ * accept_construct_closure.vptr, and its Event, with the accept_construct as
+ * closure.  Then ${accepthook} is called, if there is one, with E_READ; if it
+ * returns 0 the connection is closed.  Then ${servercode} is called by the loop
+ * whenever the event is ready, at first for E_WRITE.  It may put something of
+ * its own in accept_construct_closure.vptr, and another function in
+ * event->callback, which it then calls and whose value it returns; it does not
+ * change event->closure.
+ * At the end it calls event_close(), netlistener_clean_accept_construct() and
+ * ec_free(MEMTYPE_ACCEPT_CONSTRUCT, ac), and returns 0.
+ * Return the definition, or NULL with errno: EINVAL, without ${prefix} or
+ * ${servercode}, or a size that is no number; ENOMEM.
+ * netlistener_register3(prefix, servercode, accepthook, closure): The same with
+ * the system's buffers.
+ * netlistener_unregister(def): Stop its instances, and free it when the last
+ * connection of them has ended.  NULL does nothing. */
+netlistener_def *netlistener_register4(const char *listener_prefix,
+    EventFunc servercode, void *closure, EventFunc accepthook,
+    const char *recvbuf, const char *sendbuf);
+netlistener_def *netlistener_register3(const char *listener_prefix,
+    EventFunc servercode, EventFunc accepthook, void *closure);
+void netlistener_unregister(netlistener_def *def);
+
+/* netlistener_instantiate_addr(def, hdr, addr): Listen at ${addr}:
+ * "192.0.2.1:25", "[2001:db8::1]:25", "*:25" (all of IPv4), "[::]:25" (all of
+ * both), "/path" of a socket in the file system.  Port 0 is any.  ${hdr} is
+ * NULL.  Scheduler thread.
+ * Return 1; or 0 with errno: EINVAL, ${addr} is none, or ${def} is to be
+ * skipped; EEXIST, there is an instance of that address; or what failed.
+ * netlistener_stop_instance(addr): Stop it; its connections go on.  Return 1;
+ * 0, there is none.
+ * netlistener_find(addr): The instance, or NULL.
+ * netlistener_port(inst): Its port; 0: it has none. */
+struct ec_config_header;
+int netlistener_instantiate_addr(netlistener_def *def,
+    struct ec_config_header *hdr, const char *addr);
+int netlistener_stop_instance(const char *addr);
+netlistener_instance *netlistener_find(const char *addr);
+int netlistener_port(const netlistener_instance *inst);
+
+/* netlistener_instance_addref(inst), _delref(inst): Keep it, and let it go.
+ * netlistener_clean_accept_construct(ac): ${ac} lets its instance go: it counts
+ * no longer as a connection.  Once; a second call does nothing. */
+void netlistener_instance_addref(netlistener_instance *inst);
+void netlistener_instance_delref(netlistener_instance *inst);
+void netlistener_clean_accept_construct(accept_construct *ac);
+
+MAILMILL_END
+
+#endif

@@ -1,0 +1,463 @@
+#include "proto/netlistener.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/ec_malloc.h"
+#include "core/lim.h"
+#include "core/scheduler.h"
+
+#define HERE	"127.0.0.1:0"
+
+static struct scheduler *sched;
+static netlistener_def *def;
+static int nhooks, nbegun, nended;
+static bool hook_refuses;
+static const char *stop_at;
+static accept_construct *last;
+
+static int
+worker(Event *e, int, void *closure, struct timeval *)
+{
+	accept_construct *ac = closure;
+	char buf[64];
+	int n, needmask = E_READ;
+
+	n = event_read(e, buf, sizeof(buf), &needmask);
+	if (n == -1 && errno == EAGAIN)
+		return needmask;
+	if (n > 0) {
+		cr_assert_eq(event_write(e, buf, n, &needmask), n);
+		return E_READ;
+	}
+	nended++;
+	(void)event_close(e);
+	netlistener_clean_accept_construct(ac);
+	netlistener_clean_accept_construct(ac);	/* counts once */
+	ec_free(MEMTYPE_ACCEPT_CONSTRUCT, ac);
+	return 0;
+}
+
+static int
+server(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	accept_construct *ac = closure;
+
+	nbegun++;
+	cr_expect_eq(ac->event, e);
+	cr_expect_eq(ac->accept_construct_closure.vptr, &nbegun);
+	ac->accept_construct_closure.vptr = NULL;
+	e->callback = worker;
+	return worker(e, eventtype, closure, now);
+}
+
+static int
+hook(Event *e, int eventtype, void *closure, struct timeval *)
+{
+	nhooks++;
+	last = closure;
+	cr_expect_eq(eventtype, E_READ);
+	cr_expect_eq(last->event, e);
+	cr_expect_str_eq(last->inst->def->prefix, "ECHO");
+	cr_expect_neq(fcntl(e->fd, F_GETFL) & O_NONBLOCK, 0);
+	cr_expect_neq(fcntl(e->fd, F_GETFD) & FD_CLOEXEC, 0);
+	if (stop_at != NULL)
+		cr_expect_eq(netlistener_stop_instance(stop_at), 1);
+	return !hook_refuses;
+}
+
+static void
+setup(void)
+{
+	sched = scheduler_create(NULL);
+	def = netlistener_register4("ECHO", server, &nbegun, hook, "20000",
+	    NULL);
+	cr_assert_not_null(def);
+}
+
+static void
+teardown(void)
+{
+	netlistener_unregister(def);
+	scheduler_destroy(sched);
+}
+
+TestSuite(netlistener, .init = setup, .fini = teardown, .timeout = 30);
+
+/* Passes until nothing happens any more. */
+static void
+settle(void)
+{
+	int quiet = 0, rc;
+
+	while (quiet < 3) {
+		rc = scheduler_pass(sched, 10);
+		cr_assert_geq(rc, 0);
+		quiet = rc == 0 ? quiet + 1 : 0;
+	}
+}
+
+static void
+start(const char *addr)
+{
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, addr), 1, "%s: %s",
+	    addr, strerror(errno));
+}
+
+static int
+connected(const char *addr)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	in.sin_port = htons((in_port_t)netlistener_port(
+	    netlistener_find(addr)));
+	cr_assert_eq(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	return fd;
+}
+
+/* Does the server send what it was sent? */
+static bool
+is_served(int fd)
+{
+	char buf[8];
+
+	cr_assert_eq(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+	settle();
+	return recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 5 &&
+	    memcmp(buf, "hello", 5) == 0;
+}
+
+static bool
+is_closed(int fd)
+{
+	char c;
+
+	settle();
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+Test(netlistener, connections_are_handed_to_the_server_s_code)
+{
+	int fds[3], i;
+
+	start(HERE);
+	for (i = 0; i < 3; i++)
+		fds[i] = connected(HERE);
+	for (i = 0; i < 3; i++)
+		cr_expect(is_served(fds[i]));
+	cr_expect_eq(nhooks, 3);
+	cr_expect_eq(nbegun, 3);
+	cr_expect_eq(last->remote_addr.sa.sa_family, AF_INET);
+	cr_expect_eq(netlistener_find(HERE)->nconnections, 3);
+	for (i = 0; i < 3; i++) {
+		close(fds[i]);
+		settle();
+		cr_expect_eq(netlistener_find(HERE)->nconnections, 2 - i);
+	}
+	cr_expect_eq(nended, 3);
+	/* the listener's own event is left */
+	cr_expect_eq(scheduler_event_count(sched), 1);
+}
+
+Test(netlistener, the_hook_can_refuse)
+{
+	int fd;
+
+	start(HERE);
+	hook_refuses = true;
+	fd = connected(HERE);
+	cr_expect(is_closed(fd));
+	cr_expect_eq(nhooks, 1);
+	cr_expect_eq(nbegun, 0);
+	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
+	close(fd);
+	hook_refuses = false;
+	fd = connected(HERE);
+	cr_expect(is_served(fd));
+	close(fd);
+	settle();
+}
+
+Test(netlistener, the_hook_can_stop_the_listener)
+{
+	int fd;
+
+	start(HERE);
+	stop_at = HERE;
+	fd = connected(HERE);
+	cr_expect(is_served(fd));
+	cr_expect_null(netlistener_find(HERE));
+	close(fd);
+	settle();
+	cr_expect_eq(nended, 1);
+	cr_expect_eq(scheduler_event_count(sched), 0);
+}
+
+/* The definition and the instance live as long as their connections. */
+Test(netlistener, connections_go_on_when_it_is_stopped)
+{
+	int fd;
+
+	start(HERE);
+	fd = connected(HERE);
+	cr_expect(is_served(fd));
+	cr_expect_eq(netlistener_stop_instance(HERE), 1);
+	cr_expect_eq(netlistener_stop_instance(HERE), 0);
+	netlistener_unregister(def);
+	cr_expect(is_served(fd));
+	cr_expect_str_eq(last->inst->def->prefix, "ECHO");
+	cr_expect_eq(last->inst->fd, -1);
+	close(fd);
+	settle();
+	cr_expect_eq(nended, 1);
+	def = NULL;
+}
+
+Test(netlistener, so_many_are_served_at_a_time_and_others_wait)
+{
+	int fds[5], i;
+
+	def->opt_concurrency = 2;
+	start(HERE);
+	for (i = 0; i < 5; i++)
+		fds[i] = connected(HERE);
+	settle();
+	cr_expect_eq(nbegun, 2);
+	for (i = 0; i < 5; i++) {
+		cr_expect(is_served(fds[i]), "%d", i);
+		close(fds[i]);
+		settle();
+	}
+	cr_expect_eq(nended, 5);
+}
+
+Test(netlistener, so_many_are_accepted_in_one_pass)
+{
+	int fds[6], i;
+
+	def->opt_events_per_iter = 2;
+	start(HERE);
+	for (i = 0; i < 6; i++)
+		fds[i] = connected(HERE);
+	for (i = 1; i <= 3; i++) {
+		scheduler_pass(sched, 1000);
+		cr_expect_eq(nhooks, 2 * i);
+	}
+	for (i = 0; i < 6; i++)
+		close(fds[i]);
+	settle();
+	cr_expect_eq(nended, 6);
+}
+
+Test(netlistener, without_descriptors_it_waits_for_a_moment)
+{
+	struct rlimit all, few;
+	int fd, i;
+
+	start(HERE);
+	fd = connected(HERE);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	few.rlim_cur = (rlim_t)fd;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	cr_assert_geq(scheduler_pass(sched, 1000), 1);
+	cr_expect_eq(nhooks, 0);
+	cr_expect_eq(netlistener_find(HERE)->last_errno, EMFILE);
+	/* it does not spin */
+	for (i = 0; i < 10; i++)
+		cr_expect_eq(scheduler_pass(sched, 1), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+	while (nbegun == 0)
+		cr_assert_geq(scheduler_pass(sched, 2000), 0);
+	cr_expect(is_served(fd));
+	close(fd);
+	settle();
+}
+
+Test(netlistener, a_socket_in_the_file_system)
+{
+	char dir[] = "/tmp/netlistener.XXXXXX";
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char path[64];
+	struct stat st;
+	int fd, round;
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	strcpy(un.sun_path, path);
+	def->opt_file_mode = 0660;
+	for (round = 0; round < 2; round++) {
+		/* the second one finds the file of the first */
+		start(path);
+		cr_assert_eq(stat(path, &st), 0);
+		cr_expect_eq(st.st_mode & 0777, 0660);
+		cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 0);
+		cr_expect_eq(errno, EEXIST);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		cr_assert_eq(connect(fd, (struct sockaddr *)&un, sizeof(un)),
+		    0);
+		cr_expect(is_served(fd));
+		close(fd);
+		settle();
+		cr_expect_eq(netlistener_stop_instance(path), 1);
+	}
+	/* what is no socket stays */
+	cr_assert_eq(unlink(path), 0);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 0);
+	cr_expect_eq(errno, EADDRINUSE);
+	cr_expect_eq(unlink(path), 0);
+	rmdir(dir);
+}
+
+Test(netlistener, one_that_is_in_use_is_not_taken)
+{
+	netlistener_instance *inst;
+	char addr[32];
+
+	start(HERE);
+	inst = netlistener_find(HERE);
+	cr_expect_gt(netlistener_port(inst), 0);
+	snprintf(addr, sizeof(addr), "127.0.0.1:%d", netlistener_port(inst));
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, addr), 0);
+	cr_expect_eq(errno, EADDRINUSE);
+	cr_expect_null(netlistener_find(addr));
+}
+
+Test(netlistener, addresses_that_are_none)
+{
+	static const char *const bad[] = { "", "25", ":25", "1.2.3:25",
+		"1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:+5",
+		"1.2.3.4:25x", "[::1]", "::1:25", "[::1:25", "[]:25",
+		"[1.2.3.4]:25", "mail.example.test:25", "**:25" };
+	char path[300];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errno = 0;
+		cr_expect_eq(netlistener_instantiate_addr(def, NULL, bad[i]),
+		    0, "%s", bad[i]);
+		cr_expect_eq(errno, EINVAL, "%s", bad[i]);
+	}
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 0);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, NULL), 0);
+	cr_expect_eq(netlistener_instantiate_addr(NULL, NULL, HERE), 0);
+	def->skip = 1;
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, HERE), 0);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(scheduler_event_count(sched), 0);
+}
+
+Test(netlistener, definitions_that_are_none)
+{
+	cr_expect_null(netlistener_register4(NULL, server, NULL, NULL, NULL,
+	    NULL));
+	cr_expect_null(netlistener_register3("X", NULL, NULL, NULL));
+	cr_expect_null(netlistener_register4("X", server, NULL, NULL, "4K",
+	    NULL));
+	cr_expect_null(netlistener_register4("X", server, NULL, NULL, NULL,
+	    "-1"));
+	cr_expect_eq(errno, EINVAL);
+	netlistener_unregister(NULL);
+	netlistener_clean_accept_construct(NULL);
+}
+
+/* --- sessions of the factory ---------------------------------------------- */
+
+static int nsessions_ended;
+
+static void
+report(void *, accept_construct *, const struct esmtp_report *)
+{
+}
+
+static void
+session_end(void *, accept_construct *ac)
+{
+	nsessions_ended++;
+	cr_expect_eq(ac->protocol, P_ESMTP);
+	netlistener_clean_accept_construct(ac);
+	ec_free(MEMTYPE_ACCEPT_CONSTRUCT, ac);
+}
+
+static const struct esmtp_host_ops host_ops = { .report = report,
+	.session_end = session_end };
+static char scratch[LIM_SCRATCH], output[LIM_OUTPUT];
+static struct esmtp_host host = { .ops = &host_ops, .scratch = scratch,
+	.scratch_octets = sizeof(scratch), .output = output,
+	.output_octets = sizeof(output) };
+
+/* What the pages say of a listener's code: keep the state, change the callback,
+ * call it. */
+static int
+esmtp_server(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	accept_construct *ac = closure;
+
+	ac->options = ac->accept_construct_closure.vptr;
+	ac->accept_construct_closure.vptr = NULL;
+	ac->host = &host;
+	e->callback = esmtp_message_factory;
+	return esmtp_message_factory(e, eventtype, closure, now);
+}
+
+/* What the server answers to ${text} begins with ${code}. */
+static void
+expect_reply(int fd, const char *text, const char *code)
+{
+	char buf[1024];
+	ssize_t n;
+
+	cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL),
+	    (ssize_t)strlen(text));
+	settle();
+	n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+	cr_assert_geq(n, 3, "%s", text);
+	buf[n] = '\0';
+	cr_expect_eq(strncmp(buf, code, strlen(code)), 0, "%s", buf);
+}
+
+Test(netlistener, sessions_of_the_factory_are_served)
+{
+	netlistener_def *smtp;
+	struct esmtp_options options;
+	int a, b;
+
+	cr_assert_eq(esmtp_options_init(&options, "mx.example.test"), 0);
+	smtp = netlistener_register3("ESMTP", esmtp_server, NULL, &options);
+	cr_assert_eq(netlistener_instantiate_addr(smtp, NULL, HERE), 1);
+	a = connected(HERE);
+	b = connected(HERE);
+	expect_reply(a, "", "220 mx.example.test");
+	expect_reply(b, "", "220 mx.example.test");
+	expect_reply(a, "EHLO client.test\r\n", "250");
+	expect_reply(a, "QUIT\r\n", "221");
+	cr_expect(is_closed(a));
+	cr_expect_eq(nsessions_ended, 1);
+	cr_expect_eq(netlistener_find(HERE)->nconnections, 1);
+	close(b);
+	settle();
+	cr_expect_eq(nsessions_ended, 2);
+	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
+	netlistener_unregister(smtp);
+	esmtp_options_clear(&options);
+	close(a);
+}
