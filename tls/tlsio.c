@@ -22,7 +22,7 @@ static const event_io_opset tlsio_opset;
 static BIO_METHOD *bio_method;
 static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
 
-static struct tlsio *
+struct tlsio *
 tlsio_of(const Event *e)
 {
 	return e->io_opset == &tlsio_opset ? e->io_data : NULL;
@@ -302,6 +302,9 @@ tlsio_detach(Event *e)
 	tlsio_wake(t);
 	tlsio_abandon(t);
 	SSL_free(t->ssl);
+	if (t->ctx != NULL)
+		free(t->ctx->error_string);
+	free(t->ctx);
 	free(t);
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "tls/ec_ssl.h"
 #include "tls/tlsio.h"
 
 struct tlsio {
@@ -16,6 +17,7 @@ struct tlsio {
 	const event_io_opset	*lower;
 	void			*lower_data;
 	void			*session;	/* tlsio_session() */
+	struct _ec_ssl_ctx	*ctx;		/* ec_ssl.h; NULL: nobody has asked */
 	int			 lower_errno;	/* of the last failure below */
 	bool			 is_drained;	/* the last read ran dry */
 	bool			 is_failed;	/* nothing more may be sent */
@@ -27,6 +29,9 @@ struct tlsio {
 	bool			 is_called;	/* there was room, it comes soon */
 	TAILQ_ENTRY(tlsio)	 waiting;
 };
+
+/* tlsio_of(e): The state of ${e}; NULL, it is not on TLS. */
+struct tlsio *tlsio_of(const Event *e);
 
 /* tlsio_enter(e): Before each call of OpenSSL.  tlsio_wake(t): The SSL object has
  * its memory again; tlsio_enter() does that too. */
