@@ -93,6 +93,7 @@ Test(event_io, the_opset_says_what_a_blocked_read_waits_for)
 	cr_assert_eq(needmask, E_WRITE);
 	cr_assert_eq(event_read(ea, buf, 1, NULL), -1);
 	cr_assert_eq(errno, EAGAIN);
+	ea->io_opset = &event_plain_opset;
 }
 
 Test(event_io, a_write_that_moves_octets_leaves_the_mask)
