@@ -37,5 +37,14 @@ def test_unit_tests_that_fail_or_do_not_run(d):
     os.chmod(unit, 0o755)
     assert last_lines(unit) == (1, ['skip a::three: no disk', '1 skipped',
                                     '2 passed, 1 failed'])
+    # Criterion only warns of a crash behind the test
+    crash = '[----] Warning! The test `a::one` crashed during its setup or ' \
+        'teardown.'
+    with open(unit, 'w') as f:
+        f.write(f"#!/bin/sh\necho '{crash}' >&2\n"
+                "echo 'ok - a::one  (0.00s)' >\"${1#--tap=}\"\n")
+    assert last_lines(unit) == (1, [
+        crash, 'FAIL a::one: crashed during its setup or teardown',
+        '0 passed, 1 failed'])
     status, out = last_lines('/nonexistent')
-    assert status != 0 and out == ['0 passed, 0 failed'], out
+    assert status != 0 and out[-1] == '0 passed, 0 failed', out
