@@ -83,7 +83,8 @@ struct _netlistener_instance {
  * netlistener_register3(prefix, servercode, accepthook, closure): The same with
  * the system's buffers.
  * netlistener_unregister(def): Stop its instances, and free it when the last
- * connection of them has ended.  NULL does nothing. */
+ * connection of them has ended; before scheduler_destroy(), which would free
+ * the events of their sockets.  NULL does nothing. */
 netlistener_def *netlistener_register4(const char *listener_prefix,
     EventFunc servercode, void *closure, EventFunc accepthook,
     const char *recvbuf, const char *sendbuf);
