@@ -1,7 +1,5 @@
 /* A field of a struct that is set from a configuration's text: its row in a
- * table has the name, the type, the default, the range and the unit.
- * Owns: the syntax of values, the text of errors.
- * Knows nothing of files or sections. */
+ * table has the name, the type, the default, the range and the unit. */
 
 #ifndef CORE_CONF_FIELD_H
 #define CORE_CONF_FIELD_H
@@ -58,29 +56,6 @@ struct conf_field {
 #define CONF_FIELD(base, field_name, member, field_type, ...) \
 	{ .name = field_name, .type = CONF_##field_type, \
 	    .offset = offsetof(struct base, member), .def = __VA_ARGS__ }
-
-/* conf_field_is_list(f): Whether it takes any number of values. */
-bool conf_field_is_list(const struct conf_field *f);
-
-/* conf_field_set(base, f, values, n, expected_r, len): Set the field of the
- * struct at ${base}, which was zeroed at first, from one value, or a list from
- * any number; the old value is freed.  Return 0; or -1 with errno EINVAL,
- * ERANGE or ENOMEM, the field unchanged, and in ${expected_r} what was
- * expected: "a number from 1 to 9 (processes)". */
-int conf_field_set(void *base, const struct conf_field *f,
-    const char *const *values, size_t n, char *expected_r, size_t len);
-
-/* conf_field_default(base, f): The same from its default.  Return 0 or -1
- * (ENOMEM). */
-int conf_field_default(void *base, const struct conf_field *f);
-
-/* conf_field_check(f, value, expected_r, len): Check a value of the field, or
- * one of its list.  Return as conf_field_set() does. */
-int conf_field_check(const struct conf_field *f, const char *value,
-    char *expected_r, size_t len);
-
-/* conf_field_free(base, f): Free what the field holds and zero it. */
-void conf_field_free(void *base, const struct conf_field *f);
 
 MAILMILL_END
 

@@ -17,15 +17,6 @@ enum esmtp_reply_id {
 	ESMTP_NREPLIES
 };
 
-struct esmtp_reply_row {
-	int		 code;
-	const char	*enhanced;	/* "" or x.y.z */
-	const char	*text;
-	size_t		 text_len;
-};
-
-extern const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES];
-
 /* esmtp_reply_row_format(id, buf, buflen): The line, with its enhanced code and
  * CRLF, as it is sent to a client that has no session yet.  Return octets
  * written, 0 if ${buflen} is too small. */

@@ -12,6 +12,7 @@
 #include "cmd/settings/settings_int.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/lim.h"
+#include "core/util/conf_field.h"
 #include "proto/mailaddr.h"
 
 /* Fill in the fields of ${scope} in ${base} from the first of ${inner},

@@ -10,6 +10,7 @@
 #include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
 #include "core/maildir/maildir.h"
+#include "core/util/conf_field.h"
 #include "proto/mailaddr.h"
 #include "proto/server/esmtp_auth_mech.h"
 

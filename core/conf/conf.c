@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/conf/conf_int.h"
+#include "core/util/conf_field.h"
 
 #define FOUND_MAX	80	/* octets of a wrong value shown */
 

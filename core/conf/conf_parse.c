@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/conf/conf_int.h"
+#include "core/util/conf_field.h"
 
 struct parser {
 	struct conf_lex		 lex;

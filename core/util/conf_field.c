@@ -1,6 +1,6 @@
 /* Fields that a configuration sets: text to values. */
 
-#include "core/conf_field.h"
+#include "core/util/conf_field.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -187,6 +187,15 @@ void esmtp_settle(message_construct *mc);
 
 /* esmtp_reply.c: the one place that writes a reply line. */
 
+struct esmtp_reply_row {
+	int		 code;
+	const char	*enhanced;	/* "" or x.y.z */
+	const char	*text;
+	size_t		 text_len;
+};
+
+extern const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES];
+
 /* One reply line as it is to be written. */
 struct esmtp_reply_line {
 	int		 code;		/* 200 to 599 */

@@ -5,6 +5,7 @@
  * that a proxy has named.  Nor does one that may send the body of a DATA that
  * was refused: what is a command then is known here alone. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -41,7 +42,7 @@ esmtp_move(struct esmtp_step *st)
 	if (mc->state != ES_EHLO && mc->state != ES_MAIL)
 		return false;
 	if (mc->helo != NULL)
-		strlcpy(moved.helo, mc->helo, sizeof(moved.helo));
+		snprintf(moved.helo, sizeof(moved.helo), "%s", mc->helo);
 	memcpy(moved.id, st->ac->id, sizeof(moved.id));
 	return host->ops->session_move(host->closure, st->ac, &moved) == 0;
 }

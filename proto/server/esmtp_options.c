@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/conf_field.h"
+
 const struct conf_field esmtp_option_rows[] = {
 #define ESMTP_OPTION(...) CONF_FIELD(esmtp_options, __VA_ARGS__),
 #include "proto/esmtp_option.def"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf_field.h"
+#include "core/util/conf_field.h"
 
 struct box {
 	bool		 flag;
