@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/settings/paths.h"
-#include "cmd/settings/version.h"
+#include "core/version.h"
 
 #define STOP_EXTRA_S	30	/* over drain_time, for the last processes */
 #define AGAIN_MS	100

@@ -21,7 +21,7 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/paths.h"
-#include "cmd/settings/version.h"
+#include "core/version.h"
 
 #define EXIT_USAGE	2	/* not EX_USAGE: as the shell's own commands */
 

@@ -29,9 +29,9 @@
 #include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/roles.h"
-#include "cmd/settings/version.h"
 #include "core/process/syscalls.h"
 #include "core/scheduler.h"
+#include "core/version.h"
 
 #define LAST_WORDS_S	5	/* for the logger to write what the others have sent */
 #define LAST_START_MS	2000	/* for one to start that has died before */

@@ -12,7 +12,7 @@
 #include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/sandbox.h"
-#include "cmd/settings/version.h"
+#include "core/version.h"
 static const char *const state_names[] = {
 	[PROC_STARTING] = "starting",
 	[PROC_READY] = "running",
