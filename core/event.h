@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include <mailmill/api.h>
+#include <mailmill/names.h>
 
 MAILMILL_BEGIN
 
@@ -108,7 +109,7 @@ typedef struct ec_event_io_opset {
 	RestFunc	event_rest;
 } event_io_opset;
 
-extern const event_io_opset event_plain_opset;
+extern const event_io_opset mailmill_event_plain_opset;
 
 struct _Event {
 	/* The documented members have the documented order; active_ms fills a
@@ -168,7 +169,7 @@ Event *build_fd_event(int fd, int mask, int aggressive, EventFunc callback,
 /* event_free(e): Free ${e}, unscheduling it first if need be.  Does not close
  * the descriptor.  Not for the event whose callback is running: that one
  * returns 0 instead.  NULL is permitted, and has no effect. */
-void event_free(Event *e);
+void mailmill_event_free(Event *e);
 
 /* event_close(e): Close the descriptor through the opset, take it out of the
  * scheduler's set, set e->fd to -1.  Return close(2)'s value, -1 with errno
@@ -176,27 +177,27 @@ void event_free(Event *e);
  * NULL).  Does not free the event: from its own callback, the event stays (it may go on with
  * E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else it is
  * unscheduled and the caller's, to be freed with event_free(). */
-int event_close(Event *e);
+int mailmill_event_close(Event *e);
 
 /* event_post_dup(dst, src): Make ${dst}, whose memory is the caller's and holds
  * anything or a copy of *${src}, a duplicate of ${src} that is not scheduled.
  * Both have one descriptor and one transport: at most one of them can be
  * scheduled, and one of them is used for I/O from now on.  ${dst} must not be
  * a scheduled event.  event_free() frees it if it came from malloc(3). */
-void event_post_dup(Event *dst, Event *src);
+void mailmill_event_post_dup(Event *dst, Event *src);
 
 /* event_read(e, buf, buflen, &needmask), event_write(...): see event_io_opset.
  * event_read sets *needmask always, to E_READ where the opset has not said
  * otherwise, so that a callback can return it; event_write only when it would
  * block.  ${needmask} may be NULL.  event_sendfile moves up to ${count} octets of the file ${fd} from *${offset},
  * which it advances. */
-int event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
-int event_read(Event *e, char *buf, int buflen, int *needmask);
-int event_write(Event *e, const char *buf, int buflen, int *needmask);
-int event_sendfile(Event *e, int fd, off_t *offset, size_t count,
+int mailmill_event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
+int mailmill_event_read(Event *e, char *buf, int buflen, int *needmask);
+int mailmill_event_write(Event *e, const char *buf, int buflen, int *needmask);
+int mailmill_event_sendfile(Event *e, int fd, off_t *offset, size_t count,
     int *needmask);
-int event_pending(Event *e);
-void event_rest(Event *e);
+int mailmill_event_pending(Event *e);
+void mailmill_event_rest(Event *e);
 
 /* A transfer of a fixed length, which may need several dispatches.  One that is
  * all zero is ready for use, and so is one that was used before: it keeps its
@@ -232,16 +233,18 @@ typedef struct _event_io_state {
  * another transfer of the state is pending, which goes on undisturbed; ENOMEM:
  * octets are lost, close the connection.  After DONE, ERROR of the transport
  * and EOF needmask is 0. */
-int event_io_read(Event *e, char *buf, int buflen, event_io_state *state);
-int event_io_write(Event *e, const char *buf, int buflen,
+int mailmill_event_io_read(Event *e, char *buf, int buflen,
     event_io_state *state);
-int event_io_printf(Event *e, event_io_state *state, const char *fmt, ...)
+int mailmill_event_io_write(Event *e, const char *buf, int buflen,
+    event_io_state *state);
+int mailmill_event_io_printf(Event *e, event_io_state *state, const char *fmt,
+    ...)
     __attribute__((format(printf, 3, 4)));
-int event_io_retry(Event *e, event_io_state *state);
+int mailmill_event_io_retry(Event *e, event_io_state *state);
 
 /* event_io_state_clean(state): Free what the state holds, and make it ready for
  * use.  NULL is permitted, and has no effect. */
-void event_io_state_clean(event_io_state *state);
+void mailmill_event_io_state_clean(event_io_state *state);
 
 MAILMILL_END
 

@@ -133,7 +133,7 @@ Event *get_event_by_fd(int fd);
 /* event_unschedule(e): Unschedule ${e}, of either kind; no effect if it is not
  * scheduled.  The caller owns it again.  An event may unschedule itself: then
  * what its callback returns is ignored. */
-void event_unschedule(Event *e);
+void mailmill_event_unschedule(Event *e);
 
 /* float_event(event): Suspend an event of the calling thread's scheduler, so
  * that another thread may work on it: neither its descriptor nor its trigger is

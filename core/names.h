@@ -1,0 +1,31 @@
+/* The documented names of functions whose symbols have a prefix.
+ * libevent's functions are called event_*, too, and event_free() and
+ * event_pending() are in both libraries: a program that links both would call
+ * one instead of the other.  So those of ours are mailmill_event_* to the
+ * linker, and the documented name is a macro.
+ * A source that includes headers of both libraries defines
+ * MAILMILL_PREFIX_ONLY: then there are no macros. */
+
+#ifndef CORE_NAMES_H
+#define CORE_NAMES_H
+
+#ifndef MAILMILL_PREFIX_ONLY
+#define event_accept		mailmill_event_accept
+#define event_close		mailmill_event_close
+#define event_free		mailmill_event_free
+#define event_io_printf		mailmill_event_io_printf
+#define event_io_read		mailmill_event_io_read
+#define event_io_retry		mailmill_event_io_retry
+#define event_io_state_clean	mailmill_event_io_state_clean
+#define event_io_write		mailmill_event_io_write
+#define event_pending		mailmill_event_pending
+#define event_plain_opset	mailmill_event_plain_opset
+#define event_post_dup		mailmill_event_post_dup
+#define event_read		mailmill_event_read
+#define event_rest		mailmill_event_rest
+#define event_sendfile		mailmill_event_sendfile
+#define event_unschedule	mailmill_event_unschedule
+#define event_write		mailmill_event_write
+#endif
+
+#endif
