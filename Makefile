@@ -1,12 +1,14 @@
 # mailmill: make run, make check; README says the rest.
 #
-#	make			build/mailmilld, build/mailmillctl, build/libmailmill.a
+#	make			build/mailmilld, build/mailmillctl, build/libmailmill.*
 #	make run		try it on 127.0.0.1:2525, state under ./run/
 #	make check		all tests; SANITIZE=1: under ASan and UBSan
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
 #	make powercut		cut the power of a disk; POWERCUT='--fs xfs'
 #	make sim SEED=n		replay one seed of the simulator
-#	make install		DESTDIR= PREFIX= SYSCONFDIR= INCLUDEDIR=; make uninstall
+#	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
+#	make uninstall		the same
+#	make abidiff OLD=FILE	how libmailmill.so.0 differs from that one
 #	make accounts		the accounts it runs under
 #	make unit arch clean
 
@@ -14,6 +16,7 @@ PREFIX	?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR	?=
 SBINDIR	?= $(PREFIX)/sbin
+LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR	?= $(PREFIX)/share/man
 UNITDIR	?= $(PREFIX)/lib/systemd/system
@@ -41,8 +44,10 @@ CFLAGS	= -O1 -g
 export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
 
-# libmailmill.a: what an embedder links: events, scheduler, factory
-LIB_SRC	 = $(wildcard core/loop/*.c core/util/*.c proto/*/*.c)
+# libmailmill: what an embedder links: events, scheduler, factory; nothing that
+# needs another library than libc
+LIB_SRC	 = $(filter-out core/util/saslprep.c,\
+	   $(wildcard core/loop/*.c core/util/*.c proto/*/*.c))
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
 TLS_SRC	 = $(wildcard tls/*.c)
 SET_SRC	 = $(wildcard cmd/settings/*.c)
@@ -65,9 +70,22 @@ say	= $(if $(V),,@echo '  $(1) $@';)
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 libs	= -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
-all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a
+all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a $(B)/libmailmill.so.0
 
-$(B)/libmailmill.a: $(call obj,$(LIB_SRC))
+# An embedder gets libmailmill.a and .so, which have no names but those of the
+# map; the server and the tests link the same objects as they are.
+# Hidden functions are called directly, and inlined, in the shared library, too.
+MAP	= proto/library/libmailmill.map
+PIC	= -fPIC -fvisibility=hidden -fno-semantic-interposition
+$(call obj,$(LIB_SRC)): ALLCFLAGS += $(PIC)
+$(call obj,$(LIB_SRC)): $(B)/.pic
+$(B)/libmailmill.a: $(B)/libengine.a $(MAP) proto/library/archive.sh
+	$(call say,AR)sh proto/library/archive.sh $(MAP) $< $@
+$(B)/libmailmill.so.0: $(call obj,$(LIB_SRC)) $(MAP)
+	$(call say,LD)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -Wl,-z,defs \
+	    -Wl,-soname,$(@F) -Wl,--version-script=$(MAP) -o $@ $(filter %.o,$^)
+
+$(B)/libengine.a: $(call obj,$(LIB_SRC))
 $(B)/libcore.a: $(call obj,$(CORE_SRC))
 $(B)/libtls.a: $(call obj,$(TLS_SRC))
 $(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC)))
@@ -81,23 +99,23 @@ $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
 # linear_test.c counts the octets that memchr() looks at
 $(B)/unit: LDFLAGS += -Wl,--wrap=memchr
-$(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
-$(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libmailmill.a
+$(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libengine.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
-$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libmailmill.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
+$(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libengine.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
 
 test_obj = $(call obj,$(wildcard test/$(1)/*.c))
-$(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
-$(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/dialogues: $(call test_obj,dialogues) $(B)/libtest.a $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
+$(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 # the simulator's allocator stands between every object and libc's
 $(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
 	  reallocarray free strdup strndup)
 comma	:= ,
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
-$(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libmailmill.a $(B)/libcore.a
+$(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libengine.a $(B)/libcore.a
 $(B)/logsink: $(B)/test/bench/logsink.o
 $(B)/tlsbench: $(B)/test/bench/tlsbench.o
 # mailmilld in the hands of somebody else: test/hostile/hostile.h
@@ -105,7 +123,7 @@ $(B)/hostile/mailmilld: LDLIBS += -lpam
 $(B)/hostile/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
 	  channel_open channel_free channel_send channel_recv \
 	  spool_end_encode)
-$(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 # mailmilld whose wall clock a test can set: test/stepped/stepped.c
@@ -129,8 +147,11 @@ $(B)/%.o: %.c | $(B)/.deps $(INCLUDE_H)
 # where the programs look for their configuration
 $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): $(B)/.conf
 $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): CPPFLAGS += -DMAILMILL_CONF='"$(CONF)"'
-$(B)/.conf: FORCE | $(B)/.deps
-	@echo '$(CONF)' | cmp -s - $@ || echo '$(CONF)' > $@
+# what objects depend on, and no file has
+$(B)/.conf: now = $(CONF)
+$(B)/.pic: now = $(PIC)
+$(B)/.conf $(B)/.pic: FORCE | $(B)/.deps
+	@echo '$(now)' | cmp -s - $@ || echo '$(now)' > $@
 FORCE:
 
 # one line that names the Debian packages, before the first compile error
@@ -165,6 +186,14 @@ run:
 	@$(MAKE) --no-print-directory all
 	@sh test/run.sh $(B)
 
+# of structs, those that the installed headers define
+abidiff: $(B)/libmailmill.so.0
+	@[ -n "$(OLD)" ] || { echo 'usage: make abidiff OLD=libmailmill.so.0' >&2; exit 2; }
+	@command -v abidiff >/dev/null || { echo 'mailmill: missing; as root:' \
+	    'apt-get install abigail-tools' >&2; exit 1; }
+	abidiff --drop-private-types --headers-dir1 $(B)/include/mailmill \
+	    --headers-dir2 $(B)/include/mailmill $(OLD) $<
+
 check:
 	@bash test/check.sh $(if $(SANITIZE),sanitize)
 
@@ -191,7 +220,7 @@ $(PC)/%/noflush.o: test/powercut/noflush.h
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ALLCFLAGS) -include $< -c -o $@ $(filter %.c,$^)
 $(PC)/%/mailmilld: LDLIBS += -lpam
-$(PC)/%/mailmilld: $(PC)/%/noflush.o $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(PC)/%/mailmilld: $(PC)/%/noflush.o $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 .PRECIOUS: $(PC)/%/noflush.o
 
@@ -199,16 +228,25 @@ $(PC)/%/mailmilld: $(PC)/%/noflush.o $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B
 keep	= sh cmd/mailmilld/init/keep.sh $(1) \
 	  $(DESTDIR)$(PREFIX)/share/mailmill/$(strip $(2)) $(DESTDIR)$(strip $(3))
 paths	= sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONF@|$(CONF)|g; s|@FILTER@|$(FILTER)|g' $(1)
+# for pkg-config(1); a folder below PREFIX is named relative to it
+below	= $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+VERSION	= $(shell sed -n 's/^.define MAILMILL_VERSION_M[A-Z]*.//p' \
+	  core/version.h | paste -sd.)
+pc	= sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call below,$(LIBDIR))|; \
+	  s|@INCLUDEDIR@|$(call below,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|' \
+	  proto/library/mailmill.pc.in
 
 install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/lib \
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(INCLUDEDIR)/mailmill \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/mailmill \
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
-	install -m 644 $(B)/libmailmill.a $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(B)/libmailmill.a $(B)/libmailmill.so.0 $(DESTDIR)$(LIBDIR)
+	ln -sf libmailmill.so.0 $(DESTDIR)$(LIBDIR)/libmailmill.so
+	$(pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/mailmill.pc
 	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
@@ -221,7 +259,8 @@ install: all
 	    install 644,mailmilld.service,$(UNITDIR)/mailmilld.service)
 	@$(call paths,cmd/mailmilld/init/mailmilld.in) | $(call keep,\
 	    install 755,mailmilld.init,/etc/init.d/mailmilld)
-	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || sh cmd/mailmilld/init/accounts.sh
+	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || \
+	    { ldconfig; sh cmd/mailmilld/init/accounts.sh; }
 
 accounts:
 	@sh cmd/mailmilld/init/accounts.sh
@@ -229,7 +268,9 @@ accounts:
 # the configuration, the accounts, the mail and what was edited stay
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
-	    $(DESTDIR)$(PREFIX)/lib/libmailmill.a
+	    $(DESTDIR)$(LIBDIR)/libmailmill.a $(DESTDIR)$(LIBDIR)/libmailmill.so \
+	    $(DESTDIR)$(LIBDIR)/libmailmill.so.0 \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/mailmill.pc
 	@$(call keep,remove,fail2ban.conf,$(FILTER))
 	@$(call keep,remove,mailmilld.service,$(UNITDIR)/mailmilld.service)
 	@$(call keep,remove,mailmilld.init,/etc/init.d/mailmilld)
@@ -241,4 +282,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: FORCE all tests unit dialogues sim embed arch run check bench powercut install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim embed arch run abidiff check bench powercut install accounts uninstall clean

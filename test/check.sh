@@ -100,6 +100,7 @@ stage unit 450 sh test/unit/unit_check.sh "$B/unit" -j"$(nproc)"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
 [ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
+stage library 900 python3 test/library/library.py
 stage arch 120 python3 test/arch/check.py --objects "$B"
 stage postfix 300 sh test/postfix.sh build/postfix
 stage mailers 300 sh test/unpack.sh build/mailers exim4-daemon-light opensmtpd

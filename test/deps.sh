@@ -48,6 +48,11 @@ nodejs		cmd:node
 node-nodemailer	file:/usr/share/nodejs/nodemailer/package.json
 mutt		cmd:mutt
 libsasl2-modules file:/usr/lib/*/sasl2/libscram.so
+g++		cmd:c++
+libevent-dev	pc:libevent
+libuv1-dev	pc:libuv
+libglib2.0-dev	pc:glib-2.0
+abigail-tools	cmd:abidiff
 "
 bench="
 python3		cmd:python3

@@ -119,32 +119,6 @@ def test_the_unit_is_one_that_systemd_understands(d):
     assert not said, said
 
 
-def test_a_program_compiles_against_what_is_installed(d):
-    sources = glob.glob(f'{TOP}/test/embed/*.c')
-    if not sources:
-        raise Skip('no test/embed')
-    make(d, 'install')
-    root = f'{d}/root/usr/local'
-    libs = subprocess.run(['pkg-config', '--cflags', '--libs', 'libbsd-overlay',
-                           'openssl', 'libxxhash'], capture_output=True,
-                          text=True, check=True).stdout.split()
-    # each header compiles alone
-    inc = f'{root}/include'
-    for h in glob.glob(f'{inc}/mailmill/*.h'):
-        p = subprocess.run(['cc', '-std=gnu11', '-Wall', '-Werror', f'-I{inc}',
-                            '-fsyntax-only', '-x', 'c', '-'], text=True,
-                           input=f'#include <{os.path.relpath(h, inc)}>\n',
-                           capture_output=True)
-        assert p.returncode == 0, p.stderr
-    p = subprocess.run(
-        ['cc', '-std=gnu11', '-D_GNU_SOURCE', '-pthread', f'-I{inc}',
-         '-o', f'{d}/embed']
-        + (['-fsanitize=address,undefined'] if SANITIZE else []) + sources
-        + [f'{root}/lib/libmailmill.a'] + libs, capture_output=True, text=True)
-    assert p.returncode == 0, p.stderr[-3000:]
-    subprocess.run([f'{d}/embed'], check=True, timeout=60)
-
-
 def test_the_init_script_and_its_exit_statuses(d):
     if not ROOT:
         raise Skip('needs root')

@@ -1,0 +1,112 @@
+"""Which names the libraries have for others: those of libmailmill.map in
+proto/library/, which are those that the headers declare and the manual pages
+describe."""
+import glob
+import os
+import re
+import subprocess
+
+from tree import TOP, Tree, exported, install, run, unpack
+
+# libraries that have much in common with us, or that everybody has
+OTHERS = {'libevent-dev': 'libevent*', 'libev-dev': 'libev.*',
+          'libuv1-dev': 'libuv*', 'libglib2.0-dev': 'lib*-2.0.*',
+          'libapr1-dev': 'libapr-1.*', 'libssl-dev': 'lib[sc]*[lo].*',
+          'libc6-dev': 'libc.*'}
+
+
+def defined(path, *options):
+    """The names that a library defines for others."""
+    p = subprocess.run(['nm', '--defined-only', *options, path],
+                       capture_output=True, text=True)
+    return {line.split()[2].split('@')[0] for line in p.stdout.split('\n')
+            if re.match(r'[0-9a-f]+ [B-TV-Z] \S+$', line)}
+
+
+def same(what, have, want):
+    assert have == want, (f'{what}: missing {sorted(want - have)}, '
+                          f'too many {sorted(have - want)}')
+
+
+def test_the_shared_library_exports_the_map(d):
+    ours = install()
+    same('libmailmill.so', defined(ours.libdirs[0] + '/libmailmill.so', '-D'),
+         exported())
+
+
+def test_the_archive_exports_the_map_and_prefixed_names(d):
+    ours = install()
+    have = defined(ours.libdirs[0] + '/libmailmill.a', '-g')
+    same('libmailmill.a', {n for n in have if not n.startswith(
+        ('mailmill_internal_', '__'))}, exported())
+
+
+def test_the_headers_declare_the_map(d):
+    """Functions: what gcc says; objects: what stands there."""
+    ours = install()
+    include = ours.root + '/usr/local/include'
+    found = set()
+    for h in glob.glob(include + '/mailmill/*.h'):
+        with open(f'{d}/a.c', 'w') as f:
+            f.write(f'#include <mailmill/{os.path.basename(h)}>\n')
+        run('gcc', '-std=c11', '-I' + include, '-c', '-o', f'{d}/a.o',
+            '-aux-info', f'{d}/protos', f'{d}/a.c')
+        with open(f'{d}/protos') as f:
+            found |= set(re.findall(
+                r'^/\* \S*/mailmill/\S+ \*/ extern .*?\b(\w+) \(', f.read(), re.M))
+        with open(h) as f:
+            found |= set(re.findall(r'^extern [^(\n]*?(\w+)(?:\[\w*\])?;',
+                                    f.read(), re.M))
+    same('the headers', found, exported())
+
+
+def renamed():
+    """{documented name: symbol} where they differ."""
+    with open(TOP + '/core/names.h', encoding='ascii') as f:
+        return dict(re.findall(r'^#define\s+(\w+)\s+(mailmill_\w+)$', f.read(),
+                               re.M))
+
+
+def test_the_manual_pages_describe_the_map(d):
+    said = set()
+    for page in glob.glob(TOP + '/man/*.3'):
+        with open(page, encoding='ascii') as f:
+            said |= set(re.findall(r'^\.(?:Nm|Fn|Va) (\w+)', f.read(),
+                                   re.M))
+    symbol = renamed()
+    missing = exported() - {symbol.get(n, n) for n in said}
+    assert not missing, f'in no .Nm, .Fn or .Va of man/*.3: {sorted(missing)}'
+
+
+def test_renamed_names_are_those_of_the_map(d):
+    symbols = renamed()
+    assert len(symbols) > 10, symbols
+    for name, symbol in symbols.items():
+        assert symbol == 'mailmill_' + name, symbol
+    same('core/names.h', set(symbols.values()),
+         {n for n in exported() if n.startswith('mailmill_event_')})
+    # libevent's, whichever there will be
+    bare = {n for n in exported() if n.startswith(('event_', 'ev_', 'uv_', 'g_'))}
+    assert not bare, bare
+
+
+def test_no_other_library_has_these_names(d):
+    ours = exported()
+    for package, files in OTHERS.items():
+        paths = [p for t in (unpack(package), Tree('', '/usr/lib', '/lib'))
+                 for at in t.libdirs for p in glob.glob(f'{at}/{files}') +
+                 glob.glob(f'{at}/*-linux-*/{files}') if p.endswith('.a')
+                 or '.so' in p]
+        theirs = set()
+        for p in paths:
+            theirs |= defined(p, *(['-g'] if p.endswith('.a') else ['-D']))
+        assert len(theirs) > 50, f'{package}: {len(theirs)} names in {paths}'
+        assert not ours & theirs, f'{package} has {sorted(ours & theirs)}'
+
+
+TESTS = [test_the_shared_library_exports_the_map,
+         test_the_archive_exports_the_map_and_prefixed_names,
+         test_the_headers_declare_the_map,
+         test_the_manual_pages_describe_the_map,
+         test_renamed_names_are_those_of_the_map,
+         test_no_other_library_has_these_names]

@@ -1,0 +1,100 @@
+"""Where libraries are: ours in a temporary DESTDIR, others on the machine or
+unpacked below build/."""
+import atexit
+import functools
+import os
+import re
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.abspath(HERE + '/../..')
+BUILD = os.path.abspath(os.environ.get('MAILMILL_BUILD', TOP + '/build'))
+SANITIZE = bool(os.environ.get('MAILMILL_SANITIZE'))
+WARN = ['-Wall', '-Wextra', '-pedantic', '-Werror']
+# where there is no root to install them: test/deps.sh
+PACKAGES = {'libevent': 'libevent-dev', 'libuv': 'libuv1-dev',
+            'glib-2.0': 'libglib2.0-dev'}
+
+
+class Skip(Exception):
+    pass
+
+
+def run(*args, **more):
+    p = subprocess.run(args, capture_output=True, text=True, **more)
+    assert p.returncode == 0, \
+        ' '.join(args) + '\n' + p.stdout[-3000:] + p.stderr[-3000:]
+    return p.stdout
+
+
+def make_status(*args):
+    flags = ['SANITIZE=1'] if SANITIZE else []
+    if BUILD.startswith(TOP + '/build/'):       # as check.sh built it
+        flags.append('WERROR=-Werror')
+    p = subprocess.run(['make', '-s', '-C', TOP, *flags, *args,
+                        f'B={os.path.relpath(BUILD, TOP)}'],
+                       capture_output=True, text=True)
+    return p.returncode, p.stdout + p.stderr
+
+
+def make(*args):
+    status, said = make_status(*args)
+    assert status == 0, ' '.join(args) + '\n' + said[-6000:]
+    return said
+
+
+class Tree:
+    """A folder that packages are installed in; '' is the machine's own."""
+
+    def __init__(self, root='', *libdirs):
+        self.root = root
+        self.libdirs = [root + d for d in libdirs]
+
+    def pkg_config(self, *args):
+        env = dict(os.environ)
+        if self.root:
+            env['PKG_CONFIG_SYSROOT_DIR'] = self.root
+            env['PKG_CONFIG_LIBDIR'] = ':'.join(
+                [d + '/pkgconfig' for d in self.libdirs] +
+                [self.root + '/usr/share/pkgconfig'])
+        return run('pkg-config', *args, env=env).split()
+
+
+def install_in(d, *settings):
+    make('install', f'DESTDIR={d}/root', *settings)
+    return Tree(f'{d}/root', '/usr/local/lib')
+
+
+@functools.cache
+def install():
+    """The one that all tests use."""
+    d = tempfile.TemporaryDirectory()
+    atexit.register(d.cleanup)
+    return install_in(d.name)
+
+
+def multiarch():
+    return run('cc', '-print-multiarch').strip()
+
+
+def unpack(package):
+    d = f'{TOP}/build/{package}'
+    run('sh', TOP + '/test/unpack.sh', d, package)
+    return Tree(d + '/root', f'/usr/lib/{multiarch()}', f'/lib/{multiarch()}')
+
+
+def other(name):
+    """The tree of another library, by its name in pkg-config."""
+    there = subprocess.run(['pkg-config', '--exists', name]).returncode == 0
+    return Tree() if there else unpack(PACKAGES[name])
+
+
+def exported():
+    """The names of the map."""
+    with open(TOP + '/proto/library/libmailmill.map', encoding='ascii') as f:
+        names = re.findall(r'^\s*([A-Za-z_]\w*);', f.read(), re.M)
+    assert len(names) > 50, names
+    double = {n for n in names if names.count(n) > 1}
+    assert not double, f'twice in the map: {double}'
+    return set(names)

@@ -1,0 +1,95 @@
+"""The version, the soname, and whether "make abidiff" tells a change."""
+import os
+import re
+import shutil
+import subprocess
+
+from tree import (BUILD, SANITIZE, TOP, Skip, install, install_in, make,
+                  make_status, multiarch, run)
+
+
+def test_versions_agree(d):
+    ours = install()
+    with open(TOP + '/core/version.h') as f:
+        major, minor = re.findall(r'VERSION_M\w+\t(\d+)$', f.read(), re.M)
+    version = ours.pkg_config('--modversion', 'mailmill')
+    assert version == [f'{major}.{minor}'], version
+    said = run(BUILD + '/mailmilld', '-V')
+    assert said.split()[1] == version[0], said
+
+
+def test_the_soname_is_the_file(d):
+    ours = install()
+    at = ours.libdirs[0]
+    assert os.readlink(at + '/libmailmill.so') == 'libmailmill.so.0'
+    elf = run('readelf', '-d', at + '/libmailmill.so.0')
+    assert re.search(r'SONAME.*\[libmailmill\.so\.0\]', elf), elf
+    assert 'TEXTREL' not in elf, elf
+    needed = set(re.findall(r'NEEDED.*\[(.*?)\.so', elf))
+    assert needed <= {'libc', 'libasan', 'libubsan'} | {
+        n for n in needed if n.startswith('ld-linux')}, needed
+
+
+def test_the_paths_of_debian(d):
+    """Folders of the user's choice; pkg-config finds them; uninstall too."""
+    arch = multiarch()
+    settings = ['PREFIX=/usr', f'LIBDIR=/usr/lib/{arch}',
+                'INCLUDEDIR=/usr/include/x']
+    ours = install_in(d, *settings)
+    ours.libdirs = [f'{ours.root}/usr/lib/{arch}']
+    for f in 'libmailmill.a', 'libmailmill.so', 'libmailmill.so.0':
+        assert os.path.isfile(f'{ours.libdirs[0]}/{f}'), f
+    flags = ours.pkg_config('--cflags', 'mailmill')
+    assert flags == [f'-I{ours.root}/usr/include/x'], flags
+    assert os.path.isfile(flags[0][2:] + '/mailmill/event.h')
+    make('uninstall', f'DESTDIR={ours.root}', *settings)
+    left = [n for _, _, names in os.walk(ours.root + '/usr') for n in names]
+    assert not left, left
+
+
+def changed_library(d):
+    """The library of a tree in which an exported function is gone, one has
+    another result, and a struct that users allocate has grown, as has
+    one that they do not see."""
+    tree = f'{d}/tree'
+    for part in 'core', 'proto':
+        shutil.copytree(f'{TOP}/{part}', f'{tree}/{part}', symlinks=True)
+    os.mkdir(tree + '/test')
+    for f in 'Makefile', 'test/deps.sh':
+        shutil.copy(f'{TOP}/{f}', f'{tree}/{f}')
+    for path, old, new in (
+            ('proto/library/libmailmill.map', '\tmailmill_version;\n', ''),
+            ('core/version.h', 'int mailmill_version_number',
+             'long mailmill_version_number'),
+            ('core/util/version.c', 'int\nmailmill_version_number',
+             'long\nmailmill_version_number'),
+            ('proto/esmtp_host.h', 'struct esmtp_host {\n',
+             'struct esmtp_host {\n\tlong grown;\n'),
+            ('proto/server/esmtp_int.h', 'struct _message_construct {\n',
+             'struct _message_construct {\n\tlong hidden;\n')):
+        with open(f'{tree}/{path}', 'r+') as f:
+            text = f.read()
+            assert old in text, (path, old)
+            f.seek(0)
+            f.truncate()
+            f.write(text.replace(old, new))
+    run('make', '-s', '-j2', '-C', tree, 'B=build', 'CFLAGS=-g',
+        'build/libmailmill.so.0')
+    return tree + '/build/libmailmill.so.0'
+
+
+def test_abidiff_tells_a_change(d):
+    if SANITIZE:
+        raise Skip('ASan adds symbols of its own')
+    status, said = make_status('abidiff', f'OLD={BUILD}/libmailmill.so.0')
+    assert status == 0 and 'grown' not in said, said
+    status, said = make_status('abidiff', f'OLD={changed_library(d)}')
+    assert status != 0, said
+    for what in 'mailmill_version(', 'mailmill_version_number(', 'grown':
+        assert what in said, f'{what} is not in:\n{said}'
+    # what programs cannot see of a struct is no part of the interface
+    assert 'hidden' not in said, said
+
+
+TESTS = [test_versions_agree, test_the_soname_is_the_file,
+         test_the_paths_of_debian, test_abidiff_tells_a_change]
