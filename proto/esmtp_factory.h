@@ -101,6 +101,15 @@ typedef struct _accept_construct {
 	ec_sockaddr		 remote_addr;
 } accept_construct;
 
+/* The address by the names that it had before. */
+#if defined(EC_COMPAT_2_2_SOURCE) || defined(EC_COMPAT_2_1_SOURCE)
+#define remote_address		remote_addr.sa
+#define remote_address_in	remote_addr.sin
+#define remote_address_in6	remote_addr.sin6
+#define remote_address_un	remote_addr.unixaddr
+#define remote_address_union	remote_addr
+#endif
+
 /* The octets that a host has to allocate whose clients all have internet
  * addresses.  Neither it nor its modules use remote_addr.unixaddr then, or copy
  * the struct. */
