@@ -3,22 +3,72 @@
 #include "core/loop/registry.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct registry_entry *first;	/* in the order of their creation */
+static bool is_watching;		/* for fork(2) */
 
-void
+/* No thread changes a queue while it is copied: in the child there is only the
+ * thread that has called fork(2). */
+static void
+before_fork(void)
+{
+	struct registry_entry *r;
+
+	pthread_mutex_lock(&lock);
+	for (r = first; r != NULL; r = r->next)
+		pthread_mutex_lock(&r->postq->lock);
+}
+
+static void
+after_fork(void)
+{
+	struct registry_entry *r;
+
+	for (r = first; r != NULL; r = r->next)
+		pthread_mutex_unlock(&r->postq->lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* The schedulers of threads that the child does not have run no more. */
+static void
+in_child(void)
+{
+	struct registry_entry *r, *own = NULL;
+
+	after_fork();
+	for (r = first; r != NULL; r = r->next) {
+		pollset_renew(r->pollset, postq_renew(r->postq));
+		if (pthread_equal(r->thread, pthread_self()))
+			own = r;
+	}
+	if ((first = own) != NULL)
+		own->next = NULL;
+}
+
+int
 registry_add(struct registry_entry *r)
 {
 	struct registry_entry **rp;
+	int error = 0;
 
 	pthread_mutex_lock(&lock);
-	for (rp = &first; *rp != NULL; rp = &(*rp)->next)
-		continue;
-	r->next = NULL;
-	*rp = r;
+	if (!is_watching)
+		error = pthread_atfork(before_fork, after_fork, in_child);
+	if (error == 0) {
+		is_watching = true;
+		for (rp = &first; *rp != NULL; rp = &(*rp)->next)
+			continue;
+		r->next = NULL;
+		*rp = r;
+	}
 	pthread_mutex_unlock(&lock);
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
 }
 
 void

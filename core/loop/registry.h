@@ -1,7 +1,13 @@
-/* The schedulers of the process, for threads that have none.
+/* The schedulers of the process, for threads that have none, and for fork(2).
  * Owns: the list of them, and its lock, which keeps a scheduler from being
  * destroyed while another thread posts to it.
- * Knows nothing of what a scheduler does. */
+ * Knows nothing of what a scheduler does.
+ *
+ * A child that is forked off has copies of the descriptors, and behind them are
+ * the parent's epoll set and eventfd: the parent would not be told any more of
+ * what the child takes out of the set, and would not be woken when the child
+ * reads what was meant for it.  So in the child, before fork(2) returns, each
+ * scheduler gets its own. */
 
 #ifndef CORE_LOOP_REGISTRY_H
 #define CORE_LOOP_REGISTRY_H
@@ -9,6 +15,7 @@
 #include <pthread.h>
 
 #include "core/event.h"
+#include "core/loop/pollset.h"
 #include "core/loop/postq.h"
 
 /* A scheduler's entry. */
@@ -16,11 +23,13 @@ struct registry_entry {
 	struct registry_entry	*next;
 	pthread_t		 thread;
 	struct postq		*postq;
+	struct pollset		*pollset;
 };
 
 /* registry_add(r), registry_remove(r): ${r} is the scheduler's memory.  After
- * the removal nothing more arrives in its queue. */
-void registry_add(struct registry_entry *r);
+ * the removal nothing more arrives in its queue.  Return 0, or -1 with errno
+ * ENOMEM. */
+int registry_add(struct registry_entry *r);
 void registry_remove(struct registry_entry *r);
 
 /* registry_arrive(e, mask, otherwise): From any thread: have ${e}, which is not

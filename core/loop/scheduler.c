@@ -279,17 +279,15 @@ scheduler_create(const struct scheduler_backend *backend)
 	if (pollset_init(&s->pollset, s->postq.wake_fd,
 	    s->backend.has_epoll) == -1)
 		goto err2;
-	s->forked = (struct forked){ .pollset = &s->pollset,
-		.postq = &s->postq };
-	if (forked_watch(&s->forked) == -1)
-		goto err3;
 	if (s->backend.now == NULL)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
-	scheduler_of_thread = s;
 	s->entry.thread = pthread_self();
 	s->entry.postq = &s->postq;
-	registry_add(&s->entry);
+	s->entry.pollset = &s->pollset;
+	if (registry_add(&s->entry) == -1)
+		goto err3;
+	scheduler_of_thread = s;
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == NULL)
 		__atomic_store_n(&process_scheduler, s, __ATOMIC_RELEASE);
 	return s;
@@ -322,7 +320,6 @@ scheduler_destroy(struct scheduler *s)
 		scheduler_of_thread = NULL;
 	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == s)
 		__atomic_store_n(&process_scheduler, NULL, __ATOMIC_RELEASE);
-	forked_unwatch(&s->forked);
 	timers_free(&s->timers);
 	pollset_free(&s->pollset);
 	postq_free(&s->postq);

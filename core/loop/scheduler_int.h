@@ -19,7 +19,6 @@
 #include <stdbool.h>
 
 #include "core/loop/clock.h"
-#include "core/loop/forked.h"
 #include "core/loop/pollset.h"
 #include "core/loop/postq.h"
 #include "core/loop/registry.h"
@@ -43,7 +42,6 @@ struct scheduler {
 	struct pollset		 pollset;
 	struct timers		 timers;
 	struct postq		 postq;
-	struct forked		 forked;
 	Event			**all;
 	size_t			 nall;
 	size_t			 all_size;

@@ -98,8 +98,11 @@ in_child(int (*f)(void))
 	pid_t pid = fork();
 
 	cr_assert_neq(pid, -1);
-	if (pid == 0)
+	if (pid == 0) {
+		/* one that waits for ever must not be left behind */
+		alarm(30);
 		_exit(f());
+	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	return status;
 }
@@ -214,6 +217,31 @@ Test(forked, a_thread_may_post_meanwhile)
 	__atomic_store_n(&is_stopping, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	cr_assert_geq(scheduler_pass(sched, 0), 0);
+	end();
+}
+
+static void *
+schedule(void *e)
+{
+	while (!__atomic_load_n(&is_stopping, __ATOMIC_RELAXED))
+		(void)schedule_event_and_dispatch(e, E_ASYNC);
+	return NULL;
+}
+
+/* It holds the lock of the list of schedulers for most of the time. */
+Test(forked, a_thread_may_have_an_event_scheduled_meanwhile, .timeout = 60)
+{
+	pthread_t thread;
+	Event *e;
+	int i;
+
+	start();
+	e = build_fd_event(-1, E_ASYNC, E_AGGRESSIVE_NONE, on_ready, NULL);
+	cr_assert_eq(pthread_create(&thread, NULL, schedule, e), 0);
+	for (i = 0; i < 200; i++)
+		cr_assert_eq(in_child(close_all), 0);
+	__atomic_store_n(&is_stopping, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
 	end();
 }
 
