@@ -130,7 +130,7 @@ $(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/liben
 $(B)/stepped/mailmilld: LDLIBS += -lpam
 $(B)/stepped/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,time \
 	  clock_gettime gettimeofday)
-$(B)/stepped/mailmilld: $(call test_obj,stepped) $(call obj,$(D_SRC)) $(B)/libmailmill.a $(B)/libcore.a $(B)/libtls.a
+$(B)/stepped/mailmilld: $(call test_obj,stepped) $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:

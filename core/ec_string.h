@@ -59,7 +59,8 @@ string *stringprintf(string *str, const char *format, ...)
 /* event_io_write_string(e, str, state): Write all of ${str}, as
  * event_io_write() does; but after PENDING go on with event_io_write_string()
  * and the same ${str}, which must not change until then: nothing is copied. */
-int event_io_write_string(Event *e, string *str, event_io_state *state);
+int mailmill_event_io_write_string(Event *e, string *str,
+    event_io_state *state);
 
 MAILMILL_END
 

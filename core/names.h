@@ -18,6 +18,7 @@
 #define event_io_retry		mailmill_event_io_retry
 #define event_io_state_clean	mailmill_event_io_state_clean
 #define event_io_write		mailmill_event_io_write
+#define event_io_write_string	mailmill_event_io_write_string
 #define event_pending		mailmill_event_pending
 #define event_plain_opset	mailmill_event_plain_opset
 #define event_post_dup		mailmill_event_post_dup
