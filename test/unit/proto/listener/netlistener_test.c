@@ -18,6 +18,7 @@
 #include "core/ec_malloc.h"
 #include "core/lim.h"
 #include "core/scheduler.h"
+#include "test/lib/simspool.h"
 
 #define HERE	"127.0.0.1:0"
 
@@ -403,7 +404,7 @@ static const struct esmtp_host_ops host_ops = { .report = report,
 static char scratch[LIM_SCRATCH], output[LIM_OUTPUT];
 static struct esmtp_host host = { .ops = &host_ops, .scratch = scratch,
 	.scratch_octets = sizeof(scratch), .output = output,
-	.output_octets = sizeof(output) };
+	.output_octets = sizeof(output), .spool = &simspool_ops };
 
 /* What the pages say of a listener's code: keep the state, change the callback,
  * call it. */
