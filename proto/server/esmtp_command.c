@@ -141,6 +141,21 @@ note_refused_body(struct esmtp_step *st, const struct esmtp_verb *v)
 		st->mc->is_body_refused = 1;
 }
 
+/* What is answered from here on: a verb with its argument, which begins at
+ * ${arg}, or the whole line if it is none.  Passwords are not for the log. */
+static void
+note_line(struct esmtp_step *st, const struct esmtp_verb *v,
+    const struct esmtp_extension *e, const char *line, size_t len, size_t arg)
+{
+	if (v == NULL && e == NULL) {
+		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
+		return;
+	}
+	esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
+	    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
+	st->mc->verb = v;
+}
+
 enum esmtp_want
 esmtp_command(struct esmtp_step *st, const char *line, size_t len,
     bool has_more)
@@ -163,15 +178,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	v = esmtp_verb_find(line, n);
 	if (v == NULL)
 		e = esmtp_extension_find(line, n);
-	/* passwords are not for the log */
-	if (v == NULL && e == NULL)
-		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
-	else
-		esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
-		    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
-	if (v != NULL || e != NULL)
-		st->mc->verb = v;
-
+	note_line(st, v, e, line, len, arg);
 	if (v == NULL && e == NULL && st->mc->is_body_refused)
 		id = RPL_BODY_REFUSED;
 	else if (v == NULL && e == NULL && esmtp_is_foreign(line, len))
