@@ -3,8 +3,10 @@
  * Knows nothing of how a batch is written: core/maildir/deliver.c does.
  *
  * The pace: a job that comes when the agent is idle is done at once.  Under load
- * jobs gather for GATHER_MS after the last batch, or until a batch is full, so
- * that many of them share one flush of the disk. */
+ * jobs gather after a batch for twice the time that it took, or until the next
+ * batch is full, so that many of them share one flush of the disk.  The flush
+ * writes also what the workers have to write: too many of them slow down the
+ * commits. */
 
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +24,8 @@
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
-#define GATHER_MS	20	/* between batches that are not full */
+#define GATHER_MIN_MS	20	/* between batches that are not full */
+#define GATHER_MAX_MS	100
 #define FLUSH_MS	15	/* renames wait for another batch's flush */
 #define LAST_WORDS_MS	2000	/* for the queue to take the last results */
 
@@ -32,6 +35,7 @@ struct role_state {
 	struct deliver	*deliver;	/* of that queue */
 	Event		*timer;
 	uint64_t	 ran_ms;	/* end of the last batch */
+	uint64_t	 took_ms;	/* by that batch */
 	uint64_t	 due_ms;	/* when the timer is set; 0: it is not */
 };
 
@@ -120,6 +124,7 @@ static void
 on_timer(void *closure)
 {
 	struct role_state *s = closure;
+	uint64_t start = monotonic_ms();
 
 	s->timer = NULL;
 	s->due_ms = 0;
@@ -135,8 +140,19 @@ on_timer(void *closure)
 	else
 		deliver_flush(s->deliver);
 	s->ran_ms = monotonic_ms();
+	s->took_ms = s->ran_ms - start;
 	set_timer(s);
 	exit_if_done(s);
+}
+
+static uint64_t
+gather_ms(const struct role_state *s)
+{
+	uint64_t ms = 2 * s->took_ms;
+
+	if (ms < GATHER_MIN_MS)
+		return GATHER_MIN_MS;
+	return ms < GATHER_MAX_MS ? ms : GATHER_MAX_MS;
 }
 
 /* When there is something to do next */
@@ -148,7 +164,7 @@ next_due(const struct role_state *s)
 	if (n >= JOBS_AT_ONCE || (n > 0 && s->child->is_draining))
 		return 1;
 	if (n > 0)
-		return s->ran_ms + GATHER_MS;
+		return s->ran_ms + gather_ms(s);
 	return deliver_unflushed(s->deliver) > 0 ? s->ran_ms + FLUSH_MS : 0;
 }
 
