@@ -16,14 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/process/passed.h"
 #include "core/util/fileio.h"
 
 #define WIRE_ALIGN	8	/* base and entries start at multiples of this */
-/* The most descriptors that a peer can send with one packet (SCM_MAX_FD).
- * There is room for all of them, so that this process closes those that do not
- * belong there.  If there was no room, the kernel would close them, and would
- * wait for a socket that lingers. */
-#define WIRE_FDS_MAX	253
 
 struct wire_head {
 	uint32_t	type;
@@ -297,34 +293,6 @@ channel_send(struct channel *c, unsigned int type, const void *base,
 	return keep(c, iov, 4, fd);
 }
 
-/* Take the descriptors that came with the packet: *fd_r is the first, the
- * others are closed.  Return how many came. */
-static unsigned int
-take_fds(struct msghdr *mh, int *fd_r)
-{
-	struct cmsghdr *cm;
-	unsigned int nfds = 0;
-	size_t i, n;
-	int fd;
-
-	*fd_r = -1;
-	for (cm = CMSG_FIRSTHDR(mh); cm != NULL; cm = CMSG_NXTHDR(mh, cm)) {
-		if (cm->cmsg_level != SOL_SOCKET ||
-		    cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int),
-			    sizeof(int));
-			if (nfds++ == 0)
-				*fd_r = fd;
-			else
-				(void)fileio_close_passed(fd);
-		}
-	}
-	return nfds;
-}
-
 /* Check a packet of ${len} octets against its row and point *msg_r into it. */
 static int
 parse_packet(const struct channel *c, size_t len, struct channel_msg *msg_r)
@@ -360,10 +328,7 @@ peer_is_gone(int e)
 int
 channel_recv(struct channel *c, struct channel_msg *msg_r)
 {
-	union {
-		struct cmsghdr	align;
-		char		buf[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
-	} control;
+	union passed_control control;
 	struct iovec iov = { .iov_base = c->packet, .iov_len = c->packet_max };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.buf,
@@ -383,7 +348,7 @@ channel_recv(struct channel *c, struct channel_msg *msg_r)
 		return peer_is_gone(errno) ? 0 : -1;
 	c->packet_len = (size_t)len;
 
-	nfds = take_fds(&mh, &fd);
+	nfds = passed_take(&mh, &fd);
 	if (len == 0 && nfds == 0)
 		return 0;
 	if ((mh.msg_flags & MSG_TRUNC) != 0 ||

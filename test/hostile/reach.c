@@ -106,6 +106,60 @@ trick_logshut(uint64_t, unsigned int)
 	return true;
 }
 
+/* Is it the connection of a client? */
+static bool
+is_client(int fd)
+{
+	int domain;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    domain == AF_INET;
+}
+
+/* Send it with an empty record.  This process has it no longer then. */
+static bool
+send_along(int fd)
+{
+	union {
+		struct cmsghdr	head;
+		char		buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr mh = { .msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf) };
+	bool is_sent;
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	is_sent = sendmsg(hostile.child->log_fd, &mh, MSG_DONTWAIT) == 0;
+	close(fd);
+	return is_sent;
+}
+
+bool
+trick_loglinger(uint64_t arg, unsigned int)
+{
+	static char octets[65536];
+	const struct linger l = { .l_onoff = 1, .l_linger = (int)arg };
+	uint64_t n = 0;
+	int fd;
+
+	for (fd = 0; fd < FDS; fd++) {
+		if (!is_client(fd))
+			continue;
+		while (send(fd, octets, sizeof(octets), MSG_NOSIGNAL |
+		    MSG_DONTWAIT) > 0)
+			continue;
+		if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0 &&
+		    send_along(fd))
+			n++;
+	}
+	hostile_say("lingering", n);
+	return true;
+}
+
 bool
 trick_logflood(uint64_t arg, unsigned int turn)
 {

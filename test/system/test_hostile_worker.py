@@ -266,6 +266,26 @@ def test_a_worker_that_floods_the_log(d):
                 wait_for('its line', lambda: f' id={id} ' in s.log())
 
 
+def test_a_worker_that_sends_connections_to_the_log(d):
+    """Whoever takes its records closes them, and must not wait for that."""
+    with Hostile(d, workers=2) as s:
+        # they read nothing, so what is written to them lingers
+        held = [Client(s.port) for _ in range(4)]
+        at = len(s.log())
+        s.play('worker 1', 'loglinger', 600)
+        found = re.compile(r'event=trick-found what=lingering n=(\d+)')
+        assert int(found.search(s.log(), at)[1]) > 0
+        s.serves()
+        wait_for('lines of others', lambda: re.search(
+            r'mailmilld/worker-2\[\d+\] .*event=accepted ', s.log()[at:]) or
+            s.serves())
+        # the master takes what is left at the end
+        s.play('worker 2', 'loglinger', 600)
+        s.stop()
+        for c in held:
+            c.close()
+
+
 def test_a_worker_that_reaches_for_other_processes(d):
     need_sandbox()
     with Hostile(d) as s:

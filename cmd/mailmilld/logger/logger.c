@@ -24,6 +24,7 @@
 #include "core/loop/watch.h"
 #include "core/process/log_record.h"
 #include "core/process/log_relay.h"
+#include "core/process/passed.h"
 #include "core/util/monotonic.h"
 
 #define RETRY_MS	5	/* while the log takes lines, but not all */
@@ -66,7 +67,7 @@ writer_end(struct writer *w)
 	relay_end(&w->relay);
 	(void)chanev_send(l->child->master, M_WRITER_END, &end, NULL, 0, -1);
 	TAILQ_REMOVE(&l->writers, w, link);
-	close(w->fd);
+	passed_close(w->fd);
 	free(w);
 	if (l->child->is_draining && TAILQ_EMPTY(&l->writers))
 		child_exit(l->child);
@@ -95,7 +96,8 @@ take(struct writer *w, const char *rec, size_t len)
  * *is_end_r, no record comes any more, since the process has closed its end or
  * has shut it down; then all that it sent has been read.
  * recv(2) returns 0 for such a record and for the end.  But a record has the
- * credentials of its sender (SO_PASSCRED), which are cut off here. */
+ * credentials of its sender, which are cut off here: the master has set
+ * SO_PASSCRED. */
 static ssize_t
 look(const struct writer *w, char *rec, size_t max, bool *is_end_r)
 {
@@ -110,7 +112,7 @@ look(const struct writer *w, char *rec, size_t max, bool *is_end_r)
 		*is_end_r = n == 0 && (mh.msg_flags & MSG_CTRUNC) == 0;
 		if (n != 0 || *is_end_r || i == EMPTY_MAX)
 			return n;
-		(void)recv(w->fd, NULL, 0, MSG_DONTWAIT);
+		(void)passed_discard(w->fd);
 	}
 }
 
@@ -155,7 +157,7 @@ go_on(struct logger *l)
 	after_cancel(&l->retry);
 	TAILQ_FOREACH(w, &l->writers, link) {
 		if (w->is_taken)
-			(void)recv(w->fd, NULL, 0, MSG_DONTWAIT);
+			(void)passed_discard(w->fd);
 		if (w->is_held)
 			schedule_event_and_dispatch(w->event, E_READ);
 		w->is_taken = w->is_held = false;
@@ -234,7 +236,6 @@ on_writer(void *closure, struct channel_msg *msg)
 	struct msg_writer mw;
 	struct writer *w;
 	char name[LIM_NAME];
-	int on = 1;
 
 	memcpy(&mw, msg->base, sizeof(mw));
 	if (msg->fd == -1 || mw.role >= NROLES ||
@@ -250,8 +251,7 @@ on_writer(void *closure, struct channel_msg *msg)
 	w->logger = l;
 	w->instance = mw.instance;
 	w->fd = msg->fd;
-	if (setsockopt(w->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ==
-	    -1 || (w->event = watch_fd(w->fd, E_READ, on_record, w)) == NULL) {
+	if ((w->event = watch_fd(w->fd, E_READ, on_record, w)) == NULL) {
 		log_err("log-writer", "role=%s slot=%u", role_name(mw.role),
 		    mw.slot);
 		free(w);

@@ -1,6 +1,7 @@
 /* The sockets on which the children send their lines to the logger.  The master
  * makes one for each child, gives the child one end and the logger the other,
- * and says whose it is.  It neither sends nor reads there.
+ * and says whose it is.  It neither sends nor reads there, but for what is left
+ * when it closes the last end.
  * Owns: a duplicate of each of the logger's ends.  When the logger dies, lines
  * wait in the sockets, and the next logger gets them, also those of processes
  * that have died meanwhile. */
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
+#include "core/process/passed.h"
 #include "core/util/fileio.h"
 
 #define ROOM_OCTETS	(1 << 20)	/* what a child may send meanwhile: a second's
@@ -33,7 +35,7 @@ static void
 forget(struct master *m, struct log_link *ll)
 {
 	TAILQ_REMOVE(&m->log_links, ll, link);
-	close(ll->fd);
+	passed_close(ll->fd);
 	free(ll);
 }
 
@@ -94,7 +96,7 @@ log_link_open(struct master *m, const struct proc *p,
 {
 	struct proc *logger = find_logger(m);
 	struct log_link *ll;
-	int fds[2], room = ROOM_OCTETS;
+	int fds[2], room = ROOM_OCTETS, on = 1;
 
 	bound_left(m);
 	if ((ll = calloc(1, sizeof(*ll))) == NULL)
@@ -104,6 +106,8 @@ log_link_open(struct master *m, const struct proc *p,
 		return -1;
 	}
 	(void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	/* the logger tells an empty record from the end by it: before the first */
+	(void)setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	ll->fd = fds[0];
 	ll->who = (struct msg_writer){ .instance = p->instance,
 		.role = p->role, .slot = p->slot, .pid = (uint32_t)p->pid,
