@@ -27,13 +27,17 @@ MAILMILL_BEGIN
 
 /* phases, in the order they happen */
 enum validate_phase {
+	VALIDATE_PHASE_ACCEPT,		/* before a PROXY header and TLS */
 	VALIDATE_PHASE_CONNECT,
 	VALIDATE_PHASE_EHLO,
 	VALIDATE_PHASE_AUTH,
 	VALIDATE_PHASE_MAILFROM,
 	VALIDATE_PHASE_RCPTTO,
-	VALIDATE_PHASE_DATA,		/* at DATA, before 354 */
+	VALIDATE_PHASE_RCPTTO_LIST,	/* after it, the recipient is in the list */
+	VALIDATE_PHASE_RCPTTO_LIST_FINAL, /* at DATA, the list is complete */
+	VALIDATE_PHASE_DATA,		/* behind that, before 354 */
 	VALIDATE_PHASE_DATA_SPOOL,	/* message complete, before the commit */
+	VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT, /* behind that, for each recipient */
 	VALIDATE_NPHASES
 };
 
@@ -41,8 +45,13 @@ typedef struct validate_context validate_context;
 
 /* A callback.  ${str} is the phase's text: the argument of EHLO, the login of
  * AUTH, else NULL.  ${addr} is the sender of MAILFROM, the recipient of RCPTTO,
- * else NULL.  Neither may be kept.  ${ac} is the connection; whatever a module
- * needs to know of it, ${vctx} answers.
+ * RCPTTO_LIST and DATA_SPOOL_EACH_RCPT, else NULL.  Neither may be kept.  ${ac}
+ * is the connection; whatever a module needs to know of it, ${vctx} answers.
+ * In ACCEPT that is the address of the connection, behind a proxy the proxy's;
+ * who is refused there gets no words where TLS or a PROXY header comes first.
+ * Refused in RCPTTO_LIST is the recipient, which is taken out of the list
+ * again; in DATA_SPOOL_EACH_RCPT the message, for there is one reply to all of
+ * it.
  * Before it returns VALIDATE_AGAIN it has arranged that somebody dispatches
  * E_ASYNC to ac->event.  It may be called again for other reasons before that,
  * and then returns VALIDATE_AGAIN again. */
@@ -152,8 +161,9 @@ void validate_context_delete(validate_context *vctx, int which,
 
 /* --- changing the recipients ---------------------------------------------- */
 
-/* The recipients of the message, for DATA and DATA_SPOOL, by their positions
- * from 0.
+/* The recipients of the message, for RCPTTO_LIST and the phases behind it, by
+ * their positions from 0.  One that is added in DATA_SPOOL_EACH_RCPT is not asked
+ * about.
  * iterate: point *addr at recipient number ${pos}, valid until one is added or
  * removed, or set it to NULL if there are not so many; return the next
  * position, or -1 if there is none behind it:

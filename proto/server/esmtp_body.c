@@ -88,6 +88,19 @@ begin_message(struct esmtp_step *st)
 	return RPL_DATA;
 }
 
+/* What modules say before the message comes. */
+static enum esmtp_want
+phases_before(struct esmtp_step *st)
+{
+	enum esmtp_want w = esmtp_phase_in(st, ES_RCPT_LIST_END,
+	    VALIDATE_PHASE_RCPTTO_LIST_FINAL, NULL);
+
+	/* a module may have taken all recipients away */
+	if (w == W_GO && st->mc->txn->rcpts.n > 0)
+		w = esmtp_phase_in(st, ES_DATA, VALIDATE_PHASE_DATA, NULL);
+	return w;
+}
+
 enum esmtp_want
 esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 {
@@ -97,14 +110,11 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 	enum esmtp_reply_id id = RPL_NO_RCPT;
 	enum esmtp_want w;
 
-	if (t->rcpts.n > 0) {
-		w = esmtp_phase(st, VALIDATE_PHASE_DATA, NULL, NULL);
-		if (w != W_GO)
-			return w == W_REFUSED ? W_GO : w;
-		if (t->rcpts.n > 0)
-			id = begin_message(st);
-	}
-	esmtp_set_state(mc, ES_DATA);
+	if (t->rcpts.n > 0 && (w = phases_before(st)) != W_GO)
+		return w == W_REFUSED ? W_GO : w;
+	if (t->rcpts.n > 0)
+		id = begin_message(st);
+	esmtp_enter(mc, ES_DATA);
 	esmtp_reply(st, id);
 	if (id == RPL_DATA) {
 		t->is_in_body = 1;
@@ -187,8 +197,60 @@ commit(struct esmtp_step *st)
 	return result;
 }
 
-/* The whole message is here: the last phase, then the commit.  Called again
- * when the phase was suspended. */
+/* The next recipient to ask about.  Return its text, which is kept until
+ * end_rcpt(), or NULL: there is no memory. */
+static char *
+next_rcpt(struct esmtp_txn *t)
+{
+	struct esmtp_each *each = &t->each;
+
+	/* a phase that was suspended goes on */
+	if (each->rcpt == NULL) {
+		each->is_gone = false;
+		each->rcpt = strdup(esmtp_rcpts_get(&t->rcpts, each->at));
+	}
+	return each->rcpt;
+}
+
+static void
+end_rcpt(struct esmtp_each *each)
+{
+	free(each->rcpt);
+	each->rcpt = NULL;
+	if (!each->is_gone)
+		each->at++;
+}
+
+/* The phase for each recipient that there is when it begins. */
+static enum esmtp_want
+each_rcpt(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	struct mailaddr addr;
+	enum esmtp_want w;
+	char *rcpt;
+
+	if (!esmtp_phase_is_wanted(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
+		return W_GO;
+	if (!esmtp_is_suspended(st->mc, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
+		t->each = (struct esmtp_each){ .end = t->rcpts.n };
+	while (t->each.at < t->each.end) {
+		if ((rcpt = next_rcpt(t)) == NULL) {
+			esmtp_reply(st, RPL_NOMEM);
+			return W_REFUSED;
+		}
+		mailaddr_split(rcpt, &addr);
+		w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT, NULL,
+		    &addr);
+		if (w != W_GO)
+			return w;
+		end_rcpt(&t->each);
+	}
+	return W_GO;
+}
+
+/* The whole message is here: the last phases, then the commit.  Called again
+ * when one of them was suspended. */
 enum esmtp_want
 esmtp_body_finish(struct esmtp_step *st)
 {
@@ -198,6 +260,8 @@ esmtp_body_finish(struct esmtp_step *st)
 
 	esmtp_answering_last(st);
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
+	if (w == W_GO)
+		w = each_rcpt(st);
 	if (w == W_WAIT)
 		return w;
 	if (w == W_REFUSED || mc->is_dropped) {

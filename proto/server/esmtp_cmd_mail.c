@@ -103,13 +103,11 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 		id = RPL_NULL_SENDER;
 	if (id == RPL_OK && st->ac->host->is_held)
 		id = RPL_HELD;
+	esmtp_enter(mc, ES_MAIL_REPLY);
 	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_MAILFROM, NULL, &p.addr);
-	if (w == W_WAIT)
-		return w;
-	esmtp_set_state(mc, ES_MAIL_REPLY);
-	if (w == W_REFUSED)
-		return W_GO;
+	if (w != W_GO)
+		return w == W_REFUSED ? W_GO : w;
 	if (id == RPL_OK)
 		id = begin(st, &p);
 	esmtp_reply(st, id);
@@ -139,8 +137,26 @@ add_rcpt(message_construct *mc, const char *text)
 	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
 	if (added == -1)
 		return RPL_NOMEM;
+	mc->txn->is_rcpt_new = added == 1;
 	mc->nrcpts += (unsigned int)added;
 	return RPL_RCPT_OK;
+}
+
+/* The recipient is in the list now: modules may look at it, and change it.  If
+ * they refuse the recipient, it was not added. */
+static enum esmtp_want
+list_phase(struct esmtp_step *st, const struct path_arg *p)
+{
+	message_construct *mc = st->mc;
+	enum esmtp_want w = esmtp_phase_in(st, ES_RCPT_LIST,
+	    VALIDATE_PHASE_RCPTTO_LIST, &p->addr);
+
+	if (w == W_REFUSED && mc->txn->is_rcpt_new &&
+	    esmtp_rcpts_remove(&mc->txn->rcpts, p->text) != -1)
+		mc->nrcpts--;
+	if (w != W_WAIT)
+		esmtp_enter(mc, ES_RCPT_REPLY);
+	return w;
 }
 
 enum esmtp_want
@@ -149,17 +165,20 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	struct path_arg p = { .keyword = "TO:", .bad = RPL_BAD_RCPT,
 	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };
 	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
+	message_construct *mc = st->mc;
 	enum esmtp_want w = W_GO;
 
+	esmtp_enter(mc, ES_RCPT_REPLY);
 	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
-	if (w == W_WAIT)
-		return w;
-	esmtp_set_state(st->mc, ES_RCPT_REPLY);
-	if (w == W_REFUSED)
-		return W_GO;
-	if (id == RPL_OK)
-		id = add_rcpt(st->mc, p.text);
+	if (w == W_GO && id == RPL_OK) {
+		id = esmtp_is_suspended(mc, VALIDATE_PHASE_RCPTTO_LIST) ?
+		    RPL_RCPT_OK : add_rcpt(mc, p.text);
+		if (id == RPL_RCPT_OK)
+			w = list_phase(st, &p);
+	}
+	if (w != W_GO)
+		return w == W_REFUSED ? W_GO : w;
 	esmtp_reply(st, id);
 	return W_GO;
 }

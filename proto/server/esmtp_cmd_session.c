@@ -63,6 +63,7 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 		esmtp_reply(st, RPL_NOMEM);
 		return W_GO;
 	}
+	esmtp_enter(mc, ES_EHLO_REPLY);
 	w = esmtp_phase(st, VALIDATE_PHASE_EHLO, name, NULL);
 	if (w != W_GO) {
 		free(name);
@@ -73,7 +74,6 @@ hello(struct esmtp_step *st, const char *arg, size_t len, bool is_esmtp)
 	free(mc->helo);
 	mc->helo = name;
 	mc->is_esmtp = is_esmtp;
-	esmtp_set_state(mc, ES_EHLO_REPLY);
 	if (is_esmtp)
 		reply_ehlo(st);
 	else

@@ -83,6 +83,29 @@ go_on(struct esmtp_step *st)
 	return W_CLOSE;
 }
 
+/* Before all else, of whoever has connected.  A client that expects TLS, and a
+ * proxy, would not understand a reply. */
+static enum esmtp_want
+accept_phase(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	const struct esmtp_options *o = st->ac->options;
+	enum esmtp_want w;
+
+	if (mc->suspended != 0 && esmtp_is_waiting(mc))
+		return W_WAIT;
+	w = esmtp_phase(st, VALIDATE_PHASE_ACCEPT, NULL, NULL);
+	if (w == W_GO)
+		esmtp_wait_for(st, WAIT_PROXY);
+	if (w != W_REFUSED)
+		return w;
+	esmtp_set_state(mc, ES_DENIED);
+	if (!o->use_ssl && !o->proxy_protocol)
+		return mc->is_closing ? W_CLOSE : W_READ;
+	st->out_len = 0;
+	return W_CLOSE;
+}
+
 /* The connect phase, then the banner.  Input that came before it is read after
  * it: too early, but harmless, since nothing but EHLO is served then. */
 static enum esmtp_want
@@ -101,6 +124,8 @@ start(struct esmtp_step *st)
 		if (mc->is_dropped)
 			return W_CLOSE;
 	}
+	if (mc->wait == WAIT_ACCEPT && (w = accept_phase(st)) != W_GO)
+		return w;
 	if (mc->wait != WAIT_POLICY) {
 		if ((w = set_up(st)) != W_GO)
 			return w;
@@ -156,7 +181,7 @@ note_answer(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	if (mc->wait == WAIT_POLICY)
+	if (mc->wait == WAIT_POLICY || mc->wait == WAIT_ACCEPT)
 		st->ac->is_async_done = 1;
 	if (mc->out != NULL && st->ac->is_async_done)
 		mc->wait_since = mc->idle_since = st->now;

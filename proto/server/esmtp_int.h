@@ -78,9 +78,18 @@ struct esmtp_rcpts {
 	size_t		*held;		/* the host's sum of what is allocated */
 };
 
+/* How far the phase for each recipient has come.  Its modules may change the
+ * list. */
+struct esmtp_each {
+	size_t	 at, end;	/* the recipient, and behind the last one */
+	char	*rcpt;		/* a copy of it; NULL: none is asked about */
+	bool	 is_gone;	/* from the list, and another has its number */
+};
+
 /* One mail transaction: from MAIL to the reply after the data. */
 struct esmtp_txn {
 	struct esmtp_rcpts	 rcpts;
+	struct esmtp_each	 each;
 	struct spool_msg	*msg;		/* NULL before DATA, and when the spool has taken or lost it */
 	uint64_t		 octets;	/* of the message so far */
 	struct timeval		 started;
@@ -90,6 +99,7 @@ struct esmtp_txn {
 	int			 failure;	/* reply that must follow the data; -1: none yet */
 	unsigned int		 env_flags;	/* SPOOL_ENV_* */
 	unsigned int		 is_in_body : 1;
+	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			 sender[];	/* "" for the null reverse-path */
 };
@@ -124,7 +134,8 @@ struct _message_construct {
 	uint32_t		 nrejected;	/* reported */
 	uint32_t		 nauth_failed;	/* reported */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
-	uint16_t		 module;	/* where a suspended phase goes on; else 0 */
+	uint8_t			 module;	/* where a suspended phase goes on; else 0 */
+	uint8_t			 suspended;	/* that phase, + 1; 0: none */
 	uint8_t			 state;		/* enum esmtp_state */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
@@ -181,8 +192,13 @@ typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
     size_t len);
 typedef enum esmtp_want esmtp_resume(struct esmtp_step *st);
 
-/* esmtp_state.c */
+/* esmtp_state.c
+ * esmtp_enter(mc, state): The same, unless it is there already: a command is run
+ * again when one of its phases was suspended.
+ * esmtp_settle(mc): A reply has been written, or the next command is at hand:
+ * what is awaited now? */
 void esmtp_set_state(message_construct *mc, enum esmtp_state state);
+void esmtp_enter(message_construct *mc, enum esmtp_state state);
 void esmtp_settle(message_construct *mc);
 
 /* esmtp_reply.c: the one place that writes a reply line. */
@@ -379,8 +395,23 @@ void esmtp_rcpts_clear(struct esmtp_rcpts *r);
 
 /* validate.c: esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO,
  * W_REFUSED (the reply is given) or W_WAIT (call again when it is over).
+ * A command with several phases is run again as a whole when one of them was
+ * suspended: for those before it, which are over, this is W_GO.
+ * esmtp_phase_in(st, state, phase, addr): The same in a state of its own, if any
+ * module wants the phase.
+ * esmtp_phase_is_wanted(phase): Does any?
+ * esmtp_is_suspended(mc, phase): Is the command run again because of it?
  * esmtp_phase_end(st): It is over, or given up. */
+static inline bool
+esmtp_is_suspended(const message_construct *mc, enum validate_phase phase)
+{
+	return mc->suspended == phase + 1;
+}
+
 void esmtp_phase_end(struct esmtp_step *st);
+bool esmtp_phase_is_wanted(enum validate_phase phase);
+enum esmtp_want esmtp_phase_in(struct esmtp_step *st, enum esmtp_state state,
+    enum validate_phase phase, const struct mailaddr *addr);
 enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
     const char *str, const struct mailaddr *addr);
 /* validate_context_init(vctx), validate_context_destroy(vctx): With the

@@ -48,6 +48,13 @@ esmtp_set_state(message_construct *mc, enum esmtp_state state)
 	mc->state = (uint8_t)state;
 }
 
+void
+esmtp_enter(message_construct *mc, enum esmtp_state state)
+{
+	if (mc->state != state)
+		esmtp_set_state(mc, state);
+}
+
 static enum esmtp_state
 awaited(const message_construct *mc)
 {
@@ -56,15 +63,14 @@ awaited(const message_construct *mc)
 	return mc->helo != NULL ? ES_MAIL : ES_EHLO;
 }
 
-/* A reply has been written, or the next command is at hand: what is awaited
- * now? */
 void
 esmtp_settle(message_construct *mc)
 {
 	enum esmtp_state to = awaited(mc);
 
 	/* while TLS is started, esmtp_tls_step() makes the steps */
-	if (mc->tls_stage == TLS_IDLE && to != mc->state &&
+	if (mc->tls_stage == TLS_IDLE && mc->suspended == 0 &&
+	    to != mc->state &&
 	    states[mc->state].next & AWAITING)
 		esmtp_set_state(mc, to);
 }

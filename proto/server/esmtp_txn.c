@@ -36,5 +36,6 @@ esmtp_txn_reset(message_construct *mc)
 		return;
 	mc->ac->host->spool->abort(t->msg);
 	esmtp_rcpts_clear(&t->rcpts);
+	free(t->each.rcpt);
 	free(t);
 }

@@ -131,8 +131,29 @@ decided(struct esmtp_step *st)
 void
 esmtp_phase_end(struct esmtp_step *st)
 {
-	st->mc->module = 0;
+	st->mc->module = st->mc->suspended = 0;
 	esmtp_wait_for(st, WAIT_WRITE);
+}
+
+bool
+esmtp_phase_is_wanted(enum validate_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < nmodules; i++)
+		if (modules[i]->phase[phase] != NULL)
+			return true;
+	return false;
+}
+
+enum esmtp_want
+esmtp_phase_in(struct esmtp_step *st, enum esmtp_state state,
+    enum validate_phase phase, const struct mailaddr *addr)
+{
+	if (st->mc->suspended > phase + 1 || !esmtp_phase_is_wanted(phase))
+		return W_GO;
+	esmtp_enter(st->mc, state);
+	return esmtp_phase(st, phase, NULL, addr);
 }
 
 enum esmtp_want
@@ -144,6 +165,8 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 	validate_func f;
 	int result;
 
+	if (mc->suspended > phase + 1)
+		return W_GO;
 	st->addr = addr;
 	st->rcpt_status = -1;
 	for (; i < nmodules; i++) {
@@ -157,8 +180,10 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			return W_REFUSED;
 		}
 		if (result == VALIDATE_AGAIN) {
-			mc->module = (uint16_t)i;
-			return esmtp_wait_for(st, WAIT_POLICY);
+			mc->module = (uint8_t)i;
+			mc->suspended = (uint8_t)(phase + 1);
+			return esmtp_wait_for(st, phase ==
+			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT : WAIT_POLICY);
 		}
 		esmtp_phase_end(st);
 		if (result == VALIDATE_DONE)

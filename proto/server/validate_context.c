@@ -179,7 +179,8 @@ is_plain_address(const char *addr)
 }
 
 /* The address as RCPT would have added it: RFC 5321 4.1.2: one mailbox has one
- * form. */
+ * form.  It is always the copy in ${text}: ${addr} may be in the list, which
+ * moves. */
 static const char *
 canonical(const char *addr, char text[LIM_PATH + 2])
 {
@@ -190,7 +191,7 @@ canonical(const char *addr, char text[LIM_PATH + 2])
 	if (n < 0 || (size_t)n >= sizeof(path) || mailaddr_parse(path,
 	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &a) != n ||
 	    mailaddr_format(&a, text, LIM_PATH + 2) == -1)
-		return addr;
+		snprintf(text, LIM_PATH + 2, "%s", addr);
 	return text;
 }
 
@@ -216,14 +217,32 @@ validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 	return added == 1 ? (int)r->n - 1 : -1;
 }
 
+/* Recipient number ${pos} is gone; the phase for each recipient follows the
+ * list. */
+static void
+follow_removal(struct esmtp_each *each, size_t pos)
+{
+	if (pos >= each->end)
+		return;
+	each->end--;
+	if (pos < each->at)
+		each->at--;
+	else if (pos == each->at)
+		each->is_gone = true;
+}
+
 int
 validate_context_remove_rcpt(validate_context *ctx, const char *addr)
 {
 	char text[LIM_PATH + 2];
+	int pos;
 
 	if (addr == NULL || !validate_context_can_modify_rcpts(ctx))
 		return -1;
-	return esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
+	pos = esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
+	if (pos != -1)
+		follow_removal(&ctx->mc->txn->each, (size_t)pos);
+	return pos;
 }
 
 int
@@ -232,5 +251,7 @@ validate_context_remove_all_rcpts(validate_context *ctx)
 	if (!validate_context_can_modify_rcpts(ctx))
 		return 0;
 	esmtp_rcpts_clear(rcpts_of(ctx));
+	ctx->mc->txn->each.at = ctx->mc->txn->each.end = 0;
+	ctx->mc->txn->each.is_gone = true;
 	return 1;
 }

@@ -135,7 +135,8 @@ def rows_of_states_name_who_enters_them(root, objects):
     for path in sources(root, 'proto/server'):
         function = None
         for f, state in re.findall(
-                r'^(\w+)\(|esmtp_set_state\([^,]+, (ES_\w+)\)', text(path), re.M):
+                r'^(\w+)\(|esmtp_(?:set_state|enter|phase_in)\([^,]+, (ES_\w+)',
+                text(path), re.M):
             function = f or function
             enters.setdefault(state, set()).add(function)
     table = root + '/proto/server/esmtp_state.def'

@@ -93,19 +93,24 @@ decide(int phase, accept_construct *ac, validate_context *vctx)
 		(void)closure; \
 		return decide(number, ac, vctx); \
 	}
+PHASE(at_accept, VALIDATE_PHASE_ACCEPT)
 PHASE(at_connect, VALIDATE_PHASE_CONNECT)
 PHASE(at_ehlo, VALIDATE_PHASE_EHLO)
 PHASE(at_auth, VALIDATE_PHASE_AUTH)
 PHASE(at_mailfrom, VALIDATE_PHASE_MAILFROM)
 PHASE(at_rcptto, VALIDATE_PHASE_RCPTTO)
+PHASE(at_rcptto_list, VALIDATE_PHASE_RCPTTO_LIST)
+PHASE(at_rcptto_list_final, VALIDATE_PHASE_RCPTTO_LIST_FINAL)
 PHASE(at_data, VALIDATE_PHASE_DATA)
 PHASE(at_data_spool, VALIDATE_PHASE_DATA_SPOOL)
+PHASE(at_each_rcpt, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
 #undef PHASE
 
 static const struct validate_module module = {
 	.name = "simpolicy",
-	.phase = { at_connect, at_ehlo, at_auth, at_mailfrom, at_rcptto,
-	    at_data, at_data_spool },
+	.phase = { at_accept, at_connect, at_ehlo, at_auth, at_mailfrom,
+	    at_rcptto, at_rcptto_list, at_rcptto_list_final, at_data,
+	    at_data_spool, at_each_rcpt },
 };
 
 int
@@ -134,8 +139,10 @@ simpolicy_release(struct simhost *h)
 int
 simpolicy_phase(const char *name)
 {
-	static const char *const names[VALIDATE_NPHASES] = { "connect", "ehlo",
-		"auth", "mailfrom", "rcptto", "data", "data_spool" };
+	static const char *const names[VALIDATE_NPHASES] = { "accept",
+		"connect", "ehlo", "auth", "mailfrom", "rcptto", "rcptto_list",
+		"rcptto_list_final", "data", "data_spool",
+		"data_spool_each_rcpt" };
 	int i;
 
 	for (i = 0; i < VALIDATE_NPHASES; i++)

@@ -161,10 +161,13 @@ phase(const char *, const struct mailaddr *, accept_construct *,
 #define MODULE(p) { .name = #p, .phase[p] = phase, .closure = (void *)p }
 
 static const struct validate_module modules[] = {
+	MODULE(VALIDATE_PHASE_ACCEPT),
 	MODULE(VALIDATE_PHASE_CONNECT), MODULE(VALIDATE_PHASE_EHLO),
 	MODULE(VALIDATE_PHASE_AUTH), MODULE(VALIDATE_PHASE_MAILFROM),
-	MODULE(VALIDATE_PHASE_RCPTTO), MODULE(VALIDATE_PHASE_DATA),
-	MODULE(VALIDATE_PHASE_DATA_SPOOL)
+	MODULE(VALIDATE_PHASE_RCPTTO), MODULE(VALIDATE_PHASE_RCPTTO_LIST),
+	MODULE(VALIDATE_PHASE_RCPTTO_LIST_FINAL), MODULE(VALIDATE_PHASE_DATA),
+	MODULE(VALIDATE_PHASE_DATA_SPOOL),
+	MODULE(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
 };
 
 static int
@@ -349,10 +352,13 @@ Test(esmtp_session, a_report_may_end_it)
 Test(esmtp_session, a_module_may_end_it)
 {
 	static const size_t where[VALIDATE_NPHASES] = {
+		[VALIDATE_PHASE_ACCEPT] = 0,
 		[VALIDATE_PHASE_CONNECT] = 0, [VALIDATE_PHASE_EHLO] = 0,
 		[VALIDATE_PHASE_AUTH] = 2, [VALIDATE_PHASE_MAILFROM] = 3,
-		[VALIDATE_PHASE_RCPTTO] = 3, [VALIDATE_PHASE_DATA] = 3,
-		[VALIDATE_PHASE_DATA_SPOOL] = 4
+		[VALIDATE_PHASE_RCPTTO] = 3, [VALIDATE_PHASE_RCPTTO_LIST] = 3,
+		[VALIDATE_PHASE_RCPTTO_LIST_FINAL] = 3,
+		[VALIDATE_PHASE_DATA] = 3, [VALIDATE_PHASE_DATA_SPOOL] = 4,
+		[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = 4
 	};
 	static const int results[] = { VALIDATE_CONT, VALIDATE_AGAIN,
 		VALIDATE_DONE };
@@ -373,8 +379,10 @@ Test(esmtp_session, a_module_may_end_it)
 				continue;
 			}
 			check("module", where[i],
-			    i == VALIDATE_PHASE_RCPTTO ?
+			    i == VALIDATE_PHASE_RCPTTO ||
+			    i == VALIDATE_PHASE_RCPTTO_LIST ?
 			    "250 2.1.0 Sender OK\r\n" :
+			    i == VALIDATE_PHASE_RCPTTO_LIST_FINAL ||
 			    i == VALIDATE_PHASE_DATA ?
 			    "250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n"
 			    "250 2.1.5 Recipient OK\r\n" : "");

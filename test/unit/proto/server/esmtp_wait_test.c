@@ -198,7 +198,7 @@ Test(esmtp_wait, every_row_has_what_it_needs)
 		cr_expect(row->reply == ESMTP_NREPLIES ||
 		    esmtp_reply_rows[row->reply].code == 421, "%d", i);
 	}
-	cr_assert_eq(WAIT_PROXY, 0, "where each session starts");
+	cr_assert_eq(WAIT_ACCEPT, 0, "where each session starts");
 }
 
 /* The limit of each row is counted from where the row says, and no other. */

@@ -103,8 +103,15 @@ on_rcptto(const char *, const struct mailaddr *addr, accept_construct *,
 
 static const struct validate_module module = {
 	.name = "facts",
-	.phase = { on_connect, on_ehlo, on_auth, on_mailfrom, on_rcptto,
-	    on_data, on_data_spool },
+	.phase = {
+		[VALIDATE_PHASE_CONNECT] = on_connect,
+		[VALIDATE_PHASE_EHLO] = on_ehlo,
+		[VALIDATE_PHASE_AUTH] = on_auth,
+		[VALIDATE_PHASE_MAILFROM] = on_mailfrom,
+		[VALIDATE_PHASE_RCPTTO] = on_rcptto,
+		[VALIDATE_PHASE_DATA] = on_data,
+		[VALIDATE_PHASE_DATA_SPOOL] = on_data_spool
+	},
 };
 
 static struct fake *

@@ -36,13 +36,25 @@ CALLBACK(on_connect, VALIDATE_PHASE_CONNECT)
 CALLBACK(on_ehlo, VALIDATE_PHASE_EHLO)
 CALLBACK(on_mailfrom, VALIDATE_PHASE_MAILFROM)
 CALLBACK(on_rcptto, VALIDATE_PHASE_RCPTTO)
+CALLBACK(on_rcptto_list, VALIDATE_PHASE_RCPTTO_LIST)
+CALLBACK(on_rcptto_list_final, VALIDATE_PHASE_RCPTTO_LIST_FINAL)
 CALLBACK(on_data, VALIDATE_PHASE_DATA)
 CALLBACK(on_data_spool, VALIDATE_PHASE_DATA_SPOOL)
+CALLBACK(on_each_rcpt, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
 
 static const struct validate_module module = {
 	.name = "test",
-	.phase = { on_connect, on_ehlo, NULL, on_mailfrom, on_rcptto, on_data,
-	    on_data_spool },
+	.phase = {
+		[VALIDATE_PHASE_CONNECT] = on_connect,
+		[VALIDATE_PHASE_EHLO] = on_ehlo,
+		[VALIDATE_PHASE_MAILFROM] = on_mailfrom,
+		[VALIDATE_PHASE_RCPTTO] = on_rcptto,
+		[VALIDATE_PHASE_RCPTTO_LIST] = on_rcptto_list,
+		[VALIDATE_PHASE_RCPTTO_LIST_FINAL] = on_rcptto_list_final,
+		[VALIDATE_PHASE_DATA] = on_data,
+		[VALIDATE_PHASE_DATA_SPOOL] = on_data_spool,
+		[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = on_each_rcpt
+	},
 };
 
 static struct fake *
@@ -63,12 +75,20 @@ static const struct {
 	    "250 2.1.0 Sender OK\r\n" },
 	{ VALIDATE_PHASE_RCPTTO, { "HELO x\r\n", "MAIL FROM:<>\r\n" },
 	    "RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Recipient OK\r\n" },
+	{ VALIDATE_PHASE_RCPTTO_LIST, { "HELO x\r\n", "MAIL FROM:<>\r\n" },
+	    "RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Recipient OK\r\n" },
+	{ VALIDATE_PHASE_RCPTTO_LIST_FINAL, { "HELO x\r\n",
+	    "MAIL FROM:<>\r\n", "RCPT TO:<bob@example.test>\r\n" },
+	    "DATA\r\n", "354 End data with <CRLF>.<CRLF>\r\n" },
 	{ VALIDATE_PHASE_DATA, { "HELO x\r\n", "MAIL FROM:<>\r\n",
 	    "RCPT TO:<bob@example.test>\r\n" }, "DATA\r\n",
 	    "354 End data with <CRLF>.<CRLF>\r\n" },
 	{ VALIDATE_PHASE_DATA_SPOOL, { "HELO x\r\n", "MAIL FROM:<>\r\n",
 	    "RCPT TO:<bob@example.test>\r\n", "DATA\r\n" }, "x\r\n.\r\n",
 	    "250 2.0.0 OK: queued as " },
+	{ VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT, { "HELO x\r\n",
+	    "MAIL FROM:<>\r\n", "RCPT TO:<bob@example.test>\r\n",
+	    "DATA\r\n" }, "x\r\n.\r\n", "250 2.0.0 OK: queued as " },
 };
 #define NCASES	(sizeof(phases) / sizeof(phases[0]))
 
@@ -114,7 +134,7 @@ Test(validate, a_suspended_phase_is_called_again)
 		lead_to(f, i);
 		cr_expect_str_eq(fake_say(f, phases[i].at), "");
 		/* pipelined, but not read */
-		if (phases[i].phase != VALIDATE_PHASE_DATA)
+		if (strcmp(phases[i].at, "DATA\r\n") != 0)
 			cr_expect_str_eq(fake_say(f, "NOOP\r\n"), "");
 		calls[phases[i].phase] = 0;
 		schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
@@ -124,7 +144,7 @@ Test(validate, a_suspended_phase_is_called_again)
 		fake_say(f, "");
 		cr_expect_eq(strncmp(f->reply, phases[i].ok,
 		    strlen(phases[i].ok)), 0, "%zu: %s", i, f->reply);
-		if (phases[i].phase != VALIDATE_PHASE_DATA)
+		if (strcmp(phases[i].at, "DATA\r\n") != 0)
 			cr_expect_not_null(strstr(f->reply,
 			    "\r\n250 2.0.0 OK\r\n"), "%zu: %s", i, f->reply);
 		cr_expect_eq(calls[phases[i].phase], 2);
