@@ -109,7 +109,9 @@ typedef struct ec_event_io_opset {
 	RestFunc	event_rest;
 } event_io_opset;
 
-extern const event_io_opset mailmill_event_plain_opset;
+/* mailmill_plain_opset(): That of plain sockets, which each event has at first.
+ * event_plain_opset is what it points to. */
+const event_io_opset *mailmill_plain_opset(void);
 
 struct _Event {
 	/* The documented members have the documented order; active_ms fills a

@@ -57,7 +57,7 @@ typedef struct _scheduler_impl {
  * name is ignored.  Any thread.
  * scheduler_registered(name): The one of that name, or NULL; any thread. */
 void scheduler_register(ec_scheduler_impl *ascheduler);
-ec_scheduler_impl *scheduler_registered(const char *name);
+ec_scheduler_impl *mailmill_scheduler_registered(const char *name);
 
 MAILMILL_END
 

@@ -90,7 +90,7 @@ netlistener_def *netlistener_register4(const char *listener_prefix,
     const char *recvbuf, const char *sendbuf);
 netlistener_def *netlistener_register3(const char *listener_prefix,
     EventFunc servercode, EventFunc accepthook, void *closure);
-void netlistener_unregister(netlistener_def *def);
+void mailmill_netlistener_unregister(netlistener_def *def);
 
 /* netlistener_instantiate_addr(def, hdr, addr): Listen at ${addr}:
  * "192.0.2.1:25", "[2001:db8::1]:25", "*:25" (all of IPv4), "[::]:25" (all of
@@ -106,8 +106,8 @@ struct ec_config_header;
 int netlistener_instantiate_addr(netlistener_def *def,
     struct ec_config_header *hdr, const char *addr);
 int netlistener_stop_instance(const char *addr);
-netlistener_instance *netlistener_find(const char *addr);
-int netlistener_port(const netlistener_instance *inst);
+netlistener_instance *mailmill_netlistener_find(const char *addr);
+int mailmill_netlistener_port(const netlistener_instance *inst);
 
 /* netlistener_instance_addref(inst), _delref(inst): Keep it, and let it go.
  * netlistener_clean_accept_construct(ac): ${ac} lets its instance go: it counts

@@ -78,13 +78,19 @@ plain_sendfile(Event *e, int fd, off_t *offset, size_t count, int *needmask)
 	return result(n, E_WRITE, needmask);
 }
 
-const event_io_opset event_plain_opset = {
+static const event_io_opset plain_opset = {
 	.event_accept = plain_accept,
 	.event_read = plain_read,
 	.event_write = plain_write,
 	.event_close = plain_close,
 	.event_sendfile = plain_sendfile
 };
+
+const event_io_opset *
+mailmill_plain_opset(void)
+{
+	return &plain_opset;
+}
 
 int
 event_accept(Event *e, struct sockaddr *sa, socklen_t *salen)

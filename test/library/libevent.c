@@ -21,7 +21,7 @@ static int nread;
 static int
 count_read(Event *e, char *buf, int buflen, int *needmask)
 {
-	int n = mailmill_event_plain_opset.event_read(e, buf, buflen, needmask);
+	int n = mailmill_plain_opset()->event_read(e, buf, buflen, needmask);
 
 	if (n > 0)
 		nread += n;
@@ -100,7 +100,7 @@ main(void)
 {
 	Event *e = receiver_start();
 
-	opset = mailmill_event_plain_opset;
+	opset = *mailmill_plain_opset();
 	opset.event_read = count_read;
 	e->io_opset = &opset;
 	base = event_base_new();
