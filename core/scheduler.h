@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -29,6 +30,7 @@ struct scheduler;
  * completions from other threads do not interrupt the wait, and are dispatched
  * in the next pass. */
 struct scheduler_backend {
+	size_t	size;		/* sizeof(struct scheduler_backend) */
 	/* now: read the clock */
 	void	(*now)(void *closure, struct timeval *now_r);
 	/* wait: as poll(2), timeout in milliseconds, -1 for ever; sets every
@@ -42,7 +44,7 @@ struct scheduler_backend {
 /* scheduler_create(backend): A scheduler for the calling thread, which becomes
  * its scheduler thread.  NULL ${backend}: poll(2), epoll(7) for idle
  * descriptors and the real clock; else ${backend} is copied.  NULL with errno
- * on failure (EEXIST: the thread has one). */
+ * on failure (EEXIST: the thread has one; EINVAL: ${backend} has no size). */
 struct scheduler *scheduler_create(const struct scheduler_backend *backend);
 
 /* scheduler_destroy(s): Frees every event that is still scheduled (without

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/loop/scheduler_int.h"
+#include "core/util/sized.h"
 
 /* An event that another thread has sent, and that cannot be scheduled, is tried
  * again after so long at the latest. */
@@ -268,10 +269,10 @@ scheduler_create(const struct scheduler_backend *backend)
 	s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return NULL;
-	if (backend != NULL)
-		s->backend = *backend;
-	else
+	if (backend == NULL)
 		s->backend.has_epoll = true;
+	else if (sized_copy(&s->backend, sizeof(s->backend), backend) == -1)
+		goto err1;
 	s->loop.fd_closing = schedule_fd_closing;
 	s->loop.freeing = schedule_freeing;
 	if (postq_init(&s->postq, s->backend.wait == NULL) == -1)

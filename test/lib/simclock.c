@@ -186,6 +186,7 @@ void
 simclock_backend(struct simclock *c, struct scheduler_backend *b)
 {
 	*b = (struct scheduler_backend) {
+		.size = sizeof(*b),
 		.now = backend_now,
 		.wait = backend_wait,
 		.closure = c,

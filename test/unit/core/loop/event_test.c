@@ -27,7 +27,8 @@ fixed_wait(void *, struct pollfd *, nfds_t, int)
 	return 0;
 }
 
-static const struct scheduler_backend fixed_backend = { .now = fixed_now,
+static const struct scheduler_backend fixed_backend = {
+	.size = sizeof(struct scheduler_backend), .now = fixed_now,
 	.wait = fixed_wait };
 
 static int

@@ -290,7 +290,8 @@ pass(void)
 
 Test(forked, a_virtual_loop_goes_on)
 {
-	const struct scheduler_backend virtual = { .now = virtual_now,
+	const struct scheduler_backend virtual = {
+		.size = sizeof(struct scheduler_backend), .now = virtual_now,
 		.wait = virtual_wait };
 
 	sched = scheduler_create(&virtual);

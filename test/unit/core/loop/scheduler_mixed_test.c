@@ -189,7 +189,8 @@ echo(Event *event, int eventtype, void *, struct timeval *)
 static void
 park_and_answer(bool has_epoll)
 {
-	const struct scheduler_backend backend = { .now = v_now,
+	const struct scheduler_backend backend = {
+		.size = sizeof(struct scheduler_backend), .now = v_now,
 		.wait = v_real_poll, .has_epoll = has_epoll };
 	static int sv[NPARKED][2];
 	struct scheduler *s;

@@ -54,7 +54,8 @@ v_wait(void *, struct pollfd *fds, nfds_t nfds, int timeout_ms)
 	return n;
 }
 
-static const struct scheduler_backend v_backend = { .now = v_now,
+static const struct scheduler_backend v_backend = {
+	.size = sizeof(struct scheduler_backend), .now = v_now,
 	.wait = v_wait };
 
 static inline struct scheduler *

@@ -270,7 +270,8 @@ step_play(const struct step_line *lines)
 void
 step_setup(void)
 {
-	static const struct scheduler_backend backend = { .now = clock_now,
+	static const struct scheduler_backend backend = {
+		.size = sizeof(struct scheduler_backend), .now = clock_now,
 		.wait = look_only };
 	char err[SETTINGS_ERROR_MAX];
 	size_t i;
