@@ -35,6 +35,8 @@ struct spool_envelope {
 };
 
 struct spool_ops {
+	size_t	  size;		/* sizeof(struct spool_ops) */
+
 	/* begin(spool, handle, now, &msg_r): Start a message for the session
 	 * named ${handle}.  Return 0, or -1: ENOMEM, ENOSPC (disk full),
 	 * EDQUOT (a quota is used up). */

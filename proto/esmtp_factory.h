@@ -41,6 +41,7 @@ typedef union ec_sockaddr {
 
 /* What a finished handshake has brought. */
 struct esmtp_tls {
+	size_t		 size;		/* sizeof(struct esmtp_tls) */
 	char		 protocol[12];	/* "TLSv1.3" */
 	char		 cipher[64];	/* "TLS_AES_256_GCM_SHA384" */
 	int		 bits;		/* of its key */
@@ -62,14 +63,10 @@ enum esmtp_auth_status {
 	ESMTP_AUTH_MALFORMED	/* 501 5.5.2: not a message of the mechanism */
 };
 
-/* One accepted connection: what the listener knows of it.  The host allocates
- * it zeroed, fills in the first group and remote_addr, and builds the session's
- * Event with it as closure:
- *
- *	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
- *	    esmtp_message_factory, ac);
- *
- * The first call, whatever its eventtype, sends the banner. */
+/* One accepted connection.  esmtp_session_new() makes one, or a netlistener; how
+ * large it is, no program has to know.  The documented members are here for those
+ * that use them by name, and those that the host's functions set; there is a
+ * function for each of the others. */
 typedef struct _accept_construct {
 	Event			*event;		/* the session's */
 	struct esmtp_host	*host;
@@ -80,6 +77,7 @@ typedef struct _accept_construct {
 	message_id		 conn_id;	/* ec_generate_connection_id(), or all zero */
 	struct _netlistener_instance *inst;	/* NULL: none */
 	Event			*death;		/* the host's, or NULL: the deadline is that of event */
+	void			*context;	/* the host's: esmtp_session_context() */
 	/* the host's: set by tls_handshake(), freed after session_end() */
 	struct esmtp_tls	*tls;		/* NULL: no TLS (yet) */
 	const char		*tls_failure;	/* static text, or NULL */
@@ -97,6 +95,7 @@ typedef struct _accept_construct {
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* there was a PROXY header */
 	unsigned int		 is_ended : 1;	/* the session is over: calls of the factory do nothing */
+	unsigned int		 is_left : 1;	/* with a step that returns 0: the loop frees the event */
 	/* the host's: the client's address; the last member, see below */
 	ec_sockaddr		 remote_addr;
 } accept_construct;
@@ -110,11 +109,75 @@ typedef struct _accept_construct {
 #define remote_address_union	remote_addr
 #endif
 
-/* The octets that a host has to allocate whose clients all have internet
- * addresses.  Neither it nor its modules use remote_addr.unixaddr then, or copy
- * the struct. */
+/* What there is of one whose client has an internet address: neither the host
+ * nor its modules use remote_addr.unixaddr then, or copy the struct. */
 #define ACCEPT_CONSTRUCT_INET \
 	(offsetof(accept_construct, remote_addr) + sizeof(struct sockaddr_in6))
+
+/* esmtp_session_new(host, options, fd, peer, context): The session of the
+ * connection ${fd}, which does not block, with a client at ${peer} (copied; NULL
+ * or no internet address: a local one).  ${options} lives longer than the session.
+ * ${context} is the program's: esmtp_session_context().
+ * The session's event waits for E_READ | E_WRITE; its callback is
+ * esmtp_message_factory(), its closure the session.  The program schedules it, or
+ * dispatches it in a loop of its own: the first call sends the banner.
+ * NULL with errno: EINVAL, no host or options; ENOMEM. */
+accept_construct *esmtp_session_new(struct esmtp_host *host,
+    const struct esmtp_options *options, int fd, const struct sockaddr *peer,
+    void *context);
+
+/* esmtp_session_free(ac): Free a session that esmtp_session_new() has made: in
+ * session_end(), or after the factory has returned 0; the event is the loop's
+ * then, which frees it as any whose callback returns 0.  One that has not ended
+ * ends without a word to its client: what it has in progress is aborted, its
+ * end reported, its descriptor closed, its event freed; session_end() is not
+ * called.  Not inside a step of the session.  NULL does nothing. */
+void esmtp_session_free(accept_construct *ac);
+
+/* esmtp_session_close(ac, code, text): Have the session end.  The client is told
+ * ${code}, of 4xx or 5xx, and ${text}, "x.y.z text" or text; or nothing with
+ * ${code} 0, and where it would not understand: in a handshake, or while a
+ * message is being committed.  Follow it with an E_ASYNC dispatch of the event:
+ * the session ends in that step.  Inside a step of the session it ends with that
+ * step, and what would have been answered is not.
+ * Return 0, or -1 with errno: EINVAL, another code, a CR or LF in ${text}, or the
+ * session has had no step yet or has ended; ENOMEM. */
+int esmtp_session_close(accept_construct *ac, int code, const char *text);
+
+/* What is known of a session.  What these return is valid in the call of the
+ * host or module that asks, and between two steps of the session until the
+ * next.
+ * _context: what esmtp_session_new() was given, or _set_context() since.
+ * _event: to be scheduled or dispatched.
+ * _id: for logs; unless _set_id() (1 to 19 printable characters, no spaces; 0, or -1 with
+ * errno EINVAL) was called before the first step, a number that is another one
+ * for each session of the host.
+ * _options; _set_options(): for a function of the host that finds others for this
+ * client (peer_changed()), or before the first step.
+ * _peer: the client's address; behind a proxy, what its PROXY header said.
+ * _tls: of the finished handshake; NULL without TLS.  _set_tls(): for
+ * tls_handshake(); what it is given stays the host's, until session_end().
+ * _helo: the argument of EHLO or HELO; NULL: none yet.
+ * _sender: of the message in progress, "" is the null reverse-path; NULL: there
+ * is none.  _rcpt: its recipient number ${i}, from 0; NULL behind the last.
+ * _login: who the client has shown to be, NULL: nobody.
+ * esmtp_session_of(mc): The session of what verbs and modules are given. */
+void *esmtp_session_context(const accept_construct *ac);
+void esmtp_session_set_context(accept_construct *ac, void *context);
+Event *esmtp_session_event(const accept_construct *ac);
+const char *esmtp_session_id(const accept_construct *ac);
+int esmtp_session_set_id(accept_construct *ac, const char *id);
+const struct esmtp_options *esmtp_session_options(const accept_construct *ac);
+void esmtp_session_set_options(accept_construct *ac,
+    const struct esmtp_options *options);
+const struct sockaddr *esmtp_session_peer(const accept_construct *ac);
+const struct esmtp_tls *esmtp_session_tls(const accept_construct *ac);
+void esmtp_session_set_tls(accept_construct *ac, struct esmtp_tls *tls);
+const char *esmtp_session_helo(const accept_construct *ac);
+const char *esmtp_session_sender(const accept_construct *ac);
+const char *esmtp_session_rcpt(const accept_construct *ac, size_t i);
+const char *esmtp_session_login(const accept_construct *ac);
+accept_construct *esmtp_session_of(const message_construct *mc);
 
 /* esmtp_message_factory(event, eventtype, vclosure, now): One step of the
  * session ${vclosure} (an accept_construct).  Return the mask to wait for
@@ -149,9 +212,6 @@ void esmtp_peer_done(accept_construct *ac, bool is_welcome);
  * want TLS or a PROXY header first; ENOMEM). */
 int esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
     const struct timeval *now);
-
-/* esmtp_session_login(ac): Who the client has shown to be, or NULL. */
-const char *esmtp_session_login(const accept_construct *ac);
 
 /* The documented states of a session, by number; the last two are in no
  * session. */

@@ -1,6 +1,10 @@
 /* What a session asks of the process it lives in: one table of functions.
  * cmd/mailmilld/worker/host.c fills it in for the server; tests, the simulator
- * and embedders fill in their own.  No call blocks. */
+ * and embedders fill in their own.  No call blocks.
+ *
+ * A table that a program makes begins with its size, as the program was
+ * compiled.  The library knows by it which members there are: those that it has
+ * got since are NULL. */
 
 #ifndef PROTO_ESMTP_HOST_H
 #define PROTO_ESMTP_HOST_H
@@ -18,7 +22,6 @@
 MAILMILL_BEGIN
 
 struct _accept_construct;
-struct esmtp_step;
 
 /* answers of lookup_rcpt */
 enum esmtp_rcpt_status {
@@ -80,6 +83,7 @@ struct esmtp_auth_can {
  * without TLS, login and transaction. */
 #define ESMTP_MOVED_HELO	256
 struct esmtp_moved {
+	uint32_t	 size;		/* of this */
 	uint32_t	 nmessages, nrcpts, nerrors; /* so far */
 	uint8_t		 has_helo, is_esmtp;
 	char		 helo[ESMTP_MOVED_HELO];
@@ -87,6 +91,7 @@ struct esmtp_moved {
 };
 
 struct esmtp_host_ops {
+	size_t	size;		/* sizeof(struct esmtp_host_ops) */
 	/* report(host, ac, report): NULL: nobody wants to know */
 	void	(*report)(void *host, struct _accept_construct *ac,
 		    const struct esmtp_report *report);
@@ -152,22 +157,31 @@ struct esmtp_host_ops {
 	void	(*session_end)(void *host, struct _accept_construct *ac);
 };
 
-struct esmtp_host {
-	const struct esmtp_host_ops	*ops;
-	void				*closure;	/* first argument of ops */
-	const struct spool_ops		*spool;
-	void				*spool_closure;
-	char				*scratch;	/* one input buffer for all sessions of the loop */
-	size_t				 scratch_octets; /* at least LIM_COMMAND_READ */
-	char				*output;	/* one reply buffer for all sessions of the loop */
-	size_t				 output_octets;	/* at least LIM_OUTPUT_LEAST; LIM_OUTPUT has room for any challenge of AUTH */
-	size_t				 held_octets;	/* the factory's: memory that the recipients of all sessions take */
-	size_t				 held_max;	/* where a session that has more than LIM_RCPTS_SHARE gets no further ones (452 4.3.1); 0: no bound */
-	int				 is_draining;	/* shutting down: idle sessions get 421 at once, others after their message */
-	int				 is_held;	/* what is accepted would not be delivered for long: MAIL gets 451 */
-	int				 is_reconfigured; /* with is_draining: say Reconfig_Message */
-	struct esmtp_step		*step;		/* the factory's: the call in progress */
+/* The sessions of one loop: what they share. */
+struct esmtp_host;
+
+/* esmtp_host_new(ops, closure, spool, spool_closure): A host for the sessions of
+ * one loop.  ${ops} (NULL: none of them) and ${spool} are copied; ${closure} is
+ * the first argument of the functions of ${ops}, ${spool_closure} of those of
+ * ${spool}.  NULL with errno: EINVAL, without a size, or without begin, id,
+ * append, commit and abort of a spool; ENOMEM.
+ * esmtp_host_free(host): After the end of its last session.  NULL does
+ * nothing. */
+struct esmtp_host *esmtp_host_new(const struct esmtp_host_ops *ops,
+    void *closure, const struct spool_ops *spool, void *spool_closure);
+void esmtp_host_free(struct esmtp_host *host);
+
+/* esmtp_host_set(host, what, value): What holds for all its sessions from their
+ * next step on; a session that waits has one when E_ASYNC is dispatched to its
+ * event.  All are 0 at first.  Return 0, or -1 with errno EINVAL. */
+enum esmtp_host_setting {
+	ESMTP_HOST_DRAINING,	/* shutting down: idle sessions get 421 at once, others after their message */
+	ESMTP_HOST_RECONFIGURED, /* with it: say Reconfig_Message */
+	ESMTP_HOST_HELD,	/* what is accepted would not be delivered for long: MAIL gets 451 */
+	ESMTP_HOST_RCPTS_MAX	/* octets that the recipients of all sessions may take before one that has more than its share gets no further ones (452 4.3.1); 0: no bound */
 };
+int esmtp_host_set(struct esmtp_host *host, enum esmtp_host_setting what,
+    uint64_t value);
 
 MAILMILL_END
 

@@ -5,39 +5,53 @@
 #ifndef PROTO_ESMTP_OPTIONS_H
 #define PROTO_ESMTP_OPTIONS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <mailmill/api.h>
-#include <mailmill/conf_field.h>
 
 MAILMILL_BEGIN
 
+/* What esmtp_options_number() says of the options that are a choice. */
 enum { ESMTP_LF_IGNORE, ESMTP_LF_PEDANTIC, ESMTP_LF_FIX };
 enum { ESMTP_COMMAND_LF_PEDANTIC, ESMTP_COMMAND_LF_FIX };
 enum { ESMTP_INJECTION_REJECT, ESMTP_INJECTION_IGNORE, ESMTP_INJECTION_ALLOW };
 enum { ESMTP_VERIFY_OPTIONAL, ESMTP_VERIFY_NONE, ESMTP_VERIFY_REQUIRE };
 
-struct esmtp_options {
-#define ESMTP_OPTION(name, field, type, ...) conf_field_##type field;
-#include <mailmill/esmtp_option.def>
-#undef ESMTP_OPTION
-	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
-};
+struct esmtp_options;
 
-extern const struct conf_field esmtp_option_rows[];
-extern const size_t esmtp_option_nrows;
+/* esmtp_options_new(hostname): The defaults; ${hostname} is what the server
+ * calls itself.  NULL with errno: EINVAL, not 1 to 255 printable ASCII
+ * characters; ENOMEM.
+ * esmtp_options_free(o): After the last session that uses it.  NULL does
+ * nothing. */
+struct esmtp_options *esmtp_options_new(const char *hostname);
+void esmtp_options_free(struct esmtp_options *o);
 
-/* esmtp_options_init(o, hostname): Every field its default.  Return 0 or -1
- * (ENOMEM; EINVAL: no hostname). */
-int esmtp_options_init(struct esmtp_options *o, const char *hostname);
+/* esmtp_options_set(o, name, value, error_r, len): Set the option ${name}, in any
+ * case of its letters, from the text that mailmill.conf(5) has for it; a list
+ * has commas between its values, and "" is the empty one.
+ * Return 0; or -1 with errno (ENOENT: there is no such option; EINVAL, ERANGE,
+ * EDOM; ENOMEM), the option unchanged, and in ${error_r}, whose ${len} octets may be
+ * 0, what was wrong and what was expected:
+ *	Max_Errors = "x": expected a number from 0 to 1000000 (replies) */
+int esmtp_options_set(struct esmtp_options *o, const char *name,
+    const char *value, char *error_r, size_t len);
 
-/* esmtp_options_set(o, row, values, nvalues, expected_r, len): Set one field
- * from text: one value, or for a list any number.  Return 0; or -1 with errno,
- * and in ${expected_r} what was expected ("a number from 1 to 1000
- * (recipients)"). */
-int esmtp_options_set(struct esmtp_options *o, const struct conf_field *row,
-    const char *const *values, size_t nvalues, char *expected_r, size_t len);
-
-/* esmtp_options_clear(o): Free what init and set allocated. */
-void esmtp_options_clear(struct esmtp_options *o);
+/* esmtp_options_name(i): The name of option number ${i}, from 0; NULL behind the
+ * last one.
+ * esmtp_options_number(o, name, &value_r): The value of an option that is a
+ * number, a size in octets, a time in seconds, true (1) or false (0), or a
+ * choice (see above).  Return 0, or -1 with errno: ENOENT, there is no such
+ * option; EINVAL, it is a text or a list.
+ * esmtp_options_text(o, name, i): The value of an option that is a text (${i} is
+ * 0), or number ${i} of one that is a list; valid until it is set.  NULL: there
+ * is none. */
+const char *esmtp_options_name(size_t i);
+int esmtp_options_number(const struct esmtp_options *o, const char *name,
+    int64_t *value_r);
+const char *esmtp_options_text(const struct esmtp_options *o,
+    const char *name, size_t i);
 
 MAILMILL_END
 

@@ -18,7 +18,7 @@
 #include "core/table/sender_logins.h"
 #include "core/util/netmask.h"
 #include "proto/esmtp_factory.h"
-#include "proto/esmtp_options.h"
+#include "proto/options/options.h"
 
 enum { SPOOL_SYNC_COMMIT, SPOOL_SYNC_NONE };	/* spool_sync */
 enum { WORKER_AFFINITY_AUTO, WORKER_AFFINITY_NONE };	/* worker_affinity */

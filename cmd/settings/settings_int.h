@@ -20,7 +20,7 @@ enum { SECTION_FILE, SECTION_ESMTP_LISTENER, SECTION_LISTEN, SECTION_PEER,
 /* Row numbers in the schema: the session options by field, then the others. */
 enum {
 #define ESMTP_OPTION(name, field, ...) ROW_##field,
-#include "proto/esmtp_option.def"
+#include "proto/options/esmtp_option.def"
 #undef ESMTP_OPTION
 	ROW_FIRST_SETTING,
 	ROW_BEFORE_SETTING = ROW_FIRST_SETTING - 1,

@@ -14,7 +14,7 @@ scope_free(struct settings_scope *scope)
 {
 	if (scope == NULL)
 		return;
-	esmtp_options_clear(&scope->options);
+	options_clear(&scope->options);
 	free(scope);
 }
 
@@ -110,12 +110,12 @@ resolve(const struct conf *c, const char *hostname,
 	if ((scope = calloc(1, sizeof(*scope))) == NULL)
 		return NULL;
 	scope->tls_context = -1;
-	if (esmtp_options_init(&scope->options, hostname) == -1)
+	if (options_init(&scope->options, hostname) == -1)
 		goto err1;
-	for (row = 0; row < esmtp_option_nrows; row++) {
+	for (row = 0; row < options_nrows; row++) {
 		if ((value = lookup(c, chain, n, row)) == NULL)
 			continue;
-		if (esmtp_options_set(&scope->options, &esmtp_option_rows[row],
+		if (options_set(&scope->options, &options_rows[row],
 		    (const char *const *)value->v, value->n, expected,
 		    sizeof(expected)) == -1)
 			goto err1;
@@ -273,6 +273,6 @@ settings_refuse(struct conf *c, const struct settings_listen *l,
 {
 	struct conf_at at = settings_peers_at(c, l->peers, o, row);
 
-	return conf_error_value(c, &at, esmtp_option_rows[row].name, value,
+	return conf_error_value(c, &at, options_rows[row].name, value,
 	    expected);
 }

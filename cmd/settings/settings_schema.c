@@ -254,7 +254,7 @@ title_listen(const char *title, char *expected_r, size_t len)
 static int
 title_peer(const char *title, char *expected_r, size_t len)
 {
-	return conf_field_check(&esmtp_option_rows[ROW_relay_hosts], title,
+	return conf_field_check(&options_rows[ROW_relay_hosts], title,
 	    expected_r, len);
 }
 
@@ -279,9 +279,9 @@ static const struct conf_section_row sections[] = {
 
 static const struct conf_row rows[NROWS] = {
 #define ESMTP_OPTION(name, field, ...) \
-	[ROW_##field] = { &esmtp_option_rows[ROW_##field], \
+	[ROW_##field] = { &options_rows[ROW_##field], \
 	    S_FILE | S_SERVICE | S_LISTEN | S_PEER },
-#include "proto/esmtp_option.def"
+#include "proto/options/esmtp_option.def"
 #undef ESMTP_OPTION
 #define SETTING(scope, name, member, ...) \
 	[ROW_##member] = { \

@@ -3,7 +3,7 @@
  * that can be wrong, overrides from the command line, lookup from the inside
  * out.
  * Knows nothing of what a setting means.  All values are text here, checked by
- * their fields (core/conf_field.h). */
+ * their fields (core/util/conf_field.h). */
 
 #ifndef CORE_CONF_CONF_H
 #define CORE_CONF_CONF_H
@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "core/conf/conf_input.h"
-#include "core/conf_field.h"
+#include "core/util/conf_field.h"
 
 #define CONF_EXPECTED_MAX 256	/* octets a check may write */
 #define CONF_AT_MAX	300	/* octets of conf_at_text() */

@@ -412,6 +412,7 @@ spool_waiters_wake(struct spool_writer *w)
 }
 
 const struct spool_ops spool_writer_ops = {
+	.size = sizeof(struct spool_ops),
 	.begin = ops_begin,
 	.id = ops_id,
 	.room = ops_room,

@@ -1,6 +1,7 @@
 /* Limits: messages per session, recipients per message and per session, and
  * Received fields: mail loops. */
 
+#include "proto/options/options.h"
 #include "proto/validate.h"
 
 /* Refuse with ${id} when ${max} is reached; a limit of 0 is none. */

@@ -9,6 +9,7 @@
 
 #include "core/lim.h"
 #include "core/util/netmask.h"
+#include "proto/options/options.h"
 #include "proto/validate.h"
 
 /* Does a pattern of the list ("example.test", "*.example.test") match? */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "proto/esmtp_host.h"
-#include "proto/esmtp_options.h"
+#include "proto/options/options.h"
 #include "proto/esmtp_reply.h"
 
 #define AM_CERT		0x1

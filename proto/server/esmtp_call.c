@@ -42,7 +42,7 @@ check_call(const Event *event, const accept_construct *ac,
 	DEMAND(now != NULL, "now must point to the time of the loop");
 	DEMAND(ac->host != NULL, "ac->host must be set");
 	DEMAND(ac->options != NULL && ac->options->hostname != NULL,
-	    "ac->options must be set, with esmtp_options_init()");
+	    "ac->options must be set, with esmtp_options_new()");
 	DEMAND(ac->host->scratch != NULL &&
 	    ac->host->scratch_octets >= LIM_COMMAND_READ,
 	    "host->scratch must have at least LIM_COMMAND_READ octets");
@@ -69,6 +69,7 @@ leave(accept_construct *ac)
 {
 	struct esmtp_host *host = ac->host;
 
+	ac->is_left = 1;
 	if (host->ops->session_end != NULL)
 		host->ops->session_end(host->closure, ac);
 	return 0;
@@ -124,7 +125,7 @@ run(struct esmtp_step *st, message_construct *mc)
 	int mask;
 
 	host->step = st;
-	if (mc == NULL && (mc = esmtp_session_new(st->ac, &st->now)) == NULL)
+	if (mc == NULL && (mc = esmtp_session_begin(st->ac, &st->now)) == NULL)
 		mask = esmtp_session_refuse(st);
 	else {
 		st->mc = mc;

@@ -16,8 +16,10 @@
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
+#include "proto/options/options.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
+#include "proto/server/esmtp_host_struct.h"
 #include "proto/validate.h"
 
 enum esmtp_state {
@@ -249,6 +251,10 @@ void esmtp_reply_with(struct esmtp_step *st, enum esmtp_reply_id id,
 void esmtp_reply_code(struct esmtp_step *st, int code, const char *str);
 void esmtp_reply_line(struct esmtp_step *st, int code, bool is_last,
     const char *text, const char *extra);
+/* esmtp_reply_last_words(mc, code, str, buf): Format the reply ${code} of 4xx or
+ * 5xx with "x.y.z text" or text.  Return its octets. */
+size_t esmtp_reply_last_words(const message_construct *mc, int code,
+    const char *str, char buf[LIM_REPLY_LINE]);
 /* esmtp_reply_end(st): The line that was written last is the reply's last. */
 void esmtp_reply_end(struct esmtp_step *st);
 int esmtp_errno_reply(int errnum);
@@ -287,13 +293,13 @@ bool esmtp_has_begun(void);
 void esmtp_begin(void);
 
 /* esmtp_session.c
- * esmtp_session_new(ac, now): NULL: ENOMEM.
+ * esmtp_session_begin(ac, now): Its first step.  NULL: ENOMEM.
  * esmtp_session_end(st): Close, report the end, free the session.
  * esmtp_session_end_here(st): It goes on elsewhere: that is no end to report.
  * esmtp_session_refuse(st): There is no memory for a session: say so, unless TLS
  * or a PROXY header would come first, and close.
  * These three always return 0, and leave session_end() to the caller. */
-message_construct *esmtp_session_new(accept_construct *ac,
+message_construct *esmtp_session_begin(accept_construct *ac,
     const struct timeval *now);
 int esmtp_session_end(struct esmtp_step *st);
 int esmtp_session_end_here(struct esmtp_step *st);

@@ -31,7 +31,8 @@ bool
 esmtp_move(struct esmtp_step *st)
 {
 	const message_construct *mc = st->mc;
-	struct esmtp_moved moved = { .nmessages = mc->nmessages,
+	struct esmtp_moved moved = { .size = sizeof(moved),
+		.nmessages = mc->nmessages,
 		.nrcpts = mc->nrcpts, .nerrors = mc->nerrors,
 		.is_esmtp = mc->is_esmtp, .has_helo = mc->helo != NULL };
 	struct esmtp_host *host = st->ac->host;

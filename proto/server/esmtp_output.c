@@ -171,18 +171,40 @@ esmtp_reply(struct esmtp_step *st, enum esmtp_reply_id id)
 	esmtp_reply_with(st, id, NULL, 0);
 }
 
-/* A reply that a module, a verb or the configuration worded.  A refusal without
- * words has those of the table: "550 OK" would be none. */
+/* A reply that a module, a verb, the host or the configuration worded.  A refusal
+ * without words has those of the table: "550 OK" would be none. */
+static const char *
+own_words(const char *str, int code, char enhanced_r[ESMTP_ENHANCED_MAX])
+{
+	const char *text;
+
+	esmtp_reply_split(str, code, &text, enhanced_r);
+	if (text[0] == '\0' && code >= 400)
+		text = esmtp_reply_rows[code >= 500 ? RPL_POLICY :
+		    RPL_POLICY_LATER].text;
+	return text;
+}
+
+size_t
+esmtp_reply_last_words(const message_construct *mc, int code, const char *str,
+    char buf[LIM_REPLY_LINE])
+{
+	struct esmtp_reply_line line = { .code = code, .is_last = true };
+	char enhanced[ESMTP_ENHANCED_MAX];
+
+	line.text = own_words(str, code, enhanced);
+	line.text_len = strlen(line.text);
+	if (has_enhanced(mc))
+		line.enhanced = enhanced;
+	return esmtp_reply_format(&line, buf, LIM_REPLY_LINE);
+}
+
 void
 esmtp_reply_code(struct esmtp_step *st, int code, const char *str)
 {
 	char enhanced[ESMTP_ENHANCED_MAX];
-	const char *text;
+	const char *text = own_words(str, code, enhanced);
 
-	esmtp_reply_split(str, code, &text, enhanced);
-	if (text[0] == '\0' && code >= 400)
-		text = esmtp_reply_rows[code >= 500 ? RPL_POLICY :
-		    RPL_POLICY_LATER].text;
 	if (is_one_too_many(st, code, enhanced)) {
 		esmtp_reply(st, RPL_ERRORS);
 		return;

@@ -37,14 +37,16 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	message_construct *mc;
 	char *helo = NULL;
 
-	if (ac == NULL || moved == NULL || now == NULL || !is_good(moved) || ac->options->use_ssl ||
+	if (ac == NULL || moved == NULL || now == NULL ||
+	    moved->size < sizeof(*moved) || !is_good(moved) ||
+	    ac->options->use_ssl ||
 	    ac->options->proxy_protocol || ac->is_ended ||
 	    ac->accept_construct_closure.vptr != NULL) {
 		errno = EINVAL;
 		return -1;
 	}
 	if ((moved->has_helo && (helo = strdup(moved->helo)) == NULL) ||
-	    (mc = esmtp_session_new(ac, now)) == NULL) {
+	    (mc = esmtp_session_begin(ac, now)) == NULL) {
 		free(helo);
 		return -1;
 	}

@@ -6,16 +6,19 @@
  * esmtp_destroy_message_construct().  That function may also be called inside a
  * step: by a verb, a module, a report.  Then the step still needs its session:
  * it is only noted (is_dropped), nothing more is answered, reported or committed,
- * and the session ends with the step. */
+ * and the session ends with the step.
+ * With esmtp_session_close() it always ends in a step, since its client may have to
+ * be told. */
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_ext.h"
 
 message_construct *
-esmtp_session_new(accept_construct *ac, const struct timeval *now)
+esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 {
 	message_construct *mc;
 
@@ -76,6 +79,77 @@ esmtp_destroy_message_construct(message_construct *info)
 	info->step = &st;
 	report_end(&st);
 	session_free(info);
+}
+
+/* Would the client understand a reply now?  While a message is committed, a
+ * refusal could be of one that is delivered. */
+static bool
+can_hear(const message_construct *mc)
+{
+	const struct esmtp_options *o = mc->ac->options;
+
+	switch (mc->wait) {
+	case WAIT_PROXY:
+		/* also that of a session that has waited for nothing yet */
+		return !o->proxy_protocol && !o->use_ssl;
+	case WAIT_CLIENT:
+		return !o->use_ssl;
+	case WAIT_TLS:
+	case WAIT_COMMIT:
+		return false;
+	default:
+		return mc->tls_stage == TLS_IDLE;
+	}
+}
+
+/* ${line} is the last that the client is told: behind what this step answers, or
+ * behind what it has not taken yet. */
+static int
+say_last(message_construct *mc, const char *line, size_t len)
+{
+	struct esmtp_step *st = mc->step;
+	char *out;
+
+	if (st != NULL) {
+		/* there is room: it is made before each command */
+		if (len <= st->out_size - st->out_len) {
+			memcpy(st->out + st->out_len, line, len);
+			st->out_len += len;
+		}
+		return 0;
+	}
+	if ((out = realloc(mc->out, mc->out_len + len)) == NULL)
+		return -1;
+	memcpy(out + mc->out_len, line, len);
+	mc->out = out;
+	mc->out_len += (uint32_t)len;
+	return 0;
+}
+
+int
+esmtp_session_close(accept_construct *ac, int code, const char *text)
+{
+	message_construct *mc = accept_construct_get_message_construct(ac);
+	char line[LIM_REPLY_LINE];
+	size_t n;
+
+	if (mc == NULL || (code != 0 && (code < 400 || code > 599)) ||
+	    (text != NULL && strpbrk(text, "\r\n") != NULL)) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* it has said its last words already */
+	if (mc->is_closing)
+		return 0;
+	if (code != 0 && can_hear(mc)) {
+		n = esmtp_reply_last_words(mc, code, text != NULL ? text : "",
+		    line);
+		if (say_last(mc, line, n) == -1)
+			return -1;
+	}
+	mc->is_closing = mc->is_hasty = 1;
+	mc->is_dropped = mc->step != NULL;
+	return 0;
 }
 
 /* The descriptor is closed in any case, through TLS if there is. */

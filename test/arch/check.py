@@ -98,7 +98,7 @@ def settings_are_in_the_manual(root, objects):
     """Each row, with its type, range and default."""
     page = f'{root}/man/mailmill.conf.5'
     said = dict(re.findall(r'^\.It Ic (\S+)\n([^.].*)$', text(page), re.M))
-    for table in 'proto/esmtp_option.def', 'cmd/settings/setting.def':
+    for table in 'proto/options/esmtp_option.def', 'cmd/settings/setting.def':
         found = re.findall(
             r'^\w+\((?:\w+, )?"(\w+)",\s*\w+,\s*(\w+),\s*"(.*?)"'
             r'(?:, (\d+), (\d+))?', text(f'{root}/{table}'), re.M)
@@ -118,7 +118,7 @@ def counters_are_in_the_manual(root, objects):
 
 def rows_of_proto_name_their_source(root, objects):
     """A verb or a reply is there for a section of an RFC, or for an option."""
-    options = set(rows(root + '/proto/esmtp_option.def', 'ESMTP_OPTION'))
+    options = set(rows(root + '/proto/options/esmtp_option.def', 'ESMTP_OPTION'))
     for name, macro in (('server/esmtp_verb', 'ESMTP_VERB'),
                         ('esmtp_reply', 'ESMTP_REPLY')):
         path = f'{root}/proto/{name}.def'
@@ -251,10 +251,10 @@ SPOIL = {
     only_tls_sees_openssl_ssl: [
         ('proto/parse/mailaddr.c', append('\n#include <openssl/ssl.h>\n'))],
     settings_are_in_the_manual: [
-        ('proto/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1)\n')),
+        ('proto/options/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1)\n')),
         ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I)),
         ('cmd/settings/setting.def', lambda s: s.replace('"12h"', '"13h"')),
-        ('proto/esmtp_option.def', lambda s: s.replace('1, 86400', '2, 86400')),
+        ('proto/options/esmtp_option.def', lambda s: s.replace('1, 86400', '2, 86400')),
         ('man/mailmill.conf.5', lambda s: s.replace('One of crlf, lf', 'One of lf'))],
     counters_are_in_the_manual: [
         ('man/mailmillctl.8', lambda s: re.sub(r'^\.It .*commit_failures.*', '.It x', s, flags=re.M))],

@@ -30,15 +30,17 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 
     'proto':            'core',
     'proto/parse':      CORE + ' proto',
-    'proto/server':     CORE + ' proto proto/parse',
+    'proto/options':    CORE + ' proto',
+    'proto/server':     CORE + ' proto proto/parse proto/options',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
-    'proto/policy':     CORE + ' proto',
+    'proto/embed':      CORE + ' proto proto/options proto/server',
+    'proto/policy':     CORE + ' proto proto/options',
     'proto/listener':   CORE + ' core/loop proto',
 
     'tls':              CORE,
 
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
-                        ' core/process proto',
+                        ' core/process proto proto/options',
     'cmd/mailmillctl':  CORE + ' core/table cmd/settings',
 
     # the roles: none includes another's headers, all stand on role/

@@ -23,7 +23,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OPTIONS = HERE + '/../../proto/esmtp_option.def'
+OPTIONS = HERE + '/../../proto/options/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
             '@extension', '@lookup', '@commit', '@begin', '@append', '@room',

@@ -15,16 +15,14 @@ play_set_options(struct run *r)
 {
 	const struct option_setting *o;
 	char expected[128] = "";
-	size_t i, k;
+	const struct conf_field *row;
+	size_t i;
 
 	for (i = 0; i < r->d->noptions; i++) {
 		o = &r->d->options[i];
-		for (k = 0; k < esmtp_option_nrows; k++)
-			if (strcasecmp(esmtp_option_rows[k].name, o->name) == 0)
-				break;
-		if (k == esmtp_option_nrows)
+		if ((row = options_row(o->name)) == NULL)
 			play_fail(r, "@option: no option %s", o->name);
-		if (esmtp_options_set(&play_host->options, &esmtp_option_rows[k],
+		if (options_set(&play_host->options, row,
 		    (const char *const *)(const void *)o->values, o->nvalues,
 		    expected, sizeof(expected)) == -1)
 			play_fail(r, "@option %s: expected %s", o->name, expected);

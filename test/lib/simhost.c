@@ -398,7 +398,7 @@ simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
 	if (h->sched == NULL)
 		return -1;
 	simalloc_quiet++;
-	if (esmtp_options_init(&h->options, SIMHOST_HOSTNAME) == -1) {
+	if (options_init(&h->options, SIMHOST_HOSTNAME) == -1) {
 		simalloc_quiet--;
 		scheduler_destroy(h->sched);
 		h->sched = NULL;
@@ -444,7 +444,7 @@ simhost_clear(struct simhost *h)
 		h->sched = NULL;
 	}
 	simalloc_quiet++;
-	esmtp_options_clear(&h->options);
+	options_clear(&h->options);
 	simalloc_quiet--;
 	simspool_clear(&h->spool);
 	simnet_clear(&h->net);

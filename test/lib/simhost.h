@@ -19,6 +19,8 @@
 
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
+#include "proto/options/options.h"
+#include "proto/server/esmtp_host_struct.h"
 #include "test/lib/simauth.h"
 #include "test/lib/simclock.h"
 #include "test/lib/simpolicy.h"

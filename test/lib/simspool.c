@@ -400,6 +400,7 @@ simspool_release(struct simspool *s)
 }
 
 const struct spool_ops simspool_ops = {
+	.size = sizeof(struct spool_ops),
 	.begin = spool_begin,
 	.id = spool_id,
 	.room = spool_room,

@@ -244,6 +244,7 @@ describe(accept_construct *ac, SSL *ssl)
 	t = calloc(1, sizeof(*t));
 	if (t == NULL || tls_describe(ssl, &d) == -1)
 		abort();
+	t->size = sizeof(*t);
 	strlcpy(t->protocol, d.protocol, sizeof(t->protocol));
 	strlcpy(t->cipher, d.cipher, sizeof(t->cipher));
 	t->bits = d.bits;

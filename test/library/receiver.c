@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <mailmill/lim.h>
 #include <mailmill/version.h>
 
 #include "receiver.h"
@@ -92,7 +91,7 @@ mem_abort(struct spool_msg *m)
 }
 
 static const struct spool_ops mem_ops = {
-	mem_begin, mem_id, mem_room, mem_append, mem_commit, mem_abort
+	sizeof(struct spool_ops), mem_begin, mem_id, mem_room, mem_append, mem_commit, mem_abort
 };
 
 /* --- the host ---------------------------------------------------------- */
@@ -103,11 +102,17 @@ report(void *host, accept_construct *ac, const struct esmtp_report *r)
 	(void)host, (void)ac, (void)r;
 }
 
-static char scratch[LIM_SCRATCH], output[LIM_OUTPUT];
+static void
+session_end(void *host, accept_construct *ac)
+{
+	(void)host;
+	esmtp_session_free(ac);
+}
+
 static struct esmtp_host_ops host_ops;
-static struct esmtp_host host;
-static struct esmtp_options options;
-static accept_construct session;
+static struct esmtp_host *host;
+static struct esmtp_options *options;
+static accept_construct *session;
 
 /* --- the client -------------------------------------------------------- */
 
@@ -160,7 +165,12 @@ receiver_start(void)
 	if (mailmill_version_number() != MAILMILL_VERSION_NUMBER
 	    || strcmp(mailmill_version(), MAILMILL_VERSION) != 0)
 		fail("the header's version is not the library's");
-	if (esmtp_options_init(&options, "receiver.example") == -1
+	options = esmtp_options_new("receiver.example");
+	host_ops.size = sizeof(host_ops);
+	host_ops.report = report;
+	host_ops.session_end = session_end;
+	host = esmtp_host_new(&host_ops, NULL, &mem_ops, NULL);
+	if (options == NULL || host == NULL
 	    || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1
 	    || fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
 		fail("start");
@@ -171,22 +181,10 @@ receiver_start(void)
 		be_client(fds[1]);
 	}
 	close(fds[1]);
-	host_ops.report = report;
-	host.ops = &host_ops;
-	host.spool = &mem_ops;
-	host.scratch = scratch;
-	host.scratch_octets = sizeof(scratch);
-	host.output = output;
-	host.output_octets = sizeof(output);
-	session.host = &host;
-	session.options = &options;
-	session.handle = 1;
-	session.remote_addr.sa.sa_family = AF_UNIX;
-	session.event = build_fd_event(fds[0], E_READ | E_WRITE,
-	    E_AGGRESSIVE_NONE, esmtp_message_factory, &session);
-	if (session.event == NULL)
-		fail("build_fd_event");
-	return session.event;
+	session = esmtp_session_new(host, options, fds[0], NULL, NULL);
+	if (session == NULL)
+		fail("esmtp_session_new");
+	return esmtp_session_event(session);
 }
 
 int
@@ -215,7 +213,7 @@ void
 receiver_commit(void)
 {
 	is_safe = 1;
-	esmtp_commit_done(&session, 0);
+	esmtp_commit_done(session, 0);
 }
 
 long
@@ -236,7 +234,8 @@ receiver_check(const char *program)
 	static const char want[] = "Subject: hello\r\n\r\nHello.\r\n";
 	int status;
 
-	esmtp_options_clear(&options);
+	esmtp_host_free(host);
+	esmtp_options_free(options);
 	if (waitpid(client, &status, 0) == -1 || status != 0)
 		fail("the client is not content");
 	if (!is_safe || strcmp(mail.rcpt, "b@receiver.example") != 0)

@@ -67,8 +67,8 @@ def changed_library(d):
              'long mailmill_version_number'),
             ('core/util/version.c', 'int\nmailmill_version_number',
              'long\nmailmill_version_number'),
-            ('proto/esmtp_host.h', 'struct esmtp_host {\n',
-             'struct esmtp_host {\n\tlong grown;\n'),
+            ('proto/esmtp_factory.h', 'struct esmtp_tls {\n',
+             'struct esmtp_tls {\n\tlong grown;\n'),
             ('proto/server/esmtp_int.h', 'struct _message_construct {\n',
              'struct _message_construct {\n\tlong hidden;\n')):
         with open(f'{tree}/{path}', 'r+') as f:

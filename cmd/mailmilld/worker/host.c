@@ -1,11 +1,13 @@
-/* What the protocol asks of the worker: struct esmtp_host, filled in.
+/* What the protocol asks of the worker: the host of its sessions.
  * Owns: the table of functions; each group has a file host_*.c of its own. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
 #include "core/lim.h"
+#include "core/process/log.h"
 
 static const struct esmtp_host_ops ops = {
+	.size = sizeof(ops),
 	.report = host_report,
 	.lookup_rcpt = host_rcpt_lookup,
 	.tls_start = host_tls_start,
@@ -21,14 +23,14 @@ static const struct esmtp_host_ops ops = {
 	.session_end = session_end
 };
 
-void
-host_init(struct worker *w)
+int
+host_open(struct worker *w)
 {
-	w->host.ops = &ops;
-	w->host.closure = w;
-	w->host.scratch = w->scratch;
-	w->host.scratch_octets = sizeof(w->scratch);
-	w->host.output = w->output;
-	w->host.output_octets = sizeof(w->output);
-	w->host.held_max = LIM_RCPTS_WORKER;
+	w->host = esmtp_host_new(&ops, w, &spool_writer_ops, w->spool);
+	if (w->host == NULL) {
+		log_err("start", "role=%s step=%s", "worker", "host");
+		return -1;
+	}
+	(void)esmtp_host_set(w->host, ESMTP_HOST_RCPTS_MAX, LIM_RCPTS_WORKER);
+	return 0;
 }

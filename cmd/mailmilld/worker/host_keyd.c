@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lim.h"
 #include "core/process/log.h"
 #include "tls/remote.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/settings/route.h"
+#include "core/lim.h"
 #include "core/table/sender_logins.h"
 #include "core/util/addr.h"
 

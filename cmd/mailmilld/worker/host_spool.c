@@ -97,7 +97,5 @@ host_spool_open(struct worker *w)
 		log_err("spool", "step=%s", "open");
 		return -1;
 	}
-	w->host.spool = &spool_writer_ops;
-	w->host.spool_closure = w->spool;
 	return 0;
 }

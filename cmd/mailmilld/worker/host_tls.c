@@ -225,6 +225,7 @@ keep_description(accept_construct *ac)
 		free(t);
 		return -1;
 	}
+	t->size = sizeof(*t);
 	snprintf(t->protocol, sizeof(t->protocol), "%s", d.protocol);
 	snprintf(t->cipher, sizeof(t->cipher), "%s", d.cipher);
 	t->bits = d.bits;
@@ -232,7 +233,7 @@ keep_description(accept_construct *ac)
 	t->is_verified = d.is_verified;
 	t->peer_name = d.peer_name;
 	t->server_name = d.server_name;
-	ac->tls = t;
+	esmtp_session_set_tls(ac, t);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* The beginning and the end of a session in this process.
- * Owns: struct accept_construct, from the accepted socket to its free().
+ * Owns: the accept_construct, from the accepted socket to its free.
  * Knows nothing of what is said in between: proto/ does. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
@@ -14,6 +14,8 @@
 #include "core/process/stats.h"
 #include "core/util/fileio.h"
 
+#define SESSION_ID_MAX	20	/* octets: 19 digits and a NUL */
+
 /* --- starting ------------------------------------------------------------- */
 
 static bool
@@ -27,8 +29,8 @@ is_valid(const struct worker *w, const struct msg_session *ms)
 static void
 set_options(const struct worker *w, accept_construct *ac)
 {
-	ac->options = settings_options_for(w->child->settings,
-	    (size_t)ac->listener, &ac->remote_addr.sa);
+	esmtp_session_set_options(ac, settings_options_for(w->child->settings,
+	    (size_t)ac->listener, esmtp_session_peer(ac)));
 }
 
 /* Time, process and number: no two sessions of a log have the same id. */
@@ -40,26 +42,26 @@ session_id(struct worker *w, char *buf, size_t len)
 	    (unsigned int)w->pid & 0xffffff, w->counter++ & 0xfffff);
 }
 
-/* The session of an accepted socket; takes ${fd} unless it fails. */
+/* The session of an accepted socket; takes *${fd}. */
 static accept_construct *
-session_new(struct worker *w, const struct msg_session *ms, int fd)
+session_new(struct worker *w, const struct msg_session *ms, int *fd)
 {
 	accept_construct *ac;
+	char id[SESSION_ID_MAX];
 
-	if ((ac = sessions_alloc()) == NULL)
+	ac = esmtp_session_new(w->host, settings_options_for(
+	    w->child->settings, ms->listener, &ms->peer.sa), *fd, &ms->peer.sa,
+	    NULL);
+	if (ac == NULL)
 		return NULL;
-	ac->host = &w->host;
+	*fd = -1;
 	ac->handle = ms->handle;
 	ac->listener = (int)ms->listener;
-	memcpy(&ac->remote_addr, &ms->peer, sizeof(ms->peer));
 	ec_generate_connection_id(&ac->conn_id, scheduler_now()->tv_sec);
-	set_options(w, ac);
-	session_id(w, ac->id, sizeof(ac->id));
-	ac->event = build_fd_event(fd, E_READ | E_WRITE, E_AGGRESSIVE_NONE,
-	    esmtp_message_factory, ac);
-	if (ac->event == NULL || sessions_add(w, ac) == -1) {
-		event_free(ac->event);
-		free(ac);
+	session_id(w, id, sizeof(id));
+	(void)esmtp_session_set_id(ac, id);
+	if (sessions_add(w, ac) == -1) {
+		esmtp_session_free(ac);
 		return NULL;
 	}
 	return ac;
@@ -74,7 +76,7 @@ session_end(void *host, accept_construct *ac)
 	if (ac->handle != 0)
 		sessions_remove(w, ac);
 	host_tls_end(ac);
-	free(ac);
+	esmtp_session_free(ac);
 	if (w->child->is_draining && w->sessions.n == 0)
 		child_exit(w->child);
 }
@@ -106,8 +108,6 @@ session_discard(struct worker *w, accept_construct *ac)
 {
 	esmtp_destroy_message_construct(
 	    accept_construct_get_message_construct(ac));
-	event_close(ac->event);
-	event_free(ac->event);
 	session_end(w, ac);
 }
 
@@ -142,7 +142,7 @@ session_start(struct worker *w, const struct msg_session *ms,
 
 	sessions_take(w);
 	if (fd != -1 && is_valid(w, ms)) {
-		if ((ac = session_new(w, ms, fd)) != NULL) {
+		if ((ac = session_new(w, ms, &fd)) != NULL) {
 			if (moved != NULL && esmtp_session_resume(ac, moved,
 			    scheduler_now()) == -1) {
 				log_err("session", "session=%s step=%s",
@@ -220,8 +220,8 @@ session_drain_all(struct worker *w, bool is_reconfig)
 {
 	size_t i;
 
-	w->host.is_draining = 1;
-	w->host.is_reconfigured = is_reconfig;
+	(void)esmtp_host_set(w->host, ESMTP_HOST_DRAINING, 1);
+	(void)esmtp_host_set(w->host, ESMTP_HOST_RECONFIGURED, is_reconfig);
 	if (w->sessions.n == 0)
 		child_exit(w->child);
 	for (i = 0; i < w->sessions.size; i++)

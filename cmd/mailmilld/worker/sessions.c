@@ -42,13 +42,6 @@ make_room(struct sessions *t, uint32_t i)
 	return 0;
 }
 
-accept_construct *
-sessions_alloc(void)
-{
-	/* there are many, and none has the address of a Unix socket */
-	return calloc(1, ACCEPT_CONSTRUCT_INET);
-}
-
 int
 sessions_add(struct worker *w, accept_construct *ac)
 {

@@ -89,7 +89,7 @@ on_hold(void *closure, struct channel_msg *msg)
 	struct msg_hold hold;
 
 	memcpy(&hold, msg->base, sizeof(hold));
-	w->host.is_held = hold.is_held != 0;
+	(void)esmtp_host_set(w->host, ESMTP_HOST_HELD, hold.is_held != 0);
 }
 
 static void
@@ -180,8 +180,7 @@ worker_main(struct child *c)
 	if (read_tables(c) == -1 || host_tls_open(w) == -1 ||
 	    child_drop(c) == -1)
 		goto out;
-	host_init(w);
-	if (host_spool_open(w) == -1)
+	if (host_spool_open(w) == -1 || host_open(w) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
 		log_err("start", "role=%s", "worker");
@@ -202,6 +201,7 @@ out:
 	spool_writer_close(w->spool);
 	host_files_free(w->files);
 	sessions_free(w);
+	esmtp_host_free(w->host);
 	free(w);
 	return status;
 }

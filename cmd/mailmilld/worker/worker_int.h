@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/role/child.h"
-#include "core/lim.h"
 #include "core/spool/spool_writer.h"
 #include "proto/esmtp_factory.h"
 
@@ -44,7 +43,7 @@ struct tell {
 
 struct worker {
 	struct child		*child;
-	struct esmtp_host	 host;
+	struct esmtp_host	*host;
 	struct spool_writer	*spool;
 	struct host_files	*files;		/* of the spool */
 	bool			 has_failed;	/* to open the spool */
@@ -62,13 +61,10 @@ struct worker {
 	unsigned int		 ntold;		/* likewise: that were told to end */
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
-	char			 scratch[LIM_SCRATCH];
-	char			 output[LIM_OUTPUT];
 };
 
 /* sessions.c: the table of sessions.
  * sessions_find(w, handle): the session, or NULL: it has ended.
- * sessions_alloc(): the memory of a new one, all zero, for free(3); or NULL.
  * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
  * session has its index).
  * sessions_remove(w, ac): take it out and tell the master that it has ended.
@@ -80,7 +76,6 @@ struct worker {
  * sessions_take(w): tell there that one more has come.
  * sessions_free(w): the table, without the sessions in it. */
 accept_construct *sessions_find(const struct worker *w, uint64_t handle);
-accept_construct *sessions_alloc(void);
 int sessions_add(struct worker *w, accept_construct *ac);
 void sessions_drop(struct worker *w, const accept_construct *ac);
 void sessions_remove(struct worker *w, const accept_construct *ac);
@@ -123,11 +118,12 @@ int session_move(void *host, accept_construct *ac,
 void session_on_verdict(void *closure, struct channel_msg *msg);
 void session_end(void *host, accept_construct *ac);
 
-/* host.c: host_init(w): fill in w->host, but for the spool. */
-void host_init(struct worker *w);
+/* host.c: host_open(w): w->host, with w->spool.  Return 0, or -1 having logged
+ * why. */
+int host_open(struct worker *w);
 
-/* host_spool.c: host_spool_open(w): w->spool, w->files that it gets from spoold
- * (host_files.h), and w->host's spool.  When spoold has said this worker's number,
+/* host_spool.c: host_spool_open(w): w->spool, and w->files that it gets from
+ * spoold (host_files.h).  When spoold has said this worker's number,
  * it is ready.  Return 0, or -1 having logged why. */
 int host_spool_open(struct worker *w);
 

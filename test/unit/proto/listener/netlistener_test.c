@@ -399,12 +399,10 @@ session_end(void *, accept_construct *ac)
 	ec_free(MEMTYPE_ACCEPT_CONSTRUCT, ac);
 }
 
-static const struct esmtp_host_ops host_ops = { .report = report,
+static const struct esmtp_host_ops host_ops = { .size = sizeof(host_ops),
+	.report = report,
 	.session_end = session_end };
-static char scratch[LIM_SCRATCH], output[LIM_OUTPUT];
-static struct esmtp_host host = { .ops = &host_ops, .scratch = scratch,
-	.scratch_octets = sizeof(scratch), .output = output,
-	.output_octets = sizeof(output), .spool = &simspool_ops };
+static struct esmtp_host *host;
 
 /* What the pages say of a listener's code: keep the state, change the callback,
  * call it. */
@@ -415,7 +413,7 @@ esmtp_server(Event *e, int eventtype, void *closure, struct timeval *now)
 
 	ac->options = ac->accept_construct_closure.vptr;
 	ac->accept_construct_closure.vptr = NULL;
-	ac->host = &host;
+	ac->host = host;
 	e->callback = esmtp_message_factory;
 	return esmtp_message_factory(e, eventtype, closure, now);
 }
@@ -439,11 +437,13 @@ expect_reply(int fd, const char *text, const char *code)
 Test(netlistener, sessions_of_the_factory_are_served)
 {
 	netlistener_def *smtp;
-	struct esmtp_options options;
+	struct esmtp_options *options = esmtp_options_new("mx.example.test");
 	int a, b;
 
-	cr_assert_eq(esmtp_options_init(&options, "mx.example.test"), 0);
-	smtp = netlistener_register3("ESMTP", esmtp_server, NULL, &options);
+	cr_assert_not_null(options);
+	host = esmtp_host_new(&host_ops, NULL, &simspool_ops, NULL);
+	cr_assert_not_null(host);
+	smtp = netlistener_register3("ESMTP", esmtp_server, NULL, options);
 	cr_assert_eq(netlistener_instantiate_addr(smtp, NULL, HERE), 1);
 	a = connected(HERE);
 	b = connected(HERE);
@@ -459,6 +459,7 @@ Test(netlistener, sessions_of_the_factory_are_served)
 	cr_expect_eq(nsessions_ended, 2);
 	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
 	netlistener_unregister(smtp);
-	esmtp_options_clear(&options);
+	esmtp_options_free(options);
+	esmtp_host_free(host);
 	close(a);
 }

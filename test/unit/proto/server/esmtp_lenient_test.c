@@ -219,15 +219,16 @@ Test(esmtp_lenient, options_need_a_hostname)
 {
 	struct esmtp_options o;
 
-	cr_assert_eq(esmtp_options_init(&o, NULL), -1);
+	cr_assert_eq(options_init(&o, NULL), -1);
 	cr_assert_eq(errno, EINVAL);
 	/* nothing is left to clear, and clearing does no harm */
-	esmtp_options_clear(&o);
+	options_clear(&o);
 }
 
 Test(esmtp_lenient, what_moves_needs_all_its_parts)
 {
-	static const struct esmtp_moved moved = { .id = "1" };
+	static const struct esmtp_moved moved = { .size = sizeof(moved),
+		.id = "1" };
 	struct timeval now = { .tv_sec = 1 };
 	accept_construct ac = { .event = NULL };
 

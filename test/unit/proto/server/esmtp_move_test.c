@@ -128,7 +128,8 @@ Test(esmtp_move, at_a_stop_none_moves)
 
 /* --- arriving ------------------------------------------------------------- */
 
-static const struct esmtp_moved good = { .has_helo = 1, .is_esmtp = 1,
+static const struct esmtp_moved good = { .size = sizeof(good),
+	.has_helo = 1, .is_esmtp = 1,
 	.helo = "c.example", .id = "0123456789abcdef", .nmessages = 2,
 	.nrcpts = 3, .nerrors = 1 };
 
@@ -159,7 +160,8 @@ Test(esmtp_resume, it_goes_on_without_a_banner)
 
 Test(esmtp_resume, one_that_had_not_said_hello_still_has_to)
 {
-	const struct esmtp_moved silent = { .id = "1" };
+	const struct esmtp_moved silent = { .size = sizeof(silent),
+		.id = "1" };
 	struct fake *f = fake_new();
 
 	cr_assert_eq(resume(f, &silent), 0);

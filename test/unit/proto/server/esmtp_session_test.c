@@ -118,7 +118,8 @@ Test(esmtp_session, without_a_session_there_is_nothing_to_end_or_answer)
 
 Test(esmtp_session, a_session_cannot_be_resumed_twice_or_after_its_end)
 {
-	static const struct esmtp_moved moved = { .id = "1" };
+	static const struct esmtp_moved moved = { .size = sizeof(moved),
+		.id = "1" };
 	struct timeval now = { .tv_sec = FAKE_START };
 
 	fake = fake_start();

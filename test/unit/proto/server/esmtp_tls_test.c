@@ -163,7 +163,7 @@ Test(esmtp_proxy, the_options_of_the_client_hold_from_the_banner_on)
 	struct fake *f = fake_new();
 	char listed[] = "PIPELINING", *list[] = { listed };
 
-	cr_assert_eq(esmtp_options_init(&others, "other.example.test"), 0);
+	cr_assert_eq(options_init(&others, "other.example.test"), 0);
 	others.smtp_extensions.v = list;
 	others.smtp_extensions.n = 1;
 	f->h.ops.peer_changed = peer_changed;
@@ -177,7 +177,7 @@ Test(esmtp_proxy, the_options_of_the_client_hold_from_the_banner_on)
 	fake_end(f);
 	others.smtp_extensions.n = 0;
 	others.smtp_extensions.v = NULL;
-	esmtp_options_clear(&others);
+	options_clear(&others);
 }
 
 Test(esmtp_proxy, a_header_may_come_octet_by_octet)

@@ -166,9 +166,9 @@ option_at(size_t offset)
 {
 	size_t i;
 
-	for (i = 0; i < esmtp_option_nrows; i++)
-		if (esmtp_option_rows[i].offset == offset)
-			return &esmtp_option_rows[i];
+	for (i = 0; i < options_nrows; i++)
+		if (options_rows[i].offset == offset)
+			return &options_rows[i];
 	return NULL;
 }
 

@@ -71,19 +71,17 @@ fake_option(struct fake *f, const char *name, ...)
 {
 	const char *values[16];
 	char expected[256];
-	size_t i, n = 0;
+	const struct conf_field *row;
+	size_t n = 0;
 	va_list ap;
 
 	va_start(ap, name);
 	while ((values[n] = va_arg(ap, const char *)) != NULL)
 		n++;
 	va_end(ap);
-	for (i = 0; i < esmtp_option_nrows; i++)
-		if (strcasecmp(esmtp_option_rows[i].name, name) == 0)
-			break;
-	cr_assert_lt(i, esmtp_option_nrows, "no option %s", name);
-	cr_assert_eq(esmtp_options_set(&f->h.options, &esmtp_option_rows[i],
-	    values, n, expected, sizeof(expected)), 0, "%s: expected %s", name,
+	row = options_row(name);
+	cr_assert_not_null(row, "no option %s", name);
+	cr_assert_eq(options_set(&f->h.options, row, values, n, expected, sizeof(expected)), 0, "%s: expected %s", name,
 	    expected);
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/esmtp_options.h"
+#include "proto/options/options.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
 #include "proto/parse/proxyhdr.h"

@@ -4,25 +4,22 @@
 #include <string.h>
 #include <strings.h>
 
-#include "proto/esmtp_options.h"
+#include "proto/options/options.h"
 
 static const struct conf_field *
 row(const char *name)
 {
-	size_t i;
+	const struct conf_field *found = options_row(name);
 
-	for (i = 0; i < esmtp_option_nrows; i++)
-		if (strcasecmp(esmtp_option_rows[i].name, name) == 0)
-			return &esmtp_option_rows[i];
-	cr_assert_fail("%s", name);
-	return NULL;
+	cr_assert_not_null(found, "%s", name);
+	return found;
 }
 
-Test(esmtp_options, defaults_are_those_of_the_table)
+Test(options, defaults_are_those_of_the_table)
 {
 	struct esmtp_options o;
 
-	cr_assert_eq(esmtp_options_init(&o, "mx"), 0);
+	cr_assert_eq(options_init(&o, "mx"), 0);
 	cr_expect_str_eq(o.hostname, "mx");
 	cr_expect_str_eq(o.banner_hostname, "");
 	cr_expect_eq(o.command_timeout, 300);
@@ -31,8 +28,8 @@ Test(esmtp_options, defaults_are_those_of_the_table)
 	cr_expect_not(o.open_relay);
 	cr_expect_eq(o.relay_domains.n, 0);
 	cr_expect_eq(o.lone_lf_in_body, ESMTP_LF_IGNORE);
-	esmtp_options_clear(&o);
-	esmtp_options_clear(&o);
+	options_clear(&o);
+	options_clear(&o);
 }
 
 static const struct {
@@ -72,17 +69,17 @@ static const struct {
 	    "as 192.0.2.0/24 or 2001:db8::/32" },
 };
 
-Test(esmtp_options, set_takes_what_fits_and_says_what_was_expected)
+Test(options, set_takes_what_fits_and_says_what_was_expected)
 {
 	struct esmtp_options o;
 	char expected[256];
 	size_t i;
 	int r;
 
-	esmtp_options_init(&o, "mx");
+	options_init(&o, "mx");
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		errno = 0;
-		r = esmtp_options_set(&o, row(cases[i].name), &cases[i].value,
+		r = options_set(&o, row(cases[i].name), &cases[i].value,
 		    1, expected, sizeof(expected));
 		cr_expect_eq(r, cases[i].errnum != 0 ? -1 : 0, "%s = %s",
 		    cases[i].name, cases[i].value);
@@ -95,24 +92,24 @@ Test(esmtp_options, set_takes_what_fits_and_says_what_was_expected)
 	cr_expect_eq(o.command_timeout, 86400);
 	cr_expect_eq(o.lone_lf_in_body, ESMTP_LF_FIX);
 	cr_expect_str_eq(o.banner_hostname, "mx.example.test");
-	esmtp_options_clear(&o);
+	options_clear(&o);
 }
 
-Test(esmtp_options, a_list_takes_any_number_of_values_others_one)
+Test(options, a_list_takes_any_number_of_values_others_one)
 {
 	static const char *const values[] = { "a.example", "b.example" };
 	struct esmtp_options o;
 	char expected[256];
 
-	esmtp_options_init(&o, "mx");
-	cr_expect_eq(esmtp_options_set(&o, row("Relay_Domains"), values, 2,
+	options_init(&o, "mx");
+	cr_expect_eq(options_set(&o, row("Relay_Domains"), values, 2,
 	    expected, sizeof(expected)), 0);
 	cr_assert_eq(o.relay_domains.n, 2);
 	cr_expect_str_eq(o.relay_domains.v[1], "b.example");
-	cr_expect_eq(esmtp_options_set(&o, row("Relay_Domains"), NULL, 0,
+	cr_expect_eq(options_set(&o, row("Relay_Domains"), NULL, 0,
 	    expected, sizeof(expected)), 0);
 	cr_expect_eq(o.relay_domains.n, 0);
-	cr_expect_eq(esmtp_options_set(&o, row("Static_Banner"), values, 2,
+	cr_expect_eq(options_set(&o, row("Static_Banner"), values, 2,
 	    expected, sizeof(expected)), -1);
-	esmtp_options_clear(&o);
+	options_clear(&o);
 }

@@ -1,0 +1,66 @@
+/* The options of a session: the table, and all of its rows at once. */
+
+#include "proto/options/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const struct conf_field options_rows[] = {
+#define ESMTP_OPTION(...) CONF_FIELD(esmtp_options, __VA_ARGS__),
+#include "proto/options/esmtp_option.def"
+#undef ESMTP_OPTION
+};
+
+const size_t options_nrows = sizeof(options_rows) / sizeof(options_rows[0]);
+
+const struct conf_field *
+options_row(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name != NULL && i < options_nrows; i++)
+		if (strcasecmp(options_rows[i].name, name) == 0)
+			return &options_rows[i];
+	return NULL;
+}
+
+int
+options_set(struct esmtp_options *o, const struct conf_field *row,
+    const char *const *values, size_t nvalues, char *expected_r, size_t len)
+{
+	return conf_field_set(o, row, values, nvalues, expected_r, len);
+}
+
+int
+options_init(struct esmtp_options *o, const char *hostname)
+{
+	size_t i;
+
+	memset(o, 0, sizeof(*o));
+	if (hostname == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((o->hostname = strdup(hostname)) == NULL)
+		return -1;
+	for (i = 0; i < options_nrows; i++)
+		if (conf_field_default(o, &options_rows[i]) == -1) {
+			options_clear(o);
+			errno = ENOMEM;
+			return -1;
+		}
+	return 0;
+}
+
+void
+options_clear(struct esmtp_options *o)
+{
+	size_t i;
+
+	for (i = 0; i < options_nrows; i++)
+		conf_field_free(o, &options_rows[i]);
+	free(o->hostname);
+	memset(o, 0, sizeof(*o));
+}

@@ -1,0 +1,39 @@
+/* The options of one session, as the engine and the server read them: a struct
+ * with a member for each row of esmtp_option.def.
+ * Owns: that struct, which programs of others do not see (esmtp_options.h), so
+ * that it may grow. */
+
+#ifndef PROTO_OPTIONS_OPTIONS_H
+#define PROTO_OPTIONS_OPTIONS_H
+
+#include "core/util/conf_field.h"
+#include "proto/esmtp_options.h"
+
+struct esmtp_options {
+#define ESMTP_OPTION(name, field, type, ...) conf_field_##type field;
+#include "proto/options/esmtp_option.def"
+#undef ESMTP_OPTION
+	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
+};
+
+extern const struct conf_field options_rows[];
+extern const size_t options_nrows;
+
+/* options_init(o, hostname): Every field its default.  Return 0 or -1 (ENOMEM;
+ * EINVAL: no hostname). */
+int options_init(struct esmtp_options *o, const char *hostname);
+
+/* options_row(name): The row of that name, in any case, or NULL (${name}
+ * may be NULL). */
+const struct conf_field *options_row(const char *name);
+
+/* options_set(o, row, values, nvalues, expected_r, len): Set one field from
+ * text: one value, or for a list any number.  Return 0; or -1 with errno, and in
+ * ${expected_r} what was expected ("a number from 1 to 1000 (recipients)"). */
+int options_set(struct esmtp_options *o, const struct conf_field *row,
+    const char *const *values, size_t nvalues, char *expected_r, size_t len);
+
+/* options_clear(o): Free what init and set allocated. */
+void options_clear(struct esmtp_options *o);
+
+#endif
