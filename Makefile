@@ -8,7 +8,7 @@
 #	make sim SEED=n		replay one seed of the simulator
 #	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
 #	make uninstall		the same
-#	make abidiff OLD=FILE	how libmailmill.so.0 differs from that one
+#	make abidiff OLD=FILE	how libmailmill.so.0 differs from that one; NEW=FILE
 #	make accounts		the accounts it runs under
 #	make unit arch clean
 
@@ -187,12 +187,16 @@ run:
 	@sh test/run.sh $(B)
 
 # of structs, those that the installed headers define
+ABIGNORE = proto/library/libmailmill.abignore
+NEW	?= $(B)/libmailmill.so.0
+NEW_INCLUDE ?= $(B)/include/mailmill
 abidiff: $(B)/libmailmill.so.0
 	@[ -n "$(OLD)" ] || { echo 'usage: make abidiff OLD=libmailmill.so.0' >&2; exit 2; }
 	@command -v abidiff >/dev/null || { echo 'mailmill: missing; as root:' \
 	    'apt-get install abigail-tools' >&2; exit 1; }
-	abidiff --drop-private-types --headers-dir1 $(B)/include/mailmill \
-	    --headers-dir2 $(B)/include/mailmill $(OLD) $<
+	abidiff --drop-private-types --suppressions $(ABIGNORE) \
+	    --headers-dir1 $(B)/include/mailmill \
+	    --headers-dir2 $(NEW_INCLUDE) $(OLD) $(NEW)
 
 check:
 	@bash test/check.sh $(if $(SANITIZE),sanitize)

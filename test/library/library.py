@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 
+import abi
 import exports
 import headers
 import programs
 import versions
 from tree import Skip
 
-TESTS = headers.TESTS + exports.TESTS + programs.TESTS + versions.TESTS
+TESTS = headers.TESTS + exports.TESTS + programs.TESTS + versions.TESTS + \
+    abi.TESTS
 
 
 def main():
