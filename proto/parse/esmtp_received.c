@@ -6,8 +6,11 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/lim.h"
+
+#define LINE_MAX_OCTETS	998	/* without CRLF; RFC 5322 2.1.1 */
 
 struct text {
 	char	*p;
@@ -168,6 +171,53 @@ esmtp_received_format(const struct esmtp_received *r,
 		put(&t, ";\r\n\t");
 	esmtp_date_format(r->seconds, date);
 	put(&t, date);
+	put(&t, "\r\n");
+	return t.n;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+size_t
+esmtp_received_own(const char *text, size_t len,
+    char buf[ESMTP_RECEIVED_OWN_MAX])
+{
+	static const char name[] = "Received:";
+	const char *end;
+	struct text t = { buf, 0 };
+	size_t line = 0;
+
+	if (len >= sizeof(name) - 1 &&
+	    strncasecmp(text, name, sizeof(name) - 1) == 0) {
+		text += sizeof(name) - 1;
+		len -= sizeof(name) - 1;
+	}
+	for (end = text + len; end > text && is_blank(end[-1]); end--)
+		continue;
+	for (; text < end && is_blank(*text); text++)
+		continue;
+	if (text == end)
+		return 0;
+	put(&t, name);
+	put(&t, " ");
+	while (text < end) {
+		if (*text == '\r' || *text == '\n') {
+			put(&t, "\r\n\t");
+			line = t.n - 1;
+			while (is_blank(*text))
+				text++;
+		}
+		buf[t.n++] = (*text < ' ' && *text != '\t') || *text > 126 ?
+		    '?' : *text;
+		text++;
+		/* and room for a fold and the end */
+		if (t.n - line > LINE_MAX_OCTETS ||
+		    t.n > ESMTP_RECEIVED_OWN_MAX - 6)
+			return 0;
+	}
 	put(&t, "\r\n");
 	return t.n;
 }

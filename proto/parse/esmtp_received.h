@@ -33,6 +33,14 @@ struct esmtp_received {
 size_t esmtp_received_format(const struct esmtp_received *r,
     char buf[ESMTP_RECEIVED_MAX]);
 
+/* esmtp_received_own(text, len, buf): The field with another text, which may
+ * begin with its name: lines are folded, controls and 8-bit octets become '?', so
+ * that it stays one field.  Return octets written, 0: there is nothing in
+ * ${text}, it is too long, or a line of it is (RFC 5322 2.1.1: 998 octets). */
+#define ESMTP_RECEIVED_OWN_MAX	4096
+size_t esmtp_received_own(const char *text, size_t len,
+    char buf[ESMTP_RECEIVED_OWN_MAX]);
+
 /* esmtp_date_format(seconds, buf): "Mon, 23 Nov 2026 16:05:19 +0000", NUL
  * terminated. */
 #define ESMTP_DATE_MAX	40

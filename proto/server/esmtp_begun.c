@@ -1,8 +1,7 @@
-/* Has there been a session in this process?  From then on the lists of modules
- * and verbs are const, for all threads read them.
+/* See esmtp_begun.h.
  * Owns: that fact. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_begun.h"
 
 static bool has_begun;
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ec_string.h"
 #include "core/util/addr.h"
+#include "proto/hooks.h"
 #include "proto/parse/esmtp_received.h"
 #include "proto/server/esmtp_verb.h"
 
@@ -43,17 +45,46 @@ received_security(const struct esmtp_step *st, struct esmtp_received *r)
 		r->tls_peer = tls->peer_name;
 }
 
+/* The message, for hooks, which get no more than its address. */
+static ec_message *
+message_of(const struct esmtp_step *st)
+{
+	return (ec_message *)(void *)st->mc->txn;
+}
+
+/* The field in the words of a hook.  Return its octets, 0: it has none. */
+static size_t
+received_of_hook(struct esmtp_step *st, char buf[ESMTP_RECEIVED_OWN_MAX])
+{
+	message_construct *mc = st->mc;
+	string response = { 0 };
+	size_t n = 0;
+
+	if (!has_core_get_received_header_text_hook())
+		return 0;
+	if (call_core_get_received_header_text_hook(message_of(st), mc, st->ac,
+	    &mc->vctx, &response) == 1 && response.buffer != NULL)
+		n = esmtp_received_own(response.buffer, (size_t)response.len,
+		    buf);
+	string_destroy(&response);
+	(void)esmtp_hook_end(st, false);
+	return n;
+}
+
 static int
 put_received(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 	const struct esmtp_options *o = st->ac->options;
-	char buf[ESMTP_RECEIVED_MAX], peer[ADDR_TEXT];
+	char buf[ESMTP_RECEIVED_OWN_MAX], peer[ADDR_TEXT];
 	struct esmtp_received r = { .helo = st->mc->helo };
 	size_t n;
 
 	if (!o->trace_headers)
 		return 0;
+	/* it may change the list of recipients */
+	if ((n = received_of_hook(st, buf)) > 0)
+		return st->ac->host->spool->append(t->msg, buf, n);
 	r.peer = addr_text(&st->ac->remote_addr.sa, peer);
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
@@ -230,7 +261,8 @@ each_rcpt(struct esmtp_step *st)
 	enum esmtp_want w;
 	char *rcpt;
 
-	if (!esmtp_phase_is_wanted(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
+	if (!esmtp_phase_is_wanted(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT) &&
+	    !has_core_validate_data_spool_each_rcpt_hook())
 		return W_GO;
 	if (!esmtp_is_suspended(st->mc, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
 		t->each = (struct esmtp_each){ .end = t->rcpts.n };
@@ -244,9 +276,35 @@ each_rcpt(struct esmtp_step *st)
 		    &addr);
 		if (w != W_GO)
 			return w;
+		call_core_validate_data_spool_each_rcpt_hook(message_of(st),
+		    st->ac, &st->mc->vctx);
+		if (esmtp_hook_end(st, false) == W_REFUSED)
+			return W_REFUSED;
 		end_rcpt(&t->each);
 	}
 	return W_GO;
+}
+
+/* Right before the commit: who signs messages does it here. */
+static enum esmtp_want
+final_hooks(struct esmtp_step *st)
+{
+	validate_context *vctx = &st->mc->vctx;
+	ec_message *msg = message_of(st);
+	bool is_done;
+	int result;
+
+	result = call_core_final_validation2_hook(msg, st->ac, vctx);
+	if (result != EC_HOOK_CONT) {
+		is_done = result == EC_HOOK_DONE;
+		if (vctx->code / 100 != (is_done ? 5 : 4))
+			validate_refuse(vctx, is_done ? RPL_POLICY :
+			    RPL_POLICY_LATER);
+		return esmtp_hook_end(st, true);
+	}
+	call_core_final_validation_hook(msg, st->ac, vctx);
+	(void)call_core_post_final_validation_hook(msg, st->ac, vctx);
+	return esmtp_hook_end(st, false);
 }
 
 /* The whole message is here: the last phases, then the commit.  Called again
@@ -262,6 +320,8 @@ esmtp_body_finish(struct esmtp_step *st)
 	w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL, NULL, NULL);
 	if (w == W_GO)
 		w = each_rcpt(st);
+	if (w == W_GO && mc->txn->rcpts.n > 0)
+		w = final_hooks(st);
 	if (w == W_WAIT)
 		return w;
 	if (w == W_REFUSED || mc->is_dropped) {
@@ -270,7 +330,7 @@ esmtp_body_finish(struct esmtp_step *st)
 		return W_GO;
 	}
 	if (mc->txn->rcpts.n == 0) {
-		/* a module took all of them away */
+		/* a module or a hook took all of them away */
 		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/hooks.h"
 #include "proto/server/esmtp_verb.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them.  RFC
@@ -156,6 +157,31 @@ note_line(struct esmtp_step *st, const struct esmtp_verb *v,
 	st->mc->verb = v;
 }
 
+const char *
+mailmill_session_command(const message_construct *c, size_t *len_r)
+{
+	const struct esmtp_step *st = c != NULL ? c->step : NULL;
+
+	*len_r = st != NULL && st->line != NULL ? st->line_len : 0;
+	return st != NULL ? st->line : NULL;
+}
+
+/* A command has come: tell who wants to know, once, though it may be run
+ * again. */
+static void
+announce(struct esmtp_step *st, const char *line, size_t len)
+{
+	message_construct *mc = st->mc;
+	int b = 0;
+
+	mc->is_announced = 1;
+	st->line = line;
+	st->line_len = len;
+	call_core_post_smtp_command_hook(&b, mc, &mc->vctx);
+	st->line = NULL;
+	(void)esmtp_hook_end(st, false);
+}
+
 enum esmtp_want
 esmtp_command(struct esmtp_step *st, const char *line, size_t len,
     bool has_more)
@@ -166,6 +192,11 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	enum esmtp_want w = W_GO;
 	size_t n, arg;
 
+	if (has_core_post_smtp_command_hook() && !st->mc->is_announced) {
+		announce(st, line, len);
+		if (st->mc->is_dropped)
+			return W_CLOSE;
+	}
 	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
 	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
 		len--;

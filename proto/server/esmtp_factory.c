@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/hooks.h"
 #include "proto/server/esmtp_auth.h"
 
 void
@@ -59,6 +60,19 @@ set_up(struct esmtp_step *st)
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
+/* The connect phase, with its hook. */
+static enum esmtp_want
+connect_phase(struct esmtp_step *st)
+{
+	enum esmtp_want w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL,
+	    NULL);
+
+	if (w != W_GO || !has_core_validate_connect_hook())
+		return w;
+	call_core_validate_connect_hook(st->ac, &st->mc->vctx);
+	return esmtp_hook_end(st, false);
+}
+
 /* A session that another process has begun: policies may have another mind of
  * its client here.  What they would say in place of a banner is not for a
  * client that waits for none: it is sent away, and hears it when it comes
@@ -69,7 +83,7 @@ go_on(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	enum esmtp_want w;
 
-	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
+	w = connect_phase(st);
 	if (w == W_WAIT)
 		return w;
 	mc->is_resumed = 0;
@@ -95,6 +109,9 @@ accept_phase(struct esmtp_step *st)
 	if (mc->suspended != 0 && esmtp_is_waiting(mc))
 		return W_WAIT;
 	w = esmtp_phase(st, VALIDATE_PHASE_ACCEPT, NULL, NULL);
+	if (w == W_GO && has_core_validate_accept_hook())
+		w = esmtp_hook_end(st, call_core_validate_accept_hook(st->ac,
+		    &mc->vctx) == VALIDATE_DONE);
 	if (w == W_GO)
 		esmtp_wait_for(st, WAIT_PROXY);
 	if (w != W_REFUSED)
@@ -135,7 +152,7 @@ start(struct esmtp_step *st)
 		}
 	}
 	st->may_read = false;
-	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
+	w = connect_phase(st);
 	if (w == W_WAIT)
 		return w;
 	if (w == W_REFUSED) {

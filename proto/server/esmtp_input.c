@@ -238,6 +238,7 @@ next_line(struct esmtp_step *st)
 		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w != W_GO)
 		return w;	/* the command is repeated from here */
+	st->mc->is_announced = 0;
 	use(st, n);
 	return esmtp_auth_go_on(st);
 }

@@ -19,6 +19,7 @@
 #include "proto/options/options.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
+#include "proto/server/esmtp_begun.h"
 #include "proto/server/esmtp_host_struct.h"
 #include "proto/validate.h"
 
@@ -150,6 +151,7 @@ struct _message_construct {
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
 	unsigned int		 is_closing : 1; /* after what is to be written */
 	unsigned int		 is_resumed : 1; /* another process has greeted it; policies have not seen it here */
+	unsigned int		 is_announced : 1; /* the command at hand, to post_smtp_command; it may be run again */
 	unsigned int		 is_hasty : 1;	/* after one attempt to write it: do not wait for the peer */
 	unsigned int		 is_dropped : 1; /* esmtp_destroy_message_construct() was called in a step: the peer hears no more */
 };
@@ -183,6 +185,8 @@ struct esmtp_step {
 	size_t			 arg_len;
 	unsigned int		 nreplies;	/* to that verb */
 	int			 code;		/* of the last reply */
+	const char		*line;		/* post_smtp_command is called for it; else NULL */
+	size_t			 line_len;
 	bool			 is_drain;	/* it is given because the host drains */
 	bool			 is_secret;	/* the line may hold a password */
 	bool			 was_secret;	/* so may what is left in scratch */
@@ -286,11 +290,6 @@ esmtp_resume esmtp_commit_resume;
 /* esmtp_move.c: esmtp_move(st): The service is configured anew, and the session
  * is between two commands: does the host have it go on elsewhere? */
 bool esmtp_move(struct esmtp_step *st);
-
-/* esmtp_begun.c: esmtp_has_begun(): Has there been a session in this process?
- * esmtp_begin(): There is one. */
-bool esmtp_has_begun(void);
-void esmtp_begin(void);
 
 /* esmtp_session.c
  * esmtp_session_begin(ac, now): Its first step.  NULL: ENOMEM.
@@ -407,7 +406,9 @@ void esmtp_rcpts_clear(struct esmtp_rcpts *r);
  * module wants the phase.
  * esmtp_phase_is_wanted(phase): Does any?
  * esmtp_is_suspended(mc, phase): Is the command run again because of it?
- * esmtp_phase_end(st): It is over, or given up. */
+ * esmtp_phase_end(st): It is over, or given up.
+ * esmtp_hook_end(st, is_done): A hook of a phase was called: W_GO, or W_REFUSED,
+ * with ${is_done} by the code that it has set, and if it has ended the session. */
 static inline bool
 esmtp_is_suspended(const message_construct *mc, enum validate_phase phase)
 {
@@ -416,6 +417,7 @@ esmtp_is_suspended(const message_construct *mc, enum validate_phase phase)
 
 void esmtp_phase_end(struct esmtp_step *st);
 bool esmtp_phase_is_wanted(enum validate_phase phase);
+enum esmtp_want esmtp_hook_end(struct esmtp_step *st, bool is_done);
 enum esmtp_want esmtp_phase_in(struct esmtp_step *st, enum esmtp_state state,
     enum validate_phase phase, const struct mailaddr *addr);
 enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,

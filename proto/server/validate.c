@@ -135,6 +135,15 @@ esmtp_phase_end(struct esmtp_step *st)
 	esmtp_wait_for(st, WAIT_WRITE);
 }
 
+enum esmtp_want
+esmtp_hook_end(struct esmtp_step *st, bool is_done)
+{
+	if (is_done && !st->mc->is_dropped)
+		return decided(st);
+	forget_code(&st->mc->vctx);
+	return st->mc->is_dropped ? W_REFUSED : W_GO;
+}
+
 bool
 esmtp_phase_is_wanted(enum validate_phase phase)
 {

@@ -35,6 +35,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/server',
     'proto/policy':     CORE + ' proto proto/options',
+    'proto/hooks':      CORE + ' proto proto/server',
     'proto/listener':   CORE + ' core/loop proto',
 
     'tls':              CORE,

@@ -129,3 +129,52 @@ Test(esmtp_received, tells_of_tls_and_of_the_login)
 	    "\tby mx.example.test (mailmill) with ESMTPSA id 0ABC;\r\n"
 	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
 }
+
+Test(esmtp_received, a_text_of_somebody_else_stays_one_field)
+{
+	static const struct {
+		const char	*text, *field;
+	} rows[] = {
+		{ "from x", "Received: from x\r\n" },
+		{ "Received: from x", "Received: from x\r\n" },
+		{ "RECEIVED:from x\r\n", "Received: from x\r\n" },
+		{ "a\nb\r\rc\r\n\r\n \td", "Received: a\r\n\tb\r\n\tc"
+		    "\r\n\td\r\n" },
+		{ "a \r\n", "Received: a\r\n" },
+		{ "a\001b\177c\303\244", "Received: a?b?c??\r\n" },
+		{ "", "" }, { " \r\n\t", "" }, { "Received:", "" },
+		{ "Received: ", "" },
+	};
+	char buf[ESMTP_RECEIVED_OWN_MAX + 1];
+	size_t i, n;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		n = esmtp_received_own(rows[i].text, strlen(rows[i].text),
+		    buf);
+		buf[n] = '\0';
+		cr_expect_str_eq(buf, rows[i].field, "%zu: %s", i, buf);
+	}
+}
+
+Test(esmtp_received, a_text_that_is_too_long_is_none)
+{
+	char text[ESMTP_RECEIVED_OWN_MAX * 2], *buf;
+	size_t len, n, fold;
+
+	buf = malloc(ESMTP_RECEIVED_OWN_MAX);
+	for (fold = 1; fold <= 1100; fold += 99)
+		for (len = 0; len < sizeof(text); len += 61) {
+			for (n = 0; n < len; n++)
+				text[n] = n % fold == fold - 1 ? '\n' : 'x';
+			n = esmtp_received_own(text, len, buf);
+			cr_assert_leq(n, ESMTP_RECEIVED_OWN_MAX);
+			if (n > 0)
+				cr_assert_eq(memcmp(buf + n - 2, "\r\n", 2),
+				    0);
+		}
+	memset(text, 'x', 2000);
+	/* "Received: " and 988 are 998 octets */
+	cr_assert_eq(esmtp_received_own(text, 988, buf), 1000);
+	cr_assert_eq(esmtp_received_own(text, 989, buf), 0);
+	free(buf);
+}
