@@ -12,7 +12,8 @@
 
 static struct fake *fake;
 static struct simhost_session *other;	/* than fake->s */
-static bool is_inside;		/* let the other session have its step */
+static const char *at;		/* the function in which it has its step */
+static bool is_due;		/* it has not had it yet */
 static char heard[4096];	/* by the other one, so far */
 
 static void
@@ -27,10 +28,10 @@ hear(void)
 	simwire_take(other->wire, n);
 }
 
-/* Everything that the other client has to say arrives now, and its session's
- * steps are made here and now. */
+/* In the function ${at}, and in no other, everything that the other client has
+ * to say arrives, and its session's steps are made. */
 static void
-step_other(void)
+step_other(const char *function)
 {
 	static const char *const says[] = { "EHLO other.example\r\n",
 		"MAIL FROM:<other@client.example>\r\n"
@@ -40,9 +41,9 @@ step_other(void)
 	struct timeval now;
 	size_t i;
 
-	if (!is_inside)
+	if (!is_due || strcmp(function, at) != 0)
 		return;
-	is_inside = false;
+	is_due = false;
 	simclock_now(&fake->h.clock, &now);
 	for (i = 0; i < 3; i++) {
 		simwire_send_now(other->wire, says[i], strlen(says[i]));
@@ -54,38 +55,35 @@ step_other(void)
 /* --- the places from which it is called ----------------------------------- */
 
 static void (*report)(void *, accept_construct *, const struct esmtp_report *);
-static int at_report = -1;
-static const char *at = "";
 
 static void
 nested_report(void *host, accept_construct *ac, const struct esmtp_report *r)
 {
-	if ((int)r->kind == at_report && ac == fake->s->ac)
-		step_other();
+	if (ac == fake->s->ac && r->kind == ESMTP_REPORT_REJECTED)
+		step_other("report of a rejection");
+	if (ac == fake->s->ac && r->kind == ESMTP_REPORT_ACCEPTED)
+		step_other("report of a message");
 	report(host, ac, r);
 }
 
 static int
 nested_commit(struct spool_msg *m, const struct spool_envelope *env)
 {
-	if (strcmp(at, "commit") == 0)
-		step_other();
+	step_other("commit");
 	return simspool_ops.commit(m, env);
 }
 
 static int
 nested_append(struct spool_msg *m, const char *buf, size_t len)
 {
-	if (strcmp(at, "append") == 0)
-		step_other();
+	step_other("append");
 	return simspool_ops.append(m, buf, len);
 }
 
 static enum esmtp_rcpt_status
 nested_lookup(void *, accept_construct *, const struct mailaddr *)
 {
-	if (strcmp(at, "lookup") == 0)
-		step_other();
+	step_other("lookup");
 	return ESMTP_RCPT_OK;
 }
 
@@ -94,7 +92,7 @@ nested_verb(char *arg, Event *, message_construct *mc, void *)
 {
 	char text[64];
 
-	step_other();
+	step_other("verb");
 	snprintf(text, sizeof(text), "for %s", arg);
 	esmtp_extension_reply(mc, 250, "2.0.0", text);
 	return 1;
@@ -109,7 +107,7 @@ begin(void)
 	ops = simspool_ops;
 	ops.commit = nested_commit;
 	ops.append = nested_append;
-	is_inside = false;
+	is_due = false;
 	heard[0] = '\0';
 	fake = fake_new();
 	fake->h.host.spool = &ops;
@@ -139,7 +137,8 @@ check(const char *name)
 	const char *queued;
 	unsigned int i, n = 0;
 
-	is_inside = true;
+	at = name;
+	is_due = true;
 	cr_expect_str_eq(fake_say(fake, SAID), "250 2.1.0 Sender OK\r\n"
 	    "250 2.1.5 Recipient OK\r\n250 2.1.5 Recipient OK\r\n"
 	    "250 2.0.0 for me\r\n500 5.5.2 Command not recognized\r\n" OK
@@ -152,7 +151,7 @@ check(const char *name)
 	cr_expect_str_eq(queued, "\r\n" OK "250 2.0.0 for x\r\n", "%s: %s",
 	    name, fake->reply);
 	/* the other one has had its turn, and was not heard by this client */
-	cr_expect_not(is_inside, "%s", name);
+	cr_expect_not(is_due, "%s", name);
 	hear();
 	cr_expect_not_null(strstr(heard, QUEUED), "%s: %s", name, heard);
 	cr_expect_not_null(strstr(heard, "\r\n" OK), "%s: %s", name, heard);
@@ -173,24 +172,14 @@ check(const char *name)
 
 Test(esmtp_nested, another_session_has_its_step_inside)
 {
-	static const char *const places[] = { "commit", "append", "lookup" };
+	static const char *const functions[] = { "commit", "append", "lookup",
+		"verb", "report of a rejection", "report of a message" };
 	size_t i;
 
-	at_report = -1;
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		at = places[i];
+	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
 		begin();
-		check(at);
+		check(functions[i]);
 	}
-	at = "";
-	begin();
-	check("verb");
-	begin();
-	at_report = ESMTP_REPORT_REJECTED;
-	check("rejected");
-	begin();
-	at_report = ESMTP_REPORT_ACCEPTED;
-	check("accepted");
 }
 
 /* Its first call, too: the banner is its own client's. */
