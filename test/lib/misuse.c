@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +45,13 @@ misuse_ends(void (*f)(void *arg), void *arg)
 		abort();
 	said[len] = '\0';
 	said[strcspn(said, "\n")] = '\0';
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? said :
-	    NULL;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
+		return said;
+	if (status != 0) {
+		/* a crash, or what a sanitizer has found */
+		fprintf(stderr, "misuse: status 0x%x: %s\n",
+		    (unsigned int)status, said);
+		abort();
+	}
+	return NULL;
 }

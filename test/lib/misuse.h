@@ -6,7 +6,8 @@
 
 /* misuse_ends(f, arg): Call ${f} in a child.  Return the first line of what
  * it says on standard error when it ends with SIGABRT, without the newline and
- * valid until the next call; NULL: it does not end so. */
+ * valid until the next call; NULL: ${f} has returned.  Any other end, such as
+ * SIGSEGV or a sanitizer's, fails the test: this calls abort(3). */
 const char *misuse_ends(void (*f)(void *arg), void *arg);
 
 #endif
