@@ -82,10 +82,12 @@ class Hostile(Server):
             [False] if end.search(self.log(), at) else meanwhile()),
             timeout)[0]
 
-    def said(self, what):
-        """The last number that a trick has found out."""
-        return int(re.findall(rf'event=trick-found what={what} n=(\d+)',
-                              self.log())[-1])
+    def said(self, what, at=0):
+        """The last number that a trick has found out, in the log from at."""
+        found = re.findall(rf'event=trick-found what={what} n=(\d+)',
+                           self.log()[at:])
+        assert found, f'{what}: nothing found'
+        return int(found[-1])
 
     def forge(self, title, trick, arg):
         """Into a segment of its own: it closes one a second after the first
@@ -95,8 +97,9 @@ class Hostile(Server):
                 with Client(self.port) as c:
                     c.hello()
                     c.mail(b'Subject: new\r\n\r\nx\r\n')
-        self.play(title, trick, arg, meanwhile=mail)
-        assert self.said('forged') > 0
+        at = len(self.log())
+        assert self.play(title, trick, arg, meanwhile=mail), trick
+        assert self.said('forged', at) > 0
 
     def all_run(self):
         wait_for('all processes', lambda: {p['state'] for p in self.ctl_json(
