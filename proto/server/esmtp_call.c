@@ -172,6 +172,8 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	if (get_buffers(&st, mc) == -1) {
 		if (mc != NULL)
 			mc->missed |= (uint8_t)eventtype;
+		/* whatever it was called for, it waits for its turn only */
+		event->trigger = *now;
 		return wait_for(mc, event, E_TIMEOUT, now);
 	}
 	mask = run(&st, mc);

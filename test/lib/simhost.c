@@ -358,6 +358,8 @@ session_step(Event *e, int type, void *closure, struct timeval *now)
 		e->trigger.tv_sec--;
 	if (h->mutation == SIMHOST_STALL && mask == (E_WRITE | E_TIMEOUT))
 		s->mask = mask = E_READ | E_TIMEOUT;
+	if (h->mutation == SIMHOST_DEAF && mask == (E_WRITE | E_TIMEOUT))
+		s->mask = mask = E_TIMEOUT;
 	if (h->mutation == SIMHOST_TIMER_LOST
 	    && (mask & ~E_TIMEOUT) != 0)
 		mask &= ~E_TIMEOUT;

@@ -58,7 +58,8 @@ enum simhost_mutation {
 	SIMHOST_HONEST,
 	SIMHOST_TIMER_EARLY,	/* deadlines are moved a second forward */
 	SIMHOST_TIMER_LOST,	/* E_TIMEOUT is dropped from masks */
-	SIMHOST_STALL		/* a session that has replies or input left waits for more input */
+	SIMHOST_STALL,		/* a session that has replies or input left waits for more input */
+	SIMHOST_DEAF		/* it waits for nothing but its deadline */
 };
 
 struct simhost {

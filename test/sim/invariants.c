@@ -93,8 +93,9 @@ check_stall(struct client *c)
 	    w->out.len > 0 || c->nline > 0 || c->code != 0 ||
 	    c->s->nreports[ESMTP_REPORT_CONNECT] == 0)
 		return;
-	/* a step that was put off waits for nothing but its turn */
-	if ((c->s->mask & (E_WRITE | E_ASYNC)) == 0 && c->s->mask != E_TIMEOUT)
+	/* a step that was put off waits for nothing but its turn, which is now */
+	if ((c->s->mask & (E_WRITE | E_ASYNC)) == 0 &&
+	    (c->s->mask != E_TIMEOUT || c->s->trigger_us > now_us(c)))
 		sim_violation(c->sim, "session %u owes %u replies, but "
 		    "waits for input", c->s->number, c->npending);
 }

@@ -26,7 +26,8 @@ static const char *const mutation_names[] = { "none",
 	"timeout is shorter", "reply is lost", "reply comes twice",
 	"memory is leaked", "a password is not wiped",
 	"the authority takes any password",
-	"a session with work left waits for input" };
+	"a session with work left waits for input",
+	"a session with work left waits for its deadline" };
 
 void
 sim_violation(struct sim *sim, const char *fmt, ...)
@@ -221,6 +222,9 @@ choose_mutation(struct sim *sim)
 		break;
 	case MUT_STALL:
 		h->mutation = SIMHOST_STALL;
+		break;
+	case MUT_DEAF:
+		h->mutation = SIMHOST_DEAF;
 		break;
 	case MUT_AUTH_ANYBODY:
 		h->auth.is_credulous = true;
