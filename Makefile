@@ -98,7 +98,7 @@ $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 # authd alone asks PAM
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
 # linear_test.c counts the octets that memchr() looks at
-$(B)/unit: LDFLAGS += -Wl,--wrap=memchr
+$(B)/unit: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,memchr memmem memmove)
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libengine.a
