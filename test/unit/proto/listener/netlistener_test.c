@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/ec_malloc.h"
@@ -84,7 +86,7 @@ setup(void)
 {
 	sched = scheduler_create(NULL);
 	def = netlistener_register4("ECHO", server, &nbegun, hook, "20000",
-	    NULL);
+	    "30000");
 	cr_assert_not_null(def);
 }
 
@@ -97,17 +99,26 @@ teardown(void)
 
 TestSuite(netlistener, .init = setup, .fini = teardown, .timeout = 30);
 
-/* Passes until nothing happens any more. */
-static void
-settle(void)
-{
-	int quiet = 0, rc;
+#define WAIT_SECONDS	20
 
-	while (quiet < 3) {
-		rc = scheduler_pass(sched, 10);
-		cr_assert_geq(rc, 0);
-		quiet = rc == 0 ? quiet + 1 : 0;
-	}
+/* Passes until ${condition} holds. */
+#define pass_until(condition) do { \
+	time_t end_ = time(NULL) + WAIT_SECONDS; \
+	\
+	while (!(condition)) { \
+		cr_assert_lt(time(NULL), end_, "not yet: %s", #condition); \
+		cr_assert_geq(scheduler_pass(sched, 10), 0); \
+	} \
+} while (0)
+
+/* A few more: what must not happen has had its chance. */
+static void
+pass_on(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		cr_assert_geq(scheduler_pass(sched, 10), 0);
 }
 
 static void
@@ -130,25 +141,33 @@ connected(const char *addr)
 	return fd;
 }
 
-/* Does the server send what it was sent? */
-static bool
-is_served(int fd)
+/* The server sends what it was sent. */
+static void
+expect_served(int fd)
 {
 	char buf[8];
 
 	cr_assert_eq(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
-	settle();
-	return recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 5 &&
-	    memcmp(buf, "hello", 5) == 0;
+	pass_until(recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 5);
+	cr_expect_arr_eq(buf, "hello", 5);
 }
 
-static bool
-is_closed(int fd)
+static void
+expect_closed(int fd)
 {
 	char c;
 
-	settle();
-	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+	pass_until(recv(fd, &c, 1, MSG_DONTWAIT) == 0);
+}
+
+/* The client goes, and the server's code sees that. */
+static void
+leave(int fd)
+{
+	int before = nended;
+
+	close(fd);
+	pass_until(nended == before + 1);
 }
 
 Test(netlistener, connections_are_handed_to_the_server_s_code)
@@ -159,14 +178,13 @@ Test(netlistener, connections_are_handed_to_the_server_s_code)
 	for (i = 0; i < 3; i++)
 		fds[i] = connected(HERE);
 	for (i = 0; i < 3; i++)
-		cr_expect(is_served(fds[i]));
+		expect_served(fds[i]);
 	cr_expect_eq(nhooks, 3);
 	cr_expect_eq(nbegun, 3);
 	cr_expect_eq(last->remote_addr.sa.sa_family, AF_INET);
 	cr_expect_eq(netlistener_find(HERE)->nconnections, 3);
 	for (i = 0; i < 3; i++) {
-		close(fds[i]);
-		settle();
+		leave(fds[i]);
 		cr_expect_eq(netlistener_find(HERE)->nconnections, 2 - i);
 	}
 	cr_expect_eq(nended, 3);
@@ -181,16 +199,15 @@ Test(netlistener, the_hook_can_refuse)
 	start(HERE);
 	hook_refuses = true;
 	fd = connected(HERE);
-	cr_expect(is_closed(fd));
+	expect_closed(fd);
 	cr_expect_eq(nhooks, 1);
 	cr_expect_eq(nbegun, 0);
 	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
 	close(fd);
 	hook_refuses = false;
 	fd = connected(HERE);
-	cr_expect(is_served(fd));
-	close(fd);
-	settle();
+	expect_served(fd);
+	leave(fd);
 }
 
 Test(netlistener, the_hook_can_stop_the_listener)
@@ -200,10 +217,9 @@ Test(netlistener, the_hook_can_stop_the_listener)
 	start(HERE);
 	stop_at = HERE;
 	fd = connected(HERE);
-	cr_expect(is_served(fd));
+	expect_served(fd);
 	cr_expect_null(netlistener_find(HERE));
-	close(fd);
-	settle();
+	leave(fd);
 	cr_expect_eq(nended, 1);
 	cr_expect_eq(scheduler_event_count(sched), 0);
 }
@@ -215,15 +231,14 @@ Test(netlistener, connections_go_on_when_it_is_stopped)
 
 	start(HERE);
 	fd = connected(HERE);
-	cr_expect(is_served(fd));
+	expect_served(fd);
 	cr_expect_eq(netlistener_stop_instance(HERE), 1);
 	cr_expect_eq(netlistener_stop_instance(HERE), 0);
 	netlistener_unregister(def);
-	cr_expect(is_served(fd));
+	expect_served(fd);
 	cr_expect_str_eq(last->inst->def->prefix, "ECHO");
 	cr_expect_eq(last->inst->fd, -1);
-	close(fd);
-	settle();
+	leave(fd);
 	cr_expect_eq(nended, 1);
 	def = NULL;
 }
@@ -236,12 +251,12 @@ Test(netlistener, so_many_are_served_at_a_time_and_others_wait)
 	start(HERE);
 	for (i = 0; i < 5; i++)
 		fds[i] = connected(HERE);
-	settle();
+	pass_until(nbegun == 2);
+	pass_on();
 	cr_expect_eq(nbegun, 2);
 	for (i = 0; i < 5; i++) {
-		cr_expect(is_served(fds[i]), "%d", i);
-		close(fds[i]);
-		settle();
+		expect_served(fds[i]);
+		leave(fds[i]);
 	}
 	cr_expect_eq(nended, 5);
 }
@@ -260,8 +275,7 @@ Test(netlistener, so_many_are_accepted_in_one_pass)
 	}
 	for (i = 0; i < 6; i++)
 		close(fds[i]);
-	settle();
-	cr_expect_eq(nended, 6);
+	pass_until(nended == 6);
 }
 
 Test(netlistener, without_descriptors_it_waits_for_a_moment)
@@ -282,11 +296,9 @@ Test(netlistener, without_descriptors_it_waits_for_a_moment)
 	for (i = 0; i < 10; i++)
 		cr_expect_eq(scheduler_pass(sched, 1), 0);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
-	while (nbegun == 0)
-		cr_assert_geq(scheduler_pass(sched, 2000), 0);
-	cr_expect(is_served(fd));
-	close(fd);
-	settle();
+	pass_until(nbegun == 1);
+	expect_served(fd);
+	leave(fd);
 }
 
 Test(netlistener, a_socket_in_the_file_system)
@@ -311,9 +323,8 @@ Test(netlistener, a_socket_in_the_file_system)
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		cr_assert_eq(connect(fd, (struct sockaddr *)&un, sizeof(un)),
 		    0);
-		cr_expect(is_served(fd));
-		close(fd);
-		settle();
+		expect_served(fd);
+		leave(fd);
 		cr_expect_eq(netlistener_stop_instance(path), 1);
 	}
 	/* what is no socket stays */
@@ -324,6 +335,102 @@ Test(netlistener, a_socket_in_the_file_system)
 	cr_expect_eq(errno, EADDRINUSE);
 	cr_expect_eq(unlink(path), 0);
 	rmdir(dir);
+}
+
+/* --- options and addresses ------------------------------------------------ */
+
+static int
+option_of(int fd, int level, int option)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	cr_assert_eq(getsockopt(fd, level, option, &value, &len), 0);
+	return value;
+}
+
+/* The connections have them from the listening socket. */
+Test(netlistener, options_of_the_sockets)
+{
+	int fd, nagle;
+
+	for (nagle = 0; nagle < 2; nagle++) {
+		def->opt_disable_nagle = nagle;
+		start(HERE);
+		fd = connected(HERE);
+		expect_served(fd);
+		/* the kernel doubles them: socket(7) */
+		cr_expect_eq(option_of(last->event->fd, SOL_SOCKET, SO_RCVBUF),
+		    2 * 20000);
+		cr_expect_eq(option_of(last->event->fd, SOL_SOCKET, SO_SNDBUF),
+		    2 * 30000);
+		cr_expect_eq(option_of(last->event->fd, IPPROTO_TCP,
+		    TCP_NODELAY) != 0, nagle != 0);
+		leave(fd);
+		cr_expect_eq(netlistener_stop_instance(HERE), 1);
+	}
+}
+
+/* As many may wait as the backlog has, and one. */
+Test(netlistener, the_backlog)
+{
+	char dir[] = "/tmp/netlistener.XXXXXX";
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fds[8], n = 0, i;
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", dir);
+	def->opt_backlog = 3;
+	start(un.sun_path);
+	for (i = 0; i < 8; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC |
+		    SOCK_NONBLOCK, 0);
+		if (connect(fds[i], (struct sockaddr *)&un, sizeof(un)) == 0)
+			n++;
+		else
+			cr_expect_eq(errno, EAGAIN);
+	}
+	cr_expect_eq(n, 4);
+	pass_until(nbegun == 4);
+	for (i = 0; i < 8; i++)
+		close(fds[i]);
+	pass_until(nended == 4);
+	cr_expect_eq(netlistener_stop_instance(un.sun_path), 1);
+	unlink(un.sun_path);
+	rmdir(dir);
+}
+
+Test(netlistener, all_addresses_of_ipv4)
+{
+	int fd;
+
+	start("*:0");
+	fd = connected("*:0");
+	expect_served(fd);
+	cr_expect_eq(last->remote_addr.sa.sa_family, AF_INET);
+	leave(fd);
+}
+
+Test(netlistener, all_addresses_of_both_families)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1 || bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == -1)
+		cr_skip_test("no IPv6 here");
+	close(fd);
+	start("[::]:0");
+	in6.sin6_port = htons((in_port_t)netlistener_port(
+	    netlistener_find("[::]:0")));
+	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&in6, sizeof(in6)), 0);
+	expect_served(fd);
+	cr_expect_eq(last->remote_addr.sa.sa_family, AF_INET6);
+	leave(fd);
+	fd = connected("[::]:0");
+	expect_served(fd);
+	leave(fd);
 }
 
 Test(netlistener, one_that_is_in_use_is_not_taken)
@@ -427,8 +534,7 @@ expect_reply(int fd, const char *text, const char *code)
 
 	cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL),
 	    (ssize_t)strlen(text));
-	settle();
-	n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+	pass_until((n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT)) != -1);
 	cr_assert_geq(n, 3, "%s", text);
 	buf[n] = '\0';
 	cr_expect_eq(strncmp(buf, code, strlen(code)), 0, "%s", buf);
@@ -451,12 +557,11 @@ Test(netlistener, sessions_of_the_factory_are_served)
 	expect_reply(b, "", "220 mx.example.test");
 	expect_reply(a, "EHLO client.test\r\n", "250");
 	expect_reply(a, "QUIT\r\n", "221");
-	cr_expect(is_closed(a));
+	expect_closed(a);
 	cr_expect_eq(nsessions_ended, 1);
 	cr_expect_eq(netlistener_find(HERE)->nconnections, 1);
 	close(b);
-	settle();
-	cr_expect_eq(nsessions_ended, 2);
+	pass_until(nsessions_ended == 2);
 	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
 	netlistener_unregister(smtp);
 	esmtp_options_free(options);

@@ -68,7 +68,7 @@ acceptor(Event *, int, void *vclosure, struct timeval *)
 	return 1;
 }
 
-Test(samples_listener, a_connection_goes_to_the_worker)
+Test(samples_listener, a_connection_goes_to_the_worker, .timeout = 30)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	struct scheduler *s = scheduler_create(NULL);
