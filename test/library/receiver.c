@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,7 @@ static accept_construct *session;
 /* --- the client -------------------------------------------------------- */
 
 static pid_t client;
+static int confirmed[2];	/* a pipe: the client has the 250 of the message */
 
 /* Read until a reply has begun with ${code} and its last line is whole. */
 static void
@@ -151,6 +153,8 @@ be_client(int fd)
 		if (write(fd, says[i], strlen(says[i])) == -1)
 			fail("write");
 		expect(in, hears[i]);
+		if (says[i][0] == 'S' && write(confirmed[1], "", 1) == -1)
+			fail("write");
 	}
 	_exit(0);
 }
@@ -172,7 +176,8 @@ receiver_start(void)
 	host = esmtp_host_new(&host_ops, NULL, &mem_ops, NULL);
 	if (options == NULL || host == NULL
 	    || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1
-	    || fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
+	    || fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1
+	    || pipe(confirmed) == -1)
 		fail("start");
 	if ((client = fork()) == -1)
 		fail("fork");
@@ -181,6 +186,7 @@ receiver_start(void)
 		be_client(fds[1]);
 	}
 	close(fds[1]);
+	close(confirmed[1]);
 	session = esmtp_session_new(host, options, fds[0], NULL, NULL);
 	if (session == NULL)
 		fail("esmtp_session_new");
@@ -209,9 +215,22 @@ receiver_must_commit(void)
 	return must;
 }
 
+/* Does the client have the 250 after at most so long? */
+static int
+is_confirmed(int ms)
+{
+	struct pollfd p = { 0, POLLIN, 0 };
+	char c;
+
+	p.fd = confirmed[0];
+	return poll(&p, 1, ms) == 1 && read(confirmed[0], &c, 1) == 1;
+}
+
 void
 receiver_commit(void)
 {
+	if (is_confirmed(100))
+		fail("250 before the commit");
 	is_safe = 1;
 	esmtp_commit_done(session, 0);
 }
@@ -238,7 +257,7 @@ receiver_check(const char *program)
 	esmtp_options_free(options);
 	if (waitpid(client, &status, 0) == -1 || status != 0)
 		fail("the client is not content");
-	if (!is_safe || strcmp(mail.rcpt, "b@receiver.example") != 0)
+	if (!is_safe || !is_confirmed(0) || strcmp(mail.rcpt, "b@receiver.example") != 0)
 		fail("no message");
 	if (strstr(mail.body, want) == NULL)
 		fail("another message");
