@@ -30,6 +30,16 @@ count_read(Event *e, char *buf, int buflen, int *needmask)
 
 static void wait_for(Event *e, int mask);
 
+/* The step may close the descriptor: libevent is told before. */
+static void
+step(Event *e, int type)
+{
+	if (watched != NULL)
+		event_free(watched);
+	watched = NULL;
+	wait_for(e, receiver_step(e, type));
+}
+
 static void
 on_event(evutil_socket_t fd, short what, void *closure)
 {
@@ -38,6 +48,9 @@ on_event(evutil_socket_t fd, short what, void *closure)
 
 	(void)fd;
 	nfired++;
+	/* of libevent's event: it has fired, so it waits no more */
+	if (event_pending(watched, EV_READ | EV_WRITE | EV_TIMEOUT, NULL))
+		has_failed = 1;
 	if (what & EV_READ)
 		type |= E_READ;
 	if (what & EV_WRITE)
@@ -46,7 +59,7 @@ on_event(evutil_socket_t fd, short what, void *closure)
 		type |= E_TIMEOUT;
 	/* of our event: octets that no select(2) sees */
 	type |= mailmill_event_pending(e);
-	wait_for(e, receiver_step(e, type));
+	step(e, type);
 }
 
 static void
@@ -56,7 +69,7 @@ on_disk(evutil_socket_t fd, short what, void *closure)
 
 	(void)fd, (void)what;
 	receiver_commit();
-	wait_for(e, receiver_step(e, E_ASYNC));
+	step(e, E_ASYNC);
 }
 
 static void
@@ -66,14 +79,6 @@ wait_for(Event *e, int mask)
 	short what = 0;
 	long ms;
 
-	if (watched != NULL) {
-		/* of libevent's event: it has fired, so it waits no more */
-		if (nfired > 0 && event_pending(watched, EV_READ | EV_WRITE |
-		    EV_TIMEOUT, NULL))
-			has_failed = 1;
-		event_free(watched);
-		watched = NULL;
-	}
 	if (mask == 0) {
 		event_base_loopbreak(base);
 		return;
@@ -84,14 +89,15 @@ wait_for(Event *e, int mask)
 		what |= EV_WRITE;
 	if (receiver_must_commit())
 		event_base_once(base, -1, EV_TIMEOUT, on_disk, e, &soon);
-	if (what == 0)
+	if (what == 0 && !(mask & E_TIMEOUT))
 		return;
 	if (mask & E_TIMEOUT) {
 		ms = receiver_timeout_ms(e);
 		timeout.tv_sec = ms / 1000;
 		timeout.tv_usec = ms % 1000 * 1000;
 	}
-	watched = event_new(base, e->fd, what, on_event, e);
+	/* without a descriptor a session has its deadline all the same */
+	watched = event_new(base, what != 0 ? e->fd : -1, what, on_event, e);
 	event_add(watched, mask & E_TIMEOUT ? &timeout : NULL);
 }
 

@@ -9,6 +9,14 @@ static uv_timer_t deadline, disk;
 
 static void wait_for(Event *e, int mask);
 
+/* The step may close the descriptor, which libuv must not poll then. */
+static void
+step(Event *e, int type)
+{
+	uv_poll_stop(&watched);
+	wait_for(e, receiver_step(e, type));
+}
+
 static void
 on_event(uv_poll_t *handle, int status, int what)
 {
@@ -19,24 +27,20 @@ on_event(uv_poll_t *handle, int status, int what)
 		type |= E_READ;
 	if (what & UV_WRITABLE)
 		type |= E_WRITE;
-	wait_for(e, receiver_step(e, type));
+	step(e, type);
 }
 
 static void
 on_deadline(uv_timer_t *handle)
 {
-	Event *e = (Event *)handle->data;
-
-	wait_for(e, receiver_step(e, E_TIMEOUT));
+	step((Event *)handle->data, E_TIMEOUT);
 }
 
 static void
 on_disk(uv_timer_t *handle)
 {
-	Event *e = (Event *)handle->data;
-
 	receiver_commit();
-	wait_for(e, receiver_step(e, E_ASYNC));
+	step((Event *)handle->data, E_ASYNC);
 }
 
 static void
@@ -56,8 +60,6 @@ wait_for(Event *e, int mask)
 		what |= UV_WRITABLE;
 	if (what != 0)
 		uv_poll_start(&watched, what, on_event);
-	else
-		uv_poll_stop(&watched);
 	if (mask & E_TIMEOUT)
 		uv_timer_start(&deadline, on_deadline,
 		    (uint64_t)receiver_timeout_ms(e), 0);
