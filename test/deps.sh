@@ -49,6 +49,7 @@ node-nodemailer	file:/usr/share/nodejs/nodemailer/package.json
 mutt		cmd:mutt
 libsasl2-modules file:/usr/lib/*/sasl2/libscram.so
 g++		cmd:c++
+clang		cmd:clang++
 libevent-dev	pc:libevent
 libuv1-dev	pc:libuv
 libglib2.0-dev	pc:glib-2.0

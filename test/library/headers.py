@@ -6,26 +6,24 @@ import os
 import shutil
 import subprocess
 
-from tree import WARN, install, other
+from tree import WARN, Skip, install, other
 
 STANDARDS = [('c', s, ['-Wstrict-prototypes', '-Wold-style-definition'])
              for s in ('c99', 'c11', 'c17', 'c2x')] + \
     [('c++', s, []) for s in ('c++17', 'c++20')]
-# the second one only where it is there, for the oldest standards
-COMPILERS = {'c': ['gcc', 'clang'], 'c++': ['g++', 'clang++']}
+GCC = {'c': 'gcc', 'c++': 'g++'}
+CLANG = {'c': 'clang', 'c++': 'clang++'}
 CLASHING = [('libevent', '#include <event2/event.h>\n'),
             ('libevent', '#include <event.h>\n'),
             ('libuv', '#include <uv.h>\n'), ('glib-2.0', '#include <glib.h>\n')]
 
 
-def compiles(language, standard, flags, text):
-    first, second = COMPILERS[language]
-    for cc in [first] + [second] * (standard in ('c99', 'c++17') and
-                                    shutil.which(second) is not None):
-        p = subprocess.run([cc, '-x', language, f'-std={standard}', *WARN,
-                            *flags, '-fsyntax-only', '-'],
-                           input=text, capture_output=True, text=True)
-        assert p.returncode == 0, f'{cc} -std={standard}:\n{text}{p.stderr}'
+def compiles(compilers, language, standard, flags, text):
+    cc = compilers[language]
+    p = subprocess.run([cc, '-x', language, f'-std={standard}', *WARN, *flags,
+                        '-fsyntax-only', '-'],
+                       input=text, capture_output=True, text=True)
+    assert p.returncode == 0, f'{cc} -std={standard}:\n{text}{p.stderr}'
 
 
 def names(ours):
@@ -35,13 +33,17 @@ def names(ours):
     return found
 
 
-def test_each_header_compiles_alone(d):
+def each_compiles_alone(compilers, standards):
     ours = install()
     flags = ours.pkg_config('--cflags', 'mailmill')
     for h, (language, standard, more) in itertools.product(names(ours),
-                                                           STANDARDS):
-        compiles(language, standard, flags + more,
+                                                           standards):
+        compiles(compilers, language, standard, flags + more,
                  f'#include <mailmill/{h}>\n' * 2 + 'extern int not_empty;\n')
+
+
+def test_each_header_compiles_alone(d):
+    each_compiles_alone(GCC, STANDARDS)
 
 
 def test_headers_include_nothing_of_the_tree(d):
@@ -51,7 +53,7 @@ def test_headers_include_nothing_of_the_tree(d):
             assert '#include "' not in f.read(), h
 
 
-def test_headers_compile_beside_those_of_others(d):
+def all_compile_beside_those_of_others(compilers):
     """Before them and after; with the switch, since names of functions are
     the others' own."""
     ours = install()
@@ -62,10 +64,26 @@ def test_headers_compile_beside_those_of_others(d):
             f.replace('-I', '-isystem', 1) if f.startswith('-I') else f
             for f in other(name).pkg_config('--cflags', name)]
         for text in (all_ours + theirs, theirs + all_ours):
-            compiles('c', 'c11', flags + ['-D_DEFAULT_SOURCE'], text)
-            compiles('c++', 'c++17', flags, text)
+            compiles(compilers, 'c', 'c11', flags + ['-D_DEFAULT_SOURCE'],
+                     text)
+            compiles(compilers, 'c++', 'c++17', flags, text)
+
+
+def test_headers_compile_beside_those_of_others(d):
+    all_compile_beside_those_of_others(GCC)
+
+
+def test_clang_compiles_the_headers(d):
+    """In the oldest standards, and beside others."""
+    for cc in CLANG.values():
+        if shutil.which(cc) is None:
+            raise Skip(f'no {cc}')
+    each_compiles_alone(CLANG, [s for s in STANDARDS if s[1] in (
+        'c99', 'c++17')])
+    all_compile_beside_those_of_others(CLANG)
 
 
 TESTS = [test_each_header_compiles_alone,
          test_headers_include_nothing_of_the_tree,
-         test_headers_compile_beside_those_of_others]
+         test_headers_compile_beside_those_of_others,
+         test_clang_compiles_the_headers]

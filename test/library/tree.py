@@ -18,7 +18,7 @@ PACKAGES = {'libevent': 'libevent-dev', 'libuv': 'libuv1-dev',
 
 
 class Skip(Exception):
-    pass
+    """This machine cannot run the test; the text says why."""
 
 
 def run(*args, **more):
@@ -80,7 +80,11 @@ def multiarch():
 
 def unpack(package):
     d = f'{TOP}/build/{package}'
-    run('sh', TOP + '/test/unpack.sh', d, package)
+    p = subprocess.run(['sh', TOP + '/test/unpack.sh', d, package],
+                       capture_output=True, text=True)
+    if p.returncode != 0:
+        raise Skip(f'{package} is not installed, and apt-get does not fetch it: '
+                   + ' '.join(p.stderr.split())[-200:])
     return Tree(d + '/root', f'/usr/lib/{multiarch()}', f'/lib/{multiarch()}')
 
 
