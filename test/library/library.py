@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """library.py [NAME...]: is libmailmill a library that others can link?
 
-It is installed into a temporary DESTDIR and used from there, through pkg-config.  With NAMEs, only the tests run that have one of them in their name.
+It is installed into a temporary DESTDIR and used from there, through pkg-config.
+With NAMEs, only the tests run that have one of them in their name.
 """
 import os
-import subprocess
 import sys
 import tempfile
+import traceback
 
 import abi
 import exports
@@ -31,8 +32,10 @@ def main():
         except Skip as e:
             print(f'skip {name}: {e}')
             skipped += 1
-        except (AssertionError, OSError, subprocess.SubprocessError) as e:
-            print(f'FAIL {name}: {e}')
+        except Exception as e:
+            print(f'FAIL {name}: {e!r}' if not str(e) else f'FAIL {name}: {e}')
+            if not isinstance(e, AssertionError):
+                traceback.print_exc(file=sys.stdout)
             failed += 1
         else:
             print(f'ok   {name}')
