@@ -1,7 +1,7 @@
 """TCP ports for servers under test, one for each who asks.
 
-Not from the range that the kernel gives to connections: with hundreds of
-them open beside, one would have the port before the server listens on it.
+They are outside ip_local_port_range: a client's connection could otherwise be
+given the port before the server listens on it.
 """
 import random
 import socket

@@ -82,8 +82,8 @@ def descendants(root):
 
 
 def cmdline(pid):
-    """Its title; '' when it has ended.  One who sets a title clears the old
-    one first: for a moment there is none."""
+    """Its title; '' when it has ended.  A process that sets its title clears the
+    old one first, so for a moment it has none."""
     end = time.monotonic() + 1
     while True:
         try:

@@ -96,8 +96,8 @@ Test(deliver_folders, what_vanishes_before_the_rename_is_written_again)
 	}
 }
 
-/* new/ is compared with its name once for all files of a batch, and for each
- * batch */
+/* Once for each batch the agent checks that new/ is still the folder that it has
+ * open. */
 Test(deliver_folders, mail_does_not_follow_a_new_that_was_moved_away)
 {
 	unsigned int batch, i;

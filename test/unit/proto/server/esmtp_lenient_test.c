@@ -242,7 +242,7 @@ Test(esmtp_lenient, what_moves_needs_all_its_parts)
 
 /* --- a descriptor that blocks --------------------------------------------- */
 
-/* The alarm ends a test that waits. */
+/* The timeout of the test ends one that waits. */
 Test(esmtp_lenient, a_socket_that_blocks_holds_nothing_up, .timeout = 20)
 {
 	struct fake *f = fake_new();
