@@ -1,7 +1,7 @@
 /* Events: one callback and what it waits for (a descriptor, a moment, a
  * completion).  The names and meanings are those of the documented Momentum 3
- * Event API; where its pages contradict each other, the decision is here and
- * in event(3).
+ * Event API; where its pages contradict each other, the decision is in
+ * mailmill-momentum(3).
  * Owns: struct Event, the masks, byte I/O through the opset.
  * Knows nothing of the loop that dispatches: scheduler.h is one, an embedder
  * may bring another. */
