@@ -41,9 +41,9 @@ MAILMILL_BEGIN
 
 typedef struct _Event Event;
 
-/* Who dispatches a scheduled event: the head of struct scheduler, or of what
- * an embedder has in its place.  While an event is scheduled, e->loop points
- * to it. */
+/* Who has an event: the head of struct scheduler, or of what an embedder has in
+ * its place.  While an event is scheduled, or was sent to be scheduled, e->loop
+ * points to it. */
 struct event_loop {
 	/* fd_closing: e->fd is about to be closed: forget it, and ${e} too
 	 * unless its own callback is running */
@@ -129,7 +129,7 @@ struct _Event {
 	void			*closure;
 	pthread_t		 scheduled_thread; /* of its (last) scheduler */
 	/* the scheduler's own; zero while not scheduled */
-	struct event_loop	*loop;		/* NULL: not scheduled */
+	struct event_loop	*loop;		/* NULL: the caller's */
 	struct event_link	 link;		/* next is NULL: not queued */
 	int			 async_mask;	/* posted, not dispatched */
 	unsigned int		 all_slot;	/* index in all events + 1 */

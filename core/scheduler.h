@@ -91,8 +91,8 @@ int scheduler_event_count(const struct scheduler *s);
  * second one is refused with EEXIST.
  * Return 0, or -1 with errno (then the caller still owns ${e}): EEXIST, EBADF,
  * EBUSY (it is scheduled already), EINVAL (its mask can never come true, not a
- * scheduler thread, or ${e} is NULL), ENOMEM.  Once scheduled, an event never fails for want
- * of memory. */
+ * scheduler thread, or ${e} is NULL), ENOMEM.  Once scheduled, an event never
+ * fails for want of memory. */
 int schedule_event(Event *e);
 
 /* schedule_event_and_dispatch(e, mask): From any thread: make the loop call the
@@ -104,11 +104,14 @@ int schedule_event(Event *e);
  * never was); else by that thread, in its next pass.  If that thread's
  * scheduler is gone, by the calling thread's or the first of the process.  If
  * the descriptor has another event still or there is no memory, that pass and
- * the following ones try again.
+ * the following ones try again.  Until it is scheduled, event_free(),
+ * event_unschedule(), clear_timed_event() and event_close() take it back, in the
+ * thread that it was sent to.
  * An ${e} that is scheduled must not be freed or unscheduled by the other
  * thread meanwhile.  Unscheduling ${e} drops what was posted.
- * Return 0, or -1 with errno: as schedule_event(); EINVAL: not scheduled, and
- * the process has no scheduler. */
+ * Return 0, or -1 with errno: as schedule_event(); EINVAL: ${e} is NULL, or is
+ * not scheduled and the process has no scheduler, or would never be called: with
+ * a ${mask} of 0 its own can never come true. */
 int schedule_event_and_dispatch(Event *e, int mask);
 
 /* sp_async_schedule_event(e, mask): The same, but an ${e} that is not scheduled
@@ -116,9 +119,10 @@ int schedule_event_and_dispatch(Event *e, int mask);
 int sp_async_schedule_event(Event *e, int mask);
 
 /* clear_timed_event(e): Unschedule and free a timed event.  Return 1; or 0 if
- * ${e} is not scheduled (or NULL), and the caller still owns it.  A timed event
- * whose callback has returned 0 is freed already: do not keep a pointer to it.
- * Its own callback may call this: what it returns is ignored then. */
+ * ${e} is neither scheduled nor sent (or NULL), and the caller still owns it.
+ * A timed event whose callback has returned 0 is freed already: do not keep a
+ * pointer to it.  Its own callback may call this: what it returns is ignored
+ * then. */
 int clear_timed_event(Event *e);
 
 /* clear_event_by_fd(fd): Unschedule the event of ${fd} and return it: it is the
@@ -132,8 +136,8 @@ int clear_timed_event(Event *e);
 Event *clear_event_by_fd(int fd);
 Event *get_event_by_fd(int fd);
 
-/* event_unschedule(e): Unschedule ${e}, of either kind; no effect if it is not
- * scheduled.  The caller owns it again.  An event may unschedule itself: then
+/* event_unschedule(e): Unschedule ${e}, of either kind, or take it back before
+ * it is scheduled; no effect if it is neither scheduled nor sent (or NULL).  The caller owns it again.  An event may unschedule itself: then
  * what its callback returns is ignored. */
 void mailmill_event_unschedule(Event *e);
 

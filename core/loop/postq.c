@@ -40,14 +40,121 @@ is_empty(const struct event_link *head)
 	return head->next == head;
 }
 
+/* --- events that are to be scheduled --------------------------------------- */
+
+static size_t
+length(const struct postq *q, int which)
+{
+	return __atomic_load_n(&q->lists[which].n, __ATOMIC_RELAXED);
+}
+
+static void
+list_put(struct postq_list *list, Event *e, int mask)
+{
+	e->async_mask |= mask;
+	link_append(&list->head, &e->link);
+	__atomic_store_n(&list->n, list->n + 1, __ATOMIC_RELAXED);
+}
+
+/* Return the mask for ${e}, which belongs to nobody then. */
+static int
+list_take(struct postq_list *list, Event *e)
+{
+	int mask = e->async_mask;
+
+	link_remove(&e->link);
+	__atomic_store_n(&list->n, list->n - 1, __ATOMIC_RELAXED);
+	e->async_mask = 0;
+	__atomic_store_n(&e->loop, NULL, __ATOMIC_RELEASE);
+	return mask;
+}
+
+static void
+taken_back(Event *e)
+{
+	postq_recall(e);
+}
+
+static struct postq_list *
+list_of(const Event *e)
+{
+	struct event_loop *loop = __atomic_load_n(&e->loop,
+	    __ATOMIC_ACQUIRE);
+
+	if (loop == NULL || loop->freeing != taken_back)
+		return NULL;
+	return (struct postq_list *)loop;
+}
+
+bool
+postq_is_arriving(const Event *e)
+{
+	return list_of(e) != NULL;
+}
+
+const struct postq *
+postq_of(const Event *e)
+{
+	const struct postq_list *list = list_of(e);
+
+	return list != NULL ? list->postq : NULL;
+}
+
+int
+postq_recall(Event *e)
+{
+	struct postq_list *list = list_of(e);
+	struct postq *q;
+	int mask = 0;
+
+	if (list == NULL)
+		return 0;
+	q = list->postq;
+	pthread_mutex_lock(&q->lock);
+	/* the loop may have taken it, or moved it to another list, just now */
+	list = list_of(e);
+	if (list != NULL && list->postq == q)
+		mask = list_take(list, e);
+	pthread_mutex_unlock(&q->lock);
+	return mask;
+}
+
+bool
+postq_claim(Event *e, struct event_loop *loop, int *mask_r)
+{
+	struct event_loop *had = NULL;
+
+	*mask_r = 0;
+	while (!__atomic_compare_exchange_n(&e->loop, &had, loop, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		if (had->freeing != taken_back)
+			return false;
+		*mask_r |= postq_recall(e);
+		had = NULL;
+	}
+	return true;
+}
+
+static void
+list_init(struct postq_list *list, struct postq *q)
+{
+	list->loop.fd_closing = list->loop.freeing = taken_back;
+	list->postq = q;
+	list->head.next = list->head.prev = &list->head;
+}
+
+/* --- the queue -------------------------------------------------------------- */
+
 int
 postq_init(struct postq *q, bool has_wake)
 {
+	int i;
+
 	memset(q, 0, sizeof *q);
 	q->posted.next = q->posted.prev = &q->posted;
 	q->running.next = q->running.prev = &q->running;
-	q->arriving.next = q->arriving.prev = &q->arriving;
-	q->stuck.next = q->stuck.prev = &q->stuck;
+	for (i = 0; i < POSTQ_NLISTS; i++)
+		list_init(&q->lists[i], q);
 	q->wake_fd = -1;
 	if ((errno = pthread_mutex_init(&q->lock, NULL)) != 0)
 		return -1;
@@ -104,89 +211,100 @@ postq_add(struct postq *q, const struct event_loop *loop, Event *e, int mask)
 	return 0;
 }
 
-static void
-set_arriving(struct postq *q, size_t n)
+/* Put ${e} in that list, or join ${mask} to what it has in one of this queue. */
+static int
+arrive(struct postq *q, int which, Event *e, int mask)
 {
-	__atomic_store_n(&q->narriving, n, __ATOMIC_RELAXED);
+	struct event_loop *had = NULL;
+
+	if (__atomic_compare_exchange_n(&e->loop, &had, &q->lists[which].loop,
+	    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		list_put(&q->lists[which], e, mask);
+	else if (had->freeing == taken_back &&
+	    ((struct postq_list *)had)->postq == q)
+		e->async_mask |= mask;
+	else {
+		errno = EBUSY;
+		return -1;
+	}
+	return 0;
 }
 
-void
-postq_arrive(struct postq *q, Event *e, int mask)
+int
+postq_arrive(struct postq *q, Event *e, int mask, bool is_own)
 {
 	bool must_wake;
+	int rc;
 
 	pthread_mutex_lock(&q->lock);
-	e->async_mask |= mask;
-	if (e->link.next == NULL) {
-		link_append(&q->arriving, &e->link);
-		set_arriving(q, q->narriving + 1);
-	}
-	must_wake = __atomic_exchange_n(&q->may_sleep, false,
+	rc = arrive(q, is_own ? POSTQ_OWN : POSTQ_ARRIVING, e, mask);
+	must_wake = rc == 0 && __atomic_exchange_n(&q->may_sleep, false,
 	    __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&q->lock);
 	if (must_wake)
 		postq_wake(q);
+	return rc;
 }
 
 Event *
 postq_arrived(struct postq *q, int *mask_r)
 {
 	Event *e = NULL;
+	int i;
 
 	/* one that comes just now is found before the next wait */
-	if (__atomic_load_n(&q->narriving, __ATOMIC_RELAXED) == 0)
+	if (length(q, POSTQ_ARRIVING) == 0 && length(q, POSTQ_OWN) == 0)
 		return NULL;
 	pthread_mutex_lock(&q->lock);
-	if (!is_empty(&q->arriving)) {
-		e = event_of(q->arriving.next);
-		link_remove(&e->link);
-		set_arriving(q, q->narriving - 1);
-		*mask_r = e->async_mask;
-		e->async_mask = 0;
-	} else
-		/* postq_leave() has taken one out */
-		set_arriving(q, 0);
+	for (i = POSTQ_ARRIVING; i <= POSTQ_OWN && e == NULL; i++)
+		if (!is_empty(&q->lists[i].head)) {
+			e = event_of(q->lists[i].head.next);
+			*mask_r = list_take(&q->lists[i], e);
+		}
 	pthread_mutex_unlock(&q->lock);
 	return e;
 }
 
-void
+int
 postq_stuck(struct postq *q, Event *e, int mask)
 {
+	int rc;
+
 	pthread_mutex_lock(&q->lock);
-	e->async_mask |= mask;
-	/* not if it has arrived once more meanwhile */
-	if (e->link.next == NULL)
-		link_append(&q->stuck, &e->link);
+	rc = arrive(q, POSTQ_STUCK, e, mask);
 	pthread_mutex_unlock(&q->lock);
+	return rc;
 }
 
-/* Only the loop's thread puts events there. */
 bool
 postq_has_stuck(const struct postq *q)
 {
-	return !is_empty(&q->stuck);
+	return length(q, POSTQ_STUCK) > 0;
 }
 
 bool
 postq_has_arrivals(const struct postq *q)
 {
-	return postq_has_stuck(q) ||
-	    __atomic_load_n(&q->narriving, __ATOMIC_RELAXED) > 0;
+	return length(q, POSTQ_STUCK) + length(q, POSTQ_OWN) +
+	    length(q, POSTQ_ARRIVING) > 0;
 }
 
 static void
 retry_stuck(struct postq *q)
 {
-	struct event_link *link;
+	struct postq_list *from = &q->lists[POSTQ_STUCK],
+	    *to = &q->lists[POSTQ_OWN];
+	Event *e;
 
 	pthread_mutex_lock(&q->lock);
-	while (!is_empty(&q->stuck)) {
-		link = q->stuck.next;
-		link_remove(link);
-		link_append(&q->arriving, link);
-		set_arriving(q, q->narriving + 1);
+	while (!is_empty(&from->head)) {
+		e = event_of(from->head.next);
+		link_remove(&e->link);
+		__atomic_store_n(&e->loop, &to->loop, __ATOMIC_RELEASE);
+		link_append(&to->head, &e->link);
 	}
+	__atomic_store_n(&to->n, to->n + from->n, __ATOMIC_RELAXED);
+	__atomic_store_n(&from->n, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -214,7 +332,8 @@ postq_before_wait(struct postq *q, bool would_wait)
 	bool has_any;
 
 	pthread_mutex_lock(&q->lock);
-	has_any = !is_empty(&q->posted) || !is_empty(&q->arriving);
+	has_any = !is_empty(&q->posted) || length(q, POSTQ_ARRIVING) +
+	    length(q, POSTQ_OWN) > 0;
 	__atomic_store_n(&q->may_sleep, !has_any && would_wait,
 	    __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&q->lock);

@@ -3,7 +3,12 @@
  * threads want to be scheduled.
  * Owns: the queues and their lock, Event.link, Event.async_mask, the eventfd
  * that wakes the loop.
- * Combines masks with OR, and does not interpret them; calls no callback. */
+ * Combines masks with OR, and does not interpret them; calls no callback.
+ *
+ * Event.loop tells where an event is: that of its scheduler, or that of the list
+ * that it is in until it is scheduled, or NULL.  From NULL it is changed by
+ * compare-and-exchange, since two threads may want the same event; back to NULL
+ * under the lock of the queue. */
 
 #ifndef CORE_LOOP_POSTQ_H
 #define CORE_LOOP_POSTQ_H
@@ -14,15 +19,29 @@
 
 #include "core/event.h"
 
+/* Events that are to be scheduled.  Whoever frees one of them, or closes its
+ * descriptor, takes it out through e->loop. */
+struct postq_list {
+	struct event_loop	 loop;		/* first: e->loop points here */
+	struct postq		*postq;
+	struct event_link	 head;
+	size_t			 n;
+};
+
+enum {
+	POSTQ_ARRIVING,		/* sent by other threads */
+	POSTQ_OWN,		/* sent by the loop's thread */
+	POSTQ_STUCK,		/* arrived, cannot be scheduled */
+	POSTQ_NLISTS
+};
+
 struct postq {
 	int			wake_fd;	/* eventfd; -1: none */
 	bool			may_sleep;	/* a post must wake the loop */
 	pthread_mutex_t		lock;		/* protects what follows */
 	struct event_link	posted;		/* to be dispatched */
 	struct event_link	running;	/* being dispatched in this pass */
-	struct event_link	arriving;	/* to be scheduled */
-	size_t			narriving;
-	struct event_link	stuck;		/* arrived, cannot be scheduled */
+	struct postq_list	lists[POSTQ_NLISTS];	/* to be scheduled */
 };
 
 /* postq_init(q, has_wake): Return 0, or -1 with errno. */
@@ -39,10 +58,25 @@ int postq_renew(struct postq *q);
 int postq_add(struct postq *q, const struct event_loop *loop, Event *e,
     int mask);
 
-/* postq_arrive(q, e, mask): From any thread: queue ${e}, which is not scheduled,
- * to be scheduled and then dispatched with ${mask} (0: not dispatched), and
- * wake the loop if it sleeps.  Again before that: the masks are or'd. */
-void postq_arrive(struct postq *q, Event *e, int mask);
+/* postq_arrive(q, e, mask, is_own): From any thread: queue ${e}, which is not
+ * scheduled, to be scheduled and then dispatched with ${mask} (0: not
+ * dispatched), and wake the loop if it sleeps.  Again before that: the masks are
+ * or'd.  ${is_own}: this is the loop's thread.  Return 0, or -1 with errno EBUSY:
+ * ${e} is somewhere else. */
+int postq_arrive(struct postq *q, Event *e, int mask, bool is_own);
+
+/* postq_is_arriving(e): Is ${e} in a list of events that are to be scheduled?
+ * postq_of(e): Whose list that is; or NULL.
+ * postq_recall(e): Take it out.  Return the mask that it was to be dispatched
+ * with; 0 if it is in none. */
+bool postq_is_arriving(const Event *e);
+const struct postq *postq_of(const Event *e);
+int postq_recall(Event *e);
+
+/* postq_claim(e, loop, &mask): ${e} is scheduled by ${loop} from now on: take it
+ * out of the list that it is in, and set e->loop.  *mask_r is what it was to be
+ * dispatched with.  Return false if it is scheduled by another one. */
+bool postq_claim(Event *e, struct event_loop *loop, int *mask_r);
 
 /* postq_unpost(q, e, mask): Take ${mask} out of what was posted to ${e}. */
 void postq_unpost(struct postq *q, Event *e, int mask);
@@ -64,10 +98,10 @@ void postq_after_wait(struct postq *q, bool is_woken);
 /* postq_arrived(q, &mask): The next one of those that are to be scheduled, no
  * longer queued, and the mask for it; NULL: no more.
  * postq_stuck(q, e, mask): It cannot be scheduled: postq_arrived() returns it
- * again after the next wait.
+ * again after the next wait.  Return 0, or -1 as postq_arrive().
  * postq_has_stuck(q), postq_has_arrivals(q): Is any queued? */
 Event *postq_arrived(struct postq *q, int *mask_r);
-void postq_stuck(struct postq *q, Event *e, int mask);
+int postq_stuck(struct postq *q, Event *e, int mask);
 bool postq_has_stuck(const struct postq *q);
 bool postq_has_arrivals(const struct postq *q);
 

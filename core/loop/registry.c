@@ -85,22 +85,44 @@ registry_remove(struct registry_entry *r)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Where ${e} is, or, if it is nowhere, where it is to go; NULL: there is none. */
+static const struct registry_entry *
+entry_for(const Event *e, const struct event_loop *loop,
+    const struct registry_entry *otherwise)
+{
+	const struct postq *q = postq_of(e);
+	const struct registry_entry *r;
+
+	for (r = first; r != NULL; r = r->next)
+		if (r->loop == loop || r->postq == q)
+			return r;
+	if (loop != NULL)
+		return NULL;
+	for (r = first; r != NULL; r = r->next)
+		if (pthread_equal(r->thread, e->scheduled_thread))
+			return r;
+	return otherwise != NULL ? otherwise : first;
+}
+
 int
 registry_arrive(Event *e, int mask, const struct registry_entry *otherwise)
 {
 	const struct registry_entry *r;
+	const struct event_loop *loop;
+	int rc = -1;
 
 	pthread_mutex_lock(&lock);
-	for (r = first; r != NULL; r = r->next)
-		if (pthread_equal(r->thread, e->scheduled_thread))
-			break;
-	if (r == NULL)
-		r = otherwise != NULL ? otherwise : first;
-	if (r != NULL)
-		postq_arrive(r->postq, e, mask);
+	/* again if it has been taken or unscheduled in between */
+	do {
+		loop = __atomic_load_n(&e->loop, __ATOMIC_ACQUIRE);
+		r = entry_for(e, loop, otherwise);
+		if (r != NULL && r->loop == loop)
+			rc = postq_add(r->postq, loop, e, mask);
+		else if (r != NULL)
+			rc = postq_arrive(r->postq, e, mask, r == otherwise);
+	} while (r != NULL && rc == -1);
 	pthread_mutex_unlock(&lock);
-	if (r != NULL)
-		return 0;
-	errno = EINVAL;
-	return -1;
+	if (r == NULL)
+		errno = EINVAL;
+	return rc;
 }

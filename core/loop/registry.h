@@ -22,6 +22,7 @@
 struct registry_entry {
 	struct registry_entry	*next;
 	pthread_t		 thread;
+	const struct event_loop	*loop;		/* of events that are scheduled */
 	struct postq		*postq;
 	struct pollset		*pollset;
 };
@@ -36,7 +37,8 @@ void registry_remove(struct registry_entry *r);
  * scheduled, scheduled and dispatched with ${mask}, as postq_arrive() does: by
  * the scheduler that it was on last; if that is gone or there was none, by
  * ${otherwise}; if that is NULL, by the first of the process.  Return 0, or -1
- * with errno EINVAL: there is none. */
+ * with errno EINVAL: there is none, or ${e} is an embedder's.  If it is scheduled
+ * or was sent somewhere already, it is dispatched there. */
 int registry_arrive(Event *e, int mask, const struct registry_entry *otherwise);
 
 #endif

@@ -42,7 +42,9 @@ schedule_follow(struct scheduler *s, Event *e)
 int
 schedule_on(struct scheduler *s, Event *e)
 {
-	if (e->loop != NULL) {
+	int mask;
+
+	if (e->loop != NULL && !postq_is_arriving(e)) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -51,12 +53,19 @@ schedule_on(struct scheduler *s, Event *e)
 		return -1;
 	if (e->fd != -1 && pollset_attach(&s->pollset, e) == -1)
 		return -1;
+	if (!postq_claim(e, &s->loop, &mask)) {
+		if (e->fd != -1)
+			pollset_detach(&s->pollset, e);
+		errno = EBUSY;
+		return -1;
+	}
 	s->all[s->nall++] = e;
 	e->all_slot = (unsigned int)s->nall;
 	e->active_ms = scheduler_ms(s);
 	e->scheduled_thread = s->entry.thread;
-	__atomic_store_n(&e->loop, &s->loop, __ATOMIC_RELAXED);
 	schedule_follow(s, e);
+	if (mask != 0)
+		postq_add(&s->postq, &s->loop, e, mask);
 	return 0;
 }
 
@@ -127,14 +136,22 @@ is_of_thread(const Event *e, const struct scheduler *s)
 	    pthread_equal(e->scheduled_thread, s->entry.thread);
 }
 
+/* Would ${e} never be called, or is it none? */
+static bool
+is_hopeless(const Event *e, int mask)
+{
+	return e == NULL || e->fd < -1 || (e->loop == NULL && mask == 0 &&
+	    !schedule_is_waitable(e->mask, e->fd));
+}
+
 int
 schedule_event_and_dispatch(Event *e, int mask)
 {
-	struct scheduler *s = scheduler_of(e);
+	struct scheduler *s;
 
-	if (s == NULL) {
+	if (e == NULL || (s = scheduler_of(e)) == NULL) {
 		s = scheduler_of_thread;
-		if (s == NULL || e->fd < -1 || !is_of_thread(e, s))
+		if (s == NULL || is_hopeless(e, mask) || !is_of_thread(e, s))
 			return sp_async_schedule_event(e, mask);
 		if (schedule_on(s, e) == -1)
 			return -1;
@@ -145,12 +162,12 @@ schedule_event_and_dispatch(Event *e, int mask)
 int
 sp_async_schedule_event(Event *e, int mask)
 {
-	struct scheduler *s = scheduler_of(e);
+	struct scheduler *s = e != NULL ? scheduler_of(e) : NULL;
 
 	if (s != NULL)
 		return postq_add(&s->postq, &s->loop, e, mask);
-	if (e->fd < -1 || e->fd >= POLLSET_FD_MAX) {
-		errno = e->fd < -1 ? EINVAL : EBADF;
+	if (is_hopeless(e, mask) || e->fd >= POLLSET_FD_MAX) {
+		errno = is_hopeless(e, mask) ? EINVAL : EBADF;
 		return -1;
 	}
 	s = scheduler_of_thread;
@@ -160,16 +177,20 @@ sp_async_schedule_event(Event *e, int mask)
 void
 event_unschedule(Event *e)
 {
-	struct scheduler *s = scheduler_of(e);
+	struct scheduler *s;
 
-	if (s != NULL)
+	if (e == NULL)
+		return;
+	if ((s = scheduler_of(e)) != NULL)
 		unschedule(s, e);
+	else
+		postq_recall(e);
 }
 
 int
 clear_timed_event(Event *e)
 {
-	if (e == NULL || scheduler_of(e) == NULL)
+	if (e == NULL || e->loop == NULL)
 		return 0;
 	event_free(e);
 	return 1;

@@ -131,10 +131,13 @@ take_arrivals(struct scheduler *s)
 	int mask;
 
 	while ((e = postq_arrived(&s->postq, &mask)) != NULL) {
-		if (scheduler_of(e) == NULL && schedule_on(s, e) == -1)
-			postq_stuck(&s->postq, e, mask);
-		else if (mask != 0)
+		if (mask == 0 && !schedule_is_waitable(e->mask, e->fd))
+			event_free(e);
+		else if (schedule_on(s, e) == 0)
 			postq_add(&s->postq, &s->loop, e, mask);
+		else if (postq_stuck(&s->postq, e, mask) == -1)
+			/* another thread has sent it once more meanwhile */
+			registry_arrive(e, mask, &s->entry);
 	}
 }
 
@@ -284,6 +287,7 @@ scheduler_create(const struct scheduler_backend *backend)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
 	s->entry.thread = pthread_self();
+	s->entry.loop = &s->loop;
 	s->entry.postq = &s->postq;
 	s->entry.pollset = &s->pollset;
 	if (registry_add(&s->entry) == -1)

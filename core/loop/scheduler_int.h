@@ -58,10 +58,19 @@ struct scheduler {
 /* The calling thread's; NULL: it has none. */
 extern __thread struct scheduler *scheduler_of_thread;
 
+/* The functions of struct event_loop. */
+void schedule_fd_closing(Event *e);
+void schedule_freeing(Event *e);
+
+/* Where ${e} is scheduled; NULL also if it is to arrive, or is an embedder's. */
 static inline struct scheduler *
 scheduler_of(const Event *e)
 {
-	return (struct scheduler *)__atomic_load_n(&e->loop, __ATOMIC_RELAXED);
+	struct event_loop *loop = __atomic_load_n(&e->loop, __ATOMIC_RELAXED);
+
+	if (loop == NULL || loop->freeing != schedule_freeing)
+		return NULL;
+	return (struct scheduler *)loop;
 }
 
 /* The loop's time; it wraps, so use differences of it only. */
@@ -81,9 +90,5 @@ void schedule_follow(struct scheduler *s, Event *e);
 
 /* schedule_is_waitable(mask, fd): Can ${mask} ever come true on ${fd}? */
 bool schedule_is_waitable(int mask, int fd);
-
-/* The functions of struct event_loop. */
-void schedule_fd_closing(Event *e);
-void schedule_freeing(Event *e);
 
 #endif
