@@ -141,6 +141,8 @@ struct _Event {
 	unsigned int		 is_cleared : 1;
 	unsigned int		 is_floating : 1;	/* float_event() */
 	unsigned int		 is_freed : 1;
+	unsigned int		 scheduled_number; /* scheduled_thread's, not
+						    * used again; 0: none */
 };
 
 /* build_event(when, whence, fd, callback, closure): A new event with a
@@ -176,9 +178,9 @@ void mailmill_event_free(Event *e);
 /* event_close(e): Close the descriptor through the opset, take it out of the
  * scheduler's set, set e->fd to -1.  Return close(2)'s value, -1 with errno
  * included; or 0 if there was nothing to close (no descriptor, or ${e} is
- * NULL).  Does not free the event: from its own callback, the event stays (it may go on with
- * E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else it is
- * unscheduled and the caller's, to be freed with event_free(). */
+ * NULL).  Does not free the event: from its own callback, the event stays (it
+ * may go on with E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else
+ * it is unscheduled and the caller's, to be freed with event_free(). */
 int mailmill_event_close(Event *e);
 
 /* event_post_dup(dst, src): Make ${dst}, whose memory is the caller's and holds
@@ -191,8 +193,8 @@ void mailmill_event_post_dup(Event *dst, Event *src);
 /* event_read(e, buf, buflen, &needmask), event_write(...): see event_io_opset.
  * event_read sets *needmask always, to E_READ where the opset has not said
  * otherwise, so that a callback can return it; event_write only when it would
- * block.  ${needmask} may be NULL.  event_sendfile moves up to ${count} octets of the file ${fd} from *${offset},
- * which it advances. */
+ * block.  ${needmask} may be NULL.  event_sendfile moves up to ${count} octets
+ * of the file ${fd} from *${offset}, which it advances. */
 int mailmill_event_accept(Event *e, struct sockaddr *sa, socklen_t *salen);
 int mailmill_event_read(Event *e, char *buf, int buflen, int *needmask);
 int mailmill_event_write(Event *e, const char *buf, int buflen, int *needmask);

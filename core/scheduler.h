@@ -158,7 +158,9 @@ void get_fd_event_set(Event ***set, int *count);
 void get_floating_event_set(Event ***set, int *count);
 
 /* is_scheduler_thread(), ping_scheduler(): as documented; the latter wakes the
- * loop from any thread of the process that has one scheduler. */
+ * loop of the calling thread, or, in a thread that has none, that of the first
+ * scheduler of the process that was made and still is there; not while that one
+ * is being destroyed. */
 int is_scheduler_thread(void);
 void ping_scheduler(void);
 

@@ -73,7 +73,18 @@ park_collect(struct park *p, struct park_ready *ready_r, size_t n)
 void
 park_free(struct park *p)
 {
-	if (p->epfd != -1)
-		close(p->epfd);
-	park_init(p);
+	park_abandon(p);
+	p->count = 0;
+}
+
+void
+park_abandon(struct park *p)
+{
+	int fd = p->epfd;
+
+	/* first, so that no thread that forks meanwhile finds a number there
+	 * which is another descriptor's already */
+	__atomic_store_n(&p->epfd, -1, __ATOMIC_RELEASE);
+	if (fd != -1)
+		close(fd);
 }

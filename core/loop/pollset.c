@@ -217,6 +217,12 @@ pollset_renew(struct pollset *ps, int wake_fd)
 	unpark_all(ps);
 }
 
+void
+pollset_abandon(struct pollset *ps)
+{
+	park_abandon(&ps->park);
+}
+
 static void
 unpark_ready(struct pollset *ps)
 {

@@ -201,7 +201,7 @@ postq_add(struct postq *q, const struct event_loop *loop, Event *e, int mask)
 		return -1;
 	}
 	e->async_mask |= mask;
-	if (e->link.next == NULL)
+	if (e->link.next == NULL && e->async_mask != 0)
 		link_append(&q->posted, &e->link);
 	must_wake = __atomic_exchange_n(&q->may_sleep, false,
 	    __ATOMIC_RELAXED);
@@ -394,13 +394,19 @@ postq_next(struct postq *q, int *mask_r)
 }
 
 void
-postq_wake(const struct postq *q)
+postq_wake_fd(int wake_fd)
 {
 	const uint64_t one = 1;
 	ssize_t n;
 
 	/* fails only when the counter is full, and then it is readable */
-	if (q->wake_fd != -1)
-		n = write(q->wake_fd, &one, sizeof one);
+	if (wake_fd != -1)
+		n = write(wake_fd, &one, sizeof one);
 	(void)n;
+}
+
+void
+postq_wake(const struct postq *q)
+{
+	postq_wake_fd(q->wake_fd);
 }

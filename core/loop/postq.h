@@ -114,7 +114,9 @@ void postq_due(struct postq *q, Event *e);
 /* postq_next(q, &mask): The next one, no longer queued; NULL at the end. */
 Event *postq_next(struct postq *q, int *mask_r);
 
-/* postq_wake(q): End the wait of the loop; async-signal-safe. */
+/* postq_wake(q), postq_wake_fd(q->wake_fd): End the wait of the loop;
+ * async-signal-safe. */
 void postq_wake(const struct postq *q);
+void postq_wake_fd(int wake_fd);
 
 #endif

@@ -9,6 +9,32 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct registry_entry *first;	/* in the order of their creation */
 static bool is_watching;		/* for fork(2) */
+static int first_wake_fd = -1;		/* that of the first; no lock */
+static unsigned int nthreads;
+static __thread unsigned int thread_number;
+
+unsigned int
+registry_thread(void)
+{
+	if (thread_number == 0)
+		thread_number = __atomic_add_fetch(&nthreads, 1,
+		    __ATOMIC_RELAXED);
+	return thread_number;
+}
+
+void
+registry_wake(void)
+{
+	postq_wake_fd(__atomic_load_n(&first_wake_fd, __ATOMIC_ACQUIRE));
+}
+
+/* The list has changed. */
+static void
+note_first(void)
+{
+	__atomic_store_n(&first_wake_fd, first != NULL ?
+	    first->postq->wake_fd : -1, __ATOMIC_RELEASE);
+}
 
 /* No thread changes a queue while it is copied: in the child there is only the
  * thread that has called fork(2). */
@@ -32,20 +58,25 @@ after_fork(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* The schedulers of threads that the child does not have run no more. */
+/* The schedulers of threads that the child does not have run no more, and what
+ * such a thread was changing just then is as it was at that moment. */
 static void
 in_child(void)
 {
 	struct registry_entry *r, *own = NULL;
 
 	after_fork();
-	for (r = first; r != NULL; r = r->next) {
-		pollset_renew(r->pollset, postq_renew(r->postq));
-		if (pthread_equal(r->thread, pthread_self()))
+	for (r = first; r != NULL; r = r->next)
+		if (r->thread == thread_number) {
+			pollset_renew(r->pollset, postq_renew(r->postq));
 			own = r;
-	}
+		} else {
+			pollset_abandon(r->pollset);
+			postq_renew(r->postq);
+		}
 	if ((first = own) != NULL)
 		own->next = NULL;
+	note_first();
 }
 
 int
@@ -63,6 +94,7 @@ registry_add(struct registry_entry *r)
 			continue;
 		r->next = NULL;
 		*rp = r;
+		note_first();
 	}
 	pthread_mutex_unlock(&lock);
 	if (error == 0)
@@ -82,6 +114,7 @@ registry_remove(struct registry_entry *r)
 			*rp = r->next;
 			break;
 		}
+	note_first();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -99,7 +132,7 @@ entry_for(const Event *e, const struct event_loop *loop,
 	if (loop != NULL)
 		return NULL;
 	for (r = first; r != NULL; r = r->next)
-		if (pthread_equal(r->thread, e->scheduled_thread))
+		if (r->thread == e->scheduled_number)
 			return r;
 	return otherwise != NULL ? otherwise : first;
 }

@@ -6,8 +6,9 @@
  * A child that is forked off has copies of the descriptors, and behind them are
  * the parent's epoll set and eventfd: the parent would not be told any more of
  * what the child takes out of the set, and would not be woken when the child
- * reads what was meant for it.  So in the child, before fork(2) returns, each
- * scheduler gets its own. */
+ * reads what was meant for it.  So in the child, before fork(2) returns, the
+ * scheduler of its thread gets its own, and the copies of the others are closed:
+ * they are of no use there, since a thread may have been changing them. */
 
 #ifndef CORE_LOOP_REGISTRY_H
 #define CORE_LOOP_REGISTRY_H
@@ -21,11 +22,19 @@
 /* A scheduler's entry. */
 struct registry_entry {
 	struct registry_entry	*next;
-	pthread_t		 thread;
+	unsigned int		 thread;	/* registry_thread() */
 	const struct event_loop	*loop;		/* of events that are scheduled */
 	struct postq		*postq;
 	struct pollset		*pollset;
 };
+
+/* registry_thread(): The number of the calling thread.  Other than a pthread_t it
+ * is never that of a later thread; and never 0. */
+unsigned int registry_thread(void);
+
+/* registry_wake(): End the wait of the first of the process; async-signal-safe,
+ * but not while that scheduler is destroyed. */
+void registry_wake(void);
 
 /* registry_add(r), registry_remove(r): ${r} is the scheduler's memory.  After
  * the removal nothing more arrives in its queue.  Return 0, or -1 with errno

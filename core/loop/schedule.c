@@ -62,7 +62,8 @@ schedule_on(struct scheduler *s, Event *e)
 	s->all[s->nall++] = e;
 	e->all_slot = (unsigned int)s->nall;
 	e->active_ms = scheduler_ms(s);
-	e->scheduled_thread = s->entry.thread;
+	e->scheduled_thread = s->thread;
+	e->scheduled_number = s->entry.thread;
 	schedule_follow(s, e);
 	if (mask != 0)
 		postq_add(&s->postq, &s->loop, e, mask);
@@ -132,8 +133,8 @@ schedule_event(Event *e)
 static bool
 is_of_thread(const Event *e, const struct scheduler *s)
 {
-	return e->scheduled_thread == (pthread_t)0 ||
-	    pthread_equal(e->scheduled_thread, s->entry.thread);
+	return e->scheduled_number == 0 ||
+	    e->scheduled_number == s->entry.thread;
 }
 
 /* Would ${e} never be called, or is it none? */

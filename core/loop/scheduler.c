@@ -12,8 +12,6 @@
 #define STUCK_MS	100
 
 __thread struct scheduler *scheduler_of_thread;
-/* for ping_scheduler() from a thread that has none */
-static struct scheduler *process_scheduler;
 
 /* --- one pass --------------------------------------------------------- */
 
@@ -286,15 +284,14 @@ scheduler_create(const struct scheduler_backend *backend)
 	if (s->backend.now == NULL)
 		loopclock_init(&s->clock, NULL);
 	read_clock(s);
-	s->entry.thread = pthread_self();
+	s->thread = pthread_self();
+	s->entry.thread = registry_thread();
 	s->entry.loop = &s->loop;
 	s->entry.postq = &s->postq;
 	s->entry.pollset = &s->pollset;
 	if (registry_add(&s->entry) == -1)
 		goto err3;
 	scheduler_of_thread = s;
-	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == NULL)
-		__atomic_store_n(&process_scheduler, s, __ATOMIC_RELEASE);
 	return s;
 
 err3:
@@ -323,8 +320,6 @@ scheduler_destroy(struct scheduler *s)
 		event_free(e);
 	if (scheduler_of_thread == s)
 		scheduler_of_thread = NULL;
-	if (__atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE) == s)
-		__atomic_store_n(&process_scheduler, NULL, __ATOMIC_RELEASE);
 	timers_free(&s->timers);
 	pollset_free(&s->pollset);
 	postq_free(&s->postq);
@@ -371,12 +366,10 @@ is_scheduler_thread(void)
 void
 ping_scheduler(void)
 {
-	struct scheduler *s = scheduler_of_thread;
-
-	if (s == NULL)
-		s = __atomic_load_n(&process_scheduler, __ATOMIC_ACQUIRE);
-	if (s != NULL)
-		postq_wake(&s->postq);
+	if (scheduler_of_thread != NULL)
+		postq_wake(&scheduler_of_thread->postq);
+	else
+		registry_wake();
 }
 
 int

@@ -47,6 +47,7 @@ struct scheduler {
 	size_t			 all_size;
 	Event			*current;
 	Event			*cleared;	/* by its callback, which runs */
+	pthread_t		 thread;
 	struct registry_entry	 entry;
 	int			 ncalls;	/* in this pass */
 	bool			 is_in_pass;

@@ -267,6 +267,167 @@ Test(forked, another_thread_may_fork)
 	end();
 }
 
+static int
+are_left_alone(void)
+{
+	size_t i;
+
+	for (i = 0; i < N; i++)
+		if (!events[i]->is_parked)
+			return 1;
+	return 0;
+}
+
+static void *
+fork_and_look(void *status)
+{
+	*(int *)status = in_child(are_left_alone);
+	return NULL;
+}
+
+/* What belongs to a thread that the child does not have may be in the middle of
+ * a change. */
+Test(forked, the_events_of_another_thread_are_not_touched)
+{
+	pthread_t thread;
+	int status = -1;
+
+	start();
+	cr_assert_eq(pthread_create(&thread, NULL, fork_and_look, &status), 0);
+	pthread_join(thread, NULL);
+	cr_assert_eq(status, 0);
+	cr_assert(all_hear());
+	end();
+}
+
+static void virtual_now(void *, struct timeval *now_r);
+static int virtual_wait(void *, struct pollfd *, nfds_t, int);
+
+/* Its table of descriptors grows for most of the time: the number is far, and no
+ * descriptor. */
+static void *
+grow(void *)
+{
+	const struct scheduler_backend parking = { .now = virtual_now,
+		.wait = virtual_wait, .has_epoll = true };
+	struct scheduler *s;
+	int fds[] = { 3, 1 << 21 };
+	size_t i;
+
+	while (!__atomic_load_n(&is_stopping, __ATOMIC_RELAXED)) {
+		s = scheduler_create(&parking);
+		cr_assert_not_null(s);
+		for (i = 0; i < 2; i++)
+			cr_assert_eq(schedule_event(build_fd_event(fds[i],
+			    E_READ, E_AGGRESSIVE_NONE, on_ready, NULL)), 0);
+		scheduler_destroy(s);
+	}
+	return NULL;
+}
+
+static int
+do_nothing(void)
+{
+	return 0;
+}
+
+Test(forked, while_another_thread_changes_its_scheduler, .timeout = 120)
+{
+	pthread_t thread;
+	int i;
+
+	cr_assert_eq(pthread_create(&thread, NULL, grow, NULL), 0);
+	for (i = 0; i < 100; i++)
+		cr_assert_eq(in_child(do_nothing), 0, "fork %d", i);
+	__atomic_store_n(&is_stopping, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
+/* --- the first scheduler of the process ------------------------------------- */
+
+static void *
+ping(void *)
+{
+	while (!__atomic_load_n(&is_stopping, __ATOMIC_RELAXED)) {
+		usleep(1000);
+		ping_scheduler();
+	}
+	return NULL;
+}
+
+/* Does a thread that has no scheduler wake this thread's? */
+static int
+is_not_woken(void)
+{
+	uint64_t began;
+	pthread_t thread;
+	int rc;
+
+	sched = scheduler_create(NULL);
+	if (sched == NULL || pthread_create(&thread, NULL, ping, NULL) != 0)
+		return 1;
+	began = monotonic_ms();
+	rc = scheduler_pass(sched, 20000);
+	__atomic_store_n(&is_stopping, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	scheduler_destroy(sched);
+	return rc != 0 || monotonic_ms() - began >= 10000;
+}
+
+static void *
+fork_with_own(void *status)
+{
+	*(int *)status = in_child(is_not_woken);
+	return NULL;
+}
+
+Test(forked, in_the_child_of_another_thread_the_first_is_the_childs)
+{
+	pthread_t thread;
+	int status = -1;
+
+	start();
+	cr_assert_eq(pthread_create(&thread, NULL, fork_with_own, &status), 0);
+	pthread_join(thread, NULL);
+	cr_assert_eq(status, 0);
+	end();
+}
+
+static pthread_barrier_t at;
+
+static void *
+wait_to_be_woken(void *took_ms)
+{
+	struct scheduler *s = scheduler_create(NULL);
+	uint64_t began;
+
+	pthread_barrier_wait(&at);
+	pthread_barrier_wait(&at);
+	began = monotonic_ms();
+	cr_assert_eq(scheduler_pass(s, 20000), 0);
+	*(uint64_t *)took_ms = monotonic_ms() - began;
+	scheduler_destroy(s);
+	return NULL;
+}
+
+Test(forked, the_next_one_is_the_first_when_the_first_is_gone)
+{
+	struct scheduler *s = scheduler_create(NULL);
+	uint64_t took_ms = 20000;
+	pthread_t thread;
+
+	pthread_barrier_init(&at, NULL, 2);
+	cr_assert_eq(pthread_create(&thread, NULL, wait_to_be_woken,
+	    &took_ms), 0);
+	pthread_barrier_wait(&at);
+	scheduler_destroy(s);
+	/* it is kept until the wait begins */
+	ping_scheduler();
+	pthread_barrier_wait(&at);
+	pthread_join(thread, NULL);
+	cr_assert_lt(took_ms, 10000);
+}
+
 /* --- a scheduler that has no descriptors ------------------------------------ */
 
 static void

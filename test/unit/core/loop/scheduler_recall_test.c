@@ -266,7 +266,10 @@ Test(scheduler_recall, what_waits_for_nothing_is_not_kept, .timeout = 20)
 static struct {
 	pthread_barrier_t	 at;
 	Event			*e;
+	struct note		 note;
 	int			 nothers;	/* calls in the other thread */
+	bool			 sends_nothing;
+	bool			 is_same;	/* pthread_t as the one before */
 } two;
 
 static void *
@@ -276,10 +279,52 @@ with_own_scheduler(void *)
 
 	cr_assert_not_null(s);
 	pthread_barrier_wait(&two.at);
-	cr_expect_eq(sp_async_schedule_event(two.e, E_WRITE), 0);
+	if (two.sends_nothing)
+		pthread_barrier_wait(&two.at);
+	else
+		cr_expect_eq(sp_async_schedule_event(two.e, E_WRITE), 0);
 	two.nothers = scheduler_pass(s, 0);
 	scheduler_destroy(s);
 	return NULL;
+}
+
+static void *
+makes_an_event(void *fd)
+{
+	struct scheduler *s = scheduler_create(&v_backend);
+
+	cr_assert_not_null(s);
+	two.e = schedule_note(*(int *)fd, E_READ, &two.note, E_READ);
+	event_unschedule(two.e);
+	scheduler_destroy(s);
+	return NULL;
+}
+
+/* pthread_t is used again for a later thread. */
+Test(scheduler_recall, a_later_thread_is_not_the_one_that_had_it)
+{
+	struct scheduler *s = v_create();
+	pthread_t thread;
+	int fd = 5;
+
+	cr_assert_eq(pthread_create(&thread, NULL, makes_an_event, &fd), 0);
+	pthread_join(thread, NULL);
+	pthread_barrier_init(&two.at, NULL, 2);
+	two.sends_nothing = true;
+	cr_assert_eq(pthread_create(&thread, NULL, with_own_scheduler, NULL),
+	    0);
+	pthread_barrier_wait(&two.at);
+	if (pthread_equal(thread, two.e->scheduled_thread))
+		two.is_same = true;
+	/* that scheduler is gone, so this thread's takes it */
+	cr_assert_eq(sp_async_schedule_event(two.e, E_ASYNC), 0);
+	pthread_barrier_wait(&two.at);
+	pthread_join(thread, NULL);
+	cr_expect(two.is_same, "this tests nothing here");
+	cr_expect_eq(two.nothers, 0);
+	cr_expect_eq(scheduler_pass(s, 0), 1);
+	cr_expect_eq(two.note.ncalls, 1);
+	scheduler_destroy(s);
 }
 
 /* Both have a scheduler: it is in one queue only, with both masks. */
