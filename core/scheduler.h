@@ -68,7 +68,8 @@ void scheduler_stop(struct scheduler *s);
 
 /* scheduler_shift(s, delta_us): The clock of ${s} was stepped by ${delta_us}
  * microseconds: move every trigger along, so that no timer fires early or
- * late.  The real clock does this by itself. */
+ * late, but those of events that float or that another thread has sent and that
+ * are not scheduled yet.  The real clock does this by itself. */
 void scheduler_shift(struct scheduler *s, int64_t delta_us);
 
 /* scheduler_now(): The worker clock of the calling thread's scheduler, read
@@ -145,9 +146,14 @@ void mailmill_event_unschedule(Event *e);
  * that another thread may work on it: neither its descriptor nor its trigger is
  * looked at until somebody dispatches to it with a mask
  * (schedule_event_and_dispatch(), from any thread), or it is scheduled again in
- * this thread (schedule_event(), with the event->mask that is set then).  If
- * its own callback calls this, what that returns is ignored.  No effect on an
- * event that is not scheduled.
+ * this thread.  float_event() sets the mask to E_ASYNC.  To go on in its own
+ * thread, set the mask and call schedule_event().  What was posted before is
+ * dispatched with what ends the suspension, so let the event float before the
+ * other thread learns of it.  Its trigger does not move when the clock is
+ * stepped.
+ * If its own callback calls this, what that returns is ignored, unless it goes
+ * on to call event_close() or clear_event_by_fd().  No effect on an event that
+ * is not scheduled.
  * get_fd_event_set(&set, &count): The events of the calling thread's scheduler
  * that have a descriptor and do not float, in the order of descriptors.
  * get_floating_event_set(&set, &count): Those that float.  *set is the

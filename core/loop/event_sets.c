@@ -68,8 +68,11 @@ float_event(Event *event)
 	if (event->fd != -1)
 		pollset_follow(&s->pollset, event);
 	timers_remove(&s->timers, event);
-	/* what the loop itself has posted */
-	postq_unpost(&s->postq, event, E_TIMEOUT | E_PENDING);
-	if (s->current == event)
+	/* All that was posted before waits, but what the loop has posted is of
+	 * no use then. */
+	postq_hold(&s->postq, event, E_TIMEOUT | E_PENDING);
+	if (s->current == event) {
 		s->current = NULL;
+		s->floated = event;
+	}
 }

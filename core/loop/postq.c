@@ -309,9 +309,24 @@ retry_stuck(struct postq *q)
 }
 
 void
-postq_unpost(struct postq *q, Event *e, int mask)
+postq_each_own(struct postq *q, void (*f)(Event *e, int64_t arg), int64_t arg)
+{
+	struct event_link *link;
+	int i;
+
+	pthread_mutex_lock(&q->lock);
+	for (i = POSTQ_OWN; i <= POSTQ_STUCK; i++)
+		for (link = q->lists[i].head.next; link != &q->lists[i].head;
+		    link = link->next)
+			f(event_of(link), arg);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
+postq_hold(struct postq *q, Event *e, int mask)
 {
 	pthread_mutex_lock(&q->lock);
+	link_remove(&e->link);
 	e->async_mask &= ~mask;
 	pthread_mutex_unlock(&q->lock);
 }

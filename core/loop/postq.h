@@ -52,8 +52,8 @@ void postq_free(struct postq *q);
  * from now on.  Return that, or -1: there is none. */
 int postq_renew(struct postq *q);
 
-/* postq_add(q, loop, e, mask): From any thread: queue ${e} for ${mask}, and
- * wake the loop if it sleeps.  Return 0, or -1 with errno EINVAL: e->loop is
+/* postq_add(q, loop, e, mask): From any thread: queue ${e} for ${mask} and what
+ * is held for it, if any, and wake the loop if it sleeps.  Return 0, or -1 with errno EINVAL: e->loop is
  * not ${loop} any more. */
 int postq_add(struct postq *q, const struct event_loop *loop, Event *e,
     int mask);
@@ -78,8 +78,9 @@ int postq_recall(Event *e);
  * dispatched with.  Return false if it is scheduled by another one. */
 bool postq_claim(Event *e, struct event_loop *loop, int *mask_r);
 
-/* postq_unpost(q, e, mask): Take ${mask} out of what was posted to ${e}. */
-void postq_unpost(struct postq *q, Event *e, int mask);
+/* postq_hold(q, e, mask): Take ${mask} out, and keep the rest until the next
+ * postq_add(). */
+void postq_hold(struct postq *q, Event *e, int mask);
 
 /* postq_leave(q, e): ${e} is unscheduled: drop what was posted to it, and set
  * e->loop to NULL. */
@@ -104,6 +105,11 @@ Event *postq_arrived(struct postq *q, int *mask_r);
 int postq_stuck(struct postq *q, Event *e, int mask);
 bool postq_has_stuck(const struct postq *q);
 bool postq_has_arrivals(const struct postq *q);
+
+/* postq_each_own(q, f, arg): Call ${f} with each event that is to be scheduled and
+ * that the loop's thread has sent or has tried already. */
+void postq_each_own(struct postq *q, void (*f)(Event *e, int64_t arg),
+    int64_t arg);
 
 /* postq_begin(q): Let postq_next() hand out what is queued now. */
 void postq_begin(struct postq *q);

@@ -77,6 +77,8 @@ unschedule(struct scheduler *s, Event *e)
 
 	if (s->current == e)
 		s->current = NULL;
+	if (s->floated == e)
+		s->floated = NULL;
 	if (e->fd != -1)
 		pollset_detach(&s->pollset, e);
 	timers_remove(&s->timers, e);
@@ -93,6 +95,12 @@ schedule_fd_closing(Event *e)
 {
 	struct scheduler *s = scheduler_of(e);
 
+	/* its callback lets it float, and now ends it: what that returns counts
+	 * again */
+	if (s->floated == e) {
+		s->current = e;
+		schedule_sink(s, e);
+	}
 	if (s->current == e)
 		pollset_detach(&s->pollset, e);
 	else
@@ -113,6 +121,14 @@ schedule_is_waitable(int mask, int fd)
 	return (mask & (E_FD_MASK | E_TIMEOUT | E_ASYNC)) != 0;
 }
 
+void
+schedule_sink(struct scheduler *s, Event *e)
+{
+	s->floated = NULL;
+	e->is_floating = 0;
+	postq_add(&s->postq, &s->loop, e, 0);
+}
+
 int
 schedule_event(Event *e)
 {
@@ -122,7 +138,7 @@ schedule_event(Event *e)
 		return -1;
 	}
 	if (e->is_floating && scheduler_of(e) == scheduler_of_thread) {
-		e->is_floating = 0;
+		schedule_sink(scheduler_of_thread, e);
 		schedule_follow(scheduler_of_thread, e);
 		return 0;
 	}
@@ -213,7 +229,7 @@ clear_event_by_fd(int fd)
 
 	if (e == NULL)
 		return NULL;
-	if (s->current == e) {
+	if (s->current == e || s->floated == e) {
 		s->cleared = e;
 		e->is_cleared = 1;
 	}

@@ -37,8 +37,10 @@ dispatch(struct scheduler *s, Event *e, int eventtype)
 	int mask;
 
 	s->current = e;
+	s->floated = NULL;
 	s->ncalls++;
 	mask = e->callback(e, eventtype, e->closure, &now);
+	s->floated = NULL;
 	if (s->cleared != NULL)
 		end_cleared(s, e, mask);
 	if (s->current != e)
@@ -240,20 +242,27 @@ scheduler_stop(struct scheduler *s)
 	s->is_stopping = true;
 }
 
+static void
+shift_trigger(Event *e, int64_t delta_us)
+{
+	/* 0: never set */
+	if (timerisset(&e->trigger))
+		e->trigger = loopclock_tv(loopclock_us(&e->trigger) +
+		    delta_us);
+}
+
+/* An event that another thread has sent has a trigger by that thread's clock;
+ * one that floats may be another thread's. */
 void
 scheduler_shift(struct scheduler *s, int64_t delta_us)
 {
-	Event *e;
 	size_t i;
 
 	timers_shift(&s->timers, delta_us);
-	for (i = 0; i < s->nall; i++) {
-		e = s->all[i];
-		/* 0: never set */
-		if (timerisset(&e->trigger))
-			e->trigger = loopclock_tv(
-			    loopclock_us(&e->trigger) + delta_us);
-	}
+	for (i = 0; i < s->nall; i++)
+		if (!s->all[i]->is_floating)
+			shift_trigger(s->all[i], delta_us);
+	postq_each_own(&s->postq, shift_trigger, delta_us);
 }
 
 /* --- a scheduler's life ----------------------------------------------- */

@@ -7,8 +7,8 @@
  *    has room for it from schedule_event() on, and every one is left when it is
  *    unscheduled; so a callback may unschedule or free any other event.
  * 3. s->current is the event whose callback runs, and NULL as soon as that
- *    event is unscheduled.  After a callback it tells whether the event still
- *    exists.
+ *    event is unscheduled or floats.  After a callback it tells whether the
+ *    event still exists and goes on with what the callback has returned.
  * 4. The key of an event in the heap is never later than its trigger, once the
  *    callback that changed the trigger has returned. */
 
@@ -46,6 +46,7 @@ struct scheduler {
 	size_t			 nall;
 	size_t			 all_size;
 	Event			*current;
+	Event			*floated;	/* by its callback, which runs */
 	Event			*cleared;	/* by its callback, which runs */
 	pthread_t		 thread;
 	struct registry_entry	 entry;
@@ -88,6 +89,9 @@ int schedule_on(struct scheduler *s, Event *e);
 
 /* schedule_follow(s, e): e->mask or trigger has changed: wait for it. */
 void schedule_follow(struct scheduler *s, Event *e);
+
+/* schedule_sink(s, e): ${e} floats no more: what was held is dispatched. */
+void schedule_sink(struct scheduler *s, Event *e);
 
 /* schedule_is_waitable(mask, fd): Can ${mask} ever come true on ${fd}? */
 bool schedule_is_waitable(int mask, int fd);

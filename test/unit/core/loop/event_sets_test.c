@@ -1,8 +1,11 @@
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,6 +196,113 @@ Test(event_sets, one_that_floats_can_be_freed_and_cleared)
 	in_set(get_fd_event_set, (const Event *const[]){ y }, 1);
 }
 
+/* Two threads would be in one event. */
+Test(event_sets, what_was_posted_before_waits)
+{
+	int fds[2];
+	Event *e = event_on(fds, E_READ);
+
+	cr_assert_eq(schedule_event_and_dispatch(e, E_ASYNC), 0);
+	float_event(e);
+	cr_expect_eq(scheduler_pass(sched, 0), 0);
+	cr_assert_eq(schedule_event_and_dispatch(e, E_WRITE), 0);
+	cr_expect_eq(scheduler_pass(sched, 0), 1);
+	cr_expect_eq(last_type, E_ASYNC | E_WRITE);
+	/* also if its own thread goes on */
+	cr_assert_eq(schedule_event_and_dispatch(e, E_ASYNC), 0);
+	float_event(e);
+	cr_expect_eq(scheduler_pass(sched, 0), 0);
+	e->mask = E_READ;
+	cr_assert_eq(schedule_event(e), 0);
+	cr_expect_eq(scheduler_pass(sched, 0), 1);
+	cr_expect_eq(last_type, E_ASYNC);
+	cr_expect_eq(scheduler_pass(sched, 0), 0);
+}
+
+/* Its trigger may be the other thread's. */
+Test(event_sets, a_stepped_clock_does_not_change_one_that_floats)
+{
+	Event *timer = build_event_from_now_f(5, -1, called, NULL);
+	struct timeval trigger = timer->trigger;
+
+	cr_assert_eq(schedule_event(timer), 0);
+	float_event(timer);
+	scheduler_shift(sched, 1000000);
+	cr_expect(timercmp(&timer->trigger, &trigger, ==));
+}
+
+static void (*ends)(Event *e);
+
+static int
+floats_and_ends(Event *e, int, void *, struct timeval *)
+{
+	ncalls++;
+	float_event(e);
+	ends(e);
+	return answer;
+}
+
+static void
+by_clearing(Event *e)
+{
+	cr_expect_eq(clear_event_by_fd(e->fd), e);
+}
+
+static void
+by_closing(Event *e)
+{
+	event_close(e);
+}
+
+/* One that floats and then is closed or taken off is the dispatcher's: what it
+ * returns counts.  LeakSanitizer sees one that nobody frees. */
+Test(event_sets, a_callback_can_end_its_event_that_floats)
+{
+	static void (*const ways[])(Event *) = { by_clearing, by_closing };
+	struct mallinfo2 before = mallinfo2();
+	int fds[2], i;
+
+	for (i = 0; i < 1000; i++) {
+		if (i == 10)
+			before = mallinfo2();
+		ends = ways[i % 2];
+		cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
+		    0, fds), 0);
+		cr_assert_eq(schedule_event(build_fd_event(fds[0], E_READ,
+		    E_AGGRESSIVE_NONE, floats_and_ends, NULL)), 0);
+		cr_assert_eq(write(fds[1], "x", 1), 1);
+		answer = 0;
+		cr_assert_eq(scheduler_pass(sched, 1000), 1);
+		cr_assert_eq(scheduler_event_count(sched), 0);
+		in_set(get_floating_event_set, NULL, 0);
+		if (ends == by_clearing)
+			close(fds[0]);
+		close(fds[1]);
+	}
+	cr_expect_lt(mallinfo2().uordblks, before.uordblks +
+	    500 * sizeof(Event) / 2);
+}
+
+/* It may go on, too. */
+Test(event_sets, a_callback_can_close_its_event_that_floats_and_go_on)
+{
+	int fds[2];
+	Event *e = event_on(fds, E_READ);
+
+	e->callback = floats_and_ends;
+	ends = by_closing;
+	answer = E_ASYNC;
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+	cr_assert_eq(scheduler_pass(sched, 1000), 1);
+	in_set(get_floating_event_set, NULL, 0);
+	cr_expect_eq(scheduler_event_count(sched), 1);
+	answer = 0;
+	e->callback = called;
+	cr_assert_eq(schedule_event_and_dispatch(e, E_ASYNC), 0);
+	cr_expect_eq(scheduler_pass(sched, 0), 1);
+	cr_expect_eq(scheduler_event_count(sched), 0);
+}
+
 Test(event_sets, what_is_not_scheduled_does_not_float)
 {
 	Event *e = build_event_from_now_f(1, -1, called, NULL);
@@ -201,6 +311,73 @@ Test(event_sets, what_is_not_scheduled_does_not_float)
 	float_event(e);
 	in_set(get_floating_event_set, NULL, 0);
 	cr_expect_eq(schedule_event(e), 0);
+}
+
+#define NIMPLS	400
+
+static ec_scheduler_impl impls[NIMPLS];
+static char names[NIMPLS][8];
+
+static void *
+look_up(void *)
+{
+	ec_scheduler_impl *found;
+
+	do {
+		found = scheduler_registered(names[0]);
+		cr_assert(found == NULL || found == &impls[0]);
+	} while (scheduler_registered(names[NIMPLS - 1]) == NULL);
+	return NULL;
+}
+
+/* The list grows, and moves, meanwhile: AddressSanitizer and ThreadSanitizer see
+ * what is read too late. */
+Test(event_sets, a_scheduler_is_looked_up_while_others_are_registered)
+{
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < NIMPLS; i++) {
+		snprintf(names[i], sizeof names[i], "s%d", i);
+		impls[i].name = names[i];
+	}
+	cr_assert_eq(pthread_create(&thread, NULL, look_up, NULL), 0);
+	for (i = 0; i < NIMPLS; i++)
+		scheduler_register(&impls[i]);
+	pthread_join(thread, NULL);
+}
+
+static void *
+register_always(void *is_over)
+{
+	while (!__atomic_load_n((bool *)is_over, __ATOMIC_RELAXED))
+		scheduler_register(&impls[0]);
+	return NULL;
+}
+
+/* The lock is free in the child. */
+Test(event_sets, a_scheduler_is_looked_up_in_a_child, .timeout = 60)
+{
+	bool is_over = false;
+	pthread_t thread;
+	int i, status;
+	pid_t pid;
+
+	snprintf(names[0], sizeof names[0], "s0");
+	impls[0].name = names[0];
+	cr_assert_eq(pthread_create(&thread, NULL, register_always, &is_over),
+	    0);
+	for (i = 0; i < 200; i++) {
+		if ((pid = fork()) == 0) {
+			alarm(5);
+			(void)scheduler_registered("s0");
+			_exit(0);
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0);
+	}
+	__atomic_store_n(&is_over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
 }
 
 static void *

@@ -243,6 +243,41 @@ Test(scheduler_timer, a_stepped_clock_moves_the_triggers_along)
 	}
 }
 
+/* Also of an event that this thread has sent, and of one that is stuck. */
+Test(scheduler_timer, a_stepped_clock_moves_what_this_thread_has_sent)
+{
+	static const int64_t steps[] = { 7200000000LL, -7200000000LL };
+	struct scheduler *s;
+	struct note sent, stuck, holder;
+	Event *e, *held;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		s = v_create();
+		memset(&stuck, 0, sizeof stuck);
+		memset(&sent, 0, sizeof sent);
+		stuck.rearm_us = sent.rearm_us = -1;
+		held = schedule_note(5, E_READ, &holder, 0);
+		e = build_event_from_now(loopclock_tv(1000), 5, noting,
+		    &stuck);
+		cr_assert_eq(sp_async_schedule_event(e, 0), 0);
+		cr_assert_eq(scheduler_pass(s, 0), 0);
+		e = build_event_from_now(loopclock_tv(1000), -1, noting,
+		    &sent);
+		cr_assert_eq(sp_async_schedule_event(e, 0), 0);
+		v_turn(steps[i]);
+		scheduler_shift(s, steps[i]);
+		event_free(held);
+		cr_assert_eq(scheduler_pass(s, 0), 0);
+		v_turn(999);
+		cr_assert_eq(scheduler_pass(s, 0), 0);
+		v_turn(1);
+		cr_assert_eq(scheduler_pass(s, 0), 2);
+		cr_assert_eq(sent.ncalls + stuck.ncalls, 2);
+		scheduler_destroy(s);
+	}
+}
+
 Test(scheduler_timer, absurd_triggers_neither_fire_nor_overflow)
 {
 	struct scheduler *s = v_create();
