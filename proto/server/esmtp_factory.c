@@ -264,6 +264,17 @@ is_idle(const message_construct *mc)
 	return mc->wait == WAIT_COMMAND && mc->txn == NULL && mc->out == NULL;
 }
 
+/* Has the client taken all replies that had to go first, or has an answer come
+ * that waited for that?  Then nothing else calls the session: it goes on at
+ * once. */
+static bool
+must_go_on(const message_construct *mc, enum esmtp_want w)
+{
+	return mc->out == NULL && (w == W_WRITE ||
+	    (esmtp_wait_rows[mc->wait].events == E_ASYNC &&
+	    mc->ac->is_async_done));
+}
+
 /* The end of a step: write the replies, keep the rest of the input, return the
  * mask to wait for. */
 static int
@@ -271,6 +282,7 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 {
 	message_construct *mc = st->mc;
 	const char *which;
+	int mask;
 
 	if (w == W_WAIT && st->ac->host->is_draining && is_silent(mc) &&
 	    !esmtp_is_waiting(mc))
@@ -307,13 +319,11 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 		break;
 	}
 	esmtp_deadline(mc, &st->event->trigger, &which);
-	/* replies that had to go first are gone meanwhile: go on at once */
-	if (w == W_WRITE && mc->out == NULL)
-		return E_TIMEOUT | E_WRITE;
-	if (which == NULL)
-		st->event->trigger = st->now;	/* not waited for */
-	return which != NULL ? esmtp_wait_mask(mc) :
-	    esmtp_wait_mask(mc) & ~E_TIMEOUT;
+	mask = must_go_on(mc, w) ? E_TIMEOUT | E_WRITE : esmtp_wait_mask(mc);
+	if (which != NULL)
+		return mask;
+	st->event->trigger = st->now;	/* not waited for */
+	return mask & ~E_TIMEOUT;
 }
 
 int

@@ -227,6 +227,34 @@ Test(esmtp_inside, an_answer_waits_for_a_client_that_does_not_read)
 	fake_end(fake);
 }
 
+/* Takes no more, once; and then all. */
+static int
+write_once(Event *e, const char *buf, int len, int *needmask)
+{
+	int n = simwire_opset.event_write(e, buf, len, needmask);
+
+	if (n == -1)
+		fake->s->wire->window = SIZE_MAX;
+	return n;
+}
+
+/* The replies in front of the answer are taken by the second attempt of the same
+ * step: then nothing else calls the session. */
+Test(esmtp_inside, an_answer_follows_what_the_client_takes_meanwhile)
+{
+	event_io_opset opset = simwire_opset;
+
+	start_auth(3, false);
+	opset.event_write = write_once;
+	fake->s->ac->event->io_opset = &opset;
+	fake->s->wire->window = 5;
+	cr_assert_str_eq(fake_say(fake, "NOOP\r\nAUTH X-ANY\r\n"),
+	    "250 2.0.0 OK\r\n334 eHh4\r\n");
+	fake->s->wire->window = 5;
+	cr_assert_str_eq(fake_say(fake, "AAAA\r\n"), LOGIN);
+	fake_end(fake);
+}
+
 Test(esmtp_inside, a_function_that_returns_minus_1_has_not_answered)
 {
 	start_auth(0, true);
