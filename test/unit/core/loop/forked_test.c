@@ -308,8 +308,8 @@ static int virtual_wait(void *, struct pollfd *, nfds_t, int);
 static void *
 grow(void *)
 {
-	const struct scheduler_backend parking = { .now = virtual_now,
-		.wait = virtual_wait, .has_epoll = true };
+	const struct scheduler_backend parking = { .size = sizeof(parking),
+		.now = virtual_now, .wait = virtual_wait, .has_epoll = true };
 	struct scheduler *s;
 	int fds[] = { 3, 1 << 21 };
 	size_t i;
