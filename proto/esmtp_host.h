@@ -71,9 +71,10 @@ struct esmtp_report {
 #define ESMTP_CAN_NAME		0x01	/* may this user log in? EXTERNAL */
 #define ESMTP_CAN_PASSWORD	0x02	/* is it right? PLAIN, LOGIN */
 #define ESMTP_CAN_TOKEN		0x04	/* is it right? OAUTHBEARER, XOAUTH2 */
-#define ESMTP_CAN_KEYS		0x08	/* what are they? SCRAM */
+#define ESMTP_CAN_KEYS		0x08	/* what are they? SCRAM-SHA-256 */
 #define ESMTP_CAN_CLEARTEXT	0x10	/* the password itself: CRAM-MD5 */
 #define ESMTP_CAN_BIND		0x20	/* check a binding: -PLUS (RFC 5056) */
+#define ESMTP_CAN_SHA1_KEYS	0x48	/* and those of SCRAM-SHA-1 */
 struct esmtp_auth_can {
 	unsigned int	all;
 	unsigned int	usual;	/* what is offered without being named */
@@ -109,6 +110,12 @@ struct esmtp_host_ops {
 	int	(*tls_start)(void *host, struct _accept_construct *ac);
 	int	(*tls_handshake)(void *host, struct _accept_construct *ac,
 		    int *needmask);
+	/* tls_end(host, ac): the session is over: free what the two have left in
+	 * ${ac}.  NULL: session_end() does that */
+	void	(*tls_end)(void *host, struct _accept_construct *ac);
+	/* the first argument of these three, and that there is a certificate,
+	 * whatever TLS_Certificate says; NULL: the host's closure */
+	void	*tls_closure;
 	/* AUTH; all NULL: it is not offered.
 	 * auth_start(host, ac, mechanism, initial, len): begin an exchange;
 	 * ${mechanism} in capitals, one of Auth_Mechanisms; ${initial} is the
@@ -130,6 +137,9 @@ struct esmtp_host_ops {
 	 * SCRAM-SHA-256 */
 	const struct esmtp_auth_can *(*auth_can)(void *host,
 		    struct _accept_construct *ac);
+	/* the first argument of these four, and that logins can be checked,
+	 * whatever Auth_Backend says; NULL: the host's closure */
+	void	*auth_closure;
 	/* may_send_as(host, ac, login, sender): may ${login} use this address
 	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
 	int	(*may_send_as)(void *host, struct _accept_construct *ac,

@@ -54,7 +54,7 @@ static const struct row rows[AUTH_SPEC_NKINDS] = {
 #define NAME		ESMTP_CAN_NAME
 #define PASSWORD	ESMTP_CAN_PASSWORD
 #define TOKEN		ESMTP_CAN_TOKEN
-#define KEYS		ESMTP_CAN_KEYS
+#define KEYS		ESMTP_CAN_SHA1_KEYS	/* and of SHA-256 */
 #define CLEARTEXT	ESMTP_CAN_CLEARTEXT
 #define BIND		ESMTP_CAN_BIND
 #define AUTH_SPEC(kind, argument, example, all, usual) \

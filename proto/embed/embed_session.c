@@ -67,6 +67,7 @@ esmtp_session_free(accept_construct *ac)
 	esmtp_destroy_message_construct(mc);
 	/* else the loop frees it, for its callback returns 0 */
 	if (!ac->is_left) {
+		esmtp_tls_end(ac);
 		(void)event_close(ac->event);
 		event_free(ac->event);
 	}

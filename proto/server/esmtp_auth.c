@@ -56,7 +56,7 @@ esmtp_auth_end(message_construct *mc)
 	if (x->stage == ESMTP_AUTH_CLIENT || x->stage == ESMTP_AUTH_HOST ||
 	    (x->stage == ESMTP_AUTH_HEARD &&
 	    x->status == ESMTP_AUTH_CHALLENGE))
-		host->ops->auth_cancel(host->closure, mc->ac);
+		host->ops->auth_cancel(esmtp_auth_closure(host), mc->ac);
 	exchange_free(mc);
 }
 
@@ -152,7 +152,7 @@ give_up(struct esmtp_step *st, bool is_begun)
 	struct esmtp_host *host = st->ac->host;
 
 	if (is_begun)
-		host->ops->auth_cancel(host->closure, st->ac);
+		host->ops->auth_cancel(esmtp_auth_closure(host), st->ac);
 	st->mc->auth->status = ESMTP_AUTH_LATER;
 	free(st->mc->auth->octets);
 	st->mc->auth->octets = NULL;
@@ -327,7 +327,7 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 	strcpy(mc->auth->mechanism, mech);
 	st->ac->auth_failure = NULL;
 	wait_for_host(st);
-	if (host->ops->auth_start(host->closure, st->ac, mech, initial, len)
+	if (host->ops->auth_start(esmtp_auth_closure(host), st->ac, mech, initial, len)
 	    == -1)
 		not_asked(st, false);
 }
@@ -337,7 +337,7 @@ esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id)
 {
 	struct esmtp_host *host = st->ac->host;
 
-	host->ops->auth_cancel(host->closure, st->ac);
+	host->ops->auth_cancel(esmtp_auth_closure(host), st->ac);
 	fail(st, id, id == RPL_AUTH_CANCELLED ? "cancelled by the client" :
 	    esmtp_reply_rows[id].text);
 }
@@ -393,7 +393,7 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 		return;
 	}
 	wait_for_host(st);
-	if (host->ops->auth_step(host->closure, st->ac, octets, (size_t)n)
+	if (host->ops->auth_step(esmtp_auth_closure(host), st->ac, octets, (size_t)n)
 	    == -1)
 		not_asked(st, true);
 	explicit_bzero(octets, (size_t)n);

@@ -26,6 +26,14 @@ struct esmtp_auth {
 	char	 mechanism[LIM_AUTH_MECHANISM + 1];
 };
 
+/* esmtp_auth_closure(host): The first argument of the host's functions for AUTH. */
+static inline void *
+esmtp_auth_closure(const struct esmtp_host *host)
+{
+	return host->ops->auth_closure != NULL ? host->ops->auth_closure :
+	    host->closure;
+}
+
 /* esmtp_auth_is_configured(mc): Can one log in here at all, if only over TLS?
  * esmtp_auth_is_offered(mc): Does EHLO say so now? */
 bool esmtp_auth_is_configured(const message_construct *mc);

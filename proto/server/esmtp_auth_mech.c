@@ -140,7 +140,7 @@ scope_of(const message_construct *mc)
 	return (struct esmtp_auth_scope){
 		.options = mc->ac->options,
 		.can = host->ops->auth_can == NULL ? NULL :
-		    host->ops->auth_can(host->closure, mc->ac),
+		    host->ops->auth_can(esmtp_auth_closure(host), mc->ac),
 		.is_tls = tls != NULL,
 		.is_verified = tls != NULL && tls->is_verified
 	};
@@ -151,7 +151,8 @@ esmtp_auth_is_configured(const message_construct *mc)
 {
 	return mc->extensions & ESMTP_EXT_BIT(AUTH) &&
 	    mc->ac->host->ops->auth_start != NULL &&
-	    mc->ac->options->auth_backend[0] != '\0';
+	    (mc->ac->host->ops->auth_closure != NULL ||
+	    mc->ac->options->auth_backend[0] != '\0');
 }
 
 bool

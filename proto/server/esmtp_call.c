@@ -70,6 +70,7 @@ leave(accept_construct *ac)
 	struct esmtp_host *host = ac->host;
 
 	ac->is_left = 1;
+	esmtp_tls_end(ac);
 	if (host->ops->session_end != NULL)
 		host->ops->session_end(host->closure, ac);
 	return 0;

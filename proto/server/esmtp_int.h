@@ -367,6 +367,8 @@ enum esmtp_want esmtp_tls_step(struct esmtp_step *st);
 /* esmtp_tls_failed(st, why, errnum): Report it; always W_END. */
 enum esmtp_want esmtp_tls_failed(struct esmtp_step *st, const char *why,
     int errnum);
+/* esmtp_tls_end(ac): The session is over: the host frees what it has kept. */
+void esmtp_tls_end(accept_construct *ac);
 /* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
 void esmtp_tls_raise(message_construct *mc);
 

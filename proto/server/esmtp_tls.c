@@ -13,13 +13,30 @@
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_verb.h"
 
+static void *
+closure_of(const struct esmtp_host *host)
+{
+	return host->ops->tls_closure != NULL ? host->ops->tls_closure :
+	    host->closure;
+}
+
+void
+esmtp_tls_end(accept_construct *ac)
+{
+	const struct esmtp_host *host = ac->host;
+
+	if (host->ops->tls_end != NULL)
+		host->ops->tls_end(closure_of(host), ac);
+}
+
 static bool
 is_available(const message_construct *mc)
 {
 	const struct esmtp_host_ops *ops = mc->ac->host->ops;
 
 	return ops->tls_start != NULL && ops->tls_handshake != NULL &&
-	    mc->ac->options->tls_certificate.n > 0;
+	    (ops->tls_closure != NULL ||
+	    mc->ac->options->tls_certificate.n > 0);
 }
 
 /* RFC 3207 4.2: not again after the handshake. */
@@ -64,7 +81,7 @@ start_below(struct esmtp_step *st)
 
 	mc->opset = st->event->io_opset;
 	mc->io_data = st->event->io_data;
-	if (host->ops->tls_start(host->closure, st->ac) == -1)
+	if (host->ops->tls_start(closure_of(host), st->ac) == -1)
 		return -1;
 	swap_opset(mc);
 	mc->tls_stage = TLS_GO_AHEAD;
@@ -121,7 +138,7 @@ esmtp_tls_begin(struct esmtp_step *st)
 
 	if (!is_available(st->mc))
 		return esmtp_tls_failed(st, "no certificate is configured", 0);
-	if (host->ops->tls_start(host->closure, st->ac) == -1)
+	if (host->ops->tls_start(closure_of(host), st->ac) == -1)
 		return esmtp_tls_failed(st, "cannot start TLS", errno);
 	st->mc->tls_stage = TLS_HANDSHAKE;
 	esmtp_wait_for(st, WAIT_TLS);
@@ -185,7 +202,7 @@ esmtp_tls_step(struct esmtp_step *st)
 	    (w = go_ahead(st)) != W_GO)
 		return w;
 	errno = 0;
-	switch (host->ops->tls_handshake(host->closure, st->ac, &need)) {
+	switch (host->ops->tls_handshake(closure_of(host), st->ac, &need)) {
 	case 0:
 		st->mc->need_read = (uint8_t)need;
 		return esmtp_wait_for(st, WAIT_TLS);

@@ -82,7 +82,7 @@ Test(esmtp_auth_mech, without_a_list_the_usual_ones_are_listed_in_order)
 {
 	const struct esmtp_options o = { 0 };
 	struct esmtp_auth_can can = { ALL, ESMTP_CAN_PASSWORD |
-	    ESMTP_CAN_KEYS };
+	    ESMTP_CAN_SHA1_KEYS };
 	struct esmtp_auth_scope scope = { .options = &o, .can = &can };
 	static const char *const want[] = { "SCRAM-SHA-256", "SCRAM-SHA-1",
 		"PLAIN", "LOGIN" };
@@ -91,6 +91,10 @@ Test(esmtp_auth_mech, without_a_list_the_usual_ones_are_listed_in_order)
 	for (i = 0; i < 4; i++)
 		cr_expect_str_eq(esmtp_auth_mech_listed(&scope, i), want[i]);
 	cr_expect_null(esmtp_auth_mech_listed(&scope, 4));
+	/* not every host has keys of both hashes */
+	can.usual = ESMTP_CAN_KEYS;
+	cr_expect_str_eq(esmtp_auth_mech_listed(&scope, 0), "SCRAM-SHA-256");
+	cr_expect_null(esmtp_auth_mech_listed(&scope, 1));
 	can.usual = 0;
 	cr_expect_null(esmtp_auth_mech_listed(&scope, 0));
 	scope.can = NULL;
