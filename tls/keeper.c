@@ -1,6 +1,6 @@
 /* The keys of a keeper and their signatures.
  * Owns: the keys by version and number, which scheme is possible with which.
- * Knows nothing of files (keeper_read.c) and of what may be signed
+ * Knows nothing of files (tlskey.c) and of what may be signed
  * (keeper_tbs.c). */
 
 #include "tls/keeper.h"
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "tls/keeper_int.h"
+#include "tls/tlskey.h"
 
 enum { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512, NDIGESTS,
 	NO_DIGEST = NDIGESTS };
@@ -25,8 +26,8 @@ enum { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512, NDIGESTS,
 static const char *const digest_names[NDIGESTS] = { "SHA256", "SHA384",
     "SHA512" };
 
-#define ANY_EC	(KEEPER_P256 | KEEPER_P384 | KEEPER_P521)
-#define ANY_RSA	(KEEPER_RSA | KEEPER_RSA_PSS)
+#define ANY_EC	(TLSKEY_P256 | TLSKEY_P384 | TLSKEY_P521)
+#define ANY_RSA	(TLSKEY_RSA | TLSKEY_RSA_PSS)
 
 /* Which scheme is possible with which kind of key.  RFC 8446 4.2.3: in TLS 1.3
  * each curve has its hash, and RSA does not sign with PKCS#1. */
@@ -36,16 +37,16 @@ static const struct scheme {
 	bool		 is_pss;
 	unsigned int	 tls12, tls13;	/* kinds of keys */
 } schemes[] = {
-	{ TLS_RSA_PKCS1_SHA256, DIGEST_SHA256, false, KEEPER_RSA, 0 },
-	{ TLS_RSA_PKCS1_SHA384, DIGEST_SHA384, false, KEEPER_RSA, 0 },
-	{ TLS_RSA_PKCS1_SHA512, DIGEST_SHA512, false, KEEPER_RSA, 0 },
+	{ TLS_RSA_PKCS1_SHA256, DIGEST_SHA256, false, TLSKEY_RSA, 0 },
+	{ TLS_RSA_PKCS1_SHA384, DIGEST_SHA384, false, TLSKEY_RSA, 0 },
+	{ TLS_RSA_PKCS1_SHA512, DIGEST_SHA512, false, TLSKEY_RSA, 0 },
 	{ TLS_RSA_PSS_SHA256, DIGEST_SHA256, true, ANY_RSA, ANY_RSA },
 	{ TLS_RSA_PSS_SHA384, DIGEST_SHA384, true, ANY_RSA, ANY_RSA },
 	{ TLS_RSA_PSS_SHA512, DIGEST_SHA512, true, ANY_RSA, ANY_RSA },
-	{ TLS_ECDSA_SHA256, DIGEST_SHA256, false, ANY_EC, KEEPER_P256 },
-	{ TLS_ECDSA_SHA384, DIGEST_SHA384, false, ANY_EC, KEEPER_P384 },
-	{ TLS_ECDSA_SHA512, DIGEST_SHA512, false, ANY_EC, KEEPER_P521 },
-	{ TLS_ED25519, NO_DIGEST, false, KEEPER_ED25519, KEEPER_ED25519 },
+	{ TLS_ECDSA_SHA256, DIGEST_SHA256, false, ANY_EC, TLSKEY_P256 },
+	{ TLS_ECDSA_SHA384, DIGEST_SHA384, false, ANY_EC, TLSKEY_P384 },
+	{ TLS_ECDSA_SHA512, DIGEST_SHA512, false, ANY_EC, TLSKEY_P521 },
+	{ TLS_ED25519, NO_DIGEST, false, TLSKEY_ED25519, TLSKEY_ED25519 },
 };
 enum { NSCHEMES = sizeof(schemes) / sizeof(schemes[0]) };
 
@@ -306,8 +307,8 @@ key_load(const struct keeper *k, struct key *key, int fd, X509 *x, char *err_r,
 		    "decoded");
 		return -1;
 	}
-	if ((key->pkey = keeper_read(fd, err_r, errlen)) == NULL ||
-	    (key->kind = keeper_kind(key->pkey, err_r, errlen)) == 0)
+	if ((key->pkey = tlskey_read(fd, err_r, errlen)) == NULL ||
+	    (key->kind = tlskey_kind(key->pkey, err_r, errlen)) == 0)
 		return -1;
 	if (X509_check_private_key(x, key->pkey) != 1) {
 		snprintf(err_r, errlen, "does not belong to the certificate");

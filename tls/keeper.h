@@ -27,10 +27,6 @@ void keeper_free(struct keeper *k);	/* wipes; NULL does nothing */
 int keeper_load(struct keeper *k, uint32_t version, uint32_t pair, int key_fd,
     const char *cert, size_t len, char *err_r, size_t errlen);
 
-/* keeper_kind(key, err_r, errlen): The kind of a key that a keeper can sign
- * with; 0 with a message: it cannot. */
-unsigned int keeper_kind(const EVP_PKEY *key, char *err_r, size_t errlen);
-
 /* keeper_forget(k, version): Wipe the keys of all versions before it. */
 void keeper_forget(struct keeper *k, uint32_t version);
 

@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tls/keeper.h"
+#include "tls/tlskey.h"
 #include "tls/remote_int.h"
 
 /* ASYNC_pause_job(3) returns at once where OpenSSL forbids a pause; that must
@@ -300,9 +300,9 @@ tls_remote_key(EVP_PKEY *public, uint32_t version, uint32_t pair)
 	};
 	OSSL_PARAM *half, *all;
 	EVP_PKEY *key = NULL;
-	char err[KEEPER_ERROR_MAX];
+	char err[TLSKEY_ERROR_MAX];
 
-	if (kind == NULL || keeper_kind(public, err, sizeof(err)) == 0) {
+	if (kind == NULL || tlskey_kind(public, err, sizeof(err)) == 0) {
 		errno = EINVAL;
 		return NULL;
 	}

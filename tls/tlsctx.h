@@ -3,8 +3,9 @@
  * Owns: protocols, ciphers, groups, certificates and which of them a client
  * gets (SNI, key type), stapled OCSP responses, tickets, the verification of
  * clients.
- * Certificates come as octets: it opens no file, and never sees a private key
- * but through tls/remote.h. */
+ * Certificates come as octets: it opens no file.  The server's private keys are
+ * in another process (tls/remote.h); an embedder may give one with its
+ * certificate. */
 
 #ifndef TLS_TLSCTX_H
 #define TLS_TLSCTX_H
@@ -30,6 +31,7 @@ struct tlsctx_pair {
 	uint32_t		 pair;		/* its number, for signing */
 	struct tlsctx_octets	 cert;		/* PEM: the server's, then its chain */
 	struct tlsctx_octets	 ocsp;		/* DER; len 0: none */
+	struct tlsctx_octets	 key;		/* PEM; len 0: in another process */
 };
 
 struct tlsctx_config {

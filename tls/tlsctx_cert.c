@@ -11,6 +11,7 @@
 
 #include "tls/remote.h"
 #include "tls/tlsctx_int.h"
+#include "tls/tlskey.h"
 
 #define CHAIN_MAX	32	/* certificates in one file of a server's */
 
@@ -37,6 +38,36 @@ set_end_point(struct tlsctx_cert *cert)
 	cert->end_point_len = len;
 }
 
+/* The key that came with the certificate. */
+static int
+key_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
+    char *err_r, size_t errlen)
+{
+	char why[TLSKEY_ERROR_MAX];
+
+	cert->key = tlskey_parse(pair->key.v, pair->key.len, why, sizeof(why));
+	if (cert->key != NULL && tlskey_kind(cert->key, why, sizeof(why)) != 0) {
+		if (X509_check_private_key(cert->cert, cert->key) == 1)
+			return 0;
+		snprintf(why, sizeof(why), "does not belong to the "
+		    "certificate");
+	}
+	snprintf(err_r, errlen, "its private key %s", why);
+	return -1;
+}
+
+/* The key that another process has. */
+static int
+key_name(struct tlsctx_cert *cert, EVP_PKEY *public, uint32_t version,
+    uint32_t pair, char *err_r, size_t errlen)
+{
+	if ((cert->key = tls_remote_key(public, version, pair)) != NULL)
+		return 0;
+	snprintf(err_r, errlen, "has a key of type %s: use RSA of 2048 to 8192 "
+	    "bits, ECDSA on P-256, P-384 or P-521, or Ed25519", cert->kind);
+	return -1;
+}
+
 static int
 cert_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
     uint32_t version, char *err_r, size_t errlen)
@@ -57,13 +88,9 @@ cert_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
 		return -1;
 	}
 	tlsctx_kind(public, cert->kind, sizeof(cert->kind));
-	cert->key = tls_remote_key(public, version, pair->pair);
-	if (cert->key == NULL) {
-		snprintf(err_r, errlen, "has a key of type %s: use RSA of 2048 to "
-		    "8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519",
-		    cert->kind);
+	if (pair->key.len > 0 ? key_load(cert, pair, err_r, errlen) == -1 :
+	    key_name(cert, public, version, pair->pair, err_r, errlen) == -1)
 		return -1;
-	}
 	set_end_point(cert);
 	tlsctx_ocsp_load(cert, pair->ocsp);
 	ERR_clear_error();

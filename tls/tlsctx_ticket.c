@@ -15,6 +15,7 @@
 #include <openssl/rand.h>
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -150,7 +151,7 @@ on_ticket_made(SSL *ssl, void *)
 		memcpy(o.end_point, c->end_point, c->end_point_len);
 		o.end_point_len = (uint8_t)c->end_point_len;
 	}
-	strlcpy(o.host, host != NULL ? host : "", sizeof(o.host));
+	snprintf(o.host, sizeof(o.host), "%s", host != NULL ? host : "");
 	return SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), &o,
 	    offsetof(struct origin, host) + strlen(o.host) + 1);
 }
