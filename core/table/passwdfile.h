@@ -67,6 +67,12 @@ struct passwdfile_scram {
 	size_t		key_len;	/* 20 or 32 */
 };
 
+/* passwdfile_scram_parse(hash, value, scram_r): The value of such a field,
+ * "ITERATIONS,SALT,STOREDKEY,SERVERKEY".  Return what is wrong with it, or
+ * NULL. */
+const char *passwdfile_scram_parse(enum passwdfile_scram_hash hash,
+    const char *value, struct passwdfile_scram *scram_r);
+
 struct passwdfile_entry {
 	const char	*name;
 	const char	*hash;		/* crypt(5), or NULL: none */

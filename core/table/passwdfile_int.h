@@ -74,8 +74,6 @@ int passwdfile_scram_make(enum passwdfile_scram_hash hash,
     const char *password, struct passwdfile_scram *scram);
 int passwdfile_scram_text(const struct passwdfile_scram *scram, char *buf,
     size_t size);
-const char *passwdfile_scram_parse(enum passwdfile_scram_hash hash,
-    const char *value, struct passwdfile_scram *scram_r);
 
 /* passwdfile_token_text(token, buf): The digest of a token, which is hashed in
  * its place: crypt(3) takes at most 511 octets, and bcrypt would ignore all but
