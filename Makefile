@@ -1,6 +1,6 @@
 # mailmill: make run, make check; README says the rest.
 #
-#	make			build/mailmilld, build/mailmillctl, build/libmailmill.*
+#	make			build/mailmilld, build/mailmillctl, build/libmailmill*.*
 #	make run		try it on 127.0.0.1:2525, state under ./run/
 #	make check		all tests; SANITIZE=1: under ASan and UBSan
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
@@ -46,10 +46,16 @@ endif
 
 # libmailmill: what an embedder links: events, scheduler, factory; nothing that
 # needs another library than libc
-LIB_SRC	 = $(filter-out core/util/saslprep.c,\
+LIB_SRC	 = $(filter-out core/util/saslprep.c $(SASL_SRC),\
 	   $(wildcard core/loop/*.c core/util/*.c proto/*/*.c))
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
-TLS_SRC	 = $(wildcard tls/*.c)
+TLS_SRC	 = $(wildcard tls/*.c tls/*/*.c)
+SASL_SRC = $(wildcard proto/sasl/*.c)
+# libmailmill-tls: what needs OpenSSL, too, and copies of what libmailmill keeps
+# to itself
+TLSLIB_SRC = $(filter-out tls/keeper%,$(TLS_SRC)) $(SASL_SRC) \
+	   $(addprefix core/util/,addr.c base64.c fileio.c saslprep.c wipe.c) \
+	   core/table/passwdfile_scram.c proto/server/esmtp_auth_mech.c
 SET_SRC	 = $(wildcard cmd/settings/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \
 	   cmd/mailmilld/*/*/*.c) $(SET_SRC)
@@ -60,7 +66,8 @@ PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
 	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
 
 # what an embedder may include
-PUBLIC_H = $(wildcard $(addprefix core/*.,h def) $(addprefix proto/*.,h def))
+PUBLIC_D = core proto tls/library
+PUBLIC_H = $(wildcard $(PUBLIC_D:%=%/*.h) $(PUBLIC_D:%=%/*.def)) tls/ec_ssl.h
 # by that name: links, so that there is no copy
 INCLUDE_H = $(addprefix $(B)/include/mailmill/,$(notdir $(PUBLIC_H)))
 MAN	 = $(wildcard man/*.[358])
@@ -70,24 +77,35 @@ say	= $(if $(V),,@echo '  $(1) $@';)
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 libs	= -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
-all: $(B)/mailmilld $(B)/mailmillctl $(B)/libmailmill.a $(B)/libmailmill.so.0
+LIBS	= libmailmill libmailmill-tls
+all: $(B)/mailmilld $(B)/mailmillctl \
+    $(foreach l,$(LIBS),$(B)/$(l).a $(B)/$(l).so.0)
 
 # An embedder gets libmailmill.a and .so, which have no names but those of the
 # map; the server and the tests link the same objects as they are.
 # Hidden functions are called directly, and inlined, in the shared library, too.
 MAP	= proto/library/libmailmill.map
+TLSMAP	= tls/library/libmailmill-tls.map
 PIC	= -fPIC -fvisibility=hidden -fno-semantic-interposition
-$(call obj,$(LIB_SRC)): ALLCFLAGS += $(PIC)
-$(call obj,$(LIB_SRC)): $(B)/.pic
+$(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): ALLCFLAGS += $(PIC)
+$(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): $(B)/.pic
 $(B)/libmailmill.a: $(B)/libengine.a $(MAP) proto/library/archive.sh
 	$(call say,AR)sh proto/library/archive.sh $(MAP) $< $@
 $(B)/libmailmill.so.0: $(call obj,$(LIB_SRC)) $(MAP)
 	$(call say,LD)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -Wl,-z,defs \
 	    -Wl,-soname,$(@F) -Wl,--version-script=$(MAP) -o $@ $(filter %.o,$^)
 
+$(B)/libmailmill-tls.a: $(B)/libtlsengine.a $(TLSMAP) proto/library/archive.sh
+	$(call say,AR)sh proto/library/archive.sh $(TLSMAP) $< $@
+$(B)/libmailmill-tls.so.0: $(call obj,$(TLSLIB_SRC)) $(TLSMAP) $(B)/libmailmill.so.0
+	$(call say,LD)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -Wl,-z,defs \
+	    -Wl,-soname,$(@F) -Wl,--version-script=$(TLSMAP) -o $@ \
+	    $(filter %.o %.so.0,$^) $(shell pkg-config --libs libssl libcrypto libgsasl)
+
 $(B)/libengine.a: $(call obj,$(LIB_SRC))
+$(B)/libtlsengine.a: $(call obj,$(TLSLIB_SRC))
 $(B)/libcore.a: $(call obj,$(CORE_SRC))
-$(B)/libtls.a: $(call obj,$(TLS_SRC))
+$(B)/libtls.a: $(call obj,$(TLS_SRC) $(SASL_SRC))
 $(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC)))
 $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 %.a:
@@ -237,8 +255,7 @@ below	= $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 VERSION	= $(shell sed -n 's/^.define MAILMILL_VERSION_M[A-Z]*.//p' \
 	  core/version.h | paste -sd.)
 pc	= sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call below,$(LIBDIR))|; \
-	  s|@INCLUDEDIR@|$(call below,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|' \
-	  proto/library/mailmill.pc.in
+	  s|@INCLUDEDIR@|$(call below,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|'
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
@@ -248,9 +265,12 @@ install: all
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
-	install -m 644 $(B)/libmailmill.a $(B)/libmailmill.so.0 $(DESTDIR)$(LIBDIR)
-	ln -sf libmailmill.so.0 $(DESTDIR)$(LIBDIR)/libmailmill.so
-	$(pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/mailmill.pc
+	@for l in $(LIBS); do \
+		install -m 644 $(B)/$$l.a $(B)/$$l.so.0 $(DESTDIR)$(LIBDIR) && \
+		ln -sf $$l.so.0 $(DESTDIR)$(LIBDIR)/$$l.so && \
+		$(pc) */library/$${l#lib}.pc.in \
+		    >$(DESTDIR)$(LIBDIR)/pkgconfig/$${l#lib}.pc || exit; \
+	done
 	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
@@ -272,9 +292,8 @@ accounts:
 # the configuration, the accounts, the mail and what was edited stay
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
-	    $(DESTDIR)$(LIBDIR)/libmailmill.a $(DESTDIR)$(LIBDIR)/libmailmill.so \
-	    $(DESTDIR)$(LIBDIR)/libmailmill.so.0 \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/mailmill.pc
+	    $(foreach l,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/,$(l).a $(l).so \
+	    $(l).so.0 pkgconfig/$(l:lib%=%).pc))
 	@$(call keep,remove,fail2ban.conf,$(FILTER))
 	@$(call keep,remove,mailmilld.service,$(UNITDIR)/mailmilld.service)
 	@$(call keep,remove,mailmilld.init,/etc/init.d/mailmilld)

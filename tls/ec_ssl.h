@@ -3,7 +3,10 @@
 #ifndef TLS_EC_SSL_H
 #define TLS_EC_SSL_H
 
-#include "core/event.h"
+#include <mailmill/api.h>
+#include <mailmill/event.h>
+
+MAILMILL_BEGIN
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -61,5 +64,7 @@ void ec_ssl_set_verify_errmsg(ec_ssl_ctx *ctx, int code, const char *msg);
  * (also "require"), in any case.  Return 1; 0 with errno EINVAL. */
 int ec_ssl_set_ctx_param(char **param, const char *value);
 int ec_ssl_set_ctx_verify_mode(ec_ssl_ctx_params *tls, const char *value);
+
+MAILMILL_END
 
 #endif

@@ -11,8 +11,10 @@ import subprocess
 
 from tree import PARTS, TOP, objects_of, sources, text
 
-# whose files, without those of their folders, are installed
-INSTALLED = ('core', 'proto')
+# whose headers and tables, without those of their folders, are installed
+INSTALLED = ('core', 'proto', 'tls/library')
+# and one of a folder whose others are not
+ALSO_INSTALLED = {'ec_ssl.h': 'tls/ec_ssl.h'}
 CORE = 'core core/util'
 LOOP = CORE + ' core/loop core/process'
 MASTER = LOOP + ' proto cmd/settings cmd/mailmilld/role cmd/mailmilld/creds' \
@@ -38,7 +40,13 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/hooks':      CORE + ' proto proto/server',
     'proto/listener':   CORE + ' core/loop proto',
 
+    # SASL: what knows passwords is asked through a table
+    'proto/sasl':       CORE + ' core/table proto',
+
     'tls':              CORE,
+    # on top of both proto/ and tls/: what a host needs of them together
+    'tls/session':      CORE + ' proto tls',
+    'tls/library':      CORE + ' core/table proto proto/sasl tls tls/session',
 
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
                         ' core/process proto proto/options',
@@ -48,8 +56,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
     'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/worker':     LOOP + ' core/spool core/table proto tls'
-                                ' cmd/settings cmd/mailmilld/role'
-                                ' cmd/mailmilld/creds',
+                                ' tls/session cmd/settings'
+                                ' cmd/mailmilld/role cmd/mailmilld/creds',
     'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
@@ -59,12 +67,9 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/creds',
-    'cmd/mailmilld/authd/back': LOOP + ' core/table cmd/settings',
-    'cmd/mailmilld/authd/mech': LOOP + ' proto cmd/settings'
-                                ' cmd/mailmilld/authd/back',
-    'cmd/mailmilld/authd':      LOOP + ' cmd/settings cmd/mailmilld/role'
-                                ' cmd/mailmilld/authd/mech'
-                                ' cmd/mailmilld/authd/back',
+    'cmd/mailmilld/authd/back': LOOP + ' core/table proto/sasl cmd/settings',
+    'cmd/mailmilld/authd':      LOOP + ' proto/sasl cmd/settings'
+                                ' cmd/mailmilld/role cmd/mailmilld/authd/back',
     # the master: what it knows is at the bottom, what decides at the top
     'cmd/mailmilld/master/config':   CORE + ' core/process core/conf proto tls'
                                      ' cmd/settings cmd/mailmilld/role'
@@ -96,11 +101,11 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 }.items()}
 # headers that more rooms may use than the room they lie in
 ALSO = {
-    # the SASL mechanisms: what AUTH offers, authd does, a setting names
+    # the SASL mechanisms: what AUTH offers, proto/sasl does, a setting names
     'proto/server/esmtp_auth_mech.h': {
         'cmd/settings', 'cmd/mailmilld/worker', 'cmd/mailmilld/authd',
-        'cmd/mailmilld/authd/mech'},
-    'proto/server/esmtp_auth_mech.def': {'cmd/mailmilld/authd/mech'},
+        'proto/sasl', 'tls/library'},
+    'proto/server/esmtp_auth_mech.def': {'proto/sasl'},
     # how large a request for a signature is, and a signature
     'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do
@@ -126,7 +131,7 @@ TESTS_ALSO = {
     ('cmd/settings', 'cmd/mailmilld/worker'),
     ('cmd/mailmilld/spoold', 'cmd/mailmilld/worker'),
     ('cmd/mailmilld/authd', 'cmd/mailmilld/authd/back'),
-    ('cmd/mailmilld/authd/mech', 'cmd/mailmilld/authd/back'),
+    ('proto/sasl', 'cmd/mailmilld/authd/back'),
 }
 
 
@@ -136,12 +141,13 @@ def room_of(root, path):
 
 def includes(path):
     """The tree's files that it includes.  <mailmill/NAME> is the name, for
-    others, of what lies directly in core/ or proto/."""
+    others, of what is installed."""
     found = re.findall(r'^\s*#\s*include\s+(?:"([^"]+)"|<mailmill/([^>]+)>)',
                        text(path), re.M)
-    return [inside or next((f'{d}/{public}' for d in INSTALLED if
-                            os.path.exists(f'{TOP}/{d}/{public}')),
-                           f'mailmill/{public}') for inside, public in found]
+    return [inside or ALSO_INSTALLED.get(public) or
+            next((f'{d}/{public}' for d in INSTALLED if
+                  os.path.exists(f'{TOP}/{d}/{public}')),
+                 f'mailmill/{public}') for inside, public in found]
 
 
 def rooms_use_what_they_may(root, objects):
@@ -201,10 +207,12 @@ def installed(root):
 
 def public_headers_are_the_installed_ones(root, objects):
     there = {os.path.relpath(p, root) for d in INSTALLED
-             for p in glob.glob(f'{root}/{d}/*') if os.path.isfile(p)}
+             for p in glob.glob(f'{root}/{d}/*.h') +
+             glob.glob(f'{root}/{d}/*.def')} | set(ALSO_INSTALLED.values())
     have = installed(root)
     for p in sorted(have - there):
-        yield f'{p}: is installed, but is not directly in core/ or proto/'
+        yield (f'{p}: is installed, but is not directly in '
+               + ', '.join(INSTALLED))
     for p in sorted(there - have):
         yield f'{p}: is not installed'
     names = [os.path.basename(p) for p in have]

@@ -1,12 +1,11 @@
-"""Which names the libraries have for others: those of libmailmill.map in
-proto/library/, which are those that the headers declare and the manual pages
-describe."""
+"""Which names the libraries have for others: those of their maps, which are those
+that the headers declare and the manual pages describe."""
 import glob
 import os
 import re
 import subprocess
 
-from tree import TOP, Tree, exported, install, run, unpack
+from tree import MAPS, TOP, Tree, exported, install, run, unpack
 
 # libraries that have much in common with us, or that everybody has
 OTHERS = {'libevent-dev': 'libevent*', 'libev-dev': 'libev.*',
@@ -30,15 +29,19 @@ def same(what, have, want):
 
 def test_the_shared_library_exports_the_map(d):
     ours = install()
-    same('libmailmill.so', defined(ours.libdirs[0] + '/libmailmill.so', '-D'),
-         exported())
+    for library in MAPS:
+        so = f'lib{library}.so'
+        same(so, defined(f'{ours.libdirs[0]}/{so}', '-D'), exported(library))
 
 
 def test_the_archive_exports_the_map_and_prefixed_names(d):
     ours = install()
-    have = defined(ours.libdirs[0] + '/libmailmill.a', '-g')
-    same('libmailmill.a', {n for n in have if not n.startswith(
-        ('mailmill_internal_', '__'))}, exported())
+    for library in MAPS:
+        a = f'lib{library}.a'
+        have = defined(f'{ours.libdirs[0]}/{a}', '-g')
+        prefix = library.replace('-', '_') + '_internal_'
+        same(a, {n for n in have if not n.startswith((prefix, '__'))},
+             exported(library))
 
 
 def test_the_headers_declare_the_map(d):

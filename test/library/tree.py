@@ -94,11 +94,19 @@ def other(name):
     return Tree() if there else unpack(PACKAGES[name])
 
 
-def exported():
-    """The names of the map."""
-    with open(TOP + '/proto/library/libmailmill.map', encoding='ascii') as f:
-        names = re.findall(r'^\s*([A-Za-z_]\w*);', f.read(), re.M)
-    assert len(names) > 50, names
+# the libraries, and the lists of what they export
+MAPS = {'mailmill': 'proto/library/libmailmill.map',
+        'mailmill-tls': 'tls/library/libmailmill-tls.map'}
+
+
+def exported(*libraries):
+    """The names of the maps of these libraries, or of all."""
+    names = []
+    for library in libraries or MAPS:
+        with open(f'{TOP}/{MAPS[library]}', encoding='ascii') as f:
+            found = re.findall(r'^\s*([A-Za-z_]\w*);', f.read(), re.M)
+        assert len(found) > 10, found
+        names += found
     double = {n for n in names if names.count(n) > 1}
-    assert not double, f'twice in the map: {double}'
+    assert not double, f'twice in the maps: {double}'
     return set(names)

@@ -1,10 +1,11 @@
 """The version, the soname, and whether "make abidiff" tells a change."""
+import itertools
 import os
 import re
 import subprocess
 
 from abi import built_with
-from tree import (BUILD, SANITIZE, TOP, Skip, install, install_in, make,
+from tree import (BUILD, MAPS, SANITIZE, TOP, Skip, install, install_in, make,
                   make_status, multiarch, run)
 
 
@@ -12,8 +13,9 @@ def test_versions_agree(d):
     ours = install()
     with open(TOP + '/core/version.h') as f:
         major, minor = re.findall(r'VERSION_M\w+\t(\d+)$', f.read(), re.M)
-    version = ours.pkg_config('--modversion', 'mailmill')
-    assert version == [f'{major}.{minor}'], version
+    for library in MAPS:
+        version = ours.pkg_config('--modversion', library)
+        assert version == [f'{major}.{minor}'], version
     said = run(BUILD + '/mailmilld', '-V')
     assert said.split()[1] == version[0], said
 
@@ -21,13 +23,16 @@ def test_versions_agree(d):
 def test_the_soname_is_the_file(d):
     ours = install()
     at = ours.libdirs[0]
-    assert os.readlink(at + '/libmailmill.so') == 'libmailmill.so.0'
-    elf = run('readelf', '-d', at + '/libmailmill.so.0')
-    assert re.search(r'SONAME.*\[libmailmill\.so\.0\]', elf), elf
-    assert 'TEXTREL' not in elf, elf
-    needed = set(re.findall(r'NEEDED.*\[(.*?)\.so', elf))
-    assert needed <= {'libc', 'libasan', 'libubsan'} | {
-        n for n in needed if n.startswith('ld-linux')}, needed
+    for library, more in (('mailmill', set()), ('mailmill-tls', {
+            'libmailmill', 'libssl', 'libcrypto', 'libgsasl'})):
+        so = f'lib{library}.so'
+        assert os.readlink(f'{at}/{so}') == so + '.0'
+        elf = run('readelf', '-d', f'{at}/{so}.0')
+        assert f'soname: [{so}.0]' in elf, elf
+        assert 'TEXTREL' not in elf, elf
+        needed = set(re.findall(r'NEEDED.*\[(.*?)\.so', elf))
+        assert more <= needed <= {'libc', 'libasan', 'libubsan'} | more | {
+            n for n in needed if n.startswith('ld-linux')}, needed
 
 
 def test_the_paths_of_debian(d):
@@ -39,8 +44,9 @@ def test_the_paths_of_debian(d):
                 'INCLUDEDIR=/usr/include/x', 'SYSCONFDIR=/usr/local/etc']
     ours = install_in(d, *settings)
     ours.libdirs = [f'{ours.root}/usr/lib/{arch}']
-    for f in 'libmailmill.a', 'libmailmill.so', 'libmailmill.so.0':
-        assert os.path.isfile(f'{ours.libdirs[0]}/{f}'), f
+    for library, end in itertools.product(MAPS, ('.a', '.so', '.so.0')):
+        f = f'{ours.libdirs[0]}/lib{library}{end}'
+        assert os.path.isfile(f), f
     flags = ours.pkg_config('--cflags', 'mailmill')
     assert flags == [f'-I{ours.root}/usr/include/x'], flags
     assert os.path.isfile(flags[0][2:] + '/mailmill/event.h')

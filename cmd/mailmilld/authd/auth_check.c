@@ -4,7 +4,7 @@
 
 #include "cmd/mailmilld/authd/auth_check.h"
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "cmd/mailmilld/role/roles.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */

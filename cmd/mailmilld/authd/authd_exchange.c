@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/authd/mech/auth_mech.h"
+#include "proto/sasl/auth_mech.h"
 #include "core/lim.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -298,6 +298,7 @@ open_exchange(struct authd_exchange *e)
 	struct auth_start start = {
 		.mech = r->mech, .back = e->back,
 		.hostname = hostname(e->options),
+		.now = time(NULL),
 		.client = {
 			.peer = &r->peer.sa, .is_tls = r->is_tls,
 			.session = r->session,

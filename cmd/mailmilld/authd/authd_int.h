@@ -15,7 +15,7 @@
 
 #include "cmd/mailmilld/authd/auth_limit.h"
 #include "cmd/mailmilld/authd/auth_pool.h"
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/child.h"

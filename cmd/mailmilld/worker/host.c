@@ -12,6 +12,7 @@ static const struct esmtp_host_ops ops = {
 	.lookup_rcpt = host_rcpt_lookup,
 	.tls_start = host_tls_start,
 	.tls_handshake = host_tls_handshake,
+	.tls_end = host_tls_end,
 	.auth_start = host_auth_start,
 	.auth_step = host_auth_step,
 	.auth_cancel = host_auth_cancel,

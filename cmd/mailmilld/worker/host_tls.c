@@ -5,12 +5,7 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 
-#include <sys/socket.h>
-
-#include <netinet/tcp.h>
-
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +13,7 @@
 #include "cmd/mailmilld/creds/creds.h"
 #include "core/process/log.h"
 #include "tls/remote.h"
+#include "tls/session/tls_session.h"
 #include "tls/tlsio.h"
 
 struct host_tls {
@@ -176,23 +172,10 @@ host_tls_connect(struct worker *w, int fd)
 
 /* --- the handshake -------------------------------------------------------- */
 
-/* The session ticket and the banner are two writes with nothing from the
- * client between them.  Nagle's algorithm (RFC 1122 4.2.3.4) would hold the
- * second back until the first is acknowledged, which the client delays (RFC
- * 1122 4.2.3.2). */
-static void
-send_at_once(int fd)
-{
-	int one = 1;
-
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
 int
 host_tls_start(void *host, accept_construct *ac)
 {
 	struct worker *w = host;
-	SSL *ssl;
 	int i = -1;
 
 	if (w->tls != NULL)
@@ -201,39 +184,9 @@ host_tls_start(void *host, accept_construct *ac)
 		errno = ENOKEY;
 		return -1;
 	}
-	if ((ssl = tlsctx_session(w->tls->contexts[i])) == NULL ||
-	    tlsio_attach(ac->event, ssl) == -1) {
-		SSL_free(ssl);
-		errno = ENOMEM;
+	if (tls_session_start(ac, w->tls->contexts[i]) == -1)
 		return -1;
-	}
 	tlsio_session(ac->event, ac);
-	send_at_once(ac->event->fd);
-	return 0;
-}
-
-/* What the session is told of its handshake. */
-static int
-keep_description(accept_construct *ac)
-{
-	struct tls_description d;
-	struct esmtp_tls *t;
-
-	if ((t = calloc(1, sizeof(*t))) == NULL)
-		return -1;
-	if (tls_describe(tlsio_ssl(ac->event), &d) == -1) {
-		free(t);
-		return -1;
-	}
-	t->size = sizeof(*t);
-	snprintf(t->protocol, sizeof(t->protocol), "%s", d.protocol);
-	snprintf(t->cipher, sizeof(t->cipher), "%s", d.cipher);
-	t->bits = d.bits;
-	t->is_resumed = d.is_resumed;
-	t->is_verified = d.is_verified;
-	t->peer_name = d.peer_name;
-	t->server_name = d.server_name;
-	esmtp_session_set_tls(ac, t);
 	return 0;
 }
 
@@ -241,32 +194,16 @@ int
 host_tls_handshake(void *, accept_construct *ac, int *needmask)
 {
 	enum tls_failure_kind kind;
-	int rc, error;
+	int rc = tls_session_handshake(ac, needmask, &kind);
 
-	rc = tlsio_handshake(ac->event, needmask);
-	if (rc == 0)
-		return 0;
-	if (rc == 1 && keep_description(ac) == 0)
-		return 1;
-	error = rc == 1 ? ENOMEM : errno;
-	if (rc == 1) {
-		kind = TLS_FAILURE_OTHER;
-		ac->tls_failure = "out of memory";
-	} else
-		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), &kind);
 	/* for report_tls_failed() of host_report.c; never NULL */
-	ac->host_tls = (void *)(uintptr_t)(kind + 1);
-	errno = error;
-	return -1;
+	if (rc == -1)
+		ac->host_tls = (void *)(uintptr_t)(kind + 1);
+	return rc;
 }
 
 void
-host_tls_end(accept_construct *ac)
+host_tls_end(void *, accept_construct *ac)
 {
-	if (ac->tls == NULL)
-		return;
-	free(ac->tls->peer_name);
-	free(ac->tls->server_name);
-	free(ac->tls);
-	ac->tls = NULL;
+	tls_session_end(ac);
 }

@@ -75,7 +75,6 @@ session_end(void *host, accept_construct *ac)
 	/* the master itself has taken one that was moved off its books */
 	if (ac->handle != 0)
 		sessions_remove(w, ac);
-	host_tls_end(ac);
 	esmtp_session_free(ac);
 	if (w->child->is_draining && w->sessions.n == 0)
 		child_exit(w->child);

@@ -171,11 +171,10 @@ void host_tls_tickets(const struct msg_tickets *tickets);
 /* host_tls_connect(w, fd): A channel to keyd, which it takes. */
 void host_tls_connect(struct worker *w, int fd);
 
-/* host_tls_start(), host_tls_handshake(): of esmtp_host.h.
- * host_tls_end(ac): free what they have left in ${ac}. */
+/* host_tls_start(), host_tls_handshake(), host_tls_end(): of esmtp_host.h. */
 int host_tls_start(void *host, accept_construct *ac);
 int host_tls_handshake(void *host, accept_construct *ac, int *needmask);
-void host_tls_end(accept_construct *ac);
+void host_tls_end(void *host, accept_construct *ac);
 
 /* host_keyd.c: signatures.  host_keyd_new(w): NULL: ENOMEM.
  * host_keyd_connect(k, fd): from now on ask the keyd at ${fd}, which it takes;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/lim.h"
 #include "core/process/log.h"

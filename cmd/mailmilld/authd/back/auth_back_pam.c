@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 #include "core/util/wipe.h"

@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "core/process/log.h"
 #include "core/table/passwdfile.h"
 #include "core/util/wipe.h"

@@ -5,7 +5,7 @@
 #ifndef TEST_UNIT_CMD_MAILMILLD_AUTHD_FAKE_BACK_H
 #define TEST_UNIT_CMD_MAILMILLD_AUTHD_FAKE_BACK_H
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 
 /* fake_back_ops: checks a password.
  * fake_back_relay_ops: does the mechanisms itself; it accepts an initial

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/authd/back/auth_back.h"
+#include "cmd/mailmilld/authd/back/auth_backs.h"
 #include "cmd/mailmilld/authd/back/auth_dovecot.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"

@@ -1,0 +1,192 @@
+/* TLS of embedders, on a real session. */
+
+#include "tls/library/mailmill_tls.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test/unit/tls/keys_fixture.h"
+#include "test/unit/tls/library/talk.h"
+#include "tls/ec_ssl.h"
+
+static char why[MAILMILL_TLS_ERROR_MAX];
+
+struct pem {
+	char	*cert, *key;
+};
+
+static struct pem
+pem_make(enum keys_kind kind)
+{
+	EVP_PKEY *key = keys_make(kind);
+	X509 *x = keys_certificate(key);
+	struct pem p = { keys_cert_pem(x), keys_text(key, false, NULL) };
+
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return p;
+}
+
+static void
+pem_free(struct pem p)
+{
+	free(p.cert);
+	free(p.key);
+}
+
+/* A file with ${text}; the name is static. */
+static const char *
+file_of(const char *name, const char *text)
+{
+	static char path[2][64];
+	static int i;
+	FILE *f;
+
+	i = !i;
+	snprintf(path[i], sizeof(path[i]), "/tmp/mailmill-test.%ld.%s",
+	    (long)getpid(), name);
+	f = fopen(path[i], "w");
+	cr_assert_not_null(f);
+	fputs(text, f);
+	fclose(f);
+	return path[i];
+}
+
+Test(mailmill_tls, starttls_with_each_kind_of_key)
+{
+	static const char ehlo[] = "EHLO x\r\n";
+	struct mailmill_tls *tls;
+	struct talk *t;
+	struct pem p;
+	int kind;
+
+	for (kind = KEYS_RSA; kind < KEYS_NKINDS; kind++) {
+		t = talk_new();
+		p = pem_make(kind);
+		tls = mailmill_tls_new_pem(t->options, p.cert, p.key, why,
+		    sizeof(why));
+		cr_assert_not_null(tls, "%s: %s", keys_names[kind], why);
+		pem_free(p);
+		mailmill_tls_host(tls, &t->ops);
+		talk_connect(t);
+		cr_expect_not_null(strstr(talk_say(t, ehlo), "STARTTLS\r\n"));
+		cr_expect_eq(ec_ssl_is_event_ssl(t->ac->event), 0);
+		cr_expect_eq(strncmp(talk_say(t, "STARTTLS\r\n"), "220 ", 4),
+		    0);
+		cr_assert(talk_tls(t), "%s", keys_names[kind]);
+		cr_expect_null(strstr(talk_say(t, ehlo), "STARTTLS"));
+		cr_expect_eq(ec_ssl_is_event_ssl(t->ac->event), 1);
+		cr_expect_str_eq(t->ac->tls->protocol, "TLSv1.3");
+		cr_expect_not_null(strstr(talk_say(t, "QUIT\r\n"), "221 "));
+		talk_end(t);
+		mailmill_tls_free(tls);
+	}
+}
+
+Test(mailmill_tls, implicit_tls_from_files)
+{
+	struct pem p = pem_make(KEYS_P256);
+	const char *cert = file_of("crt", p.cert), *key = file_of("key", p.key);
+	struct talk *t = talk_new();
+	struct mailmill_tls *tls;
+
+	talk_option(t, "TLS_Certificate", cert);
+	talk_option(t, "TLS_Key", key);
+	talk_option(t, "Use_SSL", "true");
+	tls = mailmill_tls_new(t->options, why, sizeof(why));
+	cr_assert_not_null(tls, "%s", why);
+	unlink(cert);
+	unlink(key);
+	mailmill_tls_host(tls, &t->ops);
+	talk_connect(t);
+	cr_expect_str_eq(t->heard, "");
+	cr_assert(talk_tls(t));
+	cr_expect_eq(strncmp(t->heard, "220 ", 4), 0);
+	talk_end(t);
+	mailmill_tls_free(tls);
+	pem_free(p);
+}
+
+Test(mailmill_tls, a_renewed_certificate_is_for_the_next_handshake)
+{
+	struct pem p[2] = { pem_make(KEYS_P256), pem_make(KEYS_ED25519) };
+	struct mailmill_tls *tls;
+	struct talk *t;
+	X509 *x;
+	int i;
+
+	t = talk_new();
+	tls = mailmill_tls_new_pem(t->options, p[0].cert, p[0].key, NULL, 0);
+	talk_end(t);
+	for (i = 0; i < 2; i++) {
+		t = talk_new();
+		talk_option(t, "Use_SSL", "true");
+		mailmill_tls_host(tls, &t->ops);
+		talk_connect(t);
+		cr_assert(talk_tls(t));
+		x = SSL_get1_peer_certificate(t->ssl);
+		cr_expect_eq(EVP_PKEY_is_a(X509_get0_pubkey(x), i == 0 ?
+		    "EC" : "ED25519"), 1);
+		X509_free(x);
+		mailmill_tls_renew(tls, i == 0 ? mailmill_tls_new_pem(
+		    t->options, p[1].cert, p[1].key, NULL, 0) : tls);
+		/* the session goes on with the former one */
+		cr_expect_eq(strncmp(talk_say(t, "NOOP\r\n"), "250 ", 4), 0);
+		talk_end(t);
+		pem_free(p[i]);
+	}
+	mailmill_tls_free(tls);
+}
+
+/* Each: what is said of it. */
+Test(mailmill_tls, what_cannot_be_used_is_told)
+{
+	struct pem p = pem_make(KEYS_P256), other = pem_make(KEYS_P256);
+	EVP_PKEY *key = keys_make(KEYS_RSA);
+	char *locked = keys_text(key, false, EVP_aes_128_cbc());
+	const struct {
+		const char	*cert, *key, *want;
+	} rows[] = {
+		{ p.cert, other.key, "does not belong" },
+		{ p.cert, "", "no private key" },
+		{ p.cert, "x", "contains no PEM private key" },
+		{ p.cert, locked, "is encrypted" },
+		{ p.key, p.key, "contains a private key" },
+		{ "", p.key, "contains no PEM certificate" },
+	};
+	struct talk *t = talk_new();
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_expect_null(mailmill_tls_new_pem(t->options, rows[i].cert,
+		    rows[i].key, why, sizeof(why)));
+		cr_expect_not_null(strstr(why, rows[i].want), "%s: %s",
+		    rows[i].want, why);
+		cr_expect_null(mailmill_tls_new_pem(t->options, rows[i].cert,
+		    rows[i].key, NULL, 0));
+	}
+	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+	cr_expect_not_null(strstr(why, "name a certificate"), "%s", why);
+	talk_option(t, "TLS_Certificate", "/nonexistent/mx.crt");
+	talk_option(t, "TLS_Key", "/nonexistent/mx.key");
+	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+	cr_expect_str_eq(why, "/nonexistent/mx.crt: cannot be opened: No such "
+	    "file or directory");
+	talk_option(t, "TLS_Certificate", file_of("crt", p.cert));
+	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+	cr_expect_eq(strncmp(why, "/nonexistent/mx.key: ", 21), 0, "%s", why);
+	talk_option(t, "TLS_Key", file_of("key", other.key));
+	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+	cr_expect_not_null(strstr(why, ".crt: its private key does not "),
+	    "%s", why);
+	unlink(file_of("crt", ""));
+	unlink(file_of("key", ""));
+	free(locked);
+	EVP_PKEY_free(key);
+	pem_free(p);
+	pem_free(other);
+	talk_end(t);
+}

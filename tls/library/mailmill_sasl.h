@@ -1,0 +1,62 @@
+/* AUTH for programs that receive mail with libmailmill: a program answers
+ * whether a password is a user's, and the mechanisms are done here.
+ * In libmailmill-tls; see mailmill_sasl(3). */
+
+#ifndef TLS_LIBRARY_MAILMILL_SASL_H
+#define TLS_LIBRARY_MAILMILL_SASL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mailmill/api.h>
+#include <mailmill/esmtp_factory.h>
+#include <mailmill/esmtp_host.h>
+
+MAILMILL_BEGIN
+
+struct mailmill_sasl;
+
+enum mailmill_sasl_verdict {
+	MAILMILL_SASL_NO,	/* wrong, or no such user: 535 */
+	MAILMILL_SASL_YES,
+	MAILMILL_SASL_UNSURE,	/* nobody can tell now: 454 */
+	MAILMILL_SASL_LATER	/* mailmill_sasl_answer() will be called */
+};
+
+/* A function that is asked: is ${password} the password of ${user}?  Neither
+ * may be kept.  After MAILMILL_SASL_LATER, ${question} names it. */
+typedef enum mailmill_sasl_verdict (*mailmill_sasl_password)(void *closure,
+    accept_construct *ac, const char *user, const char *password,
+    uint64_t question);
+
+/* A function that is asked for the SCRAM-SHA-256 keys of ${user}: it returns
+ * MAILMILL_SASL_YES with a copy of them in ${keys_r}, ${len} octets, as
+ * "ITERATIONS,SALT,STOREDKEY,SERVERKEY", the last three in base64 (RFC 5803,
+ * Dovecot's {SCRAM-SHA-256}, mailmill-passwd(5)); or one of the others. */
+typedef enum mailmill_sasl_verdict (*mailmill_sasl_keys)(void *closure,
+    accept_construct *ac, const char *user, char *keys_r, size_t len,
+    uint64_t question);
+
+#define MAILMILL_SASL_KEYS_MAX	256	/* octets of ${keys_r} */
+
+/* mailmill_sasl_new(password, keys, closure): PLAIN and LOGIN are done with
+ * ${password}, SCRAM-SHA-256 with ${keys}; one of the two may be NULL: those
+ * are not offered then.  NULL: EINVAL, ENOMEM.
+ * mailmill_sasl_free(sasl): After the last session.  NULL does nothing. */
+struct mailmill_sasl *mailmill_sasl_new(mailmill_sasl_password password,
+    mailmill_sasl_keys keys, void *closure);
+void mailmill_sasl_free(struct mailmill_sasl *sasl);
+
+/* mailmill_sasl_host(sasl, ops): Set the functions for AUTH in ${ops}. */
+void mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops);
+
+/* mailmill_sasl_answer(sasl, question, verdict, keys): The answer to
+ * ${question}; ${keys} are NULL unless it was one for keys and the verdict is
+ * YES.  Return 0; or -1 with errno: ENOENT, nobody waits for it (any more);
+ * EINVAL, no such verdict. */
+int mailmill_sasl_answer(struct mailmill_sasl *sasl, uint64_t question,
+    enum mailmill_sasl_verdict verdict, const char *keys);
+
+MAILMILL_END
+
+#endif
