@@ -40,13 +40,16 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/hooks':      CORE + ' proto proto/server',
     'proto/listener':   CORE + ' core/loop proto',
 
+    # a server for embedders, on the interface that they have
+    'proto/service':    CORE + ' proto',
     # SASL: what knows passwords is asked through a table
     'proto/sasl':       CORE + ' core/table proto',
 
     'tls':              CORE,
     # on top of both proto/ and tls/: what a host needs of them together
     'tls/session':      CORE + ' proto tls',
-    'tls/library':      CORE + ' core/table proto proto/sasl tls tls/session',
+    'tls/library':      CORE + ' core/table proto proto/options proto/sasl'
+                        ' tls tls/session',
 
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
                         ' core/process proto proto/options',

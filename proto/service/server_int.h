@@ -1,0 +1,74 @@
+/* What the files of mailmill_server.h share: server.c, the server and its
+ * connections; server_mail.c, the questions about mail; server_spool.c, messages
+ * in memory; server_find.c, which server a session belongs to. */
+
+#ifndef PROTO_SERVICE_SERVER_INT_H
+#define PROTO_SERVICE_SERVER_INT_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+
+#include "core/scheduler.h"
+#include "core/spool.h"
+#include "proto/esmtp_factory.h"
+#include "proto/mailmill_server.h"
+#include "proto/netlistener.h"
+
+#define SERVER_MESSAGE	"25M"		/* octets of one, if nothing is set */
+#define SERVER_HELD	(256u << 20)	/* of all messages of the process */
+#define SERVER_SESSIONS	1000		/* of one address, at once */
+
+/* The octets of a message, malloced. */
+struct server_octets {
+	char	*v;
+	size_t	 len, room;
+};
+
+struct server_session {
+	TAILQ_ENTRY(server_session) link;
+	struct mailmill_server	*server;
+	accept_construct	*ac;
+	struct spool_msg	*msg;		/* that comes; NULL: none */
+	struct mailmill_mail	*mail;		/* that is asked about; NULL: none */
+};
+
+struct mailmill_server {
+	LIST_ENTRY(mailmill_server) link;
+	mailmill_server_ask	 on_sender, on_rcpt, on_message;
+	void			*closure;
+	struct esmtp_options	*options;
+	struct esmtp_host_ops	 ops;
+	struct esmtp_host	*host;		/* NULL: before the first address */
+	struct scheduler	*loop;		/* that was made here; NULL: none */
+	netlistener_def		*def;
+	int			 port;		/* of the last address */
+	TAILQ_HEAD(, server_session) sessions;
+	uint64_t		 nmessages, nsessions;
+};
+
+/* server_find.c: the servers of the process.
+ * server_session_of(ac): NULL: it is no session of a server. */
+void server_add(struct mailmill_server *server);
+void server_remove(struct mailmill_server *server);
+struct server_session *server_session_of(const accept_construct *ac);
+
+/* server_mail.c.
+ * server_mail_register(): The policy that asks, once in a process.  Return 0, or
+ * -1 with errno.
+ * server_mail_leave(s): The session ${s} ends: nobody waits for the answer to its
+ * question. */
+int server_mail_register(void);
+void server_mail_leave(struct server_session *s);
+
+/* server_spool.c.
+ * server_spool: its closure is the server, the handle of a session the address of
+ * its server_session.
+ * server_spool_take(s): The octets of the message that ${s} has received, which
+ * are the caller's now.
+ * server_octets_free(o): Any thread. */
+extern const struct spool_ops server_spool;
+struct server_octets server_spool_take(struct server_session *s);
+void server_octets_free(struct server_octets *o);
+
+#endif

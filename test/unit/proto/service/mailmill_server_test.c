@@ -1,0 +1,355 @@
+/* A server in a few lines, with clients on its machine. */
+
+#include "proto/mailmill_server.h"
+
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/scheduler.h"
+#include "proto/esmtp_factory.h"
+
+#define HERE	"127.0.0.1:0"
+#define TO_RCPT	"MAIL FROM:<a@client.example>\r\n" \
+	"RCPT TO:<b@mx.example>\r\n"
+#define MAIL	"Subject: x\r\n\r\nHello.\r\n.\r\n"
+
+static struct mailmill_server *server;
+static struct scheduler *loop;
+static int client;
+static char heard[16384];
+
+/* What the functions have been asked, and how they answer. */
+static struct {
+	char			 sender[64], rcpt[64], body[4096];
+	char			 address[64], rcpts[2][64];
+	int			 sender_code, rcpt_code, message_code;
+	const char		*text;
+	unsigned int		 nasked;
+	struct mailmill_mail	*mail;
+	int			 inside;	/* answered so, inside */
+} program;
+
+static int
+answer(struct mailmill_mail *mail, int code)
+{
+	program.nasked++;
+	program.mail = mail;
+	if (code == MAILMILL_LATER && program.inside != 0)
+		cr_expect_eq(mailmill_mail_answer(mail, program.inside,
+		    program.text), 0);
+	return code == MAILMILL_LATER || program.text == NULL ? code :
+	    mailmill_mail_reply(mail, code, program.text);
+}
+
+static int
+on_sender(void *closure, struct mailmill_mail *mail, const char *address)
+{
+	size_t len = 1;
+
+	cr_expect_eq(closure, &program);
+	cr_expect_null(mailmill_mail_body(mail, &len));
+	cr_expect_eq(len, 0);
+	cr_expect_str_eq(mailmill_mail_sender(mail), address);
+	cr_expect_null(mailmill_mail_rcpt(mail, 0));
+	snprintf(program.sender, sizeof(program.sender), "%s", address);
+	return answer(mail, program.sender_code);
+}
+
+static int
+on_rcpt(void *, struct mailmill_mail *mail, const char *address)
+{
+	snprintf(program.rcpt, sizeof(program.rcpt), "%s", address);
+	cr_expect_not_null(mailmill_mail_session(mail));
+	return answer(mail, program.rcpt_code);
+}
+
+static int
+on_message(void *, struct mailmill_mail *mail, const char *address)
+{
+	const char *body, *rcpt;
+	size_t len, i;
+
+	body = mailmill_mail_body(mail, &len);
+	snprintf(program.body, sizeof(program.body), "%.*s", (int)len, body);
+	snprintf(program.address, sizeof(program.address), "%s", address);
+	for (i = 0; i < 2; i++) {
+		rcpt = mailmill_mail_rcpt(mail, i);
+		snprintf(program.rcpts[i], sizeof(program.rcpts[i]), "%s",
+		    rcpt == NULL ? "none" : rcpt);
+	}
+	return answer(mail, program.message_code);
+}
+
+static void
+setup(void)
+{
+	memset(&program, 0, sizeof(program));
+	program.sender_code = program.rcpt_code = program.message_code = 250;
+	loop = scheduler_create(NULL);
+	server = mailmill_server_new("mx.example", on_message, &program);
+	cr_assert_not_null(server);
+	mailmill_server_on_sender(server, on_sender);
+	mailmill_server_on_rcpt(server, on_rcpt);
+	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
+}
+
+static void
+teardown(void)
+{
+	mailmill_server_free(server);
+	if (client != -1)
+		close(client);
+	cr_expect_eq(scheduler_event_count(loop), 0);
+	scheduler_destroy(loop);
+}
+
+TestSuite(mailmill_server, .init = setup, .fini = teardown);
+
+static void
+dial(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+
+	in.sin_port = htons((in_port_t)mailmill_server_port(server));
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(connect(client, (struct sockaddr *)&in, sizeof(in)), 0);
+	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+}
+
+/* Let the server work until the client has heard ${want}, at the beginning of
+ * a line; return the whole. */
+static const char *
+hear(const char *want)
+{
+	char line[64];
+	size_t n = 0;
+	ssize_t got;
+	int i;
+
+	snprintf(line, sizeof(line), "\n%s", want);
+	heard[n++] = '\n';
+	heard[n] = '\0';
+	for (i = 0; i < 400 && strstr(heard, line) == NULL; i++) {
+		(void)scheduler_pass(loop, 10);
+		got = read(client, heard + n, sizeof(heard) - n - 1);
+		if (got > 0)
+			n += (size_t)got;
+		heard[n] = '\0';
+	}
+	cr_assert_not_null(strstr(heard, line), "%s: %s", want, heard);
+	return heard + 1;
+}
+
+static const char *
+say(const char *text, const char *want)
+{
+	cr_assert_eq(write(client, text, strlen(text)), (ssize_t)strlen(text));
+	return hear(want);
+}
+
+static void
+begin(void)
+{
+	dial();
+	hear("220 mx.example");
+	say("EHLO x\r\n", "250 ");
+	say(TO_RCPT, "250 2.1.5");
+}
+
+Test(mailmill_server, a_message_is_given_to_the_program)
+{
+	begin();
+	say("RCPT TO:<\"c d\"@MX.example>\r\n", "250");
+	say("DATA\r\n", "354");
+	say(MAIL, "250 2.0.0");
+	cr_expect_str_eq(program.sender, "a@client.example");
+	cr_expect_str_eq(program.address, "b@mx.example");
+	cr_expect_str_eq(program.rcpts[0], "b@mx.example");
+	cr_expect_str_eq(program.rcpts[1], "\"c d\"@mx.example");
+	cr_expect_eq(strncmp(program.body, "Received: from x", 16), 0);
+	cr_expect_not_null(strstr(program.body,
+	    "\r\nSubject: x\r\n\r\nHello.\r\n"));
+	say("MAIL FROM:<>\r\n", "250");
+	cr_expect_str_eq(program.sender, "");
+	say("QUIT\r\n", "221");
+}
+
+/* Each of the three, each answer, now, inside and later. */
+Test(mailmill_server, answers_and_replies)
+{
+	static const struct {
+		int		 code;
+		const char	*text, *reply;
+	} rows[] = {
+		{ 550, NULL, "550 " },
+		{ 451, "4.7.1 Not now", "451 4.7.1 Not now\r\n" },
+		{ 550, "Never", "550 5." },
+		{ 77, "a code that is none", "451 4." },
+		{ 354, NULL, "451 4." },
+		{ 250, NULL, "250 2." },
+	};
+	int *codes[] = { &program.sender_code, &program.rcpt_code,
+		&program.message_code };
+	size_t i, which, how;
+
+	cr_assert_eq(mailmill_server_set(server, "Max_Errors", "0", NULL, 0),
+	    0);
+	dial();
+	hear("220");
+	say("EHLO x\r\n", "250 ");
+	for (i = 0; i < 6; i++) for (which = 0; which < 3; which++)
+	for (how = 0; how < 3; how++) {
+		program.text = NULL;
+		program.sender_code = program.rcpt_code =
+		    program.message_code = 250;
+		program.inside = 0;
+		say("RSET\r\n", "250 ");
+		if (which > 0)
+			say("MAIL FROM:<a@client.example>\r\n", "250 ");
+		if (which > 1)
+			say("RCPT TO:<b@mx.example>\r\n", "250 ");
+		if (which > 1)
+			say("DATA\r\n", "354 ");
+		program.text = rows[i].text;
+		*codes[which] = how == 0 ? rows[i].code : MAILMILL_LATER;
+		program.inside = how == 1 ? rows[i].code : 0;
+		program.mail = NULL;
+		if (how < 2) {
+			say(which == 0 ? "MAIL FROM:<a@client.example>\r\n" :
+			    which == 1 ? "RCPT TO:<b@mx.example>\r\n" : MAIL,
+			    rows[i].reply);
+			continue;
+		}
+		cr_assert_gt(write(client, which == 0 ?
+		    "MAIL FROM:<a@client.example>\r\n" : which == 1 ?
+		    "RCPT TO:<b@mx.example>\r\n" : MAIL, which == 0 ? 30 :
+		    which == 1 ? 24 : strlen(MAIL)), 0);
+		while (program.mail == NULL)
+			(void)scheduler_pass(loop, 10);
+		cr_expect_eq(mailmill_mail_answer(program.mail, rows[i].code,
+		    rows[i].text), 0);
+		hear(rows[i].reply);
+	}
+}
+
+static void *
+answer_there(void *mail)
+{
+	cr_expect_eq(mailmill_mail_answer(mail, 250, NULL), 0);
+	return NULL;
+}
+
+Test(mailmill_server, another_thread_may_answer)
+{
+	pthread_t thread;
+
+	begin();
+	program.message_code = MAILMILL_LATER;
+	say("DATA\r\n", "354");
+	program.mail = NULL;
+	cr_assert_gt(write(client, MAIL, strlen(MAIL)), 0);
+	while (program.mail == NULL)
+		(void)scheduler_pass(loop, 10);
+	cr_assert_eq(pthread_create(&thread, NULL, answer_there,
+	    program.mail), 0);
+	hear("250 2.0.0");
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+}
+
+/* The client has gone, or the server: what was asked about is there until it is
+ * answered. */
+Test(mailmill_server, a_question_outlives_its_session)
+{
+	int is_server;
+	size_t len;
+
+	for (is_server = 0; is_server < 2; is_server++) {
+		program.message_code = 250;
+		begin();
+		program.message_code = MAILMILL_LATER;
+		say("DATA\r\n", "354");
+		program.mail = NULL;
+		cr_assert_gt(write(client, MAIL, strlen(MAIL)), 0);
+		while (program.mail == NULL)
+			(void)scheduler_pass(loop, 10);
+		close(client);
+		client = -1;
+		if (is_server) {
+			mailmill_server_free(server);
+			server = NULL;
+		} else {
+			/* it does not read while it waits: end it */
+			esmtp_destroy_message_construct(
+			    accept_construct_get_message_construct(
+			    mailmill_mail_session(program.mail)));
+			mailmill_server_free(server);
+			server = mailmill_server_new("mx.example", on_message,
+			    &program);
+			cr_assert_not_null(server);
+			cr_assert_eq(mailmill_server_listen(server, HERE), 0);
+		}
+		cr_expect_null(mailmill_mail_session(program.mail));
+		cr_expect_not_null(strstr(mailmill_mail_body(program.mail,
+		    &len), "Hello."));
+		errno = 0;
+		cr_expect_eq(mailmill_mail_answer(program.mail, 250, NULL),
+		    -1);
+		cr_expect_eq(errno, ENOENT);
+	}
+}
+
+Test(mailmill_server, a_message_that_is_too_large_is_not_asked_about)
+{
+	static char lines[100000];
+	char why[256];
+	size_t i;
+
+	mailmill_server_free(server);
+	server = mailmill_server_new("mx.example", on_message, &program);
+	cr_expect_eq(mailmill_server_set(server, "Max_Message_Size", "x", why,
+	    sizeof(why)), -1);
+	cr_expect_not_null(strstr(why, "Max_Message_Size"));
+	cr_assert_eq(mailmill_server_set(server, "Max_Message_Size", "50000",
+	    why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
+	begin();
+	say("DATA\r\n", "354");
+	memset(lines, 'x', sizeof(lines) - 1);
+	for (i = 78; i + 8 < sizeof(lines); i += 80)
+		memcpy(lines + i, "\r\n", 2);
+	memcpy(lines + sizeof(lines) - 6, "\r\n.\r\n", 5);
+	for (i = 0; lines[i] != '\0'; ) {
+		ssize_t n = write(client, lines + i, strlen(lines + i));
+
+		i += n > 0 ? (size_t)n : 0;
+		(void)scheduler_pass(loop, 0);
+	}
+	hear("552 ");
+	cr_expect_str_eq(program.body, "");
+	program.nasked = 0;
+	say("MAIL FROM:<a@client.example>\r\n", "250 ");
+}
+
+Test(mailmill_server, what_cannot_be)
+{
+	cr_expect_null(mailmill_server_new("mx.example", NULL, NULL));
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_null(mailmill_server_new(NULL, on_message, NULL));
+	cr_expect_eq(errno, EINVAL);
+	/* the test has made the scheduler */
+	cr_expect_eq(mailmill_server_run(server), -1);
+	cr_expect_eq(errno, EEXIST);
+	cr_expect_eq(mailmill_server_listen(server, "nowhere"), -1);
+	cr_expect_eq(errno, EINVAL);
+	mailmill_server_free(NULL);
+	client = -1;
+}
