@@ -19,6 +19,7 @@ SBINDIR	?= $(PREFIX)/sbin
 LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR	?= $(PREFIX)/share/man
+EXAMPLES = $(PREFIX)/share/doc/mailmill/examples
 UNITDIR	?= $(PREFIX)/lib/systemd/system
 FILTER	= /etc/fail2ban/filter.d/mailmilld.conf
 CONF	= $(SYSCONFDIR)/mailmill/mailmill.conf
@@ -272,6 +273,8 @@ install: all
 		    >$(DESTDIR)$(LIBDIR)/pkgconfig/$${l#lib}.pc || exit; \
 	done
 	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
+	install -d $(DESTDIR)$(EXAMPLES)
+	install -m 644 $(wildcard test/library/examples/*) $(DESTDIR)$(EXAMPLES)
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
 	done
@@ -297,7 +300,8 @@ uninstall:
 	@$(call keep,remove,fail2ban.conf,$(FILTER))
 	@$(call keep,remove,mailmilld.service,$(UNITDIR)/mailmilld.service)
 	@$(call keep,remove,mailmilld.init,/etc/init.d/mailmilld)
-	rm -rf $(DESTDIR)$(INCLUDEDIR)/mailmill $(DESTDIR)$(PREFIX)/share/mailmill
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/mailmill $(DESTDIR)$(PREFIX)/share/mailmill \
+	    $(DESTDIR)$(EXAMPLES)
 	@for m in $(MAN); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done

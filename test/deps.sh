@@ -54,6 +54,8 @@ libevent-dev	pc:libevent
 libuv1-dev	pc:libuv
 libglib2.0-dev	pc:glib-2.0
 abigail-tools	cmd:abidiff
+valgrind	cmd:valgrind
+python3-cffi	py:cffi
 "
 bench="
 python3		cmd:python3
@@ -76,6 +78,7 @@ there() {
 	case $1 in
 	cmd:*)	command -v "${1#cmd:}" >/dev/null 2>&1 ;;
 	pc:*)	pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+	py:*)	python3 -c "import ${1#py:}" 2>/dev/null ;;
 	perl:*)	perl -M"${1#perl:}" -e 1 2>/dev/null ;;
 	file:*)	ls ${1#file:} >/dev/null 2>&1 ;;
 	hdr:*)	echo "#include <${1#hdr:}>" | cc -E - >/dev/null 2>&1 ;;

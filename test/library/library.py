@@ -8,41 +8,50 @@ import os
 import sys
 import tempfile
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import abi
+import examples
 import exports
 import headers
 import programs
 import versions
-from tree import Skip
+from tree import Skip, install
 
-TESTS = headers.TESTS + exports.TESTS + programs.TESTS + versions.TESTS + \
-    abi.TESTS
+# those that take longest come first, for the last ones to end together
+TESTS = examples.TESTS[::-1] + abi.TESTS + versions.TESTS[::-1] + \
+    headers.TESTS + programs.TESTS + exports.TESTS
+
+
+def result(test, name):
+    """The word for it, and what it has to say."""
+    try:
+        with tempfile.TemporaryDirectory() as d:
+            test(d)
+    except Skip as e:
+        return 'skip', f'skip {name}: {e}'
+    except AssertionError as e:
+        return 'FAIL', f'FAIL {name}: {str(e) or repr(e)}'
+    except Exception as e:
+        return 'FAIL', f'FAIL {name}: {e!r}\n{traceback.format_exc()}'
+    return 'ok', f'ok   {name}'
 
 
 def main():
-    passed = failed = skipped = 0
-    for test in TESTS:
-        name = test.__name__.removeprefix('test_').replace('_', ' ')
-        if sys.argv[1:] and not any(n in name for n in sys.argv[1:]):
-            continue
-        try:
-            with tempfile.TemporaryDirectory() as d:
-                test(d)
-        except Skip as e:
-            print(f'skip {name}: {e}')
-            skipped += 1
-        except Exception as e:
-            print(f'FAIL {name}: {e!r}' if not str(e) else f'FAIL {name}: {e}')
-            if not isinstance(e, AssertionError):
-                traceback.print_exc(file=sys.stdout)
-            failed += 1
-        else:
-            print(f'ok   {name}')
-            passed += 1
-    if skipped:
-        print(f'{skipped} skipped')
-    print(f'{passed} passed, {failed} failed')
+    named = [(t, t.__name__.removeprefix('test_').replace('_', ' '))
+             for t in TESTS]
+    named = [(t, name) for t, name in named if not sys.argv[1:] or any(
+        n in name for n in sys.argv[1:])]
+    install()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        words = []
+        for word, line in pool.map(lambda t: result(*t), named):
+            words.append(word)
+            print(line, flush=True)
+    if words.count('skip'):
+        print(f'{words.count("skip")} skipped')
+    failed = words.count('FAIL')
+    print(f'{words.count("ok")} passed, {failed} failed')
     return failed != 0
 
 

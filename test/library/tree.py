@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(HERE + '/../..')
@@ -60,24 +61,55 @@ class Tree:
                 [self.root + '/usr/share/pkgconfig'])
         return run('pkg-config', *args, env=env).split()
 
+    def env(self):
+        """An environment in which pkg-config finds this tree, and the
+        machine's."""
+        d = kept_dir()
+        for at in self.libdirs:
+            for name in os.listdir(at + '/pkgconfig'):
+                with open(f'{at}/pkgconfig/{name}', encoding='ascii') as f:
+                    text = f.read()
+                with open(f'{d}/{name}', 'w', encoding='ascii') as f:
+                    f.write(re.sub(r'^prefix=', f'prefix={self.root}', text,
+                                   flags=re.M))
+        return dict(os.environ, PKG_CONFIG_PATH=d)
+
 
 def install_in(d, *settings):
     make('install', f'DESTDIR={d}/root', *settings)
     return Tree(f'{d}/root', '/usr/local/lib')
 
 
-@functools.cache
-def install():
-    """The one that all tests use."""
+def once(f):
+    """Call ${f} once for the same arguments, whichever test comes first; the
+    others wait for it."""
+    lock, cached = threading.Lock(), functools.cache(f)
+
+    @functools.wraps(f)
+    def locked(*args):
+        with lock:
+            return cached(*args)
+    return locked
+
+
+def kept_dir():
+    """A folder that is there until the end."""
     d = tempfile.TemporaryDirectory()
     atexit.register(d.cleanup)
-    return install_in(d.name)
+    return d.name
+
+
+@once
+def install():
+    """The one that all tests use."""
+    return install_in(kept_dir())
 
 
 def multiarch():
     return run('cc', '-print-multiarch').strip()
 
 
+@once
 def unpack(package):
     d = f'{TOP}/build/{package}'
     p = subprocess.run(['sh', TOP + '/test/unpack.sh', d, package],

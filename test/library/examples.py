@@ -1,0 +1,294 @@
+"""The examples, from where they are installed: built with their own Makefile and
+what pkg-config says, they receive mail from real clients; also under ASan and
+UBSan, under TSan with a library that is built with it, and under valgrind."""
+import contextlib
+import os
+import re
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from tree import BUILD, HERE, SANITIZE, TOP, Skip, install, kept_dir, once, run
+
+sys.path.insert(0, TOP + '/test/lib')
+from ports import free_port    # noqa: E402
+
+USER = 'user@example.test'
+LINES = b'Subject: x\r\n\r\nHello.\r\n.a dot\r\n'
+ASAN = '-fsanitize=address,undefined -fno-sanitize-recover=undefined'
+TSAN = '-fsanitize=thread'
+WARN = '-Wall -Wextra -Werror'
+
+
+@once
+def certificate():
+    d = kept_dir()
+    run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+        'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+        '/CN=mx.example.test', '-keyout', d + '/key', '-out', d + '/crt')
+    return d + '/crt', d + '/key'
+
+
+@once
+def tsan_libraries():
+    """Those of our own code, built with TSan, once."""
+    at = os.path.relpath(BUILD, TOP) + '-tsan'
+    libs = [f'{at}/lib{name}.so.0' for name in ('mailmill', 'mailmill-tls')]
+    run('make', '-s', '-j2', '-C', TOP, f'B={at}', f'SAN={TSAN}',
+        'CFLAGS=-O1 -g', *libs)
+    return f'{TOP}/{at}'
+
+
+@once
+def built(names, flags):
+    """The folder with these examples, compiled with ${flags}."""
+    ours, d = install(), kept_dir()
+    examples = ours.root + '/usr/local/share/doc/mailmill/examples'
+    for f in os.listdir(examples):
+        shutil.copy(f'{examples}/{f}', d)
+    run('cc', *flags.split(), '-c', '-o', d + '/stop.o', HERE + '/stop.c')
+    run('make', '-C', d, *names.split(), f'CFLAGS={flags} {d}/stop.o',
+        env=ours.env())
+    return d
+
+
+class Server:
+    """An example that runs, and what it has printed."""
+
+    def __init__(self, command, env, seconds):
+        self.port = free_port()
+        self.out = tempfile.TemporaryFile('w+', encoding='latin-1', newline='')
+        self.err = tempfile.TemporaryFile('w+', encoding='latin-1', newline='')
+        self.seconds = seconds
+        self.process = subprocess.Popen(
+            [a.replace('PORT', str(self.port)) for a in command],
+            stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+            env=env)
+
+    def connect(self):
+        """Wait until it listens."""
+        end = time.monotonic() + self.seconds
+        while True:
+            try:
+                return smtplib.SMTP('127.0.0.1', self.port,
+                                    timeout=self.seconds)
+            except ConnectionRefusedError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise AssertionError(
+                        f'does not listen: {self.said(self.err)}') from None
+                time.sleep(0.02)
+
+    @staticmethod
+    def said(f):
+        f.seek(0)
+        return f.read()
+
+    def stop(self):
+        self.process.terminate()
+        status = self.process.wait(self.seconds)
+        err = self.said(self.err)
+        assert status == 0 and err == '', f'status {status}: {err[-4000:]}'
+        return self.said(self.out)
+
+
+@contextlib.contextmanager
+def running(*command, library=None, seconds=20, **more):
+    ours = install()
+    s = Server(command, dict(ours.env(), LD_LIBRARY_PATH=library
+                             or ours.libdirs[0], **more), seconds)
+    try:
+        yield s
+    except (OSError, smtplib.SMTPException) as e:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            s.process.wait(1)
+        raise AssertionError(f'{command}: {e!r}, status {s.process.poll()}: '
+                             f'{s.said(s.err)[-4000:]}') from None
+    finally:
+        if s.process.poll() is None:
+            s.process.kill()
+        s.process.wait()
+
+
+def refused(code, call, *args):
+    try:
+        answer = call(*args)
+    except smtplib.SMTPResponseException as e:
+        answer = e.smtp_code, e.smtp_error
+    assert answer[0] == code, answer
+
+
+def send(c, body=LINES, rcpt=USER):
+    c.ehlo_or_helo_if_needed()
+    refused(250, c.mail, 'a@client.example')
+    refused(250, c.rcpt, rcpt)
+    refused(250, c.data, body)
+
+
+def flags():
+    return f'-O1 -g {WARN}' + (' ' + ASAN if SANITIZE else '')
+
+
+def lines(name, is_code):
+    with open(f'{HERE}/examples/{name}', encoding='ascii') as f:
+        text = f.read()
+    if is_code:
+        text = re.sub(r'/\*.*?\*/', '', text, flags=re.S)
+    return len([n for n in text.split('\n') if n.strip() or not is_code]) - \
+        (not is_code)
+
+
+def test_how_long_the_examples_are(d):
+    assert lines('server.c', True) <= 30, lines('server.c', True)
+    assert lines('epoll.c', False) < 100, lines('epoll.c', False)
+
+
+def for_one_user(*command):
+    with running(*command, '127.0.0.1:PORT') as s:
+        with s.connect() as c:
+            send(c)
+            refused(250, c.mail, 'a@client.example')
+            refused(550, c.rcpt, 'other@example.test')
+        out = s.stop() if command[0] != sys.executable else s.said(s.out)
+    assert f'a@client.example to {USER}\n' in out, out
+    assert 'Hello.\r\n.a dot\r\n' in out or 'Hello.\n.a dot\n' in out, out
+
+
+def test_example_server(d):
+    for_one_user(built('server policy epoll', flags()) + '/server')
+
+
+def test_example_in_python(d):
+    if SANITIZE:
+        raise Skip('Python is not built with ASan')
+    for_one_user(sys.executable,
+                 built('server policy epoll', flags()) + '/server.py')
+
+
+def test_example_policy(d):
+    with running(built('server policy epoll', flags()) + '/policy',
+                 '127.0.0.1:PORT') as s:
+        with s.connect() as c:
+            c.ehlo()
+            assert c.esmtp_features['xcount'] == 'MESSAGES', c.esmtp_features
+            assert c.docmd('XCOUNT') == (250, b'2.0.0 0 messages')
+            refused(501, c.docmd, 'XCOUNT', '1')
+            send(c)
+            assert c.docmd('XCOUNT') == (250, b'2.0.0 1 messages')
+            refused(250, c.mail, 'a@client.example')
+            refused(550, c.rcpt, 'archive@example.test')
+        out = s.stop()
+    assert out == f'to {USER}\nto archive@example.test\n', out
+
+
+# --- what each of the three programs has to stand ---------------------------
+
+def epoll_is_used(s):
+    """Mail, a client that goes away, and one that says nothing."""
+    with s.connect() as c, s.connect() as other:
+        send(c)
+        other.ehlo()
+        other.docmd('MAIL', 'FROM:<b@client.example>')
+        other.docmd('RCPT', f'TO:<{USER}>')
+        other.docmd('DATA')
+        other.send(b'half a line')
+        other.sock.shutdown(socket.SHUT_RDWR)
+        send(c, b'x' * 70 + b'\r\n' + b'line\r\n' * 20000)
+        # RFC 5321 4.5.3.2.7: five minutes, of its clock
+        line = c.file.readline()
+        assert line.startswith(b'421 4.4.2'), line
+
+
+def logged_in(s, context):
+    c = s.connect()
+    c.ehlo()
+    refused(530, c.mail, 'a@client.example')
+    assert 'auth' not in c.esmtp_features, c.esmtp_features
+    c.starttls(context=context)
+    c.ehlo()
+    assert c.esmtp_features['auth'].split() == ['PLAIN', 'LOGIN']
+    refused(530, c.mail, 'a@client.example')
+    refused(535, c.login, 'user', 'wrong')
+    c.login('user', 'secret')
+    return c
+
+
+def tls_is_used(s):
+    context = ssl.create_default_context(cafile=certificate()[0])
+    context.check_hostname = False
+    with logged_in(s, context) as c:
+        send(c)
+        send(c, b'x' * 70 + b'\r\n' + b'line\r\n' * 20000)
+        # several at once; one goes away while its message is stored
+        others = [logged_in(s, context) for _ in range(3)]
+        others[0].mail('b@client.example')
+        others[0].rcpt(USER)
+        others[0].docmd('DATA')
+        others[0].send(LINES + b'.\r\n')
+        others[0].sock.close()
+        threads = [threading.Thread(target=send, args=(o,))
+                   for o in others[1:]]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for o in others[1:]:
+            o.quit()
+    run('curl', '-sS', '--ssl-reqd', '--cacert', certificate()[0],
+        '--connect-to', f'mx.example.test:{s.port}:127.0.0.1:{s.port}',
+        f'smtp://mx.example.test:{s.port}', '--user', 'user:secret',
+        '--mail-from', 'curl@client.example', '--mail-rcpt', USER, '-T',
+        HERE + '/stop.c', timeout=s.seconds)
+
+
+PROGRAMS = {'epoll': (['PORT', '1'], epoll_is_used),
+            'libevent': (['PORT', *'CK'], tls_is_used),
+            'threads': (['127.0.0.1:PORT', *'CK'], tls_is_used)}
+
+
+def three_programs(d, flags, *tool, **more):
+    at = built('epoll libevent threads', flags)
+    for name, (args, use) in PROGRAMS.items():
+        args = [{'C': certificate()[0], 'K': certificate()[1]}.get(a, a)
+                for a in args]
+        with running(*tool, f'{at}/{name}', *args, **more) as s:
+            use(s)
+            out = s.stop()
+        assert out.count(f'a@client.example to {USER}\n') >= 2, (name, out)
+        assert out.count('line\r\n') >= 20000, (name, out.count('line\r\n'))
+        if use == tls_is_used:
+            assert f'curl@client.example to {USER}\n' in out, out
+
+
+def test_three_programs_under_asan_and_ubsan(d):
+    three_programs(d, f'-O1 -g {WARN} {ASAN}',
+                   ASAN_OPTIONS='detect_leaks=1',
+                   UBSAN_OPTIONS='halt_on_error=1')
+
+
+def test_three_programs_under_tsan(d):
+    if SANITIZE:
+        raise Skip('it is ASan that the libraries are built with')
+    three_programs(d, f'-O1 -g {WARN} {TSAN}', library=tsan_libraries(),
+                   TSAN_OPTIONS='halt_on_error=1 report_signal_unsafe=0')
+
+
+def test_three_programs_under_valgrind(d):
+    if SANITIZE:
+        raise Skip('ASan and valgrind exclude each other')
+    three_programs(d, f'-O1 -g {WARN}', 'valgrind', '-q',
+                   '--error-exitcode=99', '--leak-check=full',
+                   '--show-leak-kinds=definite,indirect',
+                   '--errors-for-leak-kinds=definite,indirect',
+                   '--fair-sched=yes', seconds=60)
+
+
+TESTS = [test_how_long_the_examples_are, test_example_server,
+         test_example_in_python, test_example_policy,
+         test_three_programs_under_asan_and_ubsan,
+         test_three_programs_under_tsan, test_three_programs_under_valgrind]

@@ -1,0 +1,99 @@
+/* A loop, a clock and a store of one's own: epoll PORT MILLISECONDS.
+ * The loop is epoll(7).  The clock begins in 1970, and each pass of the loop, which
+ * waits for MILLISECONDS at most, is a second.  Mail is printed. */
+
+#define _GNU_SOURCE	/* accept4(2) */
+#include <mailmill/esmtp_factory.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct spool_msg { char *text; size_t len; FILE *file; };
+
+static struct timeval now;
+static int epfd;
+static Event *events[1024];		/* of sessions, by descriptor */
+static accept_construct *session;	/* whose step it is */
+
+static int
+begin(void *spool, uint64_t handle, const struct timeval *at, struct spool_msg **msg_r)
+{
+	struct spool_msg *m = *msg_r = calloc(1, sizeof(*m));
+
+	(void)spool, (void)handle, (void)at;
+	return m != NULL && (m->file = open_memstream(&m->text, &m->len)) != NULL ? 0 : -1;
+}
+
+static const char *id(const struct spool_msg *m) { return m != NULL ? "1" : ""; }
+
+static int
+append(struct spool_msg *m, const char *buf, size_t len)
+{
+	return fwrite(buf, 1, len, m->file) == len ? 0 : -1;
+}
+
+static void
+forget(struct spool_msg *m)
+{
+	if (m == NULL)
+		return;
+	fclose(m->file);
+	free(m->text);
+	free(m);
+}
+
+static int
+commit(struct spool_msg *m, const struct spool_envelope *env)
+{
+	fflush(m->file);
+	printf("%s to %s\n%s", env->sender, env->rcpts[0], m->text);
+	esmtp_commit_done(session, fflush(stdout));
+	forget(m);
+	return 0;
+}
+
+static void
+step(int fd, int type)
+{
+	Event *e = events[fd];
+	struct epoll_event ev = { 0, { .fd = fd } };
+
+	e->mask = e->callback(e, type, session = e->closure, &now);
+	ev.events = (e->mask & E_READ ? EPOLLIN : 0) | (e->mask & E_WRITE ? EPOLLOUT : 0);
+	if (e->mask == 0) {	/* over: its descriptor is closed */
+		events[fd] = NULL;
+		esmtp_session_free(session);
+		event_free(e);
+	} else if (epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &ev) == -1)
+		err(1, "epoll_ctl");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct spool_ops spool = { sizeof(spool), begin, id, NULL, append, commit, forget };
+	struct esmtp_host *host = esmtp_host_new(NULL, NULL, &spool, NULL);
+	struct esmtp_options *options = esmtp_options_new("mx.example.test");
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(argv[1])), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), fd, n;
+	struct epoll_event ev = { EPOLLIN, { .fd = s } };
+
+	epfd = epoll_create1(0);
+	if (bind(s, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(s, 10) == -1 || epoll_ctl(epfd, EPOLL_CTL_ADD, s, &ev) == -1)
+		err(1, "port %s", argv[1]);
+	for (; (n = epoll_wait(epfd, &ev, 1, atoi(argv[argc - 1]))) != -1; now.tv_sec++) {
+		for (fd = 0; fd < 1024; fd++)
+			if (events[fd] != NULL && events[fd]->mask & E_TIMEOUT && !timercmp(&now, &events[fd]->trigger, <))
+				step(fd, E_TIMEOUT);
+		if (n == 1 && ev.data.fd == s && (fd = accept4(s, NULL, NULL, SOCK_NONBLOCK)) != -1 && fd < 1024) {
+			events[fd] = esmtp_session_event(esmtp_session_new(host, options, fd, NULL, NULL));
+			ev.data.fd = fd;
+			epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+			step(fd, E_WRITE);
+		} else if (n == 1 && ev.data.fd != s && events[ev.data.fd] != NULL)
+			step(ev.data.fd, events[ev.data.fd]->mask & (E_READ | E_WRITE));
+	}
+	err(1, "epoll_wait");
+}

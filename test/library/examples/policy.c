@@ -1,0 +1,87 @@
+/* A verb and a policy of one's own:
+ *	policy 127.0.0.1:2525
+ * XCOUNT tells how many messages there were so far, and EHLO advertises it.  The
+ * policy gives an archive a copy of each message, and refuses mail that is written
+ * to it. */
+
+#include <mailmill/mailmill_server.h>
+#include <mailmill/validate.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static unsigned int nmessages;
+
+static int
+advertise(char *arg, message_construct *mc, void *closure)
+{
+	(void)mc, (void)closure;
+	snprintf(arg, ESMTP_EXTENSION_ARG_MAX, "MESSAGES");
+	return 1;
+}
+
+static int
+count(char *arg, Event *e, message_construct *mc, void *closure)
+{
+	char text[64];
+
+	(void)e, (void)closure;
+	if (*arg != '\0')
+		return 0;	/* 501 */
+	snprintf(text, sizeof(text), "%u messages", nmessages);
+	esmtp_extension_reply(mc, 250, "2.0.0", text);
+	return 1;
+}
+
+/* At RCPT: nobody writes to the archive. */
+static int
+rcptto(const char *str, const struct mailaddr *addr, accept_construct *ac, validate_context *vctx, void *closure)
+{
+	char text[1024];
+
+	(void)str, (void)ac;
+	if (mailaddr_format(addr, text, sizeof(text)) == -1 || strcmp(text, closure) != 0)
+		return VALIDATE_CONT;
+	validate_context_set_code(vctx, 550, "5.7.1 Write to somebody else");
+	return VALIDATE_DONE;
+}
+
+/* When the message is here: the archive gets a copy. */
+static int
+data_spool(const char *str, const struct mailaddr *addr, accept_construct *ac, validate_context *vctx, void *closure)
+{
+	(void)str, (void)addr, (void)ac;
+	validate_context_add_rcpt(vctx, closure, 1);
+	return VALIDATE_CONT;
+}
+
+static int
+message(void *closure, struct mailmill_mail *mail, const char *address)
+{
+	size_t i;
+
+	(void)closure, (void)address;
+	for (i = 0; mailmill_mail_rcpt(mail, i) != NULL; i++)
+		printf("to %s\n", mailmill_mail_rcpt(mail, i));
+	nmessages++;
+	return fflush(stdout) == 0 ? 250 : 451;
+}
+
+int
+main(int argc, char **argv)
+{
+	static char archive[] = "archive@example.test";
+	static struct validate_module policy = { .name = "archive", .closure = archive };
+	struct mailmill_server *server;
+
+	policy.phase[VALIDATE_PHASE_RCPTTO] = rcptto;
+	policy.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool;
+	/* before the server's own, which gives the message away */
+	if (validate_module_register(&policy) == -1 ||
+	    esmtp_extensions_register("XCOUNT", advertise, count, NULL) != 1 ||
+	    (server = mailmill_server_new("mx.example.test", message, NULL)) == NULL ||
+	    argc < 2 || mailmill_server_listen(server, argv[1]) == -1 ||
+	    mailmill_server_run(server) == -1)
+		perror("policy");
+	return 1;
+}
