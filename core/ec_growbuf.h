@@ -62,7 +62,8 @@ struct _minimal_tryread_construct {
  * may be NULs: gb_donesize counts).  It is the caller's: ec_free(
  * MEMTYPE_MESSAGE_BODY, mtc->gb_donebuffer).
  * 0: the peer sends no more; what it sent behind the last record is lost.
- * -1 with errno: EAGAIN, no record is complete, wait for *needmask; E2BIG, the
+ * -1 with errno: EAGAIN, no record is complete (or the peer sends so fast that
+ * others get their turn after a mebibyte), wait for *needmask; E2BIG, the
  * record is too long, and stays so: close the connection; ENOMEM, try again;
  * EINVAL, ${until} is empty; or an error of the transport.
  * More records may have been read ahead, of which the scheduler does not know:

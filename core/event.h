@@ -232,7 +232,11 @@ typedef struct _event_io_state {
  * event_io_printf(e, state, fmt, ...): event_io_write() of a text of at most
  * 8191 octets; ERROR with E2BIG for a longer one.
  * event_io_retry(e, state): Go on with whatever is pending; DONE if nothing is.
- * A read that it completes is fetched with event_io_read(), at once.
+ * A read that it completes is fetched with event_io_read(), at once.  After EOF
+ * and ERROR the state->offset octets that came before are in state->buf, and not
+ * in a later read.  ERROR with EINVAL while event_io_write_string() is pending,
+ * since the caller has the string: that goes on with the same call.
+ * One call reads a mebibyte and then is PENDING, so that others get their turn.
  * Each: ERROR with EINVAL for a negative length or without a state, EBUSY while
  * another transfer of the state is pending, which goes on undisturbed; ENOMEM:
  * octets are lost, close the connection.  After DONE, ERROR of the transport

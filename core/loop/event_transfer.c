@@ -14,6 +14,8 @@
 
 /* The documented size of what event_io_printf() formats into. */
 #define PRINTF_OCTETS	8192
+/* What one call reads, about. */
+#define AT_ONCE		(1 << 20)
 
 enum {
 	OP_NONE,
@@ -89,6 +91,18 @@ give(event_io_state *state, int n)
 	state->needmask = 0;
 }
 
+/* Read, unless this call has ${read} octets already: others get their turn.  What
+ * the opset has is not forgotten: the loop asks it (event_pending). */
+static int
+read_some(Event *e, char *buf, int len, int read, event_io_state *state)
+{
+	if (read < AT_ONCE)
+		return event_read(e, buf, len, &state->needmask);
+	state->needmask = E_READ;
+	errno = EAGAIN;
+	return -1;
+}
+
 int
 event_io_read(Event *e, char *buf, int buflen, event_io_state *state)
 {
@@ -103,7 +117,8 @@ event_io_read(Event *e, char *buf, int buflen, event_io_state *state)
 	state->buflen = buflen;
 	held = state->offset < buflen ? state->offset : buflen;
 	for (done = held; done < buflen && n > 0; done += n > 0 ? n : 0)
-		n = event_read(e, buf + done, buflen - done, &state->needmask);
+		n = read_some(e, buf + done, buflen - done, done - held,
+		    state);
 	if (n == -1 && errno == EAGAIN &&
 	    keep(state, buf + held, done - held) == 0)
 		return EVENT_IO_PENDING;
@@ -121,13 +136,14 @@ event_io_read(Event *e, char *buf, int buflen, event_io_state *state)
 static int
 retry_read(Event *e, event_io_state *state)
 {
-	int n;
+	int before = state->offset, n;
 
 	if (make_room(state, state->buflen) == -1)
 		return finish(state, EVENT_IO_ERROR);
 	while (state->offset < state->buflen) {
-		n = event_read(e, state->buf + state->offset,
-		    state->buflen - state->offset, &state->needmask);
+		n = read_some(e, state->buf + state->offset,
+		    state->buflen - state->offset, state->offset - before,
+		    state);
 		if (n == -1 && errno == EAGAIN)
 			return EVENT_IO_PENDING;
 		if (n <= 0)

@@ -11,11 +11,16 @@
 #include <string.h>
 
 #define READ_AHEAD	4096	/* octets to have room for at each read */
+#define AT_ONCE		(1 << 20)	/* octets that one call reads, about */
 
 static int
 max_of(const minimal_tryread_construct *mtc)
 {
-	return mtc->max_region_size > 0 ? mtc->max_region_size : TRYREAD_MAX;
+	int max = mtc->max_region_size > 0 ? mtc->max_region_size :
+	    TRYREAD_MAX;
+
+	/* offsets in twice as much are ints, too */
+	return max < INT_MAX / 2 ? max : INT_MAX / 2;
 }
 
 /* FNV-1a */
@@ -89,8 +94,13 @@ finish(minimal_tryread_construct *mtc, int end, int until_len)
 	grow_buf *b = &mtc->gb_buffer;
 	size_t padding = mtc->gb_padding > 0 ? (size_t)mtc->gb_padding : 0;
 	int len = end - b->start;
-	char *done;
+	char *done = NULL;
 
+	/* first, since without memory this record is found once more */
+	if (mtc->gb_paged == 0 &&
+	    (done = ec_malloc_size(MEMTYPE_MESSAGE_BODY,
+	    (size_t)len + 1 + padding)) == NULL)
+		return -1;
 	if (mtc->match_hook != NULL)
 		mtc->match_hook(mtc, mtc->match_closure);
 	if (mtc->gb_paged > 0) {
@@ -99,10 +109,6 @@ finish(minimal_tryread_construct *mtc, int end, int until_len)
 		mtc->gb_donesize = mtc->gb_paged;
 		mtc->gb_paged = 0;
 	} else {
-		done = ec_malloc_size(MEMTYPE_MESSAGE_BODY,
-		    (size_t)len + 1 + padding);
-		if (done == NULL)
-			return -1;
 		memcpy(done, b->data + b->start, (size_t)len);
 		memset(done + len, 0, 1 + padding);
 		mtc->gb_donebuffer = done;
@@ -120,11 +126,12 @@ static int
 make_room(grow_buf *b)
 {
 	int have = b->end - b->start;
+	size_t size;
 	char *data;
 
 	if (b->size - b->end >= READ_AHEAD)
 		return 0;
-	if (b->start > 0 && b->start >= have) {
+	if (b->start > 0 && (b->start >= have || b->size > INT_MAX / 2)) {
 		memmove(b->data, b->data + b->start, (size_t)have);
 		b->seen = b->seen > b->start ? b->seen - b->start : 0;
 		b->start = 0;
@@ -132,11 +139,13 @@ make_room(grow_buf *b)
 	}
 	if (b->size - b->end >= READ_AHEAD)
 		return 0;
-	data = realloc(b->data, (size_t)b->size * 2 + READ_AHEAD);
-	if (data == NULL)
+	size = (size_t)b->size * 2 + READ_AHEAD;
+	if (size > INT_MAX)
+		size = INT_MAX;
+	if ((data = realloc(b->data, size)) == NULL)
 		return -1;
 	b->data = data;
-	b->size = b->size * 2 + READ_AHEAD;
+	b->size = (int)size;
 	return 0;
 }
 
@@ -155,12 +164,25 @@ too_long(minimal_tryread_construct *mtc)
 	return 0;
 }
 
+/* Read, unless this call has ${read} octets already: others get their turn.  What
+ * the opset has is not forgotten: the loop asks it (event_pending). */
+static int
+read_some(Event *event, int *needmask, char *buf, int len, int read)
+{
+	if (read < AT_ONCE)
+		return event_read(event, buf, len, needmask);
+	if (needmask != NULL)
+		*needmask = E_READ;
+	errno = EAGAIN;
+	return -1;
+}
+
 int
 tryread_until(Event *event, int *needmask, minimal_tryread_construct *mtc,
     const char *until)
 {
 	grow_buf *b = &mtc->gb_buffer;
-	int len = (int)strlen(until), max = max_of(mtc), room, n;
+	int len = (int)strlen(until), max = max_of(mtc), read = 0, room, n;
 
 	if (len == 0) {
 		errno = EINVAL;
@@ -178,10 +200,11 @@ tryread_until(Event *event, int *needmask, minimal_tryread_construct *mtc,
 		room = max - (b->end - b->start);
 		if (room > b->size - b->end)
 			room = b->size - b->end;
-		n = event_read(event, b->data + b->end, room, needmask);
+		n = read_some(event, needmask, b->data + b->end, room, read);
 		if (n <= 0)
 			return n;
 		b->end += n;
+		read += n;
 	}
 }
 

@@ -161,6 +161,50 @@ Test(event_transfer, retry_goes_on_with_a_read_which_is_then_fetched)
 	cr_assert_eq(event_io_read(ea, buf, 4, &state), EVENT_IO_PENDING);
 	event_close(eb);
 	cr_assert_eq(event_io_retry(ea, &state), EVENT_IO_EOF);
+	/* what came before the end */
+	cr_assert_eq(state.offset, 1);
+	cr_assert_eq(state.buf[0], 'e');
+}
+
+static size_t nread;
+
+static int
+read_endless(Event *, char *buf, int buflen, int *)
+{
+	int n = buflen < 65536 ? buflen : 65536;
+
+	memset(buf, 'x', (size_t)n);
+	nread += (size_t)n;
+	return n;
+}
+
+/* Other events get their turn while a peer sends without a pause. */
+Test(event_transfer, one_call_reads_a_bounded_number_of_octets)
+{
+	enum { SIZE = 5 << 20 };
+	static const event_io_opset opset = { .event_read = read_endless };
+	char *buf = malloc(SIZE);
+	int ncalls = 0, rc;
+
+	cr_assert_not_null(buf);
+	memset(buf, 0, SIZE);
+	ea->io_opset = &opset;
+	do {
+		rc = ncalls % 2 == 0 ? event_io_read(ea, buf, SIZE, &state) :
+		    event_io_retry(ea, &state);
+		cr_assert(rc == EVENT_IO_DONE || rc == EVENT_IO_PENDING);
+		cr_assert_leq(nread, (size_t)++ncalls * (2 << 20));
+		cr_assert_eq(state.needmask, rc == EVENT_IO_DONE ? 0 :
+		    E_READ);
+	} while (rc == EVENT_IO_PENDING);
+	if (ncalls % 2 == 0)
+		cr_assert_eq(event_io_read(ea, buf, SIZE, &state),
+		    EVENT_IO_DONE);
+	cr_assert_eq(nread, SIZE);
+	for (rc = 0; rc < SIZE; rc++)
+		cr_assert_eq(buf[rc], 'x');
+	free(buf);
+	ea->io_opset = &event_plain_opset;
 }
 
 /* Larger than the socket takes; what is written is overwritten at once, as a

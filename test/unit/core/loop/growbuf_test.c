@@ -1,6 +1,8 @@
 #include "core/ec_growbuf.h"
 #include "core/ec_string.h"
 
+#include <sys/resource.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of the linker's --wrap: the octets that are searched in, and moved. */
 void *__real_memmem(const void *s, size_t n, const void *what, size_t len);
@@ -311,6 +314,76 @@ Test(growbuf, a_long_record_is_paged_out_and_others_are_not)
 		cr_expect_eq(nfinal, 1);
 		cr_expect_eq(paged.len, LONG);
 	}
+}
+
+/* A peer that sends without a pause. */
+static int
+read_endless(Event *, char *buf, int buflen, int *)
+{
+	memset(buf, 'x', (size_t)buflen);
+	wire.at += (size_t)buflen;
+	return buflen;
+}
+
+static void
+drop(minimal_tryread_construct *, void *, const char *, int)
+{
+}
+
+/* Others get their turn; the loop comes back, since the descriptor is readable or
+ * the opset says so. */
+Test(growbuf, a_peer_that_sends_without_a_pause_does_not_hold_the_thread,
+    .timeout = 30)
+{
+	static const event_io_opset endless = { .event_read = read_endless };
+	int needmask, i;
+
+	e->io_opset = &endless;
+	mtc.page_out_hook = drop;
+	for (i = 1; i <= 10; i++) {
+		needmask = 0;
+		cr_assert_eq(tryread_until(e, &needmask, &mtc, "\r\n"), -1);
+		cr_assert_eq(errno, EAGAIN);
+		cr_assert_eq(needmask, E_READ);
+		cr_assert_leq(wire.at, (size_t)i * (2 << 20));
+	}
+	cr_assert_eq(tryread_until(e, NULL, &mtc, "\r\n"), -1);
+	cr_assert_eq(errno, EAGAIN);
+	/* and a record that has its end is not forgotten */
+	e->io_opset = &wire_opset;
+	come("\r\nnext\r\n", 8, 100);
+	cr_assert_eq(tryread_until(e, &needmask, &mtc, "\r\n"),
+	    mtc.gb_donesize + 2);
+	cr_assert_eq((size_t)mtc.gb_donesize, wire.at - 8 + mtc.gb_donesize);
+	expect_line("next");
+}
+
+/* The record is there still, and is found once. */
+Test(growbuf, without_memory_it_is_tried_again)
+{
+	struct rlimit as = { 0, 0 }, all;
+	unsigned long pages;
+	int needmask, rc;
+	FILE *f;
+
+	mtc.match_hook = matched;
+	mtc.match_closure = &nmatched;
+	mtc.gb_padding = 256 << 20;
+	come("line\r\n", 6, 100);
+	cr_assert_not_null(f = fopen("/proc/self/statm", "r"));
+	cr_assert_eq(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	cr_assert_eq(getrlimit(RLIMIT_AS, &all), 0);
+	as.rlim_cur = pages * (rlim_t)getpagesize() + (64 << 20);
+	as.rlim_max = all.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &as), 0);
+	rc = tryread_until(e, &needmask, &mtc, "\r\n");
+	cr_assert_eq(setrlimit(RLIMIT_AS, &all), 0);
+	cr_assert_eq(rc, -1);
+	cr_assert_eq(errno, ENOMEM);
+	mtc.gb_padding = 0;
+	expect_line("line");
+	cr_assert_eq(nmatched, 1);
 }
 
 /* Many short lines that come at once, and one line that comes in many pieces:
