@@ -50,8 +50,10 @@ int string_destroy(string *str);
 /* stringwrite2(str, iobuf, iolen): Append octets.  Return ${iolen}, or -1 with
  * errno, and ${str} is as before: ENOMEM; ENOSPC, a STATIC one is full; EFBIG,
  * it would have more than INT_MAX octets.
+ * ${iobuf} may be in ${str} itself.
  * stringprintf(str, format, ...): Append a text.  Return ${str}; NULL when
- * nothing was appended, with errno as above. */
+ * nothing was appended, with errno as above, or as vsnprintf(3) has set it.  No
+ * argument may be in ${str} itself. */
 ssize_t stringwrite2(string *str, const char *iobuf, size_t iolen);
 string *stringprintf(string *str, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -93,10 +93,18 @@ make_room(string *str, size_t more)
 ssize_t
 stringwrite2(string *str, const char *iobuf, size_t iolen)
 {
+	/* a part of itself moves with it */
+	bool is_part = str->buffer != NULL && iolen > 0 &&
+	    (uintptr_t)iobuf >= (uintptr_t)str->buffer &&
+	    (uintptr_t)iobuf <= (uintptr_t)str->buffer + (size_t)str->len;
+	size_t at = is_part ? (size_t)(iobuf - str->buffer) : 0;
+
 	if (make_room(str, iolen) == -1)
 		return -1;
+	if (is_part)
+		iobuf = str->buffer + at;
 	if (iolen > 0)
-		memcpy(str->buffer + str->len, iobuf, iolen);
+		memmove(str->buffer + str->len, iobuf, iolen);
 	str->len += (int)iolen;
 	str->buffer[str->len] = '\0';
 	return (ssize_t)iolen;
@@ -111,6 +119,8 @@ stringprintf(string *str, const char *format, ...)
 	va_start(ap, format);
 	n = vsnprintf(NULL, 0, format, ap);
 	va_end(ap);
+	if (n < 0 && errno == EOVERFLOW)
+		errno = EFBIG;
 	if (n < 0 || make_room(str, (size_t)n) == -1)
 		return NULL;
 	va_start(ap, format);

@@ -90,6 +90,36 @@ Test(ec_string, memory_of_the_caller_stays_his)
 	cr_expect_str_eq(room, "1234567");
 }
 
+/* Whether it moves or not; AddressSanitizer sees what is read too late. */
+Test(ec_string, a_part_of_itself_is_appended)
+{
+	string s;
+	size_t n;
+
+	for (n = 1; n < 200; n++) {
+		cr_assert_eq(string_init_type(&s, 1, STRING_TYPE_MALLOC), 1);
+		while ((size_t)s.len < n)
+			cr_assert_eq(stringprintf(&s, "%c",
+			    'a' + s.len % 26), &s);
+		cr_assert_eq(stringwrite2(&s, s.buffer + n / 2, n - n / 2),
+		    (ssize_t)(n - n / 2));
+		cr_assert_eq((size_t)s.len, n + n - n / 2);
+		cr_assert_arr_eq(s.buffer + n, s.buffer + n / 2, n - n / 2);
+		string_destroy(&s);
+	}
+}
+
+Test(ec_string, a_text_that_no_int_counts_is_too_long)
+{
+	volatile int width = INT_MAX;	/* the compiler would warn */
+	string s = { 0 };
+
+	cr_expect_null(stringprintf(&s, "%*sx", width, ""));
+	cr_expect_eq(errno, EFBIG);
+	cr_expect_eq(s.len, 0);
+	string_destroy(&s);
+}
+
 Test(ec_string, its_length_is_an_int)
 {
 	string s = { .len = INT_MAX - 10, .allocd = INT_MAX, .buffer = NULL };
