@@ -50,16 +50,19 @@ loopclock_tv(int64_t us)
 	return tv;
 }
 
+static int64_t
+bounded(int64_t n, int64_t most)
+{
+	return n > most ? most : n < -most ? -most : n;
+}
+
 int64_t
 loopclock_us(const struct timeval *tv)
 {
 	/* a quarter of the range, so that differences and shifts of two such
 	 * values do not overflow either */
-	const int64_t limit = INT64_MAX / 4 / 1000000;
+	const int64_t most = INT64_MAX / 4;
 
-	if (tv->tv_sec >= limit)
-		return limit * 1000000;
-	if (tv->tv_sec <= -limit)
-		return -limit * 1000000;
-	return (int64_t)tv->tv_sec * 1000000 + tv->tv_usec;
+	return bounded(bounded(tv->tv_sec, most / 1000000) * 1000000 +
+	    bounded(tv->tv_usec, most), most);
 }

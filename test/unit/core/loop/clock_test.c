@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <limits.h>
 
 #include "core/loop/clock.h"
 
@@ -107,8 +108,23 @@ Test(clock, conversions_agree_and_saturate)
 		cr_assert(tv.tv_usec >= 0 && tv.tv_usec < 1000000);
 		cr_assert_eq(loopclock_us(&tv), values[i]);
 	}
-	tv.tv_sec = INT64_MAX;
+	/* the other part may be anything, too, and is not ignored */
+	for (i = 0; i < 3; i++) {
+		tv.tv_usec = (const suseconds_t[]){ 0, LONG_MAX,
+			-LONG_MAX }[i];
+		tv.tv_sec = INT64_MAX;
+		cr_assert_leq(loopclock_us(&tv), INT64_MAX / 4);
+		cr_assert_geq(loopclock_us(&tv), -(INT64_MAX / 4));
+		tv.tv_sec = INT64_MIN;
+		cr_assert_leq(loopclock_us(&tv), INT64_MAX / 4);
+		cr_assert_geq(loopclock_us(&tv), -(INT64_MAX / 4));
+	}
+	tv = (struct timeval){ INT64_MAX, 0 };
 	cr_assert_gt(loopclock_us(&tv), INT64_MAX / 5);
 	tv.tv_sec = INT64_MIN;
 	cr_assert_lt(loopclock_us(&tv), INT64_MIN / 5);
+	tv = (struct timeval){ 5, 2500000 };
+	cr_assert_eq(loopclock_us(&tv), 7500000);
+	tv = (struct timeval){ 5, LONG_MAX };
+	cr_assert_eq(loopclock_us(&tv), INT64_MAX / 4);
 }
