@@ -114,7 +114,7 @@ is_current(struct deliver_dir *dir, time_t now)
 
 /* When this agent opens a Maildir for the first time, remove the files that
  * agents which were killed have left in tmp/.  They are all older than this
- * agent. */
+ * agent.  If this fails, it is tried again when the Maildir is opened again. */
 static void
 sweep(struct deliver_dirs *dirs, const struct deliver_dir *dir)
 {
@@ -125,8 +125,9 @@ sweep(struct deliver_dirs *dirs, const struct deliver_dir *dir)
 
 	if ((dirs->swept[hash / 8] & bit) != 0)
 		return;
-	dirs->swept[hash / 8] |= bit;
 	rc = maildir_sweep(&dir->md, dirs->started, time(NULL), &n);
+	if (rc == 0)
+		dirs->swept[hash / 8] |= bit;
 	if (rc == -1)
 		log_warn("maildir-sweep", "folder=%s/tmp removed=%u", dir->path,
 		    n);

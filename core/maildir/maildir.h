@@ -73,7 +73,7 @@ void maildir_close(struct maildir *md);
  * again. */
 bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 
-/* maildir_sweep(md, started, now, &n_r): Remove from tmp/ what agents that have ended
+/* maildir_sweep(md, started, now, &n_r): Remove from tmp/ what agents that ended
  * have left: files with a name of ours, from before ${started}, whose process
  * is no more, and such files of any age over 36 hours (maildir(5)).  Looks at a
  * bounded number of files.  *n_r: how many were removed.  Return 0, or -1 with
@@ -105,7 +105,7 @@ typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
 int maildir_look(const struct maildir *md, const char *const *keys, size_t n,
     maildir_found found, void *closure);
 
-/* maildir_tmp_name(buf, prefix, pid): The name in tmp/ of a file that the process
+/* maildir_tmp_name(buf, prefix, pid): The name in tmp/ of a file that process
  * ${pid} makes for ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/,
  * with host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
 void maildir_tmp_name(char *buf, const char *prefix, pid_t pid);
