@@ -37,16 +37,14 @@ ec_ssl_ctx_from_event(Event *e)
 void
 ec_ssl_set_verify_errmsg(ec_ssl_ctx *ctx, int code, const char *msg)
 {
-	char *p;
+	/* ${msg} may be the one that is replaced */
+	char *old = ctx->error_string, *p;
 
-	ec_free(MEMTYPE_STRING, ctx->error_string);
-	ctx->error_code = 0;
-	ctx->error_string = NULL;
-	if (msg == NULL)
-		return;
-	ctx->error_code = code;
 	/* without memory, the number alone */
-	ctx->error_string = ec_mt_strdup(MEMTYPE_STRING, msg);
+	ctx->error_string = msg == NULL ? NULL :
+	    ec_mt_strdup(MEMTYPE_STRING, msg);
+	ctx->error_code = msg == NULL ? 0 : code;
+	ec_free(MEMTYPE_STRING, old);
 	for (p = ctx->error_string; p != NULL && *p != '\0'; p++)
 		if (*p < ' ' || *p > '~')
 			*p = '?';

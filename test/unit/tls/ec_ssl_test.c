@@ -95,6 +95,10 @@ Test(ec_ssl, the_message_is_one_line)
 	cr_expect_str_eq(c.error_string, "self-signed??250 OK??");
 	ec_ssl_set_verify_errmsg(&c, 19, "other");
 	cr_expect_str_eq(c.error_string, "other");
+	/* AddressSanitizer sees what is freed too early */
+	ec_ssl_set_verify_errmsg(&c, 20, c.error_string);
+	cr_expect_eq(c.error_code, 20);
+	cr_expect_str_eq(c.error_string, "other");
 	ec_ssl_set_verify_errmsg(&c, 0, NULL);
 	cr_expect_eq(c.error_code, 0);
 	cr_expect_null(c.error_string);
