@@ -287,7 +287,8 @@ finish(struct esmtp_step *st, enum esmtp_want w)
 	if (w == W_WAIT && st->ac->host->is_draining && is_silent(mc) &&
 	    !esmtp_is_waiting(mc))
 		w = W_END;
-	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc)) {
+	if (w == W_WAIT && st->ac->host->is_draining && is_idle(mc) &&
+	    !mc->is_dropped) {
 		if (esmtp_move(st))
 			return esmtp_session_end_here(st);
 		esmtp_answering(st, "", "", 0);

@@ -150,5 +150,7 @@ esmtp_follow_clock(message_construct *mc, const Event *event,
 		timersub(now, &mc->seen, &by);
 		move_times(mc, &by);
 	}
-	mc->seen = *now;
+	/* what is compared with it later has to be one */
+	if (is_time(now))
+		mc->seen = *now;
 }

@@ -159,7 +159,9 @@ validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
 int
 validate_context_can_modify_rcpts(validate_context *ctx)
 {
-	return rcpts_of(ctx) != NULL && ctx->mc->wait != WAIT_COMMIT;
+	/* while a commit is reported it is over, and nothing waits for it */
+	return rcpts_of(ctx) != NULL && ctx->mc->wait != WAIT_COMMIT &&
+	    ctx->mc->state != ES_ASYNC_REPLY;
 }
 
 /* The address goes into an envelope and a file name, so it has no controls. */

@@ -126,6 +126,38 @@ Test(esmtp_move, at_a_stop_none_moves)
 	fake_end(f);
 }
 
+static void (*move_report)(void *, accept_construct *,
+    const struct esmtp_report *);
+
+static void
+end_self(void *closure, accept_construct *ac, const struct esmtp_report *r)
+{
+	struct simhost *h = closure;
+
+	move_report(h, ac, r);
+	if (r->kind != ESMTP_REPORT_REJECTED)
+		return;
+	simhost_drain(h, true);
+	esmtp_destroy_message_construct(
+	    accept_construct_get_message_construct(ac));
+}
+
+/* It ends here, and is not handed to another process. */
+Test(esmtp_move, one_that_its_host_has_ended_does_not_move)
+{
+	struct fake *f = fake_new();
+
+	nmoved = 0;
+	f->h.ops.session_move = move;
+	move_report = f->h.ops.report;
+	f->h.ops.report = end_self;
+	fake_connect(f);
+	fake_say(f, "XYZZY\r\n");
+	cr_expect_eq(nmoved, 0);
+	cr_expect(fake_is_ended(f));
+	fake_end(f);
+}
+
 /* --- arriving ------------------------------------------------------------- */
 
 static const struct esmtp_moved good = { .size = sizeof(good),

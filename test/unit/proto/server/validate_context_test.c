@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "proto/server/esmtp_int.h"
 #include "proto/validate.h"
 #include "test/unit/proto/server/fake.h"
 
@@ -277,5 +278,35 @@ Test(validate_refuse, takes_a_row_of_the_table)
 		    cases[i].reply, "%zu: %s", i, f->reply);
 	}
 	cr_expect(fake_is_ended(f));
+	fake_end(f);
+}
+
+/* --- after the commit ------------------------------------------------------ */
+
+static void (*report)(void *, accept_construct *, const struct esmtp_report *);
+static int can_modify = -1;
+
+static void
+ask_report(void *host, accept_construct *ac, const struct esmtp_report *r)
+{
+	message_construct *mc = accept_construct_get_message_construct(ac);
+
+	report(host, ac, r);
+	if (r->kind == ESMTP_REPORT_ACCEPTED)
+		can_modify = validate_context_can_modify_rcpts(&mc->vctx);
+}
+
+/* The envelope is in the spool: what is changed now would be lost. */
+Test(validate_context, the_recipients_of_an_accepted_message_stay)
+{
+	struct fake *f = fake_new();
+
+	report = f->h.ops.report;
+	f->h.ops.report = ask_report;
+	fake_connect(f);
+	fake_to_data(f);
+	fake_say(f, "x\r\n.\r\n");
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_ACCEPTED], 1);
+	cr_expect_eq(can_modify, 0);
 	fake_end(f);
 }
