@@ -4,6 +4,8 @@
 #ifndef PROTO_NETLISTENER_H
 #define PROTO_NETLISTENER_H
 
+#include <sys/types.h>
+
 #include <mailmill/api.h>
 #include <mailmill/esmtp_factory.h>
 #include <mailmill/event.h>
@@ -13,6 +15,15 @@ MAILMILL_BEGIN
 struct _netlistener_instance;
 typedef struct _netlistener_def netlistener_def;
 typedef struct _netlistener_instance netlistener_instance;
+
+/* where the start of an instance has failed */
+enum netlistener_syscall {
+	NLSN_SYS_NEVER_ATTEMPTED,
+	NLSN_SYS_SOCKET,
+	NLSN_SYS_IOCTL,
+	NLSN_SYS_BIND,
+	NLSN_SYS_LISTEN
+};
 
 /* A kind of service, such as "ESMTP": what is done with the connections of all
  * its instances.  The members behind accepthook may be changed before an
@@ -29,22 +40,18 @@ struct _netlistener_def {
 	 * system has it */
 	int		 opt_file_mode;	/* of a socket in the file system */
 	int		 opt_backlog;
-	int		 opt_concurrency; /* connections at a time of an instance */
+	/* connections at a time of an instance; 0: half as many as the process
+	 * may have descriptors; less: any number */
+	int		 opt_concurrency;
 	int		 opt_events_per_iter; /* accepted in one pass */
 	int		 opt_recvbuf;
 	int		 opt_sendbuf;
 	int		 opt_disable_nagle;
 	/* its own */
 	int		 refs;		/* instances, and the caller's */
-};
-
-/* where the start of an instance has failed */
-enum netlistener_syscall {
-	NLSN_SYS_NEVER_ATTEMPTED,
-	NLSN_SYS_SOCKET,
-	NLSN_SYS_IOCTL,
-	NLSN_SYS_BIND,
-	NLSN_SYS_LISTEN
+	/* of the last instance that could not be started */
+	int		 last_errno;
+	enum netlistener_syscall failed_syscall;
 };
 
 /* One listening socket. */
@@ -57,12 +64,18 @@ struct _netlistener_instance {
 	unsigned int	 from_config : 1;	/* 0 */
 	unsigned int	 pending_cull : 1;	/* 0 */
 	unsigned int	 is_accepting : 1;	/* its own callback runs */
-	unsigned int	 _spare : 29;
+	/* it accepts nothing until a connection ends, or for a second */
+	unsigned int	 is_paused : 1;
+	unsigned int	 has_file : 1;	/* in the file system, to be removed */
+	unsigned int	 _spare : 27;
 	int		 refcnt;	/* connections, and the list's */
 	int		 nconnections;
 	/* its own */
 	Event		*event;
 	netlistener_instance *next;
+	int		 most;		/* connections at a time */
+	dev_t		 file_dev;	/* which file that is */
+	ino_t		 file_ino;
 };
 
 /* netlistener_register4(prefix, servercode, closure, accepthook, recvbuf,
@@ -96,10 +109,13 @@ void mailmill_netlistener_unregister(netlistener_def *def);
  * "192.0.2.1:25", "[2001:db8::1]:25", "*:25" (all of IPv4), "[::]:25" (all of
  * both), "/path" of a socket in the file system.  Port 0 is any.  ${hdr} is
  * NULL.  Scheduler thread.
+ * A socket in the file system that nobody listens on is replaced; its folder is
+ * locked meanwhile (flock(2)), for other processes that start one there.
  * Return 1; or 0 with errno: EINVAL, ${addr} is none, or ${def} is to be
- * skipped; EEXIST, there is an instance of that address; or what failed.
- * netlistener_stop_instance(addr): Stop it; its connections go on.  Return 1;
- * 0, there is none.
+ * skipped; EEXIST, there is an instance of that address in this thread; or what
+ * failed, which def->failed_syscall and def->last_errno say, too.
+ * netlistener_stop_instance(addr): Stop it; its connections go on.  A socket in
+ * the file system is removed.  Return 1; 0, this thread has none.
  * netlistener_find(addr): The instance, or NULL.
  * netlistener_port(inst): Its port; 0: it has none. */
 struct ec_config_header;

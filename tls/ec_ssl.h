@@ -23,9 +23,11 @@ struct _ec_ssl_ctx {
 	struct ssl_ctx_st	*ssl_ctx;	/* SSL_CTX */
 	struct ssl_st		*ssl;		/* SSL; used in a callback of the
 						 * event alone */
+	/* what ec_ssl_set_verify_errmsg() has noted, for whoever reads it; the
+	 * library does not */
 	int			 error_code;	/* 0: none is set */
 	char			*error_string;
-	/* whoever verifies certificates; NULL */
+	/* the program's own: NULL at first, and never called here */
 	ec_ssl_verify_callback_func verify_cb;
 	void			*verify_closure;
 };

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static netlistener_instance *instances;
+/* of the calling thread */
+static __thread netlistener_instance *instances;
 
 /* --- definitions ---------------------------------------------------------- */
 
@@ -137,6 +138,8 @@ netlistener_instantiate_addr(netlistener_def *def, struct ec_config_header *,
 		return 0;
 	if (netlistener_open(inst) == -1 || netlistener_watch(inst) == -1) {
 		saved = errno;
+		def->last_errno = inst->last_errno;
+		def->failed_syscall = inst->failed_syscall;
 		netlistener_shut(inst);
 		netlistener_instance_delref(inst);
 		errno = saved;

@@ -1,10 +1,11 @@
 /* The connections of listeners: see netlistener.h.
  * Owns: the event of a listening socket, how many are accepted at once, what
- * happens when no descriptor is left. */
+ * happens when none can be accepted. */
 
 #include "proto/listener/netlistener_int.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,11 +77,27 @@ begin(netlistener_instance *inst, int fd, const ec_sockaddr *peer,
 
 /* A moment without connections: one that ends gives back what is missing. */
 static int
-pause_for(Event *e, const struct timeval *now)
+pause_for(netlistener_instance *inst, Event *e, const struct timeval *now)
 {
+	inst->is_paused = 1;
 	e->trigger = *now;
 	e->trigger.tv_sec += NETLISTENER_PAUSE_MS / 1000;
 	return E_TIMEOUT | E_ASYNC;
+}
+
+/* Is that an error of the connection that was to be accepted (accept(2))? */
+static bool
+is_of_connection(int errnum)
+{
+	static const int errors[] = { ECONNABORTED, ECONNRESET, EPROTO, EPERM,
+		ETIMEDOUT, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH,
+		ENOPROTOOPT, ENONET };
+	size_t i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i] == errnum)
+			return true;
+	return false;
 }
 
 /* Accept one.  Return 0: go on; or the mask to wait for. */
@@ -91,26 +108,21 @@ accept_one(netlistener_instance *inst, Event *e, struct timeval *now)
 	socklen_t len = sizeof(peer);
 	int fd;
 
-	if (netlistener_is_full(inst))
+	if (netlistener_is_full(inst)) {
+		inst->is_paused = 1;
 		return E_ASYNC;
+	}
 	memset(&peer, 0, sizeof(peer));
 	fd = event_accept(e, &peer.sa, &len);
 	if (fd != -1)
 		return begin(inst, fd, &peer, now) == 0 ? 0 :
-		    pause_for(e, now);
+		    pause_for(inst, e, now);
 	inst->last_errno = errno;
-	switch (errno) {
-	case EAGAIN:
+	if (errno == EAGAIN)
 		return E_READ;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return pause_for(e, now);
-	default:
-		/* of the connection, which is gone: the next one */
-		return 0;
-	}
+	/* the connection is gone: the next one.  All else, a want of descriptors
+	 * or memory as well as a fault of the socket, would come again */
+	return is_of_connection(errno) ? 0 : pause_for(inst, e, now);
 }
 
 static int
@@ -124,6 +136,7 @@ on_ready(Event *e, int, void *closure, struct timeval *now)
 	/* the hook may stop it */
 	netlistener_instance_addref(inst);
 	inst->is_accepting = 1;
+	inst->is_paused = 0;
 	while (n-- > 0 && mask == 0 && inst->event == e)
 		mask = accept_one(inst, e, now);
 	inst->is_accepting = 0;
@@ -148,6 +161,7 @@ netlistener_shut(netlistener_instance *inst)
 {
 	Event *e = inst->event;
 
+	netlistener_remove_file(inst);
 	if (e == NULL && inst->fd != -1)
 		(void)close(inst->fd);
 	inst->event = NULL;

@@ -12,14 +12,18 @@
 #define NETLISTENER_BUF_MAX	(64 << 20)	/* octets of a socket's buffer */
 #define NETLISTENER_BACKLOG	128
 #define NETLISTENER_AT_ONCE	16	/* accepted in one pass */
-#define NETLISTENER_PAUSE_MS	1000	/* when no descriptor or memory is left */
+#define NETLISTENER_PAUSE_MS	1000	/* when it cannot accept */
+#define NETLISTENER_LOCK_MS	1000	/* how long another process may start one */
 
 /* netlistener_open(inst): Bind and listen.  netlistener_watch(inst): Accept
  * from now on.  Both return 0, or -1 with errno.
- * netlistener_shut(inst): Accept no more, and close the socket. */
+ * netlistener_shut(inst): Accept no more, and close the socket.
+ * netlistener_remove_file(inst): Remove it from the file system, unless another
+ * one has taken its place. */
 int netlistener_open(netlistener_instance *inst);
 int netlistener_watch(netlistener_instance *inst);
 void netlistener_shut(netlistener_instance *inst);
+void netlistener_remove_file(netlistener_instance *inst);
 
 /* netlistener_def_delref(def): One that uses it does so no longer; the last one
  * frees it.

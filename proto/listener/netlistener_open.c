@@ -3,16 +3,21 @@
 
 #include "proto/listener/netlistener_int.h"
 
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/util/addr.h"
@@ -91,31 +96,67 @@ set_int(int fd, int level, int option, int value)
 	    setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+static bool
+is_any6(const union address *a)
+{
+	return a->sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
 /* Before listen(2): what is accepted inherits them. */
 static int
-set_options(int fd, int family, const netlistener_def *def)
+set_options(int fd, const union address *a, const netlistener_def *def)
 {
 	if (set_int(fd, SOL_SOCKET, SO_RCVBUF, def->opt_recvbuf) == -1 ||
 	    set_int(fd, SOL_SOCKET, SO_SNDBUF, def->opt_sendbuf) == -1)
 		return -1;
-	if (family == AF_UNIX)
+	if (a->sa.sa_family == AF_UNIX)
 		return 0;
 	if (set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+		return -1;
+	/* "[::]" is both families, whatever the system's default */
+	if (is_any6(a) && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    &(int){ 0 }, sizeof(int)) == -1)
 		return -1;
 	return set_int(fd, IPPROTO_TCP, TCP_NODELAY,
 	    def->opt_disable_nagle != 0);
 }
 
+/* Lock the folder of a socket, so that no other process that starts a listener
+ * makes one there between our look at what is there and the end of our start.
+ * Return a descriptor to close; -1: it cannot be locked. */
+static int
+lock_folder(const union address *a)
+{
+	char path[sizeof(a->un.sun_path)];
+	const struct timespec moment = { .tv_nsec = 10000000 };
+	char *slash;
+	int fd, left = NETLISTENER_LOCK_MS / 10;
+
+	memcpy(path, a->un.sun_path, sizeof(path));
+	slash = strrchr(path, '/');
+	slash[slash == path] = '\0';
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1)
+		if (errno != EWOULDBLOCK || left-- == 0) {
+			(void)close(fd);
+			return -1;
+		} else
+			nanosleep(&moment, NULL);
+	return fd;
+}
+
 /* A socket of that name that nobody listens on was left by a process that has
- * died. */
+ * died.  The folder is locked. */
 static void
 remove_left(const union address *a, socklen_t len)
 {
 	struct stat st;
 	int fd;
 
-	if (a->sa.sa_family != AF_UNIX ||
-	    lstat(a->un.sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
+	if (lstat(a->un.sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
 		return;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
@@ -134,12 +175,57 @@ failed(netlistener_instance *inst, enum netlistener_syscall call)
 	return -1;
 }
 
+/* Bind and listen.  Return 0, or -1 with errno. */
+static int
+listen_at(netlistener_instance *inst, const union address *a, socklen_t len)
+{
+	const netlistener_def *def = inst->def;
+	struct stat st;
+
+	if (bind(inst->fd, &a->sa, len) == -1)
+		return failed(inst, NLSN_SYS_BIND);
+	if (a->sa.sa_family == AF_UNIX && lstat(a->un.sun_path, &st) == 0) {
+		inst->has_file = 1;
+		inst->file_dev = st.st_dev;
+		inst->file_ino = st.st_ino;
+	}
+	if (a->sa.sa_family == AF_UNIX && def->opt_file_mode != 0 &&
+	    chmod(a->un.sun_path, (mode_t)def->opt_file_mode) == -1)
+		return failed(inst, NLSN_SYS_BIND);
+	if (listen(inst->fd, def->opt_backlog > 0 ? def->opt_backlog :
+	    NETLISTENER_BACKLOG) == -1)
+		return failed(inst, NLSN_SYS_LISTEN);
+	return 0;
+}
+
+void
+netlistener_remove_file(netlistener_instance *inst)
+{
+	struct stat st;
+
+	if (inst->has_file && lstat(inst->address, &st) == 0 &&
+	    st.st_dev == inst->file_dev && st.st_ino == inst->file_ino)
+		(void)unlink(inst->address);
+	inst->has_file = 0;
+}
+
+/* Half of the descriptors: the others are left for what connections need. */
+static int
+most_connections(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur / 2 > INT_MAX)
+		return INT_MAX;
+	return r.rlim_cur < 4 ? 1 : (int)(r.rlim_cur / 2);
+}
+
 int
 netlistener_open(netlistener_instance *inst)
 {
-	const netlistener_def *def = inst->def;
 	union address a;
 	socklen_t len = parse_address(inst->address, &a);
+	int rc, folder = -1;
 
 	if (len == 0) {
 		errno = EINVAL;
@@ -149,18 +235,15 @@ netlistener_open(netlistener_instance *inst)
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (inst->fd == -1)
 		return failed(inst, NLSN_SYS_SOCKET);
-	if (set_options(inst->fd, a.sa.sa_family, def) == -1)
+	if (set_options(inst->fd, &a, inst->def) == -1)
 		return failed(inst, NLSN_SYS_IOCTL);
-	remove_left(&a, len);
-	if (bind(inst->fd, &a.sa, len) == -1)
-		return failed(inst, NLSN_SYS_BIND);
-	if (a.sa.sa_family == AF_UNIX && def->opt_file_mode != 0 &&
-	    chmod(a.un.sun_path, (mode_t)def->opt_file_mode) == -1)
-		return failed(inst, NLSN_SYS_BIND);
-	if (listen(inst->fd, def->opt_backlog > 0 ? def->opt_backlog :
-	    NETLISTENER_BACKLOG) == -1)
-		return failed(inst, NLSN_SYS_LISTEN);
-	return 0;
+	inst->most = most_connections();
+	if (a.sa.sa_family == AF_UNIX && (folder = lock_folder(&a)) != -1)
+		remove_left(&a, len);
+	rc = listen_at(inst, &a, len);
+	if (folder != -1)
+		(void)close(folder);
+	return rc;
 }
 
 int

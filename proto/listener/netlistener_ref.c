@@ -42,16 +42,19 @@ netlistener_instance_delref(netlistener_instance *inst)
 bool
 netlistener_is_full(const netlistener_instance *inst)
 {
-	return inst->def->opt_concurrency > 0 &&
-	    inst->nconnections >= inst->def->opt_concurrency;
+	int most = inst->def->opt_concurrency;
+
+	if (most == 0)
+		most = inst->most;
+	return most > 0 && inst->nconnections >= most;
 }
 
-/* A connection has ended: accept again, if as many as may be at a time had
- * stopped that. */
+/* A connection has ended: accept again, if as many as may be at a time, or a
+ * want of descriptors, had stopped that. */
 static void
 room(netlistener_instance *inst)
 {
-	if (inst->event != NULL && !inst->is_accepting &&
+	if (inst->event != NULL && inst->is_paused && !inst->is_accepting &&
 	    !netlistener_is_full(inst))
 		(void)schedule_event_and_dispatch(inst->event, E_ASYNC);
 }
