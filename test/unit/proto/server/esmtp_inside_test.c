@@ -113,6 +113,35 @@ Test(esmtp_inside, a_commit_that_returns_minus_1_has_taken_nothing)
 	fake_end(fake);
 }
 
+static int can_modify;
+
+static int
+at_rcptto(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
+{
+	can_modify = validate_context_can_modify_rcpts(vctx);
+	return VALIDATE_CONT;
+}
+
+static const struct validate_module module = {
+	.name = "test", .phase[VALIDATE_PHASE_RCPTTO] = at_rcptto,
+};
+
+/* What the client has sent behind the message is no longer part of it. */
+Test(esmtp_inside, the_commit_is_over_when_commit_has_returned_minus_1)
+{
+	cr_assert_eq(validate_module_register(&module), 0);
+	message(-1, -1, true);
+	fake_to_data(fake);
+	can_modify = -1;
+	fake_say(fake, "x\r\n.\r\nMAIL FROM:<a@client.example>\r\n"
+	    "RCPT TO:<alice@example.test>\r\n");
+	cr_assert_not_null(strstr(fake->reply, "250 2.1.5"), "%s",
+	    fake->reply);
+	cr_assert_eq(can_modify, 1);
+	fake_end(fake);
+}
+
 /* --- auth_start(), auth_step() -------------------------------------------- */
 
 static size_t challenge_len;

@@ -138,6 +138,7 @@ static int at_report;		/* enum esmtp_report_kind; -1: no report */
 static int at_phase;		/* enum validate_phase; -1: none */
 static int phase_result;
 static const char *at = "";	/* the function that does it; "": none */
+static unsigned int ncalled_after;	/* modules, when that was done */
 
 static void
 report_and_destroy(void *host, accept_construct *ac,
@@ -152,6 +153,7 @@ static int
 phase(const char *, const struct mailaddr *, accept_construct *,
     validate_context *vctx, void *closure)
 {
+	ncalled_after += fake_mc(fake)->is_dropped;
 	if ((intptr_t)closure != at_phase)
 		return VALIDATE_CONT;
 	destroy();
@@ -172,9 +174,36 @@ static const struct validate_module modules[] = {
 };
 
 static int
+after(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *, void *)
+{
+	ncalled_after += fake_mc(fake)->is_dropped;
+	return VALIDATE_CONT;
+}
+
+/* behind the others */
+static const struct validate_module last_module = {
+	.name = "last",
+	.phase = {
+		[VALIDATE_PHASE_ACCEPT] = after,
+		[VALIDATE_PHASE_CONNECT] = after,
+		[VALIDATE_PHASE_EHLO] = after,
+		[VALIDATE_PHASE_AUTH] = after,
+		[VALIDATE_PHASE_MAILFROM] = after,
+		[VALIDATE_PHASE_RCPTTO] = after,
+		[VALIDATE_PHASE_RCPTTO_LIST] = after,
+		[VALIDATE_PHASE_RCPTTO_LIST_FINAL] = after,
+		[VALIDATE_PHASE_DATA] = after,
+		[VALIDATE_PHASE_DATA_SPOOL] = after,
+		[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = after,
+	}
+};
+
+static int
 verb(char *arg, Event *, message_construct *mc, void *)
 {
-	esmtp_extension_reply(mc, 250, "2.0.0", "before");
+	if (strcmp(arg, "first") != 0)
+		esmtp_extension_reply(mc, 250, "2.0.0", "before");
 	destroy();
 	return *arg == '\0';
 }
@@ -266,13 +295,15 @@ ending_write(Event *e, const char *buf, int len, int *needmask)
 }
 
 static void
-begin(void)
+prepare(void)
 {
 	static struct spool_ops ops;
 	size_t i;
 
 	for (i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
 		(void)validate_module_register(&modules[i]);
+	(void)validate_module_register(&last_module);
+	ncalled_after = 0;
 	(void)esmtp_extensions_register("XEND", setup, verb, NULL);
 	ops = simspool_ops;
 	ops.begin = spool_begin;
@@ -290,6 +321,12 @@ begin(void)
 	fake_option(fake, "Auth_Backend", "passwd:users", NULL);
 	fake_option(fake, "Auth_Without_TLS", "true", NULL);
 	fake_option(fake, "Auth_Mechanisms", "X-ANY", NULL);
+}
+
+static void
+begin(void)
+{
+	prepare();
 	fake_connect(fake);
 }
 
@@ -328,6 +365,7 @@ check(const char *name, enum part where, const char *answered,
 	cr_expect_eq(fake->s->nreports[ESMTP_REPORT_END], 1, "%s", name);
 	cr_expect_eq(fake->h.spool.ncommitting + fake->h.spool.nsafe,
 	    ncommitted, "%s, part %u", name, where);
+	cr_expect_eq(ncalled_after, 0, "%s, part %u", name, where);
 	fake_end(fake);
 }
 
@@ -404,6 +442,12 @@ Test(esmtp_session, a_verb_may_end_it)
 	cr_expect_str_eq(fake_say(fake, "XEND x\r\nNOOP\r\n"),
 	    "250 2.0.0 before\r\n");
 	cr_expect(fake_is_ended(fake));
+	fake_end(fake);
+	/* the 501 that it asks for is neither sent nor reported */
+	begin();
+	cr_expect_str_eq(fake_say(fake, "XEND first\r\n"), "");
+	cr_expect(fake_is_ended(fake));
+	cr_expect_eq(fake->s->nreports[ESMTP_REPORT_REJECTED], 0);
 	fake_end(fake);
 }
 
@@ -484,5 +528,49 @@ Test(esmtp_session, a_transport_may_end_it)
 	fake_say(fake, "NOOP\r\n");
 	cr_expect(fake_is_ended(fake));
 	cr_expect_eq(fake->s->nreports[ESMTP_REPORT_END], 1);
+	fake_end(fake);
+}
+
+/* With this call, not with a later one. */
+Test(esmtp_session, it_ends_with_the_call_in_which_the_transport_ends_it)
+{
+	struct timeval now = { .tv_sec = FAKE_START };
+	event_io_opset opset = simwire_opset;
+	accept_construct *ac;
+
+	at = "";
+	at_report = at_phase = -1;
+	begin();
+	ac = fake->s->ac;
+	opset.event_write = ending_write;
+	ac->event->io_opset = &opset;
+	fake->h.ops.session_end = NULL;
+	is_write_ending = true;
+	simwire_send_now(fake->s->wire, "NOOP\r\n", 6);
+	cr_expect_eq(esmtp_message_factory(ac->event, E_READ, ac, &now), 0);
+	cr_expect_eq(fake->s->nreports[ESMTP_REPORT_END], 1);
+	ac->event->io_opset = &simwire_opset;
+	fake_end(fake);
+}
+
+static int
+peer_changed(void *, accept_construct *)
+{
+	destroy();
+	return 1;
+}
+
+Test(esmtp_session, a_host_may_end_it_when_it_learns_the_client)
+{
+	at = "";
+	at_report = at_phase = -1;
+	prepare();
+	fake->h.ops.peer_changed = peer_changed;
+	fake_option(fake, "Proxy_Protocol", "true", NULL);
+	fake_connect(fake);
+	cr_expect_str_eq(fake_say(fake, "PROXY UNKNOWN\r\n"), "");
+	cr_expect(fake_is_ended(fake));
+	cr_expect_eq(fake->s->nreports[ESMTP_REPORT_END], 1);
+	cr_expect_eq(ncalled_after, 0);
 	fake_end(fake);
 }
