@@ -1,6 +1,10 @@
 /* AUTH for embedders; see mailmill_sasl.h.
  * Owns: the exchanges of sessions, the questions that are not answered yet.
- * Knows nothing of mechanisms: proto/sasl/ does them. */
+ * Knows nothing of mechanisms: proto/sasl/ does them.
+ *
+ * An answer may come in any thread, and the exchange goes on in that of its
+ * session: an event of its own, on the session's scheduler, is dispatched
+ * there.  Where the loop is the program's, answers come in its thread. */
 
 #include "tls/library/mailmill_sasl.h"
 
@@ -11,11 +15,14 @@
 #include <openssl/rand.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/scheduler.h"
+#include "core/util/wipe.h"
 #include "proto/sasl/auth_mech.h"
 #include "proto/server/esmtp_auth_mech.h"
 #include "tls/tlsctx.h"
@@ -30,10 +37,13 @@ struct exchange {
 	struct auth_exchange	*auth;
 	struct passwdfile_scram	*keys;		/* where those are wanted */
 	const char		*login;		/* whose keys */
+	Event			*wake;		/* while it waits on a scheduler */
+	/* by the lock of sasl */
 	uint64_t		 question;	/* that is open; 0: none */
 	bool			 is_inside;	/* the program's function runs */
-	enum auth_verdict	 verdict;	/* that came inside it */
 	bool			 is_answered;
+	enum mailmill_sasl_verdict answer;
+	char			 answer_keys[MAILMILL_SASL_KEYS_MAX];
 };
 
 struct mailmill_sasl {
@@ -41,6 +51,7 @@ struct mailmill_sasl {
 	mailmill_sasl_keys	 keys;
 	void			*closure;
 	struct esmtp_auth_can	 can;
+	pthread_mutex_t		 lock;		/* of waiting and nquestions */
 	TAILQ_HEAD(, exchange)	 waiting;
 	uint64_t		 nquestions;
 	/* for the keys of users that there are not */
@@ -103,16 +114,24 @@ verdict_of(struct exchange *x, enum mailmill_sasl_verdict verdict,
 
 /* --- questions ------------------------------------------------------------ */
 
+static int on_wake(Event *e, int eventtype, void *closure,
+    struct timeval *now);
+
 static uint64_t
 question_open(struct exchange *x)
 {
+	uint64_t question;
+
+	pthread_mutex_lock(&x->sasl->lock);
 	x->is_inside = true;
 	x->is_answered = false;
-	x->question = ++x->sasl->nquestions;
+	question = x->question = ++x->sasl->nquestions;
 	TAILQ_INSERT_TAIL(&x->sasl->waiting, x, link);
-	return x->question;
+	pthread_mutex_unlock(&x->sasl->lock);
+	return question;
 }
 
+/* With the lock. */
 static void
 question_close(struct exchange *x)
 {
@@ -122,16 +141,49 @@ question_close(struct exchange *x)
 	x->question = 0;
 }
 
+/* Have an event for an answer of another thread, if a scheduler can dispatch
+ * it.  Return 0, or -1. */
+static int
+be_woken(struct exchange *x)
+{
+	if (x->ac->event->loop == NULL)
+		return 0;
+	x->wake = build_fd_event(-1, E_ASYNC, E_AGGRESSIVE_NONE, on_wake, x);
+	if (x->wake != NULL && schedule_event(x->wake) == 0)
+		return 0;
+	event_free(x->wake);
+	x->wake = NULL;
+	return -1;
+}
+
+/* What the answer that has come is for the mechanism. */
+static enum auth_verdict
+question_answer(struct exchange *x)
+{
+	enum auth_verdict v = verdict_of(x, x->answer, x->answer_keys);
+
+	explicit_bzero(x->answer_keys, sizeof(x->answer_keys));
+	return v;
+}
+
 /* The program's function has returned. */
 static enum auth_verdict
 question_asked(struct exchange *x, enum mailmill_sasl_verdict verdict,
     const char *keys)
 {
+	bool is_waiting;
+
+	pthread_mutex_lock(&x->sasl->lock);
 	x->is_inside = false;
-	if (verdict == MAILMILL_SASL_LATER)
-		return x->is_answered ? x->verdict : AUTH_PENDING;
-	question_close(x);
-	return verdict_of(x, verdict, keys);
+	is_waiting = verdict == MAILMILL_SASL_LATER && !x->is_answered &&
+	    be_woken(x) == 0;
+	if (!is_waiting)
+		question_close(x);
+	pthread_mutex_unlock(&x->sasl->lock);
+	if (is_waiting)
+		return AUTH_PENDING;
+	return verdict == MAILMILL_SASL_LATER && x->is_answered ?
+	    question_answer(x) : verdict_of(x, verdict, keys);
 }
 
 static enum auth_verdict
@@ -179,10 +231,13 @@ static const struct auth_back_ops back_ops = { .password = ask_password,
 static void
 exchange_free(struct exchange *x)
 {
+	pthread_mutex_lock(&x->sasl->lock);
 	question_close(x);
+	pthread_mutex_unlock(&x->sasl->lock);
+	event_free(x->wake);
 	x->ac->host_auth = NULL;
 	auth_exchange_free(x->auth);
-	free(x);
+	wipe_free(x, sizeof(*x));
 }
 
 /* RFC 5802 6: was the client offered a mechanism with channel binding? */
@@ -271,42 +326,78 @@ step(struct exchange *x, const char *in, size_t len)
 	tell(x, status, octets, n);
 }
 
+/* Go on with an exchange that has got its answer.  Return whether the session
+ * has got one. */
+static bool
+resume(struct exchange *x)
+{
+	enum esmtp_auth_status status;
+	char *octets;
+	size_t n;
+
+	status = auth_exchange_resume(x->auth, question_answer(x), &octets, &n);
+	tell(x, status, octets, n);
+	return status != AUTH_STEP_PENDING;
+}
+
+static int
+on_wake(Event *, int, void *closure, struct timeval *)
+{
+	struct exchange *x = closure;
+	Event *session = x->ac->event;
+
+	x->wake = NULL;		/* it is freed behind this */
+	if (resume(x))
+		(void)schedule_event_and_dispatch(session, E_ASYNC);
+	return 0;
+}
+
+/* With the lock.  The exchange that is to go on in this thread; NULL: another
+ * one sees to it. */
+static struct exchange *
+take_answer(struct exchange *x, enum mailmill_sasl_verdict verdict,
+    const char *keys)
+{
+	question_close(x);
+	x->answer = verdict;
+	/* what is cut is no good, and so are none */
+	snprintf(x->answer_keys, sizeof(x->answer_keys), "%s",
+	    keys != NULL ? keys : "");
+	x->is_answered = true;
+	if (x->is_inside)
+		return NULL;
+	if (x->wake == NULL)
+		return x;
+	(void)schedule_event_and_dispatch(x->wake, E_ASYNC);
+	return NULL;
+}
+
 int
 mailmill_sasl_answer(struct mailmill_sasl *sasl, uint64_t question,
     enum mailmill_sasl_verdict verdict, const char *keys)
 {
-	enum esmtp_auth_status status;
-	enum auth_verdict v;
 	struct exchange *x;
-	Event *e;
-	char *octets;
-	size_t n;
+	bool is_found;
 
 	if (verdict != MAILMILL_SASL_NO && verdict != MAILMILL_SASL_YES &&
 	    verdict != MAILMILL_SASL_UNSURE) {
 		errno = EINVAL;
 		return -1;
 	}
+	pthread_mutex_lock(&sasl->lock);
 	TAILQ_FOREACH(x, &sasl->waiting, link)
 		if (x->question == question)
 			break;
-	if (x == NULL) {
-		errno = ENOENT;
-		return -1;
-	}
-	question_close(x);
-	v = verdict_of(x, verdict, keys);
-	if (x->is_inside) {
-		x->verdict = v;
-		x->is_answered = true;
+	is_found = x != NULL;
+	if (is_found)
+		x = take_answer(x, verdict, keys);
+	pthread_mutex_unlock(&sasl->lock);
+	if (x != NULL)
+		(void)resume(x);
+	if (is_found)
 		return 0;
-	}
-	e = x->ac->event;
-	status = auth_exchange_resume(x->auth, v, &octets, &n);
-	tell(x, status, octets, n);
-	if (status != AUTH_STEP_PENDING && e->loop != NULL)
-		(void)schedule_event_and_dispatch(e, E_ASYNC);
-	return 0;
+	errno = ENOENT;
+	return -1;
 }
 
 /* --- the host's functions ------------------------------------------------- */
@@ -370,6 +461,7 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 	sasl->iterations = PASSWDFILE_ITERATIONS;
 	sasl->salt_len = PASSWDFILE_SALT;
 	TAILQ_INIT(&sasl->waiting);
+	(void)pthread_mutex_init(&sasl->lock, NULL);
 	/* as in mailmilld, -PLUS is done where Auth_Mechanisms names it: clients
 	 * that get the binding wrong try no other mechanism */
 	if (password != NULL)
@@ -385,8 +477,8 @@ mailmill_sasl_free(struct mailmill_sasl *sasl)
 {
 	if (sasl == NULL)
 		return;
-	explicit_bzero(sasl->secret, sizeof(sasl->secret));
-	free(sasl);
+	(void)pthread_mutex_destroy(&sasl->lock);
+	wipe_free(sasl, sizeof(*sasl));
 }
 
 void

@@ -52,7 +52,9 @@ void mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops);
 
 /* mailmill_sasl_answer(sasl, question, verdict, keys): The answer to
  * ${question}; ${keys} are NULL unless it was one for keys and the verdict is
- * YES.  Return 0; or -1 with errno: ENOENT, nobody waits for it (any more);
+ * YES.  From any thread, if the session is on our scheduler; else from that of
+ * the loop, and followed by an E_ASYNC dispatch of the session's event.  Return
+ * 0; or -1 with errno: ENOENT, nobody waits for it (any more);
  * EINVAL, no such verdict. */
 int mailmill_sasl_answer(struct mailmill_sasl *sasl, uint64_t question,
     enum mailmill_sasl_verdict verdict, const char *keys);

@@ -1,18 +1,18 @@
-// C++: messages are stored by threads, which answer when that is done; STARTTLS
-// and logins from libmailmill-tls, without which no mail is taken.
+// C++: threads check passwords and store messages, and answer when that is done.
+// STARTTLS and logins are libmailmill-tls's; without them no mail is taken.
 //	threads 127.0.0.1:2525 CERTIFICATE KEY
 
 #include <mailmill/mailmill_sasl.h>
 #include <mailmill/mailmill_server.h>
 #include <mailmill/mailmill_tls.h>
 
-#include <cstring>
 #include <iostream>
 #include <mutex>
 #include <string>
 #include <thread>
 
 static std::mutex output;
+static struct mailmill_sasl *sasl;
 
 static int
 message(void *, struct mailmill_mail *mail, const char *)
@@ -31,9 +31,12 @@ message(void *, struct mailmill_mail *mail, const char *)
 }
 
 static enum mailmill_sasl_verdict
-password(void *, accept_construct *, const char *user, const char *password, uint64_t)
+password(void *, accept_construct *, const char *user, const char *password, uint64_t question)
 {
-	return std::strcmp(user, "user") == 0 && std::strcmp(password, "secret") == 0 ? MAILMILL_SASL_YES : MAILMILL_SASL_NO;
+	std::thread([question, name = std::string(user), word = std::string(password)] {
+		mailmill_sasl_answer(sasl, question, name == "user" && word == "secret" ? MAILMILL_SASL_YES : MAILMILL_SASL_NO, nullptr);
+	}).detach();
+	return MAILMILL_SASL_LATER;
 }
 
 int
@@ -52,7 +55,8 @@ main(int argc, char **argv)
 		return 1;
 	}
 	mailmill_tls_host(tls, mailmill_server_ops(server));
-	mailmill_sasl_host(mailmill_sasl_new(password, nullptr, nullptr), mailmill_server_ops(server));
+	sasl = mailmill_sasl_new(password, nullptr, nullptr);
+	mailmill_sasl_host(sasl, mailmill_server_ops(server));
 	if (mailmill_server_listen(server, argv[1]) == -1 || mailmill_server_run(server) == -1)
 		perror("threads");
 	return 1;

@@ -5,9 +5,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <gsasl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/scheduler.h"
 #include "test/unit/tls/keys_fixture.h"
 #include "test/unit/tls/library/talk.h"
 #include "tls/library/mailmill_tls.h"
@@ -186,6 +189,79 @@ Test(mailmill_sasl, an_answer_may_come_later)
 	cr_expect_eq(mailmill_sasl_answer(program.sasl, program.question,
 	    MAILMILL_SASL_YES, NULL), 0);
 	cr_expect_eq(strncmp(talk_step(t, E_ASYNC), "235 ", 4), 0);
+	stop(t);
+}
+
+static void *
+answer_there(void *closure)
+{
+	const enum mailmill_sasl_verdict *v = closure;
+
+	cr_expect_eq(mailmill_sasl_answer(program.sasl, program.question, *v,
+	    program.keys), 0);
+	return NULL;
+}
+
+/* A session on our scheduler, and threads that answer. */
+Test(mailmill_sasl, another_thread_may_answer)
+{
+	static enum mailmill_sasl_verdict verdicts[] = { MAILMILL_SASL_NO,
+		MAILMILL_SASL_UNSURE, MAILMILL_SASL_YES };
+	static const char *const replies[] = { "535 ", "454 ", "235 " };
+	struct talk *t = start(password, NULL, true);
+	struct scheduler *loop = scheduler_create(NULL);
+	char reply[256];
+	pthread_t thread;
+	ssize_t n;
+	int i, k;
+
+	cr_assert_eq(schedule_event(t->ac->event), 0);
+	program.verdict = MAILMILL_SASL_LATER;
+	for (i = 0; i < 3; i++) {
+		program.nasked = 0;
+		cr_assert_gt(write(t->fd, "AUTH PLAIN " GOOD "\r\n", 33), 0);
+		for (k = 0; k < 100 && program.nasked == 0; k++)
+			(void)scheduler_pass(loop, 10);
+		cr_assert_eq(pthread_create(&thread, NULL, answer_there,
+		    &verdicts[i]), 0);
+		for (k = 0, n = -1; k < 500 && n <= 0; k++) {
+			(void)scheduler_pass(loop, 10);
+			n = read(t->fd, reply, sizeof(reply));
+		}
+		cr_assert_eq(pthread_join(thread, NULL), 0);
+		cr_assert_gt(n, 0);
+		cr_expect_eq(strncmp(reply, replies[i], 4), 0, "%.*s", (int)n,
+		    reply);
+	}
+	/* one that ends while a question is open: its event goes with it */
+	cr_expect_eq(scheduler_event_count(loop), 1);
+	esmtp_session_free(t->ac);
+	t->ac = NULL;
+	cr_expect_eq(scheduler_event_count(loop), 0);
+	scheduler_destroy(loop);
+	stop(t);
+}
+
+/* The session ends before the answer of another thread. */
+Test(mailmill_sasl, a_scheduled_session_that_ends_leaves_no_event)
+{
+	struct talk *t = start(password, NULL, true);
+	struct scheduler *loop = scheduler_create(NULL);
+	int k;
+
+	cr_assert_eq(schedule_event(t->ac->event), 0);
+	program.verdict = MAILMILL_SASL_LATER;
+	cr_assert_gt(write(t->fd, "AUTH PLAIN " GOOD "\r\n", 33), 0);
+	for (k = 0; k < 100 && program.nasked == 0; k++)
+		(void)scheduler_pass(loop, 10);
+	cr_expect_eq(scheduler_event_count(loop), 2);
+	esmtp_session_free(t->ac);
+	t->ac = NULL;
+	cr_expect_eq(scheduler_event_count(loop), 0);
+	cr_expect_eq(mailmill_sasl_answer(program.sasl, program.question,
+	    MAILMILL_SASL_YES, NULL), -1);
+	cr_expect_eq(errno, ENOENT);
+	scheduler_destroy(loop);
 	stop(t);
 }
 
