@@ -265,6 +265,23 @@ def three_programs(d, flags, *tool, **more):
             assert f'curl@client.example to {USER}\n' in out, out
 
 
+def test_the_archives_in_a_program(d):
+    """With the archives in place of both libraries, and what those need."""
+    ours = install()
+    said = run('pkg-config', '--cflags', '--libs', 'mailmill-tls', 'libssl',
+               'libcrypto', 'libgsasl', env=ours.env()).split()
+    libs = [f'-l:lib{f[2:]}.a' if f in ('-lmailmill', '-lmailmill-tls') else f
+            for f in said]
+    assert libs != said, said
+    run('c++', *flags().split(), '-pthread', '-o', d + '/threads',
+        HERE + '/examples/threads.cc', HERE + '/stop.c', *libs)
+    with running(d + '/threads', '127.0.0.1:PORT', *certificate()) as s:
+        tls_is_used(s)
+        s.stop()
+    needs = run('readelf', '-d', d + '/threads')
+    assert 'libmailmill' not in needs, needs
+
+
 def test_three_programs_under_asan_and_ubsan(d):
     three_programs(d, f'-O1 -g {WARN} {ASAN}',
                    ASAN_OPTIONS='detect_leaks=1',
@@ -290,5 +307,6 @@ def test_three_programs_under_valgrind(d):
 
 TESTS = [test_how_long_the_examples_are, test_example_server,
          test_example_in_python, test_example_policy,
+         test_the_archives_in_a_program,
          test_three_programs_under_asan_and_ubsan,
          test_three_programs_under_tsan, test_three_programs_under_valgrind]
