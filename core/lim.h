@@ -25,6 +25,7 @@
 #define LIM_VCTX_PAIRS		64	/* entries of a validation dictionary: bounds a session's memory */
 #define LIM_VCTX_KEY		64	/* octets */
 #define LIM_VCTX_VALUE		1024	/* octets */
+#define LIM_ANSWER_SECONDS	240	/* wait for the host's answer about a recipient; RFC 5321 4.5.3.2.3: clients wait five minutes for the reply */
 #define LIM_ASYNC_SECONDS	600	/* wait for a commit or a module; RFC 5321 4.5.3.2.6: clients wait that long */
 #define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */
 #define LIM_RCPTS_SHARE		40960	/* octets of a session's recipients that are never too much: 100 of the greatest length (RFC 5321 4.5.3.1.8), arrays growing by half */

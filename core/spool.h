@@ -32,6 +32,8 @@ struct spool_envelope {
 	const char		*helo;
 	struct timeval		 received;	/* worker clock, wall time */
 	unsigned int		 flags;		/* SPOOL_ENV_* */
+	uint64_t		 ticket;	/* names this commit: esmtp_answer() */
+	void			*context;	/* of the session: what the program has given it */
 };
 
 struct spool_ops {
@@ -58,9 +60,10 @@ struct spool_ops {
 	int	 (*append)(struct spool_msg *msg, const char *buf, size_t len);
 
 	/* commit(msg, env): Make it durable.  Return 0: the spool took
-	 * ${msg}, and when it is safe (or has failed) the session gets
-	 * esmtp_commit_done(): inside this call, or later with E_ASYNC.
-	 * Return -1 with errno: nothing was taken, abort() it. */
+	 * ${msg}, and when it is safe (or has failed) calls esmtp_answer() or
+	 * esmtp_answer_reply() with ${env}->ticket: inside this call, or
+	 * later from any thread.  ${env} and what it points to are valid during
+	 * this call.  Return -1 with errno: nothing was taken, abort() it. */
 	int	 (*commit)(struct spool_msg *msg,
 		    const struct spool_envelope *env);
 

@@ -90,7 +90,7 @@ typedef struct _accept_construct {
 		void	*vptr;			/* the message_construct */
 	} accept_construct_closure;
 	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
-	int			 async_error;	/* set by esmtp_commit_done() */
+	uint32_t		 questions;	/* tickets that are not answered, or the answer not used */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* there was a PROXY header */
@@ -188,11 +188,38 @@ accept_construct *esmtp_session_of(const message_construct *mc);
 int esmtp_message_factory(Event *event, int eventtype, void *vclosure,
     struct timeval *now);
 
-/* esmtp_commit_done(ac, error): The message that ${ac} committed is durable (0)
- * or is not (an errno).  Follow it with an E_ASYNC dispatch of ac->event, unless
- * it is called inside commit().  Ignored when the session waits for none: the
- * first call for a message counts. */
-void esmtp_commit_done(accept_construct *ac, int error);
+/* esmtp_ticket_new(ac): The name of the answer that the function of the host that
+ * calls this is asked for, and which will come later: lookup_rcpt(), which then
+ * returns ESMTP_RCPT_ASKED; auth_start(), auth_step() and peer_changed(), which
+ * return 0.  commit() has its ticket in the envelope.  0 with errno: EINVAL, not inside one
+ * of these, or for the second time; ENOMEM. */
+esmtp_ticket esmtp_ticket_new(accept_construct *ac);
+
+/* The answers; from any thread, and also inside the call that asks.  A session
+ * that has got one goes on in its next step: see esmtp_answered().
+ * esmtp_answer(host, ticket, value): lookup_rcpt(): an enum esmtp_rcpt_status;
+ * commit(): 0, the message is durable, or an errno; peer_changed(): 1, the client
+ * is welcome, or 0.
+ * esmtp_answer_reply(host, ticket, code, enhanced, text): commit(): the reply in
+ * the program's words, ${enhanced} "x.y.z" or NULL.  A commit with a code of 2xx
+ * has succeeded.
+ * esmtp_answer_auth(host, ticket, status, octets, len): auth_start(), auth_step();
+ * ${octets} are copied.
+ * Return 0; or -1 with errno: ENOENT, nobody waits for it any more, or it was
+ * answered; EINVAL, no answer to that question, a code but 2xx, 4xx and 5xx, or
+ * a CR or LF: it can still be answered; ENOMEM, likewise. */
+int esmtp_answer(struct esmtp_host *host, esmtp_ticket ticket, int value);
+int esmtp_answer_reply(struct esmtp_host *host, esmtp_ticket ticket, int code,
+    const char *enhanced, const char *text);
+int esmtp_answer_auth(struct esmtp_host *host, esmtp_ticket ticket,
+    enum esmtp_auth_status status, const char *octets, size_t len);
+
+/* esmtp_answered(host): The next session that has got an answer, to whose event
+ * E_ASYNC is to be dispatched; NULL: there is none.  By the thread of the loop,
+ * when wake() has told it:
+ *	while ((ac = esmtp_answered(host)) != NULL)
+ *		schedule_event_and_dispatch(esmtp_session_event(ac), E_ASYNC); */
+accept_construct *esmtp_answered(struct esmtp_host *host);
 
 /* esmtp_auth_done(ac, status, octets, len): The answer to auth_start() or
  * auth_step(); ${octets} are copied.  Follow it with an E_ASYNC dispatch of

@@ -28,7 +28,8 @@ enum esmtp_rcpt_status {
 	ESMTP_RCPT_OK,		/* deliverable */
 	ESMTP_RCPT_UNKNOWN,	/* our domain, no such mailbox */
 	ESMTP_RCPT_FOREIGN,	/* not a domain of ours: relaying decides */
-	ESMTP_RCPT_LATER	/* not known now: the client is to try again */
+	ESMTP_RCPT_LATER,	/* not known now: the client is to try again */
+	ESMTP_RCPT_ASKED	/* of lookup_rcpt() alone: the answer comes, by the ticket of esmtp_ticket_new() */
 };
 
 /* What happened, for log and counters. */
@@ -96,7 +97,8 @@ struct esmtp_host_ops {
 	/* report(host, ac, report): NULL: nobody wants to know */
 	void	(*report)(void *host, struct _accept_construct *ac,
 		    const struct esmtp_report *report);
-	/* lookup_rcpt(host, ac, addr): is it a mailbox of ours?  NULL: every
+	/* lookup_rcpt(host, ac, addr): is it a mailbox of ours?  Or it asks
+	 * somebody, with a ticket, and returns ESMTP_RCPT_ASKED.  NULL: every
 	 * address is (an embedder that takes all) */
 	enum esmtp_rcpt_status (*lookup_rcpt)(void *host,
 		    struct _accept_construct *ac, const struct mailaddr *addr);
@@ -165,7 +167,16 @@ struct esmtp_host_ops {
 	 * closed, the message_construct gone; the host frees ${ac}.  NULL: the
 	 * host finds out from the factory's return of 0 */
 	void	(*session_end)(void *host, struct _accept_construct *ac);
+	/* wake(host): esmtp_answer() was called, in this thread, which may be any:
+	 * have the thread of the loop call esmtp_answered().  It holds no lock,
+	 * and may be called inside another function of the host.  NULL: whoever
+	 * answers sees to it */
+	void	(*wake)(void *host);
 };
+
+/* Names something that a session waits for, once: another answer to it, or one
+ * that comes when the session has ended or waits no longer, finds nobody. */
+typedef uint64_t esmtp_ticket;
 
 /* The sessions of one loop: what they share. */
 struct esmtp_host;

@@ -130,7 +130,9 @@ uint64_t validate_context_count(const validate_context *vctx,
 /* What the host says, by its functions in esmtp_host.h.
  * _lookup_rcpt: is ${addr} a mailbox of ours?  The host is asked once about the
  * recipient of a RCPT command, however many modules want to know.  Without an
- * address: ESMTP_RCPT_LATER.
+ * address: ESMTP_RCPT_LATER.  So it is while the host has asked somebody: then
+ * whatever the callback returns does not count, and it is called again, from its
+ * begin, when the answer has come.
  * _may_send: may the client, with the login that it has, use ${addr} as a
  * sender?  Return 1 or 0; 1 without a login. */
 enum esmtp_rcpt_status validate_context_lookup_rcpt(validate_context *vctx,

@@ -310,6 +310,7 @@ ops_commit(struct spool_msg *msg, const struct spool_envelope *env)
 
 	if (commit_prepare(msg, env) == -1)
 		return (-1);
+	msg->ticket = env->ticket;
 	open_remove(msg);
 	spool_share_end(msg);
 	w->nbusy++;

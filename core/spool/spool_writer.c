@@ -342,7 +342,7 @@ static void
 finish_msg(struct spool_writer *w, struct spool_msg *msg, bool is_told)
 {
 	struct spool_block *b;
-	uint64_t handle = msg->handle;
+	uint64_t handle = msg->handle, ticket = msg->ticket;
 	bool is_aborted = msg->is_aborted;
 	int error = msg->error;
 
@@ -353,7 +353,7 @@ finish_msg(struct spool_writer *w, struct spool_msg *msg, bool is_told)
 		return;
 	w->nbusy--;
 	if (is_told)
-		w->callbacks.done(w->closure, handle, error);
+		w->callbacks.done(w->closure, handle, ticket, error);
 }
 
 static void

@@ -49,10 +49,11 @@ struct spool_position {
 };
 
 struct spool_writer_callbacks {
-	/* done(closure, handle, error): The commit of the session named
-	 * ${handle} is over: ${error} 0: record, body and folder entries have
+	/* done(closure, handle, ticket, error): The commit ${ticket} of the
+	 * session named ${handle} is over: ${error} 0: record, body and folder entries have
 	 * been written and flushed; else an errno, and the message is gone. */
-	void	(*done)(void *closure, uint64_t handle, int error);
+	void	(*done)(void *closure, uint64_t handle, uint64_t ticket,
+		    int error);
 
 	/* opened(closure, error): The number of this writer was not known when
 	 * the writer was opened (spool_files.h), so begin() has failed with

@@ -62,6 +62,7 @@ struct spool_msg {
 	STAILQ_ENTRY(spool_msg)	 link;		/* then: staged, queue, done */
 	struct spool_writer	*w;
 	uint64_t		 handle;
+	uint64_t		 ticket;	/* of its commit */
 	uint64_t		 id;
 	uint64_t		 octets;	/* of the body so far */
 	uint64_t		 received_us;

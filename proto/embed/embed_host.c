@@ -38,6 +38,7 @@ esmtp_host_new(const struct esmtp_host_ops *ops, void *closure,
 		errno = EINVAL;
 		return NULL;
 	}
+	answers_init(&o->host.answers);
 	o->host.ops = &o->ops;
 	o->host.closure = closure;
 	o->host.spool = &o->spool;
@@ -52,6 +53,9 @@ esmtp_host_new(const struct esmtp_host_ops *ops, void *closure,
 void
 esmtp_host_free(struct esmtp_host *host)
 {
+	if (host == NULL)
+		return;
+	answers_clear(&host->answers);
 	/* the host is the first member of what was allocated */
 	free(host);
 }

@@ -40,6 +40,7 @@ exchange_free(message_construct *mc)
 	struct esmtp_auth *x = mc->auth;
 
 	mc->auth = NULL;
+	answers_drop(&mc->ac->host->answers, &mc->ac->questions, ASK_AUTH);
 	free(x->octets);
 	free(x);
 }
@@ -100,6 +101,20 @@ esmtp_auth_done(accept_construct *ac, enum esmtp_auth_status status,
 	memcpy(x->octets, octets, len);
 	x->octets[len] = '\0';
 	x->len = len;
+}
+
+void
+esmtp_auth_hear(message_construct *mc)
+{
+	accept_construct *ac = mc->ac;
+	struct answer a;
+
+	if (!answers_take(&ac->host->answers, &ac->questions, ASK_AUTH, &a))
+		return;
+	esmtp_auth_done(ac, (enum esmtp_auth_status)a.value, a.octets, a.len);
+	if (a.octets != NULL)
+		explicit_bzero(a.octets, a.len);
+	free(a.octets);
 }
 
 /* The reply to each status that ends an exchange without a login. */
@@ -319,6 +334,7 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 {
 	struct esmtp_host *host = st->ac->host;
 	message_construct *mc = st->mc;
+	int result;
 
 	if ((mc->auth = calloc(1, sizeof(*mc->auth))) == NULL) {
 		esmtp_reply(st, RPL_NOMEM);
@@ -327,8 +343,12 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 	strcpy(mc->auth->mechanism, mech);
 	st->ac->auth_failure = NULL;
 	wait_for_host(st);
-	if (host->ops->auth_start(esmtp_auth_closure(host), st->ac, mech, initial, len)
-	    == -1)
+	st->asking = ASK_AUTH;
+	result = host->ops->auth_start(esmtp_auth_closure(host), st->ac, mech,
+	    initial, len);
+	st->asking = ASK_NONE;
+	esmtp_auth_hear(st->mc);
+	if (result == -1)
 		not_asked(st, false);
 }
 
@@ -379,6 +399,7 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 	struct esmtp_host *host = st->ac->host;
 	char octets[LIM_AUTH_OCTETS];
 	ssize_t n;
+	int result;
 
 	esmtp_answering_last(st);
 	if (len == 1 && line[0] == '*') {
@@ -393,8 +414,12 @@ esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len)
 		return;
 	}
 	wait_for_host(st);
-	if (host->ops->auth_step(esmtp_auth_closure(host), st->ac, octets, (size_t)n)
-	    == -1)
+	st->asking = ASK_AUTH;
+	result = host->ops->auth_step(esmtp_auth_closure(host), st->ac, octets,
+	    (size_t)n);
+	st->asking = ASK_NONE;
+	esmtp_auth_hear(st->mc);
+	if (result == -1)
 		not_asked(st, true);
 	explicit_bzero(octets, (size_t)n);
 }

@@ -62,6 +62,9 @@ void esmtp_auth_refuse(struct esmtp_step *st, const char *mech, size_t len,
  * its CRLF. */
 void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);
 
+/* esmtp_auth_hear(mc): Take an answer of the host that was given by its ticket. */
+void esmtp_auth_hear(message_construct *mc);
+
 /* esmtp_auth_go_on(st): The line has been used up: if the host has answered it
  * inside auth_start() or auth_step(), go on with the answer.  W_GO, or as
  * esmtp_auth_resume() and esmtp_flush(). */

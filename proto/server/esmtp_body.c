@@ -222,7 +222,10 @@ commit(struct esmtp_step *st)
 	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
 	env.received = st->now;
 	env.flags = t->env_flags;
-	result = st->ac->host->spool->commit(t->msg, &env);
+	env.context = st->ac->context;
+	env.ticket = answers_open(&st->ac->host->answers, st->ac,
+	    &st->ac->questions, ASK_COMMIT, NULL);
+	result = env.ticket == 0 ? -1 : st->ac->host->spool->commit(t->msg, &env);
 	if (rcpts != few)
 		free(rcpts);
 	return result;
@@ -334,15 +337,18 @@ esmtp_body_finish(struct esmtp_step *st)
 		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}
-	/* the wait begins before the call: esmtp_commit_done() may come in it */
+	/* the wait begins before the call: the answer may come in it */
 	esmtp_wait_for(st, WAIT_COMMIT);
 	if (commit(st) == -1) {
 		reply = esmtp_errno_reply(errno);
+		answers_drop(&st->ac->host->answers, &st->ac->questions,
+		    ASK_COMMIT);
 		esmtp_wait_for(st, WAIT_WRITE);
 		finish_with(st, reply);
 		return W_GO;
 	}
 	mc->txn->msg = NULL;	/* the spool's */
+	esmtp_hear(mc);
 	return esmtp_commit_resume(st);
 }
 
@@ -383,13 +389,13 @@ esmtp_body(struct esmtp_step *st)
 }
 
 static void
-report_accepted(struct esmtp_step *st)
+report_accepted(struct esmtp_step *st, int code, const char *enhanced)
 {
 	struct esmtp_report r = { .kind = ESMTP_REPORT_ACCEPTED };
 	const struct esmtp_txn *t = st->mc->txn;
 
-	r.code = esmtp_reply_rows[RPL_QUEUED].code;
-	r.enhanced = esmtp_reply_rows[RPL_QUEUED].enhanced;
+	r.code = code;
+	r.enhanced = enhanced;
 	r.id = t->id;
 	r.sender = t->sender;
 	r.rcpt = esmtp_rcpts_get(&t->rcpts, 0);
@@ -399,26 +405,52 @@ report_accepted(struct esmtp_step *st)
 	esmtp_report(st, &r);
 }
 
+/* The commit has succeeded: ${words} are the spool's for it, or NULL. */
+static void
+accepted(struct esmtp_step *st, int code, const char *words)
+{
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_QUEUED];
+	message_construct *mc = st->mc;
+	char enhanced[ESMTP_ENHANCED_MAX];
+	const char *text;
+
+	esmtp_set_state(mc, ES_ASYNC_REPLY);
+	mc->nmessages++;
+	mc->nerrors = 0;
+	if (words == NULL) {
+		report_accepted(st, row->code, row->enhanced);
+		esmtp_reply_with(st, RPL_QUEUED, mc->txn->id,
+		    strlen(mc->txn->id));
+	} else {
+		esmtp_reply_split(words, code, &text, enhanced);
+		report_accepted(st, code, enhanced);
+		esmtp_reply_code(st, code, words);
+	}
+	esmtp_txn_reset(mc);
+}
+
 /* The commit has succeeded or failed: answer.  A 250 promises the message to be
  * delivered, so it is not sent before. */
 enum esmtp_want
 esmtp_commit_resume(struct esmtp_step *st)
 {
-	message_construct *mc = st->mc;
+	accept_construct *ac = st->ac;
+	struct answer a = { .value = EIO };
 
-	if (esmtp_is_waiting(mc))
+	if (esmtp_is_waiting(st->mc))
 		return W_WAIT;
 	esmtp_wait_for(st, WAIT_WRITE);
+	(void)answers_take(&ac->host->answers, &ac->questions, ASK_COMMIT, &a);
 	esmtp_answering_last(st);
-	if (st->ac->async_error != 0) {
-		finish_with(st, esmtp_errno_reply(st->ac->async_error));
-		return W_GO;
+	if (a.code == 0 && a.value != 0)
+		finish_with(st, esmtp_errno_reply(a.value));
+	else if (a.code < 400)
+		accepted(st, a.code, a.octets);
+	else {
+		esmtp_set_state(st->mc, ES_BODY_REPLY);
+		esmtp_reply_code(st, a.code, a.octets);
+		esmtp_txn_reset(st->mc);
 	}
-	esmtp_set_state(mc, ES_ASYNC_REPLY);
-	mc->nmessages++;
-	mc->nerrors = 0;
-	report_accepted(st);
-	esmtp_reply_with(st, RPL_QUEUED, mc->txn->id, strlen(mc->txn->id));
-	esmtp_txn_reset(mc);
+	free(a.octets);
 	return W_GO;
 }

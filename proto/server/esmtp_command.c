@@ -237,7 +237,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	else
 		esmtp_reply(st, id);
 	/* the handler gave up a suspended phase when memory failed */
-	if (w != W_WAIT && st->mc->wait == WAIT_POLICY)
+	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
 	if (v != NULL && w == W_GO)
 		note_refused_body(st, v);

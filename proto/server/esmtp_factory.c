@@ -11,17 +11,6 @@
 #include "proto/hooks.h"
 #include "proto/server/esmtp_auth.h"
 
-void
-esmtp_commit_done(accept_construct *ac, int error)
-{
-	message_construct *mc = accept_construct_get_message_construct(ac);
-
-	if (mc == NULL || mc->wait != WAIT_COMMIT || !esmtp_is_waiting(mc))
-		return;
-	ac->async_error = error;
-	ac->is_async_done = 1;
-}
-
 /* Static_Banner is documented to begin with "220 "; without it, it is the
  * text. */
 static void
@@ -143,7 +132,7 @@ start(struct esmtp_step *st)
 	}
 	if (mc->wait == WAIT_ACCEPT && (w = accept_phase(st)) != W_GO)
 		return w;
-	if (mc->wait != WAIT_POLICY) {
+	if (!esmtp_is_in_phase(mc)) {
 		if ((w = set_up(st)) != W_GO)
 			return w;
 		if (st->ac->host->is_draining) {
@@ -191,6 +180,21 @@ esmtp_policy_resume(struct esmtp_step *st)
 	}
 }
 
+/* A look-up has not been answered in its time: as if it could not be. */
+enum esmtp_want
+esmtp_rcpt_resume(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	const char *which;
+
+	if (esmtp_is_waiting(mc) && esmtp_is_expired(mc, &st->now, &which)) {
+		answers_settle(&st->ac->host->answers, st->ac->questions,
+		    ASK_RCPT, ESMTP_RCPT_LATER);
+		esmtp_hear(mc);
+	}
+	return esmtp_policy_resume(st);
+}
+
 /* When the answer of the host or of a module comes while the client has replies
  * to take, the client's time for that begins now. */
 static void
@@ -213,6 +217,8 @@ work(struct esmtp_step *st)
 	const struct esmtp_wait_row *row = &esmtp_wait_rows[mc->wait];
 	enum esmtp_want w;
 
+	if (row->events == E_ASYNC)
+		esmtp_hear(mc);
 	if (st->eventtype & row->events & E_ASYNC)
 		note_answer(st);
 	if (mc->out != NULL && (w = esmtp_flush(st)) != W_GO)

@@ -4,6 +4,7 @@
 #ifndef PROTO_SERVER_ESMTP_HOST_STRUCT_H
 #define PROTO_SERVER_ESMTP_HOST_STRUCT_H
 
+#include "proto/answers/answers.h"
 #include "proto/esmtp_host.h"
 
 struct esmtp_step;
@@ -22,6 +23,7 @@ struct esmtp_host {
 	bool				 is_draining;
 	bool				 is_reconfigured;
 	bool				 is_held;
+	struct answers			 answers;	/* to its sessions */
 	uint64_t			 nsessions;	/* that esmtp_session_new() has made: their ids */
 	struct esmtp_step		*step;		/* the call in progress */
 };

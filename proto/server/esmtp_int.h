@@ -50,6 +50,15 @@ enum esmtp_wait {
 	ESMTP_NWAITS
 };
 
+/* What the host or the spool is being asked: what a ticket is for. */
+enum esmtp_ask {
+	ASK_NONE,
+	ASK_RCPT,	/* lookup_rcpt() */
+	ASK_COMMIT,
+	ASK_AUTH,	/* auth_start(), auth_step() */
+	ASK_PEER	/* peer_changed() */
+};
+
 /* The way to TLS. */
 enum esmtp_tls_stage {
 	TLS_IDLE,	/* not asked for, or done: ac->tls */
@@ -192,11 +201,19 @@ struct esmtp_step {
 	bool			 was_secret;	/* so may what is left in scratch */
 	const struct mailaddr	*addr;		/* of the phase that is run */
 	int			 rcpt_status;	/* enum esmtp_rcpt_status of it; -1: not looked up */
+	enum esmtp_ask		 asking;	/* while that is called: what a ticket would be for */
+	const struct mailaddr	*ask_addr;	/* RCPT: about which */
+	bool			 is_in_phase;	/* a module is called */
+	bool			 is_asked;	/* a look-up of that module is not answered yet */
 };
 
 typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
     size_t len);
 typedef enum esmtp_want esmtp_resume(struct esmtp_step *st);
+
+/* esmtp_ask.c: esmtp_hear(mc): If what the session waits for was answered by a
+ * ticket, let it go on. */
+void esmtp_hear(message_construct *mc);
 
 /* esmtp_state.c
  * esmtp_enter(mc, state): The same, unless it is there already: a command is run
@@ -308,7 +325,7 @@ int esmtp_session_refuse(struct esmtp_step *st);
  * esmtp_run_step(st): One step of the session.  Return the mask to wait for, or
  * 0: it is over. */
 int esmtp_run_step(struct esmtp_step *st);
-esmtp_resume esmtp_setup_resume, esmtp_policy_resume;
+esmtp_resume esmtp_setup_resume, esmtp_policy_resume, esmtp_rcpt_resume;
 
 #define WF_IDLE		0x01	/* Idle_Time holds as well: it is the client's turn */
 
@@ -331,11 +348,18 @@ extern const struct esmtp_wait_row esmtp_wait_rows[ESMTP_NWAITS];
  * client takes what replies there are.  Return W_WAIT. */
 enum esmtp_want esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what);
 
-/* esmtp_is_waiting(mc): Is there an answer of the host or of a module that has
+/* esmtp_is_in_phase(mc): Is a phase suspended?
+ * esmtp_is_waiting(mc): Is there an answer of the host or of a module that has
  * not come yet?
  * esmtp_wait_row(mc): The row that holds now: that of mc->wait, or of
  * WAIT_WRITE while the client is to take replies and no such answer is
  * awaited. */
+static inline bool
+esmtp_is_in_phase(const message_construct *mc)
+{
+	return mc->wait == WAIT_POLICY || mc->wait == WAIT_RCPT;
+}
+
 bool esmtp_is_waiting(const message_construct *mc);
 const struct esmtp_wait_row *esmtp_wait_row(const message_construct *mc);
 
@@ -372,8 +396,10 @@ void esmtp_tls_end(accept_construct *ac);
 /* esmtp_tls_raise(mc): At TLS_GO_AHEAD, give the event its TLS. */
 void esmtp_tls_raise(message_construct *mc);
 
-/* esmtp_proxy.c: read the PROXY header; then hear whether the host lets the
+/* esmtp_proxy.c: esmtp_proxy_hear(mc): Take an answer to peer_changed() by its
+ * ticket.  The others: read the PROXY header; then hear whether the host lets the
  * client in.  W_GO, W_WAIT, W_CLOSE, W_END. */
+void esmtp_proxy_hear(message_construct *mc);
 enum esmtp_want esmtp_proxy(struct esmtp_step *st);
 enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 

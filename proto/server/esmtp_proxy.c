@@ -28,6 +28,16 @@ refuse(struct esmtp_step *st, const char *why)
 	return W_END;
 }
 
+void
+esmtp_proxy_hear(message_construct *mc)
+{
+	accept_construct *ac = mc->ac;
+	struct answer a;
+
+	if (answers_take(&ac->host->answers, &ac->questions, ASK_PEER, &a))
+		esmtp_peer_done(ac, a.value != 0);
+}
+
 /* The header names the client: take its address, and the options for it; hear
  * whether the host lets it in. */
 static enum esmtp_want
@@ -40,10 +50,13 @@ set_peer(struct esmtp_step *st, const struct proxyhdr *h)
 	ac->is_proxied = 1;
 	if (h->is_known)
 		addr_copy(&ac->remote_addr.sa, &h->source.sa);
-	/* the wait begins before the call: esmtp_peer_done() may come in it */
+	/* the wait begins before the call: the answer may come in it */
 	esmtp_wait_for(st, WAIT_CLIENT);
+	st->asking = ASK_PEER;
 	if (host->ops->peer_changed != NULL)
 		is_judged = host->ops->peer_changed(host->closure, ac);
+	st->asking = ASK_NONE;
+	esmtp_proxy_hear(st->mc);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);
 	if (st->mc->is_dropped)
 		return W_CLOSE;

@@ -41,6 +41,7 @@ session_free(message_construct *mc)
 {
 	mc->ac->accept_construct_closure.vptr = NULL;
 	mc->ac->is_ended = 1;
+	answers_drop(&mc->ac->host->answers, &mc->ac->questions, -1);
 	esmtp_tls_raise(mc);
 	esmtp_auth_forget(mc);
 	esmtp_txn_reset(mc);

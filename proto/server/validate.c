@@ -132,7 +132,26 @@ void
 esmtp_phase_end(struct esmtp_step *st)
 {
 	st->mc->module = st->mc->suspended = 0;
+	answers_drop(&st->ac->host->answers, &st->ac->questions, ASK_RCPT);
 	esmtp_wait_for(st, WAIT_WRITE);
+}
+
+/* One module.  What it has come to does not count when it has looked something
+ * up that is not answered yet: it is called again then. */
+static int
+run_module(struct esmtp_step *st, const struct validate_module *m,
+    validate_func f, const char *str, const struct mailaddr *addr)
+{
+	int result;
+
+	st->is_in_phase = true;
+	st->is_asked = false;
+	result = f(str, addr, st->ac, &st->mc->vctx, m->closure);
+	st->is_in_phase = false;
+	if (!st->is_asked || st->mc->is_dropped)
+		return result;
+	forget_code(&st->mc->vctx);
+	return VALIDATE_AGAIN;
 }
 
 enum esmtp_want
@@ -181,7 +200,7 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 	for (; i < nmodules; i++) {
 		if ((f = modules[i]->phase[phase]) == NULL)
 			continue;
-		result = f(str, addr, st->ac, &mc->vctx, modules[i]->closure);
+		result = run_module(st, modules[i], f, str, addr);
 		if (mc->is_dropped) {
 			/* as if refused: nothing more comes of it */
 			esmtp_phase_end(st);
@@ -192,7 +211,8 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			mc->module = (uint8_t)i;
 			mc->suspended = (uint8_t)(phase + 1);
 			return esmtp_wait_for(st, phase ==
-			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT : WAIT_POLICY);
+			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT :
+			    st->is_asked ? WAIT_RCPT : WAIT_POLICY);
 		}
 		esmtp_phase_end(st);
 		if (result == VALIDATE_DONE)

@@ -100,6 +100,53 @@ validate_context_count(const validate_context *vctx, enum validate_count which)
 
 /* --- what the host says --------------------------------------------------- */
 
+/* Was the host asked about ${addr} before, in this phase, and what has it
+ * answered? */
+static enum answers_state
+asked_before(accept_construct *ac, const struct mailaddr *addr,
+    enum esmtp_rcpt_status *status_r)
+{
+	struct answers *answers = &ac->host->answers;
+	enum answers_state state;
+	char about[LIM_PATH + 2];
+
+	if (ac->questions == 0 ||
+	    mailaddr_format(addr, about, sizeof(about)) == -1)
+		return ANSWERS_NONE;
+	state = answers_state(answers, ac->questions, ASK_RCPT, about);
+	if (state == ANSWERS_GIVEN)
+		*status_r = (enum esmtp_rcpt_status)answers_value(answers,
+		    ac->questions, ASK_RCPT, about);
+	return state;
+}
+
+/* Ask the host, in a step of the session.  What it answers later is kept to the
+ * end of the phase; until it has come, ESMTP_RCPT_ASKED. */
+static enum esmtp_rcpt_status
+ask_host(struct esmtp_step *st, const struct mailaddr *addr)
+{
+	const struct esmtp_host *host = st->ac->host;
+	enum esmtp_rcpt_status status = ESMTP_RCPT_ASKED;
+
+	switch (asked_before(st->ac, addr, &status)) {
+	case ANSWERS_GIVEN:
+	case ANSWERS_OPEN:
+		return status;
+	default:
+		break;
+	}
+	st->ask_addr = addr;
+	/* who asks outside of a phase cannot be called again */
+	st->asking = st->is_in_phase ? ASK_RCPT : ASK_NONE;
+	status = host->ops->lookup_rcpt(host->closure, st->ac, addr);
+	st->asking = ASK_NONE;
+	/* perhaps it has answered already; or made no ticket */
+	if (status == ESMTP_RCPT_ASKED &&
+	    asked_before(st->ac, addr, &status) == ANSWERS_NONE)
+		return ESMTP_RCPT_LATER;
+	return status;
+}
+
 enum esmtp_rcpt_status
 validate_context_lookup_rcpt(validate_context *vctx,
     const struct mailaddr *addr)
@@ -114,12 +161,19 @@ validate_context_lookup_rcpt(validate_context *vctx,
 	if (host->ops->lookup_rcpt == NULL)
 		return ESMTP_RCPT_OK;
 	/* a module may ask between two calls of the factory: no step then */
-	if (st == NULL || addr != st->addr)
-		return host->ops->lookup_rcpt(host->closure, ac, addr);
-	if (st->rcpt_status != -1)
+	if (st == NULL) {
+		status = host->ops->lookup_rcpt(host->closure, ac, addr);
+		return status != ESMTP_RCPT_ASKED ? status : ESMTP_RCPT_LATER;
+	}
+	if (addr == st->addr && st->rcpt_status != -1)
 		return (enum esmtp_rcpt_status)st->rcpt_status;
-	status = host->ops->lookup_rcpt(host->closure, ac, addr);
-	st->rcpt_status = (int)status;
+	status = ask_host(st, addr);
+	if (status == ESMTP_RCPT_ASKED) {
+		st->is_asked = true;
+		return ESMTP_RCPT_LATER;
+	}
+	if (addr == st->addr)
+		st->rcpt_status = (int)status;
 	return status;
 }
 

@@ -105,13 +105,12 @@ spool_abort(struct spool_msg *m)
 
 /* The program has made it safe before: server_mail.c. */
 static int
-spool_commit(struct spool_msg *m, const struct spool_envelope *)
+spool_commit(struct spool_msg *m, const struct spool_envelope *env)
 {
-	accept_construct *ac = m->session->ac;
+	struct esmtp_host *host = m->session->server->host;
 
 	spool_abort(m);
-	esmtp_commit_done(ac, 0);
-	return 0;
+	return esmtp_answer(host, env->ticket, 0);
 }
 
 const struct spool_ops server_spool = {

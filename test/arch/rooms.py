@@ -33,9 +33,12 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto':            'core',
     'proto/parse':      CORE + ' proto',
     'proto/options':    CORE + ' proto',
-    'proto/server':     CORE + ' proto proto/parse proto/options',
+    'proto/answers':    '',
+    'proto/server':     CORE + ' proto proto/parse proto/options'
+                        ' proto/answers',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
-    'proto/embed':      CORE + ' proto proto/options proto/server',
+    'proto/embed':      CORE + ' proto proto/options proto/answers'
+                        ' proto/server',
     'proto/policy':     CORE + ' proto proto/options',
     'proto/hooks':      CORE + ' proto proto/server',
     'proto/listener':   CORE + ' core/loop proto',

@@ -57,7 +57,7 @@ send_one(struct bench *b, uint64_t handle)
 }
 
 static void
-done(void *closure, uint64_t handle, int error)
+done(void *closure, uint64_t handle, uint64_t, int error)
 {
 	struct bench *b = closure;
 

@@ -38,6 +38,7 @@ struct spool_msg {
 	char	 body[8192];
 	size_t	 len;
 	char	 sender[128], rcpts[256];
+	esmtp_ticket ticket;		/* of its commit */
 	bool	 is_committed;		/* taken; safe when the loop says so */
 	bool	 is_safe;
 	bool	 is_in_use;
@@ -91,6 +92,7 @@ mem_commit(struct spool_msg *m, const struct spool_envelope *env)
 	for (i = 0; i < env->nrcpts && n < sizeof(m->rcpts); i++)
 		n += (size_t)snprintf(m->rcpts + n, sizeof(m->rcpts) - n,
 		    "%s%s", i > 0 ? "," : "", env->rcpts[i]);
+	m->ticket = env->ticket;
 	m->is_committed = true;
 	return 0;
 }
@@ -215,7 +217,9 @@ run(Event *e, struct client *c, long ms_per_pass)
 		/* "the disk" takes three passes */
 		if (mail.is_committed && !mail.is_safe && ++nwaiting == 3) {
 			mail.is_safe = true;
-			esmtp_commit_done(ac, 0);
+			esmtp_answer(host, mail.ticket, 0);
+			if (esmtp_answered(host) != ac)
+				fail("answer", "for another session");
 			type |= E_ASYNC;
 		}
 		if (type != 0 && (e->mask = e->callback(e, type, e->closure,

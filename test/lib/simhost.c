@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -66,13 +67,16 @@ by_handle(struct simhost *h, uint64_t handle)
 }
 
 static void
-commit_done(void *arg, uint64_t handle, int error)
+commit_done(void *arg, uint64_t handle, uint64_t ticket, int error)
 {
 	struct simhost_session *s = by_handle(arg, handle);
+	struct simhost *h = arg;
 
+	/* a session that has ended is not found by its ticket either */
+	if (esmtp_answer(&h->host, ticket, error) == 0 && s == NULL)
+		simhost_violation(h, "a commit is awaited by no session");
 	if (s == NULL)
 		return;
-	esmtp_commit_done(s->ac, error);
 	schedule_event_and_dispatch(s->ac->event, E_ASYNC);
 }
 
@@ -175,6 +179,12 @@ simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r)
 		.output = h->output,
 		.output_octets = sizeof(h->output),
 	};
+	/* it is the host's, whatever session it grows for */
+	answers_init(&h->host.answers);
+	simalloc_quiet++;
+	if (answers_reserve(&h->host.answers, 4 * SIMWIRE_MAX) == -1)
+		abort();
+	simalloc_quiet--;
 	simclock_backend(&h->clock, &backend);
 	h->sched = scheduler_create(&backend);
 	if (h->sched == NULL)
@@ -209,6 +219,7 @@ simhost_clear(struct simhost *h)
 		h->sched = NULL;
 	}
 	simalloc_quiet++;
+	answers_clear(&h->host.answers);
 	options_clear(&h->options);
 	simalloc_quiet--;
 	simspool_clear(&h->spool);

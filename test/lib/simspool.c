@@ -273,6 +273,7 @@ copy_envelope(struct spool_msg *m, const struct spool_envelope *env)
 	m->nrcpts = env->nrcpts;
 	m->received = env->received;
 	m->flags = env->flags;
+	m->ticket = env->ticket;
 }
 
 static void
@@ -319,16 +320,19 @@ commit_happens(void *arg, uint64_t number)
 	decide(m, error);
 	if (s->mutation == SIMSPOOL_EARLY || s->mutation == SIMSPOOL_MUTE)
 		return;
-	s->done(s->arg, m->handle,
+	s->done(s->arg, m->handle, m->ticket,
 	    s->mutation == SIMSPOOL_LYING ? 0 : error);
 }
 
 static void
-early_happens(void *arg, uint64_t handle)
+early_happens(void *arg, uint64_t number)
 {
 	struct simspool *s = arg;
+	struct spool_msg *m;
 
-	s->done(s->arg, handle, 0);
+	for (m = s->msgs; m != NULL; m = m->next)
+		if (m->number == number)
+			s->done(s->arg, m->handle, m->ticket, 0);
 }
 
 static int
@@ -352,7 +356,7 @@ spool_commit(struct spool_msg *m, const struct spool_envelope *env)
 	if (s->rand != NULL && s->delay_max_us > 0)
 		delay = simrand_below(s->rand, (uint32_t)s->delay_max_us);
 	if (s->mutation == SIMSPOOL_EARLY) {
-		simclock_at(s->clock, 0, early_happens, s, m->handle);
+		simclock_at(s->clock, 0, early_happens, s, m->number);
 		delay += 1000;
 	}
 	if (s->is_inside) {

@@ -38,6 +38,7 @@ struct spool_msg {
 	enum simspool_state	 state;
 	uint64_t		 handle;
 	uint64_t		 number;
+	uint64_t		 ticket;	/* of its commit */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			*body;
 	size_t			 len, size;
@@ -82,9 +83,10 @@ struct simspool {
 	size_t			 nwaiting;
 	bool			 is_streaming;
 
-	/* done(arg, handle, error): the commit of ${handle} is decided;
+	/* done(arg, handle, ticket, error): the commit is decided;
 	 * room_again(arg, handle): look again; violation: contract broken */
-	void			(*done)(void *arg, uint64_t handle, int error);
+	void			(*done)(void *arg, uint64_t handle,
+				    uint64_t ticket, int error);
 	void			(*room_again)(void *arg, uint64_t handle);
 	void			(*violation)(void *arg, const char *text);
 	void			*arg;

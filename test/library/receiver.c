@@ -31,6 +31,7 @@ struct spool_msg {
 	char	body[8192];
 	size_t	len;
 	char	rcpt[128];
+	esmtp_ticket ticket;
 };
 
 static struct spool_msg mail;
@@ -80,6 +81,7 @@ static int
 mem_commit(struct spool_msg *m, const struct spool_envelope *env)
 {
 	strncpy(m->rcpt, env->rcpts[0], sizeof(m->rcpt) - 1);
+	m->ticket = env->ticket;
 	must_commit = 1;
 	return 0;
 }
@@ -232,7 +234,9 @@ receiver_commit(void)
 	if (is_confirmed(100))
 		fail("250 before the commit");
 	is_safe = 1;
-	esmtp_commit_done(session, 0);
+	if (esmtp_answer(host, mail.ticket, 0) == -1
+	    || esmtp_answered(host) != session)
+		fail("nobody waits for the commit");
 }
 
 long

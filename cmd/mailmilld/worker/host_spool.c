@@ -11,14 +11,13 @@
 #include "core/util/addr.h"
 
 static void
-spool_done(void *closure, uint64_t handle, int error)
+spool_done(void *closure, uint64_t handle, uint64_t ticket, int error)
 {
-	accept_construct *ac = sessions_find(closure, handle);
+	const struct worker *w = closure;
+	accept_construct *ac = sessions_find(w, handle);
 
-	if (ac == NULL)
-		return;
-	esmtp_commit_done(ac, error);
-	schedule_event_and_dispatch(ac->event, E_ASYNC);
+	if (ac != NULL && esmtp_answer(w->host, ticket, error) == 0)
+		session_wake(ac);
 }
 
 static bool

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <err.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@ struct spool_msg { char *text; size_t len; FILE *file; };
 static struct timeval now;
 static int epfd;
 static Event *events[1024];		/* of sessions, by descriptor */
-static accept_construct *session;	/* whose step it is */
+static struct esmtp_host *host;
 
 static int
 begin(void *spool, uint64_t handle, const struct timeval *at, struct spool_msg **msg_r)
@@ -49,9 +50,8 @@ commit(struct spool_msg *m, const struct spool_envelope *env)
 {
 	fflush(m->file);
 	printf("%s to %s\n%s", env->sender, env->rcpts[0], m->text);
-	esmtp_commit_done(session, fflush(stdout));
 	forget(m);
-	return 0;
+	return esmtp_answer(host, env->ticket, fflush(stdout) == 0 ? 0 : EIO);
 }
 
 static void
@@ -60,11 +60,11 @@ step(int fd, int type)
 	Event *e = events[fd];
 	struct epoll_event ev = { 0, { .fd = fd } };
 
-	e->mask = e->callback(e, type, session = e->closure, &now);
+	e->mask = e->callback(e, type, e->closure, &now);
 	ev.events = (e->mask & E_READ ? EPOLLIN : 0) | (e->mask & E_WRITE ? EPOLLOUT : 0);
 	if (e->mask == 0) {	/* over: its descriptor is closed */
 		events[fd] = NULL;
-		esmtp_session_free(session);
+		esmtp_session_free(e->closure);
 		event_free(e);
 	} else if (epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &ev) == -1)
 		err(1, "epoll_ctl");
@@ -74,13 +74,13 @@ int
 main(int argc, char **argv)
 {
 	struct spool_ops spool = { sizeof(spool), begin, id, NULL, append, commit, forget };
-	struct esmtp_host *host = esmtp_host_new(NULL, NULL, &spool, NULL);
 	struct esmtp_options *options = esmtp_options_new("mx.example.test");
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(argv[1])), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), fd, n;
 	struct epoll_event ev = { EPOLLIN, { .fd = s } };
 
 	epfd = epoll_create1(0);
+	host = esmtp_host_new(NULL, NULL, &spool, NULL);
 	if (bind(s, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(s, 10) == -1 || epoll_ctl(epfd, EPOLL_CTL_ADD, s, &ev) == -1)
 		err(1, "port %s", argv[1]);
 	for (; (n = epoll_wait(epfd, &ev, 1, atoi(argv[argc - 1]))) != -1; now.tv_sec++) {

@@ -23,6 +23,7 @@ struct spool_msg {
 	accept_construct *ac;
 	struct event *ready;	/* what it waits for */
 	struct event *stored;	/* the message is safe */
+	esmtp_ticket ticket;	/* of that answer */
 	char *text;
 	size_t len;
 	FILE *file;
@@ -75,6 +76,7 @@ commit(struct spool_msg *m, const struct spool_envelope *env)
 	printf("%s to %s\n%s", env->sender, env->rcpts[0], m->text);
 	fflush(stdout);
 	forget(m);
+	m->ticket = env->ticket;
 	event_add(m->stored, &soon);
 	return 0;
 }
@@ -127,7 +129,7 @@ on_stored(evutil_socket_t fd, short what, void *closure)
 	struct spool_msg *s = closure;
 
 	(void)fd, (void)what;
-	esmtp_commit_done(s->ac, 0);
+	esmtp_answer(host, s->ticket, 0);
 	step(s, E_ASYNC);
 }
 

@@ -67,7 +67,7 @@ send_next(struct crash *c)
 }
 
 static void
-on_done(void *closure, uint64_t handle, int error)
+on_done(void *closure, uint64_t handle, uint64_t, int error)
 {
 	struct crash *c = closure;
 

@@ -34,7 +34,7 @@ fixture_body(char *buf, uint64_t seed, size_t octets)
 }
 
 static void
-on_done(void *closure, uint64_t handle, int error)
+on_done(void *closure, uint64_t handle, uint64_t, int error)
 {
 	struct spool_fixture *f = closure;
 

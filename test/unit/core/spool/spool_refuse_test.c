@@ -30,7 +30,7 @@ struct answer {
 static int out;		/* a pipe: the child reports the answers */
 
 static void
-on_done(void *, uint64_t handle, int error)
+on_done(void *, uint64_t handle, uint64_t, int error)
 {
 	struct answer a = { .handle = handle, .error = error };
 

@@ -123,18 +123,6 @@ Test(esmtp_body, no_250_before_the_commit)
 	fake_end(f);
 }
 
-Test(esmtp_body, commit_done_for_nothing_is_ignored)
-{
-	struct fake *f = start(NULL, NULL);
-
-	esmtp_commit_done(f->s->ac, 0);
-	cr_assert_not(f->s->ac->is_async_done);
-	fake_to_data(f);
-	esmtp_commit_done(f->s->ac, 0);
-	cr_assert_str_eq(fake_say(f, "x\r\n"), "");
-	fake_end(f);
-}
-
 Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
 {
 	static const struct {

@@ -26,14 +26,16 @@ static int
 commit(struct spool_msg *m, const struct spool_envelope *env)
 {
 	if (first != -1)
-		esmtp_commit_done(fake->s->ac, first);
+		cr_expect_eq(esmtp_answer(&fake->h.host, env->ticket, first),
+		    0);
 	if (second != -1)
-		esmtp_commit_done(fake->s->ac, second);
+		cr_expect_eq(esmtp_answer(&fake->h.host, env->ticket, second),
+		    -1);
 	if (is_refused) {
 		errno = ENOMEM;
 		return -1;
 	}
-	/* which decides on its own, later: nobody waits for it */
+	/* which decides on its own, later: it finds nobody */
 	return simspool_ops.commit(m, env);
 }
 
@@ -88,18 +90,26 @@ Test(esmtp_inside, the_first_completion_of_a_commit_counts)
 
 Test(esmtp_inside, the_first_completion_counts_outside_of_commit_too)
 {
+	esmtp_ticket ticket;
+
 	fake = fake_start();
 	fake->h.spool.is_held = true;
 	fake_to_data(fake);
 	cr_assert_str_eq(fake_say(fake, "x\r\n.\r\n"), "");
-	esmtp_commit_done(fake->s->ac, EIO);
-	esmtp_commit_done(fake->s->ac, 0);
+	ticket = fake->h.spool.msgs->ticket;
+	cr_assert_eq(esmtp_answer(&fake->h.host, ticket, EIO), 0);
+	errno = 0;
+	cr_assert_eq(esmtp_answer(&fake->h.host, ticket, 0), -1);
+	cr_assert_eq(errno, ENOENT);
 	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
 	cr_assert_str_eq(fake_say(fake, ""), FAILED);
-	/* nor does it count for the next message */
-	esmtp_commit_done(fake->s->ac, 0);
+	/* nor does it count for the next message, before or in its commit */
+	cr_assert_eq(esmtp_answer(&fake->h.host, ticket, 0), -1);
 	fake_to_data(fake);
 	cr_assert_str_eq(fake_say(fake, "x\r\n.\r\n"), "");
+	cr_assert_eq(esmtp_answer(&fake->h.host, ticket, 0), -1);
+	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
+	cr_assert_str_eq(fake_say(fake, ""), "");
 	simspool_release(&fake->h.spool);
 	fake_end(fake);
 }

@@ -76,7 +76,6 @@ Test(esmtp_session, a_call_after_the_end_begins_no_other_session)
 	cr_assert_eq(fake->s->nreports[ESMTP_REPORT_END], 1);
 	cr_assert_eq(ac->event->mask, E_ASYNC);
 	/* nor do answers find anybody */
-	esmtp_commit_done(ac, 0);
 	esmtp_auth_done(ac, ESMTP_AUTH_OK, "x", 1);
 	esmtp_peer_done(ac, true);
 	cr_assert_null(esmtp_session_login(ac));
@@ -111,7 +110,6 @@ Test(esmtp_session, without_a_session_there_is_nothing_to_end_or_answer)
 	cr_assert_null(esmtp_session_login(NULL));
 	cr_assert_eq(esmtp_session_state(NULL), ES_CONNECTED);
 	/* a host that looks for a session by its handle, and finds none */
-	esmtp_commit_done(NULL, 0);
 	esmtp_auth_done(NULL, ESMTP_AUTH_OK, "x", 1);
 	esmtp_peer_done(NULL, true);
 }

@@ -24,7 +24,7 @@ struct writer {
 };
 
 static void
-on_done(void *closure, uint64_t, int error)
+on_done(void *closure, uint64_t, uint64_t, int error)
 {
 	struct writer *x = closure;
 

@@ -1,0 +1,317 @@
+/* Questions that are answered later; see answers.h.
+ * A question is a slot of one table, and its ticket the slot's number and how
+ * often the slot was used: an answer that comes twice, or too late, has the
+ * number of a use that is over.  Slots are linked by their numbers + 1, since the
+ * table moves when it grows. */
+
+#include "proto/answers/answers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_FIRST	16
+#define SLOTS_MAX	(1u << 30)
+
+struct answers_slot {
+	struct _accept_construct *ac;	/* NULL: free */
+	char		*about;
+	struct answer	 answer;
+	uint32_t	 use;		/* 1 to UINT32_MAX */
+	uint32_t	 next;		/* of the session, or free */
+	uint32_t	 after, before;	/* of those answered */
+	uint8_t		 kind;
+	bool		 is_given;
+	bool		 is_queued;	/* the session has not been named yet */
+};
+
+void
+answers_init(struct answers *a)
+{
+	memset(a, 0, sizeof(*a));
+	(void)pthread_mutex_init(&a->lock, NULL);
+}
+
+void
+answers_clear(struct answers *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->nslots; i++) {
+		free(a->slots[i].about);
+		free(a->slots[i].answer.octets);
+	}
+	free(a->slots);
+	(void)pthread_mutex_destroy(&a->lock);
+}
+
+static struct answers_slot *
+at(const struct answers *a, uint32_t number)
+{
+	return &a->slots[number - 1];
+}
+
+/* --- asking --------------------------------------------------------------- */
+
+/* ${n} slots, more than there are.  Return 0 or -1 (ENOMEM). */
+static int
+grow(struct answers *a, uint32_t n)
+{
+	struct answers_slot *v;
+	uint32_t i;
+
+	if (n > SLOTS_MAX || (v = reallocarray(a->slots, n, sizeof(*v))) ==
+	    NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	memset(v + a->nslots, 0, (n - a->nslots) * sizeof(*v));
+	for (i = n; i > a->nslots; i--) {
+		v[i - 1].next = a->free;
+		a->free = i;
+	}
+	a->slots = v;
+	a->nslots = n;
+	return 0;
+}
+
+int
+answers_reserve(struct answers *a, uint32_t n)
+{
+	int rc;
+
+	pthread_mutex_lock(&a->lock);
+	rc = n > a->nslots ? grow(a, n) : 0;
+	pthread_mutex_unlock(&a->lock);
+	return rc;
+}
+
+uint64_t
+answers_open(struct answers *a, struct _accept_construct *ac, uint32_t *chain,
+    int kind, const char *about)
+{
+	struct answers_slot *s;
+	uint64_t ticket = 0;
+	char *copy = NULL;
+	uint32_t i;
+
+	if (about != NULL && (copy = strdup(about)) == NULL)
+		return 0;
+	pthread_mutex_lock(&a->lock);
+	if (a->free != 0 || grow(a, a->nslots == 0 ? SLOTS_FIRST :
+	    2 * a->nslots) == 0) {
+		i = a->free;
+		s = at(a, i);
+		a->free = s->next;
+		if (++s->use == 0)
+			s->use = 1;
+		s->ac = ac;
+		s->about = copy;
+		s->kind = (uint8_t)kind;
+		s->next = *chain;
+		*chain = i;
+		ticket = (uint64_t)s->use << 32 | i;
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (ticket == 0)
+		free(copy);
+	return ticket;
+}
+
+/* --- answering ------------------------------------------------------------ */
+
+static void
+queue(struct answers *a, uint32_t i)
+{
+	struct answers_slot *s = at(a, i);
+
+	s->after = 0;
+	s->before = a->last;
+	if (a->last != 0)
+		at(a, a->last)->after = i;
+	else
+		a->first = i;
+	a->last = i;
+	s->is_queued = true;
+}
+
+static void
+unqueue(struct answers *a, uint32_t i)
+{
+	struct answers_slot *s = at(a, i);
+
+	if (!s->is_queued)
+		return;
+	if (s->before != 0)
+		at(a, s->before)->after = s->after;
+	else
+		a->first = s->after;
+	if (s->after != 0)
+		at(a, s->after)->before = s->before;
+	else
+		a->last = s->before;
+	s->is_queued = false;
+}
+
+int
+answers_give(struct answers *a, uint64_t ticket,
+    bool (*is_fit)(int kind, const struct answer *answer),
+    struct answer *answer)
+{
+	uint32_t i = (uint32_t)ticket;
+	struct answers_slot *s;
+	int result = -1, errnum = ENOENT;
+
+	pthread_mutex_lock(&a->lock);
+	if (i != 0 && i <= a->nslots && (s = at(a, i))->ac != NULL &&
+	    s->use == ticket >> 32 && !s->is_given) {
+		if (is_fit(s->kind, answer)) {
+			s->answer = *answer;
+			s->is_given = true;
+			result = a->first == 0;
+			queue(a, i);
+			answer->octets = NULL;
+		} else
+			errnum = EINVAL;
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (answer->octets != NULL) {
+		/* a password's owner may be in it */
+		explicit_bzero(answer->octets, answer->len);
+		free(answer->octets);
+		answer->octets = NULL;
+	}
+	if (result == -1)
+		errno = errnum;
+	return result;
+}
+
+struct _accept_construct *
+answers_next(struct answers *a)
+{
+	struct _accept_construct *ac = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	if (a->first != 0) {
+		ac = at(a, a->first)->ac;
+		unqueue(a, a->first);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return ac;
+}
+
+/* --- hearing -------------------------------------------------------------- */
+
+static bool
+is_about(const struct answers_slot *s, int kind, const char *about)
+{
+	return (kind == -1 || s->kind == kind) && (about == NULL ||
+	    (s->about != NULL && strcmp(s->about, about) == 0));
+}
+
+static struct answers_slot *
+find(const struct answers *a, uint32_t chain, int kind, const char *about)
+{
+	for (; chain != 0; chain = at(a, chain)->next)
+		if (is_about(at(a, chain), kind, about))
+			return at(a, chain);
+	return NULL;
+}
+
+enum answers_state
+answers_state(struct answers *a, uint32_t chain, int kind, const char *about)
+{
+	enum answers_state state = ANSWERS_NONE;
+	const struct answers_slot *s;
+
+	if (chain == 0)
+		return ANSWERS_NONE;
+	pthread_mutex_lock(&a->lock);
+	if ((s = find(a, chain, kind, about)) != NULL)
+		state = s->is_given ? ANSWERS_GIVEN : ANSWERS_OPEN;
+	pthread_mutex_unlock(&a->lock);
+	return state;
+}
+
+int
+answers_value(struct answers *a, uint32_t chain, int kind, const char *about)
+{
+	const struct answers_slot *s;
+	int value = 0;
+
+	pthread_mutex_lock(&a->lock);
+	if ((s = find(a, chain, kind, about)) != NULL)
+		value = s->answer.value;
+	pthread_mutex_unlock(&a->lock);
+	return value;
+}
+
+void
+answers_settle(struct answers *a, uint32_t chain, int kind, int value)
+{
+	struct answers_slot *s;
+
+	pthread_mutex_lock(&a->lock);
+	for (; chain != 0; chain = s->next) {
+		s = at(a, chain);
+		if (s->kind == kind && !s->is_given) {
+			s->answer.value = value;
+			s->is_given = true;
+		}
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* The slot that *${link} names is free from now on; *${link} is the next. */
+static void
+release(struct answers *a, uint32_t *link)
+{
+	uint32_t i = *link;
+	struct answers_slot *s = at(a, i);
+
+	*link = s->next;
+	unqueue(a, i);
+	free(s->about);
+	free(s->answer.octets);
+	*s = (struct answers_slot){ .use = s->use, .next = a->free };
+	a->free = i;
+}
+
+bool
+answers_take(struct answers *a, uint32_t *chain, int kind,
+    struct answer *answer_r)
+{
+	uint32_t *link = chain;
+	bool is_found = false;
+
+	if (*chain == 0)
+		return false;
+	pthread_mutex_lock(&a->lock);
+	while (*link != 0 && (at(a, *link)->kind != kind ||
+	    !at(a, *link)->is_given))
+		link = &at(a, *link)->next;
+	if (*link != 0) {
+		*answer_r = at(a, *link)->answer;
+		at(a, *link)->answer.octets = NULL;
+		release(a, link);
+		is_found = true;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return is_found;
+}
+
+void
+answers_drop(struct answers *a, uint32_t *chain, int kind)
+{
+	uint32_t *link = chain;
+
+	if (*chain == 0)
+		return;
+	pthread_mutex_lock(&a->lock);
+	while (*link != 0)
+		if (is_about(at(a, *link), kind, NULL))
+			release(a, link);
+		else
+			link = &at(a, *link)->next;
+	pthread_mutex_unlock(&a->lock);
+}

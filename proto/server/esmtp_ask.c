@@ -1,0 +1,40 @@
+/* What a session asks the program, and is answered later: between the wait and
+ * the table of questions (proto/answers/answers.h).
+ * Owns: which answer ends which wait.
+ * Knows nothing of who answers: proto/embed/embed_answer.c. */
+
+#include "proto/server/esmtp_auth.h"
+
+/* Is the newest question of that kind, which is the one that is waited for,
+ * answered? */
+static bool
+is_given(accept_construct *ac, enum esmtp_ask what)
+{
+	return answers_state(&ac->host->answers, ac->questions, (int)what,
+	    NULL) == ANSWERS_GIVEN;
+}
+
+void
+esmtp_hear(message_construct *mc)
+{
+	accept_construct *ac = mc->ac;
+
+	if (ac->questions == 0)
+		return;
+	switch (mc->wait) {
+	case WAIT_AUTH:
+		esmtp_auth_hear(mc);
+		break;
+	case WAIT_CLIENT:
+		esmtp_proxy_hear(mc);
+		break;
+	case WAIT_RCPT:
+		ac->is_async_done |= is_given(ac, ASK_RCPT);
+		break;
+	case WAIT_COMMIT:
+		ac->is_async_done |= is_given(ac, ASK_COMMIT);
+		break;
+	default:
+		break;
+	}
+}
