@@ -109,10 +109,12 @@ $(B)/libcore.a: $(call obj,$(CORE_SRC))
 $(B)/libtls.a: $(call obj,$(TLS_SRC) $(SASL_SRC))
 $(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC)))
 $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
+# a file that has been removed is newer than nothing
+$(B)/libcore.a $(B)/libtls.a $(B)/libd.a $(B)/libtest.a: $(B)/.src
 %.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(call say,AR)ar rcs $@ $^
+	$(call say,AR)ar rcs $@ $(filter %.o,$^)
 
 # authd alone asks PAM
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
@@ -168,8 +170,9 @@ $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): $(B)/.conf
 $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): CPPFLAGS += -DMAILMILL_CONF='"$(CONF)"'
 # what objects depend on, and no file has
 $(B)/.conf: now = $(CONF)
-$(B)/.pic: now = $(PIC)
-$(B)/.conf $(B)/.pic: FORCE | $(B)/.deps
+$(B)/.pic: now = $(PIC) $(sort $(LIB_SRC) $(TLSLIB_SRC))
+$(B)/.src: now = $(sort $(CORE_SRC) $(TLS_SRC) $(D_SRC) $(wildcard test/lib/*.c))
+$(B)/.conf $(B)/.pic $(B)/.src: FORCE | $(B)/.deps
 	@echo '$(now)' | cmp -s - $@ || echo '$(now)' > $@
 FORCE:
 
