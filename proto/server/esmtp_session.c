@@ -90,8 +90,9 @@ can_hear(const message_construct *mc)
 	const struct esmtp_options *o = mc->ac->options;
 
 	switch (mc->wait) {
-	case WAIT_PROXY:
+	case WAIT_ACCEPT:
 		/* also that of a session that has waited for nothing yet */
+	case WAIT_PROXY:
 		return !o->proxy_protocol && !o->use_ssl;
 	case WAIT_CLIENT:
 		return !o->use_ssl;

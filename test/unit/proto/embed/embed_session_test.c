@@ -464,6 +464,17 @@ Test(embed_close, in_place_of_the_banner)
 	fake_end(f);
 }
 
+/* Before the handshake nobody reads replies. */
+Test(embed_close, in_place_of_the_banner_not_in_the_clear)
+{
+	struct fake *f = fake_new();
+
+	fake_option(f, "Use_SSL", "true", NULL);
+	cr_expect_str_eq(heard_when_closed_at(f, ESMTP_REPORT_CONNECT, NULL),
+	    "");
+	fake_end(f);
+}
+
 Test(embed_close, behind_a_refusal_and_before_all_else)
 {
 	struct fake *f = fake_start();
