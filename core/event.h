@@ -179,8 +179,8 @@ void mailmill_event_free(Event *e);
  * scheduler's set, set e->fd to -1.  Return close(2)'s value, -1 with errno
  * included; or 0 if there was nothing to close (no descriptor, or ${e} is
  * NULL).  Does not free the event: from its own callback, the event stays (it
- * may go on with E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere else
- * it is unscheduled and the caller's, to be freed with event_free(). */
+ * may go on with E_TIMEOUT and E_ASYNC) until that returns 0; from anywhere
+ * else it is unscheduled and the caller's, to be freed with event_free(). */
 int mailmill_event_close(Event *e);
 
 /* event_post_dup(dst, src): Make ${dst}, whose memory is the caller's and holds
@@ -233,9 +233,9 @@ typedef struct _event_io_state {
  * 8191 octets; ERROR with E2BIG for a longer one.
  * event_io_retry(e, state): Go on with whatever is pending; DONE if nothing is.
  * A read that it completes is fetched with event_io_read(), at once.  After EOF
- * and ERROR the state->offset octets that came before are in state->buf, and not
- * in a later read.  ERROR with EINVAL while event_io_write_string() is pending,
- * since the caller has the string: that goes on with the same call.
+ * and ERROR the state->offset octets that came before are in state->buf, and
+ * not in a later read.  ERROR with EINVAL while event_io_write_string() is
+ * pending, since the caller has the string: that goes on with the same call.
  * One call reads a mebibyte and then is PENDING, so that others get their turn.
  * Each: ERROR with EINVAL for a negative length or without a state, EBUSY while
  * another transfer of the state is pending, which goes on undisturbed; ENOMEM:

@@ -106,13 +106,13 @@ int schedule_event(Event *e);
  * scheduler is gone, by the calling thread's or the first of the process.  If
  * the descriptor has another event still or there is no memory, that pass and
  * the following ones try again.  Until it is scheduled, event_free(),
- * event_unschedule(), clear_timed_event() and event_close() take it back, in the
- * thread that it was sent to.
+ * event_unschedule(), clear_timed_event() and event_close() take it back, in
+ * the thread that it was sent to.
  * An ${e} that is scheduled must not be freed or unscheduled by the other
  * thread meanwhile.  Unscheduling ${e} drops what was posted.
  * Return 0, or -1 with errno: as schedule_event(); EINVAL: ${e} is NULL, or is
- * not scheduled and the process has no scheduler, or would never be called: with
- * a ${mask} of 0 its own can never come true. */
+ * not scheduled and the process has no scheduler, or would never be called:
+ * with a ${mask} of 0 its own can never come true. */
 int schedule_event_and_dispatch(Event *e, int mask);
 
 /* sp_async_schedule_event(e, mask): The same, but an ${e} that is not scheduled
@@ -138,8 +138,9 @@ Event *clear_event_by_fd(int fd);
 Event *get_event_by_fd(int fd);
 
 /* event_unschedule(e): Unschedule ${e}, of either kind, or take it back before
- * it is scheduled; no effect if it is neither scheduled nor sent (or NULL).  The caller owns it again.  An event may unschedule itself: then
- * what its callback returns is ignored. */
+ * it is scheduled; no effect if it is neither scheduled nor sent (or NULL).
+ * The caller owns it again.  An event may unschedule itself: then what its
+ * callback returns is ignored. */
 void mailmill_event_unschedule(Event *e);
 
 /* float_event(event): Suspend an event of the calling thread's scheduler, so

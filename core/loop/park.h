@@ -39,8 +39,8 @@ size_t park_collect(struct park *p, struct park_ready *ready_r, size_t n);
 
 void park_free(struct park *p);
 
-/* park_abandon(p): In a child that was forked off by another thread than the one
- * that uses ${p}: close the copy of the descriptor, and nothing else. */
+/* park_abandon(p): In a child that was forked off by another thread than the
+ * one that uses ${p}: close the copy of the descriptor, and nothing else. */
 void park_abandon(struct park *p);
 
 #endif

@@ -51,12 +51,12 @@ struct pollset {
 int pollset_init(struct pollset *ps, int wake_fd, bool has_epoll);
 void pollset_free(struct pollset *ps);
 
-/* pollset_renew(ps, wake_fd): In a child that the thread of ${ps} has forked off:
- * begin an epoll set of its own, and wait for ${wake_fd} in place of the
+/* pollset_renew(ps, wake_fd): In a child that the thread of ${ps} has forked
+ * off: begin an epoll set of its own, and wait for ${wake_fd} in place of the
  * parent's.
  * pollset_abandon(ps): In a child that another thread has forked off: ${ps} may
- * be in the middle of a change.  Nothing of it is used but the copy of the epoll
- * descriptor, which is closed. */
+ * be in the middle of a change.  Nothing of it is used but the copy of the
+ * epoll descriptor, which is closed. */
 void pollset_renew(struct pollset *ps, int wake_fd);
 void pollset_abandon(struct pollset *ps);
 

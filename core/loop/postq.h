@@ -5,10 +5,10 @@
  * that wakes the loop.
  * Combines masks with OR, and does not interpret them; calls no callback.
  *
- * Event.loop tells where an event is: that of its scheduler, or that of the list
- * that it is in until it is scheduled, or NULL.  From NULL it is changed by
- * compare-and-exchange, since two threads may want the same event; back to NULL
- * under the lock of the queue. */
+ * Event.loop tells where an event is: that of its scheduler, or that of the
+ * list that it is in until it is scheduled, or NULL.  From NULL it is changed
+ * by compare-and-exchange, since two threads may want the same event; back to
+ * NULL under the lock of the queue. */
 
 #ifndef CORE_LOOP_POSTQ_H
 #define CORE_LOOP_POSTQ_H
@@ -48,21 +48,21 @@ struct postq {
 int postq_init(struct postq *q, bool has_wake);
 void postq_free(struct postq *q);
 
-/* postq_renew(q): In a child that was forked off: wake by a descriptor of its own
- * from now on.  Return that, or -1: there is none. */
+/* postq_renew(q): In a child that was forked off: wake by a descriptor of its
+ * own from now on.  Return that, or -1: there is none. */
 int postq_renew(struct postq *q);
 
 /* postq_add(q, loop, e, mask): From any thread: queue ${e} for ${mask} and what
- * is held for it, if any, and wake the loop if it sleeps.  Return 0, or -1 with errno EINVAL: e->loop is
- * not ${loop} any more. */
+ * is held for it, if any, and wake the loop if it sleeps.  Return 0, or -1 with
+ * errno EINVAL: e->loop is not ${loop} any more. */
 int postq_add(struct postq *q, const struct event_loop *loop, Event *e,
     int mask);
 
 /* postq_arrive(q, e, mask, is_own): From any thread: queue ${e}, which is not
  * scheduled, to be scheduled and then dispatched with ${mask} (0: not
- * dispatched), and wake the loop if it sleeps.  Again before that: the masks are
- * or'd.  ${is_own}: this is the loop's thread.  Return 0, or -1 with errno EBUSY:
- * ${e} is somewhere else. */
+ * dispatched), and wake the loop if it sleeps.  Again before that: the masks
+ * are or'd.  ${is_own}: this is the loop's thread.  Return 0, or -1 with errno
+ * EBUSY: ${e} is somewhere else. */
 int postq_arrive(struct postq *q, Event *e, int mask, bool is_own);
 
 /* postq_is_arriving(e): Is ${e} in a list of events that are to be scheduled?
@@ -73,9 +73,9 @@ bool postq_is_arriving(const Event *e);
 const struct postq *postq_of(const Event *e);
 int postq_recall(Event *e);
 
-/* postq_claim(e, loop, &mask): ${e} is scheduled by ${loop} from now on: take it
- * out of the list that it is in, and set e->loop.  *mask_r is what it was to be
- * dispatched with.  Return false if it is scheduled by another one. */
+/* postq_claim(e, loop, &mask): ${e} is scheduled by ${loop} from now on: take
+ * it out of the list that it is in, and set e->loop.  *mask_r is what it was to
+ * be dispatched with.  Return false if it is scheduled by another one. */
 bool postq_claim(Event *e, struct event_loop *loop, int *mask_r);
 
 /* postq_hold(q, e, mask): Take ${mask} out, and keep the rest until the next
@@ -106,15 +106,16 @@ int postq_stuck(struct postq *q, Event *e, int mask);
 bool postq_has_stuck(const struct postq *q);
 bool postq_has_arrivals(const struct postq *q);
 
-/* postq_each_own(q, f, arg): Call ${f} with each event that is to be scheduled and
- * that the loop's thread has sent or has tried already. */
+/* postq_each_own(q, f, arg): Call ${f} with each event that is to be scheduled
+ * and that the loop's thread has sent or has tried already. */
 void postq_each_own(struct postq *q, void (*f)(Event *e, int64_t arg),
     int64_t arg);
 
 /* postq_begin(q): Let postq_next() hand out what is queued now. */
 void postq_begin(struct postq *q);
 
-/* postq_due(q, e): Let postq_next() hand out ${e} with E_TIMEOUT, at the end. */
+/* postq_due(q, e): Let postq_next() hand out ${e} with E_TIMEOUT, at the
+ * end. */
 void postq_due(struct postq *q, Event *e);
 
 /* postq_next(q, &mask): The next one, no longer queued; NULL at the end. */

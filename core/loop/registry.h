@@ -7,8 +7,9 @@
  * the parent's epoll set and eventfd: the parent would not be told any more of
  * what the child takes out of the set, and would not be woken when the child
  * reads what was meant for it.  So in the child, before fork(2) returns, the
- * scheduler of its thread gets its own, and the copies of the others are closed:
- * they are of no use there, since a thread may have been changing them. */
+ * scheduler of its thread gets its own, and the copies of the others are
+ * closed: they are of no use there, since a thread may have been changing
+ * them. */
 
 #ifndef CORE_LOOP_REGISTRY_H
 #define CORE_LOOP_REGISTRY_H
@@ -28,8 +29,8 @@ struct registry_entry {
 	struct pollset		*pollset;
 };
 
-/* registry_thread(): The number of the calling thread.  Other than a pthread_t it
- * is never that of a later thread; and never 0. */
+/* registry_thread(): The number of the calling thread.  Other than a pthread_t
+ * it is never that of a later thread; and never 0. */
 unsigned int registry_thread(void);
 
 /* registry_wake(): End the wait of the first of the process; async-signal-safe,
@@ -46,8 +47,8 @@ void registry_remove(struct registry_entry *r);
  * scheduled, scheduled and dispatched with ${mask}, as postq_arrive() does: by
  * the scheduler that it was on last; if that is gone or there was none, by
  * ${otherwise}; if that is NULL, by the first of the process.  Return 0, or -1
- * with errno EINVAL: there is none, or ${e} is an embedder's.  If it is scheduled
- * or was sent somewhere already, it is dispatched there. */
+ * with errno EINVAL: there is none, or ${e} is an embedder's.  If it is
+ * scheduled or was sent somewhere already, it is dispatched there. */
 int registry_arrive(Event *e, int mask, const struct registry_entry *otherwise);
 
 #endif

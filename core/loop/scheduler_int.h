@@ -64,7 +64,8 @@ extern __thread struct scheduler *scheduler_of_thread;
 void schedule_fd_closing(Event *e);
 void schedule_freeing(Event *e);
 
-/* Where ${e} is scheduled; NULL also if it is to arrive, or is an embedder's. */
+/* Where ${e} is scheduled; NULL also if it is to arrive, or is an
+ * embedder's. */
 static inline struct scheduler *
 scheduler_of(const Event *e)
 {

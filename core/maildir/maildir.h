@@ -73,11 +73,11 @@ void maildir_close(struct maildir *md);
  * again. */
 bool maildir_is_current(struct maildir *md, const char *path, size_t fixed);
 
-/* maildir_sweep(md, started, now, &n_r): Remove from tmp/ what agents that ended
- * have left: files with a name of ours, from before ${started}, whose process
- * is no more, and such files of any age over 36 hours (maildir(5)).  Looks at a
- * bounded number of files.  *n_r: how many were removed.  Return 0, or -1 with
- * errno: the files could not be listed to the end. */
+/* maildir_sweep(md, started, now, &n_r): Remove from tmp/ what agents that
+ * ended have left: files with a name of ours, from before ${started}, whose
+ * process is no more, and such files of any age over 36 hours (maildir(5)).
+ * Looks at a bounded number of files.  *n_r: how many were removed.  Return 0,
+ * or -1 with errno: the files could not be listed to the end. */
 int maildir_sweep(const struct maildir *md, time_t started, time_t now,
     unsigned int *n_r);
 
@@ -97,17 +97,17 @@ void maildir_host(char *buf, const char *host);
 
 /* maildir_look(fd, keys, n, found, closure): Look through new/ and then cur/
  * for names with one of ${keys}, sorted by strcmp, and call
- * ${found}(closure, index, dir, name, octets) for each regular file that has it,
- * ${dir} being "new" or "cur".  Files in tmp/ that have one and were left by a
- * process that is no more are removed.  Return 0, or -1 with errno. */
+ * ${found}(closure, index, dir, name, octets) for each regular file that has
+ * it, ${dir} being "new" or "cur".  Files in tmp/ that have one and were left
+ * by a process that is no more are removed.  Return 0, or -1 with errno. */
 typedef void (*maildir_found)(void *closure, size_t index, const char *dir,
     const char *name, uint64_t octets);
 int maildir_look(const struct maildir *md, const char *const *keys, size_t n,
     maildir_found found, void *closure);
 
 /* maildir_tmp_name(buf, prefix, pid): The name in tmp/ of a file that process
- * ${pid} makes for ${prefix}: <prefix><pid>.  maildir_new_name: the name in new/,
- * with host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
+ * ${pid} makes for ${prefix}: <prefix><pid>.  maildir_new_name: the name in
+ * new/, with host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
 void maildir_tmp_name(char *buf, const char *prefix, pid_t pid);
 void maildir_new_name(char *buf, const char *prefix, const char *host,
     uint64_t octets);
