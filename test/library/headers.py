@@ -3,10 +3,11 @@ made for, and beside the headers of other libraries."""
 import glob
 import itertools
 import os
+import re
 import shutil
 import subprocess
 
-from tree import WARN, Skip, install, other
+from tree import TOP, WARN, Skip, install, other
 
 STANDARDS = [('c', s, ['-Wstrict-prototypes', '-Wold-style-definition'])
              for s in ('c99', 'c11', 'c17', 'c2x')] + \
@@ -53,6 +54,14 @@ def test_headers_include_nothing_of_the_tree(d):
             assert '#include "' not in f.read(), h
 
 
+def test_mailmill_3_names_each_header(d):
+    """But the one that each of the others includes."""
+    with open(TOP + '/man/mailmill.3', encoding='ascii') as f:
+        said = set(re.findall(r'^\.In mailmill/(\S+)', f.read(), re.M))
+    missing = set(names(install())) - said - {'api.h'}
+    assert not missing, missing
+
+
 def all_compile_beside_those_of_others(compilers):
     """Before them and after; with the switch, since names of functions are
     the others' own."""
@@ -85,5 +94,6 @@ def test_clang_compiles_the_headers(d):
 
 TESTS = [test_each_header_compiles_alone,
          test_headers_include_nothing_of_the_tree,
+         test_mailmill_3_names_each_header,
          test_headers_compile_beside_those_of_others,
          test_clang_compiles_the_headers]
