@@ -48,7 +48,8 @@ endif
 # libmailmill: what an embedder links: events, scheduler, factory; nothing that
 # needs another library than libc
 LIB_SRC	 = $(filter-out core/util/saslprep.c $(SASL_SRC),\
-	   $(wildcard core/loop/*.c core/util/*.c proto/*/*.c))
+	   $(wildcard core/loop/*.c core/util/*.c core/jobs/*.c \
+	   proto/*/*.c))
 CORE_SRC = $(filter-out $(LIB_SRC),$(wildcard core/*/*.c))
 TLS_SRC	 = $(wildcard tls/*.c tls/*/*.c)
 SASL_SRC = $(wildcard proto/sasl/*.c)

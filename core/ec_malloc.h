@@ -23,7 +23,7 @@ MAILMILL_BEGIN
 #define MEMTYPE_IS_MALLOC_3C		97
 
 /* ec_malloc(object_type): Memory for one object of a type of known size, all
- * zero: MEMTYPE_EVENT.  NULL with errno: EINVAL for any other type; ENOMEM.
+ * zero: MEMTYPE_EVENT, MEMTYPE_EC_ASYNC_JOB.  NULL with errno: EINVAL for any other type; ENOMEM.
  * ec_malloc_size(object_type, size): ${size} octets, not initialised; at least
  * one.  NULL with errno ENOMEM.
  * ec_mt_strdup(object_type, str): A copy; NULL with errno ENOMEM, or EINVAL

@@ -21,6 +21,7 @@
 #define LIM_PROXY_HEADER	4096	/* octets of a PROXY header with the TLVs that proxies send (certificates of clients are the largest) */
 #define LIM_EXTENSIONS		16	/* verbs added with esmtp_extensions_register(): bounds the EHLO reply */
 #define LIM_VALIDATE_MODULES	64	/* policy modules, our own included */
+#define LIM_JOB_THREADS		16	/* that do the jobs of one class: what blocks waits for a disk, which more do not make faster */
 #define LIM_HOOK_PROVIDERS	16	/* of one hook; their lists need no memory of their own */
 #define LIM_VCTX_PAIRS		64	/* entries of a validation dictionary: bounds a session's memory */
 #define LIM_VCTX_KEY		64	/* octets */

@@ -51,7 +51,8 @@ struct scheduler *scheduler_create(const struct scheduler_backend *backend);
  * closing descriptors) and ${s}.  Not from a callback. */
 void scheduler_destroy(struct scheduler *s);
 
-/* scheduler_run(s): Passes until scheduler_stop() or until no event is left.
+/* scheduler_run(s): Passes until scheduler_stop() or until no event is left, and
+ * none will come from a job (ec_thread_pool.h).
  * Return 0, or -1 with errno when poll(2) failed. */
 int scheduler_run(struct scheduler *s);
 

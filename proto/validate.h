@@ -191,6 +191,15 @@ int validate_context_remove_rcpt(validate_context *ctx, const char *addr);
 int validate_context_remove_all_rcpts(validate_context *ctx);
 int validate_context_can_modify_rcpts(validate_context *ctx);
 
+/* --- jobs ----------------------------------------------------------------- */
+
+/* ec_async_wake_validation_module(job, ctx): When ${job}, an ec_async_job or
+ * something that begins with one, is completed, the callback is called again:
+ * before ec_queue_async_job() (ec_thread_pool.h), which the callback calls before
+ * it returns VALIDATE_AGAIN.  The session must be on a scheduler of scheduler.h.
+ * If it ends meanwhile, the job is done, and nobody is called. */
+void ec_async_wake_validation_module(void *job, validate_context *ctx);
+
 /* Return 1 with the session, or 0. */
 int validate_context_find_message_construct(validate_context *vctx,
     message_construct **mc);

@@ -8,6 +8,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct registry_entry *first;	/* in the order of their creation */
+static uint64_t nentries;		/* so far */
 static bool is_watching;		/* for fork(2) */
 static int first_wake_fd = -1;		/* that of the first; no lock */
 static unsigned int nthreads;
@@ -74,8 +75,11 @@ in_child(void)
 			pollset_abandon(r->pollset);
 			postq_renew(r->postq);
 		}
-	if ((first = own) != NULL)
+	/* nor do threads that would bring something back */
+	if ((first = own) != NULL) {
 		own->next = NULL;
+		own->nholds = 0;
+	}
 	note_first();
 }
 
@@ -93,6 +97,8 @@ registry_add(struct registry_entry *r)
 		for (rp = &first; *rp != NULL; rp = &(*rp)->next)
 			continue;
 		r->next = NULL;
+		r->number = ++nentries;
+		r->nholds = 0;
 		*rp = r;
 		note_first();
 	}
@@ -119,12 +125,12 @@ registry_remove(struct registry_entry *r)
 }
 
 /* Where ${e} is, or, if it is nowhere, where it is to go; NULL: there is none. */
-static const struct registry_entry *
+static struct registry_entry *
 entry_for(const Event *e, const struct event_loop *loop,
-    const struct registry_entry *otherwise)
+    struct registry_entry *otherwise)
 {
 	const struct postq *q = postq_of(e);
-	const struct registry_entry *r;
+	struct registry_entry *r;
 
 	for (r = first; r != NULL; r = r->next)
 		if (r->loop == loop || r->postq == q)
@@ -138,7 +144,7 @@ entry_for(const Event *e, const struct event_loop *loop,
 }
 
 int
-registry_arrive(Event *e, int mask, const struct registry_entry *otherwise)
+registry_arrive(Event *e, int mask, struct registry_entry *otherwise)
 {
 	const struct registry_entry *r;
 	const struct event_loop *loop;
@@ -158,4 +164,83 @@ registry_arrive(Event *e, int mask, const struct registry_entry *otherwise)
 	if (r == NULL)
 		errno = EINVAL;
 	return rc;
+}
+
+static struct registry_entry *
+find_number(uint64_t number)
+{
+	struct registry_entry *r;
+
+	for (r = first; r != NULL; r = r->next)
+		if (r->number == number)
+			break;
+	return r;
+}
+
+/* That of the calling thread, or NULL. */
+static struct registry_entry *
+find_own(void)
+{
+	struct registry_entry *r;
+
+	for (r = first; r != NULL; r = r->next)
+		if (r->thread == thread_number)
+			break;
+	return r;
+}
+
+uint64_t
+registry_hold(Event *e)
+{
+	const struct event_loop *loop;
+	struct registry_entry *r;
+	uint64_t number = 0;
+
+	pthread_mutex_lock(&lock);
+	loop = __atomic_load_n(&e->loop, __ATOMIC_ACQUIRE);
+	if ((r = entry_for(e, loop, find_own())) != NULL) {
+		if (loop == NULL)
+			e->scheduled_number = r->thread;
+		number = r->number;
+		__atomic_store_n(&r->nholds, r->nholds + 1, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
+int
+registry_send(uint64_t number, Event *e, int mask)
+{
+	struct registry_entry *r;
+	int rc = -1;
+
+	pthread_mutex_lock(&lock);
+	if ((r = find_number(number)) != NULL)
+		rc = postq_arrive(r->postq, e, mask,
+		    r->thread == thread_number);
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+/* The loop is woken, for it may wait for nothing else. */
+void
+registry_release(uint64_t number)
+{
+	struct registry_entry *r;
+
+	if (number == 0)
+		return;
+	pthread_mutex_lock(&lock);
+	if ((r = find_number(number)) != NULL) {
+		__atomic_store_n(&r->nholds, r->nholds - 1, __ATOMIC_RELAXED);
+		if (r->nholds == 0)
+			postq_wake(r->postq);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+bool
+registry_is_held(const struct registry_entry *r)
+{
+	return __atomic_load_n(&r->nholds, __ATOMIC_RELAXED) > 0;
 }

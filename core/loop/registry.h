@@ -15,6 +15,9 @@
 #define CORE_LOOP_REGISTRY_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "core/event.h"
 #include "core/loop/pollset.h"
@@ -25,6 +28,8 @@ struct registry_entry {
 	struct registry_entry	*next;
 	unsigned int		 thread;	/* registry_thread() */
 	const struct event_loop	*loop;		/* of events that are scheduled */
+	uint64_t		 number;	/* of the scheduler in the process, from 1 */
+	size_t			 nholds;
 	struct postq		*postq;
 	struct pollset		*pollset;
 };
@@ -49,6 +54,21 @@ void registry_remove(struct registry_entry *r);
  * ${otherwise}; if that is NULL, by the first of the process.  Return 0, or -1
  * with errno EINVAL: there is none, or ${e} is an embedder's.  If it is
  * scheduled or was sent somewhere already, it is dispatched there. */
-int registry_arrive(Event *e, int mask, const struct registry_entry *otherwise);
+int registry_arrive(Event *e, int mask, struct registry_entry *otherwise);
+
+/* Something that is not scheduled will come back to a scheduler, which goes on
+ * until then.
+ * registry_hold(e): ${e} will, to the one that it was on last, or of the calling
+ * thread, or the first of the process; note that in ${e}.  Return its number, or
+ * 0: there is none.
+ * registry_send(number, e, mask): As registry_arrive(), to that one.  Return 0, or
+ * -1: it is gone.
+ * registry_release(number): It need not go on.  0, and one that is gone, are
+ * ignored.
+ * registry_is_held(r): Does it have to go on?  All from any thread. */
+uint64_t registry_hold(Event *e);
+int registry_send(uint64_t number, Event *e, int mask);
+void registry_release(uint64_t number);
+bool registry_is_held(const struct registry_entry *r);
 
 #endif

@@ -230,7 +230,8 @@ scheduler_run(struct scheduler *s)
 	int rc = 0;
 
 	while (!s->is_stopping && rc != -1 &&
-	    (s->nall > 0 || postq_has_arrivals(&s->postq)))
+	    (s->nall > 0 || registry_is_held(&s->entry) ||
+	    postq_has_arrivals(&s->postq)))
 		rc = scheduler_pass(s, -1);
 	s->is_stopping = false;
 	return rc == -1 ? -1 : 0;

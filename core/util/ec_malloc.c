@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ec_thread_pool.h"
 #include "core/event.h"
 
 void *
@@ -13,6 +14,8 @@ ec_malloc(int object_type)
 {
 	if (object_type == MEMTYPE_EVENT)
 		return calloc(1, sizeof(Event));
+	if (object_type == MEMTYPE_EC_ASYNC_JOB)
+		return calloc(1, sizeof(ec_async_job));
 	errno = EINVAL;
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/ec_thread_pool.h"
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
@@ -75,6 +76,7 @@ struct esmtp_auth;
 struct validate_context {
 	message_construct	*mc;
 	struct validate_pair	*pairs[2];	/* VCTX_CONN, VCTX_MESS */
+	ec_async_job		*jobs;		/* of modules, queued and not completed */
 	char			*text;		/* of set_code; NULL: none */
 	int			 code;		/* 0: none was set */
 	int			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */

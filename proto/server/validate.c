@@ -70,9 +70,58 @@ validate_context_init(validate_context *vctx)
 	vctx->reply = -1;
 }
 
+/* --- jobs of modules ------------------------------------------------------ */
+
+static void
+job_queued(ec_async_job *job)
+{
+	validate_context *vctx = job->r.e.ctx;
+
+	job->module_next = vctx->jobs;
+	vctx->jobs = job;
+}
+
+/* Which job it is does not matter: each module finds out what it waits for. */
+static Event *
+job_done(ec_async_job *job)
+{
+	validate_context *vctx = job->r.e.ctx;
+	ec_async_job **at;
+
+	/* the session has ended */
+	if (vctx == NULL)
+		return NULL;
+	for (at = &vctx->jobs; *at != job; at = &(*at)->module_next)
+		continue;
+	*at = job->module_next;
+	return vctx->mc->ac->event;
+}
+
+void
+ec_async_wake_validation_module(void *job, validate_context *ctx)
+{
+	static const struct ec_async_module module = { job_queued, job_done };
+	ec_async_job *j = job;
+
+	j->completion = ECTP_COMPLETE_MODULE;
+	j->r.e = (struct _ec_thread_pool_job_r_e){ .ctx = ctx,
+	    .event = ctx->mc->ac->event, .mask = E_ASYNC };
+	j->module = &module;
+}
+
+static void
+forget_jobs(validate_context *vctx)
+{
+	for (; vctx->jobs != NULL; vctx->jobs = vctx->jobs->module_next)
+		vctx->jobs->r.e.ctx = NULL;
+}
+
+/* --- the context of a session --------------------------------------------- */
+
 void
 validate_context_destroy(validate_context *vctx)
 {
+	forget_jobs(vctx);
 	validate_context_clear(vctx, VCTX_CONN);
 	validate_context_clear(vctx, VCTX_MESS);
 	forget_code(vctx);

@@ -277,6 +277,9 @@ SPOIL = {
         ('cmd/mailmilld/master/procs/links.c',
          append('\nint a[] = { [ROLE_KEYD] = 1 };\n')),
         ('cmd/mailmilld/role/privs.c', append('\nint a = ROLE_AUTHD;\n'))],
+    roles.the_server_queues_no_jobs: [{
+        'core/jobs/j.c': 'int j(void); int j(void) { return 1; }',
+        'cmd/c.c': 'int c(void), j(void); int c(void) { return j(); }'}],
     logs.log_events_are_in_the_manual: [
         ('cmd/mailmilld/master/step.c',
          lambda s: s.replace('"process-ready"', '"process-up"')),

@@ -1,8 +1,9 @@
 """The roles of cmd/mailmilld and the messages between them: is each written
 down in one place?"""
 import re
+import subprocess
 
-from tree import sources, text
+from tree import objects_of, sources, text
 
 BASE = 'cmd/mailmilld/'
 
@@ -39,5 +40,24 @@ def roles_are_described_in_their_folders(root, objects):
             yield f'{path}: names one of the roles'
 
 
+def the_server_queues_no_jobs(root, objects):
+    """Nothing but core/jobs refers to core/jobs: its threads are an
+    embedder's, and the filters of the roles do not permit them."""
+    jobs, _ = objects_of(root, objects, ['core/jobs'])
+    if not jobs:
+        yield f'{objects}: no objects of core/jobs'
+
+    def names(objs, *options):
+        out = subprocess.run(['nm', '-A', *options, *objs],
+                             capture_output=True, text=True, check=True)
+        return [(line.split(':')[0], line.split()[-1])
+                for line in out.stdout.splitlines() if line]
+    theirs = {n for _, n in names(jobs, '-g', '--defined-only')}
+    others = [o for o in objects_of(root, objects)[0] if o not in jobs]
+    for o, n in names(others, '-u'):
+        if n in theirs:
+            yield f'{o}: refers to {n}'
+
+
 CHECKS = [messages_have_a_function_where_they_go,
-          roles_are_described_in_their_folders]
+          roles_are_described_in_their_folders, the_server_queues_no_jobs]

@@ -23,6 +23,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'core':             '',
     'core/util':        'core',
     'core/loop':        CORE,
+    'core/jobs':        CORE + ' core/loop',
     'core/process':     CORE,
     'core/conf':        CORE,
     'core/table':       CORE,

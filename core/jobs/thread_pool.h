@@ -1,0 +1,33 @@
+/* What the files of this folder share: is a job in use? */
+
+#ifndef CORE_JOBS_THREAD_POOL_H
+#define CORE_JOBS_THREAD_POOL_H
+
+#include <stdbool.h>
+
+#include "core/ec_thread_pool.h"
+
+/* A job that was never used holds anything, or zeros. */
+static inline bool
+job_is_in_use(const ec_async_job *job)
+{
+	return __atomic_load_n(&job->in_use, __ATOMIC_ACQUIRE) ==
+	    ~(uintptr_t)job;
+}
+
+static inline void
+job_set_in_use(ec_async_job *job, bool is_in_use)
+{
+	__atomic_store_n(&job->in_use, is_in_use ? ~(uintptr_t)job : 0,
+	    __ATOMIC_RELEASE);
+}
+
+/* job_prepare(job): It is about to be queued: get what its completion needs.
+ * Return 0, or -1 with errno.  Then one of: ec_async_complete_tail();
+ * job_give_back(job): it could not be queued, and is the caller's;
+ * job_drop(job): it is not done at the shutdown. */
+int job_prepare(ec_async_job *job);
+void job_give_back(ec_async_job *job);
+void job_drop(ec_async_job *job);
+
+#endif
