@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <mailmill/api.h>
+#include <mailmill/ec_config.h>
 #include <mailmill/esmtp_factory.h>
 #include <mailmill/event.h>
 
@@ -105,6 +106,12 @@ netlistener_def *netlistener_register3(const char *listener_prefix,
     EventFunc servercode, EventFunc accepthook, void *closure);
 void mailmill_netlistener_unregister(netlistener_def *def);
 
+/* netlistener_register_option(def, option): An option of the listeners of ${def}:
+ * ec_config.h.  Return its slot; or -1 with errno: as ec_config_register_option();
+ * EINVAL without ${def}; EEXIST, such listeners have one of that name. */
+int netlistener_register_option(netlistener_def *def,
+    ec_config_option_def *option);
+
 /* netlistener_instantiate_addr(def, hdr, addr): Listen at ${addr}:
  * "192.0.2.1:25", "[2001:db8::1]:25", "*:25" (all of IPv4), "[::]:25" (all of
  * both), "/path" of a socket in the file system.  Port 0 is any.  ${hdr} is
@@ -118,9 +125,8 @@ void mailmill_netlistener_unregister(netlistener_def *def);
  * the file system is removed.  Return 1; 0, this thread has none.
  * netlistener_find(addr): The instance, or NULL.
  * netlistener_port(inst): Its port; 0: it has none. */
-struct ec_config_header;
-int netlistener_instantiate_addr(netlistener_def *def,
-    struct ec_config_header *hdr, const char *addr);
+int netlistener_instantiate_addr(netlistener_def *def, ec_config_header *hdr,
+    const char *addr);
 int netlistener_stop_instance(const char *addr);
 netlistener_instance *mailmill_netlistener_find(const char *addr);
 int mailmill_netlistener_port(const netlistener_instance *inst);

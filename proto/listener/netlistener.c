@@ -120,7 +120,7 @@ instance_new(netlistener_def *def, const char *addr)
 }
 
 int
-netlistener_instantiate_addr(netlistener_def *def, struct ec_config_header *,
+netlistener_instantiate_addr(netlistener_def *def, ec_config_header *,
     const char *addr)
 {
 	netlistener_instance *inst;

@@ -55,11 +55,47 @@ listener(Event *e, int eventtype, void *vclosure, struct timeval *now)
 	return worker(e, eventtype, vclosure, now);
 }
 
+/* --- an option ------------------------------------------------------------ */
+
+/* With the eight members that the sample has. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+static ec_config_option_def my_option = {
+	"option", ECCFGTYPE_STRING, NULL, NULL, 0, NULL, "default", 0
+};
+static int my_option_slot = -1;
+
+static ec_config_value *
+get_option(int slot, accept_construct *ac)
+{
+	char peer[INET6_ADDRSTRLEN];
+	ec_config_header *transaction;
+	ec_config_value *v;
+
+	transaction = ec_config_fetch_globalconf();
+	sockaddr_to_string_opt(&ac->remote_addr.sa, peer, sizeof(peer),
+	    EC_SA2S_NO_PORT);
+	v = ec_config_option_fetch_generic(transaction, slot, NULL, 4, NULL,
+	    "Listen", ac->inst->address, "Peer", peer);
+	/* the sample releases what it calls "tofree" */
+	ec_config_release_scope_instance(transaction);
+	return v;
+}
+
+static char seen_option[20];
+
 static int
 acceptor(Event *, int, void *vclosure, struct timeval *)
 {
 	accept_construct *ac = vclosure;
+	ec_config_value *val;
 
+	if (my_option_slot != -1) {
+		val = get_option(my_option_slot, ac);
+		cr_assert_not_null(val);
+		strncpy(seen_option, val->v->vstr, sizeof(seen_option) - 1);
+		ec_config_release_value(val);
+	}
 	cr_expect_eq(ac->remote_addr.sa.sa_family, AF_INET);
 	cr_expect_eq(ac->remote_addr.sin.sin_addr.s_addr,
 	    htonl(INADDR_LOOPBACK));
@@ -68,16 +104,13 @@ acceptor(Event *, int, void *vclosure, struct timeval *)
 	return 1;
 }
 
-Test(samples_listener, a_connection_goes_to_the_worker, .timeout = 30)
+static void
+run(struct scheduler *s, netlistener_def *def)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
-	struct scheduler *s = scheduler_create(NULL);
-	netlistener_def *def;
 	char buf[10];
 	int fd;
 
-	def = netlistener_register3("MyModule", listener, acceptor, &self);
-	cr_assert_not_null(def);
 	cr_assert_eq(netlistener_instantiate_addr(def, NULL, "127.0.0.1:0"),
 	    1);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -96,4 +129,31 @@ Test(samples_listener, a_connection_goes_to_the_worker, .timeout = 30)
 	netlistener_unregister(def);
 	cr_expect_eq(scheduler_event_count(s), 0);
 	scheduler_destroy(s);
+}
+
+Test(samples_listener, a_connection_goes_to_the_worker, .timeout = 30)
+{
+	struct scheduler *s = scheduler_create(NULL);
+	netlistener_def *def;
+
+	def = netlistener_register3("MyModule", listener, acceptor, &self);
+	cr_assert_not_null(def);
+	run(s, def);
+}
+
+Test(samples_listener, an_option_has_the_value_of_its_listener_and_client,
+    .timeout = 30)
+{
+	struct scheduler *s = scheduler_create(NULL);
+	netlistener_def *def;
+
+	def = netlistener_register3("MyModule", listener, acceptor, &self);
+	my_option_slot = netlistener_register_option(def, &my_option);
+	cr_assert_neq(my_option_slot, -1);
+	cr_assert_eq(mailmill_config_set(my_option_slot, "127.0.0.1:0",
+	    "127.0.0.0/8", "of loopback", NULL), 1);
+	cr_assert_eq(mailmill_config_set(my_option_slot, "127.0.0.1:0", NULL,
+	    "of others", NULL), 1);
+	run(s, def);
+	cr_expect_str_eq(seen_option, "of loopback");
 }
