@@ -132,14 +132,16 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 {
 	char *text;
 
-	if (code < 200 || code > 599 || code / 100 == 3)
+	/* The module may mean to refuse: an error must not become an
+	 * acceptance. */
+	if (code < 200 || code > 599 || code / 100 == 3) {
+		validate_refuse(vctx, RPL_RESOURCES);
 		return 0;
+	}
 	/* without words: those of the table */
 	text = strndup(str != NULL ? str : "", LIM_REPLY_LINE);
 	forget_code(vctx);
 	if (text == NULL) {
-		/* the module meant to refuse: that must not become an
-		 * acceptance */
 		validate_refuse(vctx, RPL_NOMEM);
 		return 0;
 	}

@@ -9,6 +9,7 @@
 
 /* What the one module of these tests does, per phase. */
 static int result[VALIDATE_NPHASES], code;
+static bool is_code = true;		/* that may be set */
 static const char *words, *seen_str;
 static unsigned int calls[VALIDATE_NPHASES];
 
@@ -18,7 +19,8 @@ act(enum validate_phase phase, const char *str, validate_context *vctx)
 	calls[phase]++;
 	seen_str = str;
 	if (result[phase] == VALIDATE_DONE && code != 0)
-		cr_assert_eq(validate_context_set_code(vctx, code, words), 1);
+		cr_assert_eq(validate_context_set_code(vctx, code, words),
+		    is_code);
 	return result[phase];
 }
 
@@ -118,6 +120,34 @@ Test(validate, a_module_refuses_in_any_phase_and_the_session_goes_on)
 		    "550 5.7.1 not today??X\r\n", "%zu: %s", i, f->reply);
 		result[phases[i].phase] = VALIDATE_CONT;
 		cr_expect_str_eq(fake_say(f, "NOOP\r\n"), "250 2.0.0 OK\r\n");
+		fake_end(f);
+	}
+}
+
+Test(validate, a_code_that_is_none_refuses)
+{
+	static const int codes[] = { -1, 1, 77, 199, 300, 354, 399, 600, 2500 };
+	struct fake *f;
+	size_t i, j;
+
+	cr_assert_eq(validate_module_register(&module), 0);
+	is_code = false;
+	words = "2.0.0 fine";
+	for (i = 0; i < NCASES; i++) {
+		f = fake_new();
+		lead_to(f, i);
+		result[phases[i].phase] = VALIDATE_DONE;
+		for (j = 0; j < sizeof(codes) / sizeof(codes[0]); j++) {
+			/* after a body that is refused there is no DATA */
+			if (j > 0 && phases[i].phase >= VALIDATE_PHASE_DATA_SPOOL)
+				break;
+			code = codes[(i + j) % (sizeof(codes) /
+			    sizeof(codes[0]))];
+			cr_expect_str_eq(fake_say(f, phases[i].at),
+			    "451 4.3.0 Local error, try again later\r\n",
+			    "%zu: %d: %s", i, code, f->reply);
+		}
+		result[phases[i].phase] = VALIDATE_CONT;
 		fake_end(f);
 	}
 }
