@@ -262,7 +262,9 @@ VERSION	= $(shell sed -n 's/^.define MAILMILL_VERSION_M[A-Z]*.//p' \
 pc	= sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call below,$(LIBDIR))|; \
 	  s|@INCLUDEDIR@|$(call below,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|'
 
+# headers and examples of an older version do not stay beside those of this one
 install: all
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/mailmill $(DESTDIR)$(EXAMPLES)
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(INCLUDEDIR)/mailmill \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
@@ -273,8 +275,8 @@ install: all
 	@for l in $(LIBS); do \
 		install -m 644 $(B)/$$l.a $(B)/$$l.so.0 $(DESTDIR)$(LIBDIR) && \
 		ln -sf $$l.so.0 $(DESTDIR)$(LIBDIR)/$$l.so && \
-		$(pc) */library/$${l#lib}.pc.in \
-		    >$(DESTDIR)$(LIBDIR)/pkgconfig/$${l#lib}.pc || exit; \
+		$(pc) */library/$${l#lib}.pc.in | install -m 644 /dev/stdin \
+		    $(DESTDIR)$(LIBDIR)/pkgconfig/$${l#lib}.pc || exit; \
 	done
 	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
 	install -d $(DESTDIR)$(EXAMPLES)

@@ -29,18 +29,18 @@ def run(*args, **more):
     return p.stdout
 
 
-def make_status(*args):
+def make_status(*args, umask=-1):
     flags = ['SANITIZE=1'] if SANITIZE else []
     if BUILD.startswith(TOP + '/build/'):       # as check.sh built it
         flags.append('WERROR=-Werror')
     p = subprocess.run(['make', '-s', '-C', TOP, *flags, *args,
                         f'B={os.path.relpath(BUILD, TOP)}'],
-                       capture_output=True, text=True)
+                       capture_output=True, text=True, umask=umask)
     return p.returncode, p.stdout + p.stderr
 
 
-def make(*args):
-    status, said = make_status(*args)
+def make(*args, umask=-1):
+    status, said = make_status(*args, umask=umask)
     assert status == 0, ' '.join(args) + '\n' + said[-6000:]
     return said
 
@@ -75,8 +75,8 @@ class Tree:
         return dict(os.environ, PKG_CONFIG_PATH=d)
 
 
-def install_in(d, *settings):
-    make('install', f'DESTDIR={d}/root', *settings)
+def install_in(d, *settings, umask=-1):
+    make('install', f'DESTDIR={d}/root', *settings, umask=umask)
     return Tree(f'{d}/root', '/usr/local/lib')
 
 

@@ -57,6 +57,24 @@ def test_the_paths_of_debian(d):
     assert not left, left
 
 
+def test_an_install_over_an_older_one(d):
+    """Nothing of the older one is left to be included, and everybody can read
+    the new one, whatever root's umask is."""
+    include = f'{d}/root/usr/local/include/mailmill'
+    os.makedirs(f'{include}/core')
+    for name in 'core/event.h', 'gone.h':
+        open(f'{include}/{name}', 'w').close()
+    install_in(d, umask=0o077)
+    assert os.path.isfile(f'{include}/event.h')
+    assert not os.path.exists(f'{include}/core')
+    assert not os.path.exists(f'{include}/gone.h')
+    for at, dirs, names in os.walk(f'{d}/root/usr/local'):
+        for name in dirs + names:
+            f = f'{at}/{name}'
+            mode = os.stat(f).st_mode
+            assert mode & 0o004, f'{f}: {mode:o}'
+
+
 def changed_library(d):
     """The library of a tree in which an exported function is gone, one has
     another result, a struct that users make has a member in front of others,
@@ -90,4 +108,5 @@ def test_abidiff_tells_a_change(d):
 
 
 TESTS = [test_versions_agree, test_the_soname_is_the_file,
-         test_the_paths_of_debian, test_abidiff_tells_a_change]
+         test_the_paths_of_debian, test_an_install_over_an_older_one,
+         test_abidiff_tells_a_change]
