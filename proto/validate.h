@@ -59,15 +59,17 @@ typedef int (*validate_func)(const char *str, const struct mailaddr *addr,
     accept_construct *ac, validate_context *vctx, void *closure);
 
 struct validate_module {
+	size_t		 size;		/* sizeof(struct validate_module) */
 	const char	*name;
-	validate_func	 phase[VALIDATE_NPHASES];
 	void		*closure;
+	validate_func	 phase[VALIDATE_NPHASES];	/* NULL: none */
 };
 
 /* validate_module_register(m): Append a module, behind our own
- * (limits, senders, relaying, recipients); ${m} is kept.  Before the
- * first session of the process.  Return 0 or -1 (ENOMEM; EEXIST for a name
- * taken; EINVAL: it has no name; EBUSY: a session has begun). */
+ * (limits, senders, relaying, recipients); ${m} is copied, its name and its
+ * closure are kept.  Before the first session of the process.  Return 0 or -1
+ * (ENOMEM; EEXIST for a name taken; EINVAL: it has no size or no name; EBUSY: a
+ * session has begun). */
 int validate_module_register(const struct validate_module *m);
 
 /* --- refusing ------------------------------------------------------------- */

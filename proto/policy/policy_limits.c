@@ -51,7 +51,7 @@ data_spool(const char *, const struct mailaddr *, accept_construct *,
 }
 
 const struct validate_module policy_limits = {
-	.name = "limits",
+	.size = sizeof(struct validate_module), .name = "limits",
 	.phase[VALIDATE_PHASE_MAILFROM] = mailfrom,
 	.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
 	.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool,

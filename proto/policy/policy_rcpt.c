@@ -21,6 +21,6 @@ rcptto(const char *, const struct mailaddr *addr, accept_construct *,
 }
 
 const struct validate_module policy_rcpt = {
-	.name = "rcpt",
+	.size = sizeof(struct validate_module), .name = "rcpt",
 	.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
 };

@@ -102,6 +102,6 @@ rcptto(const char *, const struct mailaddr *addr, accept_construct *,
 }
 
 const struct validate_module policy_relay = {
-	.name = "relay",
+	.size = sizeof(struct validate_module), .name = "relay",
 	.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
 };

@@ -14,6 +14,6 @@ mailfrom(const char *, const struct mailaddr *addr, accept_construct *,
 }
 
 const struct validate_module policy_sender = {
-	.name = "sender",
+	.size = sizeof(struct validate_module), .name = "sender",
 	.phase[VALIDATE_PHASE_MAILFROM] = mailfrom,
 };

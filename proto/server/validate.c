@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/sized.h"
 #include "proto/server/esmtp_int.h"
 
 #define POLICY(name) extern const struct validate_module policy_##name;
@@ -22,6 +23,7 @@ static const struct validate_module *modules[LIM_VALIDATE_MODULES] = {
 #include "proto/server/policy.def"
 #undef POLICY
 };
+static struct validate_module added[LIM_VALIDATE_MODULES];
 static size_t nmodules = 0
 #define POLICY(name) + 1
 #include "proto/server/policy.def"
@@ -31,26 +33,29 @@ static size_t nmodules = 0
 int
 validate_module_register(const struct validate_module *m)
 {
+	struct validate_module *copy = &added[nmodules];
 	size_t i;
 
-	if (m == NULL || m->name == NULL) {
-		errno = EINVAL;
-		return -1;
-	}
 	if (esmtp_has_begun()) {
 		errno = EBUSY;
 		return -1;
 	}
-	for (i = 0; i < nmodules; i++)
-		if (strcmp(modules[i]->name, m->name) == 0) {
-			errno = EEXIST;
-			return -1;
-		}
 	if (nmodules == LIM_VALIDATE_MODULES) {
 		errno = ENOMEM;
 		return -1;
 	}
-	modules[nmodules++] = m;
+	if (sized_copy(copy, sizeof(*copy), m) == -1)
+		return -1;
+	if (copy->name == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (i = 0; i < nmodules; i++)
+		if (strcmp(modules[i]->name, copy->name) == 0) {
+			errno = EEXIST;
+			return -1;
+		}
+	modules[nmodules++] = copy;
 	return 0;
 }
 

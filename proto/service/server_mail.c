@@ -204,7 +204,7 @@ int
 server_mail_register(void)
 {
 	static const struct validate_module policy = {
-		.name = "mailmill_server",
+		.size = sizeof(struct validate_module), .name = "mailmill_server",
 		.phase[VALIDATE_PHASE_MAILFROM] = mailfrom,
 		.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
 		.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool

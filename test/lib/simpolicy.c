@@ -107,7 +107,7 @@ PHASE(at_each_rcpt, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
 #undef PHASE
 
 static const struct validate_module module = {
-	.name = "simpolicy",
+	.size = sizeof(struct validate_module), .name = "simpolicy",
 	.phase = { at_accept, at_connect, at_ehlo, at_auth, at_mailfrom,
 	    at_rcptto, at_rcptto_list, at_rcptto_list_final, at_data,
 	    at_data_spool, at_each_rcpt },

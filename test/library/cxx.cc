@@ -17,6 +17,7 @@ main()
 {
 	static struct validate_module policy = {};
 
+	policy.size = sizeof(policy);
 	policy.name = "lambda";
 	policy.phase[VALIDATE_PHASE_RCPTTO] = [](const char *,
 	    const struct mailaddr *addr, accept_construct *,

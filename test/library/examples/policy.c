@@ -71,7 +71,7 @@ int
 main(int argc, char **argv)
 {
 	static char archive[] = "archive@example.test";
-	static struct validate_module policy = { .name = "archive", .closure = archive };
+	static struct validate_module policy = { .size = sizeof(policy), .name = "archive", .closure = archive };
 	struct mailmill_server *server;
 
 	policy.phase[VALIDATE_PHASE_RCPTTO] = rcptto;

@@ -380,12 +380,14 @@ Test(embed_answer, any_thread_may_answer)
 		cr_assert_eq(strncmp(fake_say(f, ""), "250 ", 4), 0, "%s",
 		    f->reply);
 	}
-	cr_expect_eq(atomic_load(&naccepted), NROUNDS);
 	fake_say(f, "RCPT TO:<c@x.test>\r\n");
 	atomic_store(&shared, ticket);
 	esmtp_destroy_message_construct(fake_mc(f));
 	atomic_store(&is_over, true);
 	for (i = 0; i < NTHREADS; i++)
 		pthread_join(threads[i], NULL);
+	/* the last question may have been answered before the end */
+	i = atomic_load(&naccepted);
+	cr_expect(i == NROUNDS || i == NROUNDS + 1, "%d", i);
 	cr_expect_null(esmtp_answered(&f->h.host));
 }

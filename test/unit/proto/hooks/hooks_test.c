@@ -222,7 +222,7 @@ wait_once(const char *, const struct mailaddr *, accept_construct *,
 	return nasked++ == 0 ? VALIDATE_AGAIN : VALIDATE_CONT;
 }
 
-static const struct validate_module waits = { .name = "waits",
+static const struct validate_module waits = { .size = sizeof(struct validate_module), .name = "waits",
 	.phase = { [VALIDATE_PHASE_MAILFROM] = wait_once } };
 
 Test(hooks, post_smtp_command_is_called_once_for_whatever_has_come)

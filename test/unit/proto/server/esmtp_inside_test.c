@@ -134,7 +134,7 @@ at_rcptto(const char *, const struct mailaddr *, accept_construct *,
 }
 
 static const struct validate_module module = {
-	.name = "test", .phase[VALIDATE_PHASE_RCPTTO] = at_rcptto,
+	.size = sizeof(struct validate_module), .name = "test", .phase[VALIDATE_PHASE_RCPTTO] = at_rcptto,
 };
 
 /* What the client has sent behind the message is no longer part of it. */

@@ -29,7 +29,7 @@ refuse(const char *, const struct mailaddr *, accept_construct *,
 }
 
 static const struct validate_module module = {
-	.name = "test", .phase[VALIDATE_PHASE_MAILFROM] = refuse,
+	.size = sizeof(struct validate_module), .name = "test", .phase[VALIDATE_PHASE_MAILFROM] = refuse,
 };
 
 Test(esmtp_lenient, a_code_without_words_has_those_of_the_table)

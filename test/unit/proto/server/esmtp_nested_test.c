@@ -221,7 +221,7 @@ on_rcptto(const char *, const struct mailaddr *, accept_construct *ac,
 }
 
 static const struct validate_module module = {
-	.name = "test",
+	.size = sizeof(struct validate_module), .name = "test",
 	.phase[VALIDATE_PHASE_RCPTTO] = on_rcptto,
 };
 

@@ -159,7 +159,8 @@ phase(const char *, const struct mailaddr *, accept_construct *,
 	return phase_result;
 }
 
-#define MODULE(p) { .name = #p, .phase[p] = phase, .closure = (void *)p }
+#define MODULE(p) { .size = sizeof(struct validate_module), .name = #p, \
+	.closure = (void *)p, .phase[p] = phase }
 
 static const struct validate_module modules[] = {
 	MODULE(VALIDATE_PHASE_ACCEPT),
@@ -181,7 +182,7 @@ after(const char *, const struct mailaddr *, accept_construct *,
 
 /* behind the others */
 static const struct validate_module last_module = {
-	.name = "last",
+	.size = sizeof(struct validate_module), .name = "last",
 	.phase = {
 		[VALIDATE_PHASE_ACCEPT] = after,
 		[VALIDATE_PHASE_CONNECT] = after,

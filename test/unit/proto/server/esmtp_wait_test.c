@@ -291,7 +291,7 @@ on_rcptto(const char *, const struct mailaddr *, accept_construct *,
 }
 
 static const struct validate_module module = {
-	.name = "test",
+	.size = sizeof(struct validate_module), .name = "test",
 	.phase[VALIDATE_PHASE_RCPTTO] = on_rcptto,
 };
 

@@ -68,7 +68,8 @@ ask_a_file(const char *, const struct mailaddr *, accept_construct *,
 	return is_good ? VALIDATE_CONT : validate_refuse(ctx, RPL_POLICY);
 }
 
-static const struct validate_module sample = { .name = "sample",
+static const struct validate_module sample = {
+	.size = sizeof(struct validate_module), .name = "sample",
 	.phase = { [VALIDATE_PHASE_MAILFROM] = ask_a_file } };
 
 static void
@@ -137,7 +138,8 @@ queue_jobs(const char *, const struct mailaddr *, accept_construct *,
 	return result;
 }
 
-static const struct validate_module hostile = { .name = "hostile",
+static const struct validate_module hostile = {
+	.size = sizeof(struct validate_module), .name = "hostile",
 	.phase = { [VALIDATE_PHASE_MAILFROM] = queue_jobs,
 	    [VALIDATE_PHASE_RCPTTO] = queue_jobs } };
 
@@ -226,7 +228,8 @@ queue_elsewhere(const char *, const struct mailaddr *, accept_construct *ac,
 	return VALIDATE_CONT;
 }
 
-static const struct validate_module foreign = { .name = "foreign",
+static const struct validate_module foreign = {
+	.size = sizeof(struct validate_module), .name = "foreign",
 	.phase = { [VALIDATE_PHASE_MAILFROM] = queue_elsewhere } };
 
 Test(samples_again, a_session_of_a_foreign_loop_has_no_jobs_of_modules)

@@ -103,7 +103,7 @@ on_rcptto(const char *, const struct mailaddr *addr, accept_construct *,
 }
 
 static const struct validate_module module = {
-	.name = "facts",
+	.size = sizeof(struct validate_module), .name = "facts",
 	.phase = {
 		[VALIDATE_PHASE_CONNECT] = on_connect,
 		[VALIDATE_PHASE_EHLO] = on_ehlo,

@@ -44,7 +44,8 @@ called(const char *, const struct mailaddr *addr, accept_construct *ac,
 }
 
 /* Modules of one phase each, and behind them a second one for some. */
-#define MODULE(p) { .name = #p, .phase[p] = called, .closure = (void *)p }
+#define MODULE(p) { .size = sizeof(struct validate_module), .name = #p, \
+	.closure = (void *)p, .phase[p] = called }
 static const struct validate_module modules[] = {
 	MODULE(VALIDATE_PHASE_ACCEPT), MODULE(VALIDATE_PHASE_CONNECT),
 	MODULE(VALIDATE_PHASE_EHLO), MODULE(VALIDATE_PHASE_MAILFROM),
@@ -65,7 +66,7 @@ look_once_more(const char *, const struct mailaddr *addr, accept_construct *,
 	return VALIDATE_CONT;
 }
 
-static const struct validate_module behind = { .name = "behind",
+static const struct validate_module behind = { .size = sizeof(struct validate_module), .name = "behind",
 	.phase = { [VALIDATE_PHASE_RCPTTO_LIST] = look_once_more,
 	    [VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = look_once_more } };
 

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "proto/server/esmtp_int.h"
@@ -45,7 +46,7 @@ CALLBACK(on_data_spool, VALIDATE_PHASE_DATA_SPOOL)
 CALLBACK(on_each_rcpt, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
 
 static const struct validate_module module = {
-	.name = "test",
+	.size = sizeof(struct validate_module), .name = "test",
 	.phase = {
 		[VALIDATE_PHASE_CONNECT] = on_connect,
 		[VALIDATE_PHASE_EHLO] = on_ehlo,
@@ -122,6 +123,34 @@ Test(validate, a_module_refuses_in_any_phase_and_the_session_goes_on)
 		cr_expect_str_eq(fake_say(f, "NOOP\r\n"), "250 2.0.0 OK\r\n");
 		fake_end(f);
 	}
+}
+
+Test(validate, a_module_of_an_older_version_has_no_newer_phases)
+{
+	struct validate_module old = module;
+	struct fake *f;
+
+	old.size = offsetof(struct validate_module, phase) +
+	    (VALIDATE_PHASE_RCPTTO + 1) * sizeof(validate_func);
+	cr_assert_eq(validate_module_register(&old), 0);
+	/* it is not looked at again */
+	memset(&old, 0xff, sizeof(old));
+	code = 550;
+	words = "5.7.1 no";
+	result[VALIDATE_PHASE_RCPTTO_LIST] = VALIDATE_DONE;
+	result[VALIDATE_PHASE_DATA] = VALIDATE_DONE;
+	f = fake_new();
+	fake_connect(f);
+	fake_say(f, "HELO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_str_eq(fake_say(f, "RCPT TO:<bob@example.test>\r\n"),
+	    "250 2.1.5 Recipient OK\r\n");
+	result[VALIDATE_PHASE_RCPTTO] = VALIDATE_DONE;
+	cr_expect_str_eq(fake_say(f, "RCPT TO:<bob@example.test>\r\n"),
+	    "550 5.7.1 no\r\n");
+	cr_expect_str_eq(fake_say(f, "DATA\r\n"),
+	    "354 End data with <CRLF>.<CRLF>\r\n");
+	fake_end(f);
 }
 
 Test(validate, a_code_that_is_none_refuses)
