@@ -119,6 +119,14 @@ begin_message(struct esmtp_step *st)
 	return RPL_DATA;
 }
 
+/* A module may take all recipients away: then nobody is asked any more, but for
+ * one that has suspended ${phase}. */
+static bool
+is_to_ask(const message_construct *mc, enum validate_phase phase)
+{
+	return mc->txn->rcpts.n > 0 || esmtp_is_suspended(mc, phase);
+}
+
 /* What modules say before the message comes. */
 static enum esmtp_want
 phases_before(struct esmtp_step *st)
@@ -126,8 +134,7 @@ phases_before(struct esmtp_step *st)
 	enum esmtp_want w = esmtp_phase_in(st, ES_RCPT_LIST_END,
 	    VALIDATE_PHASE_RCPTTO_LIST_FINAL, NULL);
 
-	/* a module may have taken all recipients away */
-	if (w == W_GO && st->mc->txn->rcpts.n > 0)
+	if (w == W_GO && is_to_ask(st->mc, VALIDATE_PHASE_DATA))
 		w = esmtp_phase_in(st, ES_DATA, VALIDATE_PHASE_DATA, NULL);
 	return w;
 }
@@ -141,7 +148,9 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 	enum esmtp_reply_id id = RPL_NO_RCPT;
 	enum esmtp_want w;
 
-	if (t->rcpts.n > 0 && (w = phases_before(st)) != W_GO)
+	if ((is_to_ask(mc, VALIDATE_PHASE_RCPTTO_LIST_FINAL) ||
+	    is_to_ask(mc, VALIDATE_PHASE_DATA)) &&
+	    (w = phases_before(st)) != W_GO)
 		return w == W_REFUSED ? W_GO : w;
 	if (t->rcpts.n > 0)
 		id = begin_message(st);
@@ -269,7 +278,9 @@ each_rcpt(struct esmtp_step *st)
 		return W_GO;
 	if (!esmtp_is_suspended(st->mc, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
 		t->each = (struct esmtp_each){ .end = t->rcpts.n };
-	while (t->each.at < t->each.end) {
+	/* one that is taken away by the phase that it has suspended is still
+	 * asked about */
+	while (t->each.at < t->each.end || t->each.rcpt != NULL) {
 		if ((rcpt = next_rcpt(t)) == NULL) {
 			esmtp_reply(st, RPL_NOMEM);
 			return W_REFUSED;

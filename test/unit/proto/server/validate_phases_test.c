@@ -435,6 +435,74 @@ Test(validate_phases, for_each_recipient_may_be_suspended)
 	fake_end(fake);
 }
 
+static bool is_all, is_refused;
+
+/* It takes away the last one, or all, and answers later. */
+static int
+take_away_and_wait(const struct mailaddr *addr, validate_context *v)
+{
+	if (at == VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT &&
+	    addr->local_len != 3)
+		return VALIDATE_CONT;
+	if (again_for[0] == '\0') {
+		strcpy(again_for, "bob@example.test");
+		if (is_all)
+			validate_context_remove_all_rcpts(v);
+		else
+			validate_context_remove_rcpt(v, again_for);
+		return VALIDATE_AGAIN;
+	}
+	if (is_refused)
+		return validate_refuse(v, RPL_POLICY);
+	validate_context_add_rcpt(v, "dave@example.test", 0);
+	return VALIDATE_CONT;
+}
+
+/* Whoever has suspended a phase is called again, also when no recipient is left;
+ * and the next message is asked about like the first. */
+Test(validate_phases, one_that_has_taken_recipients_away_is_called_again)
+{
+	static const enum validate_phase phases[] = {
+		VALIDATE_PHASE_RCPTTO_LIST_FINAL, VALIDATE_PHASE_DATA,
+		VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT };
+	unsigned int i, turn;
+
+	start(VALIDATE_NPHASES, take_away_and_wait);
+	for (i = 0; i < 3 * 4; i++) {
+		at = phases[i / 4];
+		is_refused = i & 1;
+		is_all = i & 2;
+		if (i > 0)
+			fake = fake_new();
+		to_rcpt();
+		for (turn = 0; turn < 2; turn++) {
+			again_for[0] = '\0';
+			rcpts("alice", "carol", "bob");
+			fake_say(fake, "DATA\r\n");
+			if (at == VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT)
+				fake_say(fake, "x\r\n.\r\n");
+			cr_expect_str_eq(fake->reply, "", "%u: %s", i,
+			    fake->reply);
+			schedule_event_and_dispatch(fake->s->ac->event,
+			    E_ASYNC);
+			fake_say(fake, "");
+			cr_expect_eq(strncmp(fake->reply, is_refused ? "550 " :
+			    at == VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT ?
+			    "250 " : "354 ", 4), 0, "%u: %s", i, fake->reply);
+			cr_expect_eq(fake_mc(fake)->suspended, 0);
+			if (at != VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT &&
+			    !is_refused)
+				fake_say(fake, "x\r\n.\r\n");
+			else if (is_refused)
+				fake_say(fake, "RSET\r\n");
+			fake_say(fake, "MAIL FROM:<a@example.org>\r\n");
+			cr_expect_eq(strncmp(fake->reply, "250 ", 4), 0,
+			    "%u: %s", i, fake->reply);
+		}
+		fake_end(fake);
+	}
+}
+
 Test(validate_phases, a_session_may_end_while_one_of_them_is_suspended)
 {
 	start(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT, wait_twice);
