@@ -31,11 +31,26 @@ struct log_link {
 	int			fd;	/* the logger's end */
 };
 
+static struct proc *
+find_logger(struct master *m)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (p->role == ROLE_LOGGER && p->ce != NULL && !p->has_exited)
+			return p;
+	return NULL;
+}
+
+/* A logger that lives has its own duplicate, and reads what is left. */
 static void
 forget(struct master *m, struct log_link *ll)
 {
 	TAILQ_REMOVE(&m->log_links, ll, link);
-	passed_close(ll->fd);
+	if (find_logger(m) != NULL)
+		close(ll->fd);
+	else
+		passed_close(ll->fd);
 	free(ll);
 }
 
@@ -77,17 +92,6 @@ give(struct proc *logger, const struct log_link *ll)
 	}
 	fileio_close(fd);
 	return -1;
-}
-
-static struct proc *
-find_logger(struct master *m)
-{
-	struct proc *p;
-
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_LOGGER && p->ce != NULL && !p->has_exited)
-			return p;
-	return NULL;
 }
 
 int
