@@ -86,6 +86,11 @@ def sslscan(d, port, *more):
     return ElementTree.parse(out).getroot()[0]
 
 
+for long in test_testssl_finds_no_weakness, \
+        test_testssl_finds_no_weakness_behind_starttls:
+    long.is_long = True
+
+
 def test_sslscan_finds_no_weakness(d):
     tool('sslscan')
     with server(d, PAIRS) as s:
