@@ -66,7 +66,8 @@ look_once_more(const char *, const struct mailaddr *addr, accept_construct *,
 	return VALIDATE_CONT;
 }
 
-static const struct validate_module behind = { .size = sizeof(struct validate_module), .name = "behind",
+static const struct validate_module behind = {
+	.size = sizeof(struct validate_module), .name = "behind",
 	.phase = { [VALIDATE_PHASE_RCPTTO_LIST] = look_once_more,
 	    [VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = look_once_more } };
 
