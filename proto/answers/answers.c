@@ -301,6 +301,26 @@ answers_take(struct answers *a, uint32_t *chain, int kind,
 }
 
 void
+answers_close(struct answers *a, uint32_t *chain, int kind)
+{
+	uint32_t *link = chain;
+
+	if (*chain == 0)
+		return;
+	pthread_mutex_lock(&a->lock);
+	while (*link != 0)
+		if (is_about(at(a, *link), kind, NULL) &&
+		    !at(a, *link)->is_given)
+			release(a, link);
+		else {
+			if (is_about(at(a, *link), kind, NULL))
+				unqueue(a, *link);
+			link = &at(a, *link)->next;
+		}
+	pthread_mutex_unlock(&a->lock);
+}
+
+void
 answers_drop(struct answers *a, uint32_t *chain, int kind)
 {
 	uint32_t *link = chain;

@@ -67,6 +67,9 @@ struct _accept_construct *answers_next(struct answers *a);
  * answers_value(a, chain, kind, about): The value that was given; it stays.
  * answers_settle(a, chain, kind, value): Those of that kind that are open are
  * answered with ${value}: nobody else is waited for.
+ * answers_close(a, &chain, kind): Nobody waits for those of that kind any more:
+ * forget those that are open, keep the values of the others, and name the
+ * session for none of them.
  * answers_drop(a, &chain, kind): Forget all of that kind, or with -1 of any:
  * answers that come find nobody. */
 enum answers_state { ANSWERS_NONE, ANSWERS_OPEN, ANSWERS_GIVEN };
@@ -77,6 +80,7 @@ bool answers_take(struct answers *a, uint32_t *chain, int kind,
 int answers_value(struct answers *a, uint32_t chain, int kind,
     const char *about);
 void answers_settle(struct answers *a, uint32_t chain, int kind, int value);
+void answers_close(struct answers *a, uint32_t *chain, int kind);
 void answers_drop(struct answers *a, uint32_t *chain, int kind);
 
 #endif

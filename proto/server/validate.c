@@ -184,12 +184,23 @@ decided(struct esmtp_step *st)
 	return W_REFUSED;
 }
 
+/* A module has decided; the next one may ask for what this one was answered. */
+static void
+module_end(struct esmtp_step *st)
+{
+	st->mc->module = st->mc->suspended = 0;
+	answers_close(&st->ac->host->answers, &st->ac->questions, ASK_RCPT);
+	esmtp_wait_for(st, WAIT_WRITE);
+}
+
 void
 esmtp_phase_end(struct esmtp_step *st)
 {
-	st->mc->module = st->mc->suspended = 0;
+	module_end(st);
 	answers_drop(&st->ac->host->answers, &st->ac->questions, ASK_RCPT);
-	esmtp_wait_for(st, WAIT_WRITE);
+	/* a hook may look up another one that is in the same memory */
+	st->addr = NULL;
+	st->rcpt_status = -1;
 }
 
 /* One module.  What it has come to does not count when it has looked something
@@ -266,13 +277,16 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 		if (result == VALIDATE_AGAIN) {
 			mc->module = (uint8_t)i;
 			mc->suspended = (uint8_t)(phase + 1);
+			st->addr = NULL;
 			return esmtp_wait_for(st, phase ==
 			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT :
 			    st->is_asked ? WAIT_RCPT : WAIT_POLICY);
 		}
-		esmtp_phase_end(st);
-		if (result == VALIDATE_DONE)
+		if (result == VALIDATE_DONE) {
+			esmtp_phase_end(st);
 			return decided(st);
+		}
+		module_end(st);
 	}
 	esmtp_phase_end(st);
 	forget_code(&mc->vctx);

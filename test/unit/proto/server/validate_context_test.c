@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "proto/hooks.h"
 #include "proto/server/esmtp_int.h"
 #include "proto/validate.h"
 #include "test/unit/proto/server/fake.h"
@@ -250,6 +251,48 @@ Test(validate_context, asks_the_host_once_about_a_recipient)
 	fake_say(f, "RCPT TO:<x@other.example>\r\n");
 	cr_expect_eq(statuses[0], ESMTP_RCPT_OK);
 	cr_expect_eq(nlookups, 4);
+	fake_end(f);
+}
+
+static struct mailaddr *phase_addr;	/* of the phase that is over */
+static enum esmtp_rcpt_status hook_status;
+
+static int
+look_up_each(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *v, void *)
+{
+	phase_addr = (struct mailaddr *)(uintptr_t)addr;
+	cr_expect_eq(validate_context_lookup_rcpt(v, addr), ESMTP_RCPT_OK);
+	return VALIDATE_CONT;
+}
+
+/* What the hook looks up is where the module's address was. */
+static void
+look_up_there(void *, ec_message *, accept_construct *, validate_context *v)
+{
+	static char other[] = "nobody@example.test";
+
+	mailaddr_split(other, phase_addr);
+	hook_status = validate_context_lookup_rcpt(v, phase_addr);
+}
+
+Test(validate_context, what_a_phase_has_looked_up_is_not_taken_for_another_address)
+{
+	static const struct validate_module each = {
+		.size = sizeof(struct validate_module), .name = "each",
+		.phase = { [VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] =
+		    look_up_each } };
+	struct fake *f;
+
+	cr_assert_eq(validate_module_register(&each), 0);
+	register_core_validate_data_spool_each_rcpt_hook_first(look_up_there,
+	    NULL);
+	f = fake_new();
+	fake_connect(f);
+	fake_to_data(f);
+	fake_say(f, "x\r\n.\r\n");
+	cr_assert_not_null(phase_addr);
+	cr_expect_eq(hook_status, ESMTP_RCPT_UNKNOWN);
 	fake_end(f);
 }
 
