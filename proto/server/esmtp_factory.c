@@ -187,7 +187,8 @@ esmtp_rcpt_resume(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	const char *which;
 
-	if (esmtp_is_waiting(mc) && esmtp_is_expired(mc, &st->now, &which)) {
+	/* one of several may have been answered, which ends the wait */
+	if (esmtp_is_expired(mc, &st->now, &which)) {
 		answers_settle(&st->ac->host->answers, st->ac->questions,
 		    ASK_RCPT, ESMTP_RCPT_LATER);
 		esmtp_hear(mc);

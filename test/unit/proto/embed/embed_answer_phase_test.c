@@ -4,9 +4,12 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "core/lim.h"
 #include "proto/server/esmtp_embed.h"
 #include "proto/validate.h"
 #include "test/unit/proto/server/fake.h"
+
+#define LATER	"451 4.7.1 "
 
 static struct fake *f;
 static struct {
@@ -123,6 +126,29 @@ Test(embed_answer_phase, one_of_two_answers_is_not_enough)
 		cr_expect_eq(strncmp(answer(1 - first), "250 ", 4), 0, "%s",
 		    f->reply);
 		cr_expect_eq(nquestions, 2);
+	}
+	fake_end(f);
+}
+
+Test(embed_answer_phase, a_look_up_of_several_without_an_answer_is_given_up)
+{
+	static const char *names[] = { "c@x.test", "d@x.test", NULL };
+	size_t answered;
+
+	module_add("one", ask_about, names);
+	for (answered = 0; answered < 2; answered++) {
+		nquestions = 0;
+		if (f == NULL)
+			start();
+		else
+			fake_say(f, "RCPT TO:<b@x.test>\r\n");
+		cr_expect_str_eq(answer(answered), "");
+		cr_expect_str_eq(fake_wait(f, LIM_ANSWER_SECONDS - 1), "");
+		cr_expect_eq(strncmp(fake_wait(f, 2), LATER, strlen(LATER)),
+		    0, "%zu: %s", answered, f->reply);
+		/* the session goes on */
+		cr_expect_str_eq(fake_say(f, "NOOP\r\n"),
+		    "250 2.0.0 OK\r\n");
 	}
 	fake_end(f);
 }
