@@ -31,6 +31,7 @@ struct server_session {
 	accept_construct	*ac;
 	struct spool_msg	*msg;		/* that comes; NULL: none */
 	struct mailmill_mail	*mail;		/* that is asked about; NULL: none */
+	bool			 is_safe;	/* the program has said so of msg */
 };
 
 struct mailmill_server {

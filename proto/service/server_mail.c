@@ -195,9 +195,13 @@ data_spool(const char *, const struct mailaddr *, accept_construct *ac,
     validate_context *vctx, void *)
 {
 	struct server_session *s = server_session_of(ac);
+	int result;
 
-	return s == NULL ? VALIDATE_CONT :
-	    ask(s, s->server->on_message, NULL, vctx);
+	if (s == NULL)
+		return VALIDATE_CONT;
+	result = ask(s, s->server->on_message, NULL, vctx);
+	s->is_safe = result == VALIDATE_CONT;
+	return result;
 }
 
 int

@@ -48,6 +48,7 @@ spool_begin(void *spool, uint64_t handle, const struct timeval *,
 	m->session = s;
 	snprintf(m->id, sizeof(m->id), "%" PRIX64, ++server->nmessages);
 	s->msg = m;
+	s->is_safe = false;
 	*msg_r = m;
 	return 0;
 }
@@ -103,12 +104,17 @@ spool_abort(struct spool_msg *m)
 	free(m);
 }
 
-/* The program has made it safe before: server_mail.c. */
+/* The program has made it safe before: server_mail.c.  It was not asked if a
+ * module in front of the server's has accepted the message. */
 static int
 spool_commit(struct spool_msg *m, const struct spool_envelope *env)
 {
 	struct esmtp_host *host = m->session->server->host;
 
+	if (!m->session->is_safe) {
+		errno = EIO;
+		return -1;
+	}
 	spool_abort(m);
 	return esmtp_answer(host, env->ticket, 0);
 }

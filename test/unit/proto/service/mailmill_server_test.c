@@ -15,6 +15,7 @@
 
 #include "core/scheduler.h"
 #include "proto/esmtp_factory.h"
+#include "proto/validate.h"
 
 #define HERE	"127.0.0.1:0"
 #define TO_RCPT	"MAIL FROM:<a@client.example>\r\n" \
@@ -352,4 +353,58 @@ Test(mailmill_server, what_cannot_be)
 	cr_expect_eq(errno, EINVAL);
 	mailmill_server_free(NULL);
 	client = -1;
+}
+
+/* --- a module in front of the server's ------------------------------------ */
+
+static bool is_accepting;
+
+static int
+accept_it(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *, void *)
+{
+	return is_accepting ? VALIDATE_DONE : VALIDATE_CONT;
+}
+
+static void
+setup_module(void)
+{
+	static const struct validate_module m = {
+		.size = sizeof(m), .name = "in_front",
+		.phase[VALIDATE_PHASE_DATA_SPOOL] = accept_it
+	};
+
+	cr_assert_eq(validate_module_register(&m), 0);
+	setup();
+}
+
+TestSuite(mailmill_server_module, .init = setup_module, .fini = teardown);
+
+static void
+send_message(const char *want)
+{
+	say(TO_RCPT, "250 2.1.5");
+	say("DATA\r\n", "354");
+	program.nasked = 0;
+	say(MAIL, want);
+}
+
+Test(mailmill_server_module, a_message_that_nobody_made_safe_is_not_taken)
+{
+	dial();
+	hear("220");
+	say("EHLO x\r\n", "250 ");
+	is_accepting = true;
+	send_message("451 ");
+	cr_expect_eq(program.nasked, 0);
+	is_accepting = false;
+	send_message("250 2.0.0");
+	cr_expect_eq(program.nasked, 1);
+	/* what was said of one does not count for the next */
+	is_accepting = true;
+	send_message("451 ");
+	is_accepting = false;
+	program.message_code = 550;
+	send_message("550 ");
+	cr_expect_eq(program.nasked, 1);
 }
