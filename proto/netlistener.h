@@ -84,8 +84,8 @@ struct _netlistener_instance {
  * buffers, as text; NULL: as the system has them.
  * For each connection an accept_construct is made, with ${closure} in
  * accept_construct_closure.vptr, and its Event, with the accept_construct as
- * closure.  Then ${accepthook} is called, if there is one, with E_READ; if it
- * returns 0 the connection is closed.  Then ${servercode} is called by the loop
+ * closure.  The event is scheduled, and ${accepthook} is called, if there is
+ * one, with E_READ; if it returns 0 the connection is closed.  Then ${servercode} is called by the loop
  * whenever the event is ready, at first for E_WRITE.  It may put something of
  * its own in accept_construct_closure.vptr, and another function in
  * event->callback, which it then calls and whose value it returns; it does not

@@ -63,14 +63,15 @@ begin(netlistener_instance *inst, int fd, const ec_sockaddr *peer,
 	ac->event = e;
 	ac->remote_addr = *peer;
 	e->closure = ac;
-	if (hook != NULL && hook(e, E_READ, ac, now) == 0) {
+	/* first what can fail: the hook may keep ${ac}, which is not dropped
+	 * after it has taken it */
+	if (schedule_event(e) == -1) {
 		drop(e, ac);
-		return 0;
+		return -1;
 	}
-	if (schedule_event(e) == 0)
-		return 0;
-	drop(e, ac);
-	return -1;
+	if (hook != NULL && hook(e, E_READ, ac, now) == 0)
+		drop(e, ac);
+	return 0;
 }
 
 /* --- the listening socket ------------------------------------------------- */

@@ -166,6 +166,13 @@ begin(void)
 	say(TO_RCPT, "250 2.1.5");
 }
 
+static int
+never(Event *, int, void *, struct timeval *)
+{
+	cr_expect_fail("not to be called");
+	return 0;
+}
+
 Test(mailmill_server, a_message_is_given_to_the_program)
 {
 	begin();
@@ -338,6 +345,29 @@ Test(mailmill_server, a_message_that_is_too_large_is_not_asked_about)
 	cr_expect_str_eq(program.body, "");
 	program.nasked = 0;
 	say("MAIL FROM:<a@client.example>\r\n", "250 ");
+}
+
+/* The scheduler has an event of the descriptor that the connection gets: it was
+ * closed without event_close(). */
+Test(mailmill_server, a_connection_that_cannot_be_scheduled_is_no_session)
+{
+	Event *e;
+	char c;
+	int fd, i;
+
+	dial();
+	fd = dup(client);
+	e = build_fd_event(fd, E_TIMEOUT, E_AGGRESSIVE_NONE, never, NULL);
+	cr_assert_not_null(e);
+	e->trigger = *scheduler_now();
+	e->trigger.tv_sec += 1000;
+	cr_assert_eq(schedule_event(e), 0);
+	close(fd);
+	for (i = 0; i < 100 && read(client, &c, 1) == -1; i++)
+		(void)scheduler_pass(loop, 10);
+	/* closed; freeing the server finds no session of it */
+	cr_expect_eq(read(client, &c, 1), 0);
+	event_free(e);
 }
 
 Test(mailmill_server, what_cannot_be)
