@@ -232,7 +232,8 @@ registry_release(uint64_t number)
 		return;
 	pthread_mutex_lock(&lock);
 	if ((r = find_number(number)) != NULL) {
-		__atomic_store_n(&r->nholds, r->nholds - 1, __ATOMIC_RELAXED);
+		/* what was done before is seen by who finds no more holds */
+		__atomic_store_n(&r->nholds, r->nholds - 1, __ATOMIC_RELEASE);
 		if (r->nholds == 0)
 			postq_wake(r->postq);
 	}
@@ -242,5 +243,5 @@ registry_release(uint64_t number)
 bool
 registry_is_held(const struct registry_entry *r)
 {
-	return __atomic_load_n(&r->nholds, __ATOMIC_RELAXED) > 0;
+	return __atomic_load_n(&r->nholds, __ATOMIC_ACQUIRE) > 0;
 }
