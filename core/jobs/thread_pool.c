@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "core/lim.h"
+#include "core/util/monotonic.h"
 #include "core/util/require.h"
 
 #define NCLASSES	(ECTP_CLASS_SIEVE_IO - ECTP_CLASS_SHORT_LIVED + 1)
@@ -42,7 +42,13 @@ static __thread bool is_in_pool;
 static void
 pool_clear(struct pool *p)
 {
-	pthread_cond_init(&p->work, NULL);
+	pthread_condattr_t attr;
+
+	/* a clock that is set must not hold up a retry */
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->work, &attr);
+	pthread_condattr_destroy(&attr);
 	p->head = NULL;
 	p->tail = &p->head;
 	p->nqueued = p->nidle = p->nthreads = 0;
@@ -143,20 +149,13 @@ take(struct pool *p, bool *is_dropped_r)
 static void
 wait_for_work(struct pool *p)
 {
-	struct timespec until;
+	const struct timespec until = monotonic_in(RETRY_MS * 1000000u);
 
 	p->nidle++;
 	if (p->head == NULL)
 		pthread_cond_wait(&p->work, &lock);
-	else {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += RETRY_MS * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
+	else
 		pthread_cond_timedwait(&p->work, &lock, &until);
-	}
 	p->nidle--;
 }
 
