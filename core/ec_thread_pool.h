@@ -85,7 +85,10 @@ struct ec_thread_pool_job {
 };
 
 /* What ec_async_wake_validation_module() leaves in a job, both called in the
- * session's thread: it is queued; it is completed, and whom to tell, or NULL. */
+ * session's thread: it is queued; it is completed, and whom to tell, or NULL.
+ * A session that ends exchanges job->module for NULL, and so does the pool when
+ * the scheduler has ended.  Who finds NULL there ends the job: in_use is 0, and
+ * it is freed if it says so. */
 struct ec_async_module {
 	void	(*queued)(ec_async_job *job);
 	Event	*(*done)(ec_async_job *job);
@@ -109,6 +112,12 @@ int ec_queue_async_job_(ec_async_job *job, const char *file, int line,
  * its worker has returned or is done with it.  Any thread. */
 void ec_async_wake_event(ec_async_job *job, Event *event, int mask);
 void ec_async_complete_tail(ec_async_job *job);
+
+/* mailmill_async_job_is_done(job): 1: a job that was queued was completed or
+ * dropped, and what its worker has written can be read: the job is its owner's
+ * again.  0: it is queued, at work, or its completion is on its way.  Any thread
+ * that knows that the job was not freed. */
+int mailmill_async_job_is_done(const ec_async_job *job);
 
 /* mailmill_thread_pool_threads(job_class, n): There are at most ${n} threads for
  * jobs of that class, from those on that are started next; 4 by default.  Return

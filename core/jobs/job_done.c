@@ -1,6 +1,7 @@
 /* The end of jobs: see ec_thread_pool.h.
- * Owns: how a job that is done comes back.  Nothing here waits, and a completion
- * needs no memory that was not there when the job was queued.
+ * Owns: how a job that is done comes back.  Nothing here waits.  What carries a
+ * job back is allocated when it is queued; a scheduler that has no memory to
+ * schedule it tries again.
  *
  * What comes back to a scheduler's thread is carried by an event of its own,
  * which that thread's scheduler is sent; so neither the session nor its module is
@@ -22,13 +23,15 @@ carried(Event *, int, void *closure, struct timeval *)
 {
 	ec_async_job *job = closure;
 	int memtype = job->free_on_completion_memtype;
+	const struct ec_async_module *module;
 	Event *session;
 
 	job->carrier = NULL;
 	job_set_in_use(job, false);
 	if (job->completion != ECTP_COMPLETE_MODULE)
 		job->r.cb.func(job, job->r.cb.closure);
-	else if ((session = job->module->done(job)) != NULL)
+	else if ((module = __atomic_load_n(&job->module, __ATOMIC_ACQUIRE)) !=
+	    NULL && (session = module->done(job)) != NULL)
 		(void)schedule_event_and_dispatch(session, E_ASYNC);
 	if (memtype != 0)
 		ec_free(memtype, job);
@@ -107,44 +110,69 @@ job_prepare(ec_async_job *job)
 void
 job_give_back(ec_async_job *job)
 {
+	const uint64_t scheduler = job->scheduler;
+
 	event_free(job->carrier);
 	job->carrier = NULL;
 	job_set_in_use(job, false);
-	registry_release(job->scheduler);
+	registry_release(scheduler);
 }
 
-void
-job_drop(ec_async_job *job)
+/* Nobody is called. */
+static void
+end_unheard(ec_async_job *job)
 {
 	int memtype = job->free_on_completion_memtype;
 
-	/* the session has to let it go, in its own thread */
-	if (job->completion == ECTP_COMPLETE_MODULE) {
-		ec_async_complete_tail(job);
-		return;
-	}
 	job_give_back(job);
 	if (memtype != 0)
 		ec_free(memtype, job);
 }
 
 void
-ec_async_complete_tail(ec_async_job *job)
+job_drop(ec_async_job *job)
 {
-	/* the job may be gone as soon as it was completed */
-	const enum _ec_thread_pool_job_completion completion = job->completion;
-	const union _ec_thread_pool_job_r r = job->r;
-	const uint64_t scheduler = job->scheduler;
-	const int memtype = job->free_on_completion_memtype;
-	Event *carrier = job->carrier;
+	/* the session has to let it go, in its own thread */
+	if (job->completion == ECTP_COMPLETE_MODULE)
+		ec_async_complete_tail(job);
+	else
+		end_unheard(job);
+}
 
-	if (carrier != NULL) {
-		/* a scheduler that has ended calls nobody */
-		if (registry_send(scheduler, carrier, E_ASYNC) == -1)
-			event_free(carrier);
+/* By its carrier, to the thread of its scheduler. */
+static void
+send_back(ec_async_job *job)
+{
+	const uint64_t scheduler = job->scheduler;
+
+	if (registry_send(scheduler, job->carrier, E_ASYNC) == 0) {
 		registry_release(scheduler);
 		return;
 	}
+	/* a scheduler that has ended calls nobody */
+	event_free(job->carrier);
+	job->carrier = NULL;
+	if (job->completion != ECTP_COMPLETE_MODULE || job_let_go(job))
+		end_unheard(job);
+}
+
+void
+ec_async_complete_tail(ec_async_job *job)
+{
+	enum _ec_thread_pool_job_completion completion;
+	union _ec_thread_pool_job_r r;
+	uint64_t scheduler;
+	int memtype;
+
+	if (job->carrier != NULL) {
+		send_back(job);
+		return;
+	}
+	/* the job may be gone as soon as it was completed */
+	completion = job->completion;
+	r = job->r;
+	scheduler = job->scheduler;
+	memtype = job->free_on_completion_memtype;
 	job_set_in_use(job, false);
 	if (completion == ECTP_COMPLETE_EVENT)
 		(void)sp_async_schedule_event(r.e.event, r.e.mask);
@@ -155,6 +183,12 @@ ec_async_complete_tail(ec_async_job *job)
 	if (memtype != 0)
 		ec_free(memtype, job);
 	registry_release(scheduler);
+}
+
+int
+mailmill_async_job_is_done(const ec_async_job *job)
+{
+	return !job_is_in_use(job);
 }
 
 void

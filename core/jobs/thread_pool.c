@@ -268,7 +268,7 @@ run_here(ec_async_job *job)
 int
 ec_queue_async_job_(ec_async_job *job, const char *file, int line, int)
 {
-	bool is_module;
+	const struct ec_async_module *module = NULL;
 	struct pool *p;
 	int error;
 
@@ -288,15 +288,17 @@ ec_queue_async_job_(ec_async_job *job, const char *file, int line, int)
 	job_set_in_use(job, true);
 	if (job->completion == ECTP_COMPLETE_SYNC)
 		return run_here(job);
-	/* of a module's job nothing is done but by this thread, later */
-	is_module = job->completion == ECTP_COMPLETE_MODULE;
+	/* the job may be gone as soon as it is in the queue; of a module's
+	 * nothing is done but by this thread, later */
+	if (job->completion == ECTP_COMPLETE_MODULE)
+		module = job->module;
 	if ((error = enqueue(p, job)) != 0) {
 		job_give_back(job);
 		errno = error;
 		return 0;
 	}
-	if (is_module)
-		job->module->queued(job);
+	if (module != NULL)
+		module->queued(job);
 	return 1;
 }
 

@@ -22,6 +22,15 @@ job_set_in_use(ec_async_job *job, bool is_in_use)
 	    __ATOMIC_RELEASE);
 }
 
+/* The pool lets a module's job go, of which the session may know.  True: the
+ * session has let it go already, so the job is the pool's to end. */
+static inline bool
+job_let_go(ec_async_job *job)
+{
+	return __atomic_exchange_n(&job->module, NULL, __ATOMIC_ACQ_REL) ==
+	    NULL;
+}
+
 /* job_prepare(job): It is about to be queued: get what its completion needs.
  * Return 0, or -1 with errno.  Then one of: ec_async_complete_tail();
  * job_give_back(job): it could not be queued, and is the caller's;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ec_malloc.h"
 #include "core/lim.h"
 #include "core/util/sized.h"
 #include "proto/server/esmtp_int.h"
@@ -93,9 +94,6 @@ job_done(ec_async_job *job)
 	validate_context *vctx = job->r.e.ctx;
 	ec_async_job **at;
 
-	/* the session has ended */
-	if (vctx == NULL)
-		return NULL;
 	for (at = &vctx->jobs; *at != job; at = &(*at)->module_next)
 		continue;
 	*at = job->module_next;
@@ -117,8 +115,20 @@ ec_async_wake_validation_module(void *job, validate_context *ctx)
 static void
 forget_jobs(validate_context *vctx)
 {
-	for (; vctx->jobs != NULL; vctx->jobs = vctx->jobs->module_next)
-		vctx->jobs->r.e.ctx = NULL;
+	ec_async_job *job;
+	int memtype;
+
+	while ((job = vctx->jobs) != NULL) {
+		vctx->jobs = job->module_next;
+		/* its scheduler had ended before */
+		if (__atomic_exchange_n(&job->module, NULL,
+		    __ATOMIC_ACQ_REL) == NULL) {
+			memtype = job->free_on_completion_memtype;
+			__atomic_store_n(&job->in_use, 0, __ATOMIC_RELEASE);
+			if (memtype != 0)
+				ec_free(memtype, job);
+		}
+	}
 }
 
 /* --- the context of a session --------------------------------------------- */

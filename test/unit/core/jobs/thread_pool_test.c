@@ -379,12 +379,20 @@ Test(thread_pool, a_scheduler_that_has_ended_calls_nobody)
 	job->closure = &gate;
 	job->free_on_completion_memtype = 0;
 	cr_assert_eq(ec_queue_async_job(job), 1);
+	cr_expect_eq(mailmill_async_job_is_done(job), 0);
 	scheduler_destroy(s);
 	other = scheduler_create(NULL);
 	sem_post(&gate);
 	mailmill_thread_pool_shutdown();
 	cr_assert_eq(scheduler_pass(other, 0), 0);
 	cr_expect_eq(ncompleted, 0);
+	/* the job is its owner's again */
+	cr_expect_eq(mailmill_async_job_is_done(job), 1);
+	job->closure = NULL;
+	cr_assert_eq(ec_queue_async_job(job), 1);
+	cr_assert_eq(scheduler_run(other), 0);
+	cr_expect_eq(ncompleted, 1);
+	mailmill_thread_pool_shutdown();
 	scheduler_destroy(other);
 	free(job);
 }

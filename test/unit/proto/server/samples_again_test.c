@@ -16,6 +16,8 @@
 #define SENDER_OK "250 2.1.0 Sender OK\r\n"
 
 static struct fake *fake;
+static sem_t gate, written;	/* what workers wait for, and post */
+static int ncalls;		/* of a module */
 static char path[] = "/tmp/mailmill-again-XXXXXX";
 
 static void
@@ -59,7 +61,7 @@ ask_a_file(const char *, const struct mailaddr *, accept_construct *,
 		ec_queue_async_job(job);
 		return VALIDATE_AGAIN;
 	}
-	if (job->status == 0)
+	if (!mailmill_async_job_is_done(&job->job))
 		return VALIDATE_AGAIN;
 	is_good = job->status == IOJ_COMPLETED &&
 	    strcmp(mystate.text.buffer, "good") == 0;
@@ -110,11 +112,62 @@ Test(samples_again, a_module_waits_for_a_job)
 	fake_end(fake);
 }
 
+/* An answer to somebody else, or a mistake: the job is at work, and has written
+ * something already. */
+static void
+write_and_wait(ec_async_job *job, void *)
+{
+	((io_job *)(void *)job)->status = IOJ_COMPLETED;
+	sem_post(&written);
+	sem_wait(&gate);
+}
+
+static int
+wait_for_it(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *ctx, void *)
+{
+	io_job *job = mystate.job;
+
+	if (job == NULL) {
+		job = mystate.job = io_wrapper_create_read_job(path);
+		job->job.worker = write_and_wait;
+		ec_async_wake_validation_module(job, ctx);
+		cr_expect_eq(ec_queue_async_job(job), 1);
+		return VALIDATE_AGAIN;
+	}
+	ncalls++;
+	if (!mailmill_async_job_is_done(&job->job))
+		return VALIDATE_AGAIN;
+	cr_expect_eq(job->status, IOJ_COMPLETED);
+	mystate.job = NULL;
+	io_wrapper_free_read_job(job);
+	return VALIDATE_CONT;
+}
+
+static const struct validate_module patient = {
+	.size = sizeof(struct validate_module), .name = "patient",
+	.phase = { [VALIDATE_PHASE_MAILFROM] = wait_for_it } };
+
+Test(samples_again, a_module_that_is_called_early_waits_on)
+{
+	sem_init(&gate, 0, 0);
+	sem_init(&written, 0, 0);
+	start(&patient);
+	cr_expect_str_eq(fake_say(fake, "MAIL FROM:<>\r\n"), "");
+	sem_wait(&written);
+	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
+	cr_expect_str_eq(fake_say(fake, ""), "");
+	cr_expect_eq(ncalls, 1);
+	sem_post(&gate);
+	cr_expect_str_eq(jobs_are_done(), SENDER_OK);
+	cr_expect_eq(ncalls, 2);
+	fake_end(fake);
+}
+
 /* --- what may happen ------------------------------------------------------ */
 
-static sem_t gate;
 static ec_async_job jobs[3];
-static int njobs, ncalls, result;
+static int njobs, result;
 
 static void
 wait_at_gate(ec_async_job *, void *)
@@ -164,6 +217,8 @@ Test(samples_again, a_session_may_end_before_its_jobs)
 	open_gate();
 	mailmill_thread_pool_shutdown();
 	cr_expect_eq(ncalls, 1);
+	for (njobs = 0; njobs < 3; njobs++)
+		cr_expect_eq(mailmill_async_job_is_done(&jobs[njobs]), 1);
 }
 
 Test(samples_again, a_session_may_time_out_before_its_jobs)
