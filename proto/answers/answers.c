@@ -25,18 +25,67 @@ struct answers_slot {
 	bool		 is_queued;	/* the session has not been named yet */
 };
 
+/* --- all tables, for fork(2) ---------------------------------------------- */
+
+static pthread_mutex_t tables_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct answers *tables;
+
+static void
+before_fork(void)
+{
+	struct answers *a;
+
+	pthread_mutex_lock(&tables_lock);
+	for (a = tables; a != NULL; a = a->next)
+		pthread_mutex_lock(&a->lock);
+}
+
+static void
+after_fork(void)
+{
+	struct answers *a;
+
+	for (a = tables; a != NULL; a = a->next)
+		pthread_mutex_unlock(&a->lock);
+	pthread_mutex_unlock(&tables_lock);
+}
+
+/* If there is no memory for this, a child may wait for ever, if it is forked off
+ * while a thread answers. */
+static void
+watch_fork(void)
+{
+	(void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 void
 answers_init(struct answers *a)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_fork);
 	memset(a, 0, sizeof(*a));
 	(void)pthread_mutex_init(&a->lock, NULL);
+	pthread_mutex_lock(&tables_lock);
+	a->next = tables;
+	tables = a;
+	pthread_mutex_unlock(&tables_lock);
 }
 
 void
 answers_clear(struct answers *a)
 {
+	struct answers **at_table;
 	uint32_t i;
 
+	pthread_mutex_lock(&tables_lock);
+	for (at_table = &tables; *at_table != NULL; at_table =
+	    &(*at_table)->next)
+		if (*at_table == a) {
+			*at_table = a->next;
+			break;
+		}
+	pthread_mutex_unlock(&tables_lock);
 	for (i = 0; i < a->nslots; i++) {
 		free(a->slots[i].about);
 		free(a->slots[i].answer.octets);

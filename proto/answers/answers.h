@@ -27,6 +27,7 @@ struct answer {
 struct answers_slot;
 
 struct answers {
+	struct answers		*next;		/* table of the process */
 	pthread_mutex_t		 lock;
 	struct answers_slot	*slots;
 	uint32_t		 nslots;
@@ -34,7 +35,8 @@ struct answers {
 	uint32_t		 first, last;	/* of those answered, + 1 */
 };
 
-/* answers_init(a), answers_clear(a): With the host. */
+/* answers_init(a), answers_clear(a): With the host, which does not move in
+ * between.  Nobody holds the lock in a child that is forked off. */
 void answers_init(struct answers *a);
 void answers_clear(struct answers *a);
 

@@ -53,6 +53,28 @@ static struct slot *slots;
 static size_t nslots, slots_size;
 static ec_config_header the_config;
 
+/* --- the lock in a child that is forked off ------------------------------- */
+
+static void
+take(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void
+release(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* Nobody holds the lock in a child.  If there is no memory for this, a child may
+ * wait for ever, if it is forked off at that moment. */
+static void
+watch_fork(void)
+{
+	(void)pthread_atfork(take, release, release);
+}
+
 /* --- options -------------------------------------------------------------- */
 
 static bool
@@ -148,8 +170,10 @@ static int
 register_option(const char *scope, ec_config_option_def *option)
 {
 	struct slot s = { .option = option };
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int slot, saved;
 
+	pthread_once(&once, watch_fork);
 	if (option == NULL || !is_name(option->name) ||
 	    !ec_config_type_is_known(option->type) ||
 	    option->flags & EC_CFG_OPT_IS_ARRAY) {

@@ -1,11 +1,14 @@
 /* Answers that come later, by ticket: in the call that asks, in another, twice,
  * too late, from other threads. */
 
+#include <sys/wait.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/server/esmtp_embed.h"
 #include "test/unit/proto/server/fake.h"
@@ -357,6 +360,33 @@ answer_again_and_again(void *)
 			atomic_fetch_add(&naccepted, 1);
 	}
 	return NULL;
+}
+
+/* A child that is forked off while they answer can answer. */
+Test(embed_answer, a_child_finds_the_table_free, .timeout = 60)
+{
+	pthread_t threads[NTHREADS];
+	int i, status;
+	pid_t pid;
+
+	f->h.ops.wake = NULL;
+	/* there is no such question: they only take the lock */
+	atomic_store(&shared, UINT64_MAX);
+	for (i = 0; i < NTHREADS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL,
+		    answer_again_and_again, NULL), 0);
+	for (i = 0; i < NROUNDS; i++) {
+		cr_assert_neq(pid = fork(), -1);
+		if (pid == 0) {
+			alarm(10);
+			_exit(esmtp_answer(&f->h.host, 1, 0) == -1 ? 0 : 1);
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0);
+	}
+	atomic_store(&is_over, true);
+	for (i = 0; i < NTHREADS; i++)
+		pthread_join(threads[i], NULL);
 }
 
 /* Each question is answered once, whoever answers; a session that ends while
