@@ -55,12 +55,14 @@ const struct esmtp_options *mailmill_server_options(
 struct esmtp_host_ops *mailmill_server_ops(struct mailmill_server *server);
 
 /* mailmill_server_listen(server, address): As netlistener_instantiate_addr(),
- * on the scheduler of the thread, which is made if there is none.  Return 0, or
- * -1 with errno.
+ * on the scheduler of the thread, which is made if there is none, and goes with
+ * the last server of the thread.  Return 0, or -1 with errno.
  * _port(server): The port of the last address.
- * _run(server): Until _stop() is called, from one of the functions or, from
- * another thread, never.  Return 0, or -1 with errno: EEXIST, the scheduler was
- * there already, and is to be run by who has it. */
+ * _run(server): Run the scheduler, with all servers of the thread, until _stop()
+ * is called.  Return 0, or -1 with errno: EEXIST, the program has made the
+ * scheduler, and runs it itself; EINVAL, before _listen().
+ * _stop(server): In the thread that runs it alone, such as from a function that
+ * is asked.  Another thread must not call it. */
 int mailmill_server_listen(struct mailmill_server *server,
     const char *address);
 int mailmill_server_port(const struct mailmill_server *server);

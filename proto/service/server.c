@@ -1,5 +1,5 @@
 /* A server in a few lines; see mailmill_server.h.
- * Owns: their connections, the loop of one that has made its own. */
+ * Owns: their connections. */
 
 #include "proto/service/server_int.h"
 
@@ -139,8 +139,7 @@ mailmill_server_ops(struct mailmill_server *server)
 static int
 open_host(struct mailmill_server *server)
 {
-	if (!is_scheduler_thread() &&
-	    (server->loop = scheduler_create(NULL)) == NULL)
+	if (server_loop_join(&server->loop) == -1)
 		return -1;
 	if (server->host == NULL && (server->host = esmtp_host_new(
 	    &server->ops, server, &server_spool, server)) == NULL)
@@ -172,23 +171,6 @@ mailmill_server_port(const struct mailmill_server *server)
 	return server->port;
 }
 
-int
-mailmill_server_run(struct mailmill_server *server)
-{
-	if (server->loop == NULL) {
-		errno = is_scheduler_thread() ? EEXIST : EINVAL;
-		return -1;
-	}
-	return scheduler_run(server->loop);
-}
-
-void
-mailmill_server_stop(struct mailmill_server *server)
-{
-	if (server->loop != NULL)
-		scheduler_stop(server->loop);
-}
-
 void
 mailmill_server_free(struct mailmill_server *server)
 {
@@ -202,7 +184,6 @@ mailmill_server_free(struct mailmill_server *server)
 	esmtp_host_free(server->host);
 	esmtp_options_free(server->options);
 	server_remove(server);
-	if (server->loop != NULL)
-		scheduler_destroy(server->loop);
+	server_loop_leave(server->loop);
 	free(server);
 }

@@ -1,6 +1,7 @@
 /* What the files of mailmill_server.h share: server.c, the server and its
  * connections; server_mail.c, the questions about mail; server_spool.c, messages
- * in memory; server_find.c, which server a session belongs to. */
+ * in memory; server_loop.c, the scheduler; server_find.c, which server a session
+ * belongs to. */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
 #define PROTO_SERVICE_SERVER_INT_H
@@ -41,7 +42,7 @@ struct mailmill_server {
 	struct esmtp_options	*options;
 	struct esmtp_host_ops	 ops;
 	struct esmtp_host	*host;		/* NULL: before the first address */
-	struct scheduler	*loop;		/* that was made here; NULL: none */
+	struct server_loop	*loop;		/* NULL: none, or the program's */
 	netlistener_def		*def;
 	int			 port;		/* of the last address */
 	TAILQ_HEAD(, server_session) sessions;
@@ -53,6 +54,14 @@ struct mailmill_server {
 void server_add(struct mailmill_server *server);
 void server_remove(struct mailmill_server *server);
 struct server_session *server_session_of(const accept_construct *ac);
+
+/* server_loop.c.
+ * server_loop_join(&loop): Use the scheduler of the servers of this thread, which
+ * is made if there is none; ${loop} stays NULL where the program has made one.
+ * Return 0, or -1 with errno.  Once for a server.
+ * server_loop_leave(loop): The last server destroys it.  NULL does nothing. */
+int server_loop_join(struct server_loop **loop_r);
+void server_loop_leave(struct server_loop *loop);
 
 /* server_mail.c.
  * server_mail_register(): The policy that asks, once in a process.  Return 0, or

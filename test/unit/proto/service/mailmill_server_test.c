@@ -115,15 +115,21 @@ teardown(void)
 TestSuite(mailmill_server, .init = setup, .fini = teardown);
 
 static void
-dial(void)
+dial_at(in_addr_t last)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
-		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+		.sin_addr = { htonl(INADDR_LOOPBACK - 1 + last) } };
 
 	in.sin_port = htons((in_port_t)mailmill_server_port(server));
 	client = socket(AF_INET, SOCK_STREAM, 0);
 	cr_assert_eq(connect(client, (struct sockaddr *)&in, sizeof(in)), 0);
 	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void
+dial(void)
+{
+	dial_at(1);
 }
 
 /* Let the server work until the client has heard ${want}, at the beginning of
@@ -437,4 +443,51 @@ Test(mailmill_server_module, a_message_that_nobody_made_safe_is_not_taken)
 	program.message_code = 550;
 	send_message("550 ");
 	cr_expect_eq(program.nasked, 1);
+}
+
+/* --- servers that make their scheduler ------------------------------------ */
+
+static struct mailmill_server *
+listening(const char *address)
+{
+	struct mailmill_server *s = mailmill_server_new("mx.example",
+	    on_message, &program);
+
+	cr_assert_not_null(s);
+	cr_assert_eq(mailmill_server_listen(s, address), 0);
+	return s;
+}
+
+/* The banner has come. */
+static int
+stop_it(Event *e, int, void *, struct timeval *)
+{
+	(void)event_close(e);
+	mailmill_server_stop(server);
+	return 0;
+}
+
+TestSuite(mailmill_server_loop, .timeout = 20);
+
+/* Whichever is freed first, the other one serves on. */
+Test(mailmill_server_loop, two_servers_of_a_thread_share_it)
+{
+	struct mailmill_server *a, *b;
+	Event *e;
+	int is_first;
+
+	for (is_first = 0; is_first < 2; is_first++) {
+		a = listening(HERE);
+		b = listening("127.0.0.2:0");
+		mailmill_server_free(is_first ? a : b);
+		server = is_first ? b : a;
+		dial_at(is_first ? 2 : 1);
+		e = build_fd_event(client, E_READ, E_AGGRESSIVE_NONE, stop_it,
+		    NULL);
+		cr_assert_eq(schedule_event(e), 0);
+		cr_expect_eq(mailmill_server_run(server), 0);
+		mailmill_server_free(server);
+		/* the last one has taken the scheduler with it */
+		cr_expect_eq(is_scheduler_thread(), 0);
+	}
 }
