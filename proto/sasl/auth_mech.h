@@ -5,8 +5,8 @@
  * pool, and a back end that answers later makes it return at once.  Never two
  * calls at once for one exchange. */
 
-#ifndef CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_H
-#define CMD_MAILMILLD_AUTHD_MECH_AUTH_MECH_H
+#ifndef PROTO_SASL_AUTH_MECH_H
+#define PROTO_SASL_AUTH_MECH_H
 
 #include <time.h>
 

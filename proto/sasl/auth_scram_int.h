@@ -2,8 +2,8 @@
  * Owns: the grammar, strictly (RFC 5802 7); AuthMessage.
  * Pure: no back end, no random numbers. */
 
-#ifndef CMD_MAILMILLD_AUTHD_MECH_AUTH_SCRAM_INT_H
-#define CMD_MAILMILLD_AUTHD_MECH_AUTH_SCRAM_INT_H
+#ifndef PROTO_SASL_AUTH_SCRAM_INT_H
+#define PROTO_SASL_AUTH_SCRAM_INT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,9 +2,9 @@
  * Owns: the policy that asks them, who frees a question.
  *
  * A question is asked by a module in a phase of the session, which is suspended
- * until the answer comes.  The program makes the message safe in the last of the
- * phases, so that the reply can have any words; the commit behind it has nothing
- * to do. */
+ * until the answer comes.  The program makes the message safe in the phase
+ * DATA_SPOOL; the commit fails if it was not asked there, or has not said 2xx
+ * (server_spool.c). */
 
 #include "proto/service/server_int.h"
 
