@@ -316,7 +316,7 @@ Test(event_sets, what_is_not_scheduled_does_not_float)
 #define NIMPLS	400
 
 static ec_scheduler_impl impls[NIMPLS];
-static char names[NIMPLS][8];
+static char names[NIMPLS][16];
 
 static void *
 look_up(void *)
