@@ -49,17 +49,21 @@ set_up(struct esmtp_step *st)
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
-/* The connect phase, with its hook. */
+/* The connect phase, with its hook.  What it leaves in the dictionary is of the
+ * host, not of the client: STARTTLS does not discard it. */
 static enum esmtp_want
 connect_phase(struct esmtp_step *st)
 {
 	enum esmtp_want w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL,
 	    NULL);
 
-	if (w != W_GO || !has_core_validate_connect_hook())
-		return w;
-	call_core_validate_connect_hook(st->ac, &st->mc->vctx);
-	return esmtp_hook_end(st, false);
+	if (w == W_GO && has_core_validate_connect_hook()) {
+		call_core_validate_connect_hook(st->ac, &st->mc->vctx);
+		w = esmtp_hook_end(st, false);
+	}
+	if (w != W_WAIT)
+		validate_context_keep(&st->mc->vctx);
+	return w;
 }
 
 /* A session that another process has begun: policies may have another mind of

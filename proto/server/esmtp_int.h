@@ -13,7 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/ec_thread_pool.h"
 #include "core/lim.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
@@ -22,7 +21,8 @@
 #include "proto/parse/esmtp_header.h"
 #include "proto/server/esmtp_begun.h"
 #include "proto/server/esmtp_host_struct.h"
-#include "proto/validate.h"
+#include "proto/server/reply_line.h"
+#include "proto/server/validate_context.h"
 
 enum esmtp_state {
 #define ESMTP_STATE(id, name, next) id,
@@ -70,17 +70,7 @@ enum esmtp_tls_stage {
 /* Largest reply to one command: room for it is made before the command. */
 #define ESMTP_REPLY_MAX		LIM_OUTPUT_LEAST
 
-struct validate_pair;
 struct esmtp_auth;
-
-struct validate_context {
-	message_construct	*mc;
-	struct validate_pair	*pairs[2];	/* VCTX_CONN, VCTX_MESS */
-	ec_async_job		*jobs;		/* of modules, queued and not completed */
-	char			*text;		/* of set_code; NULL: none */
-	int			 code;		/* 0: none was set */
-	int			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */
-};
 
 /* The recipients accepted so far: one block of text, and 8 octets for each. */
 struct esmtp_rcpts {
@@ -225,42 +215,6 @@ void esmtp_hear(message_construct *mc);
 void esmtp_set_state(message_construct *mc, enum esmtp_state state);
 void esmtp_enter(message_construct *mc, enum esmtp_state state);
 void esmtp_settle(message_construct *mc);
-
-/* esmtp_reply.c: the one place that writes a reply line. */
-
-struct esmtp_reply_row {
-	int		 code;
-	const char	*enhanced;	/* "" or x.y.z */
-	const char	*text;
-	size_t		 text_len;
-};
-
-extern const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES];
-
-/* One reply line as it is to be written. */
-struct esmtp_reply_line {
-	int		 code;		/* 200 to 599 */
-	bool		 is_last;	/* false: another line of the reply follows */
-	const char	*enhanced;	/* NULL or "": none */
-	const char	*text;
-	size_t		 text_len;
-	const char	*extra;		/* NULL, or appended after a space */
-	size_t		 extra_len;
-};
-
-/* esmtp_reply_format(line, buf, buflen): Write ${line} with its CRLF, cut to
- * LIM_REPLY_LINE octets; controls and 8-bit octets become '?', so that nothing
- * a client sent can end the line.  Return octets written, 0 if ${buflen} is
- * smaller than what there is to write. */
-size_t esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
-    size_t buflen);
-
-/* esmtp_reply_split(str, code, &text_r, enhanced_r): ${str} is "x.y.z text" or
- * text: put the status into ${enhanced_r} (the default for ${code} if it has
- * none that fits the class), and point *text_r at the rest. */
-#define ESMTP_ENHANCED_MAX	12	/* "5.999.999" and a NUL */
-void esmtp_reply_split(const char *str, int code, const char **text_r,
-    char enhanced_r[ESMTP_ENHANCED_MAX]);
 
 /* esmtp_output.c: answers.  A reply of 4xx or 5xx is counted and reported, 421
  * closes the session after it. */
@@ -428,8 +382,8 @@ int esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique);
 int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
 void esmtp_rcpts_clear(struct esmtp_rcpts *r);
 
-/* validate.c: esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO,
- * W_REFUSED (the reply is given) or W_WAIT (call again when it is over).
+/* esmtp_phase.c
+ * esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO, W_REFUSED (the reply is given) or W_WAIT (call again when it is over).
  * A command with several phases is run again as a whole when one of them was
  * suspended: for those before it, which are over, this is W_GO.
  * esmtp_phase_in(st, state, phase, addr): The same in a state of its own, if any
@@ -452,14 +406,6 @@ enum esmtp_want esmtp_phase_in(struct esmtp_step *st, enum esmtp_state state,
     enum validate_phase phase, const struct mailaddr *addr);
 enum esmtp_want esmtp_phase(struct esmtp_step *st, enum validate_phase phase,
     const char *str, const struct mailaddr *addr);
-/* validate_context_init(vctx), validate_context_destroy(vctx): With the
- * session. */
-void validate_context_init(validate_context *vctx);
-void validate_context_destroy(validate_context *vctx);
-void validate_context_clear(validate_context *vctx, int which);
-/* validate_context_forget(vctx): Clear all but what was set in the connect
- * phase and not since. */
-void validate_context_forget(validate_context *vctx);
 
 /* esmtp_names.c: what Banner_Hostname and Received_Hostname say, or the host's */
 const char *esmtp_banner_hostname(const struct esmtp_options *o);

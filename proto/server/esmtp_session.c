@@ -28,8 +28,7 @@ esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 	mc->ac = ac;
 	mc->started = mc->idle_since = mc->wait_since = mc->seen = *now;
 	mc->extensions = esmtp_ext_enabled(ac->options);
-	validate_context_init(&mc->vctx);
-	mc->vctx.mc = mc;
+	validate_context_init(&mc->vctx, ac);
 	ac->id[sizeof(ac->id) - 1] = '\0';
 	ac->accept_construct_closure.vptr = mc;
 	ac->protocol = P_ESMTP;

@@ -11,12 +11,18 @@
 #include "core/lim.h"
 #include "proto/server/esmtp_int.h"
 
+static message_construct *
+session_of(const validate_context *vctx)
+{
+	return accept_construct_get_message_construct(vctx->ac);
+}
+
 int
 validate_context_find_message_construct(validate_context *vctx,
     message_construct **mc)
 {
-	*mc = vctx->mc;
-	return vctx->mc != NULL;
+	*mc = session_of(vctx);
+	return *mc != NULL;
 }
 
 /* --- the connection ------------------------------------------------------- */
@@ -24,31 +30,31 @@ validate_context_find_message_construct(validate_context *vctx,
 const struct sockaddr *
 validate_context_peer(const validate_context *vctx)
 {
-	return &vctx->mc->ac->remote_addr.sa;
+	return &vctx->ac->remote_addr.sa;
 }
 
 const struct esmtp_options *
 validate_context_options(const validate_context *vctx)
 {
-	return vctx->mc->ac->options;
+	return vctx->ac->options;
 }
 
 const struct esmtp_tls *
 validate_context_tls(const validate_context *vctx)
 {
-	return vctx->mc->ac->tls;
+	return vctx->ac->tls;
 }
 
 const char *
 validate_context_helo(const validate_context *vctx)
 {
-	return vctx->mc->helo;
+	return session_of(vctx)->helo;
 }
 
 const char *
 validate_context_login(const validate_context *vctx)
 {
-	return vctx->mc->login;
+	return session_of(vctx)->login;
 }
 
 /* --- the message ---------------------------------------------------------- */
@@ -57,7 +63,7 @@ int
 validate_context_sender(const validate_context *vctx,
     struct mailaddr *addr_r)
 {
-	const struct esmtp_txn *t = vctx->mc->txn;
+	const struct esmtp_txn *t = session_of(vctx)->txn;
 
 	if (t == NULL)
 		return 0;
@@ -69,7 +75,7 @@ int
 validate_context_rcpt(const validate_context *vctx, size_t pos,
     struct mailaddr *addr_r)
 {
-	const struct esmtp_txn *t = vctx->mc->txn;
+	const struct esmtp_txn *t = session_of(vctx)->txn;
 
 	if (t == NULL || pos >= t->rcpts.n)
 		return 0;
@@ -80,7 +86,7 @@ validate_context_rcpt(const validate_context *vctx, size_t pos,
 uint64_t
 validate_context_count(const validate_context *vctx, enum validate_count which)
 {
-	const message_construct *mc = vctx->mc;
+	const message_construct *mc = session_of(vctx);
 	const struct esmtp_txn *t = mc->txn;
 
 	switch (which) {
@@ -151,9 +157,9 @@ enum esmtp_rcpt_status
 validate_context_lookup_rcpt(validate_context *vctx,
     const struct mailaddr *addr)
 {
-	accept_construct *ac = vctx->mc->ac;
+	accept_construct *ac = vctx->ac;
 	const struct esmtp_host *host = ac->host;
-	struct esmtp_step *st = vctx->mc->step;
+	struct esmtp_step *st = session_of(vctx)->step;
 	enum esmtp_rcpt_status status;
 
 	if (addr == NULL)
@@ -180,9 +186,9 @@ validate_context_lookup_rcpt(validate_context *vctx,
 int
 validate_context_may_send(validate_context *vctx, const struct mailaddr *addr)
 {
-	accept_construct *ac = vctx->mc->ac;
+	accept_construct *ac = vctx->ac;
 	const struct esmtp_host *host = ac->host;
-	const char *login = vctx->mc->login;
+	const char *login = session_of(vctx)->login;
 
 	return login == NULL || host->ops->may_send_as == NULL ||
 	    host->ops->may_send_as(host->closure, ac, login, addr);
@@ -193,9 +199,9 @@ validate_context_may_send(validate_context *vctx, const struct mailaddr *addr)
 static struct esmtp_rcpts *
 rcpts_of(const validate_context *ctx)
 {
-	if (ctx->mc == NULL || ctx->mc->txn == NULL)
-		return NULL;
-	return &ctx->mc->txn->rcpts;
+	const message_construct *mc = session_of(ctx);
+
+	return mc != NULL && mc->txn != NULL ? &mc->txn->rcpts : NULL;
 }
 
 int
@@ -213,9 +219,11 @@ validate_context_iterate_rcpt(validate_context *ctx, int pos, char **addr)
 int
 validate_context_can_modify_rcpts(validate_context *ctx)
 {
+	const message_construct *mc = session_of(ctx);
+
 	/* while a commit is reported it is over, and nothing waits for it */
-	return rcpts_of(ctx) != NULL && ctx->mc->wait != WAIT_COMMIT &&
-	    ctx->mc->state != ES_ASYNC_REPLY;
+	return rcpts_of(ctx) != NULL && mc->wait != WAIT_COMMIT &&
+	    mc->state != ES_ASYNC_REPLY;
 }
 
 /* The address goes into an envelope and a file name, so it has no controls. */
@@ -297,17 +305,20 @@ validate_context_remove_rcpt(validate_context *ctx, const char *addr)
 		return -1;
 	pos = esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
 	if (pos != -1)
-		follow_removal(&ctx->mc->txn->each, (size_t)pos);
+		follow_removal(&session_of(ctx)->txn->each, (size_t)pos);
 	return pos;
 }
 
 int
 validate_context_remove_all_rcpts(validate_context *ctx)
 {
+	struct esmtp_each *each;
+
 	if (!validate_context_can_modify_rcpts(ctx))
 		return 0;
 	esmtp_rcpts_clear(rcpts_of(ctx));
-	ctx->mc->txn->each.at = ctx->mc->txn->each.end = 0;
-	ctx->mc->txn->each.is_gone = true;
+	each = &session_of(ctx)->txn->each;
+	each->at = each->end = 0;
+	each->is_gone = true;
 	return 1;
 }

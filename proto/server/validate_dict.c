@@ -2,17 +2,19 @@
  * about the connection and about the message.
  * Owns: their pairs, bounded in number and size. */
 
+#include "proto/server/validate_context.h"
+
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_int.h"
 
 struct validate_pair {
 	struct validate_pair	*next;
 	char			*value;
-	bool			 is_lasting;	/* set in the connect phase */
+	bool			 is_lasting;	/* validate_context_keep() */
 	char			 key[];
 };
 
@@ -82,7 +84,7 @@ validate_context_set(validate_context *vctx, int which, const char *key,
 		free(copy);
 		return -1;
 	}
-	(*pp)->is_lasting = vctx->mc != NULL && vctx->mc->state == ES_SETUP;
+	(*pp)->is_lasting = false;
 	return 0;
 }
 
@@ -135,9 +137,18 @@ validate_context_clear(validate_context *vctx, int which)
 }
 
 void
+validate_context_keep(validate_context *vctx)
+{
+	struct validate_pair *p;
+
+	for (p = vctx->pairs[VCTX_CONN]; p != NULL; p = p->next)
+		p->is_lasting = true;
+}
+
+void
 validate_context_forget(validate_context *vctx)
 {
-	struct validate_pair **pp = &vctx->pairs[0], *p;
+	struct validate_pair **pp = &vctx->pairs[VCTX_CONN], *p;
 
 	validate_context_clear(vctx, VCTX_MESS);
 	while ((p = *pp) != NULL) {

@@ -8,6 +8,7 @@
 
 #include "core/lim.h"
 #include "core/scheduler.h"
+#include "proto/hooks.h"
 #include "proto/server/esmtp_int.h"
 #include "test/lib/simtls.h"
 #include "test/unit/proto/server/fake.h"
@@ -47,18 +48,48 @@ shake_hands(struct fake *f)
 	return c;
 }
 
-Test(esmtp_tls, forgets_all_but_what_the_connect_phase_found)
+/* Modules that leave something in the dictionary, before the banner and after
+ * it. */
+static int
+note_network(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *v, void *)
 {
-	struct fake *f = start();
-	validate_context *v = &fake_mc(f)->vctx;
-	struct simtls_client *c;
-
-	/* as a module would: before the banner, and after it */
-	fake_mc(f)->state = ES_SETUP;
 	validate_context_set(v, VCTX_CONN, "network", "known");
 	validate_context_set(v, VCTX_CONN, "guess", "good");
-	fake_mc(f)->state = ES_MAIL;
-	validate_context_set(v, VCTX_CONN, "helo", "client.example");
+	return VALIDATE_CONT;
+}
+
+static int
+note_helo(const char *str, const struct mailaddr *, accept_construct *,
+    validate_context *v, void *)
+{
+	validate_context_set(v, VCTX_CONN, "helo", str);
+	return VALIDATE_CONT;
+}
+
+static void
+note_client(void *, accept_construct *, validate_context *v)
+{
+	validate_context_set(v, VCTX_CONN, "client", "seen");
+}
+
+Test(esmtp_tls, forgets_all_but_what_the_connect_phase_found)
+{
+	static const struct validate_module notes = {
+		.size = sizeof(struct validate_module), .name = "notes",
+		.phase = { [VALIDATE_PHASE_CONNECT] = note_network,
+		    [VALIDATE_PHASE_EHLO] = note_helo } };
+	struct simtls_client *c;
+	validate_context *v;
+	struct fake *f;
+
+	cr_assert_eq(validate_module_register(&notes), 0);
+	cr_assert_eq(register_core_validate_connect_hook_last(note_client,
+	    NULL), 0);
+	f = start();
+	v = &fake_mc(f)->vctx;
+	cr_assert_str_eq(validate_context_get(v, VCTX_CONN, "helo"),
+	    "client.example");
 	validate_context_set(v, VCTX_CONN, "guess", "bad");
 	cr_assert_str_eq(fake_say(f, "STARTTLS\r\n"),
 	    "220 2.0.0 Ready to start TLS\r\n");
@@ -67,6 +98,9 @@ Test(esmtp_tls, forgets_all_but_what_the_connect_phase_found)
 	cr_assert_null(fake_mc(f)->helo);
 	cr_assert_str_eq(validate_context_get(v, VCTX_CONN, "network"),
 	    "known");
+	/* the phase's hook is part of it */
+	cr_assert_str_eq(validate_context_get(v, VCTX_CONN, "client"),
+	    "seen");
 	cr_assert_not(validate_context_exists(v, VCTX_CONN, "helo"));
 	cr_assert_not(validate_context_exists(v, VCTX_CONN, "guess"));
 	cr_assert_eq(fake_mc(f)->state, ES_EHLO);

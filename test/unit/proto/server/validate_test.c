@@ -288,7 +288,7 @@ Test(validate, dictionaries_keep_what_they_are_given_within_bounds)
 	const char *p;
 	int i;
 
-	validate_context_init(&v);
+	validate_context_init(&v, NULL);
 	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "1"), 0);
 	cr_expect_eq(validate_context_set(&v, VCTX_MESS, "k", "2"), 0);
 	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "1");
@@ -323,7 +323,7 @@ Test(validate, no_pair_has_null_for_a_key_or_a_value)
 	validate_context v;
 	const char *p = "unchanged";
 
-	validate_context_init(&v);
+	validate_context_init(&v, NULL);
 	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "1"), 0);
 	errno = 0;
 	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", NULL), -1);
