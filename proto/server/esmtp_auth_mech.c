@@ -1,14 +1,11 @@
-/* The mechanisms of AUTH (RFC 4954): the rule that decides which of them a
- * client may use, and its use by a session.
- * Knows nothing of exchanges: esmtp_auth.c does those. */
+/* The mechanisms of AUTH (RFC 4954): the table, and the rule that decides which
+ * of them a client may use.
+ * Knows nothing of sessions and exchanges. */
 
 #include "proto/server/esmtp_auth_mech.h"
 
 #include <string.h>
 #include <strings.h>
-
-#include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_ext.h"
 
 /* --- the table ------------------------------------------------------------ */
 
@@ -98,9 +95,9 @@ esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope, size_t i)
 	return NULL;
 }
 
-/* The rule for a mechanism that is configured. */
-static enum esmtp_reply_id
-usable(const struct esmtp_auth_scope *scope, const char *name, size_t len)
+enum esmtp_reply_id
+esmtp_auth_mech_usable(const struct esmtp_auth_scope *scope,
+    const char *name, size_t len)
 {
 	const struct esmtp_auth_mech *m = esmtp_auth_mech_find(name, len);
 	bool is_cert = m != NULL && m->flags & AM_CERT;
@@ -125,93 +122,6 @@ esmtp_auth_mech_may(const struct esmtp_auth_scope *scope, const char *name,
 
 	for (i = 0; (s = esmtp_auth_mech_listed(scope, i)) != NULL; i++)
 		if (is_same(s, name, len))
-			return usable(scope, name, len);
+			return esmtp_auth_mech_usable(scope, name, len);
 	return RPL_AUTH_MECHANISM;
-}
-
-/* --- a session ------------------------------------------------------------ */
-
-static struct esmtp_auth_scope
-scope_of(const message_construct *mc)
-{
-	const struct esmtp_tls *tls = mc->ac->tls;
-	struct esmtp_host *host = mc->ac->host;
-
-	return (struct esmtp_auth_scope){
-		.options = mc->ac->options,
-		.can = host->ops->auth_can == NULL ? NULL :
-		    host->ops->auth_can(esmtp_auth_closure(host), mc->ac),
-		.is_tls = tls != NULL,
-		.is_verified = tls != NULL && tls->is_verified
-	};
-}
-
-bool
-esmtp_auth_is_configured(const message_construct *mc)
-{
-	return mc->extensions & ESMTP_EXT_BIT(AUTH) &&
-	    mc->ac->host->ops->auth_start != NULL &&
-	    (mc->ac->host->ops->auth_closure != NULL ||
-	    mc->ac->options->auth_backend[0] != '\0');
-}
-
-bool
-esmtp_auth_is_offered(const message_construct *mc)
-{
-	struct esmtp_auth_scope scope;
-	const char *name;
-	size_t i;
-
-	if (!esmtp_auth_is_configured(mc))
-		return false;
-	scope = scope_of(mc);
-	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++)
-		if (usable(&scope, name, strlen(name)) == RPL_OK)
-			return true;
-	return false;
-}
-
-/* ${name} in capitals, without a NUL. */
-static void
-capitals(const char *name, size_t len, char *out)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		out[i] = name[i] >= 'a' && name[i] <= 'z' ?
-		    (char)(name[i] - 'a' + 'A') : name[i];
-}
-
-enum esmtp_reply_id
-esmtp_auth_choose(const message_construct *mc, const char *name, size_t len,
-    char mech_r[LIM_AUTH_MECHANISM + 1])
-{
-	struct esmtp_auth_scope scope = scope_of(mc);
-
-	if (len > LIM_AUTH_MECHANISM)
-		return RPL_AUTH_MECHANISM;
-	capitals(name, len, mech_r);
-	mech_r[len] = '\0';
-	return esmtp_auth_mech_may(&scope, name, len);
-}
-
-/* RFC 4954 3 (3): the names, parted by spaces; those that fit. */
-void
-esmtp_auth_names(const message_construct *mc, char *buf, size_t len)
-{
-	struct esmtp_auth_scope scope = scope_of(mc);
-	const char *name;
-	size_t i, n = 0, max;
-
-	for (i = 0; (name = esmtp_auth_mech_listed(&scope, i)) != NULL; i++) {
-		max = strlen(name);
-		if (usable(&scope, name, max) != RPL_OK ||
-		    max > LIM_AUTH_MECHANISM || n + 1 + max >= len)
-			continue;
-		if (n > 0)
-			buf[n++] = ' ';
-		capitals(name, max, buf + n);
-		n += max;
-	}
-	buf[n] = '\0';
 }

@@ -45,10 +45,14 @@ struct esmtp_auth_scope {
 /* esmtp_auth_mech_listed(scope, i): Number ${i} of the names that are
  * configured, whatever the connection is like: Auth_Mechanisms, else what the
  * host usually does.  NULL behind the last.
- * esmtp_auth_mech_may(scope, name, len): May a client use the mechanism ${name}
- * (any case)?  RPL_OK, or the refusal of AUTH. */
+ * esmtp_auth_mech_usable(scope, name, len): May a client use it?  RPL_OK, or the
+ * refusal of AUTH.
+ * esmtp_auth_mech_may(scope, name, len): The same for any ${name}, in any case:
+ * what is not listed is refused. */
 const char *esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope,
     size_t i);
+enum esmtp_reply_id esmtp_auth_mech_usable(
+    const struct esmtp_auth_scope *scope, const char *name, size_t len);
 enum esmtp_reply_id esmtp_auth_mech_may(const struct esmtp_auth_scope *scope,
     const char *name, size_t len);
 
