@@ -57,7 +57,7 @@ SASL_SRC = $(wildcard proto/sasl/*.c)
 # to itself
 TLSLIB_SRC = $(filter-out tls/keeper%,$(TLS_SRC)) $(SASL_SRC) \
 	   $(addprefix core/util/,addr.c base64.c fileio.c saslprep.c wipe.c) \
-	   core/table/passwdfile_scram.c proto/server/esmtp_auth_mech.c
+	   core/table/passwdfile_scram.c proto/auth/esmtp_auth_mech.c
 SET_SRC	 = $(wildcard cmd/settings/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \
 	   cmd/mailmilld/*/*/*.c) $(SET_SRC)

@@ -6,7 +6,7 @@
 
 #include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 /* Refuse a mechanism that clients would be offered and the back end cannot do. */
 static int

@@ -11,8 +11,8 @@
 #include "cmd/settings/settings_int.h"
 #include "core/maildir/maildir.h"
 #include "core/util/conf_field.h"
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/mailaddr.h"
-#include "proto/server/esmtp_auth_mech.h"
 
 /* bits of the sections */
 #define S_FILE		(1u << SECTION_FILE)

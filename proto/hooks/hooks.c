@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_begun.h"
+#include "proto/base/esmtp_begun.h"
 
 typedef void any_func(void);
 

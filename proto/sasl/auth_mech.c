@@ -12,7 +12,7 @@
 /* In the order of the rows. */
 static const struct auth_mech_ops *const ops[] = {
 #define ESMTP_AUTH_MECH(name, needs, flags, how) &auth_mech_##how,
-#include "proto/server/esmtp_auth_mech.def"
+#include "proto/auth/esmtp_auth_mech.def"
 #undef ESMTP_AUTH_MECH
 };
 

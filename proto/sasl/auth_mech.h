@@ -11,8 +11,8 @@
 #include <time.h>
 
 #include "proto/esmtp_factory.h"	/* enum esmtp_auth_status */
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/sasl/auth_back.h"
-#include "proto/server/esmtp_auth_mech.h"
 
 #define AUTH_RESPONSE_MAX	12288	/* octets, decoded; RFC 4954 4 */
 #define AUTH_PASSWORD_MAX	511	/* octets; crypt(3) takes no more */

@@ -30,7 +30,7 @@ struct auth_mech_ops {
 extern const struct auth_mech_ops auth_mech_relay;
 #define ESMTP_AUTH_MECH(name, needs, flags, how) \
 	extern const struct auth_mech_ops auth_mech_##how;
-#include "proto/server/esmtp_auth_mech.def"
+#include "proto/auth/esmtp_auth_mech.def"
 #undef ESMTP_AUTH_MECH
 
 struct auth_binding {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_auth_mech.h"
 #include "proto/server/esmtp_ext.h"
 
 static struct esmtp_auth_scope

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/util/base64.h"
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_auth_mech.h"
 #include "proto/server/esmtp_verb.h"
 
 /* May AUTH be said now?  RPL_OK or the refusal. */

@@ -14,15 +14,15 @@
 #include <stdint.h>
 
 #include "core/lim.h"
+#include "proto/base/esmtp_begun.h"
+#include "proto/base/reply_line.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
 #include "proto/options/options.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
-#include "proto/server/esmtp_begun.h"
 #include "proto/server/esmtp_host_struct.h"
-#include "proto/server/reply_line.h"
-#include "proto/server/validate_context.h"
+#include "proto/validate/validate_context.h"
 
 enum esmtp_state {
 #define ESMTP_STATE(id, name, next) id,

@@ -35,35 +35,39 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/parse':      CORE + ' proto',
     'proto/options':    CORE + ' proto',
     'proto/answers':    '',
+    'proto/base':       CORE + ' proto',
+    'proto/auth':       CORE + ' proto proto/options',
+    'proto/validate':   CORE + ' proto proto/base',
     'proto/server':     CORE + ' proto proto/parse proto/options'
-                        ' proto/answers',
+                        ' proto/answers proto/base proto/auth'
+                        ' proto/validate',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
                         ' proto/server',
     'proto/policy':     CORE + ' proto proto/options',
-    'proto/hooks':      CORE + ' proto proto/server',
+    'proto/hooks':      CORE + ' proto proto/base',
     'proto/listener':   CORE + ' core/loop proto',
 
     # a server for embedders, on the interface that they have
     'proto/service':    CORE + ' proto',
     # SASL: what knows passwords is asked through a table
-    'proto/sasl':       CORE + ' core/table proto',
+    'proto/sasl':       CORE + ' core/table proto proto/auth',
 
     'tls':              CORE,
     # on top of both proto/ and tls/: what a host needs of them together
     'tls/session':      CORE + ' proto tls',
-    'tls/library':      CORE + ' core/table proto proto/options proto/sasl'
-                        ' tls tls/session',
+    'tls/library':      CORE + ' core/table proto proto/options proto/auth'
+                        ' proto/sasl tls tls/session',
 
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
-                        ' core/process proto proto/options',
+                        ' core/process proto proto/options proto/auth',
     'cmd/mailmillctl':  CORE + ' core/table cmd/settings',
 
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
     'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
-    'cmd/mailmilld/worker':     LOOP + ' core/spool core/table proto tls'
-                                ' tls/session cmd/settings'
+    'cmd/mailmilld/worker':     LOOP + ' core/spool core/table proto'
+                                ' proto/auth tls tls/session cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/creds',
     'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
                                 ' cmd/mailmilld/role',
@@ -75,7 +79,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/creds',
     'cmd/mailmilld/authd/back': LOOP + ' core/table proto/sasl cmd/settings',
-    'cmd/mailmilld/authd':      LOOP + ' proto/sasl cmd/settings'
+    'cmd/mailmilld/authd':      LOOP + ' proto/auth proto/sasl cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/authd/back',
     # the master: what it knows is at the bottom, what decides at the top
     'cmd/mailmilld/master/config':   CORE + ' core/process core/conf proto tls'
@@ -108,11 +112,6 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 }.items()}
 # headers that more rooms may use than the room they lie in
 ALSO = {
-    # the SASL mechanisms: what AUTH offers, proto/sasl does, a setting names
-    'proto/server/esmtp_auth_mech.h': {
-        'cmd/settings', 'cmd/mailmilld/worker', 'cmd/mailmilld/authd',
-        'proto/sasl', 'tls/library'},
-    'proto/server/esmtp_auth_mech.def': {'proto/sasl'},
     # how large a request for a signature is, and a signature
     'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do

@@ -23,8 +23,8 @@
 
 #include "core/scheduler.h"
 #include "core/util/wipe.h"
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/sasl/auth_mech.h"
-#include "proto/server/esmtp_auth_mech.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 /* What decides which mechanisms the client may use.  A request does not tell
  * whether the certificate was verified: without r->peer_name EXTERNAL fails. */

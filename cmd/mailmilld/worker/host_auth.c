@@ -19,7 +19,7 @@
 #include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 #include "tls/tlsctx.h"
 #include "tls/tlsio.h"
 

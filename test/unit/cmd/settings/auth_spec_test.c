@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cmd/settings/auth_spec.h"
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 static char err[AUTH_ERROR_MAX + 64];
 

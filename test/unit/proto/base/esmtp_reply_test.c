@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/base/reply_line.h"
 
 Test(esmtp_reply, the_table_keeps_the_rules)
 {

@@ -1,8 +1,8 @@
 /* Has there been a session in this process?  From then on the lists of modules,
  * verbs and hooks are const, for all threads read them. */
 
-#ifndef PROTO_SERVER_ESMTP_BEGUN_H
-#define PROTO_SERVER_ESMTP_BEGUN_H
+#ifndef PROTO_BASE_ESMTP_BEGUN_H
+#define PROTO_BASE_ESMTP_BEGUN_H
 
 #include <stdbool.h>
 

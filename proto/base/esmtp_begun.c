@@ -1,7 +1,7 @@
 /* See esmtp_begun.h.
  * Owns: that fact. */
 
-#include "proto/server/esmtp_begun.h"
+#include "proto/base/esmtp_begun.h"
 
 static bool has_begun;
 

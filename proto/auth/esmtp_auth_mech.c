@@ -2,7 +2,7 @@
  * of them a client may use.
  * Knows nothing of sessions and exchanges. */
 
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 #include <string.h>
 #include <strings.h>
@@ -12,7 +12,7 @@
 static const struct esmtp_auth_mech rows[] = {
 #define ESMTP_AUTH_MECH(name, needs, flags, how) \
 	{ name, ESMTP_CAN_##needs, flags },
-#include "proto/server/esmtp_auth_mech.def"
+#include "proto/auth/esmtp_auth_mech.def"
 #undef ESMTP_AUTH_MECH
 };
 
@@ -51,7 +51,7 @@ esmtp_auth_why_text(unsigned int why)
 {
 	static const char *const texts[] = {
 #define ESMTP_AUTH_WHY(id, text) text,
-#include "proto/server/esmtp_auth_why.def"
+#include "proto/auth/esmtp_auth_why.def"
 #undef ESMTP_AUTH_WHY
 	};
 

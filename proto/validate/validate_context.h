@@ -2,8 +2,8 @@
  * knows of both.  Modules have validate.h.
  * Owns: the form of a context; what it holds ends with it. */
 
-#ifndef PROTO_SERVER_VALIDATE_CONTEXT_H
-#define PROTO_SERVER_VALIDATE_CONTEXT_H
+#ifndef PROTO_VALIDATE_VALIDATE_CONTEXT_H
+#define PROTO_VALIDATE_VALIDATE_CONTEXT_H
 
 #include "core/ec_thread_pool.h"
 #include "proto/validate.h"

@@ -1,8 +1,8 @@
 /* A reply as octets: the rows of esmtp_reply.def, and a line made of one.
  * Knows nothing of sessions. */
 
-#ifndef PROTO_SERVER_REPLY_LINE_H
-#define PROTO_SERVER_REPLY_LINE_H
+#ifndef PROTO_BASE_REPLY_LINE_H
+#define PROTO_BASE_REPLY_LINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

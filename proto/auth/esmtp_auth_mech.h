@@ -2,8 +2,8 @@
  * Owns: the table (esmtp_auth_mech.def), and the rule: EHLO, AUTH, the process
  * that checks logins and the check of the configuration all ask here. */
 
-#ifndef PROTO_SERVER_ESMTP_AUTH_MECH_H
-#define PROTO_SERVER_ESMTP_AUTH_MECH_H
+#ifndef PROTO_AUTH_ESMTP_AUTH_MECH_H
+#define PROTO_AUTH_ESMTP_AUTH_MECH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,7 +60,7 @@ enum esmtp_reply_id esmtp_auth_mech_may(const struct esmtp_auth_scope *scope,
  * esmtp_auth_why_text(why): For the log; "" for a number that is none. */
 enum esmtp_auth_why {
 #define ESMTP_AUTH_WHY(id, text) ESMTP_WHY_##id,
-#include "proto/server/esmtp_auth_why.def"
+#include "proto/auth/esmtp_auth_why.def"
 #undef ESMTP_AUTH_WHY
 	ESMTP_NWHYS
 };

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "proto/server/esmtp_auth_mech.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 #define ALL	(~0u)
 

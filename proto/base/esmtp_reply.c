@@ -2,7 +2,7 @@
  * Owns: the form of a reply (RFC 5321 4.2), what may not stand in it.
  * Knows nothing of sessions. */
 
-#include "proto/server/reply_line.h"
+#include "proto/base/reply_line.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * about the connection and about the message.
  * Owns: their pairs, bounded in number and size. */
 
-#include "proto/server/validate_context.h"
+#include "proto/validate/validate_context.h"
 
 #include <errno.h>
 #include <stdbool.h>

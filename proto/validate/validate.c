@@ -3,7 +3,7 @@
  * Owns: the list of modules.
  * Knows nothing of what they check, and of sessions: esmtp_phase.c calls them. */
 
-#include "proto/server/validate_context.h"
+#include "proto/validate/validate_context.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,24 +12,24 @@
 #include "core/ec_malloc.h"
 #include "core/lim.h"
 #include "core/util/sized.h"
-#include "proto/server/esmtp_begun.h"
-#include "proto/server/reply_line.h"
+#include "proto/base/esmtp_begun.h"
+#include "proto/base/reply_line.h"
 
 #define POLICY(name) extern const struct validate_module policy_##name;
-#include "proto/server/policy.def"
+#include "proto/validate/policy.def"
 #undef POLICY
 
 /* Our own come first.  Registered ones are added before the first session;
  * const afterwards. */
 static const struct validate_module *modules[LIM_VALIDATE_MODULES] = {
 #define POLICY(name) &policy_##name,
-#include "proto/server/policy.def"
+#include "proto/validate/policy.def"
 #undef POLICY
 };
 static struct validate_module added[LIM_VALIDATE_MODULES];
 static size_t nmodules = 0
 #define POLICY(name) + 1
-#include "proto/server/policy.def"
+#include "proto/validate/policy.def"
 #undef POLICY
 ;
 
