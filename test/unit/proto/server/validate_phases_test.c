@@ -1,8 +1,7 @@
-/* The phases around the list of recipients, and the one before all others: when
- * they come, what may be changed in them, what becomes of a refusal. */
+/* The phases around the list of recipients: when they come, what may be changed
+ * in them, what becomes of a refusal. */
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -514,95 +513,5 @@ Test(validate_phases, a_session_may_end_while_one_of_them_is_suspended)
 	cr_expect_eq(fake->h.spool.nopen, 1);
 	esmtp_destroy_message_construct(fake_mc(fake));
 	cr_expect_eq(fake->h.spool.nopen, 0);
-	fake_end(fake);
-}
-
-/* --- accept --------------------------------------------------------------- */
-
-static int
-later(const struct mailaddr *, validate_context *)
-{
-	return VALIDATE_AGAIN;
-}
-
-static int
-close_at_once(const struct mailaddr *, validate_context *v)
-{
-	validate_context_set_code(v, 421, "4.7.0 not now");
-	return VALIDATE_DONE;
-}
-
-Test(validate_phases, accept_refuses_as_connect_does)
-{
-	start(VALIDATE_PHASE_ACCEPT, refuse);
-	fake_connect(fake);
-	cr_expect_str_eq(fake->reply, "550 5.7.1 Refused by policy\r\n");
-	cr_expect_str_eq(trace, "accept@21 ");
-	cr_expect_str_eq(fake_say(fake, "EHLO x\r\n"),
-	    "503 5.5.1 Bad sequence of commands\r\n");
-	cr_expect_str_eq(fake_say(fake, "QUIT\r\n"), "221 2.0.0 Bye\r\n");
-	cr_expect(fake_is_ended(fake));
-	fake_end(fake);
-	fake = fake_new();
-	act = close_at_once;
-	fake_connect(fake);
-	cr_expect_str_eq(fake->reply, "421 4.7.0 not now\r\n");
-	cr_expect(fake_is_ended(fake));
-	fake_end(fake);
-}
-
-Test(validate_phases, accept_says_nothing_where_tls_or_a_proxy_header_comes_first)
-{
-	static const char *const options[] = { "Use_SSL", "Proxy_Protocol" };
-	static int (*const acts[])(const struct mailaddr *,
-	    validate_context *) = { refuse, close_at_once };
-	size_t i;
-
-	start(VALIDATE_PHASE_ACCEPT, NULL);
-	for (i = 0; i < 4; i++) {
-		if (i > 0)
-			fake = fake_new();
-		act = acts[i / 2];
-		fake_option(fake, options[i % 2], "true", NULL);
-		fake_connect(fake);
-		cr_expect_str_eq(fake->reply, "");
-		cr_expect(fake_is_ended(fake));
-		/* the log knows */
-		cr_expect_eq(fake->s->nreports[ESMTP_REPORT_REJECTED], 1);
-		fake_end(fake);
-	}
-}
-
-Test(validate_phases, accept_may_wait_and_what_comes_first_comes_then)
-{
-	start(VALIDATE_PHASE_ACCEPT, later);
-	fake_option(fake, "Proxy_Protocol", "true", NULL);
-	fake_connect(fake);
-	cr_expect_eq(esmtp_session_state(fake->s->ac), MC_STATE_SETUP);
-	cr_expect_str_eq(fake_say(fake, "PROXY TCP4 198.51.100.7 203.0.113.1 "
-	    "56324 25\r\n"), "");
-	cr_expect_eq(ncalls, 1);
-	/* it is asked again at each completion, whoever it is of */
-	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
-	cr_expect_str_eq(fake_say(fake, ""), "");
-	cr_expect_eq(ncalls, 2);
-	act = NULL;
-	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
-	cr_expect_str_eq(fake_say(fake, ""),
-	    "220 mx.example.test ESMTP mailmill\r\n");
-	cr_expect_eq(fake->s->ac->remote_addr.sin.sin_addr.s_addr,
-	    htonl(0xc6336407));
-	fake_end(fake);
-}
-
-Test(validate_phases, accept_is_not_waited_for_for_ever)
-{
-	start(VALIDATE_PHASE_ACCEPT, later);
-	fake_connect(fake);
-	cr_assert_str_eq(fake_wait(fake, LIM_ASYNC_SECONDS - 1), "");
-	cr_assert_not(fake_is_ended(fake));
-	fake_wait(fake, 2);
-	cr_assert(fake_is_ended(fake));
-	cr_assert_eq(fake->s->nreports[ESMTP_REPORT_TIMEOUT], 1);
 	fake_end(fake);
 }
