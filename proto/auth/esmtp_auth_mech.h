@@ -45,8 +45,8 @@ struct esmtp_auth_scope {
 /* esmtp_auth_mech_listed(scope, i): Number ${i} of the names that are
  * configured, whatever the connection is like: Auth_Mechanisms, else what the
  * host usually does.  NULL behind the last.
- * esmtp_auth_mech_usable(scope, name, len): May a client use it?  RPL_OK, or the
- * refusal of AUTH.
+ * esmtp_auth_mech_usable(scope, name, len): May a client use it?  RPL_OK, or
+ * the refusal of AUTH.
  * esmtp_auth_mech_may(scope, name, len): The same for any ${name}, in any case:
  * what is not listed is refused. */
 const char *esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope,

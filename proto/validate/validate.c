@@ -1,7 +1,7 @@
-/* Validation modules: their order, what one of them has decided, the jobs that it
- * waits for.
+/* Validation modules: their order, what one of them has decided, the jobs that
+ * it waits for.
  * Owns: the list of modules.
- * Knows nothing of what they check, and of sessions: esmtp_phase.c calls them. */
+ * Knows nothing of sessions: esmtp_phase.c calls modules. */
 
 #include "proto/validate/validate_context.h"
 

@@ -18,8 +18,8 @@ struct validate_pair {
 	char			 key[];
 };
 
-/* Where the pointer to the pair of ${key} is; to NULL if there is none.  No pair
- * has a key that is NULL. */
+/* Where the pointer to the pair of ${key} is; to NULL if there is none.  No
+ * pair has a key that is NULL. */
 static struct validate_pair **
 find(validate_context *vctx, int which, const char *key, size_t *n_r)
 {

@@ -1,4 +1,4 @@
-/* Modules on the phases, recipients that they change, and verbs added by others. */
+/* Modules on the phases, recipients that they change, verbs added by others. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
