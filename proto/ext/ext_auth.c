@@ -2,49 +2,11 @@
  * Knows nothing of mechanisms and exchanges: esmtp_auth_mech.c and
  * esmtp_auth.c do those. */
 
-#include <errno.h>
 #include <string.h>
 
+#include "proto/parse/xtext.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_ext.h"
-
-static int
-hex(char c)
-{
-	/* RFC 3461 4: hexchar has capitals */
-	return c >= '0' && c <= '9' ? c - '0' :
-	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int
-bad(int errnum)
-{
-	errno = errnum;
-	return -1;
-}
-
-ssize_t
-esmtp_xtext_decode(const char *s, size_t len, char *out, size_t outlen)
-{
-	size_t i, n = 0;
-	int c;
-
-	for (i = 0; i < len; i++) {
-		c = s[i];
-		if (c == '+') {
-			if (len - i < 3 || hex(s[i + 1]) == -1 ||
-			    hex(s[i + 2]) == -1)
-				return bad(EINVAL);
-			c = hex(s[i + 1]) << 4 | hex(s[i + 2]);
-			i += 2;
-		} else if (c < '!' || c > '~' || c == '=')
-			return bad(EINVAL);
-		if (n == outlen)
-			return bad(ENOSPC);
-		out[n++] = (char)c;
-	}
-	return (ssize_t)n;
-}
 
 /* RFC 4954 5: a mailbox, or "<>".  Its form is checked and the value is then
  * forgotten, since no client is trusted to say who wrote a message. */
@@ -59,7 +21,7 @@ set_auth(const struct esmtp_options *, struct esmtp_params *,
 	if (value == NULL)
 		return RPL_SYNTAX;
 	path[0] = '<';
-	n = esmtp_xtext_decode(value, len, path + 1, sizeof(path) - 2);
+	n = xtext_decode(value, len, path + 1, sizeof(path) - 2);
 	if (n == -1)
 		return RPL_SYNTAX;
 	if (n == 2 && memcmp(path + 1, "<>", 2) == 0)

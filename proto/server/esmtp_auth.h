@@ -92,9 +92,4 @@ bool esmtp_auth_is_secret(const message_construct *mc, const char *s,
 void esmtp_auth_end(message_construct *mc);
 void esmtp_auth_forget(message_construct *mc);
 
-/* esmtp_xtext_decode(s, len, out, outlen): The xtext of RFC 3461 4.  Return
- * octets written, or -1 (EINVAL; ENOSPC). */
-ssize_t esmtp_xtext_decode(const char *s, size_t len, char *out,
-    size_t outlen);
-
 #endif
