@@ -23,8 +23,8 @@ session_end(void *, accept_construct *ac)
 	free(s);
 }
 
-static int
-on_step(Event *e, int eventtype, void *closure, struct timeval *now)
+int
+server_step(Event *e, int eventtype, void *closure, struct timeval *now)
 {
 	accept_construct *ac = closure;
 	int mask = esmtp_message_factory(e, eventtype, ac, now);
@@ -94,7 +94,6 @@ mailmill_server_new(const char *hostname, mailmill_server_ask message,
 	server->closure = closure;
 	server->ops.size = sizeof(server->ops);
 	server->ops.session_end = session_end;
-	server_add(server);
 	if ((server->options = esmtp_options_new(hostname)) != NULL &&
 	    mailmill_server_set(server, "Max_Message_Size", SERVER_MESSAGE,
 	    NULL, 0) == 0)
@@ -146,7 +145,7 @@ open_host(struct mailmill_server *server)
 		return -1;
 	if (server->def != NULL)
 		return 0;
-	server->def = netlistener_register3("ESMTP", on_step, on_accept,
+	server->def = netlistener_register3("ESMTP", server_step, on_accept,
 	    server);
 	if (server->def == NULL)
 		return -1;
@@ -183,7 +182,6 @@ mailmill_server_free(struct mailmill_server *server)
 	mailmill_netlistener_unregister(server->def);
 	esmtp_host_free(server->host);
 	esmtp_options_free(server->options);
-	server_remove(server);
 	server_loop_leave(server->loop);
 	free(server);
 }

@@ -1,7 +1,7 @@
 /* What the files of mailmill_server.h share: server.c, the server and its
  * connections; server_mail.c, the questions about mail; server_spool.c, messages
- * in memory; server_loop.c, the scheduler; server_find.c, which server a session
- * belongs to. */
+ * in memory; server_loop.c, the scheduler; server_find.c, which session is a
+ * server's. */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
 #define PROTO_SERVICE_SERVER_INT_H
@@ -36,7 +36,6 @@ struct server_session {
 };
 
 struct mailmill_server {
-	LIST_ENTRY(mailmill_server) link;
 	mailmill_server_ask	 on_sender, on_rcpt, on_message;
 	void			*closure;
 	struct esmtp_options	*options;
@@ -49,10 +48,11 @@ struct mailmill_server {
 	uint64_t		 nmessages, nsessions;
 };
 
-/* server_find.c: the servers of the process.
+/* server.c: server_step(): The callback of the sessions. */
+int server_step(Event *e, int eventtype, void *closure, struct timeval *now);
+
+/* server_find.c.
  * server_session_of(ac): NULL: it is no session of a server. */
-void server_add(struct mailmill_server *server);
-void server_remove(struct mailmill_server *server);
 struct server_session *server_session_of(const accept_construct *ac);
 
 /* server_loop.c.
@@ -65,7 +65,7 @@ void server_loop_leave(struct server_loop *loop);
 
 /* server_mail.c.
  * server_mail_register(): The policy that asks, once in a process.  Return 0, or
- * -1 with errno.
+ * -1 with errno.  Any thread.
  * server_mail_leave(s): The session ${s} ends: nobody waits for the answer to its
  * question. */
 int server_mail_register(void);

@@ -213,13 +213,15 @@ server_mail_register(void)
 		.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
 		.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool
 	};
-
 	static bool is_registered;
+	int result = 0;
 
-	if (!is_registered && validate_module_register(&policy) == -1)
-		return -1;
-	is_registered = true;
-	return 0;
+	pthread_mutex_lock(&lock);
+	if (!is_registered)
+		result = validate_module_register(&policy);
+	is_registered = result == 0;
+	pthread_mutex_unlock(&lock);
+	return result;
 }
 
 /* --- the program's side --------------------------------------------------- */
