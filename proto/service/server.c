@@ -61,12 +61,17 @@ on_accept(Event *, int, void *closure, struct timeval *)
 static void
 drop(struct server_session *s)
 {
+	struct mailmill_server *server = s->server;
+	const struct esmtp_host_ops *ops = &server->ops;
 	accept_construct *ac = s->ac;
 	message_construct *mc = accept_construct_get_message_construct(ac);
 	Event *e = ac->event;
 
 	if (mc != NULL)
 		esmtp_destroy_message_construct(mc);
+	if (ops->tls_end != NULL)
+		ops->tls_end(ops->tls_closure != NULL ? ops->tls_closure :
+		    server, ac);
 	session_end(NULL, ac);
 	(void)event_close(e);
 	event_free(e);

@@ -353,6 +353,39 @@ Test(mailmill_server, a_message_that_is_too_large_is_not_asked_about)
 	say("MAIL FROM:<a@client.example>\r\n", "250 ");
 }
 
+static int nended;
+
+static void
+tls_end(void *closure, accept_construct *ac)
+{
+	cr_expect_eq(closure, &program);
+	cr_expect_not_null(ac->event);
+	nended++;
+}
+
+/* By the client, or by the server. */
+Test(mailmill_server, what_tls_has_left_is_freed_with_each_session)
+{
+	struct esmtp_host_ops *ops;
+
+	mailmill_server_free(server);
+	server = mailmill_server_new("mx.example", on_message, &program);
+	ops = mailmill_server_ops(server);
+	ops->tls_end = tls_end;
+	ops->tls_closure = &program;
+	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
+	dial();
+	hear("220");
+	say("QUIT\r\n", "221");
+	close(client);
+	dial();
+	hear("220");
+	cr_expect_eq(nended, 1);
+	mailmill_server_free(server);
+	server = NULL;
+	cr_expect_eq(nended, 2);
+}
+
 /* The scheduler has an event of the descriptor that the connection gets: it was
  * closed without event_close(). */
 Test(mailmill_server, a_connection_that_cannot_be_scheduled_is_no_session)
