@@ -1,6 +1,6 @@
 /* What the files of mailmill_server.h share: server.c, the server and its
  * connections; server_mail.c, the questions about mail; server_spool.c, messages
- * in memory; server_loop.c, the scheduler; server_find.c, which session is a
+ * in memory; server_octets.c, their octets; server_loop.c, the scheduler; server_find.c, which session is a
  * server's. */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
@@ -30,9 +30,9 @@ struct server_session {
 	TAILQ_ENTRY(server_session) link;
 	struct mailmill_server	*server;
 	accept_construct	*ac;
-	struct spool_msg	*msg;		/* that comes; NULL: none */
-	struct mailmill_mail	*mail;		/* that is asked about; NULL: none */
-	bool			 is_safe;	/* the program has said so of msg */
+	/* that is asked about; NULL: none.  While the commit waits for the answer,
+	 * by the lock of server_mail.c */
+	struct mailmill_mail	*mail;
 };
 
 struct mailmill_server {
@@ -64,21 +64,26 @@ int server_loop_join(struct server_loop **loop_r);
 void server_loop_leave(struct server_loop *loop);
 
 /* server_mail.c.
- * server_mail_register(): The policy that asks, once in a process.  Return 0, or
- * -1 with errno.  Any thread.
+ * server_mail_register(): The policy that asks about addresses, once in a process.
+ * Return 0, or -1 with errno.  Any thread.
+ * server_mail_commit(s, body, env): Ask the program to make the message safe, and
+ * answer env->ticket with what it says.  Return 0, which takes the octets of
+ * ${body}; or -1 with errno.
  * server_mail_leave(s): The session ${s} ends: nobody waits for the answer to its
  * question. */
 int server_mail_register(void);
+int server_mail_commit(struct server_session *s, struct server_octets *body,
+    const struct spool_envelope *env);
 void server_mail_leave(struct server_session *s);
 
-/* server_spool.c.
- * server_spool: its closure is the server, the handle of a session the address of
- * its server_session.
- * server_spool_take(s): The octets of the message that ${s} has received, which
- * are the caller's now.
+/* server_octets.c.
+ * server_octets_add(o, buf, len): Append.  Return 0, or -1 (ENOSPC, ENOMEM).
  * server_octets_free(o): Any thread. */
-extern const struct spool_ops server_spool;
-struct server_octets server_spool_take(struct server_session *s);
+int server_octets_add(struct server_octets *o, const char *buf, size_t len);
 void server_octets_free(struct server_octets *o);
+
+/* server_spool.c: its closure is the server, the handle of a session the address of
+ * its server_session. */
+extern const struct spool_ops server_spool;
 
 #endif

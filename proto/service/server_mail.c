@@ -1,10 +1,10 @@
 /* The questions of a mailmill_server; see mailmill_server.h.
- * Owns: the policy that asks them, who frees a question.
+ * Owns: the policy that asks about addresses, who frees a question.
  *
- * A question is asked by a module in a phase of the session, which is suspended
- * until the answer comes.  The program makes the message safe in the phase
- * DATA_SPOOL; the commit fails if it was not asked there, or has not said 2xx
- * (server_spool.c). */
+ * Senders and recipients are asked about by a module in a phase of the session,
+ * which is suspended until the answer comes.  Messages are asked about in the
+ * commit (server_spool.c): no module and no hook can refuse what the program has
+ * made safe. */
 
 #include "proto/service/server_int.h"
 
@@ -17,13 +17,16 @@
 #include "core/util/require.h"
 #include "proto/validate.h"
 
+#define NO_CODE	"The program has answered with a code that is none"
+
 /* One question.  The program has it until it answers, then the session, until
- * it has heard the answer. */
+ * it has heard the answer; that is at once where a commit waits for it. */
 struct mailmill_mail {
 	struct server_session	*session;	/* NULL: ended */
 	char			*address, *sender;
 	char			**rcpts;	/* NULL behind the last */
 	struct server_octets	 body;
+	esmtp_ticket		 ticket;	/* of the commit; 0: a phase waits */
 	bool			 is_inside;	/* the function runs */
 	bool			 is_answered;
 	int			 code;
@@ -50,54 +53,130 @@ mail_free(struct mailmill_mail *m)
 
 /* --- asking --------------------------------------------------------------- */
 
-static char *
-address_text(const struct mailaddr *addr)
-{
-	char text[LIM_PATH + 2];
-
-	return mailaddr_format(addr, text, sizeof(text)) == -1 ? NULL :
-	    strdup(text);
-}
-
 static int
-copy_rcpts(struct mailmill_mail *m, validate_context *vctx)
+copy_rcpts(struct mailmill_mail *m, const accept_construct *ac)
 {
-	size_t n = validate_context_count(vctx, VALIDATE_COUNT_RCPTS), i;
-	struct mailaddr addr;
+	const char *rcpt;
+	size_t n = 0, i;
 
+	while (esmtp_session_rcpt(ac, n) != NULL)
+		n++;
 	if ((m->rcpts = calloc(n + 1, sizeof(*m->rcpts))) == NULL)
 		return -1;
-	for (i = 0; i < n && validate_context_rcpt(vctx, i, &addr); i++)
-		if ((m->rcpts[i] = address_text(&addr)) == NULL)
+	for (i = 0; (rcpt = esmtp_session_rcpt(ac, i)) != NULL; i++)
+		if ((m->rcpts[i] = strdup(rcpt)) == NULL)
 			return -1;
 	return 0;
 }
 
-/* A question about ${addr}; NULL: about the message. */
+/* A question about ${address}.  NULL: ENOMEM. */
 static struct mailmill_mail *
-mail_new(struct server_session *s, const struct mailaddr *addr,
-    validate_context *vctx)
+mail_new(struct server_session *s, const char *address, const char *sender)
 {
 	struct mailmill_mail *m = calloc(1, sizeof(*m));
-	struct mailaddr sender;
 
 	if (m == NULL)
 		return NULL;
 	m->session = s;
-	/* in the phase of the sender, it is that */
-	if (copy_rcpts(m, vctx) == -1 ||
-	    (m->sender = address_text(validate_context_sender(vctx, &sender) ?
-	    &sender : addr)) == NULL ||
-	    (addr != NULL ? (m->address = address_text(addr)) == NULL :
-	    m->rcpts[0] != NULL &&
-	    (m->address = strdup(m->rcpts[0])) == NULL)) {
-		mail_free(m);
-		return NULL;
-	}
-	if (addr == NULL)
-		m->body = server_spool_take(s);
-	return m;
+	if (copy_rcpts(m, s->ac) == 0 &&
+	    (m->address = strdup(address)) != NULL &&
+	    (m->sender = strdup(sender)) != NULL)
+		return m;
+	mail_free(m);
+	return NULL;
 }
+
+/* Call the program's function.  Return whether the question is answered: if not,
+ * it may be gone now. */
+static bool
+is_answered_now(struct mailmill_mail *m, mailmill_server_ask f)
+{
+	bool is_answered;
+	int code;
+
+	m->is_inside = true;
+	code = f(m->session->server->closure, m, m->address);
+	pthread_mutex_lock(&lock);
+	m->is_inside = false;
+	if (code != MAILMILL_LATER) {
+		m->code = code;
+		m->is_answered = true;
+	}
+	is_answered = m->is_answered;
+	pthread_mutex_unlock(&lock);
+	return is_answered;
+}
+
+static bool
+is_answered_later(struct mailmill_mail *m)
+{
+	bool is_answered;
+
+	pthread_mutex_lock(&lock);
+	is_answered = m->is_answered;
+	pthread_mutex_unlock(&lock);
+	return is_answered;
+}
+
+void
+server_mail_leave(struct server_session *s)
+{
+	struct mailmill_mail *m;
+	bool is_ours = false;
+
+	pthread_mutex_lock(&lock);
+	if ((m = s->mail) != NULL) {
+		s->mail = NULL;
+		m->session = NULL;
+		is_ours = m->is_answered;
+	}
+	pthread_mutex_unlock(&lock);
+	if (is_ours)
+		mail_free(m);
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+/* Tell the commit what was answered.  Return 0, or -1 (ENOENT): it waits no
+ * longer. */
+static int
+tell_commit(const struct mailmill_mail *m)
+{
+	struct esmtp_host *host = m->session->server->host;
+
+	if (m->code >= 200 && m->code <= 299)
+		return esmtp_answer(host, m->ticket, 0);
+	if (m->code < 400 || m->code > 599)
+		return esmtp_answer_reply(host, m->ticket, 451, "4.3.0",
+		    NO_CODE);
+	if (esmtp_answer_reply(host, m->ticket, m->code, NULL, m->text) == 0)
+		return 0;
+	return errno == ENOENT ? -1 :
+	    /* there was no memory for its words */
+	    esmtp_answer(host, m->ticket, ENOMEM);
+}
+
+int
+server_mail_commit(struct server_session *s, struct server_octets *body,
+    const struct spool_envelope *env)
+{
+	struct mailmill_mail *m = mail_new(s, env->rcpts[0], env->sender);
+
+	if (m == NULL)
+		return -1;
+	m->body = *body;
+	memset(body, 0, sizeof(*body));
+	m->ticket = env->ticket;
+	s->mail = m;
+	if (is_answered_now(m, s->server->on_message)) {
+		s->mail = NULL;
+		(void)tell_commit(m);
+		mail_free(m);
+	}
+	return 0;
+}
+
+/* --- addresses ------------------------------------------------------------ */
 
 /* The answer has come: the phase ends with it. */
 static int
@@ -111,8 +190,7 @@ heard(struct server_session *s, validate_context *vctx)
 		if (m->code >= 400 && m->code <= 599)
 			validate_context_set_code(vctx, m->code, m->text);
 		else
-			validate_context_set_code(vctx, 451, "4.3.0 The "
-			    "program has answered with a code that is none");
+			validate_context_set_code(vctx, 451, "4.3.0 " NO_CODE);
 		result = VALIDATE_DONE;
 	}
 	mail_free(m);
@@ -123,49 +201,20 @@ static int
 ask(struct server_session *s, mailmill_server_ask f,
     const struct mailaddr *addr, validate_context *vctx)
 {
+	const char *sender = esmtp_session_sender(s->ac);
 	struct mailmill_mail *m = s->mail;
-	bool is_answered;
-	int code;
+	char address[LIM_PATH + 2];
 
-	if (m != NULL) {
-		pthread_mutex_lock(&lock);
-		is_answered = m->is_answered;
-		pthread_mutex_unlock(&lock);
-		return is_answered ? heard(s, vctx) : VALIDATE_AGAIN;
-	}
-	if ((m = mail_new(s, addr, vctx)) == NULL) {
-		validate_context_set_code(vctx, 451, "4.3.0 Out of memory");
-		return VALIDATE_DONE;
-	}
-	s->mail = m;
-	m->is_inside = true;
-	code = f(s->server->closure, m, m->address);
-	pthread_mutex_lock(&lock);
-	m->is_inside = false;
-	if (code != MAILMILL_LATER) {
-		m->code = code;
-		m->is_answered = true;
-	}
-	is_answered = m->is_answered;
-	pthread_mutex_unlock(&lock);
-	return is_answered ? heard(s, vctx) : VALIDATE_AGAIN;
-}
-
-void
-server_mail_leave(struct server_session *s)
-{
-	struct mailmill_mail *m = s->mail;
-	bool is_ours;
-
+	if (m != NULL)
+		return is_answered_later(m) ? heard(s, vctx) : VALIDATE_AGAIN;
+	if (mailaddr_format(addr, address, sizeof(address)) == -1)
+		return validate_refuse(vctx, RPL_RESOURCES);
+	/* in the phase of the sender, it is that */
+	m = mail_new(s, address, sender != NULL ? sender : address);
 	if (m == NULL)
-		return;
-	s->mail = NULL;
-	pthread_mutex_lock(&lock);
-	m->session = NULL;
-	is_ours = m->is_answered;
-	pthread_mutex_unlock(&lock);
-	if (is_ours)
-		mail_free(m);
+		return validate_refuse(vctx, RPL_NOMEM);
+	s->mail = m;
+	return is_answered_now(m, f) ? heard(s, vctx) : VALIDATE_AGAIN;
 }
 
 /* --- the policy ----------------------------------------------------------- */
@@ -190,28 +239,13 @@ rcptto(const char *, const struct mailaddr *addr, accept_construct *ac,
 	    ask(s, s->server->on_rcpt, addr, vctx);
 }
 
-static int
-data_spool(const char *, const struct mailaddr *, accept_construct *ac,
-    validate_context *vctx, void *)
-{
-	struct server_session *s = server_session_of(ac);
-	int result;
-
-	if (s == NULL)
-		return VALIDATE_CONT;
-	result = ask(s, s->server->on_message, NULL, vctx);
-	s->is_safe = result == VALIDATE_CONT;
-	return result;
-}
-
 int
 server_mail_register(void)
 {
 	static const struct validate_module policy = {
 		.size = sizeof(struct validate_module), .name = "mailmill_server",
 		.phase[VALIDATE_PHASE_MAILFROM] = mailfrom,
-		.phase[VALIDATE_PHASE_RCPTTO] = rcptto,
-		.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool
+		.phase[VALIDATE_PHASE_RCPTTO] = rcptto
 	};
 	static bool is_registered;
 	int result = 0;
@@ -258,9 +292,14 @@ mailmill_mail_session(const struct mailmill_mail *mail)
 static void
 set_answer(struct mailmill_mail *m, int code, const char *text)
 {
+	char *p;
+
 	free(m->text);
 	/* without memory, words of our own */
 	m->text = text != NULL ? strdup(text) : NULL;
+	/* a reply is one line */
+	for (p = m->text; p != NULL && (p = strpbrk(p, "\r\n")) != NULL; )
+		*p = '?';
 	m->code = code;
 }
 
@@ -275,6 +314,8 @@ int
 mailmill_mail_answer(struct mailmill_mail *mail, int code, const char *text)
 {
 	struct server_session *s;
+	bool is_over;
+	int result;
 
 	pthread_mutex_lock(&lock);
 	REQUIRE("mailmill_mail_answer", !mail->is_answered,
@@ -282,12 +323,21 @@ mailmill_mail_answer(struct mailmill_mail *mail, int code, const char *text)
 	s = mail->session;
 	set_answer(mail, code, text);
 	mail->is_answered = true;
-	if (s != NULL && !mail->is_inside)
+	is_over = s == NULL;
+	result = is_over ? -1 : 0;
+	if (s != NULL && !mail->is_inside) {
+		if (mail->ticket != 0) {
+			/* before the session hears of it, and asks the next */
+			s->mail = NULL;
+			result = tell_commit(mail);
+			is_over = true;
+		}
 		(void)schedule_event_and_dispatch(s->ac->event, E_ASYNC);
+	}
 	pthread_mutex_unlock(&lock);
-	if (s != NULL)
-		return 0;
-	mail_free(mail);
-	errno = ENOENT;
-	return -1;
+	if (is_over)
+		mail_free(mail);
+	if (result == -1)
+		errno = ENOENT;
+	return result;
 }

@@ -2,30 +2,17 @@
 
 #include "proto/mailmill_server.h"
 
-#include <sys/socket.h>
-
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/scheduler.h"
 #include "proto/esmtp_factory.h"
 #include "proto/validate.h"
-
-#define HERE	"127.0.0.1:0"
-#define TO_RCPT	"MAIL FROM:<a@client.example>\r\n" \
-	"RCPT TO:<b@mx.example>\r\n"
-#define MAIL	"Subject: x\r\n\r\nHello.\r\n.\r\n"
-
-static struct mailmill_server *server;
-static struct scheduler *loop;
-static int client;
-static char heard[16384];
+#include "test/unit/proto/service/service_talk.h"
 
 /* What the functions have been asked, and how they answer. */
 static struct {
@@ -113,64 +100,6 @@ teardown(void)
 }
 
 TestSuite(mailmill_server, .init = setup, .fini = teardown);
-
-static void
-dial_at(in_addr_t last)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET,
-		.sin_addr = { htonl(INADDR_LOOPBACK - 1 + last) } };
-
-	in.sin_port = htons((in_port_t)mailmill_server_port(server));
-	client = socket(AF_INET, SOCK_STREAM, 0);
-	cr_assert_eq(connect(client, (struct sockaddr *)&in, sizeof(in)), 0);
-	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-}
-
-static void
-dial(void)
-{
-	dial_at(1);
-}
-
-/* Let the server work until the client has heard ${want}, at the beginning of
- * a line; return the whole. */
-static const char *
-hear(const char *want)
-{
-	char line[64];
-	size_t n = 0;
-	ssize_t got;
-	int i;
-
-	snprintf(line, sizeof(line), "\n%s", want);
-	heard[n++] = '\n';
-	heard[n] = '\0';
-	for (i = 0; i < 400 && strstr(heard, line) == NULL; i++) {
-		(void)scheduler_pass(loop, 10);
-		got = read(client, heard + n, sizeof(heard) - n - 1);
-		if (got > 0)
-			n += (size_t)got;
-		heard[n] = '\0';
-	}
-	cr_assert_not_null(strstr(heard, line), "%s: %s", want, heard);
-	return heard + 1;
-}
-
-static const char *
-say(const char *text, const char *want)
-{
-	cr_assert_eq(write(client, text, strlen(text)), (ssize_t)strlen(text));
-	return hear(want);
-}
-
-static void
-begin(void)
-{
-	dial();
-	hear("220 mx.example");
-	say("EHLO x\r\n", "250 ");
-	say(TO_RCPT, "250 2.1.5");
-}
 
 static int
 never(Event *, int, void *, struct timeval *)
@@ -422,60 +351,6 @@ Test(mailmill_server, what_cannot_be)
 	cr_expect_eq(errno, EINVAL);
 	mailmill_server_free(NULL);
 	client = -1;
-}
-
-/* --- a module in front of the server's ------------------------------------ */
-
-static bool is_accepting;
-
-static int
-accept_it(const char *, const struct mailaddr *, accept_construct *,
-    validate_context *, void *)
-{
-	return is_accepting ? VALIDATE_DONE : VALIDATE_CONT;
-}
-
-static void
-setup_module(void)
-{
-	static const struct validate_module m = {
-		.size = sizeof(m), .name = "in_front",
-		.phase[VALIDATE_PHASE_DATA_SPOOL] = accept_it
-	};
-
-	cr_assert_eq(validate_module_register(&m), 0);
-	setup();
-}
-
-TestSuite(mailmill_server_module, .init = setup_module, .fini = teardown);
-
-static void
-send_message(const char *want)
-{
-	say(TO_RCPT, "250 2.1.5");
-	say("DATA\r\n", "354");
-	program.nasked = 0;
-	say(MAIL, want);
-}
-
-Test(mailmill_server_module, a_message_that_nobody_made_safe_is_not_taken)
-{
-	dial();
-	hear("220");
-	say("EHLO x\r\n", "250 ");
-	is_accepting = true;
-	send_message("451 ");
-	cr_expect_eq(program.nasked, 0);
-	is_accepting = false;
-	send_message("250 2.0.0");
-	cr_expect_eq(program.nasked, 1);
-	/* what was said of one does not count for the next */
-	is_accepting = true;
-	send_message("451 ");
-	is_accepting = false;
-	program.message_code = 550;
-	send_message("550 ");
-	cr_expect_eq(program.nasked, 1);
 }
 
 /* --- servers that make their scheduler ------------------------------------ */
