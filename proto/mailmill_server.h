@@ -47,7 +47,8 @@ void mailmill_server_free(struct mailmill_server *server);
  * _options(server): Its options.
  * _ops(server): What it does as a host, to be changed by mailmill_tls_host()
  * and mailmill_sasl_host(); also report, if the program wants to know.  The
- * closure of the functions is the server, and session_end is its own. */
+ * closure of the functions is the server; session_end and peer_changed are its
+ * own. */
 int mailmill_server_set(struct mailmill_server *server, const char *name,
     const char *value, char *error_r, size_t len);
 const struct esmtp_options *mailmill_server_options(

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/ec_malloc.h"
+#include "core/lim.h"
 
 /* --- connections ---------------------------------------------------------- */
 
@@ -19,7 +20,10 @@ session_end(void *, accept_construct *ac)
 	struct server_session *s = server_session_of(ac);
 
 	server_mail_leave(s);
+	server_rcpts_unref(s->rcpts);
+	server_client_leave(s->client);
 	TAILQ_REMOVE(&s->server->sessions, s, link);
+	s->server->nopen--;
 	free(s);
 }
 
@@ -36,25 +40,45 @@ server_step(Event *e, int eventtype, void *closure, struct timeval *now)
 	return mask;
 }
 
-/* A connection has been accepted: make it a session. */
-static int
-on_accept(Event *, int, void *closure, struct timeval *)
+/* The session of the connection ${ac}.  NULL: ENOMEM. */
+static struct server_session *
+session_new(struct mailmill_server *server, accept_construct *ac,
+    struct server_client *client)
 {
-	accept_construct *ac = closure;
-	struct mailmill_server *server = ac->accept_construct_closure.vptr;
 	struct server_session *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
-		return 0;
+		return NULL;
 	s->server = server;
 	s->ac = ac;
+	s->client = client;
 	TAILQ_INSERT_TAIL(&server->sessions, s, link);
+	server->nopen++;
 	ac->accept_construct_closure.vptr = NULL;
 	ac->host = server->host;
 	ac->options = server->options;
 	ac->handle = (uintptr_t)s;
 	snprintf(ac->id, sizeof(ac->id), "%" PRIX64, ++server->nsessions);
-	return E_READ | E_WRITE;
+	return s;
+}
+
+/* A connection has been accepted: make it a session, or have it closed. */
+static int
+on_accept(Event *e, int, void *closure, struct timeval *)
+{
+	accept_construct *ac = closure;
+	struct mailmill_server *server = ac->accept_construct_closure.vptr;
+	struct server_client *client;
+	enum esmtp_reply_id id = server_admit(server, ac, &client);
+
+	if (id != RPL_OK) {
+		server_admit_refuse(server, e->fd, id);
+		return 0;
+	}
+	if (session_new(server, ac, client) != NULL)
+		return E_READ | E_WRITE;
+	server_client_leave(client);
+	return 0;
 }
 
 /* End a session without a word. */
@@ -99,6 +123,7 @@ mailmill_server_new(const char *hostname, mailmill_server_ask message,
 	server->closure = closure;
 	server->ops.size = sizeof(server->ops);
 	server->ops.session_end = session_end;
+	server->ops.peer_changed = server_peer_changed;
 	if ((server->options = esmtp_options_new(hostname)) != NULL &&
 	    mailmill_server_set(server, "Max_Message_Size", SERVER_MESSAGE,
 	    NULL, 0) == 0)
@@ -139,6 +164,31 @@ mailmill_server_ops(struct mailmill_server *server)
 	return &server->ops;
 }
 
+/* The octets that a client may hold.  A message takes up to twice its size while
+ * it grows: one of the greatest size must have room. */
+static size_t
+share_of(const struct esmtp_options *options)
+{
+	int64_t max = 0;
+
+	(void)esmtp_options_number(options, "Max_Message_Size", &max);
+	if (max > (int64_t)SERVER_HELD / 2)
+		return SERVER_HELD;
+	return 2 * (size_t)max + SERVER_SPARE > SERVER_SHARE ?
+	    2 * (size_t)max + SERVER_SPARE : SERVER_SHARE;
+}
+
+/* Connections of an address at once: enough that Listener_Sessions is what
+ * refuses one more. */
+static int
+concurrency_of(const struct esmtp_options *options)
+{
+	int64_t n = 0;
+
+	(void)esmtp_options_number(options, "Listener_Sessions", &n);
+	return n < SERVER_SESSIONS ? SERVER_SESSIONS : (int)n + 1;
+}
+
 /* What the first address needs. */
 static int
 open_host(struct mailmill_server *server)
@@ -154,8 +204,10 @@ open_host(struct mailmill_server *server)
 	    server);
 	if (server->def == NULL)
 		return -1;
-	server->def->opt_concurrency = SERVER_SESSIONS;
-	return 0;
+	server->share = share_of(server->options);
+	server->def->opt_concurrency = concurrency_of(server->options);
+	return esmtp_host_set(server->host, ESMTP_HOST_RCPTS_MAX,
+	    LIM_RCPTS_WORKER);
 }
 
 int

@@ -1,7 +1,9 @@
 /* What the files of mailmill_server.h share: server.c, the server and its
- * connections; server_mail.c, the questions about mail; server_spool.c, messages
- * in memory; server_octets.c, their octets; server_loop.c, the scheduler; server_find.c, which session is a
- * server's. */
+ * connections; server_admit.c, who may have one more session; server_client.c,
+ * what each client has; server_mail.c, the questions about mail; server_rcpts.c,
+ * the recipients that they name; server_spool.c, messages in memory;
+ * server_octets.c, their octets; server_loop.c, the scheduler; server_find.c, which
+ * session is a server's. */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
 #define PROTO_SERVICE_SERVER_INT_H
@@ -13,15 +15,23 @@
 #include "core/scheduler.h"
 #include "core/spool.h"
 #include "proto/esmtp_factory.h"
+#include "proto/esmtp_reply.h"
 #include "proto/mailmill_server.h"
 #include "proto/netlistener.h"
 
 #define SERVER_MESSAGE	"25M"		/* octets of one, if nothing is set */
-#define SERVER_HELD	(256u << 20)	/* of all messages of the process */
+#define SERVER_HELD	(256u << 20)	/* octets of messages and questions of the process */
+#define SERVER_SHARE	(SERVER_HELD / 4) /* of one client, if no message needs more */
+#define SERVER_SPARE	(64u << 10)	/* what a message needs besides its own octets */
 #define SERVER_SESSIONS	1000		/* of one address, at once */
+#define SERVER_PROXY	(SERVER_SESSIONS / 4) /* of a proxy that has not named its clients yet */
 
-/* The octets of a message, malloced. */
+struct server_client;
+struct server_rcpt;
+
+/* Memory of one client that grows. */
 struct server_octets {
+	struct server_client *client;
 	char	*v;
 	size_t	 len, room;
 };
@@ -30,6 +40,8 @@ struct server_session {
 	TAILQ_ENTRY(server_session) link;
 	struct mailmill_server	*server;
 	accept_construct	*ac;
+	struct server_client	*client;
+	struct server_rcpt	*rcpts;		/* of the last question; NULL: none */
 	/* that is asked about; NULL: none.  While the commit waits for the answer,
 	 * by the lock of server_mail.c */
 	struct mailmill_mail	*mail;
@@ -45,6 +57,8 @@ struct mailmill_server {
 	netlistener_def		*def;
 	int			 port;		/* of the last address */
 	TAILQ_HEAD(, server_session) sessions;
+	unsigned int		 nopen;		/* of them */
+	size_t			 share;		/* octets that one client may hold */
 	uint64_t		 nmessages, nsessions;
 };
 
@@ -54,6 +68,36 @@ int server_step(Event *e, int eventtype, void *closure, struct timeval *now);
 /* server_find.c.
  * server_session_of(ac): NULL: it is no session of a server. */
 struct server_session *server_session_of(const accept_construct *ac);
+
+/* server_client.c: the clients of the process.  A client is an IPv4 address, or an
+ * IPv6 network of 64 bits; those that connect directly, proxies, those that proxies
+ * name, and local sockets are counted apart.  Any thread.
+ * server_client_join(peer, kind, max): The client at ${peer} has one more session;
+ * it may have ${max}, 0: any number.  NULL with errno: EUSERS, it has them all;
+ * ENOMEM.
+ * server_client_leave(c): It has one less.
+ * server_client_take(c, octets, share): It has ${octets} more, of at most ${share}.
+ * Return 0, or -1 (ENOSPC): this or the bound for all clients would be exceeded.
+ * server_client_give(c, octets): So many less.
+ * ${c} is there while it has a session or any octets. */
+enum server_kind { SERVER_DIRECT, SERVER_PROXY_ITSELF, SERVER_PROXIED,
+	SERVER_LOCAL };
+struct server_client *server_client_join(const struct sockaddr *peer,
+    enum server_kind kind, int64_t max);
+void server_client_leave(struct server_client *c);
+int server_client_take(struct server_client *c, size_t octets, size_t share);
+void server_client_give(struct server_client *c, size_t octets);
+
+/* server_admit.c.
+ * server_admit(server, ac, &client_r): May the client of ${ac} have a session?
+ * RPL_OK, or how it is refused; ESMTP_NREPLIES: without a word.
+ * server_admit_refuse(server, fd, id): Say ${id} in place of the banner.
+ * server_peer_changed(): The host's function. */
+enum esmtp_reply_id server_admit(struct mailmill_server *server,
+    const accept_construct *ac, struct server_client **client_r);
+void server_admit_refuse(const struct mailmill_server *server, int fd,
+    enum esmtp_reply_id id);
+int server_peer_changed(void *server, accept_construct *ac);
 
 /* server_loop.c.
  * server_loop_join(&loop): Use the scheduler of the servers of this thread, which
@@ -76,10 +120,24 @@ int server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env);
 void server_mail_leave(struct server_session *s);
 
+/* server_rcpts.c: lists of recipients, which questions share.  A list is named by
+ * its last recipient; NULL is the empty one.
+ * server_rcpts_follow(s): s->rcpts is what the session has now.  Return 0, or -1
+ * with errno.
+ * server_rcpts_ref(r): One more uses it.  server_rcpts_unref(r): One less; any
+ * thread.
+ * server_rcpts_get(r, i): Number ${i}, NULL behind the last. */
+int server_rcpts_follow(struct server_session *s);
+struct server_rcpt *server_rcpts_ref(struct server_rcpt *r);
+void server_rcpts_unref(struct server_rcpt *r);
+const char *server_rcpts_get(const struct server_rcpt *r, size_t i);
+
 /* server_octets.c.
- * server_octets_add(o, buf, len): Append.  Return 0, or -1 (ENOSPC, ENOMEM).
+ * server_octets_add(o, buf, len, share): Append; o->client may hold ${share}.  Return
+ * 0, or -1 (ENOSPC, ENOMEM).
  * server_octets_free(o): Any thread. */
-int server_octets_add(struct server_octets *o, const char *buf, size_t len);
+int server_octets_add(struct server_octets *o, const char *buf, size_t len,
+    size_t share);
 void server_octets_free(struct server_octets *o);
 
 /* server_spool.c: its closure is the server, the handle of a session the address of

@@ -23,14 +23,17 @@
  * it has heard the answer; that is at once where a commit waits for it. */
 struct mailmill_mail {
 	struct server_session	*session;	/* NULL: ended */
-	char			*address, *sender;
-	char			**rcpts;	/* NULL behind the last */
+	struct server_client	*client;	/* whose memory it is ... */
+	size_t			 octets;	/* ... and how much */
+	struct server_rcpt	*rcpts;		/* accepted before */
 	struct server_octets	 body;
 	esmtp_ticket		 ticket;	/* of the commit; 0: a phase waits */
 	bool			 is_inside;	/* the function runs */
 	bool			 is_answered;
 	int			 code;
 	char			*text;
+	const char		*sender;
+	char			 address[];	/* the sender follows */
 };
 
 /* Of all questions: between the thread that answers and that of the session. */
@@ -39,51 +42,42 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void
 mail_free(struct mailmill_mail *m)
 {
-	size_t i;
+	struct server_client *c = m->client;
+	size_t octets = m->octets;
 
-	for (i = 0; m->rcpts != NULL && m->rcpts[i] != NULL; i++)
-		free(m->rcpts[i]);
-	free(m->rcpts);
-	free(m->address);
-	free(m->sender);
-	free(m->text);
+	server_rcpts_unref(m->rcpts);
 	server_octets_free(&m->body);
+	free(m->text);
 	free(m);
+	server_client_give(c, octets);
 }
 
 /* --- asking --------------------------------------------------------------- */
 
-static int
-copy_rcpts(struct mailmill_mail *m, const accept_construct *ac)
-{
-	const char *rcpt;
-	size_t n = 0, i;
-
-	while (esmtp_session_rcpt(ac, n) != NULL)
-		n++;
-	if ((m->rcpts = calloc(n + 1, sizeof(*m->rcpts))) == NULL)
-		return -1;
-	for (i = 0; (rcpt = esmtp_session_rcpt(ac, i)) != NULL; i++)
-		if ((m->rcpts[i] = strdup(rcpt)) == NULL)
-			return -1;
-	return 0;
-}
-
-/* A question about ${address}.  NULL: ENOMEM. */
+/* A question about ${address}.  NULL with errno. */
 static struct mailmill_mail *
 mail_new(struct server_session *s, const char *address, const char *sender)
 {
-	struct mailmill_mail *m = calloc(1, sizeof(*m));
+	size_t len = strlen(address) + 1, sender_len = strlen(sender) + 1;
+	struct mailmill_mail *m;
+	size_t octets;
 
-	if (m == NULL)
+	octets = sizeof(*m) + len + sender_len;
+	if (server_rcpts_follow(s) == -1 ||
+	    server_client_take(s->client, octets, s->server->share) == -1)
 		return NULL;
+	if ((m = calloc(1, octets)) == NULL) {
+		server_client_give(s->client, octets);
+		errno = ENOMEM;
+		return NULL;
+	}
 	m->session = s;
-	if (copy_rcpts(m, s->ac) == 0 &&
-	    (m->address = strdup(address)) != NULL &&
-	    (m->sender = strdup(sender)) != NULL)
-		return m;
-	mail_free(m);
-	return NULL;
+	m->client = s->client;
+	m->octets = octets;
+	m->rcpts = server_rcpts_ref(s->rcpts);
+	memcpy(m->address, address, len);
+	m->sender = memcpy(m->address + len, sender, sender_len);
+	return m;
 }
 
 /* Call the program's function.  Return whether the question is answered: if not,
@@ -212,7 +206,8 @@ ask(struct server_session *s, mailmill_server_ask f,
 	/* in the phase of the sender, it is that */
 	m = mail_new(s, address, sender != NULL ? sender : address);
 	if (m == NULL)
-		return validate_refuse(vctx, RPL_NOMEM);
+		return validate_refuse(vctx, errno == ENOSPC ? RPL_DISK :
+		    RPL_NOMEM);
 	s->mail = m;
 	return is_answered_now(m, f) ? heard(s, vctx) : VALIDATE_AGAIN;
 }
@@ -269,11 +264,7 @@ mailmill_mail_sender(const struct mailmill_mail *mail)
 const char *
 mailmill_mail_rcpt(const struct mailmill_mail *mail, size_t i)
 {
-	size_t n;
-
-	for (n = 0; n < i && mail->rcpts[n] != NULL; n++)
-		continue;
-	return mail->rcpts[n];
+	return server_rcpts_get(mail->rcpts, i);
 }
 
 const char *

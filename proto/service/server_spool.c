@@ -24,6 +24,7 @@ spool_begin(void *spool, uint64_t handle, const struct timeval *,
 	if (m == NULL)
 		return -1;
 	m->session = (void *)(uintptr_t)handle;
+	m->octets.client = m->session->client;
 	snprintf(m->id, sizeof(m->id), "%" PRIX64, ++server->nmessages);
 	*msg_r = m;
 	return 0;
@@ -38,7 +39,8 @@ spool_id(const struct spool_msg *m)
 static int
 spool_append(struct spool_msg *m, const char *buf, size_t len)
 {
-	return server_octets_add(&m->octets, buf, len);
+	return server_octets_add(&m->octets, buf, len,
+	    m->session->server->share);
 }
 
 static void
