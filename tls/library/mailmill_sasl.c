@@ -15,6 +15,7 @@
 #include <openssl/rand.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -46,51 +47,80 @@ struct exchange {
 	char			 answer_keys[MAILMILL_SASL_KEYS_MAX];
 };
 
+/* What the keys of users that there are not are made of. */
+struct unknown {
+	uint8_t		 secret[32];
+	unsigned int	 iterations;
+	size_t		 salt_len;
+	bool		 has_iterations, has_salt_len;	/* the program's */
+};
+
 struct mailmill_sasl {
 	mailmill_sasl_password	 password;
 	mailmill_sasl_keys	 keys;
 	void			*closure;
 	struct esmtp_auth_can	 can;
-	pthread_mutex_t		 lock;		/* of waiting and nquestions */
+	pthread_mutex_t		 lock;		/* of what follows */
 	TAILQ_HEAD(, exchange)	 waiting;
 	uint64_t		 nquestions;
-	/* for the keys of users that there are not */
-	uint8_t			 secret[32];
-	unsigned int		 iterations;
-	size_t			 salt_len;
+	struct unknown		 unknown;
 };
 
 /* --- keys ----------------------------------------------------------------- */
 
 static int
-derive(const struct mailmill_sasl *sasl, const char *what, const char *login,
+derive(const struct unknown *u, const char *what, const char *login,
     uint8_t out_r[32])
 {
 	uint8_t key[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
+	int rc;
 
-	return HMAC(EVP_sha256(), sasl->secret, sizeof(sasl->secret),
+	rc = HMAC(EVP_sha256(), u->secret, sizeof(u->secret),
 	    (const unsigned char *)what, strlen(what), key, &len) != NULL &&
 	    HMAC(EVP_sha256(), key, (int)len, (const unsigned char *)login,
 	    strlen(login), out_r, NULL) != NULL ? 0 : -1;
+	explicit_bzero(key, sizeof(key));
+	return rc;
 }
 
-/* Keys for a user that there is not, the same for each attempt: so the exchange
- * goes on, and cannot be told from that of a user with another password. */
+/* Keys for a user that there is not, the same for each attempt (RFC 5802 9): so
+ * the exchange goes on, and cannot be told from that of a user with another
+ * password. */
 static enum auth_verdict
 invent(const struct exchange *x)
 {
-	const struct mailmill_sasl *sasl = x->sasl;
 	struct passwdfile_scram *k = x->keys;
+	enum auth_verdict v = AUTH_UNSURE;
+	struct unknown u;
 
-	k->iterations = sasl->iterations;
-	k->salt_len = sasl->salt_len;
+	pthread_mutex_lock(&x->sasl->lock);
+	u = x->sasl->unknown;
+	pthread_mutex_unlock(&x->sasl->lock);
+	k->iterations = u.iterations;
+	k->salt_len = u.salt_len;
 	k->key_len = sizeof(k->stored_key);
-	return derive(sasl, "salt", x->login, k->salt) == 0 &&
-	    derive(sasl, "more", x->login, k->salt + 32) == 0 &&
-	    derive(sasl, "stored", x->login, k->stored_key) == 0 &&
-	    derive(sasl, "server", x->login, k->server_key) == 0 ?
-	    AUTH_NO : AUTH_UNSURE;
+	if (derive(&u, "salt", x->login, k->salt) == 0 &&
+	    derive(&u, "more", x->login, k->salt + 32) == 0 &&
+	    derive(&u, "stored", x->login, k->stored_key) == 0 &&
+	    derive(&u, "server", x->login, k->server_key) == 0)
+		v = AUTH_NO;
+	explicit_bzero(&u, sizeof(u));
+	return v;
+}
+
+/* ${k} are keys of a user: those of others are made like them. */
+static void
+imitate(struct mailmill_sasl *sasl, const struct passwdfile_scram *k)
+{
+	struct unknown *u = &sasl->unknown;
+
+	pthread_mutex_lock(&sasl->lock);
+	if (!u->has_iterations)
+		u->iterations = k->iterations;
+	if (!u->has_salt_len)
+		u->salt_len = k->salt_len;
+	pthread_mutex_unlock(&sasl->lock);
 }
 
 /* What the program's ${verdict} is for the mechanism; ${keys} as it has them. */
@@ -107,8 +137,7 @@ verdict_of(struct exchange *x, enum mailmill_sasl_verdict verdict,
 	if (keys == NULL || passwdfile_scram_parse(PASSWDFILE_SHA256, keys,
 	    x->keys) != NULL)
 		return AUTH_UNSURE;
-	x->sasl->iterations = x->keys->iterations;
-	x->sasl->salt_len = x->keys->salt_len;
+	imitate(x->sasl, x->keys);
 	return AUTH_YES;
 }
 
@@ -450,7 +479,8 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 	}
 	if ((sasl = calloc(1, sizeof(*sasl))) == NULL)
 		return NULL;
-	if (RAND_bytes(sasl->secret, sizeof(sasl->secret)) != 1) {
+	if (RAND_bytes(sasl->unknown.secret, sizeof(sasl->unknown.secret)) != 1)
+	{
 		free(sasl);
 		errno = ENOMEM;
 		return NULL;
@@ -458,8 +488,8 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 	sasl->password = password;
 	sasl->keys = keys;
 	sasl->closure = closure;
-	sasl->iterations = PASSWDFILE_ITERATIONS;
-	sasl->salt_len = PASSWDFILE_SALT;
+	sasl->unknown.iterations = PASSWDFILE_ITERATIONS;
+	sasl->unknown.salt_len = PASSWDFILE_SALT;
 	TAILQ_INIT(&sasl->waiting);
 	(void)pthread_mutex_init(&sasl->lock, NULL);
 	/* as in mailmilld, -PLUS is done where Auth_Mechanisms names it: clients
@@ -479,6 +509,42 @@ mailmill_sasl_free(struct mailmill_sasl *sasl)
 		return;
 	(void)pthread_mutex_destroy(&sasl->lock);
 	wipe_free(sasl, sizeof(*sasl));
+}
+
+int
+mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
+    size_t len, unsigned int iterations, size_t salt_len)
+{
+	static const unsigned char purpose[] = "SCRAM keys of unknown users";
+	struct unknown *u = &sasl->unknown;
+	uint8_t own[32];
+
+	if ((len < MAILMILL_SASL_SECRET_MIN && len > 0) ||
+	    (secret == NULL && len > 0) || len > INT_MAX ||
+	    (iterations != 0 && (iterations < PASSWDFILE_ITER_MIN ||
+	    iterations > PASSWDFILE_ITER_MAX)) ||
+	    salt_len > sizeof(((struct passwdfile_scram *)NULL)->salt)) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* a secret that has other uses is not used as it is */
+	if (len > 0 && HMAC(EVP_sha256(), secret, (int)len, purpose,
+	    sizeof(purpose) - 1, own, NULL) == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	pthread_mutex_lock(&sasl->lock);
+	if (len > 0)
+		memcpy(u->secret, own, sizeof(own));
+	u->has_iterations = iterations != 0;
+	u->has_salt_len = salt_len != 0;
+	if (iterations != 0)
+		u->iterations = iterations;
+	if (salt_len != 0)
+		u->salt_len = salt_len;
+	pthread_mutex_unlock(&sasl->lock);
+	explicit_bzero(own, sizeof(own));
+	return 0;
 }
 
 void

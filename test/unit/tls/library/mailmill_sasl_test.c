@@ -415,6 +415,105 @@ Test(mailmill_sasl, an_unknown_user_has_a_salt_of_its_own)
 	stop(t);
 }
 
+/* What the server says first to bob, whom there is not: "s=...,i=..." */
+static const char *
+offer_to_bob(struct mailmill_sasl *sasl)
+{
+	static char text[512];
+	struct talk *t = talk_new();
+	size_t n;
+	char *out;
+
+	program.verdict = MAILMILL_SASL_NO;
+	mailmill_sasl_host(sasl, &t->ops);
+	talk_option(t, "Auth_Without_TLS", "true");
+	talk_connect(t);
+	talk_say(t, "EHLO x\r\n");
+	/* n,,n=bob,r=foo */
+	expect(t, "AUTH SCRAM-SHA-256 biwsbj1ib2Iscj1mb28=\r\n", "334 ");
+	t->heard[strcspn(t->heard, "\r")] = '\0';
+	cr_assert_eq(gsasl_base64_from(t->heard + 4, strlen(t->heard + 4),
+	    &out, &n), GSASL_OK);
+	snprintf(text, sizeof(text), "%.*s", (int)n, out);
+	gsasl_free(out);
+	talk_end(t);
+	return strstr(text, ",s=");
+}
+
+/* Else a restart, or another process, tells which users there are not. */
+Test(mailmill_sasl, the_program_may_say_what_unknown_users_get)
+{
+	static const char secret[] = "0123456789abcdef";
+	struct mailmill_sasl *sasl[3];
+	char text[3][512];
+	int i;
+
+	memset(&program, 0, sizeof(program));
+	for (i = 0; i < 3; i++) {
+		sasl[i] = mailmill_sasl_new(NULL, keys, &program);
+		cr_assert_not_null(sasl[i]);
+		if (i < 2)
+			cr_assert_eq(mailmill_sasl_set_unknown(sasl[i], secret,
+			    16, 7000, 24), 0);
+		snprintf(text[i], sizeof(text[i]), "%s", offer_to_bob(sasl[i]));
+	}
+	cr_expect_str_eq(text[0], text[1]);
+	cr_expect_str_neq(text[0], text[2]);
+	cr_expect_not_null(strstr(text[0], ",i=7000"), "%s", text[0]);
+	/* 24 octets in base64 */
+	cr_expect_eq(strlen(text[0]), 3 + 32 + 7, "%s", text[0]);
+	/* another secret, another salt */
+	cr_assert_eq(mailmill_sasl_set_unknown(sasl[1], "fedcba9876543210", 16,
+	    7000, 24), 0);
+	cr_expect_str_neq(text[0], offer_to_bob(sasl[1]));
+	for (i = 0; i < 3; i++)
+		mailmill_sasl_free(sasl[i]);
+}
+
+/* Keys of a user change what is not set, and that alone. */
+Test(mailmill_sasl, what_is_set_is_not_taken_from_users)
+{
+	const char *offer;
+	struct talk *t;
+
+	t = start(NULL, keys, true);
+	cr_assert_eq(mailmill_sasl_set_unknown(program.sasl, NULL, 0, 0, 20),
+	    0);
+	program.verdict = MAILMILL_SASL_YES;
+	program.keys = KEYS;
+	cr_expect_eq(strncmp(scram(t, "alice", "secret"), "235 ", 4), 0);
+	offer = offer_to_bob(program.sasl);
+	cr_expect_not_null(strstr(offer, ",i=4096"), "%s", offer);
+	cr_expect_eq(strlen(offer), 3 + 28 + 7, "%s", offer);
+	stop(t);
+}
+
+Test(mailmill_sasl, what_cannot_be_set_for_unknown_users)
+{
+	static const struct {
+		const char	*secret;
+		size_t		 len;
+		unsigned int	 iterations;
+		size_t		 salt_len;
+	} rows[] = {
+		{ "0123456789abcde", 15, 0, 0 },
+		{ NULL, 16, 0, 0 },
+		{ NULL, 0, 4095, 0 },
+		{ NULL, 0, 10000001, 0 },
+		{ NULL, 0, 0, 65 },
+	};
+	struct mailmill_sasl *sasl = mailmill_sasl_new(NULL, keys, &program);
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		errno = 0;
+		cr_expect_eq(mailmill_sasl_set_unknown(sasl, rows[i].secret,
+		    rows[i].len, rows[i].iterations, rows[i].salt_len), -1);
+		cr_expect_eq(errno, EINVAL);
+	}
+	mailmill_sasl_free(sasl);
+}
+
 /* A session on TLS, in which -PLUS is named. */
 Test(mailmill_sasl, over_tls_with_channel_binding)
 {
