@@ -76,6 +76,7 @@ struct esmtp_report {
 #define ESMTP_CAN_CLEARTEXT	0x10	/* the password itself: CRAM-MD5 */
 #define ESMTP_CAN_BIND		0x20	/* check a binding: -PLUS (RFC 5056) */
 #define ESMTP_CAN_SHA1_KEYS	0x48	/* and those of SCRAM-SHA-1 */
+#define ESMTP_CAN_KNOWN_ONLY	0x80	/* of no others than these mechanisms */
 struct esmtp_auth_can {
 	unsigned int	all;
 	unsigned int	usual;	/* what is offered without being named */

@@ -72,6 +72,8 @@ is_able(unsigned int can, const char *name, size_t len,
 {
 	unsigned int needs = m != NULL ? m->needs : 0;
 
+	if (m == NULL && can & ESMTP_CAN_KNOWN_ONLY)
+		return false;
 	if (esmtp_auth_mech_is_plus(name, len))
 		needs |= ESMTP_CAN_BIND;
 	return (needs & ~can) == 0;

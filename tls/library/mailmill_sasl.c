@@ -498,7 +498,9 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 		sasl->can.usual |= ESMTP_CAN_PASSWORD;
 	if (keys != NULL)
 		sasl->can.usual |= ESMTP_CAN_KEYS;
-	sasl->can.all = sasl->can.usual | (keys != NULL ? ESMTP_CAN_BIND : 0);
+	sasl->can.all = sasl->can.usual | ESMTP_CAN_KNOWN_ONLY;
+	if (keys != NULL)
+		sasl->can.all |= ESMTP_CAN_BIND;
 	return sasl;
 }
 

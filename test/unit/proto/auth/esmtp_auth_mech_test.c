@@ -4,7 +4,7 @@
 
 #include "proto/auth/esmtp_auth_mech.h"
 
-#define ALL	(~0u)
+#define ALL	(ESMTP_CAN_KNOWN_ONLY - 1)	/* each of the others */
 
 static enum esmtp_reply_id
 may(const struct esmtp_auth_scope *scope, const char *name)
@@ -50,6 +50,8 @@ Test(esmtp_auth_mech, the_rule)
 		{ ALL, 1, 0, 0, { OK, TLS, TLS, OK, OK, TLS } },
 		{ ALL, 0, 1, 0, { OK, OK, NO, OK, OK, OK } },
 		{ ALL, 0, 1, 1, { OK, OK, OK, OK, OK, OK } },
+		{ ALL | ESMTP_CAN_KNOWN_ONLY, 0, 1, 1,
+		    { OK, OK, OK, OK, NO, NO } },
 		{ 0, 1, 1, 1, { NO, NO, NO, NO, OK, NO } },
 		{ ESMTP_CAN_PASSWORD, 0, 1, 1, { OK, NO, NO, NO, OK, NO } },
 		{ ESMTP_CAN_KEYS, 0, 1, 1, { NO, NO, NO, NO, OK, NO } },

@@ -514,6 +514,26 @@ Test(mailmill_sasl, what_cannot_be_set_for_unknown_users)
 	mailmill_sasl_free(sasl);
 }
 
+/* Nobody here can do them: a client that tried them would be told to try again
+ * later. */
+Test(mailmill_sasl, an_unknown_mechanism_is_neither_offered_nor_begun)
+{
+	struct talk *t = talk_new();
+	const char *said;
+
+	memset(&program, 0, sizeof(program));
+	program.sasl = mailmill_sasl_new(password, NULL, &program);
+	cr_assert_not_null(program.sasl);
+	mailmill_sasl_host(program.sasl, &t->ops);
+	talk_option(t, "Auth_Without_TLS", "true");
+	talk_option(t, "Auth_Mechanisms", "GSSAPI, PLAIN, X-NONE-PLUS");
+	talk_connect(t);
+	said = talk_say(t, "EHLO x\r\n");
+	cr_expect_not_null(strstr(said, "AUTH PLAIN\r\n"), "%s", said);
+	expect(t, "AUTH GSSAPI\r\n", "504 ");
+	stop(t);
+}
+
 /* A session on TLS, in which -PLUS is named. */
 Test(mailmill_sasl, over_tls_with_channel_binding)
 {
