@@ -55,9 +55,11 @@ int tlsctx_check(const struct tlsctx_config *c, char *which_r, char *err_r,
     size_t errlen);
 
 /* tlsctx_new(c, pair_r, err_r, errlen): NULL with a message; then *${pair_r} is
- * the index in c->pairs that it is about, or -1.  All octets are copied.
+ * the index in c->pairs that it is about, or -1; one about its key begins with
+ * TLSCTX_OF_KEY.  All octets are copied.
  * Sessions that began under a context keep what they need of it after
  * tlsctx_free(). */
+#define TLSCTX_OF_KEY	"its private key "
 struct tlsctx *tlsctx_new(const struct tlsctx_config *c, int *pair_r,
     char *err_r, size_t errlen);
 void tlsctx_free(struct tlsctx *t);	/* NULL does nothing */

@@ -52,7 +52,7 @@ key_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
 		snprintf(why, sizeof(why), "does not belong to the "
 		    "certificate");
 	}
-	snprintf(err_r, errlen, "its private key %s", why);
+	snprintf(err_r, errlen, TLSCTX_OF_KEY "%s", why);
 	return -1;
 }
 

@@ -26,7 +26,7 @@ struct mailmill_tls {
 struct recipe {
 	struct tlsctx_config	 config;
 	struct tlsctx_pair	*pairs;
-	const char *const	*certs;		/* names of files, for messages */
+	const char *const	*certs, *const *keys; /* names of files, for messages */
 	char			*error_r;
 	size_t			 len;
 };
@@ -81,6 +81,12 @@ pair_read(const struct recipe *r, const struct esmtp_options *o, size_t i)
 	if (file_read(r, o->tls_certificate.v[i], &p->cert) == -1 ||
 	    file_read(r, o->tls_key.v[i], &p->key) == -1)
 		return -1;
+	/* or its key would be taken for one in another process */
+	if (p->key.len == 0) {
+		snprintf(r->error_r, r->len, "%s: is empty: expected a private "
+		    "key in PEM", o->tls_key.v[i]);
+		return -1;
+	}
 	return i >= o->tls_ocsp_response.n ? 0 :
 	    file_read(r, o->tls_ocsp_response.v[i], &p->ocsp);
 }
@@ -121,6 +127,21 @@ recipe_end(struct recipe *r, size_t npairs)
 	free(r->pairs);
 }
 
+/* What is wrong with pair number ${i}, as the context says it. */
+static void
+pair_fails(const struct recipe *r, int i, const char *why)
+{
+	size_t n = strlen(TLSCTX_OF_KEY);
+
+	if (r->certs == NULL)
+		snprintf(r->error_r, r->len, "the certificate: %s", why);
+	else if (strncmp(why, TLSCTX_OF_KEY, n) == 0)
+		snprintf(r->error_r, r->len, "%s: %s (TLS_Certificate is %s)",
+		    r->keys[i], why + n, r->certs[i]);
+	else
+		snprintf(r->error_r, r->len, "%s: %s", r->certs[i], why);
+}
+
 /* The object, from a recipe that is complete. */
 static struct mailmill_tls *
 make(const struct recipe *r)
@@ -135,13 +156,30 @@ make(const struct recipe *r)
 	}
 	if ((tls->ctx = tlsctx_new(&r->config, &bad, why, sizeof(why))) != NULL)
 		return tls;
-	if (bad != -1 && r->certs != NULL)
-		snprintf(r->error_r, r->len, "%s: %s", r->certs[bad], why);
+	if (bad != -1)
+		pair_fails(r, bad, why);
 	else
-		snprintf(r->error_r, r->len, "%s%s",
-		    bad != -1 ? "the certificate: " : "", why);
+		snprintf(r->error_r, r->len, "%s", why);
 	free(tls);
 	return NULL;
+}
+
+/* The authorities of clients, if there are any. */
+static int
+authorities_read(struct recipe *r, const struct esmtp_options *o)
+{
+	struct tls_cert_info info;
+	char why[TLSCTX_ERROR_MAX];
+
+	if (o->tls_client_ca[0] == '\0')
+		return 0;
+	if (file_read(r, o->tls_client_ca, &r->config.client_ca) == -1)
+		return -1;
+	if (r->config.verify == TLSCTX_VERIFY_NONE ||
+	    tls_cert_info(r->config.client_ca, &info, why, sizeof(why)) == 0)
+		return 0;
+	snprintf(r->error_r, r->len, "%s: %s", o->tls_client_ca, why);
+	return -1;
 }
 
 static int
@@ -162,11 +200,11 @@ files_read(struct recipe *r, const struct esmtp_options *o)
 	r->config.pairs = r->pairs;
 	r->config.npairs = n;
 	r->certs = (const char *const *)o->tls_certificate.v;
+	r->keys = (const char *const *)o->tls_key.v;
 	for (i = 0; i < n; i++)
 		if (pair_read(r, o, i) == -1)
 			return -1;
-	return o->tls_client_ca[0] == '\0' ? 0 :
-	    file_read(r, o->tls_client_ca, &r->config.client_ca);
+	return authorities_read(r, o);
 }
 
 struct mailmill_tls *
@@ -195,11 +233,10 @@ mailmill_tls_new_pem(const struct esmtp_options *options, const char *cert,
 	recipe_begin(&r, options, error_r, error_r == NULL ? 0 : len);
 	r.config.pairs = &pair;
 	r.config.npairs = 1;
-	/* or its key would be taken for one in another process */
+	/* as in pair_read() */
 	if (pair.key.len == 0)
 		snprintf(r.error_r, r.len, "no private key");
-	else if (options->tls_client_ca[0] == '\0' ||
-	    file_read(&r, options->tls_client_ca, &r.config.client_ca) == 0)
+	else if (authorities_read(&r, options) == 0)
 		tls = make(&r);
 	recipe_end(&r, 0);
 	return tls;

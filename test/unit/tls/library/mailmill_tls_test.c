@@ -3,6 +3,8 @@
 #include "tls/library/mailmill_tls.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +182,8 @@ Test(mailmill_tls, what_cannot_be_used_is_told)
 	cr_expect_eq(strncmp(why, "/nonexistent/mx.key: ", 21), 0, "%s", why);
 	talk_option(t, "TLS_Key", file_of("key", other.key));
 	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
-	cr_expect_not_null(strstr(why, ".crt: its private key does not "),
-	    "%s", why);
+	cr_expect_not_null(strstr(why, ".key: does not belong to the "
+	    "certificate (TLS_Certificate is /tmp/"), "%s", why);
 	unlink(file_of("crt", ""));
 	unlink(file_of("key", ""));
 	free(locked);
@@ -189,4 +191,58 @@ Test(mailmill_tls, what_cannot_be_used_is_told)
 	pem_free(p);
 	pem_free(other);
 	talk_end(t);
+}
+
+/* The file that is wrong is named, and no other one. */
+Test(mailmill_tls, each_file_is_named_that_is_wrong)
+{
+	struct pem p = pem_make(KEYS_P256);
+	const struct {
+		const char	*cert, *key, *ca, *want;
+	} rows[] = {
+		{ p.cert, "", p.cert, "K: is empty: expected a private key" },
+		{ p.cert, "x", p.cert, "K: contains no PEM private key" },
+		{ "x", p.key, p.cert, "C: contains no PEM certificate" },
+		{ "", p.key, p.cert, "C: contains no PEM certificate" },
+		{ p.cert, p.key, "x", "A: contains no PEM certificate" },
+		{ p.cert, p.key, "", "A: contains no PEM certificate" },
+		{ p.cert, p.key, p.key, "A: contains a private key" },
+	};
+	static const char *const options[] = { "TLS_Certificate", "TLS_Key",
+		"TLS_Client_CA" };
+	char path[3][64], want[256];
+	struct talk *t = talk_new();
+	struct mailmill_tls *tls;
+	const char *texts[3];
+	size_t i, k;
+	FILE *f;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		texts[0] = rows[i].cert;
+		texts[1] = rows[i].key;
+		texts[2] = rows[i].ca;
+		for (k = 0; k < 3; k++) {
+			snprintf(path[k], sizeof(path[k]),
+			    "/tmp/mailmill-test.%ld.%c", (long)getpid(),
+			    "CKA"[k]);
+			cr_assert_not_null(f = fopen(path[k], "w"));
+			fputs(texts[k], f);
+			fclose(f);
+			talk_option(t, options[k], path[k]);
+		}
+		snprintf(want, sizeof(want), "/tmp/mailmill-test.%ld.%s",
+		    (long)getpid(), rows[i].want);
+		cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+		cr_expect_eq(strncmp(why, want, strlen(want)), 0, "%s: %s",
+		    want, why);
+		/* with texts, the authorities are the one file */
+		tls = mailmill_tls_new_pem(t->options, p.cert, p.key, why,
+		    sizeof(why));
+		cr_expect_eq(tls == NULL, i > 3);
+		mailmill_tls_free(tls);
+	}
+	for (k = 0; k < 3; k++)
+		unlink(path[k]);
+	talk_end(t);
+	pem_free(p);
 }
