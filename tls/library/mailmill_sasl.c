@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -549,12 +550,20 @@ mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
 	return 0;
 }
 
-void
+int
 mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops)
 {
+	/* the last of what is set: ${ops} may be of a program with older headers,
+	 * or have no size */
+	if (ops->size < offsetof(struct esmtp_host_ops, auth_closure) +
+	    sizeof(ops->auth_closure)) {
+		errno = EINVAL;
+		return -1;
+	}
 	ops->auth_start = auth_start;
 	ops->auth_step = auth_step;
 	ops->auth_cancel = auth_cancel;
 	ops->auth_can = auth_can;
 	ops->auth_closure = sasl;
+	return 0;
 }

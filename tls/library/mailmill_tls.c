@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,11 +288,19 @@ end(void *, accept_construct *ac)
 	tls_session_end(ac);
 }
 
-void
+int
 mailmill_tls_host(struct mailmill_tls *tls, struct esmtp_host_ops *ops)
 {
+	/* the last of what is set: ${ops} may be of a program with older headers,
+	 * or have no size */
+	if (ops->size < offsetof(struct esmtp_host_ops, tls_closure) +
+	    sizeof(ops->tls_closure)) {
+		errno = EINVAL;
+		return -1;
+	}
 	ops->tls_start = start;
 	ops->tls_handshake = handshake;
 	ops->tls_end = end;
 	ops->tls_closure = tls;
+	return 0;
 }

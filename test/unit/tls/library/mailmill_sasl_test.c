@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <gsasl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -425,7 +426,7 @@ offer_to_bob(struct mailmill_sasl *sasl)
 	char *out;
 
 	program.verdict = MAILMILL_SASL_NO;
-	mailmill_sasl_host(sasl, &t->ops);
+	cr_assert_eq(mailmill_sasl_host(sasl, &t->ops), 0);
 	talk_option(t, "Auth_Without_TLS", "true");
 	talk_connect(t);
 	talk_say(t, "EHLO x\r\n");
@@ -524,7 +525,7 @@ Test(mailmill_sasl, an_unknown_mechanism_is_neither_offered_nor_begun)
 	memset(&program, 0, sizeof(program));
 	program.sasl = mailmill_sasl_new(password, NULL, &program);
 	cr_assert_not_null(program.sasl);
-	mailmill_sasl_host(program.sasl, &t->ops);
+	cr_assert_eq(mailmill_sasl_host(program.sasl, &t->ops), 0);
 	talk_option(t, "Auth_Without_TLS", "true");
 	talk_option(t, "Auth_Mechanisms", "GSSAPI, PLAIN, X-NONE-PLUS");
 	talk_connect(t);
@@ -532,6 +533,31 @@ Test(mailmill_sasl, an_unknown_mechanism_is_neither_offered_nor_begun)
 	cr_expect_not_null(strstr(said, "AUTH PLAIN\r\n"), "%s", said);
 	expect(t, "AUTH GSSAPI\r\n", "504 ");
 	stop(t);
+}
+
+/* A program with older headers has a smaller struct. */
+Test(mailmill_sasl, no_more_is_set_than_the_table_has)
+{
+	struct esmtp_host_ops ops, before;
+	static const size_t sizes[] = { 0,
+		offsetof(struct esmtp_host_ops, auth_start),
+		offsetof(struct esmtp_host_ops, auth_closure) };
+	size_t i;
+
+	program.sasl = mailmill_sasl_new(password, NULL, &program);
+	for (i = 0; i < 3; i++) {
+		memset(&ops, 0x55, sizeof(ops));
+		ops.size = sizes[i];
+		before = ops;
+		errno = 0;
+		cr_expect_eq(mailmill_sasl_host(program.sasl, &ops), -1);
+		cr_expect_eq(errno, EINVAL);
+		cr_expect_eq(memcmp(&ops, &before, sizeof(ops)), 0);
+	}
+	ops.size = sizes[2] + sizeof(void *);
+	cr_expect_eq(mailmill_sasl_host(program.sasl, &ops), 0);
+	cr_expect_eq(ops.auth_closure, program.sasl);
+	mailmill_sasl_free(program.sasl);
 }
 
 /* A session on TLS, in which -PLUS is named. */

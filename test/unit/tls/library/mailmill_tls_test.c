@@ -246,3 +246,33 @@ Test(mailmill_tls, each_file_is_named_that_is_wrong)
 	talk_end(t);
 	pem_free(p);
 }
+
+/* A program with older headers has a smaller struct. */
+Test(mailmill_tls, no_more_is_set_than_the_table_has)
+{
+	struct pem p = pem_make(KEYS_P256);
+	struct talk *t = talk_new();
+	struct mailmill_tls *tls = mailmill_tls_new_pem(t->options, p.cert,
+	    p.key, NULL, 0);
+	struct esmtp_host_ops ops, before;
+	static const size_t sizes[] = { 0,
+		offsetof(struct esmtp_host_ops, tls_start),
+		offsetof(struct esmtp_host_ops, tls_closure) };
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		memset(&ops, 0x55, sizeof(ops));
+		ops.size = sizes[i];
+		before = ops;
+		errno = 0;
+		cr_expect_eq(mailmill_tls_host(tls, &ops), -1);
+		cr_expect_eq(errno, EINVAL);
+		cr_expect_eq(memcmp(&ops, &before, sizeof(ops)), 0);
+	}
+	ops.size = sizes[2] + sizeof(void *);
+	cr_expect_eq(mailmill_tls_host(tls, &ops), 0);
+	cr_expect_eq(ops.tls_closure, tls);
+	mailmill_tls_free(tls);
+	talk_end(t);
+	pem_free(p);
+}
