@@ -97,11 +97,27 @@ esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
 	return 1;
 }
 
-/* Its text stays until the transaction ends. */
+/* The text at ${at} is needed no more: those behind it move up. */
+static void
+close_gap(struct esmtp_rcpts *r, uint32_t at)
+{
+	size_t len = strlen(r->text + at) + 1, i;
+
+	memmove(r->text + at, r->text + at + len, r->len - at - len);
+	r->len -= len;
+	for (i = 0; i < r->n; i++) {
+		if (r->at[i] > at)
+			r->at[i] -= (uint32_t)len;
+		if (r->sorted[i] > at)
+			r->sorted[i] -= (uint32_t)len;
+	}
+}
+
 int
 esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 {
 	bool is_there;
+	uint32_t at;
 	size_t i, k;
 
 	find(r, addr, &is_there);
@@ -109,11 +125,13 @@ esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 		return -1;
 	for (k = 0; strcasecmp(r->text + r->at[k], addr) != 0; k++)
 		continue;
-	for (i = 0; r->sorted[i] != r->at[k]; i++)
+	at = r->at[k];
+	for (i = 0; r->sorted[i] != at; i++)
 		continue;
 	r->n--;
 	memmove(r->at + k, r->at + k + 1, (r->n - k) * sizeof(*r->at));
 	memmove(r->sorted + i, r->sorted + i + 1,
 	    (r->n - i) * sizeof(*r->sorted));
+	close_gap(r, at);
 	return (int)k;
 }

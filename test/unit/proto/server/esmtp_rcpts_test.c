@@ -36,6 +36,39 @@ Test(esmtp_rcpts, keep_their_order_and_are_found_in_any_case)
 	cr_expect_eq(held, 0);
 }
 
+/* One that a module refuses is added and removed: a client can have any number of
+ * them in a transaction. */
+Test(esmtp_rcpts, those_that_are_removed_take_no_memory)
+{
+	static const char *const first[] = { "m@b.test", "a@b.test",
+		"z@b.test" };
+	size_t held = 0, before, i, k;
+	struct esmtp_rcpts r = { .held = &held };
+	char addr[64];
+
+	for (i = 0; i < 3; i++)
+		cr_assert_eq(esmtp_rcpts_add(&r, first[i], true), 1);
+	before = held;
+	for (i = 0; i < 10000; i++) {
+		snprintf(addr, sizeof(addr), "%zu@x", i);
+		cr_assert_eq(esmtp_rcpts_add(&r, addr, true), 1);
+		cr_assert_eq(esmtp_rcpts_remove(&r, addr), 3);
+	}
+	cr_expect_eq(held, before);
+	/* from the middle, too, and the others are found */
+	for (i = 0; i < 10000; i++) {
+		snprintf(addr, sizeof(addr), "%s", esmtp_rcpts_get(&r, i % 3));
+		cr_assert_eq(esmtp_rcpts_remove(&r, addr), (int)(i % 3));
+		for (k = 0; k < 3; k++)
+			cr_assert_eq(esmtp_rcpts_add(&r, first[k], true),
+			    strcmp(first[k], addr) == 0);
+		cr_assert_eq(r.n, 3);
+	}
+	cr_expect_eq(held, before);
+	esmtp_rcpts_clear(&r);
+	cr_expect_eq(held, 0);
+}
+
 Test(esmtp_rcpts, a_thousand_take_little_more_than_their_text)
 {
 	size_t held = 0, i, text = 0;
