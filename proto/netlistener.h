@@ -41,8 +41,9 @@ struct _netlistener_def {
 	 * system has it */
 	int		 opt_file_mode;	/* of a socket in the file system */
 	int		 opt_backlog;
-	/* connections at a time of an instance; 0: half as many as the process
-	 * may have descriptors; less: any number */
+	/* connections at a time of an instance; 0: its part of half as many as the
+	 * process may have descriptors, which is divided among all instances of
+	 * the process that say 0; less: any number */
 	int		 opt_concurrency;
 	int		 opt_events_per_iter; /* accepted in one pass */
 	int		 opt_recvbuf;
@@ -68,13 +69,14 @@ struct _netlistener_instance {
 	/* it accepts nothing until a connection ends, or for a second */
 	unsigned int	 is_paused : 1;
 	unsigned int	 has_file : 1;	/* in the file system, to be removed */
-	unsigned int	 _spare : 27;
+	unsigned int	 is_sharing : 1; /* its opt_concurrency was 0 */
+	unsigned int	 _spare : 26;
 	int		 refcnt;	/* connections, and the list's */
 	int		 nconnections;
 	/* its own */
 	Event		*event;
 	netlistener_instance *next;
-	int		 most;		/* connections at a time */
+	int		 most;		/* connections that all may have which share */
 	dev_t		 file_dev;	/* which file that is */
 	ino_t		 file_ino;
 };

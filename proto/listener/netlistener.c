@@ -145,6 +145,7 @@ netlistener_instantiate_addr(netlistener_def *def, ec_config_header *,
 		errno = saved;
 		return 0;
 	}
+	netlistener_share(inst, def->opt_concurrency == 0);
 	inst->next = instances;
 	instances = inst;
 	return 1;

@@ -163,6 +163,7 @@ netlistener_shut(netlistener_instance *inst)
 	Event *e = inst->event;
 
 	netlistener_remove_file(inst);
+	netlistener_share(inst, false);
 	if (e == NULL && inst->fd != -1)
 		(void)close(inst->fd);
 	inst->event = NULL;

@@ -1,5 +1,5 @@
 /* Who uses a definition or an instance: see netlistener.h.
- * Owns: their references, the number of connections. */
+ * Owns: their references, the number of connections, how many there may be. */
 
 #include "proto/listener/netlistener_int.h"
 
@@ -39,13 +39,32 @@ netlistener_instance_delref(netlistener_instance *inst)
 	free(inst);
 }
 
+/* Instances of the process, of all threads, that have no number of their own: what
+ * descriptors clients may take is divided among them.  So none waits for another
+ * one's connections to end. */
+static int nsharing;
+
+void
+netlistener_share(netlistener_instance *inst, bool is_sharing)
+{
+	if (inst->is_sharing != is_sharing)
+		(void)__atomic_add_fetch(&nsharing, is_sharing ? 1 : -1,
+		    __ATOMIC_RELAXED);
+	inst->is_sharing = is_sharing;
+}
+
 bool
 netlistener_is_full(const netlistener_instance *inst)
 {
-	int most = inst->def->opt_concurrency;
+	int most = inst->def->opt_concurrency, n;
 
-	if (most == 0)
-		most = inst->most;
+	if (most == 0) {
+		n = __atomic_load_n(&nsharing, __ATOMIC_RELAXED);
+		most = n > 1 ? inst->most / n : inst->most;
+		/* else it would wait for ever */
+		if (most == 0)
+			most = 1;
+	}
 	return most > 0 && inst->nconnections >= most;
 }
 

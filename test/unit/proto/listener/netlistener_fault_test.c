@@ -71,16 +71,22 @@ teardown(void)
 TestSuite(netlistener_fault, .init = setup, .fini = teardown, .timeout = 60);
 
 static int
-client(void)
+client_at(in_addr_t at, const char *address)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr = htonl(at) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	in.sin_port = htons((in_port_t)netlistener_port(
-	    netlistener_find(HERE)));
+	    netlistener_find(address)));
 	cr_assert_eq(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	return fd;
+}
+
+static int
+client(void)
+{
+	return client_at(INADDR_LOOPBACK, HERE);
 }
 
 static void
@@ -157,6 +163,40 @@ Test(netlistener_fault, clients_cannot_take_all_descriptors)
 	for (i = 0; i < 25; i++)
 		close(fds[i]);
 	pass_until(&nended, 25);
+}
+
+/* One address has no more than its part, and the other one accepts still. */
+Test(netlistener_fault, addresses_divide_the_descriptors)
+{
+	struct rlimit all, few;
+	int fds[50], i;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	few.rlim_cur = 40;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, "127.0.0.2:0"), 1);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+	for (i = 0; i < 25; i++)
+		fds[i] = client();
+	pass_until(&nbegun, 10);
+	for (i = 0; i < 5; i++)
+		cr_assert_geq(scheduler_pass(sched, 10), 0);
+	cr_expect_eq(nbegun, 10);
+	for (i = 25; i < 50; i++)
+		fds[i] = client_at(INADDR_LOOPBACK + 1, "127.0.0.2:0");
+	pass_until(&nbegun, 20);
+	for (i = 0; i < 5; i++)
+		cr_assert_geq(scheduler_pass(sched, 10), 0);
+	cr_expect_eq(nbegun, 20);
+	/* the part of one that has stopped is the other one's */
+	cr_assert_eq(netlistener_stop_instance("127.0.0.2:0"), 1);
+	close(fds[0]);
+	pass_until(&nbegun, 31);
+	for (i = 1; i < 50; i++)
+		close(fds[i]);
+	pass_until(&nended, 35);
 }
 
 Test(netlistener_fault, a_negative_number_is_no_limit)
