@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -122,30 +123,71 @@ set_options(int fd, const union address *a, const netlistener_def *def)
 	    def->opt_disable_nagle != 0);
 }
 
-/* Lock the folder of a socket, so that no other process that starts a listener
- * makes one there between our look at what is there and the end of our start.
- * Return a descriptor to close; -1: it cannot be locked. */
-static int
-lock_folder(const union address *a)
-{
-	char path[sizeof(a->un.sun_path)];
-	const struct timespec moment = { .tv_nsec = 10000000 };
-	char *slash;
-	int fd, left = NETLISTENER_LOCK_MS / 10;
+/* --- sockets in the file system ------------------------------------------- */
 
-	memcpy(path, a->un.sun_path, sizeof(path));
-	slash = strrchr(path, '/');
-	slash[slash == path] = '\0';
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+#define LOCK_PATH	(sizeof(((struct sockaddr_un *)0)->sun_path) + 8)
+
+/* Is ${fd} what is at ${path}?  Who had the lock before may have removed it. */
+static bool
+is_at(int fd, const char *path)
+{
+	struct stat mine, there;
+
+	return fstat(fd, &mine) == 0 && lstat(path, &there) == 0 &&
+	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
+/* Open a file that no other user can open, and so not lock either: who may write
+ * to the folder may put one there. */
+static int
+open_lock(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+	    0600);
 	if (fd == -1)
 		return -1;
-	while (flock(fd, LOCK_EX | LOCK_NB) == -1)
-		if (errno != EWOULDBLOCK || left-- == 0) {
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == geteuid())
+		return fd;
+	(void)close(fd);
+	errno = EPERM;
+	return -1;
+}
+
+/* Lock a file beside the socket, so that no other process of ours that starts a
+ * listener there makes a socket between our look at what is there and the end of
+ * our start.  Return a descriptor for unlock(); -1: there is no lock. */
+static int
+lock(const union address *a, char path[LOCK_PATH])
+{
+	const struct timespec moment = { .tv_nsec = 10000000 };
+	int fd, left = NETLISTENER_LOCK_MS / 10;
+
+	snprintf(path, LOCK_PATH, "%s.lock", a->un.sun_path);
+	while ((fd = open_lock(path)) != -1) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			if (is_at(fd, path))
+				return fd;
+		} else if (errno != EWOULDBLOCK || left-- == 0) {
 			(void)close(fd);
 			return -1;
 		} else
 			nanosleep(&moment, NULL);
-	return fd;
+		(void)close(fd);
+	}
+	return -1;
+}
+
+static void
+unlock(int fd, const char path[LOCK_PATH])
+{
+	if (fd == -1)
+		return;
+	(void)unlink(path);
+	(void)close(fd);
 }
 
 /* A socket of that name that nobody listens on was left by a process that has
@@ -220,12 +262,24 @@ most_connections(void)
 	return r.rlim_cur < 4 ? 1 : (int)(r.rlim_cur / 2);
 }
 
+static int
+listen_at_path(netlistener_instance *inst, const union address *a, socklen_t len)
+{
+	char path[LOCK_PATH];
+	int fd = lock(a, path), rc;
+
+	if (fd != -1)
+		remove_left(a, len);
+	rc = listen_at(inst, a, len);
+	unlock(fd, path);
+	return rc;
+}
+
 int
 netlistener_open(netlistener_instance *inst)
 {
 	union address a;
 	socklen_t len = parse_address(inst->address, &a);
-	int rc, folder = -1;
 
 	if (len == 0) {
 		errno = EINVAL;
@@ -238,12 +292,8 @@ netlistener_open(netlistener_instance *inst)
 	if (set_options(inst->fd, &a, inst->def) == -1)
 		return failed(inst, NLSN_SYS_IOCTL);
 	inst->most = most_connections();
-	if (a.sa.sa_family == AF_UNIX && (folder = lock_folder(&a)) != -1)
-		remove_left(&a, len);
-	rc = listen_at(inst, &a, len);
-	if (folder != -1)
-		(void)close(folder);
-	return rc;
+	return a.sa.sa_family == AF_UNIX ? listen_at_path(inst, &a, len) :
+	    listen_at(inst, &a, len);
 }
 
 int

@@ -289,12 +289,25 @@ Test(netlistener_fault, a_stop_removes_the_socket_unless_it_is_another_one)
 	rmdir(dir);
 }
 
+static long
+ms_since(const struct timespec *from)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - from->tv_sec) * 1000 +
+	    (now.tv_nsec - from->tv_nsec) / 1000000;
+}
+
 /* What another process is about to listen on is not removed. */
-Test(netlistener_fault, a_leftover_stays_while_the_folder_is_locked)
+Test(netlistener_fault, a_leftover_stays_while_another_process_starts)
 {
 	const char *path = path_in_dir();
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[64];
+	int fd;
 
+	snprintf(name, sizeof(name), "%s.lock", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	close(socket_at());
 	cr_assert_eq(flock(fd, LOCK_EX), 0);
 	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 0);
@@ -303,11 +316,59 @@ Test(netlistener_fault, a_leftover_stays_while_the_folder_is_locked)
 	cr_assert_eq(flock(fd, LOCK_UN), 0);
 	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
 	cr_expect(is_listening());
-	/* and the folder is not locked for longer than the start takes */
-	cr_expect_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+	/* nothing is left of the lock */
+	cr_expect_eq(access(name, F_OK), -1);
 	cr_assert_eq(netlistener_stop_instance(path), 1);
 	close(fd);
-	rmdir(dir);
+	cr_expect_eq(rmdir(dir), 0);
+}
+
+/* Whoever may read the folder can lock it, and in one for all users anybody can
+ * make a file of that name. */
+Test(netlistener_fault, another_user_cannot_delay_a_start)
+{
+	const char *path = path_in_dir();
+	struct timespec begin;
+	char name[64];
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), theirs;
+
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	close(socket_at());
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
+	cr_expect_lt(ms_since(&begin), 900);
+	cr_expect(is_listening());
+	cr_assert_eq(netlistener_stop_instance(path), 1);
+	close(fd);
+	snprintf(name, sizeof(name), "%s.lock", path);
+	theirs = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	/* only root can make it another user's */
+	if (fchown(theirs, 65534, 65534) == 0) {
+		cr_assert_eq(flock(theirs, LOCK_EX), 0);
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
+		cr_expect_lt(ms_since(&begin), 900);
+		cr_assert_eq(netlistener_stop_instance(path), 1);
+	}
+	close(theirs);
+	unlink(name);
+	cr_expect_eq(rmdir(dir), 0);
+}
+
+/* A link that another user has put there is not followed. */
+Test(netlistener_fault, the_lock_is_no_link)
+{
+	const char *path = path_in_dir();
+	char name[64], target[64];
+
+	snprintf(name, sizeof(name), "%s.lock", path);
+	snprintf(target, sizeof(target), "%s/target", dir);
+	cr_assert_eq(symlink(target, name), 0);
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
+	cr_expect_eq(access(target, F_OK), -1);
+	cr_assert_eq(netlistener_stop_instance(path), 1);
+	unlink(name);
+	cr_expect_eq(rmdir(dir), 0);
 }
 
 /* A start in a process of its own.  Exit status 0: it listens, until it is told
@@ -366,7 +427,7 @@ Test(netlistener_fault, of_many_that_start_at_once_one_listens)
 		close(told[1]);
 		unlink(path);
 	}
-	rmdir(dir);
+	cr_expect_eq(rmdir(dir), 0);
 	sched = scheduler_create(NULL);
 }
 
