@@ -1,8 +1,9 @@
 /* Questions that are answered later; see answers.h.
- * A question is a slot of one table, and its ticket the slot's number and how
- * often the slot was used: an answer that comes twice, or too late, has the
- * number of a use that is over.  Slots are linked by their numbers + 1, since the
- * table moves when it grows. */
+ * A question is a slot of one table, and its ticket a number of the process that is
+ * not given a second time: an answer that comes twice, or too late, or to another
+ * host, has a ticket that no slot has.  A slot is found by its ticket in one of as
+ * many lists as there are slots, which begin in the slots.  Slots are linked by
+ * their numbers + 1, since the table moves when it grows. */
 
 #include "proto/answers/answers.h"
 
@@ -17,7 +18,9 @@ struct answers_slot {
 	struct _accept_construct *ac;	/* NULL: free */
 	char		*about;
 	struct answer	 answer;
-	uint32_t	 use;		/* 1 to UINT32_MAX */
+	uint64_t	 ticket;
+	uint32_t	 list;		/* the first whose ticket belongs in this one's list */
+	uint32_t	 listed;	/* the next in its list */
 	uint32_t	 next;		/* of the session, or free */
 	uint32_t	 after, before;	/* of those answered */
 	uint8_t		 kind;
@@ -100,7 +103,69 @@ at(const struct answers *a, uint32_t number)
 	return &a->slots[number - 1];
 }
 
+/* --- tickets -------------------------------------------------------------- */
+
+/* The list that ${ticket} belongs in. */
+static uint32_t *
+list_of(const struct answers *a, uint64_t ticket)
+{
+	return &a->slots[ticket % a->nslots].list;
+}
+
+static void
+enlist(struct answers *a, uint32_t i)
+{
+	struct answers_slot *s = at(a, i);
+	uint32_t *list = list_of(a, s->ticket);
+
+	s->listed = *list;
+	*list = i;
+}
+
+static void
+delist(struct answers *a, uint32_t i)
+{
+	uint32_t *link = list_of(a, at(a, i)->ticket);
+
+	while (*link != i)
+		link = &at(a, *link)->listed;
+	*link = at(a, i)->listed;
+}
+
+/* The slot of an open question, or 0. */
+static uint32_t
+slot_of(const struct answers *a, uint64_t ticket)
+{
+	uint32_t i = a->nslots > 0 ? *list_of(a, ticket) : 0;
+
+	while (i != 0 && at(a, i)->ticket != ticket)
+		i = at(a, i)->listed;
+	return i;
+}
+
+/* Small numbers are none: they are other things than tickets. */
+static uint64_t
+new_ticket(void)
+{
+	static uint64_t last = UINT32_MAX;
+
+	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 /* --- asking --------------------------------------------------------------- */
+
+/* The lists of another number of slots. */
+static void
+enlist_all(struct answers *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->nslots; i++)
+		a->slots[i].list = 0;
+	for (i = 1; i <= a->nslots; i++)
+		if (at(a, i)->ac != NULL)
+			enlist(a, i);
+}
 
 /* ${n} slots, more than there are.  Return 0 or -1 (ENOMEM). */
 static int
@@ -121,6 +186,7 @@ grow(struct answers *a, uint32_t n)
 	}
 	a->slots = v;
 	a->nslots = n;
+	enlist_all(a);
 	return 0;
 }
 
@@ -152,14 +218,13 @@ answers_open(struct answers *a, struct _accept_construct *ac, uint32_t *chain,
 		i = a->free;
 		s = at(a, i);
 		a->free = s->next;
-		if (++s->use == 0)
-			s->use = 1;
 		s->ac = ac;
 		s->about = copy;
 		s->kind = (uint8_t)kind;
 		s->next = *chain;
 		*chain = i;
-		ticket = (uint64_t)s->use << 32 | i;
+		s->ticket = ticket = new_ticket();
+		enlist(a, i);
 	}
 	pthread_mutex_unlock(&a->lock);
 	if (ticket == 0)
@@ -207,13 +272,12 @@ answers_give(struct answers *a, uint64_t ticket,
     bool (*is_fit)(int kind, const struct answer *answer),
     struct answer *answer)
 {
-	uint32_t i = (uint32_t)ticket;
 	struct answers_slot *s;
 	int result = -1, errnum = ENOENT;
+	uint32_t i;
 
 	pthread_mutex_lock(&a->lock);
-	if (i != 0 && i <= a->nslots && (s = at(a, i))->ac != NULL &&
-	    s->use == ticket >> 32 && !s->is_given) {
+	if ((i = slot_of(a, ticket)) != 0 && !(s = at(a, i))->is_given) {
 		if (is_fit(s->kind, answer)) {
 			s->answer = *answer;
 			s->is_given = true;
@@ -322,7 +386,8 @@ release(struct answers *a, uint32_t *link)
 	unqueue(a, i);
 	free(s->about);
 	free(s->answer.octets);
-	*s = (struct answers_slot){ .use = s->use, .next = a->free };
+	delist(a, i);
+	*s = (struct answers_slot){ .list = s->list, .next = a->free };
 	a->free = i;
 }
 

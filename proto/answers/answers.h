@@ -1,5 +1,6 @@
 /* Questions of sessions that are answered later, perhaps by other threads: each
- * has a number, its ticket, which no other question of the host has.
+ * has a number, its ticket, which no other question of the process has, of this
+ * host or another, before or after.
  * Owns: the table of questions, its lock, the order of the answers.
  * Knows nothing of what is asked: who asks names a kind, and gets what was
  * answered.
@@ -50,7 +51,7 @@ int answers_reserve(struct answers *a, uint32_t n);
 uint64_t answers_open(struct answers *a, struct _accept_construct *ac,
     uint32_t *chain, int kind, const char *about);
 
-/* answers_give(a, ticket, is_fit, arg, answer): Any thread.  Answer the question
+/* answers_give(a, ticket, is_fit, answer): Any thread.  Answer the question
  * ${ticket}, if ${is_fit} says of its kind that it can be answered so; takes
  * answer->octets in any case.  Return 1 when nobody had to be told of answers
  * before, so that somebody is to be told now; 0; or -1 with errno: ENOENT, no
