@@ -60,7 +60,8 @@ struct _ec_config_option_def {
 	int		(*validate_value)(ec_config_option_def *option,
 			    string *output, ec_config_header *cfghdr,
 			    ec_config_value *val);
-	/* it is in force; may set val->data.  NULL: nothing */
+	/* it is in force, in this thread; in others when this returns.  May set
+	 * val->data.  NULL: nothing */
 	void		(*postset)(ec_config_option_def *option,
 			    string *output, ec_config_header *cfghdr,
 			    ec_config_value *val);

@@ -20,10 +20,14 @@
 #include "proto/listener/ec_config_int.h"
 #include "proto/listener/netlistener_int.h"
 
-/* What is said of an option: at a listener, for a network. */
+/* What is said of an option: at a listener, for a network.  While the option's
+ * postset runs, it holds for that alone: others would see a value without its
+ * data. */
 struct setting {
 	struct setting	*next;
 	ec_config_value	*value;
+	bool		 is_pending;
+	pthread_t	 setter;	/* the thread where postset runs */
 	bool		 has_listen, has_peer;
 	struct netmask	 peer;
 	char		 listen[];
@@ -99,15 +103,24 @@ approved(ec_config_option_def *option, const char *text, string *output)
 	if (v != NULL && option->validate_value != NULL)
 		is_good = option->validate_value(option, output != NULL ?
 		    output : &words, &the_config, v);
-	if (v != NULL && is_good && option->postset != NULL)
-		option->postset(option, output != NULL ? output : &words,
-		    &the_config, v);
 	string_destroy(&words);
 	if (is_good)
 		return v;
 	ec_config_release_value(v);
 	errno = EINVAL;
 	return NULL;
+}
+
+/* ${v} is in force. */
+static void
+call_postset(ec_config_option_def *option, ec_config_value *v, string *output)
+{
+	string words = { 0 };
+
+	if (v != NULL && option->postset != NULL)
+		option->postset(option, output != NULL ? output : &words,
+		    &the_config, v);
+	string_destroy(&words);
 }
 
 /* The default, which is in quotes where it is no word.  Return 0, or -1 with
@@ -189,13 +202,15 @@ register_option(const char *scope, ec_config_option_def *option)
 		slot = add_slot(&s);
 		pthread_mutex_unlock(&lock);
 	}
-	if (slot == -1) {
-		saved = errno;
-		ec_config_release_value(s.fallback);
-		free(s.scope);
-		errno = saved;
+	if (slot != -1) {
+		call_postset(option, s.fallback, NULL);
+		return slot;
 	}
-	return slot;
+	saved = errno;
+	ec_config_release_value(s.fallback);
+	free(s.scope);
+	errno = saved;
+	return -1;
 }
 
 int
@@ -265,24 +280,43 @@ is_same_place(const struct setting *a, const struct setting *b)
 	    netmask_contains(&b->peer, &a->peer)));
 }
 
-/* With the lock: ${set} comes in place of what is there; return that, to be
- * freed, or NULL.  One without a value only takes it away, and is returned, if
- * there is none. */
+/* With the lock: take away what is said at the place of ${set}, but ${set} and what
+ * other threads are about to say.  Return it, to be freed, or NULL. */
 static struct setting *
-replace(struct slot *s, struct setting *set)
+take_away(struct slot *s, const struct setting *set)
 {
 	struct setting **at, *old;
 
-	for (at = &s->settings; *at != NULL && !is_same_place(*at, set);
-	    at = &(*at)->next)
-		continue;
-	if ((old = *at) != NULL)
+	for (at = &s->settings; (old = *at) != NULL; at = &old->next)
+		if (old != set && !old->is_pending && is_same_place(old, set))
+			break;
+	if (old != NULL)
 		*at = old->next;
-	if (set->value != NULL) {
-		set->next = s->settings;
-		s->settings = set;
-	}
 	return old;
+}
+
+/* ${set}, which has a value, comes in place of what is there. */
+static void
+put_in_force(int option_slot, ec_config_option_def *option,
+    struct setting *set, string *output)
+{
+	struct setting *old;
+	struct slot *s;
+
+	set->is_pending = true;
+	set->setter = pthread_self();
+	pthread_mutex_lock(&lock);
+	s = &slots[option_slot];
+	set->next = s->settings;
+	s->settings = set;
+	pthread_mutex_unlock(&lock);
+	/* the option's own functions may ask for values */
+	call_postset(option, set->value, output);
+	pthread_mutex_lock(&lock);
+	set->is_pending = false;
+	old = take_away(&slots[option_slot], set);
+	pthread_mutex_unlock(&lock);
+	setting_free(old);
 }
 
 int
@@ -290,7 +324,7 @@ mailmill_config_set(int option_slot, const char *listen, const char *peer,
     const char *value, string *output)
 {
 	ec_config_option_def *option = NULL;
-	struct setting *set, *old;
+	struct setting *set, *old = NULL;
 	struct slot *s;
 
 	pthread_mutex_lock(&lock);
@@ -299,18 +333,19 @@ mailmill_config_set(int option_slot, const char *listen, const char *peer,
 	pthread_mutex_unlock(&lock);
 	if (option == NULL || (set = setting_new(listen, peer)) == NULL)
 		return 0;
-	/* the option's own functions may ask for values */
-	if (value != NULL &&
-	    (set->value = approved(option, value, output)) == NULL) {
+	if (value == NULL) {
+		pthread_mutex_lock(&lock);
+		old = take_away(&slots[option_slot], set);
+		pthread_mutex_unlock(&lock);
+		setting_free(set);
+		setting_free(old);
+		return 1;
+	}
+	if ((set->value = approved(option, value, output)) == NULL) {
 		setting_free(set);
 		return 0;
 	}
-	pthread_mutex_lock(&lock);
-	old = replace(&slots[option_slot], set);
-	pthread_mutex_unlock(&lock);
-	if (value == NULL)
-		setting_free(set);
-	setting_free(old);
+	put_in_force(option_slot, option, set, output);
 	return 1;
 }
 
@@ -322,6 +357,8 @@ rank(const struct setting *set, const struct place *place)
 {
 	int n = 0;
 
+	if (set->is_pending && !pthread_equal(set->setter, pthread_self()))
+		return -1;
 	if (set->has_listen) {
 		if (place->listen == NULL ||
 		    strcmp(set->listen, place->listen) != 0)

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/scheduler.h"
@@ -233,6 +235,73 @@ Test(ec_config, an_option_has_a_word_in_its_values)
 	ec_config_release_value(v);
 	cr_expect_eq(nfreed, 1);
 	string_destroy(&words);
+}
+
+static int seen_slot = -1;
+static char seen_here[32], seen_there[32];
+static bool has_data_there;
+
+/* The value of the slot, in another thread. */
+static void *
+look(void *)
+{
+	ec_config_value *v = ec_config_option_fetch_generic(NULL, seen_slot,
+	    NULL, 0, NULL);
+
+	snprintf(seen_there, sizeof(seen_there), "%s", v->v->vstr);
+	has_data_there = v->data != NULL;
+	ec_config_release_value(v);
+	return NULL;
+}
+
+static void
+look_twice(ec_config_option_def *, string *output, ec_config_header *,
+    ec_config_value *val)
+{
+	ec_config_value *v;
+	pthread_t thread;
+
+	cr_expect_not_null(output);
+	if (seen_slot != -1) {
+		v = ec_config_option_fetch_generic(NULL, seen_slot, NULL, 0,
+		    NULL);
+		cr_assert_eq(v, val);
+		snprintf(seen_here, sizeof(seen_here), "%s", v->v->vstr);
+		ec_config_release_value(v);
+		cr_assert_eq(pthread_create(&thread, NULL, look, NULL), 0);
+		cr_assert_eq(pthread_join(thread, NULL), 0);
+	}
+	val->data = val;
+}
+
+/* What postset sees is what is in force; nobody else sees a value whose data is
+ * not set yet. */
+Test(ec_config, postset_sees_what_is_in_force)
+{
+	static ec_config_option_def def = { .name = "seen",
+		.type = ECCFGTYPE_STRING, .defval = "first",
+		.postset = look_twice };
+	static const char *const values[] = { "first", "second", "third" };
+	ec_config_value *v;
+	int i;
+
+	seen_slot = ec_config_register_option(&def);
+	cr_assert_geq(seen_slot, 0);
+	for (i = 1; i < 3; i++) {
+		cr_assert_eq(mailmill_config_set(seen_slot, NULL, NULL,
+		    values[i], NULL), 1);
+		cr_expect_str_eq(seen_here, values[i]);
+		cr_expect_str_eq(seen_there, values[i - 1]);
+		cr_expect(has_data_there);
+	}
+	look(NULL);
+	cr_expect_str_eq(seen_there, "third");
+	/* the former ones are gone */
+	cr_assert_eq(mailmill_config_set(seen_slot, NULL, NULL, NULL, NULL), 1);
+	v = ec_config_option_fetch_generic(NULL, seen_slot, NULL, 0, NULL);
+	cr_expect_str_eq(v->v->vstr, "first");
+	ec_config_release_value(v);
+	seen_slot = -1;
 }
 
 /* --- misuse --------------------------------------------------------------- */
