@@ -82,6 +82,9 @@ struct ec_thread_pool_job {
 	Event		*carrier;	/* brings it to that one's thread */
 	const struct ec_async_module *module;
 	ec_async_job	*module_next;	/* of the same session */
+	/* for members of later versions: programs have the struct in theirs, so
+	 * that it stays as large as it is */
+	void		*_spare[4];
 };
 
 /* What ec_async_wake_validation_module() leaves in a job, both called in the

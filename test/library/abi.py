@@ -24,7 +24,8 @@ HIDDEN = [('proto/server/esmtp_host_struct.h', 'struct esmtp_host {'),
 # octets of those that never change, where longs and pointers have eight
 FROZEN = {'Event': 120, 'string': 32, 'event_io_opset': 56, 'event_io_state': 32,
           'message_id': 8, 'struct mailaddr': 40,
-          'struct esmtp_auth_can': 8}
+          'struct esmtp_auth_can': 8, 'ec_async_job': 168,
+          'ec_config_option_def': 88}
 
 
 def built_with(d, changes):
