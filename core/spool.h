@@ -34,6 +34,7 @@ struct spool_envelope {
 	unsigned int		 flags;		/* SPOOL_ENV_* */
 	uint64_t		 ticket;	/* names this commit: esmtp_answer() */
 	void			*context;	/* of the session: what the program has given it */
+	const char		*id;		/* of the message: see id() below */
 };
 
 struct spool_ops {
@@ -46,7 +47,8 @@ struct spool_ops {
 		    const struct timeval *now, struct spool_msg **msg_r);
 
 	/* id(msg): the message's id, [0-9A-Z]+, at most SPOOL_ID_MAX octets,
-	 * unique for the life of the spool; valid while the msg is. */
+	 * unique for the life of the spool; valid while the msg is.  NULL: the
+	 * library makes one, of time, process and a number. */
 	const char *(*id)(const struct spool_msg *msg);
 
 	/* room(spool, handle): How many octets may be appended now.  0: the

@@ -185,8 +185,8 @@ struct esmtp_host;
 /* esmtp_host_new(ops, closure, spool, spool_closure): A host for the sessions of
  * one loop.  ${ops} (NULL: none of them) and ${spool} are copied; ${closure} is
  * the first argument of the functions of ${ops}, ${spool_closure} of those of
- * ${spool}.  NULL with errno: EINVAL, without a size, or without begin, id,
- * append, commit and abort of a spool; ENOMEM.
+ * ${spool}.  NULL with errno: EINVAL, without a size, or without begin, append,
+ * commit and abort of a spool; ENOMEM.
  * esmtp_host_free(host): After the end of its last session.  NULL does
  * nothing. */
 struct esmtp_host *esmtp_host_new(const struct esmtp_host_ops *ops,

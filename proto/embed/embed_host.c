@@ -30,9 +30,8 @@ esmtp_host_new(const struct esmtp_host_ops *ops, void *closure,
 		return NULL;
 	memset(o, 0, offsetof(struct owned, scratch));
 	if (sized_copy(&o->spool, sizeof(o->spool), spool) == -1 ||
-	    o->spool.begin == NULL || o->spool.id == NULL ||
-	    o->spool.append == NULL || o->spool.commit == NULL ||
-	    o->spool.abort == NULL ||
+	    o->spool.begin == NULL || o->spool.append == NULL ||
+	    o->spool.commit == NULL || o->spool.abort == NULL ||
 	    (ops != NULL && sized_copy(&o->ops, sizeof(o->ops), ops) == -1)) {
 		free(o);
 		errno = EINVAL;

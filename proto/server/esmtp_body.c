@@ -8,6 +8,7 @@
 
 #include "core/ec_string.h"
 #include "core/util/addr.h"
+#include "core/util/unique.h"
 #include "proto/hooks.h"
 #include "proto/parse/esmtp_received.h"
 #include "proto/server/esmtp_verb.h"
@@ -96,6 +97,18 @@ put_received(struct esmtp_step *st)
 	return st->ac->host->spool->append(t->msg, buf, n);
 }
 
+/* The message's name: the spool's, or one of ours. */
+static void
+set_id(const struct esmtp_step *st)
+{
+	const struct spool_ops *spool = st->ac->host->spool;
+	struct esmtp_txn *t = st->mc->txn;
+	char own[UNIQUE_TEXT];
+
+	strncpy(t->id, spool->id != NULL ? spool->id(t->msg) :
+	    unique_text(&st->now, own), SPOOL_ID_MAX);
+}
+
 /* Start the message in the spool: RPL_DATA or the refusal. */
 static enum esmtp_reply_id
 begin_message(struct esmtp_step *st)
@@ -109,7 +122,7 @@ begin_message(struct esmtp_step *st)
 		t->msg = NULL;
 		return (enum esmtp_reply_id)esmtp_errno_reply(errno);
 	}
-	strncpy(t->id, host->spool->id(t->msg), SPOOL_ID_MAX);
+	set_id(st);
 	if (put_received(st) == -1) {
 		reply = esmtp_errno_reply(errno);
 		host->spool->abort(t->msg);
@@ -232,6 +245,7 @@ commit(struct esmtp_step *st)
 	env.received = st->now;
 	env.flags = t->env_flags;
 	env.context = st->ac->context;
+	env.id = t->id;
 	env.ticket = answers_open(&st->ac->host->answers, st->ac,
 	    &st->ac->questions, ASK_COMMIT, NULL);
 	result = env.ticket == 0 ? -1 : st->ac->host->spool->commit(t->msg, &env);

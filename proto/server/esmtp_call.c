@@ -26,9 +26,9 @@ check_host(const struct esmtp_host *host)
 {
 	DEMAND(host->ops != NULL, "host->ops must be set");
 	DEMAND(host->spool != NULL && host->spool->begin != NULL &&
-	    host->spool->id != NULL && host->spool->append != NULL &&
-	    host->spool->commit != NULL && host->spool->abort != NULL,
-	    "host->spool must have begin, id, append, commit and abort");
+	    host->spool->append != NULL && host->spool->commit != NULL &&
+	    host->spool->abort != NULL,
+	    "host->spool must have begin, append, commit and abort");
 }
 
 static void

@@ -59,7 +59,7 @@ struct mailmill_server {
 	TAILQ_HEAD(, server_session) sessions;
 	unsigned int		 nopen;		/* of them */
 	size_t			 share;		/* octets that one client may hold */
-	uint64_t		 nmessages, nsessions;
+	uint64_t		 nsessions;
 };
 
 /* server.c: server_step(): The callback of the sessions. */
@@ -140,8 +140,7 @@ int server_octets_add(struct server_octets *o, const char *buf, size_t len,
     size_t share);
 void server_octets_free(struct server_octets *o);
 
-/* server_spool.c: its closure is the server, the handle of a session the address of
- * its server_session. */
+/* server_spool.c: the handle of a session is the address of its server_session. */
 extern const struct spool_ops server_spool;
 
 #endif

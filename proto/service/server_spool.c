@@ -4,36 +4,25 @@
 
 #include "proto/service/server_int.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct spool_msg {
 	struct server_session	*session;
 	struct server_octets	 octets;
-	char			 id[SPOOL_ID_MAX + 1];
 };
 
 static int
-spool_begin(void *spool, uint64_t handle, const struct timeval *,
+spool_begin(void *, uint64_t handle, const struct timeval *,
     struct spool_msg **msg_r)
 {
-	struct mailmill_server *server = spool;
 	struct spool_msg *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return -1;
 	m->session = (void *)(uintptr_t)handle;
 	m->octets.client = m->session->client;
-	snprintf(m->id, sizeof(m->id), "%" PRIX64, ++server->nmessages);
 	*msg_r = m;
 	return 0;
-}
-
-static const char *
-spool_id(const struct spool_msg *m)
-{
-	return m->id;
 }
 
 static int
@@ -64,7 +53,6 @@ spool_commit(struct spool_msg *m, const struct spool_envelope *env)
 const struct spool_ops server_spool = {
 	.size = sizeof(struct spool_ops),
 	.begin = spool_begin,
-	.id = spool_id,
 	.append = spool_append,
 	.commit = spool_commit,
 	.abort = spool_abort

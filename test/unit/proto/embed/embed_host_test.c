@@ -51,19 +51,18 @@ Test(embed_host, an_older_program_has_shorter_tables)
 Test(embed_host, what_no_session_can_do_without_is_asked_for)
 {
 	struct esmtp_host_ops ops = { .size = 0 };
-	struct spool_ops bad[7];
+	struct spool_ops bad[6];
 	size_t i;
 
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 6; i++)
 		bad[i] = simspool_ops;
 	bad[0].begin = NULL;
-	bad[1].id = NULL;
-	bad[2].append = NULL;
-	bad[3].commit = NULL;
-	bad[4].abort = NULL;
-	bad[5].size = 0;
-	bad[6].size = offsetof(struct spool_ops, abort);
-	for (i = 0; i < 7; i++) {
+	bad[1].append = NULL;
+	bad[2].commit = NULL;
+	bad[3].abort = NULL;
+	bad[4].size = 0;
+	bad[5].size = offsetof(struct spool_ops, abort);
+	for (i = 0; i < 6; i++) {
 		errno = 0;
 		cr_expect_null(esmtp_host_new(NULL, NULL, &bad[i], NULL));
 		cr_expect_eq(errno, EINVAL, "%zu", i);

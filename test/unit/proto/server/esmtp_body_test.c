@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/server/esmtp_int.h"
@@ -224,5 +225,56 @@ Test(esmtp_body, a_recipient_named_twice_gets_it_once)
 	/* RFC 5321 4.4: no for clause that would tell one of the other */
 	cr_assert_null(memmem(fake_message(f, 0)->body,
 	    fake_message(f, 0)->len, "for <", 5));
+	fake_end(f);
+}
+
+/* --- the message's name --------------------------------------------------- */
+
+static char env_id[64];
+
+static int
+keep_id(struct spool_msg *m, const struct spool_envelope *env)
+{
+	snprintf(env_id, sizeof(env_id), "%s", env->id);
+	return simspool_ops.commit(m, env);
+}
+
+/* One message: its name in the reply. */
+static void
+receive(struct fake *f, char id_r[64])
+{
+	static const char queued[] = "250 2.0.0 OK: queued as ";
+	const struct spool_msg *m;
+	char received[128];
+
+	fake_to_data(f);
+	cr_assert_eq(strncmp(fake_say(f, "x\r\n.\r\n"), queued,
+	    strlen(queued)), 0, "%s", f->reply);
+	snprintf(id_r, 64, "%.*s", (int)strcspn(f->reply + strlen(queued),
+	    "\r"), f->reply + strlen(queued));
+	cr_expect_str_eq(env_id, id_r);
+	m = f->h.spool.msgs;
+	snprintf(received, sizeof(received), " id %s", id_r);
+	cr_expect_not_null(memmem(m->body, m->len, received,
+	    strlen(received)), "%s", received);
+}
+
+Test(esmtp_body, a_spool_may_leave_the_names_of_messages_to_the_library)
+{
+	struct fake *f = fake_new();
+	struct spool_ops ops = *f->h.host.spool;
+	char first[64], second[64];
+
+	ops.commit = keep_id;
+	f->h.host.spool = &ops;
+	fake_connect(f);
+	receive(f, first);
+	cr_expect_str_eq(first, f->h.spool.msgs->id);
+	ops.id = NULL;
+	receive(f, first);
+	receive(f, second);
+	cr_expect_str_neq(first, second);
+	cr_expect_leq(strlen(first), SPOOL_ID_MAX);
+	cr_expect_eq(strspn(first, "0123456789ABCDEF"), strlen(first));
 	fake_end(f);
 }
