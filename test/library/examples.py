@@ -61,15 +61,15 @@ def built(names, flags):
 class Server:
     """An example that runs, and what it has printed."""
 
-    def __init__(self, command, env, seconds):
+    def __init__(self, command, env, seconds, full):
         self.port = free_port()
         self.out = tempfile.TemporaryFile('w+', encoding='latin-1', newline='')
         self.err = tempfile.TemporaryFile('w+', encoding='latin-1', newline='')
         self.seconds = seconds
         self.process = subprocess.Popen(
             [a.replace('PORT', str(self.port)) for a in command],
-            stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
-            env=env)
+            stdin=subprocess.DEVNULL, stderr=self.err, env=env,
+            stdout=open('/dev/full', 'w') if full else self.out)
 
     def connect(self):
         """Wait until it listens."""
@@ -98,10 +98,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(*command, library=None, seconds=20, **more):
+def running(*command, library=None, seconds=20, full=False, **more):
+    """${full}: what it prints finds no room."""
     ours = install()
     s = Server(command, dict(ours.env(), LD_LIBRARY_PATH=library
-                             or ours.libdirs[0], **more), seconds)
+                             or ours.libdirs[0], **more), seconds, full)
     try:
         yield s
     except (OSError, smtplib.SMTPException) as e:
@@ -184,6 +185,27 @@ def test_example_policy(d):
             refused(550, c.rcpt, 'archive@example.test')
         out = s.stop()
     assert out == f'to {USER}\nto archive@example.test\n', out
+
+
+def test_examples_say_how_they_are_called(d):
+    at, ours = built('server policy epoll', flags()), install()
+    env = dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0])
+    for name in 'server', 'policy', 'epoll':
+        said = subprocess.run([f'{at}/{name}'], env=env, capture_output=True,
+                              text=True, timeout=20)
+        assert said.returncode == 2, (name, said)
+        assert f'usage: {name} ' in said.stderr, (name, said)
+
+
+def test_an_example_that_cannot_write_takes_no_mail(d):
+    for name in 'server', 'policy', 'epoll':
+        at = built('server policy epoll', flags())
+        args = ['PORT', '1'] if name == 'epoll' else ['127.0.0.1:PORT']
+        with running(f'{at}/{name}', *args, full=True) as s, s.connect() as c:
+            c.ehlo()
+            refused(250, c.mail, 'a@client.example')
+            refused(250, c.rcpt, USER)
+            refused(451, c.data, LINES)
 
 
 # --- what each of the three programs has to stand ---------------------------
@@ -307,6 +329,8 @@ def test_three_programs_under_valgrind(d):
 
 TESTS = [test_how_long_the_examples_are, test_example_server,
          test_example_in_python, test_example_policy,
+         test_examples_say_how_they_are_called,
+         test_an_example_that_cannot_write_takes_no_mail,
          test_the_archives_in_a_program,
          test_three_programs_under_asan_and_ubsan,
          test_three_programs_under_tsan, test_three_programs_under_valgrind]

@@ -44,12 +44,6 @@ begin(void *spool, uint64_t handle, const struct timeval *now, struct spool_msg 
 	return (current->file = open_memstream(&current->text, &current->len)) != NULL ? 0 : -1;
 }
 
-static const char *
-id(const struct spool_msg *m)
-{
-	return m->text != NULL ? "1" : "2";
-}
-
 static int
 append(struct spool_msg *m, const char *buf, size_t len)
 {
@@ -72,16 +66,26 @@ commit(struct spool_msg *m, const struct spool_envelope *env)
 {
 	struct timeval soon = { 0, 10000 };
 
-	fflush(m->file);
-	printf("%s to %s\n%s", env->sender, env->rcpts[0], m->text);
-	fflush(stdout);
+	if (fflush(m->file) != 0 || printf("%s to %s\n", env->sender, env->rcpts[0]) < 0 ||
+	    fwrite(m->text, 1, m->len, stdout) != m->len || fflush(stdout) != 0 ||
+	    event_add(m->stored, &soon) == -1)
+		return -1;
 	forget(m);
 	m->ticket = env->ticket;
-	event_add(m->stored, &soon);
 	return 0;
 }
 
 /* --- the loop ---------------------------------------------------------- */
+
+static void
+forget_session(struct spool_msg *s)
+{
+	if (s->ready != NULL)
+		event_free(s->ready);
+	if (s->stored != NULL)
+		event_free(s->stored);
+	free(s);
+}
 
 static void
 step(struct spool_msg *s, int type)
@@ -98,11 +102,9 @@ step(struct spool_msg *s, int type)
 	while (e->mask != 0 && (type = mailmill_event_pending(e) & e->mask) != 0);
 	event_del(s->ready);
 	if (e->mask == 0) {
-		event_free(s->ready);
-		event_free(s->stored);
 		esmtp_session_free(s->ac);
 		mailmill_event_free(e);
-		free(s);
+		forget_session(s);
 		return;
 	}
 	if (e->mask & E_READ)
@@ -139,11 +141,16 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *peer, i
 	struct spool_msg *s = calloc(1, sizeof(*s));
 
 	(void)l, (void)len, (void)closure;
-	if (s == NULL || (s->ac = esmtp_session_new(host, options, fd, peer, s)) == NULL)
-		err(1, "session");
-	s->ready = event_new(base, fd, EV_WRITE, on_ready, s);
-	s->stored = event_new(base, -1, 0, on_stored, s);
-	step(s, E_WRITE);
+	if (s != NULL && (s->ready = event_new(base, fd, EV_WRITE, on_ready, s)) != NULL &&
+	    (s->stored = event_new(base, -1, 0, on_stored, s)) != NULL &&
+	    (s->ac = esmtp_session_new(host, options, fd, peer, s)) != NULL) {
+		step(s, E_WRITE);
+		return;
+	}
+	/* there is no memory for this client */
+	if (s != NULL)
+		forget_session(s);
+	evutil_closesocket(fd);
 }
 
 static enum mailmill_sasl_verdict
@@ -165,25 +172,28 @@ set(const char *name, const char *value)
 int
 main(int argc, char **argv)
 {
-	struct spool_ops spool = { sizeof(spool), begin, id, NULL, append, commit, forget };
+	struct spool_ops spool = { .size = sizeof(spool), .begin = begin, .append = append, .commit = commit, .abort = forget };
 	struct esmtp_host_ops ops = { .size = sizeof(ops) };
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	char why[MAILMILL_TLS_ERROR_MAX];
+	struct mailmill_sasl *sasl;
 	struct mailmill_tls *tls;
 
-	if (argc < 4 || (options = esmtp_options_new("mx.example.test")) == NULL)
-		errx(1, "usage: libevent PORT CERTIFICATE KEY");
+	if (argc != 4)
+		errx(2, "usage: libevent PORT CERTIFICATE KEY");
+	if ((options = esmtp_options_new("mx.example.test")) == NULL)
+		err(1, "options");
 	set("TLS_Certificate", argv[2]);
 	set("TLS_Key", argv[3]);
 	set("Require_Auth", "true");
 	if ((tls = mailmill_tls_new(options, why, sizeof(why))) == NULL)
 		errx(1, "%s", why);
-	mailmill_tls_host(tls, &ops);
-	mailmill_sasl_host(mailmill_sasl_new(password, NULL, NULL), &ops);
-	host = esmtp_host_new(&ops, NULL, &spool, NULL);
-	base = event_base_new();
+	if ((sasl = mailmill_sasl_new(password, NULL, NULL)) == NULL ||
+	    mailmill_tls_host(tls, &ops) == -1 || mailmill_sasl_host(sasl, &ops) == -1 ||
+	    (host = esmtp_host_new(&ops, NULL, &spool, NULL)) == NULL || (base = event_base_new()) == NULL)
+		err(1, "libevent");
 	at.sin_port = htons((in_port_t)atoi(argv[1]));
-	if (host == NULL || evconnlistener_new_bind(base, on_accept, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&at, sizeof(at)) == NULL)
+	if (evconnlistener_new_bind(base, on_accept, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&at, sizeof(at)) == NULL)
 		err(1, "port %s", argv[1]);
 	return event_base_dispatch(base);
 }

@@ -7,6 +7,8 @@
 #include <mailmill/mailmill_server.h>
 #include <mailmill/validate.h>
 
+#include <err.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,8 +53,10 @@ static int
 data_spool(const char *str, const struct mailaddr *addr, accept_construct *ac, validate_context *vctx, void *closure)
 {
 	(void)str, (void)addr, (void)ac;
-	validate_context_add_rcpt(vctx, closure, 1);
-	return VALIDATE_CONT;
+	if (validate_context_add_rcpt(vctx, closure, 1) != -1 || errno == EEXIST)
+		return VALIDATE_CONT;
+	validate_context_set_code(vctx, 451, "4.3.0 No archive now");
+	return VALIDATE_DONE;
 }
 
 static int
@@ -62,9 +66,12 @@ message(void *closure, struct mailmill_mail *mail, const char *address)
 
 	(void)closure, (void)address;
 	for (i = 0; mailmill_mail_rcpt(mail, i) != NULL; i++)
-		printf("to %s\n", mailmill_mail_rcpt(mail, i));
+		if (printf("to %s\n", mailmill_mail_rcpt(mail, i)) < 0)
+			return 451;
+	if (fflush(stdout) != 0)
+		return 451;
 	nmessages++;
-	return fflush(stdout) == 0 ? 250 : 451;
+	return 250;
 }
 
 int
@@ -76,12 +83,13 @@ main(int argc, char **argv)
 
 	policy.phase[VALIDATE_PHASE_RCPTTO] = rcptto;
 	policy.phase[VALIDATE_PHASE_DATA_SPOOL] = data_spool;
-	/* before the server's own, which gives the message away */
+	if (argc != 2)
+		errx(2, "usage: policy ADDRESS:PORT");
 	if (validate_module_register(&policy) == -1 ||
 	    esmtp_extensions_register("XCOUNT", advertise, count, NULL) != 1 ||
 	    (server = mailmill_server_new("mx.example.test", message, NULL)) == NULL ||
-	    argc < 2 || mailmill_server_listen(server, argv[1]) == -1 ||
+	    mailmill_server_listen(server, argv[1]) == -1 ||
 	    mailmill_server_run(server) == -1)
-		perror("policy");
-	return 1;
+		err(1, "%s", argv[1]);
+	return 0;
 }

@@ -52,6 +52,8 @@ def message(closure, mail, address):
 
 
 def main():
+    if len(sys.argv) != 2:
+        sys.exit('usage: server.py ADDRESS:PORT')
     server = lib.mailmill_server_new(b'mx.example.test', message, ffi.NULL)
     if not server:
         sys.exit('server.py: no server')
