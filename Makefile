@@ -8,7 +8,7 @@
 #	make sim SEED=n		replay one seed of the simulator
 #	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
 #	make uninstall		the same
-#	make abidiff OLD=FILE	how libmailmill.so.0 differs from that one; NEW=FILE
+#	make abidiff OLD=FILE	how a library differs from that one; NEW=FILE, or folders
 #	make accounts		the accounts it runs under
 #	make unit arch clean
 
@@ -209,17 +209,15 @@ run:
 	@$(MAKE) --no-print-directory all
 	@sh test/run.sh $(B)
 
-# of structs, those that the installed headers define
-ABIGNORE = proto/library/libmailmill.abignore
-NEW	?= $(B)/libmailmill.so.0
+NEW	?= $(B)
+OLD_INCLUDE ?= $(B)/include/mailmill
 NEW_INCLUDE ?= $(B)/include/mailmill
-abidiff: $(B)/libmailmill.so.0
-	@[ -n "$(OLD)" ] || { echo 'usage: make abidiff OLD=libmailmill.so.0' >&2; exit 2; }
+abidiff: $(LIBS:%=$(B)/%.so.0)
+	@[ -n "$(OLD)" ] || { echo 'usage: make abidiff OLD=FILE|FOLDER' >&2; exit 2; }
 	@command -v abidiff >/dev/null || { echo 'mailmill: missing; as root:' \
 	    'apt-get install abigail-tools' >&2; exit 1; }
-	abidiff --drop-private-types --suppressions $(ABIGNORE) \
-	    --headers-dir1 $(B)/include/mailmill \
-	    --headers-dir2 $(NEW_INCLUDE) $(OLD) $(NEW)
+	python3 proto/library/abidiff.py proto/library/libmailmill.abignore \
+	    $(OLD_INCLUDE) $(NEW_INCLUDE) $(OLD) $(NEW)
 
 check:
 	@bash test/check.sh $(if $(SANITIZE),sanitize)

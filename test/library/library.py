@@ -14,13 +14,14 @@ import abi
 import examples
 import exports
 import headers
+import interface
 import programs
 import versions
 from tree import Skip, install
 
 # those that take longest come first, for the last ones to end together
-TESTS = examples.TESTS[::-1] + abi.TESTS + versions.TESTS[::-1] + \
-    headers.TESTS + programs.TESTS + exports.TESTS
+TESTS = examples.TESTS[::-1] + abi.TESTS + interface.TESTS + \
+    versions.TESTS[::-1] + headers.TESTS + programs.TESTS + exports.TESTS
 
 
 def result(test, name):
