@@ -46,16 +46,22 @@ def tsan_libraries():
 
 
 @once
-def built(names, flags):
-    """The folder with these examples, compiled with ${flags}."""
+def compiled_stop(flags):
+    d = kept_dir()
+    run('cc', *flags.split(), '-c', '-o', d + '/stop.o', HERE + '/stop.c')
+    return d + '/stop.o'
+
+
+@once
+def built(name, flags):
+    """That example, compiled with ${flags}."""
     ours, d = install(), kept_dir()
     examples = ours.root + '/usr/local/share/doc/mailmill/examples'
     for f in os.listdir(examples):
         shutil.copy(f'{examples}/{f}', d)
-    run('cc', *flags.split(), '-c', '-o', d + '/stop.o', HERE + '/stop.c')
-    run('make', '-C', d, *names.split(), f'CFLAGS={flags} {d}/stop.o',
+    run('make', '-C', d, name, f'CFLAGS={flags} {compiled_stop(flags)}',
         env=ours.env())
-    return d
+    return f'{d}/{name}'
 
 
 class Server:
@@ -161,19 +167,17 @@ def for_one_user(*command):
 
 
 def test_example_server(d):
-    for_one_user(built('server policy epoll', flags()) + '/server')
+    for_one_user(built('server', flags()))
 
 
 def test_example_in_python(d):
     if SANITIZE:
         raise Skip('Python is not built with ASan')
-    for_one_user(sys.executable,
-                 built('server policy epoll', flags()) + '/server.py')
+    for_one_user(sys.executable, HERE + '/examples/server.py')
 
 
 def test_example_policy(d):
-    with running(built('server policy epoll', flags()) + '/policy',
-                 '127.0.0.1:PORT') as s:
+    with running(built('policy', flags()), '127.0.0.1:PORT') as s:
         with s.connect() as c:
             c.ehlo()
             assert c.esmtp_features['xcount'] == 'MESSAGES', c.esmtp_features
@@ -208,9 +212,18 @@ def test_an_example_that_cannot_write_takes_no_mail(d):
             refused(451, c.data, LINES)
 
 
-# --- what each of the three programs has to stand ---------------------------
+# --- what each of these programs has to stand -------------------------------
 
-def epoll_is_used(s):
+class Load:
+    """How much of it: the least is what a tool needs that is slow."""
+
+    def __init__(self, nlines=20000, nothers=3):
+        self.body = b'x' * 70 + b'\r\n' + b'line\r\n' * nlines
+        self.nlines = nlines
+        self.nothers = nothers
+
+
+def a_clock_is_used(s, load):
     """Mail, a client that goes away, and one that says nothing."""
     with s.connect() as c, s.connect() as other:
         send(c)
@@ -220,7 +233,7 @@ def epoll_is_used(s):
         other.docmd('DATA')
         other.send(b'half a line')
         other.sock.shutdown(socket.SHUT_RDWR)
-        send(c, b'x' * 70 + b'\r\n' + b'line\r\n' * 20000)
+        send(c, load.body)
         # RFC 5321 4.5.3.2.7: five minutes, of its clock
         line = c.file.readline()
         assert line.startswith(b'421 4.4.2'), line
@@ -240,14 +253,14 @@ def logged_in(s, context):
     return c
 
 
-def tls_is_used(s):
+def tls_is_used(s, load):
     context = ssl.create_default_context(cafile=certificate()[0])
     context.check_hostname = False
     with logged_in(s, context) as c:
         send(c)
-        send(c, b'x' * 70 + b'\r\n' + b'line\r\n' * 20000)
+        send(c, load.body)
         # several at once; one goes away while its message is stored
-        others = [logged_in(s, context) for _ in range(3)]
+        others = [logged_in(s, context) for _ in range(load.nothers)]
         others[0].mail('b@client.example')
         others[0].rcpt(USER)
         others[0].docmd('DATA')
@@ -268,23 +281,24 @@ def tls_is_used(s):
         HERE + '/stop.c', timeout=s.seconds)
 
 
-PROGRAMS = {'epoll': (['PORT', '1'], epoll_is_used),
+PROGRAMS = {'epoll': (['PORT', '1'], a_clock_is_used),
+            'poll': (['PORT', '500'], a_clock_is_used),
             'libevent': (['PORT', *'CK'], tls_is_used),
             'threads': (['127.0.0.1:PORT', *'CK'], tls_is_used)}
 
 
-def three_programs(d, flags, *tool, **more):
-    at = built('epoll libevent threads', flags)
-    for name, (args, use) in PROGRAMS.items():
-        args = [{'C': certificate()[0], 'K': certificate()[1]}.get(a, a)
-                for a in args]
-        with running(*tool, f'{at}/{name}', *args, **more) as s:
-            use(s)
-            out = s.stop()
-        assert out.count(f'a@client.example to {USER}\n') >= 2, (name, out)
-        assert out.count('line\r\n') >= 20000, (name, out.count('line\r\n'))
-        if use == tls_is_used:
-            assert f'curl@client.example to {USER}\n' in out, out
+def program(name, flags, *tool, load=Load(), **more):
+    """One of them, under a tool, from its start to its end."""
+    args, use = PROGRAMS[name]
+    args = [{'C': certificate()[0], 'K': certificate()[1]}.get(a, a)
+            for a in args]
+    with running(*tool, built(name, flags), *args, **more) as s:
+        use(s, load)
+        out = s.stop()
+    assert out.count(f'a@client.example to {USER}\n') >= 2, out
+    assert out.count('line\r\n') >= load.nlines, out.count('line\r\n')
+    if use == tls_is_used:
+        assert f'curl@client.example to {USER}\n' in out, out
 
 
 def test_the_archives_in_a_program(d):
@@ -298,39 +312,46 @@ def test_the_archives_in_a_program(d):
     run('c++', *flags().split(), '-pthread', '-o', d + '/threads',
         HERE + '/examples/threads.cc', HERE + '/stop.c', *libs)
     with running(d + '/threads', '127.0.0.1:PORT', *certificate()) as s:
-        tls_is_used(s)
+        tls_is_used(s, Load())
         s.stop()
     needs = run('readelf', '-d', d + '/threads')
     assert 'libmailmill' not in needs, needs
 
 
-def test_three_programs_under_asan_and_ubsan(d):
-    three_programs(d, f'-O1 -g {WARN} {ASAN}',
-                   ASAN_OPTIONS='detect_leaks=1',
-                   UBSAN_OPTIONS='halt_on_error=1')
+def under_asan_and_ubsan(name):
+    program(name, f'-O1 -g {WARN} {ASAN}', ASAN_OPTIONS='detect_leaks=1',
+            UBSAN_OPTIONS='halt_on_error=1')
 
 
-def test_three_programs_under_tsan(d):
+def under_tsan(name):
     if SANITIZE:
         raise Skip('it is ASan that the libraries are built with')
-    three_programs(d, f'-O1 -g {WARN} {TSAN}', library=tsan_libraries(),
-                   TSAN_OPTIONS='halt_on_error=1 report_signal_unsafe=0')
+    program(name, f'-O1 -g {WARN} {TSAN}', library=tsan_libraries(),
+            TSAN_OPTIONS='halt_on_error=1 report_signal_unsafe=0')
 
 
-def test_three_programs_under_valgrind(d):
+def under_valgrind(name):
     if SANITIZE:
         raise Skip('ASan and valgrind exclude each other')
-    three_programs(d, f'-O1 -g {WARN}', 'valgrind', '-q',
-                   '--error-exitcode=99', '--leak-check=full',
-                   '--show-leak-kinds=definite,indirect',
-                   '--errors-for-leak-kinds=definite,indirect',
-                   '--fair-sched=yes', seconds=60)
+    program(name, f'-O1 -g {WARN}', 'valgrind', '-q',
+            '--error-exitcode=99', '--leak-check=full',
+            '--show-leak-kinds=definite,indirect',
+            '--errors-for-leak-kinds=definite,indirect',
+            '--fair-sched=yes', load=Load(nlines=2000, nothers=2), seconds=60)
 
 
-TESTS = [test_how_long_the_examples_are, test_example_server,
-         test_example_in_python, test_example_policy,
-         test_examples_say_how_they_are_called,
-         test_an_example_that_cannot_write_takes_no_mail,
-         test_the_archives_in_a_program,
-         test_three_programs_under_asan_and_ubsan,
-         test_three_programs_under_tsan, test_three_programs_under_valgrind]
+def each_program_under(tool):
+    """A test for each, so that they run beside each other."""
+    for name in PROGRAMS:
+        def test(d, name=name):
+            tool(name)
+        test.__name__ = f'test_{name}_{tool.__name__}'
+        yield test
+
+
+# what the others have to wait for begins first
+TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
+         *each_program_under(under_asan_and_ubsan),
+         test_the_archives_in_a_program, test_example_policy,
+         test_example_in_python, test_example_server,
+         test_how_long_the_examples_are]

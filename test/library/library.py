@@ -20,7 +20,7 @@ import versions
 from tree import Skip, install
 
 # those that take longest come first, for the last ones to end together
-TESTS = examples.TESTS[::-1] + abi.TESTS + interface.TESTS + \
+TESTS = examples.TESTS + abi.TESTS + interface.TESTS + \
     versions.TESTS[::-1] + headers.TESTS + programs.TESTS + exports.TESTS
 
 

@@ -1,6 +1,7 @@
 """Where libraries are: ours in a temporary DESTDIR, others on the machine or
 unpacked below build/."""
 import atexit
+import collections
 import functools
 import os
 import re
@@ -83,11 +84,12 @@ def install_in(d, *settings, umask=-1):
 def once(f):
     """Call ${f} once for the same arguments, whichever test comes first; the
     others wait for it."""
-    lock, cached = threading.Lock(), functools.cache(f)
+    cached = functools.cache(f)
+    locks = collections.defaultdict(threading.Lock)
 
     @functools.wraps(f)
     def locked(*args):
-        with lock:
+        with locks[args]:
             return cached(*args)
     return locked
 
