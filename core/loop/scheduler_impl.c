@@ -2,33 +2,14 @@
 
 #include "core/scheduler_impl.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+#include "core/util/forklock.h"
+
+static struct forklock lock = FORKLOCK_INIT;
 static ec_scheduler_impl **impls;
 static size_t nimpls;
-
-static void
-take(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void
-release(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-/* Nobody holds the lock in a child that is forked off.  If there is no memory for
- * this, a child may wait for ever, if it is forked off at that moment. */
-static void
-watch_fork(void)
-{
-	(void)pthread_atfork(take, release, release);
-}
 
 static ec_scheduler_impl **
 find(const char *name)
@@ -44,13 +25,11 @@ find(const char *name)
 void
 scheduler_register(ec_scheduler_impl *ascheduler)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	ec_scheduler_impl **at, **grown;
 
 	if (ascheduler == NULL || ascheduler->name == NULL)
 		return;
-	pthread_once(&once, watch_fork);
-	take();
+	forklock_take(&lock);
 	if ((at = find(ascheduler->name)) == NULL && (grown = reallocarray(
 	    impls, nimpls + 1, sizeof(*impls))) != NULL) {
 		impls = grown;
@@ -58,7 +37,7 @@ scheduler_register(ec_scheduler_impl *ascheduler)
 	}
 	if (at != NULL)
 		*at = ascheduler;
-	release();
+	forklock_release(&lock);
 }
 
 ec_scheduler_impl *
@@ -68,9 +47,9 @@ scheduler_registered(const char *name)
 
 	if (name == NULL)
 		return NULL;
-	take();
+	forklock_take(&lock);
 	at = find(name);
 	found = at != NULL ? *at : NULL;
-	release();
+	forklock_release(&lock);
 	return found;
 }

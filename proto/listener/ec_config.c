@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "core/util/addr.h"
 #include "core/util/array.h"
+#include "core/util/forklock.h"
 #include "core/util/netmask.h"
 #include "proto/listener/ec_config_int.h"
 #include "proto/listener/netlistener_int.h"
@@ -52,32 +52,10 @@ struct _ec_config_header {
 	ec_atomic_t	 refcnt;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
+static struct forklock lock = FORKLOCK_INIT;	/* of what follows */
 static struct slot *slots;
 static size_t nslots, slots_size;
 static ec_config_header the_config;
-
-/* --- the lock in a child that is forked off ------------------------------- */
-
-static void
-take(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void
-release(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-/* Nobody holds the lock in a child.  If there is no memory for this, a child may
- * wait for ever, if it is forked off at that moment. */
-static void
-watch_fork(void)
-{
-	(void)pthread_atfork(take, release, release);
-}
 
 /* --- options -------------------------------------------------------------- */
 
@@ -183,10 +161,8 @@ static int
 register_option(const char *scope, ec_config_option_def *option)
 {
 	struct slot s = { .option = option };
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int slot, saved;
 
-	pthread_once(&once, watch_fork);
 	if (option == NULL || !is_name(option->name) ||
 	    !ec_config_type_is_known(option->type) ||
 	    option->flags & EC_CFG_OPT_IS_ARRAY) {
@@ -198,9 +174,9 @@ register_option(const char *scope, ec_config_option_def *option)
 	if (scope != NULL && (s.scope = strdup(scope)) == NULL)
 		slot = -1;
 	else {
-		pthread_mutex_lock(&lock);
+		forklock_take(&lock);
 		slot = add_slot(&s);
-		pthread_mutex_unlock(&lock);
+		forklock_release(&lock);
 	}
 	if (slot != -1) {
 		call_postset(option, s.fallback, NULL);
@@ -305,17 +281,17 @@ put_in_force(int option_slot, ec_config_option_def *option,
 
 	set->is_pending = true;
 	set->setter = pthread_self();
-	pthread_mutex_lock(&lock);
+	forklock_take(&lock);
 	s = &slots[option_slot];
 	set->next = s->settings;
 	s->settings = set;
-	pthread_mutex_unlock(&lock);
+	forklock_release(&lock);
 	/* the option's own functions may ask for values */
 	call_postset(option, set->value, output);
-	pthread_mutex_lock(&lock);
+	forklock_take(&lock);
 	set->is_pending = false;
 	old = take_away(&slots[option_slot], set);
-	pthread_mutex_unlock(&lock);
+	forklock_release(&lock);
 	setting_free(old);
 }
 
@@ -327,16 +303,16 @@ mailmill_config_set(int option_slot, const char *listen, const char *peer,
 	struct setting *set, *old = NULL;
 	struct slot *s;
 
-	pthread_mutex_lock(&lock);
+	forklock_take(&lock);
 	if ((s = slot_of(option_slot)) != NULL)
 		option = s->option;
-	pthread_mutex_unlock(&lock);
+	forklock_release(&lock);
 	if (option == NULL || (set = setting_new(listen, peer)) == NULL)
 		return 0;
 	if (value == NULL) {
-		pthread_mutex_lock(&lock);
+		forklock_take(&lock);
 		old = take_away(&slots[option_slot], set);
-		pthread_mutex_unlock(&lock);
+		forklock_release(&lock);
 		setting_free(set);
 		setting_free(old);
 		return 1;
@@ -392,7 +368,7 @@ fetch(int option_slot, const struct place *place)
 	struct slot *s;
 	int best = -1;
 
-	pthread_mutex_lock(&lock);
+	forklock_take(&lock);
 	if ((s = slot_of(option_slot)) != NULL) {
 		v = s->fallback;
 		for (set = s->settings; set != NULL; set = set->next)
@@ -402,7 +378,7 @@ fetch(int option_slot, const struct place *place)
 			}
 		v = addref(v);
 	}
-	pthread_mutex_unlock(&lock);
+	forklock_release(&lock);
 	return v;
 }
 
@@ -412,10 +388,10 @@ ec_config_null_value(int option_slot)
 	ec_config_value *v = NULL;
 	struct slot *s;
 
-	pthread_mutex_lock(&lock);
+	forklock_take(&lock);
 	if ((s = slot_of(option_slot)) != NULL)
 		v = addref(s->fallback);
-	pthread_mutex_unlock(&lock);
+	forklock_release(&lock);
 	return v;
 }
 
