@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/worker/worker_int.h"
+#include "test/unit/cmd/settings/load.h"
 
 /* What the worker answers at RCPT, in the order of enum route_verdict */
 static const enum esmtp_rcpt_status answers[] = { ESMTP_RCPT_OK,
@@ -20,17 +21,11 @@ static char file[] = "/tmp/route-test.XXXXXX";
 static struct settings *
 load(const char *domains, bool is_worker)
 {
-	FILE *fp = tmpfile();
 	char err[SETTINGS_ERROR_MAX] = "";
-	struct settings *s;
+	struct settings *s = load_good_settings(
+	    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
+	    "%s \"file:%s\" }\n", domains, file);
 
-	cr_assert_not_null(fp);
-	fputs("ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n", fp);
-	fprintf(fp, "%s \"file:%s\" }\n", domains, file);
-	rewind(fp);
-	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
-	fclose(fp);
-	cr_assert_not_null(s, "%s", err);
 	if (is_worker)
 		cr_assert_eq(settings_load_recipients(s, err, sizeof(err)), 0,
 		    "%s", err);

@@ -2,24 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/settings/settings.h"
-
-static char err[SETTINGS_ERROR_MAX];
+#include "test/unit/cmd/settings/load.h"
 
 /* Of a file whose listener has ${text} in line 2. */
 static bool
 is_good(const char *text)
 {
-	struct settings *s;
-	FILE *fp = tmpfile();
+	struct settings *s = load_settings(NULL, "ESMTP_Listener {\n%s\n"
+	    "Listen \"127.0.0.1:25\" { }\n}\n", text);
 
-	cr_assert_not_null(fp);
-	fprintf(fp, "ESMTP_Listener {\n%s\nListen \"127.0.0.1:25\" { }\n}\n",
-	    text);
-	rewind(fp);
-	*err = '\0';
-	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
-	fclose(fp);
 	settings_free(s);
 	return s != NULL;
 }
@@ -43,7 +34,7 @@ Test(settings_auth, back_ends_and_what_they_can)
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		cr_expect(is_good(rows[i]), "%s: %s", rows[i], err);
+		cr_expect(is_good(rows[i]), "%s: %s", rows[i], load_error);
 }
 
 Test(settings_auth, what_is_none_is_named_with_its_line)
@@ -84,8 +75,8 @@ Test(settings_auth, what_is_none_is_named_with_its_line)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		cr_assert_not(is_good(rows[i].text), "%s", rows[i].text);
-		cr_expect_eq(strncmp(err, rows[i].line, strlen(rows[i].line)),
-		    0, "%s", err);
-		cr_expect_not_null(strstr(err, rows[i].about), "%s", err);
+		cr_expect_eq(strncmp(load_error, rows[i].line, strlen(rows[i].line)),
+		    0, "%s", load_error);
+		cr_expect_not_null(strstr(load_error, rows[i].about), "%s", load_error);
 	}
 }

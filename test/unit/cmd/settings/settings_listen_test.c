@@ -2,24 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/settings/settings.h"
-
-static char err[SETTINGS_ERROR_MAX];
+#include "test/unit/cmd/settings/load.h"
 
 /* Of a file with these two Listen sections, in lines 1 and 2. */
 static bool
 is_good(const char *one, const char *other)
 {
-	struct settings *s;
-	FILE *fp = tmpfile();
+	struct settings *s = load_settings(NULL, "ESMTP_Listener { "
+	    "Listen \"%s\" { }\nListen \"%s\" { } }\n", one, other);
 
-	cr_assert_not_null(fp);
-	fprintf(fp, "ESMTP_Listener { Listen \"%s\" { }\n"
-	    "Listen \"%s\" { } }\n", one, other);
-	rewind(fp);
-	*err = '\0';
-	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
-	fclose(fp);
 	settings_free(s);
 	return s != NULL;
 }
@@ -39,8 +30,8 @@ Test(settings_listen, sections_without_an_address_in_common)
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cr_expect(is_good(rows[i].one, rows[i].other), "%s", err);
-		cr_expect(is_good(rows[i].other, rows[i].one), "%s", err);
+		cr_expect(is_good(rows[i].one, rows[i].other), "%s", load_error);
+		cr_expect(is_good(rows[i].other, rows[i].one), "%s", load_error);
 	}
 }
 
@@ -62,8 +53,8 @@ Test(settings_listen, sections_with_an_address_in_common_are_refused)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		cr_expect_not(is_good(rows[i].one, rows[i].other), "%s %s",
 		    rows[i].one, rows[i].other);
-		cr_expect_eq(strncmp(err, "m.conf:2:1: ", 12), 0, "%s", err);
-		cr_expect_not_null(strstr(err, "line 1"), "%s", err);
+		cr_expect_eq(strncmp(load_error, "m.conf:2:1: ", 12), 0, "%s", load_error);
+		cr_expect_not_null(strstr(load_error, "line 1"), "%s", load_error);
 		cr_expect_not(is_good(rows[i].other, rows[i].one), "%s %s",
 		    rows[i].one, rows[i].other);
 	}
@@ -77,9 +68,9 @@ Test(settings_listen, ipv4_mapped_into_ipv6_is_refused)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		cr_expect_not(is_good("127.0.0.2:26", rows[i]), "%s", rows[i]);
-		cr_expect_not_null(strstr(err, "an IPv4 address without"), "%s",
-		    err);
+		cr_expect_not_null(strstr(load_error, "an IPv4 address without"), "%s",
+		    load_error);
 	}
 	/* the old form of 96 zeros is no mapped one */
-	cr_expect(is_good("127.0.0.2:26", "[::7f00:1]:25"), "%s", err);
+	cr_expect(is_good("127.0.0.2:26", "[::7f00:1]:25"), "%s", load_error);
 }

@@ -7,25 +7,16 @@
 #include <unistd.h>
 
 #include "cmd/settings/settings.h"
+#include "test/unit/cmd/settings/load.h"
 
 #define LISTEN	"ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
 
-static char err[SETTINGS_ERROR_MAX];
+static char *const err = load_error;
 
 static struct settings *
 load(const char *text, const char *override)
 {
-	FILE *fp = tmpfile();
-	struct settings *s;
-
-	cr_assert_not_null(fp);
-	fputs(text, fp);
-	rewind(fp);
-	*err = '\0';
-	s = settings_load(fp, "m.conf", &override, override != NULL, err,
-	    sizeof(err));
-	fclose(fp);
-	return s;
+	return load_settings(override, "%s", text);
 }
 
 static struct settings *
@@ -428,7 +419,7 @@ Test(settings, a_pack_is_the_same_configuration)
 	put(part, "keyds = 2\nDomain \"a.test\" { Recipients = "
 	    "\"file:/nowhere\" }\n");
 	fp = fopen(conf, "r");
-	s = settings_load(fp, conf, overrides, 2, err, sizeof(err));
+	s = settings_load(fp, conf, overrides, 2, err, SETTINGS_ERROR_MAX);
 	fclose(fp);
 	cr_assert_not_null(s, "%s", err);
 	fd = settings_pack(s);
@@ -437,14 +428,14 @@ Test(settings, a_pack_is_the_same_configuration)
 	put(part, "keyds = 3\n");
 	unlink(conf);
 	for (i = 0; i < 2; i++) {
-		s = settings_unpack(fd, err, sizeof(err));
+		s = settings_unpack(fd, err, SETTINGS_ERROR_MAX);
 		cr_assert_not_null(s, "%s", err);
 		cr_expect_str_eq(s->filename, conf);
 		cr_expect_eq(s->workers, 3);
 		cr_expect_eq(s->keyds, 2);
 		cr_expect_eq(s->drain_time, 7);
 		cr_expect_eq(s->listens[0].options->max_errors, 5);
-		settings_load_recipients(s, err, sizeof(err));
+		settings_load_recipients(s, err, SETTINGS_ERROR_MAX);
 		cr_expect_not_null(strstr(err, "/part.inc:2:32: option "
 		    "'Recipients': "), "%s", err);
 		settings_free(s);
@@ -459,9 +450,9 @@ Test(settings, a_pack_that_is_none_is_refused)
 {
 	int fd = memfd_create("x", 0);
 
-	cr_expect_null(settings_unpack(fd, err, sizeof(err)));
+	cr_expect_null(settings_unpack(fd, err, SETTINGS_ERROR_MAX));
 	cr_assert_eq(write(fd, "what is this? No configuration.", 31), 31);
-	cr_expect_null(settings_unpack(fd, err, sizeof(err)));
+	cr_expect_null(settings_unpack(fd, err, SETTINGS_ERROR_MAX));
 	cr_expect_str_eq(err, "the configuration from the master cannot be "
 	    "read");
 	close(fd);
@@ -495,7 +486,7 @@ Test(settings, recipients_files_are_read_when_asked)
 	snprintf(text, sizeof(text), LISTEN "Domain \"a.test\" { Recipients = "
 	    "\"file:%s\" }\nDomain \"b.test\" { }\n", path);
 	s = load_good(text, NULL);
-	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), 0, "%s",
+	cr_expect_eq(settings_load_recipients(s, err, SETTINGS_ERROR_MAX), 0, "%s",
 	    err);
 	cr_expect(recipients_has(settings_domain_find(s, "a.test", 6)->
 	    recipients_table, "alice@a.test"));
@@ -504,7 +495,7 @@ Test(settings, recipients_files_are_read_when_asked)
 	settings_free(s);
 	unlink(path);
 	s = load_good(text, NULL);
-	cr_expect_eq(settings_load_recipients(s, err, sizeof(err)), -1);
+	cr_expect_eq(settings_load_recipients(s, err, SETTINGS_ERROR_MAX), -1);
 	cr_expect_not_null(strstr(err, "m.conf:2:32: option 'Recipients': "
 	    "expected a file with one address a line: /tmp/users-"), "%s",
 	    err);
@@ -527,7 +518,7 @@ Test(settings, files_of_sender_logins_are_read_once_when_asked)
 	    value);
 	s = load_good(text, NULL);
 	cr_expect_null(settings_sender_logins(s, value));
-	cr_assert_eq(settings_load_sender_logins(s, err, sizeof(err)), 0, "%s",
+	cr_assert_eq(settings_load_sender_logins(s, err, SETTINGS_ERROR_MAX), 0, "%s",
 	    err);
 	t = settings_sender_logins(s, value);
 	cr_assert_not_null(t);
@@ -538,7 +529,7 @@ Test(settings, files_of_sender_logins_are_read_once_when_asked)
 	settings_free(s);
 	unlink(path);
 	s = load_good(text, NULL);
-	cr_expect_eq(settings_load_sender_logins(s, err, sizeof(err)), -1);
+	cr_expect_eq(settings_load_sender_logins(s, err, SETTINGS_ERROR_MAX), -1);
 	cr_expect_not_null(strstr(err, "m.conf:3:55: option 'Sender_Login': "
 	    "expected a file with a sender and its logins in each line: "
 	    "/tmp/senders-"), "%s", err);
@@ -551,7 +542,7 @@ Test(settings, the_sample_configuration_is_good)
 	struct settings *s;
 
 	cr_assert_not_null(fp);
-	s = settings_load(fp, "mailmill.conf", NULL, 0, err, sizeof(err));
+	s = settings_load(fp, "mailmill.conf", NULL, 0, err, SETTINGS_ERROR_MAX);
 	fclose(fp);
 	cr_assert_not_null(s, "%s", err);
 	cr_expect_eq(s->nlistens, 1);
@@ -576,7 +567,7 @@ Test(settings, what_the_sample_comments_out_is_good_too)
 	}
 	fclose(fp);
 	rewind(out);
-	s = settings_load(out, "mailmill.conf", NULL, 0, err, sizeof(err));
+	s = settings_load(out, "mailmill.conf", NULL, 0, err, SETTINGS_ERROR_MAX);
 	fclose(out);
 	cr_assert_not_null(s, "%s", err);
 	cr_expect_eq(s->nlistens, 3);

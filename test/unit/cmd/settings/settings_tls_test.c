@@ -5,36 +5,10 @@
 
 #include "cmd/mailmilld/master/config/tls_options.h"
 #include "cmd/settings/settings_tls.h"
+#include "test/unit/cmd/settings/load.h"
 
 #define PAIR(name) \
 	"TLS_Certificate = \"/" name ".crt\" TLS_Key = \"/" name ".key\" "
-
-static char err[SETTINGS_ERROR_MAX];
-
-static struct settings *
-load(const char *text, const char *override)
-{
-	FILE *fp = tmpfile();
-	struct settings *s;
-
-	cr_assert_not_null(fp);
-	fputs(text, fp);
-	rewind(fp);
-	*err = '\0';
-	s = settings_load(fp, "m.conf", &override, override != NULL, err,
-	    sizeof(err));
-	fclose(fp);
-	return s;
-}
-
-static struct settings *
-load_good(const char *text)
-{
-	struct settings *s = load(text, NULL);
-
-	cr_assert_not_null(s, "%s", err);
-	return s;
-}
 
 static int
 context_at(const struct settings *s, size_t listen, const char *peer)
@@ -49,7 +23,7 @@ context_at(const struct settings *s, size_t listen, const char *peer)
 
 Test(settings_tls, without_certificates_there_is_nothing)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n"
+	struct settings *s = load_good_settings("ESMTP_Listener {\n"
 	    "Listen \"127.0.0.1:25\" { } }\n");
 
 	cr_expect_eq(s->tls->npairs, 0);
@@ -60,7 +34,7 @@ Test(settings_tls, without_certificates_there_is_nothing)
 
 Test(settings_tls, scopes_that_say_the_same_share_a_context)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n" PAIR("a")
+	struct settings *s = load_good_settings("ESMTP_Listener {\n" PAIR("a")
 	    "  Listen \"127.0.0.1:25\" { }\n"
 	    "  Listen \"127.0.0.1:465\" { Use_SSL = true }\n"
 	    "  Listen \"127.0.0.1:587\" { TLS_Ciphers = \"X\" }\n}\n");
@@ -75,7 +49,7 @@ Test(settings_tls, scopes_that_say_the_same_share_a_context)
 
 Test(settings_tls, pairs_are_numbered_as_they_stand)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n"
+	struct settings *s = load_good_settings("ESMTP_Listener {\n"
 	    "  TLS_Certificate = { \"/a.crt\", \"/b.crt\" }\n"
 	    "  TLS_Key = { \"/a.key\", \"/b.key\" }\n"
 	    "  TLS_OCSP_Response = { \"/a.der\" }\n"
@@ -96,7 +70,7 @@ Test(settings_tls, pairs_are_numbered_as_they_stand)
 
 Test(settings_tls, a_listener_may_use_its_own_keys_and_those_of_its_peers)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n"
+	struct settings *s = load_good_settings("ESMTP_Listener {\n"
 	    "  Listen \"127.0.0.1:25\" { " PAIR("a") "\n"
 	    "    Peer \"10.0.0.0/8\" { " PAIR("b") "}\n  }\n"
 	    "  Listen \"127.0.0.1:26\" { " PAIR("c") "}\n"
@@ -121,7 +95,7 @@ Test(settings_tls, a_listener_may_use_its_own_keys_and_those_of_its_peers)
 
 Test(settings_tls, client_cas_are_counted_once)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n" PAIR("a")
+	struct settings *s = load_good_settings("ESMTP_Listener {\n" PAIR("a")
 	    "  Listen \"127.0.0.1:25\" { TLS_Client_CA = \"/ca\"\n"
 	    "    TLS_Verify_Mode = \"require\" }\n"
 	    "  Listen \"127.0.0.1:26\" { TLS_Client_CA = \"/ca\" }\n"
@@ -161,17 +135,17 @@ Test(settings_tls, what_does_not_go_together_is_named_with_its_line)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(text, sizeof(text), "ESMTP_Listener {\n%s\n"
 		    "Listen \"127.0.0.1:25\" { }\n}\n", rows[i].text);
-		cr_expect_null(load(text, NULL), "%s", rows[i].text);
-		cr_expect(strncmp(err, rows[i].start, strlen(rows[i].start))
-		    == 0, "%s: %s", rows[i].text, err);
+		cr_expect_null(load_settings(NULL, "%s", text), "%s", rows[i].text);
+		cr_expect(strncmp(load_error, rows[i].start, strlen(rows[i].start))
+		    == 0, "%s: %s", rows[i].text, load_error);
 	}
 }
 
 Test(settings_tls, what_comes_from_the_command_line_is_said_so)
 {
-	cr_expect_null(load("ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n",
-	    "Use_SSL=true"));
-	cr_expect(strncmp(err, "-D: ", 4) == 0, "%s", err);
+	cr_expect_null(load_settings("Use_SSL=true",
+	    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"));
+	cr_expect(strncmp(load_error, "-D: ", 4) == 0, "%s", load_error);
 }
 
 Test(tls_options, what_openssl_does_not_know_is_named_with_its_line)
@@ -194,19 +168,19 @@ Test(tls_options, what_openssl_does_not_know_is_named_with_its_line)
 		    "\nListen \"127.0.0.1:25\" {\n%s } }\n", rows[i].text);
 		snprintf(where, sizeof(where), "m.conf:4:%zu: option '%s': ",
 		    strlen(rows[i].name) + 4, rows[i].name);
-		s = load_good(text);
-		cr_expect_eq(tls_options_check(s, err, sizeof(err)), -1, "%s",
+		s = load_good_settings("%s", text);
+		cr_expect_eq(tls_options_check(s, load_error, sizeof(load_error)), -1, "%s",
 		    rows[i].text);
-		cr_expect(strncmp(err, where, strlen(where)) == 0, "%s", err);
+		cr_expect(strncmp(load_error, where, strlen(where)) == 0, "%s", load_error);
 		settings_free(s);
 	}
 }
 
 Test(tls_options, the_defaults_are_good)
 {
-	struct settings *s = load_good("ESMTP_Listener {\n" PAIR("a")
+	struct settings *s = load_good_settings("ESMTP_Listener {\n" PAIR("a")
 	    "Listen \"127.0.0.1:25\" { }\n}\n");
 
-	cr_expect_eq(tls_options_check(s, err, sizeof(err)), 0, "%s", err);
+	cr_expect_eq(tls_options_check(s, load_error, sizeof(load_error)), 0, "%s", load_error);
 	settings_free(s);
 }

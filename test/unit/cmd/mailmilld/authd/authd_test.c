@@ -12,6 +12,7 @@
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
 #include "test/unit/cmd/mailmilld/authd/fake_back.h"
+#include "test/unit/cmd/settings/load.h"
 
 #define SPEC		"passwd:/nowhere"
 #define WAIT_MS		20000
@@ -66,16 +67,10 @@ worker_add(struct world *w, unsigned int instance)
 static void
 world_init(struct world *w)
 {
-	FILE *fp = tmpfile();
-	char err[SETTINGS_ERROR_MAX] = "";
 	struct auth_back *back = calloc(1, sizeof(*back));
 
 	memset(w, 0, sizeof(*w));
-	fputs(config, fp);
-	rewind(fp);
-	w->settings = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
-	cr_assert_not_null(w->settings, "%s", err);
-	fclose(fp);
+	w->settings = load_good_settings("%s", config);
 	log_set_level(LOG_LEVEL_ERROR);
 	w->child.role = &role_authd;
 	w->child.settings = w->settings;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/creds/creds.h"
+#include "test/unit/cmd/settings/load.h"
 
 /* Certificates made for each test in a folder of its own. */
 static char top[64], err[SETTINGS_ERROR_MAX];
@@ -62,21 +63,16 @@ static struct settings *
 settings_with(const char *cert, const char *key, const char *option,
     const char *path)
 {
-	FILE *fp = tmpfile();
-	struct settings *s;
+	char tls[600] = "", more[300] = "";
 
-	cr_assert_not_null(fp);
 	if (cert != NULL)
-		fprintf(fp, "TLS_Certificate = \"%s/%s\"\n"
+		snprintf(tls, sizeof(tls), "TLS_Certificate = \"%s/%s\"\n"
 		    "TLS_Key = \"%s/%s\"\n", top, cert, top, key);
 	if (option != NULL)
-		fprintf(fp, "%s = \"%s/%s\"\n", option, top, path);
-	fprintf(fp, "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n");
-	rewind(fp);
-	s = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
-	cr_assert_not_null(s, "%s", err);
-	fclose(fp);
-	return s;
+		snprintf(more, sizeof(more), "%s = \"%s/%s\"\n", option, top,
+		    path);
+	return load_good_settings("%s%sESMTP_Listener { "
+	    "Listen \"127.0.0.1:25\" { } }\n", tls, more);
 }
 
 static struct settings *
