@@ -7,16 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "test/lib/eventpair.h"
 #include "tls/tlsio.h"
 
 static SSL_CTX *ctx;
 static Event *e;
-
-static int
-no_callback(Event *, int, void *, struct timeval *)
-{
-	return 0;
-}
 
 static void
 setup(void)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "test/lib/eventpair.h"
 #include "tls/keeper.h"
 #include "tls/remote.h"
 #include "tls/tlsio.h"
@@ -154,12 +155,6 @@ tls_context(void)
 }
 
 /* --- links ---------------------------------------------------------------- */
-
-static int
-no_callback(Event *, int, void *, struct timeval *)
-{
-	return 0;
-}
 
 void
 tls_open(struct tls_link *l, struct tlsctx *t)

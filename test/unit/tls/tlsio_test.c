@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/scheduler.h"
+#include "test/lib/eventpair.h"
 #include "tls/tlsio.h"
 
 static SSL_CTX *server_ctx, *client_ctx;
@@ -32,12 +33,6 @@ make_certificate(EVP_PKEY *key)
 	return cert;
 }
 
-static int
-no_callback(Event *, int, void *, struct timeval *)
-{
-	return 0;
-}
-
 static void
 put_tls(Event *e, int is_server)
 {
@@ -56,7 +51,7 @@ setup(void)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = make_certificate(key);
-	int sv[2];
+	Event *ends[2];
 
 	server_ctx = SSL_CTX_new(TLS_server_method());
 	cr_assert_eq(SSL_CTX_use_certificate(server_ctx, cert), 1);
@@ -64,10 +59,9 @@ setup(void)
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	X509_free(cert);
 	EVP_PKEY_free(key);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv),
-	    0);
-	server = build_fd_event(sv[0], E_READ, 0, no_callback, NULL);
-	client = build_fd_event(sv[1], E_READ, 0, no_callback, NULL);
+	cr_assert_eq(event_pair(ends), 0);
+	server = ends[0];
+	client = ends[1];
 	put_tls(server, 1);
 	put_tls(client, 0);
 }

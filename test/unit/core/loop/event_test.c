@@ -12,6 +12,7 @@
 
 #include "core/event.h"
 #include "core/scheduler.h"
+#include "test/lib/eventpair.h"
 
 static const struct timeval start = { .tv_sec = 1000, .tv_usec = 900000 };
 
@@ -30,12 +31,6 @@ fixed_wait(void *, struct pollfd *, nfds_t, int)
 static const struct scheduler_backend fixed_backend = {
 	.size = sizeof(struct scheduler_backend), .now = fixed_now,
 	.wait = fixed_wait };
-
-static int
-no_callback(Event *, int, void *, struct timeval *)
-{
-	return 0;
-}
 
 Test(event, offsets_count_from_the_worker_clock)
 {

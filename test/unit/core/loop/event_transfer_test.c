@@ -7,12 +7,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
-
-static int
-no_callback(Event *, int, void *, struct timeval *)
-{
-	return 0;
-}
+#include "test/lib/eventpair.h"
 
 static Event *ea, *eb;
 static event_io_state state;
@@ -20,12 +15,11 @@ static event_io_state state;
 static void
 setup(void)
 {
-	int sv[2];
+	Event *ends[2];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv),
-	    0);
-	ea = build_fd_event(sv[0], E_READ, 0, no_callback, NULL);
-	eb = build_fd_event(sv[1], E_READ, 0, no_callback, NULL);
+	cr_assert_eq(event_pair(ends), 0);
+	ea = ends[0];
+	eb = ends[1];
 	memset(&state, 0, sizeof state);
 }
 
