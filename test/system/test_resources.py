@@ -149,6 +149,20 @@ def test_spool_disk_of_a_whole_day_is_given_back(d):
         assert int(s.stats()['segments_recycled']) > 10
 
 
+def serves_again(s, number):
+    """A message comes in, and arrives."""
+    def once_more():
+        try:
+            with Client(s.port, timeout=2) as c:
+                c.hello()
+                c.mail(text_message(number))
+                return True
+        except (OSError, AssertionError):
+            return False
+    wait_for('service', once_more)
+    s.wait_mail(number)
+
+
 def test_descriptor_limit_of_the_whole_server(d):
     with Server(d, nofile=80, workers=1) as s:
         pids = sorted(s.pids())
@@ -180,16 +194,7 @@ def test_descriptor_limit_of_the_whole_server(d):
             for x in many:
                 x.close()
 
-        def again():
-            try:
-                with Client(s.port, timeout=2) as c:
-                    c.hello()
-                    c.mail(text_message(2))
-                    return True
-            except (OSError, AssertionError):
-                return False
-        wait_for('service', again)
-        s.wait_mail(2)
+        serves_again(s, 2)
         assert sorted(s.pids()) == pids, 'a process has died: ' + s.log()[-2000:]
 
 
@@ -212,16 +217,7 @@ def test_descriptor_limit_of_a_worker(d):
                 c.close()
         set_nofile(w, None)
 
-        def again():
-            try:
-                with Client(s.port, timeout=2) as c:
-                    c.hello()
-                    c.mail(text_message(2))
-                    return True
-            except (OSError, AssertionError):
-                return False
-        wait_for('service', again)
-        s.wait_mail(2)
+        serves_again(s, 2)
         wait_for('all sessions to end', lambda: 'x' if int(
             s.stats()['sessions']) == int(s.stats()['sessions_ended']) else None)
 

@@ -142,10 +142,12 @@ Test(netlistener_fault, the_end_of_a_connection_is_no_cause_to_accept)
 	cr_assert_eq(netlistener_stop_instance(HERE), 1);
 }
 
-Test(netlistener_fault, clients_cannot_take_all_descriptors)
+/* An instance that has seen a limit of 40 descriptors, and 25 clients. */
+static void
+start_with_few_descriptors(int clients[25])
 {
 	struct rlimit all, few;
-	int fds[25], i;
+	int i;
 
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
 	few = all;
@@ -154,7 +156,14 @@ Test(netlistener_fault, clients_cannot_take_all_descriptors)
 	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
 	for (i = 0; i < 25; i++)
-		fds[i] = client();
+		clients[i] = client();
+}
+
+Test(netlistener_fault, clients_cannot_take_all_descriptors)
+{
+	int fds[25], i;
+
+	start_with_few_descriptors(fds);
 	pass_until(&nbegun, 20);
 	for (i = 0; i < 5; i++)
 		cr_assert_geq(scheduler_pass(sched, 10), 0);
@@ -201,18 +210,10 @@ Test(netlistener_fault, addresses_divide_the_descriptors)
 
 Test(netlistener_fault, a_negative_number_is_no_limit)
 {
-	struct rlimit all, few;
 	int fds[25], i;
 
 	def->opt_concurrency = -1;
-	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
-	few = all;
-	few.rlim_cur = 40;
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
-	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
-	for (i = 0; i < 25; i++)
-		fds[i] = client();
+	start_with_few_descriptors(fds);
 	pass_until(&nbegun, 25);
 	for (i = 0; i < 25; i++)
 		close(fds[i]);
