@@ -2,11 +2,14 @@
 """check.py [--objects DIR]: is the tree built the way README says it is?
 
 Each check is a function of the tree's root that yields one line per offence.
-All of them run on the tree; then each runs on a copy that was spoilt on
-purpose, and must object, so that a check that has gone blind is seen.
+All of them run on the tree; then each runs on a copy that is spoilt on purpose,
+and must object, so that a check that has gone blind is seen.
 """
 import argparse
+import atexit
+import contextlib
 import fnmatch
+import functools
 import glob
 import os
 import re
@@ -308,30 +311,46 @@ def plant(root, files):
     return root + '/objects'
 
 
-def spoil_copy(root, path, spoil):
-    """A copy of the tree with one text changed."""
+@functools.cache
+def copy_of_the_tree():
+    d = tempfile.TemporaryDirectory()
+    atexit.register(d.cleanup)
     for f in ('README', 'Makefile'):
-        shutil.copy(f'{TOP}/{f}', root)
-    for d in PARTS + ('man', 'test/hostile', 'test/system'):
-        shutil.copytree(f'{TOP}/{d}', f'{root}/{d}', symlinks=True)
-    with open(f'{root}/{path}', 'r+', encoding='utf-8') as f:
-        s = spoil(f.read())
-        f.seek(0)
-        f.truncate()
-        f.write(s)
+        shutil.copy(f'{TOP}/{f}', d.name)
+    for part in PARTS + ('man', 'test/hostile', 'test/system'):
+        shutil.copytree(f'{TOP}/{part}', f'{d.name}/{part}', symlinks=True)
+    return d.name
+
+
+@contextlib.contextmanager
+def spoilt(path, spoil):
+    """A copy of the tree, in which one text is changed meanwhile."""
+    root = copy_of_the_tree()
+    with open(f'{root}/{path}', encoding='utf-8') as f:
+        good = f.read()
+    try:
+        with open(f'{root}/{path}', 'w', encoding='utf-8') as f:
+            f.write(spoil(good))
+        yield root
+    finally:
+        with open(f'{root}/{path}', 'w', encoding='utf-8') as f:
+            f.write(good)
+
+
+def sees(check, case, objects):
+    if isinstance(case, dict):
+        with tempfile.TemporaryDirectory() as root:
+            return list(check(root, plant(root, case)))
+    with spoilt(*case) as root:
+        return list(check(root, objects))
 
 
 def self_test(check, objects):
     """The offences that the check misses."""
     for case in SPOIL.get(check, []):
-        with tempfile.TemporaryDirectory() as root:
-            if isinstance(case, dict):
-                objects, what = plant(root, case), ' '.join(case)
-            else:
-                spoil_copy(root, *case)
-                what = case[0]
-            if not list(check(root, objects)):
-                yield f'does not see a spoilt {what}'
+        if not sees(check, case, objects):
+            what = ' '.join(case) if isinstance(case, dict) else case[0]
+            yield f'does not see a spoilt {what}'
 
 
 CHECKS = rooms.CHECKS + roles.CHECKS + logs.CHECKS + [
