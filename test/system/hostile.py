@@ -49,9 +49,9 @@ class Hostile(Server):
         super()._before_exec()
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_MAX, FILE_MAX))
 
-    def log(self):
+    def log_now(self):
         assert os.path.getsize(self.stderr) < FILE_MAX // 2, 'a log without end'
-        return super().log()
+        return super().log_now()
 
     def pid(self, title):
         """Of the process with that title, such as "worker 1", once it runs."""
@@ -72,20 +72,27 @@ class Hostile(Server):
 
     def play(self, title, trick, arg=0, timeout=60, meanwhile=lambda: None):
         """Until it has done so; whether it has lived to see that."""
-        pid, at = self.pid(title), len(self.log())
+        pid, at = self.pid(title), len(self.log_now())
         self.order(pid, trick, arg)
         done = re.compile(rf'\[{pid}\] .*event=trick-done trick={trick} '
                           rf'arg={arg}\b')
         end = re.compile(rf'event=process-end .*pid={pid} ')
-        return wait_for(f'{title}: {trick}', lambda: (
-            [True] if done.search(self.log(), at) else
-            [False] if end.search(self.log(), at) else meanwhile()),
-            timeout)[0]
+
+        def ended():
+            log = self.log_now()
+            if done.search(log, at):
+                return [True]
+            # what it has said before its end may come behind the master's word
+            if end.search(log, at):
+                return [bool(done.search(self.log(), at))]
+            return meanwhile()
+        return wait_for(f'{title}: {trick}', ended, timeout)[0]
 
     def said(self, what, at=0):
-        """The last number that a trick has found out, in the log from at."""
+        """The last number that a trick which is done has found out, in the log
+        from at."""
         found = re.findall(rf'event=trick-found what={what} n=(\d+)',
-                           self.log()[at:])
+                           self.log_now()[at:])
         assert found, f'{what}: nothing found'
         return int(found[-1])
 
@@ -97,7 +104,7 @@ class Hostile(Server):
                 with Client(self.port) as c:
                     c.hello()
                     c.mail(b'Subject: new\r\n\r\nx\r\n')
-        at = len(self.log())
+        at = len(self.log_now())
         assert self.play(title, trick, arg, meanwhile=mail), trick
         assert self.said('forged', at) > 0
 
@@ -119,7 +126,7 @@ class Hostile(Server):
         """Of the worker that has acknowledged the message."""
         return int(wait_for(f'{id} in the log', lambda: re.search(
             rf'mailmilld/worker-(\d+)\[\d+\] .*event=accepted .* id={id} ',
-            self.log()))[1])
+            self.log_now()))[1])
 
     def number_slots(self):
         """{number in the ids of a worker's messages: its slot}, of those that
@@ -211,5 +218,5 @@ def killed(s, title, trick, arg, *calls):
     pid = s.pid(title)
     assert not s.play(title, trick, arg), trick
     line = wait_for('the log', lambda: re.search(
-        rf'event=sandbox \S+ slot=\d+ pid={pid} call=(\w+) ', s.log()))
+        rf'event=sandbox \S+ slot=\d+ pid={pid} call=(\w+) ', s.log_now()))
     assert line[1] in calls, line[0]

@@ -1,4 +1,5 @@
-"""The dialogues of test/dialogues, played against a running server."""
+"""The dialogues of test/dialogues, played against a running server: whole.  Byte
+by byte, live.py plays them."""
 import os
 import subprocess
 import sys
@@ -38,19 +39,9 @@ def server(d, files):
     return s
 
 
-def play(d, *args):
-    files = files_of(d)
-    s = server(d, files)
-    with s:
-        p = subprocess.run([*LIVE, f'127.0.0.1:{s.port}', '--configured',
-                            '--maildir', s.mail, *files, *args],
-                           timeout=100 * SLOW)
-        assert p.returncode == 0
-
-
 def test_whole(d):
-    play(d)
-
-
-def test_byte_by_byte(d):
-    play(d, '--bytes')
+    files = files_of(d)
+    with server(d, files) as s:
+        p = subprocess.run([*LIVE, f'127.0.0.1:{s.port}', '--configured',
+                            '--maildir', s.mail, *files], timeout=100 * SLOW)
+        assert p.returncode == 0
