@@ -95,7 +95,8 @@ if [[ $broken = *build* ]]; then
 	exit 1
 fi
 
-stage unit 450 sh test/unit/unit_check.sh "$B/unit" -j"$(nproc)"
+# some wait for a child or for a second to pass: meanwhile others run
+stage unit 450 sh test/unit/unit_check.sh "$B/unit" -j$((2 * $(nproc)))
 [ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds

@@ -2,7 +2,6 @@
 members, and programs are not compiled anew."""
 import os
 import re
-import shutil
 
 from tree import (BUILD, SANITIZE, TOP, Skip, install, make_status, run)
 
@@ -28,21 +27,37 @@ FROZEN = {'Event': 120, 'string': 32, 'event_io_opset': 56, 'event_io_state': 32
           'ec_config_option_def': 88}
 
 
-def built_with(d, changes):
-    """The library of a copy of the tree in which (path, old, new) is changed."""
-    tree = f'{d}/tree'
-    for part in 'core', 'proto':
-        shutil.copytree(f'{TOP}/{part}', f'{tree}/{part}', symlinks=True)
-    os.mkdir(tree + '/test')
-    for f in 'Makefile', 'test/deps.sh':
-        shutil.copy(f'{TOP}/{f}', f'{tree}/{f}')
+def texts(tree, *parts):
+    """{path: octets} of the files of these folders."""
+    found = {}
+    for part in parts:
+        for at, _, names in os.walk(f'{tree}/{part}'):
+            for name in names:
+                path = f'{at}/{name}'
+                with open(path, 'rb') as f:
+                    found[os.path.relpath(path, tree)] = f.read()
+    return found
+
+
+def built_with(changes):
+    """The library of a copy of the tree in which (path, old, new) is changed.  The
+    copy stays, so that no more of it is compiled than has changed since."""
+    tree, parts = BUILD + '-grown', ('core', 'proto')
+    want = texts(TOP, *parts)
+    for name in 'Makefile', 'test/deps.sh':
+        with open(f'{TOP}/{name}', 'rb') as f:
+            want[name] = f.read()
     for path, old, new in changes:
-        with open(f'{tree}/{path}', 'r+', encoding='ascii') as f:
-            text = f.read()
-            assert text.count(old) == 1, (path, old)
-            f.seek(0)
-            f.truncate()
-            f.write(text.replace(old, new))
+        assert want[path].count(old.encode()) == 1, (path, old)
+        want[path] = want[path].replace(old.encode(), new.encode())
+    have = texts(tree, *parts, 'test')
+    for path in set(have) - set(want):
+        os.unlink(f'{tree}/{path}')
+    for path, octets in want.items():
+        if have.get(path) != octets:
+            os.makedirs(os.path.dirname(f'{tree}/{path}'), exist_ok=True)
+            with open(f'{tree}/{path}', 'wb') as f:
+                f.write(octets)
     run('make', '-s', '-j2', '-C', tree, 'B=build', 'CFLAGS=-g',
         'build/libmailmill.so.0')
     return tree + '/build/libmailmill.so.0'
@@ -87,7 +102,7 @@ def test_programs_and_libraries_of_two_versions(d):
     """A program of each with the library of the other; abidiff tells nothing."""
     if SANITIZE:
         raise Skip('ASan adds symbols of its own')
-    newer = built_with(d, grown())
+    newer = built_with(grown())
     theirs = os.path.dirname(newer) + '/include'
     older = install()
     ours = older.root + '/usr/local/include'

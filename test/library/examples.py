@@ -41,7 +41,7 @@ def tsan_libraries():
     at = os.path.relpath(BUILD, TOP) + '-tsan'
     libs = [f'{at}/lib{name}.so.0' for name in ('mailmill', 'mailmill-tls')]
     run('make', '-s', '-j2', '-C', TOP, f'B={at}', f'SAN={TSAN}',
-        'CFLAGS=-O1 -g', *libs)
+        'CFLAGS=-O1 -g1', *libs)
     return f'{TOP}/{at}'
 
 

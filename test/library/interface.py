@@ -89,12 +89,11 @@ def test_abidiff_tells_each_kind_of_change(d):
 
 
 def test_abidiff_finds_no_change_in_what_is_the_same(d):
-    """Of a file, and of a folder, which is both libraries."""
+    """Of a folder, which is both libraries."""
     if SANITIZE:
         raise Skip('ASan adds symbols of its own')
-    for old in [BUILD] + [f'{BUILD}/lib{library}.so.0' for library in MAPS]:
-        status, said = make_status('abidiff', f'OLD={old}')
-        assert status == 0, f'{old}:\n{said}'
+    status, said = make_status('abidiff', f'OLD={BUILD}')
+    assert status == 0, said
     status, said = make_status('abidiff', f'OLD={d}')
     assert status != 0 and 'there is no such library' in said, said
 
@@ -110,7 +109,7 @@ def test_abidiff_tells_a_change(d):
     new = f'{d}/libmailmill.so.0'
     run('gcc', '-shared', '-pthread', '-Wl,-soname,libmailmill.so.0',
         f'-Wl,--version-script={d}/map', '-o', new, '-Wl,--whole-archive',
-        f'{BUILD}/libengine.a')
+        f'{BUILD}/libengine.a', '-Wl,--no-whole-archive')
     status, said = make_status('abidiff', f'OLD={BUILD}/libmailmill.so.0',
                                f'NEW={new}')
     assert status != 0 and 'mailmill_version(' in said, said

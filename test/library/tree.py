@@ -85,11 +85,14 @@ def once(f):
     """Call ${f} once for the same arguments, whichever test comes first; the
     others wait for it."""
     cached = functools.cache(f)
-    locks = collections.defaultdict(threading.Lock)
+    all_locks, locks = threading.Lock(), collections.defaultdict(
+        threading.Lock)
 
     @functools.wraps(f)
     def locked(*args):
-        with locks[args]:
+        with all_locks:
+            lock = locks[args]
+        with lock:
             return cached(*args)
     return locked
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """run.py [WORD...]: the system tests (those whose name holds a WORD).
 
--j N: so many at once.  -l: only list them.
+-j N: so many at once; by default twice as many as there are processors, but from
+3 to 8, since each waits most of the time.  -l: only list them.
 """
 import argparse
 import glob
@@ -51,7 +52,8 @@ def end_tree(pid):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('words', nargs='*')
-    p.add_argument('-j', type=int, default=3)
+    p.add_argument('-j', type=int,
+                   default=max(3, min(8, 2 * os.cpu_count())))
     p.add_argument('-l', action='store_true')
     a = p.parse_args()
     # a test that takes minutes does not begin when the others are at their end
