@@ -111,9 +111,9 @@ never(Event *, int, void *, struct timeval *)
 Test(mailmill_server, a_message_is_given_to_the_program)
 {
 	begin();
-	say("RCPT TO:<\"c d\"@MX.example>\r\n", "250");
-	say("DATA\r\n", "354");
-	say(MAIL, "250 2.0.0");
+	talk("RCPT TO:<\"c d\"@MX.example>\r\n", "250");
+	talk("DATA\r\n", "354");
+	talk(MAIL, "250 2.0.0");
 	cr_expect_str_eq(program.sender, "a@client.example");
 	cr_expect_str_eq(program.address, "b@mx.example");
 	cr_expect_str_eq(program.rcpts[0], "b@mx.example");
@@ -121,9 +121,9 @@ Test(mailmill_server, a_message_is_given_to_the_program)
 	cr_expect_eq(strncmp(program.body, "Received: from x", 16), 0);
 	cr_expect_not_null(strstr(program.body,
 	    "\r\nSubject: x\r\n\r\nHello.\r\n"));
-	say("MAIL FROM:<>\r\n", "250");
+	talk("MAIL FROM:<>\r\n", "250");
 	cr_expect_str_eq(program.sender, "");
-	say("QUIT\r\n", "221");
+	talk("QUIT\r\n", "221");
 }
 
 /* Each of the three, each answer, now, inside and later. */
@@ -148,26 +148,26 @@ Test(mailmill_server, answers_and_replies)
 	    0);
 	dial();
 	hear("220");
-	say("EHLO x\r\n", "250 ");
+	talk("EHLO x\r\n", "250 ");
 	for (i = 0; i < 6; i++) for (which = 0; which < 3; which++)
 	for (how = 0; how < 3; how++) {
 		program.text = NULL;
 		program.sender_code = program.rcpt_code =
 		    program.message_code = 250;
 		program.inside = 0;
-		say("RSET\r\n", "250 ");
+		talk("RSET\r\n", "250 ");
 		if (which > 0)
-			say("MAIL FROM:<a@client.example>\r\n", "250 ");
+			talk("MAIL FROM:<a@client.example>\r\n", "250 ");
 		if (which > 1)
-			say("RCPT TO:<b@mx.example>\r\n", "250 ");
+			talk("RCPT TO:<b@mx.example>\r\n", "250 ");
 		if (which > 1)
-			say("DATA\r\n", "354 ");
+			talk("DATA\r\n", "354 ");
 		program.text = rows[i].text;
 		*codes[which] = how == 0 ? rows[i].code : MAILMILL_LATER;
 		program.inside = how == 1 ? rows[i].code : 0;
 		program.mail = NULL;
 		if (how < 2) {
-			say(which == 0 ? "MAIL FROM:<a@client.example>\r\n" :
+			talk(which == 0 ? "MAIL FROM:<a@client.example>\r\n" :
 			    which == 1 ? "RCPT TO:<b@mx.example>\r\n" : MAIL,
 			    rows[i].reply);
 			continue;
@@ -197,7 +197,7 @@ Test(mailmill_server, another_thread_may_answer)
 
 	begin();
 	program.message_code = MAILMILL_LATER;
-	say("DATA\r\n", "354");
+	talk("DATA\r\n", "354");
 	program.mail = NULL;
 	cr_assert_gt(write(client, MAIL, strlen(MAIL)), 0);
 	while (program.mail == NULL)
@@ -219,7 +219,7 @@ Test(mailmill_server, a_question_outlives_its_session)
 		program.message_code = 250;
 		begin();
 		program.message_code = MAILMILL_LATER;
-		say("DATA\r\n", "354");
+		talk("DATA\r\n", "354");
 		program.mail = NULL;
 		cr_assert_gt(write(client, MAIL, strlen(MAIL)), 0);
 		while (program.mail == NULL)
@@ -265,7 +265,7 @@ Test(mailmill_server, a_message_that_is_too_large_is_not_asked_about)
 	    why, sizeof(why)), 0, "%s", why);
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	begin();
-	say("DATA\r\n", "354");
+	talk("DATA\r\n", "354");
 	memset(lines, 'x', sizeof(lines) - 1);
 	for (i = 78; i + 8 < sizeof(lines); i += 80)
 		memcpy(lines + i, "\r\n", 2);
@@ -279,7 +279,7 @@ Test(mailmill_server, a_message_that_is_too_large_is_not_asked_about)
 	hear("552 ");
 	cr_expect_str_eq(program.body, "");
 	program.nasked = 0;
-	say("MAIL FROM:<a@client.example>\r\n", "250 ");
+	talk("MAIL FROM:<a@client.example>\r\n", "250 ");
 }
 
 static int nended;
@@ -305,7 +305,7 @@ Test(mailmill_server, what_tls_has_left_is_freed_with_each_session)
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	dial();
 	hear("220");
-	say("QUIT\r\n", "221");
+	talk("QUIT\r\n", "221");
 	close(client);
 	dial();
 	hear("220");

@@ -93,7 +93,7 @@ expect_two(const char *words)
 	cr_expect(is_closed());
 	close(client);
 	client = fds[0];
-	say("QUIT\r\n", "221");
+	talk("QUIT\r\n", "221");
 	cr_expect(is_closed());
 	close(client);
 	dial();
@@ -173,11 +173,11 @@ Test(server_bounds, sessions_behind_a_proxy)
 		dial();
 		fds[i] = client;
 		snprintf(header, sizeof(header), PROXY, 1 + i / 2);
-		say(header, "220");
+		talk(header, "220");
 	}
 	dial();
 	snprintf(header, sizeof(header), PROXY, 1);
-	say(header, "421 4.7.0 Too many concurrent sessions from your address");
+	talk(header, "421 4.7.0 Too many concurrent sessions from your address");
 	cr_expect(is_closed());
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
@@ -189,9 +189,9 @@ static void
 talk_to_data(void)
 {
 	hear("220");
-	say("EHLO x\r\n", "250 ");
-	say(TO_RCPT, "250 2.1.5");
-	say("DATA\r\n", "354");
+	talk("EHLO x\r\n", "250 ");
+	talk(TO_RCPT, "250 2.1.5");
+	talk("DATA\r\n", "354");
 }
 
 /* Send ${octets} of a message, whole lines of 64, and let the server read them. */
@@ -228,16 +228,16 @@ Test(server_bounds, a_client_has_no_more_than_its_share)
 		talk_to_data();
 		pour((i == 1 ? 9 : 17) * MIB);
 	}
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 	client = fds[2];
-	say(".\r\n", "452 4.3.1");
+	talk(".\r\n", "452 4.3.1");
 	client = fds[0];
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 	client = fds[2];
-	say(TO_RCPT, "250 2.1.5");
-	say("DATA\r\n", "354");
+	talk(TO_RCPT, "250 2.1.5");
+	talk("DATA\r\n", "354");
 	pour(17 * MIB);
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
 	client = -1;
@@ -252,7 +252,7 @@ Test(server_bounds, the_largest_message_has_room)
 	dial();
 	talk_to_data();
 	pour(69 * MIB);
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 }
 
 Test(server_bounds, the_share_is_of_a_client_and_of_an_ipv6_network)
@@ -309,8 +309,8 @@ Test(server_bounds, questions_share_recipients)
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	dial();
 	hear("220");
-	say("EHLO x\r\n", "250 ");
-	say("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
+	talk("EHLO x\r\n", "250 ");
+	talk("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
 	for (i = 0; i < 20; i++) {
 		snprintf(line, sizeof(line), "RCPT TO:<%u@mx.example>\r\n", i);
 		next_question(line);
@@ -340,8 +340,8 @@ Test(server_bounds, a_question_keeps_its_recipients)
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	dial();
 	hear("220");
-	say("EHLO x\r\n", "250 ");
-	say("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
+	talk("EHLO x\r\n", "250 ");
+	talk("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
 	next_question("RCPT TO:<b@mx.example>\r\n");
 	cr_expect_eq(mailmill_mail_answer(mails[--nmails], 250, NULL), 0);
 	hear("250 2.1.5");
@@ -369,14 +369,14 @@ Test(server_bounds, questions_are_of_the_clients_share)
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	dial();
 	hear("220");
-	say("EHLO x\r\n", "250 ");
-	say("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
+	talk("EHLO x\r\n", "250 ");
+	talk("MAIL FROM:<a@client.example>\r\n", "250 2.1.0");
 	c = server_client_join((struct sockaddr *)&in, SERVER_DIRECT, 0);
 	cr_assert_eq(server_client_take(c, SERVER_SHARE, SERVER_SHARE), 0);
-	say("RCPT TO:<b@mx.example>\r\n", "452 4.3.1");
+	talk("RCPT TO:<b@mx.example>\r\n", "452 4.3.1");
 	server_client_give(c, SERVER_SHARE);
 	server_client_leave(c);
-	say("RCPT TO:<b@mx.example>\r\n", "250 2.1.5");
-	say("DATA\r\n", "354");
-	say(MAIL, "250 2.0.0");
+	talk("RCPT TO:<b@mx.example>\r\n", "250 2.1.5");
+	talk("DATA\r\n", "354");
+	talk(MAIL, "250 2.0.0");
 }

@@ -111,14 +111,14 @@ greet(void)
 {
 	dial();
 	hear("220");
-	say("EHLO x\r\n", "250 ");
+	talk("EHLO x\r\n", "250 ");
 }
 
 static void
 to_data(void)
 {
-	say(TO_RCPT, "250 2.1.5");
-	say("DATA\r\n", "354");
+	talk(TO_RCPT, "250 2.1.5");
+	talk("DATA\r\n", "354");
 	nstored = 0;
 }
 
@@ -132,12 +132,12 @@ Test(server_order, a_message_that_is_refused_was_not_stored)
 	for (i = IN_SPOOL; i < NOBODY; i++) {
 		refuses = i;
 		to_data();
-		say(MAIL, words[i]);
+		talk(MAIL, words[i]);
 		cr_expect_eq(nstored, 0, "%s", words[i]);
 	}
 	refuses = NOBODY;
 	to_data();
-	say(MAIL, "250 2.0.0");
+	talk(MAIL, "250 2.0.0");
 	cr_expect_eq(nstored, 1);
 	cr_expect_str_eq(last_rcpt, "archive@mx.example");
 }
@@ -148,11 +148,11 @@ Test(server_order, a_module_that_accepts_does_not_keep_the_program_from_being_as
 	is_accepting = true;
 	greet();
 	to_data();
-	say(MAIL, "250 2.0.0");
+	talk(MAIL, "250 2.0.0");
 	cr_expect_eq(nstored, 1);
 	message_code = 550;
 	to_data();
-	say(MAIL, "550 ");
+	talk(MAIL, "550 ");
 	cr_expect_eq(nstored, 1);
 }
 

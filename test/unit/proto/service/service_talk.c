@@ -76,7 +76,7 @@ hear(const char *want)
 }
 
 const char *
-say(const char *text, const char *want)
+talk(const char *text, const char *want)
 {
 	cr_assert_eq(write(client, text, strlen(text)), (ssize_t)strlen(text));
 	return hear(want);
@@ -87,8 +87,8 @@ begin(void)
 {
 	dial();
 	hear("220 mx.example");
-	say("EHLO x\r\n", "250 ");
-	say(TO_RCPT, "250 2.1.5");
+	talk("EHLO x\r\n", "250 ");
+	talk(TO_RCPT, "250 2.1.5");
 }
 
 bool

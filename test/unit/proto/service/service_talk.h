@@ -25,7 +25,7 @@ extern int client;
 /* dial_at(last), dial(): A connection to 127.0.0.${last} or .1; dial_from(last):
  * from 127.0.0.${last}.
  * hear(want): Let the server work until the client has heard ${want}, at the
- * beginning of a line; return the whole.  say(text, want): Send ${text} before.
+ * beginning of a line; return the whole.  talk(text, want): Send ${text} before.
  * begin(): A connection with EHLO, MAIL and RCPT.
  * is_closed(): Let the server work until it has closed the connection; false: it
  * does not. */
@@ -33,7 +33,7 @@ void dial_at(in_addr_t last);
 void dial(void);
 void dial_from(in_addr_t last);
 const char *hear(const char *want);
-const char *say(const char *text, const char *want);
+const char *talk(const char *text, const char *want);
 void begin(void);
 bool is_closed(void);
 
