@@ -21,6 +21,7 @@ struct _accept_construct;
 struct answer {
 	int	 value;
 	int	 code;		/* of a reply; 0: there is none */
+	bool	 is_auth;	/* value is an enum esmtp_auth_status */
 	char	*octets;	/* of a reply: its text; or a login, a challenge; or NULL.  A NUL follows */
 	size_t	 len;
 };

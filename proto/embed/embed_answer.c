@@ -45,6 +45,9 @@ is_fit(int kind, const struct answer *a)
 {
 	bool is_reply = a->code != 0;
 
+	if (a->is_auth)
+		return kind == ASK_AUTH && a->value >= 0 &&
+		    a->value <= ESMTP_AUTH_MALFORMED;
 	switch (kind) {
 	case ASK_RCPT:
 		return !is_reply && a->octets == NULL && a->value >= 0 &&
@@ -53,9 +56,6 @@ is_fit(int kind, const struct answer *a)
 		return is_reply || (a->octets == NULL && a->value >= 0);
 	case ASK_PEER:
 		return !is_reply && a->octets == NULL;
-	case ASK_AUTH:
-		return !is_reply && a->value >= 0 &&
-		    a->value <= ESMTP_AUTH_MALFORMED;
 	default:
 		return false;
 	}
@@ -127,7 +127,7 @@ int
 esmtp_answer_auth(struct esmtp_host *host, esmtp_ticket ticket,
     enum esmtp_auth_status status, const char *octets, size_t len)
 {
-	struct answer a = { .value = (int)status };
+	struct answer a = { .value = (int)status, .is_auth = true };
 
 	if (octets != NULL) {
 		if (len > LIM_AUTH_OCTETS) {

@@ -166,6 +166,9 @@ Test(embed_answer, what_does_not_fit_leaves_the_question_open)
 	cr_expect_eq(esmtp_answer_reply(&f->h.host, ticket, 550, "5.1.1",
 	    "none"), -1);
 	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(esmtp_answer_auth(&f->h.host, ticket, ESMTP_AUTH_OK, NULL,
+	    0), -1);
+	cr_expect_eq(errno, EINVAL);
 	cr_expect_eq(esmtp_answer_auth(&f->h.host, ticket, ESMTP_AUTH_OK, "x",
 	    1), -1);
 	cr_expect_eq(errno, EINVAL);
