@@ -112,6 +112,23 @@ Test(event_io, write_that_would_block_names_the_mask)
 	cr_assert_eq(errno, EAGAIN);
 }
 
+/* Another process that has the socket, too, can have made it a blocking one. */
+Test(event_io, neither_waits_on_a_descriptor_that_blocks, .timeout = 10)
+{
+	static char buf[65536];
+	int n, needmask = 0;
+
+	cr_assert_eq(fcntl(ea->fd, F_SETFL, 0), 0);
+	cr_expect_eq(event_read(ea, buf, sizeof buf, &needmask), -1);
+	cr_expect_eq(errno, EAGAIN);
+	cr_expect_eq(needmask, E_READ);
+	while ((n = event_write(ea, buf, sizeof buf, &needmask)) > 0)
+		;
+	cr_expect_eq(n, -1);
+	cr_expect_eq(errno, EAGAIN);
+	cr_expect_eq(needmask, E_WRITE);
+}
+
 Test(event_io, the_end_is_0_and_a_vanished_reader_an_errno_not_a_signal)
 {
 	char buf[10];
