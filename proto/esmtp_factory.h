@@ -191,20 +191,21 @@ int esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 /* esmtp_ticket_new(ac): The name of the answer that the function of the host that
  * calls this is asked for, and which will come later: lookup_rcpt(), which then
  * returns ESMTP_RCPT_ASKED; auth_start(), auth_step() and peer_changed(), which
- * return 0.  commit() has its ticket in the envelope.  0 with errno: EINVAL, not inside one
- * of these, or for the second time; ENOMEM. */
+ * return 0; a verb, which returns ESMTP_VERB_LATER.  commit() has its ticket in
+ * the envelope.  0 with errno: EINVAL, not inside one of these, or for the
+ * second time; ENOMEM. */
 esmtp_ticket esmtp_ticket_new(accept_construct *ac);
 
 /* The answers; from any thread, and also inside the call that asks.  A session
  * that has got one goes on in its next step: see esmtp_answered().
  * esmtp_answer(host, ticket, value): lookup_rcpt(): an enum esmtp_rcpt_status;
  * commit(): 0, the message is durable, or an errno; peer_changed(): 1, the client
- * is welcome, or 0.
- * esmtp_answer_reply(host, ticket, code, enhanced, text): commit(): the reply in
- * the program's words, ${enhanced} "x.y.z" or NULL.  A commit with a code of 2xx
- * has succeeded.
+ * is welcome, or 0; a verb: ESMTP_VERB_DONE, _SYNTAX or _BUILTIN.
+ * esmtp_answer_reply(host, ticket, code, enhanced, text): commit(), a verb: the
+ * reply in the program's words, ${enhanced} "x.y.z" or NULL.  A commit with a
+ * code of 2xx has succeeded.
  * esmtp_answer_auth(host, ticket, status, octets, len): auth_start(), auth_step();
- * ${octets} are copied.
+ * a verb, as esmtp_verb_login(); ${octets} are copied.
  * Return 0; or -1 with errno: ENOENT, nobody waits for it any more, or it was
  * answered; EINVAL, no answer to that question, a code but 2xx, 4xx and 5xx, or
  * a CR or LF: it can still be answered; ENOMEM, likewise. */
@@ -294,11 +295,20 @@ typedef int (*ESMTPExtensionSetup)(char *arg, message_construct *mc,
 typedef int (*ESMTPExtensionFunc)(char *arg, Event *e, message_construct *mc,
     void *closure);
 
+/* What the function of a verb returns. */
+enum {
+	ESMTP_VERB_SYNTAX,	/* 501, unless it has answered */
+	ESMTP_VERB_DONE,	/* it has answered, or the answer is 250 */
+	ESMTP_VERB_BUILTIN,	/* of esmtp_verb_replace(): the built-in verb is to act */
+	ESMTP_VERB_LATER,	/* the answer comes, by the ticket of esmtp_ticket_new() */
+	ESMTP_VERB_MORE		/* of esmtp_verb_read_*(): it reads, and goes on reading */
+};
+
 /* esmtp_extensions_register(command, s, f, closure): Add the verb ${command}
  * to the server.  ${s} (may be NULL) is called at EHLO with a buffer for what
  * to advertise after the verb; it returns 1 to be advertised, 0 not.  ${f} is
  * called with the argument of the command; it answers with
- * esmtp_extension_reply() and returns 1, or 0 for 501.  NULL ${f}: ${command}
+ * esmtp_extension_reply() and returns ESMTP_VERB_*.  NULL ${f}: ${command}
  * is a keyword that EHLO advertises, and no verb.  To be called before
  * the first session; the table is const afterwards.
  * The reference declares it void but documents a result: it returns 1, or 0
@@ -307,10 +317,63 @@ typedef int (*ESMTPExtensionFunc)(char *arg, Event *e, message_construct *mc,
 int esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
     ESMTPExtensionFunc f, void *closure);
 
-/* esmtp_extension_reply(mc, code, enhanced, text): The answer of an extension's
- * verb; controls in ${text} are replaced.  Return 0 or -1 (EINVAL). */
+/* esmtp_verb_replace(command, f, closure): Have ${f} called in place of the
+ * built-in verb ${command}, where that may be said: the state of the session,
+ * the argument, TLS and login have been checked.  NOOP, VRFY, EXPN and HELP are
+ * what ${f} makes of them.  EHLO, HELO, STARTTLS, MAIL, RCPT, DATA and AUTH are
+ * refused by ${f}, with 4xx or 5xx, or left to the built-in verb, with
+ * ESMTP_VERB_BUILTIN; AUTH may also end with esmtp_verb_login().  To be called
+ * before the first session.  Return 1; or 0: it is another verb, or replaced
+ * already, there is no ${f}, or a session has begun. */
+int esmtp_verb_replace(const char *command, ESMTPExtensionFunc f,
+    void *closure);
+
+/* esmtp_extension_reply(mc, code, enhanced, text): The answer of a verb, in its
+ * function or in the one that it reads with; controls in ${text} are replaced.
+ * Return 0 or -1 (EINVAL: not inside such a function, answered already, or no
+ * answer to that verb). */
 int esmtp_extension_reply(message_construct *mc, int code,
     const char *enhanced, const char *text);
+
+/* In the function of a verb, or in the one that it reads with; each returns 0,
+ * or -1 with errno, which is EINVAL outside of these.
+ *
+ * esmtp_verb_read_lines(mc, line_max, max, f, closure),
+ * esmtp_verb_read_octets(mc, n, f, closure): The verb returns ESMTP_VERB_MORE,
+ * and what the client sends next is for ${f}: lines of at most ${line_max}
+ * octets (1 to ESMTP_VERB_LINE_MAX) without their CRLF, and of ${max} octets
+ * together, with it; or ${n} octets, in pieces as they come.  The verb answers
+ * first what the client waits for, say 354.
+ * ${f} gets a line, or some octets, which it does not keep, and returns
+ * ESMTP_VERB_MORE, or what a verb may return: then that line was the last.
+ * Octets are always read to the last one, behind which MORE is DONE; after
+ * another result ${f} (may be NULL: they are thrown away) gets no more of them.
+ * A verb and what it reads have one answer together, before which may be others
+ * of 3xx.
+ * When ${f} gets NULL for the octets, it is called for the last time: the
+ * session ends, the verb has not returned MORE, or the client has broken a
+ * bound, and was told.
+ * EINVAL: a bound of 0, a line_max above its own, no ${f} for lines, or the
+ * verb cannot read; EBUSY: it does; ENOMEM.
+ *
+ * esmtp_verb_reset(mc): The transaction is over, as with RSET.
+ *
+ * esmtp_verb_login(mc, status, login): The client is ${login} (ESMTP_AUTH_OK),
+ * or not (${login} is the name that was tried, or NULL).  When the function
+ * returns ESMTP_VERB_DONE, policy is asked, and the client gets the reply of
+ * AUTH: the function does not answer.  EALREADY: it has logged in; EBUSY: there
+ * is a transaction; EINVAL: no login, a challenge, or the verb cannot log in;
+ * ENOMEM. */
+typedef int (*esmtp_read_func)(message_construct *mc, const char *octets,
+    size_t len, void *closure);
+#define ESMTP_VERB_LINE_MAX	12286
+int esmtp_verb_read_lines(message_construct *mc, size_t line_max, uint64_t max,
+    esmtp_read_func f, void *closure);
+int esmtp_verb_read_octets(message_construct *mc, uint64_t n,
+    esmtp_read_func f, void *closure);
+int esmtp_verb_reset(message_construct *mc);
+int esmtp_verb_login(message_construct *mc, enum esmtp_auth_status status,
+    const char *login);
 
 #define ESMTP_EXTENSION_ARG_MAX	128	/* octets of the buffer ${s} gets */
 

@@ -46,8 +46,10 @@ is_fit(int kind, const struct answer *a)
 	bool is_reply = a->code != 0;
 
 	if (a->is_auth)
-		return kind == ASK_AUTH && a->value >= 0 &&
-		    a->value <= ESMTP_AUTH_MALFORMED;
+		return (kind == ASK_AUTH && a->value >= 0 &&
+		    a->value <= ESMTP_AUTH_MALFORMED) || (kind == ASK_VERB &&
+		    a->value > ESMTP_AUTH_CHALLENGE &&
+		    a->value <= ESMTP_AUTH_MALFORMED);
 	switch (kind) {
 	case ASK_RCPT:
 		return !is_reply && a->octets == NULL && a->value >= 0 &&
@@ -56,6 +58,9 @@ is_fit(int kind, const struct answer *a)
 		return is_reply || (a->octets == NULL && a->value >= 0);
 	case ASK_PEER:
 		return !is_reply && a->octets == NULL;
+	case ASK_VERB:
+		return is_reply || (a->value >= ESMTP_VERB_SYNTAX &&
+		    a->value <= ESMTP_VERB_BUILTIN);
 	default:
 		return false;
 	}

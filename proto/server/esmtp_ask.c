@@ -34,6 +34,9 @@ esmtp_hear(message_construct *mc)
 	case WAIT_COMMIT:
 		ac->is_async_done |= is_given(ac, ASK_COMMIT);
 		break;
+	case WAIT_VERB:
+		ac->is_async_done |= is_given(ac, ASK_VERB);
+		break;
 	default:
 		break;
 	}

@@ -6,6 +6,7 @@
 
 #include "proto/server/esmtp_auth.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,30 @@ esmtp_auth_hear(message_construct *mc)
 	free(a.octets);
 }
 
+int
+esmtp_auth_claim(message_construct *mc, const char *mech,
+    enum esmtp_auth_status status, const char *octets, size_t len)
+{
+	struct esmtp_auth *x = calloc(1, sizeof(*x));
+
+	if (x == NULL)
+		return -1;
+	if (octets != NULL) {
+		if ((x->octets = malloc(len + 1)) == NULL) {
+			free(x);
+			return -1;
+		}
+		memcpy(x->octets, octets, len);
+		x->octets[len] = '\0';
+		x->len = len;
+	}
+	x->stage = ESMTP_AUTH_HEARD;
+	x->status = status;
+	snprintf(x->mechanism, sizeof(x->mechanism), "%s", mech);
+	mc->auth = x;
+	return 0;
+}
+
 /* The reply to each status that ends an exchange without a login. */
 static const enum esmtp_reply_id refusals[] = {
 	[ESMTP_AUTH_FAILED] = RPL_AUTH_FAILED,
@@ -203,8 +228,8 @@ challenge(struct esmtp_step *st)
 }
 
 /* May ${s} be a login?  It is written into headers and the log: no controls. */
-static bool
-is_login(const char *s, size_t len)
+bool
+esmtp_auth_is_login(const char *s, size_t len)
 {
 	size_t i;
 
@@ -254,7 +279,7 @@ heard(struct esmtp_step *st)
 	else if (x->status == ESMTP_AUTH_CHALLENGE)
 		challenge(st);
 	else if (x->status == ESMTP_AUTH_OK && x->octets != NULL &&
-	    is_login(x->octets, x->len))
+	    esmtp_auth_is_login(x->octets, x->len))
 		return right(st);
 	else if ((size_t)x->status < NREFUSALS && refusals[x->status] != 0)
 		fail(st, refusals[x->status], NULL);

@@ -58,6 +58,18 @@ void esmtp_auth_begin(struct esmtp_step *st, const char *mech,
 void esmtp_auth_refuse(struct esmtp_step *st, const char *mech, size_t len,
     enum esmtp_reply_id id);
 
+/* esmtp_auth_check(st, arg, len): RPL_OK, or how AUTH with this argument is
+ * refused.
+ * esmtp_auth_claim(mc, mech, status, octets, len): A verb of the program says
+ * this: as if the host had answered an exchange; ${octets} (may be NULL) are
+ * copied.  Return 0 or -1 (ENOMEM).
+ * esmtp_auth_is_login(s, len): May ${s} be a login? */
+enum esmtp_reply_id esmtp_auth_check(const struct esmtp_step *st,
+    const char *arg, size_t len);
+int esmtp_auth_claim(message_construct *mc, const char *mech,
+    enum esmtp_auth_status status, const char *octets, size_t len);
+bool esmtp_auth_is_login(const char *s, size_t len);
+
 /* esmtp_auth_line(st, line, len): The client's answer to a challenge, without
  * its CRLF. */
 void esmtp_auth_line(struct esmtp_step *st, const char *line, size_t len);

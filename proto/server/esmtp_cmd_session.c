@@ -154,7 +154,8 @@ esmtp_cmd_help(struct esmtp_step *st, const char *, size_t)
 	size_t i, n = 0;
 
 	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
-		if (!(v->flags & VF_HIDDEN) &&
+		if ((!(v->flags & VF_HIDDEN) ||
+		    esmtp_verb_replacement(v) != NULL) &&
 		    esmtp_ext_may_use(st->mc, v->extension) == RPL_OK)
 			n = add_word(list, n, v->name, v->name_len);
 	for (i = 0; (e = esmtp_extension_get(i)) != NULL; i++)

@@ -6,7 +6,7 @@
 
 #include "core/lim.h"
 #include "proto/hooks.h"
-#include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_own.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them.  RFC
  * 6531 3.5: an address with other characters has a reply of its own. */
@@ -50,50 +50,6 @@ check_secured(const message_construct *mc, unsigned int flags)
 	return RPL_OK;
 }
 
-/* A registered verb: its function gets a copy of the argument. */
-static enum esmtp_want
-run_extension(struct esmtp_step *st, const struct esmtp_extension *e,
-    const char *arg, size_t len)
-{
-	char buf[LIM_COMMAND_LINE];
-
-	memcpy(buf, arg, len);
-	buf[len] = '\0';
-	esmtp_set_state(st->mc, ES_EXTENSION1);
-	if (e->func(buf, st->event, st->mc, e->closure) == 0) {
-		if (st->nreplies == 0)
-			esmtp_reply(st, RPL_SYNTAX);
-	} else if (st->nreplies == 0)
-		esmtp_reply(st, RPL_OK);
-	return W_GO;
-}
-
-int
-esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
-    const char *text)
-{
-	struct esmtp_step *st = mc != NULL ? mc->step : NULL;
-	char str[LIM_REPLY_LINE];
-	size_t n = 0;
-
-	/* one reply per command */
-	if (st == NULL || mc->state != ES_EXTENSION1 || st->nreplies > 0 ||
-	    code < 200 || code > 599) {
-		errno = EINVAL;
-		return -1;
-	}
-	/* RFC 2034 4: a reply of 3xx has none */
-	if (enhanced != NULL && *enhanced != '\0' && code / 100 != 3) {
-		n = strnlen(enhanced, ESMTP_ENHANCED_MAX);
-		memcpy(str, enhanced, n);
-		str[n++] = ' ';
-	}
-	strncpy(str + n, text != NULL ? text : "", sizeof(str) - n - 1);
-	str[sizeof(str) - 1] = '\0';
-	esmtp_reply_code(st, code, str);
-	return 0;
-}
-
 /* The columns, from left to right: what the verb may not do here, or RPL_OK. */
 static enum esmtp_reply_id
 check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
@@ -123,6 +79,27 @@ is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
 	if (!st->ac->host->is_draining || (v != NULL && v->flags & VF_DRAIN))
 		return false;
 	return st->mc->txn == NULL || (v != NULL && v->flags & VF_RESET);
+}
+
+/* All checks are passed.  What the program does comes first; the state may be
+ * another then. */
+static enum esmtp_want
+act(struct esmtp_step *st, const struct esmtp_verb *v,
+    const struct esmtp_extension *e, const char *arg, size_t len)
+{
+	enum esmtp_reply_id id = RPL_OK;
+	enum esmtp_want w = W_GO;
+
+	if (v != NULL && st->mc->own != OWN_BUILTIN)
+		e = esmtp_verb_replacement(v);
+	if (e != NULL && !esmtp_own_run(st, e, arg, len, &w))
+		return w;
+	if (e != NULL)
+		id = check_columns(st, v, len);
+	if (id == RPL_OK)
+		return v->handler(st, arg, len);
+	esmtp_reply(st, id);
+	return W_GO;
 }
 
 /* The verb was answered.  A client that pipelines waits for the 354 before it
@@ -210,7 +187,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	if (v == NULL)
 		e = esmtp_extension_find(line, n);
 	note_line(st, v, e, line, len, arg);
-	if (v == NULL && e == NULL && st->mc->is_body_refused)
+	if (st->mc->own == OWN_LATER)
+		id = RPL_OK;	/* it has been checked */
+	else if (v == NULL && e == NULL && st->mc->is_body_refused)
 		id = RPL_BODY_REFUSED;
 	else if (v == NULL && e == NULL && esmtp_is_foreign(line, len))
 		id = RPL_FOREIGN;
@@ -230,10 +209,8 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		    !esmtp_ext_is_listed(st->ac->options, e->name) ?
 		    RPL_NOT_IMPLEMENTED : check_secured(st->mc, 0);
 	st->mc->is_body_refused = 0;
-	if (id == RPL_OK && e != NULL)
-		return run_extension(st, e, line + arg, len - arg);
 	if (id == RPL_OK)
-		w = v->handler(st, line + arg, len - arg);
+		w = act(st, v, e, line + arg, len - arg);
 	else
 		esmtp_reply(st, id);
 	/* the handler gave up a suspended phase when memory failed */

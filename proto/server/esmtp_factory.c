@@ -10,6 +10,7 @@
 
 #include "proto/hooks.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_own.h"
 
 /* Static_Banner is documented to begin with "220 "; without it, it is the
  * text. */
@@ -237,8 +238,8 @@ work(struct esmtp_step *st)
 			w = esmtp_fill(st);
 	}
 	if (w == W_READ)
-		w = esmtp_wait_for(st, esmtp_is_in_body(mc) ? WAIT_DATA :
-		    WAIT_COMMAND);
+		w = esmtp_wait_for(st, esmtp_is_in_body(mc) ||
+		    esmtp_is_reading(mc) ? WAIT_DATA : WAIT_COMMAND);
 	else if (w == W_WRITE)
 		esmtp_wait_for(st, WAIT_WRITE);
 	return w;

@@ -8,7 +8,7 @@
 
 #include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_own.h"
 
 #define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
 
@@ -64,6 +64,8 @@ read_size(struct esmtp_step *st)
 	struct esmtp_host *host = st->ac->host;
 	size_t max, room;
 
+	if (esmtp_is_reading(mc))
+		return esmtp_read_size(st);
 	if (!esmtp_is_in_body(mc))
 		return LIM_COMMAND_READ - st->in_len;
 	max = st->scratch_size - st->in_len;
@@ -239,6 +241,7 @@ next_line(struct esmtp_step *st)
 	if (w != W_GO)
 		return w;	/* the command is repeated from here */
 	st->mc->is_announced = 0;
+	st->mc->own = OWN_NONE;
 	use(st, n);
 	return esmtp_auth_go_on(st);
 }
@@ -261,7 +264,8 @@ esmtp_consume(struct esmtp_step *st)
 				return w;
 			continue;
 		}
-		w = esmtp_is_in_body(mc) ? esmtp_body(st) : next_line(st);
+		w = esmtp_is_reading(mc) ? esmtp_read(st) :
+		    esmtp_is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;
 	}

@@ -57,7 +57,8 @@ enum esmtp_ask {
 	ASK_RCPT,	/* lookup_rcpt() */
 	ASK_COMMIT,
 	ASK_AUTH,	/* auth_start(), auth_step() */
-	ASK_PEER	/* peer_changed() */
+	ASK_PEER,	/* peer_changed() */
+	ASK_VERB	/* a verb of the program */
 };
 
 /* The way to TLS. */
@@ -71,6 +72,7 @@ enum esmtp_tls_stage {
 #define ESMTP_REPLY_MAX		LIM_OUTPUT_LEAST
 
 struct esmtp_auth;
+struct esmtp_reader;
 
 /* The recipients accepted so far: one block of text, and 8 octets for each. */
 struct esmtp_rcpts {
@@ -114,6 +116,7 @@ struct _message_construct {
 	struct esmtp_step	*step;		/* the call in progress */
 	struct esmtp_txn	*txn;
 	char			*helo;		/* NULL: not greeted */
+	struct esmtp_reader	*reader;	/* of a verb: esmtp_own.h; NULL: none */
 	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
 	char			*login;		/* NULL: not logged in */
 	const struct esmtp_verb	*verb;		/* the last that was not unknown; NULL: it was a registered one, or there was none */
@@ -145,6 +148,7 @@ struct _message_construct {
 	uint8_t			 need_write;
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
 	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
+	uint8_t			 own;		/* enum esmtp_own: esmtp_own.h */
 	uint8_t			 missed;	/* E_* of calls that could not be served: esmtp_call.c */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */

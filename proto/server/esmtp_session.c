@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_own.h"
 
 message_construct *
 esmtp_session_begin(accept_construct *ac, const struct timeval *now)
@@ -38,6 +38,7 @@ esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 static void
 session_free(message_construct *mc)
 {
+	esmtp_own_stop(mc);
 	mc->ac->accept_construct_closure.vptr = NULL;
 	mc->ac->is_ended = 1;
 	answers_drop(&mc->ac->host->answers, &mc->ac->questions, -1);

@@ -1,6 +1,6 @@
 /* The verbs: the table and its columns.
- * Owns: the rows of esmtp_verb.def, and those that esmtp_extensions_register()
- * adds before the first session.
+ * Owns: the rows of esmtp_verb.def, and what esmtp_extensions_register() and
+ * esmtp_verb_replace() add before the first session.
  * Knows nothing of what a verb does. */
 
 #include "proto/server/esmtp_verb.h"
@@ -24,6 +24,8 @@ const size_t esmtp_nverbs = sizeof(esmtp_verbs) / sizeof(esmtp_verbs[0]);
 /* Filled before the first session, const afterwards. */
 static struct esmtp_extension extensions[LIM_EXTENSIONS];
 static size_t nextensions;
+static struct esmtp_extension replacements[sizeof(esmtp_verbs) /
+    sizeof(esmtp_verbs[0])];
 
 const struct esmtp_verb *
 esmtp_verb_find(const char *s, size_t len)
@@ -35,6 +37,14 @@ esmtp_verb_find(const char *s, size_t len)
 		    strncasecmp(esmtp_verbs[i].name, s, len) == 0)
 			return &esmtp_verbs[i];
 	return NULL;
+}
+
+const struct esmtp_extension *
+esmtp_verb_replacement(const struct esmtp_verb *v)
+{
+	const struct esmtp_extension *e = &replacements[v - esmtp_verbs];
+
+	return e->func != NULL ? e : NULL;
 }
 
 const struct esmtp_verb *
@@ -119,6 +129,24 @@ esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
 	e->name[len] = '\0';
 	e->name_len = len;
 	e->setup = s;
+	e->func = f;
+	e->closure = closure;
+	return 1;
+}
+
+int
+esmtp_verb_replace(const char *command, ESMTPExtensionFunc f, void *closure)
+{
+	const struct esmtp_verb *v = command != NULL ?
+	    esmtp_verb_find(command, strlen(command)) : NULL;
+	struct esmtp_extension *e;
+
+	if (v == NULL || !(v->flags & (VF_FIRST | VF_OWN)) || f == NULL ||
+	    esmtp_has_begun())
+		return 0;
+	e = &replacements[v - esmtp_verbs];
+	if (e->func != NULL)
+		return 0;
 	e->func = f;
 	e->closure = closure;
 	return 1;

@@ -27,6 +27,8 @@
 #define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
 #define VF_PATH		0x800	/* its argument is a path, which may be meant to be UTF-8 */
+#define VF_FIRST	0x10000	/* esmtp_verb_replace(): the program may refuse it, or leave it to us; its success means something to the session */
+#define VF_OWN		0x20000	/* esmtp_verb_replace(): it may be something else */
 
 struct esmtp_verb {
 	const char	*name;
@@ -37,7 +39,8 @@ struct esmtp_verb {
 	size_t		 name_len;
 };
 
-/* A verb that esmtp_extensions_register() has added. */
+/* A verb that esmtp_extensions_register() has added; or the function that
+ * esmtp_verb_replace() has put in the place of a built-in one. */
 struct esmtp_extension {
 	char			 name[17];
 	size_t			 name_len;
@@ -51,6 +54,10 @@ extern const size_t esmtp_nverbs;
 
 /* esmtp_verb_find(s, len): The row of a verb in any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
+
+/* esmtp_verb_replacement(v): What stands in the place of ${v}, or NULL. */
+const struct esmtp_extension *esmtp_verb_replacement(
+    const struct esmtp_verb *v);
 
 /* esmtp_verb_secret(s, len): The VF_SECRET row whose name ${s} starts with, in
  * any case, or NULL. */

@@ -6,6 +6,7 @@
 
 #include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_own.h"
 
 #define OPTION(field)	.option = offsetof(struct esmtp_options, field)
 #define SECONDS(n)	.seconds = (n)
@@ -89,6 +90,9 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	if (esmtp_is_in_body(mc))
 		sooner(when_r, which_r, &mc->txn->data_since, o->data_timeout,
 		    "data");
+	if (esmtp_is_reading(mc))
+		sooner(when_r, which_r, &mc->reader->since, o->data_timeout,
+		    "data");
 	if (seconds > 0)
 		sooner(when_r, which_r, row->since == SINCE_OCTET ?
 		    &mc->idle_since : &mc->wait_since, seconds, row->name);
@@ -124,7 +128,8 @@ move_times(message_construct *mc, const struct timeval *by)
 	struct timeval *const times[] = {
 		&mc->started, &mc->idle_since, &mc->wait_since, &mc->seen,
 		mc->txn != NULL ? &mc->txn->started : NULL,
-		mc->txn != NULL ? &mc->txn->data_since : NULL
+		mc->txn != NULL ? &mc->txn->data_since : NULL,
+		mc->reader != NULL ? &mc->reader->since : NULL
 	};
 	size_t i;
 

@@ -133,6 +133,7 @@ ask_host(struct esmtp_step *st, const struct mailaddr *addr)
 {
 	const struct esmtp_host *host = st->ac->host;
 	enum esmtp_rcpt_status status = ESMTP_RCPT_ASKED;
+	enum esmtp_ask outer = st->asking;	/* a verb may ask */
 
 	switch (asked_before(st->ac, addr, &status)) {
 	case ANSWERS_GIVEN:
@@ -145,7 +146,7 @@ ask_host(struct esmtp_step *st, const struct mailaddr *addr)
 	/* who asks outside of a phase cannot be called again */
 	st->asking = st->is_in_phase ? ASK_RCPT : ASK_NONE;
 	status = host->ops->lookup_rcpt(host->closure, st->ac, addr);
-	st->asking = ASK_NONE;
+	st->asking = outer;
 	/* perhaps it has answered already; or made no ticket */
 	if (status == ESMTP_RCPT_ASKED &&
 	    asked_before(st->ac, addr, &status) == ANSWERS_NONE)
