@@ -78,6 +78,8 @@ format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
 	case CMD_NUL:
 		memcpy(buf, "NO\0OP\r\n", 7);
 		return 7;
+	case CMD_TAKE:
+		return sim_verb_format(client_below(c, 100), buf, size);
 	default:
 		snprintf(buf, size, "%s\r\n", fixed[kind] != NULL
 		    ? fixed[kind] : model_command_name(kind));
@@ -138,6 +140,9 @@ misc_command(struct client *c, bool is_last)
 		return last[client_below(c, sizeof(last) / sizeof(last[0]))];
 	if (c->sim->max_size != 0 && c->is_esmtp && client_chance(c, 50))
 		return CMD_MAIL_BIG;
+	/* where it is not refused: what it reads would be run */
+	if (!c->sim->host.options.require_auth && client_chance(c, 100))
+		return CMD_TAKE;
 	return anywhere[client_below(c, sizeof(anywhere) / sizeof(anywhere[0]))];
 }
 

@@ -17,7 +17,7 @@ static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
 	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)", "RCPT",
 	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
 	"RCPT (bad syntax)", "DATA", "(message)", "RSET", "NOOP", "VRFY",
-	"HELP", "(unknown command)", "(long line)", "(NUL)", "QUIT",
+	"HELP", "(unknown command)", "(long line)", "(NUL)", "XTAKE", "QUIT",
 	"AUTH", "AUTH (wrong)", "AUTH (junk)", "AUTH LOGIN", "(name)",
 	"(password)", "(wrong password)", "(cancel)", "(bad line)", "STARTTLS" };
 
@@ -258,6 +258,7 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return c->is_body_refused ? "421 4.5.1 " : "500 5.5.6 ";
 	case CMD_NUL:
 		return c->is_body_refused ? "421 4.5.1 " : "501 5.5.2 ";
+	case CMD_TAKE:		return "250 2.6.0 ";
 	case CMD_QUIT:		return "221 2.0.0 ";
 	case CMD_BODY:		return body_wanted(c);
 	default:

@@ -461,6 +461,7 @@ main(int argc, char **argv)
 	sim = calloc(1, sizeof(*sim));
 	simalloc_quiet--;
 	if (sim == NULL || simpolicy_register() == -1
+	    || sim_verb_register() == -1
 	    || simtls_setup() == -1)
 		err(1, NULL);
 	while ((ch = getopt_long(argc, argv, "", options, NULL)) != -1) {

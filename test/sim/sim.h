@@ -2,7 +2,7 @@
  * every choice made by one seed.
  * sim.c runs seeds, client.c is the client's side of the wire, commands.c what
  * it sends, model.c which reply each command must get, invariants.c what must
- * hold for each session. */
+ * hold for each session, verb.c a verb of the program around them. */
 
 #ifndef TEST_SIM_SIM_H
 #define TEST_SIM_SIM_H
@@ -28,7 +28,7 @@ enum cmd_kind {
 	CMD_DATA,
 	CMD_BODY,		/* the message and its final dot */
 	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_HELP,
-	CMD_UNKNOWN, CMD_LONG, CMD_NUL,
+	CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_TAKE,
 	CMD_QUIT,
 	CMD_AUTH, CMD_AUTH_WRONG, CMD_AUTH_JUNK, CMD_AUTH_LOGIN,
 	/* lines of the exchange that AUTH LOGIN begins */
@@ -137,6 +137,13 @@ void client_check_alive(struct client *c);
 void client_check_closed(struct client *c);
 void client_check_ended(struct client *c);
 void client_check_end(struct client *c);
+
+/* verb.c
+ * sim_verb_register(): Add XTAKE to the server.  Return 0 or -1.
+ * sim_verb_format(nlines, buf, size): The command, and what it reads, which looks
+ * like commands.  Return how many octets. */
+int sim_verb_register(void);
+size_t sim_verb_format(unsigned int nlines, char *buf, size_t size);
 
 /* client.c, for commands.c
  * client_below(c, n): A number below ${n}, chosen by the seed.
