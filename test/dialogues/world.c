@@ -107,6 +107,65 @@ xecho(char *arg, Event *, message_construct *mc, void *)
 	return esmtp_extension_reply(mc, 250, "2.0.0", arg) == 0;
 }
 
+/* XTAKE reads lines up to a dot, and XTAKE n so many octets, up to 20: it refuses
+ * more, and throws them away. */
+static unsigned int ntaken;
+
+static int
+xtake_setup(char *, message_construct *, void *)
+{
+	return 0;
+}
+
+static int
+say_taken(message_construct *mc, const char *what)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%u %s", ntaken, what);
+	(void)esmtp_extension_reply(mc, 250, "2.6.0", text);
+	return ESMTP_VERB_DONE;
+}
+
+static int
+take_line(message_construct *mc, const char *line, size_t len, void *)
+{
+	if (line == NULL)
+		return ESMTP_VERB_DONE;
+	if (len == 1 && line[0] == '.')
+		return say_taken(mc, "lines");
+	ntaken++;
+	return ESMTP_VERB_MORE;
+}
+
+static int
+take_octets(message_construct *mc, const char *octets, size_t len, void *n)
+{
+	if (octets == NULL)
+		return ESMTP_VERB_DONE;
+	ntaken += (unsigned int)len;
+	return ntaken < (uintptr_t)n ? ESMTP_VERB_MORE :
+	    say_taken(mc, "octets");
+}
+
+static int
+xtake(char *arg, Event *, message_construct *mc, void *)
+{
+	unsigned int n = (unsigned int)strtoul(arg, NULL, 10);
+	int rc;
+
+	ntaken = 0;
+	if (*arg == '\0')
+		rc = esmtp_extension_reply(mc, 354, NULL, "Go on") == -1 ? -1 :
+		    esmtp_verb_read_lines(mc, 10, 30, take_line, NULL);
+	else
+		rc = esmtp_verb_read_octets(mc, n, n <= 20 ? take_octets :
+		    NULL, (void *)(uintptr_t)n);
+	if (rc == 0 && n > 20)
+		rc = esmtp_extension_reply(mc, 552, "5.3.4", "Too much");
+	return rc == 0 ? ESMTP_VERB_MORE : ESMTP_VERB_SYNTAX;
+}
+
 int
 play_setup(void)
 {
@@ -115,5 +174,6 @@ play_setup(void)
 	    || simtls_setup() == -1)
 		return -1;
 	return esmtp_extensions_register("XECHO", xecho_setup, xecho, NULL)
-	    == 1 ? 0 : -1;
+	    == 1 && esmtp_extensions_register("XTAKE", xtake_setup, xtake,
+	    NULL) == 1 ? 0 : -1;
 }
