@@ -152,6 +152,7 @@ def lines(name, is_code):
 
 def test_how_long_the_examples_are(d):
     assert lines('server.c', True) <= 30, lines('server.c', True)
+    assert lines('verb.c', True) < 40, lines('verb.c', True)
     assert lines('epoll.c', False) < 100, lines('epoll.c', False)
 
 
@@ -191,21 +192,38 @@ def test_example_policy(d):
     assert out == f'to {USER}\nto archive@example.test\n', out
 
 
+def test_example_verb(d):
+    with running(built('verb', flags()), '127.0.0.1:PORT') as s:
+        with s.connect() as c:
+            c.ehlo()
+            refused(501, c.docmd, 'XNOTE', 'x')
+            assert c.docmd('XNOTE') == (354, b'End with a dot')
+            assert c.docmd('QUIT\r\n\r\n.') == (250, b'2.0.0 OK')
+            refused(250, c.noop)
+        with s.connect() as c:
+            c.docmd('XNOTE')
+            refused(500, c.docmd, 'x' * 1000)
+            refused(421, c.getreply)
+        out = s.stop()
+    assert out == 'note: QUIT\nnote: \n', out
+
+
 def test_examples_say_how_they_are_called(d):
-    at, ours = built('server policy epoll', flags()), install()
+    ours = install()
     env = dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0])
-    for name in 'server', 'policy', 'epoll':
-        said = subprocess.run([f'{at}/{name}'], env=env, capture_output=True,
-                              text=True, timeout=20)
+    for name in 'server', 'policy', 'verb', 'epoll', 'poll':
+        said = subprocess.run([built(name, flags())], env=env, text=True,
+                              capture_output=True, timeout=20)
         assert said.returncode == 2, (name, said)
         assert f'usage: {name} ' in said.stderr, (name, said)
 
 
 def test_an_example_that_cannot_write_takes_no_mail(d):
-    for name in 'server', 'policy', 'epoll':
-        at = built('server policy epoll', flags())
-        args = ['PORT', '1'] if name == 'epoll' else ['127.0.0.1:PORT']
-        with running(f'{at}/{name}', *args, full=True) as s, s.connect() as c:
+    for name in 'server', 'policy', 'epoll', 'poll':
+        args = (['PORT', '1'] if name in ('epoll', 'poll') else
+                ['127.0.0.1:PORT'])
+        with (running(built(name, flags()), *args, full=True) as s,
+              s.connect() as c):
             c.ehlo()
             refused(250, c.mail, 'a@client.example')
             refused(250, c.rcpt, USER)
@@ -354,4 +372,6 @@ TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          *each_program_under(under_asan_and_ubsan),
          test_the_archives_in_a_program, test_example_policy,
          test_example_in_python, test_example_server,
+         test_example_verb, test_examples_say_how_they_are_called,
+         test_an_example_that_cannot_write_takes_no_mail,
          test_how_long_the_examples_are]
