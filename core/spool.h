@@ -19,6 +19,7 @@ MAILMILL_BEGIN
 struct spool_msg;		/* one message in progress; the spool's own */
 
 #define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME was given */
+#define SPOOL_ENV_BINARYMIME	0x02	/* BODY=BINARYMIME was given, RFC 3030 */
 
 /* The envelope of one message.  All strings are NUL terminated, hold no
  * control characters, and stay the caller's. */

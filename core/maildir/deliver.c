@@ -142,7 +142,9 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 		item->text = strdup(text);
 		return -1;
 	}
-	item->is_lf = route.is_lf;
+	/* the octets of BODY=BINARYMIME are no line ends (RFC 3030 3) */
+	item->is_lf = route.is_lf &&
+	    !(view_r->envelope.flags & SPOOL_ENV_BINARYMIME);
 	item->dir = deliver_dirs_get(&d->dirs, route.path, route.fixed, now);
 	if (item->dir == NULL) {
 		if (errno == ENOENT)

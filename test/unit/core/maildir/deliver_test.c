@@ -323,6 +323,35 @@ Test(deliver, newline_lf_changes_crlf_and_nothing_else)
 	cr_assert_eq(df_count("d/a/new"), 1);
 }
 
+/* RFC 3030 3: what looks like CRLF in BODY=BINARYMIME may be anything. */
+Test(deliver, newline_lf_changes_nothing_in_a_message_of_binarymime)
+{
+	static const char body[] = "A: b\r\n\r\n\x89PNG\r\n\x1a\n\r";
+	char text[256], name[256];
+	uint64_t offset;
+
+	x.is_lf = true;
+	x.s.env_flags = SPOOL_ENV_BINARYMIME;
+	offset = df_mail(ID, "a@d", body);
+	df_job(offset, 0, false);
+	df_all();
+	cr_assert_eq(df_files("d/a/new", name, text, sizeof(text)), 1);
+	cr_assert_str_eq(text, "Return-Path: <s@b.test>\r\nA: b\r\n\r\n"
+	    "\x89PNG\r\n\x1a\n\r");
+	cr_assert_eq(strtoul(strstr(name, ",S=") + 3, NULL, 10),
+	    strlen(text));
+	df_job(offset, 0, true);
+	df_all();
+	cr_assert_eq(df_count("d/a/new"), 1);
+	/* text, as 8BITMIME is */
+	x.s.env_flags = SPOOL_ENV_8BITMIME;
+	df_job(df_mail(ID + 4096, "b@d", body), 0, false);
+	df_all();
+	cr_assert_eq(df_files("d/b/new", name, text, sizeof(text)), 1);
+	cr_assert_str_eq(text, "Return-Path: <s@b.test>\nA: b\n\n"
+	    "\x89PNG\n\x1a\n\r");
+}
+
 /* Content of the only file in new/ against ${want} */
 static void
 expect_file(const char *folder, const char *want, size_t len)

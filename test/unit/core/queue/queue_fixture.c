@@ -223,7 +223,7 @@ qf_append(struct qf_segment *s, uint64_t id, const char *sender,
 		.body_octets = strlen(body) };
 	struct spool_envelope env = { .sender = sender, .rcpts = rcpts,
 		.nrcpts = nrcpts, .session = "s1", .client = "192.0.2.1",
-		.helo = "client.test" };
+		.helo = "client.test", .flags = s->env_flags };
 
 	return append(s, &r, &env, body);
 }

@@ -26,6 +26,7 @@ struct qf_segment {
 	struct spool_segment	 file;	/* locked while open */
 	uint64_t		 end;
 	uint32_t		 seq;
+	unsigned int		 env_flags;	/* SPOOL_ENV_* of what is appended */
 };
 
 struct qf_job {
