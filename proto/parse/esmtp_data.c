@@ -1,4 +1,4 @@
-/* Data reader: bytes after 354 in, message bytes out.
+/* Data reader: bytes after 354, or chunks of text, in, message bytes out.
  * Owns: the end of data, dot-unstuffing, the bare CR/LF policy.
  * Knows nothing of verbs, replies or the spool.
  *
@@ -25,6 +25,13 @@ esmtp_data_init(struct esmtp_data *d, int policy)
 	memset(d, 0, sizeof(*d));
 	d->state = DATA_LINE;
 	d->policy = (unsigned char)policy;
+}
+
+void
+esmtp_data_init_counted(struct esmtp_data *d, int policy)
+{
+	esmtp_data_init(d, policy);
+	d->is_counted = true;
 }
 
 /* For the policy that passes a lone CR or LF on: find the next line that starts
@@ -177,7 +184,7 @@ esmtp_data_next(struct esmtp_data *d, const char *buf, size_t len,
 	*slice_len_r = 0;
 	switch (d->state) {
 	case DATA_LINE:
-		if (*buf != '.')
+		if (*buf != '.' || d->is_counted)
 			return next_text(d, buf, len, slice_r, slice_len_r);
 		d->state = DATA_DOT;
 		return 1;
@@ -195,4 +202,16 @@ esmtp_data_next(struct esmtp_data *d, const char *buf, size_t len,
 		return next_text(d, buf, len, slice_r, slice_len_r);
 	}
 	return used;
+}
+
+size_t
+esmtp_data_end(struct esmtp_data *d, const char **slice_r)
+{
+	size_t n;
+
+	/* with ESMTP_LF_IGNORE it was passed on when it came */
+	if (d->state != DATA_CR || d->policy == ESMTP_LF_IGNORE)
+		return 0;
+	next_after_cr(d, "", slice_r, &n);
+	return n;
 }

@@ -182,3 +182,18 @@ esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
 	}
 	return len;
 }
+
+size_t
+esmtp_header_end(struct esmtp_header *h, const char **piece_r)
+{
+	size_t n;
+
+	if (h->nheld > 0 && h->state == AT_NAME && !h->is_begun) {
+		/* the first line, and no colon has come */
+		h->state = AT_BODY;
+		*piece_r = "\r\n";
+		return 2;
+	}
+	give_held(h, piece_r, &n);
+	return n;
+}

@@ -36,4 +36,9 @@ struct esmtp_header {
 size_t esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
     const char **piece_r, size_t *piece_len_r);
 
+/* esmtp_header_end(h, piece_r): The message ends here, perhaps within a line of
+ * the header: point *piece_r at what was held back.  Return its octets; to be
+ * repeated until that is 0. */
+size_t esmtp_header_end(struct esmtp_header *h, const char **piece_r);
+
 #endif

@@ -139,3 +139,59 @@ Test(esmtp_data, passes_on_a_whole_message_in_one_piece)
 	cr_assert_eq(slice, in);
 	cr_assert_eq(n, 16);
 }
+
+/* RFC 3030 2: what comes in chunks has no end but that of the last one, and no
+ * dots but its own. */
+static const struct {
+	int		 policy;
+	const char	*in, *out;	/* NULL: as it is */
+	bool		 has_lone;
+} counted[] = {
+	{ IGNORE, "", NULL, false },
+	{ IGNORE, ".\r\n", NULL, false },
+	{ IGNORE, "a\r\n.\r\nQUIT\r\n", NULL, false },
+	{ IGNORE, "..a\n.\r\n\r.\r\n..", NULL, false },
+	{ IGNORE, "a\r", NULL, false },
+	{ PED, ".\r\n.\r\n..\r\na", NULL, false },
+	{ PED, "a\r\n.\nb", NULL, true },
+	{ PED, ".\rb\r\n", NULL, true },
+	{ PED, "a\r\n\n", NULL, true },
+	/* the last octet is a CR: no LF can come any more */
+	{ PED, "a\r\n.\r", NULL, true },
+	{ FIX, ".\r\n.\r\n..\r\na", NULL, false },
+	{ FIX, ".\n.\r.", ".\r\n.\r\n.", true },
+	{ FIX, "a\r", "a\r\n", true },
+	{ FIX, "a\r\r", "a\r\n\r\n", true },
+	{ FIX, "a\r\n.\r\r\n", "a\r\n.\r\n\r\n", true },
+};
+
+Test(esmtp_data, has_no_dots_and_no_end_in_chunks_wherever_they_are_cut)
+{
+	struct esmtp_data d;
+	struct result r;
+	const char *in, *out, *slice;
+	size_t i, a, b, n;
+
+	for (i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+		in = counted[i].in;
+		out = counted[i].out != NULL ? counted[i].out : in;
+		for (a = 0; a <= strlen(in); a++)
+			for (b = a; b <= strlen(in); b++) {
+				esmtp_data_init_counted(&d,
+				    counted[i].policy);
+				cr_expect_eq(feed(&d, in, a, b, &r),
+				    strlen(in));
+				if ((n = esmtp_data_end(&d, &slice)) > 0)
+					memcpy(r.out + r.len, slice, n);
+				r.len += n;
+				cr_expect(r.len == strlen(out) &&
+				    memcmp(r.out, out, r.len) == 0,
+				    "case %zu %zu %zu: %.*s", i, a, b,
+				    (int)r.len, r.out);
+				cr_expect_not(d.is_end);
+				if (counted[i].policy != IGNORE)
+					cr_expect_eq(d.has_lone,
+					    counted[i].has_lone, "case %zu", i);
+			}
+	}
+}

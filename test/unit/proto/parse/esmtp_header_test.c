@@ -158,3 +158,50 @@ Test(esmtp_header, a_name_of_any_length_ends)
 		}
 	}
 }
+
+/* Messages that end within a line, which those of DATA never do. */
+static const struct { const char *in, *out; } unended[] = {
+	{ "", NULL },
+	{ "A: b", NULL },
+	{ "A: b\r\n", NULL },
+	{ "A: b\r", NULL },
+	{ "A: b\r\nSubj", NULL },
+	{ "A: b\r\nReturn-Path", NULL },
+	{ "A: b\r\nReturn-Path \t", NULL },
+	{ "A: b\r\n\r", NULL },
+	{ "A: b\r\n\r\nbody", NULL },
+	{ "A: b\r\nReturn-Path:", "A: b\r\n" },
+	{ "A: b\r\nReturn-Path: <x>", "A: b\r\n" },
+	{ "Return-Path: <x>\r\nSubj", "\r\nSubj" },
+	{ "Subj", "\r\nSubj" },
+	{ "Return-Path", "\r\nReturn-Path" },
+	{ "\r", "\r\n\r" },
+	{ " x", "\r\n x" },
+};
+
+Test(esmtp_header, what_is_held_back_of_an_unended_line_is_given_at_the_end)
+{
+	struct esmtp_header h;
+	const char *in, *want, *piece;
+	char out[100];
+	size_t i, cut, rest, len, n, m, pieces;
+
+	for (i = 0; i < sizeof(unended) / sizeof(unended[0]); i++) {
+		in = unended[i].in;
+		want = unended[i].out != NULL ? unended[i].out : in;
+		len = strlen(in);
+		for (cut = 0; cut <= len; cut++)
+			for (rest = 1; rest <= len; rest++) {
+				n = run(&h, in, len, cut, rest, out);
+				for (pieces = 0; (m = esmtp_header_end(&h,
+				    &piece)) > 0; n += m) {
+					cr_assert_lt(pieces++, 2);
+					memcpy(out + n, piece, m);
+				}
+				cr_expect(n == strlen(want) &&
+				    memcmp(out, want, n) == 0,
+				    "%s: at %zu, by %zu: %.*s", in, cut, rest,
+				    (int)n, out);
+			}
+	}
+}
