@@ -1,5 +1,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <criterion/criterion.h>
@@ -312,9 +313,12 @@ Test(spool_sweep, segments_can_be_made_while_it_runs)
 
 	fixture_init(&f);
 	known_id = 0;
-	if ((pid = fork()) == 0)
+	if ((pid = fork()) == 0) {
+		/* nobody else ends it when this test is killed */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			(void)sweep(f.dirfd, 60);
+	}
 	cr_assert_gt(pid, 0);
 	for (i = 0; i < 2000; i++) {
 		rv = spool_segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
