@@ -88,10 +88,14 @@ server_peer_changed(void *closure, accept_construct *ac)
 {
 	struct mailmill_server *server = closure;
 	struct server_session *s = server_session_of(ac);
+	const struct sockaddr *peer = esmtp_session_peer(ac);
 	struct server_client *c;
 
-	c = server_client_join(esmtp_session_peer(ac), SERVER_PROXIED,
-	    client_limit(server, SERVER_PROXIED));
+	/* one that is named again has this session already */
+	if (server_client_is(s->client, peer, SERVER_PROXIED))
+		return 1;
+	c = server_client_join(peer, SERVER_PROXIED, client_limit(server,
+	    SERVER_PROXIED));
 	if (c == NULL) {
 		esmtp_peer_done(ac, false);
 		return 0;

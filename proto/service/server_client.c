@@ -81,6 +81,16 @@ server_client_join(const struct sockaddr *peer, enum server_kind kind,
 	return c;
 }
 
+bool
+server_client_is(const struct server_client *c, const struct sockaddr *peer,
+    enum server_kind kind)
+{
+	struct server_client key = { .kind = kind };
+
+	addr_network(peer, key.network);
+	return compare(c, &key) == 0;
+}
+
 void
 server_client_leave(struct server_client *c)
 {

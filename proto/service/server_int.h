@@ -69,12 +69,13 @@ int server_step(Event *e, int eventtype, void *closure, struct timeval *now);
  * server_session_of(ac): NULL: it is no session of a server. */
 struct server_session *server_session_of(const accept_construct *ac);
 
-/* server_client.c: the clients of the process.  A client is an IPv4 address, or an
- * IPv6 network of 64 bits; those that connect directly, proxies, those that proxies
- * name, and local sockets are counted apart.  Any thread.
- * server_client_join(peer, kind, max): The client at ${peer} has one more session;
- * it may have ${max}, 0: any number.  NULL with errno: EUSERS, it has them all;
- * ENOMEM.
+/* server_client.c: the clients of the process.  A client is an IPv4 address, or
+ * an IPv6 network of 64 bits; those that connect directly, proxies, those that
+ * proxies name, and local sockets are counted apart.  Any thread.
+ * server_client_join(peer, kind, max): The client at ${peer} has one more
+ * session; it may have ${max}, 0: any number.  NULL with errno: EUSERS, it has
+ * them all; ENOMEM.
+ * server_client_is(c, peer, kind): Is ${c} that one?
  * server_client_leave(c): It has one less.
  * server_client_take(c, octets, share): It has ${octets} more, of at most ${share}.
  * Return 0, or -1 (ENOSPC): this or the bound for all clients would be exceeded.
@@ -84,6 +85,8 @@ enum server_kind { SERVER_DIRECT, SERVER_PROXY_ITSELF, SERVER_PROXIED,
 	SERVER_LOCAL };
 struct server_client *server_client_join(const struct sockaddr *peer,
     enum server_kind kind, int64_t max);
+bool server_client_is(const struct server_client *c,
+    const struct sockaddr *peer, enum server_kind kind);
 void server_client_leave(struct server_client *c);
 int server_client_take(struct server_client *c, size_t octets, size_t share);
 void server_client_give(struct server_client *c, size_t octets);

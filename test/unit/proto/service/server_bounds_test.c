@@ -183,6 +183,30 @@ Test(server_bounds, sessions_behind_a_proxy)
 		close(fds[i]);
 }
 
+/* By XCLIENT, or whatever calls the host's function again. */
+Test(server_bounds, a_client_that_is_named_again_has_its_session)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct server_session s = { .server = server };
+	accept_construct ac = { .handle = (uintptr_t)&s };
+	netlistener_def def = { .servercode = server_step };
+	netlistener_instance inst = { .def = &def };
+	int i;
+
+	set("Client_Sessions", "1");
+	ac.inst = &inst;
+	ac.remote_addr.sin = in;
+	s.client = server_client_join(&ac.remote_addr.sa, SERVER_PROXY_ITSELF,
+	    1);
+	for (i = 0; i < 3; i++) {
+		cr_expect_eq(server_peer_changed(server, &ac), 1);
+		cr_expect(server_client_is(s.client, &ac.remote_addr.sa,
+		    SERVER_PROXIED));
+	}
+	server_client_leave(s.client);
+	client = -1;
+}
+
 /* --- memory --------------------------------------------------------------- */
 
 static void
