@@ -57,7 +57,8 @@ struct esmtp_host_ops *mailmill_server_ops(struct mailmill_server *server);
 
 /* mailmill_server_listen(server, address): As netlistener_instantiate_addr(),
  * on the scheduler of the thread, which is made if there is none, and goes with
- * the last server of the thread.  Return 0, or -1 with errno.
+ * the last server of the thread.  Return 0, or -1 with errno:
+ * also EFBIG, memory has no room for a message of Max_Message_Size.
  * _port(server): The port of the last address.
  * _run(server): Run the scheduler, with all servers of the thread, until _stop()
  * is called.  Return 0, or -1 with errno: EEXIST, the program has made the

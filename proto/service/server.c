@@ -164,18 +164,22 @@ mailmill_server_ops(struct mailmill_server *server)
 	return &server->ops;
 }
 
-/* The octets that a client may hold.  A message takes up to twice its size while
- * it grows: one of the greatest size must have room. */
+/* The octets that a client may hold: one message of the greatest size has room,
+ * with its recipients.  0: there is none for such a message. */
 static size_t
 share_of(const struct esmtp_options *options)
 {
-	int64_t max = 0;
+	int64_t max = 0, nrcpts = 0;
 
 	(void)esmtp_options_number(options, "Max_Message_Size", &max);
-	if (max > (int64_t)SERVER_HELD / 2)
-		return SERVER_HELD;
-	return 2 * (size_t)max + SERVER_SPARE > SERVER_SHARE ?
-	    2 * (size_t)max + SERVER_SPARE : SERVER_SHARE;
+	(void)esmtp_options_number(options, "Max_Recipients_Per_Message",
+	    &nrcpts);
+	if (max == 0 || max > (int64_t)SERVER_HELD)
+		return 0;
+	max += (nrcpts + 2) * (LIM_PATH + 64) + LIM_SCRATCH + SERVER_STEP;
+	if (max > (int64_t)SERVER_HELD)
+		return 0;
+	return (size_t)max > SERVER_SHARE ? (size_t)max : SERVER_SHARE;
 }
 
 /* Connections of an address at once: enough that Listener_Sessions is what
@@ -193,6 +197,10 @@ concurrency_of(const struct esmtp_options *options)
 static int
 open_host(struct mailmill_server *server)
 {
+	if ((server->share = share_of(server->options)) == 0) {
+		errno = EFBIG;
+		return -1;
+	}
 	if (server_loop_join(&server->loop) == -1)
 		return -1;
 	if (server->host == NULL && (server->host = esmtp_host_new(
@@ -204,7 +212,6 @@ open_host(struct mailmill_server *server)
 	    server);
 	if (server->def == NULL)
 		return -1;
-	server->share = share_of(server->options);
 	server->def->opt_concurrency = concurrency_of(server->options);
 	return esmtp_host_set(server->host, ESMTP_HOST_RCPTS_MAX,
 	    LIM_RCPTS_WORKER);

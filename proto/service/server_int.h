@@ -20,11 +20,11 @@
 #include "proto/netlistener.h"
 
 #define SERVER_MESSAGE	"25M"		/* octets of one, if nothing is set */
-#define SERVER_HELD	(256u << 20)	/* octets of messages and questions of the process */
-#define SERVER_SHARE	(SERVER_HELD / 4) /* of one client, if no message needs more */
-#define SERVER_SPARE	(64u << 10)	/* what a message needs besides its own octets */
+#define SERVER_HELD	(256u << 20)	/* of messages and questions, of all */
+#define SERVER_SHARE	(SERVER_HELD / 4) /* of a client, unless a message needs more */
+#define SERVER_STEP	(8u << 20)	/* by which a large message grows */
 #define SERVER_SESSIONS	1000		/* of one address, at once */
-#define SERVER_PROXY	(SERVER_SESSIONS / 4) /* of a proxy that has not named its clients yet */
+#define SERVER_PROXY	(SERVER_SESSIONS / 4) /* of a proxy, before it names clients */
 
 struct server_client;
 struct server_rcpt;
@@ -136,11 +136,13 @@ void server_rcpts_unref(struct server_rcpt *r);
 const char *server_rcpts_get(const struct server_rcpt *r, size_t i);
 
 /* server_octets.c.
- * server_octets_add(o, buf, len, share): Append; o->client may hold ${share}.  Return
- * 0, or -1 (ENOSPC, ENOMEM).
+ * server_octets_add(o, buf, len, share): Append; o->client may hold ${share}.
+ * Return 0, or -1 (ENOSPC, ENOMEM).
+ * server_octets_trim(o): It does not grow any more.
  * server_octets_free(o): Any thread. */
 int server_octets_add(struct server_octets *o, const char *buf, size_t len,
     size_t share);
+void server_octets_trim(struct server_octets *o);
 void server_octets_free(struct server_octets *o);
 
 /* server_spool.c: the handle of a session is the address of its server_session. */

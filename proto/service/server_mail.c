@@ -154,9 +154,10 @@ int
 server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env)
 {
-	struct mailmill_mail *m = mail_new(s, env->rcpts[0], env->sender);
+	struct mailmill_mail *m;
 
-	if (m == NULL)
+	server_octets_trim(body);
+	if ((m = mail_new(s, env->rcpts[0], env->sender)) == NULL)
 		return -1;
 	m->body = *body;
 	memset(body, 0, sizeof(*body));

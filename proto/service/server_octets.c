@@ -9,6 +9,14 @@
 
 #define OCTETS_FIRST	4096
 
+/* How much more a full room of ${room} octets gets. */
+static size_t
+step(size_t room)
+{
+	return room == 0 ? OCTETS_FIRST : room < SERVER_STEP ? room :
+	    SERVER_STEP;
+}
+
 static int
 grow(struct server_octets *o, size_t room, size_t share)
 {
@@ -30,15 +38,27 @@ int
 server_octets_add(struct server_octets *o, const char *buf, size_t len,
     size_t share)
 {
-	size_t room = o->room == 0 ? OCTETS_FIRST : o->room;
+	size_t room = o->room;
 
 	while (room - o->len < len)
-		room *= 2;
+		room += step(room);
 	if (room > o->room && grow(o, room, share) == -1)
 		return -1;
 	memcpy(o->v + o->len, buf, len);
 	o->len += len;
 	return 0;
+}
+
+void
+server_octets_trim(struct server_octets *o)
+{
+	char *v;
+
+	if (o->len == 0 || (v = realloc(o->v, o->len)) == NULL)
+		return;
+	o->v = v;
+	server_client_give(o->client, o->room - o->len);
+	o->room = o->len;
 }
 
 void

@@ -238,9 +238,10 @@ pour(size_t octets)
 }
 
 #define MIB	((size_t)1 << 20)
+#define MOST	(24 * MIB + MIB / 2)	/* nearly Max_Message_Size: 32 of room */
 
-/* Rooms are powers of two: 32 MiB for 17, 16 for 9.  What is over the share of 64
- * gets 452, for that client alone. */
+/* Rooms grow by 8 MiB: 24 for 17, 16 for 9.  What is over the share of 64 gets
+ * 452, for that client alone. */
 Test(server_bounds, a_client_has_no_more_than_its_share)
 {
 	int fds[4], i;
@@ -250,7 +251,7 @@ Test(server_bounds, a_client_has_no_more_than_its_share)
 		dial_from(i < 3 ? 1 : 9);
 		fds[i] = client;
 		talk_to_data();
-		pour((i == 1 ? 9 : 17) * MIB);
+		pour(i == 1 ? 9 * MIB : i == 2 ? MOST : 17 * MIB);
 	}
 	talk(".\r\n", "250 2.0.0");
 	client = fds[2];
@@ -258,10 +259,10 @@ Test(server_bounds, a_client_has_no_more_than_its_share)
 	client = fds[0];
 	talk(".\r\n", "250 2.0.0");
 	client = fds[2];
-	talk(TO_RCPT, "250 2.1.5");
-	talk("DATA\r\n", "354");
-	pour(17 * MIB);
-	talk(".\r\n", "250 2.0.0");
+	say(TO_RCPT, "250 2.1.5");
+	say("DATA\r\n", "354");
+	pour(MOST);
+	say(".\r\n", "250 2.0.0");
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
 	client = -1;
@@ -271,12 +272,27 @@ Test(server_bounds, a_client_has_no_more_than_its_share)
  * allowed. */
 Test(server_bounds, the_largest_message_has_room)
 {
-	set("Max_Message_Size", "70M");
+	set("Max_Message_Size", "200M");
 	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
 	dial();
 	talk_to_data();
-	pour(69 * MIB);
-	talk(".\r\n", "250 2.0.0");
+	pour(150 * MIB);
+	say(".\r\n", "250 2.0.0");
+}
+
+/* Each of its messages would be refused, with a 452, for ever. */
+Test(server_bounds, a_size_that_memory_has_no_room_for_is_told_at_once)
+{
+	static const char *const sizes[] = { "0", "256M", "255M", "1024G" };
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		set("Max_Message_Size", sizes[i]);
+		errno = 0;
+		cr_expect_eq(mailmill_server_listen(server, HERE), -1);
+		cr_expect_eq(errno, EFBIG, "%s", sizes[i]);
+	}
+	client = -1;
 }
 
 Test(server_bounds, the_share_is_of_a_client_and_of_an_ipv6_network)
