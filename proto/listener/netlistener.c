@@ -136,6 +136,7 @@ netlistener_instantiate_addr(netlistener_def *def, ec_config_header *,
 	}
 	if ((inst = instance_new(def, addr)) == NULL)
 		return 0;
+	netlistener_share(inst, def->opt_concurrency == 0);
 	if (netlistener_open(inst) == -1 || netlistener_watch(inst) == -1) {
 		saved = errno;
 		def->last_errno = inst->last_errno;
@@ -145,7 +146,6 @@ netlistener_instantiate_addr(netlistener_def *def, ec_config_header *,
 		errno = saved;
 		return 0;
 	}
-	netlistener_share(inst, def->opt_concurrency == 0);
 	inst->next = instances;
 	instances = inst;
 	return 1;

@@ -110,6 +110,9 @@ accept_one(netlistener_instance *inst, Event *e, struct timeval *now)
 	int fd;
 
 	if (netlistener_is_full(inst)) {
+		/* its part grows when another one stops */
+		if (inst->is_sharing)
+			return pause_for(inst, e, now);
 		inst->is_paused = 1;
 		return E_ASYNC;
 	}

@@ -58,13 +58,14 @@ netlistener_is_full(const netlistener_instance *inst)
 {
 	int most = inst->def->opt_concurrency, n;
 
-	if (most == 0) {
+	if (inst->is_sharing) {
 		n = __atomic_load_n(&nsharing, __ATOMIC_RELAXED);
 		most = n > 1 ? inst->most / n : inst->most;
 		/* else it would wait for ever */
 		if (most == 0)
 			most = 1;
-	}
+	} else if (most == 0)
+		most = inst->most;
 	return most > 0 && inst->nconnections >= most;
 }
 
