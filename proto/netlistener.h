@@ -118,9 +118,9 @@ int netlistener_register_option(netlistener_def *def,
  * "192.0.2.1:25", "[2001:db8::1]:25", "*:25" (all of IPv4), "[::]:25" (all of
  * both), "/path" of a socket in the file system.  Port 0 is any.  ${hdr} is
  * NULL.  Scheduler thread.
- * A socket in the file system that nobody listens on is replaced; a file of the
- * same name and ".lock", which is there meanwhile, is locked (flock(2)) for other
- * processes of the same user that start one there.
+ * A socket in the file system that nobody listens on is replaced; a file named
+ * ".NAME.mailmill-lock", which is there meanwhile, is locked (flock(2)) for
+ * other processes of the same user that start one there.
  * Return 1; or 0 with errno: EINVAL, ${addr} is none, or ${def} is to be
  * skipped; EEXIST, there is an instance of that address in this thread; or what
  * failed, which def->failed_syscall and def->last_errno say, too.

@@ -125,7 +125,7 @@ set_options(int fd, const union address *a, const netlistener_def *def)
 
 /* --- sockets in the file system ------------------------------------------- */
 
-#define LOCK_PATH	(sizeof(((struct sockaddr_un *)0)->sun_path) + 8)
+#define LOCK_PATH	(sizeof(((struct sockaddr_un *)0)->sun_path) + 32)
 
 /* Is ${fd} what is at ${path}?  Who had the lock before may have removed it. */
 static bool
@@ -158,21 +158,26 @@ open_lock(const char *path)
 }
 
 /* Lock a file beside the socket, so that no other process of ours that starts a
- * listener there makes a socket between our look at what is there and the end of
- * our start.  Return a descriptor for unlock(); -1: there is no lock. */
+ * listener there makes a socket between our look at what is there and the end
+ * of our start.  Return a descriptor for unlock(); -1 with errno: EWOULDBLOCK,
+ * one of ours has it; or there can be none. */
 static int
 lock(const union address *a, char path[LOCK_PATH])
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
-	int fd, left = NETLISTENER_LOCK_MS / 10;
+	const char *name = strrchr(a->un.sun_path, '/') + 1;
+	int fd, left = NETLISTENER_LOCK_MS / 10, saved;
 
-	snprintf(path, LOCK_PATH, "%s.lock", a->un.sun_path);
+	snprintf(path, LOCK_PATH, "%.*s.%s.mailmill-lock",
+	    (int)(name - a->un.sun_path), a->un.sun_path, name);
 	while ((fd = open_lock(path)) != -1) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
 			if (is_at(fd, path))
 				return fd;
 		} else if (errno != EWOULDBLOCK || left-- == 0) {
+			saved = errno;
 			(void)close(fd);
+			errno = saved;
 			return -1;
 		} else
 			nanosleep(&moment, NULL);
@@ -268,7 +273,10 @@ listen_at_path(netlistener_instance *inst, const union address *a, socklen_t len
 	char path[LOCK_PATH];
 	int fd = lock(a, path), rc;
 
-	if (fd != -1)
+	/* without a lock, because another user has put something there or has
+	 * the folder, two processes of ours may still start at once; but he
+	 * cannot keep us from starting */
+	if (fd != -1 || errno != EWOULDBLOCK)
 		remove_left(a, len);
 	rc = listen_at(inst, a, len);
 	unlock(fd, path);

@@ -306,7 +306,7 @@ Test(netlistener_fault, a_leftover_stays_while_another_process_starts)
 	char name[64];
 	int fd;
 
-	snprintf(name, sizeof(name), "%s.lock", path);
+	snprintf(name, sizeof(name), "%s/.sock.mailmill-lock", dir);
 	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	close(socket_at());
 	cr_assert_eq(flock(fd, LOCK_EX), 0);
@@ -320,6 +320,26 @@ Test(netlistener_fault, a_leftover_stays_while_another_process_starts)
 	cr_expect_eq(access(name, F_OK), -1);
 	cr_assert_eq(netlistener_stop_instance(path), 1);
 	close(fd);
+	cr_expect_eq(rmdir(dir), 0);
+}
+
+/* Programs have lock files of their own beside their sockets. */
+Test(netlistener_fault, a_lock_file_of_the_program_stays)
+{
+	const char *path = path_in_dir();
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.lock", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	close(socket_at());
+	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
+	cr_expect(is_listening());
+	cr_assert_eq(netlistener_stop_instance(path), 1);
+	cr_expect_eq(access(name, F_OK), 0);
+	close(fd);
+	unlink(name);
 	cr_expect_eq(rmdir(dir), 0);
 }
 
@@ -340,14 +360,16 @@ Test(netlistener_fault, another_user_cannot_delay_a_start)
 	cr_expect(is_listening());
 	cr_assert_eq(netlistener_stop_instance(path), 1);
 	close(fd);
-	snprintf(name, sizeof(name), "%s.lock", path);
+	/* another user's, which only root can make */
+	snprintf(name, sizeof(name), "%s/.sock.mailmill-lock", dir);
 	theirs = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	/* only root can make it another user's */
 	if (fchown(theirs, 65534, 65534) == 0) {
 		cr_assert_eq(flock(theirs, LOCK_EX), 0);
+		close(socket_at());
 		clock_gettime(CLOCK_MONOTONIC, &begin);
 		cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
 		cr_expect_lt(ms_since(&begin), 900);
+		cr_expect(is_listening());
 		cr_assert_eq(netlistener_stop_instance(path), 1);
 	}
 	close(theirs);
@@ -355,16 +377,19 @@ Test(netlistener_fault, another_user_cannot_delay_a_start)
 	cr_expect_eq(rmdir(dir), 0);
 }
 
-/* A link that another user has put there is not followed. */
+/* A link that another user has put there is not followed, and keeps nobody from
+ * starting. */
 Test(netlistener_fault, the_lock_is_no_link)
 {
 	const char *path = path_in_dir();
 	char name[64], target[64];
 
-	snprintf(name, sizeof(name), "%s.lock", path);
+	snprintf(name, sizeof(name), "%s/.sock.mailmill-lock", dir);
 	snprintf(target, sizeof(target), "%s/target", dir);
 	cr_assert_eq(symlink(target, name), 0);
+	close(socket_at());
 	cr_expect_eq(netlistener_instantiate_addr(def, NULL, path), 1);
+	cr_expect(is_listening());
 	cr_expect_eq(access(target, F_OK), -1);
 	cr_assert_eq(netlistener_stop_instance(path), 1);
 	unlink(name);
