@@ -49,7 +49,7 @@ struct spool_ops {
 
 	/* id(msg): the message's id, [0-9A-Z]+, at most SPOOL_ID_MAX octets,
 	 * unique for the life of the spool; valid while the msg is.  NULL: the
-	 * library makes one, of time, process and a number. */
+	 * library makes one, of time, a number and chance. */
 	const char *(*id)(const struct spool_msg *msg);
 
 	/* room(spool, handle): How many octets may be appended now.  0: the
