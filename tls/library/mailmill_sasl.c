@@ -49,11 +49,13 @@ struct exchange {
 };
 
 /* What the keys of users that there are not are made of. */
-struct unknown {
-	uint8_t		 secret[32];
-	unsigned int	 iterations;
+struct like {
+	unsigned int	 iterations;	/* 0: not set */
 	size_t		 salt_len;
-	bool		 has_iterations, has_salt_len;	/* the program's */
+};
+struct unknown {
+	uint8_t		 random[32], secret[32];
+	struct like	 set, seen;	/* by the program; of a user */
 };
 
 struct mailmill_sasl {
@@ -98,8 +100,9 @@ invent(const struct exchange *x)
 	pthread_mutex_lock(&x->sasl->lock);
 	u = x->sasl->unknown;
 	pthread_mutex_unlock(&x->sasl->lock);
-	k->iterations = u.iterations;
-	k->salt_len = u.salt_len;
+	k->iterations = u.set.iterations != 0 ? u.set.iterations :
+	    u.seen.iterations;
+	k->salt_len = u.set.salt_len != 0 ? u.set.salt_len : u.seen.salt_len;
 	k->key_len = sizeof(k->stored_key);
 	if (derive(&u, "salt", x->login, k->salt) == 0 &&
 	    derive(&u, "more", x->login, k->salt + 32) == 0 &&
@@ -114,13 +117,8 @@ invent(const struct exchange *x)
 static void
 imitate(struct mailmill_sasl *sasl, const struct passwdfile_scram *k)
 {
-	struct unknown *u = &sasl->unknown;
-
 	pthread_mutex_lock(&sasl->lock);
-	if (!u->has_iterations)
-		u->iterations = k->iterations;
-	if (!u->has_salt_len)
-		u->salt_len = k->salt_len;
+	sasl->unknown.seen = (struct like){ k->iterations, k->salt_len };
 	pthread_mutex_unlock(&sasl->lock);
 }
 
@@ -480,7 +478,7 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 	}
 	if ((sasl = calloc(1, sizeof(*sasl))) == NULL)
 		return NULL;
-	if (RAND_bytes(sasl->unknown.secret, sizeof(sasl->unknown.secret)) != 1)
+	if (RAND_bytes(sasl->unknown.random, sizeof(sasl->unknown.random)) != 1)
 	{
 		free(sasl);
 		errno = ENOMEM;
@@ -489,8 +487,10 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 	sasl->password = password;
 	sasl->keys = keys;
 	sasl->closure = closure;
-	sasl->unknown.iterations = PASSWDFILE_ITERATIONS;
-	sasl->unknown.salt_len = PASSWDFILE_SALT;
+	memcpy(sasl->unknown.secret, sasl->unknown.random,
+	    sizeof(sasl->unknown.secret));
+	sasl->unknown.seen = (struct like){ PASSWDFILE_ITERATIONS,
+	    PASSWDFILE_SALT };
 	TAILQ_INIT(&sasl->waiting);
 	(void)pthread_mutex_init(&sasl->lock, NULL);
 	/* as in mailmilld, -PLUS is done where Auth_Mechanisms names it: clients
@@ -520,7 +520,7 @@ mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
 {
 	static const unsigned char purpose[] = "SCRAM keys of unknown users";
 	struct unknown *u = &sasl->unknown;
-	uint8_t own[32];
+	uint8_t own[32] = { 0 };
 
 	if ((len < MAILMILL_SASL_SECRET_MIN && len > 0) ||
 	    (secret == NULL && len > 0) || len > INT_MAX ||
@@ -537,14 +537,8 @@ mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
 		return -1;
 	}
 	pthread_mutex_lock(&sasl->lock);
-	if (len > 0)
-		memcpy(u->secret, own, sizeof(own));
-	u->has_iterations = iterations != 0;
-	u->has_salt_len = salt_len != 0;
-	if (iterations != 0)
-		u->iterations = iterations;
-	if (salt_len != 0)
-		u->salt_len = salt_len;
+	memcpy(u->secret, len > 0 ? own : u->random, sizeof(u->secret));
+	u->set = (struct like){ iterations, salt_len };
 	pthread_mutex_unlock(&sasl->lock);
 	explicit_bzero(own, sizeof(own));
 	return 0;

@@ -467,6 +467,12 @@ Test(mailmill_sasl, the_program_may_say_what_unknown_users_get)
 	cr_assert_eq(mailmill_sasl_set_unknown(sasl[1], "fedcba9876543210", 16,
 	    7000, 24), 0);
 	cr_expect_str_neq(text[0], offer_to_bob(sasl[1]));
+	/* 0: as before the first call, and the same again */
+	cr_assert_eq(mailmill_sasl_set_unknown(sasl[2], secret, 16, 7000, 24),
+	    0);
+	cr_expect_str_eq(text[0], offer_to_bob(sasl[2]));
+	cr_assert_eq(mailmill_sasl_set_unknown(sasl[2], NULL, 0, 0, 0), 0);
+	cr_expect_str_eq(text[2], offer_to_bob(sasl[2]));
 	for (i = 0; i < 3; i++)
 		mailmill_sasl_free(sasl[i]);
 }
