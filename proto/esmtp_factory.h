@@ -159,7 +159,8 @@ int esmtp_session_close(accept_construct *ac, int code, const char *text);
  * tls_handshake(); what it is given stays the host's, until session_end().
  * _helo: the argument of EHLO or HELO; NULL: none yet.
  * _sender: of the message in progress, "" is the null reverse-path; NULL: there
- * is none.  _rcpt: its recipient number ${i}, from 0; NULL behind the last.
+ * is none.  _rcpt: its recipient number ${i}, from 0, until one is added or
+ * removed; NULL behind the last.
  * _login: who the client has shown to be, NULL: nobody.
  * esmtp_session_of(mc): The session of what verbs and modules are given. */
 void *esmtp_session_context(const accept_construct *ac);

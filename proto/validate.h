@@ -111,7 +111,7 @@ const char *validate_context_login(const validate_context *vctx);
  * _sender: the sender; the null reverse-path has no local part.
  * _rcpt: recipient number ${pos}, from 0, of those that were accepted.
  * Return 1 with *${addr_r}, in the form of mailaddr_split(), or 0: there is
- * none. */
+ * none.  A recipient's address is good until one is added or removed. */
 int validate_context_sender(const validate_context *vctx,
     struct mailaddr *addr_r);
 int validate_context_rcpt(const validate_context *vctx, size_t pos,
