@@ -58,9 +58,10 @@ void mailmill_sasl_free(struct mailmill_sasl *sasl);
 int mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
     size_t len, unsigned int iterations, size_t salt_len);
 
-/* mailmill_sasl_host(sasl, ops): Set the functions for AUTH in ${ops}.  Return 0;
- * or -1 with errno EINVAL: by its size, ${ops} has not got them. */
-int mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops);
+/* mailmill_sasl_host(sasl, ops): Set the functions for AUTH in ${ops}.  Return
+ * 0; or -1 with errno EINVAL: by its size, ${ops} has not got them. */
+int mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops)
+    __attribute__((warn_unused_result));
 
 /* mailmill_sasl_answer(sasl, question, verdict, keys): The answer to
  * ${question}; ${keys} are NULL unless it was one for keys and the verdict is

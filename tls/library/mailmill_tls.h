@@ -37,9 +37,10 @@ void mailmill_tls_free(struct mailmill_tls *tls);
  * with what ${renewed} has.  Takes ${renewed}. */
 void mailmill_tls_renew(struct mailmill_tls *tls, struct mailmill_tls *renewed);
 
-/* mailmill_tls_host(tls, ops): Set the functions for TLS in ${ops}.  Return 0; or
- * -1 with errno EINVAL: by its size, ${ops} has not got them. */
-int mailmill_tls_host(struct mailmill_tls *tls, struct esmtp_host_ops *ops);
+/* mailmill_tls_host(tls, ops): Set the functions for TLS in ${ops}.  Return 0;
+ * or -1 with errno EINVAL: by its size, ${ops} has not got them. */
+int mailmill_tls_host(struct mailmill_tls *tls, struct esmtp_host_ops *ops)
+    __attribute__((warn_unused_result));
 
 MAILMILL_END
 

@@ -81,7 +81,7 @@ start(mailmill_sasl_password p, mailmill_sasl_keys k, bool is_clear)
 	memset(&program, 0, sizeof(program));
 	program.sasl = mailmill_sasl_new(p, k, &program);
 	cr_assert_not_null(program.sasl);
-	mailmill_sasl_host(program.sasl, &t->ops);
+	cr_assert_eq(mailmill_sasl_host(program.sasl, &t->ops), 0);
 	if (is_clear)
 		talk_option(t, "Auth_Without_TLS", "true");
 	talk_connect(t);
@@ -580,8 +580,8 @@ Test(mailmill_sasl, over_tls_with_channel_binding)
 	program.sasl = mailmill_sasl_new(password, keys, &program);
 	program.verdict = MAILMILL_SASL_YES;
 	program.keys = KEYS;
-	mailmill_sasl_host(program.sasl, &t->ops);
-	mailmill_tls_host(tls, &t->ops);
+	cr_assert_eq(mailmill_sasl_host(program.sasl, &t->ops), 0);
+	cr_assert_eq(mailmill_tls_host(tls, &t->ops), 0);
 	talk_option(t, "Auth_Mechanisms", "SCRAM-SHA-256-PLUS");
 	talk_option(t, "Use_SSL", "true");
 	talk_connect(t);

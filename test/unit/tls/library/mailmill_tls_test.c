@@ -72,7 +72,7 @@ Test(mailmill_tls, starttls_with_each_kind_of_key)
 		    sizeof(why));
 		cr_assert_not_null(tls, "%s: %s", keys_names[kind], why);
 		pem_free(p);
-		mailmill_tls_host(tls, &t->ops);
+		cr_assert_eq(mailmill_tls_host(tls, &t->ops), 0);
 		talk_connect(t);
 		cr_expect_not_null(strstr(talk_say(t, ehlo), "STARTTLS\r\n"));
 		cr_expect_eq(ec_ssl_is_event_ssl(t->ac->event), 0);
@@ -102,7 +102,7 @@ Test(mailmill_tls, implicit_tls_from_files)
 	cr_assert_not_null(tls, "%s", why);
 	unlink(cert);
 	unlink(key);
-	mailmill_tls_host(tls, &t->ops);
+	cr_assert_eq(mailmill_tls_host(tls, &t->ops), 0);
 	talk_connect(t);
 	cr_expect_str_eq(t->heard, "");
 	cr_assert(talk_tls(t));
@@ -126,7 +126,7 @@ Test(mailmill_tls, a_renewed_certificate_is_for_the_next_handshake)
 	for (i = 0; i < 2; i++) {
 		t = talk_new();
 		talk_option(t, "Use_SSL", "true");
-		mailmill_tls_host(tls, &t->ops);
+		cr_assert_eq(mailmill_tls_host(tls, &t->ops), 0);
 		talk_connect(t);
 		cr_assert(talk_tls(t));
 		x = SSL_get1_peer_certificate(t->ssl);
