@@ -27,8 +27,8 @@ void netlistener_remove_file(netlistener_instance *inst);
 
 /* netlistener_def_delref(def): One that uses it does so no longer; the last one
  * frees it.
- * netlistener_share(inst, is_sharing): It has its part of what connections there
- * may be, or has it no longer.
+ * netlistener_share(inst, is_sharing): It has its part of what connections
+ * there may be, or has it no longer.
  * netlistener_is_full(inst): Has it as many connections as may be at a time? */
 void netlistener_def_delref(netlistener_def *def);
 void netlistener_share(netlistener_instance *inst, bool is_sharing);

@@ -137,8 +137,8 @@ is_at(int fd, const char *path)
 	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-/* Open a file that no other user can open, and so not lock either: who may write
- * to the folder may put one there. */
+/* Open a file that no other user can open, and so not lock either: who may
+ * write to the folder may put one there. */
 static int
 open_lock(const char *path)
 {
@@ -268,7 +268,8 @@ most_connections(void)
 }
 
 static int
-listen_at_path(netlistener_instance *inst, const union address *a, socklen_t len)
+listen_at_path(netlistener_instance *inst, const union address *a,
+    socklen_t len)
 {
 	char path[LOCK_PATH];
 	int fd = lock(a, path), rc;

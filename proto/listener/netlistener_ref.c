@@ -39,9 +39,9 @@ netlistener_instance_delref(netlistener_instance *inst)
 	free(inst);
 }
 
-/* Instances of the process, of all threads, that have no number of their own: what
- * descriptors clients may take is divided among them.  So none waits for another
- * one's connections to end. */
+/* Instances of the process, of all threads, that have no number of their own:
+ * what descriptors clients may take is divided among them.  So none waits for
+ * another one's connections to end. */
 static int nsharing;
 
 void

@@ -64,8 +64,8 @@ server_admit(struct mailmill_server *server, const accept_construct *ac,
 	return errno == EUSERS ? RPL_CLIENT_SESSIONS : ESMTP_NREPLIES;
 }
 
-/* A client that expects TLS would take a line of text for a broken handshake, and
- * a proxy sends its header before it reads anything. */
+/* A client that expects TLS would take a line of text for a broken handshake,
+ * and a proxy sends its header before it reads anything. */
 void
 server_admit_refuse(const struct mailmill_server *server, int fd,
     enum esmtp_reply_id id)
@@ -82,7 +82,8 @@ server_admit_refuse(const struct mailmill_server *server, int fd,
 	(void)!send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A proxy has named the client of a session, which counts for that from now on. */
+/* A proxy has named the client of a session, which counts for that from now
+ * on. */
 int
 server_peer_changed(void *closure, accept_construct *ac)
 {

@@ -1,9 +1,9 @@
 /* What the files of mailmill_server.h share: server.c, the server and its
  * connections; server_admit.c, who may have one more session; server_client.c,
- * what each client has; server_mail.c, the questions about mail; server_rcpts.c,
- * the recipients that they name; server_spool.c, messages in memory;
- * server_octets.c, their octets; server_loop.c, the scheduler; server_find.c, which
- * session is a server's. */
+ * what each client has; server_mail.c, the questions about mail;
+ * server_rcpts.c, the recipients that they name; server_spool.c, messages in
+ * memory; server_octets.c, their octets; server_loop.c, the scheduler;
+ * server_find.c, which session is a server's. */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
 #define PROTO_SERVICE_SERVER_INT_H
@@ -42,8 +42,8 @@ struct server_session {
 	accept_construct	*ac;
 	struct server_client	*client;
 	struct server_rcpt	*rcpts;		/* of the last question; NULL: none */
-	/* that is asked about; NULL: none.  While the commit waits for the answer,
-	 * by the lock of server_mail.c */
+	/* that is asked about; NULL: none.  While the commit waits for the
+	 * answer, by the lock of server_mail.c */
 	struct mailmill_mail	*mail;
 };
 
@@ -77,8 +77,10 @@ struct server_session *server_session_of(const accept_construct *ac);
  * them all; ENOMEM.
  * server_client_is(c, peer, kind): Is ${c} that one?
  * server_client_leave(c): It has one less.
- * server_client_take(c, octets, share): It has ${octets} more, of at most ${share}.
- * Return 0, or -1 (ENOSPC): this or the bound for all clients would be exceeded.
+ * server_client_take(c, octets, share): It has ${octets} more, of at most
+ * ${share}.
+ * Return 0, or -1 (ENOSPC): this or the bound for all clients would be
+ * exceeded.
  * server_client_give(c, octets): So many less.
  * ${c} is there while it has a session or any octets. */
 enum server_kind { SERVER_DIRECT, SERVER_PROXY_ITSELF, SERVER_PROXIED,
@@ -111,11 +113,12 @@ int server_loop_join(struct server_loop **loop_r);
 void server_loop_leave(struct server_loop *loop);
 
 /* server_mail.c.
- * server_mail_register(): The policy that asks about addresses, once in a process.
+ * server_mail_register(): The policy that asks about addresses, once in a
+ * process.
  * Return 0, or -1 with errno.  Any thread.
- * server_mail_commit(s, body, env): Ask the program to make the message safe, and
- * answer env->ticket with what it says.  Return 0, which takes the octets of
- * ${body}; or -1 with errno.
+ * server_mail_commit(s, body, env): Ask the program to make the message safe,
+ * and answer env->ticket with what it says.  Return 0, which takes the octets
+ * of ${body}; or -1 with errno.
  * server_mail_leave(s): The session ${s} ends: nobody waits for the answer to its
  * question. */
 int server_mail_register(void);
@@ -123,10 +126,10 @@ int server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env);
 void server_mail_leave(struct server_session *s);
 
-/* server_rcpts.c: lists of recipients, which questions share.  A list is named by
- * its last recipient; NULL is the empty one.
- * server_rcpts_follow(s): s->rcpts is what the session has now.  Return 0, or -1
- * with errno.
+/* server_rcpts.c: lists of recipients, which questions share.  A list is named
+ * by its last recipient; NULL is the empty one.
+ * server_rcpts_follow(s): s->rcpts is what the session has now.  Return 0, or
+ * -1 with errno.
  * server_rcpts_ref(r): One more uses it.  server_rcpts_unref(r): One less; any
  * thread.
  * server_rcpts_get(r, i): Number ${i}, NULL behind the last. */
@@ -145,7 +148,8 @@ int server_octets_add(struct server_octets *o, const char *buf, size_t len,
 void server_octets_trim(struct server_octets *o);
 void server_octets_free(struct server_octets *o);
 
-/* server_spool.c: the handle of a session is the address of its server_session. */
+/* server_spool.c: the handle of a session is the address of its
+ * server_session. */
 extern const struct spool_ops server_spool;
 
 #endif

@@ -3,8 +3,8 @@
  *
  * Senders and recipients are asked about by a module in a phase of the session,
  * which is suspended until the answer comes.  Messages are asked about in the
- * commit (server_spool.c): no module and no hook can refuse what the program has
- * made safe. */
+ * commit (server_spool.c): no module and no hook can refuse what the program
+ * has made safe. */
 
 #include "proto/service/server_int.h"
 
@@ -80,8 +80,8 @@ mail_new(struct server_session *s, const char *address, const char *sender)
 	return m;
 }
 
-/* Call the program's function.  Return whether the question is answered: if not,
- * it may be gone now. */
+/* Call the program's function.  Return whether the question is answered: if
+ * not, it may be gone now. */
 static bool
 is_answered_now(struct mailmill_mail *m, mailmill_server_ask f)
 {

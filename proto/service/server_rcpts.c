@@ -1,7 +1,7 @@
 /* The recipients that questions name; see mailmill_server.h.
- * Each recipient knows the one before it, and does not change.  So the questions of
- * a transaction share those that they have in common, whatever the session adds
- * later and however long a question stays open. */
+ * Each recipient knows the one before it, and does not change.  So the
+ * questions of a transaction share those that they have in common, whatever the
+ * session adds later and however long a question stays open. */
 
 #include "proto/service/server_int.h"
 

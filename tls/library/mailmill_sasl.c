@@ -547,8 +547,8 @@ mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
 int
 mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops)
 {
-	/* the last of what is set: ${ops} may be of a program with older headers,
-	 * or have no size */
+	/* the last of what is set: ${ops} may be of a program with older
+	 * headers, or have no size */
 	if (ops->size < offsetof(struct esmtp_host_ops, auth_closure) +
 	    sizeof(ops->auth_closure)) {
 		errno = EINVAL;

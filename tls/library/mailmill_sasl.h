@@ -48,12 +48,12 @@ struct mailmill_sasl *mailmill_sasl_new(mailmill_sasl_password password,
 void mailmill_sasl_free(struct mailmill_sasl *sasl);
 
 /* mailmill_sasl_set_unknown(sasl, secret, len, iterations, salt_len): What the
- * SCRAM keys of users that there are not are made of: ${secret}, of ${len} octets,
- * at least MAILMILL_SASL_SECRET_MIN, which is copied; 0: a random one of this
- * object.  ${iterations} and ${salt_len} are what the keys of the users have; 0: what
- * those have that were asked for last.  Any thread.  Return 0, or -1 with errno:
- * EINVAL, a secret that is too short, iterations or a length that no keys have;
- * ENOMEM. */
+ * SCRAM keys of users that there are not are made of: ${secret}, of ${len}
+ * octets, at least MAILMILL_SASL_SECRET_MIN, which is copied; 0: a random one
+ * of this object.  ${iterations} and ${salt_len} are what the keys of the users
+ * have; 0: what those have that were asked for last.  Any thread.  Return 0, or
+ * -1 with errno: EINVAL, a secret that is too short, iterations or a length
+ * that no keys have; ENOMEM. */
 #define MAILMILL_SASL_SECRET_MIN	16	/* octets */
 int mailmill_sasl_set_unknown(struct mailmill_sasl *sasl, const void *secret,
     size_t len, unsigned int iterations, size_t salt_len);

@@ -291,8 +291,8 @@ end(void *, accept_construct *ac)
 int
 mailmill_tls_host(struct mailmill_tls *tls, struct esmtp_host_ops *ops)
 {
-	/* the last of what is set: ${ops} may be of a program with older headers,
-	 * or have no size */
+	/* the last of what is set: ${ops} may be of a program with older
+	 * headers, or have no size */
 	if (ops->size < offsetof(struct esmtp_host_ops, tls_closure) +
 	    sizeof(ops->tls_closure)) {
 		errno = EINVAL;

@@ -259,10 +259,10 @@ Test(server_bounds, a_client_has_no_more_than_its_share)
 	client = fds[0];
 	talk(".\r\n", "250 2.0.0");
 	client = fds[2];
-	say(TO_RCPT, "250 2.1.5");
-	say("DATA\r\n", "354");
+	talk(TO_RCPT, "250 2.1.5");
+	talk("DATA\r\n", "354");
 	pour(MOST);
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
 	client = -1;
@@ -277,7 +277,7 @@ Test(server_bounds, the_largest_message_has_room)
 	dial();
 	talk_to_data();
 	pour(150 * MIB);
-	say(".\r\n", "250 2.0.0");
+	talk(".\r\n", "250 2.0.0");
 }
 
 /* Each of its messages would be refused, with a 452, for ever. */
