@@ -111,10 +111,14 @@ Test(ec_string, a_part_of_itself_is_appended)
 
 Test(ec_string, a_text_that_no_int_counts_is_too_long)
 {
-	volatile int width = INT_MAX;	/* the compiler would warn */
 	string s = { 0 };
 
-	cr_expect_null(stringprintf(&s, "%*sx", width, ""));
+	/* one more than INT_MAX: libc knows without counting so far */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+#pragma GCC diagnostic ignored "-Wformat-overflow"
+	cr_expect_null(stringprintf(&s, "%2147483648s", ""));
+#pragma GCC diagnostic pop
 	cr_expect_eq(errno, EFBIG);
 	cr_expect_eq(s.len, 0);
 	string_destroy(&s);
