@@ -21,7 +21,7 @@ import tempfile
 import logs
 import roles
 import rooms
-from tree import PARTS, TOP, objects_of, sources, text
+from tree import PARTS, TOP, objects_of, sources, symbols, text
 
 CLOCKS = {'time', 'gettimeofday', 'clock_gettime', 'timespec_get', 'ftime',
           'clock', 'times', 'clock_gettime64'}
@@ -39,14 +39,9 @@ def proto_has_no_clock(root, objects):
     have, want = objects_of(root, objects, ['proto'])
     if len(have) < want or not have:
         yield f'{objects}: {len(have)} objects of {want} files'
-    for obj in have:
-        nm = subprocess.run(['nm', '-u', obj], capture_output=True, text=True)
-        if nm.returncode:
-            yield f'{obj}: nm: {nm.stderr.strip()}'
-        for line in nm.stdout.split('\n'):
-            name = line.split()[-1].split('@')[0] if line.strip() else ''
-            if name in CLOCKS or name.removesuffix('_r') in CLOCKS:
-                yield f'{obj}: refers to {name}()'
+    for obj, _, name in symbols(have, '-u'):
+        if name in CLOCKS or name.removesuffix('_r') in CLOCKS:
+            yield f'{obj}: refers to {name}()'
 
 
 def rows(path, macro):

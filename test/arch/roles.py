@@ -1,9 +1,8 @@
 """The roles of cmd/mailmilld and the messages between them: is each written
 down in one place?"""
 import re
-import subprocess
 
-from tree import objects_of, sources, text
+from tree import objects_of, sources, symbols, text
 
 BASE = 'cmd/mailmilld/'
 
@@ -46,17 +45,11 @@ def the_server_queues_no_jobs(root, objects):
     jobs, _ = objects_of(root, objects, ['core/jobs'])
     if not jobs:
         yield f'{objects}: no objects of core/jobs'
-
-    def names(objs, *options):
-        out = subprocess.run(['nm', '-A', *options, *objs],
-                             capture_output=True, text=True, check=True)
-        return [(line.split(':')[0], line.split()[-1])
-                for line in out.stdout.splitlines() if line]
-    theirs = {n for _, n in names(jobs, '-g', '--defined-only')}
+    theirs = {name for _, _, name in symbols(jobs, '-g', '--defined-only')}
     others = [o for o in objects_of(root, objects)[0] if o not in jobs]
-    for o, n in names(others, '-u'):
-        if n in theirs:
-            yield f'{o}: refers to {n}'
+    for o, _, name in symbols(others, '-u'):
+        if name in theirs:
+            yield f'{o}: refers to {name}'
 
 
 CHECKS = [messages_have_a_function_where_they_go,

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 
-from tree import PARTS, TOP, objects_of, sources, text
+from tree import PARTS, TOP, objects_of, sources, symbols, text
 
 # whose headers and tables, without those of their folders, are installed
 INSTALLED = ('core', 'proto', 'tls/library')
@@ -274,13 +274,9 @@ def calls(objs):
     type in code; an address in a table, or one that is passed on, is none:
     that is what tables are for."""
     owner, arrows = {}, {}
-    for p in objs:
-        nm = subprocess.run(['nm', '-g', '--defined-only', p],
-                            capture_output=True, text=True, check=True)
-        for line in nm.stdout.split('\n'):
-            f = line.split()
-            if len(f) == 3 and f[1] == 'T' and f[2] != 'main':
-                owner.setdefault(f[2], set()).add(p)
+    for p, kind, name in symbols(objs, '-g', '--defined-only'):
+        if kind == 'T' and name != 'main':
+            owner.setdefault(name, set()).add(p)
     out = subprocess.run(['objdump', '-r'] + objs, capture_output=True,
                          text=True, check=True).stdout
     at = None
