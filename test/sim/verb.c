@@ -21,11 +21,10 @@ take_octets(message_construct *mc, const char *octets, size_t len, void *arg)
 	if (octets != NULL && t->left > 0)
 		return ESMTP_VERB_MORE;
 	free(t);
-	if (octets != NULL && is_odd) {
-		(void)esmtp_answer_reply(ac->host, esmtp_ticket_new(ac), 250,
-		    "2.6.0", "Taken");
+	/* an answer that there is no memory for never comes */
+	if (octets != NULL && is_odd && esmtp_answer_reply(ac->host,
+	    esmtp_ticket_new(ac), 250, "2.6.0", "Taken") == 0)
 		return ESMTP_VERB_LATER;
-	}
 	(void)esmtp_extension_reply(mc, 250, "2.6.0", "Taken");
 	return ESMTP_VERB_DONE;
 }
