@@ -198,7 +198,8 @@ def test_example_verb(d):
             c.ehlo()
             refused(501, c.docmd, 'XNOTE', 'x')
             assert c.docmd('XNOTE') == (354, b'End with a dot')
-            assert c.docmd('QUIT\r\n\r\n.') == (250, b'2.0.0 OK')
+            c.send(b'QUIT\r\n\r\n.\r\n')
+            assert c.getreply() == (250, b'2.0.0 OK')
             refused(250, c.noop)
         with s.connect() as c:
             c.docmd('XNOTE')
