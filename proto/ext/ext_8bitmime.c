@@ -3,22 +3,45 @@
 
 #include "proto/server/esmtp_ext.h"
 
+#include <string.h>
 #include <strings.h>
 
-static enum esmtp_reply_id
-set_body(const struct esmtp_options *, struct esmtp_params *p,
+/* The values there are.  The extension that brings one may not be offered. */
+static const struct {
+	const char	*value;
+	const char	*keyword;	/* NULL: that of whoever brings BODY */
+	unsigned int	 flag;		/* SPOOL_ENV_* */
+} bodies[] = {
+	{ "7BIT", NULL, 0 },		/* RFC 6152 2 */
+	{ "8BITMIME", "8BITMIME", SPOOL_ENV_8BITMIME },
+	{ "BINARYMIME", "BINARYMIME", SPOOL_ENV_BINARYMIME }, /* RFC 3030 3 */
+};
+
+enum esmtp_reply_id
+esmtp_ext_set_body(const struct esmtp_options *o, struct esmtp_params *p,
     const char *value, size_t len)
 {
-	/* RFC 6152 2: body-value = "7BIT" / "8BITMIME" */
-	if (len == 8 && strncasecmp(value, "8BITMIME", 8) == 0)
-		p->env_flags |= SPOOL_ENV_8BITMIME;
-	else if (len != 4 || strncasecmp(value, "7BIT", 4) != 0)
-		return RPL_SYNTAX;
-	return RPL_OK;
+	size_t i;
+
+	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		if (strlen(bodies[i].value) != len ||
+		    strncasecmp(bodies[i].value, value, len) != 0)
+			continue;
+		if (bodies[i].keyword != NULL &&
+		    !esmtp_ext_is_listed(o, bodies[i].keyword))
+			return RPL_SYNTAX;
+		/* RFC 3030 3: BINARYMIME needs CHUNKING */
+		if (bodies[i].flag == SPOOL_ENV_BINARYMIME &&
+		    !esmtp_ext_is_listed(o, "CHUNKING"))
+			return RPL_SYNTAX;
+		p->env_flags |= bodies[i].flag;
+		return RPL_OK;
+	}
+	return RPL_SYNTAX;
 }
 
 static const struct esmtp_param params[] = {
-	{ .keyword = "BODY", .set = set_body },
+	{ .keyword = "BODY", .set = esmtp_ext_set_body },
 	{ .keyword = NULL }
 };
 

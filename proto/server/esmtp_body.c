@@ -1,4 +1,4 @@
-/* DATA and what follows: the body into the spool, the commit, the reply.
+/* DATA, and what becomes of a message: into the spool, the commit, the reply.
  * Owns: what must have happened before the 250.
  * Knows nothing of lines and dots: the data reader does. */
 
@@ -16,8 +16,8 @@
 /* The message cannot be accepted any more, and ${reply} will say so: what is
  * still to come of it is read and thrown away (RFC 5321 4.1.1.4: a reply in
  * the middle of the data would be lost). */
-static void
-fail_message(message_construct *mc, int reply)
+void
+esmtp_body_fail(message_construct *mc, int reply)
 {
 	struct esmtp_txn *t = mc->txn;
 
@@ -153,21 +153,34 @@ phases_before(struct esmtp_step *st)
 }
 
 enum esmtp_want
-esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
+esmtp_body_begin(struct esmtp_step *st, enum esmtp_reply_id *id_r)
 {
 	message_construct *mc = st->mc;
-	struct esmtp_txn *t = mc->txn;
-	/* RFC 5321 3.3: DATA needs a recipient that was accepted */
-	enum esmtp_reply_id id = RPL_NO_RCPT;
 	enum esmtp_want w;
 
 	if ((is_to_ask(mc, VALIDATE_PHASE_RCPTTO_LIST_FINAL) ||
 	    is_to_ask(mc, VALIDATE_PHASE_DATA)) &&
 	    (w = phases_before(st)) != W_GO)
-		return w == W_REFUSED ? W_GO : w;
-	if (t->rcpts.n > 0)
-		id = begin_message(st);
+		return w;
+	/* RFC 5321 3.3: DATA needs a recipient that was accepted */
+	*id_r = mc->txn->rcpts.n > 0 ? begin_message(st) : RPL_NO_RCPT;
 	esmtp_enter(mc, ES_DATA);
+	return W_GO;
+}
+
+enum esmtp_want
+esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	enum esmtp_reply_id id;
+	enum esmtp_want w;
+
+	if (t->env_flags & SPOOL_ENV_BINARYMIME) {
+		esmtp_reply(st, RPL_BINARY);
+		return W_GO;
+	}
+	if ((w = esmtp_body_begin(st, &id)) != W_GO)
+		return w == W_REFUSED ? W_GO : w;
 	esmtp_reply(st, id);
 	if (id == RPL_DATA) {
 		t->is_in_body = 1;
@@ -175,6 +188,22 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 		esmtp_data_init(&t->data, st->ac->options->lone_lf_in_body);
 	}
 	return W_GO;
+}
+
+size_t
+esmtp_body_room(struct esmtp_step *st)
+{
+	const struct esmtp_host *host = st->ac->host;
+	const struct esmtp_txn *t = st->mc->txn;
+	size_t room;
+
+	/* what is to be thrown away; a spool without a bound */
+	if (t == NULL || t->msg == NULL || host->spool->room == NULL)
+		return SIZE_MAX;
+	room = host->spool->room(host->spool_closure, st->ac->handle);
+	if (room > 1 && t->data.policy == ESMTP_LF_FIX)
+		room /= 2;	/* each octet may become two */
+	return room;
 }
 
 /* Pass octets of the message on to the spool; its header is looked at on the
@@ -195,9 +224,8 @@ append(struct esmtp_step *st, const char *buf, size_t len)
 	return len > 0 ? spool->append(t->msg, buf, len) : 0;
 }
 
-/* The next piece of the message. */
-static void
-take_slice(struct esmtp_step *st, const char *buf, size_t len)
+void
+esmtp_body_slice(struct esmtp_step *st, const char *buf, size_t len)
 {
 	struct esmtp_txn *t = st->mc->txn;
 	int64_t max = st->ac->options->max_message_size;
@@ -206,9 +234,9 @@ take_slice(struct esmtp_step *st, const char *buf, size_t len)
 	if (t->failure != -1)
 		return;
 	if (max > 0 && t->octets > (uint64_t)max)
-		fail_message(st->mc, RPL_TOO_BIG);
+		esmtp_body_fail(st->mc, RPL_TOO_BIG);
 	else if (append(st, buf, len) == -1)
-		fail_message(st->mc, esmtp_errno_reply(errno));
+		esmtp_body_fail(st->mc, esmtp_errno_reply(errno));
 }
 
 /* The transaction is over: this answers the end of data. */
@@ -377,15 +405,33 @@ esmtp_body_finish(struct esmtp_step *st)
 	return esmtp_commit_resume(st);
 }
 
-static enum esmtp_want
-body_end(struct esmtp_step *st)
+/* What was held back of a message that ends within a line: only the chunks of
+ * BDAT make such. */
+static void
+end_lines(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	const char *rest;
+	size_t n;
+
+	if ((n = esmtp_data_end(&t->data, &rest)) > 0)
+		esmtp_body_slice(st, rest, n);
+	while (t->failure == -1 &&
+	    (n = esmtp_header_end(&t->header, &rest)) > 0)
+		if (st->ac->host->spool->append(t->msg, rest, n) == -1)
+			esmtp_body_fail(st->mc, esmtp_errno_reply(errno));
+}
+
+enum esmtp_want
+esmtp_body_end(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 
 	esmtp_answering_last(st);
-	t->is_in_body = 0;
+	end_lines(st);
+	t->is_in_body = t->is_chunked = 0;
 	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
-		fail_message(st->mc, RPL_LONE_LF);
+		esmtp_body_fail(st->mc, RPL_LONE_LF);
 	if (t->failure != -1) {
 		finish_with(st, t->failure);
 		return W_GO;
@@ -406,11 +452,11 @@ esmtp_body(struct esmtp_step *st)
 		used = esmtp_data_next(&t->data, st->in, st->in_len, &slice,
 		    &n);
 		if (n > 0)
-			take_slice(st, slice, n);
+			esmtp_body_slice(st, slice, n);
 		st->in += used;
 		st->in_len -= used;
 	}
-	return t->data.is_end ? body_end(st) : W_READ;
+	return t->data.is_end ? esmtp_body_end(st) : W_READ;
 }
 
 static void

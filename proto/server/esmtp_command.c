@@ -30,7 +30,8 @@ static unsigned int
 stage(const message_construct *mc)
 {
 	if (mc->txn != NULL)
-		return mc->txn->rcpts.n > 0 ? ST_RCPT : ST_MAIL;
+		return mc->txn->is_chunked ? ST_CHUNKS :
+		    mc->txn->rcpts.n > 0 ? ST_RCPT : ST_MAIL;
 	if (mc->helo == NULL && mc->ac->options->require_ehlo)
 		return ST_START;
 	return ST_READY;
@@ -102,15 +103,21 @@ act(struct esmtp_step *st, const struct esmtp_verb *v,
 	return W_GO;
 }
 
-/* The verb was answered.  A client that pipelines waits for the 354 before it
- * sends the message (RFC 2920 3.1: DATA is the last of a group).  One that does
- * not wait has sent the message, or will: if DATA was refused, whatever the
- * reason, that must not be run as commands.  So input that is there already
- * ends the session; later input does when it begins with no command. */
+/* The verb was answered.  What follows BDAT is its chunk, answered or not.  A
+ * client that pipelines waits for the 354 before it sends the message (RFC 2920
+ * 3.1: DATA is the last of a group).  One that does not wait has sent the
+ * message, or will: if DATA was refused, whatever the reason, that must not be
+ * run as commands.  So input that is there already ends the session; later input
+ * does when it begins with no command. */
 static void
-note_refused_body(struct esmtp_step *st, const struct esmtp_verb *v)
+note_what_follows(struct esmtp_step *st, const struct esmtp_verb *v,
+    size_t mark, const char *arg, size_t len)
 {
-	if (!(v->flags & VF_BODY) || st->code < 400 || st->mc->is_closing)
+	if (st->mc->is_closing)
+		return;
+	if (v->flags & VF_CHUNK)
+		esmtp_chunk_begin(st, mark, arg, len);
+	if (!(v->flags & VF_BODY) || st->code < 400)
 		return;
 	if (st->has_more) {
 		esmtp_answering(st, "", "", 0);
@@ -167,7 +174,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	const struct esmtp_verb *v;
 	enum esmtp_reply_id id, octets;
 	enum esmtp_want w = W_GO;
-	size_t n, arg;
+	size_t n, arg, mark = st->out_len;
 
 	if (has_core_post_smtp_command_hook() && !st->mc->is_announced) {
 		announce(st, line, len);
@@ -217,6 +224,6 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
 	if (v != NULL && w == W_GO)
-		note_refused_body(st, v);
+		note_what_follows(st, v, mark, line + arg, len - arg);
 	return w;
 }

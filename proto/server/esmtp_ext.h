@@ -65,6 +65,11 @@ bool esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword);
 enum esmtp_reply_id esmtp_ext_may_use(const message_construct *mc, size_t i);
 bool esmtp_ext_is_offered(const message_construct *mc, size_t i);
 
+/* esmtp_ext_set_body: The BODY parameter, which 8BITMIME and BINARYMIME share:
+ * ext_8bitmime.c. */
+enum esmtp_reply_id esmtp_ext_set_body(const struct esmtp_options *o,
+    struct esmtp_params *p, const char *value, size_t len);
+
 /* esmtp_ext_keyword(s, len): RFC 5321 4.1.1.1, 4.1.2: (ALPHA / DIGIT) *(ALPHA /
  * DIGIT / "-").  Return the octets of the keyword that ${s} begins with. */
 size_t esmtp_ext_keyword(const char *s, size_t len);

@@ -238,7 +238,7 @@ work(struct esmtp_step *st)
 			w = esmtp_fill(st);
 	}
 	if (w == W_READ)
-		w = esmtp_wait_for(st, esmtp_is_in_body(mc) ||
+		w = esmtp_wait_for(st, esmtp_is_in_data(mc) ||
 		    esmtp_is_reading(mc) ? WAIT_DATA : WAIT_COMMAND);
 	else if (w == W_WRITE)
 		esmtp_wait_for(st, WAIT_WRITE);

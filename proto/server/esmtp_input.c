@@ -60,22 +60,19 @@ esmtp_save_input(struct esmtp_step *st)
 static size_t
 read_size(struct esmtp_step *st)
 {
-	message_construct *mc = st->mc;
-	struct esmtp_host *host = st->ac->host;
+	const message_construct *mc = st->mc;
 	size_t max, room;
 
 	if (esmtp_is_reading(mc))
 		return esmtp_read_size(st);
-	if (!esmtp_is_in_body(mc))
+	if (!esmtp_is_in_data(mc))
 		return LIM_COMMAND_READ - st->in_len;
 	max = st->scratch_size - st->in_len;
-	if (mc->txn->msg == NULL)
-		return max;	/* read to be thrown away */
-	if (host->spool->room == NULL)
-		return max;	/* a spool without a bound */
-	room = host->spool->room(host->spool_closure, st->ac->handle);
-	if (room > 1 && mc->txn->data.policy == ESMTP_LF_FIX)
-		room /= 2;	/* each octet may become two */
+	/* behind the chunk are commands */
+	if (mc->is_in_chunk && max > LIM_COMMAND_READ &&
+	    mc->chunk < max - LIM_COMMAND_READ)
+		max = (size_t)mc->chunk + LIM_COMMAND_READ;
+	room = esmtp_body_room(st);
 	return room < max ? room : max;
 }
 
@@ -177,6 +174,10 @@ refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 		esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
 		esmtp_reply(st, st->mc->is_body_refused ? RPL_BODY_REFUSED :
 		    id);
+		/* a chunk follows, but how much is that? */
+		if (esmtp_verb_begun(st->in, n, VF_CHUNK) != NULL &&
+		    !st->mc->is_closing)
+			esmtp_reply(st, RPL_CHUNK_END);
 	}
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';
@@ -265,6 +266,7 @@ esmtp_consume(struct esmtp_step *st)
 			continue;
 		}
 		w = esmtp_is_reading(mc) ? esmtp_read(st) :
+		    mc->is_in_chunk ? esmtp_chunk(st) :
 		    esmtp_is_in_body(mc) ? esmtp_body(st) : next_line(st);
 		if (w != W_GO)
 			return w;

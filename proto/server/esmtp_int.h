@@ -19,6 +19,7 @@
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
 #include "proto/options/options.h"
+#include "proto/parse/esmtp_chunk.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
 #include "proto/server/esmtp_host_struct.h"
@@ -99,12 +100,13 @@ struct esmtp_txn {
 	struct spool_msg	*msg;		/* NULL before DATA, and when the spool has taken or lost it */
 	uint64_t		 octets;	/* of the message so far */
 	struct timeval		 started;
-	struct timeval		 data_since;
+	struct timeval		 data_since;	/* DATA, the first BDAT */
 	struct esmtp_data	 data;
 	struct esmtp_header	 header;
 	int			 failure;	/* reply that must follow the data; -1: none yet */
 	unsigned int		 env_flags;	/* SPOOL_ENV_* */
-	unsigned int		 is_in_body : 1;
+	unsigned int		 is_in_body : 1; /* octets of the message come */
+	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
 	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			 sender[];	/* "" for the null reverse-path */
@@ -135,6 +137,8 @@ struct _message_construct {
 	struct validate_context	 vctx;
 	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
 	void			*io_data;	/* ... which is to be the event's */
+	uint64_t		 chunk;		/* octets of it that are still to come */
+	char			*refusal;	/* of this chunk, and of the message's others: a reply line; NULL: none */
 	uint32_t		 nmessages;	/* accepted */
 	uint32_t		 nrcpts;	/* accepted */
 	uint32_t		 nerrors;	/* since the last accepted message */
@@ -152,6 +156,9 @@ struct _message_construct {
 	uint8_t			 missed;	/* E_* of calls that could not be served: esmtp_call.c */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */
+	unsigned int		 is_in_chunk : 1; /* BDAT was said: what comes is no command */
+	unsigned int		 is_last_chunk : 1;
+	unsigned int		 is_chunk_answered : 1; /* nothing is said when all of it has come, but for the refusal */
 	unsigned int		 is_swallowing : 1; /* up to the next CRLF */
 	unsigned int		 was_cr : 1;	/* the last octet swallowed */
 	unsigned int		 is_closing : 1; /* after what is to be written */
@@ -165,6 +172,13 @@ static inline bool
 esmtp_is_in_body(const message_construct *mc)
 {
 	return mc->txn != NULL && mc->txn->is_in_body;
+}
+
+/* Do octets come that are no commands? */
+static inline bool
+esmtp_is_in_data(const message_construct *mc)
+{
+	return mc->is_in_chunk || esmtp_is_in_body(mc);
 }
 
 /* One call of the factory; lives on its stack. */
@@ -238,6 +252,14 @@ size_t esmtp_reply_last_words(const message_construct *mc, int code,
     const char *str, char buf[LIM_REPLY_LINE]);
 /* esmtp_reply_end(st): The line that was written last is the reply's last. */
 void esmtp_reply_end(struct esmtp_step *st);
+/* esmtp_reply_take_back(st, mark, line_r): Take the reply of one line that is in
+ * st->out from ${mark} on into *line_r, which is the caller's to free.  Return 0,
+ * or -1 (ENOMEM): it is still there.
+ * esmtp_reply_give_back(st, line): Write it: it was counted and reported before.
+ * esmtp_reply_again(st, line): Give the same answer to something else. */
+int esmtp_reply_take_back(struct esmtp_step *st, size_t mark, char **line_r);
+void esmtp_reply_give_back(struct esmtp_step *st, const char *line);
+void esmtp_reply_again(struct esmtp_step *st, const char *line);
 int esmtp_errno_reply(int errnum);
 void esmtp_report(struct esmtp_step *st, struct esmtp_report *r);
 void esmtp_bye(struct esmtp_step *st);
@@ -259,10 +281,35 @@ void esmtp_drop_input(message_construct *mc);
 enum esmtp_want esmtp_command(struct esmtp_step *st, const char *line,
     size_t len, bool has_more);
 
-/* esmtp_body.c */
+/* esmtp_body.c
+ * esmtp_body(st): Octets after 354.
+ * esmtp_body_begin(st, id_r): DATA or the first BDAT of a message: its phases,
+ * then the message in the spool.  Return W_GO with RPL_DATA or the refusal in
+ * *id_r; W_REFUSED (a module's reply is given), W_WAIT.
+ * esmtp_body_fail(mc, reply): The message cannot be accepted any more: ${reply}
+ * answers its end.
+ * esmtp_body_room(st): How many octets of it may be taken now; SIZE_MAX: any.
+ * esmtp_body_slice(st, buf, len): Its next octets.
+ * esmtp_body_end(st): It is complete; its last phases, the commit, the reply.
+ * esmtp_body_finish(st): The same again, when a phase was suspended. */
 enum esmtp_want esmtp_body(struct esmtp_step *st);
+enum esmtp_want esmtp_body_begin(struct esmtp_step *st,
+    enum esmtp_reply_id *id_r);
+void esmtp_body_fail(message_construct *mc, int reply);
+size_t esmtp_body_room(struct esmtp_step *st);
+void esmtp_body_slice(struct esmtp_step *st, const char *buf, size_t len);
+enum esmtp_want esmtp_body_end(struct esmtp_step *st);
 enum esmtp_want esmtp_body_finish(struct esmtp_step *st);
 esmtp_resume esmtp_commit_resume;
+
+/* esmtp_bdat.c
+ * esmtp_chunk_begin(st, mark, arg, len): BDAT with the argument ${arg} was
+ * dispatched; its reply, if there is one yet, is in st->out from ${mark} on.  What
+ * comes next is its chunk.
+ * esmtp_chunk(st): Octets of it. */
+void esmtp_chunk_begin(struct esmtp_step *st, size_t mark, const char *arg,
+    size_t len);
+enum esmtp_want esmtp_chunk(struct esmtp_step *st);
 
 /* esmtp_move.c: esmtp_move(st): The service is configured anew, and the session
  * is between two commands: does the host have it go on elsewhere? */

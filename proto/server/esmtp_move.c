@@ -23,7 +23,8 @@ can_move(const struct esmtp_step *st)
 
 	return ac->host->is_reconfigured && ac->host->ops->session_move != NULL &&
 	    ac->tls == NULL && mc->tls_stage == TLS_IDLE && mc->login == NULL &&
-	    mc->auth == NULL && !mc->is_swallowing && mc->in == NULL &&
+	    mc->auth == NULL && !mc->is_swallowing && !mc->is_in_chunk &&
+	    mc->in == NULL &&
 	    st->in_len == 0 && mc->vctx.pairs[VCTX_CONN] == NULL &&
 	    !mc->is_body_refused && mc->reader == NULL && !ac->is_proxied;
 }

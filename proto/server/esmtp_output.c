@@ -235,6 +235,35 @@ esmtp_reply_end(struct esmtp_step *st)
 	st->nreplies++;
 }
 
+int
+esmtp_reply_take_back(struct esmtp_step *st, size_t mark, char **line_r)
+{
+	size_t n = st->out_len - mark;
+
+	if ((*line_r = strndup(st->out + mark, n)) == NULL)
+		return -1;
+	(*line_r)[strcspn(*line_r, "\r\n")] = '\0';
+	st->out_len = mark;
+	return 0;
+}
+
+/* It is a line that esmtp_reply_format() has made: short, with a code. */
+void
+esmtp_reply_give_back(struct esmtp_step *st, const char *line)
+{
+	struct esmtp_reply_line l = { .code = atoi(line), .is_last = true,
+		.text = line + 4, .text_len = strlen(line + 4) };
+
+	put(st, &l);
+	st->nreplies++;
+}
+
+void
+esmtp_reply_again(struct esmtp_step *st, const char *line)
+{
+	esmtp_reply_code(st, atoi(line), line + 4);
+}
+
 /* RFC 5321 4.2.3: 452 is for storage, 451 for what else went wrong here. */
 int
 esmtp_errno_reply(int errnum)

@@ -47,6 +47,7 @@ session_free(message_construct *mc)
 	esmtp_txn_reset(mc);
 	validate_context_destroy(&mc->vctx);
 	free(mc->helo);
+	free(mc->refusal);
 	esmtp_drop_input(mc);
 	free(mc->out);
 	free(mc);

@@ -34,6 +34,8 @@ esmtp_txn_reset(message_construct *mc)
 	validate_context_clear(&mc->vctx, VCTX_MESS);
 	if (t == NULL)
 		return;
+	free(mc->refusal);
+	mc->refusal = NULL;
 	mc->ac->host->spool->abort(t->msg);
 	esmtp_rcpts_clear(&t->rcpts);
 	free(t->each.rcpt);

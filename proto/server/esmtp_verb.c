@@ -48,15 +48,21 @@ esmtp_verb_replacement(const struct esmtp_verb *v)
 }
 
 const struct esmtp_verb *
-esmtp_verb_secret(const char *s, size_t len)
+esmtp_verb_begun(const char *s, size_t len, unsigned int flag)
 {
 	const struct esmtp_verb *v;
 
 	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
-		if (v->flags & VF_SECRET && len >= v->name_len &&
+		if (v->flags & flag && len >= v->name_len &&
 		    strncasecmp(v->name, s, v->name_len) == 0)
 			return v;
 	return NULL;
+}
+
+const struct esmtp_verb *
+esmtp_verb_secret(const char *s, size_t len)
+{
+	return esmtp_verb_begun(s, len, VF_SECRET);
 }
 
 static const struct esmtp_extension *

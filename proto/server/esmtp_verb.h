@@ -13,7 +13,8 @@
 #define ST_READY	0x02	/* greeted, no transaction */
 #define ST_MAIL		0x04	/* sender known, no recipient yet */
 #define ST_RCPT		0x08	/* a recipient known */
-#define ST_ANY		0x0f
+#define ST_CHUNKS	0x10	/* some of the message has come by BDAT */
+#define ST_ANY		0x1f
 
 #define VF_ARG		0x001	/* argument required */
 #define VF_NOARG	0x002	/* argument refused */
@@ -27,6 +28,7 @@
 #define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
 #define VF_PATH		0x800	/* its argument is a path, which may be meant to be UTF-8 */
+#define VF_CHUNK	0x1000	/* its argument says how many octets follow the line, which are never run as commands */
 #define VF_FIRST	0x10000	/* esmtp_verb_replace(): the program may refuse it, or leave it to us; its success means something to the session */
 #define VF_OWN		0x20000	/* esmtp_verb_replace(): it may be something else */
 
@@ -59,8 +61,11 @@ const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
 const struct esmtp_extension *esmtp_verb_replacement(
     const struct esmtp_verb *v);
 
-/* esmtp_verb_secret(s, len): The VF_SECRET row whose name ${s} starts with, in
- * any case, or NULL. */
+/* esmtp_verb_begun(s, len, flag): The row with ${flag} whose name ${s} starts
+ * with, in any case, or NULL.
+ * esmtp_verb_secret(s, len): That with VF_SECRET. */
+const struct esmtp_verb *esmtp_verb_begun(const char *s, size_t len,
+    unsigned int flag);
 const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
 
 /* esmtp_is_foreign(s, len): Does ${s}, a line or the begin of one, begin as in

@@ -87,8 +87,11 @@ esmtp_deadline(const message_construct *mc, struct timeval *when_r,
 	if (row->option != 0)
 		seconds = *(const int64_t *)(const void *)
 		    ((const char *)o + row->option);
-	if (esmtp_is_in_body(mc))
+	if (esmtp_is_in_body(mc) || (mc->txn != NULL && mc->txn->is_chunked))
 		sooner(when_r, which_r, &mc->txn->data_since, o->data_timeout,
+		    "data");
+	else if (mc->is_in_chunk)
+		sooner(when_r, which_r, &mc->wait_since, o->data_timeout,
 		    "data");
 	if (esmtp_is_reading(mc))
 		sooner(when_r, which_r, &mc->reader->since, o->data_timeout,

@@ -265,7 +265,7 @@ SPOIL = {
         ('proto/server/esmtp_verb.def', lambda s: s.replace('RFC 3207 4 ', 'RFC 3207 ')),
         ('proto/esmtp_reply.def', lambda s: s.replace('Max_Errors', 'Max_Error'))],
     rows_of_states_name_who_enters_them: [
-        ('proto/server/esmtp_state.def', lambda s: s.replace('body_end()', 'end()'))],
+        ('proto/server/esmtp_state.def', lambda s: s.replace('esmtp_body_end()', 'end()'))],
     roles.messages_have_a_function_where_they_go: [
         ('cmd/mailmilld/keyd/keyd_worker.c',
          lambda s: s.replace('[K_SIGN]', '[0]')),

@@ -52,7 +52,7 @@ struct step {
 	size_t		 len;
 	char		*word;
 	char		*sender, *rcpts;
-	bool		 is_8bit;
+	bool		 is_8bit, is_binary;
 	int		 errnum;
 	double		 seconds;
 	long		 number;	/* -1: without bound */

@@ -39,6 +39,9 @@ check_envelope(struct run *r, const struct spool_msg *m)
 	if (((m->flags & SPOOL_ENV_8BITMIME) != 0) != r->step->is_8bit)
 		play_fail(r, "the 8BITMIME flag is %s", r->step->is_8bit
 		    ? "missing" : "set");
+	if (((m->flags & SPOOL_ENV_BINARYMIME) != 0) != r->step->is_binary)
+		play_fail(r, "the BINARYMIME flag is %s", r->step->is_binary
+		    ? "missing" : "set");
 }
 
 void

@@ -224,7 +224,7 @@ parse_option(struct parser *p, char *rest)
 	}
 }
 
-/* @message from=a@b to=c@d,e@f [8bitmime], then | lines, then @end. */
+/* @message from=a@b to=c@d,e@f [8bitmime | binarymime], then | lines, then @end. */
 static void
 parse_message(struct parser *p, char *rest)
 {
@@ -238,8 +238,11 @@ parse_message(struct parser *p, char *rest)
 			s->rcpts = must(strdup(w + 3));
 		else if (strcmp(w, "8bitmime") == 0)
 			s->is_8bit = true;
+		else if (strcmp(w, "binarymime") == 0)
+			s->is_binary = true;
 		else
-			bad(p, "@message: expected from=, to=, 8bitmime");
+			bad(p, "@message: expected from=, to=, 8bitmime, "
+			    "binarymime");
 	}
 	if (s->sender == NULL || s->rcpts == NULL)
 		bad(p, "@message: from= and to= are needed");

@@ -242,7 +242,9 @@ Test(hooks, post_smtp_command_is_called_once_for_whatever_has_come)
 	fake_say(fake, "OM:<>\r\nNOOP\r\n");
 	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
 	cr_expect_str_eq(fake_say(fake, ""), SENDER OK);
-	cr_expect_str_eq(lines, "helo x|NO\001OP  ||MAIL FROM:<>|NOOP|");
+	/* a chunk is none */
+	fake_say(fake, "BDAT 6\r\nQUIT\r\n");
+	cr_expect_str_eq(lines, "helo x|NO\001OP  ||MAIL FROM:<>|NOOP|BDAT 6|");
 	fake_end(fake);
 }
 

@@ -8,7 +8,8 @@
 
 #define EHLO_AUTH(list) \
 	"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n" \
-	"250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 AUTH " list "\r\n"
+	"250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n" \
+	"250-ENHANCEDSTATUSCODES\r\n250 AUTH " list "\r\n"
 #define GOOD	"AGFsaWNlAHNlY3JldA=="		/* alice, secret */
 #define OK	"235 2.7.0 Authentication succeeded\r\n"
 #define LATER	"454 4.7.0 Temporary authentication failure\r\n"

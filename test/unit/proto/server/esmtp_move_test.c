@@ -80,6 +80,8 @@ Test(esmtp_move, what_only_this_process_knows_stays)
 		{ "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n", true },
 		{ "AUTH LOGIN\r\n", true },
 		{ "MAIL FROM:<>\r\n", false },
+		/* a refused chunk: what follows is no command */
+		{ "BDAT 12\r\nQUIT\r\n", false },
 	};
 	struct fake *f;
 	size_t i;

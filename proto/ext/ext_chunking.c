@@ -1,0 +1,16 @@
+/* CHUNKING, RFC 3030 2: a keyword in the EHLO reply, for the verb BDAT, which is
+ * in esmtp_bdat.c. */
+
+#include "proto/server/esmtp_ext.h"
+
+/* An extension is there for who has asked with EHLO. */
+static enum esmtp_reply_id
+may_use(const message_construct *mc)
+{
+	return mc->is_esmtp ? RPL_OK : RPL_NO_HELLO;
+}
+
+const struct esmtp_ext esmtp_ext_chunking = {
+	.keyword = "CHUNKING",
+	.may_use = may_use,
+};
