@@ -130,7 +130,7 @@ make_stored(struct body *b, bool is_fix)
 
 void
 body_make(struct body *b, struct simrand *r, size_t max, bool may_be_lone,
-    bool is_fix)
+    bool is_fix, bool is_cut)
 {
 	size_t len = simrand_below(r, (uint32_t)max + 1);
 
@@ -138,6 +138,11 @@ body_make(struct body *b, struct simrand *r, size_t max, bool may_be_lone,
 		len = 0;
 	body_reserve(b, len);
 	make_raw(b, r, len, may_be_lone);
+	if (is_cut)
+		b->raw_len = simrand_below(r, (uint32_t)b->raw_len + 1);
+	if (is_cut && !may_be_lone && b->raw_len > 0 &&
+	    b->raw[b->raw_len - 1] == '\r')
+		b->raw_len--;
 	make_wire(b);
 	make_stored(b, is_fix);
 }

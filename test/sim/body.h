@@ -22,10 +22,11 @@ struct body {
 	size_t	 size;		/* of the buffers */
 };
 
-/* body_make(b, r, max, may_be_lone, is_fix): A new body in ${b}, whose buffers
- * are used again. */
+/* body_make(b, r, max, may_be_lone, is_fix, is_cut): A new body in ${b}, whose
+ * buffers are used again.  It ends with CRLF, or anywhere if ${is_cut}: that can
+ * be sent by BDAT alone. */
 void body_make(struct body *b, struct simrand *r, size_t max, bool may_be_lone,
-    bool is_fix);
+    bool is_fix, bool is_cut);
 void body_free(struct body *b);
 
 #endif

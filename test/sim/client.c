@@ -204,7 +204,7 @@ send_body(struct client *c)
 	c->wants_body = false;
 	body_make(&c->body, &sim->rand, client_chance(c, 50) ? sim->body_max
 	    : sim->body_max < 300 ? sim->body_max : 300, sim->may_be_lone,
-	    sim->host.options.lone_lf_in_body == ESMTP_LF_FIX);
+	    sim->host.options.lone_lf_in_body == ESMTP_LF_FIX, false);
 	client_expect(c, CMD_BODY, 0);
 	client_send(c, c->body.wire, c->body.wire_len);
 	/* the next transaction may follow the dot at once, but it must not
@@ -230,6 +230,8 @@ client_act(void *arg, uint64_t)
 		send_body(c);
 	} else if (c->wants != 0) {
 		client_answer_challenge(c);
+	} else if (c->is_chunking && !client_chance(c, 50)) {
+		client_send_chunks(c);
 	} else if (c->groups_left == 0) {
 		if (c->ending == END_QUIT)
 			client_put_command(c, CMD_QUIT);

@@ -93,6 +93,10 @@ client_put_command(struct client *c, enum cmd_kind kind)
 	unsigned int arg = client_below(c, kind == CMD_RCPT ? 40 : 4);
 	char buf[8192];
 
+	/* what follows may be another message */
+	if (c->is_chunking && (kind <= CMD_MAIL_PARAM || kind == CMD_DATA ||
+	    kind == CMD_RSET || kind == CMD_STARTTLS || kind == CMD_QUIT))
+		c->is_chunking = false;
 	if (client_expect(c, kind, arg))
 		client_send(c, buf, format_command(c, kind, arg, buf,
 		    sizeof(buf)));
@@ -177,6 +181,8 @@ client_send_group(struct client *c)
 	for (n = client_below(c, 5); n > 0; n--)
 		client_put_command(c, client_chance(c, 800) ? CMD_RCPT
 		    : misc_command(c, false));
+	if (c->is_esmtp && client_chance(c, 350) && client_begin_chunks(c))
+		return;
 	client_put_command(c, client_chance(c, 850) ? CMD_DATA : misc_command(c, true));
 }
 
@@ -185,6 +191,10 @@ client_send_one(struct client *c)
 {
 	enum cmd_kind kind;
 
+	/* mostly where it fits */
+	if ((c->is_esmtp && c->nrcpts > 0 ? client_chance(c, 250) :
+	    client_chance(c, 10)) && client_begin_chunks(c))
+		return;
 	if (client_chance(c, 200))
 		kind = misc_command(c, true);
 	else if (!c->is_greeted)

@@ -53,8 +53,10 @@ check_timeout(struct client *c)
 	if (c->s->timeout_us == 0)
 		return;
 	sim->ntimeouts++;
-	/* the timeout of a handshake counts from its start */
-	if (!is_handshake(c) && c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
+	/* the timeout of a handshake counts from its start, that of a message
+	 * from its first chunk */
+	if (!is_handshake(c) && !c->is_chunked && !client_owes_chunk(c)
+	    && c->s->timeout_us < c->s->wrote_us + sim->timeout_min_us)
 		sim_violation(sim, "session %u timed out after %llu us of "
 		    "quiet", c->s->number, (unsigned long long)
 		    (c->s->timeout_us - c->s->wrote_us));
@@ -148,11 +150,14 @@ client_check_ended(struct client *c)
 static bool
 owes_body(const struct client *c)
 {
+	enum cmd_kind kind;
 	unsigned int i;
 
-	for (i = 0; i < c->npending; i++)
-		if (c->pending[(c->first + i) % SIM_PENDING].kind == CMD_BODY)
+	for (i = 0; i < c->npending; i++) {
+		kind = c->pending[(c->first + i) % SIM_PENDING].kind;
+		if (kind == CMD_BODY || kind == CMD_BDAT_LAST)
 			return true;
+	}
 	return false;
 }
 

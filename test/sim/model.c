@@ -16,7 +16,8 @@
 static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
 	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)", "RCPT",
 	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
-	"RCPT (bad syntax)", "DATA", "(message)", "RSET", "NOOP", "VRFY",
+	"RCPT (bad syntax)", "DATA", "(message)", "BDAT", "BDAT LAST",
+	"BDAT (bad size)", "RSET", "NOOP", "VRFY",
 	"HELP", "(unknown command)", "(long line)", "(NUL)", "XTAKE", "QUIT",
 	"AUTH", "AUTH (wrong)", "AUTH (junk)", "AUTH LOGIN", "(name)",
 	"(password)", "(wrong password)", "(cancel)", "(bad line)", "STARTTLS" };
@@ -73,6 +74,10 @@ model_closing(struct client *c, const char *line, size_t len)
 		if (!c->is_body_refused)
 			sim_violation(sim, "no DATA was refused before: %.*s",
 			    (int)len, line);
+	} else if (is(line, len, "421 4.5.4 Where this chunk ends")) {
+		if (!c->is_chunk_bad)
+			sim_violation(sim, "the size of the chunk was right: "
+			    "%.*s", (int)len, line);
 	} else if (is(line, len, "421 4.3.0 ")) {
 		if (!memory_failed(c))
 			sim_violation(sim, "421 4.3.0 without a fault");
@@ -86,6 +91,8 @@ end_transaction(struct client *c)
 	c->has_mail = false;
 	c->nrcpts = 0;
 	c->is_unclear = false;
+	c->is_chunked = false;
+	c->chunk_refusal[0] = '\0';
 }
 
 /* A 4xx that a fault of the seed explains. */
@@ -93,7 +100,8 @@ static bool
 is_excused(const struct client *c, enum cmd_kind kind, const char *line,
     size_t len)
 {
-	bool is_disk = kind == CMD_DATA || kind == CMD_BODY || kind == CMD_MAIL;
+	bool is_disk = kind == CMD_DATA || kind == CMD_BODY || kind == CMD_MAIL
+	    || kind == CMD_BDAT || kind == CMD_BDAT_LAST;
 
 	/* the recipient is one too many: the server may say that instead of
 	 * what else is wrong with it */
@@ -230,7 +238,54 @@ starttls_wanted(const struct client *c)
 static bool
 needs_login(enum cmd_kind kind)
 {
-	return (kind >= CMD_MAIL && kind <= CMD_DATA) || kind == CMD_VRFY;
+	return (kind >= CMD_MAIL && kind <= CMD_DATA) || kind == CMD_VRFY
+	    || (kind >= CMD_BDAT && kind <= CMD_BDAT_BAD);
+}
+
+/* RFC 3030 2: each chunk has one reply; when one was refused, the message is lost,
+ * and the others get the same. */
+static const char *
+bdat_wanted(const struct client *c, const struct cmd *cmd)
+{
+	if (!c->is_greeted || !c->is_esmtp || !c->has_mail)
+		return "503 5.5.1 ";
+	if (cmd->kind == CMD_BDAT_BAD)
+		return "5";
+	if (c->chunk_refusal[0] != '\0')
+		return c->chunk_refusal;
+	if (c->nrcpts == 0)
+		return "503 5.5.1 ";
+	if (cmd->kind == CMD_BDAT_LAST)
+		return body_wanted(c);
+	return c->sim->max_size != 0 && cmd->arg > c->sim->max_size ?
+	    "552 5.3.4 " : "250 2.0.0 Chunk received";
+}
+
+/* BDAT was answered. */
+static void
+follow_bdat(struct client *c, const struct cmd *cmd, int code,
+    const char *line, size_t len)
+{
+	if (cmd->kind == CMD_BDAT_BAD) {
+		c->is_chunk_bad = true;
+		c->is_chunking = false;
+	}
+	/* RFC 3030 2: no more segments are sent behind a refused one; but some
+	 * are in the pipeline, and some clients send them all the same */
+	if (code >= 400 && !client_chance(c, 300))
+		c->is_chunking = false;
+	if (!c->has_mail || !c->is_esmtp)
+		return;
+	if (cmd->kind == CMD_BDAT_LAST) {
+		end_transaction(c);
+		return;
+	}
+	c->is_chunked = true;
+	if (code < 400)
+		return;
+	snprintf(c->chunk_refusal, sizeof(c->chunk_refusal), "%.*s",
+	    len < 10 ? (int)len : 10, line);
+	c->is_unclear = !c->is_chunking;
 }
 
 /* How the reply to the command must begin. */
@@ -261,13 +316,16 @@ wanted(const struct client *c, const struct cmd *cmd)
 	case CMD_TAKE:		return "250 2.6.0 ";
 	case CMD_QUIT:		return "221 2.0.0 ";
 	case CMD_BODY:		return body_wanted(c);
+	case CMD_BDAT:
+	case CMD_BDAT_LAST:
+	case CMD_BDAT_BAD:	return bdat_wanted(c, cmd);
 	default:
 		break;
 	}
 	if (!c->is_greeted)
 		return "503 5.5.1 ";
 	if (cmd->kind == CMD_DATA)
-		return c->nrcpts > 0 ? "354 " : "503 5.5.1 ";
+		return c->nrcpts > 0 && !c->is_chunked ? "354 " : "503 5.5.1 ";
 	if (cmd->kind < CMD_RCPT) {
 		if (c->has_mail)
 			return "503 5.5.1 ";
@@ -275,7 +333,7 @@ wanted(const struct client *c, const struct cmd *cmd)
 		    : cmd->kind == CMD_MAIL_BIG ? "552 5.3.4 "
 		    : cmd->kind == CMD_MAIL_PARAM ? "555 5.5.4 " : "501 5.";
 	}
-	if (!c->has_mail)
+	if (!c->has_mail || c->is_chunked)
 		return "503 5.5.1 ";
 	if (cmd->kind == CMD_RCPT_SYNTAX)
 		return "501 5.1.3 ";
@@ -302,7 +360,8 @@ add_rcpt(struct client *c, unsigned int arg)
 
 /* The state of the session after the reply. */
 static void
-follow(struct client *c, const struct cmd *cmd, int code)
+follow(struct client *c, const struct cmd *cmd, int code, const char *line,
+    size_t len)
 {
 	switch (cmd->kind) {
 	case CMD_EHLO:
@@ -337,6 +396,11 @@ follow(struct client *c, const struct cmd *cmd, int code)
 		break;
 	case CMD_BODY:
 		end_transaction(c);
+		break;
+	case CMD_BDAT:
+	case CMD_BDAT_LAST:
+	case CMD_BDAT_BAD:
+		follow_bdat(c, cmd, code, line, len);
 		break;
 	case CMD_QUIT:
 		if (code == 221)
@@ -408,7 +472,8 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 	check_form(c, &cmd, code, line, len);
 	want = wanted(c, &cmd);
 	if (is(line, len, want)) {
-		if (cmd.kind == CMD_BODY && code == 250)
+		if ((cmd.kind == CMD_BODY || cmd.kind == CMD_BDAT_LAST)
+		    && code == 250)
 			model_accepted(c, line, len);
 	} else if (!is_excused(c, cmd.kind, line, len)) {
 		sim_violation(sim, "%s: wanted %s, got %.*s", names[cmd.kind],
@@ -427,5 +492,5 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 			    sim->max_errors);
 	}
 	c->is_body_refused = cmd.kind == CMD_DATA && code >= 400;
-	follow(c, &cmd, code);
+	follow(c, &cmd, code, line, len);
 }

@@ -1,8 +1,8 @@
 /* The simulator: many sessions of the real factory on the real scheduler,
  * every choice made by one seed.
- * sim.c runs seeds, client.c is the client's side of the wire, commands.c what
- * it sends, model.c which reply each command must get, invariants.c what must
- * hold for each session, verb.c a verb of the program around them. */
+ * sim.c runs seeds, client.c is the client's side of the wire, commands.c and
+ * chunks.c what it sends, model.c which reply each command must get, invariants.c
+ * what must hold for each session, verb.c a verb of the program around them. */
 
 #ifndef TEST_SIM_SIM_H
 #define TEST_SIM_SIM_H
@@ -27,6 +27,8 @@ enum cmd_kind {
 	CMD_RCPT_SYNTAX,
 	CMD_DATA,
 	CMD_BODY,		/* the message and its final dot */
+	CMD_BDAT, CMD_BDAT_LAST,
+	CMD_BDAT_BAD,		/* its size cannot be read */
 	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_HELP,
 	CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_TAKE,
 	CMD_QUIT,
@@ -39,7 +41,7 @@ enum cmd_kind {
 
 struct cmd {
 	enum cmd_kind	kind;
-	unsigned int	arg;	/* MAIL, RCPT: which address */
+	unsigned int	arg;	/* MAIL, RCPT: which address; BDAT: octets of the message with this chunk */
 };
 
 enum fragments { FRAG_WHOLE, FRAG_CUT, FRAG_DELAYED, FRAG_BYTES };
@@ -70,6 +72,8 @@ struct client {
 	bool			 is_over;	/* 221, 421, or gone: expects nothing */
 	bool			 wants_body;	/* 354 was answered */
 	enum cmd_kind		 wants;		/* what 334 asks; 0: nothing */
+	bool			 is_chunking;	/* BDAT was sent, and is to go on */
+	size_t			 chunked;	/* octets of the body sent so */
 	bool			 is_ended;	/* the end has been checked */
 	uint64_t		 progress_us;	/* when it last acted */
 	uint64_t		 nread_seen;
@@ -80,6 +84,9 @@ struct client {
 	/* the model: the state that the replies so far have led to */
 	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
 	bool			 has_login, is_body_refused;
+	bool			 is_chunked;	/* BDAT has begun the message, or has lost it */
+	bool			 is_chunk_bad;	/* where it ends, the server cannot know */
+	char			 chunk_refusal[16]; /* how the reply to its chunks begins; "": none was refused */
 	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
 	unsigned int		 nerrors, naccepted;
 	struct body		 body;
@@ -181,6 +188,15 @@ void client_put_command(struct client *c, enum cmd_kind kind);
 void client_send_group(struct client *c);
 void client_send_one(struct client *c);
 void client_answer_challenge(struct client *c);
+
+/* chunks.c
+ * client_owes_chunk(c): Has a BDAT no reply yet?
+ * client_begin_chunks(c): Send a new message by BDAT, or its first chunks.  False:
+ * another message has not come to its end.
+ * client_send_chunks(c): Go on with it. */
+bool client_owes_chunk(const struct client *c);
+bool client_begin_chunks(struct client *c);
+void client_send_chunks(struct client *c);
 
 /* model_reply(c, code, line, len): The last line of a reply: a violation if it
  * is not allowed for the oldest command without a reply. */
