@@ -235,6 +235,7 @@ all:
 begin transports
 out:
   driver = smtp
+  hosts_try_chunking = *
   hosts_require_auth = *
   hosts_require_tls = *
   tls_verify_certificates = {s.tls.ca}
@@ -252,7 +253,11 @@ plain:
             with open(f'{d}/exim{n}/log.mainlog') as f:
                 log = f.read()
             assert ' => user@example.test' in log, log + s.log()
+            # K: by BDAT
+            assert re.search(r' => user@example.test .* K C="250 ', log), log
             arrived(s, n, ('PLAIN',))
+            assert s.delivered()[-1].endswith(
+                text_message().partition(b'\r\n\r\n')[2])
 
 
 # ------------------------------------------------------------------ OpenSMTPD
