@@ -21,6 +21,7 @@ import sys
 import time
 
 import against
+import bdat
 import due
 import proc
 import server
@@ -35,7 +36,7 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS)
+OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS, *bdat.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -487,6 +488,8 @@ def main():
                 run_load(a, name)
             elif name in tls.RUNS:
                 tls.RUNS[name](a, median, spread, note)
+            elif name in bdat.RUNS:
+                bdat.RUNS[name](a, median, spread, note)
             else:
                 globals()['run_' + name](a)
     finally:

@@ -2,15 +2,16 @@
  *
  *	tlsbench memory -c CERT -k KEY [-2r] [-t THREADS] [-s SECONDS]
  *	tlsbench load -p PORT [-2br] [-n SESSIONS] [-t THREADS] [-s SECONDS]
- *	tlsbench bulk -p PORT -o OCTETS [-x]
+ *	tlsbench bulk -p PORT -o OCTETS [-x] [-B CHUNK]
  *
  * memory: client and server in one process, over memory BIOs, nothing else:
  * what the cores can do.  load: clients of a server on loopback that speaks
  * TLS at once; -b: it says a banner, which is waited for.  -r: each handshake
  * resumes a session.  -2: TLS 1.2.  Prints one line: handshakes a second, CPU microseconds of
  * this process for each, how many were resumed, how many failed.
- * bulk: one message of that many octets; -x: in the clear.  Prints its octets a
- * second, from DATA to the reply to its end. */
+ * bulk: one message of that many octets; -x: in the clear; -B: by BDAT, in chunks
+ * of so many octets.  Prints its octets a second, from DATA or the first BDAT to
+ * the reply to its end. */
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -37,7 +38,7 @@
 static struct {
 	const char	*cert, *key;
 	unsigned int	 port, sessions, threads;
-	unsigned long	 octets;
+	unsigned long	 octets, chunk;	/* chunk 0: DATA */
 	double		 seconds;
 	int		 version;	/* the highest; 0: any */
 	bool		 is_resuming, has_banner, is_plain;
@@ -347,14 +348,50 @@ smtp_open(struct smtp *s, struct bench *b)
 		fail("handshake");
 }
 
+static char block[65520];	/* of the message */
+
+static void
+say_blocks(struct smtp *s, unsigned long left)
+{
+	size_t n;
+
+	for (; left > 0; left -= n) {
+		n = left < sizeof(block) ? left : sizeof(block);
+		say(s, block, n);
+	}
+}
+
+static void
+by_data(struct smtp *s)
+{
+	say(s, "DATA\r\n", 6);
+	hear(s, '3');
+	say_blocks(s, opt.octets);
+	say(s, "\r\n.\r\n", 5);
+	hear(s, '2');
+}
+
+static void
+by_bdat(struct smtp *s)
+{
+	unsigned long left, n;
+	char line[64];
+
+	for (left = opt.octets; left > 0; left -= n) {
+		n = left < opt.chunk ? left : opt.chunk;
+		say(s, line, (size_t)snprintf(line, sizeof(line),
+		    "BDAT %lu%s\r\n", n, n == left ? " LAST" : ""));
+		say_blocks(s, n);
+		hear(s, '2');
+	}
+}
+
 static void
 bulk(void)
 {
 	static const char *const commands[] = { "EHLO client.test\r\n",
 		"MAIL FROM:<a@client.test>\r\n",
 		"RCPT TO:<user@example.test>\r\n" };
-	static char block[65520];
-	unsigned long left = opt.octets;
 	struct bench b;
 	struct smtp s;
 	double start;
@@ -370,14 +407,10 @@ bulk(void)
 		hear(&s, '2');
 	}
 	start = now();
-	say(&s, "DATA\r\n", 6);
-	hear(&s, '3');
-	for (; left > 0; left -= i) {
-		i = left < sizeof(block) ? left : sizeof(block);
-		say(&s, block, i);
-	}
-	say(&s, "\r\n.\r\n", 5);
-	hear(&s, '2');
+	if (opt.chunk > 0)
+		by_bdat(&s);
+	else
+		by_data(&s);
 	printf("%.0f\n", (double)opt.octets / (now() - start));
 }
 
@@ -390,7 +423,7 @@ usage(void)
 	    "[-t THREADS] [-s SECONDS]\n"
 	    "       tlsbench load -p PORT [-2br] [-n SESSIONS] "
 	    "[-t THREADS] [-s SECONDS]\n"
-	    "       tlsbench bulk -p PORT -o OCTETS [-x]\n");
+	    "       tlsbench bulk -p PORT -o OCTETS [-x] [-B CHUNK]\n");
 	exit(2);
 }
 
@@ -399,13 +432,16 @@ parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "2bc:k:n:o:p:rs:t:x")) != -1)
+	while ((c = getopt(argc, argv, "2bB:c:k:n:o:p:rs:t:x")) != -1)
 		switch (c) {
 		case '2':
 			opt.version = TLS1_2_VERSION;
 			break;
 		case 'b':
 			opt.has_banner = true;
+			break;
+		case 'B':
+			opt.chunk = strtoul(optarg, NULL, 10);
 			break;
 		case 'c':
 			opt.cert = optarg;
