@@ -39,7 +39,7 @@ def testssl(d, port, checks):
          'none', '--ip', '127.0.0.1', '--connect-timeout', '10',
          '--openssl-timeout', '10', '--jsonfile', out, *checks,
          f'mx.example.test:{port}'], stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=280 * SLOW,
+        capture_output=True, timeout=600 * SLOW,
         env=dict(os.environ, TERM='dumb'))
     with open(out) as f:
         found = {}
