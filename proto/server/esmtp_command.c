@@ -95,8 +95,15 @@ act(struct esmtp_step *st, const struct esmtp_verb *v,
 		e = esmtp_verb_replacement(v);
 	if (e != NULL && !esmtp_own_run(st, e, arg, len, &w))
 		return w;
-	if (e != NULL)
+	if (e != NULL) {
+		/* while its answer was waited for, the service may have begun
+		 * to go away */
+		if (is_too_late(st, v)) {
+			esmtp_bye(st);
+			return W_GO;
+		}
 		id = check_columns(st, v, len);
+	}
 	if (id == RPL_OK)
 		return v->handler(st, arg, len);
 	esmtp_reply(st, id);

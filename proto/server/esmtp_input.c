@@ -191,6 +191,9 @@ line_max(const struct esmtp_step *st)
 {
 	const struct esmtp_verb *v;
 
+	/* it has been looked at, and is run again */
+	if (st->mc->own != OWN_NONE)
+		return LIM_AUTH_LINE;
 	if (!st->is_secret)
 		return LIM_COMMAND_LINE;
 	if (esmtp_auth_is_reading(st->mc))

@@ -112,7 +112,29 @@ esmtp_own_stop(message_construct *mc)
 		(void)r.func(mc, NULL, 0, r.closure);
 }
 
+void
+esmtp_own_lines_left(struct esmtp_step *st)
+{
+	if (st->mc->is_closing)
+		return;
+	esmtp_answering(st, "", "", 0);
+	esmtp_reply(st, RPL_LINES_LEFT);
+}
+
 /* --- answers -------------------------------------------------------------- */
+
+bool
+esmtp_own_has_answered(const struct esmtp_step *st)
+{
+	return st->nreplies > 0 && st->code / 100 != 3;
+}
+
+/* The client was told to send something, which nobody is going to read. */
+static bool
+has_asked_in_vain(const struct esmtp_step *st)
+{
+	return st->nreplies > 0 && st->code / 100 == 3;
+}
 
 /* The client is told what the function has come to, which has not answered. */
 static void
@@ -239,10 +261,16 @@ pass(struct esmtp_step *st)
 static void
 end(struct esmtp_step *st, int result, bool is_answered)
 {
+	bool is_in_vain = has_asked_in_vain(st);
+
 	drop_ticket(st);
-	if (result != ESMTP_VERB_DONE)
+	if (result != ESMTP_VERB_DONE || is_in_vain)
 		esmtp_auth_end(st->mc);
-	if (st->mc->auth != NULL)
+	if (is_in_vain) {
+		if (!is_answered)
+			reply_to(st, ESMTP_VERB_LATER);
+		esmtp_own_lines_left(st);
+	} else if (st->mc->auth != NULL)
 		log_in(st);
 	else if (!is_answered)
 		reply_to(st, result);
@@ -252,9 +280,11 @@ enum esmtp_want
 esmtp_own_returned(struct esmtp_step *st, int result)
 {
 	message_construct *mc = st->mc;
-	bool is_answered = st->nreplies > 0 || mc->reader->is_answered;
+	bool is_answered = esmtp_own_has_answered(st) ||
+	    mc->reader->is_answered;
 
-	if (result == ESMTP_VERB_LATER && !is_answered && has_ticket(st)) {
+	if (result == ESMTP_VERB_LATER && !is_answered && has_ticket(st) &&
+	    !has_asked_in_vain(st)) {
 		mc->reader->is_over = true;
 		esmtp_auth_end(mc);
 		wait_for_answer(st);
@@ -278,7 +308,7 @@ begin_to_read(struct esmtp_step *st)
 
 	drop_ticket(st);
 	esmtp_auth_end(mc);
-	mc->reader->is_answered = st->nreplies > 0 && st->code / 100 != 3;
+	mc->reader->is_answered = esmtp_own_has_answered(st);
 	esmtp_set_state(mc, ES_EXTENSION3);
 }
 
@@ -305,9 +335,11 @@ esmtp_own_run(struct esmtp_step *st, const struct esmtp_extension *e,
 		return false;
 	}
 	esmtp_own_stop(mc);
+	if (mc->is_dropped)
+		return false;
 	if (result != ESMTP_VERB_LATER || st->nreplies > 0 ||
 	    !has_ticket(st)) {
-		end(st, result, st->nreplies > 0);
+		end(st, result, esmtp_own_has_answered(st));
 		return false;
 	}
 	esmtp_auth_end(mc);

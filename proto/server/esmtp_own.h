@@ -40,11 +40,17 @@ esmtp_is_reading(const message_construct *mc)
  * command was answered, or *want_r says what is waited for; true: the built-in
  * verb is to act.
  * esmtp_own_returned(st, result): What the verb has read has come to ${result}.
- * esmtp_own_stop(mc): It reads no more, and is told. */
+ * esmtp_own_stop(mc): It reads no more, and is told.
+ * esmtp_own_lines_left(st): The client will send what is no command, and nobody
+ * knows how much: the session ends.
+ * esmtp_own_has_answered(st): Has the verb said in this call what the client
+ * waits for?  A reply of 3xx asks for more. */
 bool esmtp_own_run(struct esmtp_step *st, const struct esmtp_extension *e,
     const char *arg, size_t len, enum esmtp_want *want_r);
 enum esmtp_want esmtp_own_returned(struct esmtp_step *st, int result);
 void esmtp_own_stop(message_construct *mc);
+void esmtp_own_lines_left(struct esmtp_step *st);
+bool esmtp_own_has_answered(const struct esmtp_step *st);
 esmtp_resume esmtp_own_resume;
 
 /* What a function may do now: answer with ${code}; read; log in: RPL_OK,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_own.h"
 
 /* Behind the octets are commands, of which no more is kept than of others. */
@@ -34,8 +35,11 @@ hand_over(struct esmtp_step *st, const char *octets, size_t len)
 	st->asking = ASK_VERB;
 	r->result = r->func(st->mc, octets, len, r->closure);
 	st->asking = ASK_NONE;
-	if (st->nreplies > 0 && st->code / 100 != 3)
+	if (esmtp_own_has_answered(st))
 		r->is_answered = true;
+	/* a login counts with the call that ends the command */
+	if (r->result != ESMTP_VERB_DONE)
+		esmtp_auth_end(st->mc);
 	if (r->result != ESMTP_VERB_LATER)
 		answers_drop(&st->ac->host->answers, &st->ac->questions,
 		    ASK_VERB);
@@ -77,10 +81,7 @@ refuse(struct esmtp_step *st, enum esmtp_reply_id id)
 	esmtp_set_state(mc, ES_EXTENSION1);
 	if (!is_answered)
 		esmtp_reply(st, id);
-	if (!mc->is_closing) {
-		esmtp_answering(st, "", "", 0);
-		esmtp_reply(st, RPL_LINES_LEFT);
-	}
+	esmtp_own_lines_left(st);
 	return W_GO;
 }
 

@@ -79,6 +79,8 @@ esmtp_destroy_message_construct(message_construct *info)
 	st = (struct esmtp_step){ .mc = info, .ac = info->ac,
 	    .event = info->ac->event, .now = info->seen };
 	info->step = &st;
+	/* the report is the last that the program hears of the session */
+	esmtp_own_stop(info);
 	report_end(&st);
 	session_free(info);
 }
@@ -159,6 +161,7 @@ esmtp_session_close(accept_construct *ac, int code, const char *text)
 int
 esmtp_session_end(struct esmtp_step *st)
 {
+	esmtp_own_stop(st->mc);
 	esmtp_tls_raise(st->mc);
 	event_close(st->event);
 	report_end(st);

@@ -16,7 +16,7 @@ line(message_construct *mc, const char *octets, size_t len, void *closure)
 		printf("note: %.*s\n", (int)len, octets);
 		return ESMTP_VERB_MORE;
 	}
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0 || ferror(stdout))
 		esmtp_extension_reply(mc, 451, "4.3.0", "Cannot print it");
 	return ESMTP_VERB_DONE;	/* 250 */
 }

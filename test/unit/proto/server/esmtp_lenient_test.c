@@ -82,7 +82,11 @@ verb(char *arg, Event *, message_construct *mc, void *)
 	cr_expect_eq(esmtp_extension_reply(NULL, code, enhanced, text), -1);
 	cr_expect_eq(errno, EINVAL);
 	cr_expect_eq(esmtp_extension_reply(mc, code, enhanced, text), 0);
-	return 1;
+	if (code / 100 != 3)
+		return ESMTP_VERB_DONE;
+	/* what it has asked for */
+	cr_expect_eq(esmtp_verb_read_octets(mc, 1, NULL, NULL), 0);
+	return ESMTP_VERB_MORE;
 }
 
 Test(esmtp_lenient, a_verb_without_words_has_those_of_the_table)
@@ -111,6 +115,9 @@ Test(esmtp_lenient, a_verb_without_words_has_those_of_the_table)
 		text = rows[i].text;
 		cr_expect_str_eq(fake_say(f, rows[i].said), rows[i].answered,
 		    "%zu: %s", i, f->reply);
+		if (code / 100 == 3)
+			cr_expect_str_eq(fake_say(f, "x"),
+			    "250 2.0.0 OK\r\n");
 	}
 	fake_end(f);
 }
