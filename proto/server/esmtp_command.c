@@ -133,6 +133,18 @@ note_what_follows(struct esmtp_step *st, const struct esmtp_verb *v,
 		st->mc->is_body_refused = 1;
 }
 
+/* A line that is no command but may be meant as BDAT: a chunk follows, of nobody
+ * knows how many octets. */
+static void
+note_what_is_meant(struct esmtp_step *st, const char *line, size_t len)
+{
+	for (; len > 0 && (*line == ' ' || *line == '\t'); line++)
+		len--;
+	if (esmtp_verb_begun(line, len, VF_CHUNK) != NULL &&
+	    !st->mc->is_closing)
+		esmtp_reply(st, RPL_CHUNK_END);
+}
+
 /* What is answered from here on: a verb with its argument, which begins at
  * ${arg}, or the whole line if it is none.  Passwords are not for the log. */
 static void
@@ -171,6 +183,16 @@ announce(struct esmtp_step *st, const char *line, size_t len)
 	call_core_post_smtp_command_hook(&b, mc, &mc->vctx);
 	st->line = NULL;
 	(void)esmtp_hook_end(st, false);
+}
+
+/* ${e}, a verb of the program; NULL: the line is no command. */
+static enum esmtp_reply_id
+check_registered(const struct esmtp_step *st, const struct esmtp_extension *e)
+{
+	if (e == NULL)
+		return RPL_UNKNOWN;
+	return esmtp_ext_is_listed(st->ac->options, e->name) ?
+	    check_secured(st->mc, 0) : RPL_NOT_IMPLEMENTED;
 }
 
 enum esmtp_want
@@ -219,9 +241,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	} else if (v != NULL)
 		id = check_columns(st, v, len - arg);
 	else
-		id = e == NULL ? RPL_UNKNOWN :
-		    !esmtp_ext_is_listed(st->ac->options, e->name) ?
-		    RPL_NOT_IMPLEMENTED : check_secured(st->mc, 0);
+		id = check_registered(st, e);
 	st->mc->is_body_refused = 0;
 	if (id == RPL_OK)
 		w = act(st, v, e, line + arg, len - arg);
@@ -230,7 +250,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	/* the handler gave up a suspended phase when memory failed */
 	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
-	if (v != NULL && w == W_GO)
+	if (v == NULL && e == NULL)
+		note_what_is_meant(st, line, len);
+	else if (v != NULL && w == W_GO)
 		note_what_follows(st, v, mark, line + arg, len - arg);
 	return w;
 }

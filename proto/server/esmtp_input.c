@@ -238,9 +238,13 @@ next_line(struct esmtp_step *st)
 		len--;
 	if (!is_line_end(st->mc, len + 2 == n))
 		return refuse_line(st, RPL_BARE_LF, n);
-	if (esmtp_auth_is_reading(st->mc))
+	if (esmtp_auth_is_reading(st->mc)) {
 		esmtp_auth_line(st, st->in, len);
-	else
+		/* no base64 has a space: it is refused, and a chunk follows */
+		if (memchr(st->in, ' ', len) != NULL && !st->mc->is_closing &&
+		    esmtp_verb_begun(st->in, len, VF_CHUNK) != NULL)
+			esmtp_reply(st, RPL_CHUNK_END);
+	} else
 		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w != W_GO)
 		return w;	/* the command is repeated from here */
