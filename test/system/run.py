@@ -19,7 +19,8 @@ sys.dont_write_bytecode = True
 
 import harness
 
-LIMIT = 300                             # seconds a test may take
+LIMIT = 300                             # seconds a test may take,
+LIMIT_LONG = 700                        # and one that is known to be long
 
 
 def all_tests(words):
@@ -49,6 +50,10 @@ def end_tree(pid):
             pass
 
 
+def is_long(fn):
+    return getattr(fn, 'is_long', False)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('words', nargs='*')
@@ -58,7 +63,8 @@ def main():
     a = p.parse_args()
     # a test that takes minutes does not begin when the others are at their end
     todo = sorted(all_tests(a.words),
-                  key=lambda test: not getattr(test[1], 'is_long', False))
+                  key=lambda test: not is_long(test[1]))
+    long_ones = {name for name, fn in todo if is_long(fn)}
     if a.l:
         print('\n'.join(n for n, _ in todo))
         return 0
@@ -73,7 +79,8 @@ def main():
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 for q, (name, path, t0) in running.items():
-                    if time.monotonic() - t0 > LIMIT * harness.SLOW:
+                    limit = LIMIT_LONG if name in long_ones else LIMIT
+                    if time.monotonic() - t0 > limit * harness.SLOW:
                         print(f'     {name}: no end, killed')
                         end_tree(q)
                 time.sleep(0.02)
