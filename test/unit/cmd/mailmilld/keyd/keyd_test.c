@@ -322,10 +322,7 @@ Test(keyd, a_worker_that_asks_too_much_waits_and_nobody_else_does,
 	while (workers[0].nanswers < 400)
 		cr_assert_geq(scheduler_pass(sched, 100), 0);
 	took = monotonic_ms() - start;
-	/* a wait counts from the time that the loop has read at the begin of its
-	 * pass, so a slow pass shortens it by its own length: a tenth of all
-	 * at most, or the limit does not hold */
-	cr_assert_geq(took, 270, "%llu", (unsigned long long)took);
+	cr_assert_geq(took, 299, "%llu", (unsigned long long)took);
 	cr_assert_lt(quick, took);
 	cr_assert_eq(workers[0].nsigned, 400);
 }
@@ -340,7 +337,7 @@ Test(keyd, refusals_count_against_the_rate_too, .timeout = 60)
 		send_ask(&workers[0], &ask, NULL, 0);
 	while (workers[0].nanswers < 300)
 		cr_assert_geq(scheduler_pass(sched, 100), 0);
-	cr_assert_geq(monotonic_ms() - start, 180);
+	cr_assert_geq(monotonic_ms() - start, 199);
 	cr_assert_eq(stats_sum(STATS_KEY_REFUSED), 300);
 	cr_assert_eq(workers[0].nsigned, 0);
 }
