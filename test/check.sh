@@ -18,7 +18,7 @@ slower=1		# how much longer a stage may take
 if [ "${1:-}" = sanitize ]; then
 	B=build/sanitize
 	make_args+=(SANITIZE=1)
-	slower=2
+	slower=4
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:allocator_may_return_null=1
 	export LSAN_OPTIONS=suppressions=$PWD/test/lsan.supp:print_suppressions=0
 	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1

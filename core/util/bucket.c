@@ -53,11 +53,18 @@ bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms)
 }
 
 unsigned int
+bucket_wait(struct bucket *b, uint64_t now_ms)
+{
+	fill(b, now_ms);
+	if (b->level >= TOKEN)
+		return 0;
+	return (unsigned int)((TOKEN - b->level + b->rate - 1) / b->rate);
+}
+
+unsigned int
 bucket_take(struct bucket *b, uint64_t now_ms)
 {
 	fill(b, now_ms);
 	b->level = b->level < TOKEN ? 0 : b->level - TOKEN;
-	if (b->level >= TOKEN)
-		return 0;
-	return (unsigned int)((TOKEN - b->level + b->rate - 1) / b->rate);
+	return bucket_wait(b, now_ms);
 }

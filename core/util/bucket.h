@@ -29,4 +29,7 @@ bool bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms);
  * many milliseconds there is another; 0: there is one now. */
 unsigned int bucket_take(struct bucket *b, uint64_t now_ms);
 
+/* bucket_wait(b, now_ms): The same, but take none. */
+unsigned int bucket_wait(struct bucket *b, uint64_t now_ms);
+
 #endif

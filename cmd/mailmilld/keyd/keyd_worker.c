@@ -98,26 +98,39 @@ answer(struct keyd_worker *w, const struct channel_msg *msg)
 
 /* --- pace ----------------------------------------------------------------- */
 
+static void on_timer(void *);
+
+/* What a worker asks for too soon stays in its channel, where it delays nobody
+ * else. */
+static void
+hold(struct keyd_worker *w, unsigned int wait_ms)
+{
+	if ((w->timer = after_ms(wait_ms, on_timer, w)) != NULL)
+		chanev_hold(w->ce);
+}
+
+/* A timer counts from the begin of the loop's pass, which may be long ago when
+ * it is set after many signatures: so it can end too soon. */
 static void
 on_timer(void *closure)
 {
 	struct keyd_worker *w = closure;
+	unsigned int wait_ms = bucket_wait(&w->bucket, monotonic_ms());
 
 	w->timer = NULL;
-	chanev_resume(w->ce);
+	if (wait_ms > 0)
+		hold(w, wait_ms);
+	if (w->timer == NULL)
+		chanev_resume(w->ce);
 }
 
-/* What a worker asks for too soon stays in its channel, where it delays nobody
- * else. */
 static void
 keep_pace(struct keyd_worker *w)
 {
 	unsigned int wait_ms = bucket_take(&w->bucket, monotonic_ms());
 
-	if (wait_ms == 0 || w->timer != NULL)
-		return;
-	if ((w->timer = after_ms(wait_ms, on_timer, w)) != NULL)
-		chanev_hold(w->ce);
+	if (wait_ms > 0 && w->timer == NULL)
+		hold(w, wait_ms);
 }
 
 /* --- the channel ---------------------------------------------------------- */

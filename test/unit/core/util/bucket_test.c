@@ -36,6 +36,20 @@ Test(bucket, waits_a_second_for_one_a_second)
 	cr_assert_eq(bucket_take(&b, 2600), 1000);
 }
 
+Test(bucket, tells_how_long_to_wait_and_takes_none)
+{
+	struct bucket b;
+
+	bucket_init(&b, 1, 0);
+	cr_assert_eq(bucket_wait(&b, 0), 0);
+	cr_assert_eq(bucket_wait(&b, 0), 0);
+	cr_assert_eq(bucket_take(&b, 0), 1000);
+	cr_assert_eq(bucket_wait(&b, 400), 600);
+	cr_assert_eq(bucket_wait(&b, 999), 1);
+	cr_assert_eq(bucket_wait(&b, 1000), 0);
+	cr_assert_eq(bucket_take(&b, 1000), 1000);
+}
+
 Test(bucket, rest_does_not_make_it_overflow)
 {
 	struct bucket b;

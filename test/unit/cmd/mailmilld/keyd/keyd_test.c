@@ -360,3 +360,39 @@ Test(keyd, a_worker_that_goes_while_it_waits_is_forgotten)
 		cr_assert_geq(scheduler_pass(sched, 100), 0);
 	cr_assert(TAILQ_EMPTY(&kd.workers));
 }
+
+/* Something in the same pass that takes 60 ms, before the requests are read:
+ * of ready descriptors the one scheduled last is dispatched first */
+static int
+dawdle(Event *, int, void *, struct timeval *)
+{
+	uint64_t until = monotonic_ms() + 60;
+
+	while (monotonic_ms() < until)
+		;
+	return 0;
+}
+
+Test(keyd, a_slow_pass_does_not_shorten_the_wait, .timeout = 60)
+{
+	const struct msg_sign ask = { 1, 2, VERSION, 0, TLS_ECDSA_SHA256 };
+	const struct timeval long_time = { .tv_sec = 60 };
+	uint64_t first;
+	Event *slow;
+	int fds[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	close(fds[1]);
+	slow = build_event_from_now(long_time, fds[0], dawdle, NULL);
+	slow->mask = E_READ;
+	cr_assert_eq(schedule_event(slow), 0);
+	/* one in 100 ms */
+	bucket_init(&TAILQ_FIRST(&kd.workers)->bucket, 10, monotonic_ms());
+	send_ask(&workers[0], &ask, NULL, 0);
+	send_ask(&workers[0], &ask, NULL, 0);
+	cr_assert_geq(scheduler_pass(sched, 100), 0);
+	first = monotonic_ms();
+	while (workers[0].nanswers < 2)
+		cr_assert_geq(scheduler_pass(sched, 100), 0);
+	cr_assert_geq(monotonic_ms() - first, 99);
+}
