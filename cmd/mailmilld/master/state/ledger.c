@@ -20,6 +20,7 @@
 #define NONE		UINT32_MAX
 #define NO_ROUND	UINT_MAX
 #define RANDOMS		64	/* made at once */
+#define BLOCK		64	/* sessions */
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
@@ -38,17 +39,21 @@ struct client {
 
 struct session {
 	uint32_t	 number;	/* the upper half of its handle, never 0 */
-	uint32_t	 next_free;
+	union {
+		uint32_t next_free;	/* not in use */
+		bool	 is_asked;	/* in use: book_asked() */
+	};
 	struct tally	*listener;
 	struct tally	*service;
 	struct client	*client;	/* NULL: not in use */
-	bool		 is_asked;	/* book_asked() */
 };
 
+/* Sessions are in blocks that do not move: there is never more memory than for
+ * one block that is not used, nor a copy of all of them. */
 struct book {
 	struct ledger	*ledger;
-	struct session	*v;
-	uint32_t	 size;
+	struct session	**blocks;
+	uint32_t	 size;		/* sessions in all blocks */
 	uint32_t	 free;		/* NONE: all in use */
 	unsigned int	 n;
 	unsigned int	 max;
@@ -169,10 +174,16 @@ book_open(struct ledger *l, unsigned int max)
 	return b;
 }
 
+static struct session *
+session_at(const struct book *b, uint32_t i)
+{
+	return &b->blocks[i / BLOCK][i % BLOCK];
+}
+
 static void
 session_drop(struct book *b, uint32_t i)
 {
-	struct session *s = &b->v[i];
+	struct session *s = session_at(b, i);
 
 	s->listener->n--;
 	s->service->n--;
@@ -192,9 +203,11 @@ book_close(struct book *b)
 	if (b == NULL)
 		return;
 	for (i = 0; i < b->size; i++)
-		if (b->v[i].client != NULL)
+		if (session_at(b, i)->client != NULL)
 			session_drop(b, i);
-	free(b->v);
+	for (i = 0; i < b->size / BLOCK; i++)
+		free(b->blocks[i]);
+	free(b->blocks);
 	free(b);
 }
 
@@ -289,18 +302,21 @@ book_pick(struct book *const *books, size_t n, unsigned int *rotor)
 static int
 book_grow(struct book *b)
 {
-	uint32_t size = b->size == 0 ? 64 : b->size * 2, i;
-	struct session *v;
+	uint32_t nblocks = b->size / BLOCK, i;
+	struct session **blocks, *block;
 
-	if ((v = reallocarray(b->v, size, sizeof(*v))) == NULL)
+	blocks = reallocarray(b->blocks, nblocks + 1, sizeof(*blocks));
+	if (blocks == NULL)
 		return -1;
-	memset(v + b->size, 0, (size - b->size) * sizeof(*v));
-	for (i = size; i-- > b->size;) {
-		v[i].next_free = b->free;
-		b->free = i;
+	b->blocks = blocks;
+	if ((block = calloc(BLOCK, sizeof(*block))) == NULL)
+		return -1;
+	for (i = BLOCK; i-- > 0;) {
+		block[i].next_free = b->free;
+		b->free = b->size + i;
 	}
-	b->v = v;
-	b->size = size;
+	blocks[nblocks] = block;
+	b->size += BLOCK;
 	return 0;
 }
 
@@ -336,7 +352,7 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	if (b->free == NONE && book_grow(b) == -1)
 		return -1;
 	i = b->free;
-	s = &b->v[i];
+	s = session_at(b, i);
 	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
 		return -1;
 	b->free = s->next_free;
@@ -357,10 +373,11 @@ static struct session *
 session_find(struct book *b, uint64_t handle)
 {
 	uint32_t i = HANDLE_INDEX(handle);
+	struct session *s = i < b->size ? session_at(b, i) : NULL;
 
-	if (i < b->size && b->v[i].client != NULL &&
-	    b->v[i].number == (uint32_t)(handle >> 32))
-		return &b->v[i];
+	if (s != NULL && s->client != NULL &&
+	    s->number == (uint32_t)(handle >> 32))
+		return s;
 	errno = ENOENT;
 	return NULL;
 }
