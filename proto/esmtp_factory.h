@@ -72,30 +72,31 @@ typedef struct _accept_construct {
 	struct esmtp_host	*host;
 	const struct esmtp_options *options;	/* lives longer than the session */
 	uint64_t		 handle;	/* names the session to spool and process */
-	int			 listener;	/* the host's number for it */
-	char			 id[20];	/* session id for logs, NUL terminated */
 	message_id		 conn_id;	/* ec_generate_connection_id(), or all zero */
 	struct _netlistener_instance *inst;	/* NULL: none */
 	Event			*death;		/* the host's, or NULL: the deadline is that of event */
 	void			*context;	/* the host's: esmtp_session_context() */
 	/* the host's: set by tls_handshake(), freed after session_end() */
 	struct esmtp_tls	*tls;		/* NULL: no TLS (yet) */
-	const char		*tls_failure;	/* static text, or NULL */
-	/* the host's: set before esmtp_auth_done(), and before a -1 of
-	 * auth_start() or auth_step(); why there is no login, for the log */
-	const char		*auth_failure;	/* static text, or NULL */
-	void			*host_tls, *host_auth; /* of no meaning to the factory */
+	/* the host's: why there is no TLS, or no login, for the log.  Set before
+	 * a -1 of tls_handshake(), auth_start() or auth_step(), and before
+	 * esmtp_auth_done() */
+	const char		*failure;	/* static text, or NULL */
+	void			*host_auth;	/* of no meaning to the factory */
 	/* the factory's */
 	union _accept_construct_closure {
 		void	*vptr;			/* the message_construct */
 	} accept_construct_closure;
-	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
+	char			 id[20];	/* session id for logs, NUL terminated */
 	uint32_t		 questions;	/* tickets that are not answered, or the answer not used */
+	uint16_t		 listener;	/* the host's number for it */
+	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* there was a PROXY header */
 	unsigned int		 is_ended : 1;	/* the session is over: calls of the factory do nothing */
 	unsigned int		 is_left : 1;	/* with a step that returns 0: the loop frees the event */
+	unsigned int		 host_tls : 3;	/* the host's, of no meaning to the factory */
 	/* the host's: the client's address; the last member, see below */
 	ec_sockaddr		 remote_addr;
 } accept_construct;

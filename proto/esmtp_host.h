@@ -40,7 +40,7 @@ enum esmtp_report_kind {
 	ESMTP_REPORT_TIMEOUT,	/* which timer: detail */
 	ESMTP_REPORT_ABORT,	/* the peer vanished: detail is the state's name, errnum */
 	ESMTP_REPORT_TLS,	/* handshake done: ac->tls */
-	ESMTP_REPORT_TLS_FAILED, /* the handshake failed: detail is the host's ac->tls_failure, or another reason */
+	ESMTP_REPORT_TLS_FAILED, /* the handshake failed: detail is the host's ac->failure, or another reason */
 	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
 	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism or "", arg the name that was tried or "", reason */
 	ESMTP_REPORT_END	/* session over (after any of the above) */
@@ -54,7 +54,7 @@ struct esmtp_report {
 	const char		*verb;		/* the command answered, or "" */
 	const char		*arg;		/* REJECTED: its argument (the line of an unknown one), cut, as received */
 	const char		*detail;	/* free text, may hold client bytes: the log escapes */
-	const char		*reason;	/* AUTH_FAILED: the host's ac->auth_failure, or another */
+	const char		*reason;	/* AUTH_FAILED: the host's ac->failure, or another */
 	const char		*id;		/* message id or "" */
 	const char		*sender;	/* or NULL */
 	const char		*rcpt;		/* first accepted recipient or NULL */
@@ -108,7 +108,7 @@ struct esmtp_host_ops {
 	 * now on are a ClientHello.  0, or -1 with errno (nothing changed).
 	 * tls_handshake(host, ac, &needmask): go on with the handshake.  1:
 	 * done, ac->tls is set; 0: call again when *needmask (E_READ, E_WRITE,
-	 * or E_ASYNC alone) came true; -1: it failed, ac->tls_failure says
+	 * or E_ASYNC alone) came true; -1: it failed, ac->failure says
 	 * why; errno 0 when the peer has closed. */
 	int	(*tls_start)(void *host, struct _accept_construct *ac);
 	int	(*tls_handshake)(void *host, struct _accept_construct *ac,

@@ -76,7 +76,7 @@ begin_reading(message_construct *mc, size_t line_max, uint64_t max,
 		return -1;
 	*mc->reader = (struct esmtp_reader){ .func = f, .closure = closure,
 		.name = st->verb, .line_max = line_max, .left = max,
-		.since = st->now, .result = ESMTP_VERB_MORE };
+		.since = moment_of(&st->now), .result = ESMTP_VERB_MORE };
 	return 0;
 }
 

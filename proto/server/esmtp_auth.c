@@ -26,7 +26,7 @@ esmtp_auth_is_reading(const message_construct *mc)
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
-	const struct esmtp_verb *last = mc->verb;
+	const struct esmtp_verb *last = esmtp_last_verb(mc);
 
 	/* white space in front of AUTH is not passed over here, since a line
 	 * that comes in pieces would be searched again with each */
@@ -177,7 +177,7 @@ fail(struct esmtp_step *st, enum esmtp_reply_id id, const char *reason)
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[id];
 
 	if (reason == NULL)
-		reason = st->ac->auth_failure;
+		reason = st->ac->failure;
 	esmtp_set_state(st->mc, ES_EXTENSION1);
 	report_failure(st, row->code, row->enhanced, reason != NULL ? reason :
 	    row->text);
@@ -261,7 +261,7 @@ right(struct esmtp_step *st)
 	}
 	mc->login = x->octets;
 	x->octets = NULL;
-	mc->verb = NULL;	/* what follows is no part of it */
+	mc->verb = 0;	/* what follows is no part of it */
 	r.detail = x->mechanism;
 	esmtp_report(st, &r);
 	exchange_free(mc);
@@ -296,7 +296,7 @@ esmtp_auth_resume(struct esmtp_step *st)
 	bool is_late = esmtp_is_expired(mc, &st->now, &which);
 
 	/* the client's time starts again: it could not do anything */
-	mc->idle_since = st->now;
+	mc->idle_since = moment_of(&st->now);
 	esmtp_answering_last(st);
 	if (mc->auth->stage == ESMTP_AUTH_PHASE)
 		return right(st);
@@ -366,7 +366,7 @@ esmtp_auth_begin(struct esmtp_step *st, const char *mech, const char *initial,
 		return;
 	}
 	strcpy(mc->auth->mechanism, mech);
-	st->ac->auth_failure = NULL;
+	st->ac->failure = NULL;
 	wait_for_host(st);
 	st->asking = ASK_AUTH;
 	result = host->ops->auth_start(esmtp_auth_closure(host), st->ac, mech,

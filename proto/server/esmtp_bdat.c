@@ -40,7 +40,7 @@ begin_message(struct esmtp_step *st, enum esmtp_want w, enum esmtp_reply_id id)
 	struct esmtp_txn *t = st->mc->txn;
 
 	t->is_chunked = 1;
-	t->data_since = st->now;
+	t->data_since = moment_of(&st->now);
 	esmtp_data_init_counted(&t->data, policy(st));
 	if (w == W_GO && id != RPL_DATA)
 		esmtp_reply(st, id);
@@ -93,7 +93,7 @@ esmtp_chunk_begin(struct esmtp_step *st, size_t mark, const char *arg,
 	mc->chunk = chunk.octets;
 	mc->is_last_chunk = chunk.is_last;
 	/* Data_Timeout of one without a message: nothing is answered meanwhile */
-	mc->wait_since = st->now;
+	mc->wait_since = moment_of(&st->now);
 	if (st->nreplies == 0)
 		return;
 	mc->is_chunk_answered = 1;

@@ -184,7 +184,7 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 	esmtp_reply(st, id);
 	if (id == RPL_DATA) {
 		t->is_in_body = 1;
-		t->data_since = st->now;
+		t->data_since = moment_of(&st->now);
 		esmtp_data_init(&t->data, st->ac->options->lone_lf_in_body);
 	}
 	return W_GO;
@@ -472,7 +472,7 @@ report_accepted(struct esmtp_step *st, int code, const char *enhanced)
 	r.rcpt = esmtp_rcpts_get(&t->rcpts, 0);
 	r.nrcpts = t->rcpts.n;
 	r.octets = t->octets;
-	timersub(&st->now, &t->started, &r.elapsed);
+	r.elapsed = moment_tv(moment_of(&st->now) - t->started);
 	esmtp_report(st, &r);
 }
 

@@ -52,7 +52,8 @@ check_call(const Event *event, const accept_construct *ac,
 	if ((mc = ac->accept_construct_closure.vptr) == NULL)
 		check_host(ac->host);
 	else
-		DEMAND(mc->in_len <= ac->host->scratch_octets,
+		DEMAND(mc->in == NULL ||
+		    mc->in->len <= ac->host->scratch_octets,
 		    "host->scratch must not become smaller while sessions use "
 		    "it");
 }
@@ -93,8 +94,8 @@ get_buffers(struct esmtp_step *st, const message_construct *mc)
 		return 0;
 	}
 	st->scratch_size = LIM_COMMAND_READ;
-	if (mc != NULL && mc->in_len > st->scratch_size)
-		st->scratch_size = mc->in_len;
+	if (mc != NULL && mc->in != NULL && mc->in->len > st->scratch_size)
+		st->scratch_size = mc->in->len;
 	st->out_size = LIM_OUTPUT;
 	if ((st->scratch = malloc(st->scratch_size + st->out_size)) == NULL)
 		return -1;
@@ -113,7 +114,7 @@ wait_for(message_construct *mc, Event *event, int mask,
 		mask |= E_TIMEOUT;
 	}
 	if (mc != NULL)
-		mc->trigger = event->trigger;
+		mc->trigger = moment_of(&event->trigger);
 	return mask;
 }
 

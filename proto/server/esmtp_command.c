@@ -157,7 +157,7 @@ note_line(struct esmtp_step *st, const struct esmtp_verb *v,
 	}
 	esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
 	    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
-	st->mc->verb = v;
+	st->mc->verb = v == NULL ? 0 : (uint8_t)(v - esmtp_verbs + 1);
 }
 
 const char *

@@ -100,7 +100,7 @@ accept_phase(struct esmtp_step *st)
 	const struct esmtp_options *o = st->ac->options;
 	enum esmtp_want w;
 
-	if (mc->suspended != 0 && esmtp_is_waiting(mc))
+	if (mc->vctx.suspended != 0 && esmtp_is_waiting(mc))
 		return W_WAIT;
 	w = esmtp_phase(st, VALIDATE_PHASE_ACCEPT, NULL, NULL);
 	if (w == W_GO && has_core_validate_accept_hook())
@@ -211,7 +211,7 @@ note_answer(struct esmtp_step *st)
 	if (mc->wait == WAIT_POLICY || mc->wait == WAIT_ACCEPT)
 		st->ac->is_async_done = 1;
 	if (mc->out != NULL && st->ac->is_async_done)
-		mc->wait_since = mc->idle_since = st->now;
+		mc->wait_since = mc->idle_since = moment_of(&st->now);
 }
 
 /* Work until something must be waited for.  Return W_WAIT, W_WRITE, W_CLOSE or

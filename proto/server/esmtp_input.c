@@ -19,9 +19,12 @@ esmtp_load_input(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 
 	st->in = st->scratch;
-	st->in_len = mc->in_len;
-	if (mc->in_len > 0)
-		memcpy(st->in, mc->in, mc->in_len);
+	st->in_len = st->in_seen = 0;
+	if (mc->in == NULL)
+		return;
+	st->in_len = mc->in->len;
+	st->in_seen = mc->in->at;
+	memcpy(st->in, mc->in->octets, mc->in->len);
 }
 
 /* Forget what was kept: passwords pass through here, so nothing of it stays
@@ -30,10 +33,9 @@ void
 esmtp_drop_input(message_construct *mc)
 {
 	if (mc->in != NULL)
-		explicit_bzero(mc->in, mc->in_size);
+		explicit_bzero(mc->in->octets, mc->in->size);
 	free(mc->in);
 	mc->in = NULL;
-	mc->in_len = mc->in_size = 0;
 }
 
 /* Keep what is left.  Return 0 or -1 (ENOMEM). */
@@ -42,17 +44,18 @@ esmtp_save_input(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	if (mc->in_size < st->in_len || st->in_len == 0)
+	if (st->in_len == 0 || (mc->in != NULL && mc->in->size < st->in_len))
 		esmtp_drop_input(mc);
 	if (st->in_len == 0)
 		return 0;
 	if (mc->in == NULL) {
-		if ((mc->in = malloc(st->in_len)) == NULL)
+		if ((mc->in = malloc(sizeof(*mc->in) + st->in_len)) == NULL)
 			return -1;
-		mc->in_size = (uint32_t)st->in_len;
+		mc->in->size = (uint32_t)st->in_len;
 	}
-	memcpy(mc->in, st->in, st->in_len);
-	mc->in_len = (uint32_t)st->in_len;
+	memcpy(mc->in->octets, st->in, st->in_len);
+	mc->in->len = (uint32_t)st->in_len;
+	mc->in->at = (uint32_t)st->in_seen;
 	return 0;
 }
 
@@ -101,7 +104,7 @@ esmtp_fill(struct esmtp_step *st)
 		return W_READ;
 	}
 	mc->need_read = E_READ;
-	mc->idle_since = st->now;
+	mc->idle_since = moment_of(&st->now);
 	st->in_len += (size_t)n;
 	/* a short read has emptied the socket: another would only fail */
 	st->may_read = (size_t)n == max && ++st->nreads < READS_MAX;
@@ -114,7 +117,7 @@ enum esmtp_want
 esmtp_room_resume(struct esmtp_step *st)
 {
 	esmtp_wait_for(st, WAIT_WRITE);
-	st->mc->idle_since = st->now;
+	st->mc->idle_since = moment_of(&st->now);
 	st->may_read = true;
 	return W_GO;
 }
@@ -122,7 +125,7 @@ esmtp_room_resume(struct esmtp_step *st)
 static void
 use(struct esmtp_step *st, size_t n)
 {
-	st->mc->in_seen = 0;
+	st->in_seen = 0;
 	st->in += n;
 	st->in_len -= n;
 }
@@ -221,13 +224,13 @@ next_line(struct esmtp_step *st)
 	max = line_max(st);
 	n = st->in_len < max ? st->in_len : max;
 	/* the rest of a line that has come in pieces */
-	seen = st->mc->in_seen < n ? st->mc->in_seen : n;
+	seen = st->in_seen < n ? st->in_seen : n;
 	lf = memchr(st->in + seen, '\n', n - seen);
 	if (lf == NULL && !esmtp_auth_is_reading(st->mc) &&
 	    esmtp_is_foreign(st->in, n))
 		return refuse_line(st, RPL_FOREIGN, n);
 	if (lf == NULL) {
-		st->mc->in_seen = (uint32_t)n;
+		st->in_seen = n;
 		if (n < max)
 			return W_READ;
 		return refuse_line(st, RPL_LINE_LONG, n);

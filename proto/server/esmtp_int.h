@@ -15,6 +15,7 @@
 
 #include "core/lim.h"
 #include "proto/base/esmtp_begun.h"
+#include "proto/base/moment.h"
 #include "proto/base/reply_line.h"
 #include "proto/esmtp_factory.h"
 #include "proto/esmtp_reply.h"
@@ -99,8 +100,8 @@ struct esmtp_txn {
 	struct esmtp_each	 each;
 	struct spool_msg	*msg;		/* NULL before DATA, and when the spool has taken or lost it */
 	uint64_t		 octets;	/* of the message so far */
-	struct timeval		 started;
-	struct timeval		 data_since;	/* DATA, the first BDAT */
+	int64_t			 started;	/* moment.h */
+	int64_t			 data_since;	/* DATA, the first BDAT */
 	struct esmtp_data	 data;
 	struct esmtp_header	 header;
 	int			 failure;	/* reply that must follow the data; -1: none yet */
@@ -112,29 +113,35 @@ struct esmtp_txn {
 	char			 sender[];	/* "" for the null reverse-path */
 };
 
+/* Octets that a session keeps from one step to the next. */
+struct esmtp_kept {
+	uint32_t	 size;		/* room for so many */
+	uint32_t	 len;
+	uint32_t	 at;		/* how far they are done with */
+	char		 octets[];
+};
+
 /* The session.  Small, for there are many that idle. */
 struct _message_construct {
-	accept_construct	*ac;
+	/* the first member of the context is the same pointer */
+	union {
+		accept_construct	*ac;
+		struct validate_context	 vctx;
+	};
 	struct esmtp_step	*step;		/* the call in progress */
 	struct esmtp_txn	*txn;
 	char			*helo;		/* NULL: not greeted */
 	struct esmtp_reader	*reader;	/* of a verb: esmtp_own.h; NULL: none */
 	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
 	char			*login;		/* NULL: not logged in */
-	const struct esmtp_verb	*verb;		/* the last that was not unknown; NULL: it was a registered one, or there was none */
-	char			*in;		/* input not processed yet */
-	char			*out;		/* replies not written yet */
-	uint32_t		 in_len;
-	uint32_t		 in_size;
-	uint32_t		 in_seen;	/* octets of it that hold no LF */
-	uint32_t		 out_len;
-	uint32_t		 out_off;
-	struct timeval		 started;
-	struct timeval		 idle_since;	/* last octet in or out */
-	struct timeval		 wait_since;	/* last reply, or begin of a wait */
-	struct timeval		 seen;		/* the time of the last call */
-	struct timeval		 trigger;	/* which it has left in the event: esmtp_follow_clock() */
-	struct validate_context	 vctx;
+	struct esmtp_kept	*in;		/* input not processed yet; at: octets of it that hold no LF */
+	struct esmtp_kept	*out;		/* replies not written yet; at: octets that are */
+	/* times, in one number each: moment.h */
+	int64_t			 started;
+	int64_t			 idle_since;	/* last octet in or out */
+	int64_t			 wait_since;	/* last reply, or begin of a wait */
+	int64_t			 seen;		/* the time of the last call */
+	int64_t			 trigger;	/* which it has left in the event, 0 for none: esmtp_follow_clock() */
 	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
 	void			*io_data;	/* ... which is to be the event's */
 	uint64_t		 chunk;		/* octets of it that are still to come */
@@ -145,15 +152,14 @@ struct _message_construct {
 	uint32_t		 nrejected;	/* reported */
 	uint32_t		 nauth_failed;	/* reported */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
-	uint8_t			 module;	/* where a suspended phase goes on; else 0 */
-	uint8_t			 suspended;	/* that phase, + 1; 0: none */
+	uint8_t			 verb;		/* the last that was not unknown: esmtp_last_verb() */
 	uint8_t			 state;		/* enum esmtp_state */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
-	uint8_t			 tls_stage;	/* enum esmtp_tls_stage */
-	uint8_t			 own;		/* enum esmtp_own: esmtp_own.h */
 	uint8_t			 missed;	/* E_* of calls that could not be served: esmtp_call.c */
+	unsigned int		 tls_stage : 2;	/* enum esmtp_tls_stage */
+	unsigned int		 own : 2;	/* enum esmtp_own: esmtp_own.h */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
 	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */
 	unsigned int		 is_in_chunk : 1; /* BDAT was said: what comes is no command */
@@ -195,6 +201,7 @@ struct esmtp_step {
 	size_t			 scratch_size;
 	char			*in;		/* what is left of the input, in scratch */
 	size_t			 in_len;
+	size_t			 in_seen;	/* octets of it that hold no LF */
 	char			*out;		/* host->output, or the step's own */
 	size_t			 out_len;
 	size_t			 out_size;
@@ -447,7 +454,7 @@ void esmtp_rcpts_clear(struct esmtp_rcpts *r);
 static inline bool
 esmtp_is_suspended(const message_construct *mc, enum validate_phase phase)
 {
-	return mc->suspended == phase + 1;
+	return mc->vctx.suspended == phase + 1;
 }
 
 void esmtp_phase_end(struct esmtp_step *st);

@@ -48,7 +48,7 @@ esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
 void
 esmtp_answering_last(struct esmtp_step *st)
 {
-	const struct esmtp_verb *v = st->mc->verb;
+	const struct esmtp_verb *v = esmtp_last_verb(st->mc);
 
 	esmtp_answering(st, v != NULL ? v->name : "", "", 0);
 }
@@ -327,7 +327,7 @@ write_some(struct esmtp_step *st, const char *buf, size_t len)
 	}
 	st->mc->need_write = (uint8_t)(need != 0 ? need : E_WRITE);
 	if (done > 0)
-		st->mc->idle_since = st->now;
+		st->mc->idle_since = moment_of(&st->now);
 	return (ssize_t)done;
 }
 
@@ -335,18 +335,18 @@ static enum esmtp_want
 flush_kept(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
+	struct esmtp_kept *out = mc->out;
 	ssize_t n;
 
-	n = write_some(st, mc->out + mc->out_off, mc->out_len - mc->out_off);
+	n = write_some(st, out->octets + out->at, out->len - out->at);
 	if (n == -1)
 		return esmtp_gone(st, errno);
-	mc->out_off += (uint32_t)n;
-	if (mc->out_off < mc->out_len)
+	out->at += (uint32_t)n;
+	if (out->at < out->len)
 		return W_WRITE;
-	free(mc->out);
+	free(out);
 	mc->out = NULL;
-	mc->out_len = mc->out_off = 0;
-	mc->wait_since = st->now;
+	mc->wait_since = moment_of(&st->now);
 	return W_GO;
 }
 
@@ -358,12 +358,12 @@ keep_rest(struct esmtp_step *st, size_t done)
 	size_t len = st->out_len - done;
 
 	st->out_len = 0;
-	if ((mc->out = malloc(len)) == NULL)
+	if ((mc->out = malloc(sizeof(*mc->out) + len)) == NULL)
 		return esmtp_gone(st, ENOMEM);
-	memcpy(mc->out, st->out + done, len);
-	mc->out_len = (uint32_t)len;
-	mc->out_off = 0;
-	mc->wait_since = st->now;
+	mc->out->size = mc->out->len = (uint32_t)len;
+	mc->out->at = 0;
+	memcpy(mc->out->octets, st->out + done, len);
+	mc->wait_since = moment_of(&st->now);
 	return W_WRITE;
 }
 
@@ -386,6 +386,6 @@ esmtp_flush(struct esmtp_step *st)
 	if ((size_t)n < st->out_len)
 		return keep_rest(st, (size_t)n);
 	st->out_len = 0;
-	st->mc->wait_since = st->now;
+	st->mc->wait_since = moment_of(&st->now);
 	return W_GO;
 }

@@ -36,7 +36,7 @@ call(struct esmtp_step *st, const struct esmtp_extension *e, const char *arg,
 
 	memcpy(buf, arg, len);
 	buf[len] = '\0';
-	st->ac->auth_failure = NULL;
+	st->ac->failure = NULL;
 	st->asking = ASK_VERB;
 	result = e->func(buf, st->event, st->mc, e->closure);
 	st->asking = ASK_NONE;
@@ -64,8 +64,9 @@ drop_ticket(struct esmtp_step *st)
 static bool
 is_bystander(const message_construct *mc)
 {
-	return mc->verb != NULL && mc->verb->flags & VF_FIRST &&
-	    !(mc->verb->flags & VF_SECRET);
+	const struct esmtp_verb *v = esmtp_last_verb(mc);
+
+	return v != NULL && v->flags & VF_FIRST && !(v->flags & VF_SECRET);
 }
 
 enum esmtp_reply_id
@@ -88,9 +89,11 @@ esmtp_own_may_read(const message_construct *mc)
 bool
 esmtp_own_may_reply(const message_construct *mc, int code)
 {
+	const struct esmtp_verb *v = esmtp_last_verb(mc);
+
 	if (code < 200 || code > 599)
 		return false;
-	if (mc->verb == NULL || !(mc->verb->flags & VF_FIRST) || code >= 400)
+	if (v == NULL || !(v->flags & VF_FIRST) || code >= 400)
 		return true;
 	/* AUTH may ask the client something */
 	return code / 100 == 3 && !is_bystander(mc);
@@ -140,7 +143,7 @@ has_asked_in_vain(const struct esmtp_step *st)
 static void
 reply_to(struct esmtp_step *st, int result)
 {
-	const struct esmtp_verb *v = st->mc->verb;
+	const struct esmtp_verb *v = esmtp_last_verb(st->mc);
 
 	if (result == ESMTP_VERB_SYNTAX)
 		esmtp_reply(st, RPL_SYNTAX);
@@ -200,14 +203,14 @@ heard(struct esmtp_step *st)
 	bool is_builtin;
 
 	/* the client's time starts again: it could not do anything */
-	mc->idle_since = st->now;
+	mc->idle_since = moment_of(&st->now);
 	esmtp_wait_for(st, WAIT_WRITE);
 	esmtp_set_state(mc, ES_EXTENSION1);
 	mc->own = OWN_NONE;
 	(void)answers_take(&ac->host->answers, &ac->questions, ASK_VERB, &a);
 	drop_ticket(st);
 	is_builtin = !a.is_auth && a.code == 0 && mc->reader == NULL &&
-	    mc->verb != NULL && a.value == ESMTP_VERB_BUILTIN;
+	    mc->verb != 0 && a.value == ESMTP_VERB_BUILTIN;
 	if (a.is_auth)
 		claim(st, &a);
 	else if (a.code != 0 && !esmtp_own_may_reply(mc, a.code))
@@ -321,13 +324,13 @@ esmtp_own_run(struct esmtp_step *st, const struct esmtp_extension *e,
 
 	if (mc->own == OWN_LATER)
 		return heard(st) && pass(st);
-	if (mc->verb != NULL && is_refused(st, mc->verb, arg, len))
+	if (mc->verb != 0 && is_refused(st, esmtp_last_verb(mc), arg, len))
 		return true;
 	esmtp_set_state(mc, ES_EXTENSION1);
 	result = call(st, e, arg, len);
 	if (mc->is_dropped)
 		return false;
-	if (result == ESMTP_VERB_BUILTIN && mc->verb != NULL &&
+	if (result == ESMTP_VERB_BUILTIN && mc->verb != 0 &&
 	    st->nreplies == 0)
 		return pass(st);
 	if (result == ESMTP_VERB_MORE && mc->reader != NULL) {

@@ -23,7 +23,7 @@ struct esmtp_reader {
 	const char	*name;		/* of the verb */
 	size_t		 line_max;	/* 0: octets, not lines */
 	uint64_t	 left;		/* octets that may still come */
-	struct timeval	 since;
+	int64_t		 since;
 	int		 result;	/* ESMTP_VERB_MORE: func goes on */
 	bool		 is_answered;	/* the command */
 	bool		 is_over;	/* all is read; the answer comes later */

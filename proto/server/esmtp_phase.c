@@ -27,7 +27,7 @@ decided(struct esmtp_step *st)
 static void
 module_end(struct esmtp_step *st)
 {
-	st->mc->module = st->mc->suspended = 0;
+	st->mc->vctx.module = st->mc->vctx.suspended = 0;
 	answers_close(&st->ac->host->answers, &st->ac->questions, ASK_RCPT);
 	esmtp_wait_for(st, WAIT_WRITE);
 }
@@ -85,7 +85,7 @@ enum esmtp_want
 esmtp_phase_in(struct esmtp_step *st, enum esmtp_state state,
     enum validate_phase phase, const struct mailaddr *addr)
 {
-	if (st->mc->suspended > phase + 1 || !esmtp_phase_is_wanted(phase))
+	if (st->mc->vctx.suspended > phase + 1 || !esmtp_phase_is_wanted(phase))
 		return W_GO;
 	esmtp_enter(st->mc, state);
 	return esmtp_phase(st, phase, NULL, addr);
@@ -96,12 +96,12 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
     const struct mailaddr *addr)
 {
 	message_construct *mc = st->mc;
-	size_t i = mc->module, n;
+	size_t i = mc->vctx.module, n;
 	const struct validate_module *const *modules = validate_modules(&n);
 	validate_func f;
 	int result;
 
-	if (mc->suspended > phase + 1)
+	if (mc->vctx.suspended > phase + 1)
 		return W_GO;
 	st->addr = addr;
 	st->rcpt_status = -1;
@@ -116,8 +116,8 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			return W_REFUSED;
 		}
 		if (result == VALIDATE_AGAIN) {
-			mc->module = (uint8_t)i;
-			mc->suspended = (uint8_t)(phase + 1);
+			mc->vctx.module = (uint8_t)i;
+			mc->vctx.suspended = (uint8_t)(phase + 1);
 			st->addr = NULL;
 			return esmtp_wait_for(st, phase ==
 			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT :

@@ -75,7 +75,7 @@ complete(struct esmtp_step *st)
 	if (proxyhdr_parse(st->in, st->in_len, &h, &why) == -1)
 		return refuse(st, why);
 	st->in_len = 0;
-	st->mc->wait_since = st->mc->idle_since = st->now;
+	st->mc->wait_since = st->mc->idle_since = moment_of(&st->now);
 	st->mc->need_read = 0;
 	return set_peer(st, &h);
 }

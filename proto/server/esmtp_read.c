@@ -48,7 +48,7 @@ hand_over(struct esmtp_step *st, const char *octets, size_t len)
 static void
 use(struct esmtp_step *st, size_t n)
 {
-	st->mc->in_seen = 0;
+	st->in_seen = 0;
 	st->in += n;
 	st->in_len -= n;
 }
@@ -91,13 +91,13 @@ read_line(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 	struct esmtp_reader *r = mc->reader;
-	size_t seen = mc->in_seen < st->in_len ? mc->in_seen : st->in_len;
+	size_t seen = st->in_seen < st->in_len ? st->in_seen : st->in_len;
 	const char *line = st->in;
 	const char *lf = memchr(line + seen, '\n', st->in_len - seen);
 	size_t n, len;
 
 	if (lf == NULL) {
-		mc->in_seen = (uint32_t)st->in_len;
+		st->in_seen = st->in_len;
 		return st->in_len < r->line_max + 2 ? W_READ :
 		    refuse(st, RPL_LINE_LONG);
 	}

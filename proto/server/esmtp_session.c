@@ -10,12 +10,20 @@
  * With esmtp_session_close() it always ends in a step, since its client may have to
  * be told. */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_own.h"
+
+/* Of each session that idles there are these two; malloc(3) takes 8 octets more,
+ * and rounds up to a multiple of 16. */
+static_assert(sizeof(void *) != 8 || (sizeof(message_construct) <= 216 &&
+    ACCEPT_CONSTRUCT_INET <= 152), "a session takes more memory than it did");
+static_assert(offsetof(message_construct, ac) ==
+    offsetof(message_construct, vctx.ac), "vctx begins with ac");
 
 message_construct *
 esmtp_session_begin(accept_construct *ac, const struct timeval *now)
@@ -26,7 +34,8 @@ esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 	if ((mc = calloc(1, sizeof(*mc))) == NULL)
 		return NULL;
 	mc->ac = ac;
-	mc->started = mc->idle_since = mc->wait_since = mc->seen = *now;
+	mc->started = mc->idle_since = mc->wait_since = mc->seen =
+	    moment_of(now);
 	mc->extensions = esmtp_ext_enabled(ac->options);
 	validate_context_init(&mc->vctx, ac);
 	ac->id[sizeof(ac->id) - 1] = '\0';
@@ -59,7 +68,7 @@ report_end(struct esmtp_step *st)
 	struct esmtp_report r = { .kind = ESMTP_REPORT_END };
 
 	r.nmessages = st->mc->nmessages;
-	timersub(&st->now, &st->mc->started, &r.elapsed);
+	r.elapsed = moment_tv(moment_of(&st->now) - st->mc->started);
 	esmtp_answering(st, "", "", 0);
 	esmtp_report(st, &r);
 }
@@ -77,7 +86,7 @@ esmtp_destroy_message_construct(message_construct *info)
 	/* what is called by the report, and by what ends with the session, is
 	 * inside a step */
 	st = (struct esmtp_step){ .mc = info, .ac = info->ac,
-	    .event = info->ac->event, .now = info->seen };
+	    .event = info->ac->event, .now = moment_tv(info->seen) };
 	info->step = &st;
 	/* the report is the last that the program hears of the session */
 	esmtp_own_stop(info);
@@ -113,7 +122,8 @@ static int
 say_last(message_construct *mc, const char *line, size_t len)
 {
 	struct esmtp_step *st = mc->step;
-	char *out;
+	size_t kept = mc->out != NULL ? mc->out->len : 0;
+	struct esmtp_kept *out;
 
 	if (st != NULL) {
 		/* there is room: it is made before each command */
@@ -123,11 +133,13 @@ say_last(message_construct *mc, const char *line, size_t len)
 		}
 		return 0;
 	}
-	if ((out = realloc(mc->out, mc->out_len + len)) == NULL)
+	if ((out = realloc(mc->out, sizeof(*out) + kept + len)) == NULL)
 		return -1;
-	memcpy(out + mc->out_len, line, len);
+	if (mc->out == NULL)
+		*out = (struct esmtp_kept){ .len = 0 };
+	memcpy(out->octets + kept, line, len);
+	out->size = out->len = (uint32_t)(kept + len);
 	mc->out = out;
-	mc->out_len += (uint32_t)len;
 	return 0;
 }
 

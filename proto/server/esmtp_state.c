@@ -69,7 +69,7 @@ esmtp_settle(message_construct *mc)
 	enum esmtp_state to = awaited(mc);
 
 	/* while TLS is started, esmtp_tls_step() makes the steps */
-	if (mc->tls_stage == TLS_IDLE && mc->suspended == 0 &&
+	if (mc->tls_stage == TLS_IDLE && mc->vctx.suspended == 0 &&
 	    to != mc->state &&
 	    states[mc->state].next & AWAITING)
 		esmtp_set_state(mc, to);

@@ -81,6 +81,7 @@ start_below(struct esmtp_step *st)
 
 	mc->opset = st->event->io_opset;
 	mc->io_data = st->event->io_data;
+	st->ac->failure = NULL;
 	if (host->ops->tls_start(closure_of(host), st->ac) == -1)
 		return -1;
 	swap_opset(mc);
@@ -178,8 +179,8 @@ handshake_done(struct esmtp_step *st)
 
 	mc->tls_stage = TLS_IDLE;
 	mc->need_read = mc->need_write = 0;
-	timersub(&st->now, &mc->wait_since, &r.elapsed);
-	mc->wait_since = mc->idle_since = st->now;
+	r.elapsed = moment_tv(moment_of(&st->now) - mc->wait_since);
+	mc->wait_since = mc->idle_since = moment_of(&st->now);
 	esmtp_wait_for(st, WAIT_WRITE);
 	esmtp_report(st, &r);
 	if (mc->state == ES_EXTENSION2) {
@@ -210,7 +211,7 @@ esmtp_tls_step(struct esmtp_step *st)
 		return handshake_done(st);
 	default:
 		errnum = errno;
-		return esmtp_tls_failed(st, st->ac->tls_failure != NULL ?
-		    st->ac->tls_failure : "the handshake failed", errnum);
+		return esmtp_tls_failed(st, st->ac->failure != NULL ?
+		    st->ac->failure : "the handshake failed", errnum);
 	}
 }

@@ -19,7 +19,7 @@ esmtp_txn_new(struct esmtp_host *host, const struct mailaddr *sender,
 	if (n == -1 || (t = calloc(1, sizeof(*t) + (size_t)n + 1)) == NULL)
 		return NULL;
 	memcpy(t->sender, addr, (size_t)n + 1);
-	t->started = *now;
+	t->started = moment_of(now);
 	t->failure = -1;
 	t->rcpts.held = &host->held_octets;
 	return t;

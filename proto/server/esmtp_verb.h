@@ -54,6 +54,14 @@ struct esmtp_extension {
 extern const struct esmtp_verb esmtp_verbs[];
 extern const size_t esmtp_nverbs;
 
+/* esmtp_last_verb(mc): The last that was not unknown; NULL: it was a registered one,
+ * or there was none. */
+static inline const struct esmtp_verb *
+esmtp_last_verb(const message_construct *mc)
+{
+	return mc->verb == 0 ? NULL : &esmtp_verbs[mc->verb - 1];
+}
+
 /* esmtp_verb_find(s, len): The row of a verb in any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
 

@@ -28,7 +28,7 @@ esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what)
 
 	st->ac->is_async_done = 0;
 	if (mc->wait != what && esmtp_wait_rows[what].since == SINCE_BEGIN)
-		mc->wait_since = st->now;
+		mc->wait_since = moment_of(&st->now);
 	mc->wait = (uint8_t)what;
 	return W_WAIT;
 }
@@ -62,73 +62,80 @@ esmtp_wait_mask(const message_construct *mc)
 	return events | E_TIMEOUT;
 }
 
-static void
-sooner(struct timeval *when, const char **which, const struct timeval *since,
-    int64_t seconds, const char *name)
-{
-	struct timeval t = *since;
+/* What ends first. */
+struct nearest {
+	int64_t		 when;
+	const char	*which;		/* NULL: nothing does */
+};
 
-	t.tv_sec += (time_t)seconds;
-	if (*which == NULL || timercmp(&t, when, <)) {
-		*when = t;
-		*which = name;
-	}
+static void
+sooner(struct nearest *n, int64_t since, int64_t seconds, const char *name)
+{
+	int64_t when = since + moment_in(seconds);
+
+	if (n->which == NULL || when < n->when)
+		*n = (struct nearest){ when, name };
+}
+
+static struct nearest
+nearest(const message_construct *mc)
+{
+	const struct esmtp_options *o = mc->ac->options;
+	const struct esmtp_wait_row *row = esmtp_wait_row(mc);
+	struct nearest n = { .which = NULL };
+	int64_t seconds = row->seconds;
+
+	if (row->option != 0)
+		seconds = *(const int64_t *)(const void *)
+		    ((const char *)o + row->option);
+	if (esmtp_is_in_body(mc) || (mc->txn != NULL && mc->txn->is_chunked))
+		sooner(&n, mc->txn->data_since, o->data_timeout, "data");
+	else if (mc->is_in_chunk)
+		sooner(&n, mc->wait_since, o->data_timeout, "data");
+	if (esmtp_is_reading(mc))
+		sooner(&n, mc->reader->since, o->data_timeout, "data");
+	if (seconds > 0)
+		sooner(&n, row->since == SINCE_OCTET ? mc->idle_since :
+		    mc->wait_since, seconds, row->name);
+	if (row->flags & WF_IDLE && o->idle_time > 0)
+		sooner(&n, mc->idle_since, o->idle_time, "idle");
+	return n;
 }
 
 void
 esmtp_deadline(const message_construct *mc, struct timeval *when_r,
     const char **which_r)
 {
-	const struct esmtp_options *o = mc->ac->options;
-	const struct esmtp_wait_row *row = esmtp_wait_row(mc);
-	int64_t seconds = row->seconds;
+	struct nearest n = nearest(mc);
 
-	*which_r = NULL;
-	if (row->option != 0)
-		seconds = *(const int64_t *)(const void *)
-		    ((const char *)o + row->option);
-	if (esmtp_is_in_body(mc) || (mc->txn != NULL && mc->txn->is_chunked))
-		sooner(when_r, which_r, &mc->txn->data_since, o->data_timeout,
-		    "data");
-	else if (mc->is_in_chunk)
-		sooner(when_r, which_r, &mc->wait_since, o->data_timeout,
-		    "data");
-	if (esmtp_is_reading(mc))
-		sooner(when_r, which_r, &mc->reader->since, o->data_timeout,
-		    "data");
-	if (seconds > 0)
-		sooner(when_r, which_r, row->since == SINCE_OCTET ?
-		    &mc->idle_since : &mc->wait_since, seconds, row->name);
-	if (row->flags & WF_IDLE && o->idle_time > 0)
-		sooner(when_r, which_r, &mc->idle_since, o->idle_time, "idle");
+	*when_r = moment_tv(n.when);
+	*which_r = n.which;
 }
 
 bool
 esmtp_is_expired(const message_construct *mc, const struct timeval *now,
     const char **which_r)
 {
-	struct timeval when;
+	struct nearest n = nearest(mc);
 
-	esmtp_deadline(mc, &when, which_r);
-	return *which_r != NULL && !timercmp(now, &when, <);
+	*which_r = n.which;
+	return n.which != NULL && moment_of(now) >= n.when;
 }
 
 /* --- a clock that is set -------------------------------------------------- */
 
-#define SECONDS_MAX	((int64_t)1 << 50)	/* sums of such times do not overflow */
-
 static bool
 is_time(const struct timeval *tv)
 {
-	return tv->tv_usec >= 0 && tv->tv_usec < 1000000 &&
-	    tv->tv_sec > -SECONDS_MAX && tv->tv_sec < SECONDS_MAX;
+	return tv->tv_usec >= 0 && tv->tv_usec < MOMENT_S &&
+	    tv->tv_sec > -MOMENT_MAX_S && tv->tv_sec < MOMENT_MAX_S;
 }
 
 /* All times that a session keeps are of the same clock. */
 static void
-move_times(message_construct *mc, const struct timeval *by)
+move_times(message_construct *mc, int64_t by)
 {
-	struct timeval *const times[] = {
+	int64_t *const times[] = {
 		&mc->started, &mc->idle_since, &mc->wait_since, &mc->seen,
 		mc->txn != NULL ? &mc->txn->started : NULL,
 		mc->txn != NULL ? &mc->txn->data_since : NULL,
@@ -138,27 +145,22 @@ move_times(message_construct *mc, const struct timeval *by)
 
 	for (i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (times[i] != NULL)
-			timeradd(times[i], by, times[i]);
+			*times[i] += by;
 }
 
 void
 esmtp_follow_clock(message_construct *mc, const Event *event,
     const struct timeval *now)
 {
-	struct timeval by;
+	int64_t trigger = moment_of(&event->trigger), t = moment_of(now);
 
 	/* 0: nobody has set it */
-	if (timerisset(&mc->trigger) && timerisset(&event->trigger) &&
-	    timercmp(&event->trigger, &mc->trigger, !=) &&
-	    is_time(&event->trigger)) {
-		timersub(&event->trigger, &mc->trigger, &by);
-		move_times(mc, &by);
-	}
-	if (timercmp(now, &mc->seen, <) && is_time(now)) {
-		timersub(now, &mc->seen, &by);
-		move_times(mc, &by);
-	}
+	if (mc->trigger != 0 && trigger != 0 && is_time(&event->trigger))
+		move_times(mc, trigger - mc->trigger);
 	/* what is compared with it later has to be one */
-	if (is_time(now))
-		mc->seen = *now;
+	if (!is_time(now))
+		return;
+	if (t < mc->seen)
+		move_times(mc, t - mc->seen);
+	mc->seen = t;
 }

@@ -99,7 +99,7 @@ validate_context_set_code(validate_context *vctx, int code, const char *str)
 		return 0;
 	}
 	vctx->text = text;
-	vctx->code = code;
+	vctx->code = (int16_t)code;
 	return 1;
 }
 
@@ -109,8 +109,8 @@ validate_refuse(validate_context *vctx, enum esmtp_reply_id id)
 	if ((size_t)id >= ESMTP_NREPLIES || esmtp_reply_rows[id].code < 400)
 		id = RPL_RESOURCES;
 	validate_forget_code(vctx);
-	vctx->reply = (int)id;
-	vctx->code = esmtp_reply_rows[id].code;
+	vctx->reply = (int16_t)id;
+	vctx->code = (int16_t)esmtp_reply_rows[id].code;
 	return VALIDATE_DONE;
 }
 

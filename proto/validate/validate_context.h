@@ -15,8 +15,10 @@ struct validate_context {
 	struct validate_pair	*pairs[2];	/* VCTX_CONN, VCTX_MESS */
 	ec_async_job		*jobs;		/* of modules, queued and not completed */
 	char			*text;		/* of set_code; NULL: none */
-	int			 code;		/* 0: none was set */
-	int			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */
+	int16_t			 code;		/* 0: none was set */
+	int16_t			 reply;		/* enum esmtp_reply_id, of validate_refuse(); -1: none */
+	uint8_t			 module;	/* where a suspended phase goes on; else 0 */
+	uint8_t			 suspended;	/* that phase, + 1; 0: none */
 };
 
 /* validate_modules(&n_r): All ${n} modules, in the order in which they are

@@ -265,7 +265,7 @@ host_tls_handshake(void *, accept_construct *ac, int *needmask)
 	if (n == 1)
 		describe(ac, tlsio_ssl(ac->event));
 	else if (n == -1)
-		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), &kind);
+		ac->failure = tls_failure(tlsio_ssl(ac->event), &kind);
 	ERR_clear_error();
 	errno = errnum;
 	return n;

@@ -334,7 +334,7 @@ tell(struct exchange *x, enum esmtp_auth_status status, char *octets,
 		return;
 	}
 	if (status != ESMTP_AUTH_OK)
-		ac->auth_failure = esmtp_auth_why_text(
+		ac->failure = esmtp_auth_why_text(
 		    auth_exchange_why(x->auth));
 	if (login != NULL)
 		memcpy(name, login, strlen(login) + 1);
@@ -437,7 +437,7 @@ auth_start(void *closure, accept_construct *ac, const char *mech,
 	struct exchange *x = exchange_new(closure, ac, mech);
 
 	if (x == NULL) {
-		ac->auth_failure = "out of memory";
+		ac->failure = "out of memory";
 		return -1;
 	}
 	step(x, initial, len);

@@ -79,9 +79,9 @@ tls_session_handshake(accept_construct *ac, int *needmask,
 	error = rc == 1 ? ENOMEM : errno;
 	if (rc == 1) {
 		*kind_r = TLS_FAILURE_OTHER;
-		ac->tls_failure = "out of memory";
+		ac->failure = "out of memory";
 	} else
-		ac->tls_failure = tls_failure(tlsio_ssl(ac->event), kind_r);
+		ac->failure = tls_failure(tlsio_ssl(ac->event), kind_r);
 	errno = error;
 	return -1;
 }

@@ -70,7 +70,7 @@ answer(struct host_exchange *x, enum esmtp_auth_status status,
 		stats_inc(STATS_AUTH_LATER);
 	else if (status == ESMTP_AUTH_BLOCKED)
 		stats_inc(STATS_AUTH_BLOCKED);
-	ac->auth_failure = *why != '\0' ? why : NULL;
+	ac->failure = *why != '\0' ? why : NULL;
 	esmtp_auth_done(ac, status, octets, len);
 	schedule_event_and_dispatch(ac->event, E_ASYNC);
 }
@@ -241,7 +241,7 @@ host_auth_start(void *host, accept_construct *ac, const char *mech,
 err2:
 	exchange_free(x);
 err1:
-	ac->auth_failure = "authd cannot be asked";
+	ac->failure = "authd cannot be asked";
 	stats_inc(STATS_AUTH_LATER);
 	return -1;
 }
@@ -266,7 +266,7 @@ host_auth_step(void *host, accept_construct *ac, const char *response,
 	wait_for_authd(x);
 	return 0;
 err1:
-	ac->auth_failure = "authd has ended";
+	ac->failure = "authd has ended";
 	stats_inc(STATS_AUTH_LATER);
 	return -1;
 }

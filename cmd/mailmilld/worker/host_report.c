@@ -85,7 +85,7 @@ count_failure(const accept_construct *ac, const struct esmtp_report *r)
 		[TLS_FAILURE_KEY] = STATS_TLS_FAILED_KEY,
 		[TLS_FAILURE_OTHER] = -1
 	};
-	uintptr_t kind = (uintptr_t)ac->host_tls;
+	unsigned int kind = ac->host_tls;
 
 	stats_inc(STATS_TLS_FAILED);
 	if (kind == 0 && r->errnum == ETIMEDOUT)

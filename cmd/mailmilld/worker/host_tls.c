@@ -198,7 +198,7 @@ host_tls_handshake(void *, accept_construct *ac, int *needmask)
 
 	/* for report_tls_failed() of host_report.c; never NULL */
 	if (rc == -1)
-		ac->host_tls = (void *)(uintptr_t)(kind + 1);
+		ac->host_tls = kind + 1;
 	return rc;
 }
 

@@ -56,7 +56,7 @@ session_new(struct worker *w, const struct msg_session *ms, int *fd)
 		return NULL;
 	*fd = -1;
 	ac->handle = ms->handle;
-	ac->listener = (int)ms->listener;
+	ac->listener = (uint16_t)ms->listener;
 	ec_generate_connection_id(&ac->conn_id, scheduler_now()->tv_sec);
 	session_id(w, id, sizeof(id));
 	(void)esmtp_session_set_id(ac, id);

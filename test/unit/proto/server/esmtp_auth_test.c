@@ -117,7 +117,7 @@ holds_secret(const struct fake *f)
 
 	return simauth_is_secret(f->h.scratch, sizeof(f->h.scratch)) ||
 	    simauth_is_secret(f->h.output, sizeof(f->h.output)) ||
-	    (mc != NULL && mc->in != NULL && simauth_is_secret(mc->in, mc->in_len));
+	    (mc != NULL && mc->in != NULL && simauth_is_secret(mc->in->octets, mc->in->len));
 }
 
 Test(esmtp_auth, passwords_do_not_stay_in_memory)

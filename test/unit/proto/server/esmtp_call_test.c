@@ -121,7 +121,8 @@ set_half_a_spool(void *ac)
 static void
 shrink_scratch(void *ac)
 {
-	fake_mc(fake)->in_len = LIM_COMMAND_READ + 1;
+	fake_mc(fake)->in = &(struct esmtp_kept){
+		.len = LIM_COMMAND_READ + 1 };
 	fake->h.host.scratch_octets = LIM_COMMAND_READ;
 	call(ac);
 }

@@ -221,10 +221,10 @@ Test(esmtp_proxy, a_header_may_come_octet_by_octet)
 	fake_option(f, "Proxy_Protocol", "true", NULL);
 	fake_connect(f);
 	cr_assert_str_eq(fake_say_bytewise(f, "PROXY UNKNOWN\r"), "");
-	cr_assert_eq(fake_mc(f)->in_len, 14);
+	cr_assert_eq(fake_mc(f)->in->len, 14);
 	cr_assert_str_eq(fake_say(f, "\n"),
 	    "220 mx.example.test ESMTP mailmill\r\n");
-	cr_assert_eq(fake_mc(f)->in_len, 0);
+	cr_assert_null(fake_mc(f)->in);
 	fake_end(f);
 }
 

@@ -211,8 +211,8 @@ Test(esmtp_wait, the_row_makes_the_deadline_and_the_mask)
 	struct timeval when;
 	int64_t limit;
 
-	mc->wait_since.tv_sec = 1000;
-	mc->idle_since.tv_sec = 5000;
+	mc->wait_since = 1000 * MOMENT_S;
+	mc->idle_since = 5000 * MOMENT_S;
 	mc->need_read = E_WRITE;	/* as TLS may want */
 	mc->need_write = E_READ;
 	for (row = esmtp_wait_rows; row < esmtp_wait_rows + ESMTP_NWAITS;
@@ -248,22 +248,22 @@ Test(esmtp_wait, a_wait_begins_once_and_is_answered_once)
 
 	st.now.tv_sec = 1000;
 	cr_assert_eq(esmtp_wait_for(&st, WAIT_POLICY), W_WAIT);
-	cr_expect_eq(mc->wait_since.tv_sec, 1000);
+	cr_expect_eq(mc->wait_since, 1000 * MOMENT_S);
 	cr_expect(esmtp_is_waiting(mc));
 	mc->ac->is_async_done = 1;
 	cr_expect_not(esmtp_is_waiting(mc));
 	/* the module wants more time: it has no more than before */
 	st.now.tv_sec = 2000;
 	esmtp_wait_for(&st, WAIT_POLICY);
-	cr_expect_eq(mc->wait_since.tv_sec, 1000);
+	cr_expect_eq(mc->wait_since, 1000 * MOMENT_S);
 	cr_expect(esmtp_is_waiting(mc));
 	/* another wait is another matter */
 	esmtp_wait_for(&st, WAIT_COMMIT);
-	cr_expect_eq(mc->wait_since.tv_sec, 2000);
+	cr_expect_eq(mc->wait_since, 2000 * MOMENT_S);
 	/* a command is awaited since the last reply */
 	st.now.tv_sec = 3000;
 	esmtp_wait_for(&st, WAIT_COMMAND);
-	cr_expect_eq(mc->wait_since.tv_sec, 2000);
+	cr_expect_eq(mc->wait_since, 2000 * MOMENT_S);
 	cr_expect_not(esmtp_is_waiting(mc));
 	fake_end(f);
 }

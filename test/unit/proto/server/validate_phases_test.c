@@ -489,7 +489,7 @@ Test(validate_phases, one_that_has_taken_recipients_away_is_called_again)
 			cr_expect_eq(strncmp(fake->reply, is_refused ? "550 " :
 			    at == VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT ?
 			    "250 " : "354 ", 4), 0, "%u: %s", i, fake->reply);
-			cr_expect_eq(fake_mc(fake)->suspended, 0);
+			cr_expect_eq(fake_mc(fake)->vctx.suspended, 0);
 			if (at != VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT &&
 			    !is_refused)
 				fake_say(fake, "x\r\n.\r\n");
