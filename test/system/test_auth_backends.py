@@ -483,18 +483,21 @@ def pam(d, text, name='mailmill-test'):
 
 
 def check_script(d):
-    """A script for pam_exec that writes what it is told to a file."""
+    """A script for pam_exec that writes what it is told to a file: in a folder
+    without the sticky bit, in which Linux protects files of other accounts."""
     path = f'{d}/check'
+    os.mkdir(f'{d}/told')
+    os.chmod(f'{d}/told', 0o777)
     with open(path, 'w') as f:
         f.write(f'''#!/bin/sh
 [ "$PAM_TYPE" = auth ] || exit 0
 read -r password
-echo "$PAM_USER $PAM_RHOST $PAM_TTY $PAM_SERVICE" >> {d}/asked
+echo "$PAM_USER $PAM_RHOST $PAM_TTY $PAM_SERVICE" >> {d}/told/asked
 [ "$PAM_USER" = alice ] && [ "$password" = geheim ]
 ''')
     os.chmod(path, 0o755)
-    with open(f'{d}/asked', 'w'):
-        os.chmod(f'{d}/asked', 0o666)
+    with open(f'{d}/told/asked', 'w'):
+        os.chmod(f'{d}/told/asked', 0o666)
     return path
 
 
@@ -518,7 +521,7 @@ def test_pam_checks_the_password(d):
             with connect(s) as c:
                 assert auth(c, 'LOGIN', None, b'alice',
                             b'geheim').startswith('235')
-    with open(f'{d}/asked') as f:
+    with open(f'{d}/told/asked') as f:
         asked = f.read().split('\n')
     assert asked[0] == 'alice 127.0.0.1 smtp mailmill-test', asked
 
