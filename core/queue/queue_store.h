@@ -21,7 +21,7 @@
 
 #include "core/queue/deferred.h"
 #include "core/queue/queue.h"
-#include "core/spool/spool_format.h"
+#include "core/spool/spool_envelope.h"
 
 /* A file that agents read messages from.  The store makes it zeroed; what is
  * in it is the queue's. */

@@ -1,4 +1,5 @@
-/* The spool's files as octets: segment headers, records, envelopes.
+/* The spool's files as octets: segment headers and records.  Envelopes are in
+ * core/spool/spool_envelope.h.
  * Owns: the on-disk layout, its validation, checksums.  mailmill-spool(5) is
  * the same in prose.
  * Knows nothing of files and threads: octets in, structs out.
@@ -18,13 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/spool.h"
-
 #define SPOOL_PAGE		4096	/* octets of a segment's header */
 #define SPOOL_ALIGN		64	/* records start at multiples of this */
 #define SPOOL_RECORD_HEADER	64	/* octets before the envelope */
 #define SPOOL_FORMAT_VERSION	1
-#define SPOOL_ENVELOPE_MAX	(1U << 20) /* octets: some 4,000 recipients of full length, 25,000 usual ones */
 #define SPOOL_BODY_MAX		(1ULL << 40) /* octets: more is damage, not mail */
 #define SPOOL_SEGMENT_MAX	(1ULL << 41) /* a deferred message is a segment, too */
 
@@ -57,19 +55,6 @@ struct spool_record {
 	uint64_t	 envelope_sum;
 	uint64_t	 body_sum;
 	uint64_t	 body_offset;	/* in this file; 0 with SPOOL_RECORD_LARGE */
-};
-
-/* An envelope in place: strings point into the octets decoded. */
-struct spool_envelope_view {
-	const char	*envelope;	/* as it was encoded */
-	const char	*sender;
-	const char	*session;
-	const char	*client;
-	const char	*helo;
-	unsigned int	 flags;		/* SPOOL_ENV_* */
-	uint32_t	 nrcpts;	/* at least 1 */
-	const char	*rcpts;		/* for spool_envelope_rcpt_next() */
-	const char	*rcpts_end;
 };
 
 /* spool_sum(buf, len): The checksum of all spool files (XXH3, 64 bits).  The
@@ -120,26 +105,5 @@ enum spool_sign {
  * yet compared with the file's. */
 enum spool_sign spool_record_decode(const unsigned char *buf, uint64_t offset,
     uint64_t nonce, struct spool_record *record_r);
-
-/* spool_envelope_octets(env): Octets of its encoding; 0 with errno E2BIG when
- * over SPOOL_ENVELOPE_MAX, EINVAL when it has no recipient or a string that is
- * too long. */
-size_t spool_envelope_octets(const struct spool_envelope *env);
-
-/* spool_envelope_encode(env, buf): Write exactly that many. */
-void spool_envelope_encode(const struct spool_envelope *env, char *buf);
-
-/* spool_envelope_decode(buf, len, view_r): Return 0, or -1 (EBADMSG): a length
- * that does not add up, a missing NUL, a control character, no recipient. */
-int spool_envelope_decode(const char *buf, size_t len,
-    struct spool_envelope_view *view_r);
-
-/* spool_envelope_rcpt_next(view, cursor): The recipients in order, NULL after
- * the last; *cursor starts as NULL.  spool_envelope_rcpt(view, i): the i-th
- * from 0, or NULL. */
-const char *spool_envelope_rcpt_next(const struct spool_envelope_view *view,
-    const char **cursor);
-const char *spool_envelope_rcpt(const struct spool_envelope_view *view,
-    uint32_t i);
 
 #endif

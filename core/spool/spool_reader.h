@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/spool/spool_envelope.h"
 #include "core/spool/spool_format.h"
 
 struct spool_reader;

@@ -18,6 +18,7 @@
 #include <pthread.h>
 
 #include "core/spool/spool_folder.h"
+#include "core/spool/spool_envelope.h"
 #include "core/spool/spool_format.h"
 #include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spool/spool_envelope.h"
 #include "core/spool/spool_format.h"
 
 #define FDS		256
