@@ -18,11 +18,26 @@ MAILMILL_BEGIN
 
 struct spool_msg;		/* one message in progress; the spool's own */
 
-#define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME was given */
-#define SPOOL_ENV_BINARYMIME	0x02	/* BODY=BINARYMIME was given, RFC 3030 */
+/* What MAIL said of the message */
+#define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME */
+#define SPOOL_ENV_BINARYMIME	0x02	/* BODY=BINARYMIME, RFC 3030 */
+#define SPOOL_ENV_SMTPUTF8	0x04	/* SMTPUTF8, RFC 6531 */
+#define SPOOL_ENV_REQUIRETLS	0x08	/* REQUIRETLS, RFC 8689 */
+#define SPOOL_ENV_RET_FULL	0x10	/* RET=FULL, RFC 3461 */
+#define SPOOL_ENV_RET_HDRS	0x20	/* RET=HDRS */
+#define SPOOL_ENV_BY_RETURN	0x40	/* the mode of BY= is R: undelivered by then, it goes back; else N, RFC 2852 */
+#define SPOOL_ENV_BY_TRACE	0x80	/* BY= asked for a trace */
+
+/* What NOTIFY said of a recipient, RFC 3461 */
+#define SPOOL_NOTIFY_NEVER	0x01
+#define SPOOL_NOTIFY_SUCCESS	0x02
+#define SPOOL_NOTIFY_FAILURE	0x04
+#define SPOOL_NOTIFY_DELAY	0x08
 
 /* The envelope of one message.  All strings are NUL terminated, hold no
- * control characters, and stay the caller's. */
+ * control characters, and stay the caller's.  The library makes it: a newer one
+ * may know more members, behind these.  Whoever keeps the message keeps what
+ * the parameters say, too. */
 struct spool_envelope {
 	const char		*sender;	/* "" is the null reverse-path */
 	const char *const	*rcpts;		/* local-part@domain each, or
@@ -36,6 +51,16 @@ struct spool_envelope {
 	uint64_t		 ticket;	/* names this commit: esmtp_answer() */
 	void			*context;	/* of the session: what the program has given it */
 	const char		*id;		/* of the message: see id() below */
+
+	/* Of the message; NULL or 0: not said */
+	const char		*envid;		/* ENVID=, its xtext decoded, RFC 3461 */
+	const char		*solicit;	/* SOLICIT=, RFC 3865 */
+	int64_t			 hold_until;	/* HOLDFOR= or HOLDUNTIL=: no delivery before, unix seconds, RFC 4865 */
+	int64_t			 deliver_by;	/* BY=: unix seconds, RFC 2852 */
+	int			 priority;	/* MT-PRIORITY=: -9 to 9, RFC 6710 */
+	/* Of each recipient, ${nrcpts} of them; NULL: nothing was said of any */
+	const uint8_t		*notify;	/* SPOOL_NOTIFY_*; 0: not said */
+	const char *const	*orcpts;	/* ORCPT=, "type;address", its xtext decoded; NULL: not said */
 };
 
 struct spool_ops {

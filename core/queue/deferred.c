@@ -19,8 +19,9 @@
 #define BUSY_MS		1000	/* to wait while another process, such as sqlite3(1), has it locked */
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
 			" octets, attempts, next_attempt, last_error," \
-			" segment, generation, seq"
-#define VERSION		1	/* of the table; PRAGMA user_version */
+			" segment, generation, seq," \
+			" hold_until, deliver_by, priority, flags"
+#define VERSION		2	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 static const char schema[] =
@@ -52,6 +53,14 @@ static const char *const upgrades[VERSION] = {
 	"CREATE INDEX deferred_origin ON deferred (segment, generation, seq);"
 	"PRAGMA user_version = 1;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN hold_until INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN deliver_by INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 2;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -61,7 +70,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	/* if the row belongs to another message, it stays: 0 rows are
 	 * changed */
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+	    " ?15, ?16, ?17, ?18)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -69,19 +79,26 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " attempts = excluded.attempts,"
 	    " next_attempt = excluded.next_attempt,"
 	    " last_error = excluded.last_error, segment = excluded.segment,"
-	    " generation = excluded.generation, seq = excluded.seq"
+	    " generation = excluded.generation, seq = excluded.seq,"
+	    " hold_until = excluded.hold_until,"
+	    " deliver_by = excluded.deliver_by,"
+	    " priority = excluded.priority, flags = excluded.flags"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
-	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2 WHERE id = ?1",
-	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
-	    " WHERE next_attempt > ?1",
+	[ST_HURRY] = "UPDATE deferred SET next_attempt = max(?2, hold_until)"
+	    " WHERE id = ?1",
+	[ST_HURRY_ALL] = "UPDATE deferred"
+	    " SET next_attempt = max(?1, hold_until)"
+	    " WHERE next_attempt > max(?1, hold_until)",
+	/* one that is held until a time of day stays so */
 	[ST_SHIFT] = "UPDATE deferred"
 	    " SET next_attempt = min(next_attempt + ?1, ?2)"
-	    " WHERE ?1 <> 0 OR next_attempt > ?2",
+	    " WHERE (?1 <> 0 OR next_attempt > ?2)"
+	    " AND (hold_until = 0 OR next_attempt <> hold_until)",
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"
@@ -119,14 +136,23 @@ take_version(void *closure, int, char **values, char **)
 	return 0;
 }
 
-/* Bring the table of an earlier version to VERSION. */
+/* A later version's table may say what this one does not know. */
 static int
-upgrade(struct deferred *d)
+refuse_later(int version)
 {
-	int rc, version = 0;
+	log_errx("deferred-version", "file=%s version=%d known=%d advice=%s",
+	    DEFERRED_DB, version, VERSION, "a later version of mailmill has "
+	    "made it: start that one");
+	errno = EPROTONOSUPPORT;
+	return -1;
+}
 
-	rc = sqlite3_exec(d->db, "PRAGMA user_version", take_version, &version,
-	    NULL);
+/* Bring the table of the earlier version ${version} to VERSION. */
+static int
+upgrade(struct deferred *d, int version)
+{
+	int rc = SQLITE_OK;
+
 	for (; rc == SQLITE_OK && version < VERSION; version++) {
 		rc = sqlite3_exec(d->db, upgrades[version], NULL, NULL, NULL);
 		if (rc != SQLITE_OK && sqlite3_get_autocommit(d->db) == 0)
@@ -202,7 +228,7 @@ open_db(struct deferred *d, const char *path)
 {
 	bool has;
 	size_t i;
-	int rc, saved;
+	int rc, saved, version = 0;
 
 	rc = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -211,7 +237,13 @@ open_db(struct deferred *d, const char *path)
 	sqlite3_busy_timeout(d->db, BUSY_MS);
 	if ((rc = has_table(d, &has)) != SQLITE_OK)
 		goto err1;
-	if (!has && mark_rebuild(d) == -1)
+	if (has)
+		rc = sqlite3_exec(d->db, "PRAGMA user_version", take_version,
+		    &version, NULL);
+	if (rc != SQLITE_OK)
+		goto err1;
+	if ((!has && mark_rebuild(d) == -1) ||
+	    (version > VERSION && refuse_later(version) == -1))
 		goto err2;
 	if (!has)
 		rc = sqlite3_exec(d->db, "PRAGMA user_version = 0", NULL, NULL,
@@ -220,7 +252,7 @@ open_db(struct deferred *d, const char *path)
 		rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		goto err1;
-	if ((rc = upgrade(d)) != SQLITE_OK)
+	if ((rc = upgrade(d, version)) != SQLITE_OK)
 		goto err1;
 	for (i = 0; i < DEFERRED_NSTATEMENTS; i++) {
 		rc = sqlite3_prepare_v3(d->db, statements[i], -1,

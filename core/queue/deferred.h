@@ -35,6 +35,11 @@ struct deferred_row {
 	int64_t		 next_attempt;	/* unix seconds */
 	struct spool_origin origin;
 	const char	*last_error;	/* NULL: none */
+	/* Of the envelope, for the queue */
+	int64_t		 hold_until;	/* unix seconds: not due before; 0: not said */
+	int64_t		 deliver_by;	/* unix seconds; 0: not said */
+	int		 priority;
+	unsigned int	 flags;		/* SPOOL_ENV_* */
 };
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
@@ -43,7 +48,8 @@ struct deferred_row {
  * damaged one is renamed first.  While this is unfinished, the file
  * deferred.rebuild exists, and no file is taken for a leftover.  An
  * administrator may make deferred.rebuild, too, to get the rows that are
- * missing.  NULL with errno, and why in the log. */
+ * missing.  NULL with errno, and why in the log: EPROTONOSUPPORT, a later version
+ * has made the database. */
 struct deferred *deferred_open(const char *folder, int dirfd);
 void deferred_free(struct deferred *d);		/* NULL does nothing */
 
@@ -80,11 +86,13 @@ int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
 /* deferred_hurry(d, id, now): Let all recipients of ${id} (0: of all messages)
- * be due at ${now}.  Return rows changed, or -1. */
+ * be due at ${now}, but for those that are held.  Return rows changed, or
+ * -1. */
 int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
 
 /* deferred_shift(d, seconds, latest): Let all rows be due ${seconds} later than
- * they say, but not after ${latest}.  Return rows changed, or -1. */
+ * they say, but not after ${latest}; those that wait for their hold_until, a time
+ * of day, stay.  Return rows changed, or -1. */
 int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest);
 
 /* A row to look at; its strings live until the function returns.  Return 0 to

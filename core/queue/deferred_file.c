@@ -88,8 +88,8 @@ deferred_file_remove(struct deferred *d, uint64_t id)
 	return 0;
 }
 
-/* Rows for all recipients of one file, due at once: those that have their
- * message already are found by the delivery agent. */
+/* Rows for all recipients of one file, due at once unless it is held: those that
+ * have their message already are found by the delivery agent. */
 static int
 restore_rows(struct deferred *d, const struct spool_view *view,
     const struct spool_origin *origin)
@@ -102,6 +102,11 @@ restore_rows(struct deferred *d, const struct spool_view *view,
 		.octets = view->record.body_octets,
 		.origin = *origin,
 		.last_error = "the database of deferred messages was lost",
+		.next_attempt = view->envelope.hold_until,
+		.hold_until = view->envelope.hold_until,
+		.deliver_by = view->envelope.deliver_by,
+		.priority = view->envelope.priority,
+		.flags = view->envelope.flags,
 	};
 	const char *cursor = NULL;
 

@@ -164,6 +164,10 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_text(st, 10, row->last_error, -1, SQLITE_STATIC);
 	bind_origin(st, 11, &row->origin);
 	sqlite3_bind_int(st, 14, row->origin.is_early);
+	sqlite3_bind_int64(st, 15, row->hold_until);
+	sqlite3_bind_int64(st, 16, row->deliver_by);
+	sqlite3_bind_int(st, 17, row->priority);
+	sqlite3_bind_int64(st, 18, row->flags);
 	if (run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -256,6 +260,10 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	};
 	row->last_error = sqlite3_column_type(st, 9) == SQLITE_NULL ? NULL :
 	    column_text(st, 9);
+	row->hold_until = sqlite3_column_int64(st, 13);
+	row->deliver_by = sqlite3_column_int64(st, 14);
+	row->priority = sqlite3_column_int(st, 15);
+	row->flags = (unsigned int)sqlite3_column_int64(st, 16);
 	return 0;
 }
 

@@ -61,6 +61,10 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.next_attempt = (q->wall_ms +
 	    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
 	c->row.last_error = queue_rcpt_error(r);
+	c->row.hold_until = m->hold_until;
+	c->row.deliver_by = m->deliver_by;
+	c->row.priority = m->priority;
+	c->row.flags = m->env_flags;
 }
 
 /* Everything that is to be stored of ${batch}, in one transaction */
@@ -329,6 +333,10 @@ take_row(void *closure, const struct deferred_row *row)
 		m->received_us = row->received_us;
 		m->octets = row->octets;
 		m->place.origin = row->origin;
+		m->hold_until = row->hold_until;
+		m->deliver_by = row->deliver_by;
+		m->priority = row->priority;
+		m->env_flags = row->flags;
 	}
 	r = &m->rcpts[m->nopen++];
 	r->rcpt = keep_string(due, row->rcpt);

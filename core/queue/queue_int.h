@@ -62,6 +62,10 @@ struct queue_message {
 	struct queue_file own;		/* of a deferred message, or of a body */
 	uint64_t	 received_us;
 	uint64_t	 octets;
+	int64_t		 hold_until;	/* of the envelope, as in struct deferred_row */
+	int64_t		 deliver_by;
+	int		 priority;
+	unsigned int	 env_flags;	/* SPOOL_ENV_* */
 	size_t		 memory;
 	const char	*sender;
 	uint32_t	 nrcpts;

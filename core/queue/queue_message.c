@@ -259,6 +259,10 @@ queue_take(struct queue *q, const struct queue_record *record)
 	m->place = record->place;
 	m->received_us = record->received_us;
 	m->octets = record->octets;
+	m->hold_until = env->hold_until;
+	m->deliver_by = env->deliver_by;
+	m->priority = env->priority;
+	m->env_flags = env->flags;
 	p = queue_message_strings(m);
 	memcpy(p, env->sender, len);
 	p += len;

@@ -11,6 +11,25 @@
 
 #define SPOOL_ENVELOPE_MAX	(1U << 20) /* octets: some 4,000 recipients of full length, 25,000 usual ones */
 
+/* What is said of the message or of a recipient, beyond the addresses, is a
+ * list of items behind the recipients.  The numbers are on disk. */
+enum spool_tag {
+	SPOOL_TAG_ENVID = 1,		/* text */
+	SPOOL_TAG_SOLICIT = 2,		/* text */
+	SPOOL_TAG_HOLD_UNTIL = 3,	/* seconds */
+	SPOOL_TAG_DELIVER_BY = 4,	/* seconds */
+	SPOOL_TAG_PRIORITY = 5,		/* one octet, signed */
+	SPOOL_TAG_NOTIFY = 256,		/* of a recipient: one octet */
+	SPOOL_TAG_ORCPT = 257		/* of a recipient: text */
+};
+
+struct spool_item {
+	uint32_t	 owner;		/* 0: the message; else the number of the recipient, from 1 */
+	uint16_t	 tag;		/* enum spool_tag, or one that is not known here */
+	uint16_t	 len;		/* octets of the value, a NUL follows */
+	const char	*value;
+};
+
 /* An envelope in place: strings point into the octets decoded. */
 struct spool_envelope_view {
 	const char	*envelope;	/* as it was encoded */
@@ -21,7 +40,20 @@ struct spool_envelope_view {
 	unsigned int	 flags;		/* SPOOL_ENV_* */
 	uint32_t	 nrcpts;	/* at least 1 */
 	const char	*rcpts;		/* for spool_envelope_rcpt_next() */
-	const char	*rcpts_end;
+	const char	*rcpts_end;	/* and the items, up to ... */
+	const char	*end;
+	/* the items of the message, as in struct spool_envelope */
+	const char	*envid;
+	const char	*solicit;
+	int64_t		 hold_until;
+	int64_t		 deliver_by;
+	int		 priority;
+};
+
+/* What the items of one recipient say */
+struct spool_envelope_rcpt {
+	unsigned int	 notify;	/* SPOOL_NOTIFY_* */
+	const char	*orcpt;		/* NULL: not said */
 };
 
 /* spool_envelope_octets(env): Octets of its encoding; 0 with errno E2BIG when
@@ -33,7 +65,9 @@ size_t spool_envelope_octets(const struct spool_envelope *env);
 void spool_envelope_encode(const struct spool_envelope *env, char *buf);
 
 /* spool_envelope_decode(buf, len, view_r): Return 0, or -1 (EBADMSG): a length
- * that does not add up, a missing NUL, a control character, no recipient. */
+ * that does not add up, a missing NUL, a control character, no recipient, items
+ * that are not in order, one with a value that its tag does not have.  An item
+ * with a tag that is not known may have any value. */
 int spool_envelope_decode(const char *buf, size_t len,
     struct spool_envelope_view *view_r);
 
@@ -44,5 +78,15 @@ const char *spool_envelope_rcpt_next(const struct spool_envelope_view *view,
     const char **cursor);
 const char *spool_envelope_rcpt(const struct spool_envelope_view *view,
     uint32_t i);
+
+/* spool_envelope_item_next(view, cursor, item_r): The items in order: those of
+ * the message, then those of each recipient.  Return 1, or 0 after the last;
+ * *cursor starts as NULL.
+ * spool_envelope_said(view, i, cursor, said_r): What is said of the i-th
+ * recipient.  *cursor starts as NULL, and ${i} only grows with it. */
+int spool_envelope_item_next(const struct spool_envelope_view *view,
+    const char **cursor, struct spool_item *item_r);
+void spool_envelope_said(const struct spool_envelope_view *view, uint32_t i,
+    const char **cursor, struct spool_envelope_rcpt *said_r);
 
 #endif

@@ -107,12 +107,14 @@ copy_decode(const unsigned char *p, struct spool_header *h)
 		errno = EBADMSG;
 		return (-1);
 	}
-	if (le32dec(p + H_VERSION) != SPOOL_FORMAT_VERSION ||
+	memset(h, 0, sizeof(*h));
+	h->version = le32dec(p + H_VERSION);
+	if (h->version < SPOOL_FORMAT_OLDEST ||
+	    h->version > SPOOL_FORMAT_VERSION ||
 	    le32dec(p + H_PAGE) != SPOOL_PAGE) {
 		errno = EPROTONOSUPPORT;
 		return (-1);
 	}
-	memset(h, 0, sizeof(*h));
 	h->segment = le64dec(p + H_SEGMENT);
 	h->generation = le64dec(p + H_GENERATION);
 	h->nonce = le64dec(p + H_NONCE);

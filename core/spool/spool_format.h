@@ -22,7 +22,8 @@
 #define SPOOL_PAGE		4096	/* octets of a segment's header */
 #define SPOOL_ALIGN		64	/* records start at multiples of this */
 #define SPOOL_RECORD_HEADER	64	/* octets before the envelope */
-#define SPOOL_FORMAT_VERSION	1
+#define SPOOL_FORMAT_VERSION	2	/* of what is written; 1: envelopes without items */
+#define SPOOL_FORMAT_OLDEST	1	/* that is read */
 #define SPOOL_BODY_MAX		(1ULL << 40) /* octets: more is damage, not mail */
 #define SPOOL_SEGMENT_MAX	(1ULL << 41) /* a deferred message is a segment, too */
 
@@ -40,6 +41,7 @@ struct spool_header {
 	uint64_t	 nonce;		/* random, of this generation alone */
 	uint64_t	 size_octets;	/* of the file */
 	uint64_t	 created_us;	/* wall clock, start of this generation */
+	uint32_t	 version;	/* that was read; what is written has SPOOL_FORMAT_VERSION */
 	unsigned int	 bad_copies;	/* the page holds two: SPOOL_COPY_* that are damaged */
 };
 
@@ -73,7 +75,7 @@ void spool_header_encode(const struct spool_header *header,
 
 /* spool_header_decode(page, len, header_r): One sound copy is enough; of two
  * different ones the later generation counts.  Return 0, or -1: EBADMSG (not a
- * header, or damaged), EPROTONOSUPPORT (another version). */
+ * header, or damaged), EPROTONOSUPPORT (a version that is not known here). */
 int spool_header_decode(const unsigned char *page, size_t len,
     struct spool_header *header_r);
 

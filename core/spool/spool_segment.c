@@ -242,6 +242,7 @@ take_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 		goto no;
 	if (header_of(t->dirfd, name, fd, &t->segment->header) == -1 ||
 	    t->segment->header.segment != id ||
+	    t->segment->header.version != SPOOL_FORMAT_VERSION ||
 	    t->segment->header.size_octets != t->size_octets) {
 		(void)unlinkat(t->dirfd, name, 0);
 		goto no;

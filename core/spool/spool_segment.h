@@ -53,7 +53,8 @@ int spool_fill(int fd, uint64_t octets);
 /* spool_segment_take(dirfd, number, size_octets, segment_r): Take a free
  * segment of this writer and size: it is locked and renamed to seg.*; the
  * caller flushes the folder.  Free segments of this writer that have another
- * size are removed.  Return 0, or -1 with errno: ENOENT, there is none. */
+ * size, or the header of an earlier version, are removed.  Return 0, or -1 with
+ * errno: ENOENT, there is none. */
 int spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
     struct spool_segment *segment_r);
 

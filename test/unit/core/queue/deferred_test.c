@@ -251,3 +251,102 @@ Test(deferred, the_table_of_an_earlier_version_is_brought_up_to_date)
 	cr_assert_eq(deferred_put(ds.d, &row), 0);
 	cr_assert_eq(deferred_find(ds.d, 5, &early, &id), 1);
 }
+
+/* What version 1 did to it */
+static const char version1[] =
+    "ALTER TABLE deferred ADD COLUMN segment TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE deferred ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE deferred ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX deferred_origin ON deferred (segment, generation, seq);"
+    "UPDATE deferred SET segment = '0000000000001001', generation = 2, seq = 3;"
+    "PRAGMA user_version = 1;";
+
+Test(deferred, the_table_of_version_1_is_brought_up_to_date)
+{
+	const struct spool_origin origin = { .segment = 4097, .generation = 2,
+		.seq = 3 };
+	uint64_t id;
+
+	deferred_free(ds.d);
+	cr_assert_eq(unlinkat(ds.f.folder, "deferred.db", 0), 0);
+	cr_assert_eq(ds_exec(version0), SQLITE_OK);
+	cr_assert_eq(ds_exec(version1), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_eq(ds_rows_of(5), 1);
+	cr_assert_eq(ds.seen[0].attempts, 3);
+	cr_assert_eq(ds.seen[0].origin.segment, 4097);
+	cr_assert_eq(ds.seen[0].hold_until, 0);
+	cr_assert_eq(ds.seen[0].priority, 0);
+	cr_assert_eq(deferred_find(ds.d, 5, &origin, &id), 1);
+}
+
+Test(deferred, a_table_of_a_later_version_is_left_alone)
+{
+	ds_put(1, 0, 300);
+	deferred_free(ds.d);
+	cr_assert_eq(ds_exec("ALTER TABLE deferred ADD COLUMN news INTEGER;"
+	    "PRAGMA user_version = 99;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_null(ds.d);
+	cr_assert_eq(errno, EPROTONOSUPPORT);
+	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
+	    " '0000000000001'"), SQLITE_OK, "it is where it was");
+	cr_assert_eq(ds_exec("PRAGMA user_version = 2;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_eq(ds_rows_of(1), 1);
+}
+
+/* A row of the message ${id} that is held until ${until} */
+static void
+put_held(uint64_t id, int64_t until)
+{
+	struct deferred_row row = { .id = id, .sender = "a@x", .rcpt = "b@y",
+		.transport = "", .next_attempt = until, .hold_until = until,
+		.deliver_by = until + 10, .priority = -9,
+		.flags = SPOOL_ENV_BY_RETURN | SPOOL_ENV_RET_FULL };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+}
+
+Test(deferred, what_the_envelope_says_is_in_the_row)
+{
+	put_held(1, 5000000000);
+	ds_reopen();
+	cr_assert_eq(ds_rows_of(1), 1);
+	cr_assert_eq(ds.seen[0].hold_until, 5000000000);
+	cr_assert_eq(ds.seen[0].deliver_by, 5000000010);
+	cr_assert_eq(ds.seen[0].priority, -9);
+	cr_assert_eq(ds.seen[0].flags, SPOOL_ENV_BY_RETURN |
+	    SPOOL_ENV_RET_FULL);
+}
+
+Test(deferred, what_is_held_is_not_hurried)
+{
+	put_held(1, 1000);
+	ds_put(2, 0, 1000);
+	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 1);
+	cr_assert_eq(rows_due(999, 9), 1);
+	cr_assert_eq(ds.seen[0].id, 2);
+	cr_assert_eq(deferred_hurry(ds.d, 1, 500), 1);
+	cr_assert_eq(rows_due(999, 9), 1);
+	cr_assert_eq(deferred_hurry(ds.d, 1, 1001), 1);
+	cr_assert_eq(rows_due(1001, 9), 2, "and late, it is due at once");
+}
+
+Test(deferred, the_time_of_day_until_which_a_row_is_held_does_not_shift)
+{
+	int64_t next;
+
+	put_held(1, 100000);
+	ds_put(2, 0, 300000);
+	/* a bound on waits, and clocks that are set */
+	cr_assert_eq(deferred_shift(ds.d, 0, 50000), 1);
+	cr_assert_eq(deferred_shift(ds.d, 3600, 60000), 1);
+	cr_assert_eq(deferred_shift(ds.d, -3600, 60000), 1);
+	ds_rows_of(1);
+	cr_assert_eq(ds.seen[0].next_attempt, 100000);
+	cr_assert_eq(deferred_next(ds.d, &next), 1);
+	cr_assert_eq(next, 50000 + 3600 - 3600);
+}

@@ -1,5 +1,7 @@
 #include "test/unit/core/queue/queue_mem.h"
 
+#include <sys/param.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -308,7 +310,8 @@ mem_hurry(void *, uint64_t id, int64_t now)
 
 	for (i = 0; i < mem.nrows; i++)
 		if (id == 0 || mem.rows[i].row.id == id) {
-			mem.rows[i].row.next_attempt = now;
+			mem.rows[i].row.next_attempt = MAX(now,
+			    mem.rows[i].row.hold_until);
 			n++;
 		}
 	return n;
@@ -326,6 +329,9 @@ mem_shift(void *, int64_t seconds, int64_t latest)
 	}
 	for (i = 0; i < mem.nrows; i++) {
 		row = &mem.rows[i].row;
+		if (row->hold_until != 0 &&
+		    row->next_attempt == row->hold_until)
+			continue;
 		row->next_attempt += seconds;
 		if (row->next_attempt > latest)
 			row->next_attempt = latest;

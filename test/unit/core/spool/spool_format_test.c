@@ -70,19 +70,52 @@ Test(spool_format, of_two_header_copies_the_later_generation_counts)
 	cr_assert_eq(h.bad_copies, SPOOL_COPY_FIRST);
 }
 
-Test(spool_format, a_header_of_another_version_is_said_to_be_one)
+/* The header of another version: what follows the number is the same. */
+static void
+set_version(unsigned char *page, unsigned char version)
 {
-	unsigned char page[SPOOL_PAGE];
-	struct spool_header h;
 	uint64_t sum;
 
-	spool_header_encode(&header, page);
-	page[8] = SPOOL_FORMAT_VERSION + 1;
+	page[8] = version;
 	sum = htole64(spool_sum(page, 56));
 	memcpy(page + 56, &sum, sizeof(sum));
 	memcpy(page + SPOOL_COPY_OFFSET, page, 64);
-	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), -1);
-	cr_assert_eq(errno, EPROTONOSUPPORT);
+}
+
+Test(spool_format, a_header_of_an_earlier_version_is_read)
+{
+	unsigned char page[SPOOL_PAGE];
+	struct spool_header h;
+
+	spool_header_encode(&header, page);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.version, 2);
+	set_version(page, 1);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.version, 1);
+	cr_assert_eq(h.nonce, header.nonce);
+	/* the second copy may be of the generation before */
+	memcpy(page + SPOOL_COPY_OFFSET, page, 64);
+	spool_header_encode(&header, page);
+	cr_assert_eq(spool_header_decode(page, sizeof(page), &h), 0);
+	cr_assert_eq(h.version, 2);
+}
+
+Test(spool_format, a_header_of_a_version_not_known_is_said_to_be_one)
+{
+	static const unsigned char versions[] = { 0,
+		SPOOL_FORMAT_VERSION + 1, 255 };
+	unsigned char page[SPOOL_PAGE];
+	struct spool_header h;
+	size_t i;
+
+	for (i = 0; i < sizeof(versions); i++) {
+		spool_header_encode(&header, page);
+		set_version(page, versions[i]);
+		cr_assert_eq(spool_header_decode(page, sizeof(page), &h), -1);
+		cr_assert_eq(errno, EPROTONOSUPPORT, "version %u",
+		    versions[i]);
+	}
 }
 
 Test(spool_format, a_record_header_is_known_at_its_place_alone)

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -132,6 +133,55 @@ Test(spool_segment, free_ones_of_another_size_or_damaged_are_removed)
 	cr_assert_eq(write(fd, "rubbish", 7), 7);
 	(void)close(fd);
 	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), -1);
+	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
+	fixture_free(&f);
+}
+
+/* Give the segment ${id} the header that version 1 wrote. */
+static void
+make_early(struct spool_fixture *f, const char *prefix, uint64_t id)
+{
+	unsigned char page[SPOOL_PAGE];
+	char name[SPOOL_NAME];
+	uint64_t sum;
+	int fd;
+
+	spool_segment_name(prefix, id, name);
+	fd = openat(f->dirfd, name, O_RDWR);
+	cr_assert_eq(pread(fd, page, sizeof(page), 0), sizeof(page));
+	page[8] = 1;
+	sum = htole64(spool_sum(page, 56));
+	memcpy(page + 56, &sum, sizeof(sum));
+	memcpy(page + SPOOL_COPY_OFFSET, page, 64);
+	cr_assert_eq(pwrite(fd, page, sizeof(page), 0), sizeof(page));
+	(void)close(fd);
+}
+
+/* A version that does not know the records of this one must not find them in a
+ * segment that it takes for one of its own. */
+Test(spool_segment, one_of_an_earlier_version_is_read_and_not_written)
+{
+	struct spool_fixture f;
+	struct spool_segment s;
+	struct spool_header h;
+	int fd;
+
+	make(&f, 77, &s);
+	spool_segment_close(&s);
+	make_early(&f, "seg", 77);
+	fd = spool_segment_open(f.dirfd, 77, &h);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(h.version, 1);
+	/* its messages are done */
+	cr_assert_eq(spool_segment_recycle(f.dirfd, fd, &h, true), 0);
+	(void)close(fd);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), 0);
+	cr_assert_eq(s.header.version, SPOOL_FORMAT_VERSION);
+	spool_segment_untake(f.dirfd, &s);
+	/* one that the earlier version has recycled */
+	make_early(&f, "free", 77);
+	cr_assert_eq(spool_segment_take(f.dirfd, 77, SIZE, &s), -1);
+	cr_assert_eq(errno, ENOENT);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_FREE, NULL), 0);
 	fixture_free(&f);
 }
