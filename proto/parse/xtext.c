@@ -1,8 +1,20 @@
-/* xtext, the coding of RFC 3461 4. */
+/* xtext and utf-8-addr-xtext, decoded.
+ * Owns: their grammar.  Knows nothing of what they say. */
 
 #include "proto/parse/xtext.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#define HEXPOINT_MAX	6	/* digits of 10FFFF, RFC 6533 3 */
+
+static int
+bad(int errnum)
+{
+	errno = errnum;
+	return -1;
+}
 
 static int
 hex(char c)
@@ -10,13 +22,6 @@ hex(char c)
 	/* RFC 3461 4: hexchar has capitals */
 	return c >= '0' && c <= '9' ? c - '0' :
 	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int
-bad(int errnum)
-{
-	errno = errnum;
-	return -1;
 }
 
 ssize_t
@@ -40,4 +45,90 @@ xtext_decode(const char *s, size_t len, char *out, size_t outlen)
 		out[n++] = (char)c;
 	}
 	return (ssize_t)n;
+}
+
+/* The code point of "\x{HEX}" at ${s}.  Return the octets used, or 0: it is not
+ * one, or one of no character. */
+static size_t
+embedded(const char *s, size_t len, uint32_t *point_r)
+{
+	size_t i;
+	int digit;
+
+	*point_r = 0;
+	if (len < strlen("\\x{0}") || memcmp(s, "\\x{", 3) != 0)
+		return 0;
+	for (i = 3; i < len && s[i] != '}'; i++) {
+		/* ABNF has HEXDIG in both cases */
+		digit = hex(s[i] >= 'a' && s[i] <= 'f' ? (char)(s[i] - 32) :
+		    s[i]);
+		if (digit == -1 || i - 3 == HEXPOINT_MAX)
+			return 0;
+		*point_r = *point_r << 4 | (uint32_t)digit;
+	}
+	if (i == 3 || i == len || *point_r < 0x20 ||
+	    (*point_r >= 0x7f && *point_r < 0xa0) ||
+	    (*point_r >= 0xd800 && *point_r < 0xe000) || *point_r > 0x10ffff)
+		return 0;
+	return i + 1;
+}
+
+/* RFC 3629 3.  Return the octets written to ${out}, at most 4. */
+static size_t
+put_utf8(uint32_t point, char *out)
+{
+	static const unsigned char first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t n = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 :
+	    4, i;
+
+	if (n == 1) {
+		out[0] = (char)point;
+		return 1;
+	}
+	for (i = n - 1; i > 0; i--) {
+		out[i] = (char)(0x80 | (point & 0x3f));
+		point >>= 6;
+	}
+	out[0] = (char)(first[n] | point);
+	return n;
+}
+
+ssize_t
+xtext_decode_utf8(const char *s, size_t len, char *out, size_t outlen)
+{
+	size_t i = 0, n = 0, used, octets;
+	uint32_t point;
+	char utf8[4];
+
+	while (i < len) {
+		/* RFC 6533 3: QCHAR has no "+", "=" and "\" */
+		if (s[i] == '\\') {
+			if ((used = embedded(s + i, len - i, &point)) == 0)
+				return bad(EINVAL);
+		} else if (s[i] < '!' || s[i] > '~' || s[i] == '+' ||
+		    s[i] == '=') {
+			return bad(EINVAL);
+		} else {
+			point = (unsigned char)s[i];
+			used = 1;
+		}
+		octets = put_utf8(point, utf8);
+		if (outlen - n < octets)
+			return bad(ENOSPC);
+		memcpy(out + n, utf8, octets);
+		n += octets;
+		i += used;
+	}
+	return (ssize_t)n;
+}
+
+bool
+xtext_is_printable(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (s[i] < ' ' || s[i] > '~')
+			return false;
+	return true;
 }

@@ -1,17 +1,27 @@
-/* xtext, the coding of RFC 3461 4: values of parameters in printable ASCII, other
- * octets as "+" and two hexadecimal digits.
- * Pure: no allocation, no system call. */
+/* xtext: how the values of parameters hold octets that the grammar of commands
+ * does not have, RFC 3461 4.  And its sibling for addresses that are not ASCII,
+ * RFC 6533 3. */
 
 #ifndef PROTO_PARSE_XTEXT_H
 #define PROTO_PARSE_XTEXT_H
 
 #include <sys/types.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* xtext_decode(s, len, out, outlen): Decode ${len} octets at ${s}; ${out} is not
- * NUL terminated, and may hold any octets, also NUL, CR and LF.  Return octets
- * written, or -1 with errno (EINVAL: not xtext; ENOSPC). */
+/* xtext_decode(s, len, out, outlen): Decode the xtext in ${s}, ${len} octets.
+ * Any octet may come out of it, a NUL, too.  Return octets written to ${out},
+ * or -1 (EINVAL; ENOSPC). */
 ssize_t xtext_decode(const char *s, size_t len, char *out, size_t outlen);
+
+/* xtext_decode_utf8(s, len, out, outlen): The same for the utf-8-addr-xtext of
+ * RFC 6533 3, in which \x{HEX} is a code point.  What comes out is UTF-8
+ * without controls. */
+ssize_t xtext_decode_utf8(const char *s, size_t len, char *out,
+    size_t outlen);
+
+/* xtext_is_printable(s, len): Are all octets graphic ASCII or spaces? */
+bool xtext_is_printable(const char *s, size_t len);
 
 #endif

@@ -1,37 +1,104 @@
-/* xtext: what is one, and what it stands for. */
+#include "proto/parse/xtext.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "proto/parse/xtext.h"
-
-static const struct { const char *xtext, *text; } good_xtext[] = {
-	{ "", "" }, { "a@b.example", "a@b.example" }, { "<>", "<>" },
-	{ "e+3Dmc2", "e=mc2" }, { "+2B+2b", NULL }, { "+2B", "+" },
-	{ "+", NULL }, { "+4", NULL }, { "+4G", NULL }, { "a+", NULL },
-	{ "a b", NULL }, { "a=b", NULL }, { "a\tb", NULL },
-	{ "a\x80", NULL }, { "+00x", "\0x" }, { "~!", "~!" },
+struct xtext_case {
+	const char	*xtext;
+	const char	*text;		/* NULL: it is none */
+	ssize_t		 n;		/* octets of ${text}; 0: up to its NUL */
 };
+
+typedef ssize_t decoder(const char *s, size_t len, char *out, size_t outlen);
+
+/* Decode from and to blocks that are just as long, so that a checker sees what is
+ * read or written beyond. */
+static void
+check(const struct xtext_case *c, decoder *decode)
+{
+	size_t len = strlen(c->xtext), room;
+	ssize_t want = c->text == NULL ? -1 : c->n != 0 ? c->n :
+	    (ssize_t)strlen(c->text), n;
+	char *in = malloc(len + 1), *out;
+
+	memcpy(in, c->xtext, len);
+	room = want > 0 ? (size_t)want : len;
+	out = malloc(room + 1);
+	n = decode(in, len, out, room);
+	cr_expect_eq(n, want, "%s: %zd", c->xtext, n);
+	if (n == -1)
+		cr_expect_eq(errno, EINVAL, "%s", c->xtext);
+	else if (n == want)
+		cr_expect_eq(memcmp(out, c->text, (size_t)n), 0, "%s",
+		    c->xtext);
+	if (want > 0) {
+		cr_expect_eq(decode(in, len, out, room - 1), -1, "%s",
+		    c->xtext);
+		cr_expect_eq(errno, ENOSPC);
+	}
+	free(in);
+	free(out);
+}
 
 Test(xtext, is_decoded_as_rfc_3461_has_it)
 {
-	char buf[32];
-	ssize_t n, want;
+	static const struct xtext_case cases[] = {
+		{ "", "", 0 }, { "a@b.example", "a@b.example", 0 },
+		{ "<>", "<>", 0 }, { "e+3Dmc2", "e=mc2", 0 },
+		{ "+2B+2b", NULL, 0 }, { "+2B", "+", 0 }, { "+", NULL, 0 },
+		{ "+4", NULL, 0 }, { "+4G", NULL, 0 }, { "a+", NULL, 0 },
+		{ "a b", NULL, 0 }, { "a=b", NULL, 0 }, { "a\tb", NULL, 0 },
+		{ "a\x80", NULL, 0 }, { "+00x", "\0x", 2 }, { "~!", "~!", 0 },
+		{ "+41+42", "AB", 0 }, { "+FF", "\xff", 0 },
+	};
 	size_t i;
 
-	for (i = 0; i < sizeof(good_xtext) / sizeof(good_xtext[0]); i++) {
-		n = xtext_decode(good_xtext[i].xtext,
-		    strlen(good_xtext[i].xtext), buf, sizeof(buf));
-		want = good_xtext[i].text == NULL ? -1 :
-		    strcmp(good_xtext[i].xtext, "+00x") == 0 ? 2 :
-		    (ssize_t)strlen(good_xtext[i].text);
-		cr_expect_eq(n, want, "%s: %zd", good_xtext[i].xtext, n);
-		if (n > 0 && want == n)
-			cr_expect_eq(memcmp(buf, good_xtext[i].text,
-			    (size_t)n), 0, "%s", good_xtext[i].xtext);
-	}
-	cr_expect_eq(xtext_decode("abc", 3, buf, 2), -1);
-	cr_expect_eq(errno, ENOSPC);
-	cr_expect_eq(xtext_decode("+41+42", 6, buf, 2), 2);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check(&cases[i], xtext_decode);
+}
+
+Test(xtext, code_points_are_decoded_as_rfc_6533_has_it)
+{
+	static const struct xtext_case cases[] = {
+		{ "", "", 0 }, { "a@b.example", "a@b.example", 0 },
+		{ "\\x{E4}@b", "\xc3\xa4@b", 0 },
+		{ "\\x{e4}", "\xc3\xa4", 0 }, { "\\x{20}", " ", 0 },
+		{ "\\x{5C}\\x{2B}\\x{3D}", "\\+=", 0 },
+		{ "\\x{7FF}\\x{800}", "\xdf\xbf\xe0\xa0\x80", 0 },
+		{ "\\x{FFFF}\\x{10000}", "\xef\xbf\xbf\xf0\x90\x80\x80", 0 },
+		{ "\\x{10FFFF}", "\xf4\x8f\xbf\xbf", 0 },
+		{ "\\x{D7FF}\\x{E000}", "\xed\x9f\xbf\xee\x80\x80", 0 },
+		{ "\\x{A0}", "\xc2\xa0", 0 },
+		/* no characters */
+		{ "\\x{D800}", NULL, 0 }, { "\\x{DFFF}", NULL, 0 },
+		{ "\\x{110000}", NULL, 0 }, { "\\x{FFFFFF}", NULL, 0 },
+		{ "\\x{0}", NULL, 0 }, { "\\x{1F}", NULL, 0 },
+		{ "\\x{A}", NULL, 0 }, { "\\x{7F}", NULL, 0 },
+		{ "\\x{9F}", NULL, 0 },
+		/* no code points */
+		{ "\\", NULL, 0 }, { "\\x", NULL, 0 }, { "\\x{", NULL, 0 },
+		{ "\\x{}", NULL, 0 }, { "\\x{E4", NULL, 0 },
+		{ "\\X{E4}", NULL, 0 }, { "\\x{G4}", NULL, 0 },
+		{ "\\x{0010FFFF}", NULL, 0 }, { "\\x{ E4}", NULL, 0 },
+		{ "a\\b", NULL, 0 },
+		/* of xtext, and of commands */
+		{ "+41", NULL, 0 }, { "a=b", NULL, 0 }, { "a b", NULL, 0 },
+		{ "\xc3\xa4", NULL, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check(&cases[i], xtext_decode_utf8);
+}
+
+Test(xtext, printable_is_graphic_or_space)
+{
+	cr_assert(xtext_is_printable("", 0));
+	cr_assert(xtext_is_printable("a b~!", 5));
+	cr_assert_not(xtext_is_printable("a\0b", 3));
+	cr_assert_not(xtext_is_printable("\t", 1));
+	cr_assert_not(xtext_is_printable("\x7f", 1));
+	cr_assert_not(xtext_is_printable("\x80", 1));
 }
