@@ -14,6 +14,10 @@
 #define LIM_LOCAL_PART		64	/* octets; RFC 5321 4.5.3.1.1 */
 #define LIM_DOMAIN		255	/* octets; RFC 5321 4.5.3.1.2 */
 #define LIM_PATH		256	/* octets with punctuation; RFC 5321 4.5.3.1.3 */
+#define LIM_ENVID		100	/* octets of ENVID=; RFC 3461 4.4 */
+#define LIM_ORCPT		500	/* octets of ORCPT=; RFC 3461 4.2 */
+#define LIM_ENVELOPE		(1 << 20) /* octets of an envelope in the spool: some 4,000 recipients of full length, 25,000 usual ones */
+#define LIM_ENVELOPE_RCPTS	(LIM_ENVELOPE - 16384) /* of them for recipients: what is said of the message needs less than the rest */
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
 #define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits */
 #define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */

@@ -214,6 +214,25 @@ plural(long long n)
 	return n == 1 ? "" : "s";
 }
 
+/* What RCPT has said of it; "show" alone has that. */
+static void
+print_said(FILE *fp, const json_t *r)
+{
+	const json_t *word;
+	size_t i;
+
+	if (json_array_size(json_object_get(r, "notify")) > 0)
+		fputs("\n       notify:", fp);
+	json_array_foreach(json_object_get(r, "notify"), i, word) {
+		fputs(i == 0 ? " " : ", ", fp);
+		put_safe(fp, json_string_value(word));
+	}
+	if (json_is_string(json_object_get(r, "orcpt"))) {
+		fputs("\n       original recipient: ", fp);
+		put_safe(fp, str(r, "orcpt"));
+	}
+}
+
 static void
 print_recipient(FILE *fp, const json_t *r)
 {
@@ -231,7 +250,28 @@ print_recipient(FILE *fp, const json_t *r)
 		fputs("\n       ", fp);
 		put_safe(fp, str(r, "last_error"));
 	}
+	print_said(fp, r);
 	fputc('\n', fp);
+}
+
+/* What MAIL has said for the queue */
+static void
+print_terms(FILE *fp, const json_t *m)
+{
+	if (num(m, "hold_until") != 0) {
+		fputs("    held until ", fp);
+		put_time(fp, num(m, "hold_until"));
+		fputc('\n', fp);
+	}
+	if (num(m, "deliver_by") != 0) {
+		fputs("    deliver by ", fp);
+		put_time(fp, num(m, "deliver_by"));
+		fprintf(fp, ", or %s\n", str(m, "deliver_by_mode"));
+	}
+	if (num(m, "priority") != 0)
+		fprintf(fp, "    priority %lld\n", num(m, "priority"));
+	if (json_is_true(json_object_get(m, "require_tls")))
+		fputs("    requires TLS\n", fp);
 }
 
 static void
@@ -246,6 +286,7 @@ print_one(FILE *fp, const json_t *m)
 	fprintf(fp, "  %s  from ", str(m, "state"));
 	put_safe(fp, *sender == '\0' ? "<>" : sender);
 	fputc('\n', fp);
+	print_terms(fp, m);
 	json_array_foreach(json_object_get(m, "recipients"), i, r)
 		print_recipient(fp, r);
 	if (num(m, "recipients_more") > 0)
@@ -272,11 +313,14 @@ void
 print_message(FILE *fp, const json_t *answer)
 {
 	const json_t *m = json_object_get(answer, "message");
-	static const char *const extra[] = { "session", "client", "helo" };
+	static const char *const extra[] = { "session", "client", "helo",
+		"envid", "ret", "solicit" };
 	size_t i;
 
 	print_one(fp, m);
 	for (i = 0; i < sizeof(extra) / sizeof(extra[0]); i++) {
+		if (!json_is_string(json_object_get(m, extra[i])))
+			continue;
 		fprintf(fp, "    %s ", extra[i]);
 		put_safe(fp, str(m, extra[i]));
 		fputc('\n', fp);

@@ -142,7 +142,8 @@ size_t queue_in_flight(const struct queue *q);
  *	 "id":"<message id>" or, for retry, "all", "limit":<messages, for list>}
  * Answers:
  *	list	{"messages":[M, ...], "more":false}
- *	show	{"message":M}	with "session", "client", "helo"
+ *	show	{"message":M}	with "session", "client", "helo", and what the
+ *				client has said with MAIL and RCPT
  *	retry	{"retried":<recipients>}
  *	remove	{"removed":<recipients>}
  *	any	{"error":"what is wrong and what to do"}
@@ -151,7 +152,12 @@ size_t queue_in_flight(const struct queue *q);
  * seconds.  "recipients" is an array, of at most 100 in a list ("recipients_more"
  * then says how many more), of {"recipient", "state", "attempts",
  * "next_attempt", "last_error"}: state is "waiting", "delivering" or
- * "deferred"; next_attempt is unix seconds or null; last_error text or null. */
+ * "deferred"; next_attempt is unix seconds or null; last_error text or null.
+ * What the client has said is there only if it has: of M "hold_until",
+ * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
+ * "priority", "require_tls" (true); in show also "envid", "solicit", "ret"
+ * ("full" or "hdrs"), and of a recipient its "index" in the envelope, "notify"
+ * (an array of "never", "success", "failure", "delay") and "orcpt". */
 struct queue_answer;
 
 /* queue_control(q, request, len): Begin to answer.  NULL: ENOMEM. */

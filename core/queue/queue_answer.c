@@ -52,25 +52,6 @@ put_last(struct queue_answer *a, json_t *json)
 	a->stage = STAGE_OVER;
 }
 
-/* ${s} as JSON, which must be UTF-8: octets that are not become '?'. */
-static json_t *
-text(const char *s)
-{
-	json_t *json;
-	char *copy, *p;
-
-	if (s == NULL)
-		return json_null();
-	if ((json = json_string(s)) != NULL || (copy = strdup(s)) == NULL)
-		return json;
-	for (p = copy; *p != '\0'; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	json = json_string(copy);
-	free(copy);
-	return json;
-}
-
 void
 queue_answer_error(struct queue_answer *a, const char *what)
 {
@@ -92,7 +73,7 @@ queue_answer_message(const struct queue_answer *a, uint64_t id, const char *stat
 
 	spool_id_text(id, buf);
 	return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:[]}",
-	    "id", buf, "state", state, "sender", text(sender),
+	    "id", buf, "state", state, "sender", queue_answer_text(sender),
 	    "received", (json_int_t)received,
 	    "age", (json_int_t)(a->now_s > received ? a->now_s - received : 0),
 	    "octets", (json_int_t)octets, "recipients");
@@ -100,21 +81,25 @@ queue_answer_message(const struct queue_answer *a, uint64_t id, const char *stat
 
 void
 queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
-    const char *rcpt, const char *state, uint32_t attempts,
+    uint32_t index, const char *rcpt, const char *state, uint32_t attempts,
     json_int_t next_attempt, const char *error)
 {
-	json_t *rcpts = json_object_get(message, "recipients");
+	json_t *rcpts = json_object_get(message, "recipients"), *json;
 
 	if (a->action == ACTION_LIST && n >= LIST_RCPTS) {
 		json_object_set_new(message, "recipients_more",
 		    json_integer((json_int_t)(n + 1 - LIST_RCPTS)));
 		return;
 	}
-	json_array_append_new(rcpts, json_pack("{s:o, s:s, s:I, s:o, s:o}",
-	    "recipient", text(rcpt), "state", state,
+	json = json_pack("{s:o, s:s, s:I, s:o, s:o}",
+	    "recipient", queue_answer_text(rcpt), "state", state,
 	    "attempts", (json_int_t)attempts,
 	    "next_attempt", next_attempt == 0 ? json_null() :
-	    json_integer(next_attempt), "last_error", text(error)));
+	    json_integer(next_attempt),
+	    "last_error", queue_answer_text(error));
+	if (a->action == ACTION_SHOW)
+		json_object_set_new(json, "index", json_integer(index));
+	json_array_append_new(rcpts, json);
 }
 
 void
@@ -156,9 +141,11 @@ queue_answer_session(json_t *message, const struct queue_record *record)
 {
 	const struct spool_envelope_view *env = record->envelope;
 
-	json_object_set_new(message, "session", text(env->session));
-	json_object_set_new(message, "client", text(env->client));
-	json_object_set_new(message, "helo", text(env->helo));
+	json_object_set_new(message, "session",
+	    queue_answer_text(env->session));
+	json_object_set_new(message, "client", queue_answer_text(env->client));
+	json_object_set_new(message, "helo", queue_answer_text(env->helo));
+	queue_answer_said(message, env);
 }
 
 /* A new message that is not done, as a message of the answer */
@@ -180,13 +167,16 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	    i++) {
 		if (!queue_answer_rcpt_is_open(a, m, &record->place, i, &r))
 			continue;
-		queue_answer_rcpt(a, message, n++, rcpt,
+		queue_answer_rcpt(a, message, n++, i, rcpt,
 		    r != NULL && r->state == RCPT_SENT ? "delivering" :
 		    "waiting", m == NULL ? record->attempts : 0,
 		    m == NULL && record->again_ms != 0 ? (record->again_ms -
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    m == NULL ? record->last_error : r->error);
 	}
+	queue_answer_terms(message, &(struct queue_terms){
+	    .hold_until = env->hold_until, .deliver_by = env->deliver_by,
+	    .priority = env->priority, .flags = env->flags });
 	if (a->action == ACTION_SHOW && message != NULL)
 		queue_answer_session(message, record);
 	queue_answer_put_message(a, message);

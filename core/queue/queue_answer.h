@@ -49,8 +49,10 @@ void queue_answer_count(struct queue_answer *a, const char *what, uint64_t n);
 json_t *queue_answer_message(const struct queue_answer *a, uint64_t id,
     const char *state, const char *sender, uint64_t received_us,
     uint64_t octets);
+/* queue_answer_rcpt(a, message, n, index, ...): Its recipient ${index}, which is
+ * the ${n}-th in ${message}. */
 void queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
-    const char *rcpt, const char *state, uint32_t attempts,
+    uint32_t index, const char *rcpt, const char *state, uint32_t attempts,
     json_int_t next_attempt, const char *error);
 void queue_answer_put_message(struct queue_answer *a, json_t *message);
 
@@ -64,6 +66,22 @@ void queue_answer_record(struct queue_answer *a,
     const struct queue_record *record);
 /* queue_answer_session(message, record): What only the message's file knows. */
 void queue_answer_session(json_t *message, const struct queue_record *record);
+
+/* core/queue/queue_answer_said.c: what the client has said of the message
+ * queue_answer_text(s): ${s} as JSON; null for NULL.
+ * queue_answer_terms(message, terms): What the queue goes by.
+ * queue_answer_said(message, env): The rest of it, and what was said of those of
+ * its recipients that are in ${message}. */
+struct queue_terms {
+	int64_t		 hold_until;	/* as in struct deferred_row */
+	int64_t		 deliver_by;
+	int		 priority;
+	unsigned int	 flags;
+};
+json_t *queue_answer_text(const char *s);
+void queue_answer_terms(json_t *message, const struct queue_terms *terms);
+void queue_answer_said(json_t *message,
+    const struct spool_envelope_view *env);
 
 /* core/queue/queue_remove.c: what changes the queue */
 extern const char queue_answer_no_disk[];

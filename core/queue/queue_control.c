@@ -81,6 +81,10 @@ list_row(void *closure, const struct deferred_row *row)
 		}
 		a->message = queue_answer_message(a, row->id, "deferred",
 		    row->sender, row->received_us, row->octets);
+		queue_answer_terms(a->message, &(struct queue_terms){
+		    .hold_until = row->hold_until,
+		    .deliver_by = row->deliver_by,
+		    .priority = row->priority, .flags = row->flags });
 		a->message_id = row->id;
 		a->nrcpts = 0;
 	}
@@ -89,8 +93,9 @@ list_row(void *closure, const struct deferred_row *row)
 		if (m->rcpts[i].index == row->rcpt_index &&
 		    m->rcpts[i].state == RCPT_SENT)
 			state = "delivering";
-	queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt, state,
-	    row->attempts, row->next_attempt, row->last_error);
+	queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt_index,
+	    row->rcpt, state, row->attempts, row->next_attempt,
+	    row->last_error);
 	a->deferred_id = row->id;
 	a->deferred_rcpt = row->rcpt_index;
 	return 0;

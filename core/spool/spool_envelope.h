@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/lim.h"
 #include "core/spool.h"
 
-#define SPOOL_ENVELOPE_MAX	(1U << 20) /* octets: some 4,000 recipients of full length, 25,000 usual ones */
+#define SPOOL_ENVELOPE_MAX	LIM_ENVELOPE
 
 /* What is said of the message or of a recipient, beyond the addresses, is a
  * list of items behind the recipients.  The numbers are on disk. */

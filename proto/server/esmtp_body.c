@@ -248,40 +248,6 @@ finish_with(struct esmtp_step *st, int reply)
 	esmtp_txn_reset(st->mc);
 }
 
-#define FEW_RCPTS	8	/* a list of them is made on the stack */
-
-static int
-commit(struct esmtp_step *st)
-{
-	struct esmtp_txn *t = st->mc->txn;
-	const char *few[FEW_RCPTS], **rcpts = few;
-	char peer[ADDR_TEXT];
-	struct spool_envelope env = { .sender = t->sender };
-	size_t i;
-	int result;
-
-	if (t->rcpts.n > FEW_RCPTS &&
-	    (rcpts = calloc(t->rcpts.n, sizeof(*rcpts))) == NULL)
-		return -1;
-	for (i = 0; i < t->rcpts.n; i++)
-		rcpts[i] = esmtp_rcpts_get(&t->rcpts, i);
-	env.rcpts = rcpts;
-	env.nrcpts = t->rcpts.n;
-	env.session = st->ac->id;
-	env.client = addr_text(&st->ac->remote_addr.sa, peer);
-	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
-	env.received = st->now;
-	env.flags = t->env_flags;
-	env.context = st->ac->context;
-	env.id = t->id;
-	env.ticket = answers_open(&st->ac->host->answers, st->ac,
-	    &st->ac->questions, ASK_COMMIT, NULL);
-	result = env.ticket == 0 ? -1 : st->ac->host->spool->commit(t->msg, &env);
-	if (rcpts != few)
-		free(rcpts);
-	return result;
-}
-
 /* The next recipient to ask about.  Return its text, which is kept until
  * end_rcpt(), or NULL: there is no memory. */
 static char *
@@ -392,7 +358,7 @@ esmtp_body_finish(struct esmtp_step *st)
 	}
 	/* the wait begins before the call: the answer may come in it */
 	esmtp_wait_for(st, WAIT_COMMIT);
-	if (commit(st) == -1) {
+	if (esmtp_txn_commit(st) == -1) {
 		reply = esmtp_errno_reply(errno);
 		answers_drop(&st->ac->host->answers, &st->ac->questions,
 		    ASK_COMMIT);

@@ -84,9 +84,13 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 
 	if (t == NULL)
 		return RPL_NOMEM;
-	t->env_flags = p->params.env_flags;
 	st->mc->txn = t;
-	return RPL_SENDER_OK;
+	t->env_flags = p->params.env_flags;
+	if (p->params.envid[0] == '\0' ||
+	    (t->envid = strdup(p->params.envid)) != NULL)
+		return RPL_SENDER_OK;
+	esmtp_txn_reset(st->mc);
+	return RPL_NOMEM;
 }
 
 enum esmtp_want
@@ -126,17 +130,40 @@ has_room(const message_construct *mc)
 	    esmtp_rcpts_octets(&mc->txn->rcpts) < LIM_RCPTS_SHARE;
 }
 
-/* Add the recipient; one named twice gets the message once. */
-static enum esmtp_reply_id
-add_rcpt(message_construct *mc, const char *text)
+#define ENVELOPE_EACH	2	/* octets of a recipient in the envelope beyond its text ... */
+#define ENVELOPE_SAID	20	/* ... and beyond what it has said, if any has */
+
+/* Does the envelope take one more, with its parameters?  If not, the client has
+ * to know it now, and not behind its message. */
+static bool
+fits_envelope(const message_construct *mc)
 {
+	const struct esmtp_rcpts *r = &mc->txn->rcpts;
+	size_t each = ENVELOPE_EACH + (r->said != NULL ? ENVELOPE_SAID : 0);
+
+	return r->len + r->n * each + LIM_PATH + LIM_ORCPT <=
+	    LIM_ENVELOPE_RCPTS;
+}
+
+/* Add the recipient; one named twice gets the message once, and what the first
+ * one has said holds. */
+static enum esmtp_reply_id
+add_rcpt(message_construct *mc, const struct path_arg *p)
+{
+	struct esmtp_rcpts *r = &mc->txn->rcpts;
 	int added;
 
-	if (!has_room(mc))
+	if (!has_room(mc) || !fits_envelope(mc))
 		return RPL_RCPTS_ROOM;
-	added = esmtp_rcpts_add(&mc->txn->rcpts, text, true);
+	added = esmtp_rcpts_add(r, p->text, true);
 	if (added == -1)
 		return RPL_NOMEM;
+	if (added == 1 &&
+	    (p->params.notify != 0 || p->params.orcpt[0] != '\0') &&
+	    esmtp_rcpts_say(r, p->params.notify, p->params.orcpt) == -1) {
+		esmtp_rcpts_remove(r, p->text);
+		return RPL_NOMEM;
+	}
 	mc->txn->is_rcpt_new = added == 1;
 	mc->nrcpts += (unsigned int)added;
 	return RPL_RCPT_OK;
@@ -173,7 +200,7 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);
 	if (w == W_GO && id == RPL_OK) {
 		id = esmtp_is_suspended(mc, VALIDATE_PHASE_RCPTTO_LIST) ?
-		    RPL_RCPT_OK : add_rcpt(mc, p.text);
+		    RPL_RCPT_OK : add_rcpt(mc, &p);
 		if (id == RPL_RCPT_OK)
 			w = list_phase(st, &p);
 	}

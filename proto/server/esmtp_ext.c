@@ -33,7 +33,8 @@ esmtp_ext_enabled(const struct esmtp_options *o)
 	unsigned int i, set = 0;
 
 	for (i = 0; i < ESMTP_NEXTS; i++)
-		if (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword))
+		if (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword) &&
+		    (o->smtp_extensions.n > 0 || !esmtp_exts[i]->is_by_name))
 			set |= 1u << i;
 	return set;
 }
@@ -136,7 +137,9 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 	unsigned int bit, seen = 0;
 	size_t i = 0, n;
 
-	memset(p, 0, sizeof(*p));
+	p->size = 0;
+	p->env_flags = p->notify = 0;
+	p->envid[0] = p->orcpt[0] = '\0';
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */
 		if (s[i] != ' ')

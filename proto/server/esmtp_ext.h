@@ -12,6 +12,10 @@
 struct esmtp_params {
 	uint64_t	size;		/* SIZE=, 0: not said */
 	unsigned int	env_flags;	/* SPOOL_ENV_* */
+	unsigned int	notify;		/* NOTIFY=: SPOOL_NOTIFY_*, 0: not said */
+	/* texts, "" when they were not said; their rest is not cleared */
+	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
+	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */
 };
 
 struct esmtp_param {
@@ -25,6 +29,7 @@ struct esmtp_param {
 
 struct esmtp_ext {
 	const char	*keyword;	/* in the EHLO reply and SMTP_Extensions */
+	bool		 is_by_name;	/* an empty SMTP_Extensions does not mean it */
 	/* may_use: RPL_OK, or how this session's use of its verb is refused;
 	 * NULL: RPL_OK */
 	enum esmtp_reply_id (*may_use)(const message_construct *mc);
@@ -52,9 +57,9 @@ enum {
 
 extern const struct esmtp_ext *const esmtp_exts[ESMTP_NEXTS];
 
-/* esmtp_ext_enabled(o): The set that SMTP_Extensions selects; all of them when
- * it is empty.  esmtp_ext_is_listed: the same question for a registered
- * extension. */
+/* esmtp_ext_enabled(o): The set that SMTP_Extensions selects; when it is empty,
+ * all of them but those that want to be named.  esmtp_ext_is_listed: the same
+ * question for a registered extension. */
 unsigned int esmtp_ext_enabled(const struct esmtp_options *o);
 bool esmtp_ext_is_listed(const struct esmtp_options *o, const char *keyword);
 

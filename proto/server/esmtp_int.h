@@ -81,8 +81,9 @@ struct esmtp_rcpts {
 	char		*text;		/* each with its NUL, one behind the other */
 	uint32_t	*at;		/* where each begins, in the order of RCPT */
 	uint32_t	*sorted;	/* the same, by address in any case: finds a repeated one, whatever a client chooses */
+	uint32_t	*said;		/* of each, where in the text its parameters are; 0: it has none; NULL: no one has */
 	size_t		 n, len;	/* of them; of the text */
-	size_t		 text_size, at_size, sorted_size;
+	size_t		 text_size, at_size, sorted_size, said_size;
 	size_t		*held;		/* the host's sum of what is allocated */
 };
 
@@ -106,6 +107,11 @@ struct esmtp_txn {
 	struct esmtp_header	 header;
 	int			 failure;	/* reply that must follow the data; -1: none yet */
 	unsigned int		 env_flags;	/* SPOOL_ENV_* */
+	int			 priority;	/* what MAIL has said, as in struct spool_envelope */
+	int64_t			 hold_until;
+	int64_t			 deliver_by;
+	char			*envid;		/* NULL: not said */
+	char			*solicit;	/* NULL: not said */
 	unsigned int		 is_in_body : 1; /* octets of the message come */
 	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
 	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
@@ -421,6 +427,9 @@ enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 struct esmtp_txn *esmtp_txn_new(struct esmtp_host *host,
     const struct mailaddr *sender, const struct timeval *now);
 void esmtp_txn_reset(message_construct *mc);
+/* esmtp_txn_commit(st): Give the message to the spool, which answers later.
+ * Return 0, or -1 with errno. */
+int esmtp_txn_commit(struct esmtp_step *st);
 
 /* esmtp_rcpts.c
  * esmtp_rcpts_get(r, i): Recipient number ${i}, valid until the next change.
@@ -428,7 +437,11 @@ void esmtp_txn_reset(message_construct *mc);
  * esmtp_rcpts_add(r, addr, is_unique): Return 1 when added, 0 when it was there
  * (with ${is_unique}), -1: ENOMEM.
  * esmtp_rcpts_remove(r, addr): Remove the first one that is ${addr} in any case
- * of its letters; return its old number, or -1 when there is none. */
+ * of its letters; return its old number, or -1 when there is none.
+ * esmtp_rcpts_say(r, notify, orcpt): Note what RCPT has said of the one that was
+ * added last; ${orcpt} is "" when it was not said.  0, or -1: ENOMEM.
+ * esmtp_rcpts_said(r, i, orcpt_r): Return SPOOL_NOTIFY_* of number ${i}, 0: not
+ * said; *orcpt_r is NULL or valid until the next change. */
 static inline char *
 esmtp_rcpts_get(const struct esmtp_rcpts *r, size_t i)
 {
@@ -439,6 +452,10 @@ size_t esmtp_rcpts_octets(const struct esmtp_rcpts *r);
 int esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique);
 int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
 void esmtp_rcpts_clear(struct esmtp_rcpts *r);
+int esmtp_rcpts_say(struct esmtp_rcpts *r, unsigned int notify,
+    const char *orcpt);
+unsigned int esmtp_rcpts_said(const struct esmtp_rcpts *r, size_t i,
+    const char **orcpt_r);
 
 /* esmtp_phase.c
  * esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO, W_REFUSED (the reply is given) or W_WAIT (call again when it is over).

@@ -1,5 +1,6 @@
 /* The recipients of a transaction.
- * Owns: their memory, and the sum of it over all sessions of the host.
+ * Owns: their memory, and the sum of it over all sessions of the host; what RCPT
+ * has said of each.
  * Knows nothing of commands and replies. */
 
 #include <stdlib.h>
@@ -13,7 +14,8 @@ size_t
 esmtp_rcpts_octets(const struct esmtp_rcpts *r)
 {
 	return r->text_size + r->at_size * sizeof(*r->at) +
-	    r->sorted_size * sizeof(*r->sorted);
+	    r->sorted_size * sizeof(*r->sorted) +
+	    r->said_size * sizeof(*r->said);
 }
 
 void
@@ -25,6 +27,7 @@ esmtp_rcpts_clear(struct esmtp_rcpts *r)
 	free(r->text);
 	free(r->at);
 	free(r->sorted);
+	free(r->said);
 	memset(r, 0, sizeof(*r));
 	r->held = held;
 }
@@ -56,7 +59,7 @@ find(const struct esmtp_rcpts *r, const char *addr, bool *is_there_r)
 static int
 make_room(struct esmtp_rcpts *r, size_t len)
 {
-	uint32_t *at, *sorted;
+	uint32_t *at, *sorted, *said;
 	char *text;
 
 	if ((text = array_fit(r->text, &r->text_size, r->len + len, 1)) == NULL)
@@ -71,6 +74,12 @@ make_room(struct esmtp_rcpts *r, size_t len)
 	if (sorted == NULL)
 		return -1;
 	r->sorted = sorted;
+	if (r->said == NULL)
+		return 0;
+	said = array_fit(r->said, &r->said_size, r->n + 1, sizeof(*said));
+	if (said == NULL)
+		return -1;
+	r->said = said;
 	return 0;
 }
 
@@ -91,17 +100,20 @@ esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
 	memmove(r->sorted + i + 1, r->sorted + i,
 	    (r->n - i) * sizeof(*r->sorted));
 	r->at[r->n] = r->sorted[i] = (uint32_t)r->len;
+	if (r->said != NULL)
+		r->said[r->n] = 0;
 	memcpy(r->text + r->len, addr, len);
 	r->len += len;
 	r->n++;
 	return 1;
 }
 
-/* The text at ${at} is needed no more: those behind it move up. */
+/* The ${len} octets of text at ${at} are needed no more: those behind them move
+ * up. */
 static void
-close_gap(struct esmtp_rcpts *r, uint32_t at)
+close_gap(struct esmtp_rcpts *r, uint32_t at, size_t len)
 {
-	size_t len = strlen(r->text + at) + 1, i;
+	size_t i;
 
 	memmove(r->text + at, r->text + at + len, r->len - at - len);
 	r->len -= len;
@@ -110,14 +122,16 @@ close_gap(struct esmtp_rcpts *r, uint32_t at)
 			r->at[i] -= (uint32_t)len;
 		if (r->sorted[i] > at)
 			r->sorted[i] -= (uint32_t)len;
+		if (r->said != NULL && r->said[i] > at)
+			r->said[i] -= (uint32_t)len;
 	}
 }
 
 int
 esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 {
+	uint32_t at, said;
 	bool is_there;
-	uint32_t at;
 	size_t i, k;
 
 	find(r, addr, &is_there);
@@ -126,12 +140,58 @@ esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 	for (k = 0; strcasecmp(r->text + r->at[k], addr) != 0; k++)
 		continue;
 	at = r->at[k];
+	said = r->said != NULL ? r->said[k] : 0;
 	for (i = 0; r->sorted[i] != at; i++)
 		continue;
 	r->n--;
 	memmove(r->at + k, r->at + k + 1, (r->n - k) * sizeof(*r->at));
+	if (r->said != NULL)
+		memmove(r->said + k, r->said + k + 1,
+		    (r->n - k) * sizeof(*r->said));
 	memmove(r->sorted + i, r->sorted + i + 1,
 	    (r->n - i) * sizeof(*r->sorted));
-	close_gap(r, at);
+	/* it is behind the address */
+	if (said != 0)
+		close_gap(r, said, 1 + strlen(r->text + said + 1) + 1);
+	close_gap(r, at, strlen(r->text + at) + 1);
 	return (int)k;
+}
+
+/* In the text behind the address: an octet of SPOOL_NOTIFY_*, then ORCPT, which
+ * is never empty if it was said. */
+int
+esmtp_rcpts_say(struct esmtp_rcpts *r, unsigned int notify, const char *orcpt)
+{
+	size_t len = strlen(orcpt) + 1, before = esmtp_rcpts_octets(r);
+	uint32_t *said;
+	char *text;
+
+	text = array_fit(r->text, &r->text_size, r->len + 1 + len, 1);
+	if (text != NULL)
+		r->text = text;
+	said = array_fit(r->said, &r->said_size, r->n, sizeof(*said));
+	if (said != NULL)
+		r->said = said;
+	*r->held += esmtp_rcpts_octets(r) - before;
+	if (text == NULL || said == NULL)
+		return -1;
+	r->said[r->n - 1] = (uint32_t)r->len;
+	r->text[r->len] = (char)notify;
+	memcpy(r->text + r->len + 1, orcpt, len);
+	r->len += 1 + len;
+	return 0;
+}
+
+unsigned int
+esmtp_rcpts_said(const struct esmtp_rcpts *r, size_t i, const char **orcpt_r)
+{
+	const char *said;
+
+	*orcpt_r = NULL;
+	if (r->said == NULL || r->said[i] == 0)
+		return 0;
+	said = r->text + r->said[i];
+	if (said[1] != '\0')
+		*orcpt_r = said + 1;
+	return (unsigned char)said[0];
 }

@@ -1,10 +1,13 @@
 /* A mail transaction: sender, recipients, the message in the spool.
- * Owns: its memory.  Knows nothing of commands and replies. */
+ * Owns: its memory, the envelope that the spool gets.
+ * Knows nothing of commands and replies. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/addr.h"
+#include "proto/answers/answers.h"
 #include "proto/server/esmtp_int.h"
 
 struct esmtp_txn *
@@ -39,5 +42,79 @@ esmtp_txn_reset(message_construct *mc)
 	mc->ac->host->spool->abort(t->msg);
 	esmtp_rcpts_clear(&t->rcpts);
 	free(t->each.rcpt);
+	free(t->envid);
+	free(t->solicit);
 	free(t);
+}
+
+#define FEW_RCPTS	8	/* a list of them is made on the stack */
+
+/* What is told of each recipient, for the envelope */
+struct rcpt_lists {
+	const char	*few_rcpts[FEW_RCPTS], *few_orcpts[FEW_RCPTS];
+	uint8_t		 few_notify[FEW_RCPTS];
+	char		*room;		/* for more than a few; NULL: none */
+};
+
+/* Point ${env} at lists of the recipients of ${t}, in ${l}.  0, or -1: ENOMEM. */
+static int
+list_rcpts(const struct esmtp_txn *t, struct rcpt_lists *l,
+    struct spool_envelope *env)
+{
+	size_t n = t->rcpts.n, i;
+	const char **rcpts = l->few_rcpts, **orcpts = l->few_orcpts;
+	uint8_t *notify = l->few_notify;
+
+	l->room = NULL;
+	if (n > FEW_RCPTS) {
+		l->room = calloc(n, 2 * sizeof(*rcpts) + sizeof(*notify));
+		if (l->room == NULL)
+			return -1;
+		rcpts = (const char **)(void *)l->room;
+		orcpts = rcpts + n;
+		notify = (uint8_t *)(orcpts + n);
+	}
+	env->rcpts = rcpts;
+	env->nrcpts = n;
+	for (i = 0; i < n; i++)
+		rcpts[i] = esmtp_rcpts_get(&t->rcpts, i);
+	if (t->rcpts.said == NULL)
+		return 0;
+	env->orcpts = orcpts;
+	env->notify = notify;
+	for (i = 0; i < n; i++)
+		notify[i] = (uint8_t)esmtp_rcpts_said(&t->rcpts, i,
+		    &orcpts[i]);
+	return 0;
+}
+
+int
+esmtp_txn_commit(struct esmtp_step *st)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	struct rcpt_lists lists;
+	char peer[ADDR_TEXT];
+	struct spool_envelope env = { .sender = t->sender };
+	int result;
+
+	if (list_rcpts(t, &lists, &env) == -1)
+		return -1;
+	env.session = st->ac->id;
+	env.client = addr_text(&st->ac->remote_addr.sa, peer);
+	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
+	env.received = st->now;
+	env.flags = t->env_flags;
+	env.envid = t->envid;
+	env.solicit = t->solicit;
+	env.hold_until = t->hold_until;
+	env.deliver_by = t->deliver_by;
+	env.priority = t->priority;
+	env.context = st->ac->context;
+	env.id = t->id;
+	env.ticket = answers_open(&st->ac->host->answers, st->ac,
+	    &st->ac->questions, ASK_COMMIT, NULL);
+	result = env.ticket == 0 ? -1 :
+	    st->ac->host->spool->commit(t->msg, &env);
+	free(lists.room);
+	return result;
 }

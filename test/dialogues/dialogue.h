@@ -41,6 +41,7 @@ enum step_kind {
 	STEP_MESSAGE,		/* sender, rcpts, flags, text: body */
 	STEP_MESSAGES,		/* number */
 	STEP_RECEIVED,		/* text: pattern of the Received field */
+	STEP_SAID,		/* text: pattern of what parameters have said */
 	STEP_REPORT,		/* word, number */
 	STEP_STATE		/* text */
 };

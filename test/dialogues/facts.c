@@ -93,6 +93,18 @@ play_check_received(struct run *r, const struct step *s)
 		    line);
 }
 
+/* What parameters have said, as test/lib/simsaid.h has it */
+void
+play_check_said(struct run *r, const struct step *s)
+{
+	struct spool_msg *m = oldest_unchecked();
+
+	if (m == NULL)
+		play_fail(r, "no message was committed");
+	if (!pattern_match(s->text, m->said, strlen(m->said)))
+		play_fail(r, "expected \"%s\", got \"%s\"", s->text, m->said);
+}
+
 void
 play_check_report(struct run *r, const struct step *s)
 {

@@ -28,8 +28,8 @@ PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
             '@extension', '@lookup', '@commit', '@begin', '@append', '@room',
             '@peer', '@policy', '@auth', '@sign', '@tls-start')
-LOOKS_INSIDE = ('@messages', '@report', '@received', '@state', '@login',
-                '@cancels')
+LOOKS_INSIDE = ('@messages', '@report', '@received', '@said', '@state',
+                '@login', '@cancels')
 TRACE = re.compile(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*?)*? \+0000\r\n')
 
 

@@ -296,6 +296,7 @@ static const struct directive {
 	{ "@extension",		STEP_EXTENSION,		ARG_NONE },
 	{ "@messages",		STEP_MESSAGES,		ARG_NUMBER },
 	{ "@received",		STEP_RECEIVED,		ARG_TEXT },
+	{ "@said",		STEP_SAID,		ARG_TEXT },
 	{ "@report",		STEP_REPORT,		ARG_REPORT },
 	{ "@state",		STEP_STATE,		ARG_TEXT },
 };

@@ -466,6 +466,9 @@ play_step(struct run *r, const struct step *s)
 	case STEP_RECEIVED:
 		play_check_received(r, s);
 		break;
+	case STEP_SAID:
+		play_check_said(r, s);
+		break;
 	case STEP_MESSAGES:
 		if (play_host->spool.nsafe != (size_t)s->number)
 			play_fail(r, "%zu messages committed, expected %ld",

@@ -59,6 +59,7 @@ void play_set_sign(struct run *r, const struct step *s);
 /* facts.c: what must have happened */
 void play_check_message(struct run *r);
 void play_check_received(struct run *r, const struct step *s);
+void play_check_said(struct run *r, const struct step *s);
 void play_check_report(struct run *r, const struct step *s);
 void play_check_login(struct run *r, const struct step *s);
 void play_check_state(struct run *r, const struct step *s);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test/lib/simsaid.h"
+
 static const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 static void
@@ -37,6 +39,7 @@ msg_free(struct spool_msg *m)
 	free(m->client);
 	free(m->helo);
 	free(m->session);
+	free(m->said);
 	free(m->body);
 	free(m);
 	simalloc_quiet--;
@@ -252,6 +255,7 @@ static void
 copy_envelope(struct spool_msg *m, const struct spool_envelope *env)
 {
 	struct simspool *s = m->spool;
+	char *said;
 	size_t i;
 
 	if (env->nrcpts == 0)
@@ -273,6 +277,11 @@ copy_envelope(struct spool_msg *m, const struct spool_envelope *env)
 	m->nrcpts = env->nrcpts;
 	m->received = env->received;
 	m->flags = env->flags;
+	simalloc_quiet++;
+	said = simsaid(env);
+	m->said = copy_checked(s, said, "parameters");
+	free(said);
+	simalloc_quiet--;
 	m->ticket = env->ticket;
 }
 

@@ -50,6 +50,7 @@ struct spool_msg {
 	char			*client, *helo, *session;
 	struct timeval		 received;
 	unsigned int		 flags;
+	char			*said;		/* what parameters have said: simsaid.h */
 	uint64_t		 safe_us;	/* when it became durable */
 	bool			 is_checked;	/* for the test's own use */
 };

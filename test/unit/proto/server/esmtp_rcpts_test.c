@@ -2,8 +2,10 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/spool/spool_envelope.h"
 #include "proto/server/esmtp_int.h"
 #include "test/unit/proto/server/fake.h"
 
@@ -90,21 +92,83 @@ Test(esmtp_rcpts, a_thousand_take_little_more_than_their_text)
 	esmtp_rcpts_clear(&r);
 }
 
-/* Recipients of the greatest length, until one is refused; return how many were
- * accepted. */
-static unsigned int
-add_rcpts(struct fake *f, unsigned int max)
+Test(esmtp_rcpts, what_was_said_of_one_stays_with_it)
 {
-	char line[400];
+	static const char *const names[] = { "a@b.test", "c@b.test",
+		"d@b.test", "e@b.test" };
+	static const char *const orcpts[] = { "", "rfc822;x", "", "x;y" };
+	static const unsigned int notify[] = { 0, 0, SPOOL_NOTIFY_DELAY,
+		SPOOL_NOTIFY_NEVER };
+	size_t held = 0, i;
+	struct esmtp_rcpts r = { .held = &held };
+	const char *orcpt;
+
+	for (i = 0; i < 4; i++) {
+		cr_assert_eq(esmtp_rcpts_add(&r, names[i], true), 1);
+		if (i > 0)
+			cr_assert_eq(esmtp_rcpts_say(&r, notify[i],
+			    orcpts[i]), 0);
+	}
+	for (i = 0; i < 4; i++) {
+		cr_expect_eq(esmtp_rcpts_said(&r, i, &orcpt), notify[i]);
+		if (*orcpts[i] == '\0')
+			cr_expect_null(orcpt);
+		else
+			cr_expect_str_eq(orcpt, orcpts[i]);
+	}
+	cr_expect_eq(held, esmtp_rcpts_octets(&r));
+	cr_expect_eq(esmtp_rcpts_remove(&r, "c@b.test"), 1);
+	cr_expect_eq(esmtp_rcpts_said(&r, 1, &orcpt), SPOOL_NOTIFY_DELAY);
+	cr_expect_null(orcpt);
+	cr_expect_eq(esmtp_rcpts_said(&r, 2, &orcpt), SPOOL_NOTIFY_NEVER);
+	cr_expect_str_eq(orcpt, "x;y");
+	/* a new one in the place of an old one has nothing of it */
+	cr_expect_eq(esmtp_rcpts_remove(&r, "e@b.test"), 2);
+	cr_expect_eq(esmtp_rcpts_add(&r, "f@b.test", true), 1);
+	cr_expect_eq(esmtp_rcpts_said(&r, 2, &orcpt), 0);
+	cr_expect_null(orcpt);
+	/* many, so that all of it moves */
+	for (i = 0; i < 100; i++) {
+		char addr[32];
+
+		snprintf(addr, sizeof(addr), "u%zu@b.test", i);
+		cr_assert_eq(esmtp_rcpts_add(&r, addr, true), 1);
+		if (i % 3 == 0)
+			cr_assert_eq(esmtp_rcpts_say(&r, 0, addr), 0);
+	}
+	for (i = 0; i < 100; i++) {
+		(void)esmtp_rcpts_said(&r, 3 + i, &orcpt);
+		if (i % 3 == 0)
+			cr_expect_str_eq(orcpt, esmtp_rcpts_get(&r, 3 + i));
+		else
+			cr_expect_null(orcpt);
+	}
+	cr_expect_eq(held, esmtp_rcpts_octets(&r));
+	esmtp_rcpts_clear(&r);
+	cr_expect_eq(held, 0);
+}
+
+/* Recipients of the greatest length with ${params}, until one is refused;
+ * return how many were accepted. */
+static unsigned int
+add_rcpts_with(struct fake *f, unsigned int max, const char *params)
+{
+	char line[1200];
 	unsigned int i;
 
 	for (i = 0; i < max; i++) {
 		snprintf(line, sizeof(line), "RCPT TO:<user%060u@%061d.%061d."
-		    "%058d.other>\r\n", i, 1, 2, 3);
+		    "%058d.other>%s\r\n", i, 1, 2, 3, params);
 		if (strncmp(fake_say(f, line), "250 ", 4) != 0)
 			break;
 	}
 	return i;
+}
+
+static unsigned int
+add_rcpts(struct fake *f, unsigned int max)
+{
+	return add_rcpts_with(f, max, "");
 }
 
 static enum esmtp_rcpt_status
@@ -147,4 +211,61 @@ Test(esmtp_rcpts, of_a_greedy_session_leave_room_for_the_others)
 	fake_say(f, "MAIL FROM:<>\r\n");
 	cr_expect_eq(add_rcpts(f, 200), 200);
 	fake_end(f);
+}
+
+/* The octets that the recipients of a session need in the spool */
+static size_t
+envelope_octets(const struct fake *f)
+{
+	const struct esmtp_rcpts *r = &fake_mc(f)->txn->rcpts;
+	const char **rcpts = calloc(r->n, sizeof(*rcpts));
+	const char **orcpts = calloc(r->n, sizeof(*orcpts));
+	uint8_t *notify = calloc(r->n, sizeof(*notify));
+	struct spool_envelope env = { .sender = "", .rcpts = rcpts,
+		.nrcpts = r->n, .orcpts = orcpts, .notify = notify };
+	size_t i, octets;
+
+	for (i = 0; i < r->n; i++) {
+		rcpts[i] = esmtp_rcpts_get(r, i);
+		notify[i] = (uint8_t)esmtp_rcpts_said(r, i, &orcpts[i]);
+	}
+	octets = spool_envelope_octets(&env);
+	free(rcpts);
+	free(orcpts);
+	free(notify);
+	return octets;
+}
+
+/* The spool has a bound on the octets of an envelope.  A client hears of it at
+ * RCPT, when it can still send the others in another message. */
+Test(esmtp_rcpts, the_envelope_is_full_before_the_spool_refuses_it)
+{
+	static const size_t lengths[] = { 0, 1, 400 };
+	struct fake *f;
+	char params[600];
+	unsigned int n, i;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		f = fake_new();
+		f->h.ops.lookup_rcpt = everybody;
+		fake_option(f, "Max_Recipients_Per_Message", "100000", NULL);
+		fake_option(f, "SMTP_Extensions", "DSN", NULL);
+		fake_connect(f);
+		fake_say(f, "EHLO a.example\r\n");
+		fake_say(f, "MAIL FROM:<>\r\n");
+		params[0] = '\0';
+		if (lengths[i] > 0)
+			snprintf(params, sizeof(params), " NOTIFY=DELAY "
+			    "ORCPT=rfc822;%0*d", (int)lengths[i], 0);
+		n = add_rcpts_with(f, 5000, params);
+		cr_expect_lt(n, 5000);
+		cr_expect_eq(strncmp(f->reply, "452 No room", 11), 0, "%s",
+		    f->reply);
+		cr_expect_gt(envelope_octets(f), LIM_ENVELOPE * 9 / 10);
+		fake_say(f, "DATA\r\n");
+		fake_say(f, "x\r\n.\r\n");
+		cr_expect_eq(strncmp(f->reply, "250 OK", 6), 0, "%s",
+		    f->reply);
+		fake_end(f);
+	}
 }
