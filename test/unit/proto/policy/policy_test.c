@@ -124,7 +124,8 @@ static const struct {
 	    "555 5.5.4 Parameter not recognized or not implemented\r\n" },
 	{ "SMTP_Extensions", "NONE", "EHLO x\r\n", "250 mx.example.test\r\n" },
 	{ "Max_Message_Size", "0", "EHLO x\r\n", "250-mx.example.test\r\n"
-	    "250-PIPELINING\r\n250-SIZE 0\r\n250-8BITMIME\r\n"
+	    "250-PIPELINING\r\n250-SIZE 0\r\n"
+	    "250-LIMITS RCPTMAX=1000\r\n250-8BITMIME\r\n"
 	    "250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n" },
 	{ "Max_Message_Size", "0", "MAIL FROM:<> SIZE=99999999999\r\n",
 	    "250 2.1.0 Sender OK\r\n" },

@@ -6,10 +6,13 @@
 #include "proto/server/esmtp_auth.h"
 #include "test/unit/proto/server/fake.h"
 
-#define EHLO_AUTH(list) \
+#define EHLO_WITH(tls, list) \
 	"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n" \
+	"250-LIMITS RCPTMAX=1000\r\n" tls \
 	"250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n" \
 	"250-ENHANCEDSTATUSCODES\r\n250 AUTH " list "\r\n"
+#define EHLO_AUTH(list)		EHLO_WITH("", list)
+#define EHLO_AUTH_TLS(list)	EHLO_WITH("250-REQUIRETLS\r\n", list)
 #define GOOD	"AGFsaWNlAHNlY3JldA=="		/* alice, secret */
 #define OK	"235 2.7.0 Authentication succeeded\r\n"
 #define LATER	"454 4.7.0 Temporary authentication failure\r\n"
@@ -36,13 +39,13 @@ Test(esmtp_auth, what_is_offered_depends_on_tls)
 	cr_expect_null(strstr(f->reply, "AUTH"));
 	f->s->ac->tls = &tls;
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
-	    EHLO_AUTH("PLAIN SCRAM-SHA-256-PLUS"));
+	    EHLO_AUTH_TLS("PLAIN SCRAM-SHA-256-PLUS"));
 	cr_expect_str_eq(fake_say(f, "AUTH EXTERNAL =\r\n"), "504 5.5.4 "
 	    "Authentication mechanism not available\r\n");
 	tls.is_verified = 1;
 	tls.peer_name = (char[]){ "alice" };
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
-	    EHLO_AUTH("EXTERNAL PLAIN SCRAM-SHA-256-PLUS"));
+	    EHLO_AUTH_TLS("EXTERNAL PLAIN SCRAM-SHA-256-PLUS"));
 	cr_expect_str_eq(fake_say(f, "AUTH EXTERNAL =\r\n"), OK);
 	cr_expect_str_eq(esmtp_session_login(f->s->ac), "alice");
 	f->s->ac->tls = NULL;

@@ -1,0 +1,52 @@
+/* LIMITS, RFC 9422: what a client may send in a session and in a transaction,
+ * in the EHLO reply, so that it need not find out by refusals. The limits are
+ * those of the options of the scope; proto/policy/policy_limits.c holds the
+ * client to them. */
+
+#include <sys/param.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proto/server/esmtp_ext.h"
+
+#define LIMIT_MAX	999999	/* RFC 9422 3: at most six digits */
+
+/* RFC 9422 4: a client counts its commands.  We count what was accepted of
+ * them, so a client that keeps to these numbers stays within our limits. */
+static int64_t
+mail_max(const struct esmtp_options *o)
+{
+	return o->max_receptions_per_connection;
+}
+
+static int64_t
+rcpt_max(const struct esmtp_options *o)
+{
+	int64_t max = o->max_recipients_per_message;
+
+	if (o->max_recipients_per_connection > 0)
+		max = MIN(max, o->max_recipients_per_connection);
+	return max;
+}
+
+static void
+ehlo_arg(const message_construct *mc, char *buf, size_t len)
+{
+	const struct esmtp_options *o = mc->ac->options;
+	int64_t mail = mail_max(o);
+
+	/* RFC 9422 3: 0 cannot be said; no limit is one that is left out.
+	 * RCPTDOMAINMAX: there is no limit on domains. */
+	if (mail > 0)
+		snprintf(buf, len, "MAILMAX=%" PRId64 " RCPTMAX=%" PRId64,
+		    MIN(mail, LIMIT_MAX), MIN(rcpt_max(o), LIMIT_MAX));
+	else
+		snprintf(buf, len, "RCPTMAX=%" PRId64,
+		    MIN(rcpt_max(o), LIMIT_MAX));
+}
+
+const struct esmtp_ext esmtp_ext_limits = {
+	.keyword = "LIMITS",
+	.ehlo_arg = ehlo_arg,
+};

@@ -1,0 +1,34 @@
+/* REQUIRETLS, RFC 8689: the message must not be relayed without TLS to a server
+ * whose certificate is verified.  The envelope remembers it for whoever relays;
+ * a delivery into a mailbox of this host is no relaying.
+ * Inside TLS alone (RFC 8689 2): elsewhere the parameter is not known. */
+
+#include "proto/server/esmtp_ext.h"
+
+static enum esmtp_reply_id
+set_requiretls(const struct esmtp_options *, struct esmtp_params *p,
+    const char *value, size_t)
+{
+	/* RFC 8689 2: the parameter has no value */
+	if (value != NULL)
+		return RPL_SYNTAX;
+	p->env_flags |= SPOOL_ENV_REQUIRETLS;
+	return RPL_OK;
+}
+
+static bool
+is_offered(const message_construct *mc)
+{
+	return mc->ac->tls != NULL;
+}
+
+static const struct esmtp_param params[] = {
+	{ .keyword = "REQUIRETLS", .set = set_requiretls },
+	{ .keyword = NULL }
+};
+
+const struct esmtp_ext esmtp_ext_requiretls = {
+	.keyword = "REQUIRETLS",
+	.is_offered = is_offered,
+	.params = params,
+};
