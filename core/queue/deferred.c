@@ -89,11 +89,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
-	[ST_HURRY] = "UPDATE deferred SET next_attempt = max(?2, hold_until)"
-	    " WHERE id = ?1",
-	[ST_HURRY_ALL] = "UPDATE deferred"
-	    " SET next_attempt = max(?1, hold_until)"
-	    " WHERE next_attempt > max(?1, hold_until)",
+	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2"
+	    " WHERE id = ?1 AND hold_until <= ?2",
+	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
+	    " WHERE next_attempt > ?1 AND hold_until <= ?1",
 	/* one that is held until a time of day stays so */
 	[ST_SHIFT] = "UPDATE deferred"
 	    " SET next_attempt = min(next_attempt + ?1, ?2)"

@@ -18,6 +18,7 @@
  *				acknowledgement log
  *	deferred		file and row in the deferred store, then an
  *				entry in the acknowledgement log
+ *	held			the same as deferred, before any attempt
  *	stuck in its segment	the deferred store could not be written: tried
  *				again from the segment
  *	segment recycled	all its records are done, and the log is on disk */
@@ -151,8 +152,8 @@ size_t queue_in_flight(const struct queue *q);
  * state is "active" (in a segment) or "deferred"; received unix seconds, age
  * seconds.  "recipients" is an array, of at most 100 in a list ("recipients_more"
  * then says how many more), of {"recipient", "state", "attempts",
- * "next_attempt", "last_error"}: state is "waiting", "delivering" or
- * "deferred"; next_attempt is unix seconds or null; last_error text or null.
+ * "next_attempt", "last_error"}: state is "waiting", "delivering", "deferred" or
+ * "held"; next_attempt is unix seconds or null; last_error text or null.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" (true); in show also "envid", "solicit", "ret"

@@ -1,4 +1,5 @@
 /* Recipients that have failed are deferred, and come back when they are due.
+ * Those that are held wait there, too.
  * Owns: one transaction for all that have gathered, what happens when the store
  * cannot be written.
  * A new message is done only when its deferred copy and its rows are on disk. */
@@ -57,10 +58,15 @@ fill_change(struct queue *q, const struct queue_message *m,
 	    q->config.transports[r->transport].name;
 	c->row.received_us = m->received_us;
 	c->row.octets = m->octets;
-	c->row.attempts = r->attempts + 1;
-	c->row.next_attempt = (q->wall_ms +
-	    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
-	c->row.last_error = queue_rcpt_error(r);
+	if (queue_rcpt_is_held(r)) {
+		c->row.attempts = r->attempts;
+		c->row.next_attempt = m->hold_until;
+	} else {
+		c->row.attempts = r->attempts + 1;
+		c->row.next_attempt = (q->wall_ms +
+		    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
+		c->row.last_error = queue_rcpt_error(r);
+	}
 	c->row.hold_until = m->hold_until;
 	c->row.deliver_by = m->deliver_by;
 	c->row.priority = m->priority;
@@ -109,6 +115,17 @@ log_deferred(const struct queue *q, const struct queue_message *m,
 	    is_stuck ? "segment" : "deferred", queue_rcpt_error(r));
 }
 
+static void
+log_held(const struct queue_message *m, const struct queue_rcpt *r)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	stats_inc(STATS_HELD);
+	spool_id_text(m->place.id, id);
+	log_event(LOG_LEVEL_INFO, "held", "id=%s rcpt=%s until=%lld", id,
+	    r->rcpt, (long long)m->hold_until);
+}
+
 /* The transaction of ${m} is on disk. */
 static void
 stored(struct queue *q, struct queue_message *m)
@@ -118,7 +135,9 @@ stored(struct queue *q, struct queue_message *m)
 
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
-		if (r->state == RCPT_FAILED)
+		if (queue_rcpt_is_held(r))
+			log_held(m, r);
+		else if (r->state == RCPT_FAILED)
 			log_deferred(q, m, r, false);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);

@@ -31,7 +31,7 @@ enum rcpt_state {
 	RCPT_NEW,		/* in no list yet */
 	RCPT_WAITING,		/* for an agent */
 	RCPT_SENT,		/* an agent has it */
-	RCPT_FAILED,		/* to go to the deferred store */
+	RCPT_FAILED,		/* to go to the deferred store; with errnum 0 it is held */
 	RCPT_OK,		/* delivered; its row has to go */
 	RCPT_DONE,		/* acknowledged */
 	RCPT_STUCK		/* failed, and the deferred store, too */
@@ -164,7 +164,9 @@ void queue_rcpt_leave(struct queue *q, struct queue_message *m,
 /* queue_rcpt_fail(q, m, r, errnum, text): It goes to the deferred store. */
 void queue_rcpt_fail(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, int errnum, const char *text);
-/* queue_rcpt_error(r): Why it has failed. */
+/* queue_rcpt_is_held(r): Has it not failed, but is to wait for its time?
+ * queue_rcpt_error(r): Why it has failed. */
+bool queue_rcpt_is_held(const struct queue_rcpt *r);
 const char *queue_rcpt_error(const struct queue_rcpt *r);
 /* queue_message_route(q, m): A new message's recipients begin to wait, each for
  * an agent of its transport, or fail. */

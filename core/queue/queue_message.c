@@ -102,10 +102,36 @@ queue_rcpt_fail(struct queue *q, struct queue_message *m,
 	queue_message_settle(q, m);
 }
 
+bool
+queue_rcpt_is_held(const struct queue_rcpt *r)
+{
+	return r->state == RCPT_FAILED && r->errnum == 0;
+}
+
 const char *
 queue_rcpt_error(const struct queue_rcpt *r)
 {
-	return r->error != NULL ? r->error : strerror(r->errnum);
+	if (r->error != NULL)
+		return r->error;
+	return r->errnum == 0 ? "held until the time that the sender has said" :
+	    strerror(r->errnum);
+}
+
+/* Is it to be held for some time yet?  RFC 4865. */
+static bool
+is_to_hold(const struct queue *q, const struct queue_message *m)
+{
+	return m->hold_until > q->wall_ms / 1000;
+}
+
+/* It waits in the deferred store, and no agent hears of it before. */
+static void
+hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+{
+	r->transport = QUEUE_NO_TRANSPORT;
+	r->state = RCPT_FAILED;
+	r->errnum = 0;
+	queue_message_settle(q, m);
 }
 
 void
@@ -120,6 +146,10 @@ queue_message_route(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_NEW)
 			continue;
+		if (is_to_hold(q, m)) {
+			hold(q, m, r);
+			continue;
+		}
 		if (q->ops->route(q->closure, r->rcpt, &t, text) == -1) {
 			r->transport = QUEUE_NO_TRANSPORT;
 			queue_rcpt_fail(q, m, r, errno, text);

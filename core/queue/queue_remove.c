@@ -87,7 +87,9 @@ queue_answer_retry_deferred(struct queue_answer *a)
 	}
 	a->nmessages += (uint64_t)n;
 	a->q->due_ms = 0;
-	a->is_found = a->is_found || n > 0 || a->is_all;
+	/* one that is held is there, and stays so */
+	a->is_found = a->is_found || n > 0 || a->is_all ||
+	    a->q->store_ops->has(a->q->store, a->id, QUEUE_RCPT_ALL) == 1;
 	a->stage = STAGE_END;
 }
 

@@ -86,6 +86,7 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 		return RPL_NOMEM;
 	st->mc->txn = t;
 	t->env_flags = p->params.env_flags;
+	t->hold_until = p->params.hold_until;
 	if (p->params.envid[0] == '\0' ||
 	    (t->envid = strdup(p->params.envid)) != NULL)
 		return RPL_SENDER_OK;

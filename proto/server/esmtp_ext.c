@@ -127,6 +127,22 @@ param_find(const message_construct *mc, const struct param_text *t,
 	return NULL;
 }
 
+/* What each extension says of all parameters together */
+static enum esmtp_reply_id
+check_all(const message_construct *mc, struct esmtp_params *p)
+{
+	enum esmtp_reply_id answer;
+	size_t i;
+
+	for (i = 0; i < ESMTP_NEXTS; i++) {
+		if (esmtp_exts[i]->check == NULL || !esmtp_ext_is_offered(mc, i))
+			continue;
+		if ((answer = esmtp_exts[i]->check(mc, p)) != RPL_OK)
+			return answer;
+	}
+	return RPL_OK;
+}
+
 enum esmtp_reply_id
 esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
     bool is_rcpt, struct esmtp_params *p)
@@ -139,6 +155,7 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 
 	p->size = 0;
 	p->env_flags = p->notify = 0;
+	p->hold_for = p->hold_until = 0;
 	p->envid[0] = p->orcpt[0] = '\0';
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */
@@ -164,5 +181,5 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 		if (answer != RPL_OK)
 			return answer;
 	}
-	return RPL_OK;
+	return seen == 0 ? RPL_OK : check_all(mc, p);
 }

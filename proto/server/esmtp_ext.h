@@ -13,6 +13,8 @@ struct esmtp_params {
 	uint64_t	size;		/* SIZE=, 0: not said */
 	unsigned int	env_flags;	/* SPOOL_ENV_* */
 	unsigned int	notify;		/* NOTIFY=: SPOOL_NOTIFY_*, 0: not said */
+	int64_t		hold_for;	/* HOLDFOR=, seconds, 0: not said */
+	int64_t		hold_until;	/* that, or HOLDUNTIL=: unix seconds; 0: now */
 	/* texts, "" when they were not said; their rest is not cleared */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */
@@ -39,6 +41,10 @@ struct esmtp_ext {
 	void		 (*ehlo_arg)(const message_construct *mc, char *buf,
 			    size_t len);
 	const struct esmtp_param *params;	/* up to one without keyword; NULL: none */
+	/* check: all parameters of the command are in ${p}: RPL_OK, or the
+	 * refusal; NULL: RPL_OK */
+	enum esmtp_reply_id (*check)(const message_construct *mc,
+			    struct esmtp_params *p);
 };
 
 #define ESMTP_EXT(id, ext) extern const struct esmtp_ext ext;

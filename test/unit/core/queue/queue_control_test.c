@@ -54,6 +54,80 @@ ask(const char *action, uint64_t id)
 	return json;
 }
 
+/* The answer to "show", compact and in the order of its keys; the caller's */
+static char *
+shown(uint64_t id)
+{
+	json_t *json = ask("show", id);
+	char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+
+	json_decref(json);
+	cr_assert_not_null(text);
+	return text;
+}
+
+Test(queue_control, show_has_what_the_client_has_said)
+{
+	static const uint8_t notify[] = { 0, SPOOL_NOTIFY_SUCCESS |
+		SPOOL_NOTIFY_DELAY, SPOOL_NOTIFY_NEVER };
+	static const char *const orcpts[] = { NULL, "rfc822;B@x.test", NULL };
+	const struct spool_envelope said = { .envid = "my id",
+		.solicit = "x:ADV", .deliver_by = 2000000000, .priority = -3,
+		.flags = SPOOL_ENV_RET_FULL | SPOOL_ENV_BY_RETURN |
+		SPOOL_ENV_REQUIRETLS, .notify = notify, .orcpts = orcpts };
+	static const char *const wanted[] = { "\"envid\":\"my id\"",
+		"\"solicit\":\"x:ADV\"", "\"deliver_by\":2000000000",
+		"\"deliver_by_mode\":\"return\"", "\"priority\":-3",
+		"\"ret\":\"full\"", "\"require_tls\":true",
+		"\"notify\":[\"success\",\"delay\"],"
+		"\"orcpt\":\"rfc822;B@x.test\",\"recipient\":\"b@x.test\"",
+		"\"notify\":[\"never\"],\"recipient\":\"c@x.test\"" };
+	unsigned int round;
+	char *text;
+	size_t i;
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	/* in its segment, and then in the deferred store, without the
+	 * recipient that is done: what was said stays with the others */
+	for (round = 0; round < 2; round++) {
+		text = shown(QF_ID(1));
+		for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+			cr_expect_not_null(strstr(text, wanted[i]),
+			    "%u: %s: %s", round, wanted[i], text);
+		cr_expect_eq(strstr(text, "\"a@x.test\"") == NULL,
+		    round == 1, "%s", text);
+		free(text);
+		if (round == 1)
+			break;
+		queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+		queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+		queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+		f.njobs = 0;
+		qf_pass(&f, 0);
+	}
+}
+
+Test(queue_control, what_was_not_said_is_not_shown)
+{
+	static const char *const none[] = { "envid", "solicit", "hold_until",
+		"deliver_by", "priority", "\"ret\"", "require_tls", "notify",
+		"orcpt" };
+	char *text;
+	size_t i;
+
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	text = shown(QF_ID(1));
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		cr_expect_null(strstr(text, none[i]), "%s", text);
+	free(text);
+}
+
 Test(queue_control, show_has_the_envelope_and_the_client)
 {
 	static const char *const keys[] = {

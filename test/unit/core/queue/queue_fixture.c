@@ -229,6 +229,24 @@ qf_append(struct qf_segment *s, uint64_t id, const char *sender,
 }
 
 uint64_t
+qf_append_said(struct qf_segment *s, uint64_t id,
+    const struct spool_envelope *said)
+{
+	static const char body[] = "Subject: x\r\n\r\nhello\r\n";
+	struct spool_record r = { .id = id, .received_us = id >> 12,
+		.body_octets = strlen(body) };
+	struct spool_envelope env = *said;
+
+	env.sender = "a@b.test";
+	env.rcpts = qf_three;
+	env.nrcpts = 3;
+	env.session = "s1";
+	env.client = "192.0.2.1";
+	env.helo = "client.test";
+	return append(s, &r, &env, body);
+}
+
+uint64_t
 qf_mail(struct qf_segment *s, uint64_t id)
 {
 	static const char *const rcpts[] = { "joe@example.test" };

@@ -60,6 +60,9 @@ void qf_segment(struct qf *f, struct qf_segment *s, uint64_t n);
 /* Append a record; return its offset. */
 uint64_t qf_append(struct qf_segment *s, uint64_t id, const char *sender,
     const char *const *rcpts, size_t nrcpts, const char *body);
+/* The same, for qf_three, with what ${said} has of parameters */
+uint64_t qf_append_said(struct qf_segment *s, uint64_t id,
+    const struct spool_envelope *said);
 /* The same, for joe@example.test */
 uint64_t qf_mail(struct qf_segment *s, uint64_t id);
 uint64_t qf_large(struct qf *f, struct qf_segment *s, uint64_t id,

@@ -1,7 +1,5 @@
 #include "test/unit/core/queue/queue_mem.h"
 
-#include <sys/param.h>
-
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -309,9 +307,9 @@ mem_hurry(void *, uint64_t id, int64_t now)
 	int n = 0;
 
 	for (i = 0; i < mem.nrows; i++)
-		if (id == 0 || mem.rows[i].row.id == id) {
-			mem.rows[i].row.next_attempt = MAX(now,
-			    mem.rows[i].row.hold_until);
+		if ((id == 0 || mem.rows[i].row.id == id) &&
+		    mem.rows[i].row.hold_until <= now) {
+			mem.rows[i].row.next_attempt = now;
 			n++;
 		}
 	return n;

@@ -1,0 +1,95 @@
+/* FUTURERELEASE, RFC 4865: HOLDFOR and HOLDUNTIL of MAIL, until when a message
+ * is held.
+ * Owns: their grammar, the longest time, who may ask.  The queue holds it.
+ *
+ * RFC 4865 is an extension of submission, and a server that lets anybody use it
+ * stores anybody's mail (RFC 4865 9).  So it is there only where
+ * Future_Release_Max says for how long, and for clients that have logged in; or
+ * that have to, since clients do not ask again what is offered after a login.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proto/parse/datetime.h"
+#include "proto/server/esmtp_ext.h"
+
+#define INTERVAL_DIGITS	9	/* RFC 4865 4 */
+
+static bool
+is_offered(const message_construct *mc)
+{
+	const struct esmtp_options *o = mc->ac->options;
+
+	return o->future_release_max > 0 &&
+	    (mc->login != NULL || o->require_auth);
+}
+
+/* RFC 4865 3: the longest interval, and the time of its end */
+static void
+ehlo_arg(const message_construct *mc, char *buf, size_t len)
+{
+	int64_t max = mc->ac->options->future_release_max;
+	char date[DATETIME_MAX];
+
+	datetime_format(mc->step->now.tv_sec + max, date);
+	snprintf(buf, len, "%" PRId64 " %s", max, date);
+}
+
+static enum esmtp_reply_id
+set_hold_for(const struct esmtp_options *, struct esmtp_params *p,
+    const char *value, size_t len)
+{
+	size_t i;
+
+	/* RFC 4865 4: 1*9DIGIT, the first not 0 */
+	if (len == 0 || len > INTERVAL_DIGITS || value[0] == '0' ||
+	    p->hold_until != 0)
+		return RPL_SYNTAX;
+	for (i = 0; i < len; i++) {
+		if (value[i] < '0' || value[i] > '9')
+			return RPL_SYNTAX;
+		p->hold_for = p->hold_for * 10 + value[i] - '0';
+	}
+	return RPL_OK;
+}
+
+static enum esmtp_reply_id
+set_hold_until(const struct esmtp_options *, struct esmtp_params *p,
+    const char *value, size_t len)
+{
+	/* RFC 4865 4: one of the two, once */
+	if (value == NULL || p->hold_for != 0 ||
+	    datetime_parse(value, len, &p->hold_until) == -1)
+		return RPL_SYNTAX;
+	return RPL_OK;
+}
+
+/* A time that has passed is no time to wait for. */
+static enum esmtp_reply_id
+check(const message_construct *mc, struct esmtp_params *p)
+{
+	int64_t now = mc->step->now.tv_sec;
+
+	if (p->hold_for != 0)
+		p->hold_until = now + p->hold_for;
+	if (p->hold_until > now + mc->ac->options->future_release_max)
+		return RPL_HOLD_LONG;
+	if (p->hold_until <= now)
+		p->hold_until = 0;
+	return RPL_OK;
+}
+
+static const struct esmtp_param params[] = {
+	{ .keyword = "HOLDFOR", .set = set_hold_for },
+	{ .keyword = "HOLDUNTIL", .set = set_hold_until },
+	{ .keyword = NULL }
+};
+
+const struct esmtp_ext esmtp_ext_futurerelease = {
+	.keyword = "FUTURERELEASE",
+	.is_offered = is_offered,
+	.ehlo_arg = ehlo_arg,
+	.params = params,
+	.check = check,
+};

@@ -1,0 +1,165 @@
+/* Messages that are held until a time that the sender has said, RFC 4865. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/queue/queue.h"
+#include "core/spool/spool_id.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define START	1700000000	/* the fixture's clock */
+
+static struct qf f;
+static struct qf_segment s;
+
+static void
+setup(void)
+{
+	qf_init(&f);
+	qf_open(&f);
+	s.file.fd = -1;
+}
+
+static void
+teardown(void)
+{
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+TestSuite(queue_hold, .init = setup, .fini = teardown);
+
+/* A message that is held for ${seconds} is committed, and taken. */
+static void
+hold_for(int64_t seconds)
+{
+	const struct spool_envelope said = { .hold_until = START + seconds };
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+}
+
+/* The state of the first recipient in the list, the caller's; NULL: there is no
+ * message. */
+static char *
+listed_state(int64_t *next_r)
+{
+	json_t *json = qf_list(&f), *m, *r;
+	const char *state;
+	char *copy;
+
+	m = json_array_get(json_object_get(json, "messages"), 0);
+	r = json_array_get(json_object_get(m, "recipients"), 0);
+	state = json_string_value(json_object_get(r, "state"));
+	*next_r = json_integer_value(json_object_get(r, "next_attempt"));
+	copy = state == NULL ? NULL : strdup(state);
+	json_decref(json);
+	return copy;
+}
+
+Test(queue_hold, no_agent_hears_of_it_before_its_time)
+{
+	int64_t next;
+	char *state;
+
+	hold_for(5000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1,
+	    "the segment is not held");
+	state = listed_state(&next);
+	cr_assert_str_eq(state, "held");
+	cr_assert_eq(next, START + 5000);
+	free(state);
+	qf_pass(&f, 4990 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 11 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000);
+	cr_assert_eq(qf_listed(&f), 0);
+}
+
+Test(queue_hold, it_survives_a_restart)
+{
+	hold_for(600);
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 590 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(qf_listed(&f), 1);
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 20 * 1000);
+	cr_assert_eq(f.njobs, 3);
+}
+
+Test(queue_hold, a_time_that_has_passed_is_none)
+{
+	hold_for(0);
+	cr_assert_eq(f.njobs, 3);
+}
+
+/* A failure is one after the release: the retries begin then. */
+Test(queue_hold, after_its_time_it_is_a_message_like_others)
+{
+	int64_t next;
+	char *state;
+
+	hold_for(600);
+	qf_pass(&f, 601 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	state = listed_state(&next);
+	cr_assert_str_eq(state, "deferred");
+	cr_assert_leq(llabs(next - (START + 601 + 60)), 2, "%lld",
+	    (long long)next);
+	free(state);
+}
+
+Test(queue_hold, retry_leaves_it_held_and_remove_removes_it)
+{
+	char request[128], id[SPOOL_ID_TEXT + 1], *answer;
+
+	hold_for(600);
+	spool_id_text(QF_ID(1), id);
+	snprintf(request, sizeof(request), "{\"command\":\"queue\","
+	    "\"action\":\"retry\",\"id\":\"%s\"}", id);
+	answer = qf_ask(&f, request);
+	cr_assert_str_eq(answer, "{\"retried\":0}\n");
+	free(answer);
+	answer = qf_ask(&f, "{\"command\":\"queue\",\"action\":\"retry\","
+	    "\"id\":\"all\"}");
+	cr_assert_str_eq(answer, "{\"retried\":0}\n");
+	free(answer);
+	qf_pass(&f, 10 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	snprintf(request, sizeof(request), "{\"command\":\"queue\","
+	    "\"action\":\"remove\",\"id\":\"%s\"}", id);
+	answer = qf_ask(&f, request);
+	cr_assert_str_eq(answer, "{\"removed\":3}\n");
+	free(answer);
+	qf_pass(&f, 700 * 1000);
+	cr_assert_eq(f.njobs, 0);
+}
+
+/* The wall clock says when: a step of it ends the wait, or makes it longer. */
+Test(queue_hold, a_clock_that_is_set_does_not_move_the_time_of_day)
+{
+	hold_for(5000);
+	qf_pass(&f, 1000);
+	f.now.tv_sec += 3600;
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 0);
+	f.now.tv_sec += 1400;
+	qf_pass(&f, 3000);
+	cr_assert_eq(f.njobs, 3);
+}
