@@ -171,6 +171,11 @@ const char *queue_rcpt_error(const struct queue_rcpt *r);
 /* queue_message_route(q, m): A new message's recipients begin to wait, each for
  * an agent of its transport, or fail. */
 void queue_message_route(struct queue *q, struct queue_message *m);
+/* queue_message_is_late(q, m): Is it too late to deliver it?  Why, for the
+ * queue's list: queue_late_text. */
+extern const char queue_late_text[];
+bool queue_message_is_late(const struct queue *q,
+    const struct queue_message *m);
 /* queue_message_settle(q, m): It has recipients for the deferred store. */
 void queue_message_settle(struct queue *q, struct queue_message *m);
 /* queue_rcpt_done(q, m, r): Acknowledge one recipient. */

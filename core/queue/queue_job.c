@@ -206,22 +206,31 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 	queue_rcpt_wait(q, m, r);
 }
 
-/* The file of ${m} cannot be opened: all of its recipients have failed. */
+/* All recipients of ${m} that wait have failed. */
 static void
-fail_all(struct queue *q, struct queue_message *m, int errnum)
+fail_all(struct queue *q, struct queue_message *m, int errnum,
+    const char *text)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_WAITING)
+			queue_rcpt_fail(q, m, &m->rcpts[i], errnum, text);
+}
+
+/* The file of ${m} cannot be opened. */
+static void
+fail_unopened(struct queue *q, struct queue_message *m, int errnum)
 {
 	const char *text = m->place.file == NULL ?
 	    "the message's file in the folder deferred/ cannot be opened: "
 	    "restore it, or remove the message from the queue" :
 	    "the message's body file in the folder incoming/ cannot be opened";
-	uint32_t i;
 
 	/* a body that is gone does not come back */
 	if (m->place.file != NULL && errnum == ENOENT)
 		errnum = EBADMSG;
-	for (i = 0; i < m->nrcpts; i++)
-		if (m->rcpts[i].state == RCPT_WAITING)
-			queue_rcpt_fail(q, m, &m->rcpts[i], errnum, text);
+	fail_all(q, m, errnum, text);
 }
 
 /* One batch for ${agent}.  Return whether it was sent. */
@@ -236,10 +245,14 @@ dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 
 	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
 	while (b.n < b.max && (m = TAILQ_FIRST(todo)) != NULL) {
+		if (queue_message_is_late(q, m)) {
+			fail_all(q, m, ETIMEDOUT, queue_late_text);
+			continue;
+		}
 		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)
 				break;
-			fail_all(q, m, errno);
+			fail_unopened(q, m, errno);
 			continue;
 		}
 		i = b.n;

@@ -117,6 +117,18 @@ queue_rcpt_error(const struct queue_rcpt *r)
 	    strerror(r->errnum);
 }
 
+const char queue_late_text[] = "not delivered by the time that the sender has "
+    "said, after which it wants the message back: no bounces are sent yet, so "
+    "the message waits to be removed from the queue";
+
+/* RFC 2852 4: in mode R it must not be delivered late. */
+bool
+queue_message_is_late(const struct queue *q, const struct queue_message *m)
+{
+	return (m->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
+	    m->deliver_by != 0 && m->deliver_by <= q->wall_ms / 1000;
+}
+
 /* Is it to be held for some time yet?  RFC 4865. */
 static bool
 is_to_hold(const struct queue *q, const struct queue_message *m)
@@ -148,6 +160,11 @@ queue_message_route(struct queue *q, struct queue_message *m)
 			continue;
 		if (is_to_hold(q, m)) {
 			hold(q, m, r);
+			continue;
+		}
+		if (queue_message_is_late(q, m)) {
+			r->transport = QUEUE_NO_TRANSPORT;
+			queue_rcpt_fail(q, m, r, ETIMEDOUT, queue_late_text);
 			continue;
 		}
 		if (q->ops->route(q->closure, r->rcpt, &t, text) == -1) {

@@ -87,6 +87,7 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	st->mc->txn = t;
 	t->env_flags = p->params.env_flags;
 	t->hold_until = p->params.hold_until;
+	t->deliver_by = p->params.deliver_by;
 	if (p->params.envid[0] == '\0' ||
 	    (t->envid = strdup(p->params.envid)) != NULL)
 		return RPL_SENDER_OK;

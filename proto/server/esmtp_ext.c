@@ -155,7 +155,8 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 
 	p->size = 0;
 	p->env_flags = p->notify = 0;
-	p->hold_for = p->hold_until = 0;
+	p->hold_for = p->hold_until = p->by = p->deliver_by = 0;
+	p->has_by = false;
 	p->envid[0] = p->orcpt[0] = '\0';
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */

@@ -15,6 +15,9 @@ struct esmtp_params {
 	unsigned int	notify;		/* NOTIFY=: SPOOL_NOTIFY_*, 0: not said */
 	int64_t		hold_for;	/* HOLDFOR=, seconds, 0: not said */
 	int64_t		hold_until;	/* that, or HOLDUNTIL=: unix seconds; 0: now */
+	int64_t		by;		/* BY=, seconds, if has_by */
+	int64_t		deliver_by;	/* that in unix seconds; 0: not said */
+	bool		has_by;
 	/* texts, "" when they were not said; their rest is not cleared */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */

@@ -1,0 +1,67 @@
+/* DELIVERBY, RFC 2852: BY of MAIL, by when a message is to be delivered, and
+ * what becomes of it if it is not: it goes back (mode R), or the sender is told
+ * (N).
+ * Owns: the grammar.  The queue delivers no message of mode R too late.
+ *
+ * RFC 2852 4.1: both modes promise a notification.  Nothing here sends one yet,
+ * so the extension is there only where SMTP_Extensions names it, as DSN is. */
+
+#include "proto/server/esmtp_ext.h"
+
+#define TIME_DIGITS	9	/* RFC 2852 4 */
+
+static enum esmtp_reply_id
+set_by(const struct esmtp_options *, struct esmtp_params *p,
+    const char *value, size_t len)
+{
+	bool is_negative = len > 0 && value[0] == '-';
+	size_t i = len > 0 && (value[0] == '-' || value[0] == '+'), first = i;
+
+	/* RFC 2852 4: by-time = ["-" / "+"] 1*9DIGIT */
+	for (; i < len && value[i] >= '0' && value[i] <= '9'; i++)
+		if (i - first < TIME_DIGITS)
+			p->by = p->by * 10 + value[i] - '0';
+	if (i == first || i - first > TIME_DIGITS)
+		return RPL_SYNTAX;
+	if (is_negative)
+		p->by = -p->by;
+	/* by-value = by-time ";" by-mode [by-trace] */
+	if (len - i < 2 || len - i > 3 || value[i] != ';')
+		return RPL_SYNTAX;
+	if ((value[i + 1] | 0x20) == 'r')
+		p->env_flags |= SPOOL_ENV_BY_RETURN;
+	else if ((value[i + 1] | 0x20) != 'n')
+		return RPL_SYNTAX;
+	if (len - i == 3 && (value[i + 2] | 0x20) != 't')
+		return RPL_SYNTAX;
+	if (len - i == 3)
+		p->env_flags |= SPOOL_ENV_BY_TRACE;
+	/* RFC 2852 4: what is to go back at once is no message to accept */
+	if ((p->env_flags & SPOOL_ENV_BY_RETURN) != 0 && p->by <= 0)
+		return RPL_SYNTAX;
+	p->has_by = true;
+	return RPL_OK;
+}
+
+static enum esmtp_reply_id
+check(const message_construct *mc, struct esmtp_params *p)
+{
+	if (!p->has_by)
+		return RPL_OK;
+	p->deliver_by = mc->step->now.tv_sec + p->by;
+	/* one that is held until it is too late could only go back */
+	return (p->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
+	    p->hold_until >= p->deliver_by ? RPL_SYNTAX : RPL_OK;
+}
+
+static const struct esmtp_param params[] = {
+	{ .keyword = "BY", .set = set_by },
+	{ .keyword = NULL }
+};
+
+const struct esmtp_ext esmtp_ext_deliverby = {
+	.keyword = "DELIVERBY",
+	.is_by_name = true,
+	.params = params,
+	.check = check,
+};

@@ -1,0 +1,107 @@
+/* By when a message is to be delivered, RFC 2852. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/queue/queue.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define START	1700000000	/* the fixture's clock */
+
+static struct qf f;
+static struct qf_segment s;
+
+static void
+setup(void)
+{
+	qf_init(&f);
+	qf_open(&f);
+	s.file.fd = -1;
+}
+
+static void
+teardown(void)
+{
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+TestSuite(queue_terms, .init = setup, .fini = teardown);
+
+/* A message that is to be delivered ${seconds} after the start */
+static void
+deliver_by(int64_t seconds, unsigned int flags)
+{
+	const struct spool_envelope said = { .deliver_by = START + seconds,
+		.flags = flags };
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+}
+
+static bool
+is_listed(const char *text)
+{
+	char *answer = qf_ask(&f, "{\"command\":\"queue\",\"action\":\"list\"}");
+	bool is = strstr(answer, text) != NULL;
+
+	free(answer);
+	return is;
+}
+
+Test(queue_terms, in_time_it_is_delivered)
+{
+	deliver_by(60, SPOOL_ENV_BY_RETURN);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+}
+
+Test(queue_terms, mode_r_is_not_delivered_late)
+{
+	deliver_by(90, SPOOL_ENV_BY_RETURN);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3, "the second attempt is in time");
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 3600 * 1000);
+	cr_assert_eq(f.njobs, 0, "and there is no third one");
+	cr_assert(is_listed("not delivered by the time"));
+	/* nor after a restart, or when an administrator wants one */
+	qf_close(&f);
+	qf_open(&f);
+	free(qf_ask(&f, "{\"command\":\"queue\",\"action\":\"retry\","
+	    "\"id\":\"all\"}"));
+	qf_pass(&f, 3600 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(qf_listed(&f), 1);
+}
+
+/* It was in memory when the time came. */
+Test(queue_terms, mode_r_is_not_delivered_late_by_an_agent_that_was_busy)
+{
+	f.is_deaf = true;
+	deliver_by(30, SPOOL_ENV_BY_RETURN);
+	qf_pass(&f, 29 * 1000);
+	f.is_deaf = false;
+	f.now.tv_sec += 2;
+	f.ms += 2000;
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 1000);
+	cr_assert(is_listed("not delivered by the time"));
+}
+
+Test(queue_terms, mode_n_is_delivered_late)
+{
+	deliver_by(-10, 0);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3);
+}
