@@ -20,7 +20,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
     void *closure, const struct timeval *now, int64_t ms)
 {
 	struct queue *q;
-	size_t i;
+	size_t i, band;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
@@ -32,10 +32,11 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->ahead_ms = q->wall_ms - ms;
 	q->next_source = 1;
 	TAILQ_INIT(&q->files);
-	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++) {
-		TAILQ_INIT(&q->todo[i][QUEUE_NEW]);
-		TAILQ_INIT(&q->todo[i][QUEUE_DUE]);
-	}
+	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
+		for (band = 0; band < QUEUE_BANDS; band++) {
+			TAILQ_INIT(&q->todo[i][QUEUE_NEW].bands[band]);
+			TAILQ_INIT(&q->todo[i][QUEUE_DUE].bands[band]);
+		}
 	TAILQ_INIT(&q->settle);
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);

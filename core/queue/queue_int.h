@@ -12,6 +12,10 @@
  * up: each class has its own room in memory, and its own window at an agent. */
 enum queue_class { QUEUE_NEW, QUEUE_DUE, QUEUE_CLASSES };
 
+/* Of what waits in memory, urgent messages go first (RFC 6710), but the others
+ * have a part of the turns, too. */
+enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
+
 #define QUEUE_MESSAGES_MAX	8192	/* new ones in memory: four agents' worth of jobs */
 #define QUEUE_ENVELOPES_MAX	(24 << 20) /* octets of envelopes of each class */
 #define QUEUE_FILES_MAX		128	/* large and due messages, of each class: each is an open file at an agent */
@@ -107,7 +111,11 @@ struct queue {
 	uint64_t	 next_source;
 
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
-	struct queue_messages todo[QUEUE_TRANSPORTS_MAX][QUEUE_CLASSES], settle;
+	struct queue_todo {
+		struct queue_messages	 bands[QUEUE_BANDS];
+		unsigned int		 turn;
+	} todo[QUEUE_TRANSPORTS_MAX][QUEUE_CLASSES];
+	struct queue_messages settle;
 	struct {
 		size_t	 nmessages, nfiles, memory;
 	} held[QUEUE_CLASSES];
@@ -128,6 +136,13 @@ static inline enum queue_class
 queue_class(const struct queue_message *m)
 {
 	return m->place.file == NULL ? QUEUE_DUE : QUEUE_NEW;
+}
+
+static inline enum queue_band
+queue_band(const struct queue_message *m)
+{
+	return m->priority > 0 ? QUEUE_URGENT : m->priority < 0 ?
+	    QUEUE_PATIENT : QUEUE_NORMAL;
 }
 
 static inline int64_t

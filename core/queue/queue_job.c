@@ -99,6 +99,35 @@ job_end(struct queue *q, struct queue_job *job)
 	job_free(q, job);
 }
 
+static bool
+has_todo(const struct queue_todo *todo)
+{
+	size_t band;
+
+	for (band = 0; band < QUEUE_BANDS; band++)
+		if (!TAILQ_EMPTY(&todo->bands[band]))
+			return true;
+	return false;
+}
+
+/* The message whose turn it is, or NULL.  Of eight turns five are for the
+ * urgent first, two for the normal and one for the patient; a turn that the
+ * first cannot use goes to the most urgent there is. */
+static struct queue_message *
+next_message(struct queue_todo *todo)
+{
+	static const unsigned char first[8] = { QUEUE_URGENT, QUEUE_URGENT,
+		QUEUE_NORMAL, QUEUE_URGENT, QUEUE_URGENT, QUEUE_NORMAL,
+		QUEUE_URGENT, QUEUE_PATIENT };
+	struct queue_message *m;
+	size_t band;
+
+	m = TAILQ_FIRST(&todo->bands[first[todo->turn++ % 8]]);
+	for (band = 0; m == NULL && band < QUEUE_BANDS; band++)
+		m = TAILQ_FIRST(&todo->bands[band]);
+	return m;
+}
+
 /* How many more jobs of ${class} agent ${a} may have.  A new message waits at
  * most behind as many due ones as half of an agent's jobs are; and as long as
  * there are due ones, new ones leave a quarter to them. */
@@ -111,7 +140,7 @@ room_at(const struct queue *q, const struct queue_agent *a,
 
 	if (class == QUEUE_DUE)
 		window = (max + 1) / 2;
-	else if (!TAILQ_EMPTY(&q->todo[a->transport][QUEUE_DUE]))
+	else if (has_todo(&q->todo[a->transport][QUEUE_DUE]))
 		window = max - (max + 3) / 4;
 	if (n >= max || a->njobs[class] >= window || (class == QUEUE_DUE &&
 	    a->octets[class] >= QUEUE_DUE_OCTETS))
@@ -238,13 +267,13 @@ static bool
 dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 {
 	struct queue_agent *a = &q->agents[agent];
-	struct queue_messages *todo = &q->todo[a->transport][class];
+	struct queue_todo *todo = &q->todo[a->transport][class];
 	struct batch b = { .n = 0 };
 	struct queue_message *m;
 	unsigned int i;
 
 	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
-	while (b.n < b.max && (m = TAILQ_FIRST(todo)) != NULL) {
+	while (b.n < b.max && (m = next_message(todo)) != NULL) {
 		if (queue_message_is_late(q, m)) {
 			fail_all(q, m, ETIMEDOUT, queue_late_text);
 			continue;
@@ -272,13 +301,13 @@ dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 static void
 dispatch_class(struct queue *q, unsigned int transport, enum queue_class class)
 {
-	struct queue_messages *todo = &q->todo[transport][class];
+	struct queue_todo *todo = &q->todo[transport][class];
 	int agent;
 
-	while (!TAILQ_EMPTY(todo) &&
+	while (has_todo(todo) &&
 	    (agent = choose_agent(q, transport, class)) != -1)
 		if (!dispatch_to(q, (unsigned int)agent, class) &&
-		    !TAILQ_EMPTY(todo)) {
+		    has_todo(todo)) {
 			q->agents[agent].is_blocked = true;
 			q->is_blocked = true;
 		}

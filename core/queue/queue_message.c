@@ -68,6 +68,13 @@ queue_message_insert(struct queue *q, struct queue_message *m)
 	q->held[queue_class(m)].nfiles += has_own_file(m);
 }
 
+/* Where ${m} waits for an agent of the transport ${t} */
+static struct queue_messages *
+waiting_list(struct queue *q, const struct queue_message *m, unsigned int t)
+{
+	return &q->todo[t][queue_class(m)].bands[queue_band(m)];
+}
+
 void
 queue_rcpt_wait(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
@@ -75,7 +82,7 @@ queue_rcpt_wait(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 
 	r->state = RCPT_WAITING;
 	if (m->todo[t].nwaiting++ == 0)
-		TAILQ_INSERT_TAIL(&q->todo[t][queue_class(m)], m, todo[t].link);
+		TAILQ_INSERT_TAIL(waiting_list(q, m, t), m, todo[t].link);
 }
 
 void
@@ -85,7 +92,7 @@ queue_rcpt_leave(struct queue *q, struct queue_message *m,
 	unsigned int t = r->transport;
 
 	if (r->state == RCPT_WAITING && --m->todo[t].nwaiting == 0)
-		TAILQ_REMOVE(&q->todo[t][queue_class(m)], m, todo[t].link);
+		TAILQ_REMOVE(waiting_list(q, m, t), m, todo[t].link);
 	r->state = state;
 }
 

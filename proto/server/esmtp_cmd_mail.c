@@ -88,9 +88,11 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	t->env_flags = p->params.env_flags;
 	t->hold_until = p->params.hold_until;
 	t->deliver_by = p->params.deliver_by;
+	t->priority = p->params.priority;
 	if (p->params.envid[0] == '\0' ||
 	    (t->envid = strdup(p->params.envid)) != NULL)
-		return RPL_SENDER_OK;
+		return p->params.is_priority_changed ? RPL_SENDER_PRIORITY :
+		    RPL_SENDER_OK;
 	esmtp_txn_reset(st->mc);
 	return RPL_NOMEM;
 }

@@ -156,7 +156,8 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 	p->size = 0;
 	p->env_flags = p->notify = 0;
 	p->hold_for = p->hold_until = p->by = p->deliver_by = 0;
-	p->has_by = false;
+	p->has_by = p->is_priority_changed = false;
+	p->priority = 0;
 	p->envid[0] = p->orcpt[0] = '\0';
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */

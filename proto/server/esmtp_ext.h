@@ -18,6 +18,8 @@ struct esmtp_params {
 	int64_t		by;		/* BY=, seconds, if has_by */
 	int64_t		deliver_by;	/* that in unix seconds; 0: not said */
 	bool		has_by;
+	bool		is_priority_changed;	/* it was more than the client may say */
+	int		priority;	/* MT-PRIORITY= */
 	/* texts, "" when they were not said; their rest is not cleared */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */

@@ -1,7 +1,8 @@
-/* By when a message is to be delivered, RFC 2852. */
+/* By when a message is to be delivered, RFC 2852; how urgent it is, RFC 6710. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +105,79 @@ Test(queue_terms, mode_n_is_delivered_late)
 	qf_finish(&f, EACCES);
 	qf_pass(&f, 61 * 1000);
 	cr_assert_eq(f.njobs, 3);
+}
+
+#define EACH	10	/* messages of each priority */
+
+/* EACH messages of the priorities -1, 0 and 1, the least urgent first, wait
+ * until an agent takes them.  ${order}: the priority of each in the order in
+ * which it does. */
+static void
+take_all(int order[3 * EACH])
+{
+	uint64_t offsets[3 * EACH];
+	size_t i, k;
+
+	f.is_deaf = true;
+	qf_segment(&f, &s, 1);
+	for (i = 0; i < 3 * EACH; i++) {
+		const struct spool_envelope said = {
+			.priority = (int)(i / EACH) - 1 };
+
+		offsets[i] = qf_append_said(&s, QF_ID(i), &said);
+	}
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 1000);
+	f.is_deaf = false;
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 3 * 3 * EACH);
+	for (i = 0; i < 3 * EACH; i++) {
+		for (k = 0; offsets[k] != f.jobs[3 * i].job.offset; k++)
+			continue;
+		order[i] = (int)(k / EACH) - 1;
+	}
+}
+
+Test(queue_terms, the_urgent_go_first_and_nobody_starves)
+{
+	unsigned int early[3] = { 0, 0, 0 };
+	int order[3 * EACH], last[3];
+	size_t i;
+
+	take_all(order);
+	for (i = 0; i < 3 * EACH; i++) {
+		if (i < 8)
+			early[order[i] + 1]++;
+		last[order[i] + 1] = (int)i;
+	}
+	cr_assert_eq(early[2], 5, "of eight turns");
+	cr_assert_eq(early[1], 2);
+	cr_assert_eq(early[0], 1);
+	cr_assert_lt(last[2], last[1]);
+	cr_assert_lt(last[1], last[0]);
+}
+
+Test(queue_terms, priority_survives_a_restart_and_a_failure)
+{
+	int order[3 * EACH];
+	unsigned int urgent = 0;
+	char rcpt[64];
+	json_t *json, *m;
+	size_t i;
+
+	take_all(order);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	qf_close(&f);
+	qf_open(&f);
+	json = qf_list(&f);
+	json_array_foreach(json_object_get(json, "messages"), i, m)
+		urgent += json_integer_value(json_object_get(m, "priority")) ==
+		    1;
+	json_decref(json);
+	cr_assert_eq(urgent, EACH);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3 * 3 * EACH);
+	qf_rcpt(&f, 0, rcpt, sizeof(rcpt));
+	cr_assert_str_eq(rcpt, "a@x.test");
 }
