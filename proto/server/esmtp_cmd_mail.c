@@ -76,6 +76,18 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	    &p->params);
 }
 
+/* Keep the texts that MAIL has said.  0, or -1: ENOMEM. */
+static int
+keep_texts(struct esmtp_txn *t, const struct esmtp_params *p)
+{
+	if (p->envid[0] != '\0' && (t->envid = strdup(p->envid)) == NULL)
+		return -1;
+	if (p->solicit != NULL && (t->solicit = strndup(p->solicit,
+	    p->solicit_len)) == NULL)
+		return -1;
+	return 0;
+}
+
 /* Begin the transaction: RPL_SENDER_OK or the refusal. */
 static enum esmtp_reply_id
 begin(struct esmtp_step *st, const struct path_arg *p)
@@ -89,12 +101,12 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	t->hold_until = p->params.hold_until;
 	t->deliver_by = p->params.deliver_by;
 	t->priority = p->params.priority;
-	if (p->params.envid[0] == '\0' ||
-	    (t->envid = strdup(p->params.envid)) != NULL)
-		return p->params.is_priority_changed ? RPL_SENDER_PRIORITY :
-		    RPL_SENDER_OK;
-	esmtp_txn_reset(st->mc);
-	return RPL_NOMEM;
+	if (keep_texts(t, &p->params) == -1) {
+		esmtp_txn_reset(st->mc);
+		return RPL_NOMEM;
+	}
+	return p->params.is_priority_changed ? RPL_SENDER_PRIORITY :
+	    RPL_SENDER_OK;
 }
 
 enum esmtp_want

@@ -158,6 +158,7 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 	p->hold_for = p->hold_until = p->by = p->deliver_by = 0;
 	p->has_by = p->is_priority_changed = false;
 	p->priority = 0;
+	p->solicit = NULL;
 	p->envid[0] = p->orcpt[0] = '\0';
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */

@@ -20,6 +20,8 @@ struct esmtp_params {
 	bool		has_by;
 	bool		is_priority_changed;	/* it was more than the client may say */
 	int		priority;	/* MT-PRIORITY= */
+	const char	*solicit;	/* SOLICIT=, in the command; NULL: not said */
+	size_t		solicit_len;
 	/* texts, "" when they were not said; their rest is not cleared */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */
