@@ -9,10 +9,11 @@
 static void
 put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
 {
-	char addr[64];
+	char addr[64], said[128];
 	size_t n;
 
 	model_address(arg, true, addr, sizeof(addr));
+	said_mail(arg, said, sizeof(said));
 	n = (size_t)snprintf(buf, size, "MAIL FROM:<%s>", addr);
 	if (c->is_esmtp && client_chance(c, 200))
 		n += (size_t)snprintf(buf + n, size - n, " SIZE=%u",
@@ -20,7 +21,7 @@ put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
 		    ? (uint32_t)c->sim->max_size : 100000));
 	if (c->is_esmtp && client_chance(c, 200))
 		n += (size_t)snprintf(buf + n, size - n, " BODY=8BITMIME");
-	snprintf(buf + n, size - n, "\r\n");
+	snprintf(buf + n, size - n, "%s\r\n", said);
 }
 
 /* Commands with a fixed text.  One that is not here and not formatted below is
@@ -52,6 +53,7 @@ static size_t
 format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
     char *buf, size_t size)
 {
+	char said[128];
 	size_t len;
 
 	switch (kind) {
@@ -68,7 +70,9 @@ format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
 		    (unsigned long long)c->sim->max_size + 1);
 		break;
 	case CMD_RCPT:
-		snprintf(buf, size, "RCPT TO:<user%u@EXAMPLE.test>\r\n", arg);
+		said_rcpt(arg, said, sizeof(said));
+		snprintf(buf, size, "RCPT TO:<user%u@EXAMPLE.test>%s\r\n",
+		    arg % SIM_SAID, said);
 		break;
 	case CMD_LONG:
 		len = LIM_COMMAND_LINE + 1 + client_below(c, 5000);
@@ -97,6 +101,8 @@ client_put_command(struct client *c, enum cmd_kind kind)
 	if (c->is_chunking && (kind <= CMD_MAIL_PARAM || kind == CMD_DATA ||
 	    kind == CMD_RSET || kind == CMD_STARTTLS || kind == CMD_QUIT))
 		c->is_chunking = false;
+	if (kind == CMD_MAIL || kind == CMD_RCPT)
+		arg = said_choose(c, arg);
 	if (client_expect(c, kind, arg))
 		client_send(c, buf, format_command(c, kind, arg, buf,
 		    sizeof(buf)));

@@ -31,6 +31,7 @@ model_command_name(enum cmd_kind kind)
 void
 model_address(unsigned int arg, bool is_sender, char *buf, size_t size)
 {
+	arg %= SIM_SAID;
 	if (is_sender && arg == 0)
 		*buf = '\0';
 	else if (is_sender)
@@ -150,6 +151,7 @@ check_stored(struct client *c, const struct spool_msg *m)
 	if (strcmp(m->sender, addr) != 0)
 		sim_violation(sim, "message %s from %s, not %s", m->id,
 		    m->sender, addr);
+	said_check(c, m->said);
 	if (m->nrcpts != c->nrcpts)
 		sim_violation(sim, "message %s to %zu recipients, not %u",
 		    m->id, m->nrcpts, c->nrcpts);
@@ -352,7 +354,7 @@ add_rcpt(struct client *c, unsigned int arg)
 	unsigned int i;
 
 	for (i = 0; i < c->nrcpts; i++)
-		if (c->rcpts[i] == arg)
+		if (c->rcpts[i] % SIM_SAID == arg % SIM_SAID)
 			return;
 	if (c->nrcpts < SIM_RCPTS)
 		c->rcpts[c->nrcpts++] = arg;

@@ -67,6 +67,29 @@ set_backend(struct esmtp_options *o)
 	simalloc_quiet--;
 }
 
+/* In some seeds all extensions are there, also those that have to be named; and
+ * what clients say with them is kept. */
+static void
+choose_extensions(struct sim *sim)
+{
+	static char names[][20] = { "PIPELINING", "SIZE", "LIMITS",
+		"REQUIRETLS", "8BITMIME", "CHUNKING", "BINARYMIME",
+		"ENHANCEDSTATUSCODES", "STARTTLS", "AUTH", "DSN",
+		"FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "NO-SOLICITING",
+		"XTAKE" };
+	static char *list[sizeof(names) / sizeof(names[0])];
+	struct esmtp_options *o = &sim->host.options;
+	size_t i;
+
+	sim->has_said = simrand_chance(&sim->rand, 300);
+	if (!sim->has_said)
+		return;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		list[i] = names[i];
+	o->smtp_extensions.v = list;
+	o->smtp_extensions.n = sizeof(names) / sizeof(names[0]);
+}
+
 /* The options of this seed, and what they mean to the model. */
 static void
 choose_options(struct sim *sim)
@@ -147,6 +170,13 @@ forget_tls(struct sim *sim)
 {
 	sim->host.options.tls_certificate.v = NULL;
 	sim->host.options.tls_certificate.n = 0;
+}
+
+static void
+forget_extensions(struct sim *sim)
+{
+	sim->host.options.smtp_extensions.v = NULL;
+	sim->host.options.smtp_extensions.n = 0;
 }
 
 static void
@@ -349,6 +379,7 @@ run_seed(struct sim *sim, uint64_t seed)
 	sim->host.is_traced = sim->is_traced;
 	choose_options(sim);
 	choose_tls(sim);
+	choose_extensions(sim);
 	choose_faults(sim);
 	choose_mutation(sim);
 	sim->nclients = 1 + simrand_below(&sim->rand, SIM_CLIENTS);
@@ -367,6 +398,7 @@ run_seed(struct sim *sim, uint64_t seed)
 	for (i = 0; i < sim->nclients; i++)
 		sim->nfailed_allocs += alloc_of(i + 1)->nfailed;
 	forget_tls(sim);
+	forget_extensions(sim);
 	simhost_clear(&sim->host);
 	if (!sim->is_failed && alloc_outstanding() != 0)
 		sim_violation(sim, "%zu blocks are left", alloc_outstanding());

@@ -18,6 +18,7 @@
 #define SIM_CLIENTS	6
 #define SIM_PENDING	64	/* commands sent and not answered, at most */
 #define SIM_RCPTS	64
+#define SIM_SAID	64	/* added to the number of an address: it comes with parameters that are kept */
 
 enum cmd_kind {
 	CMD_BANNER,		/* no command: the greeting is owed */
@@ -111,7 +112,7 @@ struct sim {
 	bool			 has_spool_faults, is_drained;
 	bool			 has_auth, has_auth_faults;
 	bool			 has_tls, has_sign_faults;
-	bool			 may_be_lone;
+	bool			 may_be_lone, has_said;
 	size_t			 body_max;
 	/* what the model believes of the options */
 	uint64_t		 timeout_min_us, timeout_max_us;
@@ -197,6 +198,17 @@ void client_answer_challenge(struct client *c);
 bool client_owes_chunk(const struct client *c);
 bool client_begin_chunks(struct client *c);
 void client_send_chunks(struct client *c);
+
+/* said.c
+ * said_choose(c, arg): ${arg} as it is, or with SIM_SAID.
+ * said_mail(arg, buf, size), said_rcpt(...): The parameters, each with a space
+ * in front.
+ * said_check(c, said): A violation if ${said}, as test/lib/simsaid.h has it, is
+ * not what the envelope that was accepted must keep. */
+unsigned int said_choose(struct client *c, unsigned int arg);
+void said_mail(unsigned int arg, char *buf, size_t size);
+void said_rcpt(unsigned int arg, char *buf, size_t size);
+void said_check(struct client *c, const char *said);
 
 /* model_reply(c, code, line, len): The last line of a reply: a violation if it
  * is not allowed for the oldest command without a reply. */
