@@ -2,9 +2,11 @@
 import os
 import re
 import signal
+import sqlite3
 import time
 
-from harness import Client, Server, descendants, text_message, wait_for
+from harness import (TOP, Client, Server, descendants, text_message,
+                     wait_for)
 from test_auth import PLAIN, server
 
 HOLD = 6                                # seconds
@@ -62,4 +64,103 @@ def test_a_message_is_held_until_its_time_also_over_a_crash(d):
     assert arrived >= message['hold_until'], (arrived, message)
     wait_for('the queue to be empty', lambda: states(s) == [])
     assert re.search(r'event=held .*rcpt=user@example.test', s.log())
+    s.stop()
+
+
+EARLIER = f'{TOP}/test/data/spool-1'
+SEGMENT = 1 << 20                       # octets, that version's segment_size
+
+
+def put(path, data, folder):
+    """A file that belongs to whom the folder belongs to."""
+    with open(path, 'wb') as f:
+        f.write(data)
+    st = os.stat(folder)
+    os.chown(path, st.st_uid, st.st_gid)
+    os.chmod(path, 0o600)
+
+
+def restore(s):
+    """The spool of version 1, in place of the one that s has made.  The files of
+    test/data/spool-1 are as that version left them when it was killed; segments
+    without the zeros at their end, the database as text."""
+    for name in ('incoming', 'queue', 'queue/deferred'):
+        folder = f'{s.spool}/{name}'
+        for old in os.listdir(folder):
+            if re.match(r'(seg|free|body|new|ack|deferred\.db)\b', old):
+                os.unlink(f'{folder}/{old}')
+        for new in os.listdir(f'{EARLIER}/{name}'):
+            path = f'{EARLIER}/{name}/{new}'
+            if not os.path.isfile(path) or new.endswith('.sql'):
+                continue
+            with open(path, 'rb') as f:
+                data = f.read()
+            if re.match('(seg|free)', new):
+                data = data.ljust(SEGMENT, b'\0')
+            put(f'{folder}/{new}', data, folder)
+    db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
+    with open(f'{EARLIER}/queue/deferred.sql') as f:
+        db.executescript(f.read())
+    db.close()
+    with open(f'{s.spool}/queue/deferred.db', 'rb') as f:
+        data = f.read()
+    put(f'{s.spool}/queue/deferred.db', data, f'{s.spool}/queue')
+
+
+def test_a_spool_of_version_1_is_read_and_delivered(d):
+    """It has two recipients that were deferred, and in a segment three messages,
+    one of them for three recipients, one with a body of its own."""
+    conf = 'segment_size = 1M\nretry_interval = 1\nmax_retry_interval = 1\n'
+    s = Server(d, conf=conf)
+    s.start()
+    s.stop()
+    restore(s)
+    s.start()
+    s.ctl('queue', 'retry', 'all')
+    for user, n in (('old', 1), ('older', 1), ('user', 3), ('other', 1),
+                    ('postmaster', 1)):
+        s.wait_mail(n, user=user)
+    subjects = sorted(re.search(rb'Subject: number (\d)', m).group(1)
+                      for m in s.delivered())
+    assert subjects == [b'2', b'3', b'4'], subjects
+    # each once, also when it goes on
+    wait_for('the queue to be empty', lambda: states(s) == [])
+    with Client(s.port) as c:
+        c.hello()
+        c.mail(text_message(9))
+    s.wait_mail(4)
+    assert len(s.delivered('old')) == len(s.delivered('older')) == 1
+    assert 'spool-damage' not in s.log() and 'spool-torn' not in s.log()
+    # what is left of the segments has the version of this one
+    s.stop()
+    incoming = f'{s.spool}/incoming'
+    versions = set()
+    for name in os.listdir(incoming):
+        if re.match('(seg|free)', name):
+            with open(f'{incoming}/{name}', 'rb') as f:
+                versions.add(f.read(12)[8])
+    assert versions <= {2}, versions
+    db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
+    assert db.execute('PRAGMA user_version').fetchone() == (2,)
+    db.close()
+
+
+def test_a_database_of_a_later_version_is_refused_and_left_alone(d):
+    s = Server(d, conf='retry_interval = 1\n')
+    s.start()
+    s.stop()
+    path = f'{s.spool}/queue/deferred.db'
+    db = sqlite3.connect(path)
+    db.execute('PRAGMA user_version = 99')
+    db.commit()
+    db.close()
+    s.start(ready=False)
+    wait_for('the reason in the log', lambda: re.search(
+        r'event=deferred-version .*version=99', s.log()))
+    db = sqlite3.connect(path)
+    assert db.execute('PRAGMA user_version').fetchone() == (99,)
+    db.execute('PRAGMA user_version = 2')
+    db.commit()
+    db.close()
+    s.wait_ready()
     s.stop()
