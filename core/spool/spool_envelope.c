@@ -27,6 +27,7 @@
 #define I_OCTETS	8
 
 #define SECONDS_OCTETS	8
+#define RET_BOTH	(SPOOL_ENV_RET_FULL | SPOOL_ENV_RET_HDRS)	/* RFC 3461 4.3: one of them */
 #define PRIORITY_MAX	9	/* RFC 6710 3: -9 to 9 */
 
 static void
@@ -124,6 +125,30 @@ next_item(struct items *it, struct spool_item *item)
 	return (false);
 }
 
+/* NEVER stands alone, RFC 3461 4.1. */
+static bool
+is_notify(unsigned int notify)
+{
+	return (notify == SPOOL_NOTIFY_NEVER || (notify != 0 &&
+	    (notify & ~(unsigned int)(SPOOL_NOTIFY_SUCCESS |
+	    SPOOL_NOTIFY_FAILURE | SPOOL_NOTIFY_DELAY)) == 0));
+}
+
+/* Is there a number that decode() would not take? */
+static bool
+is_out_of_range(const struct spool_envelope *env)
+{
+	size_t i;
+
+	if ((env->flags & RET_BOTH) == RET_BOTH || env->hold_until < 0 || env->deliver_by < 0 ||
+	    env->priority < -PRIORITY_MAX || env->priority > PRIORITY_MAX)
+		return (true);
+	for (i = 0; env->notify != NULL && i < env->nrcpts; i++)
+		if (env->notify[i] != 0 && !is_notify(env->notify[i]))
+			return (true);
+	return (false);
+}
+
 /* Add the octets of the items.  Return 0, or -1 with errno. */
 static int
 add_items(const struct spool_envelope *env, size_t *octets)
@@ -131,6 +156,10 @@ add_items(const struct spool_envelope *env, size_t *octets)
 	struct items it = { .env = env };
 	struct spool_item item;
 
+	if (is_out_of_range(env)) {
+		errno = EINVAL;
+		return (-1);
+	}
 	while (next_item(&it, &item)) {
 		if (item.len > E_STRING_MAX) {
 			errno = EINVAL;
@@ -297,7 +326,8 @@ take_item(struct spool_envelope_view *view, const struct spool_item *item)
 	}
 	switch (item->owner != 0 ? item->tag : 0) {
 	case SPOOL_TAG_NOTIFY:
-		return (item->len == 1);
+		return (item->len == 1 &&
+		    is_notify((unsigned char)item->value[0]));
 	case SPOOL_TAG_ORCPT:
 		return (is_text(item));
 	}
@@ -342,7 +372,8 @@ spool_envelope_decode(const char *buf, size_t len,
 		.sender = s[0], .session = s[1], .client = s[2], .helo = s[3],
 		.flags = le32dec(buf + E_FLAGS),
 		.nrcpts = le32dec(buf + E_NRCPTS), .rcpts = p, .end = end };
-	if (view_r->nrcpts == 0)
+	if (view_r->nrcpts == 0 ||
+	    (view_r->flags & RET_BOTH) == RET_BOTH)
 		return (-1);
 	for (i = 0; i < view_r->nrcpts; i++) {
 		if (end - p < 3 || (n = le16dec(p)) == 0 ||

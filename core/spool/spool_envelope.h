@@ -58,8 +58,8 @@ struct spool_envelope_rcpt {
 };
 
 /* spool_envelope_octets(env): Octets of its encoding; 0 with errno E2BIG when
- * over SPOOL_ENVELOPE_MAX, EINVAL when it has no recipient or a string that is
- * too long. */
+ * over SPOOL_ENVELOPE_MAX, EINVAL when it has no recipient, a string that is
+ * too long, or a number out of its range. */
 size_t spool_envelope_octets(const struct spool_envelope *env);
 
 /* spool_envelope_encode(env, buf): Write exactly that many. */

@@ -191,6 +191,10 @@ Test(spool_envelope, items_have_an_order_and_the_values_of_their_tags)
 		{ { { 0, 5, 1, "\xf6", 0 } }, 1, false, "priority -10" },
 		{ { { 0, 5, 0, "", 0 } }, 1, false, "no priority" },
 		{ { { 1, 256, 2, "\1\1", 0 } }, 1, false, "two octets" },
+		{ { { 1, 256, 1, "\0", 0 } }, 1, false, "nothing to notify" },
+		{ { { 1, 256, 1, "\3", 0 } }, 1, false, "never, and success" },
+		{ { { 1, 256, 1, "\x12", 0 } }, 1, false, "a bit too many" },
+		{ { { 1, 256, 1, "\x0e", 0 } }, 1, true, "all three" },
 		{ { { 0, 77, 3, "\0\n\xff", 0 } }, 1, true,
 		    "any value of a tag that is not known" },
 	};
@@ -224,6 +228,34 @@ Test(spool_envelope, an_item_that_is_not_known_is_passed_on)
 	cr_assert_eq(item.len, 4);
 	cr_assert_str_eq(item.value, "new!");
 	cr_assert_str_eq(v.envid, "an id");
+	free(buf);
+}
+
+/* What octets() accepts, decode() accepts: else a message would be answered and
+ * then be damage. */
+Test(spool_envelope, numbers_out_of_their_range_are_not_written)
+{
+	static const uint8_t bad_notify[] = { 0, 0, 0x10 };
+	struct spool_envelope cases[] = { said, said, said, said, said, said };
+	struct spool_envelope_view v;
+	size_t i, n;
+	char *buf;
+
+	cases[0].hold_until = -1;
+	cases[1].deliver_by = INT64_MIN;
+	cases[2].priority = 10;
+	cases[3].priority = -10;
+	cases[4].notify = bad_notify;
+	for (i = 0; i < 5; i++) {
+		cr_expect_eq(spool_envelope_octets(&cases[i]), 0, "%zu", i);
+		cr_expect_eq(errno, EINVAL);
+	}
+	cases[5].hold_until = cases[5].deliver_by = INT64_MAX;
+	cases[5].priority = 9;
+	buf = encoded(&cases[5], &n);
+	cr_assert_eq(spool_envelope_decode(buf, n, &v), 0);
+	cr_assert_eq(v.hold_until, INT64_MAX);
+	cr_assert_eq(v.priority, 9);
 	free(buf);
 }
 
