@@ -74,6 +74,8 @@ set_notify(const struct esmtp_options *, struct esmtp_params *p,
 	unsigned int flag;
 	size_t i = 0, n;
 
+	if (len == 0)
+		return RPL_SYNTAX;
 	/* RFC 3461 4.1: "NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" ) */
 	do {
 		for (n = 0; i + n < len && value[i + n] != ','; n++)

@@ -44,13 +44,14 @@ set_hold_for(const struct esmtp_options *, struct esmtp_params *p,
 
 	/* RFC 4865 4: 1*9DIGIT, the first not 0 */
 	if (len == 0 || len > INTERVAL_DIGITS || value[0] == '0' ||
-	    p->hold_until != 0)
+	    p->has_hold)
 		return RPL_SYNTAX;
 	for (i = 0; i < len; i++) {
 		if (value[i] < '0' || value[i] > '9')
 			return RPL_SYNTAX;
 		p->hold_for = p->hold_for * 10 + value[i] - '0';
 	}
+	p->has_hold = true;
 	return RPL_OK;
 }
 
@@ -59,9 +60,10 @@ set_hold_until(const struct esmtp_options *, struct esmtp_params *p,
     const char *value, size_t len)
 {
 	/* RFC 4865 4: one of the two, once */
-	if (value == NULL || p->hold_for != 0 ||
+	if (value == NULL || p->has_hold ||
 	    datetime_parse(value, len, &p->hold_until) == -1)
 		return RPL_SYNTAX;
+	p->has_hold = true;
 	return RPL_OK;
 }
 

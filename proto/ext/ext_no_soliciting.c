@@ -75,7 +75,7 @@ set_solicit(const struct esmtp_options *o, struct esmtp_params *p,
 	enum esmtp_reply_id answer = RPL_OK;
 	size_t i = 0, n;
 
-	if (len > CLASSES_MAX)
+	if (len == 0 || len > CLASSES_MAX)
 		return RPL_SYNTAX;
 	do {
 		n = class_word(value + i, len - i);

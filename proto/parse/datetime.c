@@ -43,26 +43,38 @@ number(const char **s, const char *limit, int n, char end)
 			return -1;
 		value = value * 10 + (*s)[i] - '0';
 	}
-	if (end != 0 && ((*s)[n] | 0x20) != (end | 0x20))
+	if (end != 0 && (*s)[n] != end && (end != 'T' || (*s)[n] != 't'))
 		return -1;
 	*s += n + (end != 0);
 	return value;
 }
 
-/* What follows the seconds: "Z", or a fraction and "Z".  Return how many
- * seconds to add, or -1. */
+/* What follows the seconds: a fraction, "Z" or the offset of a time zone.  Return
+ * 0 with how many seconds to add, or -1. */
 static int
-fraction(const char *s, const char *end)
+rest(const char *s, const char *end, int *more_r)
 {
-	int more = 0;
+	int hour, minute, sign;
 
+	*more_r = 0;
 	if (s < end && *s == '.') {
 		for (s++; s < end && *s >= '0' && *s <= '9'; s++)
-			more = 1;
-		if (more == 0)
+			*more_r = 1;
+		if (*more_r == 0)
 			return -1;
 	}
-	return end - s == 1 && (*s == 'Z' || *s == 'z') ? more : -1;
+	if (s == end)
+		return -1;
+	sign = *s == '+' ? -1 : *s == '-' ? 1 : 0;
+	if (sign == 0)
+		return end - s == 1 && (*s == 'Z' || *s == 'z') ? 0 : -1;
+	s++;
+	hour = number(&s, end, 2, ':');
+	minute = hour == -1 ? -1 : number(&s, end, 2, 0);
+	if (minute == -1 || s != end || hour > 23 || minute > 59)
+		return -1;
+	*more_r += sign * (hour * 3600 + minute * 60);
+	return 0;
 }
 
 int
@@ -80,9 +92,8 @@ datetime_parse(const char *s, size_t len, int64_t *seconds_r)
 	hour = day == -1 ? -1 : number(&s, end, 2, ':');
 	minute = hour == -1 ? -1 : number(&s, end, 2, ':');
 	second = minute == -1 ? -1 : number(&s, end, 2, 0);
-	more = second == -1 ? -1 : fraction(s, end);
 	/* RFC 3339 5.7: a leap second is the 60th */
-	if (more == -1 || year < 1970 || month < 1 || month > 12 || day < 1 ||
+	if (second == -1 || rest(s, end, &more) == -1 || year < 1970 || month < 1 || month > 12 || day < 1 ||
 	    day > month_days(year, month) || hour > 23 || minute > 59 ||
 	    second > 60)
 		return -1;
@@ -108,7 +119,7 @@ put(char *buf, int n, int digits, char end)
 void
 datetime_format(int64_t seconds, char buf[DATETIME_MAX])
 {
-	int64_t days, rest;
+	int64_t days, left;
 	int year, month = 1;
 
 	if (seconds < 0)
@@ -116,7 +127,7 @@ datetime_format(int64_t seconds, char buf[DATETIME_MAX])
 	if (seconds > SECONDS_MAX)
 		seconds = SECONDS_MAX;
 	days = seconds / DAY;
-	rest = seconds % DAY;
+	left = seconds % DAY;
 	for (year = (int)(1970 + days / 366); days_before(year + 1) <= days;)
 		year++;
 	days -= days_before(year);
@@ -125,8 +136,8 @@ datetime_format(int64_t seconds, char buf[DATETIME_MAX])
 	buf = put(buf, year, 4, '-');
 	buf = put(buf, month, 2, '-');
 	buf = put(buf, (int)days + 1, 2, 'T');
-	buf = put(buf, (int)(rest / 3600), 2, ':');
-	buf = put(buf, (int)(rest / 60 % 60), 2, ':');
-	buf = put(buf, (int)(rest % 60), 2, 'Z');
+	buf = put(buf, (int)(left / 3600), 2, ':');
+	buf = put(buf, (int)(left / 60 % 60), 2, ':');
+	buf = put(buf, (int)(left % 60), 2, 'Z');
 	*buf = '\0';
 }

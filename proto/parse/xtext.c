@@ -47,6 +47,18 @@ xtext_decode(const char *s, size_t len, char *out, size_t outlen)
 	return (ssize_t)n;
 }
 
+/* Controls, halves of pairs, and what turns around the text of whoever prints it:
+ * line separators and the controls of direction (UAX 9). */
+static bool
+is_no_text(uint32_t point)
+{
+	return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
+	    (point >= 0xd800 && point < 0xe000) || point > 0x10ffff ||
+	    point == 0x061c || point == 0x200e || point == 0x200f ||
+	    (point >= 0x2028 && point <= 0x202e) ||
+	    (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
+}
+
 /* The code point of "\x{HEX}" at ${s}.  Return the octets used, or 0: it is not
  * one, or one of no character. */
 static size_t
@@ -66,9 +78,7 @@ embedded(const char *s, size_t len, uint32_t *point_r)
 			return 0;
 		*point_r = *point_r << 4 | (uint32_t)digit;
 	}
-	if (i == 3 || i == len || *point_r < 0x20 ||
-	    (*point_r >= 0x7f && *point_r < 0xa0) ||
-	    (*point_r >= 0xd800 && *point_r < 0xe000) || *point_r > 0x10ffff)
+	if (i == 3 || i == len || is_no_text(*point_r))
 		return 0;
 	return i + 1;
 }

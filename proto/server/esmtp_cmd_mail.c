@@ -112,12 +112,16 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 enum esmtp_want
 esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 {
-	struct path_arg p = { .keyword = "FROM:", .bad = RPL_BAD_SENDER,
-	    .flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG };
 	message_construct *mc = st->mc;
-	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
+	enum esmtp_reply_id id;
 	enum esmtp_want w = W_GO;
+	struct path_arg p;	/* large: parse_path() fills it in */
 
+	p.keyword = "FROM:";
+	p.bad = RPL_BAD_SENDER;
+	p.flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG;
+	p.is_rcpt = false;
+	id = parse_path(st, &p, arg, len);
 	if (id == RPL_OK && p.addr.local_len == 0 &&
 	    !st->ac->options->allow_null_envelope_sender)
 		id = RPL_NULL_SENDER;
@@ -205,12 +209,16 @@ list_phase(struct esmtp_step *st, const struct path_arg *p)
 enum esmtp_want
 esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 {
-	struct path_arg p = { .keyword = "TO:", .bad = RPL_BAD_RCPT,
-	    .flags = MAILADDR_ALLOW_POSTMASTER, .is_rcpt = true };
-	enum esmtp_reply_id id = parse_path(st, &p, arg, len);
 	message_construct *mc = st->mc;
+	enum esmtp_reply_id id;
 	enum esmtp_want w = W_GO;
+	struct path_arg p;	/* large: parse_path() fills it in */
 
+	p.keyword = "TO:";
+	p.bad = RPL_BAD_RCPT;
+	p.flags = MAILADDR_ALLOW_POSTMASTER;
+	p.is_rcpt = true;
+	id = parse_path(st, &p, arg, len);
 	esmtp_enter(mc, ES_RCPT_REPLY);
 	if (id == RPL_OK)
 		w = esmtp_phase(st, VALIDATE_PHASE_RCPTTO, NULL, &p.addr);

@@ -153,13 +153,7 @@ esmtp_ext_params(const message_construct *mc, const char *s, size_t len,
 	unsigned int bit, seen = 0;
 	size_t i = 0, n;
 
-	p->size = 0;
-	p->env_flags = p->notify = 0;
-	p->hold_for = p->hold_until = p->by = p->deliver_by = 0;
-	p->has_by = p->is_priority_changed = false;
-	p->priority = 0;
-	p->solicit = NULL;
-	p->envid[0] = p->orcpt[0] = '\0';
+	memset(p, 0, sizeof(*p));
 	while (i < len) {
 		/* exactly one space is the grammar; more are harmless */
 		if (s[i] != ' ')

@@ -15,6 +15,7 @@ struct esmtp_params {
 	unsigned int	notify;		/* NOTIFY=: SPOOL_NOTIFY_*, 0: not said */
 	int64_t		hold_for;	/* HOLDFOR=, seconds, 0: not said */
 	int64_t		hold_until;	/* that, or HOLDUNTIL=: unix seconds; 0: now */
+	bool		has_hold;	/* one of them was said */
 	int64_t		by;		/* BY=, seconds, if has_by */
 	int64_t		deliver_by;	/* that in unix seconds; 0: not said */
 	bool		has_by;
@@ -22,7 +23,7 @@ struct esmtp_params {
 	int		priority;	/* MT-PRIORITY= */
 	const char	*solicit;	/* SOLICIT=, in the command; NULL: not said */
 	size_t		solicit_len;
-	/* texts, "" when they were not said; their rest is not cleared */
+	/* texts, "" when they were not said */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */
 };

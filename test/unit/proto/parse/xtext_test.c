@@ -77,6 +77,11 @@ Test(xtext, code_points_are_decoded_as_rfc_6533_has_it)
 		{ "\\x{0}", NULL, 0 }, { "\\x{1F}", NULL, 0 },
 		{ "\\x{A}", NULL, 0 }, { "\\x{7F}", NULL, 0 },
 		{ "\\x{9F}", NULL, 0 },
+		/* what turns a line around */
+		{ "\\x{202E}", NULL, 0 }, { "\\x{2066}", NULL, 0 },
+		{ "\\x{2028}", NULL, 0 }, { "\\x{200F}", NULL, 0 },
+		{ "\\x{61C}", NULL, 0 }, { "\\x{FEFF}", NULL, 0 },
+		{ "\\x{202F}", "\xe2\x80\xaf", 0 },
 		/* no code points */
 		{ "\\", NULL, 0 }, { "\\x", NULL, 0 }, { "\\x{", NULL, 0 },
 		{ "\\x{}", NULL, 0 }, { "\\x{E4", NULL, 0 },
