@@ -12,14 +12,10 @@
 
 #define LIMIT_MAX	999999	/* RFC 9422 3: at most six digits */
 
-/* RFC 9422 4: a client counts its commands.  We count what was accepted of
- * them, so a client that keeps to these numbers stays within our limits. */
-static int64_t
-mail_max(const struct esmtp_options *o)
-{
-	return o->max_receptions_per_connection;
-}
-
+/* RFC 9422 4: a client counts its commands.  We count what was accepted of them,
+ * so a client that keeps to these numbers stays within our limits.  A limit on
+ * the recipients of a session has no keyword of its own: it is told as so many
+ * messages with so many recipients. */
 static int64_t
 rcpt_max(const struct esmtp_options *o)
 {
@@ -27,7 +23,19 @@ rcpt_max(const struct esmtp_options *o)
 
 	if (o->max_recipients_per_connection > 0)
 		max = MIN(max, o->max_recipients_per_connection);
-	return max;
+	return MIN(max, LIMIT_MAX);
+}
+
+static int64_t
+mail_max(const struct esmtp_options *o)
+{
+	int64_t max = o->max_receptions_per_connection, of_rcpts;
+
+	if (o->max_recipients_per_connection > 0) {
+		of_rcpts = o->max_recipients_per_connection / rcpt_max(o);
+		max = max == 0 ? of_rcpts : MIN(max, of_rcpts);
+	}
+	return MIN(max, LIMIT_MAX);
 }
 
 static void
@@ -40,10 +48,9 @@ ehlo_arg(const message_construct *mc, char *buf, size_t len)
 	 * RCPTDOMAINMAX: there is no limit on domains. */
 	if (mail > 0)
 		snprintf(buf, len, "MAILMAX=%" PRId64 " RCPTMAX=%" PRId64,
-		    MIN(mail, LIMIT_MAX), MIN(rcpt_max(o), LIMIT_MAX));
+		    mail, rcpt_max(o));
 	else
-		snprintf(buf, len, "RCPTMAX=%" PRId64,
-		    MIN(rcpt_max(o), LIMIT_MAX));
+		snprintf(buf, len, "RCPTMAX=%" PRId64, rcpt_max(o));
 }
 
 const struct esmtp_ext esmtp_ext_limits = {
