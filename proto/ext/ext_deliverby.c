@@ -6,9 +6,20 @@
  * RFC 2852 4.1: both modes promise a notification.  Nothing here sends one yet,
  * so the extension is there only where SMTP_Extensions names it, as DSN is. */
 
+#include <sys/param.h>
+
+#include <stdio.h>
+
 #include "proto/server/esmtp_ext.h"
 
 #define TIME_DIGITS	9	/* RFC 2852 4 */
+#define LEAST_SECONDS	60	/* RFC 2852 3, min-by-time: what the queue may be behind, and more */
+
+static void
+ehlo_arg(const message_construct *, char *buf, size_t len)
+{
+	snprintf(buf, len, "%d", LEAST_SECONDS);
+}
 
 static enum esmtp_reply_id
 set_by(const struct esmtp_options *, struct esmtp_params *p,
@@ -36,9 +47,11 @@ set_by(const struct esmtp_options *, struct esmtp_params *p,
 		return RPL_SYNTAX;
 	if (len - i == 3)
 		p->env_flags |= SPOOL_ENV_BY_TRACE;
-	/* RFC 2852 4: what is to go back at once is no message to accept */
+	/* RFC 2852 4: what could only go back is no message to accept */
 	if ((p->env_flags & SPOOL_ENV_BY_RETURN) != 0 && p->by <= 0)
 		return RPL_SYNTAX;
+	if ((p->env_flags & SPOOL_ENV_BY_RETURN) != 0 && p->by < LEAST_SECONDS)
+		return RPL_BY_SHORT;
 	p->has_by = true;
 	return RPL_OK;
 }
@@ -48,7 +61,8 @@ check(const message_construct *mc, struct esmtp_params *p)
 {
 	if (!p->has_by)
 		return RPL_OK;
-	p->deliver_by = mc->step->now.tv_sec + p->by;
+	/* with a clock that is far behind, it has passed all the same */
+	p->deliver_by = MAX(mc->step->now.tv_sec + p->by, 1);
 	/* one that is held until it is too late could only go back */
 	return (p->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
 	    p->hold_until >= p->deliver_by ? RPL_SYNTAX : RPL_OK;
@@ -62,6 +76,7 @@ static const struct esmtp_param params[] = {
 const struct esmtp_ext esmtp_ext_deliverby = {
 	.keyword = "DELIVERBY",
 	.is_by_name = true,
+	.ehlo_arg = ehlo_arg,
 	.params = params,
 	.check = check,
 };

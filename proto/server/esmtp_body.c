@@ -356,6 +356,10 @@ esmtp_body_finish(struct esmtp_step *st)
 		finish_with(st, RPL_NO_RCPT);
 		return W_GO;
 	}
+	if (esmtp_txn_is_late(mc->txn, &st->now)) {
+		finish_with(st, RPL_BY_PASSED);
+		return W_GO;
+	}
 	/* the wait begins before the call: the answer may come in it */
 	esmtp_wait_for(st, WAIT_COMMIT);
 	if (esmtp_txn_commit(st) == -1) {

@@ -427,6 +427,9 @@ enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 struct esmtp_txn *esmtp_txn_new(struct esmtp_host *host,
     const struct mailaddr *sender, const struct timeval *now);
 void esmtp_txn_reset(message_construct *mc);
+/* esmtp_txn_is_late(t, now): Has the time passed after which it is to go back,
+ * and not to be delivered?  RFC 2852 4. */
+bool esmtp_txn_is_late(const struct esmtp_txn *t, const struct timeval *now);
 /* esmtp_txn_commit(st): Give the message to the spool, which answers later.
  * Return 0, or -1 with errno. */
 int esmtp_txn_commit(struct esmtp_step *st);

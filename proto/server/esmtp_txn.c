@@ -47,6 +47,13 @@ esmtp_txn_reset(message_construct *mc)
 	free(t);
 }
 
+bool
+esmtp_txn_is_late(const struct esmtp_txn *t, const struct timeval *now)
+{
+	return (t->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
+	    t->deliver_by != 0 && t->deliver_by <= now->tv_sec;
+}
+
 #define FEW_RCPTS	8	/* a list of them is made on the stack */
 
 /* What is told of each recipient, for the envelope */
