@@ -3,7 +3,7 @@
 #ifndef CORE_LIM_H
 #define CORE_LIM_H
 
-#define LIM_COMMAND_LINE	2048	/* octets with CRLF accepted; RFC 5321 4.5.3.1.4 asks for 512, extensions (AUTH, SMTPUTF8) add to it */
+#define LIM_COMMAND_LINE	4096	/* octets with CRLF accepted; RFC 5321 4.5.3.1.4 asks for 512, extensions add to it: SOLICIT 1007, AUTH 500, ORCPT 500 */
 #define LIM_AUTH_LINE		12288	/* octets with CRLF of AUTH and of the lines of its exchange; RFC 4954 4 finds them sufficient */
 #define LIM_AUTH_OCTETS		(LIM_AUTH_LINE / 4 * 3)	/* what such a line can hold in base64 */
 #define LIM_AUTH_CHALLENGE	8192	/* octets of a challenge; in base64 it fits in LIM_AUTH_LINE */
@@ -16,7 +16,7 @@
 #define LIM_PATH		256	/* octets with punctuation; RFC 5321 4.5.3.1.3 */
 #define LIM_ENVID		100	/* octets of ENVID=; RFC 3461 4.4 */
 #define LIM_ORCPT		500	/* octets of ORCPT=; RFC 3461 4.2 */
-#define LIM_ENVELOPE		(1 << 20) /* octets of an envelope in the spool: some 4,000 recipients of full length, 25,000 usual ones */
+#define LIM_ENVELOPE		(1 << 20) /* octets of an envelope in the spool: some 4,000 recipients of full length, 1,300 with ORCPT of full length, 25,000 usual ones */
 #define LIM_ENVELOPE_RCPTS	(LIM_ENVELOPE - 16384) /* of them for recipients: what is said of the message needs less than the rest */
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
 #define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits */
@@ -33,7 +33,7 @@
 #define LIM_ANSWER_SECONDS	240	/* wait for the host's answer about a recipient; RFC 5321 4.5.3.2.3: clients wait five minutes for the reply */
 #define LIM_ASYNC_SECONDS	600	/* wait for a commit or a module; RFC 5321 4.5.3.2.6: clients wait that long */
 #define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */
-#define LIM_RCPTS_SHARE		40960	/* octets of a session's recipients that are never too much: 100 of the greatest length (RFC 5321 4.5.3.1.8), arrays growing by half */
+#define LIM_RCPTS_SHARE		98304	/* octets of a session's recipients that are never too much: 100 of the greatest length (RFC 5321 4.5.3.1.8), each with ORCPT, arrays growing by half */
 #define LIM_RCPTS_WORKER	(64 << 20) /* octets of the recipients of all sessions of a worker: 1,000 in each of 1,000 sessions; the rest of a session is bounded by LIM_COMMAND_READ and LIM_OUTPUT */
 #define LIM_LOG_REFUSALS	50	/* lines that one session writes to the log of refused commands, and as many of failed logins: more than the default of Max_Errors and than what fail2ban waits for */
 #define LIM_NAME		64	/* octets of process and module names */

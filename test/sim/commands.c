@@ -95,7 +95,7 @@ void
 client_put_command(struct client *c, enum cmd_kind kind)
 {
 	unsigned int arg = client_below(c, kind == CMD_RCPT ? 40 : 4);
-	char buf[8192];
+	char buf[LIM_COMMAND_LINE + 5002];
 
 	/* what follows may be another message */
 	if (c->is_chunking && (kind <= CMD_MAIL_PARAM || kind == CMD_DATA ||
