@@ -258,7 +258,7 @@ print_recipient(FILE *fp, const json_t *r)
 static void
 print_terms(FILE *fp, const json_t *m)
 {
-	if (num(m, "hold_until") != 0) {
+	if (num(m, "hold_until") > (long long)time(NULL)) {
 		fputs("    held until ", fp);
 		put_time(fp, num(m, "hold_until"));
 		fputc('\n', fp);

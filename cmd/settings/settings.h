@@ -165,6 +165,10 @@ const struct esmtp_options *settings_options_for(const struct settings *s,
 const struct esmtp_options *settings_options_at(const struct settings *s,
     size_t listen, size_t i);
 
+/* settings_is_named(s, extension): Does SMTP_Extensions name ${extension} for any
+ * client of any listener? */
+bool settings_is_named(const struct settings *s, const char *extension);
+
 /* settings_domain_find(s, domain, len): The Domain section for a domain (any
  * case): the same name, else the longest "*.suffix" (which is not "suffix"
  * itself), else "*".  NULL: not ours. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/settings/settings_int.h"
 
@@ -275,4 +276,28 @@ settings_refuse(struct conf *c, const struct settings_listen *l,
 
 	return conf_error_value(c, &at, options_rows[row].name, value,
 	    expected);
+}
+
+static bool
+is_in(const struct conf_list *list, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (strcasecmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
+bool
+settings_is_named(const struct settings *s, const char *extension)
+{
+	const struct esmtp_options *o;
+	size_t listen, i;
+
+	for (listen = 0; listen < s->nlistens; listen++)
+		for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++)
+			if (is_in(&o->smtp_extensions, extension))
+				return true;
+	return false;
 }

@@ -90,9 +90,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2"
-	    " WHERE id = ?1 AND hold_until <= ?2",
+	    " WHERE id = ?1 AND (hold_until <= ?2 OR attempts > 0)",
 	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
-	    " WHERE next_attempt > ?1 AND hold_until <= ?1",
+	    " WHERE next_attempt > ?1"
+	    " AND (hold_until <= ?1 OR attempts > 0)",
 	/* one that is held until a time of day stays so */
 	[ST_SHIFT] = "UPDATE deferred"
 	    " SET next_attempt = min(next_attempt + ?1, ?2)"

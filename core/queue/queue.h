@@ -60,6 +60,7 @@ struct queue_config {
 	/* of all */
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
+	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
 	const struct queue_transport *transports;	/* kept */
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };

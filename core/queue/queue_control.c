@@ -70,7 +70,8 @@ list_row(void *closure, const struct deferred_row *row)
 {
 	struct queue_answer *a = closure;
 	struct queue_message *m;
-	const char *state = row->hold_until > a->now_s ? "held" : "deferred";
+	const char *state = row->hold_until > a->now_s && row->attempts == 0 ?
+	    "held" : "deferred";
 	uint32_t i;
 
 	if (a->message == NULL || row->id != a->message_id) {

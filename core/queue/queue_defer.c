@@ -156,7 +156,7 @@ not_stored(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
-		if (r->state == RCPT_FAILED)
+		if (r->state == RCPT_FAILED && !r->is_held)
 			log_deferred(q, m, r, true);
 		if (m->place.file == NULL) {
 			queue_rcpt_done(q, m, r);

@@ -25,6 +25,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_DUE_OCTETS	(32 << 20) /* an agent that has so much due mail to write gets no more */
 
+#define QUEUE_HOLD_MAX_S	(365 * 86400) /* the greatest Future_Release_Max: no worker may say more */
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
@@ -35,7 +36,7 @@ enum rcpt_state {
 	RCPT_NEW,		/* in no list yet */
 	RCPT_WAITING,		/* for an agent */
 	RCPT_SENT,		/* an agent has it */
-	RCPT_FAILED,		/* to go to the deferred store; with errnum 0 it is held */
+	RCPT_FAILED,		/* to go to the deferred store, also if it is held */
 	RCPT_OK,		/* delivered; its row has to go */
 	RCPT_DONE,		/* acknowledged */
 	RCPT_STUCK		/* failed, and the deferred store, too */
@@ -47,6 +48,7 @@ struct queue_rcpt {
 	uint32_t	 attempts;	/* that failed before */
 	enum rcpt_state	 state;
 	bool		 is_repeated;
+	bool		 is_held;	/* until the message's time: not failed */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	int		 errnum;
@@ -69,6 +71,7 @@ struct queue_message {
 	int64_t		 hold_until;	/* of the envelope, as in struct deferred_row */
 	int64_t		 deliver_by;
 	int		 priority;
+	enum queue_band	 band;		/* while it is in the queue */
 	unsigned int	 env_flags;	/* SPOOL_ENV_* */
 	size_t		 memory;
 	const char	*sender;
@@ -136,13 +139,6 @@ static inline enum queue_class
 queue_class(const struct queue_message *m)
 {
 	return m->place.file == NULL ? QUEUE_DUE : QUEUE_NEW;
-}
-
-static inline enum queue_band
-queue_band(const struct queue_message *m)
-{
-	return m->priority > 0 ? QUEUE_URGENT : m->priority < 0 ?
-	    QUEUE_PATIENT : QUEUE_NORMAL;
 }
 
 static inline int64_t

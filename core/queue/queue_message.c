@@ -5,6 +5,8 @@
 
 #include "core/queue/queue_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +61,18 @@ has_own_file(const struct queue_message *m)
 	return m->place.file == NULL || m->place.has_body;
 }
 
+static enum queue_band
+band_of(const struct queue *q, const struct queue_message *m)
+{
+	if (!q->config.has_priorities || m->priority == 0)
+		return QUEUE_NORMAL;
+	return m->priority > 0 ? QUEUE_URGENT : QUEUE_PATIENT;
+}
+
 void
 queue_message_insert(struct queue *q, struct queue_message *m)
 {
+	m->band = band_of(q, m);
 	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);
 	q->held[queue_class(m)].nmessages++;
 	q->held[queue_class(m)].memory += m->memory;
@@ -72,7 +83,7 @@ queue_message_insert(struct queue *q, struct queue_message *m)
 static struct queue_messages *
 waiting_list(struct queue *q, const struct queue_message *m, unsigned int t)
 {
-	return &q->todo[t][queue_class(m)].bands[queue_band(m)];
+	return &q->todo[t][queue_class(m)].bands[m->band];
 }
 
 void
@@ -112,7 +123,7 @@ queue_rcpt_fail(struct queue *q, struct queue_message *m,
 bool
 queue_rcpt_is_held(const struct queue_rcpt *r)
 {
-	return r->state == RCPT_FAILED && r->errnum == 0;
+	return r->state == RCPT_FAILED && r->is_held;
 }
 
 const char *
@@ -120,7 +131,7 @@ queue_rcpt_error(const struct queue_rcpt *r)
 {
 	if (r->error != NULL)
 		return r->error;
-	return r->errnum == 0 ? "held until the time that the sender has said" :
+	return r->is_held ? "held until the time that the sender has said" :
 	    strerror(r->errnum);
 }
 
@@ -136,11 +147,15 @@ queue_message_is_late(const struct queue *q, const struct queue_message *m)
 	    m->deliver_by != 0 && m->deliver_by <= q->wall_ms / 1000;
 }
 
-/* Is it to be held for some time yet?  RFC 4865. */
+/* Is it to be held for some time yet?  RFC 4865.  One that was tried was
+ * released, whatever the clock says since.  (The attempts of a new message are
+ * those of the store.) */
 static bool
-is_to_hold(const struct queue *q, const struct queue_message *m)
+is_to_hold(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
 {
-	return m->hold_until > q->wall_ms / 1000;
+	return m->hold_until > q->wall_ms / 1000 &&
+	    (queue_class(m) == QUEUE_NEW || r->attempts == 0);
 }
 
 /* It waits in the deferred store, and no agent hears of it before. */
@@ -149,7 +164,7 @@ hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
 	r->transport = QUEUE_NO_TRANSPORT;
 	r->state = RCPT_FAILED;
-	r->errnum = 0;
+	r->is_held = true;
 	queue_message_settle(q, m);
 }
 
@@ -165,7 +180,7 @@ queue_message_route(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_NEW)
 			continue;
-		if (is_to_hold(q, m)) {
+		if (is_to_hold(q, m, r)) {
 			hold(q, m, r);
 			continue;
 		}
@@ -313,7 +328,8 @@ queue_take(struct queue *q, const struct queue_record *record)
 	m->place = record->place;
 	m->received_us = record->received_us;
 	m->octets = record->octets;
-	m->hold_until = env->hold_until;
+	m->hold_until = MIN(env->hold_until,
+	    q->wall_ms / 1000 + QUEUE_HOLD_MAX_S);
 	m->deliver_by = env->deliver_by;
 	m->priority = env->priority;
 	m->env_flags = env->flags;

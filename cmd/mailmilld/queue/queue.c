@@ -347,6 +347,7 @@ try_open(struct queue_role *r)
 		.incoming_dirfd = r->incoming_fd,
 		.retry_s = s->retry_interval,
 		.max_retry_s = s->max_retry_interval,
+		.has_priorities = settings_is_named(s, "MT-PRIORITY"),
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 		.transports = transports,
 		.ntransports = NTRANSPORTS,

@@ -125,6 +125,7 @@ qf_init(struct qf *f)
 	f->config.incoming_dirfd = f->incoming;
 	f->config.retry_s = 60;
 	f->config.max_retry_s = 400;
+	f->config.has_priorities = true;
 	f->config.is_synced = true;
 	f->config.transports = transports;
 	f->config.ntransports = 2;

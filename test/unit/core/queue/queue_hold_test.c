@@ -1,8 +1,11 @@
 /* Messages that are held until a time that the sender has said, RFC 4865. */
 
+#include <sys/resource.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +47,21 @@ hold_for(int64_t seconds)
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
+}
+
+/* The same; the segment is written without a limit, and the rest with one. */
+static void
+hold_for_written(int64_t seconds, const struct rlimit *free_limit,
+    const struct rlimit *limit)
+{
+	const struct spool_envelope said = { .hold_until = START + seconds };
+
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, free_limit), 0);
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, limit), 0);
+	qf_pass(&f, 0);
 }
 
 /* The state of the first recipient in the list, the caller's; NULL: there is no
@@ -149,6 +167,60 @@ Test(queue_hold, retry_leaves_it_held_and_remove_removes_it)
 	free(answer);
 	qf_pass(&f, 700 * 1000);
 	cr_assert_eq(f.njobs, 0);
+}
+
+/* The clock goes back to before the release, of which an attempt has followed. */
+Test(queue_hold, what_was_released_is_not_held_again)
+{
+	int64_t next;
+	char *state;
+
+	hold_for(600);
+	qf_pass(&f, 601 * 1000);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	f.now.tv_sec -= 300;
+	qf_pass(&f, 1000);
+	state = listed_state(&next);
+	cr_assert_str_eq(state, "deferred");
+	free(state);
+	qf_pass(&f, 60 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	free(qf_ask(&f, "{\"command\":\"queue\",\"action\":\"retry\","
+	    "\"id\":\"all\"}"));
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 3);
+}
+
+/* What is in a record was written by a worker, which an attacker may control. */
+Test(queue_hold, no_record_is_held_for_ever)
+{
+	int64_t next;
+
+	hold_for(INT64_MAX - START);
+	free(listed_state(&next));
+	cr_assert_eq(next, START + 365 * 86400);
+}
+
+/* The store cannot be written: it waits in its segment, and is not delivered
+ * before its time. */
+Test(queue_hold, it_is_held_in_its_segment_while_the_store_is_full)
+{
+	struct rlimit old, none;
+
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	hold_for_written(600, &old, &none);
+	qf_pass(&f, 300 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	qf_pass(&f, 400 * 1000);
+	cr_assert_eq(f.njobs, 3);
 }
 
 /* The wall clock says when: a step of it ends the wait, or makes it longer. */

@@ -308,7 +308,8 @@ mem_hurry(void *, uint64_t id, int64_t now)
 
 	for (i = 0; i < mem.nrows; i++)
 		if ((id == 0 || mem.rows[i].row.id == id) &&
-		    mem.rows[i].row.hold_until <= now) {
+		    (mem.rows[i].row.hold_until <= now ||
+		    mem.rows[i].row.attempts > 0)) {
 			mem.rows[i].row.next_attempt = now;
 			n++;
 		}
