@@ -93,7 +93,7 @@ typedef struct _accept_construct {
 	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
-	unsigned int		 is_proxied : 1; /* there was a PROXY header */
+	unsigned int		 is_proxied : 1; /* another client was named: a PROXY header, XCLIENT */
 	unsigned int		 is_ended : 1;	/* the session is over: calls of the factory do nothing */
 	unsigned int		 is_left : 1;	/* with a step that returns 0: the loop frees the event */
 	unsigned int		 host_tls : 3;	/* the host's, of no meaning to the factory */
@@ -114,6 +114,23 @@ typedef struct _accept_construct {
  * nor its modules use remote_addr.unixaddr then, or copy the struct. */
 #define ACCEPT_CONSTRUCT_INET \
 	(offsetof(accept_construct, remote_addr) + sizeof(struct sockaddr_in6))
+
+/* What a client that speaks for another one says of it. */
+enum esmtp_attribute {
+	ESMTP_CLIENT_NAME,	/* XCLIENT: its name in the DNS */
+	ESMTP_CLIENT_PROTO,	/* "SMTP" or "ESMTP" */
+	ESMTP_CLIENT_HELO,
+	ESMTP_CLIENT_DESTADDR,	/* where it has connected to */
+	ESMTP_CLIENT_DESTPORT,
+	ESMTP_FORWARD_NAME,	/* XFORWARD, of the message in progress or the next one */
+	ESMTP_FORWARD_ADDR,
+	ESMTP_FORWARD_PORT,
+	ESMTP_FORWARD_PROTO,
+	ESMTP_FORWARD_HELO,
+	ESMTP_FORWARD_IDENT,	/* the id of the message there */
+	ESMTP_FORWARD_SOURCE,	/* "LOCAL" or "REMOTE" */
+	ESMTP_NATTRIBUTES
+};
 
 /* esmtp_session_new(host, options, fd, peer, context): The session of the
  * connection ${fd}, which does not block, with a client at ${peer} (copied; NULL
@@ -155,7 +172,11 @@ int esmtp_session_close(accept_construct *ac, int code, const char *text);
  * for each session of the host.
  * _options; _set_options(): for a function of the host that finds others for this
  * client (peer_changed()), or before the first step.
- * _peer: the client's address; behind a proxy, what its PROXY header said.
+ * _peer: the client's address; behind a proxy, what its PROXY header said;
+ * after XCLIENT or XREMOTEIP, what that said (AF_UNSPEC: it is not known).
+ * _via: after XCLIENT or XREMOTEIP, who has said it; else NULL.
+ * _attribute: what XCLIENT and XFORWARD have said beside, NULL: nothing, or
+ * that it is not available.
  * _tls: of the finished handshake; NULL without TLS.  _set_tls(): for
  * tls_handshake(); what it is given stays the host's, until session_end().
  * _helo: the argument of EHLO or HELO; NULL: none yet.
@@ -173,6 +194,9 @@ const struct esmtp_options *esmtp_session_options(const accept_construct *ac);
 void esmtp_session_set_options(accept_construct *ac,
     const struct esmtp_options *options);
 const struct sockaddr *esmtp_session_peer(const accept_construct *ac);
+const struct sockaddr *esmtp_session_via(const accept_construct *ac);
+const char *esmtp_session_attribute(const accept_construct *ac,
+    enum esmtp_attribute what);
 const struct esmtp_tls *esmtp_session_tls(const accept_construct *ac);
 void esmtp_session_set_tls(accept_construct *ac, struct esmtp_tls *tls);
 const char *esmtp_session_helo(const accept_construct *ac);

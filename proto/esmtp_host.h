@@ -43,7 +43,8 @@ enum esmtp_report_kind {
 	ESMTP_REPORT_TLS_FAILED, /* the handshake failed: detail is the host's ac->failure, or another reason */
 	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
 	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism or "", arg the name that was tried or "", reason */
-	ESMTP_REPORT_END	/* session over (after any of the above) */
+	ESMTP_REPORT_END,	/* session over (after any of the above) */
+	ESMTP_REPORT_CLIENT	/* the client has said that it speaks for another one (XCLIENT, XREMOTEIP): verb; esmtp_session_via() */
 };
 
 struct esmtp_report {
@@ -153,8 +154,10 @@ struct esmtp_host_ops {
 	 * result NULL: the recipient stays as the client wrote it */
 	const char *(*postmaster_domain)(void *host,
 		    struct _accept_construct *ac, const struct sockaddr *own);
-	/* peer_changed(host, ac): there was a PROXY header, and ac->remote_addr is the
-	 * client's address now (the proxy's own for LOCAL and UNKNOWN): set
+	/* peer_changed(host, ac): there was a PROXY header, and
+	 * ac->remote_addr is the client's address now (the proxy's own for
+	 * LOCAL and UNKNOWN); or XCLIENT or XREMOTEIP, where Allow_XCLIENT is
+	 * set, any number of times (AF_UNSPEC: the address is not known): set
 	 * ac->options anew.  1: go on; 0: esmtp_peer_done() comes, once, later
 	 * or inside the call.  NULL: the options stay, go on */
 	int	(*peer_changed)(void *host, struct _accept_construct *ac);

@@ -93,7 +93,10 @@ int validate_context_set_code(validate_context *vctx, int code,
 
 /* All of these may be asked in any phase, and point to what the session owns:
  * do not keep it longer than the callback.
- * _peer: the client's address; behind a proxy, what its PROXY header said.
+ * _peer: the client's address; behind a proxy, what its PROXY header said;
+ * after XCLIENT or XREMOTEIP, what that said (AF_UNSPEC: it is not known).
+ * _via: after XCLIENT or XREMOTEIP, who has said it, NULL: nobody.
+ * The certificate of TLS is of that one.
  * _options: what holds for this listener and this client.
  * _tls: of the finished handshake, NULL without TLS.
  * _helo: the argument of the last EHLO or HELO that was accepted, NULL: none.
@@ -101,6 +104,7 @@ int validate_context_set_code(validate_context *vctx, int code,
  * _login: who the client has logged in as, NULL: nobody.  In
  * VALIDATE_PHASE_AUTH it is NULL still, and ${str} is the login. */
 const struct sockaddr *validate_context_peer(const validate_context *vctx);
+const struct sockaddr *validate_context_via(const validate_context *vctx);
 const struct esmtp_options *validate_context_options(
     const validate_context *vctx);
 const struct esmtp_tls *validate_context_tls(const validate_context *vctx);

@@ -164,6 +164,24 @@ txn_of(const accept_construct *ac)
 	return mc != NULL ? mc->txn : NULL;
 }
 
+const struct sockaddr *
+esmtp_session_via(const accept_construct *ac)
+{
+	const message_construct *mc = session_of(ac);
+
+	return mc != NULL && mc->told != NULL && mc->told->is_named ?
+	    &mc->told->via.sa : NULL;
+}
+
+const char *
+esmtp_session_attribute(const accept_construct *ac, enum esmtp_attribute what)
+{
+	const message_construct *mc = session_of(ac);
+
+	return mc != NULL && mc->told != NULL && what >= 0 &&
+	    what < ESMTP_NATTRIBUTES ? mc->told->text[what] : NULL;
+}
+
 const char *
 esmtp_session_helo(const accept_construct *ac)
 {

@@ -144,8 +144,14 @@ esmtp_received_format(const struct esmtp_received *r,
 		put_foreign(&t, r->helo, LIM_DOMAIN, ".-_:[]");
 	else
 		put(&t, "unknown");
-	/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal */
-	put(&t, strchr(r->peer, ':') != NULL ? " ([IPv6:" : " ([");
+	/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal, which a name
+	 * may precede */
+	put(&t, " (");
+	if (r->peer_name != NULL) {
+		put_foreign(&t, r->peer_name, LIM_DOMAIN, ".-_");
+		put(&t, " ");
+	}
+	put(&t, strchr(r->peer, ':') != NULL ? "[IPv6:" : "[");
 	put(&t, r->peer);
 	put(&t, "])");
 	if (r->tls_protocol != NULL)

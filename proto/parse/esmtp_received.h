@@ -12,6 +12,7 @@
 struct esmtp_received {
 	const char	*helo;		/* what the client called itself; NULL: nothing */
 	const char	*peer;		/* its address as text */
+	const char	*peer_name;	/* and its name in the DNS; NULL: not known */
 	const char	*by;
 	const char	*id;
 	const char	*rcpt;		/* NULL: no "for" clause */

@@ -44,16 +44,17 @@ struct xattr_bad {
 };
 
 /* xattr_parse(s, len, rows, n, v_r, bad_r): Parse one or more attributes, with
- * spaces between them; those of ${rows}, each at most once, in any case.  v_r[i]
- * is that of rows[i].  Return 0; or -1 (EINVAL), and *${bad_r}. */
+ * spaces between them; those of ${rows}, each at most once, in any case.
+ * v_r[i] is that of rows[i].  Return 0; or -1 (EINVAL), and *${bad_r}. */
 int xattr_parse(const char *s, size_t len, const struct xattr_row *rows,
     size_t n, struct xattr *v_r, struct xattr_bad *bad_r);
 
 /* xattr_names(rows, n, buf, len): Write the names, for the reply to EHLO. */
 void xattr_names(const struct xattr_row *rows, size_t n, char *buf, size_t len);
 
-/* xattr_address(s, a_r): The address ${s}, of IPv6 with or without "IPV6:" before
- * it; IPv4 mapped into IPv6 is IPv4; the port is 0.  Return 0 or -1 (EINVAL). */
+/* xattr_address(s, a_r): The address ${s}, of IPv6 with or without "IPV6:"
+ * before it; IPv4 mapped into IPv6 is IPv4; the port is 0.  Return 0 or -1
+ * (EINVAL). */
 int xattr_address(const char *s, union addr *a_r);
 
 #endif

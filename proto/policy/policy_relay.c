@@ -62,13 +62,15 @@ is_our_postmaster(validate_context *vctx, const struct mailaddr *addr)
 	    validate_context_lookup_rcpt(vctx, addr) == ESMTP_RCPT_OK);
 }
 
-/* Has an authority of TLS_Client_CA signed the client's certificate? */
+/* Has an authority of TLS_Client_CA signed the client's certificate?  After
+ * XCLIENT, the certificate is not the client's. */
 static bool
 is_verified_peer(const validate_context *vctx)
 {
 	const struct esmtp_tls *tls = validate_context_tls(vctx);
 
-	return tls != NULL && tls->is_verified;
+	return tls != NULL && tls->is_verified &&
+	    validate_context_via(vctx) == NULL;
 }
 
 static bool

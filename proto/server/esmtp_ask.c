@@ -26,6 +26,7 @@ esmtp_hear(message_construct *mc)
 		esmtp_auth_hear(mc);
 		break;
 	case WAIT_CLIENT:
+	case WAIT_CLAIM:
 		esmtp_proxy_hear(mc);
 		break;
 	case WAIT_RCPT:

@@ -18,7 +18,8 @@ scope_of(const message_construct *mc)
 		.can = host->ops->auth_can == NULL ? NULL :
 		    host->ops->auth_can(esmtp_auth_closure(host), mc->ac),
 		.is_tls = tls != NULL,
-		.is_verified = tls != NULL && tls->is_verified
+		.is_verified = tls != NULL && tls->is_verified &&
+		    !esmtp_is_claimed(mc)
 	};
 }
 

@@ -42,7 +42,7 @@ received_security(const struct esmtp_step *st, struct esmtp_received *r)
 	r->tls_cipher = tls->cipher;
 	r->tls_bits = tls->bits;
 	r->tls_is_resumed = tls->is_resumed;
-	if (tls->is_verified)
+	if (tls->is_verified && !esmtp_is_claimed(st->mc))
 		r->tls_peer = tls->peer_name;
 }
 
@@ -87,6 +87,8 @@ put_received(struct esmtp_step *st)
 	if ((n = received_of_hook(st, buf)) > 0)
 		return st->ac->host->spool->append(t->msg, buf, n);
 	r.peer = addr_text(&st->ac->remote_addr.sa, peer);
+	if (st->mc->told != NULL)
+		r.peer_name = st->mc->told->text[ESMTP_CLIENT_NAME];
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;

@@ -38,6 +38,9 @@ set_up(struct esmtp_step *st)
 {
 	enum esmtp_want w = W_GO;
 
+	/* the client has been here, and names another one: it has both */
+	if (st->mc->wait == WAIT_CLAIM)
+		return esmtp_proxy_judged(st);
 	if (st->mc->wait == WAIT_PROXY && st->ac->options->proxy_protocol)
 		w = esmtp_proxy(st);
 	else if (st->mc->wait == WAIT_CLIENT)
@@ -155,7 +158,11 @@ start(struct esmtp_step *st)
 		return mc->is_closing ? W_CLOSE : W_READ;
 	}
 	esmtp_set_state(mc, ES_BANNER);
-	banner(st);
+	if (mc->told != NULL && mc->told->is_greeted) {
+		mc->told->is_greeted = false;
+		esmtp_reply(st, RPL_OK);
+	} else
+		banner(st);
 	return W_READ;
 }
 

@@ -254,6 +254,9 @@ next_line(struct esmtp_step *st)
 	st->mc->is_announced = 0;
 	st->mc->own = OWN_NONE;
 	use(st, n);
+	/* the session was sent back to its set-up */
+	if (st->mc->state == ES_SETUP && !st->mc->is_closing)
+		return esmtp_wait_rows[st->mc->wait].resume(st);
 	return esmtp_auth_go_on(st);
 }
 

@@ -76,6 +76,14 @@ enum esmtp_tls_stage {
 struct esmtp_auth;
 struct esmtp_reader;
 
+/* What XCLIENT and XFORWARD have said of a client: only where there was one. */
+struct esmtp_told {
+	ec_sockaddr	 via;		/* who has said it ... */
+	bool		 is_named;	/* ... if it was XCLIENT or XREMOTEIP */
+	bool		 is_greeted;	/* at ES_SETUP: who says it hears no banner */
+	char		*text[ESMTP_NATTRIBUTES]; /* NULL: nothing */
+};
+
 /* The recipients accepted so far: one block of text, and 8 octets for each. */
 struct esmtp_rcpts {
 	char		*text;		/* each with its NUL, one behind the other */
@@ -140,6 +148,7 @@ struct _message_construct {
 	struct esmtp_reader	*reader;	/* of a verb: esmtp_own.h; NULL: none */
 	struct esmtp_auth	*auth;		/* an exchange: esmtp_auth.h; NULL: none */
 	char			*login;		/* NULL: not logged in */
+	struct esmtp_told	*told;		/* NULL: nothing */
 	struct esmtp_kept	*in;		/* input not processed yet; at: octets of it that hold no LF */
 	struct esmtp_kept	*out;		/* replies not written yet; at: octets that are */
 	/* times, in one number each: moment.h */
@@ -149,8 +158,10 @@ struct _message_construct {
 	int64_t			 seen;		/* the time of the last call */
 	int64_t			 trigger;	/* which it has left in the event, 0 for none: esmtp_follow_clock() */
 	const event_io_opset	*opset;		/* at TLS_GO_AHEAD: TLS, ... */
-	void			*io_data;	/* ... which is to be the event's */
-	uint64_t		 chunk;		/* octets of it that are still to come */
+	union {
+		void	*io_data;	/* ... which is to be the event's */
+		uint64_t chunk;		/* in one: octets that are still to come */
+	};
 	char			*refusal;	/* of this chunk, and of the message's others: a reply line; NULL: none */
 	uint32_t		 nmessages;	/* accepted */
 	uint32_t		 nrcpts;	/* accepted */
@@ -179,6 +190,14 @@ struct _message_construct {
 	unsigned int		 is_hasty : 1;	/* after one attempt to write it: do not wait for the peer */
 	unsigned int		 is_dropped : 1; /* esmtp_destroy_message_construct() was called in a step: the peer hears no more */
 };
+
+/* Who has connected speaks for another client (XCLIENT): the certificate of TLS is
+ * not that one's. */
+static inline bool
+esmtp_is_claimed(const message_construct *mc)
+{
+	return mc->told != NULL && mc->told->is_named;
+}
 
 static inline bool
 esmtp_is_in_body(const message_construct *mc)
@@ -400,7 +419,9 @@ bool esmtp_is_expired(const message_construct *mc, const struct timeval *now,
 void esmtp_follow_clock(message_construct *mc, const Event *event,
     const struct timeval *now);
 
-/* esmtp_tls.c */
+/* esmtp_tls.c
+ * esmtp_forget(mc): Forget what the client has said (RFC 3207 4.2). */
+void esmtp_forget(message_construct *mc);
 /* esmtp_tls_may_start(mc): RPL_OK, or how STARTTLS is refused. */
 enum esmtp_reply_id esmtp_tls_may_start(const message_construct *mc);
 /* esmtp_tls_begin(st): Implicit TLS.  esmtp_tls_step(st): Go on, when
@@ -417,8 +438,12 @@ void esmtp_tls_end(accept_construct *ac);
 void esmtp_tls_raise(message_construct *mc);
 
 /* esmtp_proxy.c: esmtp_proxy_hear(mc): Take an answer to peer_changed() by its
- * ticket.  The others: read the PROXY header; then hear whether the host lets the
- * client in.  W_GO, W_WAIT, W_CLOSE, W_END. */
+ * ticket.  _proxy, _judged: read the PROXY header; then hear whether the host
+ * lets the client in.  W_GO, W_WAIT, W_CLOSE, W_END.
+ * esmtp_peer_claim(st, peer): The client speaks for another one, at ${peer},
+ * NULL: at the address that it has: the session goes back to its set-up, and
+ * its counts begin anew. */
+void esmtp_peer_claim(struct esmtp_step *st, const struct sockaddr *peer);
 void esmtp_proxy_hear(message_construct *mc);
 enum esmtp_want esmtp_proxy(struct esmtp_step *st);
 enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
@@ -433,6 +458,9 @@ bool esmtp_txn_is_late(const struct esmtp_txn *t, const struct timeval *now);
 /* esmtp_txn_commit(st): Give the message to the spool, which answers later.
  * Return 0, or -1 with errno. */
 int esmtp_txn_commit(struct esmtp_step *st);
+/* esmtp_told_clear(told, from, to): Forget those attributes; NULL does nothing. */
+void esmtp_told_clear(struct esmtp_told *told, enum esmtp_attribute from,
+    enum esmtp_attribute to);
 
 /* esmtp_rcpts.c
  * esmtp_rcpts_get(r, i): Recipient number ${i}, valid until the next change.

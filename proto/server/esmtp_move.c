@@ -2,9 +2,9 @@
  * Owns: which can, what of a session goes along.
  * TLS cannot, since its keys and counters are in this process.  A login does
  * not, since the other process would have to believe it, nor does the client
- * that a proxy has named.  Nor does one that may send the body of a DATA that
- * was refused: what is a command then is known here alone; or one in which a
- * verb of the program reads. */
+ * that a proxy or XCLIENT has named.  Nor does one that may send the body of a
+ * DATA that was refused: what is a command then is known here alone; or one in
+ * which a verb of the program reads. */
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,8 @@ can_move(const struct esmtp_step *st)
 	    mc->auth == NULL && !mc->is_swallowing && !mc->is_in_chunk &&
 	    mc->in == NULL &&
 	    st->in_len == 0 && mc->vctx.pairs[VCTX_CONN] == NULL &&
-	    !mc->is_body_refused && mc->reader == NULL && !ac->is_proxied;
+	    !mc->is_body_refused && mc->reader == NULL && !ac->is_proxied &&
+	    mc->told == NULL;
 }
 
 bool

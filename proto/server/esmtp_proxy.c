@@ -1,5 +1,7 @@
-/* The PROXY header before all else: from the wire to the client's address.
- * Owns: that just the header is read, and what a bad one leads to.
+/* Who the client is, where another one has connected: the PROXY header before all
+ * else, from the wire to the client's address; and what XCLIENT says later.
+ * Owns: that just the header is read, what a bad one leads to; whether the host
+ * lets the client in.
  * Knows nothing of its form: proxyhdr.h does. */
 
 #include <errno.h>
@@ -38,26 +40,39 @@ esmtp_proxy_hear(message_construct *mc)
 		esmtp_peer_done(ac, a.value != 0);
 }
 
-/* The header names the client: take its address, and the options for it; hear
- * whether the host lets it in. */
-static enum esmtp_want
-set_peer(struct esmtp_step *st, const struct proxyhdr *h)
+/* The client has another address: take the options for it; does the host let it
+ * in?  Return whether it has said so. */
+static bool
+ask_host(struct esmtp_step *st, enum esmtp_wait wait)
 {
 	struct esmtp_host *host = st->ac->host;
 	accept_construct *ac = st->ac;
 	bool is_judged = true;
 
 	ac->is_proxied = 1;
-	if (h->is_known)
-		addr_copy(&ac->remote_addr.sa, &h->source.sa);
+	ac->is_refused = 0;
+	/* an answer that comes for another client is not this one's */
+	answers_drop(&host->answers, &ac->questions, ASK_PEER);
 	/* the wait begins before the call: the answer may come in it */
-	esmtp_wait_for(st, WAIT_CLIENT);
+	esmtp_wait_for(st, wait);
 	st->asking = ASK_PEER;
 	if (host->ops->peer_changed != NULL)
 		is_judged = host->ops->peer_changed(host->closure, ac);
 	st->asking = ASK_NONE;
 	esmtp_proxy_hear(st->mc);
 	st->mc->extensions = esmtp_ext_enabled(ac->options);
+	return is_judged;
+}
+
+/* The header names the client. */
+static enum esmtp_want
+set_peer(struct esmtp_step *st, const struct proxyhdr *h)
+{
+	bool is_judged;
+
+	if (h->is_known)
+		addr_copy(&st->ac->remote_addr.sa, &h->source.sa);
+	is_judged = ask_host(st, WAIT_CLIENT);
 	if (st->mc->is_dropped)
 		return W_CLOSE;
 	if (!is_judged)
@@ -85,7 +100,8 @@ esmtp_peer_done(accept_construct *ac, bool is_welcome)
 {
 	message_construct *mc = accept_construct_get_message_construct(ac);
 
-	if (mc == NULL || mc->wait != WAIT_CLIENT || !esmtp_is_waiting(mc))
+	if (mc == NULL || !esmtp_is_waiting(mc) ||
+	    (mc->wait != WAIT_CLIENT && mc->wait != WAIT_CLAIM))
 		return;
 	ac->is_refused = !is_welcome;
 	ac->is_async_done = 1;
@@ -101,11 +117,48 @@ esmtp_proxy_judged(struct esmtp_step *st)
 	if (!st->ac->is_refused)
 		return W_GO;
 	/* a client that expects TLS would not understand a reply */
-	if (st->ac->options->use_ssl)
+	if (st->mc->wait == WAIT_CLIENT && st->ac->options->use_ssl)
 		return W_END;
 	st->out_len += esmtp_reply_row_format(RPL_CLIENT_SESSIONS,
 	    st->out + st->out_len, st->out_size - st->out_len);
 	return W_CLOSE;
+}
+
+/* What modules have left of the client before this one, and what limits count of
+ * it. */
+static void
+forget_client(message_construct *mc)
+{
+	validate_context_clear(&mc->vctx, VCTX_CONN);
+	mc->nmessages = mc->nrcpts = mc->nerrors = 0;
+	mc->nrejected = mc->nauth_failed = 0;
+}
+
+/* What follows is that of a new session: esmtp_setup_resume() does it when the
+ * line is used up. */
+void
+esmtp_peer_claim(struct esmtp_step *st, const struct sockaddr *peer)
+{
+	struct esmtp_report r = { .kind = ESMTP_REPORT_CLIENT };
+	accept_construct *ac = st->ac;
+	struct esmtp_told *told = st->mc->told;
+	bool is_judged = true;
+
+	if (!told->is_named)
+		addr_copy(&told->via.sa, &ac->remote_addr.sa);
+	told->is_named = true;
+	if (peer != NULL)
+		addr_copy(&ac->remote_addr.sa, peer);
+	forget_client(st->mc);
+	esmtp_report(st, &r);
+	if (st->mc->is_dropped)
+		return;
+	esmtp_set_state(st->mc, ES_SETUP);
+	esmtp_wait_for(st, WAIT_CLAIM);
+	if (peer != NULL)
+		is_judged = ask_host(st, WAIT_CLAIM);
+	if (is_judged)
+		ac->is_async_done = 1;
 }
 
 enum esmtp_want

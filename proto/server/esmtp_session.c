@@ -57,6 +57,8 @@ session_free(message_construct *mc)
 	validate_context_destroy(&mc->vctx);
 	free(mc->helo);
 	free(mc->refusal);
+	esmtp_told_clear(mc->told, 0, ESMTP_NATTRIBUTES - 1);
+	free(mc->told);
 	esmtp_drop_input(mc);
 	free(mc->out);
 	free(mc);

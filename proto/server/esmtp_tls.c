@@ -159,8 +159,8 @@ esmtp_tls_failed(struct esmtp_step *st, const char *why, int errnum)
 
 /* RFC 3207 4.2: what the client has said before the handshake is discarded.
  * The counts that limits look at stay: the client did not say those. */
-static void
-forget(message_construct *mc)
+void
+esmtp_forget(message_construct *mc)
 {
 	esmtp_txn_reset(mc);
 	validate_context_forget(&mc->vctx);
@@ -184,7 +184,7 @@ handshake_done(struct esmtp_step *st)
 	esmtp_wait_for(st, WAIT_WRITE);
 	esmtp_report(st, &r);
 	if (mc->state == ES_EXTENSION2) {
-		forget(mc);
+		esmtp_forget(mc);
 		esmtp_set_state(mc, ES_EHLO);
 	}
 	/* the first command may have come with the end of the handshake */

@@ -29,12 +29,25 @@ esmtp_txn_new(struct esmtp_host *host, const struct mailaddr *sender,
 }
 
 void
+esmtp_told_clear(struct esmtp_told *told, enum esmtp_attribute from,
+    enum esmtp_attribute to)
+{
+	unsigned int i;
+
+	for (i = from; told != NULL && i <= to; i++) {
+		free(told->text[i]);
+		told->text[i] = NULL;
+	}
+}
+
+void
 esmtp_txn_reset(message_construct *mc)
 {
 	struct esmtp_txn *t = mc->txn;
 
 	mc->txn = NULL;
 	validate_context_clear(&mc->vctx, VCTX_MESS);
+	esmtp_told_clear(mc->told, ESMTP_FORWARD_NAME, ESMTP_FORWARD_SOURCE);
 	if (t == NULL)
 		return;
 	free(mc->refusal);

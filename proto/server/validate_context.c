@@ -33,6 +33,14 @@ validate_context_peer(const validate_context *vctx)
 	return &vctx->ac->remote_addr.sa;
 }
 
+const struct sockaddr *
+validate_context_via(const validate_context *vctx)
+{
+	const message_construct *mc = session_of(vctx);
+
+	return esmtp_is_claimed(mc) ? &mc->told->via.sa : NULL;
+}
+
 const struct esmtp_options *
 validate_context_options(const validate_context *vctx)
 {

@@ -41,5 +41,9 @@ void validate_forget_code(validate_context *vctx);
 void validate_context_clear(validate_context *vctx, int which);
 void validate_context_keep(validate_context *vctx);
 void validate_context_forget(validate_context *vctx);
+/* validate_context_at(vctx, which, i, key_r, value_r): Pair number ${i}, from 0, or
+ * false: there are not so many. */
+bool validate_context_at(const validate_context *vctx, int which, size_t i,
+    const char **key_r, const char **value_r);
 
 #endif

@@ -114,6 +114,21 @@ validate_context_exists_and_get(validate_context *vctx, int which,
 	return 1;
 }
 
+bool
+validate_context_at(const validate_context *vctx, int which, size_t i,
+    const char **key_r, const char **value_r)
+{
+	const struct validate_pair *p = vctx->pairs[which == VCTX_MESS];
+
+	for (; p != NULL && i > 0; i--)
+		p = p->next;
+	if (p == NULL)
+		return false;
+	*key_r = p->key;
+	*value_r = p->value;
+	return true;
+}
+
 void
 validate_context_delete(validate_context *vctx, int which, const char *key)
 {

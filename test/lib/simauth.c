@@ -418,6 +418,15 @@ simauth_check_report(struct simhost_session *s, const struct esmtp_report *r)
 	    || simauth_is_secret(r->detail, strlen(r->detail)))
 		simhost_violation(s->host, "a password in a report: %s %s",
 		    r->arg, r->detail);
+	/* XCLIENT says so, of a client that may use it */
+	if (r->kind == ESMTP_REPORT_CLIENT
+	    && s->host->options.allow_xclient) {
+		const char *name = esmtp_session_login(s->ac);
+
+		s->auth.is_right = name != NULL;
+		snprintf(s->auth.login, sizeof(s->auth.login), "%s",
+		    name != NULL ? name : "");
+	}
 	if (r->kind == ESMTP_REPORT_AUTH && !s->auth.is_right)
 		simhost_violation(s->host, "a login without a verdict");
 	if (strcmp(r->verb, "AUTH") == 0

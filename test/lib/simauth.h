@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/lim.h"
 #include "proto/esmtp_factory.h"
 
 #define SIMAUTH_NAME	64
@@ -62,7 +63,7 @@ struct simauth_exchange {
 	bool			 is_long;
 	unsigned int		 ncancels;
 	bool			 is_right;	/* a verdict of OK was given */
-	char			 login[SIMAUTH_NAME]; /* for this name */
+	char			 login[LIM_LOGIN + 1]; /* for this name */
 };
 
 /* simauth_ops(ops): Fill in the functions that are the authority's.  Their

@@ -107,9 +107,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A Postfix with all its files in a folder."""
+    """A Postfix with all its files in a folder.  main, master: further lines
+    of main.cf, which hold instead of those before them, and of master.cf."""
 
-    def __init__(self, dir, port, ca, wrapped):
+    def __init__(self, dir, port, ca, wrapped, main='', master=''):
         root, env = unpack('postfix.sh', POSTFIX)
         libs = env['LD_LIBRARY_PATH']
         self.dir, self.root = dir, root
@@ -124,7 +125,7 @@ class Postfix:
             if x != 'pid':
                 shutil.chown(f'{dir}/spool/{x}', 'daemon')
         with open(f'{dir}/etc/master.cf', 'w') as f:
-            f.write(MASTER)
+            f.write(MASTER + master)
         with open(f'{dir}/etc/login', 'w') as f:
             f.write(f'[localhost]:{port} {USER}:{PASSWORD}\n')
         with open(f'{dir}/etc/main.cf', 'w') as f:
@@ -157,6 +158,7 @@ smtp_tls_CAfile = {ca}
 smtp_tls_security_level = verify
 smtp_tls_verify_cert_match = hostname
 smtp_tls_wrappermode = {'yes' if wrapped else 'no'}
+{main}
 ''')
         self.proc = None
 

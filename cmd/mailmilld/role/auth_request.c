@@ -64,7 +64,8 @@ is_header_good(const struct msg_auth_start *b, size_t nlistens)
 	return b->listener < nlistens && (b->flags &
 	    ~(uint32_t)(MSG_AUTH_TLS | MSG_AUTH_INITIAL)) == 0 &&
 	    (b->peer.in.sin_family == AF_INET ||
-	    b->peer.in.sin_family == AF_INET6) &&
+	    b->peer.in.sin_family == AF_INET6 ||
+	    b->peer.in.sin_family == AF_UNSPEC) &&	/* XCLIENT: not known */
 	    ((b->flags & MSG_AUTH_INITIAL) != 0 || b->initial == 0) &&
 	    ((b->flags & MSG_AUTH_TLS) != 0 ||
 	    (b->exporter == 0 && b->endpoint == 0 && b->peer_name == 0)) &&

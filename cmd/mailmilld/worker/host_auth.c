@@ -196,8 +196,10 @@ put_request(const accept_construct *ac, uint64_t id, const char *mech,
 	if (ac->tls == NULL)
 		return;
 	r->is_tls = true;
-	/* a name that was cut would be another one: then none */
+	/* a name that was cut would be another one: then none; after XCLIENT
+	 * the certificate is not the client's */
 	if (ac->tls->is_verified && ac->tls->peer_name != NULL &&
+	    esmtp_session_via(ac) == NULL &&
 	    strlcpy(r->peer_name, ac->tls->peer_name, sizeof(r->peer_name)) >=
 	    sizeof(r->peer_name))
 		r->peer_name[0] = '\0';

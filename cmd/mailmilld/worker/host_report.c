@@ -34,6 +34,59 @@ report_connect(struct worker *w, const accept_construct *ac,
 	    w->child->settings->listens[ac->listener].name);
 }
 
+/* NULL: nobody else has said whose session it is. */
+static const char *
+via_of(const accept_construct *ac, char buf[ADDR_TEXT])
+{
+	const struct sockaddr *via = esmtp_session_via(ac);
+
+	return via != NULL ? addr_text(via, buf) : NULL;
+}
+
+/* Another client has said so, and it might not be true: so both are named. */
+static void
+report_client(struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[ADDR_TEXT], via[ADDR_TEXT];
+
+	log_event(LOG_LEVEL_INFO, "client",
+	    "session=%s client=%s port=%u name=%s helo=%s proto=%s "
+	    "dest=%s destport=%s user=%s listener=%s verb=%s via=%s", ac->id,
+	    addr_text(&ac->remote_addr.sa, buf),
+	    addr_port(&ac->remote_addr.sa),
+	    esmtp_session_attribute(ac, ESMTP_CLIENT_NAME),
+	    esmtp_session_attribute(ac, ESMTP_CLIENT_HELO),
+	    esmtp_session_attribute(ac, ESMTP_CLIENT_PROTO),
+	    esmtp_session_attribute(ac, ESMTP_CLIENT_DESTADDR),
+	    esmtp_session_attribute(ac, ESMTP_CLIENT_DESTPORT),
+	    esmtp_session_login(ac),
+	    w->child->settings->listens[ac->listener].name, r->verb,
+	    via_of(ac, via));
+}
+
+/* Where the message was before, as XFORWARD has it. */
+static void
+log_forwarded(const accept_construct *ac, const struct esmtp_report *r)
+{
+	const char *v[ESMTP_NATTRIBUTES];
+	bool is_any = false;
+	unsigned int i;
+
+	for (i = ESMTP_FORWARD_NAME; i <= ESMTP_FORWARD_SOURCE; i++) {
+		v[i] = esmtp_session_attribute(ac, (enum esmtp_attribute)i);
+		is_any |= v[i] != NULL;
+	}
+	if (is_any)
+		log_event(LOG_LEVEL_INFO, "forwarded",
+		    "session=%s id=%s client=%s port=%s name=%s helo=%s "
+		    "proto=%s ident=%s source=%s", ac->id, r->id,
+		    v[ESMTP_FORWARD_ADDR], v[ESMTP_FORWARD_PORT],
+		    v[ESMTP_FORWARD_NAME], v[ESMTP_FORWARD_HELO],
+		    v[ESMTP_FORWARD_PROTO], v[ESMTP_FORWARD_IDENT],
+		    v[ESMTP_FORWARD_SOURCE]);
+}
+
 #define ACCEPTED_FORMAT \
 	"session=%s id=%s client=%s port=%d listener=%s from=%s to=%s " \
 	"nrcpts=%zu size=%llu seconds=%s tls=%s cipher=%s"
@@ -43,18 +96,21 @@ report_accepted(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const char *login = esmtp_session_login(ac);
-	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
+	char buf[ADDR_TEXT], via_buf[ADDR_TEXT], seconds[LOG_SECONDS];
+	const char *via = via_of(ac, via_buf);
 
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
 	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
-	log_event(LOG_LEVEL_INFO, "accepted", login == NULL ? ACCEPTED_FORMAT :
-	    ACCEPTED_FORMAT " user=%s", ac->id, r->id,
+	log_event(LOG_LEVEL_INFO, "accepted", via != NULL ?
+	    ACCEPTED_FORMAT " user=%s via=%s" : login == NULL ?
+	    ACCEPTED_FORMAT : ACCEPTED_FORMAT " user=%s", ac->id, r->id,
 	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets,
 	    log_seconds(&r->elapsed, seconds),
-	    tls_of(ac), ac->tls != NULL ? ac->tls->cipher : NULL, login);
+	    tls_of(ac), ac->tls != NULL ? ac->tls->cipher : NULL, login, via);
+	log_forwarded(ac, r);
 }
 
 static void
@@ -235,6 +291,7 @@ static void (*const reporters[])(struct worker *,
 	[ESMTP_REPORT_TIMEOUT] = report_timeout,
 	[ESMTP_REPORT_ABORT] = report_abort,
 	[ESMTP_REPORT_END] = report_end,
+	[ESMTP_REPORT_CLIENT] = report_client,
 };
 
 void

@@ -173,6 +173,9 @@ session_peer_changed(void *host, accept_construct *ac)
 	struct msg_proxied mp = { .handle = ac->handle };
 
 	set_options(w, ac);
+	/* XCLIENT: the address is not known, and all such clients are not one */
+	if (ac->remote_addr.sa.sa_family == AF_UNSPEC)
+		return 1;
 	addr_copy(&mp.peer.sa, &ac->remote_addr.sa);
 	if (chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1)
 		return 1;

@@ -231,10 +231,15 @@ config_read(unsigned int generation, struct config *config_r, char *err_r,
 }
 
 static void
-warn_open_relay(const struct settings_listen *l)
+warn_trusting(const struct settings_listen *l)
 {
 	char at[CONF_AT_MAX];
 
+	if (l->options->allow_xclient || l->options->allow_xcontext)
+		log_warnx("trusts-all", "listener=%s at=%s effect=%s", l->name,
+		    conf_at_text(&l->at, at, sizeof(at)), "Allow_XCLIENT or "
+		    "Allow_XCONTEXT: every client may say that it is another "
+		    "one; put it into a Peer section");
 	if (l->options->open_relay)
 		log_warnx("open-relay", "listener=%s at=%s effect=%s", l->name,
 		    conf_at_text(&l->at, at, sizeof(at)), "Open_Relay: every "
@@ -255,5 +260,5 @@ config_warn(const struct config *config)
 		log_warnx("no-domain", "effect=%s", "all mail is refused: add "
 		    "a Domain section and reload");
 	for (i = 0; i < s->nlistens; i++)
-		warn_open_relay(&s->listens[i]);
+		warn_trusting(&s->listens[i]);
 }

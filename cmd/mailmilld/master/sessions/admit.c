@@ -86,6 +86,13 @@ admit_new(struct listener *l, const accept_addr *peer, enum ledger_kind *kind_r)
 	    RPL_OK;
 }
 
+void
+admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
+    uint64_t handle)
+{
+	(void)book_may_name(b, handle, options_of(l, peer)->allow_xclient);
+}
+
 int
 admit_proxied(struct proc *p, const struct msg_proxied *mp)
 {
@@ -97,13 +104,23 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	TAILQ_FOREACH(l, &p->master->listeners, link)
 		if (&l->sessions == tally)
 			break;
-	if (l == NULL || book_asked(p->book, mp->handle) == -1)
+	if (l == NULL)
 		return -1;
-	/* a listener that is closed has no options any more */
-	if (l->fd != -1 && client_is_over(l, &peer, options_of(l, &peer),
+	/* after a reload the worker may still have other options than these:
+	 * that is no offence */
+	if (book_asked(p->book, mp->handle) == -1)
+		return errno == EACCES ? 1 : -1;
+	/* a listener that is closed has no options any more; a client that is
+	 * named once more has this session already */
+	if (l->fd != -1 && !book_is_from(p->book, mp->handle, &peer.sa,
+	    LEDGER_PROXIED) && client_is_over(l, &peer, options_of(l, &peer),
 	    LEDGER_PROXIED))
 		return 1;
 	/* without memory the session still counts for the proxy */
-	return book_proxied(p->book, mp->handle, &peer.sa) == 0 ||
-	    errno == ENOMEM ? 0 : -1;
+	if (book_proxied(p->book, mp->handle, &peer.sa) == -1 &&
+	    errno != ENOMEM)
+		return -1;
+	if (l->fd != -1)
+		admit_naming(l, &peer, p->book, mp->handle);
+	return 0;
 }

@@ -146,6 +146,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 		if (book_add(p->book, &peer->sa, kind, &l->sessions,
 		    l->service, &ms->handle) == -1)
 			break;
+		admit_naming(l, peer, p->book, ms->handle);
 		if (chanev_send(p->ce, moved == NULL ? M_SESSION : M_MOVE,
 		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0) {
 			taken_add(p);
@@ -242,7 +243,7 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 		(void)book_remove(p->book, handle);
 		return -1;
 	}
-	if (!book_is_from(p->book, handle, &peer.sa)) {
+	if (!book_is_from(p->book, handle, &peer.sa, LEDGER_DIRECT)) {
 		proc_offends(p, "M_MOVE");
 		return -1;
 	}

@@ -16,9 +16,13 @@ enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
     enum ledger_kind *kind_r);
 void admit_refused(struct listener *l, const accept_addr *peer,
     const char *limit, struct log_bound *bound);
-/* admit_proxied(p, mp): The worker ${p} says which client a proxy has named.
- * Count the session for that one.  0; 1: it has too many, having logged that;
- * -1: ${p} has no such session, or may not say so. */
+/* admit_naming(l, peer, b, handle): The session of ${peer} may speak for others,
+ * if Allow_XCLIENT is set for it.
+ * admit_proxied(p, mp): The worker ${p} says which client a proxy, or XCLIENT,
+ * has named.  Count the session for that one.  0; 1: it has too many, having
+ * logged that; -1: ${p} has no such session, or may not say so. */
+void admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
+    uint64_t handle);
 int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 
 /* handout.c */

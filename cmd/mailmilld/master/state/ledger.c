@@ -41,7 +41,10 @@ struct session {
 	uint32_t	 number;	/* the upper half of its handle, never 0 */
 	union {
 		uint32_t next_free;	/* not in use */
-		bool	 is_asked;	/* in use: book_asked() */
+		struct {		/* in use */
+			bool	 is_asked;	/* book_asked() */
+			bool	 may_name;	/* book_may_name() */
+		};
 	};
 	struct tally	*listener;
 	struct tally	*service;
@@ -357,7 +360,7 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 		return -1;
 	b->free = s->next_free;
 	s->number = random_number(b->ledger, s->number);
-	s->is_asked = false;
+	s->is_asked = s->may_name = false;
 	s->listener = listener;
 	s->service = service;
 	listener->n++;
@@ -392,14 +395,27 @@ book_remove(struct book *b, uint64_t handle)
 }
 
 int
+book_may_name(struct book *b, uint64_t handle, bool may)
+{
+	struct session *s = session_find(b, handle);
+
+	if (s == NULL)
+		return -1;
+	s->may_name = may;
+	return 0;
+}
+
+int
 book_asked(struct book *b, uint64_t handle)
 {
 	struct session *s = session_find(b, handle);
 
 	if (s == NULL)
 		return -1;
-	if (s->client->key.kind != LEDGER_PROXY || s->is_asked) {
-		errno = EALREADY;
+	if (!s->may_name &&
+	    (s->client->key.kind != LEDGER_PROXY || s->is_asked)) {
+		errno = s->client->key.kind == LEDGER_PROXIED ? EACCES :
+		    EALREADY;
 		return -1;
 	}
 	s->is_asked = true;
@@ -414,7 +430,7 @@ book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 
 	if (s == NULL)
 		return -1;
-	if (s->client->key.kind != LEDGER_PROXY) {
+	if (s->client->key.kind != LEDGER_PROXY && !s->may_name) {
 		errno = EALREADY;
 		return -1;
 	}
@@ -434,10 +450,11 @@ book_listener(struct book *b, uint64_t handle)
 }
 
 bool
-book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa)
+book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa,
+    enum ledger_kind kind)
 {
 	const struct session *s = session_find(b, handle);
-	struct client wanted = { .key.kind = LEDGER_DIRECT };
+	struct client wanted = { .key.kind = kind };
 
 	addr_network(sa, wanted.key.network);
 	return s != NULL && client_cmp(s->client, &wanted) == 0;

@@ -37,7 +37,7 @@ unsigned int ledger_sessions(const struct ledger *l);
 enum ledger_kind {
 	LEDGER_DIRECT,		/* the client */
 	LEDGER_PROXY,		/* a proxy that has not named the client yet */
-	LEDGER_PROXIED		/* the client that a proxy has named */
+	LEDGER_PROXIED		/* the client that a proxy, or XCLIENT, has named */
 };
 
 /* ledger_clients(l, sa, kind): Sessions from the address of ${sa}: an IPv6
@@ -73,20 +73,26 @@ int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
     struct tally *listener, struct tally *service, uint64_t *handle_r);
 
-/* book_asked(b, handle): The worker asks whether the client of a session, which
- * a proxy has named, may have it.  Return 0, or -1: ENOENT, no such session;
- * EALREADY, of no proxy, or asked before.
- * book_proxied(b, handle, sa): The proxy has named the client of a session:
- * count it for that one from now on.  Return 0, or -1 (ENOENT: no such session;
- * EALREADY: of no proxy, or named before; ENOMEM).
+/* book_may_name(b, handle, may): Whether the client of a session, as it is
+ * counted now, may speak for others, any number of times (Allow_XCLIENT).  What
+ * a worker in bad hands makes of it is no more than what such a client may say.
+ * Return 0, or -1 (ENOENT).
+ * book_asked(b, handle): The worker asks whether the client of a session, which
+ * was named, may have it.  Return 0, or -1: ENOENT, no such session; EALREADY,
+ * of no proxy, or asked before; EACCES, of a client that was named, and may not
+ * speak for others.
+ * book_proxied(b, handle, sa): The client of a session was named: count it for
+ * that one from now on.  Return 0, or -1 (ENOENT: no such session; EALREADY: of
+ * no proxy, or named before; ENOMEM).
  * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
+int book_may_name(struct book *b, uint64_t handle, bool may);
 int book_asked(struct book *b, uint64_t handle);
 int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
 struct tally *book_listener(struct book *b, uint64_t handle);
 
-/* book_is_from(b, handle, sa): Is that a session of the client ${sa}, which has
- * connected directly? */
-bool book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa);
+/* book_is_from(b, handle, sa, kind): Is that a session of the client ${sa}? */
+bool book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa,
+    enum ledger_kind kind);
 
 /* book_remove(b, handle): The session is over; all counts go down.  Return 0,
  * or -1 (ENOENT) when ${b} has no such session (any more). */

@@ -429,6 +429,41 @@ Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
 	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 0);
 }
 
+Test(ledger, a_client_that_may_speak_for_others_names_them_any_number_of_times)
+{
+	union addr proxy = address("192.0.2.1"), a = address("192.0.2.7"),
+	    unknown = { .sa.sa_family = AF_UNSPEC };
+	struct book *b = book_open(l, 10);
+	uint64_t direct = add(b, "192.0.2.2"), proxied;
+
+	cr_assert_eq(book_add(b, &proxy.sa, LEDGER_PROXY, &listener, &service,
+	    &proxied), 0);
+	cr_assert(book_may_name(b, 0, true) == -1 && errno == ENOENT);
+	cr_assert_eq(book_may_name(b, direct, true), 0);
+	/* the other session may not */
+	cr_assert_eq(book_asked(b, proxied), 0);
+	cr_assert_eq(book_proxied(b, proxied, &a.sa), 0);
+	cr_assert(book_asked(b, proxied) == -1 && errno == EACCES);
+	cr_assert_eq(book_asked(b, direct), 0);
+	cr_assert_eq(book_proxied(b, direct, &a.sa), 0);
+	cr_assert_eq(clients("192.0.2.2"), 0);
+	cr_assert_eq(clients("192.0.2.7"), 0);
+	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 2);
+	cr_assert_eq(book_asked(b, direct), 0);
+	cr_assert_eq(book_proxied(b, direct, &unknown.sa), 0);
+	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 1);
+	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 1);
+	/* the new client may not */
+	cr_assert_eq(book_may_name(b, direct, false), 0);
+	cr_assert(book_asked(b, direct) == -1 && errno == EACCES);
+	cr_assert_eq(book_remove(b, direct), 0);
+	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 0);
+	/* who comes next in its place may not either */
+	direct = add(b, "192.0.2.2");
+	cr_assert(book_asked(b, direct) == -1 && errno == EALREADY);
+	book_close(b);
+}
+
 Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
 {
 	struct book *b = book_open(l, 10);
@@ -446,6 +481,12 @@ Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
 	book_close(b);
 }
 
+static bool
+is_direct(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	return book_is_from(b, handle, sa, LEDGER_DIRECT);
+}
+
 Test(ledger, a_session_is_from_the_client_that_has_connected)
 {
 	struct book *b = book_open(l, 10);
@@ -456,19 +497,20 @@ Test(ledger, a_session_is_from_the_client_that_has_connected)
 
 	cr_assert(inet_pton(AF_INET6, "::ffff:192.0.2.1", &mapped.sin6_addr));
 	/* not the port, which says nothing */
-	cr_expect(book_is_from(b, h, sa));
-	cr_expect(book_is_from(b, h, (struct sockaddr *)&mapped));
-	cr_expect_not(book_is_from(b, h, (struct sockaddr *)&other));
-	cr_expect_not(book_is_from(b, 0, sa));
-	cr_expect_not(book_is_from(b, h + 1, sa));
-	cr_expect_not(book_is_from(b, h + (1ULL << 32), sa));
+	cr_expect(is_direct(b, h, sa));
+	cr_expect(is_direct(b, h, (struct sockaddr *)&mapped));
+	cr_expect_not(is_direct(b, h, (struct sockaddr *)&other));
+	cr_expect_not(is_direct(b, 0, sa));
+	cr_expect_not(is_direct(b, h + 1, sa));
+	cr_expect_not(is_direct(b, h + (1ULL << 32), sa));
 	/* a session behind a proxy is of nobody who connects directly */
 	cr_assert_eq(book_add(b, sa, LEDGER_PROXY, &listener, &service, &proxy),
 	    0);
-	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_expect_not(is_direct(b, proxy, sa));
 	cr_assert_eq(book_proxied(b, proxy, sa), 0);
-	cr_expect_not(book_is_from(b, proxy, sa));
+	cr_expect_not(is_direct(b, proxy, sa));
+	cr_expect(book_is_from(b, proxy, sa, LEDGER_PROXIED));
 	cr_assert_eq(book_remove(b, h), 0);
-	cr_expect_not(book_is_from(b, h, sa));
+	cr_expect_not(is_direct(b, h, sa));
 	book_close(b);
 }

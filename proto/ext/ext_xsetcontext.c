@@ -1,0 +1,105 @@
+/* XSETCONTEXT, of the documented Momentum: a client that is allowed to sets
+ * variables of the connection, which policy modules read. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/parse/xtext.h"
+#include "proto/server/esmtp_verb.h"
+
+struct pair {
+	char	key[LIM_VCTX_KEY + 1];
+	char	value[LIM_VCTX_VALUE + 1];
+};
+
+static bool
+is_key(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (!((s[i] >= 'a' && s[i] <= 'z') ||
+		    (s[i] >= 'A' && s[i] <= 'Z') ||
+		    (s[i] >= '0' && s[i] <= '9') ||
+		    memchr("_-.", s[i], 3) != NULL))
+			return false;
+	return len > 0 && len <= LIM_VCTX_KEY;
+}
+
+static bool
+is_printable(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (s[i] < ' ' || s[i] > '~')
+			return false;
+	return true;
+}
+
+/* The next "name=value" of *${s}, which moves behind it.  Return 1; 0: there is
+ * none; -1: it is malformed. */
+static int
+next_pair(const char **s, const char *end, struct pair *p)
+{
+	const char *stop, *value;
+	ssize_t n;
+
+	while (*s < end && **s == ' ')
+		(*s)++;
+	if (*s == end)
+		return 0;
+	if ((stop = memchr(*s, ' ', (size_t)(end - *s))) == NULL)
+		stop = end;
+	value = memchr(*s, '=', (size_t)(stop - *s));
+	if (value == NULL || !is_key(*s, (size_t)(value - *s)))
+		return -1;
+	memcpy(p->key, *s, (size_t)(value - *s));
+	p->key[value - *s] = '\0';
+	value++;
+	n = xtext_decode(value, (size_t)(stop - value), p->value,
+	    sizeof(p->value) - 1);
+	/* other octets would be somebody's header or line of the log */
+	if (n == -1 || !is_printable(p->value, (size_t)n))
+		return -1;
+	p->value[n] = '\0';
+	*s = stop;
+	return 1;
+}
+
+static enum esmtp_reply_id
+set(message_construct *mc, const char *s, const char *end)
+{
+	struct pair p;
+
+	while (next_pair(&s, end, &p) == 1)
+		if (validate_context_set(&mc->vctx, VCTX_CONN, p.key,
+		    p.value) == -1)
+			return errno == E2BIG ? RPL_CONTEXT_ROOM : RPL_NOMEM;
+	return RPL_OK;
+}
+
+enum esmtp_want
+esmtp_cmd_xsetcontext(struct esmtp_step *st, const char *arg, size_t len)
+{
+	const char *s = arg, *end = arg + len;
+	struct pair p;
+	int rc;
+
+	/* none of them, if one is malformed */
+	while ((rc = next_pair(&s, end, &p)) == 1)
+		continue;
+	esmtp_reply(st, rc == -1 ? RPL_SYNTAX : set(st->mc, arg, end));
+	return W_GO;
+}
+
+static enum esmtp_reply_id
+may_use(const message_construct *mc)
+{
+	return mc->ac->options->allow_xcontext ? RPL_OK : RPL_NOT_AUTHORIZED;
+}
+
+const struct esmtp_ext esmtp_ext_xsetcontext = {
+	.keyword = "XSETCONTEXT",
+	.may_use = may_use,
+};

@@ -1,0 +1,193 @@
+"""Clients that speak for others: XCLIENT, XREMOTEIP, XFORWARD."""
+import re
+
+from harness import (ROOT, Client, Server, Skip, free_port, text_message,
+                     wait_for)
+from test_auth_clients import Postfix
+from test_auth_mechs import run
+from test_shares import sessions_end
+
+FILTER = '127.0.0.9'
+TRUSTED = f'''    Peer "{FILTER}" {{
+        Allow_XCLIENT = true
+        Allow_XFORWARD = true
+    }}
+'''
+
+
+def events(s, name):
+    """The keys of each line of that event."""
+    return [dict(re.findall(r'(\S+?)=("[^"]*"|\S*)', line))
+            for line in s.log().split('\n') if f'event={name} ' in line]
+
+
+def speak(s, command, want, source=FILTER):
+    c = Client(s.port, source=source)
+    c.hello()
+    c.cmd(command, want)
+    return c
+
+
+def test_who_is_not_in_a_peer_section_speaks_for_itself_alone(d):
+    with Server(d, listener=TRUSTED) as s:
+        with Client(s.port) as c:
+            assert 'X' not in c.hello().replace('mx.example', '')
+            c.cmd('XCLIENT ADDR=192.0.2.7', '550 5.7.0')
+            c.cmd('XREMOTEIP 192.0.2.7', '550 5.7.0')
+            c.cmd('XFORWARD ADDR=192.0.2.7', '550 5.7.0')
+            c.mail(text_message())
+        with Client(s.port, source=FILTER) as c:
+            assert 'XCLIENT NAME ADDR' in c.hello()
+        s.wait_mail(1)
+        assert events(s, 'accepted')[0]['client'] == '127.0.0.1'
+        assert not events(s, 'client')
+        assert not events(s, 'forwarded')
+
+
+def test_the_sections_limits_and_log_are_those_of_the_client(d):
+    with Server(d, listener=TRUSTED + '''
+    Peer "192.0.2.0/24" { Max_Message_Size = 20000 }
+''') as s:
+        with speak(s, 'XCLIENT NAME=mail.client.test ADDR=192.0.2.7 PORT=4711 '
+                   'LOGIN=al+20ice', '220') as c:
+            hello = c.hello()
+            assert 'SIZE 20000' in hello and 'XCLIENT' not in hello, hello
+            # which may not name another one
+            c.cmd('XCLIENT ADDR=127.0.0.1', '550 5.7.0')
+            c.mail(text_message())
+        [mail] = s.wait_mail(1)
+        assert b'(mail.client.test [192.0.2.7])' in mail, mail
+        [a] = events(s, 'accepted')
+        assert a['client'] == '192.0.2.7' and a['port'] == '4711', a
+        assert a['via'] == FILTER and a['user'] == '"al ice"', a
+        [a] = events(s, 'client')
+        assert a['client'] == '192.0.2.7' and a['via'] == FILTER, a
+        assert a['name'] == 'mail.client.test' and a['verb'] == 'XCLIENT', a
+
+
+def test_sessions_are_counted_for_the_client(d):
+    with Server(d, workers=3, client_sessions=2, listener=TRUSTED) as s:
+        sessions_end(s)
+        held = []
+        for _ in range(2):
+            held.append(speak(s, 'XCLIENT ADDR=192.0.2.7', '220'))
+        with speak(s, 'XCLIENT ADDR=192.0.2.7', '421 4.7.0') as c:
+            c.ended()
+        with speak(s, 'XREMOTEIP 192.0.2.7', '421 4.7.0') as c:
+            c.ended()
+        held.append(speak(s, 'XCLIENT ADDR=192.0.2.8', '220'))
+        held.append(speak(s, 'XREMOTEIP 2001:db8::7', '250'))
+        # those of the filter are free again, and no direct client has lost one
+        sessions_are(s, 4)
+        held += [Client(s.port, source=FILTER) for _ in range(2)]
+        with Client(s.port, banner=False, source=FILTER) as c:
+            c.expect('421 4.7.0')
+        assert [e['client'] for e in events(s, 'refused')][:2] == [
+            '192.0.2.7', FILTER], events(s, 'refused')
+        held.pop(0).close()
+        sessions_are(s, 5)
+        held[-1].cmd('XCLIENT ADDR=192.0.2.7', '220')
+        for c in held:
+            c.close()
+        sessions_end(s)
+        assert s.stats().get('hostile_kills', 0) == 0, s.log()
+
+
+def sessions_are(s, n):
+    wait_for(f'{n} sessions',
+             lambda: s.ctl_json('status')['sessions'] == n)
+
+
+def test_one_session_speaks_for_many_clients_in_turn(d):
+    """Where the clients may be named by each other, too."""
+    with Server(d, client_sessions=1, listener='Allow_XCLIENT = true') as s:
+        with Client(s.port) as c:
+            for n in range(200):
+                c.cmd(f'XCLIENT ADDR=192.0.2.{n // 2 % 3 + 1}', '220')
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(1)
+        assert s.stats().get('hostile_kills', 0) == 0, s.log()
+        assert 'channel-protocol' not in s.log(), s.log()
+        sessions_end(s)
+
+
+def test_a_client_behind_a_proxy_may_speak_for_others(d):
+    port = free_port()
+    with Server(d, listener='Peer "192.0.2.9" { Allow_XCLIENT = true }\n'
+                f'Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true }}') as s:
+        with Client(port, banner=False) as c:
+            c.send(b'PROXY TCP4 192.0.2.9 203.0.113.25 4711 25\r\n')
+            c.expect('220')
+            c.cmd('XCLIENT ADDR=192.0.2.7', '220')
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(1)
+        [a] = events(s, 'accepted')
+        assert a['client'] == '192.0.2.7' and a['via'] == '192.0.2.9', a
+        sessions_end(s)
+
+
+def test_swaks_speaks_for_another_client(d):
+    with Server(d, listener='Peer "127.0.0.1" { Allow_XCLIENT = true }') as s:
+        run('swaks', '-s', f'127.0.0.1:{s.port}', '-f', 'a@client.test',
+            '-t', 'user@example.test', '--ehlo', 'client.test',
+            '--xclient-name', 'mail.client.test', '--xclient-addr',
+            'IPV6:2001:db8::7', '--xclient-port', '4711', '--xclient-proto',
+            'ESMTP', '--xclient-helo', 'a client', '--xclient-login', 'a=b',
+            '--xclient-destaddr', '192.0.2.25', '--xclient-destport', '25')
+        s.wait_mail(1)
+        [a] = events(s, 'accepted')
+        assert a['client'] == '2001:db8::7' and a['user'] == '"a=b"', a
+        [a] = events(s, 'client')
+        assert a['helo'] == 'a?client' and a['destport'] == '25', a
+
+
+def postfix(d, port, smtpd, options=''):
+    """A Postfix that listens on the port smtpd, and sends on to port."""
+    if not ROOT:
+        raise Skip('needs root')
+    return Postfix(f'{d}/postfix', port, '', False,
+                   main='smtp_sasl_auth_enable = no\n'
+                   'smtp_tls_security_level = none\n'
+                   'smtp_send_xforward_command = yes\n'
+                   'mynetworks = 127.0.0.0/8\n'
+                   'local_recipient_maps =\n'
+                   'smtpd_peername_lookup = no\n',
+                   master=f'127.0.0.1:{smtpd} inet n - n - - smtpd {options}\n'
+                   'anvil unix - - n - 1 anvil\n')
+
+
+def through(p, smtpd, s):
+    """What s is told of the client of a message that it gets by way of p."""
+    try:
+        with Client(smtpd, source='127.0.0.3') as c:
+            c.hello()
+            c.mail(text_message())
+        s.wait_mail(1)
+    except (AssertionError, OSError) as e:
+        raise AssertionError(f'{p.log()}{s.log()}') from e
+    [f] = events(s, 'forwarded')
+    return f
+
+
+def test_postfix_forwards_what_it_knows_of_the_client(d):
+    """Its client, behind a filter of contents for example."""
+    smtpd = free_port()
+    with Server(d, listener='Peer "127.0.0.1" { Allow_XFORWARD = true }') \
+            as s, postfix(d, s.port, smtpd) as p:
+        f = through(p, smtpd, s)
+        assert f['client'] == '127.0.0.3' and f['helo'] == 'client.test', f
+        assert f['proto'] == 'ESMTP' and f['source'] == 'REMOTE', f
+        # the id in its own log
+        assert f' {f["ident"]}: ' in p.log(), (f, p.log())
+        assert events(s, 'accepted')[0]['client'] == '127.0.0.1'
+
+
+def test_postfix_has_us_for_a_filter_before_its_queue(d):
+    smtpd = free_port()
+    with Server(d, listener='Peer "127.0.0.1" { Allow_XFORWARD = true }') \
+            as s, postfix(d, s.port, smtpd, '-o smtpd_proxy_filter='
+                          f'127.0.0.1:{s.port}') as p:
+        f = through(p, smtpd, s)
+        assert f['client'] == '127.0.0.3' and f['port'] != '-', f
