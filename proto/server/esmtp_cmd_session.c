@@ -1,6 +1,6 @@
 /* The verbs that are about the session: EHLO, HELO, RSET, NOOP, QUIT, VRFY,
  * EXPN, HELP.
- * Owns: the greeting.  Knows nothing of messages. */
+ * Owns: the greeting; what is told of a mailbox.  Knows nothing of messages. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,20 +117,89 @@ esmtp_cmd_quit(struct esmtp_step *st, const char *, size_t)
 	return W_GO;
 }
 
-enum esmtp_want
-esmtp_cmd_vrfy(struct esmtp_step *st, const char *, size_t)
+/* RFC 5321 4.1.1.6: the argument is a string.  What is looked up is an address,
+ * with or without angle brackets; a name without a domain could be anybody's.
+ * Return 0 with ${text} in the form of mailaddr_split(), 1: it is none; -1: it
+ * is malformed. */
+static int
+parse_mailbox(struct esmtp_step *st, const char *arg, size_t len,
+    char text[LIM_PATH + 2])
 {
-	/* RFC 5321 3.5.3: 252 does not say whether the address exists, so
-	 * that addresses cannot be guessed */
-	esmtp_reply(st, RPL_VRFY);
+	const struct esmtp_options *o = st->ac->options;
+	char path[LIM_PATH + 3];
+	struct mailaddr addr;
+	bool is_path = arg[0] == '<';
+
+	if (!is_path && memchr(arg, '@', len) == NULL)
+		return 1;
+	if (len + 2 > sizeof(path))
+		return -1;
+	path[0] = '<';
+	memcpy(path + !is_path, arg, len);
+	if (!is_path)
+		path[++len] = '>';
+	len += !is_path;
+	if (mailaddr_parse(path, len, MAILADDR_ALLOW_LITERAL |
+	    MAILADDR_ALLOW_POSTMASTER, &addr) != (int)len ||
+	    (addr.is_literal && !o->allow_ip_literal) ||
+	    mailaddr_format(&addr, text, LIM_PATH + 2) == -1)
+		return -1;
+	return addr.domain_len > 0 ? 0 : 1;
+}
+
+/* RFC 5321 3.5.3: 250 only for what was verified; 252 does not say whether the
+ * mailbox exists. */
+static void
+look_up(struct esmtp_step *st, const char *arg, size_t len,
+    enum esmtp_reply_id uncertain)
+{
+	char text[LIM_PATH + 4] = "<";
+	struct mailaddr addr;
+	int rc = parse_mailbox(st, arg, len, text + 1);
+
+	if (rc != 0) {
+		esmtp_reply(st, rc == 1 ? uncertain : RPL_BAD_RCPT);
+		return;
+	}
+	mailaddr_split(text + 1, &addr);
+	switch (validate_context_lookup_rcpt(&st->mc->vctx, &addr)) {
+	case ESMTP_RCPT_OK:
+		strcat(text, ">");
+		esmtp_reply_with(st, RPL_VERIFIED, text, strlen(text));
+		break;
+	case ESMTP_RCPT_UNKNOWN:
+		esmtp_reply(st, RPL_USER);
+		break;
+	default:
+		esmtp_reply(st, uncertain);
+		break;
+	}
+}
+
+static enum esmtp_want
+verify(struct esmtp_step *st, const char *arg, size_t len, int policy,
+    enum esmtp_reply_id uncertain)
+{
+	if (policy == ESMTP_VRFY_REFUSE)
+		esmtp_reply(st, RPL_NOT_IMPLEMENTED);
+	else if (policy == ESMTP_VRFY_LOOKUP)
+		look_up(st, arg, len, uncertain);
+	else
+		esmtp_reply(st, uncertain);
 	return W_GO;
 }
 
 enum esmtp_want
-esmtp_cmd_expn(struct esmtp_step *st, const char *, size_t)
+esmtp_cmd_vrfy(struct esmtp_step *st, const char *arg, size_t len)
 {
-	esmtp_reply(st, RPL_NOT_IMPLEMENTED);
-	return W_GO;
+	return verify(st, arg, len, st->ac->options->vrfy_policy, RPL_VRFY);
+}
+
+/* There are no lists here: a mailbox is one of itself. */
+enum esmtp_want
+esmtp_cmd_expn(struct esmtp_step *st, const char *arg, size_t len)
+{
+	return verify(st, arg, len, st->ac->options->expn_policy, RPL_EXPN);
 }
 
 /* Append a word; it has room: LIM_EXTENSIONS is chosen for that, too. */

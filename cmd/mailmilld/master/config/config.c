@@ -240,6 +240,12 @@ warn_trusting(const struct settings_listen *l)
 		    conf_at_text(&l->at, at, sizeof(at)), "Allow_XCLIENT or "
 		    "Allow_XCONTEXT: every client may say that it is another "
 		    "one; put it into a Peer section");
+	if (l->options->vrfy_policy == ESMTP_VRFY_LOOKUP ||
+	    l->options->expn_policy == ESMTP_VRFY_LOOKUP)
+		log_warnx("trusts-all", "listener=%s at=%s effect=%s", l->name,
+		    conf_at_text(&l->at, at, sizeof(at)), "VRFY_Policy or "
+		    "EXPN_Policy is lookup: every client may find out which "
+		    "mailboxes there are; put it into a Peer section");
 	if (l->options->open_relay)
 		log_warnx("open-relay", "listener=%s at=%s effect=%s", l->name,
 		    conf_at_text(&l->at, at, sizeof(at)), "Open_Relay: every "

@@ -92,7 +92,8 @@ static const struct {
 	{ "RSET x\r\n", "501 5.5.4 No argument allowed\r\n", false },
 	{ "VRFY alice\r\n", "252 2.5.2 Cannot VRFY user, but will accept a "
 	    "message and attempt delivery\r\n", false },
-	{ "EXPN list\r\n", "502 5.5.1 Command not implemented\r\n", false },
+	{ "EXPN list\r\n", "252 2.5.2 Cannot EXPN list, but will accept a "
+	    "message and attempt delivery\r\n", false },
 	{ "HELP\r\n", "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP "
 	    "QUIT VRFY HELP\r\n", false },
 	/* order: RFC 5321 4.1.4 */
