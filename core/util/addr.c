@@ -105,8 +105,10 @@ addr_network(const struct sockaddr *sa, unsigned char network_r[ADDR_NETWORK])
 	const unsigned char *octets;
 	int family;
 
-	memset(network_r, 0, ADDR_NETWORK);
-	if ((octets = addr_octets(sa, &family)) == NULL)
+	octets = addr_octets(sa, &family);
+	/* half of an IPv6 address is 0s here: these are nobody's */
+	memset(network_r, octets == NULL ? 0xff : 0, ADDR_NETWORK);
+	if (octets == NULL)
 		return;
 	if (family == AF_INET6 && memcmp(octets, translated, 12) == 0) {
 		octets += 12;

@@ -28,7 +28,7 @@ const unsigned char *addr_octets(const struct sockaddr *sa, int *family_r);
  * address, mapped into IPv6; the network of 64 bits of an IPv6 address, within
  * which a host can have any address (RFC 4291 2.5.1).  An IPv4 address in the
  * prefix of translators (RFC 6052 2.1) counts as IPv4.  Another family or NULL:
- * 0s. */
+ * octets that no address has. */
 #define ADDR_NETWORK	16
 void addr_network(const struct sockaddr *sa,
     unsigned char network_r[ADDR_NETWORK]);

@@ -186,3 +186,24 @@ Test(addr, a_client_is_an_ipv4_address_or_a_64)
 	cr_expect_arr_eq(k[0], k[1], ADDR_NETWORK);
 	cr_expect_neq(memcmp(k[0], k[2], ADDR_NETWORK), 0);
 }
+
+/* All of unknown address are one client, and no host is among them. */
+Test(addr, an_unknown_address_is_in_no_network)
+{
+	static const char *const addresses[] = { "::", "::1",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		"::ffff:0.0.0.0", "::ffff:255.255.255.255", "64:ff9b::" };
+	union addr unknown = { .sa.sa_family = AF_UNSPEC }, a;
+	unsigned char k[3][ADDR_NETWORK];
+	size_t i;
+
+	addr_network(&unknown.sa, k[0]);
+	addr_network(NULL, k[1]);
+	cr_expect_arr_eq(k[0], k[1], ADDR_NETWORK);
+	for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		a = v6(addresses[i], 25, 0);
+		addr_network(&a.sa, k[2]);
+		cr_expect_neq(memcmp(k[0], k[2], ADDR_NETWORK), 0, "%s",
+		    addresses[i]);
+	}
+}
