@@ -189,10 +189,6 @@ on_proxied(void *closure, struct channel_msg *msg)
 	int rc;
 
 	memcpy(&mp, msg->base, sizeof(mp));
-	/* sessions that have ended must not count against a limit; this one is
-	 * not among them: a worker tells its end after the answer, or on this
-	 * channel */
-	procs_collect(p->master);
 	if ((rc = admit_proxied(p, &mp)) == -1) {
 		proc_offends(p, "M_PROXIED");
 		return;

@@ -93,6 +93,17 @@ admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
 	(void)book_may_name(b, handle, options_of(l, peer)->allow_xclient);
 }
 
+/* book_asked() has failed.  After a reload the worker may still have other
+ * options than these; and a client that is permitted to may repeat XCLIENT
+ * without end: neither is an offence of the worker. */
+static int
+not_asked(struct listener *l, const accept_addr *peer)
+{
+	if (errno == EAGAIN)
+		admit_refused(l, peer, "XCLIENT-rate", &l->refusals);
+	return errno == EACCES || errno == EAGAIN ? 1 : -1;
+}
+
 int
 admit_proxied(struct proc *p, const struct msg_proxied *mp)
 {
@@ -106,10 +117,12 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 			break;
 	if (l == NULL)
 		return -1;
-	/* after a reload the worker may still have other options than these:
-	 * that is no offence */
-	if (book_asked(p->book, mp->handle) == -1)
-		return errno == EACCES ? 1 : -1;
+	if (book_asked(p->book, mp->handle, p->master->ops->now_ms()) == -1)
+		return not_asked(l, &peer);
+	/* sessions that have ended must not count against a limit; this one is
+	 * not among them: a worker tells its end after the answer, or on this
+	 * channel */
+	procs_collect(p->master);
 	/* a listener that is closed has no options any more; a client that is
 	 * named once more has this session already */
 	if (l->fd != -1 && !book_is_from(p->book, mp->handle, &peer.sa,

@@ -16,6 +16,7 @@
 
 #include "cmd/mailmilld/role/msg.h"
 #include "core/util/addr.h"
+#include "core/util/bucket.h"
 
 #define NONE		UINT32_MAX
 #define NO_ROUND	UINT_MAX
@@ -61,6 +62,7 @@ struct book {
 	unsigned int	 n;
 	unsigned int	 max;
 	unsigned int	 round;		/* the last one in which it was picked */
+	struct bucket	 again;		/* book_asked(), of a session once more */
 };
 
 struct ledger {
@@ -174,6 +176,7 @@ book_open(struct ledger *l, unsigned int max)
 	b->ledger = l;
 	b->free = NONE;
 	b->max = max;
+	bucket_init_room(&b->again, BOOK_AGAIN, BOOK_AGAIN, 0);
 	return b;
 }
 
@@ -406,7 +409,7 @@ book_may_name(struct book *b, uint64_t handle, bool may)
 }
 
 int
-book_asked(struct book *b, uint64_t handle)
+book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
 {
 	struct session *s = session_find(b, handle);
 
@@ -416,6 +419,11 @@ book_asked(struct book *b, uint64_t handle)
 	    (s->client->key.kind != LEDGER_PROXY || s->is_asked)) {
 		errno = s->client->key.kind == LEDGER_PROXIED ? EACCES :
 		    EALREADY;
+		return -1;
+	}
+	/* the first time is bounded by the sessions that there are */
+	if (s->is_asked && !bucket_take_n(&b->again, 1, now_ms)) {
+		errno = EAGAIN;
 		return -1;
 	}
 	s->is_asked = true;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "core/process/stats.h"
 
@@ -160,6 +161,31 @@ Test(step_hostile, a_client_of_a_session_without_a_proxy)
 	mp.handle = handle_of("w1@1");
 	tell("w1@1", M_PROXIED, &mp, NULL, 0, -1);
 	expect_end("w1@1");
+}
+
+/* The worker may be honest: a client repeats XCLIENT as fast as it can. */
+Test(step_hostile, a_client_named_more_often_than_any_could)
+{
+	struct msg_proxied mp = { .peer.in.sin_family = AF_INET };
+	unsigned int i;
+
+	PLAY(STARTED, { "conf workers = 2\nAllow_XCLIENT = true", "" },
+	    CHANGED_OVER, { "connect", "w1@2<" });
+	mp.handle = handle_of("w1@2");
+	for (i = 0; i < 1 + BOOK_AGAIN; i++) {
+		tell("w1@2", M_PROXIED, &mp, NULL, 0, -1);
+		if (i % 20 == 0)
+			step_happens("wait 0");
+	}
+	step_happens("wait 0");
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);
+	tell("w1@2", M_PROXIED, &mp, NULL, 0, -1);
+	step_happens("wait 0");
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
+	step_happens("wait 1");
+	tell("w1@2", M_PROXIED, &mp, NULL, 0, -1);
+	expect_peace();
+	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 1);
 }
 
 static void

@@ -406,10 +406,10 @@ Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
 		    &service, &h[i]), 0);
 	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 2);
 	cr_assert_eq(clients("192.0.2.1"), 1);
-	cr_assert_eq(book_asked(b, h[0]), 0);
-	cr_assert(book_asked(b, h[0]) == -1 && errno == EALREADY);
-	cr_assert(book_asked(b, direct) == -1 && errno == EALREADY);
-	cr_assert(book_asked(b, 0) == -1 && errno == ENOENT);
+	cr_assert_eq(book_asked(b, h[0], 0), 0);
+	cr_assert(book_asked(b, h[0], 0) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, direct, 0) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, 0, 0) == -1 && errno == ENOENT);
 	cr_assert_eq(book_proxied(b, h[0], &client.sa), 0);
 	cr_assert_eq(ledger_clients(l, &proxy.sa, LEDGER_PROXY), 1);
 	cr_assert_eq(ledger_clients(l, &client.sa, LEDGER_PROXIED), 1);
@@ -441,27 +441,54 @@ Test(ledger, a_client_that_may_speak_for_others_names_them_any_number_of_times)
 	cr_assert(book_may_name(b, 0, true) == -1 && errno == ENOENT);
 	cr_assert_eq(book_may_name(b, direct, true), 0);
 	/* the other session may not */
-	cr_assert_eq(book_asked(b, proxied), 0);
+	cr_assert_eq(book_asked(b, proxied, 0), 0);
 	cr_assert_eq(book_proxied(b, proxied, &a.sa), 0);
-	cr_assert(book_asked(b, proxied) == -1 && errno == EACCES);
-	cr_assert_eq(book_asked(b, direct), 0);
+	cr_assert(book_asked(b, proxied, 0) == -1 && errno == EACCES);
+	cr_assert_eq(book_asked(b, direct, 0), 0);
 	cr_assert_eq(book_proxied(b, direct, &a.sa), 0);
 	cr_assert_eq(clients("192.0.2.2"), 0);
 	cr_assert_eq(clients("192.0.2.7"), 0);
 	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 2);
-	cr_assert_eq(book_asked(b, direct), 0);
+	cr_assert_eq(book_asked(b, direct, 0), 0);
 	cr_assert_eq(book_proxied(b, direct, &unknown.sa), 0);
 	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 1);
 	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 1);
 	/* the new client may not */
 	cr_assert_eq(book_may_name(b, direct, false), 0);
-	cr_assert(book_asked(b, direct) == -1 && errno == EACCES);
+	cr_assert(book_asked(b, direct, 0) == -1 && errno == EACCES);
 	cr_assert_eq(book_remove(b, direct), 0);
 	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 0);
 	/* who comes next in its place may not either */
 	direct = add(b, "192.0.2.2");
-	cr_assert(book_asked(b, direct) == -1 && errno == EALREADY);
+	cr_assert(book_asked(b, direct, 0) == -1 && errno == EALREADY);
 	book_close(b);
+}
+
+/* A worker in bad hands asks without end, or a client repeats XCLIENT. */
+Test(ledger, a_worker_names_clients_at_a_rate)
+{
+	struct book *b = book_open(l, 10), *other = book_open(l, 10);
+	uint64_t h = add(b, "192.0.2.2"), first = add(b, "192.0.2.2"),
+	    o = add(other, "192.0.2.2"), now_ms = 1000000;
+	int i;
+
+	cr_assert_eq(book_may_name(b, h, true), 0);
+	cr_assert_eq(book_may_name(b, first, true), 0);
+	cr_assert_eq(book_may_name(other, o, true), 0);
+	for (i = 0; i < 1 + BOOK_AGAIN; i++)
+		cr_assert_eq(book_asked(b, h, now_ms), 0, "%d", i);
+	cr_assert(book_asked(b, h, now_ms) == -1 && errno == EAGAIN);
+	/* sessions that were not named yet, and those of others, go on */
+	cr_assert_eq(book_asked(b, first, now_ms), 0);
+	cr_assert(book_asked(b, first, now_ms) == -1 && errno == EAGAIN);
+	cr_assert_eq(book_asked(other, o, now_ms), 0);
+	cr_assert_eq(book_asked(other, o, now_ms), 0);
+	/* and this one in a while */
+	for (i = 0; i < BOOK_AGAIN / 10; i++)
+		cr_assert_eq(book_asked(b, h, now_ms + 100), 0, "%d", i);
+	cr_assert(book_asked(b, h, now_ms + 100) == -1 && errno == EAGAIN);
+	book_close(b);
+	book_close(other);
 }
 
 Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
