@@ -92,8 +92,10 @@ server_peer_changed(void *closure, accept_construct *ac)
 	const struct sockaddr *peer = esmtp_session_peer(ac);
 	struct server_client *c;
 
-	/* one that is named again has this session already */
-	if (server_client_is(s->client, peer, SERVER_PROXIED))
+	/* one that is named again has this session already; and clients whose
+	 * address is not known are not one */
+	if (server_client_is(s->client, peer, SERVER_PROXIED) ||
+	    peer->sa_family == AF_UNSPEC)
 		return 1;
 	c = server_client_join(peer, SERVER_PROXIED, client_limit(server,
 	    SERVER_PROXIED));

@@ -207,6 +207,32 @@ Test(server_bounds, a_client_that_is_named_again_has_its_session)
 	client = -1;
 }
 
+/* All clients whose address XCLIENT does not know would be one. */
+Test(server_bounds, a_client_of_unknown_address_counts_as_before)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct server_session s = { .server = server };
+	accept_construct ac = { .handle = (uintptr_t)&s };
+	netlistener_def def = { .servercode = server_step };
+	netlistener_instance inst = { .def = &def };
+	struct server_client *before;
+	int i;
+
+	set("Client_Sessions", "1");
+	ac.inst = &inst;
+	ac.remote_addr.sin = in;
+	before = server_client_join(&ac.remote_addr.sa, SERVER_DIRECT, 2);
+	cr_assert_not_null(before);
+	memset(&ac.remote_addr, 0, sizeof(ac.remote_addr));
+	for (i = 0; i < 3; i++) {
+		s.client = before;
+		cr_expect_eq(server_peer_changed(server, &ac), 1);
+		cr_expect_eq(s.client, before);
+	}
+	server_client_leave(before);
+	client = -1;
+}
+
 /* --- memory --------------------------------------------------------------- */
 
 static void
