@@ -114,6 +114,8 @@ esmtp_proxy_judged(struct esmtp_step *st)
 {
 	if (esmtp_is_waiting(st->mc))
 		return W_WAIT;
+	/* the host has said it in another way than by its ticket */
+	answers_drop(&st->ac->host->answers, &st->ac->questions, ASK_PEER);
 	if (!st->ac->is_refused)
 		return W_GO;
 	/* a client that expects TLS would not understand a reply */
@@ -149,10 +151,11 @@ esmtp_peer_claim(struct esmtp_step *st, const struct sockaddr *peer)
 	told->is_named = true;
 	if (peer != NULL)
 		addr_copy(&ac->remote_addr.sa, peer);
-	forget_client(st->mc);
+	/* with what was counted until now */
 	esmtp_report(st, &r);
 	if (st->mc->is_dropped)
 		return;
+	forget_client(st->mc);
 	esmtp_set_state(st->mc, ES_SETUP);
 	esmtp_wait_for(st, WAIT_CLAIM);
 	if (peer != NULL)

@@ -43,16 +43,28 @@ via_of(const accept_construct *ac, char buf[ADDR_TEXT])
 	return via != NULL ? addr_text(via, buf) : NULL;
 }
 
-/* Another client has said so, and it might not be true: so both are named. */
+/* Of ${n} reports of a kind, how many have not been logged? */
+static unsigned int
+left_out(unsigned int n)
+{
+	return n > LIM_LOG_REFUSALS ? n - LIM_LOG_REFUSALS : 0;
+}
+
+#define CLIENT_FORMAT \
+	"session=%s client=%s port=%u name=%s helo=%s proto=%s dest=%s " \
+	"destport=%s user=%s listener=%s verb=%s via=%s"
+
+/* Another client has said so, and it might not be true: so both are named.  What
+ * was left out is of the client before: the count begins anew. */
 static void
 report_client(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
+	unsigned int left = left_out(r->nrejected) + left_out(r->nauth_failed);
 	char buf[ADDR_TEXT], via[ADDR_TEXT];
 
-	log_event(LOG_LEVEL_INFO, "client",
-	    "session=%s client=%s port=%u name=%s helo=%s proto=%s "
-	    "dest=%s destport=%s user=%s listener=%s verb=%s via=%s", ac->id,
+	log_event(LOG_LEVEL_INFO, "client", left == 0 ? CLIENT_FORMAT :
+	    CLIENT_FORMAT " left_out=%u", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf),
 	    addr_port(&ac->remote_addr.sa),
 	    esmtp_session_attribute(ac, ESMTP_CLIENT_NAME),
@@ -62,7 +74,7 @@ report_client(struct worker *w, const accept_construct *ac,
 	    esmtp_session_attribute(ac, ESMTP_CLIENT_DESTPORT),
 	    esmtp_session_login(ac),
 	    w->child->settings->listens[ac->listener].name, r->verb,
-	    via_of(ac, via));
+	    via_of(ac, via), left);
 }
 
 /* Where the message was before, as XFORWARD has it. */
@@ -244,13 +256,6 @@ report_abort(struct worker *, const accept_construct *ac,
 	    "session=%s client=%s state=%s error=%s", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf), r->detail, r->errnum == 0 ? "closed" :
 	    strerror(r->errnum));
-}
-
-/* Of ${n} reports of a kind, how many have not been logged? */
-static unsigned int
-left_out(unsigned int n)
-{
-	return n > LIM_LOG_REFUSALS ? n - LIM_LOG_REFUSALS : 0;
 }
 
 #define END_FORMAT \
