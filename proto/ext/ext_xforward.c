@@ -14,7 +14,7 @@
 /* in the order of enum esmtp_attribute, from ESMTP_FORWARD_NAME on */
 static const struct xattr_row rows[] = {
 	{ .name = "NAME", .form = XATTR_TEXT },
-	{ .name = "ADDR", .form = XATTR_ADDR },
+	{ .name = "ADDR", .form = XATTR_PLACE },
 	{ .name = "PORT", .form = XATTR_PORT },
 	{ .name = "PROTO", .form = XATTR_TEXT, .max = PROTO_MAX },
 	{ .name = "HELO", .form = XATTR_TEXT },

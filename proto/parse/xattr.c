@@ -94,6 +94,18 @@ take_text(char *text)
 	return true;
 }
 
+/* XFORWARD_README: "The address may be a non-IP address." */
+static bool
+take_place(char *text)
+{
+	union addr a;
+
+	if (xattr_address(text, &a) == -1)
+		return take_text(text);
+	addr_text(&a.sa, text);
+	return true;
+}
+
 static bool
 take(char *text, const struct xattr_row *row)
 {
@@ -102,6 +114,8 @@ take(char *text, const struct xattr_row *row)
 		return mailaddr_domain_valid(text, strlen(text), false);
 	case XATTR_ADDR:
 		return take_address(text);
+	case XATTR_PLACE:
+		return take_place(text);
 	case XATTR_PORT:
 		return is_port(text);
 	case XATTR_WORD:

@@ -17,6 +17,7 @@
 enum xattr_form {
 	XATTR_HOST,	/* the name of a host, or [TEMPUNAVAIL] */
 	XATTR_ADDR,	/* 192.0.2.1, IPV6:2001:db8::1 */
+	XATTR_PLACE,	/* the same, IPv6 also without prefix; or as XATTR_TEXT: of another network */
 	XATTR_PORT,	/* 0 to 65535 */
 	XATTR_WORD,	/* one of ${words}, in any case */
 	XATTR_TEXT,	/* printable; '?' for what is special in a header */

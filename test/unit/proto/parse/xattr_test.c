@@ -14,7 +14,8 @@ static const struct xattr_row rows[] = {
 	{ .name = "PORT", .form = XATTR_PORT },
 	{ .name = "PROTO", .form = XATTR_WORD, .words = "SMTP|ESMTP" },
 	{ .name = "HELO", .form = XATTR_TEXT, .max = 64 },
-	{ .name = "LOGIN", .form = XATTR_LOGIN }
+	{ .name = "LOGIN", .form = XATTR_LOGIN },
+	{ .name = "PLACE", .form = XATTR_PLACE }
 };
 #define NROWS	(sizeof(rows) / sizeof(rows[0]))
 
@@ -87,6 +88,12 @@ static const struct { const char *text, *kept; size_t row; } values[] = {
 	{ "HELO=a=b", NULL, 4 },
 	{ "LOGIN=a+20b+3Dc@example.net", "a b=c@example.net", 5 },
 	{ "LOGIN=[UNAVAILABLE]", "-", 5 },
+	{ "PLACE=192.0.2.7", "192.0.2.7", 6 },
+	{ "PLACE=IPV6:2001:DB8:0::7", "2001:db8::7", 6 },
+	{ "PLACE=2001:DB8:0::7", "2001:db8::7", 6 },
+	{ "PLACE=node!user+20(x)", "node!user??x?", 6 },
+	{ "PLACE=192.0.2.7+00", NULL, 6 },
+	{ "PLACE=[UNAVAILABLE]", "-", 6 },
 };
 
 Test(xattr, values_have_the_form_of_their_attribute)
@@ -210,7 +217,7 @@ Test(xattr, names_are_listed_as_far_as_there_is_room)
 	char buf[64];
 
 	xattr_names(rows, NROWS, buf, sizeof(buf));
-	cr_expect_str_eq(buf, "NAME ADDR PORT PROTO HELO LOGIN");
+	cr_expect_str_eq(buf, "NAME ADDR PORT PROTO HELO LOGIN PLACE");
 	xattr_names(rows, NROWS, buf, 8);
 	cr_expect_str_eq(buf, "NAME AD");
 }
