@@ -35,6 +35,8 @@ static const char *const fixed[] = {
 	[CMD_RCPT_SYNTAX] = "RCPT TO:<x@@example.test>",
 	[CMD_UNKNOWN] = "XYZZY plugh",
 	[CMD_VRFY] = "VRFY somebody",
+	[CMD_XCLIENT] = "XCLIENT ADDR=192.0.2.7 NAME=mail.client.example",
+	[CMD_XCLIENT_LOGIN] = "XCLIENT ADDR=[UNAVAILABLE] LOGIN=bob",
 	[CMD_QUIT] = "QUIT",
 	[CMD_AUTH] = "AUTH PLAIN AGFsaWNlAHNlY3JldA==",
 	[CMD_AUTH_WRONG] = "AUTH PLAIN AGFsaWNlAHdyb25n",
@@ -99,7 +101,8 @@ client_put_command(struct client *c, enum cmd_kind kind)
 
 	/* what follows may be another message */
 	if (c->is_chunking && (kind <= CMD_MAIL_PARAM || kind == CMD_DATA ||
-	    kind == CMD_RSET || kind == CMD_STARTTLS || kind == CMD_QUIT))
+	    kind == CMD_RSET || kind == CMD_STARTTLS || kind == CMD_QUIT ||
+	    kind == CMD_XCLIENT || kind == CMD_XCLIENT_LOGIN))
 		c->is_chunking = false;
 	if (kind == CMD_MAIL || kind == CMD_RCPT)
 		arg = said_choose(c, arg);
@@ -141,7 +144,8 @@ misc_command(struct client *c, bool is_last)
 		CMD_MAIL_PARAM, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
 		CMD_RCPT_SYNTAX, CMD_RCPT_LATER, CMD_MAIL, CMD_RCPT };
 	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
-		CMD_HELO, CMD_DATA, CMD_STARTTLS };
+		CMD_HELO, CMD_DATA, CMD_STARTTLS, CMD_XCLIENT,
+		CMD_XCLIENT_LOGIN };
 
 	/* RFC 4954 4: AUTH PLAIN with an initial response is one line */
 	if (c->sim->has_auth && client_chance(c, 200))

@@ -18,7 +18,8 @@ static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
 	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
 	"RCPT (bad syntax)", "DATA", "(message)", "BDAT", "BDAT LAST",
 	"BDAT (bad size)", "RSET", "NOOP", "VRFY",
-	"HELP", "(unknown command)", "(long line)", "(NUL)", "XTAKE", "QUIT",
+	"HELP", "(unknown command)", "(long line)", "(NUL)", "XTAKE", "XCLIENT",
+	"XCLIENT (login)", "QUIT",
 	"AUTH", "AUTH (wrong)", "AUTH (junk)", "AUTH LOGIN", "(name)",
 	"(password)", "(wrong password)", "(cancel)", "(bad line)", "STARTTLS" };
 
@@ -227,6 +228,15 @@ auth_wanted(const struct client *c, enum cmd_kind kind)
 	    : kind == CMD_AUTH_LOGIN ? "334 VXNlcm5hbWU6" : "501 5.5.2 ";
 }
 
+/* Who may says which client it is; that one begins anew. */
+static const char *
+xclient_wanted(const struct client *c)
+{
+	if (c->has_mail)
+		return "503 5.5.1 ";
+	return c->sim->host.options.allow_xclient ? "220 " : "550 5.7.0 ";
+}
+
 static const char *
 starttls_wanted(const struct client *c)
 {
@@ -316,6 +326,8 @@ wanted(const struct client *c, const struct cmd *cmd)
 	case CMD_NUL:
 		return c->is_body_refused ? "421 4.5.1 " : "501 5.5.2 ";
 	case CMD_TAKE:		return "250 2.6.0 ";
+	case CMD_XCLIENT:
+	case CMD_XCLIENT_LOGIN:	return xclient_wanted(c);
 	case CMD_QUIT:		return "221 2.0.0 ";
 	case CMD_BODY:		return body_wanted(c);
 	case CMD_BDAT:
@@ -413,6 +425,15 @@ follow(struct client *c, const struct cmd *cmd, int code, const char *line,
 		if (code == 334)
 			c->wants = cmd->kind == CMD_AUTH_LOGIN ? CMD_AUTH_NAME
 			    : CMD_AUTH_PASSWORD;
+		break;
+	case CMD_XCLIENT:
+	case CMD_XCLIENT_LOGIN:
+		if (code != 220)
+			break;
+		end_transaction(c);
+		c->is_greeted = c->is_esmtp = false;
+		c->has_login = cmd->kind == CMD_XCLIENT_LOGIN;
+		c->nerrors = 0;
 		break;
 	case CMD_STARTTLS:
 		if (code == 220) {

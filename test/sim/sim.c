@@ -76,7 +76,8 @@ choose_extensions(struct sim *sim)
 		"REQUIRETLS", "8BITMIME", "CHUNKING", "BINARYMIME",
 		"ENHANCEDSTATUSCODES", "STARTTLS", "AUTH", "DSN",
 		"FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "NO-SOLICITING",
-		"XTAKE" };
+		"XCLIENT", "XFORWARD", "XREMOTEIP", "XSETCONTEXT",
+		"XDUMPCONTEXT", "XTAKE" };
 	static char *list[sizeof(names) / sizeof(names[0])];
 	struct esmtp_options *o = &sim->host.options;
 	size_t i;
@@ -123,6 +124,7 @@ choose_options(struct sim *sim)
 	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
 		sim->may_be_lone = false;
 	sim->body_max = simrand_chance(r, 950) ? 3000 : 150000;
+	o->allow_xclient = simrand_chance(r, 400);
 	sim->max_errors = (unsigned int)o->max_errors;
 	sim->max_rcpts = (unsigned int)o->max_recipients_per_message;
 	sim->max_size = (uint64_t)o->max_message_size;

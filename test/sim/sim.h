@@ -32,6 +32,7 @@ enum cmd_kind {
 	CMD_BDAT_BAD,		/* its size cannot be read */
 	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_HELP,
 	CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_TAKE,
+	CMD_XCLIENT, CMD_XCLIENT_LOGIN,
 	CMD_QUIT,
 	CMD_AUTH, CMD_AUTH_WRONG, CMD_AUTH_JUNK, CMD_AUTH_LOGIN,
 	/* lines of the exchange that AUTH LOGIN begins */
