@@ -349,3 +349,17 @@ def test_an_open_relay_is_warned_of_but_not_one_of_a_peer(d):
                     'Open_Relay' in line and s.conf_file in line, line
             s.ctl('reload')
             assert s.log().count('event=open-relay') == 2 * is_open, s.log()
+
+
+def test_trust_in_all_clients_is_warned_of_but_not_in_a_peer(d):
+    for option in ('Allow_XCLIENT = true', 'Allow_XCONTEXT = true',
+                   'VRFY_Policy = "lookup"', 'EXPN_Policy = "lookup"'):
+        name = option.split()[0]
+        os.mkdir(f'{d}/{name}')
+        for conf, n in ((option, 1), (f'Peer "192.0.2.0/24" {{ {option} }}', 0)):
+            os.mkdir(f'{d}/{name}/{n}')
+            with Server(f'{d}/{name}/{n}', listen=conf) as s:
+                lines = re.findall('warning.* event=trusts-all .*', s.log())
+                assert len(lines) == n, s.log()
+                for line in lines:
+                    assert name in line and s.conf_file in line, line

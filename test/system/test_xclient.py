@@ -3,8 +3,9 @@ import re
 
 from harness import (ROOT, Client, Server, Skip, free_port, text_message,
                      wait_for)
+from test_auth import PLAIN, server as auth_server
 from test_auth_clients import Postfix
-from test_auth_mechs import run
+from test_auth_mechs import b64, run
 from test_shares import sessions_end
 
 FILTER = '127.0.0.9'
@@ -96,6 +97,70 @@ def test_sessions_are_counted_for_the_client(d):
 def sessions_are(s, n):
     wait_for(f'{n} sessions',
              lambda: s.ctl_json('status')['sessions'] == n)
+
+
+def test_a_session_is_not_hidden_by_an_unknown_address(d):
+    """It stays counted for who has connected."""
+    with Server(d, client_sessions=2, listener=TRUSTED) as s:
+        sessions_end(s)
+        held = [speak(s, 'XCLIENT ADDR=[UNAVAILABLE]', '220')
+                for _ in range(2)]
+        sessions_are(s, 2)
+        with Client(s.port, banner=False, source=FILTER) as c:
+            c.expect('421 4.7.0')
+        # which has no rights, though its address is not another's either
+        held[0].hello()
+        held[0].cmd('XCLIENT ADDR=192.0.2.7', '550 5.7.0')
+        held[0].mail(text_message())
+        s.wait_mail(1)
+        [a] = events(s, 'accepted')
+        assert a['client'] == 'unknown' and a['via'] == FILTER, a
+        for c in held:
+            c.close()
+        sessions_end(s)
+
+
+def test_failed_logins_are_those_of_the_client(d):
+    """Whoever speaks for it: not of the filter, nor of its other clients."""
+    with auth_server(d, conf='auth_client_failures = 3',
+                     listener=TRUSTED) as s:
+        def login(who, line, want):
+            with speak(s, f'XCLIENT ADDR={who}', '220') as c:
+                c.hello()
+                c.cmd(line, want)
+
+        for who in '192.0.2.7', '[UNAVAILABLE]':
+            for n in range(3):
+                login(who, plain(f'guess{n}', 'x'), '535')
+            login(who, plain('guess', 'x'), '454')
+        for who in '192.0.2.8', 'IPV6:::1':
+            login(who, plain('guess', 'x'), '535')
+        with Client(s.port, source=FILTER) as c:
+            c.hello()
+            c.cmd(PLAIN, '235')
+        failed = events(s, 'auth-failed')
+        assert {f['client'] for f in failed} == {
+            '192.0.2.7', '192.0.2.8', 'unknown', '::1'}, failed
+
+
+def plain(user, password):
+    return f'AUTH PLAIN {b64(chr(0) + user + chr(0) + password)}'
+
+
+def test_refusals_of_one_client_do_not_hide_those_of_the_next(d):
+    with Server(d, listener='Allow_XCLIENT = true\nMax_Errors = 0') as s:
+        with Client(s.port) as c:
+            for _ in range(60):
+                c.cmd('FOO', '500')
+            c.cmd('XCLIENT ADDR=192.0.2.7', '220')
+            c.cmd('FOO', '500')
+            c.cmd('XREMOTEIP 192.0.2.8', '250')
+        wait_for('the lines', lambda: len(events(s, 'client')) == 2)
+        first, second = events(s, 'client')
+        assert first['left_out'] == '10', first
+        assert 'left_out' not in second, second
+        assert [r['client'] for r in events(s, 'rejected')] == \
+            ['127.0.0.1'] * 50 + ['192.0.2.7'], s.log()
 
 
 def test_one_session_speaks_for_many_clients_in_turn(d):
