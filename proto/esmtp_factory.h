@@ -354,10 +354,20 @@ int esmtp_extensions_register(const char *command, ESMTPExtensionSetup s,
 int esmtp_verb_replace(const char *command, ESMTPExtensionFunc f,
     void *closure);
 
+/* esmtp_verb_has_input(command): Lines or octets follow ${command}, a verb
+ * that was registered with a function, or NOOP, VRFY, EXPN or HELP that was
+ * replaced.  When it is refused, by its function or before, what its client
+ * sends next is treated as a message behind a DATA that was refused: it is not
+ * run as commands.  To be called before the first session.  Return 1; or 0: it
+ * is another verb, or a session has begun. */
+int esmtp_verb_has_input(const char *command);
+
 /* esmtp_extension_reply(mc, code, enhanced, text): The answer of a verb, in its
- * function or in the one that it reads with; controls in ${text} are replaced.
- * Return 0 or -1 (EINVAL: not inside such a function, answered already, or no
- * answer to that verb). */
+ * function or in the one that it reads with; controls in ${text} are replaced,
+ * and it is cut where the line would be too long.  Return 0 or -1 (EINVAL: not
+ * inside such a function, answered already, no answer to that verb, or ${text}
+ * of 3xx has more than ESMTP_QUESTION_MAX octets). */
+#define ESMTP_QUESTION_MAX	506
 int esmtp_extension_reply(message_construct *mc, int code,
     const char *enhanced, const char *text);
 

@@ -11,6 +11,8 @@
 
 _Static_assert(ESMTP_VERB_LINE_MAX + 2 == LIM_COMMAND_READ,
     "the longest line has to fit");
+_Static_assert(ESMTP_QUESTION_MAX + sizeof("334 \r\n") - 1 == LIM_REPLY_LINE,
+    "the longest question has to fit");
 
 /* The step in which the session calls such a function; NULL with errno. */
 static struct esmtp_step *
@@ -40,7 +42,11 @@ esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
 	char str[LIM_REPLY_LINE];
 	size_t n = 0;
 
-	if (st == NULL || is_answered(st) || !esmtp_own_may_reply(mc, code)) {
+	if (text == NULL)
+		text = "";
+	/* a challenge that is cut is another */
+	if (st == NULL || is_answered(st) || !esmtp_own_may_reply(mc, code) ||
+	    (code / 100 == 3 && strlen(text) > ESMTP_QUESTION_MAX)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -50,7 +56,7 @@ esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
 		memcpy(str, enhanced, n);
 		str[n++] = ' ';
 	}
-	strncpy(str + n, text != NULL ? text : "", sizeof(str) - n - 1);
+	strncpy(str + n, text, sizeof(str) - n - 1);
 	str[sizeof(str) - 1] = '\0';
 	esmtp_reply_code(st, code, str);
 	return 0;

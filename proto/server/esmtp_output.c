@@ -138,7 +138,9 @@ answer(struct esmtp_step *st, int code, const char *enhanced,
 		.text = text, .text_len = text_len,
 		.extra = extra, .extra_len = extra_len };
 
-	if (line.enhanced == NULL && text_len == 0 && extra_len == 0) {
+	/* what 3xx asks may be nothing */
+	if (line.enhanced == NULL && text_len == 0 && extra_len == 0 &&
+	    code / 100 != 3) {
 		line.text = "OK";
 		line.text_len = 2;
 	}

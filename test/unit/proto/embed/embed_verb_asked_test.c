@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/lim.h"
 #include "core/scheduler.h"
 #include "proto/server/esmtp_embed.h"
 #include "test/unit/proto/embed/own.h"
@@ -68,6 +69,67 @@ Test(embed_verb_asked, a_login_does_not_come_with_a_question)
 	own.reply = "334 0.0.0 Go on";
 	expect_end("AUTH PLAIN\r\n", "334 Go on\r\n" LATER);
 	cr_expect_eq(f->s->nreports[ESMTP_REPORT_AUTH_FAILED], 0);
+	fake_end(f);
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+static int question_rc;
+static const char *question;
+
+static int
+read_one(message_construct *, const char *, size_t, void *)
+{
+	return ESMTP_VERB_DONE;
+}
+
+static void
+ask(message_construct *mc)
+{
+	question_rc = esmtp_extension_reply(mc, 334, NULL, question);
+	cr_expect_eq(esmtp_verb_read_lines(mc, 10, 100, read_one, NULL), 0);
+}
+
+static void
+begin_asking(const char *extension)
+{
+	f = fake_new();
+	cr_assert_eq(esmtp_extensions_register("XTEST", NULL, own_verb, &own),
+	    1);
+	own = (struct own){ .result = ESMTP_VERB_MORE, .more = ask };
+	fake_option(f, "SMTP_Extensions", extension, "XTEST", NULL);
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+}
+
+/* An empty challenge, RFC 4954 4: not "OK", which is base64. */
+Test(embed_verb_asked, a_question_may_be_empty)
+{
+	begin_asking("PIPELINING");
+	question = "";
+	cr_expect_str_eq(fake_say(f, "XTEST\r\n"), "334 \r\n");
+	question = NULL;
+	cr_expect_str_eq(fake_say(f, ".\r\nXTEST\r\n"),
+	    "250 OK\r\n334 \r\n");
+	fake_end(f);
+}
+
+Test(embed_verb_asked, a_question_is_not_cut)
+{
+	static char text[ESMTP_QUESTION_MAX + 2];
+
+	begin_asking("ENHANCEDSTATUSCODES");
+	question = text;
+	memset(text, 'A', ESMTP_QUESTION_MAX);
+	fake_say(f, "XTEST\r\n");
+	cr_expect_eq(question_rc, 0);
+	cr_expect_eq(strlen(f->reply), LIM_REPLY_LINE);
+	cr_expect_eq(strncmp(f->reply + 4, text, ESMTP_QUESTION_MAX), 0);
+	fake_say(f, ".\r\n");
+	text[ESMTP_QUESTION_MAX] = 'A';
+	cr_expect_str_eq(fake_say(f, "XTEST\r\n"), "");
+	cr_expect_eq(question_rc, -1);
+	cr_expect_str_eq(fake_say(f, ".\r\n"), "250 2.0.0 OK\r\n");
 	fake_end(f);
 }
 
