@@ -22,7 +22,8 @@ esmtp_auth_is_reading(const message_construct *mc)
 }
 
 /* May the line hold a password?  A client that does not wait for the reply to
- * AUTH, or takes a refusal for a challenge, sends one as a command line. */
+ * AUTH, or takes a refusal for a challenge, sends one as a command line; and
+ * what a verb of the program reads may be one. */
 bool
 esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 {
@@ -30,9 +31,10 @@ esmtp_auth_is_secret(const message_construct *mc, const char *s, size_t len)
 
 	/* white space in front of AUTH is not passed over here, since a line
 	 * that comes in pieces would be searched again with each */
-	return mc->auth != NULL || (last != NULL && last->flags & VF_SECRET) ||
+	return mc->auth != NULL || mc->is_body_refused ||
+	    (last != NULL && last->flags & VF_SECRET) ||
 	    (len > 0 && (*s == ' ' || *s == '\t')) ||
-	    esmtp_verb_secret(s, len) != NULL;
+	    esmtp_verb_may_be_secret(s, len);
 }
 
 static void

@@ -110,53 +110,55 @@ act(struct esmtp_step *st, const struct esmtp_verb *v,
 	return W_GO;
 }
 
-/* The verb was answered.  What follows BDAT is its chunk, answered or not.  A
- * client that pipelines waits for the 354 before it sends the message (RFC 2920
- * 3.1: DATA is the last of a group).  One that does not wait has sent the
- * message, or will: if DATA was refused, whatever the reason, that must not be
- * run as commands.  So input that is there already ends the session; later input
- * does when it begins with no command. */
+/* A client that pipelines waits for the 354 before it sends the message (RFC
+ * 2920 3.1: DATA is the last of a group).  One that does not wait has sent the
+ * message, or will: that must not be run as commands.  So input that is there
+ * already ends the session; later input does when it begins with no command. */
+void
+esmtp_input_refused(struct esmtp_step *st, unsigned int flags)
+{
+	if (st->mc->is_closing || flags == 0)
+		return;
+	if (!(flags & VF_CHUNK) && !st->has_more) {
+		st->mc->is_body_refused = 1;
+		return;
+	}
+	/* of a chunk nobody knows how long it is */
+	esmtp_answering(st, "", "", 0);
+	esmtp_reply(st, flags & VF_CHUNK ? RPL_CHUNK_END : RPL_BODY_REFUSED);
+}
+
+/* The verb was answered, or reads on.  What follows BDAT is its chunk,
+ * answered or not. */
 static void
-note_what_follows(struct esmtp_step *st, const struct esmtp_verb *v,
-    size_t mark, const char *arg, size_t len)
+note_what_follows(struct esmtp_step *st, unsigned int flags, size_t mark,
+    const char *arg, size_t len)
 {
 	if (st->mc->is_closing)
 		return;
-	if (v->flags & VF_CHUNK)
+	if (flags & VF_CHUNK)
 		esmtp_chunk_begin(st, mark, arg, len);
-	if (!(v->flags & VF_BODY) || st->code < 400)
-		return;
-	if (st->has_more) {
-		esmtp_answering(st, "", "", 0);
-		esmtp_reply(st, RPL_BODY_REFUSED);
-	} else
-		st->mc->is_body_refused = 1;
-}
-
-/* A line that is no command but may be meant as BDAT: a chunk follows, of nobody
- * knows how many octets. */
-static void
-note_what_is_meant(struct esmtp_step *st, const char *line, size_t len)
-{
-	for (; len > 0 && (*line == ' ' || *line == '\t'); line++)
-		len--;
-	if (esmtp_verb_begun(line, len, VF_CHUNK) != NULL &&
-	    !st->mc->is_closing)
-		esmtp_reply(st, RPL_CHUNK_END);
+	else if (flags & VF_BODY && st->nreplies > 0 && st->code >= 400 &&
+	    !esmtp_is_reading(st->mc))
+		esmtp_input_refused(st, flags);
 }
 
 /* What is answered from here on: a verb with its argument, which begins at
- * ${arg}, or the whole line if it is none.  Passwords are not for the log. */
+ * ${arg}, or the whole line if it is none.  Passwords are not for the log;
+ * where else than in AUTH there may be one, only the program knows. */
 static void
 note_line(struct esmtp_step *st, const struct esmtp_verb *v,
     const struct esmtp_extension *e, const char *line, size_t len, size_t arg)
 {
+	bool is_secret = (v != NULL && v->flags & VF_SECRET) ||
+	    esmtp_verb_is_own(v, e);
+
 	if (v == NULL && e == NULL) {
 		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
 		return;
 	}
 	esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
-	    v != NULL && v->flags & VF_SECRET ? 0 : len - arg);
+	    is_secret ? 0 : len - arg);
 	st->mc->verb = v == NULL ? 0 : (uint8_t)(v - esmtp_verbs + 1);
 }
 
@@ -251,8 +253,9 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
 	if (v == NULL && e == NULL)
-		note_what_is_meant(st, line, len);
-	else if (v != NULL && w == W_GO)
-		note_what_follows(st, v, mark, line + arg, len - arg);
+		esmtp_input_refused(st, esmtp_verb_input_meant(line, len));
+	else if (w == W_GO)
+		note_what_follows(st, esmtp_verb_input(v, e), mark,
+		    line + arg, len - arg);
 	return w;
 }

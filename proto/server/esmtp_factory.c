@@ -359,6 +359,6 @@ esmtp_run_step(struct esmtp_step *st)
 	if (mask != 0 && st->mc->is_dropped)
 		mask = esmtp_session_end(st);
 	if (st->was_secret)
-		explicit_bzero(st->scratch, st->scratch_size);
+		explicit_bzero(st->scratch, st->scratch_used);
 	return mask;
 }

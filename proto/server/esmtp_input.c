@@ -19,10 +19,10 @@ esmtp_load_input(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 
 	st->in = st->scratch;
-	st->in_len = st->in_seen = 0;
+	st->in_len = st->in_seen = st->scratch_used = 0;
 	if (mc->in == NULL)
 		return;
-	st->in_len = mc->in->len;
+	st->in_len = st->scratch_used = mc->in->len;
 	st->in_seen = mc->in->at;
 	memcpy(st->in, mc->in->octets, mc->in->len);
 }
@@ -106,6 +106,8 @@ esmtp_fill(struct esmtp_step *st)
 	mc->need_read = E_READ;
 	mc->idle_since = moment_of(&st->now);
 	st->in_len += (size_t)n;
+	if (st->scratch_used < st->in_len)
+		st->scratch_used = st->in_len;
 	/* a short read has emptied the socket: another would only fail */
 	st->may_read = (size_t)n == max && ++st->nreads < READS_MAX;
 	return W_GO;
@@ -177,10 +179,8 @@ refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
 		esmtp_answering(st, "", st->in, st->is_secret ? 0 : n);
 		esmtp_reply(st, st->mc->is_body_refused ? RPL_BODY_REFUSED :
 		    id);
-		/* a chunk follows, but how much is that? */
-		if (esmtp_verb_begun(st->in, n, VF_CHUNK) != NULL &&
-		    !st->mc->is_closing)
-			esmtp_reply(st, RPL_CHUNK_END);
+		st->has_more = true;
+		esmtp_input_refused(st, esmtp_verb_input_meant(st->in, n));
 	}
 	st->mc->is_swallowing = 1;
 	st->mc->was_cr = st->in[n - 1] == '\r';
@@ -243,10 +243,11 @@ next_line(struct esmtp_step *st)
 		return refuse_line(st, RPL_BARE_LF, n);
 	if (esmtp_auth_is_reading(st->mc)) {
 		esmtp_auth_line(st, st->in, len);
-		/* no base64 has a space: it is refused, and a chunk follows */
-		if (memchr(st->in, ' ', len) != NULL && !st->mc->is_closing &&
-		    esmtp_verb_begun(st->in, len, VF_CHUNK) != NULL)
-			esmtp_reply(st, RPL_CHUNK_END);
+		/* no base64 has a space: it is refused, and data follow */
+		st->has_more = st->in_len > n;
+		if (memchr(st->in, ' ', len) != NULL)
+			esmtp_input_refused(st,
+			    esmtp_verb_input_meant(st->in, len));
 	} else
 		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w != W_GO)

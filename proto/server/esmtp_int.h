@@ -178,7 +178,7 @@ struct _message_construct {
 	unsigned int		 tls_stage : 2;	/* enum esmtp_tls_stage */
 	unsigned int		 own : 2;	/* enum esmtp_own: esmtp_own.h */
 	unsigned int		 is_esmtp : 1;	/* greeted with EHLO */
-	unsigned int		 is_body_refused : 1; /* DATA was; nothing else has been said since */
+	unsigned int		 is_body_refused : 1; /* a verb with VF_BODY was; nothing else has been said since */
 	unsigned int		 is_in_chunk : 1; /* BDAT was said: what comes is no command */
 	unsigned int		 is_last_chunk : 1;
 	unsigned int		 is_chunk_answered : 1; /* nothing is said when all of it has come, but for the refusal */
@@ -224,6 +224,7 @@ struct esmtp_step {
 	unsigned int		 nreads;
 	char			*scratch;	/* host->scratch, or the step's own */
 	size_t			 scratch_size;
+	size_t			 scratch_used;	/* octets that input was read into */
 	char			*in;		/* what is left of the input, in scratch */
 	size_t			 in_len;
 	size_t			 in_seen;	/* octets of it that hold no LF */
@@ -309,9 +310,15 @@ void esmtp_load_input(struct esmtp_step *st);
 int esmtp_save_input(struct esmtp_step *st);
 void esmtp_drop_input(message_construct *mc);
 
-/* esmtp_command.c: one line without its CRLF; ${has_more}: input follows it. */
+/* esmtp_command.c
+ * esmtp_command(st, line, len, has_more): One line without its CRLF;
+ * ${has_more}: input follows it.
+ * esmtp_input_refused(st, flags): What was refused may be a verb behind which
+ * data come, by ${flags} (VF_CHUNK, VF_BODY; 0: it is none): they are not run.
+ */
 enum esmtp_want esmtp_command(struct esmtp_step *st, const char *line,
     size_t len, bool has_more);
+void esmtp_input_refused(struct esmtp_step *st, unsigned int flags);
 
 /* esmtp_body.c
  * esmtp_body(st): Octets after 354.

@@ -40,8 +40,7 @@ call(struct esmtp_step *st, const struct esmtp_extension *e, const char *arg,
 	st->asking = ASK_VERB;
 	result = e->func(buf, st->event, st->mc, e->closure);
 	st->asking = ASK_NONE;
-	if (st->is_secret)
-		explicit_bzero(buf, len);
+	explicit_bzero(buf, len);
 	return result;
 }
 

@@ -47,22 +47,11 @@ esmtp_verb_replacement(const struct esmtp_verb *v)
 	return e->func != NULL ? e : NULL;
 }
 
-const struct esmtp_verb *
-esmtp_verb_begun(const char *s, size_t len, unsigned int flag)
+/* Does ${s} start with ${name}, in any case? */
+static bool
+is_begun(const char *s, size_t len, const char *name, size_t name_len)
 {
-	const struct esmtp_verb *v;
-
-	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
-		if (v->flags & flag && len >= v->name_len &&
-		    strncasecmp(v->name, s, v->name_len) == 0)
-			return v;
-	return NULL;
-}
-
-const struct esmtp_verb *
-esmtp_verb_secret(const char *s, size_t len)
-{
-	return esmtp_verb_begun(s, len, VF_SECRET);
+	return len >= name_len && strncasecmp(name, s, name_len) == 0;
 }
 
 static const struct esmtp_extension *
@@ -90,6 +79,78 @@ esmtp_extension_get(size_t i)
 {
 	return i < nextensions ? &extensions[i] : NULL;
 }
+
+/* --- what follows a verb -------------------------------------------------- */
+
+unsigned int
+esmtp_verb_input(const struct esmtp_verb *v, const struct esmtp_extension *e)
+{
+	unsigned int flags = v != NULL ?
+	    v->flags | replacements[v - esmtp_verbs].flags : e->flags;
+
+	return flags & (VF_CHUNK | VF_BODY);
+}
+
+unsigned int
+esmtp_verb_input_meant(const char *s, size_t len)
+{
+	unsigned int flags;
+	size_t i;
+
+	for (; len > 0 && (*s == ' ' || *s == '\t'); s++)
+		len--;
+	for (i = 0; i < esmtp_nverbs; i++) {
+		flags = esmtp_verb_input(&esmtp_verbs[i], NULL);
+		if (flags != 0 && is_begun(s, len, esmtp_verbs[i].name,
+		    esmtp_verbs[i].name_len))
+			return flags;
+	}
+	for (i = 0; i < nextensions; i++)
+		if (extensions[i].flags != 0 && is_begun(s, len,
+		    extensions[i].name, extensions[i].name_len))
+			return extensions[i].flags;
+	return 0;
+}
+
+/* --- what is not reported ------------------------------------------------- */
+
+const struct esmtp_verb *
+esmtp_verb_secret(const char *s, size_t len)
+{
+	const struct esmtp_verb *v;
+
+	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
+		if (v->flags & VF_SECRET &&
+		    is_begun(s, len, v->name, v->name_len))
+			return v;
+	return NULL;
+}
+
+bool
+esmtp_verb_is_own(const struct esmtp_verb *v, const struct esmtp_extension *e)
+{
+	return v == NULL ? e != NULL : v->flags & VF_OWN &&
+	    esmtp_verb_replacement(v) != NULL;
+}
+
+bool
+esmtp_verb_may_be_secret(const char *s, size_t len)
+{
+	const struct esmtp_verb *v;
+	size_t i;
+
+	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
+		if ((v->flags & VF_SECRET || esmtp_verb_is_own(v, NULL)) &&
+		    is_begun(s, len, v->name, v->name_len))
+			return true;
+	for (i = 0; i < nextensions; i++)
+		if (extensions[i].func != NULL && is_begun(s, len,
+		    extensions[i].name, extensions[i].name_len))
+			return true;
+	return false;
+}
+
+/* --- what a program adds -------------------------------------------------- */
 
 /* What clients of other protocols say first: browsers, which others can make
  * send a form with commands in it, and what looks for open ports. */
@@ -155,5 +216,26 @@ esmtp_verb_replace(const char *command, ESMTPExtensionFunc f, void *closure)
 		return 0;
 	e->func = f;
 	e->closure = closure;
+	return 1;
+}
+
+int
+esmtp_verb_has_input(const char *command)
+{
+	size_t len = command != NULL ? strlen(command) : 0;
+	const struct esmtp_verb *v;
+	const struct esmtp_extension *e;
+
+	if (len == 0 || esmtp_has_begun())
+		return 0;
+	v = esmtp_verb_find(command, len);
+	if (v != NULL && !(v->flags & VF_OWN))
+		return 0;
+	e = v != NULL ? esmtp_verb_replacement(v) :
+	    esmtp_extension_find(command, len);
+	if (e == NULL)
+		return 0;
+	(v != NULL ? &replacements[v - esmtp_verbs] :
+	    &extensions[e - extensions])->flags |= VF_BODY;
 	return 1;
 }

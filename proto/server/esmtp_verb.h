@@ -19,7 +19,7 @@
 #define VF_ARG		0x001	/* argument required */
 #define VF_NOARG	0x002	/* argument refused */
 #define VF_LAST		0x004	/* must end a pipelined group */
-#define VF_BODY		0x008	/* message data follow: input behind a refusal of it may be such data, and is not run as commands */
+#define VF_BODY		0x008	/* data follow: input behind a refusal of it may be such data, and is not run as commands */
 #define VF_DRAIN	0x010	/* still served when the service goes away */
 #define VF_DENIED	0x020	/* still served when refused at connect */
 #define VF_CLEAR	0x040	/* still served when TLS is required first (RFC 3207 4) */
@@ -46,6 +46,7 @@ struct esmtp_verb {
 struct esmtp_extension {
 	char			 name[17];
 	size_t			 name_len;
+	unsigned int		 flags;	/* VF_BODY: esmtp_verb_has_input() */
 	ESMTPExtensionSetup	 setup;
 	ESMTPExtensionFunc	 func;
 	void			*closure;
@@ -69,12 +70,24 @@ const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
 const struct esmtp_extension *esmtp_verb_replacement(
     const struct esmtp_verb *v);
 
-/* esmtp_verb_begun(s, len, flag): The row with ${flag} whose name ${s} starts
+/* esmtp_verb_input(v, e): Does input follow the built-in verb ${v}, or else the
+ * registered ${e}?  VF_CHUNK and VF_BODY, of the row or of what stands in its
+ * place.
+ * esmtp_verb_input_meant(s, len): The same of a line that is no command, by
+ * what it begins with: with a tab in the place of the space, say, it may be
+ * meant as one. */
+unsigned int esmtp_verb_input(const struct esmtp_verb *v,
+    const struct esmtp_extension *e);
+unsigned int esmtp_verb_input_meant(const char *s, size_t len);
+
+/* esmtp_verb_secret(s, len): The row with VF_SECRET whose name ${s} starts
  * with, in any case, or NULL.
- * esmtp_verb_secret(s, len): That with VF_SECRET. */
-const struct esmtp_verb *esmtp_verb_begun(const char *s, size_t len,
-    unsigned int flag);
+ * esmtp_verb_is_own(v, e): Does the program say what the argument means?
+ * esmtp_verb_may_be_secret(s, len): Does ${s} start with the name of either? */
 const struct esmtp_verb *esmtp_verb_secret(const char *s, size_t len);
+bool esmtp_verb_is_own(const struct esmtp_verb *v,
+    const struct esmtp_extension *e);
+bool esmtp_verb_may_be_secret(const char *s, size_t len);
 
 /* esmtp_is_foreign(s, len): Does ${s}, a line or the begin of one, begin as in
  * another protocol? */

@@ -154,8 +154,7 @@ misc_command(struct client *c, bool is_last)
 		return last[client_below(c, sizeof(last) / sizeof(last[0]))];
 	if (c->sim->max_size != 0 && c->is_esmtp && client_chance(c, 50))
 		return CMD_MAIL_BIG;
-	/* where it is not refused: what it reads would be run */
-	if (!c->sim->host.options.require_auth && client_chance(c, 100))
+	if (client_chance(c, 100))
 		return CMD_TAKE;
 	return anywhere[client_below(c, sizeof(anywhere) / sizeof(anywhere[0]))];
 }

@@ -251,7 +251,7 @@ static bool
 needs_login(enum cmd_kind kind)
 {
 	return (kind >= CMD_MAIL && kind <= CMD_DATA) || kind == CMD_VRFY
-	    || (kind >= CMD_BDAT && kind <= CMD_BDAT_BAD);
+	    || kind == CMD_TAKE || (kind >= CMD_BDAT && kind <= CMD_BDAT_BAD);
 }
 
 /* RFC 3030 2: each chunk has one reply; when one was refused, the message is lost,
@@ -325,7 +325,7 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return c->is_body_refused ? "421 4.5.1 " : "500 5.5.6 ";
 	case CMD_NUL:
 		return c->is_body_refused ? "421 4.5.1 " : "501 5.5.2 ";
-	case CMD_TAKE:		return "250 2.6.0 ";
+	case CMD_TAKE:		return "250 2.";
 	case CMD_XCLIENT:
 	case CMD_XCLIENT_LOGIN:	return xclient_wanted(c);
 	case CMD_QUIT:		return "221 2.0.0 ";
@@ -514,6 +514,7 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 			sim_violation(sim, "%u errors, %u allowed", c->nerrors,
 			    sim->max_errors);
 	}
-	c->is_body_refused = cmd.kind == CMD_DATA && code >= 400;
+	c->is_body_refused = (cmd.kind == CMD_DATA || cmd.kind == CMD_TAKE)
+	    && code >= 400;
 	follow(c, &cmd, code, line, len);
 }

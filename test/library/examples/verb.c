@@ -47,6 +47,7 @@ main(int argc, char **argv)
 		errx(2, "usage: verb ADDRESS:PORT");
 	server = mailmill_server_new("mx.example.test", message, NULL);
 	if (server == NULL || esmtp_extensions_register("XNOTE", NULL, note, NULL) != 1 ||
+	    esmtp_verb_has_input("XNOTE") != 1 ||
 	    mailmill_server_listen(server, argv[1]) == -1 || mailmill_server_run(server) == -1)
 		err(1, "%s", argv[1]);
 	return 0;

@@ -282,7 +282,7 @@ Test(esmtp_factory, input_behind_data_is_never_run)
 	cr_assert_str_eq(fake_say(f, MAIL RCPT "DATA\r\nRSET\r\n"),
 	    OK_MAIL OK_RCPT
 	    "503 5.5.1 Command must be the last of a pipelined group\r\n"
-	    "421 4.5.1 Message data behind a DATA that was refused, closing "
+	    "421 4.5.1 Data behind a command that was refused, closing "
 	    "the channel\r\n");
 	cr_assert(fake_is_ended(f));
 	fake_end(f);
