@@ -7,7 +7,9 @@
  * the receiver-SMTP MUST accept and discard the associated message data before
  * sending the appropriate 5XX or 4XX code."  So the reply to a refused BDAT is
  * taken back, and given when the chunk has been read.  The message is lost with
- * it: its other chunks get the same reply, until LAST, RSET or EHLO. */
+ * it: its other chunks get the same reply, until LAST, RSET or EHLO.  That is
+ * one error of the client, and one report: Max_Errors would end the session
+ * with 421, which tells a client to send the message again. */
 
 #include <stdlib.h>
 
@@ -97,9 +99,9 @@ esmtp_chunk_begin(struct esmtp_step *st, size_t mark, const char *arg,
 	if (st->nreplies == 0)
 		return;
 	mc->is_chunk_answered = 1;
-	/* without memory for it, it is given too early */
-	if (esmtp_reply_take_back(st, mark, &mc->refusal) == -1 &&
-	    is_of_message)
+	mc->refusal = esmtp_reply_take_back(st, mark);
+	/* without memory for it the others get what this one gets */
+	if (mc->refusal == NULL && is_of_message)
 		esmtp_body_fail(mc, RPL_NOMEM);
 }
 
@@ -129,10 +131,10 @@ refuse(struct esmtp_step *st)
 	message_construct *mc = st->mc;
 	bool is_of_message = mc->txn != NULL && mc->txn->is_chunked;
 
-	if (!mc->is_chunk_answered)
-		esmtp_reply_again(st, mc->refusal);
-	else if (mc->refusal != NULL)
+	if (mc->refusal != NULL)
 		esmtp_reply_give_back(st, mc->refusal);
+	else
+		esmtp_reply(st, RPL_NOMEM);
 	mc->is_chunk_answered = 0;
 	if (is_of_message && !mc->is_last_chunk)
 		return;		/* the next one gets the same */
@@ -140,6 +142,20 @@ refuse(struct esmtp_step *st)
 	mc->refusal = NULL;
 	if (is_of_message)
 		esmtp_txn_reset(mc);
+}
+
+/* A chunk of a message that could not be kept has come: the others get the same
+ * reply. */
+static void
+fail(struct esmtp_step *st)
+{
+	message_construct *mc = st->mc;
+	size_t mark = st->out_len;
+
+	esmtp_reply(st, (enum esmtp_reply_id)mc->txn->failure);
+	if ((mc->refusal = esmtp_reply_take_back(st, mark)) == NULL)
+		mc->txn->failure = RPL_NOMEM;
+	refuse(st);
 }
 
 static enum esmtp_want
@@ -158,8 +174,10 @@ chunk_end(struct esmtp_step *st)
 		return esmtp_body_end(st);
 	t->is_in_body = 0;
 	esmtp_set_state(mc, ES_BODY_REPLY);
-	esmtp_reply(st, t->failure != -1 ? (enum esmtp_reply_id)t->failure :
-	    RPL_CHUNK);
+	if (t->failure != -1)
+		fail(st);
+	else
+		esmtp_reply(st, RPL_CHUNK);
 	return W_GO;
 }
 

@@ -277,10 +277,13 @@ time_out(struct esmtp_step *st, const char *which)
 	return W_CLOSE;
 }
 
+/* A chunk without a transaction is no more than a command that was refused. */
 static bool
 is_idle(const message_construct *mc)
 {
-	return mc->wait == WAIT_COMMAND && mc->txn == NULL && mc->out == NULL;
+	return (mc->wait == WAIT_COMMAND ||
+	    (mc->wait == WAIT_DATA && mc->is_in_chunk)) &&
+	    mc->txn == NULL && mc->out == NULL;
 }
 
 /* Has the client taken all replies that had to go first, or has an answer come

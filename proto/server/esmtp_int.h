@@ -285,14 +285,13 @@ size_t esmtp_reply_last_words(const message_construct *mc, int code,
     const char *str, char buf[LIM_REPLY_LINE]);
 /* esmtp_reply_end(st): The line that was written last is the reply's last. */
 void esmtp_reply_end(struct esmtp_step *st);
-/* esmtp_reply_take_back(st, mark, line_r): Take the reply of one line that is in
- * st->out from ${mark} on into *line_r, which is the caller's to free.  Return 0,
- * or -1 (ENOMEM): it is still there.
- * esmtp_reply_give_back(st, line): Write it: it was counted and reported before.
- * esmtp_reply_again(st, line): Give the same answer to something else. */
-int esmtp_reply_take_back(struct esmtp_step *st, size_t mark, char **line_r);
+/* esmtp_reply_take_back(st, mark): Take the reply of one line away that is in
+ * st->out from ${mark} on.  Return the line, which is the caller's to free, or
+ * NULL (ENOMEM): it is lost.
+ * esmtp_reply_give_back(st, line): Write it: it was counted and reported
+ * before. */
+char *esmtp_reply_take_back(struct esmtp_step *st, size_t mark);
 void esmtp_reply_give_back(struct esmtp_step *st, const char *line);
-void esmtp_reply_again(struct esmtp_step *st, const char *line);
 int esmtp_errno_reply(int errnum);
 void esmtp_report(struct esmtp_step *st, struct esmtp_report *r);
 void esmtp_bye(struct esmtp_step *st);

@@ -237,16 +237,15 @@ esmtp_reply_end(struct esmtp_step *st)
 	st->nreplies++;
 }
 
-int
-esmtp_reply_take_back(struct esmtp_step *st, size_t mark, char **line_r)
+char *
+esmtp_reply_take_back(struct esmtp_step *st, size_t mark)
 {
-	size_t n = st->out_len - mark;
+	char *line = strndup(st->out + mark, st->out_len - mark);
 
-	if ((*line_r = strndup(st->out + mark, n)) == NULL)
-		return -1;
-	(*line_r)[strcspn(*line_r, "\r\n")] = '\0';
+	if (line != NULL)
+		line[strcspn(line, "\r\n")] = '\0';
 	st->out_len = mark;
-	return 0;
+	return line;
 }
 
 /* It is a line that esmtp_reply_format() has made: short, with a code. */
@@ -258,12 +257,6 @@ esmtp_reply_give_back(struct esmtp_step *st, const char *line)
 
 	put(st, &l);
 	st->nreplies++;
-}
-
-void
-esmtp_reply_again(struct esmtp_step *st, const char *line)
-{
-	esmtp_reply_code(st, atoi(line), line + 4);
 }
 
 /* RFC 5321 4.2.3: 452 is for storage, 451 for what else went wrong here. */

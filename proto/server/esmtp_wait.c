@@ -91,7 +91,8 @@ nearest(const message_construct *mc)
 	if (esmtp_is_in_body(mc) || (mc->txn != NULL && mc->txn->is_chunked))
 		sooner(&n, mc->txn->data_since, o->data_timeout, "data");
 	else if (mc->is_in_chunk)
-		sooner(&n, mc->wait_since, o->data_timeout, "data");
+		/* of no message: it is part of a command */
+		sooner(&n, mc->wait_since, o->command_timeout, "command");
 	if (esmtp_is_reading(mc))
 		sooner(&n, mc->reader->since, o->data_timeout, "data");
 	if (seconds > 0)

@@ -69,12 +69,15 @@ model_closing(struct client *c, const char *line, size_t len)
 		if (c->s->timeout_us == 0)
 			sim_violation(sim, "421 4.4.2 without a timeout");
 	} else if (is(line, len, "421 4.7.0 Too many errors")) {
-		if (sim->max_errors == 0 || c->nerrors < sim->max_errors)
+		/* a refusal that there was no memory for has counted all the
+		 * same */
+		if (sim->max_errors == 0 || (c->nerrors < sim->max_errors &&
+		    !memory_failed(c)))
 			sim_violation(sim, "too many errors after %u",
 			    c->nerrors);
-	} else if (is(line, len, "421 4.5.1 Message data")) {
+	} else if (is(line, len, "421 4.5.1 Data behind")) {
 		if (!c->is_body_refused)
-			sim_violation(sim, "no DATA was refused before: %.*s",
+			sim_violation(sim, "nothing was refused before: %.*s",
 			    (int)len, line);
 	} else if (is(line, len, "421 4.5.4 Where this chunk ends")) {
 		if (!c->is_chunk_bad)
@@ -467,6 +470,14 @@ check_form(struct client *c, const struct cmd *cmd, int code,
 		    line);
 }
 
+/* Was a chunk of the message refused before? */
+static bool
+is_repeat(const struct client *c, const struct cmd *cmd)
+{
+	return (cmd->kind == CMD_BDAT || cmd->kind == CMD_BDAT_LAST) &&
+	    c->chunk_refusal[0] != '\0';
+}
+
 void
 model_reply(struct client *c, int code, const char *line, size_t len)
 {
@@ -504,8 +515,10 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 		return;
 	}
 	/* Max_Errors does not count replies that are not the client's fault: no
-	 * resources, too many recipients, a login that cannot be checked */
-	if (code >= 400 && !is(line + 4, len - 4, "4.3.") &&
+	 * resources, too many recipients, a login that cannot be checked; nor
+	 * the repeats for the other chunks of a refused message */
+	if (code >= 400 && !is_repeat(c, &cmd) &&
+	    !is(line + 4, len - 4, "4.3.") &&
 	    !is(line, len, "454 4.7.0 Temporary") &&
 	    !is(line, len, "454 4.7.0 TLS ") &&
 	    !is(line + 4, len - 4, "4.5.3 ")) {

@@ -102,7 +102,13 @@ Test(esmtp_bdat, a_message_too_big_is_not_stored_when_its_chunk_says_so)
 
 	envelope(f);
 	fake_say(f, "BDAT 18446744073709551615 LAST\r\n");
+	/* it was begun, and is lost */
+	cr_assert_eq(f->h.spool.number, 1);
 	cr_assert_eq(f->h.spool.nopen, 0);
+	cr_assert_eq(fake_mc(f)->txn->failure, RPL_TOO_BIG);
+	cr_assert_str_eq(fake_say(f, "QUIT\r\n"), "");
+	cr_assert_eq(esmtp_session_state(f->s->ac), ES_BODY);
+	cr_assert_eq(fake_mc(f)->chunk, UINT64_MAX - 6);
 	fake_end(f);
 	/* with what came before; the sum is over 2^64 */
 	f = start("Max_Message_Size", "100");
@@ -111,6 +117,65 @@ Test(esmtp_bdat, a_message_too_big_is_not_stored_when_its_chunk_says_so)
 	cr_assert_eq(f->h.spool.nopen, 1);
 	fake_say(f, "BDAT 18446744073709551614\r\n");
 	cr_assert_eq(f->h.spool.nopen, 0);
+	cr_assert_eq(fake_mc(f)->txn->failure, RPL_TOO_BIG);
+	fake_end(f);
+}
+
+static int
+deny(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
+{
+	return validate_refuse(vctx, RPL_POLICY);
+}
+
+/* RFC 5321 3.1, RFC 3030 2: also of more than the buffer of a step. */
+Test(esmtp_bdat, a_session_that_was_denied_throws_a_chunk_away)
+{
+	static const struct validate_module m = { .size = sizeof(m),
+		.name = "deny", .phase[VALIDATE_PHASE_CONNECT] = deny };
+	const size_t octets = 6 * (LIM_SCRATCH / 6 + 1000);
+	char *buf = malloc(octets + 1);
+	struct fake *f;
+	size_t i;
+
+	cr_assert_not_null(buf);
+	for (i = 0; i < octets; i += 6)
+		memcpy(buf + i, "QUIT\r\n", 6);
+	cr_assert_eq(validate_module_register(&m), 0);
+	f = fake_start();
+	snprintf(buf, octets, "BDAT %zu\r\n", octets);
+	cr_assert_str_eq(fake_say(f, buf), "");
+	for (i = 0; i < octets; i += 6)
+		memcpy(buf + i, "QUIT\r\n", 6);
+	cr_assert_str_eq(fake_say_n(f, buf, octets), SEQUENCE);
+	cr_assert_eq(strncmp(fake_say(f, "QUIT\r\n"), "221 ", 4), 0);
+	free(buf);
+	fake_end(f);
+}
+
+/* Room for one octet, of which RFC2822_Lone_LF_In_Body may make two. */
+Test(esmtp_bdat, a_chunk_comes_through_a_spool_with_little_room)
+{
+	struct fake *f = start("RFC2822_Lone_LF_In_Body", "fix");
+	const struct spool_msg *m;
+	size_t i;
+
+	envelope(f);
+	fake_say(f, "BDAT 11 LAST\r\n");
+	f->h.spool.room = 1;
+	fake_say(f, "A: b\n\nx\ny\nz");
+	/* what the reader of the header holds needs none */
+	for (i = 0; i < 12 && f->reply[0] == '\0'; i++) {
+		simspool_set_room(&f->h.spool, f->h.spool.buffered + 1);
+		fake_say(f, "");
+	}
+	cr_assert_gt(i, 3);
+	cr_assert_eq(strncmp(f->reply, QUEUED, strlen(QUEUED)), 0, "%s",
+	    f->reply);
+	m = fake_message(f, 0);
+	cr_assert_not_null(m);
+	cr_assert_eq(memcmp(m->body + m->len - 15, "A: b\r\n\r\nx\r\ny\r\nz",
+	    15), 0);
 	fake_end(f);
 }
 
