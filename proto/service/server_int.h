@@ -79,10 +79,12 @@ struct server_session *server_session_of(const accept_construct *ac);
  * server_client_leave(c): It has one less.
  * server_client_take(c, octets, share): It has ${octets} more, of at most
  * ${share}.
- * Return 0, or -1 (ENOSPC): this or the bound for all clients would be
- * exceeded.
+ * Return 0, or -1 (ENOSPC): this, the bound for all clients, or that for a
+ * larger IPv6 network would be exceeded.
  * server_client_give(c, octets): So many less.
- * ${c} is there while it has a session or any octets. */
+ * ${c} is there while it has a session or any octets.
+ * server_client_freeze(), server_client_thaw(is_child): Around fork(2).  A
+ * child has none of the clients: they are its parent's. */
 enum server_kind { SERVER_DIRECT, SERVER_PROXY_ITSELF, SERVER_PROXIED,
 	SERVER_LOCAL };
 struct server_client *server_client_join(const struct sockaddr *peer,

@@ -328,7 +328,7 @@ Test(server_bounds, the_share_is_of_a_client_and_of_an_ipv6_network)
 	struct server_client *c[3];
 
 	b.sin6_addr.s6_addr[15] = 7;
-	other.sin6_addr.s6_addr[7] = 7;
+	other.sin6_addr.s6_addr[3] = 7;
 	c[0] = server_client_join((struct sockaddr *)&a, SERVER_DIRECT, 2);
 	c[1] = server_client_join((struct sockaddr *)&b, SERVER_DIRECT, 2);
 	c[2] = server_client_join((struct sockaddr *)&other, SERVER_DIRECT, 1);
@@ -350,6 +350,68 @@ Test(server_bounds, the_share_is_of_a_client_and_of_an_ipv6_network)
 	server_client_leave(c[0]);
 	server_client_leave(c[1]);
 	server_client_give(c[0], SERVER_SHARE);
+}
+
+#define NETWORKS	600
+#define STEP		(256u << 10)
+
+static struct server_client *many[NETWORKS];
+static size_t has[NETWORKS];
+
+/* What the clients of many networks get, with the number of each in octet
+ * ${at} of its address and the next one. */
+static size_t
+take_all(unsigned int at)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+		.sin6_addr = { { { 0x20, 1, 0xd, 0xb8 } } } };
+	size_t i, sum = 0;
+
+	for (i = 0; i < NETWORKS; i++) {
+		a.sin6_addr.s6_addr[at] = (uint8_t)(i >> 8);
+		a.sin6_addr.s6_addr[at + 1] = (uint8_t)i;
+		many[i] = server_client_join((struct sockaddr *)&a,
+		    SERVER_DIRECT, 0);
+		cr_assert_not_null(many[i]);
+		for (has[i] = 0; server_client_take(many[i], STEP,
+		    SERVER_SHARE) == 0; has[i] += STEP)
+			sum += STEP;
+		cr_expect_eq(errno, ENOSPC);
+	}
+	return sum;
+}
+
+static void
+give_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < NETWORKS; i++) {
+		server_client_give(many[i], has[i]);
+		server_client_leave(many[i]);
+	}
+}
+
+/* RFC 6177 2: whoever has one network of 64 bits may have 65536 of them. */
+Test(server_bounds, many_networks_leave_room_for_others)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr = { htonl(0xc0000201) } };
+	struct server_client *other;
+
+	other = server_client_join((struct sockaddr *)&in, SERVER_DIRECT, 0);
+	cr_expect_eq(take_all(6), SERVER_SHARE);	/* of a site */
+	cr_expect_eq(server_client_take(other, SERVER_SHARE, SERVER_SHARE), 0);
+	server_client_give(other, SERVER_SHARE);
+	give_all();
+	cr_expect_eq(take_all(4), SERVER_HELD / 2);	/* of a provider */
+	cr_expect_eq(server_client_take(other, SERVER_SHARE, SERVER_SHARE), 0);
+	server_client_give(other, SERVER_SHARE);
+	give_all();
+	/* IPv4 addresses are in no such network */
+	cr_expect_eq(server_client_take(other, SERVER_HELD, SERVER_HELD), 0);
+	server_client_give(other, SERVER_HELD);
+	server_client_leave(other);
 }
 
 /* --- questions ------------------------------------------------------------ */
