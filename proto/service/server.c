@@ -201,7 +201,8 @@ open_host(struct mailmill_server *server)
 		errno = EFBIG;
 		return -1;
 	}
-	if (server_loop_join(&server->loop) == -1)
+	if (server_loop_join(&server->loop) == -1 ||
+	    server_mail_watch_fork() == -1)
 		return -1;
 	if (server->host == NULL && (server->host = esmtp_host_new(
 	    &server->ops, server, &server_spool, server)) == NULL)

@@ -206,3 +206,19 @@ server_client_give(struct server_client *c, size_t octets)
 	forget_unused(c);
 	pthread_mutex_unlock(&lock);
 }
+
+void
+server_client_freeze(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void
+server_client_thaw(bool is_child)
+{
+	if (is_child) {
+		RB_INIT(&clients);
+		held = 0;
+	}
+	pthread_mutex_unlock(&lock);
+}

@@ -94,6 +94,8 @@ bool server_client_is(const struct server_client *c,
 void server_client_leave(struct server_client *c);
 int server_client_take(struct server_client *c, size_t octets, size_t share);
 void server_client_give(struct server_client *c, size_t octets);
+void server_client_freeze(void);
+void server_client_thaw(bool is_child);
 
 /* server_admit.c.
  * server_admit(server, ac, &client_r): May the client of ${ac} have a session?
@@ -122,11 +124,14 @@ void server_loop_leave(struct server_loop *loop);
  * and answer env->ticket with what it says.  Return 0, which takes the octets
  * of ${body}; or -1 with errno.
  * server_mail_leave(s): The session ${s} ends: nobody waits for the answer to its
- * question. */
+ * question.
+ * server_mail_watch_fork(): No child of fork(2) finds a lock of servers held.
+ * Once there is a scheduler.  Return 0, or -1 with errno ENOMEM. */
 int server_mail_register(void);
 int server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env);
 void server_mail_leave(struct server_session *s);
+int server_mail_watch_fork(void);
 
 /* server_rcpts.c: lists of recipients, which questions share.  A list is named
  * by its last recipient; NULL is the empty one.

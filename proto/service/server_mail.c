@@ -39,6 +39,51 @@ struct mailmill_mail {
 /* Of all questions: between the thread that answers and that of the session. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* --- fork(2) -------------------------------------------------------------- */
+
+static void
+before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+	server_client_freeze();
+}
+
+static void
+after_fork(void)
+{
+	server_client_thaw(false);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Its own servers have the same locks. */
+static void
+in_child(void)
+{
+	server_client_thaw(true);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Who answers holds the lock and takes that of the schedulers, which fork(2)
+ * takes, too.  It takes first what was registered last. */
+int
+server_mail_watch_fork(void)
+{
+	static bool is_watching;
+	int error = 0;
+
+	pthread_mutex_lock(&lock);
+	if (!is_watching)
+		error = pthread_atfork(before_fork, after_fork, in_child);
+	is_watching |= error == 0;
+	pthread_mutex_unlock(&lock);
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* --- what a question holds ------------------------------------------------ */
+
 static void
 mail_free(struct mailmill_mail *m)
 {
