@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/loop/registry.h"
 #include "core/util/addr.h"
 #include "core/util/array.h"
 #include "core/util/forklock.h"
@@ -27,7 +28,7 @@ struct setting {
 	struct setting	*next;
 	ec_config_value	*value;
 	bool		 is_pending;
-	pthread_t	 setter;	/* the thread where postset runs */
+	unsigned int	 setter;	/* registry_thread() where postset runs */
 	bool		 has_listen, has_peer;
 	struct netmask	 peer;
 	char		 listen[];
@@ -256,16 +257,21 @@ is_same_place(const struct setting *a, const struct setting *b)
 	    netmask_contains(&b->peer, &a->peer)));
 }
 
-/* With the lock: take away what is said at the place of ${set}, but ${set} and what
- * other threads are about to say.  Return it, to be freed, or NULL. */
+/* With the lock: take away what is said at the place of ${set}, but what
+ * threads are about to say, and, with ${but_newest}, what was said last.
+ * Return it, to be freed, or NULL. */
 static struct setting *
-take_away(struct slot *s, const struct setting *set)
+take_away(struct slot *s, const struct setting *set, bool but_newest)
 {
 	struct setting **at, *old;
 
+	/* the newest is first */
 	for (at = &s->settings; (old = *at) != NULL; at = &old->next)
-		if (old != set && !old->is_pending && is_same_place(old, set))
-			break;
+		if (!old->is_pending && is_same_place(old, set)) {
+			if (!but_newest)
+				break;
+			but_newest = false;
+		}
 	if (old != NULL)
 		*at = old->next;
 	return old;
@@ -280,17 +286,18 @@ put_in_force(int option_slot, ec_config_option_def *option,
 	struct slot *s;
 
 	set->is_pending = true;
-	set->setter = pthread_self();
+	set->setter = registry_thread();
 	forklock_take(&lock);
 	s = &slots[option_slot];
 	set->next = s->settings;
 	s->settings = set;
 	forklock_release(&lock);
-	/* the option's own functions may ask for values */
+	/* the option's own functions may ask for values, and set others: one of
+	 * the same place is newer */
 	call_postset(option, set->value, output);
 	forklock_take(&lock);
 	set->is_pending = false;
-	old = take_away(&slots[option_slot], set);
+	old = take_away(&slots[option_slot], set, true);
 	forklock_release(&lock);
 	setting_free(old);
 }
@@ -311,7 +318,7 @@ mailmill_config_set(int option_slot, const char *listen, const char *peer,
 		return 0;
 	if (value == NULL) {
 		forklock_take(&lock);
-		old = take_away(&slots[option_slot], set);
+		old = take_away(&slots[option_slot], set, false);
 		forklock_release(&lock);
 		setting_free(set);
 		setting_free(old);
@@ -333,7 +340,8 @@ rank(const struct setting *set, const struct place *place)
 {
 	int n = 0;
 
-	if (set->is_pending && !pthread_equal(set->setter, pthread_self()))
+	/* in a child of fork(2) that thread may be gone, and will not end */
+	if (set->is_pending && set->setter != registry_thread())
 		return -1;
 	if (set->has_listen) {
 		if (place->listen == NULL ||
