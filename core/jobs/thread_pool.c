@@ -79,8 +79,10 @@ in_child(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static void
-init_once(void)
+/* Before there is another thread: one that forks while this is done would have
+ * a child that does it again. */
+__attribute__((constructor)) static void
+init(void)
 {
 	size_t i;
 
@@ -95,9 +97,6 @@ init_once(void)
 static struct pool *
 pool_of(int job_class)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, init_once);
 	if (job_class < ECTP_CLASS_SHORT_LIVED ||
 	    job_class > ECTP_CLASS_SIEVE_IO)
 		return NULL;

@@ -29,7 +29,9 @@ after_fork(void)
 	pthread_mutex_unlock(&list_lock);
 }
 
-static void
+/* Before there is another thread: one that forks while this is done would have
+ * a child that does it again, and whose own fork(2) takes the locks twice. */
+__attribute__((constructor)) static void
 watch_fork(void)
 {
 	(void)pthread_atfork(before_fork, after_fork, after_fork);
@@ -38,9 +40,6 @@ watch_fork(void)
 static void
 list(struct forklock *l)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, watch_fork);
 	pthread_mutex_lock(&list_lock);
 	if (!l->is_listed) {
 		l->next = all;

@@ -54,8 +54,9 @@ after_fork(void)
 }
 
 /* If there is no memory for this, a child may wait for ever, if it is forked off
- * while a thread answers. */
-static void
+ * while a thread answers.  Before there is another thread: one that forks while
+ * this is done would have a child that does it again. */
+__attribute__((constructor)) static void
 watch_fork(void)
 {
 	(void)pthread_atfork(before_fork, after_fork, after_fork);
@@ -64,9 +65,6 @@ watch_fork(void)
 void
 answers_init(struct answers *a)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, watch_fork);
 	memset(a, 0, sizeof(*a));
 	(void)pthread_mutex_init(&a->lock, NULL);
 	pthread_mutex_lock(&tables_lock);
