@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -74,6 +75,43 @@ Test(embed_verb_later, a_login_comes_later)
 	own_told(f);
 	own_expect_reply(f, "503 5.5.1 ");
 	cr_expect_str_eq(esmtp_session_login(f->s->ac), "bob");
+	fake_end(f);
+}
+
+/* RFC 4954 4: longer than other lines.  It is run again as it was, though it could
+ * not begin any more. */
+Test(embed_verb_later, a_long_line_is_answered_later)
+{
+	static char line[LIM_COMMAND_LINE + 64];
+	size_t n;
+
+	f = own_begin("AUTH");
+	own.result = ESMTP_VERB_LATER;
+	n = (size_t)snprintf(line, sizeof(line), "AUTH PLAIN ");
+	memset(line + n, 'A', LIM_COMMAND_LINE);
+	memcpy(line + n + LIM_COMMAND_LINE, "\r\n", 3);
+	cr_expect_str_eq(fake_say(f, line), "");
+	cr_expect_eq(own.ncalls, 1);
+	fake_option(f, "Auth_Without_TLS", "false", NULL);
+	cr_expect_eq(own_answer_reply(f, 535, NULL, "No"), 0);
+	cr_expect_str_eq(own_told(f), "535 5.7.1 No\r\n");
+	cr_expect_str_eq(fake_say(f, "NOOP\r\n"), OK);
+	cr_expect_eq(own.ncalls, 1);
+	fake_end(f);
+}
+
+/* Its time has passed while the client has replies to take: it does not hear. */
+Test(embed_verb_later, a_client_that_takes_nothing_is_not_answered)
+{
+	f = own_begin("XTEST");
+	own.result = ESMTP_VERB_LATER;
+	f->s->wire->window = 0;
+	cr_expect_str_eq(fake_say(f, "NOOP\r\nXTEST\r\n"), "");
+	cr_expect_eq(own.ncalls, 1);
+	fake_wait(f, LIM_ANSWER_SECONDS + 1);
+	cr_expect(fake_is_ended(f));
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_TIMEOUT], 1);
+	cr_expect_eq(own_answer(f, ESMTP_VERB_DONE), -1);
 	fake_end(f);
 }
 

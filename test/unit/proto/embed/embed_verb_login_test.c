@@ -209,7 +209,7 @@ Test(embed_verb_login, auth_is_done_by_the_program_where_it_could_begin)
 	own_expect(f, "AUTH PLAIN !\r\n", "501 5.5.2 ");
 	own_expect(f, "AUTH LOGIN\r\nNOOP\r\n", "503 5.5.1 ");
 	fake_option(f, "Auth_Without_TLS", "false", NULL);
-	own_expect(f, "AUTH PLAIN\r\n", "5");
+	own_expect(f, "AUTH PLAIN\r\n", "538 5.7.11 ");
 	cr_expect_eq(own.ncalls, 0);
 	fake_option(f, "Auth_Without_TLS", "true", NULL);
 	cr_expect_str_eq(fake_say(f, "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"),
