@@ -311,6 +311,6 @@ uninstall:
 	done
 
 clean:
-	rm -rf build
+	rm -rf build build-*
 
 .PHONY: FORCE all tests unit dialogues sim embed arch run abidiff check bench powercut install accounts uninstall clean

@@ -44,7 +44,7 @@ def main():
     named = [(t, name) for t, name in named if not sys.argv[1:] or any(
         n in name for n in sys.argv[1:])]
     install()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         words = []
         for word, line in pool.map(lambda t: result(*t), named):
             words.append(word)

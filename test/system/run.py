@@ -58,7 +58,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('words', nargs='*')
     p.add_argument('-j', type=int,
-                   default=max(3, min(8, 2 * os.cpu_count())))
+                   default=max(3, min(8, 2 * len(os.sched_getaffinity(0)))))
     p.add_argument('-l', action='store_true')
     a = p.parse_args()
     # a test that takes minutes does not begin when the others are at their end
