@@ -513,13 +513,20 @@ def test_fail2ban_reads_the_log(d):
     names = [USER, 'a b', 'x" client=192.0.2.9 code=535', 'q\\', 'm\u00fcller',
              "o'brien", 'client=192.0.2.9']
     want = []
-    with server(d, mechanisms=('PLAIN',)) as s:
+    with server(d, listener='Peer "127.0.0.9" { Allow_XCLIENT = true }',
+                mechanisms=('PLAIN',)) as s:
         # each from its own address: a second failure is answered later
         for i, name in enumerate(names):
             want.append(f'127.0.1.{i + 1}')
             with From(s.port, want[-1]) as c:
                 c.hello()
                 c.cmd(f'AUTH PLAIN {b64(chr(0) + name + chr(0) + "no")}', '535')
+        # not the filter that speaks for it
+        want.append('192.0.2.20')
+        with From(s.port, '127.0.0.9') as c:
+            c.cmd('XCLIENT ADDR=192.0.2.20', '220')
+            c.hello()
+            c.cmd(f'AUTH PLAIN {b64(chr(0) + "other" + chr(0) + "no")}', '535')
         with Client(s.port) as c:
             c.hello()
             c.cmd('AUTH PLAIN AAAA', '501')

@@ -141,6 +141,9 @@ def test_failed_logins_are_those_of_the_client(d):
         failed = events(s, 'auth-failed')
         assert {f['client'] for f in failed} == {
             '192.0.2.7', '192.0.2.8', 'unknown', '::1'}, failed
+        assert {f['via'] for f in failed} == {FILTER}, failed
+        [a] = events(s, 'auth')
+        assert a['client'] == FILTER and 'via' not in a, a
 
 
 def plain(user, password):
@@ -161,6 +164,8 @@ def test_refusals_of_one_client_do_not_hide_those_of_the_next(d):
         assert 'left_out' not in second, second
         assert [r['client'] for r in events(s, 'rejected')] == \
             ['127.0.0.1'] * 50 + ['192.0.2.7'], s.log()
+        assert [r.get('via') for r in events(s, 'rejected')] == \
+            [None] * 50 + ['127.0.0.1'], s.log()
 
 
 def test_one_session_speaks_for_many_clients_in_turn(d):

@@ -54,8 +54,8 @@ left_out(unsigned int n)
 	"session=%s client=%s port=%u name=%s helo=%s proto=%s dest=%s " \
 	"destport=%s user=%s listener=%s verb=%s via=%s"
 
-/* Another client has said so, and it might not be true: so both are named.  What
- * was left out is of the client before: the count begins anew. */
+/* Another client has said so, and it might not be true: so both are named.
+ * What was left out is of the client before: the count begins anew. */
 static void
 report_client(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -176,18 +176,26 @@ report_tls_failed(struct worker *w, const accept_construct *ac,
 	    r->errnum == 0 ? "closed" : strerror(r->errnum));
 }
 
+#define AUTH_FORMAT \
+	"session=%s client=%s user=%s mechanism=%s tls=%s"
+
 static void
 report_auth(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], via_buf[ADDR_TEXT];
+	const char *via = via_of(ac, via_buf);
 
 	stats_inc(STATS_AUTH_OK);
-	log_event(LOG_LEVEL_INFO, "auth",
-	    "session=%s client=%s user=%s mechanism=%s tls=%s", ac->id,
-	    addr_text(&ac->remote_addr.sa, buf), esmtp_session_login(ac), r->detail,
-	    tls_of(ac));
+	log_event(LOG_LEVEL_INFO, "auth", via == NULL ? AUTH_FORMAT :
+	    AUTH_FORMAT " via=%s", ac->id,
+	    addr_text(&ac->remote_addr.sa, buf), esmtp_session_login(ac),
+	    r->detail, tls_of(ac), via);
 }
+
+#define AUTH_FAILED_FORMAT \
+	"session=%s client=%s port=%d listener=%s user=%s mechanism=%s " \
+	"code=%d reason=%s"
 
 /* Only a wrong password is counted here.  A login that was blocked, or that got
  * no answer, was counted by host_auth.c.  fail2ban reads this line: see
@@ -196,19 +204,23 @@ static void
 report_auth_failed(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], via_buf[ADDR_TEXT];
+	const char *via = via_of(ac, via_buf);
 
 	if (r->code == 535)
 		stats_inc(STATS_AUTH_FAILED);
 	if (r->nauth_failed > LIM_LOG_REFUSALS)
 		return;
-	log_event(LOG_LEVEL_INFO, "auth-failed",
-	    "session=%s client=%s port=%d listener=%s user=%s mechanism=%s "
-	    "code=%d reason=%s", ac->id, addr_text(&ac->remote_addr.sa, buf),
+	log_event(LOG_LEVEL_INFO, "auth-failed", via == NULL ?
+	    AUTH_FAILED_FORMAT : AUTH_FAILED_FORMAT " via=%s", ac->id,
+	    addr_text(&ac->remote_addr.sa, buf),
 	    ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
-	    r->code, r->reason);
+	    r->code, r->reason, via);
 }
+
+#define REJECTED_FORMAT \
+	"session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s detail=%s"
 
 /* The 421 of a reload is no fault of a client, nor an error: the master's line
  * "drain" says how many were told. */
@@ -216,7 +228,8 @@ static void
 report_rejected(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
-	char buf[ADDR_TEXT];
+	char buf[ADDR_TEXT], via_buf[ADDR_TEXT];
+	const char *via = via_of(ac, via_buf);
 
 	if (w->child->is_reconfig && r->is_drain) {
 		w->ntold++;
@@ -228,10 +241,10 @@ report_rejected(struct worker *w, const accept_construct *ac,
 		stats_inc(STATS_REPLIES_4XX);
 	if (r->nrejected > LIM_LOG_REFUSALS)
 		return;
-	log_event(LOG_LEVEL_INFO, "rejected",
-	    "session=%s client=%s verb=%s arg=%s code=%d status=%s from=%s "
-	    "detail=%s", ac->id, addr_text(&ac->remote_addr.sa, buf), r->verb,
-	    r->arg, r->code, r->enhanced, r->sender, r->detail);
+	log_event(LOG_LEVEL_INFO, "rejected", via == NULL ? REJECTED_FORMAT :
+	    REJECTED_FORMAT " via=%s", ac->id,
+	    addr_text(&ac->remote_addr.sa, buf), r->verb, r->arg, r->code,
+	    r->enhanced, r->sender, r->detail, via);
 }
 
 static void
