@@ -11,8 +11,6 @@
 #include "core/conf/conf_int.h"
 #include "core/util/conf_field.h"
 
-#define FOUND_MAX	80	/* octets of a wrong value shown */
-
 static const struct conf_at on_command_line;
 
 const char *
@@ -54,20 +52,27 @@ conf_error(struct conf *c, const struct conf_at *at, const char *fmt, ...)
 	return -1;
 }
 
+const char *
+conf_shown(const char *value, char buf[CONF_SHOWN + 4])
+{
+	size_t i;
+
+	for (i = 0; value[i] != '\0' && i < CONF_SHOWN; i++)
+		buf[i] = iscntrl((unsigned char)value[i]) ? '?' : value[i];
+	memcpy(buf + i, "...", 4);
+	if (value[i] == '\0')
+		buf[i] = '\0';
+	return buf;
+}
+
 int
 conf_error_value(struct conf *c, const struct conf_at *at, const char *name,
     const char *value, const char *expected)
 {
-	char found[FOUND_MAX + 4];
-	size_t i;
+	char found[CONF_SHOWN + 4];
 
-	for (i = 0; value[i] != '\0' && i < FOUND_MAX; i++)
-		found[i] = iscntrl((unsigned char)value[i]) ? '?' : value[i];
-	memcpy(found + i, "...", 4);
-	if (value[i] == '\0')
-		found[i] = '\0';
 	return conf_error(c, at, "option '%s': expected %s, found \"%s\"",
-	    name, expected, found);
+	    name, expected, conf_shown(value, found));
 }
 
 int
@@ -87,6 +92,7 @@ value_free(struct conf_value *value)
 	for (i = 0; i < value->n; i++)
 		free(value->v[i]);
 	free(value->v);
+	free(value->more);
 	free(value);
 }
 
@@ -190,6 +196,21 @@ conf_value_add(struct conf *c, struct conf_section *section, size_t row,
 	if ((value->v[value->n] = strdup(text)) == NULL)
 		return conf_nomem(c);
 	value->n++;
+	return 0;
+}
+
+int
+conf_value_more(struct conf *c, struct conf_section *section, size_t row,
+    const struct conf_at *at)
+{
+	struct conf_value *value = conf_value_find(c, section, row);
+	struct conf_at *grown;
+
+	grown = reallocarray(value->more, value->nmore + 1, sizeof(*grown));
+	if (grown == NULL)
+		return conf_nomem(c);
+	value->more = grown;
+	value->more[value->nmore++] = *at;
 	return 0;
 }
 

@@ -57,6 +57,8 @@ struct conf_value {
 	struct conf_at	  at;
 	char		**v;
 	size_t		  n;		/* 1, or for a list any number */
+	struct conf_at	 *more;		/* each += that appends to it */
+	size_t		  nmore;
 };
 
 struct conf_section {
@@ -100,6 +102,11 @@ const char *conf_at_seen(const struct conf_at *at, const struct conf_at *from,
  * c->err, unless that has a message already.  Return -1. */
 int conf_error(struct conf *c, const struct conf_at *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* conf_shown(value, buf): ${value} for a message: cut to CONF_SHOWN octets, and
+ * each control character as '?'.  Return ${buf}. */
+#define CONF_SHOWN	80
+const char *conf_shown(const char *value, char buf[CONF_SHOWN + 4]);
 
 /* conf_error_value(c, at, name, value, expected): Write the message
  * "option 'name': expected ..., found ...".  Return -1. */

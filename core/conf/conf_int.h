@@ -11,6 +11,11 @@
 int conf_value_add(struct conf *c, struct conf_section *section, size_t row,
     const char *text, const struct conf_at *at);
 
+/* conf_value_more(c, section, row, at): Note that ${at} appends to that value.
+ * Return 0, or -1 (noted). */
+int conf_value_more(struct conf *c, struct conf_section *section, size_t row,
+    const struct conf_at *at);
+
 /* conf_value_find(c, section, row): What it has there, or NULL. */
 struct conf_value *conf_value_find(const struct conf *c,
     const struct conf_section *section, size_t row);

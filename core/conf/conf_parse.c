@@ -115,6 +115,9 @@ parse_setting(struct parser *p, struct conf_section *section, size_t row)
 	}
 	if (conf_lex_next(&p->lex) == -1)
 		return -1;
+	if (before != NULL &&
+	    conf_value_more(p->c, section, row, &p->lex.at) == -1)
+		return -1;
 	if (is_list && p->lex.token == TOKEN_OPEN)
 		return parse_list(p, section, row);
 	if (!is_value(p)) {

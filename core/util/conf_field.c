@@ -184,7 +184,7 @@ check_text(const struct conf_field *f, const char *value)
 	    netmask_parse(value, (size_t)len, &nm) != -1 ? 0 : -1;
 }
 
-/* --- what was expected ---------------------------------------------------- */
+/* --- writing -------------------------------------------------------------- */
 
 /* ${n} in the largest unit that divides it: "10M". */
 static const char *
@@ -196,6 +196,42 @@ unit_text(const struct unit *units, int64_t n, char *buf, size_t len)
 	    "%" PRId64, n / units->factor, units->letter);
 	return buf;
 }
+
+/* Choice ${n} of "a|b|c". */
+static const char *
+choice_text(const char *choices, int n, char *buf, size_t len)
+{
+	while (n-- > 0)
+		choices += strcspn(choices, "|") + 1;
+	snprintf(buf, len, "%.*s", (int)strcspn(choices, "|"), choices);
+	return buf;
+}
+
+const char *
+conf_field_text(const void *base, const struct conf_field *f,
+    char buf[CONF_FIELD_TEXT])
+{
+	static const struct unit none[] = { { '\0', 1 } };
+	const void *at = (const char *)base + f->offset;
+
+	switch (f->type) {
+	case CONF_BOOL:
+		return strcpy(buf, *(const bool *)at ? "true" : "false");
+	case CONF_CHOICE:
+		return choice_text(f->def, *(const int *)at, buf,
+		    CONF_FIELD_TEXT);
+	case CONF_INT:
+	case CONF_SIZE:
+	case CONF_TIME:
+		return unit_text(f->type == CONF_SIZE ? sizes :
+		    f->type == CONF_TIME ? times : none,
+		    *(const int64_t *)at, buf, CONF_FIELD_TEXT);
+	default:
+		return NULL;
+	}
+}
+
+/* --- what was expected ---------------------------------------------------- */
 
 static void
 describe_units(const struct conf_field *f, char *buf, size_t len)

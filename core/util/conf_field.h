@@ -75,6 +75,13 @@ int conf_field_default(void *base, const struct conf_field *f);
 int conf_field_check(const struct conf_field *f, const char *value,
     char *expected_r, size_t len);
 
+/* conf_field_text(base, f, buf): The value of a field that is neither text nor
+ * list, as it may be written: "true", "7", "10M", "90m", "auto".  Return
+ * ${buf}; or NULL, it is a text or a list. */
+#define CONF_FIELD_TEXT	64
+const char *conf_field_text(const void *base, const struct conf_field *f,
+    char buf[CONF_FIELD_TEXT]);
+
 /* conf_field_free(base, f): Free what the field holds and zero it. */
 void conf_field_free(void *base, const struct conf_field *f);
 

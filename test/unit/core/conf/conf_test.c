@@ -192,6 +192,19 @@ Test(conf, lists_may_be_appended_to_and_need_no_braces)
 	conf_free(c);
 }
 
+Test(conf, what_appends_to_a_list_is_noted)
+{
+	struct conf *c = parse_good("list += {a}\n\nlist += {b,\nc}\n"
+	    "list += d\n");
+	const struct conf_value *value = conf_get(c, c->root, ROW_LIST);
+
+	cr_expect_eq(value->at.line, 1);
+	cr_assert_eq(value->nmore, 2);
+	cr_expect_eq(value->more[0].line, 3);
+	cr_expect_eq(value->more[1].line, 5);
+	conf_free(c);
+}
+
 Test(conf, an_error_names_file_line_and_option)
 {
 	static const struct {

@@ -151,6 +151,39 @@ Test(conf_field, truths_and_choices_are_words_in_any_case)
 	cr_expect_eq(set(&b, CHOICE, "red|green"), -1);
 }
 
+/* What is written is read as the same value. */
+Test(conf_field, values_are_written_as_they_may_be_read)
+{
+	static const struct { size_t row; const char *value, *want; } c[] = {
+		{ FLAG, "on", "true" }, { FLAG, "0", "false" },
+		{ COUNT, "-11", "-11" }, { COUNT, "0", "0" },
+		{ SIZE, "1024", "1K" }, { SIZE, "1025", "1025" },
+		{ SIZE, "10M", "10M" }, { SIZE, "1024G", "1024G" },
+		{ TIME, "0", "0" }, { TIME, "59", "59s" },
+		{ TIME, "1h30m", "90m" }, { TIME, "1d", "1d" },
+		{ TIME, "1d1s", "86401s" },
+		{ CHOICE, "RED", "red" }, { CHOICE, "green", "green" },
+		{ CHOICE, "blue", "blue" },
+	};
+	char text[CONF_FIELD_TEXT], again[CONF_FIELD_TEXT];
+	struct box b;
+	size_t i;
+
+	defaults(&b);
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		cr_assert_eq(set(&b, c[i].row, c[i].value), 0, "%s",
+		    c[i].value);
+		cr_assert_not_null(conf_field_text(&b, &rows[c[i].row], text));
+		cr_expect_str_eq(text, c[i].want);
+		cr_expect_eq(set(&b, c[i].row, text), 0);
+		cr_expect_str_eq(conf_field_text(&b, &rows[c[i].row], again),
+		    text);
+	}
+	for (i = STRING; i < N; i++)
+		cr_expect_null(conf_field_text(&b, &rows[i], text));
+	box_free(&b);
+}
+
 Test(conf_field, what_was_expected_is_said)
 {
 	static const struct {
