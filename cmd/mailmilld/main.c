@@ -21,6 +21,8 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
 #include "cmd/settings/paths.h"
+#include "cmd/settings/settings_client.h"
+#include "cmd/settings/settings_show.h"
 #include "core/version.h"
 
 #define EXIT_USAGE	2	/* not EX_USAGE: as the shell's own commands */
@@ -31,14 +33,17 @@ struct flags {
 	size_t		 noverrides;
 	bool		 is_foreground;
 	bool		 is_check;	/* -n */
+	bool		 is_verbose;	/* -v */
+	const char	*client;	/* -T; NULL: none */
 	const char	*role;		/* -x */
 };
 
 static void __attribute__((noreturn))
 usage(void)
 {
-	fprintf(stderr, "usage: mailmilld [-dfnV] [-c file] [-D name=value] "
-	    "[-p pidfile] [-u user]\n                 [-w workers]\n");
+	fprintf(stderr, "usage: mailmilld [-dfnVv] [-c file] [-D name=value] "
+	    "[-p pidfile]\n                 [-T listener,address] [-u user] "
+	    "[-w workers]\n");
 	exit(EXIT_USAGE);
 }
 
@@ -64,7 +69,7 @@ parse_flags(int argc, char **argv, struct flags *f)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "dfnVc:D:p:u:w:x:")) != -1) {
+	while ((c = getopt(argc, argv, "dfnVvc:D:p:T:u:w:x:")) != -1) {
 		switch (c) {
 		case 'd':
 			f->is_foreground = true;
@@ -79,6 +84,9 @@ parse_flags(int argc, char **argv, struct flags *f)
 		case 'V':
 			printf("mailmilld %s\n", MAILMILL_VERSION);
 			exit(0);
+		case 'v':
+			f->is_verbose = true;
+			break;
 		case 'c':
 			f->filename = optarg;
 			break;
@@ -87,6 +95,9 @@ parse_flags(int argc, char **argv, struct flags *f)
 			break;
 		case 'p':
 			override(f, "pidfile", optarg);
+			break;
+		case 'T':
+			f->client = optarg;
 			break;
 		case 'u':
 			override(f, "user", optarg);
@@ -103,6 +114,16 @@ parse_flags(int argc, char **argv, struct flags *f)
 	}
 	if (optind != argc)
 		usage();
+}
+
+static void
+check_flags(const struct flags *f)
+{
+	if (f->is_check || (!f->is_verbose && f->client == NULL))
+		return;
+	fprintf(stderr, "mailmilld: -%c: only together with -n\n",
+	    f->is_verbose ? 'v' : 'T');
+	usage();
 }
 
 /* A descriptor up to 2 that is closed would be taken by the next file that is
@@ -197,6 +218,44 @@ check_start(struct master *m, const char *filename)
 	return 0;
 }
 
+/* -n -v, -n -T: the settings go to standard output, before anything is checked
+ * that they name; what the checks say goes to standard error. */
+static int
+show_settings(const struct config *config, const struct flags *f)
+{
+	struct settings_client client, *c = NULL;
+	char err[SETTINGS_ERROR_MAX];
+
+	if (f->client != NULL) {
+		c = &client;
+		if (settings_client_parse(config->settings, f->client, c, err,
+		    sizeof(err)) == -1) {
+			fprintf(stderr, "mailmilld: %s\n", err);
+			return EXIT_USAGE;
+		}
+	}
+	if ((f->is_verbose ? settings_show(config->fd, c, stdout, err,
+	    sizeof(err)) : settings_show_client(config->fd, c, stdout, err,
+	    sizeof(err))) == -1) {
+		fprintf(stderr, "mailmilld: %s\n", err);
+		return 1;
+	}
+	if (fflush(stdout) == EOF || dup2(STDERR_FILENO, STDOUT_FILENO) == -1) {
+		fprintf(stderr, "mailmilld: standard output: %s\n",
+		    strerror(errno));
+		return 1;
+	}
+	return 0;
+}
+
+static void
+print_refusal(const struct flags *f, const char *err)
+{
+	fprintf(stderr, "mailmilld: %s%s\n", err, f->is_check &&
+	    geteuid() != 0 && strstr(err, strerror(EACCES)) != NULL ?
+	    " (not checked: the server may read it when root starts it)" : "");
+}
+
 /* The file is read again when the daemon has left the folder that it was
  * started in. */
 static const char *
@@ -223,11 +282,13 @@ main(int argc, char **argv, char **envp)
 	struct flags f = { .filename = MAILMILL_CONF };
 	char err[SETTINGS_ERROR_MAX];
 	bool has_manager;
+	int status;
 
 	open_stdio();
 	roles_use(roles);
 	setproctitle_init(argc, argv, envp);
 	parse_flags(argc, argv, &f);
+	check_flags(&f);
 	if (f.role != NULL)
 		return run_role(f.role);
 
@@ -240,12 +301,15 @@ main(int argc, char **argv, char **envp)
 	m.is_foreground = f.is_foreground;
 	/* where nobody watches, an account must not be made up */
 	m.is_trial = f.is_foreground && !has_manager;
-	if (config_read(1, &m.config, err, sizeof(err)) == -1) {
-		fprintf(stderr, "mailmilld: %s%s\n", err,
-		    f.is_check && geteuid() != 0 &&
-		    strstr(err, strerror(EACCES)) != NULL ? " (not checked: "
-		    "the server may read it when root starts it)" : "");
-		return EX_CONFIG;
-	}
+	if (config_open(1, &m.config, err, sizeof(err)) == -1)
+		goto err1;
+	if ((f.is_verbose || f.client != NULL) &&
+	    (status = show_settings(&m.config, &f)) != 0)
+		return status;
+	if (config_complete(&m.config, err, sizeof(err)) == -1)
+		goto err1;
 	return f.is_check ? check_start(&m, f.filename) : run_master(&m);
+err1:
+	print_refusal(&f, err);
+	return EX_CONFIG;
 }

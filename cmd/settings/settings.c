@@ -279,7 +279,8 @@ build(struct conf *c, struct settings *s)
 }
 
 struct settings *
-settings_build(struct conf_input *in, char *err_r, size_t errlen)
+settings_build(struct conf_input *in, struct conf **conf_r, char *err_r,
+    size_t errlen)
 {
 	struct settings *s;
 	struct conf *c;
@@ -295,7 +296,10 @@ settings_build(struct conf_input *in, char *err_r, size_t errlen)
 	if ((c = conf_parse(in, &settings_schema, err_r, errlen)) == NULL)
 		goto err1;
 	rc = build(c, s);
-	conf_free(c);
+	if (rc == 0 && conf_r != NULL)
+		*conf_r = c;
+	else
+		conf_free(c);
 	if (rc == 0)
 		return s;
 err1:
@@ -310,7 +314,7 @@ settings_load(FILE *fp, const char *filename, const char *const *overrides,
 	struct conf_input *in;
 
 	if ((in = conf_input_new(fp, filename, overrides, n)) != NULL)
-		return settings_build(in, err_r, errlen);
+		return settings_build(in, NULL, err_r, errlen);
 	snprintf(err_r, errlen, "%s: %s", filename, strerror(errno));
 	return NULL;
 }

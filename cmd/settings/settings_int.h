@@ -79,10 +79,30 @@ int settings_peers_build(struct conf *c, const struct settings *s,
     struct settings_listen *l, const struct conf_section *section);
 void settings_peers_free(struct settings_peers *p);
 
-/* settings_build(in, err_r, errlen): The settings of ${in}, which it takes, also
- * when it fails. */
-struct settings *settings_build(struct conf_input *in, char *err_r,
-    size_t errlen);
+/* settings_build(in, conf_r, err_r, errlen): The settings of ${in}, which it
+ * takes, also when it fails.  ${conf_r}, unless it is NULL, gets what they were
+ * built from: the caller frees it, before the settings.
+ * settings_unpack_conf(fd, conf_r, ...): settings_unpack() likewise. */
+struct settings *settings_build(struct conf_input *in, struct conf **conf_r,
+    char *err_r, size_t errlen);
+struct settings *settings_unpack_conf(int fd, struct conf **conf_r,
+    char *err_r, size_t errlen);
+
+/* settings_lookup(c, chain, n, row, section_r): The value of ${row} in the
+ * first of ${chain}, ${n} sections from the inside out of which any may be NULL,
+ * that sets it, and which one that is (NULL: an override).  NULL: none does. */
+const struct conf_value *settings_lookup(const struct conf *c,
+    const struct conf_section *const *chain, size_t n, size_t row,
+    const struct conf_section **section_r);
+
+/* settings_match_lookup(c, p, m, row, section_r): The same for the options of
+ * the match ${m} of ${p}.
+ * settings_match_of(p, o): The match with these options, one of ${p}. */
+const struct conf_value *settings_match_lookup(const struct conf *c,
+    const struct settings_peers *p, const struct settings_match *m,
+    size_t row, const struct conf_section **section_r);
+const struct settings_match *settings_match_of(const struct settings_peers *p,
+    const struct esmtp_options *o);
 
 /* settings_peers_at(c, p, o, row): Where the value that ${o} of ${p} has for
  * ${row} is set; if it is the default, where the Listen section begins.  Only

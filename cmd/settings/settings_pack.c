@@ -28,7 +28,7 @@ settings_pack(struct settings *s)
 }
 
 struct settings *
-settings_unpack(int fd, char *err_r, size_t errlen)
+settings_unpack_conf(int fd, struct conf **conf_r, char *err_r, size_t errlen)
 {
 	struct conf_input *in = NULL;
 	struct settings *s;
@@ -46,7 +46,13 @@ settings_unpack(int fd, char *err_r, size_t errlen)
 		    "cannot be read");
 		return NULL;
 	}
-	if ((s = settings_build(in, err_r, errlen)) != NULL)
+	if ((s = settings_build(in, conf_r, err_r, errlen)) != NULL)
 		conf_input_forget(in);
 	return s;
+}
+
+struct settings *
+settings_unpack(int fd, char *err_r, size_t errlen)
+{
+	return settings_unpack_conf(fd, NULL, err_r, errlen);
 }

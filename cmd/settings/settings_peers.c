@@ -2,6 +2,7 @@
  * Owns: the lookup from the innermost scope outwards, done once per
  * combination of Peer sections when the configuration is loaded. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -84,19 +85,19 @@ list_build(struct conf *c, const struct conf_section *section,
 	return 0;
 }
 
-/* The value of ${row} in the first of ${chain} that sets it. */
-static const struct conf_value *
-lookup(const struct conf *c, const struct conf_section *const *chain,
-    size_t n, size_t row)
+const struct conf_value *
+settings_lookup(const struct conf *c, const struct conf_section *const *chain,
+    size_t n, size_t row, const struct conf_section **section_r)
 {
-	const struct conf_value *value;
+	const struct conf_value *value = NULL;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (chain[i] != NULL &&
-		    (value = conf_get(c, chain[i], row)) != NULL)
-			return value;
-	return NULL;
+	for (i = 0; i < n && value == NULL; i++)
+		if (chain[i] != NULL)
+			value = conf_get(c, chain[i], row);
+	*section_r = value == NULL || value->at.file == NULL ? NULL :
+	    chain[i - 1];
+	return value;
 }
 
 static struct settings_scope *
@@ -104,6 +105,7 @@ resolve(const struct conf *c, const char *hostname,
     const struct conf_section *const *chain, size_t n)
 {
 	struct settings_scope *scope;
+	const struct conf_section *section;
 	const struct conf_value *value;
 	char expected[CONF_EXPECTED_MAX];
 	size_t row;
@@ -114,7 +116,8 @@ resolve(const struct conf *c, const char *hostname,
 	if (options_init(&scope->options, hostname) == -1)
 		goto err1;
 	for (row = 0; row < options_nrows; row++) {
-		if ((value = lookup(c, chain, n, row)) == NULL)
+		if ((value = settings_lookup(c, chain, n, row,
+		    &section)) == NULL)
 			continue;
 		if (options_set(&scope->options, &options_rows[row],
 		    (const char *const *)value->v, value->n, expected,
@@ -249,22 +252,38 @@ settings_options_at(const struct settings *s, size_t listen, size_t i)
 	return i < p->n ? &p->v[i].scope->options : NULL;
 }
 
+const struct settings_match *
+settings_match_of(const struct settings_peers *p,
+    const struct esmtp_options *o)
+{
+	size_t i;
+
+	for (i = 0; &p->v[i].scope->options != o; i++)
+		assert(i + 1 < p->n);
+	return &p->v[i];
+}
+
+const struct conf_value *
+settings_match_lookup(const struct conf *c, const struct settings_peers *p,
+    const struct settings_match *m, size_t row,
+    const struct conf_section **section_r)
+{
+	const struct conf_section *chain[CHAIN];
+
+	chain_fill(c, p, m->inner, m->outer, chain);
+	return settings_lookup(c, chain, CHAIN, row, section_r);
+}
+
 struct conf_at
 settings_peers_at(const struct conf *c, const struct settings_peers *p,
     const struct esmtp_options *o, size_t row)
 {
-	const struct conf_section *chain[CHAIN];
+	const struct conf_section *section;
 	const struct conf_value *value;
-	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		if (&p->v[i].scope->options != o)
-			continue;
-		chain_fill(c, p, p->v[i].inner, p->v[i].outer, chain);
-		if ((value = lookup(c, chain, CHAIN, row)) != NULL)
-			return value->at;
-	}
-	return p->listen->at;
+	value = settings_match_lookup(c, p, settings_match_of(p, o), row,
+	    &section);
+	return value != NULL ? value->at : p->listen->at;
 }
 
 int

@@ -86,26 +86,33 @@ config_files(struct config *config, char *err_r, size_t errlen)
 {
 	struct settings *s = config->settings;
 
-	if (settings_load_recipients(s, err_r, errlen) == -1 ||
-	    settings_load_sender_logins(s, err_r, errlen) == -1 ||
-	    tls_options_check(s, err_r, errlen) == -1)
-		return -1;
-	config->creds = creds_open(s, 1, err_r, errlen);
-	return config->creds == NULL ? -1 : 0;
+	if (settings_load_recipients(s, err_r, errlen) == 0 &&
+	    settings_load_sender_logins(s, err_r, errlen) == 0 &&
+	    tls_options_check(s, err_r, errlen) == 0 &&
+	    (config->creds = creds_open(s, 1, err_r, errlen)) != NULL)
+		return 0;
+	config_clear(config);
+	return -1;
+}
+
+int
+config_open(unsigned int generation, struct config *config_r, char *err_r,
+    size_t errlen)
+{
+	memset(config_r, 0, sizeof(*config_r));
+	config_r->generation = generation;
+	if (config_settings(config_r, err_r, errlen) == 0)
+		return 0;
+	config_clear(config_r);
+	return -1;
 }
 
 int
 config_load(unsigned int generation, struct config *config_r, char *err_r,
     size_t errlen)
 {
-	memset(config_r, 0, sizeof(*config_r));
-	config_r->generation = generation;
-	if (config_settings(config_r, err_r, errlen) == -1 ||
-	    config_files(config_r, err_r, errlen) == -1) {
-		config_clear(config_r);
-		return -1;
-	}
-	return 0;
+	return config_open(generation, config_r, err_r, errlen) == 0 ?
+	    config_files(config_r, err_r, errlen) : -1;
 }
 
 /* --- checking ------------------------------------------------------------- */
@@ -211,22 +218,21 @@ config_verdict(struct config *config, char *err_r, size_t errlen)
 }
 
 int
-config_read(unsigned int generation, struct config *config_r, char *err_r,
-    size_t errlen)
+config_complete(struct config *config, char *err_r, size_t errlen)
 {
 	size_t i;
 
-	if (config_load(generation, config_r, err_r, errlen) == -1)
+	if (config_files(config, err_r, errlen) == -1)
 		return -1;
-	if (config_check(config_r, probe_start, NULL, NULL, err_r,
+	if (config_check(config, probe_start, NULL, NULL, err_r,
 	    errlen) == 0) {
 		for (i = 0; i < CONFIG_NCHECKS; i++)
-			if (config_r->checks[i] != NULL)
-				probe_wait(config_r->checks[i]);
-		if (config_verdict(config_r, err_r, errlen) == 1)
+			if (config->checks[i] != NULL)
+				probe_wait(config->checks[i]);
+		if (config_verdict(config, err_r, errlen) == 1)
 			return 0;
 	}
-	config_clear(config_r);
+	config_clear(config);
 	return -1;
 }
 

@@ -28,9 +28,13 @@ void config_source(const char *filename, const char *const *overrides,
     size_t n);
 const char *config_filename(void);
 
-/* config_load(generation, config_r, err_r, errlen): Read it and the files of
- * Recipients, Sender_Login and certificates that it names.  Return 0, or -1
- * with a message. */
+/* config_open(generation, config_r, err_r, errlen): Read it, and none of the
+ * files that it names but those that it includes.  Return 0, or -1 with a
+ * message.
+ * config_load(generation, config_r, err_r, errlen): The same, and the files of
+ * Recipients, Sender_Login and certificates. */
+int config_open(unsigned int generation, struct config *config_r,
+    char *err_r, size_t errlen);
 int config_load(unsigned int generation, struct config *config_r,
     char *err_r, size_t errlen);
 
@@ -45,10 +49,9 @@ int config_check(struct config *config,
     void (*done)(void *closure), void *closure, char *err_r, size_t errlen);
 int config_verdict(struct config *config, char *err_r, size_t errlen);
 
-/* config_read(generation, config_r, err_r, errlen): All of this, waiting for
- * the checks: for the start, and mailmilld -n. */
-int config_read(unsigned int generation, struct config *config_r,
-    char *err_r, size_t errlen);
+/* config_complete(config, err_r, errlen): After config_open() all the rest of
+ * this, waiting for the checks: for the start, and mailmilld -n. */
+int config_complete(struct config *config, char *err_r, size_t errlen);
 void config_clear(struct config *config);	/* ends its checks, too */
 
 /* config_warn(config): Log what is allowed but hardly intended. */

@@ -1,0 +1,368 @@
+/* Settings: the listing of what is in force, see settings_show.h.
+ *
+ * In the listing all Peer sections are within Listen.  There is one for each
+ * network that the Listen section or its ESMTP_Listener has a Peer section for.
+ * A client gets the options of the smallest of these networks that holds it; so
+ * this section has what all Peer sections for the client say together. */
+
+#include "cmd/settings/settings_show.h"
+
+#include <string.h>
+
+#include "cmd/settings/settings_int.h"
+#include "core/conf/conf_print.h"
+
+struct show {
+	FILE			*fp;
+	const struct conf	*c;
+	const struct settings	*s;
+	int			 depth;		/* of sections, for tabs */
+};
+
+/* --- lines ---------------------------------------------------------------- */
+
+static void
+print_tabs(const struct show *x)
+{
+	int i;
+
+	for (i = 0; i < x->depth; i++)
+		putc('\t', x->fp);
+}
+
+static void
+print_at(const struct show *x, const struct conf_at *at)
+{
+	conf_print_plain(x->fp, at->file);
+	fprintf(x->fp, ":%d", at->line);
+}
+
+/* Peer "192.0.2.0/24" in Listen ":25" */
+static void
+print_name(const struct show *x, const struct conf_section *section)
+{
+	if (section->row == SECTION_FILE) {
+		fputs("outside all sections", x->fp);
+		return;
+	}
+	fputs(settings_schema.sections[section->row].name, x->fp);
+	if (section->title != NULL) {
+		putc(' ', x->fp);
+		conf_print_quoted(x->fp, section->title);
+	}
+	if (section->row == SECTION_PEER) {
+		fputs(" in ", x->fp);
+		print_name(x, section->parent);
+	}
+}
+
+/* Where ${value}, which is NULL for the default, is set. */
+static void
+print_origin(const struct show *x, const struct conf_value *value,
+    const struct conf_section *section)
+{
+	size_t i;
+
+	fputs("\t# ", x->fp);
+	if (value == NULL || value->at.file == NULL) {
+		fputs(value == NULL ? "default" : "-D", x->fp);
+		return;
+	}
+	print_at(x, &value->at);
+	for (i = 0; i < value->nmore; i++) {
+		fputs(", ", x->fp);
+		print_at(x, &value->more[i]);
+	}
+	fputs(", ", x->fp);
+	print_name(x, section);
+}
+
+/* What the system says is in force for a value that leaves it to the system. */
+static const char *
+remark(size_t row, const struct conf_value *value)
+{
+	const char *text;
+
+	if (row != ROW_hostname && row != ROW_workers)
+		return "";
+	text = value == NULL ? "" : value->v[0];
+	if (text[row == ROW_workers ? strspn(text, "0") : 0] != '\0')
+		return "";
+	return row == ROW_workers ? ", one for each processor" :
+	    ", the host name of the system";
+}
+
+/* The line of ${row}, whose value is in the struct at ${base}. */
+static void
+print_row(const struct show *x, const void *base, size_t row,
+    const struct conf_value *value, const struct conf_section *section)
+{
+	const struct conf_field *f = settings_schema.rows[row].field;
+
+	print_tabs(x);
+	fprintf(x->fp, "%s = ", f->name);
+	conf_print_value(x->fp, base, f);
+	print_origin(x, value, section);
+	fprintf(x->fp, "%s\n", remark(row, value));
+}
+
+static void
+begin_section(struct show *x, const struct conf_section *section)
+{
+	print_tabs(x);
+	fputs(settings_schema.sections[section->row].name, x->fp);
+	if (section->title != NULL) {
+		putc(' ', x->fp);
+		conf_print_quoted(x->fp, section->title);
+	}
+	fputs(" {\t# ", x->fp);
+	print_at(x, &section->at);
+	putc('\n', x->fp);
+	x->depth++;
+}
+
+static void
+end_section(struct show *x)
+{
+	x->depth--;
+	print_tabs(x);
+	fputs("}\n", x->fp);
+}
+
+/* --- settings ------------------------------------------------------------- */
+
+/* The settings of ${scope} in ${base}, each from the first of ${inner},
+ * ${outer} (may be NULL) that sets it. */
+static void
+show_settings(const struct show *x, enum setting_scope scope,
+    const void *base, const struct conf_section *inner,
+    const struct conf_section *outer)
+{
+	const struct conf_section *chain[] = { inner, outer }, *section;
+	const struct conf_value *value;
+	size_t i;
+
+	for (i = 0; i < NSETTINGS; i++) {
+		if (setting_rows[i].scope != scope)
+			continue;
+		value = settings_lookup(x->c, chain, 2, ROW_FIRST_SETTING + i,
+		    &section);
+		print_row(x, base, ROW_FIRST_SETTING + i, value, section);
+	}
+}
+
+/* The options of the match ${m}; those of ${base} (NULL: none) are left out if
+ * they come from the same place. */
+static void
+show_options(const struct show *x, const struct settings_peers *p,
+    const struct settings_match *m, const struct settings_match *base)
+{
+	const struct conf_section *section, *other;
+	const struct conf_value *value;
+	size_t row;
+
+	for (row = 0; row < options_nrows; row++) {
+		value = settings_match_lookup(x->c, p, m, row, &section);
+		if (base == NULL || value != settings_match_lookup(x->c, p,
+		    base, row, &other))
+			print_row(x, &m->scope->options, row, value, section);
+	}
+}
+
+/* --- sections ------------------------------------------------------------- */
+
+static size_t
+best_match(const struct settings_peer_list *list, const struct netmask *net)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (netmask_contains(&list->v[i].net, net))
+			break;
+	return i;
+}
+
+/* The smaller network of the two Peer sections of ${m}; NULL: it has none. */
+static const struct settings_peer *
+smaller(const struct settings_peers *p, const struct settings_match *m)
+{
+	const struct settings_peer *in = NULL, *out = NULL;
+
+	if (m->inner < p->inner.n)
+		in = &p->inner.v[m->inner];
+	if (m->outer < p->outer.n)
+		out = &p->outer.v[m->outer];
+	return in == NULL || (out != NULL && out->net.bits > in->net.bits) ?
+	    out : in;
+}
+
+/* The Peer sections of a listener; those of its ESMTP_Listener are put into
+ * them. */
+static void
+show_peers(struct show *x, const struct settings_peers *p)
+{
+	const struct settings_match *m;
+	const struct settings_peer *peer;
+
+	for (m = p->v; m < &p->v[p->n]; m++) {
+		/* no client has both of a pair when a smaller network of one
+		 * list lies between them */
+		if ((peer = smaller(p, m)) == NULL ||
+		    best_match(&p->inner, &peer->net) != m->inner ||
+		    best_match(&p->outer, &peer->net) != m->outer)
+			continue;
+		begin_section(x, peer->section);
+		show_options(x, p, m, &p->v[p->n - 1]);
+		end_section(x);
+	}
+}
+
+static const struct settings_match *
+match_for(const struct settings *s, const struct settings_client *client)
+{
+	return settings_match_of(s->listens[client->listen].peers,
+	    settings_options_for(s, client->listen, &client->addr.sa));
+}
+
+/* The Listen section ${section}, whose listener is ${l}; NULL: it is not
+ * enabled. */
+static void
+show_listen(struct show *x, const struct conf_section *section,
+    const struct settings_listen *l, const struct settings_client *client)
+{
+	static const struct settings_listen disabled;	/* enable = false */
+	const struct conf_section *chain[] = { section, section->parent };
+	const struct conf_section *found;
+	const struct conf_value *value;
+
+	begin_section(x, section);
+	if (l == NULL) {
+		value = settings_lookup(x->c, chain, 2, ROW_enable, &found);
+		print_row(x, &disabled, ROW_enable, value, found);
+	} else {
+		show_settings(x, SETTING_LISTEN, l, section, section->parent);
+		show_options(x, l->peers, client != NULL ?
+		    match_for(x->s, client) : &l->peers->v[l->peers->n - 1],
+		    NULL);
+		if (client == NULL)
+			show_peers(x, l->peers);
+	}
+	end_section(x);
+}
+
+static const struct settings_listen *
+listen_of(const struct settings *s, const struct conf_section *section)
+{
+	size_t i;
+
+	for (i = 0; i < s->nlistens; i++)
+		if (s->listens[i].peers->listen == section)
+			return &s->listens[i];
+	return NULL;
+}
+
+static void
+show_service(struct show *x, const struct conf_section *section,
+    const struct settings_client *client)
+{
+	const struct conf_section *child;
+	const struct settings_listen *l;
+
+	if (client != NULL && x->s->listens[client->listen].peers->listen->
+	    parent != section)
+		return;
+	begin_section(x, section);
+	STAILQ_FOREACH(child, &section->children, link) {
+		if (child->row != SECTION_LISTEN)
+			continue;
+		l = listen_of(x->s, child);
+		if (client == NULL || l == &x->s->listens[client->listen])
+			show_listen(x, child, l, client);
+	}
+	end_section(x);
+}
+
+static void
+show_domain(struct show *x, const struct conf_section *section)
+{
+	begin_section(x, section);
+	/* a name is found before any wildcard that holds it */
+	show_settings(x, SETTING_DOMAIN, settings_domain_find(x->s,
+	    section->title, strlen(section->title)), section, NULL);
+	end_section(x);
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+static void
+show_all(struct show *x, const struct settings_client *client)
+{
+	const struct conf_section *section;
+
+	show_settings(x, SETTING_GLOBAL, x->s, x->c->root, NULL);
+	STAILQ_FOREACH(section, &x->c->root->children, link)
+		if (section->row == SECTION_DOMAIN)
+			show_domain(x, section);
+		else
+			show_service(x, section, client);
+}
+
+/* # Listen ":25", m.conf:3
+ * # Peer "192.0.2.0/24" in Listen ":25", m.conf:7 */
+static void
+print_head(const struct show *x, const struct conf_section *section)
+{
+	fputs("# ", x->fp);
+	print_name(x, section);
+	fputs(", ", x->fp);
+	print_at(x, &section->at);
+	putc('\n', x->fp);
+}
+
+static void
+show_client(struct show *x, const struct settings_client *client)
+{
+	const struct settings_peers *p = x->s->listens[client->listen].peers;
+	const struct settings_match *m = match_for(x->s, client);
+	char text[ADDR_TEXT];
+
+	fprintf(x->fp, "# the options of a client with the address %s in:\n",
+	    addr_text(&client->addr.sa, text));
+	if (m->inner < p->inner.n)
+		print_head(x, p->inner.v[m->inner].section);
+	print_head(x, p->listen);
+	if (m->outer < p->outer.n)
+		print_head(x, p->outer.v[m->outer].section);
+	show_options(x, p, m, NULL);
+}
+
+static int
+show(int fd, void (*show_what)(struct show *,
+    const struct settings_client *),
+    const struct settings_client *client, FILE *fp, char *err_r, size_t errlen)
+{
+	struct conf *c = NULL;
+	struct settings *s = settings_unpack_conf(fd, &c, err_r, errlen);
+	struct show x = { .fp = fp, .c = c, .s = s };
+
+	if (s == NULL)
+		return -1;
+	show_what(&x, client);
+	conf_free(c);
+	settings_free(s);
+	return 0;
+}
+
+int
+settings_show(int fd, const struct settings_client *client, FILE *fp,
+    char *err_r, size_t errlen)
+{
+	return show(fd, show_all, client, fp, err_r, errlen);
+}
+
+int
+settings_show_client(int fd, const struct settings_client *client, FILE *fp,
+    char *err_r, size_t errlen)
+{
+	return show(fd, show_client, client, fp, err_r, errlen);
+}
