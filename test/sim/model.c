@@ -237,7 +237,7 @@ xclient_wanted(const struct client *c)
 {
 	if (c->has_mail)
 		return "503 5.5.1 ";
-	return c->sim->host.options.allow_xclient ? "220 " : "550 5.7.0 ";
+	return c->sim->may_name ? "220 " : "550 5.7.0 ";
 }
 
 static const char *

@@ -27,7 +27,8 @@ static const char *const mutation_names[] = { "none",
 	"memory is leaked", "a password is not wiped",
 	"the authority takes any password",
 	"a session with work left waits for input",
-	"a session with work left waits for its deadline" };
+	"a session with work left waits for its deadline",
+	"any client may say that it is another one" };
 
 void
 sim_violation(struct sim *sim, const char *fmt, ...)
@@ -124,7 +125,7 @@ choose_options(struct sim *sim)
 	    && o->lone_lf_in_body == ESMTP_LF_PEDANTIC)
 		sim->may_be_lone = false;
 	sim->body_max = simrand_chance(r, 950) ? 3000 : 150000;
-	o->allow_xclient = simrand_chance(r, 400);
+	o->allow_xclient = sim->may_name = simrand_chance(r, 400);
 	sim->max_errors = (unsigned int)o->max_errors;
 	sim->max_rcpts = (unsigned int)o->max_recipients_per_message;
 	sim->max_size = (uint64_t)o->max_message_size;
@@ -257,6 +258,9 @@ choose_mutation(struct sim *sim)
 		break;
 	case MUT_DEAF:
 		h->mutation = SIMHOST_DEAF;
+		break;
+	case MUT_NAMED_BY_ANYBODY:
+		h->options.allow_xclient = true;
 		break;
 	case MUT_AUTH_ANYBODY:
 		h->auth.is_credulous = true;

@@ -99,6 +99,7 @@ enum sim_mutation {
 	MUT_SPOOL_CORRUPT, MUT_TIMER_EARLY, MUT_TIMER_LOST, MUT_TIMEOUT_LONG,
 	MUT_TIMEOUT_SHORT, MUT_REPLY_LOST, MUT_REPLY_TWICE, MUT_LEAK,
 	MUT_SECRET, MUT_AUTH_ANYBODY, MUT_STALL, MUT_DEAF,
+	MUT_NAMED_BY_ANYBODY,
 	MUT_NMUTATIONS
 };
 
@@ -114,6 +115,7 @@ struct sim {
 	bool			 has_auth, has_auth_faults;
 	bool			 has_tls, has_sign_faults;
 	bool			 may_be_lone, has_said;
+	bool			 may_name;	/* XCLIENT */
 	size_t			 body_max;
 	/* what the model believes of the options */
 	uint64_t		 timeout_min_us, timeout_max_us;
