@@ -32,7 +32,7 @@ def speak(s, command, want, source=FILTER):
 def test_who_is_not_in_a_peer_section_speaks_for_itself_alone(d):
     with Server(d, listener=TRUSTED) as s:
         with Client(s.port) as c:
-            assert 'X' not in c.hello().replace('mx.example', '')
+            assert not re.search(r'^250[- ]X', c.hello(), re.M)
             c.cmd('XCLIENT ADDR=192.0.2.7', '550 5.7.0')
             c.cmd('XREMOTEIP 192.0.2.7', '550 5.7.0')
             c.cmd('XFORWARD ADDR=192.0.2.7', '550 5.7.0')
