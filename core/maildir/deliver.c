@@ -416,7 +416,8 @@ publish(struct deliver *d, struct deliver_item *item)
 	maildir_tmp_name(tmp, item->prefix, d->pid);
 	maildir_new_name(name, item->prefix, d->host, item->octets);
 	if (errnum == 0) {
-		if (maildir_publish(&item->dir->md, tmp, name) == 0) {
+		if (maildir_publish(&item->dir->md, item->dir->path,
+		    item->dir->fixed, tmp, name) == 0) {
 			item->state = ITEM_RENAMED;
 			return;
 		}

@@ -115,15 +115,17 @@ void maildir_new_name(char *buf, const char *prefix, const char *host,
 /* maildir_create(md, name): Create the file ${name} in tmp/, mode 0600, never
  * through a link; one of the same name is a leftover of ours and is replaced.
  * Return its descriptor or -1 with errno.
- * maildir_publish(md, tmp, name): Rename ${tmp} in tmp/ to ${name} in new/
- * without ever overwriting.  Return 0, or -1 with errno (EEXIST).  It looks
- * whether new/ is still the folder that is open unless md->is_new_checked, and
- * sets that: somebody may move the folder away, and mail must not follow.  A
- * caller who has other files to publish soon after needs one look for all.
+ * maildir_publish(md, path, fixed, tmp, name): Rename ${tmp} in tmp/ to ${name}
+ * in new/ without ever overwriting.  Return 0, or -1 with errno (EEXIST).  It
+ * looks whether what is open is still the Maildir at ${path} with its new/
+ * unless md->is_new_checked, and sets that: somebody may move either away, and
+ * mail must not follow.  A caller who has other files to publish soon after
+ * needs one look for all.
  * Both make their folder again if it has been removed; ENOENT then means that
- * the Maildir itself has been, or new/ since the look. */
+ * the Maildir itself has been, or was moved away, or new/ since the look. */
 int maildir_create(struct maildir *md, const char *name);
-int maildir_publish(struct maildir *md, const char *tmp, const char *name);
+int maildir_publish(struct maildir *md, const char *path, size_t fixed,
+    const char *tmp, const char *name);
 
 /* maildir_return_path(buf, buflen, sender): The Return-Path header line with
  * CRLF (RFC 5321 4.4); controls and 8-bit octets of a hostile ${sender} become

@@ -205,23 +205,44 @@ maildir_create(struct maildir *md, const char *name)
 	return file;
 }
 
-/* Is what is open as new/ still what has that name? */
+/* Is what is open as new/ still the new/ at ${path}?  By its whole name, since
+ * new/ stays in its Maildir where that is moved. */
 static bool
-is_new(const struct maildir *md)
+is_new(const struct maildir *md, const char *path)
 {
+	char new[MAILDIR_PATH_MAX];
 	struct stat named;
 
-	return fstatat(md->fd, "new", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	snprintf(new, sizeof(new), "%s/new", path);
+	return fstatat(AT_FDCWD, new, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    named.st_dev == md->new_dev && named.st_ino == md->new_ino;
 }
 
+/* Open new/ again if another one is there now. */
+static int
+check_new(struct maildir *md, const char *path, size_t fixed)
+{
+	if (md->is_new_checked)
+		return 0;
+	if (!is_new(md, path)) {
+		if (!maildir_is_current(md, path, fixed)) {
+			errno = ENOENT;
+			return -1;
+		}
+		if (enter_new(md) == -1)
+			return -1;
+	}
+	md->is_new_checked = true;
+	return 0;
+}
+
 int
-maildir_publish(struct maildir *md, const char *tmp, const char *name)
+maildir_publish(struct maildir *md, const char *path, size_t fixed,
+    const char *tmp, const char *name)
 {
 	md->bad = "new";
-	if (!md->is_new_checked && !is_new(md) && enter_new(md) == -1)
+	if (check_new(md, path, fixed) == -1)
 		return -1;
-	md->is_new_checked = true;
 	if (renameat2(md->tmp, tmp, md->new, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)

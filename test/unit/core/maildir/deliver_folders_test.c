@@ -118,6 +118,44 @@ Test(deliver_folders, mail_does_not_follow_a_new_that_was_moved_away)
 	cr_assert_eq(df_count("away"), 3);
 }
 
+/* Nor a Maildir as a whole, with or without another one in its place, in the
+ * second in which the agent has used it: before the messages are written, and
+ * before they are renamed. */
+Test(deliver_folders, mail_does_not_follow_a_maildir_that_was_moved_away)
+{
+	static const char *const cmds[] = { "mv d/a away",
+		"mv d/a away; mkdir d/a",
+		"mv d/a away; mkdir -p d/a/new d/a/cur d/a/tmp",
+		"mkdir away; mv d/a/* away",
+		"mv d gone; mv gone/a away",
+		"cp -r d/a other; mv d/a away; mv other d/a; rm d/a/new/*" };
+	uint64_t job[3];
+	size_t i, k, late;
+
+	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
+		for (late = 0; late < 2; late++) {
+			df_run("rm -rf away gone d");
+			next_mail(false);
+			df_all();
+			cr_assert_eq(df_count("d/a/new"), 1, "%s", cmds[i]);
+			if (late)
+				x.at_sync = cmds[i];
+			else
+				df_run(cmds[i]);
+			for (k = 0; k < 3; k++)
+				job[k] = next_mail(false);
+			df_all();
+			for (k = 0; k < 3; k++)
+				cr_assert_eq(x.errnum[job[k]], 0, "%s: %s",
+				    cmds[i], x.text[job[k]]);
+			cr_assert_eq(df_count("d/a/new"), 3, "%s, %zu",
+			    cmds[i], late);
+			cr_assert_eq(df_count("d/a/tmp"), 0);
+			cr_assert_eq(df_count("away/new"), 1, "%s", cmds[i]);
+			cr_assert_eq(df_count("away/tmp"), 0, "%s", cmds[i]);
+		}
+}
+
 /* Something else in the place of tmp, new or cur, of the user's folder and of
  * the domain's, before and after the agent has opened them */
 static void

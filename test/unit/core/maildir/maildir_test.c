@@ -249,9 +249,9 @@ Test(maildir, a_rename_never_overwrites)
 	fd = md.fd;
 	put_file(fd, "tmp/a", "mine");
 	put_file(fd, "new/a", "theirs");
-	cr_assert_eq(maildir_publish(&md, "a", "a"), -1);
+	cr_assert_eq(maildir_publish(&md, root, 1, "a", "a"), -1);
 	cr_assert_eq(errno, EEXIST);
-	cr_assert_eq(maildir_publish(&md, "a", "b"), 0);
+	cr_assert_eq(maildir_publish(&md, root, 1, "a", "b"), 0);
 	cr_assert_eq(faccessat(fd, "tmp/a", F_OK, 0), -1);
 	maildir_close(&md);
 	remove_folder(root);
