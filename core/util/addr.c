@@ -31,6 +31,17 @@ addr_octets(const struct sockaddr *sa, int *family_r)
 	}
 }
 
+bool
+addr_is_same(const struct sockaddr *a, const struct sockaddr *b)
+{
+	int family = AF_UNSPEC, other = AF_UNSPEC;
+	const unsigned char *octets = addr_octets(a, &family);
+	const unsigned char *others = addr_octets(b, &other);
+
+	return octets != NULL && others != NULL && family == other &&
+	    memcmp(octets, others, family == AF_INET6 ? 16 : 4) == 0;
+}
+
 socklen_t
 addr_len(const struct sockaddr *sa)
 {

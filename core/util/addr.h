@@ -10,6 +10,8 @@
 
 #include <netinet/in.h>
 
+#include <stdbool.h>
+
 union addr {
 	struct sockaddr		sa;
 	struct sockaddr_in	in;
@@ -37,6 +39,10 @@ void addr_network(const struct sockaddr *sa,
  * mapped into IPv6 becomes IPv4.  Another family or NULL: AF_UNSPEC.  Both may
  * be the same address. */
 void addr_copy(struct sockaddr *to, const struct sockaddr *sa);
+
+/* addr_is_same(a, b): Is it one address, whatever the port and the scope?  Never
+ * with one of another family or NULL. */
+bool addr_is_same(const struct sockaddr *a, const struct sockaddr *b);
 
 /* addr_len(sa): Octets of an IPv4 or IPv6 socket address. */
 socklen_t addr_len(const struct sockaddr *sa);

@@ -134,6 +134,22 @@ port(const char *s, in_port_t *port_r)
 	return v <= 65535;
 }
 
+/* ${octets} and ${port} are in network order, and need not be aligned. */
+static void
+fill(union addr *a, int family, const void *octets, const void *port)
+{
+	a->sa.sa_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		memcpy(&a->in.sin_addr, octets, 4);
+		memcpy(&a->in.sin_port, port, 2);
+	} else {
+		memcpy(&a->in6.sin6_addr, octets, 16);
+		memcpy(&a->in6.sin6_port, port, 2);
+	}
+	/* an IPv4 address in the form of IPv6 (RFC 4291 2.5.5.2) */
+	addr_copy(&a->sa, &a->sa);
+}
+
 static bool
 v1_addresses(const char *s, const char *end, int family, struct proxyhdr *h)
 {
@@ -154,15 +170,8 @@ v1_addresses(const char *s, const char *end, int family, struct proxyhdr *h)
 	if (s != end || end[-1] == ' ')
 		return false;
 	h->is_known = true;
-	h->source.sa.sa_family = (sa_family_t)family;
-	if (family == AF_INET) {
-		memcpy(&h->source.in.sin_addr, &addr[0],
-		    sizeof(struct in_addr));
-		h->source.in.sin_port = ports[0];
-	} else {
-		h->source.in6.sin6_addr = addr[0];
-		h->source.in6.sin6_port = ports[0];
-	}
+	fill(&h->source, family, &addr[0], &ports[0]);
+	fill(&h->dest, family, &addr[1], &ports[1]);
 	return true;
 }
 
@@ -194,6 +203,7 @@ v2_parse(const char *buf, size_t len, struct proxyhdr *h, const char **why_r)
 	unsigned int family = (unsigned char)buf[13] >> 4;
 	unsigned int transport = (unsigned char)buf[13] & 0xf;
 	const char *p = buf + V2_FIXED;
+	size_t n;
 
 	/* 2.2: LOCAL, the proxy itself, a health check: all else is ignored */
 	if (command == 0)
@@ -208,15 +218,9 @@ v2_parse(const char *buf, size_t len, struct proxyhdr *h, const char **why_r)
 	if (len < V2_FIXED + (family == 1 ? 12u : 36u))
 		return bad(why_r, "PROXY header too short for its addresses");
 	h->is_known = true;
-	if (family == 1) {
-		h->source.in.sin_family = AF_INET;
-		memcpy(&h->source.in.sin_addr, p, 4);
-		memcpy(&h->source.in.sin_port, p + 8, 2);
-	} else {
-		h->source.in6.sin6_family = AF_INET6;
-		memcpy(&h->source.in6.sin6_addr, p, 16);
-		memcpy(&h->source.in6.sin6_port, p + 32, 2);
-	}
+	n = family == 1 ? 4 : 16;
+	fill(&h->source, family == 1 ? AF_INET : AF_INET6, p, p + 2 * n);
+	fill(&h->dest, family == 1 ? AF_INET : AF_INET6, p + n, p + 2 * n + 2);
 	return 0;
 }
 
@@ -224,15 +228,11 @@ int
 proxyhdr_parse(const char *buf, size_t len, struct proxyhdr *h,
     const char **why_r)
 {
-	int missing = proxyhdr_missing(buf, len, why_r), rc;
+	int missing = proxyhdr_missing(buf, len, why_r);
 
 	memset(h, 0, sizeof(*h));
 	if (missing != 0)
 		return missing > 0 ? bad(why_r, "PROXY header cut") : -1;
-	rc = buf[0] == v1_word[0] ? v1_parse(buf, len, h, why_r) :
+	return buf[0] == v1_word[0] ? v1_parse(buf, len, h, why_r) :
 	    v2_parse(buf, len, h, why_r);
-	/* an IPv4 address in the form of IPv6 (RFC 4291 2.5.5.2) */
-	if (rc == 0 && h->is_known)
-		addr_copy(&h->source.sa, &h->source.sa);
-	return rc;
 }

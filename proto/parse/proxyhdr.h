@@ -17,7 +17,7 @@
 struct proxyhdr {
 	bool	is_known;	/* else LOCAL, UNKNOWN, or of a family that is
 				 * none of ours: the connection's own address */
-	union addr source;
+	union addr source, dest;	/* the client; what it has connected to */
 };
 
 /* proxyhdr_missing(buf, len, &why_r): ${len} octets of the header are at

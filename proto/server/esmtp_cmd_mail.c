@@ -24,12 +24,15 @@ struct path_arg {
 
 /* RFC 5321 4.5.1, RFC 1123 5.2.17: <postmaster>, and postmaster at the address
  * that the client is connected to, are the mailbox of a domain that the host
- * names.  If it names none, the address stays. */
+ * names.  If it names none, the address stays.  Behind a proxy the client is
+ * connected to the address that the PROXY header says; the host knows that of
+ * the connection, which is its own as well. */
 static void
 resolve_postmaster(struct esmtp_step *st, struct path_arg *p)
 {
 	const struct esmtp_host *host = st->ac->host;
 	const char *domain;
+	const message_construct *mc = st->mc;
 	union addr own;
 	bool is_literal = mailaddr_literal(&p->addr, &own.sa);
 
@@ -37,6 +40,9 @@ resolve_postmaster(struct esmtp_step *st, struct path_arg *p)
 	    !mailaddr_is_postmaster(&p->addr) ||
 	    (p->addr.domain_len > 0 && !is_literal))
 		return;
+	if (is_literal && mc->has_dest &&
+	    addr_is_same(&own.sa, &mc->dest->sa))
+		is_literal = false;
 	domain = host->ops->postmaster_domain(host->closure, st->ac,
 	    is_literal ? &own.sa : NULL);
 	if (domain == NULL || strlen("postmaster@") + strlen(domain) > LIM_PATH)

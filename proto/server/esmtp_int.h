@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/lim.h"
+#include "core/util/addr.h"
 #include "proto/base/esmtp_begun.h"
 #include "proto/base/moment.h"
 #include "proto/base/reply_line.h"
@@ -170,7 +171,8 @@ struct _message_construct {
 	uint32_t		 nauth_failed;	/* reported */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
 	uint8_t			 verb;		/* the last that was not unknown: esmtp_last_verb() */
-	uint8_t			 state;		/* enum esmtp_state */
+	unsigned int		 state : 7;	/* enum esmtp_state */
+	unsigned int		 has_dest : 1;	/* a proxy connects, and may say what its client has connected to */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
 	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
@@ -189,6 +191,7 @@ struct _message_construct {
 	unsigned int		 is_announced : 1; /* the command at hand, to post_smtp_command; it may be run again */
 	unsigned int		 is_hasty : 1;	/* after one attempt to write it: do not wait for the peer */
 	unsigned int		 is_dropped : 1; /* esmtp_destroy_message_construct() was called in a step: the peer hears no more */
+	union addr		 dest[];	/* if has_dest, one: what the client has connected to, or AF_UNSPEC */
 };
 
 /* Who has connected speaks for another client (XCLIENT): the certificate of TLS is

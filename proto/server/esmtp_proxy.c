@@ -89,6 +89,8 @@ complete(struct esmtp_step *st)
 
 	if (proxyhdr_parse(st->in, st->in_len, &h, &why) == -1)
 		return refuse(st, why);
+	if (st->mc->has_dest)
+		*st->mc->dest = h.dest;
 	st->in_len = 0;
 	st->mc->wait_since = st->mc->idle_since = moment_of(&st->now);
 	st->mc->need_read = 0;

@@ -28,12 +28,15 @@ static_assert(offsetof(message_construct, ac) ==
 message_construct *
 esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 {
+	bool is_proxy = ac->options->proxy_protocol;
 	message_construct *mc;
 
 	esmtp_begin();
-	if ((mc = calloc(1, sizeof(*mc))) == NULL)
+	mc = calloc(1, sizeof(*mc) + (is_proxy ? sizeof(*mc->dest) : 0));
+	if (mc == NULL)
 		return NULL;
 	mc->ac = ac;
+	mc->has_dest = is_proxy;
 	mc->started = mc->idle_since = mc->wait_since = mc->seen =
 	    moment_of(now);
 	mc->extensions = esmtp_ext_enabled(ac->options);

@@ -53,15 +53,9 @@ is_own(const accept_construct *ac, const struct sockaddr *sa)
 {
 	union addr own = { .sa.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(own);
-	const unsigned char *a, *b;
-	int family, own_family;
 
-	if (getsockname(ac->event->fd, &own.sa, &len) == -1)
-		return false;
-	a = addr_octets(sa, &family);
-	b = addr_octets(&own.sa, &own_family);
-	return a != NULL && b != NULL && family == own_family &&
-	    memcmp(a, b, family == AF_INET6 ? 16 : 4) == 0;
+	return getsockname(ac->event->fd, &own.sa, &len) == 0 &&
+	    addr_is_same(sa, &own.sa);
 }
 
 const char *

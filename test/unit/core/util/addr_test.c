@@ -207,3 +207,28 @@ Test(addr, an_unknown_address_is_in_no_network)
 		    addresses[i]);
 	}
 }
+
+Test(addr, one_address_is_the_same_in_both_families_with_any_port)
+{
+	const union addr a = v4("192.0.2.1", 25);
+	const union addr b = v6("::ffff:192.0.2.1", 26, 0);
+	const union addr c = v6("fe80::1", 25, 7), d = v6("fe80::1", 0, 8);
+	const union addr e = v4("192.0.2.2", 25), f = v6("fe80::2", 25, 7);
+	const union addr zero = v6("c000:201::", 25, 0);
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	const struct sockaddr *un = (const struct sockaddr *)&local;
+
+	cr_expect(addr_is_same(&a.sa, &a.sa));
+	cr_expect(addr_is_same(&a.sa, &b.sa));
+	cr_expect(addr_is_same(&b.sa, &a.sa));
+	cr_expect(addr_is_same(&c.sa, &d.sa));
+	cr_expect_not(addr_is_same(&a.sa, &e.sa));
+	cr_expect_not(addr_is_same(&b.sa, &e.sa));
+	cr_expect_not(addr_is_same(&c.sa, &f.sa));
+	cr_expect_not(addr_is_same(&a.sa, &c.sa));
+	/* the same octets, of another family */
+	cr_expect_not(addr_is_same(&a.sa, &zero.sa));
+	cr_expect_not(addr_is_same(un, un));
+	cr_expect_not(addr_is_same(NULL, NULL));
+	cr_expect_not(addr_is_same(&a.sa, NULL));
+}

@@ -1,6 +1,5 @@
 /* The PROXY header: what is one, and that not an octet too many is read. */
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,26 +18,28 @@
 struct vector {
 	const char	*octets;
 	size_t		 len;
-	const char	*source;	/* "" unknown, NULL: refused */
+	const char	*want;		/* source and destination; "" unknown, NULL: refused */
 };
-#define V(octets, source)	{ octets, sizeof(octets) - 1, source }
+#define V(octets, want)	{ octets, sizeof(octets) - 1, want }
 
 static const struct vector vectors[] = {
 	V("PROXY UNKNOWN\r\n", ""),
 	V("PROXY UNKNOWN what ever\r\n", ""),
 	V("PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
 	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", ""),
-	V("PROXY TCP4 192.0.2.7 203.0.113.1 56324 25\r\n", "192.0.2.7 56324"),
-	V("PROXY TCP4 0.0.0.0 1.1.1.1 0 0\r\n", "0.0.0.0 0"),
+	V("PROXY TCP4 192.0.2.7 203.0.113.1 56324 25\r\n",
+	    "192.0.2.7 56324 203.0.113.1 25"),
+	V("PROXY TCP4 0.0.0.0 1.1.1.1 0 0\r\n", "0.0.0.0 0 1.1.1.1 0"),
 	V("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
-	    "255.255.255.255 65535"),
+	    "255.255.255.255 65535 255.255.255.255 65535"),
 	V("PROXY TCP6 2001:db8::7 2001:db8::1 56324 25\r\n",
-	    "2001:db8::7 56324"),
-	V("PROXY TCP6 :: :: 1 2\r\n", ":: 1"),
+	    "2001:db8::7 56324 2001:db8::1 25"),
+	V("PROXY TCP6 :: :: 1 2\r\n", ":: 1 :: 2"),
 	V("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:203.0.113.1 56324 25\r\n",
-	    "192.0.2.7 56324"),
+	    "192.0.2.7 56324 203.0.113.1 25"),
 	V("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
 	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
 	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535"),
 	V("PROXY TCP4 192.0.2.7 203.0.113.1 56324 65536\r\n", NULL),
 	V("PROXY TCP4 192.0.2.7 203.0.113.1 056 25\r\n", NULL),
@@ -63,10 +64,11 @@ static const struct vector vectors[] = {
 	V(SIG "\x20\0\0\0", ""),
 	V(SIG "\x20\x11\0\3" "???", ""),
 	V(SIG "\x21\0\0\0", ""),
-	V(SIG "\x21\x11\0\xc" V4, "192.0.2.7 56324"),
-	V(SIG "\x21\x11\0\x11" V4 "\4\0\2\0\0", "192.0.2.7 56324"),
-	V(SIG "\x21\x21\0\x24" V6, "2001:db8::7 56324"),
-	V(SIG "\x21\x21\0\x24" V4_AS_V6, "192.0.2.7 56324"),
+	V(SIG "\x21\x11\0\xc" V4, "192.0.2.7 56324 203.0.113.1 25"),
+	V(SIG "\x21\x11\0\x11" V4 "\4\0\2\0\0",
+	    "192.0.2.7 56324 203.0.113.1 25"),
+	V(SIG "\x21\x21\0\x24" V6, "2001:db8::7 56324 2001:db8::1 25"),
+	V(SIG "\x21\x21\0\x24" V4_AS_V6, "192.0.2.7 56324 203.0.113.1 25"),
 	V(SIG "\x21\x12\0\xc" V4, ""),
 	V(SIG "\x21\x31\0\2" "/s", ""),
 	V(SIG "\x21\x11\0\xb" "\xc0\0\2\7" "\xcb\0\x71\1" "\xdc\4\0", NULL),
@@ -93,7 +95,7 @@ take(const struct vector *v, size_t piece, int *len_r)
 	while ((missing = proxyhdr_missing(buf, len, &why)) > 0) {
 		n = (size_t)missing < piece ? (size_t)missing : piece;
 		/* one more octet would be another's: a ClientHello's */
-		if (v->source != NULL)
+		if (v->want != NULL)
 			cr_assert_leq(len + (size_t)missing, v->len, "%s",
 			    v->octets);
 		if (len + n > v->len)
@@ -111,23 +113,20 @@ take(const struct vector *v, size_t piece, int *len_r)
 static void
 text(const struct proxyhdr *h, char *buf, size_t len)
 {
-	char addr[INET6_ADDRSTRLEN];
+	char source[ADDR_TEXT], dest[ADDR_TEXT];
 
 	buf[0] = '\0';
-	if (!h->is_known)
-		return;
-	if (h->source.sa.sa_family == AF_INET)
-		inet_ntop(AF_INET, &h->source.in.sin_addr, addr, sizeof(addr));
-	else
-		inet_ntop(AF_INET6, &h->source.in6.sin6_addr, addr,
-		    sizeof(addr));
-	snprintf(buf, len, "%s %d", addr, ntohs(h->source.in.sin_port));
+	if (h->is_known)
+		snprintf(buf, len, "%s %u %s %u",
+		    addr_text(&h->source.sa, source),
+		    addr_port(&h->source.sa), addr_text(&h->dest.sa, dest),
+		    addr_port(&h->dest.sa));
 }
 
 Test(proxyhdr, each_header_says_what_it_says_however_it_comes)
 {
 	static const size_t pieces[] = { 1, 2, 7, 4096 };
-	char buf[64], *octets;
+	char buf[128], *octets;
 	struct proxyhdr h;
 	const char *why;
 	size_t i, k;
@@ -142,13 +141,13 @@ Test(proxyhdr, each_header_says_what_it_says_however_it_comes)
 			    &h, &why) == -1)
 				len = -1;
 			free(octets);
-			if (v->source == NULL) {
+			if (v->want == NULL) {
 				cr_expect_eq(len, -1, "%s", v->octets);
 				continue;
 			}
 			cr_assert_eq(len, (int)v->len, "%zu %s", i, v->octets);
 			text(&h, buf, sizeof(buf));
-			cr_expect_str_eq(buf, v->source);
+			cr_expect_str_eq(buf, v->want);
 		}
 	}
 }
