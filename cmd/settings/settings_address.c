@@ -30,7 +30,7 @@ fault(const char *s, size_t len)
 }
 
 const char *
-settings_address(char *s, size_t *len)
+settings_address(const void *, char *s, size_t *len)
 {
 	char path[TEXT_MAX], text[TEXT_MAX];
 	bool is_domain = s[0] == '@', is_local;

@@ -1,6 +1,8 @@
 /* Settings: the Domain sections.
  * Owns: their order, the search for one, loading their files of recipients. */
 
+#include <sys/stat.h>
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,9 +69,50 @@ settings_domain_find(const struct settings *s, const char *domain, size_t len)
 	return find_name(s, any);
 }
 
+/* Do two values of Recipients name one file?  It may have several paths. */
+static bool
+is_same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	if (strcmp(a, b) == 0)
+		return true;
+	return *a != '\0' && *b != '\0' && stat(a + strlen("file:"), &sa) == 0 &&
+	    stat(b + strlen("file:"), &sb) == 0 && sa.st_dev == sb.st_dev &&
+	    sa.st_ino == sb.st_ino;
+}
+
+/* The file of which the addresses are, and the Domain sections that there are */
+struct listing {
+	const struct settings	*s;
+	const char		*recipients;
+};
+
+/* An address of a domain whose recipients are not in this file would never be
+ * looked for. */
+static const char *
+recipient_address(const void *closure, char *s, size_t *len)
+{
+	const struct listing *l = closure;
+	const char *why = settings_address(NULL, s, len), *at;
+	const struct settings_domain *d;
+
+	at = memrchr(s, '@', *len);
+	/* a quoted local part may hold an @ */
+	if (why != NULL || at == NULL || s[*len - 1] == '"')
+		return why;
+	d = settings_domain_find(l->s, at + 1,
+	    (size_t)(s + *len - (at + 1)));
+	if (d == NULL)
+		return "there is no Domain section for this address";
+	return is_same_file(d->recipients, l->recipients) ? NULL :
+	    "the Domain section for this address does not use this file";
+}
+
 int
 settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 {
+	struct listing l = { .s = s };
 	struct settings_domain *d;
 	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
 	const char *path;
@@ -80,8 +123,9 @@ settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 		if (*d->recipients == '\0' || d->recipients_table != NULL)
 			continue;
 		path = d->recipients + strlen("file:");
+		l.recipients = d->recipients;
 		if ((d->recipients_table = recipients_load(path,
-		    settings_address, why, sizeof(why))) != NULL)
+		    recipient_address, &l, why, sizeof(why))) != NULL)
 			continue;
 		snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
 		    "file with one address a line: %s", conf_at_text(

@@ -123,7 +123,7 @@ void settings_domains_sort(struct settings *s);
 
 /* settings_address(s, len): Put an address, "@domain", a local part or "*" that a
  * file lists into the form in which a session has it; see textfile_address. */
-const char *settings_address(char *s, size_t *len);
+const char *settings_address(const void *, char *s, size_t *len);
 
 /* settings_senders_add(c, s, l, o): Note the file of Sender_Login in the options
  * ${o} of ${l}.  Return 0 or -1 (noted). */

@@ -63,7 +63,7 @@ settings_load_sender_logins(struct settings *s, char *err_r, size_t errlen)
 		e = &s->senders[i];
 		if (e->table == NULL)
 			e->table = sender_logins_load(e->value +
-			    strlen("file:"), settings_address, why,
+			    strlen("file:"), settings_address, NULL, why,
 			    sizeof(why));
 		if (e->table != NULL)
 			continue;

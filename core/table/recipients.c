@@ -22,9 +22,10 @@ line_fault(const char *address, size_t len, const char *words)
 
 struct textfile *
 recipients_load(const char *path, textfile_address *address,
-    char *err_r, size_t errlen)
+    const void *closure, char *err_r, size_t errlen)
 {
-	return textfile_load(path, address, line_fault, err_r, errlen);
+	return textfile_load(path, address, closure, line_fault, err_r,
+	    errlen);
 }
 
 bool

@@ -9,9 +9,9 @@
 
 #include "core/table/textfile.h"
 
-/* recipients_load(path, address, err_r, errlen): As textfile_load(). */
+/* recipients_load(path, address, closure, err_r, errlen): As textfile_load(). */
 struct textfile *recipients_load(const char *path, textfile_address *address,
-    char *err_r, size_t errlen);
+    const void *closure, char *err_r, size_t errlen);
 
 /* recipients_has(t, address): Is the local part (in every domain that uses the
  * file) or the whole of ${address} listed? */

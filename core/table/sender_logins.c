@@ -42,9 +42,10 @@ line_fault(const char *sender, size_t len, const char *logins)
 
 struct textfile *
 sender_logins_load(const char *path, textfile_address *address,
-    char *err_r, size_t errlen)
+    const void *closure, char *err_r, size_t errlen)
 {
-	return textfile_load(path, address, line_fault, err_r, errlen);
+	return textfile_load(path, address, closure, line_fault, err_r,
+	    errlen);
 }
 
 /* Is ${login}, or anybody, among the logins ${s}? */

@@ -13,9 +13,11 @@
 
 #include "core/table/textfile.h"
 
-/* sender_logins_load(path, address, err_r, errlen): As textfile_load(). */
+/* sender_logins_load(path, address, closure, err_r, errlen): As
+ * textfile_load(). */
 struct textfile *sender_logins_load(const char *path,
-    textfile_address *address, char *err_r, size_t errlen);
+    textfile_address *address, const void *closure, char *err_r,
+    size_t errlen);
 
 /* sender_logins_may(t, login, address): May ${login} use ${address}, local part
  * and domain as mailaddr_format() writes them? */

@@ -123,6 +123,7 @@ trim(char **s_r, char *end)
  * it, or NULL. */
 static const char *
 take_line(struct textfile *t, char *s, char *end, textfile_address *address,
+    const void *closure,
     const char *(*fault)(const char *address, size_t len, const char *words))
 {
 	struct textfile_line *grown;
@@ -135,7 +136,7 @@ take_line(struct textfile *t, char *s, char *end, textfile_address *address,
 	if (len > ADDRESS_MAX)
 		return "longer than an address can be";
 	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL ||
-	    (why = address(s, &n)) != NULL)
+	    (why = address(closure, s, &n)) != NULL)
 		return why;
 	grown = array_fit(t->lines, &t->room, t->nlines + 1, sizeof(*grown));
 	if (grown == NULL)
@@ -178,6 +179,7 @@ index_lines(struct textfile *t)
 
 struct textfile *
 textfile_load(const char *path, textfile_address *address,
+    const void *closure,
     const char *(*fault)(const char *address, size_t len, const char *words),
     char *err_r, size_t errlen)
 {
@@ -194,7 +196,8 @@ textfile_load(const char *path, textfile_address *address,
 		nl = memchr(line, '\n', (size_t)(t->text + len - line));
 		if (nl == NULL)
 			nl = t->text + len;	/* its NUL */
-		if ((why = take_line(t, line, nl, address, fault)) == NULL)
+		if ((why = take_line(t, line, nl, address, closure,
+		    fault)) == NULL)
 			continue;
 		snprintf(err_r, errlen, "%s:%zu: %s", path, number, why);
 		goto err1;

@@ -26,14 +26,16 @@ struct textfile {
 /* Put the address ${s}, *${len} octets, not NUL terminated, into the form in which
  * it will be looked for: not longer, in the same place.  Return what is wrong
  * with it, or NULL. */
-typedef const char *textfile_address(char *s, size_t *len);
+typedef const char *textfile_address(const void *closure, char *s,
+    size_t *len);
 
-/* textfile_load(path, address, fault, err_r, errlen): Read the file.  Each
- * address is given to ${address}.  ${fault} gets each line, NUL terminated: an
- * address of ${len} octets and the words behind it, "" if there are none.  It
- * says what is wrong with them, or NULL.  Return NULL with "path:line: what is
- * wrong" or "path: cannot be read: ...". */
+/* textfile_load(path, address, closure, fault, err_r, errlen): Read the file.
+ * Each address is given to ${address} with ${closure}.  ${fault} gets each line,
+ * NUL terminated: an address of ${len} octets and the words behind it, "" if
+ * there are none.  It says what is wrong with them, or NULL.  Return NULL with
+ * "path:line: what is wrong" or "path: cannot be read: ...". */
 struct textfile *textfile_load(const char *path, textfile_address *address,
+    const void *closure,
     const char *(*fault)(const char *address, size_t len, const char *words),
     char *err_r, size_t errlen);
 void textfile_free(struct textfile *t);	/* NULL does nothing */

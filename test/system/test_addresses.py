@@ -94,6 +94,11 @@ BAD = [                                 # line, in both files, what is told
     (b'joe@exam\x01ple.test', 'control character'),
     (b'joe@example..test', 'not an address'),
 ]
+FOREIGN = [                             # in the file of recipients
+    (b'joe@other.test', 'no Domain section for this address'),
+    (b'joe@sub.example.test', 'no Domain section for this address'),
+    (b'joe@[127.0.0.1]', 'no Domain section for this address'),
+]
 
 
 def test_lines_that_never_match_are_refused_with_file_and_line(d):
@@ -105,11 +110,12 @@ def test_lines_that_never_match_are_refused_with_file_and_line(d):
     def check():
         return subprocess.run(s.command('-n', '-f'), capture_output=True, text=True)
     assert check().returncode == 0, check()
-    for name, option, tail in (('users', 'Recipients', b''),
-                               ('senders', 'Sender_Login', b' joe')):
+    for name, option, tail, bad in (
+            ('users', 'Recipients', b'', BAD + FOREIGN),
+            ('senders', 'Sender_Login', b' joe', BAD)):
         with open(f'{d}/{name}', 'rb') as f:
             good = f.read()
-        for line, why in BAD:
+        for line, why in bad:
             with open(f'{d}/{name}', 'wb') as f:
                 f.write(b'# first\n\n' + line + tail + b'\n')
             p = check()

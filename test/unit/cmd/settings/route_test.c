@@ -46,16 +46,25 @@ ask_worker(const struct settings *s, const char *path)
 	return host_rcpt_lookup(&w, NULL, &addr);
 }
 
+/* Make ${listed} the file of recipients. */
+static void
+put(const char *listed)
+{
+	FILE *fp = fopen(file, "w");
+
+	cr_assert_not_null(fp);
+	fputs(listed, fp);
+	cr_assert_eq(fclose(fp), 0);
+}
+
 static void
 setup(void)
 {
-	static const char listed[] = "ann\nbob@listed.test\n";
 	int fd = mkstemp(file);
 
 	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, listed, sizeof(listed) - 1),
-	    (ssize_t)sizeof(listed) - 1);
 	close(fd);
+	put("ann\nbob@listed.test\n");
 }
 
 static void
@@ -142,11 +151,13 @@ Test(route, worker_queue_and_agent_get_the_same_answer)
 
 Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)
 {
-	struct settings *s = load("Domain \"*.b.test\" { Maildir = "
-	    "\"/w/%d/%u\" Recipients =", true);
 	char text[JOB_TEXT];
+	struct settings *s;
 	struct route route;
 
+	put("ann\n");
+	s = load("Domain \"*.b.test\" { Maildir = \"/w/%d/%u\" Recipients =",
+	    true);
 	route_find(s, "postmaster", &route);
 	cr_assert_eq(route.verdict, ROUTE_UNKNOWN_USER);
 	cr_assert_eq(ask_worker(s, "<postmaster>"), ESMTP_RCPT_UNKNOWN);
@@ -178,4 +189,66 @@ Test(route, every_transport_can_be_chosen_by_delivery)
 		cr_assert_eq(route.transport, i);
 		settings_free(s);
 	}
+}
+
+/* In the file of a.test and *.b.test, which are two names of it.  What is told of
+ * the line; NULL: nothing. */
+static const struct {
+	const char *line, *why;
+} listed[] = {
+	{ "joe", NULL },
+	{ "\"joe@c.test\"", NULL },		/* a local part */
+	{ "joe@A.Test", NULL },
+	{ "\"a@b\"@a.test", NULL },
+	{ "joe@x.b.test", NULL },
+	{ "joe@x.y.b.test", NULL },
+	{ "joe@b.test", "there is no Domain section" },
+	{ "joe@other.test", "there is no Domain section" },
+	{ "joe@sub.a.test", "there is no Domain section" },
+	{ "joe@[127.0.0.1]", "there is no Domain section" },
+	{ "\"joe@a.test\"@[IPv6:::1]", "there is no Domain section" },
+	{ "joe@c.test", "does not use this file" },
+	{ "joe@own.b.test", "does not use this file" },
+	{ "joe@d.test", "does not use this file" },
+};
+
+Test(route, an_address_that_no_domain_looks_for_is_refused_with_its_line)
+{
+	char err[SETTINGS_ERROR_MAX], same[64], other[64], text[200];
+	char want[300], *domains;
+	FILE *fp;
+	struct settings *s;
+	size_t i;
+	int rc;
+
+	snprintf(same, sizeof(same), "%s.b", file);
+	snprintf(other, sizeof(other), "%s.d", file);
+	cr_assert_eq(link(file, same), 0);
+	cr_assert_not_null(fp = fopen(other, "w"));
+	fclose(fp);
+	cr_assert_neq(asprintf(&domains, "Domain \"c.test\" { }\n"
+	    "Domain \"*.b.test\" { Recipients = \"file:%s\" }\n"
+	    "Domain \"own.b.test\" { }\n"
+	    "Domain \"d.test\" { Recipients = \"file:%s\" }\n"
+	    "Domain \"a.test\" { Recipients =", same, other), -1);
+	for (i = 0; i < sizeof(listed) / sizeof(listed[0]); i++) {
+		snprintf(text, sizeof(text), "# who\n\n%s\n",
+		    listed[i].line);
+		put(text);
+		s = load(domains, false);
+		*err = '\0';
+		rc = settings_load_recipients(s, err, sizeof(err));
+		cr_expect_eq(rc, listed[i].why == NULL ? 0 : -1, "%s: %s",
+		    listed[i].line, err);
+		settings_free(s);
+		if (listed[i].why == NULL)
+			continue;
+		snprintf(want, sizeof(want), "%s:3: ", same);
+		cr_expect_not_null(strstr(err, want), "%s", err);
+		cr_expect_not_null(strstr(err, listed[i].why), "%s: %s",
+		    listed[i].line, err);
+	}
+	unlink(same);
+	unlink(other);
+	free(domains);
 }

@@ -43,7 +43,7 @@ Test(settings_address, is_as_a_session_has_it_or_refused)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		len = strlen(cases[i].in);
 		memcpy(text, cases[i].in, len);
-		why = settings_address(text, &len);
+		why = settings_address(NULL, text, &len);
 		if (cases[i].out == NULL) {
 			cr_expect_not_null(why, "%s", cases[i].in);
 			cr_expect(why != NULL && strstr(why, cases[i].why) !=
@@ -64,5 +64,5 @@ Test(settings_address, one_that_is_too_long_is_refused)
 
 	memset(text, 'a', sizeof(text));
 	text[100] = '@';
-	cr_expect_not_null(settings_address(text, &len));
+	cr_expect_not_null(settings_address(NULL, text, &len));
 }

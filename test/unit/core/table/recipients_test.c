@@ -10,7 +10,7 @@ static char path[] = "/tmp/recipients-XXXXXX";
 static char err[300];
 
 static const char *
-as_it_is(char *, size_t *)
+as_it_is(const void *, char *, size_t *)
 {
 	return NULL;
 }
@@ -27,7 +27,7 @@ load(const char *text, size_t len)
 	cr_assert_eq(write(fd, text, len), (ssize_t)len);
 	close(fd);
 	*err = '\0';
-	r = recipients_load(path, as_it_is, err, sizeof(err));
+	r = recipients_load(path, as_it_is, NULL, err, sizeof(err));
 	unlink(path);
 	return r;
 }
@@ -132,11 +132,12 @@ Test(recipients, a_fault_is_told_with_file_and_line)
 
 Test(recipients, a_missing_file_is_told)
 {
-	cr_expect_null(recipients_load("/nonexistent/users", as_it_is,
+	cr_expect_null(recipients_load("/nonexistent/users", as_it_is, NULL,
 	    err, sizeof(err)));
 	cr_expect_str_eq(err, "/nonexistent/users: cannot be read: "
 	    "No such file or directory");
-	cr_expect_null(recipients_load("/tmp", as_it_is, err, sizeof(err)));
+	cr_expect_null(recipients_load("/tmp", as_it_is, NULL, err,
+	    sizeof(err)));
 }
 
 Test(recipients, hostile_names_are_not_found)

@@ -10,7 +10,7 @@ static char path[] = "/tmp/senders-XXXXXX";
 static char err[300];
 
 static const char *
-as_it_is(char *, size_t *)
+as_it_is(const void *, char *, size_t *)
 {
 	return NULL;
 }
@@ -27,7 +27,7 @@ load(const char *text, size_t len)
 	cr_assert_eq(write(fd, text, len), (ssize_t)len);
 	close(fd);
 	*err = '\0';
-	t = sender_logins_load(path, as_it_is, err, sizeof(err));
+	t = sender_logins_load(path, as_it_is, NULL, err, sizeof(err));
 	unlink(path);
 	return t;
 }
@@ -177,11 +177,12 @@ Test(sender_logins, long_words_are_refused)
 
 Test(sender_logins, a_file_that_is_not_there_is_named)
 {
-	cr_assert_null(sender_logins_load("/nowhere/senders", as_it_is,
+	cr_assert_null(sender_logins_load("/nowhere/senders", as_it_is, NULL,
 	    err, sizeof(err)));
 	cr_expect_str_eq(err,
 	    "/nowhere/senders: cannot be read: No such file or directory");
-	cr_assert_null(sender_logins_load("/tmp", as_it_is, err, sizeof(err)));
+	cr_assert_null(sender_logins_load("/tmp", as_it_is, NULL, err,
+	    sizeof(err)));
 	cr_expect_not_null(strstr(err, "cannot be read"), "%s", err);
 }
 
