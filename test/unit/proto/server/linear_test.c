@@ -153,6 +153,96 @@ Test(linear, lines_of_auth)
 	check_line("AUTH LOGIN\r\n", "x\r\n", 6000);
 }
 
+static void
+begin_message(struct fake *f)
+{
+	fake_say(f, "EHLO client.example\r\n");
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\n");
+	cr_assert_str_eq(f->reply,
+	    "250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n");
+}
+
+/* A chunk, whose end is a number of octets, through the same reader. */
+Test(linear, chunks_in_each_mode)
+{
+	static const char *const modes[] = { "ignore", "pedantic", "fix" };
+	const size_t len = 4096;
+	size_t i, k, mode;
+
+	for (i = 0; i < NREPEATED; i++) {
+		char *buf = fill(repeated[i], len);
+
+		for (mode = 0; mode < 3; mode++)
+			for (k = 0; pieces[k] <= 1000; k++) {
+				struct fake *f = fake_new();
+
+				fake_option(f, "RFC2822_Lone_LF_In_Body",
+				    modes[mode], NULL);
+				fake_connect(f);
+				begin_message(f);
+				fake_say(f, "BDAT 4096 LAST\r\n");
+				nlooked = 0;
+				say(f, buf, len, pieces[k]);
+				cr_expect_neq(f->reply[0], '\0',
+				    "the chunk has not ended");
+				cr_expect_leq(nlooked, 66 * len,
+				    "input %zu, mode %s, pieces of %zu: %zu",
+				    i, modes[mode], pieces[k], nlooked);
+				fake_end(f);
+			}
+		free(buf);
+	}
+}
+
+Test(linear, many_chunks)
+{
+	static const char chunk[] = "BDAT 3\r\nx\r\n";
+	const size_t len = 500 * (sizeof(chunk) - 1);
+	char *buf = fill(chunk, len);
+	size_t k;
+
+	for (k = 0; pieces[k] <= 1000; k++) {
+		struct fake *f = fake_start();
+
+		begin_message(f);
+		nlooked = 0;
+		say(f, buf, len, pieces[k]);
+		cr_expect_eq(memcmp(f->reply, "250", 3), 0, "%s", f->reply);
+		cr_expect_leq(nlooked, 16 * len, "pieces of %zu: %zu",
+		    pieces[k], nlooked);
+		fake_end(f);
+	}
+	free(buf);
+}
+
+static int
+read_on(message_construct *, const char *, size_t, void *)
+{
+	return ESMTP_VERB_MORE;
+}
+
+static int
+begin_reading(char *arg, Event *, message_construct *mc, void *)
+{
+	cr_assert_eq(*arg == 'L' ?
+	    esmtp_verb_read_lines(mc, 2000, 1 << 20, read_on, NULL) :
+	    esmtp_verb_read_octets(mc, 1 << 20, read_on, NULL), 0);
+	return ESMTP_VERB_MORE;
+}
+
+/* What a verb of the program reads. */
+Test(linear, lines_and_octets_of_a_verb)
+{
+	cr_assert_eq(esmtp_extensions_register("XREAD", NULL, begin_reading,
+	    NULL), 1);
+	check_line("XREAD L\r\n", "x", 6000);
+	check_line("XREAD L\r\n", "\r", 6000);
+	check_line("XREAD L\r\n", "\r\n", 6000);
+	check_line("XREAD L\r\n", "a line of text\r\n", 6000);
+	check_line("XREAD O\r\n", "\n", 6000);
+	check_line("XREAD O\r\n", "x", 6000);
+}
+
 /* Each piece that is missing is at least one octet, and a line has at most
  * PROXYHDR_V1_MAX. */
 Test(linear, proxy_headers)
