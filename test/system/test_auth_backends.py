@@ -37,6 +37,13 @@ def plain(s, name, password, start):
         assert r.startswith(start), (name, password, r)
 
 
+def plain_and_login(s, name, password, start):
+    plain(s, name, password, start)
+    with connect(s) as c:
+        r = auth(c, 'LOGIN', None, name, password)
+        assert r.startswith(start), (name, password, r)
+
+
 def passwd(*args, secret=None, want=0):
     p = subprocess.run([f'{BUILD}/mailmillctl', 'passwd', *args],
                        input=None if secret is None else secret + '\n',
@@ -119,11 +126,11 @@ def test_hashes_of_other_programs(d):
     s.give_to_authd(f'{d}/users')
     with s:
         for i, password in enumerate(changed):
-            plain(s, f'changed{i}', password, '235')
-            plain(s, f'changed{i}', password + 'x', '535')
+            plain_and_login(s, f'changed{i}', password, '235')
+            plain_and_login(s, f'changed{i}', password + 'x', '535')
         for name, _ in rows:
-            plain(s, name, 'secret', '235')
-            plain(s, name, 'Secret', '535')
+            plain_and_login(s, name, 'secret', '235')
+            plain_and_login(s, name, 'Secret', '535')
         for hash, mech in ('sha1', 'SCRAM-SHA-1'), ('sha256', 'SCRAM-SHA-256'):
             if mech in dict(rows):
                 with connect(s) as c:
@@ -582,5 +589,7 @@ def test_pam_with_several_logins_at_once(d):
 
 def test_a_pam_service_without_a_file_is_said(d):
     with pam(d, 'auth required pam_deny.so\n'):
-        does_not_start(server(d, 'pam:no-such-service'),
-                       '/etc/pam.d/no-such-service: there is no such file')
+        s = server(d, 'pam:no-such-service')
+        does_not_start(s, '/etc/pam.d/no-such-service: there is no such file')
+        assert re.search(f"{re.escape(s.conf_file)}:[0-9]+:[0-9]+: option "
+                         "'Auth_Backend'", s.log()), s.log()

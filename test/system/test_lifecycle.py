@@ -570,3 +570,16 @@ def test_a_reload_that_cannot_open_its_spool_keeps_the_old_server(d):
             c.mail(text_message())
         s.wait_mail()
         s.ctl('reload')
+
+
+def test_a_reload_says_what_a_restart_is_needed_for(d):
+    with Server(d) as s:
+        p = s.ctl('reload')
+        assert p.stdout == 'configuration 2 is in use\n', p
+        right, s.pidfile = s.pidfile, f'{d}/other.pid'
+        s.write_conf()
+        s.pidfile = right
+        p = s.ctl('reload')
+        assert p.stdout == ('configuration 3 is in use\n'
+                            'not changed before a restart: pidfile\n'), p
+        assert not os.path.exists(f'{d}/other.pid')

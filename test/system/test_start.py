@@ -175,7 +175,7 @@ def test_n_without_root_says_what_it_has_not_checked(d):
         assert re.search(f'not checked.*{what}', text), (what, text)
 
 
-def test_an_address_that_comes_up_later_is_served_then(d):
+def comes_up_later(d, address, add):
     """In a network of its own, whose only interface is lo."""
     if not ROOT:
         raise Skip('needs root')
@@ -183,17 +183,36 @@ def test_an_address_that_comes_up_later_is_served_then(d):
         raise Skip('no network namespace here')
     with socket.socket() as x:                          # lo is up
         fcntl.ioctl(x, 0x8914, struct.pack('16sH14x', b'lo', 0x49))
-    s = Server(d, extra='ESMTP_Listener { Listen "192.0.2.1:2525" { } }')
-    status, text = check(s)
-    assert status == 78 and '192.0.2.1:2525' in text, (status, text)
+    text = f'[{address}]:2525' if ':' in address else f'{address}:2525'
+    s = Server(d, extra=f'ESMTP_Listener {{ Listen "{text}" {{ }} }}')
+    status, said = check(s)
+    assert status == 78 and text in said, (status, said)
     with s:
         assert 'event=listen-absent' in s.log()
+        add()
+        with socket.create_connection((address, 2525), 10) as c:
+            assert c.recv(3) == b'220'
+
+
+def test_an_address_that_comes_up_later_is_served_then(d):
+    def add():
         with socket.socket() as x:                      # SIOCSIFADDR
             fcntl.ioctl(x, 0x8916, struct.pack(
                 '16sHH4s8x', b'lo:1', socket.AF_INET, 0,
                 socket.inet_aton('192.0.2.1')))
-        with socket.create_connection(('192.0.2.1', 2525), 10) as c:
-            assert c.recv(3) == b'220'
+    comes_up_later(d, '192.0.2.1', add)
+
+
+def test_an_ipv6_address_that_comes_up_later_is_served_then(d):
+    if not os.path.exists('/proc/net/if_inet6'):
+        raise Skip('no IPv6 here')
+
+    def add():                                          # struct in6_ifreq
+        with socket.socket(socket.AF_INET6) as x:
+            fcntl.ioctl(x, 0x8916, struct.pack(
+                '=16sIi', socket.inet_pton(socket.AF_INET6, '2001:db8::25'),
+                128, socket.if_nametoindex('lo')))
+    comes_up_later(d, '2001:db8::25', add)
 
 
 def hold(*names):

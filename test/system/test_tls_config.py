@@ -1,6 +1,7 @@
 """Certificates and keys as an administrator meets them: bad ones, renewed ones,
 those that end soon, and the tickets of all workers."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -94,6 +95,8 @@ def test_a_bad_pair_stops_the_start_and_the_check(d):
                                preexec_fn=s._before_exec)
             assert p.returncode == 78, (crt, key, p)
             assert f'{at_fault}: ' in p.stderr and why in p.stderr, p
+            assert re.search(f"{re.escape(s.conf_file)}:[0-9]+:[0-9]+: option "
+                             "'TLS_(Certificate|Key)'", p.stderr), p
 
 
 def test_a_bad_pair_stops_a_reload_and_the_old_one_stays(d):
