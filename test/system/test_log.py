@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from harness import (NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
+from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip, cmdline,
                      descendants, text_message, unshare_mounts, wait_for)
 
 LINE = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z '
@@ -408,3 +408,90 @@ def test_syslog_has_lines_of_all(d):
                              r'event=[ -~]*', x)
             assert m, x
             assert ' event=accepted ' not in x or m[2] in worker, x
+
+
+# ------------------------------------------------------------------ values
+VALUE = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?: |$)')
+FORMS = {                               # where it is not "-"
+    'session': '[0-9a-f]+', 'id': '[0-9A-Z]+', 'client': '127.0.0.1',
+    'port': '[1-9][0-9]*', 'code': '[45][0-9]{2}',
+    'status': r'[45](\.[0-9]{1,3}){2}', 'nrcpts': '[1-9]', 'size': '[0-9]+',
+    'messages': '[0-9]', 'seconds': r'[0-9]+\.[0-9]{6}',
+    'delay': r'[0-9]+\.[0-9]+', 'verb': '[A-Z]+', 'tls': 'TLSv1.3',
+    'cipher': '[A-Z0-9_]+', 'bits': '256|128', 'rcpt': 'user@example.test',
+    'resumed': 'no|yes', 'verified': 'no|yes'}
+
+
+def dialogue(s):
+    """Each kind of line that a session can cause, and each value there or not."""
+    with Client(s.port) as c:
+        for line, code in (
+                ('XYZZY', '500'), ('DATA', '503'), ('EHLO client.test', '250'),
+                ('AUTH FOO', '504'), ('AUTH foo=', '504'),
+                ('AUTH PLAIN AGFsaWNlAHdyb25n', '535'), ('AUTH PLAIN !', '501'),
+                ('MAIL FROM:<a@@b>', '501'), ('RSET x', '501'),
+                ('MAIL FROM:<>', '250'), ('RCPT TO:<user@other.test>', '550'),
+                ('DATA', '503'), ('RCPT TO:<user@example.test>', '250'),
+                ('DATA', '354'), ('Subject: x\r\n.', '250'),
+                ('MAIL FROM:<a@client.test>', '250'),
+                ('RCPT TO:<user@example.test>', '250'),
+                ('RCPT TO:<x y>', '501'), ('DATA', '354'), ('.', '250'),
+                ('AUTH PLAIN AGFsaWNlAHNlY3JldA==', '235'),
+                ('MAIL FROM:<a@client.test>', '250')):
+            c.cmd(line, code)
+        c.send(b'DATA\r\nSubject: x\r\n')
+        c.expect('503')
+        c.expect('421')
+
+
+def test_a_value_has_one_form_and_what_is_not_there_another(d):
+    subprocess.run([f'{BUILD}/mailmillctl', 'passwd', '-f', f'{d}/logins',
+                    'alice'], input='secret\n', text=True, check=True)
+    os.chmod(f'{d}/logins', 0o644)
+    with server(d, 'log_level = debug',
+                listener=f'Auth_Backend = "passwd:{d}/logins" '
+                'Auth_Without_TLS = true Auth_Mechanisms = "PLAIN"') as s:
+        dialogue(s)
+        s.wait_mail(2)
+        wait_for('the end', lambda: any(
+            x[2] == 'disconnect' and 'messages=2' in x[3] for x in lines(d)))
+        wait_for('both deliveries', lambda: sum(
+            x[2] == 'delivered' for x in lines(d)) == 2)
+        seen = [(event, dict(VALUE.findall(rest)), rest)
+                for process, _, event, rest in lines(d)
+                if 'worker' in process or 'deliver' in process]
+        session = next(v['session'] for event, v, _ in seen
+                       if event == 'auth-failed')
+        seen = [x for x in seen if x[1].get('session', session) == session]
+        for event, values, rest in seen:
+            assert VALUE.sub('', rest) == '', (event, rest)
+            for key, v in values.items():
+                assert v != '""' or key == 'from', (event, rest)
+                assert v in ('', '-') or key not in FORMS or \
+                    re.fullmatch(FORMS[key], v), (key, event, rest)
+                assert v != '', (key, event, rest)
+            if 'listener' in values:
+                assert values['listener'] == f'127.0.0.1:{s.port}', rest
+
+        def of(event, *keys):
+            return [tuple(v[k] for k in keys) for e, v, _ in seen if e == event]
+        assert of('auth-failed', 'user', 'mechanism', 'code') == [
+            ('-', 'FOO', '504'), ('-', '-', '504'), ('alice', 'PLAIN', '535'),
+            ('-', 'PLAIN', '501')]
+        assert of('accepted', 'from', 'to', 'tls', 'cipher') == [
+            ('""', 'user@example.test', '-', '-'),
+            ('a@client.test', 'user@example.test', '-', '-')]
+        assert of('auth', 'user', 'mechanism', 'tls') == [
+            ('alice', 'PLAIN', '-')]
+        assert of('rejected', 'verb', 'arg', 'code', 'from') == [
+            ('-', 'XYZZY', '500', '-'), ('DATA', '-', '503', '-'),
+            ('AUTH', '-', '504', '-'), ('AUTH', '-', '504', '-'),
+            ('AUTH', '-', '535', '-'), ('AUTH', '-', '501', '-'),
+            ('MAIL', 'FROM:<a@@b>', '501', '-'), ('RSET', 'x', '501', '-'),
+            ('RCPT', 'TO:<user@other.test>', '550', '""'),
+            ('DATA', '-', '503', '""'),
+            ('RCPT', '"TO:<x y>"', '501', 'a@client.test'),
+            ('DATA', '-', '503', 'a@client.test'),
+            ('-', '-', '421', 'a@client.test')], of(
+                'rejected', 'verb', 'arg', 'code', 'from')
+        assert of('disconnect', 'messages') == [('2',)]

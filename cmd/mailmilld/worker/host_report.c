@@ -19,6 +19,14 @@ tls_of(const accept_construct *ac)
 	return ac->tls != NULL ? ac->tls->protocol : NULL;
 }
 
+/* NULL, in the log "-", for a text that there is not.  The sender alone may be
+ * empty and there. */
+static const char *
+some(const char *text)
+{
+	return text != NULL && *text != '\0' ? text : NULL;
+}
+
 /* At level debug: report_accepted() and report_end() say the same and more. */
 static void
 report_connect(struct worker *w, const accept_construct *ac,
@@ -140,7 +148,8 @@ report_tls(struct worker *, const accept_construct *ac,
 	    "verified=%s peer=%s host=%s seconds=%s", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf), t->protocol, t->cipher, t->bits,
 	    t->is_resumed ? "yes" : "no", t->is_verified ? "yes" : "no",
-	    t->peer_name, t->server_name, log_seconds(&r->elapsed, seconds));
+	    some(t->peer_name), some(t->server_name),
+	    log_seconds(&r->elapsed, seconds));
 }
 
 static void
@@ -215,8 +224,8 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 	    AUTH_FAILED_FORMAT : AUTH_FAILED_FORMAT " via=%s", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf),
 	    ntohs(ac->remote_addr.sin.sin_port),
-	    w->child->settings->listens[ac->listener].name, r->arg, r->detail,
-	    r->code, r->reason, via);
+	    w->child->settings->listens[ac->listener].name, some(r->arg),
+	    some(r->detail), r->code, r->reason, via);
 }
 
 #define REJECTED_FORMAT \
@@ -243,8 +252,8 @@ report_rejected(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(LOG_LEVEL_INFO, "rejected", via == NULL ? REJECTED_FORMAT :
 	    REJECTED_FORMAT " via=%s", ac->id,
-	    addr_text(&ac->remote_addr.sa, buf), r->verb, r->arg, r->code,
-	    r->enhanced, r->sender, r->detail, via);
+	    addr_text(&ac->remote_addr.sa, buf), some(r->verb), some(r->arg),
+	    r->code, some(r->enhanced), r->sender, some(r->detail), via);
 }
 
 static void
