@@ -97,6 +97,12 @@ struct spool_ops {
 
 	/* abort(msg): Forget it, without a trace.  NULL does nothing. */
 	void	 (*abort)(struct spool_msg *msg);
+
+	/* Which promises to its sender are kept of a message, whatever way it
+	 * takes from here: SPOOL_ENV_REQUIRETLS (it is not relayed without TLS
+	 * to a server that is verified), or 0.  What is not promised here is
+	 * not offered. */
+	unsigned int keeps;
 };
 
 #define SPOOL_ID_MAX	31

@@ -1,7 +1,10 @@
 /* REQUIRETLS, RFC 8689: the message must not be relayed without TLS to a server
  * whose certificate is verified.  The envelope remembers it for whoever relays;
  * a delivery into a mailbox of this host is no relaying.
- * Inside TLS alone (RFC 8689 2): elsewhere the parameter is not known. */
+ * Inside TLS alone (RFC 8689 2): elsewhere the parameter is not known.
+ * RFC 8689 4.2.1: whoever has accepted such a message relays it so.  Therefore
+ * it is there only where the spool promises it: a program that was built with an
+ * older struct spool_ops, or does not know of this flag, drops it. */
 
 #include "proto/server/esmtp_ext.h"
 
@@ -19,7 +22,8 @@ set_requiretls(const struct esmtp_options *, struct esmtp_params *p,
 static bool
 is_offered(const message_construct *mc)
 {
-	return mc->ac->tls != NULL;
+	return mc->ac->tls != NULL &&
+	    (mc->ac->host->spool->keeps & SPOOL_ENV_REQUIRETLS) != 0;
 }
 
 static const struct esmtp_param params[] = {

@@ -94,7 +94,7 @@ mem_abort(struct spool_msg *m)
 }
 
 static const struct spool_ops mem_ops = {
-	sizeof(struct spool_ops), mem_begin, mem_id, mem_room, mem_append, mem_commit, mem_abort
+	sizeof(struct spool_ops), mem_begin, mem_id, mem_room, mem_append, mem_commit, mem_abort, 0
 };
 
 /* --- the host ---------------------------------------------------------- */

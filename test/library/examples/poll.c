@@ -178,7 +178,7 @@ is_due(size_t i)
 int
 main(int argc, char **argv)
 {
-	struct spool_ops spool = { sizeof(spool), begin, id, NULL, append, commit, forget };
+	struct spool_ops spool = { sizeof(spool), begin, id, NULL, append, commit, forget, 0 };
 	struct esmtp_options *options = esmtp_options_new("mx.example.test");
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	accept_construct *ac;
