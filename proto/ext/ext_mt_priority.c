@@ -1,5 +1,6 @@
 /* MT-PRIORITY, RFC 6710: how urgent a message is, from -9 to 9.
- * Owns: the grammar, who may be urgent.  The queue orders by it.
+ * Owns: the grammar, who may be urgent.  The queue orders by it, and the
+ * Received field tells it (RFC 6710 7).
  *
  * RFC 6710 5.1, 9: a client that is not trusted must not get in front of
  * others: without a login it may only stand back.  An administrator who has
@@ -17,6 +18,7 @@ set_priority(const struct esmtp_options *, struct esmtp_params *p,
 	if (len != sign + 1 || value[sign] < (sign ? '1' : '0') ||
 	    value[sign] > '9')
 		return RPL_SYNTAX;
+	p->has_priority = true;
 	p->priority = sign ? '0' - value[1] : value[0] - '0';
 	return RPL_OK;
 }

@@ -5,6 +5,7 @@
 #include "proto/parse/esmtp_received.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -132,6 +133,17 @@ protocol(const struct esmtp_received *r)
 	    "SMTP";
 }
 
+/* RFC 6710 7: a clause of its own, behind those of RFC 5321 */
+static void
+put_priority(struct text *t, int priority)
+{
+	const char digit[] = { (char)('0' + abs(priority) % 10), '\0' };
+
+	put(t, "\r\n\tPRIORITY ");
+	put(t, priority < 0 ? "-" : "");
+	put(t, digit);
+}
+
 size_t
 esmtp_received_format(const struct esmtp_received *r,
     char buf[ESMTP_RECEIVED_MAX])
@@ -172,9 +184,11 @@ esmtp_received_format(const struct esmtp_received *r,
 		put(&t, "\r\n\tfor <");
 		put_foreign(&t, r->rcpt, LIM_PATH,
 		    "!#$%&'*+-/=?^_`{|}~.@\"\\ :[](),;<>");
-		put(&t, ">; ");
-	} else
-		put(&t, ";\r\n\t");
+		put(&t, ">");
+	}
+	if (r->has_priority)
+		put_priority(&t, r->priority);
+	put(&t, r->rcpt != NULL || r->has_priority ? "; " : ";\r\n\t");
 	esmtp_date_format(r->seconds, date);
 	put(&t, date);
 	put(&t, "\r\n");

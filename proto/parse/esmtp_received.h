@@ -16,6 +16,8 @@ struct esmtp_received {
 	const char	*by;
 	const char	*id;
 	const char	*rcpt;		/* NULL: no "for" clause */
+	bool		 has_priority;	/* the client has said MT-PRIORITY: ... */
+	int		 priority;	/* ... -9 to 9, as it is now, RFC 6710 */
 	bool		 is_esmtp;
 	bool		 is_auth;	/* the client has authenticated ... */
 	const char	*login;		/* ... as whom; NULL: not told */

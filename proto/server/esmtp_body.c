@@ -93,6 +93,8 @@ put_received(struct esmtp_step *st)
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
 	r.rcpt = t->rcpts.n == 1 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
+	r.has_priority = t->has_priority;
+	r.priority = t->priority;
 	r.seconds = st->now.tv_sec;
 	received_security(st, &r);
 	n = esmtp_received_format(&r, buf);

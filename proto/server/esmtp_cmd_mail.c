@@ -106,6 +106,7 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	t->env_flags = p->params.env_flags;
 	t->hold_until = p->params.hold_until;
 	t->deliver_by = p->params.deliver_by;
+	t->has_priority = p->params.has_priority;
 	t->priority = p->params.priority;
 	if (keep_texts(t, &p->params) == -1) {
 		esmtp_txn_reset(st->mc);

@@ -20,7 +20,8 @@ struct esmtp_params {
 	int64_t		deliver_by;	/* that in unix seconds; 0: not said */
 	bool		has_by;
 	bool		is_priority_changed;	/* it was more than the client may say */
-	int		priority;	/* MT-PRIORITY= */
+	bool		has_priority;
+	int		priority;	/* MT-PRIORITY=, if it was said */
 	const char	*solicit;	/* SOLICIT=, in the command; NULL: not said */
 	size_t		solicit_len;
 	/* texts, "" when they were not said */

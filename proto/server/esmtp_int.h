@@ -123,6 +123,7 @@ struct esmtp_txn {
 	char			*solicit;	/* NULL: not said */
 	unsigned int		 is_in_body : 1; /* octets of the message come */
 	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
+	unsigned int		 has_priority : 1; /* MAIL has said one */
 	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			 sender[];	/* "" for the null reverse-path */

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,6 +54,39 @@ Test(esmtp_received, has_the_form_of_rfc_5321_4_4)
 	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
 }
 
+/* RFC 6710 7 */
+Test(esmtp_received, tells_the_priority_that_was_said)
+{
+	static const struct {
+		int		 priority;
+		const char	*clause;
+	} cases[] = {
+		{ 0, "PRIORITY 0; " }, { 9, "PRIORITY 9; " },
+		{ -9, "PRIORITY -9; " }, { -1, "PRIORITY -1; " },
+	};
+	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx",
+	    .id = "I", .is_esmtp = true, .seconds = 1700000000 };
+	char buf[ESMTP_RECEIVED_MAX + 1], want[128];
+	size_t i;
+
+	format(&r, buf);
+	cr_expect_null(strstr(buf, "PRIORITY"));
+	r.has_priority = true;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		r.priority = cases[i].priority;
+		r.rcpt = NULL;
+		snprintf(want, sizeof(want), "id I\r\n\t%sTue, 14 Nov 2023 "
+		    "22:13:20 +0000\r\n", cases[i].clause);
+		format(&r, buf);
+		cr_expect_not_null(strstr(buf, want), "%s", buf);
+		r.rcpt = "a@b";
+		snprintf(want, sizeof(want), "for <a@b>\r\n\t%sTue, ",
+		    cases[i].clause);
+		format(&r, buf);
+		cr_expect_not_null(strstr(buf, want), "%s", buf);
+	}
+}
+
 Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 {
 	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx", .id = "I",
@@ -69,6 +103,8 @@ Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 	r.tls_protocol = r.tls_cipher = name;
 	r.tls_bits = 9999;
 	r.tls_is_resumed = true;
+	r.has_priority = true;
+	r.priority = -9;
 	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
 }
 
