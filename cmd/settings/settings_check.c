@@ -1,5 +1,6 @@
 /* Settings: the checks between settings. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cmd/settings/settings_int.h"
@@ -105,6 +106,21 @@ check_relay_domains(struct conf *c, const struct settings *s,
 	return 0;
 }
 
+/* Each of the classes is right, but are they too many? */
+static int
+check_classes(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	const conf_field_LIST *list = &o->no_soliciting;
+	char expected[CONF_EXPECTED_MAX], found[32];
+
+	if (options_classes((const char *const *)list->v, list->n, expected,
+	    sizeof(expected)) == 0)
+		return 0;
+	snprintf(found, sizeof(found), "%zu classes", list->n);
+	return settings_refuse(c, l, o, ROW_no_soliciting, found, expected);
+}
+
 /* Is the number of ${row} right beside that of ${other}?  If not, the message
  * is about the first of them that is set. */
 static int
@@ -133,6 +149,7 @@ check_options(struct conf *c, const struct settings *s,
 	    i)) != NULL; i++)
 		if (settings_auth_check(c, l, o) == -1 ||
 		    check_relay_domains(c, s, l, o) == -1 ||
+		    check_classes(c, l, o) == -1 ||
 		    settings_tls_check(c, l, o) == -1)
 			return -1;
 	return 0;

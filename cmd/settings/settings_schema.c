@@ -139,6 +139,12 @@ special_mechanism(const char *value, char *expected_r, size_t len)
 }
 
 static int
+special_class(const char *value, char *expected_r, size_t len)
+{
+	return options_classes(&value, 1, expected_r, len);
+}
+
+static int
 special_backend(const char *value, char *expected_r, size_t len)
 {
 	return *value == '\0' ? 0 :
@@ -148,6 +154,7 @@ special_backend(const char *value, char *expected_r, size_t len)
 static const struct special specials[] = {
 	{ ROW_auth_backend, special_backend },
 	{ ROW_auth_mechanisms, special_mechanism },
+	{ ROW_no_soliciting, special_class },
 	{ ROW_sender_login, special_recipients },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },

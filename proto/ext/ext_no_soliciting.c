@@ -3,6 +3,7 @@
  * Owns: the grammar, the refusal.  The field Solicitation in the header of a
  * message is not looked at. */
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,44 +17,17 @@ is_offered(const message_construct *mc)
 	return mc->ac->options->no_soliciting.n > 0;
 }
 
-/* RFC 3865 2.1: the classes that are not wanted, or nothing if they are too
- * many for a line. */
+/* RFC 3865 2.1: the classes that are not wanted.  They fit into the line: who
+ * sets the option is told (options_classes()). */
 static void
 ehlo_arg(const message_construct *mc, char *buf, size_t len)
 {
 	const conf_field_LIST *list = &mc->ac->options->no_soliciting;
-	size_t i, n, used = 0;
+	size_t i, n = 0;
 
-	for (i = 0; i < list->n; i++) {
-		n = strlen(list->v[i]);
-		if (used + n + 2 > len) {
-			used = 0;
-			break;
-		}
-		if (i > 0)
-			buf[used++] = ',';
-		memcpy(buf + used, list->v[i], n);
-		used += n;
-	}
-	buf[used] = '\0';
-}
-
-/* RFC 3865 2.3: solicitation-keywords = word *("," word), word = ALPHA
- * *(wordchar).  Return the octets of the word at ${s}, 0: there is none. */
-static size_t
-class_word(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		bool is_alpha = (s[i] | 0x20) >= 'a' && (s[i] | 0x20) <= 'z';
-		bool is_digit = s[i] >= '0' && s[i] <= '9';
-
-		if (!is_alpha && (i == 0 || (!is_digit &&
-		    (s[i] == '\0' || strchr(".-_:", s[i]) == NULL))))
-			break;
-	}
-	return i;
+	for (i = 0; i < list->n && n < len; i++)
+		n += (size_t)snprintf(buf + n, len - n, "%s%s",
+		    i > 0 ? "," : "", list->v[i]);
 }
 
 static bool
@@ -78,7 +52,7 @@ set_solicit(const struct esmtp_options *o, struct esmtp_params *p,
 	if (len == 0 || len > CLASSES_MAX)
 		return RPL_SYNTAX;
 	do {
-		n = class_word(value + i, len - i);
+		n = options_class(value + i, len - i);
 		if (n == 0 || (i + n < len && value[i + n] != ','))
 			return RPL_SYNTAX;
 		if (is_unwanted(o, value + i, n))

@@ -65,6 +65,16 @@ split(char *text, const char **values)
 	return n;
 }
 
+static int
+set_values(struct esmtp_options *o, const struct conf_field *row,
+    const char *const *values, size_t n, char expected_r[EXPECTED_MAX])
+{
+	if (row->offset == offsetof(struct esmtp_options, no_soliciting) &&
+	    options_classes(values, n, expected_r, EXPECTED_MAX) == -1)
+		return -1;
+	return options_set(o, row, values, n, expected_r, EXPECTED_MAX);
+}
+
 /* The same for a row that takes any number of values. */
 static int
 set_list(struct esmtp_options *o, const struct conf_field *row,
@@ -82,8 +92,8 @@ set_list(struct esmtp_options *o, const struct conf_field *row,
 	copy = strdup(value);
 	values = calloc(n, sizeof(*values));
 	if (copy != NULL && values != NULL)
-		rc = options_set(o, row, values, split(copy, values),
-		    expected_r, EXPECTED_MAX);
+		rc = set_values(o, row, values, split(copy, values),
+		    expected_r);
 	else
 		snprintf(expected_r, EXPECTED_MAX, "more memory");
 	free(values);

@@ -3,6 +3,7 @@
 #include "proto/options/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,6 +32,48 @@ options_set(struct esmtp_options *o, const struct conf_field *row,
     const char *const *values, size_t nvalues, char *expected_r, size_t len)
 {
 	return conf_field_set(o, row, values, nvalues, expected_r, len);
+}
+
+/* RFC 3865 2.3: solicitation-keywords = word *("," word), word = ALPHA
+ * *(wordchar). */
+size_t
+options_class(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bool is_alpha = (s[i] | 0x20) >= 'a' && (s[i] | 0x20) <= 'z';
+		bool is_digit = s[i] >= '0' && s[i] <= '9';
+
+		if (!is_alpha && (i == 0 || (!is_digit &&
+		    (s[i] == '\0' || strchr(".-_:", s[i]) == NULL))))
+			break;
+	}
+	return i;
+}
+
+int
+options_classes(const char *const *values, size_t n, char *expected_r,
+    size_t len)
+{
+	size_t i, used, octets = 0;
+
+	for (i = 0; i < n; i++) {
+		used = options_class(values[i], strlen(values[i]));
+		if (used == 0 || values[i][used] != '\0') {
+			snprintf(expected_r, len, "a class of RFC 3865: a "
+			    "letter, then letters, digits and .-_:");
+			errno = EINVAL;
+			return -1;
+		}
+		octets += used + (i > 0);
+	}
+	if (octets <= OPTIONS_CLASSES_MAX)
+		return 0;
+	snprintf(expected_r, len, "classes of at most %d octets together, "
+	    "since EHLO tells them in one line", OPTIONS_CLASSES_MAX);
+	errno = EINVAL;
+	return -1;
 }
 
 int

@@ -6,6 +6,7 @@
 #ifndef PROTO_OPTIONS_OPTIONS_H
 #define PROTO_OPTIONS_OPTIONS_H
 
+#include "core/lim.h"
 #include "core/util/conf_field.h"
 #include "proto/esmtp_options.h"
 
@@ -15,6 +16,8 @@ struct esmtp_options {
 #undef ESMTP_OPTION
 	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
 };
+
+#define OPTIONS_CLASSES_MAX	(LIM_REPLY_LINE - (int)sizeof("250-NO-SOLICITING \r\n") + 1) /* octets of No_Soliciting, with a comma between two */
 
 extern const struct conf_field options_rows[];
 extern const size_t options_nrows;
@@ -32,6 +35,15 @@ const struct conf_field *options_row(const char *name);
  * ${expected_r} what was expected ("a number from 1 to 1000 (recipients)"). */
 int options_set(struct esmtp_options *o, const struct conf_field *row,
     const char *const *values, size_t nvalues, char *expected_r, size_t len);
+
+/* options_class(s, len): Return the octets of the class of solicitations (RFC
+ * 3865) that ${s} begins with; 0: it begins with none.
+ * options_classes(values, n, expected_r, len): Are these ${n} values classes of
+ * solicitations, and few enough for the line of the EHLO reply?  Return 0, or -1
+ * with errno EINVAL, and in ${expected_r} what was expected. */
+size_t options_class(const char *s, size_t len);
+int options_classes(const char *const *values, size_t n, char *expected_r,
+    size_t len);
 
 /* options_clear(o): Free what init and set allocated. */
 void options_clear(struct esmtp_options *o);

@@ -15,7 +15,8 @@ reply_ehlo(struct esmtp_step *st)
 {
 	const int code = esmtp_reply_rows[RPL_HELLO].code;
 	const struct esmtp_extension *e;
-	char arg[ESMTP_EXTENSION_ARG_MAX];
+	char arg[LIM_REPLY_LINE];	/* a registered extension may use less: ESMTP_EXTENSION_ARG_MAX */
+	const char *keyword;
 	size_t i;
 
 	esmtp_reply_line(st, code, false,
@@ -24,9 +25,13 @@ reply_ehlo(struct esmtp_step *st)
 		if (!esmtp_ext_is_offered(st->mc, i))
 			continue;
 		arg[0] = '\0';
+		keyword = esmtp_exts[i]->keyword;
+		/* with a NUL, what the line has room for */
 		if (esmtp_exts[i]->ehlo_arg != NULL)
-			esmtp_exts[i]->ehlo_arg(st->mc, arg, sizeof(arg));
-		esmtp_reply_line(st, code, false, esmtp_exts[i]->keyword, arg);
+			esmtp_exts[i]->ehlo_arg(st->mc, arg, sizeof(arg) -
+			    strlen("250-") - strlen(keyword) -
+			    strlen(" \r\n") + 1);
+		esmtp_reply_line(st, code, false, keyword, arg);
 	}
 	for (i = 0; (e = esmtp_extension_get(i)) != NULL; i++) {
 		arg[0] = '\0';
@@ -34,7 +39,7 @@ reply_ehlo(struct esmtp_step *st)
 		    (e->setup != NULL &&
 		    e->setup(arg, st->mc, e->closure) != 1))
 			continue;
-		arg[sizeof(arg) - 1] = '\0';
+		arg[ESMTP_EXTENSION_ARG_MAX - 1] = '\0';
 		esmtp_reply_line(st, code, false, e->name, arg);
 	}
 	esmtp_reply_end(st);

@@ -317,6 +317,9 @@ expect_error(const char *text, const char *override, const char *message)
 	settings_free(s);
 }
 
+#define CLASS50	"c123456789c123456789c123456789c123456789c123456789"
+#define CLASS	CLASS50 CLASS50 CLASS50 CLASS50 CLASS50
+
 Test(settings, what_is_wrong_is_named)
 {
 	static const struct {
@@ -380,6 +383,14 @@ Test(settings, what_is_wrong_is_named)
 		    "'Relay_Domains': expected domains that have a Domain "
 		    "section, found \"b.test\"" },
 		{ LISTEN, "nothing=1", "-D: no such option 'nothing'" },
+		{ LISTEN "No_Soliciting = { \"a:ADV\", \"foo bar\" }\n", NULL,
+		    "m.conf:2:28: option 'No_Soliciting': expected a class of "
+		    "RFC 3865: a letter, then letters, digits and .-_:, found "
+		    "\"foo bar\"" },
+		{ LISTEN "No_Soliciting = { \"" CLASS "\", \"" CLASS "\" }\n",
+		    NULL, "m.conf:2:17: option 'No_Soliciting': expected "
+		    "classes of at most 492 octets together, since EHLO tells "
+		    "them in one line, found \"2 classes\"" },
 		{ LISTEN "Max_Errors = many\n", NULL, "m.conf:2:14: option "
 		    "'Max_Errors': expected a number from 0 to 1000000 "
 		    "(replies), found \"many\"" },

@@ -60,6 +60,13 @@ static const struct {
 	{ "Relay_Domains", "a.test,,b.test", ERANGE, "Relay_Domains = \"a.test,"
 	    ",b.test\": expected texts of 1 to 255 printable ASCII "
 	    "characters" },
+	{ "No_Soliciting", "net.example:ADV, a-b_c.1", 0, "" },
+	{ "No_Soliciting", "a, 1b", EINVAL, "No_Soliciting = \"a, 1b\": "
+	    "expected a class of RFC 3865: a letter, then letters, digits and "
+	    ".-_:" },
+	{ "No_Soliciting", "a,,b", EINVAL, "No_Soliciting = \"a,,b\": "
+	    "expected a class of RFC 3865: a letter, then letters, digits and "
+	    ".-_:" },
 };
 
 Test(esmtp_options, a_value_is_taken_or_the_error_is_a_sentence)

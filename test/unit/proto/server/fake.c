@@ -69,7 +69,7 @@ fake_end(struct fake *f)
 void
 fake_option(struct fake *f, const char *name, ...)
 {
-	const char *values[16];
+	const char *values[32];
 	char expected[256];
 	const struct conf_field *row;
 	size_t n = 0;
