@@ -27,6 +27,7 @@ struct spool_msg;		/* one message in progress; the spool's own */
 #define SPOOL_ENV_RET_HDRS	0x20	/* RET=HDRS */
 #define SPOOL_ENV_BY_RETURN	0x40	/* the mode of BY= is R: undelivered by then, it goes back; else N, RFC 2852 */
 #define SPOOL_ENV_BY_TRACE	0x80	/* BY= asked for a trace */
+#define SPOOL_ENV_HOLD_FOR	0x100	/* hold_until is the end of an interval (HOLDFOR=), no time of day (HOLDUNTIL=) */
 
 /* What NOTIFY said of a recipient, RFC 3461 */
 #define SPOOL_NOTIFY_NEVER	0x01

@@ -21,6 +21,12 @@
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq," \
 			" hold_until, deliver_by, priority, flags"
+/* Of ST_SHIFT */
+#define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
+#define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
+#define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
+			" THEN min(max(hold_until + ?1, 1), ?3)" \
+			" ELSE min(hold_until, ?3) END"
 #define VERSION		2	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
@@ -95,10 +101,16 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " WHERE next_attempt > ?1"
 	    " AND (hold_until <= ?1 OR attempts > 0)",
 	/* one that is held until a time of day stays so */
-	[ST_SHIFT] = "UPDATE deferred"
-	    " SET next_attempt = min(next_attempt + ?1, ?2)"
-	    " WHERE (?1 <> 0 OR next_attempt > ?2)"
-	    " AND (hold_until = 0 OR next_attempt <> hold_until)",
+	[ST_SHIFT] = "UPDATE deferred SET"
+	    " next_attempt = CASE WHEN NOT " IS_HELD
+	    " THEN min(next_attempt + ?1, ?2) ELSE " HOLD_UNTIL " END,"
+	    " hold_until = " HOLD_UNTIL ","
+	    " deliver_by = CASE WHEN deliver_by <> 0"
+	    " THEN max(deliver_by + ?1, 1) ELSE 0 END"
+	    " WHERE CASE WHEN ?1 <> 0"
+	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
+	    " OR hold_until > ?3"
+	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"

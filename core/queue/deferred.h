@@ -90,10 +90,13 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * -1. */
 int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
 
-/* deferred_shift(d, seconds, latest): Let all rows be due ${seconds} later than
- * they say, but not after ${latest}; those that wait for their hold_until, a time
- * of day, stay.  Return rows changed, or -1. */
-int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest);
+/* deferred_shift(d, seconds, latest, held): The clock has been set by
+ * ${seconds}: let all rows be due so much later than they say, but not after
+ * ${latest}.  The end of an interval, hold_until with SPOOL_ENV_HOLD_FOR and
+ * deliver_by, moves likewise; rows that wait for a time of day stay.  None is
+ * held longer than until ${held}.  Return rows changed, or -1. */
+int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
+    int64_t held);
 
 /* A row to look at; its strings live until the function returns.  Return 0 to
  * go on. */

@@ -219,10 +219,12 @@ deferred_hurry(struct deferred *d, uint64_t id, int64_t now)
 }
 
 int
-deferred_shift(struct deferred *d, int64_t seconds, int64_t latest)
+deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
+    int64_t held)
 {
 	sqlite3_bind_int64(d->st[ST_SHIFT], 1, seconds);
 	sqlite3_bind_int64(d->st[ST_SHIFT], 2, latest);
+	sqlite3_bind_int64(d->st[ST_SHIFT], 3, held);
 	return run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
 }
 

@@ -72,12 +72,6 @@ void queue_answer_session(json_t *message, const struct queue_record *record);
  * queue_answer_terms(message, terms): What the queue goes by.
  * queue_answer_said(message, env): The rest of it, and what was said of those of
  * its recipients that are in ${message}. */
-struct queue_terms {
-	int64_t		 hold_until;	/* as in struct deferred_row */
-	int64_t		 deliver_by;
-	int		 priority;
-	unsigned int	 flags;
-};
 json_t *queue_answer_text(const char *s);
 void queue_answer_terms(json_t *message, const struct queue_terms *terms);
 void queue_answer_said(json_t *message,

@@ -259,18 +259,41 @@ queue_due_again(struct queue *q)
 		    MIN(next - wall_s, q->config.max_retry_s);
 }
 
+/* The messages in memory have copies of what their rows say, or are to get
+ * rows. */
+static void
+shift_messages(struct queue *q, int64_t seconds)
+{
+	struct queue_message *m;
+	size_t i;
+
+	for (i = 0; i < QUEUE_BUCKETS; i++)
+		LIST_FOREACH (m, &q->buckets[i], hash) {
+			if (m->hold_until != 0 &&
+			    (m->env_flags & SPOOL_ENV_HOLD_FOR) != 0)
+				m->hold_until = MAX(m->hold_until + seconds, 1);
+			if (m->deliver_by != 0)
+				m->deliver_by = MAX(m->deliver_by + seconds, 1);
+		}
+}
+
 /* A row says when it is due by the wall clock.  When that is set, in either
  * direction, each row goes on to wait as long as it would have; and never
- * longer than the longest interval, whatever it says. */
+ * longer than the longest interval, whatever it says.  (One that is held has a
+ * longest interval of its own.)  What the sender has said
+ * as an interval stays as long as it is, too. */
 int
 queue_reschedule(struct queue *q, int64_t step_ms)
 {
+	int64_t wall_s = q->wall_ms / 1000;
 	int n = q->store_ops->shift(q->store, step_ms / 1000,
-	    q->wall_ms / 1000 + q->config.max_retry_s);
+	    wall_s + q->config.max_retry_s, wall_s + QUEUE_HOLD_MAX_S);
 
 	if (n == -1)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
-	else if (n > 0)
+	else
+		shift_messages(q, step_ms / 1000);
+	if (n > 0)
 		log_event(LOG_LEVEL_NOTICE, "clock-set",
 		    "step_s=%lld recipients=%d", (long long)step_ms / 1000, n);
 	return n == -1 ? -1 : 0;
@@ -352,10 +375,10 @@ take_row(void *closure, const struct deferred_row *row)
 		m->received_us = row->received_us;
 		m->octets = row->octets;
 		m->place.origin = row->origin;
-		m->hold_until = row->hold_until;
-		m->deliver_by = row->deliver_by;
-		m->priority = row->priority;
-		m->env_flags = row->flags;
+		queue_message_terms(due->q, m, &(struct queue_terms){
+		    .hold_until = row->hold_until,
+		    .deliver_by = row->deliver_by,
+		    .priority = row->priority, .flags = row->flags });
 	}
 	r = &m->rcpts[m->nopen++];
 	r->rcpt = keep_string(due, row->rcpt);

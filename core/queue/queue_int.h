@@ -25,6 +25,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_DUE_OCTETS	(32 << 20) /* an agent that has so much due mail to write gets no more */
 
+#define QUEUE_BY_MAX_S		999999999 /* the greatest BY of RFC 2852 */
 #define QUEUE_HOLD_MAX_S	(365 * 86400) /* the greatest Future_Release_Max: no worker may say more */
 #define QUEUE_STALE_MAX		3	/* times an agent may have lost the source */
 
@@ -165,6 +166,16 @@ struct queue_message *queue_message_find(struct queue *q, uint64_t id,
  * point. */
 struct queue_message *queue_message_new(uint32_t nrcpts, size_t strings);
 char *queue_message_strings(struct queue_message *m);
+/* queue_message_terms(q, m, terms): What the envelope or a row, ${terms}, says
+ * of it beside its recipients, as far as it is believed. */
+struct queue_terms {
+	int64_t		 hold_until;	/* as in struct deferred_row */
+	int64_t		 deliver_by;
+	int		 priority;
+	unsigned int	 flags;
+};
+void queue_message_terms(const struct queue *q, struct queue_message *m,
+    const struct queue_terms *terms);
 void queue_message_insert(struct queue *q, struct queue_message *m);
 /* queue_rcpt_wait(q, m, r): ${r} waits for an agent from now on.
  * queue_rcpt_leave(q, m, r, state): It waits no more, and is in ${state}. */

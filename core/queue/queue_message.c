@@ -61,6 +61,18 @@ has_own_file(const struct queue_message *m)
 	return m->place.file == NULL || m->place.has_body;
 }
 
+void
+queue_message_terms(const struct queue *q, struct queue_message *m,
+    const struct queue_terms *terms)
+{
+	int64_t now = q->wall_ms / 1000;
+
+	m->hold_until = MIN(terms->hold_until, now + QUEUE_HOLD_MAX_S);
+	m->deliver_by = MIN(terms->deliver_by, now + QUEUE_BY_MAX_S);
+	m->priority = terms->priority;
+	m->env_flags = terms->flags;
+}
+
 static enum queue_band
 band_of(const struct queue *q, const struct queue_message *m)
 {
@@ -328,11 +340,9 @@ queue_take(struct queue *q, const struct queue_record *record)
 	m->place = record->place;
 	m->received_us = record->received_us;
 	m->octets = record->octets;
-	m->hold_until = MIN(env->hold_until,
-	    q->wall_ms / 1000 + QUEUE_HOLD_MAX_S);
-	m->deliver_by = env->deliver_by;
-	m->priority = env->priority;
-	m->env_flags = env->flags;
+	queue_message_terms(q, m, &(struct queue_terms){
+	    .hold_until = env->hold_until, .deliver_by = env->deliver_by,
+	    .priority = env->priority, .flags = env->flags });
 	p = queue_message_strings(m);
 	memcpy(p, env->sender, len);
 	p += len;

@@ -484,13 +484,13 @@ spool_hurry(void *store, uint64_t id, int64_t now)
 }
 
 static int
-spool_shift(void *store, int64_t seconds, int64_t latest)
+spool_shift(void *store, int64_t seconds, int64_t latest, int64_t held)
 {
 	struct queue_spool *sp = store;
 	int n;
 
-	while ((n = deferred_shift(sp->deferred, seconds, latest)) == -1 &&
-	    queue_room_make(sp))
+	while ((n = deferred_shift(sp->deferred, seconds, latest,
+	    held)) == -1 && queue_room_make(sp))
 		;
 	return n;
 }

@@ -79,6 +79,8 @@ check(const message_construct *mc, struct esmtp_params *p)
 		return RPL_HOLD_LONG;
 	if (p->hold_until <= now)
 		p->hold_until = 0;
+	else if (p->hold_for != 0)
+		p->env_flags |= SPOOL_ENV_HOLD_FOR;
 	return RPL_OK;
 }
 

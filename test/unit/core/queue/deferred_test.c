@@ -342,12 +342,52 @@ Test(deferred, the_time_of_day_until_which_a_row_is_held_does_not_shift)
 
 	put_held(1, 100000);
 	ds_put(2, 0, 300000);
-	/* a bound on waits, and clocks that are set */
-	cr_assert_eq(deferred_shift(ds.d, 0, 50000), 1);
-	cr_assert_eq(deferred_shift(ds.d, 3600, 60000), 1);
-	cr_assert_eq(deferred_shift(ds.d, -3600, 60000), 1);
+	/* a bound on waits, and clocks that are set; deliver_by is an interval */
+	cr_assert_eq(deferred_shift(ds.d, 0, 50000, 100000), 1);
+	cr_assert_eq(deferred_shift(ds.d, 3600, 60000, 100000), 2);
+	cr_assert_eq(deferred_shift(ds.d, -3600, 60000, 100000), 2);
 	ds_rows_of(1);
 	cr_assert_eq(ds.seen[0].next_attempt, 100000);
+	cr_assert_eq(ds.seen[0].hold_until, 100000);
+	cr_assert_eq(ds.seen[0].deliver_by, 100010);
 	cr_assert_eq(deferred_next(ds.d, &next), 1);
 	cr_assert_eq(next, 50000 + 3600 - 3600);
+}
+
+/* HOLDFOR: the end of the interval, whatever the clock says of it */
+Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
+{
+	struct deferred_row row = { .id = 1, .sender = "a@x", .rcpt = "b@y",
+		.transport = "", .next_attempt = 100000, .hold_until = 100000,
+		.flags = SPOOL_ENV_HOLD_FOR };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+	row.rcpt_index = 1;		/* released, has failed */
+	row.attempts = 1;
+	row.next_attempt = 7000;
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+	cr_assert_eq(deferred_shift(ds.d, 3600, 9000, 200000), 2);
+	cr_assert_eq(ds_rows_of(1), 2);
+	cr_assert_eq(ds.seen[0].hold_until, 103600);
+	cr_assert_eq(ds.seen[0].next_attempt, 103600);
+	cr_assert_eq(ds.seen[0].deliver_by, 0);
+	cr_assert_eq(ds.seen[1].hold_until, 103600);
+	cr_assert_eq(ds.seen[1].next_attempt, 9000);
+	/* to before 1970: it stays a time */
+	ds.nseen = 0;
+	cr_assert_eq(deferred_shift(ds.d, -1000000, 9000, 200000), 2);
+	cr_assert_eq(ds_rows_of(1), 2);
+	cr_assert_eq(ds.seen[0].hold_until, 1);
+	cr_assert_eq(ds.seen[0].next_attempt, 1);
+}
+
+/* Somebody has edited the row, or its record was forged. */
+Test(deferred, no_row_is_held_for_ever)
+{
+	put_held(1, INT64_MAX - 10);
+	cr_assert_eq(deferred_shift(ds.d, 0, 1000, 5000), 1);
+	cr_assert_eq(ds_rows_of(1), 1);
+	cr_assert_eq(ds.seen[0].hold_until, 5000);
+	cr_assert_eq(ds.seen[0].next_attempt, 5000);
+	cr_assert_eq(deferred_shift(ds.d, 0, 1000, 5000), 0);
 }

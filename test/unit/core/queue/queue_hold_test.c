@@ -36,17 +36,25 @@ teardown(void)
 
 TestSuite(queue_hold, .init = setup, .fini = teardown);
 
-/* A message that is held for ${seconds} is committed, and taken. */
+/* A message that is held until ${seconds} after the start is committed, and
+ * taken.  ${flags}: SPOOL_ENV_HOLD_FOR, they are an interval. */
 static void
-hold_for(int64_t seconds)
+hold_with(int64_t seconds, unsigned int flags)
 {
-	const struct spool_envelope said = { .hold_until = START + seconds };
+	const struct spool_envelope said = { .hold_until = START + seconds,
+		.flags = flags };
 
 	qf_segment(&f, &s, 1);
 	qf_append_said(&s, QF_ID(1), &said);
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
+}
+
+static void
+hold_for(int64_t seconds)
+{
+	hold_with(seconds, 0);
 }
 
 /* The same; the segment is written without a limit, and the rest with one. */
@@ -223,7 +231,8 @@ Test(queue_hold, it_is_held_in_its_segment_while_the_store_is_full)
 	cr_assert_eq(f.njobs, 3);
 }
 
-/* The wall clock says when: a step of it ends the wait, or makes it longer. */
+/* HOLDUNTIL: the wall clock says when: a step of it ends the wait, or makes it
+ * longer. */
 Test(queue_hold, a_clock_that_is_set_does_not_move_the_time_of_day)
 {
 	hold_for(5000);
@@ -231,7 +240,40 @@ Test(queue_hold, a_clock_that_is_set_does_not_move_the_time_of_day)
 	f.now.tv_sec += 3600;
 	qf_pass(&f, 1000);
 	cr_assert_eq(f.njobs, 0);
-	f.now.tv_sec += 1400;
+	f.now.tv_sec -= 7200;
+	qf_pass(&f, 2000 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	f.now.tv_sec += 7200 - 3600;
 	qf_pass(&f, 3000);
+	cr_assert_eq(f.njobs, 0);
+	f.now.tv_sec += 3600;
+	qf_pass(&f, 3000);
+	cr_assert_eq(f.njobs, 3);
+}
+
+/* HOLDFOR: it is held for as long as was said, whatever the wall clock says. */
+Test(queue_hold, an_interval_is_not_ended_by_a_clock_that_is_set)
+{
+	int64_t next;
+
+	hold_with(5000, SPOOL_ENV_HOLD_FOR);
+	qf_pass(&f, 1000);
+	f.now.tv_sec += 86400;
+	qf_pass(&f, 4000 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	free(listed_state(&next));
+	cr_assert_leq(llabs(next - (START + 86400 + 5000)), 2);
+	qf_pass(&f, 1001 * 1000);
+	cr_assert_eq(f.njobs, 3);
+}
+
+Test(queue_hold, an_interval_is_not_longer_by_a_clock_that_is_set)
+{
+	hold_with(5000, SPOOL_ENV_HOLD_FOR);
+	qf_pass(&f, 1000);
+	f.now.tv_sec -= 86400;
+	qf_pass(&f, 4000 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 1001 * 1000);
 	cr_assert_eq(f.njobs, 3);
 }

@@ -1,5 +1,7 @@
 #include "test/unit/core/queue/queue_mem.h"
 
+#include <sys/param.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -317,9 +319,10 @@ mem_hurry(void *, uint64_t id, int64_t now)
 }
 
 static int
-mem_shift(void *, int64_t seconds, int64_t latest)
+mem_shift(void *, int64_t seconds, int64_t latest, int64_t held)
 {
 	struct deferred_row *row;
+	bool is_held;
 	size_t i;
 
 	if (mem.is_full) {
@@ -328,12 +331,15 @@ mem_shift(void *, int64_t seconds, int64_t latest)
 	}
 	for (i = 0; i < mem.nrows; i++) {
 		row = &mem.rows[i].row;
-		if (row->hold_until != 0 &&
-		    row->next_attempt == row->hold_until)
-			continue;
-		row->next_attempt += seconds;
-		if (row->next_attempt > latest)
-			row->next_attempt = latest;
+		is_held = row->hold_until != 0 &&
+		    row->next_attempt == row->hold_until;
+		if (row->deliver_by != 0)
+			row->deliver_by = MAX(row->deliver_by + seconds, 1);
+		if (row->hold_until != 0 && row->flags & SPOOL_ENV_HOLD_FOR)
+			row->hold_until = MAX(row->hold_until + seconds, 1);
+		row->hold_until = MIN(row->hold_until, held);
+		row->next_attempt = is_held ? row->hold_until :
+		    MIN(row->next_attempt + seconds, latest);
 	}
 	return (int)mem.nrows;
 }

@@ -97,6 +97,30 @@ Test(queue_terms, mode_r_is_not_delivered_late_by_an_agent_that_was_busy)
 	cr_assert(is_listed("not delivered by the time"));
 }
 
+/* The clock was a day slow, and is set right.  BY is an interval: of what waits
+ * for an agent, and of what waits for its next attempt. */
+Test(queue_terms, a_clock_that_is_set_makes_nothing_late)
+{
+	f.is_deaf = true;
+	deliver_by(100, SPOOL_ENV_BY_RETURN);
+	qf_pass(&f, 1000);
+	f.now.tv_sec += 86400;
+	f.is_deaf = false;
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 1000);
+	f.now.tv_sec += 86400;
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EACCES);
+	/* and it is late all the same in its time */
+	f.now.tv_sec -= 3 * 86400;
+	qf_pass(&f, 3600 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert(is_listed("not delivered by the time"));
+}
+
 Test(queue_terms, mode_n_is_delivered_late)
 {
 	deliver_by(-10, 0);
