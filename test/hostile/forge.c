@@ -68,15 +68,13 @@ write_all(const void *buf, size_t len, uint64_t offset)
 	return n;
 }
 
-/* A record with that id; ${is_large}: it says that its body is the file
- * of that message. */
+/* A record with that id, and what ${said} has of parameters; ${is_large}: it says
+ * that its body is the file of that message. */
 static bool
-forge(uint64_t id, bool is_large)
+forge(uint64_t id, bool is_large, const struct spool_envelope *said)
 {
 	static const char *const rcpts[] = { "later@example.test" };
-	const struct spool_envelope env = { .sender = "forger@client.test",
-		.rcpts = rcpts, .nrcpts = 1, .session = "forged",
-		.client = "192.0.2.66", .helo = "forged" };
+	struct spool_envelope env = *said;
 	struct spool_record rec = { .offset = mark.offset, .id = id,
 		.seq = mark.seq, .flags = is_large ? SPOOL_RECORD_LARGE : 0,
 		.received_us = id >> 12 };
@@ -87,6 +85,11 @@ forge(uint64_t id, bool is_large)
 
 	if (mark.seq == 0 || !hostile.sent[Q_COMMITTED].is_there)
 		return false;
+	env.sender = "forger@client.test";
+	env.rcpts = rcpts;
+	env.nrcpts = 1;
+	env.session = env.helo = "forged";
+	env.client = "192.0.2.66";
 	memset(buf, 0, sizeof(buf));
 	rec.envelope_octets = (uint32_t)spool_envelope_octets(&env);
 	spool_envelope_encode(&env, (char *)buf + at);
@@ -112,16 +115,28 @@ forge(uint64_t id, bool is_large)
 	return true;
 }
 
+static const struct spool_envelope nothing;
+
 bool
 trick_record(uint64_t arg, unsigned int)
 {
-	return forge(arg, false);
+	return forge(arg, false, &nothing);
 }
 
 bool
 trick_claim(uint64_t arg, unsigned int)
 {
-	return forge(arg, true);
+	return forge(arg, true, &nothing);
+}
+
+bool
+trick_terms(uint64_t arg, unsigned int)
+{
+	static const struct spool_envelope said = { .hold_until = INT64_MAX,
+		.deliver_by = INT64_MAX, .priority = 9, .flags = UINT32_MAX &
+		~(unsigned int)SPOOL_ENV_RET_FULL };
+
+	return forge(arg, false, &said);
 }
 
 /* --- files ---------------------------------------------------------------- */

@@ -160,6 +160,36 @@ def test_a_worker_that_writes_a_record_with_an_id_that_it_has_used(d):
                     for n in named}) == 2, named
 
 
+def test_a_worker_that_has_mail_held_for_ever(d):
+    """And urgent.  It waits a year at most, can be removed, and keeps nobody
+    from being served."""
+    with Hostile(d) as s:
+        ids = {}                        # the workers take turns
+        while 1 not in ids:
+            with Client(s.port) as c:
+                c.hello()
+                id = id_of(c.mail(b'Subject: x\r\n\r\nx\r\n',
+                                  'now@example.test'))
+                ids[s.slot_of(id)] = id
+        s.forge('worker 1', 'terms', number_of(ids[1]))
+
+        def held():
+            return [m for m in s.ctl_json('queue')['messages']
+                    if m['sender'] == 'forger@client.test']
+        m = wait_for('what is forged', held)[0]
+        year = 365 * 86400
+        assert abs(m['hold_until'] - time.time() - year) < 300, m
+        [r] = m['recipients']
+        assert r['state'] == 'held' and r['next_attempt'] == m['hold_until'], m
+        # also over a restart
+        os.kill(s.pid('queue'), signal.SIGKILL)
+        s.all_run()
+        assert held()[0]['hold_until'] == m['hold_until'], held()
+        s.serves()
+        s.ctl('queue', 'remove', m['id'])
+        assert not held()
+
+
 def test_a_worker_that_claims_a_body_of_another(d):
     forged(d, 'claim', big(500000))
 
