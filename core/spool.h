@@ -62,6 +62,7 @@ struct spool_envelope {
 	/* Of each recipient, ${nrcpts} of them; NULL: nothing was said of any */
 	const uint8_t		*notify;	/* SPOOL_NOTIFY_*; 0: not said */
 	const char *const	*orcpts;	/* ORCPT=, "type;address", its xtext decoded; NULL: not said */
+	const char		*login;		/* who has logged in; NULL: nobody */
 };
 
 struct spool_ops {

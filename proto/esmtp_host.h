@@ -176,6 +176,10 @@ struct esmtp_host_ops {
 	 * and may be called inside another function of the host.  NULL: whoever
 	 * answers sees to it */
 	void	(*wake)(void *host);
+	/* may_hold(host, ac, login): may ${login} have one more message held
+	 * (HOLDFOR, HOLDUNTIL)?  1 or 0; NULL: always */
+	int	(*may_hold)(void *host, struct _accept_construct *ac,
+		    const char *login);
 };
 
 /* Names something that a session waits for, once: another answer to it, or one

@@ -20,14 +20,14 @@
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq," \
-			" hold_until, deliver_by, priority, flags"
+			" hold_until, deliver_by, priority, flags, holder"
 /* Of ST_SHIFT */
 #define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
 #define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		2	/* of the table; PRAGMA user_version */
+#define VERSION		3	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 static const char schema[] =
@@ -67,6 +67,13 @@ static const char *const upgrades[VERSION] = {
 	"ALTER TABLE deferred ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;"
 	"PRAGMA user_version = 2;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN holder TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX deferred_holder ON deferred (holder, id)"
+	" WHERE holder <> '';"
+	"PRAGMA user_version = 3;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -77,7 +84,7 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	 * changed */
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-	    " ?15, ?16, ?17, ?18)"
+	    " ?15, ?16, ?17, ?18, ?19)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -88,7 +95,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " generation = excluded.generation, seq = excluded.seq,"
 	    " hold_until = excluded.hold_until,"
 	    " deliver_by = excluded.deliver_by,"
-	    " priority = excluded.priority, flags = excluded.flags"
+	    " priority = excluded.priority, flags = excluded.flags,"
+	    " holder = excluded.holder"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
@@ -111,6 +119,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
 	    " OR hold_until > ?3"
 	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
+	/* a message counts once, whatever the number of its recipients */
+	[ST_HOLDERS] = "SELECT holder FROM (SELECT DISTINCT holder, id, octets"
+	    " FROM deferred WHERE holder <> '' AND attempts = 0)"
+	    " GROUP BY holder HAVING sum(max(octets, ?2)) > ?1",
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"

@@ -40,6 +40,7 @@ struct deferred_row {
 	int64_t		 deliver_by;	/* unix seconds; 0: not said */
 	int		 priority;
 	unsigned int	 flags;		/* SPOOL_ENV_* */
+	const char	*holder;	/* the login that has it held; NULL or "": nobody */
 };
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
@@ -119,6 +120,15 @@ struct deferred_query {
  * errno. */
 int deferred_rows(struct deferred *d, const struct deferred_query *query,
     deferred_func each, void *closure);
+
+/* deferred_holders(d, octets, each, closure): Call ${each} for each login that
+ * has more than ${octets} held, in messages that were not tried yet; each of
+ * them counts for DEFERRED_HELD_OCTETS at least.  ${each} returns 0 to go on.
+ * Return how many, or -1 with errno. */
+#define DEFERRED_HELD_OCTETS	4096
+typedef int (*deferred_holder_func)(void *closure, const char *holder);
+int deferred_holders(struct deferred *d, uint64_t octets,
+    deferred_holder_func each, void *closure);
 
 /* deferred_next(d, next_r): The least next_attempt; 1, 0: no row; -1. */
 int deferred_next(struct deferred *d, int64_t *next_r);

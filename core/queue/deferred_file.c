@@ -107,6 +107,7 @@ restore_rows(struct deferred *d, const struct spool_view *view,
 		.deliver_by = view->envelope.deliver_by,
 		.priority = view->envelope.priority,
 		.flags = view->envelope.flags,
+		.holder = view->envelope.holder,
 	};
 	const char *cursor = NULL;
 

@@ -168,6 +168,8 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 16, row->deliver_by);
 	sqlite3_bind_int(st, 17, row->priority);
 	sqlite3_bind_int64(st, 18, row->flags);
+	sqlite3_bind_text(st, 19, row->holder != NULL ? row->holder : "", -1,
+	    SQLITE_STATIC);
 	if (run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -266,6 +268,7 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->deliver_by = sqlite3_column_int64(st, 14);
 	row->priority = sqlite3_column_int(st, 15);
 	row->flags = (unsigned int)sqlite3_column_int64(st, 16);
+	row->holder = column_text(st, 17);
 	return 0;
 }
 
@@ -315,6 +318,23 @@ deferred_next(struct deferred *d, int64_t *next_r)
 	if (rc == SQLITE_ROW)
 		*next_r = sqlite3_column_int64(d->st[ST_NEXT], 0);
 	return end(d, ST_NEXT, rc);
+}
+
+int
+deferred_holders(struct deferred *d, uint64_t octets,
+    deferred_holder_func each, void *closure)
+{
+	sqlite3_stmt *st = d->st[ST_HOLDERS];
+	int n = 0, rc;
+
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)octets);
+	sqlite3_bind_int64(st, 2, DEFERRED_HELD_OCTETS);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		n++;
+		if (each(closure, column_text(st, 0)) != 0)
+			break;
+	}
+	return end(d, ST_HOLDERS, rc) == -1 ? -1 : n;
 }
 
 int

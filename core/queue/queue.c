@@ -46,6 +46,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	}
 	/* it may have been set while no queue process was there */
 	q->is_unbounded = queue_reschedule(q, 0) == -1;
+	q->is_held_news = true;
+	queue_held_look(q);
 	queue_due_again(q);
 	return q;
 }
@@ -62,6 +64,7 @@ queue_close(struct queue *q)
 		while ((m = LIST_FIRST(&q->buckets[i])) != NULL)
 			queue_message_free(q, m);
 	q->store_ops->close(q->store);
+	queue_held_free(q);
 	free(q->jobs);
 	free(q);
 }
@@ -134,10 +137,12 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	is_more = !q->is_stopped && q->store_ops->read(q->store);
 	queue_dispatch(q);
 	queue_settle(q);
+	queue_held_look(q);
 	due = q->store_ops->end(q->store);
 	if (is_more && !q->is_blocked)
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
+	due = MIN(due, queue_held_due(q));
 	if (q->is_blocked)
 		due = MIN(due, ms + QUEUE_AGAIN_MS);
 	return due <= ms ? 1 : (int)MIN(due - ms, INT_MAX);

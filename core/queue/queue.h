@@ -61,6 +61,7 @@ struct queue_config {
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
 	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
+	uint64_t	 held_octets;	/* what one login may have held; 0: no bound */
 	const struct queue_transport *transports;	/* kept */
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
@@ -81,6 +82,9 @@ struct queue_ops {
 	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
 	int	(*jobs)(void *closure, unsigned int agent,
 		    const struct job *jobs, unsigned int n);
+	/* full(closure, login, is_full): ${login} has more held than it may, or
+	 * not any more.  NULL: nobody wants to know */
+	void	(*full)(void *closure, const char *login, bool is_full);
 };
 
 struct queue;
@@ -133,6 +137,10 @@ void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
  * calls above and when it is due.  Return milliseconds until it is due
  * again. */
 int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
+
+/* queue_full(q, i): The i-th (from 0) login that has more held than it may, or
+ * NULL. */
+const char *queue_full(const struct queue *q, size_t i);
 
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
  * have. */

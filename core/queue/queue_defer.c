@@ -71,6 +71,7 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.deliver_by = m->deliver_by;
 	c->row.priority = m->priority;
 	c->row.flags = m->env_flags;
+	c->row.holder = m->holder;
 }
 
 /* Everything that is to be stored of ${batch}, in one transaction */
@@ -96,6 +97,8 @@ store_rows(struct queue *q, const struct queue_messages *batch)
 			    m->rcpts[i].state == RCPT_OK)
 				fill_change(q, m, &m->rcpts[i], &changes[n++]);
 	rc = n == 0 ? 0 : q->store_ops->change(q->store, changes, n);
+	TAILQ_FOREACH (m, batch, settle)
+		q->is_held_news = q->is_held_news || m->hold_until != 0;
 	free(changes);
 	return rc;
 }

@@ -31,6 +31,8 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
+#define QUEUE_HELD_MS		1000	/* between looks at who has how much held */
+#define QUEUE_FULL_MAX		4096	/* logins that are known to have too much held */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
@@ -76,6 +78,7 @@ struct queue_message {
 	unsigned int	 env_flags;	/* SPOOL_ENV_* */
 	size_t		 memory;
 	const char	*sender;
+	const char	*holder;	/* of a new one: the login that has it held; "": nobody */
 	uint32_t	 nrcpts;
 	uint32_t	 nopen;		/* waiting, sent, failed or ok */
 	uint32_t	 nstuck;
@@ -131,6 +134,11 @@ struct queue {
 	size_t		 in_flight;
 	bool		 is_stopped;
 	bool		 is_blocked;	/* there are jobs that an agent did not take */
+
+	bool		 is_held_news;	/* rows that are held have come or gone */
+	int64_t		 held_ms;	/* not looked at before */
+	char		**full;		/* sorted: logins that have more held than they may */
+	size_t		 nfull;
 
 	int64_t		 due_ms;	/* a deferred message may be due */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
@@ -217,6 +225,14 @@ unsigned int queue_holds(struct queue *q, uint64_t id);
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);
 void queue_unblock(struct queue *q);	/* ask all agents again */
+
+/* core/queue/queue_held.c
+ * queue_held_look(q): See who has too much held, if that has changed.
+ * queue_held_due(q): When to look again, INT64_MAX: not before a change.
+ * queue_held_free(q). */
+void queue_held_look(struct queue *q);
+int64_t queue_held_due(const struct queue *q);
+void queue_held_free(struct queue *q);
 
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);

@@ -332,10 +332,13 @@ queue_take(struct queue *q, const struct queue_record *record)
 	struct queue_message *m;
 	size_t octets = (size_t)(env->rcpts_end - env->rcpts);
 	size_t len = strlen(env->sender) + 1;
+	const char *holder = env->holder != NULL ? env->holder : "";
+	size_t holder_len = strlen(holder) + 1;
 	char *p;
 	uint32_t i;
 
-	if ((m = queue_message_new(env->nrcpts, len + octets)) == NULL)
+	if ((m = queue_message_new(env->nrcpts,
+	    len + octets + holder_len)) == NULL)
 		return -1;
 	m->place = record->place;
 	m->received_us = record->received_us;
@@ -347,6 +350,7 @@ queue_take(struct queue *q, const struct queue_record *record)
 	memcpy(p, env->sender, len);
 	p += len;
 	memcpy(p, env->rcpts, octets);
+	m->holder = memcpy(p + octets, holder, holder_len);
 	for (i = 0; i < env->nrcpts; i++) {
 		rcpt = spool_envelope_rcpt_next(env, &cursor);
 		m->rcpts[i].rcpt = p + (rcpt - env->rcpts);

@@ -138,6 +138,7 @@ queue_answer_remove_deferred(struct queue_answer *a)
 		queue_answer_error(a, queue_answer_no_disk);
 		goto out;
 	}
+	q->is_held_news = true;
 	for (p = buf; p < buf + len; p += strlen(p) + 1) {
 		log_removed(a->id, p);
 		a->nmessages++;

@@ -496,6 +496,15 @@ spool_shift(void *store, int64_t seconds, int64_t latest, int64_t held)
 }
 
 static int
+spool_holders(void *store, uint64_t octets, deferred_holder_func each,
+    void *closure)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_holders(sp->deferred, octets, each, closure);
+}
+
+static int
 spool_read_deferred(void *store, uint64_t id, queue_record_func each,
     void *closure)
 {
@@ -545,6 +554,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.rows = spool_rows,
 	.next = spool_next,
 	.hurry = spool_hurry,
+	.holders = spool_holders,
 	.shift = spool_shift,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,

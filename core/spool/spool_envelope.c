@@ -71,6 +71,27 @@ number_item(struct items *it, struct spool_item *item, uint32_t owner,
 	return (true);
 }
 
+/* A login is a text of its back end.  It should have no controls, with which the
+ * record could not be read. */
+static bool
+is_clean(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return (false);
+	return (true);
+}
+
+/* Who has the message held, since what one login may have held is bounded */
+static const char *
+holder_of(const struct spool_envelope *env)
+{
+	if (env->hold_until == 0 || env->login == NULL)
+		return (NULL);
+	return (is_clean(env->login) && strlen(env->login) <= LIM_LOGIN ?
+	    env->login : "?");
+}
+
 static bool
 message_item(struct items *it, struct spool_item *item)
 {
@@ -87,13 +108,15 @@ message_item(struct items *it, struct spool_item *item)
 	case 3:
 		return (number_item(it, item, 0, SPOOL_TAG_DELIVER_BY,
 		    (uint64_t)env->deliver_by, SECONDS_OCTETS));
-	default:
+	case 4:
 		return (number_item(it, item, 0, SPOOL_TAG_PRIORITY,
 		    (uint64_t)env->priority, 1));
+	default:
+		return (text_item(item, 0, SPOOL_TAG_HOLDER, holder_of(env)));
 	}
 }
 
-#define MESSAGE_STEPS	5
+#define MESSAGE_STEPS	6
 #define RCPT_STEPS	2
 
 static bool
@@ -319,6 +342,9 @@ take_item(struct spool_envelope_view *view, const struct spool_item *item)
 		return (take_seconds(item, &view->hold_until));
 	case SPOOL_TAG_DELIVER_BY:
 		return (take_seconds(item, &view->deliver_by));
+	case SPOOL_TAG_HOLDER:
+		view->holder = item->value;
+		return (is_text(item));
 	case SPOOL_TAG_PRIORITY:
 		view->priority = (signed char)item->value[0];
 		return (item->len == 1 && view->priority >= -PRIORITY_MAX &&

@@ -20,6 +20,7 @@ enum spool_tag {
 	SPOOL_TAG_HOLD_UNTIL = 3,	/* seconds */
 	SPOOL_TAG_DELIVER_BY = 4,	/* seconds */
 	SPOOL_TAG_PRIORITY = 5,		/* one octet, signed */
+	SPOOL_TAG_HOLDER = 6,		/* text */
 	SPOOL_TAG_NOTIFY = 256,		/* of a recipient: one octet */
 	SPOOL_TAG_ORCPT = 257		/* of a recipient: text */
 };
@@ -49,6 +50,7 @@ struct spool_envelope_view {
 	int64_t		 hold_until;
 	int64_t		 deliver_by;
 	int		 priority;
+	const char	*holder;	/* the login that has it held; NULL: it is not held, or nobody */
 };
 
 /* What the items of one recipient say */

@@ -71,15 +71,21 @@ set_hold_until(const struct esmtp_options *, struct esmtp_params *p,
 static enum esmtp_reply_id
 check(const message_construct *mc, struct esmtp_params *p)
 {
+	const struct esmtp_host *host = mc->ac->host;
 	int64_t now = mc->step->now.tv_sec;
 
 	if (p->hold_for != 0)
 		p->hold_until = now + p->hold_for;
 	if (p->hold_until > now + mc->ac->options->future_release_max)
 		return RPL_HOLD_LONG;
-	if (p->hold_until <= now)
+	if (p->hold_until <= now) {
 		p->hold_until = 0;
-	else if (p->hold_for != 0)
+		return RPL_OK;
+	}
+	if (mc->login != NULL && host->ops->may_hold != NULL &&
+	    !host->ops->may_hold(host->closure, mc->ac, mc->login))
+		return RPL_HOLD_ROOM;
+	if (p->hold_for != 0)
 		p->env_flags |= SPOOL_ENV_HOLD_FOR;
 	return RPL_OK;
 }

@@ -350,6 +350,13 @@ may_send_as(void *, accept_construct *ac, const char *name,
 	    || strcasecmp(strrchr(text, '@'), "@client.example") == 0;
 }
 
+/* bob has too much held. */
+static int
+may_hold(void *, accept_construct *, const char *login)
+{
+	return strcmp(login, "bob") != 0;
+}
+
 void
 simauth_ops(struct esmtp_host_ops *ops)
 {
@@ -357,6 +364,7 @@ simauth_ops(struct esmtp_host_ops *ops)
 	ops->auth_step = auth_step;
 	ops->auth_cancel = auth_cancel;
 	ops->may_send_as = may_send_as;
+	ops->may_hold = may_hold;
 }
 
 /* --- told from outside ---------------------------------------------------- */

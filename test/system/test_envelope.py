@@ -8,6 +8,7 @@ import time
 from harness import (TOP, Client, Server, descendants, text_message,
                      wait_for)
 from test_auth import PLAIN, server
+from test_auth_mechs import b64, passwd
 
 HOLD = 6                                # seconds
 
@@ -81,6 +82,45 @@ def test_a_message_is_held_until_its_time_also_over_a_crash(d):
     s.ctl('queue', 'remove', later['id'])
     wait_for('the queue to be empty', lambda: states(s) == [])
     assert re.search(r'event=held .*rcpt=user@example.test', s.log())
+    s.stop()
+
+
+def test_a_login_has_no_more_held_than_its_share(d):
+    """And others have theirs.  The queue process, which knows, may end."""
+    s = server(d, listener='Future_Release_Max = 1h\nRequire_Auth = true',
+               conf='held_quota = 8K\nretry_interval = 1h\n')
+    passwd(f'{d}/passwd', 'bob', 'pencil', '-m', 'plain')
+    s.give_to_authd(f'{d}/passwd')
+    s.start()
+
+    def may_hold(c):
+        c.send(b'MAIL FROM:<a@client.test> HOLDFOR=3600\r\n')
+        answer = c.reply()
+        if answer.startswith('250'):
+            c.cmd('RSET')
+            return True
+        assert answer.startswith('452 4.3.1'), answer
+        return False
+
+    with Client(s.port) as alice, Client(s.port) as bob:
+        for c, name in (alice, 'alice'), (bob, 'bob'):
+            c.hello()
+            c.cmd(f'AUTH PLAIN {b64(chr(0) + name + chr(0) + "pencil")}', '235')
+        for _ in range(3):
+            hold(alice, 3600, 'later')
+        wait_for('her share to be full', lambda: not may_hold(alice))
+        assert may_hold(bob)
+        hold(bob, 3600, 'later')
+        alice.mail(text_message())
+        s.wait_mail(1)
+        os.kill(s.pids('queue')[0], signal.SIGKILL)
+        wait_for('the queue', lambda: len(states(s)) == 4)
+        assert not may_hold(alice) and may_hold(bob)
+        for m in s.ctl_json('queue')['messages']:
+            s.ctl('queue', 'remove', m['id'])
+        wait_for('room', lambda: may_hold(alice))
+    assert re.search(r'event=held-full login=alice octets=8192 ', s.log())
+    assert 'login=bob octets' not in s.log()
     s.stop()
 
 
@@ -158,7 +198,7 @@ def test_a_spool_of_version_1_is_read_and_delivered(d):
                 versions.add(f.read(12)[8])
     assert versions <= {2}, versions
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
-    assert db.execute('PRAGMA user_version').fetchone() == (2,)
+    assert db.execute('PRAGMA user_version').fetchone() == (3,)
     db.close()
 
 
@@ -176,7 +216,7 @@ def test_a_database_of_a_later_version_is_refused_and_left_alone(d):
         r'event=deferred-version .*version=99', s.log()))
     db = sqlite3.connect(path)
     assert db.execute('PRAGMA user_version').fetchone() == (99,)
-    db.execute('PRAGMA user_version = 2')
+    db.execute('PRAGMA user_version = 3')
     db.commit()
     db.close()
     s.wait_ready()

@@ -32,17 +32,6 @@
 #define DRAIN_MS	30000	/* for agents to finish what they have */
 #define PEERS_MAX	1024
 
-struct queue_peer {
-	TAILQ_ENTRY(queue_peer)	 link;
-	struct queue_role	*role;
-	struct msg_peer		 who;
-	int			 fd;	/* until the queue is open; then -1 */
-	struct chanev		*ce;
-	unsigned int		 agent;
-	bool			 is_agent;
-	bool			 is_writer;	/* the queue knows its number */
-};
-
 static const struct queue_transport transports[NTRANSPORTS] = {
 #define TRANSPORT(id, n, role, max, f) \
 	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
@@ -126,7 +115,8 @@ static const struct queue_ops queue_ops = {
 	.route = op_route,
 	.source = op_source,
 	.forget = op_forget,
-	.jobs = op_jobs
+	.jobs = op_jobs,
+	.full = queue_held_tell
 };
 
 /* --- what the peers say --------------------------------------------------- */
@@ -237,6 +227,8 @@ peer_open(struct queue_peer *p)
 	    p->is_agent ? &agent_ops : &worker_ops, p);
 	chanev_name(p->ce, p->who.slot, p->who.instance);
 	if (p->ce != NULL) {
+		if (p->is_writer)
+			queue_held_tell_all(p);
 		r->is_news = true;
 		return;
 	}
@@ -347,6 +339,7 @@ try_open(struct queue_role *r)
 		.incoming_dirfd = r->incoming_fd,
 		.retry_s = s->retry_interval,
 		.max_retry_s = s->max_retry_interval,
+		.held_octets = (uint64_t)s->held_quota,
 		.has_priorities = settings_is_named(s, "MT-PRIORITY"),
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 		.transports = transports,

@@ -11,7 +11,6 @@
 #include "cmd/mailmilld/role/child.h"
 #include "core/queue/queue.h"
 
-struct queue_peer;
 struct queue_ctl;
 
 struct queue_role {
@@ -31,6 +30,26 @@ struct queue_role {
 	Event			*timer;
 	uint64_t		 drain_ms;	/* not to wait longer than that */
 };
+
+/* A worker or a delivery agent */
+struct queue_peer {
+	TAILQ_ENTRY(queue_peer)	 link;
+	struct queue_role	*role;
+	struct msg_peer		 who;
+	int			 fd;	/* until the queue is open; then -1 */
+	struct chanev		*ce;
+	unsigned int		 agent;
+	bool			 is_agent;
+	bool			 is_writer;	/* the queue knows its number */
+};
+
+/* cmd/mailmilld/queue/queue_held.c: what workers are told of logins that have
+ * more held than they may.
+ * queue_held_tell(r, login, is_full): Tell all workers; full() of queue_ops.
+ * queue_held_tell_all(p): Tell a worker that connects of all such logins: it has
+ * heard of none, or of those of another queue process. */
+void queue_held_tell(void *r, const char *login, bool is_full);
+void queue_held_tell_all(const struct queue_peer *p);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

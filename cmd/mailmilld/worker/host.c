@@ -18,6 +18,7 @@ static const struct esmtp_host_ops ops = {
 	.auth_cancel = host_auth_cancel,
 	.auth_can = host_auth_can,
 	.may_send_as = host_sender_may_use,
+	.may_hold = host_held_may,
 	.postmaster_domain = host_postmaster_domain,
 	.peer_changed = session_peer_changed,
 	.session_move = session_move,

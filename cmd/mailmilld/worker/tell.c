@@ -100,7 +100,7 @@ queue_gone(void *closure)
 }
 
 static const struct chanev_ops queue_ops = {
-	/* it sends a worker nothing */
+	.on = { [Q_FULL] = host_held_on_full },
 	.gone = queue_gone
 };
 

@@ -197,6 +197,7 @@ worker_main(struct child *c)
 	tell_close(w);
 	host_auth_disconnect(w);
 out:
+	host_held_free(w);
 	host_tls_close(w);
 	spool_writer_close(w->spool);
 	host_files_free(w->files);

@@ -41,6 +41,12 @@ struct tell {
 	bool			 is_lost;	/* the channel was full: tell all again */
 };
 
+/* host_held.c: logins that have more held than they may */
+struct host_held {
+	char			**v;
+	size_t			  n, room;
+};
+
 struct worker {
 	struct child		*child;
 	struct esmtp_host	*host;
@@ -50,6 +56,7 @@ struct worker {
 	bool			 is_bound;	/* to one processor */
 	cpu_set_t		 processors;	/* before that */
 	struct tell		 tell;
+	struct host_held	 held;
 	struct sessions		 sessions;
 	struct host_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
@@ -126,6 +133,12 @@ int host_open(struct worker *w);
  * spoold (host_files.h).  When spoold has said this worker's number,
  * it is ready.  Return 0, or -1 having logged why. */
 int host_spool_open(struct worker *w);
+
+/* host_held.c: may_hold() of esmtp_host.h.
+ * host_held_on_full(w, msg): Q_FULL.  host_held_free(w): forget all. */
+int host_held_may(void *host, accept_construct *ac, const char *login);
+void host_held_on_full(void *closure, struct channel_msg *msg);
+void host_held_free(struct worker *w);
 
 /* host_report.c: report() of esmtp_host.h.  host_rcpt.c: lookup_rcpt() and
  * may_send_as(). */

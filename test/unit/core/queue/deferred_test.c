@@ -292,7 +292,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
-	cr_assert_eq(ds_exec("PRAGMA user_version = 2;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 3;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -379,6 +379,54 @@ Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
 	cr_assert_eq(ds_rows_of(1), 2);
 	cr_assert_eq(ds.seen[0].hold_until, 1);
 	cr_assert_eq(ds.seen[0].next_attempt, 1);
+}
+
+static char holders[64];
+
+static int
+note_holder(void *, const char *holder)
+{
+	strlcat(holders, holder, sizeof(holders));
+	strlcat(holders, " ", sizeof(holders));
+	return 0;
+}
+
+/* A row of ${holder}, in a message of ${octets} */
+static void
+put_of(uint64_t id, uint32_t index, const char *holder, uint64_t octets,
+    uint32_t attempts)
+{
+	struct deferred_row row = { .id = id, .rcpt_index = index,
+		.sender = "a@x", .rcpt = "b@y", .transport = "",
+		.octets = octets, .attempts = attempts, .next_attempt = 1000,
+		.hold_until = 1000, .holder = holder };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+}
+
+Test(deferred, who_has_too_much_held_is_found)
+{
+	put_of(1, 0, "alice", 60000, 0);
+	put_of(1, 1, "alice", 60000, 0);	/* the same message */
+	put_of(2, 0, "bob", 60000, 0);
+	put_of(3, 0, "bob", 41000, 0);
+	put_of(4, 0, "carol", 90000, 0);
+	put_of(5, 0, "carol", 90000, 1);	/* it was released */
+	put_of(6, 0, NULL, 900000, 0);
+	ds_put(7, 0, 1000);
+	cr_assert_eq(deferred_holders(ds.d, 100000, note_holder, NULL), 1);
+	cr_assert_str_eq(holders, "bob ");
+	/* small ones count, too */
+	cr_assert_eq(deferred_holders(ds.d, 100999, note_holder, NULL), 1);
+	put_of(8, 0, "carol", 1, 0);
+	put_of(9, 0, "carol", 1, 0);
+	put_of(10, 0, "carol", 1, 0);
+	holders[0] = '\0';
+	ds_reopen();
+	cr_assert_eq(deferred_holders(ds.d, 101000, note_holder, NULL), 1);
+	cr_assert_str_eq(holders, "carol ");
+	cr_assert_eq(deferred_drop(ds.d, 4, DEFERRED_ANY), 0);
+	cr_assert_eq(deferred_holders(ds.d, 101000, note_holder, NULL), 0);
 }
 
 /* Somebody has edited the row, or its record was forged. */

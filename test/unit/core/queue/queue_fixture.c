@@ -93,11 +93,22 @@ static const struct queue_transport transports[] = {
 	[QF_FAR] = { "far", 2, file_name },
 };
 
+static void
+op_full(void *closure, const char *login, bool is_full)
+{
+	struct qf *f = closure;
+
+	strlcat(f->told, is_full ? "+" : "-", sizeof(f->told));
+	strlcat(f->told, login, sizeof(f->told));
+	strlcat(f->told, " ", sizeof(f->told));
+}
+
 static const struct queue_ops ops = {
 	.route = op_route,
 	.source = op_source,
 	.forget = op_forget,
-	.jobs = op_jobs
+	.jobs = op_jobs,
+	.full = op_full
 };
 
 void

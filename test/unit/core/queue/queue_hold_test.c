@@ -277,3 +277,52 @@ Test(queue_hold, an_interval_is_not_longer_by_a_clock_that_is_set)
 	qf_pass(&f, 1001 * 1000);
 	cr_assert_eq(f.njobs, 3);
 }
+
+/* A message that ${login} has held for ${seconds} */
+static void
+hold_of(uint64_t n, const char *login, int64_t seconds)
+{
+	const struct spool_envelope said = { .hold_until = START + seconds,
+		.login = login };
+
+	qf_segment(&f, &s, n);
+	qf_append_said(&s, QF_ID(n), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+}
+
+/* Of each login, messages of 8 KiB together */
+Test(queue_hold, a_login_with_too_much_held_is_told_and_again_when_it_is_less)
+{
+	qf_close(&f);
+	f.config.held_octets = 8192;
+	qf_open(&f);
+	hold_of(1, "alice", 600);
+	hold_of(2, "alice", 5000);
+	hold_of(3, "bob", 5000);
+	hold_of(4, NULL, 5000);
+	qf_pass(&f, 2000);
+	cr_assert_str_eq(f.told, "");
+	cr_assert_null(queue_full(f.q, 0));
+	hold_of(5, "alice", 5000);
+	qf_pass(&f, 2000);
+	cr_assert_str_eq(f.told, "+alice ");
+	cr_assert_str_eq(queue_full(f.q, 0), "alice");
+	cr_assert_null(queue_full(f.q, 1));
+	/* the next queue process knows it */
+	qf_close(&f);
+	f.told[0] = '\0';
+	qf_open(&f);
+	cr_assert_str_eq(f.told, "+alice ");
+	hold_of(6, "bob", 5000);
+	hold_of(7, "bob", 5000);
+	qf_pass(&f, 2000);
+	cr_assert_str_eq(f.told, "+alice +bob ");
+	/* the first one is released */
+	qf_pass(&f, 600 * 1000);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_assert_str_eq(f.told, "+alice +bob -alice ");
+	cr_assert_str_eq(queue_full(f.q, 0), "bob");
+}

@@ -352,3 +352,38 @@ Test(spool_envelope, an_envelope_without_recipients_or_too_big_is_refused)
 	env.nrcpts = 20000;
 	cr_assert_neq(spool_envelope_octets(&env), 0);
 }
+
+/* The bound on what one login may have held needs to know who it is. */
+Test(spool_envelope, who_has_a_message_held_is_kept)
+{
+	static char longer[LIM_LOGIN + 2];
+	const struct {
+		const char	*login, *holder;
+		int64_t		 hold_until;
+	} rows[] = {
+		{ "alice", "alice", 1 },
+		{ "alice", NULL, 0 },
+		{ NULL, NULL, 1 },
+		{ "a\nb", "?", 1 },
+		{ longer, "?", 1 },
+		{ longer + 1, longer + 1, 1 },
+	};
+	struct spool_envelope_view v;
+	size_t i, len;
+	char *buf;
+
+	memset(longer, 'x', LIM_LOGIN + 1);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct spool_envelope env = said;
+
+		env.login = rows[i].login;
+		env.hold_until = rows[i].hold_until;
+		buf = encoded(&env, &len);
+		cr_assert_eq(spool_envelope_decode(buf, len, &v), 0, "%zu", i);
+		if (rows[i].holder == NULL)
+			cr_expect_null(v.holder, "%zu", i);
+		else
+			cr_expect_str_eq(v.holder, rows[i].holder, "%zu", i);
+		free(buf);
+	}
+}
