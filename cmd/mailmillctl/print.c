@@ -331,8 +331,10 @@ void
 print_result(FILE *fp, const json_t *answer)
 {
 	if (json_is_integer(json_object_get(answer, "retried")))
-		fprintf(fp, "%lld recipient%s will be tried again now\n",
-		    num(answer, "retried"), plural(num(answer, "retried")));
+		fprintf(fp, "%lld recipient%s will be tried again now%s\n",
+		    num(answer, "retried"), plural(num(answer, "retried")),
+		    num(answer, "retried") != 0 ? "" :
+		    " (a message that is held waits for its time)");
 	else if (json_is_integer(json_object_get(answer, "removed")))
 		fprintf(fp, "%lld recipient%s removed\n",
 		    num(answer, "removed"), plural(num(answer, "removed")));

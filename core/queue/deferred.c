@@ -307,7 +307,8 @@ open_all(struct deferred *d, const char *path)
 		if (d->nrestored > 0)
 			log_warnx("deferred-rebuilt", "file=%s messages=%u "
 			    "effect=%s", DEFERRED_DB, d->nrestored,
-			    "their recipients are tried again now");
+			    "their recipients are tried again now, but for "
+			    "those that are held");
 		return 0;
 	}
 	saved = errno;
