@@ -100,7 +100,7 @@ Test(embed_verb_input, is_not_run_where_the_function_refuses)
 
 Test(embed_verb_input, is_not_run_where_the_command_is_refused)
 {
-	static char longer[LIM_COMMAND_LINE + 1];
+	static char longer[LIM_COMMAND_LINE + 2];
 
 	new("XTEST");
 	expect_unread("XTEST \t5\r\n", "501 5.5.2 ");

@@ -296,6 +296,8 @@ shuffle(const struct mailaddr *, validate_context *v)
 			cr_expect_geq(validate_context_remove_rcpt(v, copy),
 			    0);
 	}
+	/* no address is none of them */
+	cr_expect_eq(validate_context_remove_rcpt(v, NULL), -1);
 	validate_context_remove_all_rcpts(v);
 	validate_context_add_rcpt(v, "carol@example.test", 1);
 	return VALIDATE_CONT;
