@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/role/ended.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
 #include "tls/remote.h"
@@ -221,6 +222,9 @@ on_session(const struct channel_msg *msg)
 
 	memcpy(&ms, msg->base, sizeof(ms));
 	keep(ms.handle);
+	/* as the honest code counts it, too */
+	if (hostile.ended != NULL && (!hostile.is_silent || hostile.is_hoarder))
+		ended_take(hostile.ended);
 	if (hostile.is_liar)
 		(void)hostile_send(ROLE_MASTER, M_CLOSED, &empty, &ms.handle, 1);
 	return hostile.is_silent;
@@ -234,6 +238,8 @@ on_received(const struct channel_msg *msg)
 
 	if (msg->type == M_SESSION)
 		return on_session(msg);
+	if (msg->type == M_ENDED && hostile.ended == NULL)
+		hostile.ended = ended_attach(msg->fd);
 	if (msg->type == D_JOBS)
 		for (i = 0; i < msg->nentries; i++)
 			keep(jobs[i].job);

@@ -51,7 +51,9 @@ struct hostile {
 	uint64_t		 kept[HOSTILE_KEPT];
 	unsigned int		 nkept;
 
+	struct ended		*ended;		/* a worker's, once more */
 	bool			 is_silent;	/* it keeps new connections and says nothing */
+	bool			 is_hoarder;	/* it counts them as taken */
 	bool			 is_liar;	/* it reports them as ended */
 	bool			 is_forger;	/* its signatures are wrong */
 };

@@ -31,6 +31,13 @@ trick_silent(uint64_t, unsigned int)
 }
 
 bool
+trick_hoarder(uint64_t, unsigned int)
+{
+	hostile.is_silent = hostile.is_hoarder = true;
+	return true;
+}
+
+bool
 trick_liar(uint64_t, unsigned int)
 {
 	const struct msg_empty empty = { 0 };

@@ -1,5 +1,7 @@
 """Somebody runs code in a worker: what he cannot do."""
+import contextlib
 import glob
+import itertools
 import os
 import re
 import select
@@ -45,6 +47,41 @@ def test_a_worker_that_reports_its_sessions_as_ended(d):
         for c in held:
             c.close()
         s.serves()
+
+
+def hoarded(d, listener, limit, source, **kw):
+    """Worker 1 keeps what it has had of a limit, and a quarter is left for the
+    other one, for as many sessions as one likes after each other."""
+    with Hostile(d, listener, workers=2, **kw) as s:
+        def held():
+            return [p['sessions'] for p in s.ctl_json('status')['processes']
+                    if p['role'] == 'worker']
+
+        def visit(i):
+            """The client leaves at once."""
+            with contextlib.suppress(OSError, AssertionError):
+                Client(s.port, banner=False, source=source(i)).close()
+            return max(held()) >= limit - limit // 4
+        s.play('worker 1', 'hoarder')
+        n = itertools.count()
+        wait_for('the hoard', lambda: visit(next(n)), 60)
+        wait_for('the ends of the others', lambda: min(held()) == 0)
+        for i in range(2 * limit):
+            with Client(s.port, source=source(next(n))) as c:
+                c.hello()
+                c.cmd('QUIT', '221')
+                assert c.line() == b''
+        assert sorted(held())[1] == limit - limit // 4, held()
+        assert 'event=hostile ' not in s.log()
+
+
+def test_a_worker_that_never_reports_an_end_to_a_client(d):
+    hoarded(d, '', 20, lambda i: '127.0.0.1', client_sessions=20)
+
+
+def test_a_worker_that_never_reports_an_end_to_all(d):
+    hoarded(d, 'Listener_Sessions = 20\n', 20,
+            lambda i: f'127.0.1.{1 + i % 250}')
 
 
 def test_a_worker_that_reports_sessions_of_others(d):

@@ -1,15 +1,23 @@
 /* May one more session begin?
- * Owns: the session limits, the lines of the log about what they refuse.
+ * Owns: the session limits, the share of one worker in each, the lines of the
+ * log about what they refuse.
  * Knows nothing of how a client is told. */
 
 #include "cmd/mailmilld/master/sessions/sessions.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "cmd/mailmilld/master/state/ledger.h"
 
 /* The part of all sessions that one proxy may hold without naming its clients. */
 #define PROXY_PART	4
+
+/* The part of each limit that one worker alone cannot use up. */
+#define OTHERS_PART	4
+/* The master hands a session out before a proxy names its client.  Honest workers
+ * have, by chance, more than the rest of a small limit. */
+#define PROXIED_SHARED	32
 
 static bool
 is_over(int64_t limit, unsigned int n)
@@ -28,6 +36,40 @@ client_limit(const struct master *m, const struct esmtp_options *o,
 
 	return kind == LEDGER_PROXY && o->client_sessions > 0 &&
 	    part > o->client_sessions ? part : o->client_sessions;
+}
+
+/* How many of ${limit} sessions one worker may have. */
+static int64_t
+worker_share(const struct master *m, int64_t limit)
+{
+	int64_t rest = limit < OTHERS_PART ? 1 : limit / OTHERS_PART;
+
+	return m->config.settings->workers < 2 || limit < 2 ? limit :
+	    limit - rest;
+}
+
+/* Note what one worker may have of ${limit}, if one can have that much. */
+static void
+add_share(const struct master *m, struct admitted *as, int64_t limit,
+    const struct tally *t)
+{
+	int64_t max = worker_share(m, limit);
+
+	if (t == NULL || !is_over(max, t->n))
+		return;
+	as->shares[as->nshares].of = t;
+	as->shares[as->nshares++].max = max;
+}
+
+bool
+admit_is_over(const struct admitted *as, const struct book *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < as->nshares; i++)
+		if (is_over(as->shares[i].max, tally_of(as->shares[i].of, b)))
+			return true;
+	return false;
 }
 
 static const struct esmtp_options *
@@ -53,27 +95,46 @@ admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
 		    (unsigned long long)n);
 }
 
-/* Return whether the client has all the sessions that it may have. */
+/* Count and log that ${peer} is refused: it has all the sessions that it may
+ * have. */
+static void
+client_refused(struct listener *l, const accept_addr *peer,
+    enum ledger_kind kind)
+{
+	admit_refused(l, peer, "Client_Sessions",
+	    ledger_refusals(l->master->ledger, &peer->sa, kind));
+}
+
+/* May the session of ${p} become one of the client ${peer}? */
 static bool
-client_is_over(struct listener *l, const accept_addr *peer,
-    const struct esmtp_options *o, enum ledger_kind kind)
+proxied_is_over(struct listener *l, const accept_addr *peer,
+    const struct proc *p)
 {
 	struct master *m = l->master;
+	int64_t limit = client_limit(m, options_of(l, peer), LEDGER_PROXIED);
+	const struct tally *t = ledger_tally(m->ledger, &peer->sa,
+	    LEDGER_PROXIED);
 
-	if (!is_over(client_limit(m, o, kind),
-	    ledger_clients(m->ledger, &peer->sa, kind)))
+	if (t == NULL || (!is_over(limit, t->n) && (limit < PROXIED_SHARED ||
+	    !is_over(worker_share(m, limit), tally_of(t, p->book)))))
 		return false;
-	admit_refused(l, peer, "Client_Sessions",
-	    ledger_refusals(m->ledger, &peer->sa, kind));
+	client_refused(l, peer, LEDGER_PROXIED);
 	return true;
 }
 
 enum esmtp_reply_id
-admit_new(struct listener *l, const accept_addr *peer, enum ledger_kind *kind_r)
+admit_new(struct listener *l, const accept_addr *peer, struct admitted *as_r)
 {
 	const struct esmtp_options *o = options_of(l, peer);
+	struct master *m = l->master;
+	const struct tally *client = NULL;
+	int64_t limit;
 
-	*kind_r = o->proxy_protocol ? LEDGER_PROXY : LEDGER_DIRECT;
+	memset(as_r, 0, sizeof(*as_r));
+	as_r->kind = o->proxy_protocol ? LEDGER_PROXY : LEDGER_DIRECT;
+	limit = client_limit(m, o, as_r->kind);
+	if (limit > 0)
+		client = ledger_tally(m->ledger, &peer->sa, as_r->kind);
 	if (is_over(o->listener_sessions, l->sessions.n)) {
 		admit_refused(l, peer, "Listener_Sessions", &l->refusals);
 		return RPL_SESSIONS;
@@ -82,8 +143,14 @@ admit_new(struct listener *l, const accept_addr *peer, enum ledger_kind *kind_r)
 		admit_refused(l, peer, "Service_Sessions", &l->refusals);
 		return RPL_SESSIONS;
 	}
-	return client_is_over(l, peer, o, *kind_r) ? RPL_CLIENT_SESSIONS :
-	    RPL_OK;
+	if (client != NULL && is_over(limit, client->n)) {
+		client_refused(l, peer, as_r->kind);
+		return RPL_CLIENT_SESSIONS;
+	}
+	add_share(m, as_r, o->listener_sessions, &l->sessions);
+	add_share(m, as_r, o->service_sessions, l->service);
+	add_share(m, as_r, limit, client);
+	return RPL_OK;
 }
 
 void
@@ -126,8 +193,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	/* a listener that is closed has no options any more; a client that is
 	 * named once more has this session already */
 	if (l->fd != -1 && !book_is_from(p->book, mp->handle, &peer.sa,
-	    LEDGER_PROXIED) && client_is_over(l, &peer, options_of(l, &peer),
-	    LEDGER_PROXIED))
+	    LEDGER_PROXIED) && proxied_is_over(l, &peer, p))
 		return 1;
 	/* without memory the session still counts for the proxy */
 	if (book_proxied(p->book, mp->handle, &peer.sa) == -1 &&

@@ -106,12 +106,14 @@ has_room(struct master *m)
 }
 
 /* The worker for the next session; NULL: all are full, or there is none.  One
- * that ${has_nowhere} else to wait goes to a worker that is behind, too. */
+ * that ${has_nowhere} else to wait goes to a worker that is behind, too; and so
+ * does one when only workers that have their share (admit_is_over()) have room. */
 static struct proc *
-pick_worker(struct master *m, bool has_nowhere)
+pick_worker(struct master *m, const struct admitted *as, bool has_nowhere)
 {
 	struct book *books[BOOKS_MAX];
 	struct proc *procs[BOOKS_MAX], *p;
+	bool is_shared = false;
 	size_t n = 0;
 	int i;
 
@@ -119,10 +121,16 @@ pick_worker(struct master *m, bool has_nowhere)
 		if (n == BOOKS_MAX || !proc_takes_sessions(m, p) ||
 		    (has_nowhere ? taken_is_late(p) : !taken_has_room(p)))
 			continue;
+		if (admit_is_over(as, p->book)) {
+			is_shared = true;
+			continue;
+		}
 		books[n] = p->book;
 		procs[n++] = p;
 	}
 	i = n == 0 ? -1 : book_pick(books, n, &m->rotor);
+	if (i == -1 && is_shared && !has_nowhere)
+		return pick_worker(m, as, true);
 	return i == -1 ? NULL : procs[i];
 }
 
@@ -130,7 +138,7 @@ pick_worker(struct master *m, bool has_nowhere)
  * ${fd} when it returns 0. */
 static int
 hand_out(struct listener *l, int fd, const accept_addr *peer,
-    enum ledger_kind kind, struct msg_move *moved,
+    const struct admitted *as, struct msg_move *moved,
     enum esmtp_reply_id *refusal_r)
 {
 	struct msg_session new = { 0 }, *ms = moved == NULL ? &new :
@@ -142,8 +150,8 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 	ms->listener = (uint32_t)l->index;
 	addr_copy(&ms->peer.sa, &peer->sa);
 	*refusal_r = RPL_SESSIONS;
-	while ((p = pick_worker(l->master, has_nowhere)) != NULL) {
-		if (book_add(p->book, &peer->sa, kind, &l->sessions,
+	while ((p = pick_worker(l->master, as, has_nowhere)) != NULL) {
+		if (book_add(p->book, &peer->sa, as->kind, &l->sessions,
 		    l->service, &ms->handle) == -1)
 			break;
 		admit_naming(l, peer, p->book, ms->handle);
@@ -168,12 +176,12 @@ static void
 handle_connection(struct listener *l, int fd, accept_addr *peer)
 {
 	enum esmtp_reply_id refusal;
-	enum ledger_kind kind;
+	struct admitted as;
 
 	stats_inc(STATS_CONNECTIONS);
-	refusal = admit_new(l, peer, &kind);
+	refusal = admit_new(l, peer, &as);
 	if (refusal == RPL_OK) {
-		if (hand_out(l, fd, peer, kind, NULL, &refusal) == 0)
+		if (hand_out(l, fd, peer, &as, NULL, &refusal) == 0)
 			return;
 		admit_refused(l, peer, "workers", &l->refusals);
 	}
@@ -225,6 +233,8 @@ other_end(int fd, accept_addr *peer_r)
 int
 handout_move(struct proc *p, struct msg_move *move, int fd)
 {
+	/* it has been admitted already */
+	const struct admitted as = { .kind = LEDGER_DIRECT };
 	uint64_t handle = move->session.handle;
 	struct master *m = p->master;
 	enum esmtp_reply_id refusal;
@@ -251,7 +261,7 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	    offsetof(struct listener, sessions));
 	(void)book_remove(p->book, handle);
 	if (l->fd == -1 || m->phase != MASTER_RUNNING || !is_greeted(l, &peer) ||
-	    hand_out(l, fd, &peer, LEDGER_DIRECT, move, &refusal) == -1)
+	    hand_out(l, fd, &peer, &as, move, &refusal) == -1)
 		say_goodbye(fd);
 	return 0;
 }

@@ -7,13 +7,27 @@
 
 /* admit.c */
 
-/* admit_new(l, peer, &kind_r): May ${peer} have one more session of ${l}?
- * RPL_OK and as whom it is to be counted, or how it is refused, having logged
- * that.
+/* What a session that may begin is. */
+struct admitted {
+	enum ledger_kind	 kind;		/* as whom it is to be counted */
+	/* how many of these a worker may have, at most */
+	struct {
+		const struct tally *of;
+		int64_t		 max;
+	}			 shares[3];	/* listener, service, client */
+	unsigned int		 nshares;
+};
+
+/* admit_new(l, peer, &as_r): May ${peer} have one more session of ${l}?
+ * RPL_OK and as what, or how it is refused, having logged that.
+ * admit_is_over(as, b): Has the worker of ${b} its share of one of the limits,
+ * so that the rest is for the others?  Only a worker says which of its sessions
+ * have ended: one in bad hands never says it, and so keeps what it has had.
  * admit_refused(l, peer, limit, bound): Count and log that it was not let in
  * because of ${limit}. */
 enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
-    enum ledger_kind *kind_r);
+    struct admitted *as_r);
+bool admit_is_over(const struct admitted *as, const struct book *b);
 void admit_refused(struct listener *l, const accept_addr *peer,
     const char *limit, struct log_bound *bound);
 /* admit_naming(l, peer, b, handle): The session of ${peer} may speak for others,

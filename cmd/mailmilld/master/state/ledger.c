@@ -34,7 +34,7 @@ struct key {
 struct client {
 	RB_ENTRY(client) node;
 	struct key	 key;
-	unsigned int	 n;
+	struct tally	 sessions;
 	struct log_bound refusals;
 };
 
@@ -47,9 +47,9 @@ struct session {
 			bool	 may_name;	/* book_may_name() */
 		};
 	};
-	struct tally	*listener;
-	struct tally	*service;
-	struct client	*client;	/* NULL: not in use */
+	struct part	*listener;
+	struct part	*service;
+	struct part	*client;	/* NULL: not in use */
 };
 
 /* Sessions are in blocks that do not move: there is never more memory than for
@@ -93,29 +93,53 @@ client_find(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
 	return RB_FIND(ledger_clients, &l->clients, &wanted);
 }
 
+/* Whose sessions ${t} counts. */
 static struct client *
-client_enter(struct ledger *l, const struct sockaddr *sa, enum ledger_kind kind)
+client_of(struct tally *t)
 {
-	struct client *c = client_find(l, sa, kind);
+	return (struct client *)(void *)((char *)t -
+	    offsetof(struct client, sessions));
+}
+
+static void
+client_forget(struct ledger *l, struct client *c)
+{
+	if (c->sessions.n > 0)
+		return;
+	RB_REMOVE(ledger_clients, &l->clients, c);
+	free(c);
+}
+
+/* One more session, of the worker of ${b}.  NULL: ENOMEM. */
+static struct part *
+client_enter(struct book *b, const struct sockaddr *sa, enum ledger_kind kind)
+{
+	struct client *c = client_find(b->ledger, sa, kind);
+	struct part *part;
 
 	if (c == NULL) {
 		if ((c = calloc(1, sizeof(*c))) == NULL)
 			return NULL;
 		addr_network(sa, c->key.network);
 		c->key.kind = (unsigned char)kind;
-		RB_INSERT(ledger_clients, &l->clients, c);
+		RB_INSERT(ledger_clients, &b->ledger->clients, c);
 	}
-	c->n++;
-	return c;
+	if ((part = tally_enter(&c->sessions, b)) == NULL)
+		client_forget(b->ledger, c);
+	return part;
 }
 
 static void
-client_leave(struct ledger *l, struct client *c)
+client_leave(struct ledger *l, struct part *part)
 {
-	if (--c->n > 0)
-		return;
-	RB_REMOVE(ledger_clients, &l->clients, c);
-	free(c);
+	client_forget(l, client_of(tally_leave(part)));
+}
+
+/* Whose session it is. */
+static const struct key *
+key_of(const struct session *s)
+{
+	return &client_of(part_tally(s->client))->key;
 }
 
 /* --- the ledger ----------------------------------------------------------- */
@@ -150,9 +174,18 @@ unsigned int
 ledger_clients(struct ledger *l, const struct sockaddr *sa,
     enum ledger_kind kind)
 {
+	const struct tally *t = ledger_tally(l, sa, kind);
+
+	return t == NULL ? 0 : t->n;
+}
+
+const struct tally *
+ledger_tally(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind)
+{
 	const struct client *c = client_find(l, sa, kind);
 
-	return c == NULL ? 0 : c->n;
+	return c == NULL ? NULL : &c->sessions;
 }
 
 struct log_bound *
@@ -191,8 +224,8 @@ session_drop(struct book *b, uint32_t i)
 {
 	struct session *s = session_at(b, i);
 
-	s->listener->n--;
-	s->service->n--;
+	(void)tally_leave(s->listener);
+	(void)tally_leave(s->service);
 	client_leave(b->ledger, s->client);
 	s->client = NULL;
 	s->next_free = b->free;
@@ -344,6 +377,26 @@ random_number(struct ledger *l, uint32_t last)
 	return number;
 }
 
+/* Count it for all that it is of, or for none (ENOMEM). */
+static int
+session_enter(struct book *b, struct session *s, const struct sockaddr *sa,
+    enum ledger_kind kind, struct tally *listener, struct tally *service)
+{
+	if ((s->listener = tally_enter(listener, b)) == NULL)
+		goto err1;
+	if ((s->service = tally_enter(service, b)) == NULL)
+		goto err2;
+	if ((s->client = client_enter(b, sa, kind)) == NULL)
+		goto err3;
+	return 0;
+err3:
+	(void)tally_leave(s->service);
+err2:
+	(void)tally_leave(s->listener);
+err1:
+	return -1;
+}
+
 int
 book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
     struct tally *listener, struct tally *service, uint64_t *handle_r)
@@ -359,15 +412,11 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 		return -1;
 	i = b->free;
 	s = session_at(b, i);
-	if ((s->client = client_enter(b->ledger, sa, kind)) == NULL)
+	if (session_enter(b, s, sa, kind, listener, service) == -1)
 		return -1;
 	b->free = s->next_free;
 	s->number = random_number(b->ledger, s->number);
 	s->is_asked = s->may_name = false;
-	s->listener = listener;
-	s->service = service;
-	listener->n++;
-	service->n++;
 	b->n++;
 	b->ledger->n++;
 	*handle_r = (uint64_t)s->number << 32 | i;
@@ -416,8 +465,8 @@ book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
 	if (s == NULL)
 		return -1;
 	if (!s->may_name &&
-	    (s->client->key.kind != LEDGER_PROXY || s->is_asked)) {
-		errno = s->client->key.kind == LEDGER_PROXIED ? EACCES :
+	    (key_of(s)->kind != LEDGER_PROXY || s->is_asked)) {
+		errno = key_of(s)->kind == LEDGER_PROXIED ? EACCES :
 		    EALREADY;
 		return -1;
 	}
@@ -434,18 +483,18 @@ int
 book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 {
 	struct session *s = session_find(b, handle);
-	struct client *c;
+	struct part *client;
 
 	if (s == NULL)
 		return -1;
-	if (s->client->key.kind != LEDGER_PROXY && !s->may_name) {
+	if (key_of(s)->kind != LEDGER_PROXY && !s->may_name) {
 		errno = EALREADY;
 		return -1;
 	}
-	if ((c = client_enter(b->ledger, sa, LEDGER_PROXIED)) == NULL)
+	if ((client = client_enter(b, sa, LEDGER_PROXIED)) == NULL)
 		return -1;
 	client_leave(b->ledger, s->client);
-	s->client = c;
+	s->client = client;
 	return 0;
 }
 
@@ -454,7 +503,7 @@ book_listener(struct book *b, uint64_t handle)
 {
 	const struct session *s = session_find(b, handle);
 
-	return s == NULL ? NULL : s->listener;
+	return s == NULL ? NULL : part_tally(s->listener);
 }
 
 bool
@@ -462,8 +511,8 @@ book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa,
     enum ledger_kind kind)
 {
 	const struct session *s = session_find(b, handle);
-	struct client wanted = { .key.kind = kind };
+	struct key wanted = { .kind = (unsigned char)kind };
 
-	addr_network(sa, wanted.key.network);
-	return s != NULL && client_cmp(s->client, &wanted) == 0;
+	addr_network(sa, wanted.network);
+	return s != NULL && memcmp(key_of(s), &wanted, sizeof(wanted)) == 0;
 }

@@ -13,18 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/mailmilld/master/state/tally.h"
 #include "core/util/log_bound.h"
 
 #define BOOKS_MAX	256	/* workers, as in setting.def */
 
 struct ledger;
 struct book;			/* the sessions of one worker */
-
-/* Sessions of one listener, or of one service; the caller's memory, which must
- * outlive them. */
-struct tally {
-	unsigned int	n;
-};
 
 /* ledger_create(): NULL: ENOMEM.  ledger_free(NULL) does nothing. */
 struct ledger *ledger_create(void);
@@ -43,9 +38,12 @@ enum ledger_kind {
 /* ledger_clients(l, sa, kind): Sessions from the address of ${sa}: an IPv6
  * client is its /64; an IPv4 address mapped into IPv6 is the IPv4 address; the
  * port does not count.
+ * ledger_tally(l, sa, kind): The same, with the part of each worker; NULL: none.
  * ledger_refusals(l, sa, kind): The refusals of that client; NULL: it has no
  * session. */
 unsigned int ledger_clients(struct ledger *l, const struct sockaddr *sa,
+    enum ledger_kind kind);
+const struct tally *ledger_tally(struct ledger *l, const struct sockaddr *sa,
     enum ledger_kind kind);
 struct log_bound *ledger_refusals(struct ledger *l, const struct sockaddr *sa,
     enum ledger_kind kind);

@@ -178,13 +178,16 @@ answer_check(enum config_check which, const char *text)
 	step_check_fds[which] = -1;
 }
 
-/* Each from an address of its own, so that there may be many. */
+/* Each from an address of its own, so that there may be many; or, with a number,
+ * from that one. */
 static void
-connect_client(void)
+connect_client(const char *number)
 {
 	static uint32_t nclients;
+	uint32_t host = number == NULL ? 256 + nclients++ :
+	    (uint32_t)atoi(number);
 	struct sockaddr_in client = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 256 + nclients++) };
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + host) };
 	const struct listener *l = TAILQ_FIRST(&step_master.listeners);
 	struct sockaddr_in in;
 	socklen_t len = sizeof(in);
@@ -231,7 +234,7 @@ happen(char *what)
 	} else if (strcmp(what, "renew") == 0) {
 		write_file("crt", atoi(arg));
 	} else if (strcmp(what, "connect") == 0) {
-		connect_client();
+		connect_client(arg);
 	} else {
 		for (i = 0; i < step_nchildren; i++)
 			if (step_is_named(&step_children[i], arg)) {

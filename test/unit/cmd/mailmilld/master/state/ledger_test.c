@@ -72,6 +72,31 @@ Test(ledger, counts_go_up_and_down_together)
 	book_close(b);
 }
 
+Test(ledger, what_each_worker_has_is_counted)
+{
+	struct book *b1 = book_open(l, 10), *b2 = book_open(l, 10);
+	uint64_t h1 = add(b1, "192.0.2.1"), h2 = add(b2, "192.0.2.1");
+	struct sockaddr_in in = v4("192.0.2.1", 1);
+	const struct tally *t;
+
+	(void)add(b2, "192.0.2.1");
+	(void)add(b2, "192.0.2.2");
+	t = ledger_tally(l, (struct sockaddr *)&in, LEDGER_DIRECT);
+	cr_assert(t != NULL && t->n == 3);
+	cr_expect(tally_of(t, b1) == 1 && tally_of(t, b2) == 2);
+	cr_expect(tally_of(&listener, b1) == 1 && tally_of(&listener, b2) == 3);
+	cr_expect_eq(tally_of(&service, b2), 3);
+	cr_assert(book_remove(b1, h1) == 0 && book_remove(b2, h2) == 0);
+	cr_expect(t->n == 1 && tally_of(t, b1) == 0 && tally_of(t, b2) == 1);
+	cr_expect(tally_of(&listener, b1) == 0 && tally_of(&listener, b2) == 2);
+	/* a worker that dies */
+	book_close(b2);
+	cr_expect_null(ledger_tally(l, (struct sockaddr *)&in, LEDGER_DIRECT));
+	cr_expect(SLIST_EMPTY(&listener.parts) && SLIST_EMPTY(&service.parts));
+	cr_expect_eq(tally_of(NULL, b1), 0);
+	book_close(b1);
+}
+
 Test(ledger, a_handle_ends_once)
 {
 	struct book *b = book_open(l, 10);
