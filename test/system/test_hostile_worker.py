@@ -3,11 +3,15 @@ import contextlib
 import glob
 import itertools
 import os
+import pty
 import re
 import select
 import signal
 import socket
+import subprocess
+import threading
 import time
+import tty
 
 from harness import Client, body_of, mount_tmpfs, unshare_mounts, wait_for
 from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
@@ -312,6 +316,43 @@ def test_a_worker_that_writes_into_the_log(d):
             # neither to a reader nor to fail2ban it looks like authd's
             assert 'user=forged' not in line or line.startswith(
                 'from a child: '), line
+
+
+class OnTerminal(Hostile):
+    """In the foreground of one; what it shows is in the file of standard error."""
+
+    def start(self, ready=True):
+        shown, term = pty.openpty()
+        tty.setraw(term)                # no carriage returns
+        self.proc = subprocess.Popen(
+            self.command('-f'), stdin=term, stdout=term, stderr=term,
+            start_new_session=True, preexec_fn=self._before_exec)
+        os.close(term)
+        self.master = self.proc.pid
+
+        def copy():
+            with open(self.stderr, 'ab', 0) as f, \
+                    contextlib.suppress(OSError):       # EIO: all have ended
+                while True:
+                    f.write(os.read(shown, 65536))
+            os.close(shown)
+        threading.Thread(target=copy, daemon=True).start()
+        if ready:
+            self.wait_ready()
+        return self
+
+
+def test_a_worker_that_writes_on_the_terminal(d):
+    """What it writes is marked, and what the logger writes is not."""
+    with OnTerminal(d) as s:
+        s.play('worker 1', 'logfile')
+        s.serves()
+        lines = wait_for('the line', lambda: (
+            'event=accepted ' in s.log_now() and s.log())).splitlines()
+        assert [x for x in lines if 'user=forged' in x], lines
+        for line in lines:
+            assert line.startswith('from a child: ') == (
+                'user=forged' in line), line
 
 
 def test_a_worker_that_floods_the_log(d):

@@ -16,6 +16,7 @@
 #include "cmd/mailmilld/master/needs/needs.h"
 #include "cmd/mailmilld/master/needs/own_account.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/master/procs/log_output.h"
 #include "cmd/mailmilld/master/procs/output.h"
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/start/start.h"
@@ -158,7 +159,8 @@ open_parts(struct master *m)
 	privs_gather();
 	privs_keep_needed();
 	if (master_init(m, &real_ops) == -1 || signals_open(m) == -1 ||
-	    output_open(spawn_output()) == -1) {
+	    output_open(spawn_output()) == -1 ||
+	    log_output_open(spawn_lines(), &m->log_fd) == -1) {
 		log_err("start", "step=%s", "loop");
 		return 1;
 	}
@@ -193,6 +195,7 @@ close_parts(struct master *m)
 	numbers_free(m);
 	certs_close(m);
 	output_close();
+	log_output_close();
 	watch_close(&m->signals);
 	after_cancel(&m->wake);
 	log_links_close(m);

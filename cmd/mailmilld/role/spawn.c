@@ -1,6 +1,7 @@
 /* Starting a child.
  * Owns: fork, descriptor 3, what a child inherits (nothing else), exec, the
- * pipe of what children say on standard output and error.
+ * pipes of what children say on standard output and error, and of the logger's
+ * lines.
  * Knows nothing of why a child is started. */
 
 #include "cmd/mailmilld/role/spawn.h"
@@ -51,6 +52,7 @@ static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
 static char *variables[NKEPT];		/* "name=value"; NULL: it has none */
 static bool is_left_out[NKEPT];		/* and the log does not say so yet */
 static int output[2] = { -1, -1 };	/* read here, written by children */
+static int lines[2] = { -1, -1 };	/* the same, by the logger alone */
 
 bool
 spawn_is_absolute(const char *value, const char *parted_by)
@@ -117,7 +119,8 @@ spawn_init(bool is_foreground)
 	note_variables();
 	if (!is_foreground)
 		return 0;
-	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == -1)
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == -1 ||
+	    pipe2(lines, O_CLOEXEC | O_NONBLOCK) == -1)
 		return -1;
 	/* a sanitizer's report waits until it is read */
 	return fcntl(output[1], F_SETFL, 0);
@@ -130,15 +133,16 @@ spawn_output(void)
 }
 
 int
+spawn_lines(void)
+{
+	return lines[0];
+}
+
+int
 spawn_log(int fd)
 {
-	char other[32];
-
-	if (output[1] == -1 || isatty(fd) == 0)
-		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	/* a log never blocks */
-	snprintf(other, sizeof(other), "/proc/self/fd/%d", output[1]);
-	return open(other, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	return fcntl(lines[1] == -1 || isatty(fd) == 0 ? fd : lines[1],
+	    F_DUPFD_CLOEXEC, 0);
 }
 
 /* In the background the program that started us may read our output until all

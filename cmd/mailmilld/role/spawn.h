@@ -20,11 +20,14 @@ int spawn_init(bool is_foreground);
  * of the octets ${parted_by}, begin with '/'? */
 bool spawn_is_absolute(const char *value, const char *parted_by);
 
-/* spawn_output(): Where that pipe is read, non-blocking; -1: there is none. */
+/* spawn_output(): Where that pipe is read, non-blocking; -1: there is none.
+ * spawn_lines(): The same, of the pipe of spawn_log(). */
 int spawn_output(void);
+int spawn_lines(void);
 
-/* spawn_log(fd): The descriptor that a child gets for the log ${fd}: a
- * duplicate, or one of the pipe where ${fd} is a terminal.  -1 with errno. */
+/* spawn_log(fd): The descriptor that the logger gets for the log ${fd}: a
+ * duplicate, or, where ${fd} is a terminal, one of a pipe that no other child
+ * has.  -1 with errno. */
 int spawn_log(int fd);
 
 /* spawn_child(role, &fd_r): Fork and execute ourselves as ${role}; *fd_r is our
