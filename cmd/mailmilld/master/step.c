@@ -115,6 +115,15 @@ log_refusal(const struct proc *p)
 	    "killed: its role does not make this system call");
 }
 
+/* Somebody may have had hold of this worker: it has sent what no honest one sends,
+ * it has made a system call that is not its own, or it has crashed. */
+static bool
+is_suspect(const struct proc *p)
+{
+	return p->role == ROLE_WORKER && (p->offence != NULL ||
+	    (WIFSIGNALED(p->status) && !p->is_killed));
+}
+
 /* ${p} has ended. */
 static void
 bury(struct master *m, struct proc *p)
@@ -130,6 +139,8 @@ bury(struct master *m, struct proc *p)
 	log_refusal(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
+	if (is_suspect(p))
+		certs_distrust(m);
 	if (p->role == ROLE_QUEUE && *p->trouble != '\0')
 		strlcpy(m->outage.reason, p->trouble,
 		    sizeof(m->outage.reason));

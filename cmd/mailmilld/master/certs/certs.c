@@ -331,18 +331,33 @@ rotate_later(struct master *m)
 }
 
 static void
-rotate(struct master *m)
+spread_tickets(struct master *m)
 {
 	struct proc *p;
 
-	m->certs.rotated_ms = m->ops->now_ms();
-	tickets_rotate(m->certs.tickets);
 	/* also those that a reload in progress has started */
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (p->role == ROLE_WORKER && p->has_tls &&
 		    send_tickets(m, p, m->config.settings) == -1)
 			log_warn("tls-tickets", "slot=%u", p->slot);
+}
+
+static void
+rotate(struct master *m)
+{
+	m->certs.rotated_ms = m->ops->now_ms();
+	tickets_rotate(m->certs.tickets);
+	spread_tickets(m);
 	rotate_later(m);
+}
+
+void
+certs_distrust(struct master *m)
+{
+	if (m->certs.tickets == NULL)
+		return;
+	tickets_renew(m->certs.tickets);
+	spread_tickets(m);
 }
 
 void

@@ -19,6 +19,10 @@ int certs_send(struct master *m, struct proc *p, const struct config *config);
  * files, keys of session tickets. */
 void certs_step(struct master *m);
 
+/* certs_distrust(m): A worker that had the keys of session tickets was in bad
+ * hands, or may have been: none of them is used any more. */
+void certs_distrust(struct master *m);
+
 /* certs_use(m): m->config has changed, or is the first one. */
 void certs_use(struct master *m);
 

@@ -48,6 +48,13 @@ tickets_rotate(struct tickets *t)
 		m->nkeys++;
 }
 
+void
+tickets_renew(struct tickets *t)
+{
+	explicit_bzero(&t->msg, sizeof(t->msg));
+	tickets_rotate(t);
+}
+
 unsigned int
 tickets_period_ms(unsigned int lifetime_s)
 {

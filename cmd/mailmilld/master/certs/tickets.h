@@ -17,6 +17,9 @@ void tickets_free(struct tickets *t);	/* wipes; NULL does nothing */
  * still open the tickets made with them; the oldest one is wiped. */
 void tickets_rotate(struct tickets *t);
 
+/* tickets_renew(t): Wipe all keys and make one: no ticket made so far opens. */
+void tickets_renew(struct tickets *t);
+
 /* tickets_period_ms(lifetime_s): How often to rotate, so that a key is kept
  * until the last ticket made with it has expired. */
 unsigned int tickets_period_ms(unsigned int lifetime_s);

@@ -113,8 +113,9 @@ keep_session(struct step_child *c, struct channel_msg *msg)
 	msg->fd = -1;
 }
 
+/* ${status}: of waitpid(2), where it was not killed. */
 static void
-exit_child(struct step_child *c)
+end_child(struct step_child *c, int status)
 {
 	channel_free(c->ch);
 	c->ch = NULL;
@@ -122,8 +123,14 @@ exit_child(struct step_child *c)
 	c->ended = NULL;
 	c->nleft = 0;
 	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
-	    c->is_killed ? SIGKILL : c->is_told ? 0 : 1 << 8);
+	    c->is_killed ? SIGKILL : status);
 	c->has_exited = true;
+}
+
+static void
+exit_child(struct step_child *c)
+{
+	end_child(c, c->is_told ? 0 : 1 << 8);
 }
 
 static void
@@ -185,6 +192,9 @@ step_hear(struct step_child *c)
 		case M_MOVE:
 			step_nmoved++;
 			c->nleft++;
+			break;
+		case M_TICKETS:
+			memcpy(&c->tickets, msg.base, sizeof(c->tickets));
 			break;
 		case M_ENDED:
 			c->ended = ended_attach(msg.fd);
@@ -270,6 +280,8 @@ step_act(const char *verb, struct step_child *c)
 		c->is_ready = true;
 	} else if (strcmp(verb, "exit") == 0) {
 		exit_child(c);
+	} else if (strcmp(verb, "crash") == 0) {
+		end_child(c, SIGSEGV);
 	} else if (strcmp(verb, "move") == 0) {
 		move_sessions(c);
 	} else if (strcmp(verb, "tell") == 0) {

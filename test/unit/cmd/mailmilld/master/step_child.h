@@ -25,6 +25,7 @@ struct step_child {
 	bool		 is_stuck;	/* takes no sessions; a logger: does not end */
 	bool		 is_traced;
 	uint32_t	 version;	/* of certificates */
+	struct msg_tickets tickets;	/* what a worker has got last */
 	struct ended	*ended;		/* of a worker: what it shares */
 	unsigned int	 nleft;		/* sessions that it has not taken */
 	unsigned int	 nsessions;	/* that it has got from a listener */

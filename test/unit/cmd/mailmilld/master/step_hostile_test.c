@@ -72,6 +72,61 @@ start_with_sessions(void)
 	PLAY(STARTED, { "connect", "w1@1<" }, { "connect", "w2@1<" });
 }
 
+/* --- keys of session tickets ---------------------------------------------- */
+
+/* ${name} has one key, and ${old} does not open what it makes. */
+static void
+expect_new_key(const char *name, const struct msg_tickets *old)
+{
+	const struct msg_tickets *t = &step_child_of(name)->tickets;
+	unsigned int i;
+
+	cr_expect_eq(t->nkeys, 1, "%s: %u", name, t->nkeys);
+	for (i = 0; i < old->nkeys; i++)
+		cr_expect_neq(memcmp(&t->keys[0], &old->keys[i],
+		    sizeof(t->keys[0])), 0);
+}
+
+Test(step_hostile, keys_of_tickets_end_with_a_worker_in_bad_hands)
+{
+	struct msg_empty empty = { 0 };
+	struct msg_tickets had;
+	uint64_t handle = 1;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	cr_assert_eq(had.nkeys, 1);
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	expect_end("w1@1");
+	expect_new_key("w2@1", &had);
+	expect_new_key("w1@1", &had);
+	cr_expect_eq(memcmp(&step_child_of("w1@1")->tickets,
+	    &step_child_of("w2@1")->tickets, sizeof(had)), 0);
+}
+
+/* The system calls that it was refused kill it, too: a crash like any other. */
+Test(step_hostile, keys_of_tickets_end_with_a_worker_that_crashes)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	cr_expect_str_eq(step_happens("crash w1@1"), "+w1@1");
+	expect_new_key("w2@1", &had);
+	expect_new_key("w1@1", &had);
+}
+
+Test(step_hostile, keys_of_tickets_outlive_workers_that_a_reload_replaces)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	PLAY(CHANGED_OVER, { "exit w1@1; exit w2@1", "-k1@1 -a1@1" });
+	cr_expect_eq(memcmp(&step_child_of("w1@2")->tickets, &had,
+	    sizeof(had)), 0);
+}
+
 /* --- sessions ------------------------------------------------------------- */
 
 Test(step_hostile, the_end_of_another_worker_s_session)

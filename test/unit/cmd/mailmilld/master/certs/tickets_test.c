@@ -27,6 +27,26 @@ Test(tickets, the_newest_key_comes_first_and_the_oldest_goes)
 	tickets_free(t);
 }
 
+Test(tickets, after_a_renewal_no_older_key_is_left)
+{
+	struct tickets *t = tickets_new();
+	struct msg_tickets a, b;
+	unsigned int i;
+
+	cr_assert_not_null(t);
+	for (i = 0; i < MSG_TICKET_KEYS; i++)
+		tickets_rotate(t);
+	tickets_message(t, 100, &a);
+	tickets_renew(t);
+	tickets_message(t, 100, &b);
+	cr_expect_eq(b.nkeys, 1);
+	cr_expect_eq(b.lifetime, 100);
+	for (i = 0; i < a.nkeys; i++)
+		cr_expect_neq(memcmp(&b.keys[0], &a.keys[i],
+		    sizeof(a.keys[0])), 0);
+	tickets_free(t);
+}
+
 Test(tickets, the_last_ticket_of_a_key_lives_out_its_time)
 {
 	/* a key makes tickets for one period, then opens them for as many
