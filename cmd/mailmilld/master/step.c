@@ -176,8 +176,11 @@ punish(struct proc *p)
 static const char *
 late_why(const struct proc *p)
 {
-	return role_of(p->role)->is_lasting ? "it does not write the last "
-	    "lines of the others, killed" : "drain_time has passed, killed";
+	const struct role *role = role_of(p->role);
+
+	return role->is_lasting ? "it does not write the last lines of the "
+	    "others, killed" : role->has_clients ? "reload_drain_time has "
+	    "passed, killed" : "drain_time has passed, killed";
 }
 
 static void
@@ -260,13 +263,15 @@ is_asked(const struct master *m, const struct proc *p,
 
 /* A process of an older configuration ends when those have that ask it, or at
  * once when its successor takes over from it.  Should it die before, nobody
- * takes its place: workers that drain begin no handshake and no login. */
+ * takes its place: workers that drain begin no handshake and no login.  One that
+ * has clients may take long, since they may send slowly, but not for ever: it may
+ * be in bad hands, and keeps its channels as long as it lives. */
 static void
 retire(struct master *m)
 {
+	const struct settings *s = m->config.settings;
 	/* 0 would be no limit */
-	unsigned int limit_s =
-	    (unsigned int)m->config.settings->drain_time + 1;
+	unsigned int limit_s = (unsigned int)s->drain_time + 1;
 	const struct role *role;
 	struct proc *p;
 
@@ -274,7 +279,8 @@ retire(struct master *m)
 		role = role_of(p->role);
 		if (p->generation < m->config.generation &&
 		    (role->is_replaced || !is_asked(m, p, p->generation)))
-			proc_drain(p, true, role->has_clients ? 0 : limit_s);
+			proc_drain(p, true, role->has_clients ?
+			    (unsigned int)s->reload_drain_time : limit_s);
 	}
 }
 
