@@ -1,61 +1,73 @@
 /* Counters in shared memory.
- * Owns: the mapping, the private array of a process without a mapping.
- * A slot is one cache-line-aligned array of counters.  A process adds only to
- * its own slot, so processors do not compete for cache lines. */
+ * Owns: the mappings, the private array of a process without one.
+ * A child can write its own counters and no others; nothing is decided by
+ * them. */
 
 #include "core/process/stats.h"
 
 #include <sys/mman.h>
+#include <sys/queue.h>
 
-#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 
 #include "core/process/sealed.h"
 
 #define CACHE_LINE	64
-#define COUNTERS_PER_LINE (CACHE_LINE / sizeof(uint64_t))
-#define SLOT_COUNTERS \
-	((STATS_NCOUNTERS + COUNTERS_PER_LINE - 1) / COUNTERS_PER_LINE * \
-	    COUNTERS_PER_LINE)
-#define MAP_OCTETS	(STATS_NSLOTS * SLOT_COUNTERS * sizeof(uint64_t))
 
-static const char *const names[STATS_NCOUNTERS] = {
-#define STATS_COUNTER(id, name) [STATS_##id] = name,
+struct slot {
+	_Alignas(CACHE_LINE) uint64_t	v[STATS_NCOUNTERS];
+};
+
+struct stats_child {
+	LIST_ENTRY(stats_child)	 link;
+	struct slot		*slot;
+};
+
+static const struct {
+	const char	*name;
+	bool		 is_parent;	/* no child counts it */
+} rows[STATS_NCOUNTERS] = {
+#define STATS_COUNTER(id, name) [STATS_##id] = { name, false },
+#define STATS_PARENT(id, name) [STATS_##id] = { name, true },
 #include "core/process/stats.def"
+#undef STATS_PARENT
 #undef STATS_COUNTER
 };
 
-static uint64_t private_slot[SLOT_COUNTERS];
-static uint64_t *map;			/* NULL: private_slot only */
-static uint64_t *own = private_slot;
+static struct slot private_slot;
+static struct slot *own = &private_slot;
+static struct slot past;		/* of children that have ended */
+static LIST_HEAD(, stats_child) children = LIST_HEAD_INITIALIZER(children);
+
+static uint64_t
+value(const struct slot *slot, unsigned int id)
+{
+	return __atomic_load_n(&slot->v[id], __ATOMIC_RELAXED);
+}
 
 int
 stats_create(void)
 {
-	return sealed_create("mailmill-stats", MAP_OCTETS);
+	return sealed_create("mailmill-stats", sizeof(struct slot));
 }
 
 int
-stats_attach(int fd, unsigned int slot)
+stats_attach(int fd)
 {
-	void *p;
-	size_t i;
+	struct slot *slot = sealed_map(fd, sizeof(*slot)), *old = own;
+	unsigned int i;
 
-	if (slot >= STATS_NSLOTS) {
-		errno = EINVAL;
+	if (slot == NULL)
 		return -1;
-	}
-	if ((p = sealed_map(fd, MAP_OCTETS)) == NULL)
-		return -1;
-	if (map != NULL)
-		munmap(map, MAP_OCTETS);
-	map = p;
-	own = map + slot * SLOT_COUNTERS;
-	for (i = 0; i < STATS_NCOUNTERS; i++) {
-		if (private_slot[i] == 0)
-			continue;
-		stats_add((enum stats_id)i, private_slot[i]);
-		private_slot[i] = 0;
-	}
+	own = slot;
+	for (i = 0; i < STATS_NCOUNTERS; i++)
+		if (value(old, i) != 0)
+			stats_add((enum stats_id)i, value(old, i));
+	if (old == &private_slot)
+		private_slot = (struct slot){ 0 };
+	else
+		munmap(old, sizeof(*old));
 	return 0;
 }
 
@@ -63,25 +75,54 @@ void
 stats_add(enum stats_id id, uint64_t n)
 {
 	/* atomic, since several threads of a process add */
-	__atomic_fetch_add(&own[id], n, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&own->v[id], n, __ATOMIC_RELAXED);
+}
+
+struct stats_child *
+stats_watch(int fd)
+{
+	struct stats_child *sc;
+
+	if ((sc = calloc(1, sizeof(*sc))) == NULL)
+		return NULL;
+	if ((sc->slot = sealed_map(fd, sizeof(*sc->slot))) == NULL) {
+		free(sc);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&children, sc, link);
+	return sc;
+}
+
+void
+stats_unwatch(struct stats_child *sc)
+{
+	unsigned int i;
+
+	if (sc == NULL)
+		return;
+	for (i = 0; i < STATS_NCOUNTERS; i++)
+		past.v[i] += value(sc->slot, i);
+	LIST_REMOVE(sc, link);
+	munmap(sc->slot, sizeof(*sc->slot));
+	free(sc);
 }
 
 uint64_t
 stats_sum(enum stats_id id)
 {
-	uint64_t sum = 0;
-	size_t slot;
+	const struct stats_child *sc;
+	uint64_t sum = value(own, id);
 
-	if (map == NULL)
-		return __atomic_load_n(&private_slot[id], __ATOMIC_RELAXED);
-	for (slot = 0; slot < STATS_NSLOTS; slot++)
-		sum += __atomic_load_n(&map[slot * SLOT_COUNTERS + id],
-		    __ATOMIC_RELAXED);
+	if (rows[id].is_parent)
+		return sum;
+	sum += past.v[id];
+	LIST_FOREACH(sc, &children, link)
+		sum += value(sc->slot, id);
 	return sum;
 }
 
 const char *
 stats_name(enum stats_id id)
 {
-	return (unsigned int)id < STATS_NCOUNTERS ? names[id] : "unknown";
+	return (unsigned int)id < STATS_NCOUNTERS ? rows[id].name : "unknown";
 }

@@ -1,6 +1,6 @@
-/* Counters in shared memory: each process writes its own slot without locks,
- * and any process with the mapping can sum them.
- * Owns: the layout, the slots. */
+/* Counters: each process has memory of its own for them, which it shares with its
+ * parent; the parent sums them.
+ * Owns: the layout. */
 
 #ifndef CORE_PROCESS_STATS_H
 #define CORE_PROCESS_STATS_H
@@ -10,19 +10,21 @@
 
 enum stats_id {
 #define STATS_COUNTER(id, name) STATS_##id,
+#define STATS_PARENT(id, name) STATS_##id,
 #include "core/process/stats.def"
+#undef STATS_PARENT
 #undef STATS_COUNTER
 	STATS_NCOUNTERS
 };
 
-#define STATS_NSLOTS	1024	/* a slot is used again when its process is gone; its sums stay */
+struct stats_child;		/* the counters of a child */
 
-/* stats_create(): A memfd of fixed size for all slots; -1 with errno. */
+/* stats_create(): A memfd of fixed size for one process; -1 with errno. */
 int stats_create(void);
 
-/* stats_attach(fd, slot): Map it; later additions go to ${slot}.  Before this
- * call (tests, embedders) additions go to a private array.  Return 0 or -1. */
-int stats_attach(int fd, unsigned int slot);
+/* stats_attach(fd): Map it; later additions go there.  Before this call (tests,
+ * embedders) additions go to a private array.  Return 0 or -1. */
+int stats_attach(int fd);
 
 void stats_add(enum stats_id id, uint64_t n);
 static inline void
@@ -31,7 +33,17 @@ stats_inc(enum stats_id id)
 	stats_add(id, 1);
 }
 
-/* stats_sum(id): Over all slots.  stats_name(id): Of the row. */
+/* stats_watch(fd): The parent's: sum what the child with ${fd} counts, too.
+ * NULL with errno.
+ * stats_unwatch(sc): It has ended: its sums stay, as they are now.  NULL does
+ * nothing. */
+struct stats_child *stats_watch(int fd);
+void stats_unwatch(struct stats_child *sc);
+
+/* stats_sum(id): Of this process and its children.  Of a counter that is the
+ * parent's (STATS_PARENT), of this process alone: what a child in bad hands
+ * writes into its memory does not change it.
+ * stats_name(id): Of the row. */
 uint64_t stats_sum(enum stats_id id);
 const char *stats_name(enum stats_id id);
 

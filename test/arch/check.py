@@ -111,8 +111,9 @@ def settings_are_in_the_manual(root, objects):
 
 
 def counters_are_in_the_manual(root, objects):
-    yield from missing_rows(root, 'core/process/stats.def', 'STATS_COUNTER',
-                            'man/mailmillctl.8')
+    for macro in 'STATS_COUNTER', 'STATS_PARENT':
+        yield from missing_rows(root, 'core/process/stats.def', macro,
+                                'man/mailmillctl.8')
 
 
 def rows_of_proto_name_their_source(root, objects):

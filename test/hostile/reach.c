@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "core/process/stats.h"
 
 #define FDS	256
 
@@ -96,6 +97,16 @@ trick_logfile(uint64_t, unsigned int)
 	for (fd = 0; fd < FDS; fd++)
 		if (is_log(fd) && ftruncate(fd, 0) == 0)
 			n = 0;
+	return true;
+}
+
+bool
+trick_counters(uint64_t arg, unsigned int)
+{
+	unsigned int id;
+
+	for (id = 0; id < STATS_NCOUNTERS; id++)
+		stats_add((enum stats_id)id, arg);
 	return true;
 }
 

@@ -395,6 +395,23 @@ def test_a_worker_that_sends_connections_to_the_log(d):
             c.close()
 
 
+def test_a_worker_that_changes_counters(d):
+    """It has its own; those that tell of what it does are the master's."""
+    with Hostile(d) as s:
+        before = s.stats()
+        s.play('worker 1', 'counters', 1 << 40)
+        s.serves()
+        after = s.stats()
+        for name in ('connections_refused', 'respawns', 'sandbox_kills',
+                     'hostile_kills', 'late_kills', 'reloads'):
+            assert after[name] == before[name], (name, before, after)
+        assert 0 < after['connections'] - before['connections'] < 100
+        # and it adds to them no more when it has ended
+        os.kill(s.pid('worker 1'), signal.SIGKILL)
+        s.all_run()
+        assert s.stats()['messages_accepted'] - after['messages_accepted'] < 9
+
+
 def test_a_worker_that_reaches_for_other_processes(d):
     need_sandbox()
     with Hostile(d) as s:

@@ -115,13 +115,15 @@ master_init(struct master *m, const struct master_ops *ops)
 /* --- parts ---------------------------------------------------------------- */
 
 static int
-open_stats(struct master *m)
+open_stats(void)
 {
-	if ((m->stats_fd = stats_create()) == -1 ||
-	    stats_attach(m->stats_fd, 0) == -1) {
+	int fd = stats_create();
+
+	if (fd == -1 || stats_attach(fd) == -1) {
 		log_err("stats", "step=%s", "create");
 		return -1;
 	}
+	close(fd);
 	return 0;
 }
 
@@ -170,7 +172,7 @@ open_parts(struct master *m)
 	    own_accounts_find(m, s) == -1)
 		return EX_CONFIG;
 	/* an address or a spool in use may be free soon */
-	if (open_stats(m) == -1 || open_limits(m) == -1 ||
+	if (open_stats() == -1 || open_limits(m) == -1 ||
 	    listeners_bind(m, s) == -1 || spooldir_free(s->spool) == -1)
 		return 1;
 	if (spooldir_make(s->spool, m->accounts) == -1 || needs_reach(m) == -1)

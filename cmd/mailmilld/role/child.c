@@ -101,7 +101,7 @@ on_stats(void *closure, struct channel_msg *msg)
 {
 	struct child *c = closure;
 
-	if (stats_attach(msg->fd, c->init.stats_slot) == -1)
+	if (stats_attach(msg->fd) == -1)
 		log_warn("stats", "step=%s", "attach");
 	/* the role's own messages follow: they wait for child_run() */
 	c->has_basics = true;

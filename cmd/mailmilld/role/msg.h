@@ -34,7 +34,6 @@ struct msg_empty { uint32_t unused; };
 struct msg_init {
 	uint32_t slot;		/* number among the processes of the role, from 1 */
 	uint32_t instance;	/* of this process, from 1; a worker's has the number of its files in the low bits */
-	uint32_t stats_slot;
 	uint32_t uid, gid;	/* to become; 0: stay (not started as root) */
 	uint32_t is_successor;	/* it takes over from one that still runs */
 };

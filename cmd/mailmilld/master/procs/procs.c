@@ -354,7 +354,7 @@ proc_free(struct proc *p)
 	chanev_free(p->ce);
 	book_close(p->book);
 	ended_free(p->ended);
-	p->master->stats_used[p->stats_slot] = false;
+	stats_unwatch(p->stats);
 	free(p);
 }
 

@@ -51,7 +51,6 @@ send_init(struct master *m, struct proc *p, const struct config *config)
 {
 	struct msg_init init = {
 		.slot = p->slot, .instance = p->instance,
-		.stats_slot = p->stats_slot,
 		.uid = p->account.uid, .gid = p->account.gid,
 		.is_successor = role_of(p->role)->is_replaced &&
 		    has_older(m, p)
@@ -77,6 +76,21 @@ send_ended(struct proc *p)
 	return -1;
 }
 
+/* The memory of its counters, which no other process has but this one. */
+static int
+send_stats(struct proc *p)
+{
+	struct msg_empty empty = { 0 };
+	int fd = stats_create();
+
+	if (fd == -1)
+		return -1;
+	if ((p->stats = stats_watch(fd)) != NULL)
+		return proc_send_fd(p, M_STATS, &empty, fd);
+	fileio_close(fd);
+	return -1;
+}
+
 /* Where it logs: the logger to the log, the others to the logger. */
 static int
 send_log(struct master *m, struct proc *p, const struct settings *s)
@@ -96,9 +110,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 
 	if (send_init(m, p, config) == -1 ||
 	    send_log(m, p, config->settings) == -1 ||
-	    proc_send_fd(p, M_STATS, &empty,
-	    fcntl(m->stats_fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
-	    send_ended(p) == -1)
+	    send_stats(p) == -1 || send_ended(p) == -1)
 		return -1;
 	if (p->role == ROLE_LOGGER && log_links_give(m, p) == -1)
 		return -1;
@@ -115,22 +127,6 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 }
 
 /* --- starting ------------------------------------------------------------- */
-
-static int
-stats_slot_take(struct master *m, unsigned int *slot_r)
-{
-	unsigned int i;
-
-	/* 0 is the master's own */
-	for (i = 1; i < STATS_NSLOTS; i++)
-		if (!m->stats_used[i]) {
-			m->stats_used[i] = true;
-			*slot_r = i;
-			return 0;
-		}
-	errno = ENFILE;
-	return -1;
-}
 
 static struct proc *
 proc_new(struct master *m, enum role_id role, unsigned int slot,
@@ -151,10 +147,6 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 	if (own_account(m, role, &p->account) == -1) {
 		free(p);
 		errno = EAGAIN;
-		return NULL;
-	}
-	if (stats_slot_take(m, &p->stats_slot) == -1) {
-		free(p);
 		return NULL;
 	}
 	if (role == ROLE_WORKER && (p->book =

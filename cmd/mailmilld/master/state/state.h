@@ -55,7 +55,7 @@ struct proc {
 	enum proc_state		 state;
 	unsigned int		 slot;
 	unsigned int		 instance;
-	unsigned int		 stats_slot;
+	struct stats_child	*stats;
 	unsigned int		 generation;	/* of its configuration */
 	pid_t			 pid;
 	struct account		 account;
@@ -209,8 +209,6 @@ struct master {
 	struct respawn_list	 respawns;
 	unsigned int		 instances;	/* the last one given to a process */
 	struct numbers		*numbers;	/* that workers may not have; or NULL */
-	bool			 stats_used[STATS_NSLOTS];
-	int			 stats_fd;
 	int			 limits_fd;	/* each authd's memory (auth_limit.h) */
 	struct certs		 certs;
 	struct outage		 outage;

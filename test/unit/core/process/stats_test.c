@@ -24,34 +24,56 @@ Test(stats, what_was_counted_before_moves_into_the_slot)
 
 	cr_assert_neq(fd, -1);
 	stats_add(STATS_DELIVERED, 5);
-	cr_assert_eq(stats_attach(fd, STATS_NSLOTS - 1), 0);
+	cr_assert_eq(stats_attach(fd), 0);
 	cr_expect_eq(stats_sum(STATS_DELIVERED), 5);
 	stats_inc(STATS_DELIVERED);
 	cr_expect_eq(stats_sum(STATS_DELIVERED), 6);
 	close(fd);
 }
 
-Test(stats, sums_the_slots_of_all_processes_dead_ones_too)
+/* A child that counts ${n} commits, and, as its parent never does, ${n} kills. */
+static void
+child_counts(int fd, unsigned int n)
 {
-	int fd = stats_create(), status;
-	unsigned int slot;
+	int status;
 	pid_t pid;
 
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(stats_attach(fd, 0), 0);
-	for (slot = 1; slot <= 3; slot++) {
-		if ((pid = fork()) == 0) {
-			if (stats_attach(fd, slot) == -1)
-				_exit(1);
-			stats_add(STATS_COMMITS, slot);
-			_exit(0);
-		}
-		waitpid(pid, &status, 0);
-		cr_assert_eq(status, 0);
+	if ((pid = fork()) == 0) {
+		if (stats_attach(fd) == -1)
+			_exit(1);
+		stats_add(STATS_COMMITS, n);
+		stats_add(STATS_HOSTILE_KILLS, n);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	cr_assert_eq(status, 0);
+	close(fd);
+}
+
+Test(stats, sums_the_counters_of_all_processes_dead_ones_too)
+{
+	struct stats_child *children[3];
+	unsigned int i;
+	int fd;
+
+	cr_assert_eq(stats_attach(stats_create()), 0);
+	for (i = 0; i < 3; i++) {
+		fd = stats_create();
+		cr_assert_not_null(children[i] = stats_watch(fd));
+		child_counts(fd, i + 1);
 	}
 	stats_inc(STATS_COMMITS);
 	cr_expect_eq(stats_sum(STATS_COMMITS), 7);
-	close(fd);
+	stats_unwatch(children[1]);
+	stats_unwatch(children[0]);
+	cr_expect_eq(stats_sum(STATS_COMMITS), 7);
+	/* these are the parent's */
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+	stats_inc(STATS_HOSTILE_KILLS);
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+	stats_unwatch(children[2]);
+	stats_unwatch(NULL);
+	cr_expect_eq(stats_sum(STATS_COMMITS), 7);
 }
 
 static void *
@@ -75,15 +97,14 @@ Test(stats, threads_of_one_process_lose_nothing)
 	cr_expect_eq(stats_sum(STATS_COMMITS), 20000);
 }
 
-Test(stats, a_wrong_slot_or_file_is_refused)
+Test(stats, a_wrong_file_is_refused)
 {
-	int fd = stats_create(), other = memfd_create("x", MFD_CLOEXEC);
+	int other = memfd_create("x", MFD_CLOEXEC);
 
-	cr_expect_eq(stats_attach(fd, STATS_NSLOTS), -1);
+	cr_expect_eq(stats_attach(other), -1);
 	cr_expect_eq(errno, EINVAL);
-	cr_expect_eq(stats_attach(other, 0), -1);
+	cr_expect_null(stats_watch(other));
 	cr_expect_eq(errno, EINVAL);
-	close(fd);
 	close(other);
 }
 

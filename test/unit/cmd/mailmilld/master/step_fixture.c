@@ -304,8 +304,7 @@ step_setup(void)
 	}
 	cr_assert_eq(config_verdict(&step_master.config, err, sizeof(err)), 1, "%s",
 	    err);
-	step_master.stats_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	step_master.limits_fd = step_master.stats_fd;
+	step_master.limits_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	step_master.worker_sessions_max = STEP_SESSIONS;
 	step_master.spare_fd = -1;
 	cr_assert_eq(master_log_open(&step_master), 0);
@@ -323,7 +322,7 @@ step_setup_sessions(void)
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
 	}
 	step_setup();
-	cr_assert_eq(stats_attach(stats_create(), 0), 0);
+	cr_assert_eq(stats_attach(stats_create()), 0);
 }
 
 void
