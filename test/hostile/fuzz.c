@@ -10,6 +10,7 @@
 #define NVALUES		7
 
 static uint64_t seed;
+static unsigned int first;	/* type that is sent first */
 
 /* xorshift64 */
 static uint64_t
@@ -81,13 +82,16 @@ change_word(struct letter *l, size_t at, unsigned int how)
 }
 
 /* Each word of the base of each type that may go to the peer, with each value.
+ * The master kills at once who offends, so all types reach it only when each has
+ * been the first.
  * Return false: there are no more. */
 static bool
 write_ordered(struct letter *l, unsigned int peer, unsigned int i)
 {
-	unsigned int type, words, n;
+	unsigned int type, words, n, k;
 
-	for (type = 0; type < NMSGS; type++) {
+	for (k = 0; k < NMSGS; k++) {
+		type = (first + k) % NMSGS;
 		if (!channel_row_goes(&msg_rows[type], hostile.child->role->id,
 		    peer))
 			continue;
@@ -205,11 +209,13 @@ bool
 trick_fuzz(uint64_t arg, unsigned int turn)
 {
 	static unsigned int left[HOSTILE_LINKS], idle[HOSTILE_LINKS];
-	const unsigned int left_out = (unsigned int)(arg >> 32);
+	const unsigned int left_out = (unsigned int)(arg >> 32) &
+	    UINT16_MAX;
 	unsigned int i, before, total = 0;
 	bool is_done = true;
 
 	if (turn == 0) {
+		first = (unsigned int)(arg >> 48);
 		seed = 88172645463325252u + hostile.child->init.instance;
 		for (i = 0; i < HOSTILE_LINKS; i++) {
 			nsent[i] = idle[i] = 0;

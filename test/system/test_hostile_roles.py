@@ -3,15 +3,20 @@ test_hostile_worker.py, but for their messages."""
 import re
 import ssl
 
-from harness import Client, wait_for
+from harness import TOP, Client, wait_for
 from hostile import Hostile, Traffic, need_sandbox
 
 NFUZZ = 4000
 BUT_THE_MASTER = 1 << 32
 
+with open(f'{TOP}/cmd/mailmilld/role/msg.def') as f:
+    MESSAGES = re.findall(r'^MSG\((\w+),', f.read(), re.M)
+
 
 # ------------------------------------------------------------------ any message
-def fuzz(d, title, is_mail_safe=True, **kw):
+def fuzz(d, title, is_mail_safe=True, offences=(), **kw):
+    """Each of the offences, which are types of messages, reaches the master, and
+    is known as such."""
     sent = 0
     with Hostile(d, **kw) as s:
         with Traffic(s) as t:
@@ -20,6 +25,11 @@ def fuzz(d, title, is_mail_safe=True, **kw):
                 if s.play(title, 'fuzz', left_out | NFUZZ):
                     sent += s.said('sent')
                 t.wait(5)
+            for name in offences:
+                s.play(title, 'fuzz', MESSAGES.index(name) << 48 | NFUZZ)
+                wait_for(f'{name} to be an offence', lambda: re.search(
+                    rf'event=hostile role={title.split()[0]} .* message={name} ',
+                    s.log_now()), 30)
             s.play(title, 'empty')
             t.wait(20)
         assert f' event=channel-protocol peer={title.split()[0]} ' in s.log()
@@ -34,7 +44,7 @@ def fuzz(d, title, is_mail_safe=True, **kw):
 
 
 def test_messages_of_a_worker(d):
-    fuzz(d, 'worker 1')
+    fuzz(d, 'worker 1', offences=('M_CLOSED', 'M_PROXIED', 'M_MOVE'))
 
 
 def test_messages_of_a_deliver(d):
@@ -52,7 +62,7 @@ def test_messages_of_spoold(d):
 
 
 def test_messages_of_keyd(d):
-    fuzz(d, 'keyd 1')
+    fuzz(d, 'keyd 1', offences=('M_KEYS_READY',))
 
 
 def test_messages_of_authd(d):
@@ -60,7 +70,7 @@ def test_messages_of_authd(d):
 
 
 def test_messages_of_the_logger(d):
-    fuzz(d, 'logger')
+    fuzz(d, 'logger', offences=('M_WRITER_END',))
 
 
 # ------------------------------------------------------------------ others
