@@ -281,7 +281,9 @@ SPOIL = {
         ('cmd/mailmilld/keyd/keyd_worker.c',
          lambda s: s.replace('[K_SIGN]', '[0]')),
         ('cmd/mailmilld/role/child.c',
-         lambda s: s.replace('[M_DRAIN]', '[0]'))],
+         lambda s: s.replace('[M_DRAIN]', '[0]')),
+        ('cmd/settings/transport.def',
+         append('TRANSPORT(SIGN, "sign", KEYD, 1, maildir_prefix)\n'))],
     roles.roles_are_described_in_their_folders: [
         ('cmd/mailmilld/master/procs/links.c',
          append('\nint a[] = { [ROLE_KEYD] = 1 };\n')),

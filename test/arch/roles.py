@@ -16,12 +16,16 @@ def messages_have_a_function_where_they_go(root, objects):
     tables = {f: '\n'.join(text(p) for p in sources(base, f)
                            if p.endswith('.c'))
               for f in [*folder.values(), 'role']}
+    agents = ' | '.join(f'R({r})' for r in re.findall(
+        r'^TRANSPORT\(\w+,[^,]*,\s*(\w+)',
+        text(f'{root}/cmd/settings/transport.def'), re.M))
     rows = re.findall(r'^MSG\((\w+),[^,]*,\s*([^,]*),',
                       text(base + 'role/msg.def'), re.M)
     if not rows:
         yield f'{base}role/msg.def: no rows'
     for msg, to in rows:
-        for f in [folder[r] for r in re.findall(r'\bR\((\w+)\)', to)] \
+        for f in [folder[r] for r in re.findall(
+                r'\bR\((\w+)\)', to.replace('AGENTS', agents))] \
                 or ['role']:
             if not re.search(rf'\[{msg}\] = \w', tables[f]):
                 yield f'{base}{f}: no function for {msg}'

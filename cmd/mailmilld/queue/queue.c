@@ -573,7 +573,7 @@ const struct role role_queue = {
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),
 	.main = queue_main,
-	.peers = ROLE_BIT(ROLE_DELIVER),
+	.peers = ROLES_DELIVERING,
 	.is_replaced = true,		/* the spool can have only one */
 	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } },
 	.profile = {

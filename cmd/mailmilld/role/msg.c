@@ -9,6 +9,7 @@ enum { FD = 1, SECRET = 2 };
 
 #define R(role) (1u << ROLE_##role)
 #define ALL_CHILDREN ((1u << NROLES) - 1 - R(MASTER))
+#define AGENTS ROLES_DELIVERING
 #define MSG(id, from, to, base, entry, max, flags) \
 	[id] = { .name = #id, .senders = from, .receivers = to, \
 	    .base_octets = sizeof(base), \

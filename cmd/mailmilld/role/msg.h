@@ -20,6 +20,14 @@ enum role_id {
 	NROLES
 };
 
+/* the bits of the delivery agents: the roles that transport.def names */
+enum {
+	ROLES_DELIVERING = 0
+#define TRANSPORT(id, name, role, max_jobs, file) | 1u << ROLE_##role
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+
 enum msg_type {
 #define MSG(id, senders, receivers, base, entry, max, flags) id,
 #include "cmd/mailmilld/role/msg.def"
