@@ -42,13 +42,7 @@ static __thread bool is_in_pool;
 static void
 pool_clear(struct pool *p)
 {
-	pthread_condattr_t attr;
-
-	/* a clock that is set must not hold up a retry */
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->work, &attr);
-	pthread_condattr_destroy(&attr);
+	(void)monotonic_cond_init(&p->work);
 	p->head = NULL;
 	p->tail = &p->head;
 	p->nqueued = p->nidle = p->nthreads = 0;

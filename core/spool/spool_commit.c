@@ -313,8 +313,7 @@ commit_wait(struct spool_writer *w)
 		if (due == UINT64_MAX) {
 			(void)pthread_cond_wait(&w->commit_cond, &w->lock);
 		} else {
-			end = (struct timespec){ .tv_sec = (time_t)(due / 1000),
-				.tv_nsec = (long)(due % 1000) * 1000000 };
+			end = monotonic_at(due);
 			(void)pthread_cond_timedwait(&w->commit_cond, &w->lock,
 			    &end);
 		}

@@ -43,16 +43,12 @@ init_lists(struct spool_writer *w)
 static int
 init_locks(struct spool_writer *w)
 {
-	pthread_condattr_t attr;
 	int error;
 
-	if ((error = pthread_condattr_init(&attr)) != 0)
+	if ((error = monotonic_cond_init(&w->commit_cond)) != 0 ||
+	    (error = monotonic_cond_init(&w->maker_cond)) != 0)
 		return (error);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_cond_init(&w->commit_cond, &attr);
-	(void)pthread_cond_init(&w->maker_cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
 	return (0);
 }
 

@@ -25,3 +25,24 @@ monotonic_in(uint64_t ns)
 	return (struct timespec){ .tv_sec = (time_t)(then / 1000000000),
 		.tv_nsec = (long)(then % 1000000000) };
 }
+
+struct timespec
+monotonic_at(uint64_t ms)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+}
+
+int
+monotonic_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int error;
+
+	if ((error = pthread_condattr_init(&attr)) != 0)
+		return error;
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	error = pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return error;
+}

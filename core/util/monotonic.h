@@ -4,6 +4,7 @@
 #ifndef CORE_UTIL_MONOTONIC_H
 #define CORE_UTIL_MONOTONIC_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -11,8 +12,13 @@
 uint64_t monotonic_ms(void);
 uint64_t monotonic_ns(void);
 
-/* monotonic_in(ns): ${ns} from now, for the functions of pthreads that take a
- * time of CLOCK_MONOTONIC. */
+/* For the functions of pthreads that take a time:
+ * monotonic_in(ns): ${ns} from now.
+ * monotonic_at(ms): When monotonic_ms() will be ${ms}.
+ * monotonic_cond_init(cond): A condition whose timed waits are by this clock.
+ * Return 0 or an error number, as pthread_cond_init() does. */
 struct timespec monotonic_in(uint64_t ns);
+struct timespec monotonic_at(uint64_t ms);
+int monotonic_cond_init(pthread_cond_t *cond);
 
 #endif

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/util/monotonic.h"
 #include "test/sim/alloc.h"
 #include "test/sim/sim.h"
 
@@ -416,10 +416,8 @@ static int
 run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 {
 	unsigned long nfailed = 0;
-	struct timespec t0, t1;
-	uint64_t seed;
+	uint64_t seed, start_ns = monotonic_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &t0);
 	for (seed = first; seed < first + nseeds; seed++) {
 		run_seed(sim, seed);
 		if (!sim->is_failed)
@@ -430,15 +428,13 @@ run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 		if (++nfailed == 20)
 			break;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &t1);
 	printf("sim: %llu seeds from %llu: %lu sessions, %lu commands, "
 	    "%lu messages, %lu handshakes, %lu timeouts, "
 	    "%lu failed allocations, %.1f s\n",
 	    (unsigned long long)(seed - first), (unsigned long long)first,
 	    sim->nsessions, sim->ncommands, sim->nmessages, sim->nhandshakes,
 	    sim->ntimeouts,
-	    sim->nfailed_allocs, (double)(t1.tv_sec - t0.tv_sec)
-	    + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
+	    sim->nfailed_allocs, (double)(monotonic_ns() - start_ns) / 1e9);
 	printf("%llu passed, %lu failed\n",
 	    (unsigned long long)(seed - first) - nfailed, nfailed);
 	return nfailed == 0 ? 0 : 1;

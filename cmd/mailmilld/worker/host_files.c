@@ -65,7 +65,6 @@ struct host_files *
 host_files_new(bool is_synced, unsigned int ask_ms)
 {
 	struct host_files *f;
-	pthread_condattr_t attr;
 
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return NULL;
@@ -77,10 +76,7 @@ host_files_new(bool is_synced, unsigned int ask_ms)
 	f->ask_ms = ask_ms;
 	f->next_fd = -1;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&f->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	(void)monotonic_cond_init(&f->cond);
 	return f;
 }
 
@@ -157,9 +153,7 @@ host_files_connect(struct host_files *f, int fd)
 static int
 wait_channel(struct host_files *f, uint64_t end_ms)
 {
-	struct timespec end = { .tv_sec = (time_t)(end_ms / 1000),
-		.tv_nsec = (long)(end_ms % 1000) * 1000000 };
-
+	struct timespec end = monotonic_at(end_ms);
 	int rc = 0;
 
 	while (f->ch == NULL && !f->is_cancelled && rc == 0)

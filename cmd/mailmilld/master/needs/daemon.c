@@ -9,19 +9,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libutil.h>
 
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "core/util/fileio.h"
+#include "core/util/monotonic.h"
 
 #define TITLE		"mailmilld: master"	/* as in setproctitle("master") */
 #define PIDFILE_MAX	256	/* octets of its path with NUL; setting.def says fewer */
@@ -278,12 +278,8 @@ daemon_ready(void)
 void
 daemon_reloading(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	notify("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reading the "
-	    "configuration again", (long long)ts.tv_sec * 1000000 +
-	    ts.tv_nsec / 1000);
+	notify("RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reading the "
+	    "configuration again", monotonic_ns() / 1000);
 }
 
 void

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <errno.h>
 
 #include "core/util/monotonic.h"
 
@@ -40,4 +41,24 @@ Test(monotonic, a_time_to_come_is_normalised)
 		cr_expect_geq(then, before);
 		cr_expect_leq(then, after);
 	}
+}
+
+Test(monotonic, a_condition_waits_by_this_clock)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	uint64_t end_ms = monotonic_ms() + 20;
+	struct timespec end = monotonic_at(end_ms);
+	pthread_cond_t cond;
+	int rc;
+
+	cr_assert_eq(ns_of(end), end_ms * 1000000);
+	cr_assert_eq(monotonic_cond_init(&cond), 0);
+	pthread_mutex_lock(&lock);
+	while ((rc = pthread_cond_timedwait(&cond, &lock, &end)) == 0)
+		continue;
+	pthread_mutex_unlock(&lock);
+	/* that of the wall clock would end at once: it is ahead of this one */
+	cr_expect_eq(rc, ETIMEDOUT);
+	cr_expect_geq(monotonic_ms(), end_ms);
+	pthread_cond_destroy(&cond);
 }

@@ -14,12 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/ec_malloc.h"
 #include "core/lim.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 #include "test/lib/simspool.h"
 
 #define HERE	"127.0.0.1:0"
@@ -103,10 +103,10 @@ TestSuite(netlistener, .init = setup, .fini = teardown, .timeout = 30);
 
 /* Passes until ${condition} holds. */
 #define pass_until(condition) do { \
-	time_t end_ = time(NULL) + WAIT_SECONDS; \
+	uint64_t end_ = monotonic_ms() + WAIT_SECONDS * 1000; \
 	\
 	while (!(condition)) { \
-		cr_assert_lt(time(NULL), end_, "not yet: %s", #condition); \
+		cr_assert_lt(monotonic_ms(), end_, "not yet: %s", #condition); \
 		cr_assert_geq(scheduler_pass(sched, 10), 0); \
 	} \
 } while (0)
