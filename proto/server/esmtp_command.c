@@ -143,23 +143,50 @@ note_what_follows(struct esmtp_step *st, unsigned int flags, size_t mark,
 		esmtp_input_refused(st, flags);
 }
 
-/* What is answered from here on: a verb with its argument, which begins at
- * ${arg}, or the whole line if it is none.  Passwords are not for the log;
- * where else than in AUTH there may be one, only the program knows. */
-static void
-note_line(struct esmtp_step *st, const struct esmtp_verb *v,
-    const struct esmtp_extension *e, const char *line, size_t len, size_t arg)
-{
-	bool is_secret = (v != NULL && v->flags & VF_SECRET) ||
-	    esmtp_verb_is_own(v, e);
+/* A line: with a verb of ours, with one of the program, or with none. */
+struct command {
+	const struct esmtp_verb		*v;
+	const struct esmtp_extension	*e;
+	const char			*line;
+	size_t				 len;
+	size_t				 arg;	/* where it begins, if any */
+};
 
-	if (v == NULL && e == NULL) {
-		esmtp_answering(st, "", line, st->is_secret ? 0 : len);
+static struct command
+take_apart(const char *line, size_t len)
+{
+	struct command c = { .line = line };
+	size_t n;
+
+	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
+	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+		len--;
+	for (n = 0; n < len && line[n] != ' '; n++)
+		continue;
+	for (c.arg = n; c.arg < len && line[c.arg] == ' '; c.arg++)
+		continue;
+	c.len = len;
+	if ((c.v = esmtp_verb_find(line, n)) == NULL)
+		c.e = esmtp_extension_find(line, n);
+	return c;
+}
+
+/* What is answered from here on: a verb with its argument, or the whole line if
+ * it is none.  Passwords are not for the log; where else than in AUTH there may
+ * be one, only the program knows. */
+static void
+note_line(struct esmtp_step *st, const struct command *c)
+{
+	bool is_secret = (c->v != NULL && c->v->flags & VF_SECRET) ||
+	    esmtp_verb_is_own(c->v, c->e);
+
+	if (c->v == NULL && c->e == NULL) {
+		esmtp_answering(st, "", c->line, st->is_secret ? 0 : c->len);
 		return;
 	}
-	esmtp_answering(st, v != NULL ? v->name : e->name, line + arg,
-	    is_secret ? 0 : len - arg);
-	st->mc->verb = v == NULL ? 0 : (uint8_t)(v - esmtp_verbs + 1);
+	esmtp_answering(st, c->v != NULL ? c->v->name : c->e->name,
+	    c->line + c->arg, is_secret ? 0 : c->len - c->arg);
+	st->mc->verb = c->v == NULL ? 0 : (uint8_t)(c->v - esmtp_verbs + 1);
 }
 
 const char *
@@ -187,13 +214,32 @@ announce(struct esmtp_step *st, const char *line, size_t len)
 	(void)esmtp_hook_end(st, false);
 }
 
-/* ${e}, a verb of the program; NULL: the line is no command. */
+/* May it run?  RPL_OK, or why not; RPL_SHUTDOWN: esmtp_bye() is to say it. */
 static enum esmtp_reply_id
-check_registered(const struct esmtp_step *st, const struct esmtp_extension *e)
+check(struct esmtp_step *st, const struct command *c)
 {
-	if (e == NULL)
+	bool is_command = c->v != NULL || c->e != NULL;
+	enum esmtp_reply_id id;
+
+	if (st->mc->own == OWN_LATER)
+		return RPL_OK;	/* it has been checked */
+	if (!is_command && st->mc->is_body_refused)
+		return RPL_BODY_REFUSED;
+	if (!is_command && esmtp_is_foreign(c->line, c->len))
+		return RPL_FOREIGN;
+	/* RFC 5321 3.1: after a greeting of 554 all but QUIT is 503 */
+	if (st->mc->state == ES_DENIED &&
+	    (c->v == NULL || !(c->v->flags & VF_DENIED)))
+		return RPL_BAD_SEQUENCE;
+	if ((id = check_octets(c->v, c->line, c->len)) != RPL_OK)
+		return id;
+	if (is_too_late(st, c->v))
+		return RPL_SHUTDOWN;
+	if (c->v != NULL)
+		return check_columns(st, c->v, c->len - c->arg);
+	if (c->e == NULL)
 		return RPL_UNKNOWN;
-	return esmtp_ext_is_listed(st->ac->options, e->name) ?
+	return esmtp_ext_is_listed(st->ac->options, c->e->name) ?
 	    check_secured(st->mc, 0) : RPL_NOT_IMPLEMENTED;
 }
 
@@ -201,61 +247,36 @@ enum esmtp_want
 esmtp_command(struct esmtp_step *st, const char *line, size_t len,
     bool has_more)
 {
-	const struct esmtp_extension *e = NULL;
-	const struct esmtp_verb *v;
-	enum esmtp_reply_id id, octets;
 	enum esmtp_want w = W_GO;
-	size_t n, arg, mark = st->out_len;
+	enum esmtp_reply_id id;
+	size_t mark = st->out_len;
+	struct command c;
 
 	if (has_core_post_smtp_command_hook() && !st->mc->is_announced) {
 		announce(st, line, len);
 		if (st->mc->is_dropped)
 			return W_CLOSE;
 	}
-	/* RFC 5321 4.1.1: trailing white space is to be tolerated */
-	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
-		len--;
-	for (n = 0; n < len && line[n] != ' '; n++)
-		continue;
-	for (arg = n; arg < len && line[arg] == ' '; arg++)
-		continue;
+	c = take_apart(line, len);
 	esmtp_settle(st->mc);
 	st->has_more = has_more;
-	v = esmtp_verb_find(line, n);
-	if (v == NULL)
-		e = esmtp_extension_find(line, n);
-	note_line(st, v, e, line, len, arg);
-	if (st->mc->own == OWN_LATER)
-		id = RPL_OK;	/* it has been checked */
-	else if (v == NULL && e == NULL && st->mc->is_body_refused)
-		id = RPL_BODY_REFUSED;
-	else if (v == NULL && e == NULL && esmtp_is_foreign(line, len))
-		id = RPL_FOREIGN;
-	else if (st->mc->state == ES_DENIED &&
-	    (v == NULL || !(v->flags & VF_DENIED)))
-		/* RFC 5321 3.1: after a greeting of 554 all but QUIT is 503 */
-		id = RPL_BAD_SEQUENCE;
-	else if ((octets = check_octets(v, line, len)) != RPL_OK)
-		id = octets;
-	else if (is_too_late(st, v)) {
+	note_line(st, &c);
+	if ((id = check(st, &c)) == RPL_SHUTDOWN) {
 		esmtp_bye(st);
 		return W_GO;
-	} else if (v != NULL)
-		id = check_columns(st, v, len - arg);
-	else
-		id = check_registered(st, e);
+	}
 	st->mc->is_body_refused = 0;
 	if (id == RPL_OK)
-		w = act(st, v, e, line + arg, len - arg);
+		w = act(st, c.v, c.e, line + c.arg, c.len - c.arg);
 	else
 		esmtp_reply(st, id);
 	/* the handler gave up a suspended phase when memory failed */
 	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
-	if (v == NULL && e == NULL)
-		esmtp_input_refused(st, esmtp_verb_input_meant(line, len));
+	if (c.v == NULL && c.e == NULL)
+		esmtp_input_refused(st, esmtp_verb_input_meant(line, c.len));
 	else if (w == W_GO)
-		note_what_follows(st, esmtp_verb_input(v, e), mark,
-		    line + arg, len - arg);
+		note_what_follows(st, esmtp_verb_input(c.v, c.e), mark,
+		    line + c.arg, c.len - c.arg);
 	return w;
 }
