@@ -33,7 +33,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 
     'proto':            'core',
     'proto/parse':      CORE + ' proto',
-    'proto/options':    CORE + ' proto',
+    'proto/options':    CORE + ' proto proto/parse',
     'proto/answers':    '',
     'proto/base':       CORE + ' proto',
     'proto/auth':       CORE + ' proto proto/options',
