@@ -20,6 +20,7 @@ import tempfile
 
 import documented
 import logs
+import pages
 import roles
 import rooms
 from tree import PARTS, TOP, objects_of, sources, symbols, text
@@ -299,6 +300,24 @@ SPOIL = {
         ('cmd/mailmilld/master/signals.c',
          lambda s: s.replace('LOG_LEVEL_NOTICE', 'LOG_LEVEL_INFO')),
         ('man/mailmilld.8', lambda s: s.replace('.It vanished', '.It left'))],
+    pages.extensions_are_in_the_manuals: [
+        ('man/mailmill.conf.5', lambda s: s.replace('Qq XCLIENT', 'Qq X', 1)),
+        ('man/esmtp_message_factory.3',
+         lambda s: s.replace('REQUIRETLS', 'TLS', 1)),
+        ('proto/ext/ext_dsn.c', lambda s: s.replace('"DSN"', '"DSNX"')),
+        ('proto/server/esmtp_ext.def',
+         append('ESMTP_EXT(X, esmtp_ext_x)\n'))],
+    pages.mechanisms_are_in_the_manual: [
+        ('proto/auth/esmtp_auth_mech.def',
+         append('ESMTP_AUTH_MECH("ANONYMOUS", NAME, 0, anonymous)\n')),
+        ('man/mailmill.conf.5', lambda s: s.replace('Qq SCRAM-SHA-1 ,', ''))],
+    pages.roles_are_in_the_lists_of_processes: [
+        ('cmd/mailmilld/role/role.def', append('ROLE(METRICS, metrics)\n')),
+        ('man/mailmilld.8', lambda s: re.sub(
+            r'^\.It "mailmilld: keyd.*\n', '', s, flags=re.M))],
+    pages.recipes_name_what_is_there: [
+        ('README', lambda s: s.replace('settings/route.c', 'settings/way.c')),
+        ('README', lambda s: s.replace('role/measure.def', 'that table'))],
     tricks_are_played: [
         ('test/hostile/trick.def', append('TRICK(dance, "")\n'))],
     manuals_are_clean: [
@@ -369,12 +388,13 @@ def self_test(check, objects):
             yield f'does not see a spoilt {what}'
 
 
-CHECKS = rooms.CHECKS + roles.CHECKS + logs.CHECKS + documented.CHECKS + [
+CHECKS = (rooms.CHECKS + roles.CHECKS + logs.CHECKS + documented.CHECKS +
+          pages.CHECKS + [
     only_tls_sees_openssl_ssl, proto_has_no_clock,
     settings_are_in_the_manual, counters_are_in_the_manual,
     rows_of_proto_name_their_source,
     rows_of_states_name_who_enters_them, readme_names_what_is_there,
-    readme_names_every_room, tricks_are_played, manuals_are_clean]
+    readme_names_every_room, tricks_are_played, manuals_are_clean])
 
 
 def main():

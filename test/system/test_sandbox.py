@@ -11,11 +11,13 @@ import termios
 import threading
 
 from forced import forced_call
-from harness import (ROOT, SANITIZE, Client, Server, Skip, stat_fields,
+from harness import (ROOT, SANITIZE, TOP, Client, Server, Skip, stat_fields,
                      wait_for)
 from keys import make_pair, memory, tls_conf
 
-ROLES = ['logger', 'worker', 'queue', 'deliver', 'keyd', 'authd', 'spoold']
+with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:
+    # the first is the master
+    ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', table.read(), re.M)[1:]
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
              'spoold': 'incoming'}
 # of a worker: twice the Max_Message_Size, and 1 MiB
