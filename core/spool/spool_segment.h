@@ -65,15 +65,11 @@ int spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
  * fdatasync(2) has no metadata to write.
  * spool_segment_made(dirfd, id): Rename it to seg.${id}, unless there is one;
  * the caller flushes the folder.
- * Return a descriptor or 0, or -1 with errno (ENOSPC ...).
- * spool_segment_create(...): All of them, and the folder flushed; if that fails
- * nothing is left behind. */
+ * Return a descriptor or 0, or -1 with errno (ENOSPC ...). */
 int spool_segment_new(int dirfd, uint64_t id);
 int spool_segment_format(int fd, uint64_t id, uint64_t size_octets,
     bool is_synced, struct spool_header *header_r);
 int spool_segment_made(int dirfd, uint64_t id);
-int spool_segment_create(int dirfd, uint64_t id, uint64_t size_octets,
-    bool is_synced, struct spool_segment *segment_r);
 
 /* spool_segment_untake(dirfd, segment): Give back one in which no record was
  * ever written: rename to free.*, close. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/queue/queue_spool.h"
+#include "test/lib/segment.h"
 
 #define SEGMENT_OCTETS	(256 * 1024)
 
@@ -184,7 +185,7 @@ void
 qf_segment(struct qf *f, struct qf_segment *s, uint64_t n)
 {
 	memset(s, 0, sizeof(*s));
-	cr_assert_eq(spool_segment_create(f->incoming, QF_SEGMENT(n),
+	cr_assert_eq(segment_create(f->incoming, QF_SEGMENT(n),
 	    SEGMENT_OCTETS, false, &s->file), 0);
 	s->end = SPOOL_PAGE;
 }

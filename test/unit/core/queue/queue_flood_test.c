@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "test/lib/segment.h"
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -134,7 +135,7 @@ Test(queue_flood, lines_about_damage_are_bounded_and_counted)
 	/* those of another writer are told */
 	queue_writer_add(f.q, 2);
 	spool_segment_close(&s.file);
-	cr_assert_eq(spool_segment_create(f.incoming, 0x9002, 1 << 20, false,
+	cr_assert_eq(segment_create(f.incoming, 0x9002, 1 << 20, false,
 	    &s.file), 0);
 	s.end = SPOOL_PAGE;
 	s.seq = 0;

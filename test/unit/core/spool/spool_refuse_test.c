@@ -15,6 +15,7 @@
 
 #include "core/spool/spool_writer_int.h"
 #include "core/util/monotonic.h"
+#include "test/lib/segment.h"
 #include "test/unit/core/spool/spool_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -264,7 +265,7 @@ fail_both(struct spool_writer *w, struct spool_held helds[2],
 		h = &helds[i];
 		memset(h, 0, sizeof(*h));
 		STAILQ_INIT(&h->failed);
-		cr_assert_eq(spool_segment_create(f->dirfd, 1 + (uint64_t)i,
+		cr_assert_eq(segment_create(f->dirfd, 1 + (uint64_t)i,
 		    f->config.segment_octets, false, &h->segment), 0);
 		h->end = SPOOL_PAGE;
 		h->wipe_end = SPOOL_PAGE + SPOOL_ALIGN;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "test/lib/segment.h"
 #include "test/unit/core/spool/spool_fixture.h"
 
 #define SIZE	(128 * 1024)
@@ -17,7 +18,7 @@ static void
 make(struct spool_fixture *f, uint64_t id, struct spool_segment *s)
 {
 	fixture_init(f);
-	cr_assert_eq(spool_segment_create(f->dirfd, id, SIZE, true, s), 0);
+	cr_assert_eq(segment_create(f->dirfd, id, SIZE, true, s), 0);
 }
 
 Test(spool_segment, a_new_one_is_whole_locked_and_empty)
@@ -250,7 +251,7 @@ Test(spool_segment, usage_counts_all_files_but_the_reserve)
 	int fd;
 
 	make(&f, 77, &s);
-	cr_assert_eq(spool_segment_create(f.dirfd, 78, SIZE, false, &t), 0);
+	cr_assert_eq(segment_create(f.dirfd, 78, SIZE, false, &t), 0);
 	spool_segment_untake(f.dirfd, &t);
 	spool_body_name(9, name);
 	fd = openat(f.dirfd, name, O_WRONLY | O_CREAT, 0600);

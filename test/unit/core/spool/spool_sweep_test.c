@@ -14,6 +14,7 @@
 #include "core/spool/spool_id.h"
 #include "core/spool/spool_segment.h"
 #include "core/spool/spool_sweep.h"
+#include "test/lib/segment.h"
 #include "test/unit/core/spool/spool_fixture.h"
 
 static uint64_t known_id;
@@ -321,7 +322,7 @@ Test(spool_sweep, segments_can_be_made_while_it_runs)
 	}
 	cr_assert_gt(pid, 0);
 	for (i = 0; i < 2000; i++) {
-		rv = spool_segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
+		rv = segment_create(f.dirfd, i + 1, SPOOL_SEGMENT_MIN,
 		    false, &segment);
 		if (rv == -1)
 			break;
@@ -351,7 +352,7 @@ make_segment(struct spool_fixture *f, uint64_t id, unsigned int n)
 		sizeof(body), .body_sum = spool_sum(body, sizeof(body)) };
 	unsigned int i;
 
-	cr_assert_eq(spool_segment_create(f->dirfd, id, 8 << 20, false,
+	cr_assert_eq(segment_create(f->dirfd, id, 8 << 20, false,
 	    &segment), 0);
 	r.envelope_octets = (uint32_t)spool_envelope_octets(&env);
 	spool_envelope_encode(&env, buf + SPOOL_RECORD_HEADER);

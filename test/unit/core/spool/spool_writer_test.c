@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/lib/segment.h"
 #include "test/unit/core/spool/spool_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -393,7 +394,7 @@ Test(spool_writer, free_segments_make_room_for_a_large_body_within_the_quota)
 
 	fixture_init(&f);
 	for (i = 0; i < 20; i++) {
-		cr_assert_eq(spool_segment_create(f.dirfd, 100 + i,
+		cr_assert_eq(segment_create(f.dirfd, 100 + i,
 		    f.config.segment_octets, false, &s), 0);
 		spool_segment_untake(f.dirfd, &s);
 	}
