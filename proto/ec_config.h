@@ -23,7 +23,7 @@ typedef enum _ec_config_item_type {
 	ECCFGTYPE_INT,
 	ECCFGTYPE_UINT64,
 	ECCFGTYPE_PERMS,		/* octal */
-	ECCFGTYPE_BOOL,			/* true, false, yes, no, on, off */
+	ECCFGTYPE_BOOL,			/* true, false, yes, no, on, off, 1, 0 */
 	ECCFGTYPE_FLOAT,		/* a number */
 	ECCFGTYPE_SOCKADDR,		/* "192.0.2.1:25", "[2001:db8::1]:25" */
 	ECCFGTYPE_SOCKADDR_PORTLESS,	/* "192.0.2.1", "2001:db8::1" */

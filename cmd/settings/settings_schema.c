@@ -3,13 +3,13 @@
 
 #include "cmd/settings/settings.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
 #include "cmd/settings/auth_spec.h"
 #include "cmd/settings/settings_int.h"
 #include "core/maildir/maildir.h"
+#include "core/util/addr.h"
 #include "core/util/conf_field.h"
 #include "proto/auth/esmtp_auth_mech.h"
 #include "proto/mailaddr.h"
@@ -195,48 +195,21 @@ settings_default(const char *name)
 	return "";
 }
 
-static int
-parse_port(const char *s, in_port_t *port_r)
-{
-	static const struct conf_field port = { .type = CONF_INT,
-		.def = "0", .max = 65535 };
-	char ignored[CONF_EXPECTED_MAX];
-	int64_t n;
-
-	if (conf_field_set(&n, &port, &s, 1, ignored, sizeof(ignored)) == -1)
-		return -1;
-	*port_r = htons((uint16_t)n);
-	return 0;
-}
-
 int
 settings_listen_parse(const char *title, accept_addr *addr_r,
     socklen_t *len_r, bool *is_any_r)
 {
-	const char *colon = strrchr(title, ':');
-	char host[INET6_ADDRSTRLEN + 2];
-	size_t len;
-	in_port_t port;
+	union addr a = { .in6.sin6_family = AF_INET6 };
+	const char *port = title + (title[0] == '*');
+	int rc;
 
+	*is_any_r = *port == ':';
+	rc = *is_any_r ? addr_port_parse(port + 1, &a.in6.sin6_port) :
+	    addr_parse(title, &a);
 	memset(addr_r, 0, sizeof(*addr_r));
-	len = colon == NULL ? sizeof(host) : (size_t)(colon - title);
-	if (len >= sizeof(host) || parse_port(colon + 1, &port) == -1)
-		return -1;
-	memcpy(host, title, len);
-	host[len] = '\0';
-	*is_any_r = len == 0 || strcmp(host, "*") == 0;
-	if (*is_any_r || (host[0] == '[' && host[len - 1] == ']')) {
-		host[*is_any_r ? 0 : len - 1] = '\0';
-		addr_r->in6.sin6_family = AF_INET6;
-		addr_r->in6.sin6_port = port;
-		*len_r = sizeof(addr_r->in6);
-		return *is_any_r || inet_pton(AF_INET6, host + 1,
-		    &addr_r->in6.sin6_addr) == 1 ? 0 : -1;
-	}
-	addr_r->in.sin_family = AF_INET;
-	addr_r->in.sin_port = port;
-	*len_r = sizeof(addr_r->in);
-	return inet_pton(AF_INET, host, &addr_r->in.sin_addr) == 1 ? 0 : -1;
+	memcpy(addr_r, &a, sizeof(a));
+	*len_r = addr_len(&a.sa);
+	return rc;
 }
 
 static int

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const unsigned char *
@@ -65,6 +66,45 @@ addr_copy(struct sockaddr *to, const struct sockaddr *sa)
 		memcpy(&a.in.sin_addr, octets, sizeof(a.in.sin_addr));
 	}
 	memcpy(to, &a, sizeof(a));
+}
+
+int
+addr_port_parse(const char *text, in_port_t *port_r)
+{
+	size_t len = strspn(text, "0123456789");
+	unsigned long port;
+
+	if (len < 1 || len > 5 || text[len] != '\0' ||
+	    (port = strtoul(text, NULL, 10)) > 65535)
+		return -1;
+	*port_r = htons((in_port_t)port);
+	return 0;
+}
+
+int
+addr_parse(const char *text, union addr *addr_r)
+{
+	const char *colon = strrchr(text, ':');
+	char host[ADDR_TEXT + 2];
+	in_port_t port;
+	size_t len;
+
+	memset(addr_r, 0, sizeof(*addr_r));
+	if (colon == NULL || (len = (size_t)(colon - text)) >= sizeof(host) ||
+	    addr_port_parse(colon + 1, &port) == -1)
+		return -1;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (len > 1 && host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		addr_r->in6.sin6_family = AF_INET6;
+		addr_r->in6.sin6_port = port;
+		return inet_pton(AF_INET6, host + 1,
+		    &addr_r->in6.sin6_addr) == 1 ? 0 : -1;
+	}
+	addr_r->in.sin_family = AF_INET;
+	addr_r->in.sin_port = port;
+	return inet_pton(AF_INET, host, &addr_r->in.sin_addr) == 1 ? 0 : -1;
 }
 
 unsigned int

@@ -44,6 +44,13 @@ void addr_copy(struct sockaddr *to, const struct sockaddr *sa);
  * with one of another family or NULL. */
 bool addr_is_same(const struct sockaddr *a, const struct sockaddr *b);
 
+/* addr_port_parse(text, port_r): A port as 1 to 5 digits, for a socket address
+ * (in network order).  Return 0, or -1: it is none.
+ * addr_parse(text, addr_r): "192.0.2.1:25" or "[2001:db8::1]:25".  Return 0, or
+ * -1: it is neither. */
+int addr_port_parse(const char *text, in_port_t *port_r);
+int addr_parse(const char *text, union addr *addr_r);
+
 /* addr_len(sa): Octets of an IPv4 or IPv6 socket address. */
 socklen_t addr_len(const struct sockaddr *sa);
 

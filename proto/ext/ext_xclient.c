@@ -4,11 +4,10 @@
  * Knows nothing of their form: xattr.h does; nor of how the session begins
  * anew: esmtp_peer_claim(). */
 
-#include <arpa/inet.h>
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "proto/parse/xattr.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_verb.h"
@@ -66,11 +65,11 @@ copy(const struct xattr *v, bool *is_lost)
 static void
 find_peer(struct news *n, const struct xattr *v, const struct sockaddr *now)
 {
-	unsigned long port = 0;
+	in_port_t port = 0;
 	int family;
 
 	if (v[PORT].is_given && v[PORT].is_known)
-		port = strtoul(v[PORT].text, NULL, 10);
+		(void)addr_port_parse(v[PORT].text, &port);
 	n->has_peer = v[ADDR].is_given ||
 	    (v[PORT].is_given && addr_octets(now, &family) != NULL);
 	if (!v[ADDR].is_given)
@@ -78,9 +77,9 @@ find_peer(struct news *n, const struct xattr *v, const struct sockaddr *now)
 	else if (v[ADDR].is_known)
 		(void)xattr_address(v[ADDR].text, &n->peer);
 	if (n->peer.sa.sa_family == AF_INET)
-		n->peer.in.sin_port = htons((uint16_t)port);
+		n->peer.in.sin_port = port;
 	else if (n->peer.sa.sa_family == AF_INET6)
-		n->peer.in6.sin6_port = htons((uint16_t)port);
+		n->peer.in6.sin6_port = port;
 }
 
 static int

@@ -5,12 +5,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/util/addr.h"
+#include "core/util/conf_field.h"
 
 /* A value with its storage. */
 struct value {
@@ -36,34 +38,26 @@ parse_unsigned(const char *text, int base, uint64_t max, uint64_t *n_r)
 	return 0;
 }
 
-static int
-parse_int(const char *text, int *n_r)
-{
-	char *end;
-	long n;
+/* The numbers that a field of our own configuration can have, too. */
+struct number {
+	bool	is_true;
+	int64_t	n;
+};
 
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || n != (int)n)
+static const struct conf_field fields[] = {
+	[ECCFGTYPE_INT] = CONF_FIELD(number, "", n, INT, "0", INT_MIN, INT_MAX),
+	[ECCFGTYPE_BOOL] = CONF_FIELD(number, "", is_true, BOOL, "false")
+};
+
+static int
+parse_field(const char *text, ec_config_item_type_t type, int *n_r)
+{
+	struct number number = { .is_true = false };
+
+	if (conf_field_set(&number, &fields[type], &text, 1, NULL, 0) == -1)
 		return -1;
-	*n_r = (int)n;
+	*n_r = type == ECCFGTYPE_BOOL ? number.is_true : (int)number.n;
 	return 0;
-}
-
-static int
-parse_bool(const char *text, int *n_r)
-{
-	static const char *const words[2][3] = { { "false", "no", "off" },
-		{ "true", "yes", "on" } };
-	size_t i, k;
-
-	for (i = 0; i < 2; i++)
-		for (k = 0; k < 3; k++)
-			if (strcasecmp(text, words[i][k]) == 0) {
-				*n_r = (int)i;
-				return 0;
-			}
-	return -1;
 }
 
 static int
@@ -88,34 +82,6 @@ parse_host(const char *text, union addr *a)
 	return 0;
 }
 
-/* "host:port" or "[host]:port" */
-static int
-parse_addr(const char *text, union addr *a)
-{
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN + 2], *start = host;
-	uint64_t port;
-	size_t len;
-
-	if (colon == NULL || parse_unsigned(colon + 1, 10, 65535, &port) == -1
-	    || (len = (size_t)(colon - text)) >= sizeof(host))
-		return -1;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	if (len > 1 && host[0] == '[' && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		start++;
-	}
-	if (parse_host(start, a) == -1 ||
-	    (a->sa.sa_family == AF_INET6) != (start != host))
-		return -1;
-	if (a->sa.sa_family == AF_INET)
-		a->in.sin_port = htons((in_port_t)port);
-	else
-		a->in6.sin6_port = htons((in_port_t)port);
-	return 0;
-}
-
 static int
 parse(struct value *v, ec_config_item_type_t type)
 {
@@ -128,15 +94,14 @@ parse(struct value *v, ec_config_item_type_t type)
 		s->vstr = v->text;
 		return 0;
 	case ECCFGTYPE_INT:
-		return parse_int(v->text, &s->vint);
+	case ECCFGTYPE_BOOL:
+		return parse_field(v->text, type, &s->vint);
 	case ECCFGTYPE_UINT64:
 		return parse_unsigned(v->text, 10, UINT64_MAX, &s->vu64);
 	case ECCFGTYPE_PERMS:
 		failed = parse_unsigned(v->text, 8, 07777, &n);
 		s->vint = (int)n;
 		return failed;
-	case ECCFGTYPE_BOOL:
-		return parse_bool(v->text, &s->vint);
 	case ECCFGTYPE_FLOAT:
 		return parse_double(v->text, &s->vdouble);
 	case ECCFGTYPE_SIZE_T:
@@ -147,7 +112,7 @@ parse(struct value *v, ec_config_item_type_t type)
 	case ECCFGTYPE_SOCKADDR_PORTLESS:
 		s->vsa = &v->addr.sa;
 		return type == ECCFGTYPE_SOCKADDR ?
-		    parse_addr(v->text, &v->addr) :
+		    addr_parse(v->text, &v->addr) :
 		    parse_host(v->text, &v->addr);
 	case ECCFGTYPE_THROTTLE:
 	case ECCFGTYPE_ECDICT:

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/conf_field.h"
+
 /* of the calling thread */
 static __thread netlistener_instance *instances;
 
@@ -16,16 +18,14 @@ static __thread netlistener_instance *instances;
 static int
 size_of(const char *text, int *size_r)
 {
-	char *end;
-	long n;
+	static const struct conf_field size = { .type = CONF_INT, .def = "0",
+		.max = NETLISTENER_BUF_MAX };
+	int64_t n;
 
 	*size_r = 0;
 	if (text == NULL)
 		return 0;
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || n < 0 ||
-	    n > NETLISTENER_BUF_MAX) {
+	if (conf_field_set(&n, &size, &text, 1, NULL, 0) == -1) {
 		errno = EINVAL;
 		return -1;
 	}

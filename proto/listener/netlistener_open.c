@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +15,6 @@
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,48 +29,21 @@ union address {
 	struct sockaddr_un	un;
 };
 
-static int
-parse_port(const char *text, in_port_t *port_r)
-{
-	unsigned long port;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -1;
-	port = strtoul(text, &end, 10);
-	if (*end != '\0' || port > 65535)
-		return -1;
-	*port_r = htons((in_port_t)port);
-	return 0;
-}
-
 /* "host:port" into ${a}.  Return its size, or 0: it is none. */
 static socklen_t
 parse_inet(const char *text, union address *a)
 {
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN + 2];
-	in_port_t port;
-	size_t len;
+	union addr found;
 
-	if (colon == NULL || parse_port(colon + 1, &port) == -1 ||
-	    (len = (size_t)(colon - text)) >= sizeof(host))
-		return 0;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	if (*host == '[' && len > 1 && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		a->in6.sin6_family = AF_INET6;
-		a->in6.sin6_port = port;
-		return inet_pton(AF_INET6, host + 1, &a->in6.sin6_addr) == 1 ?
-		    sizeof(a->in6) : 0;
+	if (text[0] == '*' && text[1] == ':') {
+		a->in.sin_family = AF_INET;
+		return addr_port_parse(text + 2, &a->in.sin_port) == 0 ?
+		    sizeof(a->in) : 0;
 	}
-	a->in.sin_family = AF_INET;
-	a->in.sin_port = port;
-	if (strcmp(host, "*") == 0)
-		return sizeof(a->in);
-	return inet_pton(AF_INET, host, &a->in.sin_addr) == 1 ?
-	    sizeof(a->in) : 0;
+	if (addr_parse(text, &found) == -1)
+		return 0;
+	memcpy(a, &found, sizeof(found));
+	return addr_len(&a->sa);
 }
 
 static socklen_t

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/addr.h"
 
 #define V1_SHORTEST	15	/* "PROXY UNKNOWN", CRLF */
 #define V1_SPACES	5	/* "PROXY TCP4 source destination port port" */
@@ -120,18 +121,8 @@ field(const char **s, const char *end, char buf[INET6_ADDRSTRLEN])
 static bool
 port(const char *s, in_port_t *port_r)
 {
-	unsigned int v = 0;
-	size_t i;
-
-	if (s == NULL || (s[0] == '0' && s[1] != '\0'))
-		return false;
-	for (i = 0; s[i] != '\0'; i++) {
-		if (s[i] < '0' || s[i] > '9' || i == 5)
-			return false;
-		v = v * 10 + (unsigned int)(s[i] - '0');
-	}
-	*port_r = htons((in_port_t)v);
-	return v <= 65535;
+	return s != NULL && (s[0] != '0' || s[1] == '\0') &&
+	    addr_port_parse(s, port_r) == 0;
 }
 
 /* ${octets} and ${port} are in network order, and need not be aligned. */

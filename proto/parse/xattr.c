@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "core/util/addr.h"
 #include "proto/mailaddr.h"
 #include "proto/parse/xtext.h"
 
@@ -61,15 +61,6 @@ take_address(char *text)
 }
 
 static bool
-is_port(const char *text)
-{
-	size_t len = strlen(text);
-
-	return len >= 1 && len <= 5 && strspn(text, "0123456789") == len &&
-	    strtol(text, NULL, 10) <= 65535;
-}
-
-static bool
 take_word(char *text, const char *words)
 {
 	size_t len = strlen(text), n;
@@ -109,6 +100,8 @@ take_place(char *text)
 static bool
 take(char *text, const struct xattr_row *row)
 {
+	in_port_t port;
+
 	switch (row->form) {
 	case XATTR_HOST:
 		return mailaddr_domain_valid(text, strlen(text), false);
@@ -117,7 +110,7 @@ take(char *text, const struct xattr_row *row)
 	case XATTR_PLACE:
 		return take_place(text);
 	case XATTR_PORT:
-		return is_port(text);
+		return addr_port_parse(text, &port) == 0;
 	case XATTR_WORD:
 		return take_word(text, row->words);
 	case XATTR_TEXT:

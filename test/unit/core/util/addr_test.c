@@ -232,3 +232,26 @@ Test(addr, one_address_is_the_same_in_both_families_with_any_port)
 	cr_expect_not(addr_is_same(NULL, NULL));
 	cr_expect_not(addr_is_same(&a.sa, NULL));
 }
+
+Test(addr, a_text_is_read_back)
+{
+	static const char *const good[] = { "192.0.2.1:25", "0.0.0.0:0",
+		"[2001:db8::1]:65535", "[::]:587" };
+	static const char *const bad[] = { "", ":", ":25", "*:25", "192.0.2.1",
+		"192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:000025",
+		"192.0.2.1:-1", "192.0.2.1:+1", "192.0.2.1: 1", "192.0.2.1:1x",
+		"192.0.2.1:18446744073709551641", "[192.0.2.1]:25",
+		"2001:db8::1:25", "[2001:db8::1]", "[]:25", "[:25", "]:25",
+		"[2001:db8::1:25", "[fe80::1%lo]:25", "x:25", "192.0.2:25",
+		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:00]:25" };
+	char text[ADDR_PORT_TEXT];
+	union addr a;
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		cr_assert_eq(addr_parse(good[i], &a), 0, "%s", good[i]);
+		cr_expect_str_eq(addr_port_text(&a.sa, text), good[i]);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_eq(addr_parse(bad[i], &a), -1, "%s", bad[i]);
+}

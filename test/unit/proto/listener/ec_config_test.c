@@ -117,13 +117,16 @@ Test(ec_config, a_value_has_the_form_of_its_type)
 		const char		*good, *bad[6];
 		long			 number;
 	} rows[] = {
-		{ ECCFGTYPE_INT, "-12", { "", "x", "1x", "3000000000", "0x1" },
-		    -12 },
+		{ ECCFGTYPE_INT, "-12", { "", "x", "1x", "3000000000", "0x1",
+		    "-2147483649" }, -12 },
+		{ ECCFGTYPE_INT, "-2147483648", { "2147483648", " 1", "+1",
+		    "-" }, -2147483648 },
 		{ ECCFGTYPE_UINT64, "18446744073709551615", { "-1", "",
 		    "18446744073709551616", " 1" }, -1 },
 		{ ECCFGTYPE_PERMS, "0640", { "8", "10000", "-1" }, 0640 },
-		{ ECCFGTYPE_BOOL, "Yes", { "1", "", "maybe" }, 1 },
-		{ ECCFGTYPE_BOOL, "off", { "0" }, 0 },
+		{ ECCFGTYPE_BOOL, "Yes", { "2", "", "maybe", " 1" }, 1 },
+		{ ECCFGTYPE_BOOL, "off", { "-0" }, 0 },
+		{ ECCFGTYPE_BOOL, "1", { "01" }, 1 },
 		{ ECCFGTYPE_FLOAT, "2.5", { "", "x", "2.5x" }, 2 },
 		{ ECCFGTYPE_SIZE_T, "1024", { "-1", "1k" }, 1024 },
 		{ ECCFGTYPE_SOCKADDR, "192.0.2.1:25", { "192.0.2.1",
