@@ -60,11 +60,6 @@ esmtp_auth_why_text(unsigned int why)
 
 /* --- the rule ------------------------------------------------------------- */
 
-/* Without Auth_Mechanisms, for a host without auth_can(). */
-static const char *const default_mechanisms[] = {
-	"PLAIN", "LOGIN", "SCRAM-SHA-256", NULL
-};
-
 /* Can the host do the mechanism? */
 static bool
 is_able(unsigned int can, const char *name, size_t len,
@@ -88,10 +83,9 @@ esmtp_auth_mech_listed(const struct esmtp_auth_scope *scope, size_t i)
 
 	if (l->n > 0)
 		return i < l->n ? l->v[i] : NULL;
-	if (scope->can == NULL)
-		return default_mechanisms[i];
 	for (k = 0; (m = esmtp_auth_mech_at(k)) != NULL; k++)
-		if (is_able(scope->can->usual, m->name, strlen(m->name), m) &&
+		if ((scope->can == NULL ? m->flags & AM_DEFAULT :
+		    is_able(scope->can->usual, m->name, strlen(m->name), m)) &&
 		    i-- == 0)
 			return m->name;
 	return NULL;

@@ -16,6 +16,7 @@
 #define AM_CLIENT_FIRST	0x2
 #define AM_SERVER_FIRST	0x4
 #define AM_ONE_STEP	0x8
+#define AM_DEFAULT	0x10
 
 struct esmtp_auth_mech {
 	const char	*name;		/* capitals */

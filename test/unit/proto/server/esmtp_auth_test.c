@@ -67,7 +67,7 @@ Test(esmtp_auth, the_host_says_what_an_empty_list_means)
 	struct esmtp_host_ops ops = *f->h.host.ops;
 
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
-	    EHLO_AUTH("PLAIN LOGIN SCRAM-SHA-256"));
+	    EHLO_AUTH("SCRAM-SHA-256 PLAIN LOGIN"));
 	ops.auth_can = only_passwords;
 	f->h.host.ops = &ops;
 	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
