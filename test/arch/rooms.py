@@ -44,6 +44,9 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
                         ' proto/server',
+    # our policies ask through validate.h, as those of others do; but they read
+    # the options as a struct, since a RCPT must not search the table of the
+    # options by name, four times and more
     'proto/policy':     CORE + ' proto proto/options',
     'proto/hooks':      CORE + ' proto proto/base',
     'proto/listener':   CORE + ' core/loop proto',
