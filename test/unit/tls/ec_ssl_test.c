@@ -94,7 +94,7 @@ Test(ec_ssl, the_message_is_one_line)
 	ec_ssl_set_verify_errmsg(&c, 20, c.error_string);
 	cr_expect_eq(c.error_code, 20);
 	cr_expect_str_eq(c.error_string, "other");
-	ec_ssl_set_verify_errmsg(&c, 0, NULL);
+	ec_ssl_set_verify_errmsg(&c, 21, NULL);
 	cr_expect_eq(c.error_code, 0);
 	cr_expect_null(c.error_string);
 }

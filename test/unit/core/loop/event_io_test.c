@@ -205,6 +205,11 @@ Test(event_io, sendfile_moves_from_the_offset_and_advances_it)
 	cr_assert_eq(offset, 7);
 	cr_assert_eq(event_read(eb, buf, 20, &needmask), 5);
 	cr_assert_eq(memcmp(buf, "23456", 5), 0);
+	/* nobody has to ask what it waits for */
+	cr_assert_eq(ftruncate(fd, 64 << 20), 0);
+	while (event_sendfile(ea, fd, &offset, 1 << 20, NULL) > 0)
+		continue;
+	cr_expect_eq(errno, EAGAIN);
 	close(fd);
 }
 

@@ -171,6 +171,8 @@ Test(mailmill_tls, what_cannot_be_used_is_told)
 		    rows[i].key, NULL, 0));
 	}
 	cr_expect_null(mailmill_tls_new(t->options, why, sizeof(why)));
+	/* nobody has to ask why */
+	cr_expect_null(mailmill_tls_new(t->options, NULL, sizeof(why)));
 	cr_expect_not_null(strstr(why, "name a certificate"), "%s", why);
 	talk_option(t, "TLS_Certificate", "/nonexistent/mx.crt");
 	talk_option(t, "TLS_Key", "/nonexistent/mx.key");
