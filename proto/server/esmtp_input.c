@@ -208,6 +208,24 @@ line_max(const struct esmtp_step *st)
 	    LIM_COMMAND_LINE;
 }
 
+/* A line of an exchange of AUTH.  It is refused where it may be meant as a verb
+ * that data follow: with a space, since base64 has none, or with input behind it,
+ * since who answers waits for the reply. */
+static void
+auth_line(struct esmtp_step *st, size_t len, bool has_more)
+{
+	unsigned int meant = esmtp_verb_input_meant(st->in, len);
+
+	st->has_more = has_more;
+	if (meant == 0 || (!has_more && memchr(st->in, ' ', len) == NULL)) {
+		esmtp_auth_line(st, st->in, len);
+		return;
+	}
+	esmtp_answering_last(st);
+	esmtp_auth_break(st, RPL_AUTH_BASE64);
+	esmtp_input_refused(st, meant);
+}
+
 static enum esmtp_want
 next_line(struct esmtp_step *st)
 {
@@ -241,14 +259,9 @@ next_line(struct esmtp_step *st)
 		len--;
 	if (!is_line_end(st->mc, len + 2 == n))
 		return refuse_line(st, RPL_BARE_LF, n);
-	if (esmtp_auth_is_reading(st->mc)) {
-		esmtp_auth_line(st, st->in, len);
-		/* no base64 has a space: it is refused, and data follow */
-		st->has_more = st->in_len > n;
-		if (memchr(st->in, ' ', len) != NULL)
-			esmtp_input_refused(st,
-			    esmtp_verb_input_meant(st->in, len));
-	} else
+	if (esmtp_auth_is_reading(st->mc))
+		auth_line(st, len, st->in_len > n);
+	else
 		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w != W_GO)
 		return w;	/* the command is repeated from here */

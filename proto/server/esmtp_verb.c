@@ -97,7 +97,8 @@ esmtp_verb_input_meant(const char *s, size_t len)
 	unsigned int flags;
 	size_t i;
 
-	for (; len > 0 && (*s == ' ' || *s == '\t'); s++)
+	/* what does not show, a byte order mark for example */
+	for (; len > 0 && (*s <= ' ' || *s > '~'); s++)
 		len--;
 	for (i = 0; i < esmtp_nverbs; i++) {
 		flags = esmtp_verb_input(&esmtp_verbs[i], NULL);
