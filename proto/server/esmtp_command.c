@@ -225,7 +225,7 @@ check(struct esmtp_step *st, const struct command *c)
 		return RPL_OK;	/* it has been checked */
 	if (!is_command && st->mc->is_body_refused)
 		return RPL_BODY_REFUSED;
-	if (!is_command && esmtp_is_foreign(c->line, c->len))
+	if (!is_command && esmtp_is_foreign(c->line, c->len, true))
 		return RPL_FOREIGN;
 	/* RFC 5321 3.1: after a greeting of 554 all but QUIT is 503 */
 	if (st->mc->state == ES_DENIED &&

@@ -209,8 +209,8 @@ line_max(const struct esmtp_step *st)
 }
 
 /* A line of an exchange of AUTH.  It is refused where it may be meant as a verb
- * that data follow: with a space, since base64 has none, or with input behind it,
- * since who answers waits for the reply. */
+ * that data follow: with a space, since base64 has none, or with input behind
+ * it, since who answers waits for the reply. */
 static void
 auth_line(struct esmtp_step *st, size_t len, bool has_more)
 {
@@ -245,7 +245,7 @@ next_line(struct esmtp_step *st)
 	seen = st->in_seen < n ? st->in_seen : n;
 	lf = memchr(st->in + seen, '\n', n - seen);
 	if (lf == NULL && !esmtp_auth_is_reading(st->mc) &&
-	    esmtp_is_foreign(st->in, n))
+	    esmtp_is_foreign(st->in, n, false))
 		return refuse_line(st, RPL_FOREIGN, n);
 	if (lf == NULL) {
 		st->in_seen = n;

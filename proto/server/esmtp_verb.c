@@ -163,11 +163,35 @@ static const char *const foreign[] = {
 	"\x16\x03"		/* RFC 8446 5.1: a handshake of TLS */
 };
 
+/* How a request of HTTP ends, whatever its method (RFC 9112 3), and those of
+ * protocols that took its form. */
+static const char *const versions[] = { "HTTP/", "SIP/", "RTSP/", "ICAP/" };
+
+static bool
+is_request(const char *s, size_t len)
+{
+	const char *last = memrchr(s, ' ', len);
+	size_t i, n, rest;
+
+	if (last == NULL)
+		return false;
+	last++;
+	rest = (size_t)(s + len - last);
+	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		n = strlen(versions[i]);
+		if (rest > n && memcmp(last, versions[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool
-esmtp_is_foreign(const char *s, size_t len)
+esmtp_is_foreign(const char *s, size_t len, bool is_whole)
 {
 	size_t i, n;
 
+	if (is_whole && is_request(s, len))
+		return true;
 	for (i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
 		n = strlen(foreign[i]);
 		if (len >= n && memcmp(s, foreign[i], n) == 0)

@@ -89,9 +89,9 @@ bool esmtp_verb_is_own(const struct esmtp_verb *v,
     const struct esmtp_extension *e);
 bool esmtp_verb_may_be_secret(const char *s, size_t len);
 
-/* esmtp_is_foreign(s, len): Does ${s}, a line or the begin of one, begin as in
- * another protocol? */
-bool esmtp_is_foreign(const char *s, size_t len);
+/* esmtp_is_foreign(s, len, is_whole): Is ${s}, a line or with ${is_whole} false
+ * the begin of one, of another protocol? */
+bool esmtp_is_foreign(const char *s, size_t len, bool is_whole);
 
 /* esmtp_extension_find(s, len), esmtp_extension_get(i): A registered one, or
  * NULL; find looks at those only that have a verb. */
