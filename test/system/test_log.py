@@ -423,7 +423,7 @@ FORMS = {                               # where it is not "-"
 
 
 def dialogue(s):
-    """Each kind of line that a session can cause, and each value there or not."""
+    """Most lines that a session can cause, each value there or not."""
     with Client(s.port) as c:
         for line, code in (
                 ('XYZZY', '500'), ('DATA', '503'), ('EHLO client.test', '250'),
