@@ -100,7 +100,7 @@ Test(esmtp_auth_mech, without_a_list_the_usual_ones_are_listed_in_order)
 	can.usual = 0;
 	cr_expect_null(esmtp_auth_mech_listed(&scope, 0));
 	scope.can = NULL;
-	cr_expect_str_eq(esmtp_auth_mech_listed(&scope, 0), "PLAIN");
+	cr_expect_str_eq(esmtp_auth_mech_listed(&scope, 0), "SCRAM-SHA-256");
 }
 
 Test(esmtp_auth_mech, every_reason_of_a_failure_has_a_text_and_other_numbers_none)
