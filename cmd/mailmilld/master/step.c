@@ -116,12 +116,15 @@ log_refusal(const struct proc *p)
 }
 
 /* Somebody may have had hold of this worker: it has sent what no honest one sends,
- * it has made a system call that is not its own, or it has crashed. */
+ * it has made a system call that is not its own, or it has crashed.  Its channel
+ * closes before it can be waited for, so it may have been killed meanwhile: its
+ * status says by what it has ended. */
 static bool
 is_suspect(const struct proc *p)
 {
 	return p->role == ROLE_WORKER && (p->offence != NULL ||
-	    (WIFSIGNALED(p->status) && !p->is_killed));
+	    (WIFSIGNALED(p->status) &&
+	    !(p->is_killed && WTERMSIG(p->status) == SIGKILL)));
 }
 
 /* ${p} has ended. */

@@ -166,7 +166,8 @@ admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
 static int
 not_asked(struct listener *l, const accept_addr *peer)
 {
-	if (errno == EAGAIN)
+	/* a listener that a reload has closed has no name any more */
+	if (errno == EAGAIN && l->fd != -1)
 		admit_refused(l, peer, "XCLIENT-rate", &l->refusals);
 	return errno == EACCES || errno == EAGAIN ? 1 : -1;
 }

@@ -116,6 +116,20 @@ Test(step_hostile, keys_of_tickets_end_with_a_worker_that_crashes)
 	expect_new_key("w1@1", &had);
 }
 
+/* Its channel closes before its status is there, and the master kills it. */
+Test(step_hostile, keys_of_tickets_end_with_a_worker_whose_crash_is_seen_late)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	cr_expect_str_eq(step_happens("close w1@1"), "!w1@1");
+	/* too late */
+	step_child_of("w1@1")->is_killed = false;
+	cr_expect_str_eq(step_happens("crash w1@1"), "+w1@1");
+	expect_new_key("w2@1", &had);
+}
+
 Test(step_hostile, keys_of_tickets_outlive_workers_that_a_reload_replaces)
 {
 	struct msg_tickets had;
