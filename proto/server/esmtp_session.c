@@ -18,10 +18,6 @@
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_own.h"
 
-/* Of each session that idles there are these two; malloc(3) takes 8 octets more,
- * and rounds up to a multiple of 16. */
-static_assert(sizeof(void *) != 8 || (sizeof(message_construct) <= 216 &&
-    ACCEPT_CONSTRUCT_INET <= 152), "a session takes more memory than it did");
 static_assert(offsetof(message_construct, ac) ==
     offsetof(message_construct, vctx.ac), "vctx begins with ac");
 

@@ -575,3 +575,11 @@ Test(esmtp_session, a_host_may_end_it_when_it_learns_the_client)
 	cr_expect_eq(ncalled_after, 0);
 	fake_end(fake);
 }
+
+/* Of each session that idles there are these two; malloc(3) takes 8 octets more,
+ * and rounds up to a multiple of 16. */
+Test(esmtp_session, takes_no_more_memory_than_it_did)
+{
+	cr_expect_leq(sizeof(message_construct), 27 * sizeof(void *));
+	cr_expect_leq(ACCEPT_CONSTRUCT_INET, 19 * sizeof(void *));
+}
