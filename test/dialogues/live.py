@@ -400,8 +400,8 @@ def expected(body):
 
 
 def recipients():
-    return ['alice', 'bob', 'carol', 'user' + 'a' * 60, '"user(odd)"',
-            '"user\\"\\\\x"']
+    return ['alice', 'bob', 'carol', *(f'user{i}' for i in range(1, 10)),
+            'user' + 'a' * 60, '"user(odd)"', '"user\\"\\\\x"']
 
 
 SENDERS = 'alice@example.test alice\n@client.example alice bob\n'
