@@ -153,11 +153,13 @@ def as_of_an_earlier_version(s, uid, gid):
     os.chown(folder, uid, gid)
     os.chmod(folder, 0o2770)
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
-    db.executescript('''DROP INDEX deferred_origin;
-        ALTER TABLE deferred DROP COLUMN segment;
-        ALTER TABLE deferred DROP COLUMN generation;
-        ALTER TABLE deferred DROP COLUMN seq;
-        PRAGMA user_version = 0;''')
+    for index in 'deferred_origin', 'deferred_holder':
+        db.execute(f'DROP INDEX {index}')
+    for column in ('segment', 'generation', 'seq', 'hold_until', 'deliver_by',
+                   'priority', 'flags', 'holder'):
+        db.execute(f'ALTER TABLE deferred DROP COLUMN {column}')
+    db.execute('PRAGMA user_version = 0')
+    db.commit()
     n = db.execute('SELECT count(*) FROM deferred').fetchone()[0]
     db.close()
     return n
