@@ -144,7 +144,7 @@ $(B)/tlsbench: $(B)/test/bench/tlsbench.o
 $(B)/hostile/mailmilld: LDLIBS += -lpam
 $(B)/hostile/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
 	  channel_open channel_free channel_send channel_recv \
-	  spool_end_encode)
+	  spool_end_encode spool_segment_close)
 $(B)/hostile/mailmilld: $(call test_obj,hostile) $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)

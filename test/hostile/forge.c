@@ -14,6 +14,7 @@
 
 #include "core/spool/spool_envelope.h"
 #include "core/spool/spool_format.h"
+#include "core/spool/spool_segment.h"
 
 #define FDS		256
 #define HELD_MAX	8	/* segments */
@@ -38,6 +39,18 @@ __wrap_spool_end_encode(uint64_t offset, uint32_t seq, uint64_t nonce,
 		mark.nonce = nonce;
 	}
 	__real_spool_end_encode(offset, seq, nonce, buf);
+}
+
+void __real_spool_segment_close(struct spool_segment *segment);
+void __wrap_spool_segment_close(struct spool_segment *segment);
+
+/* No record goes behind the last mark of a segment that is closed. */
+void
+__wrap_spool_segment_close(struct spool_segment *segment)
+{
+	if (segment->header.nonce == mark.nonce)
+		mark.seq = 0;
+	__real_spool_segment_close(segment);
 }
 
 /* Is it a segment?  Not the log, or something else that grows. */
@@ -83,6 +96,7 @@ forge(uint64_t id, bool is_large, const struct spool_envelope *said)
 	size_t at = SPOOL_RECORD_HEADER;
 	uint64_t n;
 
+	/* it may have closed its segment: the next one, then */
 	if (mark.seq == 0 || !hostile.sent[Q_COMMITTED].is_there)
 		return false;
 	env.sender = "forger@client.test";
@@ -104,7 +118,6 @@ forge(uint64_t id, bool is_large, const struct spool_envelope *said)
 	spool_record_encode(&rec, mark.nonce, buf);
 	__wrap_spool_end_encode(rec.end, mark.seq + 1, mark.nonce,
 	    buf + (rec.end - rec.offset));
-	/* it may have closed its segment: the next one, then */
 	if ((n = write_all(buf, (size_t)(rec.end - rec.offset) +
 	    SPOOL_RECORD_HEADER, rec.offset)) == 0)
 		return false;

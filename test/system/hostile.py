@@ -14,6 +14,7 @@ from harness import (BUILD, SANITIZE, SLOW, TOP, Client, Server, Skip, body_of,
 from keys import make_pair, tls_conf
 
 FILE_MAX = 100 << 20
+MESSAGE_EACH = 1.5 * SLOW    # seconds
 
 with open(f'{TOP}/test/hostile/trick.def') as f:
     TRICKS = re.findall(r'^TRICK\((\w+),', f.read(), re.M)
@@ -98,12 +99,19 @@ class Hostile(Server):
 
     def forge(self, title, trick, arg):
         """Into a segment of its own: it closes one a second after the first
-        message, so each of the workers, which take turns, gets new ones."""
+        message.  Then the workers, which take turns, get one message at a time:
+        what the worker itself writes next lies where the forged record was, and
+        the queue has to have read that by then."""
+        next_at = time.monotonic() + MESSAGE_EACH
+
         def mail():
-            for _ in self.pids('worker'):
-                with Client(self.port) as c:
-                    c.hello()
-                    c.mail(b'Subject: new\r\n\r\nx\r\n')
+            nonlocal next_at
+            if time.monotonic() < next_at:
+                return
+            with Client(self.port) as c:
+                c.hello()
+                c.mail(b'Subject: new\r\n\r\nx\r\n')
+            next_at = time.monotonic() + MESSAGE_EACH
         at = len(self.log_now())
         assert self.play(title, trick, arg, meanwhile=mail), trick
         assert self.said('forged', at) > 0
