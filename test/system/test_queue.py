@@ -108,13 +108,17 @@ def test_a_link_in_the_place_of_new_leads_nowhere(d):
 
 def test_killed_agents_leave_nothing_in_tmp(d):
     with Server(d, conf=CONF) as s:
+        def running():
+            # not their titles: a process that begins has a child for a moment
+            return {p['pid'] for p in s.ctl_json('status')['processes']
+                    if (p['role'], p['state']) == ('deliver', 'running')}
         for i in range(4):
-            agents = s.pids('deliver')
+            agents = wait_for('the agents', running)
             send(s, i * 20, 20, 'user')
             for p in agents:
                 os.kill(p, signal.SIGKILL)
-            wait_for('other agents', lambda: len(s.pids('deliver')) ==
-                     len(agents) and not set(agents) & set(s.pids('deliver')))
+            wait_for('other agents', lambda: len(running()) == len(agents)
+                     and not agents & running())
         # every agent is new, so the one that takes this looks
         send(s, 80, 1, 'user')
         s.wait_mail(81, timeout=60)
