@@ -19,6 +19,8 @@
 #include "core/util/bucket.h"
 
 #define NONE		UINT32_MAX
+#define ROUND_EACH	8	/* sessions of a round, for each book ... */
+#define ROUND_MOST	10	/* ... and for one at most */
 #define NO_ROUND	UINT_MAX
 #define RANDOMS		64	/* made at once */
 #define BLOCK		64	/* sessions */
@@ -62,6 +64,7 @@ struct book {
 	unsigned int	 n;
 	unsigned int	 max;
 	unsigned int	 round;		/* the last one in which it was picked */
+	unsigned int	 picked;	/* how often in that one */
 	struct bucket	 again;		/* book_asked(), of a session once more */
 };
 
@@ -69,6 +72,7 @@ struct ledger {
 	RB_HEAD(ledger_clients, client)	 clients;
 	unsigned int			 n;
 	unsigned int			 round;	/* of book_pick() */
+	unsigned int			 picked;	/* sessions of this round */
 	uint32_t			 randoms[RANDOMS];	/* for handles */
 	unsigned int			 nrandoms;	/* left in it */
 };
@@ -291,9 +295,16 @@ common_max(struct book *const *books, size_t n)
 	return (v[m / 2] + ABOVE_FREE + 1) * ABOVE_FACTOR - 1;
 }
 
+/* Has it had all that it may have of this round? */
+static bool
+is_served(const struct book *b)
+{
+	return b->round == b->ledger->round && b->picked == ROUND_MOST;
+}
+
 /* Find the book with the fewest sessions of those that have room for one more.
- * Unless ${max} is NO_ROUND, only books count that have not been picked in this
- * round and have at most ${max} sessions. */
+ * Unless ${max} is NO_ROUND, only books count that may have one of this round and
+ * have at most ${max} sessions. */
 static int
 fewest(struct book *const *books, size_t n, unsigned int from,
     unsigned int max)
@@ -306,7 +317,7 @@ fewest(struct book *const *books, size_t n, unsigned int from,
 		at = (from + i) % n;
 		b = books[at];
 		if (b == NULL || b->n >= b->max || (max != NO_ROUND &&
-		    (b->round == b->ledger->round || b->n > max)))
+		    (is_served(b) || b->n > max)))
 			continue;
 		if (best == -1 || b->n < books[best]->n)
 			best = (int)at;
@@ -314,26 +325,49 @@ fewest(struct book *const *books, size_t n, unsigned int from,
 	return best;
 }
 
+static void
+next_round(struct ledger *l)
+{
+	l->round++;
+	l->picked = 0;
+}
+
+static void
+count_pick(struct book *b, size_t nbooks)
+{
+	struct ledger *l = b->ledger;
+
+	if (b->round != l->round) {
+		b->round = l->round;
+		b->picked = 0;
+	}
+	b->picked++;
+	if (++l->picked >= ROUND_EACH * nbooks)
+		next_round(l);
+}
+
 int
 book_pick(struct book *const *books, size_t n, unsigned int *rotor)
 {
 	unsigned int max = common_max(books, n);
 	int best = fewest(books, n, *rotor, max);
-	size_t i;
+	size_t i, nbooks = 0;
 
 	if (best == -1) {
 		/* the next round; or all that have room are well above */
 		for (i = 0; i < n && books[i] == NULL; i++)
 			continue;
 		if (i < n)
-			books[i]->ledger->round++;
+			next_round(books[i]->ledger);
 		best = fewest(books, n, *rotor, max);
 		if (best == -1)
 			best = fewest(books, n, *rotor, NO_ROUND);
 	}
 	if (best == -1)
 		return -1;
-	books[best]->round = books[best]->ledger->round;
+	for (i = 0; i < n; i++)
+		nbooks += books[i] != NULL;
+	count_pick(books[best], nbooks);
 	*rotor = (unsigned int)best + 1;
 	return best;
 }

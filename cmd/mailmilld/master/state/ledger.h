@@ -56,11 +56,11 @@ unsigned int book_sessions(const struct book *b);
 bool book_is_full(const struct book *b);
 
 /* book_pick(books, n, &rotor): The book for the next session, of at most
- * BOOKS_MAX.  In each round each book gets one session.  Workers themselves
- * tell which sessions have ended, so a worker that an attacker controls could
- * seem to be idle, and without rounds would get all sessions.  In a round the
- * book with the fewest sessions is first, and equal ones take turns by
- * ${rotor}; a book that is full, or has far more sessions than most of the
+ * BOOKS_MAX: that with the fewest sessions; equal ones take turns by ${rotor}.
+ * Workers themselves tell which sessions have ended, so a worker that an attacker
+ * controls could seem to be idle, and get all sessions.  So a round has eight
+ * sessions for each book, of which one gets ten at most: a quarter more than its
+ * share.  Fewer, such as strict turns, leave processors idle.  A book that is full, or has far more sessions than most of the
  * others, is passed over.  NULL entries are skipped.  Return its index, or -1:
  * all are full. */
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
