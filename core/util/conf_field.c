@@ -61,22 +61,23 @@ parse_bool(const char *value, int64_t *n_r)
 	return bad(EINVAL);
 }
 
-/* The index of ${value} in "a|b|c". */
+/* The index of ${value} in "a|b=other|c", where b has two names. */
 static int
 parse_choice(const char *choices, const char *value, int64_t *n_r)
 {
 	size_t len = strlen(value), n;
 	const char *p = choices;
-	int64_t i;
+	int64_t i = 0;
 
-	for (i = 0;; i++, p += n + 1) {
-		n = strcspn(p, "|");
+	for (;; p += n + 1) {
+		n = strcspn(p, "|=");
 		if (n == len && strncasecmp(p, value, n) == 0) {
 			*n_r = i;
 			return 0;
 		}
 		if (p[n] == '\0')
 			return bad(EINVAL);
+		i += p[n] == '|';
 	}
 }
 
@@ -197,13 +198,13 @@ unit_text(const struct unit *units, int64_t n, char *buf, size_t len)
 	return buf;
 }
 
-/* Choice ${n} of "a|b|c". */
+/* Choice ${n} of "a|b=other|c". */
 static const char *
 choice_text(const char *choices, int n, char *buf, size_t len)
 {
 	while (n-- > 0)
 		choices += strcspn(choices, "|") + 1;
-	snprintf(buf, len, "%.*s", (int)strcspn(choices, "|"), choices);
+	snprintf(buf, len, "%.*s", (int)strcspn(choices, "|="), choices);
 	return buf;
 }
 
@@ -247,18 +248,21 @@ describe_units(const struct conf_field *f, char *buf, size_t len)
 	    f->unit == NULL ? "" : "; ", f->unit == NULL ? "" : f->unit);
 }
 
-/* "a, b or c" of "a|b|c". */
+/* "a, b or c" of "a|b|c"; "a, b (or: other) or c" of "a|b=other|c". */
 static void
 describe_choices(const char *choices, char *buf, size_t len)
 {
-	size_t used = 0, n;
+	size_t used = 0, n, first;
 	const char *p;
 
 	for (p = choices; used < len; p += n + 1) {
 		n = strcspn(p, "|");
-		used += (size_t)snprintf(buf + used, len - used, "%s%.*s",
-		    p == choices ? "" : p[n] == '\0' ? " or " : ", ", (int)n,
-		    p);
+		first = strcspn(p, "|=");
+		used += (size_t)snprintf(buf + used, len - used,
+		    first < n ? "%s%.*s (or: %.*s)" : "%s%.*s",
+		    p == choices ? "" : p[n] == '\0' ? " or " : ", ",
+		    (int)first, p, (int)(n - first - (first < n)),
+		    p + first + (first < n));
 		if (p[n] == '\0')
 			break;
 	}
@@ -408,7 +412,7 @@ conf_field_default(void *base, const struct conf_field *f)
 			if (*part != '\0')
 				values[n++] = part;
 	} else
-		values[n++] = f->type == CONF_CHOICE ? strsep(&rest, "|") :
+		values[n++] = f->type == CONF_CHOICE ? strsep(&rest, "|=") :
 		    copy;
 	rc = set((char *)base + f->offset, f, values, n);
 	free(copy);

@@ -42,9 +42,10 @@ struct conf_field {
 	const char	*name;
 	enum conf_type	 type;
 	size_t		 offset;	/* in the struct */
-	const char	*def;		/* as it would be written; CHOICE: a|b|c,
-					 * the first is the default; a list:
-					 * with commas */
+	const char	*def;		/* as it would be written; CHOICE: a|b=other|c,
+					 * where b has a second name, and the
+					 * first is the default; a list: with
+					 * commas */
 	int64_t		 min, max;	/* of a number, or of a text's length */
 	const char	*unit;		/* a number's unit, or a remark; or NULL */
 };

@@ -90,7 +90,8 @@ def manual_says(kind, default, low, high):
                  'NETWORKS': 'List of networks'}.get(
                      kind, f'Text of at most {high} octets')
         if kind == 'CHOICE':
-            start += default.replace('|', ', ')
+            # a second name of one is told further down
+            start += re.sub(r'=\w+', '', default).replace('|', ', ')
     return start, f'; default: {default.split("|")[0] or "empty"}.'
 
 

@@ -19,7 +19,7 @@ static const struct conf_field rows[] = {
 	CONF_FIELD(box, "Size", size, SIZE, "10M", 1 << 10, 1LL << 40),
 	CONF_FIELD(box, "Time", time, TIME, "1h30m", 0, 604800,
 	    "0 for none"),
-	CONF_FIELD(box, "Choice", choice, CHOICE, "red|green|blue"),
+	CONF_FIELD(box, "Choice", choice, CHOICE, "red|green=verdant|blue"),
 	CONF_FIELD(box, "String", string, STRING, "\xc3\xa4", 1, 4),
 	CONF_FIELD(box, "Text", text, TEXT, "", 0, 4),
 	CONF_FIELD(box, "List", list, LIST, "a,b", 1, 4),
@@ -146,6 +146,11 @@ Test(conf_field, truths_and_choices_are_words_in_any_case)
 	cr_expect_not(b.flag);
 	cr_expect_eq(set(&b, CHOICE, "Green"), 0);
 	cr_expect_eq(b.choice, 1);
+	cr_expect_eq(set(&b, CHOICE, "blue"), 0);
+	cr_expect_eq(b.choice, 2);
+	cr_expect_eq(set(&b, CHOICE, "VERDANT"), 0);
+	cr_expect_eq(b.choice, 1);
+	cr_expect_eq(set(&b, CHOICE, "green=verdant"), -1);
 	cr_expect_eq(set(&b, CHOICE, "gree"), -1);
 	cr_expect_eq(set(&b, CHOICE, ""), -1);
 	cr_expect_eq(set(&b, CHOICE, "red|green"), -1);
@@ -162,7 +167,7 @@ Test(conf_field, values_are_written_as_they_may_be_read)
 		{ TIME, "0", "0" }, { TIME, "59", "59s" },
 		{ TIME, "1h30m", "90m" }, { TIME, "1d", "1d" },
 		{ TIME, "1d1s", "86401s" },
-		{ CHOICE, "RED", "red" }, { CHOICE, "green", "green" },
+		{ CHOICE, "RED", "red" }, { CHOICE, "green", "green" }, { CHOICE, "verdant", "green" },
 		{ CHOICE, "blue", "blue" },
 	};
 	char text[CONF_FIELD_TEXT], again[CONF_FIELD_TEXT];
@@ -197,7 +202,7 @@ Test(conf_field, what_was_expected_is_said)
 		    "or with K, M or G)" },
 		{ TIME, "5x", EINVAL, "a time from 0 to 7d (seconds, or such "
 		    "as 5m or 1h30m; 0 for none)" },
-		{ CHOICE, "x", EINVAL, "red, green or blue" },
+		{ CHOICE, "x", EINVAL, "red, green (or: verdant) or blue" },
 		{ STRING, "abcde", ERANGE, "a text of 1 to 4 octets" },
 		{ STRING, "", ERANGE, "a text of 1 to 4 octets" },
 		{ TEXT, "abcde", ERANGE, "a text of at most 4 printable ASCII "
