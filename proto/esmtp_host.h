@@ -44,7 +44,8 @@ enum esmtp_report_kind {
 	ESMTP_REPORT_AUTH,	/* logged in: detail is the mechanism; esmtp_session_login() */
 	ESMTP_REPORT_AUTH_FAILED, /* code, detail is the mechanism or "", arg the name that was tried or "", reason */
 	ESMTP_REPORT_END,	/* session over (after any of the above) */
-	ESMTP_REPORT_CLIENT	/* the client has said that it speaks for another one (XCLIENT, XREMOTEIP): verb; esmtp_session_via() */
+	ESMTP_REPORT_CLIENT,	/* the client has said that it speaks for another one (XCLIENT, XREMOTEIP): verb; esmtp_session_via() */
+	ESMTP_REPORT_LONE_LF	/* a CR or LF stood alone in a message, and is CRLF now: id, sender */
 };
 
 struct esmtp_report {

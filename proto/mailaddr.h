@@ -20,6 +20,9 @@ MAILMILL_BEGIN
 #define MAILADDR_ALLOW_LONG		0x10	/* a local part over 64 octets: RFC 5321 4.5.3.1 lets us, and
 						 * senders that encode a recipient in it need it */
 
+#define MAILADDR_ALLOW_BARE		0x20	/* without < and >: it ends at white space */
+#define MAILADDR_ALLOW_DOTS		0x40	/* dots at the begin and end of a local part, and next to each other */
+
 struct mailaddr {
 	const char	*local;		/* as written, quotes included */
 	size_t		 local_len;	/* 0 for <> */
@@ -30,7 +33,7 @@ struct mailaddr {
 };
 
 /* mailaddr_parse(s, len, flags, addr_r): Parse the Path with its angle
- * brackets at ${s}, ${len} octets, not NUL terminated; a source route is read
+ * brackets (MAILADDR_ALLOW_BARE: or a Mailbox without them) at ${s}, ${len} octets, not NUL terminated; a source route is read
  * and dropped (RFC 5321 4.1.2, C).  Return octets used, or -1 (EINVAL; ENAMETOOLONG
  * when a length of 4.5.3.1 is exceeded). */
 int mailaddr_parse(const char *s, size_t len, unsigned int flags,
@@ -52,7 +55,8 @@ bool mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r);
  * one form that all equivalent ones have (RFC 5321 4.1.2): the domain in lower
  * case, an IPv6 address in it as inet_ntop(3) writes it, the local part in quotes
  * only where it needs them, and with no needless backslash.  It is not longer
- * than ${addr}, but for an IPv6 address in it.  <> gives "", <postmaster> the
+ * than ${addr}, but for an IPv6 address in it, and for the quotes of a local part
+ * whose dots MAILADDR_ALLOW_DOTS has allowed.  <> gives "", <postmaster> the
  * local part alone.  Return octets written without the NUL, or -1 (ENOSPC). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 

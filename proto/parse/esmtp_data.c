@@ -34,6 +34,13 @@ esmtp_data_init_counted(struct esmtp_data *d, int policy)
 	d->is_counted = true;
 }
 
+/* Does a lone CR or LF become CRLF? */
+static bool
+is_fixed(const struct esmtp_data *d)
+{
+	return d->policy == ESMTP_LF_FIX || d->policy == ESMTP_LF_NOTE;
+}
+
 /* For the policy that passes a lone CR or LF on: find the next line that starts
  * with a dot.  Return the octets before it: they belong to the message. */
 static size_t
@@ -78,7 +85,7 @@ find_line_octet(const char *buf, size_t len)
 	return len;
 }
 
-/* For the two policies that must see every lone CR and LF: stop at each. */
+/* For the policies that must see every lone CR and LF: stop at each. */
 static size_t
 scan_strict(struct esmtp_data *d, const char *buf, size_t len)
 {
@@ -116,7 +123,7 @@ next_text(struct esmtp_data *d, const char *buf, size_t len,
 	}
 	d->has_lone = true;
 	d->state = DATA_TEXT;
-	*slice_r = d->policy == ESMTP_LF_FIX ? "\r\n" : "\n";
+	*slice_r = is_fixed(d) ? "\r\n" : "\n";
 	*slice_len_r = strlen(*slice_r);
 	return 1;
 }
@@ -135,7 +142,7 @@ next_after_cr(struct esmtp_data *d, const char *buf, const char **slice_r,
 	}
 	d->has_lone = true;
 	d->state = DATA_TEXT;
-	*slice_r = d->policy == ESMTP_LF_FIX ? "\r\n" : "\r";
+	*slice_r = is_fixed(d) ? "\r\n" : "\r";
 	*slice_len_r = strlen(*slice_r);
 	return 0;
 }

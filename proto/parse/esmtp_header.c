@@ -49,18 +49,26 @@ add_to_name(struct esmtp_header *h, char c)
 	h->name_len++;
 }
 
+/* The line is no field. */
+static enum line
+no_field(struct esmtp_header *h)
+{
+	h->has_bad = true;
+	return h->is_begun ? LINE_STAYS : LINE_NO_FIELD;
+}
+
 /* Take the next octet of a line that is open.  RFC 5322 3.6.8, 4.5: a field
  * begins with 1*ftext, perhaps white space, and a colon. */
 static enum line
 step(struct esmtp_header *h, char c)
 {
-	enum line other = h->is_begun ? LINE_STAYS : LINE_NO_FIELD;
 	bool is_blank = c == ' ' || c == '\t';
 	bool is_ended = h->len > h->name_len;	/* white space or CR before */
 
 	if (c == '\n')
-		return h->name_len == 0 ? LINE_EMPTY : other;
+		return h->name_len == 0 ? LINE_EMPTY : no_field(h);
 	if (c == ':' && h->name_len > 0) {
+		h->has_field = true;
 		h->nreceived += !is_ended && is_name(h, RECEIVED);
 		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH : LINE_STAYS;
 	}
@@ -68,15 +76,19 @@ step(struct esmtp_header *h, char c)
 		h->len++;
 		return LINE_OPEN;
 	}
+	/* RFC 5322 2.2.3: white space goes on with the field before */
+	if (is_blank && h->len == 0 && h->is_begun)
+		return LINE_STAYS;
 	if (is_blank ? h->name_len == 0 : is_ended || c < 33 || c > 126 ||
 	    c == ':')
-		return other;
+		return no_field(h);
 	if (++h->len == ESMTP_HEADER_NAME)
-		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH : other;
+		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH :
+		    no_field(h);
 	if (!is_blank)
 		add_to_name(h, c);
-	return h->is_begun && h->ruled_out == (1 << NNAMES) - 1 ? LINE_STAYS :
-	    LINE_OPEN;
+	return h->is_begun && !h->is_checked &&
+	    h->ruled_out == (1 << NNAMES) - 1 ? LINE_STAYS : LINE_OPEN;
 }
 
 /* Skip a Return-Path field; octets used. */
@@ -188,6 +200,7 @@ esmtp_header_end(struct esmtp_header *h, const char **piece_r)
 {
 	size_t n;
 
+	h->has_bad |= h->nheld > 0 && h->state == AT_NAME;
 	if (h->nheld > 0 && h->state == AT_NAME && !h->is_begun) {
 		/* the first line, and no colon has come */
 		h->state = AT_BODY;

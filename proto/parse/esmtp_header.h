@@ -2,6 +2,7 @@
  * Takes out Return-Path fields (RFC 5321 4.4: the delivery writes the only one).
  * Puts an empty line before a first line that is no field, which would become
  * part of the field that the server has put before it.  Counts Received fields.
+ * Says whether there was a field, and whether all lines were of fields.
  * Owns: where the header ends, what starts a field, which octets stay.
  * Looks at no octet more than twice, and holds back no more than a name. */
 
@@ -19,6 +20,9 @@ struct esmtp_header {
 	unsigned int	nreceived;
 	bool		is_body;	/* what follows stays as it is */
 	bool		is_begun;	/* a line has been passed on */
+	bool		is_checked;	/* each line is read to its colon, for has_bad */
+	bool		has_field;	/* there was one */
+	bool		has_bad;	/* a line that is no field, and of none */
 	uint8_t		state;
 	/* of the line that begins with what may be a name */
 	uint8_t		len, name_len;	/* octets of it, and of the name */

@@ -149,6 +149,23 @@ source_route(const char *s, size_t len)
 	}
 }
 
+/* Dots and atoms in any order, of what devices send. */
+static size_t
+dots_and_atoms(const char *s, size_t len)
+{
+	bool has_atom = false;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bool is_atom = ch_class((unsigned char)s[i]) & CH_ATEXT;
+
+		if (!is_atom && s[i] != '.')
+			break;
+		has_atom |= is_atom;
+	}
+	return has_atom ? i : 0;
+}
+
 static size_t
 skip_space(const char *s, size_t len, size_t i, unsigned int flags)
 {
@@ -172,7 +189,8 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 	union addr ignored;
 	size_t i, n;
 
-	i = dot_string(s, len);
+	i = flags & MAILADDR_ALLOW_DOTS ? dots_and_atoms(s, len) :
+	    dot_string(s, len);
 	if (i == 0) {
 		i = quoted_string(s, len);
 		a->is_quoted = i != 0;
@@ -201,9 +219,20 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 	return i + n;
 }
 
+/* A local part of dots and atoms that is no Dot-string: as a mailbox it is the
+ * Quoted-string of the same characters (RFC 5321 4.1.2). */
+static bool
+needs_quotes(const struct mailaddr *a)
+{
+	return !a->is_quoted && a->local_len > 0 &&
+	    dot_string(a->local, a->local_len) != a->local_len;
+}
+
 static bool
 is_too_long(const struct mailaddr *a, unsigned int flags)
 {
+	size_t quotes = needs_quotes(a) ? 2 : 0;
+
 	/* RFC 5321 4.5.3.1.1: a local part of 64 octets */
 	if (a->local_len > LIM_LOCAL_PART && !(flags & MAILADDR_ALLOW_LONG))
 		return true;
@@ -211,7 +240,7 @@ is_too_long(const struct mailaddr *a, unsigned int flags)
 	if (a->domain_len > LIM_DOMAIN)
 		return true;
 	/* RFC 5321 4.5.3.1.3: with the punctuation <, @ and > */
-	return a->local_len + a->domain_len + 3 > LIM_PATH;
+	return a->local_len + quotes + a->domain_len + 3 > LIM_PATH;
 }
 
 int
@@ -219,13 +248,16 @@ mailaddr_parse(const char *s, size_t len, unsigned int flags,
     struct mailaddr *addr_r)
 {
 	struct mailaddr a = { .local = "", .domain = "" };
+	bool is_bare;
 	size_t i, n;
 
 	i = skip_space(s, len, 0, flags);
-	if (i == len || s[i] != '<')
+	is_bare = i < len && s[i] != '<';
+	if (i == len || (is_bare && !(flags & MAILADDR_ALLOW_BARE)))
 		goto bad;
-	i = skip_space(s, len, i + 1, flags);
-	if (i < len && s[i] == '>') {
+	if (!is_bare)
+		i = skip_space(s, len, i + 1, flags);
+	if (!is_bare && i < len && s[i] == '>') {
 		/* RFC 5321 4.5.5: the null reverse-path */
 		if (!(flags & MAILADDR_ALLOW_NULL))
 			goto bad;
@@ -234,16 +266,18 @@ mailaddr_parse(const char *s, size_t len, unsigned int flags,
 		n = mailbox(s + i, len - i, flags, &a);
 		if (n == 0)
 			goto bad;
-		i = skip_space(s, len, i + n, flags);
+		i += n;
+		if (!is_bare)
+			i = skip_space(s, len, i, flags);
 	}
-	if (i == len || s[i] != '>')
+	if (is_bare ? i < len && s[i] != ' ' : i == len || s[i] != '>')
 		goto bad;
 	if (is_too_long(&a, flags)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	*addr_r = a;
-	return (int)i + 1;
+	return (int)i + !is_bare;
 bad:
 	errno = EINVAL;
 	return -1;
@@ -325,12 +359,14 @@ ipv6_literal(const struct mailaddr *addr, char text[LITERAL_MAX])
 int
 mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 {
-	size_t i, n = addr->local_len, domain_len;
+	size_t i, n = addr->local_len, domain_len, quotes;
 	const char *name = addr->domain;
 	char literal[LITERAL_MAX];
 
 	if (addr->is_quoted && (n = unquote(addr, buf, buflen)) == 0)
 		goto full;
+	quotes = needs_quotes(addr) ? 1 : 0;
+	n += 2 * quotes;
 	if ((domain_len = ipv6_literal(addr, literal)) != 0)
 		name = literal;
 	else
@@ -338,7 +374,9 @@ mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 	if (n + domain_len + 2 > buflen)
 		goto full;
 	if (!addr->is_quoted)
-		memcpy(buf, addr->local, n);
+		memcpy(buf + quotes, addr->local, addr->local_len);
+	if (quotes)
+		buf[0] = buf[n - 1] = '"';
 	if (domain_len > 0)
 		buf[n++] = '@';
 	for (i = 0; i < domain_len; i++) {

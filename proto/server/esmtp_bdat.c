@@ -15,16 +15,6 @@
 
 #include "proto/server/esmtp_verb.h"
 
-/* The octets of BODY=BINARYMIME are no lines.  Other messages are text, with
- * CRLF between its lines (RFC 3030 2): RFC2822_Lone_LF_In_Body says what of
- * others. */
-static int
-policy(const struct esmtp_step *st)
-{
-	return st->mc->txn->env_flags & SPOOL_ENV_BINARYMIME ?
-	    ESMTP_LF_IGNORE : st->ac->options->lone_lf_in_body;
-}
-
 /* Is it known now that the message will be too big? */
 static bool
 is_too_big(const struct esmtp_step *st, uint64_t octets)
@@ -43,7 +33,7 @@ begin_message(struct esmtp_step *st, enum esmtp_want w, enum esmtp_reply_id id)
 
 	t->is_chunked = 1;
 	t->data_since = moment_of(&st->now);
-	esmtp_data_init_counted(&t->data, policy(st));
+	esmtp_text_begin(st);
 	if (w == W_GO && id != RPL_DATA)
 		esmtp_reply(st, id);
 	return w == W_GO && id == RPL_DATA;
@@ -74,7 +64,7 @@ esmtp_cmd_bdat(struct esmtp_step *st, const char *arg, size_t len)
 	t->is_in_body = 1;
 	esmtp_enter(mc, ES_DATA);
 	if (is_too_big(st, chunk.octets))
-		esmtp_body_fail(mc, RPL_TOO_BIG);
+		esmtp_text_fail(mc, RPL_TOO_BIG);
 	return W_GO;
 }
 
@@ -102,26 +92,7 @@ esmtp_chunk_begin(struct esmtp_step *st, size_t mark, const char *arg,
 	mc->refusal = esmtp_reply_take_back(st, mark);
 	/* without memory for it the others get what this one gets */
 	if (mc->refusal == NULL && is_of_message)
-		esmtp_body_fail(mc, RPL_NOMEM);
-}
-
-/* The next octets of the message. */
-static void
-take(struct esmtp_step *st, const char *buf, size_t len)
-{
-	struct esmtp_data *d = &st->mc->txn->data;
-	const char *slice;
-	size_t used, n;
-
-	if (d->policy == ESMTP_LF_IGNORE) {
-		esmtp_body_slice(st, buf, len);
-		return;
-	}
-	for (; len > 0; buf += used, len -= used) {
-		used = esmtp_data_next(d, buf, len, &slice, &n);
-		if (n > 0)
-			esmtp_body_slice(st, slice, n);
-	}
+		esmtp_text_fail(mc, RPL_NOMEM);
 }
 
 /* All of a chunk that was refused has come. */
@@ -185,17 +156,18 @@ enum esmtp_want
 esmtp_chunk(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
-	size_t room, n = st->in_len;
+	size_t room, at, n = st->in_len;
 
 	esmtp_settle(mc);
 	if (n > mc->chunk)
 		n = (size_t)mc->chunk;
 	if (n > 0 && esmtp_is_in_body(mc)) {
-		if ((room = esmtp_body_room(st)) == 0)
+		if ((room = esmtp_text_room(st)) == 0)
 			return esmtp_wait_for(st, WAIT_ROOM);
 		if (n > room)
 			n = room;
-		take(st, st->in, n);
+		for (at = 0; at < n;)
+			at += esmtp_text(st, st->in + at, n - at);
 	}
 	st->in += n;
 	st->in_len -= n;

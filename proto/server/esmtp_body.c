@@ -1,6 +1,6 @@
 /* DATA, and what becomes of a message: into the spool, the commit, the reply.
  * Owns: what must have happened before the 250.
- * Knows nothing of lines and dots: the data reader does. */
+ * Knows nothing of lines and dots: esmtp_text.c does. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,21 +12,6 @@
 #include "proto/hooks.h"
 #include "proto/parse/esmtp_received.h"
 #include "proto/server/esmtp_verb.h"
-
-/* The message cannot be accepted any more, and ${reply} will say so: what is
- * still to come of it is read and thrown away (RFC 5321 4.1.1.4: a reply in
- * the middle of the data would be lost). */
-void
-esmtp_body_fail(message_construct *mc, int reply)
-{
-	struct esmtp_txn *t = mc->txn;
-
-	if (t->failure != -1)
-		return;
-	t->failure = reply;
-	mc->ac->host->spool->abort(t->msg);
-	t->msg = NULL;
-}
 
 static void
 received_security(const struct esmtp_step *st, struct esmtp_received *r)
@@ -189,58 +174,9 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 	if (id == RPL_DATA) {
 		t->is_in_body = 1;
 		t->data_since = moment_of(&st->now);
-		esmtp_data_init(&t->data, st->ac->options->lone_lf_in_body);
+		esmtp_text_begin(st);
 	}
 	return W_GO;
-}
-
-size_t
-esmtp_body_room(struct esmtp_step *st)
-{
-	const struct esmtp_host *host = st->ac->host;
-	const struct esmtp_txn *t = st->mc->txn;
-	size_t room;
-
-	/* what is to be thrown away; a spool without a bound */
-	if (t == NULL || t->msg == NULL || host->spool->room == NULL)
-		return SIZE_MAX;
-	room = host->spool->room(host->spool_closure, st->ac->handle);
-	if (room > 1 && t->data.policy == ESMTP_LF_FIX)
-		room /= 2;	/* each octet may become two */
-	return room;
-}
-
-/* Pass octets of the message on to the spool; its header is looked at on the
- * way. */
-static int
-append(struct esmtp_step *st, const char *buf, size_t len)
-{
-	const struct spool_ops *spool = st->ac->host->spool;
-	struct esmtp_txn *t = st->mc->txn;
-	const char *piece;
-	size_t used, n;
-
-	for (; len > 0 && !t->header.is_body; buf += used, len -= used) {
-		used = esmtp_header_next(&t->header, buf, len, &piece, &n);
-		if (n > 0 && spool->append(t->msg, piece, n) == -1)
-			return -1;
-	}
-	return len > 0 ? spool->append(t->msg, buf, len) : 0;
-}
-
-void
-esmtp_body_slice(struct esmtp_step *st, const char *buf, size_t len)
-{
-	struct esmtp_txn *t = st->mc->txn;
-	int64_t max = st->ac->options->max_message_size;
-
-	t->octets += len;
-	if (t->failure != -1)
-		return;
-	if (max > 0 && t->octets > (uint64_t)max)
-		esmtp_body_fail(st->mc, RPL_TOO_BIG);
-	else if (append(st, buf, len) == -1)
-		esmtp_body_fail(st->mc, esmtp_errno_reply(errno));
 }
 
 /* The transaction is over: this answers the end of data. */
@@ -379,33 +315,14 @@ esmtp_body_finish(struct esmtp_step *st)
 	return esmtp_commit_resume(st);
 }
 
-/* What was held back of a message that ends within a line: only the chunks of
- * BDAT make such. */
-static void
-end_lines(struct esmtp_step *st)
-{
-	struct esmtp_txn *t = st->mc->txn;
-	const char *rest;
-	size_t n;
-
-	if ((n = esmtp_data_end(&t->data, &rest)) > 0)
-		esmtp_body_slice(st, rest, n);
-	while (t->failure == -1 &&
-	    (n = esmtp_header_end(&t->header, &rest)) > 0)
-		if (st->ac->host->spool->append(t->msg, rest, n) == -1)
-			esmtp_body_fail(st->mc, esmtp_errno_reply(errno));
-}
-
 enum esmtp_want
 esmtp_body_end(struct esmtp_step *st)
 {
 	struct esmtp_txn *t = st->mc->txn;
 
 	esmtp_answering_last(st);
-	end_lines(st);
+	esmtp_text_end(st);
 	t->is_in_body = t->is_chunked = 0;
-	if (t->data.policy == ESMTP_LF_PEDANTIC && t->data.has_lone)
-		esmtp_body_fail(st->mc, RPL_LONE_LF);
 	if (t->failure != -1) {
 		finish_with(st, t->failure);
 		return W_GO;
@@ -417,16 +334,12 @@ esmtp_body_end(struct esmtp_step *st)
 enum esmtp_want
 esmtp_body(struct esmtp_step *st)
 {
-	struct esmtp_txn *t = st->mc->txn;
-	const char *slice;
-	size_t used, n;
+	const struct esmtp_txn *t = st->mc->txn;
+	size_t used;
 
 	esmtp_settle(st->mc);
 	while (st->in_len > 0 && !t->data.is_end) {
-		used = esmtp_data_next(&t->data, st->in, st->in_len, &slice,
-		    &n);
-		if (n > 0)
-			esmtp_body_slice(st, slice, n);
+		used = esmtp_text(st, st->in, st->in_len);
 		st->in += used;
 		st->in_len -= used;
 	}

@@ -66,6 +66,10 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	/* RFC 5321 3.3: spaces are not permitted after the colon */
 	if (o->allow_trailing_whitespace)
 		flags |= MAILADDR_ALLOW_SPACE;
+	if (o->allow_unbracketed)
+		flags |= MAILADDR_ALLOW_BARE;
+	if (!o->pedantic_addresses)
+		flags |= MAILADDR_ALLOW_DOTS;
 	used = mailaddr_parse(arg + n, len - n, flags, &p->addr);
 	if (used == -1)
 		return p->bad;

@@ -75,7 +75,7 @@ read_size(struct esmtp_step *st)
 	if (mc->is_in_chunk && max > LIM_COMMAND_READ &&
 	    mc->chunk < max - LIM_COMMAND_READ)
 		max = (size_t)mc->chunk + LIM_COMMAND_READ;
-	room = esmtp_body_room(st);
+	room = esmtp_text_room(st);
 	return room < max ? room : max;
 }
 

@@ -24,6 +24,7 @@
 #include "proto/parse/esmtp_chunk.h"
 #include "proto/parse/esmtp_data.h"
 #include "proto/parse/esmtp_header.h"
+#include "proto/parse/esmtp_line.h"
 #include "proto/server/esmtp_host_struct.h"
 #include "proto/validate/validate_context.h"
 
@@ -114,6 +115,7 @@ struct esmtp_txn {
 	int64_t			 data_since;	/* DATA, the first BDAT */
 	struct esmtp_data	 data;
 	struct esmtp_header	 header;
+	struct esmtp_line	 line;
 	int			 failure;	/* reply that must follow the data; -1: none yet */
 	unsigned int		 env_flags;	/* SPOOL_ENV_* */
 	int			 priority;	/* what MAIL has said, as in struct spool_envelope */
@@ -124,6 +126,7 @@ struct esmtp_txn {
 	unsigned int		 is_in_body : 1; /* octets of the message come */
 	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
 	unsigned int		 has_priority : 1; /* MAIL has said one */
+	unsigned int		 is_noted : 1;	/* a CR or LF that stood alone is to be logged */
 	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			 sender[];	/* "" for the null reverse-path */
@@ -328,20 +331,30 @@ void esmtp_input_refused(struct esmtp_step *st, unsigned int flags);
  * esmtp_body_begin(st, id_r): DATA or the first BDAT of a message: its phases,
  * then the message in the spool.  Return W_GO with RPL_DATA or the refusal in
  * *id_r; W_REFUSED (a module's reply is given), W_WAIT.
- * esmtp_body_fail(mc, reply): The message cannot be accepted any more: ${reply}
- * answers its end.
- * esmtp_body_room(st): How many octets of it may be taken now; SIZE_MAX: any.
- * esmtp_body_slice(st, buf, len): Its next octets.
  * esmtp_body_end(st): It is complete; its last phases, the commit, the reply.
  * esmtp_body_finish(st): The same again, when a phase was suspended. */
 enum esmtp_want esmtp_body(struct esmtp_step *st);
 enum esmtp_want esmtp_body_begin(struct esmtp_step *st,
     enum esmtp_reply_id *id_r);
-void esmtp_body_fail(message_construct *mc, int reply);
-size_t esmtp_body_room(struct esmtp_step *st);
-void esmtp_body_slice(struct esmtp_step *st, const char *buf, size_t len);
 enum esmtp_want esmtp_body_end(struct esmtp_step *st);
 enum esmtp_want esmtp_body_finish(struct esmtp_step *st);
+
+/* esmtp_text.c
+ * esmtp_text_begin(st): Before the first octet of the message; its transaction
+ * has is_chunked, if it comes by BDAT.
+ * esmtp_text_room(st): How many octets of it may be taken now; SIZE_MAX: any.
+ * esmtp_text(st, buf, len): Take some of the next octets (${len} > 0).  Return
+ * their number, which is not 0; to be repeated until all are taken or the end of
+ * DATA was among them.
+ * esmtp_text_fail(mc, reply): The message cannot be accepted any more: ${reply}
+ * answers its end.
+ * esmtp_text_end(st): It is complete: the failure of the transaction says whether
+ * the options refuse it. */
+void esmtp_text_begin(struct esmtp_step *st);
+size_t esmtp_text_room(struct esmtp_step *st);
+size_t esmtp_text(struct esmtp_step *st, const char *buf, size_t len);
+void esmtp_text_fail(message_construct *mc, int reply);
+void esmtp_text_end(struct esmtp_step *st);
 esmtp_resume esmtp_commit_resume;
 
 /* esmtp_bdat.c

@@ -30,6 +30,7 @@ const char *const simhost_report_names[SIMHOST_NKINDS] = {
 	[ESMTP_REPORT_AUTH_FAILED] = "auth-failed",
 	[ESMTP_REPORT_END] = "end",
 	[ESMTP_REPORT_CLIENT] = "client",
+	[ESMTP_REPORT_LONE_LF] = "lone-lf",
 };
 
 void

@@ -29,7 +29,7 @@
 
 #define SIMHOST_HOSTNAME	"mx.example.test"
 #define SIMHOST_DOMAIN		"example.test"
-#define SIMHOST_NKINDS		(ESMTP_REPORT_CLIENT + 1)
+#define SIMHOST_NKINDS		(ESMTP_REPORT_LONE_LF + 1)
 
 /* The names of the reports in dialogues and traces. */
 extern const char *const simhost_report_names[SIMHOST_NKINDS];

@@ -133,6 +133,20 @@ report_accepted(struct worker *w, const accept_construct *ac,
 	log_forwarded(ac, r);
 }
 
+/* RFC2822_Lone_LF_In_Body, RFC2822_Lone_LF_In_Headers: note. */
+static void
+report_lone_lf(struct worker *w, const accept_construct *ac,
+    const struct esmtp_report *r)
+{
+	char buf[ADDR_TEXT];
+
+	log_event(LOG_LEVEL_NOTICE, "lone-lf",
+	    "session=%s id=%s client=%s port=%d listener=%s from=%s", ac->id,
+	    r->id, addr_text(&ac->remote_addr.sa, buf),
+	    ntohs(ac->remote_addr.sin.sin_port),
+	    w->child->settings->listens[ac->listener].name, r->sender);
+}
+
 static void
 report_tls(struct worker *, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -318,6 +332,7 @@ static void (*const reporters[])(struct worker *,
 	[ESMTP_REPORT_TIMEOUT] = report_timeout,
 	[ESMTP_REPORT_ABORT] = report_abort,
 	[ESMTP_REPORT_END] = report_end,
+	[ESMTP_REPORT_LONE_LF] = report_lone_lf,
 	[ESMTP_REPORT_CLIENT] = report_client,
 };
 

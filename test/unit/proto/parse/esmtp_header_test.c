@@ -133,6 +133,57 @@ Test(esmtp_header, keeps_what_belongs_to_the_message_for_any_fragmentation)
 	}
 }
 
+static const struct {
+	const char	*in;
+	bool		 has_field, has_bad;
+} judged[] = {
+	{ "", false, false },
+	{ "\r\n", false, false },
+	{ "\r\nA: b\r\n", false, false },
+	{ "hello\r\nA: b\r\n", false, true },
+	{ " A: b\r\n", false, true },
+	{ "hello", false, true },
+	{ "A: b\r\n", true, false },
+	{ "A: b", true, false },
+	{ "A \t: b\r\n\r\nhello\r\n", true, false },
+	{ "A: b\r\n c\r\n\t\r\nB: d\r\n\r\n", true, false },
+	{ RP "A: b\r\n\r\n", true, false },
+	{ RP " more\r\n\r\nhello", true, false },
+	{ "A: b\r\nhello\r\nC: d\r\n\r\n", true, true },
+	{ "A: b\r\nhello there: x\r\n\r\n", true, true },
+	{ "A: b\r\nC\r: d\r\n\r\n", true, true },
+	{ "A: b\r\n: d\r\n\r\n", true, true },
+	{ "A: b\r\nx\xff: d\r\n\r\n", true, true },
+	{ "A: b\r\nhello", true, true },
+};
+
+/* RFC 5322 2.2 */
+Test(esmtp_header, tells_fields_from_other_lines_for_any_fragmentation)
+{
+	struct esmtp_header h, from = { .is_checked = true };
+	const char *in, *piece;
+	size_t i, cut, at, n, used, len, end;
+
+	for (i = 0; i < sizeof(judged) / sizeof(judged[0]); i++) {
+		in = judged[i].in;
+		len = strlen(in);
+		for (cut = 0; cut <= len; cut++) {
+			h = from;
+			for (at = 0; at < len && !h.is_body; at += used) {
+				end = at < cut ? cut : len;
+				used = esmtp_header_next(&h, in + at, end - at,
+				    &piece, &n);
+			}
+			while (!h.is_body && esmtp_header_end(&h, &piece) > 0)
+				;
+			cr_expect_eq(h.has_field, judged[i].has_field,
+			    "%s at %zu", in, cut);
+			cr_expect_eq(h.has_bad, judged[i].has_bad,
+			    "%s at %zu", in, cut);
+		}
+	}
+}
+
 Test(esmtp_header, a_name_of_any_length_ends)
 {
 	char in[2 * ESMTP_HEADER_NAME], out[sizeof(in) + 2];

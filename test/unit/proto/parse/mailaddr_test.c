@@ -10,6 +10,8 @@
 #define P	MAILADDR_ALLOW_POSTMASTER
 #define L	MAILADDR_ALLOW_LITERAL
 #define S	MAILADDR_ALLOW_SPACE
+#define B	MAILADDR_ALLOW_BARE
+#define D	MAILADDR_ALLOW_DOTS
 
 /* text NULL: refused */
 static const struct {
@@ -49,6 +51,33 @@ static const struct {
 	{ "<\"a@b.example>", 0, -1, NULL },
 	{ "<\"a\n\"@b.example>", 0, -1, NULL },
 	{ "<\"a\\\n\"@b.example>", 0, -1, NULL },
+	/* what devices send */
+	{ "a@b.example", B, 11, "a@b.example" },
+	{ "a@B.example SIZE=1", B, 11, "a@b.example" },
+	{ "a@b.example>", B, -1, NULL },
+	{ "a@b.example\tx", B, -1, NULL },
+	{ "<a@b.example", B, -1, NULL },
+	{ "<a@b.example>", B, 13, "a@b.example" },
+	{ "a@b.example", 0, -1, NULL },
+	{ "", B | N, -1, NULL },
+	{ " SIZE=1", B | N, -1, NULL },
+	{ " a@b.example", B, -1, NULL },
+	{ " a@b.example", B | S, 12, "a@b.example" },
+	{ "postmaster", B | P, 10, "postmaster" },
+	{ "\"a b\"@b.example", B, 15, "\"a b\"@b.example" },
+	{ "a@[192.0.2.1]", B | L, 13, "a@[192.0.2.1]" },
+	{ "<a..b@b.example>", D, 16, "\"a..b\"@b.example" },
+	{ "<a.@b.example>", D, 14, "\"a.\"@b.example" },
+	{ "<.a@b.example>", D, 14, "\".a\"@b.example" },
+	{ "<\"a..b\"@b.example>", D, 18, "\"a..b\"@b.example" },
+	{ "<a.b@b.example>", D, 15, "a.b@b.example" },
+	{ "<.@b.example>", D, -1, NULL },
+	{ "<@b.example>", D, -1, NULL },
+	{ "<a@b..example>", D, -1, NULL },
+	{ "<a@b.example.>", D, -1, NULL },
+	{ "<a..b@b.example>", 0, -1, NULL },
+	{ "<a.@b.example>", 0, -1, NULL },
+	{ "a..b@b.example", B | D, 14, "\"a..b\"@b.example" },
 	/* RFC 5321 4.1.3: address literals */
 	{ "<a@[192.0.2.1]>", L, 15, "a@[192.0.2.1]" },
 	{ "<a@[192.0.2.1]>", 0, -1, NULL },

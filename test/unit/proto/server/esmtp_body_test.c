@@ -128,22 +128,26 @@ Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
 {
 	static const struct {
 		const char *policy, *reply, *body;
+		unsigned int nreports;
 	} cases[] = {
-		{ "ignore", "250 ", "A: b\n\na\nb\rc\r\n" },
-		{ "pedantic", "550 5.6.0 ", NULL },
-		{ "fix", "250 ", "A: b\r\n\r\na\r\nb\r\nc\r\n" },
+		{ "ignore", "250 ", "A: b\n\na\nb\rc\r\n", 0 },
+		{ "pedantic", "550 5.6.0 ", NULL, 0 },
+		{ "fix", "250 ", "A: b\r\n\r\na\r\nb\r\nc\r\n", 0 },
+		{ "note", "250 ", "A: b\r\n\r\na\r\nb\r\nc\r\n", 1 },
 	};
 	const struct spool_msg *m;
 	struct fake *f;
 	size_t i, n;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		f = start("RFC2822_Lone_LF_In_Body", cases[i].policy);
 		fake_option(f, "RFC2822_Trace_Headers", "false", NULL);
 		fake_to_data(f);
 		fake_say(f, "A: b\n\na\nb\rc\r\n.\r\n");
 		cr_expect_eq(strncmp(f->reply, cases[i].reply,
 		    strlen(cases[i].reply)), 0, "%s", f->reply);
+		cr_expect_eq(f->s->nreports[ESMTP_REPORT_LONE_LF],
+		    cases[i].nreports);
 		m = fake_message(f, 0);
 		cr_expect_eq(m != NULL, cases[i].body != NULL);
 		if (m != NULL) {

@@ -165,19 +165,28 @@ begin_message(struct fake *f)
 /* A chunk, whose end is a number of octets, through the same reader. */
 Test(linear, chunks_in_each_mode)
 {
-	static const char *const modes[] = { "ignore", "pedantic", "fix" };
+	static const struct { const char *option, *value; } modes[] = {
+		{ "RFC2822_Lone_LF_In_Body", "ignore" },
+		{ "RFC2822_Lone_LF_In_Body", "pedantic" },
+		{ "RFC2822_Lone_LF_In_Body", "fix" },
+		{ "RFC2822_Lone_LF_In_Headers", "fix" },
+		{ "RFC2822_Malformed_Headers", "reject" },
+		{ "RFC2822_Max_Line_Length", "pedantic" },
+		{ "RFC2822_Max_Line_Length", "fix" },
+	};
 	const size_t len = 4096;
 	size_t i, k, mode;
 
 	for (i = 0; i < NREPEATED; i++) {
 		char *buf = fill(repeated[i], len);
 
-		for (mode = 0; mode < 3; mode++)
+		for (mode = 0; mode < sizeof(modes) / sizeof(modes[0]);
+		    mode++)
 			for (k = 0; pieces[k] <= 1000; k++) {
 				struct fake *f = fake_new();
 
-				fake_option(f, "RFC2822_Lone_LF_In_Body",
-				    modes[mode], NULL);
+				fake_option(f, modes[mode].option,
+				    modes[mode].value, NULL);
 				fake_connect(f);
 				begin_message(f);
 				fake_say(f, "BDAT 4096 LAST\r\n");
@@ -186,8 +195,8 @@ Test(linear, chunks_in_each_mode)
 				cr_expect_neq(f->reply[0], '\0',
 				    "the chunk has not ended");
 				cr_expect_leq(nlooked, 66 * len,
-				    "input %zu, mode %s, pieces of %zu: %zu",
-				    i, modes[mode], pieces[k], nlooked);
+				    "input %zu, mode %zu, pieces of %zu: %zu",
+				    i, mode, pieces[k], nlooked);
 				fake_end(f);
 			}
 		free(buf);
