@@ -90,16 +90,25 @@ unschedule(struct scheduler *s, Event *e)
 	postq_leave(&s->postq, e);
 }
 
+/* ${e} floats no more: what was held for it is dispatched. */
+static void
+sink(struct scheduler *s, Event *e)
+{
+	s->floated = NULL;
+	e->is_floating = 0;
+	postq_add(&s->postq, &s->loop, e, 0);
+}
+
 void
 schedule_fd_closing(Event *e)
 {
 	struct scheduler *s = scheduler_of(e);
 
-	/* its callback lets it float, and now ends it: what that returns counts
-	 * again */
+	/* its callback has called float_event() and now closes it: so what the
+	 * callback returns counts again */
 	if (s->floated == e) {
 		s->current = e;
-		schedule_sink(s, e);
+		sink(s, e);
 	}
 	if (s->current == e)
 		pollset_detach(&s->pollset, e);
@@ -121,14 +130,6 @@ schedule_is_waitable(int mask, int fd)
 	return (mask & (E_FD_MASK | E_TIMEOUT | E_ASYNC)) != 0;
 }
 
-void
-schedule_sink(struct scheduler *s, Event *e)
-{
-	s->floated = NULL;
-	e->is_floating = 0;
-	postq_add(&s->postq, &s->loop, e, 0);
-}
-
 int
 schedule_event(Event *e)
 {
@@ -138,7 +139,7 @@ schedule_event(Event *e)
 		return -1;
 	}
 	if (e->is_floating && scheduler_of(e) == scheduler_of_thread) {
-		schedule_sink(scheduler_of_thread, e);
+		sink(scheduler_of_thread, e);
 		schedule_follow(scheduler_of_thread, e);
 		return 0;
 	}

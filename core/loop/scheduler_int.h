@@ -91,9 +91,6 @@ int schedule_on(struct scheduler *s, Event *e);
 /* schedule_follow(s, e): e->mask or trigger has changed: wait for it. */
 void schedule_follow(struct scheduler *s, Event *e);
 
-/* schedule_sink(s, e): ${e} floats no more: what was held is dispatched. */
-void schedule_sink(struct scheduler *s, Event *e);
-
 /* schedule_is_waitable(mask, fd): Can ${mask} ever come true on ${fd}? */
 bool schedule_is_waitable(int mask, int fd);
 

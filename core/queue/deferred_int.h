@@ -30,24 +30,14 @@ struct deferred {
 };
 
 /* core/queue/deferred_rows.c
- * deferred_errno(d, rc): What SQLite says, as an errno; 0 only for SQLITE_OK,
- * ROW and DONE.
  * deferred_failed(d, rc, what): Log what went wrong, once for each errno until
  * something works again.  Return -1 with errno. */
-int deferred_errno(const struct deferred *d, int rc);
 int deferred_failed(struct deferred *d, int rc, const char *what);
 
 /* deferred_rows_find(d, origin, id_r): Find the id of the message with that
  * origin.  Return 1; 0: no row has the origin; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
-
-/* core/queue/deferred_origin.c
- * deferred_origin_is(noted, origin): Do both origins mean the same message?  If
- * ${noted} is not known, since an earlier version deferred the message, then
- * every message that an earlier version accepted counts as the same. */
-bool deferred_origin_is(const struct spool_origin *noted,
-    const struct spool_origin *origin);
 
 /* core/queue/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with

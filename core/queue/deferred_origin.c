@@ -5,9 +5,11 @@
 
 #include "core/queue/deferred_int.h"
 
-bool
-deferred_origin_is(const struct spool_origin *noted,
-    const struct spool_origin *origin)
+/* Do both origins mean the same message?  If ${noted} is not known, since an
+ * earlier version deferred the message, then every message that an earlier
+ * version accepted counts as the same. */
+static bool
+is_same(const struct spool_origin *noted, const struct spool_origin *origin)
 {
 	if (noted->segment == 0)
 		return origin->is_early;
@@ -47,14 +49,14 @@ deferred_find(struct deferred *d, uint64_t id,
 	*id_r = id;
 	if ((rc = deferred_rows(d, &of, note_origin, &noted)) == -1)
 		return -1;
-	if (rc > 0 && deferred_origin_is(&noted, origin))
+	if (rc > 0 && is_same(&noted, origin))
 		return 1;
 	if (rc == 0) {
 		/* no row has the id, but a file may have it: one whose rows are
 		 * not committed yet, or a leftover of a crash */
 		if ((rc = deferred_file_origin(d, id, &noted)) <= 0)
 			return rc;
-		if (deferred_origin_is(&noted, origin))
+		if (is_same(&noted, origin))
 			return 0;
 	}
 	errno = EEXIST;

@@ -12,8 +12,9 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 
-int
-deferred_errno(const struct deferred *d, int rc)
+/* What SQLite says, as an errno; 0 only for SQLITE_OK, ROW and DONE. */
+static int
+errno_of(const struct deferred *d, int rc)
 {
 	int system = 0;
 
@@ -53,7 +54,7 @@ deferred_errno(const struct deferred *d, int rc)
 int
 deferred_failed(struct deferred *d, int rc, const char *what)
 {
-	int errnum = deferred_errno(d, rc);
+	int errnum = errno_of(d, rc);
 
 	if (d->last_logged != errnum)
 		log_errx("deferred-store", "file=%s step=%s error=%s",
@@ -77,7 +78,7 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 		deferred_failed(d, rc, sqlite3_sql(st));
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	errno = deferred_errno(d, rc);
+	errno = errno_of(d, rc);
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 

@@ -88,8 +88,10 @@ authd_peer(void *closure, const struct msg_peer *who, int fd)
 
 /* --- life ----------------------------------------------------------------- */
 
-int
-authd_limit(struct authd *a, int fd)
+/* Count failures in the memory ${fd} (auth_limit_memory()) from now on; takes
+ * ${fd}.  Return 0, or -1 with errno. */
+static int
+count_in(struct authd *a, int fd)
 {
 	const struct settings *s = a->child->settings;
 	const struct auth_limit_config config = {
@@ -114,7 +116,7 @@ on_limits(void *closure, struct channel_msg *msg)
 {
 	struct authd *a = closure;
 
-	if (authd_limit(a, msg->fd) == -1)
+	if (count_in(a, msg->fd) == -1)
 		log_err("auth-limits", "effect=%s",
 		    "failed logins of before do not count");
 	msg->fd = -1;
@@ -137,7 +139,7 @@ authd_open(struct authd *a)
 	TAILQ_INIT(&a->workers);
 	LIST_INIT(&a->orphans);
 	(void)pthread_mutex_init(&a->limit_lock, NULL);
-	if (fd == -1 || authd_limit(a, fd) == -1) {
+	if (fd == -1 || count_in(a, fd) == -1) {
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}

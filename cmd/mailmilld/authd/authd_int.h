@@ -87,9 +87,6 @@ struct authd {
 int authd_open(struct authd *a);
 void authd_close(struct authd *a);
 void authd_peer(void *closure, const struct msg_peer *who, int fd);
-/* authd_limit(a, fd): Count failures in that memory (auth_limit_memory()) from
- * now on; takes ${fd}.  Return 0, or -1 with errno. */
-int authd_limit(struct authd *a, int fd);
 
 /* authd_back.c: the back ends.
  * authd_backs_open(a): All that some client of some listener may need.  Return
