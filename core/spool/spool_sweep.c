@@ -67,7 +67,6 @@ struct spool_sweep {
 	struct spool_reader *reader;	/* of the segment being read, or NULL */
 	int		 fd;		/* its file */
 	bool		 is_set_aside;
-	bool		 is_unproven;
 	time_t		 torn;		/* a record of a torn segment may name bodies that are older */
 };
 
@@ -257,7 +256,7 @@ next_number(struct spool_sweep *s)
 		s->next++;
 	s->end = s->first;		/* none may be removed yet */
 	s->phase = PHASE_TEST;
-	s->is_set_aside = s->is_unproven = false;
+	s->is_set_aside = false;
 	s->torn = 0;
 	return (spool_scan(s->dirfd, find_kept, s) == 0 ? 1 : -1);
 }

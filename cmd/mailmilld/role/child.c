@@ -188,7 +188,6 @@ master_gone(void *closure)
 	struct child *c = closure;
 
 	c->master = NULL;
-	c->is_orphan = true;
 	if (c->ops != NULL)
 		log_warnx("master-gone", "effect=%s",
 		    "finishing what was promised, then ending");

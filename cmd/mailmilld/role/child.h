@@ -35,7 +35,7 @@ struct child_ops {
 	msg_fn	*on[NMSGS];
 	/* drain(closure): finish what was promised, take nothing new, then
 	 * call child_exit(c).  Called once: by M_DRAIN, or because the master
-	 * is gone (c->is_orphan). */
+	 * is gone (c->master is NULL). */
 	void	(*drain)(void *closure);
 };
 
@@ -45,7 +45,6 @@ struct child {
 	const struct settings	*settings;	/* parsed; whole life */
 	struct scheduler	*sched;		/* of this, the main thread */
 	struct chanev		*master;	/* NULL: the master is gone */
-	bool			 is_orphan;
 	bool			 is_draining;
 	bool			 is_reconfig;	/* it drains because of a reload */
 	/* child.c's own */
