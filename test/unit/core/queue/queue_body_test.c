@@ -13,26 +13,9 @@
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
-static struct qf f;
-static struct qf_segment s;
+QF_SUITE(queue_body);
+
 static char large[5000];
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_body, .init = setup, .fini = teardown);
 
 static bool
 has_body(uint64_t id)

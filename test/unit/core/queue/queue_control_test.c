@@ -16,25 +16,7 @@
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
-static struct qf f;
-static struct qf_segment s;
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_control, .init = setup, .fini = teardown);
+QF_SUITE(queue_control);
 
 static json_t *
 ask(const char *action, uint64_t id)

@@ -56,6 +56,26 @@ void qf_open(struct qf *f);		/* the queue, and one agent */
 void qf_close(struct qf *f);
 void qf_free(struct qf *f);
 
+/* QF_SUITE(name): A suite whose tests begin with an open queue, f, and end with
+ * the segment s closed. */
+#define QF_SUITE(name) \
+	static struct qf f; \
+	static struct qf_segment s; \
+	static void \
+	setup(void) \
+	{ \
+		qf_init(&f); \
+		qf_open(&f); \
+		s.file.fd = -1; \
+	} \
+	static void \
+	teardown(void) \
+	{ \
+		spool_segment_close(&s.file); \
+		qf_free(&f); \
+	} \
+	TestSuite(name, .init = setup, .fini = teardown)
+
 /* A segment of the number QF_SEGMENT(n). */
 void qf_segment(struct qf *f, struct qf_segment *s, uint64_t n);
 /* Append a record; return its offset. */

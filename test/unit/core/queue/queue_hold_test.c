@@ -16,25 +16,7 @@
 
 #define START	1700000000	/* the fixture's clock */
 
-static struct qf f;
-static struct qf_segment s;
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_hold, .init = setup, .fini = teardown);
+QF_SUITE(queue_hold);
 
 /* A message that is held until ${seconds} after the start is committed, and
  * taken.  ${flags}: SPOOL_ENV_HOLD_FOR, they are an interval. */

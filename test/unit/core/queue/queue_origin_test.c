@@ -11,25 +11,7 @@
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
-static struct qf f;
-static struct qf_segment s;
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_origin, .init = setup, .fini = teardown);
+QF_SUITE(queue_origin);
 
 /* Of the only job */
 static struct job_origin

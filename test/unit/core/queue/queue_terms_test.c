@@ -11,25 +11,7 @@
 
 #define START	1700000000	/* the fixture's clock */
 
-static struct qf f;
-static struct qf_segment s;
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_terms, .init = setup, .fini = teardown);
+QF_SUITE(queue_terms);
 
 /* A message that is to be delivered ${seconds} after the start */
 static void

@@ -13,25 +13,7 @@
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
-static struct qf f;
-static struct qf_segment s;
-
-static void
-setup(void)
-{
-	qf_init(&f);
-	qf_open(&f);
-	s.file.fd = -1;
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue, .init = setup, .fini = teardown);
+QF_SUITE(queue);
 
 Test(queue, a_committed_message_becomes_one_job_for_each_recipient)
 {
