@@ -19,8 +19,8 @@ limit_of(const struct mailmill_server *server, const char *option)
 	return n;
 }
 
-/* The options say that ${ac}'s socket is a proxy's until it has named its
- * client. */
+/* Where the options demand a PROXY header, the peer counts as a proxy until it
+ * has named its client. */
 static enum server_kind
 kind_of(const struct mailmill_server *server, const struct sockaddr *peer)
 {
@@ -30,8 +30,9 @@ kind_of(const struct mailmill_server *server, const struct sockaddr *peer)
 	    SERVER_DIRECT : SERVER_LOCAL;
 }
 
-/* A busy proxy has many sessions whose header is on its way, for a moment each.
- * Behind a local socket is whoever may connect to it. */
+/* How many sessions the client may have; 0: any number.  A busy proxy has many
+ * sessions whose header is on its way, for a moment each.  Different clients
+ * may connect to a local socket, and cannot be told apart. */
 static int64_t
 client_limit(const struct mailmill_server *server, enum server_kind kind)
 {

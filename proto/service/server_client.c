@@ -156,9 +156,10 @@ server_client_leave(struct server_client *c)
 	pthread_mutex_unlock(&lock);
 }
 
-/* With the lock.  A site has what a client has; a provider half of all, or
- * more if one client has more: so many networks take the room of others no
- * more than few do. */
+/* With the lock.  May ${c} have ${octets} more?  A site may have as much as one
+ * client, and a provider half of all memory, or as much as one client if that
+ * is more.  So somebody who has many networks cannot take the room of
+ * others. */
 static bool
 has_room_for(const struct server_client *c, size_t octets, size_t share)
 {
@@ -179,7 +180,7 @@ server_client_take(struct server_client *c, size_t octets, size_t share)
 {
 	bool has_room;
 
-	/* nobody knows who is behind a local socket */
+	/* the clients of a local socket cannot be told apart */
 	if (c->kind == SERVER_LOCAL)
 		share = SERVER_HELD;
 	pthread_mutex_lock(&lock);

@@ -1,9 +1,13 @@
-/* What the files of mailmill_server.h share: server.c, the server and its
- * connections; server_admit.c, who may have one more session; server_client.c,
- * what each client has; server_mail.c, the questions about mail;
- * server_rcpts.c, the recipients that they name; server_spool.c, messages in
- * memory; server_octets.c, their octets; server_loop.c, the scheduler;
- * server_find.c, which session is a server's. */
+/* What the files of mailmill_server.h share:
+ * server.c	the server and its connections
+ * server_admit.c	the limits on sessions
+ * server_client.c	the sessions and the memory of each client
+ * server_mail.c	the questions about mail
+ * server_rcpts.c	the recipients that questions name
+ * server_spool.c	messages in memory
+ * server_octets.c	the memory of a message as it grows
+ * server_loop.c	the scheduler
+ * server_find.c	which session belongs to which server */
 
 #ifndef PROTO_SERVICE_SERVER_INT_H
 #define PROTO_SERVICE_SERVER_INT_H

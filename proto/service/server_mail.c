@@ -1,10 +1,10 @@
 /* The questions of a mailmill_server; see mailmill_server.h.
- * Owns: the policy that asks about addresses, who frees a question.
+ * Owns: the policy module that asks about addresses, the memory of a question.
  *
- * Senders and recipients are asked about by a module in a phase of the session,
- * which is suspended until the answer comes.  Messages are asked about in the
- * commit (server_spool.c): no module and no hook can refuse what the program
- * has made safe. */
+ * A module asks the program about senders and recipients, in a phase of the
+ * session that is suspended until the answer comes.  The program is asked about
+ * a message in the commit (server_spool.c): so no module and no hook can refuse
+ * a message after the program has made it safe. */
 
 #include "proto/service/server_int.h"
 
@@ -17,18 +17,19 @@
 #include "core/util/require.h"
 #include "proto/validate.h"
 
-#define NO_CODE	"The program has answered with a code that is none"
+#define NO_CODE	"The program has answered with an invalid code"
 
-/* One question.  The program has it until it answers, then the session, until
- * it has heard the answer; that is at once where a commit waits for it. */
+/* One question.  It belongs to the program until that has answered, and then to
+ * the session, which frees it when it has taken the answer.  If a commit waits
+ * for the answer, that is at once. */
 struct mailmill_mail {
 	struct server_session	*session;	/* NULL: ended */
 	struct server_client	*client;	/* whose memory it is ... */
 	size_t			 octets;	/* ... and how much */
-	struct server_rcpt	*rcpts;		/* accepted before */
+	struct server_rcpt	*rcpts;		/* those accepted so far */
 	struct server_octets	 body;
 	esmtp_ticket		 ticket;	/* of the commit; 0: a phase waits */
-	bool			 is_inside;	/* the function runs */
+	bool			 is_inside;	/* its function runs */
 	bool			 is_answered;
 	int			 code;
 	char			*text;
@@ -36,7 +37,8 @@ struct mailmill_mail {
 	char			 address[];	/* the sender follows */
 };
 
-/* Of all questions: between the thread that answers and that of the session. */
+/* Protects all questions: an answer may come in another thread than the
+ * session's. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- fork(2) -------------------------------------------------------------- */
@@ -55,7 +57,8 @@ after_fork(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Its own servers have the same locks. */
+/* The servers that a child makes use the same locks, so they are released in
+ * the child, too. */
 static void
 in_child(void)
 {
@@ -63,8 +66,10 @@ in_child(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Who answers holds the lock and takes that of the schedulers, which fork(2)
- * takes, too.  It takes first what was registered last. */
+/* Order of the locks: mailmill_mail_answer() holds this lock while it takes the
+ * schedulers' lock.  fork(2) has to take them in the same order.  It calls
+ * first the function that was registered last, so a scheduler, which registers
+ * its own, must have been made before this. */
 int
 server_mail_watch_fork(void)
 {
@@ -125,8 +130,8 @@ mail_new(struct server_session *s, const char *address, const char *sender)
 	return m;
 }
 
-/* Call the program's function.  Return whether the question is answered: if
- * not, it may be gone now. */
+/* Call the program's function.  Return whether the question is answered; if
+ * not, another thread may answer and free it at any moment. */
 static bool
 is_answered_now(struct mailmill_mail *m, mailmill_server_ask f)
 {
@@ -176,8 +181,8 @@ server_mail_leave(struct server_session *s)
 
 /* --- messages ------------------------------------------------------------- */
 
-/* Tell the commit what was answered.  Return 0, or -1 (ENOENT): it waits no
- * longer. */
+/* Give the answer to the commit.  Return 0, or -1 (ENOENT): the session no
+ * longer waits for it. */
 static int
 tell_commit(const struct mailmill_mail *m)
 {
@@ -191,7 +196,7 @@ tell_commit(const struct mailmill_mail *m)
 	if (esmtp_answer_reply(host, m->ticket, m->code, NULL, m->text) == 0)
 		return 0;
 	return errno == ENOENT ? -1 :
-	    /* there was no memory for its words */
+	    /* there was no memory for the text */
 	    esmtp_answer(host, m->ticket, ENOMEM);
 }
 
@@ -218,7 +223,7 @@ server_mail_commit(struct server_session *s, struct server_octets *body,
 
 /* --- addresses ------------------------------------------------------------ */
 
-/* The answer has come: the phase ends with it. */
+/* The answer has come: end the phase with it. */
 static int
 heard(struct server_session *s, validate_context *vctx)
 {
@@ -249,7 +254,7 @@ ask(struct server_session *s, mailmill_server_ask f,
 		return is_answered_later(m) ? heard(s, vctx) : VALIDATE_AGAIN;
 	if (mailaddr_format(addr, address, sizeof(address)) == -1)
 		return validate_refuse(vctx, RPL_RESOURCES);
-	/* in the phase of the sender, it is that */
+	/* in MAILFROM the session has no sender yet: it is the address */
 	m = mail_new(s, address, sender != NULL ? sender : address);
 	if (m == NULL)
 		return validate_refuse(vctx, errno == ENOSPC ? RPL_DISK :
@@ -332,7 +337,7 @@ set_answer(struct mailmill_mail *m, int code, const char *text)
 	char *p;
 
 	free(m->text);
-	/* without memory, words of our own */
+	/* without memory for it, the reply has our own text */
 	m->text = text != NULL ? strdup(text) : NULL;
 	/* a reply is one line */
 	for (p = m->text; p != NULL && (p = strpbrk(p, "\r\n")) != NULL; )
@@ -364,7 +369,8 @@ mailmill_mail_answer(struct mailmill_mail *mail, int code, const char *text)
 	result = is_over ? -1 : 0;
 	if (s != NULL && !mail->is_inside) {
 		if (mail->ticket != 0) {
-			/* before the session hears of it, and asks the next */
+			/* the session may ask its next question as soon as it
+			 * is told */
 			s->mail = NULL;
 			result = tell_commit(mail);
 			is_over = true;
