@@ -94,7 +94,7 @@ struct _ec_config_value {
 };
 
 /* ec_config_register_option(option): Return the slot of a new option, by which it
- * is known from then on; or -1 with errno: EINVAL, no name or one that is none,
+ * is known from then on; or -1 with errno: EINVAL, a missing or bad name,
  * another type, a list, or a default that is no value of it; ENOMEM.
  * ec_config_null_value(option_slot): Its default, to be released; NULL with
  * errno: EINVAL, no such slot; ENOENT, it has none.

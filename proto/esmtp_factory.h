@@ -174,7 +174,7 @@ int esmtp_session_close(accept_construct *ac, int code, const char *text);
  * client (peer_changed()), or before the first step.
  * _peer: the client's address; behind a proxy, what its PROXY header said;
  * after XCLIENT or XREMOTEIP, what that said (AF_UNSPEC: it is not known).
- * _via: after XCLIENT or XREMOTEIP, who has said it; else NULL.
+ * _via: after XCLIENT or XREMOTEIP, the client that has sent it; else NULL.
  * _attribute: what XCLIENT and XFORWARD have said beside, NULL: nothing, or
  * that it is not available.
  * _tls: of the finished handshake; NULL without TLS.  _set_tls(): for
@@ -183,7 +183,7 @@ int esmtp_session_close(accept_construct *ac, int code, const char *text);
  * _sender: of the message in progress, "" is the null reverse-path; NULL: there
  * is none.  _rcpt: its recipient number ${i}, from 0, until one is added or
  * removed; NULL behind the last.
- * _login: who the client has shown to be, NULL: nobody.
+ * _login: the user that the client has logged in as; NULL: it has not.
  * esmtp_session_of(mc): The session of what verbs and modules are given. */
 void *esmtp_session_context(const accept_construct *ac);
 void esmtp_session_set_context(accept_construct *ac, void *context);

@@ -47,14 +47,15 @@ typedef struct validate_context validate_context;
  * AUTH, else NULL.  ${addr} is the sender of MAILFROM, the recipient of RCPTTO,
  * RCPTTO_LIST and DATA_SPOOL_EACH_RCPT, else NULL.  Neither may be kept.  ${ac}
  * is the connection; whatever a module needs to know of it, ${vctx} answers.
- * In ACCEPT that is the address of the connection, behind a proxy the proxy's;
- * who is refused there gets no words where TLS or a PROXY header comes first.
- * Refused in RCPTTO_LIST is the recipient, which is taken out of the list
- * again; in DATA_SPOOL_EACH_RCPT the message, for there is one reply to all of
- * it.
- * Before it returns VALIDATE_AGAIN it has arranged that somebody dispatches
- * E_ASYNC to ac->event.  It may be called again for other reasons before that,
- * and then returns VALIDATE_AGAIN again. */
+ * In ACCEPT the client's address is that of the connection, behind a proxy the
+ * proxy's.  A client that is refused there gets no reply where TLS or a PROXY
+ * header comes first.
+ * A refusal in RCPTTO_LIST is of the recipient, which is taken out of the list
+ * again.  A refusal in DATA_SPOOL_EACH_RCPT is of the message, since there is
+ * one reply for all recipients. Before it returns VALIDATE_AGAIN it has
+ * arranged that somebody dispatches E_ASYNC to ac->event.  It may be called
+ * again for other reasons before that, and then returns VALIDATE_AGAIN
+ * again. */
 typedef int (*validate_func)(const char *str, const struct mailaddr *addr,
     accept_construct *ac, validate_context *vctx, void *closure);
 
@@ -95,13 +96,13 @@ int validate_context_set_code(validate_context *vctx, int code,
  * do not keep it longer than the callback.
  * _peer: the client's address; behind a proxy, what its PROXY header said;
  * after XCLIENT or XREMOTEIP, what that said (AF_UNSPEC: it is not known).
- * _via: after XCLIENT or XREMOTEIP, who has said it, NULL: nobody.
- * The certificate of TLS is of that one.
+ * _via: after XCLIENT or XREMOTEIP, the address of the client that has sent it,
+ * to which the certificate of TLS belongs; else NULL.
  * _options: what holds for this listener and this client.
  * _tls: of the finished handshake, NULL without TLS.
  * _helo: the argument of the last EHLO or HELO that was accepted, NULL: none.
  * In VALIDATE_PHASE_EHLO that is the one before.
- * _login: who the client has logged in as, NULL: nobody.  In
+ * _login: the user that the client has logged in as; NULL: it has not.  In
  * VALIDATE_PHASE_AUTH it is NULL still, and ${str} is the login. */
 const struct sockaddr *validate_context_peer(const validate_context *vctx);
 const struct sockaddr *validate_context_via(const validate_context *vctx);

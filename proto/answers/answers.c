@@ -53,9 +53,10 @@ after_fork(void)
 	pthread_mutex_unlock(&tables_lock);
 }
 
-/* If there is no memory for this, a child may wait for ever, if it is forked off
- * while a thread answers.  Before there is another thread: one that forks while
- * this is done would have a child that does it again. */
+/* A constructor, so that there is no other thread yet.  If another thread
+ * forked meanwhile, its child would register the functions a second time.
+ * Without memory for them, a child that is forked off while a thread answers
+ * may wait for ever for the lock. */
 __attribute__((constructor)) static void
 watch_fork(void)
 {
@@ -287,7 +288,7 @@ answers_give(struct answers *a, uint64_t ticket,
 	}
 	pthread_mutex_unlock(&a->lock);
 	if (answer->octets != NULL) {
-		/* a password's owner may be in it */
+		/* it may be the name of a user, or a challenge */
 		explicit_bzero(answer->octets, answer->len);
 		free(answer->octets);
 		answer->octets = NULL;

@@ -1,9 +1,9 @@
-/* Questions of sessions that are answered later, perhaps by other threads: each
- * has a number, its ticket, which no other question of the process has, of this
- * host or another, before or after.
+/* Questions of sessions that are answered later, perhaps by other threads.
+ * Each question has a number, its ticket, that is used once in the life of the
+ * process, for all hosts.
  * Owns: the table of questions, its lock, the order of the answers.
- * Knows nothing of what is asked: who asks names a kind, and gets what was
- * answered.
+ * Knows nothing of what is asked: the caller names the kind of a question, and
+ * gets the answer as it was given.
  *
  * All functions but answers_give() are for the thread of the loop. */
 
@@ -33,8 +33,8 @@ struct answers {
 	pthread_mutex_t		 lock;
 	struct answers_slot	*slots;
 	uint32_t		 nslots;
-	uint32_t		 free;		/* the first that is free, + 1; 0: none */
-	uint32_t		 first, last;	/* of those answered, + 1 */
+	uint32_t		 free;		/* first free slot, + 1; 0: none */
+	uint32_t		 first, last;	/* answered slots, + 1 */
 };
 
 /* answers_init(a), answers_clear(a): With the host, which does not move in

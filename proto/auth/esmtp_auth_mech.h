@@ -58,7 +58,7 @@ enum esmtp_reply_id esmtp_auth_mech_may(const struct esmtp_auth_scope *scope,
     const char *name, size_t len);
 
 /* Why an exchange has ended without a login.
- * esmtp_auth_why_text(why): For the log; "" for a number that is none. */
+ * esmtp_auth_why_text(why): For the log; "" for an unknown number. */
 enum esmtp_auth_why {
 #define ESMTP_AUTH_WHY(id, text) ESMTP_WHY_##id,
 #include "proto/auth/esmtp_auth_why.def"

@@ -1,5 +1,5 @@
 /* See esmtp_begun.h.
- * Owns: that fact. */
+ * Owns: the flag. */
 
 #include "proto/base/esmtp_begun.h"
 
@@ -14,7 +14,8 @@ esmtp_has_begun(void)
 void
 esmtp_begin(void)
 {
-	/* written once, so that threads share the line */
+	/* written once: each write would take the cache line from the other
+	 * threads */
 	if (!esmtp_has_begun())
 		__atomic_store_n(&has_begun, true, __ATOMIC_RELAXED);
 }

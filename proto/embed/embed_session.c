@@ -100,7 +100,8 @@ esmtp_session_id(const accept_construct *ac)
 	return ac->id;
 }
 
-/* It is a word in the log and goes to the spool. */
+/* The id is written to the log as one word, and to the spool, so it has neither
+ * spaces nor controls. */
 int
 esmtp_session_set_id(accept_construct *ac, const char *id)
 {

@@ -44,13 +44,13 @@ esmtp_extension_reply(message_construct *mc, int code, const char *enhanced,
 
 	if (text == NULL)
 		text = "";
-	/* a challenge that is cut is another */
+	/* a question is not cut: a part of a challenge is another challenge */
 	if (st == NULL || is_answered(st) || !esmtp_own_may_reply(mc, code) ||
 	    (code / 100 == 3 && strlen(text) > ESMTP_QUESTION_MAX)) {
 		errno = EINVAL;
 		return -1;
 	}
-	/* RFC 2034 4: a reply of 3xx has none */
+	/* RFC 2034 4: a reply of 3xx has no enhanced status code */
 	if (enhanced != NULL && *enhanced != '\0' && code / 100 != 3) {
 		n = strnlen(enhanced, ESMTP_ENHANCED_MAX);
 		memcpy(str, enhanced, n);
@@ -113,7 +113,7 @@ esmtp_verb_reset(message_construct *mc)
 	return 0;
 }
 
-/* The octets of ${login}; -1: it is none. */
+/* The octets of ${login}; -1: it cannot be a login. */
 static ssize_t
 login_octets(enum esmtp_auth_status status, const char *login)
 {

@@ -6,10 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* The values there are.  The extension that brings one may not be offered. */
+/* The values of BODY, and the extension that each belongs to.  A value is
+ * refused where its extension is not offered. */
 static const struct {
 	const char	*value;
-	const char	*keyword;	/* NULL: that of whoever brings BODY */
+	const char	*keyword;	/* NULL: any that has BODY */
 	unsigned int	 flag;		/* SPOOL_ENV_* */
 } bodies[] = {
 	{ "7BIT", NULL, 0 },		/* RFC 6152 2 */

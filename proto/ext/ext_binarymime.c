@@ -1,9 +1,10 @@
-/* BINARYMIME, RFC 3030 3: BODY=BINARYMIME of MAIL.  The octets of such a message
- * are nobody's line ends: they are kept as they come, by BDAT alone. */
+/* BINARYMIME, RFC 3030 3: BODY=BINARYMIME of MAIL.  Such a message has no
+ * lines: a CR or LF in it is an octet like any other, and all octets are kept
+ * as they come.  It can be sent with BDAT only. */
 
 #include "proto/server/esmtp_ext.h"
 
-/* RFC 3030 3: it is no use without CHUNKING. */
+/* RFC 3030 3: BINARYMIME needs CHUNKING. */
 static bool
 is_offered(const message_construct *mc)
 {

@@ -1,9 +1,9 @@
-/* CHUNKING, RFC 3030 2: a keyword in the EHLO reply, for the verb BDAT, which is
- * in esmtp_bdat.c. */
+/* CHUNKING, RFC 3030 2: a keyword in the EHLO reply.  The verb BDAT, which it
+ * announces, is in esmtp_bdat.c. */
 
 #include "proto/server/esmtp_ext.h"
 
-/* An extension is there for who has asked with EHLO. */
+/* Extensions are for clients that have said EHLO. */
 static enum esmtp_reply_id
 may_use(const message_construct *mc)
 {

@@ -4,7 +4,7 @@
  * Owns: the grammar.  The queue delivers no message of mode R too late.
  *
  * RFC 2852 4.1: both modes promise a notification.  Nothing here sends one yet,
- * so the extension is there only where SMTP_Extensions names it, as DSN is. */
+ * so the extension is offered only where SMTP_Extensions names it, like DSN. */
 
 #include <sys/param.h>
 
@@ -47,7 +47,8 @@ set_by(const struct esmtp_options *, struct esmtp_params *p,
 		return RPL_SYNTAX;
 	if (len - i == 3)
 		p->env_flags |= SPOOL_ENV_BY_TRACE;
-	/* RFC 2852 4: what could only go back is no message to accept */
+	/* RFC 2852 4: a message whose time has passed already could only be
+	 * returned, so it is refused */
 	if ((p->env_flags & SPOOL_ENV_BY_RETURN) != 0 && p->by <= 0)
 		return RPL_SYNTAX;
 	if ((p->env_flags & SPOOL_ENV_BY_RETURN) != 0 && p->by < LEAST_SECONDS)
@@ -61,9 +62,10 @@ check(const message_construct *mc, struct esmtp_params *p)
 {
 	if (!p->has_by)
 		return RPL_OK;
-	/* with a clock that is far behind, it has passed all the same */
+	/* 0 would mean that BY was not said; a clock that is far behind could
+	 * give that */
 	p->deliver_by = MAX(mc->step->now.tv_sec + p->by, 1);
-	/* one that is held until it is too late could only go back */
+	/* a message that is held until that time could only be returned */
 	return (p->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
 	    p->hold_until >= p->deliver_by ? RPL_SYNTAX : RPL_OK;
 }

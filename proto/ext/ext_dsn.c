@@ -1,12 +1,12 @@
 /* DSN, RFC 3461: what a client wants to be told of the fate of its message.
  * RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT.
- * Owns: their grammar.  They are kept in the envelope for whoever delivers the
- * message, or gives it back.
+ * Owns: their grammar.  They are kept in the envelope for the program that
+ * delivers the message, or returns it.
  *
- * RFC 3461 5.2: who offers DSN promises to send the notifications that are
- * asked for, or to pass the request on.  Nothing does that here yet, so the
- * extension is there only where SMTP_Extensions names it: for a host whose
- * spool does, and for an administrator who wants the requests kept. */
+ * RFC 3461 5.2: a server that offers DSN promises to send the notifications
+ * that are asked for, or to pass the request on.  Nothing does that here yet,
+ * so the extension is offered only where SMTP_Extensions names it: for a host
+ * whose spool does, and for an administrator who wants the requests kept. */
 
 #include <string.h>
 #include <strings.h>

@@ -3,10 +3,10 @@
  * Owns: their grammar, the longest time, who may ask.  The queue holds it.
  *
  * RFC 4865 is an extension of submission, and a server that lets anybody use it
- * stores anybody's mail (RFC 4865 9).  So it is there only where
- * Future_Release_Max says for how long, and for clients that have logged in; or
- * that have to, since clients do not ask again what is offered after a login.
- */
+ * stores anybody's mail (RFC 4865 9).  So it is offered only where
+ * Future_Release_Max says for how long, and to clients that have logged in.  It
+ * is also offered before a login where a login is required, since clients do
+ * not repeat EHLO afterwards. */
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,8 +3,9 @@
  * Received field tells it (RFC 6710 7).
  *
  * RFC 6710 5.1, 9: a client that is not trusted must not get in front of
- * others: without a login it may only stand back.  An administrator who has
- * clients that use it names it in SMTP_Extensions. */
+ * others: without a login it may only lower the priority of its message.  An
+ * administrator who has clients that use the extension names it in
+ * SMTP_Extensions. */
 
 #include "proto/server/esmtp_ext.h"
 

@@ -17,8 +17,8 @@ is_offered(const message_construct *mc)
 	return mc->ac->options->no_soliciting.n > 0;
 }
 
-/* RFC 3865 2.1: the classes that are not wanted.  They fit into the line: who
- * sets the option is told (options_classes()). */
+/* RFC 3865 2.1: the classes that are not wanted.  They fit into the line, since
+ * options_classes() refuses an option that has too many. */
 static void
 ehlo_arg(const message_construct *mc, char *buf, size_t len)
 {

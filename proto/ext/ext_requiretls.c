@@ -1,10 +1,12 @@
 /* REQUIRETLS, RFC 8689: the message must not be relayed without TLS to a server
- * whose certificate is verified.  The envelope remembers it for whoever relays;
- * a delivery into a mailbox of this host is no relaying.
- * Inside TLS alone (RFC 8689 2): elsewhere the parameter is not known.
- * RFC 8689 4.2.1: whoever has accepted such a message relays it so.  Therefore
- * it is there only where the spool promises it: a program that was built with an
- * older struct spool_ops, or does not know of this flag, drops it. */
+ * whose certificate is verified.  The envelope keeps the flag for a program
+ * that relays; a delivery into a mailbox of this host is no relaying.  The
+ * extension is offered inside TLS only (RFC 8689 2): elsewhere the parameter is
+ * unknown.
+ * RFC 8689 4.2.1: a server that has accepted such a message must keep to it.
+ * Therefore the extension is offered only where the spool promises that: a
+ * program that was built with an older struct spool_ops, or does not know of
+ * this flag, would lose it. */
 
 #include "proto/server/esmtp_ext.h"
 

@@ -1,7 +1,7 @@
-/* XFORWARD (Postfix's XFORWARD_README): a client that is allowed to, a filter of
- * mail for example, says where the next message came from, for the log.
+/* XFORWARD (Postfix's XFORWARD_README): a client that is allowed to, such as a
+ * mail filter, says where the next message came from.
  * Owns: what is kept of it until the end of that message.
- * Nothing else looks at it: whoever may say it gets no rights by it. */
+ * It is for the log only: a client gets no rights by it. */
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,7 +14,7 @@ static __thread netlistener_instance *instances;
 
 /* --- definitions ---------------------------------------------------------- */
 
-/* The size in ${text}; NULL is 0.  Return 0, or -1: it is none. */
+/* Parse the size in ${text}; NULL is 0.  Return 0, or -1: it is not a size. */
 static int
 size_of(const char *text, int *size_r)
 {

@@ -63,8 +63,8 @@ begin(netlistener_instance *inst, int fd, const ec_sockaddr *peer,
 	ac->event = e;
 	ac->remote_addr = *peer;
 	e->closure = ac;
-	/* first what can fail: the hook may keep ${ac}, which is not dropped
-	 * after it has taken it */
+	/* schedule first, since that can fail: the hook may keep ${ac}, which
+	 * could not be dropped then */
 	if (schedule_event(e) == -1) {
 		drop(e, ac);
 		return -1;
@@ -76,7 +76,8 @@ begin(netlistener_instance *inst, int fd, const ec_sockaddr *peer,
 
 /* --- the listening socket ------------------------------------------------- */
 
-/* A moment without connections: one that ends gives back what is missing. */
+/* Accept nothing for a second, or until a connection ends and gives back the
+ * descriptor or the memory that is missing. */
 static int
 pause_for(netlistener_instance *inst, Event *e, const struct timeval *now)
 {
@@ -110,7 +111,8 @@ accept_one(netlistener_instance *inst, Event *e, struct timeval *now)
 	int fd;
 
 	if (netlistener_is_full(inst)) {
-		/* its part grows when another one stops */
+		/* its part of the connections grows when another instance
+		 * stops */
 		if (inst->is_sharing)
 			return pause_for(inst, e, now);
 		inst->is_paused = 1;
@@ -124,8 +126,9 @@ accept_one(netlistener_instance *inst, Event *e, struct timeval *now)
 	inst->last_errno = errno;
 	if (errno == EAGAIN)
 		return E_READ;
-	/* the connection is gone: the next one.  All else, a want of descriptors
-	 * or memory as well as a fault of the socket, would come again */
+	/* after an error of this connection, take the next one.  Any other
+	 * error, such as a lack of descriptors or memory, would come again at
+	 * once */
 	return is_of_connection(errno) ? 0 : pause_for(inst, e, now);
 }
 

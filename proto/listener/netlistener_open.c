@@ -29,7 +29,8 @@ union address {
 	struct sockaddr_un	un;
 };
 
-/* "host:port" into ${a}.  Return its size, or 0: it is none. */
+/* Parse "host:port" into ${a}.  Return the size of the address, or 0: ${text}
+ * has another form. */
 static socklen_t
 parse_inet(const char *text, union address *a)
 {
@@ -75,7 +76,7 @@ is_any6(const union address *a)
 	    IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
 }
 
-/* Before listen(2): what is accepted inherits them. */
+/* Set options before listen(2): accepted sockets inherit them. */
 static int
 set_options(int fd, const union address *a, const netlistener_def *def)
 {
@@ -98,7 +99,8 @@ set_options(int fd, const union address *a, const netlistener_def *def)
 
 #define LOCK_PATH	(sizeof(((struct sockaddr_un *)0)->sun_path) + 32)
 
-/* Is ${fd} what is at ${path}?  Who had the lock before may have removed it. */
+/* Is ${fd} the file that is at ${path} now?  The process that had the lock
+ * before may have removed the file. */
 static bool
 is_at(int fd, const char *path)
 {
@@ -108,8 +110,9 @@ is_at(int fd, const char *path)
 	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-/* Open a file that no other user can open, and so not lock either: who may
- * write to the folder may put one there. */
+/* Open the lock's file.  It must belong to this user, with a mode that lets no
+ * other user open it: another user who can write to the folder could put a file
+ * there, and keep it locked. */
 static int
 open_lock(const char *path)
 {
@@ -128,10 +131,11 @@ open_lock(const char *path)
 	return -1;
 }
 
-/* Lock a file beside the socket, so that no other process of ours that starts a
- * listener there makes a socket between our look at what is there and the end
- * of our start.  Return a descriptor for unlock(); -1 with errno: EWOULDBLOCK,
- * one of ours has it; or there can be none. */
+/* Lock a file beside the socket.  Another process of this user that starts a
+ * listener at the same path waits for the lock, so it cannot make a socket
+ * there while this one looks for an old socket and binds.  Return a descriptor
+ * for unlock(), or -1 with errno: EWOULDBLOCK, another process of this user has
+ * the lock; any other, the file cannot be used as a lock. */
 static int
 lock(const union address *a, char path[LOCK_PATH])
 {
@@ -166,8 +170,8 @@ unlock(int fd, const char path[LOCK_PATH])
 	(void)close(fd);
 }
 
-/* A socket of that name that nobody listens on was left by a process that has
- * died.  The folder is locked. */
+/* Remove a socket of that name that nobody listens on: a process that has died
+ * has left it.  The caller has the lock. */
 static void
 remove_left(const union address *a, socklen_t len)
 {
@@ -184,7 +188,7 @@ remove_left(const union address *a, socklen_t len)
 	(void)close(fd);
 }
 
-/* Note where it has failed, with errno. */
+/* Note which call has failed, with errno. */
 static int
 failed(netlistener_instance *inst, enum netlistener_syscall call)
 {
@@ -227,7 +231,8 @@ netlistener_remove_file(netlistener_instance *inst)
 	inst->has_file = 0;
 }
 
-/* Half of the descriptors: the others are left for what connections need. */
+/* Half of the descriptors that the process may have: the other half is left for
+ * files and sockets that the program opens for its connections. */
 static int
 most_connections(void)
 {
@@ -245,9 +250,9 @@ listen_at_path(netlistener_instance *inst, const union address *a,
 	char path[LOCK_PATH];
 	int fd = lock(a, path), rc;
 
-	/* without a lock, because another user has put something there or has
-	 * the folder, two processes of ours may still start at once; but he
-	 * cannot keep us from starting */
+	/* if another user keeps the lock's file from being used, go on without
+	 * a lock: that user cannot stop this process from starting, but two
+	 * processes of this user may then start at once */
 	if (fd != -1 || errno != EWOULDBLOCK)
 		remove_left(a, len);
 	rc = listen_at(inst, a, len);

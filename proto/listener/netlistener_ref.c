@@ -1,5 +1,6 @@
-/* Who uses a definition or an instance: see netlistener.h.
- * Owns: their references, the number of connections, how many there may be. */
+/* References to definitions and instances; see netlistener.h.
+ * Owns: the counts of references and of connections, how many connections there
+ * may be. */
 
 #include "proto/listener/netlistener_int.h"
 
@@ -39,9 +40,9 @@ netlistener_instance_delref(netlistener_instance *inst)
 	free(inst);
 }
 
-/* Instances of the process, of all threads, that have no number of their own:
- * what descriptors clients may take is divided among them.  So none waits for
- * another one's connections to end. */
+/* The number of instances, of all threads, whose opt_concurrency is 0.  The
+ * descriptors that clients may take are divided among them, so that no instance
+ * waits for the connections of another to end. */
 static int nsharing;
 
 void
@@ -61,7 +62,7 @@ netlistener_is_full(const netlistener_instance *inst)
 	if (inst->is_sharing) {
 		n = __atomic_load_n(&nsharing, __ATOMIC_RELAXED);
 		most = n > 1 ? inst->most / n : inst->most;
-		/* else it would wait for ever */
+		/* with 0 it would never accept */
 		if (most == 0)
 			most = 1;
 	} else if (most == 0)
@@ -69,8 +70,8 @@ netlistener_is_full(const netlistener_instance *inst)
 	return most > 0 && inst->nconnections >= most;
 }
 
-/* A connection has ended: accept again, if as many as may be at a time, or a
- * want of descriptors, had stopped that. */
+/* A connection has ended: accept again, if the instance had stopped because it
+ * had too many connections or no descriptor was left. */
 static void
 room(netlistener_instance *inst)
 {

@@ -47,8 +47,9 @@ xtext_decode(const char *s, size_t len, char *out, size_t outlen)
 	return (ssize_t)n;
 }
 
-/* Controls, halves of pairs, and what turns around the text of whoever prints it:
- * line separators and the controls of direction (UAX 9). */
+/* Is this code point no text?  Controls and surrogates are not; nor are line
+ * separators and the controls of direction (UAX 9), which would change the
+ * order of other text on the same line of a terminal. */
 static bool
 is_no_text(uint32_t point)
 {

@@ -24,7 +24,7 @@ enum auth_verdict {
 				 * later, to auth_exchange_resume() */
 };
 
-/* Who asks, for back ends that want to know. */
+/* The client that logs in, for back ends that decide by it or log it. */
 struct auth_client {
 	const struct sockaddr	*peer;
 	bool			 is_tls;

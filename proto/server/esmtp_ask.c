@@ -1,12 +1,13 @@
-/* What a session asks the program, and is answered later: between the wait and
- * the table of questions (proto/answers/answers.h).
+/* Answers that come later: a session waits for something that it has asked the
+ * host, and the answer is in the table of questions (proto/answers/answers.h).
  * Owns: which answer ends which wait.
- * Knows nothing of who answers: proto/embed/embed_answer.c. */
+ * Knows nothing of how an answer gets there: proto/embed/embed_answer.c
+ * does. */
 
 #include "proto/server/esmtp_auth.h"
 
-/* Is the newest question of that kind, which is the one that is waited for,
- * answered? */
+/* Has the newest question of that kind been answered?  The session waits for
+ * that one. */
 static bool
 is_given(accept_construct *ac, enum esmtp_ask what)
 {

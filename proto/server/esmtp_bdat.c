@@ -84,18 +84,20 @@ esmtp_chunk_begin(struct esmtp_step *st, size_t mark, const char *arg,
 	mc->is_in_chunk = 1;
 	mc->chunk = chunk.octets;
 	mc->is_last_chunk = chunk.is_last;
-	/* Data_Timeout of one without a message: nothing is answered meanwhile */
+	/* the time limit of this chunk begins now, since nothing is answered
+	 * before its end */
 	mc->wait_since = moment_of(&st->now);
 	if (st->nreplies == 0)
 		return;
 	mc->is_chunk_answered = 1;
 	mc->refusal = esmtp_reply_take_back(st, mark);
-	/* without memory for it the others get what this one gets */
+	/* without memory for the reply, this chunk and the others get
+	 * another */
 	if (mc->refusal == NULL && is_of_message)
 		esmtp_text_fail(mc, RPL_NOMEM);
 }
 
-/* All of a chunk that was refused has come. */
+/* A chunk that was refused has come in full: send the refusal. */
 static void
 refuse(struct esmtp_step *st)
 {
@@ -108,15 +110,15 @@ refuse(struct esmtp_step *st)
 		esmtp_reply(st, RPL_NOMEM);
 	mc->is_chunk_answered = 0;
 	if (is_of_message && !mc->is_last_chunk)
-		return;		/* the next one gets the same */
+		return;		/* the next chunk gets the same reply */
 	free(mc->refusal);
 	mc->refusal = NULL;
 	if (is_of_message)
 		esmtp_txn_reset(mc);
 }
 
-/* A chunk of a message that could not be kept has come: the others get the same
- * reply. */
+/* A chunk has come in full, but the message could not be kept: refuse this
+ * chunk and the others with the same reply. */
 static void
 fail(struct esmtp_step *st)
 {

@@ -226,8 +226,8 @@ each_rcpt(struct esmtp_step *st)
 		return W_GO;
 	if (!esmtp_is_suspended(st->mc, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT))
 		t->each = (struct esmtp_each){ .end = t->rcpts.n };
-	/* one that is taken away by the phase that it has suspended is still
-	 * asked about */
+	/* a phase that was suspended goes on for its recipient, even if a
+	 * module has removed that recipient meanwhile */
 	while (t->each.at < t->each.end || t->each.rcpt != NULL) {
 		if ((rcpt = next_rcpt(t)) == NULL) {
 			esmtp_reply(st, RPL_NOMEM);
@@ -247,7 +247,8 @@ each_rcpt(struct esmtp_step *st)
 	return W_GO;
 }
 
-/* Right before the commit: who signs messages does it here. */
+/* The hooks right before the commit, in which a program signs messages, for
+ * example. */
 static enum esmtp_want
 final_hooks(struct esmtp_step *st)
 {
@@ -269,8 +270,8 @@ final_hooks(struct esmtp_step *st)
 	return esmtp_hook_end(st, false);
 }
 
-/* The whole message is here: the last phases, then the commit.  Called again
- * when one of them was suspended. */
+/* The message is complete: run the last phases, then commit.  Called again when
+ * a phase that was suspended goes on. */
 enum esmtp_want
 esmtp_body_finish(struct esmtp_step *st)
 {
@@ -387,8 +388,8 @@ accepted(struct esmtp_step *st, int code, const char *words)
 	esmtp_txn_reset(mc);
 }
 
-/* The commit has succeeded or failed: answer.  A 250 promises the message to be
- * delivered, so it is not sent before. */
+/* The commit has succeeded or failed: answer.  A 250 promises that the message
+ * will be delivered, so it is sent only now. */
 enum esmtp_want
 esmtp_commit_resume(struct esmtp_step *st)
 {

@@ -64,7 +64,8 @@ usable(size_t octets)
 	return octets < BUFFER_MAX ? octets : BUFFER_MAX;
 }
 
-/* The last call for ${ac}, which the host frees, perhaps with itself. */
+/* Make the last call for ${ac}.  The host frees it there, and perhaps itself,
+ * so neither is used afterwards. */
 static int
 leave(accept_construct *ac)
 {
@@ -79,8 +80,8 @@ leave(accept_construct *ac)
 
 /* --- calls inside calls --------------------------------------------------- */
 
-/* The host's buffers, or memory for as long as the call lasts when they are in
- * use by the step that has led to it. */
+/* Get the host's buffers; or, if an outer step is using them, memory that lasts
+ * as long as this call. */
 static int
 get_buffers(struct esmtp_step *st, const message_construct *mc)
 {
@@ -103,8 +104,8 @@ get_buffers(struct esmtp_step *st, const message_construct *mc)
 	return 0;
 }
 
-/* ${mask} is to be waited for; and if something was missed, the loop is to call
- * again as soon as it can. */
+/* Return what to wait for: ${mask}; and if a call was missed, E_TIMEOUT at
+ * once, so that the loop repeats it. */
 static int
 wait_for(message_construct *mc, Event *event, int mask,
     const struct timeval *now)
@@ -118,7 +119,7 @@ wait_for(message_construct *mc, Event *event, int mask,
 	return mask;
 }
 
-/* One step, in buffers of its own. */
+/* Do one step in the buffers of ${st}. */
 static int
 run(struct esmtp_step *st, message_construct *mc)
 {
@@ -163,7 +164,8 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	check_call(event, ac, now);
 	mc = ac->accept_construct_closure.vptr;
 	if (mc != NULL && mc->step != NULL) {
-		/* inside its own step, whose result will count */
+		/* a call inside a step of the same session: the step's own
+		 * result counts */
 		mc->missed |= (uint8_t)eventtype;
 		return E_ASYNC;
 	}
@@ -174,7 +176,7 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	if (get_buffers(&st, mc) == -1) {
 		if (mc != NULL)
 			mc->missed |= (uint8_t)eventtype;
-		/* whatever it was called for, it waits for its turn only */
+		/* without buffers, do nothing but ask to be called again */
 		event->trigger = *now;
 		return wait_for(mc, event, E_TIMEOUT, now);
 	}

@@ -51,7 +51,8 @@ check_secured(const message_construct *mc, unsigned int flags)
 	return RPL_OK;
 }
 
-/* The columns, from left to right: what the verb may not do here, or RPL_OK. */
+/* Check the columns of the verb's row, from left to right.  Return the refusal,
+ * or RPL_OK. */
 static enum esmtp_reply_id
 check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 {
@@ -69,11 +70,12 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 		return RPL_ARG_REFUSED;
 	if ((id = esmtp_ext_may_use(mc, v->extension)) != RPL_OK)
 		return id;
-	/* RFC 2920 3.1: some verbs may only be the last of a group */
+	/* RFC 2920 3.1: some verbs must be the last of a group */
 	return v->flags & VF_LAST && st->has_more ? RPL_PIPELINE : RPL_OK;
 }
 
-/* The service goes away: a running transaction is still served. */
+/* Is the server shutting down, so that this verb is not served any more?  The
+ * verbs of a transaction that has begun still are. */
 static bool
 is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
 {
@@ -82,8 +84,9 @@ is_too_late(const struct esmtp_step *st, const struct esmtp_verb *v)
 	return st->mc->txn == NULL || (v != NULL && v->flags & VF_RESET);
 }
 
-/* All checks are passed.  What the program does comes first; the state may be
- * another then. */
+/* The command has passed all checks: run it.  A function of the program comes
+ * first, if there is one for this verb.  It may have changed the state of the
+ * session, so a built-in verb is checked again after it. */
 static enum esmtp_want
 act(struct esmtp_step *st, const struct esmtp_verb *v,
     const struct esmtp_extension *e, const char *arg, size_t len)
@@ -96,8 +99,8 @@ act(struct esmtp_step *st, const struct esmtp_verb *v,
 	if (e != NULL && !esmtp_own_run(st, e, arg, len, &w))
 		return w;
 	if (e != NULL) {
-		/* while its answer was waited for, the service may have begun
-		 * to go away */
+		/* the server may have begun to shut down while the session
+		 * waited for the function's answer */
 		if (is_too_late(st, v)) {
 			esmtp_bye(st);
 			return W_GO;
@@ -111,9 +114,10 @@ act(struct esmtp_step *st, const struct esmtp_verb *v,
 }
 
 /* A client that pipelines waits for the 354 before it sends the message (RFC
- * 2920 3.1: DATA is the last of a group).  One that does not wait has sent the
- * message, or will: that must not be run as commands.  So input that is there
- * already ends the session; later input does when it begins with no command. */
+ * 2920 3.1: DATA is the last of a group).  A client that does not wait has sent
+ * the message already, or sends it next, and it must not be run as commands.
+ * So input that is there already ends the session; input that comes later ends
+ * it if the first line is not a command. */
 void
 esmtp_input_refused(struct esmtp_step *st, unsigned int flags)
 {
@@ -123,13 +127,14 @@ esmtp_input_refused(struct esmtp_step *st, unsigned int flags)
 		st->mc->is_body_refused = 1;
 		return;
 	}
-	/* of a chunk nobody knows how long it is */
+	/* where a chunk ends is not known, since its BDAT was not understood */
 	esmtp_answering(st, "", "", 0);
 	esmtp_reply(st, flags & VF_CHUNK ? RPL_CHUNK_END : RPL_BODY_REFUSED);
 }
 
-/* The verb was answered, or reads on.  What follows BDAT is its chunk,
- * answered or not. */
+/* The verb was answered, or reads more.  Note what the next input is: after
+ * BDAT its chunk, whether BDAT was answered or not; after a refused DATA
+ * perhaps the message. */
 static void
 note_what_follows(struct esmtp_step *st, unsigned int flags, size_t mark,
     const char *arg, size_t len)
@@ -143,7 +148,8 @@ note_what_follows(struct esmtp_step *st, unsigned int flags, size_t mark,
 		esmtp_input_refused(st, flags);
 }
 
-/* A line: with a verb of ours, with one of the program, or with none. */
+/* A line, taken apart.  It begins with a built-in verb (v), with a verb of the
+ * program (e), or with neither. */
 struct command {
 	const struct esmtp_verb		*v;
 	const struct esmtp_extension	*e;
@@ -171,9 +177,10 @@ take_apart(const char *line, size_t len)
 	return c;
 }
 
-/* What is answered from here on: a verb with its argument, or the whole line if
- * it is none.  Passwords are not for the log; where else than in AUTH there may
- * be one, only the program knows. */
+/* Note what the next reply answers, for reports: the verb with its argument, or
+ * the whole line if it has no verb.  An argument that may be a password is left
+ * out: that of AUTH, and those of the program's verbs, whose meaning is not
+ * known here. */
 static void
 note_line(struct esmtp_step *st, const struct command *c)
 {
@@ -198,8 +205,8 @@ mailmill_session_command(const message_construct *c, size_t *len_r)
 	return st != NULL ? st->line : NULL;
 }
 
-/* A command has come: tell who wants to know, once, though it may be run
- * again. */
+/* Call the hook for a line that is to be run as a command: once, although the
+ * command may be run again after a module was suspended. */
 static void
 announce(struct esmtp_step *st, const char *line, size_t len)
 {
@@ -214,7 +221,8 @@ announce(struct esmtp_step *st, const char *line, size_t len)
 	(void)esmtp_hook_end(st, false);
 }
 
-/* May it run?  RPL_OK, or why not; RPL_SHUTDOWN: esmtp_bye() is to say it. */
+/* May the command run?  Return RPL_OK, or the refusal; RPL_SHUTDOWN: the caller
+ * calls esmtp_bye(). */
 static enum esmtp_reply_id
 check(struct esmtp_step *st, const struct command *c)
 {
@@ -222,7 +230,7 @@ check(struct esmtp_step *st, const struct command *c)
 	enum esmtp_reply_id id;
 
 	if (st->mc->own == OWN_LATER)
-		return RPL_OK;	/* it has been checked */
+		return RPL_OK;	/* it was checked before the wait */
 	if (!is_command && st->mc->is_body_refused)
 		return RPL_BODY_REFUSED;
 	if (!is_command && esmtp_is_foreign(c->line, c->len, true))
@@ -270,7 +278,8 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		w = act(st, c.v, c.e, line + c.arg, c.len - c.arg);
 	else
 		esmtp_reply(st, id);
-	/* the handler gave up a suspended phase when memory failed */
+	/* for want of memory the handler has given up a phase that was
+	 * suspended */
 	if (w != W_WAIT && esmtp_is_in_phase(st->mc))
 		esmtp_phase_end(st);
 	if (c.v == NULL && c.e == NULL)

@@ -12,8 +12,8 @@
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_own.h"
 
-/* Static_Banner is documented to begin with "220 "; without it, it is the
- * text. */
+/* As documented, Static_Banner begins with "220 "; a value without that is
+ * taken as the text. */
 static void
 banner(struct esmtp_step *st)
 {
@@ -38,7 +38,7 @@ set_up(struct esmtp_step *st)
 {
 	enum esmtp_want w = W_GO;
 
-	/* the client has been here, and names another one: it has both */
+	/* XCLIENT: the session has its PROXY header and its TLS already */
 	if (st->mc->wait == WAIT_CLAIM)
 		return esmtp_proxy_judged(st);
 	if (st->mc->wait == WAIT_PROXY && st->ac->options->proxy_protocol)
@@ -53,8 +53,8 @@ set_up(struct esmtp_step *st)
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
-/* The connect phase, with its hook.  What it leaves in the dictionary is of the
- * host, not of the client: STARTTLS does not discard it. */
+/* The connect phase, with its hook.  What modules set in the dictionary now
+ * does not come from the client, so STARTTLS does not discard it. */
 static enum esmtp_want
 connect_phase(struct esmtp_step *st)
 {
@@ -70,10 +70,9 @@ connect_phase(struct esmtp_step *st)
 	return w;
 }
 
-/* A session that another process has begun: policies may have another mind of
- * its client here.  What they would say in place of a banner is not for a
- * client that waits for none: it is sent away, and hears it when it comes
- * again. */
+/* Go on with a session that another process has begun.  The policies of this
+ * process may refuse its client.  The client has got its banner already, so it
+ * gets 421 in place of their reply; it gets theirs when it connects again. */
 static enum esmtp_want
 go_on(struct esmtp_step *st)
 {
@@ -94,8 +93,9 @@ go_on(struct esmtp_step *st)
 	return W_CLOSE;
 }
 
-/* Before all else, of whoever has connected.  A client that expects TLS, and a
- * proxy, would not understand a reply. */
+/* The accept phase, before a PROXY header and TLS: the policies see the address
+ * that has connected.  A refusal is sent only where a banner would be next: a
+ * proxy, or a client that expects TLS, would not understand it. */
 static enum esmtp_want
 accept_phase(struct esmtp_step *st)
 {
@@ -172,7 +172,7 @@ esmtp_setup_resume(struct esmtp_step *st)
 	return st->mc->state == ES_EXTENSION2 ? esmtp_tls_step(st) : start(st);
 }
 
-/* A phase was suspended: what it belongs to is done again. */
+/* A phase that was suspended goes on: repeat the action that it belongs to. */
 enum esmtp_want
 esmtp_policy_resume(struct esmtp_step *st)
 {
@@ -192,7 +192,8 @@ esmtp_policy_resume(struct esmtp_step *st)
 	}
 }
 
-/* A look-up has not been answered in its time: as if it could not be. */
+/* A look-up was answered, or has taken too long: then it counts as answered
+ * with ESMTP_RCPT_LATER. */
 enum esmtp_want
 esmtp_rcpt_resume(struct esmtp_step *st)
 {
@@ -208,8 +209,8 @@ esmtp_rcpt_resume(struct esmtp_step *st)
 	return esmtp_policy_resume(st);
 }
 
-/* When the answer of the host or of a module comes while the client has replies
- * to take, the client's time for that begins now. */
+/* The host or a module has answered.  If the client has replies to take first,
+ * its time for that begins now. */
 static void
 note_answer(struct esmtp_step *st)
 {
@@ -277,7 +278,8 @@ time_out(struct esmtp_step *st, const char *which)
 	return W_CLOSE;
 }
 
-/* A chunk without a transaction is no more than a command that was refused. */
+/* Is the session between two commands?  A chunk that belongs to no transaction
+ * is part of a command that was refused. */
 static bool
 is_idle(const message_construct *mc)
 {
@@ -286,9 +288,9 @@ is_idle(const message_construct *mc)
 	    mc->txn == NULL && mc->out == NULL;
 }
 
-/* Has the client taken all replies that had to go first, or has an answer come
- * that waited for that?  Then nothing else calls the session: it goes on at
- * once. */
+/* Must the loop call the session again at once?  It must when the client has
+ * taken all replies and the session can go on, or when an answer has come that
+ * had to wait for that: no event would call the session then. */
 static bool
 must_go_on(const message_construct *mc, enum esmtp_want w)
 {
@@ -358,7 +360,8 @@ esmtp_run_step(struct esmtp_step *st)
 	    (st->mc->need_read != 0 ? st->mc->need_read : E_READ));
 	esmtp_load_input(st);
 	mask = finish(st, work(st));
-	/* what was answered before it was dropped has had its chance */
+	/* the replies given before it was dropped were written, if the client
+	 * took them at once */
 	if (mask != 0 && st->mc->is_dropped)
 		mask = esmtp_session_end(st);
 	if (st->was_secret)

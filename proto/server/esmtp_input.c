@@ -113,8 +113,8 @@ esmtp_fill(struct esmtp_step *st)
 	return W_GO;
 }
 
-/* There may be room again.  The client's time starts again: it could not
- * send. */
+/* The spool may have room again.  The client's time starts anew, since the
+ * session did not read. */
 enum esmtp_want
 esmtp_room_resume(struct esmtp_step *st)
 {
@@ -132,10 +132,10 @@ use(struct esmtp_step *st, size_t n)
 	st->in_len -= n;
 }
 
-/* RFC 5321 2.3.8: a line ends with CRLF, and LF alone MUST NOT be taken for
- * that, but for old devices where it is configured.  Does a line end with this
- * LF?  If not, who sends it means a line by it, and waits for a reply, but
- * another server on the way may have taken it for text: the session ends. */
+/* Does a line end with this LF?  RFC 5321 2.3.8: a line ends with CRLF, and LF
+ * alone MUST NOT be taken for its end.  The option that permits it is for old
+ * devices.  If it is not set, the session ends: the client takes the LF for the
+ * end of a line, but another server on the way may have taken it for text. */
 static bool
 is_line_end(const message_construct *mc, bool is_crlf)
 {
@@ -167,7 +167,7 @@ swallow(struct esmtp_step *st)
 	return W_READ;
 }
 
-/* Refuse a line at once, and drop what is still to come of it: so each line has
+/* Refuse a line at once, and drop the rest of it as it comes: so a line gets
  * one reply, however it arrives. */
 static enum esmtp_want
 refuse_line(struct esmtp_step *st, enum esmtp_reply_id id, size_t n)
@@ -194,7 +194,7 @@ line_max(const struct esmtp_step *st)
 {
 	const struct esmtp_verb *v;
 
-	/* it has been looked at, and is run again */
+	/* the command is run again: its length was checked before */
 	if (st->mc->own != OWN_NONE)
 		return LIM_AUTH_LINE;
 	if (!st->is_secret)
@@ -208,9 +208,9 @@ line_max(const struct esmtp_step *st)
 	    LIM_COMMAND_LINE;
 }
 
-/* A line of an exchange of AUTH.  It is refused where it may be meant as a verb
- * that data follow: with a space, since base64 has none, or with input behind
- * it, since who answers waits for the reply. */
+/* A line of an AUTH exchange.  It is refused if it begins as a verb that data
+ * follow and cannot be a response: it has a space, which base64 has not, or
+ * input behind it, although a client waits for the reply to its response. */
 static void
 auth_line(struct esmtp_step *st, size_t len, bool has_more)
 {

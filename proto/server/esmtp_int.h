@@ -80,9 +80,9 @@ struct esmtp_reader;
 
 /* What XCLIENT and XFORWARD have said of a client: only where there was one. */
 struct esmtp_told {
-	ec_sockaddr	 via;		/* who has said it ... */
-	bool		 is_named;	/* ... if it was XCLIENT or XREMOTEIP */
-	bool		 is_greeted;	/* at ES_SETUP: who says it hears no banner */
+	ec_sockaddr	 via;		/* the client that has named another ... */
+	bool		 is_named;	/* ... with XCLIENT or XREMOTEIP */
+	bool		 is_greeted;	/* at ES_SETUP: 250 in place of a banner (XREMOTEIP) */
 	char		*text[ESMTP_NATTRIBUTES]; /* NULL: nothing */
 };
 
@@ -198,8 +198,8 @@ struct _message_construct {
 	union addr		 dest[];	/* if has_dest, one: what the client has connected to, or AF_UNSPEC */
 };
 
-/* Who has connected speaks for another client (XCLIENT): the certificate of TLS is
- * not that one's. */
+/* Has the client that is connected named another one (XCLIENT)?  Then the TLS
+ * certificate does not belong to the client that policies ask about. */
 static inline bool
 esmtp_is_claimed(const message_construct *mc)
 {

@@ -131,14 +131,15 @@ esmtp_own_has_answered(const struct esmtp_step *st)
 	return st->nreplies > 0 && st->code / 100 != 3;
 }
 
-/* The client was told to send something, which nobody is going to read. */
+/* Has the client been asked, by a reply of 3xx, for something that the verb is
+ * not going to read? */
 static bool
 has_asked_in_vain(const struct esmtp_step *st)
 {
 	return st->nreplies > 0 && st->code / 100 == 3;
 }
 
-/* The client is told what the function has come to, which has not answered. */
+/* The function has not answered: reply by its result. */
 static void
 reply_to(struct esmtp_step *st, int result)
 {
@@ -147,17 +148,19 @@ reply_to(struct esmtp_step *st, int result)
 	if (result == ESMTP_VERB_SYNTAX)
 		esmtp_reply(st, RPL_SYNTAX);
 	else if (result == ESMTP_VERB_BUILTIN)
-		/* there is none */
+		/* there is no built-in verb */
 		esmtp_reply(st, RPL_NOT_IMPLEMENTED);
 	else if (result == ESMTP_VERB_LATER || result == ESMTP_VERB_MORE ||
 	    (v != NULL && v->flags & VF_FIRST))
-		/* it has not done what it says, or cannot do it */
+		/* the function has not done what its result promises, or the
+		 * result is not permitted for this verb */
 		esmtp_reply(st, RPL_RESOURCES);
 	else
 		esmtp_reply(st, RPL_OK);
 }
 
-/* As if the host had answered AUTH: that is heard when the line is used up. */
+/* Go on as if the host had answered AUTH: the session takes that answer when
+ * the line has been used up. */
 static void
 log_in(struct esmtp_step *st)
 {

@@ -1,5 +1,5 @@
-/* The validation phases of a session: its modules in their order, the one that
- * has suspended it, the reply that one chose.
+/* The validation phases of a session: its modules in their order, the module
+ * that has suspended a phase, the reply that a module has chosen.
  * Owns: when a module is called, and called again.
  * Knows nothing of what modules check. */
 
@@ -23,7 +23,8 @@ decided(struct esmtp_step *st)
 	return W_REFUSED;
 }
 
-/* A module has decided; the next one may ask for what this one was answered. */
+/* A module has decided.  Keep the answers that it got: the next module may ask
+ * the same. */
 static void
 module_end(struct esmtp_step *st)
 {
@@ -37,13 +38,13 @@ esmtp_phase_end(struct esmtp_step *st)
 {
 	module_end(st);
 	answers_drop(&st->ac->host->answers, &st->ac->questions, ASK_RCPT);
-	/* a hook may look up another one that is in the same memory */
+	/* a hook may look up another address that lies in the same memory */
 	st->addr = NULL;
 	st->rcpt_status = -1;
 }
 
-/* One module.  What it has come to does not count when it has looked something
- * up that is not answered yet: it is called again then. */
+/* Call one module.  If it has asked for a look-up that is not answered yet, its
+ * result does not count: it is called again when the answer has come. */
 static int
 run_module(struct esmtp_step *st, const struct validate_module *m,
     validate_func f, const char *str, const struct mailaddr *addr)
@@ -110,7 +111,7 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			continue;
 		result = run_module(st, modules[i], f, str, addr);
 		if (mc->is_dropped) {
-			/* as if refused: nothing more comes of it */
+			/* the session ends: stop as after a refusal */
 			esmtp_phase_end(st);
 			validate_forget_code(&mc->vctx);
 			return W_REFUSED;

@@ -1,8 +1,8 @@
-/* Who the client is, where another one has connected: the PROXY header before all
- * else, from the wire to the client's address; and what XCLIENT says later.
- * Owns: that just the header is read, what a bad one leads to; whether the host
- * lets the client in.
- * Knows nothing of its form: proxyhdr.h does. */
+/* The client's address, where another host connects for the client: by the
+ * PROXY header, which comes before all else, or by XCLIENT later.
+ * Owns: reading the header and not an octet more, what a bad header leads to,
+ * asking the host whether the client is let in.
+ * Knows nothing of the form of a header: proxyhdr.h does. */
 
 #include <errno.h>
 #include <string.h>
@@ -40,8 +40,8 @@ esmtp_proxy_hear(message_construct *mc)
 		esmtp_peer_done(ac, a.value != 0);
 }
 
-/* The client has another address: take the options for it; does the host let it
- * in?  Return whether it has said so. */
+/* The client has another address now: have the host set its options, and ask
+ * whether it lets the client in.  Return whether the host has answered that. */
 static bool
 ask_host(struct esmtp_step *st, enum esmtp_wait wait)
 {
@@ -51,9 +51,9 @@ ask_host(struct esmtp_step *st, enum esmtp_wait wait)
 
 	ac->is_proxied = 1;
 	ac->is_refused = 0;
-	/* an answer that comes for another client is not this one's */
+	/* an answer about an earlier address does not count for this one */
 	answers_drop(&host->answers, &ac->questions, ASK_PEER);
-	/* the wait begins before the call: the answer may come in it */
+	/* the wait begins before the call: the host may answer inside it */
 	esmtp_wait_for(st, wait);
 	st->asking = ASK_PEER;
 	if (host->ops->peer_changed != NULL)
@@ -116,7 +116,8 @@ esmtp_proxy_judged(struct esmtp_step *st)
 {
 	if (esmtp_is_waiting(st->mc))
 		return W_WAIT;
-	/* the host has said it in another way than by its ticket */
+	/* if the host has answered with esmtp_peer_done(), its ticket is still
+	 * open */
 	answers_drop(&st->ac->host->answers, &st->ac->questions, ASK_PEER);
 	if (!st->ac->is_refused)
 		return W_GO;
@@ -128,8 +129,8 @@ esmtp_proxy_judged(struct esmtp_step *st)
 	return W_CLOSE;
 }
 
-/* What modules have left of the client before this one, and what limits count of
- * it. */
+/* Forget what modules have noted about the client before this one, and what the
+ * limits have counted. */
 static void
 forget_client(message_construct *mc)
 {
@@ -138,8 +139,8 @@ forget_client(message_construct *mc)
 	mc->nrejected = mc->nauth_failed = 0;
 }
 
-/* What follows is that of a new session: esmtp_setup_resume() does it when the
- * line is used up. */
+/* The session begins anew: esmtp_setup_resume() goes on with that when the line
+ * has been used up. */
 void
 esmtp_peer_claim(struct esmtp_step *st, const struct sockaddr *peer)
 {
@@ -153,7 +154,7 @@ esmtp_peer_claim(struct esmtp_step *st, const struct sockaddr *peer)
 	told->is_named = true;
 	if (peer != NULL)
 		addr_copy(&ac->remote_addr.sa, peer);
-	/* with what was counted until now */
+	/* before the counts are set to 0 */
 	esmtp_report(st, &r);
 	if (st->mc->is_dropped)
 		return;

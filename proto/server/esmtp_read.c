@@ -13,7 +13,8 @@
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_own.h"
 
-/* Behind the octets are commands, of which no more is kept than of others. */
+/* How much may be read now.  Commands may follow the octets: of these, no more
+ * is read than LIM_COMMAND_READ, as elsewhere. */
 size_t
 esmtp_read_size(const struct esmtp_step *st)
 {
@@ -37,7 +38,7 @@ hand_over(struct esmtp_step *st, const char *octets, size_t len)
 	st->asking = ASK_NONE;
 	if (esmtp_own_has_answered(st))
 		r->is_answered = true;
-	/* a login counts with the call that ends the command */
+	/* esmtp_verb_login() counts only in the call that ends the command */
 	if (r->result != ESMTP_VERB_DONE)
 		esmtp_auth_end(st->mc);
 	if (r->result != ESMTP_VERB_LATER)

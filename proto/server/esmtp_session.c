@@ -89,14 +89,15 @@ esmtp_destroy_message_construct(message_construct *info)
 	st = (struct esmtp_step){ .mc = info, .ac = info->ac,
 	    .event = info->ac->event, .now = moment_tv(info->seen) };
 	info->step = &st;
-	/* the report is the last that the program hears of the session */
+	/* before the report, which is the last call for this session */
 	esmtp_own_stop(info);
 	report_end(&st);
 	session_free(info);
 }
 
-/* Would the client understand a reply now?  While a message is committed, a
- * refusal could be of one that is delivered. */
+/* Would the client understand a reply now?  While a message is being committed
+ * it would not: it would take a refusal for the answer to a message that may be
+ * delivered. */
 static bool
 can_hear(const message_construct *mc)
 {
@@ -104,7 +105,7 @@ can_hear(const message_construct *mc)
 
 	switch (mc->wait) {
 	case WAIT_ACCEPT:
-		/* also that of a session that has waited for nothing yet */
+		/* a session before its first step has this value, too */
 	case WAIT_PROXY:
 		return !o->proxy_protocol && !o->use_ssl;
 	case WAIT_CLIENT:
@@ -117,8 +118,8 @@ can_hear(const message_construct *mc)
 	}
 }
 
-/* ${line} is the last that the client is told: behind what this step answers, or
- * behind what it has not taken yet. */
+/* Add ${line}, the last reply of the session: to the replies of the step that
+ * is running, or to those that the client has not taken yet. */
 static int
 say_last(message_construct *mc, const char *line, size_t len)
 {
@@ -156,7 +157,7 @@ esmtp_session_close(accept_construct *ac, int code, const char *text)
 		errno = EINVAL;
 		return -1;
 	}
-	/* it has said its last words already */
+	/* its last reply has been given already */
 	if (mc->is_closing)
 		return 0;
 	if (code != 0 && can_hear(mc)) {

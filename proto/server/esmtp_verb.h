@@ -20,11 +20,11 @@
 #define VF_NOARG	0x002	/* argument refused */
 #define VF_LAST		0x004	/* must end a pipelined group */
 #define VF_BODY		0x008	/* data follow: input behind a refusal of it may be such data, and is not run as commands */
-#define VF_DRAIN	0x010	/* still served when the service goes away */
+#define VF_DRAIN	0x010	/* still served when the server shuts down */
 #define VF_DENIED	0x020	/* still served when refused at connect */
 #define VF_CLEAR	0x040	/* still served when TLS is required first (RFC 3207 4) */
 #define VF_NOAUTH	0x080	/* still served when AUTH is required first (RFC 4954 6) */
-#define VF_RESET	0x100	/* ends the transaction: no part of one that is still served when the service goes away */
+#define VF_RESET	0x100	/* ends the transaction, so it is not served in one while the server shuts down */
 #define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
 #define VF_PATH		0x800	/* its argument is a path, which may be meant to be UTF-8 */

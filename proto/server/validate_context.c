@@ -134,14 +134,14 @@ asked_before(accept_construct *ac, const struct mailaddr *addr,
 	return state;
 }
 
-/* Ask the host, in a step of the session.  What it answers later is kept to the
- * end of the phase; until it has come, ESMTP_RCPT_ASKED. */
+/* Ask the host, in a step of the session.  Return ESMTP_RCPT_ASKED if it
+ * answers later; the answer is then kept to the end of the phase. */
 static enum esmtp_rcpt_status
 ask_host(struct esmtp_step *st, const struct mailaddr *addr)
 {
 	const struct esmtp_host *host = st->ac->host;
 	enum esmtp_rcpt_status status = ESMTP_RCPT_ASKED;
-	enum esmtp_ask outer = st->asking;	/* a verb may ask */
+	enum esmtp_ask outer = st->asking;	/* a verb may have called */
 
 	switch (asked_before(st->ac, addr, &status)) {
 	case ANSWERS_GIVEN:
@@ -151,11 +151,13 @@ ask_host(struct esmtp_step *st, const struct mailaddr *addr)
 		break;
 	}
 	st->ask_addr = addr;
-	/* who asks outside of a phase cannot be called again */
+	/* outside of a phase no module can be called again, so there is no
+	 * answer that comes later */
 	st->asking = st->is_in_phase ? ASK_RCPT : ASK_NONE;
 	status = host->ops->lookup_rcpt(host->closure, st->ac, addr);
 	st->asking = outer;
-	/* perhaps it has answered already; or made no ticket */
+	/* the host may have answered by its ticket already; if it has made no
+	 * ticket, it never will */
 	if (status == ESMTP_RCPT_ASKED &&
 	    asked_before(st->ac, addr, &status) == ANSWERS_NONE)
 		return ESMTP_RCPT_LATER;
