@@ -90,8 +90,8 @@ struct ec_thread_pool_job {
 /* What ec_async_wake_validation_module() leaves in a job, both called in the
  * session's thread: it is queued; it is completed, and whom to tell, or NULL.
  * A session that ends exchanges job->module for NULL, and so does the pool when
- * the scheduler has ended.  Who finds NULL there ends the job: in_use is 0, and
- * it is freed if it says so. */
+ * the scheduler has ended.  The one that finds NULL there ends the job: it sets
+ * in_use to 0, and frees the job if free_on_completion_memtype says so. */
 struct ec_async_module {
 	void	(*queued)(ec_async_job *job);
 	Event	*(*done)(ec_async_job *job);

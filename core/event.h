@@ -41,8 +41,8 @@ MAILMILL_BEGIN
 
 typedef struct _Event Event;
 
-/* Who has an event: the head of struct scheduler, or of what an embedder has in
- * its place.  While an event is scheduled, or was sent to be scheduled, e->loop
+/* The loop that has an event: the head of struct scheduler, or of an embedder's
+ * struct.  While an event is scheduled, or was sent to be scheduled, e->loop
  * points to it. */
 struct event_loop {
 	/* fd_closing: e->fd is about to be closed: forget it, and ${e} too

@@ -18,7 +18,7 @@
 /* --- one certificate ------------------------------------------------------ */
 
 /* RFC 5929 4.1: the hash of the certificate's signature, SHA-256 for weaker
- * ones; where that is none, or two, there is no binding. */
+ * ones; if the signature has no hash, or two, there is no binding. */
 static void
 set_end_point(struct tlsctx_cert *cert)
 {

@@ -299,7 +299,8 @@ main(int argc, char **argv, char **envp)
 		return EX_CONFIG;
 	config_source(f.filename, f.overrides, f.noverrides);
 	m.is_foreground = f.is_foreground;
-	/* where nobody watches, an account must not be made up */
+	/* a trial replaces a missing account by a numeric id and warns of it,
+	 * so somebody has to see the warning */
 	m.is_trial = f.is_foreground && !has_manager;
 	if (config_open(1, &m.config, err, sizeof(err)) == -1)
 		goto err1;

@@ -53,7 +53,8 @@ const struct conf_item *conf_input_match(struct conf_input *in,
     const char *pattern, const char *from);
 
 /* conf_input_pack(in, fd): Write a copy of all.  Return 0, or -1 with errno.
- * conf_input_unpack(pack, len): Read it.  NULL with errno (EINVAL: it is none).
+ * conf_input_unpack(pack, len): Read it.  NULL with errno (EINVAL: it is not a
+ * pack).
  * conf_input_forget(in): Free the texts; the names, which messages point to,
  * stay. */
 int conf_input_pack(const struct conf_input *in, int fd);

@@ -60,7 +60,7 @@ after_fork(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* The threads are the parent's, and so is what they do. */
+/* A child has no threads of the pool, and none of the parent's jobs. */
 static void
 in_child(void)
 {
@@ -73,8 +73,8 @@ in_child(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Before there is another thread: one that forks while this is done would have
- * a child that does it again. */
+/* A constructor, so that there is no other thread yet.  If another thread
+ * forked meanwhile, its child would register the functions a second time. */
 __attribute__((constructor)) static void
 init(void)
 {

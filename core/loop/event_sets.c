@@ -68,8 +68,8 @@ float_event(Event *event)
 	if (event->fd != -1)
 		pollset_follow(&s->pollset, event);
 	timers_remove(&s->timers, event);
-	/* All that was posted before waits, but what the loop has posted is of
-	 * no use then. */
+	/* keep what others have posted until the event goes on; drop what the
+	 * loop itself has posted, since it does not hold any more */
 	postq_hold(&s->postq, event, E_TIMEOUT | E_PENDING);
 	if (s->current == event) {
 		s->current = NULL;

@@ -19,8 +19,8 @@
 
 #include "core/event.h"
 
-/* Events that are to be scheduled.  Whoever frees one of them, or closes its
- * descriptor, takes it out through e->loop. */
+/* Events that are to be scheduled.  event_free() and event_close() take an
+ * event out through e->loop. */
 struct postq_list {
 	struct event_loop	 loop;		/* first: e->loop points here */
 	struct postq		*postq;

@@ -222,7 +222,7 @@ registry_send(uint64_t number, Event *e, int mask)
 	return rc;
 }
 
-/* The loop is woken, for it may wait for nothing else. */
+/* Wake the loop when the last hold is released: it may have no other event. */
 void
 registry_release(uint64_t number)
 {
@@ -232,7 +232,8 @@ registry_release(uint64_t number)
 		return;
 	pthread_mutex_lock(&lock);
 	if ((r = find_number(number)) != NULL) {
-		/* what was done before is seen by who finds no more holds */
+		/* a thread that reads 0 also sees what this thread has written
+		 * before */
 		__atomic_store_n(&r->nholds, r->nholds - 1, __ATOMIC_RELEASE);
 		if (r->nholds == 0)
 			postq_wake(r->postq);

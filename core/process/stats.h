@@ -41,8 +41,8 @@ struct stats_child *stats_watch(int fd);
 void stats_unwatch(struct stats_child *sc);
 
 /* stats_sum(id): Of this process and its children.  Of a counter that is the
- * parent's (STATS_PARENT), of this process alone: what a child in bad hands
- * writes into its memory does not change it.
+ * parent's (STATS_PARENT), of this process alone: what a child that an attacker
+ * controls writes into its memory does not change it.
  * stats_name(id): Of the row. */
 uint64_t stats_sum(enum stats_id id);
 const char *stats_name(enum stats_id id);

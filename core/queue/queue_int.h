@@ -31,7 +31,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
-#define QUEUE_HELD_MS		1000	/* between looks at who has how much held */
+#define QUEUE_HELD_MS		1000	/* between looks at how much each login has held */
 #define QUEUE_FULL_MAX		4096	/* logins that are known to have too much held */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
@@ -227,7 +227,8 @@ void queue_dispatch(struct queue *q);
 void queue_unblock(struct queue *q);	/* ask all agents again */
 
 /* core/queue/queue_held.c
- * queue_held_look(q): See who has too much held, if that has changed.
+ * queue_held_look(q): Find the logins that have too much held, if that may have
+ * changed.
  * queue_held_due(q): When to look again, INT64_MAX: not before a change.
  * queue_held_free(q). */
 void queue_held_look(struct queue *q);

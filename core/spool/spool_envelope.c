@@ -82,7 +82,8 @@ is_clean(const char *s)
 	return (true);
 }
 
-/* Who has the message held, since what one login may have held is bounded */
+/* The login that has the message held; the queue bounds what one may have
+ * held */
 static const char *
 holder_of(const struct spool_envelope *env)
 {

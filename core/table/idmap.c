@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Behind its last id: of the range of all ids that is 2^32 - 1, which is none. */
+/* The number after its last id.  For the range of all ids that is 2^32 - 1,
+ * which no account can have. */
 static uint64_t
 end_of(const struct subid_range *r)
 {

@@ -45,7 +45,7 @@ void addr_copy(struct sockaddr *to, const struct sockaddr *sa);
 bool addr_is_same(const struct sockaddr *a, const struct sockaddr *b);
 
 /* addr_port_parse(text, port_r): A port as 1 to 5 digits, for a socket address
- * (in network order).  Return 0, or -1: it is none.
+ * (in network order).  Return 0, or -1: not a port.
  * addr_parse(text, addr_r): "192.0.2.1:25" or "[2001:db8::1]:25".  Return 0, or
  * -1: it is neither. */
 int addr_port_parse(const char *text, in_port_t *port_r);

@@ -29,8 +29,9 @@ after_fork(void)
 	pthread_mutex_unlock(&list_lock);
 }
 
-/* Before there is another thread: one that forks while this is done would have
- * a child that does it again, and whose own fork(2) takes the locks twice. */
+/* A constructor, so that there is no other thread yet.  If another thread
+ * forked meanwhile, its child would register the functions a second time, and
+ * fork(2) in the child would take the locks twice. */
 __attribute__((constructor)) static void
 watch_fork(void)
 {

@@ -48,7 +48,7 @@ struct exchange {
 	char			 answer_keys[MAILMILL_SASL_KEYS_MAX];
 };
 
-/* What the keys of users that there are not are made of. */
+/* What the keys of users that do not exist are made of. */
 struct like {
 	unsigned int	 iterations;	/* 0: not set */
 	size_t		 salt_len;
@@ -87,8 +87,8 @@ derive(const struct unknown *u, const char *what, const char *login,
 	return rc;
 }
 
-/* Keys for a user that there is not, the same for each attempt (RFC 5802 9): so
- * the exchange goes on, and cannot be told from that of a user with another
+/* Keys for a user that does not exist, the same for each attempt (RFC 5802 9).
+ * So the exchange goes on, and looks like that of a user with another
  * password. */
 static enum auth_verdict
 invent(const struct exchange *x)

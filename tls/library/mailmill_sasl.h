@@ -48,7 +48,7 @@ struct mailmill_sasl *mailmill_sasl_new(mailmill_sasl_password password,
 void mailmill_sasl_free(struct mailmill_sasl *sasl);
 
 /* mailmill_sasl_set_unknown(sasl, secret, len, iterations, salt_len): What the
- * SCRAM keys of users that there are not are made of: ${secret}, of ${len}
+ * SCRAM keys of users that do not exist are made of: ${secret}, of ${len}
  * octets, at least MAILMILL_SASL_SECRET_MIN, which is copied; 0: a random one
  * of this object.  ${iterations} and ${salt_len} are what the keys of the users
  * have; 0: what those have that were asked for last.  Any thread.  Return 0, or

@@ -21,8 +21,8 @@
 
 #define HEAP_OCTETS	(2 * 1024 * 1024)	/* taken at once: OpenSSL's
 						 * tables and some hundred keys */
-#define STACK_OCTETS	(64 * 1024)		/* far below the top of it, a
-						 * signature does not come */
+#define STACK_OCTETS	(64 * 1024)		/* far more than a signature
+						 * needs */
 
 static bool is_heap_only;
 static uintptr_t heap_end;	/* it is locked up to here */
@@ -49,7 +49,7 @@ lock_stack(void)
 	return lock_range((uintptr_t)room, (uintptr_t)room + sizeof(room));
 }
 
-/* One region, which only grows. */
+/* Have malloc(3) use one region, which only grows. */
 static int
 make_heap(void)
 {

@@ -3,8 +3,8 @@
  * many signatures a second a worker gets.
  * Knows nothing of how a key comes here (keyd.c) or signs (tls/keeper.h).
  *
- * A worker may be in the hands of somebody else: what it sends is checked here
- * and in the keeper, and what it is not given is logged. */
+ * An attacker may control a worker: what it sends is checked here and in the
+ * keeper, and a request that is refused is logged. */
 
 #include "cmd/mailmilld/keyd/keyd_int.h"
 

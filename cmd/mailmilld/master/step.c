@@ -98,8 +98,9 @@ log_death(const struct proc *p)
 	    p->book == NULL ? 0 : book_sessions(p->book));
 }
 
-/* It has made a system call that its role does not make: it is broken, or in
- * the hands of somebody else.  The name is its own word, the signal is not. */
+/* It has made a system call that its role does not make: it has a fault, or an
+ * attacker controls it.  Which call it was is only what the process itself
+ * said; the signal comes from the kernel. */
 static void
 log_refusal(const struct proc *p)
 {
@@ -115,10 +116,10 @@ log_refusal(const struct proc *p)
 	    "killed: its role does not make this system call");
 }
 
-/* Somebody may have had hold of this worker: it has sent what no honest one sends,
- * it has made a system call that is not its own, or it has crashed.  Its channel
- * closes before it can be waited for, so it may have been killed meanwhile: its
- * status says by what it has ended. */
+/* May an attacker have controlled this worker?  It has sent what no honest
+ * worker sends, it has made a system call that is not its role's, or it has
+ * crashed.  The master may have killed it after its channel had closed and
+ * before it could be waited for; so the status decides what it has ended by. */
 static bool
 is_suspect(const struct proc *p)
 {
@@ -266,9 +267,10 @@ is_asked(const struct master *m, const struct proc *p,
 
 /* A process of an older configuration ends when those have that ask it, or at
  * once when its successor takes over from it.  Should it die before, nobody
- * takes its place: workers that drain begin no handshake and no login.  One that
- * has clients may take long, since they may send slowly, but not for ever: it may
- * be in bad hands, and keeps its channels as long as it lives. */
+ * takes its place: workers that drain begin no handshake and no login.  A
+ * worker that has clients may take long, since they may send slowly, but not
+ * for ever: an attacker may control it, and it keeps its channels as long as it
+ * runs. */
 static void
 retire(struct master *m)
 {

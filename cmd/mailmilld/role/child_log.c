@@ -38,9 +38,10 @@ child_log_on_log(void *closure, struct channel_msg *msg)
 		return;
 	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", c->role->name,
 	    c->init.slot);
-	/* what failed was the one before */
+	/* what has failed was the descriptor before this one */
 	c->is_relog_wanted = false;
-	/* only who has the log itself gets another one */
+	/* only the logger, which has the log itself, asks for another
+	 * descriptor: a socket to the logger stays good */
 	log_on_failure(log.kind == LOG_TO_LOGGER ? NULL : log_failed, c);
 	log_init(ident, log.kind, msg->fd, c->settings != NULL ?
 	    c->settings->level : LOG_LEVEL_NOTICE);

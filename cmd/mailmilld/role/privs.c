@@ -328,12 +328,13 @@ privs_raise_nofile(void)
 	return rl.rlim_cur;
 }
 
-/* A server lives from many small wake-ups.  Where each of them takes the
- * processor from whoever has it, a pass of the loop finds one descriptor ready;
- * where it waits for its turn, it finds several, and they share the pass, the
- * flush and the message to the next process: measured, a tenth to a fifth less
- * CPU per message under load.  On a processor that is free nothing waits.  Not
- * to be allowed to is no error. */
+/* The processes of a server wake up often, each time for little work.  If a
+ * process that wakes up takes the processor from another one at once, a pass of
+ * its loop finds one descriptor ready.  If it waits for its turn, a pass finds
+ * several, which share the pass, the flush and the message to the next process:
+ * under load this takes a tenth to a fifth less CPU for each message, measured.
+ * On an idle processor nothing waits.  It is no error if the system does not
+ * permit this. */
 void
 privs_gather(void)
 {

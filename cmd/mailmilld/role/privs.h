@@ -29,7 +29,8 @@ struct settings;
 void accounts_say(void);
 
 /* account_look(s, role, a_r): The account that ${role} has, or would be given,
- * without a word; {0, 0} without root.  For who does not run roles. */
+ * without a line in the log; {0, 0} without root.  For checks, which run no
+ * roles. */
 void account_look(const struct settings *s, enum role_id role,
     struct account *a_r);
 
@@ -71,8 +72,8 @@ void privs_keep_needed(void);
  * that number. */
 unsigned long privs_raise_nofile(void);
 
-/* privs_gather(): Have this process and all it starts not interrupt whoever
- * runs when they wake up (SCHED_BATCH). */
+/* privs_gather(): When this process, or one that it starts, wakes up, it waits
+ * for its turn and does not interrupt the process that runs (SCHED_BATCH). */
 void privs_gather(void);
 
 #endif

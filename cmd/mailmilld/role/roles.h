@@ -114,7 +114,7 @@ void roles_use(const struct role *const list[NROLES]);
 
 const struct role *role_of(enum role_id id);
 
-/* role_name(id): "unknown" for a number that is none. */
+/* role_name(id): "unknown" for a number that no role has. */
 const char *role_name(enum role_id id);
 
 /* role_by_name(name): The role of "-x name", or NROLES. */

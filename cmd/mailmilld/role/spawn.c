@@ -20,16 +20,16 @@
 
 #define SELF	"/proc/self/exe"
 
-/* What a child finds in its environment: these of ours, if they are there, and
- * PATH, which a module of PAM may need.  They name files that libraries of
- * a child read, as those of the master do: where the master has others than the
- * system's, it would work with them, and a child would not start, or would, say,
- * not be bound to FIPS.  The sanitizers' are theirs alone. */
+/* The environment of a child: PATH, which a module of PAM may need, and those
+ * of these variables that the master has.  They name files that libraries read.
+ * If the master uses other files than the system's, a child needs the same
+ * ones: otherwise it might not start, or would not be bound to FIPS, for
+ * example.  The variables of the sanitizers are in their builds only. */
 static const struct kept {
 	const char	*name;
-	/* what parts its paths: each must begin with '/', or a child would, as
-	 * root, load libraries from the folder that we were started in; NULL:
-	 * they are not looked at */
+	/* the octets that separate its paths.  Each path must begin with '/':
+	 * otherwise a child would load libraries, as root, from the folder that
+	 * the master was started in.  NULL: the paths are not checked */
 	const char	*parted_by;
 	bool		 is_kerberos;	/* for roles that may ask it */
 } kept[] = {

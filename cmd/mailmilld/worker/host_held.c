@@ -1,6 +1,6 @@
-/* Who may have no more held, RFC 4865.
+/* Logins that may have no more messages held (RFC 4865).
  * Owns: the list of these logins, as the queue process has told it.  While there
- * is no queue process, it stays as it was. */
+ * is no queue process, the list stays as it was. */
 
 #include "cmd/mailmilld/worker/worker_int.h"
 

@@ -58,8 +58,8 @@ send_keys(struct proc *p, const struct creds *c, size_t npairs)
 }
 
 /* The files of the keys in use may have been overwritten, so that only the next
- * version is good.  A new keyd gets both; what it answers to the next one
- * counts. */
+ * version is good.  A new keyd gets both; its answer about the next version
+ * is the one that counts. */
 static int
 send_all_keys(const struct master *m, struct proc *p,
     const struct config *config, size_t npairs)

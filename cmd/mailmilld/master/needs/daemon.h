@@ -10,15 +10,15 @@
 
 /* daemon_running(path): The process id in the pid file, if that process is a
  * master; else 0.
- * daemon_check(path): Could the pid file and its lock be made?  Nothing is
- * changed.  Return 0, or -1 with errno. */
+ * daemon_check(path): Could the pid file and its lock be made?  This changes
+ * nothing.  Return 0, or -1 with errno. */
 pid_t daemon_running(const char *path);
 int daemon_check(const char *path);
 
-/* daemon_lock(path): Take the lock that belongs to the pid file: a file beside
- * it that only this account can open.  The pid file itself may be read by all,
- * so who reads it could lock it.  Return 0, or -1 having said why on stderr
- * (with the process id of the server that has it). */
+/* daemon_lock(path): Lock a file beside the pid file that only this account can
+ * open.  The pid file itself would not do: every account can open it to read,
+ * and so could lock it.  Return 0, or -1 having said why on stderr (with the
+ * process id of the server that has the lock). */
 int daemon_lock(const char *path);
 
 /* daemon_pid(): Write this process's id into the pid file.  0, or -1 with

@@ -40,7 +40,8 @@ drain_told(struct proc *p, const struct msg_drained *md)
 {
 	struct drain *d = p->drain;
 
-	/* nothing was asked, or it is broken, or in bad hands */
+	/* the worker was not asked, or its numbers contradict each other: it
+	 * has a fault, or an attacker controls it */
 	if (d == NULL || md->nmoved > md->nsessions ||
 	    md->ntold > md->nsessions - md->nmoved)
 		return;

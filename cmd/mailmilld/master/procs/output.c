@@ -22,10 +22,10 @@
 #define PASS_OCTETS	65536	/* at most in one pass: others have work, too */
 #define RATE		65536	/* octets a second; the rest is left out */
 #define AT_ONCE		262144	/* a sanitizer's report */
-#define PAUSE_MS	10	/* after each time that something is left out: so
-				 * much is read in a second, and no more */
+#define PAUSE_MS	10	/* after output was left out: this bounds how
+				 * much is read in a second */
 #define REPORT_MS	1000	/* between reports of that */
-#define PIECE		256	/* with its marks a pipe takes it whole (PIPE_BUF) */
+#define PIECE		256	/* with marks at most PIPE_BUF: not split */
 /* Before each line.  Two words: fail2ban.conf allows one before a line of ours. */
 static const char mark[] = "from a child: ";
 #define MARK		(sizeof(mark) - 1)

@@ -227,9 +227,10 @@ other_end(int fd, accept_addr *peer_r)
 	return 0;
 }
 
-/* The old worker may be in bad hands.  It can only give away a session that it
- * has, and a socket that is connected to that session's client; what it says of
- * the session decides nothing that the client could not have had by itself. */
+/* An attacker may control the old worker.  It can only give away a session that
+ * it has, and a socket that is connected to that session's client.  What it
+ * says about the session grants nothing that the client could not get by
+ * itself. */
 int
 handout_move(struct proc *p, struct msg_move *move, int fd)
 {

@@ -7,10 +7,10 @@
 
 /* admit.c */
 
-/* What a session that may begin is. */
+/* As what a session is counted that may begin. */
 struct admitted {
 	enum ledger_kind	 kind;		/* as whom it is to be counted */
-	/* how many of these a worker may have, at most */
+	/* how many sessions of each count one worker may have, at most */
 	struct {
 		const struct tally *of;
 		int64_t		 max;
@@ -22,7 +22,8 @@ struct admitted {
  * RPL_OK and as what, or how it is refused, having logged that.
  * admit_is_over(as, b): Has the worker of ${b} its share of one of the limits,
  * so that the rest is for the others?  Only a worker says which of its sessions
- * have ended: one in bad hands never says it, and so keeps what it has had.
+ * have ended.  One that an attacker controls may never say so, and so keeps
+ * what it has had.
  * admit_refused(l, peer, limit, bound): Count and log that it was not let in
  * because of ${limit}. */
 enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,

@@ -114,7 +114,7 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 		return -1;
 	if (p->role == ROLE_LOGGER && log_links_give(m, p) == -1)
 		return -1;
-	/* before the channels to the workers, who make use of it */
+	/* before its channels to the workers, whose logins are counted there */
 	if (p->role == ROLE_AUTHD && proc_send_fd(p, M_LIMITS, &empty,
 	    fcntl(m->limits_fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;

@@ -27,7 +27,7 @@
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
-/* Whom a session counts for. */
+/* The client that a session is counted for. */
 struct key {
 	unsigned char	network[16];	/* addr_network() */
 	unsigned char	kind;		/* enum ledger_kind */

@@ -26,9 +26,10 @@ struct ledger *ledger_create(void);
 void ledger_free(struct ledger *l);
 unsigned int ledger_sessions(const struct ledger *l);
 
-/* Whom the address of a session stands for.  A worker says who the client behind
- * a proxy is, and may be in bad hands; so those clients are counted apart, and
- * what it says counts against no client that connects directly. */
+/* What the address of a session is.  A worker tells the address of a client
+ * behind a proxy, and an attacker may control the worker.  So these clients are
+ * counted apart: what a worker says counts against no client that connects
+ * directly. */
 enum ledger_kind {
 	LEDGER_DIRECT,		/* the client */
 	LEDGER_PROXY,		/* a proxy that has not named the client yet */
@@ -72,8 +73,8 @@ int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
     struct tally *listener, struct tally *service, uint64_t *handle_r);
 
 /* book_may_name(b, handle, may): Whether the client of a session, as it is
- * counted now, may speak for others, any number of times (Allow_XCLIENT).  What
- * a worker in bad hands makes of it is no more than what such a client may say.
+ * counted now, may speak for others, any number of times (Allow_XCLIENT).  A
+ * worker that an attacker controls gains no more by it than such a client has.
  * Return 0, or -1 (ENOENT).
  * book_asked(b, handle, now_ms): The worker asks whether the client of a session,
  * which was named, may have it.  Return 0, or -1: ENOENT, no such session;
