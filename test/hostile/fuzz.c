@@ -82,8 +82,8 @@ change_word(struct letter *l, size_t at, unsigned int how)
 }
 
 /* Each word of the base of each type that may go to the peer, with each value.
- * The master kills at once who offends, so all types reach it only when each has
- * been the first.
+ * The master kills an offender at once, so all types reach it only when each
+ * has been the first.
  * Return false: there are no more. */
 static bool
 write_ordered(struct letter *l, unsigned int peer, unsigned int i)

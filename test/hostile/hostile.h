@@ -1,5 +1,5 @@
-/* mailmilld as somebody has it who runs code in one of its processes: the
- * objects of mailmilld, and tricks.
+/* mailmilld with an attacker who runs code in one of its processes: the objects
+ * of mailmilld, and tricks.
  *
  * Each process does its work as it always does, until it gets the signal
  * SIGRTMIN + n: then it plays the nth trick of trick.def with the number that

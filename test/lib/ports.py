@@ -1,4 +1,4 @@
-"""TCP ports for servers under test, one for each who asks.
+"""TCP ports for servers under test, a different one for each caller.
 
 They are outside ip_local_port_range: a client's connection could otherwise be
 given the port before the server listens on it.
@@ -22,7 +22,8 @@ def of_connections():
 
 
 def claimed(port):
-    """Nobody else who asks here gets it: a name that one process can have."""
+    """Claim the port, by a name that only one process can have: no other caller
+    gets it."""
     s = socket.socket(socket.AF_UNIX)
     try:
         s.bind(f'\0mailmill-test-port-{port}')

@@ -104,7 +104,8 @@ void simspool_clear(struct simspool *s);
  * more. */
 void simspool_release(struct simspool *s);
 
-/* simspool_set_room(s, octets): Change the bound; wakes who waits for it. */
+/* simspool_set_room(s, octets): Change the bound; wakes the sessions that
+ * wait for room. */
 void simspool_set_room(struct simspool *s, size_t octets);
 
 /* simspool_find(s, id, len): The message of that id, or NULL. */

@@ -231,7 +231,7 @@ auth_wanted(const struct client *c, enum cmd_kind kind)
 	    : kind == CMD_AUTH_LOGIN ? "334 VXNlcm5hbWU6" : "501 5.5.2 ";
 }
 
-/* Who may says which client it is; that one begins anew. */
+/* A client that is allowed to names another, whose session begins anew. */
 static const char *
 xclient_wanted(const struct client *c)
 {

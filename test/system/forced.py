@@ -1,4 +1,4 @@
-"""A system call that another process is made to make: what somebody could do who
+"""A system call that another process is made to make, as an attacker could who
 runs code in it."""
 import ctypes
 import os

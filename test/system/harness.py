@@ -307,8 +307,8 @@ Domain "example.test" {{
         return self.log_now()
 
     def log_now(self):
-        """What has been written so far: for who looks again, or has seen a later
-        line.  While mail goes through, log() takes its second each time."""
+        """What has been written so far: for a caller that looks again, or has
+        seen a later line.  While mail goes through, log() takes a second."""
         with open(self.stderr, errors='replace') as f:
             return f.read()
 

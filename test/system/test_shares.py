@@ -89,7 +89,7 @@ def test_a_proxy_s_clients_are_counted_each_for_itself(d):
         gets('::ffff:192.0.2.1', '220')
         gets('192.0.2.1', '421 4.7.0').ended()
         gets('192.0.2.2', '220')
-        # who comes without a proxy is counted apart
+        # a client that connects without a proxy is counted apart
         for _ in range(2):
             held.append(Client(s.port, source='127.0.0.9'))
         with Client(s.port, banner=False, source='127.0.0.9') as c:
@@ -234,7 +234,7 @@ def check_shares(s, one, two, other):
     for _ in range(10):
         small(one())
     held, held2 = hold(one, 24), hold(two, 24)
-    # who has been refused may still send small ones, and so may others
+    # clients that were refused may still send small messages, and so may others
     for connect in one, two, other, other, other, other:
         small(connect())
     n, n2 = end(held), end(held2)

@@ -240,7 +240,8 @@ def test_a_spoold_that_hangs_is_waited_for_once(d):
 
 
 def test_a_worker_gives_up_what_it_has_acknowledged(d):
-    """The queue does not read: who takes over the worker now cannot change it."""
+    """The queue does not read.  An attacker who takes over the worker now
+    cannot change the mail."""
     with Server(d, workers=1, conf=SMALL) as s:
         queue = s.pids('queue')
         worker = s.pids('worker')[0]

@@ -100,7 +100,7 @@ def sessions_are(s, n):
 
 
 def test_a_session_is_not_hidden_by_an_unknown_address(d):
-    """It stays counted for who has connected."""
+    """It stays counted for the client that has connected."""
     with Server(d, client_sessions=2, listener=TRUSTED) as s:
         sessions_end(s)
         held = [speak(s, 'XCLIENT ADDR=[UNAVAILABLE]', '220')

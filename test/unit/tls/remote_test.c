@@ -13,7 +13,7 @@
 #define PAIR	42
 #define STEPS	20
 
-/* Who makes the signatures here: a keeper in the same process. */
+/* A keeper in the same process makes the signatures. */
 static enum { AT_ONCE, LATER, NEVER, REFUSES, SAYS_NO, LIES } manner;
 static struct keeper *keeper;
 static struct tls_sign *asked;

@@ -86,7 +86,7 @@ add_names(X509 *x, const char *names)
 		    memchr(p, '@', n) != NULL ? "email" : "DNS", (int)n, p);
 		p += n + (p[n] == ',');
 	}
-	/* who has no name of its own may issue others */
+	/* a certificate without a name is that of a CA */
 	ext = *text == '\0' ? X509V3_EXT_conf_nid(NULL, NULL,
 	    NID_basic_constraints, "critical,CA:TRUE") :
 	    X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);

@@ -291,7 +291,7 @@ Test(thread_pool, a_job_that_must_wait_holds_up_no_other)
 	sem_post(&gate);
 	wait_for(1);
 	cr_expect_eq(nworked, 1);
-	/* posted by somebody else, who does not tell */
+	/* another part of the program posts, and tells nobody */
 	sem_post(&none);
 	sem_post(&gate);
 	wait_for(1);

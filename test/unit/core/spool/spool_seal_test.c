@@ -1,5 +1,5 @@
-/* Segments that are given up before they are full: what was acknowledged some
- * time ago cannot be changed by who takes over the process then. */
+/* Segments that are given up before they are full: an attacker who takes over
+ * the process cannot change what was acknowledged some time before. */
 
 #include <sys/stat.h>
 

@@ -102,7 +102,7 @@ Test(spool_torn_keep, what_only_looks_like_one_stays)
 		cr_expect(exists(names[i]), "%s", names[i]);
 }
 
-/* A worker in bad hands may write to the folder. */
+/* A worker that an attacker controls may write to the folder. */
 Test(spool_torn_keep, a_folder_of_that_name_holds_up_nothing)
 {
 	cr_assert_eq(mkdirat(f.dirfd, FIRST, 0700), 0);

@@ -415,7 +415,7 @@ Test(embed_close, while_a_message_is_committed_nothing_is_said)
 	fake_end(f);
 }
 
-/* A PROXY header is awaited: who is there reads no replies. */
+/* A PROXY header is awaited: a proxy reads no replies. */
 Test(embed_close, a_proxy_is_told_nothing)
 {
 	struct fake *f = fake_new();

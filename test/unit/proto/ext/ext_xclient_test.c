@@ -117,7 +117,7 @@ Test(ext_xclient, the_host_is_asked_about_each_new_address)
 	    BANNER);
 	cr_expect_str_eq(seen, "192.0.2.7:25 192.0.2.7:26 [2001:db8::7]:0 "
 	    "192.0.2.8:0 unknown ");
-	/* who has connected stays who it is */
+	/* the client that has connected stays the same */
 	cr_expect_str_eq(via(f->s->ac), "192.0.2.1");
 	cr_expect_eq(f->s->nreports[ESMTP_REPORT_CLIENT], 6);
 	cr_expect_eq(f->s->nreports[ESMTP_REPORT_CONNECT], 1);

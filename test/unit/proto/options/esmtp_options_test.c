@@ -83,10 +83,10 @@ Test(esmtp_options, a_value_is_taken_or_the_error_is_a_sentence)
 		cr_expect_eq(r, cases[i].errnum != 0 ? -1 : 0, "%zu", i);
 		cr_expect_eq(errno, cases[i].errnum, "%zu: %d", i, errno);
 		cr_expect_str_eq(error, cases[i].error);
-		/* one who does not want to know */
+		/* a caller without a buffer */
 		cr_expect_eq(esmtp_options_set(o, cases[i].name, cases[i].value,
 		    NULL, 0), r);
-		/* nor has room */
+		/* a buffer without room */
 		cr_expect_eq(esmtp_options_set(o, cases[i].name, cases[i].value,
 		    error, 5), r);
 		cr_expect_lt(strlen(error), 5);

@@ -116,7 +116,7 @@ say(struct auth_exchange *x, const char *text, size_t len, struct said *said_r)
 {
 	char *exact = NULL, *out;
 
-	/* nothing behind it, for the sanitizer to see who reads on */
+	/* nothing behind it, so that the sanitizer sees a read beyond it */
 	if (text != NULL) {
 		exact = malloc(len == 0 ? 1 : len);
 		memcpy(exact, text, len);

@@ -219,7 +219,7 @@ Test(esmtp_resume, errors_are_counted_on)
 	fake_end(f);
 }
 
-/* The other process may be in bad hands. */
+/* An attacker may control the other process. */
 Test(esmtp_resume, what_no_session_can_be_like_is_refused)
 {
 	struct esmtp_moved m[7];

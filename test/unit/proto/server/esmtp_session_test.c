@@ -131,7 +131,7 @@ Test(esmtp_session, a_session_cannot_be_resumed_twice_or_after_its_end)
 
 /* --- from inside ---------------------------------------------------------- */
 
-/* Who ends the session, and when. */
+/* The call in which the session is ended. */
 static int at_report;		/* enum esmtp_report_kind; -1: no report */
 static int at_phase;		/* enum validate_phase; -1: none */
 static int phase_result;

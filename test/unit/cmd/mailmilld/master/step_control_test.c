@@ -1,4 +1,4 @@
-/* The master's state machine: those who wait for it at the control socket. */
+/* The master's state machine: requests that wait at the control socket. */
 
 #include "cmd/mailmilld/master/control/control.h"
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"

@@ -134,7 +134,7 @@ Test(step_late, so_many_may_wait_and_others_stay_in_the_backlog)
 		cr_expect_str_eq(step_happens("connect"), "");
 	cr_expect_eq(step_child_of("w1@1")->nsessions, TAKEN_MAX);
 	cr_expect_eq(step_child_of("w2@1")->nsessions, TAKEN_MAX);
-	/* who connects first is first */
+	/* the client that has waited longest is first */
 	PLAY({ "go w2@1", "" },
 	    { "wait 10", "w2@1< w2@1< w2@1< accept" });
 	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 0);

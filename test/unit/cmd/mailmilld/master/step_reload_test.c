@@ -220,7 +220,8 @@ Test(step_reload, another_reload_has_a_line_of_its_own)
 	close(fd);
 }
 
-/* Its clients may be slow; but it keeps its channels, and may be in bad hands. */
+/* Its clients may be slow; but it keeps its channels, and an attacker may
+ * control it. */
 Test(step_reload, an_old_worker_does_not_stay_for_ever)
 {
 	PLAY(STARTED, { "conf workers = 2\nreload_drain_time = 2h", "" },
@@ -229,7 +230,7 @@ Test(step_reload, an_old_worker_does_not_stay_for_ever)
 	    { "wait 2000", "!w1@1" }, { "exit w1@1", "-k1@1 -a1@1" });
 }
 
-/* It may be in bad hands. */
+/* An attacker may control the worker. */
 Test(step_reload, a_worker_cannot_tell_of_more_sessions_than_it_had)
 {
 	int fd;

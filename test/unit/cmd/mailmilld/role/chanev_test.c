@@ -151,7 +151,7 @@ Test(chanev, what_the_peer_has_sent_is_read_to_its_end)
 	chanev_finish(NULL);
 }
 
-/* The peer may be alive, in bad hands, and go on sending. */
+/* The peer may be alive and go on sending, if an attacker controls it. */
 Test(chanev, there_is_an_end_although_the_peer_sends_more)
 {
 	answer_each = true;
@@ -206,7 +206,7 @@ Test(chanev, one_of_a_kind_has_no_slot)
 
 /* --- descriptors in transit ----------------------------------------------- */
 
-#define FILES_MAX	64	/* in transit, for who is not root */
+#define FILES_MAX	64	/* in transit, without root */
 
 static void
 on_answer(void *, struct channel_msg *)

@@ -494,13 +494,14 @@ Test(ledger, a_client_that_may_speak_for_others_names_them_any_number_of_times)
 	cr_assert(book_asked(b, direct, 0) == -1 && errno == EACCES);
 	cr_assert_eq(book_remove(b, direct), 0);
 	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 0);
-	/* who comes next in its place may not either */
+	/* the client that gets its place next may not either */
 	direct = add(b, "192.0.2.2");
 	cr_assert(book_asked(b, direct, 0) == -1 && errno == EALREADY);
 	book_close(b);
 }
 
-/* A worker in bad hands asks without end, or a client repeats XCLIENT. */
+/* A worker that an attacker controls asks without end, or a client repeats
+ * XCLIENT. */
 Test(ledger, a_worker_names_clients_at_a_rate)
 {
 	struct book *b = book_open(l, 10), *other = book_open(l, 10);
@@ -566,7 +567,8 @@ Test(ledger, a_session_is_from_the_client_that_has_connected)
 	cr_expect_not(is_direct(b, 0, sa));
 	cr_expect_not(is_direct(b, h + 1, sa));
 	cr_expect_not(is_direct(b, h + (1ULL << 32), sa));
-	/* a session behind a proxy is of nobody who connects directly */
+	/* a session behind a proxy is not one of a client that connects
+	 * directly */
 	cr_assert_eq(book_add(b, sa, LEDGER_PROXY, &listener, &service, &proxy),
 	    0);
 	cr_expect_not(is_direct(b, proxy, sa));
