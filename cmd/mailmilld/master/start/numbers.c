@@ -1,10 +1,11 @@
 /* The numbers of processes, and those that workers have in the names of their
  * files.
  * Owns: which numbers of files are in use: those that have been given, and those
- * that were in names when this was looked up last.  The folders of the spool may
- * have very many files, and nobody is served while they are read: that is done
- * at the first start of a worker, again when all numbers have been given, and at
- * each start while that has not told which are free. */
+ * that were in names when the folders were read last.  The folders of the spool
+ * may have very many files, and the master serves nobody while it reads them.
+ * So it reads them when the first worker starts, again when all numbers have
+ * been given, and at each start of a worker until they could be read to the
+ * end. */
 
 #include "cmd/mailmilld/master/start/start.h"
 
@@ -18,7 +19,7 @@
 
 struct numbers {
 	struct spooldir_numbers	used;
-	bool			is_stale;	/* look them up at the next start */
+	bool			is_stale;	/* read the folders at the next start */
 };
 
 static void
@@ -27,8 +28,8 @@ use(struct numbers *n, unsigned int number)
 	n->used.bits[number / 8] |= (unsigned char)(1u << number % 8);
 }
 
-/* Those of living workers, also of such that have no file yet; and those that
- * no worker may have. */
+/* Mark the numbers of living workers, which may have no file yet, and those
+ * that no worker may have. */
 static void
 use_living(struct master *m)
 {
@@ -49,8 +50,8 @@ look(struct master *m, const char *spool)
 	n->is_stale = spooldir_numbers(spool, &n->used) == -1;
 	if (n->is_stale)
 		log_warn("spool", "folder=%s effect=%s", spool, "a new worker "
-		    "may have the number of one that has left files there; "
-		    "they are looked up again at the next start of one");
+		    "may get a number that files of another worker have; the "
+		    "folder is read again when the next worker starts");
 	use_living(m);
 }
 
@@ -70,8 +71,9 @@ next(struct master *m)
 	return false;
 }
 
-/* All are in names, after a long time without a queue.  Some may be free when the
- * next one is asked for. */
+/* Files have all numbers, after a long time without a queue: take one that no
+ * living worker has.  Some may be free when the next number is needed, so the
+ * folders are read again then. */
 static void
 take_used(struct master *m)
 {
