@@ -287,7 +287,7 @@ unpack_item(struct conf_input *in, const char **p, const char *end)
 		return -1;
 	*p += head.name_octets;
 	memcpy(item->text, *p, head.octets);
-	item->text[head.octets] = '\0';	/* whatever a list of paths ends with */
+	item->text[head.octets] = '\0';	/* the pack may be damaged */
 	item->len = head.octets;
 	*p += head.octets;
 	return 0;

@@ -1,10 +1,12 @@
 /* Sessions that go on in another process, which has another configuration.
- * Owns: which can, what of a session goes along.
- * TLS cannot, since its keys and counters are in this process.  A login does
- * not, since the other process would have to believe it, nor does the client
- * that a proxy or XCLIENT has named.  Nor does one that may send the body of a
- * DATA that was refused: what is a command then is known here alone; or one in
- * which a verb of the program reads. */
+ * Owns: which sessions can, what of a session goes along.
+ * These cannot go on elsewhere:
+ * - a session over TLS, since its keys and counters are in this process;
+ * - one with a login, or with a client that a proxy or XCLIENT has named, since
+ *   the other process would have to believe that;
+ * - one whose client may send the body of a DATA that was refused, since only
+ *   this process knows that it is not to be run as commands;
+ * - one in which a verb of the program reads. */
 
 #include <stdio.h>
 #include <string.h>

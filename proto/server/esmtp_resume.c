@@ -1,7 +1,7 @@
 /* A session that another process has begun: see esmtp_move.c.
- * Owns: what is believed of it.
- * It has been greeted in the clear: where TLS or a PROXY header comes first, it
- * cannot go on. */
+ * Owns: the checks of what the other process says of it.
+ * The client has been greeted in the clear, so the session cannot go on where
+ * the options demand TLS or a PROXY header first. */
 
 #include <ctype.h>
 #include <errno.h>

@@ -62,10 +62,10 @@ esmtp_wait_mask(const message_construct *mc)
 	return events | E_TIMEOUT;
 }
 
-/* What ends first. */
+/* The time limit that passes first. */
 struct nearest {
 	int64_t		 when;
-	const char	*which;		/* NULL: nothing does */
+	const char	*which;		/* its name; NULL: there is no limit */
 };
 
 static void
@@ -91,7 +91,7 @@ nearest(const message_construct *mc)
 	if (esmtp_is_in_body(mc) || (mc->txn != NULL && mc->txn->is_chunked))
 		sooner(&n, mc->txn->data_since, o->data_timeout, "data");
 	else if (mc->is_in_chunk)
-		/* of no message: it is part of a command */
+		/* a chunk of no message is part of its command */
 		sooner(&n, mc->wait_since, o->command_timeout, "command");
 	if (esmtp_is_reading(mc))
 		sooner(&n, mc->reader->since, o->data_timeout, "data");

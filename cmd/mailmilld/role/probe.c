@@ -101,8 +101,9 @@ drop(const struct probe_spec *spec)
 static void __attribute__((noreturn))
 probe_process(const struct probe_spec *spec, int fd)
 {
-	/* what it reads is no business of a core file or a debugger; and it
-	 * ends with its parent, which a change of account would forget */
+	/* neither a core file nor a debugger gets what it reads, and it ends
+	 * with its parent.  A change of account would reset both, so they come
+	 * after it */
 	if (close_others(spec, fd) == -1 || drop(spec) == -1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)

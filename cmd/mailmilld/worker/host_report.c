@@ -62,8 +62,9 @@ left_out(unsigned int n)
 	"session=%s client=%s port=%u name=%s helo=%s proto=%s dest=%s " \
 	"destport=%s user=%s listener=%s verb=%s via=%s"
 
-/* Another client has said so, and it might not be true: so both are named.
- * What was left out is of the client before: the count begins anew. */
+/* A client has named another one, which might not be true: so the line has the
+ * addresses of both.  The number of lines left out belongs to the client
+ * before; it begins anew for this one. */
 static void
 report_client(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)

@@ -196,8 +196,8 @@ daemon_fork(void)
 	}
 	close(fds[0]);
 	ready_fd = fds[1];
-	/* or the file system of the folder we were started in is busy for as
-	 * long as we run */
+	/* in another folder the server would keep that folder's file system
+	 * busy for as long as it runs */
 	return setsid() == -1 || chdir("/") == -1 ? -1 : 0;
 }
 
@@ -223,7 +223,7 @@ daemon_notify_init(void)
 
 	if (path != NULL && (path[0] == '/' || path[0] == '@'))
 		notify_path = strdup(path);
-	/* none of our children's business */
+	/* so that no child can send messages to the service manager */
 	unsetenv("NOTIFY_SOCKET");
 	return notify_path != NULL;
 }

@@ -42,7 +42,8 @@ find_logger(struct master *m)
 	return NULL;
 }
 
-/* A logger that lives has its own duplicate, and reads what is left. */
+/* Close ${ll}.  If a logger runs, it has a duplicate of the descriptor, and
+ * reads what is left; else what is left is lost. */
 static void
 forget(struct master *m, struct log_link *ll)
 {

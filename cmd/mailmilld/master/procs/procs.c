@@ -102,9 +102,9 @@ proc_find(struct master *m, enum role_id role, unsigned int generation)
 #define WORDS_MAX	100	/* that a child may say at once, and one a second: an
 				 * honest one says a few in its life */
 
-/* Each of these messages costs the master a step, or the read: may ${p} send one
- * more?  The others are bounded by what they speak of: a session, a socket of
- * lines, a version of keys. */
+/* May ${p} send one more message of a kind that nothing else bounds?  Each
+ * costs the master a step.  The number of other messages is bounded by what
+ * they are about: a session, a socket of lines, a version of keys. */
 static bool
 may_say(struct proc *p, const char *message)
 {
