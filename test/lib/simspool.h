@@ -2,8 +2,8 @@
  * says so, and fails when a test asks for it.
  * Owns: its messages, the check that each call keeps the contract of
  * core/spool.h, the count of what is still open.
- * Knows nothing of sessions but their handles: whoever owns them is called
- * with the handle, and may find that the session has ended. */
+ * Knows nothing of sessions but their handles: it calls their owner with the
+ * handle, and the owner may find that the session has ended. */
 
 #ifndef TEST_LIB_SIMSPOOL_H
 #define TEST_LIB_SIMSPOOL_H

@@ -3,7 +3,7 @@
  * A FUSE file system with one file, "disk": the contents of IMAGE.  A loop
  * device on that file is a block device; each write and each flush that the
  * device gets is appended to LOG, in their order, before it is answered.  So
- * whoever reads the size of LOG knows what the disk had been told by then.
+ * a reader of the size of LOG knows what the disk had been told by then.
  *
  * A record of LOG is a struct record in the machine's byte order, followed by
  * the octets of a write.  The program stays in the foreground; it ends when the

@@ -189,8 +189,8 @@ Test(tlsctx_ticket, is_of_no_use_where_clients_are_verified_otherwise)
 	}
 }
 
-/* Whoever has the keys can write into a ticket what he likes, so a session that
- * is resumed says nothing about its client. */
+/* An attacker who has the keys can write anything into a ticket, so a resumed
+ * session says nothing about its client. */
 Test(tlsctx_ticket, does_not_stand_for_a_certificate_of_the_client)
 {
 	struct tlsctx *t;

@@ -135,7 +135,7 @@ Test(scheduler_arrival, waits_until_its_descriptor_is_free)
 	scheduler_destroy(s);
 }
 
-/* Whoever sent them has given them away; AddressSanitizer looks for leaks. */
+/* The sender has given them away; AddressSanitizer looks for leaks. */
 Test(scheduler_arrival, is_freed_with_the_scheduler)
 {
 	struct scheduler *s = v_create();

@@ -14,7 +14,7 @@ Test(bucket, gives_a_tenth_of_a_second_at_once_and_then_its_rate)
 	while ((wait = bucket_take(&b, now)) == 0);
 	cr_assert_eq(taken, 100);
 	cr_assert_eq(wait, 1);
-	/* whoever waits as told gets the rate, whatever it asks for */
+	/* a caller that waits as told gets the rate, however often it asks */
 	while (now < 15000) {
 		now += wait;
 		do

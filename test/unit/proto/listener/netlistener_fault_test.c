@@ -333,8 +333,8 @@ Test(netlistener_fault, a_lock_file_of_the_program_stays)
 	cr_expect_eq(rmdir(dir), 0);
 }
 
-/* Whoever may read the folder can lock it, and in one for all users anybody can
- * make a file of that name. */
+/* A user who may read the folder can lock it, and in a folder like /tmp each
+ * user can make a file of that name. */
 Test(netlistener_fault, another_user_cannot_delay_a_start)
 {
 	const char *path = path_in_dir();

@@ -1,5 +1,5 @@
-/* The phase before all others: of whoever has connected, before a PROXY header
- * and TLS. */
+/* The phase before all others: about a client that has just connected, before
+ * its PROXY header and TLS. */
 
 #include <criterion/criterion.h>
 
@@ -115,7 +115,7 @@ Test(validate_accept, may_wait_and_what_comes_first_comes_then)
 	cr_expect_str_eq(fake_say(fake, "PROXY TCP4 198.51.100.7 203.0.113.1 "
 	    "56324 25\r\n"), "");
 	cr_expect_eq(ncalls, 1);
-	/* it is asked again at each completion, whoever it is of */
+	/* it is asked again at each completion, also of others' work */
 	schedule_event_and_dispatch(fake->s->ac->event, E_ASYNC);
 	cr_expect_str_eq(fake_say(fake, ""), "");
 	cr_expect_eq(ncalls, 2);

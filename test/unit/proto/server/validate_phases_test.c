@@ -460,8 +460,8 @@ take_away_and_wait(const struct mailaddr *addr, validate_context *v)
 	return VALIDATE_CONT;
 }
 
-/* Whoever has suspended a phase is called again, also when no recipient is left;
- * and the next message is asked about like the first. */
+/* A policy that has suspended a phase is called again, also when no recipient
+ * is left; and it is asked about the next message as about the first. */
 Test(validate_phases, one_that_has_taken_recipients_away_is_called_again)
 {
 	static const enum validate_phase phases[] = {

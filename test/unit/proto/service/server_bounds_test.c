@@ -392,7 +392,7 @@ give_all(void)
 	}
 }
 
-/* RFC 6177 2: whoever has one network of 64 bits may have 65536 of them. */
+/* RFC 6177 2: a client that has one network of 64 bits may have 65536. */
 Test(server_bounds, many_networks_leave_room_for_others)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,

@@ -1,5 +1,5 @@
-/* When the program is asked to make a message safe: last, behind whoever could
- * refuse it. */
+/* When the program is asked to make a message safe: last, after all policies
+ * and hooks that could refuse it. */
 
 #include "proto/mailmill_server.h"
 

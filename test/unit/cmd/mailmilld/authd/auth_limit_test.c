@@ -446,7 +446,7 @@ Test(auth_limit, a_window_of_another_length_keeps_the_block)
 	}
 }
 
-/* Whoever has taken over an authd can write what he likes. */
+/* An attacker who has taken over an authd can write anything there. */
 Test(auth_limit, whatever_is_in_the_memory_blocks_nobody_for_long)
 {
 	struct auth_limit *l;

@@ -318,7 +318,7 @@ Test(authd, who_fails_too_often_is_blocked_even_with_the_right_password)
 	cr_assert_eq(a.status, ESMTP_AUTH_OK);
 }
 
-/* Whoever does the mechanisms: behind one address may be many. */
+/* With a back end that does the mechanisms: many users may share an address. */
 Test(authd, a_login_known_there_is_not_blocked_by_its_neighbours)
 {
 	static const char *const others[] = { "a", "b", "c", "d" };
