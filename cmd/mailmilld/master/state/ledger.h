@@ -58,12 +58,13 @@ bool book_is_full(const struct book *b);
 
 /* book_pick(books, n, &rotor): The book for the next session, of at most
  * BOOKS_MAX: that with the fewest sessions; equal ones take turns by ${rotor}.
- * Workers themselves tell which sessions have ended, so a worker that an attacker
- * controls could seem to be idle, and get all sessions.  So a round has eight
- * sessions for each book, of which one gets ten at most: a quarter more than its
- * share.  Fewer, such as strict turns, leave processors idle.  A book that is full, or has far more sessions than most of the
- * others, is passed over.  NULL entries are skipped.  Return its index, or -1:
- * all are full. */
+ * Workers themselves tell which sessions have ended, so a worker that an
+ * attacker controls could seem to be idle, and get all sessions.  So a round
+ * has eight sessions for each book, and one book gets ten of them at most, a
+ * quarter more than its share; a smaller bound, such as strict turns, leaves
+ * processors idle.  A book that is full, or has far more sessions than most of
+ * the others, is passed over.  NULL entries are skipped.  Return its index, or
+ * -1: all are full. */
 int book_pick(struct book *const *books, size_t n, unsigned int *rotor);
 
 /* book_add(b, sa, kind, listener, service, &handle_r): A session begins; all

@@ -295,7 +295,7 @@ Test(ledger, one_that_is_well_above_most_others_is_passed_over)
 	enum { N = 4 };
 	static const struct {
 		int		 have[N];	/* -1: no such worker */
-		unsigned int	 picked[N];	/* of as many as a round has: 8 for each that there is */
+		unsigned int	 picked[N];	/* of a round: 8 for each worker */
 	} rows[] = {
 		{ { 9, 9, 9, 99 }, { 11, 11, 10, 0 } },
 		{ { 9, 9, 9, 28 }, { 10, 10, 10, 2 } },
