@@ -128,6 +128,18 @@ is_suspect(const struct proc *p)
 	    !(p->is_killed && WTERMSIG(p->status) == SIGKILL)));
 }
 
+/* ${p} has sent what no honest process sends. */
+static void
+tell_offence(struct proc *p, const char *effect)
+{
+	if (p->offence == NULL || p->is_offence_told)
+		return;
+	p->is_offence_told = true;
+	stats_inc(STATS_HOSTILE_KILLS);
+	log_errx("hostile", "role=%s slot=%u pid=%d message=%s effect=%s",
+	    role_name(p->role), p->slot, (int)p->pid, p->offence, effect);
+}
+
 /* ${p} has ended. */
 static void
 bury(struct master *m, struct proc *p)
@@ -140,6 +152,8 @@ bury(struct master *m, struct proc *p)
 	p->ce = NULL;
 	chanev_finish(ce);
 	proc_collect(p);
+	tell_offence(p, "it has ended: an honest process does not send this "
+	    "message");
 	log_refusal(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
@@ -167,12 +181,9 @@ punish(struct proc *p)
 {
 	if (p->handed.is_stuck)
 		proc_kill(p);
-	if (p->offence == NULL || p->is_killed || p->has_exited)
+	if (p->offence == NULL || p->has_exited)
 		return;
-	stats_inc(STATS_HOSTILE_KILLS);
-	log_errx("hostile", "role=%s slot=%u pid=%d message=%s effect=%s",
-	    role_name(p->role), p->slot, (int)p->pid, p->offence,
-	    "killed: an honest process does not send this message");
+	tell_offence(p, "killed: an honest process does not send this message");
 	proc_kill(p);
 }
 

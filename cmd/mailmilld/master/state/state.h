@@ -83,6 +83,7 @@ struct proc {
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */
 	const char		*offence;	/* a message that no honest process sends */
+	bool			 is_offence_told; /* in the log, and counted */
 	bool			 said_ready;
 	uint32_t		 measures;	/* of M_READY */
 	bool			 was_refused;	/* the system call ${call} */

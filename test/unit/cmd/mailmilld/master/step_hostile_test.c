@@ -358,6 +358,39 @@ Test(step_hostile, a_session_given_away_and_ended)
 	expect_end_of_old();
 }
 
+/* --- of one that ends ------------------------------------------------------ */
+
+Test(step_hostile, what_it_sends_before_it_ends_is_counted)
+{
+	struct msg_empty empty = { 0 };
+	uint64_t handle = 1;
+
+	start_with_sessions();
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	PLAY({ "exit w1@1", "+w1@1" });
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+	/* found only when it has ended: nobody has connected meanwhile */
+	cr_assert(ended_put(step_child_of("w2@1")->ended, handle));
+	PLAY({ "exit w2@1", "+w2@1" });
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 2);
+}
+
+Test(step_hostile, what_it_sends_when_it_is_killed_for_something_else_is_counted)
+{
+	struct msg_empty empty = { 0 };
+	uint64_t handle = 1;
+
+	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" }, { "wait 2000", "" },
+	    { "wait 10000", "" }, { "wait 30000", "!w1@1" });
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	tell("w1@1", M_CLOSED, &empty, &handle, 1, -1);
+	PLAY({ "wait 1", "" });
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+	PLAY({ "exit w1@1", "+w1@1" });
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
 /* --- other messages ------------------------------------------------------- */
 
 Test(step_hostile, ready_twice)
