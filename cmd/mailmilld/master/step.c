@@ -38,6 +38,15 @@
 
 /* --- stop ----------------------------------------------------------------- */
 
+/* Kill ${p} for no fault of its own: its clients are slow, or the server stops. */
+static void
+kill_excused(struct proc *p)
+{
+	if (!p->is_killed)
+		p->is_excused = true;
+	proc_kill(p);
+}
+
 /* The logger ends when it has written why. */
 static void
 kill_all(struct master *m)
@@ -46,7 +55,7 @@ kill_all(struct master *m)
 
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (!role_of(p->role)->is_lasting)
-			proc_kill(p);
+			kill_excused(p);
 }
 
 /* Do what m->wish.stop says. */
@@ -83,14 +92,20 @@ is_refusal(const struct proc *p)
 	return WIFSIGNALED(p->status) && WTERMSIG(p->status) == SIGSYS;
 }
 
+/* Was it told to end, and has it done so as an honest process does? */
+static bool
+has_drained(const struct proc *p)
+{
+	return p->state == PROC_DRAINING && WIFEXITED(p->status) &&
+	    WEXITSTATUS(p->status) == 0;
+}
+
 static void
 log_death(const struct proc *p)
 {
 	int status = p->status;
-	bool is_expected = p->state == PROC_DRAINING && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == 0;
 
-	log_event(is_expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+	log_event(has_drained(p) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
 	    "process-end", "role=%s slot=%u pid=%d %s=%d sessions=%u",
 	    role_name(p->role), p->slot, (int)p->pid,
 	    WIFSIGNALED(status) ? "signal" : "status",
@@ -116,16 +131,29 @@ log_refusal(const struct proc *p)
 	    "killed: its role does not make this system call");
 }
 
-/* May an attacker have controlled this worker?  It has sent what no honest
- * worker sends, it has made a system call that is not its role's, or it has
- * crashed.  The master may have killed it after its channel had closed and
- * before it could be waited for; so the status decides what it has ended by. */
+/* Has it ended by the master's SIGKILL?  A process that the master kills may have
+ * ended before that; so the status decides. */
+static bool
+was_killed(const struct proc *p)
+{
+	return p->is_killed && WIFSIGNALED(p->status) &&
+	    WTERMSIG(p->status) == SIGKILL;
+}
+
+/* May an attacker have controlled this worker, and have the keys of tickets that
+ * it had?  It has sent what no honest worker sends, it has made a system call that
+ * is not its role's, or it has crashed.  Or it has had clients, and has ended in
+ * any other way than an honest worker, which drains as it was told, or is killed
+ * for no fault of its own. */
 static bool
 is_suspect(const struct proc *p)
 {
-	return p->role == ROLE_WORKER && (p->offence != NULL ||
-	    (WIFSIGNALED(p->status) &&
-	    !(p->is_killed && WTERMSIG(p->status) == SIGKILL)));
+	if (p->role != ROLE_WORKER)
+		return false;
+	if (p->offence != NULL || (WIFSIGNALED(p->status) && !was_killed(p)))
+		return true;
+	return p->handed.is_any && !has_drained(p) &&
+	    !(p->is_excused && was_killed(p));
 }
 
 /* ${p} has sent what no honest process sends. */
@@ -219,7 +247,7 @@ proc_step(struct master *m, struct proc *p)
 	if (master_is_due(m, &p->kill_ms)) {
 		log_warnx("process-drain", "role=%s slot=%u pid=%d effect=%s",
 		    role_name(p->role), p->slot, (int)p->pid, late_why(p));
-		proc_kill(p);
+		kill_excused(p);
 	}
 }
 

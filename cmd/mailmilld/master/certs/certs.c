@@ -330,16 +330,26 @@ rotate_later(struct master *m)
 	t->rotate_ms = period_ms == 0 ? 0 : t->rotated_ms + period_ms;
 }
 
+/* With ${is_distrusted} a worker that cannot get the new keys is killed: it would
+ * go on to open tickets that an attacker can make. */
 static void
-spread_tickets(struct master *m)
+spread_tickets(struct master *m, bool is_distrusted)
 {
 	struct proc *p;
 
 	/* also those that a reload in progress has started */
-	TAILQ_FOREACH(p, &m->procs, link)
-		if (p->role == ROLE_WORKER && p->has_tls &&
-		    send_tickets(m, p, m->config.settings) == -1)
-			log_warn("tls-tickets", "slot=%u", p->slot);
+	TAILQ_FOREACH(p, &m->procs, link) {
+		if (p->role != ROLE_WORKER || !p->has_tls || p->is_killed ||
+		    p->has_exited ||
+		    send_tickets(m, p, m->config.settings) == 0)
+			continue;
+		log_warn("tls-tickets", "slot=%u effect=%s", p->slot,
+		    is_distrusted ? "killed: it cannot be sent the new keys, "
+		    "and the old ones may be known" :
+		    "it makes tickets with the old keys");
+		if (is_distrusted)
+			proc_kill(p);
+	}
 }
 
 static void
@@ -347,7 +357,7 @@ rotate(struct master *m)
 {
 	m->certs.rotated_ms = m->ops->now_ms();
 	tickets_rotate(m->certs.tickets);
-	spread_tickets(m);
+	spread_tickets(m, false);
 	rotate_later(m);
 }
 
@@ -357,7 +367,7 @@ certs_distrust(struct master *m)
 	if (m->certs.tickets == NULL)
 		return;
 	tickets_renew(m->certs.tickets);
-	spread_tickets(m);
+	spread_tickets(m, true);
 }
 
 void

@@ -32,6 +32,7 @@ taken_add(struct proc *p)
 	struct master *m = p->master;
 
 	p->handed.n++;
+	p->handed.is_any = true;
 	if (m->taken_ms != 0)
 		return;
 	m->taken_ms = master_after(m, LOOK_MS);

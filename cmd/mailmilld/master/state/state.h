@@ -46,6 +46,7 @@ struct handed {
 	uint64_t	 late_ms;	/* is late, since then; 0: it is not */
 	uint64_t	 behind_ms;	/* has had no room, since then; 0: it has */
 	bool		 is_stuck;	/* noted: it has been late for too long */
+	bool		 is_any;	/* it has been sent a session */
 };
 
 struct proc {
@@ -79,6 +80,7 @@ struct proc {
 						 * given, without those it said have
 						 * ended */
 	bool			 is_killed;
+	bool			 is_excused;	/* ... for no fault of its own */
 	uint64_t		 started_ms;
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */

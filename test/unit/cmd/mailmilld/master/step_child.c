@@ -280,6 +280,8 @@ step_act(const char *verb, struct step_child *c)
 		c->is_ready = true;
 	} else if (strcmp(verb, "exit") == 0) {
 		exit_child(c);
+	} else if (strcmp(verb, "quit") == 0 || strcmp(verb, "fail") == 0) {
+		end_child(c, *verb == 'q' ? 0 : 1 << 8);
 	} else if (strcmp(verb, "crash") == 0) {
 		end_child(c, SIGSEGV);
 	} else if (strcmp(verb, "move") == 0) {

@@ -130,6 +130,112 @@ Test(step_hostile, keys_of_tickets_end_with_a_worker_whose_crash_is_seen_late)
 	expect_new_key("w2@1", &had);
 }
 
+/* An attacker who controls the worker chooses how it ends.  Status 0 is that of a
+ * worker that was told to end; this one was not. */
+static struct step_who ends[] = { { "exit" }, { "quit" }, { "fail" },
+	{ "crash" } };
+
+FOR_EACH(step_hostile, keys_of_tickets_end_with_a_worker_that_just_ends, ends)
+{
+	struct msg_tickets had;
+	char line[32];
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	snprintf(line, sizeof(line), "%s w1@1", who->name);
+	cr_expect_str_eq(step_happens(line), "+w1@1");
+	expect_new_key("w2@1", &had);
+	expect_new_key("w1@1", &had);
+}
+
+static bool
+has_key(const char *name, const struct msg_tickets *had)
+{
+	return memcmp(&step_child_of(name)->tickets, had, sizeof(*had)) == 0;
+}
+
+/* No attacker could reach it. */
+Test(step_hostile, keys_of_tickets_outlive_a_worker_that_had_no_client)
+{
+	struct msg_tickets had;
+
+	PLAY(STARTED);
+	had = step_child_of("w1@1")->tickets;
+	PLAY({ "exit w1@1", "+w1@1" });
+	cr_expect(has_key("w2@1", &had));
+	cr_expect(has_key("w1@1", &had));
+}
+
+Test(step_hostile, keys_of_tickets_end_with_a_worker_that_is_stuck)
+{
+	struct msg_tickets had;
+
+	PLAY(STARTED, { "stick w1@1; connect", "w1@1<" });
+	had = step_child_of("w1@1")->tickets;
+	PLAY({ "wait 2000", "" }, { "wait 10000", "" },
+	    { "wait 30000", "!w1@1" });
+	cr_expect(has_key("w2@1", &had));
+	PLAY({ "exit w1@1", "+w1@1" });
+	expect_new_key("w2@1", &had);
+}
+
+/* Nothing more can be sent to ${name}: it reads nothing. */
+static void
+fill_channel(const char *name)
+{
+	const pid_t pid = 1000 + (pid_t)(step_child_of(name) - step_children);
+	const struct msg_hold hold = { 0 };
+	struct proc *p;
+	int rc = 0;
+
+	TAILQ_FOREACH(p, &step_master.procs, link)
+		while (p->pid == pid && (rc = chanev_send(p->ce, M_HOLD, &hold,
+		    NULL, 0, -1)) == 0)
+			continue;
+	cr_assert_eq(rc, -1);
+}
+
+Test(step_hostile, keys_of_tickets_end_with_a_worker_that_cannot_be_told_to_end)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	PLAY(CHECKED);
+	fill_channel("w1@1");
+	PLAY({ "ready all", "!w1@1 -q1@1 -s1@1 -w2@1 @2 ok" });
+	cr_expect(has_key("w1@2", &had));
+	step_happens("exit w1@1");
+	expect_new_key("w1@2", &had);
+	expect_new_key("w2@1", &had);
+}
+
+/* It would go on to open tickets that an attacker can make. */
+Test(step_hostile, a_worker_that_cannot_be_sent_new_keys_is_killed)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	fill_channel("w2@1");
+	PLAY({ "crash w1@1", "!w2@1 +w1@1" });
+	expect_new_key("w1@1", &had);
+	had = step_child_of("w1@1")->tickets;
+	PLAY({ "exit w2@1", "+w2@1" });
+	expect_new_key("w1@1", &had);
+}
+
+Test(step_hostile, keys_of_tickets_end_with_a_worker_that_fails_as_it_drains)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	PLAY(CHANGED_OVER);
+	step_happens("fail w1@1");
+	expect_new_key("w1@2", &had);
+}
+
 Test(step_hostile, keys_of_tickets_outlive_workers_that_a_reload_replaces)
 {
 	struct msg_tickets had;
@@ -137,8 +243,21 @@ Test(step_hostile, keys_of_tickets_outlive_workers_that_a_reload_replaces)
 	start_with_sessions();
 	had = step_child_of("w1@1")->tickets;
 	PLAY(CHANGED_OVER, { "exit w1@1; exit w2@1", "-k1@1 -a1@1" });
-	cr_expect_eq(memcmp(&step_child_of("w1@2")->tickets, &had,
-	    sizeof(had)), 0);
+	cr_expect(has_key("w1@2", &had));
+}
+
+/* Their clients are slow. */
+Test(step_hostile, keys_of_tickets_outlive_workers_that_take_long_to_drain)
+{
+	struct msg_tickets had;
+
+	start_with_sessions();
+	had = step_child_of("w1@1")->tickets;
+	PLAY({ "conf reload_drain_time = 10m", "" }, CHANGED_OVER,
+	    { "exit q1@1; exit s1@1", "-d1@1" }, { "exit d1@1", "" },
+	    { "wait 600000", "!w1@1 !w2@1" });
+	step_happens("exit w1@1; exit w2@1");
+	cr_expect(has_key("w1@2", &had));
 }
 
 /* --- sessions ------------------------------------------------------------- */
