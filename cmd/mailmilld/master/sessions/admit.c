@@ -48,6 +48,17 @@ worker_share(const struct master *m, int64_t limit)
 	    limit - rest;
 }
 
+/* Are there as many as ${limit}?  What a worker has beyond its share it got when no
+ * other one could take sessions.  That does not count, or the others would have
+ * nothing for as long as it keeps them. */
+static bool
+is_used_up(const struct master *m, int64_t limit, const struct tally *t)
+{
+	/* no limit is above INT32_MAX */
+	return t != NULL && is_over(limit, t->n) && is_over(limit,
+	    tally_bounded(t, (unsigned int)worker_share(m, limit)));
+}
+
 /* Note what one worker may have of ${limit}, if one can have that much. */
 static void
 add_share(const struct master *m, struct admitted *as, int64_t limit,
@@ -58,16 +69,19 @@ add_share(const struct master *m, struct admitted *as, int64_t limit,
 	if (t == NULL || !is_over(max, t->n))
 		return;
 	as->shares[as->nshares].of = t;
-	as->shares[as->nshares++].max = max;
+	as->shares[as->nshares].max = max;
+	as->shares[as->nshares++].limit = limit;
 }
 
 bool
-admit_is_over(const struct admitted *as, const struct book *b)
+admit_is_over(const struct admitted *as, const struct book *b, bool is_alone)
 {
 	unsigned int i;
 
 	for (i = 0; i < as->nshares; i++)
-		if (is_over(as->shares[i].max, tally_of(as->shares[i].of, b)))
+		if (is_alone ? is_over(as->shares[i].limit,
+		    as->shares[i].of->n) : is_over(as->shares[i].max,
+		    tally_of(as->shares[i].of, b)))
 			return true;
 	return false;
 }
@@ -114,9 +128,11 @@ proxied_is_over(struct listener *l, const accept_addr *peer,
 	int64_t limit = client_limit(m, options_of(l, peer), LEDGER_PROXIED);
 	const struct tally *t = ledger_tally(m->ledger, &peer->sa,
 	    LEDGER_PROXIED);
+	bool is_shared = limit >= PROXIED_SHARED && !able_is_alone(p);
 
-	if (t == NULL || (!is_over(limit, t->n) && (limit < PROXIED_SHARED ||
-	    !is_over(worker_share(m, limit), tally_of(t, p->book)))))
+	if (t == NULL || !(is_shared ? is_used_up(m, limit, t) ||
+	    is_over(worker_share(m, limit), tally_of(t, p->book)) :
+	    is_over(limit, t->n)))
 		return false;
 	client_refused(l, peer, LEDGER_PROXIED);
 	return true;
@@ -135,15 +151,15 @@ admit_new(struct listener *l, const accept_addr *peer, struct admitted *as_r)
 	limit = client_limit(m, o, as_r->kind);
 	if (limit > 0)
 		client = ledger_tally(m->ledger, &peer->sa, as_r->kind);
-	if (is_over(o->listener_sessions, l->sessions.n)) {
+	if (is_used_up(m, o->listener_sessions, &l->sessions)) {
 		admit_refused(l, peer, "Listener_Sessions", &l->refusals);
 		return RPL_SESSIONS;
 	}
-	if (is_over(o->service_sessions, l->service->n)) {
+	if (is_used_up(m, o->service_sessions, l->service)) {
 		admit_refused(l, peer, "Service_Sessions", &l->refusals);
 		return RPL_SESSIONS;
 	}
-	if (client != NULL && is_over(limit, client->n)) {
+	if (is_used_up(m, limit, client)) {
 		client_refused(l, peer, as_r->kind);
 		return RPL_CLIENT_SESSIONS;
 	}

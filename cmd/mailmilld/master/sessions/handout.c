@@ -76,14 +76,6 @@ listener_of(const struct listener *l)
 
 /* --- handing out ---------------------------------------------------------- */
 
-static bool
-proc_takes_sessions(const struct master *m, const struct proc *p)
-{
-	return p->role == ROLE_WORKER && p->state == PROC_READY &&
-	    p->generation == m->config.generation && p->ce != NULL &&
-	    !p->is_lost && !p->is_killed && p->offence == NULL;
-}
-
 /* Can a connection that is accepted now be sent to a worker, or be answered that
  * all have as many as they can have?  If not, one has room soon. */
 static bool
@@ -93,7 +85,7 @@ has_room(struct master *m)
 	struct proc *p;
 
 	TAILQ_FOREACH(p, &m->procs, link) {
-		if (!proc_takes_sessions(m, p) || taken_is_late(p))
+		if (!able_is(p) || taken_is_late(p))
 			continue;
 		if (book_is_full(p->book))
 			is_full = true;
@@ -118,10 +110,11 @@ pick_worker(struct master *m, const struct admitted *as, bool has_nowhere)
 	int i;
 
 	TAILQ_FOREACH(p, &m->procs, link) {
-		if (n == BOOKS_MAX || !proc_takes_sessions(m, p) ||
+		if (n == BOOKS_MAX || !able_is(p) ||
 		    (has_nowhere ? taken_is_late(p) : !taken_has_room(p)))
 			continue;
-		if (admit_is_over(as, p->book)) {
+		if (as->nshares > 0 && admit_is_over(as, p->book,
+		    able_is_alone(p))) {
 			is_shared = true;
 			continue;
 		}
@@ -314,7 +307,7 @@ handout_wants(const struct master *m)
 	if (m->phase != MASTER_RUNNING || m->accept_ms != 0)
 		return false;
 	TAILQ_FOREACH(p, &m->procs, link)
-		if (proc_takes_sessions(m, p))
+		if (able_is(p))
 			return true;
 	/* connections wait in the backlog for the next worker */
 	return false;

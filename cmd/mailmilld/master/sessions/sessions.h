@@ -14,21 +14,24 @@ struct admitted {
 	struct {
 		const struct tally *of;
 		int64_t		 max;
+		int64_t		 limit;	/* of all together */
 	}			 shares[3];	/* listener, service, client */
 	unsigned int		 nshares;
 };
 
 /* admit_new(l, peer, &as_r): May ${peer} have one more session of ${l}?
  * RPL_OK and as what, or how it is refused, having logged that.
- * admit_is_over(as, b): Has the worker of ${b} its share of one of the limits,
- * so that the rest is for the others?  Only a worker says which of its sessions
- * have ended.  One that an attacker controls may never say so, and so keeps
- * what it has had.
+ * admit_is_over(as, b, is_alone): Has the worker of ${b} its share of one of the
+ * limits, so that the rest is for the others?  Only a worker says which of its
+ * sessions have ended.  One that an attacker controls may never say so, and so
+ * keeps what it has had.  ${is_alone}: there are no others; its share is all that
+ * is not used.
  * admit_refused(l, peer, limit, bound): Count and log that it was not let in
  * because of ${limit}. */
 enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
     struct admitted *as_r);
-bool admit_is_over(const struct admitted *as, const struct book *b);
+bool admit_is_over(const struct admitted *as, const struct book *b,
+    bool is_alone);
 void admit_refused(struct listener *l, const accept_addr *peer,
     const char *limit, struct log_bound *bound);
 /* admit_naming(l, peer, b, handle): The session of ${peer} may speak for others,
@@ -52,6 +55,13 @@ int handout_move(struct proc *p, struct msg_move *move, int fd);
 /* handout_wants(m): Can connections be handed out: does the master run, is a
  * worker up, and is no pause on? */
 bool handout_wants(const struct master *m);
+
+/* able.c */
+
+/* able_is(p): Is ${p} a worker that is to get sessions?  It may have no room now.
+ * able_is_alone(p): Is there no other one that has room, or has it soon? */
+bool able_is(const struct proc *p);
+bool able_is_alone(const struct proc *p);
 
 /* taken.c: sessions that their worker has not taken yet */
 

@@ -67,3 +67,14 @@ tally_of(const struct tally *t, const struct book *b)
 
 	return part == NULL ? 0 : part->n;
 }
+
+unsigned int
+tally_bounded(const struct tally *t, unsigned int max)
+{
+	const struct part *part;
+	unsigned int n = 0;
+
+	SLIST_FOREACH(part, &t->parts, link)
+		n += part->n < max ? part->n : max;
+	return n;
+}

@@ -23,8 +23,10 @@ struct part *tally_enter(struct tally *t, const struct book *b);
 struct tally *tally_leave(struct part *part);
 
 /* part_tally(part): What it is a part of.
- * tally_of(t, b): How many of them ${b} has; ${t} NULL: none. */
+ * tally_of(t, b): How many of them ${b} has; ${t} NULL: none.
+ * tally_bounded(t, max): All of them, but no more than ${max} of each worker. */
 struct tally *part_tally(const struct part *part);
 unsigned int tally_of(const struct tally *t, const struct book *b);
+unsigned int tally_bounded(const struct tally *t, unsigned int max);
 
 #endif

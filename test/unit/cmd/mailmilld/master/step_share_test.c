@@ -101,17 +101,94 @@ Test(step_share, a_share_is_no_reason_to_refuse)
 	cr_expect_eq(step_child_of("w2@2")->nsessions, TAKEN_MAX + 5);
 }
 
-/* ${name} says of ${n} of its sessions that their client is 192.0.2.1. */
+/* --- alone ---------------------------------------------------------------- */
+
 static void
-name_client(const char *name, unsigned int n)
+connect_times(const char *how, unsigned int n)
+{
+	while (n-- > 0)
+		step_happens(how);
+}
+
+static uint64_t
+refused(void)
+{
+	return stats_sum(STATS_CONNECTIONS_REFUSED);
+}
+
+/* The second worker has died.  The first has all 20 sessions of a limit then, and
+ * keeps them; the next second one has a quarter again. */
+static void
+expect_all_alone(const char *conf, const char *how)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "conf workers = 2\n%s", conf);
+	PLAY(STARTED, { line, "" }, CHANGED_OVER,
+	    { "exit w2@2", "+w2@2" });
+	connect_times(how, 20);
+	cr_expect_eq(refused(), 0, "%s", conf);
+	cr_expect_eq(step_child_of("w1@2")->nsessions, 20);
+	step_happens(how);
+	cr_expect_eq(refused(), 1, "%s", conf);
+	PLAY({ "ready w2@2", "" });
+	connect_and_leave(how, 60);
+	cr_expect_eq(refused(), 1, "%s", conf);
+	cr_expect_eq(step_child_of("w2@2")->nsessions, 60);
+	/* and no more than a quarter at once */
+	connect_times(how, 5);
+	cr_expect_eq(refused(), 1, "%s", conf);
+	connect_times(how, 2);
+	cr_expect_eq(refused(), 3, "%s", conf);
+	cr_expect_eq(step_child_of("w1@2")->nsessions, 20);
+	/* nor is there more for the first one when it is alone again */
+	PLAY({ "exit w2@2", "" });
+	step_happens(how);
+	cr_expect_eq(refused(), 4, "%s", conf);
+}
+
+Test(step_share, one_that_is_alone_has_all_of_a_client_s_sessions)
+{
+	expect_all_alone("Client_Sessions = 20", "connect 7");
+}
+
+Test(step_share, one_that_is_alone_has_all_of_a_listener)
+{
+	expect_all_alone("Listener_Sessions = 20", "connect");
+}
+
+Test(step_share, one_that_is_alone_has_all_of_a_service)
+{
+	expect_all_alone("Service_Sessions = 20", "connect");
+}
+
+/* The other one is there, and takes nothing. */
+Test(step_share, one_is_alone_while_the_other_one_hangs)
+{
+	PLAY(STARTED, { "conf workers = 2\nClient_Sessions = 20", "" },
+	    CHANGED_OVER, { "stick w1@2; connect", "w1@2<" },
+	    { "wait 2000", "" }, { "wait 10000", "" });
+	connect_times("connect 7", 20);
+	cr_expect_eq(refused(), 0);
+	cr_expect_eq(step_child_of("w2@2")->nsessions, 20);
+	step_happens("connect 7");
+	cr_expect_eq(refused(), 1);
+}
+
+/* --- clients that a worker names ------------------------------------------ */
+
+/* ${name} says of ${n} of its sessions, from the ${first}th on, that their client is
+ * 192.0.2.1. */
+static void
+name_client(const char *name, unsigned int first, unsigned int n)
 {
 	struct msg_proxied mp = { .peer.in = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(0xc0000201) } };
 	struct step_child *c = step_child_of(name);
 	unsigned int i;
 
-	cr_assert_geq(c->nsessions, n);
-	for (i = 0; i < n; i++) {
+	cr_assert_geq(c->nsessions, first + n);
+	for (i = first; i < first + n; i++) {
 		mp.handle = c->sessions[i].handle;
 		cr_assert_eq(channel_send(c->ch, M_PROXIED, &mp, NULL, 0, -1),
 		    0);
@@ -127,9 +204,28 @@ Test(step_share, one_that_names_a_client_often_leaves_a_part_of_its_sessions)
 	    "Proxy_Protocol = true", "" }, CHANGED_OVER);
 	for (i = 0; i < 80; i++)
 		step_happens("connect");
-	name_client("w1@2", 40);
+	name_client("w1@2", 0, 40);
 	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 10);
-	name_client("w2@2", 10);
+	name_client("w2@2", 0, 10);
 	cr_expect_eq(stats_sum(STATS_CONNECTIONS_REFUSED), 10);
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+}
+
+Test(step_share, one_that_is_alone_may_name_a_client_for_all_its_sessions)
+{
+	PLAY(STARTED, { "conf workers = 2\nClient_Sessions = 40\n"
+	    "Proxy_Protocol = true", "" }, CHANGED_OVER,
+	    { "exit w2@2", "+w2@2" });
+	connect_times("connect", 41);
+	name_client("w1@2", 0, 40);
+	cr_expect_eq(refused(), 0);
+	name_client("w1@2", 40, 1);
+	cr_expect_eq(refused(), 1);
+	PLAY({ "ready w2@2", "" });
+	connect_times("connect", 20);
+	name_client("w2@2", 0, 10);
+	cr_expect_eq(refused(), 1);
+	name_client("w2@2", 10, 1);
+	cr_expect_eq(refused(), 2);
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
 }
