@@ -7,7 +7,8 @@
 
 /* log_output_open(fd, log_fd): Copy from ${fd}, which is non-blocking, on the
  * loop, to the log that *log_fd is by then; -1: there is nothing.  takes ${fd}.
- * Return 0 or -1 with errno.
+ * While nothing can be written there, lines are dropped; then their number is
+ * logged.  Return 0 or -1 with errno.
  * log_output_close(): Copy what is left. */
 int log_output_open(int fd, const int *log_fd);
 void log_output_close(void);

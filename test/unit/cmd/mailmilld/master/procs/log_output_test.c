@@ -2,12 +2,16 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/procs/log_output.h"
+#include "core/process/log.h"
 #include "core/scheduler.h"
+#include "core/util/monotonic.h"
 
 static struct scheduler *sched;
 static int logger[2], terminal[2];
@@ -90,5 +94,102 @@ Test(log_output, a_slow_terminal_loses_nothing)
 		}
 		memmove(have, rest, n);
 	}
+	log_output_close();
+}
+
+/* --- a terminal that goes ------------------------------------------------- */
+
+/* The other end is closed; what is written fails with EPIPE. */
+static void
+hang_up(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	close(terminal[0]);
+}
+
+/* The other end is read again.  It is another descriptor, as after the master has
+ * opened the log anew. */
+static void
+come_back(void)
+{
+	close(terminal[1]);
+	cr_assert_eq(pipe2(terminal, O_NONBLOCK | O_CLOEXEC), 0);
+}
+
+/* Lines until they go on to be read although none can be written.  Return their
+ * number. */
+static unsigned int
+say_until_gone(void)
+{
+	struct pollfd pfd = { .fd = logger[0], .events = POLLIN };
+	uint64_t full_ms = 0, end_ms = monotonic_ms() + 20000;
+	unsigned int n = 0;
+	char line[101];
+
+	for (;;) {
+		cr_assert_lt(monotonic_ms(), end_ms, "%u", n);
+		snprintf(line, sizeof(line), "%099u\n", n);
+		if (write(logger[1], line, 100) == 100)
+			n++;
+		else if (full_ms == 0)
+			full_ms = monotonic_ms();
+		/* many times what fits into the pipe and the buffer */
+		if (n > 20000)
+			break;
+		cr_assert_geq(scheduler_pass(sched, n % 100 == 0 || full_ms !=
+		    0 ? 1 : 0), 0);
+	}
+	/* it was tried for a while */
+	cr_expect_neq(full_ms, 0);
+	/* all of them are read */
+	while (poll(&pfd, 1, 0) == 1)
+		cr_assert_geq(scheduler_pass(sched, 0), 0);
+	return n;
+}
+
+Test(log_output, one_that_has_gone_is_not_waited_for_and_lines_are_counted)
+{
+	char have[4096] = "", *lines;
+	int log[2];
+	unsigned int n, lost;
+	uint64_t end_ms;
+
+	cr_assert_eq(pipe2(log, O_NONBLOCK | O_CLOEXEC), 0);
+	log_init("mailmilld", LOG_TO_FILE, log[1], LOG_LEVEL_INFO);
+	hang_up();
+	n = say_until_gone();
+	come_back();
+	/* it is seen by the next line that is tried */
+	for (end_ms = monotonic_ms() + 20000, lines = NULL; lines == NULL;) {
+		cr_assert_lt(monotonic_ms(), end_ms);
+		if (write(logger[1], "again\n", 6) == 6)
+			n++;
+		cr_assert_geq(scheduler_pass(sched, 20), 0);
+		log_flush();
+		(void)!read(log[0], have, sizeof(have) - 1);
+		lines = strstr(have, "event=log-output lines=");
+	}
+	cr_assert_eq(sscanf(lines, "event=log-output lines=%u", &lost), 1);
+	memset(have, 0, sizeof(have));
+	cr_assert_gt(read(terminal[0], have, sizeof(have) - 1), 0);
+	cr_expect(strstr(have, "again\n") != NULL, "%s", have);
+	for (lines = have; (lines = strchr(lines, '\n')) != NULL; lines++)
+		lost++;
+	cr_expect_eq(lost, n);
+	/* and from then on nothing is lost */
+	say("b\n");
+	expect("b\n");
+	log_output_close();
+}
+
+/* As one that has just been opened anew. */
+Test(log_output, one_that_fails_for_a_moment_loses_nothing)
+{
+	hang_up();
+	say("a\nb\n");
+	cr_assert_geq(scheduler_pass(sched, 100), 0);
+	come_back();
+	cr_assert_geq(scheduler_pass(sched, 1000), 0);
+	expect("a\nb\n");
 	log_output_close();
 }
