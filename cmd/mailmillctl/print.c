@@ -77,6 +77,8 @@ print_process(FILE *fp, const json_t *p)
 	put_duration(fp, num(p, "uptime"), 8);
 	if (json_object_get(p, "sessions") != NULL)
 		fprintf(fp, " %9lld", num(p, "sessions"));
+	if (json_is_false(json_object_get(p, "counted")))
+		fputs("  its counters are false and left out", fp);
 	fputc('\n', fp);
 }
 

@@ -1,7 +1,9 @@
 /* Counters in shared memory.
  * Owns: the mappings, the private array of a process without one.
  * A child can write its own counters and no others; nothing is decided by
- * them. */
+ * them.  A child that an attacker controls may write anything there.  No sum
+ * overflows or decreases by it; and when a counter is larger than that of any
+ * honest process can be, none of the child's counters is read any more. */
 
 #include "core/process/stats.h"
 
@@ -14,6 +16,7 @@
 #include "core/process/sealed.h"
 
 #define CACHE_LINE	64
+#define SUM_MAX		((uint64_t)INT64_MAX)
 
 struct slot {
 	_Alignas(CACHE_LINE) uint64_t	v[STATS_NCOUNTERS];
@@ -22,6 +25,8 @@ struct slot {
 struct stats_child {
 	LIST_ENTRY(stats_child)	 link;
 	struct slot		*slot;
+	struct slot		 believed;	/* of it, when it was last looked at */
+	bool			 is_left_out;	/* it is not looked at any more */
 };
 
 static const struct {
@@ -78,13 +83,40 @@ stats_add(enum stats_id id, uint64_t n)
 	__atomic_fetch_add(&own->v[id], n, __ATOMIC_RELAXED);
 }
 
+static void
+add(uint64_t *sum, uint64_t n)
+{
+	*sum = n > SUM_MAX - *sum ? SUM_MAX : *sum + n;
+}
+
+/* What the child has counted by now. */
+static void
+look(struct stats_child *sc)
+{
+	uint64_t v[STATS_NCOUNTERS];
+	unsigned int i;
+
+	for (i = 0; i < STATS_NCOUNTERS && !sc->is_left_out; i++) {
+		v[i] = value(sc->slot, i);
+		if (v[i] <= STATS_CHILD_MAX || rows[i].is_parent)
+			continue;
+		sc->is_left_out = true;
+		stats_inc(STATS_LEFT_OUT);
+	}
+	for (i = 0; i < STATS_NCOUNTERS && !sc->is_left_out; i++)
+		if (v[i] > sc->believed.v[i])
+			sc->believed.v[i] = v[i];
+}
+
 struct stats_child *
 stats_watch(int fd)
 {
 	struct stats_child *sc;
 
-	if ((sc = calloc(1, sizeof(*sc))) == NULL)
+	/* a slot has the alignment of a cache line */
+	if ((sc = aligned_alloc(CACHE_LINE, sizeof(*sc))) == NULL)
 		return NULL;
+	*sc = (struct stats_child){ .is_left_out = false };
 	if ((sc->slot = sealed_map(fd, sizeof(*sc->slot))) == NULL) {
 		free(sc);
 		return NULL;
@@ -100,24 +132,36 @@ stats_unwatch(struct stats_child *sc)
 
 	if (sc == NULL)
 		return;
+	look(sc);
 	for (i = 0; i < STATS_NCOUNTERS; i++)
-		past.v[i] += value(sc->slot, i);
+		add(&past.v[i], sc->believed.v[i]);
 	LIST_REMOVE(sc, link);
 	munmap(sc->slot, sizeof(*sc->slot));
 	free(sc);
 }
 
+bool
+stats_is_left_out(struct stats_child *sc)
+{
+	look(sc);
+	return sc->is_left_out;
+}
+
 uint64_t
 stats_sum(enum stats_id id)
 {
-	const struct stats_child *sc;
-	uint64_t sum = value(own, id);
+	struct stats_child *sc;
+	uint64_t sum = 0;
 
+	/* this process counts itself when a child is left out */
+	LIST_FOREACH(sc, &children, link)
+		look(sc);
+	add(&sum, value(own, id));
 	if (rows[id].is_parent)
 		return sum;
-	sum += past.v[id];
+	add(&sum, past.v[id]);
 	LIST_FOREACH(sc, &children, link)
-		sum += value(sc->slot, id);
+		add(&sum, sc->believed.v[id]);
 	return sum;
 }
 

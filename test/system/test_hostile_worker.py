@@ -403,13 +403,39 @@ def test_a_worker_that_changes_counters(d):
         s.serves()
         after = s.stats()
         for name in ('connections_refused', 'respawns', 'sandbox_kills',
-                     'hostile_kills', 'late_kills', 'reloads'):
+                     'hostile_kills', 'late_kills', 'reloads',
+                     'counters_left_out'):
             assert after[name] == before[name], (name, before, after)
         assert 0 < after['connections'] - before['connections'] < 100
         # and it adds to them no more when it has ended
         os.kill(s.pid('worker 1'), signal.SIGKILL)
         s.all_run()
         assert s.stats()['messages_accepted'] - after['messages_accepted'] < 9
+
+
+def test_a_worker_that_makes_its_counters_overflow(d):
+    """What it says is left out from then on; what others count is there."""
+    with Hostile(d) as s:
+        s.serves()
+        before = s.stats()
+        for n in (1 << 63, (1 << 63) - 1):
+            s.play('worker 1', 'counters', n)
+            after = s.stats()
+            assert all(0 <= v < 1 << 40 for v in after.values()), after
+        assert after['counters_left_out'] == 1, after
+        counted = {(p['role'], p['slot']): p['counted']
+                   for p in s.ctl_json('status')['processes'] if 'counted' in p}
+        assert [p for p in counted if not counted[p]] == [('worker', 1)], counted
+        assert 'its counters are false' in s.ctl('status').stdout
+        for _ in range(4):              # the workers take turns
+            s.serves()
+        after = s.stats()
+        assert after['messages_accepted'] > before['messages_accepted']
+        os.kill(s.pid('worker 1'), signal.SIGKILL)
+        s.all_run()
+        last = s.stats()
+        assert all(0 <= last[k] < 1 << 40 for k in last), last
+        assert last['messages_accepted'] >= after['messages_accepted']
 
 
 def test_a_worker_that_reaches_for_other_processes(d):

@@ -49,11 +49,12 @@ proc_json(const struct proc *p)
 {
 	json_t *o;
 
-	o = json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:o}",
+	o = json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:b, s:o}",
 	    "role", role_name(p->role), "slot", (int)p->slot,
 	    "pid", (int)p->pid, "state", state_names[p->state],
 	    "uptime", seconds_since(p->master, p->started_ms),
 	    "generation", (int)p->generation,
+	    "counted", p->stats == NULL || !stats_is_left_out(p->stats),
 	    "measures", measures_json(p));
 	if (p->book != NULL && o != NULL)
 		json_object_set_new(o, "sessions",

@@ -76,6 +76,94 @@ Test(stats, sums_the_counters_of_all_processes_dead_ones_too)
 	cr_expect_eq(stats_sum(STATS_COMMITS), 7);
 }
 
+/* The memory that a child writes to. */
+static uint64_t *
+child(struct stats_child **sc_r)
+{
+	int fd = stats_create();
+	uint64_t *v = mmap(NULL, sizeof(*v) * STATS_NCOUNTERS,
+	    PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	cr_assert_neq(v, MAP_FAILED);
+	cr_assert_not_null(*sc_r = stats_watch(fd));
+	close(fd);
+	return v;
+}
+
+Test(stats, one_that_counts_what_it_likes_does_not_hide_the_others)
+{
+	static const uint64_t lies[] = { STATS_CHILD_MAX + 1, 1ULL << 63,
+		UINT64_MAX, UINT64_MAX - 7, INT64_MAX };
+	struct stats_child *honest, *liar;
+	uint64_t *h = child(&honest), *v, n = 0;
+	size_t i;
+
+	h[STATS_COMMITS] = 7;
+	h[STATS_DELIVERED] = 3;
+	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		v = child(&liar);
+		v[STATS_COMMITS] = 10;
+		n += 10;
+		cr_expect_not(stats_is_left_out(liar));
+		v[STATS_COMMITS] = lies[i];
+		/* with it, all that is new in the others is in doubt */
+		v[STATS_DELIVERED] = 1000;
+		cr_expect(stats_is_left_out(liar));
+		cr_expect_not(stats_is_left_out(honest));
+		cr_expect_eq(stats_sum(STATS_COMMITS), 7 + n);
+		cr_expect_eq(stats_sum(STATS_DELIVERED), 3);
+		/* it is too late to be modest */
+		v[STATS_COMMITS] = 11;
+		cr_expect_eq(stats_sum(STATS_COMMITS), 7 + n);
+		stats_unwatch(liar);
+		cr_expect_eq(stats_sum(STATS_COMMITS), 7 + n);
+		cr_expect_eq(stats_sum(STATS_LEFT_OUT), i + 1);
+	}
+	cr_expect_eq(stats_sum(STATS_COMMITS), 7 + 5 * 10);
+}
+
+Test(stats, a_sum_does_not_overflow)
+{
+	struct stats_child *liars[300];
+	size_t i;
+
+	for (i = 0; i < 300; i++)
+		child(&liars[i])[STATS_COMMITS] = STATS_CHILD_MAX;
+	cr_expect_eq(stats_sum(STATS_COMMITS), INT64_MAX);
+	cr_expect_eq(stats_sum(STATS_LEFT_OUT), 0);
+	for (i = 0; i < 300; i++)
+		stats_unwatch(liars[i]);
+	cr_expect_eq(stats_sum(STATS_COMMITS), INT64_MAX);
+	stats_add(STATS_RESPAWNS, UINT64_MAX);
+	cr_expect_eq(stats_sum(STATS_RESPAWNS), INT64_MAX);
+}
+
+Test(stats, a_sum_does_not_decrease)
+{
+	struct stats_child *sc;
+	uint64_t *v = child(&sc);
+
+	v[STATS_COMMITS] = 10;
+	cr_expect_eq(stats_sum(STATS_COMMITS), 10);
+	v[STATS_COMMITS] = 2;
+	cr_expect_eq(stats_sum(STATS_COMMITS), 10);
+	v[STATS_COMMITS] = 12;
+	stats_unwatch(sc);
+	cr_expect_eq(stats_sum(STATS_COMMITS), 12);
+}
+
+/* What it writes where the parent alone counts is nothing. */
+Test(stats, what_is_the_parent_s_is_no_matter_in_a_child)
+{
+	struct stats_child *sc;
+	uint64_t *v = child(&sc);
+
+	v[STATS_HOSTILE_KILLS] = v[STATS_LEFT_OUT] = UINT64_MAX;
+	cr_expect_not(stats_is_left_out(sc));
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
+	cr_expect_eq(stats_sum(STATS_LEFT_OUT), 0);
+}
+
 static void *
 count_to_10000(void *)
 {
