@@ -42,6 +42,14 @@ fill(struct bucket *b, uint64_t now_ms)
 		b->level = b->room;
 }
 
+void
+bucket_resize(struct bucket *b, uint64_t rate, uint64_t room, uint64_t now_ms)
+{
+	b->rate = rate;
+	b->room = room * TOKEN;
+	fill(b, now_ms);
+}
+
 bool
 bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms)
 {

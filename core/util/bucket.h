@@ -21,6 +21,11 @@ void bucket_init(struct bucket *b, uint64_t rate, uint64_t now_ms);
 void bucket_init_room(struct bucket *b, uint64_t rate, uint64_t room,
     uint64_t now_ms);
 
+/* bucket_resize(b, rate, room, now_ms): It gets ${rate}, which is not 0, since
+ * something was last taken, and holds ${room}. */
+void bucket_resize(struct bucket *b, uint64_t rate, uint64_t room,
+    uint64_t now_ms);
+
 /* bucket_take_n(b, n, now_ms): Take ${n} when there are so many, else none.
  * Return whether there were. */
 bool bucket_take_n(struct bucket *b, uint64_t n, uint64_t now_ms);

@@ -24,6 +24,7 @@
 #define NO_ROUND	UINT_MAX
 #define RANDOMS		64	/* made at once */
 #define BLOCK		64	/* sessions */
+#define AGAIN_MS	1000	/* a peer that has not asked for so long has no part */
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
@@ -47,11 +48,21 @@ struct session {
 		struct {		/* in use */
 			bool	 is_asked;	/* book_asked() */
 			bool	 may_name;	/* book_may_name() */
+			uint16_t peer;		/* once is_asked: index in its
+						 * book's peers; or BOOK_PEERS */
 		};
 	};
 	struct part	*listener;
 	struct part	*service;
 	struct part	*client;	/* NULL: not in use */
+};
+
+/* A client or a proxy that has connected, and that has named others. */
+struct peer {
+	struct key	 key;
+	unsigned int	 n;		/* sessions */
+	bool		 is_used;	/* has ever asked again */
+	struct bucket	 again;
 };
 
 /* Sessions are in blocks that do not move: there is never more memory than for
@@ -65,7 +76,8 @@ struct book {
 	unsigned int	 max;
 	unsigned int	 round;		/* the last one in which it was picked */
 	unsigned int	 picked;	/* how often in that one */
-	struct bucket	 again;		/* book_asked(), of a session once more */
+	struct peer	*peers;		/* BOOK_PEERS, and one for all others;
+					 * NULL: not needed yet */
 };
 
 struct ledger {
@@ -213,7 +225,6 @@ book_open(struct ledger *l, unsigned int max)
 	b->ledger = l;
 	b->free = NONE;
 	b->max = max;
-	bucket_init_room(&b->again, BOOK_AGAIN, BOOK_AGAIN, 0);
 	return b;
 }
 
@@ -231,6 +242,8 @@ session_drop(struct book *b, uint32_t i)
 	(void)tally_leave(s->listener);
 	(void)tally_leave(s->service);
 	client_leave(b->ledger, s->client);
+	if (s->is_asked)
+		b->peers[s->peer].n--;
 	s->client = NULL;
 	s->next_free = b->free;
 	b->free = i;
@@ -251,6 +264,7 @@ book_close(struct book *b)
 	for (i = 0; i < b->size / BLOCK; i++)
 		free(b->blocks[i]);
 	free(b->blocks);
+	free(b->peers);
 	free(b);
 }
 
@@ -451,6 +465,7 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	b->free = s->next_free;
 	s->number = random_number(b->ledger, s->number);
 	s->is_asked = s->may_name = false;
+	s->peer = BOOK_PEERS;
 	b->n++;
 	b->ledger->n++;
 	*handle_r = (uint64_t)s->number << 32 | i;
@@ -491,6 +506,71 @@ book_may_name(struct book *b, uint64_t handle, bool may)
 	return 0;
 }
 
+/* --- who asks again ------------------------------------------------------- */
+
+/* Does it ask again, or has it done so just now? */
+static bool
+is_asking(const struct peer *p, uint64_t now_ms)
+{
+	return p->is_used && now_ms - p->again.then_ms < AGAIN_MS;
+}
+
+/* The index of the peer ${key}.  When there are too many, those that come last
+ * have one place together, and so each has a part.  A place is free for another
+ * one when its bucket is full again, so that a peer gets no new bucket by
+ * connecting again. */
+static uint16_t
+peer_find(const struct book *b, const struct key *key, uint64_t now_ms)
+{
+	uint16_t i, place = BOOK_PEERS;
+
+	for (i = 0; i < BOOK_PEERS; i++) {
+		if (memcmp(&b->peers[i].key, key, sizeof(*key)) == 0)
+			return i;
+		if (place == BOOK_PEERS && b->peers[i].n == 0 &&
+		    !is_asking(&b->peers[i], now_ms))
+			place = i;
+	}
+	return place;
+}
+
+/* The session asks for the first time: its client is still the peer that has
+ * connected.  Return 0, or -1 (ENOMEM). */
+static int
+peer_enter(struct book *b, struct session *s, uint64_t now_ms)
+{
+	struct peer *p;
+
+	if (b->peers == NULL && (b->peers = calloc(BOOK_PEERS + 1,
+	    sizeof(*b->peers))) == NULL)
+		return -1;
+	s->peer = peer_find(b, key_of(s), now_ms);
+	p = &b->peers[s->peer];
+	if (s->peer < BOOK_PEERS &&
+	    memcmp(&p->key, key_of(s), sizeof(p->key)) != 0)
+		*p = (struct peer){ .key = *key_of(s) };
+	p->n++;
+	return 0;
+}
+
+/* May ${p} ask again?  It has an equal part of what those have that do. */
+static bool
+peer_asks(const struct book *b, struct peer *p, uint64_t now_ms)
+{
+	unsigned int i, n = is_asking(p, now_ms) ? 0 : 1;
+
+	for (i = 0; i <= BOOK_PEERS; i++)
+		n += is_asking(&b->peers[i], now_ms);
+	if (p->is_used)
+		bucket_resize(&p->again, BOOK_AGAIN / n, BOOK_AGAIN / n,
+		    now_ms);
+	else
+		bucket_init_room(&p->again, BOOK_AGAIN / n, BOOK_AGAIN / n,
+		    now_ms);
+	p->is_used = true;
+	return bucket_take_n(&p->again, 1, now_ms);
+}
+
 int
 book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
 {
@@ -505,7 +585,8 @@ book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
 		return -1;
 	}
 	/* the first time is bounded by the sessions that there are */
-	if (s->is_asked && !bucket_take_n(&b->again, 1, now_ms)) {
+	if (s->is_asked ? !peer_asks(b, &b->peers[s->peer], now_ms) :
+	    peer_enter(b, s, now_ms) == -1) {
 		errno = EAGAIN;
 		return -1;
 	}

@@ -80,14 +80,16 @@ int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
  * book_asked(b, handle, now_ms): The worker asks whether the client of a session,
  * which was named, may have it.  Return 0, or -1: ENOENT, no such session;
  * EALREADY, of no proxy, or asked before; EACCES, of a client that was named, and
- * may not speak for others; EAGAIN, asked before, and more than BOOK_AGAIN times
- * a second of the sessions of this worker.
+ * may not speak for others; EAGAIN, asked before, and too often.  The sessions of
+ * a worker may ask again BOOK_AGAIN times a second: of the peers that do so, a
+ * peer being a client or a proxy that has connected, each has an equal part.
  * book_proxied(b, handle, sa): The client of a session was named: count it for
  * that one from now on.  Return 0, or -1 (ENOENT: no such session; EALREADY: of
  * no proxy, or named before; ENOMEM).
  * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
 int book_may_name(struct book *b, uint64_t handle, bool may);
 #define BOOK_AGAIN	5000
+#define BOOK_PEERS	64	/* of a worker; further ones have one part together */
 int book_asked(struct book *b, uint64_t handle, uint64_t now_ms);
 int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
 struct tally *book_listener(struct book *b, uint64_t handle);

@@ -95,3 +95,19 @@ Test(bucket, holds_what_it_is_told)
 	cr_assert_not(bucket_take_n(&b, 26, 100000));
 	cr_assert(bucket_take_n(&b, 25, 100000));
 }
+
+Test(bucket, one_that_is_resized_goes_on_with_what_it_has)
+{
+	struct bucket b;
+
+	bucket_init_room(&b, 100, 100, 0);
+	bucket_resize(&b, 50, 50, 0);
+	cr_assert(bucket_take_n(&b, 50, 0));
+	cr_assert_not(bucket_take_n(&b, 1, 0));
+	/* and with what it would have got meanwhile */
+	bucket_resize(&b, 200, 200, 200);
+	cr_assert(bucket_take_n(&b, 40, 200));
+	cr_assert_not(bucket_take_n(&b, 1, 200));
+	cr_assert(bucket_take_n(&b, 20, 300));
+	cr_assert_not(bucket_take_n(&b, 1, 300));
+}

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -526,6 +527,165 @@ Test(ledger, a_worker_names_clients_at_a_rate)
 	cr_assert(book_asked(b, h, now_ms + 100) == -1 && errno == EAGAIN);
 	book_close(b);
 	book_close(other);
+}
+
+/* A session of ${text} that may name others, and has done so once. */
+static uint64_t
+add_naming(struct book *b, const char *text, uint64_t now_ms)
+{
+	uint64_t h = add(b, text);
+
+	cr_assert_eq(book_may_name(b, h, true), 0);
+	cr_assert_eq(book_asked(b, h, now_ms), 0);
+	return h;
+}
+
+/* How often the session may ask again now, up to ${most} times. */
+static int
+asks(struct book *b, uint64_t h, uint64_t now_ms, int most)
+{
+	int n = 0;
+
+	while (n < most && book_asked(b, h, now_ms) == 0)
+		n++;
+	if (n < most)
+		cr_assert_eq(errno, EAGAIN);
+	return n;
+}
+
+/* Filters of mail, of which one is busy. */
+Test(ledger, one_that_names_many_leaves_others_their_part)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, busy = add_naming(b, "192.0.2.1", now_ms),
+	    again = add_naming(b, "192.0.2.1", now_ms),
+	    other = add_naming(b, "192.0.2.2", now_ms), third;
+
+	/* alone it has all */
+	cr_expect_eq(asks(b, busy, now_ms, 2 * BOOK_AGAIN), BOOK_AGAIN);
+	/* its other sessions have the same part */
+	cr_expect_eq(asks(b, again, now_ms, 1), 0);
+	cr_expect_eq(asks(b, other, now_ms, 2 * BOOK_AGAIN), BOOK_AGAIN / 2);
+	/* from then on both have as much */
+	now_ms += 500;
+	cr_expect_eq(asks(b, busy, now_ms, BOOK_AGAIN), BOOK_AGAIN / 4);
+	cr_expect_eq(asks(b, other, now_ms, BOOK_AGAIN), BOOK_AGAIN / 4);
+	/* who asks seldom is not kept waiting */
+	third = add_naming(b, "192.0.2.3", now_ms);
+	cr_expect_eq(asks(b, third, now_ms, 10), 10);
+	/* and alone again */
+	now_ms += 10000;
+	cr_expect_eq(asks(b, busy, now_ms, 2 * BOOK_AGAIN), BOOK_AGAIN);
+	now_ms += 500;
+	cr_expect_eq(asks(b, busy, now_ms, 2 * BOOK_AGAIN), BOOK_AGAIN / 2);
+	book_close(b);
+}
+
+Test(ledger, one_that_connects_again_has_no_new_part)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, h = add_naming(b, "192.0.2.1", now_ms);
+	int i;
+
+	cr_assert_eq(asks(b, h, now_ms, BOOK_AGAIN + 1), BOOK_AGAIN);
+	for (i = 0; i < 10; i++) {
+		cr_assert_eq(book_remove(b, h), 0);
+		h = add_naming(b, "192.0.2.1", now_ms);
+		cr_expect_eq(asks(b, h, now_ms, 10), 0);
+	}
+	book_close(b);
+}
+
+/* More of them than have a place: none is refused before its time, and places of
+ * those that have gone are used again. */
+Test(ledger, many_that_name_others_have_parts_too)
+{
+	enum { N = 2 * BOOK_PEERS };
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, h[N];
+	char text[32];
+	int i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < N; i++) {
+			snprintf(text, sizeof(text), "198.51.%d.%d",
+			    100 + round, i);
+			h[i] = add_naming(b, text, now_ms);
+		}
+		for (i = 0; i < N; i++)
+			cr_expect_geq(asks(b, h[i], now_ms, 1), i <
+			    BOOK_PEERS || i - BOOK_PEERS <
+			    BOOK_AGAIN / (BOOK_PEERS + 1), "%d", i);
+		for (i = 0; i < N; i++)
+			cr_assert_eq(book_remove(b, h[i]), 0);
+		now_ms += 2000;
+	}
+	book_close(b);
+}
+
+/* Sessions of so many peers that none has a place of its own any more. */
+static void
+fill_places(struct book *b, int n, uint64_t now_ms)
+{
+	char text[32];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "198.51.100.%d", i);
+		add_naming(b, text, now_ms);
+	}
+}
+
+Test(ledger, a_place_is_kept_for_one_that_has_asked_just_now)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, h = add_naming(b, "192.0.2.1", now_ms);
+
+	cr_assert_eq(asks(b, h, now_ms, BOOK_AGAIN + 1), BOOK_AGAIN);
+	cr_assert_eq(book_remove(b, h), 0);
+	fill_places(b, BOOK_PEERS, now_ms);
+	h = add_naming(b, "192.0.2.1", now_ms);
+	cr_expect_eq(asks(b, h, now_ms, 10), 0);
+	book_close(b);
+}
+
+Test(ledger, those_without_a_place_have_one_part)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, h;
+
+	fill_places(b, BOOK_PEERS, now_ms);
+	h = add_naming(b, "192.0.2.1", now_ms);
+	cr_assert_eq(asks(b, h, now_ms, BOOK_AGAIN + 1), BOOK_AGAIN);
+	cr_assert_eq(book_remove(b, h), 0);
+	h = add_naming(b, "192.0.2.1", now_ms);
+	cr_expect_eq(asks(b, h, now_ms, 10), 0);
+	cr_assert_eq(book_remove(b, h), 0);
+	h = add_naming(b, "192.0.2.2", now_ms);
+	cr_expect_eq(asks(b, h, now_ms, 10), 0);
+	book_close(b);
+}
+
+/* A worker that an attacker controls says that a session is another filter's. */
+Test(ledger, the_part_is_that_of_the_peer_that_has_connected)
+{
+	struct book *b = book_open(l, 1000);
+	uint64_t now_ms = 1000000, h[2];
+	char text[32];
+	int i, n = 0;
+
+	h[0] = add_naming(b, "192.0.2.1", now_ms);
+	h[1] = add_naming(b, "192.0.2.1", now_ms);
+	for (i = 0; i < 20; i++) {
+		union addr named;
+
+		snprintf(text, sizeof(text), "198.51.100.%d", i);
+		named = address(text);
+		cr_assert_eq(book_proxied(b, h[i % 2], &named.sa), 0);
+		n += asks(b, h[i % 2], now_ms, BOOK_AGAIN);
+	}
+	cr_expect_eq(n, BOOK_AGAIN);
+	book_close(b);
 }
 
 Test(ledger, refusals_of_a_client_make_a_line_in_a_while)
