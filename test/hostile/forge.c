@@ -229,6 +229,34 @@ trick_hoard(uint64_t arg, unsigned int turn)
 	return true;
 }
 
+#define FILL_FILES	16
+#define FILL_OCTETS	(64 * 1024)	/* in a turn: 6 MB a second */
+#define FILL_TURNS	6000
+
+bool
+trick_fill(uint64_t arg, unsigned int turn)
+{
+	static const char junk[FILL_OCTETS] = "junk";
+	const struct msg_ask ask = { .ask = UINT32_MAX,
+		.value = arg + ((uint64_t)turn + 1) * 4096 };
+	const struct hostile_link *l = hostile_link_to(ROLE_SPOOLD);
+	static int fds[FILL_FILES];
+	static unsigned int n;
+	static uint64_t octets;
+	int fd;
+
+	if (n < FILL_FILES)
+		(void)hostile_send(ROLE_SPOOLD, S_BODY, &ask, NULL, 0);
+	if (l != NULL && n < FILL_FILES && (fd = answered_file(l)) != -1)
+		fds[n++] = fd;
+	if (n > 0 && write(fds[turn % n], junk, sizeof(junk)) > 0)
+		octets += sizeof(junk);
+	if (turn < FILL_TURNS)
+		return false;
+	hostile_say("filled", octets);
+	return true;
+}
+
 /* What it once had for writing. */
 static int held[HELD_MAX];
 static unsigned int nheld;

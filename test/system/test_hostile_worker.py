@@ -294,6 +294,41 @@ def test_a_worker_that_takes_the_disk(d):
         assert 'event=spoold-share ' in s.log()
 
 
+def test_a_worker_that_fills_the_disk_through_open_files(d):
+    """It takes no new ones.  It is ended in time, and what it has written goes."""
+    unshare_mounts()
+    mount_tmpfs(f'{d}/disk', '128m')
+    with Hostile(d, spool=f'{d}/disk/spool', workers=2,
+                 conf='segment_size = 1M\nspool_large_message = 20000\n') as s:
+        ids = {}
+        while set(ids) != {1, 2}:
+            with Client(s.port) as one, Client(s.port) as two:
+                for c in one, two:
+                    c.hello()
+                    id = id_of(c.mail(b'Subject: x\r\n\r\n'))
+                    ids[s.slot_of(id)] = id
+        free = []
+
+        def look():
+            disk = os.statvfs(f'{d}/disk')
+            free.append(disk.f_bavail / disk.f_blocks)
+        look()
+        assert not s.play('worker 1', 'fill', number_of(ids[1]),
+                          meanwhile=look)
+        assert re.search(r'event=worker-beyond slot=1 ', s.log())
+        assert re.search(r'event=spoold-beyond slot=1 ', s.log())
+        assert s.stats()['hostile_kills'] == 1
+        # it had its share, which is four fifths, and not all
+        assert 0.02 < min(free) < 0.25, free
+
+        def is_free():
+            look()
+            return free[-1] > 0.8
+        wait_for('room', is_free, 60)
+        s.all_run()
+        s.serves()
+
+
 def test_a_worker_that_keeps_its_segments(d):
     """It would unlock them, and write over them when another worker has them."""
     need_sandbox()

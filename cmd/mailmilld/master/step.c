@@ -150,7 +150,8 @@ is_suspect(const struct proc *p)
 {
 	if (p->role != ROLE_WORKER)
 		return false;
-	if (p->offence != NULL || (WIFSIGNALED(p->status) && !was_killed(p)))
+	if (p->offence != NULL || p->is_beyond ||
+	    (WIFSIGNALED(p->status) && !was_killed(p)))
 		return true;
 	return p->handed.is_any && !has_drained(p) &&
 	    !(p->is_excused && was_killed(p));
@@ -202,13 +203,20 @@ bury(struct master *m, struct proc *p)
 	proc_free(p);
 }
 
-/* One that has sent what no honest process sends, or takes no sessions, is ended
- * before it does more. */
+/* One that has sent what no honest process sends, takes no sessions, or fills the
+ * disk, is ended before it does more. */
 static void
 punish(struct proc *p)
 {
 	if (p->handed.is_stuck)
 		proc_kill(p);
+	if (p->is_beyond && !p->is_killed && !p->has_exited) {
+		stats_inc(STATS_HOSTILE_KILLS);
+		log_errx("worker-beyond", "slot=%u pid=%d effect=%s", p->slot,
+		    (int)p->pid, "killed: it goes on to write to the spool "
+		    "when it has its share");
+		proc_kill(p);
+	}
 	if (p->offence == NULL || p->has_exited)
 		return;
 	tell_offence(p, "killed: an honest process does not send this message");

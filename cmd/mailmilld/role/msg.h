@@ -87,6 +87,7 @@ struct msg_peer { uint32_t role, slot, instance; };
 #define MSG_TROUBLE_MAX	LOG_ERROR_MAX
 struct msg_ready { uint32_t measures, unused; };	/* what bounds it (sandbox.h) */
 struct msg_refused { int32_t call; uint32_t unused; };
+struct msg_beyond { uint32_t instance, unused; };
 struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
 struct msg_drain { uint32_t is_reconfig; };
 /* Sessions when it was told to drain; of these, those that it has moved or told
@@ -134,7 +135,7 @@ struct msg_ask {
 struct msg_answer {
 	uint64_t ask;
 	int32_t errnum;
-	uint32_t is_short;	/* the queue uses its reserve of room */
+	uint32_t is_short;	/* S_ROOM: no body may grow: the queue uses its reserve of room, or the worker has its share of the disk */
 	uint64_t left;		/* S_ROOM: octets; UINT64_MAX: not known */
 };
 struct msg_file {

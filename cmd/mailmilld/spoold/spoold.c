@@ -30,6 +30,15 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 		log_err("spoold-connect", "slot=%u", peer->slot);
 }
 
+static void
+on_beyond(void *closure, const struct msg_peer *who)
+{
+	const struct msg_beyond beyond = { .instance = who->instance };
+	struct role_state *s = closure;
+
+	(void)chanev_send(s->child->master, M_BEYOND, &beyond, NULL, 0, -1);
+}
+
 /* A worker closes its channel when it ends, or when it gets a channel to
  * another spoold.  This process ends when it is told to drain and no channel is
  * left. */
@@ -74,7 +83,7 @@ spoold_main(struct child *c)
 {
 	struct role_state s = { .child = c, .spoold = {
 		.settings = c->settings, .done = exit_if_done,
-		.closure = &s } };
+		.beyond = on_beyond, .closure = &s } };
 	int status = 1;
 
 	TAILQ_INIT(&s.spoold.workers);

@@ -103,6 +103,7 @@ spoold_number_open(struct spoold_worker *w)
 	if (spoold_share_scan(w) == -1)
 		log_warn("spoold-number", "slot=%u instance=%u", w->who.slot,
 		    w->who.instance);
+	spoold_share_given(w);
 	return 0;
 }
 

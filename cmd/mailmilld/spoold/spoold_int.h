@@ -1,7 +1,8 @@
 /* Shared by the files of the role spoold: spoold.c, the process;
  * spoold_worker.c, the channels of the workers; spoold_request.c, what they
  * ask; spoold_answer.c, what they are answered; spoold_given.c, the files that
- * workers have open; spoold_share.c, all files of a worker on the disk. */
+ * workers have open; spoold_share.c, all files of a worker on the disk;
+ * spoold_watch.c, when they are looked at although a worker asks nothing. */
 
 #ifndef CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
 #define CMD_MAILMILLD_SPOOLD_SPOOLD_INT_H
@@ -35,8 +36,12 @@ struct spoold {
 	int			 dirfd;		/* spool/incoming */
 	struct spoold_workers	 workers;
 	uint64_t		 room_ms, room_octets;	/* the last look at the free space: when, and what it was */
-	/* done(closure): the last worker has gone */
+	Event			*watch;		/* the next look; NULL: none is due */
+	/* done(closure): the last worker has gone.
+	 * beyond(closure, who): ${who} goes on to write when it has its share
+	 * of the disk */
 	void			(*done)(void *closure);
+	void			(*beyond)(void *closure, const struct msg_peer *who);
 	void			*closure;
 };
 
@@ -59,6 +64,12 @@ struct spoold_share {
 	uint64_t	 gone_octets;	/* of segments that have gone since that scan */
 	uint64_t	 scanned_ms, looked_ms;
 	uint64_t	 nscans, nlooks;	/* counted for the tests */
+	bool		 is_over;	/* it has its share: its files may not grow */
+	bool		 is_settled;	/* it has been told so, SETTLE_MS ago */
+	uint64_t	 over_ms;	/* since when is_over, or its last breach */
+	uint64_t	 measured_ms;	/* when that was last found to be true */
+	uint64_t	 grown;		/* octets, in all its files; while is_settled, since then */
+	uint64_t	 grown_seen;	/* at the last look */
 	struct log_bound refusals;
 };
 
@@ -151,11 +162,27 @@ bool spoold_body_is_closed(int dirfd, uint64_t id);
  * spoold_share_free(s): Empty the list.
  * spoold_share_check(w, more): May ${w} have another file, of ${more} octets?
  * Return 0, or -1 with errno: ENOSPC, nothing is free, or ${w} has its share
- * already; EDQUOT. */
+ * already; EDQUOT.
+ * spoold_share_given(w): Find out which of its files it has open: another spoold
+ * gave it these.
+ * spoold_share_is_over(w): Has it still its share, so that its files may not grow?
+ * False where no look has found that it has.
+ * spoold_share_watch(w, now_ms): Look at all files that it has open.  Return
+ * whether it goes on to write although it has its share. */
 int spoold_share_scan(struct spoold_worker *w);
 int spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
     uint64_t octets);
 void spoold_share_free(struct spoold_share *s);
 int spoold_share_check(struct spoold_worker *w, uint64_t more);
+void spoold_share_given(struct spoold_worker *w);
+bool spoold_share_is_over(struct spoold_worker *w);
+bool spoold_share_watch(struct spoold_worker *w, uint64_t now_ms);
+
+/* spoold_watch(sp): There is a worker: look at its files from now on, once in
+ * SPOOLD_WATCH_MS.  spoold_watch_stop(sp): No longer. */
+#define SPOOLD_WATCH_MS		1000
+#define SPOOLD_WATCH_OVER_MS	250	/* while one has its share */
+void spoold_watch(struct spoold *sp);
+void spoold_watch_stop(struct spoold *sp);
 
 #endif

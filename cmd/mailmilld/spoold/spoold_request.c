@@ -217,7 +217,8 @@ spoold_on_room(void *closure, struct channel_msg *msg)
 	if (!spoold_take(w, msg, &ask))
 		return;
 	w->done.left = UINT64_MAX;
-	w->done.is_short = spool_reserve_is_given_up(w->sp->dirfd);
+	w->done.is_short = spool_reserve_is_given_up(w->sp->dirfd) ||
+	    spoold_share_is_over(w);
 	if (ask.value > SPOOL_SEGMENT_OPEN_MAX) {
 		spoold_refused(w, S_ROOM, ask.value);
 		errnum = EINVAL;

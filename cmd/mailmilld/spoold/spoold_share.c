@@ -11,7 +11,14 @@
  * folder is read when a worker connects, and again when many segments of the
  * worker have gone.  The queue process may have set them aside as damaged.N.G,
  * where spoold cannot look one by one: the worker has written the G, the
- * generation, into the segment. */
+ * generation, into the segment.
+ *
+ * A worker can also write more to files that it has open, and spoold cannot take a
+ * descriptor back.  So spoold looks at all of these once a second.  When a worker
+ * has its share, each answer to S_ROOM says so.  An honest worker asks before it
+ * writes to a body, and then writes no more.  If the files of a worker grow all the
+ * same, the master ends it: a worker that an attacker controls takes more than its
+ * share for a second or two, and the queue process removes the bodies. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
@@ -37,12 +44,17 @@
 #define GONE_PART	8	/* scan the folder when more than this part of the free octets has gone */
 #define GONE_OCTETS	(64ULL << 20)	/* but not for less than this */
 #define KEPT_MS		10000	/* scan again after this time: an administrator may have removed what was set aside */
+#define SETTLE_MS	200	/* until a worker has heard that it has its share: the last answer may be on its way, and holds for 20 ms */
+#define SLACK_PART	4	/* of the free octets: so much may still be written, by a worker that has not heard yet ... */
+#define SLACK_MIN	(1ULL << 20)	/* ... at least */
+#define SLACK_MAX	(32ULL << 20)	/* ... at most */
 #define ROOM_MS		50	/* how old the measured quota may be; to measure it reads the folder */
 
 struct spoold_file {
 	RB_ENTRY(spoold_file) entry;
 	uint64_t	 id;
 	uint64_t	 octets;
+	uint64_t	 most;		/* that it has had, or may have: what is more has grown */
 	bool		 is_body;
 };
 
@@ -96,11 +108,12 @@ spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
 		return -1;
 	f->id = id;
 	f->is_body = is_body;
-	f->octets = octets_of(octets);
+	f->octets = f->most = octets_of(octets);
 	if ((old = RB_INSERT(spoold_files, &s->files, f)) != NULL) {
 		/* a segment that the worker had before */
 		s->octets += f->octets - old->octets;
 		old->octets = f->octets;
+		old->most = MAX(old->most, f->octets);
 		free(f);
 		return 0;
 	}
@@ -157,6 +170,10 @@ look_at(struct spoold_share *s, int dirfd, struct spoold_file *f)
 	if (f->is_body ? is_body_there(dirfd, f->id, &octets) :
 	    is_segment_there(dirfd, f->id, &octets)) {
 		octets = octets_of(octets);
+		if (octets > f->most) {
+			s->grown += octets - f->most;
+			f->most = octets;
+		}
 		s->octets += octets - f->octets;
 		f->octets = octets;
 		return;
@@ -304,32 +321,163 @@ too_much(struct spoold_worker *w, uint64_t left)
 	    "damaged files that have its number");
 }
 
+/* The same, when more of its files have been looked at if it seems so. */
+static bool
+is_too_much_now(struct spoold_worker *w, uint64_t more, uint64_t left)
+{
+	struct spoold_share *s = &w->share;
+	uint64_t now;
+
+	if (!is_too_much(w, more, left))
+		return false;
+	now = monotonic_ms();
+	if (s->kept_files > 0 && now - s->scanned_ms >= KEPT_MS) {
+		(void)spoold_share_scan(w);
+	} else if (now - s->looked_ms >= LOOK_LONG_MS) {
+		s->looked_ms = now;
+		look(s, w->sp->dirfd, LOOK_LONG);
+	}
+	return is_too_much(w, more, left);
+}
+
 int
 spoold_share_check(struct spoold_worker *w, uint64_t more)
 {
 	struct spoold_share *s = &w->share;
-	int dirfd = w->sp->dirfd;
-	uint64_t left, now;
+	uint64_t left;
 
-	look(s, dirfd, LOOK);
+	look(s, w->sp->dirfd, LOOK);
 	if (free_octets(w, &left) == -1)
 		return -1;
 	if (left == 0)
 		goto full;
 	if (s->gone_octets > MAX(left / GONE_PART, GONE_OCTETS))
 		(void)spoold_share_scan(w);
-	if (!is_too_much(w, more, left))
-		return 0;
-	now = monotonic_ms();
-	if (s->kept_files > 0 && now - s->scanned_ms >= KEPT_MS) {
-		(void)spoold_share_scan(w);
-	} else if (now - s->looked_ms >= LOOK_LONG_MS) {
-		s->looked_ms = now;
-		look(s, dirfd, LOOK_LONG);
-	}
-	if (!is_too_much(w, more, left))
+	if (!is_too_much_now(w, more, left))
 		return 0;
 	too_much(w, left);
 full:	errno = ENOSPC;
 	return -1;
+}
+
+/* --- files that are open -------------------------------------------------- */
+
+void
+spoold_share_given(struct spoold_worker *w)
+{
+	int dirfd = w->sp->dirfd;
+	struct spoold_given *g;
+	struct spoold_file *f;
+
+	RB_FOREACH(f, spoold_files, &w->share.files) {
+		/* it may just be writing the segment for the first time, or the
+		 * file system may have left out zeros */
+		if (!f->is_body)
+			f->most = MAX(f->most,
+			    (uint64_t)w->sp->settings->segment_size);
+		g = f->is_body ? &w->bodies : &w->segments;
+		if ((f->is_body ? spoold_body_is_closed(dirfd, f->id) :
+		    spoold_segment_is_closed(dirfd, f->id)) ||
+		    spoold_given_room(g, SIZE_MAX) == -1)
+			continue;
+		g->ids[g->n++] = f->id;
+	}
+}
+
+static void
+look_at_given(struct spoold_worker *w, const struct spoold_given *g,
+    bool is_body)
+{
+	struct spoold_file wanted = { .is_body = is_body }, *f;
+	size_t i;
+
+	for (i = 0; i < g->n; i++) {
+		wanted.id = g->ids[i];
+		if ((f = RB_FIND(spoold_files, &w->share.files, &wanted)) !=
+		    NULL)
+			look_at(&w->share, w->sp->dirfd, f);
+	}
+}
+
+/* Has ${w} its share now?  *left_r: what is free. */
+static bool
+has_share(struct spoold_worker *w, uint64_t *left_r)
+{
+	*left_r = 0;
+	if (free_octets(w, left_r) == -1 && errno != EDQUOT)
+		return false;
+	return is_too_much_now(w, 0, *left_r);
+}
+
+bool
+spoold_share_is_over(struct spoold_worker *w)
+{
+	uint64_t left;
+
+	if (w->share.is_over && !has_share(w, &left))
+		w->share.is_over = false;
+	return w->share.is_over;
+}
+
+static void
+breaks(const struct spoold_worker *w, uint64_t left)
+{
+	const struct spoold_share *s = &w->share;
+
+	log_errx("spoold-beyond", "slot=%u instance=%u files=%llu octets=%llu "
+	    "grown=%llu free=%llu effect=%s", w->who.slot, w->who.instance,
+	    (unsigned long long)(s->n + s->kept_files),
+	    (unsigned long long)(s->octets + s->kept_octets),
+	    (unsigned long long)s->grown, (unsigned long long)left,
+	    "the master ends it: it goes on to write when it has its share");
+}
+
+/* ${w} has its share, and knows it.  Does it go on to write?  What is free is
+ * measured again from time to time only: with a quota that reads the folder. */
+static bool
+goes_on(struct spoold_worker *w, uint64_t now_ms)
+{
+	struct spoold_share *s = &w->share;
+	uint64_t left;
+
+	if (s->grown <= SLACK_MIN && now_ms - s->measured_ms < SPOOLD_WATCH_MS)
+		return false;
+	s->measured_ms = now_ms;
+	if (!has_share(w, &left)) {
+		s->is_over = false;
+		return false;
+	}
+	if (s->grown <= MIN(SLACK_MAX, MAX(left / SLACK_PART, SLACK_MIN)))
+		return false;
+	breaks(w, left);
+	/* in case it lives on */
+	s->is_settled = false;
+	s->over_ms = now_ms;
+	return true;
+}
+
+bool
+spoold_share_watch(struct spoold_worker *w, uint64_t now_ms)
+{
+	struct spoold_share *s = &w->share;
+	uint64_t left;
+	bool has_grown;
+
+	if (!w->is_open)
+		return false;
+	look_at_given(w, &w->segments, false);
+	look_at_given(w, &w->bodies, true);
+	has_grown = s->grown != s->grown_seen;
+	s->grown_seen = s->grown;
+	if (s->is_over && s->is_settled)
+		return goes_on(w, now_ms);
+	if (!s->is_over && has_grown && has_share(w, &left)) {
+		s->is_over = true;
+		s->is_settled = false;
+		s->over_ms = s->measured_ms = now_ms;
+	} else if (s->is_over && now_ms - s->over_ms >= SETTLE_MS) {
+		s->is_settled = true;
+		s->grown = s->grown_seen = 0;
+	}
+	return false;
 }

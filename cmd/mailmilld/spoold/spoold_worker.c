@@ -37,8 +37,10 @@ worker_gone(void *closure)
 	struct spoold *sp = w->sp;
 
 	worker_free(w);
-	if (TAILQ_EMPTY(&sp->workers))
-		sp->done(sp->closure);
+	if (!TAILQ_EMPTY(&sp->workers))
+		return;
+	spoold_watch_stop(sp);
+	sp->done(sp->closure);
 }
 
 static const struct chanev_ops worker_ops = {
@@ -116,6 +118,7 @@ spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
 		return -1;
 	}
 	TAILQ_INSERT_TAIL(&sp->workers, w, link);
+	spoold_watch(sp);
 	chanev_hold(w->ce);
 	worker_start(w);
 	return 0;
@@ -169,6 +172,7 @@ spoold_workers_close(struct spoold *sp)
 {
 	struct spoold_worker *w;
 
+	spoold_watch_stop(sp);
 	while ((w = TAILQ_FIRST(&sp->workers)) != NULL)
 		worker_free(w);
 }

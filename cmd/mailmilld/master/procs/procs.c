@@ -269,6 +269,22 @@ on_writer_end(void *closure, struct channel_msg *msg)
 		proc_offends(p, "M_WRITER_END");
 }
 
+/* A worker writes beyond its share; spoold can only refuse it more files. */
+static void
+on_beyond(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure, *w;
+	struct msg_beyond beyond;
+
+	if (!may_say(p, "M_BEYOND"))
+		return;
+	memcpy(&beyond, msg->base, sizeof(beyond));
+	/* it may have ended meanwhile */
+	TAILQ_FOREACH(w, &p->master->procs, link)
+		if (w->role == ROLE_WORKER && w->instance == beyond.instance)
+			w->is_beyond = p->master->has_news = true;
+}
+
 static void
 proc_gone(void *closure)
 {
@@ -285,6 +301,7 @@ const struct chanev_ops proc_ops = {
 		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
 		[M_WRITER_END] = on_writer_end,
+		[M_BEYOND] = on_beyond,
 		[M_CLOSED] = on_closed,
 		[M_PROXIED] = on_proxied,
 		[M_MOVE] = on_move,

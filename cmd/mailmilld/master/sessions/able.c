@@ -10,7 +10,8 @@ able_is(const struct proc *p)
 {
 	return p->role == ROLE_WORKER && p->state == PROC_READY &&
 	    p->generation == p->master->config.generation && p->ce != NULL &&
-	    !p->is_lost && !p->is_killed && p->offence == NULL;
+	    !p->is_lost && !p->is_killed && !p->is_beyond &&
+	    p->offence == NULL;
 }
 
 bool

@@ -86,6 +86,7 @@ struct proc {
 	/* noted, for master_step() */
 	const char		*offence;	/* a message that no honest process sends */
 	bool			 is_offence_told; /* in the log, and counted */
+	bool			 is_beyond;	/* writes beyond its share of the spool */
 	bool			 said_ready;
 	uint32_t		 measures;	/* of M_READY */
 	bool			 was_refused;	/* the system call ${call} */

@@ -510,6 +510,54 @@ Test(step_hostile, what_it_sends_when_it_is_killed_for_something_else_is_counted
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
 }
 
+/* --- the spool ------------------------------------------------------------ */
+
+static uint32_t
+instance_of(const char *name)
+{
+	const pid_t pid = 1000 + (pid_t)(step_child_of(name) - step_children);
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &step_master.procs, link)
+		if (p->pid == pid)
+			return p->instance;
+	return 0;
+}
+
+Test(step_hostile, a_worker_that_writes_beyond_its_share_of_the_spool)
+{
+	struct msg_beyond beyond;
+	struct msg_tickets had;
+
+	PLAY(STARTED);
+	had = step_child_of("w1@1")->tickets;
+	beyond = (struct msg_beyond){ .instance = instance_of("w1@1") };
+	tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	expect_end("w1@1");
+	expect_new_key("w2@1", &had);
+	/* it has ended, or is none */
+	tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	beyond.instance = instance_of("q1@1");
+	tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	cr_expect_str_eq(step_happens("wait 1"), "");
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
+Test(step_hostile, a_spoold_that_says_that_of_too_many)
+{
+	struct msg_beyond beyond = { .instance = 1000000 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("s1@1", M_BEYOND, &beyond, NULL, 0, -1);
+	expect_end("s1@1");
+}
+
 /* --- other messages ------------------------------------------------------- */
 
 Test(step_hostile, ready_twice)

@@ -22,12 +22,20 @@ done(void *)
 }
 
 static void
+beyond(void *, const struct msg_peer *who)
+{
+	cr_assert_eq(who->role, ROLE_WORKER);
+	spx.nbeyond++;
+}
+
+static void
 start(void)
 {
 	TAILQ_INIT(&spx.sp.workers);
 	spx.sp.settings = spx.settings;
 	spx.sp.dirfd = spx.dirfd;
 	spx.sp.done = done;
+	spx.sp.beyond = beyond;
 }
 
 void

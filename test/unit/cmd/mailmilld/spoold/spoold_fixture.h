@@ -18,6 +18,7 @@ struct spx {
 	struct settings	*settings;
 	struct spoold	 sp;
 	bool		 is_done;
+	unsigned int	 nbeyond;	/* times that a worker was found to write too much */
 	/* of the worker */
 	struct channel	*ch;
 	struct msg_number number;

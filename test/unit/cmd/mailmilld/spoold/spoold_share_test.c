@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/util/monotonic.h"
@@ -140,6 +141,227 @@ Test(spoold_share, what_it_still_writes_counts_as_it_grows)
 	cr_assert_lt(n, 30);
 	for (i = 0; i < n - 1; i++)
 		close(fds[i]);
+}
+
+/* --- what it writes to files that it has open ------------------------------ */
+
+#define OPEN	20
+
+static int open_fds[OPEN];
+
+/* Bodies with a MiB each, which are more than its share, and which it keeps. */
+static void
+open_bodies(void)
+{
+	static char data[MIB];
+	struct msg_file file;
+	int i;
+
+	for (i = 0; i < OPEN; i++)
+		cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(1 + i), &file,
+		    &open_fds[i]), 0);
+	for (i = 0; i < OPEN; i++)
+		cr_assert_eq(write(open_fds[i], data, MIB), MIB);
+}
+
+static void
+close_bodies(void)
+{
+	int i;
+
+	for (i = 0; i < OPEN; i++)
+		close(open_fds[i]);
+}
+
+/* Time passes in which nothing is asked. */
+static void
+turn_for(uint64_t ms)
+{
+	uint64_t end = monotonic_ms() + ms;
+
+	while (monotonic_ms() < end)
+		spx_turn(10);
+}
+
+/* Write octets to ${fd}, some each millisecond, for at most ${ms}, until spoold has
+ * found it out.  Return their number. */
+static uint64_t
+write_until_found(int fd, uint64_t ms)
+{
+	static char data[16384];
+	uint64_t end = monotonic_ms() + ms, n = 0;
+
+	while (monotonic_ms() < end && spx.nbeyond == 0) {
+		data[0]++;
+		cr_assert_eq(write(fd, data, sizeof(data)),
+		    (ssize_t)sizeof(data));
+		n += sizeof(data);
+		spx_turn(1);
+	}
+	return n;
+}
+
+/* It asks whether there is room: does the answer say that no body may grow? */
+static bool
+is_short(void)
+{
+	const struct msg_ask ask = { .ask = ++spx.asks };
+	struct msg_answer answer;
+	struct channel_msg msg;
+
+	cr_assert_eq(channel_send(spx.ch, S_ROOM, &ask, NULL, 0, -1), 0);
+	cr_assert(spx_hear(spx.ch, SPX_WAIT_MS, &msg));
+	cr_assert_eq(msg.type, S_DONE);
+	memcpy(&answer, msg.base, sizeof(answer));
+	cr_assert_eq(answer.ask, ask.ask);
+	return answer.is_short != 0;
+}
+
+Test(spoold_share, one_that_goes_on_to_write_is_found)
+{
+	uint64_t began;
+
+	open_bodies();
+	began = monotonic_ms();
+	write_until_found(open_fds[7], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	cr_expect_lt(monotonic_ms() - began, 10 * SPOOLD_WATCH_MS);
+	/* and again, should it live on */
+	spx.nbeyond = 0;
+	write_until_found(open_fds[8], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	close_bodies();
+}
+
+/* Whatever the worker's file is said to be for. */
+Test(spoold_share, so_is_one_that_makes_its_segment_longer)
+{
+	uint64_t id;
+	int fd = spx_segment(&id);
+
+	open_bodies();
+	cr_assert_eq(lseek(fd, 0, SEEK_END), SPX_SIZE);
+	write_until_found(fd, SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	close_bodies();
+	close(fd);
+}
+
+/* It has its files from the spoold that was there before. */
+Test(spoold_share, another_spoold_finds_what_is_written)
+{
+	open_bodies();
+	channel_free(spx.ch);
+	spx_turn(0);
+	cr_assert(TAILQ_EMPTY(&spx.sp.workers));
+	close(open_fds[0]);
+	spx.ch = spx_connect(5, &spx.number);
+	cr_assert_eq(worker()->bodies.n, OPEN - 1);
+	write_until_found(open_fds[7], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	open_fds[0] = open_fds[1];
+	open_fds[1] = -1;
+	close_bodies();
+}
+
+/* An honest worker asks, and then writes nothing more. */
+Test(spoold_share, one_that_stops_when_it_is_told_is_not)
+{
+	static char data[4096];
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	struct msg_file file;
+	unsigned int i;
+
+	cr_assert_not(is_short());
+	open_bodies();
+	for (i = 0; !is_short(); i++) {
+		cr_assert_lt(monotonic_ms(), end);
+		cr_assert_eq(write(open_fds[i % OPEN], data, sizeof(data)),
+		    (ssize_t)sizeof(data));
+		spx_turn(2);
+	}
+	/* a block may have been under way */
+	cr_assert_eq(write(open_fds[0], data, sizeof(data)),
+	    (ssize_t)sizeof(data));
+	turn_for(3 * SPOOLD_WATCH_MS);
+	cr_assert(is_short());
+	cr_assert_eq(spx.nbeyond, 0);
+	close_bodies();
+	/* the queue has delivered half of it */
+	queue_removes(1, OPEN / 2);
+	while (worker()->share.is_over) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	cr_assert_not(is_short());
+	cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(100), &file,
+	    &open_fds[0]), 0);
+	close(open_fds[0]);
+}
+
+/* Nor one that writes a segment which it was given before, for the first time or
+ * over zeros that the file system had left out. */
+Test(spoold_share, one_that_writes_within_its_segment_is_not)
+{
+	enum { SIZE = 8 * MIB };
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	struct spool_header header;
+	struct msg_file file;
+	int fd;
+
+	fault_free(1024ULL * MIB);
+	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SIZE, &file, &fd), 0);
+	fault_free(FREE);
+	open_bodies();
+	while (!worker()->share.is_settled) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	cr_assert_eq(spool_segment_format(fd, file.id, SIZE, false, &header),
+	    0);
+	turn_for(SPOOLD_WATCH_MS);
+	cr_assert_eq(spx.nbeyond, 0);
+	/* but over its end */
+	cr_assert_eq(lseek(fd, 0, SEEK_END), SIZE);
+	write_until_found(fd, SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	close_bodies();
+	close(fd);
+}
+
+/* It is the disk that has got smaller, not the worker that has written. */
+Test(spoold_share, one_that_writes_nothing_is_not)
+{
+	static char data[65536];
+
+	fault_free(1024ULL * MIB);
+	open_bodies();
+	turn_for(SPOOLD_WATCH_MS + 100);
+	cr_assert_not(is_short());
+	fault_free(1);
+	/* but for what was under way */
+	cr_assert_eq(write(open_fds[0], data, sizeof(data)),
+	    (ssize_t)sizeof(data));
+	turn_for(3 * SPOOLD_WATCH_MS);
+	cr_assert(is_short());
+	cr_assert_eq(spx.nbeyond, 0);
+	/* an answer says what is true now */
+	fault_free(1024ULL * MIB);
+	cr_assert_not(is_short());
+	close_bodies();
+}
+
+Test(spoold_share, one_without_others_may_fill_the_disk)
+{
+	channel_free(spx.ch);
+	spx_turn(0);
+	spx.settings->workers = 1;
+	spx.ch = spx_connect(5, &spx.number);
+	open_bodies();
+	cr_assert_null(spx.sp.watch);
+	turn_for(SPOOLD_WATCH_MS + 500);
+	cr_assert_not(is_short());
+	close_bodies();
 }
 
 /* Segments until one is refused */
