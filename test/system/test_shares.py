@@ -1,5 +1,7 @@
 """What one client may hold, while others are still served."""
+import re
 import signal
+import time
 
 from harness import NOBODY, NOT_AS_ROOT, Client, Server, free_port, wait_for
 from test_resources import SMALL
@@ -278,3 +280,73 @@ def test_those_of_a_proxy_s_clients_are_counted_for_each(d):
         check_shares(s, lambda: named('192.0.2.1'),
                      lambda: named(f'2001:db8:1:1::{next(n):x}'),
                      lambda: named('192.0.2.2'))
+
+
+# ------------------------------------------------------------------ the log
+ERRORS = 20                     # Max_Errors
+
+
+def refused_commands(c):
+    """Ends the session; the number of lines that this may cause."""
+    c.hello()
+    c.send(b'FOO\r\n' * ERRORS)
+    for _ in range(ERRORS):
+        assert c.reply()[:3] in ('500', '421')
+    c.close()
+    return ERRORS
+
+
+def check_lines(s, one, two, other, name, other_name):
+    """one and two connect as the client of that name, each a while; other as
+    another one."""
+    def about(who):
+        return len(re.findall(
+            f' event=rejected session=[^ ]* client={re.escape(who)} ', s.log()))
+
+    def left_out():
+        return [int(n) for n in re.findall(
+            r' event=client-throttled client=[^ ]* left_out=(\d+)', s.log())]
+    sent, begin = 0, time.monotonic()
+    for n in range(150):
+        sent += refused_commands((one if n % 2 else two)())
+    mine = refused_commands(other())
+    took = time.monotonic() - begin
+    wait_for('the lines about the other client',
+             lambda: about(other_name) == mine)
+    # with those about the ends of its sessions they are a thousand at once, and
+    # a hundred a second
+    n = about(name)
+    assert 800 <= n <= 1000 + 100 * (took + 1), (n, took)
+    # the number comes later
+    wait_for('the rest', lambda: sum(left_out()) + n >= sent, 30)
+    assert len(left_out()) <= 2 + took / 10, left_out()
+
+
+def test_a_client_that_is_refused_again_and_again_leaves_the_log_to_others(d):
+    with Server(d, workers=1, client_sessions=None) as s:
+        def from_one():
+            return Client(s.port, source='127.0.0.2')
+        check_lines(s, from_one, from_one,
+                    lambda: Client(s.port, source='127.0.0.3'),
+                    '127.0.0.2', '127.0.0.3')
+        # and what it has had accepted is always there
+        with from_one() as c:
+            c.hello()
+            c.mail(b'Subject: x\r\n\r\nx\r\n')
+        wait_for('the line', lambda: re.search(
+            ' event=accepted .* client=127.0.0.2 ', s.log()))
+
+
+def test_so_do_the_clients_of_a_proxy(d):
+    port = free_port()
+    with Server(d, workers=1, client_sessions=None, listener=f'''
+    Listen "127.0.0.1:{port}" {{ Proxy_Protocol = true }}''') as s:
+        def named(client):
+            c, reply = behind(client, port)
+            assert reply.startswith('220'), reply
+            return c
+        # one of IPv6 is its network of 64 bits
+        check_lines(s, lambda: named('2001:db8:1:1::1'),
+                    lambda: named('2001:db8:1:1::1'),
+                    lambda: named('2001:db8:1:2::1'),
+                    '2001:db8:1:1::1', '2001:db8:1:2::1')

@@ -10,6 +10,7 @@
 #include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/util/addr.h"
+#include "core/util/monotonic.h"
 #include "tls/tlsctx.h"
 
 /* NULL, in the log "-", in the clear. */
@@ -27,6 +28,20 @@ some(const char *text)
 	return text != NULL && *text != '\0' ? text : NULL;
 }
 
+/* May one more line about the client of ${ac} be logged?  All but those about
+ * what it has done with success are asked for here: of these it can cause no
+ * more than there are messages and logins.  Clients that XCLIENT has not named
+ * count for the one that has sent it. */
+static bool
+may_log(struct worker *w, const accept_construct *ac)
+{
+	const struct sockaddr *peer = &ac->remote_addr.sa;
+
+	if (peer->sa_family == AF_UNSPEC)
+		peer = esmtp_session_via(ac);
+	return log_clients_may(&w->log_clients, peer, monotonic_ms());
+}
+
 /* At level debug: report_accepted() and report_end() say the same and more. */
 static void
 report_connect(struct worker *w, const accept_construct *ac,
@@ -34,7 +49,7 @@ report_connect(struct worker *w, const accept_construct *ac,
 {
 	char buf[ADDR_TEXT];
 
-	if (!log_enabled(LOG_LEVEL_DEBUG))
+	if (!log_enabled(LOG_LEVEL_DEBUG) || !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
 	    "session=%s client=%s port=%d listener=%s", ac->id,
@@ -72,6 +87,8 @@ report_client(struct worker *w, const accept_construct *ac,
 	unsigned int left = left_out(r->nrejected) + left_out(r->nauth_failed);
 	char buf[ADDR_TEXT], via[ADDR_TEXT];
 
+	if (!may_log(w, ac))
+		return;
 	log_event(LOG_LEVEL_INFO, "client", left == 0 ? CLIENT_FORMAT :
 	    CLIENT_FORMAT " left_out=%u", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf),
@@ -149,14 +166,14 @@ report_lone_lf(struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_tls(struct worker *, const accept_construct *ac,
+report_tls(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	const struct esmtp_tls *t = ac->tls;
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(t->is_resumed ? STATS_TLS_RESUMED : STATS_TLS_FULL);
-	if (!log_enabled(LOG_LEVEL_DEBUG))
+	if (!log_enabled(LOG_LEVEL_DEBUG) || !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "tls",
 	    "session=%s client=%s tls=%s cipher=%s bits=%d resumed=%s "
@@ -193,6 +210,8 @@ report_tls_failed(struct worker *w, const accept_construct *ac,
 	char buf[ADDR_TEXT];
 
 	count_failure(ac, r);
+	if (!may_log(w, ac))
+		return;
 	log_event(LOG_LEVEL_INFO, "tls-failed",
 	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
 	    ac->id, addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
@@ -233,7 +252,7 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 
 	if (r->code == 535)
 		stats_inc(STATS_AUTH_FAILED);
-	if (r->nauth_failed > LIM_LOG_REFUSALS)
+	if (r->nauth_failed > LIM_LOG_REFUSALS || !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_INFO, "auth-failed", via == NULL ?
 	    AUTH_FAILED_FORMAT : AUTH_FAILED_FORMAT " via=%s", ac->id,
@@ -263,7 +282,7 @@ report_rejected(struct worker *w, const accept_construct *ac,
 		stats_inc(STATS_REPLIES_5XX);
 	else if (r->code >= 400)
 		stats_inc(STATS_REPLIES_4XX);
-	if (r->nrejected > LIM_LOG_REFUSALS)
+	if (r->nrejected > LIM_LOG_REFUSALS || !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_INFO, "rejected", via == NULL ? REJECTED_FORMAT :
 	    REJECTED_FORMAT " via=%s", ac->id,
@@ -272,23 +291,27 @@ report_rejected(struct worker *w, const accept_construct *ac,
 }
 
 static void
-report_timeout(struct worker *, const accept_construct *ac,
+report_timeout(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_SESSIONS_TIMEOUT);
+	if (!may_log(w, ac))
+		return;
 	log_event(LOG_LEVEL_INFO, "timeout", "session=%s client=%s timer=%s",
 	    ac->id, addr_text(&ac->remote_addr.sa, buf), r->detail);
 }
 
 static void
-report_abort(struct worker *, const accept_construct *ac,
+report_abort(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
 {
 	char buf[ADDR_TEXT];
 
 	stats_inc(STATS_SESSIONS_ABORTED);
+	if (!may_log(w, ac))
+		return;
 	log_event(LOG_LEVEL_INFO, "vanished",
 	    "session=%s client=%s state=%s error=%s", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf), r->detail, r->errnum == 0 ? "closed" :
@@ -312,7 +335,7 @@ report_end(struct worker *w, const accept_construct *ac,
 	char buf[ADDR_TEXT], seconds[LOG_SECONDS];
 
 	stats_inc(STATS_SESSIONS_ENDED);
-	if (!log_enabled(level))
+	if (!log_enabled(level) || !may_log(w, ac))
 		return;
 	log_event(level, "disconnect", left == 0 ? END_FORMAT :
 	    END_FORMAT " left_out=%u",

@@ -173,6 +173,8 @@ worker_main(struct child *c)
 	}
 	w->child = c;
 	w->pid = getpid();
+	log_clients_init(&w->log_clients, c->settings->client_log_rate,
+	    c->settings->log_rate);
 	/* before there are threads: they inherit it */
 	if (c->settings->worker_affinity == WORKER_AFFINITY_AUTO)
 		w->is_bound = affinity_bind((unsigned int)c->settings->workers,
@@ -197,6 +199,7 @@ worker_main(struct child *c)
 	tell_close(w);
 	host_auth_disconnect(w);
 out:
+	log_clients_free(&w->log_clients);
 	host_held_free(w);
 	host_tls_close(w);
 	spool_writer_close(w->spool);

@@ -4,6 +4,7 @@
 #ifndef CMD_MAILMILLD_WORKER_WORKER_INT_H
 #define CMD_MAILMILLD_WORKER_WORKER_INT_H
 
+#include <sys/queue.h>
 #include <sys/tree.h>
 
 #include <stdbool.h>
@@ -47,6 +48,19 @@ struct host_held {
 	size_t			  n, room;
 };
 
+/* log_clients.c: of whom something was logged lately */
+struct log_client;
+RB_HEAD(log_client_tree, log_client);
+TAILQ_HEAD(log_client_list, log_client);
+struct log_clients {
+	struct log_client_tree	  tree;
+	struct log_client_list	  list;		/* the one longest without a line first */
+	size_t			  n;
+	uint64_t		  rate;		/* lines a second for each; 0: no bound */
+	uint64_t		  room;		/* lines at once */
+	Event			 *timer;	/* set while there is something to tell */
+};
+
 struct worker {
 	struct child		*child;
 	struct esmtp_host	*host;
@@ -57,6 +71,7 @@ struct worker {
 	cpu_set_t		 processors;	/* before that */
 	struct tell		 tell;
 	struct host_held	 held;
+	struct log_clients	 log_clients;
 	struct sessions		 sessions;
 	struct host_tls		*tls;		/* NULL: there is no TLS */
 	struct chanev		*authd;		/* NULL: none now */
@@ -139,6 +154,22 @@ int host_spool_open(struct worker *w);
 int host_held_may(void *host, accept_construct *ac, const char *login);
 void host_held_on_full(void *closure, struct channel_msg *msg);
 void host_held_free(struct worker *w);
+
+/* log_clients.c: the lines of the log that each client may cause.
+ * log_clients_init(lc, client_rate, rate): The settings client_log_rate and
+ * log_rate.
+ * log_clients_may(lc, peer, now_ms): Is there a share left for one more line
+ * about the client with the address of ${peer}?  NULL and addresses of other
+ * families are one client.  When there is none, the line is counted, and the
+ * number logged later.
+ * log_clients_tell(lc): Log these numbers now.  log_clients_free(lc): The same,
+ * and forget all. */
+void log_clients_init(struct log_clients *lc, int64_t client_rate,
+    int64_t rate);
+bool log_clients_may(struct log_clients *lc, const struct sockaddr *peer,
+    uint64_t now_ms);
+void log_clients_tell(struct log_clients *lc);
+void log_clients_free(struct log_clients *lc);
 
 /* host_report.c: report() of esmtp_host.h.  host_rcpt.c: lookup_rcpt() and
  * may_send_as(). */
