@@ -208,7 +208,8 @@ enum esmtp_host_setting {
 	ESMTP_HOST_DRAINING,	/* shutting down: idle sessions get 421 at once, others after their message */
 	ESMTP_HOST_RECONFIGURED, /* with it: say Reconfig_Message */
 	ESMTP_HOST_HELD,	/* what is accepted would not be delivered for long: MAIL gets 451 */
-	ESMTP_HOST_RCPTS_MAX	/* octets that the recipients of all sessions may take before one that has more than its share gets no further ones (452 4.3.1); 0: no bound */
+	ESMTP_HOST_RCPTS_MAX,	/* octets that the recipients of all sessions may take before one that has more than its share gets no further ones (452 4.3.1); 0: no bound */
+	ESMTP_HOST_CLIENT_RCPTS_MAX /* the same for all sessions of one client: an IPv4 address, an IPv6 network of 64 bits; behind a proxy the one that it names */
 };
 int esmtp_host_set(struct esmtp_host *host, enum esmtp_host_setting what,
     uint64_t value);

@@ -76,6 +76,9 @@ esmtp_host_set(struct esmtp_host *host, enum esmtp_host_setting what,
 	case ESMTP_HOST_RCPTS_MAX:
 		host->held_max = value <= SIZE_MAX ? (size_t)value : SIZE_MAX;
 		return 0;
+	case ESMTP_HOST_CLIENT_RCPTS_MAX:
+		host->client_max = value <= SIZE_MAX ? (size_t)value : SIZE_MAX;
+		return 0;
 	}
 	errno = EINVAL;
 	return -1;

@@ -150,15 +150,18 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 }
 
 /* The recipients are the only memory of a session that a client can make much
- * larger than others do.  When those of all sessions reach the host's bound, the
- * sessions that have had their share get no more, and the others are served. */
+ * larger than others do.  When those of all sessions reach the host's bound, or
+ * those of a client its share of that, the sessions that have had a share of
+ * their own get no more, and the others are served. */
 static bool
-has_room(const message_construct *mc)
+has_room(message_construct *mc)
 {
 	const struct esmtp_host *host = mc->ac->host;
 
-	return host->held_max == 0 || host->held_octets < host->held_max ||
-	    esmtp_rcpts_octets(&mc->txn->rcpts) < LIM_RCPTS_SHARE;
+	if (esmtp_rcpts_octets(&mc->txn->rcpts) < LIM_RCPTS_SHARE)
+		return true;
+	return (host->held_max == 0 || host->held_octets < host->held_max) &&
+	    esmtp_client_has_room(mc);
 }
 
 #define ENVELOPE_EACH	2	/* octets of a recipient in the envelope beyond its text ... */

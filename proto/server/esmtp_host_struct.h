@@ -4,10 +4,22 @@
 #ifndef PROTO_SERVER_ESMTP_HOST_STRUCT_H
 #define PROTO_SERVER_ESMTP_HOST_STRUCT_H
 
+#include <sys/tree.h>
+
+#include "core/util/addr.h"
 #include "proto/answers/answers.h"
 #include "proto/esmtp_host.h"
 
 struct esmtp_step;
+
+/* esmtp_client.c: a client whose recipients take much memory */
+struct esmtp_client {
+	RB_ENTRY(esmtp_client)	 node;
+	unsigned char		 network[ADDR_NETWORK];
+	unsigned int		 n;		/* transactions that count */
+	size_t			 octets;	/* memory that their recipients take */
+};
+RB_HEAD(esmtp_clients, esmtp_client);
 
 struct esmtp_host {
 	const struct esmtp_host_ops	*ops;
@@ -20,6 +32,8 @@ struct esmtp_host {
 	size_t				 output_octets;	/* at least LIM_OUTPUT_LEAST; LIM_OUTPUT has room for any challenge of AUTH */
 	size_t				 held_octets;	/* memory that the recipients of all sessions take */
 	size_t				 held_max;	/* ESMTP_HOST_RCPTS_MAX */
+	size_t				 client_max;	/* ESMTP_HOST_CLIENT_RCPTS_MAX */
+	struct esmtp_clients		 clients;
 	bool				 is_draining;
 	bool				 is_reconfigured;
 	bool				 is_held;

@@ -95,6 +95,7 @@ struct esmtp_rcpts {
 	size_t		 n, len;	/* of them; of the text */
 	size_t		 text_size, at_size, sorted_size, said_size;
 	size_t		*held;		/* the host's sum of what is allocated */
+	struct esmtp_client *client;	/* that it counts for, too; NULL: none yet */
 };
 
 /* How far the phase for each recipient has come.  Its modules may change the
@@ -510,6 +511,14 @@ int esmtp_rcpts_say(struct esmtp_rcpts *r, unsigned int notify,
     const char *orcpt);
 unsigned int esmtp_rcpts_said(const struct esmtp_rcpts *r, size_t i,
     const char **orcpt_r);
+
+/* esmtp_client.c
+ * esmtp_client_has_room(mc): Does the share of the client allow that the
+ * recipients of this transaction become more?  From the first call on they count
+ * for it.
+ * esmtp_client_leave(host, r): ${r}, which was cleared, counts no more. */
+bool esmtp_client_has_room(message_construct *mc);
+void esmtp_client_leave(struct esmtp_host *host, struct esmtp_rcpts *r);
 
 /* esmtp_phase.c
  * esmtp_phase(st, phase, str, addr): Run the modules.  Return W_GO, W_REFUSED (the reply is given) or W_WAIT (call again when it is over).

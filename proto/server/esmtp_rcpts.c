@@ -1,6 +1,6 @@
 /* The recipients of a transaction.
- * Owns: their memory, and the sum of it over all sessions of the host; what RCPT
- * has said of each.
+ * Owns: their memory, and the sums of it over all sessions of the host and of a
+ * client; what RCPT has said of each.
  * Knows nothing of commands and replies. */
 
 #include <stdlib.h>
@@ -18,18 +18,30 @@ esmtp_rcpts_octets(const struct esmtp_rcpts *r)
 	    r->said_size * sizeof(*r->said);
 }
 
+/* They took ${before} octets. */
+static void
+count(struct esmtp_rcpts *r, size_t before)
+{
+	size_t more = esmtp_rcpts_octets(r) - before;
+
+	*r->held += more;
+	if (r->client != NULL)
+		r->client->octets += more;
+}
+
 void
 esmtp_rcpts_clear(struct esmtp_rcpts *r)
 {
-	size_t *held = r->held;
+	const struct esmtp_rcpts none = { .held = r->held,
+		.client = r->client };
+	size_t before = esmtp_rcpts_octets(r);
 
-	*held -= esmtp_rcpts_octets(r);
 	free(r->text);
 	free(r->at);
 	free(r->sorted);
 	free(r->said);
-	memset(r, 0, sizeof(*r));
-	r->held = held;
+	*r = none;
+	count(r, before);
 }
 
 /* The place of ${addr} in the sorted ones, or where it would be. */
@@ -94,7 +106,7 @@ esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
 	if (is_there && is_unique)
 		return 0;
 	failed = make_room(r, len);
-	*r->held += esmtp_rcpts_octets(r) - before;
+	count(r, before);
 	if (failed == -1)
 		return -1;
 	memmove(r->sorted + i + 1, r->sorted + i,
@@ -172,7 +184,7 @@ esmtp_rcpts_say(struct esmtp_rcpts *r, unsigned int notify, const char *orcpt)
 	said = array_fit(r->said, &r->said_size, r->n, sizeof(*said));
 	if (said != NULL)
 		r->said = said;
-	*r->held += esmtp_rcpts_octets(r) - before;
+	count(r, before);
 	if (text == NULL || said == NULL)
 		return -1;
 	r->said[r->n - 1] = (uint32_t)r->len;

@@ -54,6 +54,7 @@ esmtp_txn_reset(message_construct *mc)
 	mc->refusal = NULL;
 	mc->ac->host->spool->abort(t->msg);
 	esmtp_rcpts_clear(&t->rcpts);
+	esmtp_client_leave(mc->ac->host, &t->rcpts);
 	free(t->each.rcpt);
 	free(t->envid);
 	free(t->solicit);

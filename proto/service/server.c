@@ -214,8 +214,10 @@ open_host(struct mailmill_server *server)
 	if (server->def == NULL)
 		return -1;
 	server->def->opt_concurrency = concurrency_of(server->options);
-	return esmtp_host_set(server->host, ESMTP_HOST_RCPTS_MAX,
+	(void)esmtp_host_set(server->host, ESMTP_HOST_RCPTS_MAX,
 	    LIM_RCPTS_WORKER);
+	return esmtp_host_set(server->host, ESMTP_HOST_CLIENT_RCPTS_MAX,
+	    LIM_RCPTS_CLIENT);
 }
 
 int

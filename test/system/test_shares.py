@@ -350,3 +350,49 @@ def test_so_do_the_clients_of_a_proxy(d):
                     lambda: named('2001:db8:1:1::1'),
                     lambda: named('2001:db8:1:2::1'),
                     '2001:db8:1:1::1', '2001:db8:1:2::1')
+
+
+# ------------------------------------------------------------------ recipients
+LONG = '.'.join(('d' * 61, 'd' * 61, 'd' * 58, 'test'))
+
+
+def long_recipients(c, n):
+    """Names recipients of the greatest length; how many were accepted."""
+    c.hello()
+    c.cmd('MAIL FROM:<a@client.test>')
+    count = 0
+    for i in range(0, n, 100):
+        c.send(b''.join(f'RCPT TO:<user{k:060}@{LONG}>\r\n'.encode()
+                        for k in range(i, i + 100)))
+        replies = [c.reply() for _ in range(100)]
+        assert all(r.startswith(('250 ', '452 4.3.1 '))
+                   for r in replies), replies
+        got = sum(r.startswith('250 ') for r in replies)
+        count += got
+        if got < 100:
+            break
+    return count
+
+
+def test_recipients_of_one_client_leave_memory_for_those_of_others(d):
+    with Server(d, workers=1, client_sessions=None,
+                listener='Max_Recipients_Per_Message = 100000',
+                extra=f'Domain "{LONG}" {{ Maildir = "{d}/mail/%d/%u" }}'
+                ) as s:
+        with Client(s.port, source='127.0.0.3') as c:
+            # as many as one message can have
+            most = long_recipients(c, 10000)
+        assert 3000 < most < 10000, most
+        held = [Client(s.port, source='127.0.0.2') for _ in range(25)]
+        counts = [long_recipients(c, 10000) for c in held]
+        assert counts[0] == most, counts
+        # 16 MiB, and what each session may have anyway
+        assert counts[-1] < most // 4, counts
+        assert min(counts) >= 100, counts
+        with Client(s.port, source='127.0.0.3') as c:
+            assert long_recipients(c, 10000) == most
+        for c in held:
+            c.cmd('RSET')
+        assert long_recipients(held[-1], 10000) == most
+        for c in held:
+            c.close()

@@ -34,5 +34,7 @@ host_open(struct worker *w)
 		return -1;
 	}
 	(void)esmtp_host_set(w->host, ESMTP_HOST_RCPTS_MAX, LIM_RCPTS_WORKER);
+	(void)esmtp_host_set(w->host, ESMTP_HOST_CLIENT_RCPTS_MAX,
+	    LIM_RCPTS_CLIENT);
 	return 0;
 }

@@ -85,6 +85,9 @@ Test(embed_host, settings_are_by_number)
 	cr_expect_eq(h->is_held, true);
 	cr_expect_eq(esmtp_host_set(h, ESMTP_HOST_RCPTS_MAX, 12345), 0);
 	cr_expect_eq(h->held_max, 12345);
+	cr_expect_eq(esmtp_host_set(h, ESMTP_HOST_CLIENT_RCPTS_MAX, 1234), 0);
+	cr_expect_eq(h->client_max, 1234);
+	cr_expect_eq(h->held_max, 12345);
 	cr_expect_eq(esmtp_host_set(h, ESMTP_HOST_DRAINING, 0), 0);
 	cr_expect_eq(h->is_draining, false);
 	errno = 0;

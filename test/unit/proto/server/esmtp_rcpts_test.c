@@ -1,5 +1,8 @@
 /* The recipients of a transaction: their order, their memory, the bound on it. */
 
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +213,92 @@ Test(esmtp_rcpts, of_a_greedy_session_leave_room_for_the_others)
 	cr_expect_eq(f->h.host.held_octets, 0);
 	fake_say(f, "MAIL FROM:<>\r\n");
 	cr_expect_eq(add_rcpts(f, 200), 200);
+	fake_end(f);
+}
+
+static struct simhost_session *
+connect_from(struct fake *f, const char *address)
+{
+	struct sockaddr_in6 *in6;
+
+	fake_connect(f);
+	in6 = &f->s->ac->remote_addr.sin6;
+	*in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+	cr_assert_eq(inet_pton(AF_INET6, address, &in6->sin6_addr), 1);
+	fake_say(f, "EHLO a.example\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	return f->s;
+}
+
+/* Any number of sessions of a client is no more than one; and each of them may
+ * go on to have 100 recipients. */
+Test(esmtp_rcpts, of_a_greedy_client_leave_room_for_the_others)
+{
+	struct fake *f = fake_new();
+	struct simhost_session *first;
+	unsigned int n;
+
+	f->h.ops.lookup_rcpt = everybody;
+	f->h.host.held_max = 4000000;
+	f->h.host.client_max = 400000;
+	fake_option(f, "Max_Recipients_Per_Message", "5000", NULL);
+	first = connect_from(f, "2001:db8:1:1::1");
+	n = add_rcpts(f, 5000);
+	cr_expect_gt(n, 800, "%u", n);
+	cr_expect_lt(n, 1600, "%u", n);
+	cr_expect_eq(strncmp(f->reply, "452 4.3.1 ", 10), 0, "%s", f->reply);
+	/* its whole network is one client */
+	connect_from(f, "2001:db8:1:1:ffff::2");
+	cr_expect_lt(add_rcpts(f, 5000), 500);
+	cr_expect_eq(strncmp(f->reply, "452 4.3.1 ", 10), 0, "%s", f->reply);
+	connect_from(f, "2001:db8:1:1::3");
+	cr_expect_eq(add_rcpts(f, 100), 100, "%s", f->reply);
+	/* others are not */
+	connect_from(f, "2001:db8:1:2::1");
+	cr_expect_eq(add_rcpts(f, n), n, "%s", f->reply);
+	connect_from(f, "::ffff:192.0.2.1");
+	cr_expect_eq(add_rcpts(f, n), n, "%s", f->reply);
+	/* what was given back may be taken again */
+	f->s = first;
+	fake_say(f, "RSET\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_gt(add_rcpts(f, 5000), 500);
+	cr_expect_eq(strncmp(f->reply, "452 4.3.1 ", 10), 0, "%s", f->reply);
+	fake_end(f);
+}
+
+Test(esmtp_rcpts, a_client_is_forgotten_with_its_last_transaction)
+{
+	struct fake *f = fake_new();
+
+	f->h.ops.lookup_rcpt = everybody;
+	f->h.host.client_max = 400000;
+	fake_option(f, "Max_Recipients_Per_Message", "5000", NULL);
+	connect_from(f, "2001:db8:1:1::1");
+	cr_expect_eq(add_rcpts(f, 100), 100, "%s", f->reply);
+	cr_expect(RB_EMPTY(&f->h.host.clients), "a usual message");
+	(void)add_rcpts(f, 5000);
+	cr_expect_not(RB_EMPTY(&f->h.host.clients));
+	cr_expect_eq(RB_ROOT(&f->h.host.clients)->octets,
+	    f->h.host.held_octets);
+	fake_say(f, "DATA\r\n");
+	fake_say(f, "x\r\n.\r\n");
+	cr_expect_eq(strncmp(f->reply, "250 2.0.0 OK", 12), 0, "%s", f->reply);
+	cr_expect(RB_EMPTY(&f->h.host.clients));
+	cr_expect_eq(f->h.host.held_octets, 0);
+	fake_end(f);
+}
+
+/* Of these nobody knows whether they are one. */
+Test(esmtp_rcpts, clients_without_an_address_are_not_one)
+{
+	struct fake *f = fake_new();
+
+	f->h.ops.lookup_rcpt = everybody;
+	f->h.host.client_max = 200000;
+	connect_from(f, "2001:db8:1:1::1");
+	f->s->ac->remote_addr.sa.sa_family = AF_UNSPEC;
+	cr_expect_eq(add_rcpts(f, 1000), 1000, "%s", f->reply);
 	fake_end(f);
 }
 
