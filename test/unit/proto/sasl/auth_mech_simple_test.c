@@ -327,18 +327,28 @@ Test(auth_mech_simple, a_password_is_tried_prepared_and_then_as_it_was_sent)
 	}
 }
 
+/* RFC 2195 2: random digits, a timestamp, and the name of the server */
 Test(auth_mech_simple, cram_md5_never_gives_the_same_challenge_again)
 {
+	char digits[2][64], host[64];
 	struct auth_exchange *x;
-	struct said said[2];
-	int i;
+	struct said said;
+	long long now;
+	int i, n;
 
 	for (i = 0; i < 2; i++) {
 		x = fake_exchange(&f, "CRAM-MD5");
-		say_text(x, NULL, &said[i]);
+		cr_assert_eq(say_text(x, NULL, &said), ESMTP_AUTH_CHALLENGE);
+		n = -1;
+		cr_assert_eq(sscanf(said.text, "<%63[0-9].%lld@%63[^>]>%n",
+		    digits[i], &now, host, &n), 3, "%s", said.text);
+		cr_expect_eq(n, (int)strlen(said.text), "%s", said.text);
+		cr_expect_geq(strlen(digits[i]), 20);
+		cr_expect_eq(now, (long long)f.start.now, "%s", said.text);
+		cr_expect_str_eq(host, "mx.example.test");
 		auth_exchange_free(x);
 	}
-	cr_assert_str_neq(said[0].text, said[1].text);
+	cr_expect_str_neq(digits[0], digits[1]);
 }
 
 Test(auth_mech_simple, cram_md5_messages_that_are_none)
