@@ -118,3 +118,54 @@ def test_restart_of_a_full_spool(d):
             os.kill(p, signal.SIGKILL)
         all_there(s, acked)
         wait_for('new mail to be accepted', lambda: accepted(s, 5000), 60)
+
+
+def octets_in(folder):
+    return sum(os.lstat(f'{folder}/{name}').st_size
+               for name in os.listdir(folder))
+
+
+def fill_with_deferred_mail(s, quota):
+    """Mail for a Maildir that cannot be written, until the deferred messages
+    leave no room for another segment; the numbers acknowledged."""
+    acked = []
+
+    def is_full():
+        # what is in segments takes room twice while it is being deferred
+        wait_for('all to be deferred', lambda: len(os.listdir(
+            f'{s.spool}/queue/deferred')) == len(acked), 60)
+        start = acked[-1] + 1 if acked else 0
+        new = send_until(s.port, '452', 3000, start=start)
+        acked.extend(new)
+        return not new and octets_in(f'{s.spool}/queue/deferred') > quota // 4
+    wait_for('the quota to be used up', is_full, 120)
+    return acked
+
+
+def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
+    quota = 12 << 20
+    with Server(d, conf=SMALL + f'spool_quota = {quota}\n', workers=1) as s:
+        # a file where the folder of the Maildirs should be
+        user = os.path.dirname(s.maildir())
+        with open(user, 'w'):
+            pass
+        acked = fill_with_deferred_mail(s, quota)
+        # it stays so, while all are tried again and again
+        before = int(s.stats()['deferred'])
+        wait_for('more attempts', lambda: int(
+            s.stats()['deferred']) > before + 2 * len(acked), 60)
+        assert not accepted(s, 5000)
+        os.unlink(user)
+        all_there(s, acked)
+        wait_for('an empty queue',
+                 lambda: not s.ctl_json('queue')['messages'], 60)
+        more = []
+
+        def again():
+            # the number is not used twice: it may have been accepted
+            more.append(5001 + len(more))
+            return accepted(s, more[-1])
+        wait_for('new mail to be accepted', again, 60)
+        acked.append(more[-1])
+        acked += send_until(s.port, '250', 1, start=7000)
+        all_there(s, acked)
