@@ -33,6 +33,9 @@
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
+    /* more than it has by itself after 1000 pages: a larger one was a large
+     * transaction, and is cut */
+    "PRAGMA journal_size_limit = 8388608;"
     /* the queue opens no file but its own */
     "PRAGMA temp_store = MEMORY;"
     "CREATE TABLE IF NOT EXISTS deferred ("
@@ -270,8 +273,9 @@ open_db(struct deferred *d, const char *path)
 	    (version > VERSION && refuse_later(version) == -1))
 		goto err2;
 	if (!has)
-		rc = sqlite3_exec(d->db, "PRAGMA user_version = 0", NULL, NULL,
-		    NULL);
+		/* the first before all that writes: see deferred_shrink() */
+		rc = sqlite3_exec(d->db, "PRAGMA auto_vacuum = INCREMENTAL;"
+		    "PRAGMA user_version = 0", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)

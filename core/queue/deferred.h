@@ -154,7 +154,11 @@ int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);
 
-/* deferred_octets(d): The octets of the files and the database. */
+/* deferred_octets(d): What the files of the messages take, and all in the folder
+ * of the database.
+ * deferred_shrink(d): To be called again and again: if much of the database is
+ * free, make its file smaller by a part of that. */
 uint64_t deferred_octets(const struct deferred *d);
+void deferred_shrink(struct deferred *d);
 
 #endif

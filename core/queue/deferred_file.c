@@ -3,6 +3,7 @@
 
 #include "core/queue/deferred_int.h"
 
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -25,13 +26,15 @@ deferred_files_folder(int dirfd)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* What a file takes of the disk, in whole blocks.  (st_blocks does not tell: a
+ * new file has none until it is flushed.) */
 static uint64_t
 octets_of(int dirfd, const char *name)
 {
 	struct stat st;
 
 	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ? 0 :
-	    (uint64_t)st.st_size;
+	    roundup((uint64_t)st.st_size, SPOOL_PAGE);
 }
 
 int
@@ -51,11 +54,22 @@ deferred_file_write(struct deferred *d, uint64_t id,
 	return 0;
 }
 
+/* The folder of the database has few files: it, its log, the log of
+ * acknowledgements, and what was set aside. */
 uint64_t
 deferred_octets(const struct deferred *d)
 {
-	return d->octets + octets_of(d->dirfd, DEFERRED_DB) +
-	    octets_of(d->dirfd, DEFERRED_DB "-wal");
+	uint64_t octets = d->octets;
+	struct dirent *de;
+	DIR *dir;
+
+	if ((dir = fileio_opendir(d->dirfd, ".")) == NULL)
+		return octets + octets_of(d->dirfd, DEFERRED_DB);
+	while ((de = readdir(dir)) != NULL)
+		if (de->d_type == DT_REG)
+			octets += octets_of(d->dirfd, de->d_name);
+	closedir(dir);
+	return octets;
 }
 
 int

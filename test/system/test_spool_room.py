@@ -169,3 +169,48 @@ def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
         acked.append(more[-1])
         acked += send_until(s.port, '250', 1, start=7000)
         all_there(s, acked)
+
+
+def test_the_database_of_deferred_mail_gives_its_room_back(d):
+    """Rows of many recipients take more than all else."""
+    quota = 10 << 20
+    seldom = SMALL.replace('interval = 1\n', 'interval = 60\n')
+    with Server(d, conf=seldom + f'spool_quota = {quota}\n', workers=1) as s:
+        with open(os.path.dirname(s.maildir()), 'w'):
+            pass
+        sender = 'a' * 60 + '@' + '.'.join(['d' * 60] * 3)
+        n = 0
+
+        def is_full():
+            nonlocal n
+            with Client(s.port, timeout=60) as c:
+                c.hello()
+                c.send(f'MAIL FROM:<{sender}>\r\n'.encode())
+                r = c.reply()
+                if r.startswith('452 4.3.1'):
+                    return True
+                assert r.startswith('250'), r
+                c.send(b''.join(f'RCPT TO:<{"u" * 50}{i}@example.test>\r\n'
+                                .encode() for i in range(500)))
+                for _ in range(500):
+                    c.expect('250')
+                c.send(b'DATA\r\n')
+                r = c.reply()
+                if r.startswith('354'):
+                    c.send(text_message(n) + b'.\r\n')
+                    r = c.reply()
+                if r.startswith('452 4.3.1'):
+                    return True
+                assert r.startswith('250'), r
+                n += 1
+            wait_for('all to be deferred', lambda: int(
+                s.stats()['deferred']) >= 500 * n, 60)
+            return False
+        wait_for('the quota to be used up', is_full, 120)
+        db = f'{s.spool}/queue/deferred.db'
+        assert os.path.getsize(db) > quota // 4, os.path.getsize(db)
+        for m in {m['id'] for m in s.ctl_json('queue')['messages']}:
+            s.ctl('queue', 'remove', m)
+        wait_for('a small database', lambda: os.path.getsize(db) < 2 << 20)
+        os.unlink(os.path.dirname(s.maildir()))
+        wait_for('new mail to be accepted', lambda: accepted(s, 5000), 60)

@@ -2,6 +2,8 @@
 
 #include "core/queue/deferred.h"
 
+#include <sys/stat.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -438,4 +440,112 @@ Test(deferred, no_row_is_held_for_ever)
 	cr_assert_eq(ds.seen[0].hold_until, 5000);
 	cr_assert_eq(ds.seen[0].next_attempt, 5000);
 	cr_assert_eq(deferred_shift(ds.d, 0, 1000, 5000), 0);
+}
+
+/* --- room ----------------------------------------------------------------- */
+
+#define NMANY	60000
+#define MIB	(1 << 20)
+
+/* Each with an id of its own, from 1 on. */
+static void
+put_many(unsigned int n)
+{
+	unsigned int i;
+
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	for (i = 1; i <= n; i++)
+		ds_put(i, 0, 300);
+	cr_assert_eq(deferred_commit(ds.d), 0);
+}
+
+/* All but each ${kept}th. */
+static void
+drop_many(unsigned int n, unsigned int kept)
+{
+	unsigned int i;
+
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	for (i = 1; i <= n; i++)
+		if (i % kept != 0)
+			cr_assert_eq(deferred_drop(ds.d, i, 0), 0);
+	cr_assert_eq(deferred_commit(ds.d), 0);
+}
+
+/* As the queue process does it again and again */
+static uint64_t
+octets_in_the_end(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		deferred_shrink(ds.d);
+	return deferred_octets(ds.d);
+}
+
+Test(deferred, rows_that_are_gone_take_no_room)
+{
+	put_many(NMANY);
+	cr_assert_gt(octets_in_the_end(), 3 * MIB);
+	drop_many(NMANY, NMANY + 1);
+	cr_assert_lt(octets_in_the_end(), MIB + MIB / 4);
+	ds_reopen();
+	put_many(NMANY);
+	cr_assert_gt(octets_in_the_end(), 3 * MIB);
+}
+
+Test(deferred, what_was_set_aside_takes_room_until_it_is_removed)
+{
+	uint64_t before = deferred_octets(ds.d);
+	int fd = openat(ds.f.folder, "deferred.db.damaged.1700000000",
+	    O_WRONLY | O_CREAT, 0600);
+
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(ftruncate(fd, MIB), 0);
+	close(fd);
+	cr_expect_eq(deferred_octets(ds.d), before + MIB);
+	cr_assert_eq(unlinkat(ds.f.folder, "deferred.db.damaged.1700000000",
+	    0), 0);
+	cr_expect_eq(deferred_octets(ds.d), before);
+}
+
+Test(deferred, those_that_stay_are_kept)
+{
+	unsigned int i;
+
+	put_many(NMANY);
+	drop_many(NMANY, 100);
+	cr_assert_lt(octets_in_the_end(), MIB + MIB / 2);
+	ds_reopen();
+	for (i = 1; i <= NMANY; i++)
+		cr_assert_eq(deferred_has(ds.d, i, 0), i % 100 == 0);
+	cr_assert_eq(ds_rows_of(500), 1);
+	cr_assert_str_eq(ds.texts[0][1], "r\"@y");
+}
+
+Test(deferred, a_database_of_an_earlier_version_becomes_smaller_too)
+{
+	cr_assert_eq(ds_exec("PRAGMA auto_vacuum = NONE; VACUUM"), SQLITE_OK);
+	ds_reopen();
+	put_many(NMANY);
+	drop_many(NMANY, 100);
+	cr_assert_gt(deferred_octets(ds.d), 3 * MIB);
+	cr_assert_lt(octets_in_the_end(), MIB + MIB / 2);
+	cr_assert_eq(deferred_has(ds.d, 500, 0), 1);
+	cr_assert_eq(deferred_has(ds.d, 501, 0), 0);
+	/* and goes on */
+	put_many(10);
+	cr_assert_eq(ds_rows_of(7), 1);
+}
+
+Test(deferred, the_log_of_a_large_transaction_is_cut)
+{
+	struct stat st;
+
+	put_many(2 * NMANY);
+	cr_assert_eq(fstatat(ds.f.folder, "deferred.db-wal", &st, 0), 0);
+	cr_assert_gt(st.st_size, 8 * MIB);
+	ds_put(2 * NMANY + 1, 0, 300);
+	cr_assert_eq(fstatat(ds.f.folder, "deferred.db-wal", &st, 0), 0);
+	cr_assert_leq(st.st_size, 8 * MIB);
 }
