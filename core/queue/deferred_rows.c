@@ -72,13 +72,15 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 {
 	sqlite3_stmt *st = d->st[which];
 	bool is_failed = rc != SQLITE_DONE && rc != SQLITE_ROW;
+	int errnum = errno_of(d, rc);
 
-	/* the message belongs to the step: log before the reset */
+	/* the message belongs to the step, and so does the system's errno,
+	 * which SQLite reads anew at the reset: both before it */
 	if (is_failed)
 		deferred_failed(d, rc, sqlite3_sql(st));
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	errno = errno_of(d, rc);
+	errno = errnum;
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 

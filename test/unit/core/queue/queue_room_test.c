@@ -168,10 +168,10 @@ static void
 defer_on_full_disk(int errnum)
 {
 	mail(1, 1);
-	fault_arm(FAULT_PWRITE, 0, 1, errnum);
+	fault_arm(FAULT_DATABASE, 0, 1, errnum);
 	qf_finish(&f, EIO);
 	qf_pass(&f, 100);
-	fault_arm(FAULT_PWRITE, 0, 0, 0);
+	fault_arm(FAULT_DATABASE, 0, 0, 0);
 	cr_assert(spool_reserve_is_given_up(f.incoming));
 	cr_assert_eq(qf_listed(&f), 1);
 	qf_pass(&f, 10000);
