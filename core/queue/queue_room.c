@@ -138,6 +138,19 @@ not_made(struct queue_spool *sp)
 }
 
 void
+queue_room_tell(struct queue_spool *sp)
+{
+	uint64_t octets;
+
+	if (sp->is_short)
+		return;
+	octets = deferred_octets(sp->deferred);
+	if (octets != sp->told_octets)
+		spool_reserve_tell(sp->config.incoming_dirfd, octets);
+	sp->told_octets = octets;
+}
+
+void
 queue_room_check(struct queue_spool *sp)
 {
 	int dirfd = sp->config.incoming_dirfd;
@@ -162,5 +175,7 @@ queue_room_check(struct queue_spool *sp)
 		sp->reserve_wait_ms = QUEUE_RESERVE_MS;
 	}
 	sp->is_short = false;
-	spool_reserve_tell(dirfd, deferred_octets(sp->deferred));
+	/* the file may be a new one */
+	sp->told_octets = UINT64_MAX;
+	queue_room_tell(sp);
 }

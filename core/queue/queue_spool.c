@@ -443,6 +443,7 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 		return -1;
 	}
 	remove_files(sp, changes, n);
+	queue_room_tell(sp);
 	return 0;
 }
 

@@ -157,6 +157,7 @@ struct queue_spool {
 	size_t		 nbodies, bodies_room;
 
 	bool		 is_short;	/* there is no room: the reserve is given up */
+	uint64_t	 told_octets;	/* of the deferred store, as spoold has been told last */
 	unsigned int	 nroom;		/* free segments just removed */
 	struct spool_sweep *sweep;	/* in progress, or NULL */
 	int64_t		 sweep_began_ms;
@@ -264,10 +265,14 @@ int queue_find_id(struct queue_spool *sp, struct queue_place *place);
  * queue_room_make(sp): After a failure with errno: if the file system is full,
  * give up room.  Return whether that was done, so that the caller tries again.
  * queue_room_for_copy(sp, octets): May a message of that size be copied now?
+ * queue_room_tell(sp): The deferred store has changed: tell spoold how much it
+ * takes now, before the room of what was deferred is given back.  Otherwise new
+ * mail could take that room, be deferred, and so on, far beyond spool_quota.
  * queue_room_check(sp): Make the reserve again, if there is room. */
 void queue_room_open(struct queue_spool *sp);
 bool queue_room_make(struct queue_spool *sp);
 bool queue_room_for_copy(const struct queue_spool *sp, uint64_t octets);
+void queue_room_tell(struct queue_spool *sp);
 void queue_room_check(struct queue_spool *sp);
 
 /* core/queue/queue_recycle.c: finished segments, bodies, the log

@@ -143,13 +143,16 @@ def fill_with_deferred_mail(s, quota):
 
 
 def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
-    quota = 12 << 20
+    quota = 8 << 20
     with Server(d, conf=SMALL + f'spool_quota = {quota}\n', workers=1) as s:
         # a file where the folder of the Maildirs should be
         user = os.path.dirname(s.maildir())
         with open(user, 'w'):
             pass
         acked = fill_with_deferred_mail(s, quota)
+        # a copy takes a little more than the record in its segment
+        octets = octets_in(f'{s.spool}/queue/deferred')
+        assert octets < quota * 5 // 4, octets
         # it stays so, while all are tried again and again
         before = int(s.stats()['deferred'])
         wait_for('more attempts', lambda: int(

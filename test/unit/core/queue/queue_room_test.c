@@ -76,6 +76,19 @@ Test(queue_room, the_reserve_is_there_from_the_start)
 	cr_assert_gt(spool_reserve_told(f.incoming), 0, "the database");
 }
 
+/* Or else new mail gets the room of its segment before it counts. */
+Test(queue_room, what_is_deferred_is_told_at_once)
+{
+	uint64_t before = spool_reserve_told(f.incoming), now;
+
+	mail(1, 1);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 10);
+	now = spool_reserve_told(f.incoming);
+	cr_expect_geq(now, before + 2 * SPOOL_PAGE, "%llu, %llu",
+	    (unsigned long long)before, (unsigned long long)now);
+}
+
 Test(queue_room, idle_segments_are_given_up_before_the_reserve)
 {
 	struct qf_segment s;
