@@ -12,17 +12,52 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 
+static bool
+is_full(int errnum)
+{
+	return errnum == EDQUOT || errnum == ENOSPC;
+}
+
+/* With what errno a file of the database has failed last: which is
+ * SQLITE_FCNTL_FILE_POINTER, the database, or SQLITE_FCNTL_JOURNAL_POINTER, its
+ * log.  0: with none. */
+static int
+last_errno(const struct deferred *d, int which)
+{
+	sqlite3_file *file = NULL;
+	int errnum = 0;
+
+	if (sqlite3_file_control(d->db, NULL, which, &file) != SQLITE_OK ||
+	    file == NULL || file->pMethods == NULL ||
+	    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO,
+	    &errnum) != SQLITE_OK)
+		return 0;
+	return errnum;
+}
+
+/* SQLite has no code of its own for a full quota, or for a lack of inodes.  It
+ * keeps errno of a statement that has failed, but not of a commit: there the
+ * files tell. */
+static int
+system_errno(const struct deferred *d)
+{
+	int errnum = sqlite3_system_errno(d->db);
+
+	if (!is_full(errnum))
+		errnum = last_errno(d, SQLITE_FCNTL_JOURNAL_POINTER);
+	return is_full(errnum) ? errnum :
+	    last_errno(d, SQLITE_FCNTL_FILE_POINTER);
+}
+
 /* What SQLite says, as an errno; 0 only for SQLITE_OK, ROW and DONE. */
 static int
 errno_of(const struct deferred *d, int rc)
 {
 	int system = 0;
 
-	/* SQLite has no code of its own for a full quota, or for a lack of
-	 * inodes: take errno. */
 	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
-		system = sqlite3_system_errno(d->db);
-	if (system == EDQUOT || system == ENOSPC)
+		system = system_errno(d);
+	if (is_full(system))
 		return system;
 	switch (rc & 0xff) {
 	case SQLITE_OK:
@@ -72,15 +107,13 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 {
 	sqlite3_stmt *st = d->st[which];
 	bool is_failed = rc != SQLITE_DONE && rc != SQLITE_ROW;
-	int errnum = errno_of(d, rc);
 
-	/* the message belongs to the step, and so does the system's errno,
-	 * which SQLite reads anew at the reset: both before it */
+	/* the message belongs to the step: log before the reset */
 	if (is_failed)
 		deferred_failed(d, rc, sqlite3_sql(st));
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	errno = errnum;
+	errno = errno_of(d, rc);
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 
