@@ -38,6 +38,7 @@ testssl.sh	cmd:testssl
 sslscan		cmd:sslscan
 gnutls-bin	cmd:gnutls-cli
 mandoc		cmd:mandoc
+groff-base	cmd:groff
 util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
 fail2ban	cmd:fail2ban-regex

@@ -20,6 +20,7 @@ import tempfile
 
 import documented
 import logs
+import manuals
 import pages
 import roles
 import rooms
@@ -321,6 +322,12 @@ SPOIL = {
         ('README', lambda s: s.replace('role/measure.def', 'that table'))],
     tricks_are_played: [
         ('test/hostile/trick.def', append('TRICK(dance, "")\n'))],
+    manuals.both_renderers_show_the_same: [
+        # tbl(1) is run if the first line says so
+        ('man/event.3', append('.TS\nbox tab(|);\nl l.\na cell|another\n.TE\n')),
+        ('man/event.3', append(
+            '.Bl -column "' + 9 * 'wide ' + '" "' + 9 * 'wide ' + '" "x"\n'
+            '.It a Ta b Ta some words that do not fit in what is left\n.El\n'))],
     manuals_are_clean: [
         ('man/event.3', append('\n.Xx no such macro\n.Bl\n'))],
 }
@@ -390,7 +397,7 @@ def self_test(check, objects):
 
 
 CHECKS = (rooms.CHECKS + roles.CHECKS + logs.CHECKS + documented.CHECKS +
-          pages.CHECKS + [
+          manuals.CHECKS + pages.CHECKS + [
     only_tls_sees_openssl_ssl, proto_has_no_clock,
     settings_are_in_the_manual, counters_are_in_the_manual,
     rows_of_proto_name_their_source,
