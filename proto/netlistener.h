@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <stdint.h>
+
 #include <mailmill/api.h>
 #include <mailmill/ec_config.h>
 #include <mailmill/esmtp_factory.h>
@@ -79,6 +81,7 @@ struct _netlistener_instance {
 	int		 most;		/* connections that all may have which share */
 	dev_t		 file_dev;	/* which file that is */
 	ino_t		 file_ino;
+	uint64_t	 scheduler;	/* number of the one that has event */
 };
 
 /* netlistener_register4(prefix, servercode, closure, accepthook, recvbuf,
@@ -99,8 +102,9 @@ struct _netlistener_instance {
  * netlistener_register3(prefix, servercode, accepthook, closure): The same with
  * the system's buffers.
  * netlistener_unregister(def): Stop its instances, and free it when the last
- * connection of them has ended; before scheduler_destroy(), which would free
- * the events of their sockets.  NULL does nothing. */
+ * connection of them has ended; before scheduler_destroy(), which frees the
+ * events of their sockets: later it ends the process, and so does
+ * netlistener_stop_instance().  NULL does nothing. */
 netlistener_def *netlistener_register4(const char *listener_prefix,
     EventFunc servercode, void *closure, EventFunc accepthook,
     const char *recvbuf, const char *sendbuf);
@@ -121,9 +125,10 @@ int netlistener_register_option(netlistener_def *def,
  * A socket in the file system that nobody listens on is replaced; a file named
  * ".NAME.mailmill-lock", which is there meanwhile, is locked (flock(2)) for
  * other processes of the same user that start one there.
- * Return 1; or 0 with errno: EINVAL, ${addr} is none, or ${def} is to be
- * skipped; EEXIST, there is an instance of that address in this thread; or what
- * failed, which def->failed_syscall and def->last_errno say, too.
+ * Return 1; or 0 with errno, which def->last_errno keeps: EINVAL, ${addr} is
+ * none, ${def} is to be skipped, or the thread has no scheduler; EEXIST, there
+ * is an instance of that address in this thread; or what failed, in
+ * def->failed_syscall.
  * netlistener_stop_instance(addr): Stop it; its connections go on.  A socket in
  * the file system is removed.  Return 1; 0, this thread has none.
  * netlistener_find(addr): The instance, or NULL.
@@ -134,7 +139,8 @@ int netlistener_stop_instance(const char *addr);
 netlistener_instance *mailmill_netlistener_find(const char *addr);
 int mailmill_netlistener_port(const netlistener_instance *inst);
 
-/* netlistener_instance_addref(inst), _delref(inst): Keep it, and let it go.
+/* netlistener_instance_addref(inst), _delref(inst): Keep it, and let it go.  NULL
+ * does nothing.
  * netlistener_clean_accept_construct(ac): ${ac} lets its instance go: it counts
  * no longer as a connection.  Once; a second call does nothing. */
 void netlistener_instance_addref(netlistener_instance *inst);

@@ -190,6 +190,19 @@ find_own(void)
 }
 
 uint64_t
+registry_own(void)
+{
+	const struct registry_entry *r;
+	uint64_t number;
+
+	pthread_mutex_lock(&lock);
+	r = find_own();
+	number = r != NULL ? r->number : 0;
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
+uint64_t
 registry_hold(Event *e)
 {
 	const struct event_loop *loop;

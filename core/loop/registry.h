@@ -34,8 +34,12 @@ struct registry_entry {
 	struct pollset		*pollset;
 };
 
-/* registry_thread(): The number of the calling thread.  Other than a pthread_t
+/* registry_own(): The number of the calling thread's scheduler, 0: it has none.
+ * Whoever keeps an event that is scheduled finds out so that the scheduler was
+ * destroyed, and the event with it.
+ * registry_thread(): The number of the calling thread.  Other than a pthread_t
  * it is never that of a later thread; and never 0. */
+uint64_t registry_own(void);
 unsigned int registry_thread(void);
 
 /* registry_wake(): End the wait of the first of the process; async-signal-safe,

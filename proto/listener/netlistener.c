@@ -119,32 +119,41 @@ instance_new(netlistener_def *def, const char *addr)
 	return inst;
 }
 
+/* No instance was started: for ${errnum}, in ${call}. */
+static int
+not_started(netlistener_def *def, int errnum, enum netlistener_syscall call)
+{
+	def->last_errno = errnum;
+	def->failed_syscall = call;
+	errno = errnum;
+	return 0;
+}
+
 int
 netlistener_instantiate_addr(netlistener_def *def, ec_config_header *,
     const char *addr)
 {
+	enum netlistener_syscall call;
 	netlistener_instance *inst;
 	int saved;
 
-	if (def == NULL || def->skip || addr == NULL) {
+	if (def == NULL) {
 		errno = EINVAL;
 		return 0;
 	}
-	if (netlistener_find(addr) != NULL) {
-		errno = EEXIST;
-		return 0;
-	}
+	if (def->skip || addr == NULL)
+		return not_started(def, EINVAL, NLSN_SYS_NEVER_ATTEMPTED);
+	if (netlistener_find(addr) != NULL)
+		return not_started(def, EEXIST, NLSN_SYS_NEVER_ATTEMPTED);
 	if ((inst = instance_new(def, addr)) == NULL)
-		return 0;
+		return not_started(def, errno, NLSN_SYS_NEVER_ATTEMPTED);
 	netlistener_share(inst, def->opt_concurrency == 0);
 	if (netlistener_open(inst) == -1 || netlistener_watch(inst) == -1) {
 		saved = errno;
-		def->last_errno = inst->last_errno;
-		def->failed_syscall = inst->failed_syscall;
+		call = inst->failed_syscall;
 		netlistener_shut(inst);
 		netlistener_instance_delref(inst);
-		errno = saved;
-		return 0;
+		return not_started(def, saved, call);
 	}
 	inst->next = instances;
 	instances = inst;

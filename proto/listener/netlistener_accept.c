@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/ec_malloc.h"
+#include "core/loop/registry.h"
 #include "core/scheduler.h"
 
 /* --- one connection ------------------------------------------------------- */
@@ -158,6 +159,7 @@ on_ready(Event *e, int, void *closure, struct timeval *now)
 int
 netlistener_watch(netlistener_instance *inst)
 {
+	inst->scheduler = registry_own();
 	inst->event = build_fd_event(inst->fd, E_READ, E_AGGRESSIVE_NONE,
 	    on_ready, inst);
 	return inst->event == NULL ? -1 : schedule_event(inst->event);
@@ -166,7 +168,7 @@ netlistener_watch(netlistener_instance *inst)
 void
 netlistener_shut(netlistener_instance *inst)
 {
-	Event *e = inst->event;
+	Event *e = netlistener_event(inst);
 
 	netlistener_remove_file(inst);
 	netlistener_share(inst, false);

@@ -25,6 +25,10 @@ int netlistener_watch(netlistener_instance *inst);
 void netlistener_shut(netlistener_instance *inst);
 void netlistener_remove_file(netlistener_instance *inst);
 
+/* netlistener_event(inst): The event of its socket; NULL: it has none.  Ends the
+ * process if that was freed with its scheduler. */
+Event *netlistener_event(const netlistener_instance *inst);
+
 /* netlistener_def_delref(def): Give up a reference; the last one frees ${def}.
  * netlistener_share(inst, is_sharing): Count ${inst}, or no longer, among the
  * instances that the number of connections is divided among.

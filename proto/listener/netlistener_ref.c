@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/loop/registry.h"
 #include "core/scheduler.h"
+#include "core/util/require.h"
 
 void
 netlistener_def_delref(netlistener_def *def)
@@ -24,7 +26,8 @@ netlistener_def_delref(netlistener_def *def)
 void
 netlistener_instance_addref(netlistener_instance *inst)
 {
-	inst->refcnt++;
+	if (inst != NULL)
+		inst->refcnt++;
 }
 
 void
@@ -70,13 +73,22 @@ netlistener_is_full(const netlistener_instance *inst)
 	return most > 0 && inst->nconnections >= most;
 }
 
+Event *
+netlistener_event(const netlistener_instance *inst)
+{
+	REQUIRE("scheduler_destroy", inst->event == NULL ||
+	    inst->scheduler == registry_own(),
+	    "not before netlistener_unregister(), or mailmill_server_free()");
+	return inst->event;
+}
+
 /* A connection has ended: accept again, if the instance had stopped because it
  * had too many connections or no descriptor was left. */
 static void
 room(netlistener_instance *inst)
 {
-	if (inst->event != NULL && inst->is_paused && !inst->is_accepting &&
-	    !netlistener_is_full(inst))
+	if (inst->is_paused && !inst->is_accepting &&
+	    netlistener_event(inst) != NULL && !netlistener_is_full(inst))
 		(void)schedule_event_and_dispatch(inst->event, E_ASYNC);
 }
 

@@ -237,6 +237,37 @@ Test(netlistener_fault, the_definition_says_where_a_start_has_failed)
 	cr_expect_eq(def->failed_syscall, NLSN_SYS_BIND);
 }
 
+/* No attempt is made on a socket, or all of them have succeeded. */
+static void
+expect_not_started(const char *addr, int errnum)
+{
+	def->last_errno = 0;
+	def->failed_syscall = NLSN_SYS_BIND;
+	errno = 0;
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, addr), 0);
+	cr_expect_eq(errno, errnum);
+	cr_expect_eq(def->last_errno, errnum);
+	cr_expect_eq(def->failed_syscall, NLSN_SYS_NEVER_ATTEMPTED);
+}
+
+Test(netlistener_fault, the_definition_has_the_errno_of_each_failure)
+{
+	expect_not_started(NULL, EINVAL);
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
+	expect_not_started(HERE, EEXIST);
+	def->skip = 1;
+	expect_not_started("127.0.0.2:0", EINVAL);
+	def->skip = 0;
+	/* a thread without a scheduler */
+	cr_assert_eq(netlistener_stop_instance(HERE), 1);
+	scheduler_destroy(sched);
+	expect_not_started(HERE, EINVAL);
+	sched = scheduler_create(NULL);
+	errno = 0;
+	cr_expect_eq(netlistener_instantiate_addr(NULL, NULL, HERE), 0);
+	cr_expect_eq(errno, EINVAL);
+}
+
 /* --- sockets in the file system ------------------------------------------- */
 
 static char dir[] = "/tmp/netlistener.XXXXXX";

@@ -20,6 +20,7 @@
 #include "core/lim.h"
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
+#include "test/lib/misuse.h"
 #include "test/lib/simspool.h"
 
 #define HERE	"127.0.0.1:0"
@@ -494,6 +495,18 @@ Test(netlistener, definitions_that_are_none)
 	netlistener_clean_accept_construct(NULL);
 }
 
+Test(netlistener, instances_that_are_none)
+{
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
+	cr_expect_null(netlistener_find(NULL));
+	cr_expect_null(netlistener_find("127.0.0.1:1"));
+	cr_expect_eq(netlistener_stop_instance(NULL), 0);
+	cr_expect_eq(netlistener_port(NULL), 0);
+	netlistener_instance_addref(NULL);
+	netlistener_instance_delref(NULL);
+	cr_expect_not_null(netlistener_find(HERE));
+}
+
 /* --- sessions of the factory ---------------------------------------------- */
 
 static int nsessions_ended;
@@ -573,4 +586,57 @@ Test(netlistener, sessions_of_the_factory_are_served)
 	esmtp_options_free(options);
 	esmtp_host_free(host);
 	close(a);
+}
+
+/* --- misuse --------------------------------------------------------------- */
+
+static void
+unregister_behind(void *)
+{
+	scheduler_destroy(sched);
+	netlistener_unregister(def);
+}
+
+static void
+stop_behind(void *)
+{
+	scheduler_destroy(sched);
+	sched = scheduler_create(NULL);
+	netlistener_stop_instance(HERE);
+}
+
+/* Its only connection ends, so that it may accept another one. */
+static void
+end_connection_behind(void *ac)
+{
+	scheduler_destroy(sched);
+	netlistener_clean_accept_construct(ac);
+}
+
+static void
+stop_before(void *)
+{
+	netlistener_unregister(def);
+	scheduler_destroy(sched);
+}
+
+#define BEHIND	"mailmill: scheduler_destroy(): not before " \
+	"netlistener_unregister(), or mailmill_server_free()"
+
+Test(netlistener, a_scheduler_is_not_destroyed_before_its_listeners)
+{
+	int fds[2];
+
+	def->opt_concurrency = 1;
+	cr_assert_eq(netlistener_instantiate_addr(def, NULL, HERE), 1);
+	cr_expect_str_eq(misuse_ends(unregister_behind, NULL), BEHIND);
+	cr_expect_str_eq(misuse_ends(stop_behind, NULL), BEHIND);
+	cr_expect_null(misuse_ends(stop_before, NULL));
+	fds[0] = connected(HERE);
+	fds[1] = connected(HERE);
+	pass_until(netlistener_find(HERE)->is_paused);
+	cr_expect_str_eq(misuse_ends(end_connection_behind, last), BEHIND);
+	close(fds[0]);
+	close(fds[1]);
+	pass_until(nended == 2);
 }
