@@ -56,7 +56,7 @@ SASL_SRC = $(wildcard proto/sasl/*.c)
 # libmailmill-tls: what needs OpenSSL, too, and copies of what libmailmill keeps
 # to itself
 TLSLIB_SRC = $(filter-out tls/keeper%,$(TLS_SRC)) $(SASL_SRC) \
-	   $(addprefix core/util/,addr.c base64.c fileio.c saslprep.c wipe.c) \
+	   $(addprefix core/util/,addr.c base64.c fileio.c require.c saslprep.c wipe.c) \
 	   core/table/passwdfile_scram.c proto/auth/esmtp_auth_mech.c
 SET_SRC	 = $(wildcard cmd/settings/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \

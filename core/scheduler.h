@@ -48,7 +48,8 @@ struct scheduler_backend {
 struct scheduler *scheduler_create(const struct scheduler_backend *backend);
 
 /* scheduler_destroy(s): Frees every event that is still scheduled (without
- * closing descriptors) and ${s}.  Not from a callback. */
+ * closing descriptors) and ${s}.  Not inside one of its callbacks, which ends
+ * the process.  NULL does nothing. */
 void scheduler_destroy(struct scheduler *s);
 
 /* scheduler_run(s): Passes until scheduler_stop() or until no event is left, and

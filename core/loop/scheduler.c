@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/loop/scheduler_int.h"
+#include "core/util/require.h"
 #include "core/util/sized.h"
 
 /* An event that another thread has sent, and that cannot be scheduled, is tried
@@ -204,11 +205,13 @@ scheduler_pass(struct scheduler *s, int max_wait_ms)
 		errno = EDEADLK;
 		return -1;
 	}
-	nready = do_wait(s, wait_ms(s, max_wait_ms));
-	if (nready == -1)
-		return -1;
 	s->is_in_pass = true;
 	s->ncalls = 0;
+	nready = do_wait(s, wait_ms(s, max_wait_ms));
+	if (nready == -1) {
+		s->is_in_pass = false;
+		return -1;
+	}
 	read_clock(s);
 	dispatch_ready(s, nready);
 	take_arrivals(s);
@@ -321,6 +324,9 @@ scheduler_destroy(struct scheduler *s)
 
 	if (s == NULL)
 		return;
+	REQUIRE_OUTSIDE("scheduler_destroy", s->is_in_pass,
+	    "a callback of the scheduler",
+	    "scheduler_stop(), and when scheduler_run() has returned");
 	registry_remove(&s->entry);
 	while (s->nall > 0)
 		event_free(s->all[s->nall - 1]);

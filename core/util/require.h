@@ -15,6 +15,12 @@
 	(__builtin_expect(!!(condition), 1) ? (void)0 : \
 	    require_failed(function, rule))
 
+/* REQUIRE_OUTSIDE(function, is_inside, call, instead): ${function} is not called
+ * inside ${call}, which goes on afterwards with what ${function} ends or frees;
+ * ${instead} says when to call it, or what else. */
+#define REQUIRE_OUTSIDE(function, is_inside, call, instead) \
+	REQUIRE(function, !(is_inside), "not inside " call ": " instead)
+
 void require_failed(const char *function, const char *rule)
     __attribute__((noreturn, cold));
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/require.h"
 #include "core/util/sized.h"
 #include "proto/server/esmtp_host_struct.h"
 
@@ -54,6 +55,8 @@ esmtp_host_free(struct esmtp_host *host)
 {
 	if (host == NULL)
 		return;
+	REQUIRE_OUTSIDE("esmtp_host_free", host->step != NULL,
+	    "a step of one of its sessions", "after the end of the last one");
 	answers_clear(&host->answers);
 	/* the host is the first member of what was allocated */
 	free(host);

@@ -62,8 +62,8 @@ esmtp_session_free(accept_construct *ac)
 	if (ac == NULL)
 		return;
 	mc = ac->accept_construct_closure.vptr;
-	REQUIRE("esmtp_session_free", mc == NULL || mc->step == NULL,
-	    "not inside a step of the session: esmtp_session_close()");
+	REQUIRE_OUTSIDE("esmtp_session_free", mc != NULL && mc->step != NULL,
+	    "a step of the session", "esmtp_session_close()");
 	esmtp_destroy_message_construct(mc);
 	/* else the loop frees it, for its callback returns 0 */
 	if (!ac->is_left) {

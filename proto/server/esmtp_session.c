@@ -77,7 +77,8 @@ report_end(struct esmtp_step *st)
 void
 esmtp_destroy_message_construct(message_construct *info)
 {
-	struct esmtp_step st;
+	struct esmtp_host *host;
+	struct esmtp_step st, *outer;
 
 	if (info == NULL)
 		return;
@@ -89,10 +90,14 @@ esmtp_destroy_message_construct(message_construct *info)
 	st = (struct esmtp_step){ .mc = info, .ac = info->ac,
 	    .event = info->ac->event, .now = moment_tv(info->seen) };
 	info->step = &st;
+	host = info->ac->host;
+	outer = host->step;
+	host->step = &st;
 	/* before the report, which is the last call for this session */
 	esmtp_own_stop(info);
 	report_end(&st);
 	session_free(info);
+	host->step = outer;
 }
 
 /* Would the client understand a reply now?  While a message is being committed

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "core/scheduler.h"
+#include "core/util/require.h"
 #include "core/util/wipe.h"
 #include "proto/auth/esmtp_auth_mech.h"
 #include "proto/sasl/auth_mech.h"
@@ -66,6 +67,7 @@ struct mailmill_sasl {
 	pthread_mutex_t		 lock;		/* of what follows */
 	TAILQ_HEAD(, exchange)	 waiting;
 	uint64_t		 nquestions;
+	unsigned int		 ninside;	/* its functions run for so many */
 	struct unknown		 unknown;
 };
 
@@ -151,6 +153,7 @@ question_open(struct exchange *x)
 	uint64_t question;
 
 	pthread_mutex_lock(&x->sasl->lock);
+	x->sasl->ninside++;
 	x->is_inside = true;
 	x->is_answered = false;
 	question = x->question = ++x->sasl->nquestions;
@@ -202,6 +205,7 @@ question_asked(struct exchange *x, enum mailmill_sasl_verdict verdict,
 	bool is_waiting;
 
 	pthread_mutex_lock(&x->sasl->lock);
+	x->sasl->ninside--;
 	x->is_inside = false;
 	is_waiting = verdict == MAILMILL_SASL_LATER && !x->is_answered &&
 	    be_woken(x) == 0;
@@ -508,8 +512,15 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 void
 mailmill_sasl_free(struct mailmill_sasl *sasl)
 {
+	unsigned int ninside;
+
 	if (sasl == NULL)
 		return;
+	pthread_mutex_lock(&sasl->lock);
+	ninside = sasl->ninside;
+	pthread_mutex_unlock(&sasl->lock);
+	REQUIRE_OUTSIDE("mailmill_sasl_free", ninside > 0,
+	    "a function that it asks", "after the last session");
 	(void)pthread_mutex_destroy(&sasl->lock);
 	wipe_free(sasl, sizeof(*sasl));
 }

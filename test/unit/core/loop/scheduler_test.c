@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "test/lib/misuse.h"
 #include "test/unit/core/loop/vloop.h"
 
 Test(scheduler, a_mask_goes_on_and_0_frees_the_event)
@@ -353,4 +354,100 @@ Test(scheduler, the_time_is_that_of_the_pass_and_without_a_scheduler_the_systems
 	get_now(&now);
 	cr_expect_gt(now.tv_sec, 1700000005);
 	cr_expect_geq(get_now_ts(), now.tv_sec);
+}
+
+/* --- misuse --------------------------------------------------------------- */
+
+static struct scheduler *to_destroy;
+
+static void
+destroy_it(Event *, struct note *)
+{
+	scheduler_destroy(to_destroy);
+}
+
+static int
+destroying(void *, struct timeval *)
+{
+	scheduler_destroy(to_destroy);
+	return 0;
+}
+
+static int
+destroying_wait(void *, struct pollfd *, nfds_t, int)
+{
+	scheduler_destroy(to_destroy);
+	return 0;
+}
+
+static void
+one_pass(void *s)
+{
+	(void)scheduler_pass(s, 0);
+}
+
+#define DESTROYED "mailmill: scheduler_destroy(): not inside a callback of " \
+	"the scheduler: scheduler_stop(), and when scheduler_run() has returned"
+
+Test(scheduler, is_not_destroyed_in_its_callbacks)
+{
+	static const struct scheduler_backend backend = {
+		.size = sizeof(backend), .wait = destroying_wait };
+	struct note n;
+
+	/* of a descriptor, of a timer, of a post; at the end of a pass; in the
+	 * wait */
+	to_destroy = v_create();
+	schedule_note(5, E_READ, &n, 0);
+	n.act = destroy_it;
+	v.revents[5] = POLLIN;
+	cr_expect_str_eq(misuse_ends(one_pass, to_destroy), DESTROYED);
+	scheduler_destroy(to_destroy);
+
+	to_destroy = v_create();
+	schedule_timer(0, &n, 0);
+	n.act = destroy_it;
+	cr_expect_str_eq(misuse_ends(one_pass, to_destroy), DESTROYED);
+	scheduler_destroy(to_destroy);
+
+	to_destroy = v_create();
+	(void)schedule_event_and_dispatch(schedule_note(-1, E_ASYNC, &n, 0),
+	    E_ASYNC);
+	n.act = destroy_it;
+	cr_expect_str_eq(misuse_ends(one_pass, to_destroy), DESTROYED);
+	scheduler_destroy(to_destroy);
+
+	to_destroy = v_create();
+	cr_assert_eq(scheduler_recurrent_func_add(destroying, NULL), 0);
+	cr_expect_str_eq(misuse_ends(one_pass, to_destroy), DESTROYED);
+	scheduler_destroy(to_destroy);
+
+	to_destroy = scheduler_create(&backend);
+	cr_expect_str_eq(misuse_ends(one_pass, to_destroy), DESTROYED);
+	scheduler_destroy(to_destroy);
+}
+
+static int
+passing_wait(void *, struct pollfd *, nfds_t, int)
+{
+	errno = 0;
+	cr_expect_eq(scheduler_pass(to_destroy, 0), -1);
+	cr_expect_eq(errno, EDEADLK);
+	errno = EBADF;
+	return -1;
+}
+
+/* A wait that fails is no pass: the next one may be made. */
+Test(scheduler, a_pass_is_not_made_inside_the_wait)
+{
+	static const struct scheduler_backend backend = {
+		.size = sizeof(backend), .wait = passing_wait };
+	int i;
+
+	to_destroy = scheduler_create(&backend);
+	for (i = 0; i < 2; i++) {
+		cr_expect_eq(scheduler_pass(to_destroy, 0), -1);
+		cr_expect_eq(errno, EBADF);
+	}
+	scheduler_destroy(to_destroy);
 }

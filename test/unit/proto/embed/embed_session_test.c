@@ -293,6 +293,57 @@ Test(embed_session, freeing_one_inside_its_step_is_misuse)
 	esmtp_host_free(h);
 }
 
+static void
+free_host_inside(void *, accept_construct *ac, const struct esmtp_report *r)
+{
+	/* while it speaks, or at its end */
+	if (r->kind == last_report)
+		esmtp_host_free(ac->host);
+}
+
+static void
+quit(void *ac)
+{
+	step(ac, "QUIT\r\n");
+}
+
+static void
+free_session(void *ac)
+{
+	esmtp_session_free(ac);
+}
+
+static void
+free_host_at_end(void *, accept_construct *ac)
+{
+	struct esmtp_host *h = ac->host;
+
+	esmtp_session_free(ac);
+	esmtp_host_free(h);
+}
+
+Test(embed_session, freeing_the_host_inside_a_step_is_misuse)
+{
+	const struct esmtp_host_ops ops = { .size = sizeof(ops),
+		.report = free_host_inside, .session_end = free_host_at_end };
+	static const char want[] = "mailmill: esmtp_host_free(): not inside a "
+	    "step of one of its sessions: after the end of the last one";
+	struct esmtp_host *h = esmtp_host_new(&ops, NULL, &simspool_ops,
+	    &spool);
+	accept_construct *ac = new_session(NULL);
+
+	ac->host = h;
+	last_report = ESMTP_REPORT_CONNECT;
+	cr_expect_str_eq(misuse_ends(step_that_frees, ac), want);
+	last_report = ESMTP_REPORT_END;
+	step(ac, "");
+	cr_expect_str_eq(misuse_ends(quit, ac), want);
+	cr_expect_str_eq(misuse_ends(free_session, ac), want);
+	/* session_end() is behind the step */
+	last_report = ESMTP_REPORT_ACCEPTED;
+	quit(ac);
+}
+
 /* --- closing, with simulated parts ---------------------------------------- */
 
 /* What the client hears when it is told, and whether that is the end. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/scheduler.h"
+#include "test/lib/misuse.h"
 #include "test/unit/tls/library/sasl_fixture.h"
 
 Test(mailmill_sasl, verdicts_and_replies)
@@ -182,6 +183,38 @@ Test(mailmill_sasl, an_answer_may_come_inside_the_question)
 	sf_program.verdict = MAILMILL_SASL_LATER;
 	sf_program.is_inside = true;
 	sf_expect(t, "AUTH PLAIN " GOOD "\r\n", "235 ");
+	sf_stop(t);
+}
+
+static enum mailmill_sasl_verdict
+free_inside(void *, accept_construct *, const char *, const char *,
+    uint64_t question)
+{
+	if (sf_program.is_inside)
+		(void)mailmill_sasl_answer(sf_program.sasl, question,
+		    MAILMILL_SASL_YES, NULL);
+	mailmill_sasl_free(sf_program.sasl);
+	return MAILMILL_SASL_LATER;
+}
+
+static void
+log_in(void *t)
+{
+	(void)talk_say(t, "AUTH PLAIN " GOOD "\r\n");
+}
+
+/* Answered before, or not. */
+Test(mailmill_sasl, freeing_it_inside_its_function_is_misuse)
+{
+	struct talk *t = sf_start(free_inside, NULL, true);
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		sf_program.is_inside = i == 1;
+		cr_expect_str_eq(misuse_ends(log_in, t),
+		    "mailmill: mailmill_sasl_free(): not inside a function "
+		    "that it asks: after the last session");
+	}
 	sf_stop(t);
 }
 
