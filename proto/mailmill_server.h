@@ -16,7 +16,8 @@ struct esmtp_host_ops;		/* esmtp_host.h */
 struct esmtp_options;		/* esmtp_options.h */
 
 /* A question about a mail: it lives until the function that is asked returns,
- * or, if that returns MAILMILL_LATER, until mailmill_mail_answer(). */
+ * or, if that returns MAILMILL_LATER, until mailmill_mail_answer().  It is a name
+ * that no other question gets, not a pointer to memory. */
 struct mailmill_mail;
 
 #define MAILMILL_LATER	0
@@ -32,8 +33,8 @@ typedef int (*mailmill_server_ask)(void *closure, struct mailmill_mail *mail,
  * all, and asks ${message} to make it safe; ${closure} is the first argument of
  * all functions.  Before the first session of the process.  NULL with errno.
  * _on_sender(server, f), _on_rcpt(server, f): Ask ${f}, too.
- * mailmill_server_free(server): Stop it, and drop its sessions; not from a
- * function that is asked.  NULL does nothing. */
+ * mailmill_server_free(server): Stop it, and drop its sessions; inside one of its
+ * functions it ends the process.  NULL does nothing. */
 struct mailmill_server *mailmill_server_new(const char *hostname,
     mailmill_server_ask message, void *closure);
 void mailmill_server_on_sender(struct mailmill_server *server,
@@ -88,8 +89,9 @@ struct _accept_construct *mailmill_mail_session(
 /* mailmill_mail_reply(mail, code, text): The reply in words of the program,
  * "x.y.z text" or text; to be returned: return mailmill_mail_reply(...).
  * mailmill_mail_answer(mail, code, text): The answer after MAILMILL_LATER, from
- * any thread, once; ${text} may be NULL.  Return 0, or -1 with errno ENOENT: the
- * session has ended, and the client does not know that the mail was taken. */
+ * any thread, once: a second answer ends the process.  ${text} may be NULL.
+ * Return 0, or -1 with errno ENOENT: the session has ended, and the client does
+ * not know that the mail was taken. */
 int mailmill_mail_reply(struct mailmill_mail *mail, int code,
     const char *text);
 int mailmill_mail_answer(struct mailmill_mail *mail, int code,

@@ -11,6 +11,7 @@
 
 #include "core/ec_malloc.h"
 #include "core/lim.h"
+#include "core/util/require.h"
 
 /* --- connections ---------------------------------------------------------- */
 
@@ -31,8 +32,12 @@ int
 server_step(Event *e, int eventtype, void *closure, struct timeval *now)
 {
 	accept_construct *ac = closure;
-	int mask = esmtp_message_factory(e, eventtype, ac, now);
+	struct mailmill_server *server = server_session_of(ac)->server;
+	int mask;
 
+	server->ncalls++;
+	mask = esmtp_message_factory(e, eventtype, ac, now);
+	server->ncalls--;
 	if (mask == 0) {
 		netlistener_clean_accept_construct(ac);
 		ec_free(MEMTYPE_ACCEPT_CONSTRUCT, ac);
@@ -244,9 +249,14 @@ mailmill_server_free(struct mailmill_server *server)
 
 	if (server == NULL)
 		return;
+	REQUIRE_OUTSIDE("mailmill_server_free", server->ncalls > 0 ||
+	    server_loop_is_needed(server->loop), "a callback",
+	    "mailmill_server_stop(), and when mailmill_server_run() has returned");
+	/* for the functions that are told of its last sessions */
+	server->ncalls++;
+	mailmill_netlistener_unregister(server->def);
 	TAILQ_FOREACH_SAFE(s, &server->sessions, link, next)
 		drop(s);
-	mailmill_netlistener_unregister(server->def);
 	esmtp_host_free(server->host);
 	esmtp_options_free(server->options);
 	server_loop_leave(server->loop);

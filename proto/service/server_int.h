@@ -3,6 +3,7 @@
  * server_admit.c	the limits on sessions
  * server_client.c	the sessions and the memory of each client
  * server_mail.c	the questions about mail
+ * server_name.c	the names that a program has for questions
  * server_rcpts.c	the recipients that questions name
  * server_spool.c	messages in memory
  * server_octets.c	the memory of a message as it grows
@@ -28,9 +29,11 @@
 #define SERVER_SHARE	(SERVER_HELD / 4) /* of a client, unless a message needs more */
 #define SERVER_STEP	(8u << 20)	/* by which a large message grows */
 #define SERVER_SESSIONS	1000		/* of one address, at once */
+#define SERVER_NAME	48		/* octets that the name of a question takes */
 #define SERVER_PROXY	(SERVER_SESSIONS / 4) /* of a proxy, before it names clients */
 
 struct server_client;
+struct server_question;
 struct server_rcpt;
 
 /* Memory of one client that grows. */
@@ -48,7 +51,7 @@ struct server_session {
 	struct server_rcpt	*rcpts;		/* of the last question; NULL: none */
 	/* that is asked about; NULL: none.  While the commit waits for the
 	 * answer, by the lock of server_mail.c */
-	struct mailmill_mail	*mail;
+	struct server_question	*question;
 };
 
 struct mailmill_server {
@@ -64,6 +67,7 @@ struct mailmill_server {
 	unsigned int		 nopen;		/* of them */
 	size_t			 share;		/* octets that one client may hold */
 	uint64_t		 nsessions;
+	unsigned int		 ncalls;	/* of its functions may be running */
 };
 
 /* server.c: server_step(): The callback of the sessions. */
@@ -116,8 +120,10 @@ int server_peer_changed(void *server, accept_construct *ac);
  * server_loop_join(&loop): Use the scheduler of the servers of this thread, which
  * is made if there is none; ${loop} stays NULL where the program has made one.
  * Return 0, or -1 with errno.  Once for a server.
- * server_loop_leave(loop): The last server destroys it.  NULL does nothing. */
+ * server_loop_leave(loop): The last server destroys it.  NULL does nothing.
+ * server_loop_is_needed(loop): It runs, and its last server asks. */
 int server_loop_join(struct server_loop **loop_r);
+bool server_loop_is_needed(const struct server_loop *loop);
 void server_loop_leave(struct server_loop *loop);
 
 /* server_mail.c.
@@ -136,6 +142,15 @@ int server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env);
 void server_mail_leave(struct server_session *s);
 int server_mail_watch_fork(void);
+
+/* server_name.c: under the lock of server_mail.c.
+ * server_name_new(q): The name of ${q}, which no question has had before.  NULL
+ * with errno ENOMEM.
+ * server_name_find(name): NULL: that question is not open.
+ * server_name_drop(name): It is open no longer. */
+struct mailmill_mail *server_name_new(struct server_question *q);
+struct server_question *server_name_find(const struct mailmill_mail *name);
+void server_name_drop(const struct mailmill_mail *name);
 
 /* server_rcpts.c: lists of recipients, which questions share.  A list is named
  * by its last recipient; NULL is the empty one.

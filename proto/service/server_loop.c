@@ -9,6 +9,7 @@
 struct server_loop {
 	struct scheduler	*scheduler;
 	unsigned int		 nservers;
+	bool			 is_running;
 };
 
 /* That the servers of the thread have made; NULL: none. */
@@ -51,14 +52,30 @@ server_loop_leave(struct server_loop *l)
 	free(l);
 }
 
+bool
+server_loop_is_needed(const struct server_loop *l)
+{
+	return l != NULL && l->is_running && l->nservers == 1;
+}
+
 int
 mailmill_server_run(struct mailmill_server *server)
 {
-	if (server->loop == NULL) {
+	struct server_loop *l = server->loop;
+	bool was_running;
+	int result;
+
+	if (l == NULL) {
 		errno = server->host != NULL ? EEXIST : EINVAL;
 		return -1;
 	}
-	return scheduler_run(server->loop->scheduler);
+	/* ${server} may be freed meanwhile, ${l} is not.  In a callback, where
+	 * this fails, it runs already */
+	was_running = l->is_running;
+	l->is_running = true;
+	result = scheduler_run(l->scheduler);
+	l->is_running = was_running;
+	return result;
 }
 
 void

@@ -19,10 +19,11 @@
 
 #define NO_CODE	"The program has answered with an invalid code"
 
-/* One question.  It belongs to the program until that has answered, and then to
- * the session, which frees it when it has taken the answer.  If a commit waits
- * for the answer, that is at once. */
-struct mailmill_mail {
+/* One question.  The program has its name until it answers.  Then it belongs to
+ * the session alone, which frees it when it has taken the answer.  If a commit
+ * waits for the answer, that is at once. */
+struct server_question {
+	struct mailmill_mail	*name;		/* the program's */
 	struct server_session	*session;	/* NULL: ended */
 	struct server_client	*client;	/* whose memory it is ... */
 	size_t			 octets;	/* ... and how much */
@@ -90,74 +91,89 @@ server_mail_watch_fork(void)
 /* --- what a question holds ------------------------------------------------ */
 
 static void
-mail_free(struct mailmill_mail *m)
+question_free(struct server_question *q)
 {
-	struct server_client *c = m->client;
-	size_t octets = m->octets;
+	struct server_client *c = q->client;
+	size_t octets = q->octets;
 
-	server_rcpts_unref(m->rcpts);
-	server_octets_free(&m->body);
-	free(m->text);
-	free(m);
+	server_rcpts_unref(q->rcpts);
+	server_octets_free(&q->body);
+	free(q->text);
+	free(q);
 	server_client_give(c, octets);
 }
 
 /* --- asking --------------------------------------------------------------- */
 
-/* A question about ${address}.  NULL with errno. */
 static struct mailmill_mail *
-mail_new(struct server_session *s, const char *address, const char *sender)
+name_new(struct server_question *q)
+{
+	struct mailmill_mail *name;
+
+	pthread_mutex_lock(&lock);
+	name = server_name_new(q);
+	pthread_mutex_unlock(&lock);
+	return name;
+}
+
+/* A question about ${address}.  NULL with errno. */
+static struct server_question *
+question_new(struct server_session *s, const char *address, const char *sender)
 {
 	size_t len = strlen(address) + 1, sender_len = strlen(sender) + 1;
-	struct mailmill_mail *m;
+	struct server_question *q;
 	size_t octets;
 
-	octets = sizeof(*m) + len + sender_len;
+	octets = sizeof(*q) + SERVER_NAME + len + sender_len;
 	if (server_rcpts_follow(s) == -1 ||
 	    server_client_take(s->client, octets, s->server->share) == -1)
 		return NULL;
-	if ((m = calloc(1, octets)) == NULL) {
+	if ((q = calloc(1, octets - SERVER_NAME)) == NULL ||
+	    (q->name = name_new(q)) == NULL) {
+		free(q);
 		server_client_give(s->client, octets);
 		errno = ENOMEM;
 		return NULL;
 	}
-	m->session = s;
-	m->client = s->client;
-	m->octets = octets;
-	m->rcpts = server_rcpts_ref(s->rcpts);
-	memcpy(m->address, address, len);
-	m->sender = memcpy(m->address + len, sender, sender_len);
-	return m;
+	q->session = s;
+	q->client = s->client;
+	q->octets = octets;
+	q->rcpts = server_rcpts_ref(s->rcpts);
+	memcpy(q->address, address, len);
+	q->sender = memcpy(q->address + len, sender, sender_len);
+	return q;
 }
 
 /* Call the program's function.  Return whether the question is answered; if
  * not, another thread may answer and free it at any moment. */
 static bool
-is_answered_now(struct mailmill_mail *m, mailmill_server_ask f)
+is_answered_now(struct server_question *q, mailmill_server_ask f)
 {
 	bool is_answered;
 	int code;
 
-	m->is_inside = true;
-	code = f(m->session->server->closure, m, m->address);
+	q->is_inside = true;
+	code = f(q->session->server->closure, q->name, q->address);
 	pthread_mutex_lock(&lock);
-	m->is_inside = false;
+	q->is_inside = false;
 	if (code != MAILMILL_LATER) {
-		m->code = code;
-		m->is_answered = true;
+		q->code = code;
+		q->is_answered = true;
 	}
-	is_answered = m->is_answered;
+	is_answered = q->is_answered;
+	if (is_answered)
+		server_name_drop(q->name);
 	pthread_mutex_unlock(&lock);
 	return is_answered;
 }
 
 static bool
-is_answered_later(struct mailmill_mail *m)
+is_answered_later(struct server_question *q)
 {
 	bool is_answered;
 
 	pthread_mutex_lock(&lock);
-	is_answered = m->is_answered;
+	is_answered = q->is_answered;
 	pthread_mutex_unlock(&lock);
 	return is_answered;
 }
@@ -165,18 +181,18 @@ is_answered_later(struct mailmill_mail *m)
 void
 server_mail_leave(struct server_session *s)
 {
-	struct mailmill_mail *m;
+	struct server_question *q;
 	bool is_ours = false;
 
 	pthread_mutex_lock(&lock);
-	if ((m = s->mail) != NULL) {
-		s->mail = NULL;
-		m->session = NULL;
-		is_ours = m->is_answered;
+	if ((q = s->question) != NULL) {
+		s->question = NULL;
+		q->session = NULL;
+		is_ours = q->is_answered;
 	}
 	pthread_mutex_unlock(&lock);
 	if (is_ours)
-		mail_free(m);
+		question_free(q);
 }
 
 /* --- messages ------------------------------------------------------------- */
@@ -184,39 +200,39 @@ server_mail_leave(struct server_session *s)
 /* Give the answer to the commit.  Return 0, or -1 (ENOENT): the session no
  * longer waits for it. */
 static int
-tell_commit(const struct mailmill_mail *m)
+tell_commit(const struct server_question *q)
 {
-	struct esmtp_host *host = m->session->server->host;
+	struct esmtp_host *host = q->session->server->host;
 
-	if (m->code >= 200 && m->code <= 299)
-		return esmtp_answer(host, m->ticket, 0);
-	if (m->code < 400 || m->code > 599)
-		return esmtp_answer_reply(host, m->ticket, 451, "4.3.0",
+	if (q->code >= 200 && q->code <= 299)
+		return esmtp_answer(host, q->ticket, 0);
+	if (q->code < 400 || q->code > 599)
+		return esmtp_answer_reply(host, q->ticket, 451, "4.3.0",
 		    NO_CODE);
-	if (esmtp_answer_reply(host, m->ticket, m->code, NULL, m->text) == 0)
+	if (esmtp_answer_reply(host, q->ticket, q->code, NULL, q->text) == 0)
 		return 0;
 	return errno == ENOENT ? -1 :
 	    /* there was no memory for the text */
-	    esmtp_answer(host, m->ticket, ENOMEM);
+	    esmtp_answer(host, q->ticket, ENOMEM);
 }
 
 int
 server_mail_commit(struct server_session *s, struct server_octets *body,
     const struct spool_envelope *env)
 {
-	struct mailmill_mail *m;
+	struct server_question *q;
 
 	server_octets_trim(body);
-	if ((m = mail_new(s, env->rcpts[0], env->sender)) == NULL)
+	if ((q = question_new(s, env->rcpts[0], env->sender)) == NULL)
 		return -1;
-	m->body = *body;
+	q->body = *body;
 	memset(body, 0, sizeof(*body));
-	m->ticket = env->ticket;
-	s->mail = m;
-	if (is_answered_now(m, s->server->on_message)) {
-		s->mail = NULL;
-		(void)tell_commit(m);
-		mail_free(m);
+	q->ticket = env->ticket;
+	s->question = q;
+	if (is_answered_now(q, s->server->on_message)) {
+		s->question = NULL;
+		(void)tell_commit(q);
+		question_free(q);
 	}
 	return 0;
 }
@@ -227,18 +243,18 @@ server_mail_commit(struct server_session *s, struct server_octets *body,
 static int
 heard(struct server_session *s, validate_context *vctx)
 {
-	struct mailmill_mail *m = s->mail;
+	struct server_question *q = s->question;
 	int result = VALIDATE_CONT;
 
-	s->mail = NULL;
-	if (m->code < 200 || m->code > 299) {
-		if (m->code >= 400 && m->code <= 599)
-			validate_context_set_code(vctx, m->code, m->text);
+	s->question = NULL;
+	if (q->code < 200 || q->code > 299) {
+		if (q->code >= 400 && q->code <= 599)
+			validate_context_set_code(vctx, q->code, q->text);
 		else
 			validate_context_set_code(vctx, 451, "4.3.0 " NO_CODE);
 		result = VALIDATE_DONE;
 	}
-	mail_free(m);
+	question_free(q);
 	return result;
 }
 
@@ -247,20 +263,20 @@ ask(struct server_session *s, mailmill_server_ask f,
     const struct mailaddr *addr, validate_context *vctx)
 {
 	const char *sender = esmtp_session_sender(s->ac);
-	struct mailmill_mail *m = s->mail;
+	struct server_question *q = s->question;
 	char address[LIM_PATH + 2];
 
-	if (m != NULL)
-		return is_answered_later(m) ? heard(s, vctx) : VALIDATE_AGAIN;
+	if (q != NULL)
+		return is_answered_later(q) ? heard(s, vctx) : VALIDATE_AGAIN;
 	if (mailaddr_format(addr, address, sizeof(address)) == -1)
 		return validate_refuse(vctx, RPL_RESOURCES);
 	/* in MAILFROM the session has no sender yet: it is the address */
-	m = mail_new(s, address, sender != NULL ? sender : address);
-	if (m == NULL)
+	q = question_new(s, address, sender != NULL ? sender : address);
+	if (q == NULL)
 		return validate_refuse(vctx, errno == ENOSPC ? RPL_DISK :
 		    RPL_NOMEM);
-	s->mail = m;
-	return is_answered_now(m, f) ? heard(s, vctx) : VALIDATE_AGAIN;
+	s->question = q;
+	return is_answered_now(q, f) ? heard(s, vctx) : VALIDATE_AGAIN;
 }
 
 /* --- the policy ----------------------------------------------------------- */
@@ -306,80 +322,105 @@ server_mail_register(void)
 
 /* --- the program's side --------------------------------------------------- */
 
+/* The question that ${function} was called for, until the program answers it. */
+static struct server_question *
+question_of(const struct mailmill_mail *name, const char *function)
+{
+	struct server_question *q;
+
+	pthread_mutex_lock(&lock);
+	q = server_name_find(name);
+	pthread_mutex_unlock(&lock);
+	REQUIRE(function, q != NULL, "a mail is there until it is answered");
+	return q;
+}
+
 const char *
 mailmill_mail_sender(const struct mailmill_mail *mail)
 {
-	return mail->sender;
+	return question_of(mail, "mailmill_mail_sender")->sender;
 }
 
 const char *
 mailmill_mail_rcpt(const struct mailmill_mail *mail, size_t i)
 {
-	return server_rcpts_get(mail->rcpts, i);
+	return server_rcpts_get(question_of(mail, "mailmill_mail_rcpt")->rcpts,
+	    i);
 }
 
 const char *
 mailmill_mail_body(const struct mailmill_mail *mail, size_t *len_r)
 {
-	*len_r = mail->body.len;
-	return mail->body.v;
+	const struct server_question *q =
+	    question_of(mail, "mailmill_mail_body");
+
+	*len_r = q->body.len;
+	return q->body.v;
 }
 
 accept_construct *
 mailmill_mail_session(const struct mailmill_mail *mail)
 {
-	return mail->session != NULL ? mail->session->ac : NULL;
+	const struct server_question *q =
+	    question_of(mail, "mailmill_mail_session");
+
+	return q->session != NULL ? q->session->ac : NULL;
 }
 
 static void
-set_answer(struct mailmill_mail *m, int code, const char *text)
+set_answer(struct server_question *q, int code, const char *text)
 {
 	char *p;
 
-	free(m->text);
+	free(q->text);
 	/* without memory for it, the reply has our own text */
-	m->text = text != NULL ? strdup(text) : NULL;
+	q->text = text != NULL ? strdup(text) : NULL;
 	/* a reply is one line */
-	for (p = m->text; p != NULL && (p = strpbrk(p, "\r\n")) != NULL; )
+	for (p = q->text; p != NULL && (p = strpbrk(p, "\r\n")) != NULL; )
 		*p = '?';
-	m->code = code;
+	q->code = code;
 }
 
 int
 mailmill_mail_reply(struct mailmill_mail *mail, int code, const char *text)
 {
-	set_answer(mail, code, text);
+	set_answer(question_of(mail, "mailmill_mail_reply"), code, text);
 	return code;
 }
 
 int
 mailmill_mail_answer(struct mailmill_mail *mail, int code, const char *text)
 {
+	struct server_question *q;
 	struct server_session *s;
 	bool is_over;
 	int result;
 
 	pthread_mutex_lock(&lock);
-	REQUIRE("mailmill_mail_answer", !mail->is_answered,
+	q = server_name_find(mail);
+	REQUIRE("mailmill_mail_answer", q != NULL && !q->is_answered,
 	    "a question is answered once");
-	s = mail->session;
-	set_answer(mail, code, text);
-	mail->is_answered = true;
+	s = q->session;
+	set_answer(q, code, text);
+	q->is_answered = true;
 	is_over = s == NULL;
 	result = is_over ? -1 : 0;
-	if (s != NULL && !mail->is_inside) {
-		if (mail->ticket != 0) {
+	/* else its function returns later, and may have more to ask of it */
+	if (!q->is_inside)
+		server_name_drop(mail);
+	if (s != NULL && !q->is_inside) {
+		if (q->ticket != 0) {
 			/* the session may ask its next question as soon as it
 			 * is told */
-			s->mail = NULL;
-			result = tell_commit(mail);
+			s->question = NULL;
+			result = tell_commit(q);
 			is_over = true;
 		}
 		(void)schedule_event_and_dispatch(s->ac->event, E_ASYNC);
 	}
 	pthread_mutex_unlock(&lock);
 	if (is_over)
-		mail_free(mail);
+		question_free(q);
 	if (result == -1)
 		errno = ENOENT;
 	return result;
