@@ -24,12 +24,6 @@ MAILMILL_BEGIN
 
 typedef struct _message_construct message_construct;	/* the ESMTP session; opaque */
 
-typedef union accept_addr {
-	struct sockaddr		sa;
-	struct sockaddr_in	in;
-	struct sockaddr_in6	in6;
-} accept_addr;
-
 typedef union ec_sockaddr {
 	struct sockaddr		sa;
 	struct sockaddr_in	sin;

@@ -16,6 +16,7 @@
 #include "core/process/log.h"
 #include "core/table/recipients.h"
 #include "core/table/sender_logins.h"
+#include "core/util/addr.h"
 #include "core/util/netmask.h"
 #include "proto/esmtp_factory.h"
 #include "proto/options/options.h"
@@ -65,7 +66,7 @@ struct settings_peers;		/* resolved options of Peer sections */
 struct settings_listen {
 	char		*name;		/* the title as written, ":25" */
 	struct conf_at	 at;
-	accept_addr	 addr;		/* port included; 0: the system chooses */
+	union addr	 addr;		/* port included; 0: the system chooses */
 	socklen_t	 addr_len;
 	bool		 is_any;	/* ":25", "*:25": addr is [::] for both
 					 * families, or 0.0.0.0 where there is

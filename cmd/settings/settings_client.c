@@ -55,7 +55,7 @@ not_one(const struct settings *s, const char *title, char *err_r,
 
 /* Is ${addr}, which is no wildcard, one of those of ${l}? */
 static bool
-holds(const struct settings_listen *l, const accept_addr *addr)
+holds(const struct settings_listen *l, const union addr *addr)
 {
 	if (l->addr.in.sin_port != addr->in.sin_port ||
 	    addr->in.sin_port == 0)
@@ -75,7 +75,7 @@ static size_t
 find(const struct settings *s, const char *title, size_t *listen_r)
 {
 	const struct settings_listen *l;
-	accept_addr addr;
+	union addr addr;
 	socklen_t len = 0;
 	bool is_any, is_addr;
 	size_t i, n = 0;

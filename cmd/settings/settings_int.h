@@ -70,7 +70,7 @@ struct settings_peers {
 
 /* settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port".  Return 0
  * or -1. */
-int settings_listen_parse(const char *title, accept_addr *addr_r,
+int settings_listen_parse(const char *title, union addr *addr_r,
     socklen_t *len_r, bool *is_any_r);
 
 /* settings_peers_build(c, s, l, section): Resolve the options of the Listen

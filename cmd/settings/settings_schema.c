@@ -196,7 +196,7 @@ settings_default(const char *name)
 }
 
 int
-settings_listen_parse(const char *title, accept_addr *addr_r,
+settings_listen_parse(const char *title, union addr *addr_r,
     socklen_t *len_r, bool *is_any_r)
 {
 	union addr a = { .in6.sin6_family = AF_INET6 };
@@ -215,7 +215,7 @@ settings_listen_parse(const char *title, accept_addr *addr_r,
 static int
 title_listen(const char *title, char *expected_r, size_t len)
 {
-	accept_addr addr;
+	union addr addr;
 	socklen_t addr_len;
 	bool is_any;
 

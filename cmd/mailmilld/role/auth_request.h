@@ -11,6 +11,7 @@
 
 #include "cmd/mailmilld/role/msg.h"
 #include "core/lim.h"
+#include "core/util/addr.h"
 #include "proto/esmtp_factory.h"
 
 #define AUTH_SESSION_MAX	32
@@ -27,7 +28,7 @@ struct auth_request {
 	uint64_t	 id;
 	uint32_t	 listener;
 	bool		 is_tls;
-	accept_addr	 peer;
+	union addr	 peer;
 	char		 mech[LIM_AUTH_MECHANISM + 1];	/* capitals */
 	char		 session[AUTH_SESSION_MAX + 1];
 	char		 peer_name[AUTH_PEER_NAME_MAX + 1]; /* "" for none */

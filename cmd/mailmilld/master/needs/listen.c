@@ -32,7 +32,7 @@ set_int(int fd, int level, int option, int64_t value, const char *name)
 /* bind(2), also to an address that no interface has yet: one that DHCP assigns
  * later, or for which duplicate address detection is not over. */
 static int
-bind_early(int fd, const struct settings_listen *sl, const accept_addr *addr,
+bind_early(int fd, const struct settings_listen *sl, const union addr *addr,
     bool *is_absent_r)
 {
 	bool is_v6 = addr->sa.sa_family == AF_INET6;
@@ -53,7 +53,7 @@ bind_early(int fd, const struct settings_listen *sl, const accept_addr *addr,
 
 /* Bound, but not listening yet. */
 static int
-open_socket(const struct settings_listen *sl, const accept_addr *addr,
+open_socket(const struct settings_listen *sl, const union addr *addr,
     bool *is_absent_r)
 {
 	int fd, one = 1, v6only = !sl->is_any;
@@ -85,7 +85,7 @@ err1:
 static int
 bind_one(const struct settings_listen *sl, bool *is_absent_r)
 {
-	accept_addr v4;
+	union addr v4;
 	int fd;
 
 	*is_absent_r = false;
@@ -116,7 +116,7 @@ service_tally(struct master *m, unsigned int service)
 static void
 listener_name(struct listener *l)
 {
-	accept_addr got;
+	union addr got;
 	socklen_t len = sizeof(got);
 
 	memset(&got, 0, sizeof(got));

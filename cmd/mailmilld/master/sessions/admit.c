@@ -87,14 +87,14 @@ admit_is_over(const struct admitted *as, const struct book *b, bool is_alone)
 }
 
 static const struct esmtp_options *
-options_of(const struct listener *l, const accept_addr *peer)
+options_of(const struct listener *l, const union addr *peer)
 {
 	return settings_options_for(l->master->config.settings, l->index,
 	    &peer->sa);
 }
 
 void
-admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
+admit_refused(struct listener *l, const union addr *peer, const char *limit,
     struct log_bound *bound)
 {
 	uint64_t n = log_bound_count(bound, l->master->ops->now_ms());
@@ -112,7 +112,7 @@ admit_refused(struct listener *l, const accept_addr *peer, const char *limit,
 /* Count and log that ${peer} is refused: it has all the sessions that it may
  * have. */
 static void
-client_refused(struct listener *l, const accept_addr *peer,
+client_refused(struct listener *l, const union addr *peer,
     enum ledger_kind kind)
 {
 	admit_refused(l, peer, "Client_Sessions",
@@ -121,7 +121,7 @@ client_refused(struct listener *l, const accept_addr *peer,
 
 /* May the session of ${p} become one of the client ${peer}? */
 static bool
-proxied_is_over(struct listener *l, const accept_addr *peer,
+proxied_is_over(struct listener *l, const union addr *peer,
     const struct proc *p)
 {
 	struct master *m = l->master;
@@ -139,7 +139,7 @@ proxied_is_over(struct listener *l, const accept_addr *peer,
 }
 
 enum esmtp_reply_id
-admit_new(struct listener *l, const accept_addr *peer, struct admitted *as_r)
+admit_new(struct listener *l, const union addr *peer, struct admitted *as_r)
 {
 	const struct esmtp_options *o = options_of(l, peer);
 	struct master *m = l->master;
@@ -170,7 +170,7 @@ admit_new(struct listener *l, const accept_addr *peer, struct admitted *as_r)
 }
 
 void
-admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
+admit_naming(struct listener *l, const union addr *peer, struct book *b,
     uint64_t handle)
 {
 	(void)book_may_name(b, handle, options_of(l, peer)->allow_xclient);
@@ -180,7 +180,7 @@ admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
  * options than these; and a client that is permitted to may repeat XCLIENT
  * without end: neither is an offence of the worker. */
 static int
-not_asked(struct listener *l, const accept_addr *peer)
+not_asked(struct listener *l, const union addr *peer)
 {
 	/* a listener that a reload has closed has no name any more */
 	if (errno == EAGAIN && l->fd != -1)
@@ -193,7 +193,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 {
 	struct tally *tally = book_listener(p->book, mp->handle);
 	struct listener *l;
-	accept_addr peer;
+	union addr peer;
 
 	addr_copy(&peer.sa, &mp->peer.sa);
 	TAILQ_FOREACH(l, &p->master->listeners, link)

@@ -24,7 +24,7 @@
 /* --- accepting one -------------------------------------------------------- */
 
 static int
-accept_one(const struct listener *l, accept_addr *peer)
+accept_one(const struct listener *l, union addr *peer)
 {
 	socklen_t len = sizeof(*peer);
 	int fd;
@@ -42,7 +42,7 @@ accept_one(const struct listener *l, accept_addr *peer)
  * would take a line of text for a broken handshake, and a proxy sends its
  * header before it reads anything. */
 static bool
-is_greeted(const struct listener *l, const accept_addr *peer)
+is_greeted(const struct listener *l, const union addr *peer)
 {
 	const struct esmtp_options *o = settings_options_for(
 	    l->master->config.settings, l->index, &peer->sa);
@@ -52,7 +52,7 @@ is_greeted(const struct listener *l, const accept_addr *peer)
 
 /* Answer in place of the banner, without waiting, and close. */
 static void
-refuse(const struct listener *l, const accept_addr *peer, int fd,
+refuse(const struct listener *l, const union addr *peer, int fd,
     enum esmtp_reply_id id)
 {
 	char buf[LIM_REPLY_LINE];
@@ -130,7 +130,7 @@ pick_worker(struct master *m, const struct admitted *as, bool has_nowhere)
 /* Give ${fd} to a worker: a new session, or one that has been ${moved}.  Takes
  * ${fd} when it returns 0. */
 static int
-hand_out(struct listener *l, int fd, const accept_addr *peer,
+hand_out(struct listener *l, int fd, const union addr *peer,
     const struct admitted *as, struct msg_move *moved,
     enum esmtp_reply_id *refusal_r)
 {
@@ -166,7 +166,7 @@ hand_out(struct listener *l, int fd, const accept_addr *peer,
 }
 
 static void
-handle_connection(struct listener *l, int fd, accept_addr *peer)
+handle_connection(struct listener *l, int fd, union addr *peer)
 {
 	enum esmtp_reply_id refusal;
 	struct admitted as;
@@ -209,7 +209,7 @@ is_tcp(int fd)
 
 /* The other end of the connection ${fd}.  Return 0, or -1: it has ended. */
 static int
-other_end(int fd, accept_addr *peer_r)
+other_end(int fd, union addr *peer_r)
 {
 	socklen_t len = sizeof(*peer_r);
 
@@ -234,7 +234,7 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	enum esmtp_reply_id refusal;
 	struct listener *l;
 	struct tally *tally = book_listener(p->book, handle);
-	accept_addr peer;
+	union addr peer;
 
 	if (tally == NULL || p->state != PROC_DRAINING ||
 	    (fd != -1 && !is_tcp(fd))) {
@@ -277,7 +277,7 @@ out_of_descriptors(struct listener *l)
 {
 	struct master *m = l->master;
 	uint64_t now_ms = m->ops->now_ms();
-	accept_addr peer;
+	union addr peer;
 	int fd;
 
 	if (now_ms >= m->exhausted_ms) {
@@ -317,7 +317,7 @@ int
 handout_accept(Event *, int, void *closure, struct timeval *)
 {
 	struct listener *l = closure;
-	accept_addr peer;
+	union addr peer;
 	int i, fd;
 
 	if (!handout_wants(l->master))

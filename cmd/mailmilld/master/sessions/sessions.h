@@ -28,18 +28,18 @@ struct admitted {
  * is not used.
  * admit_refused(l, peer, limit, bound): Count and log that it was not let in
  * because of ${limit}. */
-enum esmtp_reply_id admit_new(struct listener *l, const accept_addr *peer,
+enum esmtp_reply_id admit_new(struct listener *l, const union addr *peer,
     struct admitted *as_r);
 bool admit_is_over(const struct admitted *as, const struct book *b,
     bool is_alone);
-void admit_refused(struct listener *l, const accept_addr *peer,
+void admit_refused(struct listener *l, const union addr *peer,
     const char *limit, struct log_bound *bound);
 /* admit_naming(l, peer, b, handle): The session of ${peer} may speak for others,
  * if Allow_XCLIENT is set for it.
  * admit_proxied(p, mp): The worker ${p} says which client a proxy, or XCLIENT,
  * has named.  Count the session for that one.  0; 1: it has too many, having
  * logged that; -1: ${p} has no such session, or may not say so. */
-void admit_naming(struct listener *l, const accept_addr *peer, struct book *b,
+void admit_naming(struct listener *l, const union addr *peer, struct book *b,
     uint64_t handle);
 int admit_proxied(struct proc *p, const struct msg_proxied *mp);
 

@@ -112,7 +112,7 @@ struct listener {
 	struct master		*master;
 	int			 fd;		/* -1: closed, its sessions remain */
 	bool			 is_new;	/* bound by a reload in progress */
-	accept_addr		 wanted;	/* as configured; port 0 is any */
+	union addr		 wanted;	/* as configured; port 0 is any */
 	char			 text[ADDR_PORT_TEXT]; /* the address it has got */
 	size_t			 index;		/* among the Listen scopes */
 	size_t			 next_index;	/* in the coming configuration */

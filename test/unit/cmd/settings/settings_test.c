@@ -31,7 +31,7 @@ load_good(const char *text, const char *override)
 static const struct esmtp_options *
 options_at(const struct settings *s, size_t listen, const char *peer)
 {
-	accept_addr addr;
+	union addr addr;
 
 	memset(&addr, 0, sizeof(addr));
 	if (strchr(peer, ':') != NULL) {

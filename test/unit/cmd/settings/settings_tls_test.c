@@ -13,7 +13,7 @@
 static int
 context_at(const struct settings *s, size_t listen, const char *peer)
 {
-	accept_addr addr;
+	union addr addr;
 
 	memset(&addr, 0, sizeof(addr));
 	addr.in.sin_family = AF_INET;

@@ -441,7 +441,7 @@ Test(step_hostile, the_client_of_another_session)
 Test(step_hostile, a_client_of_multipath_tcp)
 {
 	struct step_child *c = draining();
-	accept_addr peer, at = { .in = { .sin_family = AF_INET,
+	union addr peer, at = { .in = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(peer);
 	int listener = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP), client, fd;
