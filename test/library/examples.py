@@ -37,9 +37,12 @@ def certificate():
 
 @once
 def tsan_libraries():
-    """Those of our own code, built with TSan, once."""
+    """Those of our own code, built with TSan, once; also as they are linked into
+    tests."""
     at = os.path.relpath(BUILD, TOP) + '-tsan'
-    libs = [f'{at}/lib{name}.so.0' for name in ('mailmill', 'mailmill-tls')]
+    libs = [f'{at}/{name}' for name in (
+        'libmailmill.so.0', 'libmailmill-tls.so.0', 'libengine.a',
+        'libcore.a', 'libtls.a', 'libtest.a')]
     run('make', '-s', '-j2', '-C', TOP, f'B={at}', f'SAN={TSAN}',
         'CFLAGS=-O1 -g1', *libs)
     return f'{TOP}/{at}'
@@ -52,15 +55,18 @@ def compiled_stop(flags):
     return d + '/stop.o'
 
 
+def installed(name=''):
+    return install().root + '/usr/local/share/doc/mailmill/examples/' + name
+
+
 @once
-def built(name, flags):
+def built(name, flags, *settings):
     """That example, compiled with ${flags}."""
-    ours, d = install(), kept_dir()
-    examples = ours.root + '/usr/local/share/doc/mailmill/examples'
-    for f in os.listdir(examples):
-        shutil.copy(f'{examples}/{f}', d)
+    d = kept_dir()
+    for f in os.listdir(installed()):
+        shutil.copy(installed(f), d)
     run('make', '-C', d, name, f'CFLAGS={flags} {compiled_stop(flags)}',
-        env=ours.env())
+        *settings, env=install().env())
     return f'{d}/{name}'
 
 
@@ -141,6 +147,16 @@ def flags():
     return f'-O1 -g {WARN}' + (' ' + ASAN if SANITIZE else '')
 
 
+def targets():
+    """The programs that the Makefile of the examples makes."""
+    with open(installed('Makefile'), encoding='ascii') as f:
+        found = re.search(r'^all: (.*)', f.read(), re.M)[1].split()
+    sources = {f.rpartition('.')[0] for f in os.listdir(installed())
+               if f.endswith(('.c', '.cc'))}
+    assert set(found) == sources, f'all: {found}; the sources: {sources}'
+    return found
+
+
 def lines(name, is_code):
     with open(f'{HERE}/examples/{name}', encoding='ascii') as f:
         text = f.read()
@@ -174,7 +190,7 @@ def test_example_server(d):
 def test_example_in_python(d):
     if SANITIZE:
         raise Skip('Python is not built with ASan')
-    for_one_user(sys.executable, HERE + '/examples/server.py')
+    for_one_user(sys.executable, installed('server.py'))
 
 
 def test_example_policy(d):
@@ -330,12 +346,34 @@ def test_the_archives_in_a_program(d):
             for f in said]
     assert libs != said, said
     run('c++', *flags().split(), '-pthread', '-o', d + '/threads',
-        HERE + '/examples/threads.cc', HERE + '/stop.c', *libs)
+        installed('threads.cc'), HERE + '/stop.c', *libs)
     with running(d + '/threads', '127.0.0.1:PORT', *certificate()) as s:
         tls_is_used(s, Load())
         s.stop()
     needs = run('readelf', '-d', d + '/threads')
     assert 'libmailmill' not in needs, needs
+
+
+def test_each_example_in_a_static_program(d):
+    """With what "pkg-config --static" says, for all of them; it needs no library
+    when it runs, and receives mail."""
+    if SANITIZE:
+        raise Skip('a program with ASan cannot be static')
+    at = {name: built(name, f'-O1 -g {WARN} -static', 'PC=pkg-config --static')
+          for name in targets()}
+    for name, path in at.items():
+        needs = run('readelf', '-d', path)
+        assert 'NEEDED' not in needs, f'{name}: {needs}'
+    for_one_user(at['server'])
+    with running(at['threads'], '127.0.0.1:PORT', *certificate()) as s:
+        tls_is_used(s, Load())
+        s.stop()
+
+
+def test_each_example_in_a_shared_program(d):
+    for name in targets():
+        needs = run('readelf', '-d', built(name, flags()))
+        assert 'libmailmill.so.0' in needs, f'{name}: {needs}'
 
 
 def under_asan_and_ubsan(name):
@@ -372,7 +410,9 @@ def each_program_under(tool):
 # what the others have to wait for begins first
 TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          *each_program_under(under_asan_and_ubsan),
-         test_the_archives_in_a_program, test_example_policy,
+         test_the_archives_in_a_program,
+         test_each_example_in_a_static_program,
+         test_each_example_in_a_shared_program, test_example_policy,
          test_example_in_python, test_example_server,
          test_example_verb, test_examples_say_how_they_are_called,
          test_an_example_that_cannot_write_takes_no_mail,

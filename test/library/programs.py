@@ -86,6 +86,10 @@ def test_glib(d):
     with_library(d, 'glib-2.0', 'glib')
 
 
+def test_glib_in_a_static_program(d):
+    static_with_library(d, 'glib-2.0', 'glib', 'glib-2.0')
+
+
 def test_cxx(d):
     ours = install()
     for standard in 'c++17', 'c++20':
@@ -108,5 +112,6 @@ def test_the_example_of_test_embed(d):
 
 
 TESTS = [test_libevent, test_libevent_in_a_static_program, test_libuv,
-         test_libuv_in_a_static_program, test_glib, test_cxx,
+         test_libuv_in_a_static_program, test_glib,
+         test_glib_in_a_static_program, test_cxx,
          test_the_example_of_test_embed]
