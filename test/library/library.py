@@ -16,11 +16,12 @@ import exports
 import headers
 import interface
 import programs
+import suites
 import versions
 from tree import Skip, install
 
 # those that take longest come first, for the last ones to end together
-TESTS = examples.TESTS + abi.TESTS + interface.TESTS + \
+TESTS = suites.TESTS + examples.TESTS + abi.TESTS + interface.TESTS + \
     versions.TESTS[::-1] + headers.TESTS + programs.TESTS + exports.TESTS
 
 
