@@ -300,7 +300,15 @@ Test(event_transfer, nothing_and_nonsense)
 	cr_assert_eq(errno, EINVAL);
 	cr_assert_eq(event_io_read(ea, buf, 1, NULL), EVENT_IO_ERROR);
 	cr_assert_eq(errno, EINVAL);
+	errno = 0;
 	cr_assert_eq(event_io_retry(ea, NULL), EVENT_IO_ERROR);
+	cr_assert_eq(errno, EINVAL);
+	errno = 0;
+	cr_assert_eq(event_io_write(ea, "x", 1, NULL), EVENT_IO_ERROR);
+	cr_assert_eq(errno, EINVAL);
+	errno = 0;
+	cr_assert_eq(event_io_printf(ea, NULL, "%s", "x"), EVENT_IO_ERROR);
+	cr_assert_eq(errno, EINVAL);
 	event_io_state_clean(&state);
 	event_io_state_clean(&state);
 	event_io_state_clean(NULL);
