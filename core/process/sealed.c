@@ -11,8 +11,9 @@
 
 #include "core/util/fileio.h"
 
-int
-sealed_create(const char *name, size_t octets)
+/* Memory whose size is fixed; more seals may follow. */
+static int
+create(const char *name, size_t octets)
 {
 	int fd;
 
@@ -20,11 +21,42 @@ sealed_create(const char *name, size_t octets)
 	if (fd == -1)
 		return -1;
 	if (ftruncate(fd, (off_t)octets) == -1 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
+	    F_SEAL_SHRINK | F_SEAL_GROW) == -1) {
 		fileio_close(fd);
 		return -1;
 	}
 	return fd;
+}
+
+int
+sealed_create(const char *name, size_t octets)
+{
+	int fd = create(name, octets);
+
+	if (fd != -1 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) == -1) {
+		fileio_close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+sealed_create_own(const char *name, size_t octets, void **p_r)
+{
+	int fd = create(name, octets);
+
+	if (fd == -1)
+		return -1;
+	if ((*p_r = sealed_map(fd, octets)) == NULL)
+		goto err1;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == -1)
+		goto err2;
+	return fd;
+err2:
+	munmap(*p_r, octets);
+err1:
+	fileio_close(fd);
+	return -1;
 }
 
 void *
@@ -40,5 +72,18 @@ sealed_map(int fd, size_t octets)
 		return NULL;
 	}
 	p = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+const void *
+sealed_map_read(int fd, size_t *octets_r)
+{
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st) == -1)
+		return NULL;
+	*octets_r = (size_t)st.st_size;
+	p = mmap(NULL, *octets_r, PROT_READ, MAP_SHARED, fd, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
