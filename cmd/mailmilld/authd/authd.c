@@ -39,6 +39,7 @@ worker_free(struct authd_worker *w)
 	authd_exchanges_end(w);
 	TAILQ_REMOVE(&w->authd->workers, w, link);
 	chanev_free(w->ce);
+	vouch_free(w->vouch);
 	free(w);
 }
 
@@ -62,6 +63,25 @@ static const struct chanev_ops worker_ops = {
 };
 
 void
+authd_vouch(struct authd *a, const struct msg_peer *who, int fd)
+{
+	vouch_free(a->vouch);
+	a->vouch_instance = who->instance;
+	if ((a->vouch = vouch_attach(fd)) == NULL)
+		log_err("authd-connect", "slot=%u effect=%s", who->slot,
+		    "nobody can log in there");
+}
+
+static void
+on_vouch(void *closure, struct channel_msg *msg)
+{
+	struct msg_peer who;
+
+	memcpy(&who, msg->base, sizeof(who));
+	authd_vouch(closure, &who, msg->fd);
+}
+
+void
 authd_peer(void *closure, const struct msg_peer *who, int fd)
 {
 	struct authd *a = closure;
@@ -77,6 +97,10 @@ authd_peer(void *closure, const struct msg_peer *who, int fd)
 	auth_lane_init(&w->lane);
 	RB_INIT(&w->exchanges);
 	RB_INIT(&w->clients);
+	if (a->vouch != NULL && a->vouch_instance == who->instance) {
+		w->vouch = a->vouch;
+		a->vouch = NULL;
+	}
 	TAILQ_INSERT_TAIL(&a->workers, w, link);
 	w->ce = chanev_open(fd, ROLE_AUTHD, ROLE_WORKER, &worker_ops, w);
 	chanev_name(w->ce, who->slot, who->instance);
@@ -123,7 +147,7 @@ on_limits(void *closure, struct channel_msg *msg)
 }
 
 static const struct child_ops child_ops = {
-	.on = { [M_LIMITS] = on_limits },
+	.on = { [M_LIMITS] = on_limits, [M_VOUCH] = on_vouch },
 	.peer = authd_peer,
 	.drain = exit_if_done
 };
@@ -168,6 +192,7 @@ authd_close(struct authd *a)
 	authd_orphans_free(a);
 	authd_backs_close(a);
 	auth_limit_free(a->limit);
+	vouch_free(a->vouch);
 }
 
 static int

@@ -47,6 +47,7 @@ struct authd_exchange {
 	struct authd_rest	 rest;		/* in the stage CLIENT */
 	uint64_t		 began_ms;	/* when the step began */
 	struct auth_request	 request;	/* without request.initial */
+	struct vouched		 who;		/* whose session it is */
 	const struct esmtp_options *options;
 	struct auth_back	*back;
 	/* in the stage WORK only the thread may touch these */
@@ -242,7 +243,7 @@ charge(struct authd_exchange *e, const char *login)
 		auth_limit_unsure(e->authd->limit, &e->attempt);
 	e->has_attempt = true;
 	e->is_blocked = !auth_limit_begin(e->authd->limit,
-	    &e->request.peer.sa, login, monotonic_ms(), &e->attempt);
+	    vouched_client(&e->who), login, monotonic_ms(), &e->attempt);
 	return !e->is_blocked;
 }
 
@@ -300,8 +301,8 @@ open_exchange(struct authd_exchange *e)
 		.hostname = hostname(e->options),
 		.now = time(NULL),
 		.client = {
-			.peer = &r->peer.sa, .is_tls = r->is_tls,
-			.session = r->session,
+			.peer = vouched_client(&e->who), .is_tls = r->is_tls,
+			.session = r->log_id,
 			.peer_name = *r->peer_name != '\0' ? r->peer_name :
 			    NULL,
 			.deadline_ms = e->began_ms +
@@ -314,7 +315,7 @@ open_exchange(struct authd_exchange *e)
 	struct auth_exchange *x = auth_exchange_new(&start);
 
 	if (x == NULL)
-		log_err("auth-exchange", "session=%s mechanism=%s", r->session,
+		log_err("auth-exchange", "session=%s mechanism=%s", r->log_id,
 		    r->mech);
 	else
 		auth_exchange_on_login(x, may, e);
@@ -411,7 +412,7 @@ on_timeout(void *closure)
 
 	e->timer = NULL;
 	log_warnx("auth-timeout", "session=%s mechanism=%s backend=%s",
-	    e->request.session, e->request.mech, e->options->auth_backend);
+	    e->request.log_id, e->request.mech, e->options->auth_backend);
 	reply(e->worker, e->request.id, ESMTP_AUTH_LATER, ESMTP_WHY_TIMEOUT,
 	    NULL, 0);
 	give_up(e);
@@ -431,7 +432,7 @@ step(struct authd_exchange *e, const char *in, size_t len)
 	if (in != NULL) {
 		if ((e->in = malloc(len + 1)) == NULL) {
 			log_err("auth-exchange", "session=%s",
-			    e->request.session);
+			    e->request.log_id);
 			reply(e->worker, e->request.id, ESMTP_AUTH_LATER,
 			    ESMTP_WHY_BACKEND, NULL, 0);
 			give_up(e);
@@ -483,14 +484,14 @@ make_room(struct authd_worker *w, const struct authd_client *c)
 
 static struct authd_exchange *
 exchange_new(struct authd_worker *w, const struct auth_request *r,
-    const struct esmtp_options *o)
+    const struct vouched *who, const struct esmtp_options *o)
 {
-	struct authd_client *c = authd_client_join(w, &r->peer.sa);
+	struct authd_client *c = authd_client_join(w, vouched_client(who));
 	struct authd_exchange *e = NULL;
 
 	if (c == NULL || (make_room(w, c) &&
 	    (e = calloc(1, sizeof(*e))) == NULL))
-		log_err("auth-exchange", "session=%s", r->session);
+		log_err("auth-exchange", "session=%s", r->log_id);
 	if (e == NULL) {
 		if (c != NULL)
 			authd_client_leave(w, c);
@@ -505,6 +506,7 @@ exchange_new(struct authd_worker *w, const struct auth_request *r,
 	e->stage = WORK;
 	e->request = *r;
 	e->request.initial = NULL;
+	e->who = *who;
 	e->options = o;
 	e->back = authd_back_find(w->authd, o->auth_backend);
 	RB_INSERT(authd_exchanges, &w->exchanges, e);
@@ -512,25 +514,48 @@ exchange_new(struct authd_worker *w, const struct auth_request *r,
 	return e;
 }
 
+/* Whose session is it?  NULL, or why the request is refused, which is a complaint
+ * about the worker unless it is "".  An honest worker, too, may name a session that
+ * has ended: then it has said A_CANCEL meanwhile. */
+static const char *
+identify(const struct authd_worker *w, uint64_t session, struct vouched *who_r)
+{
+	if (w->vouch == NULL)
+		return "its sessions are not known";
+	switch (vouch_find(w->vouch, session, who_r)) {
+	case VOUCH_FOUND:
+		return who_r->listener < w->authd->child->settings->nlistens ?
+		    NULL : "a session of an unknown listener";
+	case VOUCH_ENDED:
+		return "";
+	default:
+		return "a session that it does not have";
+	}
+}
+
 void
 authd_on_start(void *closure, struct channel_msg *msg)
 {
 	struct authd_worker *w = closure;
-	const struct settings *s = w->authd->child->settings;
-	const struct esmtp_options *o;
+	const struct esmtp_options *o = NULL;
 	struct auth_request r;
 	struct authd_exchange *e;
+	struct vouched who;
 	const char *why;
 
-	if (auth_request_parse(msg->base, msg->entries, msg->nentries,
-	    s->nlistens, &r) == -1 || exchange_find(w, r.id) != NULL) {
+	if (auth_request_parse(msg->base, msg->entries, msg->nentries, &r) ==
+	    -1 || exchange_find(w, r.id) != NULL) {
 		complain(w, "a request that is not understood");
 		return;
 	}
-	o = settings_options_for(s, r.listener, &r.peer.sa);
-	if ((why = authd_offer_objection(&r, o)) != NULL)
+	if ((why = identify(w, r.session, &who)) == NULL) {
+		o = settings_options_for(w->authd->child->settings,
+		    who.listener, vouched_client(&who));
+		why = authd_offer_objection(&r, o);
+	}
+	if (why != NULL && *why != '\0')
 		complain(w, why);
-	if (why != NULL || (e = exchange_new(w, &r, o)) == NULL)
+	if (why != NULL || (e = exchange_new(w, &r, &who, o)) == NULL)
 		reply(w, r.id, ESMTP_AUTH_LATER, why != NULL ?
 		    ESMTP_WHY_REFUSED : ESMTP_WHY_CROWD, NULL, 0);
 	else

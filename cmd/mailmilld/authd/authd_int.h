@@ -19,6 +19,7 @@
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/role/vouch.h"
 #include "core/util/addr.h"
 
 #define AUTHD_EXCHANGES_MAX	4096	/* of one worker, at once */
@@ -52,6 +53,7 @@ struct authd_worker {
 	struct authd		*authd;
 	struct msg_peer		 who;
 	struct chanev		*ce;
+	struct vouch		*vouch;		/* its sessions; NULL: not known */
 	struct auth_lane	 lane;
 	struct authd_exchanges	 exchanges;	/* by id */
 	size_t			 nexchanges;
@@ -75,6 +77,8 @@ struct authd {
 	struct auth_pool	*pool;
 	pthread_mutex_t		 limit_lock;	/* threads ask too */
 	struct auth_limit	*limit;
+	struct vouch		*vouch;		/* of M_VOUCH, until its M_PEER; or NULL */
+	uint32_t		 vouch_instance; /* of that worker */
 	unsigned int		 stuck_ms;	/* beyond AUTHD_STUCK_TIMES; 0: AUTHD_STUCK_MS */
 	bool			 is_stuck;	/* ending because of that */
 };
@@ -83,10 +87,13 @@ struct authd {
  * Return 0, or -1 having logged why.
  * authd_close(a): also after that; may end the process when a thread does not
  * come back.
- * authd_peer(a, who, fd): see child_ops. */
+ * authd_peer(a, who, fd): see child_ops.
+ * authd_vouch(a, who, fd): The sessions of that worker are there (vouch.h); ${fd}
+ * remains the caller's.  Its authd_peer() follows. */
 int authd_open(struct authd *a);
 void authd_close(struct authd *a);
 void authd_peer(void *closure, const struct msg_peer *who, int fd);
+void authd_vouch(struct authd *a, const struct msg_peer *who, int fd);
 
 /* authd_back.c: the back ends.
  * authd_backs_open(a): All that some client of some listener may need.  Return

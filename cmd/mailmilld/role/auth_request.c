@@ -59,13 +59,10 @@ is_mech(const char *s)
 }
 
 static bool
-is_header_good(const struct msg_auth_start *b, size_t nlistens)
+is_header_good(const struct msg_auth_start *b)
 {
-	return b->listener < nlistens && (b->flags &
+	return (b->flags &
 	    ~(uint32_t)(MSG_AUTH_TLS | MSG_AUTH_INITIAL)) == 0 &&
-	    (b->peer.in.sin_family == AF_INET ||
-	    b->peer.in.sin_family == AF_INET6 ||
-	    b->peer.in.sin_family == AF_UNSPEC) &&	/* XCLIENT: not known */
 	    ((b->flags & MSG_AUTH_INITIAL) != 0 || b->initial == 0) &&
 	    ((b->flags & MSG_AUTH_TLS) != 0 ||
 	    (b->exporter == 0 && b->endpoint == 0 && b->peer_name == 0)) &&
@@ -75,17 +72,17 @@ is_header_good(const struct msg_auth_start *b, size_t nlistens)
 
 int
 auth_request_parse(const struct msg_auth_start *base, const uint8_t *entries,
-    unsigned int nentries, size_t nlistens, struct auth_request *r)
+    unsigned int nentries, struct auth_request *r)
 {
 	static const uint8_t none[1];
 	struct rest rest = { entries == NULL ? none : entries, nentries };
 	const uint8_t *initial;
 
 	memset(r, 0, sizeof(*r));
-	if (!is_header_good(base, nlistens) ||
+	if (!is_header_good(base) ||
 	    take_text(&rest, base->mech, r->mech, LIM_AUTH_MECHANISM) == -1 ||
-	    !is_mech(r->mech) || take_text(&rest, base->session, r->session,
-	    AUTH_SESSION_MAX) == -1 ||
+	    !is_mech(r->mech) || take_text(&rest, base->log_id, r->log_id,
+	    AUTH_LOG_ID_MAX) == -1 ||
 	    (initial = take(&rest, base->initial)) == NULL ||
 	    take_octets(&rest, base->exporter, r->exporter,
 	    sizeof(r->exporter), &r->exporter_len) == -1 ||
@@ -95,9 +92,8 @@ auth_request_parse(const struct msg_auth_start *base, const uint8_t *entries,
 	    AUTH_PEER_NAME_MAX) == -1 || rest.len != 0)
 		return -1;
 	r->id = base->id;
-	r->listener = base->listener;
+	r->session = base->session;
 	r->is_tls = (base->flags & MSG_AUTH_TLS) != 0;
-	memcpy(&r->peer, &base->peer, sizeof(base->peer));
 	if ((base->flags & MSG_AUTH_INITIAL) != 0) {
 		r->initial = (const char *)initial;
 		r->initial_len = base->initial;
@@ -115,7 +111,7 @@ auth_request_put(const struct auth_request *r, struct msg_auth_start *base_r,
 		uint16_t	*len_r;
 	} texts[] = {
 		{ r->mech, strlen(r->mech), &base_r->mech },
-		{ r->session, strlen(r->session), &base_r->session },
+		{ r->log_id, strlen(r->log_id), &base_r->log_id },
 		{ r->initial, r->initial_len, &base_r->initial },
 		{ r->exporter, r->exporter_len, &base_r->exporter },
 		{ r->endpoint, r->endpoint_len, &base_r->endpoint },
@@ -125,10 +121,9 @@ auth_request_put(const struct auth_request *r, struct msg_auth_start *base_r,
 
 	memset(base_r, 0, sizeof(*base_r));
 	base_r->id = r->id;
-	base_r->listener = r->listener;
+	base_r->session = r->session;
 	base_r->flags = (r->is_tls ? MSG_AUTH_TLS : 0) |
 	    (r->initial != NULL ? MSG_AUTH_INITIAL : 0);
-	memcpy(&base_r->peer, &r->peer, sizeof(base_r->peer));
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (texts[i].len > UINT16_MAX || texts[i].len > len - used)
 			return -1;
@@ -137,6 +132,6 @@ auth_request_put(const struct auth_request *r, struct msg_auth_start *base_r,
 		*texts[i].len_r = (uint16_t)texts[i].len;
 		used += texts[i].len;
 	}
-	return is_mech(r->mech) && is_header_good(base_r, SIZE_MAX) ?
+	return is_mech(r->mech) && is_header_good(base_r) ?
 	    (int)used : -1;
 }

@@ -11,26 +11,23 @@
 
 #include "cmd/mailmilld/role/msg.h"
 #include "core/lim.h"
-#include "core/util/addr.h"
-#include "proto/esmtp_factory.h"
 
-#define AUTH_SESSION_MAX	32
+#define AUTH_LOG_ID_MAX		32
 #define AUTH_EXPORTER_OCTETS	32	/* RFC 9266 */
 #define AUTH_ENDPOINT_MAX	64	/* a hash; RFC 5929 4.1 */
 #define AUTH_PEER_NAME_MAX	255
 #define AUTH_INITIAL_MAX	MSG_AUTH_STEP_OCTETS
 
-_Static_assert(LIM_AUTH_MECHANISM + AUTH_SESSION_MAX + AUTH_INITIAL_MAX +
+_Static_assert(LIM_AUTH_MECHANISM + AUTH_LOG_ID_MAX + AUTH_INITIAL_MAX +
     AUTH_EXPORTER_OCTETS + AUTH_ENDPOINT_MAX + AUTH_PEER_NAME_MAX <=
     MSG_AUTH_START_OCTETS, "A_START does not hold its texts");
 
 struct auth_request {
 	uint64_t	 id;
-	uint32_t	 listener;
+	uint64_t	 session;	/* its handle */
 	bool		 is_tls;
-	union addr	 peer;
 	char		 mech[LIM_AUTH_MECHANISM + 1];	/* capitals */
-	char		 session[AUTH_SESSION_MAX + 1];
+	char		 log_id[AUTH_LOG_ID_MAX + 1];	/* of the session, in the log */
 	char		 peer_name[AUTH_PEER_NAME_MAX + 1]; /* "" for none */
 	uint8_t		 exporter[AUTH_EXPORTER_OCTETS];
 	uint8_t		 endpoint[AUTH_ENDPOINT_MAX];
@@ -39,11 +36,10 @@ struct auth_request {
 	size_t		 initial_len;
 };
 
-/* auth_request_parse(base, entries, nentries, nlistens, r): Check an A_START.
+/* auth_request_parse(base, entries, nentries, r): Check the form of an A_START.
  * Return 0, or -1 when no worker of ours would send that. */
 int auth_request_parse(const struct msg_auth_start *base,
-    const uint8_t *entries, unsigned int nentries, size_t nlistens,
-    struct auth_request *r);
+    const uint8_t *entries, unsigned int nentries, struct auth_request *r);
 
 /* auth_request_put(r, base_r, buf, len): Write such a message.  Return octets
  * of ${buf}, or -1 when it has no room for them or ${r} could not be parsed

@@ -64,11 +64,10 @@ struct msg_sign {
 struct msg_signed { uint64_t id; uint32_t status, unused; };	/* 0: signed */
 struct msg_auth_start {
 	uint64_t id;		/* of the exchange; the worker's */
-	uint32_t listener;
+	uint64_t session;	/* its handle: vouch.h has its client and its listener */
 	uint32_t flags;		/* MSG_AUTH_* */
-	union addr peer;
 	/* lengths of the texts */
-	uint16_t mech, session, initial, exporter, endpoint, peer_name;
+	uint16_t mech, log_id, initial, exporter, endpoint, peer_name;
 };
 #define MSG_AUTH_START_OCTETS	12800	/* all texts: auth_request.h asserts that they fit */
 #define MSG_AUTH_STEP_OCTETS	LIM_AUTH_LINE	/* a response without base64 is shorter */

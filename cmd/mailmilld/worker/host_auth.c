@@ -187,10 +187,9 @@ put_request(const accept_construct *ac, uint64_t id, const char *mech,
 {
 	memset(r, 0, sizeof(*r));
 	r->id = id;
-	r->listener = (uint32_t)ac->listener;
-	memcpy(&r->peer, &ac->remote_addr, sizeof(r->peer));
+	r->session = ac->handle;
 	strlcpy(r->mech, mech, sizeof(r->mech));
-	strlcpy(r->session, ac->id, sizeof(r->session));
+	strlcpy(r->log_id, ac->id, sizeof(r->log_id));
 	r->initial = initial;
 	r->initial_len = len;
 	if (ac->tls == NULL)

@@ -164,8 +164,9 @@ session_start(struct worker *w, const struct msg_session *ms,
 
 /* --- behind a proxy -------------------------------------------------------- */
 
-/* The master counts the sessions of each client.  When it cannot be asked, the
- * session stays counted for the proxy. */
+/* The master counts the sessions of each client, and vouches for it at authd.
+ * XCLIENT: where the address is not known, that is AF_UNSPEC.  When the master
+ * cannot be asked, the session stays the proxy's. */
 int
 session_peer_changed(void *host, accept_construct *ac)
 {
@@ -173,9 +174,6 @@ session_peer_changed(void *host, accept_construct *ac)
 	struct msg_proxied mp = { .handle = ac->handle };
 
 	set_options(w, ac);
-	/* XCLIENT: the address is not known, and all such clients are not one */
-	if (ac->remote_addr.sa.sa_family == AF_UNSPEC)
-		return 1;
 	addr_copy(&mp.peer.sa, &ac->remote_addr.sa);
 	if (chanev_send(w->child->master, M_PROXIED, &mp, NULL, 0, -1) == -1)
 		return 1;

@@ -4,15 +4,23 @@
 
 #include "cmd/mailmilld/master/procs/procs.h"
 
+#include "cmd/mailmilld/master/state/ledger.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "core/util/fileio.h"
 
-/* Tell ${p} of ${other}. */
+/* Tell ${p} of ${other}, and authd of the sessions of a worker.  takes ${fd}. */
 static int
 send_peer(struct proc *p, const struct proc *other, int fd)
 {
 	struct msg_peer peer = { .role = other->role, .slot = other->slot,
 		.instance = other->instance };
 
+	/* it is there when the worker asks the first time */
+	if (p->role == ROLE_AUTHD && other->book != NULL &&
+	    proc_send_fd(p, M_VOUCH, &peer, book_vouch_fd(other->book)) == -1) {
+		fileio_close(fd);
+		return -1;
+	}
 	return proc_send_fd(p, M_PEER, &peer, fd);
 }
 

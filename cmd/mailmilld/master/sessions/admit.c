@@ -194,6 +194,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	struct tally *tally = book_listener(p->book, mp->handle);
 	struct listener *l;
 	union addr peer;
+	int family;
 
 	addr_copy(&peer.sa, &mp->peer.sa);
 	TAILQ_FOREACH(l, &p->master->listeners, link)
@@ -209,8 +210,9 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	procs_collect(p->master);
 	/* a listener that is closed has no options any more; a client that is
 	 * named once more has this session already */
-	if (l->fd != -1 && !book_is_from(p->book, mp->handle, &peer.sa,
-	    LEDGER_PROXIED) && proxied_is_over(l, &peer, p))
+	if (l->fd != -1 && addr_octets(&peer.sa, &family) != NULL &&
+	    !book_is_from(p->book, mp->handle, &peer.sa, LEDGER_PROXIED) &&
+	    proxied_is_over(l, &peer, p))
 		return 1;
 	/* without memory the session still counts for the proxy */
 	if (book_proxied(p->book, mp->handle, &peer.sa) == -1 &&

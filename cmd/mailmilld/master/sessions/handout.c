@@ -148,6 +148,8 @@ hand_out(struct listener *l, int fd, const union addr *peer,
 		    l->service, &ms->handle) == -1)
 			break;
 		admit_naming(l, peer, p->book, ms->handle);
+		/* before the worker can speak of it to authd */
+		book_vouch(p->book, ms->handle, l->index, &peer->sa);
 		if (chanev_send(p->ce, moved == NULL ? M_SESSION : M_MOVE,
 		    moved == NULL ? (void *)ms : moved, NULL, 0, fd) == 0) {
 			taken_add(p);

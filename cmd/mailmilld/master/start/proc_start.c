@@ -128,6 +128,17 @@ send_start(struct master *m, struct proc *p, const struct config *config)
 
 /* --- starting ------------------------------------------------------------- */
 
+static int
+open_book(struct proc *p, const struct settings *s)
+{
+	struct master *m = p->master;
+
+	p->book = book_open(m->ledger, m->worker_sessions_max);
+	if (p->book == NULL)
+		return -1;
+	return role_count(s, ROLE_AUTHD) > 0 ? book_show(p->book) : 0;
+}
+
 static struct proc *
 proc_new(struct master *m, enum role_id role, unsigned int slot,
     const struct settings *s)
@@ -149,8 +160,7 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 		errno = EAGAIN;
 		return NULL;
 	}
-	if (role == ROLE_WORKER && (p->book =
-	    book_open(m->ledger, m->worker_sessions_max)) == NULL) {
+	if (role == ROLE_WORKER && open_book(p, s) == -1) {
 		proc_free(p);
 		return NULL;
 	}

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/role/msg.h"
+#include "cmd/mailmilld/role/vouch.h"
 #include "core/util/addr.h"
 #include "core/util/bucket.h"
 
@@ -69,6 +70,7 @@ struct peer {
  * one block that is not used, nor a copy of all of them. */
 struct book {
 	struct ledger	*ledger;
+	struct vouch	*vouch;		/* NULL: they are not shown */
 	struct session	**blocks;
 	uint32_t	 size;		/* sessions in all blocks */
 	uint32_t	 free;		/* NONE: all in use */
@@ -228,6 +230,12 @@ book_open(struct ledger *l, unsigned int max)
 	return b;
 }
 
+static uint64_t
+handle_of(const struct session *s, uint32_t i)
+{
+	return (uint64_t)s->number << 32 | i;
+}
+
 static struct session *
 session_at(const struct book *b, uint32_t i)
 {
@@ -239,6 +247,7 @@ session_drop(struct book *b, uint32_t i)
 {
 	struct session *s = session_at(b, i);
 
+	vouch_end(b->vouch, handle_of(s, i));
 	(void)tally_leave(s->listener);
 	(void)tally_leave(s->service);
 	client_leave(b->ledger, s->client);
@@ -265,7 +274,24 @@ book_close(struct book *b)
 		free(b->blocks[i]);
 	free(b->blocks);
 	free(b->peers);
+	vouch_free(b->vouch);
 	free(b);
+}
+
+int
+book_show(struct book *b)
+{
+	b->vouch = vouch_create(b->max);
+	return b->vouch == NULL ? -1 : 0;
+}
+
+int
+book_vouch_fd(const struct book *b)
+{
+	if (b->vouch != NULL)
+		return vouch_fd(b->vouch);
+	errno = ENOENT;
+	return -1;
 }
 
 unsigned int
@@ -468,7 +494,7 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	s->peer = BOOK_PEERS;
 	b->n++;
 	b->ledger->n++;
-	*handle_r = (uint64_t)s->number << 32 | i;
+	*handle_r = handle_of(s, i);
 	return 0;
 }
 
@@ -580,8 +606,9 @@ book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
 		return -1;
 	if (!s->may_name &&
 	    (key_of(s)->kind != LEDGER_PROXY || s->is_asked)) {
-		errno = key_of(s)->kind == LEDGER_PROXIED ? EACCES :
-		    EALREADY;
+		errno = key_of(s)->kind == LEDGER_PROXIED ||
+		    (key_of(s)->kind == LEDGER_DIRECT && s->is_asked) ?
+		    EACCES : EALREADY;
 		return -1;
 	}
 	/* the first time is bounded by the sessions that there are */
@@ -599,6 +626,7 @@ book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 {
 	struct session *s = session_find(b, handle);
 	struct part *client;
+	int family;
 
 	if (s == NULL)
 		return -1;
@@ -606,11 +634,29 @@ book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 		errno = EALREADY;
 		return -1;
 	}
+	/* however it is counted, it is not the peer's any more */
+	vouch_name(b->vouch, handle, sa);
+	if (addr_octets(sa, &family) == NULL)
+		return 0;
 	if ((client = client_enter(b, sa, LEDGER_PROXIED)) == NULL)
 		return -1;
 	client_leave(b->ledger, s->client);
 	s->client = client;
 	return 0;
+}
+
+void
+book_vouch(struct book *b, uint64_t handle, size_t listener,
+    const struct sockaddr *peer)
+{
+	const struct session *s = session_find(b, handle);
+	struct vouched who = { .listener = (uint32_t)listener };
+
+	if (s == NULL)
+		return;
+	who.is_proxy = key_of(s)->kind == LEDGER_PROXY;
+	addr_copy(&who.peer.sa, peer);
+	vouch_put(b->vouch, handle, &who);
 }
 
 struct tally *

@@ -50,8 +50,14 @@ struct log_bound *ledger_refusals(struct ledger *l, const struct sockaddr *sa,
     enum ledger_kind kind);
 
 /* book_open(l, max): A worker that may have ${max} sessions.  NULL: ENOMEM.
+ * book_show(b): From now on, before there is a session, its sessions are shown to
+ * authd (vouch.h).  Return 0, or -1 with errno.
+ * book_vouch_fd(b): The memory where they are, for authd; the caller's.  -1 with
+ * errno: ENOENT, they are not shown.
  * book_close(b): It is gone, and its sessions with it.  NULL does nothing. */
 struct book *book_open(struct ledger *l, unsigned int max);
+int book_show(struct book *b);
+int book_vouch_fd(const struct book *b);
 void book_close(struct book *b);
 unsigned int book_sessions(const struct book *b);
 bool book_is_full(const struct book *b);
@@ -79,13 +85,15 @@ int book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
  * Return 0, or -1 (ENOENT).
  * book_asked(b, handle, now_ms): The worker asks whether the client of a session,
  * which was named, may have it.  Return 0, or -1: ENOENT, no such session;
- * EALREADY, of no proxy, or asked before; EACCES, of a client that was named, and
- * may not speak for others; EAGAIN, asked before, and too often.  The sessions of
- * a worker may ask again BOOK_AGAIN times a second: of the peers that do so, a
- * peer being a client or a proxy that has connected, each has an equal part.
+ * EALREADY, of no proxy, or asked before; EACCES, of a client that was named, or
+ * is not known, and may not speak for others; EAGAIN, asked before, and too
+ * often.  The sessions of a worker may ask again BOOK_AGAIN times a second: of
+ * the peers that do so, a peer being a client or a proxy that has connected, each
+ * has an equal part.
  * book_proxied(b, handle, sa): The client of a session was named: count it for
- * that one from now on.  Return 0, or -1 (ENOENT: no such session; EALREADY: of
- * no proxy, or named before; ENOMEM).
+ * that one from now on.  AF_UNSPEC: it is not known who that is, and the session
+ * stays counted as it is.  Return 0, or -1 (ENOENT: no such session; EALREADY: of
+ * no proxy, or named before; ENOMEM: it stays counted as it is).
  * book_listener(b, handle): Its listener's tally, or NULL (ENOENT). */
 int book_may_name(struct book *b, uint64_t handle, bool may);
 #define BOOK_AGAIN	5000
@@ -93,6 +101,12 @@ int book_may_name(struct book *b, uint64_t handle, bool may);
 int book_asked(struct book *b, uint64_t handle, uint64_t now_ms);
 int book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa);
 struct tally *book_listener(struct book *b, uint64_t handle);
+
+/* book_vouch(b, handle, listener, peer): Show authd the session, which was just
+ * added: ${peer} has connected to that listener, a number in the configuration of
+ * the worker. */
+void book_vouch(struct book *b, uint64_t handle, size_t listener,
+    const struct sockaddr *peer);
 
 /* book_is_from(b, handle, sa, kind): Is that a session of the client ${sa}? */
 bool book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa,

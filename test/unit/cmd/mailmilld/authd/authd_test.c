@@ -1,10 +1,12 @@
 /* authd as a worker sees it, with a back end that waits when told to. */
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/authd/authd_int.h"
 #include "core/process/channel.h"
@@ -17,6 +19,7 @@
 #define SPEC		"passwd:/nowhere"
 #define WAIT_MS		20000
 #define TIMEOUT_S	1	/* auth_timeout */
+#define SESSIONS	8192
 
 static const char config[] =
     "hostname = \"mx.example.test\"\n"
@@ -24,6 +27,7 @@ static const char config[] =
     "auth_threads = 2\n"
     "auth_client_failures = 4\n"
     "auth_login_failures = 3\n"
+    "workers = 2\n"
     "Auth_Backend = \"" SPEC "\"\n"
     "ESMTP_Listener {\n"
     "  Listen \"127.0.0.1:2501\" {\n"
@@ -43,25 +47,39 @@ struct world {
 	struct channel	*worker;
 };
 
+static struct vouch *sessions;	/* the master's, for all workers */
+
 struct answer {
 	uint64_t	 id;
 	unsigned int	 status;
 	char		 text[256];
 };
 
+/* ${vouch}: its sessions; NULL: it is not told which those are. */
 static struct channel *
-worker_add(struct world *w, unsigned int instance)
+worker_with(struct world *w, unsigned int instance, struct vouch *vouch)
 {
-	struct msg_peer who = { .role = ROLE_WORKER, .slot = 1,
+	struct msg_peer who = { .role = ROLE_WORKER, .slot = instance,
 		.instance = instance };
 	struct channel *ch;
-	int fds[2];
+	int fds[2], fd;
 
+	if (vouch != NULL) {
+		fd = vouch_fd(vouch);
+		authd_vouch(&w->authd, &who, fd);
+		close(fd);
+	}
 	cr_assert_eq(channel_pair(fds), 0);
 	authd_peer(&w->authd, &who, fds[0]);
 	ch = channel_open(fds[1], msg_rows, NMSGS, ROLE_WORKER, ROLE_AUTHD);
 	cr_assert_not_null(ch);
 	return ch;
+}
+
+static struct channel *
+worker_add(struct world *w, unsigned int instance)
+{
+	return worker_with(w, instance, sessions);
 }
 
 static void
@@ -82,6 +100,7 @@ world_init(struct world *w)
 	w->authd.backs[0].back = back;
 	w->authd.nbacks = 1;
 	cr_assert_eq(authd_open(&w->authd), 0);
+	cr_assert_not_null(sessions = vouch_create(SESSIONS));
 	w->worker = worker_add(w, 1);
 }
 
@@ -91,6 +110,7 @@ world_end(struct world *w)
 	fake_back_open_gate();
 	channel_free(w->worker);
 	authd_close(&w->authd);
+	vouch_free(sessions);
 	cr_assert_eq(scheduler_event_count(w->child.sched), 0);
 	scheduler_destroy(w->child.sched);
 	settings_free(w->settings);
@@ -128,25 +148,50 @@ hear(struct world *w, struct channel *ch, unsigned int ms, struct answer *a)
 	return true;
 }
 
-static void
-send_start(struct channel *ch, uint64_t id, uint32_t listener,
-    const char *client, const char *mech, const char *in, size_t len)
+static union addr
+address(const char *text)
 {
-	struct auth_request r = { .id = id, .listener = listener,
-		.session = "s", .initial = in, .initial_len = len };
+	union addr a = { .in.sin_family = AF_INET, .in.sin_port = htons(4711) };
+
+	cr_assert_eq(inet_pton(AF_INET, text, &a.in.sin_addr), 1);
+	return a;
+}
+
+/* That of the exchange ${id}. */
+static uint64_t
+handle_of(uint64_t id)
+{
+	return (id + 1) << 32 | id % SESSIONS;
+}
+
+/* What the worker says, of whatever session. */
+static void
+send_request(struct channel *ch, uint64_t id, uint64_t session,
+    const char *mech, const char *in, size_t len)
+{
+	struct auth_request r = { .id = id, .session = session,
+		.log_id = "s", .initial = in, .initial_len = len };
 	struct msg_auth_start mas;
 	uint8_t texts[512];
-	unsigned int a, b, c, d;
 	int n;
 
-	cr_assert_eq(sscanf(client, "%u.%u.%u.%u", &a, &b, &c, &d), 4);
-	r.peer.in.sin_family = AF_INET;
-	r.peer.in.sin_addr.s_addr = htonl(a << 24 | b << 16 | c << 8 | d);
 	strcpy(r.mech, mech);
 	n = auth_request_put(&r, &mas, texts, sizeof(texts));
 	cr_assert_gt(n, 0);
 	cr_assert_eq(channel_send(ch, A_START, &mas, texts, (unsigned int)n,
 	    -1), 0);
+}
+
+/* ... and what the master does before. */
+static void
+send_start(struct channel *ch, uint64_t id, uint32_t listener,
+    const char *client, const char *mech, const char *in, size_t len)
+{
+	const struct vouched who = { .listener = listener,
+		.peer = address(client) };
+
+	vouch_put(sessions, handle_of(id), &who);
+	send_request(ch, id, handle_of(id), mech, in, len);
 }
 
 static void
@@ -521,6 +566,98 @@ Test(authd, what_is_at_work_makes_no_room)
 		later += hear(&w, w.worker, WAIT_MS, &a);
 	cr_expect_eq(later, AUTHD_CLIENT_MAX);
 	cr_expect(RB_EMPTY(&w.authd.workers.tqh_first->clients));
+}
+
+/* --- whose session it is -------------------------------------------------- */
+
+static FILE *
+log_to_file(void)
+{
+	FILE *fp = tmpfile();
+
+	cr_assert_not_null(fp);
+	log_init("mailmilld/authd-1", LOG_TO_FILE, fileno(fp), LOG_LEVEL_INFO);
+	return fp;
+}
+
+/* How many lines have ${text} in them. */
+static unsigned int
+lines_with(FILE *fp, const char *text)
+{
+	char line[LOG_LINE_MAX + 1];
+	unsigned int n = 0;
+
+	log_flush();
+	rewind(fp);
+	while (fgets(line, sizeof(line), fp) != NULL)
+		n += strstr(line, text) != NULL;
+	return n;
+}
+
+#define IN	"\0user\0pencil"
+#define BAD	"\0user\0pen"
+
+Test(authd, a_session_that_the_worker_does_not_have_is_refused)
+{
+	struct vouch *others = vouch_create(10);
+	struct channel *other = worker_with(&w, 2, others);
+	const struct vouched who = { .peer = address("192.0.2.7") };
+	FILE *log = log_to_file();
+	struct answer a;
+
+	vouch_put(sessions, handle_of(1), &who);
+	/* one that was never there, and one of another worker */
+	send_request(w.worker, 2, handle_of(2), "PLAIN", BAD, 9);
+	a = hear_one(&w, 2);
+	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	send_request(other, 3, handle_of(1), "PLAIN", IN, 12);
+	cr_assert(hear(&w, other, WAIT_MS, &a));
+	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	cr_expect_eq(lines_with(log, "event=authd-worker slot=1 instance=1 "
+	    "reason=\"a session that it does not have\""), 1);
+	cr_expect_eq(lines_with(log, "event=authd-worker slot=2"), 1);
+	cr_expect_eq(lines_with(log, "event=auth-failed"), 0);
+	/* its own is served */
+	send_request(w.worker, 4, handle_of(1), "PLAIN", IN, 12);
+	cr_expect_eq(hear_one(&w, 4).status, ESMTP_AUTH_OK);
+	channel_free(other);
+	vouch_free(others);
+	fclose(log);
+}
+
+Test(authd, a_session_that_has_just_ended_is_no_fault_of_its_worker)
+{
+	const struct vouched who = { .peer = address("192.0.2.7") };
+	FILE *log = log_to_file();
+
+	vouch_put(sessions, handle_of(1), &who);
+	vouch_end(sessions, handle_of(1));
+	send_request(w.worker, 1, handle_of(1), "PLAIN", IN, 12);
+	cr_expect_eq(hear_one(&w, 1).status, ESMTP_AUTH_LATER);
+	cr_expect_eq(lines_with(log, "event="), 0);
+	fclose(log);
+}
+
+Test(authd, a_worker_whose_sessions_are_not_known_gets_no_login)
+{
+	struct channel *other = worker_with(&w, 2, NULL);
+	FILE *log = log_to_file();
+	struct answer a;
+
+	send_request(other, 1, handle_of(1), "PLAIN", IN, 12);
+	cr_assert(hear(&w, other, WAIT_MS, &a));
+	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	cr_expect_eq(lines_with(log, "event=authd-worker slot=2"), 1);
+	/* what was meant for one worker is not another's */
+	channel_free(other);
+	authd_vouch(&w.authd, &(struct msg_peer){ .role = ROLE_WORKER,
+	    .slot = 2, .instance = 7 }, -1);
+	other = worker_with(&w, 2, NULL);
+	send_request(other, 1, handle_of(1), "PLAIN", IN, 12);
+	cr_assert(hear(&w, other, WAIT_MS, &a));
+	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	channel_free(other);
+	fclose(log);
 }
 
 Test(authd, it_ends_with_its_last_worker)

@@ -13,6 +13,7 @@
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/role/vouch.h"
 
 struct master step_master;
 struct step_child step_children[STEP_CHILDREN_MAX];
@@ -113,14 +114,30 @@ keep_session(struct step_child *c, struct channel_msg *msg)
 	msg->fd = -1;
 }
 
+static void
+hear_vouch(struct step_child *c, const struct msg_peer *who, int fd)
+{
+	cr_assert_eq(who->role, ROLE_WORKER);
+	if (who->slot > STEP_SLOTS_MAX)
+		return;
+	vouch_free(c->vouches[who->slot]);
+	cr_assert_not_null(c->vouches[who->slot] = vouch_attach(fd));
+}
+
 /* ${status}: of waitpid(2), where it was not killed. */
 static void
 end_child(struct step_child *c, int status)
 {
+	unsigned int i;
+
 	channel_free(c->ch);
 	c->ch = NULL;
 	ended_free(c->ended);
 	c->ended = NULL;
+	for (i = 0; i <= STEP_SLOTS_MAX; i++) {
+		vouch_free(c->vouches[i]);
+		c->vouches[i] = NULL;
+	}
 	c->nleft = 0;
 	proc_exited(&step_master, 1000 + (pid_t)(c - step_children),
 	    c->is_killed ? SIGKILL : status);
@@ -198,6 +215,9 @@ step_hear(struct step_child *c)
 			break;
 		case M_ENDED:
 			c->ended = ended_attach(msg.fd);
+			break;
+		case M_VOUCH:
+			hear_vouch(c, msg.base, msg.fd);
 			break;
 		case M_CERTS:
 			version = ((const struct msg_certs *)msg.base)->version;

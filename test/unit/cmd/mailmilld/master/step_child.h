@@ -11,6 +11,7 @@
 
 #define STEP_CHILDREN_MAX 128
 #define STEP_SESSIONS	100	/* of one worker */
+#define STEP_SLOTS_MAX	4	/* workers at once, where a test looks at an authd */
 #define STEP_SESSIONS_MAX 300	/* where a test allows more */
 
 struct step_child {
@@ -27,6 +28,8 @@ struct step_child {
 	uint32_t	 version;	/* of certificates */
 	struct msg_tickets tickets;	/* what a worker has got last */
 	struct ended	*ended;		/* of a worker: what it shares */
+	struct vouch	*vouches[STEP_SLOTS_MAX + 1]; /* of an authd: sessions, by
+					 * the worker's slot; the last told */
 	unsigned int	 nleft;		/* sessions that it has not taken */
 	unsigned int	 nsessions;	/* that it has got from a listener */
 	struct {

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/role/vouch.h"
 #include "core/util/addr.h"
 
 static struct ledger *l;
@@ -487,18 +489,89 @@ Test(ledger, a_client_that_may_speak_for_others_names_them_any_number_of_times)
 	cr_assert_eq(clients("192.0.2.7"), 0);
 	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 2);
 	cr_assert_eq(book_asked(b, direct, 0), 0);
+	/* it is not known whose it is: it stays counted */
 	cr_assert_eq(book_proxied(b, direct, &unknown.sa), 0);
-	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 1);
-	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 1);
+	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 2);
+	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 0);
 	/* the new client may not */
 	cr_assert_eq(book_may_name(b, direct, false), 0);
 	cr_assert(book_asked(b, direct, 0) == -1 && errno == EACCES);
 	cr_assert_eq(book_remove(b, direct), 0);
-	cr_assert_eq(ledger_clients(l, &unknown.sa, LEDGER_PROXIED), 0);
+	cr_assert_eq(ledger_clients(l, &a.sa, LEDGER_PROXIED), 1);
 	/* the client that gets its place next may not either */
 	direct = add(b, "192.0.2.2");
 	cr_assert(book_asked(b, direct, 0) == -1 && errno == EALREADY);
 	book_close(b);
+}
+
+/* An old worker may have options that let it, and the master new ones. */
+Test(ledger, a_client_that_is_not_known_any_more_may_be_told_no)
+{
+	union addr unknown = { .sa.sa_family = AF_UNSPEC };
+	struct book *b = book_open(l, 10);
+	uint64_t direct = add(b, "192.0.2.2");
+
+	cr_assert_eq(book_may_name(b, direct, true), 0);
+	cr_assert_eq(book_asked(b, direct, 0), 0);
+	cr_assert_eq(book_proxied(b, direct, &unknown.sa), 0);
+	cr_assert_eq(clients("192.0.2.2"), 1);
+	cr_assert_eq(book_may_name(b, direct, false), 0);
+	cr_assert(book_asked(b, direct, 0) == -1 && errno == EACCES);
+	book_close(b);
+}
+
+static struct vouch *
+shown(const struct book *b)
+{
+	int fd = book_vouch_fd(b);
+	struct vouch *v = vouch_attach(fd);
+
+	cr_assert_not_null(v);
+	close(fd);
+	return v;
+}
+
+Test(ledger, authd_is_shown_what_was_counted)
+{
+	union addr proxy = address("192.0.2.1"), client = address("2001:db8::1");
+	struct book *b = book_open(l, 10), *hidden = book_open(l, 10);
+	struct vouched who;
+	struct vouch *v;
+	uint64_t h[3];
+	int i;
+
+	cr_assert(book_vouch_fd(hidden) == -1 && errno == ENOENT);
+	cr_assert_eq(book_show(b), 0);
+	v = shown(b);
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(book_add(b, &proxy.sa, i == 0 ? LEDGER_DIRECT :
+		    LEDGER_PROXY, &listener, &service, &h[i]), 0);
+		cr_assert_eq(vouch_find(v, h[i], &who), VOUCH_NONE);
+		book_vouch(b, h[i], 4, &proxy.sa);
+		cr_assert_eq(vouch_find(v, h[i], &who), VOUCH_FOUND);
+		cr_expect_eq(who.is_proxy, i > 0);
+		cr_expect_eq(who.listener, 4);
+		cr_expect(addr_is_same(vouched_client(&who), &proxy.sa));
+	}
+	/* not without the right to name somebody */
+	cr_assert_eq(book_proxied(b, h[0], &client.sa), -1);
+	cr_assert_eq(book_proxied(b, h[1], &client.sa), 0);
+	cr_assert_eq(book_proxied(b, h[1], &proxy.sa), -1);
+	cr_assert_eq(vouch_find(v, h[0], &who), VOUCH_FOUND);
+	cr_expect_null(vouched_via(&who));
+	cr_assert_eq(vouch_find(v, h[1], &who), VOUCH_FOUND);
+	cr_expect(addr_is_same(vouched_client(&who), &client.sa));
+	cr_expect(addr_is_same(vouched_via(&who), &proxy.sa));
+	cr_assert_eq(book_remove(b, h[0]), 0);
+	cr_expect_eq(vouch_find(v, h[0], &who), VOUCH_ENDED);
+	cr_expect_eq(vouch_find(v, h[1], &who), VOUCH_FOUND);
+	/* the worker dies */
+	book_close(b);
+	cr_expect_eq(vouch_find(v, h[1], &who), VOUCH_ENDED);
+	cr_expect_eq(vouch_find(v, h[2], &who), VOUCH_ENDED);
+	vouch_free(v);
+	book_vouch(hidden, h[0], 0, &proxy.sa);
+	book_close(hidden);
 }
 
 /* A worker that an attacker controls asks without end, or a client repeats
