@@ -1,6 +1,6 @@
 /* The limits on failed logins.
  * Owns: three tables of counters (clients, logins, pairs of both), and their
- * memory, which outlives the process.
+ * memory, which outlives the process.  Peers that name clients are among these.
  * Knows nothing of clocks, passwords or who asks.
  *
  * A table consists of sets of WAYS entries; a key belongs to one set, and is in
@@ -38,6 +38,13 @@
 #define WAYS		8
 #define KNOWN_MS	(AUTH_KNOWN_DAYS * 86400000ull)
 #define SECRET_OCTETS	192		/* at least XXH3_SECRET_SIZE_MIN */
+
+#define CHARGED_MAX	3		/* counters for one attempt */
+
+/* What comes behind an address in a key.  No login has a NUL in it, so none
+ * makes one of these of another. */
+#define NAMED_OCTETS	1		/* 0: the client was named */
+#define SLOT_OCTETS	(1 + sizeof(uint32_t))	/* 1, and a worker's number */
 
 enum kind { CLIENT, LOGIN, PAIR, NKINDS };
 
@@ -107,16 +114,34 @@ window_start(const struct auth_limit *l, uint64_t now_ms)
 	return now_ms - now_ms % l->window_ms;
 }
 
+/* The peer that has named the client, in the words of one worker. */
 static void
-attempt_init(const struct auth_limit *l, const struct sockaddr *peer,
+key_via(const struct auth_limit *l, const struct auth_from *from,
+    uint8_t key_r[KEY_OCTETS])
+{
+	uint8_t buf[ADDR_NETWORK + SLOT_OCTETS];
+	uint32_t slot = from->slot;
+
+	addr_network(from->via, buf);
+	buf[ADDR_NETWORK] = 1;
+	memcpy(buf + ADDR_NETWORK + 1, &slot, sizeof(slot));
+	key_make(l, buf, sizeof(buf), key_r);
+}
+
+static void
+attempt_init(const struct auth_limit *l, const struct auth_from *from,
     const char *login, uint64_t now_ms, struct auth_attempt *a)
 {
-	uint8_t buf[ADDR_NETWORK + LOGIN_OCTETS];
+	uint8_t buf[ADDR_NETWORK + NAMED_OCTETS + LOGIN_OCTETS];
 	size_t n = ADDR_NETWORK, m;
 
 	memset(a, 0, sizeof(*a));
 	a->start_ms = window_start(l, now_ms);
-	addr_network(peer, buf);
+	addr_network(from->client, buf);
+	if ((a->has_via = from->via != NULL)) {
+		key_via(l, from, a->via);
+		buf[n++] = 0;
+	}
 	key_make(l, buf, n, a->client);
 	if ((a->has_login = login != NULL)) {
 		m = put_login(login, buf + n);
@@ -267,52 +292,66 @@ begin_known(struct auth_limit *l, struct entry *e, struct auth_attempt *a,
 	return true;
 }
 
-bool
-auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
-    const char *login, uint64_t now_ms, struct auth_attempt *attempt_r)
+/* Make room for the key, and find out whether it has all that it may have. */
+static bool
+is_spent(const struct auth_limit *l, enum kind kind,
+    const uint8_t key[KEY_OCTETS], unsigned int max, uint64_t now_ms)
 {
-	struct auth_attempt *a = attempt_r;
-	struct entry *e, *client, *name = NULL;
-
-	attempt_init(l, peer, login, now_ms, a);
-	if ((e = known_pair(l, a, now_ms)) != NULL)
-		return begin_known(l, e, a, now_ms);
-	client = entry_get(l, CLIENT, a->client, now_ms);
-	if (is_over(l, client, l->config.client_max, now_ms))
-		return false;
-	if (a->has_login) {
-		name = entry_get(l, LOGIN, a->login, now_ms);
-		if (is_over(l, name, l->config.login_max, now_ms))
-			return false;
-		charge(l, name, now_ms);
-	}
-	charge(l, client, now_ms);
-	a->is_charged = true;
-	return true;
+	return is_over(l, entry_get(l, kind, key, now_ms), max, now_ms);
 }
 
-/* The counters that an attempt is charged to; NULL: one less. */
+/* The counters that an attempt is charged to; NULL: one less.  That of the peer
+ * which has named the client is the last. */
 static void
 entries_of(struct auth_limit *l, const struct auth_attempt *a,
-    struct entry *entries_r[2])
+    struct entry *entries_r[CHARGED_MAX])
 {
 	entries_r[0] = a->is_known ? entry_find(l, PAIR, a->pair) :
 	    entry_find(l, CLIENT, a->client);
 	entries_r[1] = a->is_known || !a->has_login ? NULL :
 	    entry_find(l, LOGIN, a->login);
+	entries_r[2] = a->is_known || !a->has_via ? NULL :
+	    entry_find(l, CLIENT, a->via);
+}
+
+bool
+auth_limit_begin(struct auth_limit *l, const struct auth_from *from,
+    const char *login, uint64_t now_ms, struct auth_attempt *attempt_r)
+{
+	const struct auth_limit_config *c = &l->config;
+	struct entry *e, *entries[CHARGED_MAX];
+	struct auth_attempt *a = attempt_r;
+	unsigned int i;
+
+	attempt_init(l, from, login, now_ms, a);
+	if ((e = known_pair(l, a, now_ms)) != NULL)
+		return begin_known(l, e, a, now_ms);
+	if ((a->has_via &&
+	    is_spent(l, CLIENT, a->via, c->via_max, now_ms)) ||
+	    is_spent(l, CLIENT, a->client, c->client_max, now_ms) ||
+	    (a->has_login &&
+	    is_spent(l, LOGIN, a->login, c->login_max, now_ms)))
+		return false;
+	entries_of(l, a, entries);
+	for (i = 0; i < CHARGED_MAX; i++)
+		if (entries[i] != NULL)
+			charge(l, entries[i], now_ms);
+	a->is_charged = true;
+	return true;
 }
 
 void
 auth_limit_unsure(struct auth_limit *l, struct auth_attempt *attempt)
 {
-	struct entry *entries[2];
+	struct entry *entries[CHARGED_MAX];
+	unsigned int i;
 
 	if (!attempt->is_charged)
 		return;
 	attempt->is_charged = false;
 	entries_of(l, attempt, entries);
-	uncharge(l, entries[0], attempt->start_ms);
-	uncharge(l, entries[1], attempt->start_ms);
+	for (i = 0; i < CHARGED_MAX; i++)
+		uncharge(l, entries[i], attempt->start_ms);
 }
 
 void
@@ -334,8 +373,9 @@ auth_limit_delay(struct auth_limit *l, const struct auth_attempt *attempt,
     uint64_t now_ms)
 {
 	unsigned int n, m, ms = AUTH_DELAY_MIN_MS;
-	struct entry *entries[2];
+	struct entry *entries[CHARGED_MAX];
 
+	/* not by the peer that has named the client: it may have many */
 	entries_of(l, attempt, entries);
 	n = entry_count(l, entries[0], now_ms);
 	m = entry_count(l, entries[1], now_ms);

@@ -22,6 +22,7 @@ struct auth_limit;
 struct auth_limit_config {
 	unsigned int	client_max;	/* failures in a window; 0: no limit */
 	unsigned int	login_max;
+	unsigned int	via_max;	/* of all clients that one peer has named */
 	unsigned int	window_s;	/* it slides */
 	/* of each kind: clients, logins, and clients with their logins; it is
 	 * rounded up.  When there is no room, the entry with the fewest
@@ -30,12 +31,23 @@ struct auth_limit_config {
 	size_t		entries_max;
 };
 
+/* Whose attempt it is.  A client that a proxy, or XCLIENT, has named is known only
+ * from a worker, which an attacker may control.  So it does not count as a client
+ * of that address which has connected itself, and there is a limit on all clients
+ * together that one peer has named in one worker. */
+struct auth_from {
+	const struct sockaddr *client;
+	const struct sockaddr *via;	/* the peer that has named it; NULL: none */
+	unsigned int	 slot;		/* with ${via}: of the worker */
+};
+
 /* What an attempt is charged to. */
 struct auth_attempt {
-	uint8_t		client[16], login[16], pair[16];	/* hashes */
+	uint8_t		client[16], login[16], pair[16], via[16]; /* hashes */
 	uint64_t	start_ms;	/* of the window it was charged in */
 	bool		has_login;
-	bool		is_known;	/* charged to the pair, else to both others */
+	bool		has_via;
+	bool		is_known;	/* charged to the pair, else to all others */
 	bool		is_charged;
 };
 
@@ -51,7 +63,7 @@ struct auth_limit *auth_limit_new(const struct auth_limit_config *config,
     int fd);
 void auth_limit_free(struct auth_limit *l);	/* NULL does nothing */
 
-/* auth_limit_begin(l, peer, login, now_ms, attempt_r): Begin an attempt
+/* auth_limit_begin(l, from, login, now_ms, attempt_r): Begin an attempt
  * (${login} NULL: not known yet).  It counts as failed until auth_limit_good(),
  * so that many attempts at the same time cannot exceed the limit.
  * If this client has used this login with success in the last AUTH_KNOWN_DAYS,
@@ -60,7 +72,7 @@ void auth_limit_free(struct auth_limit *l);	/* NULL does nothing */
  * IPv6 clients count by their /64, logins without regard to case.
  * Return false: too many, answer ESMTP_AUTH_BLOCKED without asking the back
  * end; such an attempt is not counted. */
-bool auth_limit_begin(struct auth_limit *l, const struct sockaddr *peer,
+bool auth_limit_begin(struct auth_limit *l, const struct auth_from *from,
     const char *login, uint64_t now_ms, struct auth_attempt *attempt_r);
 
 /* auth_limit_good(l, attempt, now_ms): The attempt was right: it no longer

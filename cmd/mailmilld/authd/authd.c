@@ -121,6 +121,7 @@ count_in(struct authd *a, int fd)
 	const struct auth_limit_config config = {
 		.client_max = (unsigned int)s->auth_client_failures,
 		.login_max = (unsigned int)s->auth_login_failures,
+		.via_max = (unsigned int)s->auth_proxy_failures,
 		.window_s = (unsigned int)s->auth_failure_window,
 		.entries_max = AUTH_LIMIT_ENTRIES
 	};

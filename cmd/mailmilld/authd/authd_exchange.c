@@ -48,6 +48,7 @@ struct authd_exchange {
 	uint64_t		 began_ms;	/* when the step began */
 	struct auth_request	 request;	/* without request.initial */
 	struct vouched		 who;		/* whose session it is */
+	unsigned int		 slot;		/* of the worker, which may be gone */
 	const struct esmtp_options *options;
 	struct auth_back	*back;
 	/* in the stage WORK only the thread may touch these */
@@ -239,11 +240,14 @@ hold(struct authd_exchange *e)
 static bool
 charge(struct authd_exchange *e, const char *login)
 {
+	const struct auth_from from = { .client = vouched_client(&e->who),
+		.via = vouched_via(&e->who), .slot = e->slot };
+
 	if (e->has_attempt)
 		auth_limit_unsure(e->authd->limit, &e->attempt);
 	e->has_attempt = true;
-	e->is_blocked = !auth_limit_begin(e->authd->limit,
-	    vouched_client(&e->who), login, monotonic_ms(), &e->attempt);
+	e->is_blocked = !auth_limit_begin(e->authd->limit, &from, login,
+	    monotonic_ms(), &e->attempt);
 	return !e->is_blocked;
 }
 
@@ -507,6 +511,7 @@ exchange_new(struct authd_worker *w, const struct auth_request *r,
 	e->request = *r;
 	e->request.initial = NULL;
 	e->who = *who;
+	e->slot = w->who.slot;
 	e->options = o;
 	e->back = authd_back_find(w->authd, o->auth_backend);
 	RB_INSERT(authd_exchanges, &w->exchanges, e);

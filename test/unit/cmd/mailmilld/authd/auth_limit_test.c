@@ -62,6 +62,16 @@ limit(unsigned int client_max, unsigned int login_max, size_t entries)
 	return l;
 }
 
+/* Of a client that has connected itself. */
+static bool
+begin(struct auth_limit *l, const union addr *peer, const char *login,
+    uint64_t ms, struct auth_attempt *a)
+{
+	const struct auth_from from = { .client = &peer->sa };
+
+	return auth_limit_begin(l, &from, login, ms, a);
+}
+
 /* A wrong password: was it looked at? */
 static bool
 fails(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
@@ -69,7 +79,7 @@ fails(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
 	struct auth_attempt a;
 	union addr peer = addr(client);
 
-	return auth_limit_begin(l, &peer.sa, login, ms, &a);
+	return begin(l, &peer, login, ms, &a);
 }
 
 /* The right one: does it get in? */
@@ -80,7 +90,7 @@ succeeds(struct auth_limit *l, const char *client, const char *login,
 	struct auth_attempt a;
 	union addr peer = addr(client);
 
-	if (!auth_limit_begin(l, &peer.sa, login, ms, &a))
+	if (!begin(l, &peer, login, ms, &a))
 		return false;
 	auth_limit_good(l, &a, ms);
 	return true;
@@ -92,7 +102,7 @@ delay(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
 	struct auth_attempt a;
 	union addr peer = addr(client);
 
-	(void)auth_limit_begin(l, &peer.sa, login, ms, &a);
+	(void)begin(l, &peer, login, ms, &a);
 	return auth_limit_delay(l, &a, ms);
 }
 
@@ -165,7 +175,7 @@ Test(auth_limit, many_attempts_at_once_are_bound_like_one_after_the_other)
 	int i, n = 0;
 
 	for (i = 0; i < 50; i++)
-		n += auth_limit_begin(l, &peer.sa, "alice", START_MS, &a[i]);
+		n += begin(l, &peer, "alice", START_MS, &a[i]);
 	cr_assert_eq(n, 6);
 	auth_limit_free(l);
 }
@@ -180,7 +190,7 @@ Test(auth_limit, many_successes_at_once_leave_nothing_behind)
 	/* the first makes the pair known while the others are under way */
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < 10; i++)
-			cr_assert(auth_limit_begin(l, &peer.sa, "alice",
+			cr_assert(begin(l, &peer, "alice",
 			    START_MS, &a[i]), "round %d: %d", round, i);
 		for (i = 0; i < 10; i++)
 			auth_limit_good(l, &a[i], START_MS + 1);
@@ -199,7 +209,7 @@ Test(auth_limit, without_a_verdict_nothing_counts_and_nothing_is_known)
 	int i;
 
 	for (i = 0; i < 20; i++) {
-		cr_assert(auth_limit_begin(l, &peer.sa, "alice", START_MS,
+		cr_assert(begin(l, &peer, "alice", START_MS,
 		    &a));
 		auth_limit_unsure(l, &a);
 		auth_limit_unsure(l, &a);
@@ -217,7 +227,7 @@ Test(auth_limit, a_verdict_in_the_next_window_takes_back_what_the_last_counted)
 	struct auth_attempt a;
 	union addr peer = addr("192.0.2.1");
 
-	cr_assert(auth_limit_begin(l, &peer.sa, "a", START_MS - 1, &a));
+	cr_assert(begin(l, &peer, "a", START_MS - 1, &a));
 	cr_assert_not(fails(l, "192.0.2.1", "b", START_MS));
 	auth_limit_unsure(l, &a);
 	cr_assert(fails(l, "192.0.2.1", "b", START_MS + 1));
@@ -479,4 +489,102 @@ Test(auth_limit, whatever_is_in_the_memory_blocks_nobody_for_long)
 		munmap(p, octets);
 		close(fd);
 	}
+}
+
+/* --- clients that were named ---------------------------------------------- */
+
+static struct auth_limit *
+limit_via(unsigned int client_max, unsigned int login_max,
+    unsigned int via_max)
+{
+	struct auth_limit_config c = { .client_max = client_max,
+		.login_max = login_max, .via_max = via_max,
+		.window_s = WINDOW_S, .entries_max = 1000 };
+	int fd = auth_limit_memory(c.entries_max);
+	struct auth_limit *l = auth_limit_new(&c, fd);
+
+	cr_assert_not_null(l);
+	close(fd);
+	return l;
+}
+
+/* A wrong password of the client that ${via} has named in that worker. */
+static bool
+fails_via(struct auth_limit *l, const char *client, const char *via,
+    unsigned int slot, const char *login, struct auth_attempt *a)
+{
+	union addr peer = addr(client), proxy = addr(via);
+	const struct auth_from from = { .client = &peer.sa, .via = &proxy.sa,
+		.slot = slot };
+
+	return auth_limit_begin(l, &from, login, START_MS, a);
+}
+
+Test(auth_limit, a_client_that_was_named_is_not_the_one_that_connects)
+{
+	struct auth_limit *l = limit_via(2, 0, 0);
+	struct auth_attempt a;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		cr_assert(fails_via(l, "192.0.2.7", "192.0.2.1", 1, "x", &a));
+	cr_assert_not(fails_via(l, "192.0.2.7", "192.0.2.1", 1, "x", &a));
+	/* by whomever and wherever it is named */
+	cr_assert_not(fails_via(l, "192.0.2.7", "192.0.2.2", 2, "y", &a));
+	/* a worker that lies about it locks out no client that connects itself,
+	 * nor the peer that is said to have named it */
+	cr_assert(succeeds(l, "192.0.2.7", "x", START_MS));
+	for (i = 0; i < 2; i++)
+		cr_assert(fails(l, "192.0.2.1", "x", START_MS));
+	cr_assert_not(fails(l, "192.0.2.1", "x", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, whoever_is_named_all_of_one_worker_have_a_limit)
+{
+	struct auth_limit *l = limit_via(5, 0, 40);
+	struct auth_attempt a, b;
+	char client[32];
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i);
+		cr_assert(fails_via(l, client, "192.0.2.1", 1, NULL, &a));
+		/* the delay is the client's own */
+		cr_assert_eq(auth_limit_delay(l, &a, START_MS),
+		    AUTH_DELAY_MIN_MS);
+	}
+	cr_assert_not(fails_via(l, "192.0.2.8", "192.0.2.1", 1, NULL, &b));
+	/* that of another worker, or proxy, is another's */
+	cr_assert(fails_via(l, "192.0.2.8", "192.0.2.1", 2, NULL, &b));
+	cr_assert(fails_via(l, "192.0.2.8", "192.0.2.2", 1, NULL, &b));
+	/* and what was no failure does not count */
+	auth_limit_unsure(l, &a);
+	cr_assert(fails_via(l, "192.0.2.8", "192.0.2.1", 1, NULL, &b));
+	cr_assert_not(fails_via(l, "192.0.2.8", "192.0.2.1", 1, NULL, &b));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, who_has_been_there_is_not_in_the_limit_of_the_proxy)
+{
+	struct auth_limit *l = limit_via(5, 3, 10);
+	struct auth_attempt a;
+	char client[32];
+	int i;
+
+	cr_assert(fails_via(l, "192.0.2.7", "192.0.2.1", 1, "alice", &a));
+	auth_limit_good(l, &a, START_MS);
+	for (i = 0; i < 10; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i);
+		cr_assert(fails_via(l, client, "192.0.2.1", 1, NULL, &a));
+	}
+	cr_assert_not(fails_via(l, "192.0.2.8", "192.0.2.1", 1, "bob", &a));
+	cr_assert(fails_via(l, "192.0.2.7", "192.0.2.1", 1, "alice", &a));
+	auth_limit_good(l, &a, START_MS);
+	/* which is known there alone */
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(l, "192.0.2.9", "alice", START_MS));
+	cr_assert_not(fails(l, "192.0.2.7", "alice", START_MS));
+	cr_assert(fails_via(l, "192.0.2.7", "192.0.2.1", 1, "alice", &a));
+	auth_limit_free(l);
 }
