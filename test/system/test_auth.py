@@ -37,15 +37,36 @@ def server(d, tls=None, listener='', conf='', mechanisms=(), **more):
     return s
 
 
-def lines(s, event):
-    """The log lines with that event, as dicts."""
+def lines(s, event, role=''):
+    """The log lines with that event, as dicts; of processes of that role."""
     return [dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', x))
-            for x in s.log().split('\n') if f'event={event} ' in x]
+            for x in s.log().split('\n') if re.match(
+                rf'\S+ mailmilld/?{role}\S* level=\w+ event={event} ', x)]
 
 
-def wait_lines(s, event, n):
+def wait_lines(s, event, n, role=''):
     return wait_for(f'{n} lines {event}', lambda: (
-        v := lines(s, event)) and len(v) >= n and v)
+        v := lines(s, event, role)) and len(v) >= n and v)
+
+
+def fail2ban(d, log, local=''):
+    """The addresses that the filter finds in it, also with the changes of an
+    administrator."""
+    if not shutil.which('fail2ban-regex'):
+        raise Skip('no fail2ban-regex')
+    shutil.copy(f'{TOP}/cmd/mailmilld/init/fail2ban.conf', f'{d}/f.conf')
+    with open(f'{d}/f.local', 'w') as f:
+        f.write(local)
+    with open(f'{d}/f.log', 'w') as f:
+        f.write(log)
+    return run('fail2ban-regex', '-o', 'ip', f'{d}/f.log',
+               f'{d}/f.conf').stdout.decode().split()
+
+
+def as_syslog(log):
+    return re.sub(
+        r'^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.\d+Z (\S+\])',
+        r'Nov 23 \1 mx \2:', log, flags=re.M)
 
 
 # ------------------------------------------------------------------ clients
@@ -189,8 +210,9 @@ def test_replies_log_and_counters(d):
             c.hello()
             c.mail(text_message())
         s.wait_mail(2)
-        ntlm, scram, login, first, second, again = wait_lines(
-            s, 'auth-failed', 6)
+        # a wrong password is authd's to say
+        ntlm, scram, login, again = wait_lines(s, 'auth-failed', 4, 'worker')
+        first, second = wait_lines(s, 'auth-failed', 2, 'authd')
         assert first['client'] == '127.0.0.1' and first['user'] == USER
         assert first['mechanism'] == 'PLAIN' and first['code'] == '535'
         assert first['listener'] == f'127.0.0.1:{s.port}'
@@ -259,6 +281,13 @@ def test_the_log_says_why_a_login_failed(d):
             assert got['code'] == code, (said, got)
             assert got['mechanism'] == ('-' if mech.islower() or '=' in mech
                                         else mech), (said, got)
+        # a client that leaves before it is told
+        with connect(s, tls) as c:
+            c.hello()
+            token = b64(f'user={USER}\1auth=Bearer x\1\1')
+            c.cmd(f'AUTH XOAUTH2 {token}', '334')
+        got = wait_lines(s, 'auth-failed', len(rows) + 1)[-1]
+        assert got['reason'] == '"token refused"', got
 
 
 def test_a_changed_file_is_seen_without_a_reload(d):
@@ -508,8 +537,6 @@ def test_an_unknown_kind_of_back_end_stops_the_start(d):
 
 # ------------------------------------------------------------------ fail2ban
 def test_fail2ban_reads_the_log(d):
-    if not shutil.which('fail2ban-regex'):
-        raise Skip('no fail2ban-regex')
     names = [USER, 'a b', 'x" client=192.0.2.9 code=535', 'q\\', 'm\u00fcller',
              "o'brien", 'client=192.0.2.9']
     want = []
@@ -521,8 +548,7 @@ def test_fail2ban_reads_the_log(d):
             with From(s.port, want[-1]) as c:
                 c.hello()
                 c.cmd(f'AUTH PLAIN {b64(chr(0) + name + chr(0) + "no")}', '535')
-        # not the filter that speaks for it
-        want.append('192.0.2.20')
+        # neither a client that was named, nor the filter that has named it
         with From(s.port, '127.0.0.9') as c:
             c.cmd('XCLIENT ADDR=192.0.2.20', '220')
             c.hello()
@@ -535,16 +561,16 @@ def test_fail2ban_reads_the_log(d):
             c.send(b'RCPT TO:<x event=auth-failed client=192.0.2.9 code=535>'
                    b'\r\n')
             c.reply()
-        wait_lines(s, 'auth-failed', len(want))
+        named, = [x for x in wait_lines(s, 'auth-failed', len(want) + 1,
+                                        'authd') if 'via' in x]
+        assert named['client'] == '192.0.2.20', named
+        assert named['via'] == '127.0.0.9', named
     log = s.log()
-    syslog = re.sub(
-        r'^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.\d+Z (\S+\])',
-        r'Nov 23 \1 mx \2:', log, flags=re.M)
-    assert syslog.count('mx mailmilld/worker-') > len(want)
-    for form, text in ('stderr', log), ('syslog', syslog):
-        path = f'{d}/{form}'
-        with open(path, 'w') as f:
-            f.write(text)
-        out = run('fail2ban-regex', '-o', 'ip', path,
-                  f'{TOP}/cmd/mailmilld/init/fail2ban.conf').stdout.decode()
-        assert sorted(out.split()) == want, (form, out)
+    syslog = as_syslog(log)
+    assert syslog.count('mx mailmilld/authd-1[') > len(want)
+    for text in log, syslog:
+        assert sorted(fail2ban(d, text)) == want, text
+        assert sorted(fail2ban(d, text, '[Definition]\n'
+                               'failregex = %(_direct)s\n'
+                               '            %(_named)s\n')) == \
+            want + ['192.0.2.20'], text

@@ -5,8 +5,8 @@ import os
 import re
 import signal
 
-from harness import wait_for
-from test_auth import PASSWORD, PLAIN, USER, WRONG, From, server
+from harness import Client, free_port, wait_for
+from test_auth import PASSWORD, PLAIN, USER, WRONG, From, server, wait_lines
 from test_auth_mechs import b64
 
 
@@ -49,6 +49,40 @@ def test_nobody_locks_out_who_has_been_there(d):
         assert '454' in at_once(s, [WRONG] * 5, '127.0.0.4')
         assert at_once(s, [PLAIN], '127.0.0.5') == ['454']
         assert at_once(s, [PLAIN], '127.0.0.3') == ['235']
+
+
+def test_clients_of_a_proxy_have_a_limit_together_and_cost_no_one_else(d):
+    """Only a worker says which clients those are, and an attacker may control
+    it."""
+    port = free_port()
+    with server(d, conf='auth_proxy_failures = 4', workers=1,
+                listener=f'Listen "127.0.0.1:{port}" '
+                '{ Proxy_Protocol = true }') as s:
+        def login(client, line):
+            with Client(port, banner=False) as c:
+                c.send(f'PROXY TCP4 {client} 203.0.113.25 4711 25\r\n'
+                       .encode())
+                c.expect('220')
+                c.hello()
+                c.send(line.encode() + b'\r\n')
+                return c.reply()[:3]
+
+        def guess(n):
+            return f'AUTH PLAIN {b64(chr(0) + f"guess{n}" + chr(0) + "x")}'
+        assert login('192.0.2.1', PLAIN) == '235'
+        assert [login(f'192.0.2.{n}', guess(n)) for n in range(2, 8)] == \
+            ['535'] * 4 + ['454'] * 2
+        # a client that has logged in there before, and one that connects itself
+        assert login('192.0.2.1', PLAIN) == '235'
+        assert login('192.0.2.9', PLAIN) == '454'
+        assert at_once(s, [PLAIN, guess(9)]) == ['235', '535']
+        assert at_once(s, [PLAIN], '127.0.0.2') == ['235']
+        failed = wait_lines(s, 'auth-failed', 5, 'authd')
+        assert sorted((x['client'], x['port'], x.get('via'))
+                      for x in failed)[1:] == [
+            (f'192.0.2.{n}', '4711', '127.0.0.1') for n in range(2, 6)], failed
+        direct, = [x for x in failed if 'via' not in x]
+        assert direct['client'] == '127.0.0.1', direct
 
 
 def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):

@@ -168,6 +168,11 @@ authd_open(struct authd *a)
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}
+	a->failures = calloc((size_t)s->workers + 1, sizeof(*a->failures));
+	if (a->failures == NULL) {
+		log_err("start", "role=%s", "authd");
+		return -1;
+	}
 	if (authd_backs_open(a) == -1)
 		return -1;
 	a->pool = auth_pool_open((unsigned int)s->auth_threads);
@@ -194,6 +199,7 @@ authd_close(struct authd *a)
 	authd_backs_close(a);
 	auth_limit_free(a->limit);
 	vouch_free(a->vouch);
+	free(a->failures);
 }
 
 static int

@@ -126,13 +126,26 @@ is_refused(const struct authd_exchange *e)
 	return e->x != NULL && auth_exchange_is_refused(e->x);
 }
 
+/* The attempt has failed, and counts. */
+static void
+log_failed(const struct authd_exchange *e)
+{
+	if (!authd_log_failed(e->authd, e->slot, &e->request, &e->who,
+	    e->login, e->why) && e->worker != NULL)
+		complain(e->worker, "more failed logins than are logged");
+}
+
 /* Nothing was tried, so nothing counts; a token that was refused does, even if
  * the client goes away before it is told. */
 static void
 take_back(struct authd_exchange *e)
 {
+	if (is_refused(e)) {
+		log_failed(e);
+		return;
+	}
 	(void)pthread_mutex_lock(&e->authd->limit_lock);
-	if (e->has_attempt && !is_refused(e))
+	if (e->has_attempt)
 		auth_limit_unsure(e->authd->limit, &e->attempt);
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
 }
@@ -286,6 +299,10 @@ settle(struct authd_exchange *e)
 	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
 		auth_limit_unsure(e->authd->limit, &e->attempt);
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+	/* a token that was refused, whose client has left: as in take_back() */
+	if (e->status == ESMTP_AUTH_FAILED || (e->worker == NULL &&
+	    e->status == ESMTP_AUTH_CHALLENGE && is_refused(e)))
+		log_failed(e);
 }
 
 /* --- a step --------------------------------------------------------------- */

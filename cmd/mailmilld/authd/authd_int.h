@@ -1,6 +1,7 @@
 /* What the files of the role authd share: authd.c has the process and its
  * channels, authd_exchange.c the exchanges, authd_clients.c their clients,
- * authd_offer.c what a listener offers to them, authd_back.c the back ends. */
+ * authd_offer.c what a listener offers to them, authd_log.c the lines about
+ * failures, authd_back.c the back ends. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 #define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
@@ -21,6 +22,8 @@
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/vouch.h"
 #include "core/util/addr.h"
+#include "core/util/log_bound.h"
+#include "proto/auth/esmtp_auth_mech.h"
 
 #define AUTHD_EXCHANGES_MAX	4096	/* of one worker, at once */
 #define AUTHD_CLIENT_MAX	256	/* and of one client there */
@@ -79,6 +82,7 @@ struct authd {
 	struct auth_limit	*limit;
 	struct vouch		*vouch;		/* of M_VOUCH, until its M_PEER; or NULL */
 	uint32_t		 vouch_instance; /* of that worker */
+	struct log_burst	*failures;	/* by slot: bounds the lines about them */
 	unsigned int		 stuck_ms;	/* beyond AUTHD_STUCK_TIMES; 0: AUTHD_STUCK_MS */
 	bool			 is_stuck;	/* ending because of that */
 };
@@ -121,6 +125,15 @@ const char *authd_offer_objection(const struct auth_request *r,
     const struct esmtp_options *o);
 bool authd_offer_has_plus(const struct auth_request *r,
     const struct esmtp_options *o);
+
+/* authd_log.c: what a log watcher reads.
+ * authd_log_failed(a, slot, r, who, login, why): A wrong password, or the like, of
+ * that session of the worker ${slot}, with the login that was tried ("": none).
+ * A worker has a share of the lines.  False: it has used that up, so this one is
+ * not logged. */
+bool authd_log_failed(struct authd *a, unsigned int slot,
+    const struct auth_request *r, const struct vouched *who,
+    const char *login, enum esmtp_auth_why why);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;

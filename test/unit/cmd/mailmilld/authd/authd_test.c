@@ -20,6 +20,7 @@
 #define WAIT_MS		20000
 #define TIMEOUT_S	1	/* auth_timeout */
 #define SESSIONS	8192
+#define LINES_MAX	25	/* about failures, of one worker in 10 seconds */
 
 static const char config[] =
     "hostname = \"mx.example.test\"\n"
@@ -27,7 +28,9 @@ static const char config[] =
     "auth_threads = 2\n"
     "auth_client_failures = 4\n"
     "auth_login_failures = 3\n"
+    "auth_proxy_failures = 6\n"
     "workers = 2\n"
+    "log_rate = 10\n"
     "Auth_Backend = \"" SPEC "\"\n"
     "ESMTP_Listener {\n"
     "  Listen \"127.0.0.1:2501\" {\n"
@@ -656,6 +659,110 @@ Test(authd, a_worker_whose_sessions_are_not_known_gets_no_login)
 	send_request(other, 1, handle_of(1), "PLAIN", IN, 12);
 	cr_assert(hear(&w, other, WAIT_MS, &a));
 	cr_expect_eq(a.status, ESMTP_AUTH_LATER);
+	channel_free(other);
+	fclose(log);
+}
+
+Test(authd, a_failure_is_logged_with_the_client_that_has_connected)
+{
+	FILE *log = log_to_file();
+
+	cr_assert_eq(plain(&w, 1, "192.0.2.7", "user", "pen").status,
+	    ESMTP_AUTH_FAILED);
+	cr_expect_eq(lines_with(log, "level=info event=auth-failed session=s "
+	    "client=192.0.2.7 port=4711 listener=127.0.0.1:2501 user=user "
+	    "mechanism=PLAIN code=535 "
+	    "reason=\"wrong password or unknown user\"\n"), 1);
+	/* nothing else is a failure */
+	cr_assert_eq(plain(&w, 2, "192.0.2.7", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	cr_assert_eq(plain(&w, 3, "192.0.2.7", "down", "x").status,
+	    ESMTP_AUTH_LATER);
+	send_start(w.worker, 4, 0, "192.0.2.7", "PLAIN", "x", 1);
+	cr_assert_eq(hear_one(&w, 4).status, ESMTP_AUTH_MALFORMED);
+	cr_expect_eq(lines_with(log, "event=auth-failed"), 1);
+	fclose(log);
+}
+
+Test(authd, a_failure_is_logged_also_if_its_client_does_not_wait_for_it)
+{
+	FILE *log = log_to_file();
+
+	send_plain(w.worker, 1, "192.0.2.7", "slow", "pen");
+	while (fake_back_at_gate() == 0)
+		turn(&w, 5);
+	send_cancel(w.worker, 1);
+	while (LIST_EMPTY(&w.authd.orphans))
+		turn(&w, 5);
+	fake_back_open_gate();
+	while (!LIST_EMPTY(&w.authd.orphans))
+		turn(&w, 5);
+	cr_expect_eq(lines_with(log, "event=auth-failed session=s "
+	    "client=192.0.2.7 port=4711 "), 1);
+	fclose(log);
+}
+
+/* PROXY, XCLIENT. */
+Test(authd, a_client_that_was_named_is_logged_with_the_peer_that_names_it)
+{
+	union addr client = address("198.51.100.1");
+	const struct vouched who = { .peer = address("192.0.2.1") };
+	FILE *log = log_to_file();
+	struct answer a;
+	uint64_t id;
+
+	vouch_put(sessions, handle_of(0), &who);
+	/* the worker, or who may use XCLIENT, makes up one after the other */
+	for (id = 0; id < 4; id++) {
+		client.in.sin_addr.s_addr += htonl(1);
+		vouch_name(sessions, handle_of(0), &client.sa);
+		send_request(w.worker, id, handle_of(0), "PLAIN", "\0x\0y", 4);
+		a = hear_one(&w, id);
+		cr_expect_eq(a.status, id < 3 ? ESMTP_AUTH_FAILED :
+		    ESMTP_AUTH_BLOCKED, "%d", (int)id);
+	}
+	cr_expect_eq(lines_with(log, "event=auth-failed"), 3);
+	cr_expect_eq(lines_with(log, " client=198.51.100.2 port=4711 "), 1);
+	cr_expect_eq(lines_with(log, " via=192.0.2.1\n"), 3);
+	/* other logins, too, up to auth_proxy_failures */
+	for (; id < 9; id++) {
+		client.in.sin_addr.s_addr += htonl(1);
+		vouch_name(sessions, handle_of(0), &client.sa);
+		send_request(w.worker, id, handle_of(0), "PLAIN",
+		    (char[]){ '\0', (char)('a' + id), '\0', 'y' }, 4);
+		a = hear_one(&w, id);
+		cr_expect_eq(a.status, id < 7 ? ESMTP_AUTH_FAILED :
+		    ESMTP_AUTH_BLOCKED, "%d", (int)id);
+	}
+	/* the one that has connected has not failed */
+	cr_expect_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
+	    ESMTP_AUTH_OK);
+	fclose(log);
+}
+
+Test(authd, a_worker_has_a_share_of_the_lines_about_failures)
+{
+	struct channel *other;
+	char client[32];
+	FILE *log = log_to_file();
+	struct answer a;
+	uint64_t id;
+
+	for (id = 0; id < 2 * LINES_MAX; id++) {
+		snprintf(client, sizeof(client), "192.0.2.%u", (unsigned int)id);
+		send_start(w.worker, id, 0, client, "PLAIN",
+		    (char[]){ '\0', (char)('0' + id), '\0', 'y' }, 4);
+	}
+	for (id = 0; id < 2 * LINES_MAX; id++) {
+		cr_assert(hear(&w, w.worker, WAIT_MS, &a));
+		cr_expect_eq(a.status, ESMTP_AUTH_FAILED);
+	}
+	cr_expect_eq(lines_with(log, "event=auth-failed"), LINES_MAX);
+	cr_expect_eq(lines_with(log, "more failed logins than are logged"), 1);
+	other = worker_add(&w, 2);
+	send_plain(other, id, "198.51.100.1", "user", "pen");
+	cr_assert(hear(&w, other, WAIT_MS, &a));
+	cr_expect_eq(lines_with(log, " client=198.51.100.1 "), 1);
 	channel_free(other);
 	fclose(log);
 }
