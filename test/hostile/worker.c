@@ -2,6 +2,12 @@
 
 #include "test/hostile/hostile.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/mailmilld/role/auth_request.h"
+#include "core/process/log.h"
+
 bool
 trick_seal(uint64_t arg, unsigned int)
 {
@@ -62,5 +68,69 @@ trick_unknown(uint64_t arg, unsigned int)
 		    == -1)
 			break;
 	}
+	return true;
+}
+
+/* As authd and an honest worker write it, and as if a line of authd began in a
+ * value. */
+static void
+log_forged(void)
+{
+	static const char line[] = "\n2000-01-01T00:00:00.000000Z "
+	    "mailmilld/authd-1[1]: level=info event=auth-failed session=s "
+	    "client=192.0.2.66 port=1 listener=x user=forged mechanism=PLAIN "
+	    "code=535 reason=x\n";
+
+	log_event(LOG_LEVEL_INFO, "auth-failed", "session=%s client=%s port=%u "
+	    "listener=%s user=%s mechanism=%s code=%d reason=%s", "s",
+	    "192.0.2.66", 4711U, "127.0.0.1:25", "forged", "PLAIN", 535,
+	    "wrong password or unknown user");
+	log_event(LOG_LEVEL_INFO, line, "session=%s", line);
+	log_event(LOG_LEVEL_INFO, "rejected", "%s=%s", line, line);
+}
+
+/* Sessions that it has, and others: of an index beside it, of another number. */
+static uint64_t
+session_of(uint64_t handle, unsigned int how)
+{
+	switch (how % 4) {
+	case 0:
+		return handle;
+	case 1:
+		return handle ^ 1;
+	case 2:
+		return handle + (1ULL << 32);
+	default:
+		return UINT64_MAX - how;
+	}
+}
+
+bool
+trick_guess(uint64_t arg, unsigned int)
+{
+	struct auth_request r = { .mech = "PLAIN", .log_id = "forged" };
+	uint8_t texts[512];
+	struct msg_auth_start mas;
+	char in[64];
+	uint64_t i, sent = 0;
+	unsigned int k, how;
+	int n;
+
+	log_forged();
+	for (i = 0; i < arg; i++)
+		for (k = 0; k < hostile.nkept && k < HOSTILE_KEPT; k++)
+			for (how = 0; how < 4; how++) {
+				r.id = (1ULL << 40) + sent;
+				r.session = session_of(hostile.kept[k], how);
+				n = snprintf(in, sizeof(in), "%cu%llu%cx", '\0',
+				    (unsigned long long)sent, '\0');
+				r.initial = in;
+				r.initial_len = (size_t)n;
+				n = auth_request_put(&r, &mas, texts,
+				    sizeof(texts));
+				sent += hostile_send(ROLE_AUTHD, A_START, &mas,
+				    texts, (unsigned int)n) == 0;
+			}
+	hostile_say("guesses", sent);
 	return true;
 }

@@ -16,6 +16,8 @@ import tty
 from harness import Client, body_of, mount_tmpfs, unshare_mounts, wait_for
 from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
 from messages import big
+from test_auth import as_syslog, fail2ban, lines, wait_lines
+from test_auth_mechs import b64
 
 
 def greeted(port, n, want, seconds):
@@ -351,6 +353,42 @@ def test_a_worker_that_writes_into_the_log(d):
             # neither to a reader nor to fail2ban it looks like authd's
             assert 'user=forged' not in line or line.startswith(
                 'from a child: '), line
+
+
+def test_a_worker_that_has_others_blocked_and_banned(d):
+    """authd counts and logs for whoever has connected, as the master says."""
+    def wrong(n):
+        return f'AUTH PLAIN {b64(chr(0) + f"own{n}" + chr(0) + "x")}'
+    with Hostile(d, 'Auth_Without_TLS = true\n', workers=2,
+                 conf='auth_client_failures = 7\n') as s:
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):                  # the workers take turns
+                stack.enter_context(Client(s.port, source='127.0.0.7'))
+            assert s.play('worker 1', 'guess', 20)
+            assert s.said('guesses') >= 20 * 2 * 4
+            failed = wait_for('the failures', lambda: len(
+                v := lines(s, 'auth-failed', 'authd')) >= 7 and v)
+            assert {x['client'] for x in failed} == {'127.0.0.7'}, failed
+            assert len(failed) == 7, failed
+            wait_for('a complaint', lambda: re.search(
+                r'event=authd-worker slot=1 .*"a session that it does not have"',
+                s.log_now()))
+            with Client(s.port, source='127.0.0.7') as c:
+                c.hello()
+                c.cmd(wrong(1), '454')
+            with Client(s.port, source='127.0.0.8') as c:
+                c.hello()
+                c.cmd(wrong(2), '535')
+        # a worker's own words are not read
+        wait_for('the line', lambda: re.search(
+            r' mailmilld/worker-1\[\d+\] .*event=auth-failed .*192\.0\.2\.66',
+            s.log_now()))
+        wait_lines(s, 'auth-failed', 8, 'authd')
+        s.serves()
+    for text in s.log(), as_syslog(s.log()):
+        assert '192.0.2.66' in text
+        assert sorted(fail2ban(d, text)) == \
+            ['127.0.0.7'] * 7 + ['127.0.0.8'], text
 
 
 class OnTerminal(Hostile):
