@@ -59,7 +59,9 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.received_us = m->received_us;
 	c->row.octets = m->octets;
 	if (queue_rcpt_is_held(r)) {
-		c->row.attempts = r->attempts;
+		/* none, however often it was put back into its segment: one with
+		 * an attempt has been released */
+		c->row.attempts = 0;
 		c->row.next_attempt = m->hold_until;
 	} else {
 		c->row.attempts = r->attempts + 1;

@@ -213,6 +213,39 @@ Test(queue_hold, it_is_held_in_its_segment_while_the_store_is_full)
 	cr_assert_eq(f.njobs, 3);
 }
 
+/* Nor later: that the store was full is no attempt, after which it would count as
+ * released. */
+Test(queue_hold, what_was_held_in_its_segment_is_not_released_by_retry)
+{
+	static const char all[] = "{\"command\":\"queue\","
+	    "\"action\":\"retry\",\"id\":\"all\"}";
+	struct rlimit old, none;
+	int64_t next;
+	char *state;
+
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	hold_for_written(6000, &old, &none);
+	spool_segment_close(&s.file);
+	qf_pass(&f, 300 * 1000);
+	free(qf_ask(&f, all));
+	qf_pass(&f, 300 * 1000);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	free(qf_ask(&f, all));
+	qf_pass(&f, 600 * 1000);
+	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1, "it has a row now");
+	state = listed_state(&next);
+	cr_assert_str_eq(state, "held");
+	free(state);
+	free(qf_ask(&f, all));
+	qf_pass(&f, 60 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	qf_pass(&f, 4800 * 1000);
+	cr_assert_eq(f.njobs, 3);
+}
+
 /* HOLDUNTIL: the wall clock says when: a step of it ends the wait, or makes it
  * longer. */
 Test(queue_hold, a_clock_that_is_set_does_not_move_the_time_of_day)
