@@ -177,10 +177,13 @@ struct esmtp_host_ops {
 	 * and may be called inside another function of the host.  NULL: whoever
 	 * answers sees to it */
 	void	(*wake)(void *host);
-	/* may_hold(host, ac, login): may ${login} have one more message held
-	 * (HOLDFOR, HOLDUNTIL)?  1 or 0; NULL: always */
+	/* may_hold(host, ac, login, octets, nrcpts): may ${login} have one more
+	 * message held (HOLDFOR, HOLDUNTIL)?  Asked twice: at MAIL, ${octets}
+	 * what SIZE says and ${nrcpts} 0; and when it is complete, right before
+	 * its commit, ${octets} long and for ${nrcpts}.  1, or 0: 552 5.7.16;
+	 * NULL: always */
 	int	(*may_hold)(void *host, struct _accept_construct *ac,
-		    const char *login);
+		    const char *login, uint64_t octets, size_t nrcpts);
 };
 
 /* Names something that a session waits for, once: another answer to it, or one

@@ -318,3 +318,11 @@ settings_load(FILE *fp, const char *filename, const char *const *overrides,
 	snprintf(err_r, errlen, "%s: %s", filename, strerror(errno));
 	return NULL;
 }
+
+uint64_t
+settings_held_share(const struct settings *s)
+{
+	uint64_t quota = (uint64_t)s->held_quota;
+
+	return s->workers > 1 ? quota - quota / 4 : quota;
+}

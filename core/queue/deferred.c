@@ -27,8 +27,32 @@
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		3	/* of the table; PRAGMA user_version */
+#define VERSION		4	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
+
+/* What each login has held, by writer: the table "held", which triggers keep.
+ * A message that was not tried yet counts for its octets and MESSAGE, once, and
+ * each of its rows for ROW.  Databases have these numbers in their triggers. */
+#define TEXT_OF(n)	#n
+#define TEXT(n)		TEXT_OF(n)
+#define MESSAGE		TEXT(LIM_HELD_MESSAGE)
+#define ROW		TEXT(LIM_HELD_RCPT)
+#define COUNTS(r)	r "holder <> '' AND " r "attempts = 0"
+/* the end of the segment's number is that of its writer: spool_number() */
+#define WRITER(r)	"substr(" r "segment, -3)"
+#define HELD_OCTETS(r)	"(" ROW " + CASE WHEN EXISTS (SELECT 1 FROM deferred" \
+			" INDEXED BY deferred_held WHERE id = " r "id" \
+			" AND rcpt_index <> " r "rcpt_index AND " COUNTS("") \
+			") THEN 0 ELSE " r "octets + " MESSAGE " END)"
+#define HELD_MORE(r)	"INSERT INTO held SELECT " r "holder, " WRITER(r) "," \
+			" " HELD_OCTETS(r) " WHERE " COUNTS(r) \
+			" ON CONFLICT (holder, writer)" \
+			" DO UPDATE SET octets = octets + excluded.octets;"
+#define HELD_LESS(r)	"UPDATE held SET octets = octets - " HELD_OCTETS(r) \
+			" WHERE " COUNTS(r) " AND holder = " r "holder" \
+			" AND writer = " WRITER(r) ";" \
+			"DELETE FROM held WHERE holder = " r "holder" \
+			" AND writer = " WRITER(r) " AND octets <= 0;"
 
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
@@ -77,6 +101,38 @@ static const char *const upgrades[VERSION] = {
 	" WHERE holder <> '';"
 	"PRAGMA user_version = 3;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	/* that the store was full counted as an attempt */
+	"UPDATE deferred SET attempts = 0"
+	" WHERE " IS_HELD " AND last_error IS NULL;"
+	"DROP INDEX IF EXISTS deferred_holder;"
+	"CREATE INDEX deferred_held ON deferred (id)"
+	" WHERE " COUNTS("") ";"
+	"DROP TABLE IF EXISTS held;"	/* of a table that was lost */
+	"CREATE TABLE held ("
+	" holder TEXT NOT NULL,"
+	" writer TEXT NOT NULL,"
+	" octets INTEGER NOT NULL,"
+	" PRIMARY KEY (holder, writer)) WITHOUT ROWID;"
+	"CREATE INDEX held_most ON held (octets);"
+	"INSERT INTO held SELECT holder, " WRITER("") ", sum(octets)"
+	" FROM (SELECT holder, segment,"
+	" max(octets) + " MESSAGE " + count(*) * " ROW " AS octets"
+	" FROM deferred WHERE " COUNTS("") " GROUP BY holder, segment, id)"
+	" GROUP BY 1, 2;"
+	"CREATE TRIGGER held_insert AFTER INSERT ON deferred"
+	" WHEN " COUNTS("NEW.")
+	" BEGIN " HELD_MORE("NEW.") " END;"
+	"CREATE TRIGGER held_delete AFTER DELETE ON deferred"
+	" WHEN " COUNTS("OLD.")
+	" BEGIN " HELD_LESS("OLD.") " END;"
+	"CREATE TRIGGER held_update AFTER UPDATE"
+	" OF id, rcpt_index, holder, segment, octets, attempts ON deferred"
+	" WHEN OLD.holder <> '' OR NEW.holder <> ''"
+	" BEGIN " HELD_LESS("OLD.") HELD_MORE("NEW.") " END;"
+	"PRAGMA user_version = 4;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -122,10 +178,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
 	    " OR hold_until > ?3"
 	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
-	/* a message counts once, whatever the number of its recipients */
-	[ST_HOLDERS] = "SELECT holder FROM (SELECT DISTINCT holder, id, octets"
-	    " FROM deferred WHERE holder <> '' AND attempts = 0)"
-	    " GROUP BY holder HAVING sum(max(octets, ?2)) > ?1",
+	[ST_HOLDERS] = "SELECT holder, writer, octets FROM held"
+	    " ORDER BY octets DESC LIMIT ?1",
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"

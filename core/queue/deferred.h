@@ -121,13 +121,15 @@ struct deferred_query {
 int deferred_rows(struct deferred *d, const struct deferred_query *query,
     deferred_func each, void *closure);
 
-/* deferred_holders(d, octets, each, closure): Call ${each} for each login that
- * has more than ${octets} held, in messages that were not tried yet; each of
- * them counts for DEFERRED_HELD_OCTETS at least.  ${each} returns 0 to go on.
- * Return how many, or -1 with errno. */
-#define DEFERRED_HELD_OCTETS	4096
-typedef int (*deferred_holder_func)(void *closure, const char *holder);
-int deferred_holders(struct deferred *d, uint64_t octets,
+/* deferred_holders(d, limit, each, closure): Call ${each} for each login and
+ * writer through which it has messages held that were not tried yet, the most
+ * first, at most ${limit} times.  The octets are those of the messages, with
+ * LIM_HELD_MESSAGE for each and LIM_HELD_RCPT for each of their rows.  The
+ * database keeps these sums, whoever changes rows.  ${each} returns 0 to go on.
+ * Return how many there were, or -1 with errno. */
+typedef int (*deferred_holder_func)(void *closure, const char *holder,
+    unsigned int writer, uint64_t octets);
+int deferred_holders(struct deferred *d, unsigned int limit,
     deferred_holder_func each, void *closure);
 
 /* deferred_next(d, next_r): The least next_attempt; 1, 0: no row; -1. */

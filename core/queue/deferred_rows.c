@@ -357,17 +357,20 @@ deferred_next(struct deferred *d, int64_t *next_r)
 }
 
 int
-deferred_holders(struct deferred *d, uint64_t octets,
+deferred_holders(struct deferred *d, unsigned int limit,
     deferred_holder_func each, void *closure)
 {
 	sqlite3_stmt *st = d->st[ST_HOLDERS];
+	sqlite3_int64 octets;
 	int n = 0, rc;
 
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)octets);
-	sqlite3_bind_int64(st, 2, DEFERRED_HELD_OCTETS);
+	sqlite3_bind_int64(st, 1, limit);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		n++;
-		if (each(closure, column_text(st, 0)) != 0)
+		octets = sqlite3_column_int64(st, 2);
+		if (each(closure, column_text(st, 0),
+		    (unsigned int)strtoul(column_text(st, 1), NULL, 16),
+		    octets < 0 ? 0 : (uint64_t)octets) != 0)
 			break;
 	}
 	return end(d, ST_HOLDERS, rc) == -1 ? -1 : n;

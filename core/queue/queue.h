@@ -62,6 +62,7 @@ struct queue_config {
 	int64_t		 max_retry_s;
 	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
 	uint64_t	 held_octets;	/* what one login may have held; 0: no bound */
+	uint64_t	 held_share;	/* and through one writer; at most held_octets */
 	const struct queue_transport *transports;	/* kept */
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
@@ -82,9 +83,10 @@ struct queue_ops {
 	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
 	int	(*jobs)(void *closure, unsigned int agent,
 		    const struct job *jobs, unsigned int n);
-	/* full(closure, login, is_full): ${login} has more held than it may, or
-	 * not any more.  NULL: nobody wants to know */
-	void	(*full)(void *closure, const char *login, bool is_full);
+	/* held(closure, login): What ${login} has held has changed:
+	 * queue_held_left() says what it may still have held.  NULL: nobody
+	 * wants to know */
+	void	(*held)(void *closure, const char *login);
 };
 
 struct queue;
@@ -138,9 +140,14 @@ void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
  * again. */
 int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
 
-/* queue_full(q, i): The i-th (from 0) login that has more held than it may, or
- * NULL. */
-const char *queue_full(const struct queue *q, size_t i);
+/* queue_held_left(q, login, writer): How many octets ${login} may still have held
+ * through the worker with the number ${writer}; a message counts as
+ * deferred_holders() says.  UINT64_MAX: there is no bound.
+ * queue_held_login(q, behind): Of the logins that are known to have something
+ * held, the one behind ${behind}, NULL: the first; NULL: there is none. */
+uint64_t queue_held_left(const struct queue *q, const char *login,
+    unsigned int writer);
+const char *queue_held_login(const struct queue *q, const char *behind);
 
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
  * have. */

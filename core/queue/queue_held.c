@@ -1,108 +1,185 @@
 /* How much each login has held (RFC 4865).
- * Owns: the list of those that have more than they may.
- * Such a login is served as others are, but has nothing more held until some of
- * it was released or removed.  So none can fill the spool with mail that does
- * not leave it for a year.
- * The workers are told, and refuse.  What they accept before they know is at
- * most what a client can send in QUEUE_HELD_MS and a little. */
+ * Owns: the list of those that have the most, how much more each may have held.
+ * Such a login is served as others are, but has no more held than its quota.  So
+ * none can fill the spool with mail that does not leave it for a year.
+ * The sums are the store's, which keeps them as rows come and go.
+ * A worker is believed, when it says whose a message is, for a share of that
+ * login's quota only, and takes no more than this share: somebody who controls
+ * one worker cannot use up what others may have held.
+ * The workers are told how much is left, and refuse.  What they accept before
+ * they hear of each other's messages is at most what clients can send in
+ * QUEUE_HELD_MS and a little. */
 
 #include "core/queue/queue_int.h"
+
+#include <sys/param.h>
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lim.h"
 #include "core/process/log.h"
 #include "core/util/array.h"
 
-struct look {
-	char	**v;
-	size_t	  n, room;
-};
+#define LEAST	(LIM_HELD_MESSAGE + LIM_HELD_RCPT)	/* what a message counts for */
 
 static void
-list_free(char **v, size_t n)
+holders_free(struct queue_holders *h)
 {
-	while (n > 0)
-		free(v[--n]);
-	free(v);
+	while (h->n > 0)
+		free(h->v[--h->n].login);
+	free(h->v);
+	*h = (struct queue_holders){ .n = 0 };
 }
 
+struct look {
+	struct queue_holders holders;
+	bool	 has_failed;
+};
+
 static int
-collect(void *closure, const char *holder)
+collect(void *closure, const char *login, unsigned int writer, uint64_t octets)
 {
 	struct look *look = closure;
-	char **v;
+	struct queue_holders *h = &look->holders;
+	struct queue_holder *v;
 
-	if (look->n == QUEUE_FULL_MAX)
-		return 1;
-	v = array_fit(look->v, &look->room, look->n + 1, sizeof(*v));
-	if (v == NULL)
-		return 1;
-	look->v = v;
-	if ((v[look->n] = strdup(holder)) == NULL)
-		return 1;
-	look->n++;
-	return 0;
+	v = array_fit(h->v, &h->room, h->n + 1, sizeof(*v));
+	if (v != NULL) {
+		h->v = v;
+		v += h->n;
+		*v = (struct queue_holder){ .login = strdup(login),
+			.writer = writer, .octets = octets };
+	}
+	look->has_failed = v == NULL || v->login == NULL;
+	h->n += !look->has_failed;
+	return look->has_failed ? -1 : 0;
 }
 
 static int
 compare(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const struct queue_holder *x = a, *y = b;
+	int order = strcmp(x->login, y->login);
+
+	return order != 0 ? order : (x->writer > y->writer) -
+	    (x->writer < y->writer);
+}
+
+/* The first entry of ${login}, or of the next one there is */
+static size_t
+find(const struct queue_holders *h, const char *login)
+{
+	size_t low = 0, high = h->n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(h->v[mid].login, login) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static uint64_t
+left(const struct queue *q, const struct queue_holders *h, const char *login,
+    unsigned int writer)
+{
+	uint64_t total = 0, own = 0;
+	size_t i;
+
+	for (i = find(h, login); i < h->n && strcmp(h->v[i].login, login) == 0;
+	    i++) {
+		total += MIN(h->v[i].octets, q->config.held_share);
+		if (h->v[i].writer == writer)
+			own = MIN(h->v[i].octets, q->config.held_share);
+	}
+	return MIN(q->config.held_octets - MIN(total, q->config.held_octets),
+	    q->config.held_share - own);
+}
+
+uint64_t
+queue_held_left(const struct queue *q, const char *login, unsigned int writer)
+{
+	return q->config.held_octets == 0 ? UINT64_MAX :
+	    left(q, &q->holders, login, writer);
+}
+
+/* Have the entries from ${i} on and those from ${k} on of one login the same
+ * sums?  Both are moved behind them. */
+static bool
+is_same(const struct queue_holders *a, size_t *i, const struct queue_holders *b,
+    size_t *k, const char *login)
+{
+	bool is = true, has_a, has_b;
+
+	for (;; (*i) += has_a, (*k) += has_b) {
+		has_a = *i < a->n && strcmp(a->v[*i].login, login) == 0;
+		has_b = *k < b->n && strcmp(b->v[*k].login, login) == 0;
+		if (!has_a && !has_b)
+			return is;
+		is = is && has_a && has_b &&
+		    a->v[*i].writer == b->v[*k].writer &&
+		    a->v[*i].octets == b->v[*k].octets;
+	}
 }
 
 static void
-tell(struct queue *q, const char *login, bool is_full)
+tell(struct queue *q, const struct queue_holders *before, const char *login)
 {
-	if (is_full)
+	/* 0 is no writer */
+	if (left(q, &q->holders, login, 0) < LEAST &&
+	    left(q, before, login, 0) >= LEAST)
 		log_warnx("held-full", "login=%s octets=%llu effect=%s", login,
 		    (unsigned long long)q->config.held_octets,
 		    "nothing more is held for it until some of that has been "
 		    "released");
-	if (q->ops->full != NULL)
-		q->ops->full(q->closure, login, is_full);
+	if (q->ops->held != NULL)
+		q->ops->held(q->closure, login);
 }
 
-/* Tell what is in one of the two sorted lists alone. */
+/* Tell of the logins whose sums have changed.  Both lists are sorted. */
 static void
-tell_changes(struct queue *q, const struct look *now)
+tell_changes(struct queue *q, const struct queue_holders *before)
 {
+	const struct queue_holders *now = &q->holders;
 	size_t i = 0, k = 0;
-	int order;
+	const char *login;
 
-	while (i < q->nfull || k < now->n) {
-		order = i == q->nfull ? 1 : k == now->n ? -1 :
-		    strcmp(q->full[i], now->v[k]);
-		if (order < 0)
-			tell(q, q->full[i], false);
-		else if (order > 0)
-			tell(q, now->v[k], true);
-		i += order <= 0;
-		k += order >= 0;
+	while (i < before->n || k < now->n) {
+		if (k == now->n || (i < before->n &&
+		    strcmp(before->v[i].login, now->v[k].login) < 0))
+			login = before->v[i].login;
+		else
+			login = now->v[k].login;
+		if (!is_same(before, &i, now, &k, login))
+			tell(q, before, login);
 	}
 }
 
 void
 queue_held_look(struct queue *q)
 {
-	struct look now = { .n = 0 };
+	struct look look = { .has_failed = false };
+	struct queue_holders before = q->holders;
 
 	if (q->config.held_octets == 0 || !q->is_held_news ||
 	    q->held_ms > q->now_ms)
 		return;
 	q->held_ms = q->now_ms + QUEUE_HELD_MS;
-	if (q->store_ops->holders(q->store, q->config.held_octets, collect,
-	    &now) == -1) {
-		list_free(now.v, now.n);
+	if (q->store_ops->holders(q->store, QUEUE_HOLDERS_MAX, collect,
+	    &look) == -1 || look.has_failed) {
+		holders_free(&look.holders);
 		return;
 	}
 	q->is_held_news = false;
-	if (now.n > 0)
-		qsort(now.v, now.n, sizeof(now.v[0]), compare);
-	tell_changes(q, &now);
-	list_free(q->full, q->nfull);
-	q->full = now.v;
-	q->nfull = now.n;
+	if (look.holders.n > 0)
+		qsort(look.holders.v, look.holders.n,
+		    sizeof(look.holders.v[0]), compare);
+	q->holders = look.holders;
+	tell_changes(q, &before);
+	holders_free(&before);
 }
 
 int64_t
@@ -113,13 +190,18 @@ queue_held_due(const struct queue *q)
 }
 
 const char *
-queue_full(const struct queue *q, size_t i)
+queue_held_login(const struct queue *q, const char *behind)
 {
-	return i < q->nfull ? q->full[i] : NULL;
+	const struct queue_holders *h = &q->holders;
+	size_t i = behind == NULL ? 0 : find(h, behind);
+
+	while (behind != NULL && i < h->n && strcmp(h->v[i].login, behind) == 0)
+		i++;
+	return i < h->n ? h->v[i].login : NULL;
 }
 
 void
 queue_held_free(struct queue *q)
 {
-	list_free(q->full, q->nfull);
+	holders_free(&q->holders);
 }

@@ -32,7 +32,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
 #define QUEUE_HELD_MS		1000	/* between looks at how much each login has held */
-#define QUEUE_FULL_MAX		4096	/* logins that are known to have too much held */
+#define QUEUE_HOLDERS_MAX	2048	/* sums of logins with something held that are known, the greatest; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
@@ -137,8 +137,14 @@ struct queue {
 
 	bool		 is_held_news;	/* rows that are held have come or gone */
 	int64_t		 held_ms;	/* not looked at before */
-	char		**full;		/* sorted: logins that have more held than they may */
-	size_t		 nfull;
+	struct queue_holders {
+		struct queue_holder {
+			char		*login;	/* owned */
+			unsigned int	 writer;
+			uint64_t	 octets;
+		}	*v;		/* sorted by login and writer */
+		size_t	 n, room;
+	} holders;			/* what logins have held, by the writer that has said so */
 
 	int64_t		 due_ms;	/* a deferred message may be due */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
@@ -227,7 +233,7 @@ void queue_dispatch(struct queue *q);
 void queue_unblock(struct queue *q);	/* ask all agents again */
 
 /* core/queue/queue_held.c
- * queue_held_look(q): Find the logins that have too much held, if that may have
+ * queue_held_look(q): Find out how much each login has held, if that may have
  * changed.
  * queue_held_due(q): When to look again, INT64_MAX: not before a change.
  * queue_held_free(q). */

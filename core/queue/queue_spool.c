@@ -497,12 +497,12 @@ spool_shift(void *store, int64_t seconds, int64_t latest, int64_t held)
 }
 
 static int
-spool_holders(void *store, uint64_t octets, deferred_holder_func each,
+spool_holders(void *store, unsigned int limit, deferred_holder_func each,
     void *closure)
 {
 	struct queue_spool *sp = store;
 
-	return deferred_holders(sp->deferred, octets, each, closure);
+	return deferred_holders(sp->deferred, limit, each, closure);
 }
 
 static int

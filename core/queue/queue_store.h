@@ -165,7 +165,7 @@ struct queue_store_ops {
 		    deferred_func each, void *closure);
 	int	 (*next)(void *store, int64_t *next_r);
 	int	 (*hurry)(void *store, uint64_t id, int64_t now);
-	int	 (*holders)(void *store, uint64_t octets,
+	int	 (*holders)(void *store, unsigned int limit,
 		    deferred_holder_func each, void *closure);
 	int	 (*shift)(void *store, int64_t seconds, int64_t latest,
 		    int64_t held);

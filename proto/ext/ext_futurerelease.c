@@ -3,7 +3,7 @@
  * Owns: their grammar, the longest time, who may ask.  The queue holds it.
  *
  * RFC 4865 is an extension of submission, and a server that lets anybody use it
- * stores anybody's mail (RFC 4865 9).  So it is offered only where
+ * stores anybody's mail (RFC 4865 6).  So it is offered only where
  * Future_Release_Max says for how long, and to clients that have logged in.  It
  * is also offered before a login where a login is required, since clients do
  * not repeat EHLO afterwards. */
@@ -82,8 +82,10 @@ check(const message_construct *mc, struct esmtp_params *p)
 		p->hold_until = 0;
 		return RPL_OK;
 	}
+	/* RFC 4865 6: here, as far as it is known how large it will be;
+	 * esmtp_body_finish() asks again */
 	if (mc->login != NULL && host->ops->may_hold != NULL &&
-	    !host->ops->may_hold(host->closure, mc->ac, mc->login))
+	    !host->ops->may_hold(host->closure, mc->ac, mc->login, p->size, 0))
 		return RPL_HOLD_ROOM;
 	if (p->hold_for != 0)
 		p->env_flags |= SPOOL_ENV_HOLD_FOR;

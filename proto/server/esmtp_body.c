@@ -270,6 +270,20 @@ final_hooks(struct esmtp_step *st)
 	return esmtp_hook_end(st, false);
 }
 
+/* May the message be held, as MAIL has asked for?  Only now it is known how large
+ * it is.  One whose time has passed meanwhile is not held. */
+static bool
+may_hold(const struct esmtp_step *st)
+{
+	const struct esmtp_host *host = st->ac->host;
+	const message_construct *mc = st->mc;
+	const struct esmtp_txn *t = mc->txn;
+
+	return t->hold_until <= st->now.tv_sec || mc->login == NULL ||
+	    host->ops->may_hold == NULL || host->ops->may_hold(host->closure,
+	    st->ac, mc->login, t->octets, t->rcpts.n) != 0;
+}
+
 /* The message is complete: run the last phases, then commit.  Called again when
  * a phase that was suspended goes on. */
 enum esmtp_want
@@ -299,6 +313,10 @@ esmtp_body_finish(struct esmtp_step *st)
 	}
 	if (esmtp_txn_is_late(mc->txn, &st->now)) {
 		finish_with(st, RPL_BY_PASSED);
+		return W_GO;
+	}
+	if (!may_hold(st)) {
+		finish_with(st, RPL_HOLD_ROOM);
 		return W_GO;
 	}
 	/* the wait begins before the call: the answer may come in it */

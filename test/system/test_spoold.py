@@ -153,7 +153,10 @@ def as_of_an_earlier_version(s, uid, gid):
     os.chown(folder, uid, gid)
     os.chmod(folder, 0o2770)
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
-    for index in 'deferred_origin', 'deferred_holder':
+    for trigger in 'insert', 'delete', 'update':
+        db.execute(f'DROP TRIGGER held_{trigger}')
+    db.execute('DROP TABLE held')
+    for index in 'deferred_origin', 'deferred_held':
         db.execute(f'DROP INDEX {index}')
     for column in ('segment', 'generation', 'seq', 'hold_until', 'deliver_by',
                    'priority', 'flags', 'holder'):

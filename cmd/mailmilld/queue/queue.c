@@ -116,17 +116,10 @@ static const struct queue_ops queue_ops = {
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
-	.full = queue_held_tell
+	.held = queue_held_tell
 };
 
 /* --- what the peers say --------------------------------------------------- */
-
-/* What is in the numbers of a worker's files */
-static unsigned int
-number_of(const struct queue_peer *p)
-{
-	return spool_number(p->who.instance);
-}
 
 static void
 peer_free(void *closure)
@@ -139,7 +132,7 @@ peer_free(void *closure)
 	if (p->is_agent && r->queue != NULL)
 		queue_agent_gone(r->queue, p->agent);
 	else if (r->queue != NULL && p->is_writer)
-		queue_writer_gone(r->queue, number_of(p));
+		queue_writer_gone(r->queue, p->number);
 	chanev_free(p->ce);
 	if (p->fd != -1)
 		close(p->fd);
@@ -179,7 +172,7 @@ on_committed(void *closure, struct channel_msg *msg)
 	struct msg_committed mc;
 
 	memcpy(&mc, msg->base, sizeof(mc));
-	queue_committed(p->role->queue, number_of(p), mc.segment,
+	queue_committed(p->role->queue, p->number, mc.segment,
 	    mc.generation, mc.end, mc.is_sealed != 0);
 	p->role->is_news = true;
 }
@@ -219,7 +212,8 @@ peer_open(struct queue_peer *p)
 			goto err1;
 		p->is_agent = true;
 	} else {
-		queue_writer_add(r->queue, number_of(p));
+		p->number = spool_number(p->who.instance);
+		queue_writer_add(r->queue, p->number);
 		p->is_writer = true;
 	}
 	p->fd = -1;
@@ -340,6 +334,7 @@ try_open(struct queue_role *r)
 		.retry_s = s->retry_interval,
 		.max_retry_s = s->max_retry_interval,
 		.held_octets = (uint64_t)s->held_quota,
+		.held_share = settings_held_share(s),
 		.has_priorities = settings_is_named(s, "MT-PRIORITY"),
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 		.transports = transports,
@@ -467,6 +462,7 @@ end_of_pass(void *closure, struct timeval *)
 	struct queue_role *r = closure;
 	uint64_t ms;
 
+	queue_held_tell_again(r);
 	if (!r->is_news || r->queue == NULL)
 		return 0;
 	ms = monotonic_ms();

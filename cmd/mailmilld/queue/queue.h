@@ -29,6 +29,7 @@ struct queue_role {
 	uint64_t		 due_ms;	/* when the timer is set; 0: it is not */
 	Event			*timer;
 	uint64_t		 drain_ms;	/* not to wait longer than that */
+	bool			 is_held_lost;	/* some worker's is */
 };
 
 /* A worker or a delivery agent */
@@ -41,15 +42,20 @@ struct queue_peer {
 	unsigned int		 agent;
 	bool			 is_agent;
 	bool			 is_writer;	/* the queue knows its number */
+	unsigned int		 number;	/* which is in the numbers of a worker's files */
+	bool			 is_held_lost;	/* it has not heard what logins may have held */
 };
 
-/* cmd/mailmilld/queue/queue_held.c: what workers are told of logins that have
- * more held than they may.
- * queue_held_tell(r, login, is_full): Tell all workers; full() of queue_ops.
- * queue_held_tell_all(p): Tell a worker that connects of all such logins: it has
- * heard of none, or of those of another queue process. */
-void queue_held_tell(void *r, const char *login, bool is_full);
-void queue_held_tell_all(const struct queue_peer *p);
+/* cmd/mailmilld/queue/queue_held.c: what workers are told of how much logins may
+ * still have held.
+ * queue_held_tell(r, login): Tell all workers; held() of queue_ops.
+ * queue_held_tell_all(p): Tell a worker that connects of all logins that have
+ * something held: it has heard of none, or of those of another queue process.
+ * queue_held_tell_again(r): At the end of each pass of the loop: tell those
+ * whose channel was full, and is not any more. */
+void queue_held_tell(void *r, const char *login);
+void queue_held_tell_all(struct queue_peer *p);
+void queue_held_tell_again(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

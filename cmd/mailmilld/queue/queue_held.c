@@ -1,39 +1,73 @@
-/* Telling workers which logins have more held than they may.
+/* Telling workers how much logins may still have held.
+ * Owns: that each worker hears of every change: one whose channel was full is
+ * told of all again, as soon as it has read what was sent before.
  * Knows nothing of how much that is: core/queue/queue_held.c does. */
 
 #include "cmd/mailmilld/queue/queue.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/lim.h"
 
 static void
-tell(const struct queue_peer *p, const char *login, bool is_full)
+tell(struct queue_peer *p, const char *login, uint64_t left)
 {
-	const struct msg_full mf = { .is_full = is_full };
+	const struct msg_held mh = { .left = left };
 
-	(void)chanev_send(p->ce, Q_FULL, &mf, login,
-	    (unsigned int)strnlen(login, LIM_LOGIN), -1);
+	/* EPIPE: it is gone */
+	if (chanev_send(p->ce, Q_HELD, &mh, login,
+	    (unsigned int)strnlen(login, LIM_LOGIN), -1) == 0 || errno == EPIPE)
+		return;
+	p->is_held_lost = p->role->is_held_lost = true;
+}
+
+static void
+tell_of(struct queue_peer *p, const char *login)
+{
+	tell(p, login, queue_held_left(p->role->queue, login, p->number));
 }
 
 void
-queue_held_tell(void *closure, const char *login, bool is_full)
+queue_held_tell(void *closure, const char *login)
 {
-	const struct queue_role *r = closure;
-	const struct queue_peer *p;
+	struct queue_role *r = closure;
+	struct queue_peer *p;
 
+	/* not yet, when the queue is being opened: each is told of all then */
+	if (r->queue == NULL)
+		return;
 	TAILQ_FOREACH (p, &r->peers, link)
-		if (p->is_writer && p->ce != NULL)
-			tell(p, login, is_full);
+		if (p->is_writer && p->ce != NULL && !p->is_held_lost)
+			tell_of(p, login);
 }
 
 void
-queue_held_tell_all(const struct queue_peer *p)
+queue_held_tell_all(struct queue_peer *p)
 {
-	const char *login;
-	size_t i;
+	const char *login = NULL;
 
-	tell(p, "", false);
-	for (i = 0; (login = queue_full(p->role->queue, i)) != NULL; i++)
-		tell(p, login, true);
+	p->is_held_lost = false;
+	tell(p, "", 0);
+	while (!p->is_held_lost &&
+	    (login = queue_held_login(p->role->queue, login)) != NULL)
+		tell_of(p, login);
+}
+
+void
+queue_held_tell_again(struct queue_role *r)
+{
+	struct queue_peer *p;
+
+	if (!r->is_held_lost)
+		return;
+	r->is_held_lost = false;
+	TAILQ_FOREACH (p, &r->peers, link) {
+		if (!p->is_held_lost)
+			continue;
+		if (chanev_is_behind(p->ce))
+			r->is_held_lost = true;
+		else
+			queue_held_tell_all(p);
+	}
 }

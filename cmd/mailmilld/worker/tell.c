@@ -100,7 +100,7 @@ queue_gone(void *closure)
 }
 
 static const struct chanev_ops queue_ops = {
-	.on = { [Q_FULL] = host_held_on_full },
+	.on = { [Q_HELD] = host_held_on_told },
 	.gone = queue_gone
 };
 

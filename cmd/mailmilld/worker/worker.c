@@ -182,7 +182,8 @@ worker_main(struct child *c)
 	if (read_tables(c) == -1 || host_tls_open(w) == -1 ||
 	    child_drop(c) == -1)
 		goto out;
-	if (host_spool_open(w) == -1 || host_open(w) == -1)
+	if (host_held_open(w) == -1 || host_spool_open(w) == -1 ||
+	    host_open(w) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
 		log_err("start", "role=%s", "worker");

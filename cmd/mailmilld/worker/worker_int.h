@@ -42,10 +42,11 @@ struct tell {
 	bool			 is_lost;	/* the channel was full: tell all again */
 };
 
-/* host_held.c: logins that have more held than they may */
+/* host_held.c: logins that have something held */
 struct host_held {
-	char			**v;
-	size_t			  n, room;
+	struct held_login	*v;
+	size_t			 n;
+	uint64_t		 share;		/* what one may have held through this worker; 0: no bound */
 };
 
 /* log_clients.c: of whom something was logged lately */
@@ -150,9 +151,12 @@ int host_open(struct worker *w);
 int host_spool_open(struct worker *w);
 
 /* host_held.c: may_hold() of esmtp_host.h.
- * host_held_on_full(w, msg): Q_FULL.  host_held_free(w): forget all. */
-int host_held_may(void *host, accept_construct *ac, const char *login);
-void host_held_on_full(void *closure, struct channel_msg *msg);
+ * host_held_open(w): w->held.  Return 0, or -1 having logged why.
+ * host_held_on_told(w, msg): Q_HELD.  host_held_free(w): forget all. */
+int host_held_open(struct worker *w);
+int host_held_may(void *host, accept_construct *ac, const char *login,
+    uint64_t octets, size_t nrcpts);
+void host_held_on_told(void *closure, struct channel_msg *msg);
 void host_held_free(struct worker *w);
 
 /* log_clients.c: the lines of the log that each client may cause.

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/spool/spool_id.h"
@@ -294,7 +295,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
-	cr_assert_eq(ds_exec("PRAGMA user_version = 3;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 4;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -383,52 +384,114 @@ Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
 	cr_assert_eq(ds.seen[0].next_attempt, 1);
 }
 
-static char holders[64];
+static char holders[256];
 
 static int
-note_holder(void *, const char *holder)
+note_holder(void *, const char *holder, unsigned int writer, uint64_t octets)
 {
-	strlcat(holders, holder, sizeof(holders));
-	strlcat(holders, " ", sizeof(holders));
+	size_t n = strlen(holders);
+
+	snprintf(holders + n, sizeof(holders) - n, "%s/%u=%llu ", holder,
+	    writer, (unsigned long long)octets);
 	return 0;
 }
 
-/* A row of ${holder}, in a message of ${octets} */
+/* What logins have held, the most first: "login/writer=octets " of each */
+static const char *
+held(void)
+{
+	holders[0] = '\0';
+	cr_assert_geq(deferred_holders(ds.d, 10, note_holder, NULL), 0);
+	return holders;
+}
+
+/* A row of ${holder}, in a message of ${octets} that ${writer} has accepted */
 static void
 put_of(uint64_t id, uint32_t index, const char *holder, uint64_t octets,
-    uint32_t attempts)
+    unsigned int writer)
 {
 	struct deferred_row row = { .id = id, .rcpt_index = index,
 		.sender = "a@x", .rcpt = "b@y", .transport = "",
-		.octets = octets, .attempts = attempts, .next_attempt = 1000,
-		.hold_until = 1000, .holder = holder };
+		.octets = octets, .next_attempt = 1000, .hold_until = 1000,
+		.origin = { .segment = id << 12 | writer, .generation = 1,
+		    .seq = 1 }, .holder = holder };
 
 	cr_assert_eq(deferred_put(ds.d, &row), 0);
 }
 
-Test(deferred, who_has_too_much_held_is_found)
+/* The message, the row, and of each message its octets once */
+static const char sums[] = "alice/1=66144 bob/1=10120 bob/4094=6121 ";
+
+static void
+put_sums(void)
 {
-	put_of(1, 0, "alice", 60000, 0);
-	put_of(1, 1, "alice", 60000, 0);	/* the same message */
-	put_of(2, 0, "bob", 60000, 0);
-	put_of(3, 0, "bob", 41000, 0);
-	put_of(4, 0, "carol", 90000, 0);
-	put_of(5, 0, "carol", 90000, 1);	/* it was released */
-	put_of(6, 0, NULL, 900000, 0);
+	put_of(1, 0, "alice", 60000, 1);
+	put_of(1, 1, "alice", 60000, 1);
+	put_of(2, 0, "bob", 5000, 1);
+	put_of(3, 0, "bob", 1001, 4094);
+	put_of(6, 0, NULL, 900000, 1);
 	ds_put(7, 0, 1000);
-	cr_assert_eq(deferred_holders(ds.d, 100000, note_holder, NULL), 1);
-	cr_assert_str_eq(holders, "bob ");
-	/* small ones count, too */
-	cr_assert_eq(deferred_holders(ds.d, 100999, note_holder, NULL), 1);
-	put_of(8, 0, "carol", 1, 0);
-	put_of(9, 0, "carol", 1, 0);
-	put_of(10, 0, "carol", 1, 0);
-	holders[0] = '\0';
+}
+
+Test(deferred, what_logins_have_held_is_known)
+{
+	cr_assert_str_eq(held(), "");
+	put_sums();
+	cr_assert_str_eq(held(), sums);
+	put_of(1, 0, "alice", 60000, 1);	/* the same row again */
+	cr_assert_str_eq(held(), sums);
+	cr_assert_eq(deferred_holders(ds.d, 1, note_holder, NULL), 1);
 	ds_reopen();
-	cr_assert_eq(deferred_holders(ds.d, 101000, note_holder, NULL), 1);
-	cr_assert_str_eq(holders, "carol ");
-	cr_assert_eq(deferred_drop(ds.d, 4, DEFERRED_ANY), 0);
-	cr_assert_eq(deferred_holders(ds.d, 101000, note_holder, NULL), 0);
+	cr_assert_str_eq(held(), sums);
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	put_of(8, 0, "bob", 1, 1);
+	deferred_rollback(ds.d);
+	cr_assert_str_eq(held(), sums);
+}
+
+Test(deferred, what_was_tried_or_is_gone_is_not_held)
+{
+	struct deferred_row row = { .id = 1, .rcpt_index = 0, .attempts = 1,
+		.next_attempt = 2000, .transport = "", .last_error = "x" };
+
+	put_sums();
+	cr_assert_eq(deferred_touch(ds.d, &row), 0);
+	cr_assert_str_eq(held(), "alice/1=65120 bob/1=10120 bob/4094=6121 ");
+	cr_assert_eq(deferred_drop(ds.d, 2, DEFERRED_ANY), 0);
+	cr_assert_eq(deferred_drop(ds.d, 1, 1), 0);
+	cr_assert_str_eq(held(), "bob/4094=6121 ");
+	/* what retry, a clock that is set, and an administrator change */
+	put_of(1, 2, "alice", 60000, 1);
+	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 2);
+	cr_assert_eq(deferred_shift(ds.d, 10, 9000, 9000), 2);
+	cr_assert_str_eq(held(), "alice/1=65120 bob/4094=6121 ");
+	cr_assert_eq(ds_exec("DELETE FROM deferred WHERE holder = 'bob';"
+	    "UPDATE deferred SET octets = 1 WHERE id = '0000000000001'"),
+	    SQLITE_OK);
+	cr_assert_str_eq(held(), "alice/1=5121 ");
+	cr_assert_eq(ds_exec("DELETE FROM deferred"), SQLITE_OK);
+	cr_assert_str_eq(held(), "");
+}
+
+/* As version 3 had it, in which a message that was held while the store was full
+ * has attempts. */
+Test(deferred, the_table_of_version_3_is_brought_up_to_date)
+{
+	put_sums();
+	deferred_free(ds.d);
+	cr_assert_eq(ds_exec("DROP TRIGGER held_insert;"
+	    "DROP TRIGGER held_delete; DROP TRIGGER held_update;"
+	    "DROP TABLE held; DROP INDEX deferred_held;"
+	    "CREATE INDEX deferred_holder ON deferred (holder, id)"
+	    " WHERE holder <> '';"
+	    "UPDATE deferred SET attempts = 3 WHERE holder = 'alice';"
+	    "PRAGMA user_version = 3;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_str_eq(held(), sums);
+	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 1, "they are held");
+	cr_assert_eq(ds_rows_of(7), 1);
+	cr_assert_eq(ds.seen[0].attempts, 1, "and this was tried");
 }
 
 /* Somebody has edited the row, or its record was forged. */

@@ -95,11 +95,10 @@ static const struct queue_transport transports[] = {
 };
 
 static void
-op_full(void *closure, const char *login, bool is_full)
+op_held(void *closure, const char *login)
 {
 	struct qf *f = closure;
 
-	strlcat(f->told, is_full ? "+" : "-", sizeof(f->told));
 	strlcat(f->told, login, sizeof(f->told));
 	strlcat(f->told, " ", sizeof(f->told));
 }
@@ -109,7 +108,7 @@ static const struct queue_ops ops = {
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
-	.full = op_full
+	.held = op_held
 };
 
 void

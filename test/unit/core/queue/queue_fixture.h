@@ -47,7 +47,7 @@ struct qf {
 	int			 sources[QF_SOURCES];	/* by number; -1: none */
 	unsigned int		 nknow[QF_SOURCES];	/* agents that know it */
 	bool			 is_deaf;	/* no agent takes anything */
-	char			 told[128];	/* of logins: "+name " has too much held, "-name " not any more */
+	char			 told[128];	/* the logins of which something has changed, each with a blank */
 	unsigned int		 agent;
 };
 

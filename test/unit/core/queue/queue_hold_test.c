@@ -12,6 +12,7 @@
 
 #include "core/queue/queue.h"
 #include "core/spool/spool_id.h"
+#include "test/lib/segment.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define START	1700000000	/* the fixture's clock */
@@ -293,51 +294,108 @@ Test(queue_hold, an_interval_is_not_longer_by_a_clock_that_is_set)
 	cr_assert_eq(f.njobs, 3);
 }
 
-/* A message that ${login} has held for ${seconds} */
+/* A message that ${login} has held for ${seconds}, as ${writer} says */
 static void
-hold_of(uint64_t n, const char *login, int64_t seconds)
+hold_by(unsigned int writer, uint64_t n, const char *login, int64_t seconds)
 {
 	const struct spool_envelope said = { .hold_until = START + seconds,
 		.login = login };
 
-	qf_segment(&f, &s, n);
-	qf_append_said(&s, QF_ID(n), &said);
-	qf_committed(&f, &s, true);
+	memset(&s, 0, sizeof(s));
+	cr_assert_eq(segment_create(f.incoming, n << 12 | writer, 256 * 1024, false,
+	    &s.file), 0);
+	s.end = SPOOL_PAGE;
+	qf_append_said(&s, (START * UINT64_C(1000000) + n) << 12 | writer,
+	    &said);
+	queue_committed(f.q, writer, s.file.header.segment,
+	    s.file.header.generation, s.end, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
 }
 
-/* Of each login, messages of 8 KiB together */
-Test(queue_hold, a_login_with_too_much_held_is_told_and_again_when_it_is_less)
+/* What one of them counts for: its body, the message, three rows */
+#define OCTETS	(strlen("Subject: x\r\n\r\nhello\r\n") + 4096 + 3 * 1024)
+
+static void
+open_with_quota(uint64_t octets, uint64_t share)
 {
 	qf_close(&f);
-	f.config.held_octets = 8192;
+	f.config.held_octets = octets;
+	f.config.held_share = share;
 	qf_open(&f);
-	hold_of(1, "alice", 600);
-	hold_of(2, "alice", 5000);
-	hold_of(3, "bob", 5000);
-	hold_of(4, NULL, 5000);
+}
+
+Test(queue_hold, what_a_login_may_still_have_held_is_known)
+{
+	open_with_quota(3 * OCTETS, 3 * OCTETS);
+	hold_by(1, 1, "alice", 600);
+	hold_by(1, 2, "alice", 5000);
+	hold_by(1, 3, "bob", 5000);
+	hold_by(1, 4, NULL, 5000);
 	qf_pass(&f, 2000);
-	cr_assert_str_eq(f.told, "");
-	cr_assert_null(queue_full(f.q, 0));
-	hold_of(5, "alice", 5000);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), OCTETS);
+	cr_assert_eq(queue_held_left(f.q, "bob", 1), 2 * OCTETS);
+	cr_assert_eq(queue_held_left(f.q, "", 1), 3 * OCTETS, "nobody");
+	cr_assert_eq(queue_held_left(f.q, "carol", 1), 3 * OCTETS);
+	cr_assert_str_eq(queue_held_login(f.q, NULL), "alice");
+	cr_assert_str_eq(queue_held_login(f.q, "alice"), "bob");
+	cr_assert_null(queue_held_login(f.q, "bob"));
+	f.told[0] = '\0';
+	hold_by(1, 5, "alice", 5000);
+	hold_by(1, 6, "alice", 5000);
 	qf_pass(&f, 2000);
-	cr_assert_str_eq(f.told, "+alice ");
-	cr_assert_str_eq(queue_full(f.q, 0), "alice");
-	cr_assert_null(queue_full(f.q, 1));
+	cr_assert_not_null(strstr(f.told, "alice "));
+	cr_assert_null(strstr(f.told, "bob "), "of bob there is no news");
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
 	/* the next queue process knows it */
 	qf_close(&f);
 	f.told[0] = '\0';
 	qf_open(&f);
-	cr_assert_str_eq(f.told, "+alice ");
-	hold_of(6, "bob", 5000);
-	hold_of(7, "bob", 5000);
-	qf_pass(&f, 2000);
-	cr_assert_str_eq(f.told, "+alice +bob ");
+	cr_assert_str_eq(f.told, "alice bob ");
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
 	/* the first one is released */
 	qf_pass(&f, 600 * 1000);
+	f.told[0] = '\0';
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_assert_str_eq(f.told, "+alice +bob -alice ");
-	cr_assert_str_eq(queue_full(f.q, 0), "bob");
+	cr_assert_not_null(strstr(f.told, "alice "));
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
+	qf_pass(&f, 5000 * 1000);
+	qf_finish(&f, EACCES);
+	f.told[0] = '\0';
+	qf_pass(&f, 2000);
+	cr_assert_str_eq(f.told, "alice bob ", "what has failed was released");
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 3 * OCTETS);
+	cr_assert_null(queue_held_login(f.q, NULL));
+}
+
+Test(queue_hold, without_a_quota_there_is_no_bound)
+{
+	hold_by(1, 1, "alice", 600);
+	qf_pass(&f, 2000);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), UINT64_MAX);
+	cr_assert_str_eq(f.told, "");
+}
+
+/* Writer 1 names alice, who knows nothing of it. */
+Test(queue_hold, one_writer_uses_up_no_more_than_its_share_of_a_login)
+{
+	uint64_t n;
+
+	open_with_quota(4 * OCTETS, 3 * OCTETS);
+	queue_writer_add(f.q, 2);
+	for (n = 1; n <= 5; n++)
+		hold_by(1, n, "alice", 600);
+	qf_pass(&f, 2000);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
+	cr_assert_eq(queue_held_left(f.q, "alice", 2), OCTETS);
+	hold_by(2, n, "alice", 600);
+	qf_pass(&f, 2000);
+	cr_assert_eq(queue_held_left(f.q, "alice", 2), 0);
+	/* and through one that she does use */
+	for (n = 10; n <= 11; n++)
+		hold_by(2, n, "bob", 600);
+	qf_pass(&f, 2000);
+	cr_assert_eq(queue_held_left(f.q, "bob", 2), OCTETS);
+	cr_assert_eq(queue_held_left(f.q, "bob", 1), 2 * OCTETS);
 }
