@@ -152,6 +152,15 @@ trick_terms(uint64_t arg, unsigned int)
 	return forge(arg, false, &said);
 }
 
+bool
+trick_held(uint64_t arg, unsigned int)
+{
+	static const struct spool_envelope said = { .hold_until = INT64_MAX,
+		.login = "alice" };
+
+	return forge(arg, false, &said);
+}
+
 /* --- files ---------------------------------------------------------------- */
 
 bool

@@ -17,7 +17,7 @@ from harness import Client, body_of, mount_tmpfs, unshare_mounts, wait_for
 from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
 from messages import big
 from test_auth import as_syslog, fail2ban, lines, wait_lines
-from test_auth_mechs import b64
+from test_auth_mechs import b64, passwd
 
 
 def greeted(port, n, want, seconds):
@@ -231,6 +231,44 @@ def test_a_worker_that_has_mail_held_for_ever(d):
         s.serves()
         s.ctl('queue', 'remove', m['id'])
         assert not held()
+
+
+def test_a_worker_that_has_mail_held_in_another_s_name(d):
+    """It names alice, and would use up all that she may have held: she has a
+    quarter of it left, through the other worker."""
+    s = Hostile(d, conf='held_quota = 26K\nretry_interval = 1h\n',
+                listener='Future_Release_Max = 1h\nAuth_Without_TLS = true\n')
+    passwd(f'{d}/users', 'alice', 'pencil', '-m', 'plain')
+    s.give_to_authd(f'{d}/users')
+    with s:
+        ids = {}                        # the workers take turns
+        while set(ids) != {1, 2}:
+            with Client(s.port) as c:
+                c.hello()
+                id = id_of(c.mail(b'Subject: x\r\n\r\nx\r\n',
+                                  'now@example.test'))
+                ids[s.slot_of(id)] = id
+
+        def held():
+            return [m for m in s.ctl_json('queue')['messages']
+                    if m['sender'] == 'forger@client.test']
+        for n in range(6):
+            s.forge('worker 1', 'held', number_of(ids[1]) + n * 4096)
+        wait_for('what is forged', lambda: len(held()) == 6)
+
+        def answers():
+            """Of both workers, to a message that is to be held."""
+            with Client(s.port) as one, Client(s.port) as two:
+                got = []
+                for c in one, two:
+                    c.hello()
+                    c.cmd('AUTH PLAIN AGFsaWNlAHBlbmNpbA==', '235')
+                    c.send(b'MAIL FROM:<a@client.test> HOLDFOR=3600\r\n')
+                    got.append(c.reply()[:10])
+                return sorted(got)
+        wait_for('both', lambda: answers() == ['250 2.1.0 ', '552 5.7.16'])
+        assert 'event=held-full' not in s.log()
+        s.serves()
 
 
 def test_a_worker_that_claims_a_body_of_another(d):
