@@ -217,30 +217,46 @@ take_version(void *closure, int, char **values, char **)
 	return 0;
 }
 
-/* A later version's table may say what this one does not know. */
+/* A later version's table may say what this one does not know; and no version
+ * of mailmill has made one with a negative number. */
 static int
-refuse_later(int version)
+check_version(int version)
 {
+	if (version >= 0 && version <= VERSION)
+		return 0;
 	log_errx("deferred-version", "file=%s version=%d known=%d advice=%s",
-	    DEFERRED_DB, version, VERSION, "a later version of mailmill has "
-	    "made it: start that one");
+	    DEFERRED_DB, version, VERSION, version > VERSION ?
+	    "a later version of mailmill has made it: start that one" :
+	    "no version of mailmill has set such a PRAGMA user_version: set the "
+	    "one that the database had, or bring back a copy of it");
 	errno = EPROTONOSUPPORT;
 	return -1;
 }
 
-/* Bring the table of the earlier version ${version} to VERSION. */
+/* Bring the table of the earlier version ${version} to VERSION.  Return 0, or -1
+ * with errno, having logged why. */
 static int
 upgrade(struct deferred *d, int version)
 {
-	int rc = SQLITE_OK;
+	char what[32];
+	int rc, saved;
 
-	for (; rc == SQLITE_OK && version < VERSION; version++) {
+	for (; version < VERSION; version++) {
 		rc = sqlite3_exec(d->db, upgrades[version], NULL, NULL, NULL);
-		if (rc != SQLITE_OK && sqlite3_get_autocommit(d->db) == 0)
+		if (rc == SQLITE_OK)
+			continue;
+		/* log it first: ROLLBACK succeeds, and has a text of its own */
+		snprintf(what, sizeof(what), "upgrade to version %d",
+		    version + 1);
+		deferred_failed(d, rc, what);
+		saved = errno;
+		if (sqlite3_get_autocommit(d->db) == 0)
 			(void)sqlite3_exec(d->db, "ROLLBACK", NULL, NULL,
 			    NULL);
+		errno = saved;
+		return -1;
 	}
-	return rc;
+	return 0;
 }
 
 /* Make the mark: from now on no file without a row is removed, not even after a
@@ -323,8 +339,7 @@ open_db(struct deferred *d, const char *path)
 		    &version, NULL);
 	if (rc != SQLITE_OK)
 		goto err1;
-	if ((!has && mark_rebuild(d) == -1) ||
-	    (version > VERSION && refuse_later(version) == -1))
+	if ((!has && mark_rebuild(d) == -1) || check_version(version) == -1)
 		goto err2;
 	if (!has)
 		/* the first before all that writes: see deferred_shrink() */
@@ -334,8 +349,8 @@ open_db(struct deferred *d, const char *path)
 		rc = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		goto err1;
-	if ((rc = upgrade(d, version)) != SQLITE_OK)
-		goto err1;
+	if (upgrade(d, version) == -1)
+		goto err2;
 	for (i = 0; i < DEFERRED_NSTATEMENTS; i++) {
 		rc = sqlite3_prepare_v3(d->db, statements[i], -1,
 		    SQLITE_PREPARE_PERSISTENT, &d->st[i], NULL);

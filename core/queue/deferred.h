@@ -50,7 +50,7 @@ struct deferred_row {
  * deferred.rebuild exists, and no file is taken for a leftover.  An
  * administrator may make deferred.rebuild, too, to get the rows that are
  * missing.  NULL with errno, and why in the log: EPROTONOSUPPORT, a later version
- * has made the database. */
+ * has made the database, or none. */
 struct deferred *deferred_open(const char *folder, int dirfd);
 void deferred_free(struct deferred *d);		/* NULL does nothing */
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/deferred_fixture.h"
 
@@ -295,6 +296,63 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
+	cr_assert_eq(ds_exec("PRAGMA user_version = 4;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_eq(ds_rows_of(1), 1);
+}
+
+Test(deferred, a_version_that_none_has_is_refused)
+{
+	static const char *const versions[] = { "-1", "-2147483648", "5",
+		"2147483647" };
+	char sql[64], want[64], said[LOG_ERROR_MAX];
+	size_t i;
+
+	ds_put(1, 0, 300);
+	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		deferred_free(ds.d);
+		snprintf(sql, sizeof(sql), "PRAGMA user_version = %s",
+		    versions[i]);
+		cr_assert_eq(ds_exec(sql), SQLITE_OK);
+		ds.d = deferred_open(ds.f.path, ds.f.folder);
+		cr_assert_null(ds.d);
+		cr_assert_eq(errno, EPROTONOSUPPORT);
+		snprintf(want, sizeof(want), "deferred-version "
+		    "file=deferred.db version=%s known=4 advice=",
+		    versions[i]);
+		cr_expect_not_null(strstr(log_last_error(said, sizeof(said)),
+		    want), "%s", said);
+	}
+	cr_assert_eq(ds_exec("PRAGMA user_version = 4;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_eq(ds_rows_of(1), 1);
+}
+
+/* The table has what the upgrade is to add to it. */
+Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
+{
+	static const char *const errors[] = { "duplicate column name: segment",
+		"duplicate column name: hold_until",
+		"duplicate column name: holder", "deferred_held already exists" };
+	char sql[64], want[64], said[LOG_ERROR_MAX];
+	size_t i;
+
+	ds_put(1, 0, 300);
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		deferred_free(ds.d);
+		snprintf(sql, sizeof(sql), "PRAGMA user_version = %zu", i);
+		cr_assert_eq(ds_exec(sql), SQLITE_OK);
+		ds.d = deferred_open(ds.f.path, ds.f.folder);
+		cr_assert_null(ds.d);
+		cr_assert_eq(errno, EIO);
+		snprintf(want, sizeof(want), "step=\"upgrade to version %zu\"",
+		    i + 1);
+		log_last_error(said, sizeof(said));
+		cr_expect_not_null(strstr(said, want), "%s", said);
+		cr_expect_not_null(strstr(said, errors[i]), "%s", said);
+	}
 	cr_assert_eq(ds_exec("PRAGMA user_version = 4;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
