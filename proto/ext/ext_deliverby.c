@@ -65,9 +65,9 @@ check(const message_construct *mc, struct esmtp_params *p)
 	/* 0 would mean that BY was not said; a clock that is far behind could
 	 * give that */
 	p->deliver_by = MAX(mc->step->now.tv_sec + p->by, 1);
-	/* a message that is held until that time could only be returned */
-	return (p->env_flags & SPOOL_ENV_BY_RETURN) != 0 &&
-	    p->hold_until >= p->deliver_by ? RPL_SYNTAX : RPL_OK;
+	/* RFC 4865 5.2: one that is held until it is late cannot be delivered in
+	 * time, whatever the mode says is to be done then */
+	return p->hold_until >= p->deliver_by ? RPL_HOLD_LATE : RPL_OK;
 }
 
 static const struct esmtp_param params[] = {
