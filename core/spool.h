@@ -18,7 +18,7 @@ MAILMILL_BEGIN
 
 struct spool_msg;		/* one message in progress; the spool's own */
 
-/* What MAIL said of the message */
+/* What MAIL, or the header, said of the message */
 #define SPOOL_ENV_8BITMIME	0x01	/* BODY=8BITMIME */
 #define SPOOL_ENV_BINARYMIME	0x02	/* BODY=BINARYMIME, RFC 3030 */
 #define SPOOL_ENV_SMTPUTF8	0x04	/* SMTPUTF8, RFC 6531 */
@@ -28,6 +28,7 @@ struct spool_msg;		/* one message in progress; the spool's own */
 #define SPOOL_ENV_BY_RETURN	0x40	/* the mode of BY= is R: undelivered by then, it goes back; else N, RFC 2852 */
 #define SPOOL_ENV_BY_TRACE	0x80	/* BY= asked for a trace */
 #define SPOOL_ENV_HOLD_FOR	0x100	/* hold_until is the end of an interval (HOLDFOR=), no time of day (HOLDUNTIL=) */
+#define SPOOL_ENV_TLS_OPTIONAL	0x200	/* the header has "TLS-Required: No", and MAIL no REQUIRETLS: it is relayed whatever the recipient's domain demands of TLS, RFC 8689 */
 
 /* What NOTIFY said of a recipient, RFC 3461 */
 #define SPOOL_NOTIFY_NEVER	0x01

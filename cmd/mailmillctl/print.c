@@ -274,6 +274,8 @@ print_terms(FILE *fp, const json_t *m)
 		fprintf(fp, "    priority %lld\n", num(m, "priority"));
 	if (json_is_true(json_object_get(m, "require_tls")))
 		fputs("    requires TLS\n", fp);
+	if (json_is_true(json_object_get(m, "tls_optional")))
+		fputs("    does not require TLS\n", fp);
 }
 
 static void

@@ -172,7 +172,7 @@ size_t queue_in_flight(const struct queue *q);
  * "held"; next_attempt is unix seconds or null; last_error text or null.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
- * "priority", "require_tls" (true); in show also "envid", "solicit", "ret"
+ * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"
  * ("full" or "hdrs"), and of a recipient its "index" in the envelope, "notify"
  * (an array of "never", "success", "failure", "delay") and "orcpt". */
 struct queue_answer;

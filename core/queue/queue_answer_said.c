@@ -51,6 +51,8 @@ queue_answer_terms(json_t *message, const struct queue_terms *terms)
 	put_number(message, "priority", terms->priority);
 	if (terms->flags & SPOOL_ENV_REQUIRETLS)
 		json_object_set_new(message, "require_tls", json_true());
+	if (terms->flags & SPOOL_ENV_TLS_OPTIONAL)
+		json_object_set_new(message, "tls_optional", json_true());
 }
 
 static json_t *

@@ -9,6 +9,7 @@ enum {
 	IN_LINE,	/* in the rest of a line that stays */
 	IN_RETURN_PATH,	/* in a line that is taken out */
 	AFTER_RETURN_PATH, /* at the start of the next line, which may go on */
+	IN_TLS_REQUIRED, /* in a line of that field, which stays */
 	AT_BODY		/* in the body, but some of it is held back */
 };
 
@@ -21,8 +22,19 @@ enum line {
 	LINE_NO_FIELD	/* the first line, and no field */
 };
 
-static const char *const names[] = { "return-path", "received" };
-enum { RETURN_PATH, RECEIVED, NNAMES };
+/* What the field TLS-Required has said so far */
+enum {
+	TLS_NOT,	/* the line before is not of that field */
+	TLS_COLON,	/* nothing, it is at the colon */
+	TLS_BLANK,
+	TLS_N,
+	TLS_NO,
+	TLS_OTHER	/* anything else */
+};
+
+static const char *const names[] = { "return-path", "received",
+	"tls-required" };
+enum { RETURN_PATH, RECEIVED, TLS_REQUIRED, NNAMES };
 
 static void
 start_line(struct esmtp_header *h)
@@ -70,6 +82,8 @@ step(struct esmtp_header *h, char c)
 	if (c == ':' && h->name_len > 0) {
 		h->has_field = true;
 		h->nreceived += !is_ended && is_name(h, RECEIVED);
+		if (!is_ended && is_name(h, TLS_REQUIRED))
+			h->tls = TLS_COLON;
 		return is_name(h, RETURN_PATH) ? LINE_RETURN_PATH : LINE_STAYS;
 	}
 	if (c == '\r' && h->len == 0) {
@@ -89,6 +103,51 @@ step(struct esmtp_header *h, char c)
 		add_to_name(h, c);
 	return h->is_begun && !h->is_checked &&
 	    h->ruled_out == (1 << NNAMES) - 1 ? LINE_STAYS : LINE_OPEN;
+}
+
+/* RFC 8689 3: "TLS-Required:" [FWS] "No" CRLF.  Take the next octet of it; blanks
+ * at its end are harmless. */
+static void
+tls_step(struct esmtp_header *h, char c)
+{
+	switch (c) {
+	case ' ':
+	case '\t':
+	case '\r':
+	case '\n':
+		if (h->tls == TLS_N)
+			h->tls = TLS_OTHER;
+		break;
+	case ':':
+		h->tls = h->tls == TLS_COLON ? TLS_BLANK : TLS_OTHER;
+		break;
+	case 'N':
+	case 'n':
+		h->tls = h->tls == TLS_BLANK ? TLS_N : TLS_OTHER;
+		break;
+	case 'O':
+	case 'o':
+		h->tls = h->tls == TLS_N ? TLS_NO : TLS_OTHER;
+		break;
+	default:
+		h->tls = TLS_OTHER;
+	}
+}
+
+/* The field is over: the next line does not continue it. */
+static void
+tls_end(struct esmtp_header *h)
+{
+	if (h->tls == TLS_NO)
+		h->is_tls_optional = true;
+	h->tls = TLS_NOT;
+}
+
+/* In which state the rest of a line is that stays */
+static uint8_t
+in_line(const struct esmtp_header *h)
+{
+	return h->tls != TLS_NOT ? IN_TLS_REQUIRED : IN_LINE;
 }
 
 /* Skip a Return-Path field; octets used. */
@@ -139,7 +198,7 @@ decide(struct esmtp_header *h, enum line what, size_t len, size_t line,
 	default:
 		h->is_begun = true;
 		h->is_body = what == LINE_EMPTY;
-		h->state = h->is_body ? AT_BODY : IN_LINE;
+		h->state = h->is_body ? AT_BODY : in_line(h);
 		if (!was_held)
 			return *piece_len_r = len;
 		give_held(h, piece_r, piece_len_r);
@@ -172,10 +231,25 @@ esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
 			start_line(h);
 			continue;
 		}
+		if (h->state == IN_TLS_REQUIRED) {
+			tls_step(h, buf[i]);
+			if (buf[i++] == '\n') {
+				line = i;
+				start_line(h);
+			}
+			continue;
+		}
+		if (h->tls != TLS_NOT && h->len == 0) {
+			if (buf[i] == ' ' || buf[i] == '\t') {
+				h->state = IN_TLS_REQUIRED;
+				continue;
+			}
+			tls_end(h);
+		}
 		what = step(h, buf[i]);
 		if (what == LINE_STAYS && h->nheld == 0) {
 			h->is_begun = true;
-			h->state = IN_LINE;
+			h->state = in_line(h);
 		} else if (what != LINE_OPEN)
 			return decide(h, what, len, line, i, piece_r,
 			    piece_len_r);
@@ -201,6 +275,7 @@ esmtp_header_end(struct esmtp_header *h, const char **piece_r)
 	size_t n;
 
 	h->has_bad |= h->nheld > 0 && h->state == AT_NAME;
+	tls_end(h);
 	if (h->nheld > 0 && h->state == AT_NAME && !h->is_begun) {
 		/* the first line, and no colon has come */
 		h->state = AT_BODY;

@@ -3,6 +3,7 @@
  * Puts an empty line before a first line that is no field, which would become
  * part of the field that the server has put before it.  Counts Received fields.
  * Says whether there was a field, and whether all lines were of fields.
+ * Finds out whether TLS-Required says No (RFC 8689).
  * Owns: where the header ends, what starts a field, which octets stay.
  * Looks at no octet more than twice, and holds back no more than a name. */
 
@@ -18,11 +19,13 @@
 
 struct esmtp_header {
 	unsigned int	nreceived;
-	bool		is_body;	/* what follows stays as it is */
-	bool		is_begun;	/* a line has been passed on */
-	bool		is_checked;	/* each line is read to its colon, for has_bad */
-	bool		has_field;	/* there was one */
-	bool		has_bad;	/* a line that is no field, and of none */
+	bool		is_body : 1;	/* what follows stays as it is */
+	bool		is_begun : 1;	/* a line has been passed on */
+	bool		is_checked : 1;	/* each line is read to its colon, for has_bad */
+	bool		has_field : 1;	/* there was one */
+	bool		has_bad : 1;	/* a line that is no field, and of none */
+	bool		is_tls_optional : 1; /* TLS-Required: No; known at the end */
+	uint8_t		tls;		/* of the line that is, or may go on, that field */
 	uint8_t		state;
 	/* of the line that begins with what may be a name */
 	uint8_t		len, name_len;	/* octets of it, and of the name */

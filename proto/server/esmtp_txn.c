@@ -68,6 +68,15 @@ esmtp_txn_is_late(const struct esmtp_txn *t, const struct timeval *now)
 	    t->deliver_by != 0 && t->deliver_by <= now->tv_sec;
 }
 
+/* RFC 8689 4.1: what the header says counts if MAIL has not said otherwise. */
+static unsigned int
+flags_of(const struct esmtp_txn *t)
+{
+	return t->env_flags | (t->header.is_tls_optional &&
+	    (t->env_flags & SPOOL_ENV_REQUIRETLS) == 0 ?
+	    SPOOL_ENV_TLS_OPTIONAL : 0);
+}
+
 #define FEW_RCPTS	8	/* a list of them is made on the stack */
 
 /* What is told of each recipient, for the envelope */
@@ -124,7 +133,7 @@ esmtp_txn_commit(struct esmtp_step *st)
 	env.client = addr_text(&st->ac->remote_addr.sa, peer);
 	env.helo = st->mc->helo != NULL ? st->mc->helo : "";
 	env.received = st->now;
-	env.flags = t->env_flags;
+	env.flags = flags_of(t);
 	env.envid = t->envid;
 	env.solicit = t->solicit;
 	env.hold_until = t->hold_until;

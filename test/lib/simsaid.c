@@ -29,6 +29,7 @@ put_flags(struct words *w, unsigned int flags)
 		{ SPOOL_ENV_BINARYMIME, "binarymime" },
 		{ SPOOL_ENV_SMTPUTF8, "smtputf8" },
 		{ SPOOL_ENV_REQUIRETLS, "requiretls" },
+		{ SPOOL_ENV_TLS_OPTIONAL, "tls-optional" },
 		{ SPOOL_ENV_RET_FULL, "ret=full" },
 		{ SPOOL_ENV_RET_HDRS, "ret=hdrs" },
 	};

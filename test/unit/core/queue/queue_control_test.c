@@ -92,11 +92,32 @@ Test(queue_control, show_has_what_the_client_has_said)
 	}
 }
 
+Test(queue_control, show_says_that_tls_is_optional)
+{
+	const struct spool_envelope said = { .flags = SPOOL_ENV_TLS_OPTIONAL };
+	unsigned int round;
+	char *text;
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	for (round = 0; round < 2; round++) {
+		text = shown(QF_ID(1));
+		cr_expect_not_null(strstr(text, "\"tls_optional\":true"), "%s",
+		    text);
+		free(text);
+		/* then it is in a row */
+		qf_finish(&f, EACCES);
+		qf_pass(&f, 0);
+	}
+}
+
 Test(queue_control, what_was_not_said_is_not_shown)
 {
 	static const char *const none[] = { "envid", "solicit", "hold_until",
-		"deliver_by", "priority", "\"ret\"", "require_tls", "notify",
-		"orcpt" };
+		"deliver_by", "priority", "\"ret\"", "require_tls",
+		"tls_optional", "notify", "orcpt" };
 	char *text;
 	size_t i;
 

@@ -68,6 +68,61 @@ Test(esmtp_header, counts_received_fields_for_any_fragmentation)
 	}
 }
 
+static const struct { const char *in; bool is_optional; } required[] = {
+	{ "TLS-Required: No\r\n\r\n", true },
+	{ "TLS-Required: No\r\n", true },
+	{ "TLS-Required: No", true },
+	{ "TLS-Required:No\n\n", true },
+	{ "tls-required:\tnO \t\r\nSubject: x\r\n\r\n", true },
+	{ "TLS-Required:\r\n No\r\n\r\n", true },
+	{ "TLS-Required:\r\n \t\r\n\tNO\r\n \r\nA: b\r\n\r\n", true },
+	{ "Subject: x\r\nTLS-Required: No\r\nA: b\r\n\r\n", true },
+	{ "TLS-Required: No\r\nTLS-Required: No\r\n\r\n", true },
+	{ "Return-Path: <x@y>\r\n z\r\nTLS-Required: No\r\n\r\n", true },
+	{ "", false },
+	{ "TLS-Required: Yes\r\n\r\n", false },
+	{ "TLS-Required: None\r\n\r\n", false },
+	{ "TLS-Required: N\r\n o\r\n\r\n", false },
+	{ "TLS-Required: N o\r\n\r\n", false },
+	{ "TLS-Required: No\r\n t\r\n\r\n", false },
+	{ "TLS-Required: No, really\r\n\r\n", false },
+	{ "TLS-Required:: No\r\n\r\n", false },
+	{ "TLS-Required: No:\r\n\r\n", false },
+	{ "TLS-Required:\r\n\r\nNo\r\n", false },
+	{ "TLS-Required:\r\nNo: x\r\n\r\n", false },
+	{ "TLS-Required No\r\n\r\n", false },
+	{ "TLS-Requiredx: No\r\n\r\n", false },
+	{ "TLS-Require: No\r\n\r\n", false },
+	{ "TLS-Required : No\r\n\r\n", false },
+	{ "X-TLS-Required: No\r\n\r\n", false },
+	{ "A: b\r\n TLS-Required: No\r\n\r\n", false },
+	{ "Return-Path: <x@y>\r\n TLS-Required: No\r\n\r\n", false },
+	{ "\r\nTLS-Required: No\r\n", false },
+	{ "no field\r\nTLS-Required: No\r\n\r\n", false },
+};
+
+/* RFC 8689 3 */
+Test(esmtp_header, knows_tls_required_no_for_any_fragmentation)
+{
+	const char *piece;
+	struct esmtp_header h;
+	char out[200];
+	size_t i, cut, len;
+
+	for (i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+		len = strlen(required[i].in);
+		for (cut = 0; cut <= len; cut++) {
+			run(&h, required[i].in, len, cut, cut == 0 ? 1 : len,
+			    out);
+			while (esmtp_header_end(&h, &piece) > 0)
+				continue;
+			cr_expect_eq(h.is_tls_optional,
+			    required[i].is_optional, "case %zu at %zu", i,
+			    cut);
+		}
+	}
+}
+
 #define RP	"Return-Path: <x@y.example>\r\n"
 
 /* out NULL: as it is */
