@@ -35,7 +35,7 @@ enum esmtp_rcpt_status {
 /* What happened, for log and counters. */
 enum esmtp_report_kind {
 	ESMTP_REPORT_CONNECT,	/* session started */
-	ESMTP_REPORT_ACCEPTED,	/* a message, before its 250 is sent: id, octets, nrcpts, sender */
+	ESMTP_REPORT_ACCEPTED,	/* a message, before its 250 is sent: id, octets, nrcpts, sender, priority */
 	ESMTP_REPORT_REJECTED,	/* a 4xx or 5xx reply: code, enhanced, verb, detail */
 	ESMTP_REPORT_TIMEOUT,	/* which timer: detail */
 	ESMTP_REPORT_ABORT,	/* the peer vanished: detail is the state's name, errnum */
@@ -68,6 +68,7 @@ struct esmtp_report {
 	int			 errnum;	/* errno or 0 */
 	struct timeval		 now;
 	struct timeval		 elapsed;	/* since the session (END) or the message (ACCEPTED) began */
+	int			 priority;	/* ACCEPTED: as in struct spool_envelope */
 };
 
 /* What a host can tell of its users, by what mechanisms need of it. */

@@ -354,6 +354,9 @@ queue_error(struct queue *q, unsigned int agent, uint64_t number,
 	r->error = strdup(text);
 }
 
+#define DELIVERED_FORMAT \
+	"id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s"
+
 static void
 delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct timeval *now)
@@ -374,10 +377,10 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 		}
 		spool_id_text(m->place.id, id);
 		tr->file(file, m->received_us / 1000000, id, &origin);
-		log_event(LOG_LEVEL_INFO, "delivered",
-		    "id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s",
+		log_event(LOG_LEVEL_INFO, "delivered", m->priority != 0 ?
+		    DELIVERED_FORMAT " priority=%d" : DELIVERED_FORMAT,
 		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,
-		    log_seconds(&delay, seconds));
+		    log_seconds(&delay, seconds), m->priority);
 	}
 	if (m->place.file != NULL) {
 		queue_rcpt_done(q, m, r);

@@ -378,6 +378,7 @@ report_accepted(struct esmtp_step *st, int code, const char *enhanced)
 	r.rcpt = esmtp_rcpts_get(&t->rcpts, 0);
 	r.nrcpts = t->rcpts.n;
 	r.octets = t->octets;
+	r.priority = t->priority;
 	r.elapsed = moment_tv(moment_of(&st->now) - t->started);
 	esmtp_report(st, &r);
 }

@@ -133,6 +133,31 @@ def test_a_login_has_no_more_held_than_its_share(d):
     s.stop()
 
 
+def test_a_priority_is_logged(d):
+    s = server(d, listener='SMTP_Extensions = { "AUTH", "MT-PRIORITY" }')
+    s.start()
+    with Client(s.port) as c:
+        c.hello()
+        for login, said, granted in ((False, -4, -4), (False, 3, 0),
+                                     (True, 7, 7), (True, None, 0)):
+            if login:
+                c.send(PLAIN.encode() + b'\r\n')
+                assert c.reply()[:3] in ('235', '503')
+            c.cmd('MAIL FROM:<a@client.test>' + (
+                '' if said is None else f' MT-PRIORITY={said}'))
+            c.cmd('RCPT TO:<user@example.test>')
+            c.cmd('DATA', '354')
+            c.send(text_message() + b'.\r\n')
+            id = c.expect('250').split()[-1]
+            for event in 'accepted', 'delivered':
+                line = wait_for(event, lambda: re.findall(
+                    rf'event={event} .*\bid={id} .*', s.log()))[0]
+                got = re.search(r' priority=(\S+)', line)
+                assert (got[1] if got else '0') == str(granted), line
+                assert 'priority=0' not in line, line
+    s.stop()
+
+
 EARLIER = f'{TOP}/test/data/spool-1'
 SEGMENT = 1 << 20                       # octets, that version's segment_size
 

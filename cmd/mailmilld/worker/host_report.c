@@ -140,14 +140,16 @@ report_accepted(struct worker *w, const accept_construct *ac,
 	stats_inc(STATS_MESSAGES_ACCEPTED);
 	stats_add(STATS_RECIPIENTS_ACCEPTED, r->nrcpts);
 	stats_add(STATS_OCTETS_ACCEPTED, r->octets);
-	log_event(LOG_LEVEL_INFO, "accepted", via != NULL ?
+	log_event(LOG_LEVEL_INFO, "accepted", r->priority != 0 ?
+	    ACCEPTED_FORMAT " user=%s via=%s priority=%d" : via != NULL ?
 	    ACCEPTED_FORMAT " user=%s via=%s" : login == NULL ?
 	    ACCEPTED_FORMAT : ACCEPTED_FORMAT " user=%s", ac->id, r->id,
 	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets,
 	    log_seconds(&r->elapsed, seconds),
-	    tls_of(ac), ac->tls != NULL ? ac->tls->cipher : NULL, login, via);
+	    tls_of(ac), ac->tls != NULL ? ac->tls->cipher : NULL, login, via,
+	    r->priority);
 	log_forwarded(ac, r);
 }
 
