@@ -1,7 +1,7 @@
 /* NO-SOLICITING, RFC 3865: a sender of solicitations says so with SOLICIT of
  * MAIL, in classes; a server says in EHLO which of them it does not want.
- * Owns: the grammar, the refusal.  The field Solicitation in the header of a
- * message is not looked at. */
+ * Owns: the grammar, the refusal.  The Received field has the classes (RFC 3865
+ * 2.6); the field Solicitation in the header of a message is not looked at. */
 
 #include <stdio.h>
 #include <string.h>
@@ -55,8 +55,11 @@ set_solicit(const struct esmtp_options *o, struct esmtp_params *p,
 		n = options_class(value + i, len - i);
 		if (n == 0 || (i + n < len && value[i + n] != ','))
 			return RPL_SYNTAX;
-		if (is_unwanted(o, value + i, n))
+		if (is_unwanted(o, value + i, n)) {
 			answer = RPL_SOLICITATION;
+			p->unwanted = value + i;
+			p->unwanted_len = n;
+		}
 		i += n + 1;
 	} while (i <= len);
 	p->solicit = value;

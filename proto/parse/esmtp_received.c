@@ -133,6 +133,30 @@ protocol(const struct esmtp_received *r)
 	    "SMTP";
 }
 
+/* RFC 3865 2.6: a comment behind the protocol.  It has no blanks; a list that a line
+ * has no room for is folded behind a comma all the same, and a class that none
+ * has room for is left out. */
+static void
+put_solicit(struct text *t, const char *list)
+{
+	size_t line = t->n + 2, n;
+
+	put(t, "\r\n\t(SOLICIT=");
+	while (*list != '\0') {
+		n = strcspn(list, ",");
+		n += list[n] == ',';
+		if (n + 2 <= LINE_MAX_OCTETS) {
+			if (t->n + n + 1 - line > LINE_MAX_OCTETS) {
+				put(t, "\r\n\t");
+				line = t->n - 1;
+			}
+			put_foreign(t, list, n, ".-_:,");
+		}
+		list += n;
+	}
+	put(t, ")");
+}
+
 /* RFC 6710 7: a clause of its own, behind those of RFC 5321 */
 static void
 put_priority(struct text *t, int priority)
@@ -178,7 +202,9 @@ esmtp_received_format(const struct esmtp_received *r,
 	put_foreign(&t, r->by, LIM_DOMAIN, ".-_:[]");
 	put(&t, " (mailmill) with ");
 	put(&t, protocol(r));
-	put(&t, " id ");
+	if (r->solicit != NULL)
+		put_solicit(&t, r->solicit);
+	put(&t, r->solicit != NULL ? "\r\n\tid " : " id ");
 	put_foreign(&t, r->id, LIM_NAME, ".-_");
 	if (r->rcpt != NULL) {
 		put(&t, "\r\n\tfor <");

@@ -26,10 +26,11 @@ struct esmtp_received {
 	int		 tls_bits;
 	bool		 tls_is_resumed;
 	const char	*tls_peer;	/* name of the verified client; NULL: none */
+	const char	*solicit;	/* the classes that SOLICIT has named, RFC 3865; NULL: none */
 	time_t		 seconds;
 };
 
-#define ESMTP_RECEIVED_MAX	2560
+#define ESMTP_RECEIVED_MAX	3700
 
 /* esmtp_received_format(r, buf): The field with its CRLF, not NUL terminated;
  * each text is cut and cleaned.  Return octets written. */

@@ -80,6 +80,7 @@ put_received(struct esmtp_step *st)
 	r.rcpt = t->rcpts.n == 1 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
 	r.has_priority = t->has_priority;
 	r.priority = t->priority;
+	r.solicit = t->solicit;
 	r.seconds = st->now.tv_sec;
 	received_security(st, &r);
 	n = esmtp_received_format(&r, buf);

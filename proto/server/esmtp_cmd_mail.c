@@ -3,6 +3,8 @@
  * A handler may be called again for the same line, when a phase was suspended:
  * so it changes nothing before its phase is through. */
 
+#include <sys/param.h>
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -120,6 +122,18 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	    RPL_SENDER_OK;
 }
 
+/* RFC 3865 2.4: the refusal names the class that is not wanted. */
+static void
+refuse_class(struct esmtp_step *st, const struct esmtp_params *p)
+{
+	char text[LIM_REPLY_LINE];
+	int n = snprintf(text, sizeof(text), "SOLICIT=%.*s",
+	    (int)MIN(p->unwanted_len, sizeof(text)), p->unwanted);
+
+	esmtp_reply_with(st, RPL_SOLICITATION, text,
+	    MIN((size_t)n, sizeof(text) - 1));
+}
+
 enum esmtp_want
 esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 {
@@ -145,7 +159,10 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 		return w == W_REFUSED ? W_GO : w;
 	if (id == RPL_OK)
 		id = begin(st, &p);
-	esmtp_reply(st, id);
+	if (id == RPL_SOLICITATION)
+		refuse_class(st, &p.params);
+	else
+		esmtp_reply(st, id);
 	return W_GO;
 }
 

@@ -24,6 +24,8 @@ struct esmtp_params {
 	int		priority;	/* MT-PRIORITY=, if it was said */
 	const char	*solicit;	/* SOLICIT=, in the command; NULL: not said */
 	size_t		solicit_len;
+	const char	*unwanted;	/* the class of it that is not wanted: RPL_SOLICITATION */
+	size_t		unwanted_len;
 	/* texts, "" when they were not said */
 	char		envid[LIM_ENVID + 1];	/* ENVID=, decoded */
 	char		orcpt[LIM_ORCPT + 1];	/* ORCPT=, "type;address", decoded */

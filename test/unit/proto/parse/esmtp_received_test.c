@@ -87,6 +87,34 @@ Test(esmtp_received, tells_the_priority_that_was_said)
 	}
 }
 
+/* RFC 3865 2.6 */
+Test(esmtp_received, names_the_classes_of_a_solicitation)
+{
+	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx",
+	    .id = "I", .is_esmtp = true, .seconds = 1700000000,
+	    .solicit = "net.example:ADV,org.example:ADV:ADLT" };
+	char buf[ESMTP_RECEIVED_MAX + 1], list[1001], *p;
+	size_t i;
+
+	format(&r, buf);
+	cr_assert_str_eq(buf, "Received: from unknown ([192.0.2.1])\r\n"
+	    "\tby mx (mailmill) with ESMTP\r\n"
+	    "\t(SOLICIT=net.example:ADV,org.example:ADV:ADLT)\r\n"
+	    "\tid I;\r\n\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+	/* RFC 5322 2.1.1: 998 octets in a line, also of the longest list */
+	r.solicit = list;
+	for (i = 1; i < 1000; i++) {
+		memset(list, 'a', 1000);
+		list[1000] = '\0';
+		list[i] = ',';
+		format(&r, buf);
+		for (p = buf; *p != '\0'; p += strcspn(p, "\n") + 1)
+			cr_assert_leq(strcspn(p, "\r"), 998, "%zu: %s", i,
+			    buf);
+		cr_assert_not_null(strstr(buf, ")\r\n\tid I;"));
+	}
+}
+
 Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 {
 	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx", .id = "I",
@@ -105,6 +133,7 @@ Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 	r.tls_is_resumed = true;
 	r.has_priority = true;
 	r.priority = -9;
+	r.solicit = name + sizeof(name) - 1001;
 	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
 }
 
