@@ -29,7 +29,7 @@ ifdef SANITIZE
 B	:= build/sanitize
 endif
 
-PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl libseccomp
+PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl libseccomp libidn2
 CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -38,7 +38,7 @@ CPPFLAGS += -I. -I$(B)/include -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS)
 CFLAGS	?= $(OPT) -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALLCFLAGS = -std=gnu2x -pthread -fPIE $(WARN) $(WERROR) $(SAN) $(CFLAGS)
 LDFLAGS	+= -pthread -pie -Wl,-z,relro,-z,now $(SAN)
-LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt
+LDLIBS	= $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunistring -lcrypt
 ifdef SANITIZE
 SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS	= -O1 -g
@@ -46,7 +46,8 @@ export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
 
 # libmailmill: what an embedder links: events, scheduler, factory; nothing that
-# needs another library than libc
+# needs another library than libc and those of addresses that are UTF-8
+IDN	= $(shell pkg-config --libs libidn2 2>/dev/null) -lunistring
 LIB_SRC	 = $(filter-out core/util/saslprep.c $(SASL_SRC),\
 	   $(wildcard core/loop/*.c core/util/*.c core/jobs/*.c \
 	   proto/*/*.c))
@@ -95,7 +96,7 @@ $(B)/libmailmill.a: $(B)/libengine.a $(MAP) proto/library/archive.sh
 	$(call say,AR)sh proto/library/archive.sh $(MAP) $< $@
 $(B)/libmailmill.so.0: $(call obj,$(LIB_SRC)) $(MAP)
 	$(call say,LD)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -Wl,-z,defs \
-	    -Wl,-soname,$(@F) -Wl,--version-script=$(MAP) -o $@ $(filter %.o,$^)
+	    -Wl,-soname,$(@F) -Wl,--version-script=$(MAP) -o $@ $(filter %.o,$^) $(IDN)
 
 $(B)/libmailmill-tls.a: $(B)/libtlsengine.a $(TLSMAP) proto/library/archive.sh
 	$(call say,AR)sh proto/library/archive.sh $(TLSMAP) $< $@

@@ -18,6 +18,8 @@ libsqlite3-dev	pc:sqlite3
 libjansson-dev	pc:jansson
 libgsasl-dev	pc:libgsasl
 libseccomp-dev	pc:libseccomp
+libidn2-dev	pc:libidn2
+libunistring-dev hdr:unistr.h
 libpam0g-dev	hdr:security/pam_appl.h
 libcrypt-dev	hdr:crypt.h
 "
