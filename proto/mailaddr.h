@@ -1,4 +1,4 @@
-/* Addresses of RFC 5321: parsed without allocation, pointing into the input.
+/* Addresses of RFC 5321 and RFC 6531: parsed without allocation, pointing into the input.
  * Owns: the grammar of Reverse-path, Forward-path, Domain, address-literal. */
 
 #ifndef PROTO_MAILADDR_H
@@ -19,9 +19,9 @@ MAILMILL_BEGIN
 #define MAILADDR_ALLOW_SPACE		0x08	/* white space around < and > */
 #define MAILADDR_ALLOW_LONG		0x10	/* a local part over 64 octets: RFC 5321 4.5.3.1 lets us, and
 						 * senders that encode a recipient in it need it */
-
 #define MAILADDR_ALLOW_BARE		0x20	/* without < and >: it ends at white space */
 #define MAILADDR_ALLOW_DOTS		0x40	/* dots at the begin and end of a local part, and next to each other */
+#define MAILADDR_ALLOW_UTF8		0x80	/* local part and domain may be UTF-8; RFC 6531 3.3 */
 
 struct mailaddr {
 	const char	*local;		/* as written, quotes included */
@@ -33,9 +33,12 @@ struct mailaddr {
 };
 
 /* mailaddr_parse(s, len, flags, addr_r): Parse the Path with its angle
- * brackets (MAILADDR_ALLOW_BARE: or a Mailbox without them) at ${s}, ${len} octets, not NUL terminated; a source route is read
- * and dropped (RFC 5321 4.1.2, C).  Return octets used, or -1 (EINVAL; ENAMETOOLONG
- * when a length of 4.5.3.1 is exceeded). */
+ * brackets (MAILADDR_ALLOW_BARE: or a Mailbox without them) at ${s}, ${len}
+ * octets, not NUL terminated; a source route is read and dropped (RFC 5321 4.1.2,
+ * C).  Return octets used, or -1 (EINVAL; ENAMETOOLONG when a length of 4.5.3.1 is
+ * exceeded, by the form of mailaddr_format() if it is not ASCII; EILSEQ: the local
+ * part is not UTF-8, or has characters that cannot be seen or that nobody has
+ * assigned, or the domain is none of IDNA2008; ENOMEM). */
 int mailaddr_parse(const char *s, size_t len, unsigned int flags,
     struct mailaddr *addr_r);
 
@@ -53,11 +56,14 @@ bool mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r);
 
 /* mailaddr_format(addr, buf, buflen): Write local@domain, NUL terminated, in the
  * one form that all equivalent ones have (RFC 5321 4.1.2): the domain in lower
- * case, an IPv6 address in it as inet_ntop(3) writes it, the local part in quotes
- * only where it needs them, and with no needless backslash.  It is not longer
- * than ${addr}, but for an IPv6 address in it, and for the quotes of a local part
- * whose dots MAILADDR_ALLOW_DOTS has allowed.  <> gives "", <postmaster> the
- * local part alone.  Return octets written without the NUL, or -1 (ENOSPC). */
+ * case, with A-labels in place of U-labels (RFC 5890), an IPv6 address in it as
+ * inet_ntop(3) writes it; the local part in Normalization Form C, in quotes only
+ * where it needs them, and with no needless backslash.  It is not longer than
+ * ${addr} if that is ASCII, but for an IPv6 address in it, and for the quotes of
+ * a local part whose dots MAILADDR_ALLOW_DOTS has allowed.  <> gives "",
+ * <postmaster> the local part alone.  Return octets written without the NUL, or
+ * -1 (ENOSPC; of an address that mailaddr_parse() has not made also its EILSEQ,
+ * ENAMETOOLONG; ENOMEM). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);
 
 /* mailaddr_split(text, addr_r): The address that mailaddr_format() wrote as

@@ -1,5 +1,7 @@
-/* Addresses of RFC 5321: parsed without allocation, pointing into the input.
- * Owns: the grammar of Reverse-path, Forward-path, Domain, address-literal.
+/* Addresses of RFC 5321 and RFC 6531: parsed without allocation, pointing into
+ * the input.
+ * Owns: the grammar of Reverse-path, Forward-path, Domain, address-literal; the
+ * one form that all spellings of an address have.
  * Knows nothing of commands, replies or who may receive mail. */
 
 #include "proto/mailaddr.h"
@@ -14,19 +16,29 @@
 
 #include "core/lim.h"
 #include "core/util/addr.h"
+#include "core/util/idna.h"
+#include "core/util/utf8.h"
 
 #define LIM_LABEL	63	/* octets; RFC 1035 2.3.4 */
 
-/* Octets of atext, and of a sub-domain; RFC 5322 3.2.3, RFC 5321 4.1.2. */
+/* Octets of atext, and of a sub-domain; RFC 5322 3.2.3, RFC 5321 4.1.2.  RFC
+ * 6531 3.3: those of UTF-8 are of both; what they spell is checked as a whole. */
 #define CH_ATEXT	0x01
 #define CH_LABEL	0x02
 #define CH_LETDIG	0x04
+#define CH_UTF8		0x08
+#define CH_ANY		(CH_ATEXT | CH_LABEL | CH_LETDIG | CH_UTF8)
 
 static const char atext_marks[] = "!#$%&'*+-/=?^_`{|}~";
 
+/* ${utf8} is CH_UTF8 where the address may be UTF-8, else 0. */
 static unsigned int
-ch_class(unsigned char c)
+ch_class(char ch, unsigned int utf8)
 {
+	unsigned char c = (unsigned char)ch;
+
+	if (c >= 128)
+		return utf8 != 0 ? CH_ANY : 0;
 	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 	    (c >= '0' && c <= '9'))
 		return CH_ATEXT | CH_LABEL | CH_LETDIG;
@@ -34,7 +46,7 @@ ch_class(unsigned char c)
 		return CH_ATEXT | CH_LABEL;
 	if (c == '_')
 		return CH_ATEXT | CH_LABEL | CH_LETDIG;
-	if (c != '\0' && c < 128 && strchr(atext_marks, c) != NULL)
+	if (c != '\0' && strchr(atext_marks, c) != NULL)
 		return CH_ATEXT;
 	return 0;
 }
@@ -43,12 +55,12 @@ ch_class(unsigned char c)
 
 /* RFC 5321 4.1.2: Dot-string = Atom *("."  Atom) */
 static size_t
-dot_string(const char *s, size_t len)
+dot_string(const char *s, size_t len, unsigned int utf8)
 {
 	size_t i = 0, atom = 0;
 
 	for (;;) {
-		while (i < len && ch_class((unsigned char)s[i]) & CH_ATEXT)
+		while (i < len && ch_class(s[i], utf8) & CH_ATEXT)
 			i++;
 		if (i == atom)
 			return 0;
@@ -60,36 +72,43 @@ dot_string(const char *s, size_t len)
 
 /* RFC 5321 4.1.2: Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
 static size_t
-quoted_string(const char *s, size_t len)
+quoted_string(const char *s, size_t len, unsigned int utf8)
 {
 	size_t i;
 
 	if (len == 0 || s[0] != '"')
 		return 0;
 	for (i = 1; i < len && s[i] != '"'; i++) {
-		if (s[i] == '\\' && ++i == len)
-			return 0;
-		if (s[i] < 32 || s[i] > 126)
+		/* RFC 6531 3.3: a backslash is before ASCII alone */
+		if (s[i] == '\\' ? ++i == len || s[i] < 32 || s[i] > 126 :
+		    (s[i] < 32 || s[i] > 126) &&
+		    !(ch_class(s[i], utf8) & CH_UTF8))
 			return 0;
 	}
 	return i < len ? i + 1 : 0;
 }
 
 /* RFC 5321 4.1.2: Domain = sub-domain *("." sub-domain).  The underscore counts
- * as a letter, but a label of nothing else names no host. */
+ * as a letter, but a label of nothing else names no host.  The length of a label
+ * that is not ASCII is that of its A-label. */
 static size_t
-domain(const char *s, size_t len)
+domain(const char *s, size_t len, unsigned int utf8)
 {
 	size_t i = 0, label = 0;
+	unsigned int class, all;
 	bool has_name;
 
 	for (;;) {
 		has_name = false;
-		for (; i < len && ch_class((unsigned char)s[i]) & CH_LABEL; i++)
+		for (all = 0; i < len &&
+		    (class = ch_class(s[i], utf8)) & CH_LABEL; i++) {
 			has_name |= s[i] != '_' && s[i] != '-';
-		if (!has_name || i - label > LIM_LABEL ||
-		    !(ch_class((unsigned char)s[label]) & CH_LETDIG) ||
-		    !(ch_class((unsigned char)s[i - 1]) & CH_LETDIG))
+			all |= class;
+		}
+		if (!has_name ||
+		    (i - label > LIM_LABEL && !(all & CH_UTF8)) ||
+		    !(ch_class(s[label], utf8) & CH_LETDIG) ||
+		    !(ch_class(s[i - 1], utf8) & CH_LETDIG))
 			return 0;
 		if (i == len || s[i] != '.')
 			return i;
@@ -128,7 +147,7 @@ address_literal(const char *s, size_t len, union addr *addr_r)
 
 /* RFC 5321 4.1.2 and C: "@a,@b:" is accepted, and ignored. */
 static size_t
-source_route(const char *s, size_t len)
+source_route(const char *s, size_t len, unsigned int utf8)
 {
 	union addr ignored;
 	size_t i = 0, n;
@@ -137,7 +156,7 @@ source_route(const char *s, size_t len)
 		if (i == len || s[i] != '@')
 			return 0;
 		i++;
-		n = domain(s + i, len - i);
+		n = domain(s + i, len - i, utf8);
 		if (n == 0)
 			n = address_literal(s + i, len - i, &ignored);
 		if (n == 0 || (i += n) == len)
@@ -151,13 +170,13 @@ source_route(const char *s, size_t len)
 
 /* Dots and atoms in any order, of what devices send. */
 static size_t
-dots_and_atoms(const char *s, size_t len)
+dots_and_atoms(const char *s, size_t len, unsigned int utf8)
 {
 	bool has_atom = false;
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		bool is_atom = ch_class((unsigned char)s[i]) & CH_ATEXT;
+		bool is_atom = ch_class(s[i], utf8) & CH_ATEXT;
 
 		if (!is_atom && s[i] != '.')
 			break;
@@ -182,17 +201,24 @@ mailaddr_is_postmaster(const struct mailaddr *addr)
 	    strncasecmp(addr->local, "postmaster", 10) == 0;
 }
 
+static unsigned int
+utf8_of(unsigned int flags)
+{
+	return flags & MAILADDR_ALLOW_UTF8 ? CH_UTF8 : 0;
+}
+
 /* Mailbox, or bare postmaster: octets used, or 0. */
 static size_t
 mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 {
+	unsigned int utf8 = utf8_of(flags);
 	union addr ignored;
 	size_t i, n;
 
-	i = flags & MAILADDR_ALLOW_DOTS ? dots_and_atoms(s, len) :
-	    dot_string(s, len);
+	i = flags & MAILADDR_ALLOW_DOTS ? dots_and_atoms(s, len, utf8) :
+	    dot_string(s, len, utf8);
 	if (i == 0) {
-		i = quoted_string(s, len);
+		i = quoted_string(s, len, utf8);
 		a->is_quoted = i != 0;
 	}
 	if (i == 0)
@@ -207,7 +233,7 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 		return 0;
 	}
 	i++;
-	n = domain(s + i, len - i);
+	n = domain(s + i, len - i, utf8);
 	if (n == 0 && flags & MAILADDR_ALLOW_LITERAL) {
 		n = address_literal(s + i, len - i, &ignored);
 		a->is_literal = n != 0;
@@ -225,7 +251,7 @@ static bool
 needs_quotes(const struct mailaddr *a)
 {
 	return !a->is_quoted && a->local_len > 0 &&
-	    dot_string(a->local, a->local_len) != a->local_len;
+	    dot_string(a->local, a->local_len, CH_UTF8) != a->local_len;
 }
 
 static bool
@@ -241,6 +267,36 @@ is_too_long(const struct mailaddr *a, unsigned int flags)
 		return true;
 	/* RFC 5321 4.5.3.1.3: with the punctuation <, @ and > */
 	return a->local_len + quotes + a->domain_len + 3 > LIM_PATH;
+}
+
+static bool
+is_ascii(const struct mailaddr *a)
+{
+	return utf8_is_ascii(a->local, a->local_len) &&
+	    utf8_is_ascii(a->domain, a->domain_len);
+}
+
+/* Is the address not too long, and does one that is not ASCII have the one form
+ * of its spellings?  The length is that of the form: a mailbox must not depend
+ * on how its name was written.  Return 0 or -1 with errno. */
+static int
+check(const struct mailaddr *a, unsigned int flags)
+{
+	char text[LIM_PATH + 1];
+	struct mailaddr form = *a;
+
+	if (!is_ascii(a)) {
+		if (mailaddr_format(a, text, sizeof(text)) == -1) {
+			if (errno == ENOSPC)
+				errno = ENAMETOOLONG;
+			return -1;
+		}
+		mailaddr_split(text, &form);
+	}
+	if (!is_too_long(&form, flags))
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
 int
@@ -262,7 +318,7 @@ mailaddr_parse(const char *s, size_t len, unsigned int flags,
 		if (!(flags & MAILADDR_ALLOW_NULL))
 			goto bad;
 	} else {
-		i += source_route(s + i, len - i);
+		i += source_route(s + i, len - i, utf8_of(flags));
 		n = mailbox(s + i, len - i, flags, &a);
 		if (n == 0)
 			goto bad;
@@ -272,10 +328,8 @@ mailaddr_parse(const char *s, size_t len, unsigned int flags,
 	}
 	if (is_bare ? i < len && s[i] != ' ' : i == len || s[i] != '>')
 		goto bad;
-	if (is_too_long(&a, flags)) {
-		errno = ENAMETOOLONG;
+	if (check(&a, flags) == -1)
 		return -1;
-	}
 	*addr_r = a;
 	return (int)i + !is_bare;
 bad:
@@ -290,7 +344,7 @@ mailaddr_domain_valid(const char *s, size_t len, bool allow_literal)
 
 	if (len == 0 || len > LIM_DOMAIN)
 		return false;
-	if (domain(s, len) == len)
+	if (domain(s, len, 0) == len)
 		return true;
 	return allow_literal && address_literal(s, len, &ignored) == len;
 }
@@ -307,34 +361,103 @@ mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r)
 	return true;
 }
 
-/* RFC 5321 4.1.2: all quoted forms of a local part MUST be treated as one.
- * Write the one with the fewest octets: without quotes where they are not
- * needed, else with a backslash before '"' and '\\' alone.  Return its octets, 0:
- * ${buf} is too short. */
+/* Write the octets that a local part in quotes stands for, which are no more
+ * than its own.  Return how many. */
 static size_t
-unquote(const struct mailaddr *a, char *buf, size_t buflen)
+unquote(const struct mailaddr *a, char *buf)
 {
-	size_t i, n = 0, quoted = 0;
+	size_t i, n = 0;
 
-	if (a->local_len > buflen)
-		return 0;
 	for (i = 1; i + 1 < a->local_len; i++) {
 		if (a->local[i] == '\\')
 			i++;
 		buf[n++] = a->local[i];
 	}
-	if (dot_string(buf, n) == n && n > 0)
-		return n;
-	buf[quoted++] = '"';
-	for (i = 1; i + 1 < a->local_len; i++) {
-		if (a->local[i] == '\\')
-			i++;
-		if (a->local[i] == '"' || a->local[i] == '\\')
-			buf[quoted++] = '\\';
-		buf[quoted++] = a->local[i];
+	return n;
+}
+
+/* RFC 5321 4.1.2: all quoted forms of a local part MUST be treated as one.
+ * Write the local part that stands for ${s} in the fewest octets: without quotes
+ * where they are not needed, else with a backslash before '"' and '\\' alone.
+ * Return its octets, 0: ${buf} is too short. */
+static size_t
+requote(const char *s, size_t len, char *buf, size_t buflen)
+{
+	bool is_special;
+	size_t i, n = 0;
+
+	if (len > 0 && dot_string(s, len, CH_UTF8) == len) {
+		if (len > buflen)
+			return 0;
+		memcpy(buf, s, len);
+		return len;
 	}
-	buf[quoted++] = '"';
-	return quoted;
+	if (buflen < 2)
+		return 0;
+	buf[n++] = '"';
+	for (i = 0; i < len; i++) {
+		is_special = s[i] == '"' || s[i] == '\\';
+		/* with room for the quote at the end */
+		if (n + is_special + 2 > buflen)
+			return 0;
+		if (is_special)
+			buf[n++] = '\\';
+		buf[n++] = s[i];
+	}
+	buf[n++] = '"';
+	return n;
+}
+
+/* RFC 6532 3.1, RFC 8264 3.3: a text that looks like another is the same text,
+ * or none: NFC, without what cannot be seen, and with no mark that would combine
+ * with a quote or bracket before it.  *s_r, *n_r octets, becomes one in ${buf}.
+ * 0, or -1 with errno. */
+static int
+normalize(const char **s_r, size_t *n_r, char buf[LIM_PATH])
+{
+	ssize_t n;
+
+	if (utf8_is_ascii(*s_r, *n_r))
+		return 0;
+	if (!utf8_is_visible(*s_r, *n_r) || utf8_is_mark(*s_r, *n_r)) {
+		errno = EILSEQ;
+		return -1;
+	}
+	if ((n = utf8_nfc(*s_r, *n_r, buf, LIM_PATH)) == -1)
+		return -1;
+	*s_r = buf;
+	*n_r = (size_t)n;
+	return 0;
+}
+
+/* The local part in the one form of all its spellings.  Return its octets, or -1
+ * with errno. */
+static ssize_t
+format_local(const struct mailaddr *a, char *buf, size_t buflen)
+{
+	char raw[LIM_PATH], nfc[LIM_PATH];
+	const char *s = a->local;
+	size_t n = a->local_len;
+
+	if (!a->is_quoted && !needs_quotes(a) && utf8_is_ascii(s, n)) {
+		if (n > buflen)
+			goto full;
+		memcpy(buf, s, n);
+		return (ssize_t)n;
+	}
+	if (n > LIM_PATH)
+		goto full;
+	if (a->is_quoted) {
+		n = unquote(a, raw);
+		s = raw;
+	}
+	if (normalize(&s, &n, nfc) == -1)
+		return -1;
+	if ((n = requote(s, n, buf, buflen)) > 0)
+		return (ssize_t)n;
+full:
+	errno = ENOSPC;
+	return -1;
 }
 
 #define LITERAL_MAX	(sizeof("[IPv6:]") + INET6_ADDRSTRLEN)
@@ -356,39 +479,49 @@ ipv6_literal(const struct mailaddr *addr, char text[LITERAL_MAX])
 	return (size_t)snprintf(text, LITERAL_MAX, "[ipv6:%s]", digits);
 }
 
+/* The same of the domain, NUL terminated. */
+static ssize_t
+format_domain(const struct mailaddr *addr, char *buf, size_t buflen)
+{
+	const char *name = addr->domain;
+	size_t i, n = addr->domain_len;
+	char literal[LITERAL_MAX];
+
+	if (!utf8_is_ascii(name, n))
+		return idna_ascii(name, n, buf, buflen);
+	if ((i = ipv6_literal(addr, literal)) != 0) {
+		name = literal;
+		n = i;
+	}
+	if (n >= buflen) {
+		errno = ENOSPC;
+		return -1;
+	}
+	for (i = 0; i < n; i++)
+		buf[i] = name[i] >= 'A' && name[i] <= 'Z' ?
+		    (char)(name[i] + 32) : name[i];
+	buf[n] = '\0';
+	return (ssize_t)n;
+}
+
 int
 mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 {
-	size_t i, n = addr->local_len, domain_len, quotes;
-	const char *name = addr->domain;
-	char literal[LITERAL_MAX];
+	ssize_t n = format_local(addr, buf, buflen), domain_len;
 
-	if (addr->is_quoted && (n = unquote(addr, buf, buflen)) == 0)
-		goto full;
-	quotes = needs_quotes(addr) ? 1 : 0;
-	n += 2 * quotes;
-	if ((domain_len = ipv6_literal(addr, literal)) != 0)
-		name = literal;
-	else
-		domain_len = addr->domain_len;
-	if (n + domain_len + 2 > buflen)
-		goto full;
-	if (!addr->is_quoted)
-		memcpy(buf + quotes, addr->local, addr->local_len);
-	if (quotes)
-		buf[0] = buf[n - 1] = '"';
-	if (domain_len > 0)
-		buf[n++] = '@';
-	for (i = 0; i < domain_len; i++) {
-		char c = name[i];
-
-		buf[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	if (n == -1)
+		return -1;
+	/* an @, or what ends the text */
+	if ((size_t)n == buflen) {
+		errno = ENOSPC;
+		return -1;
 	}
 	buf[n] = '\0';
-	return (int)n;
-full:
-	errno = ENOSPC;
-	return -1;
+	if (addr->domain_len == 0)
+		return (int)n;
+	buf[n++] = '@';
+	domain_len = format_domain(addr, buf + n, buflen - (size_t)n);
+	return domain_len == -1 ? -1 : (int)(n + domain_len);
 }
 
 void
