@@ -4,6 +4,8 @@
 
 #include "cmd/settings/settings_int.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -11,17 +13,19 @@
 
 #define TEXT_MAX	(LIM_PATH + LIM_DOMAIN + 8)
 
-/* What is wrong with ${s}, which is not an address. */
+/* What is wrong with ${s}, which is not an address: mailaddr_parse() has said
+ * ${errnum}. */
 static const char *
-fault(const char *s, size_t len)
+fault(const char *s, size_t len, int errnum)
 {
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if ((unsigned char)s[i] > 126)
-			return "an octet that is not ASCII (a no-break space, "
-			    "a letter with an accent): mailmill accepts no "
-			    "such address";
+	if (errnum == EILSEQ)
+		return "no client can use this address: it is not UTF-8, or "
+		    "has invisible or unassigned characters (a no-break "
+		    "space?), or no domain of IDNA2008";
+	if (errnum == ENAMETOOLONG)
+		return "longer than an address can be";
+	if (errnum == ENOMEM)
+		return "out of memory";
 	if (s[0] == '<' || s[len - 1] == '>')
 		return "an address is listed without < and >";
 	if (s[len - 1] == '.')
@@ -30,7 +34,8 @@ fault(const char *s, size_t len)
 }
 
 const char *
-settings_address(const void *, char *s, size_t *len)
+settings_address(const void *, const char *s, size_t *len,
+    char text_r[TEXTFILE_ADDRESS_MAX])
 {
 	char path[TEXT_MAX], text[TEXT_MAX];
 	bool is_domain = s[0] == '@', is_local;
@@ -38,17 +43,22 @@ settings_address(const void *, char *s, size_t *len)
 	const char *at = memrchr(s, '@', *len);
 	int n;
 
-	if (*len == 1 && *s == '*')
+	if (*len == 1 && *s == '*') {
+		*text_r = '*';
 		return NULL;
+	}
 	/* a quoted local part may hold an @ */
 	is_local = at == NULL || s[*len - 1] == '"';
 	n = snprintf(path, sizeof(path), "<%s%.*s%s>", is_domain ? "a" : "",
 	    (int)*len, s, is_local ? "@a" : "");
-	if (n < 0 || (size_t)n >= sizeof(path) || mailaddr_parse(path,
-	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &a) != n ||
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return fault(s, *len, ENAMETOOLONG);
+	errno = EINVAL;
+	if (mailaddr_parse(path, (size_t)n, MAILADDR_ALLOW_LITERAL |
+	    MAILADDR_ALLOW_LONG | MAILADDR_ALLOW_UTF8, &a) != n ||
 	    (n = mailaddr_format(&a, text, sizeof(text))) == -1)
-		return fault(s, *len);
+		return fault(s, *len, errno);
 	*len = (size_t)n - is_domain - (is_local ? 2 : 0);
-	memcpy(s, text + is_domain, *len);
+	memcpy(text_r, text + is_domain, *len);
 	return NULL;
 }

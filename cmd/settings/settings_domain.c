@@ -91,18 +91,21 @@ struct listing {
 /* An address of a domain whose recipients are not in this file would never be
  * looked for. */
 static const char *
-recipient_address(const void *closure, char *s, size_t *len)
+recipient_address(const void *closure, const char *s, size_t *len,
+    char text_r[TEXTFILE_ADDRESS_MAX])
 {
 	const struct listing *l = closure;
-	const char *why = settings_address(NULL, s, len), *at;
+	const char *why = settings_address(NULL, s, len, text_r), *at;
 	const struct settings_domain *d;
 
-	at = memrchr(s, '@', *len);
-	/* a quoted local part may hold an @ */
-	if (why != NULL || at == NULL || s[*len - 1] == '"')
+	if (why != NULL)
 		return why;
+	at = memrchr(text_r, '@', *len);
+	/* a quoted local part may hold an @ */
+	if (at == NULL || text_r[*len - 1] == '"')
+		return NULL;
 	d = settings_domain_find(l->s, at + 1,
-	    (size_t)(s + *len - (at + 1)));
+	    (size_t)(text_r + *len - (at + 1)));
 	if (d == NULL)
 		return "there is no Domain section for this address";
 	return is_same_file(d->recipients, l->recipients) ? NULL :

@@ -121,9 +121,11 @@ int settings_refuse(struct conf *c, const struct settings_listen *l,
  * choose the default domain: the one that was first in the file. */
 void settings_domains_sort(struct settings *s);
 
-/* settings_address(s, len): Put an address, "@domain", a local part or "*" that a
- * file lists into the form in which a session has it; see textfile_address. */
-const char *settings_address(const void *, char *s, size_t *len);
+/* settings_address(closure, s, len, text_r): An address, "@domain", a local part
+ * or "*" that a file lists, in the form in which a session has it: a
+ * textfile_address.  A domain may be in UTF-8 or have A-labels. */
+const char *settings_address(const void *, const char *s, size_t *len,
+    char text_r[TEXTFILE_ADDRESS_MAX]);
 
 /* settings_senders_add(c, s, l, o): Note the file of Sender_Login in the options
  * ${o} of ${l}.  Return 0 or -1 (noted). */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/util/fileio.h"
+#include "core/util/utf8.h"
 
 #define DOMAIN_MAX	255	/* octets; RFC 5321 4.5.3.1.2 */
 
@@ -99,15 +100,19 @@ struct expansion {
 static int
 put(struct expansion *x, const char *s, size_t len, bool is_lower)
 {
-	size_t i;
+	size_t room = MAILDIR_PATH_MAX - 1 - x->len;
+	char *to = x->path + x->len;
+	ssize_t n = (ssize_t)len;
 
-	if (len >= MAILDIR_PATH_MAX - x->len) {
+	if (is_lower)
+		n = utf8_lower(s, len, to, room);
+	else if (len <= room)
+		memcpy(to, s, len);
+	if (n == -1 || (size_t)n > room) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	for (i = 0; i < len; i++)
-		x->path[x->len++] = is_lower && s[i] >= 'A' && s[i] <= 'Z' ?
-		    (char)(s[i] + ('a' - 'A')) : s[i];
+	x->len += (size_t)n;
 	x->path[x->len] = '\0';
 	return 0;
 }
@@ -340,13 +345,20 @@ maildir_look(const struct maildir *md, const char *const *keys, size_t n,
 size_t
 maildir_return_path(char *buf, size_t buflen, const char *sender)
 {
-	size_t len = 0;
+	size_t len, n;
 	const char *p;
 
 	len = strlcpy(buf, "Return-Path: <", buflen);
-	for (p = sender; *p != '\0' && len + 4 < buflen; p++)
-		buf[len++] = is_control((unsigned char)*p) ||
-		    (unsigned char)*p >= 0x80 ? '?' : *p;
+	for (p = sender; *p != '\0' && len + 4 < buflen; p += n) {
+		if ((n = utf8_visible(p, strlen(p))) > 0 &&
+		    len + n + 3 < buflen) {
+			memcpy(buf + len, p, n);
+			len += n;
+		} else {
+			buf[len++] = '?';
+			n = 1;
+		}
+	}
 	memcpy(buf + len, ">\r\n", 4);
 	return len + 3;
 }

@@ -128,8 +128,8 @@ int maildir_publish(struct maildir *md, const char *path, size_t fixed,
     const char *tmp, const char *name);
 
 /* maildir_return_path(buf, buflen, sender): The Return-Path header line with
- * CRLF (RFC 5321 4.4); controls and 8-bit octets of a hostile ${sender} become
- * '?'.  Return octets. */
+ * CRLF (RFC 5321 4.4, RFC 6531 3.7.3); controls of a hostile ${sender}, and octets
+ * that are not UTF-8 of characters that can be seen, become '?'.  Return octets. */
 size_t maildir_return_path(char *buf, size_t buflen, const char *sender);
 
 #endif

@@ -1,6 +1,5 @@
 /* Files that list addresses: the text in memory, a hash table of its lines.
- * Three allocations, so that a million lines cost little more than their
- * text. */
+ * Few allocations, so that a million lines cost little more than their text. */
 
 #include "core/table/textfile.h"
 
@@ -18,10 +17,11 @@
 #include "core/lim.h"
 #include "core/util/array.h"
 #include "core/util/fileio.h"
+#include "core/util/utf8.h"
 #include "core/util/wipe.h"
 
 #define OCTETS_MAX	(1u << 30)		/* so that 32 bits hold an offset */
-#define ADDRESS_MAX	(LIM_PATH + LIM_DOMAIN)	/* octets: none is longer */
+#define KEY_MAX		(3 * TEXTFILE_ADDRESS_MAX)	/* octets: one in lower case */
 
 char *
 textfile_read(int fd, size_t max, size_t *len_r)
@@ -63,12 +63,6 @@ size_t
 textfile_blank(const char *s)
 {
 	return strspn(s, " \t");
-}
-
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 /* Octets of the quoted local part at ${s}, with its quotes; 0: there is none. */
@@ -119,6 +113,60 @@ trim(char **s_r, char *end)
 	return NULL;
 }
 
+/* Add a line of ${key}, ${n} octets, and of the ${len} octets of words at
+ * ${words}.  0, or -1: there is no memory. */
+static int
+add_more(struct textfile *t, const char *key, size_t n, const char *words,
+    size_t len, uint32_t *at_r)
+{
+	size_t need = t->more_len + n + len + 1;
+	char *grown;
+
+	if (t->len + need > UINT32_MAX || (grown = array_fit(t->more,
+	    &t->more_room, need, 1)) == NULL)
+		return -1;
+	t->more = grown;
+	*at_r = (uint32_t)(t->len + t->more_len);
+	memcpy(grown + t->more_len, key, n);
+	memcpy(grown + t->more_len + n, words, len);
+	grown[need - 1] = '\0';
+	t->more_len = need;
+	return 0;
+}
+
+static const char *
+line_text(const struct textfile *t, size_t line)
+{
+	size_t at = t->lines[line].at;
+
+	return at < t->len ? t->text + at : t->more + (at - t->len);
+}
+
+/* Note the line at ${s}, whose address of ${len} octets has become ${key}, ${n}
+ * octets: that moves to the words if it is not longer.  0, or -1: there is no
+ * memory. */
+static int
+note_line(struct textfile *t, char *s, size_t len, const char *key, size_t n)
+{
+	struct textfile_line *grown;
+
+	grown = array_fit(t->lines, &t->room, t->nlines + 1, sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	t->lines = grown;
+	if (n > len) {
+		if (add_more(t, key, n, s + len, strlen(s + len),
+		    &grown[t->nlines].at) == -1)
+			return -1;
+	} else {
+		s += len - n;
+		memcpy(s, key, n);
+		grown[t->nlines].at = (uint32_t)(s - t->text);
+	}
+	t->nlines++;
+	return 0;
+}
+
 /* Take the line [s, end], at whose end a NUL may be written; what is wrong with
  * it, or NULL. */
 static const char *
@@ -126,28 +174,22 @@ take_line(struct textfile *t, char *s, char *end, textfile_address *address,
     const void *closure,
     const char *(*fault)(const char *address, size_t len, const char *words))
 {
-	struct textfile_line *grown;
+	char text[TEXTFILE_ADDRESS_MAX], key[KEY_MAX];
 	const char *why;
-	size_t len, n, i;
+	size_t len, n;
+	ssize_t octets;
 
 	if ((why = trim(&s, end)) != NULL || *s == '\0')
 		return why;
 	n = len = address_octets(s);
-	if (len > ADDRESS_MAX)
+	if (len > TEXTFILE_ADDRESS_MAX)
 		return "longer than an address can be";
 	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL ||
-	    (why = address(closure, s, &n)) != NULL)
+	    (why = address(closure, s, &n, text)) != NULL)
 		return why;
-	grown = array_fit(t->lines, &t->room, t->nlines + 1, sizeof(*grown));
-	if (grown == NULL)
+	if ((octets = utf8_lower(text, n, key, sizeof(key))) == -1 ||
+	    note_line(t, s, len, key, (size_t)octets) == -1)
 		return "out of memory";
-	t->lines = grown;
-	/* the address may have become shorter: it moves to the words */
-	memmove(s + len - n, s, n);
-	s += len - n;
-	for (i = 0; i < n; i++)
-		s[i] = lower(s[i]);
-	t->lines[t->nlines++].at = (uint32_t)(s - t->text);
 	return NULL;
 }
 
@@ -169,7 +211,7 @@ index_lines(struct textfile *t)
 	if ((t->buckets = calloc(t->nbuckets, sizeof(*t->buckets))) == NULL)
 		return -1;
 	for (i = 0; i < t->nlines; i++) {
-		s = t->text + t->lines[i].at;
+		s = line_text(t, i);
 		bucket = bucket_of(t, s, address_octets(s));
 		t->lines[i].next = *bucket;
 		*bucket = (uint32_t)i + 1;
@@ -192,6 +234,7 @@ textfile_load(const char *path, textfile_address *address,
 	if (t == NULL || fd == -1 ||
 	    (t->text = textfile_read(fd, OCTETS_MAX, &len)) == NULL)
 		goto err2;
+	t->len = len + 1;
 	for (line = t->text; line <= t->text + len; line = nl + 1, number++) {
 		nl = memchr(line, '\n', (size_t)(t->text + len - line));
 		if (nl == NULL)
@@ -221,6 +264,7 @@ textfile_free(struct textfile *t)
 	if (t == NULL)
 		return;
 	free(t->text);
+	free(t->more);
 	free(t->lines);
 	free(t->buckets);
 	free(t);
@@ -230,17 +274,18 @@ const char *
 textfile_find(const struct textfile *t, const char *address, size_t len,
     size_t *pos)
 {
-	char key[ADDRESS_MAX];
+	char key[KEY_MAX];
 	const char *s;
+	ssize_t n;
 	size_t i;
 
-	if (len > sizeof(key))
+	if (len > TEXTFILE_ADDRESS_MAX ||
+	    (n = utf8_lower(address, len, key, sizeof(key))) == -1)
 		return NULL;
-	for (i = 0; i < len; i++)
-		key[i] = lower(address[i]);
+	len = (size_t)n;
 	for (i = *pos != TEXTFILE_FIRST ? *pos : *bucket_of(t, key, len);
 	    i != 0; i = t->lines[i - 1].next) {
-		s = t->text + t->lines[i - 1].at;
+		s = line_text(t, i - 1);
 		if (address_octets(s) != len || memcmp(s, key, len) != 0)
 			continue;
 		*pos = t->lines[i - 1].next;

@@ -1,7 +1,7 @@
 /* Files that list addresses: one a line, perhaps with other words behind it.
  * What follows a '#' is a comment, unless it is in a quoted local part; blank
  * lines and white space at the ends of a line are skipped.  Addresses match in
- * any case of ASCII letters.
+ * any case of their letters.
  * Owns: the text in memory, a hash table of its lines.
  * Knows nothing of what may stand in a line. */
 
@@ -11,10 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/lim.h"
+
 struct textfile {
 	char	*text;			/* lines, each with a NUL */
+	size_t	 len;			/* octets of it, with the last NUL */
+	char	*more;			/* lines that have become longer */
+	size_t	 more_len, more_room;
 	struct textfile_line {
-		uint32_t at;		/* where it begins in the text */
+		uint32_t at;		/* where it begins in the text, or behind it: in ${more} */
 		uint32_t next;		/* number of the next line in the same
 					 * bucket, from 1; 0: none */
 	}	*lines;
@@ -23,11 +28,12 @@ struct textfile {
 	size_t	 nbuckets;		/* a power of two */
 };
 
-/* Put the address ${s}, *${len} octets, not NUL terminated, into the form in which
- * it will be looked for: not longer, in the same place.  Return what is wrong
- * with it, or NULL. */
-typedef const char *textfile_address(const void *closure, char *s,
-    size_t *len);
+/* Write the address ${s}, *${len} octets, not NUL terminated, in the form in which
+ * it will be looked for to ${text_r}; *${len} becomes its length.  Return what is
+ * wrong with it, or NULL. */
+#define TEXTFILE_ADDRESS_MAX	(LIM_PATH + LIM_DOMAIN)	/* octets: none is longer */
+typedef const char *textfile_address(const void *closure, const char *s,
+    size_t *len, char text_r[TEXTFILE_ADDRESS_MAX]);
 
 /* textfile_load(path, address, closure, fault, err_r, errlen): Read the file.
  * Each address is given to ${address} with ${closure}.  ${fault} gets each line,

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/lim.h"
 #include "core/util/array.h"
+#include "core/util/utf8.h"
 #include "proto/server/esmtp_int.h"
 
 size_t
@@ -44,17 +46,48 @@ esmtp_rcpts_clear(struct esmtp_rcpts *r)
 	count(r, before);
 }
 
+#define KEY_MAX	(3 * LIM_PATH)	/* octets: an address in lower case, UTF-8 */
+
+/* The order of the address whose key is ${key} to another one.  Where there is
+ * no memory to make a key, an address is its own. */
+static int
+compare(const char *key, const char *addr)
+{
+	char other[KEY_MAX + 1];
+	size_t len = strlen(addr);
+	ssize_t n;
+
+	if (utf8_is_ascii(addr, len) ||
+	    (n = utf8_lower(addr, len, other, KEY_MAX)) == -1)
+		return strcasecmp(key, addr);
+	other[n] = '\0';
+	return strcmp(key, other);
+}
+
+static const char *
+key_of(const char *addr, char room[KEY_MAX + 1])
+{
+	ssize_t n = utf8_lower(addr, strlen(addr), room, KEY_MAX);
+
+	if (n == -1)
+		return addr;
+	room[n] = '\0';
+	return room;
+}
+
 /* The place of ${addr} in the sorted ones, or where it would be. */
 static size_t
 find(const struct esmtp_rcpts *r, const char *addr, bool *is_there_r)
 {
 	size_t low = 0, high = r->n, middle;
+	char room[KEY_MAX + 1];
+	const char *key = key_of(addr, room);
 	int order;
 
 	*is_there_r = false;
 	while (low < high) {
 		middle = (low + high) / 2;
-		order = strcasecmp(addr, r->text + r->sorted[middle]);
+		order = compare(key, r->text + r->sorted[middle]);
 		if (order == 0) {
 			*is_there_r = true;
 			return middle;
@@ -142,6 +175,8 @@ close_gap(struct esmtp_rcpts *r, uint32_t at, size_t len)
 int
 esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 {
+	char room[KEY_MAX + 1];
+	const char *key = key_of(addr, room);
 	uint32_t at, said;
 	bool is_there;
 	size_t i, k;
@@ -149,7 +184,7 @@ esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 	find(r, addr, &is_there);
 	if (!is_there)
 		return -1;
-	for (k = 0; strcasecmp(r->text + r->at[k], addr) != 0; k++)
+	for (k = 0; compare(key, r->text + r->at[k]) != 0; k++)
 		continue;
 	at = r->at[k];
 	said = r->said != NULL ? r->said[k] : 0;

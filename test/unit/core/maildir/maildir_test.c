@@ -403,7 +403,8 @@ Test(maildir, a_read_that_fails_is_not_the_end_of_a_folder)
 
 Test(maildir, return_path_is_one_line_whatever_the_sender)
 {
-	char buf[64];
+	char buf[64], name[100];
+	size_t i;
 
 	/* RFC 5321 4.4: Return-Path is added at the final delivery */
 	maildir_return_path(buf, sizeof(buf), "a@b.test");
@@ -412,6 +413,18 @@ Test(maildir, return_path_is_one_line_whatever_the_sender)
 	cr_assert_str_eq(buf, "Return-Path: <>\r\n");
 	maildir_return_path(buf, sizeof(buf), "a\r\nX: y\x80@b");
 	cr_assert_str_eq(buf, "Return-Path: <a??X: y?@b>\r\n");
+	/* RFC 6531 3.7.3: the address of a message with SMTPUTF8 */
+	maildir_return_path(buf, sizeof(buf), "gr\xc3\xbcn@x");
+	cr_assert_str_eq(buf, "Return-Path: <gr\xc3\xbcn@x>\r\n");
+	maildir_return_path(buf, sizeof(buf), "a\xe2\x80\xae\xc2\x85\xc3@b");
+	cr_assert_str_eq(buf, "Return-Path: <a??????@b>\r\n");
+	for (i = 0; i + 2 < sizeof(name); i += 2)
+		memcpy(name + i, "\xc3\xbc", 2);
+	name[i] = '\0';
+	for (i = 20; i < sizeof(buf); i++) {
+		cr_assert_lt(maildir_return_path(buf, i, name), i);
+		cr_assert_str_eq(buf + strlen(buf) - 3, ">\r\n");
+	}
 	cr_assert_lt(maildir_return_path(buf, sizeof(buf),
 	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b"), sizeof(buf));

@@ -41,6 +41,30 @@ Test(esmtp_rcpts, keep_their_order_and_are_found_in_any_case)
 	cr_expect_eq(held, 0);
 }
 
+/* UTF-8 and ASCII in one list: the order is that of the keys. */
+Test(esmtp_rcpts, are_found_in_any_case_of_utf8)
+{
+	static const char *const names[] = { "\xc3\x9c@b.test", "Z@b.test",
+		"a\xc3\xa4@b.test", "B\xc3\x96@b.test", "b@b.test",
+		"\xce\xa3@b.test", "B\xc3\xb6z@b.test" };
+	static const char *const same[] = { "\xc3\xbc@b.test", "z@b.test",
+		"A\xc3\x84@b.test", "b\xc3\xb6@b.test", "B@b.test",
+		"\xcf\x83@b.test", "b\xc3\x96Z@b.test" };
+	const size_t n = sizeof(names) / sizeof(names[0]);
+	size_t held = 0, i;
+	struct esmtp_rcpts r = { .held = &held };
+
+	for (i = 0; i < n; i++)
+		cr_expect_eq(esmtp_rcpts_add(&r, names[i], true), 1, "%zu", i);
+	for (i = 0; i < n; i++)
+		cr_expect_eq(esmtp_rcpts_add(&r, same[i], true), 0, "%zu", i);
+	cr_expect_eq(esmtp_rcpts_add(&r, "u@b.test", true), 1);
+	for (i = 0; i < n; i++)
+		cr_expect_eq(esmtp_rcpts_remove(&r, same[i]), 0, "%zu", i);
+	esmtp_rcpts_clear(&r);
+	cr_expect_eq(held, 0);
+}
+
 /* One that a module refuses is added and removed: a client can have any number of
  * them in a transaction. */
 Test(esmtp_rcpts, those_that_are_removed_take_no_memory)
