@@ -2,7 +2,6 @@
 
 #include "cmd/settings/settings.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "cmd/settings/settings_tls.h"
 #include "core/lim.h"
 #include "core/util/conf_field.h"
+#include "core/util/idna.h"
 #include "proto/mailaddr.h"
 
 /* Fill in the fields of ${scope} in ${base} from the first of ${inner},
@@ -233,7 +233,7 @@ add_domain(struct conf *c, struct settings *s,
 {
 	struct settings_domain *d, *grown;
 	const struct conf_value *value;
-	char *p;
+	char name[IDNA_MAX + 1];
 
 	grown = reallocarray(s->domains, s->ndomains + 1, sizeof(*grown));
 	if (grown == NULL)
@@ -241,15 +241,15 @@ add_domain(struct conf *c, struct settings *s,
 	s->domains = grown;
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
-	d->maildir_at = d->recipients_at = section->at;
+	d->at = d->maildir_at = d->recipients_at = section->at;
 	if ((value = conf_get(c, section, ROW_maildir)) != NULL)
 		d->maildir_at = value->at;
 	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
 		d->recipients_at = value->at;
-	if ((d->name = strdup(section->title)) == NULL)
+	/* the title has been checked */
+	if (idna_ascii(section->title, strlen(section->title), name,
+	    sizeof(name)) == -1 || (d->name = strdup(name)) == NULL)
 		return conf_nomem(c);
-	for (p = d->name; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
 	return fill(c, d, SETTING_DOMAIN, section, NULL);
 }
 

@@ -38,6 +38,7 @@ extern const char settings_transports[];
 /* One Domain section. */
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
+	struct conf_at at;	/* of the section */
 	struct conf_at maildir_at, recipients_at; /* where the options are set;
 					 * else where the section begins */
 	/* set by settings_load_recipients() if Recipients is set; NULL: every

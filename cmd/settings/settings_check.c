@@ -73,6 +73,21 @@ has_domain(const char *pattern)
 	return false;
 }
 
+/* Sections whose titles are one domain, in UTF-8 and as A-labels. */
+static int
+same_domain(struct conf *c, const struct settings_domain *d,
+    const struct settings_domain *other)
+{
+	char buf[CONF_AT_MAX];
+
+	/* the later one is the one too many */
+	if (d->at.line < other->at.line)
+		return same_domain(c, other, d);
+	return conf_error(c, &d->at, "option 'Domain': \"%s\" has another "
+	    "section in %s, in UTF-8 or with \"xn--\": remove one of them",
+	    d->name, conf_at_seen(&other->at, &d->at, buf, sizeof(buf)));
+}
+
 static int
 check_domains(struct conf *c, const struct settings *s)
 {
@@ -81,6 +96,8 @@ check_domains(struct conf *c, const struct settings *s)
 
 	for (i = 0; i < s->ndomains; i++) {
 		d = &s->domains[i];
+		if (i > 0 && strcmp(d->name, d[-1].name) == 0)
+			return same_domain(c, &d[-1], d);
 		if (d->name[0] == '*' && !has_domain(d->maildir))
 			return conf_error_value(c, &d->maildir_at, "Maildir",
 			    d->maildir, "a path with %d, since the section is "

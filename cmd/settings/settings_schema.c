@@ -11,6 +11,7 @@
 #include "core/maildir/maildir.h"
 #include "core/util/addr.h"
 #include "core/util/conf_field.h"
+#include "core/util/idna.h"
 #include "proto/auth/esmtp_auth_mech.h"
 #include "proto/mailaddr.h"
 
@@ -75,11 +76,21 @@ special_log(const char *value, char *expected_r, size_t len)
 	    "\"stderr\", \"syslog\" or an absolute path");
 }
 
+/* Is it a domain, in UTF-8 or not? */
+static bool
+is_domain(const char *s, bool allow_literal)
+{
+	char ascii[IDNA_MAX + 1];
+	ssize_t n = idna_ascii(s, strlen(s), ascii, sizeof(ascii));
+
+	return n != -1 && mailaddr_domain_valid(ascii, (size_t)n,
+	    allow_literal);
+}
+
 static int
 special_hostname(const char *value, char *expected_r, size_t len)
 {
-	if (*value == '\0' ||
-	    mailaddr_domain_valid(value, strlen(value), true))
+	if (*value == '\0' || is_domain(value, true))
 		return 0;
 	return expected(expected_r, len, "a host name");
 }
@@ -115,8 +126,7 @@ special_domain(const char *value, char *expected_r, size_t len)
 {
 	const char *name = strncmp(value, "*.", 2) == 0 ? value + 2 : value;
 
-	if (strcmp(value, "*") == 0 ||
-	    mailaddr_domain_valid(name, strlen(name), false))
+	if (strcmp(value, "*") == 0 || is_domain(name, false))
 		return 0;
 	return expected(expected_r, len,
 	    "a domain, \"*.\" and a domain, or \"*\"");

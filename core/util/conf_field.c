@@ -9,7 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/util/idna.h"
 #include "core/util/netmask.h"
+#include "core/util/utf8.h"
 
 /* Letters that may follow a number, the largest first. */
 struct unit {
@@ -35,13 +37,15 @@ bad(int errnum)
 bool
 conf_field_is_list(const struct conf_field *f)
 {
-	return f->type == CONF_LIST || f->type == CONF_NETWORKS;
+	return f->type == CONF_LIST || f->type == CONF_DOMAINS ||
+	    f->type == CONF_NETWORKS;
 }
 
-static bool
-is_text(const struct conf_field *f)
+bool
+conf_field_is_text(const struct conf_field *f)
 {
-	return f->type == CONF_STRING || f->type == CONF_TEXT;
+	return f->type == CONF_STRING || f->type == CONF_TEXT ||
+	    f->type == CONF_DOMAIN;
 }
 
 /* --- parsing -------------------------------------------------------------- */
@@ -171,12 +175,32 @@ is_printable(const char *value)
 	return *value == '\0';
 }
 
+/* The text that a field gets for ${value}, perhaps in ${room}; NULL with errno:
+ * none. */
+static const char *
+text_of(const struct conf_field *f, const char *value, char room[IDNA_MAX + 1])
+{
+	size_t len = strlen(value);
+
+	if ((f->type != CONF_DOMAIN && f->type != CONF_DOMAINS) ||
+	    utf8_is_ascii(value, len))
+		return value;
+	if (idna_ascii(value, len, room, IDNA_MAX + 1) != -1)
+		return room;
+	bad(errno == ENOMEM ? ENOMEM : EINVAL);
+	return NULL;
+}
+
 static int
 check_text(const struct conf_field *f, const char *value)
 {
-	int64_t len = (int64_t)strlen(value);
+	char room[IDNA_MAX + 1];
 	struct netmask nm;
+	int64_t len;
 
+	if ((value = text_of(f, value, room)) == NULL)
+		return -1;
+	len = (int64_t)strlen(value);
 	if (f->type != CONF_STRING && !is_printable(value))
 		return bad(EINVAL);
 	if (len < f->min || len > f->max)
@@ -271,10 +295,13 @@ describe_choices(const char *choices, char *buf, size_t len)
 static void
 describe_text(const struct conf_field *f, char *buf, size_t len)
 {
-	snprintf(buf, len, "%s of %s%" PRId64 " %s",
-	    f->type == CONF_LIST ? "texts" : "a text",
+	bool is_domain = f->type == CONF_DOMAIN || f->type == CONF_DOMAINS;
+
+	snprintf(buf, len, "%s of %s%" PRId64 " %s%s",
+	    conf_field_is_list(f) ? "texts" : "a text",
 	    f->min > 0 ? "1 to " : "at most ", f->max,
-	    f->type == CONF_STRING ? "octets" : "printable ASCII characters");
+	    f->type == CONF_STRING ? "octets" : "printable ASCII characters",
+	    is_domain ? ", or a domain of IDNA2008 in UTF-8" : "");
 }
 
 static void
@@ -330,6 +357,8 @@ set_list(struct conf_list *l, const struct conf_field *f,
     const char *const *values, size_t n)
 {
 	struct conf_list new = { NULL, 0 };
+	char room[IDNA_MAX + 1];
+	const char *text;
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -338,7 +367,8 @@ set_list(struct conf_list *l, const struct conf_field *f,
 	if (n > 0 && (new.v = calloc(n, sizeof(*new.v))) == NULL)
 		return bad(ENOMEM);
 	for (; new.n < n; new.n++)
-		if ((new.v[new.n] = strdup(values[new.n])) == NULL) {
+		if ((text = text_of(f, values[new.n], room)) == NULL ||
+		    (new.v[new.n] = strdup(text)) == NULL) {
 			list_free(&new);
 			return bad(ENOMEM);
 		}
@@ -350,11 +380,12 @@ set_list(struct conf_list *l, const struct conf_field *f,
 static int
 set_text(char **s, const struct conf_field *f, const char *value)
 {
-	char *copy;
+	char room[IDNA_MAX + 1], *copy;
 
 	if (check_text(f, value) == -1)
 		return -1;
-	if ((copy = strdup(value)) == NULL)
+	if ((value = text_of(f, value, room)) == NULL ||
+	    (copy = strdup(value)) == NULL)
 		return bad(ENOMEM);
 	free(*s);
 	*s = copy;
@@ -371,7 +402,7 @@ set(void *at, const struct conf_field *f, const char *const *values,
 		return set_list(at, f, values, n);
 	if (n != 1)
 		return bad(EINVAL);
-	if (is_text(f))
+	if (conf_field_is_text(f))
 		return set_text(at, f, values[0]);
 	if (parse_number(f, values[0], &number) == -1)
 		return -1;
@@ -426,8 +457,8 @@ conf_field_check(const struct conf_field *f, const char *value,
 	int64_t number;
 	int errnum;
 
-	if ((is_text(f) || conf_field_is_list(f) ? check_text(f, value) :
-	    parse_number(f, value, &number)) == 0)
+	if ((conf_field_is_text(f) || conf_field_is_list(f) ?
+	    check_text(f, value) : parse_number(f, value, &number)) == 0)
 		return 0;
 	errnum = errno;
 	describe(f, errnum, expected_r, len);
@@ -441,7 +472,7 @@ conf_field_free(void *base, const struct conf_field *f)
 
 	if (conf_field_is_list(f))
 		list_free(at);
-	else if (is_text(f)) {
+	else if (conf_field_is_text(f)) {
 		free(*(char **)at);
 		*(char **)at = NULL;
 	}

@@ -18,7 +18,10 @@ enum conf_type {
 	CONF_CHOICE,	/* int: which of the row's a|b|c */
 	CONF_STRING,	/* char *, never NULL: any octets but NUL */
 	CONF_TEXT,	/* char *, never NULL: printable ASCII */
+	CONF_DOMAIN,	/* char *, never NULL: CONF_TEXT, or a domain in UTF-8,
+			 * which becomes one of A-labels (idna.h) */
 	CONF_LIST,	/* struct conf_list of CONF_TEXT, none of them empty */
+	CONF_DOMAINS,	/* struct conf_list of CONF_DOMAIN, none of them empty */
 	CONF_NETWORKS	/* struct conf_list of addresses and networks */
 };
 
@@ -35,7 +38,9 @@ typedef int64_t			 conf_field_TIME;
 typedef int			 conf_field_CHOICE;
 typedef char			*conf_field_STRING;
 typedef char			*conf_field_TEXT;
+typedef char			*conf_field_DOMAIN;
 typedef struct conf_list	 conf_field_LIST;
+typedef struct conf_list	 conf_field_DOMAINS;
 typedef struct conf_list	 conf_field_NETWORKS;
 
 struct conf_field {
@@ -56,8 +61,10 @@ struct conf_field {
 	{ .name = field_name, .type = CONF_##field_type, \
 	    .offset = offsetof(struct base, member), .def = __VA_ARGS__ }
 
-/* conf_field_is_list(f): Whether it takes any number of values. */
+/* conf_field_is_list(f): Whether it takes any number of values.
+ * conf_field_is_text(f): Whether its value is one text, and no number. */
 bool conf_field_is_list(const struct conf_field *f);
+bool conf_field_is_text(const struct conf_field *f);
 
 /* conf_field_set(base, f, values, n, expected_r, len): Set the field of the
  * struct at ${base}, which was zeroed at first, from one value, or a list from

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/idna.h"
+#include "core/util/utf8.h"
 #include "proto/options/options.h"
 
 #define EXPECTED_MAX	256	/* octets of what options_set() says */
@@ -17,9 +19,10 @@ struct esmtp_options *
 esmtp_options_new(const char *hostname)
 {
 	struct esmtp_options *o;
-	char expected[EXPECTED_MAX];
+	char expected[EXPECTED_MAX], ascii[IDNA_MAX + 1];
 
-	/* it is said in replies and header fields */
+	/* it is said in replies and header fields, RFC 6531 3.7.1: as
+	 * A-labels */
 	if (hostname == NULL || *hostname == '\0' ||
 	    conf_field_check(options_row("Banner_Hostname"), hostname, expected,
 	    sizeof(expected)) == -1) {
@@ -28,6 +31,9 @@ esmtp_options_new(const char *hostname)
 	}
 	if ((o = malloc(sizeof(*o))) == NULL)
 		return NULL;
+	if (!utf8_is_ascii(hostname, strlen(hostname)) && idna_ascii(hostname,
+	    strlen(hostname), ascii, sizeof(ascii)) != -1)
+		hostname = ascii;
 	if (options_init(o, hostname) == 0)
 		return o;
 	free(o);
@@ -185,7 +191,7 @@ esmtp_options_text(const struct esmtp_options *o, const char *name, size_t i)
 		list = at;
 		return i < list->n ? list->v[i] : NULL;
 	}
-	if (i > 0 || (row->type != CONF_TEXT && row->type != CONF_STRING))
+	if (i > 0 || !conf_field_is_text(row))
 		return NULL;
 	return *(char *const *)at;
 }

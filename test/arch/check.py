@@ -88,6 +88,7 @@ def manual_says(kind, default, low, high):
                  f'{with_unit(int(high), units)}')
     else:
         start = {'BOOL': 'True or false', 'LIST': 'List of texts',
+                 'DOMAINS': 'List of texts',
                  'CHOICE': 'One of ' if '|' in default else 'Only ',
                  'NETWORKS': 'List of networks'}.get(
                      kind, f'Text of at most {high} octets')

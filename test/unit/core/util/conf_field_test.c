@@ -234,6 +234,47 @@ Test(conf_field, what_was_expected_is_said)
 	box_free(&b);
 }
 
+Test(conf_field, a_domain_in_utf8_becomes_one_of_a_labels)
+{
+	static const struct conf_field one = CONF_FIELD(box, "Domain", text,
+	    DOMAIN, "", 0, 12);
+	static const struct conf_field many = CONF_FIELD(box, "Domains", list,
+	    DOMAINS, "", 1, 255);
+	static const char *const good[] = { "*.M\xc3\xbc.test", "Mx.test", "*" };
+	static const char *const bad[] = { "m\xfc.test", "m\xe2\x80\x8b.test",
+		"\xc3\xbc*.test", "\xc3\xbc\n.test" };
+	struct box b = { .flag = false };
+	const char *value = "m\xc3\xbc.test";
+	size_t i;
+
+	cr_expect(conf_field_is_text(&one) && conf_field_is_list(&many));
+	cr_assert_eq(conf_field_default(&b, &one), 0);
+	cr_assert_eq(conf_field_default(&b, &many), 0);
+	/* the length is that of the A-labels: 13 */
+	cr_expect_eq(conf_field_check(&one, value, expected, sizeof(expected)),
+	    -1);
+	cr_expect_eq(errno, ERANGE);
+	value = "m\xc3\xbc.x";
+	cr_assert_eq(conf_field_set(&b, &one, &value, 1, expected,
+	    sizeof(expected)), 0);
+	cr_expect_str_eq(b.text, "xn--m-eha.x");
+	cr_assert_eq(conf_field_set(&b, &many, good, 3, expected,
+	    sizeof(expected)), 0);
+	cr_expect_str_eq(b.list.v[0], "*.xn--m-eha.test");
+	cr_expect_str_eq(b.list.v[1], "Mx.test");
+	cr_expect_str_eq(b.list.v[2], "*");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_expect_eq(conf_field_set(&b, &many, &bad[i], 1, expected,
+		    sizeof(expected)), -1, "%zu", i);
+		cr_expect_eq(errno, EINVAL, "%zu", i);
+	}
+	cr_expect_str_eq(expected, "texts of 1 to 255 printable ASCII "
+	    "characters, or a domain of IDNA2008 in UTF-8");
+	cr_expect_eq(b.list.n, 3);
+	conf_field_free(&b, &one);
+	conf_field_free(&b, &many);
+}
+
 Test(conf_field, lists_take_any_number_of_values_others_one)
 {
 	static const char *const values[] = { "x", "y", "z" };

@@ -25,7 +25,8 @@ TestSuite(esmtp_options, .init = setup, .fini = teardown);
 
 Test(esmtp_options, a_name_that_cannot_be_said_is_none)
 {
-	static const char *const bad[] = { NULL, "", "a\r\nb", "m\xc3\xbc.test" };
+	static const char *const bad[] = { NULL, "", "a\r\nb", "m\xfc.test",
+	    "m\xe2\x80\x8b.test" };
 	char longer[257];
 	size_t i;
 
@@ -38,6 +39,20 @@ Test(esmtp_options, a_name_that_cannot_be_said_is_none)
 	longer[256] = '\0';
 	cr_expect_null(esmtp_options_new(longer));
 	esmtp_options_free(NULL);
+}
+
+/* RFC 6531 3.7.1: in replies and Received fields it has A-labels. */
+Test(esmtp_options, a_name_in_utf8_becomes_one_of_a_labels)
+{
+	struct esmtp_options *own = esmtp_options_new("mx.gr\xc3\xbcn.example");
+
+	cr_assert_not_null(own);
+	cr_expect_str_eq(own->hostname, "mx.xn--grn-ioa.example");
+	esmtp_options_free(own);
+	cr_assert_eq(esmtp_options_set(o, "Banner_Hostname", "GR\xc3\x9cN.example",
+	    NULL, 0), 0);
+	cr_expect_str_eq(esmtp_options_text(o, "Banner_Hostname", 0),
+	    "xn--grn-ioa.example");
 }
 
 static const struct {
@@ -59,7 +74,11 @@ static const struct {
 	    "2001:db8::/32" },
 	{ "Relay_Domains", "a.test,,b.test", ERANGE, "Relay_Domains = \"a.test,"
 	    ",b.test\": expected texts of 1 to 255 printable ASCII "
-	    "characters" },
+	    "characters, or a domain of IDNA2008 in UTF-8" },
+	{ "Relay_Domains", "*.m\xc3\xbc.test, b.test", 0, "" },
+	{ "Relay_Domains", "m\xfc.test", EINVAL, "Relay_Domains = \"m\xfc.test"
+	    "\": expected texts of 1 to 255 printable ASCII characters, or a "
+	    "domain of IDNA2008 in UTF-8" },
 	{ "No_Soliciting", "net.example:ADV, a-b_c.1", 0, "" },
 	{ "No_Soliciting", "a, 1b", EINVAL, "No_Soliciting = \"a, 1b\": "
 	    "expected a class of RFC 3865: a letter, then letters, digits and "

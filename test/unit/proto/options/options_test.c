@@ -60,10 +60,12 @@ static const struct {
 	    "ignore, pedantic (or: reject), fix (or: normalize) or note" },
 	{ "Banner_Hostname", "mx.example.test", 0, NULL },
 	{ "Banner_Hostname", "a\r\nb", EINVAL,
-	    "a text of at most 255 printable ASCII characters" },
+	    "a text of at most 255 printable ASCII characters, or a domain of "
+	    "IDNA2008 in UTF-8" },
 	{ "Relay_Domains", "*.example.test", 0, NULL },
 	{ "Relay_Domains", "", ERANGE,
-	    "texts of 1 to 255 printable ASCII characters" },
+	    "texts of 1 to 255 printable ASCII characters, or a domain of "
+	    "IDNA2008 in UTF-8" },
 	{ "Relay_Hosts", "10.0.0.0/8", 0, NULL },
 	{ "Relay_Hosts", "10.0.0.0/33", ERANGE, "an address or network such "
 	    "as 192.0.2.0/24 or 2001:db8::/32" },
