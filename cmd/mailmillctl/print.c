@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/util/utf8.h"
+
 static const char *
 str(const json_t *o, const char *key)
 {
@@ -22,19 +24,24 @@ num(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-/* The answer is UTF-8, in which the controls from U+0080 to U+009F have two
- * octets: terminals obey U+009B as they do ESC [. */
+/* The answer is UTF-8, in which more than ASCII are controls: terminals obey U+009B
+ * as they do ESC [, and U+202E turns the line around.  Each character that cannot
+ * be seen becomes one '?'. */
 static void
 put_safe(FILE *fp, const char *s)
 {
-	for (; *s != '\0'; s++)
-		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0) {
-			fputc('?', fp);
-			if (s[1] != '\0')
-				s++;
-		} else
-			fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' :
-			    *s, fp);
+	size_t n;
+
+	for (; *s != '\0'; s += n) {
+		n = utf8_visible(s, strlen(s));
+		if (n > 0) {
+			fwrite(s, n, 1, fp);
+			continue;
+		}
+		fputc('?', fp);
+		for (n = 1; ((unsigned char)s[n] & 0xc0) == 0x80; n++)
+			continue;
+	}
 }
 
 /* "3d04h", "4h05m", "5m06s", "7s" */
@@ -276,6 +283,8 @@ print_terms(FILE *fp, const json_t *m)
 		fputs("    requires TLS\n", fp);
 	if (json_is_true(json_object_get(m, "tls_optional")))
 		fputs("    does not require TLS\n", fp);
+	if (json_is_true(json_object_get(m, "smtputf8")))
+		fputs("    in UTF-8 (SMTPUTF8)\n", fp);
 }
 
 static void

@@ -2,7 +2,8 @@
  * Owns: levels, escaping, the line buffer that is flushed once per pass.
  * A line: <time> <process> level=<level> event=<event> key=value ...
  * (syslog adds time and process itself).  Values with spaces, quotes, controls
- * or 8-bit octets are quoted and escaped, so that nothing a client sends can
+ * or 8-bit octets are quoted; of those octets, UTF-8 of characters that can be
+ * seen stays as it is, and all else is escaped, so that nothing a client sends can
  * forge a line or a key. */
 
 #ifndef CORE_PROCESS_LOG_H

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "core/util/utf8.h"
+
 /* reserved for the end of a line: three dots, a quote, a newline */
 #define RESERVED	5
 
@@ -103,13 +105,21 @@ is_plain(unsigned char c)
 	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
 }
 
-/* Write ${c} as it is escaped in quotes; return octets, 4 at most. */
+/* Write the character at ${s}, of ${len} octets, as it stands in quotes: UTF-8 that
+ * can be seen as it is, else one octet, perhaps escaped.  Return the octets
+ * written, 4 at most; *${used_r} gets those read. */
 static size_t
-escape(unsigned char c, char out[4])
+escape(const char *s, size_t len, char out[4], size_t *used_r)
 {
 	static const char special[5] = "\"\\\n\r\t", letter[5] = "\"\\nrt";
+	unsigned char c = (unsigned char)*s;
 	const char *p = memchr(special, c, sizeof(special));
 
+	if (c >= 0x80 && (*used_r = utf8_visible(s, len)) > 0) {
+		memcpy(out, s, *used_r);
+		return *used_r;
+	}
+	*used_r = 1;
 	out[0] = '\\';
 	if (p != NULL) {
 		out[1] = letter[p - special];
@@ -149,6 +159,7 @@ void
 log_line_checked(struct log_line *l, const char *s, size_t len)
 {
 	const char *p = s, *end = s + len;
+	size_t used, n;
 	char out[4];
 
 	while (p < end) {
@@ -156,8 +167,9 @@ log_line_checked(struct log_line *l, const char *s, size_t len)
 		log_line_text(l, s, (size_t)(p - s));
 		if (p == end)
 			break;
-		log_line_text(l, out, escape((unsigned char)*p, out));
-		s = ++p;
+		n = escape(p, (size_t)(end - p), out, &used);
+		log_line_text(l, out, n);
+		s = p += used;
 	}
 }
 
@@ -165,13 +177,13 @@ static void
 value_quoted(struct log_line *l, const char *s, size_t len, bool is_long)
 {
 	char out[4];
-	size_t i, n;
+	size_t i, n, used;
 
 	log_line_text(l, "\"", 1);
 	if (l->is_cut)
 		return;
-	for (i = 0; i < len; i++) {
-		n = escape((unsigned char)s[i], out);
+	for (i = 0; i < len; i += used) {
+		n = escape(s + i, len - i, out, &used);
 		if (n > l->room - l->len) {
 			l->is_cut = is_long = true;
 			break;

@@ -30,9 +30,10 @@ void log_line_text(struct log_line *l, const char *s, size_t len);
 void log_line_str(struct log_line *l, const char *s);
 void log_line_number(struct log_line *l, unsigned long long n);
 
-/* log_line_checked(l, s, len): Append ${len} octets; those that are not
- * printable ASCII are escaped, so that they can neither end a line nor change
- * what a terminal shows. */
+/* log_line_checked(l, s, len): Append ${len} octets; those that are neither
+ * printable ASCII nor UTF-8 of characters that can be seen (utf8_visible()) are
+ * escaped, so that they can neither end a line nor change what a terminal
+ * shows. */
 void log_line_checked(struct log_line *l, const char *s, size_t len);
 
 /* log_line_value(l, s, len): Append a value, quoted and escaped if needed. */

@@ -14,8 +14,8 @@
 bool log_has_room(void);
 
 /* log_relay(who, level, text, len): Log a line of the process ${who}, with the
- * present time.  ${text} is "event key=value ..."; octets that are not
- * printable ASCII are escaped.  Return whether there was room for it. */
+ * present time.  ${text} is "event key=value ..."; octets that are
+ * neither printable ASCII nor UTF-8 that can be seen are escaped.  Return whether there was room for it. */
 bool log_relay(const struct log_ident *who, enum log_level level,
     const char *text, size_t len);
 

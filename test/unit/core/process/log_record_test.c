@@ -198,14 +198,16 @@ Test(log_record, a_relayed_line_has_the_name_of_its_process)
 
 Test(log_record, octets_that_are_not_printable_are_escaped_again)
 {
-	static const char text[] = "e v=\"a\\nb\"\n\r\t\x1b[2J\0\x7f\xc3\xa9 w";
+	static const char text[] = "e v=\"a\\nb\"\n\r\t\x1b[2J\0\x7f\xc3\xa9 w"
+	    "\xe2\x80\xae\xff\xc3";
 	FILE *fp = to_file();
 	struct log_ident id;
 
 	log_ident_set(&id, "p\n q", 1);
 	cr_assert(log_relay(&id, LOG_LEVEL_WARNING, text, sizeof(text) - 1));
 	cr_expect_str_eq(line_of(fp), "p--q[1] level=warning event=e "
-	    "v=\"a\\nb\"\\n\\r\\t\\x1b[2J\\x00\\x7f\\xc3\\xa9 w");
+	    "v=\"a\\nb\"\\n\\r\\t\\x1b[2J\\x00\\x7f\xc3\xa9 w"
+	    "\\xe2\\x80\\xae\\xff\\xc3");
 }
 
 Test(log_record, a_relayed_line_is_bounded)

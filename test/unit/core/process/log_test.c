@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "core/util/utf8.h"
 
 static char path[] = "/tmp/log-XXXXXX";
 static int file;
@@ -124,7 +125,15 @@ Test(log, values_cannot_forge_keys_or_lines)
 		{ "a\nlevel=error", "\"a\\nlevel=error\"" },
 		{ "a\r\tb", "\"a\\r\\tb\"" },
 		{ "\x1b[31m", "\"\\x1b[31m\"" },
-		{ "caf\xc3\xa9", "\"caf\\xc3\\xa9\"" },
+		/* an address that is UTF-8 stays so ... */
+		{ "caf\xc3\xa9", "\"caf\xc3\xa9\"" },
+		{ "\xe4\xbe\x8b@x", "\"\xe4\xbe\x8b@x\"" },
+		/* ... but not what a terminal would obey, or hide */
+		{ "a\xc2\x9b" "2J", "\"a\\xc2\\x9b2J\"" },
+		{ "a\xe2\x80\xae" "b", "\"a\\xe2\\x80\\xaeb\"" },
+		{ "a\xe2\x80\x8b", "\"a\\xe2\\x80\\x8b\"" },
+		{ "\xff\xc3", "\"\\xff\\xc3\"" },
+		{ "\xed\xa0\x80", "\"\\xed\\xa0\\x80\"" },
 		{ "\x7f", "\"\\x7f\"" },
 	};
 	char expected[100];
@@ -169,18 +178,22 @@ Test(log, long_values_and_lines_are_cut)
 Test(log, every_length_keeps_the_bound)
 {
 	char value[LOG_VALUE_MAX + 3];
-	size_t n;
+	size_t n, i;
 
 	/* whatever is cut where: no line is longer, each has its end */
 	for (n = 0; n < sizeof(value); n++) {
 		memset(value, n % 3 == 0 ? 'a' : n % 3 == 1 ? '"' : 1, n);
 		value[n] = '\0';
+		/* characters of two octets, which may be cut */
+		for (i = 0; n % 5 == 4 && i + 1 < n; i += 2)
+			memcpy(value + i, "\xc3\xbc", 2);
 		cr_assert_eq(ftruncate(file, 0), 0);
 		log_event(LOG_LEVEL_INFO, "e", "v=%s w=%s x=%s y=%s z=%s",
 		    value, value, value, value, value);
 		logged();
 		cr_assert_leq(strlen(text), LOG_LINE_MAX, "%zu", n);
 		cr_assert_eq(strcspn(text, "\n"), strlen(text) - 1, "%zu", n);
+		cr_assert(utf8_is_visible(text, strlen(text) - 1), "%zu", n);
 	}
 }
 
