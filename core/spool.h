@@ -37,7 +37,8 @@ struct spool_msg;		/* one message in progress; the spool's own */
 #define SPOOL_NOTIFY_DELAY	0x08
 
 /* The envelope of one message.  All strings are NUL terminated, hold no
- * control characters, and stay the caller's.  The library makes it: a newer one
+ * control characters, and stay the caller's.  Addresses are ASCII, or with
+ * SPOOL_ENV_SMTPUTF8 UTF-8 in their local parts: domains have A-labels.  The library makes it: a newer one
  * may know more members, behind these.  Whoever keeps the message keeps what
  * the parameters say, too. */
 struct spool_envelope {
@@ -103,8 +104,10 @@ struct spool_ops {
 
 	/* Which promises to its sender are kept of a message, whatever way it
 	 * takes from here: SPOOL_ENV_REQUIRETLS (it is not relayed without TLS
-	 * to a server that is verified), or 0.  What is not promised here is
-	 * not offered. */
+	 * to a server that is verified), SPOOL_ENV_SMTPUTF8 (its addresses and
+	 * header fields may be UTF-8; it is not relayed to a server without
+	 * SMTPUTF8); or 0.  What is not promised here is not offered, SMTPUTF8
+	 * only if SMTP_Extensions names it. */
 	unsigned int keeps;
 };
 

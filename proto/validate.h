@@ -183,7 +183,8 @@ void validate_context_delete(validate_context *vctx, int which,
  *			...
  *	}
  *
- * add: local@domain as it is to be delivered; with ${uniq} not a second time,
+ * add: local@domain as it is to be delivered, which may be UTF-8 if the client has
+ * said SMTPUTF8 (a domain alone: always); with ${uniq} not a second time,
  * in any case of its letters.  Return its position, which is the last one, or
  * -1 with errno (EEXIST: it is there; EPERM: not now; ENOMEM; EINVAL: no such
  * address).

@@ -53,6 +53,8 @@ queue_answer_terms(json_t *message, const struct queue_terms *terms)
 		json_object_set_new(message, "require_tls", json_true());
 	if (terms->flags & SPOOL_ENV_TLS_OPTIONAL)
 		json_object_set_new(message, "tls_optional", json_true());
+	if (terms->flags & SPOOL_ENV_SMTPUTF8)
+		json_object_set_new(message, "smtputf8", json_true());
 }
 
 static json_t *

@@ -420,5 +420,6 @@ const struct spool_ops spool_writer_ops = {
 	.append = ops_append,
 	.commit = ops_commit,
 	.abort = ops_abort,
-	.keeps = SPOOL_ENV_REQUIRETLS,	/* Maildirs are no relaying */
+	/* Maildirs are no relaying */
+	.keeps = SPOOL_ENV_REQUIRETLS | SPOOL_ENV_SMTPUTF8,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/utf8.h"
 
 const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES] = {
 #define ESMTP_REPLY(id, code, enhanced, text) \
@@ -17,14 +18,25 @@ const struct esmtp_reply_row esmtp_reply_rows[ESMTP_NREPLIES] = {
 
 /* Append what fits of ${s}, made harmless. */
 static size_t
-put_clean(char *buf, size_t n, size_t max, const char *s, size_t len)
+put_clean(char *buf, size_t n, size_t max, const char *s, size_t len,
+    bool is_utf8)
 {
-	size_t i;
+	size_t i, octets;
 
 	if (len > max - n)
 		len = max - n;
-	for (i = 0; i < len; i++)
-		buf[n + i] = s[i] >= 32 && s[i] <= 126 ? s[i] : '?';
+	for (i = 0; i < len; i += octets) {
+		octets = 1;
+		if (s[i] >= 32 && s[i] <= 126)
+			buf[n + i] = s[i];
+		else if (is_utf8 && (octets = utf8_visible(s + i,
+		    len - i)) > 0)
+			memcpy(buf + n + i, s + i, octets);
+		else {
+			buf[n + i] = '?';
+			octets = 1;
+		}
+	}
 	return n + len;
 }
 
@@ -44,15 +56,16 @@ esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
 	buf[2] = (char)('0' + line->code % 10);
 	buf[3] = line->is_last ? ' ' : '-';
 	if (elen > 0) {
-		n = put_clean(buf, n, max, line->enhanced, elen);
+		n = put_clean(buf, n, max, line->enhanced, elen, false);
 		if (line->text_len > 0)
 			buf[n++] = ' ';
 	}
-	n = put_clean(buf, n, max, line->text, line->text_len);
+	n = put_clean(buf, n, max, line->text, line->text_len, false);
 	if (line->extra != NULL && line->extra_len > 0) {
 		if (n > 4 && n < max)
 			buf[n++] = ' ';
-		n = put_clean(buf, n, max, line->extra, line->extra_len);
+		n = put_clean(buf, n, max, line->extra, line->extra_len,
+		    line->is_utf8);
 	}
 	buf[n++] = '\r';
 	buf[n++] = '\n';

@@ -27,11 +27,13 @@ struct esmtp_reply_line {
 	size_t		 text_len;
 	const char	*extra;		/* NULL, or appended after a space */
 	size_t		 extra_len;
+	bool		 is_utf8;	/* the client has said SMTPUTF8 */
 };
 
 /* esmtp_reply_format(line, buf, buflen): Write ${line} with its CRLF, cut to
  * LIM_REPLY_LINE octets; controls and 8-bit octets become '?', so that nothing
- * a client sent can end the line.  Return octets written, 0 if ${buflen} is
+ * a client sent can end the line, but for visible characters of UTF-8 where the
+ * client has asked for them.  Return octets written, 0 if ${buflen} is
  * smaller than what there is to write. */
 size_t esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
     size_t buflen);

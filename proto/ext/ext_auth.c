@@ -27,9 +27,11 @@ set_auth(const struct esmtp_options *, struct esmtp_params *,
 	if (n == 2 && memcmp(path + 1, "<>", 2) == 0)
 		return RPL_OK;
 	path[n + 1] = '>';
-	/* the source route of a path is no part of a mailbox */
+	/* the source route of a path is no part of a mailbox; UTF-8 is
+	 * encoded, and then nobody reads it */
 	if (path[1] == '@' || mailaddr_parse(path, (size_t)n + 2,
-	    MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &addr) != n + 2)
+	    MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG |
+	    MAILADDR_ALLOW_UTF8, &addr) != n + 2)
 		return RPL_SYNTAX;
 	return RPL_OK;
 }

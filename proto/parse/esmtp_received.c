@@ -1,4 +1,4 @@
-/* The Received field that each message gets, RFC 5321 4.4 and RFC 3848.
+/* The Received field that each message gets, RFC 5321 4.4, RFC 3848, RFC 6531.
  * Owns: its form, and the form of dates (RFC 5322 3.3).
  * Pure: the time comes from the caller, zone +0000. */
 
@@ -10,6 +10,8 @@
 #include <strings.h>
 
 #include "core/lim.h"
+#include "core/util/idna.h"
+#include "core/util/utf8.h"
 
 #define LINE_MAX_OCTETS	998	/* without CRLF; RFC 5322 2.1.1 */
 
@@ -41,6 +43,43 @@ put_foreign(struct text *t, const char *s, size_t max, const char *others)
 
 		t->p[t->n++] = is_alnum || strchr(others, c) != NULL ? c : '?';
 	}
+}
+
+/* The same of a domain, or of an address, in a message that may be UTF-8.  RFC 6531
+ * 3.7.3: its domain SHOULD have U-labels; it has A-labels where the name would be
+ * longer than one can be. */
+static void
+put_utf8(struct text *t, const char *s, size_t max, const char *others)
+{
+	const char *at = strrchr(s, '@');
+	size_t i, n, len, local = at == NULL ? 0 : (size_t)(at + 1 - s);
+	char name[LIM_PATH + 1];
+
+	if (local <= max && idna_unicode(s + local, strlen(s + local),
+	    name + local, max + 1 - local) != -1) {
+		memcpy(name, s, local);
+		s = name;
+	}
+	len = strnlen(s, max);
+	for (i = 0; i < len; i += n) {
+		n = (unsigned char)s[i] >= 0x80 ? utf8_visible(s + i, len - i) :
+		    0;
+		if (n > 0)
+			memcpy(t->p + t->n, s + i, n);
+		t->n += n;
+		if (n == 0)
+			put_foreign(t, s + i, n = 1, others);
+	}
+}
+
+static void
+put_name(struct text *t, const char *s, size_t max, const char *others,
+    bool is_utf8)
+{
+	if (is_utf8)
+		put_utf8(t, s, max, others);
+	else
+		put_foreign(t, s, max, others);
 }
 
 static char *
@@ -121,16 +160,17 @@ put_tls(struct text *t, const struct esmtp_received *r)
 	put(t, ")");
 }
 
-/* RFC 3848: what "with" says; HELO has no variants. */
+/* RFC 3848, RFC 6531 4.3: what "with" says; HELO has no variants. */
 static const char *
 protocol(const struct esmtp_received *r)
 {
-	static const char *const names[2][2] = {
-		{ "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" }
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } }
 	};
 
-	return r->is_esmtp ? names[r->tls_protocol != NULL][r->is_auth] :
-	    "SMTP";
+	return r->is_esmtp ?
+	    names[r->is_utf8][r->tls_protocol != NULL][r->is_auth] : "SMTP";
 }
 
 /* RFC 3865 2.6: a comment behind the protocol.  It has no blanks; a list that a line
@@ -199,7 +239,7 @@ esmtp_received_format(const struct esmtp_received *r,
 		put(&t, ")");
 	}
 	put(&t, "\r\n\tby ");
-	put_foreign(&t, r->by, LIM_DOMAIN, ".-_:[]");
+	put_name(&t, r->by, LIM_DOMAIN, ".-_:[]", r->is_utf8);
 	put(&t, " (mailmill) with ");
 	put(&t, protocol(r));
 	if (r->solicit != NULL)
@@ -208,8 +248,8 @@ esmtp_received_format(const struct esmtp_received *r,
 	put_foreign(&t, r->id, LIM_NAME, ".-_");
 	if (r->rcpt != NULL) {
 		put(&t, "\r\n\tfor <");
-		put_foreign(&t, r->rcpt, LIM_PATH,
-		    "!#$%&'*+-/=?^_`{|}~.@\"\\ :[](),;<>");
+		put_name(&t, r->rcpt, LIM_PATH,
+		    "!#$%&'*+-/=?^_`{|}~.@\"\\ :[](),;<>", r->is_utf8);
 		put(&t, ">");
 	}
 	if (r->has_priority)

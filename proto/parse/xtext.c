@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/util/utf8.h"
+
 #define HEXPOINT_MAX	6	/* digits of 10FFFF, RFC 6533 3 */
 
 static int
@@ -108,25 +110,24 @@ ssize_t
 xtext_decode_utf8(const char *s, size_t len, char *out, size_t outlen)
 {
 	size_t i = 0, n = 0, used, octets;
+	const char *from;
 	uint32_t point;
 	char utf8[4];
 
 	while (i < len) {
 		/* RFC 6533 3: QCHAR has no "+", "=" and "\" */
-		if (s[i] == '\\') {
-			if ((used = embedded(s + i, len - i, &point)) == 0)
+		from = s + i;
+		if (*from == '\\') {
+			if ((used = embedded(from, len - i, &point)) == 0)
 				return bad(EINVAL);
-		} else if (s[i] < '!' || s[i] > '~' || s[i] == '+' ||
-		    s[i] == '=') {
+			octets = put_utf8(point, utf8);
+			from = utf8;
+		} else if (*from == ' ' || *from == '+' || *from == '=' ||
+		    (used = octets = utf8_visible(from, len - i)) == 0)
 			return bad(EINVAL);
-		} else {
-			point = (unsigned char)s[i];
-			used = 1;
-		}
-		octets = put_utf8(point, utf8);
 		if (outlen - n < octets)
 			return bad(ENOSPC);
-		memcpy(out + n, utf8, octets);
+		memcpy(out + n, from, octets);
 		n += octets;
 		i += used;
 	}

@@ -16,8 +16,9 @@
 ssize_t xtext_decode(const char *s, size_t len, char *out, size_t outlen);
 
 /* xtext_decode_utf8(s, len, out, outlen): The same for the utf-8-addr-xtext of
- * RFC 6533 3, in which \x{HEX} is a code point.  What comes out is UTF-8
- * without controls, those of direction included. */
+ * RFC 6533 3, in which \x{HEX} is a code point, and its utf-8-addr-unitext, which
+ * has UTF-8 as it is: its characters can be seen (utf8_visible()).  What comes out
+ * is UTF-8 without controls, those of direction included. */
 ssize_t xtext_decode_utf8(const char *s, size_t len, char *out,
     size_t outlen);
 

@@ -77,6 +77,7 @@ put_received(struct esmtp_step *st)
 	r.by = esmtp_received_hostname(o);
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
+	r.is_utf8 = (t->env_flags & SPOOL_ENV_SMTPUTF8) != 0;
 	r.rcpt = t->rcpts.n == 1 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
 	r.has_priority = t->has_priority;
 	r.priority = t->priority;

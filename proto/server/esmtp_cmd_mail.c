@@ -5,20 +5,23 @@
 
 #include <sys/param.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/lim.h"
 #include "core/util/addr.h"
+#include "core/util/utf8.h"
 #include "proto/server/esmtp_ext.h"
 #include "proto/server/esmtp_verb.h"
 
 struct path_arg {
 	const char		*keyword;	/* "FROM:" or "TO:" */
 	unsigned int		 flags;		/* MAILADDR_* */
-	enum esmtp_reply_id	 bad;
+	enum esmtp_reply_id	 bad, bad_utf8;
 	bool			 is_rcpt;
+	bool			 is_utf8;	/* SMTPUTF8 was said */
 	struct mailaddr		 addr;		/* points into ${text} */
 	char			 text[LIM_PATH + 2];
 	struct esmtp_params	 params;
@@ -53,6 +56,14 @@ resolve_postmaster(struct esmtp_step *st, struct path_arg *p)
 	mailaddr_split(p->text, &p->addr);
 }
 
+/* How a path is refused that mailaddr_parse() has not taken. */
+static enum esmtp_reply_id
+bad_path(const struct path_arg *p, int errnum)
+{
+	return errnum == ENOMEM ? RPL_NOMEM :
+	    errnum == EILSEQ ? p->bad_utf8 : p->bad;
+}
+
 /* Parse "FROM:<path> params" or "TO:<path> params": RPL_OK or the refusal. */
 static enum esmtp_reply_id
 parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
@@ -61,6 +72,8 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	const struct esmtp_options *o = st->ac->options;
 	size_t n = strlen(p->keyword);
 	unsigned int flags = p->flags | MAILADDR_ALLOW_LITERAL;
+	enum esmtp_reply_id id;
+	bool is_ascii = utf8_is_ascii(arg, len);
 	int used;
 
 	if (len < n || strncasecmp(arg, p->keyword, n) != 0)
@@ -72,20 +85,30 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 		flags |= MAILADDR_ALLOW_BARE;
 	if (!o->pedantic_addresses)
 		flags |= MAILADDR_ALLOW_DOTS;
+	if (p->is_utf8)
+		flags |= MAILADDR_ALLOW_UTF8;
+	/* RFC 6531 3.4, 3.5; a parameter may hold UTF-8 as well */
+	else if (!is_ascii)
+		return RPL_NEED_UTF8;
 	used = mailaddr_parse(arg + n, len - n, flags, &p->addr);
 	if (used == -1)
-		return p->bad;
+		return bad_path(p, errno);
 	if (p->addr.is_literal && !o->allow_ip_literal)
 		return RPL_LITERAL;
 	/* from now on all forms of an address are one */
 	if (mailaddr_format(&p->addr, p->text, sizeof(p->text)) == -1)
-		return p->bad;
+		return bad_path(p, errno);
 	mailaddr_split(p->text, &p->addr);
 	if (p->is_rcpt)
 		resolve_postmaster(st, p);
 	n += (size_t)used;
-	return esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
+	id = esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
 	    &p->params);
+	/* it seemed to be there, but was inside the quotes of the address */
+	if (id == RPL_OK && !is_ascii && !p->is_rcpt &&
+	    !(p->params.env_flags & SPOOL_ENV_SMTPUTF8))
+		id = RPL_NEED_UTF8;
+	return id;
 }
 
 /* Keep the texts that MAIL has said.  0, or -1: ENOMEM. */
@@ -144,8 +167,10 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 
 	p.keyword = "FROM:";
 	p.bad = RPL_BAD_SENDER;
+	p.bad_utf8 = RPL_SENDER_UTF8;
 	p.flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG;
 	p.is_rcpt = false;
+	p.is_utf8 = esmtp_ext_may_utf8(mc) && esmtp_ext_names_utf8(arg, len);
 	id = parse_path(st, &p, arg, len);
 	if (id == RPL_OK && p.addr.local_len == 0 &&
 	    !st->ac->options->allow_null_envelope_sender)
@@ -247,8 +272,10 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 
 	p.keyword = "TO:";
 	p.bad = RPL_BAD_RCPT;
+	p.bad_utf8 = RPL_RCPT_UTF8;
 	p.flags = MAILADDR_ALLOW_POSTMASTER;
 	p.is_rcpt = true;
+	p.is_utf8 = (mc->txn->env_flags & SPOOL_ENV_SMTPUTF8) != 0;
 	id = parse_path(st, &p, arg, len);
 	esmtp_enter(mc, ES_RCPT_REPLY);
 	if (id == RPL_OK)

@@ -2,10 +2,12 @@
  * EXPN, HELP.
  * Owns: the greeting; what is told of a mailbox.  Knows nothing of messages. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/utf8.h"
 #include "proto/server/esmtp_verb.h"
 
 /* RFC 5321 4.1.1.1: the host's name, then one keyword and its argument per
@@ -124,8 +126,8 @@ esmtp_cmd_quit(struct esmtp_step *st, const char *, size_t)
 
 /* RFC 5321 4.1.1.6: the argument is a string.  What is looked up is an address,
  * with or without angle brackets; a name without a domain could be anybody's.
- * Return 0 with ${text} in the form of mailaddr_split(), 1: it is none; -1: it
- * is malformed. */
+ * Return 0 with ${text} in the form of mailaddr_split(), 1: it is none; -1 with
+ * errno: it is malformed. */
 static int
 parse_mailbox(struct esmtp_step *st, const char *arg, size_t len,
     char text[LIM_PATH + 2])
@@ -134,9 +136,11 @@ parse_mailbox(struct esmtp_step *st, const char *arg, size_t len,
 	char path[LIM_PATH + 3];
 	struct mailaddr addr;
 	bool is_path = arg[0] == '<';
+	int used;
 
 	if (!is_path && memchr(arg, '@', len) == NULL)
 		return 1;
+	errno = EINVAL;
 	if (len + 2 > sizeof(path))
 		return -1;
 	path[0] = '<';
@@ -144,12 +148,22 @@ parse_mailbox(struct esmtp_step *st, const char *arg, size_t len,
 	if (!is_path)
 		path[++len] = '>';
 	len += !is_path;
-	if (mailaddr_parse(path, len, MAILADDR_ALLOW_LITERAL |
-	    MAILADDR_ALLOW_POSTMASTER, &addr) != (int)len ||
-	    (addr.is_literal && !o->allow_ip_literal) ||
+	used = mailaddr_parse(path, len, MAILADDR_ALLOW_LITERAL |
+	    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_UTF8, &addr);
+	if (used == -1)
+		return -1;
+	errno = EINVAL;
+	if (used != (int)len || (addr.is_literal && !o->allow_ip_literal) ||
 	    mailaddr_format(&addr, text, LIM_PATH + 2) == -1)
 		return -1;
 	return addr.domain_len > 0 ? 0 : 1;
+}
+
+static enum esmtp_reply_id
+bad_mailbox(int errnum)
+{
+	return errnum == ENOMEM ? RPL_NOMEM :
+	    errnum == EILSEQ ? RPL_RCPT_UTF8 : RPL_BAD_RCPT;
 }
 
 /* RFC 5321 3.5.3: 250 only for what was verified; 252 does not say whether the
@@ -163,14 +177,17 @@ look_up(struct esmtp_step *st, const char *arg, size_t len,
 	int rc = parse_mailbox(st, arg, len, text + 1);
 
 	if (rc != 0) {
-		esmtp_reply(st, rc == 1 ? uncertain : RPL_BAD_RCPT);
+		esmtp_reply(st, rc == 1 ? uncertain : bad_mailbox(errno));
 		return;
 	}
 	mailaddr_split(text + 1, &addr);
 	switch (validate_context_lookup_rcpt(&st->mc->vctx, &addr)) {
 	case ESMTP_RCPT_OK:
 		strcat(text, ">");
-		esmtp_reply_with(st, RPL_VERIFIED, text, strlen(text));
+		if (st->is_utf8 || utf8_is_ascii(text, strlen(text)))
+			esmtp_reply_with(st, RPL_VERIFIED, text, strlen(text));
+		else
+			esmtp_reply(st, RPL_VRFY_UTF8);
 		break;
 	case ESMTP_RCPT_UNKNOWN:
 		esmtp_reply(st, RPL_USER);
@@ -181,12 +198,18 @@ look_up(struct esmtp_step *st, const char *arg, size_t len,
 	}
 }
 
+/* RFC 6531 3.7.4.2: the argument may be UTF-8 where the extension is offered, the
+ * reply only where the command has said so. */
 static enum esmtp_want
 verify(struct esmtp_step *st, const char *arg, size_t len, int policy,
     enum esmtp_reply_id uncertain)
 {
+	st->is_utf8 = esmtp_ext_may_utf8(st->mc) &&
+	    esmtp_ext_cut_utf8(arg, &len);
 	if (policy == ESMTP_VRFY_REFUSE)
 		esmtp_reply(st, RPL_NOT_IMPLEMENTED);
+	else if (!utf8_is_visible(arg, len))
+		esmtp_reply(st, RPL_RCPT_UTF8);
 	else if (policy == ESMTP_VRFY_LOOKUP)
 		look_up(st, arg, len, uncertain);
 	else

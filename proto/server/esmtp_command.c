@@ -9,9 +9,11 @@
 #include "proto/server/esmtp_own.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them.  RFC
- * 6531 3.5: an address with other characters has a reply of its own. */
+ * 6531 3.5: an address with other characters has replies of its own, and the verb
+ * knows whether it may. */
 static enum esmtp_reply_id
-check_octets(const struct esmtp_verb *v, const char *line, size_t len)
+check_octets(const message_construct *mc, const struct esmtp_verb *v,
+    const char *line, size_t len)
 {
 	enum esmtp_reply_id id = RPL_OK;
 	size_t i;
@@ -23,7 +25,7 @@ check_octets(const struct esmtp_verb *v, const char *line, size_t len)
 			id = v != NULL && v->flags & VF_PATH ?
 			    RPL_NON_ASCII : RPL_SYNTAX_CHAR;
 	}
-	return id;
+	return id == RPL_NON_ASCII && esmtp_ext_may_utf8(mc) ? RPL_OK : id;
 }
 
 static unsigned int
@@ -239,7 +241,7 @@ check(struct esmtp_step *st, const struct command *c)
 	if (st->mc->state == ES_DENIED &&
 	    (c->v == NULL || !(c->v->flags & VF_DENIED)))
 		return RPL_BAD_SEQUENCE;
-	if ((id = check_octets(c->v, c->line, c->len)) != RPL_OK)
+	if ((id = check_octets(st->mc, c->v, c->line, c->len)) != RPL_OK)
 		return id;
 	if (is_too_late(st, c->v))
 		return RPL_SHUTDOWN;

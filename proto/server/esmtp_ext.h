@@ -92,6 +92,17 @@ bool esmtp_ext_is_offered(const message_construct *mc, size_t i);
 enum esmtp_reply_id esmtp_ext_set_body(const struct esmtp_options *o,
     struct esmtp_params *p, const char *value, size_t len);
 
+/* ext_smtputf8.c
+ * esmtp_ext_may_utf8(mc): May the client use SMTPUTF8 now?
+ * esmtp_ext_cut_utf8(s, &len): Does the argument ${s} of VRFY or EXPN end with its
+ * parameter?  Then *len becomes that of what is before it.
+ * esmtp_ext_names_utf8(s, len): Does it seem to be among the parameters of MAIL?
+ * The path before them has not been parsed: it may be malformed, and its quotes may
+ * hold anything. */
+bool esmtp_ext_may_utf8(const message_construct *mc);
+bool esmtp_ext_cut_utf8(const char *s, size_t *len);
+bool esmtp_ext_names_utf8(const char *s, size_t len);
+
 /* esmtp_ext_keyword(s, len): RFC 5321 4.1.1.1, 4.1.2: (ALPHA / DIGIT) *(ALPHA /
  * DIGIT / "-").  Return the octets of the keyword that ${s} begins with. */
 size_t esmtp_ext_keyword(const char *s, size_t len);

@@ -247,6 +247,7 @@ struct esmtp_step {
 	int			 code;		/* of the last reply */
 	const char		*line;		/* post_smtp_command is called for it; else NULL */
 	size_t			 line_len;
+	bool			 is_utf8;	/* SMTPUTF8 was said: the replies may be UTF-8 */
 	bool			 is_drain;	/* it is given because the host drains */
 	bool			 is_secret;	/* the line may hold a password */
 	bool			 was_secret;	/* so may what is left in scratch */

@@ -43,6 +43,7 @@ esmtp_answering(struct esmtp_step *st, const char *verb, const char *arg,
 	st->arg = arg;
 	st->arg_len = len;
 	st->nreplies = 0;
+	st->is_utf8 = false;
 }
 
 void
@@ -136,7 +137,8 @@ answer(struct esmtp_step *st, int code, const char *enhanced,
 	struct esmtp_reply_line line = { .code = code, .is_last = true,
 		.enhanced = has_enhanced(st->mc) ? enhanced : NULL,
 		.text = text, .text_len = text_len,
-		.extra = extra, .extra_len = extra_len };
+		.extra = extra, .extra_len = extra_len,
+		.is_utf8 = st->is_utf8 };
 
 	/* what 3xx asks may be nothing */
 	if (line.enhanced == NULL && text_len == 0 && extra_len == 0 &&

@@ -27,7 +27,7 @@
 #define VF_RESET	0x100	/* ends the transaction, so it is not served in one while the server shuts down */
 #define VF_SECRET	0x200	/* its argument, and lines after it, may hold a password: not reported */
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
-#define VF_PATH		0x800	/* its argument is a path, which may be meant to be UTF-8 */
+#define VF_PATH		0x800	/* its argument is an address, which may be UTF-8: the handler checks whether this one may */
 #define VF_CHUNK	0x1000	/* its argument says how many octets follow the line, which are never run as commands */
 #define VF_FIRST	0x10000	/* esmtp_verb_replace(): the program may refuse it, or leave it to us; its success means something to the session */
 #define VF_OWN		0x20000	/* esmtp_verb_replace(): it may be something else */

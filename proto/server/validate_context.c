@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "core/util/utf8.h"
 #include "proto/server/esmtp_int.h"
 
 static message_construct *
@@ -255,19 +256,36 @@ is_plain_address(const char *addr)
 
 /* The address as RCPT would have added it: RFC 5321 4.1.2: one mailbox has one
  * form.  It is always the copy in ${text}: ${addr} may be in the list, which
- * moves. */
-static const char *
+ * moves.  Return whether it is an address. */
+static bool
 canonical(const char *addr, char text[LIM_PATH + 2])
 {
 	char path[LIM_PATH + 3];
 	struct mailaddr a;
 	int n = snprintf(path, sizeof(path), "<%s>", addr);
 
-	if (n < 0 || (size_t)n >= sizeof(path) || mailaddr_parse(path,
-	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG, &a) != n ||
-	    mailaddr_format(&a, text, LIM_PATH + 2) == -1)
-		snprintf(text, LIM_PATH + 2, "%s", addr);
-	return text;
+	if (n >= 0 && (size_t)n < sizeof(path) && mailaddr_parse(path,
+	    (size_t)n, MAILADDR_ALLOW_LITERAL | MAILADDR_ALLOW_LONG |
+	    MAILADDR_ALLOW_UTF8, &a) == n &&
+	    mailaddr_format(&a, text, LIM_PATH + 2) != -1)
+		return true;
+	snprintf(text, LIM_PATH + 2, "%s", addr);
+	return false;
+}
+
+/* May the message have this recipient?  RFC 6531 3.4: one that is not ASCII is for
+ * messages with SMTPUTF8 alone; a domain in UTF-8 has become ASCII. */
+static bool
+is_to_add(const struct esmtp_txn *t, const char *addr, char text[LIM_PATH + 2])
+{
+	if (addr == NULL)
+		return false;
+	if (utf8_is_ascii(addr, strlen(addr))) {
+		(void)canonical(addr, text);
+		return is_plain_address(addr);
+	}
+	return canonical(addr, text) && ((t->env_flags &
+	    SPOOL_ENV_SMTPUTF8) != 0 || utf8_is_ascii(text, strlen(text)));
 }
 
 int
@@ -281,12 +299,12 @@ validate_context_add_rcpt(validate_context *ctx, const char *addr, int uniq)
 		errno = EPERM;
 		return -1;
 	}
-	if (!is_plain_address(addr)) {
+	if (!is_to_add(session_of(ctx)->txn, addr, text)) {
 		errno = EINVAL;
 		return -1;
 	}
 	r = rcpts_of(ctx);
-	added = esmtp_rcpts_add(r, canonical(addr, text), uniq != 0);
+	added = esmtp_rcpts_add(r, text, uniq != 0);
 	if (added == 0)
 		errno = EEXIST;
 	return added == 1 ? (int)r->n - 1 : -1;
@@ -314,7 +332,8 @@ validate_context_remove_rcpt(validate_context *ctx, const char *addr)
 
 	if (addr == NULL || !validate_context_can_modify_rcpts(ctx))
 		return -1;
-	pos = esmtp_rcpts_remove(rcpts_of(ctx), canonical(addr, text));
+	(void)canonical(addr, text);
+	pos = esmtp_rcpts_remove(rcpts_of(ctx), text);
 	if (pos != -1)
 		follow_removal(&session_of(ctx)->txn->each, (size_t)pos);
 	return pos;

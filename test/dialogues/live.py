@@ -263,7 +263,8 @@ class Player:
 
     def stored(self, rcpt, ident):
         """The delivered file of one recipient, its trace lines cut off."""
-        user, _, domain = rcpt.partition('@')
+        # the text of a dialogue has an octet in each character
+        user, _, domain = rcpt.encode('latin1').decode().partition('@')
         new = f'{self.args.maildir}/{domain}/{user}/new'
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -385,7 +386,8 @@ def config(dialogues, args):
         for name, values in d.options:
             quoted = [f'"{with_file(v, args)}"' for v in values]
             kind = types[name.lower()]
-            value = ('{ ' + ', '.join(quoted) + ' }' if kind in ('LIST', 'NETWORKS')
+            value = ('{ ' + ', '.join(quoted) + ' }' if kind in ('LIST', 'NETWORKS',
+                                                           'DOMAINS')
                      else values[0] if kind in ('INT', 'BOOL') else quoted[0])
             out += f'        {name} = {value}\n'
         out += '    }\n'
@@ -400,8 +402,9 @@ def expected(body):
 
 
 def recipients():
-    return ['alice', 'bob', 'carol', *(f'user{i}' for i in range(1, 10)),
-            'user' + 'a' * 60, '"user(odd)"', '"user\\"\\\\x"']
+    return ['alice', 'bob', 'carol', 'gr\u00fcn',
+            *(f'user{i}' for i in range(1, 10)), 'user' + 'a' * 60,
+            '"user(odd)"', '"user\\"\\\\x"']
 
 
 SENDERS = 'alice@example.test alice\n@client.example alice bob\n'

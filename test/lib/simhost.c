@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "core/util/addr.h"
+#include "core/util/utf8.h"
 #include "test/lib/simhost_int.h"
 
 #define SLACK_US	2000	/* poll's milliseconds, rounded up */
@@ -113,15 +114,16 @@ host_postmaster_domain(void *, accept_construct *, const struct sockaddr *own)
 	    SIMHOST_DOMAIN : NULL;
 }
 
-/* The mailboxes: alice, bob, carol, Postmaster, user<anything> at
+/* The mailboxes: alice, bob, carol, Postmaster, gr\xc3\xbcn, user<anything> at
  * example.test, in quotes too; later@ cannot be told now. */
 static enum esmtp_rcpt_status
 host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 {
 	static const char *const users[] = { "alice", "bob", "carol",
-		"postmaster" };
+		"postmaster", "gr\xc3\xbcn" };
 	struct simhost *h = closure;
-	char text[LIM_PATH + 1], *at;
+	char address[LIM_PATH + 1], text[LIM_PATH + 1], *at;
+	ssize_t n;
 	size_t i;
 
 	if (h->is_lookup_later)
@@ -130,10 +132,13 @@ host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 		return ESMTP_RCPT_OK;
 	if (!text_is(a->domain, a->domain_len, SIMHOST_DOMAIN))
 		return ESMTP_RCPT_FOREIGN;
-	if (mailaddr_format(a, text, sizeof(text)) == -1
-	    || (at = strrchr(text, '@')) == NULL)
+	if (mailaddr_format(a, address, sizeof(address)) == -1
+	    || (at = strrchr(address, '@')) == NULL)
 		return ESMTP_RCPT_UNKNOWN;
-	*at = '\0';
+	if ((n = utf8_lower(address, (size_t)(at - address), text,
+	    sizeof(text) - 1)) == -1)
+		return ESMTP_RCPT_UNKNOWN;
+	text[n] = '\0';
 	if (strcasecmp(text, "later") == 0)
 		return ESMTP_RCPT_LATER;
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)

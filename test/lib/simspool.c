@@ -420,5 +420,5 @@ const struct spool_ops simspool_ops = {
 	.append = spool_append,
 	.commit = spool_commit,
 	.abort = spool_abort,
-	.keeps = SPOOL_ENV_REQUIRETLS,
+	.keeps = SPOOL_ENV_REQUIRETLS | SPOOL_ENV_SMTPUTF8,
 };

@@ -32,11 +32,15 @@ model_command_name(enum cmd_kind kind)
 void
 model_address(unsigned int arg, bool is_sender, char *buf, size_t size)
 {
+	/* with SMTPUTF8: said.c */
+	bool is_utf8 = arg >= SIM_SAID && arg % 2 != 0;
+
 	arg %= SIM_SAID;
 	if (is_sender && arg == 0)
 		*buf = '\0';
 	else if (is_sender)
-		snprintf(buf, size, "sender%u@client.example", arg);
+		snprintf(buf, size, "s%snder%u@client.example",
+		    is_utf8 ? "\xc3\xa4" : "e", arg);
 	else
 		snprintf(buf, size, "user%u@%s", arg, SIMHOST_DOMAIN);
 }

@@ -22,7 +22,8 @@ said_mail(unsigned int arg, char *buf, size_t size)
 	else if (arg % 2 == 0)
 		snprintf(buf, size, " RET=HDRS ENVID=e+2B%u", arg);
 	else
-		snprintf(buf, size, " MT-PRIORITY=-%u RET=full", arg % 9 + 1);
+		snprintf(buf, size, " MT-PRIORITY=-%u RET=full SMTPUTF8",
+		    arg % 9 + 1);
 }
 
 void
@@ -65,7 +66,7 @@ said_check(struct client *c, const char *said)
 		snprintf(one, sizeof(one), " ret=hdrs envid=e+%u",
 		    c->sender);
 	else if (c->sender >= SIM_SAID)
-		snprintf(one, sizeof(one), " ret=full priority=-%u",
+		snprintf(one, sizeof(one), " smtputf8 ret=full priority=-%u",
 		    c->sender % 9 + 1);
 	strlcat(want, one, sizeof(want));
 	for (i = 0; i < c->nrcpts; i++)

@@ -41,6 +41,25 @@ Test(esmtp_reply, a_line_holds_no_octet_that_could_end_it)
 	cr_assert_eq(memcmp(buf, "550 5.1.1 no??250 ok ??x\r\n", 26), 0);
 }
 
+/* RFC 6531 3.7.4: a client that has asked for it gets UTF-8, where the reply has
+ * a text of its own. */
+Test(esmtp_reply, a_line_may_be_utf8_of_what_is_visible)
+{
+	static const char extra[] = "<gr\xc3\xbcn@x>\xe2\x80\xae\xc2\x85\xff\r\n\xc3";
+	struct esmtp_reply_line l = { .code = 250, .is_last = true,
+		.text = "", .extra = extra, .extra_len = sizeof(extra) - 1 };
+	char buf[LIM_REPLY_LINE + 1];
+	size_t n;
+
+	n = esmtp_reply_format(&l, buf, sizeof(buf) - 1);
+	buf[n] = '\0';
+	cr_expect_str_eq(buf, "250 <gr??n@x>?????????\r\n");
+	l.is_utf8 = true;
+	n = esmtp_reply_format(&l, buf, sizeof(buf) - 1);
+	buf[n] = '\0';
+	cr_expect_str_eq(buf, "250 <gr\xc3\xbcn@x>?????????\r\n");
+}
+
 Test(esmtp_reply, a_line_is_cut_at_512_octets)
 {
 	struct esmtp_reply_line l = { .code = 250, .is_last = false };

@@ -166,6 +166,62 @@ Test(esmtp_received, says_with_which_protocol_it_came)
 	}
 }
 
+/* RFC 6531 4.3: UTF8SMTP and its variants; 3.7.3: the recipient may be UTF-8. */
+Test(esmtp_received, says_that_the_message_is_utf8)
+{
+	static const struct {
+		bool		 is_tls, is_auth;
+		const char	*with;
+	} cases[] = {
+		{ false, false, " with UTF8SMTP id " },
+		{ true, false, " with UTF8SMTPS id " },
+		{ false, true, " with UTF8SMTPA id " },
+		{ true, true, " with UTF8SMTPSA id " },
+	};
+	struct esmtp_received r = { .peer = "192.0.2.1", .by = "mx", .id = "I",
+	    .tls_cipher = "X", .tls_bits = 128, .is_esmtp = true,
+	    .rcpt = "gr\xc3\xbcn@x" };
+	char buf[ESMTP_RECEIVED_MAX + 1], name[2000];
+	size_t i;
+
+	format(&r, buf);
+	cr_expect_not_null(strstr(buf, "for <gr??n@x>;"), "%s", buf);
+	r.is_utf8 = true;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		r.is_auth = cases[i].is_auth;
+		r.tls_protocol = cases[i].is_tls ? "TLSv1.3" : NULL;
+		format(&r, buf);
+		cr_expect_not_null(strstr(buf, cases[i].with), "%s", buf);
+		cr_expect_not_null(strstr(buf, "for <gr\xc3\xbcn@x>;"), "%s",
+		    buf);
+	}
+	/* 3.7.3: domains have U-labels, if they stand for any */
+	r.rcpt = "x@xn--grn-ioa.example";
+	r.by = "mx.xn--grn-ioa.example";
+	format(&r, buf);
+	cr_expect_not_null(strstr(buf, "for <x@gr\xc3\xbcn.example>;"), "%s",
+	    buf);
+	cr_expect_not_null(strstr(buf, "by mx.gr\xc3\xbcn.example (mailmill)"),
+	    "%s", buf);
+	r.rcpt = "x@xn--a.xn--zzzzzzz-.example";
+	format(&r, buf);
+	cr_expect_not_null(strstr(buf, "for <x@xn--a.xn--zzzzzzz-.example>;"),
+	    "%s", buf);
+	r.is_utf8 = false;
+	r.rcpt = "x@xn--grn-ioa.example";
+	format(&r, buf);
+	cr_expect_not_null(strstr(buf, "for <x@xn--grn-ioa.example>;"));
+	r.is_utf8 = true;
+	r.rcpt = "a\xe2\x80\xae\xff\r\n\xc3";
+	format(&r, buf);
+	cr_expect_not_null(strstr(buf, "for <a???????" ">;"), "%s", buf);
+	for (i = 0; i + 2 < sizeof(name); i += 2)
+		memcpy(name + i, "\xc3\xbc", 2);
+	name[i] = '\0';
+	r.rcpt = name + 1;
+	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
+}
+
 Test(esmtp_received, tells_of_tls_and_of_the_login)
 {
 	struct esmtp_received r = { .helo = "client.example",

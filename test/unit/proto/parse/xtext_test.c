@@ -90,7 +90,12 @@ Test(xtext, code_points_are_decoded_as_rfc_6533_has_it)
 		{ "a\\b", NULL, 0 },
 		/* of xtext, and of commands */
 		{ "+41", NULL, 0 }, { "a=b", NULL, 0 }, { "a b", NULL, 0 },
-		{ "\xc3\xa4", NULL, 0 },
+		/* utf-8-addr-unitext */
+		{ "\xc3\xa4\\x{E4}", "\xc3\xa4\xc3\xa4", 0 },
+		{ "\xf0\x9f\x93\xa7", "\xf0\x9f\x93\xa7", 0 },
+		{ "\xc3", NULL, 0 }, { "\xff", NULL, 0 },
+		{ "\xed\xa0\x80", NULL, 0 }, { "\xc0\xaf", NULL, 0 },
+		{ "\xe2\x80\xae", NULL, 0 }, { "\xc2\x9b", NULL, 0 },
 	};
 	size_t i;
 

@@ -126,7 +126,7 @@ static const struct {
 	{ "Max_Message_Size", "0", "EHLO x\r\n", "250-mx.example.test\r\n"
 	    "250-PIPELINING\r\n250-SIZE 0\r\n"
 	    "250-LIMITS RCPTMAX=1000\r\n250-8BITMIME\r\n"
-	    "250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n" },
+	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n" },
 	{ "Max_Message_Size", "0", "MAIL FROM:<> SIZE=99999999999\r\n",
 	    "250 2.1.0 Sender OK\r\n" },
 	{ "Banner_Hostname", "other.test", "HELO x\r\n", "250 other.test\r\n" },

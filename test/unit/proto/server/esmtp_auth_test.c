@@ -9,7 +9,8 @@
 #define EHLO_WITH(tls, list) \
 	"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n" \
 	"250-LIMITS RCPTMAX=1000\r\n" tls \
-	"250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n" \
+	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n" \
+	"250-BINARYMIME\r\n" \
 	"250-ENHANCEDSTATUSCODES\r\n250 AUTH " list "\r\n"
 #define EHLO_AUTH(list)		EHLO_WITH("", list)
 #define EHLO_AUTH_TLS(list)	EHLO_WITH("250-REQUIRETLS\r\n", list)

@@ -37,7 +37,7 @@ Test(esmtp_factory, a_message_comes_in_and_is_committed_as_sent)
 	cr_assert_str_eq(fake_say(f, EHLO), "250-mx.example.test\r\n"
 	    "250-PIPELINING\r\n250-SIZE 104857600\r\n"
 	    "250-LIMITS RCPTMAX=1000\r\n250-8BITMIME\r\n"
-	    "250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
 	cr_assert_str_eq(fake_say(f, MAIL), OK_MAIL);
 	cr_assert_str_eq(fake_say(f, RCPT), OK_RCPT);
 	cr_assert_str_eq(fake_say(f, "DATA\r\n"), OK_DATA);
@@ -298,7 +298,7 @@ Test(esmtp_factory, fragments_make_no_difference)
 	cr_assert_str_eq(f->reply, "250-mx.example.test\r\n"
 	    "250-PIPELINING\r\n250-SIZE 104857600\r\n"
 	    "250-LIMITS RCPTMAX=1000\r\n250-8BITMIME\r\n"
-	    "250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
 	cr_assert_str_eq(fake_say_bytewise(f, MAIL RCPT "DATA\r\n"),
 	    OK_MAIL OK_RCPT OK_DATA);
 	fake_say_bytewise(f, "a\r\n..\r\n.b\r\n\r\n.\r\nNOOP\r\n");

@@ -461,7 +461,7 @@ Test(esmtp_session, functions_of_host_and_spool_may_end_it)
 		{ "setup", EHLO, "250-mx.example.test\r\n250-PIPELINING\r\n"
 		    "250-SIZE 104857600\r\n"
 		    "250-LIMITS RCPTMAX=1000\r\n250-8BITMIME\r\n"
-		    "250-CHUNKING\r\n250-BINARYMIME\r\n"
+		    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
 		    "250-ENHANCEDSTATUSCODES\r\n250 AUTH X-ANY\r\n", 0 },
 		{ "auth_start", AUTH, "", 0 },
 		{ "auth_step", AUTH_ANSWER, "", 0 },

@@ -145,6 +145,19 @@ Test(linear, command_lines)
 	check_line("RSET\r\n", ".", 6000);
 }
 
+/* Addresses, their labels, and words that look like parameters */
+Test(linear, addresses_in_utf8)
+{
+	check_line("MAIL FROM:<", "\xc3\xbc", 6000);
+	check_line("MAIL FROM:<", "\xc3\xbc.", 6000);
+	check_line("MAIL FROM:<a@", "\xc3\xbc.", 6000);
+	check_line("", "MAIL FROM:<\xc3\xbc@\xc3\xbc.\xc3\xbc> SMTPUTF8\r\n", 6000);
+	check_line("MAIL FROM:<\xc3\xbc>", " SMTPUTF", 4000);
+	check_line("MAIL FROM:<\xc3\xbc", ">", 4000);
+	check_line("VRFY \xc3\xbc", " SMTPUTF8", 4000);
+	check_line("VRFY \xc3\xbc", " ", 4000);
+}
+
 Test(linear, lines_of_auth)
 {
 	check_line("AUTH PLAIN ", "x", 12000);

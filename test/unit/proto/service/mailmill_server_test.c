@@ -126,6 +126,34 @@ Test(mailmill_server, a_message_is_given_to_the_program)
 	talk("QUIT\r\n", "221");
 }
 
+/* A program that does not ask for it gets ASCII alone. */
+Test(mailmill_server, addresses_are_utf8_where_the_program_asks_for_it)
+{
+	static const char mail[] = "MAIL FROM:<gru\xcc\x88n@client.example> "
+	    "SMTPUTF8\r\n";
+
+	dial();
+	hear("220");
+	cr_expect_null(strstr(talk("EHLO x\r\n", "250 "), "SMTPUTF8"));
+	talk(mail, "553 5.6.7");
+	cr_expect_eq(program.nasked, 0);
+	talk("QUIT\r\n", "221");
+	close(client);
+	cr_assert_eq(mailmill_server_set(server, "SMTP_Extensions",
+	    "8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES", NULL, 0), 0);
+	dial();
+	hear("220");
+	cr_expect_not_null(strstr(talk("EHLO x\r\n", "250 "), "SMTPUTF8"));
+	talk(mail, "250");
+	cr_expect_str_eq(program.sender, "gr\xc3\xbcn@client.example");
+	talk("RCPT TO:<\xc3\xbc@gr\xc3\xbcn.example>\r\n", "250");
+	talk("DATA\r\n", "354");
+	talk(MAIL, "250");
+	cr_expect_str_eq(program.address, "\xc3\xbc@xn--grn-ioa.example");
+	cr_expect_not_null(strstr(program.body, " with UTF8SMTP id "));
+	talk("QUIT\r\n", "221");
+}
+
 /* Each of the three, each answer, now, inside and later. */
 Test(mailmill_server, answers_and_replies)
 {
