@@ -357,6 +357,8 @@ size_t esmtp_text_room(struct esmtp_step *st);
 size_t esmtp_text(struct esmtp_step *st, const char *buf, size_t len);
 void esmtp_text_fail(message_construct *mc, int reply);
 void esmtp_text_end(struct esmtp_step *st);
+
+/* esmtp_commit.c: The spool has answered: answer the client. */
 esmtp_resume esmtp_commit_resume;
 
 /* esmtp_bdat.c
