@@ -94,6 +94,7 @@ struct esmtp_moved {
 	uint8_t		 has_helo, is_esmtp;
 	char		 helo[ESMTP_MOVED_HELO];
 	char		 id[20];
+	uint8_t		 is_lmtp;	/* Kind */
 };
 
 struct esmtp_host_ops {

@@ -138,6 +138,27 @@ check_classes(struct conf *c, const struct settings_listen *l,
 	return settings_refuse(c, l, o, ROW_no_soliciting, found, expected);
 }
 
+/* RFC 2033 5: what LMTP must have; and "the LMTP protocol MUST NOT be used on
+ * TCP port 25". */
+static int
+check_kind(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	const char *missing = options_missing(o);
+	char expected[CONF_EXPECTED_MAX];
+
+	if (options_is_lmtp(o) && ntohs(l->addr.in.sin_port) == 25)
+		return settings_refuse(c, l, o, ROW_kind, "lmtp", "smtp on "
+		    "port 25, where RFC 2033 forbids LMTP: listen on another "
+		    "one, 24 for example");
+	if (missing == NULL)
+		return 0;
+	snprintf(expected, sizeof(expected), "a list with %s, which RFC 2033 "
+	    "wants of LMTP", missing);
+	return settings_refuse(c, l, o, ROW_smtp_extensions,
+	    o->smtp_extensions.v[0], expected);
+}
+
 /* Is the number of ${row} right beside that of ${other}?  If not, the message
  * is about the first of them that is set. */
 static int
@@ -167,6 +188,7 @@ check_options(struct conf *c, const struct settings *s,
 		if (settings_auth_check(c, l, o) == -1 ||
 		    check_relay_domains(c, s, l, o) == -1 ||
 		    check_classes(c, l, o) == -1 ||
+		    check_kind(c, l, o) == -1 ||
 		    settings_tls_check(c, l, o) == -1)
 			return -1;
 	return 0;

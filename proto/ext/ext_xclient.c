@@ -19,7 +19,7 @@ static const struct xattr_row rows[NROWS] = {
 	[ADDR] = { .name = "ADDR", .form = XATTR_ADDR },
 	[PORT] = { .name = "PORT", .form = XATTR_PORT },
 	[PROTO] = { .name = "PROTO", .form = XATTR_WORD,
-	    .words = "SMTP|ESMTP" },
+	    .words = "SMTP|ESMTP|LMTP" },
 	[HELO] = { .name = "HELO", .form = XATTR_TEXT },
 	[LOGIN] = { .name = "LOGIN", .form = XATTR_LOGIN, .max = LIM_LOGIN },
 	[DESTADDR] = { .name = "DESTADDR", .form = XATTR_ADDR },

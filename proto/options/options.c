@@ -76,6 +76,39 @@ options_classes(const char *const *values, size_t n, char *expected_r,
 	return -1;
 }
 
+/* RFC 2033 5: what a server of LMTP MUST implement, for its clients send the
+ * whole of an envelope at once. */
+static const char *const lmtp_needs[] = { "PIPELINING",
+	"ENHANCEDSTATUSCODES" };
+#define NNEEDS	(sizeof(lmtp_needs) / sizeof(lmtp_needs[0]))
+
+bool
+options_needs(const struct esmtp_options *o, const char *keyword)
+{
+	size_t i;
+
+	for (i = 0; options_is_lmtp(o) && i < NNEEDS; i++)
+		if (strcasecmp(lmtp_needs[i], keyword) == 0)
+			return true;
+	return false;
+}
+
+const char *
+options_missing(const struct esmtp_options *o)
+{
+	const struct conf_list *list = &o->smtp_extensions;
+	size_t i, j;
+
+	for (i = 0; options_is_lmtp(o) && list->n > 0 && i < NNEEDS; i++) {
+		for (j = 0; j < list->n; j++)
+			if (strcasecmp(list->v[j], lmtp_needs[i]) == 0)
+				break;
+		if (j == list->n)
+			return lmtp_needs[i];
+	}
+	return NULL;
+}
+
 int
 options_init(struct esmtp_options *o, const char *hostname)
 {

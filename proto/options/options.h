@@ -19,6 +19,20 @@ struct esmtp_options {
 	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
 };
 
+/* options_is_lmtp(o): Do its sessions speak LMTP, not SMTP?
+ * options_needs(o, keyword): Do they have that extension, whatever
+ * SMTP_Extensions says?
+ * options_missing(o): The first of those that it does not name, though it names
+ * others; or NULL. */
+bool options_needs(const struct esmtp_options *o, const char *keyword);
+const char *options_missing(const struct esmtp_options *o);
+
+static inline bool
+options_is_lmtp(const struct esmtp_options *o)
+{
+	return o->kind == ESMTP_KIND_LMTP;
+}
+
 #define OPTIONS_CLASSES_MAX	(LIM_REPLY_LINE - (int)sizeof("250-NO-SOLICITING \r\n") + 1) /* octets of No_Soliciting, with a comma between two */
 
 extern const struct conf_field options_rows[];

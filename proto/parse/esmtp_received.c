@@ -164,13 +164,16 @@ put_tls(struct text *t, const struct esmtp_received *r)
 static const char *
 protocol(const struct esmtp_received *r)
 {
-	static const char *const names[2][2][2] = {
+	static const char *const names[4][2][2] = {
 		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
-		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } }
+		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
+		{ { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } },
+		{ { "UTF8LMTP", "UTF8LMTPA" }, { "UTF8LMTPS", "UTF8LMTPSA" } }
 	};
 
-	return r->is_esmtp ?
-	    names[r->is_utf8][r->tls_protocol != NULL][r->is_auth] : "SMTP";
+	return r->is_esmtp || r->is_lmtp ?
+	    names[2 * r->is_lmtp + r->is_utf8][r->tls_protocol != NULL]
+	    [r->is_auth] : "SMTP";
 }
 
 /* RFC 3865 2.6: a comment behind the protocol.  It has no blanks; a list that a line

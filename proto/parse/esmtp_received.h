@@ -20,6 +20,7 @@ struct esmtp_received {
 	int		 priority;	/* ... -9 to 9, as it is now, RFC 6710 */
 	bool		 is_esmtp;
 	bool		 is_utf8;	/* SMTPUTF8 was said: RFC 6531 3.7.3 */
+	bool		 is_lmtp;	/* else SMTP */
 	bool		 is_auth;	/* the client has authenticated ... */
 	const char	*login;		/* ... as whom; NULL: not told */
 	const char	*tls_protocol;	/* NULL: in the clear */

@@ -103,6 +103,7 @@ refuse(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 	bool is_of_message = mc->txn != NULL && mc->txn->is_chunked;
+	size_t mark = st->out_len;
 
 	if (mc->refusal != NULL)
 		esmtp_reply_give_back(st, mc->refusal);
@@ -114,7 +115,7 @@ refuse(struct esmtp_step *st)
 	free(mc->refusal);
 	mc->refusal = NULL;
 	if (is_of_message)
-		esmtp_txn_reset(mc);
+		esmtp_txn_end(st, mark);
 }
 
 /* A chunk has come in full, but the message could not be kept: refuse this

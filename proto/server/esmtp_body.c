@@ -78,6 +78,7 @@ put_received(struct esmtp_step *st)
 	r.id = t->id;
 	r.is_esmtp = st->mc->is_esmtp;
 	r.is_utf8 = (t->env_flags & SPOOL_ENV_SMTPUTF8) != 0;
+	r.is_lmtp = options_is_lmtp(o);
 	r.rcpt = t->rcpts.n == 1 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
 	r.has_priority = t->has_priority;
 	r.priority = t->priority;
@@ -185,9 +186,11 @@ esmtp_cmd_data(struct esmtp_step *st, const char *, size_t)
 static void
 finish_with(struct esmtp_step *st, int reply)
 {
+	size_t mark = st->out_len;
+
 	esmtp_set_state(st->mc, ES_BODY_REPLY);
 	esmtp_reply(st, (enum esmtp_reply_id)reply);
-	esmtp_txn_reset(st->mc);
+	esmtp_txn_end(st, mark);
 }
 
 /* The next recipient to ask about.  Return its text, which is kept until
@@ -214,6 +217,26 @@ end_rcpt(struct esmtp_each *each)
 		each->at++;
 }
 
+/* Is what was refused about one recipient alone?  It is in LMTP (RFC 2033 4.2),
+ * unless the session ends. */
+static bool
+is_alone(const struct esmtp_step *st)
+{
+	return st->mc->txn->lmtp != NULL && !st->mc->is_closing;
+}
+
+/* The reply from ${mark} on has refused ${rcpt}: the others get the message. */
+static enum esmtp_want
+refuse_rcpt(struct esmtp_step *st, size_t mark, const char *rcpt)
+{
+	if (esmtp_lmtp_refuse(st, mark, rcpt) == -1) {
+		esmtp_reply(st, RPL_NOMEM);
+		return W_REFUSED;
+	}
+	(void)validate_context_remove_rcpt(&st->mc->vctx, rcpt);
+	return W_GO;
+}
+
 /* The phase for each recipient that there is when it begins. */
 static enum esmtp_want
 each_rcpt(struct esmtp_step *st)
@@ -221,6 +244,7 @@ each_rcpt(struct esmtp_step *st)
 	struct esmtp_txn *t = st->mc->txn;
 	struct mailaddr addr;
 	enum esmtp_want w;
+	size_t mark;
 	char *rcpt;
 
 	if (!esmtp_phase_is_wanted(VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT) &&
@@ -236,8 +260,15 @@ each_rcpt(struct esmtp_step *st)
 			return W_REFUSED;
 		}
 		mailaddr_split(rcpt, &addr);
+		mark = st->out_len;
 		w = esmtp_phase(st, VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT, NULL,
 		    &addr);
+		if (w == W_REFUSED && is_alone(st)) {
+			if ((w = refuse_rcpt(st, mark, rcpt)) != W_GO)
+				return w;
+			end_rcpt(&t->each);
+			continue;
+		}
 		if (w != W_GO)
 			return w;
 		call_core_validate_data_spool_each_rcpt_hook(message_of(st),
@@ -247,6 +278,20 @@ each_rcpt(struct esmtp_step *st)
 		end_rcpt(&t->each);
 	}
 	return W_GO;
+}
+
+/* A module or a hook took all recipients away, or, in LMTP, has refused them,
+ * which is one error of the client, however many they are. */
+static void
+finish_empty(struct esmtp_step *st, size_t mark)
+{
+	if (!esmtp_lmtp_is_complete(st->mc->txn->lmtp)) {
+		finish_with(st, RPL_NO_RCPT);
+		return;
+	}
+	esmtp_set_state(st->mc, ES_BODY_REPLY);
+	st->mc->nerrors++;
+	esmtp_txn_end(st, mark);
 }
 
 /* The hooks right before the commit, in which a program signs messages, for
@@ -292,6 +337,7 @@ enum esmtp_want
 esmtp_body_finish(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
+	size_t mark = st->out_len;
 	enum esmtp_want w;
 	int reply;
 
@@ -305,12 +351,11 @@ esmtp_body_finish(struct esmtp_step *st)
 		return w;
 	if (w == W_REFUSED || mc->is_dropped) {
 		esmtp_set_state(mc, ES_BODY_REPLY);
-		esmtp_txn_reset(mc);
+		esmtp_txn_end(st, mark);
 		return W_GO;
 	}
 	if (mc->txn->rcpts.n == 0) {
-		/* a module or a hook took all of them away */
-		finish_with(st, RPL_NO_RCPT);
+		finish_empty(st, mark);
 		return W_GO;
 	}
 	if (esmtp_txn_is_late(mc->txn, &st->now)) {

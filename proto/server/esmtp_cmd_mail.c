@@ -137,7 +137,7 @@ begin(struct esmtp_step *st, const struct path_arg *p)
 	t->deliver_by = p->params.deliver_by;
 	t->has_priority = p->params.has_priority;
 	t->priority = p->params.priority;
-	if (keep_texts(t, &p->params) == -1) {
+	if (keep_texts(t, &p->params) == -1 || esmtp_lmtp_begin(st, t) == -1) {
 		esmtp_txn_reset(st->mc);
 		return RPL_NOMEM;
 	}
@@ -200,7 +200,8 @@ has_room(message_construct *mc)
 {
 	const struct esmtp_host *host = mc->ac->host;
 
-	if (esmtp_rcpts_octets(&mc->txn->rcpts) < LIM_RCPTS_SHARE)
+	if (esmtp_rcpts_octets(&mc->txn->rcpts) +
+	    esmtp_lmtp_octets(mc->txn->lmtp) < LIM_RCPTS_SHARE)
 		return true;
 	return (host->held_max == 0 || host->held_octets < host->held_max) &&
 	    esmtp_client_has_room(mc);
@@ -231,6 +232,10 @@ add_rcpt(message_construct *mc, const struct path_arg *p)
 
 	if (!has_room(mc) || !fits_envelope(mc))
 		return RPL_RCPTS_ROOM;
+	/* one that is named again has a reply of its own, which takes memory */
+	if (esmtp_lmtp_count(mc->txn->lmtp) >=
+	    (uint64_t)mc->ac->options->max_recipients_per_message)
+		return RPL_RCPTS;
 	added = esmtp_rcpts_add(r, p->text, true);
 	if (added == -1)
 		return RPL_NOMEM;
@@ -245,6 +250,15 @@ add_rcpt(message_construct *mc, const struct path_arg *p)
 	return RPL_RCPT_OK;
 }
 
+/* The recipient is not accepted after all. */
+static void
+take_back(message_construct *mc, const struct path_arg *p)
+{
+	if (mc->txn->is_rcpt_new &&
+	    esmtp_rcpts_remove(&mc->txn->rcpts, p->text) != -1)
+		mc->nrcpts--;
+}
+
 /* The recipient is in the list now: modules may look at it, and change it.  If
  * they refuse the recipient, it was not added. */
 static enum esmtp_want
@@ -254,9 +268,8 @@ list_phase(struct esmtp_step *st, const struct path_arg *p)
 	enum esmtp_want w = esmtp_phase_in(st, ES_RCPT_LIST,
 	    VALIDATE_PHASE_RCPTTO_LIST, &p->addr);
 
-	if (w == W_REFUSED && mc->txn->is_rcpt_new &&
-	    esmtp_rcpts_remove(&mc->txn->rcpts, p->text) != -1)
-		mc->nrcpts--;
+	if (w == W_REFUSED)
+		take_back(mc, p);
 	if (w != W_WAIT)
 		esmtp_enter(mc, ES_RCPT_REPLY);
 	return w;
@@ -288,6 +301,11 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	}
 	if (w != W_GO)
 		return w == W_REFUSED ? W_GO : w;
+	if (id == RPL_RCPT_OK &&
+	    esmtp_lmtp_accept(mc->txn->lmtp, p.text) == -1) {
+		take_back(mc, &p);
+		id = RPL_NOMEM;
+	}
 	esmtp_reply(st, id);
 	return W_GO;
 }

@@ -1,4 +1,4 @@
-/* The verbs that are about the session: EHLO, HELO, RSET, NOOP, QUIT, VRFY,
+/* The verbs that are about the session: EHLO, LHLO, HELO, RSET, NOOP, QUIT, VRFY,
  * EXPN, HELP.
  * Owns: the greeting; what is told of a mailbox.  Knows nothing of messages. */
 
@@ -253,6 +253,7 @@ esmtp_cmd_help(struct esmtp_step *st, const char *, size_t)
 	for (v = esmtp_verbs; v < esmtp_verbs + esmtp_nverbs; v++)
 		if ((!(v->flags & VF_HIDDEN) ||
 		    esmtp_verb_replacement(v) != NULL) &&
+		    esmtp_verb_is_spoken(v, st->ac->options) &&
 		    esmtp_ext_may_use(st->mc, v->extension) == RPL_OK)
 			n = add_word(list, n, v->name, v->name_len);
 	for (i = 0; (e = esmtp_extension_get(i)) != NULL; i++)

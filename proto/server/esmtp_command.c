@@ -65,7 +65,9 @@ check_columns(struct esmtp_step *st, const struct esmtp_verb *v, size_t arglen)
 	if (id != RPL_OK)
 		return id;
 	if (!(v->states & at))
-		return at == ST_START ? RPL_NO_HELLO : RPL_BAD_SEQUENCE;
+		return at != ST_START ? RPL_BAD_SEQUENCE :
+		    options_is_lmtp(mc->ac->options) ? RPL_NO_LHLO :
+		    RPL_NO_HELLO;
 	if (v->flags & VF_ARG && arglen == 0)
 		return RPL_ARG_NEEDED;
 	if (v->flags & VF_NOARG && arglen > 0)
@@ -161,7 +163,7 @@ struct command {
 };
 
 static struct command
-take_apart(const char *line, size_t len)
+take_apart(const struct esmtp_options *o, const char *line, size_t len)
 {
 	struct command c = { .line = line };
 	size_t n;
@@ -176,6 +178,9 @@ take_apart(const char *line, size_t len)
 	c.len = len;
 	if ((c.v = esmtp_verb_find(line, n)) == NULL)
 		c.e = esmtp_extension_find(line, n);
+	/* RFC 2033 4.1: 500 is the reply to HELO and EHLO */
+	else if (!esmtp_verb_is_spoken(c.v, o))
+		c.v = NULL;
 	return c;
 }
 
@@ -267,7 +272,7 @@ esmtp_command(struct esmtp_step *st, const char *line, size_t len,
 		if (st->mc->is_dropped)
 			return W_CLOSE;
 	}
-	c = take_apart(line, len);
+	c = take_apart(st->ac->options, line, len);
 	esmtp_settle(st->mc);
 	st->has_more = has_more;
 	note_line(st, &c);

@@ -33,6 +33,7 @@ accepted(struct esmtp_step *st, int code, const char *words)
 {
 	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_QUEUED];
 	message_construct *mc = st->mc;
+	size_t mark = st->out_len;
 	char enhanced[ESMTP_ENHANCED_MAX];
 	const char *text;
 
@@ -48,15 +49,7 @@ accepted(struct esmtp_step *st, int code, const char *words)
 		report_accepted(st, code, enhanced);
 		esmtp_reply_code(st, code, words);
 	}
-	esmtp_txn_reset(mc);
-}
-
-static void
-refuse(struct esmtp_step *st, enum esmtp_reply_id id)
-{
-	esmtp_set_state(st->mc, ES_BODY_REPLY);
-	esmtp_reply(st, id);
-	esmtp_txn_reset(st->mc);
+	esmtp_txn_end(st, mark);
 }
 
 /* The commit has succeeded or failed: answer. */
@@ -65,20 +58,24 @@ esmtp_commit_resume(struct esmtp_step *st)
 {
 	accept_construct *ac = st->ac;
 	struct answer a = { .value = EIO };
+	size_t mark = st->out_len;
 
 	if (esmtp_is_waiting(st->mc))
 		return W_WAIT;
 	esmtp_wait_for(st, WAIT_WRITE);
 	(void)answers_take(&ac->host->answers, &ac->questions, ASK_COMMIT, &a);
 	esmtp_answering_last(st);
-	if (a.code == 0 && a.value != 0)
-		refuse(st, (enum esmtp_reply_id)esmtp_errno_reply(a.value));
-	else if (a.code < 400)
+	if (a.code == 0 && a.value != 0) {
+		esmtp_set_state(st->mc, ES_BODY_REPLY);
+		esmtp_reply(st, (enum esmtp_reply_id)esmtp_errno_reply(
+		    a.value));
+		esmtp_txn_end(st, mark);
+	} else if (a.code < 400)
 		accepted(st, a.code, a.octets);
 	else {
 		esmtp_set_state(st->mc, ES_BODY_REPLY);
 		esmtp_reply_code(st, a.code, a.octets);
-		esmtp_txn_reset(st->mc);
+		esmtp_txn_end(st, mark);
 	}
 	free(a.octets);
 	return W_GO;

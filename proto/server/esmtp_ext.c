@@ -33,8 +33,9 @@ esmtp_ext_enabled(const struct esmtp_options *o)
 	unsigned int i, set = 0;
 
 	for (i = 0; i < ESMTP_NEXTS; i++)
-		if (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword) &&
-		    (o->smtp_extensions.n > 0 || !esmtp_exts[i]->is_by_name))
+		if (options_needs(o, esmtp_exts[i]->keyword) ||
+		    (esmtp_ext_is_listed(o, esmtp_exts[i]->keyword) &&
+		    (o->smtp_extensions.n > 0 || !esmtp_exts[i]->is_by_name)))
 			set |= 1u << i;
 	return set;
 }

@@ -17,8 +17,9 @@
 static void
 banner(struct esmtp_step *st)
 {
-	const struct esmtp_reply_row *row = &esmtp_reply_rows[RPL_BANNER];
 	const struct esmtp_options *o = st->ac->options;
+	const struct esmtp_reply_row *row = &esmtp_reply_rows[
+	    options_is_lmtp(o) ? RPL_BANNER_LMTP : RPL_BANNER];
 	const char *text = o->static_banner;
 
 	if (text[0] == '\0') {

@@ -292,6 +292,11 @@ esmtp_consume(struct esmtp_step *st)
 				return w;
 			continue;
 		}
+		if (esmtp_is_answering(mc)) {
+			if (!esmtp_lmtp_next(st))
+				esmtp_txn_reset(mc);
+			continue;
+		}
 		w = esmtp_is_reading(mc) ? esmtp_read(st) :
 		    mc->is_in_chunk ? esmtp_chunk(st) :
 		    esmtp_is_in_body(mc) ? esmtp_body(st) : next_line(st);

@@ -76,6 +76,7 @@ enum esmtp_tls_stage {
 #define ESMTP_REPLY_MAX		LIM_OUTPUT_LEAST
 
 struct esmtp_auth;
+struct esmtp_lmtp;
 struct esmtp_reader;
 
 /* What XCLIENT and XFORWARD have said of a client: only where there was one. */
@@ -124,11 +125,13 @@ struct esmtp_txn {
 	int64_t			 deliver_by;
 	char			*envid;		/* NULL: not said */
 	char			*solicit;	/* NULL: not said */
+	struct esmtp_lmtp	*lmtp;		/* NULL: it is SMTP */
 	unsigned int		 is_in_body : 1; /* octets of the message come */
 	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
 	unsigned int		 has_priority : 1; /* MAIL has said one */
 	unsigned int		 is_noted : 1;	/* a CR or LF that stood alone is to be logged */
 	unsigned int		 is_rcpt_new : 1; /* the last RCPT has added one to the list */
+	unsigned int		 is_answering : 1; /* it is over, but replies of LMTP are left to be written */
 	char			 id[SPOOL_ID_MAX + 1];
 	char			 sender[];	/* "" for the null reverse-path */
 };
@@ -211,6 +214,12 @@ static inline bool
 esmtp_is_in_body(const message_construct *mc)
 {
 	return mc->txn != NULL && mc->txn->is_in_body;
+}
+
+static inline bool
+esmtp_is_answering(const message_construct *mc)
+{
+	return mc->txn != NULL && mc->txn->is_answering;
 }
 
 /* Do octets come that are no commands? */
@@ -357,9 +366,35 @@ size_t esmtp_text_room(struct esmtp_step *st);
 size_t esmtp_text(struct esmtp_step *st, const char *buf, size_t len);
 void esmtp_text_fail(message_construct *mc, int reply);
 void esmtp_text_end(struct esmtp_step *st);
-
-/* esmtp_commit.c: The spool has answered: answer the client. */
 esmtp_resume esmtp_commit_resume;
+
+/* esmtp_lmtp.c: LMTP.
+ * esmtp_lmtp_begin(st, t): ${t} begins: in a session of LMTP, get what it needs.
+ * 0, or -1: ENOMEM.
+ * esmtp_lmtp_free(l): NULL does nothing.
+ * esmtp_lmtp_octets(l): The memory its recipients take; 0 for NULL.
+ * esmtp_lmtp_count(l): How many RCPT were accepted; 0 for NULL.
+ * esmtp_lmtp_accept(l, addr): RCPT is accepted: there will be a reply for it
+ * behind the message.  NULL does nothing.  -1: ENOMEM.
+ * esmtp_lmtp_refuse(st, mark, rcpt): The reply that is in st->out from ${mark} on
+ * is for ${rcpt} alone, and given with those for the others.  0; or -1, ENOMEM: it
+ * is lost.
+ * esmtp_lmtp_is_complete(l): Has each RCPT that was accepted a reply of its own?
+ * False for NULL.
+ * esmtp_lmtp_answer(st, mark): The reply that is in st->out from ${mark} on
+ * answers the message; there may be none where the list is complete.  True: it is for each recipient that has none of its own,
+ * esmtp_lmtp_next() writes them, and the transaction ends with the last one.
+ * False: it is SMTP, or the session ends.
+ * esmtp_lmtp_next(st): Write the next one.  Return whether there are more. */
+int esmtp_lmtp_begin(struct esmtp_step *st, struct esmtp_txn *t);
+void esmtp_lmtp_free(struct esmtp_lmtp *l);
+size_t esmtp_lmtp_octets(const struct esmtp_lmtp *l);
+size_t esmtp_lmtp_count(const struct esmtp_lmtp *l);
+int esmtp_lmtp_accept(struct esmtp_lmtp *l, const char *addr);
+int esmtp_lmtp_refuse(struct esmtp_step *st, size_t mark, const char *rcpt);
+bool esmtp_lmtp_is_complete(const struct esmtp_lmtp *l);
+bool esmtp_lmtp_answer(struct esmtp_step *st, size_t mark);
+bool esmtp_lmtp_next(struct esmtp_step *st);
 
 /* esmtp_bdat.c
  * esmtp_chunk_begin(st, mark, arg, len): BDAT with the argument ${arg} was
@@ -479,6 +514,9 @@ enum esmtp_want esmtp_proxy_judged(struct esmtp_step *st);
 struct esmtp_txn *esmtp_txn_new(struct esmtp_host *host,
     const struct mailaddr *sender, const struct timeval *now);
 void esmtp_txn_reset(message_construct *mc);
+/* esmtp_txn_end(st, mark): The reply that is in st->out from ${mark} on answers the
+ * message: the transaction is over; in LMTP, with the replies that are left. */
+void esmtp_txn_end(struct esmtp_step *st, size_t mark);
 /* esmtp_txn_is_late(t, now): Has the time passed after which it is to go back,
  * and not to be delivered?  RFC 2852 4. */
 bool esmtp_txn_is_late(const struct esmtp_txn *t, const struct timeval *now);

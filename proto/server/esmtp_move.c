@@ -39,7 +39,8 @@ esmtp_move(struct esmtp_step *st)
 	struct esmtp_moved moved = { .size = sizeof(moved),
 		.nmessages = mc->nmessages,
 		.nrcpts = mc->nrcpts, .nerrors = mc->nerrors,
-		.is_esmtp = mc->is_esmtp, .has_helo = mc->helo != NULL };
+		.is_esmtp = mc->is_esmtp, .has_helo = mc->helo != NULL,
+		.is_lmtp = options_is_lmtp(st->ac->options) };
 	struct esmtp_host *host = st->ac->host;
 
 	if (!can_move(st) || esmtp_flush(st) != W_GO)

@@ -77,8 +77,8 @@ report_refusal(struct esmtp_step *st, int code, const char *enhanced,
 		r.sender = t->sender;
 		r.id = t->id;
 		r.nrcpts = t->rcpts.n;
-		r.rcpt = t->rcpts.n > 0 ? esmtp_rcpts_get(&t->rcpts, 0) :
-		    NULL;
+		r.rcpt = t->each.rcpt != NULL ? t->each.rcpt :
+		    t->rcpts.n > 0 ? esmtp_rcpts_get(&t->rcpts, 0) : NULL;
 	}
 	esmtp_report(st, &r);
 }
@@ -113,18 +113,28 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 		host->ops->report(host->closure, st->ac, r);
 }
 
+/* Is this about one of the recipients, behind a message that the others may
+ * get?  Of LMTP. */
+static bool
+is_of_one_rcpt(const message_construct *mc)
+{
+	return mc->txn != NULL && mc->txn->lmtp != NULL &&
+	    mc->txn->each.rcpt != NULL;
+}
+
 /* Count a refusal; return whether there are more than Max_Errors.  As with
  * other servers, an accepted message sets the count to 0.  Not counted are our
  * own lack of disk or memory (4.3.x), and recipients over the limit: the
  * transaction goes on with those it has (RFC 5321 4.5.3.1.10), and a client
- * that is disconnected would come back with all of them. */
+ * that is disconnected would come back with all of them; likewise, in LMTP,
+ * those that are refused behind the message. */
 static bool
 is_one_too_many(struct esmtp_step *st, int code, const char *enhanced)
 {
 	int64_t max = st->ac->options->max_errors;
 
 	if (code < 400 || code == 421 || strncmp(enhanced, "4.3.", 4) == 0 ||
-	    strcmp(enhanced, "4.5.3") == 0)
+	    strcmp(enhanced, "4.5.3") == 0 || is_of_one_rcpt(st->mc))
 		return false;
 	st->mc->nerrors++;
 	return max > 0 && st->mc->nerrors > max;

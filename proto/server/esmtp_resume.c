@@ -1,7 +1,7 @@
 /* A session that another process has begun: see esmtp_move.c.
  * Owns: the checks of what the other process says of it.
  * The client has been greeted in the clear, so the session cannot go on where
- * the options demand TLS or a PROXY header first. */
+ * the options demand TLS or a PROXY header first, or another protocol. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -41,6 +41,7 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	    moved->size < sizeof(*moved) || !is_good(moved) ||
 	    ac->options->use_ssl ||
 	    ac->options->proxy_protocol || ac->is_ended ||
+	    (moved->is_lmtp != 0) != options_is_lmtp(ac->options) ||
 	    ac->accept_construct_closure.vptr != NULL) {
 		errno = EINVAL;
 		return -1;

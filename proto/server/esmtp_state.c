@@ -58,6 +58,8 @@ esmtp_enter(message_construct *mc, enum esmtp_state state)
 static enum esmtp_state
 awaited(const message_construct *mc)
 {
+	if (esmtp_is_answering(mc))
+		return (enum esmtp_state)mc->state;
 	if (mc->txn != NULL)
 		return mc->txn->is_in_body ? ES_BODY : ES_RCPT;
 	return mc->helo != NULL ? ES_MAIL : ES_EHLO;

@@ -58,7 +58,15 @@ esmtp_txn_reset(message_construct *mc)
 	free(t->each.rcpt);
 	free(t->envid);
 	free(t->solicit);
+	esmtp_lmtp_free(t->lmtp);
 	free(t);
+}
+
+void
+esmtp_txn_end(struct esmtp_step *st, size_t mark)
+{
+	if (!esmtp_lmtp_answer(st, mark))
+		esmtp_txn_reset(st->mc);
 }
 
 bool

@@ -39,6 +39,12 @@ esmtp_verb_find(const char *s, size_t len)
 	return NULL;
 }
 
+bool
+esmtp_verb_is_spoken(const struct esmtp_verb *v, const struct esmtp_options *o)
+{
+	return !(v->flags & (options_is_lmtp(o) ? VF_SMTP : VF_LMTP));
+}
+
 const struct esmtp_extension *
 esmtp_verb_replacement(const struct esmtp_verb *v)
 {

@@ -29,6 +29,8 @@
 #define VF_HIDDEN	0x400	/* not in the reply to HELP */
 #define VF_PATH		0x800	/* its argument is an address, which may be UTF-8: the handler checks whether this one may */
 #define VF_CHUNK	0x1000	/* its argument says how many octets follow the line, which are never run as commands */
+#define VF_SMTP		0x2000	/* unknown where LMTP is spoken */
+#define VF_LMTP		0x4000	/* unknown where SMTP is spoken */
 #define VF_FIRST	0x10000	/* esmtp_verb_replace(): the program may refuse it, or leave it to us; its success means something to the session */
 #define VF_OWN		0x20000	/* esmtp_verb_replace(): it may be something else */
 
@@ -65,6 +67,11 @@ esmtp_last_verb(const message_construct *mc)
 
 /* esmtp_verb_find(s, len): The row of a verb in any case, or NULL. */
 const struct esmtp_verb *esmtp_verb_find(const char *s, size_t len);
+
+/* esmtp_verb_is_spoken(v, o): Is it a verb of the protocol that sessions with the
+ * options ${o} speak, SMTP or LMTP? */
+bool esmtp_verb_is_spoken(const struct esmtp_verb *v,
+    const struct esmtp_options *o);
 
 /* esmtp_verb_replacement(v): What stands in the place of ${v}, or NULL. */
 const struct esmtp_extension *esmtp_verb_replacement(

@@ -26,8 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OPTIONS = HERE + '/../../proto/options/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
-            '@extension', '@lookup', '@commit', '@begin', '@append', '@room',
-            '@peer', '@policy', '@auth', '@sign', '@tls-start')
+            '@extension', '@lookup', '@commit', '@begin',
+            '@append', '@room', '@peer', '@policy', '@auth', '@sign', '@tls-start')
 LOOKS_INSIDE = ('@messages', '@report', '@received', '@said', '@state',
                 '@login', '@cancels')
 TRACE = re.compile(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*?)*? \+0000\r\n')
@@ -204,7 +204,9 @@ class Player:
             raise Wrong(f'a line that does not end with CRLF: {line!r}')
         m = re.match(rb'250 2\.0\.0 OK: queued as (\S+)', line)
         if m:
-            self.ids.append(m[1].decode())
+            ident = m[1].decode()
+            if ident not in self.ids[-1:]:      # LMTP: one for each recipient
+                self.ids.append(ident)
         return line[:-1]
 
     def expect(self, wanted):

@@ -56,7 +56,8 @@ play_set_fault(struct run *r, const struct step *s)
 	}
 }
 
-/* @policy PHASE hold | allow | CODE text, and @policy release. */
+/* @policy PHASE hold | allow | CODE text, @policy only ADDRESS, and @policy
+ * release. */
 void
 play_set_policy(struct run *r, const struct step *s)
 {
@@ -66,6 +67,10 @@ play_set_policy(struct run *r, const struct step *s)
 	if (s->word != NULL && strcmp(s->word, "release") == 0) {
 		simpolicy_release(play_host);
 		play_collect(r);
+		return;
+	}
+	if (s->word != NULL && strcmp(s->word, "only") == 0) {
+		strlcpy(p->only, s->text, sizeof(p->only));
 		return;
 	}
 	phase = s->word == NULL ? -1 : simpolicy_phase(s->word);

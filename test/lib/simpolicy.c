@@ -57,8 +57,19 @@ wait_for_answer(struct simhost_session *s, bool is_timed)
 	return VALIDATE_AGAIN;
 }
 
+static bool
+is_meant(const struct simpolicy *p, const struct mailaddr *addr)
+{
+	char text[256];
+
+	return p->only[0] == '\0' || (addr != NULL &&
+	    mailaddr_format(addr, text, sizeof(text)) != -1 &&
+	    strcmp(text, p->only) == 0);
+}
+
 static int
-decide(int phase, accept_construct *ac, validate_context *vctx)
+decide(int phase, const struct mailaddr *addr, accept_construct *ac,
+    validate_context *vctx)
 {
 	struct simhost_session *s = session_of(ac);
 	struct simpolicy *p;
@@ -68,6 +79,8 @@ decide(int phase, accept_construct *ac, validate_context *vctx)
 	p = &host->policy;
 	switch (p->mode[phase]) {
 	case SIMPOLICY_DENY:
+		if (!is_meant(p, addr))
+			break;
 		validate_context_set_code(vctx, p->code, p->text);
 		return VALIDATE_DONE;
 	case SIMPOLICY_ALLOW:
@@ -89,9 +102,8 @@ decide(int phase, accept_construct *ac, validate_context *vctx)
 	    accept_construct *ac, validate_context *vctx, void *closure) \
 	{ \
 		(void)str; \
-		(void)addr; \
 		(void)closure; \
-		return decide(number, ac, vctx); \
+		return decide(number, addr, ac, vctx); \
 	}
 PHASE(at_accept, VALIDATE_PHASE_ACCEPT)
 PHASE(at_connect, VALIDATE_PHASE_CONNECT)

@@ -23,6 +23,7 @@ struct simpolicy {
 	enum simpolicy_mode	 mode[VALIDATE_NPHASES];
 	int			 code;
 	char			 text[256];
+	char			 only[256];	/* DENY: this address alone; "": all */
 	unsigned int		 again_permille;	/* by chance: AGAIN, and an answer later */
 	uint64_t		 delay_max_us;
 };

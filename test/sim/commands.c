@@ -61,7 +61,11 @@ format_command(struct client *c, enum cmd_kind kind, unsigned int arg,
 	switch (kind) {
 	case CMD_EHLO:
 	case CMD_HELO:
+		/* each is no command of the other protocol */
 		snprintf(buf, size, "%s client%u.example\r\n",
+		    kind == CMD_EHLO && c->sim->is_lmtp ? "LHLO" :
+		    kind == CMD_HELO && c->sim->is_lmtp &&
+		    client_chance(c, 500) ? "EHLO" :
 		    model_command_name(kind), c->number);
 		break;
 	case CMD_MAIL:

@@ -90,7 +90,7 @@ check_stall(struct client *c)
 {
 	const struct simwire *w = c->s->wire;
 
-	if (c->npending == 0 || c->is_arriving || c->is_over || c->is_gone ||
+	if (c->npending + c->nrepeats == 0 || c->is_arriving || c->is_over || c->is_gone ||
 	    c->is_half_closed || c->tls != NULL || w->in.len > 0 ||
 	    w->out.len > 0 || c->nline > 0 || c->code != 0 ||
 	    c->s->nreports[ESMTP_REPORT_CONNECT] == 0)
@@ -117,7 +117,8 @@ client_check_alive(struct client *c)
 	if (a->octets > SESSION_OCTETS)
 		sim_violation(sim, "session %u holds %zu octets",
 		    c->s->number, a->octets);
-	if (c->npending == 0 && !c->is_arriving && !c->wants_body
+	if (c->npending == 0 && c->nrepeats == 0 && !c->is_arriving
+	    && !c->wants_body
 	    && c->wants == 0 && !c->has_mail && !c->is_unclear && c->is_greeted
 	    && c->s->wire->in.len == 0 && a->octets > IDLE_OCTETS)
 		sim_violation(sim, "session %u holds %zu octets while idle",
@@ -147,6 +148,8 @@ client_check_ended(struct client *c)
 		    "%zu octets", c->s->number, a->blocks, a->octets);
 }
 
+/* Is the reply to a message owed?  To a client that never reads 354, what it sends
+ * behind DATA is the message, and the dots of XTAKE end it. */
 static bool
 owes_body(const struct client *c)
 {
@@ -155,7 +158,8 @@ owes_body(const struct client *c)
 
 	for (i = 0; i < c->npending; i++) {
 		kind = c->pending[(c->first + i) % SIM_PENDING].kind;
-		if (kind == CMD_BODY || kind == CMD_BDAT_LAST)
+		if (kind == CMD_BODY || kind == CMD_BDAT_LAST ||
+		    (kind == CMD_DATA && c->never_reads))
 			return true;
 	}
 	return false;

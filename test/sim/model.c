@@ -98,10 +98,18 @@ static void
 end_transaction(struct client *c)
 {
 	c->has_mail = false;
-	c->nrcpts = 0;
+	c->nrcpts = c->ntold = 0;
 	c->is_unclear = false;
 	c->is_chunked = false;
 	c->chunk_refusal[0] = '\0';
+}
+
+/* Has the message as many recipients as it may?  LMTP counts one again that is
+ * named again, since it has a reply of its own. */
+static bool
+is_full(const struct client *c)
+{
+	return (c->sim->is_lmtp ? c->ntold : c->nrcpts) >= c->sim->max_rcpts;
 }
 
 /* A 4xx that a fault of the seed explains. */
@@ -115,7 +123,7 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 	/* the recipient is one too many: the server may say that instead of
 	 * what else is wrong with it */
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
-	    && c->nrcpts >= c->sim->max_rcpts && is(line, len, "452 4.5.3 "))
+	    && is_full(c) && is(line, len, "452 4.5.3 "))
 		return true;
 	if (kind == CMD_STARTTLS && memory_failed(c))
 		return is(line, len, "454 4.7.0 ");
@@ -320,8 +328,12 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return "530 5.7.0 ";
 	switch (cmd->kind) {
 	case CMD_BANNER:	return "220 ";
-	case CMD_EHLO:
-	case CMD_HELO:		return "250 ";
+	case CMD_HELO:
+		if (c->sim->is_lmtp)
+			return c->is_body_refused ? "421 4.5.1 " :
+			    "500 5.5.2 ";
+		return "250 ";
+	case CMD_EHLO:		return "250 ";
 	case CMD_RSET:
 	case CMD_NOOP:		return "250 2.0.0 ";
 	case CMD_VRFY:		return "252 2.5.2 ";
@@ -358,7 +370,7 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return "503 5.5.1 ";
 	if (cmd->kind == CMD_RCPT_SYNTAX)
 		return "501 5.1.3 ";
-	if (cmd->kind == CMD_RCPT && c->nrcpts >= c->sim->max_rcpts)
+	if (cmd->kind == CMD_RCPT && is_full(c))
 		return "452 4.5.3 ";
 	return cmd->kind == CMD_RCPT ? "250 2.1.5 "
 	    : cmd->kind == CMD_RCPT_UNKNOWN ? "550 5.1.1 "
@@ -406,8 +418,10 @@ follow(struct client *c, const struct cmd *cmd, int code, const char *line,
 		}
 		break;
 	case CMD_RCPT:
-		if (code == 250)
+		if (code == 250) {
 			add_rcpt(c, cmd->arg);
+			c->ntold++;
+		}
 		break;
 	case CMD_DATA:
 		if (code == 354)
@@ -482,6 +496,18 @@ is_repeat(const struct client *c, const struct cmd *cmd)
 	    c->chunk_refusal[0] != '\0';
 }
 
+/* RFC 2033 4.2, 4.3: behind the message, as many replies as RCPT were accepted. */
+static void
+expect_repeats(struct client *c, const struct cmd *cmd, const char *line,
+    size_t len)
+{
+	if (!c->sim->is_lmtp || !c->has_mail || c->ntold == 0 ||
+	    (cmd->kind != CMD_BODY && cmd->kind != CMD_BDAT_LAST))
+		return;
+	c->nrepeats = c->ntold - 1;
+	snprintf(c->repeat, sizeof(c->repeat), "%.*s", (int)len, line);
+}
+
 void
 model_reply(struct client *c, int code, const char *line, size_t len)
 {
@@ -496,6 +522,14 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 	}
 	if (code == 421) {
 		model_closing(c, line, len);
+		return;
+	}
+	if (c->nrepeats > 0) {
+		c->nrepeats--;
+		if (len != strlen(c->repeat) ||
+		    memcmp(line, c->repeat, len) != 0)
+			sim_violation(sim, "a recipient was told %.*s, another "
+			    "one %s", (int)len, line, c->repeat);
 		return;
 	}
 	if (c->npending == 0) {
@@ -531,6 +565,7 @@ model_reply(struct client *c, int code, const char *line, size_t len)
 			sim_violation(sim, "%u errors, %u allowed", c->nerrors,
 			    sim->max_errors);
 	}
+	expect_repeats(c, &cmd, line, len);
 	c->is_body_refused = (cmd.kind == CMD_DATA || cmd.kind == CMD_TAKE)
 	    && code >= 400;
 	follow(c, &cmd, code, line, len);

@@ -108,6 +108,8 @@ choose_options(struct sim *sim)
 	o->max_errors = simrand_chance(r, 500) ? 20
 	    : simrand_chance(r, 500) ? 0 : 1 + simrand_below(r, 6);
 	o->max_recipients_per_message = simrand_chance(r, 200) ? 2 : 1000;
+	o->kind = simrand_chance(r, 250) ? ESMTP_KIND_LMTP : ESMTP_KIND_SMTP;
+	sim->is_lmtp = o->kind == ESMTP_KIND_LMTP;
 	o->trace_headers = simrand_chance(r, 800);
 	o->lone_lf_in_body = simrand_chance(r, 600) ? ESMTP_LF_IGNORE
 	    : simrand_chance(r, 500) ? ESMTP_LF_FIX : ESMTP_LF_PEDANTIC;

@@ -90,6 +90,9 @@ struct client {
 	bool			 is_chunk_bad;	/* where it ends, the server cannot know */
 	char			 chunk_refusal[16]; /* how the reply to its chunks begins; "": none was refused */
 	unsigned int		 sender, nrcpts, rcpts[SIM_RCPTS];
+	unsigned int		 ntold;		/* LMTP: RCPT that were accepted, */
+	unsigned int		 nrepeats;	/* replies that are owed beside the first, */
+	char			 repeat[600];	/* and how each must be */
 	unsigned int		 nerrors, naccepted;
 	struct body		 body;
 };
@@ -116,6 +119,7 @@ struct sim {
 	bool			 has_tls, has_sign_faults;
 	bool			 may_be_lone, has_said;
 	bool			 may_name;	/* XCLIENT */
+	bool			 is_lmtp;
 	size_t			 body_max;
 	/* what the model believes of the options */
 	uint64_t		 timeout_min_us, timeout_max_us;

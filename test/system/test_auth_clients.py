@@ -205,10 +205,8 @@ def test_postfix(d):
 
 
 # ------------------------------------------------------------------ Exim
-def test_exim(d):
-    unshare_mounts()
-    root, env = mailers()
-    # the account that is compiled into Debian's Exim
+def exim_account(d):
+    """The account that is compiled into Debian's Exim, for this process."""
     for name, line in (('passwd', '{}:x:4141:4141::/:/usr/sbin/nologin'),
                        ('group', '{}:x:4141:')):
         shutil.copy(f'/etc/{name}', f'{d}/etc-{name}')
@@ -218,6 +216,12 @@ def test_exim(d):
         if subprocess.run(['mount', '--bind', f'{d}/etc-{name}',
                            f'/etc/{name}']).returncode:
             raise Skip('may not mount here')
+
+
+def test_exim(d):
+    unshare_mounts()
+    root, env = mailers()
+    exim_account(d)
     with server(d) as s:
         for n, port in enumerate((s.port, s.tls_port), 1):
             os.makedirs(f'{d}/exim{n}')

@@ -222,6 +222,18 @@ other_end(int fd, union addr *peer_r)
 	return 0;
 }
 
+/* Can the session go on as it was greeted, with the configuration of now? */
+static bool
+can_go_on(const struct listener *l, const union addr *peer,
+    const struct esmtp_moved *moved)
+{
+	const struct esmtp_options *o = settings_options_for(
+	    l->master->config.settings, l->index, &peer->sa);
+
+	return is_greeted(l, peer) &&
+	    options_is_lmtp(o) == (moved->is_lmtp != 0);
+}
+
 /* An attacker may control the old worker.  It can only give away a session that
  * it has, and a socket that is connected to that session's client.  What it
  * says about the session grants nothing that the client could not get by
@@ -256,7 +268,8 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	l = (struct listener *)(void *)((char *)tally -
 	    offsetof(struct listener, sessions));
 	(void)book_remove(p->book, handle);
-	if (l->fd == -1 || m->phase != MASTER_RUNNING || !is_greeted(l, &peer) ||
+	if (l->fd == -1 || m->phase != MASTER_RUNNING ||
+	    !can_go_on(l, &peer, &move->moved) ||
 	    hand_out(l, fd, &peer, &as, move, &refusal) == -1)
 		say_goodbye(fd);
 	return 0;

@@ -74,3 +74,56 @@ Test(settings_listen, ipv4_mapped_into_ipv6_is_refused)
 	/* the old form of 96 zeros is no mapped one */
 	cr_expect(is_good("127.0.0.2:26", "[::7f00:1]:25"), "%s", load_error);
 }
+
+/* --- kinds ---------------------------------------------------------------- */
+
+#define LISTEN(address, options) \
+	"ESMTP_Listener {\nListen \"" address "\" {\n" options "\n}\n}\n"
+
+static const struct {
+	const char	*text;
+	const char	*at, *error;	/* NULL: the file is good */
+} kinds[] = {
+	{ LISTEN("127.0.0.1:24", "Kind = lmtp"), NULL, NULL },
+	{ LISTEN("[::1]:2424", "Kind = LMTP"), NULL, NULL },
+	{ LISTEN("127.0.0.1:25", "Kind = smtp"), NULL, NULL },
+	{ LISTEN(":25", "Kind = lmtp"), "m.conf:3:", "option 'Kind': expected "
+	    "smtp on port 25, where RFC 2033 forbids LMTP" },
+	{ LISTEN("[::1]:25", "Kind = lmtp"), "m.conf:3:", "option 'Kind': " },
+	/* for some of its clients */
+	{ LISTEN(":25", "Peer \"127.0.0.0/8\" {\nKind = lmtp }"),
+	    "m.conf:4:", "option 'Kind': " },
+	{ LISTEN(":24", "Kind = esmtp"), "m.conf:3:",
+	    "option 'Kind': expected smtp or lmtp" },
+	/* RFC 2033 5 */
+	{ LISTEN(":24", "Kind = lmtp\nSMTP_Extensions = { \"SIZE\", "
+	    "\"PIPELINING\" }"), "m.conf:4:", "option 'SMTP_Extensions': "
+	    "expected a list with ENHANCEDSTATUSCODES, which RFC 2033 wants" },
+	{ LISTEN(":24", "Kind = lmtp\nSMTP_Extensions = { \"SIZE\", "
+	    "\"PIPELINING\", \"ENHANCEDSTATUSCODES\" }"), NULL, NULL },
+};
+
+Test(settings_listen, a_kind_keeps_to_its_rfc)
+{
+	struct settings *s;
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		s = load_settings(NULL, "%s", kinds[i].text);
+		if (kinds[i].error == NULL)
+			cr_expect_not_null(s, "%s: %s", kinds[i].text,
+			    load_error);
+		else {
+			cr_expect_null(s, "%s", kinds[i].text);
+			cr_expect_eq(strncmp(load_error, kinds[i].at,
+			    strlen(kinds[i].at)), 0, "%s", load_error);
+			cr_expect_not_null(strstr(load_error, kinds[i].error),
+			    "%s", load_error);
+		}
+		settings_free(s);
+	}
+	s = load_settings("Kind=lmtp", "ESMTP_Listener { Listen \":25\" { } }");
+	cr_expect_null(s);
+	cr_expect_eq(strncmp(load_error, "-D: option 'Kind': ", 19), 0, "%s",
+	    load_error);
+}

@@ -115,3 +115,37 @@ Test(options, a_list_takes_any_number_of_values_others_one)
 	    expected, sizeof(expected)), -1);
 	options_clear(&o);
 }
+
+static void
+set_extensions(struct esmtp_options *o, const char *first, const char *second)
+{
+	const char *v[2] = { first, second };
+	char expected[256];
+
+	cr_assert_eq(options_set(o, row("SMTP_Extensions"), v,
+	    second != NULL ? 2 : 1, expected, sizeof(expected)), 0);
+}
+
+/* RFC 2033 5 */
+Test(options, lmtp_needs_two_extensions)
+{
+	static const char *const lmtp = "lmtp";
+	struct esmtp_options o;
+	char expected[256];
+
+	options_init(&o, "mx");
+	set_extensions(&o, "SIZE", NULL);
+	cr_expect_null(options_missing(&o));
+	cr_expect_not(options_needs(&o, "PIPELINING"));
+	options_set(&o, row("Kind"), &lmtp, 1, expected, sizeof(expected));
+	cr_expect(options_is_lmtp(&o));
+	cr_expect(options_needs(&o, "pipelining"));
+	cr_expect(options_needs(&o, "ENHANCEDSTATUSCODES"));
+	cr_expect_not(options_needs(&o, "SIZE"));
+	cr_expect_str_eq(options_missing(&o), "PIPELINING");
+	set_extensions(&o, "Pipelining", NULL);
+	cr_expect_str_eq(options_missing(&o), "ENHANCEDSTATUSCODES");
+	set_extensions(&o, "enhancedstatuscodes", "Pipelining");
+	cr_expect_null(options_missing(&o));
+	options_clear(&o);
+}

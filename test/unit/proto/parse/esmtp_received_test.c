@@ -137,19 +137,25 @@ Test(esmtp_received, a_hostile_name_cannot_leave_its_place)
 	cr_assert_leq(format(&r, buf), ESMTP_RECEIVED_MAX);
 }
 
-/* RFC 3848: ESMTPS, ESMTPA, ESMTPSA */
+/* RFC 3848: ESMTPS, ESMTPA, ESMTPSA, and the same of LMTP */
 Test(esmtp_received, says_with_which_protocol_it_came)
 {
 	static const struct {
-		bool		 is_esmtp, is_tls, is_auth;
+		bool		 is_esmtp, is_tls, is_auth, is_lmtp;
 		const char	*with;
 	} cases[] = {
-		{ false, false, false, " with SMTP id " },
-		{ false, true, false, " with SMTP id " },
-		{ true, false, false, " with ESMTP id " },
-		{ true, true, false, " with ESMTPS id " },
-		{ true, false, true, " with ESMTPA id " },
-		{ true, true, true, " with ESMTPSA id " },
+		{ false, false, false, false, " with SMTP id " },
+		{ false, true, false, false, " with SMTP id " },
+		{ true, false, false, false, " with ESMTP id " },
+		{ true, true, false, false, " with ESMTPS id " },
+		{ true, false, true, false, " with ESMTPA id " },
+		{ true, true, true, false, " with ESMTPSA id " },
+		{ true, false, false, true, " with LMTP id " },
+		{ true, true, false, true, " with LMTPS id " },
+		{ true, false, true, true, " with LMTPA id " },
+		{ true, true, true, true, " with LMTPSA id " },
+		/* who has not said LHLO, where that is allowed */
+		{ false, true, false, true, " with LMTPS id " },
 	};
 	char buf[ESMTP_RECEIVED_MAX + 1];
 	size_t i;
@@ -160,6 +166,7 @@ Test(esmtp_received, says_with_which_protocol_it_came)
 
 		r.is_esmtp = cases[i].is_esmtp;
 		r.is_auth = cases[i].is_auth;
+		r.is_lmtp = cases[i].is_lmtp;
 		r.tls_protocol = cases[i].is_tls ? "TLSv1.3" : NULL;
 		format(&r, buf);
 		cr_expect_not_null(strstr(buf, cases[i].with), "%s", buf);

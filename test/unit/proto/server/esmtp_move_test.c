@@ -219,6 +219,23 @@ Test(esmtp_resume, errors_are_counted_on)
 	fake_end(f);
 }
 
+/* The client has been told what is spoken. */
+Test(esmtp_resume, not_where_another_protocol_is_spoken)
+{
+	struct esmtp_moved m = good;
+	struct fake *f = fake_new();
+
+	m.is_lmtp = 1;
+	cr_expect_eq(resume(f, &m), -1);
+	cr_expect_eq(errno, EINVAL);
+	fake_option(f, "Kind", "lmtp", NULL);
+	cr_expect_eq(resume(f, &good), -1);
+	cr_expect_eq(resume(f, &m), 0);
+	cr_expect_str_eq(fake_say(f, "EHLO x\r\n"),
+	    "500 5.5.2 Command not recognized\r\n");
+	fake_end(f);
+}
+
 /* An attacker may control the other process. */
 Test(esmtp_resume, what_no_session_can_be_like_is_refused)
 {

@@ -11,11 +11,13 @@ Test(esmtp_verb, the_columns_of_a_row_agree)
 	for (i = 0; i < esmtp_nverbs; i++) {
 		const struct esmtp_verb *v = &esmtp_verbs[i];
 		unsigned int both = VF_ARG | VF_NOARG;
+		unsigned int neither = VF_SMTP | VF_LMTP;
 
 		cr_expect_eq(v->name_len, strlen(v->name));
 		cr_expect_not_null(v->handler, "%s", v->name);
 		cr_expect_neq(v->states & ST_ANY, 0, "%s", v->name);
 		cr_expect_neq(v->flags & both, both, "%s", v->name);
+		cr_expect_neq(v->flags & neither, neither, "%s", v->name);
 		cr_expect(!(v->flags & VF_BODY) || v->flags & VF_LAST,
 		    "%s", v->name);
 		cr_expect_leq(v->extension, ESMTP_EXT_NONE, "%s", v->name);

@@ -427,3 +427,28 @@ Test(mailmill_server_loop, two_servers_of_a_thread_share_it)
 		cr_expect_eq(is_scheduler_thread(), 0);
 	}
 }
+
+/* RFC 2033: the answer to a message is told to each of its recipients. */
+Test(mailmill_server, a_listener_of_lmtp)
+{
+	const char *heard;
+	char why[128];
+
+	mailmill_server_free(server);
+	server = mailmill_server_new("mx.example", on_message, &program);
+	cr_assert_eq(mailmill_server_set(server, "Kind", "lmtp", why,
+	    sizeof(why)), 0, "%s", why);
+	cr_assert_eq(mailmill_server_listen(server, HERE), 0);
+	dial();
+	hear("220 mx.example LMTP");
+	talk("EHLO x\r\n", "500 ");
+	talk("LHLO x\r\n", "250 ");
+	talk(TO_RCPT "RCPT TO:<c@mx.example>\r\nDATA\r\n", "354 ");
+	program.message_code = 452;
+	program.text = "4.2.2 Full";
+	heard = talk(MAIL "NOOP\r\n", "250 2.0.0 OK");
+	cr_expect_str_eq(heard, "452 4.2.2 Full\r\n452 4.2.2 Full\r\n"
+	    "250 2.0.0 OK\r\n");
+	cr_expect_eq(program.nasked, 1);
+	cr_expect_str_eq(program.rcpts[1], "c@mx.example");
+}
