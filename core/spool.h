@@ -65,6 +65,7 @@ struct spool_envelope {
 	const uint8_t		*notify;	/* SPOOL_NOTIFY_*; 0: not said */
 	const char *const	*orcpts;	/* ORCPT=, "type;address", its xtext decoded; NULL: not said */
 	const char		*login;		/* who has logged in; NULL: nobody */
+	bool			 is_lmtp;	/* each recipient has a reply of its own: esmtp_answer_rcpts() */
 };
 
 struct spool_ops {
@@ -92,10 +93,11 @@ struct spool_ops {
 	int	 (*append)(struct spool_msg *msg, const char *buf, size_t len);
 
 	/* commit(msg, env): Make it durable.  Return 0: the spool took
-	 * ${msg}, and when it is safe (or has failed) calls esmtp_answer() or
-	 * esmtp_answer_reply() with ${env}->ticket: inside this call, or
-	 * later from any thread.  ${env} and what it points to are valid during
-	 * this call.  Return -1 with errno: nothing was taken, abort() it. */
+	 * ${msg}, and when it is safe (or has failed) calls esmtp_answer(),
+	 * esmtp_answer_reply() or esmtp_answer_rcpts() with ${env}->ticket:
+	 * inside this call, or later from any thread.  ${env} and what it
+	 * points to are valid during this call.  Return -1 with errno: nothing
+	 * was taken, abort() it. */
 	int	 (*commit)(struct spool_msg *msg,
 		    const struct spool_envelope *env);
 

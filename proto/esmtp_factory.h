@@ -224,6 +224,12 @@ esmtp_ticket esmtp_ticket_new(accept_construct *ac);
  * esmtp_answer_reply(host, ticket, code, enhanced, text): commit(), a verb: the
  * reply in the program's words, ${enhanced} "x.y.z" or NULL.  A commit with a
  * code of 2xx has succeeded.
+ * esmtp_answer_rcpts(host, ticket, codes, texts, n): commit(): what has become of
+ * each of the ${n} recipients of the envelope, in its order: ${codes[i]} is 0,
+ * it has the message, or the code of a reply (but 421), ${texts[i]} its text,
+ * which may begin with an enhanced code "x.y.z" (NULL, also for ${texts}: the
+ * usual one).  In LMTP each recipient gets that reply; in SMTP, which has one for
+ * all, it is that of the first whose code is 4xx or 5xx.
  * esmtp_answer_auth(host, ticket, status, octets, len): auth_start(), auth_step();
  * a verb, as esmtp_verb_login(); ${octets} are copied.
  * Return 0; or -1 with errno: ENOENT, nobody waits for it any more, or it was
@@ -232,6 +238,8 @@ esmtp_ticket esmtp_ticket_new(accept_construct *ac);
 int esmtp_answer(struct esmtp_host *host, esmtp_ticket ticket, int value);
 int esmtp_answer_reply(struct esmtp_host *host, esmtp_ticket ticket, int code,
     const char *enhanced, const char *text);
+int esmtp_answer_rcpts(struct esmtp_host *host, esmtp_ticket ticket,
+    const int *codes, const char *const *texts, size_t n);
 int esmtp_answer_auth(struct esmtp_host *host, esmtp_ticket ticket,
     enum esmtp_auth_status status, const char *octets, size_t len);
 

@@ -22,6 +22,7 @@ struct answer {
 	int	 value;
 	int	 code;		/* of a reply; 0: there is none */
 	bool	 is_auth;	/* value is an enum esmtp_auth_status */
+	bool	 is_list;	/* octets are lines of a code and a text, for a recipient each */
 	char	*octets;	/* of a reply: its text; or a login, a challenge; or NULL.  A NUL follows */
 	size_t	 len;
 };

@@ -45,6 +45,8 @@ is_fit(int kind, const struct answer *a)
 {
 	bool is_reply = a->code != 0;
 
+	if (a->is_list)
+		return kind == ASK_COMMIT;
 	if (a->is_auth)
 		return (kind == ASK_AUTH && a->value >= 0 &&
 		    a->value <= ESMTP_AUTH_MALFORMED) || (kind == ASK_VERB &&
@@ -125,6 +127,54 @@ esmtp_answer_reply(struct esmtp_host *host, esmtp_ticket ticket, int code,
 	if ((a.octets = reply_text(code, enhanced, text)) == NULL)
 		return -1;
 	a.len = strlen(a.octets);
+	return give(host, ticket, &a);
+}
+
+/* "CODE TEXT" in ${line}; 0, or -1 with errno EINVAL. */
+static int
+rcpt_line(int code, const char *text, char line[LIM_REPLY_LINE])
+{
+	if (text == NULL)
+		text = "";
+	/* 421 would be of the session */
+	if ((code != 0 && (code < 200 || code > 599 || code / 100 == 3)) ||
+	    code == 421 || strpbrk(text, "\r\n") != NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	snprintf(line, LIM_REPLY_LINE, "%03d %s", code, text);
+	return 0;
+}
+
+int
+esmtp_answer_rcpts(struct esmtp_host *host, esmtp_ticket ticket,
+    const int *codes, const char *const *texts, size_t n)
+{
+	struct answer a = { .is_list = true };
+	char line[LIM_REPLY_LINE];
+	size_t i, len;
+	FILE *f;
+	int rc = 0;
+
+	if (n == 0 || codes == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((f = open_memstream(&a.octets, &len)) == NULL)
+		return -1;
+	for (i = 0; i < n && rc == 0; i++) {
+		rc = rcpt_line(codes[i], texts != NULL ? texts[i] : NULL, line);
+		fprintf(f, "%s%s", i > 0 ? "\n" : "", rc == 0 ? line : "");
+	}
+	if (ferror(f) || fclose(f) == EOF) {
+		errno = ENOMEM;
+		rc = -1;
+	}
+	if (rc == -1) {
+		free(a.octets);
+		return -1;
+	}
+	a.len = len;
 	return give(host, ticket, &a);
 }
 

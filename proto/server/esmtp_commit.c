@@ -52,7 +52,96 @@ accepted(struct esmtp_step *st, int code, const char *words)
 	esmtp_txn_end(st, mark);
 }
 
-/* The commit has succeeded or failed: answer. */
+/* --- an answer for each recipient: esmtp_answer_rcpts() ------------------ */
+
+#define LATER	451	/* for one that the answer has left out */
+
+/* The next line of the answer is at *${at}: its code, and its words. */
+static int
+next_answer(char **at, const char **words_r)
+{
+	char *line = strsep(at, "\n");
+	int code = line != NULL ? atoi(line) : LATER;
+
+	*words_r = line != NULL && strlen(line) > 4 ? line + 4 : "";
+	return code;
+}
+
+/* ${code} is about the recipient number ${i} alone. */
+static int
+say_of_rcpt(struct esmtp_step *st, size_t i, int code, const char *words)
+{
+	struct esmtp_txn *t = st->mc->txn;
+	char *rcpt = esmtp_rcpts_get(&t->rcpts, i);
+	size_t mark = st->out_len;
+	int rc;
+
+	/* reports name it */
+	t->each.rcpt = rcpt;
+	esmtp_reply_code(st, code, words);
+	t->each.rcpt = NULL;
+	rc = esmtp_lmtp_refuse(st, mark, rcpt);
+	/* it is not lost silently: all of them hear that something was */
+	if (rc == -1)
+		esmtp_reply(st, RPL_NOMEM);
+	return rc;
+}
+
+/* Where there is one reply for all, it is that of the first who has not got the
+ * message. */
+static void
+say_one(struct esmtp_step *st, char *list)
+{
+	size_t mark = st->out_len, i, n = st->mc->txn->rcpts.n;
+	const char *words;
+	int code = 0;
+
+	for (i = 0; i < n && code < 400; i++)
+		code = next_answer(&list, &words);
+	if (code < 400) {
+		accepted(st, 0, NULL);
+		return;
+	}
+	esmtp_set_state(st->mc, ES_BODY_REPLY);
+	esmtp_reply_code(st, code, words);
+	esmtp_txn_end(st, mark);
+}
+
+/* LMTP: RFC 2033 4.2: "a server may be able to deliver the message to some but
+ * not all recipients". */
+static void
+say_each(struct esmtp_step *st, char *list)
+{
+	message_construct *mc = st->mc;
+	size_t mark = st->out_len, i, n = mc->txn->rcpts.n, nrefused = 0;
+	const char *words;
+	int code;
+
+	for (i = 0; i < n && !mc->is_dropped; i++) {
+		code = next_answer(&list, &words);
+		if (code == 0)
+			continue;
+		nrefused += code >= 400;
+		if (say_of_rcpt(st, i, code, words) == -1)
+			break;
+	}
+	if (st->out_len == mark && nrefused < n) {
+		accepted(st, 0, NULL);
+		return;
+	}
+	esmtp_set_state(mc, ES_BODY_REPLY);
+	if (st->out_len == mark) {
+		/* one error of the client, however many recipients they are */
+		if (esmtp_lmtp_is_complete(mc->txn->lmtp))
+			mc->nerrors++;
+		else	/* of one that a policy has taken away */
+			esmtp_reply(st, RPL_NO_RCPT);
+	}
+	esmtp_txn_end(st, mark);
+}
+
+/* --- any answer ----------------------------------------------------------- */
+
 enum esmtp_want
 esmtp_commit_resume(struct esmtp_step *st)
 {
@@ -65,7 +154,11 @@ esmtp_commit_resume(struct esmtp_step *st)
 	esmtp_wait_for(st, WAIT_WRITE);
 	(void)answers_take(&ac->host->answers, &ac->questions, ASK_COMMIT, &a);
 	esmtp_answering_last(st);
-	if (a.code == 0 && a.value != 0) {
+	if (a.is_list && st->mc->txn->lmtp != NULL)
+		say_each(st, a.octets);
+	else if (a.is_list)
+		say_one(st, a.octets);
+	else if (a.code == 0 && a.value != 0) {
 		esmtp_set_state(st->mc, ES_BODY_REPLY);
 		esmtp_reply(st, (enum esmtp_reply_id)esmtp_errno_reply(
 		    a.value));

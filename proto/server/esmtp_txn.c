@@ -148,6 +148,7 @@ esmtp_txn_commit(struct esmtp_step *st)
 	env.deliver_by = t->deliver_by;
 	env.priority = t->priority;
 	env.login = st->mc->login;
+	env.is_lmtp = t->lmtp != NULL;
 	env.context = st->ac->context;
 	env.id = t->id;
 	env.ticket = answers_open(&st->ac->host->answers, st->ac,

@@ -24,6 +24,7 @@ enum step_kind {
 	STEP_EXPECT_CLOSE,
 	STEP_EXPECT_SILENCE,
 	STEP_COMMIT,		/* word, errnum, seconds */
+	STEP_COMMIT_RCPT,	/* word, text */
 	STEP_BEGIN,
 	STEP_APPEND,
 	STEP_ROOM,		/* number */

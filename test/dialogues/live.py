@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OPTIONS = HERE + '/../../proto/options/esmtp_option.def'
 PATIENCE = 20                           # seconds for a reply
 NOT_LIVE = ('@advance', '@window', '@drain', '@reconfig',
-            '@extension', '@lookup', '@commit', '@begin',
+            '@extension', '@lookup', '@commit', '@commit-rcpt', '@begin',
             '@append', '@room', '@peer', '@policy', '@auth', '@sign', '@tls-start')
 LOOKS_INSIDE = ('@messages', '@report', '@received', '@said', '@state',
                 '@login', '@cancels')

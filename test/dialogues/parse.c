@@ -280,6 +280,7 @@ static const struct directive {
 	{ "@expect-close",	STEP_EXPECT_CLOSE,	ARG_NONE },
 	{ "@expect-silence",	STEP_EXPECT_SILENCE,	ARG_NONE },
 	{ "@commit",		STEP_COMMIT,		ARG_FAULT },
+	{ "@commit-rcpt",	STEP_COMMIT_RCPT,	ARG_POLICY },
 	{ "@begin",		STEP_BEGIN,		ARG_FAULT },
 	{ "@append",		STEP_APPEND,		ARG_FAULT },
 	{ "@room",		STEP_ROOM,		ARG_NUMBER },

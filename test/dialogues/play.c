@@ -378,6 +378,9 @@ play_world(struct run *r, const struct step *s)
 	case STEP_APPEND:
 		play_set_fault(r, s);
 		break;
+	case STEP_COMMIT_RCPT:
+		play_set_of_rcpt(r, s);
+		break;
 	case STEP_ROOM:
 		simspool_set_room(&play_host->spool, s->number < 0 ? SIZE_MAX
 		    : (size_t)s->number);

@@ -67,6 +67,7 @@ void play_check_state(struct run *r, const struct step *s);
 /* world.c: what the world around the session does */
 void play_set_options(struct run *r);
 void play_set_fault(struct run *r, const struct step *s);
+void play_set_of_rcpt(struct run *r, const struct step *s);
 void play_set_policy(struct run *r, const struct step *s);
 void play_set_extension(bool is_on);
 

@@ -10,6 +10,26 @@
 
 static bool is_extension_on;
 
+/* @commit-rcpt ADDRESS CODE text, and @commit-rcpt ok. */
+void
+play_set_of_rcpt(struct run *r, const struct step *s)
+{
+	struct simspool *sp = &play_host->spool;
+	size_t n = sp->nof_rcpt;
+
+	if (s->word == NULL || strcmp(s->word, "ok") == 0) {
+		sp->nof_rcpt = 0;
+		return;
+	}
+	if (n == sizeof(sp->of_rcpt) / sizeof(sp->of_rcpt[0]) ||
+	    strlen(s->text) < 4)
+		play_fail(r, "@commit-rcpt: expected ADDRESS CODE text");
+	strlcpy(sp->of_rcpt[n].addr, s->word, sizeof(sp->of_rcpt[n].addr));
+	sp->of_rcpt[n].code = atoi(s->text);
+	strlcpy(sp->of_rcpt[n].text, s->text + 4, sizeof(sp->of_rcpt[n].text));
+	sp->nof_rcpt++;
+}
+
 void
 play_set_options(struct run *r)
 {

@@ -69,6 +69,29 @@ by_handle(struct simhost *h, uint64_t handle)
 	return NULL;
 }
 
+/* The commit is decided, for some recipients otherwise than for the rest. */
+static int
+answer_commit(struct simhost *h, uint64_t ticket, int error)
+{
+	const struct simspool *sp = &h->spool;
+	const char *texts[16] = { NULL };
+	const struct spool_msg *m;
+	int codes[16] = { 0 };
+	size_t i, j;
+
+	for (m = sp->msgs; m != NULL && m->ticket != ticket; m = m->next)
+		continue;
+	if (error != 0 || sp->nof_rcpt == 0 || m == NULL || m->nrcpts > 16)
+		return esmtp_answer(&h->host, ticket, error);
+	for (i = 0; i < m->nrcpts; i++)
+		for (j = 0; j < sp->nof_rcpt; j++)
+			if (strcmp(m->rcpts[i], sp->of_rcpt[j].addr) == 0) {
+				codes[i] = sp->of_rcpt[j].code;
+				texts[i] = sp->of_rcpt[j].text;
+			}
+	return esmtp_answer_rcpts(&h->host, ticket, codes, texts, m->nrcpts);
+}
+
 static void
 commit_done(void *arg, uint64_t handle, uint64_t ticket, int error)
 {
@@ -76,7 +99,7 @@ commit_done(void *arg, uint64_t handle, uint64_t ticket, int error)
 	struct simhost *h = arg;
 
 	/* a session that has ended is not found by its ticket either */
-	if (esmtp_answer(&h->host, ticket, error) == 0 && s == NULL)
+	if (answer_commit(h, ticket, error) == 0 && s == NULL)
 		simhost_violation(h, "a commit is awaited by no session");
 	if (s == NULL)
 		return;

@@ -73,6 +73,9 @@ struct simspool {
 	bool			 is_inside;	/* decide inside commit() */
 	size_t			 room;		/* bound on buffered */
 	uint64_t		 stream_us;	/* when full, to disk after so long; 0: never */
+	/* what the completion says of these recipients alone */
+	struct { char addr[128], text[128]; int code; } of_rcpt[4];
+	size_t			 nof_rcpt;
 	struct simrand		*rand;		/* faults by chance: */
 	unsigned int		 begin_permille, append_permille,
 				 refuse_permille, commit_permille;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -341,6 +342,112 @@ Test(embed_answer, a_reply_of_421_to_a_commit_ends_the_session)
 	    "Good bye"), 0);
 	cr_expect_str_eq(told(), "421 4.3.2 Good bye\r\n");
 	cr_expect(fake_is_ended(f));
+}
+
+/* --- each recipient ------------------------------------------------------- */
+
+/* ${f} is new: in LMTP, with a message for b@x.test, c@x.test and, twice again,
+ * b@x.test. */
+static void
+to_commit_of_lmtp(void)
+{
+	fake_end(f);
+	f = fake_new();
+	fake_option(f, "Kind", "lmtp", NULL);
+	fake_connect(f);
+	f->h.ops.lookup_rcpt = all_are;
+	fake_say(f, "LHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<b@x.test>\r\n"
+	    "RCPT TO:<c@x.test>\r\nRCPT TO:<b@x.test>\r\n");
+	to_commit();
+}
+
+static int
+answer_rcpts(const int *codes, const char *const *texts, size_t n)
+{
+	errno = 0;
+	return esmtp_answer_rcpts(&f->h.host, ticket, codes, texts, n);
+}
+
+Test(embed_answer, in_lmtp_each_recipient_has_its_own)
+{
+	static const int codes[] = { 552, 0 };
+	static const char *const texts[] = { "5.2.2 Full", NULL };
+	char wanted[256];
+
+	to_commit_of_lmtp();
+	cr_assert_eq(answer_rcpts(codes, texts, 2), 0);
+	snprintf(wanted, sizeof(wanted), "552 5.2.2 Full\r\n"
+	    "250 2.0.0 OK: queued as %s\r\n552 5.2.2 Full\r\n"
+	    "552 5.2.2 Full\r\n", f->h.spool.msgs->id);
+	cr_expect_str_eq(told(), wanted);
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_ACCEPTED], 1);
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_REJECTED], 1);
+	/* the first counts */
+	cr_expect_eq(answer_rcpts(codes, texts, 2), -1);
+	cr_expect_eq(errno, ENOENT);
+	cr_expect_str_eq(fake_say(f, "NOOP\r\n"), OK);
+}
+
+Test(embed_answer, in_lmtp_nobody_may_have_the_message)
+{
+	static const int codes[] = { 450, 550 };
+
+	to_commit_of_lmtp();
+	cr_assert_eq(answer_rcpts(codes, NULL, 2), 0);
+	cr_expect_str_eq(told(), "450 4.7.1 Try again later\r\n"
+	    "550 5.7.1 Refused by policy\r\n450 4.7.1 Try again later\r\n"
+	    "450 4.7.1 Try again later\r\n");
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_ACCEPTED], 0);
+}
+
+Test(embed_answer, a_recipient_that_is_left_out_is_to_be_sent_again)
+{
+	static const int codes[] = { 0 };
+
+	to_commit_of_lmtp();
+	cr_assert_eq(answer_rcpts(codes, NULL, 1), 0);
+	cr_expect_eq(strncmp(told(), "250 2.0.0 OK: queued as ", 24), 0, "%s",
+	    f->reply);
+	cr_expect_not_null(strstr(f->reply, "\r\n451 "), "%s", f->reply);
+}
+
+Test(embed_answer, in_smtp_the_first_refusal_is_for_all)
+{
+	static const int codes[] = { 550 }, good[] = { 250 };
+	static const char *const texts[] = { "5.1.1 Who?" };
+
+	to_commit();
+	cr_assert_eq(answer_rcpts(codes, texts, 1), 0);
+	cr_expect_str_eq(told(), "550 5.1.1 Who?\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	to_commit();
+	cr_assert_eq(answer_rcpts(good, NULL, 1), 0);
+	cr_expect_eq(strncmp(told(), "250 2.0.0 OK: queued as ", 24), 0, "%s",
+	    f->reply);
+}
+
+Test(embed_answer, what_is_no_list_of_replies_leaves_the_commit_open)
+{
+	static const int bad[] = { 421, 354, 600, -1, 42 };
+	static const char *const lines[] = { "a\r\n250 b" };
+	static const int good[] = { 250 };
+	size_t i;
+
+	to_commit();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_expect_eq(answer_rcpts(&bad[i], NULL, 1), -1, "%zu", i);
+		cr_expect_eq(errno, EINVAL);
+	}
+	cr_expect_eq(answer_rcpts(good, lines, 1), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(answer_rcpts(good, NULL, 0), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(answer_rcpts(NULL, NULL, 1), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_str_eq(told(), "");
+	cr_expect_eq(answer(0), 0);
+	cr_expect_eq(strncmp(told(), "250 ", 4), 0, "%s", f->reply);
 }
 
 /* --- other threads -------------------------------------------------------- */
