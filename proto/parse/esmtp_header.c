@@ -192,9 +192,18 @@ decide(struct esmtp_header *h, enum line what, size_t len, size_t line,
 	case LINE_NO_FIELD:
 		h->state = AT_BODY;
 		h->is_body = !was_held;
+		h->is_end = h->marks_end;
 		*piece_r = "\r\n";
 		*piece_len_r = 2;
 		return was_held ? at : 0;
+	case LINE_EMPTY:
+		/* it begins a piece of its own */
+		if (h->marks_end && !was_held && line > 0) {
+			start_line(h);
+			return *piece_len_r = line;
+		}
+		h->is_end = h->marks_end;
+		/* FALLTHROUGH */
 	default:
 		h->is_begun = true;
 		h->is_body = what == LINE_EMPTY;
@@ -279,9 +288,16 @@ esmtp_header_end(struct esmtp_header *h, const char **piece_r)
 	if (h->nheld > 0 && h->state == AT_NAME && !h->is_begun) {
 		/* the first line, and no colon has come */
 		h->state = AT_BODY;
+		h->is_end = h->marks_end;
 		*piece_r = "\r\n";
 		return 2;
 	}
 	give_held(h, piece_r, &n);
 	return n;
+}
+
+bool
+esmtp_header_is_in_line(const struct esmtp_header *h)
+{
+	return h->state == IN_LINE || (h->state == AT_NAME && h->len > 0);
 }

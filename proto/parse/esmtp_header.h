@@ -24,6 +24,8 @@ struct esmtp_header {
 	bool		is_checked : 1;	/* each line is read to its colon, for has_bad */
 	bool		has_field : 1;	/* there was one */
 	bool		has_bad : 1;	/* a line that is no field, and of none */
+	bool		marks_end : 1;	/* set before the first octet: is_end is wanted */
+	bool		is_end : 1;	/* the header ends where the last piece begins: fields that are to be added to it go before that piece */
 	bool		is_tls_optional : 1; /* TLS-Required: No; known at the end */
 	uint8_t		tls;		/* of the line that is, or may go on, that field */
 	uint8_t		state;
@@ -47,5 +49,9 @@ size_t esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
  * the header: point *piece_r at what was held back.  Return its octets; to be
  * repeated until that is 0. */
 size_t esmtp_header_end(struct esmtp_header *h, const char **piece_r);
+
+/* esmtp_header_is_in_line(h): When esmtp_header_end() has returned 0: does the
+ * message end within a line of its header? */
+bool esmtp_header_is_in_line(const struct esmtp_header *h);
 
 #endif

@@ -311,3 +311,89 @@ Test(esmtp_header, what_is_held_back_of_an_unended_line_is_given_at_the_end)
 			}
 	}
 }
+
+/* Where fields can be added: a bar, and before it a tilde where the last line has no
+ * end. */
+static const struct { const char *in, *out; } marked[] = {
+	{ "", "|" },
+	{ "A: b\r\n", "A: b\r\n|" },
+	{ "A: b\r\n\r\nbody\r\n\r\n", "A: b\r\n|\r\nbody\r\n\r\n" },
+	{ "A: b\r\n c\r\nD: e\r\n\r\n", "A: b\r\n c\r\nD: e\r\n|\r\n" },
+	{ "A: b\n\nbody", "A: b\n|\nbody" },
+	{ "\r\nbody\r\n", "|\r\nbody\r\n" },
+	{ "\nbody\n", "|\nbody\n" },
+	{ "body\r\n", "|\r\nbody\r\n" },
+	{ " body\r\n", "|\r\n body\r\n" },
+	{ "body", "|\r\nbody" },
+	{ "A: b\r\nC", "A: b\r\nC~|" },
+	{ "A: b", "A: b~|" },
+	{ "A: b\r\nRe\r\n\r\n", "A: b\r\nRe\r\n|\r\n" },
+	{ "A: b\r\n\rC: d\r\n\r\n", "A: b\r\n\rC: d\r\n|\r\n" },
+	{ RP, "|" },
+	{ RP "\r\nbody", "|\r\nbody" },
+	{ RP "body", "|\r\nbody" },
+	{ "A: b\r\n" RP, "A: b\r\n|" },
+	{ "A: b\r\n" RP "\r\n", "A: b\r\n|\r\n" },
+	{ "A: b\r\nReturn-Path: <x>", "A: b\r\n|" },
+};
+
+static size_t
+mark(const struct esmtp_header *h, bool *is_marked, char *out, size_t n)
+{
+	if (h->is_end && !*is_marked) {
+		*is_marked = true;
+		out[n++] = '|';
+	}
+	return n;
+}
+
+static size_t
+run_marked(const char *in, size_t len, size_t cut, size_t rest, char *out)
+{
+	struct esmtp_header h = { .marks_end = true };
+	size_t at = 0, end = cut, i, used, n = 0, m;
+	bool is_marked = false;
+	const char *piece;
+
+	for (; at < len; at = end, end = at + rest < len ? at + rest : len)
+		for (i = at; i < end; i += used) {
+			if (h.is_body) {
+				out[n++] = in[i];
+				used = 1;
+				continue;
+			}
+			used = esmtp_header_next(&h, in + i, end - i, &piece,
+			    &m);
+			n = mark(&h, &is_marked, out, n);
+			memcpy(out + n, piece, m);
+			n += m;
+		}
+	while ((m = esmtp_header_end(&h, &piece)) > 0) {
+		n = mark(&h, &is_marked, out, n);
+		memcpy(out + n, piece, m);
+		n += m;
+	}
+	if (!is_marked && esmtp_header_is_in_line(&h))
+		out[n++] = '~';
+	if (!is_marked)
+		out[n++] = '|';
+	out[n] = '\0';
+	return n;
+}
+
+Test(esmtp_header, its_end_is_marked_for_any_fragmentation)
+{
+	size_t i, cut, rest, len;
+	char out[300];
+
+	for (i = 0; i < sizeof(marked) / sizeof(marked[0]); i++) {
+		len = strlen(marked[i].in);
+		for (cut = 0; cut <= len; cut++)
+			for (rest = 1; rest <= len + 1; rest++) {
+				run_marked(marked[i].in, len, cut, rest, out);
+				cr_expect_str_eq(out, marked[i].out,
+				    "%s: at %zu, by %zu: %s", marked[i].in,
+				    cut, rest, out);
+			}
+	}
+}
