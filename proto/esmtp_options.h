@@ -20,7 +20,8 @@ enum { ESMTP_HEADER_ACCEPT, ESMTP_HEADER_REJECT };
 enum { ESMTP_COMMAND_LF_PEDANTIC, ESMTP_COMMAND_LF_FIX };
 enum { ESMTP_INJECTION_REJECT, ESMTP_INJECTION_IGNORE, ESMTP_INJECTION_ALLOW };
 enum { ESMTP_VRFY_UNCERTAIN, ESMTP_VRFY_REFUSE, ESMTP_VRFY_LOOKUP };
-enum { ESMTP_KIND_SMTP, ESMTP_KIND_LMTP };
+enum { ESMTP_KIND_SMTP, ESMTP_KIND_LMTP, ESMTP_KIND_SUBMISSION };
+enum { ESMTP_HEADER_IGNORE, ESMTP_HEADER_IF_NEEDED };
 enum { ESMTP_VERIFY_OPTIONAL, ESMTP_VERIFY_NONE, ESMTP_VERIFY_REQUIRE };
 
 struct esmtp_options;
@@ -39,7 +40,9 @@ void esmtp_options_free(struct esmtp_options *o);
  * Return 0; or -1 with errno (ENOENT: there is no such option; EINVAL, ERANGE,
  * EDOM; ENOMEM), the option unchanged, and in ${error_r}, whose ${len} octets may be
  * 0, what was wrong and what was expected:
- *	Max_Errors = "x": expected a number from 0 to 1000000 (replies) */
+ *	Max_Errors = "x": expected a number from 0 to 1000000 (replies)
+ * Kind changes the defaults of some others, whether it is set before or behind
+ * them: what has been set stays. */
 int esmtp_options_set(struct esmtp_options *o, const char *name,
     const char *value, char *error_r, size_t len);
 

@@ -61,8 +61,10 @@ check_required(struct conf *c, const struct settings_listen *l,
 		return 0;
 	if (*o->auth_backend == '\0')
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
-		    "can log in without Auth_Backend: set it, or remove "
-		    "Require_Auth");
+		    "can log in without Auth_Backend: set it, or %s",
+		    options_kind_default(o, ROW_require_auth) != NULL ?
+		    "Require_Auth = false, since Kind makes it true" :
+		    "remove Require_Auth");
 	if ((id = can_log_in(o)) == RPL_AUTH_TLS)
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
 		    "can log in, because %s inside TLS only: set "
@@ -76,10 +78,21 @@ check_required(struct conf *c, const struct settings_listen *l,
 	return 0;
 }
 
+/* Header_From_Login asks Sender_Login. */
+static int
+check_from(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	if (!o->header_from_login || *o->sender_login != '\0')
+		return 0;
+	return settings_refuse(c, l, o, ROW_header_from_login, "true",
+	    "false without Sender_Login, which says what each login may use");
+}
+
 int
 settings_auth_check(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o)
 {
-	return check_options(c, l, o) == -1 || check_required(c, l, o) == -1 ?
-	    -1 : 0;
+	return check_options(c, l, o) == -1 || check_required(c, l, o) == -1 ||
+	    check_from(c, l, o) == -1 ? -1 : 0;
 }

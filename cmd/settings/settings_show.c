@@ -56,16 +56,16 @@ print_name(const struct show *x, const struct conf_section *section)
 	}
 }
 
-/* Where ${value}, which is NULL for the default, is set. */
+/* Where ${value}, which is NULL for ${fallback}, is set. */
 static void
 print_origin(const struct show *x, const struct conf_value *value,
-    const struct conf_section *section)
+    const struct conf_section *section, const char *fallback)
 {
 	size_t i;
 
 	fputs("\t# ", x->fp);
 	if (value == NULL || value->at.file == NULL) {
-		fputs(value == NULL ? "default" : "-D", x->fp);
+		fputs(value == NULL ? fallback : "-D", x->fp);
 		return;
 	}
 	print_at(x, &value->at);
@@ -92,18 +92,27 @@ remark(size_t row, const struct conf_value *value)
 	    ", the host name of the system";
 }
 
-/* The line of ${row}, whose value is in the struct at ${base}. */
+/* The line of ${row}, whose value is in the struct at ${base}; without ${value}
+ * it is ${fallback}. */
 static void
-print_row(const struct show *x, const void *base, size_t row,
-    const struct conf_value *value, const struct conf_section *section)
+print_row_or(const struct show *x, const void *base, size_t row,
+    const struct conf_value *value, const struct conf_section *section,
+    const char *fallback)
 {
 	const struct conf_field *f = settings_schema.rows[row].field;
 
 	print_tabs(x);
 	fprintf(x->fp, "%s = ", f->name);
 	conf_print_value(x->fp, base, f);
-	print_origin(x, value, section);
+	print_origin(x, value, section, fallback);
 	fprintf(x->fp, "%s\n", remark(row, value));
+}
+
+static void
+print_row(const struct show *x, const void *base, size_t row,
+    const struct conf_value *value, const struct conf_section *section)
+{
+	print_row_or(x, base, row, value, section, "default");
 }
 
 static void
@@ -157,15 +166,21 @@ static void
 show_options(const struct show *x, const struct settings_peers *p,
     const struct settings_match *m, const struct settings_match *base)
 {
+	const struct esmtp_options *o = &m->scope->options;
 	const struct conf_section *section, *other;
 	const struct conf_value *value;
+	const char *by_kind;
 	size_t row;
 
 	for (row = 0; row < options_nrows; row++) {
 		value = settings_match_lookup(x->c, p, m, row, &section);
+		by_kind = options_kind_default(o, row);
 		if (base == NULL || value != settings_match_lookup(x->c, p,
-		    base, row, &other))
-			print_row(x, &m->scope->options, row, value, section);
+		    base, row, &other) ||
+		    by_kind != options_kind_default(&base->scope->options, row))
+			print_row_or(x, o, row, value, section,
+			    by_kind != NULL ? "default of this Kind" :
+			    "default");
 	}
 }
 

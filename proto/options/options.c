@@ -14,7 +14,7 @@ const struct conf_field options_rows[] = {
 #undef ESMTP_OPTION
 };
 
-const size_t options_nrows = sizeof(options_rows) / sizeof(options_rows[0]);
+const size_t options_nrows = OPTIONS_NROWS;
 
 const struct conf_field *
 options_row(const char *name)
@@ -27,12 +27,65 @@ options_row(const char *name)
 	return NULL;
 }
 
+/* --- defaults of a Kind --------------------------------------------------- */
+
+static const struct {
+	int		 kind;
+	size_t		 row;
+	const char	*value;
+} kind_defaults[] = {
+#define ESMTP_KIND_DEFAULT(kind, field, value) \
+	{ ESMTP_KIND_##kind, OPTION_##field, value },
+#include "proto/options/esmtp_kind.def"
+#undef ESMTP_KIND_DEFAULT
+};
+
+#define NKIND_DEFAULTS	(sizeof(kind_defaults) / sizeof(kind_defaults[0]))
+
+const char *
+options_kind_default(const struct esmtp_options *o, size_t row)
+{
+	size_t i;
+
+	for (i = 0; i < NKIND_DEFAULTS; i++)
+		if (kind_defaults[i].kind == o->kind &&
+		    kind_defaults[i].row == row && !o->is_set[row])
+			return kind_defaults[i].value;
+	return NULL;
+}
+
+/* Kind is another one: 0, or -1 with errno ENOMEM. */
+static int
+apply_kind(struct esmtp_options *o, char *expected_r, size_t len)
+{
+	const struct conf_field *row;
+	const char *value;
+	size_t i;
+
+	for (i = 0; i < NKIND_DEFAULTS; i++) {
+		row = &options_rows[kind_defaults[i].row];
+		if (o->is_set[kind_defaults[i].row])
+			continue;
+		value = options_kind_default(o, kind_defaults[i].row);
+		if ((value == NULL ? conf_field_default(o, row) :
+		    conf_field_set(o, row, &value, 1, expected_r, len)) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 options_set(struct esmtp_options *o, const struct conf_field *row,
     const char *const *values, size_t nvalues, char *expected_r, size_t len)
 {
-	return conf_field_set(o, row, values, nvalues, expected_r, len);
+	if (conf_field_set(o, row, values, nvalues, expected_r, len) == -1)
+		return -1;
+	o->is_set[row - options_rows] = true;
+	return row == &options_rows[OPTION_kind] ?
+	    apply_kind(o, expected_r, len) : 0;
 }
+
+/* --- extensions ----------------------------------------------------------- */
 
 /* RFC 3865 2.3: solicitation-keywords = word *("," word), word = ALPHA
  * *(wordchar). */

@@ -12,11 +12,19 @@
 #include "core/util/conf_field.h"
 #include "proto/esmtp_options.h"
 
+enum {
+#define ESMTP_OPTION(name, field, ...) OPTION_##field,
+#include "proto/options/esmtp_option.def"
+#undef ESMTP_OPTION
+	OPTIONS_NROWS
+};
+
 struct esmtp_options {
 #define ESMTP_OPTION(name, field, type, ...) conf_field_##type field;
 #include "proto/options/esmtp_option.def"
 #undef ESMTP_OPTION
 	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
+	bool	 is_set[OPTIONS_NROWS];	/* else it is a default */
 };
 
 /* options_is_lmtp(o): Do its sessions speak LMTP, not SMTP?
@@ -51,6 +59,11 @@ const struct conf_field *options_row(const char *name);
  * ${expected_r} what was expected ("a number from 1 to 1000 (recipients)"). */
 int options_set(struct esmtp_options *o, const struct conf_field *row,
     const char *const *values, size_t nvalues, char *expected_r, size_t len);
+
+/* options_kind_default(o, row): The default, as text, that Kind gives to row
+ * number ${row}, in place of that of the table, if it is in force in ${o}; or
+ * NULL. */
+const char *options_kind_default(const struct esmtp_options *o, size_t row);
 
 /* options_class(s, len): Return the octets of the class of solicitations (RFC
  * 3865) that ${s} begins with; 0: it begins with none.

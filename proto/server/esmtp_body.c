@@ -115,7 +115,7 @@ begin_message(struct esmtp_step *st)
 		return (enum esmtp_reply_id)esmtp_errno_reply(errno);
 	}
 	set_id(st);
-	if (put_received(st) == -1) {
+	if (put_received(st) == -1 || esmtp_submit_begin(st) == -1) {
 		reply = esmtp_errno_reply(errno);
 		host->spool->abort(t->msg);
 		t->msg = NULL;

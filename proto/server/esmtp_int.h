@@ -77,6 +77,7 @@ enum esmtp_tls_stage {
 
 struct esmtp_auth;
 struct esmtp_lmtp;
+struct esmtp_submit;
 struct esmtp_reader;
 
 /* What XCLIENT and XFORWARD have said of a client: only where there was one. */
@@ -126,6 +127,7 @@ struct esmtp_txn {
 	char			*envid;		/* NULL: not said */
 	char			*solicit;	/* NULL: not said */
 	struct esmtp_lmtp	*lmtp;		/* NULL: it is SMTP */
+	struct esmtp_submit	*submit;	/* NULL: the header is not looked at */
 	unsigned int		 is_in_body : 1; /* octets of the message come */
 	unsigned int		 is_chunked : 1; /* by BDAT, and LAST has not come */
 	unsigned int		 has_priority : 1; /* MAIL has said one */
@@ -367,6 +369,18 @@ size_t esmtp_text(struct esmtp_step *st, const char *buf, size_t len);
 void esmtp_text_fail(message_construct *mc, int reply);
 void esmtp_text_end(struct esmtp_step *st);
 esmtp_resume esmtp_commit_resume;
+
+/* esmtp_submit.c: what is done to the header.
+ * esmtp_submit_begin(st): The message begins: if something is, get what it needs.
+ * 0, or -1: ENOMEM.
+ * esmtp_submit_piece(st, piece, len): What esmtp_header_next() has returned, before
+ * it is passed on: fields may be added before it.
+ * esmtp_submit_end(st): There is no more of it.  Both: RPL_OK, or the refusal of
+ * the message. */
+int esmtp_submit_begin(struct esmtp_step *st);
+enum esmtp_reply_id esmtp_submit_piece(struct esmtp_step *st,
+    const char *piece, size_t len);
+enum esmtp_reply_id esmtp_submit_end(struct esmtp_step *st);
 
 /* esmtp_lmtp.c: LMTP.
  * esmtp_lmtp_begin(st, t): ${t} begins: in a session of LMTP, get what it needs.

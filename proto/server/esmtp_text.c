@@ -98,11 +98,16 @@ append(struct esmtp_step *st, const char *buf, size_t len)
 {
 	const struct spool_ops *spool = st->ac->host->spool;
 	struct esmtp_txn *t = st->mc->txn;
+	enum esmtp_reply_id id;
 	const char *piece;
 	size_t used, n;
 
 	for (; len > 0 && !t->header.is_body; buf += used, len -= used) {
 		used = esmtp_header_next(&t->header, buf, len, &piece, &n);
+		if ((id = esmtp_submit_piece(st, piece, n)) != RPL_OK) {
+			esmtp_text_fail(st->mc, (int)id);
+			return 0;
+		}
 		if (n > 0 && spool->append(t->msg, piece, n) == -1)
 			return -1;
 	}
@@ -117,7 +122,8 @@ append_lines(struct esmtp_step *st, const char *buf, size_t len)
 	const char *piece;
 	size_t used, n;
 
-	for (; len > 0; buf += used, len -= used) {
+	for (; len > 0 && st->mc->txn->failure == -1; buf += used,
+	    len -= used) {
 		used = esmtp_line_next(l, buf, len, &piece, &n);
 		if (n > 0 && append(st, piece, n) == -1)
 			return -1;
@@ -222,15 +228,21 @@ esmtp_text_end(struct esmtp_step *st)
 {
 	struct esmtp_report r = { .kind = ESMTP_REPORT_LONE_LF };
 	struct esmtp_txn *t = st->mc->txn;
+	enum esmtp_reply_id id;
 	const char *rest;
 	size_t n;
 
 	if ((n = esmtp_data_end(&t->data, &rest)) > 0)
 		slice(st, rest, n);
 	while (t->failure == -1 &&
-	    (n = esmtp_header_end(&t->header, &rest)) > 0)
-		if (st->ac->host->spool->append(t->msg, rest, n) == -1)
+	    (n = esmtp_header_end(&t->header, &rest)) > 0) {
+		if ((id = esmtp_submit_piece(st, rest, n)) != RPL_OK)
+			esmtp_text_fail(st->mc, (int)id);
+		else if (st->ac->host->spool->append(t->msg, rest, n) == -1)
 			esmtp_text_fail(st->mc, esmtp_errno_reply(errno));
+	}
+	if (t->failure == -1 && (id = esmtp_submit_end(st)) != RPL_OK)
+		esmtp_text_fail(st->mc, (int)id);
 	judge(st);
 	if (!t->is_noted || t->failure != -1)
 		return;

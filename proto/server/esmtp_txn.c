@@ -59,6 +59,7 @@ esmtp_txn_reset(message_construct *mc)
 	free(t->envid);
 	free(t->solicit);
 	esmtp_lmtp_free(t->lmtp);
+	free(t->submit);
 	free(t);
 }
 

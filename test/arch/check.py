@@ -115,6 +115,26 @@ def settings_are_in_the_manual(root, objects):
                 yield f'{page}: {name}: expected "{start}{end}", found "{line}"'
 
 
+def kinds_are_in_the_manual(root, objects):
+    """Each default that a Kind changes."""
+    page = f'{root}/man/mailmill.conf.5'
+    names = dict(re.findall(r'^ESMTP_OPTION\("(\w+)",\s*(\w+)',
+                            text(f'{root}/proto/options/esmtp_option.def'),
+                            re.M))
+    names = {field: name for name, field in names.items()}
+    found = re.findall(
+        r'^ESMTP_KIND_DEFAULT\((\w+),\s*(\w+),\s*"(\w+)"\)',
+        text(f'{root}/proto/options/esmtp_kind.def'), re.M)
+    if not found:
+        yield 'proto/options/esmtp_kind.def: no rows found'
+    for kind, field, value in found:
+        item = re.search(rf'^\.It Ic {names.get(field)}\n(.*?)^\.(It|El)',
+                         text(page), re.M | re.S)
+        line = f'\nof {kind.lower()} the default is {value}.\n'
+        if not item or line not in item[1]:
+            yield f'{page}: {names.get(field)}: expected "{line.strip()}"'
+
+
 def counters_are_in_the_manual(root, objects):
     for macro in 'STATS_COUNTER', 'STATS_PARENT':
         yield from missing_rows(root, 'core/process/stats.def', macro,
@@ -261,6 +281,10 @@ SPOIL = {
         ('cmd/settings/setting.def', lambda s: s.replace('"12h"', '"13h"')),
         ('proto/options/esmtp_option.def', lambda s: s.replace('1, 86400', '2, 86400')),
         ('man/mailmill.conf.5', lambda s: s.replace('One of crlf, lf', 'One of lf'))],
+    kinds_are_in_the_manual: [
+        ('proto/options/esmtp_kind.def', lambda s: s.replace('"ifneeded"', '"ignore"')),
+        ('man/mailmill.conf.5', lambda s: s.replace(
+            'of submission the default is true', 'of lmtp the default is true'))],
     documented.differences_are_in_the_manual: [
         ('man/mailmill.conf.5', lambda s: s.replace(', Always_Deny', '')),
         ('man/mailmill.conf.5', lambda s: s.replace(
@@ -417,7 +441,8 @@ def self_test(check, objects):
 CHECKS = (rooms.CHECKS + roles.CHECKS + logs.CHECKS + documented.CHECKS +
           documented_api.CHECKS + manuals.CHECKS + pages.CHECKS + [
     only_tls_sees_openssl_ssl, proto_has_no_clock,
-    settings_are_in_the_manual, counters_are_in_the_manual,
+    settings_are_in_the_manual, kinds_are_in_the_manual,
+    counters_are_in_the_manual,
     rows_of_proto_name_their_source,
     rows_of_states_name_who_enters_them, readme_names_what_is_there,
     readme_names_every_room, tricks_are_played, manuals_are_clean])

@@ -94,13 +94,23 @@ static const struct {
 	{ LISTEN(":25", "Peer \"127.0.0.0/8\" {\nKind = lmtp }"),
 	    "m.conf:4:", "option 'Kind': " },
 	{ LISTEN(":24", "Kind = esmtp"), "m.conf:3:",
-	    "option 'Kind': expected smtp or lmtp" },
+	    "option 'Kind': expected smtp, lmtp or submission" },
 	/* RFC 2033 5 */
 	{ LISTEN(":24", "Kind = lmtp\nSMTP_Extensions = { \"SIZE\", "
 	    "\"PIPELINING\" }"), "m.conf:4:", "option 'SMTP_Extensions': "
 	    "expected a list with ENHANCEDSTATUSCODES, which RFC 2033 wants" },
 	{ LISTEN(":24", "Kind = lmtp\nSMTP_Extensions = { \"SIZE\", "
 	    "\"PIPELINING\", \"ENHANCEDSTATUSCODES\" }"), NULL, NULL },
+	/* RFC 6409 4.3: a login is needed, unless it is said not to be */
+	{ LISTEN(":587", "Kind = submission"), "m.conf:2:",
+	    "option 'Require_Auth': nobody can log in without Auth_Backend: "
+	    "set it, or Require_Auth = false, since Kind makes it true" },
+	{ LISTEN(":587", "Kind = submission Require_Auth = false"), NULL,
+	    NULL },
+	{ "Require_Auth = false\n" LISTEN(":587", "Kind = submission"), NULL,
+	    NULL },
+	{ LISTEN(":587", "Header_From_Login = true"), "m.conf:3:",
+	    "option 'Header_From_Login': expected false without Sender_Login" },
 };
 
 Test(settings_listen, a_kind_keeps_to_its_rfc)
@@ -126,4 +136,28 @@ Test(settings_listen, a_kind_keeps_to_its_rfc)
 	cr_expect_null(s);
 	cr_expect_eq(strncmp(load_error, "-D: option 'Kind': ", 19), 0, "%s",
 	    load_error);
+}
+
+/* What is set in any section stays, wherever Kind is. */
+Test(settings_listen, a_kind_changes_defaults_alone)
+{
+	struct settings *s = load_good_settings("Kind = submission\n"
+	    "RFC2822_Date_Header = ignore\nESMTP_Listener {\n"
+	    "Auth_Backend = \"pam:x\" Auth_Without_TLS = true\n"
+	    "Listen \":587\" { }\nListen \":25\" { Kind = smtp }\n"
+	    "Listen \":26\" { Require_FQDN = false }\n}\n");
+	const struct esmtp_options *o = s->listens[0].options;
+
+	cr_expect(o->require_auth);
+	cr_expect(o->require_fqdn);
+	cr_expect_eq(o->date_header, ESMTP_HEADER_IGNORE);
+	cr_expect_eq(o->messageid_header, ESMTP_HEADER_IF_NEEDED);
+	o = s->listens[1].options;
+	cr_expect_not(o->require_auth);
+	cr_expect_not(o->require_fqdn);
+	cr_expect_eq(o->messageid_header, ESMTP_HEADER_IGNORE);
+	o = s->listens[2].options;
+	cr_expect(o->require_auth);
+	cr_expect_not(o->require_fqdn);
+	settings_free(s);
 }

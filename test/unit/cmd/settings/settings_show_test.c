@@ -183,6 +183,50 @@ Test(settings_show, the_whole_has_every_setting_in_its_section)
 	free(text);
 }
 
+/* A default that a Kind makes has no line, and says so; a Peer section with another
+ * Kind has what differs by it. */
+Test(settings_show, a_default_of_a_kind_is_named)
+{
+	static const char conf[] = HOST
+	    "ESMTP_Listener {\n"
+	    "\tAuth_Backend = \"pam:x\" Auth_Without_TLS = true\n"
+	    "\tListen \":587\" {\n"
+	    "\t\tKind = submission\n"
+	    "\t\tRequire_FQDN = false\n"
+	    "\t\tPeer \"10.0.0.0/8\" { Kind = smtp }\n"
+	    "\t}\n"
+	    "}\n";
+	static const char *const lines[] = {
+		"Kind = submission\t# m.conf:5, Listen \":587\"",
+		"Require_Auth = true\t# default of this Kind",
+		"Require_FQDN = false\t# m.conf:6, Listen \":587\"",
+		"RFC2822_Date_Header = ifneeded\t# default of this Kind",
+		"Header_From_Login = false\t# default",
+	};
+	static const char *const peer[] = {
+		"Kind = smtp\t# m.conf:7, Peer \"10.0.0.0/8\" in Listen "
+		    "\":587\"",
+		"Require_Auth = false\t# default",
+		"RFC2822_Date_Header = ignore\t# default",
+	};
+	char *text = listing_of(load_settings(NULL, "%s", conf),
+	    ":587,192.0.2.1", false);
+	const char *section;
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		cr_expect(has_line(text, lines[i]), "%s\n%s", lines[i], text);
+	free(text);
+	text = listing_of(load_settings(NULL, "%s", conf), NULL, true);
+	section = strstr(text, "Peer \"10.0.0.0/8\" {");
+	cr_assert_not_null(section);
+	for (i = 0; i < sizeof(peer) / sizeof(peer[0]); i++)
+		cr_expect(has_line(section, peer[i]), "%s\n%s", peer[i],
+		    section);
+	cr_expect_null(strstr(section, "Require_FQDN"), "%s", section);
+	free(text);
+}
+
 Test(settings_show, what_the_system_decides_is_said)
 {
 	static const struct { const char *conf, *end; } c[] = {

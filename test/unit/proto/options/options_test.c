@@ -149,3 +149,36 @@ Test(options, lmtp_needs_two_extensions)
 	cr_expect_null(options_missing(&o));
 	options_clear(&o);
 }
+
+static void
+set(struct esmtp_options *o, const char *name, const char *value)
+{
+	char expected[256];
+
+	cr_assert_eq(options_set(o, row(name), &value, 1, expected,
+	    sizeof(expected)), 0, "%s", expected);
+}
+
+Test(options, a_kind_changes_the_defaults_of_what_is_not_set)
+{
+	struct esmtp_options o;
+
+	options_init(&o, "mx");
+	cr_expect_null(options_kind_default(&o, OPTION_require_auth));
+	set(&o, "Require_FQDN", "false");
+	set(&o, "Kind", "submission");
+	cr_expect(o.require_auth);
+	cr_expect_not(o.require_fqdn);
+	cr_expect_eq(o.date_header, ESMTP_HEADER_IF_NEEDED);
+	cr_expect_str_eq(options_kind_default(&o, OPTION_require_auth), "true");
+	cr_expect_null(options_kind_default(&o, OPTION_require_fqdn));
+	cr_expect_null(options_kind_default(&o, OPTION_kind));
+	set(&o, "Require_Auth", "true");
+	set(&o, "Kind", "lmtp");
+	cr_expect(o.require_auth);
+	cr_expect_eq(o.date_header, ESMTP_HEADER_IGNORE);
+	set(&o, "Kind", "submission");
+	set(&o, "Kind", "smtp");
+	cr_expect_eq(o.messageid_header, ESMTP_HEADER_IGNORE);
+	options_clear(&o);
+}

@@ -1,6 +1,7 @@
 /* The policy modules, through a session. */
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/server/esmtp_int.h"
@@ -60,6 +61,38 @@ Test(policy_relay, decides_as_the_table_says)
 		    cases[i].rcpt, f->reply);
 		fake_end(f);
 	}
+}
+
+/* RFC 6409 4.2 */
+Test(policy_fqdn, domains_of_one_label_are_554)
+{
+	static const struct { const char *mail, *rcpt; int code; } rows[] = {
+		{ "", "", 250 }, { "a@localhost", NULL, 554 },
+		{ "a@b.example", "", 250 }, { "a@[192.0.2.1]", "", 250 },
+		{ "", "alice@localhost", 554 }, { "", "Postmaster", 250 },
+		{ "", "alice@example.test", 250 }, { "", "x@[::1]", 501 },
+		{ "", "x@[192.0.2.9]", 550 },
+	};
+	struct fake *f = fake_new();
+	char line[300];
+	size_t i;
+
+	fake_option(f, "Require_FQDN", "true", NULL);
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(line, sizeof(line), "MAIL FROM:<%s>\r\n",
+		    rows[i].mail);
+		fake_say(f, line);
+		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n",
+		    rows[i].rcpt != NULL ? rows[i].rcpt : "");
+		if (rows[i].rcpt != NULL && rows[i].rcpt[0] != '\0')
+			fake_say(f, line);
+		cr_expect_eq(atoi(f->reply), rows[i].code, "%s %s: %s",
+		    rows[i].mail, line, f->reply);
+		fake_say(f, "RSET\r\n");
+	}
+	fake_end(f);
 }
 
 Test(policy_limits, recipients_per_message_are_452)
