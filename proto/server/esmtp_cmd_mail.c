@@ -199,12 +199,16 @@ static bool
 has_room(message_construct *mc)
 {
 	const struct esmtp_host *host = mc->ac->host;
+	bool is_room;
 
 	if (esmtp_rcpts_octets(&mc->txn->rcpts) +
 	    esmtp_lmtp_octets(mc->txn->lmtp) < LIM_RCPTS_SHARE)
 		return true;
-	return (host->held_max == 0 || host->held_octets < host->held_max) &&
-	    esmtp_client_has_room(mc);
+	if (host->held_max != 0 && host->held_octets >= host->held_max)
+		return false;
+	is_room = esmtp_client_has_room(mc);
+	esmtp_lmtp_count_for(mc->txn->lmtp, mc->txn->rcpts.client);
+	return is_room;
 }
 
 #define ENVELOPE_EACH	2	/* octets of a recipient in the envelope beyond its text ... */

@@ -387,6 +387,8 @@ enum esmtp_reply_id esmtp_submit_end(struct esmtp_step *st);
  * 0, or -1: ENOMEM.
  * esmtp_lmtp_free(l): NULL does nothing.
  * esmtp_lmtp_octets(l): The memory its recipients take; 0 for NULL.
+ * esmtp_lmtp_count_for(l, client): From now on it counts for ${client}, as the
+ * recipients of the transaction do.  NULL, of either, does nothing.
  * esmtp_lmtp_count(l): How many RCPT were accepted; 0 for NULL.
  * esmtp_lmtp_accept(l, addr): RCPT is accepted: there will be a reply for it
  * behind the message.  NULL does nothing.  -1: ENOMEM.
@@ -403,6 +405,7 @@ enum esmtp_reply_id esmtp_submit_end(struct esmtp_step *st);
 int esmtp_lmtp_begin(struct esmtp_step *st, struct esmtp_txn *t);
 void esmtp_lmtp_free(struct esmtp_lmtp *l);
 size_t esmtp_lmtp_octets(const struct esmtp_lmtp *l);
+void esmtp_lmtp_count_for(struct esmtp_lmtp *l, struct esmtp_client *client);
 size_t esmtp_lmtp_count(const struct esmtp_lmtp *l);
 int esmtp_lmtp_accept(struct esmtp_lmtp *l, const char *addr);
 int esmtp_lmtp_refuse(struct esmtp_step *st, size_t mark, const char *rcpt);

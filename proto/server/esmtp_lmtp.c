@@ -61,6 +61,15 @@ esmtp_lmtp_count(const struct esmtp_lmtp *l)
 	return l != NULL ? l->told.n : 0;
 }
 
+void
+esmtp_lmtp_count_for(struct esmtp_lmtp *l, struct esmtp_client *client)
+{
+	if (l == NULL || client == NULL || l->told.client != NULL)
+		return;
+	l->told.client = client;
+	client->octets += esmtp_rcpts_octets(&l->told);
+}
+
 int
 esmtp_lmtp_accept(struct esmtp_lmtp *l, const char *addr)
 {

@@ -49,6 +49,8 @@ check_from(struct esmtp_step *st, const struct esmtp_fields *f)
 
 	if (!st->ac->options->pedantic_addresses)
 		flags |= MAILADDR_ALLOW_DOTS;
+	if (st->mc->txn->env_flags & SPOOL_ENV_SMTPUTF8)
+		flags |= MAILADDR_ALLOW_UTF8;
 	if (f->is_too_long ||
 	    mailaddr_parse(path, (size_t)n, flags, &addr) != n ||
 	    mailaddr_format(&addr, text, sizeof(text)) == -1)

@@ -53,12 +53,13 @@ esmtp_txn_reset(message_construct *mc)
 	free(mc->refusal);
 	mc->refusal = NULL;
 	mc->ac->host->spool->abort(t->msg);
+	/* it counts for the client, too */
+	esmtp_lmtp_free(t->lmtp);
 	esmtp_rcpts_clear(&t->rcpts);
 	esmtp_client_leave(mc->ac->host, &t->rcpts);
 	free(t->each.rcpt);
 	free(t->envid);
 	free(t->solicit);
-	esmtp_lmtp_free(t->lmtp);
 	free(t->submit);
 	free(t);
 }

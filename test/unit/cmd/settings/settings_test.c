@@ -581,7 +581,7 @@ Test(settings, what_the_sample_comments_out_is_good_too)
 	s = settings_load(out, "mailmill.conf", NULL, 0, err, SETTINGS_ERROR_MAX);
 	fclose(out);
 	cr_assert_not_null(s, "%s", err);
-	cr_expect_eq(s->nlistens, 3);
+	cr_expect_eq(s->nlistens, 4);
 	cr_expect_eq(s->ndomains, 1);
 	settings_free(s);
 }
