@@ -56,9 +56,9 @@ def program():
                for p in sorted(glob.glob(f'{TOP}/test/unit/{folder}/*.c'))
                if folder in WHOLE or 'pthread_create' in text(p)]
     assert len(sources) > 25, sources
-    packages = 'libbsd-overlay', 'openssl', 'libgsasl'
+    packages = 'libbsd-overlay', 'openssl', 'libgsasl', 'libidn2'
     flags = run('pkg-config', '--cflags', *packages).split()
-    libs = run('pkg-config', '--libs', *packages).split()
+    libs = run('pkg-config', '--libs', *packages).split() + ['-lunistring']
     run('gcc', *FLAGS, f'-I{at}/include', *flags, '-o', d + '/suites', *sources,
         f'{TOP}/{MORE}', '-Wl,--start-group',
         *(f'{at}/lib{name}.a' for name in ARCHIVES), '-Wl,--end-group', *libs)
