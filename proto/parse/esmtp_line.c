@@ -57,12 +57,35 @@ is_beyond(struct esmtp_line *l, char c)
 		return false;
 	}
 	l->column += l->has_cr;
+	/* the last CR of all may be of the end of the line */
 	if ((l->has_cr = c == '\r'))
-		return false;
+		return l->column > ESMTP_LINE_MAX;
 	if (l->column + character((unsigned char)c) > ESMTP_LINE_MAX)
 		return true;
 	l->column++;
 	return false;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The line has as much as it may have, and blanks behind it are being left out.
+ * Return their number in ${buf}. */
+static size_t
+skip_blanks(struct esmtp_line *l, const char *buf, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (!is_blank(buf[i])) {
+			l->is_due = false;
+			l->is_broken = buf[i] != '\r' && buf[i] != '\n';
+			break;
+		}
+	return i;
 }
 
 size_t
@@ -72,13 +95,16 @@ esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
 	size_t i;
 
 	if (l->is_broken) {
-		l->is_broken = false;
+		l->is_broken = l->has_cr = false;
 		l->column = 1;
 		*piece_r = ESMTP_LINE_BREAK;
 		*piece_len_r = strlen(ESMTP_LINE_BREAK);
 		return 0;
 	}
 	*piece_r = buf;
+	*piece_len_r = 0;
+	if (l->is_due)
+		return skip_blanks(l, buf, len);
 	*piece_len_r = len;
 	if (l->policy == ESMTP_LINE_IGNORE ||
 	    (l->policy == ESMTP_LINE_PEDANTIC && l->is_long))
@@ -94,7 +120,8 @@ esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
 		l->is_long = true;
 		if (l->policy == ESMTP_LINE_PEDANTIC)
 			break;
-		l->is_broken = true;
+		l->is_due = is_blank(buf[i]);
+		l->is_broken = !l->is_due;
 		return *piece_len_r = i;
 	}
 	return len;

@@ -19,6 +19,7 @@ struct esmtp_line {
 	uint8_t		policy;		/* ESMTP_LINE_*: esmtp_options.h */
 	bool		has_cr;		/* and then a CR, which may be of its end */
 	bool		is_long;	/* there was a line of more octets */
+	bool		is_due;		/* it is broken before the next octet that is no blank, if that is of the line */
 	bool		is_broken;	/* the next piece is the break */
 };
 
@@ -28,7 +29,9 @@ struct esmtp_line {
  * octets used, 0 for the break; to be repeated until all is used.
  * A line ends at LF, as it does for the agent that delivers the message.  With
  * ESMTP_LINE_FIX a break is put before the octet that would make the line too
- * long, and not within a character of UTF-8. */
+ * long, and not within a character of UTF-8.  Blanks there are left out: behind
+ * a break, those at the end of a line would be a line of blanks alone, which
+ * some take for the end of a header. */
 size_t esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
     const char **piece_r, size_t *piece_len_r);
 

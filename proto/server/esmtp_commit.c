@@ -12,13 +12,16 @@
 static void
 report_accepted(struct esmtp_step *st, int code, const char *enhanced)
 {
-	struct esmtp_report r = { .kind = ESMTP_REPORT_ACCEPTED };
+	struct esmtp_report r = { .kind = ESMTP_REPORT_LONE_LF };
 	const struct esmtp_txn *t = st->mc->txn;
 
-	r.code = code;
-	r.enhanced = enhanced;
 	r.id = t->id;
 	r.sender = t->sender;
+	if (t->is_noted)
+		esmtp_report(st, &r);
+	r.kind = ESMTP_REPORT_ACCEPTED;
+	r.code = code;
+	r.enhanced = enhanced;
 	r.rcpt = esmtp_rcpts_get(&t->rcpts, 0);
 	r.nrcpts = t->rcpts.n;
 	r.octets = t->octets;

@@ -114,6 +114,19 @@ append(struct esmtp_step *st, const char *buf, size_t len)
 	return len > 0 ? spool->append(t->msg, buf, len) : 0;
 }
 
+/* The message has so many more octets.  Return false: that is too much. */
+static bool
+count(struct esmtp_step *st, size_t n)
+{
+	int64_t max = st->ac->options->max_message_size;
+	struct esmtp_txn *t = st->mc->txn;
+
+	t->octets += n;
+	if (t->failure == -1 && max > 0 && t->octets > (uint64_t)max)
+		esmtp_text_fail(st->mc, RPL_TOO_BIG);
+	return t->failure == -1;
+}
+
 /* The same, with a look at the length of the lines. */
 static int
 append_lines(struct esmtp_step *st, const char *buf, size_t len)
@@ -125,6 +138,8 @@ append_lines(struct esmtp_step *st, const char *buf, size_t len)
 	for (; len > 0 && st->mc->txn->failure == -1; buf += used,
 	    len -= used) {
 		used = esmtp_line_next(l, buf, len, &piece, &n);
+		if (used == 0 && n > 0 && !count(st, n))	/* a break */
+			return 0;
 		if (n > 0 && append(st, piece, n) == -1)
 			return -1;
 	}
@@ -135,17 +150,11 @@ append_lines(struct esmtp_step *st, const char *buf, size_t len)
 static void
 slice(struct esmtp_step *st, const char *buf, size_t len)
 {
-	struct esmtp_txn *t = st->mc->txn;
-	int64_t max = st->ac->options->max_message_size;
+	const struct esmtp_txn *t = st->mc->txn;
 	int rc;
 
-	t->octets += len;
-	if (t->failure != -1 || len == 0)
+	if (!count(st, len) || len == 0)
 		return;
-	if (max > 0 && t->octets > (uint64_t)max) {
-		esmtp_text_fail(st->mc, RPL_TOO_BIG);
-		return;
-	}
 	rc = t->line.policy == ESMTP_LINE_IGNORE ? append(st, buf, len) :
 	    append_lines(st, buf, len);
 	if (rc == -1)
@@ -226,7 +235,6 @@ judge(struct esmtp_step *st)
 void
 esmtp_text_end(struct esmtp_step *st)
 {
-	struct esmtp_report r = { .kind = ESMTP_REPORT_LONE_LF };
 	struct esmtp_txn *t = st->mc->txn;
 	enum esmtp_reply_id id;
 	const char *rest;
@@ -244,9 +252,4 @@ esmtp_text_end(struct esmtp_step *st)
 	if (t->failure == -1 && (id = esmtp_submit_end(st)) != RPL_OK)
 		esmtp_text_fail(st->mc, (int)id);
 	judge(st);
-	if (!t->is_noted || t->failure != -1)
-		return;
-	r.id = t->id;
-	r.sender = t->sender;
-	esmtp_report(st, &r);
 }

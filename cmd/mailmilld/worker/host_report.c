@@ -160,6 +160,8 @@ report_lone_lf(struct worker *w, const accept_construct *ac,
 {
 	char buf[ADDR_TEXT];
 
+	if (!may_log(w, ac))
+		return;
 	log_event(LOG_LEVEL_NOTICE, "lone-lf",
 	    "session=%s id=%s client=%s port=%d listener=%s from=%s", ac->id,
 	    r->id, addr_text(&ac->remote_addr.sa, buf),

@@ -159,6 +159,40 @@ Test(esmtp_body, a_lone_lf_is_kept_refused_or_mended)
 	}
 }
 
+/* What is not accepted is not noted, either. */
+Test(esmtp_body, a_lone_lf_of_a_message_that_is_refused_is_not_reported)
+{
+	struct fake *f = start("RFC2822_Lone_LF_In_Body", "note");
+
+	f->h.spool.commit_errno = ENOSPC;
+	fake_to_data(f);
+	fake_say(f, "A: b\n\na\r\n.\r\n");
+	cr_expect_eq(strncmp(f->reply, "452 ", 4), 0, "%s", f->reply);
+	cr_expect_eq(f->s->nreports[ESMTP_REPORT_LONE_LF], 0);
+	fake_end(f);
+}
+
+/* The octets that a break adds count for Max_Message_Size. */
+Test(esmtp_body, what_breaks_of_lines_add_is_of_the_message)
+{
+	struct fake *f;
+	char text[1200];
+	int i;
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text + sizeof(text) - 5, "\r\n.\r\n", 5);
+	for (i = 0; i < 2; i++) {
+		f = start("RFC2822_Max_Line_Length", "fix");
+		fake_option(f, "Max_Message_Size", i == 0 ? "1200" : "1199",
+		    NULL);
+		fake_to_data(f);
+		fake_say_n(f, text, sizeof(text));
+		cr_expect_eq(strncmp(f->reply, i == 0 ? "250 " : "552 ", 4), 0,
+		    "%s", f->reply);
+		fake_end(f);
+	}
+}
+
 Test(esmtp_body, a_spool_without_room_is_waited_for)
 {
 	struct fake *f = start(NULL, NULL);
