@@ -154,7 +154,7 @@ esmtp_answer_rcpts(struct esmtp_host *host, esmtp_ticket ticket,
 	char line[LIM_REPLY_LINE];
 	size_t i, len;
 	FILE *f;
-	int rc = 0;
+	int error = 0;
 
 	if (n == 0 || codes == NULL) {
 		errno = EINVAL;
@@ -162,16 +162,18 @@ esmtp_answer_rcpts(struct esmtp_host *host, esmtp_ticket ticket,
 	}
 	if ((f = open_memstream(&a.octets, &len)) == NULL)
 		return -1;
-	for (i = 0; i < n && rc == 0; i++) {
-		rc = rcpt_line(codes[i], texts != NULL ? texts[i] : NULL, line);
-		fprintf(f, "%s%s", i > 0 ? "\n" : "", rc == 0 ? line : "");
+	for (i = 0; i < n && error == 0; i++) {
+		if (rcpt_line(codes[i], texts != NULL ? texts[i] : NULL,
+		    line) == -1)
+			error = errno;
+		else if (fprintf(f, "%s%s", i > 0 ? "\n" : "", line) < 0)
+			error = ENOMEM;
 	}
-	if (ferror(f) || fclose(f) == EOF) {
-		errno = ENOMEM;
-		rc = -1;
-	}
-	if (rc == -1) {
+	if (fclose(f) == EOF && error == 0)
+		error = ENOMEM;
+	if (error != 0) {
 		free(a.octets);
+		errno = error;
 		return -1;
 	}
 	a.len = len;
