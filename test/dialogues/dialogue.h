@@ -44,7 +44,8 @@ enum step_kind {
 	STEP_RECEIVED,		/* text: pattern of the Received field */
 	STEP_SAID,		/* text: pattern of what parameters have said */
 	STEP_REPORT,		/* word, number */
-	STEP_STATE		/* text */
+	STEP_STATE,		/* text */
+	STEP_LOOK		/* into the result: what was said, and the state */
 };
 
 struct step {
@@ -78,8 +79,10 @@ struct dialogue {
 	bool			 is_vanishing;	/* the client may go anywhere */
 };
 
-/* dialogue_parse(path): NULL after a message on stderr with file and line. */
+/* dialogue_parse(path): NULL after a message on stderr with file and line.
+ * dialogue_parse_text(name, text): The same of a text; messages call it ${name}. */
 struct dialogue *dialogue_parse(const char *path);
+struct dialogue *dialogue_parse_text(const char *name, const char *text);
 void dialogue_free(struct dialogue *d);
 
 /* How a dialogue is played. */
@@ -98,10 +101,21 @@ struct play_result {
 	char	 text[1024];	/* what went wrong */
 	size_t	 noctets;	/* the client sent, as they were on the wire */
 	bool	 is_boundary;	/* PLAY_SPLIT: the cut fell between groups */
+	/* @look */
+	char	 said[64];	/* the replies' codes; "none": nothing was said */
+	char	 state[64];	/* where the session stands */
+	int	 number;	/* of its state, enum esmtp_state; -1: it has ended */
 };
 
 void play(const struct dialogue *d, enum play_mode mode, size_t cut,
     bool is_traced, struct play_result *r);
+
+/* table_check(path, is_printed, is_traced): Play each cell of the table in
+ * ${path} (FORMAT.md).  ${is_printed}: instead of comparing, print the table with
+ * what was seen.  Return how many cells and rules were found wrong; *ncells_r:
+ * how many cells there are. */
+unsigned long table_check(const char *path, bool is_printed, bool is_traced,
+    unsigned long *ncells_r);
 
 /* play_setup(): Once, before the first play(): the test's extension. */
 int play_setup(void);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,7 @@ static const struct directive {
 	{ "@said",		STEP_SAID,		ARG_TEXT },
 	{ "@report",		STEP_REPORT,		ARG_REPORT },
 	{ "@state",		STEP_STATE,		ARG_TEXT },
+	{ "@look",		STEP_LOOK,		ARG_NONE },
 };
 
 /* ok | hold | release | delay SECONDS | fail ERRNO | refuse ERRNO
@@ -418,16 +420,15 @@ parse_line(struct parser *p)
 		bad(p, "expected #, C:, C!, S:, R: or @");
 }
 
-struct dialogue *
-dialogue_parse(const char *path)
+static struct dialogue *
+parse_file(const char *name, FILE *f)
 {
-	struct parser p = { 0 };
+	struct parser p = { .f = f };
 
 	p.d = must(calloc(1, sizeof(*p.d)));
-	p.d->path = must(strdup(path));
-	p.f = fopen(path, "r");
+	p.d->path = must(strdup(name));
 	if (p.f == NULL) {
-		perror(path);
+		perror(name);
 		p.is_failed = true;
 	} else {
 		while (next_line(&p))
@@ -440,6 +441,20 @@ dialogue_parse(const char *path)
 		return NULL;
 	}
 	return p.d;
+}
+
+struct dialogue *
+dialogue_parse(const char *path)
+{
+	return parse_file(path, fopen(path, "r"));
+}
+
+struct dialogue *
+dialogue_parse_text(const char *name, const char *text)
+{
+	/* fmemopen() writes nothing when the mode is "r" */
+	return parse_file(name, fmemopen((void *)(uintptr_t)text,
+	    strlen(text), "r"));
 }
 
 void

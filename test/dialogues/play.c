@@ -487,6 +487,9 @@ play_step(struct run *r, const struct step *s)
 	case STEP_STATE:
 		play_check_state(r, s);
 		break;
+	case STEP_LOOK:
+		play_look(r);
+		break;
 	default:
 		play_world(r, s);
 		break;

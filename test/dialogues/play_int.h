@@ -64,6 +64,9 @@ void play_check_report(struct run *r, const struct step *s);
 void play_check_login(struct run *r, const struct step *s);
 void play_check_state(struct run *r, const struct step *s);
 
+/* look.c: what the server has said, and where the session stands */
+void play_look(struct run *r);
+
 /* world.c: what the world around the session does */
 void play_set_options(struct run *r);
 void play_set_fault(struct run *r, const struct step *s);

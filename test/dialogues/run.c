@@ -1,6 +1,7 @@
 /* build/dialogues: every dialogue in every way its octets can be cut.
- *	build/dialogues [-v] [-1] [file ...]
- * -1: only whole; -v: with a trace of the whole run. */
+ *	build/dialogues [-v] [-1] [-t | file ...]
+ * -1: only whole; -v: with a trace of the whole run; -t: no dialogue is played,
+ * but each cell of the table, and the table is printed as it then is. */
 
 #include <glob.h>
 #include <stdbool.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "test/dialogues/dialogue.h"
+
+#define TABLE	"test/dialogues/verbs.table"
 
 static const char *const mode_names[] = { "whole", "split", "byte by byte",
 	"replies taken byte by byte", "client gone", "client silent" };
@@ -69,32 +72,53 @@ run_dialogue(const char *path, bool v, bool is_whole_only, struct total *t)
 	return is_good;
 }
 
+/* The table of verbs and states. */
+static bool
+run_table(bool is_printed, bool v)
+{
+	unsigned long ncells, nwrong;
+
+	nwrong = table_check(TABLE, is_printed, v, &ncells);
+	if (!is_printed)
+		printf("dialogues: %lu cells of %s, %lu wrong\n", ncells, TABLE,
+		    nwrong);
+	return nwrong == 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct total t = { 0 };
 	glob_t g = { 0 };
-	bool v = false, is_whole_only = false;
+	bool v = false, is_whole_only = false, is_table = false;
 	size_t i;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "1v")) != -1) {
+	while ((ch = getopt(argc, argv, "1tv")) != -1) {
 		if (ch == '1')
 			is_whole_only = true;
 		else if (ch == 'v')
 			v = true;
+		else if (ch == 't')
+			is_table = true;
 		else {
-			fprintf(stderr, "usage: dialogues [-1v] [file ...]\n");
+			fprintf(stderr, "usage: dialogues [-1tv] [file ...]\n");
 			return 2;
 		}
 	}
-	if (optind == argc && glob("test/dialogues/*.txt", 0, NULL, &g) != 0) {
+	if (!is_table && optind == argc && glob("test/dialogues/*.txt", 0, NULL, &g) != 0) {
 		fprintf(stderr, "dialogues: no test/dialogues/*.txt here\n");
 		return 2;
 	}
 	if (play_setup() == -1) {
 		fprintf(stderr, "dialogues: cannot set up\n");
 		return 1;
+	}
+	if (is_table)
+		return run_table(true, v) ? 0 : 1;
+	if (g.gl_pathc > 0) {
+		t.ndialogues++;
+		t.nfailed += !run_table(false, v);
 	}
 	for (i = 0; i < g.gl_pathc; i++)
 		t.nfailed += !run_dialogue(g.gl_pathv[i], v, is_whole_only, &t);
