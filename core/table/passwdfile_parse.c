@@ -112,10 +112,12 @@ refuse_duplicates(struct passwdfile *f, const char *path, char *err_r,
     size_t errlen)
 {
 	struct passwdfile_row *row;
+	size_t i;
 
 	if (f->nrows > 1)
 		qsort(f->rows, f->nrows, sizeof(*f->rows), by_name);
-	for (row = f->rows + 1; row < f->rows + f->nrows; row++) {
+	for (i = 1; i < f->nrows; i++) {
+		row = &f->rows[i];
 		if (strcmp(row[-1].e.name, row->e.name) != 0)
 			continue;
 		snprintf(err_r, errlen, "%s:%lu: '%s' is in line %lu already",
