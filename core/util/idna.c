@@ -88,7 +88,7 @@ a_label(const char *s, size_t len, char out[IDNA_MAX + 1])
 	size_t n = 0;
 
 	if (len > IDN2_LABEL_MAX_LENGTH || len < 4 ||
-	    memcmp(s, "xn--", 4) != 0)
+	    memcmp(s, "xn--", 4) != 0 || memchr(s, '\0', len) != NULL)
 		return 0;
 	memcpy(label, s, len);
 	label[len] = '\0';

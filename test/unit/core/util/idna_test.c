@@ -115,6 +115,18 @@ Test(idna, what_can_be_seen_becomes_u_labels)
 	}
 }
 
+/* What stands behind a NUL is not lost. */
+Test(idna, a_label_with_a_nul_is_no_a_label)
+{
+	static const char in[] = "xn--grn-ioa\0x.xn--grn-ioa",
+	    want[] = "xn--grn-ioa\0x.gr\xc3\xbcn";
+	char out[IDNA_MAX + 1];
+
+	cr_assert_eq(idna_unicode(in, sizeof(in) - 1, out, sizeof(out)),
+	    (ssize_t)sizeof(want) - 1);
+	cr_expect_arr_eq(out, want, sizeof(want));
+}
+
 Test(idna, keeps_the_lengths_of_labels_and_domains)
 {
 	char in[600], out[IDNA_MAX + 1];
