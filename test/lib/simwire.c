@@ -304,7 +304,7 @@ const char *
 simwire_peek(const struct simwire *w, size_t *len_r)
 {
 	*len_r = w->out.len;
-	return w->out.buf + w->out.start;
+	return w->out.len == 0 ? "" : w->out.buf + w->out.start;
 }
 
 void
