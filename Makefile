@@ -6,6 +6,7 @@
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
 #	make powercut		cut the power of a disk; POWERCUT='--fs xfs'
 #	make sim SEED=n		replay one seed of the simulator
+#	make fuzz TIME=60	libFuzzer, so many seconds a target; TARGETS='a b'
 #	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
 #	make uninstall		the same
 #	make abidiff OLD=FILE	how a library differs from that one; NEW=FILE, or folders
@@ -44,6 +45,12 @@ SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-fra
 CFLAGS	= -O1 -g
 export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
+# "make fuzz" sets it: all that libFuzzer is to see the coverage of
+ifdef FUZZ
+SAN	= -fsanitize=fuzzer-no-link,address,undefined \
+	  -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS	= -O1 -g
+endif
 
 # libmailmill: what an embedder links: events, scheduler, factory; nothing that
 # needs another library than libc and those of addresses that are UTF-8
@@ -66,7 +73,8 @@ CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c) $(SET_SRC)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
-	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c))))
+	   $(wildcard test/dialogues/*.c test/sim/*.c test/embed/*.c \
+	   test/fuzz/*.c))))
 
 # what an embedder may include
 PUBLIC_D = core proto tls/library
@@ -136,6 +144,14 @@ $(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libengine.a $(B)/libcore.a $(
 $(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
 	  reallocarray free strdup strndup)
 comma	:= ,
+# the targets of libFuzzer; this program gives them the kept corpus, and needs
+# no clang
+FUZZ_LIBS = $(addprefix $(B)/lib,d.a test.a engine.a core.a tls.a)
+$(B)/fuzz: LDLIBS += -lpam
+$(B)/fuzz: $(call test_obj,fuzz) $(FUZZ_LIBS)
+$(B)/fuzzer: $(filter-out %/replay.o,$(call test_obj,fuzz)) $(FUZZ_LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
+	    $(libs) -lpam
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libengine.a $(B)/libcore.a
@@ -198,6 +214,15 @@ dialogues: $(B)/dialogues
 sim: $(B)/sim
 	$(if $(SEED),,$(B)/sim --selftest)
 	$(B)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+TIME	?= 60
+TARGETS	?=
+FUZZ_CC	?= clang
+fuzz:
+	@sh test/deps.sh install fuzz
+	@$(MAKE) --no-print-directory B=build/fuzzing CC='$(FUZZ_CC)' FUZZ=1 \
+	    build/fuzzing/fuzzer
+	@sh test/fuzz/fuzz.sh build/fuzzing/fuzzer $(TIME) $(TARGETS)
 
 embed: $(B)/embed
 	@sh test/embed/embed_check.sh $(B)/embed
@@ -314,4 +339,4 @@ uninstall:
 clean:
 	rm -rf build build-*
 
-.PHONY: FORCE all tests unit dialogues sim embed arch run abidiff check bench powercut install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim fuzz embed arch run abidiff check bench powercut install accounts uninstall clean

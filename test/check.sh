@@ -100,6 +100,7 @@ stage unit 450 sh test/unit/unit_check.sh "$B/unit" -j$((2 * $(nproc)))
 [ -x "$B/dialogues" ] && stage dialogues 300 "$B/dialogues"
 [ -x "$B/sim" ] && stage sim-selftest 60 "$B/sim" --selftest
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
+[ -x "$B/fuzz" ] && stage fuzz 120 "$B/fuzz"
 [ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
 stage library 900 python3 test/library/library.py
 stage arch 120 python3 test/arch/check.py --objects "$B"

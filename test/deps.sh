@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh check|install build|run|check|bench|powercut - what mailmill needs from outside.
+# deps.sh check|install build|run|check|fuzz|bench|powercut - what mailmill needs from outside.
 #
 # check: one line that names the Debian packages that are missing, status 1.
 # install: installs them with apt-get, as root or through sudo -n; if neither
@@ -60,6 +60,9 @@ abigail-tools	cmd:abidiff
 valgrind	cmd:valgrind
 python3-cffi	py:cffi
 "
+fuzz="
+clang		cmd:clang
+"
 bench="
 python3		cmd:python3
 e2fsprogs	cmd:mkfs.ext4
@@ -108,6 +111,7 @@ case $2 in
 build)	list=$build ;;
 run)	list=$build$run ;;
 check)	list=$build$check ;;
+fuzz)	list=$build$fuzz ;;
 bench)	list=$build$bench ;;
 powercut) list=$build$powercut ;;
 *)	echo "deps.sh: $2?" >&2; exit 2 ;;

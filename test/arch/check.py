@@ -394,7 +394,8 @@ def copy_of_the_tree():
     atexit.register(d.cleanup)
     for f in ('README', 'Makefile'):
         shutil.copy(f'{TOP}/{f}', d.name)
-    for part in PARTS + ('man', 'test/arch', 'test/hostile', 'test/system'):
+    for part in PARTS + ('man', 'test/arch', 'test/fuzz', 'test/hostile',
+                         'test/system'):
         shutil.copytree(f'{TOP}/{part}', f'{d.name}/{part}', symlinks=True)
     return d.name
 

@@ -1,0 +1,73 @@
+/* Texts of addresses, networks, base64. */
+
+#include "test/fuzz/fuzz.h"
+
+#include <sys/types.h>
+
+#include <string.h>
+
+#include "core/util/addr.h"
+#include "core/util/base64.h"
+#include "core/util/netmask.h"
+
+#define TEXT_MAX	1024
+
+static void
+address(const char *text)
+{
+	char shown[ADDR_PORT_TEXT];
+	union addr a, b;
+
+	if (addr_parse(text, &a) == -1)
+		return;
+	FUZZ_HOLDS(addr_parse(addr_port_text(&a.sa, shown), &b) == 0);
+	FUZZ_HOLDS(addr_is_same(&a.sa, &b.sa));
+	FUZZ_HOLDS(addr_port(&a.sa) == addr_port(&b.sa));
+}
+
+static void
+network(const char *s, size_t len)
+{
+	struct netmask nm;
+
+	if (netmask_parse(s, len, &nm) == -1)
+		return;
+	FUZZ_HOLDS(nm.family == AF_INET || nm.family == AF_INET6);
+	FUZZ_HOLDS(nm.bits <= (nm.family == AF_INET ? 32 : 128));
+	FUZZ_HOLDS(netmask_contains(&nm, &nm));
+}
+
+static void
+base64(const char *s, size_t len)
+{
+	char out[TEXT_MAX], again[TEXT_MAX];
+	ssize_t n;
+
+	n = base64_decode(s, len, out, sizeof(out));
+	if (n != -1) {
+		FUZZ_HOLDS(base64_encode(out, (size_t)n, again,
+		    sizeof(again)) == (ssize_t)len);
+		FUZZ_HOLDS(memcmp(again, s, len) == 0);
+	}
+	n = base64_encode(s, len, again, sizeof(again));
+	FUZZ_HOLDS(n == (ssize_t)base64_octets(len));
+	FUZZ_HOLDS(base64_decode(again, (size_t)n, out, sizeof(out)) ==
+	    (ssize_t)len);
+	FUZZ_HOLDS(len == 0 || memcmp(out, s, len) == 0);
+}
+
+void
+fuzz_network(const uint8_t *data, size_t len)
+{
+	char text[256];
+
+	if (len <= TEXT_MAX / 2)
+		base64((const char *)data, len);
+	network((const char *)data, len);
+	if (len >= sizeof(text))
+		return;
+	if (len > 0)
+		memcpy(text, data, len);
+	text[len] = '\0';
+	address(text);
+}
