@@ -61,13 +61,14 @@ is_used_up(const struct master *m, int64_t limit, const struct tally *t)
 
 /* Note what one worker may have of ${limit}, if one can have that much. */
 static void
-add_share(const struct master *m, struct admitted *as, int64_t limit,
-    const struct tally *t)
+add_share(const struct master *m, struct admitted *as, enum admit_limit which,
+    int64_t limit, const struct tally *t)
 {
 	int64_t max = worker_share(m, limit);
 
 	if (t == NULL || !is_over(max, t->n))
 		return;
+	as->shares[as->nshares].which = which;
 	as->shares[as->nshares].of = t;
 	as->shares[as->nshares].max = max;
 	as->shares[as->nshares++].limit = limit;
@@ -119,6 +120,26 @@ client_refused(struct listener *l, const union addr *peer,
 	    ledger_refusals(l->master->ledger, &peer->sa, kind));
 }
 
+/* Count and log that ${peer}, which would be counted as ${kind}, is refused by the
+ * limit ${which}.  Return how. */
+static enum esmtp_reply_id
+refused_by(struct listener *l, const union addr *peer, enum ledger_kind kind,
+    enum admit_limit which)
+{
+	switch (which) {
+	case ADMIT_LISTENER:
+		admit_refused(l, peer, "Listener_Sessions", &l->refusals);
+		return RPL_SESSIONS;
+	case ADMIT_SERVICE:
+		admit_refused(l, peer, "Service_Sessions", &l->refusals);
+		return RPL_SESSIONS;
+	case ADMIT_CLIENT:
+		break;
+	}
+	client_refused(l, peer, kind);
+	return RPL_CLIENT_SESSIONS;
+}
+
 /* May the session of ${p} become one of the client ${peer}? */
 static bool
 proxied_is_over(struct listener *l, const union addr *peer,
@@ -151,22 +172,45 @@ admit_new(struct listener *l, const union addr *peer, struct admitted *as_r)
 	limit = client_limit(m, o, as_r->kind);
 	if (limit > 0)
 		client = ledger_tally(m->ledger, &peer->sa, as_r->kind);
-	if (is_used_up(m, o->listener_sessions, &l->sessions)) {
-		admit_refused(l, peer, "Listener_Sessions", &l->refusals);
-		return RPL_SESSIONS;
-	}
-	if (is_used_up(m, o->service_sessions, l->service)) {
-		admit_refused(l, peer, "Service_Sessions", &l->refusals);
-		return RPL_SESSIONS;
-	}
-	if (is_used_up(m, limit, client)) {
-		client_refused(l, peer, as_r->kind);
-		return RPL_CLIENT_SESSIONS;
-	}
-	add_share(m, as_r, o->listener_sessions, &l->sessions);
-	add_share(m, as_r, o->service_sessions, l->service);
-	add_share(m, as_r, limit, client);
+	if (is_used_up(m, o->listener_sessions, &l->sessions))
+		return refused_by(l, peer, as_r->kind, ADMIT_LISTENER);
+	if (is_used_up(m, o->service_sessions, l->service))
+		return refused_by(l, peer, as_r->kind, ADMIT_SERVICE);
+	if (is_used_up(m, limit, client))
+		return refused_by(l, peer, as_r->kind, ADMIT_CLIENT);
+	add_share(m, as_r, ADMIT_LISTENER, o->listener_sessions, &l->sessions);
+	add_share(m, as_r, ADMIT_SERVICE, o->service_sessions, l->service);
+	add_share(m, as_r, ADMIT_CLIENT, limit, client);
 	return RPL_OK;
+}
+
+/* Is one worker all that there is? */
+static bool
+is_one_alone(const struct master *m)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (able_is(p) && able_is_alone(p))
+			return true;
+	return false;
+}
+
+enum esmtp_reply_id
+admit_no_worker(struct listener *l, const union addr *peer,
+    const struct admitted *as)
+{
+	unsigned int i;
+
+	/* is_used_up() does not count what one has beyond its share.  Where
+	 * that one is alone, nobody else has the rest of the limit either */
+	if (is_one_alone(l->master))
+		for (i = 0; i < as->nshares; i++)
+			if (is_over(as->shares[i].limit, as->shares[i].of->n))
+				return refused_by(l, peer, as->kind,
+				    as->shares[i].which);
+	admit_refused(l, peer, "workers", &l->refusals);
+	return RPL_SESSIONS;
 }
 
 void

@@ -178,7 +178,10 @@ handle_connection(struct listener *l, int fd, union addr *peer)
 	if (refusal == RPL_OK) {
 		if (hand_out(l, fd, peer, &as, NULL, &refusal) == 0)
 			return;
-		admit_refused(l, peer, "workers", &l->refusals);
+		if (refusal == RPL_SESSIONS)
+			refusal = admit_no_worker(l, peer, &as);
+		else
+			admit_refused(l, peer, "workers", &l->refusals);
 	}
 	refuse(l, peer, fd, refusal);
 }

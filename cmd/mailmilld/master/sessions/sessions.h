@@ -7,11 +7,14 @@
 
 /* admit.c */
 
+enum admit_limit { ADMIT_LISTENER, ADMIT_SERVICE, ADMIT_CLIENT };
+
 /* As what a session is counted that may begin. */
 struct admitted {
 	enum ledger_kind	 kind;		/* as whom it is to be counted */
 	/* how many sessions of each count one worker may have, at most */
 	struct {
+		enum admit_limit which;
 		const struct tally *of;
 		int64_t		 max;
 		int64_t		 limit;	/* of all together */
@@ -26,12 +29,17 @@ struct admitted {
  * sessions have ended.  One that an attacker controls may never say so, and so
  * keeps what it has had.  ${is_alone}: there are no others; its share is all that
  * is not used.
+ * admit_no_worker(l, peer, as): No worker can take the session of ${peer}, which
+ * admit_new() has let in.  Count and log why: a limit that a lone worker has used
+ * up, or the lack of workers.  Return how it is refused.
  * admit_refused(l, peer, limit, bound): Count and log that it was not let in
  * because of ${limit}. */
 enum esmtp_reply_id admit_new(struct listener *l, const union addr *peer,
     struct admitted *as_r);
 bool admit_is_over(const struct admitted *as, const struct book *b,
     bool is_alone);
+enum esmtp_reply_id admit_no_worker(struct listener *l,
+    const union addr *peer, const struct admitted *as);
 void admit_refused(struct listener *l, const union addr *peer,
     const char *limit, struct log_bound *bound);
 /* admit_naming(l, peer, b, handle): The session of ${peer} may speak for others,

@@ -2,6 +2,7 @@
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -23,6 +24,7 @@
 #include "cmd/mailmilld/master/state/note.h"
 #include "core/loop/clock.h"
 #include "core/loop/after.h"
+#include "core/process/log.h"
 #include "core/process/stats.h"
 #include "core/scheduler.h"
 
@@ -31,6 +33,8 @@ char step_top[64];
 static bool no_timer;
 static char conf[128];
 static struct timeval now;
+static int client_fd = -1;	/* of the client that has connected last */
+static int log_fd;
 /* as seen last */
 static enum master_phase phase;
 static bool is_accepting, is_over;
@@ -196,7 +200,19 @@ connect_client(const char *number)
 	cr_assert_eq(bind(fd, (struct sockaddr *)&client, sizeof(client)), 0);
 	cr_assert_eq(getsockname(l->fd, (struct sockaddr *)&in, &len), 0);
 	cr_assert_eq(connect(fd, (struct sockaddr *)&in, len), 0);
-	close(fd);
+	if (client_fd != -1)
+		close(client_fd);
+	client_fd = fd;
+}
+
+const char *
+step_heard(void)
+{
+	static char text[512];
+	ssize_t n = recv(client_fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
 }
 
 static void
@@ -332,6 +348,30 @@ step_teardown(void)
 
 	snprintf(command, sizeof(command), "rm -rf '%s'", step_top);
 	cr_assert(system(command) == 0);
+}
+
+void
+step_log_aside(void)
+{
+	log_fd = memfd_create("log", MFD_CLOEXEC);
+	cr_assert_neq(log_fd, -1);
+	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
+}
+
+int
+step_logged(const char *words)
+{
+	static char text[1 << 16];
+	const char *p = text;
+	ssize_t n;
+	int found;
+
+	log_flush();
+	cr_assert_geq(n = pread(log_fd, text, sizeof(text) - 1, 0), 0);
+	text[n] = '\0';
+	for (found = 0; (p = strstr(p, words)) != NULL; p++)
+		found++;
+	return found;
 }
 
 void

@@ -56,6 +56,14 @@ void step_play(const struct step_line *lines);
  * '%' is ${who}. */
 void step_one(const char *verb, const char *who, const char *follows);
 
+/* step_heard(): What the client that has connected last has been sent, since it was
+ * asked for; "": nothing.
+ * step_log_aside(): From now on the log goes where step_logged() finds it.
+ * step_logged(words): How many times ${words} are in it. */
+const char *step_heard(void);
+void step_log_aside(void);
+int step_logged(const char *words);
+
 #define PLAY(...)	step_play((const struct step_line[]){ __VA_ARGS__, { 0 } })
 
 #define ALL_START	"+l1@1 +d1@1 +q1@1 +k1@1 +a1@1 +s1@1 +w1@1 +w2@1"

@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/mailmilld/master/sessions/sessions.h"
 #include "cmd/mailmilld/role/ended.h"
@@ -116,50 +117,65 @@ refused(void)
 	return stats_sum(STATS_CONNECTIONS_REFUSED);
 }
 
-/* The second worker has died.  The first has all 20 sessions of a limit then, and
- * keeps them; the next second one has a quarter again. */
+/* The last of ${n} refusals: the client has heard ${reply}. */
 static void
-expect_all_alone(const char *conf, const char *how)
+expect_refused(uint64_t n, const char *reply)
+{
+	const char *heard = step_heard();
+
+	cr_expect_eq(refused(), n, "%llu", (unsigned long long)refused());
+	cr_expect(strncmp(heard, reply, strlen(reply)) == 0, "%s, not %s", heard,
+	    reply);
+}
+
+/* The second worker has died.  The first has all 20 sessions of the ${limit} then,
+ * and keeps them; the next second one has a quarter again. */
+static void
+expect_all_alone(const char *limit, const char *how, const char *reply)
 {
 	char line[128];
 
-	snprintf(line, sizeof(line), "conf workers = 2\n%s", conf);
+	snprintf(line, sizeof(line), "conf workers = 2\n%s = 20", limit);
 	PLAY(STARTED, { line, "" }, CHANGED_OVER,
 	    { "exit w2@2", "+w2@2" });
+	step_log_aside();
 	connect_times(how, 20);
-	cr_expect_eq(refused(), 0, "%s", conf);
+	cr_expect_eq(refused(), 0, "%s", limit);
 	cr_expect_eq(step_child_of("w1@2")->nsessions, 20);
 	step_happens(how);
-	cr_expect_eq(refused(), 1, "%s", conf);
+	expect_refused(1, reply);
+	snprintf(line, sizeof(line), " limit=%s refused=1\n", limit);
+	cr_expect_eq(step_logged(line), 1, "%s", limit);
 	PLAY({ "ready w2@2", "" });
 	connect_and_leave(how, 60);
-	cr_expect_eq(refused(), 1, "%s", conf);
+	cr_expect_eq(refused(), 1, "%s", limit);
 	cr_expect_eq(step_child_of("w2@2")->nsessions, 60);
 	/* and no more than a quarter at once */
 	connect_times(how, 5);
-	cr_expect_eq(refused(), 1, "%s", conf);
+	cr_expect_eq(refused(), 1, "%s", limit);
 	connect_times(how, 2);
-	cr_expect_eq(refused(), 3, "%s", conf);
+	expect_refused(3, reply);
 	cr_expect_eq(step_child_of("w1@2")->nsessions, 20);
 	/* nor is there more for the first one when it is alone again */
 	PLAY({ "exit w2@2", "" });
 	step_happens(how);
-	cr_expect_eq(refused(), 4, "%s", conf);
+	expect_refused(4, reply);
+	cr_expect_eq(step_logged(" limit=workers "), 0, "%s", limit);
 }
 
 Test(step_share, one_that_is_alone_has_all_of_a_client_s_sessions)
 {
-	expect_all_alone("Client_Sessions = 20", "connect 7");
+	expect_all_alone("Client_Sessions", "connect 7", "421 4.7.0 ");
 }
 
 Test(step_share, one_that_is_alone_has_all_of_a_listener)
 {
-	expect_all_alone("Listener_Sessions = 20", "connect");
+	expect_all_alone("Listener_Sessions", "connect", "421 4.4.5 ");
 }
 
 Test(step_share, one_that_is_alone_has_all_of_a_service)
 {
-	expect_all_alone("Service_Sessions = 20", "connect");
+	expect_all_alone("Service_Sessions", "connect", "421 4.4.5 ");
 }
 
 /* The other one is there, and takes nothing. */

@@ -2,13 +2,6 @@
 
 #include "test/unit/cmd/mailmilld/master/step_fixture.h"
 
-#include <sys/mman.h>
-
-#include <string.h>
-#include <unistd.h>
-
-#include "core/process/log.h"
-
 TestSuite(step_stop, .init = step_setup, .fini = step_teardown);
 
 static struct step_who first[] = { { "d1@1" }, { "q1@1" }, { "k1@1" },
@@ -48,84 +41,56 @@ Test(step_stop, a_stop_at_once_kills)
 
 /* --- what the log says ---------------------------------------------------- */
 
-static int log_fd;
-
-/* From now on the log goes where logged() finds it. */
-static void
-log_aside(void)
-{
-	log_fd = memfd_create("log", MFD_CLOEXEC);
-	cr_assert_neq(log_fd, -1);
-	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
-}
-
-/* How many lines have ${words}? */
-static int
-logged(const char *words)
-{
-	static char text[1 << 16];
-	const char *p = text;
-	ssize_t n;
-	int found;
-
-	log_flush();
-	cr_assert_geq(n = pread(log_fd, text, sizeof(text) - 1, 0), 0);
-	text[n] = '\0';
-	for (found = 0; (p = strstr(p, words)) != NULL; p++)
-		found++;
-	return found;
-}
-
 Test(step_stop, a_stop_says_that_drain_time_has_passed_when_it_has)
 {
 	PLAY(STARTED);
-	log_aside();
+	step_log_aside();
 	PLAY({ "term", "-w1@1 -w2@1 stopping deaf" }, { "wait 29999", "" });
-	cr_expect_eq(logged("drain_time"), 0);
+	cr_expect_eq(step_logged("drain_time"), 0);
 	PLAY({ "wait 1", ALL_KILLED }, { "wait 100000", "" });
-	cr_expect_eq(logged("drain_time has passed"), 1);
+	cr_expect_eq(step_logged("drain_time has passed"), 1);
 }
 
 /* Some of them do not end yet, as when they wait for a disk. */
 Test(step_stop, a_stop_at_once_does_not_say_that_drain_time_has_passed)
 {
 	PLAY(STARTED);
-	log_aside();
+	step_log_aside();
 	PLAY({ "int", ALL_KILLED " stopping deaf" }, { "wait 29999", "" },
 	    { "wait 1", "" }, { "wait 100000", "" },
 	    { "exit killed", "-l1@1 ended:0" });
-	cr_expect_eq(logged("drain_time"), 0);
+	cr_expect_eq(step_logged("drain_time"), 0);
 }
 
 Test(step_stop, a_stop_at_once_after_a_slow_one_does_not_say_it_either)
 {
 	PLAY(STARTED);
-	log_aside();
+	step_log_aside();
 	PLAY({ "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "wait 10000; int", ALL_KILLED }, { "wait 100000", "" });
-	cr_expect_eq(logged("drain_time"), 0);
+	cr_expect_eq(step_logged("drain_time"), 0);
 }
 
 /* Those that a reload has told to end have a bound, too. */
 Test(step_stop, nor_does_it_of_those_that_a_reload_has_told_to_end)
 {
 	PLAY(STARTED, CHANGED_OVER);
-	log_aside();
+	step_log_aside();
 	step_happens("int");
 	PLAY({ "wait 29999", "" }, { "wait 2000", "" }, { "wait 100000", "" });
-	cr_expect_eq(logged("drain_time"), 0);
+	cr_expect_eq(step_logged("drain_time"), 0);
 }
 
 /* It has five seconds, whatever drain_time is. */
 Test(step_stop, a_logger_that_does_not_end_is_not_killed_for_drain_time)
 {
 	PLAY(STARTED);
-	log_aside();
+	step_log_aside();
 	PLAY({ "stick l1@1; int", ALL_KILLED " stopping deaf" },
 	    { "exit killed", "-l1@1" }, { "wait 4999", "" },
 	    { "wait 1", "!l1@1" }, { "exit l1@1", "ended:0" });
-	cr_expect_eq(logged("event=process-drain role=logger"), 1);
-	cr_expect_eq(logged("drain_time"), 0);
+	cr_expect_eq(step_logged("event=process-drain role=logger"), 1);
+	cr_expect_eq(step_logged("drain_time"), 0);
 }
 
 FOR_EACH(step_stop, a_crash_while_stopping_is_its_end, first)
