@@ -26,14 +26,15 @@ deferred_files_folder(int dirfd)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* What a file takes of the disk, in whole blocks.  (st_blocks does not tell: a
- * new file has none until it is flushed.) */
+/* What a file takes of the disk, in whole blocks; nothing if it is not a regular
+ * one.  (st_blocks does not tell: a new file has none until it is flushed.) */
 static uint64_t
 octets_of(int dirfd, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ? 0 :
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISREG(st.st_mode) ? 0 :
 	    roundup((uint64_t)st.st_size, SPOOL_PAGE);
 }
 
@@ -65,9 +66,9 @@ deferred_octets(const struct deferred *d)
 
 	if ((dir = fileio_opendir(d->dirfd, ".")) == NULL)
 		return octets + octets_of(d->dirfd, DEFERRED_DB);
+	/* not by d_type: some file systems leave it DT_UNKNOWN */
 	while ((de = readdir(dir)) != NULL)
-		if (de->d_type == DT_REG)
-			octets += octets_of(d->dirfd, de->d_name);
+		octets += octets_of(d->dirfd, de->d_name);
 	closedir(dir);
 	return octets;
 }

@@ -15,6 +15,7 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/spool/fault.h"
 
 static int
 rows_due(int64_t now, unsigned int limit)
@@ -615,7 +616,8 @@ Test(deferred, rows_that_are_gone_take_no_room)
 	cr_assert_gt(octets_in_the_end(), 3 * MIB);
 }
 
-Test(deferred, what_was_set_aside_takes_room_until_it_is_removed)
+static void
+expect_set_aside_counts(void)
 {
 	uint64_t before = deferred_octets(ds.d);
 	int fd = openat(ds.f.folder, "deferred.db.damaged.1700000000",
@@ -628,6 +630,21 @@ Test(deferred, what_was_set_aside_takes_room_until_it_is_removed)
 	cr_assert_eq(unlinkat(ds.f.folder, "deferred.db.damaged.1700000000",
 	    0), 0);
 	cr_expect_eq(deferred_octets(ds.d), before);
+}
+
+Test(deferred, what_was_set_aside_takes_room_until_it_is_removed)
+{
+	expect_set_aside_counts();
+}
+
+Test(deferred, so_it_does_where_folders_do_not_tell_what_is_a_file)
+{
+	uint64_t before = deferred_octets(ds.d);
+
+	fault_untyped(true);
+	cr_expect_eq(deferred_octets(ds.d), before);
+	expect_set_aside_counts();
+	fault_untyped(false);
 }
 
 Test(deferred, those_that_stay_are_kept)

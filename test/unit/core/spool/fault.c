@@ -25,6 +25,7 @@ static struct fault faults[FAULT_NCALLS];
 static int kill_in;	/* atomic */
 static int slow_us;	/* atomic */
 static unsigned long long free_octets;	/* atomic */
+static bool is_untyped;
 
 void
 fault_arm(enum fault_call call, int skip, int times, int errnum)
@@ -46,6 +47,12 @@ void
 fault_free(unsigned long long octets)
 {
 	__atomic_store_n(&free_octets, octets, __ATOMIC_SEQ_CST);
+}
+
+void
+fault_untyped(bool is_so)
+{
+	is_untyped = is_so;
 }
 
 #define NAMES_MAX	256
@@ -268,6 +275,7 @@ readdir(DIR *dir)
 {
 	static struct dirent *(*real)(DIR *);
 	int errnum = armed(FAULT_READDIR);
+	struct dirent *de;
 
 	if (errnum != 0) {
 		errno = errnum;
@@ -275,7 +283,9 @@ readdir(DIR *dir)
 	}
 	if (real == NULL)
 		real = (struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir");
-	return real(dir);
+	if ((de = real(dir)) != NULL && is_untyped)
+		de->d_type = DT_UNKNOWN;
+	return de;
 }
 
 int

@@ -24,6 +24,10 @@ int fault_left(enum fault_call call);
 /* fault_free(octets): What fstatvfs(3) says is free; 0: the truth. */
 void fault_free(unsigned long long octets);
 
+/* fault_untyped(is_so): readdir(3) says DT_UNKNOWN of all entries, as it does on
+ * some file systems. */
+void fault_untyped(bool is_so);
+
 /* fault_slow(us): Each pwrite(2) takes that long. */
 void fault_slow(int us);
 
