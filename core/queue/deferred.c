@@ -16,7 +16,6 @@
 #include "core/process/log.h"
 #include "core/util/fileio.h"
 
-#define BUSY_MS		1000	/* to wait while another process, such as sqlite3(1), has it locked */
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq," \
@@ -331,7 +330,7 @@ open_db(struct deferred *d, const char *path)
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK)
 		goto err1;
-	sqlite3_busy_timeout(d->db, BUSY_MS);
+	sqlite3_busy_timeout(d->db, DEFERRED_BUSY_MS);
 	if ((rc = has_table(d, &has)) != SQLITE_OK)
 		goto err1;
 	if (has)

@@ -158,9 +158,10 @@ int deferred_file_remove(struct deferred *d, uint64_t id);
 
 /* deferred_octets(d): What the files of the messages take, and all in the folder
  * of the database.
- * deferred_shrink(d): To be called again and again: if much of the database is
- * free, make its file smaller by a part of that. */
+ * deferred_shrink(d, is_short): To be called again and again: if much of the
+ * database is free, make its file smaller by a part of that.  ${is_short}: the
+ * disk is full, so this may take little room itself.  It waits for nobody. */
 uint64_t deferred_octets(const struct deferred *d);
-void deferred_shrink(struct deferred *d);
+void deferred_shrink(struct deferred *d, bool is_short);
 
 #endif

@@ -11,6 +11,8 @@
 #define DEFERRED_FOLDER	"deferred"
 #define DEFERRED_REBUILD "deferred.rebuild" /* while it exists, rows may be missing, and each file gets those that it lacks */
 
+#define DEFERRED_BUSY_MS 1000	/* to wait while another process, such as sqlite3(1), has the database locked */
+
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
 	ST_HURRY_ALL, ST_SHIFT, ST_HOLDERS, ST_DUE, ST_PAGE, ST_OF, ST_NEXT,
@@ -24,6 +26,7 @@ struct deferred {
 	uint64_t	 octets;	/* of the files */
 	bool		 is_rebuilding;	/* DEFERRED_REBUILD exists */
 	unsigned int	 nrestored;	/* files for which rows were made */
+	bool		 is_uncut;	/* deferred_shrink() has left the log as it was: somebody reads the database */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
 	int		 last_logged;	/* errno of the failure last logged */

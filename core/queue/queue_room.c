@@ -156,7 +156,7 @@ queue_room_check(struct queue_spool *sp)
 	int dirfd = sp->config.incoming_dirfd;
 
 	sp->reserve_ms = sp->now_ms + QUEUE_RESERVE_MS;
-	deferred_shrink(sp->deferred);
+	deferred_shrink(sp->deferred, sp->is_short);
 	if (sp->is_short && !has_free(sp,
 	    ENOUGH * spool_reserve_octets(dirfd), ENOUGH * SPOOL_RESERVE_FILES)) {
 		(void)spool_torn_remove(dirfd);

@@ -14,6 +14,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
+#include "core/util/monotonic.h"
 #include "test/unit/core/queue/deferred_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
@@ -601,7 +602,7 @@ octets_in_the_end(void)
 	unsigned int i;
 
 	for (i = 0; i < 20; i++)
-		deferred_shrink(ds.d);
+		deferred_shrink(ds.d, false);
 	return deferred_octets(ds.d);
 }
 
@@ -674,6 +675,102 @@ Test(deferred, a_database_of_an_earlier_version_becomes_smaller_too)
 	/* and goes on */
 	put_many(10);
 	cr_assert_eq(ds_rows_of(7), 1);
+}
+
+/* What the file ${name} has. */
+static int64_t
+octets_of(const char *name)
+{
+	struct stat st;
+
+	cr_assert_eq(fstatat(ds.f.folder, name, &st, 0), 0);
+	return st.st_size;
+}
+
+/* Much of the database is free, and its log is empty. */
+static void
+make_free_pages(void)
+{
+	put_many(NMANY);
+	drop_many(NMANY, 100);
+	deferred_shrink(ds.d, true);
+	cr_assert_eq(octets_of("deferred.db-wal"), 0);
+}
+
+Test(deferred, while_the_disk_is_full_shrinking_takes_little_room)
+{
+	int64_t before, now;
+
+	make_free_pages();
+	before = octets_of("deferred.db");
+	deferred_shrink(ds.d, true);
+	now = octets_of("deferred.db");
+	cr_expect_lt(now, before);
+	cr_expect_leq(before - now, 130 * 4096);
+	cr_expect_eq(octets_of("deferred.db-wal"), 0);
+	deferred_shrink(ds.d, false);
+	cr_expect_gt(now - octets_of("deferred.db"), MIB);
+}
+
+Test(deferred, while_the_disk_is_full_nothing_is_copied)
+{
+	uint64_t before;
+
+	cr_assert_eq(ds_exec("PRAGMA auto_vacuum = NONE; VACUUM"), SQLITE_OK);
+	ds_reopen();
+	put_many(NMANY);
+	drop_many(NMANY, 100);
+	before = deferred_octets(ds.d);
+	deferred_shrink(ds.d, true);
+	cr_expect_eq(deferred_octets(ds.d), before);
+	cr_expect_lt(octets_in_the_end(), MIB + MIB / 2);
+}
+
+Test(deferred, a_log_that_could_not_be_written_is_cut)
+{
+	make_free_pages();
+	fault_arm(FAULT_DATABASE, 20, 1, ENOSPC);
+	deferred_shrink(ds.d, false);
+	cr_expect_eq(fault_left(FAULT_DATABASE), 0);
+	cr_expect_eq(octets_of("deferred.db-wal"), 0);
+	cr_expect_lt(octets_in_the_end(), MIB + MIB / 2);
+}
+
+/* Somebody reads the database, until the result is closed. */
+static sqlite3 *
+read_on(void)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", ds.f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "BEGIN; SELECT count(*) FROM deferred",
+	    NULL, NULL, NULL), SQLITE_OK);
+	return db;
+}
+
+Test(deferred, who_reads_the_database_is_not_waited_for)
+{
+	uint64_t began_ms;
+	unsigned int i;
+	int64_t most;
+	sqlite3 *db;
+
+	make_free_pages();
+	db = read_on();
+	deferred_shrink(ds.d, false);
+	most = octets_of("deferred.db-wal");
+	began_ms = monotonic_ms();
+	for (i = 0; i < 5; i++)
+		deferred_shrink(ds.d, false);
+	/* each would wait a second */
+	cr_expect_lt(monotonic_ms() - began_ms, 3000);
+	cr_expect_gt(most, 0);
+	cr_expect_eq(octets_of("deferred.db-wal"), most);
+	sqlite3_close(db);
+	cr_expect_lt(octets_in_the_end(), MIB + MIB / 2);
+	cr_expect_eq(octets_of("deferred.db-wal"), 0);
 }
 
 Test(deferred, the_log_of_a_large_transaction_is_cut)
