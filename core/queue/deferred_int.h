@@ -37,6 +37,10 @@ struct deferred {
  * something works again.  Return -1 with errno. */
 int deferred_failed(struct deferred *d, int rc, const char *what);
 
+/* deferred_forget_errno(d): Something has failed that nobody is told of; no later
+ * failure is to be taken for it. */
+void deferred_forget_errno(struct deferred *d);
+
 /* deferred_rows_find(d, origin, id_r): Find the id of the message with that
  * origin.  Return 1; 0: no row has the origin; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,

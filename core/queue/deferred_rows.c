@@ -12,6 +12,8 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 
+#define BEHIND_END	(1LL << 46)	/* octets that no file of a database has */
+
 static bool
 is_full(int errnum)
 {
@@ -20,33 +22,43 @@ is_full(int errnum)
 
 /* With what errno a file of the database has failed last: which is
  * SQLITE_FCNTL_FILE_POINTER, the database, or SQLITE_FCNTL_JOURNAL_POINTER, its
- * log.  0: with none. */
+ * log.  0: with none.  SQLite does not forget that when the file works again, but
+ * a read behind its end makes it do so: then the next failure has an errno of its
+ * own. */
 static int
-last_errno(const struct deferred *d, int which)
+take_errno(const struct deferred *d, int which)
 {
 	sqlite3_file *file = NULL;
 	int errnum = 0;
+	char octet;
 
 	if (sqlite3_file_control(d->db, NULL, which, &file) != SQLITE_OK ||
 	    file == NULL || file->pMethods == NULL ||
 	    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO,
 	    &errnum) != SQLITE_OK)
 		return 0;
+	if (errnum != 0)
+		(void)file->pMethods->xRead(file, &octet, 1, BEHIND_END);
 	return errnum;
 }
 
-/* SQLite has no code of its own for a full quota, or for a lack of inodes.  It
- * keeps errno of a statement that has failed, but not of a commit: there the
- * files tell. */
+/* SQLite has no code of its own for a full quota, or for a lack of inodes.  What
+ * sqlite3_system_errno() says may be of an earlier failure, and is never that of a
+ * commit: so the files come first, of which changes are written to the log. */
 static int
 system_errno(const struct deferred *d)
 {
-	int errnum = sqlite3_system_errno(d->db);
+	int log = take_errno(d, SQLITE_FCNTL_JOURNAL_POINTER);
+	int file = take_errno(d, SQLITE_FCNTL_FILE_POINTER);
 
-	if (!is_full(errnum))
-		errnum = last_errno(d, SQLITE_FCNTL_JOURNAL_POINTER);
-	return is_full(errnum) ? errnum :
-	    last_errno(d, SQLITE_FCNTL_FILE_POINTER);
+	return log != 0 ? log : file != 0 ? file : sqlite3_system_errno(d->db);
+}
+
+void
+deferred_forget_errno(struct deferred *d)
+{
+	(void)take_errno(d, SQLITE_FCNTL_JOURNAL_POINTER);
+	(void)take_errno(d, SQLITE_FCNTL_FILE_POINTER);
 }
 
 /* What SQLite says, as an errno; 0 only for SQLITE_OK, ROW and DONE. */
@@ -107,13 +119,16 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 {
 	sqlite3_stmt *st = d->st[which];
 	bool is_failed = rc != SQLITE_DONE && rc != SQLITE_ROW;
+	int errnum = 0;
 
-	/* the message belongs to the step: log before the reset */
-	if (is_failed)
+	/* the message and errno belong to the step: ask before the reset */
+	if (is_failed) {
 		deferred_failed(d, rc, sqlite3_sql(st));
+		errnum = errno;
+	}
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
-	errno = errno_of(d, rc);
+	errno = errnum;
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 

@@ -71,4 +71,5 @@ deferred_shrink(struct deferred *d, bool is_short)
 	d->is_uncut = sqlite3_wal_checkpoint_v2(d->db, NULL,
 	    SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
 	sqlite3_busy_timeout(d->db, DEFERRED_BUSY_MS);
+	deferred_forget_errno(d);
 }

@@ -784,3 +784,63 @@ Test(deferred, the_log_of_a_large_transaction_is_cut)
 	cr_assert_eq(fstatat(ds.f.folder, "deferred.db-wal", &st, 0), 0);
 	cr_assert_leq(st.st_size, 8 * MIB);
 }
+
+/* --- errors --------------------------------------------------------------- */
+
+/* With what errno does a row, or with ${in_two} its commit, fail while a file of the
+ * database cannot be written because of ${errnum}?  0: it does not. */
+static int
+put_with(int errnum, bool in_two)
+{
+	static uint64_t id = 1000000;
+	const struct deferred_row row = { .id = ++id, .sender = "a@x",
+		.rcpt = "b@y", .transport = "", .next_attempt = 300 };
+	int rc, failed;
+
+	if (in_two)
+		cr_assert_eq(deferred_begin(ds.d), 0);
+	if (errnum != 0)
+		fault_arm(FAULT_DATABASE, 0, 1, errnum);
+	rc = deferred_put(ds.d, &row);
+	if (in_two) {
+		cr_assert_eq(rc, 0);
+		rc = deferred_commit(ds.d);
+	}
+	failed = rc == -1 ? errno : 0;
+	cr_expect_eq(fault_left(FAULT_DATABASE), 0);
+	return failed;
+}
+
+/* A file of SQLite keeps the errno of its last failure. */
+Test(deferred, each_failure_has_an_errno_of_its_own)
+{
+	static const int errnums[] = { EDQUOT, 0, EIO, EDQUOT, ENOSPC, EIO, 0,
+		ENOSPC, EDQUOT, EDQUOT, 0, 0, EIO };
+	const size_t n = sizeof(errnums) / sizeof(errnums[0]);
+	size_t i;
+	int got;
+
+	for (i = 0; i < 2 * n; i++) {
+		got = put_with(errnums[i % n], i >= n);
+		cr_expect_eq(got, errnums[i % n], "%zu: %s", i, strerror(got));
+	}
+}
+
+/* The database itself could not be written when its log was to be cut.  What its
+ * log fails with later is another matter. */
+Test(deferred, what_one_file_has_failed_with_is_not_said_of_the_other)
+{
+	sqlite3 *db;
+
+	make_free_pages();
+	db = read_on();
+	deferred_shrink(ds.d, false);
+	sqlite3_close(db);
+	fault_arm(FAULT_DATABASE, 0, 1, EDQUOT);
+	deferred_shrink(ds.d, false);
+	cr_assert_eq(fault_left(FAULT_DATABASE), 0);
+	cr_expect_eq(put_with(EIO, false), EIO);
+	cr_expect_eq(put_with(EIO, true), EIO);
+	cr_expect_eq(put_with(0, false), 0);
+	cr_expect_eq(put_with(EDQUOT, true), EDQUOT);
+}
