@@ -34,8 +34,8 @@
 #define LIM_ASYNC_SECONDS	600	/* wait for a commit or a module; RFC 5321 4.5.3.2.6: clients wait that long */
 #define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */
 #define LIM_RCPTS_SHARE		98304	/* octets of a session's recipients that are never too much: 100 of the greatest length (RFC 5321 4.5.3.1.8), each with ORCPT, arrays growing by half */
-#define LIM_RCPTS_WORKER	(64 << 20) /* octets of the recipients of all sessions of a worker: 1,000 in each of 1,000 sessions; the rest of a session is bounded by LIM_COMMAND_READ and LIM_OUTPUT */
-#define LIM_RCPTS_CLIENT	(LIM_RCPTS_WORKER / 4) /* of them, those of one client's sessions that have more than LIM_RCPTS_SHARE: three other greedy ones leave room for more */
+#define LIM_RCPTS_WORKER	(64 << 20) /* octets of the recipients of all sessions of a worker, after which no session with more than LIM_RCPTS_SHARE may have another one: 1,000 in each of 1,000 sessions; the rest of a session is bounded by LIM_COMMAND_READ and LIM_OUTPUT */
+#define LIM_RCPTS_CLIENT	(LIM_RCPTS_WORKER / 4) /* the same for those of one client's sessions that have more than LIM_RCPTS_SHARE: three other greedy ones leave room for more */
 #define LIM_HELD_MESSAGE	4096	/* octets that a message which is held counts for beyond its body, for held_quota: its envelope, a file and its inode */
 #define LIM_HELD_RCPT		1024	/* and for each recipient: a row with two addresses and a login, and its place in two indexes */
 #define LIM_LOG_REFUSALS	50	/* lines that one session writes to the log of refused commands, and as many of failed logins: more than the default of Max_Errors and than what fail2ban waits for */

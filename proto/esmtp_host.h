@@ -52,6 +52,7 @@ struct esmtp_report {
 	enum esmtp_report_kind	 kind;
 	int			 code;		/* reply code or 0 */
 	int			 is_drain;	/* REJECTED: because the host drains */
+	int			 is_verdict;	/* AUTH_FAILED: the host has found the login wrong, and said why: reason is its ac->failure */
 	const char		*enhanced;	/* "5.7.1" or "" */
 	const char		*verb;		/* the command answered, or "" */
 	const char		*arg;		/* REJECTED: its argument (the line of an unknown one), cut, as received */
@@ -64,7 +65,7 @@ struct esmtp_report {
 	size_t			 nrcpts;
 	unsigned int		 nmessages;	/* END: accepted in the session */
 	unsigned int		 nrejected;	/* reports of REJECTED in the session, with this one */
-	unsigned int		 nauth_failed;	/* reports of AUTH_FAILED, likewise */
+	unsigned int		 nauth_failed;	/* reports of AUTH_FAILED, likewise, but for those with is_verdict */
 	int			 errnum;	/* errno or 0 */
 	struct timeval		 now;
 	struct timeval		 elapsed;	/* since the session (END) or the message (ACCEPTED) began */

@@ -166,6 +166,8 @@ report_failure(struct esmtp_step *st, int code, const char *enhanced,
 	r.enhanced = enhanced;
 	r.detail = x->mechanism;
 	r.reason = reason;
+	r.is_verdict = x->status == ESMTP_AUTH_FAILED && reason != NULL &&
+	    reason == st->ac->failure;
 	if (x->octets != NULL && x->status != ESMTP_AUTH_CHALLENGE)
 		r.arg = x->octets;
 	esmtp_report(st, &r);

@@ -178,7 +178,7 @@ struct _message_construct {
 	uint32_t		 nrcpts;	/* accepted */
 	uint32_t		 nerrors;	/* since the last accepted message */
 	uint32_t		 nrejected;	/* reported */
-	uint32_t		 nauth_failed;	/* reported */
+	uint32_t		 nauth_failed;	/* reported, but for the host's own verdicts */
 	uint32_t		 extensions;	/* enabled: bit = row of esmtp_exts */
 	uint8_t			 verb;		/* the last that was not unknown: esmtp_last_verb() */
 	unsigned int		 state : 7;	/* enum esmtp_state */

@@ -93,7 +93,8 @@ esmtp_report(struct esmtp_step *st, struct esmtp_report *r)
 		return;
 	if (mc != NULL) {
 		mc->nrejected += r->kind == ESMTP_REPORT_REJECTED;
-		mc->nauth_failed += r->kind == ESMTP_REPORT_AUTH_FAILED;
+		mc->nauth_failed += r->kind == ESMTP_REPORT_AUTH_FAILED &&
+		    !r->is_verdict;
 		r->nrejected = mc->nrejected;
 		r->nauth_failed = mc->nauth_failed;
 	}

@@ -229,6 +229,8 @@ answer(struct simhost_session *s)
 		x->is_right = true;
 		strcpy(x->login, x->name);
 	}
+	s->ac->failure = x->status == ESMTP_AUTH_CHALLENGE ? NULL :
+	    s->host->auth.why;
 	simalloc_owner = s->number;
 	esmtp_auth_done(s->ac, x->status, is_long ? text : x->text,
 	    is_long ? sizeof(text) : strlen(x->text));

@@ -44,6 +44,7 @@ struct simauth {
 	enum simauth_mode	 mode;
 	bool			 is_credulous;	/* wrong on purpose: takes any password */
 	bool			 is_inside;	/* answers inside the call */
+	const char		*why;		/* the host's ac->failure with a verdict; NULL: it says none */
 	uint64_t		 delay_us;
 	unsigned int		 fault_permille; /* by chance: LATER, BLOCKED, MALFORMED, refused, mute */
 	uint64_t		 delay_max_us;	/* by chance */

@@ -244,17 +244,11 @@ report_auth(struct worker *, const accept_construct *ac,
 	"session=%s client=%s port=%d listener=%s user=%s mechanism=%s " \
 	"code=%d reason=%s"
 
-/* Was it authd that found the login wrong?  Then authd has logged it: a worker
+/* Only a wrong password is counted here.  A login that was blocked, or that got
+ * no answer, was counted by host_auth.c.
+ * Where it was authd that found the login wrong, authd has logged it: a worker
  * that an attacker controls could write any address into such a line
  * (authd_log.c). */
-static bool
-is_logged(const accept_construct *ac, const struct esmtp_report *r)
-{
-	return r->code == 535 && r->reason == ac->failure;
-}
-
-/* Only a wrong password is counted here.  A login that was blocked, or that got
- * no answer, was counted by host_auth.c. */
 static void
 report_auth_failed(struct worker *w, const accept_construct *ac,
     const struct esmtp_report *r)
@@ -264,7 +258,7 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 
 	if (r->code == 535)
 		stats_inc(STATS_AUTH_FAILED);
-	if (is_logged(ac, r) || r->nauth_failed > LIM_LOG_REFUSALS ||
+	if (r->is_verdict || r->nauth_failed > LIM_LOG_REFUSALS ||
 	    !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_INFO, "auth-failed", via == NULL ?
