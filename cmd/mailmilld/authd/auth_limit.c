@@ -326,8 +326,9 @@ auth_limit_begin(struct auth_limit *l, const struct auth_from *from,
 	attempt_init(l, from, login, now_ms, a);
 	if ((e = known_pair(l, a, now_ms)) != NULL)
 		return begin_known(l, e, a, now_ms);
-	if ((a->has_via &&
-	    is_spent(l, CLIENT, a->via, c->via_max, now_ms)) ||
+	a->is_via_spent = a->has_via &&
+	    is_spent(l, CLIENT, a->via, c->via_max, now_ms);
+	if (a->is_via_spent ||
 	    is_spent(l, CLIENT, a->client, c->client_max, now_ms) ||
 	    (a->has_login &&
 	    is_spent(l, LOGIN, a->login, c->login_max, now_ms)))

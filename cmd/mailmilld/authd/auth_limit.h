@@ -49,6 +49,7 @@ struct auth_attempt {
 	bool		has_via;
 	bool		is_known;	/* charged to the pair, else to all others */
 	bool		is_charged;
+	bool		is_via_spent;	/* refused: the peer that has named the client has no failures left */
 };
 
 /* auth_limit_memory(entries_max): Memory for the counters, empty: a descriptor

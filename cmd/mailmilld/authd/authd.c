@@ -169,7 +169,8 @@ authd_open(struct authd *a)
 		return -1;
 	}
 	a->failures = calloc((size_t)s->workers + 1, sizeof(*a->failures));
-	if (a->failures == NULL) {
+	a->proxies = calloc((size_t)s->workers + 1, sizeof(*a->proxies));
+	if (a->failures == NULL || a->proxies == NULL) {
 		log_err("start", "role=%s", "authd");
 		return -1;
 	}
@@ -200,6 +201,7 @@ authd_close(struct authd *a)
 	auth_limit_free(a->limit);
 	vouch_free(a->vouch);
 	free(a->failures);
+	free(a->proxies);
 }
 
 static int

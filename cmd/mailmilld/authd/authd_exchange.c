@@ -299,6 +299,8 @@ settle(struct authd_exchange *e)
 	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
 		auth_limit_unsure(e->authd->limit, &e->attempt);
 	(void)pthread_mutex_unlock(&e->authd->limit_lock);
+	if (e->is_blocked && e->attempt.is_via_spent)
+		authd_log_proxy(e->authd, e->slot, &e->who);
 	/* a token that was refused, whose client has left: as in take_back() */
 	if (e->status == ESMTP_AUTH_FAILED || (e->worker == NULL &&
 	    e->status == ESMTP_AUTH_CHALLENGE && is_refused(e)))

@@ -83,6 +83,7 @@ struct authd {
 	struct vouch		*vouch;		/* of M_VOUCH, until its M_PEER; or NULL */
 	uint32_t		 vouch_instance; /* of that worker */
 	struct log_burst	*failures;	/* by slot: bounds the lines about them */
+	struct log_bound	*proxies;	/* by slot: the same about auth_proxy_failures */
 	unsigned int		 stuck_ms;	/* beyond AUTHD_STUCK_TIMES; 0: AUTHD_STUCK_MS */
 	bool			 is_stuck;	/* ending because of that */
 };
@@ -130,10 +131,15 @@ bool authd_offer_has_plus(const struct auth_request *r,
  * authd_log_failed(a, slot, r, who, login, why): A wrong password, or the like, of
  * that session of the worker ${slot}, with the login that was tried ("": none).
  * A worker has a share of the lines.  False: it has used that up, so this one is
- * not logged. */
+ * not logged.
+ * authd_log_proxy(a, slot, who): The worker ${slot} has had as many failures as
+ * auth_proxy_failures allows of all clients together that one peer names, and the
+ * login of ${who} was refused for that alone.  One line in LOG_BOUND_MS. */
 bool authd_log_failed(struct authd *a, unsigned int slot,
     const struct auth_request *r, const struct vouched *who,
     const char *login, enum esmtp_auth_why why);
+void authd_log_proxy(struct authd *a, unsigned int slot,
+    const struct vouched *who);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;

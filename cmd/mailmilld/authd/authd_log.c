@@ -1,5 +1,6 @@
 /* The lines auth-failed of authd, which a log watcher such as fail2ban acts on.
- * Owns: their form; how many of them the sessions of one worker may cause.
+ * Owns: their form; how many of them the sessions of one worker may cause.  The
+ * lines auth-proxy, for the administrator.
  *
  * Who has connected is in the master's words (vouch.h).  The session's id in the
  * log, and a client behind a proxy, are in those of the worker. */
@@ -45,4 +46,21 @@ authd_log_failed(struct authd *a, unsigned int slot,
 	    esmtp_auth_why_text(why),
 	    via == NULL ? NULL : addr_text(via, via_buf));
 	return true;
+}
+
+void
+authd_log_proxy(struct authd *a, unsigned int slot, const struct vouched *who)
+{
+	char buf[ADDR_TEXT];
+	uint64_t n;
+
+	if (slot > (unsigned int)a->child->settings->workers || (n =
+	    log_bound_count(&a->proxies[slot], monotonic_ms())) == 0)
+		return;
+	log_warnx("auth-proxy", "via=%s slot=%u setting=%s refused=%llu "
+	    "effect=%s advice=%s", addr_text(vouched_via(who), buf), slot,
+	    "auth_proxy_failures", (unsigned long long)n,
+	    "no client that it names can log in in this worker, but those that "
+	    "have done so before", "see in auth-failed which of them fail; if "
+	    "they are honest, raise the setting");
 }

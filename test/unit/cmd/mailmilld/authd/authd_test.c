@@ -724,6 +724,7 @@ Test(authd, a_client_that_was_named_is_logged_with_the_peer_that_names_it)
 	cr_expect_eq(lines_with(log, "event=auth-failed"), 3);
 	cr_expect_eq(lines_with(log, " client=198.51.100.2 port=4711 "), 1);
 	cr_expect_eq(lines_with(log, " via=192.0.2.1\n"), 3);
+	cr_expect_eq(lines_with(log, "event=auth-proxy"), 0);
 	/* other logins, too, up to auth_proxy_failures */
 	for (; id < 9; id++) {
 		client.in.sin_addr.s_addr += htonl(1);
@@ -734,6 +735,9 @@ Test(authd, a_client_that_was_named_is_logged_with_the_peer_that_names_it)
 		cr_expect_eq(a.status, id < 7 ? ESMTP_AUTH_FAILED :
 		    ESMTP_AUTH_BLOCKED, "%d", (int)id);
 	}
+	cr_expect_eq(lines_with(log, "event=auth-proxy via=192.0.2.1 slot=1 "
+	    "setting=auth_proxy_failures refused=1 "), 1);
+	cr_expect_eq(lines_with(log, "event=auth-proxy"), 1);
 	/* the one that has connected has not failed */
 	cr_expect_eq(plain(&w, 50, "192.0.2.1", "user", "pencil").status,
 	    ESMTP_AUTH_OK);
