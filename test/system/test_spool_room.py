@@ -125,19 +125,34 @@ def octets_in(folder):
                for name in os.listdir(folder))
 
 
+def try_all_again(s, acked):
+    """Wait until each message has been tried twice more."""
+    before = int(s.stats()['deferred'])
+    wait_for('more attempts', lambda: int(
+        s.stats()['deferred']) > before + 2 * len(acked), 60)
+
+
 def fill_with_deferred_mail(s, quota):
     """Mail for a Maildir that cannot be written, until the deferred messages
     leave no room for another segment; the numbers acknowledged."""
     acked = []
 
-    def is_full():
+    def send_more():
         # what is in segments takes room twice while it is being deferred
         wait_for('all to be deferred', lambda: len(os.listdir(
             f'{s.spool}/queue/deferred')) == len(acked), 60)
         start = acked[-1] + 1 if acked else 0
         new = send_until(s.port, '452', 3000, start=start)
         acked.extend(new)
-        return not new and octets_in(f'{s.spool}/queue/deferred') > quota // 4
+        return new
+
+    def is_full():
+        if send_more() or octets_in(f'{s.spool}/queue/deferred') <= quota // 4:
+            return False
+        # their segment goes when all of it is deferred, a moment after the last
+        # file is there: only then is it known what is left
+        try_all_again(s, acked)
+        return not send_more()
     wait_for('the quota to be used up', is_full, 120)
     return acked
 
@@ -154,9 +169,7 @@ def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
         octets = octets_in(f'{s.spool}/queue/deferred')
         assert octets < quota * 5 // 4, octets
         # it stays so, while all are tried again and again
-        before = int(s.stats()['deferred'])
-        wait_for('more attempts', lambda: int(
-            s.stats()['deferred']) > before + 2 * len(acked), 60)
+        try_all_again(s, acked)
         assert not accepted(s, 5000)
         os.unlink(user)
         all_there(s, acked)
