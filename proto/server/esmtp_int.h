@@ -550,7 +550,14 @@ void esmtp_told_clear(struct esmtp_told *told, enum esmtp_attribute from,
  * esmtp_rcpts_add(r, addr, is_unique): Return 1 when added, 0 when it was there
  * (with ${is_unique}), -1: ENOMEM.
  * esmtp_rcpts_remove(r, addr): Remove the first one that is ${addr} in any case
- * of its letters; return its old number, or -1 when there is none.
+ * of its letters; return its old number, or -1 with errno ENOENT: there is none,
+ * or ENOMEM: it is not known (one that is written as ${addr} is removed in any
+ * case).
+ * esmtp_rcpts_find(r, addr, first_r, end_r): Those that are ${addr} in any case of
+ * its letters: 1, and in the order of addresses they are *${first_r} to before
+ * *${end_r}; 0: there is none; -1: ENOMEM.
+ * esmtp_rcpts_number(r, i): The number of the one that is at ${i} in the order of
+ * addresses.
  * esmtp_rcpts_say(r, notify, orcpt): Note what RCPT has said of the one that was
  * added last; ${orcpt} is "" when it was not said.  0, or -1: ENOMEM.
  * esmtp_rcpts_said(r, i, orcpt_r): Return SPOOL_NOTIFY_* of number ${i}, 0: not
@@ -564,6 +571,9 @@ esmtp_rcpts_get(const struct esmtp_rcpts *r, size_t i)
 size_t esmtp_rcpts_octets(const struct esmtp_rcpts *r);
 int esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique);
 int esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr);
+int esmtp_rcpts_find(const struct esmtp_rcpts *r, const char *addr,
+    size_t *first_r, size_t *end_r);
+size_t esmtp_rcpts_number(const struct esmtp_rcpts *r, size_t i);
 void esmtp_rcpts_clear(struct esmtp_rcpts *r);
 int esmtp_rcpts_say(struct esmtp_rcpts *r, unsigned int notify,
     const char *orcpt);

@@ -3,6 +3,7 @@
  * client; what RCPT has said of each.
  * Knows nothing of commands and replies. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -48,56 +49,95 @@ esmtp_rcpts_clear(struct esmtp_rcpts *r)
 
 #define KEY_MAX	(3 * LIM_PATH)	/* octets: an address in lower case, UTF-8 */
 
-/* The order of the address whose key is ${key} to another one.  Where there is
- * no memory to make a key, an address is its own. */
-static int
-compare(const char *key, const char *addr)
-{
-	char other[KEY_MAX + 1];
-	size_t len = strlen(addr);
-	ssize_t n;
-
-	if (utf8_is_ascii(addr, len) ||
-	    (n = utf8_lower(addr, len, other, KEY_MAX)) == -1)
-		return strcasecmp(key, addr);
-	other[n] = '\0';
-	return strcmp(key, other);
-}
-
+/* The key of ${addr}: itself in lower case.  Return it, in ${room}, or NULL: there
+ * is no memory to make it. */
 static const char *
 key_of(const char *addr, char room[KEY_MAX + 1])
 {
 	ssize_t n = utf8_lower(addr, strlen(addr), room, KEY_MAX);
 
 	if (n == -1)
-		return addr;
+		return NULL;
 	room[n] = '\0';
 	return room;
 }
 
-/* The place of ${addr} in the sorted ones, or where it would be. */
-static size_t
-find(const struct esmtp_rcpts *r, const char *addr, bool *is_there_r)
+/* The order of ${key} to the key of ${addr} is *${order_r}.  0, or -1: ENOMEM. */
+static int
+compare(const char *key, const char *addr, int *order_r)
+{
+	char room[KEY_MAX + 1];
+	const char *other;
+
+	if (utf8_is_ascii(addr, strlen(addr))) {
+		*order_r = strcasecmp(key, addr);
+		return 0;
+	}
+	if ((other = key_of(addr, room)) == NULL)
+		return -1;
+	*order_r = strcmp(key, other);
+	return 0;
+}
+
+/* Where ${addr} is among the sorted ones, or would be, is *${i_r}: of several that
+ * are equal, which are in the order in which they were added, the first, or, if
+ * ${is_behind}, behind the last.  Return 1: it is there, 0: it is not, or -1:
+ * ENOMEM. */
+static int
+find(const struct esmtp_rcpts *r, const char *addr, bool is_behind,
+    size_t *i_r)
 {
 	size_t low = 0, high = r->n, middle;
 	char room[KEY_MAX + 1];
 	const char *key = key_of(addr, room);
-	int order;
+	int order, is_there = 0;
 
-	*is_there_r = false;
+	if (key == NULL)
+		return -1;
 	while (low < high) {
 		middle = (low + high) / 2;
-		order = compare(key, r->text + r->sorted[middle]);
-		if (order == 0) {
-			*is_there_r = true;
-			return middle;
-		}
-		if (order < 0)
+		if (compare(key, r->text + r->sorted[middle], &order) == -1)
+			return -1;
+		is_there |= order == 0;
+		if (order < 0 || (order == 0 && !is_behind))
 			high = middle;
 		else
 			low = middle + 1;
 	}
+	*i_r = low;
+	return is_there;
+}
+
+/* The number of the one whose text is at ${at}: they are in the order of their
+ * texts. */
+static size_t
+number_of(const struct esmtp_rcpts *r, uint32_t at)
+{
+	size_t low = 0, high = r->n - 1, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (r->at[middle] < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return low;
+}
+
+int
+esmtp_rcpts_find(const struct esmtp_rcpts *r, const char *addr,
+    size_t *first_r, size_t *end_r)
+{
+	int is_there = find(r, addr, false, first_r);
+
+	return is_there == 1 ? find(r, addr, true, end_r) : is_there;
+}
+
+size_t
+esmtp_rcpts_number(const struct esmtp_rcpts *r, size_t i)
+{
+	return number_of(r, r->sorted[i]);
 }
 
 /* Make room for one more, with a text of ${len} octets. */
@@ -132,11 +172,11 @@ int
 esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
 {
 	size_t len = strlen(addr) + 1, before = esmtp_rcpts_octets(r), i;
-	bool is_there;
-	int failed;
+	int failed, is_there = find(r, addr, true, &i);
 
-	i = find(r, addr, &is_there);
-	if (is_there && is_unique)
+	if (is_there == -1)
+		return -1;
+	if (is_there == 1 && is_unique)
 		return 0;
 	failed = make_room(r, len);
 	count(r, before);
@@ -172,24 +212,36 @@ close_gap(struct esmtp_rcpts *r, uint32_t at, size_t len)
 	}
 }
 
+/* As find(), of the first one.  Where there is no memory, one that is written in
+ * the same way is found nevertheless: what was just added can always be removed. */
+static int
+find_to_remove(const struct esmtp_rcpts *r, const char *addr, size_t *i_r)
+{
+	int is_there = find(r, addr, false, i_r);
+	size_t i;
+
+	for (i = 0; is_there == -1 && i < r->n; i++)
+		if (strcmp(r->text + r->sorted[i], addr) == 0) {
+			*i_r = i;
+			return 1;
+		}
+	return is_there;
+}
+
 int
 esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 {
-	char room[KEY_MAX + 1];
-	const char *key = key_of(addr, room);
 	uint32_t at, said;
-	bool is_there;
+	int is_there;
 	size_t i, k;
 
-	find(r, addr, &is_there);
-	if (!is_there)
+	if ((is_there = find_to_remove(r, addr, &i)) != 1) {
+		errno = is_there == 0 ? ENOENT : ENOMEM;
 		return -1;
-	for (k = 0; compare(key, r->text + r->at[k]) != 0; k++)
-		continue;
-	at = r->at[k];
+	}
+	at = r->sorted[i];
+	k = number_of(r, at);
 	said = r->said != NULL ? r->said[k] : 0;
-	for (i = 0; r->sorted[i] != at; i++)
-		continue;
 	r->n--;
 	memmove(r->at + k, r->at + k + 1, (r->n - k) * sizeof(*r->at));
 	if (r->said != NULL)

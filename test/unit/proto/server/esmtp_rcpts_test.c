@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,70 @@ Test(esmtp_rcpts, are_found_in_any_case_of_utf8)
 		cr_expect_eq(esmtp_rcpts_remove(&r, same[i]), 0, "%zu", i);
 	esmtp_rcpts_clear(&r);
 	cr_expect_eq(held, 0);
+}
+
+/* However many are equal, and however they are written. */
+Test(esmtp_rcpts, equal_ones_are_found_in_their_order)
+{
+	static const char *const names[] = { "\xc3\xbc@b.test", "a@b.test",
+		"\xc3\x9c@b.test", "A@b.test", "z@b.test",
+		"u\xcc\x88@b.test", "\xc3\xbc@B.test" };
+	static const size_t want[] = { 0, 2, 5, 6 };
+	size_t held = 0, first, end, i;
+	struct esmtp_rcpts r = { .held = &held };
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		cr_assert_eq(esmtp_rcpts_add(&r, names[i], false), 1);
+	cr_assert_eq(esmtp_rcpts_find(&r, "\xc3\x9c@B.TEST", &first, &end), 1);
+	cr_assert_eq(end - first, 4);
+	for (i = first; i < end; i++)
+		cr_expect_eq(esmtp_rcpts_number(&r, i), want[i - first]);
+	cr_assert_eq(esmtp_rcpts_find(&r, "A@B.test", &first, &end), 1);
+	cr_assert_eq(end - first, 2);
+	cr_expect_eq(esmtp_rcpts_number(&r, first + 1), 3);
+	cr_expect_eq(esmtp_rcpts_find(&r, "o@b.test", &first, &end), 0);
+	for (i = 0; i < 4; i++)
+		cr_expect_eq(esmtp_rcpts_remove(&r, "\xc3\x9c@b.test"),
+		    (int)(want[i] - i));
+	cr_expect_eq(r.n, 3);
+	esmtp_rcpts_clear(&r);
+	cr_expect_eq(held, 0);
+}
+
+/* An address whose key cannot be made, here since it is too long for an address,
+ * is not taken for another, nor for one that is not there. */
+Test(esmtp_rcpts, an_address_that_cannot_be_compared_is_an_error)
+{
+	char longest[4 * LIM_PATH + 3];
+	size_t held = 0, first, end, i;
+	struct esmtp_rcpts r = { .held = &held };
+
+	for (i = 0; i + 1 < sizeof(longest); i += 2)
+		memcpy(longest + i, "\xc3\xbc", 2);
+	longest[i] = '\0';
+	cr_expect_eq(esmtp_rcpts_add(&r, longest, true), -1);
+	cr_assert_eq(esmtp_rcpts_add(&r, "\xc3\xbc@b.test", true), 1);
+	cr_expect_eq(esmtp_rcpts_add(&r, longest, true), -1);
+	cr_expect_eq(esmtp_rcpts_find(&r, longest, &first, &end), -1);
+	cr_expect_eq(esmtp_rcpts_remove(&r, longest), -1);
+	cr_expect_eq(errno, ENOMEM);
+	cr_expect_eq(esmtp_rcpts_remove(&r, "z@b.test"), -1);
+	cr_expect_eq(errno, ENOENT);
+	cr_expect_eq(r.n, 1);
+	/* the same if it is one in the list */
+	free(r.text);
+	r.text = strdup(longest);
+	r.text_size = strlen(longest) + 1;
+	cr_expect_eq(esmtp_rcpts_add(&r, "\xc3\xbc@b.test", true), -1);
+	cr_expect_eq(esmtp_rcpts_remove(&r, "\xc3\xbc@b.test"), -1);
+	cr_expect_eq(errno, ENOMEM);
+	/* but what was just added can be removed */
+	r.len = r.text_size;
+	cr_expect_eq(esmtp_rcpts_remove(&r, longest), 0);
+	cr_expect_eq(r.n, 0);
+	free(r.text);
+	free(r.at);
+	free(r.sorted);
 }
 
 /* One that a module refuses is added and removed: a client can have any number of
