@@ -225,15 +225,22 @@ is_alone(const struct esmtp_step *st)
 	return st->mc->txn->lmtp != NULL && !st->mc->is_closing;
 }
 
-/* The reply from ${mark} on has refused ${rcpt}: the others get the message. */
+/* The reply from ${mark} on has refused ${rcpt}: the others get the message.  If no
+ * RCPT has named it, nobody would hear of that, and the refusal is of the whole
+ * message, as in SMTP. */
 static enum esmtp_want
 refuse_rcpt(struct esmtp_step *st, size_t mark, const char *rcpt)
 {
-	if (esmtp_lmtp_refuse(st, mark, rcpt) == -1) {
+	int rc = esmtp_lmtp_refuse(st, mark, rcpt);
+
+	if (rc == 0)
+		return W_REFUSED;
+	/* a module may have removed it meanwhile */
+	if (rc == -1 || (validate_context_remove_rcpt(&st->mc->vctx, rcpt) ==
+	    -1 && errno != ENOENT)) {
 		esmtp_reply(st, RPL_NOMEM);
 		return W_REFUSED;
 	}
-	(void)validate_context_remove_rcpt(&st->mc->vctx, rcpt);
 	return W_GO;
 }
 

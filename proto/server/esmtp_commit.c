@@ -70,24 +70,32 @@ next_answer(char **at, const char **words_r)
 	return code;
 }
 
-/* ${code} is about the recipient number ${i} alone. */
+/* ${code} is about the recipient number ${i} alone.  If it is a refusal of one that
+ * a policy has added, of which no RCPT can be told, the reply stays in st->out: the
+ * first such one, which begins at ${mark}, is that of every RCPT without one of its
+ * own.  0, or -1: ENOMEM. */
 static int
-say_of_rcpt(struct esmtp_step *st, size_t i, int code, const char *words)
+say_of_rcpt(struct esmtp_step *st, size_t mark, size_t i, int code,
+    const char *words)
 {
 	struct esmtp_txn *t = st->mc->txn;
 	char *rcpt = esmtp_rcpts_get(&t->rcpts, i);
-	size_t mark = st->out_len;
+	size_t at = st->out_len;
 	int rc;
 
 	/* reports name it */
 	t->each.rcpt = rcpt;
 	esmtp_reply_code(st, code, words);
 	t->each.rcpt = NULL;
-	rc = esmtp_lmtp_refuse(st, mark, rcpt);
+	rc = esmtp_lmtp_refuse(st, at, rcpt);
+	if (rc == 0 && (code < 400 || at > mark))
+		st->out_len = at;
+	if (rc != -1)
+		return 0;
 	/* it is not lost silently: all of them hear that something was */
-	if (rc == -1)
-		esmtp_reply(st, RPL_NOMEM);
-	return rc;
+	st->out_len = mark;
+	esmtp_reply(st, RPL_NOMEM);
+	return -1;
 }
 
 /* Where there is one reply for all, it is that of the first who has not got the
@@ -125,7 +133,7 @@ say_each(struct esmtp_step *st, char *list)
 		if (code == 0)
 			continue;
 		nrefused += code >= 400;
-		if (say_of_rcpt(st, i, code, words) == -1)
+		if (say_of_rcpt(st, mark, i, code, words) == -1)
 			break;
 	}
 	if (st->out_len == mark && nrefused < n) {

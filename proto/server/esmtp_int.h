@@ -393,8 +393,9 @@ enum esmtp_reply_id esmtp_submit_end(struct esmtp_step *st);
  * esmtp_lmtp_accept(l, addr): RCPT is accepted: there will be a reply for it
  * behind the message.  NULL does nothing.  -1: ENOMEM.
  * esmtp_lmtp_refuse(st, mark, rcpt): The reply that is in st->out from ${mark} on
- * is for ${rcpt} alone, and given with those for the others.  0; or -1, ENOMEM: it
- * is lost.
+ * is for ${rcpt} alone.  1: it is given with those for the others; 0: no RCPT has
+ * named ${rcpt}, which a policy has added, and the reply is still there; -1,
+ * ENOMEM: it is lost.
  * esmtp_lmtp_is_complete(l): Has each RCPT that was accepted a reply of its own?
  * False for NULL.
  * esmtp_lmtp_answer(st, mark): The reply that is in st->out from ${mark} on

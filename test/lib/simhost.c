@@ -69,19 +69,21 @@ by_handle(struct simhost *h, uint64_t handle)
 	return NULL;
 }
 
+#define MANY	1000	/* recipients of a message: a test has no more */
+
 /* The commit is decided, for some recipients otherwise than for the rest. */
 static int
 answer_commit(struct simhost *h, uint64_t ticket, int error)
 {
 	const struct simspool *sp = &h->spool;
-	const char *texts[16] = { NULL };
+	const char *texts[MANY] = { NULL };
 	const struct spool_msg *m;
-	int codes[16] = { 0 };
+	int codes[MANY] = { 0 };
 	size_t i, j;
 
 	for (m = sp->msgs; m != NULL && m->ticket != ticket; m = m->next)
 		continue;
-	if (error != 0 || sp->nof_rcpt == 0 || m == NULL || m->nrcpts > 16)
+	if (error != 0 || sp->nof_rcpt == 0 || m == NULL || m->nrcpts > MANY)
 		return esmtp_answer(&h->host, ticket, error);
 	for (i = 0; i < m->nrcpts; i++)
 		for (j = 0; j < sp->nof_rcpt; j++)

@@ -115,6 +115,36 @@ Test(esmtp_lmtp, a_drain_lets_it_take_the_replies)
 	cr_expect(fake_is_ended(f));
 }
 
+/* What is said of each takes memory, which is in the same sum, once for those who
+ * hear the same. */
+Test(esmtp_lmtp_list, replies_that_are_owed_are_counted)
+{
+	size_t before, i;
+
+	setup();
+	to_data(MANY);
+	before = f->h.host.held_octets;
+	for (i = 0; i < 4; i++) {
+		snprintf(f->h.spool.of_rcpt[i].addr, 100,
+		    "user%zu@example.test", i);
+		snprintf(f->h.spool.of_rcpt[i].text, 100, "5.2.2 Full %zu",
+		    i / 2);
+		f->h.spool.of_rcpt[i].code = 552;
+	}
+	f->h.spool.nof_rcpt = 4;
+	f->s->wire->window = 100;
+	cr_expect_eq(count(fake_say(f, "x\r\n.\r\n"),
+	    "552 5.2.2 Full 1\r\n"), 2, "%s", f->reply);
+	cr_expect_geq(f->h.host.held_octets, before + MANY * sizeof(uint32_t) +
+	    2 * strlen("552 5.2.2 Full 0"));
+	cr_expect_leq(f->h.host.held_octets, before + MANY * sizeof(uint32_t) +
+	    3 * strlen("552 5.2.2 Full 0"));
+	f->s->wire->window = SIZE_MAX;
+	fake_say(f, "");
+	cr_expect_eq(f->h.host.held_octets, 0);
+	fake_end(f);
+}
+
 /* The recipients of an envelope and those that are owed a reply are in the sum
  * that ESMTP_HOST_RCPTS_MAX bounds. */
 Test(esmtp_lmtp, what_is_owed_is_counted)
@@ -213,5 +243,81 @@ Test(esmtp_lmtp_list, a_suspended_policy_refuses_one_recipient)
 	    "%s", f->reply);
 	cr_assert_eq(fake_message(f, 0)->nrcpts, 2);
 	cr_expect_str_eq(fake_message(f, 0)->rcpts[1], "carol@example.test");
+	fake_end(f);
+}
+
+/* alice is replaced by bob and carol, of whom no RCPT has told the client; then the
+ * second of them is refused. */
+static int
+replace(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *vctx, void *)
+{
+	(void)validate_context_remove_rcpt(vctx, "alice@example.test");
+	(void)validate_context_add_rcpt(vctx, "bob@example.test", 1);
+	(void)validate_context_add_rcpt(vctx, "carol@example.test", 1);
+	return VALIDATE_CONT;
+}
+
+static int
+refuse_carol(const char *, const struct mailaddr *addr, accept_construct *,
+    validate_context *vctx, void *)
+{
+	if (addr->local_len != 5 || memcmp(addr->local, "carol", 5) != 0)
+		return VALIDATE_CONT;
+	validate_context_set_code(vctx, 550, "5.2.1 Closed");
+	return VALIDATE_DONE;
+}
+
+static const struct validate_module replacer = {
+	.size = sizeof(replacer), .name = "replacer",
+	.phase[VALIDATE_PHASE_DATA_SPOOL] = replace,
+	.phase[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = refuse_carol,
+};
+
+Test(esmtp_lmtp_list, a_refusal_that_no_rcpt_can_hear_is_of_the_message)
+{
+	cr_assert_eq(validate_module_register(&replacer), 0);
+	setup();
+	fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\n"
+	    "RCPT TO:<user1@example.test>\r\nDATA\r\n");
+	fake_say(f, "x\r\n.\r\n");
+	cr_expect_str_eq(f->reply,
+	    "550 5.2.1 Closed\r\n550 5.2.1 Closed\r\n");
+	cr_expect_eq(f->h.spool.nsafe, 0);
+	cr_expect_eq(f->h.spool.nopen, 0);
+	fake_end(f);
+}
+
+/* The same if it is the spool that says so: those who have an answer of their own
+ * hear that one. */
+static const struct validate_module adder = {
+	.size = sizeof(adder), .name = "adder",
+	.phase[VALIDATE_PHASE_DATA_SPOOL] = replace,
+};
+
+Test(esmtp_lmtp_list, what_the_spool_says_of_an_added_one_is_not_lost)
+{
+	static const struct { const char *addr; int code; const char *text; }
+	    of[] = {
+		{ "user1@example.test", 452, "4.2.2 Full" },
+		{ "bob@example.test", 552, "5.2.2 Bob is full" },
+		{ "carol@example.test", 550, "5.2.1 Closed" } };
+	size_t i;
+
+	cr_assert_eq(validate_module_register(&adder), 0);
+	setup();
+	for (i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		strcpy(f->h.spool.of_rcpt[i].addr, of[i].addr);
+		strcpy(f->h.spool.of_rcpt[i].text, of[i].text);
+		f->h.spool.of_rcpt[i].code = of[i].code;
+	}
+	f->h.spool.nof_rcpt = i;
+	for (i = 0; i < 2; i++) {
+		fake_say(f, "MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\n"
+		    "RCPT TO:<user1@example.test>\r\nDATA\r\n");
+		fake_say(f, "x\r\n.\r\n");
+		cr_expect_str_eq(f->reply, "552 5.2.2 Bob is full\r\n"
+		    "452 4.2.2 Full\r\n");
+	}
 	fake_end(f);
 }
