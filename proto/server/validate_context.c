@@ -233,9 +233,11 @@ validate_context_can_modify_rcpts(validate_context *ctx)
 {
 	const message_construct *mc = session_of(ctx);
 
-	/* while a commit is reported it is over, and nothing waits for it */
+	/* while a commit is reported it is over, and nothing waits for it; the
+	 * spool has the message from the call of commit on */
 	return rcpts_of(ctx) != NULL && mc->wait != WAIT_COMMIT &&
-	    mc->state != ES_ASYNC_REPLY;
+	    mc->state != ES_ASYNC_REPLY &&
+	    (mc->state != ES_ASYNC || mc->txn->msg != NULL);
 }
 
 /* The address goes into an envelope and a file name, so it has no controls. */

@@ -321,3 +321,54 @@ Test(esmtp_lmtp_list, what_the_spool_says_of_an_added_one_is_not_lost)
 	}
 	fake_end(f);
 }
+
+/* The report of a recipient's refusal may not change the list whose rest is still
+ * to be reported. */
+static int nchanged, nreported;
+static void (*report_usual)(void *, accept_construct *,
+    const struct esmtp_report *);
+
+static void
+report(void *closure, accept_construct *ac, const struct esmtp_report *r)
+{
+	validate_context *vctx = &accept_construct_get_message_construct(ac)->
+	    vctx;
+	char addr[100];
+	int i;
+
+	report_usual(closure, ac, r);
+	if (r->kind != ESMTP_REPORT_REJECTED)
+		return;
+	cr_expect_eq(strncmp(r->rcpt, "user", 4), 0);
+	nreported++;
+	nchanged += validate_context_can_modify_rcpts(vctx);
+	for (i = 0; i < 50; i++) {
+		snprintf(addr, sizeof(addr), "other%d.%d@example.test",
+		    nreported, i);
+		nchanged += validate_context_add_rcpt(vctx, addr, 1) != -1;
+	}
+	nchanged += validate_context_remove_all_rcpts(vctx);
+}
+
+Test(esmtp_lmtp_list, a_report_of_one_recipient_changes_no_others)
+{
+	size_t i;
+
+	setup();
+	report_usual = f->h.ops.report;
+	f->h.ops.report = report;
+	to_data(3);
+	for (i = 0; i < 2; i++) {
+		snprintf(f->h.spool.of_rcpt[i].addr, 100,
+		    "user%zu@example.test", i);
+		strcpy(f->h.spool.of_rcpt[i].text, "5.2.2 Full");
+		f->h.spool.of_rcpt[i].code = 552;
+	}
+	f->h.spool.nof_rcpt = 2;
+	fake_say(f, "x\r\n.\r\n");
+	cr_expect_eq(nreported, 2);
+	cr_expect_eq(nchanged, 0);
+	cr_expect_eq(count(f->reply, "552 5.2.2 Full\r\n"), 2, "%s", f->reply);
+	cr_expect_eq(count(f->reply, "queued as "), 1, "%s", f->reply);
+	fake_end(f);
+}
