@@ -149,7 +149,8 @@ void esmtp_session_free(accept_construct *ac);
 /* esmtp_session_close(ac, code, text): Have the session end.  The client is told
  * ${code}, of 4xx or 5xx, and ${text}, "x.y.z text" or text; or nothing with
  * ${code} 0, and where it would not understand: in a handshake, or while a
- * message is being committed.  Follow it with an E_ASYNC dispatch of the event:
+ * message is being committed or, in LMTP, has replies that are still to be written.
+ * Follow it with an E_ASYNC dispatch of the event:
  * the session ends in that step.  Inside a step of the session it ends with that
  * step, and what would have been answered is not.
  * Return 0, or -1 with errno: EINVAL, another code, a CR or LF in ${text}, or the

@@ -102,12 +102,14 @@ esmtp_destroy_message_construct(message_construct *info)
 
 /* Would the client understand a reply now?  While a message is being committed
  * it would not: it would take a refusal for the answer to a message that may be
- * delivered. */
+ * delivered; in LMTP the same is true while replies to a message are owed. */
 static bool
 can_hear(const message_construct *mc)
 {
 	const struct esmtp_options *o = mc->ac->options;
 
+	if (esmtp_is_answering(mc))
+		return false;
 	switch (mc->wait) {
 	case WAIT_ACCEPT:
 		/* a session before its first step has this value, too */

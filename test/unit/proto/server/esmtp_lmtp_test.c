@@ -115,6 +115,30 @@ Test(esmtp_lmtp, a_drain_lets_it_take_the_replies)
 	cr_expect(fake_is_ended(f));
 }
 
+/* A refusal would be taken for the reply to one who has the message. */
+Test(esmtp_lmtp, one_that_is_closed_meanwhile_is_told_nothing_else)
+{
+	static const int codes[] = { 554, 421 };
+	static char heard[MANY * 100];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		to_data(MANY);
+		f->s->wire->window = 100;
+		strcpy(heard, fake_say(f, "x\r\n.\r\n"));
+		cr_assert_eq(esmtp_session_close(f->s->ac, codes[i],
+		    "5.3.2 Closed"), 0);
+		f->s->wire->window = SIZE_MAX;
+		strcat(heard, fake_say(f, ""));
+		cr_expect_null(strstr(heard, "Closed"), "%s", heard);
+		cr_expect_geq(count(heard, "queued as "), 1, "%s", heard);
+		cr_expect_lt(count(heard, "queued as "), MANY);
+		cr_expect(fake_is_ended(f));
+		fake_end(f);
+		setup();
+	}
+}
+
 /* What is said of each takes memory, which is in the same sum, once for those who
  * hear the same. */
 Test(esmtp_lmtp_list, replies_that_are_owed_are_counted)
