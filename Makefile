@@ -128,8 +128,10 @@ $(B)/libcore.a $(B)/libtls.a $(B)/libd.a $(B)/libtest.a: $(B)/.src
 
 # authd alone asks PAM
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
-# linear_test.c counts the octets that memchr() looks at
-$(B)/unit: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,memchr memmem memmove)
+# linear_test.c counts the octets that memchr() looks at; utf8_fail.c makes
+# utf8_lower() fail
+$(B)/unit: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,memchr memmem memmove \
+	utf8_lower)
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libengine.a

@@ -23,7 +23,8 @@ enum transport {
 enum route_verdict {
 	ROUTE_DELIVER,		/* transport and target are set */
 	ROUTE_UNKNOWN_USER,	/* our domain, but no such mailbox */
-	ROUTE_NO_DOMAIN		/* not our domain, and no transport relays */
+	ROUTE_NO_DOMAIN,	/* not our domain, and no transport relays */
+	ROUTE_LATER		/* there is no memory to find out */
 };
 
 struct route {

@@ -108,6 +108,8 @@ put(struct expansion *x, const char *s, size_t len, bool is_lower)
 		n = utf8_lower(s, len, to, room);
 	else if (len <= room)
 		memcpy(to, s, len);
+	if (n == -1 && errno != ENOSPC)
+		return -1;
 	if (n == -1 || (size_t)n > room) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -182,7 +184,9 @@ maildir_expand(const char *pattern, const char *rcpt, char *path,
 		else
 			rc = put(&x, "%", 1, false);
 		if (rc == -1) {
-			*why_r = "the path of the Maildir is too long";
+			*why_r = errno == ENAMETOOLONG ?
+			    "the path of the Maildir is too long" :
+			    "there is no memory for the path of the Maildir";
 			return -1;
 		}
 	}

@@ -39,7 +39,7 @@ int maildir_pattern_check(const char *pattern, const char **why_r);
  * MAILDIR_PATH_MAX octets, in lower case.  ${fixed_r} gets the length of the
  * administrator's part: the components before the first that has a %d or %u,
  * the whole path if none has; what follows it may be created.  Return 0, or -1
- * with errno (EINVAL, ENAMETOOLONG) and ${why_r} a constant text. */
+ * with errno (EINVAL, ENAMETOOLONG; ENOMEM: not known) and ${why_r} a constant text. */
 int maildir_expand(const char *pattern, const char *rcpt, char *path,
     size_t *fixed_r, const char **why_r);
 

@@ -2,6 +2,7 @@
 
 #include "core/table/recipients.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -28,13 +29,23 @@ recipients_load(const char *path, textfile_address *address,
 	    errlen);
 }
 
-bool
+static int
+look_up(const struct textfile *t, const char *address, size_t len)
+{
+	size_t pos = TEXTFILE_FIRST;
+
+	if (textfile_find(t, address, len, &pos) != NULL)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
+int
 recipients_has(const struct textfile *t, const char *address)
 {
 	const char *at = strrchr(address, '@');
-	size_t local = TEXTFILE_FIRST, whole = TEXTFILE_FIRST;
+	int local = at == NULL ? 0 :
+	    look_up(t, address, (size_t)(at - address));
+	int whole = local == 1 ? 1 : look_up(t, address, strlen(address));
 
-	return (at != NULL && textfile_find(t, address,
-	    (size_t)(at - address), &local) != NULL) ||
-	    textfile_find(t, address, strlen(address), &whole) != NULL;
+	return whole == 0 ? local : whole;
 }

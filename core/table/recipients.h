@@ -5,8 +5,6 @@
 #ifndef CORE_TABLE_RECIPIENTS_H
 #define CORE_TABLE_RECIPIENTS_H
 
-#include <stdbool.h>
-
 #include "core/table/textfile.h"
 
 /* recipients_load(path, address, closure, err_r, errlen): As textfile_load(). */
@@ -14,7 +12,8 @@ struct textfile *recipients_load(const char *path, textfile_address *address,
     const void *closure, char *err_r, size_t errlen);
 
 /* recipients_has(t, address): Is the local part (in every domain that uses the
- * file) or the whole of ${address} listed? */
-bool recipients_has(const struct textfile *t, const char *address);
+ * file) or the whole of ${address} listed?  1 or 0; -1 with errno ENOMEM: it is not
+ * known. */
+int recipients_has(const struct textfile *t, const char *address);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "core/table/sender_logins.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/lim.h"
@@ -61,7 +62,8 @@ is_named(const char *s, const char *login)
 	return false;
 }
 
-/* 1 or 0; -1: there is no entry for ${sender}. */
+/* 1 or 0; -1: there is no entry for ${sender}.  0 where that is not known: a less
+ * exact entry must not decide in its place. */
 static int
 look_up(const struct textfile *t, const char *sender, const char *login)
 {
@@ -72,7 +74,7 @@ look_up(const struct textfile *t, const char *sender, const char *login)
 	while (answer != 1 && (logins = textfile_find(t, sender,
 	    strlen(sender), &pos)) != NULL)
 		answer = is_named(logins, login);
-	return answer;
+	return answer == -1 && errno != ENOENT ? 0 : answer;
 }
 
 bool

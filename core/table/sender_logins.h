@@ -20,7 +20,8 @@ struct textfile *sender_logins_load(const char *path,
     size_t errlen);
 
 /* sender_logins_may(t, login, address): May ${login} use ${address}, local part
- * and domain as mailaddr_format() writes them? */
+ * and domain as mailaddr_format() writes them?  It may not where there is no memory
+ * to look that up. */
 bool sender_logins_may(const struct textfile *t, const char *login,
     const char *address);
 

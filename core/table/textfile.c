@@ -279,9 +279,13 @@ textfile_find(const struct textfile *t, const char *address, size_t len,
 	ssize_t n;
 	size_t i;
 
-	if (len > TEXTFILE_ADDRESS_MAX ||
-	    (n = utf8_lower(address, len, key, sizeof(key))) == -1)
+	errno = ENOENT;
+	if (len > TEXTFILE_ADDRESS_MAX)
 		return NULL;
+	if ((n = utf8_lower(address, len, key, sizeof(key))) == -1) {
+		errno = ENOMEM;
+		return NULL;
+	}
 	len = (size_t)n;
 	for (i = *pos != TEXTFILE_FIRST ? *pos : *bucket_of(t, key, len);
 	    i != 0; i = t->lines[i - 1].next) {
@@ -291,5 +295,6 @@ textfile_find(const struct textfile *t, const char *address, size_t len,
 		*pos = t->lines[i - 1].next;
 		return s + len + textfile_blank(s + len);
 	}
+	errno = ENOENT;
 	return NULL;
 }

@@ -47,8 +47,8 @@ struct textfile *textfile_load(const char *path, textfile_address *address,
 void textfile_free(struct textfile *t);	/* NULL does nothing */
 
 /* textfile_find(t, address, len, pos): The words behind ${address}, ${len}
- * octets, in the next line that has it; NULL: there is no other.  *${pos} is
- * TEXTFILE_FIRST before the first call. */
+ * octets, in the next line that has it; NULL with errno ENOENT: there is no other,
+ * or ENOMEM: it is not known.  *${pos} is TEXTFILE_FIRST before the first call. */
 #define TEXTFILE_FIRST	((size_t)-1)
 const char *textfile_find(const struct textfile *t, const char *address,
     size_t len, size_t *pos);

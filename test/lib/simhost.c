@@ -162,7 +162,7 @@ host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 		return ESMTP_RCPT_UNKNOWN;
 	if ((n = utf8_lower(address, (size_t)(at - address), text,
 	    sizeof(text) - 1)) == -1)
-		return ESMTP_RCPT_UNKNOWN;
+		return errno == ENOMEM ? ESMTP_RCPT_LATER : ESMTP_RCPT_UNKNOWN;
 	text[n] = '\0';
 	if (strcasecmp(text, "later") == 0)
 		return ESMTP_RCPT_LATER;

@@ -18,6 +18,7 @@ host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
 		[ROUTE_DELIVER] = ESMTP_RCPT_OK,
 		[ROUTE_UNKNOWN_USER] = ESMTP_RCPT_UNKNOWN,
 		[ROUTE_NO_DOMAIN] = ESMTP_RCPT_FOREIGN,
+		[ROUTE_LATER] = ESMTP_RCPT_LATER,
 	};
 	const struct worker *w = host;
 	char address[LIM_PATH + 2];

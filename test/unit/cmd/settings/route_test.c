@@ -9,6 +9,7 @@
 
 #include "cmd/mailmilld/worker/worker_int.h"
 #include "test/unit/cmd/settings/load.h"
+#include "test/unit/core/util/utf8_fail.h"
 
 /* What the worker answers at RCPT, in the order of enum route_verdict */
 static const enum esmtp_rcpt_status answers[] = { ESMTP_RCPT_OK,
@@ -147,6 +148,30 @@ Test(route, worker_queue_and_agent_get_the_same_answer)
 	}
 	settings_free(worker);
 	settings_free(others);
+}
+
+/* A mailbox that cannot be looked for is not called unknown. */
+Test(route, without_memory_it_is_later)
+{
+	static const char *const rcpts[] = { "gr\xc3\xbcn@a.test",
+		"gr\xc3\xbcn@listed.test" };
+	struct settings *worker = load(config, true);
+	char text[JOB_TEXT];
+	struct route route;
+	size_t i;
+
+	utf8_fail(true);
+	for (i = 0; i < 2; i++) {
+		route_find(worker, rcpts[i], &route);
+		cr_expect_eq(route.verdict, ROUTE_LATER);
+		cr_expect_eq(route_deliver(worker, rcpts[i], &route, text), -1);
+		cr_expect_eq(errno, ENOMEM);
+		cr_expect_not_null(strstr(text, rcpts[i]), "%s", text);
+	}
+	utf8_fail(false);
+	route_find(worker, rcpts[1], &route);
+	cr_expect_eq(route.verdict, ROUTE_UNKNOWN_USER);
+	settings_free(worker);
 }
 
 Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)

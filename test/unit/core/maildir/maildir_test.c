@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "test/unit/core/spool/fault.h"
+#include "test/unit/core/util/utf8_fail.h"
 
 static const char base[] = "/var/vmail/%d/%u";
 
@@ -117,6 +118,21 @@ Test(maildir, a_path_that_is_too_long_is_refused)
 	strlcpy(rcpt + 150, "@d", 3);
 	cr_assert_eq(maildir_expand(pattern, rcpt, path, &fixed, &why), -1);
 	cr_assert_eq(errno, ENAMETOOLONG);
+}
+
+Test(maildir, a_path_that_needs_memory_is_not_called_too_long)
+{
+	char path[MAILDIR_PATH_MAX];
+	const char *why;
+	size_t fixed;
+
+	utf8_fail(true);
+	cr_expect_eq(maildir_expand(base, "gr\xc3\xbcn@d", path, &fixed, &why),
+	    -1);
+	cr_expect_eq(errno, ENOMEM);
+	utf8_fail(false);
+	cr_expect_eq(maildir_expand(base, "gr\xc3\xbcn@d", path, &fixed, &why),
+	    0);
 }
 
 Test(maildir, a_pattern_is_absolute_and_stays_where_it_is)

@@ -1,10 +1,12 @@
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/table/recipients.h"
+#include "test/unit/core/util/utf8_fail.h"
 
 static char path[] = "/tmp/recipients-XXXXXX";
 static char err[300];
@@ -40,7 +42,7 @@ has(const struct textfile *r, const char *local, const char *domain)
 	char address[600];
 
 	snprintf(address, sizeof(address), "%s@%s", local, domain);
-	return recipients_has(r, address);
+	return recipients_has(r, address) == 1;
 }
 
 Test(recipients, finds_what_is_listed_in_any_case)
@@ -176,5 +178,24 @@ Test(recipients, a_quoted_local_part_may_have_a_space_and_a_hash)
 	cr_expect(has(r, "\"c \\\" d\"", "other.test"));
 	cr_expect_not(has(r, "\"odd", "example.test"));
 	cr_expect_not(has(r, "\"a", "example.test"));
+	textfile_free(r);
+}
+
+/* An address that cannot be looked for is not one that is not listed. */
+Test(recipients, without_memory_it_is_not_known)
+{
+	static const char text[] = "gr\xc3\xbcn\nalice\n";
+	struct textfile *r = load(text, sizeof(text) - 1);
+
+	cr_assert_not_null(r);
+	utf8_fail(true);
+	cr_expect_eq(recipients_has(r, "gr\xc3\xbcn@x.test"), -1);
+	cr_expect_eq(errno, ENOMEM);
+	cr_expect_eq(recipients_has(r, "bl\xc3\xa4u@x.test"), -1);
+	cr_expect_eq(recipients_has(r, "alice@x.test"), 1);
+	cr_expect_eq(recipients_has(r, "bob@x.test"), 0);
+	utf8_fail(false);
+	cr_expect_eq(recipients_has(r, "GR\xc3\x9cN@x.test"), 1);
+	cr_expect_eq(recipients_has(r, "bl\xc3\xa4u@x.test"), 0);
 	textfile_free(r);
 }

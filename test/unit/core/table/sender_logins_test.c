@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/table/sender_logins.h"
+#include "test/unit/core/util/utf8_fail.h"
 
 static char path[] = "/tmp/senders-XXXXXX";
 static char err[300];
@@ -204,4 +205,23 @@ Test(sender_logins, many_lines_for_one_sender_add_up)
 	cr_expect_not(sender_logins_may(t, "u100000", "a@example.test"));
 	textfile_free(t);
 	free(text);
+}
+
+/* The entry of an address that cannot be looked for is not passed over in favour
+ * of one that allows more. */
+Test(sender_logins, without_memory_no_one_may)
+{
+	static const char text[] = "chef@b.test boss\nch\xc3\xa9" "f@b.test boss\n"
+	    "@b.test *\n* *\n";
+	struct textfile *t = load(text, sizeof(text) - 1);
+
+	cr_assert_not_null(t);
+	utf8_fail(true);
+	cr_expect_not(sender_logins_may(t, "eve", "ch\xc3\xa9" "f@b.test"));
+	cr_expect_not(sender_logins_may(t, "eve", "chef@b.test"));
+	cr_expect(sender_logins_may(t, "eve", "eve@b.test"));
+	utf8_fail(false);
+	cr_expect_not(sender_logins_may(t, "eve", "ch\xc3\xa9" "f@b.test"));
+	cr_expect(sender_logins_may(t, "boss", "CH\xc3\x89" "F@b.test"));
+	textfile_free(t);
 }
