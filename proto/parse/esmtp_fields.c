@@ -59,6 +59,8 @@ start_field(struct esmtp_fields *f)
 	f->has_message_id |= (is & IS_MESSAGE_ID) != 0;
 	f->is_list = (is & IS_LIST) != 0;
 	f->is_from = (is & IS_FROM) != 0;
+	f->has_two_from |= f->is_from && f->has_from;
+	f->has_from |= f->is_from;
 	f->state = f->is_list ? IN_FIELD : IN_OTHER;
 	f->is_angle = f->is_quoted = f->is_escaped = f->is_literal = false;
 	f->depth = 0;

@@ -20,11 +20,12 @@
 
 struct esmtp_fields {
 	bool		has_date, has_message_id;	/* so far */
+	bool		has_from, has_two_from;		/* fields, with or without an address */
 	/* the address that esmtp_fields_next() has just found */
 	bool		is_from;	/* it is in the field From */
 	bool		is_too_long;	/* and cut */
 	size_t		len;
-	char		addr[LIM_PATH + 2];	/* as written, without comments and white space around its dots and its @ */
+	char		addr[LIM_PATH + 2];	/* as written, without comments and white space around its dots and its @; ${len} octets, among which may be NUL, and a NUL */
 	/* its own */
 	uint8_t		state;
 	uint8_t		name_len;

@@ -51,7 +51,8 @@ check_from(struct esmtp_step *st, const struct esmtp_fields *f)
 		flags |= MAILADDR_ALLOW_DOTS;
 	if (st->mc->txn->env_flags & SPOOL_ENV_SMTPUTF8)
 		flags |= MAILADDR_ALLOW_UTF8;
-	if (f->is_too_long ||
+	/* what is behind a NUL must not escape the check */
+	if (f->is_too_long || (size_t)n != f->len + 2 ||
 	    mailaddr_parse(path, (size_t)n, flags, &addr) != n ||
 	    mailaddr_format(&addr, text, sizeof(text)) == -1)
 		return RPL_HEADER_ADDRESS;
@@ -133,10 +134,14 @@ end_header(struct esmtp_step *st)
 	if (esmtp_fields_end(&s->fields) &&
 	    (id = check_address(st)) != RPL_OK)
 		return id;
-	/* RFC 5322 3.6: there is one; an empty one is nobody's */
-	if (st->ac->options->header_from_login && !s->has_from &&
-	    st->mc->login != NULL)
-		return RPL_FROM_MISSING;
+	/* RFC 5322 3.6: there is one; an empty one is nobody's, and of two nobody
+	 * knows which one is shown */
+	if (st->ac->options->header_from_login && st->mc->login != NULL) {
+		if (s->fields.has_two_from)
+			return RPL_FROM_TWICE;
+		if (!s->has_from)
+			return RPL_FROM_MISSING;
+	}
 	return complete(st);
 }
 

@@ -14,6 +14,7 @@
 #define FQDN		"554 5.6.0 An address in the header has no "
 #define LOGIN		"550 5.7.1 Your login may not use this address in"
 #define MALFORMED	"554 5.6.0 An address in the From field is malformed"
+#define TWICE		"554 5.6.0 The header has more than one From field"
 #define MISSING		"554 5.6.0 The header has no From field with an"
 
 static struct fake *f;
@@ -257,6 +258,9 @@ static const struct { const char *in, *reply; } from[] = {
 	{ "From: alice@example.test\r\n\t, bob@example.test", LOGIN },
 	{ "From: (alice@example.test) bob@example.test", LOGIN },
 	{ "From: alice@example.test <bob@example.test>", LOGIN },
+	{ "From: alice@example.test\r\nfrom : <x@client.example>", TWICE },
+	{ "From: alice@example.test\r\nFrom:", TWICE },
+	{ "FROM:\r\nSubject: x\r\nFrom: alice@example.test", TWICE },
 	{ "Subject: x", MISSING },
 	{ "\r\nFrom: alice@example.test", MISSING },
 	{ "From:", MISSING },
@@ -294,6 +298,38 @@ Test(esmtp_submit, a_login_uses_its_own_addresses_in_from)
 			    from[i].reply, strlen(from[i].reply)), 0, "%s%s",
 			    text, f->reply);
 		}
+	fake_end(f);
+}
+
+/* A NUL ends no address, wherever it stands. */
+Test(esmtp_submit, a_nul_in_from_hides_nothing)
+{
+	static const struct { const char *text; size_t len; } nul[] = {
+#define TEXT(s)	{ s "\r\n.\r\n", sizeof(s "\r\n.\r\n") - 1 }
+		TEXT("From: alice@example.test\0 ceo@bank.test"),
+		TEXT("From: <alice@example.test\0ceo@bank.test>"),
+		TEXT("From: alice@example.test\0"),
+		TEXT("From: \0alice@example.test"),
+		TEXT("From: alice@example.test, \0"),
+	};
+	size_t i;
+
+	start("Header_From_Login", "true");
+	fake_option(f, "Require_FQDN", "false", NULL);
+	fake_option(f, "Max_Errors", "0", NULL);
+	fake_option(f, "Auth_Backend", "passwd:users", NULL);
+	fake_option(f, "Auth_Without_TLS", "true", NULL);
+	f->h.ops.may_send_as = may_send;
+	cr_assert_eq(strncmp(fake_say(f,
+	    "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"), "235 ", 4), 0, "%s",
+	    f->reply);
+	for (i = 0; i < sizeof(nul) / sizeof(nul[0]); i++) {
+		fake_say(f, "MAIL FROM:<alice@example.test>\r\n"
+		    "RCPT TO:<bob@example.test>\r\nDATA\r\n");
+		fake_say_n(f, nul[i].text, nul[i].len);
+		cr_expect_eq(strncmp(f->reply, MALFORMED, strlen(MALFORMED)),
+		    0, "%zu %s", i, f->reply);
+	}
 	fake_end(f);
 }
 
