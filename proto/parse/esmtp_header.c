@@ -299,5 +299,6 @@ esmtp_header_end(struct esmtp_header *h, const char **piece_r)
 bool
 esmtp_header_is_in_line(const struct esmtp_header *h)
 {
-	return h->state == IN_LINE || (h->state == AT_NAME && h->len > 0);
+	return h->state == IN_LINE || h->state == IN_TLS_REQUIRED ||
+	    (h->state == AT_NAME && h->len > 0);
 }
