@@ -7,8 +7,7 @@
 #include "proto/options/options.h"
 #include "proto/validate.h"
 
-/* The null sender, <postmaster> and an address literal have no name to
- * complete. */
+/* The null sender and an address literal have no name to complete. */
 static bool
 is_qualified(const struct mailaddr *addr)
 {
@@ -35,7 +34,10 @@ static int
 rcptto(const char *, const struct mailaddr *addr, accept_construct *,
     validate_context *vctx, void *)
 {
-	return check(vctx, addr, RPL_RCPT_FQDN);
+	/* RFC 5321 4.1.1.3: <postmaster> has no domain, but it may have got the
+	 * default one here, which may be of one label */
+	return mailaddr_is_postmaster(addr) ? VALIDATE_CONT :
+	    check(vctx, addr, RPL_RCPT_FQDN);
 }
 
 const struct validate_module policy_fqdn = {

@@ -95,6 +95,32 @@ Test(policy_fqdn, domains_of_one_label_are_554)
 	fake_end(f);
 }
 
+/* RFC 5321 4.1.1.3: <postmaster> is of the default domain, even if that has one
+ * label. */
+static const char *
+local(void *, accept_construct *, const struct sockaddr *)
+{
+	return "localhost";
+}
+
+Test(policy_fqdn, postmaster_is_accepted_whatever_the_default_domain_is)
+{
+	struct fake *f = fake_new();
+
+	fake_option(f, "Require_FQDN", "true", NULL);
+	f->h.ops.lookup_rcpt = NULL;	/* each is a mailbox */
+	f->h.ops.postmaster_domain = local;
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_str_eq(fake_say(f, "RCPT TO:<Postmaster>\r\n"), OK);
+	cr_expect_eq(atoi(fake_say(f, "RCPT TO:<x@localhost>\r\n")), 554);
+	fake_say(f, "RSET\r\n");
+	cr_expect_eq(atoi(fake_say(f, "MAIL FROM:<postmaster@localhost>\r\n")),
+	    554);
+	fake_end(f);
+}
+
 Test(policy_limits, recipients_per_message_are_452)
 {
 	struct fake *f = fake_new();
