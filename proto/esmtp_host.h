@@ -95,7 +95,8 @@ struct esmtp_moved {
 	uint8_t		 has_helo, is_esmtp;
 	char		 helo[ESMTP_MOVED_HELO];
 	char		 id[20];
-	uint8_t		 is_lmtp;	/* Kind */
+	/* since LMTP: a ${size} that does not cover it is of SMTP */
+	uint32_t	 kind;		/* ESMTP_KIND_* (Kind) */
 };
 
 struct esmtp_host_ops {

@@ -40,7 +40,7 @@ esmtp_move(struct esmtp_step *st)
 		.nmessages = mc->nmessages,
 		.nrcpts = mc->nrcpts, .nerrors = mc->nerrors,
 		.is_esmtp = mc->is_esmtp, .has_helo = mc->helo != NULL,
-		.is_lmtp = options_is_lmtp(st->ac->options) };
+		.kind = (uint32_t)st->ac->options->kind };
 	struct esmtp_host *host = st->ac->host;
 
 	if (!can_move(st) || esmtp_flush(st) != W_GO)

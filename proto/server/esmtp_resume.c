@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,13 @@ is_good(const struct esmtp_moved *moved)
 	return true;
 }
 
+/* Which protocol the client speaks, by what a library that may be older says */
+static bool
+is_lmtp(const struct esmtp_moved *moved)
+{
+	return moved->size >= sizeof(*moved) && moved->kind == ESMTP_KIND_LMTP;
+}
+
 int
 esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
     const struct timeval *now)
@@ -38,10 +46,11 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	char *helo = NULL;
 
 	if (ac == NULL || moved == NULL || now == NULL ||
-	    moved->size < sizeof(*moved) || !is_good(moved) ||
+	    moved->size < offsetof(struct esmtp_moved, kind) ||
+	    !is_good(moved) ||
 	    ac->options->use_ssl ||
 	    ac->options->proxy_protocol || ac->is_ended ||
-	    (moved->is_lmtp != 0) != options_is_lmtp(ac->options) ||
+	    is_lmtp(moved) != options_is_lmtp(ac->options) ||
 	    ac->accept_construct_closure.vptr != NULL) {
 		errno = EINVAL;
 		return -1;

@@ -234,7 +234,7 @@ can_go_on(const struct listener *l, const union addr *peer,
 	    l->master->config.settings, l->index, &peer->sa);
 
 	return is_greeted(l, peer) &&
-	    options_is_lmtp(o) == (moved->is_lmtp != 0);
+	    options_is_lmtp(o) == (moved->kind == ESMTP_KIND_LMTP);
 }
 
 /* An attacker may control the old worker.  It can only give away a session that

@@ -225,9 +225,15 @@ Test(esmtp_resume, not_where_another_protocol_is_spoken)
 	struct esmtp_moved m = good;
 	struct fake *f = fake_new();
 
-	m.is_lmtp = 1;
+	m.kind = ESMTP_KIND_LMTP;
 	cr_expect_eq(resume(f, &m), -1);
 	cr_expect_eq(errno, EINVAL);
+	/* where there was no Kind yet, it was SMTP, whatever is behind it */
+	m.size = offsetof(struct esmtp_moved, kind);
+	cr_expect_eq(resume(f, &m), 0);
+	m.size--;
+	cr_expect_eq(resume(f, &m), -1);
+	m.size = sizeof(m);
 	fake_option(f, "Kind", "lmtp", NULL);
 	cr_expect_eq(resume(f, &good), -1);
 	cr_expect_eq(resume(f, &m), 0);
