@@ -93,13 +93,15 @@ def test_msmtp(d):
                 '--tls-starttls=off', f'--tls-trust-file={s.tls.ca}',
                 f'--from={USER}@client.test', f'--set-date-header={date}',
                 '--set-msgid-header=off', '--set-from-header=auto',
-                'user@example.test', data=b'Subject: x\n\nx\n')
+                'user@example.test', data=b'Subject: x\n\nx\n',
+                env={**os.environ, 'TZ': 'XYZ-03:45'})
         mails = [email.message_from_bytes(m) for m in s.wait_mail(2)]
         for m in mails:
             assert len(m.get_all('Date')) == len(
                 m.get_all('Message-ID')) == 1, m.items()
-        # the clock of the client, in its own zone, stays
-        assert sum(m['Date'].endswith(' +0000') for m in mails) >= 1
+        # the Date of the client, in its own zone, stays; ours is in UTC
+        assert sorted(m['Date'][-6:] for m in mails) == [
+            ' +0000', ' +0345'], [m['Date'] for m in mails]
 
 
 def test_from_is_that_of_the_login(d):
