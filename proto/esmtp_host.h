@@ -150,7 +150,9 @@ struct esmtp_host_ops {
 	 * whatever Auth_Backend says; NULL: the host's closure */
 	void	*auth_closure;
 	/* may_send_as(host, ac, login, sender): may ${login} use this address
-	 * in MAIL (Sender_Login)?  1 or 0; NULL: always */
+	 * in MAIL (Sender_Login; 0: 553 5.7.1), or, with Header_From_Login, in
+	 * the From field of its message (each address there; 0: 550 5.7.1)?  1
+	 * or 0; NULL: always */
 	int	(*may_send_as)(void *host, struct _accept_construct *ac,
 		    const char *login, const struct mailaddr *sender);
 	/* postmaster_domain(host, ac, own): the domain whose postmaster is the

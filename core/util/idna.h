@@ -1,6 +1,6 @@
 /* Domains whose names are not ASCII: IDNA2008 (RFC 5890 to 5893).
  * Owns: the one form that a domain has here, whichever of the two it was written
- * in: A-labels, "xn--grn-hoa.example".
+ * in: A-labels, "xn--grn-ioa.example".
  * What IDNA means by a label is libidn2's. */
 
 #ifndef CORE_UTIL_IDNA_H
