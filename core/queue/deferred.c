@@ -53,6 +53,26 @@
 			"DELETE FROM held WHERE holder = " r "holder" \
 			" AND writer = " WRITER(r) " AND octets <= 0;"
 
+/* What was held when this process has opened the database, and what has come since:
+ * the table "came", of this connection alone.  A row that is put again counts once. */
+#define IS_GONE		"NOT EXISTS (SELECT 1 FROM held" \
+			" WHERE held.holder = came.holder" \
+			" AND held.writer = came.writer)"
+
+static const char temporary[] =
+    "CREATE TEMP TABLE came ("
+    " holder TEXT NOT NULL,"
+    " writer TEXT NOT NULL,"
+    " octets INTEGER NOT NULL,"
+    " is_gone INTEGER NOT NULL,"	/* and was told so */
+    " PRIMARY KEY (holder, writer)) WITHOUT ROWID;"
+    "CREATE TEMP TRIGGER came_insert AFTER INSERT ON main.deferred"
+    " WHEN " COUNTS("NEW.")
+    " BEGIN INSERT INTO came SELECT NEW.holder, " WRITER("NEW.") ","
+    " " HELD_OCTETS("NEW.") ", 0 WHERE " COUNTS("NEW.")
+    " ON CONFLICT (holder, writer) DO UPDATE"
+    " SET octets = octets + excluded.octets, is_gone = 0; END;";
+
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
@@ -177,8 +197,21 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
 	    " OR hold_until > ?3"
 	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
-	[ST_HOLDERS] = "SELECT holder, writer, octets FROM held"
-	    " ORDER BY octets DESC LIMIT ?1",
+	/* by login: what it has through many writers, a little through each,
+	 * counts as much */
+	[ST_HOLDERS] = "WITH most AS (SELECT holder, sum(octets) AS total"
+	    " FROM held GROUP BY holder ORDER BY total DESC LIMIT ?1)"
+	    " SELECT held.holder, held.writer, held.octets,"
+	    " ifnull(came.octets, 0), most.total"
+	    " FROM most JOIN held ON held.holder = most.holder"
+	    " LEFT JOIN came ON came.holder = held.holder"
+	    " AND came.writer = held.writer"
+	    " UNION ALL SELECT holder, writer, 0, octets, 0 FROM came"
+	    " WHERE NOT is_gone AND " IS_GONE
+	    " ORDER BY 5 DESC, 1, 3 DESC, 2 LIMIT ?2",
+	[ST_CAME_DROP] = "DELETE FROM came WHERE is_gone",
+	[ST_CAME_GONE] = "UPDATE came SET is_gone = 1"
+	    " WHERE NOT is_gone AND " IS_GONE,
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
 	    " ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"
@@ -350,6 +383,9 @@ open_db(struct deferred *d, const char *path)
 		goto err1;
 	if (upgrade(d, version) == -1)
 		goto err2;
+	rc = sqlite3_exec(d->db, temporary, NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		goto err1;
 	for (i = 0; i < DEFERRED_NSTATEMENTS; i++) {
 		rc = sqlite3_prepare_v3(d->db, statements[i], -1,
 		    SQLITE_PREPARE_PERSISTENT, &d->st[i], NULL);
@@ -366,6 +402,19 @@ err2:
 	return -1;
 }
 
+/* It begins with what is held, also by rows that were made from files. */
+static int
+begin_came(struct deferred *d)
+{
+	int rc = sqlite3_exec(d->db, "DELETE FROM came; INSERT INTO came"
+	    " SELECT holder, writer, octets, 0 FROM held", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		return 0;
+	deferred_failed(d, rc, "open");
+	return -1;
+}
+
 /* Open the database, and make rows and files agree. */
 static int
 open_all(struct deferred *d, const char *path)
@@ -375,7 +424,8 @@ open_all(struct deferred *d, const char *path)
 	if (open_db(d, path) == -1)
 		return -1;
 	if (see_mark(d) == 0 && deferred_files_check(d) == 0 &&
-	    (!d->is_rebuilding || unmark_rebuild(d) == 0)) {
+	    (!d->is_rebuilding || unmark_rebuild(d) == 0) &&
+	    begin_came(d) == 0) {
 		if (d->nrestored > 0)
 			log_warnx("deferred-rebuilt", "file=%s messages=%u "
 			    "effect=%s", DEFERRED_DB, d->nrestored,

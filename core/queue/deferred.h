@@ -122,13 +122,18 @@ int deferred_rows(struct deferred *d, const struct deferred_query *query,
     deferred_func each, void *closure);
 
 /* deferred_holders(d, limit, each, closure): Call ${each} for each login and
- * writer through which it has messages held that were not tried yet, the most
- * first, at most ${limit} times.  The octets are those of the messages, with
- * LIM_HELD_MESSAGE for each and LIM_HELD_RCPT for each of their rows.  The
- * database keeps these sums, whoever changes rows.  ${each} returns 0 to go on.
+ * writer through which it has messages held that were not tried yet: the
+ * ${limit} logins that have the most by all writers, the most first, with all of
+ * their writers (DEFERRED_HOLDERS_MAX in all).  ${octets} are those of the
+ * messages, with LIM_HELD_MESSAGE for each and LIM_HELD_RCPT for each of their
+ * rows.  The database keeps these sums, whoever changes rows.  ${came} are the
+ * octets that were held at deferred_open() and of the rows that were put since,
+ * also if they are not held any more: it grows, until there is nothing held;
+ * then it is told once more, with 0 ${octets}, and begins again at 0.  ${each} returns 0 to go on.
  * Return how many there were, or -1 with errno. */
+#define DEFERRED_HOLDERS_MAX	32768
 typedef int (*deferred_holder_func)(void *closure, const char *holder,
-    unsigned int writer, uint64_t octets);
+    unsigned int writer, uint64_t octets, uint64_t came);
 int deferred_holders(struct deferred *d, unsigned int limit,
     deferred_holder_func each, void *closure);
 

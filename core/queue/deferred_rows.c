@@ -371,24 +371,37 @@ deferred_next(struct deferred *d, int64_t *next_r)
 	return end(d, ST_NEXT, rc);
 }
 
+static uint64_t
+column_octets(sqlite3_stmt *st, int column)
+{
+	sqlite3_int64 octets = sqlite3_column_int64(st, column);
+
+	return octets < 0 ? 0 : (uint64_t)octets;
+}
+
 int
 deferred_holders(struct deferred *d, unsigned int limit,
     deferred_holder_func each, void *closure)
 {
 	sqlite3_stmt *st = d->st[ST_HOLDERS];
-	sqlite3_int64 octets;
 	int n = 0, rc;
 
+	/* of these the last call has said that nothing is held any more */
+	if (end(d, ST_CAME_DROP, sqlite3_step(d->st[ST_CAME_DROP])) == -1)
+		return -1;
 	sqlite3_bind_int64(st, 1, limit);
+	sqlite3_bind_int64(st, 2, DEFERRED_HOLDERS_MAX);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		n++;
-		octets = sqlite3_column_int64(st, 2);
 		if (each(closure, column_text(st, 0),
 		    (unsigned int)strtoul(column_text(st, 1), NULL, 16),
-		    octets < 0 ? 0 : (uint64_t)octets) != 0)
+		    column_octets(st, 2), column_octets(st, 3)) != 0)
 			break;
 	}
-	return end(d, ST_HOLDERS, rc) == -1 ? -1 : n;
+	if (end(d, ST_HOLDERS, rc) == -1 ||
+	    end(d, ST_CAME_GONE, sqlite3_step(d->st[ST_CAME_GONE])) == -1)
+		return -1;
+	return n;
 }
 
 int

@@ -143,10 +143,15 @@ int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
 /* queue_held_left(q, login, writer): How many octets ${login} may still have held
  * through the worker with the number ${writer}; a message counts as
  * deferred_holders() says.  UINT64_MAX: there is no bound.
+ * queue_held_came(q, login, writer, held_r): How many octets were held for ${login}
+ * through it at queue_open(), or have come since; it is 0 again after nothing was
+ * held any more.  ${held_r} gets how many of them are held.
  * queue_held_login(q, behind): Of the logins that are known to have something
  * held, the one behind ${behind}, NULL: the first; NULL: there is none. */
 uint64_t queue_held_left(const struct queue *q, const char *login,
     unsigned int writer);
+uint64_t queue_held_came(const struct queue *q, const char *login,
+    unsigned int writer, uint64_t *held_r);
 const char *queue_held_login(const struct queue *q, const char *behind);
 
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents

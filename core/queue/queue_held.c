@@ -3,12 +3,14 @@
  * Such a login is served as others are, but has no more held than its quota.  So
  * none can fill the spool with mail that does not leave it for a year.
  * The sums are the store's, which keeps them as rows come and go.
- * A worker is believed, when it says whose a message is, for a share of that
- * login's quota only, and takes no more than this share: somebody who controls
- * one worker cannot use up what others may have held.
- * The workers are told how much is left, and refuse.  What they accept before
- * they hear of each other's messages is at most what clients can send in
- * QUEUE_HELD_MS and a little. */
+ * A worker process is believed, when it says whose a message is, for a share of
+ * that login's quota only, and takes no more than this share: somebody who
+ * controls one cannot use up what others may have held.  The share is that of
+ * its number, and the process that replaces it has a number of its own.
+ * The workers are told how much is left, and refuse.  They are also told what has
+ * come through them: of what they have accepted, that is what the sums have.
+ * What they accept before they hear of each other's messages is at most what
+ * clients can send until these were read, and QUEUE_HELD_MS after that. */
 
 #include "core/queue/queue_int.h"
 
@@ -38,7 +40,8 @@ struct look {
 };
 
 static int
-collect(void *closure, const char *login, unsigned int writer, uint64_t octets)
+collect(void *closure, const char *login, unsigned int writer, uint64_t octets,
+    uint64_t came)
 {
 	struct look *look = closure;
 	struct queue_holders *h = &look->holders;
@@ -49,7 +52,7 @@ collect(void *closure, const char *login, unsigned int writer, uint64_t octets)
 		h->v = v;
 		v += h->n;
 		*v = (struct queue_holder){ .login = strdup(login),
-			.writer = writer, .octets = octets };
+			.writer = writer, .octets = octets, .came = came };
 	}
 	look->has_failed = v == NULL || v->login == NULL;
 	h->n += !look->has_failed;
@@ -106,6 +109,22 @@ queue_held_left(const struct queue *q, const char *login, unsigned int writer)
 	    left(q, &q->holders, login, writer);
 }
 
+uint64_t
+queue_held_came(const struct queue *q, const char *login, unsigned int writer,
+    uint64_t *held_r)
+{
+	const struct queue_holders *h = &q->holders;
+	size_t i;
+
+	for (i = find(h, login); i < h->n && strcmp(h->v[i].login, login) == 0;
+	    i++)
+		if (h->v[i].writer == writer) {
+			*held_r = h->v[i].octets;
+			return h->v[i].came;
+		}
+	return *held_r = 0;
+}
+
 /* Have the entries from ${i} on and those from ${k} on of one login the same
  * sums?  Both are moved behind them. */
 static bool
@@ -121,7 +140,8 @@ is_same(const struct queue_holders *a, size_t *i, const struct queue_holders *b,
 			return is;
 		is = is && has_a && has_b &&
 		    a->v[*i].writer == b->v[*k].writer &&
-		    a->v[*i].octets == b->v[*k].octets;
+		    a->v[*i].octets == b->v[*k].octets &&
+		    a->v[*i].came == b->v[*k].came;
 	}
 }
 
@@ -195,7 +215,8 @@ queue_held_login(const struct queue *q, const char *behind)
 	const struct queue_holders *h = &q->holders;
 	size_t i = behind == NULL ? 0 : find(h, behind);
 
-	while (behind != NULL && i < h->n && strcmp(h->v[i].login, behind) == 0)
+	while (i < h->n && (h->v[i].octets == 0 ||
+	    (behind != NULL && strcmp(h->v[i].login, behind) == 0)))
 		i++;
 	return i < h->n ? h->v[i].login : NULL;
 }

@@ -32,7 +32,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_AGAIN_MS		100	/* until an agent that took no more is asked again */
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
 #define QUEUE_HELD_MS		1000	/* between looks at how much each login has held */
-#define QUEUE_HOLDERS_MAX	2048	/* sums of logins with something held that are known, the greatest; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
+#define QUEUE_HOLDERS_MAX	2048	/* logins with something held that are known, those with the most; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
@@ -142,6 +142,7 @@ struct queue {
 			char		*login;	/* owned */
 			unsigned int	 writer;
 			uint64_t	 octets;
+			uint64_t	 came;	/* as deferred_holders() says */
 		}	*v;		/* sorted by login and writer */
 		size_t	 n, room;
 	} holders;			/* what logins have held, by the writer that has said so */

@@ -11,12 +11,10 @@
 #include "core/lim.h"
 
 static void
-tell(struct queue_peer *p, const char *login, uint64_t left)
+tell(struct queue_peer *p, const char *login, const struct msg_held *mh)
 {
-	const struct msg_held mh = { .left = left };
-
 	/* EPIPE: it is gone */
-	if (chanev_send(p->ce, Q_HELD, &mh, login,
+	if (chanev_send(p->ce, Q_HELD, mh, login,
 	    (unsigned int)strnlen(login, LIM_LOGIN), -1) == 0 || errno == EPIPE)
 		return;
 	p->is_held_lost = p->role->is_held_lost = true;
@@ -25,7 +23,11 @@ tell(struct queue_peer *p, const char *login, uint64_t left)
 static void
 tell_of(struct queue_peer *p, const char *login)
 {
-	tell(p, login, queue_held_left(p->role->queue, login, p->number));
+	const struct queue *q = p->role->queue;
+	struct msg_held mh = { .left = queue_held_left(q, login, p->number) };
+
+	mh.came = queue_held_came(q, login, p->number, &mh.held);
+	tell(p, login, &mh);
 }
 
 void
@@ -45,10 +47,11 @@ queue_held_tell(void *closure, const char *login)
 void
 queue_held_tell_all(struct queue_peer *p)
 {
+	const struct msg_held none = { .left = 0 };
 	const char *login = NULL;
 
 	p->is_held_lost = false;
-	tell(p, "", 0);
+	tell(p, "", &none);
 	while (!p->is_held_lost &&
 	    (login = queue_held_login(p->role->queue, login)) != NULL)
 		tell_of(p, login);

@@ -118,7 +118,10 @@ struct msg_committed {
 	uint32_t is_sealed;	/* nothing will follow in this segment */
 	uint32_t unused;
 };
-struct msg_held { uint64_t left; };	/* octets, as queue_held_left() counts them */
+struct msg_held {
+	uint64_t left;		/* octets, as queue_held_left() counts them */
+	uint64_t came, held;	/* through this worker: queue_held_came() */
+};
 /* Between a worker and spoold.  The number is in the low bits of the ids of all
  * files of the worker (core/spool/spool_id.h). */
 struct msg_number {

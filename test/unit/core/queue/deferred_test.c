@@ -447,13 +447,35 @@ Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
 static char holders[256];
 
 static int
-note_holder(void *, const char *holder, unsigned int writer, uint64_t octets)
+note_holder(void *, const char *holder, unsigned int writer, uint64_t octets,
+    uint64_t)
 {
 	size_t n = strlen(holders);
 
-	snprintf(holders + n, sizeof(holders) - n, "%s/%u=%llu ", holder,
-	    writer, (unsigned long long)octets);
+	if (octets != 0)
+		snprintf(holders + n, sizeof(holders) - n, "%s/%u=%llu ",
+		    holder, writer, (unsigned long long)octets);
 	return 0;
+}
+
+/* What has come as well */
+static int
+note_came(void *, const char *holder, unsigned int writer, uint64_t octets,
+    uint64_t came)
+{
+	size_t n = strlen(holders);
+
+	snprintf(holders + n, sizeof(holders) - n, "%s/%u=%llu+%llu ", holder,
+	    writer, (unsigned long long)octets, (unsigned long long)came);
+	return 0;
+}
+
+static const char *
+held_and_came(void)
+{
+	holders[0] = '\0';
+	cr_assert_geq(deferred_holders(ds.d, 10, note_came, NULL), 0);
+	return holders;
 }
 
 /* What logins have held, the most first: "login/writer=octets " of each */
@@ -531,6 +553,61 @@ Test(deferred, what_was_tried_or_is_gone_is_not_held)
 	cr_assert_str_eq(held(), "alice/1=5121 ");
 	cr_assert_eq(ds_exec("DELETE FROM deferred"), SQLITE_OK);
 	cr_assert_str_eq(held(), "");
+}
+
+/* A little through each of many writers is much, too. */
+Test(deferred, of_logins_those_that_have_the_most_are_named)
+{
+	unsigned int i;
+
+	put_of(1, 0, "alice", 10000, 1);
+	put_of(2, 0, "bob", 20000, 1);
+	for (i = 1; i <= 4; i++)
+		put_of(2 + i, 0, "carol", 5000, i);
+	holders[0] = '\0';
+	cr_assert_eq(deferred_holders(ds.d, 2, note_holder, NULL), 5);
+	cr_assert_str_eq(holders, "carol/1=10120 carol/2=10120 carol/3=10120 "
+	    "carol/4=10120 bob/1=25120 ");
+}
+
+Test(deferred, what_has_come_to_be_held_is_known)
+{
+	struct deferred_row row = { .id = 1, .rcpt_index = 0, .attempts = 1,
+		.next_attempt = 2000, .transport = "", .last_error = "x" };
+
+	put_of(1, 0, "alice", 60000, 1);
+	put_of(1, 1, "alice", 60000, 1);
+	put_of(2, 0, "alice", 1000, 2);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=66144+66144 alice/2=6120+6120 ");
+	put_of(1, 1, "alice", 60000, 1);	/* again */
+	cr_assert_eq(deferred_touch(ds.d, &row), 0);	/* released */
+	put_of(3, 0, "alice", 1000, 1);
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	put_of(4, 0, "alice", 1, 1);
+	deferred_rollback(ds.d);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=71240+72264 alice/2=6120+6120 ");
+	/* one after the other between two looks */
+	cr_assert_eq(deferred_drop(ds.d, 2, DEFERRED_ANY), 0);
+	put_of(5, 0, "alice", 2000, 2);
+	cr_assert_eq(deferred_drop(ds.d, 5, DEFERRED_ANY), 0);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=71240+72264 alice/2=0+13240 ");
+	put_of(6, 0, "alice", 3000, 2);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=71240+72264 alice/2=8120+21360 ");
+	/* it is said once, then it begins again at 0 */
+	cr_assert_eq(deferred_drop(ds.d, 6, DEFERRED_ANY), 0);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=71240+72264 alice/2=0+21360 ");
+	cr_assert_str_eq(held_and_came(), "alice/1=71240+72264 ");
+	put_of(7, 0, "alice", 3000, 2);
+	cr_assert_str_eq(held_and_came(),
+	    "alice/1=71240+72264 alice/2=8120+8120 ");
+	ds_reopen();
+	cr_assert_str_eq(held_and_came(), "alice/1=71240+71240 "
+	    "alice/2=8120+8120 ");
 }
 
 /* As version 3 had it, in which a message that was held while the store was full

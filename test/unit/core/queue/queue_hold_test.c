@@ -327,6 +327,8 @@ open_with_quota(uint64_t octets, uint64_t share)
 
 Test(queue_hold, what_a_login_may_still_have_held_is_known)
 {
+	uint64_t held;
+
 	open_with_quota(3 * OCTETS, 3 * OCTETS);
 	hold_by(1, 1, "alice", 600);
 	hold_by(1, 2, "alice", 5000);
@@ -347,17 +349,26 @@ Test(queue_hold, what_a_login_may_still_have_held_is_known)
 	cr_assert_not_null(strstr(f.told, "alice "));
 	cr_assert_null(strstr(f.told, "bob "), "of bob there is no news");
 	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
+	cr_assert_eq(queue_held_came(f.q, "alice", 1, &held), 4 * OCTETS);
+	cr_assert_eq(held, 4 * OCTETS);
+	cr_assert_eq(queue_held_came(f.q, "bob", 1, &held), OCTETS);
+	cr_assert_eq(queue_held_came(f.q, "bob", 2, &held), 0);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(queue_held_came(f.q, "carol", 1, &held), 0);
 	/* the next queue process knows it */
 	qf_close(&f);
 	f.told[0] = '\0';
 	qf_open(&f);
 	cr_assert_str_eq(f.told, "alice bob ");
 	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
+	cr_assert_eq(queue_held_came(f.q, "alice", 1, &held), 4 * OCTETS);
 	/* the first one is released */
 	qf_pass(&f, 600 * 1000);
 	f.told[0] = '\0';
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
+	cr_assert_eq(queue_held_came(f.q, "alice", 1, &held), 4 * OCTETS);
+	cr_assert_eq(held, 3 * OCTETS);
 	cr_assert_not_null(strstr(f.told, "alice "));
 	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
 	qf_pass(&f, 5000 * 1000);

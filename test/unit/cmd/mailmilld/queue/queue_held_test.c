@@ -18,7 +18,7 @@ static struct qf f;
 static struct queue_role r;
 static struct queue_peer p;
 static struct channel *worker;
-static char heard[256];		/* "login=octets " of each, "* ": they are named anew */
+static char heard[256];		/* "login=left+came " of each, "* ": they are named anew */
 
 static void
 on_committed(void *, struct channel_msg *)
@@ -112,9 +112,10 @@ hear(void)
 		if (msg.nentries == 0)
 			strlcat(heard, "* ", sizeof(heard));
 		else
-			snprintf(heard + len, sizeof(heard) - len, "%.*s=%llu ",
+			snprintf(heard + len, sizeof(heard) - len, "%.*s=%llu+%llu ",
 			    (int)msg.nentries, (const char *)msg.entries,
-			    (unsigned long long)mh.left);
+			    (unsigned long long)mh.left,
+			    (unsigned long long)mh.came);
 	}
 }
 
@@ -130,14 +131,14 @@ Test(queue_held, a_worker_that_connects_is_told_of_all)
 	hold(3, "bob");
 	queue_held_tell_all(&p);
 	cr_assert_eq(hear(), 3);
-	snprintf(want, sizeof(want), "* alice=%zu bob=%zu ", QUOTA - OCTETS,
-	    QUOTA - 2 * OCTETS);
+	snprintf(want, sizeof(want), "* alice=%zu+%zu bob=%zu+%zu ",
+	    QUOTA - OCTETS, OCTETS, QUOTA - 2 * OCTETS, 2 * OCTETS);
 	cr_assert_str_eq(heard, want);
 	queue_held_tell(&r, "bob");
 	queue_held_tell(&r, "carol");
 	cr_assert_eq(hear(), 2);
-	snprintf(want, sizeof(want), "bob=%zu carol=%d ", QUOTA - 2 * OCTETS,
-	    QUOTA);
+	snprintf(want, sizeof(want), "bob=%zu+%zu carol=%d+0 ",
+	    QUOTA - 2 * OCTETS, 2 * OCTETS, QUOTA);
 	cr_assert_str_eq(heard, want);
 }
 
@@ -163,8 +164,8 @@ Test(queue_held, what_a_worker_has_missed_it_is_told_again)
 	queue_held_tell_again(&r);
 	cr_assert_not(r.is_held_lost);
 	cr_assert_eq(hear(), 3);
-	snprintf(want, sizeof(want), "* alice=%zu bob=%zu ",
-	    QUOTA - 2 * OCTETS, QUOTA - OCTETS);
+	snprintf(want, sizeof(want), "* alice=%zu+%zu bob=%zu+%zu ",
+	    QUOTA - 2 * OCTETS, 2 * OCTETS, QUOTA - OCTETS, OCTETS);
 	cr_assert_str_eq(heard, want);
 	/* once */
 	queue_held_tell_again(&r);
