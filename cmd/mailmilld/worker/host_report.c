@@ -281,6 +281,9 @@ report_rejected(struct worker *w, const accept_construct *ac,
 	char buf[ADDR_TEXT], via_buf[ADDR_TEXT];
 	const char *via = via_of(ac, via_buf);
 
+	/* a commit that could not begin; one that has begun is not answered
+	 * before spool_done() */
+	host_held_end(w, ac->handle, false);
 	if (w->child->is_reconfig && r->is_drain) {
 		w->ntold++;
 		return;

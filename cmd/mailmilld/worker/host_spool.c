@@ -13,9 +13,11 @@
 static void
 spool_done(void *closure, uint64_t handle, uint64_t ticket, int error)
 {
-	const struct worker *w = closure;
+	struct worker *w = closure;
 	accept_construct *ac = sessions_find(w, handle);
 
+	/* also if nobody waits for it any more */
+	host_held_end(w, handle, error == 0);
 	if (ac != NULL && esmtp_answer(w->host, ticket, error) == 0)
 		session_wake(ac);
 }

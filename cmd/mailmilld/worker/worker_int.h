@@ -46,6 +46,8 @@ struct tell {
 struct host_held {
 	struct held_login	*v;
 	size_t			 n;
+	bool			 is_full;	/* and that was logged */
+	TAILQ_HEAD(, held_commit) commits;	/* of messages that are to be held */
 	uint64_t		 share;		/* what one may have held through this worker; 0: no bound */
 };
 
@@ -152,10 +154,14 @@ int host_spool_open(struct worker *w);
 
 /* host_held.c: may_hold() of esmtp_host.h.
  * host_held_open(w): w->held.  Return 0, or -1 having logged why.
+ * host_held_end(w, session, is_committed): The commit of a message of the session
+ * with the handle ${session} is over; if it has failed, the message does not
+ * count, should it be one that was to be held.
  * host_held_on_told(w, msg): Q_HELD.  host_held_free(w): forget all. */
 int host_held_open(struct worker *w);
 int host_held_may(void *host, accept_construct *ac, const char *login,
     uint64_t octets, size_t nrcpts);
+void host_held_end(struct worker *w, uint64_t session, bool is_committed);
 void host_held_on_told(void *closure, struct channel_msg *msg);
 void host_held_free(struct worker *w);
 

@@ -1,6 +1,7 @@
 /* What a worker knows of how much logins may have held. */
 
 #include <criterion/criterion.h>
+#include <sys/param.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 static struct settings settings;
 static struct child child = { .settings = &settings };
 static struct worker w = { .child = &child };
+static accept_construct session = { .handle = 1 };
 
 static void
 setup(void)
@@ -30,15 +32,29 @@ teardown(void)
 
 TestSuite(host_held, .init = setup, .fini = teardown);
 
-/* The queue says it of ${login}; "": it begins anew. */
+/* The queue says it of ${login}: what is left, what has come through this worker,
+ * what of that is held; "": it begins anew. */
 static void
-tell(const char *login, uint64_t left)
+tell_held(const char *login, uint64_t left, uint64_t came, uint64_t held)
 {
-	struct msg_held mh = { .left = left };
+	struct msg_held mh = { .left = left, .came = came, .held = held };
 	struct channel_msg msg = { .base = &mh, .entries = login,
 		.nentries = (unsigned int)strlen(login), .fd = -1 };
 
 	host_held_on_told(&w, &msg);
+}
+
+static void
+tell_came(const char *login, uint64_t left, uint64_t came)
+{
+	tell_held(login, left, came, MIN(came, SHARE - MIN(left, SHARE)));
+}
+
+/* Nothing has come through this worker. */
+static void
+tell(const char *login, uint64_t left)
+{
+	tell_came(login, left, 0);
 }
 
 /* At MAIL */
@@ -48,11 +64,21 @@ may(const char *login, uint64_t octets)
 	return host_held_may(&w, NULL, login, octets, 0);
 }
 
-/* When it is complete: then it has been accepted */
+/* When it is complete: then its commit begins */
+static int
+begin_one(const char *login, uint64_t octets)
+{
+	return host_held_may(&w, &session, login, octets, 1);
+}
+
+/* And succeeds */
 static int
 accept_one(const char *login, uint64_t octets)
 {
-	return host_held_may(&w, NULL, login, octets, 1);
+	int may = begin_one(login, octets);
+
+	host_held_end(&w, session.handle, true);
+	return may;
 }
 
 Test(host_held, of_whom_the_queue_says_nothing_may_have_the_share)
@@ -103,9 +129,77 @@ Test(host_held, what_was_accepted_counts_before_the_queue_says_so)
 	tell("", 0);
 	cr_assert_eq(may("alice", 60000), 0);
 	/* now it does */
-	tell("alice", 70000);
+	tell_came("alice", 70000, 60000 + LEAST);
 	cr_assert_eq(accept_one("alice", 60000), 1);
 	cr_assert_eq(accept_one("alice", 4000), 0);
+}
+
+/* It tells of a change, whoever has made it. */
+Test(host_held, what_the_queue_says_does_not_undo_what_it_has_not_read)
+{
+	cr_assert_eq(accept_one("alice", 60000), 1);
+	tell("alice", SHARE);		/* another worker's is released */
+	cr_assert_eq(may("alice", SHARE - 60000 - 2 * LEAST + 1), 0);
+	tell("alice", 70000);
+	cr_assert_eq(may("alice", 0), 0);
+	/* it reads a part */
+	tell_came("alice", SHARE, 30000);
+	cr_assert_eq(may("alice", SHARE - 30000 - 2 * LEAST), 1);
+	cr_assert_eq(may("alice", SHARE - 30000 - 2 * LEAST + 1), 0);
+	tell_came("alice", SHARE, 30000);
+	cr_assert_eq(may("alice", SHARE - 30000 - 2 * LEAST + 1), 0, "once");
+	/* the rest, and releases all */
+	tell_came("alice", SHARE, 60000 + LEAST);
+	cr_assert_eq(may("alice", SHARE - LEAST), 1);
+	tell_came("alice", SHARE, 0);
+	cr_assert_eq(accept_one("alice", 1000), 1);
+	tell_came("alice", SHARE - 1000 - LEAST, 1000 + LEAST);
+	cr_assert_eq(may("alice", SHARE - 1000 - 2 * LEAST), 1);
+	tell_came("alice", SHARE - 1000 - LEAST, 20000);
+	/* another queue process, which begins with what is held */
+	cr_assert_eq(accept_one("alice", 500), 1);
+	tell("", 0);
+	tell_came("alice", SHARE - 1000 - LEAST, 1000 + LEAST);
+	cr_assert_eq(may("alice", SHARE - 1500 - 3 * LEAST), 1);
+	cr_assert_eq(may("alice", SHARE - 1500 - 3 * LEAST + 1), 0);
+	tell_came("alice", SHARE - 1500 - 2 * LEAST, 1500 + 2 * LEAST);
+	cr_assert_eq(may("alice", SHARE - 1500 - 3 * LEAST), 1);
+	/* one that has read it, and has said so to nobody */
+	cr_assert_eq(accept_one("alice", 200), 1);
+	tell("", 0);
+	tell_came("alice", SHARE - 1700 - 3 * LEAST, 1700 + 3 * LEAST);
+	cr_assert_eq(may("alice", SHARE - 1700 - 4 * LEAST), 1);
+}
+
+/* As often as its messages: what comes is released as soon. */
+Test(host_held, a_login_that_has_as_much_released_is_never_full)
+{
+	uint64_t came = 0;
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++) {
+		cr_assert_eq(accept_one("alice", 10000), 1, "message %u", i);
+		came += 10000 + LEAST;
+		tell_came("alice", SHARE - 10000 - LEAST, came);
+	}
+}
+
+Test(host_held, what_could_not_be_committed_does_not_count)
+{
+	unsigned int i;
+
+	for (i = 0; i < 100; i++) {
+		cr_assert_eq(begin_one("alice", 60000), 1, "message %u", i);
+		cr_assert_eq(may("alice", 60000), 0, "it counts meanwhile");
+		host_held_end(&w, 2, false);	/* another session's */
+		cr_assert_eq(may("alice", 60000), 0);
+		host_held_end(&w, session.handle, false);
+		cr_assert_eq(may("alice", 60000), 1);
+		host_held_end(&w, session.handle, false);	/* it was no such */
+	}
+	cr_assert_eq(accept_one("alice", 60000), 1);
+	host_held_end(&w, session.handle, false);
+	cr_assert_eq(may("alice", 60000), 0, "that one was held");
 }
 
 Test(host_held, alone_it_has_all_of_the_quota)
@@ -126,19 +220,67 @@ Test(host_held, without_a_quota_there_is_no_bound)
 	cr_assert_eq(accept_one("alice", UINT64_MAX), 1);
 }
 
-/* A queue process that somebody else controls */
-Test(host_held, more_logins_than_there_is_room_for_are_served)
+static const char *
+name_of(unsigned int i)
 {
-	char name[32];
+	static char name[32];
+
+	snprintf(name, sizeof(name), "login%u", i);
+	return name;
+}
+
+/* More than there is room for, one after the other */
+Test(host_held, a_login_of_which_nothing_is_held_any_more_makes_room)
+{
 	unsigned int i;
 
-	for (i = 0; i < 10000; i++) {
-		snprintf(name, sizeof(name), "login%u", i);
-		tell(name, 0);
+	for (i = 0; i < 5000; i++) {
+		cr_assert_eq(accept_one(name_of(i), 1000), 1, "login %u", i);
+		tell_came(name_of(i), SHARE - 1000 - LEAST, 1000 + LEAST);
+		tell_came(name_of(i), SHARE, i % 8 == 0 ? 0 : 1000 + LEAST);
 	}
+	tell("alice", 0);
+	cr_assert_eq(may("alice", 0), 0);
+	cr_assert_eq(accept_one("bob", 60000), 1);
+	cr_assert_eq(accept_one("bob", 60000), 0);
+}
+
+/* What they have held was accepted by other workers. */
+Test(host_held, who_may_have_the_most_makes_room)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4096; i++)
+		tell(name_of(i), SHARE - 1 - i);
+	tell("alice", 0);
+	cr_assert_eq(may("alice", 0), 0);
+	cr_assert_eq(may(name_of(4095), SHARE - 4095 - LEAST), 0);
+	cr_assert_eq(may(name_of(1), SHARE - 1 - LEAST), 0);
+	cr_assert_eq(may(name_of(0), SHARE - LEAST), 1, "it is forgotten");
+	cr_assert_eq(accept_one("bob", 60000), 1);
+	cr_assert_eq(accept_one("bob", 60000), 0);
+	cr_assert_eq(may(name_of(1), SHARE - LEAST), 1);
+}
+
+/* A queue process that somebody else controls, or all of them have accepted
+ * messages */
+Test(host_held, a_login_for_which_there_is_no_place_has_nothing_held)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10000; i++)
+		tell(name_of(i), 0);
 	cr_assert_eq(may("login0", 0), 0);
-	cr_assert_eq(may("alice", 0), 1);
-	cr_assert_eq(accept_one("alice", 60000), 1);
+	cr_assert_eq(accept_one("login9999", 0), 0);
+	cr_assert_eq(accept_one("alice", 60000), 0);
 	tell("", 0);
 	cr_assert_eq(may("login0", 0), 1);
+	cr_assert_eq(accept_one("alice", 60000), 1);
+	for (i = 0; i < 4095; i++)
+		cr_assert_eq(accept_one(name_of(i), 60000), 1, "login %u", i);
+	cr_assert_eq(accept_one("bob", 0), 0);
+	/* the queue reads one of them */
+	tell_came("alice", SHARE - 60000 - LEAST, 60000 + LEAST);
+	cr_assert_eq(accept_one("bob", 60000), 1);
+	cr_assert_eq(accept_one("login7", 60000), 0);
 }
