@@ -16,8 +16,9 @@ struct esmtp_host_ops;		/* esmtp_host.h */
 struct esmtp_options;		/* esmtp_options.h */
 
 /* A question about a mail: it lives until the function that is asked returns,
- * or, if that returns MAILMILL_LATER, until mailmill_mail_answer().  It is a name
- * that no other question gets, not a pointer to memory. */
+ * or, if that returns MAILMILL_LATER, until mailmill_mail_answer().  It is a name,
+ * not a pointer to memory, and no other question gets it soon: where pointers
+ * have 64 bits, not before 4294967295 more; where they have 32, 65535. */
 struct mailmill_mail;
 
 #define MAILMILL_LATER	0

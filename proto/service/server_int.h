@@ -144,7 +144,7 @@ void server_mail_leave(struct server_session *s);
 int server_mail_watch_fork(void);
 
 /* server_name.c: under the lock of server_mail.c.
- * server_name_new(q): The name of ${q}, which no question has had before.  NULL
+ * server_name_new(q): The name of ${q}, which no question has had for long.  NULL
  * with errno ENOMEM.
  * server_name_find(name): NULL: that question is not open.
  * server_name_drop(name): It is open no longer. */

@@ -1,10 +1,11 @@
 /* What a program has of a question; see mailmill_server.h.
  * Owns: the names of the questions that are open.
  *
- * A struct mailmill_mail is no memory but a name, which no question has had
- * before: so one that is used when its question is gone finds nothing, whatever
- * is in that memory by then.  It is the place in a table, + 1, and above it a
- * number that counts the questions. */
+ * A struct mailmill_mail is no memory but a name, which no question has had for
+ * long: so one that is used when its question is gone finds nothing, whatever is
+ * in that memory by then.  It is the place in a table, + 1, and above it a number
+ * that counts the questions: where a pointer has 64 bits it begins again after
+ * 2^32 of them, with 32 after 2^16. */
 
 #include "proto/service/server_int.h"
 
