@@ -172,8 +172,8 @@ const struct esmtp_options *settings_options_at(const struct settings *s,
 bool settings_is_named(const struct settings *s, const char *extension);
 
 /* settings_held_share(s): How much of held_quota a login may have held through one
- * worker process: all of it if there are no others, else three quarters, so that
- * one which names a login wrongly leaves it some.  0: no bound. */
+ * worker: all of it if there are no others, else three quarters, so that a
+ * worker which names a login wrongly leaves it some.  0: no bound. */
 uint64_t settings_held_share(const struct settings *s);
 
 /* settings_domain_find(s, domain, len): The Domain section for a domain (any

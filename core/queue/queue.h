@@ -62,7 +62,7 @@ struct queue_config {
 	int64_t		 max_retry_s;
 	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
 	uint64_t	 held_octets;	/* what one login may have held; 0: no bound */
-	uint64_t	 held_share;	/* and through one writer; at most held_octets */
+	uint64_t	 held_share;	/* and through one slot of workers; at most held_octets */
 	const struct queue_transport *transports;	/* kept */
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
@@ -140,7 +140,11 @@ void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
  * again. */
 int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
 
-/* queue_held_left(q, login, writer): How many octets ${login} may still have held
+/* queue_held_slot(q, writer, slot): The worker with the number ${writer} is the
+ * process in the slot ${slot}, 1 to QUEUE_SLOTS: what has come through it counts
+ * for the share of that slot.  The numbers of processes that have ended keep
+ * theirs.
+ * queue_held_left(q, login, writer): How many octets ${login} may still have held
  * through the worker with the number ${writer}; a message counts as
  * deferred_holders() says.  UINT64_MAX: there is no bound.
  * queue_held_came(q, login, writer, held_r): How many octets were held for ${login}
@@ -148,6 +152,8 @@ int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
  * held any more.  ${held_r} gets how many of them are held.
  * queue_held_login(q, behind): Of the logins that are known to have something
  * held, the one behind ${behind}, NULL: the first; NULL: there is none. */
+#define QUEUE_SLOTS	256
+void queue_held_slot(struct queue *q, unsigned int writer, unsigned int slot);
 uint64_t queue_held_left(const struct queue *q, const char *login,
     unsigned int writer);
 uint64_t queue_held_came(const struct queue *q, const char *login,

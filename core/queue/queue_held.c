@@ -3,10 +3,13 @@
  * Such a login is served as others are, but has no more held than its quota.  So
  * none can fill the spool with mail that does not leave it for a year.
  * The sums are the store's, which keeps them as rows come and go.
- * A worker process is believed, when it says whose a message is, for a share of
- * that login's quota only, and takes no more than this share: somebody who
- * controls one cannot use up what others may have held.  The share is that of
- * its number, and the process that replaces it has a number of its own.
+ * A worker is believed, when it says whose a message is, for a share of that
+ * login's quota only, and takes no more than this share: somebody who controls
+ * one worker cannot use up what others may have held.  Each process has a number
+ * of its own, which is in its files; the share is that of all in its slot, so
+ * that one which dies and is started again gets no more.  Those of which the
+ * slot is not known, since they ended before the queue was opened, have one share
+ * together.
  * The workers are told how much is left, and refuse.  They are also told what has
  * come through them: of what they have accepted, that is what the sums have.
  * What they accept before they hear of each other's messages is at most what
@@ -24,6 +27,7 @@
 #include "core/util/array.h"
 
 #define LEAST	(LIM_HELD_MESSAGE + LIM_HELD_RCPT)	/* what a message counts for */
+#define NO_SLOT	(QUEUE_SLOTS + 1)
 
 static void
 holders_free(struct queue_holders *h)
@@ -51,6 +55,8 @@ collect(void *closure, const char *login, unsigned int writer, uint64_t octets,
 	if (v != NULL) {
 		h->v = v;
 		v += h->n;
+		/* the database may have been edited */
+		writer &= (1u << SPOOL_NUMBER_BITS) - 1;
 		*v = (struct queue_holder){ .login = strdup(login),
 			.writer = writer, .octets = octets, .came = came };
 	}
@@ -85,28 +91,45 @@ find(const struct queue_holders *h, const char *login)
 	return low;
 }
 
+/* ${slot} may be NO_SLOT: through one of which nothing has come. */
 static uint64_t
 left(const struct queue *q, const struct queue_holders *h, const char *login,
-    unsigned int writer)
+    unsigned int slot)
 {
-	uint64_t total = 0, own = 0;
+	uint64_t sums[NO_SLOT + 1] = { 0 }, total = 0;
 	size_t i;
 
 	for (i = find(h, login); i < h->n && strcmp(h->v[i].login, login) == 0;
-	    i++) {
-		total += MIN(h->v[i].octets, q->config.held_share);
-		if (h->v[i].writer == writer)
-			own = MIN(h->v[i].octets, q->config.held_share);
-	}
+	    i++)
+		sums[q->held_slots[h->v[i].writer]] += h->v[i].octets;
+	for (i = 0; i < NO_SLOT; i++)
+		total += MIN(sums[i], q->config.held_share);
 	return MIN(q->config.held_octets - MIN(total, q->config.held_octets),
-	    q->config.held_share - own);
+	    q->config.held_share - MIN(sums[slot], q->config.held_share));
 }
 
 uint64_t
 queue_held_left(const struct queue *q, const char *login, unsigned int writer)
 {
 	return q->config.held_octets == 0 ? UINT64_MAX :
-	    left(q, &q->holders, login, writer);
+	    left(q, &q->holders, login, q->held_slots[writer]);
+}
+
+void
+queue_held_slot(struct queue *q, unsigned int writer, unsigned int slot)
+{
+	const struct queue_holder *v = q->holders.v;
+	size_t i;
+
+	if (slot > QUEUE_SLOTS)
+		slot = 0;
+	if (q->held_slots[writer] == slot)
+		return;
+	q->held_slots[writer] = (uint16_t)slot;
+	/* what has come through others of that slot counts for all of them */
+	for (i = 0; i < q->holders.n && q->ops->held != NULL; i++)
+		if (v[i].writer == writer)
+			q->ops->held(q->closure, v[i].login);
 }
 
 uint64_t
@@ -148,9 +171,8 @@ is_same(const struct queue_holders *a, size_t *i, const struct queue_holders *b,
 static void
 tell(struct queue *q, const struct queue_holders *before, const char *login)
 {
-	/* 0 is no writer */
-	if (left(q, &q->holders, login, 0) < LEAST &&
-	    left(q, before, login, 0) >= LEAST)
+	if (left(q, &q->holders, login, NO_SLOT) < LEAST &&
+	    left(q, before, login, NO_SLOT) >= LEAST)
 		log_warnx("held-full", "login=%s octets=%llu effect=%s", login,
 		    (unsigned long long)q->config.held_octets,
 		    "nothing more is held for it until some of that has been "

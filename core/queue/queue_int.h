@@ -7,6 +7,7 @@
 
 #include "core/queue/queue.h"
 #include "core/queue/queue_store.h"
+#include "core/spool/spool_id.h"
 
 /* New mail and mail that is due again share nothing that one of them could use
  * up: each class has its own room in memory, and its own window at an agent. */
@@ -137,6 +138,8 @@ struct queue {
 
 	bool		 is_held_news;	/* rows that are held have come or gone */
 	int64_t		 held_ms;	/* not looked at before */
+	/* of workers, by the numbers of their processes; 0: not known */
+	uint16_t	 held_slots[1 << SPOOL_NUMBER_BITS];
 	struct queue_holders {
 		struct queue_holder {
 			char		*login;	/* owned */

@@ -214,6 +214,7 @@ peer_open(struct queue_peer *p)
 	} else {
 		p->number = spool_number(p->who.instance);
 		queue_writer_add(r->queue, p->number);
+		queue_held_slot(r->queue, p->number, p->who.slot);
 		p->is_writer = true;
 	}
 	p->fd = -1;

@@ -395,6 +395,8 @@ Test(queue_hold, one_writer_uses_up_no_more_than_its_share_of_a_login)
 
 	open_with_quota(4 * OCTETS, 3 * OCTETS);
 	queue_writer_add(f.q, 2);
+	queue_held_slot(f.q, 1, 1);
+	queue_held_slot(f.q, 2, 2);
 	for (n = 1; n <= 5; n++)
 		hold_by(1, n, "alice", 600);
 	qf_pass(&f, 2000);
@@ -409,4 +411,40 @@ Test(queue_hold, one_writer_uses_up_no_more_than_its_share_of_a_login)
 	qf_pass(&f, 2000);
 	cr_assert_eq(queue_held_left(f.q, "bob", 2), OCTETS);
 	cr_assert_eq(queue_held_left(f.q, "bob", 1), 2 * OCTETS);
+}
+
+/* Who controls a worker can end it, and control the one that is started next. */
+Test(queue_hold, the_processes_of_a_slot_have_one_share)
+{
+	unsigned int i;
+
+	open_with_quota(4 * OCTETS, 3 * OCTETS);
+	queue_held_slot(f.q, 1, 1);
+	for (i = 2; i <= 6; i++) {
+		queue_writer_add(f.q, i);
+		queue_held_slot(f.q, i, 2);
+		hold_by(i, i, "alice", 600);
+		queue_writer_gone(f.q, i);
+	}
+	qf_pass(&f, 2000);
+	queue_held_slot(f.q, 7, 2);
+	cr_assert_eq(queue_held_left(f.q, "alice", 7), 0);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), OCTETS);
+	/* the next queue process does not know where they were */
+	qf_close(&f);
+	qf_open(&f);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0, "as they were");
+	queue_held_slot(f.q, 1, 1);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), OCTETS);
+	/* one of them is there: all workers are told */
+	f.told[0] = '\0';
+	queue_held_slot(f.q, 6, 2);
+	cr_assert_str_eq(f.told, "alice ");
+	queue_held_slot(f.q, 6, 2);
+	cr_assert_str_eq(f.told, "alice ", "once");
+	cr_assert_eq(queue_held_left(f.q, "alice", 6), 0);
+	cr_assert_eq(queue_held_left(f.q, "alice", 1), 0);
+	/* what no master says */
+	queue_held_slot(f.q, 8, QUEUE_SLOTS + 1);
+	cr_assert_eq(queue_held_left(f.q, "bob", 8), 3 * OCTETS);
 }
