@@ -242,28 +242,75 @@ trick_hoard(uint64_t arg, unsigned int turn)
 #define FILL_OCTETS	(64 * 1024)	/* in a turn: 6 MB a second */
 #define FILL_TURNS	6000
 
-bool
-trick_fill(uint64_t arg, unsigned int turn)
+/* Files that it is given, the first FILL_FILES. */
+static struct {
+	int		fds[FILL_FILES];
+	uint64_t	ids[FILL_FILES];
+	unsigned int	n;
+	uint64_t	octets;
+} filled;
+
+static void
+take_files(uint64_t arg, unsigned int turn)
 {
-	static const char junk[FILL_OCTETS] = "junk";
 	const struct msg_ask ask = { .ask = UINT32_MAX,
 		.value = arg + ((uint64_t)turn + 1) * 4096 };
 	const struct hostile_link *l = hostile_link_to(ROLE_SPOOLD);
-	static int fds[FILL_FILES];
-	static unsigned int n;
-	static uint64_t octets;
+	static uint64_t asked;
 	int fd;
 
-	if (n < FILL_FILES)
+	if (l == NULL || filled.n == FILL_FILES)
+		return;
+	/* one at a time, so that it knows whose the answer is */
+	if (asked != 0 && (fd = answered_file(l)) != -1) {
+		filled.ids[filled.n] = asked;
+		filled.fds[filled.n++] = fd;
+		asked = 0;
+	}
+	if (asked == 0 || turn % 20 == 0) {
+		asked = ask.value;
 		(void)hostile_send(ROLE_SPOOLD, S_BODY, &ask, NULL, 0);
-	if (l != NULL && n < FILL_FILES && (fd = answered_file(l)) != -1)
-		fds[n++] = fd;
-	if (n > 0 && write(fds[turn % n], junk, sizeof(junk)) > 0)
-		octets += sizeof(junk);
+	}
+}
+
+static bool
+write_on(unsigned int turn)
+{
+	static const char junk[FILL_OCTETS] = "junk";
+
+	if (filled.n > 0 && write(filled.fds[turn % filled.n], junk,
+	    sizeof(junk)) > 0)
+		filled.octets += sizeof(junk);
 	if (turn < FILL_TURNS)
 		return false;
-	hostile_say("filled", octets);
+	hostile_say("filled", filled.octets);
 	return true;
+}
+
+bool
+trick_fill(uint64_t arg, unsigned int turn)
+{
+	take_files(arg, turn);
+	return write_on(turn);
+}
+
+/* spoold removes the name. */
+bool
+trick_filldrop(uint64_t arg, unsigned int turn)
+{
+	const struct hostile_link *l = hostile_link_to(ROLE_SPOOLD);
+	unsigned int before = filled.n;
+	unsigned char buf[256];
+	struct msg_drop drop = { .is_segment = 0 };
+	size_t len;
+
+	take_files(arg, turn);
+	if (l != NULL && filled.n > before) {
+		drop.id = filled.ids[before];
+		len = hostile_packet(S_DROP, &drop, NULL, 0, buf);
+		(void)hostile_write(l, buf, len, &filled.fds[before], 1);
+	}
+	return write_on(turn);
 }
 
 /* What it once had for writing. */

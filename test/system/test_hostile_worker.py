@@ -334,7 +334,7 @@ def test_a_worker_that_takes_the_disk(d):
         assert 'event=spoold-share ' in s.log()
 
 
-def test_a_worker_that_fills_the_disk_through_open_files(d):
+def fills(d, trick, meanwhile=lambda s: None):
     """It takes no new ones.  It is ended in time, and what it has written goes."""
     unshare_mounts()
     mount_tmpfs(f'{d}/disk', '128m')
@@ -352,8 +352,9 @@ def test_a_worker_that_fills_the_disk_through_open_files(d):
         def look():
             disk = os.statvfs(f'{d}/disk')
             free.append(disk.f_bavail / disk.f_blocks)
+            meanwhile(s)
         look()
-        assert not s.play('worker 1', 'fill', number_of(ids[1]),
+        assert not s.play('worker 1', trick, number_of(ids[1]),
                           meanwhile=look)
         assert re.search(r'event=worker-beyond slot=1 ', s.log())
         assert re.search(r'event=spoold-beyond slot=1 ', s.log())
@@ -367,6 +368,24 @@ def test_a_worker_that_fills_the_disk_through_open_files(d):
         wait_for('room', is_free, 60)
         s.all_run()
         s.serves()
+
+
+def test_a_worker_that_fills_the_disk_through_open_files(d):
+    fills(d, 'fill')
+
+
+def test_a_worker_that_fills_the_disk_through_dropped_files(d):
+    fills(d, 'filldrop')
+
+
+def test_a_worker_that_fills_the_disk_through_delivered_files(d):
+    """The queue process has removed them: here the test does so, since spoold sees
+    no difference."""
+    def deliver(s):
+        for path in glob.glob(f'{s.spool}/incoming/body.*'):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    fills(d, 'fill', deliver)
 
 
 def test_a_worker_that_keeps_its_segments(d):

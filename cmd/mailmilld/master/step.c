@@ -214,7 +214,8 @@ punish(struct proc *p)
 		stats_inc(STATS_HOSTILE_KILLS);
 		log_errx("worker-beyond", "slot=%u pid=%d effect=%s", p->slot,
 		    (int)p->pid, "killed: it goes on to write to the spool "
-		    "when it has its share");
+		    "when it has its share, or keeps files that spoold "
+		    "cannot watch");
 		proc_kill(p);
 	}
 	if (p->offence == NULL || p->has_exited)

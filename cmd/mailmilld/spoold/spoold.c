@@ -40,14 +40,16 @@ on_beyond(void *closure, const struct msg_peer *who)
 }
 
 /* A worker closes its channel when it ends, or when it gets a channel to
- * another spoold.  This process ends when it is told to drain and no channel is
- * left. */
+ * another spoold.  This process ends when it is told to drain, no channel is left,
+ * and no worker has a file open that only this process can look at. */
 static void
 exit_if_done(void *closure)
 {
 	struct role_state *s = closure;
 
-	if (s->child->is_draining && TAILQ_EMPTY(&s->spoold.workers))
+	s->spoold.is_draining = s->child->is_draining;
+	if (s->child->is_draining && TAILQ_EMPTY(&s->spoold.workers) &&
+	    TAILQ_EMPTY(&s->spoold.lefts))
 		child_exit(s->child);
 }
 
@@ -87,7 +89,8 @@ spoold_main(struct child *c)
 	int status = 1;
 
 	TAILQ_INIT(&s.spoold.workers);
-	(void)privs_raise_nofile();
+	TAILQ_INIT(&s.spoold.lefts);
+	s.spoold.nofile = privs_raise_nofile();
 	umask(077);
 	if ((s.spoold.dirfd = open_incoming(c->settings)) == -1 ||
 	    child_drop(c) == -1)

@@ -42,9 +42,8 @@ spoold_answer_file(struct spoold_worker *w, int fd)
 	w->fd = fd;
 }
 
-/* The answer is not going to be sent: remove its file, which no worker has. */
-static void
-take_back(struct spoold_worker *w)
+void
+spoold_take_back(struct spoold_worker *w)
 {
 	struct spool_segment segment = { .fd = w->fd,
 		.header.segment = w->file.id };
@@ -53,6 +52,7 @@ take_back(struct spoold_worker *w)
 	if (w->answer != S_FILE)
 		return;
 	w->fd = -1;
+	w->answer = 0;
 	if (w->made == 0 && w->file.generation != 0) {
 		spool_segment_untake(w->sp->dirfd, &segment);
 		return;
@@ -79,7 +79,7 @@ replace(struct spoold_worker *w, unsigned int type, const struct msg_ask *ask)
 			(void)chanev_send(w->ce, S_DONE, &busy, NULL, 0, -1);
 		return false;
 	}
-	take_back(w);
+	spoold_take_back(w);
 	w->answer = 0;
 	return true;
 }

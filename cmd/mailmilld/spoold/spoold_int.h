@@ -30,11 +30,16 @@
 #define SPOOLD_BUSY_MS		5000	/* wait so long for another process to unlock a number */
 
 TAILQ_HEAD(spoold_workers, spoold_worker);
+TAILQ_HEAD(spoold_lefts, spoold_left);
 
 struct spoold {
 	const struct settings	*settings;
 	int			 dirfd;		/* spool/incoming */
 	struct spoold_workers	 workers;
+	struct spoold_lefts	 lefts;
+	size_t			 nofile;	/* descriptors that this process can have */
+	size_t			 ngiven;	/* that it has of files which workers have open */
+	bool			 is_draining;	/* another spoold gets the workers */
 	uint64_t		 room_ms, room_octets;	/* the last look at the free space: when, and what it was */
 	Event			*watch;		/* the next look; NULL: none is due */
 	/* done(closure): the last worker has gone.
@@ -45,14 +50,30 @@ struct spoold {
 	void			*closure;
 };
 
+/* A file that a worker has open */
+struct spoold_open {
+	uint64_t	 id;
+	int		 fd;		/* of it, for reading */
+	uint64_t	 size, blocks;	/* octets, the most that it has had, or may have: what is more has grown */
+};
+
 /* Files of one kind that a worker has been given */
 struct spoold_given {
-	uint64_t	*ids;
+	struct spoold_open *files;
 	size_t		 n, room;
 	size_t		 hand;		/* index of the next one to look at */
 };
 
+struct spoold_file {
+	RB_ENTRY(spoold_file) entry;
+	uint64_t	 id;
+	uint64_t	 octets;
+	int		 fd;		/* of it, of spoold_given; -1: the worker has closed it */
+	bool		 is_body;
+};
+
 RB_HEAD(spoold_files, spoold_file);
+RB_PROTOTYPE(spoold_files, spoold_file, entry, )
 
 /* The files of a worker on the disk: those that it was given, until they are
  * gone, and those of its number that the queue process has set aside. */
@@ -66,10 +87,12 @@ struct spoold_share {
 	uint64_t	 nscans, nlooks;	/* counted for the tests */
 	bool		 is_over;	/* it has its share: its files may not grow */
 	bool		 is_settled;	/* it has been told so, SETTLE_MS ago */
+	bool		 is_written;	/* what it had written by then is on the disk, LAG_MS later */
 	uint64_t	 over_ms;	/* since when is_over, or its last breach */
 	uint64_t	 measured_ms;	/* when that was last found to be true */
-	uint64_t	 grown;		/* octets, in all its files; while is_settled, since then */
-	uint64_t	 grown_seen;	/* at the last look */
+	uint64_t	 grown;		/* octets by which its files have become longer; while is_settled, since then */
+	uint64_t	 filled;	/* octets that they have got on the disk; while is_written, since then */
+	uint64_t	 seen;		/* grown + filled at the last look */
 	struct log_bound refusals;
 };
 
@@ -97,6 +120,14 @@ struct spoold_worker {
 	struct msg_file	 file;
 	int		 fd;
 	uint64_t	 made;		/* ${fd} is the body of that id; 0: it is a segment */
+};
+
+/* Files that a worker has still open although it has closed its channel. */
+struct spoold_left {
+	TAILQ_ENTRY(spoold_left) link;
+	struct msg_peer	 who;
+	struct spoold_given segments, bodies;
+	uint64_t	 since_ms;	/* when it closed that, or was last found to have them */
 };
 
 /* spoold_worker_open(sp, who, fd): Answer the worker ${who} on the channel
@@ -135,26 +166,49 @@ bool spoold_owns(struct spoold_worker *w, unsigned int type, uint64_t id);
  * or already has its answer.
  * spoold_answer_done(w, errnum), spoold_answer_file(w, fd): What the answer is;
  * the second takes ${fd}.
+ * spoold_take_back(w): It is not going to be sent: remove its file, which no
+ * worker has.
  * spoold_send_answer(w, error): Send it.  ${error}: an errno with which the
  * flush that it waits for has failed; 0: it has not. */
+void spoold_take_back(struct spoold_worker *w);
 bool spoold_take(struct spoold_worker *w, const struct channel_msg *msg,
     struct msg_ask *ask_r);
 void spoold_answer_done(struct spoold_worker *w, int errnum);
 void spoold_answer_file(struct spoold_worker *w, int fd);
 void spoold_send_answer(struct spoold_worker *w, int error);
 
-/* spoold_given_look(g, dirfd, n, is_file_closed): Look at the next ${n} files
- * of ${g}, and remove from ${g} those that the worker has closed.
- * spoold_given_room(g, max): Make room in ${g} for one more file.  Return 0, or
- * -1 with errno: EMFILE, ${g} has ${max} files already; ENOMEM. */
-void spoold_given_look(struct spoold_given *g, int dirfd, size_t n,
-    bool (*is_file_closed)(int dirfd, uint64_t id));
-int spoold_given_room(struct spoold_given *g, size_t max);
+/* spoold_given_room(sp, g, max): Make room in ${g} for one more file.  Return 0,
+ * or -1 with errno: EMFILE, ${g} has ${max} files already, or too many of the
+ * descriptors of this process; ENOMEM.
+ * spoold_given_add(w, is_body, id, name, octets): ${w} has the file ${name} open,
+ * which is in its list, and may have ${octets} without having grown.  Return 0,
+ * or -1 with errno as spoold_given_room() and openat(2).
+ * spoold_given_look(w, is_body, n): Look at the next ${n} files of that kind,
+ * and forget those that the worker has closed.
+ * spoold_given_measure(w): Note how much its files have grown.
+ * spoold_given_has(g, id): Is there a file with that id?
+ * spoold_given_prune(sp, g, is_named_kept): Forget all that are closed and, if
+ * not ${is_named_kept}, those that have a name.
+ * spoold_given_free(sp, g): Forget all. */
+int spoold_given_room(const struct spoold *sp, struct spoold_given *g,
+    size_t max);
+int spoold_given_add(struct spoold_worker *w, bool is_body, uint64_t id,
+    const char *name, uint64_t octets);
+void spoold_given_look(struct spoold_worker *w, bool is_body, size_t n);
+void spoold_given_measure(struct spoold_worker *w);
+bool spoold_given_has(const struct spoold_given *g, uint64_t id);
+void spoold_given_prune(struct spoold *sp, struct spoold_given *g,
+    bool is_named_kept);
+void spoold_given_free(struct spoold *sp, struct spoold_given *g);
 
-/* spoold_segment_is_closed(dirfd, id), spoold_body_is_closed(): Has its writer
- * closed it? */
-bool spoold_segment_is_closed(int dirfd, uint64_t id);
-bool spoold_body_is_closed(int dirfd, uint64_t id);
+/* spoold_files.c
+ * spoold_file_octets(octets): What a file with so many counts for.
+ * spoold_file_find(s, id, is_body): The file of the list; NULL: it has none such.
+ * spoold_file_forget(s, f): Take it off the list, and free it. */
+uint64_t spoold_file_octets(uint64_t octets);
+struct spoold_file *spoold_file_find(struct spoold_share *s, uint64_t id,
+    bool is_body);
+void spoold_file_forget(struct spoold_share *s, struct spoold_file *f);
 
 /* spoold_share_scan(w): Read the folder and list the files of ${w}, which has
  * its number.  spoold_share_add(s, id, is_body, octets): Add a file, or note
@@ -163,6 +217,9 @@ bool spoold_body_is_closed(int dirfd, uint64_t id);
  * spoold_share_check(w, more): May ${w} have another file, of ${more} octets?
  * Return 0, or -1 with errno: ENOSPC, nothing is free, or ${w} has its share
  * already; EDQUOT.
+ * spoold_share_opened(s, id, is_body, fd): ${w} has that file of the list open,
+ * and ${fd} is a descriptor of it, which is not taken: it counts although its
+ * name goes.  spoold_share_closed(): It has closed it.
  * spoold_share_given(w): Find out which of its files it has open: another spoold
  * gave it these.
  * spoold_share_is_over(w): Has it still its share, so that its files may not grow?
@@ -174,15 +231,24 @@ int spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
     uint64_t octets);
 void spoold_share_free(struct spoold_share *s);
 int spoold_share_check(struct spoold_worker *w, uint64_t more);
+void spoold_share_opened(struct spoold_share *s, uint64_t id, bool is_body,
+    int fd);
+void spoold_share_closed(struct spoold_share *s, uint64_t id, bool is_body,
+    int fd);
 void spoold_share_given(struct spoold_worker *w);
 bool spoold_share_is_over(struct spoold_worker *w);
 bool spoold_share_watch(struct spoold_worker *w, uint64_t now_ms);
 
 /* spoold_watch(sp): There is a worker: look at its files from now on, once in
- * SPOOLD_WATCH_MS.  spoold_watch_stop(sp): No longer. */
+ * SPOOLD_WATCH_MS.  spoold_watch_left(w): ${w} has closed its channel, or has got
+ * another one: go on to look at the files that it keeps open, and take them out of
+ * ${w}.  spoold_watch_stop(sp): No longer. */
 #define SPOOLD_WATCH_MS		1000
 #define SPOOLD_WATCH_OVER_MS	250	/* while one has its share */
+#define SPOOLD_WATCH_LEFT_MS	100	/* while one that has closed its channel has files: it may be about to end */
+#define SPOOLD_LEFT_MS		5000	/* a worker that ends closes its files long before */
 void spoold_watch(struct spoold *sp);
+void spoold_watch_left(struct spoold_worker *w);
 void spoold_watch_stop(struct spoold *sp);
 
 #endif

@@ -48,12 +48,30 @@ take_or_make(struct spoold_worker *w, uint64_t octets,
 	return rc;
 }
 
+/* The answer is the file ${name} with the descriptor ${fd}; but not if it could not
+ * be watched. */
+static void
+give(struct spoold_worker *w, int fd, bool is_body, uint64_t id,
+    const char *name, uint64_t octets)
+{
+	int error;
+
+	spoold_answer_file(w, fd);
+	if (spoold_given_add(w, is_body, id, name, octets) == 0)
+		return;
+	error = errno;
+	spoold_take_back(w);
+	w->wants_flush = false;
+	spoold_answer_done(w, error);
+}
+
 void
 spoold_on_segment(void *closure, struct channel_msg *msg)
 {
 	struct spoold_worker *w = closure;
 	struct spool_segment segment = { .fd = -1 };
 	struct spoold_given *g = &w->segments;
+	char name[SPOOL_NAME];
 	struct msg_ask ask;
 
 	if (!spoold_take(w, msg, &ask))
@@ -63,9 +81,9 @@ spoold_on_segment(void *closure, struct channel_msg *msg)
 		spoold_answer_done(w, EINVAL);
 		return;
 	}
-	spoold_given_look(g, w->sp->dirfd, g->n, spoold_segment_is_closed);
-	if (spoold_given_room(g, SPOOLD_SEGMENTS_MAX) == -1) {
-		if (errno == EMFILE)
+	spoold_given_look(w, false, g->n);
+	if (spoold_given_room(w->sp, g, SPOOLD_SEGMENTS_MAX) == -1) {
+		if (g->n >= SPOOLD_SEGMENTS_MAX)
 			spoold_refused(w, S_SEGMENT, g->n);
 		spoold_answer_done(w, errno);
 		return;
@@ -74,7 +92,6 @@ spoold_on_segment(void *closure, struct channel_msg *msg)
 		spoold_answer_done(w, errno);
 		return;
 	}
-	g->ids[g->n++] = segment.header.segment;
 	w->file.id = segment.header.segment;
 	w->file.generation = segment.header.generation;
 	w->file.nonce = segment.header.nonce;
@@ -82,7 +99,10 @@ spoold_on_segment(void *closure, struct channel_msg *msg)
 	w->made = 0;
 	/* a free one has been renamed; a new one will be when it is written */
 	w->wants_flush = w->file.generation != 0;
-	spoold_answer_file(w, segment.fd);
+	spool_segment_name(w->file.generation == 0 ? "new" : "seg", w->file.id,
+	    name);
+	give(w, segment.fd, false, w->file.id, name,
+	    MAX(ask.value, w->file.octets));
 }
 
 /* Is new.${id} complete, and locked by its writer?  Return 0, or -1 with
@@ -164,11 +184,24 @@ make_body(int dirfd, uint64_t id)
 	return -1;
 }
 
+/* Has the worker a body of that id open, without a name?  No honest one makes
+ * another; its list has only one file of an id. */
+static bool
+is_open_still(struct spoold_worker *w, uint64_t id)
+{
+	if (!spoold_given_has(&w->bodies, id))
+		return false;
+	spoold_given_look(w, true, SIZE_MAX);
+	errno = EEXIST;
+	return spoold_given_has(&w->bodies, id);
+}
+
 void
 spoold_on_body(void *closure, struct channel_msg *msg)
 {
 	struct spoold_worker *w = closure;
 	struct spoold_given *g = &w->bodies;
+	char name[SPOOL_NAME];
 	struct msg_ask ask;
 	int fd;
 
@@ -178,21 +211,22 @@ spoold_on_body(void *closure, struct channel_msg *msg)
 		spoold_answer_done(w, EPERM);
 		return;
 	}
-	spoold_given_look(g, w->sp->dirfd, LOOK_AT, spoold_body_is_closed);
+	spoold_given_look(w, true, LOOK_AT);
 	if (spool_reserve_is_given_up(w->sp->dirfd)) {
 		spoold_answer_done(w, ENOSPC);
 		return;
 	}
 	if (spoold_share_check(w, 0) == -1 ||
-	    spoold_given_room(g, SPOOLD_BODIES_MAX) == -1 ||
+	    spoold_given_room(w->sp, g, SPOOLD_BODIES_MAX) == -1 ||
+	    is_open_still(w, ask.value) ||
 	    spoold_share_add(&w->share, ask.value, true, 0) == -1 ||
 	    (fd = make_body(w->sp->dirfd, ask.value)) == -1) {
 		spoold_answer_done(w, errno);
 		return;
 	}
-	g->ids[g->n++] = ask.value;
 	w->made = ask.value;
-	spoold_answer_file(w, fd);
+	spool_body_name(ask.value, name);
+	give(w, fd, true, ask.value, name, 0);
 }
 
 void

@@ -1,7 +1,7 @@
 /* How much of the spool's disk a worker uses.
- * Owns: the list of a worker's files, when they are looked at, the bound.
+ * Owns: when a worker's files are looked at, the bound.
  * A file counts until the queue process has removed it or has made it a free
- * segment, whether the worker still has it open or not.  A worker gets no new
+ * segment, and as long as the worker has it open.  A worker gets no new
  * file while its files have more than SHARE times the octets that are free.  So
  * one worker can fill SHARE of SHARE + 1 parts of the room, and the last part
  * is left to the others.
@@ -18,10 +18,17 @@
  * has its share, each answer to S_ROOM says so.  An honest worker asks before it
  * writes to a body, and then writes no more.  If the files of a worker grow all the
  * same, the master ends it: a worker that an attacker controls takes more than its
- * share for a second or two, and the queue process removes the bodies. */
+ * share for a second or two, and the queue process removes the bodies.
+ *
+ * A file grows when it becomes longer than it was, a segment when it becomes
+ * longer than it may be.  What a file takes on the disk counts for the share: some
+ * file systems say only seconds later what that is, so that it may grow after an
+ * honest worker has written its last octet.  But what is written to holes, or
+ * allocated behind the end, shows only there: that counts LAG_MS later. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
+#include <sys/file.h>
 #include <sys/param.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -37,90 +44,18 @@
 #include "core/util/monotonic.h"
 
 #define SHARE		4
-#define FILE_OCTETS	32768	/* a smaller file counts as this: it takes a name and an inode, too */
 #define LOOK		4	/* files looked at for each request */
 #define LOOK_LONG	256	/* files looked at before a worker is refused a file */
 #define LOOK_LONG_MS	10	/* at least so long between two such looks */
 #define GONE_PART	8	/* scan the folder when more than this part of the free octets has gone */
 #define GONE_OCTETS	(64ULL << 20)	/* but not for less than this */
 #define KEPT_MS		10000	/* scan again after this time: an administrator may have removed what was set aside */
+#define LAG_MS		10000	/* until the file system says what it has written takes on the disk: with ZFS, some seconds */
 #define SETTLE_MS	200	/* until a worker has heard that it has its share: the last answer may be on its way, and holds for 20 ms */
 #define SLACK_PART	4	/* of the free octets: so much may still be written, by a worker that has not heard yet ... */
 #define SLACK_MIN	(1ULL << 20)	/* ... at least */
 #define SLACK_MAX	(32ULL << 20)	/* ... at most */
 #define ROOM_MS		50	/* how old the measured quota may be; to measure it reads the folder */
-
-struct spoold_file {
-	RB_ENTRY(spoold_file) entry;
-	uint64_t	 id;
-	uint64_t	 octets;
-	uint64_t	 most;		/* that it has had, or may have: what is more has grown */
-	bool		 is_body;
-};
-
-static int
-compare(const struct spoold_file *a, const struct spoold_file *b)
-{
-	if (a->id != b->id)
-		return a->id < b->id ? -1 : 1;
-	return (int)a->is_body - (int)b->is_body;
-}
-
-RB_PROTOTYPE(spoold_files, spoold_file, entry, compare)
-RB_GENERATE(spoold_files, spoold_file, entry, compare)
-
-/* --- the list ------------------------------------------------------------- */
-
-static void
-forget(struct spoold_share *s, struct spoold_file *f)
-{
-	if (s->hand == f)
-		s->hand = RB_NEXT(spoold_files, &s->files, f);
-	RB_REMOVE(spoold_files, &s->files, f);
-	s->n--;
-	s->octets -= f->octets;
-	free(f);
-}
-
-void
-spoold_share_free(struct spoold_share *s)
-{
-	struct spoold_file *f;
-
-	while ((f = RB_ROOT(&s->files)) != NULL)
-		forget(s, f);
-	s->kept_files = s->kept_octets = s->gone_octets = 0;
-}
-
-static uint64_t
-octets_of(uint64_t octets)
-{
-	return MAX(octets, FILE_OCTETS);
-}
-
-int
-spoold_share_add(struct spoold_share *s, uint64_t id, bool is_body,
-    uint64_t octets)
-{
-	struct spoold_file *f, *old;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	f->id = id;
-	f->is_body = is_body;
-	f->octets = f->most = octets_of(octets);
-	if ((old = RB_INSERT(spoold_files, &s->files, f)) != NULL) {
-		/* a segment that the worker had before */
-		s->octets += f->octets - old->octets;
-		old->octets = f->octets;
-		old->most = MAX(old->most, f->octets);
-		free(f);
-		return 0;
-	}
-	s->n++;
-	s->octets += f->octets;
-	return 0;
-}
 
 /* --- looks ---------------------------------------------------------------- */
 
@@ -132,6 +67,18 @@ is_there(int dirfd, const char *name, uint64_t *octets_r)
 	struct stat st;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return false;
+	*octets_r = (uint64_t)st.st_blocks * 512;
+	return true;
+}
+
+/* The same for a file that the worker has open: it takes that, named or not. */
+static bool
+is_open_there(int fd, uint64_t *octets_r)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
 		return false;
 	*octets_r = (uint64_t)st.st_blocks * 512;
 	return true;
@@ -167,13 +114,10 @@ look_at(struct spoold_share *s, int dirfd, struct spoold_file *f)
 	char name[SPOOL_NAME];
 	uint64_t octets;
 
-	if (f->is_body ? is_body_there(dirfd, f->id, &octets) :
+	if (f->fd != -1 ? is_open_there(f->fd, &octets) :
+	    f->is_body ? is_body_there(dirfd, f->id, &octets) :
 	    is_segment_there(dirfd, f->id, &octets)) {
-		octets = octets_of(octets);
-		if (octets > f->most) {
-			s->grown += octets - f->most;
-			f->most = octets;
-		}
+		octets = spoold_file_octets(octets);
 		s->octets += octets - f->octets;
 		f->octets = octets;
 		return;
@@ -181,7 +125,7 @@ look_at(struct spoold_share *s, int dirfd, struct spoold_file *f)
 	spool_segment_name("free", f->id, name);
 	if (!f->is_body && !is_there(dirfd, name, &octets))
 		s->gone_octets += f->octets;
-	forget(s, f);
+	spoold_file_forget(s, f);
 }
 
 static void
@@ -240,17 +184,40 @@ scan_one(void *closure, enum spool_entry kind, uint64_t id, const char *name)
 	if (!is_kept || is_body)
 		return spoold_share_add(&w->share, id, is_body, octets);
 	w->share.kept_files++;
-	w->share.kept_octets += octets_of(octets);
+	w->share.kept_octets += spoold_file_octets(octets);
+	return 0;
+}
+
+/* The files that the worker has open are in the list again, also those that have
+ * no name. */
+static int
+list_given(struct spoold_share *s, const struct spoold_given *g, bool is_body)
+{
+	uint64_t octets;
+	size_t i;
+
+	for (i = 0; i < g->n; i++) {
+		if (!is_open_there(g->files[i].fd, &octets) ||
+		    spoold_share_add(s, g->files[i].id, is_body, octets) == -1)
+			return -1;
+		spoold_share_opened(s, g->files[i].id, is_body,
+		    g->files[i].fd);
+	}
 	return 0;
 }
 
 int
 spoold_share_scan(struct spoold_worker *w)
 {
-	spoold_share_free(&w->share);
-	w->share.nscans++;
-	w->share.scanned_ms = monotonic_ms();
-	return spool_scan(w->sp->dirfd, scan_one, w) == 0 ? 0 : -1;
+	struct spoold_share *s = &w->share;
+
+	spoold_share_free(s);
+	s->nscans++;
+	s->scanned_ms = monotonic_ms();
+	if (spool_scan(w->sp->dirfd, scan_one, w) != 0)
+		return -1;
+	return list_given(s, &w->segments, false) == 0 ?
+	    list_given(s, &w->bodies, true) : -1;
 }
 
 /* --- how much is too much ------------------------------------------------- */
@@ -362,25 +329,44 @@ full:	errno = ENOSPC;
 
 /* --- files that are open -------------------------------------------------- */
 
+/* The name of ${f}, which has not been set aside, in ${name}, if its writer has it
+ * open, so that it is locked. */
+static bool
+is_locked(int dirfd, const struct spoold_file *f, char *name)
+{
+	static const char *const prefixes[] = { "new", "seg" };
+	size_t i;
+	bool rv = false;
+	int fd;
+
+	for (i = 0; i < (f->is_body ? 1 : 2) && !rv; i++) {
+		if (f->is_body)
+			spool_body_name(f->id, name);
+		else
+			spool_segment_name(prefixes[i], f->id, name);
+		if ((fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC |
+		    O_NOFOLLOW | O_NONBLOCK)) == -1)
+			continue;
+		rv = flock(fd, LOCK_SH | LOCK_NB) == -1;
+		(void)close(fd);
+	}
+	return rv;
+}
+
 void
 spoold_share_given(struct spoold_worker *w)
 {
-	int dirfd = w->sp->dirfd;
-	struct spoold_given *g;
 	struct spoold_file *f;
+	char name[SPOOL_NAME];
 
 	RB_FOREACH(f, spoold_files, &w->share.files) {
-		/* it may just be writing the segment for the first time, or the
-		 * file system may have left out zeros */
-		if (!f->is_body)
-			f->most = MAX(f->most,
-			    (uint64_t)w->sp->settings->segment_size);
-		g = f->is_body ? &w->bodies : &w->segments;
-		if ((f->is_body ? spoold_body_is_closed(dirfd, f->id) :
-		    spoold_segment_is_closed(dirfd, f->id)) ||
-		    spoold_given_room(g, SIZE_MAX) == -1)
+		if (f->fd != -1 || !is_locked(w->sp->dirfd, f, name))
 			continue;
-		g->ids[g->n++] = f->id;
+		/* it may just be writing the segment for the first time */
+		if (spoold_given_add(w, f->is_body, f->id, name, f->is_body ?
+		    0 : (uint64_t)w->sp->settings->segment_size) == -1)
+			log_warn("spoold-number", "slot=%u instance=%u",
+			    w->who.slot, w->who.instance);
 	}
 }
 
@@ -388,15 +374,12 @@ static void
 look_at_given(struct spoold_worker *w, const struct spoold_given *g,
     bool is_body)
 {
-	struct spoold_file wanted = { .is_body = is_body }, *f;
+	struct spoold_file *f;
 	size_t i;
 
-	for (i = 0; i < g->n; i++) {
-		wanted.id = g->ids[i];
-		if ((f = RB_FIND(spoold_files, &w->share.files, &wanted)) !=
-		    NULL)
+	for (i = 0; i < g->n; i++)
+		if ((f = spoold_file_find(&w->share, g->files[i].id, is_body)) != NULL)
 			look_at(&w->share, w->sp->dirfd, f);
-	}
 }
 
 /* Has ${w} its share now?  *left_r: what is free. */
@@ -419,6 +402,14 @@ spoold_share_is_over(struct spoold_worker *w)
 	return w->share.is_over;
 }
 
+/* What it has written since it knows that it has its share.  A file becomes
+ * longer at once; what it takes on the disk may be known only later. */
+static uint64_t
+written(const struct spoold_share *s)
+{
+	return MAX(s->grown, s->is_written ? s->filled : 0);
+}
+
 static void
 breaks(const struct spoold_worker *w, uint64_t left)
 {
@@ -428,7 +419,7 @@ breaks(const struct spoold_worker *w, uint64_t left)
 	    "grown=%llu free=%llu effect=%s", w->who.slot, w->who.instance,
 	    (unsigned long long)(s->n + s->kept_files),
 	    (unsigned long long)(s->octets + s->kept_octets),
-	    (unsigned long long)s->grown, (unsigned long long)left,
+	    (unsigned long long)written(s), (unsigned long long)left,
 	    "the master ends it: it goes on to write when it has its share");
 }
 
@@ -440,18 +431,22 @@ goes_on(struct spoold_worker *w, uint64_t now_ms)
 	struct spoold_share *s = &w->share;
 	uint64_t left;
 
-	if (s->grown <= SLACK_MIN && now_ms - s->measured_ms < SPOOLD_WATCH_MS)
+	if (!s->is_written && now_ms - s->over_ms >= LAG_MS) {
+		s->is_written = true;
+		s->filled = 0;
+	}
+	if (written(s) <= SLACK_MIN && now_ms - s->measured_ms < SPOOLD_WATCH_MS)
 		return false;
 	s->measured_ms = now_ms;
 	if (!has_share(w, &left)) {
 		s->is_over = false;
 		return false;
 	}
-	if (s->grown <= MIN(SLACK_MAX, MAX(left / SLACK_PART, SLACK_MIN)))
+	if (written(s) <= MIN(SLACK_MAX, MAX(left / SLACK_PART, SLACK_MIN)))
 		return false;
 	breaks(w, left);
 	/* in case it lives on */
-	s->is_settled = false;
+	s->is_settled = s->is_written = false;
 	s->over_ms = now_ms;
 	return true;
 }
@@ -465,19 +460,22 @@ spoold_share_watch(struct spoold_worker *w, uint64_t now_ms)
 
 	if (!w->is_open)
 		return false;
+	spoold_given_measure(w);
 	look_at_given(w, &w->segments, false);
 	look_at_given(w, &w->bodies, true);
-	has_grown = s->grown != s->grown_seen;
-	s->grown_seen = s->grown;
+	spoold_given_look(w, false, SIZE_MAX);
+	spoold_given_look(w, true, SIZE_MAX);
+	has_grown = s->grown + s->filled != s->seen;
+	s->seen = s->grown + s->filled;
 	if (s->is_over && s->is_settled)
 		return goes_on(w, now_ms);
 	if (!s->is_over && has_grown && has_share(w, &left)) {
 		s->is_over = true;
-		s->is_settled = false;
+		s->is_settled = s->is_written = false;
 		s->over_ms = s->measured_ms = now_ms;
 	} else if (s->is_over && now_ms - s->over_ms >= SETTLE_MS) {
 		s->is_settled = true;
-		s->grown = s->grown_seen = 0;
+		s->grown = 0;
 	}
 	return false;
 }

@@ -24,8 +24,8 @@ worker_free(struct spoold_worker *w)
 	chanev_free(w->ce);
 	spool_folder_close(&w->folder);
 	fileio_close(w->fd);
-	free(w->segments.ids);
-	free(w->bodies.ids);
+	spoold_given_free(w->sp, &w->segments);
+	spoold_given_free(w->sp, &w->bodies);
 	spoold_share_free(&w->share);
 	free(w);
 }
@@ -36,8 +36,9 @@ worker_gone(void *closure)
 	struct spoold_worker *w = closure;
 	struct spoold *sp = w->sp;
 
+	spoold_watch_left(w);
 	worker_free(w);
-	if (!TAILQ_EMPTY(&sp->workers))
+	if (!TAILQ_EMPTY(&sp->workers) || !TAILQ_EMPTY(&sp->lefts))
 		return;
 	spoold_watch_stop(sp);
 	sp->done(sp->closure);
@@ -97,8 +98,10 @@ spoold_worker_open(struct spoold *sp, const struct msg_peer *who, int fd)
 	struct spoold_worker *w, *next;
 
 	TAILQ_FOREACH_SAFE (w, &sp->workers, link, next)
-		if (w->who.instance == who->instance)
+		if (w->who.instance == who->instance) {
+			spoold_watch_left(w);
 			worker_free(w);
+		}
 	if ((w = calloc(1, sizeof(*w))) == NULL) {
 		fileio_close(fd);
 		return -1;

@@ -32,6 +32,8 @@ static void
 start(void)
 {
 	TAILQ_INIT(&spx.sp.workers);
+	TAILQ_INIT(&spx.sp.lefts);
+	spx.sp.nofile = 1024;
 	spx.sp.settings = spx.settings;
 	spx.sp.dirfd = spx.dirfd;
 	spx.sp.done = done;

@@ -146,6 +146,7 @@ Test(spoold_share, what_it_still_writes_counts_as_it_grows)
 /* --- what it writes to files that it has open ------------------------------ */
 
 #define OPEN	20
+#define LONG_MS	11000	/* the file system has said by then what its files take */
 
 static int open_fds[OPEN];
 
@@ -264,6 +265,206 @@ Test(spoold_share, another_spoold_finds_what_is_written)
 	close_bodies();
 }
 
+static void
+drop(uint64_t id, int fd)
+{
+	const struct msg_drop drop = { .id = id };
+
+	cr_assert_eq(channel_send(spx.ch, S_DROP, &drop, NULL, 0, dup(fd)), 0);
+	while (spx_exists("body", id))
+		spx_turn(10);
+}
+
+/* Its descriptor is as good as before. */
+Test(spoold_share, one_that_writes_to_what_it_has_dropped_is_found)
+{
+	open_bodies();
+	drop(SPX_MINE(8), open_fds[7]);
+	cr_assert_eq(worker()->bodies.n, OPEN);
+	write_until_found(open_fds[7], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	close_bodies();
+}
+
+Test(spoold_share, one_that_writes_to_what_was_delivered_is_found)
+{
+	open_bodies();
+	queue_removes(1, OPEN);
+	cr_assert_eq(worker()->bodies.n, OPEN);
+	/* the folder is read again */
+	cr_assert_eq(spoold_share_scan(worker()), 0);
+	write_until_found(open_fds[7], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	close_bodies();
+}
+
+/* As long as it has it open. */
+Test(spoold_share, what_has_lost_its_name_counts)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	static char data[MIB];
+	struct msg_file file;
+	int fds[40], i, n, rc = 0, fd;
+
+	for (n = 0; n < 40; n++) {
+		rc = spx_ask_for(spx.ch, S_BODY, SPX_MINE(1 + n), &file,
+		    &fds[n]);
+		if (rc != 0)
+			break;
+		cr_assert_eq(write(fds[n], data, MIB), MIB);
+		drop(SPX_MINE(1 + n), fds[n]);
+	}
+	cr_assert_eq(rc, ENOSPC);
+	cr_assert_leq(n, PART / MIB + 8);
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+	while (spx_ask_for(spx.ch, S_BODY, SPX_MINE(100), &file, &fd) != 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	close(fd);
+}
+
+/* One that is open would be counted in place of the other. */
+Test(spoold_share, an_id_is_not_given_twice_while_the_first_is_open)
+{
+	struct msg_file file;
+	int fd, other;
+
+	cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(1), &file, &fd), 0);
+	drop(SPX_MINE(1), fd);
+	cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(1), &file, &other),
+	    EEXIST);
+	close(fd);
+	cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(1), &file, &other),
+	    0);
+	close(other);
+}
+
+/* What it writes between two looks counts although it has closed the file. */
+Test(spoold_share, one_that_closes_what_it_has_written_is_found)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	static char data[MIB];
+	struct msg_file file;
+	int i, fd;
+
+	open_bodies();
+	while (!worker()->share.is_settled) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(write(open_fds[i], data, MIB), MIB);
+		close(open_fds[i]);
+	}
+	/* each request looks whether some are closed */
+	for (i = 0; i < OPEN; i++)
+		cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(100 + i),
+		    &file, &fd), ENOSPC);
+	while (spx.nbeyond == 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	for (i = 3; i < OPEN; i++)
+		close(open_fds[i]);
+}
+
+/* Some file systems say only seconds later what a file takes on the disk: here
+ * that are holes which are filled. */
+Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+	static char data[MIB];
+	int i;
+
+	open_bodies();
+	cr_assert_eq(ftruncate(open_fds[0], (off_t)40 * MIB), 0);
+	while (!worker()->share.is_settled) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	for (i = 1; i < 20; i++)
+		cr_assert_eq(pwrite(open_fds[0], data, MIB, (off_t)i * MIB),
+		    MIB);
+	turn_for(SPOOLD_WATCH_MS);
+	cr_assert_eq(spx.nbeyond, 0);
+	/* but after so long a time it is something that it writes now */
+	worker()->share.over_ms -= LONG_MS;
+	turn_for(SPOOLD_WATCH_MS);
+	cr_assert_eq(spx.nbeyond, 0);
+	for (; i < 24; i++)
+		cr_assert_eq(pwrite(open_fds[0], data, MIB, (off_t)i * MIB),
+		    MIB);
+	while (spx.nbeyond == 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	close_bodies();
+}
+
+/* Then nobody can look at its files any more but the spoold that has given
+ * them. */
+Test(spoold_share, one_that_closes_its_channel_and_keeps_files_is_found)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+
+	open_bodies();
+	channel_free(spx.ch);
+	while (spx.nbeyond == 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	cr_assert(TAILQ_EMPTY(&spx.sp.workers));
+	cr_assert_not(spx.is_done);
+	close_bodies();
+	while (!spx.is_done)
+		spx_turn(10);
+	cr_assert_eq(spx.sp.ngiven, 0);
+	spx.ch = spx_connect(5, &spx.number);
+}
+
+/* It has another spoold, which can open what has a name. */
+Test(spoold_share, one_that_has_another_spoold_keeps_only_what_has_a_name)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+
+	open_bodies();
+	spx.sp.is_draining = true;
+	queue_removes(1, 1);
+	channel_free(spx.ch);
+	while (spx.nbeyond == 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+	cr_assert_eq(spx.sp.ngiven, 1);
+	close(open_fds[0]);
+	while (!spx.is_done)
+		spx_turn(10);
+	cr_assert_eq(spx.nbeyond, 1);
+	open_fds[0] = -1;
+	close_bodies();
+	spx.ch = spx_connect(5, &spx.number);
+}
+
+/* One descriptor of each file is here. */
+Test(spoold_share, descriptors_are_left_to_the_others)
+{
+	struct msg_file file;
+	int fds[200], n, rc = 0;
+
+	spx.sp.nofile = 400;
+	for (n = 0; n < 200 && rc == 0; n++)
+		rc = spx_ask_for(spx.ch, S_BODY, SPX_MINE(1 + n), &file,
+		    &fds[n]);
+	cr_assert_eq(rc, EMFILE);
+	cr_assert_eq(--n, 136);	/* of 400 - 128, half */
+	cr_assert_not(spx_exists("body", SPX_MINE(1 + n)));
+	others_are_served();
+	while (n > 0)
+		close(fds[--n]);
+}
+
 /* An honest worker asks, and then writes nothing more. */
 Test(spoold_share, one_that_stops_when_it_is_told_is_not)
 {
@@ -317,8 +518,12 @@ Test(spoold_share, one_that_writes_within_its_segment_is_not)
 		cr_assert_lt(monotonic_ms(), end);
 		spx_turn(10);
 	}
+	/* the folder may be read again meanwhile */
+	cr_assert_eq(spoold_share_scan(worker()), 0);
 	cr_assert_eq(spool_segment_format(fd, file.id, SIZE, false, &header),
 	    0);
+	turn_for(SPOOLD_WATCH_MS);
+	worker()->share.over_ms -= LONG_MS;
 	turn_for(SPOOLD_WATCH_MS);
 	cr_assert_eq(spx.nbeyond, 0);
 	/* but over its end */
