@@ -99,7 +99,8 @@ class Hostile(Server):
 
     def forge(self, title, trick, arg):
         """Into a segment of its own: it closes one a second after the first
-        message.  Then the workers, which take turns, get one message at a time:
+        message.  Then the workers, which take turns while they have equally many
+        sessions, get one message at a time:
         what the worker itself writes next lies where the forged record was, and
         the queue has to have read that by then."""
         next_at = time.monotonic() + MESSAGE_EACH

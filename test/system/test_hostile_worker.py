@@ -207,7 +207,7 @@ def test_a_worker_that_has_mail_held_for_ever(d):
     """And urgent.  It waits a year at most, can be removed, and keeps nobody
     from being served."""
     with Hostile(d) as s:
-        ids = {}                        # the workers take turns
+        ids = {}            # of equally many sessions, workers take turns
         while 1 not in ids:
             with Client(s.port) as c:
                 c.hello()
@@ -241,7 +241,7 @@ def test_a_worker_that_has_mail_held_in_another_s_name(d):
     passwd(f'{d}/users', 'alice', 'pencil', '-m', 'plain')
     s.give_to_authd(f'{d}/users')
     with s:
-        ids = {}                        # the workers take turns
+        ids = {}            # of equally many sessions, workers take turns
         while set(ids) != {1, 2}:
             with Client(s.port) as c:
                 c.hello()
@@ -300,19 +300,25 @@ def test_a_worker_that_asks_for_files_of_another(d):
         assert [body_of(m) for m in got] == [big(9000)] * 6
 
 
+def message_of_each(s):
+    """{slot: id of a message} of two workers."""
+    ids = {}
+    while set(ids) != {1, 2}:
+        with Client(s.port) as one, Client(s.port) as two:
+            for c in one, two:
+                c.hello()
+                id = id_of(c.mail(b'Subject: x\r\n\r\n'))
+                ids[s.slot_of(id)] = id
+    return ids
+
+
 def test_a_worker_that_takes_the_disk(d):
     """Closed files are its own, too: the last fifth is left to the others."""
     unshare_mounts()
     mount_tmpfs(f'{d}/disk', '64m')
     with Hostile(d, spool=f'{d}/disk/spool', workers=2,
                  conf='segment_size = 1M\nspool_large_message = 20000\n') as s:
-        ids = {}
-        while set(ids) != {1, 2}:
-            with Client(s.port) as one, Client(s.port) as two:
-                for c in one, two:
-                    c.hello()
-                    id = id_of(c.mail(b'Subject: x\r\n\r\n'))
-                    ids[s.slot_of(id)] = id
+        ids = message_of_each(s)
         s.play('worker 1', 'hoard', number_of(ids[1]))
         assert s.said('hoarded') > 200          # it could go on for a while
         disk = os.statvfs(f'{d}/disk')
@@ -340,13 +346,7 @@ def fills(d, trick, meanwhile=lambda s: None):
     mount_tmpfs(f'{d}/disk', '128m')
     with Hostile(d, spool=f'{d}/disk/spool', workers=2,
                  conf='segment_size = 1M\nspool_large_message = 20000\n') as s:
-        ids = {}
-        while set(ids) != {1, 2}:
-            with Client(s.port) as one, Client(s.port) as two:
-                for c in one, two:
-                    c.hello()
-                    id = id_of(c.mail(b'Subject: x\r\n\r\n'))
-                    ids[s.slot_of(id)] = id
+        ids = message_of_each(s)
         free = []
 
         def look():
