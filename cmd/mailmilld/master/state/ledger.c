@@ -5,7 +5,7 @@
  * Clients are in a tree: it has no worst case that clients could bring about by
  * their choice of addresses. */
 
-#include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/ledger_int.h"
 
 #include <sys/tree.h>
 
@@ -15,9 +15,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/role/msg.h"
-#include "cmd/mailmilld/role/vouch.h"
 #include "core/util/addr.h"
-#include "core/util/bucket.h"
 
 #define NONE		UINT32_MAX
 #define ROUND_EACH	8	/* sessions of a round, for each book ... */
@@ -25,61 +23,14 @@
 #define NO_ROUND	UINT_MAX
 #define RANDOMS		64	/* made at once */
 #define BLOCK		64	/* sessions */
-#define AGAIN_MS	1000	/* a peer that has not asked for so long has no part */
 #define ABOVE_FACTOR	2	/* a worker with twice as many sessions as others */
 #define ABOVE_FREE	8	/* ... and twice this number more is well above them */
 
-/* The client that a session is counted for. */
-struct key {
-	unsigned char	network[16];	/* addr_network() */
-	unsigned char	kind;		/* enum ledger_kind */
-};
-
 struct client {
-	RB_ENTRY(client) node;
-	struct key	 key;
-	struct tally	 sessions;
-	struct log_bound refusals;
-};
-
-struct session {
-	uint32_t	 number;	/* the upper half of its handle, never 0 */
-	union {
-		uint32_t next_free;	/* not in use */
-		struct {		/* in use */
-			bool	 is_asked;	/* book_asked() */
-			bool	 may_name;	/* book_may_name() */
-			uint16_t peer;		/* once is_asked: index in its
-						 * book's peers; or BOOK_PEERS */
-		};
-	};
-	struct part	*listener;
-	struct part	*service;
-	struct part	*client;	/* NULL: not in use */
-};
-
-/* A client or a proxy that has connected, and that has named others. */
-struct peer {
-	struct key	 key;
-	unsigned int	 n;		/* sessions */
-	bool		 is_used;	/* has ever asked again */
-	struct bucket	 again;
-};
-
-/* Sessions are in blocks that do not move: there is never more memory than for
- * one block that is not used, nor a copy of all of them. */
-struct book {
-	struct ledger	*ledger;
-	struct vouch	*vouch;		/* NULL: they are not shown */
-	struct session	**blocks;
-	uint32_t	 size;		/* sessions in all blocks */
-	uint32_t	 free;		/* NONE: all in use */
-	unsigned int	 n;
-	unsigned int	 max;
-	unsigned int	 round;		/* the last one in which it was picked */
-	unsigned int	 picked;	/* how often in that one */
-	struct peer	*peers;		/* BOOK_PEERS, and one for all others;
-					 * NULL: not needed yet */
+	RB_ENTRY(client)  node;
+	struct ledger_key key;
+	struct tally	  sessions;
+	struct log_bound  refusals;
 };
 
 struct ledger {
@@ -153,9 +104,8 @@ client_leave(struct ledger *l, struct part *part)
 	client_forget(l, client_of(tally_leave(part)));
 }
 
-/* Whose session it is. */
-static const struct key *
-key_of(const struct session *s)
+const struct ledger_key *
+ledger_key_of(const struct session *s)
 {
 	return &client_of(part_tally(s->client))->key;
 }
@@ -498,9 +448,8 @@ book_add(struct book *b, const struct sockaddr *sa, enum ledger_kind kind,
 	return 0;
 }
 
-/* The session of ${handle}; NULL with errno. */
-static struct session *
-session_find(struct book *b, uint64_t handle)
+struct session *
+book_find(struct book *b, uint64_t handle)
 {
 	uint32_t i = HANDLE_INDEX(handle);
 	struct session *s = i < b->size ? session_at(b, i) : NULL;
@@ -515,7 +464,7 @@ session_find(struct book *b, uint64_t handle)
 int
 book_remove(struct book *b, uint64_t handle)
 {
-	if (session_find(b, handle) == NULL)
+	if (book_find(b, handle) == NULL)
 		return -1;
 	session_drop(b, HANDLE_INDEX(handle));
 	return 0;
@@ -524,7 +473,7 @@ book_remove(struct book *b, uint64_t handle)
 int
 book_may_name(struct book *b, uint64_t handle, bool may)
 {
-	struct session *s = session_find(b, handle);
+	struct session *s = book_find(b, handle);
 
 	if (s == NULL)
 		return -1;
@@ -532,105 +481,16 @@ book_may_name(struct book *b, uint64_t handle, bool may)
 	return 0;
 }
 
-/* --- who asks again ------------------------------------------------------- */
-
-/* Does it ask again, or has it done so just now? */
-static bool
-is_asking(const struct peer *p, uint64_t now_ms)
-{
-	return p->is_used && now_ms - p->again.then_ms < AGAIN_MS;
-}
-
-/* The index of the peer ${key}.  When there are too many, those that come last
- * have one place together, and so each has a part.  A place is free for another
- * one when its bucket is full again, so that a peer gets no new bucket by
- * connecting again. */
-static uint16_t
-peer_find(const struct book *b, const struct key *key, uint64_t now_ms)
-{
-	uint16_t i, place = BOOK_PEERS;
-
-	for (i = 0; i < BOOK_PEERS; i++) {
-		if (memcmp(&b->peers[i].key, key, sizeof(*key)) == 0)
-			return i;
-		if (place == BOOK_PEERS && b->peers[i].n == 0 &&
-		    !is_asking(&b->peers[i], now_ms))
-			place = i;
-	}
-	return place;
-}
-
-/* The session asks for the first time: its client is still the peer that has
- * connected.  Return 0, or -1 (ENOMEM). */
-static int
-peer_enter(struct book *b, struct session *s, uint64_t now_ms)
-{
-	struct peer *p;
-
-	if (b->peers == NULL && (b->peers = calloc(BOOK_PEERS + 1,
-	    sizeof(*b->peers))) == NULL)
-		return -1;
-	s->peer = peer_find(b, key_of(s), now_ms);
-	p = &b->peers[s->peer];
-	if (s->peer < BOOK_PEERS &&
-	    memcmp(&p->key, key_of(s), sizeof(p->key)) != 0)
-		*p = (struct peer){ .key = *key_of(s) };
-	p->n++;
-	return 0;
-}
-
-/* May ${p} ask again?  It has an equal part of what those have that do. */
-static bool
-peer_asks(const struct book *b, struct peer *p, uint64_t now_ms)
-{
-	unsigned int i, n = is_asking(p, now_ms) ? 0 : 1;
-
-	for (i = 0; i <= BOOK_PEERS; i++)
-		n += is_asking(&b->peers[i], now_ms);
-	if (p->is_used)
-		bucket_resize(&p->again, BOOK_AGAIN / n, BOOK_AGAIN / n,
-		    now_ms);
-	else
-		bucket_init_room(&p->again, BOOK_AGAIN / n, BOOK_AGAIN / n,
-		    now_ms);
-	p->is_used = true;
-	return bucket_take_n(&p->again, 1, now_ms);
-}
-
-int
-book_asked(struct book *b, uint64_t handle, uint64_t now_ms)
-{
-	struct session *s = session_find(b, handle);
-
-	if (s == NULL)
-		return -1;
-	if (!s->may_name &&
-	    (key_of(s)->kind != LEDGER_PROXY || s->is_asked)) {
-		errno = key_of(s)->kind == LEDGER_PROXIED ||
-		    (key_of(s)->kind == LEDGER_DIRECT && s->is_asked) ?
-		    EACCES : EALREADY;
-		return -1;
-	}
-	/* the first time is bounded by the sessions that there are */
-	if (s->is_asked ? !peer_asks(b, &b->peers[s->peer], now_ms) :
-	    peer_enter(b, s, now_ms) == -1) {
-		errno = EAGAIN;
-		return -1;
-	}
-	s->is_asked = true;
-	return 0;
-}
-
 int
 book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 {
-	struct session *s = session_find(b, handle);
+	struct session *s = book_find(b, handle);
 	struct part *client;
 	int family;
 
 	if (s == NULL)
 		return -1;
-	if (key_of(s)->kind != LEDGER_PROXY && !s->may_name) {
+	if (ledger_key_of(s)->kind != LEDGER_PROXY && !s->may_name) {
 		errno = EALREADY;
 		return -1;
 	}
@@ -649,12 +509,12 @@ void
 book_vouch(struct book *b, uint64_t handle, size_t listener,
     const struct sockaddr *peer)
 {
-	const struct session *s = session_find(b, handle);
+	const struct session *s = book_find(b, handle);
 	struct vouched who = { .listener = (uint32_t)listener };
 
 	if (s == NULL)
 		return;
-	who.is_proxy = key_of(s)->kind == LEDGER_PROXY;
+	who.is_proxy = ledger_key_of(s)->kind == LEDGER_PROXY;
 	addr_copy(&who.peer.sa, peer);
 	vouch_put(b->vouch, handle, &who);
 }
@@ -662,7 +522,7 @@ book_vouch(struct book *b, uint64_t handle, size_t listener,
 struct tally *
 book_listener(struct book *b, uint64_t handle)
 {
-	const struct session *s = session_find(b, handle);
+	const struct session *s = book_find(b, handle);
 
 	return s == NULL ? NULL : part_tally(s->listener);
 }
@@ -671,9 +531,9 @@ bool
 book_is_from(struct book *b, uint64_t handle, const struct sockaddr *sa,
     enum ledger_kind kind)
 {
-	const struct session *s = session_find(b, handle);
-	struct key wanted = { .kind = (unsigned char)kind };
+	const struct session *s = book_find(b, handle);
+	struct ledger_key wanted = { .kind = (unsigned char)kind };
 
 	addr_network(sa, wanted.network);
-	return s != NULL && memcmp(key_of(s), &wanted, sizeof(wanted)) == 0;
+	return s != NULL && memcmp(ledger_key_of(s), &wanted, sizeof(wanted)) == 0;
 }
