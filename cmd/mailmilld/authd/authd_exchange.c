@@ -1,9 +1,10 @@
 /* The exchanges of authd: a worker's message goes to a thread of the pool, and
  * the thread's answer goes back to the worker.
- * Owns: struct authd_exchange, its stages, which failure counters an attempt is
- * charged to, how long an answer is held back, the time limits.
+ * Owns: struct authd_exchange, its stages, how long an answer is held back, the
+ * time limits.
  * Knows nothing of SASL or back ends but their calls, nor of which mechanisms a
- * listener offers (authd_offer.c).
+ * listener offers (authd_offer.c), nor of which failure counters an attempt is
+ * charged to (authd_attempt.c).
  *
  * Stages, and what moves it from one to the next:
  *	WORK -> CLIENT		a challenge was sent (job_done)
@@ -16,7 +17,7 @@
  * An exchange that goes while a thread works on it is an orphan until the
  * thread returns: its verdict still counts for the limits. */
 
-#include "cmd/mailmilld/authd/authd_int.h"
+#include "cmd/mailmilld/authd/authd_exchange_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,40 +31,7 @@
 #include "core/util/wipe.h"
 
 #define CLIENT_MS	60000	/* after Command_Timeout, the worker's */
-#define COMPLAIN_MS	60000	/* between two complaints about one worker */
 #define HELD_MS		2000	/* after auth_timeout: the worker still waits */
-
-enum stage { WORK, CLIENT, HELD };
-
-struct authd_exchange {
-	struct auth_job		 job;		/* first: a job is its exchange */
-	RB_ENTRY(authd_exchange) node;
-	LIST_ENTRY(authd_exchange) orphan;
-	struct authd		*authd;
-	struct authd_worker	*worker;	/* NULL: an orphan */
-	struct authd_client	*client;	/* of the worker */
-	enum stage		 stage;
-	Event			*timer;		/* of the stage; may be NULL */
-	struct authd_rest	 rest;		/* in the stage CLIENT */
-	uint64_t		 began_ms;	/* when the step began */
-	struct auth_request	 request;	/* without request.initial */
-	struct vouched		 who;		/* whose session it is */
-	unsigned int		 slot;		/* of the worker, which may be gone */
-	const struct esmtp_options *options;
-	struct auth_back	*back;
-	/* in the stage WORK only the thread may touch these */
-	struct auth_exchange	*x;
-	char			*in;		/* NULL: no initial response */
-	size_t			 in_len;
-	enum esmtp_auth_status	 status;
-	enum esmtp_auth_why		 why;
-	char			*out;
-	size_t			 out_len;
-	char			 login[AUTH_LOGIN_MAX + 1];
-	struct auth_attempt	 attempt;	/* under authd's limit_lock */
-	bool			 has_attempt;
-	bool			 is_blocked;
-};
 
 static int
 exchange_cmp(const struct authd_exchange *a, const struct authd_exchange *b)
@@ -79,18 +47,6 @@ static uint64_t
 timeout_ms(const struct authd *a)
 {
 	return (uint64_t)a->child->settings->auth_timeout * 1000;
-}
-
-static void
-complain(struct authd_worker *w, const char *what)
-{
-	uint64_t now_ms = monotonic_ms();
-
-	if (w->complained_ms != 0 && now_ms - w->complained_ms < COMPLAIN_MS)
-		return;
-	w->complained_ms = now_ms;
-	log_warnx("authd-worker", "slot=%u instance=%u reason=%s",
-	    w->who.slot, w->who.instance, what);
 }
 
 /* --- the end of an exchange ----------------------------------------------- */
@@ -118,38 +74,6 @@ leave(struct authd_exchange *e)
 	after_cancel(&e->timer);
 }
 
-/* Has the back end refused a token, but the client's answer to the refusal is
- * outstanding? */
-static bool
-is_refused(const struct authd_exchange *e)
-{
-	return e->x != NULL && auth_exchange_is_refused(e->x);
-}
-
-/* The attempt has failed, and counts. */
-static void
-log_failed(const struct authd_exchange *e)
-{
-	if (!authd_log_failed(e->authd, e->slot, &e->request, &e->who,
-	    e->login, e->why) && e->worker != NULL)
-		complain(e->worker, "more failed logins than are logged");
-}
-
-/* Nothing was tried, so nothing counts; a token that was refused does, even if
- * the client goes away before it is told. */
-static void
-take_back(struct authd_exchange *e)
-{
-	if (is_refused(e)) {
-		log_failed(e);
-		return;
-	}
-	(void)pthread_mutex_lock(&e->authd->limit_lock);
-	if (e->has_attempt)
-		auth_limit_unsure(e->authd->limit, &e->attempt);
-	(void)pthread_mutex_unlock(&e->authd->limit_lock);
-}
-
 static void
 give_up(struct authd_exchange *e)
 {
@@ -159,7 +83,7 @@ give_up(struct authd_exchange *e)
 		return;
 	}
 	if (e->stage != HELD)
-		take_back(e);
+		authd_attempt_take_back(e);
 	exchange_free(e);
 }
 
@@ -199,7 +123,7 @@ reply(struct authd_worker *w, uint64_t id, enum esmtp_auth_status status,
 	}
 	if (chanev_send(w->ce, A_REPLY, &ma, len > 0 ? octets : NULL,
 	    (unsigned int)len, -1) == -1 && errno == ENOBUFS)
-		complain(w, "does not read its answers");
+		authd_complain(w, "does not read its answers");
 }
 
 /* Send the last answer and free the exchange. */
@@ -246,67 +170,6 @@ hold(struct authd_exchange *e)
 		conclude(e);
 }
 
-/* --- the limits on failures ----------------------------------------------- */
-
-/* Charge the attempt to ${login} (NULL: to the client's address alone), and no
- * longer to what it was charged to before.  The caller has the lock. */
-static bool
-charge(struct authd_exchange *e, const char *login)
-{
-	const struct auth_from from = { .client = vouched_client(&e->who),
-		.via = vouched_via(&e->who), .slot = e->slot };
-
-	if (e->has_attempt)
-		auth_limit_unsure(e->authd->limit, &e->attempt);
-	e->has_attempt = true;
-	e->is_blocked = !auth_limit_begin(e->authd->limit, &from, login,
-	    monotonic_ms(), &e->attempt);
-	return !e->is_blocked;
-}
-
-/* May the back end be asked?  Called on a thread. */
-static bool
-may(const char *login, void *closure)
-{
-	struct authd_exchange *e = closure;
-	bool is_allowed;
-
-	(void)pthread_mutex_lock(&e->authd->limit_lock);
-	is_allowed = charge(e, login);
-	(void)pthread_mutex_unlock(&e->authd->limit_lock);
-	return is_allowed;
-}
-
-/* Count the verdict of a step.  A login that is known only now, since the back
- * end did the whole mechanism, is charged now.  Over the limit the answer is
- * BLOCKED for right and wrong passwords alike. */
-static void
-settle(struct authd_exchange *e)
-{
-	bool is_verdict = e->status == ESMTP_AUTH_OK ||
-	    e->status == ESMTP_AUTH_FAILED;
-
-	(void)pthread_mutex_lock(&e->authd->limit_lock);
-	if (!e->is_blocked && is_verdict && (!e->has_attempt ||
-	    (!e->attempt.has_login && *e->login != '\0')))
-		(void)charge(e, *e->login != '\0' ? e->login : NULL);
-	if (e->is_blocked) {
-		e->status = ESMTP_AUTH_BLOCKED;
-		e->why = ESMTP_WHY_BLOCKED;
-	} else if (e->status == ESMTP_AUTH_OK)
-		auth_limit_good(e->authd->limit, &e->attempt, monotonic_ms());
-	else if (!is_verdict && e->has_attempt && !is_refused(e) &&
-	    (e->status != ESMTP_AUTH_CHALLENGE || e->worker == NULL))
-		auth_limit_unsure(e->authd->limit, &e->attempt);
-	(void)pthread_mutex_unlock(&e->authd->limit_lock);
-	if (e->is_blocked && e->attempt.is_via_spent)
-		authd_log_proxy(e->authd, e->slot, &e->who);
-	/* a token that was refused, whose client has left: as in take_back() */
-	if (e->status == ESMTP_AUTH_FAILED || (e->worker == NULL &&
-	    e->status == ESMTP_AUTH_CHALLENGE && is_refused(e)))
-		log_failed(e);
-}
-
 /* --- a step --------------------------------------------------------------- */
 
 static const char *
@@ -341,7 +204,7 @@ open_exchange(struct authd_exchange *e)
 		log_err("auth-exchange", "session=%s mechanism=%s", r->log_id,
 		    r->mech);
 	else
-		auth_exchange_on_login(x, may, e);
+		auth_exchange_on_login(x, authd_attempt_may, e);
 	return x;
 }
 
@@ -397,7 +260,7 @@ job_done(struct auth_job *job)
 {
 	struct authd_exchange *e = (struct authd_exchange *)job;
 
-	settle(e);
+	authd_attempt_settle(e);
 	if (e->worker == NULL) {
 		LIST_REMOVE(e, orphan);
 		exchange_free(e);
@@ -499,7 +362,7 @@ make_room(struct authd_worker *w, const struct authd_client *c)
 		e = authd_clients_oldest(w);
 	else
 		return true;
-	complain(w, "too many exchanges at once");
+	authd_complain(w, "too many exchanges at once");
 	if (e != NULL)
 		give_up(e);
 	return e != NULL;
@@ -569,7 +432,7 @@ authd_on_start(void *closure, struct channel_msg *msg)
 
 	if (auth_request_parse(msg->base, msg->entries, msg->nentries, &r) ==
 	    -1 || exchange_find(w, r.id) != NULL) {
-		complain(w, "a request that is not understood");
+		authd_complain(w, "a request that is not understood");
 		return;
 	}
 	if ((why = identify(w, r.session, &who)) == NULL) {
@@ -578,7 +441,7 @@ authd_on_start(void *closure, struct channel_msg *msg)
 		why = authd_offer_objection(&r, o);
 	}
 	if (why != NULL && *why != '\0')
-		complain(w, why);
+		authd_complain(w, why);
 	if (why != NULL || (e = exchange_new(w, &r, &who, o)) == NULL)
 		reply(w, r.id, ESMTP_AUTH_LATER, why != NULL ?
 		    ESMTP_WHY_REFUSED : ESMTP_WHY_CROWD, NULL, 0);
@@ -599,7 +462,7 @@ authd_on_step(void *closure, struct channel_msg *msg)
 	if ((e = exchange_find(w, ma.id)) == NULL)
 		reply(w, ma.id, ESMTP_AUTH_LATER, ESMTP_WHY_GIVEN_UP, NULL, 0);
 	else if (e->stage != CLIENT)
-		complain(w, "a step out of turn");
+		authd_complain(w, "a step out of turn");
 	else
 		step(e, in, msg->nentries);
 }

@@ -1,7 +1,7 @@
 /* What the files of the role authd share: authd.c has the process and its
- * channels, authd_exchange.c the exchanges, authd_clients.c their clients,
- * authd_offer.c what a listener offers to them, authd_log.c the lines about
- * failures, authd_back.c the back ends. */
+ * channels, authd_exchange.c the exchanges, authd_attempt.c what they are charged
+ * to, authd_clients.c their clients, authd_offer.c what a listener offers to them,
+ * authd_log.c the lines about failures and workers, authd_back.c the back ends. */
 
 #ifndef CMD_MAILMILLD_AUTHD_AUTHD_INT_H
 #define CMD_MAILMILLD_AUTHD_AUTHD_INT_H
@@ -134,12 +134,15 @@ bool authd_offer_has_plus(const struct auth_request *r,
  * not logged.
  * authd_log_proxy(a, slot, who): The worker ${slot} has had as many failures as
  * auth_proxy_failures allows of all clients together that one peer names, and the
- * login of ${who} was refused for that alone.  One line in LOG_BOUND_MS. */
+ * login of ${who} was refused for that alone.  One line in LOG_BOUND_MS.
+ * authd_complain(w, what): The worker does what it should not.  One line a
+ * minute. */
 bool authd_log_failed(struct authd *a, unsigned int slot,
     const struct auth_request *r, const struct vouched *who,
     const char *login, enum esmtp_auth_why why);
 void authd_log_proxy(struct authd *a, unsigned int slot,
     const struct vouched *who);
+void authd_complain(struct authd_worker *w, const char *what);
 
 /* authd_exchange.c: the messages of a worker, and its end. */
 msg_fn authd_on_start, authd_on_step, authd_on_cancel;

@@ -1,6 +1,6 @@
 /* The lines auth-failed of authd, which a log watcher such as fail2ban acts on.
  * Owns: their form; how many of them the sessions of one worker may cause.  The
- * lines auth-proxy, for the administrator.
+ * lines auth-proxy and authd-worker, for the administrator.
  *
  * Who has connected is in the master's words (vouch.h).  The session's id in the
  * log, and a client behind a proxy, are in those of the worker. */
@@ -10,6 +10,7 @@
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
+#define COMPLAIN_MS	60000	/* between two complaints about one worker */
 #define FAILED_CODE	535		/* RFC 4954 6 */
 #define FAILED_FORMAT \
 	"session=%s client=%s port=%u listener=%s user=%s mechanism=%s " \
@@ -63,4 +64,16 @@ authd_log_proxy(struct authd *a, unsigned int slot, const struct vouched *who)
 	    "no client that it names can log in in this worker, but those that "
 	    "have done so before", "see in auth-failed which of them fail; if "
 	    "they are honest, raise the setting");
+}
+
+void
+authd_complain(struct authd_worker *w, const char *what)
+{
+	uint64_t now_ms = monotonic_ms();
+
+	if (w->complained_ms != 0 && now_ms - w->complained_ms < COMPLAIN_MS)
+		return;
+	w->complained_ms = now_ms;
+	log_warnx("authd-worker", "slot=%u instance=%u reason=%s",
+	    w->who.slot, w->who.instance, what);
 }
