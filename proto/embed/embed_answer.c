@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_embed.h"
 
 esmtp_ticket

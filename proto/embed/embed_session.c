@@ -14,6 +14,8 @@
 #include "core/util/addr.h"
 #include "core/util/require.h"
 #include "proto/server/esmtp_embed.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_txn.h"
 
 static bool
 is_internet(const struct sockaddr *peer)

@@ -8,6 +8,8 @@
 
 #include "core/lim.h"
 #include "proto/server/esmtp_embed.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_txn.h"
 
 _Static_assert(ESMTP_VERB_LINE_MAX + 2 == LIM_COMMAND_READ,
     "the longest line has to fit");

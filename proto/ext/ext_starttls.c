@@ -2,6 +2,7 @@
  * The verb is in esmtp_tls.c. */
 
 #include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_tls.h"
 
 const struct esmtp_ext esmtp_ext_starttls = {
 	.keyword = "STARTTLS",

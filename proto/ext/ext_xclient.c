@@ -10,6 +10,9 @@
 #include "core/util/addr.h"
 #include "proto/parse/xattr.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_proxy.h"
+#include "proto/server/esmtp_tls.h"
 #include "proto/server/esmtp_verb.h"
 
 enum { NAME, ADDR, PORT, PROTO, HELO, LOGIN, DESTADDR, DESTPORT, NROWS };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/util/addr.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_verb.h"
 
 #define DUMP_MAX	(LIM_OUTPUT_LEAST - 2 * LIM_REPLY_LINE) /* octets: with the line in progress and the last one they fit in the room that each command has */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/parse/xattr.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_verb.h"
 
 #define PROTO_MAX	64	/* octets; XFORWARD_README */

@@ -7,6 +7,8 @@
 
 #include "proto/parse/xattr.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_proxy.h"
 #include "proto/server/esmtp_verb.h"
 
 enum esmtp_want

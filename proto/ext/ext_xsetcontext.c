@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/parse/xtext.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_verb.h"
 
 struct pair {

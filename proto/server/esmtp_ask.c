@@ -5,6 +5,7 @@
  * does. */
 
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_proxy.h"
 
 /* Has the newest question of that kind been answered?  The session waits for
  * that one. */

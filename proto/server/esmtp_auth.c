@@ -5,6 +5,9 @@
  * Knows nothing of mechanisms. */
 
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>

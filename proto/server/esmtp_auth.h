@@ -7,7 +7,7 @@
 #define PROTO_SERVER_ESMTP_AUTH_H
 
 #include "core/lim.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 
 enum esmtp_auth_stage {
 	ESMTP_AUTH_CLIENT,	/* the client is to answer a challenge */
@@ -85,10 +85,6 @@ enum esmtp_want esmtp_auth_go_on(struct esmtp_step *st);
 /* esmtp_auth_break(st, id): The client has broken the exchange off, or done
  * wrong: answer with ${id}. */
 void esmtp_auth_break(struct esmtp_step *st, enum esmtp_reply_id id);
-
-/* esmtp_auth_resume(st): An exchange is in progress: go on with what the host
- * or policy has said.  W_GO, or W_WAIT while they have not. */
-esmtp_resume esmtp_auth_resume;
 
 /* esmtp_auth_is_reading(mc): Is the next line one of the exchange? */
 bool esmtp_auth_is_reading(const message_construct *mc);

@@ -13,7 +13,12 @@
 
 #include <stdlib.h>
 
+#include "proto/parse/esmtp_chunk.h"
+#include "proto/server/esmtp_message_int.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_wait.h"
 
 /* Is it known now that the message will be too big? */
 static bool

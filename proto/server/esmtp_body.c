@@ -11,7 +11,12 @@
 #include "core/util/unique.h"
 #include "proto/hooks.h"
 #include "proto/parse/esmtp_received.h"
+#include "proto/server/esmtp_message_int.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_wait.h"
 
 static void
 received_security(const struct esmtp_step *st, struct esmtp_received *r)

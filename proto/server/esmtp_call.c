@@ -13,7 +13,9 @@
 
 #include "core/lim.h"
 #include "core/util/require.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_factory_int.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_wait.h"
 
 #define BUFFER_MAX	(1u << 30)	/* octets of a buffer that are used: an int counts what is read */
 

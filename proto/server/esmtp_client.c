@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
+#include "proto/server/esmtp_txn.h"
 
 static int
 compare(const struct esmtp_client *a, const struct esmtp_client *b)

@@ -14,6 +14,9 @@
 #include "core/util/addr.h"
 #include "core/util/utf8.h"
 #include "proto/server/esmtp_ext.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
 
 struct path_arg {

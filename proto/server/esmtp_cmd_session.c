@@ -8,6 +8,9 @@
 
 #include "core/lim.h"
 #include "core/util/utf8.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
 
 /* RFC 5321 4.1.1.1: the host's name, then one keyword and its argument per

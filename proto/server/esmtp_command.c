@@ -6,7 +6,12 @@
 
 #include "core/lim.h"
 #include "proto/hooks.h"
+#include "proto/server/esmtp_command.h"
+#include "proto/server/esmtp_message.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_own.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_wait.h"
 
 /* RFC 5321 2.4: commands are of US-ASCII; controls have no place in them.  RFC
  * 6531 3.5: an address with other characters has replies of its own, and the verb

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_wait.h"
 
 static void
 report_accepted(struct esmtp_step *st, int code, const char *enhanced)

@@ -6,7 +6,7 @@
 #ifndef PROTO_SERVER_ESMTP_EXT_H
 #define PROTO_SERVER_ESMTP_EXT_H
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 
 /* The parameters of one MAIL or RCPT command. */
 struct esmtp_params {

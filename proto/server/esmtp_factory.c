@@ -10,7 +10,14 @@
 
 #include "proto/hooks.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_factory_int.h"
+#include "proto/server/esmtp_message.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_own.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_proxy.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_wait.h"
 
 /* As documented, Static_Banner begins with "220 "; a value without that is
  * taken as the text. */

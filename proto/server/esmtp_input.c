@@ -8,7 +8,14 @@
 
 #include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_command.h"
+#include "proto/server/esmtp_factory_int.h"
+#include "proto/server/esmtp_message.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_own.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_txn.h"
+#include "proto/server/esmtp_wait.h"
 
 #define READS_MAX	8	/* full buffers read in one step, to be fair to other sessions */
 

@@ -15,7 +15,8 @@
 
 #include "core/lim.h"
 #include "core/util/array.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_txn.h"
 
 #define NLAST	8	/* an equal one is looked for among so many */
 

@@ -2,7 +2,7 @@
  * Owns: the choice between the options and the host.
  * Knows nothing of sessions. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_output.h"
 
 const char *
 esmtp_banner_hostname(const struct esmtp_options *o)

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/base/reply_line.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
 
 static bool

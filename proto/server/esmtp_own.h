@@ -16,25 +16,6 @@ enum esmtp_own {
 	OWN_BUILTIN	/* the built-in verb is to act */
 };
 
-/* What a verb of the program reads; only while it does. */
-struct esmtp_reader {
-	esmtp_read_func	 func;		/* NULL: the octets are thrown away */
-	void		*closure;
-	const char	*name;		/* of the verb */
-	size_t		 line_max;	/* 0: octets, not lines */
-	uint64_t	 left;		/* octets that may still come */
-	int64_t		 since;
-	int		 result;	/* ESMTP_VERB_MORE: func goes on */
-	bool		 is_answered;	/* the command */
-	bool		 is_over;	/* all is read; the answer comes later */
-};
-
-static inline bool
-esmtp_is_reading(const message_construct *mc)
-{
-	return mc->reader != NULL && !mc->reader->is_over;
-}
-
 /* esmtp_own_run(st, e, arg, len, &want_r): Call the function of ${e} for the
  * command at hand, or take the answer that it has given later.  False: the
  * command was answered, or *want_r says what is waited for; true: the built-in
@@ -51,7 +32,6 @@ enum esmtp_want esmtp_own_returned(struct esmtp_step *st, int result);
 void esmtp_own_stop(message_construct *mc);
 void esmtp_own_lines_left(struct esmtp_step *st);
 bool esmtp_own_has_answered(const struct esmtp_step *st);
-esmtp_resume esmtp_own_resume;
 
 /* What a function may do now: answer with ${code}; read; log in: RPL_OK,
  * RPL_AUTH_AGAIN, RPL_BAD_SEQUENCE (there is a transaction), or another:

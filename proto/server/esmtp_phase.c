@@ -3,7 +3,9 @@
  * Owns: when a module is called, and called again.
  * Knows nothing of what modules check. */
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_phase.h"
+#include "proto/server/esmtp_wait.h"
 
 /* A module has returned VALIDATE_DONE. */
 static enum esmtp_want

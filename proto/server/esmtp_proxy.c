@@ -10,7 +10,9 @@
 #include "core/util/addr.h"
 #include "proto/parse/proxyhdr.h"
 #include "proto/server/esmtp_ext.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_proxy.h"
+#include "proto/server/esmtp_wait.h"
 
 /* Close without a reply: the peer is a proxy, which reads none, or something
  * that should not connect to this port. */

@@ -11,7 +11,7 @@
 #include "core/lim.h"
 #include "core/util/array.h"
 #include "core/util/utf8.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_txn.h"
 
 size_t
 esmtp_rcpts_octets(const struct esmtp_rcpts *r)

@@ -11,6 +11,7 @@
 
 #include "core/lim.h"
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_own.h"
 
 /* How much may be read now.  Commands may follow the octets: of these, no more

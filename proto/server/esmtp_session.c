@@ -16,7 +16,11 @@
 #include <string.h>
 
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_factory_int.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_own.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_txn.h"
 
 static_assert(offsetof(message_construct, ac) ==
     offsetof(message_construct, vctx.ac), "vctx begins with ac");

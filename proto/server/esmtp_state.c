@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 
 #define B(id)		(1u << ES_##id)
 #define AWAITING	(B(EHLO) | B(MAIL) | B(RCPT))

@@ -12,7 +12,8 @@
 
 #include "proto/parse/esmtp_fields.h"
 #include "proto/parse/esmtp_received.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_message_int.h"
+#include "proto/server/esmtp_output.h"
 
 struct esmtp_submit {
 	struct esmtp_fields	 fields;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/server/esmtp_message_int.h"
+#include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_verb.h"
 
 /* The octets of BODY=BINARYMIME are no lines.  Other messages are text, with

@@ -11,7 +11,11 @@
 #include <stdlib.h>
 
 #include "proto/server/esmtp_auth.h"
+#include "proto/server/esmtp_output.h"
+#include "proto/server/esmtp_tls.h"
+#include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"
+#include "proto/server/esmtp_wait.h"
 
 static void *
 closure_of(const struct esmtp_host *host)

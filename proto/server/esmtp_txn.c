@@ -8,7 +8,8 @@
 #include "core/lim.h"
 #include "core/util/addr.h"
 #include "proto/answers/answers.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
+#include "proto/server/esmtp_txn.h"
 
 struct esmtp_txn *
 esmtp_txn_new(struct esmtp_host *host, const struct mailaddr *sender,

@@ -5,8 +5,7 @@
  * A session has one Event, so one deadline at a time: the nearest. */
 
 #include "core/lim.h"
-#include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_own.h"
+#include "proto/server/esmtp_wait.h"
 
 #define OPTION(field)	.option = offsetof(struct esmtp_options, field)
 #define SECONDS(n)	.seconds = (n)

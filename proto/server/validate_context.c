@@ -10,7 +10,8 @@
 
 #include "core/lim.h"
 #include "core/util/utf8.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
+#include "proto/server/esmtp_txn.h"
 
 static message_construct *
 session_of(const validate_context *vctx)

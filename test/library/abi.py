@@ -18,7 +18,7 @@ MADE = {'_accept_construct', 'esmtp_report', 'spool_envelope',
         '_io_job', '_ec_ssl_ctx', 'ec_async_module'}
 # what programs do not see, with a member in front
 HIDDEN = [('proto/server/esmtp_host_struct.h', 'struct esmtp_host {'),
-          ('proto/server/esmtp_int.h', 'struct _message_construct {'),
+          ('proto/server/esmtp_state.h', 'struct _message_construct {'),
           ('proto/options/options.h', 'struct esmtp_options {')]
 # those that never change: their octets, where longs and pointers have eight
 FROZEN = {'Event': 120, 'struct event_link': 16, 'struct event_loop': 16,

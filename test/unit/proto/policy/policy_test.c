@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 #define OK	"250 2.1.5 Recipient OK\r\n"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 #define EHLO	"EHLO client.example\r\n"

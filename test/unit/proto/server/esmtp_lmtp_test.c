@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 #define MANY	1000	/* recipients: their replies are more than LIM_OUTPUT */

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "core/spool/spool_envelope.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
+#include "proto/server/esmtp_txn.h"
 #include "test/unit/proto/server/fake.h"
 
 Test(esmtp_rcpts, keep_their_order_and_are_found_in_any_case)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 #define DATE		"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"

@@ -9,7 +9,7 @@
 #include "core/lim.h"
 #include "core/scheduler.h"
 #include "proto/hooks.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_proxy.h"
 #include "test/lib/simtls.h"
 #include "test/unit/proto/server/fake.h"
 

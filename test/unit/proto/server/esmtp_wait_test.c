@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/base/reply_line.h"
+#include "proto/server/esmtp_wait.h"
 #include "test/unit/proto/server/fake.h"
 
 #define LATE	"421 4.4.2 Timeout, closing the channel\r\n"

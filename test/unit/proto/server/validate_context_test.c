@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "proto/hooks.h"
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "proto/validate.h"
 #include "test/unit/proto/server/fake.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 #define OK	"250 2.0.0 OK\r\n"

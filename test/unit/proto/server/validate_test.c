@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "proto/server/esmtp_int.h"
+#include "proto/server/esmtp_state.h"
 #include "test/unit/proto/server/fake.h"
 
 /* What the one module of these tests does, per phase. */
