@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/factory/esmtp_embed.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_embed.h"
 
 esmtp_ticket
 esmtp_ticket_new(accept_construct *ac)

@@ -13,7 +13,7 @@
 
 #include "core/util/addr.h"
 #include "core/util/require.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "proto/server/esmtp_tls.h"
 #include "proto/server/esmtp_txn.h"
 

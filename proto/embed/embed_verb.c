@@ -1,13 +1,13 @@
 /* What the functions of verbs may do: see esmtp_factory.h.
  * Owns: the checks of what they ask for.
- * Knows nothing of what becomes of it: proto/server/esmtp_own.c. */
+ * Knows nothing of what becomes of it: proto/command/esmtp_own.c. */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_txn.h"
 

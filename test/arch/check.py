@@ -157,7 +157,7 @@ def rows_of_proto_name_their_source(root, objects):
 
 def rows_of_states_name_who_enters_them(root, objects):
     enters = {}
-    for path in sources(root, 'proto/server'):
+    for path in sources(root, 'proto'):
         function = None
         for f, state in re.findall(
                 r'^(\w+)\(|esmtp_(?:set_state|enter|phase_in)\([^,]+, (ES_\w+)',

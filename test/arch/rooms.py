@@ -41,9 +41,14 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/server':     CORE + ' proto proto/parse proto/options'
                         ' proto/answers proto/base proto/auth'
                         ' proto/validate',
+    'proto/message':    CORE + ' proto proto/parse proto/answers proto/server',
+    'proto/command':    CORE + ' proto proto/auth proto/answers proto/server'
+                        ' proto/message',
+    'proto/factory':    CORE + ' proto proto/parse proto/base proto/answers'
+                        ' proto/server proto/message proto/command',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
-                        ' proto/server',
+                        ' proto/server proto/factory',
     # our policies ask through validate.h, as those of others do; but they read
     # the options as a struct, since a RCPT must not search the table of the
     # options by name, four times and more

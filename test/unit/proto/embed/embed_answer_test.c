@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/unit/proto/server/fake.h"
 
 #define OK	"250 2.0.0 OK\r\n"

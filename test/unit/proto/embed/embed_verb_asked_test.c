@@ -7,7 +7,7 @@
 
 #include "core/lim.h"
 #include "core/scheduler.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/unit/proto/embed/own.h"
 
 #define LATER	"451 4.3.0 Local error, try again later\r\n"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/unit/proto/embed/own.h"
 
 #define OK	"250 2.0.0 OK\r\n"

@@ -7,7 +7,7 @@
 
 #include "core/lim.h"
 #include "core/scheduler.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/unit/proto/embed/own.h"
 
 #define OK	"250 2.0.0 OK\r\n"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/lib/simtls.h"
 #include "test/unit/proto/embed/own.h"
 

@@ -8,7 +8,7 @@
 #include "core/lim.h"
 #include "core/scheduler.h"
 #include "core/util/addr.h"
-#include "proto/server/esmtp_embed.h"
+#include "proto/factory/esmtp_embed.h"
 #include "test/unit/proto/server/fake.h"
 
 #define BANNER	"220 mx.example.test ESMTP mailmill\r\n"

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/server/esmtp_message_int.h"
+#include "proto/message/esmtp_message_int.h"
 #include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_verb.h"
 

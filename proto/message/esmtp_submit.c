@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/message/esmtp_message_int.h"
 #include "proto/parse/esmtp_fields.h"
 #include "proto/parse/esmtp_received.h"
-#include "proto/server/esmtp_message_int.h"
 #include "proto/server/esmtp_output.h"
 
 struct esmtp_submit {

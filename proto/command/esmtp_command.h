@@ -1,7 +1,7 @@
 /* One command: the checks before its verb, and its reply. */
 
-#ifndef PROTO_SERVER_ESMTP_COMMAND_H
-#define PROTO_SERVER_ESMTP_COMMAND_H
+#ifndef PROTO_COMMAND_ESMTP_COMMAND_H
+#define PROTO_COMMAND_ESMTP_COMMAND_H
 
 #include "proto/server/esmtp_state.h"
 

@@ -5,8 +5,8 @@
  * it is run again when the answer has come.  Behind what a verb has read there
  * is no command left, only the answer. */
 
+#include "proto/command/esmtp_own.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 #include "proto/server/esmtp_wait.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/server/esmtp_message.h"
+#include "proto/message/esmtp_message.h"
 #include "test/unit/proto/server/fake.h"
 
 static struct fake *

@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/factory/esmtp_factory_int.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_ext.h"
-#include "proto/server/esmtp_factory_int.h"
 #include "proto/server/esmtp_output.h"
 
 _Static_assert(ESMTP_MOVED_HELO > LIM_DOMAIN, "a name does not fit");

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/command/esmtp_own.h"
+#include "proto/factory/esmtp_factory_int.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_factory_int.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 #include "proto/server/esmtp_tls.h"
 #include "proto/server/esmtp_txn.h"
 

@@ -3,8 +3,8 @@
  * Owns: what becomes of what these functions return.
  * Knows nothing of the checks before them: esmtp_command.c. */
 
-#ifndef PROTO_SERVER_ESMTP_OWN_H
-#define PROTO_SERVER_ESMTP_OWN_H
+#ifndef PROTO_COMMAND_ESMTP_OWN_H
+#define PROTO_COMMAND_ESMTP_OWN_H
 
 #include "proto/server/esmtp_verb.h"
 

@@ -1,9 +1,9 @@
 /* What the files that take a message share. */
 
-#ifndef PROTO_SERVER_ESMTP_MESSAGE_INT_H
-#define PROTO_SERVER_ESMTP_MESSAGE_INT_H
+#ifndef PROTO_MESSAGE_ESMTP_MESSAGE_INT_H
+#define PROTO_MESSAGE_ESMTP_MESSAGE_INT_H
 
-#include "proto/server/esmtp_message.h"
+#include "proto/message/esmtp_message.h"
 
 /* esmtp_text.c
  * esmtp_text_begin(st): Before the first octet of the message; its transaction

@@ -13,7 +13,7 @@
 
 #include "core/lim.h"
 #include "core/util/require.h"
-#include "proto/server/esmtp_factory_int.h"
+#include "proto/factory/esmtp_factory_int.h"
 #include "proto/server/esmtp_tls.h"
 #include "proto/server/esmtp_wait.h"
 

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/command/esmtp_command.h"
+#include "proto/command/esmtp_own.h"
+#include "proto/factory/esmtp_factory_int.h"
+#include "proto/message/esmtp_message.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_command.h"
-#include "proto/server/esmtp_factory_int.h"
-#include "proto/server/esmtp_message.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 #include "proto/server/esmtp_tls.h"
 #include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_wait.h"

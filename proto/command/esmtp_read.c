@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/command/esmtp_own.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 
 /* How much may be read now.  Commands may follow the octets: of these, no more
  * is read than LIM_COMMAND_READ, as elsewhere. */

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "core/lim.h"
+#include "proto/command/esmtp_command.h"
+#include "proto/command/esmtp_own.h"
 #include "proto/hooks.h"
-#include "proto/server/esmtp_command.h"
-#include "proto/server/esmtp_message.h"
+#include "proto/message/esmtp_message.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 #include "proto/server/esmtp_phase.h"
 #include "proto/server/esmtp_wait.h"
 

@@ -1,8 +1,8 @@
 /* What the files of a step of the session share: its input, its begin and its
  * end. */
 
-#ifndef PROTO_SERVER_ESMTP_FACTORY_INT_H
-#define PROTO_SERVER_ESMTP_FACTORY_INT_H
+#ifndef PROTO_FACTORY_ESMTP_FACTORY_INT_H
+#define PROTO_FACTORY_ESMTP_FACTORY_INT_H
 
 #include "proto/server/esmtp_state.h"
 

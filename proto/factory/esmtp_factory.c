@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/command/esmtp_own.h"
+#include "proto/factory/esmtp_factory_int.h"
 #include "proto/hooks.h"
+#include "proto/message/esmtp_message.h"
 #include "proto/server/esmtp_auth.h"
-#include "proto/server/esmtp_factory_int.h"
-#include "proto/server/esmtp_message.h"
 #include "proto/server/esmtp_output.h"
-#include "proto/server/esmtp_own.h"
 #include "proto/server/esmtp_phase.h"
 #include "proto/server/esmtp_proxy.h"
 #include "proto/server/esmtp_tls.h"

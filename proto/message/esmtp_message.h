@@ -1,8 +1,8 @@
 /* The octets of a message: DATA and BDAT, up to the reply behind them.
  * Knows nothing of what else is read. */
 
-#ifndef PROTO_SERVER_ESMTP_MESSAGE_H
-#define PROTO_SERVER_ESMTP_MESSAGE_H
+#ifndef PROTO_MESSAGE_ESMTP_MESSAGE_H
+#define PROTO_MESSAGE_ESMTP_MESSAGE_H
 
 #include "proto/server/esmtp_state.h"
 

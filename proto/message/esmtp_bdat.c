@@ -13,8 +13,8 @@
 
 #include <stdlib.h>
 
+#include "proto/message/esmtp_message_int.h"
 #include "proto/parse/esmtp_chunk.h"
-#include "proto/server/esmtp_message_int.h"
 #include "proto/server/esmtp_output.h"
 #include "proto/server/esmtp_txn.h"
 #include "proto/server/esmtp_verb.h"

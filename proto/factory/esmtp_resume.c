@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/lim.h"
-#include "proto/server/esmtp_factory_int.h"
+#include "proto/factory/esmtp_factory_int.h"
 
 /* The name goes into the log and into a Received field: it is one that the
  * client could have sent. */
