@@ -279,7 +279,6 @@ authd_count(const struct settings *s)
 
 const struct role role_authd = {
 	.id = ROLE_AUTHD,
-	.name = "authd",
 	.is_single = true,
 	ROLE_ACCOUNT(auth_user),
 	.keeps_groups = true,	/* so it reads what its administrator gave it */

@@ -341,7 +341,6 @@ deliver_path(const struct settings *s, size_t i, struct role_path *path_r)
 
 const struct role role_deliver = {
 	.id = ROLE_DELIVER,
-	.name = "deliver",
 	ROLE_ACCOUNT(delivery_user),
 	.count = deliver_count,
 	.main = deliver_main,

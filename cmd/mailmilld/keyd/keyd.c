@@ -173,7 +173,6 @@ keyd_count(const struct settings *s)
 
 const struct role role_keyd = {
 	.id = ROLE_KEYD,
-	.name = "keyd",
 	ROLE_ACCOUNT(key_user),
 	.count = keyd_count,
 	.main = keyd_main,

@@ -305,7 +305,7 @@ logger_main(struct child *c)
 		return 1;
 	/* before child_run() adds its own, which would gather these lines */
 	if (scheduler_recurrent_func_add(end_of_pass, &l) == -1) {
-		log_err("start", "role=%s", c->role->name);
+		log_err("start", "role=%s", role_name(c->role->id));
 		return 1;
 	}
 	status = child_run(c, &child_ops, &l);
@@ -315,7 +315,6 @@ logger_main(struct child *c)
 
 const struct role role_logger = {
 	.id = ROLE_LOGGER,
-	.name = "logger",
 	.is_single = true,
 	ROLE_ACCOUNT(log_user),
 	.main = logger_main,

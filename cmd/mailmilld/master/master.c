@@ -31,7 +31,7 @@
 
 #define SPARE_DESCRIPTORS	32	/* of a worker: log, spool, channels */
 
-const struct role role_master = { .id = ROLE_MASTER, .name = "master" };
+const struct role role_master = { .id = ROLE_MASTER };
 
 /* --- once per pass -------------------------------------------------------- */
 

@@ -566,7 +566,6 @@ queue_path(const struct settings *s, size_t i, struct role_path *path_r)
 
 const struct role role_queue = {
 	.id = ROLE_QUEUE,
-	.name = "queue",
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),
 	.main = queue_main,

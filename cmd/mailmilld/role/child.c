@@ -59,7 +59,8 @@ child_ready(struct child *c)
 		return;
 	c->is_ready = true;
 	if (chanev_send(c->master, M_READY, &ready, NULL, 0, -1) == -1)
-		log_warn("start", "role=%s step=%s", c->role->name, "ready");
+		log_warn("start", "role=%s step=%s", role_name(c->role->id),
+		    "ready");
 }
 
 void
@@ -260,7 +261,7 @@ open_loop(struct child *c)
 	    signals_init(c) == -1 ||
 	    (c->master = chanev_open(CHILD_CHANNEL_FD, c->role->id, ROLE_MASTER,
 	    &c->master_ops, c)) == NULL) {
-		log_err("start", "role=%s", c->role->name);
+		log_err("start", "role=%s", role_name(c->role->id));
 		return -1;
 	}
 	return 0;
@@ -273,7 +274,7 @@ hear_until(struct child *c, const bool *is_heard)
 {
 	while (!*is_heard && !c->is_draining)
 		if (scheduler_pass(c->sched, -1) == -1) {
-			log_err("start", "role=%s", c->role->name);
+			log_err("start", "role=%s", role_name(c->role->id));
 			return -1;
 		}
 	return 0;
@@ -300,9 +301,9 @@ static void
 set_title(const struct child *c)
 {
 	if (c->role->is_single)
-		setproctitle("%s", c->role->name);
+		setproctitle("%s", role_name(c->role->id));
 	else
-		setproctitle("%s %u", c->role->name, c->init.slot);
+		setproctitle("%s %u", role_name(c->role->id), c->init.slot);
 }
 
 static void
@@ -329,7 +330,7 @@ child_main(const struct role *role)
 	struct child c = { .role = role, .config_fd = -1, .log_fd = -1 };
 	int status = 1;
 
-	setproctitle("%s", role->name);
+	setproctitle("%s", role_name(role->id));
 	read_zone();
 	/* executed as /proc/self/exe it would be "exe" in ps -e and top */
 	prctl(PR_SET_NAME, "mailmilld");
@@ -359,7 +360,7 @@ child_load_crypto(const struct child *c)
 
 	if (crypto_conf_load(err, sizeof(err)) == 0)
 		return 0;
-	log_errx("start", "role=%s step=%s reason=%s", c->role->name,
+	log_errx("start", "role=%s step=%s reason=%s", role_name(c->role->id),
 	    "OpenSSL", err);
 	return -1;
 }
@@ -390,7 +391,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 	c->closure = closure;
 	assert_complete(c);
 	if (child_log_gather(c) == -1) {
-		log_err("start", "role=%s", c->role->name);
+		log_err("start", "role=%s", role_name(c->role->id));
 		return 1;
 	}
 	if (c->is_draining)		/* heard before there was a role */
@@ -403,7 +404,7 @@ child_run(struct child *c, const struct child_ops *ops, void *closure)
 		child_ready(c);
 	rc = scheduler_run(c->sched);
 	if (rc == -1)
-		log_err("poll", "role=%s", c->role->name);
+		log_err("poll", "role=%s", role_name(c->role->id));
 	if (c->master != NULL)
 		(void)chanev_flush_wait(c->master, FLUSH_MS);
 	log_flush();

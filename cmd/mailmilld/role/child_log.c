@@ -36,8 +36,8 @@ child_log_on_log(void *closure, struct channel_msg *msg)
 	memcpy(&log, msg->base, sizeof(log));
 	if (msg->fd == -1 || log.kind > LOG_TO_LOGGER)
 		return;
-	snprintf(ident, sizeof(ident), "mailmilld/%s-%u", c->role->name,
-	    c->init.slot);
+	snprintf(ident, sizeof(ident), "mailmilld/%s-%u",
+	    role_name(c->role->id), c->init.slot);
 	/* what has failed was the descriptor before this one */
 	c->is_relog_wanted = false;
 	/* only the logger, which has the log itself, asks for another

@@ -7,6 +7,12 @@
 
 static const struct role *const *roles;
 
+static const char *const names[NROLES] = {
+#define ROLE(ID, name) [ROLE_##ID] = #name,
+#include "cmd/mailmilld/role/role.def"
+#undef ROLE
+};
+
 void
 roles_use(const struct role *const list[NROLES])
 {
@@ -27,7 +33,7 @@ role_of(enum role_id id)
 const char *
 role_name(enum role_id id)
 {
-	return id < NROLES ? roles[id]->name : "unknown";
+	return id < NROLES ? names[id] : "unknown";
 }
 
 uint64_t
@@ -42,7 +48,7 @@ role_by_name(const char *name)
 	unsigned int i;
 
 	for (i = 0; i < NROLES; i++)
-		if (strcmp(roles[i]->name, name) == 0)
+		if (strcmp(names[i], name) == 0)
 			break;
 	return i;
 }

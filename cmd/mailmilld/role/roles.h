@@ -60,7 +60,6 @@ struct role_profile {
 
 struct role {
 	enum role_id	 id;
-	const char	*name;	/* in titles, the log, mailmillctl status */
 	bool		 is_single;	/* there is never a second: no number in its title */
 
 	/* ROLE_ACCOUNT(field): the setting that names its account */
@@ -114,7 +113,8 @@ void roles_use(const struct role *const list[NROLES]);
 
 const struct role *role_of(enum role_id id);
 
-/* role_name(id): "unknown" for a number that no role has. */
+/* role_name(id): As role.def has it: in titles, the log, mailmillctl status.
+ * "unknown" for a number that no role has. */
 const char *role_name(enum role_id id);
 
 /* role_by_name(name): The role of "-x name", or NROLES. */

@@ -100,7 +100,7 @@ static void
 say(const struct sandbox *sb, enum measure id, const char *why)
 {
 	log_warnx("sandbox-measure", "role=%s slot=%u measure=%s reason=%s",
-	    sb->role->name, sb->init.slot, measure_name(id), why);
+	    role_name(sb->role->id), sb->init.slot, measure_name(id), why);
 }
 
 /* --- files ---------------------------------------------------------------- */
@@ -195,7 +195,8 @@ sandbox_is_stale(const struct sandbox *sb)
 		    st.st_ino != f->ino)) {
 			log_event(LOG_LEVEL_NOTICE, "sandbox-stale",
 			    "role=%s slot=%u path=%s effect=%s",
-			    sb->role->name, sb->init.slot, f->path.path,
+			    role_name(sb->role->id), sb->init.slot,
+			    f->path.path,
 			    "it is another folder now: this process ends, "
 			    "and the next one may use it");
 			return true;

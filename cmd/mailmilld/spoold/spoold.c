@@ -127,7 +127,6 @@ spoold_file_max(const struct settings *)
 
 const struct role role_spoold = {
 	.id = ROLE_SPOOLD,
-	.name = "spoold",
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),	/* which owns the files of the spool */
 	.main = spoold_main,

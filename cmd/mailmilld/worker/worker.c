@@ -240,7 +240,6 @@ worker_file_max(const struct settings *s)
 
 const struct role role_worker = {
 	.id = ROLE_WORKER,
-	.name = "worker",
 	ROLE_ACCOUNT(user),
 	.has_range = true,
 	.count = worker_count,

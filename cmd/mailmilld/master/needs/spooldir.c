@@ -200,8 +200,8 @@ make_folders(int top, const struct role *role, const struct account *a)
 	for (f = role->folders; f < role->folders + ROLE_FOLDERS_MAX &&
 	    f->name != NULL; f++) {
 		if ((fd = make_below(top, f, a)) == -1) {
-			log_err("spool", "role=%s folder=%s", role->name,
-			    f->name);
+			log_err("spool", "role=%s folder=%s",
+			    role_name(role->id), f->name);
 			return -1;
 		}
 		close(fd);

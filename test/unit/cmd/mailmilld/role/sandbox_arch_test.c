@@ -94,7 +94,7 @@ Test(sandbox_arch, each_word_allows_a_call_everywhere)
 				for (j = 0; j < NMACHINES; j++)
 					cr_expect_not_null(syscalls_form(word,
 					    machines[j].arch, 0), "%s: %s on %s",
-					    sb.role->name, word,
+					    role_name(sb.role->id), word,
 					    machines[j].name);
 	}
 	cr_assert_gt(nwords, 300);
@@ -153,7 +153,7 @@ check_need(const struct need *need, const struct machine *m,
 
 	for (; sscanf(list, " %31s%n", call, &n) == 1; list += n)
 		cr_expect(role_allows(r, m->arch, call), "%s: %s on %s",
-		    r->name, call, m->name);
+		    role_name(r->id), call, m->name);
 }
 
 Test(sandbox_arch, what_libc_calls_is_allowed)

@@ -122,7 +122,7 @@ compare(const struct role *r)
 	int status, call;
 	pid_t pid;
 
-	cr_assert_gt(n, 0, "%s", r->name);
+	cr_assert_gt(n, 0, "%s", role_name(r->id));
 	for (i = 0; i < n; i++)
 		add_list(lists[i], allowed);
 	role_now = r->id;
@@ -130,12 +130,12 @@ compare(const struct role *r)
 		make_all(lists, n);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: %x",
-	    r->name, status);
+	    role_name(r->id), status);
 	for (call = 0; call < CALLS; call++)
 		if (!is_end(call))
 			cr_expect_eq(refused[r->id][call], !allowed[call],
-			    "%s: %s is %s", r->name, syscalls_name(call, buf,
-			    sizeof(buf)), allowed[call] ? "refused" : "made");
+			    "%s: %s is %s", role_name(r->id),
+			    syscalls_name(call, buf, sizeof(buf)), allowed[call] ? "refused" : "made");
 }
 
 Test(sandbox_calls, each_role_makes_those_of_its_profile_and_no_other)

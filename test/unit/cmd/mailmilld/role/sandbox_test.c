@@ -42,9 +42,10 @@ Test(sandbox, each_role_has_a_profile_of_known_calls)
 	unsigned int id = 0;
 
 	while ((r = next_role(&id)) != NULL) {
-		cr_assert_not_null(r->profile.calls, "%s", r->name);
+		cr_assert_not_null(r->profile.calls, "%s",
+		    role_name(r->id));
 		cr_expect_eq(syscalls_check(r->profile.calls, err,
-		    sizeof(err)), 0, "%s: %s", r->name, err);
+		    sizeof(err)), 0, "%s: %s", role_name(r->id), err);
 	}
 	cr_expect_eq(syscalls_check(sandbox_never, err, sizeof(err)), 0, "%s",
 	    err);
@@ -145,10 +146,10 @@ expect_death(const struct attempt *a)
 	int call, status = attempt(a, &call);
 
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
-	    "%s %s: status %x", a->role->name, syscalls_name(a->call, buf,
-	    sizeof(buf)), status);
-	cr_expect_eq(call, a->call, "%s %d: told %d", a->role->name, a->call,
-	    call);
+	    "%s %s: status %x", role_name(a->role->id),
+	    syscalls_name(a->call, buf, sizeof(buf)), status);
+	cr_expect_eq(call, a->call, "%s %d: told %d", role_name(a->role->id),
+	    a->call, call);
 }
 
 Test(sandbox, no_role_makes_the_calls_of_an_attacker)
@@ -190,8 +191,8 @@ Test(sandbox, each_role_writes_and_ends)
 
 	while ((r = next_role(&id)) != NULL) {
 		cr_expect_eq(attempt(&(struct attempt){ r, SYS_write, { -1, 0,
-		    0 } }, &call), 0, "%s", r->name);
-		cr_expect_eq(call, -1, "%s: %d", r->name, call);
+		    0 } }, &call), 0, "%s", role_name(r->id));
+		cr_expect_eq(call, -1, "%s: %d", role_name(r->id), call);
 	}
 }
 
