@@ -238,13 +238,8 @@ spool_segment_take(int dirfd, unsigned int number, uint64_t size_octets,
 {
 	struct take t = { .dirfd = dirfd, .number = number,
 		.size_octets = size_octets, .segment = segment_r };
-	int n;
 
-	if ((n = spool_scan(dirfd, take_one, &t)) == -1)
-		return (-1);
-	if (n == 0)
-		errno = ENOENT;
-	return (n == 0 ? -1 : 0);
+	return (spool_scan_one(dirfd, take_one, &t));
 }
 
 void
@@ -466,6 +461,16 @@ spool_scan(int dirfd, spool_scan_func each, void *closure)
 	return (rv);
 }
 
+int
+spool_scan_one(int dirfd, spool_scan_func each, void *closure)
+{
+	int n = spool_scan(dirfd, each, closure);
+
+	if (n == 0)
+		errno = ENOENT;
+	return (n == 1 ? 0 : -1);
+}
+
 struct usage {
 	int		 dirfd;
 	uint64_t	 octets, free_octets;
@@ -512,11 +517,7 @@ free_remove_one(void *closure, enum spool_entry kind, uint64_t,
 int
 spool_free_remove(int dirfd)
 {
-	int n = spool_scan(dirfd, free_remove_one, &dirfd);
-
-	if (n == 0)
-		errno = ENOENT;
-	return (n == 1 ? 0 : -1);
+	return (spool_scan_one(dirfd, free_remove_one, &dirfd));
 }
 
 struct free_of {

@@ -135,10 +135,14 @@ enum spool_entry {
 
 /* spool_scan(dirfd, each, closure): Call ${each} for every file of the folder,
  * in no order.  ${each} returns 0 to go on.  Return 0, the non-zero value of
- * ${each}, or -1 with errno. */
+ * ${each}, or -1 with errno.
+ * spool_scan_one(dirfd, each, closure): The same up to the first file that ${each}
+ * has a use for: it returns 1.  Return 0, or -1 with errno: ENOENT, there is
+ * none. */
 typedef int (*spool_scan_func)(void *closure, enum spool_entry kind,
     uint64_t id, const char *name);
 int spool_scan(int dirfd, spool_scan_func each, void *closure);
+int spool_scan_one(int dirfd, spool_scan_func each, void *closure);
 
 /* spool_usage(dirfd, octets_r, free_r): *octets_r are the octets of all files
  * that

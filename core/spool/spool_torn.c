@@ -71,9 +71,5 @@ remove_one(void *closure, enum spool_entry kind, uint64_t, const char *name)
 int
 spool_torn_remove(int dirfd)
 {
-	int n = spool_scan(dirfd, remove_one, &dirfd);
-
-	if (n == 0)
-		errno = ENOENT;
-	return (n == 1 ? 0 : -1);
+	return (spool_scan_one(dirfd, remove_one, &dirfd));
 }

@@ -27,17 +27,6 @@ is_key(const char *s, size_t len)
 	return len > 0 && len <= LIM_VCTX_KEY;
 }
 
-static bool
-is_printable(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (s[i] < ' ' || s[i] > '~')
-			return false;
-	return true;
-}
-
 /* The next "name=value" of *${s}, which moves behind it.  Return 1; 0: there is
  * none; -1: it is malformed. */
 static int
@@ -61,7 +50,7 @@ next_pair(const char **s, const char *end, struct pair *p)
 	n = xtext_decode(value, (size_t)(stop - value), p->value,
 	    sizeof(p->value) - 1);
 	/* other octets would be somebody's header or line of the log */
-	if (n == -1 || !is_printable(p->value, (size_t)n))
+	if (n == -1 || !xtext_is_printable(p->value, (size_t)n))
 		return -1;
 	p->value[n] = '\0';
 	*s = stop;

@@ -129,24 +129,13 @@ is_known(const char *text, const struct xattr_row *row)
 
 /* The octets that xtext stands for are as hostile as any: a NUL, CR or LF among
  * them would end a line of a header, or of the log. */
-static bool
-is_printable(const char *text, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			return false;
-	return true;
-}
-
 static int
 set(struct xattr *v, const struct xattr_row *row, const char *s, size_t len)
 {
 	size_t max = row->max != 0 ? row->max : XATTR_MAX;
 	ssize_t n = xtext_decode(s, len, v->text, max);
 
-	if (n <= 0 || !is_printable(v->text, (size_t)n))
+	if (n <= 0 || !xtext_is_printable(v->text, (size_t)n))
 		return -1;
 	v->text[n] = '\0';
 	v->is_known = is_known(v->text, row);
