@@ -10,17 +10,12 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/auth_limit.h"
+#include "core/util/addr.h"
 
 #define WINDOW_S	900
 #define WINDOW_MS	(WINDOW_S * 1000ull)
 #define START_MS	(7 * WINDOW_MS)	/* a window begins here */
 #define DAY_MS		86400000ull
-
-union addr {
-	struct sockaddr		sa;
-	struct sockaddr_in	in;
-	struct sockaddr_in6	in6;
-};
 
 static union addr
 addr(const char *text)
@@ -80,6 +75,18 @@ fails(struct auth_limit *l, const char *client, const char *login, uint64_t ms)
 	union addr peer = addr(client);
 
 	return begin(l, &peer, login, ms, &a);
+}
+
+/* Number ${i} of those who come once, each with a name and an address of its
+ * own, which goes to ${from_r}. */
+static void
+stranger_fails(struct auth_limit *l, unsigned int i, char from_r[64])
+{
+	char login[32];
+
+	snprintf(from_r, 64, "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+	snprintf(login, sizeof(login), "stranger%u", i);
+	(void)fails(l, from_r, login, START_MS + i);
 }
 
 /* The right one: does it get in? */
@@ -325,17 +332,14 @@ Test(auth_limit, the_delay_doubles_up_to_its_bound_and_takes_the_worse)
 Test(auth_limit, a_table_full_of_strangers_stays_bounded_and_forgets_none_at_work)
 {
 	struct auth_limit *l = limit(20, 10, 1024);
-	char from[64], login[32];
+	char from[64];
 	unsigned int i, guesses = 0;
 
 	cr_assert(succeeds(l, "192.0.2.7", "alice", START_MS));
 	/* each stranger comes once, with a name of its own; in between the one
 	 * account is tried from ever new addresses */
 	for (i = 0; i < 20000; i++) {
-		snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16,
-		    i & 0xffff);
-		snprintf(login, sizeof(login), "stranger%u", i);
-		(void)fails(l, from, login, START_MS + i);
+		stranger_fails(l, i, from);
 		if (i % 40 == 0)
 			guesses += fails(l, from, "alice", START_MS + i);
 	}
@@ -347,16 +351,13 @@ Test(auth_limit, a_table_full_of_strangers_stays_bounded_and_forgets_none_at_wor
 Test(auth_limit, what_failed_often_outlives_a_flood_of_new_names)
 {
 	struct auth_limit *l = limit(0, 5, 64);
-	char from[64], login[32];
+	char from[64];
 	unsigned int i;
 
 	for (i = 0; i < 5; i++)
 		cr_assert(fails(l, "192.0.2.1", "alice", START_MS));
 	for (i = 0; i < 5000; i++) {
-		snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16,
-		    i & 0xffff);
-		snprintf(login, sizeof(login), "stranger%u", i);
-		(void)fails(l, from, login, START_MS + i);
+		stranger_fails(l, i, from);
 	}
 	cr_assert_not(fails(l, "192.0.2.1", "alice", START_MS + i));
 	auth_limit_free(l);

@@ -8,39 +8,20 @@
 #include "cmd/mailmilld/logger/relay.h"
 #include "core/process/log_record.h"
 #include "core/process/log_relay.h"
+#include "test/unit/core/process/logged.h"
 
 #define RATE	1000
 
 static struct relay r;
-static FILE *fp;
-static char text[8 << 20];
 
 static void
 setup(void)
 {
-	fp = tmpfile();
-	cr_assert_not_null(fp);
-	fcntl(fileno(fp), F_SETFL, O_APPEND);
-	log_init("mailmilld/logger-1", LOG_TO_FILE, fileno(fp),
-	    LOG_LEVEL_INFO);
+	logged_open("mailmilld/logger-1");
 	relay_init(&r, "mailmilld/worker-1", 77, RATE, 0);
 }
 
-TestSuite(relay, .init = setup);
-
-/* What was written since the last call. */
-static char *
-logged(void)
-{
-	ssize_t n;
-
-	log_flush();
-	n = pread(fileno(fp), text, sizeof(text) - 1, 0);
-	cr_assert_geq(n, 0);
-	text[n] = '\0';
-	cr_assert_eq(ftruncate(fileno(fp), 0), 0);
-	return text;
-}
+TestSuite(relay, .init = setup, .fini = logged_close);
 
 static unsigned int
 count(const char *s, const char *what)
@@ -123,10 +104,11 @@ Test(relay, bad_lines_are_counted_in_few_lines)
 	for (now = 0; now < 60000; now += 10)
 		cr_assert(relay("bad\nworse\n", now));
 	logged();
-	cr_expect_eq(count(text, "\n"), 6);
-	cr_expect_not_null(strstr(text, " level=warning event=log-protocol "
+	cr_expect_eq(count(logged_text, "\n"), 6);
+	cr_expect_not_null(strstr(logged_text,
+	    " level=warning event=log-protocol "
 	    "process=mailmilld/worker-1 lines=2\n"));
-	cr_expect_not_null(strstr(text, " lines=2002\n"));
+	cr_expect_not_null(strstr(logged_text, " lines=2002\n"));
 }
 
 Test(relay, a_rate_of_lines_passes_and_the_rest_is_counted)
@@ -141,14 +123,16 @@ Test(relay, a_rate_of_lines_passes_and_the_rest_is_counted)
 			cr_assert(relay("3e\n", now));
 	relay_end(&r);
 	logged();
-	passed = count(text, "mailmilld/worker-1[77] level=info event=e\n");
+	passed = count(logged_text,
+	    "mailmilld/worker-1[77] level=info event=e\n");
 	cr_expect(passed >= RATE * seconds && passed <= RATE * (seconds + 1),
 	    "%u", passed);
-	for (p = text; (p = strstr(p, " left_out=")) != NULL; p += 10)
+	for (p = logged_text; (p = strstr(p, " left_out=")) != NULL; p += 10)
 		told += (unsigned int)strtoul(p + 10, NULL, 10);
 	cr_expect_eq(passed + told, 10 * RATE * seconds);
-	cr_expect_leq(count(text, "event=log-throttled"), seconds + 1);
-	cr_expect_not_null(strstr(text, " level=warning event=log-throttled "
+	cr_expect_leq(count(logged_text, "event=log-throttled"), seconds + 1);
+	cr_expect_not_null(strstr(logged_text,
+	    " level=warning event=log-throttled "
 	    "process=mailmilld/worker-1 left_out="));
 }
 
@@ -159,7 +143,7 @@ Test(relay, what_is_within_the_rate_all_passes)
 	for (now = 0; now < 20000; now++)
 		cr_assert(relay("3accepted id=x\n", now));
 	cr_expect_eq(count(logged(), "\n"), 20000);
-	cr_expect_null(strstr(text, "log-throttled"));
+	cr_expect_null(strstr(logged_text, "log-throttled"));
 }
 
 Test(relay, octets_have_a_rate_as_well)
@@ -177,7 +161,7 @@ Test(relay, octets_have_a_rate_as_well)
 	passed = count(logged(), "event=e ");
 	cr_expect(passed >= 7 * RATE * RELAY_LINE_OCTETS / 2000 && passed <=
 	    8 * RATE * RELAY_LINE_OCTETS / 2000, "%u", passed);
-	cr_expect_not_null(strstr(text, "event=log-throttled"));
+	cr_expect_not_null(strstr(logged_text, "event=log-throttled"));
 }
 
 Test(relay, what_was_left_out_last_is_told_a_second_later)
@@ -216,27 +200,30 @@ Test(relay, a_record_for_which_there_is_no_room_goes_on_later)
 	/* fill pipe and buffer; then read while it goes on */
 	while (relay_record(&r, rec, len, 0))
 		n++;
-	*text = '\0';
+	*logged_text = '\0';
 	do {
-		p = text + strlen(text);
-		got = read(fds[0], p, sizeof(text) - (size_t)(p - text) - 1);
+		p = logged_text + strlen(logged_text);
+		got = read(fds[0], p, sizeof(logged_text) -
+		    (size_t)(p - logged_text) - 1);
 		cr_assert_gt(got, 0);
 		p[got] = '\0';
 		is_taken = relay_record(&r, rec, len, 0);
 	} while (!is_taken);
 	for (;;) {
 		log_flush();
-		p = text + strlen(text);
-		got = read(fds[0], p, sizeof(text) - (size_t)(p - text) - 1);
+		p = logged_text + strlen(logged_text);
+		got = read(fds[0], p, sizeof(logged_text) -
+		    (size_t)(p - logged_text) - 1);
 		if (got <= 0)
 			break;
 		p[got] = '\0';
 	}
 	for (i = 0; i < 30; i++) {
 		snprintf(name, sizeof(name), "event=e n=%d ", i);
-		cr_expect_eq(count(text, name), (unsigned int)n + 1, "%s", name);
+		cr_expect_eq(count(logged_text, name), (unsigned int)n + 1,
+		    "%s", name);
 	}
-	cr_expect_null(strstr(text, "left_out"));
+	cr_expect_null(strstr(logged_text, "left_out"));
 }
 
 Test(relay, with_the_least_rate_the_longest_line_passes)

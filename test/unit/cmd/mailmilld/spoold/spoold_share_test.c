@@ -184,6 +184,30 @@ turn_for(uint64_t ms)
 		spx_turn(10);
 }
 
+/* Until it is known which files the worker had at first. */
+static void
+turn_until_settled(void)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+
+	while (!worker()->share.is_settled) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+}
+
+/* Until the worker was found to have written beyond its share. */
+static void
+turn_until_found(void)
+{
+	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
+
+	while (spx.nbeyond == 0) {
+		cr_assert_lt(monotonic_ms(), end);
+		spx_turn(10);
+	}
+}
+
 /* Write octets to ${fd}, some each millisecond, for at most ${ms}, until spoold has
  * found it out.  Return their number. */
 static uint64_t
@@ -344,16 +368,12 @@ Test(spoold_share, an_id_is_not_given_twice_while_the_first_is_open)
 /* What it writes between two looks counts although it has closed the file. */
 Test(spoold_share, one_that_closes_what_it_has_written_is_found)
 {
-	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
 	static char data[MIB];
 	struct msg_file file;
 	int i, fd;
 
 	open_bodies();
-	while (!worker()->share.is_settled) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_settled();
 	for (i = 0; i < 3; i++) {
 		cr_assert_eq(write(open_fds[i], data, MIB), MIB);
 		close(open_fds[i]);
@@ -362,10 +382,7 @@ Test(spoold_share, one_that_closes_what_it_has_written_is_found)
 	for (i = 0; i < OPEN; i++)
 		cr_assert_eq(spx_ask_for(spx.ch, S_BODY, SPX_MINE(100 + i),
 		    &file, &fd), ENOSPC);
-	while (spx.nbeyond == 0) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_found();
 	for (i = 3; i < OPEN; i++)
 		close(open_fds[i]);
 }
@@ -374,16 +391,12 @@ Test(spoold_share, one_that_closes_what_it_has_written_is_found)
  * that are holes which are filled. */
 Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
 {
-	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
 	static char data[MIB];
 	int i;
 
 	open_bodies();
 	cr_assert_eq(ftruncate(open_fds[0], (off_t)40 * MIB), 0);
-	while (!worker()->share.is_settled) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_settled();
 	for (i = 1; i < 20; i++)
 		cr_assert_eq(pwrite(open_fds[0], data, MIB, (off_t)i * MIB),
 		    MIB);
@@ -396,10 +409,7 @@ Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
 	for (; i < 24; i++)
 		cr_assert_eq(pwrite(open_fds[0], data, MIB, (off_t)i * MIB),
 		    MIB);
-	while (spx.nbeyond == 0) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_found();
 	close_bodies();
 }
 
@@ -407,14 +417,9 @@ Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
  * them. */
 Test(spoold_share, one_that_closes_its_channel_and_keeps_files_is_found)
 {
-	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
-
 	open_bodies();
 	channel_free(spx.ch);
-	while (spx.nbeyond == 0) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_found();
 	cr_assert(TAILQ_EMPTY(&spx.sp.workers));
 	cr_assert_not(spx.is_done);
 	close_bodies();
@@ -427,16 +432,11 @@ Test(spoold_share, one_that_closes_its_channel_and_keeps_files_is_found)
 /* It has another spoold, which can open what has a name. */
 Test(spoold_share, one_that_has_another_spoold_keeps_only_what_has_a_name)
 {
-	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
-
 	open_bodies();
 	spx.sp.is_draining = true;
 	queue_removes(1, 1);
 	channel_free(spx.ch);
-	while (spx.nbeyond == 0) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_found();
 	cr_assert_eq(spx.sp.ngiven, 1);
 	close(open_fds[0]);
 	while (!spx.is_done)
@@ -505,7 +505,6 @@ Test(spoold_share, one_that_stops_when_it_is_told_is_not)
 Test(spoold_share, one_that_writes_within_its_segment_is_not)
 {
 	enum { SIZE = 8 * MIB };
-	uint64_t end = monotonic_ms() + SPX_WAIT_MS;
 	struct spool_header header;
 	struct msg_file file;
 	int fd;
@@ -514,10 +513,7 @@ Test(spoold_share, one_that_writes_within_its_segment_is_not)
 	cr_assert_eq(spx_ask_for(spx.ch, S_SEGMENT, SIZE, &file, &fd), 0);
 	fault_free(FREE);
 	open_bodies();
-	while (!worker()->share.is_settled) {
-		cr_assert_lt(monotonic_ms(), end);
-		spx_turn(10);
-	}
+	turn_until_settled();
 	/* the folder may be read again meanwhile */
 	cr_assert_eq(spoold_share_scan(worker()), 0);
 	cr_assert_eq(spool_segment_format(fd, file.id, SIZE, false, &header),

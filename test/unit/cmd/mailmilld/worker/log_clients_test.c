@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,22 +12,17 @@
 #include "core/lim.h"
 #include "core/process/log.h"
 #include "core/util/addr.h"
+#include "test/unit/core/process/logged.h"
 
 #define RATE	100
 #define ROOM	1000		/* ten seconds of it */
 
 static struct log_clients lc;
-static FILE *fp;
-static char text[1 << 20];
 
 static void
 setup(void)
 {
-	fp = tmpfile();
-	cr_assert_not_null(fp);
-	fcntl(fileno(fp), F_SETFL, O_APPEND);
-	log_init("mailmilld/worker-1", LOG_TO_FILE, fileno(fp),
-	    LOG_LEVEL_INFO);
+	logged_open("mailmilld/worker-1");
 	log_clients_init(&lc, RATE, 20000);
 }
 
@@ -36,24 +30,10 @@ static void
 teardown(void)
 {
 	log_clients_free(&lc);
-	fclose(fp);
+	logged_close();
 }
 
 TestSuite(log_clients, .init = setup, .fini = teardown);
-
-/* What was logged since the last call. */
-static const char *
-logged(void)
-{
-	ssize_t n;
-
-	log_flush();
-	n = pread(fileno(fp), text, sizeof(text) - 1, 0);
-	cr_assert_geq(n, 0);
-	text[n] = '\0';
-	cr_assert_eq(ftruncate(fileno(fp), 0), 0);
-	return text;
-}
 
 /* Of ${n} lines about ${address}, how many may be logged at ${now_ms}? */
 static unsigned int
@@ -99,7 +79,8 @@ Test(log_clients, unknown_ones_are_one)
 	cr_expect_eq(n, ROOM);
 	log_clients_tell(&lc);
 	cr_expect_not_null(strstr(logged(),
-	    "event=client-throttled client=unknown left_out=4000"), "%s", text);
+	    "event=client-throttled client=unknown left_out=4000"), "%s",
+	    logged_text);
 }
 
 Test(log_clients, what_is_left_out_is_told_once)
@@ -110,15 +91,15 @@ Test(log_clients, what_is_left_out_is_told_once)
 	log_clients_tell(&lc);
 	cr_expect_not_null(strstr(logged(),
 	    "event=client-throttled client=192.0.2.1 left_out=500"), "%s",
-	    text);
-	cr_expect_null(strstr(text, "192.0.2.2"));
+	    logged_text);
+	cr_expect_null(strstr(logged_text, "192.0.2.2"));
 	log_clients_tell(&lc);
 	cr_expect_str_empty(logged());
 	/* and at the end */
 	(void)may("192.0.2.2", 7, 1000);
 	log_clients_free(&lc);
 	cr_expect_not_null(strstr(logged(), "client=192.0.2.2 left_out=7"),
-	    "%s", text);
+	    "%s", logged_text);
 }
 
 /* Whatever the number of addresses that somebody has. */
@@ -136,7 +117,7 @@ Test(log_clients, they_take_a_bounded_amount_of_memory)
 	}
 	/* the one forgotten has told what was left out */
 	cr_expect_not_null(strstr(logged(), "client=192.0.2.1 left_out=1"),
-	    "%s", text);
+	    "%s", logged_text);
 	/* those whose share is whole again are forgotten as well */
 	(void)may("192.0.2.1", 1, 100000);
 	cr_expect_eq(lc.n, 1);
