@@ -140,13 +140,42 @@ is_inside(struct esmtp_fields *f, char c)
 	return true;
 }
 
+/* The octet ">".  Return whether it has ended an address. */
+static bool
+angle_ends(struct esmtp_fields *f)
+{
+	bool is_any;
+
+	if (!f->is_angle) {
+		keep(f, '>');
+		return false;
+	}
+	is_any = found(f);
+	f->is_angle = false;
+	f->had_angle = f->is_told = true;
+	return is_any;
+}
+
+/* An octet between two members of a list.  Return whether it has ended an
+ * address. */
+static bool
+member_ends(struct esmtp_fields *f)
+{
+	bool is_any;
+
+	if (f->is_angle)
+		return false;	/* between the domains of a route */
+	is_any = found(f);
+	f->had_angle = false;
+	f->is_told = true;
+	return is_any;
+}
+
 /* RFC 5322 3.4: the next octet of a list of addresses.  Return whether it has
  * ended one. */
 static bool
 list_octet(struct esmtp_fields *f, char c)
 {
-	bool is_any = false;
-
 	if (f->is_told && !f->had_angle)
 		forget_address(f);
 	if (is_inside(f, c))
@@ -162,26 +191,14 @@ list_octet(struct esmtp_fields *f, char c)
 		f->is_angle = true;
 		break;
 	case '>':
-		if (!f->is_angle) {
-			keep(f, c);
-			break;
-		}
-		is_any = found(f);
-		f->is_angle = false;
-		f->had_angle = f->is_told = true;
-		break;
+		return angle_ends(f);
 	case ':':
 		/* of a group's name, or behind a route (RFC 5322 4.4) */
 		forget_address(f);
 		break;
 	case ',':
 	case ';':
-		if (f->is_angle)
-			break;	/* between the domains of a route */
-		is_any = found(f);
-		f->had_angle = false;
-		f->is_told = true;
-		break;
+		return member_ends(f);
 	case ' ':
 	case '\t':
 	case '\r':
@@ -196,7 +213,7 @@ list_octet(struct esmtp_fields *f, char c)
 		keep(f, c);
 		break;
 	}
-	return is_any;
+	return false;
 }
 
 /* The field is over; what is open in it is closed. */

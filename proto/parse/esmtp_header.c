@@ -215,6 +215,38 @@ decide(struct esmtp_header *h, enum line what, size_t len, size_t line,
 	}
 }
 
+/* ${c} is the next octet: does it go on with a line of TLS-Required, where the
+ * line before was one?  If not, that field is complete. */
+static bool
+tls_goes_on(struct esmtp_header *h, char c)
+{
+	if (h->tls == TLS_NOT || h->len != 0)
+		return false;
+	if (c == ' ' || c == '\t') {
+		h->state = IN_TLS_REQUIRED;
+		return true;
+	}
+	tls_end(h);
+	return false;
+}
+
+/* All of ${buf} was read, and what is in it stays: pass it on, but for what may be
+ * a name, at ${line}, which is held back. */
+static size_t
+all_read(struct esmtp_header *h, const char *buf, size_t len, size_t line,
+    size_t *piece_len_r)
+{
+	if (h->nheld > 0)
+		return len;
+	*piece_len_r = len;
+	if (h->state == AT_NAME && h->len > 0) {
+		h->nheld = (uint8_t)(len - line);
+		memcpy(h->held, buf + line, h->nheld);
+		*piece_len_r = line;
+	}
+	return len;
+}
+
 size_t
 esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
     const char **piece_r, size_t *piece_len_r)
@@ -248,13 +280,8 @@ esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
 			}
 			continue;
 		}
-		if (h->tls != TLS_NOT && h->len == 0) {
-			if (buf[i] == ' ' || buf[i] == '\t') {
-				h->state = IN_TLS_REQUIRED;
-				continue;
-			}
-			tls_end(h);
-		}
+		if (tls_goes_on(h, buf[i]))
+			continue;
 		what = step(h, buf[i]);
 		if (what == LINE_STAYS && h->nheld == 0) {
 			h->is_begun = true;
@@ -267,15 +294,7 @@ esmtp_header_next(struct esmtp_header *h, const char *buf, size_t len,
 		else
 			i++;
 	}
-	if (h->nheld > 0)
-		return len;
-	*piece_len_r = len;
-	if (h->state == AT_NAME && h->len > 0) {
-		h->nheld = (uint8_t)(len - line);
-		memcpy(h->held, buf + line, h->nheld);
-		*piece_len_r = line;
-	}
-	return len;
+	return all_read(h, buf, len, line, piece_len_r);
 }
 
 size_t
