@@ -25,7 +25,7 @@
 #include "core/process/stats.h"
 #include "core/spool/spool_id.h"
 
-#define YIELD_FILES	4
+#define YIELD_RENAMES	4	/* take about as long as one file */
 
 struct deliver *
 deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
@@ -306,14 +306,12 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 
 /* Write files until the batch is full; the other jobs wait for the next one.
  * A batch takes long, and a client waits for each step of its session: where
- * both want the same processor, let the session go first.  Not after each file:
- * that would be a system call for each, and often a switch. */
+ * both want the same processor, let the session go first, after each file. */
 static void
 write_batch(struct deliver *d, time_t now)
 {
 	struct deliver_item *item, *next;
 	uint64_t octets = 0;
-	unsigned int nfiles = 0;
 
 	look_all(d, now);
 	STAILQ_FOREACH_SAFE (item, &d->batch, link, next) {
@@ -322,8 +320,7 @@ write_batch(struct deliver *d, time_t now)
 		if (octets > DELIVER_BATCH_OCTETS)
 			break;
 		write_item(d, item, now);
-		if (++nfiles % YIELD_FILES == 0)
-			(void)sched_yield();
+		(void)sched_yield();
 		if (item->state == ITEM_WRITTEN)
 			octets += item->octets;
 	}
@@ -457,12 +454,15 @@ finish_batch(struct deliver *d)
 	struct deliver_items failed = STAILQ_HEAD_INITIALIZER(failed);
 	struct deliver_items left = STAILQ_HEAD_INITIALIZER(left);
 	struct deliver_item *item;
+	unsigned int nrenames = 0;
 
 	while ((item = STAILQ_FIRST(&d->batch)) != NULL) {
 		STAILQ_REMOVE_HEAD(&d->batch, link);
 		d->nbatch--;
 		if (item->state == ITEM_WRITTEN) {
 			publish(d, item);
+			if (++nrenames % YIELD_RENAMES == 0)
+				(void)sched_yield();	/* as write_batch() */
 		}
 		if (item->state == ITEM_RENAMED) {
 			keep_unflushed(d, item);
