@@ -291,6 +291,11 @@ Domain "example.test" {{
         # workers are up by then; the other processes follow
         wait_for('all processes', lambda: {p['state'] for p in self.ctl_json(
             'status')['processes']} == {'running'}, 20)
+        if self.settings['client_sessions']:
+            # what has asked for the banner is not one of the test's few clients
+            wait_for('the end of that session', lambda: sum(
+                p.get('sessions', 0) for p in self.ctl_json('status')[
+                    'processes']) == 0, 20)
 
     def log(self):
         """The log.  A process gathers its lines for some milliseconds, and the

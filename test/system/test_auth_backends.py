@@ -14,8 +14,8 @@ import threading
 import time
 
 from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip,
-                     descendants, mount_tmpfs, text_message, unshare_mounts,
-                     wait_for)
+                     cmdline, descendants, mount_tmpfs, text_message,
+                     unshare_mounts, wait_for)
 from test_auth_mechs import Scram, auth, connect, offered
 
 # failures are forgotten after a second, and so are their delays
@@ -255,14 +255,24 @@ def test_a_passwd_file_that_cannot_be_read_is_said_before_it_matters(d):
         plain(s, 'alice', 'one', '235')
 
 
-def hold_check(s, known):
-    """Stop the process of a check, so that it never answers; its pid."""
-    end = time.monotonic() + 15 * SLOW
+def hold_check(s):
+    """A reload, and the process of a check of it, stopped, so that it never
+    answers.  A check may end before it is stopped: then another reload."""
+    end = time.monotonic() + 30 * SLOW
     while time.monotonic() < end:
-        for p in set(descendants(s.master)) - known:
-            os.kill(p, signal.SIGSTOP)
-            return p
-    raise AssertionError('no check has begun')
+        known = set(descendants(s.master))
+        ctl = subprocess.Popen([f'{BUILD}/mailmillctl', '-c', s.conf_file,
+                                'reload'], stderr=subprocess.PIPE, text=True)
+        while ctl.poll() is None:
+            for p in set(descendants(s.master)) - known:
+                with contextlib.suppress(ProcessLookupError):
+                    # just forked off it is called as the master
+                    while 'mailmilld: master' in cmdline(p):
+                        pass
+                    if 'mailmilld: check' in cmdline(p):
+                        os.kill(p, signal.SIGSTOP)
+                        return ctl, p
+    raise AssertionError('no check was stopped')
 
 
 def test_a_check_that_hangs_holds_nobody_up(d):
@@ -273,14 +283,9 @@ def test_a_check_that_hangs_holds_nobody_up(d):
     s = server(d, f'passwd:{users}')
     s.give_to_authd(users)
 
-    def reload():
-        known = set(descendants(s.master))
-        ctl = subprocess.Popen([f'{BUILD}/mailmillctl', '-c', s.conf_file,
-                                'reload'], stderr=subprocess.PIPE, text=True)
-        return ctl, hold_check(s, known)
-
     with s:
-        ctl, check = reload()
+        ctl, check = hold_check(s)
+        generation = s.ctl_json('status')['generation']
         plain(s, 'alice', 'one', '235')
         with Client(s.port) as c:
             c.hello()
@@ -292,20 +297,23 @@ def test_a_check_that_hangs_holds_nobody_up(d):
             [p for p in s.ctl_json('status')['processes']
              if (p['role'], p['state']) == ('worker', 'running')]) == 2
             and worker not in s.pids('worker'))
-        assert ctl.poll() is None and s.ctl_json('status')['generation'] == 1
+        assert ctl.poll() is None and s.ctl_json('status')['generation'] \
+            == generation
         # a second reload replaces the first, and both are answered
         s.ctl('reload')
         assert ctl.wait(20 * SLOW) == 0
         assert check not in descendants(s.master)
-        assert s.ctl_json('status')['generation'] == 2
+        assert s.ctl_json('status')['generation'] == generation + 1
         # a check whose process dies
-        ctl, check = reload()
+        ctl, check = hold_check(s)
+        generation = s.ctl_json('status')['generation']
         os.kill(check, signal.SIGKILL)
         assert ctl.wait(20 * SLOW) == 1
         assert 'its process has died' in ctl.stderr.read()
         plain(s, 'alice', 'one', '235')
         # a stop of the server ends the check
-        ctl, check = reload()
+        ctl, check = hold_check(s)
+        generation = s.ctl_json('status')['generation']
         s.stop()                            # reaps all children, also ctl
         assert 'the server is stopping' in ctl.stderr.read()
 

@@ -101,6 +101,7 @@ drop(const struct probe_spec *spec)
 static void __attribute__((noreturn))
 probe_process(const struct probe_spec *spec, int fd)
 {
+	setproctitle("check");		/* ps(1): not a second master */
 	/* neither a core file nor a debugger gets what it reads, and it ends
 	 * with its parent.  A change of account would reset both, so they come
 	 * after it */
