@@ -63,20 +63,13 @@ start_write(int fd, const struct spool_header *header)
 	return (fileio_pwrite(fd, page, len, 0));
 }
 
-int
-spool_fill(int fd, uint64_t size_octets)
+static int
+write_zeros(int fd, uint64_t size_octets)
 {
 	uint64_t offset = 0;
 	size_t n;
 	char *zeros;
 
-	/* fallocate(2), since posix_fallocate(3) reads where that is missing */
-	while (fallocate(fd, 0, 0, (off_t)size_octets) == -1) {
-		if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)
-			break;
-		if (errno != EINTR)
-			return (-1);
-	}
 	if ((zeros = calloc(1, FILL_OCTETS)) == NULL)
 		return (-1);
 	while (offset < size_octets) {
@@ -88,6 +81,19 @@ spool_fill(int fd, uint64_t size_octets)
 	}
 	free(zeros);
 	return (offset < size_octets ? -1 : 0);
+}
+
+int
+spool_fill(int fd, uint64_t size_octets)
+{
+	/* fallocate(2), since posix_fallocate(3) reads where that is missing */
+	while (fallocate(fd, 0, 0, (off_t)size_octets) == -1) {
+		if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)
+			break;
+		if (errno != EINTR)
+			return (-1);
+	}
+	return (write_zeros(fd, size_octets));
 }
 
 /* Give segment ${id} another prefix.  A segment in use is never replaced. */
@@ -147,7 +153,9 @@ spool_segment_format(int fd, uint64_t id, uint64_t size_octets,
 		.nonce = spool_nonce(), .size_octets = size_octets,
 		.created_us = spool_id_now_us() };
 
-	if (spool_fill(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
+	/* a worker may not call fallocate(2) for it: one that an attacker
+	 * controls would take the whole disk with a few calls */
+	if (write_zeros(fd, size_octets) == -1 || start_write(fd, &h) == -1 ||
 	    (is_synced && fsync(fd) == -1))
 		return (-1);
 	*header_r = h;

@@ -435,12 +435,13 @@ Test(spool_writer, and_for_a_segment_that_nothing_is_left_for)
 	fixture_init(&f);
 	(void)close(openat(f.dirfd, "torn.0000000000000001.1",
 	    O_WRONLY | O_CREAT, 0660));
-	fault_arm(FAULT_FALLOCATE, 0, 1, ENOSPC);
+	/* the first write is that of the mark of the ids */
+	fault_arm(FAULT_PWRITE, 1, 1, ENOSPC);
 	fixture_open(&f);
 	cr_assert_eq(fixture_send(&f, 0, 1000), 0);
 	fixture_wait(&f, 0);
 	cr_assert_eq(f.error[0], 0);
-	cr_assert_eq(fault_left(FAULT_FALLOCATE), 0);
+	cr_assert_eq(fault_left(FAULT_PWRITE), 0);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_TORN, NULL), 0);
 	fixture_free(&f);
 }
