@@ -8,6 +8,7 @@
 #define PER_TURN	64	/* to each peer: as many as it reads in a pass */
 #define PATIENCE	100	/* turns for a peer that reads nothing */
 #define NVALUES		7
+#define ENTRY_OCTETS	64	/* changed of the first entry, or of the text that the entries are */
 
 static uint64_t seed;
 static unsigned int first;	/* type that is sent first */
@@ -52,19 +53,36 @@ changed(uint32_t v, unsigned int how)
 struct letter {
 	unsigned char	 octets[HOSTILE_PACKET];
 	size_t		 len;
+	size_t		 entries_at;
 	int		 fds[HOSTILE_FDS];
 	unsigned int	 nfds;
 };
 
-/* As it was last sent, or zeros.  With as many entries as are known of it. */
+/* How many octets of entries are changed, one after the other. */
+static size_t
+entry_octets(unsigned int type)
+{
+	const struct channel_row *row = &msg_rows[type];
+	size_t n = row->entry_octets;
+
+	if (n == 1)
+		n = row->max_entries;
+	return n < ENTRY_OCTETS ? n : ENTRY_OCTETS;
+}
+
+/* As it was last sent, with as many entries as are known of it; or zeros, with
+ * as many entries as are changed. */
 static void
 write_honest(struct letter *l, unsigned int type)
 {
 	const struct hostile_sent *s = &hostile.sent[type];
-	size_t each = msg_rows[type].entry_octets;
+	size_t each = msg_rows[type].entry_octets, n = 0;
 
-	l->len = hostile_packet(type, s->base, s->entries,
-	    each == 0 ? 0 : (unsigned int)(s->len / each), l->octets);
+	if (each > 0)
+		n = (s->len > 0 ? s->len : entry_octets(type)) / each;
+	l->entries_at = hostile_packet(type, s->base, NULL, 0, l->octets);
+	l->len = hostile_packet(type, s->base, s->entries, (unsigned int)n,
+	    l->octets);
 	l->nfds = msg_rows[type].has_fd ? 1 : 0;
 	l->fds[0] = hostile.fds[draw_below(HOSTILE_FDS)];
 }
@@ -81,25 +99,50 @@ change_word(struct letter *l, size_t at, unsigned int how)
 	memcpy(l->octets + at, &v, sizeof(v));
 }
 
-/* Each word of the base of each type that may go to the peer, with each value.
+static size_t
+base_words(unsigned int type)
+{
+	return (msg_rows[type].base_octets + 3) / 4;
+}
+
+/* Change the ${i}th word: of the base, or then of the entries.  A job that this
+ * process was given may be lost, so it does not say that it has been done: then
+ * all other mail has to arrive. */
+static void
+change_field(struct letter *l, unsigned int type, size_t i, unsigned int how)
+{
+	size_t words = base_words(type), at;
+	struct job_result result;
+
+	at = i < words ? CHANNEL_BASE_AT + i * 4 :
+	    l->entries_at + (i - words) * 4;
+	change_word(l, at, how);
+	if (type != D_DONE || l->entries_at + sizeof(result) > l->len)
+		return;
+	memcpy(&result, l->octets + l->entries_at, sizeof(result));
+	if (hostile_has(result.job))
+		write_honest(l, type);
+}
+
+/* Each word of each type that may go to the peer, with each value.
  * The master kills an offender at once, so all types reach it only when each
- * has been the first.
+ * has been the first, and random ones only when these are.
  * Return false: there are no more. */
 static bool
 write_ordered(struct letter *l, unsigned int peer, unsigned int i)
 {
-	unsigned int type, words, n, k;
+	unsigned int type, n, k;
 
-	for (k = 0; k < NMSGS; k++) {
+	for (k = 0; first < NMSGS && k < NMSGS; k++) {
 		type = (first + k) % NMSGS;
 		if (!channel_row_goes(&msg_rows[type], hostile.child->role->id,
 		    peer))
 			continue;
-		words = (unsigned int)(msg_rows[type].base_octets + 3) / 4;
-		n = words * NVALUES;
+		n = (unsigned int)(base_words(type) + entry_octets(type) / 4) *
+		    NVALUES;
 		if (i < n) {
 			write_honest(l, type);
-			change_word(l, CHANNEL_BASE_AT + i / NVALUES * 4, i);
+			change_field(l, type, i / NVALUES, i);
 			return true;
 		}
 		i -= n;
@@ -180,8 +223,10 @@ draw_letter(struct letter *l, unsigned int peer)
 		l->len = 1;
 }
 
-/* How far each link has come. */
+/* How far each link has come, and whether it has had all that is in order, or is
+ * gone. */
 static unsigned int	nsent[HOSTILE_LINKS];
+static bool		has_all[HOSTILE_LINKS];
 
 /* Return true: it has had all, or is gone. */
 static bool
@@ -190,16 +235,22 @@ fuzz_link(unsigned int i, unsigned int nrandom)
 	static struct letter l;
 	const struct hostile_link *link = &hostile.links[i];
 	unsigned int n;
+	bool is_gone;
 
 	for (n = 0; n < PER_TURN; n++) {
 		memset(l.octets, 0, sizeof(l.octets));
 		if (!write_ordered(&l, link->peer, nsent[i])) {
+			has_all[i] = true;
 			if (nrandom == 0)
 				return true;
 			draw_letter(&l, link->peer);
 		}
-		if (hostile_write(link, l.octets, l.len, l.fds, l.nfds) == -1)
-			return errno != EAGAIN && errno != ETOOMANYREFS;
+		if (hostile_write(link, l.octets, l.len, l.fds, l.nfds) == -1) {
+			/* a peer may close the channel of an offender */
+			is_gone = errno != EAGAIN && errno != ETOOMANYREFS;
+			has_all[i] = has_all[i] || is_gone;
+			return is_gone;
+		}
 		nsent[i]++;
 	}
 	return false;
@@ -211,7 +262,7 @@ trick_fuzz(uint64_t arg, unsigned int turn)
 	static unsigned int left[HOSTILE_LINKS], idle[HOSTILE_LINKS];
 	const unsigned int left_out = (unsigned int)(arg >> 32) &
 	    UINT16_MAX;
-	unsigned int i, before, total = 0;
+	unsigned int i, before, total = 0, unfinished = 0;
 	bool is_done = true;
 
 	if (turn == 0) {
@@ -219,6 +270,7 @@ trick_fuzz(uint64_t arg, unsigned int turn)
 		seed = 88172645463325252u + hostile.child->init.instance;
 		for (i = 0; i < HOSTILE_LINKS; i++) {
 			nsent[i] = idle[i] = 0;
+			has_all[i] = false;
 			left[i] = i < hostile.nlinks && (left_out &
 			    ROLE_BIT(hostile.links[i].peer)) != 0 ? 0 :
 			    (unsigned int)arg;
@@ -236,9 +288,13 @@ trick_fuzz(uint64_t arg, unsigned int turn)
 			left[i] = 0;
 		left[i] -= before < left[i] ? before : left[i];
 		total += nsent[i];
+		unfinished += !has_all[i] && (left_out &
+		    ROLE_BIT(hostile.links[i].peer)) == 0;
 	}
-	if (is_done)
+	if (is_done) {
 		hostile_say("sent", total);
+		hostile_say("unfinished", unfinished);
+	}
 	return is_done;
 }
 

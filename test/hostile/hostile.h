@@ -84,6 +84,9 @@ const struct hostile_link *hostile_link_to(unsigned int peer);
 int hostile_send(unsigned int peer, unsigned int type, const void *base,
     const void *entries, unsigned int n);
 
+/* hostile_has(v): Is it a session, or a job, that this process was given? */
+bool hostile_has(uint64_t v);
+
 /* hostile_say(what, n): A line in the log for the test. */
 void hostile_say(const char *what, uint64_t n);
 

@@ -8,13 +8,13 @@
 
 /* --- deliver -------------------------------------------------------------- */
 
-static bool
-is_own(uint64_t job)
+bool
+hostile_has(uint64_t v)
 {
 	unsigned int i;
 
 	for (i = 0; i < hostile.nkept && i < HOSTILE_KEPT; i++)
-		if (hostile.kept[i] == job)
+		if (hostile.kept[i] == v)
 			return true;
 	return false;
 }
@@ -30,7 +30,7 @@ trick_done(uint64_t arg, unsigned int)
 
 	memset(results, 0, sizeof(results));
 	for (job = 0; job <= arg; job++) {
-		if (is_own(job))
+		if (hostile_has(job))
 			continue;
 		results[n++].job = job;
 		if (n == JOBS_AT_ONCE || job == arg) {

@@ -11,20 +11,26 @@ BUT_THE_MASTER = 1 << 32
 
 with open(f'{TOP}/cmd/mailmilld/role/msg.def') as f:
     MESSAGES = re.findall(r'^MSG\((\w+),', f.read(), re.M)
+with open(f'{TOP}/cmd/mailmilld/role/role.def') as f:
+    # the first is the master
+    ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', f.read(), re.M)[1:]
 
 
 # ------------------------------------------------------------------ any message
 def fuzz(d, title, is_mail_safe=True, offences=(), **kw):
     """Each of the offences, which are types of messages, reaches the master, and
     is known as such."""
-    sent = 0
+    sent, unfinished = 0, []
     with Hostile(d, **kw) as s:
         with Traffic(s) as t:
             t.wait(20)
             for left_out in BUT_THE_MASTER, BUT_THE_MASTER, 0, 0:
                 if s.play(title, 'fuzz', left_out | NFUZZ):
                     sent += s.said('sent')
+                    unfinished.append(s.said('unfinished'))
                 t.wait(5)
+            # what is no message
+            s.play(title, 'fuzz', len(MESSAGES) << 48 | NFUZZ)
             for name in offences:
                 s.play(title, 'fuzz', MESSAGES.index(name) << 48 | NFUZZ)
                 wait_for(f'{name} to be an offence', lambda: re.search(
@@ -33,6 +39,10 @@ def fuzz(d, title, is_mail_safe=True, offences=(), **kw):
             s.play(title, 'empty')
             t.wait(20)
         assert f' event=channel-protocol peer={title.split()[0]} ' in s.log()
+        # once each peer has had each word of each message, changed, or has
+        # closed the channel; a worker reads what spoold says only when it has
+        # asked, so that later more is there than the channel takes
+        assert 0 in unfinished, unfinished
         # the logger has no peer but the master
         assert sent > 0 or title == 'logger'
         s.all_run()
@@ -41,6 +51,12 @@ def fuzz(d, title, is_mail_safe=True, offences=(), **kw):
         assert s.stats()['hostile_kills'] > 0
         if is_mail_safe:
             t.has_arrived(but=1 if 'worker' in title else None)
+
+
+def test_the_messages_of_each_role_are_forged(d):
+    for role in ROLES:
+        assert any(f'test_messages_of_{article}{role}' in globals()
+                   for article in ('', 'a_', 'the_')), role
 
 
 def test_messages_of_a_worker(d):
