@@ -671,6 +671,21 @@ Test(step_hostile, sums_of_a_reload_without_end)
 	expect_end("w1@1");
 }
 
+/* The last words of a process that dies are one. */
+Test(step_hostile, last_words_without_end)
+{
+	const struct msg_refused refused = { .call = 41 };
+	int i;
+
+	start_with_sessions();
+	for (i = 0; i < 90; i++)
+		tell("q1@1", M_REFUSED, &refused, NULL, 0, -1);
+	expect_peace();
+	for (i = 0; i < 20; i++)
+		tell("q1@1", M_REFUSED, &refused, NULL, 0, -1);
+	expect_end("q1@1");
+}
+
 Test(step_hostile, the_end_of_no_session)
 {
 	struct msg_empty empty = { 0 };
