@@ -14,6 +14,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -29,10 +33,14 @@
 #define BLANKS		" \t\n"
 
 #define FILE_CHANGES	(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)
+#define FILE_FLAGS	(O_ACCMODE | O_LARGEFILE)	/* F_SETFL ignores them */
+#define SOCKET_FLAGS	(SOCK_CLOEXEC | SOCK_NONBLOCK)
+#define FUTEX_FLAGS	(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
 
 /* The rules.  A call is allowed if one of the rows of its word matches, and a
  * row matches if all its arguments do.  Of an int only the lower half of the
- * register is compared. */
+ * register is compared.  A call whose arguments matter has a row under its own
+ * name, so that no profile allows it with all of them by mistake. */
 static const struct rule {
 	const char		*word;
 	const char		*call;
@@ -41,6 +49,9 @@ static const struct rule {
 } rules[] = {
 #define NONE(arg, bits)	{ arg, SCMP_CMP_MASKED_EQ, bits, 0 }
 #define IS(arg, value)	{ arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value }
+#define IS_BUT(arg, flags, value) \
+	{ arg, SCMP_CMP_MASKED_EQ, UINT32_MAX & ~(uint32_t)(flags), value }
+#define IS_NULL(arg)	{ arg, SCMP_CMP_EQ, 0, 0 }
 	/* no memory with code.  On s390 the arguments are in memory, where the
 	 * filter cannot look */
 #ifdef __s390__
@@ -49,15 +60,34 @@ static const struct rule {
 	{ "mmap", "mmap", 1, { NONE(2, PROT_EXEC) } },
 #endif
 	{ "mprotect", "mprotect", 1, { NONE(2, PROT_EXEC) } },
+	/* memory: what malloc(3), threads that end and keepers of secrets do
+	 * with their own.  Never MADV_MERGEABLE: by the time that a write takes,
+	 * it tells what is in the memory of others */
+	{ "madvise", "madvise", 1, { IS(2, MADV_DONTNEED) } },
+	{ "madvise", "madvise", 1, { IS(2, MADV_FREE) } },
+	{ "madvise", "madvise", 1, { IS(2, MADV_DONTDUMP) } },
+	{ "madvise", "madvise", 1, { IS(2, MADV_WIPEONFORK) } },
+	{ "madvise", "madvise", 1, { IS(2, MADV_HUGEPAGE) } },
+	{ "madvise", "madvise", 1, { IS(2, MADV_NOHUGEPAGE) } },
+	/* locks of threads; not those that change priorities */
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_WAIT) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_WAKE) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_REQUEUE) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_CMP_REQUEUE) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_WAKE_OP) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_WAIT_BITSET) } },
+	{ "futex", "futex", 1, { IS_BUT(1, FUTEX_FLAGS, FUTEX_WAKE_BITSET) } },
 	/* descriptors; never F_SETOWN, which chooses who gets a signal, or the
-	 * size of a pipe */
+	 * size of a pipe.  Their flags belong to all who have the same open
+	 * file, such as a terminal: O_NONBLOCK alone is changed, by those who
+	 * get sockets that may lack it */
 	{ "fcntl", "fcntl", 1, { IS(1, F_GETFL) } },
-	{ "fcntl", "fcntl", 1, { IS(1, F_SETFL) } },
 	{ "fcntl", "fcntl", 1, { IS(1, F_GETFD) } },
 	{ "fcntl", "fcntl", 1, { IS(1, F_SETFD) } },
 	{ "fcntl", "fcntl", 1, { IS(1, F_DUPFD_CLOEXEC) } },
+	{ "fcntl:nonblock", "fcntl", 2, { IS(1, F_SETFL),
+	    IS_BUT(2, FILE_FLAGS, O_NONBLOCK) } },
 	{ "fcntl:seals", "fcntl", 1, { IS(1, F_GET_SEALS) } },
-	{ "fcntl:seals", "fcntl", 1, { IS(1, F_ADD_SEALS) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW) } },
@@ -68,6 +98,17 @@ static const struct rule {
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_SETLKW64) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_GETLK) } },
 	{ "fcntl:locks", "fcntl", 1, { IS(1, F_OFD_SETLK) } },
+	/* the room of a file.  With a few calls it takes all of a disk, and
+	 * FALLOC_FL_KEEP_SIZE takes it where the size does not show it, so a
+	 * worker may only give room back */
+	{ "fallocate", "fallocate", 1, { IS(1, 0) } },
+	{ "fallocate:hole", "fallocate", 1, { IS(1, FALLOC_FL_PUNCH_HOLE |
+	    FALLOC_FL_KEEP_SIZE) } },
+	/* names; never an exchange of two, the descriptor of an unnamed file as
+	 * what a name is for, or a folder */
+	{ "renameat2", "renameat2", 1, { IS_BUT(4, RENAME_NOREPLACE, 0) } },
+	{ "linkat", "linkat", 1, { IS(4, 0) } },
+	{ "unlinkat", "unlinkat", 1, { IS(2, 0) } },
 	/* open files for reading, without any change */
 	{ "openat:read", "openat", 1, { NONE(2, FILE_CHANGES) } },
 	/* does a process exist? */
@@ -78,10 +119,22 @@ static const struct rule {
 	/* never SHUT_WR: whoever reads the other end would find its end while
 	 * the process lives on */
 	{ "shutdown:read", "shutdown", 1, { IS(1, SHUT_RD) } },
+	/* options of sockets: filters, buffers and modules of the kernel are
+	 * set through others */
+	{ "getsockopt", "getsockopt", 1, { IS(1, SOL_SOCKET) } },
+	{ "setsockopt", "setsockopt", 2, { IS(1, SOL_SOCKET),
+	    IS(2, SO_LINGER) } },
+	{ "setsockopt:nodelay", "setsockopt", 2, { IS(1, IPPROTO_TCP),
+	    IS(2, TCP_NODELAY) } },
+	/* send(2): to whom the socket is connected */
+	{ "sendto", "sendto", 1, { IS_NULL(4) } },
 	/* the socket of another program on this machine */
-	{ "socket:unix", "socket", 1, { IS(0, AF_UNIX) } },
+	{ "socket:unix", "socket", 2, { IS(0, AF_UNIX),
+	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM) } },
 #undef NONE
 #undef IS
+#undef IS_BUT
+#undef IS_NULL
 };
 #define NRULES	(sizeof(rules) / sizeof(rules[0]))
 
@@ -192,6 +245,7 @@ next_word(const char **list, char word_r[WORD_MAX])
  * look. */
 #define SOCKET_FIRST	-120
 #define SOCKET_LAST	-101
+#define SOCKETCALL_BASE	100		/* -SOCKET_LAST is call 1 of socketcall(2) */
 
 /* Has a machine of ${arch} that call? */
 static bool
@@ -223,6 +277,19 @@ form_of(uint32_t arch, const char *call, size_t i)
 	return NULL;
 }
 
+/* Where ${call} can also be made by socketcall(2), its arguments are in memory
+ * and are not compared.  Return 0, or a negated errno. */
+static int
+add_socketcall(scmp_filter_ctx ctx, uint32_t action, int call)
+{
+	int all = seccomp_syscall_resolve_name("socketcall");
+
+	if (call < SOCKET_FIRST || call > SOCKET_LAST || all < 0)
+		return 0;
+	return seccomp_rule_add(ctx, action, all, 1,
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)(-call - SOCKETCALL_BASE)));
+}
+
 /* Allow, or forbid, ${call} with these arguments.  Return 0, or a negated
  * errno. */
 static int
@@ -231,13 +298,15 @@ add_call(scmp_filter_ctx ctx, uint32_t action, const char *call,
 {
 	const char *form;
 	size_t i;
-	int rc = 0;
+	int nr, rc = 0;
 
 	for (i = 0; rc == 0 && (form = form_of(seccomp_arch_native(), call,
 	    i)) != NULL; i++) {
-		rc = seccomp_rule_add_array(ctx, action,
-		    seccomp_syscall_resolve_name(form), nargs, args);
+		nr = seccomp_syscall_resolve_name(form);
+		rc = seccomp_rule_add_array(ctx, action, nr, nargs, args);
 		/* another word has allowed the same call already */
+		if ((rc == 0 || rc == -EEXIST) && nargs > 0)
+			rc = add_socketcall(ctx, action, nr);
 		if (rc == -EEXIST)
 			rc = 0;
 	}

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <fcntl.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
+#include "test/hostile/attempt.h"
 
 #define FDS	256
 
@@ -55,6 +57,25 @@ trick_look(uint64_t arg, unsigned int)
 		close(fd);
 	}
 	hostile_say("opened", n);
+	return true;
+}
+
+static const struct attempt attempts[] = {
+#define ARGS(...)	{ __VA_ARGS__ }
+#define ATTEMPT(name, call, args, roles)	{ #name, #call, args, roles },
+#include "test/hostile/attempt.def"
+#undef ATTEMPT
+#undef ARGS
+};
+
+bool
+trick_attempt(uint64_t arg, unsigned int)
+{
+	const struct attempt *a = &attempts[arg %
+	    (sizeof(attempts) / sizeof(attempts[0]))];
+
+	(void)syscall(seccomp_syscall_resolve_name(a->call), a->args[0],
+	    a->args[1], a->args[2], a->args[3], a->args[4], a->args[5]);
 	return true;
 }
 

@@ -18,6 +18,9 @@ MESSAGE_EACH = 1.5 * SLOW    # seconds
 
 with open(f'{TOP}/test/hostile/trick.def') as f:
     TRICKS = re.findall(r'^TRICK\((\w+),', f.read(), re.M)
+with open(f'{TOP}/test/hostile/attempt.def') as f:
+    # name, system call
+    ATTEMPTS = re.findall(r'^ATTEMPT\((\w+),\s*(\w+),', f.read(), re.M)
 
 
 def need_sandbox():
@@ -229,3 +232,9 @@ def killed(s, title, trick, arg, *calls):
     line = wait_for('the log', lambda: re.search(
         rf'event=sandbox \S+ slot=\d+ pid={pid} call=(\w+) ', s.log_now()))
     assert line[1] in calls, line[0]
+
+
+def attempted(s, title, name):
+    """It makes the call of attempt.def that has this name, and dies of it."""
+    row, = [i for i, a in enumerate(ATTEMPTS) if a[0] == name]
+    killed(s, title, 'attempt', row, ATTEMPTS[row][1])

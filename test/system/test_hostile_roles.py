@@ -4,7 +4,7 @@ import re
 import ssl
 
 from harness import TOP, Client, wait_for
-from hostile import Hostile, Traffic, need_sandbox
+from hostile import ATTEMPTS, Hostile, Traffic, attempted, need_sandbox
 
 NFUZZ = 4000
 BUT_THE_MASTER = 1 << 32
@@ -171,3 +171,25 @@ def test_a_deliver_that_looks_around(d):
     with Hostile(d) as s:
         s.play('deliver 1', 'look', s.pid('queue'))
         assert s.said('opened') == 0
+
+
+def test_calls_with_arguments_that_no_role_uses(d):
+    """One of each kind of call, each in another role; the unit test sandbox_args
+    has all of them in each."""
+    need_sandbox()
+    with Hostile(d) as s:
+        with Traffic(s) as t:
+            t.wait(5)
+            # what a worker may do with the room of its files
+            assert s.play('worker 1', 'attempt', [
+                name for name, _ in ATTEMPTS].index('give_room'))
+            for title, name in (
+                    ('worker 1', 'take_hidden'), ('spoold', 'take_hidden'),
+                    ('queue', 'get_signals'), ('deliver 1', 'link_unnamed'),
+                    ('keyd 1', 'merge_memory'), ('authd', 'lock_priority'),
+                    ('logger', 'filter'), ('worker 2', 'take_room')):
+                attempted(s, title, name)
+            t.wait(20)
+        s.all_run()
+        t.has_arrived()
+        assert s.stats()['sandbox_kills'] == 8

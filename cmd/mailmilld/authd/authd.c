@@ -242,7 +242,7 @@ authd_more_calls(const struct settings *s)
 		case AUTH_SPEC_pam:
 			return PROFILE_ANY_CALLS;
 		case AUTH_SPEC_dovecot:
-			calls = "socket:unix connect getsockopt";
+			calls = "socket:unix connect";
 			break;
 		default:
 			break;

@@ -575,8 +575,11 @@ const struct role role_queue = {
 	.profile = {
 		.calls = /* the spool, and the lock of another server's */
 		    "fallocate fcntl:locks fdatasync flock fstatfs fsync "
-		    "ftruncate getdents64 getppid kill:0 openat pread64 pwrite64 pwritev "
-		    "renameat renameat2 syncfs unlinkat utimensat "
+		    "ftruncate getdents64 getppid kill:0 openat pread64 "
+		    "pwrite64 pwritev renameat renameat2 syncfs unlinkat "
+		    "utimensat "
+		    /* connections of mailmillctl */
+		    "fcntl:nonblock "
 		    /* SQLite */
 		    "access faccessat faccessat2 fchmod fchown getcwd geteuid "
 		    "lstat mkdirat readlink readlinkat rename stat unlink",

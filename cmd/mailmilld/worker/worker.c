@@ -250,12 +250,12 @@ const struct role role_worker = {
 	.root = SPOOL_EMPTY,
 	.profile = {
 		.calls = /* clients */
-		    "getpeername getsockname "
+		    "getpeername getsockname setsockopt:nodelay "
 		    /* certificates come as sealed memory */
 		    "fcntl:seals pread64 "
 		    /* segments and bodies, whose descriptors it is given */
-		    "fallocate fdatasync fstatfs fsync pwrite64 pwritev "
-		    "sync_file_range",
+		    "fallocate:hole fdatasync fstatfs fsync pwrite64 "
+		    "pwritev sync_file_range",
 		.file_max = worker_file_max
 	}
 };

@@ -22,9 +22,9 @@
 #define OF_SANITIZERS
 #endif
 
-#define ENOUGH	"write read close exit exit_group tgkill:self getpid gettid " \
+#define ENOUGH	"memfd_create write read close exit exit_group tgkill:self getpid gettid " \
     "rt_sigprocmask rt_sigreturn futex munmap madvise mmap mprotect fcntl " \
-    "openat:read kill:0 socket:unix socketpair shutdown:read brk sched_yield " \
+    "openat:read kill:0 socket:unix socketpair shutdown:read fallocate:hole setsockopt sendto brk sched_yield " \
     "set_robust_list rseq " \
     OF_SANITIZERS
 
@@ -111,12 +111,26 @@ pair(void)
 	return fds[0];
 }
 
+static int
+memfd(void)
+{
+	int fd = memfd_create("test", 0);
+
+	must(fd != -1);
+	return fd;
+}
+
 #define TRY(name, what)	static void name(void) { what; }
 TRY(data, must(map(PROT_READ | PROT_WRITE) != MAP_FAILED))
 TRY(unix_socket, must(socket(AF_UNIX, SOCK_STREAM, 0) != -1))
 TRY(get_flags, must(fcntl(0, F_GETFL) != -1))
 TRY(read_file, must(open("/dev/null", O_RDONLY | O_CLOEXEC) != -1))
 TRY(shut_read, must(shutdown(pair(), SHUT_RD) == 0))
+TRY(hole, must(fallocate(memfd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    0, 4096) == 0))
+TRY(linger, must(setsockopt(pair(), SOL_SOCKET, SO_LINGER,
+    &(struct linger){ 0 }, sizeof(struct linger)) == 0))
+TRY(send_it, must(send(pair(), "x", 1, MSG_DONTWAIT) == 1))
 TRY(is_there, must(syscall(SYS_kill, parent, 0) != -1))
 
 TRY(no_socket, must(socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == EPERM))
@@ -132,6 +146,12 @@ TRY(end_it, syscall(SYS_kill, parent, SIGTERM))
 TRY(end_it_so, syscall(SYS_tgkill, parent, parent, SIGABRT))
 TRY(shut_write, shutdown(pair(), SHUT_WR))
 TRY(shut_both, shutdown(pair(), SHUT_RDWR))
+TRY(room, (void)!fallocate(memfd(), 0, 0, 4096))
+TRY(hidden_room, (void)!fallocate(memfd(), FALLOC_FL_KEEP_SIZE, 0, 4096))
+TRY(pass_ids, setsockopt(pair(), SOL_SOCKET, SO_PASSCRED, &(int){ 1 },
+    sizeof(int)))
+TRY(send_away, sendto(pair(), "x", 1, 0, (const struct sockaddr *)"xx", 2))
+TRY(datagrams, (void)!socket(AF_UNIX, SOCK_DGRAM, 0))
 TRY(no_handler, signal(SIGSYS, SIG_IGN))
 
 Test(syscalls, are_those_of_the_lists)
@@ -143,6 +163,9 @@ Test(syscalls, are_those_of_the_lists)
 	expect_fine(read_file, "openat to read");
 	expect_fine(is_there, "kill 0");
 	expect_fine(shut_read, "shutdown to read");
+	expect_fine(hole, "fallocate to give room back");
+	expect_fine(linger, "setsockopt");
+	expect_fine(send_it, "send");
 }
 
 Test(syscalls, of_others_it_dies_and_says_which)
@@ -160,6 +183,11 @@ Test(syscalls, of_others_it_dies_and_says_which)
 	expect_death(end_it_so, SYS_tgkill, "tgkill of another");
 	expect_death(shut_write, SYS_shutdown, "shutdown to write");
 	expect_death(shut_both, SYS_shutdown, "shutdown");
+	expect_death(room, SYS_fallocate, "fallocate");
+	expect_death(hidden_room, SYS_fallocate, "fallocate, same size");
+	expect_death(pass_ids, SYS_setsockopt, "another option");
+	expect_death(send_away, SYS_sendto, "to another address");
+	expect_death(datagrams, SYS_socket, "a socket of datagrams");
 	expect_death(no_handler, SYS_rt_sigaction, "another handler");
 }
 
