@@ -95,6 +95,7 @@ spoold_main(struct child *c)
 	if ((s.spoold.dirfd = open_incoming(c->settings)) == -1 ||
 	    child_drop(c) == -1)
 		goto out;
+	s.spoold.lag_ms = spoold_lag_ms(s.spoold.dirfd);
 	if (scheduler_recurrent_func_add(end_of_pass, &s) == -1) {
 		log_err("start", "role=%s", "spoold");
 		goto out;

@@ -39,6 +39,7 @@ struct spoold {
 	struct spoold_lefts	 lefts;
 	size_t			 nofile;	/* descriptors that this process can have */
 	size_t			 ngiven;	/* that it has of files which workers have open */
+	unsigned int		 lag_ms;	/* spoold_lag_ms() */
 	bool			 is_draining;	/* another spoold gets the workers */
 	uint64_t		 room_ms, room_octets;	/* the last look at the free space: when, and what it was */
 	Event			*watch;		/* the next look; NULL: none is due */
@@ -87,7 +88,7 @@ struct spoold_share {
 	uint64_t	 nscans, nlooks;	/* counted for the tests */
 	bool		 is_over;	/* it has its share: its files may not grow */
 	bool		 is_settled;	/* it has been told so, SETTLE_MS ago */
-	bool		 is_written;	/* what it had written by then is on the disk, LAG_MS later */
+	bool		 is_written;	/* the file system says what it had written by then */
 	uint64_t	 over_ms;	/* since when is_over, or its last breach */
 	uint64_t	 measured_ms;	/* when that was last found to be true */
 	uint64_t	 grown;		/* octets by which its files have become longer; while is_settled, since then */
@@ -224,6 +225,8 @@ void spoold_file_forget(struct spoold_share *s, struct spoold_file *f);
  * gave it these.
  * spoold_share_is_over(w): Has it still its share, so that its files may not grow?
  * False where no look has found that it has.
+ * spoold_lag_ms(dirfd): How long it may take until the file system says what a
+ * file takes on the disk; 0: it says so at once.
  * spoold_share_watch(w, now_ms): Look at all files that it has open.  Return
  * whether it goes on to write although it has its share. */
 int spoold_share_scan(struct spoold_worker *w);
@@ -237,6 +240,7 @@ void spoold_share_closed(struct spoold_share *s, uint64_t id, bool is_body,
     int fd);
 void spoold_share_given(struct spoold_worker *w);
 bool spoold_share_is_over(struct spoold_worker *w);
+unsigned int spoold_lag_ms(int dirfd);
 bool spoold_share_watch(struct spoold_worker *w, uint64_t now_ms);
 
 /* spoold_watch(sp): There is a worker: look at its files from now on, once in

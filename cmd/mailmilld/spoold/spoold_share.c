@@ -21,21 +21,23 @@
  * share for a second or two, and the queue process removes the bodies.
  *
  * A file grows when it becomes longer than it was, a segment when it becomes
- * longer than it may be.  What a file takes on the disk counts for the share: some
- * file systems say only seconds later what that is, so that it may grow after an
- * honest worker has written its last octet.  But what is written to holes, or
- * allocated behind the end, shows only there: that counts LAG_MS later. */
+ * longer than it may be.  What a file takes on the disk counts for the share.  What
+ * is written to holes shows only there.  But some file systems say only seconds
+ * later what that is, so that it may grow after an honest worker has written its
+ * last octet: on these it counts LAG_MS later. */
 
 #include "cmd/mailmilld/spoold/spoold_int.h"
 
 #include <sys/file.h>
 #include <sys/param.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,7 @@
 #define GONE_OCTETS	(64ULL << 20)	/* but not for less than this */
 #define KEPT_MS		10000	/* scan again after this time: an administrator may have removed what was set aside */
 #define LAG_MS		10000	/* until the file system says what it has written takes on the disk: with ZFS, some seconds */
+#define XFS_MAGIC	0x58465342	/* linux/magic.h lacks it */
 #define SETTLE_MS	200	/* until a worker has heard that it has its share: the last answer may be on its way, and holds for 20 ms */
 #define SLACK_PART	4	/* of the free octets: so much may still be written, by a worker that has not heard yet ... */
 #define SLACK_MIN	(1ULL << 20)	/* ... at least */
@@ -402,6 +405,24 @@ spoold_share_is_over(struct spoold_worker *w)
 	return w->share.is_over;
 }
 
+unsigned int
+spoold_lag_ms(int dirfd)
+{
+	/* these count what is written, and will get its place on the disk
+	 * later */
+	static const uint32_t at_once[] = { EXT4_SUPER_MAGIC, XFS_MAGIC,
+		BTRFS_SUPER_MAGIC, TMPFS_MAGIC };
+	struct statfs fs;
+	size_t i;
+
+	if (fstatfs(dirfd, &fs) == -1)
+		return LAG_MS;
+	for (i = 0; i < sizeof(at_once) / sizeof(at_once[0]); i++)
+		if ((uint32_t)fs.f_type == at_once[i])
+			return 0;
+	return LAG_MS;
+}
+
 /* What it has written since it knows that it has its share.  A file becomes
  * longer at once; what it takes on the disk may be known only later. */
 static uint64_t
@@ -431,7 +452,7 @@ goes_on(struct spoold_worker *w, uint64_t now_ms)
 	struct spoold_share *s = &w->share;
 	uint64_t left;
 
-	if (!s->is_written && now_ms - s->over_ms >= LAG_MS) {
+	if (!s->is_written && now_ms - s->over_ms >= w->sp->lag_ms) {
 		s->is_written = true;
 		s->filled = 0;
 	}

@@ -36,6 +36,7 @@ start(void)
 	spx.sp.nofile = 1024;
 	spx.sp.settings = spx.settings;
 	spx.sp.dirfd = spx.dirfd;
+	spx.sp.lag_ms = spoold_lag_ms(spx.dirfd);
 	spx.sp.done = done;
 	spx.sp.beyond = beyond;
 }

@@ -396,6 +396,7 @@ Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
 
 	open_bodies();
 	cr_assert_eq(ftruncate(open_fds[0], (off_t)40 * MIB), 0);
+	spx.sp.lag_ms = LONG_MS - 1000;
 	turn_until_settled();
 	for (i = 1; i < 20; i++)
 		cr_assert_eq(pwrite(open_fds[0], data, MIB, (off_t)i * MIB),
@@ -411,6 +412,36 @@ Test(spoold_share, what_is_late_on_the_disk_has_not_grown)
 		    MIB);
 	turn_until_found();
 	close_bodies();
+}
+
+/* Others say it at once: there it is found as soon as anything else. */
+Test(spoold_share, one_that_fills_holes_is_found)
+{
+	uint64_t began;
+
+	open_bodies();
+	/* octets that it has not written yet */
+	cr_assert_eq(ftruncate(open_fds[0], (off_t)1024 * MIB), 0);
+	cr_assert_eq(lseek(open_fds[0], MIB, SEEK_SET), MIB);
+	spx.sp.lag_ms = 0;
+	began = monotonic_ms();
+	write_until_found(open_fds[0], SPX_WAIT_MS);
+	cr_assert_eq(spx.nbeyond, 1);
+	cr_expect_lt(monotonic_ms() - began, LONG_MS / 2);
+	close_bodies();
+}
+
+Test(spoold_share, a_file_system_that_is_not_known_may_be_late)
+{
+	int shm = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert_gt(spoold_lag_ms(proc), 0);
+	cr_assert_gt(spoold_lag_ms(-1), 0);
+	if (shm != -1)
+		cr_assert_eq(spoold_lag_ms(shm), 0);
+	close(shm);
+	close(proc);
 }
 
 /* Then nobody can look at its files any more but the spoold that has given
