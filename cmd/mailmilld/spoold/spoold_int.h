@@ -26,6 +26,11 @@
 #define SPOOLD_SEGMENTS_MAX	8	/* locked: the current one, the next one, some that wait to be wiped */
 #define SPOOLD_BODIES_MAX	8192	/* locked: large messages in progress */
 
+/* Answers that wait here for a worker which does not read: the one that the
+ * socket has not taken, and the one after it.  While there are two, the worker's
+ * requests are not read. */
+#define SPOOLD_UNSENT_MAX	2
+
 #define SPOOLD_REPLACED_MAX	16	/* requests that a worker may replace before one is answered */
 #define SPOOLD_BUSY_MS		5000	/* wait so long for another process to unlock a number */
 
