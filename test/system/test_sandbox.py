@@ -99,6 +99,38 @@ def test_each_process_is_bound(d):
         assert 'sandbox' not in s.log(), s.log()
 
 
+def in_manual():
+    """{role: {measure: whether the table in mailmilld(8) has it}}, where no back
+    end is PAM and messages have a largest size."""
+    with open(f'{TOP}/man/mailmilld.8') as f:
+        lines = f.read().splitlines()
+    start, = [i for i, line in enumerate(lines)
+              if line.startswith('.It Em measure Ta ')]
+    roles = [x.removeprefix('Em ') for x in lines[start].split(' Ta ')[1:]]
+    found = {role: {} for role in roles}
+    for line in lines[start + 1:lines.index('.El', start)]:
+        name, *said = line.removeprefix('.It ').split(' Ta ')
+        assert set(said) <= {'yes', '-', 'bound', 'no PAM'}, line
+        for role, word in zip(roles, said, strict=True):
+            found[role][name] = word != '-'
+    return found
+
+
+def test_the_manual_has_the_table_of_status(d):
+    if not ROOT:
+        raise Skip('needs root')
+    need_sandbox()
+    with server(d) as s:
+        said, manual = in_status(s), in_manual()
+        # what this kernel's Landlock cannot do, no process has
+        absent = [m for m in ('files', 'net', 'scope')
+                  if not any(said[role][m] for role in said)]
+        for role in ROLES:
+            assert said[role].keys() == manual[role].keys(), role
+            for m, has in said[role].items():
+                assert m in absent or has == manual[role][m], (role, m, has)
+
+
 def test_roots_are_empty(d):
     if not ROOT:
         raise Skip('needs root')
