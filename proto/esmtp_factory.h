@@ -138,9 +138,10 @@ accept_construct *esmtp_session_new(struct esmtp_host *host,
     const struct esmtp_options *options, int fd, const struct sockaddr *peer,
     void *context);
 
-/* esmtp_session_free(ac): Free a session that esmtp_session_new() has made: in
- * session_end(), or after the factory has returned 0; the event is the loop's
- * then, which frees it as any whose callback returns 0.  One that has not ended
+/* esmtp_session_free(ac): Free a session that esmtp_session_new() has made, or a
+ * listener, behind netlistener_clean_accept_construct(): in session_end(), or
+ * after the factory has returned 0; the event is the loop's then, which frees it
+ * as any whose callback returns 0.  One that has not ended
  * ends without a word to its client: what it has in progress is aborted, its
  * end reported, its descriptor closed, its event freed; session_end() is not
  * called.  Not inside a step of the session.  NULL does nothing. */

@@ -63,13 +63,15 @@ esmtp_session_free(accept_construct *ac)
 
 	if (ac == NULL)
 		return;
-	mc = ac->accept_construct_closure.vptr;
+	mc = esmtp_session_in(ac);
 	REQUIRE_OUTSIDE("esmtp_session_free", mc != NULL && mc->step != NULL,
 	    "a step of the session", "esmtp_session_close()");
 	esmtp_destroy_message_construct(mc);
 	/* else the loop frees it, for its callback returns 0 */
 	if (!ac->is_left) {
-		esmtp_tls_end(ac);
+		/* a listener's has no host before its first step */
+		if (ac->host != NULL)
+			esmtp_tls_end(ac);
 		(void)event_close(ac->event);
 		event_free(ac->event);
 	}
@@ -153,16 +155,10 @@ esmtp_session_set_tls(accept_construct *ac, struct esmtp_tls *tls)
 
 /* --- what the client has said --------------------------------------------- */
 
-static const message_construct *
-session_of(const accept_construct *ac)
-{
-	return ac != NULL ? ac->accept_construct_closure.vptr : NULL;
-}
-
 static const struct esmtp_txn *
 txn_of(const accept_construct *ac)
 {
-	const message_construct *mc = session_of(ac);
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL ? mc->txn : NULL;
 }
@@ -170,7 +166,7 @@ txn_of(const accept_construct *ac)
 const struct sockaddr *
 esmtp_session_via(const accept_construct *ac)
 {
-	const message_construct *mc = session_of(ac);
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL && mc->told != NULL && mc->told->is_named ?
 	    &mc->told->via.sa : NULL;
@@ -179,7 +175,7 @@ esmtp_session_via(const accept_construct *ac)
 const char *
 esmtp_session_attribute(const accept_construct *ac, enum esmtp_attribute what)
 {
-	const message_construct *mc = session_of(ac);
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL && mc->told != NULL && what >= 0 &&
 	    what < ESMTP_NATTRIBUTES ? mc->told->text[what] : NULL;
@@ -188,7 +184,7 @@ esmtp_session_attribute(const accept_construct *ac, enum esmtp_attribute what)
 const char *
 esmtp_session_helo(const accept_construct *ac)
 {
-	const message_construct *mc = session_of(ac);
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL ? mc->helo : NULL;
 }

@@ -51,7 +51,7 @@ check_call(const Event *event, const accept_construct *ac,
 	DEMAND(ac->host->output != NULL &&
 	    ac->host->output_octets >= LIM_OUTPUT_LEAST,
 	    "host->output must have at least LIM_OUTPUT_LEAST octets");
-	if ((mc = ac->accept_construct_closure.vptr) == NULL)
+	if ((mc = esmtp_session_in(ac)) == NULL)
 		check_host(ac->host);
 	else
 		DEMAND(mc->in == NULL ||
@@ -164,7 +164,7 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 	if (ac->is_ended)
 		return E_ASYNC;
 	check_call(event, ac, now);
-	mc = ac->accept_construct_closure.vptr;
+	mc = esmtp_session_in(ac);
 	if (mc != NULL && mc->step != NULL) {
 		/* a call inside a step of the same session: the step's own
 		 * result counts */
@@ -183,6 +183,6 @@ esmtp_message_factory(Event *event, int eventtype, void *vclosure,
 		return wait_for(mc, event, E_TIMEOUT, now);
 	}
 	mask = run(&st, mc);
-	return mask == 0 ? leave(ac) : wait_for(
-	    ac->accept_construct_closure.vptr, event, mask, now);
+	return mask == 0 ? leave(ac) :
+	    wait_for(esmtp_session_in(ac), event, mask, now);
 }

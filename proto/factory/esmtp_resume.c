@@ -51,7 +51,7 @@ esmtp_session_resume(accept_construct *ac, const struct esmtp_moved *moved,
 	    ac->options->use_ssl ||
 	    ac->options->proxy_protocol || ac->is_ended ||
 	    is_lmtp(moved) != options_is_lmtp(ac->options) ||
-	    ac->accept_construct_closure.vptr != NULL) {
+	    esmtp_session_in(ac) != NULL) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -78,8 +78,7 @@ esmtp_auth_forget(message_construct *mc)
 const char *
 esmtp_session_login(const accept_construct *ac)
 {
-	const message_construct *mc = ac != NULL ?
-	    ac->accept_construct_closure.vptr : NULL;
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL ? mc->login : NULL;
 }

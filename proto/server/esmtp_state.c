@@ -29,14 +29,13 @@ esmtp_message_factory_state(int state)
 message_construct *
 accept_construct_get_message_construct(accept_construct *ac)
 {
-	return ac != NULL ? ac->accept_construct_closure.vptr : NULL;
+	return esmtp_session_in(ac);
 }
 
 int
 esmtp_session_state(const accept_construct *ac)
 {
-	const message_construct *mc = ac != NULL ?
-	    ac->accept_construct_closure.vptr : NULL;
+	const message_construct *mc = esmtp_session_in(ac);
 
 	return mc != NULL ? mc->state : ES_CONNECTED;
 }

@@ -160,6 +160,15 @@ struct _message_construct {
 	union addr		 dest[];	/* if has_dest, one: what the client has connected to, or AF_UNSPEC */
 };
 
+/* esmtp_session_in(ac): The session of ${ac}; NULL: it has had no step yet, and
+ * what a listener has put there is the program's, or it is over. */
+static inline message_construct *
+esmtp_session_in(const accept_construct *ac)
+{
+	return ac != NULL && ac->protocol == P_ESMTP ?
+	    ac->accept_construct_closure.vptr : NULL;
+}
+
 /* Has the client that is connected named another one (XCLIENT)?  Then the TLS
  * certificate does not belong to the client that policies ask about. */
 static inline bool

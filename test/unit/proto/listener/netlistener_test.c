@@ -588,6 +588,68 @@ Test(netlistener, sessions_of_the_factory_are_served)
 	close(a);
 }
 
+/* One whose closure is still the program's has had no step. */
+static accept_construct *seen[2];
+static int nseen;
+
+static int
+on_session(Event *, int, void *closure, struct timeval *)
+{
+	accept_construct *ac = closure;
+
+	cr_expect_null(accept_construct_get_message_construct(ac));
+	cr_expect_eq(esmtp_session_state(ac), MC_STATE_START);
+	cr_expect_null(esmtp_session_helo(ac));
+	cr_expect_null(esmtp_session_login(ac));
+	cr_expect_eq(esmtp_session_close(ac, 421, "x"), -1);
+	cr_assert_lt(nseen, 2);
+	seen[nseen++] = ac;
+	return 1;
+}
+
+/* It leaves the closure where it is. */
+static int
+hasty_server(Event *e, int eventtype, void *closure, struct timeval *now)
+{
+	accept_construct *ac = closure;
+
+	ac->options = ac->accept_construct_closure.vptr;
+	ac->host = host;
+	e->callback = esmtp_message_factory;
+	return esmtp_message_factory(e, eventtype, closure, now);
+}
+
+Test(netlistener, sessions_that_are_left_are_freed)
+{
+	struct esmtp_options *options = esmtp_options_new("mx.example.test");
+	netlistener_def *smtp;
+	int a, b, i;
+
+	cr_assert_not_null(options);
+	host = esmtp_host_new(&host_ops, NULL, &simspool_ops, NULL);
+	smtp = netlistener_register3("ESMTP", hasty_server, on_session,
+	    options);
+	cr_assert_eq(netlistener_instantiate_addr(smtp, NULL, HERE), 1);
+	nseen = 0;
+	a = connected(HERE);
+	expect_reply(a, "", "220 mx.example.test");
+	cr_expect_not_null(accept_construct_get_message_construct(seen[0]));
+	/* the other one has been accepted, and had no step */
+	b = connected(HERE);
+	pass_until(nseen == 2);
+	cr_assert_null(accept_construct_get_message_construct(seen[1]));
+	for (i = 0; i < 2; i++) {
+		netlistener_clean_accept_construct(seen[i]);
+		esmtp_session_free(seen[i]);
+	}
+	expect_closed(a);
+	expect_closed(b);
+	cr_expect_eq(netlistener_find(HERE)->nconnections, 0);
+	netlistener_unregister(smtp);
+	esmtp_host_free(host);
+	esmtp_options_free(options);
+}
+
 /* --- misuse --------------------------------------------------------------- */
 
 static void
