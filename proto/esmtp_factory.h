@@ -84,7 +84,7 @@ typedef struct _accept_construct {
 	char			 id[20];	/* session id for logs, NUL terminated */
 	uint32_t		 questions;	/* tickets that are not answered, or the answer not used */
 	uint16_t		 listener;	/* the host's number for it */
-	uint8_t			 protocol;	/* P_ESMTP from the first step on; 0 before */
+	uint8_t			 protocol;	/* P_ESMTP; of a listener's from the first step on, 0 before */
 	unsigned int		 is_async_done : 1; /* what the session waits for has come */
 	unsigned int		 is_refused : 1; /* set by esmtp_peer_done() */
 	unsigned int		 is_proxied : 1; /* another client was named: a PROXY header, XCLIENT */

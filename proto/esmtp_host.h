@@ -204,8 +204,11 @@ struct esmtp_host;
  * the first argument of the functions of ${ops}, ${spool_closure} of those of
  * ${spool}.  NULL with errno: EINVAL, without a size, or without begin, append,
  * commit and abort of a spool; ENOMEM.
- * esmtp_host_free(host): After the end of its last session; inside a step of one
- * it ends the process.  NULL does nothing. */
+ * esmtp_host_free(host): After the end of its last session: earlier, or inside a
+ * step of one, it ends the process.  A session has ended when its step has
+ * returned 0, or esmtp_session_free() has ended it.  In a child of fork(2) a host
+ * of the parent may be freed whatever sessions it has: none of them may be used
+ * there afterwards.  NULL does nothing. */
 struct esmtp_host *esmtp_host_new(const struct esmtp_host_ops *ops,
     void *closure, const struct spool_ops *spool, void *spool_closure);
 void esmtp_host_free(struct esmtp_host *host);

@@ -29,8 +29,9 @@ struct esmtp_options;
 /* esmtp_options_new(hostname): The defaults; ${hostname} is what the server
  * calls itself.  NULL with errno: EINVAL, not 1 to 255 printable ASCII
  * characters; ENOMEM.
- * esmtp_options_free(o): After the last session that uses it.  NULL does
- * nothing. */
+ * esmtp_options_free(o): After the end of the last session that uses it: earlier
+ * it ends the process, but in a child of fork(2), where no session of its parent
+ * counts.  NULL does nothing. */
 struct esmtp_options *esmtp_options_new(const char *hostname);
 void esmtp_options_free(struct esmtp_options *o);
 
@@ -38,7 +39,7 @@ void esmtp_options_free(struct esmtp_options *o);
  * case of its letters, from the text that mailmill.conf(5) has for it; a list
  * has commas between its values, and "" is the empty one.
  * Return 0; or -1 with errno (ENOENT: there is no such option; EINVAL, ERANGE,
- * EDOM; ENOMEM), the option unchanged, and in ${error_r}, whose ${len} octets may be
+ * EDOM; EBUSY: a session uses them; ENOMEM), the option unchanged, and in ${error_r}, whose ${len} octets may be
  * 0, what was wrong and what was expected:
  *	Max_Errors = "x": expected a number from 0 to 1000000 (replies)
  * Kind changes the defaults of some others, whether it is set before or behind

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/lim.h"
 #include "core/util/require.h"
@@ -39,6 +40,7 @@ esmtp_host_new(const struct esmtp_host_ops *ops, void *closure,
 		return NULL;
 	}
 	answers_init(&o->host.answers);
+	o->host.pid = getpid();
 	o->host.ops = &o->ops;
 	o->host.closure = closure;
 	o->host.spool = &o->spool;
@@ -57,6 +59,10 @@ esmtp_host_free(struct esmtp_host *host)
 		return;
 	REQUIRE_OUTSIDE("esmtp_host_free", host->step != NULL,
 	    "a step of one of its sessions", "after the end of the last one");
+	/* a child of fork(2) has copies of sessions that go on in its parent */
+	REQUIRE("esmtp_host_free", host->nlive <= 0 || host->pid != getpid(),
+	    "not before the end of the last of its sessions: "
+	    "esmtp_session_free()");
 	answers_clear(&host->answers);
 	/* the host is the first member of what was allocated */
 	free(host);

@@ -53,6 +53,7 @@ esmtp_session_new(struct esmtp_host *host, const struct esmtp_options *options,
 	ac->context = context;
 	ac->handle = ++host->nsessions;
 	snprintf(ac->id, sizeof(ac->id), "%" PRIx64, ac->handle);
+	esmtp_host_enter(ac);
 	return ac;
 }
 
@@ -75,6 +76,9 @@ esmtp_session_free(accept_construct *ac)
 		(void)event_close(ac->event);
 		event_free(ac->event);
 	}
+	/* one that has had no step */
+	if (!ac->is_ended)
+		esmtp_host_leave(ac);
 	free(ac);
 }
 
@@ -132,6 +136,10 @@ void
 esmtp_session_set_options(accept_construct *ac,
     const struct esmtp_options *options)
 {
+	if (ac->protocol == P_ESMTP && !ac->is_ended) {
+		options_release(ac->options);
+		options_take(options);
+	}
 	ac->options = options;
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "proto/command/esmtp_own.h"
+#include "proto/factory/esmtp_embed.h"
 #include "proto/factory/esmtp_factory_int.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_output.h"
@@ -24,6 +25,26 @@
 
 static_assert(offsetof(message_construct, ac) ==
     offsetof(message_construct, vctx.ac), "vctx begins with ac");
+
+void
+esmtp_host_enter(accept_construct *ac)
+{
+	if (ac->protocol == P_ESMTP)
+		return;
+	ac->protocol = P_ESMTP;
+	ac->host->nlive++;
+	options_take(ac->options);
+}
+
+void
+esmtp_host_leave(accept_construct *ac)
+{
+	/* else it is a listener's that has not begun */
+	if (ac->protocol != P_ESMTP)
+		return;
+	ac->host->nlive--;
+	options_release(ac->options);
+}
 
 message_construct *
 esmtp_session_begin(accept_construct *ac, const struct timeval *now)
@@ -43,17 +64,19 @@ esmtp_session_begin(accept_construct *ac, const struct timeval *now)
 	validate_context_init(&mc->vctx, ac);
 	ac->id[sizeof(ac->id) - 1] = '\0';
 	ac->accept_construct_closure.vptr = mc;
-	ac->protocol = P_ESMTP;
+	esmtp_host_enter(ac);
 	return mc;
 }
 
 static void
 session_free(message_construct *mc)
 {
+	accept_construct *ac = mc->ac;
+
 	esmtp_own_stop(mc);
-	mc->ac->accept_construct_closure.vptr = NULL;
-	mc->ac->is_ended = 1;
-	answers_drop(&mc->ac->host->answers, &mc->ac->questions, -1);
+	ac->accept_construct_closure.vptr = NULL;
+	ac->is_ended = 1;
+	answers_drop(&ac->host->answers, &ac->questions, -1);
 	esmtp_tls_raise(mc);
 	esmtp_auth_forget(mc);
 	esmtp_txn_reset(mc);
@@ -65,6 +88,8 @@ session_free(message_construct *mc)
 	esmtp_drop_input(mc);
 	free(mc->out);
 	free(mc);
+	/* the last that is done with options which another thread may free */
+	esmtp_host_leave(ac);
 }
 
 static void
@@ -224,5 +249,6 @@ esmtp_session_refuse(struct esmtp_step *st)
 	esmtp_report(st, &r);
 	r.kind = ESMTP_REPORT_END;
 	esmtp_report(st, &r);
+	esmtp_host_leave(st->ac);
 	return 0;
 }

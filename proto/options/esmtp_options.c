@@ -1,6 +1,6 @@
 /* Options for embedders: see esmtp_options.h.
  * Owns: the words about a value that is refused, lists as one text, what a
- * program may read of them. */
+ * program may read of them, how many sessions use them. */
 
 #include "proto/esmtp_options.h"
 
@@ -8,12 +8,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/util/idna.h"
+#include "core/util/require.h"
 #include "core/util/utf8.h"
 #include "proto/options/options.h"
 
 #define EXPECTED_MAX	256	/* octets of what options_set() says */
+
+struct options_users {
+	int		n;
+	pid_t		pid;	/* of the process that has made the options */
+};
+
+void
+options_take(const struct esmtp_options *o)
+{
+	if (o != NULL && o->users != NULL)
+		__atomic_add_fetch(&o->users->n, 1, __ATOMIC_RELAXED);
+}
+
+/* What the session has read comes before what is done by whoever sees that there
+ * is none. */
+void
+options_release(const struct esmtp_options *o)
+{
+	if (o != NULL && o->users != NULL)
+		__atomic_sub_fetch(&o->users->n, 1, __ATOMIC_RELEASE);
+}
+
+bool
+options_are_used(const struct esmtp_options *o)
+{
+	return o->users != NULL &&
+	    __atomic_load_n(&o->users->n, __ATOMIC_ACQUIRE) > 0 &&
+	    o->users->pid == getpid();
+}
 
 struct esmtp_options *
 esmtp_options_new(const char *hostname)
@@ -34,8 +65,13 @@ esmtp_options_new(const char *hostname)
 	if (!utf8_is_ascii(hostname, strlen(hostname)) && idna_ascii(hostname,
 	    strlen(hostname), ascii, sizeof(ascii)) != -1)
 		hostname = ascii;
-	if (options_init(o, hostname) == 0)
-		return o;
+	if (options_init(o, hostname) == 0) {
+		if ((o->users = calloc(1, sizeof(*o->users))) != NULL) {
+			o->users->pid = getpid();
+			return o;
+		}
+		options_clear(o);
+	}
 	free(o);
 	errno = ENOMEM;
 	return NULL;
@@ -46,6 +82,9 @@ esmtp_options_free(struct esmtp_options *o)
 {
 	if (o == NULL)
 		return;
+	REQUIRE("esmtp_options_free", !options_are_used(o),
+	    "not before the end of the last session that uses them");
+	free(o->users);
 	options_clear(o);
 	free(o);
 }
@@ -126,6 +165,12 @@ esmtp_options_set(struct esmtp_options *o, const char *name, const char *value,
 	if (value == NULL) {
 		snprintf(error_r, len, "%s: there is no value", row->name);
 		errno = EINVAL;
+		return -1;
+	}
+	if (options_are_used(o)) {
+		snprintf(error_r, len, "%s: sessions use these options: set it "
+		    "before the first one", row->name);
+		errno = EBUSY;
 		return -1;
 	}
 	rc = conf_field_is_list(row) ? set_list(o, row, value, expected) :

@@ -25,7 +25,16 @@ struct esmtp_options {
 #undef ESMTP_OPTION
 	char	*hostname;	/* global: what Banner_Hostname and Received_Hostname fall back to */
 	bool	 is_set[OPTIONS_NROWS];	/* else it is a default */
+	struct options_users *users;	/* esmtp_options_new()'s; NULL: not counted */
 };
+
+/* options_take(o), options_release(o): A session uses ${o}, and does no longer;
+ * from any thread.  NULL does nothing.
+ * options_are_used(o): Is there one?  In a child of fork(2) none counts, since
+ * those that were there go on in the parent. */
+void options_take(const struct esmtp_options *o);
+void options_release(const struct esmtp_options *o);
+bool options_are_used(const struct esmtp_options *o);
 
 /* options_is_lmtp(o): Do its sessions speak LMTP, not SMTP?
  * options_needs(o, keyword): Do they have that extension, whatever

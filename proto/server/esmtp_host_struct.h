@@ -5,6 +5,7 @@
 #define PROTO_SERVER_ESMTP_HOST_STRUCT_H
 
 #include <sys/tree.h>
+#include <sys/types.h>
 
 #include "core/util/addr.h"
 #include "proto/answers/answers.h"
@@ -39,6 +40,8 @@ struct esmtp_host {
 	bool				 is_held;
 	struct answers			 answers;	/* to its sessions */
 	uint64_t			 nsessions;	/* that esmtp_session_new() has made: their ids */
+	int64_t				 nlive;		/* sessions that have not ended: esmtp_host_enter() */
+	pid_t				 pid;		/* the process that has made it */
 	struct esmtp_step		*step;		/* the call in progress */
 };
 

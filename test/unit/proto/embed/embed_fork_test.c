@@ -12,6 +12,7 @@
 #include "core/event.h"
 #include "proto/esmtp_host.h"
 #include "proto/validate.h"
+#include "test/lib/misuse.h"
 #include "test/lib/simspool.h"
 #include "test/unit/proto/server/fake.h"
 
@@ -86,6 +87,17 @@ is_answered(accept_construct *ac, int client, const char *says,
 	    memcmp(heard, reply, strlen(reply)) == 0;
 }
 
+/* A host of the child's own, which it frees before its sessions. */
+static void
+free_own_host(void *)
+{
+	struct esmtp_host *own = esmtp_host_new(NULL, NULL, &simspool_ops,
+	    &spool);
+
+	(void)esmtp_session_new(own, options, -1, NULL, NULL);
+	esmtp_host_free(own);
+}
+
 /* What the child does: 0, or the number of what has failed. */
 static int
 in_child(accept_construct *parents, int parents_client)
@@ -110,6 +122,12 @@ in_child(accept_construct *parents, int parents_client)
 		return 4;
 	if (!is_answered(ac, client, "EHLO x\r\n", "250"))
 		return 5;
+	esmtp_session_free(ac);
+	if (misuse_ends(free_own_host, NULL) == NULL)
+		return 6;
+	/* they have the parent's session, which goes on there */
+	esmtp_host_free(host);
+	esmtp_options_free(options);
 	return 0;
 }
 

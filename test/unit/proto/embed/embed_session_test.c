@@ -75,7 +75,7 @@ teardown(void)
 TestSuite(embed_session, .init = setup, .fini = teardown);
 
 static accept_construct *
-new_session(const struct sockaddr *peer)
+session_of_host(struct esmtp_host *h, const struct sockaddr *peer)
 {
 	accept_construct *ac;
 	int fds[2];
@@ -83,9 +83,15 @@ new_session(const struct sockaddr *peer)
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
 	    0);
 	client = fds[1];
-	ac = esmtp_session_new(host, options, fds[0], peer, &context);
+	ac = esmtp_session_new(h, options, fds[0], peer, &context);
 	cr_assert_not_null(ac);
 	return ac;
+}
+
+static accept_construct *
+new_session(const struct sockaddr *peer)
+{
+	return session_of_host(host, peer);
 }
 
 /* One step; what the client says before it, and what it hears. */
@@ -249,15 +255,11 @@ Test(embed_session, one_that_has_returned_0_is_freed_without_its_event)
 {
 	struct esmtp_host *without = esmtp_host_new(NULL, NULL, &simspool_ops,
 	    &spool);
-	accept_construct *ac;
-	int fds[2];
+	accept_construct *ac = session_of_host(without, NULL);
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
-	    0);
-	client = fds[1];
-	ac = esmtp_session_new(without, options, fds[0], NULL, NULL);
-	cr_assert_not_null(ac);
+	step(ac, "");
 	step(ac, "QUIT\r\n");
+	cr_expect(is_hung_up());
 	esmtp_session_free(ac);
 	esmtp_host_free(without);
 }
@@ -281,10 +283,9 @@ Test(embed_session, freeing_one_inside_its_step_is_misuse)
 		.report = free_inside };
 	struct esmtp_host *h = esmtp_host_new(&ops, NULL, &simspool_ops,
 	    &spool);
-	accept_construct *ac = new_session(NULL);
+	accept_construct *ac = session_of_host(h, NULL);
 	const char *line;
 
-	ac->host = h;
 	line = misuse_ends(step_that_frees, ac);
 	cr_assert_not_null(line);
 	cr_expect_str_eq(line, "mailmill: esmtp_session_free(): not inside a "
@@ -330,9 +331,8 @@ Test(embed_session, freeing_the_host_inside_a_step_is_misuse)
 	    "step of one of its sessions: after the end of the last one";
 	struct esmtp_host *h = esmtp_host_new(&ops, NULL, &simspool_ops,
 	    &spool);
-	accept_construct *ac = new_session(NULL);
+	accept_construct *ac = session_of_host(h, NULL);
 
-	ac->host = h;
 	last_report = ESMTP_REPORT_CONNECT;
 	cr_expect_str_eq(misuse_ends(step_that_frees, ac), want);
 	last_report = ESMTP_REPORT_END;
@@ -342,6 +342,153 @@ Test(embed_session, freeing_the_host_inside_a_step_is_misuse)
 	/* session_end() is behind the step */
 	last_report = ESMTP_REPORT_ACCEPTED;
 	quit(ac);
+}
+
+/* --- a host with sessions -------------------------------------------------- */
+
+/* How far the session of a host has come that is freed. */
+enum age {
+	AGE_NEW,	/* it has had no step */
+	AGE_BEGUN,
+	AGE_IN_DATA,
+	AGE_ANOTHER,	/* it has ended, another one has not */
+	AGE_DESTROYED,	/* from here on there is none: it was ended and freed, */
+	AGE_OVER,	/* it has ended and was not freed, */
+	AGE_FREED,
+	AGE_MOVED,
+	NAGES
+};
+
+static int
+move(void *, accept_construct *, const struct esmtp_moved *)
+{
+	return 0;
+}
+
+/* In a process that has made the host itself. */
+static void
+free_host_at(void *arg)
+{
+	const struct esmtp_host_ops ops = { .size = sizeof(ops),
+		.session_move = move };
+	struct esmtp_host *h = esmtp_host_new(&ops, NULL, &simspool_ops,
+	    &spool);
+	accept_construct *ac = session_of_host(h, NULL);
+	enum age age = *(enum age *)arg;
+
+	if (age != AGE_NEW)
+		step(ac, "EHLO x\r\n");
+	switch (age) {
+	case AGE_IN_DATA:
+		step(ac, "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\n"
+		    "DATA\r\n");
+		break;
+	case AGE_ANOTHER:
+		(void)session_of_host(h, NULL);
+		/* FALLTHROUGH */
+	case AGE_DESTROYED:
+		esmtp_destroy_message_construct(
+		    accept_construct_get_message_construct(ac));
+		esmtp_session_free(ac);
+		break;
+	case AGE_OVER:
+		step(ac, "QUIT\r\n");
+		break;
+	case AGE_MOVED:
+		(void)esmtp_host_set(h, ESMTP_HOST_DRAINING, 1);
+		(void)esmtp_host_set(h, ESMTP_HOST_RECONFIGURED, 1);
+		step(ac, "");
+		break;
+	case AGE_FREED:
+		esmtp_session_free(ac);
+		break;
+	default:
+		break;
+	}
+	esmtp_host_free(h);
+	/* one whose step has returned 0 does not need it any more */
+	if (age == AGE_OVER || age == AGE_MOVED)
+		esmtp_session_free(ac);
+}
+
+Test(embed_session, freeing_the_host_of_one_that_has_not_ended_is_misuse)
+{
+	static const char want[] = "mailmill: esmtp_host_free(): not before "
+	    "the end of the last of its sessions: esmtp_session_free()";
+	const char *said;
+	enum age age;
+
+	for (age = AGE_NEW; age < NAGES; age++) {
+		said = misuse_ends(free_host_at, &age);
+		if (age < AGE_DESTROYED)
+			cr_expect_str_eq(said, want, "age %d", age);
+		else
+			cr_expect_null(said, "age %d: %s", age, said);
+	}
+}
+
+/* Options of a session, and those that it has got in their place. */
+static void
+free_used_options(void *arg)
+{
+	struct esmtp_options *first = esmtp_options_new("a.test"),
+	    *second = esmtp_options_new("b.test"), *used = first;
+	struct esmtp_host *h = esmtp_host_new(NULL, NULL, &simspool_ops,
+	    &spool);
+	accept_construct *ac = esmtp_session_new(h, first, -1, NULL, NULL);
+	bool is_changed = *(int *)arg & 1, has_ended = *(int *)arg & 2;
+
+	if (is_changed) {
+		esmtp_session_set_options(ac, second);
+		used = second;
+	}
+	if (has_ended)
+		esmtp_session_free(ac);
+	esmtp_options_free(used == first ? second : first);
+	esmtp_options_free(used);
+}
+
+Test(embed_session, freeing_the_options_of_one_that_has_not_ended_is_misuse)
+{
+	static const char want[] = "mailmill: esmtp_options_free(): not before "
+	    "the end of the last session that uses them";
+	accept_construct *ac = new_session(NULL);
+	const char *said;
+	int how;
+
+	for (how = 0; how < 4; how++) {
+		said = misuse_ends(free_used_options, &how);
+		if (how < 2)
+			cr_expect_str_eq(said, want, "%d", how);
+		else
+			cr_expect_null(said, "%d: %s", how, said);
+	}
+	esmtp_session_free(ac);
+}
+
+Test(embed_session, options_do_not_change_while_one_uses_them)
+{
+	accept_construct *ac = new_session(NULL);
+	struct esmtp_options *others = esmtp_options_new("other.test");
+	char why[100];
+
+	cr_assert_not_null(others);
+	errno = 0;
+	cr_expect_eq(esmtp_options_set(options, "max_errors", "7", why,
+	    sizeof(why)), -1);
+	cr_expect_eq(errno, EBUSY);
+	cr_expect_str_eq(why, "Max_Errors: sessions use these options: set it "
+	    "before the first one");
+	esmtp_session_set_options(ac, others);
+	cr_expect_eq(esmtp_options_set(options, "Max_Errors", "7", NULL, 0),
+	    0);
+	cr_expect_eq(esmtp_options_set(others, "Max_Errors", "7", NULL, 0),
+	    -1);
+	step(ac, "");
+	step(ac, "QUIT\r\n");
+	cr_expect_eq(nends, 1);
+	cr_expect_eq(esmtp_options_set(others, "Max_Errors", "7", NULL, 0), 0);
+	esmtp_options_free(others);
 }
 
 /* --- closing, with simulated parts ---------------------------------------- */

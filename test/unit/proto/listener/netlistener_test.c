@@ -650,6 +650,30 @@ Test(netlistener, sessions_that_are_left_are_freed)
 	esmtp_options_free(options);
 }
 
+/* A session that was not made by esmtp_session_new(). */
+static void
+free_host_in_session(void *arg)
+{
+	netlistener_def *smtp;
+
+	host = esmtp_host_new(&host_ops, NULL, &simspool_ops, NULL);
+	smtp = netlistener_register3("ESMTP", esmtp_server, NULL, arg);
+	cr_assert_eq(netlistener_instantiate_addr(smtp, NULL, HERE), 1);
+	expect_reply(connected(HERE), "", "220 ");
+	esmtp_host_free(host);
+}
+
+Test(netlistener, the_host_of_a_session_is_not_freed)
+{
+	struct esmtp_options *options = esmtp_options_new("mx.example.test");
+
+	cr_assert_not_null(options);
+	cr_expect_str_eq(misuse_ends(free_host_in_session, options),
+	    "mailmill: esmtp_host_free(): not before the end of the last of "
+	    "its sessions: esmtp_session_free()");
+	esmtp_options_free(options);
+}
+
 /* --- misuse --------------------------------------------------------------- */
 
 static void
