@@ -68,6 +68,7 @@ struct mailmill_sasl {
 	TAILQ_HEAD(, exchange)	 waiting;
 	uint64_t		 nquestions;
 	unsigned int		 ninside;	/* its functions run for so many */
+	unsigned int		 nexchanges;	/* that are not over */
 	struct unknown		 unknown;
 };
 
@@ -265,6 +266,7 @@ exchange_free(struct exchange *x)
 {
 	pthread_mutex_lock(&x->sasl->lock);
 	question_close(x);
+	x->sasl->nexchanges--;
 	pthread_mutex_unlock(&x->sasl->lock);
 	event_free(x->wake);
 	x->ac->host_auth = NULL;
@@ -317,6 +319,9 @@ exchange_new(struct mailmill_sasl *sasl, accept_construct *ac,
 		free(x);
 		return NULL;
 	}
+	pthread_mutex_lock(&sasl->lock);
+	sasl->nexchanges++;
+	pthread_mutex_unlock(&sasl->lock);
 	ac->host_auth = x;
 	return x;
 }
@@ -512,15 +517,18 @@ mailmill_sasl_new(mailmill_sasl_password password, mailmill_sasl_keys keys,
 void
 mailmill_sasl_free(struct mailmill_sasl *sasl)
 {
-	unsigned int ninside;
+	unsigned int ninside, nexchanges;
 
 	if (sasl == NULL)
 		return;
 	pthread_mutex_lock(&sasl->lock);
 	ninside = sasl->ninside;
+	nexchanges = sasl->nexchanges;
 	pthread_mutex_unlock(&sasl->lock);
 	REQUIRE_OUTSIDE("mailmill_sasl_free", ninside > 0,
 	    "a function that it asks", "after the last session");
+	REQUIRE("mailmill_sasl_free", nexchanges == 0,
+	    "not while a client logs in: after the last session");
 	(void)pthread_mutex_destroy(&sasl->lock);
 	wipe_free(sasl, sizeof(*sasl));
 }

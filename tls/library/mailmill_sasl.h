@@ -42,8 +42,8 @@ typedef enum mailmill_sasl_verdict (*mailmill_sasl_keys)(void *closure,
 /* mailmill_sasl_new(password, keys, closure): PLAIN and LOGIN are done with
  * ${password}, SCRAM-SHA-256 with ${keys}; one of the two may be NULL: those
  * are not offered then.  NULL: EINVAL, ENOMEM.
- * mailmill_sasl_free(sasl): After the last session; inside one of the functions it
- * ends the process.  NULL does nothing. */
+ * mailmill_sasl_free(sasl): After the last session; inside one of the functions,
+ * or while a client logs in, it ends the process.  NULL does nothing. */
 struct mailmill_sasl *mailmill_sasl_new(mailmill_sasl_password password,
     mailmill_sasl_keys keys, void *closure);
 void mailmill_sasl_free(struct mailmill_sasl *sasl);

@@ -203,6 +203,34 @@ log_in(void *t)
 	(void)talk_say(t, "AUTH PLAIN " GOOD "\r\n");
 }
 
+static void
+free_it(void *)
+{
+	mailmill_sasl_free(sf_program.sasl);
+}
+
+/* Its question is not answered, or it is the client's turn. */
+Test(mailmill_sasl, freeing_it_while_a_client_logs_in_is_misuse)
+{
+	static const char want[] = "mailmill: mailmill_sasl_free(): not while "
+	    "a client logs in: after the last session";
+	struct talk *t = sf_start(sf_password, NULL, true);
+
+	cr_expect_null(misuse_ends(free_it, NULL));
+	sf_expect(t, "AUTH LOGIN\r\n", "334 ");
+	cr_expect_str_eq(misuse_ends(free_it, NULL), want);
+	sf_expect(t, "*\r\n", "501 ");
+	cr_expect_null(misuse_ends(free_it, NULL));
+	sf_program.verdict = MAILMILL_SASL_LATER;
+	log_in(t);
+	cr_expect_str_eq(misuse_ends(free_it, NULL), want);
+	cr_assert_eq(mailmill_sasl_answer(sf_program.sasl, sf_program.question,
+	    MAILMILL_SASL_YES, NULL), 0);
+	cr_expect_eq(strncmp(talk_step(t, E_ASYNC), "235 ", 4), 0);
+	cr_expect_null(misuse_ends(free_it, NULL));
+	sf_stop(t);
+}
+
 /* Answered before, or not. */
 Test(mailmill_sasl, freeing_it_inside_its_function_is_misuse)
 {
