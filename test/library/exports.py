@@ -85,6 +85,18 @@ def test_the_manual_pages_describe_the_map(d):
     assert not missing, f'in no text of man/*.3: {sorted(missing)}'
 
 
+def test_man_finds_each_function(d):
+    """By the names of NAME, which mandb(8) and makewhatis(8) read."""
+    found = set()
+    for page in glob.glob(TOP + '/man/*.3'):
+        with open(page, encoding='ascii') as f:
+            name = re.search(r'^\.Sh NAME\n(.*?)^\.Nd ', f.read(), re.M | re.S)
+        found |= set(re.findall(r'^\.Nm (\w+)', name[1], re.M))
+    symbol = renamed()
+    missing = exported() - {symbol.get(n, n) for n in found}
+    assert not missing, f'in no NAME of man/*.3: {sorted(missing)}'
+
+
 def test_renamed_names_are_those_of_the_map(d):
     symbols = renamed()
     assert len(symbols) > 10, symbols
@@ -128,5 +140,6 @@ TESTS = [test_the_shared_library_exports_the_map,
          test_the_archive_exports_the_map_and_prefixed_names,
          test_the_headers_declare_the_map,
          test_the_manual_pages_describe_the_map,
+         test_man_finds_each_function,
          test_renamed_names_are_those_of_the_map,
          *map(test_of, OTHERS)]
