@@ -97,10 +97,21 @@ value_free(struct conf_value *value)
 }
 
 static void
+pair_free(struct conf_pair *pair)
+{
+	if (pair == NULL)
+		return;
+	free(pair->name);
+	free(pair->value);
+	free(pair);
+}
+
+static void
 section_free(struct conf_section *s)
 {
 	struct conf_section *child;
 	struct conf_value *value;
+	struct conf_pair *pair;
 
 	while ((child = STAILQ_FIRST(&s->children)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->children, link);
@@ -109,6 +120,10 @@ section_free(struct conf_section *s)
 	while ((value = STAILQ_FIRST(&s->values)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->values, link);
 		value_free(value);
+	}
+	while ((pair = STAILQ_FIRST(&s->pairs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->pairs, link);
+		pair_free(pair);
 	}
 	free(s->title);
 	free(s);
@@ -212,6 +227,34 @@ conf_value_more(struct conf *c, struct conf_section *section, size_t row,
 	value->more = grown;
 	value->more[value->nmore++] = *at;
 	return 0;
+}
+
+int
+conf_pair_add(struct conf *c, struct conf_section *section, const char *name,
+    const char *value, const struct conf_at *at)
+{
+	struct conf_pair *pair;
+
+	if ((pair = calloc(1, sizeof(*pair))) == NULL ||
+	    (pair->name = strdup(name)) == NULL ||
+	    (pair->value = strdup(value)) == NULL) {
+		pair_free(pair);
+		return conf_nomem(c);
+	}
+	pair->at = *at;
+	STAILQ_INSERT_TAIL(&section->pairs, pair, link);
+	return 0;
+}
+
+const struct conf_pair *
+conf_pair_find(const struct conf_section *section, const char *name)
+{
+	const struct conf_pair *pair;
+
+	STAILQ_FOREACH(pair, &section->pairs, link)
+		if (strcasecmp(pair->name, name) == 0)
+			return pair;
+	return NULL;
 }
 
 /* Cut white space off both ends of ${s}, in place. */

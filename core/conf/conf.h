@@ -39,6 +39,7 @@ struct conf_section_row {
 	bool		 has_title;	/* required, unique (in any case) among its siblings */
 	/* as conf_field_check() */
 	int (*check_title)(const char *title, char *expected_r, size_t len);
+	bool		 is_free;	/* its settings have any name: conf_pair */
 };
 
 struct conf_schema {
@@ -61,6 +62,15 @@ struct conf_value {
 	size_t		  nmore;
 };
 
+/* A setting of a section that is_free: one value; of a list, one of these for
+ * each value. */
+struct conf_pair {
+	STAILQ_ENTRY(conf_pair) link;
+	struct conf_at	  at;		/* of the value */
+	char		 *name;		/* as it is written */
+	char		 *value;
+};
+
 struct conf_section {
 	STAILQ_ENTRY(conf_section) link;
 	size_t			 row;		/* in schema->sections */
@@ -69,6 +79,7 @@ struct conf_section {
 	struct conf_section	*parent;
 	STAILQ_HEAD(, conf_section) children;	/* as in the files */
 	STAILQ_HEAD(, conf_value) values;
+	STAILQ_HEAD(, conf_pair) pairs;		/* as in the files */
 };
 
 struct conf {

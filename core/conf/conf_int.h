@@ -20,6 +20,15 @@ int conf_value_more(struct conf *c, struct conf_section *section, size_t row,
 struct conf_value *conf_value_find(const struct conf *c,
     const struct conf_section *section, size_t row);
 
+/* conf_pair_add(c, section, name, value, at): Append a setting to ${section},
+ * which is_free.  Return 0, or -1 (noted).
+ * conf_pair_find(section, name): The first one of that name, in any case of its
+ * letters; or NULL. */
+int conf_pair_add(struct conf *c, struct conf_section *section,
+    const char *name, const char *value, const struct conf_at *at);
+const struct conf_pair *conf_pair_find(const struct conf_section *section,
+    const char *name);
+
 /* conf_override(c, text): One "name=value". */
 int conf_override(struct conf *c, const char *text);
 

@@ -2,6 +2,7 @@
  * Owns: the grammar, which name may stand where, what is included. */
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,11 +69,30 @@ is_value(const struct parser *p)
 	return p->lex.token == TOKEN_WORD || p->lex.token == TOKEN_QUOTED;
 }
 
+/* What a value is of: a row of the schema; or, where that is NO_ROW, a name in
+ * a section that is_free. */
+#define NO_ROW	SIZE_MAX
+struct target {
+	struct conf_section	*section;
+	size_t			 row;
+	const char		*name;
+};
+
+/* Take the last token as a value. */
+static int
+take_value(struct parser *p, const struct target *t)
+{
+	return t->row == NO_ROW ? conf_pair_add(p->c, t->section, t->name,
+	    p->lex.text, &p->lex.at) : conf_value_add(p->c, t->section, t->row,
+	    p->lex.text, &p->lex.at);
+}
+
 /* Read the list "{ a, b }"; the last token was its brace. */
 static int
-parse_list(struct parser *p, struct conf_section *section, size_t row)
+parse_list(struct parser *p, const struct target *t)
 {
-	if (conf_value_add(p->c, section, row, NULL, &p->lex.at) == -1)
+	if (t->row != NO_ROW && conf_value_add(p->c, t->section, t->row, NULL,
+	    &p->lex.at) == -1)
 		return -1;
 	for (;;) {
 		if (conf_lex_next(&p->lex) == -1)
@@ -81,8 +101,7 @@ parse_list(struct parser *p, struct conf_section *section, size_t row)
 			return 0;
 		if (!is_value(p))
 			return conf_lex_expected(&p->lex, "a value or '}'");
-		if (conf_value_add(p->c, section, row, p->lex.text,
-		    &p->lex.at) == -1 || conf_lex_next(&p->lex) == -1)
+		if (take_value(p, t) == -1 || conf_lex_next(&p->lex) == -1)
 			return -1;
 		if (p->lex.token == TOKEN_CLOSE)
 			return 0;
@@ -91,40 +110,71 @@ parse_list(struct parser *p, struct conf_section *section, size_t row)
 	}
 }
 
+/* Read the value of ${t}: "= value", "= { a, b }", or "+=" with either.  Its
+ * name, which is at ${at}, has been read; ${before} is where it was set before,
+ * or NULL. */
 static int
-parse_setting(struct parser *p, struct conf_section *section, size_t row)
+parse_value(struct parser *p, const struct target *t, const struct conf_at *at,
+    const struct conf_at *before, bool is_list)
 {
-	const struct conf_field *f = p->c->schema->rows[row].field;
-	const struct conf_value *before;
-	struct conf_at at = p->lex.at;
-	bool is_list = conf_field_is_list(f);
 	char buf[CONF_AT_MAX];
 
 	if (conf_lex_next(&p->lex) == -1)
 		return -1;
-	before = conf_value_find(p->c, section, row);
 	if (p->lex.token == TOKEN_EQUALS) {
 		if (before != NULL)
-			return conf_error(p->c, &at, "option '%s' is set twice, "
-			    "first in %s", f->name, conf_at_seen(&before->at,
-			    &at, buf, sizeof(buf)));
+			return conf_error(p->c, at, "option '%.100s' is set "
+			    "twice, first in %s", t->name, conf_at_seen(before,
+			    at, buf, sizeof(buf)));
 	} else if (p->lex.token != TOKEN_APPEND || !is_list) {
-		snprintf(buf, sizeof(buf), "'='%s after option '%s'",
-		    is_list ? " or '+='" : "", f->name);
+		snprintf(buf, sizeof(buf), "'='%s after option '%.100s'",
+		    is_list ? " or '+='" : "", t->name);
 		return conf_lex_expected(&p->lex, buf);
 	}
 	if (conf_lex_next(&p->lex) == -1)
 		return -1;
-	if (before != NULL &&
-	    conf_value_more(p->c, section, row, &p->lex.at) == -1)
+	if (before != NULL && t->row != NO_ROW &&
+	    conf_value_more(p->c, t->section, t->row, &p->lex.at) == -1)
 		return -1;
 	if (is_list && p->lex.token == TOKEN_OPEN)
-		return parse_list(p, section, row);
+		return parse_list(p, t);
 	if (!is_value(p)) {
-		snprintf(buf, sizeof(buf), "a value for option '%s'", f->name);
+		snprintf(buf, sizeof(buf), "a value for option '%.100s'",
+		    t->name);
 		return conf_lex_expected(&p->lex, buf);
 	}
-	return conf_value_add(p->c, section, row, p->lex.text, &p->lex.at);
+	return take_value(p, t);
+}
+
+/* A setting of a section that is_free. */
+static int
+parse_pair(struct parser *p, struct conf_section *section)
+{
+	const struct conf_pair *before = conf_pair_find(section, p->lex.text);
+	/* the next token overwrites the name */
+	char *name = strdup(p->lex.text);
+	const struct target t = { section, NO_ROW, name };
+	struct conf_at at = p->lex.at;
+	int rc;
+
+	if (name == NULL)
+		return conf_nomem(p->c);
+	rc = parse_value(p, &t, &at, before != NULL ? &before->at : NULL,
+	    true);
+	free(name);
+	return rc;
+}
+
+static int
+parse_setting(struct parser *p, struct conf_section *section, size_t row)
+{
+	const struct conf_field *f = p->c->schema->rows[row].field;
+	const struct conf_value *before = conf_value_find(p->c, section, row);
+	const struct target t = { section, row, f->name };
+	struct conf_at at = p->lex.at;
+
+	return parse_value(p, &t, &at, before != NULL ? &before->at : NULL,
+	    conf_field_is_list(f));
 }
 
 /* --- sections ------------------------------------------------------------- */
@@ -144,6 +194,7 @@ section_new(struct conf *c, struct conf_section *parent, size_t row,
 	s->parent = parent;
 	STAILQ_INIT(&s->children);
 	STAILQ_INIT(&s->values);
+	STAILQ_INIT(&s->pairs);
 	if (parent != NULL)
 		STAILQ_INSERT_TAIL(&parent->children, s, link);
 	return s;
@@ -263,6 +314,8 @@ parse_statement(struct parser *p, struct conf_section *section)
 
 	if (strcasecmp(p->lex.text, "include") == 0)
 		return parse_include(p, section);
+	if (schema->sections[section->row].is_free)
+		return parse_pair(p, section);
 	for (i = 0; i < schema->nrows; i++)
 		if ((schema->rows[i].scopes & scope) != 0 &&
 		    strcasecmp(p->lex.text, schema->rows[i].field->name) == 0)

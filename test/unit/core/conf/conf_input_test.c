@@ -38,8 +38,9 @@ check(size_t, const char *value, char *expected_r, size_t len)
 }
 
 static const struct conf_section_row sections[] = {
-	{ "", IN_FILE, 0, false, NULL },
-	{ "Box", IN_BOX, IN_FILE, true, any },
+	{ .name = "", .scope = IN_FILE },
+	{ .name = "Box", .scope = IN_BOX, .parents = IN_FILE,
+	    .has_title = true, .check_title = any },
 };
 static const struct conf_schema schema = { rows, 2, sections, 2, check };
 

@@ -7,7 +7,7 @@
 
 #include "core/conf/conf.h"
 
-enum { IN_FILE = 1, IN_BOX = 2, IN_LID = 4 };
+enum { IN_FILE = 1, IN_BOX = 2, IN_LID = 4, IN_BAG = 8 };
 enum { ROW_COUNT, ROW_NAME, ROW_LIST, ROW_FLAG };
 
 struct fields {
@@ -52,12 +52,15 @@ static const struct conf_row rows[] = {
 };
 
 static const struct conf_section_row sections[] = {
-	{ "", IN_FILE, 0, false, NULL },
-	{ "Box", IN_BOX, IN_FILE, true, check_title },
-	{ "Lid", IN_LID, IN_BOX, false, NULL },
+	{ .name = "", .scope = IN_FILE },
+	{ .name = "Box", .scope = IN_BOX, .parents = IN_FILE,
+	    .has_title = true, .check_title = check_title },
+	{ .name = "Lid", .scope = IN_LID, .parents = IN_BOX },
+	{ .name = "Bag", .scope = IN_BAG, .parents = IN_FILE,
+	    .has_title = true, .check_title = check_title, .is_free = true },
 };
 
-static const struct conf_schema schema = { rows, 4, sections, 3, check };
+static const struct conf_schema schema = { rows, 4, sections, 4, check };
 
 static char err[400];
 static struct conf_input *input;	/* of the last parse() */
@@ -162,6 +165,63 @@ Test(conf, keeps_sections_values_and_lines)
 	cr_expect_str_eq(joined(c, two, ROW_COUNT), "-");
 	cr_expect_null(STAILQ_NEXT(two, link));
 	conf_free(c);
+}
+
+/* The settings of a section that takes any: "name=value:line ..." */
+static const char *
+pairs_of(const struct conf_section *s)
+{
+	static char buf[400];
+	const struct conf_pair *pair;
+	size_t n = 0;
+
+	*buf = '\0';
+	STAILQ_FOREACH(pair, &s->pairs, link)
+		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%s=%s:%d",
+		    n == 0 ? "" : " ", pair->name, pair->value,
+		    pair->at.line);
+	return buf;
+}
+
+Test(conf, a_free_section_keeps_any_setting_in_its_order)
+{
+	struct conf *c = parse_good("bag a {\n"
+	    "	Zebra = 1\n"
+	    "	count = \"a b\" # no Count of the server's\n"
+	    "	list = { x,\n"
+	    "	    y }\n"
+	    "	apple = \"\"\n"
+	    "	LIST += z\n"
+	    "}\n"
+	    "bag b { }\n");
+	const struct conf_section *bag = STAILQ_FIRST(&c->root->children);
+
+	cr_expect_str_eq(pairs_of(bag), "Zebra=1:2 count=a b:3 list=x:4 "
+	    "list=y:5 apple=:6 LIST=z:7");
+	cr_expect(STAILQ_EMPTY(&bag->values));
+	cr_expect_str_eq(pairs_of(STAILQ_NEXT(bag, link)), "");
+	conf_free(c);
+}
+
+Test(conf, a_free_section_has_the_syntax_of_the_others)
+{
+	expect_error("bag a {\n x = 1\n X = 2 }", NULL, "t.conf:3:2: option "
+	    "'X' is set twice, first in line 2");
+	expect_error("bag a { x }", NULL, "t.conf:1:11: expected '=' or '+=' "
+	    "after option 'x', found '}'");
+	expect_error("bag a { x = }", NULL, "t.conf:1:13: expected a value for "
+	    "option 'x', found '}'");
+	expect_error("bag a { x = { y", NULL, "t.conf:1:16: expected ',' or "
+	    "'}', found the end of the file");
+	expect_error("bag a { \"x\" = y }", NULL, "t.conf:1:9: expected a name, "
+	    "found \"x\"");
+	expect_error("bag a { lid { } }", NULL, "t.conf:1:13: expected '=' or "
+	    "'+=' after option 'lid', found '{'");
+	expect_error("bag a { }\nbag A { }", NULL, "t.conf:2:5: section 'Bag "
+	    "\"A\"' is there already, in line 1");
+	expect_error("box a { bag b { } }", NULL, "t.conf:1:9: option 'bag' is "
+	    "not allowed here (allowed: outside all sections)");
+	expect_error("bag a { x = 1 }", "x=2", "-D: no such option 'x'");
 }
 
 Test(conf, an_empty_file_is_good)
