@@ -76,6 +76,7 @@ settings_free(struct settings *s)
 		free(s->domains[i].name);
 	}
 	settings_senders_free(s);
+	settings_modules_free(s);
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);
 	free(s->domains);
@@ -263,6 +264,11 @@ build(struct conf *c, struct settings *s)
 	STAILQ_FOREACH(section, &c->root->children, link) {
 		if (section->row == SECTION_DOMAIN) {
 			if (add_domain(c, s, section) == -1)
+				return -1;
+			continue;
+		}
+		if (section->row == SECTION_MODULE) {
+			if (settings_modules_add(c, s, section) == -1)
 				return -1;
 			continue;
 		}

@@ -59,6 +59,22 @@ struct settings_backend {
 	struct conf_at	 at;
 };
 
+/* A setting of a Module section; of a list, one of these for each value. */
+struct settings_module_key {
+	char		*name;		/* as it is written */
+	char		*value;
+	struct conf_at	 at;
+};
+
+/* A Module section: a policy module, and what is handed to it. */
+#define SETTINGS_MODULES_MAX	32
+struct settings_module {
+	char		*path;		/* absolute */
+	struct conf_at	 at;
+	struct settings_module_key *keys;	/* as in the files */
+	size_t		 nkeys;
+};
+
 struct settings_senders;	/* one file of Sender_Login */
 struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
@@ -103,6 +119,8 @@ struct settings {
 	size_t			 nsenders;
 	struct settings_backend	*backends;	/* of all scopes, each once */
 	size_t			 nbackends;
+	struct settings_module	*modules;	/* as in the files */
+	size_t			 nmodules;	/* at most SETTINGS_MODULES_MAX */
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)

@@ -15,7 +15,7 @@ struct setting_row {
 
 /* Section numbers in the schema. */
 enum { SECTION_FILE, SECTION_ESMTP_LISTENER, SECTION_LISTEN, SECTION_PEER,
-	SECTION_DOMAIN };
+	SECTION_DOMAIN, SECTION_MODULE };
 
 /* Row numbers in the schema: the session options by field, then the others. */
 enum {
@@ -116,6 +116,12 @@ struct conf_at settings_peers_at(const struct conf *c,
 int settings_refuse(struct conf *c, const struct settings_listen *l,
     const struct esmtp_options *o, size_t row, const char *value,
     const char *expected);
+
+/* settings_modules_add(c, s, section): Note the Module section ${section}.
+ * Return 0 or -1 (noted). */
+int settings_modules_add(struct conf *c, struct settings *s,
+    const struct conf_section *section);
+void settings_modules_free(struct settings *s);
 
 /* settings_domains_sort(s): Sort them by name, for settings_domain_find(), and
  * choose the default domain: the one that was first in the file. */

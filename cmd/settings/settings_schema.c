@@ -21,6 +21,7 @@
 #define S_LISTEN	(1u << SECTION_LISTEN)
 #define S_PEER		(1u << SECTION_PEER)
 #define S_DOMAIN	(1u << SECTION_DOMAIN)
+#define S_MODULE	(1u << SECTION_MODULE)
 
 #define BASE_GLOBAL	settings
 #define BASE_LISTEN	settings_listen
@@ -261,6 +262,9 @@ static const struct conf_section_row sections[] = {
 	[SECTION_DOMAIN] = { .name = "Domain", .scope = S_DOMAIN,
 		.parents = S_FILE, .has_title = true,
 		.check_title = special_domain },
+	[SECTION_MODULE] = { .name = "Module", .scope = S_MODULE,
+		.parents = S_FILE, .has_title = true,
+		.check_title = special_path, .is_free = true },
 };
 
 #define SCOPES_GLOBAL	S_FILE

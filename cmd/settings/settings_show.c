@@ -8,6 +8,7 @@
 #include "cmd/settings/settings_show.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/settings/settings_int.h"
 #include "core/conf/conf_print.h"
@@ -307,6 +308,36 @@ show_domain(struct show *x, const struct conf_section *section)
 	end_section(x);
 }
 
+/* Is ${pair} of ${section} the first one of its name? */
+static bool
+is_first(const struct conf_section *section, const struct conf_pair *pair)
+{
+	const struct conf_pair *p = STAILQ_FIRST(&section->pairs);
+
+	while (strcasecmp(p->name, pair->name) != 0)
+		p = STAILQ_NEXT(p, link);
+	return p == pair;
+}
+
+/* What is in it is the module's. */
+static void
+show_module(struct show *x, const struct conf_section *section)
+{
+	const struct conf_pair *pair;
+
+	begin_section(x, section);
+	STAILQ_FOREACH(pair, &section->pairs, link) {
+		print_tabs(x);
+		conf_print_plain(x->fp, pair->name);
+		fputs(is_first(section, pair) ? " = " : " += ", x->fp);
+		conf_print_quoted(x->fp, pair->value);
+		fputs("\t# ", x->fp);
+		print_at(x, &pair->at);
+		putc('\n', x->fp);
+	}
+	end_section(x);
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 static void
@@ -318,6 +349,8 @@ show_all(struct show *x, const struct settings_client *client)
 	STAILQ_FOREACH(section, &x->c->root->children, link)
 		if (section->row == SECTION_DOMAIN)
 			show_domain(x, section);
+		else if (section->row == SECTION_MODULE)
+			show_module(x, section);
 		else
 			show_service(x, section, client);
 }

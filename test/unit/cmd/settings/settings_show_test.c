@@ -183,6 +183,37 @@ Test(settings_show, the_whole_has_every_setting_in_its_section)
 	free(text);
 }
 
+Test(settings_show, a_module_has_its_settings_in_their_order)
+{
+	static const char conf[] = HOST
+	    "ESMTP_Listener { Listen \":25\" { } }\n"
+	    "Module \"/m/b.so\" { }\n"
+	    "Module \"/m/a.so\" {\n"
+	    "\tZebra = \"a \\\"b\\\"\"\n"
+	    "\tList = { x, y }\n"
+	    "\tlist += z\n"
+	    "}\n";
+	static const char section[] =
+	    "Module \"/m/b.so\" {\t# m.conf:3\n"
+	    "}\n"
+	    "Module \"/m/a.so\" {\t# m.conf:4\n"
+	    "\tZebra = \"a \\\"b\\\"\"\t# m.conf:5\n"
+	    "\tList = \"x\"\t# m.conf:6\n"
+	    "\tList += \"y\"\t# m.conf:6\n"
+	    "\tlist += \"z\"\t# m.conf:7\n"
+	    "}\n";
+	char *text = listing_of(load_settings(NULL, "%s", conf), NULL, true);
+	char *again;
+
+	cr_expect_not_null(strstr(text, section), "%s", text);
+	/* the listing means the same */
+	again = listing_of(load_settings(NULL, "%s", text), NULL, true);
+	cr_expect_not_null(strstr(again, "\tlist += \"z\"\t# m.conf:"), "%s",
+	    again);
+	free(again);
+	free(text);
+}
+
 /* A default that a Kind makes has no line, and says so; a Peer section with another
  * Kind has what differs by it. */
 Test(settings_show, a_default_of_a_kind_is_named)
