@@ -30,8 +30,11 @@
 #define LIM_VCTX_PAIRS		64	/* entries of a validation dictionary: bounds a session's memory */
 #define LIM_VCTX_KEY		64	/* octets */
 #define LIM_VCTX_VALUE		1024	/* octets */
+#define LIM_VCTX_FIELDS		8192	/* octets of the header fields that modules add to a message */
 #define LIM_ANSWER_SECONDS	240	/* wait for the host's answer about a recipient; RFC 5321 4.5.3.2.3: clients wait five minutes for the reply */
-#define LIM_ASYNC_SECONDS	600	/* wait for a commit or a module; RFC 5321 4.5.3.2.6: clients wait that long */
+#define LIM_POLICY_SECONDS	240	/* wait for a module that was asked about a command, likewise */
+#define LIM_MESSAGE_SECONDS	540	/* wait for a module that was asked about a whole message; RFC 5321 4.5.3.2.6: clients wait ten minutes */
+#define LIM_ASYNC_SECONDS	600	/* wait for a commit, or before the banner */
 #define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */
 #define LIM_RCPTS_SHARE		98304	/* octets of a session's recipients that are never too much: 100 of the greatest length (RFC 5321 4.5.3.1.8), each with ORCPT, arrays growing by half */
 #define LIM_RCPTS_WORKER	(64 << 20) /* octets of the recipients of all sessions of a worker, after which no session with more than LIM_RCPTS_SHARE may have another one: 1,000 in each of 1,000 sessions; the rest of a session is bounded by LIM_COMMAND_READ and LIM_OUTPUT */

@@ -180,13 +180,29 @@ esmtp_setup_resume(struct esmtp_step *st)
 	return st->mc->state == ES_EXTENSION2 ? esmtp_tls_step(st) : start(st);
 }
 
+/* Has the module that the session waits for had its time?  Then its phase ends with
+ * a refusal, and the session goes on.  (Another limit ends the session.) */
+static bool
+is_overdue(struct esmtp_step *st)
+{
+	const char *which;
+
+	if (!esmtp_is_expired(st->mc, &st->now, &which) ||
+	    which != esmtp_wait_row(st->mc)->name)
+		return false;
+	/* no longer waited for */
+	st->ac->is_async_done = 1;
+	st->is_overdue = true;
+	return true;
+}
+
 /* A phase that was suspended goes on: repeat the action that it belongs to. */
 enum esmtp_want
 esmtp_policy_resume(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	if (esmtp_is_waiting(mc))
+	if (esmtp_is_waiting(mc) && !is_overdue(st))
 		return W_WAIT;
 	switch (mc->state) {
 	case ES_SETUP:
@@ -224,7 +240,8 @@ note_answer(struct esmtp_step *st)
 {
 	message_construct *mc = st->mc;
 
-	if (mc->wait == WAIT_POLICY || mc->wait == WAIT_ACCEPT)
+	if (mc->wait == WAIT_POLICY || mc->wait == WAIT_MESSAGE ||
+	    mc->wait == WAIT_ACCEPT)
 		st->ac->is_async_done = 1;
 	if (mc->out != NULL && st->ac->is_async_done)
 		mc->wait_since = mc->idle_since = moment_of(&st->now);

@@ -45,6 +45,17 @@ esmtp_phase_end(struct esmtp_step *st)
 	st->rcpt_status = -1;
 }
 
+/* What the session waits for while a module has suspended ${phase}. */
+static enum esmtp_wait
+wait_of(const struct esmtp_step *st, enum validate_phase phase)
+{
+	if (phase == VALIDATE_PHASE_ACCEPT)
+		return WAIT_ACCEPT;
+	if (st->is_asked)
+		return WAIT_RCPT;
+	return phase >= VALIDATE_PHASE_DATA_SPOOL ? WAIT_MESSAGE : WAIT_POLICY;
+}
+
 /* Call one module.  If it has asked for a look-up that is not answered yet, its
  * result does not count: it is called again when the answer has come. */
 static int
@@ -53,8 +64,13 @@ run_module(struct esmtp_step *st, const struct validate_module *m,
 {
 	int result;
 
-	st->is_in_phase = true;
 	st->is_asked = false;
+	/* the one that has suspended the phase; it hears no more of it */
+	if (st->is_overdue) {
+		st->is_overdue = false;
+		return validate_refuse(&st->mc->vctx, RPL_POLICY_TIMEOUT);
+	}
+	st->is_in_phase = true;
 	result = f(str, addr, st->ac, &st->mc->vctx, m->closure);
 	st->is_in_phase = false;
 	if (!st->is_asked || st->mc->is_dropped)
@@ -122,9 +138,7 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			mc->vctx.module = (uint8_t)i;
 			mc->vctx.suspended = (uint8_t)(phase + 1);
 			st->addr = NULL;
-			return esmtp_wait_for(st, phase ==
-			    VALIDATE_PHASE_ACCEPT ? WAIT_ACCEPT :
-			    st->is_asked ? WAIT_RCPT : WAIT_POLICY);
+			return esmtp_wait_for(st, wait_of(st, phase));
 		}
 		if (result == VALIDATE_DONE) {
 			esmtp_phase_end(st);

@@ -239,6 +239,7 @@ struct esmtp_step {
 	const struct mailaddr	*ask_addr;	/* RCPT: about which */
 	bool			 is_in_phase;	/* a module is called */
 	bool			 is_asked;	/* a look-up of that module is not answered yet */
+	bool			 is_overdue;	/* the module that has suspended a phase has not answered in time */
 };
 
 typedef enum esmtp_want esmtp_handler(struct esmtp_step *st, const char *arg,
