@@ -199,6 +199,18 @@ int validate_context_remove_rcpt(validate_context *ctx, const char *addr);
 int validate_context_remove_all_rcpts(validate_context *ctx);
 int validate_context_can_modify_rcpts(validate_context *ctx);
 
+/* --- adding to the header ------------------------------------------------- */
+
+/* validate_context_add_header(vctx, name, value): A header field for the message,
+ * behind our Received field and in front of what the client sends; from RCPTTO to
+ * DATA, where the message has not begun.  Fields are added in the order of the
+ * calls, an equal one not a second time.  ${value} is one line, of printable ASCII
+ * and tabs, or visible UTF-8 if the client has said SMTPUTF8.  Return 0 or -1
+ * with errno: EINVAL, no such field, or longer than a line may be (RFC 5322 2.1.1:
+ * 998 octets); EPERM, not now; E2BIG, LIM_VCTX_FIELDS; ENOMEM. */
+int validate_context_add_header(validate_context *vctx, const char *name,
+    const char *value);
+
 /* --- jobs ----------------------------------------------------------------- */
 
 /* ec_async_wake_validation_module(job, ctx): When ${job}, an ec_async_job or

@@ -94,6 +94,16 @@ put_received(struct esmtp_step *st)
 	return st->ac->host->spool->append(t->msg, buf, n);
 }
 
+/* The fields that modules have added. */
+static int
+put_fields(const struct esmtp_step *st)
+{
+	const struct esmtp_txn *t = st->mc->txn;
+
+	return t->fields == NULL ? 0 : st->ac->host->spool->append(t->msg,
+	    t->fields, strlen(t->fields));
+}
+
 /* The message's name: the spool's, or one of ours. */
 static void
 set_id(const struct esmtp_step *st)
@@ -120,7 +130,8 @@ begin_message(struct esmtp_step *st)
 		return (enum esmtp_reply_id)esmtp_errno_reply(errno);
 	}
 	set_id(st);
-	if (put_received(st) == -1 || esmtp_submit_begin(st) == -1) {
+	if (put_received(st) == -1 || put_fields(st) == -1 ||
+	    esmtp_submit_begin(st) == -1) {
 		reply = esmtp_errno_reply(errno);
 		host->spool->abort(t->msg);
 		t->msg = NULL;

@@ -61,6 +61,7 @@ esmtp_txn_reset(message_construct *mc)
 	free(t->each.rcpt);
 	free(t->envid);
 	free(t->solicit);
+	free(t->fields);
 	free(t->submit);
 	free(t);
 }

@@ -59,6 +59,7 @@ struct esmtp_txn {
 	int64_t			 deliver_by;
 	char			*envid;		/* NULL: not said */
 	char			*solicit;	/* NULL: not said */
+	char			*fields;	/* that modules have added to the header, each with its CRLF; NULL: none */
 	struct esmtp_lmtp	*lmtp;		/* NULL: it is SMTP */
 	struct esmtp_submit	*submit;	/* NULL: the header is not looked at */
 	unsigned int		 is_in_body : 1; /* octets of the message come */
