@@ -168,6 +168,19 @@ int validate_context_exists_and_get(validate_context *vctx, int which,
 void validate_context_delete(validate_context *vctx, int which,
     const char *key);
 
+/* validate_context_set_data(vctx, which, key, data, destroy): Keep ${data}, which is
+ * not NULL, for ${key}, in the place of a text; validate_context_get() does not
+ * see it.  ${destroy}, unless it is NULL, is called with it when the key is set
+ * again or deleted, at the end of the message or the connection, and where a session
+ * forgets what its client has said (STARTTLS, XCLIENT); it calls nothing of this
+ * header.  Return 0; or -1 with errno, as validate_context_set(), and ${data} is
+ * the caller's still.
+ * validate_context_data(vctx, which, key): That, or NULL. */
+int validate_context_set_data(validate_context *vctx, int which,
+    const char *key, void *data, void (*destroy)(void *data));
+void *validate_context_data(validate_context *vctx, int which,
+    const char *key);
+
 /* --- changing the recipients ---------------------------------------------- */
 
 /* The recipients of the message, for RCPTTO_LIST and the phases behind it, by

@@ -13,7 +13,9 @@
 
 struct validate_pair {
 	struct validate_pair	*next;
-	char			*value;
+	char			*value;		/* NULL: there is data */
+	void			*data;		/* of a module; NULL: there is a value */
+	void			(*destroy)(void *data);
 	bool			 is_lasting;	/* validate_context_keep() */
 	char			 key[];
 };
@@ -34,58 +36,99 @@ find(validate_context *vctx, int which, const char *key, size_t *n_r)
 	return pp;
 }
 
+/* Let go what the pair holds. */
+static void
+pair_empty(struct validate_pair *p)
+{
+	void *data = p->data;
+
+	free(p->value);
+	p->value = NULL;
+	p->data = NULL;
+	if (data != NULL && p->destroy != NULL)
+		p->destroy(data);
+}
+
+/* A pair that is in no list any more. */
 static void
 pair_free(struct validate_pair *p)
 {
-	free(p->value);
+	pair_empty(p);
 	free(p);
 }
 
-static int
-add(struct validate_pair **pp, const char *key, char *value)
+/* The pair of ${key}, empty, which is added if there is none.  NULL with
+ * errno. */
+static struct validate_pair *
+empty_pair(validate_context *vctx, int which, const char *key)
 {
-	size_t len = strlen(key);
-	struct validate_pair *p;
+	struct validate_pair **pp, *p;
+	size_t n, len = strlen(key);
 
-	if ((p = malloc(sizeof(*p) + len + 1)) == NULL)
-		return -1;
-	memcpy(p->key, key, len + 1);
-	p->value = value;
+	pp = find(vctx, which, key, &n);
+	if (len > LIM_VCTX_KEY || (*pp == NULL && n >= LIM_VCTX_PAIRS)) {
+		errno = E2BIG;
+		return NULL;
+	}
+	if ((p = *pp) == NULL) {
+		if ((p = calloc(1, sizeof(*p) + len + 1)) == NULL)
+			return NULL;
+		memcpy(p->key, key, len + 1);
+		*pp = p;
+	}
+	pair_empty(p);
 	p->is_lasting = false;
-	p->next = NULL;
-	*pp = p;
-	return 0;
+	return p;
 }
 
 int
 validate_context_set(validate_context *vctx, int which, const char *key,
     const char *value)
 {
-	struct validate_pair **pp;
+	struct validate_pair *p;
 	char *copy;
-	size_t n;
 
 	if (key == NULL || value == NULL) {
 		errno = EINVAL;
 		return -1;
 	}
-	pp = find(vctx, which, key, &n);
-	if (strlen(key) > LIM_VCTX_KEY || strlen(value) > LIM_VCTX_VALUE ||
-	    (*pp == NULL && n >= LIM_VCTX_PAIRS)) {
+	if (strlen(value) > LIM_VCTX_VALUE) {
 		errno = E2BIG;
 		return -1;
 	}
 	if ((copy = strdup(value)) == NULL)
 		return -1;
-	if (*pp != NULL) {
-		free((*pp)->value);
-		(*pp)->value = copy;
-	} else if (add(pp, key, copy) == -1) {
+	if ((p = empty_pair(vctx, which, key)) == NULL) {
 		free(copy);
 		return -1;
 	}
-	(*pp)->is_lasting = false;
+	p->value = copy;
 	return 0;
+}
+
+int
+validate_context_set_data(validate_context *vctx, int which, const char *key,
+    void *data, void (*destroy)(void *data))
+{
+	struct validate_pair *p;
+
+	if (key == NULL || data == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((p = empty_pair(vctx, which, key)) == NULL)
+		return -1;
+	p->data = data;
+	p->destroy = destroy;
+	return 0;
+}
+
+void *
+validate_context_data(validate_context *vctx, int which, const char *key)
+{
+	const struct validate_pair *p = *find(vctx, which, key, NULL);
+
+	return p != NULL ? p->data : NULL;
 }
 
 const char *
@@ -93,13 +136,15 @@ validate_context_get(validate_context *vctx, int which, const char *key)
 {
 	struct validate_pair *p = *find(vctx, which, key, NULL);
 
-	return p != NULL ? p->value : "";
+	return p != NULL && p->value != NULL ? p->value : "";
 }
 
 int
 validate_context_exists(validate_context *vctx, int which, const char *key)
 {
-	return *find(vctx, which, key, NULL) != NULL;
+	const char *value;
+
+	return validate_context_exists_and_get(vctx, which, key, &value);
 }
 
 int
@@ -108,7 +153,7 @@ validate_context_exists_and_get(validate_context *vctx, int which,
 {
 	struct validate_pair *p = *find(vctx, which, key, NULL);
 
-	if (p == NULL)
+	if (p == NULL || p->value == NULL)
 		return 0;
 	*value = p->value;
 	return 1;
@@ -120,8 +165,8 @@ validate_context_at(const validate_context *vctx, int which, size_t i,
 {
 	const struct validate_pair *p = vctx->pairs[which == VCTX_MESS];
 
-	for (; p != NULL && i > 0; i--)
-		p = p->next;
+	for (; p != NULL && (p->value == NULL || i > 0); p = p->next)
+		i -= p->value != NULL;
 	if (p == NULL)
 		return false;
 	*key_r = p->key;

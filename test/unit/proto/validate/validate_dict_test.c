@@ -88,3 +88,112 @@ Test(validate_dict, only_what_the_connect_phase_has_left_is_lasting)
 	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "stays"), "1");
 	validate_context_destroy(&v);
 }
+
+/* --- data ------------------------------------------------------------------ */
+
+static unsigned int ended;
+
+static void
+end(void *data)
+{
+	ended += *(unsigned int *)data;
+}
+
+Test(validate_dict, data_is_ended_with_its_pair)
+{
+	unsigned int one = 1, ten = 10, hundred = 100;
+	validate_context v;
+	const char *text = "x";
+
+	validate_context_init(&v, NULL);
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", &one, end),
+	    0);
+	cr_expect_eq(validate_context_data(&v, VCTX_CONN, "k"), &one);
+	cr_expect_null(validate_context_data(&v, VCTX_MESS, "k"));
+	cr_expect_null(validate_context_data(&v, VCTX_CONN, "other"));
+	/* no text */
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "");
+	cr_expect_eq(validate_context_exists(&v, VCTX_CONN, "k"), 0);
+	cr_expect_eq(validate_context_exists_and_get(&v, VCTX_CONN, "k",
+	    &text), 0);
+	cr_expect_str_eq(text, "x");
+	cr_expect_eq(ended, 0);
+
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", &ten, end),
+	    0);
+	cr_expect_eq(ended, 1);
+	cr_expect_eq(validate_context_set(&v, VCTX_CONN, "k", "v"), 0);
+	cr_expect_eq(ended, 11);
+	cr_expect_null(validate_context_data(&v, VCTX_CONN, "k"));
+	cr_expect_str_eq(validate_context_get(&v, VCTX_CONN, "k"), "v");
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", &hundred,
+	    end), 0);
+	validate_context_delete(&v, VCTX_CONN, "k");
+	cr_expect_eq(ended, 111);
+
+	/* with the message; what was set at connect outlives STARTTLS */
+	validate_context_set_data(&v, VCTX_CONN, "k", &one, end);
+	validate_context_keep(&v);
+	validate_context_set_data(&v, VCTX_MESS, "k", &ten, end);
+	validate_context_set_data(&v, VCTX_CONN, "l", &hundred, NULL);
+	validate_context_forget(&v);
+	cr_expect_eq(ended, 121);
+	cr_expect_eq(validate_context_data(&v, VCTX_CONN, "k"), &one);
+	cr_expect_null(validate_context_data(&v, VCTX_CONN, "l"));
+	validate_context_destroy(&v);
+	cr_expect_eq(ended, 122);
+}
+
+Test(validate_dict, data_that_is_not_taken_is_not_ended)
+{
+	unsigned int one = 1;
+	char key[LIM_VCTX_KEY + 2];
+	validate_context v;
+	unsigned int i;
+
+	validate_context_init(&v, NULL);
+	errno = 0;
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, NULL, &one,
+	    end), -1);
+	cr_expect_eq(errno, EINVAL);
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", NULL, end),
+	    -1);
+	cr_expect_eq(errno, EINVAL);
+	memset(key, 'k', sizeof(key));
+	key[sizeof(key) - 1] = '\0';
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, key, &one, end),
+	    -1);
+	cr_expect_eq(errno, E2BIG);
+	for (i = 0; i < LIM_VCTX_PAIRS; i++) {
+		snprintf(key, sizeof(key), "%u", i);
+		cr_assert_eq(validate_context_set(&v, VCTX_CONN, key, ""), 0);
+	}
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "more", &one,
+	    end), -1);
+	cr_expect_eq(errno, E2BIG);
+	cr_expect_eq(ended, 0);
+	validate_context_destroy(&v);
+	cr_expect_eq(ended, 0);
+}
+
+/* A list of the pairs has texts alone. */
+Test(validate_dict, data_is_not_listed)
+{
+	unsigned int one = 1;
+	validate_context v;
+	const char *key, *value;
+
+	validate_context_init(&v, NULL);
+	validate_context_set_data(&v, VCTX_MESS, "a", &one, NULL);
+	validate_context_set(&v, VCTX_MESS, "b", "1");
+	validate_context_set_data(&v, VCTX_MESS, "c", &one, NULL);
+	validate_context_set(&v, VCTX_MESS, "d", "2");
+	validate_context_set_data(&v, VCTX_MESS, "e", &one, NULL);
+	cr_assert(validate_context_at(&v, VCTX_MESS, 0, &key, &value));
+	cr_expect_str_eq(key, "b");
+	cr_assert(validate_context_at(&v, VCTX_MESS, 1, &key, &value));
+	cr_expect_str_eq(key, "d");
+	cr_expect_str_eq(value, "2");
+	cr_expect_not(validate_context_at(&v, VCTX_MESS, 2, &key, &value));
+	validate_context_destroy(&v);
+}
