@@ -34,6 +34,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of all that follows 
 static pthread_cond_t stopped = PTHREAD_COND_INITIALIZER;
 static struct pool pools[NCLASSES];
 static bool is_stopping;
+static bool is_fixed;		/* no thread is started any more */
 
 static __thread bool is_in_pool;
 
@@ -234,6 +235,8 @@ enqueue(struct pool *p, ec_async_job *job)
 	pthread_mutex_lock(&lock);
 	if (is_stopping)
 		error = ESHUTDOWN;
+	else if (is_fixed)
+		error = p->nthreads == 0 ? EAGAIN : 0;
 	else if (p->nqueued >= p->nidle && p->nthreads < p->max)
 		error = start_thread(p);
 	/* with fewer threads it takes longer */
@@ -308,6 +311,26 @@ mailmill_thread_pool_threads(int job_class, int n)
 	p->max = (unsigned int)n;
 	pthread_mutex_unlock(&lock);
 	return 1;
+}
+
+int
+thread_pool_fix(unsigned int n)
+{
+	static const int classes[] = { ECTP_CLASS_CPU, ECTP_CLASS_IO };
+	struct pool *p;
+	int error = 0;
+	size_t i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		p = pool_of(classes[i]);
+		while (error == 0 && p->nthreads < n &&
+		    p->nthreads < LIM_JOB_THREADS)
+			error = start_thread(p);
+	}
+	is_fixed = true;
+	pthread_mutex_unlock(&lock);
+	return error;
 }
 
 /* No other thread starts one meanwhile. */

@@ -1,4 +1,5 @@
-/* What the files of this folder share: is a job in use? */
+/* What the files of this folder share: is a job in use?
+ * And for a process that may start no threads later: its threads. */
 
 #ifndef CORE_JOBS_THREAD_POOL_H
 #define CORE_JOBS_THREAD_POOL_H
@@ -38,5 +39,11 @@ job_let_go(ec_async_job *job)
 int job_prepare(ec_async_job *job);
 void job_give_back(ec_async_job *job);
 void job_drop(ec_async_job *job);
+
+/* thread_pool_fix(n): From now on each of ECTP_CLASS_CPU and ECTP_CLASS_IO has at
+ * least ${n} threads (LIM_JOB_THREADS at most), and no class gets another one: a
+ * job of a class that has none is refused with EAGAIN.  Return 0, or what
+ * pthread_create(3) says. */
+int thread_pool_fix(unsigned int n);
 
 #endif

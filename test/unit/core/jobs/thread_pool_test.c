@@ -13,6 +13,7 @@
 
 #include "core/ec_malloc.h"
 #include "core/ec_thread_pool.h"
+#include "core/jobs/thread_pool.h"
 #include "core/lim.h"
 #include "core/scheduler.h"
 #include "test/lib/misuse.h"
@@ -262,6 +263,46 @@ Test(thread_pool, has_as_many_threads_as_are_needed)
 		sem_post(&gate);
 	mailmill_thread_pool_shutdown();
 	cr_expect_eq(nmost, 8);
+}
+
+/* As in a process that may start no thread any more. */
+Test(thread_pool, has_no_other_threads_once_they_are_fixed)
+{
+	ec_async_job *job = job_new(ECTP_COMPLETE_CALLBACK);
+	int i;
+
+	cr_assert_eq(thread_pool_fix(2), 0);
+	queue_many(ECTP_CLASS_CPU, 8, NULL);
+	queue_many(ECTP_CLASS_IO, 8, NULL);
+	while (__atomic_load_n(&nrunning, __ATOMIC_SEQ_CST) < 4)
+		usleep(1000);
+	job->job_class = ECTP_CLASS_SWAPIN;
+	errno = 0;
+	cr_expect_eq(ec_queue_async_job(job), 0);
+	cr_expect_eq(errno, EAGAIN);
+	/* nor if somebody wants more */
+	cr_assert_eq(mailmill_thread_pool_threads(ECTP_CLASS_SWAPIN, 2), 1);
+	cr_expect_eq(ec_queue_async_job(job), 0);
+	for (i = 0; i < 16; i++)
+		sem_post(&gate);
+	wait_for(16);
+	mailmill_thread_pool_shutdown();
+	cr_expect_eq(nworked, 16);
+	cr_expect_eq(nmost, 4);
+	ec_free(MEMTYPE_EC_ASYNC_JOB, job);
+}
+
+Test(thread_pool, may_be_fixed_without_threads)
+{
+	ec_async_job *job = job_new(ECTP_COMPLETE_CALLBACK);
+
+	cr_assert_eq(thread_pool_fix(0), 0);
+	errno = 0;
+	cr_expect_eq(ec_queue_async_job(job), 0);
+	cr_expect_eq(errno, EAGAIN);
+	/* it is the caller's still */
+	cr_expect_eq(mailmill_async_job_is_done(job), 1);
+	ec_free(MEMTYPE_EC_ASYNC_JOB, job);
 }
 
 Test(thread_pool, does_as_many_jobs_at_a_time_as_their_semaphore_says)
