@@ -81,12 +81,15 @@ PUBLIC_D = core proto tls/library
 PUBLIC_H = $(wildcard $(PUBLIC_D:%=%/*.h) $(PUBLIC_D:%=%/*.def)) tls/ec_ssl.h
 # by that name: links, so that there is no copy
 INCLUDE_H = $(addprefix $(B)/include/mailmill/,$(notdir $(PUBLIC_H)))
-MAN	 = $(wildcard man/*.[358])
+MAN	 = $(wildcard man/*.[3578])
 
+comma	:= ,
 # V=1 shows the commands
 say	= $(if $(V),,@echo '  $(1) $@';)
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
-libs	= -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+libs	= $(WHOLE:%=-Wl$(comma)--whole-archive % -Wl$(comma)--no-whole-archive) \
+	  -Wl,--start-group $(filter-out $(WHOLE),$(filter %.a,$^)) \
+	  -Wl,--end-group $(LDLIBS)
 
 LIBS	= libmailmill libmailmill-tls
 all: $(B)/mailmilld $(B)/mailmillctl \
@@ -126,6 +129,16 @@ $(B)/libcore.a $(B)/libtls.a $(B)/libd.a $(B)/libtest.a: $(B)/.src
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $(filter %.o,$^)
 
+# Modules that mailmilld loads call the functions of libmailmill: the whole of it is
+# linked into the server, which has the names of the map, and no others, for them.
+SERVERS	= $(addprefix $(B)/,mailmilld hostile/mailmilld stepped/mailmilld)
+$(SERVERS): WHOLE = $(B)/libengine.a
+$(SERVERS): LDFLAGS += -Wl,--dynamic-list=$(B)/modules.list
+$(SERVERS): $(B)/modules.list
+$(B)/modules.list: $(MAP)
+	@mkdir -p $(@D)
+	@{ echo '{'; sed -n '/^	[a-z]\w*;$$/p' $<; echo '};'; } > $@
+
 # authd alone asks PAM
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
 # linear_test.c counts the octets that memchr() looks at; utf8_fail.c makes
@@ -145,7 +158,6 @@ $(B)/sim: $(call test_obj,sim) $(B)/libtest.a $(B)/libengine.a $(B)/libcore.a $(
 # the simulator's allocator stands between every object and libc's
 $(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
 	  reallocarray free strdup strndup)
-comma	:= ,
 # the targets of libFuzzer; this program gives them the kept corpus, and needs
 # no clang
 FUZZ_LIBS = $(addprefix $(B)/lib,d.a test.a engine.a core.a tls.a)
@@ -294,7 +306,8 @@ install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(INCLUDEDIR)/mailmill \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/mailmill \
+	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(SYSCONFDIR)/mailmill \
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
 	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
@@ -305,8 +318,11 @@ install: all
 		    $(DESTDIR)$(LIBDIR)/pkgconfig/$${l#lib}.pc || exit; \
 	done
 	install -m 644 $(PUBLIC_H) $(DESTDIR)$(INCLUDEDIR)/mailmill
-	install -d $(DESTDIR)$(EXAMPLES)
-	install -m 644 $(wildcard test/library/examples/*) $(DESTDIR)$(EXAMPLES)
+	install -d $(DESTDIR)$(EXAMPLES)/modules
+	install -m 644 $(wildcard test/library/examples/*.*) \
+	    test/library/examples/Makefile $(DESTDIR)$(EXAMPLES)
+	install -m 644 $(wildcard test/library/examples/modules/*) \
+	    $(DESTDIR)$(EXAMPLES)/modules
 	@for m in $(MAN); do \
 		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; \
 	done

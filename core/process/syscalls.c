@@ -113,9 +113,14 @@ static const struct rule {
 	{ "openat:read", "openat", 1, { NONE(2, FILE_CHANGES) } },
 	/* does a process exist? */
 	{ "kill:0", "kill", 1, { IS(1, 0) } },
-	/* for abort(3), and for the handler of SIGSYS, die() */
+	/* for abort(3), for the handler of SIGSYS, die(), and for those of
+	 * faults: the process may end itself */
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGABRT) } },
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGSYS) } },
+	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGSEGV) } },
+	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGBUS) } },
+	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGILL) } },
+	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGFPE) } },
 	/* never SHUT_WR: whoever reads the other end would find its end while
 	 * the process lives on */
 	{ "shutdown:read", "shutdown", 1, { IS(1, SHUT_RD) } },

@@ -74,9 +74,13 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
     'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
+    # modules of others: whose file, which struct, and the process that checks
+    'cmd/mailmilld/module':     LOOP + ' core/jobs proto cmd/settings'
+                                ' cmd/mailmilld/role',
     'cmd/mailmilld/worker':     LOOP + ' core/spool core/table proto'
                                 ' proto/auth tls tls/session cmd/settings'
-                                ' cmd/mailmilld/role cmd/mailmilld/creds',
+                                ' cmd/mailmilld/role cmd/mailmilld/creds'
+                                ' cmd/mailmilld/module',
     'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
@@ -136,6 +140,8 @@ ALSO = {
     # and whether the agents could reach the Maildirs
     'cmd/mailmilld/deliver/maildir_check.h': {
         'cmd/mailmilld/master/config'},
+    # and whether the workers could load the modules
+    'cmd/mailmilld/module/modules.h': {'cmd/mailmilld/master/config'},
     # the master keeps the counters of failed logins for the next authd
     'cmd/mailmilld/authd/auth_limit.h': {'cmd/mailmilld/master'},
 }

@@ -131,6 +131,17 @@ log_refusal(const struct proc *p)
 	    "killed: its role does not make this system call");
 }
 
+/* A module has crashed it.  Which one is what the process itself said. */
+static void
+log_crash(const struct proc *p)
+{
+	if (*p->crashed == '\0' || !WIFSIGNALED(p->status))
+		return;
+	log_errx("module-crashed", "role=%s slot=%u pid=%d module=%s "
+	    "signal=%d", role_name(p->role), p->slot, (int)p->pid, p->crashed,
+	    WTERMSIG(p->status));
+}
+
 /* Has it ended by the master's SIGKILL?  A process that the master kills may have
  * ended before that; so the status decides. */
 static bool
@@ -177,13 +188,15 @@ bury(struct master *m, struct proc *p)
 	struct chanev *ce = p->ce;
 
 	/* read its last messages: among them may be sessions that go on in
-	 * another worker, and the system call that it was refused */
+	 * another worker, the system call that it was refused, and the module
+	 * that has crashed it */
 	p->ce = NULL;
 	chanev_finish(ce);
 	proc_collect(p);
 	tell_offence(p, "it has ended: an honest process does not send this "
 	    "message");
 	log_refusal(p);
+	log_crash(p);
 	log_death(p);
 	TAILQ_REMOVE(&m->procs, p, link);
 	if (is_suspect(p))

@@ -86,6 +86,7 @@ struct msg_peer { uint32_t role, slot, instance; };
 #define MSG_TROUBLE_MAX	LOG_ERROR_MAX
 struct msg_ready { uint32_t measures, unused; };	/* what bounds it (sandbox.h) */
 struct msg_refused { int32_t call; uint32_t unused; };
+struct msg_crashed { char module[248]; };	/* its path, cut; NUL terminated */
 struct msg_beyond { uint32_t instance, unused; };
 struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
 struct msg_drain { uint32_t is_reconfig; };

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,6 +314,7 @@ static struct {
 	int		 fd;
 	unsigned char	 packet[PACKET_MAX];
 	size_t		 len, at;
+	void		(*words)(int signo);
 } last;
 
 /* In a signal handler. */
@@ -322,6 +324,8 @@ tell(int call)
 	memcpy(last.packet + last.at, &call, sizeof(call));
 	(void)send(last.fd, last.packet, last.len, MSG_NOSIGNAL |
 	    MSG_DONTWAIT);
+	if (last.words != NULL)
+		last.words(SIGSYS);
 }
 
 size_t
@@ -354,6 +358,7 @@ sandbox_confine(struct sandbox *sb, int fd, const void *packet, size_t len,
 	last.fd = fd;
 	last.len = len;
 	last.at = at;
+	last.words = sb->last_words;
 	memcpy(last.packet, packet, len);
 	if (syscalls_tell(tell) == -1) {
 		say(sb, MEASURE_CALLS, strerror(errno));

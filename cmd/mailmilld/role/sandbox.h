@@ -40,6 +40,9 @@ struct sandbox {
 	uint32_t		 holds;		/* MEASURE_BIT() of each measure */
 	struct sandbox_file	*files;
 	size_t			 nfiles;
+	/* last_words(signo): the role's, or NULL: called in the handler of SIGSYS
+	 * before the process dies of a call that was refused */
+	void			(*last_words)(int signo);
 };
 
 /* sandbox_drop(sb): Become the account of ${sb->init}; nothing can be opened

@@ -180,10 +180,10 @@ worker_main(struct child *c)
 		w->is_bound = affinity_bind((unsigned int)c->settings->workers,
 		    c->init.slot, &w->processors);
 	if (read_tables(c) == -1 || host_tls_open(w) == -1 ||
-	    child_drop(c) == -1)
+	    worker_modules_load(w) == -1 || child_drop(c) == -1)
 		goto out;
 	if (host_held_open(w) == -1 || host_spool_open(w) == -1 ||
-	    host_open(w) == -1)
+	    host_open(w) == -1 || worker_modules_init(w) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, w) == -1) {
 		log_err("start", "role=%s", "worker");
@@ -200,6 +200,7 @@ worker_main(struct child *c)
 	tell_close(w);
 	host_auth_disconnect(w);
 out:
+	modules_fini(&w->modules);
 	log_clients_free(&w->log_clients);
 	host_held_free(w);
 	host_tls_close(w);

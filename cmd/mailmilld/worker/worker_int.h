@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/mailmilld/module/modules.h"
 #include "cmd/mailmilld/role/child.h"
 #include "core/spool/spool_writer.h"
 #include "proto/esmtp_factory.h"
@@ -77,6 +78,7 @@ struct worker {
 	struct log_clients	 log_clients;
 	struct sessions		 sessions;
 	struct host_tls		*tls;		/* NULL: there is no TLS */
+	struct modules		 modules;
 	struct chanev		*authd;		/* NULL: none now */
 	struct host_exchanges	 exchanges;	/* of AUTH, by id */
 	uint64_t		 exchange_ids;	/* the last one given */
@@ -87,6 +89,12 @@ struct worker {
 	uint32_t		 counter;	/* for session ids */
 	pid_t			 pid;		/* likewise */
 };
+
+/* worker_modules.c: the modules of the configuration: see modules.h.
+ * _load(w): before child_drop().  _init(w): before the first session.  Return 0,
+ * or -1 having logged why. */
+int worker_modules_load(struct worker *w);
+int worker_modules_init(struct worker *w);
 
 /* sessions.c: the table of sessions.
  * sessions_find(w, handle): the session, or NULL: it has ended.

@@ -10,6 +10,7 @@
 #include "cmd/mailmilld/authd/auth_check.h"
 #include "cmd/mailmilld/deliver/maildir_check.h"
 #include "cmd/mailmilld/master/config/tls_options.h"
+#include "cmd/mailmilld/module/modules.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
 
@@ -136,6 +137,9 @@ check_of(struct config *config, enum config_check which,
 	case CONFIG_MAILDIRS:
 		maildir_check(s, spec_r);
 		return s->ndomains > 0;
+	case CONFIG_MODULES:
+		modules_check(s, spec_r);
+		return s->nmodules > 0;
 	case CONFIG_NCHECKS:
 		break;
 	}

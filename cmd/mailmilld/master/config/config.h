@@ -10,7 +10,7 @@
 #include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 
-enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS,
+enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS, CONFIG_MODULES,
 	CONFIG_NCHECKS };
 
 struct config {
@@ -40,8 +40,9 @@ int config_load(unsigned int generation, struct config *config_r,
 
 /* config_check(config, start, done, closure, err_r, errlen): Begin to find out,
  * by a process that ${start} starts (probe_start()) for each, whether authd and
- * keyd could open what ${config} names.  ${done}, unless NULL, is called on the
- * loop at the end of each.  Return 0, or -1 with a message.
+ * keyd could open what ${config} names, and workers load its modules.  ${done},
+ * unless NULL, is called on the loop at the end of each.  Return 0, or -1 with a
+ * message.
  * config_verdict(config, err_r, errlen): Return 0 while a check is running, 1
  * when all have ended well, -1 with a message when one has not. */
 int config_check(struct config *config,

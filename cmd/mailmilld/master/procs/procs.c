@@ -155,6 +155,19 @@ on_refused(void *closure, struct channel_msg *msg)
 	p->call = refused.call;
 }
 
+static void
+on_crashed(void *closure, struct channel_msg *msg)
+{
+	struct proc *p = closure;
+	struct msg_crashed crashed;
+
+	if (!may_say(p, "M_CRASHED"))
+		return;
+	memcpy(&crashed, msg->base, sizeof(crashed));
+	crashed.module[sizeof(crashed.module) - 1] = '\0';
+	memcpy(p->crashed, crashed.module, sizeof(p->crashed));
+}
+
 /* That memory was full: the worker sends the sessions that have ended. */
 static void
 on_closed(void *closure, struct channel_msg *msg)
@@ -298,6 +311,7 @@ const struct chanev_ops proc_ops = {
 	.on = {
 		[M_READY] = on_ready,
 		[M_REFUSED] = on_refused,
+		[M_CRASHED] = on_crashed,
 		[M_TROUBLE] = on_trouble,
 		[M_RELOG] = on_relog,
 		[M_WRITER_END] = on_writer_end,

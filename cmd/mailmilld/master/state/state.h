@@ -90,6 +90,7 @@ struct proc {
 	bool			 said_ready;
 	uint32_t		 measures;	/* of M_READY */
 	bool			 was_refused;	/* the system call ${call} */
+	char			 crashed[sizeof(struct msg_crashed)]; /* by that module; or "" */
 	int			 call;
 	char			 trouble[MSG_TROUBLE_MAX + 1]; /* of M_TROUBLE */
 	bool			 has_keys_answer;

@@ -782,3 +782,27 @@ Test(step_hostile, its_successor_waits_longer_each_time)
 	PLAY({ "wait 1", "!w1@1" }, { "exit w1@1", "" },
 	    { "wait 10000", "+w1@1" });
 }
+
+/* --- last words ------------------------------------------------------------ */
+
+/* The kernel says that it has crashed; which module it was, only the worker. */
+Test(step_hostile, the_module_that_has_crashed_a_worker_is_named)
+{
+	struct msg_crashed says = { .module = "/m/x.so" };
+
+	start_with_sessions();
+	step_log_aside();
+	tell("w1@1", M_CRASHED, &says, NULL, 0, -1);
+	expect_peace();
+	cr_expect_eq(step_logged("module-crashed"), 0);
+	step_happens("crash w1@1");
+	cr_expect_eq(step_logged("event=module-crashed role=worker slot=1"), 1);
+	cr_expect_eq(step_logged("module=/m/x.so signal="), 1);
+
+	/* without a NUL; and of one that goes on, and ends otherwise */
+	memset(&says, 'x', sizeof(says));
+	tell("w2@1", M_CRASHED, &says, NULL, 0, -1);
+	expect_peace();
+	step_happens("exit w2@1");
+	cr_expect_eq(step_logged("module-crashed"), 1);
+}
