@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 
-from tree import BUILD, HERE, SANITIZE, TOP, Skip, install, kept_dir, once, run
+from tree import (BUILD, HERE, SANITIZE, TOP, Skip, exported, install,
+                  kept_dir, once, run)
 
 sys.path.insert(0, TOP + '/test/lib')
 from ports import free_port    # noqa: E402
@@ -55,6 +56,9 @@ def compiled_stop(flags):
     return d + '/stop.o'
 
 
+MODULES = 'domains', 'blocklist'
+
+
 def installed(name=''):
     return install().root + '/usr/local/share/doc/mailmill/examples/' + name
 
@@ -64,7 +68,8 @@ def built(name, flags, *settings):
     """That example, compiled with ${flags}."""
     d = kept_dir()
     for f in os.listdir(installed()):
-        shutil.copy(installed(f), d)
+        if os.path.isfile(installed(f)):
+            shutil.copy(installed(f), d)
     run('make', '-C', d, name, f'CFLAGS={flags} {compiled_stop(flags)}',
         *settings, env=install().env())
     return f'{d}/{name}'
@@ -170,6 +175,9 @@ def test_how_long_the_examples_are(d):
     assert lines('server.c', True) <= 30, lines('server.c', True)
     assert lines('verb.c', True) < 50, lines('verb.c', True)
     assert lines('epoll.c', False) < 100, lines('epoll.c', False)
+    for name in MODULES:
+        n = lines(f'modules/{name}.c', False)
+        assert n < 100, (name, n)
 
 
 def for_one_user(*command):
@@ -407,6 +415,54 @@ def each_program_under(tool):
         yield test
 
 
+# --- modules for mailmilld ---------------------------------------------------
+
+def symbols_of(path, what):
+    return {line.split()[-1].partition('@')[0] for line in run(
+        'nm', '-D', what, path).splitlines()}
+
+
+def test_the_example_modules(d):
+    """They are made from what is installed alone, without a library, and the
+    server that is installed has all that they need, and loads them."""
+    ours = install()
+    shutil.copytree(installed('modules'), d + '/modules')
+    run('make', '-C', d + '/modules', f'CFLAGS=-O2 {WARN}', env=ours.env())
+    assert {f[:-3] for f in os.listdir(d + '/modules') if f.endswith('.so')
+            } == {f[:-2] for f in os.listdir(d + '/modules') if
+                  f.endswith('.c')} == set(MODULES)
+    server = ours.root + '/usr/local/sbin/mailmilld'
+    has = symbols_of(server, '--defined-only')
+    with open(d + '/blocked', 'w', encoding='ascii'):
+        pass
+    settings = {'domains': 'Domain = x.example',
+                'blocklist': f'File = "{d}/blocked"'}
+    conf = f'''hostname = "mx.example.test" spool = "{d}/spool"
+pidfile = "{d}/pid" control = "{d}/control"
+ESMTP_Listener {{ Listen "127.0.0.1:{free_port()}" {{ }} }}
+'''
+    for name in MODULES:
+        so = f'{d}/modules/{name}.so'
+        assert 'libmailmill' not in run('readelf', '-d', so)
+        needs = symbols_of(so, '--undefined-only') & exported()
+        assert len(needs) > 1 and needs <= has, needs - has
+        conf += f'Module "{so}" {{ {settings[name]} }}\n'
+    for at in d, d + '/modules':
+        os.chmod(at, 0o755)
+
+    def check(text):
+        with open(d + '/conf', 'w', encoding='ascii') as f:
+            f.write(text)
+        # -f: accounts that are missing are those of a trial
+        p = subprocess.run([server, '-nf', '-c', d + '/conf'], text=True,
+                           capture_output=True, timeout=60)
+        return p.stdout + p.stderr
+    said = check(conf)
+    assert "'Module'" not in said and 'configuration ok' in said, said
+    said = check(conf.replace('Domain =', 'Domian ='))
+    assert "module domains, option 'Domian': there is no such" in said, said
+
+
 # what the others have to wait for begins first
 TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          *each_program_under(under_asan_and_ubsan),
@@ -414,6 +470,7 @@ TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          test_each_example_in_a_static_program,
          test_each_example_in_a_shared_program, test_example_policy,
          test_example_in_python, test_example_server,
-         test_example_verb, test_examples_say_how_they_are_called,
+         test_example_verb, test_the_example_modules,
+         test_examples_say_how_they_are_called,
          test_an_example_that_cannot_write_takes_no_mail,
          test_how_long_the_examples_are]

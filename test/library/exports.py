@@ -5,7 +5,8 @@ import os
 import re
 import subprocess
 
-from tree import MAPS, TOP, Tree, exported, install, run, unpack
+from tree import (MAPS, SANITIZE, TOP, Skip, Tree, exported, install, run,
+                  unpack)
 
 # libraries that have much in common with us, or that everybody has
 OTHERS = {'libevent-dev': 'libevent*', 'libev-dev': 'libev.*',
@@ -42,6 +43,17 @@ def test_the_archive_exports_the_map_and_prefixed_names(d):
         prefix = library.replace('-', '_') + '_internal_'
         same(a, {n for n in have if not n.startswith((prefix, '__'))},
              exported(library))
+
+
+def test_the_server_has_the_map_for_modules(d):
+    """And no other name; but what it has got from libc, such as stderr, which
+    names the library."""
+    if SANITIZE:
+        raise Skip('ASan adds symbols of its own')
+    said = run('nm', '-D', '--defined-only', install().root +
+               '/usr/local/sbin/mailmilld')
+    same('mailmilld', {line.split()[2] for line in said.splitlines()
+                       if '@' not in line}, exported('mailmill'))
 
 
 def test_the_headers_declare_the_map(d):
@@ -137,6 +149,7 @@ def test_of(package):
 
 
 TESTS = [test_the_shared_library_exports_the_map,
+         test_the_server_has_the_map_for_modules,
          test_the_archive_exports_the_map_and_prefixed_names,
          test_the_headers_declare_the_map,
          test_the_manual_pages_describe_the_map,
