@@ -26,7 +26,7 @@
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		4	/* of the table; PRAGMA user_version */
+#define VERSION		5	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 /* What each login has held, by writer: the table "held", which triggers keep.
@@ -52,6 +52,12 @@
 			" AND writer = " WRITER(r) ";" \
 			"DELETE FROM held WHERE holder = " r "holder" \
 			" AND writer = " WRITER(r) " AND octets <= 0;"
+
+/* What is behind the last "@" of an address: the column "domain", which is not
+ * stored, and has an index. */
+#define DOMAIN		"CASE WHEN instr(rcpt, '@') = 0 THEN '' ELSE" \
+			" lower(substr(rcpt, 1 + length(rtrim(rcpt," \
+			" replace(rcpt, '@', ''))))) END"
 
 /* What was held when this process has opened the database, and what has come since:
  * the table "came", of this connection alone.  A row that is put again counts once. */
@@ -152,6 +158,13 @@ static const char *const upgrades[VERSION] = {
 	" BEGIN " HELD_LESS("OLD.") HELD_MORE("NEW.") " END;"
 	"PRAGMA user_version = 4;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN domain TEXT"
+	" GENERATED ALWAYS AS (" DOMAIN ") VIRTUAL;"
+	"CREATE INDEX deferred_domain ON deferred (domain);"
+	"PRAGMA user_version = 5;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -186,6 +199,21 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
 	    " WHERE next_attempt > ?1"
 	    " AND (hold_until <= ?1 OR attempts > 0)",
+	/* with the index, a row behind the other.  What is changed is not in
+	 * it */
+	[ST_HURRY_SOME] = "UPDATE deferred INDEXED BY deferred_domain"
+	    " SET next_attempt = ?6"
+	    " WHERE domain = ?1 AND (id, rcpt_index) > (?2, ?3)"
+	    " AND (id, rcpt_index) <= (?4, ?5) AND next_attempt > ?6"
+	    " AND (hold_until <= ?6 OR attempts > 0)",
+	/* an address that was edited may be of any length */
+	[ST_DOMAIN] = "SELECT domain FROM deferred INDEXED BY deferred_domain"
+	    " WHERE domain > ?1 AND length(CAST(domain AS BLOB)) <= ?2"
+	    " ORDER BY domain LIMIT 1",
+	[ST_DOMAIN_END] = "SELECT id, rcpt_index FROM deferred"
+	    " INDEXED BY deferred_domain"
+	    " WHERE domain = ?1 AND (id, rcpt_index) > (?2, ?3)"
+	    " ORDER BY id, rcpt_index LIMIT 1 OFFSET ?4",
 	/* one that is held until a time of day stays so */
 	[ST_SHIFT] = "UPDATE deferred SET"
 	    " next_attempt = CASE WHEN NOT " IS_HELD

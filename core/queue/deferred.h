@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/lim.h"
+#include "core/spool/spool_id.h"
 #include "core/spool/spool_reader.h"
 
 struct deferred;
@@ -90,6 +92,24 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * be due at ${now}, but for those that are held.  Return rows changed, or
  * -1. */
 int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
+
+/* How far deferred_hurry_domain() has come; zeroed at its start */
+struct deferred_domain {
+	char		 name[LIM_DOMAIN + 1];	/* whose rows it is at, or was; "": none yet */
+	char		 id[SPOOL_ID_TEXT + 1];	/* of the last row of it; "": none yet */
+	int64_t		 rcpt_index;
+	bool		 is_in;		/* there may be more of this domain */
+	bool		 is_over;
+};
+
+/* deferred_hurry_domain(d, domain, has_subdomains, at, limit, now): The same for
+ * the recipients at ${domain}, in lower case, and with ${has_subdomains} at those
+ * that end with "." and it.  It goes on at *${at}, and looks at ${limit} rows, or
+ * a few more; at->is_over: there are no others.  Return rows changed, or -1 with
+ * errno, and *${at} as it was. */
+int deferred_hurry_domain(struct deferred *d, const char *domain,
+    bool has_subdomains, struct deferred_domain *at, unsigned int limit,
+    int64_t now);
 
 /* deferred_shift(d, seconds, latest, held): The clock has been set by
  * ${seconds}: let all rows be due so much later than they say, but not after

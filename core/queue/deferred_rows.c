@@ -4,6 +4,8 @@
 
 #include "core/queue/deferred_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +144,14 @@ run(struct deferred *d, enum deferred_statement which)
 	return 0;
 }
 
+static const char *
+column_text(sqlite3_stmt *st, int column)
+{
+	const unsigned char *s = sqlite3_column_text(st, column);
+
+	return s == NULL ? "" : (const char *)s;
+}
+
 static void
 bind_id(sqlite3_stmt *st, int column, uint64_t id)
 {
@@ -271,6 +281,124 @@ deferred_hurry(struct deferred *d, uint64_t id, int64_t now)
 	return run(d, which) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
+/* Go to the next domain that has rows; or to ${domain}, once. */
+static int
+next_domain(struct deferred *d, const char *domain, bool has_subdomains,
+    struct deferred_domain *at)
+{
+	sqlite3_stmt *st = d->st[ST_DOMAIN];
+	size_t len, n = strlen(domain);
+	int rc;
+
+	at->id[0] = '\0';
+	at->rcpt_index = 0;
+	if (!has_subdomains) {
+		at->is_in = at->name[0] == '\0';
+		at->is_over = !at->is_in;
+		strlcpy(at->name, domain, sizeof(at->name));
+		return 0;
+	}
+	sqlite3_bind_text(st, 1, at->name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int(st, 2, LIM_DOMAIN);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		strlcpy(at->name, column_text(st, 0), sizeof(at->name));
+	len = strlen(at->name);
+	at->is_over = rc != SQLITE_ROW;
+	at->is_in = !at->is_over && len >= n &&
+	    strcmp(at->name + len - n, domain) == 0 &&
+	    (len == n || at->name[len - n - 1] == '.');
+	return end(d, ST_DOMAIN, rc) == -1 ? -1 : 0;
+}
+
+static void
+bind_place(sqlite3_stmt *st, const struct deferred_domain *at)
+{
+	sqlite3_bind_text(st, 1, at->name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(st, 2, at->id, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(st, 3, at->rcpt_index);
+}
+
+/* Of the domain that ${at} is in, find the last of the next ${limit} rows: id and
+ * rcpt_index of ${last}.  1; 0: there are fewer; -1 with errno. */
+static int
+find_last(struct deferred *d, const struct deferred_domain *at,
+    unsigned int limit, struct deferred_domain *last)
+{
+	sqlite3_stmt *st = d->st[ST_DOMAIN_END];
+	int rc;
+
+	bind_place(st, at);
+	sqlite3_bind_int64(st, 4, limit - 1);
+	/* where a longer one than there is was edited in: all that are left */
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW &&
+	    strlcpy(last->id, column_text(st, 0), sizeof(last->id)) >=
+	    sizeof(last->id))
+		rc = SQLITE_DONE;
+	if (rc == SQLITE_ROW)
+		last->rcpt_index = sqlite3_column_int64(st, 1);
+	return end(d, ST_DOMAIN_END, rc);
+}
+
+/* Hurry the next ${limit} rows of the domain that ${at} is in.  Return rows
+ * changed, or -1. */
+static int
+hurry_some(struct deferred *d, struct deferred_domain *at, unsigned int limit,
+    int64_t now)
+{
+	sqlite3_stmt *st = d->st[ST_HURRY_SOME];
+	struct deferred_domain last = *at;
+	int rc = find_last(d, at, limit, &last);
+
+	if (rc == -1)
+		return -1;
+	bind_place(st, at);
+	if (rc == 1)
+		sqlite3_bind_text(st, 4, last.id, -1, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_zeroblob(st, 4, 0);	/* behind each text */
+	sqlite3_bind_int64(st, 5, last.rcpt_index);
+	sqlite3_bind_int64(st, 6, now);
+	if (run(d, ST_HURRY_SOME) == -1)
+		return -1;
+	*at = last;
+	at->is_in = rc == 1;
+	return sqlite3_changes(d->db);
+}
+
+int
+deferred_hurry_domain(struct deferred *d, const char *domain,
+    bool has_subdomains, struct deferred_domain *at, unsigned int limit,
+    int64_t now)
+{
+	struct deferred_domain next = *at;
+	int n = 0, rc = 0;
+
+	if (deferred_begin(d) == -1)
+		return -1;
+	for (; rc != -1 && limit > 0 && !next.is_over; limit--) {
+		if (!next.is_in) {
+			rc = next_domain(d, domain, has_subdomains, &next);
+			continue;
+		}
+		rc = hurry_some(d, &next, limit, now);
+		n += MAX(rc, 0);
+		limit -= MIN(limit - 1, (unsigned int)MAX(rc, 0));
+		/* all that it was allowed to look at, if there are more */
+		if (next.is_in)
+			break;
+	}
+	if (rc == -1) {
+		rc = errno;
+		deferred_rollback(d);
+		errno = rc;
+		return -1;
+	}
+	if (deferred_commit(d) == -1)
+		return -1;
+	*at = next;
+	return n;
+}
+
 int
 deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
     int64_t held)
@@ -279,14 +407,6 @@ deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
 	sqlite3_bind_int64(d->st[ST_SHIFT], 2, latest);
 	sqlite3_bind_int64(d->st[ST_SHIFT], 3, held);
 	return run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
-}
-
-static const char *
-column_text(sqlite3_stmt *st, int column)
-{
-	const unsigned char *s = sqlite3_column_text(st, column);
-
-	return s == NULL ? "" : (const char *)s;
 }
 
 /* Read a row, which may have been edited by hand.  Return 0, or -1: it is not

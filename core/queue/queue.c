@@ -38,6 +38,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 			TAILQ_INIT(&q->todo[i][QUEUE_DUE].bands[band]);
 		}
 	TAILQ_INIT(&q->settle);
+	TAILQ_INIT(&q->starts);
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);
 	if (q->store == NULL) {
@@ -65,6 +66,7 @@ queue_close(struct queue *q)
 			queue_message_free(q, m);
 	q->store_ops->close(q->store);
 	queue_held_free(q);
+	queue_starts_free(q);
 	free(q->jobs);
 	free(q);
 }
@@ -131,6 +133,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_unblock(q);
 	q->store_ops->begin(q->store, ms);
 	queue_settle(q);
+	queue_starts_run(q);
 	queue_load_due(q);
 	/* jobs in front of room for more, then what there is room for */
 	queue_dispatch(q);
@@ -143,6 +146,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	due = MIN(due, queue_held_due(q));
+	due = MIN(due, MAX(queue_starts_due(q), q->store_ms));
 	if (q->is_blocked)
 		due = MIN(due, ms + QUEUE_AGAIN_MS);
 	return due <= ms ? 1 : (int)MIN(due - ms, INT_MAX);

@@ -160,6 +160,18 @@ uint64_t queue_held_came(const struct queue *q, const char *login,
     unsigned int writer, uint64_t *held_r);
 const char *queue_held_login(const struct queue *q, const char *behind);
 
+/* queue_start(q, slot, domain, has_subdomains): The worker in the slot ${slot} says
+ * that a client wants what waits for ${domain}, in lower case, and with
+ * ${has_subdomains} for domains that end with "." and it (ETRN, RFC 1985).  What
+ * is deferred becomes due in the next passes, but for what is held: at once,
+ * unless the same was asked less than QUEUE_START_MS ago; then after that time.
+ * Return 0; or -1 with errno: ENOSPC, this slot has QUEUE_STARTS_MAX of them; ENOMEM;
+ * EINVAL, the domain is too long. */
+#define QUEUE_START_MS		30000
+#define QUEUE_STARTS_MAX	1024
+int queue_start(struct queue *q, unsigned int slot, const char *domain,
+    bool has_subdomains);
+
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
  * have. */
 void queue_stop(struct queue *q);

@@ -34,6 +34,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
 #define QUEUE_HELD_MS		1000	/* between looks at how much each login has held */
 #define QUEUE_HOLDERS_MAX	2048	/* logins with something held that are known, those with the most; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
+#define QUEUE_START_ROWS	1000	/* looked at in one pass, for queue_start() */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
@@ -150,6 +151,9 @@ struct queue {
 		size_t	 n, room;
 	} holders;			/* what logins have held, by the writer that has said so */
 
+	TAILQ_HEAD(, queue_start) starts;	/* queue_start(): wanted, or begun lately */
+	uint16_t	 nstarts[QUEUE_SLOTS + 1];	/* by slot; 0: of a worker that has none */
+
 	int64_t		 due_ms;	/* a deferred message may be due */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
 };
@@ -244,6 +248,14 @@ void queue_unblock(struct queue *q);	/* ask all agents again */
 void queue_held_look(struct queue *q);
 int64_t queue_held_due(const struct queue *q);
 void queue_held_free(struct queue *q);
+
+/* core/queue/queue_start.c
+ * queue_starts_run(q): Go on with those that are wanted, by QUEUE_START_ROWS.
+ * queue_starts_due(q): When to go on; INT64_MAX: none is wanted.
+ * queue_starts_free(q). */
+void queue_starts_run(struct queue *q);
+int64_t queue_starts_due(const struct queue *q);
+void queue_starts_free(struct queue *q);
 
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);

@@ -485,6 +485,19 @@ spool_hurry(void *store, uint64_t id, int64_t now)
 }
 
 static int
+spool_hurry_domain(void *store, const char *domain, bool has_subdomains,
+    struct deferred_domain *at, unsigned int limit, int64_t now)
+{
+	struct queue_spool *sp = store;
+	int n;
+
+	while ((n = deferred_hurry_domain(sp->deferred, domain, has_subdomains,
+	    at, limit, now)) == -1 && queue_room_make(sp))
+		;
+	return n;
+}
+
+static int
 spool_shift(void *store, int64_t seconds, int64_t latest, int64_t held)
 {
 	struct queue_spool *sp = store;
@@ -555,6 +568,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.rows = spool_rows,
 	.next = spool_next,
 	.hurry = spool_hurry,
+	.hurry_domain = spool_hurry_domain,
 	.holders = spool_holders,
 	.shift = spool_shift,
 	.search = queue_read_search,

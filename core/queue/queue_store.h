@@ -165,6 +165,9 @@ struct queue_store_ops {
 		    deferred_func each, void *closure);
 	int	 (*next)(void *store, int64_t *next_r);
 	int	 (*hurry)(void *store, uint64_t id, int64_t now);
+	int	 (*hurry_domain)(void *store, const char *domain,
+		    bool has_subdomains, struct deferred_domain *at,
+		    unsigned int limit, int64_t now);
 	int	 (*holders)(void *store, unsigned int limit,
 		    deferred_holder_func each, void *closure);
 	int	 (*shift)(void *store, int64_t seconds, int64_t latest,

@@ -156,10 +156,10 @@ def as_of_an_earlier_version(s, uid, gid):
     for trigger in 'insert', 'delete', 'update':
         db.execute(f'DROP TRIGGER held_{trigger}')
     db.execute('DROP TABLE held')
-    for index in 'deferred_origin', 'deferred_held':
+    for index in 'deferred_origin', 'deferred_held', 'deferred_domain':
         db.execute(f'DROP INDEX {index}')
     for column in ('segment', 'generation', 'seq', 'hold_until', 'deliver_by',
-                   'priority', 'flags', 'holder'):
+                   'priority', 'flags', 'holder', 'domain'):
         db.execute(f'ALTER TABLE deferred DROP COLUMN {column}')
     db.execute('PRAGMA user_version = 0')
     db.commit()

@@ -318,6 +318,33 @@ mem_hurry(void *, uint64_t id, int64_t now)
 	return n;
 }
 
+/* Of all at once, whatever the limit. */
+static int
+mem_hurry_domain(void *, const char *domain, bool has_subdomains,
+    struct deferred_domain *at, unsigned int, int64_t now)
+{
+	const char *name, *end;
+	struct mem_row *r;
+	int n = 0;
+
+	if (mem.is_full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	for (r = mem.rows; r < mem.rows + mem.nrows; r++) {
+		name = strrchr(r->texts[1], '@') + 1;
+		end = name + strlen(name) - MIN(strlen(domain), strlen(name));
+		if (strcmp(end, domain) != 0 || (end > name &&
+		    (!has_subdomains || end[-1] != '.')) ||
+		    r->row.next_attempt <= now)
+			continue;
+		r->row.next_attempt = now;
+		n++;
+	}
+	at->is_over = true;
+	return n;
+}
+
 static int
 mem_shift(void *, int64_t seconds, int64_t latest, int64_t held)
 {
@@ -399,6 +426,7 @@ const struct queue_store_ops mem_ops = {
 	.rows = mem_rows,
 	.next = mem_next,
 	.hurry = mem_hurry,
+	.hurry_domain = mem_hurry_domain,
 	.shift = mem_shift,
 	.search = mem_search,
 	.read_deferred = mem_read_deferred,
