@@ -32,6 +32,15 @@ enum esmtp_rcpt_status {
 	ESMTP_RCPT_ASKED	/* of lookup_rcpt() alone: the answer comes, by the ticket of esmtp_ticket_new() */
 };
 
+/* answers of start_queue */
+enum esmtp_start_status {
+	ESMTP_START_OK,		/* it begins; what waits is not known: 250 */
+	ESMTP_START_NONE,	/* nothing waits: 251 */
+	ESMTP_START_PENDING,	/* it begins, and something waits: 252 */
+	ESMTP_START_LATER,	/* not now: 458 */
+	ESMTP_START_REFUSED	/* not for this client: 459 */
+};
+
 /* What happened, for log and counters. */
 enum esmtp_report_kind {
 	ESMTP_REPORT_CONNECT,	/* session started */
@@ -190,6 +199,13 @@ struct esmtp_host_ops {
 	 * NULL: always */
 	int	(*may_hold)(void *host, struct _accept_construct *ac,
 		    const char *login, uint64_t octets, size_t nrcpts);
+	/* start_queue(host, ac, domain, has_subdomains): ETRN, of a domain that
+	 * ETRN_Domains allows: let what waits for ${domain}, in lower case, be
+	 * tried again now; with ${has_subdomains} also what waits for domains
+	 * that end with "." and it.  NULL: ETRN is not offered */
+	enum esmtp_start_status (*start_queue)(void *host,
+		    struct _accept_construct *ac, const char *domain,
+		    int has_subdomains);
 };
 
 /* Names something that a session waits for, once: another answer to it, or one

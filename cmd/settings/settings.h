@@ -189,6 +189,11 @@ const struct esmtp_options *settings_options_at(const struct settings *s,
  * client of any listener? */
 bool settings_is_named(const struct settings *s, const char *extension);
 
+/* settings_may_etrn(s, domain, has_subdomains): Does ETRN_Domains allow that to any
+ * client of any listener? */
+bool settings_may_etrn(const struct settings *s, const char *domain,
+    bool has_subdomains);
+
 /* settings_held_share(s): How much of held_quota a login may have held through one
  * worker: all of it if there are no others, else three quarters, so that a
  * worker which names a login wrongly leaves it some.  0: no bound. */

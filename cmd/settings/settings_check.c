@@ -106,19 +106,21 @@ check_domains(struct conf *c, const struct settings *s)
 	return 0;
 }
 
-/* Each domain that mail is accepted for must have a Domain section. */
+/* Each domain that mail is accepted for, or can wait for, must have a Domain
+ * section. */
 static int
-check_relay_domains(struct conf *c, const struct settings *s,
-    const struct settings_listen *l, const struct esmtp_options *o)
+check_have_section(struct conf *c, const struct settings *s,
+    const struct settings_listen *l, const struct esmtp_options *o, size_t row,
+    const struct conf_list *list)
 {
 	const char *domain;
 	size_t i;
 
-	for (i = 0; i < o->relay_domains.n; i++) {
-		domain = o->relay_domains.v[i];
+	for (i = 0; i < list->n; i++) {
+		domain = list->v[i];
 		if (settings_domain_find(s, domain, strlen(domain)) == NULL)
-			return settings_refuse(c, l, o, ROW_relay_domains,
-			    domain, "domains that have a Domain section");
+			return settings_refuse(c, l, o, row, domain,
+			    "domains that have a Domain section");
 	}
 	return 0;
 }
@@ -186,7 +188,10 @@ check_options(struct conf *c, const struct settings *s,
 	for (i = 0; (o = settings_options_at(s, (size_t)(l - s->listens),
 	    i)) != NULL; i++)
 		if (settings_auth_check(c, l, o) == -1 ||
-		    check_relay_domains(c, s, l, o) == -1 ||
+		    check_have_section(c, s, l, o, ROW_relay_domains,
+		    &o->relay_domains) == -1 ||
+		    check_have_section(c, s, l, o, ROW_etrn_domains,
+		    &o->etrn_domains) == -1 ||
 		    check_classes(c, l, o) == -1 ||
 		    check_kind(c, l, o) == -1 ||
 		    settings_tls_check(c, l, o) == -1)

@@ -320,3 +320,17 @@ settings_is_named(const struct settings *s, const char *extension)
 				return true;
 	return false;
 }
+
+bool
+settings_may_etrn(const struct settings *s, const char *domain,
+    bool has_subdomains)
+{
+	const struct esmtp_options *o;
+	size_t listen, i, len = strlen(domain);
+
+	for (listen = 0; listen < s->nlistens; listen++)
+		for (i = 0; (o = settings_options_at(s, listen, i)) != NULL; i++)
+			if (options_may_etrn(o, domain, len, has_subdomains))
+				return true;
+	return false;
+}

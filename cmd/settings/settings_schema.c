@@ -167,6 +167,7 @@ static const struct special specials[] = {
 	{ ROW_auth_mechanisms, special_mechanism },
 	{ ROW_no_soliciting, special_class },
 	{ ROW_sender_login, special_recipients },
+	{ ROW_etrn_domains, special_domain },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },
 	{ ROW_banner_hostname, special_hostname },

@@ -3,6 +3,7 @@
 #include "proto/options/options.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,56 @@ options_missing(const struct esmtp_options *o)
 			return lmtp_needs[i];
 	}
 	return NULL;
+}
+
+bool
+options_lists(const struct conf_list *list, const char *domain, size_t len)
+{
+	char name[LIM_DOMAIN + 1];
+	size_t i;
+
+	if (len == 0 || len > LIM_DOMAIN)
+		return false;
+	memcpy(name, domain, len);
+	name[len] = '\0';
+	for (i = 0; i < list->n; i++)
+		if (fnmatch(list->v[i], name, FNM_CASEFOLD | FNM_NOESCAPE) == 0)
+			return true;
+	return false;
+}
+
+/* Does "*.example.test", ${pattern}, match all that ends with "." and ${domain}?
+ * It does with "example.test" and with "a.example.test". */
+static bool
+covers(const char *pattern, const char *domain, size_t len)
+{
+	size_t n = strlen(pattern);
+
+	if (strcmp(pattern, "*") == 0)
+		return true;
+	if (n < 3 || strncmp(pattern, "*.", 2) != 0 ||
+	    strpbrk(pattern + 2, "*?[") != NULL)
+		return false;
+	pattern += 2;
+	n -= 2;
+	return n <= len && strncasecmp(domain + len - n, pattern, n) == 0 &&
+	    (n == len || domain[len - n - 1] == '.');
+}
+
+bool
+options_may_etrn(const struct esmtp_options *o, const char *domain, size_t len,
+    bool has_subdomains)
+{
+	const struct conf_list *list = &o->etrn_domains;
+	bool may = options_lists(list, domain, len);
+	size_t i;
+
+	if (!may || !has_subdomains)
+		return may;
+	for (i = 0; i < list->n; i++)
+		if (covers(list->v[i], domain, len))
+			return true;
+	return false;
 }
 
 int

@@ -83,6 +83,16 @@ size_t options_class(const char *s, size_t len);
 int options_classes(const char *const *values, size_t n, char *expected_r,
     size_t len);
 
+/* options_lists(list, domain, len): Is the domain ${domain} one of those that a list
+ * of them has ("example.test", "*.example.test", "*"), in any case?
+ * options_may_etrn(o, domain, len, has_subdomains): Does ETRN_Domains allow to start
+ * the queue for ${domain}, and with ${has_subdomains} for all that end with "."
+ * and it? */
+bool options_lists(const struct conf_list *list, const char *domain,
+    size_t len);
+bool options_may_etrn(const struct esmtp_options *o, const char *domain,
+    size_t len, bool has_subdomains);
+
 /* options_clear(o): Free what init and set allocated. */
 void options_clear(struct esmtp_options *o);
 

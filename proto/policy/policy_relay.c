@@ -4,31 +4,11 @@
  * Relay_For_Sending_Domains, Open_Relay, TLS_Verified_Peer_Can_Relay or
  * Auth_Can_Relay allows it. */
 
-#include <fnmatch.h>
 #include <string.h>
 
-#include "core/lim.h"
 #include "core/util/netmask.h"
 #include "proto/options/options.h"
 #include "proto/validate.h"
-
-/* Does a pattern of the list ("example.test", "*.example.test") match? */
-static bool
-is_domain_listed(const struct conf_list *list, const char *domain,
-    size_t len)
-{
-	char name[LIM_DOMAIN + 1];
-	size_t i;
-
-	if (len == 0 || len > LIM_DOMAIN)
-		return false;
-	memcpy(name, domain, len);
-	name[len] = '\0';
-	for (i = 0; i < list->n; i++)
-		if (fnmatch(list->v[i], name, FNM_CASEFOLD | FNM_NOESCAPE) == 0)
-			return true;
-	return false;
-}
 
 static bool
 is_host_listed(const struct conf_list *list, const struct sockaddr *sa)
@@ -50,7 +30,7 @@ is_sender_listed(const struct conf_list *list,
 	struct mailaddr sender;
 
 	return list->n > 0 && validate_context_sender(vctx, &sender) &&
-	    is_domain_listed(list, sender.domain, sender.domain_len);
+	    options_lists(list, sender.domain, sender.domain_len);
 }
 
 /* RFC 5321 4.5.1: mail for postmaster is accepted, without a domain and in each
@@ -81,7 +61,7 @@ may_relay(validate_context *vctx, const struct mailaddr *addr)
 	if (o->open_relay)
 		return true;
 	if (o->relay_domains.n > 0) {
-		if (is_domain_listed(&o->relay_domains, addr->domain,
+		if (options_lists(&o->relay_domains, addr->domain,
 		    addr->domain_len))
 			return true;
 	} else if (validate_context_lookup_rcpt(vctx, addr) !=

@@ -175,10 +175,22 @@ host_lookup(void *closure, accept_construct *, const struct mailaddr *a)
 	return ESMTP_RCPT_UNKNOWN;
 }
 
+/* What waits: something for wait.test, nothing for none.test, and of other domains
+ * that is not known.  later.test cannot be had now. */
+static enum esmtp_start_status
+host_start_queue(void *, accept_construct *, const char *domain, int)
+{
+	return strcmp(domain, "wait.test") == 0 ? ESMTP_START_PENDING :
+	    strcmp(domain, "none.test") == 0 ? ESMTP_START_NONE :
+	    strcmp(domain, "later.test") == 0 ? ESMTP_START_LATER :
+	    ESMTP_START_OK;
+}
+
 static struct esmtp_host_ops host_ops = {
 	.report = simhost_report,
 	.lookup_rcpt = host_lookup,
 	.postmaster_domain = host_postmaster_domain,
+	.start_queue = host_start_queue,
 	.session_end = simhost_session_end,
 };
 

@@ -76,7 +76,7 @@ choose_extensions(struct sim *sim)
 	static char names[][20] = { "PIPELINING", "SIZE", "LIMITS",
 		"REQUIRETLS", "8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME",
 		"ENHANCEDSTATUSCODES", "STARTTLS", "AUTH", "DSN",
-		"FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "NO-SOLICITING",
+		"FUTURERELEASE", "DELIVERBY", "MT-PRIORITY", "NO-SOLICITING", "ETRN",
 		"XCLIENT", "XFORWARD", "XREMOTEIP", "XSETCONTEXT",
 		"XDUMPCONTEXT", "XTAKE" };
 	static char *list[sizeof(names) / sizeof(names[0])];

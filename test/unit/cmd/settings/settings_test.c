@@ -253,6 +253,26 @@ Test(settings, lists_reach_the_session)
 	settings_free(s);
 }
 
+/* What a worker says of a client, the queue can check that far. */
+Test(settings, what_any_client_may_ask_of_the_queue_is_known)
+{
+	struct settings *s = load_good("ESMTP_Listener {\n"
+	    "Listen \":25\" { }\n"
+	    "Listen \":26\" { ETRN_Domains = { a.test }\n"
+	    "Peer \"192.0.2.0/24\" { ETRN_Domains = { \"*.b.test\", b.test } }\n"
+	    "} }\n"
+	    "Domain \"*\" { }\n", NULL);
+
+	cr_expect(settings_may_etrn(s, "a.test", false));
+	cr_expect_not(settings_may_etrn(s, "a.test", true));
+	cr_expect(settings_may_etrn(s, "b.test", true));
+	cr_expect(settings_may_etrn(s, "x.b.test", false));
+	cr_expect_not(settings_may_etrn(s, "c.test", false));
+	cr_expect_not(settings_may_etrn(s, "", false));
+	cr_expect_not(settings_may_etrn(s, "test", true));
+	settings_free(s);
+}
+
 Test(settings, listeners_that_are_not_enabled_are_left_out)
 {
 	struct settings *s = load_good(
@@ -346,6 +366,13 @@ Test(settings, what_is_wrong_is_named)
 		{ LISTEN "Relay_Domains = { \"a.test\" }\n", NULL, "m.conf:2:17: "
 		    "option 'Relay_Domains': expected domains that have a "
 		    "Domain section, found \"a.test\"" },
+		{ LISTEN "ETRN_Domains = { \"a.test\" }\nDomain \"b.test\" "
+		    "{ }\n", NULL, "m.conf:2:16: option 'ETRN_Domains': "
+		    "expected domains that have a Domain section, found "
+		    "\"a.test\"" },
+		{ LISTEN "ETRN_Domains = { \"a..test\" }\n", NULL,
+		    "m.conf:2:18: option 'ETRN_Domains': expected a domain, "
+		    "\"*.\" and a domain, or \"*\", found \"a..test\"" },
 		{ LISTEN "Domain \"*\" {\n\nMaildir = \"/m/%u\" }", NULL,
 		    "m.conf:4:11: option 'Maildir': expected a path with %d, "
 		    "since the section is for more than one domain, found "

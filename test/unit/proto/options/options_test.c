@@ -182,3 +182,55 @@ Test(options, a_kind_changes_the_defaults_of_what_is_not_set)
 	cr_expect_eq(o.messageid_header, ESMTP_HEADER_IGNORE);
 	options_clear(&o);
 }
+
+/* A list of ETRN_Domains, a domain: is it in the list, and all below it, too? */
+static const struct {
+	const char	*first, *second, *domain;
+	bool		 is, is_all;
+} lists[] = {
+	{ "example.test", NULL, "example.test", true, false },
+	{ "example.test", NULL, "Example.TEST", true, false },
+	{ "example.test", NULL, "a.example.test", false, false },
+	{ "example.test", NULL, "example.tes", false, false },
+	{ "*.example.test", NULL, "example.test", false, false },
+	{ "*.example.test", NULL, "a.example.test", true, true },
+	{ "*.Example.test", NULL, "a.b.eXample.test", true, true },
+	{ "*.example.test", NULL, "anexample.test", false, false },
+	{ "*.example.test", NULL, "test", false, false },
+	{ "example.test", "*.example.test", "example.test", true, true },
+	{ "example.test", "*.a.example.test", "example.test", true, false },
+	{ "*", NULL, "example.test", true, true },
+	{ "*.*.test", NULL, "a.example.test", true, false },
+	{ "*.?xample.test", NULL, "example.test", false, false },
+	{ "*.", NULL, "example.test", false, false },
+	{ NULL, NULL, "example.test", false, false },
+	{ "*", NULL, "", false, false },
+};
+
+Test(options, a_list_of_domains_has_those_below_one_or_not)
+{
+	const char *values[2];
+	struct esmtp_options o;
+	char expected[256], longest[LIM_DOMAIN + 2];
+	size_t i, n, len;
+
+	options_init(&o, "mx");
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		values[0] = lists[i].first;
+		values[1] = lists[i].second;
+		n = (values[0] != NULL) + (values[1] != NULL);
+		cr_assert_eq(options_set(&o, row("ETRN_Domains"), values, n,
+		    expected, sizeof(expected)), 0);
+		len = strlen(lists[i].domain);
+		cr_expect_eq(options_lists(&o.etrn_domains, lists[i].domain,
+		    len), lists[i].is, "%zu", i);
+		cr_expect_eq(options_may_etrn(&o, lists[i].domain, len, false),
+		    lists[i].is, "%zu", i);
+		cr_expect_eq(options_may_etrn(&o, lists[i].domain, len, true),
+		    lists[i].is_all, "%zu", i);
+	}
+	memset(longest, 'a', sizeof(longest));
+	cr_expect(options_lists(&o.etrn_domains, longest, LIM_DOMAIN));
+	cr_expect_not(options_lists(&o.etrn_domains, longest, LIM_DOMAIN + 1));
+	options_clear(&o);
+}
