@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/role/auth_request.h"
+#include "core/lim.h"
 #include "core/process/log.h"
 
 bool
@@ -26,6 +27,33 @@ trick_seal(uint64_t arg, unsigned int)
 			(void)hostile_send(ROLE_QUEUE, Q_COMMITTED, &mc, NULL,
 			    0);
 		}
+	return true;
+}
+
+bool
+trick_etrn(uint64_t arg, unsigned int)
+{
+	static const char *const domains[] = { "example.test", "other.test",
+		"EXAMPLE.test", "example.test.", "a@example.test", "%", "-",
+		"x'; DROP TABLE deferred; --" };
+	struct msg_start ms = { .has_subdomains = 0 };
+	char name[LIM_DOMAIN];
+	uint64_t i, sent = 0;
+
+	for (i = 0; i < arg; i++) {
+		const char *domain = domains[i % 16 < 8 ? 0 : i % 8];
+		size_t len = strlen(domain);
+
+		memcpy(name, domain, len);
+		if (i % 16 == 15)	/* many that anybody might have */
+			len = (size_t)snprintf(name, sizeof(name),
+			    "d%llu.example.test", (unsigned long long)i);
+		ms.has_subdomains = i % 3 == 2 ? (uint32_t)i : 0;
+		if (hostile_send(ROLE_QUEUE, Q_START, &ms, name,
+		    (unsigned int)len) == 0)
+			sent++;
+	}
+	hostile_say("etrn", sent);
 	return true;
 }
 

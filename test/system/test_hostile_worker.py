@@ -579,3 +579,50 @@ def test_a_worker_that_reaches_for_other_processes(d):
         assert s.pid('worker 2') == other
         s.all_run()
         s.serves()
+
+
+def asked(s, slot):
+    """The domains that clients have asked the worker of that slot for."""
+    return re.findall(rf'mailmilld/worker-{slot}\[\d+\].* event=etrn session=.*'
+                      r' domain=(\S+)', s.log())
+
+
+def test_a_worker_that_asks_for_domains_all_the_time(d):
+    with Hostile(d, listener='ETRN_Domains = { "example.test", '
+                 '"*.example.test" }\n', conf='retry_interval = 1h\n'
+                 'max_retry_interval = 1h\n',
+                 extra=f'Domain "*.example.test" {{ Maildir = "{d}/mail/%d/%u" '
+                 '}\n') as s:
+        block(s, 'user')
+        with Client(s.port) as c:
+            c.hello()
+            for i in range(5):
+                c.mail(b'Subject: %d\r\n\r\n' % i)
+
+        def deferred():
+            return s.stats()['deferred']
+        wait_for('them to be deferred', lambda: deferred() == 5)
+        began = time.monotonic()
+        s.play('worker 1', 'etrn', 20000)
+        s.serves()
+        # each message once for example.test, once for @example.test, and so
+        # again each 30 seconds
+        most = 5 + 10 * (1 + int((time.monotonic() - began) / 30))
+        assert 5 < deferred() <= most, (deferred(), most)
+        assert 'event=etrn-refused worker=1 ' in s.log()
+        # it lives, and what the other worker asks for is not refused
+        os.unlink(s.maildir())
+        s.all_run()
+        names = (f'other{i}.example.test' for i in range(40))
+        while not asked(s, 2):
+            with Client(s.port) as c:
+                c.hello()
+                c.cmd(f'ETRN {next(names)}', '250')
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('ETRN example.test', '250')
+        domain = re.escape(asked(s, 2)[0])
+        wait_for('what it has asked for', lambda: re.search(
+            rf'event=queue-started domain={domain} subdomains=no ',
+            s.log_now()), 60)
+        s.wait_mail(5, timeout=60)

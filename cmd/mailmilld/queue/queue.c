@@ -178,7 +178,7 @@ on_committed(void *closure, struct channel_msg *msg)
 }
 
 static const struct chanev_ops worker_ops = {
-	.on = { [Q_COMMITTED] = on_committed },
+	.on = { [Q_COMMITTED] = on_committed, [Q_START] = queue_etrn_on_asked },
 	.gone = peer_free
 };
 
@@ -216,6 +216,7 @@ peer_open(struct queue_peer *p)
 		queue_writer_add(r->queue, p->number);
 		queue_held_slot(r->queue, p->number, p->who.slot);
 		p->is_writer = true;
+		queue_etrn_open(p);
 	}
 	p->fd = -1;
 	p->ce = chanev_open(fd, ROLE_QUEUE, p->who.role,

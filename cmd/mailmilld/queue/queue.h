@@ -10,6 +10,7 @@
 
 #include "cmd/mailmilld/role/child.h"
 #include "core/queue/queue.h"
+#include "core/util/bucket.h"
 
 struct queue_ctl;
 
@@ -44,6 +45,8 @@ struct queue_peer {
 	bool			 is_writer;	/* the queue knows its number */
 	unsigned int		 number;	/* which is in the numbers of a worker's files */
 	bool			 is_held_lost;	/* it has not heard what logins may have held */
+	struct bucket		 starts;	/* Q_START that are looked at */
+	uint64_t		 refused_ms;	/* when it was logged that some are not; 0: never */
 };
 
 /* cmd/mailmilld/queue/queue_held.c: what workers are told of how much logins may
@@ -56,6 +59,12 @@ struct queue_peer {
 void queue_held_tell(void *r, const char *login);
 void queue_held_tell_all(struct queue_peer *p);
 void queue_held_tell_again(struct queue_role *r);
+
+/* cmd/mailmilld/queue/queue_etrn.c: the starts of the queue that workers ask for.
+ * queue_etrn_open(p): Of a worker that connects.
+ * queue_etrn_on_asked(p, msg): Q_START. */
+void queue_etrn_open(struct queue_peer *p);
+void queue_etrn_on_asked(void *p, struct channel_msg *msg);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

@@ -123,6 +123,7 @@ struct msg_held {
 	uint64_t left;		/* octets, as queue_held_left() counts them */
 	uint64_t came, held;	/* through this worker: queue_held_came() */
 };
+struct msg_start { uint32_t has_subdomains, unused; };
 /* Between a worker and spoold.  The number is in the low bits of the ids of all
  * files of the worker (core/spool/spool_id.h). */
 struct msg_number {

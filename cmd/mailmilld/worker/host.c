@@ -19,6 +19,7 @@ static const struct esmtp_host_ops ops = {
 	.auth_can = host_auth_can,
 	.may_send_as = host_sender_may_use,
 	.may_hold = host_held_may,
+	.start_queue = host_etrn_start,
 	.postmaster_domain = host_postmaster_domain,
 	.peer_changed = session_peer_changed,
 	.session_move = session_move,
@@ -33,6 +34,7 @@ host_open(struct worker *w)
 		log_err("start", "role=%s step=%s", "worker", "host");
 		return -1;
 	}
+	host_etrn_open(w);
 	(void)esmtp_host_set(w->host, ESMTP_HOST_RCPTS_MAX, LIM_RCPTS_WORKER);
 	(void)esmtp_host_set(w->host, ESMTP_HOST_CLIENT_RCPTS_MAX,
 	    LIM_RCPTS_CLIENT);

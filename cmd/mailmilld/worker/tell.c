@@ -1,4 +1,5 @@
-/* Telling the queue process how far the segments are committed.
+/* Telling the queue process how far the segments are committed, and what clients
+ * ask for.
  * Owns: the channel to the queue, the news that is held back for it.
  * A later position makes an earlier one of the same segment superfluous, so
  * under load the queue is told every TELL_MS only; after a pause, at once. */
@@ -6,6 +7,7 @@
 #include "cmd/mailmilld/worker/worker_int.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -87,6 +89,15 @@ tell_end_of_pass(struct worker *w)
 {
 	if (w->tell.is_lost)
 		tell_all(w);
+}
+
+int
+tell_start(struct worker *w, const char *domain, bool has_subdomains)
+{
+	struct msg_start ms = { .has_subdomains = has_subdomains };
+
+	return chanev_send(w->tell.queue, Q_START, &ms, domain,
+	    (unsigned int)strlen(domain), -1);
 }
 
 /* --- the channel ---------------------------------------------------------- */

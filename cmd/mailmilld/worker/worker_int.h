@@ -14,6 +14,7 @@
 #include "cmd/mailmilld/module/modules.h"
 #include "cmd/mailmilld/role/child.h"
 #include "core/spool/spool_writer.h"
+#include "core/util/bucket.h"
 #include "proto/esmtp_factory.h"
 
 struct host_exchange;
@@ -52,6 +53,13 @@ struct host_held {
 	uint64_t		 share;		/* what one may have held through this worker; 0: no bound */
 };
 
+/* host_etrn.c: how often clients may start the queue */
+#define ETRN_SHARES	64
+struct host_etrn {
+	struct bucket		 shares[ETRN_SHARES];	/* by the client's address */
+	uint64_t		 secret;		/* so that none chooses whose share it has */
+};
+
 /* log_clients.c: of whom something was logged lately */
 struct log_client;
 RB_HEAD(log_client_tree, log_client);
@@ -75,6 +83,7 @@ struct worker {
 	cpu_set_t		 processors;	/* before that */
 	struct tell		 tell;
 	struct host_held	 held;
+	struct host_etrn	 etrn;
 	struct log_clients	 log_clients;
 	struct sessions		 sessions;
 	struct host_tls		*tls;		/* NULL: there is no TLS */
@@ -118,15 +127,18 @@ void sessions_on_ended(void *closure, struct channel_msg *msg);
 void sessions_take(struct worker *w);
 void sessions_free(struct worker *w);
 
-/* tell.c: what the queue process is told of commits.
+/* tell.c: what the queue process is told.
  * tell_connect(w, fd): from now on tell the queue at ${fd}, which it takes; it
  * is told every position at once.
  * tell_committed(w, position): tell it soon.
  * tell_end_of_pass(w): tell it again what its channel had no room for.
+ * tell_start(w, domain, has_subdomains): a client wants what is deferred for it.
+ * 0, or -1 with errno: there is no queue process now, or it is far behind.
  * tell_close(w): tell what is held back, and close the channel. */
 void tell_connect(struct worker *w, int fd);
 void tell_committed(struct worker *w, const struct spool_position *position);
 void tell_end_of_pass(struct worker *w);
+int tell_start(struct worker *w, const char *domain, bool has_subdomains);
 void tell_close(struct worker *w);
 
 /* session.c: the beginning and the end of sessions.
@@ -172,6 +184,12 @@ int host_held_may(void *host, accept_construct *ac, const char *login,
 void host_held_end(struct worker *w, uint64_t session, bool is_committed);
 void host_held_on_told(void *closure, struct channel_msg *msg);
 void host_held_free(struct worker *w);
+
+/* host_etrn.c: start_queue() of esmtp_host.h.
+ * host_etrn_open(w): w->etrn. */
+void host_etrn_open(struct worker *w);
+enum esmtp_start_status host_etrn_start(void *host, accept_construct *ac,
+    const char *domain, int has_subdomains);
 
 /* log_clients.c: the lines of the log that each client may cause.
  * log_clients_init(lc, client_rate, rate): The settings client_log_rate and

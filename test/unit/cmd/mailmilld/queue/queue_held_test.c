@@ -32,7 +32,7 @@ on_gone(void *)
 }
 
 static const struct chanev_ops ops = {
-	.on = { [Q_COMMITTED] = on_committed },
+	.on = { [Q_COMMITTED] = on_committed, [Q_START] = on_committed },
 	.gone = on_gone
 };
 
