@@ -22,12 +22,13 @@ MAILMILL_BEGIN
 #define MAILADDR_ALLOW_BARE		0x20	/* without < and >: it ends at white space */
 #define MAILADDR_ALLOW_DOTS		0x40	/* dots at the begin and end of a local part, and next to each other */
 #define MAILADDR_ALLOW_UTF8		0x80	/* local part and domain may be UTF-8; RFC 6531 3.3 */
+#define MAILADDR_ALLOW_UNQUALIFIED	0x100	/* <user>, any local part without a domain */
 
 struct mailaddr {
 	const char	*local;		/* as written, quotes included */
 	size_t		 local_len;	/* 0 for <> */
 	const char	*domain;	/* with brackets if a literal */
-	size_t		 domain_len;	/* 0 for <> and <postmaster> */
+	size_t		 domain_len;	/* 0 for <>, <postmaster>, and others without a domain */
 	bool		 is_quoted;
 	bool		 is_literal;
 };
@@ -61,7 +62,7 @@ bool mailaddr_literal(const struct mailaddr *addr, struct sockaddr *sa_r);
  * where it needs them, and with no needless backslash.  It is not longer than
  * ${addr} if that is ASCII, but for an IPv6 address in it, and for the quotes of
  * a local part whose dots MAILADDR_ALLOW_DOTS has allowed.  <> gives "",
- * <postmaster> the local part alone.  Return octets written without the NUL, or
+ * an address without a domain the local part alone.  Return octets written without the NUL, or
  * -1 (ENOSPC; of an address that mailaddr_parse() has not made also its EILSEQ,
  * ENAMETOOLONG; ENOMEM). */
 int mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen);

@@ -125,6 +125,20 @@ check_have_section(struct conf *c, const struct settings *s,
 	return 0;
 }
 
+/* Where a recipient without a domain would be, there must be mailboxes. */
+static int
+check_qualifier(struct conf *c, const struct settings *s,
+    const struct settings_listen *l, const struct esmtp_options *o)
+{
+	const char *domain = o->domain_for_recipients;
+
+	if (*domain == '\0' ||
+	    settings_domain_find(s, domain, strlen(domain)) != NULL)
+		return 0;
+	return settings_refuse(c, l, o, ROW_domain_for_recipients, domain,
+	    "a domain that has a Domain section");
+}
+
 /* Each of the classes is right, but are they too many? */
 static int
 check_classes(struct conf *c, const struct settings_listen *l,
@@ -192,6 +206,7 @@ check_options(struct conf *c, const struct settings *s,
 		    &o->relay_domains) == -1 ||
 		    check_have_section(c, s, l, o, ROW_etrn_domains,
 		    &o->etrn_domains) == -1 ||
+		    check_qualifier(c, s, l, o) == -1 ||
 		    check_classes(c, l, o) == -1 ||
 		    check_kind(c, l, o) == -1 ||
 		    settings_tls_check(c, l, o) == -1)

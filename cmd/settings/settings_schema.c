@@ -89,6 +89,14 @@ is_domain(const char *s, bool allow_literal)
 }
 
 static int
+special_qualifier(const char *value, char *expected_r, size_t len)
+{
+	if (*value == '\0' || is_domain(value, false))
+		return 0;
+	return expected(expected_r, len, "a domain");
+}
+
+static int
 special_hostname(const char *value, char *expected_r, size_t len)
 {
 	if (*value == '\0' || is_domain(value, true))
@@ -167,6 +175,8 @@ static const struct special specials[] = {
 	{ ROW_auth_mechanisms, special_mechanism },
 	{ ROW_no_soliciting, special_class },
 	{ ROW_sender_login, special_recipients },
+	{ ROW_domain_for_recipients, special_qualifier },
+	{ ROW_domain_for_sender, special_qualifier },
 	{ ROW_etrn_domains, special_domain },
 	{ ROW_relay_domains, special_domain },
 	{ ROW_relay_for_sending_domains, special_domain },

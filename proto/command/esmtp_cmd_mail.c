@@ -23,6 +23,7 @@ struct path_arg {
 	const char		*keyword;	/* "FROM:" or "TO:" */
 	unsigned int		 flags;		/* MAILADDR_* */
 	enum esmtp_reply_id	 bad, bad_utf8;
+	const char		*domain;	/* of an address that has none; "": it is refused */
 	bool			 is_rcpt;
 	bool			 is_utf8;	/* SMTPUTF8 was said */
 	struct mailaddr		 addr;		/* points into ${text} */
@@ -67,20 +68,12 @@ bad_path(const struct path_arg *p, int errnum)
 	    errnum == EILSEQ ? p->bad_utf8 : p->bad;
 }
 
-/* Parse "FROM:<path> params" or "TO:<path> params": RPL_OK or the refusal. */
-static enum esmtp_reply_id
-parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
-    size_t len)
+/* What is accepted in place of what RFC 5321 says. */
+static unsigned int
+path_flags(const struct esmtp_options *o, const struct path_arg *p)
 {
-	const struct esmtp_options *o = st->ac->options;
-	size_t n = strlen(p->keyword);
 	unsigned int flags = p->flags | MAILADDR_ALLOW_LITERAL;
-	enum esmtp_reply_id id;
-	bool is_ascii = utf8_is_ascii(arg, len);
-	int used;
 
-	if (len < n || strncasecmp(arg, p->keyword, n) != 0)
-		return RPL_SYNTAX;
 	/* RFC 5321 3.3: spaces are not permitted after the colon */
 	if (o->allow_trailing_whitespace)
 		flags |= MAILADDR_ALLOW_SPACE;
@@ -90,8 +83,46 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 		flags |= MAILADDR_ALLOW_DOTS;
 	if (p->is_utf8)
 		flags |= MAILADDR_ALLOW_UTF8;
+	if (p->domain[0] != '\0')
+		flags |= MAILADDR_ALLOW_UNQUALIFIED;
+	return flags;
+}
+
+/* The address has no domain: it gets p->domain, if it is one with that.  Return
+ * RPL_OK or the refusal.  ${text} is what mailaddr_parse() has taken: without
+ * brackets, "SIZE=10" is a parameter of an address that was left out. */
+static enum esmtp_reply_id
+qualify(struct path_arg *p, const char *text, size_t len, unsigned int flags)
+{
+	char path[sizeof(p->text) + LIM_DOMAIN + sizeof("<@>")];
+	int n;
+
+	if (memchr(text, '<', len) == NULL && memchr(text, '=', len) != NULL)
+		return p->bad;
+	n = snprintf(path, sizeof(path), "<%s@%s>", p->text, p->domain);
+	if (mailaddr_parse(path, (size_t)n, flags, &p->addr) == -1 ||
+	    mailaddr_format(&p->addr, p->text, sizeof(p->text)) == -1)
+		return bad_path(p, errno);
+	mailaddr_split(p->text, &p->addr);
+	return RPL_OK;
+}
+
+/* Parse "FROM:<path> params" or "TO:<path> params": RPL_OK or the refusal. */
+static enum esmtp_reply_id
+parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
+    size_t len)
+{
+	const struct esmtp_options *o = st->ac->options;
+	size_t n = strlen(p->keyword);
+	unsigned int flags = path_flags(o, p);
+	enum esmtp_reply_id id = RPL_OK;
+	bool is_ascii = utf8_is_ascii(arg, len);
+	int used;
+
+	if (len < n || strncasecmp(arg, p->keyword, n) != 0)
+		return RPL_SYNTAX;
 	/* RFC 6531 3.4, 3.5; a parameter may hold UTF-8 as well */
-	else if (!is_ascii)
+	if (!p->is_utf8 && !is_ascii)
 		return RPL_NEED_UTF8;
 	used = mailaddr_parse(arg + n, len - n, flags, &p->addr);
 	if (used == -1)
@@ -104,6 +135,11 @@ parse_path(struct esmtp_step *st, struct path_arg *p, const char *arg,
 	mailaddr_split(p->text, &p->addr);
 	if (p->is_rcpt)
 		resolve_postmaster(st, p);
+	if (p->addr.domain_len == 0 && p->addr.local_len > 0 &&
+	    p->domain[0] != '\0')
+		id = qualify(p, arg + n, (size_t)used, flags);
+	if (id != RPL_OK)
+		return id;
 	n += (size_t)used;
 	id = esmtp_ext_params(st->mc, arg + n, len - n, p->is_rcpt,
 	    &p->params);
@@ -172,6 +208,7 @@ esmtp_cmd_mail(struct esmtp_step *st, const char *arg, size_t len)
 	p.bad = RPL_BAD_SENDER;
 	p.bad_utf8 = RPL_SENDER_UTF8;
 	p.flags = MAILADDR_ALLOW_NULL | MAILADDR_ALLOW_LONG;
+	p.domain = st->ac->options->domain_for_sender;
 	p.is_rcpt = false;
 	p.is_utf8 = esmtp_ext_may_utf8(mc) && esmtp_ext_names_utf8(arg, len);
 	id = parse_path(st, &p, arg, len);
@@ -294,6 +331,7 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	p.bad = RPL_BAD_RCPT;
 	p.bad_utf8 = RPL_RCPT_UTF8;
 	p.flags = MAILADDR_ALLOW_POSTMASTER;
+	p.domain = st->ac->options->domain_for_recipients;
 	p.is_rcpt = true;
 	p.is_utf8 = (mc->txn->env_flags & SPOOL_ENV_SMTPUTF8) != 0;
 	id = parse_path(st, &p, arg, len);

@@ -227,8 +227,9 @@ mailbox(const char *s, size_t len, unsigned int flags, struct mailaddr *a)
 	a->local_len = i;
 	if (i == len || s[i] != '@') {
 		/* RFC 5321 4.1.1.3: <Postmaster> needs no domain */
-		if (flags & MAILADDR_ALLOW_POSTMASTER &&
-		    mailaddr_is_postmaster(a))
+		if (flags & MAILADDR_ALLOW_UNQUALIFIED ||
+		    (flags & MAILADDR_ALLOW_POSTMASTER &&
+		    mailaddr_is_postmaster(a)))
 			return i;
 		return 0;
 	}

@@ -366,6 +366,15 @@ Test(settings, what_is_wrong_is_named)
 		{ LISTEN "Relay_Domains = { \"a.test\" }\n", NULL, "m.conf:2:17: "
 		    "option 'Relay_Domains': expected domains that have a "
 		    "Domain section, found \"a.test\"" },
+		{ LISTEN "Domain_For_Unqualified_Recipient_Addresses = "
+		    "\"a.test\"\nDomain \"b.test\" { }\n", NULL, "m.conf:2:46: "
+		    "option 'Domain_For_Unqualified_Recipient_Addresses': "
+		    "expected a domain that has a Domain section, found "
+		    "\"a.test\"" },
+		{ LISTEN "Domain_For_Unqualified_Sender_Address = \"a b\"\n",
+		    NULL, "m.conf:2:41: option "
+		    "'Domain_For_Unqualified_Sender_Address': expected a "
+		    "domain, found \"a b\"" },
 		{ LISTEN "ETRN_Domains = { \"a.test\" }\nDomain \"b.test\" "
 		    "{ }\n", NULL, "m.conf:2:16: option 'ETRN_Domains': "
 		    "expected domains that have a Domain section, found "

@@ -12,6 +12,7 @@
 #define S	MAILADDR_ALLOW_SPACE
 #define B	MAILADDR_ALLOW_BARE
 #define D	MAILADDR_ALLOW_DOTS
+#define U	MAILADDR_ALLOW_UNQUALIFIED
 
 /* text NULL: refused */
 static const struct {
@@ -30,6 +31,19 @@ static const struct {
 	{ "<Postmaster>", P, 12, "Postmaster" },
 	{ "<postmaster>", 0, -1, NULL },
 	{ "<other>", P, -1, NULL },
+	{ "<other>", U, 7, "other" },
+	{ "<\"a b\"> X", U, 7, "\"a b\"" },
+	{ "<\"a\">", U, 5, "a" },
+	{ "<a.b>", U, 5, "a.b" },
+	{ "<a..b>", U, -1, NULL },
+	{ "<a..b>", U | D, 6, "\"a..b\"" },
+	{ "<a b>", U, -1, NULL },
+	{ "<a@>", U, -1, NULL },
+	{ "<@b.example>", U, -1, NULL },
+	{ "<>", U, -1, NULL },
+	{ "other", U, -1, NULL },
+	{ "other X", U | B, 5, "other" },
+	{ "other>", U | B, -1, NULL },
 	{ "<@x.example:a@b.example>", 0, 24, "a@b.example" },
 	{ "<@x.example,@y.example:a@b.example>", 0, 35, "a@b.example" },
 	{ "<@x.example,a@b.example>", 0, -1, NULL },
