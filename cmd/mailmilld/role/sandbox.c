@@ -190,8 +190,10 @@ sandbox_is_stale(const struct sandbox *sb)
 {
 	const struct sandbox_file *f;
 	struct stat st;
+	size_t i;
 
-	for (f = sb->files; f < sb->files + sb->nfiles; f++)
+	for (i = 0; i < sb->nfiles; i++) {
+		f = &sb->files[i];
 		if (stat(f->path.path, &st) == 0 && (st.st_dev != f->dev ||
 		    st.st_ino != f->ino)) {
 			log_event(LOG_LEVEL_NOTICE, "sandbox-stale",
@@ -202,6 +204,7 @@ sandbox_is_stale(const struct sandbox *sb)
 			    "and the next one may use it");
 			return true;
 		}
+	}
 	return false;
 }
 

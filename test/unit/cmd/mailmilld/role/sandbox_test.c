@@ -51,6 +51,17 @@ Test(sandbox, each_role_has_a_profile_of_known_calls)
 	    err);
 }
 
+/* sandbox = off: there are no rules for files */
+Test(sandbox, one_without_files_is_never_stale)
+{
+	struct sandbox sb = { .role = role_of(ROLE_DELIVER),
+		.settings = &settings };
+
+	cr_assert_not(sandbox_is_stale(&sb));
+	sandbox_clear(&sb);
+	cr_assert_not(sandbox_is_stale(&sb));
+}
+
 Test(sandbox, authd_may_what_its_back_ends_need)
 {
 	struct sandbox sb = { .role = role_of(ROLE_AUTHD),
