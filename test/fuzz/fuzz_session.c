@@ -5,6 +5,11 @@
  *	H C R	half-close, close, reset	D n	the server drains
  *	E n	a fault of the spool		A n	a policy is asked, and waits
  *	a	it answers			L	lookups are answered later
+ *	S n	the client begins TLS		r	it sends past its TLS; and no more
+ *	f n	records in pieces of n octets	X i n	octet i of its next one changes
+ *	K n	it asks for new keys; n odd: says close_notify
+ *	G n	signatures take time, or are not made; g n: now they are, n odd: never
+ *	U n	how logins are answered		N	another client comes instead
  *	M	a message by DATA: up to the next 0xf5
  *	B n	a chunk by BDAT: the same; n odd: LAST
  * If nothing else is under way, the harness knows what is a message: it gets one
@@ -262,6 +267,78 @@ wire(struct run *r, uint8_t op)
 }
 
 static void
+signatures(struct run *r, uint8_t n)
+{
+	static const enum simtls_signing how[] = { SIMTLS_SIGNS, SIMTLS_SIGNS,
+		SIMTLS_HOLDS, SIMTLS_REFUSES };
+
+	simtls_sign(how[n % 4], UINT64_C(100000) * (n / 4));
+	r->is_disturbed = true;
+}
+
+/* Of its TLS. */
+static bool
+tls(struct run *r, uint8_t op)
+{
+	struct fuzz_client *c = &r->c;
+
+	switch (op) {
+	case 'S':
+		client_secure(c, fuzz_octet(&r->in));
+		return true;
+	case 'r':
+		c->is_raw = !c->is_raw;
+		r->is_disturbed = true;
+		return true;
+	case 'f':
+		c->record = fuzz_octet(&r->in);
+		return true;
+	case 'X':
+		c->damage_at = fuzz_octet(&r->in);
+		c->damage = fuzz_octet(&r->in);
+		return true;
+	case 'K':
+		if (fuzz_octet(&r->in) & 1) {
+			client_finish(c);
+			r->is_disturbed = true;
+		} else
+			client_rekey(c);
+		return true;
+	case 'G':
+		signatures(r, fuzz_octet(&r->in));
+		return true;
+	case 'g':
+		if (fuzz_octet(&r->in) & 1)
+			simtls_break();
+		else
+			simtls_release();
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+logins(struct run *r, uint8_t n)
+{
+	static const char *const how[] = { "ok", "delay", "hold", "release",
+		"mute", "unreachable", "later", "blocked", "malformed" };
+
+	(void)simauth_set(r->c.h, how[n % 9], n / 9);
+	r->is_disturbed = true;
+}
+
+static void
+another(struct run *r)
+{
+	if (r->c.h->host.is_draining)
+		return;
+	client_leave(&r->c);
+	client_connect(&r->c);
+	client_settle(&r->c);
+}
+
+static void
 step(struct run *r)
 {
 	struct simhost *h = r->c.h;
@@ -269,7 +346,7 @@ step(struct run *r)
 
 	if (op != 'M' && op != 'B')
 		client_settle(&r->c);
-	if (wire(r, op)) {
+	if (wire(r, op) || tls(r, op)) {
 		client_settle(&r->c);
 		return;
 	}
@@ -288,6 +365,12 @@ step(struct run *r)
 		break;
 	case 'L':
 		h->is_lookup_later = true;
+		break;
+	case 'U':
+		logins(r, fuzz_octet(&r->in));
+		break;
+	case 'N':
+		another(r);
 		break;
 	case 'M':
 		message(r);

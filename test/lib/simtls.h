@@ -27,6 +27,10 @@ enum simtls_signing {
 /* simtls_setup(): Once per process, before simtls_use().  0 or -1. */
 int simtls_setup(void);
 
+/* simtls_server_pem(cert_r, key_r): The server's certificate and its private key,
+ * as PEM.  After simtls_setup(). */
+void simtls_server_pem(const char **cert_r, const char **key_r);
+
 /* simtls_use(h): Give the host TLS: tls_start, tls_handshake.  After
  * simhost_init(); there is one such host at a time.  Options that count:
  * TLS_Certificate (any text: TLS is there), TLS_Client_CA (any text: clients
@@ -48,12 +52,16 @@ unsigned int simtls_nsigning(void);
 #define SIMTLS_RESUME	0x04	/* has kept a session of the one before it */
 #define SIMTLS_FOREIGN	0x08	/* with _CERT: of an authority nobody knows */
 #define SIMTLS_V11	0x10	/* offers TLS 1.1 at most */
+#define SIMTLS_NAMES	0x20	/* names the server, mx.example.test */
 
 struct simtls_client;
 
 /* simtls_client_new(flags): NULL: no memory, or no session to resume. */
 struct simtls_client *simtls_client_new(unsigned int flags);
 void simtls_client_free(struct simtls_client *c);
+
+/* simtls_client_forget(): There is no session to resume any more. */
+void simtls_client_forget(void);
 
 /* simtls_client_handshake(c): 1: done, 0: it needs octets of the server,
  * -1: it has failed. */
@@ -68,5 +76,11 @@ size_t simtls_client_take(struct simtls_client *c, const char **buf_r);
  * server has said that there will be no more, or what it sent is no TLS. */
 int simtls_client_write(struct simtls_client *c, const char *buf, size_t len);
 int simtls_client_read(struct simtls_client *c, char *buf, size_t len);
+
+/* simtls_client_rekey(c): Ask for new keys: a KeyUpdate that wants another in
+ * return (RFC 8446 4.6.3), or in TLS 1.2 a renegotiation.
+ * simtls_client_finish(c): Say close_notify. */
+void simtls_client_rekey(struct simtls_client *c);
+void simtls_client_finish(struct simtls_client *c);
 
 #endif

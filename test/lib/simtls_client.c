@@ -80,6 +80,25 @@ make_pair(struct simtls_pair *p, const struct simtls_pair *issuer,
 	return write_pem(p);
 }
 
+void
+simtls_server_pem(const char **cert_r, const char **key_r)
+{
+	static char cert[4096], key[4096];
+	BIO *b;
+
+	if (cert[0] == '\0') {
+		memcpy(cert, simtls_server.pem.v, simtls_server.pem.len);
+		b = BIO_new(BIO_s_mem());
+		if (b == NULL || PEM_write_bio_PrivateKey(b, simtls_server.key,
+		    NULL, NULL, 0, NULL, NULL) != 1 ||
+		    BIO_read(b, key, sizeof(key) - 1) <= 0)
+			abort();
+		BIO_free(b);
+	}
+	*cert_r = cert;
+	*key_r = key;
+}
+
 static int
 keep_session(SSL *, SSL_SESSION *session)
 {
@@ -131,6 +150,9 @@ dress(SSL *ssl, unsigned int flags)
 	    && (SSL_use_certificate(ssl, p->cert) != 1
 	    || SSL_use_PrivateKey(ssl, p->key) != 1))
 		return -1;
+	if ((flags & SIMTLS_NAMES) != 0
+	    && SSL_set_tlsext_host_name(ssl, "mx.example.test") != 1)
+		return -1;
 	if ((flags & SIMTLS_RESUME) != 0
 	    && (kept == NULL || SSL_set_session(ssl, kept) != 1))
 		return -1;
@@ -174,6 +196,13 @@ simtls_client_free(struct simtls_client *c)
 	SSL_free(c->ssl);
 	free(c);
 	simalloc_quiet--;
+}
+
+void
+simtls_client_forget(void)
+{
+	SSL_SESSION_free(kept);
+	kept = NULL;
 }
 
 /* What a call has come to: ${n}, 0 for later, -1 for never. */
@@ -245,4 +274,21 @@ simtls_client_read(struct simtls_client *c, char *buf, size_t len)
 {
 	ERR_clear_error();
 	return result(c, SSL_read(c->ssl, buf, (int)len));
+}
+
+void
+simtls_client_rekey(struct simtls_client *c)
+{
+	if (SSL_version(c->ssl) == TLS1_3_VERSION)
+		(void)SSL_key_update(c->ssl, SSL_KEY_UPDATE_REQUESTED);
+	else
+		(void)SSL_renegotiate(c->ssl);
+	(void)simtls_client_handshake(c);
+}
+
+void
+simtls_client_finish(struct simtls_client *c)
+{
+	(void)SSL_shutdown(c->ssl);
+	ERR_clear_error();
 }
