@@ -161,11 +161,15 @@ $(B)/sim: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc \
 # the targets of libFuzzer; this program gives them the kept corpus, and needs
 # no clang
 FUZZ_LIBS = $(addprefix $(B)/lib,d.a test.a engine.a core.a tls.a)
-$(B)/fuzz: LDLIBS += -lpam
+$(B)/fuzz $(B)/fuzzer: LDLIBS += -lpam
+# test/fuzz/role.h: a process of mailmilld in that of the fuzzer
+$(B)/fuzz $(B)/fuzzer: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
+	  child_exit child_drop child_load_crypto privs_raise_nofile \
+	  spool_writer_drain monotonic_ms)
 $(B)/fuzz: $(call test_obj,fuzz) $(FUZZ_LIBS)
 $(B)/fuzzer: $(filter-out %/replay.o,$(call test_obj,fuzz)) $(FUZZ_LIBS)
 	$(call say,LD)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
-	    $(libs) -lpam
+	    $(libs)
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libengine.a $(B)/libcore.a
