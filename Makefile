@@ -6,7 +6,9 @@
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
 #	make powercut		cut the power of a disk; POWERCUT='--fs xfs'
 #	make sim SEED=n		replay one seed of the simulator
-#	make fuzz TIME=60	libFuzzer, so many seconds a target; TARGETS='a b'
+#	make fuzz TIME=60	libFuzzer, so many seconds a target; TARGETS='a b';
+#				FUZZER=afl: AFL++
+#	make fuzz-cover		lines of each file that the kept inputs reach
 #	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
 #	make uninstall		the same
 #	make abidiff OLD=FILE	how a library differs from that one; NEW=FILE, or folders
@@ -45,12 +47,14 @@ SAN	= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-fra
 CFLAGS	= -O1 -g
 export LSAN_OPTIONS = suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 endif
-# "make fuzz" sets it: all that libFuzzer is to see the coverage of
+# "make fuzz" sets it: all that a fuzzer is to see the coverage of.  AFL++'s
+# compiler adds that by itself
 ifdef FUZZ
-SAN	= -fsanitize=fuzzer-no-link,address,undefined \
+SAN	= -fsanitize=$(if $(filter afl,$(FUZZ)),,fuzzer-no-link$(comma))address,undefined \
 	  -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS	= -O1 -g
 endif
+comma	:= ,
 
 # libmailmill: what an embedder links: events, scheduler, factory; nothing that
 # needs another library than libc and those of addresses that are UTF-8
@@ -235,12 +239,25 @@ sim: $(B)/sim
 
 TIME	?= 60
 TARGETS	?=
-FUZZ_CC	?= clang
+FUZZER	?= libfuzzer
+FUZZ_CC	?= $(if $(filter afl,$(FUZZER)),afl-clang-fast,clang)
+FUZZ_B	= build/fuzzing-$(FUZZER)
 fuzz:
-	@sh test/deps.sh install fuzz
-	@$(MAKE) --no-print-directory B=build/fuzzing CC='$(FUZZ_CC)' FUZZ=1 \
-	    build/fuzzing/fuzzer
-	@sh test/fuzz/fuzz.sh build/fuzzing/fuzzer $(TIME) $(TARGETS)
+	@sh test/deps.sh install fuzz-$(FUZZER)
+	@AFL_QUIET=1 $(MAKE) --no-print-directory B=$(FUZZ_B) CC='$(FUZZ_CC)' \
+	    FUZZ=$(FUZZER) $(FUZZ_B)/fuzzer
+	@sh test/fuzz/fuzz.sh $(FUZZER) $(FUZZ_B)/fuzzer $(TIME) $(TARGETS)
+
+# the kept inputs, in a build that counts
+COVER_B	= build/fuzzing-cover
+COVER	= $(COVER_B)/fuzz -instr-profile=$(COVER_B)/fuzz.profdata
+fuzz-cover:
+	@sh test/deps.sh install fuzz-cover
+	@$(MAKE) --no-print-directory B=$(COVER_B) CC=clang OPT=-O1 \
+	    SAN='-fprofile-instr-generate -fcoverage-mapping' $(COVER_B)/fuzz
+	@LLVM_PROFILE_FILE=$(COVER_B)/fuzz.profraw $(COVER_B)/fuzz >$(COVER_B)/fuzz.log
+	@llvm-profdata merge -o $(COVER_B)/fuzz.profdata $(COVER_B)/fuzz.profraw
+	@llvm-cov report $(COVER) proto tls core cmd
 
 embed: $(B)/embed
 	@sh test/embed/embed_check.sh $(B)/embed
@@ -361,4 +378,4 @@ uninstall:
 clean:
 	rm -rf build build-*
 
-.PHONY: FORCE all tests unit dialogues sim fuzz embed arch run abidiff check bench powercut install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim fuzz fuzz-cover embed arch run abidiff check bench powercut install accounts uninstall clean

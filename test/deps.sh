@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh check|install build|run|check|fuzz|bench|powercut - what mailmill needs from outside.
+# deps.sh check|install build|run|check|fuzz-libfuzzer|fuzz-afl|fuzz-cover|bench|powercut - what mailmill needs from outside.
 #
 # check: one line that names the Debian packages that are missing, status 1.
 # install: installs them with apt-get, as root or through sudo -n; if neither
@@ -60,8 +60,18 @@ abigail-tools	cmd:abidiff
 valgrind	cmd:valgrind
 python3-cffi	py:cffi
 "
-fuzz="
+libfuzzer="
 clang		cmd:clang
+libclang-rt-dev	file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*.a
+"
+cover="
+clang		cmd:clang
+libclang-rt-dev	file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.profile*.a
+llvm		cmd:llvm-cov
+"
+afl="
+afl++		cmd:afl-clang-fast
+libclang-rt-dev	file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan*.a
 "
 bench="
 python3		cmd:python3
@@ -111,7 +121,9 @@ case $2 in
 build)	list=$build ;;
 run)	list=$build$run ;;
 check)	list=$build$check ;;
-fuzz)	list=$build$fuzz ;;
+fuzz-libfuzzer) list=$build$libfuzzer ;;
+fuzz-cover) list=$build$cover ;;
+fuzz-afl) list=$build$afl ;;
 bench)	list=$build$bench ;;
 powercut) list=$build$powercut ;;
 *)	echo "deps.sh: $2?" >&2; exit 2 ;;
