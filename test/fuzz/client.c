@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "test/fuzz/fuzz.h"
+#include "test/fuzz/verb.h"
 #include "tls/tlsctx.h"
 
 #define START_US	UINT64_C(1790000000123456)
@@ -74,6 +75,7 @@ make_host(void)
 	if (host == NULL || simpolicy_register() == -1 ||
 	    RAND_set_rand_method(&random_method) != 1 || simtls_setup() == -1)
 		abort();
+	verb_register();
 }
 
 void
@@ -128,6 +130,7 @@ client_option(struct fuzz_client *c, const char *line, size_t len)
 void
 client_connect(struct fuzz_client *c)
 {
+	verb_begin();
 	c->s = simhost_connect(c->h, "192.0.2.1");
 	if (c->s == NULL)
 		abort();
@@ -374,6 +377,7 @@ client_leave(struct fuzz_client *c)
 	simspool_release(&c->h->spool);
 	(void)simauth_set(c->h, "release", 0);
 	simtls_release();
+	verb_answer(&c->h->host, 0);
 	client_settle(c);
 	if (!c->s->wire->is_reset)
 		simwire_close(c->s->wire);

@@ -10,6 +10,7 @@
  *	K n	it asks for new keys; n odd: says close_notify
  *	G n	signatures take time, or are not made; g n: now they are, n odd: never
  *	U n	how logins are answered		N	another client comes instead
+ *	v n	the verb of verb.h has its answer	e n	commits end otherwise for two recipients
  *	M	a message by DATA: up to the next 0xf5
  *	B n	a chunk by BDAT: the same; n odd: LAST
  * If nothing else is under way, the harness knows what is a message: it gets one
@@ -24,6 +25,7 @@
 
 #include "proto/esmtp_options.h"
 #include "test/fuzz/client.h"
+#include "test/fuzz/verb.h"
 #include "test/lib/simmsg.h"
 
 #define MARK		0xf5
@@ -329,6 +331,33 @@ logins(struct run *r, uint8_t n)
 }
 
 static void
+answers(struct run *r, uint8_t n)
+{
+	static const int codes[] = { 0, 250, 252, 354, 421, 450, 550, 99 };
+
+	verb_answer(&r->c.h->host, codes[n % 8]);
+}
+
+/* LMTP has a reply for each recipient. */
+static void
+commits(struct run *r, uint8_t n)
+{
+	static const char *const rcpts[] = { "alice@example.test",
+		"bob@example.test" };
+	static const int codes[] = { 0, 451, 550, 452 };
+	struct simspool *sp = &r->c.h->spool;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		strlcpy(sp->of_rcpt[i].addr, rcpts[i],
+		    sizeof(sp->of_rcpt[i].addr));
+		strlcpy(sp->of_rcpt[i].text, "x", sizeof(sp->of_rcpt[i].text));
+		sp->of_rcpt[i].code = codes[n >> 2 * i & 3];
+	}
+	sp->nof_rcpt = n & 0x80 ? 0 : 2;
+}
+
+static void
 another(struct run *r)
 {
 	if (r->c.h->host.is_draining)
@@ -371,6 +400,12 @@ step(struct run *r)
 		break;
 	case 'N':
 		another(r);
+		break;
+	case 'v':
+		answers(r, fuzz_octet(&r->in));
+		break;
+	case 'e':
+		commits(r, fuzz_octet(&r->in));
 		break;
 	case 'M':
 		message(r);
