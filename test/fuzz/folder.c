@@ -13,6 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
+#include "core/queue/deferred.h"
+
 #define RECORDS_MAX	16
 #define PART_MAX	4096	/* octets of an envelope, or of a body */
 
@@ -174,4 +178,87 @@ folder_segment(struct fuzz_input *in, size_t *octets_r)
 	spool_header_encode(&h, m.octets);
 	*octets_r = m.len;
 	return m.octets;
+}
+
+/* --- the deferred store ---------------------------------------------------- */
+
+static void
+put_row(const char *queue, struct fuzz_input *in)
+{
+	struct deferred_row row = { .id = (uint64_t)fuzz_octet(in) << 12 | 1,
+		.rcpt_index = fuzz_octet(in) % 4, .sender = "a@c.example",
+		.rcpt = "alice@example.test", .transport = "maildir",
+		.received_us = UINT64_C(1790000000000000), .octets = 100,
+		.attempts = fuzz_octet(in) % 4, .next_attempt = 1790000000,
+		.origin = { .segment = 0x1001, .generation = 1 } };
+	uint8_t terms = fuzz_octet(in);
+	int dirfd = open(queue, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct deferred *d;
+
+	row.origin.seq = (uint32_t)row.id;
+	row.hold_until = terms & 1 ? INT64_C(4000000000) : 0;
+	row.deliver_by = terms & 2 ? 1790000001 : 0;
+	row.holder = terms & 4 ? "alice" : NULL;
+	row.flags = terms & 8 ? terms : 0;
+	if (dirfd != -1 && (d = deferred_open(queue, dirfd)) != NULL) {
+		if (deferred_begin(d) == 0 && deferred_put(d, &row) == 0)
+			(void)deferred_commit(d);
+		deferred_free(d);
+	}
+	if (dirfd != -1)
+		close(dirfd);
+}
+
+static void
+bind(sqlite3_stmt *st, unsigned int type, const char *s, size_t len)
+{
+	int64_t n = 0;
+
+	memcpy(&n, s, len < sizeof(n) ? len : sizeof(n));
+	switch (type % 4) {
+	case 0:
+		sqlite3_bind_text(st, 1, s, (int)len, SQLITE_TRANSIENT);
+		break;
+	case 1:
+		sqlite3_bind_int64(st, 1, n);
+		break;
+	case 2:
+		sqlite3_bind_blob(st, 1, s, (int)len, SQLITE_TRANSIENT);
+		break;
+	default:
+		sqlite3_bind_double(st, 1, (double)n);
+	}
+}
+
+void
+folder_row(const char *queue, struct fuzz_input *in)
+{
+	static const char *const columns[] = { "id", "rcpt_index", "sender",
+		"rcpt", "transport", "received_us", "octets", "attempts",
+		"next_attempt", "last_error", "segment", "generation", "seq",
+		"hold_until", "deliver_by", "priority", "flags", "holder" };
+	char path[PATH_MAX], sql[80];
+	unsigned int column, type;
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	const char *s;
+	size_t len;
+
+	put_row(queue, in);
+	column = fuzz_octet(in) % (sizeof(columns) / sizeof(columns[0]));
+	type = fuzz_octet(in);
+	s = fuzz_line(in, &len);
+	if (len == 0)
+		return;
+	snprintf(path, sizeof(path), "%s/deferred.db", queue);
+	snprintf(sql, sizeof(sql), "UPDATE deferred SET %s = ?1",
+	    columns[column]);
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) ==
+	    SQLITE_OK && sqlite3_prepare_v2(db, sql, -1, &st, NULL) ==
+	    SQLITE_OK) {
+		bind(st, type, s, len);
+		(void)sqlite3_step(st);
+	}
+	sqlite3_finalize(st);
+	sqlite3_close(db);
 }

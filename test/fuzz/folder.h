@@ -1,6 +1,6 @@
 /* A folder for the files of one input, in memory where the system has such a file
  * system.
- * Owns: the folder, with all that is in it: it is empty at the start of each
+ * Owns: the folder, with all that is in it, also the database of the deferred store: it is empty at the start of each
  * input, and goes with the process. */
 
 #ifndef TEST_FUZZ_FOLDER_H
@@ -21,5 +21,11 @@ void folder_make(const char *name);
  * what ${in} says: a segment's id, a generation, and records up to a mark.
  * Return it, malloced. */
 unsigned char *folder_segment(struct fuzz_input *in, size_t *octets_r);
+
+/* folder_row(queue, in): A row of the deferred store in that folder, then a column
+ * of it as somebody with sqlite3(1) might have changed it: octets for the id, the
+ * recipient, the attempts and terms, the column, and of which type its value is,
+ * which goes up to an LF. */
+void folder_row(const char *queue, struct fuzz_input *in);
 
 #endif

@@ -1,6 +1,7 @@
 /* A process, and what others may send it: an octet for its role, then
  *	f n NAME LF octets	a file, before the process begins
- * and after the first octet that is no 'f'
+ *	d ...			a row of the deferred store (folder.h), likewise
+ * and after the first octet that is neither
  *	m	a message (below)	r n	answers of channel n are read
  *	p	the loop goes round	w n	it waits n * n ms for something
  *	c n	channel n is closed
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -447,11 +449,15 @@ static void
 files(void *closure)
 {
 	struct talk *t = closure;
+	char queue[FUZZ_PATH];
 
-	while (t->in.left > 0 && *t->in.p == 'f') {
-		(void)fuzz_octet(&t->in);
-		file(t);
-	}
+	snprintf(queue, sizeof(queue), "%s/queue",
+	    t->r->child.settings->spool);
+	while (t->in.left > 0 && (*t->in.p == 'f' || *t->in.p == 'd'))
+		if (fuzz_octet(&t->in) == 'f')
+			file(t);
+		else
+			folder_row(queue, &t->in);
 }
 
 static void
