@@ -50,11 +50,14 @@ forget(void)
 const char *
 folder_open(void)
 {
+	const char *tmp = getenv("TMPDIR");
+
 	if (folder[0] != '\0') {
 		clear();
 		return folder;
 	}
 	snprintf(folder, sizeof(folder), "%s/mailmill-fuzz.XXXXXX",
+	    tmp != NULL && strlen(tmp) < sizeof(folder) - 22 ? tmp :
 	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	if (mkdtemp(folder) == NULL)
 		abort();

@@ -1,5 +1,5 @@
-/* A folder for the files of one input, in memory where the system has such a file
- * system.
+/* A folder for the files of one input, in $TMPDIR, or in memory where the system
+ * has such a file system.
  * Owns: the folder, with all that is in it, also the database of the deferred store: it is empty at the start of each
  * input, and goes with the process. */
 

@@ -11,6 +11,14 @@ shift 3
 build=$(dirname "$program")
 here=test/fuzz
 
+# a program that is killed leaves its files behind
+shm=/dev/shm
+[ -w $shm ] || shm=/tmp
+TMPDIR=$(mktemp -d $shm/mailmill-fuzz.XXXXXX) || exit 1
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 1' INT TERM
+
 # Of all: how many there were, what they have reached, what was found, in
 # $runs, $cov and $found (file names); the status tells whether it is well.
 run_libfuzzer() {
