@@ -88,9 +88,11 @@ skip_blanks(struct esmtp_line *l, const char *buf, size_t len)
 	return i;
 }
 
-size_t
-esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
-    const char **piece_r, size_t *piece_len_r)
+/* One step of esmtp_line_next(), which may find a place for a break alone: no
+ * octets are used then, and there is no piece. */
+static size_t
+step(struct esmtp_line *l, const char *buf, size_t len, const char **piece_r,
+    size_t *piece_len_r)
 {
 	size_t i;
 
@@ -125,4 +127,16 @@ esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
 		return *piece_len_r = i;
 	}
 	return len;
+}
+
+size_t
+esmtp_line_next(struct esmtp_line *l, const char *buf, size_t len,
+    const char **piece_r, size_t *piece_len_r)
+{
+	size_t used;
+
+	do
+		used = step(l, buf, len, piece_r, piece_len_r);
+	while (used == 0 && *piece_len_r == 0);
+	return used;
 }

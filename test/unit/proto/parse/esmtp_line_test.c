@@ -26,6 +26,7 @@ run(struct esmtp_line *l, int policy, const char *in, size_t len, size_t cut,
 		for (i = 0; i < have; i += used) {
 			used = esmtp_line_next(l, copy + i, have - i, &piece,
 			    &n);
+			cr_assert(used > 0 || n > 0, "nothing at %zu", i);
 			cr_assert_leq(total + n, ROOM);
 			memcpy(out + total, piece, n);
 			total += n;
