@@ -21,7 +21,9 @@
 static bool
 is_valid(const struct worker *w, const struct msg_session *ms)
 {
-	return ms->listener < w->child->settings->nlistens &&
+	/* a handle of 0: session_move() has given the session away */
+	return ms->handle != 0 &&
+	    ms->listener < w->child->settings->nlistens &&
 	    (ms->peer.in.sin_family == AF_INET ||
 	    ms->peer.in.sin_family == AF_INET6);
 }

@@ -48,6 +48,11 @@ sessions_add(struct worker *w, accept_construct *ac)
 	struct sessions *t = &w->sessions;
 	uint32_t i = HANDLE_INDEX(ac->handle);
 
+	/* it would stay in the table when it ends: session_end() */
+	if (ac->handle == 0) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (make_room(t, i) == -1)
 		return -1;
 	if (t->v[i] != NULL) {

@@ -107,8 +107,8 @@ int worker_modules_init(struct worker *w);
 
 /* sessions.c: the table of sessions.
  * sessions_find(w, handle): the session, or NULL: it has ended.
- * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EEXIST: another
- * session has its index).
+ * sessions_add(w, ac): 0, or -1 with errno (ENOMEM, ERANGE; EINVAL: its handle is
+ * 0; EEXIST: another session has its index).
  * sessions_remove(w, ac): take it out and tell the master that it has ended.
  * sessions_drop(w, ac): take it out; it goes on elsewhere.
  * sessions_ended(w, handle): tell that of a session that was never added.

@@ -81,6 +81,16 @@ Test(sessions, an_index_that_is_taken_or_too_large_is_refused)
 	cr_assert_eq(sessions_find(w, a.handle), &a);
 }
 
+/* 0 is what the handle of a session becomes that is moved to another worker */
+Test(sessions, no_session_has_the_handle_0)
+{
+	accept_construct a = { .handle = 0 };
+
+	cr_assert_eq(sessions_add(w, &a), -1);
+	cr_assert_eq(errno, EINVAL);
+	cr_assert_eq(w->sessions.n, 0);
+}
+
 Test(sessions, the_master_is_told_of_each_that_ended)
 {
 	accept_construct a = { .handle = HANDLE(1, 5) };
