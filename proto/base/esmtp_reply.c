@@ -83,10 +83,9 @@ esmtp_reply_row_format(enum esmtp_reply_id id, char *buf, size_t buflen)
 	return esmtp_reply_format(&line, buf, buflen);
 }
 
-/* Octets of "x.y.z" at ${s}, its class ${class}; 0 if it is none.
- * RFC 2034 4: class digit, then 1*3digit twice. */
-static size_t
-enhanced_len(const char *s, int class)
+/* RFC 2034 4: class digit, then 1*3digit twice. */
+size_t
+esmtp_reply_enhanced(const char *s, int class)
 {
 	size_t i = 1, start;
 	int part;
@@ -110,7 +109,7 @@ esmtp_reply_split(const char *str, int code, const char **text_r,
     char enhanced_r[ESMTP_ENHANCED_MAX])
 {
 	int class = code / 100;
-	size_t n = enhanced_len(str, class);
+	size_t n = esmtp_reply_enhanced(str, class);
 
 	/* RFC 2034 4: of 2xx, 4xx and 5xx; 354 has none */
 	if (class == 3) {

@@ -38,6 +38,10 @@ struct esmtp_reply_line {
 size_t esmtp_reply_format(const struct esmtp_reply_line *line, char *buf,
     size_t buflen);
 
+/* esmtp_reply_enhanced(s, class): Octets of the enhanced code "x.y.z" that the
+ * NUL terminated ${s} begins with, whose class is ${class}; 0: there is none. */
+size_t esmtp_reply_enhanced(const char *s, int class);
+
 /* esmtp_reply_split(str, code, &text_r, enhanced_r): ${str} is "x.y.z text" or
  * text: put the status into ${enhanced_r} (the default for ${code} if it has
  * none that fits the class), and point *text_r at the rest. */

@@ -1,10 +1,11 @@
-/* xtext and utf-8-addr-xtext, decoded.
+/* xtext and utf-8-addr-xtext, decoded and encoded.
  * Owns: their grammar.  Knows nothing of what they say. */
 
 #include "proto/parse/xtext.h"
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/util/utf8.h"
@@ -130,6 +131,90 @@ xtext_decode_utf8(const char *s, size_t len, char *out, size_t outlen)
 		memcpy(out + n, from, octets);
 		n += octets;
 		i += used;
+	}
+	return (ssize_t)n;
+}
+
+/* Write "+3D" or "\\x{3D}". */
+static int
+put_escape(const char *begin, uint32_t point, const char *end, char *out,
+    size_t outlen)
+{
+	char text[16];
+	int n;
+
+	n = snprintf(text, sizeof(text), "%s%02X%s", begin, (unsigned)point,
+	    end);
+	if ((size_t)n > outlen)
+		return bad(ENOSPC);
+	memcpy(out, text, (size_t)n);
+	return n;
+}
+
+ssize_t
+xtext_encode(const char *s, size_t len, char *out, size_t outlen)
+{
+	size_t i, n = 0;
+	int octets;
+
+	for (i = 0; i < len; i++) {
+		octets = 1;
+		if (s[i] < '!' || s[i] > '~' || s[i] == '+' || s[i] == '=')
+			octets = put_escape("+", (unsigned char)s[i], "",
+			    out + n, outlen - n);
+		else if (n == outlen)
+			return bad(ENOSPC);
+		else
+			out[n] = s[i];
+		if (octets == -1)
+			return -1;
+		n += (size_t)octets;
+	}
+	return (ssize_t)n;
+}
+
+/* The code point that ${s} begins with, which is UTF-8.  Return its octets, or
+ * 0. */
+static size_t
+code_point(const char *s, size_t len, uint32_t *point_r)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	size_t octets = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 :
+	    u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0, i;
+
+	if (octets == 0 || octets > len)
+		return 0;
+	*point_r = octets == 1 ? u[0] : u[0] & (0x7fu >> octets);
+	for (i = 1; i < octets; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		*point_r = *point_r << 6 | (u[i] & 0x3f);
+	}
+	return octets;
+}
+
+ssize_t
+xtext_encode_utf8(const char *s, size_t len, char *out, size_t outlen)
+{
+	size_t i, n = 0, used;
+	uint32_t point;
+	int octets;
+
+	for (i = 0; i < len; i += used) {
+		if ((used = code_point(s + i, len - i, &point)) == 0)
+			return bad(EILSEQ);
+		octets = 1;
+		/* RFC 6533 3: QCHAR */
+		if (point < '!' || point > '~' || strchr("+=\\", (int)point))
+			octets = put_escape("\\x{", point, "}", out + n,
+			    outlen - n);
+		else if (n == outlen)
+			return bad(ENOSPC);
+		else
+			out[n] = s[i];
+		if (octets == -1)
+			return -1;
+		n += (size_t)octets;
 	}
 	return (ssize_t)n;
 }

@@ -22,6 +22,14 @@ ssize_t xtext_decode(const char *s, size_t len, char *out, size_t outlen);
 ssize_t xtext_decode_utf8(const char *s, size_t len, char *out,
     size_t outlen);
 
+/* xtext_encode(s, len, out, outlen): Write ${s} as xtext.
+ * xtext_encode_utf8(s, len, out, outlen): Write ${s}, which is UTF-8, as
+ * utf-8-addr-xtext: ASCII, which a server without SMTPUTF8 takes, too.
+ * Return octets written, or -1 (ENOSPC; of the second also EILSEQ). */
+ssize_t xtext_encode(const char *s, size_t len, char *out, size_t outlen);
+ssize_t xtext_encode_utf8(const char *s, size_t len, char *out,
+    size_t outlen);
+
 /* xtext_is_printable(s, len): Are all octets graphic ASCII or spaces? */
 bool xtext_is_printable(const char *s, size_t len);
 

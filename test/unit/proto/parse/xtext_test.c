@@ -112,3 +112,57 @@ Test(xtext, printable_is_graphic_or_space)
 	cr_assert_not(xtext_is_printable("\x7f", 1));
 	cr_assert_not(xtext_is_printable("\x80", 1));
 }
+
+/* What is encoded can be decoded, and is then the same; of every room that is too
+ * small, nothing is written beyond. */
+static void
+check_both(const char *text, size_t len, const char *xtext,
+    ssize_t (*encode)(const char *, size_t, char *, size_t), decoder *decode)
+{
+	size_t want = strlen(xtext), room;
+	char *out, back[64];
+	ssize_t n;
+
+	for (room = 0; room <= want; room++) {
+		out = malloc(room + 1);
+		n = encode(text, len, out, room);
+		if (room < want) {
+			cr_expect_eq(n, -1, "%s", xtext);
+			cr_expect_eq(errno, ENOSPC);
+		} else {
+			cr_expect_eq(n, (ssize_t)want, "%s: %zd", xtext, n);
+			cr_expect_eq(memcmp(out, xtext, want), 0, "%s: %.*s",
+			    xtext, (int)want, out);
+			n = decode(out, want, back, sizeof(back));
+			cr_expect_eq(n, (ssize_t)len);
+			cr_expect_eq(memcmp(back, text, len), 0);
+		}
+		free(out);
+	}
+}
+
+Test(xtext, is_encoded_as_rfc_3461_has_it)
+{
+	check_both("", 0, "", xtext_encode, xtext_decode);
+	check_both("a@b.example", 11, "a@b.example", xtext_encode,
+	    xtext_decode);
+	check_both("a+b=c d", 7, "a+2Bb+3Dc+20d", xtext_encode, xtext_decode);
+	check_both("\0\x7f\xff~!", 5, "+00+7F+FF~!", xtext_encode,
+	    xtext_decode);
+}
+
+Test(xtext, utf8_is_encoded_as_rfc_6533_has_it)
+{
+	char out[64];
+
+	check_both("gr\xc3\xbcn@b", 7, "gr\\x{FC}n@b", xtext_encode_utf8,
+	    xtext_decode_utf8);
+	check_both("a+b=c\\ d", 8, "a\\x{2B}b\\x{3D}c\\x{5C}\\x{20}d",
+	    xtext_encode_utf8, xtext_decode_utf8);
+	check_both("\xe2\x82\xac\xf0\x9f\x98\x80", 7,
+	    "\\x{20AC}\\x{1F600}", xtext_encode_utf8, xtext_decode_utf8);
+	cr_expect_eq(xtext_encode_utf8("a\xc3", 2, out, sizeof(out)), -1);
+	cr_expect_eq(errno, EILSEQ);
+	cr_expect_eq(xtext_encode_utf8("\xff", 1, out, sizeof(out)), -1);
+	cr_expect_eq(xtext_encode_utf8("\xc3\x28", 2, out, sizeof(out)), -1);
+}
