@@ -1,0 +1,230 @@
+/* See sasl_client.h: PLAIN, LOGIN and tokens; sasl_client_scram.c has SCRAM. */
+
+#include "proto/sasl/sasl_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util/saslprep.h"
+#include "core/util/wipe.h"
+#include "proto/auth/esmtp_auth_mech.h"
+#include "proto/sasl/sasl_client_int.h"
+
+/* RFC 4616 2: [authzid] NUL authcid NUL passwd */
+static int
+plain(struct sasl_client *x, const char *, size_t, struct sasl_client_out *out)
+{
+	size_t user = strlen(x->user), secret = strlen(x->secret);
+	char *s;
+
+	if (x->nsteps > 0)
+		return errno = EPROTO, -1;
+	if ((s = malloc(user + secret + 2)) == NULL)
+		return -1;
+	s[0] = '\0';
+	memcpy(s + 1, x->user, user + 1);
+	memcpy(s + user + 2, x->secret, secret);
+	out->s = s;
+	out->len = user + secret + 2;
+	x->is_done = true;
+	return 0;
+}
+
+/* No RFC.  The server asks twice, in words that differ. */
+static int
+login(struct sasl_client *x, const char *, size_t, struct sasl_client_out *out)
+{
+	if (x->nsteps > 1)
+		return errno = EPROTO, -1;
+	x->is_done = x->nsteps == 1;
+	if ((out->s = strdup(x->nsteps == 0 ? x->user : x->secret)) == NULL)
+		return -1;
+	out->len = strlen(out->s);
+	return 0;
+}
+
+/* RFC 7628 3.1, with its escapes of RFC 5802 5.1.  A challenge tells what is
+ * wrong with the token; the answer to it is KVSEP, and then the server refuses.
+ * */
+static int
+oauthbearer(struct sasl_client *x, const char *, size_t,
+    struct sasl_client_out *out)
+{
+	char name[3 * SASL_CLIENT_NAME_MAX + 1];
+
+	if (x->nsteps > 1)
+		return errno = EPROTO, -1;
+	sasl_client_saslname(x->user, name);
+	if ((x->nsteps > 0 ? asprintf(&out->s, "\1") :
+	    asprintf(&out->s, "n,a=%s,\1auth=Bearer %s\1\1", name,
+	    x->secret)) == -1) {
+		out->s = NULL;
+		return errno = ENOMEM, -1;
+	}
+	x->is_done = x->nsteps == 0;
+	out->len = strlen(out->s);
+	return 0;
+}
+
+/* developers.google.com: the answer to a challenge is empty. */
+static int
+xoauth2(struct sasl_client *x, const char *, size_t,
+    struct sasl_client_out *out)
+{
+	if (x->nsteps > 1)
+		return errno = EPROTO, -1;
+	if ((x->nsteps > 0 ? asprintf(&out->s, "%s", "") :
+	    asprintf(&out->s, "user=%s\1auth=Bearer %s\1\1", x->user,
+	    x->secret)) == -1) {
+		out->s = NULL;
+		return errno = ENOMEM, -1;
+	}
+	x->is_done = x->nsteps == 0;
+	out->len = strlen(out->s);
+	return 0;
+}
+
+static const struct sasl_client_mech mechs[] = {
+	{ "SCRAM-SHA-256-PLUS", true,  false, true,  sasl_client_scram },
+	{ "SCRAM-SHA-256",	true,  false, false, sasl_client_scram },
+	{ "SCRAM-SHA-1-PLUS",	true,  false, true,  sasl_client_scram },
+	{ "SCRAM-SHA-1",	true,  false, false, sasl_client_scram },
+	{ "OAUTHBEARER",	true,  true,  false, oauthbearer },
+	{ "XOAUTH2",		true,  true,  false, xoauth2 },
+	{ "PLAIN",		true,  false, false, plain },
+	{ "LOGIN",		false, false, false, login },
+};
+
+static const struct sasl_client_mech *
+find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(mechs) / sizeof(mechs[0]); i++)
+		if (strcmp(mechs[i].name, name) == 0)
+			return &mechs[i];
+	return NULL;
+}
+
+static bool
+can_do(const struct sasl_client_mech *m, const struct sasl_client_login *login)
+{
+	return m != NULL && m->is_token == login->is_token &&
+	    (!m->is_plus || login->exporter_len > 0);
+}
+
+const char *
+sasl_client_choose(unsigned int mechanisms,
+    const struct sasl_client_login *login)
+{
+	const struct esmtp_auth_mech *row;
+	size_t i;
+
+	/* the rows have the stronger ones first */
+	for (i = 0; (row = esmtp_auth_mech_at(i)) != NULL; i++)
+		if (mechanisms & (1u << i) && can_do(find(row->name), login))
+			return row->name;
+	return NULL;
+}
+
+/* SASLprep, RFC 4013: as the server stores them.  A token is no text of people.
+ * */
+static int
+prepare(struct sasl_client *x, const struct sasl_client_login *login)
+{
+	if (login->is_token) {
+		if (strlen(login->user) >= sizeof(x->user) ||
+		    strlen(login->secret) >= sizeof(x->secret) ||
+		    strchr(login->user, '\1') || strchr(login->secret, '\1'))
+			return errno = EINVAL, -1;
+		strcpy(x->user, login->user);
+		strcpy(x->secret, login->secret);
+		return 0;
+	}
+	if (saslprep_text(login->user, x->user, sizeof(x->user)) == -1 ||
+	    saslprep_text(login->secret, x->secret, sizeof(x->secret)) == -1)
+		return errno = errno == ENAMETOOLONG ? EINVAL : errno, -1;
+	return 0;
+}
+
+struct sasl_client *
+sasl_client_new(const char *mechanism, const struct sasl_client_login *login)
+{
+	const struct sasl_client_mech *m = find(mechanism);
+	struct sasl_client *x;
+
+	if (!can_do(m, login) ||
+	    login->exporter_len > sizeof(x->exporter))
+		return errno = EINVAL, NULL;
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		return NULL;
+	x->mech = m;
+	x->is_plus_offered = login->is_plus_offered;
+	x->exporter_len = login->exporter_len;
+	if (login->exporter_len > 0)
+		memcpy(x->exporter, login->exporter, login->exporter_len);
+	if (prepare(x, login) == -1 || sasl_client_nonce(x, login->nonce) ==
+	    -1) {
+		int errnum = errno;
+
+		sasl_client_free(x);
+		return errno = errnum, NULL;
+	}
+	return x;
+}
+
+void
+sasl_client_free(struct sasl_client *x)
+{
+	if (x == NULL)
+		return;
+	free(x->bare);
+	wipe_free(x, sizeof(*x));
+}
+
+static int
+step(struct sasl_client *x, const char *in, size_t len, char **out_r,
+    size_t *len_r)
+{
+	struct sasl_client_out out = { .s = NULL };
+
+	*out_r = NULL;
+	*len_r = 0;
+	x->is_done = false;
+	if (x->mech->step(x, in, len, &out) == -1) {
+		int errnum = errno;
+
+		x->is_done = false;
+		wipe_free(out.s, out.len);
+		return errno = errnum, -1;
+	}
+	x->nsteps++;
+	*out_r = out.s;
+	*len_r = out.len;
+	return 0;
+}
+
+int
+sasl_client_begin(struct sasl_client *x, char **out_r, size_t *len_r)
+{
+	if (x->mech->is_first)
+		return step(x, NULL, 0, out_r, len_r);
+	*out_r = NULL;
+	*len_r = 0;
+	return 0;
+}
+
+int
+sasl_client_step(struct sasl_client *x, const char *challenge, size_t len,
+    char **out_r, size_t *len_r)
+{
+	return step(x, challenge, len, out_r, len_r);
+}
+
+bool
+sasl_client_is_done(const struct sasl_client *x)
+{
+	return x->is_done;
+}
