@@ -43,6 +43,14 @@
 #define LIM_HELD_RCPT		1024	/* and for each recipient: a row with two addresses and a login, and its place in two indexes */
 #define LIM_LOG_REFUSALS	50	/* lines that one session writes to the log of refused commands, and as many of failed logins: more than the default of Max_Errors and than what fail2ban waits for */
 #define LIM_LOG_CLIENTS		4096	/* clients of a worker whose lines in the log are counted, the latest ones; 200 octets each */
+#define LIM_CLIENT_LINE		2048	/* octets kept of a line of a next hop's reply; RFC 5321 4.5.3.1.5 asks for 512, a challenge of SCRAM with a nonce of 1024 fits */
+#define LIM_CLIENT_REPLY	65536	/* octets of a whole reply of a next hop: after more it has no end */
+#define LIM_CLIENT_WORDS	512	/* octets that are kept of what a reply says, for a bounce and the log */
+#define LIM_CLIENT_READ		4096	/* octets of replies read at once */
+#define LIM_CLIENT_OUTPUT	32768	/* octets of commands and body gathered for a next hop; replies are read meanwhile, so that neither waits for the other */
+#define LIM_CLIENT_COMMAND	8192	/* octets of a command: an address of LIM_COMMAND_LINE, ORCPT in xtext three times as long as LIM_ORCPT */
+#define LIM_CLIENT_SECONDS	7200	/* for a transaction from MAIL to the end of its body, whatever each reply is allowed: a next hop that uses each timeout of RFC 5321 4.5.3.2 up would keep one for days */
+#define LIM_CLIENT_RATE		128	/* octets a second on average that a next hop has to take of a body beyond that time */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

@@ -46,6 +46,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                         ' proto/message',
     'proto/factory':    CORE + ' proto proto/parse proto/base proto/answers'
                         ' proto/server proto/message proto/command',
+    'proto/client':     CORE + ' proto proto/parse proto/base proto/auth',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
                         ' proto/server proto/factory',

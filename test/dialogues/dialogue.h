@@ -45,7 +45,17 @@ enum step_kind {
 	STEP_SAID,		/* text: pattern of what parameters have said */
 	STEP_REPORT,		/* word, number */
 	STEP_STATE,		/* text */
-	STEP_LOOK		/* into the result: what was said, and the state */
+	STEP_LOOK,		/* into the result: what was said, and the state */
+	/* of the client role */
+	STEP_CLIENT,		/* text: how the client is */
+	STEP_MAIL,		/* as STEP_MESSAGE, to be sent; word: more of its envelope */
+	STEP_RESULT,		/* word: recipient, text: pattern */
+	STEP_ENDED,		/* text: pattern */
+	STEP_SOURCE,		/* number: octets of the body that there are */
+	STEP_SOURCE_FAIL,	/* errnum */
+	STEP_LAST,		/* QUIT behind the last message */
+	STEP_STOP,
+	STEP_ANSWER		/* of the client's host, to a login */
 };
 
 struct step {
@@ -77,6 +87,7 @@ struct dialogue {
 	bool			 is_sim_only;
 	bool			 is_whole_only;
 	bool			 is_vanishing;	/* the client may go anywhere */
+	bool			 is_of_client;	/* the roles are turned: it is the client that is tested */
 };
 
 /* dialogue_parse(path): NULL after a message on stderr with file and line.
@@ -107,6 +118,10 @@ struct play_result {
 	int	 number;	/* of its state, enum esmtp_state; -1: it has ended */
 };
 
+/* play(d, mode, cut, is_traced, r): Play it once.  hop_play(): The same of the client
+ * role, which play() calls. */
+void hop_play(const struct dialogue *d, enum play_mode mode, size_t cut,
+    bool is_traced, struct play_result *r);
 void play(const struct dialogue *d, enum play_mode mode, size_t cut,
     bool is_traced, struct play_result *r);
 

@@ -225,11 +225,25 @@ parse_option(struct parser *p, char *rest)
 	}
 }
 
-/* @message from=a@b to=c@d,e@f [8bitmime | binarymime], then | lines, then @end. */
+/* What only a client needs to know of a message: the words of simhop.h. */
 static void
-parse_message(struct parser *p, char *rest)
+add_word(struct step *s, const char *w)
 {
-	struct step *s = add_step(p, STEP_MESSAGE);
+	char *words;
+
+	if (asprintf(&words, "%s%s%s", s->word == NULL ? "" : s->word,
+	    s->word == NULL ? "" : " ", w) == -1)
+		must(NULL);
+	free(s->word);
+	s->word = words;
+}
+
+/* @message from=a@b to=c@d,e@f [8bitmime | binarymime], then | lines, then @end.
+ * @mail is the same for the client to send, with any words. */
+static void
+parse_message(struct parser *p, char *rest, enum step_kind kind)
+{
+	struct step *s = add_step(p, kind);
 	char *w;
 
 	while ((w = word(&rest)) != NULL) {
@@ -237,6 +251,8 @@ parse_message(struct parser *p, char *rest)
 			s->sender = must(strdup(w + 5));
 		else if (strncmp(w, "to=", 3) == 0 && s->rcpts == NULL)
 			s->rcpts = must(strdup(w + 3));
+		else if (kind == STEP_MAIL)
+			add_word(s, w);
 		else if (strcmp(w, "8bitmime") == 0)
 			s->is_8bit = true;
 		else if (strcmp(w, "binarymime") == 0)
@@ -302,6 +318,14 @@ static const struct directive {
 	{ "@report",		STEP_REPORT,		ARG_REPORT },
 	{ "@state",		STEP_STATE,		ARG_TEXT },
 	{ "@look",		STEP_LOOK,		ARG_NONE },
+	{ "@client",		STEP_CLIENT,		ARG_TEXT },
+	{ "@result",		STEP_RESULT,		ARG_POLICY },
+	{ "@ended",		STEP_ENDED,		ARG_TEXT },
+	{ "@source",		STEP_SOURCE,		ARG_NUMBER },
+	{ "@source-fail",	STEP_SOURCE_FAIL,	ARG_FAULT },
+	{ "@last",		STEP_LAST,		ARG_NONE },
+	{ "@stop",		STEP_STOP,		ARG_NONE },
+	{ "@answer",		STEP_ANSWER,		ARG_NONE },
 };
 
 /* ok | hold | release | delay SECONDS | fail ERRNO | refuse ERRNO
@@ -381,8 +405,12 @@ parse_directive(struct parser *p)
 		p->d->peer = dup_or_null(word(&rest));
 	else if (strcmp(name, "@option") == 0)
 		parse_option(p, rest);
+	else if (strcmp(name, "@role") == 0)
+		p->d->is_of_client = strncmp(rest, "client", 6) == 0;
 	else if (strcmp(name, "@message") == 0)
-		parse_message(p, rest);
+		parse_message(p, rest, STEP_MESSAGE);
+	else if (strcmp(name, "@mail") == 0)
+		parse_message(p, rest, STEP_MAIL);
 	else {
 		for (i = 0; i < sizeof(directives) / sizeof(directives[0]); i++)
 			if (strcmp(name, directives[i].name) == 0)
@@ -399,6 +427,8 @@ parse_directive(struct parser *p)
 static void
 parse_line(struct parser *p)
 {
+	char us = p->d->is_of_client ? 'S' : 'C';
+	char tested = p->d->is_of_client ? 'C' : 'S';
 	char *l = p->line;
 	struct step *s;
 
@@ -406,18 +436,22 @@ parse_line(struct parser *p)
 		return;
 	if (l[0] == '@') {
 		parse_directive(p);
-	} else if (strncmp(l, "C: ", 3) == 0 || strcmp(l, "C:") == 0) {
+	} else if (l[0] == us && (strncmp(l + 1, ": ", 2) == 0 ||
+	    strcmp(l + 1, ":") == 0)) {
 		s = send_step(p);
 		l += l[2] == ' ' ? 3 : 2;
 		add_bytes(s, l, strlen(l));
 		add_bytes(s, "\r\n", 2);
-	} else if (strncmp(l, "C! ", 3) == 0) {
+	} else if (l[0] == us && strncmp(l + 1, "! ", 2) == 0) {
 		raw_bytes(p, l + 3, send_step(p));
-	} else if (strncmp(l, "S: ", 3) == 0 || strncmp(l, "R: ", 3) == 0) {
-		s = add_step(p, l[0] == 'S' ? STEP_LINE : STEP_REPLY);
-		add_bytes(s, l + 3, strlen(l + 3));
+	} else if ((l[0] == tested || (l[0] == 'R' && tested == 'S')) &&
+	    (strncmp(l + 1, ": ", 2) == 0 || strcmp(l + 1, ":") == 0)) {
+		s = add_step(p, l[0] == 'R' ? STEP_REPLY : STEP_LINE);
+		l += l[2] == ' ' ? 3 : 2;
+		add_bytes(s, l, strlen(l));
 	} else
-		bad(p, "expected #, C:, C!, S:, R: or @");
+		bad(p, "expected #, C:, C!, S:, R: or @ (S! in place of C! and "
+		    "no R:, with @role client)");
 }
 
 static struct dialogue *

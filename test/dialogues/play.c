@@ -557,6 +557,10 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 	memset(result, 0, offsetof(struct play_result, text) + 1);
 	result->noctets = 0;
 	result->is_boundary = false;
+	if (d->is_of_client) {
+		hop_play(d, mode, cut, is_traced, result);
+		return;
+	}
 	play_set_extension(false);
 	if (simhost_init(play_host, START_US, NULL) == -1) {
 		violation(&r, "no memory");

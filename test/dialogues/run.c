@@ -64,8 +64,10 @@ run_dialogue(const char *path, bool v, bool is_whole_only, struct total *t)
 	}
 	if (is_good && !is_whole_only)
 		is_good = run_one(d, PLAY_DRIP, 0, false, &r, t);
-	for (cut = 0; is_good && d->is_vanishing && !is_whole_only
-	    && cut < noctets; cut++)
+	/* a client has to cope with any server */
+	for (cut = 0; is_good && (d->is_vanishing ||
+	    (d->is_of_client && !d->is_whole_only))
+	    && !is_whole_only && cut < noctets; cut++)
 		is_good = run_one(d, PLAY_VANISH, cut, false, &r, t)
 		    && run_one(d, PLAY_STALL, cut, false, &r, t);
 	dialogue_free(d);
@@ -106,8 +108,11 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (!is_table && optind == argc && glob("test/dialogues/*.txt", 0, NULL, &g) != 0) {
-		fprintf(stderr, "dialogues: no test/dialogues/*.txt here\n");
+	if (!is_table && optind == argc &&
+	    (glob("test/dialogues/*.txt", 0, NULL, &g) != 0 ||
+	    glob("test/dialogues/client/*.txt", GLOB_APPEND, NULL, &g) != 0)) {
+		fprintf(stderr, "dialogues: no test/dialogues/*.txt and "
+		    "client/*.txt here\n");
 		return 2;
 	}
 	if (play_setup() == -1) {

@@ -361,7 +361,7 @@ simhost_check(struct simhost *h)
 			simhost_violation(h, "session %u: timer forgotten",
 			    s->number);
 	}
-	if (scheduler_event_count(h->sched) != nlive)
-		simhost_violation(h, "%d events for %d sessions",
-		    scheduler_event_count(h->sched), nlive);
+	if (scheduler_event_count(h->sched) != nlive + h->nothers)
+		simhost_violation(h, "%d events for %d sessions and %d others",
+		    scheduler_event_count(h->sched), nlive, h->nothers);
 }

@@ -73,6 +73,7 @@ struct simhost {
 	struct esmtp_options	 options;
 	struct simhost_session	 sessions[SIMWIRE_MAX];
 	unsigned int		 nsessions;	/* begun so far */
+	int			 nothers;	/* events that are of no session: a test's own */
 	bool			 is_lookup_later; /* every lookup is put off */
 	unsigned int		 nest_permille;	/* by chance: the step of a session inside that of another */
 	void			(*violation)(void *arg, const char *text);
