@@ -12,6 +12,7 @@
 #include "core/util/utf8.h"
 #include "proto/sasl/sasl_client.h"
 #include "test/lib/simhost.h"
+#include "tls/tlsio.h"
 
 static const char *const outcome_names[] = { "accepted", "deferred", "refused",
 	"unsent", "uncertain" };
@@ -82,12 +83,12 @@ static const event_io_opset inside_opset = {
 };
 
 static int
-tls_start(void *host, struct smtp_client *, Event *)
+tls_start(void *host, struct smtp_client *, Event *e)
 {
 	struct simhop *h = host;
 
 	h->nhello = h->nanswer = 0;
-	return 0;
+	return h->tls_connect != NULL ? h->tls_connect(e) : 0;
 }
 
 static int
@@ -97,6 +98,11 @@ tls_handshake(void *host, struct smtp_client *, Event *e, int *need)
 	char c;
 	int n;
 
+	if (h->tls_connect != NULL) {
+		n = tlsio_handshake(e, need);
+		h->is_inside = n == 1;
+		return n;
+	}
 	while (h->nhello < strlen(SIMHOP_HELLO)) {
 		n = simwire_opset.event_write(e, SIMHOP_HELLO + h->nhello,
 		    (int)(strlen(SIMHOP_HELLO) - h->nhello), need);

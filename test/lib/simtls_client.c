@@ -7,11 +7,13 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "test/lib/simclock.h"
 #include "test/lib/simtls_int.h"
+#include "tls/tlsio.h"
 
 struct simtls_client {
 	SSL	*ssl;
@@ -156,6 +158,24 @@ dress(SSL *ssl, unsigned int flags)
 	if ((flags & SIMTLS_RESUME) != 0
 	    && (kept == NULL || SSL_set_session(ssl, kept) != 1))
 		return -1;
+	return 0;
+}
+
+int
+simtls_connect(Event *e)
+{
+	SSL *ssl = SSL_new(client_ctx);
+
+	if (ssl == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	SSL_set_connect_state(ssl);
+	if (tlsio_attach(e, ssl) == -1) {
+		SSL_free(ssl);
+		errno = ENOMEM;
+		return -1;
+	}
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /* build/sim: run seeds; one that fails is printed and can be replayed.
- *	build/sim [--first N] [--seeds N]	many, silently
+ *	build/sim [--first N] [--seeds N]	many, silently; and for each, one of
+ *						our client against our server
  *	build/sim --seed N			one, with a trace
+ *	build/sim --hop N			one of the client, with a trace
  *	build/sim --selftest			insert faults; find each */
 
 #include <err.h>
@@ -12,6 +14,7 @@
 
 #include "core/util/monotonic.h"
 #include "test/sim/alloc.h"
+#include "test/sim/hop.h"
 #include "test/sim/sim.h"
 
 #define START_US	UINT64_C(1790000000000000)
@@ -414,8 +417,9 @@ run_seed(struct sim *sim, uint64_t seed)
 	sim->leak = NULL;
 }
 
-static int
-run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
+static unsigned long
+run_many(struct sim *sim, uint64_t first, uint64_t nseeds,
+    unsigned long *npassed)
 {
 	unsigned long nfailed = 0;
 	uint64_t seed, start_ns = monotonic_ns();
@@ -437,9 +441,65 @@ run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 	    sim->nsessions, sim->ncommands, sim->nmessages, sim->nhandshakes,
 	    sim->ntimeouts,
 	    sim->nfailed_allocs, (double)(monotonic_ns() - start_ns) / 1e9);
-	printf("%llu passed, %lu failed\n",
-	    (unsigned long long)(seed - first) - nfailed, nfailed);
-	return nfailed == 0 ? 0 : 1;
+	*npassed += (unsigned long)(seed - first) - nfailed;
+	return nfailed;
+}
+
+/* Our client against our server. */
+static unsigned long
+run_hops(uint64_t first, uint64_t nseeds, bool is_traced,
+    unsigned long *npassed)
+{
+	struct hop_total t = { .nmessages = 0 };
+	uint64_t seed, start_ns = monotonic_ns();
+	unsigned long nfailed = 0;
+	char text[512];
+
+	for (seed = first; seed < first + nseeds && nfailed < 20; seed++)
+		if (!hop_run(seed, SIMSPOOL_HONEST, is_traced, &t, text,
+		    sizeof(text))) {
+			nfailed++;
+			printf("FAIL client, seed %llu: %s (replay: "
+			    "build/sim --hop %llu)\n",
+			    (unsigned long long)seed, text,
+			    (unsigned long long)seed);
+		}
+	printf("sim: %llu seeds of the client from %llu: %lu messages to %lu "
+	    "recipients, of which %lu accepted, %lu refused, %lu unsent, %lu "
+	    "uncertain; %lu cuts, %lu handshakes, %.1f s\n",
+	    (unsigned long long)(seed - first), (unsigned long long)first,
+	    t.nmessages, t.nrcpts, t.naccepted, t.nrefused, t.nunsent,
+	    t.nuncertain, t.ncuts, t.nhandshakes, (double)(monotonic_ns() - start_ns) / 1e9);
+	*npassed += (unsigned long)(seed - first) - nfailed;
+	return nfailed;
+}
+
+/* A spool that lies must be noticed by what the client has been told. */
+static unsigned int
+selftest_hops(void)
+{
+	static const enum simspool_mutation mutations[] = { SIMSPOOL_LYING,
+		SIMSPOOL_CORRUPT };
+	struct hop_total t = { .nmessages = 0 };
+	unsigned int nfailed = 0, i;
+	uint64_t seed;
+	char text[512];
+
+	for (i = 0; i < 2; i++) {
+		for (seed = 1; seed <= 2000; seed++)
+			if (!hop_run(seed, mutations[i], false, &t, text,
+			    sizeof(text)))
+				break;
+		if (seed > 2000) {
+			printf("FAIL the client does not notice: %s\n",
+			    mutation_names[MUT_SPOOL_EARLY + mutations[i] -
+			    SIMSPOOL_EARLY]);
+			nfailed++;
+		} else
+			printf("noticed at seed %llu of the client: %s\n",
+			    (unsigned long long)seed, text);
+	}
+	return nfailed;
 }
 
 /* Show that the checks can fail: each mutation must be found by some seed, and
@@ -447,7 +507,7 @@ run_many(struct sim *sim, uint64_t first, uint64_t nseeds)
 static int
 selftest(struct sim *sim)
 {
-	unsigned int nfailed = 0, m;
+	unsigned int nfailed = selftest_hops(), m;
 	uint64_t seed;
 
 	for (m = MUT_NONE + 1; m < MUT_NMUTATIONS; m++) {
@@ -472,7 +532,7 @@ selftest(struct sim *sim)
 			nfailed++;
 		}
 	}
-	printf("%u passed, %u failed\n", MUT_NMUTATIONS - 1 - nfailed,
+	printf("%u passed, %u failed\n", MUT_NMUTATIONS + 1 - nfailed,
 	    nfailed);
 	return nfailed == 0 ? 0 : 1;
 }
@@ -484,11 +544,13 @@ main(int argc, char **argv)
 		{ "seeds", required_argument, NULL, 'n' },
 		{ "first", required_argument, NULL, 'f' },
 		{ "seed", required_argument, NULL, 's' },
+		{ "hop", required_argument, NULL, 'h' },
 		{ "selftest", no_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t first = 1, nseeds = 20000;
-	bool is_selftest = false;
+	bool is_selftest = false, is_hop = false;
+	unsigned long npassed = 0, nfailed = 0;
 	struct sim *sim;
 	unsigned int i;
 	int ch, status;
@@ -513,16 +575,30 @@ main(int argc, char **argv)
 			nseeds = 1;
 			sim->is_traced = true;
 			break;
+		case 'h':
+			first = strtoull(optarg, NULL, 10);
+			nseeds = 1;
+			is_hop = true;
+			break;
 		case 't':
 			is_selftest = true;
 			break;
 		default:
 			fprintf(stderr, "usage: sim [--first N] [--seeds N] "
-			    "[--seed N] [--selftest]\n");
+			    "[--seed N] [--hop N] [--selftest]\n");
 			return 2;
 		}
 	}
-	status = is_selftest ? selftest(sim) : run_many(sim, first, nseeds);
+	if (is_selftest)
+		status = selftest(sim);
+	else {
+		if (!is_hop)
+			nfailed += run_many(sim, first, nseeds, &npassed);
+		if (!sim->is_traced)
+			nfailed += run_hops(first, nseeds, is_hop, &npassed);
+		printf("%lu passed, %lu failed\n", npassed, nfailed);
+		status = nfailed == 0 ? 0 : 1;
+	}
 	for (i = 0; i < SIM_CLIENTS; i++) {
 		body_free(&sim->clients[i].body);
 		simtls_client_free(sim->clients[i].tls);
