@@ -392,14 +392,21 @@ ops_room(void *spool, uint64_t handle)
 	return (waiter_add(w, handle) == -1 ? SPOOL_BLOCK_FIRST : 0);
 }
 
+/* Sessions that wait do not read, so they do not ask again, nor see that their
+ * clients have gone.  Those that have had the room may be silent. */
 void
 spool_waiters_wake(struct spool_writer *w)
 {
 	uint64_t budget;
 	size_t n = 0;
 
-	if (w->nwaiters == 0 || w->held_octets >= w->config.buffer_octets)
+	if (w->nwaiters == 0)
 		return;
+	if (w->held_octets >= w->config.buffer_octets) {
+		if (w->away_octets == 0)
+			squeeze(w);
+		return;
+	}
 	budget = w->config.buffer_octets - w->held_octets;
 	while (n < w->nwaiters) {
 		if (!w->callbacks.room(w->closure, w->waiters[n++]))

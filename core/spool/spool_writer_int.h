@@ -249,7 +249,8 @@ int spool_share_begin(struct spool_msg *msg);
 int spool_share_grow(struct spool_msg *msg);
 void spool_share_end(struct spool_msg *msg);
 
-/* spool_waiters_wake(w): Tell sessions that there is room, as far as there is. */
+/* spool_waiters_wake(w): Tell sessions that there is room, as far as there is; or
+ * make some. */
 void spool_waiters_wake(struct spool_writer *w);
 
 #endif

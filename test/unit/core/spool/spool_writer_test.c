@@ -1,4 +1,4 @@
-#include "core/spool/spool_writer.h"
+#include "core/spool/spool_writer_int.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -268,6 +268,49 @@ Test(spool_writer, past_the_bound_there_is_no_room_until_something_is_freed)
 		spool_writer_ops.abort(msgs[i]);
 	fixture_close(&f);
 	cr_assert_eq(fixture_count(&f, SPOOL_ENTRY_BODY, NULL), 0);
+	fixture_free(&f);
+}
+
+/* Sessions that have had room use all of it again and are silent then: nobody asks
+ * for room any more, and the one behind them gets some nevertheless. */
+Test(spool_writer, who_waits_for_room_is_not_forgotten_when_nobody_asks)
+{
+	struct timeval now = { .tv_sec = 1700000000 };
+	struct spool_msg *msgs[200];
+	struct pollfd pfd = { .events = POLLIN };
+	struct spool_fixture f;
+	char buf[6000];
+	uint64_t i, n;
+
+	memset(buf, 'x', sizeof(buf));
+	fixture_init(&f);
+	f.config.buffer_octets = 512 * 1024;
+	fixture_open(&f);
+	pfd.fd = spool_writer_fd(f.w);
+	for (n = 0; spool_writer_ops.room(f.w, n) > 0; n++) {
+		cr_assert_lt(n, 100);
+		cr_assert_eq(spool_writer_ops.begin(f.w, n, &now, &msgs[n]), 0);
+		cr_assert_eq(spool_writer_ops.append(msgs[n], buf,
+		    sizeof(buf)), 0);
+	}
+	while (f.w->away_octets > 0) {
+		cr_assert_eq(poll(&pfd, 1, 20000), 1);
+		spool_writer_dispatch(f.w);
+	}
+	for (i = n; f.w->held_octets < f.config.buffer_octets; i++) {
+		cr_assert_lt(i, 200);
+		cr_assert_eq(spool_writer_ops.begin(f.w, i, &now, &msgs[i]), 0);
+		cr_assert_eq(spool_writer_ops.append(msgs[i], buf,
+		    sizeof(buf)), 0);
+	}
+	cr_assert_eq(f.room[n], 0);
+	for (spool_writer_pass(f.w); f.room[n] == 0; spool_writer_pass(f.w)) {
+		cr_assert_eq(poll(&pfd, 1, 20000), 1, "nobody helps it");
+		spool_writer_dispatch(f.w);
+	}
+	while (i-- > 0)
+		spool_writer_ops.abort(msgs[i]);
+	fixture_close(&f);
 	fixture_free(&f);
 }
 
