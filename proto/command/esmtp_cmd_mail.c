@@ -266,6 +266,16 @@ fits_envelope(const message_construct *mc)
 	    LIM_ENVELOPE_RCPTS;
 }
 
+/* RFC 9422 4.3: some servers cannot take a message for more than so many domains;
+ * the client sends it to the others in another transaction. */
+static bool
+is_domain_too_many(const message_construct *mc)
+{
+	int64_t max = mc->ac->options->max_recipient_domains_per_message;
+
+	return max > 0 && mc->txn->rcpts.ndomains > (uint64_t)max;
+}
+
 /* Add the recipient; one named twice gets the message once, and what the first
  * one has said holds. */
 static enum esmtp_reply_id
@@ -283,6 +293,10 @@ add_rcpt(message_construct *mc, const struct path_arg *p)
 	added = esmtp_rcpts_add(r, p->text, true);
 	if (added == -1)
 		return RPL_NOMEM;
+	if (added == 1 && is_domain_too_many(mc)) {
+		esmtp_rcpts_remove(r, p->text);
+		return RPL_RCPT_DOMAINS;
+	}
 	if (added == 1 &&
 	    (p->params.notify != 0 || p->params.orcpt[0] != '\0') &&
 	    esmtp_rcpts_say(r, p->params.notify, p->params.orcpt) == -1) {

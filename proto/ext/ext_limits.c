@@ -42,15 +42,17 @@ static void
 ehlo_arg(const message_construct *mc, char *buf, size_t len)
 {
 	const struct esmtp_options *o = mc->ac->options;
-	int64_t mail = mail_max(o);
+	int64_t mail = mail_max(o), rcpt = rcpt_max(o);
+	int64_t domains = o->max_recipient_domains_per_message;
+	size_t n = 0;
 
-	/* RFC 9422 3: 0 cannot be said; no limit is one that is left out.
-	 * RCPTDOMAINMAX: there is no limit on domains. */
+	/* RFC 9422 3: 0 cannot be said; no limit is one that is left out, and so
+	 * is one on domains that that on recipients keeps */
 	if (mail > 0)
-		snprintf(buf, len, "MAILMAX=%" PRId64 " RCPTMAX=%" PRId64,
-		    mail, rcpt_max(o));
-	else
-		snprintf(buf, len, "RCPTMAX=%" PRId64, rcpt_max(o));
+		n = (size_t)snprintf(buf, len, "MAILMAX=%" PRId64 " ", mail);
+	n += (size_t)snprintf(buf + n, len - n, "RCPTMAX=%" PRId64, rcpt);
+	if (domains > 0 && domains < rcpt)
+		snprintf(buf + n, len - n, " RCPTDOMAINMAX=%" PRId64, domains);
 }
 
 const struct esmtp_ext esmtp_ext_limits = {

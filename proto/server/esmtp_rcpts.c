@@ -62,6 +62,23 @@ key_of(const char *addr, char room[KEY_MAX + 1])
 	return room;
 }
 
+static const char *
+domain_of(const char *addr)
+{
+	const char *at = strrchr(addr, '@');
+
+	return at != NULL ? at + 1 : "";
+}
+
+/* By domain, so that those of one are beside each other, then by the whole. */
+static int
+order(const char *a, const char *b, int (*cmp)(const char *, const char *))
+{
+	int of_domains = cmp(domain_of(a), domain_of(b));
+
+	return of_domains != 0 ? of_domains : cmp(a, b);
+}
+
 /* The order of ${key} to the key of ${addr} is *${order_r}.  0, or -1: ENOMEM. */
 static int
 compare(const char *key, const char *addr, int *order_r)
@@ -70,12 +87,12 @@ compare(const char *key, const char *addr, int *order_r)
 	const char *other;
 
 	if (utf8_is_ascii(addr, strlen(addr))) {
-		*order_r = strcasecmp(key, addr);
+		*order_r = order(key, addr, strcasecmp);
 		return 0;
 	}
 	if ((other = key_of(addr, room)) == NULL)
 		return -1;
-	*order_r = strcmp(key, other);
+	*order_r = order(key, other, strcmp);
 	return 0;
 }
 
@@ -90,16 +107,16 @@ find(const struct esmtp_rcpts *r, const char *addr, bool is_behind,
 	size_t low = 0, high = r->n, middle;
 	char room[KEY_MAX + 1];
 	const char *key = key_of(addr, room);
-	int order, is_there = 0;
+	int to_middle, is_there = 0;
 
 	if (key == NULL)
 		return -1;
 	while (low < high) {
 		middle = (low + high) / 2;
-		if (compare(key, r->text + r->sorted[middle], &order) == -1)
+		if (compare(key, r->text + r->sorted[middle], &to_middle) == -1)
 			return -1;
-		is_there |= order == 0;
-		if (order < 0 || (order == 0 && !is_behind))
+		is_there |= to_middle == 0;
+		if (to_middle < 0 || (to_middle == 0 && !is_behind))
 			high = middle;
 		else
 			low = middle + 1;
@@ -138,6 +155,18 @@ size_t
 esmtp_rcpts_number(const struct esmtp_rcpts *r, size_t i)
 {
 	return number_of(r, r->sorted[i]);
+}
+
+/* Has none of those beside place ${i} of the sorted ones, where ${addr} is put or
+ * was, its domain?  Domains have A-labels, so they are ASCII. */
+static bool
+is_new_domain(const struct esmtp_rcpts *r, size_t i, const char *addr)
+{
+	const char *domain = domain_of(addr);
+
+	return (i == 0 || strcasecmp(domain,
+	    domain_of(r->text + r->sorted[i - 1])) != 0) && (i == r->n ||
+	    strcasecmp(domain, domain_of(r->text + r->sorted[i])) != 0);
 }
 
 /* Make room for one more, with a text of ${len} octets. */
@@ -182,6 +211,7 @@ esmtp_rcpts_add(struct esmtp_rcpts *r, const char *addr, bool is_unique)
 	count(r, before);
 	if (failed == -1)
 		return -1;
+	r->ndomains += is_new_domain(r, i, addr);
 	memmove(r->sorted + i + 1, r->sorted + i,
 	    (r->n - i) * sizeof(*r->sorted));
 	r->at[r->n] = r->sorted[i] = (uint32_t)r->len;
@@ -249,6 +279,7 @@ esmtp_rcpts_remove(struct esmtp_rcpts *r, const char *addr)
 		    (r->n - k) * sizeof(*r->said));
 	memmove(r->sorted + i, r->sorted + i + 1,
 	    (r->n - i) * sizeof(*r->sorted));
+	r->ndomains -= is_new_domain(r, i, r->text + at);
 	/* it is behind the address */
 	if (said != 0)
 		close_gap(r, said, 1 + strlen(r->text + said + 1) + 1);

@@ -25,9 +25,10 @@ struct esmtp_step;
 struct esmtp_rcpts {
 	char		*text;		/* each with its NUL, one behind the other */
 	uint32_t	*at;		/* where each begins, in the order of RCPT */
-	uint32_t	*sorted;	/* the same, by address in any case: finds a repeated one, whatever a client chooses */
+	uint32_t	*sorted;	/* the same, by domain and address in any case: finds a repeated one, whatever a client chooses */
 	uint32_t	*said;		/* of each, where in the text its parameters are; 0: it has none; NULL: no one has */
 	size_t		 n, len;	/* of them; of the text */
+	size_t		 ndomains;	/* that they have, each counted once */
 	size_t		 text_size, at_size, sorted_size, said_size;
 	size_t		*held;		/* the host's sum of what is allocated */
 	struct esmtp_client *client;	/* that it counts for, too; NULL: none yet */

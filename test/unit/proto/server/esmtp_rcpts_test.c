@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/spool/spool_envelope.h"
 #include "proto/server/esmtp_state.h"
@@ -93,6 +94,43 @@ Test(esmtp_rcpts, equal_ones_are_found_in_their_order)
 	cr_expect_eq(r.n, 3);
 	esmtp_rcpts_clear(&r);
 	cr_expect_eq(held, 0);
+}
+
+/* Their domains, as they come and go: against a count of all of them. */
+Test(esmtp_rcpts, each_domain_is_counted_once)
+{
+	static const char *const names[] = { "z@b.test", "a@a.test", "Postmaster",
+		"a@B.test", "\"a@a.test\"@c.test", "\xc3\xbc@b.test", "c@c.test",
+		"\xc3\x9c@a.test", "a@aa.test", "a@[192.0.2.1]", "b@[192.0.2.1]",
+		"b@[IPv6:2001:db8::1]" };
+	const size_t n = sizeof(names) / sizeof(names[0]);
+	size_t held = 0, i, k, m, want, turn;
+	struct esmtp_rcpts r = { .held = &held };
+	bool is_in[sizeof(names) / sizeof(names[0])] = { false };
+	const char *a, *b;
+
+	for (turn = 0; turn < 400; turn++) {
+		i = turn * 7 % (n + 5) % n;
+		if (is_in[i])
+			cr_assert_neq(esmtp_rcpts_remove(&r, names[i]), -1);
+		else
+			cr_assert_eq(esmtp_rcpts_add(&r, names[i], true), 1);
+		is_in[i] = !is_in[i];
+		for (want = k = 0; k < n; k++) {
+			a = strrchr(names[k], '@');
+			for (m = 0; m < k; m++) {
+				b = strrchr(names[m], '@');
+				if (is_in[m] && (a == NULL ? b == NULL :
+				    b != NULL && strcasecmp(a, b) == 0))
+					break;
+			}
+			want += is_in[k] && m == k;
+		}
+		cr_assert_eq(r.ndomains, want, "turn %zu: %zu, not %zu", turn,
+		    r.ndomains, want);
+	}
+	esmtp_rcpts_clear(&r);
+	cr_expect_eq(r.ndomains, 0);
 }
 
 /* An address whose key cannot be made, here since it is too long for an address,
@@ -447,4 +485,34 @@ Test(esmtp_rcpts, the_envelope_is_full_before_the_spool_refuses_it)
 		    f->reply);
 		fake_end(f);
 	}
+}
+
+/* RFC 9422 4.3: for the others there is another transaction, so it is no error. */
+Test(esmtp_rcpts, of_more_domains_than_a_message_may_have_are_put_off)
+{
+	struct fake *f = fake_new();
+
+	f->h.ops.lookup_rcpt = NULL;
+	fake_option(f, "Open_Relay", "true", NULL);
+	fake_option(f, "Max_Errors", "1", NULL);
+	fake_option(f, "Max_Recipient_Domains_Per_Message", "2", NULL);
+	fake_connect(f);
+	cr_expect_not_null(strstr(fake_say(f, "EHLO client.example\r\n"),
+	    "LIMITS RCPTMAX=1000 RCPTDOMAINMAX=2\r\n"), "%s", f->reply);
+	fake_say(f, "MAIL FROM:<>\r\n");
+	cr_expect_str_eq(fake_say(f, "RCPT TO:<a@a.test>\r\n"
+	    "RCPT TO:<a@b.test>\r\nRCPT TO:<a@c.test>\r\n"
+	    "RCPT TO:<b@B.test>\r\nRCPT TO:<a@xn--grn-ioa.test>\r\n"
+	    "RCPT TO:<b@a.test>\r\n"),
+	    "250 2.1.5 Recipient OK\r\n250 2.1.5 Recipient OK\r\n"
+	    "452 4.5.3 Too many domains of recipients, send the others in "
+	    "another message\r\n250 2.1.5 Recipient OK\r\n"
+	    "452 4.5.3 Too many domains of recipients, send the others in "
+	    "another message\r\n250 2.1.5 Recipient OK\r\n");
+	cr_expect_eq(fake_mc(f)->txn->rcpts.n, 4);
+	cr_expect_eq(fake_mc(f)->nrcpts, 4);
+	fake_say(f, "RSET\r\nMAIL FROM:<>\r\n");
+	cr_expect_str_eq(fake_say(f, "RCPT TO:<a@c.test>\r\n"),
+	    "250 2.1.5 Recipient OK\r\n");
+	fake_end(f);
 }
