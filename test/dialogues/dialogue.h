@@ -18,6 +18,7 @@ enum step_kind {
 	STEP_SIGN,		/* word: what becomes of signatures; seconds */
 	STEP_TLS_START,		/* errnum: TLS cannot be started */
 	STEP_ADVANCE,		/* seconds */
+	STEP_TRICKLE,		/* seconds, an octet in each */
 	STEP_CLOSE,
 	STEP_HALF_CLOSE,
 	STEP_RESET,

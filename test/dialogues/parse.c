@@ -291,6 +291,7 @@ static const struct directive {
 	{ "@sign",		STEP_SIGN,		ARG_FAULT },
 	{ "@tls-start",		STEP_TLS_START,		ARG_FAULT },
 	{ "@advance",		STEP_ADVANCE,		ARG_SECONDS },
+	{ "@trickle",		STEP_TRICKLE,		ARG_SECONDS },
 	{ "@close",		STEP_CLOSE,		ARG_NONE },
 	{ "@half-close",	STEP_HALF_CLOSE,	ARG_NONE },
 	{ "@reset",		STEP_RESET,		ARG_NONE },

@@ -242,6 +242,23 @@ send_bytes(struct run *r, const char *buf, size_t len)
 		play_send_wire(r, buf, len);
 }
 
+/* An octet a second, none of which ends a line, until the server closes. */
+static void
+trickle(struct run *r, double seconds)
+{
+	double t;
+
+	play_need_session(r);
+	for (t = 0; t < seconds && !r->s->wire->is_closed; t++) {
+		if (r->tls != NULL)
+			play_tls_send(r, "x", 1);
+		else
+			play_send_wire(r, "x", 1);
+		simhost_advance(play_host, 1000000);
+		play_collect(r);
+	}
+}
+
 /* One line from the server, without its CRLF; RFC 5321 2.3.8: nothing but
  * CRLF ends a line. */
 static size_t
@@ -448,6 +465,9 @@ play_step(struct run *r, const struct step *s)
 	case STEP_HALF_CLOSE:
 	case STEP_RESET:
 		play_wire(r, s);
+		break;
+	case STEP_TRICKLE:
+		trickle(r, s->seconds);
 		break;
 	case STEP_TLS:
 		play_need_session(r);

@@ -170,6 +170,78 @@ check_state(struct table *t, const struct named *state)
 	note(t->all, &t->nall, state->name, strcspn(state->name, "+:"));
 }
 
+/* --- a client that does next to nothing ----------------------------------- */
+
+#define DATA_SECONDS	3601	/* Data_Timeout, and a moment */
+#define OTHER_SECONDS	(LIM_AUTH_SECONDS + 301)	/* the longest of the other limits, then Command_Timeout */
+
+/* What it may do for ever.  The number of seconds comes behind the text. */
+static const struct idler {
+	const char	*name, *text;
+	bool		 can_hear;	/* it is told why the session ends */
+} idlers[] = {
+	{ "silence", "@advance", true },
+	{ "an octet a second", "@trickle", true },
+	{ "its side shut", "@half-close\n@advance", false },
+	{ "nothing read", "@look\n@window 0\n@advance", false },
+};
+
+/* Do octets of a message come next, or the lines of a verb? */
+static bool
+is_data(const char *state)
+{
+	static const char *const names[] = { "data", "chunk", "chunks",
+		"lines" };
+	size_t i, len = strcspn(state, "+:");
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == len &&
+		    memcmp(state, names[i], len) == 0)
+			return true;
+	return false;
+}
+
+/* Would the client not hear or not understand a reply: since it takes none, before
+ * the header of a proxy, in a handshake, while a message may yet be committed? */
+static bool
+is_mute(const struct table *t, const struct named *state)
+{
+	return strstr(state->text, "@window 0\n") != NULL ||
+	    strncmp(state->name, "handshake", strlen("handshake")) == 0 ||
+	    strncmp(state->name, "commit", strlen("commit")) == 0 ||
+	    strcmp(t->world.name, "proxy") == 0;
+}
+
+/* No state may be without an end, but that of a session which the loop has not
+ * called yet, since nothing can be written to its client. */
+static void
+check_patience(struct table *t, const struct named *state)
+{
+	static struct named cmd;
+	struct play_result r;
+	size_t i;
+
+	if (strcmp(state->name, "just-connected") == 0)
+		return;
+	for (i = 0; i < sizeof(idlers) / sizeof(idlers[0]); i++) {
+		const struct idler *idler = &idlers[i];
+
+		strlcpy(cmd.name, idler->name, sizeof(cmd.name));
+		snprintf(cmd.text, sizeof(cmd.text), "%s %d\n", idler->text,
+		    is_data(state->name) ? DATA_SECONDS : OTHER_SECONDS);
+		t->ncells++;
+		if (!play_once(t, state, &cmd, PLAY_WHOLE, &r))
+			continue;
+		if (strcmp(r.state, "closed") != 0)
+			wrong(t, "state %s, %s: the session goes on, in %s",
+			    state->name, cmd.name, r.state);
+		else if (idler->can_hear && !is_mute(t, state) &&
+		    strstr(r.said, "421") == NULL)
+			wrong(t, "state %s, %s: it ends with %s, not with 421",
+			    state->name, cmd.name, r.said);
+	}
+}
+
 /* --- a block -------------------------------------------------------------- */
 
 /* The row of a command; ${line}: its cells. */
@@ -286,6 +358,7 @@ begin_block(struct table *t, char *line)
 		t->column[t->ncolumns++] = s;
 		strlcpy(t->seen[0][t->ncolumns], name, CELL_MAX);
 		check_state(t, s);
+		check_patience(t, s);
 	}
 }
 
