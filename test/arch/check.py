@@ -345,12 +345,18 @@ SPOIL = {
          lambda s: s.replace('LOG_LEVEL_NOTICE', 'LOG_LEVEL_INFO')),
         ('man/mailmilld.8', lambda s: s.replace('.It vanished', '.It left'))],
     pages.extensions_are_in_the_manuals: [
-        ('man/mailmill.conf.5', lambda s: s.replace('Qq XCLIENT', 'Qq X', 1)),
+        ('man/mailmill.conf.5', lambda s: s.replace('.It Li XCLIENT Ta No', '.It Li X Ta No')),
         ('man/esmtp_message_factory.3',
          lambda s: s.replace('REQUIRETLS', 'TLS', 1)),
         ('proto/ext/ext_dsn.c', lambda s: s.replace('"DSN"', '"DSNX"')),
         ('proto/server/esmtp_ext.def',
          append('ESMTP_EXT(X, esmtp_ext_x)\n'))],
+    pages.extensions_have_their_rfc_in_the_manual: [
+        ('man/mailmill.conf.5',
+         lambda s: s.replace('Li DSN Ta 3461', 'Li DSN Ta 3462')),
+        ('man/mailmill.conf.5',
+         lambda s: s.replace('XFORWARD Ta No', 'XFORWARD Ta 821 Ta No')),
+        ('proto/ext/ext_limits.c', lambda s: s.replace('RFC 9422', '', 1))],
     pages.mechanisms_are_in_the_manual: [
         ('proto/auth/esmtp_auth_mech.def',
          append('ESMTP_AUTH_MECH("ANONYMOUS", NAME, 0, anonymous)\n')),

@@ -39,6 +39,20 @@ def extensions_are_in_the_manuals(root, objects):
     yield from names_words(f'{page}: Extensions', m[1] if m else '', names)
 
 
+def extensions_have_their_rfc_in_the_manual(root, objects):
+    """The one that the comment of the file names first."""
+    rows = dict(re.findall(r'^\.It Li (\S+) Ta (\d+) Ta', item(
+        text(f'{root}/{SETTINGS}'), 'SMTP_Extensions'), re.M))
+    for p in sources(root, 'proto/ext'):
+        s = text(p)
+        rfc = re.search(r'RFC (\d+)', s[:s.index('*/')])
+        name = re.search(r'^\t\.keyword = "([^"]+)"', s, re.M)[1]
+        if rows.get(name) != (rfc and rfc[1]):
+            yield f'{SETTINGS}: SMTP_Extensions: {name} has RFC ' \
+                f'{rows.get(name)}, {os.path.relpath(p, root)} ' \
+                f'{rfc and rfc[1]}'
+
+
 def mechanisms_are_in_the_manual(root, objects):
     names = re.findall(r'^ESMTP_AUTH_MECH\("([^"]+)"', text(
         f'{root}/proto/auth/esmtp_auth_mech.def'), re.M)
@@ -76,5 +90,7 @@ def recipes_name_what_is_there(root, objects):
             yield f'README: no recipe names {f}'
 
 
-CHECKS = [extensions_are_in_the_manuals, mechanisms_are_in_the_manual,
-          roles_are_in_the_lists_of_processes, recipes_name_what_is_there]
+CHECKS = [extensions_are_in_the_manuals,
+          extensions_have_their_rfc_in_the_manual,
+          mechanisms_are_in_the_manual, roles_are_in_the_lists_of_processes,
+          recipes_name_what_is_there]
