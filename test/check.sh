@@ -106,6 +106,7 @@ stage library 900 python3 test/library/library.py
 stage arch 120 python3 test/arch/check.py --objects "$B"
 stage postfix 300 sh test/postfix.sh build/postfix
 stage mailers 300 sh test/unpack.sh build/mailers exim4-daemon-light opensmtpd
+stage haproxy 300 sh test/unpack.sh build/haproxy haproxy
 stage live 120 python3 test/system/live.py
 stage system 900 python3 test/system/run.py
 stage crash 300 python3 test/system/crash.py --kills $kills
