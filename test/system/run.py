@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """run.py [WORD...]: the system tests (those whose name holds a WORD).
 
+Lines of a test that begin with "figure: " are printed, also when it has passed.
+
 -j N: so many at once; by default twice as many as there are processors, but from
 3 to 8, since each waits most of the time.  -l: only list them.
 """
@@ -96,6 +98,9 @@ def main():
             took = f'({time.monotonic() - t0:.1f} s)'
             print(('ok  ', 'FAIL', 'skip')[code], name, took,
                   text.strip() if code == 2 else '', flush=True)
+            if code == 0:
+                print(''.join(f'     {x}\n' for x in text.split('\n')
+                              if x.startswith('figure: ')), end='', flush=True)
             if code == 1:
                 print(''.join(f'    {x}\n' for x in text.split('\n')), flush=True)
     if count[2]:
