@@ -9,6 +9,7 @@ from harness import (TOP, Client, Server, descendants, text_message,
                      wait_for)
 from test_auth import PLAIN, server
 from test_auth_mechs import b64, passwd
+from test_queue import block
 
 HOLD = 6                                # seconds
 
@@ -158,7 +159,8 @@ def test_a_priority_is_logged(d):
     s.stop()
 
 
-EARLIER = f'{TOP}/test/data/spool-1'
+HELD_UNTIL = 1826841665              # of spool-2, in unix seconds
+EARLIER = f'{TOP}/test/data/spool-'     # and the version of its records
 SEGMENT = 1 << 20                       # octets, that version's segment_size
 
 
@@ -171,17 +173,18 @@ def put(path, data, folder):
     os.chmod(path, 0o600)
 
 
-def restore(s):
-    """The spool of version 1, in place of the one that s has made.  The files of
-    test/data/spool-1 are as that version left them when it was killed; segments
-    without the zeros at their end, the database as text."""
+def restore(s, version):
+    """A spool of that version, in place of the one that s has made.  The files of
+    test/data are as that version left them when it was killed; segments without
+    the zeros at their end, the database as text."""
+    earlier = f'{EARLIER}{version}'
     for name in ('incoming', 'queue', 'queue/deferred'):
         folder = f'{s.spool}/{name}'
         for old in os.listdir(folder):
             if re.match(r'(seg|free|body|new|ack|deferred\.db)\b', old):
                 os.unlink(f'{folder}/{old}')
-        for new in os.listdir(f'{EARLIER}/{name}'):
-            path = f'{EARLIER}/{name}/{new}'
+        for new in os.listdir(f'{earlier}/{name}'):
+            path = f'{earlier}/{name}/{new}'
             if not os.path.isfile(path) or new.endswith('.sql'):
                 continue
             with open(path, 'rb') as f:
@@ -190,7 +193,7 @@ def restore(s):
                 data = data.ljust(SEGMENT, b'\0')
             put(f'{folder}/{new}', data, folder)
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
-    with open(f'{EARLIER}/queue/deferred.sql') as f:
+    with open(f'{earlier}/queue/deferred.sql') as f:
         db.executescript(f.read())
     db.close()
     with open(f'{s.spool}/queue/deferred.db', 'rb') as f:
@@ -205,7 +208,7 @@ def test_a_spool_of_version_1_is_read_and_delivered(d):
     s = Server(d, conf=conf)
     s.start()
     s.stop()
-    restore(s)
+    restore(s, 1)
     s.start()
     s.ctl('queue', 'retry', 'all')
     for user, n in (('old', 1), ('older', 1), ('user', 3), ('other', 1),
@@ -234,6 +237,58 @@ def test_a_spool_of_version_1_is_read_and_delivered(d):
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
     assert db.execute('PRAGMA user_version').fetchone() == (5,)
     db.close()
+
+
+def test_a_spool_of_version_2_is_read_and_delivered(d):
+    """All that an envelope can say, of a message that was deferred and of three
+    that are in a segment; one of these is held for most of a year from the day on
+    which it was written."""
+    conf = 'segment_size = 1M\nretry_interval = 1h\nmax_retry_interval = 1h\n'
+    s = Server(d, conf=conf)
+    s.start()
+    s.stop()
+    restore(s, 2)
+    block(s, 'user')
+    s.start()
+
+    def all_of(n):
+        m = s.ctl_json('queue', 'list')['messages']
+        return [s.ctl_json('queue', 'show', x['id'])['message'] for x in m] \
+            if len(m) == n else None
+    by_rcpt = {r['recipient']: (m, r) for m in wait_for(
+        'what is not delivered', lambda: all_of(
+            3 if time.time() < HELD_UNTIL else 2), 30)
+        for r in m['recipients']}
+    m, r = by_rcpt['grün@example.test']
+    assert m['sender'] == 'ä@client.test' and m['smtputf8'] is True, m
+    assert m['envid'] == 'env+2' and m['ret'] == 'hdrs', m
+    assert m['priority'] == 4 and m['tls_optional'] is True, m
+    assert m['solicit'] == 'org.example:X', m
+    assert m['deliver_by_mode'] == 'notify' and m['deliver_by'] > 1790000000, m
+    assert sorted(r['notify']) == ['delay', 'success'], r
+    assert r['orcpt'] == 'utf-8;grün@other.test', r
+    assert by_rcpt['old@example.test'][1]['notify'] == ['never'], by_rcpt
+    m, r = by_rcpt['user@example.test']
+    assert m['envid'] == 'x' and m['priority'] == -3, m
+    assert r['notify'] == ['failure'] and r['orcpt'] == 'rfc822;u@v', r
+    if time.time() < HELD_UNTIL:
+        m, r = by_rcpt['held@example.test']
+        assert r['state'] == 'held' and m['hold_until'] == HELD_UNTIL, m
+        assert not s.delivered('held')
+    for user, number in ('other', 3), ('postmaster', 4):
+        [got] = s.wait_mail(1, user=user)
+        assert b'Subject: number %d\r\n' % number in got, got
+    os.unlink(s.maildir('user'))
+    s.ctl('queue', 'retry', 'all')
+    for user in 'grün', 'old', 'user':
+        s.wait_mail(1, user=user)
+    assert s.delivered('grün')[0].endswith(b'\r\n\r\none\r\n')
+    wait_for('the queue to be done with them',
+             lambda: states(s) in (['held'], []))
+    if list(held(s)) == ['held']:
+        s.ctl('queue', 'remove', held(s)['held']['id'])
+    assert 'spool-damage' not in s.log() and 'spool-torn' not in s.log()
+    s.stop()
 
 
 def test_a_database_of_a_later_version_is_refused_and_left_alone(d):
