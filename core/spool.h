@@ -101,7 +101,7 @@ struct spool_ops {
 	int	 (*commit)(struct spool_msg *msg,
 		    const struct spool_envelope *env);
 
-	/* abort(msg): Forget it, without a trace.  NULL does nothing. */
+	/* abort(msg): Forget it, without a trace.  ${msg} is not NULL. */
 	void	 (*abort)(struct spool_msg *msg);
 
 	/* Which promises to its sender are kept of a message, whatever way it

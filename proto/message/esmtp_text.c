@@ -89,7 +89,8 @@ esmtp_text_fail(message_construct *mc, int reply)
 	if (t->failure != -1)
 		return;
 	t->failure = reply;
-	mc->ac->host->spool->abort(t->msg);
+	if (t->msg != NULL)
+		mc->ac->host->spool->abort(t->msg);
 	t->msg = NULL;
 }
 

@@ -194,7 +194,8 @@ esmtp_lmtp_answer(struct esmtp_step *st, size_t mark)
 	t->is_answering = 1;
 	t->is_in_body = t->is_chunked = 0;
 	/* of the message nothing is needed any more */
-	st->ac->host->spool->abort(t->msg);
+	if (t->msg != NULL)
+		st->ac->host->spool->abort(t->msg);
 	t->msg = NULL;
 	return true;
 }

@@ -53,7 +53,8 @@ esmtp_txn_reset(message_construct *mc)
 		return;
 	free(mc->refusal);
 	mc->refusal = NULL;
-	mc->ac->host->spool->abort(t->msg);
+	if (t->msg != NULL)
+		mc->ac->host->spool->abort(t->msg);
 	/* it counts for the client, too */
 	esmtp_lmtp_free(t->lmtp);
 	esmtp_rcpts_clear(&t->rcpts);

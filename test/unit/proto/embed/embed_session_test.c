@@ -491,6 +491,40 @@ Test(embed_session, options_do_not_change_while_one_uses_them)
 	esmtp_options_free(others);
 }
 
+/* --- a spool as a manual page has it -------------------------------------- */
+
+static unsigned int naborts;
+
+static void
+abort_message(struct spool_msg *msg)
+{
+	cr_assert_not_null(msg);
+	naborts++;
+	simspool_ops.abort(msg);
+}
+
+/* A transaction without one, which most ends of a session are, aborts none. */
+Test(embed_session, only_a_message_is_aborted)
+{
+	struct spool_ops ops = simspool_ops;
+	struct esmtp_host *h;
+	accept_construct *ac;
+
+	ops.abort = abort_message;
+	h = esmtp_host_new(NULL, NULL, &ops, &spool);
+	ac = session_of_host(h, NULL);
+	step(ac, "");
+	step(ac, "EHLO x\r\n");
+	step(ac, "MAIL FROM:<a@x.test>\r\nRSET\r\n");
+	step(ac, "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nRSET\r\n");
+	step(ac, "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nEHLO x\r\n");
+	cr_expect_eq(naborts, 0);
+	step(ac, "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n");
+	esmtp_session_free(ac);
+	cr_expect_eq(naborts, 1);
+	esmtp_host_free(h);
+}
+
 /* --- closing, with simulated parts ---------------------------------------- */
 
 /* What the client hears when it is told, and whether that is the end. */
