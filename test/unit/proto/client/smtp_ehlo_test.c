@@ -44,7 +44,7 @@ Test(smtp_ehlo, keywords_are_known_in_any_case)
 Test(smtp_ehlo, extensions_of_our_server_are_known)
 {
 	static const char *const of_no_use[] = { "FUTURERELEASE",
-		"NO-SOLICITING", "XCLIENT", "XFORWARD", "XREMOTEIP",
+		"NO-SOLICITING", "ETRN", "XCLIENT", "XFORWARD", "XREMOTEIP",
 		"XSETCONTEXT", "XDUMPCONTEXT" };
 	size_t i, k, n = 0;
 

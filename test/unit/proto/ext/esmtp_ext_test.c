@@ -64,6 +64,7 @@ start(size_t gone)
 	fake_option(f, "TLS_Key", "server.key", NULL);
 	fake_option(f, "Auth_Backend", "passwd:users", NULL);
 	fake_option(f, "Auth_Without_TLS", "true", NULL);
+	fake_option(f, "ETRN_Domains", "*", NULL);
 	fake_option(f, "Allow_XCLIENT", "true", NULL);
 	fake_option(f, "Allow_XFORWARD", "true", NULL);
 	fake_option(f, "Allow_XCONTEXT", "true", NULL);

@@ -229,7 +229,8 @@ Test(samples_again, a_session_may_time_out_before_its_jobs)
 	start(&hostile);
 	fake_say(fake, "MAIL FROM:<>\r\n");
 	cr_expect_str_eq(fake_wait(fake, 601),
-	    "421 4.3.0 Internal error, closing the channel\r\n");
+	    "451 4.3.0 The check takes too long, try again later\r\n"
+	    "421 4.4.2 Timeout, closing the channel\r\n");
 	cr_expect(fake_is_ended(fake));
 	open_gate();
 	mailmill_thread_pool_shutdown();
