@@ -107,10 +107,12 @@ smtp_body_flushed(struct smtp_client *c)
 {
 	struct smtp_txn *t = &c->txn;
 
-	if (!t->is_whole || t->nchunks > 0 || !smtp_is_flushed(c) ||
-	    t->is_failed)
+	if (!t->is_whole || !smtp_is_flushed(c) || t->is_failed)
 		return;
+	/* the server may take it from now on, whatever replies it still owes */
 	t->is_sent = !t->is_void;
+	if (t->nchunks > 0)
+		return;
 	if (!t->is_bdat)
 		c->owed = c->options.is_lmtp ? t->naccepted : 1;
 	t->nheard = 0;

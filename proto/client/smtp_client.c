@@ -124,7 +124,6 @@ ask(struct smtp_client *c)
 		smtp_quit(c);
 		return true;
 	default:
-		smtp_output_free(c);
 		return false;
 	}
 }
@@ -260,6 +259,9 @@ smtp_client_event(Event *event, int eventtype, void *closure,
 	check_time(c);
 	if (c->is_ending)
 		return finish(c);
+	/* many wait for replies at once: one that waits holds no buffer */
+	if (smtp_is_flushed(c))
+		smtp_output_free(c);
 	c->trigger = smtp_deadline(c);
 	event->trigger = moment_tv(c->trigger);
 	return mask(c);

@@ -223,7 +223,8 @@ void smtp_on_421(struct smtp_client *c);
  * smtp_body_send(c): Put more of the body into the output, which is empty.
  * Return whether there was any.
  * smtp_body_flushed(c): The output is written: if that was the end of the body,
- * and no chunk before it waits for its reply, enter SS_DOT. */
+ * the message is sent; if no chunk before it waits for its reply, enter
+ * SS_DOT. */
 void smtp_body_begin(struct smtp_client *c);
 void smtp_body_flushed(struct smtp_client *c);
 bool smtp_body_send(struct smtp_client *c);

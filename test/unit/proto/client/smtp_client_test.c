@@ -178,16 +178,27 @@ Test(smtp_client, mechanisms_in_the_clear)
 	    e.mechanisms | shown.mechanisms | bound.mechanisms);
 }
 
-/* A session that has nothing to send holds no buffer. */
-Test(smtp_client, idle_takes_little_memory)
+/* A client that has nothing to write holds no buffer: a thousand that wait for
+ * replies take some MiB. */
+Test(smtp_client, waiting_takes_little_memory)
 {
 	cr_assert(sizeof(struct smtp_client) <= 4096, "%zu",
 	    sizeof(struct smtp_client));
 	begin();
 	reply("220 ready\r\n");
+	cr_assert_null(hop.client->out);
 	reply("250 mx.example.test\r\n");
 	cr_assert_str_eq(smtp_client_state(hop.client),
 	    "without a message");
+	cr_assert_null(hop.client->out);
+	simhop_add(&hop, "a@client.example", "b@example.test", "x\r\n", 3);
+	simhop_wake(&hop);
+	collect();
+	cr_assert_null(hop.client->out);
+	reply("250 fine\r\n");
+	reply("250 fine\r\n");
+	reply("354 go on\r\n");
+	cr_assert_eq(hop.client->state, SS_DOT);
 	cr_assert_null(hop.client->out);
 }
 
