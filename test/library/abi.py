@@ -28,7 +28,11 @@ FROZEN = {'Event': 120, 'struct event_link': 16, 'struct event_loop': 16,
           'struct esmtp_auth_can': 8, 'ec_async_job': 168,
           'ec_config_option_def': 88, 'struct ec_config_value_mapping': 16,
           'ec_config_value_storage': 8, 'ec_ssl_ctx_params': 40,
-          'ec_scheduler_impl': 160}
+          'ec_scheduler_impl': 160, 'struct mailmill_module': 56,
+          'struct mailmill_module_worker': 32}
+# no function of a library has them: they change with MAILMILL_MODULE_ABI, which
+# a server compares
+OF_MODULES = {'mailmill_module', 'mailmill_module_worker'}
 HEADERS = ('core/*.h', 'proto/*.h', 'tls/library/*.h', 'tls/ec_ssl.h')
 IGNORE = TOP + '/proto/library/libmailmill.abignore'
 # the library has it, and no page
@@ -203,7 +207,7 @@ def test_abidiff_sees_each_type(d):
         seen |= {e.get('name') for e in root.iter()
                  if e.tag in ('class-decl', 'union-decl') and
                  e.get('is-declaration-only') != 'yes'}
-    missing = set(defined()) - seen
+    missing = set(defined()) - seen - OF_MODULES
     assert not missing, f'abidiff does not see {sorted(missing)}'
 
 
