@@ -38,7 +38,7 @@ static const struct trick {
 #define NTRICKS	(sizeof(tricks) / sizeof(tricks[0]))
 
 /* What the signals have ordered, and the trick that is played. */
-static struct { uint64_t arg; int trick; } orders[ORDERS];
+static struct order { uint64_t arg; unsigned int trick; } orders[ORDERS];
 static unsigned int nordered, nplayed, turn;
 
 /* Threads of the worker send, too. */
@@ -259,13 +259,23 @@ __wrap_channel_recv(struct channel *c, struct channel_msg *msg_r)
 
 /* --- orders --------------------------------------------------------------- */
 
+/* An order is two signals, which arrive in the order in which they were sent
+ * (POSIX.1-2017 2.4.2) and in the thread of the loop, for the others block all:
+ * the number of the trick, then the argument. */
 static void
-on_signal(int signo, siginfo_t *si, void *)
+on_signal(int, siginfo_t *si, void *)
 {
-	unsigned int i = __atomic_fetch_add(&nordered, 1, __ATOMIC_SEQ_CST);
+	static bool has_trick;
+	uint64_t value = (uint64_t)(uintptr_t)si->si_value.sival_ptr;
+	struct order *o = &orders[nordered % ORDERS];
 
-	orders[i % ORDERS].arg = (uint64_t)(uintptr_t)si->si_value.sival_ptr;
-	orders[i % ORDERS].trick = signo - SIGRTMIN;
+	if (!has_trick) {
+		o->trick = (unsigned int)(value % NTRICKS);
+	} else {
+		o->arg = value;
+		__atomic_add_fetch(&nordered, 1, __ATOMIC_SEQ_CST);
+	}
+	has_trick = !has_trick;
 }
 
 static void wait_for_turn(void);
@@ -323,12 +333,10 @@ __wrap_child_run(struct child *c, const struct child_ops *ops, void *closure)
 {
 	struct sigaction sa = { .sa_sigaction = on_signal,
 		.sa_flags = SA_SIGINFO | SA_RESTART };
-	unsigned int i;
 
 	hostile.child = c;
 	sigemptyset(&sa.sa_mask);
-	for (i = 0; i < NTRICKS; i++)
-		sigaction(SIGRTMIN + (int)i, &sa, NULL);
+	sigaction(SIGRTMIN, &sa, NULL);
 	make_fds();
 	wait_for_turn();
 	return __real_child_run(c, ops, closure);

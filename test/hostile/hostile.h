@@ -2,8 +2,8 @@
  * of mailmilld, and tricks.
  *
  * Each process does its work as it always does, until it gets the signal
- * SIGRTMIN + n: then it plays the nth trick of trick.def with the number that
- * came with the signal (sigqueue(3)).  By then it has told M_READY, so it is
+ * SIGRTMIN twice (sigqueue(3)): then it plays the trick of trick.def whose number
+ * came with the first, with the number that came with the second.  By then it has told M_READY, so it is
  * bound by everything that binds its role.  The test knows what an attacker
  * would have to guess (segments, process ids), and passes it as that number.
  *

@@ -321,6 +321,16 @@ Domain "example.test" {{
         """Processes of the tree whose title holds the word."""
         return [p for p in descendants(self.master) if title in cmdline(p)]
 
+    def end_one(self, role):
+        """Kill a process of a role, and wait until its successor runs."""
+        def running():
+            return [p['pid'] for p in self.ctl_json('status')['processes']
+                    if (p['role'], p['state']) == (role, 'running')]
+        before = set(running())
+        os.kill(min(before), signal.SIGKILL)
+        wait_for(f'another {role}', lambda: set(running()) - before and
+                 len(running()) == len(before), 20)
+
     def signal(self, sig):
         os.kill(self.master, sig)
 

@@ -72,7 +72,8 @@ class Hostile(Server):
 
     def order(self, pid, trick, arg=0):
         self.played.add(pid)
-        send_signal(pid, signal.SIGRTMIN + TRICKS.index(trick), arg)
+        for value in TRICKS.index(trick), arg:
+            send_signal(pid, signal.SIGRTMIN, value)
 
     def play(self, title, trick, arg=0, timeout=60, meanwhile=lambda: None):
         """Until it has done so; whether it has lived to see that."""

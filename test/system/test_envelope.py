@@ -123,7 +123,7 @@ def test_a_login_has_no_more_held_than_its_share(d):
         hold(bob, 3600, 'later')
         alice.mail(text_message())
         s.wait_mail(1)
-        os.kill(s.pids('queue')[0], signal.SIGKILL)
+        s.end_one('queue')
         wait_for('the queue', lambda: len(states(s)) == 5)
         assert not may_hold(alice) and may_hold(bob)
         for m in s.ctl_json('queue')['messages']:

@@ -186,8 +186,7 @@ def test_a_worker_that_writes_a_record_with_an_id_that_it_has_used(d):
         def forged():
             return [g for g in s.delivered('later') if b'forger@' in g]
         wait_for('what is forged', forged)
-        os.kill(s.pid('queue'), signal.SIGKILL)
-        s.all_run()
+        s.end_one('queue')
         s.ctl('queue', 'retry', 'all')
         wait_for('the mail', lambda: len(s.delivered('later')) > len(sent))
         s.serves()
@@ -225,8 +224,7 @@ def test_a_worker_that_has_mail_held_for_ever(d):
         [r] = m['recipients']
         assert r['state'] == 'held' and r['next_attempt'] == m['hold_until'], m
         # also over a restart
-        os.kill(s.pid('queue'), signal.SIGKILL)
-        s.all_run()
+        s.end_one('queue')
         assert held()[0]['hold_until'] == m['hold_until'], held()
         s.serves()
         s.ctl('queue', 'remove', m['id'])
