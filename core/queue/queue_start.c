@@ -117,10 +117,10 @@ run(struct queue *q, struct queue_start *s)
 		q->due_ms = 0;
 	s->nrcpts += (unsigned int)n;
 	s->is_running = !s->at.is_over;
-	if (s->is_running) {		/* the others have their turn */
-		TAILQ_REMOVE(&q->starts, s, link);
-		TAILQ_INSERT_TAIL(&q->starts, s, link);
-	} else
+	/* the others have their turn, also before it begins again */
+	TAILQ_REMOVE(&q->starts, s, link);
+	TAILQ_INSERT_TAIL(&q->starts, s, link);
+	if (!s->is_running)
 		log_event(LOG_LEVEL_INFO, "queue-started",
 		    "domain=%s subdomains=%s recipients=%u worker=%u",
 		    s->domain, s->has_subdomains ? "yes" : "no", s->nrcpts,

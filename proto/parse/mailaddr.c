@@ -528,9 +528,12 @@ mailaddr_format(const struct mailaddr *addr, char *buf, size_t buflen)
 void
 mailaddr_split(const char *text, struct mailaddr *addr_r)
 {
-	/* no domain holds an @, but a quoted local part may */
-	const char *at = strrchr(text, '@');
-	size_t len = at != NULL ? (size_t)(at - text) : strlen(text);
+	/* no domain holds an @ or a quote; a quoted local part may hold an @,
+	 * also where it has no domain */
+	const char *end = strchr(text, '\0');
+	const char *at = end > text && end[-1] == '"' ? NULL :
+	    strrchr(text, '@');
+	size_t len = at != NULL ? (size_t)(at - text) : (size_t)(end - text);
 
 	*addr_r = (struct mailaddr){ .local = text, .local_len = len,
 	    .domain = at != NULL ? at + 1 : text + len };
