@@ -104,8 +104,8 @@ struct deferred_domain {
 
 /* deferred_hurry_domain(d, domain, has_subdomains, at, limit, now): The same for
  * the recipients at ${domain}, in lower case, and with ${has_subdomains} at those
- * that end with "." and it.  It goes on at *${at}, and looks at ${limit} rows, or
- * a few more; at->is_over: there are no others.  Return rows changed, or -1 with
+ * that end with "." and it.  It goes on at *${at}, and looks at ${limit} rows at
+ * most; at->is_over: there are no others.  Return rows changed, or -1 with
  * errno, and *${at} as it was. */
 int deferred_hurry_domain(struct deferred *d, const char *domain,
     bool has_subdomains, struct deferred_domain *at, unsigned int limit,

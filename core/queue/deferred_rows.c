@@ -15,6 +15,7 @@
 #include "core/spool/spool_id.h"
 
 #define BEHIND_END	(1LL << 46)	/* octets that no file of a database has */
+#define LOOK_ROWS	100	/* of one domain, at a time */
 
 static bool
 is_full(int errnum)
@@ -371,21 +372,22 @@ deferred_hurry_domain(struct deferred *d, const char *domain,
     int64_t now)
 {
 	struct deferred_domain next = *at;
+	unsigned int look;
 	int n = 0, rc = 0;
 
 	if (deferred_begin(d) == -1)
 		return -1;
-	for (; rc != -1 && limit > 0 && !next.is_over; limit--) {
+	while (rc != -1 && limit > 0 && !next.is_over) {
 		if (!next.is_in) {
 			rc = next_domain(d, domain, has_subdomains, &next);
+			limit--;
 			continue;
 		}
-		rc = hurry_some(d, &next, limit, now);
+		/* counted as looked at, though there may be fewer */
+		look = MIN(limit, LOOK_ROWS);
+		rc = hurry_some(d, &next, look, now);
 		n += MAX(rc, 0);
-		limit -= MIN(limit - 1, (unsigned int)MAX(rc, 0));
-		/* all that it was allowed to look at, if there are more */
-		if (next.is_in)
-			break;
+		limit -= look;
 	}
 	if (rc == -1) {
 		rc = errno;

@@ -16,6 +16,8 @@
 
 #include "core/process/log.h"
 
+#define STARTS_EACH	10	/* in a pass, of those that find nothing to do */
+
 struct queue_start {
 	TAILQ_ENTRY(queue_start) link;
 	unsigned int	 slot;		/* that has asked first */
@@ -132,7 +134,7 @@ void
 queue_starts_run(struct queue *q)
 {
 	struct queue_start *s, *next;
-	unsigned int turns = QUEUE_START_ROWS / 10;	/* each asks the store a little, though there is nothing */
+	unsigned int turns = STARTS_EACH;
 
 	if (q->is_stopped || q->store_ms > q->now_ms ||
 	    TAILQ_EMPTY(&q->starts))

@@ -41,7 +41,7 @@ MODULE(.init = init);
 '''
 
 
-def compiled(d, text='', name='mine', source=None, flags=()):
+def compiled(d, text='', name='mine', source=None, flags=(), libs=()):
     """A module; the folder is one that only its owner writes to."""
     at = f'{d}/modules'
     os.makedirs(at, exist_ok=True)
@@ -53,7 +53,7 @@ def compiled(d, text='', name='mine', source=None, flags=()):
     # another file, not another content of the one that is loaded
     p = subprocess.run(['cc', '-w', '-O1', '-fPIC', '-shared', *flags,
                         f'-I{BUILD}/include', '-o', f'{at}/{name}.new',
-                        source], capture_output=True, text=True, check=False)
+                        source, *libs], capture_output=True, text=True, check=False)
     assert p.returncode == 0, p.stderr
     os.chmod(f'{at}/{name}.new', 0o755)
     os.rename(f'{at}/{name}.new', f'{at}/{name}.so')
@@ -273,6 +273,27 @@ def test_what_others_may_change_is_refused(d):
     s.write_conf(conf=section(f'{d}/link.so'))
     refused(s, f'{so}: others may write to it')
     os.chmod(so, 0o755)
+    status, said = check(s)
+    assert status == 0, said
+
+
+def test_what_a_module_brings_with_it_is_checked_too(d):
+    """An object that others may replace would run in the server as well."""
+    os.makedirs(f'{d}/theirs')
+    dep = compiled(d, 'int dep(void) { return 0; }', name='dep')
+    os.rename(dep, f'{d}/theirs/libdep.so')
+    so = compiled(d, """
+extern int dep(void);
+static int init(const struct mailmill_module_worker *w, char *why, size_t len)
+{
+	return dep();
+}
+MODULE(.init = init);
+""", flags=[f'-L{d}/theirs', f'-Wl,-rpath,{d}/theirs'], libs=['-ldep'])
+    s = Server(d, conf=section(so))
+    os.chmod(f'{d}/theirs', 0o777)
+    refused(s, f'it needs another object: {d}/theirs: others may write to it')
+    os.chmod(f'{d}/theirs', 0o755)
     status, said = check(s)
     assert status == 0, said
 

@@ -129,14 +129,14 @@ same_as(const struct modules *all, const struct module *m)
 
 static int
 load(const struct modules *all, struct module *m, const char *real,
-    char *err_r, size_t errlen)
+    uid_t owner, char *err_r, size_t errlen)
 {
 	const struct module *other;
 	nlink_t nthreads = count_threads();
 	char why[MODULES_ERROR_MAX / 2], seen[CONF_AT_MAX];
 	const struct conf_at *at = &m->section->at;
 
-	if (modules_object_find(m, real, why, sizeof(why)) == -1)
+	if (modules_object_find(m, real, owner, why, sizeof(why)) == -1)
 		return modules_say(err_r, errlen, at, "%s: %s", real, why);
 	if ((other = same_as(all, m)) != NULL)
 		return modules_say(err_r, errlen, at, "%s: module %s is loaded "
@@ -167,7 +167,7 @@ load_as(const struct modules *all, struct module *m,
 		return modules_say(err_r, errlen, at, "%s: uid %u: %s", real,
 		    (unsigned int)account->uid, strerror(errno));
 	modules_calling(m->section);
-	rc = load(all, m, real, err_r, errlen);
+	rc = load(all, m, real, owner, err_r, errlen);
 	modules_calling(NULL);
 	if (account->uid != 0 && act_as(NULL) == -1)
 		return modules_say(err_r, errlen, at, "%s: it has changed the "

@@ -16,10 +16,11 @@ int modules_say(char *err_r, size_t errlen, const struct conf_at *at,
 int modules_file_check(const char *path, uid_t owner, char *real_r,
     char *err_r, size_t errlen);
 
-/* modules_object_find(m, real, err_r, errlen): dlopen(3) ${real}, and find and
+/* modules_object_find(m, real, owner, err_r, errlen): dlopen(3) ${real}, check the
+ * files of the objects that it needs, as modules_file_check() does, and find and
  * check its struct, into ${m}.  Return 0, or -1 with why not. */
-int modules_object_find(struct module *m, const char *real, char *err_r,
-    size_t errlen);
+int modules_object_find(struct module *m, const char *real, uid_t owner,
+    char *err_r, size_t errlen);
 
 /* modules_calling(section): A function of that module is about to be called; NULL:
  * it has returned.  For crashes outside of sessions.

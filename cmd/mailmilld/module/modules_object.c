@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,9 +137,28 @@ say_dlerror(const char *real, char *err_r, size_t errlen)
 	return -1;
 }
 
-int
-modules_object_find(struct module *m, const char *real, char *err_r,
+/* What has been loaded with ${map}, which is behind it in the list: may that code
+ * run here?  Its constructors have, in the process that checks the configuration,
+ * which is nobody's account but its own, before any worker loads them. */
+static int
+check_needed(const struct link_map *map, uid_t owner, char *err_r,
     size_t errlen)
+{
+	char path[PATH_MAX], why[MODULES_ERROR_MAX / 4];
+
+	for (map = map->l_next; map != NULL; map = map->l_next) {
+		if (modules_file_check(map->l_name, owner, path, why,
+		    sizeof(why)) == 0)
+			continue;
+		snprintf(err_r, errlen, "it needs another object: %s", why);
+		return -1;
+	}
+	return 0;
+}
+
+int
+modules_object_find(struct module *m, const char *real, uid_t owner,
+    char *err_r, size_t errlen)
 {
 	const ElfW(Sym) *sym = NULL;
 	struct place place = { 0 };
@@ -157,6 +177,8 @@ modules_object_find(struct module *m, const char *real, char *err_r,
 	}
 	if (dlinfo(m->handle, RTLD_DI_LINKMAP, &map) == -1)
 		return say_dlerror(real, err_r, errlen);
+	if (check_needed(map, owner, err_r, errlen) == -1)
+		return -1;
 	place.map = map;
 	(void)dl_iterate_phdr(find_place, &place);
 	m->begin = place.begin;

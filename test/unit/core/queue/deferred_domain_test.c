@@ -212,3 +212,19 @@ Test(deferred_domain, where_it_cannot_be_written_nothing_has_happened)
 	cr_expect_eq(deferred_hurry_domain(ds.d, "a.test", false, &at, 5, NOW),
 	    1);
 }
+
+/* What is due already, or held, is looked at all the same: many small domains of
+ * it must not make one call long. */
+Test(deferred_domain, rows_that_stay_as_they_are_count)
+{
+	unsigned int i, npages;
+	char rcpt[32];
+
+	for (i = 0; i < 60 * 50; i++) {
+		snprintf(rcpt, sizeof(rcpt), "u%u@s%u.a.test", i, i / 50);
+		put(1, i, rcpt);
+	}
+	cr_expect_eq(hurry("a.test", true, 1000, &npages), 60 * 50);
+	cr_expect_eq(hurry("a.test", true, 1000, &npages), 0);
+	cr_expect_geq(npages, 3, "%u", npages);
+}
