@@ -88,7 +88,7 @@ struct smtp_client_options {
 	const char		*helo;		/* who we are: a domain, or an address literal; copied */
 	bool			 is_lmtp;
 	bool			 is_bdat_preferred; /* BDAT also for messages that DATA could send, if the server has CHUNKING */
-	bool			 may_login_clear; /* without TLS passwords and tokens, too, are told; else only mechanisms that do not show them are used */
+	bool			 may_login_clear; /* passwords and tokens are told without TLS, too, and to a server that is not verified; else only mechanisms that do not show them are used there */
 	enum smtp_tls_use	 tls;
 	enum smtp_login_use	 login;
 	unsigned int		 idle_seconds;	/* without a message for so long: QUIT; 0: SS_IDLE's of smtp_state.def, which also bounds it */
@@ -134,7 +134,7 @@ struct smtp_client_ops {
 	 * 0: call again when *needmask_r has come true (E_READ, E_WRITE, or
 	 * E_ASYNC alone); -1: it has failed.
 	 * tls_is_verified(host, c): is the server who it should be?  Asked for
-	 * REQUIRETLS; NULL: no */
+	 * REQUIRETLS, and before a password or token is told; NULL: no */
 	int		(*tls_start)(void *host, struct smtp_client *c,
 			    Event *event);
 	int		(*tls_handshake)(void *host, struct smtp_client *c,

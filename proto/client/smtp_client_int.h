@@ -173,7 +173,9 @@ smtp_is_flushed(const struct smtp_client *c)
  * with errno: EINVAL, it does not fit, or the address is none; ENOMEM.
  * smtp_lacks(c): What the message needs and the server does not have;
  * SMTP_NWHYS: nothing.
- * smtp_lacks_of_rcpt(c, i): The same of one recipient. */
+ * smtp_lacks_of_rcpt(c, i): The same of one recipient.
+ * smtp_is_verified(c): Inside TLS with the server that it should be? */
+bool smtp_is_verified(const struct smtp_client *c);
 size_t smtp_mail(const struct smtp_client *c, char *buf, size_t size);
 size_t smtp_rcpt(const struct smtp_client *c, size_t i, char *buf,
     size_t size);
@@ -196,12 +198,12 @@ void smtp_begin(struct smtp_client *c);
 void smtp_tls_step(struct smtp_client *c);
 
 /* smtp_login.c
- * smtp_login_may(is_tls, is_clear_good): The mechanisms that may be used, as in
+ * smtp_login_may(is_tls, is_shown_good): The mechanisms that may be used, as in
  * struct smtp_ehlo: without TLS none that binds to it, and those that show a
- * password or a token only if ${is_clear_good}.
+ * password or a token only if ${is_shown_good}.
  * smtp_login_begin(c, mechanisms): Ask the host.
  * smtp_login_end(c): The connection is over: tell the host, too. */
-unsigned int smtp_login_may(bool is_tls, bool is_clear_good);
+unsigned int smtp_login_may(bool is_tls, bool is_shown_good);
 void smtp_login_begin(struct smtp_client *c, unsigned int mechanisms);
 void smtp_login_end(struct smtp_client *c);
 

@@ -200,15 +200,20 @@ smtp_rcpt(const struct smtp_client *c, size_t i, char *buf, size_t size)
 	return end(&t);
 }
 
+bool
+smtp_is_verified(const struct smtp_client *c)
+{
+	return c->is_tls && c->ops->tls_is_verified != NULL &&
+	    c->ops->tls_is_verified(c->host,
+	    (struct smtp_client *)(uintptr_t)c);
+}
+
 /* RFC 8689 4.2.1: inside TLS, with the server that it should be, and that
  * promises the same for the rest of the way. */
 static bool
 keeps_tls(const struct smtp_client *c)
 {
-	return c->is_tls && has(c, SMTP_HAS(REQUIRETLS)) &&
-	    c->ops->tls_is_verified != NULL &&
-	    c->ops->tls_is_verified(c->host,
-	    (struct smtp_client *)(uintptr_t)c);
+	return has(c, SMTP_HAS(REQUIRETLS)) && smtp_is_verified(c);
 }
 
 /* RFC 2852 4: with mode R a message is not relayed to a server that could not

@@ -25,13 +25,13 @@ ready(struct smtp_client *c)
 }
 
 /* The mechanisms of the server that may be used now: those that show a password
- * only where nobody sees it, a binding only where there is something to bind
- * to. */
+ * only to the server that it is for, a binding only where there is something to
+ * bind to. */
 static unsigned int
 mechanisms(const struct smtp_client *c)
 {
 	return c->ehlo.mechanisms & smtp_login_may(c->is_tls,
-	    c->options.may_login_clear);
+	    c->options.may_login_clear || smtp_is_verified(c));
 }
 
 /* The server has said what it can do: what is next? */

@@ -14,7 +14,7 @@
 #define COMMAND_MAX	512	/* octets; RFC 4954 4: with an initial response that is longer it comes later */
 
 unsigned int
-smtp_login_may(bool is_tls, bool is_clear_good)
+smtp_login_may(bool is_tls, bool is_shown_good)
 {
 	const struct esmtp_auth_mech *m;
 	unsigned int may = 0;
@@ -23,12 +23,13 @@ smtp_login_may(bool is_tls, bool is_clear_good)
 	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++) {
 		bool is_plus = esmtp_auth_mech_is_plus(m->name,
 		    strlen(m->name));
-		/* of a password or a token others see, in the clear */
+		/* the server, or whoever is in its place, gets the password or
+		 * the token itself */
 		bool is_shown = (m->needs & (ESMTP_CAN_PASSWORD |
 		    ESMTP_CAN_TOKEN)) != 0;
 
-		if (is_tls || (!is_plus && !(m->flags & AM_CERT) &&
-		    (is_clear_good || !is_shown)))
+		if ((is_tls || (!is_plus && !(m->flags & AM_CERT))) &&
+		    (is_shown_good || !is_shown))
 			may |= 1u << i;
 	}
 	return may;

@@ -38,6 +38,17 @@ tell_all_said(struct smtp_client *c)
 	smtp_tell_all(c, &r);
 }
 
+/* What the server has said is not of this message. */
+static void
+tell_unsent(struct smtp_client *c)
+{
+	struct smtp_result r;
+
+	smtp_result_said(c, &r);
+	r.outcome = SMTP_UNSENT;
+	smtp_tell_all(c, &r);
+}
+
 /* All recipients have their outcome. */
 static void
 txn_over(struct smtp_client *c)
@@ -290,10 +301,8 @@ smtp_on_rset(struct smtp_client *c)
 		c->is_open = false;
 		return;
 	}
+	tell_unsent(c);
 	smtp_result_said(c, &r);
-	/* it is not of this message */
-	r.outcome = SMTP_UNSENT;
-	smtp_tell_all(c, &r);
 	smtp_note_end(c, &r);
 	c->is_ending = true;
 }
@@ -317,15 +326,15 @@ smtp_on_mail(struct smtp_client *c)
 }
 
 /* RFC 5321 4.5.3.1.10: recipients behind those that there is room for are to be
- * sent again, and nothing is wrong with them.  452 is also that of a full
- * mailbox, with another enhanced code. */
+ * sent again, and nothing is wrong with them; 552 is an older form of 452.  Both
+ * are also those of a full mailbox, with another enhanced code. */
 static bool
 is_one_too_many(const struct smtp_client *c)
 {
 	const struct smtp_reply *p = &c->reader.reply;
 
-	return p->code == 452 && c->txn.naccepted > 0 &&
-	    (p->enhanced[0] == '\0' || strcmp(p->enhanced, "4.5.3") == 0);
+	return (p->code == 452 || p->code == 552) && c->txn.naccepted > 0 &&
+	    (p->enhanced[0] == '\0' || strcmp(p->enhanced + 1, ".5.3") == 0);
 }
 
 void
@@ -476,7 +485,9 @@ smtp_on_421(struct smtp_client *c)
 		smtp_on_dot(c);
 		return;
 	}
-	if (c->txn.of != NULL)
+	if (c->state == SS_RSET)
+		tell_unsent(c);
+	else if (c->txn.of != NULL)
 		tell_all_said(c);
 	smtp_end_said(c);
 }

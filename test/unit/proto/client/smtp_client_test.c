@@ -175,6 +175,8 @@ Test(smtp_client, mechanisms_in_the_clear)
 	cr_assert_eq(smtp_login_may(false, true),
 	    e.mechanisms | shown.mechanisms);
 	cr_assert_eq(smtp_login_may(true, false),
+	    e.mechanisms | bound.mechanisms);
+	cr_assert_eq(smtp_login_may(true, true),
 	    e.mechanisms | shown.mechanisms | bound.mechanisms);
 }
 
