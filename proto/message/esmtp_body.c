@@ -412,6 +412,7 @@ esmtp_body_end(struct esmtp_step *st)
 	esmtp_answering_last(st);
 	esmtp_text_end(st);
 	t->is_in_body = t->is_chunked = 0;
+	t->data_since = moment_of(&st->now);
 	if (t->failure != -1) {
 		finish_with(st, t->failure);
 		return W_GO;

@@ -65,8 +65,10 @@ run_module(struct esmtp_step *st, const struct validate_module *m,
 	int result;
 
 	st->is_asked = false;
-	/* the one that has suspended the phase; it hears no more of it */
-	if (st->is_overdue) {
+	/* the one that has suspended the phase; it hears no more of it.  Nor do
+	 * those that were still to be asked about a message */
+	if (st->is_overdue || esmtp_is_answer_late(st->mc,
+	    moment_of(&st->now))) {
 		st->is_overdue = false;
 		return validate_refuse(&st->mc->vctx, RPL_POLICY_TIMEOUT);
 	}

@@ -49,7 +49,7 @@ struct esmtp_txn {
 	struct spool_msg	*msg;		/* NULL before DATA, and when the spool has taken or lost it */
 	uint64_t		 octets;	/* of the message so far */
 	int64_t			 started;	/* moment.h */
-	int64_t			 data_since;	/* DATA, the first BDAT */
+	int64_t			 data_since;	/* DATA, the first BDAT; when all of it has come, since then */
 	struct esmtp_data	 data;
 	struct esmtp_header	 header;
 	struct esmtp_line	 line;

@@ -76,6 +76,22 @@ sooner(struct nearest *n, int64_t since, int64_t seconds, const char *name)
 		*n = (struct nearest){ when, name };
 }
 
+bool
+esmtp_is_answer_late(const message_construct *mc, int64_t now)
+{
+	return mc->state == ES_ASYNC && mc->txn != NULL &&
+	    now >= mc->txn->data_since + moment_in(LIM_MESSAGE_SECONDS);
+}
+
+/* When the wait of ${row} has begun. */
+static int64_t
+since(const message_construct *mc, const struct esmtp_wait_row *row)
+{
+	if (row->since == SINCE_DATA && mc->txn != NULL)
+		return mc->txn->data_since;
+	return row->since == SINCE_OCTET ? mc->idle_since : mc->wait_since;
+}
+
 static struct nearest
 nearest(const message_construct *mc)
 {
@@ -95,8 +111,11 @@ nearest(const message_construct *mc)
 	if (esmtp_is_reading(mc))
 		sooner(&n, mc->reader->since, o->data_timeout, "data");
 	if (seconds > 0)
-		sooner(&n, row->since == SINCE_OCTET ? mc->idle_since :
-		    mc->wait_since, seconds, row->name);
+		sooner(&n, since(mc, row), seconds, row->name);
+	/* a module that is asked about a message looks up an address */
+	if (row == &esmtp_wait_rows[WAIT_RCPT] && mc->state == ES_ASYNC &&
+	    mc->txn != NULL)
+		sooner(&n, mc->txn->data_since, LIM_MESSAGE_SECONDS, row->name);
 	if (row->flags & WF_IDLE && o->idle_time > 0)
 		sooner(&n, mc->idle_since, o->idle_time, "idle");
 	return n;

@@ -10,7 +10,7 @@
 /* esmtp_wait.c: the rows of esmtp_wait.def, which explains the columns. */
 struct esmtp_wait_row {
 	int			 events;
-	enum { SINCE_BEGIN, SINCE_REPLY, SINCE_OCTET } since;
+	enum { SINCE_BEGIN, SINCE_REPLY, SINCE_OCTET, SINCE_DATA } since;
 	size_t			 option;	/* the limit: its offset; 0: ${seconds} */
 	int64_t			 seconds;	/* 0: no limit */
 	const char		*name;
@@ -37,6 +37,11 @@ esmtp_is_in_phase(const message_construct *mc)
 {
 	return mc->wait == WAIT_POLICY || mc->wait == WAIT_RCPT;
 }
+
+/* esmtp_is_answer_late(mc, now): Are modules asked about a message that had come in
+ * full LIM_MESSAGE_SECONDS before ${now} (moment.h) or earlier?  Its client is about
+ * to give up (RFC 5321 4.5.3.2.6), and would send again what is accepted later. */
+bool esmtp_is_answer_late(const message_construct *mc, int64_t now);
 
 bool esmtp_is_waiting(const message_construct *mc);
 const struct esmtp_wait_row *esmtp_wait_row(const message_construct *mc);

@@ -231,6 +231,36 @@ Test(validate, a_module_that_never_answers_is_not_waited_for_for_ever)
 	fake_end(f);
 }
 
+/* The client waits for one reply, however many phases there are (RFC 5321
+ * 4.5.3.2.6). */
+Test(validate, slow_phases_of_a_message_have_one_limit_together)
+{
+	struct fake *f = start();
+
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	fake_say(f, "RCPT TO:<alice@example.test>\r\n");
+	fake_say(f, "RCPT TO:<bob@example.test>\r\n");
+	cr_assert_eq(strncmp(fake_say(f, "DATA\r\n"), "354 ", 4), 0, "%s",
+	    f->reply);
+	result[VALIDATE_PHASE_DATA_SPOOL] = VALIDATE_AGAIN;
+	result[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT] = VALIDATE_AGAIN;
+	/* DATA has its time, of which no more counts when all has come */
+	cr_assert_str_eq(fake_wait(f, 100), "");
+	cr_assert_str_eq(fake_say(f, "x\r\n.\r\n"), "");
+	cr_assert_str_eq(fake_wait(f, LIM_MESSAGE_SECONDS - 100), "");
+	result[VALIDATE_PHASE_DATA_SPOOL] = VALIDATE_CONT;
+	schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+	cr_assert_str_eq(fake_say(f, ""), "");
+	cr_assert_eq(calls[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT], 1);
+	cr_assert_str_eq(fake_wait(f, 99), "");
+	cr_assert_str_eq(fake_wait(f, 2),
+	    "451 4.3.0 The check takes too long, try again later\r\n");
+	cr_assert_eq(calls[VALIDATE_PHASE_DATA_SPOOL_EACH_RCPT], 1);
+	fake_end(f);
+}
+
 Test(validate, a_client_refused_at_connect_may_only_quit)
 {
 	struct fake *f = start();
