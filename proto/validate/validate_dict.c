@@ -116,7 +116,11 @@ validate_context_set_data(validate_context *vctx, int which, const char *key,
 		errno = EINVAL;
 		return -1;
 	}
-	if ((p = empty_pair(vctx, which, key)) == NULL)
+	/* what is there already goes on, and must not be destroyed */
+	p = *find(vctx, which, key, NULL);
+	if (p != NULL && p->data == data)
+		p->is_lasting = false;
+	else if ((p = empty_pair(vctx, which, key)) == NULL)
 		return -1;
 	p->data = data;
 	p->destroy = destroy;

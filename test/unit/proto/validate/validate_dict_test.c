@@ -144,6 +144,27 @@ Test(validate_dict, data_is_ended_with_its_pair)
 	cr_expect_eq(ended, 122);
 }
 
+Test(validate_dict, data_that_is_set_again_is_not_ended)
+{
+	unsigned int one = 1;
+	validate_context v;
+
+	validate_context_init(&v, NULL);
+	validate_context_set_data(&v, VCTX_CONN, "k", &one, NULL);
+	validate_context_keep(&v);
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", &one, end),
+	    0);
+	cr_expect_eq(validate_context_set_data(&v, VCTX_CONN, "k", &one, end),
+	    0);
+	cr_expect_eq(ended, 0);
+	cr_expect_eq(validate_context_data(&v, VCTX_CONN, "k"), &one);
+	/* it is set anew, so it lasts no longer than any other */
+	validate_context_forget(&v);
+	cr_expect_eq(ended, 1);
+	validate_context_destroy(&v);
+	cr_expect_eq(ended, 1);
+}
+
 Test(validate_dict, data_that_is_not_taken_is_not_ended)
 {
 	unsigned int one = 1;
