@@ -31,7 +31,7 @@ look_up(ec_async_job *job, void *closure)	/* in the thread */
 {
 	struct question *q = closure;
 	off_t size = lseek(fd, 0, SEEK_END);
-	char *text = calloc(1, (size_t)size + 3);
+	char *text = size == -1 ? NULL : calloc(1, (size_t)size + 3);	/* a FIFO has none */
 
 	(void)job;
 	if (text != NULL && pread(fd, text + 1, size, 0) == size) {
