@@ -57,7 +57,8 @@ service_open(struct service *s, char spec[FUZZ_PATH + 16])
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/auth", folder_open());
-	snprintf(spec, FUZZ_PATH + 16, "dovecot:%s", sun.sun_path);
+	FUZZ_HOLDS(snprintf(spec, FUZZ_PATH + 16, "dovecot:%s", sun.sun_path) <
+	    FUZZ_PATH + 16);
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	FUZZ_HOLDS(s->fd != -1);
 	FUZZ_HOLDS(bind(s->fd, (struct sockaddr *)&sun, sizeof(sun)) == 0);
