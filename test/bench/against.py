@@ -5,11 +5,16 @@ The speed of a machine changes by more from one minute to the next than most
 changes of the program make.  So runs of the two are paired, in random order,
 and each pair is compared by itself: the figure is the median of the pairs'
 parts, now by before.
+
+One start of a program is up to a tenth faster than another of the same octets,
+as long as it runs: where in memory it lies decides that.  So both are started
+anew for each two pairs, each time from a copy of its own.
 """
 import contextlib
 import copy
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -65,7 +70,7 @@ def kinds(a, bench):
 def side(a, label, build):
     """A build with folders and a syslog of its own."""
     x = copy.copy(a)
-    x.build = os.path.abspath(build)
+    x.build = x.built = os.path.abspath(build)
     x.fs, x.state = f'{a.fs}/{label}', f'{a.state}.{label}'
     x.label, x.current = label, None
     for d in (x.fs, x.state):
@@ -75,23 +80,47 @@ def side(a, label, build):
     return x
 
 
+PAIRS = 2       # of one start
+
+
+def fresh(x):
+    """A copy of the side's program, in pages of the cache of its own."""
+    os.makedirs(f'{x.state}/bin', exist_ok=True)
+    for name in ('mailmilld', 'mailmillctl', 'tlsbench'):
+        path = f'{x.state}/bin/{name}'
+        shutil.copy(f'{x.built}/{name}', f'{path}.new')
+        os.rename(f'{path}.new', path)
+    x.build = f'{x.state}/bin'
+
+
+def pairs_of(cs, run, n, count):
+    """That many pairs of figures, behind one that warms up."""
+    for i in range(count + 1):
+        pair = {}
+        for x, c in random.sample(cs, len(cs)):
+            pair[c.label] = run(x, c, n)
+        if i:
+            yield pair
+
+
 def measure(a, both, bench, kind):
     name, options, listen, prepare, run = kind
-    rows = {}
-    with contextlib.ExitStack() as stack:
-        cs = []
-        for x in both:
-            c = stack.enter_context(x.mailmill(options=options, listen=listen))
-            c.label = x.label
-            cs.append((x, c))
-        n = min(prepare(x, c) for x, c in cs)
-        for i in range(a.repeats + 1):
-            pair = {}
-            for x, c in random.sample(cs, len(cs)):
-                pair[c.label] = run(x, c, n)
-            if i:                       # the first one warms up
+    rows, n, left = {}, None, a.repeats
+    while left > 0:
+        with contextlib.ExitStack() as stack:
+            cs = []
+            for x in both:
+                fresh(x)
+                c = stack.enter_context(
+                    x.mailmill(options=options, listen=listen))
+                c.label = x.label
+                cs.append((x, c))
+            if n is None:
+                n = min(prepare(x, c) for x, c in cs)
+            for pair in pairs_of(cs, run, n, min(PAIRS, left)):
                 for what, v in pair['before'].items():
                     rows.setdefault(what, []).append((v, pair['now'][what]))
+        left -= PAIRS
     for what, pairs in rows.items():
         before, now = zip(*pairs)
         part = bench.median([q / p for p, q in pairs])
