@@ -170,16 +170,15 @@ check_verbs(struct fake *f, size_t i)
 static void
 check(size_t i, bool is_gone)
 {
-	static char here[] = "inside TLS";
+	struct esmtp_tls tls = { .size = sizeof(tls), .protocol = "TLSv1.3" };
 	struct fake *f = start(is_gone ? i : ESMTP_NEXTS);
 	const char *keyword = esmtp_exts[i]->keyword;
 
 	fake_say(f, "EHLO client.example\r\n");
 	if (is_gone)
 		check_verbs(f, i);
-	/* nobody looks into it but TLS itself */
 	if (i == ESMTP_EXT_REQUIRETLS)
-		fake_mc(f)->ac->tls = (void *)here;
+		fake_mc(f)->ac->tls = &tls;
 	if (i == ESMTP_EXT_FUTURERELEASE)
 		fake_say(f, "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n");
 	fake_say(f, "EHLO client.example\r\n");
