@@ -9,6 +9,7 @@
 
 #define JOBS_AT_ONCE	512	/* jobs, or results, in one message; an agent flushes once for as many */
 #define JOB_TEXT	240	/* octets of an error's text with NUL */
+#define JOB_REMOTE	128	/* octets of a next hop's name with NUL */
 
 /* Which delivery this is: that of one recipient of one record.  No other
  * delivery has the same four numbers, and each attempt of this one has them.
@@ -31,16 +32,26 @@ struct job {
 	uint32_t	unused;
 };
 
+/* What more an agent says of a job than its errnum */
+#define JOB_REFUSED	0x01	/* errnum is not 0: no use to try it again.  Else it may help */
+#define JOB_TARGET	0x02	/* errnum is not 0: this would have happened to each message for the same target */
+#define JOB_NO_DSN	0x04	/* errnum is 0: the next hop has the message now, and does not say what becomes of it (RFC 3461 5.2.2) */
+#define JOB_FLAGS	0x07	/* all of them */
+
 struct job_result {
 	uint64_t	job;
-	int32_t		errnum;		/* 0: delivered, and durable; else to be tried again */
-	uint32_t	unused;
+	int32_t		errnum;		/* 0: delivered, and durable */
+	uint32_t	flags;		/* JOB_* */
 };
 
-/* The text of a job's error, sent before its result */
+/* Why a job was not done, sent before its result; and of one that was done, with
+ * JOB_NO_DSN, what the next hop has said. */
 struct job_error {
 	uint64_t	job;
-	char		text[JOB_TEXT];
+	uint32_t	code;		/* of the next hop's reply, 200 to 599; 0: there is none */
+	char		enhanced[12];	/* of the reply, or what fits (RFC 3463), "": none; with NUL */
+	char		remote[JOB_REMOTE]; /* the next hop: its name, "[address]" or path; "": none was asked; with NUL */
+	char		text[JOB_TEXT];	/* the reply's words, or ours; with NUL */
 };
 
 #endif
