@@ -298,6 +298,54 @@ MODULE(.init = init);
     assert status == 0, said
 
 
+def test_no_code_of_a_module_runs_in_a_process_that_can_be_root(d):
+    """Constructors of what it brings with it run before that is refused: in a
+    worker, too, which starts later and may find something else."""
+    if not ROOT:
+        raise Skip('needs root')
+    ran = f'{d}/ran'
+    with open(ran, 'w', encoding='ascii'):
+        pass
+    os.chmod(ran, 0o666)
+    os.makedirs(f'{d}/theirs')
+    dep = compiled(d, f"""
+#include <fcntl.h>
+__attribute__((constructor)) static void begin(void)
+{{
+	uid_t r, e, s;
+	int fd = open("{ran}", O_WRONLY | O_APPEND);
+	getresuid(&r, &e, &s);
+	dprintf(fd, "%u %u %u %d %d\\n", r, e, s, setuid(0), seteuid(0));
+	close(fd);
+}}
+int dep(void) {{ return 0; }}
+""", name='dep', flags=['-D_GNU_SOURCE'])
+    os.rename(dep, f'{d}/theirs/libdep.so')
+    so = compiled(d, 'extern int dep(void); CONFIG { return dep(); } '
+                  'MODULE(.config = config);',
+                  flags=[f'-L{d}/theirs', f'-Wl,-rpath,{d}/theirs'],
+                  libs=['-ldep'])
+
+    def ids():
+        with open(ran, encoding='ascii') as f:
+            return [line.split() for line in f]
+
+    with Server(d, conf=section(so)) as s:
+        assert len(ids()) == 3, ids()       # the check, and two workers
+        os.chmod(f'{d}/theirs', 0o777)
+        os.kill(workers(s)[0], signal.SIGKILL)
+        wait_for('the refusal', lambda: re.search(
+            r'mailmilld/worker-\d.* event=module-failed .*it needs another '
+            rf'object: {d}/theirs: others may write to it', s.log_now()))
+        assert len(ids()) > 3, ids()        # it has run, and found no root
+        os.chmod(f'{d}/theirs', 0o755)
+        wait_for('the worker', lambda: len(workers(s)) == 2 and {
+            p['state'] for p in s.ctl_json('status')['processes']} ==
+            {'running'}, 30)
+    for *uids, one, two in ids():
+        assert '0' not in uids and (one, two) == ('-1', '-1'), ids()
+
+
 def test_settings_of_a_module_have_their_place_in_messages(d):
     so = example(d, 'domains')
     s = Server(d, conf=section(so, 'Domain = x.example\nDomian = y.example'))

@@ -5,14 +5,11 @@
 #include <sys/stat.h>
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <grp.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/mailmilld/module/modules_int.h"
 #include "core/ec_thread_pool.h"
@@ -53,7 +50,7 @@ module_log(const struct mailmill_module_worker *worker, const char *fmt, ...)
 	    text);
 }
 
-/* --- what modules do before the process has given up its rights ----------- */
+/* --- what modules do while files can be opened ---------------------------- */
 
 /* Threads of this process; 0: not known. */
 static nlink_t
@@ -63,18 +60,6 @@ count_threads(void)
 
 	/* one folder for each, beside those that all folders have */
 	return stat("/proc/self/task", &st) == 0 ? st.st_nlink : 0;
-}
-
-/* Act as ${a} where files are concerned; NULL: as root again.  Code that is
- * root's own is not kept from becoming root by this, but what it opens, it
- * opens as the worker that it will be.  Return 0 or -1. */
-static int
-act_as(const struct account *a)
-{
-	if (a == NULL)
-		return seteuid(0) == -1 || setegid(0) == -1 ? -1 : 0;
-	return setgroups(0, NULL) == -1 || setegid(a->gid) == -1 ||
-	    seteuid(a->uid) == -1 ? -1 : 0;
 }
 
 /* One setting, or with NULL the end of them.  Return 0, or -1 with a
@@ -151,33 +136,26 @@ load(const struct modules *all, struct module *m, const char *real,
 	return 0;
 }
 
-/* The file is looked at as what the process is, and loaded as ${account}. */
+/* Load it, if nobody else can have changed the file. */
 static int
-load_as(const struct modules *all, struct module *m,
-    const struct account *account, uid_t owner, char *err_r, size_t errlen)
+check_and_load(const struct modules *all, struct module *m, uid_t owner,
+    char *err_r, size_t errlen)
 {
-	const struct conf_at *at = &m->section->at;
 	char real[PATH_MAX], why[MODULES_ERROR_MAX / 2];
 	int rc;
 
 	if (modules_file_check(m->section->path, owner, real, why,
 	    sizeof(why)) == -1)
-		return modules_say(err_r, errlen, at, "%s", why);
-	if (account->uid != 0 && act_as(account) == -1)
-		return modules_say(err_r, errlen, at, "%s: uid %u: %s", real,
-		    (unsigned int)account->uid, strerror(errno));
+		return modules_say(err_r, errlen, &m->section->at, "%s", why);
 	modules_calling(m->section);
 	rc = load(all, m, real, owner, err_r, errlen);
 	modules_calling(NULL);
-	if (account->uid != 0 && act_as(NULL) == -1)
-		return modules_say(err_r, errlen, at, "%s: it has changed the "
-		    "account of the process", real);
 	return rc;
 }
 
 int
-modules_load(const struct settings *s, const struct account *account,
-    uid_t owner, struct modules *m_r, char *err_r, size_t errlen)
+modules_load(const struct settings *s, uid_t owner, struct modules *m_r,
+    char *err_r, size_t errlen)
 {
 	struct module *m;
 
@@ -189,7 +167,7 @@ modules_load(const struct settings *s, const struct account *account,
 	while (m_r->n < s->nmodules) {
 		m = &m_r->v[m_r->n];
 		m->section = &s->modules[m_r->n++];
-		if (load_as(m_r, m, account, owner, err_r, errlen) == -1)
+		if (check_and_load(m_r, m, owner, err_r, errlen) == -1)
 			return -1;
 	}
 	return 0;

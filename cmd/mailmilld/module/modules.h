@@ -15,7 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 #include "proto/mailmill_module.h"
@@ -36,15 +35,15 @@ struct modules {
 	size_t		 n;
 };
 
-/* modules_load(s, account, owner, m_r, err_r, errlen): Load the modules of
- * ${s}, and hand each what its section says: before chroot(2), and before there
- * are threads.  Files belong to root or ${owner}, and nobody else may write to
- * them or to their folders.  What modules do meanwhile they do as ${account},
- * unless its uid is 0; the process is what it was afterwards.
+/* modules_load(s, owner, m_r, err_r, errlen): Load the modules of ${s}, and hand
+ * each what its section says: before chroot(2), before there are threads, and in
+ * a process that cannot become root any more (child_leave_root()), since an object
+ * that a module brings with it has run before it can be refused.  Files belong to
+ * root or ${owner}, and nobody else may write to them or to their folders.
  * ${s} and ${m_r}, which is kept, live as long as the process.
  * Return 0; or -1 with a message that names file, line and module. */
-int modules_load(const struct settings *s, const struct account *account,
-    uid_t owner, struct modules *m_r, char *err_r, size_t errlen);
+int modules_load(const struct settings *s, uid_t owner, struct modules *m_r,
+    char *err_r, size_t errlen);
 
 /* modules_init(m, number, nworkers, is_check, err_r, errlen): Let them register
  * what is to be called.  Then there are the threads that they want, and no job

@@ -9,6 +9,7 @@
 
 #include "cmd/mailmilld/module/modules_int.h"
 #include "cmd/mailmilld/role/msg.h"
+#include "cmd/mailmilld/role/privs.h"
 #include "core/scheduler.h"
 
 #define CHECK_MS	20000	/* of all: they read their files */
@@ -69,7 +70,6 @@ on_exit_called(void)
 static void
 check_all(int fd, const struct probe_spec *spec)
 {
-	static const struct account stay;
 	const struct settings *s = spec->closure;
 	char err[MODULES_ERROR_MAX];
 	uid_t owner = spec->account.uid != 0 ? 0 : geteuid();
@@ -82,7 +82,7 @@ check_all(int fd, const struct probe_spec *spec)
 	    signal(SIGALRM, on_alarm) == SIG_ERR || atexit(on_exit_called) != 0)
 		_exit(1);
 	alarm(MODULE_S);
-	if (modules_load(s, &stay, owner, &all, err, sizeof(err)) == -1 ||
+	if (modules_load(s, owner, &all, err, sizeof(err)) == -1 ||
 	    modules_init(&all, 1, (unsigned int)s->workers, true, err,
 	    sizeof(err)) == -1)
 		probe_say(fd, PROBE_BAD "%s", err);

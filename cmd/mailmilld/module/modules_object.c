@@ -138,8 +138,8 @@ say_dlerror(const char *real, char *err_r, size_t errlen)
 }
 
 /* What has been loaded with ${map}, which is behind it in the list: may that code
- * run here?  Its constructors have, in the process that checks the configuration,
- * which is nobody's account but its own, before any worker loads them. */
+ * run here?  Its constructors have run, which is why no process that loads modules
+ * can become root. */
 static int
 check_needed(const struct link_map *map, uid_t owner, char *err_r,
     size_t errlen)

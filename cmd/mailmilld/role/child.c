@@ -345,11 +345,24 @@ child_main(const struct role *role)
 	return status;
 }
 
-int
-child_drop(struct child *c)
+static void
+sandbox_is_of(struct child *c)
 {
 	c->sandbox = (struct sandbox){ .role = c->role,
 		.settings = c->settings, .init = c->init };
+}
+
+int
+child_leave_root(struct child *c)
+{
+	sandbox_is_of(c);
+	return sandbox_leave_root(&c->sandbox);
+}
+
+int
+child_drop(struct child *c)
+{
+	sandbox_is_of(c);
 	return sandbox_drop(&c->sandbox);
 }
 

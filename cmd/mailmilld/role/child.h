@@ -79,6 +79,10 @@ int child_main(const struct role *role);
  * having logged why. */
 int child_drop(struct child *c);
 
+/* child_leave_root(c): Before child_drop(), for a role that loads code of others,
+ * which only works before that: see sandbox_leave_root(). */
+int child_leave_root(struct child *c);
+
 /* child_load_crypto(c): Load the configuration of OpenSSL, for a role that
  * computes with it: before child_drop(), while its file can be read.  Return 0,
  * or -1 having logged why. */

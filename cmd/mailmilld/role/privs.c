@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sched.h>
@@ -22,6 +23,7 @@
 #include "core/process/caps.h"
 #include "core/process/log.h"
 #include "core/table/subid.h"
+#include "core/util/fileio.h"
 
 #define SPARE_MORE	16	/* above what is needed: for processes that end */
 
@@ -214,13 +216,21 @@ accounts_range(const struct settings *s, enum role_id role,
 	return 0;
 }
 
+/* Of privs_leave_root(): it has been called; the root to be, -1: it is looked
+ * up. */
+static bool has_left;
+static int root_fd = -1;
+
 static int
 enter_root(const char *root)
 {
-	if (chroot(root) == -1 || chdir("/") == -1) {
+	if ((root_fd != -1 ? fchdir(root_fd) : chdir(root)) == -1 ||
+	    chroot(".") == -1 || chdir("/") == -1) {
 		log_err("chroot", "folder=%s", root);
 		return -1;
 	}
+	fileio_close(root_fd);
+	root_fd = -1;
 	return 0;
 }
 
@@ -254,13 +264,43 @@ stay_so(void)
 	return 0;
 }
 
+/* no_new_privs comes before code of others: without CAP_SETPCAP the bounding set
+ * stays as it is. */
+int
+privs_leave_root(uid_t uid, gid_t gid, const char *root)
+{
+	if (uid == 0)
+		return stay_so();
+	if (root != NULL && (root_fd = open(root, O_PATH | O_DIRECTORY |
+	    O_CLOEXEC)) == -1) {
+		log_err("chroot", "folder=%s", root);
+		return -1;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    setgroups(0, NULL) == -1 ||
+	    prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1) {
+		log_err("privileges", "step=%s", "leave root");
+		return -1;
+	}
+	if (become(uid, gid) == -1)
+		return -1;
+	if (caps_keep(root != NULL ? CAPS_BIT(CAP_SYS_CHROOT) : 0) == -1 ||
+	    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == -1) {
+		log_err("privileges", "step=%s", "capabilities");
+		return -1;
+	}
+	has_left = true;
+	return 0;
+}
+
 int
 privs_drop(uid_t uid, gid_t gid, const char *root)
 {
 	if (uid != 0) {
 		if (root != NULL && enter_root(root) == -1)
 			return -1;
-		if (setgroups(0, NULL) == -1) {
+		/* it has none any more, and may not change them */
+		if (!has_left && setgroups(0, NULL) == -1) {
 			log_err("privileges", "step=%s", "groups");
 			return -1;
 		}

@@ -58,6 +58,13 @@ int accounts_range(const struct settings *s, enum role_id role,
  * Return 0, or -1 having logged why. */
 int privs_drop(uid_t uid, gid_t gid, const char *root);
 
+/* privs_leave_root(uid, gid, root): The first half of privs_drop(), for a process
+ * that runs code of others before it has all of that behind it: become ${uid} and
+ * ${gid} for good, and of root's capabilities keep the one that chroot(2) needs,
+ * which makes no process root again.  privs_drop() with the same arguments does
+ * the rest, and looks ${root} up no more.  Return 0, or -1 having logged why. */
+int privs_leave_root(uid_t uid, gid_t gid, const char *root);
+
 /* privs_drop_account(name, uid, gid): The same without chroot, and with all
  * the supplementary groups that the account ${name} has: what it may read, as
  * its administrator has set it up, it goes on to read.  Before threads. */

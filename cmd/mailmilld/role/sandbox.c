@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -271,19 +272,37 @@ set_limits(struct sandbox *sb)
 
 /* --- the account ---------------------------------------------------------- */
 
+/* The path of the role's root, in ${path_r}; NULL: it has none of its own. */
+static const char *
+root_of(const struct sandbox *sb, char path_r[PATH_MAX])
+{
+	if (sb->role->root == NULL)
+		return NULL;
+	snprintf(path_r, PATH_MAX, "%s/%s", sb->settings->spool,
+	    sb->role->root);
+	return path_r;
+}
+
+int
+sandbox_leave_root(struct sandbox *sb)
+{
+	char path[PATH_MAX];
+
+	/* the rest of a drop would need what is given up */
+	assert(!sb->role->keeps_groups && sb->role->profile.path == NULL);
+	return privs_leave_root(sb->init.uid, sb->init.gid, root_of(sb, path));
+}
+
 static int
 become(struct sandbox *sb)
 {
 	const struct role *role = sb->role;
 	const struct msg_init *init = &sb->init;
-	char root[PATH_MAX] = "";
+	char path[PATH_MAX];
 
-	if (role->root != NULL)
-		snprintf(root, sizeof(root), "%s/%s", sb->settings->spool,
-		    role->root);
 	if ((role->keeps_groups ? privs_drop_account(role_account(sb->settings,
 	    role->id), init->uid, init->gid) : privs_drop(init->uid, init->gid,
-	    role->root == NULL ? NULL : root)) == -1)
+	    root_of(sb, path))) == -1)
 		return -1;
 	hold(sb, MEASURE_PRIVS);
 	if (geteuid() != 0)

@@ -51,6 +51,12 @@ struct sandbox {
  * are not as they should be. */
 int sandbox_drop(struct sandbox *sb);
 
+/* sandbox_leave_root(sb): Of sandbox_drop(), which comes later, as much as has to
+ * be before code of others is loaded, which needs files: the account, for good.
+ * Only for a role without paths and supplementary groups.  Return 0, or -1 having
+ * logged why. */
+int sandbox_leave_root(struct sandbox *sb);
+
 /* sandbox_is_stale(sb): Is one of the profile's paths another file or folder by
  * now?  The rules do not allow that one; those of a new process will.  Logs
  * which. */

@@ -53,17 +53,20 @@ int
 worker_modules_load(struct worker *w)
 {
 	const struct child *c = w->child;
-	const struct account account = { c->init.uid, c->init.gid };
 	char err[MODULES_ERROR_MAX];
 
 	if (c->settings->nmodules == 0)
 		return 0;
+	/* their constructors run before it is known which objects they bring
+	 * with them: as nobody who could be root again */
+	if (child_leave_root(w->child) == -1)
+		return -1;
 	if (watch(w) == -1) {
 		log_err("start", "role=%s step=%s", "worker", "modules");
 		return -1;
 	}
-	if (modules_load(c->settings, &account, c->init.uid != 0 ? 0 :
-	    geteuid(), &w->modules, err, sizeof(err)) == 0)
+	if (modules_load(c->settings, c->init.uid != 0 ? 0 : geteuid(),
+	    &w->modules, err, sizeof(err)) == 0)
 		return 0;
 	log_errx("module-failed", "reason=%s", err);
 	return -1;
