@@ -208,15 +208,23 @@ work(void *arg)
 	return NULL;
 }
 
-/* Signals are for the threads of the program.  Return 0, or an errno. */
+/* Signals of a fault are for the thread that has it: where they are blocked, the
+ * kernel ends the process without a call of the handler that the program has. */
+static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP,
+    SIGABRT };
+
+/* Other signals are for the threads of the program.  Return 0, or an errno. */
 static int
 start_thread(struct pool *p)
 {
-	sigset_t all, old;
+	sigset_t most, old;
+	size_t i;
 	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	sigfillset(&most);
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&most, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &most, &old);
 	error = pthread_create(&p->threads[p->nthreads], NULL, work, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error == 0)

@@ -121,6 +121,7 @@ static const struct rule {
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGBUS) } },
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGILL) } },
 	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGFPE) } },
+	{ "tgkill:self", "tgkill", 2, { IS(0, OWN_PID), IS(2, SIGTRAP) } },
 	/* never SHUT_WR: whoever reads the other end would find its end while
 	 * the process lives on */
 	{ "shutdown:read", "shutdown", 1, { IS(1, SHUT_RD) } },

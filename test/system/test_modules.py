@@ -506,6 +506,51 @@ def test_a_system_call_that_workers_do_not_make_is_a_crash(d):
         assert re.search(r' event=sandbox .* call=socket ', s.log()), s.log()
 
 
+def crashing_in_a_job(d, statement):
+    return compiled(d, """
+#include <mailmill/ec_malloc.h>
+static void work(ec_async_job *job, void *closure)
+{
+	""" + statement + """
+}
+PHASE(mailfrom)
+{
+	ec_async_job *job;
+	if (addr->local_len != 5 || memcmp(addr->local, "crash", 5) != 0 ||
+	    (job = ec_malloc_size(MEMTYPE_EC_ASYNC_JOB, sizeof(*job))) == NULL)
+		return VALIDATE_CONT;
+	*job = (ec_async_job){ .job_class = ECTP_CLASS_CPU, .worker = work,
+	    .free_on_completion_memtype = MEMTYPE_EC_ASYNC_JOB };
+	ec_async_wake_validation_module(job, vctx);
+	return ec_queue_async_job(job) ? VALIDATE_AGAIN : VALIDATE_CONT;
+}
+""" + INIT.replace('.init = init', '.init = init, .job_threads = 1'),
+                    flags=['-fno-builtin'])
+
+
+def test_a_crash_in_a_job_is_named_too(d):
+    """Its thread blocks the signals of the program, but not those of a fault."""
+    if SANITIZE:
+        raise Skip('the sanitizers end the process in their own way')
+    with Server(d) as s:
+        for statement, number in (
+                ('*(volatile int *)0 = 1;', signal.SIGSEGV),
+                ('memset((void *)8, 0, 64);', signal.SIGSEGV),
+                ('abort();', signal.SIGABRT),
+                ('volatile int zero = 0, seven = 7; seven = seven / zero;',
+                 signal.SIGFPE),
+                ('socket(AF_INET, SOCK_STREAM, 0);', signal.SIGSYS)):
+            so = crashing_in_a_job(d, statement)
+            s.write_conf(conf=section(so))
+            s.ctl('reload')
+            os.truncate(s.stderr, 0)
+            gone = crash(s, so, number)
+            assert len(gone) == 1, (statement, gone)
+            if number == signal.SIGSYS:
+                s.guilty |= gone
+                assert re.search(r' event=sandbox .* call=socket ', s.log())
+
+
 def test_a_crash_of_our_own_is_nobody_elses(d):
     if SANITIZE:
         raise Skip('the sanitizers end the process in their own way')

@@ -13,11 +13,13 @@
 #define FRAMES_MAX	128
 #define STACK_OCTETS	65536	/* of the handler: the fault may be that there is no stack left */
 
-static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+/* SIGSYS has another handler, which calls modules_last_words() */
+static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP };
 
 static const struct modules *watched;
 static void (*tell)(const struct settings_module *section, int signo);
-static const struct settings_module *volatile calling;
+/* by this thread: another one may crash meanwhile, in a job */
+static __thread const struct settings_module *volatile calling;
 
 void
 modules_calling(const struct settings_module *section)
