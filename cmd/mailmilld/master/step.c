@@ -131,11 +131,26 @@ log_refusal(const struct proc *p)
 	    "killed: its role does not make this system call");
 }
 
-/* A module has crashed it.  Which one is what the process itself said. */
+/* Of a fault, and not of one that somebody else sends to end it? */
+static bool
+has_crashed(const struct proc *p)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT,
+		SIGSYS, SIGTRAP };
+	size_t i;
+
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (WIFSIGNALED(p->status) && WTERMSIG(p->status) == faults[i])
+			return true;
+	return false;
+}
+
+/* A module has crashed it.  Which one of its modules is what the process itself
+ * said; an attacker may blame any of them. */
 static void
 log_crash(const struct proc *p)
 {
-	if (*p->crashed == '\0' || !WIFSIGNALED(p->status))
+	if (p->crashed == NULL || !has_crashed(p))
 		return;
 	log_errx("module-crashed", "role=%s slot=%u pid=%d module=%s "
 	    "signal=%d", role_name(p->role), p->slot, (int)p->pid, p->crashed,

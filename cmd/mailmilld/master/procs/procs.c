@@ -160,12 +160,18 @@ on_crashed(void *closure, struct channel_msg *msg)
 {
 	struct proc *p = closure;
 	struct msg_crashed crashed;
+	size_t i;
 
 	if (!may_say(p, "M_CRASHED"))
 		return;
 	memcpy(&crashed, msg->base, sizeof(crashed));
 	crashed.module[sizeof(crashed.module) - 1] = '\0';
-	memcpy(p->crashed, crashed.module, sizeof(p->crashed));
+	for (i = 0; i < p->nmodules; i++)
+		if (strcmp(p->modules[i].module, crashed.module) == 0) {
+			p->crashed = p->modules[i].module;
+			return;
+		}
+	proc_offends(p, "M_CRASHED");
 }
 
 /* That memory was full: the worker sends the sessions that have ended. */
@@ -386,6 +392,7 @@ proc_free(struct proc *p)
 	book_close(p->book);
 	ended_free(p->ended);
 	stats_unwatch(p->stats);
+	free(p->modules);
 	free(p);
 }
 

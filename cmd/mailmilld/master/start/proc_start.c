@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/certs/certs.h"
@@ -139,6 +140,23 @@ open_book(struct proc *p, const struct settings *s)
 	return role_count(s, ROLE_AUTHD) > 0 ? book_show(p->book) : 0;
 }
 
+/* Its configuration may be gone before it is. */
+static int
+note_modules(struct proc *p, const struct settings *s)
+{
+	size_t i;
+
+	if (s->nmodules == 0)
+		return 0;
+	if ((p->modules = calloc(s->nmodules, sizeof(*p->modules))) == NULL)
+		return -1;
+	for (i = 0; i < s->nmodules; i++)
+		strlcpy(p->modules[i].module, s->modules[i].path,
+		    sizeof(p->modules[i].module));
+	p->nmodules = s->nmodules;
+	return 0;
+}
+
 static struct proc *
 proc_new(struct master *m, enum role_id role, unsigned int slot,
     const struct settings *s)
@@ -160,7 +178,8 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 		errno = EAGAIN;
 		return NULL;
 	}
-	if (role == ROLE_WORKER && open_book(p, s) == -1) {
+	if (role == ROLE_WORKER && (note_modules(p, s) == -1 ||
+	    open_book(p, s) == -1)) {
 		proc_free(p);
 		return NULL;
 	}

@@ -72,6 +72,9 @@ struct proc {
 	uint32_t		 certs_good;	/* version that it can use */
 	bool			 has_tls;	/* its configuration has certificates */
 	bool			 has_sandbox;	/* ... does not have sandbox = off */
+	struct msg_crashed	*modules;	/* of a worker: each that it loads, as it
+						 * says which one has crashed it */
+	size_t			 nmodules;
 	bool			 is_lost;	/* nothing can be sent to it */
 	bool			 has_been_ready;
 	struct handed		 handed;	/* sessions */
@@ -90,8 +93,8 @@ struct proc {
 	bool			 said_ready;
 	uint32_t		 measures;	/* of M_READY */
 	bool			 was_refused;	/* the system call ${call} */
-	char			 crashed[sizeof(struct msg_crashed)]; /* by that module; or "" */
 	int			 call;
+	const char		*crashed;	/* by that one of its modules; or NULL */
 	char			 trouble[MSG_TROUBLE_MAX + 1]; /* of M_TROUBLE */
 	bool			 has_keys_answer;
 	struct msg_keys_ready	 keys_answer;

@@ -304,6 +304,8 @@ step_act(const char *verb, struct step_child *c)
 		end_child(c, *verb == 'q' ? 0 : 1 << 8);
 	} else if (strcmp(verb, "crash") == 0) {
 		end_child(c, SIGSEGV);
+	} else if (strcmp(verb, "kill") == 0) {
+		end_child(c, SIGTERM);
 	} else if (strcmp(verb, "move") == 0) {
 		move_sessions(c);
 	} else if (strcmp(verb, "tell") == 0) {

@@ -46,14 +46,16 @@ static struct probe *
 fake_probe(const struct probe_spec *spec)
 {
 	enum config_check which = strncmp(spec->what, "Auth", 4) == 0 ?
-	    CONFIG_AUTH : CONFIG_CREDS;
+	    CONFIG_AUTH : strncmp(spec->what, "Module", 6) == 0 ?
+	    CONFIG_MODULES : CONFIG_CREDS;
 	int fds[2];
 
 	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
 	if (step_check_fds[which] != -1)
 		close(step_check_fds[which]);
 	step_check_fds[which] = fds[1];
-	step_say(which == CONFIG_AUTH ? "?auth" : "?keys");
+	step_say(which == CONFIG_AUTH ? "?auth" : which == CONFIG_MODULES ?
+	    "?modules" : "?keys");
 	return probe_adopt(spec->what, fds[0], -1, spec->limit_ms);
 }
 
@@ -241,6 +243,8 @@ happen(char *what)
 		answer_check(CONFIG_AUTH, arg);
 	} else if (strcmp(what, "keys") == 0) {
 		answer_check(CONFIG_CREDS, arg);
+	} else if (strcmp(what, "modules") == 0) {
+		answer_check(CONFIG_MODULES, arg);
 	} else if (strcmp(what, "conf") == 0) {
 		write_conf(arg);
 	} else if (strcmp(what, "fork") == 0) {

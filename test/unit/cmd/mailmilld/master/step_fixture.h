@@ -7,7 +7,7 @@
  *	+w1@1	is started		-w1@1	is told to drain
  *	!w1@1	is killed		w1@1=2	gets version 2 of certificates
  *	w1@1<	gets a session		q1@1?	gets a request of mailmillctl
- *	?auth ?keys			a check begins
+ *	?auth ?keys ?modules		a check begins
  *	7 moved				sessions go on in workers that are in use
  *	w1@1:held w1@1:free		has to refuse MAIL, or not any more
  *	running stopping ended		the phase; of the last, its status

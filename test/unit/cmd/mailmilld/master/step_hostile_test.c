@@ -785,24 +785,76 @@ Test(step_hostile, its_successor_waits_longer_each_time)
 
 /* --- last words ------------------------------------------------------------ */
 
+#define WITH_MODULE	\
+	STARTED, { "conf workers = 2\nModule \"/m/x.so\" { }", "" }, \
+	{ "hup", "?auth ?keys ?modules" }, \
+	{ "auth good; keys good; modules good", ALL_START_2 }, \
+	{ "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" }
+
+static const struct msg_crashed x_so = { .module = "/m/x.so" };
+
 /* The kernel says that it has crashed; which module it was, only the worker. */
 Test(step_hostile, the_module_that_has_crashed_a_worker_is_named)
 {
-	struct msg_crashed says = { .module = "/m/x.so" };
-
-	start_with_sessions();
+	PLAY(WITH_MODULE);
 	step_log_aside();
-	tell("w1@1", M_CRASHED, &says, NULL, 0, -1);
+	tell("w1@2", M_CRASHED, &x_so, NULL, 0, -1);
 	expect_peace();
 	cr_expect_eq(step_logged("module-crashed"), 0);
-	step_happens("crash w1@1");
+	step_happens("crash w1@2");
 	cr_expect_eq(step_logged("event=module-crashed role=worker slot=1"), 1);
 	cr_expect_eq(step_logged("module=/m/x.so signal="), 1);
+}
 
-	/* without a NUL; and of one that goes on, and ends otherwise */
-	memset(&says, 'x', sizeof(says));
-	tell("w2@1", M_CRASHED, &says, NULL, 0, -1);
+Test(step_hostile, no_module_has_crashed_what_ends_otherwise)
+{
+	PLAY(WITH_MODULE);
+	step_log_aside();
+	tell("w1@2", M_CRASHED, &x_so, NULL, 0, -1);
+	tell("w2@2", M_CRASHED, &x_so, NULL, 0, -1);
 	expect_peace();
-	step_happens("exit w2@1");
-	cr_expect_eq(step_logged("module-crashed"), 1);
+	step_happens("exit w1@2");
+	step_happens("kill w2@2");
+	cr_expect_eq(step_logged("event=process-end role=worker"), 2);
+	cr_expect_eq(step_logged("module-crashed"), 0);
+}
+
+/* Of a configuration that others have no longer: the worker has it. */
+Test(step_hostile, an_older_worker_has_its_own_modules)
+{
+	PLAY(WITH_MODULE, { "conf workers = 2", "" },
+	    { "hup", "?auth ?keys" });
+	step_happens("auth good; keys good");
+	step_happens("ready all");
+	cr_assert_not_null(strstr(step_said, "@3 ok"), "%s", step_said);
+	tell("w1@2", M_CRASHED, &x_so, NULL, 0, -1);
+	expect_peace();
+	tell("w1@3", M_CRASHED, &x_so, NULL, 0, -1);
+	expect_end("w1@3");
+}
+
+Test(step_hostile, a_module_that_the_worker_does_not_have)
+{
+	struct msg_crashed says = { .module = "/m/y.so" };
+
+	PLAY(WITH_MODULE);
+	tell("w1@2", M_CRASHED, &says, NULL, 0, -1);
+	expect_end("w1@2");
+}
+
+Test(step_hostile, a_module_without_an_end)
+{
+	struct msg_crashed says;
+
+	memset(&says, 'x', sizeof(says));
+	PLAY(WITH_MODULE);
+	tell("w1@2", M_CRASHED, &says, NULL, 0, -1);
+	expect_end("w1@2");
+}
+
+Test(step_hostile, a_module_where_there_is_none)
+{
+	start_with_sessions();
+	tell("w1@1", M_CRASHED, &x_so, NULL, 0, -1);
+	expect_end("w1@1");
 }
