@@ -13,7 +13,7 @@
 #include "core/scheduler.h"
 
 #define CHECK_MS	20000	/* of all: they read their files */
-#define MODULE_S	15	/* of one */
+#define MODULE_S	15	/* of each: less, so that the message can name it */
 
 static struct modules all;
 static int answer_fd;
@@ -81,7 +81,7 @@ check_all(int fd, const struct probe_spec *spec)
 	if (modules_watch(&all, on_told) == -1 ||
 	    signal(SIGALRM, on_alarm) == SIG_ERR || atexit(on_exit_called) != 0)
 		_exit(1);
-	alarm(MODULE_S);
+	modules_limit(MODULE_S);
 	if (modules_load(s, owner, &all, err, sizeof(err)) == -1 ||
 	    modules_init(&all, 1, (unsigned int)s->workers, true, err,
 	    sizeof(err)) == -1)

@@ -7,6 +7,7 @@
 #include <execinfo.h>
 #include <signal.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/module/modules_int.h"
 
@@ -21,10 +22,20 @@ static void (*tell)(const struct settings_module *section, int signo);
 /* by this thread: another one may crash meanwhile, in a job */
 static __thread const struct settings_module *volatile calling;
 
+static unsigned int limit_s;
+
+void
+modules_limit(unsigned int seconds)
+{
+	limit_s = seconds;
+}
+
 void
 modules_calling(const struct settings_module *section)
 {
 	calling = section;
+	if (limit_s > 0)
+		alarm(section != NULL ? limit_s : 0);
 }
 
 const struct settings_module *

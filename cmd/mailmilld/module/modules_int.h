@@ -22,9 +22,12 @@ int modules_file_check(const char *path, uid_t owner, char *real_r,
 int modules_object_find(struct module *m, const char *real, uid_t owner,
     char *err_r, size_t errlen);
 
-/* modules_calling(section): A function of that module is about to be called; NULL:
+/* modules_limit(seconds): From now on there is a SIGALRM when a module is loaded and
+ * told its settings, or has its init() called, for so long.
+ * modules_calling(section): A function of that module is about to be called; NULL:
  * it has returned.  For crashes outside of sessions.
  * modules_called(): That one. */
+void modules_limit(unsigned int seconds);
 void modules_calling(const struct settings_module *section);
 const struct settings_module *modules_called(void);
 

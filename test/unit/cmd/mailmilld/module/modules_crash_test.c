@@ -2,10 +2,25 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "cmd/mailmilld/module/modules_int.h"
 
-static const struct settings_module one = { .path = (char[]){ "/m/one.so" } };
+static const struct settings_module one = { .path = (char[]){ "/m/one.so" } },
+    two = { .path = (char[]){ "/m/two.so" } };
+
+/* The time of one does not count for the next. */
+Test(modules_crash, each_has_its_own_time)
+{
+	modules_limit(100);
+	modules_calling(&one);
+	cr_expect_geq(alarm(50), 99);
+	modules_calling(NULL);
+	cr_expect_eq(alarm(50), 0);
+	modules_calling(&two);
+	cr_expect_geq(alarm(0), 99);
+	modules_calling(NULL);
+}
 
 static void *
 look(void *)
