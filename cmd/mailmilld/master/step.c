@@ -263,11 +263,46 @@ late_why(const struct proc *p)
 	    "passed, killed" : "drain_time has passed, killed";
 }
 
+/* A worker is ready when spoold has told it what its files are called. */
+static bool
+has_spoold(const struct proc *p)
+{
+	const struct proc *o;
+
+	TAILQ_FOREACH(o, &p->master->procs, link)
+		if (o->role == ROLE_SPOOLD && o->state == PROC_READY &&
+		    !o->has_exited)
+			return true;
+	return false;
+}
+
+/* ${p}, which takes the place of another, has not become ready. */
+static void
+end_unready(struct proc *p)
+{
+	bool is_kept = proc_is_debugged(p);
+
+	if (!has_spoold(p)) {
+		p->ready_ms = master_after(p->master, READY_LIMIT_MS);
+		return;
+	}
+	log_event(is_kept ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
+	    "process-unready", "role=%s slot=%u pid=%d seconds=%d effect=%s",
+	    role_name(p->role), p->slot, (int)p->pid, READY_LIMIT_MS / 1000,
+	    is_kept ? "kept: a debugger has hold of it, and sandbox is off" :
+	    "killed: another one is started");
+	if (is_kept)
+		p->ready_ms = master_after(p->master, READY_LIMIT_MS);
+	else
+		kill_excused(p);
+}
+
 static void
 proc_step(struct master *m, struct proc *p)
 {
 	if (p->said_ready && p->state == PROC_STARTING) {
 		p->state = PROC_READY;
+		p->ready_ms = 0;
 		log_event(LOG_LEVEL_DEBUG, "process-ready",
 		    "role=%s slot=%u pid=%d", role_name(p->role), p->slot,
 		    (int)p->pid);
@@ -281,6 +316,9 @@ proc_step(struct master *m, struct proc *p)
 	/* without its channel it is of no use, should it still be alive */
 	if (p->ce == NULL && p->state != PROC_DRAINING)
 		proc_kill(p);
+	if (master_is_due(m, &p->ready_ms) && p->state == PROC_STARTING &&
+	    !p->is_killed)
+		end_unready(p);
 	if (master_is_due(m, &p->kill_ms)) {
 		log_warnx("process-drain", "role=%s slot=%u pid=%d effect=%s",
 		    role_name(p->role), p->slot, (int)p->pid, late_why(p));
@@ -459,8 +497,10 @@ master_deadline(const struct master *m)
 	const struct proc *p;
 	uint64_t first = 0;
 
-	TAILQ_FOREACH(p, &m->procs, link)
+	TAILQ_FOREACH(p, &m->procs, link) {
+		earlier(&first, p->ready_ms);
 		earlier(&first, p->kill_ms);
+	}
 	TAILQ_FOREACH(r, &m->respawns, link)
 		earlier(&first, r->due_ms);
 	earlier(&first, m->start_ms);

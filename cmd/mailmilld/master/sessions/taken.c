@@ -78,20 +78,12 @@ is_back(struct proc *p)
 	p->handed.late_ms = 0;
 }
 
-/* Has a debugger hold of it, and is the sandbox off for that?  Then it may be
- * stopped for as long as its user likes. */
-static bool
-is_debugged(const struct proc *p)
-{
-	return !p->has_sandbox && p->master->ops->is_traced(p->pid);
-}
-
 /* It has been late for very long. */
 static void
 is_hanging(struct proc *p, uint32_t n, uint64_t now_ms)
 {
 	struct handed *h = &p->handed;
-	bool is_kept = is_debugged(p);
+	bool is_kept = proc_is_debugged(p);
 
 	log_event(is_kept ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR,
 	    "worker-stuck", "slot=%u pid=%d sessions=%u seconds=%llu effect=%s",

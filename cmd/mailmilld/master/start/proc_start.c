@@ -15,6 +15,7 @@
 #include "cmd/mailmilld/master/needs/own_account.h"
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/state/ledger.h"
+#include "cmd/mailmilld/master/state/note.h"
 #include "cmd/mailmilld/role/ended.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spawn.h"
@@ -196,6 +197,12 @@ proc_start(struct master *m, enum role_id role, unsigned int slot,
 	if ((p = proc_new(m, role, slot, config->settings)) == NULL)
 		goto err1;
 	p->generation = config->generation;
+	/* Nobody waits for one that takes the place of another.  A worker runs
+	 * code of others (Module) before it is ready; the other roles may have to
+	 * wait for a lock, or have much to read. */
+	if (role == ROLE_WORKER && m->phase == MASTER_RUNNING &&
+	    config == &m->config)
+		p->ready_ms = master_after(m, READY_LIMIT_MS);
 	if ((p->pid = m->ops->spawn(role, &fd)) == -1)
 		goto err2;
 	TAILQ_INSERT_TAIL(&m->procs, p, link);

@@ -53,6 +53,12 @@ proc_offends(struct proc *p, const char *message)
 	p->master->has_news = true;
 }
 
+bool
+proc_is_debugged(const struct proc *p)
+{
+	return !p->has_sandbox && p->master->ops->is_traced(p->pid);
+}
+
 uint64_t
 master_after(const struct master *m, uint64_t ms)
 {

@@ -22,5 +22,8 @@ void proc_offends(struct proc *p, const char *message);
  * master_is_due(m, &at): Has it passed?  Then it is 0 now. */
 uint64_t master_after(const struct master *m, uint64_t ms);
 bool master_is_due(const struct master *m, uint64_t *at_ms);
+/* proc_is_debugged(p): Has a debugger hold of ${p}, and is the sandbox off for
+ * that?  Then it may be stopped for as long as its user likes. */
+bool proc_is_debugged(const struct proc *p);
 
 #endif

@@ -85,6 +85,8 @@ struct proc {
 	bool			 is_killed;
 	bool			 is_excused;	/* ... for no fault of its own */
 	uint64_t		 started_ms;
+	uint64_t		 ready_ms;	/* bounds PROC_STARTING; 0: the start or a reload
+						 * does, or nothing */
 	uint64_t		 kill_ms;	/* bounds the draining; 0: nothing does */
 	/* noted, for master_step() */
 	const char		*offence;	/* a message that no honest process sends */

@@ -165,7 +165,7 @@ Test(step_log, a_new_logger_gets_what_the_old_one_has_not_written)
 {
 	uint32_t dead;
 
-	PLAY(STARTED, { "exit w1@1", "+w1@1" });
+	PLAY(STARTED, { "exit w1@1", "+w1@1" }, { "ready w1@1", "" });
 	/* its last lines may still be in its socket */
 	PLAY({ "exit l1@1", "+l1@1" });
 	cr_expect_eq(logger()->nwriters, 8);

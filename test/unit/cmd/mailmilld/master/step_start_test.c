@@ -109,6 +109,39 @@ Test(step_start, successors_wait_longer_and_longer_until_one_lives_for_long)
 	    { "ready k1@1; wait 20000", "" }, { "exit k1@1", "+k1@1" });
 }
 
+/* It may hang in code of others, which nothing else would notice. */
+Test(step_start, a_successor_that_does_not_get_ready_is_replaced)
+{
+	PLAY(STARTED, { "exit w1@1", "+w1@1" }, { "wait 59999", "" },
+	    { "wait 1", "!w1@1" }, { "exit w1@1", "+w1@1" },
+	    { "wait 59999", "" }, { "ready w1@1", "" }, { "wait 60000", "" },
+	    { "connect", "w2@1<" }, { "connect", "w1@1<" });
+}
+
+/* It is spoold that it waits for, then. */
+Test(step_start, a_successor_without_spoold_has_its_time_later)
+{
+	PLAY(STARTED, { "exit s1@1", "+s1@1" }, { "exit w1@1", "+w1@1" },
+	    { "wait 60000", "" }, { "ready s1@1", "" }, { "wait 59999", "" },
+	    { "wait 1", "!w1@1" });
+}
+
+/* Others may have to wait for a lock. */
+Test(step_start, a_queue_may_take_its_time)
+{
+	PLAY(STARTED, { "exit q1@1", "+q1@1" }, { "wait 59999", "" });
+	step_happens("wait 60000");
+	cr_expect_null(strchr(step_said, '!'), "%s", step_said);
+}
+
+Test(step_start, one_that_is_debugged_may_take_its_time)
+{
+	step_master.config.settings->sandbox = SANDBOX_OFF;
+	PLAY(STARTED, { "exit w1@1", "+w1@1" },
+	    { "trace w1@1; wait 60000", "" },
+	    { "leave w1@1; wait 59999", "" }, { "wait 1", "!w1@1" });
+}
+
 Test(step_start, one_that_cannot_be_forked_is_tried_again_later)
 {
 	PLAY(STARTED,
@@ -146,6 +179,7 @@ Test(step_start, mail_is_refused_when_the_queue_is_down_for_long)
 	PLAY(STARTED, { "exit q1@1", "+q1@1" }, { "wait 59999", "" },
 	    { "wait 1", "w1@1:held w2@1:held" },
 	    { "exit w1@1", "w1@1:held +w1@1" },
+	    { "ready w1@1", "" },
 	    { "ready q1@1", "w2@1:free w1@1:free" },
 	    { "wait 100000", "" });
 }
