@@ -1,6 +1,7 @@
 """Modules in C that the configuration names: what they do in real sessions, which of
 them are refused, and that one which crashes harms nobody but its worker."""
 import os
+import pwd
 import re
 import signal
 import smtplib
@@ -344,6 +345,34 @@ int dep(void) {{ return 0; }}
             {'running'}, 30)
     for *uids, one, two in ids():
         assert '0' not in uids and (one, two) == ('-1', '-1'), ids()
+
+
+def test_a_file_that_workers_cannot_read_is_refused_by_the_check(d):
+    """They are not in the group of their account."""
+    if not ROOT:
+        raise Skip('needs root')
+    with Server(d) as s:
+        found = re.search(r' event=account-missing role=worker \S+ uid=(\d+)',
+                          s.log())
+    gid = int(found[1]) if found else pwd.getpwnam('_mailmill').pw_gid
+    secret = f'{d}/secret'
+    with open(secret, 'w', encoding='ascii'):
+        pass
+    os.chown(secret, 0, gid)
+    os.chmod(secret, 0o640)
+    s.write_conf(conf=section(compiled(d, f"""
+#include <fcntl.h>
+CONFIG
+{{
+	if (name == NULL && open("{secret}", O_RDONLY) == -1) {{
+		snprintf(why, len, "secret: %m");
+		return -1;
+	}}
+	return 0;
+}}
+MODULE(.config = config);
+""")))
+    refused(s, 'module mine: secret: Permission denied')
 
 
 def test_settings_of_a_module_have_their_place_in_messages(d):

@@ -97,5 +97,6 @@ modules_check(const struct settings *s, struct probe_spec *spec_r)
 {
 	*spec_r = (struct probe_spec){ .what = "Module: loading what it names",
 		.limit_ms = CHECK_MS, .run = check_all, .closure = s };
-	account_look(s, ROLE_WORKER, &spec_r->account);
+	/* what the account's group may read, no worker may */
+	account_look_own(s, ROLE_WORKER, &spec_r->account);
 }

@@ -216,6 +216,39 @@ accounts_range(const struct settings *s, enum role_id role,
 	return 0;
 }
 
+/* The last id of those that ${file} gives to the account; 0: none. */
+static unsigned int
+last_id(const char *file, const char *name, uid_t uid, const struct idmap *map)
+{
+	struct subid_range all, range;
+
+	if (subid_find(file, name, uid, &all) == -1)
+		return 0;
+	range = idmap_part(map, &all);
+	return range.count == 0 ? 0 : range.first + range.count - 1;
+}
+
+void
+account_look_own(const struct settings *s, enum role_id role,
+    struct account *a_r)
+{
+	const char *name = role_account(s, role);
+	const struct unused_maps *maps;
+	struct account own;
+
+	account_look(s, role, a_r);
+	if (a_r->uid == 0)
+		return;
+	maps = unused_maps();
+	own.uid = last_id(SUBUID_FILE, name, a_r->uid, &maps->uids);
+	own.gid = last_id(SUBGID_FILE, name, a_r->uid, &maps->gids);
+	/* none, and so the server takes unused ones: the one behind the roles' */
+	if (own.uid == 0 || own.gid == 0)
+		own.uid = own.gid = unused_nth(maps, NROLES);
+	if (own.uid != 0)
+		*a_r = own;
+}
+
 /* Of privs_leave_root(): it has been called; the root to be, -1: it is looked
  * up. */
 static bool has_left;

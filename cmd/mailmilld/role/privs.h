@@ -34,6 +34,12 @@ void accounts_say(void);
 void account_look(const struct settings *s, enum role_id role,
     struct account *a_r);
 
+/* account_look_own(s, role, a_r): Likewise, for a role whose processes have an
+ * account each: such a one, which the server that runs gives to a process only
+ * when it has given all others. */
+void account_look_own(const struct settings *s, enum role_id role,
+    struct account *a_r);
+
 /* accounts_find(s, is_trial, accounts): Fill in the account of each role
  * that ${s} needs and that has none in ${accounts} yet.  Started without root:
  * all stay what they are.  A missing account is an error; in a trial the role
