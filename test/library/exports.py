@@ -141,6 +141,27 @@ def has_no_name_of_ours(package):
     assert not both, f'{package} has {sorted(both)}'
 
 
+def loaded_by_others():
+    """What libc, PAM and OpenSSL load by names that are in their configuration, into
+    a process of the server as into any other, with what that needs."""
+    found = {p for at in ('/lib', '/usr/lib') for files in (
+        'libnss_*.so*', 'security/pam_*.so', 'ossl-modules/*.so',
+        'engines-*/*.so') for where in (at, f'{at}/*-linux-*')
+             for p in glob.glob(f'{where}/{files}')}
+    p = subprocess.run(['ldd', *found], capture_output=True, text=True)
+    return found | set(re.findall(r'=> (/\S+)', p.stdout))
+
+
+def test_no_name_is_one_of_what_others_load(d):
+    """Such an object would call our function in the place of its own."""
+    files = loaded_by_others()
+    for kind in 'libnss_', 'pam_', '/libc.':
+        assert any(kind in f for f in files), f'no {kind}: {sorted(files)}'
+    for f in files:
+        both = exported() & defined(f, '-D')
+        assert not both, f'{f} has {sorted(both)}'
+
+
 def test_of(package):
     def test(d):
         has_no_name_of_ours(package)
@@ -155,4 +176,5 @@ TESTS = [test_the_shared_library_exports_the_map,
          test_the_manual_pages_describe_the_map,
          test_man_finds_each_function,
          test_renamed_names_are_those_of_the_map,
+         test_no_name_is_one_of_what_others_load,
          *map(test_of, OTHERS)]
