@@ -63,8 +63,7 @@ set(message_construct *mc, const char *s, const char *end)
 	struct pair p;
 
 	while (next_pair(&s, end, &p) == 1)
-		if (validate_context_set(&mc->vctx, VCTX_CONN, p.key,
-		    p.value) == -1)
+		if (validate_context_tell(&mc->vctx, p.key, p.value) == -1)
 			return errno == E2BIG ? RPL_CONTEXT_ROOM : RPL_NOMEM;
 	return RPL_OK;
 }
@@ -73,13 +72,15 @@ enum esmtp_want
 esmtp_cmd_xsetcontext(struct esmtp_step *st, const char *arg, size_t len)
 {
 	const char *s = arg, *end = arg + len;
+	bool is_untold = false;
 	struct pair p;
 	int rc;
 
-	/* none of them, if one is malformed */
+	/* none of them, if one is malformed, or a module's */
 	while ((rc = next_pair(&s, end, &p)) == 1)
-		continue;
-	esmtp_reply(st, rc == -1 ? RPL_SYNTAX : set(st->mc, arg, end));
+		is_untold |= validate_context_is_untold(&st->mc->vctx, p.key);
+	esmtp_reply(st, rc == -1 ? RPL_SYNTAX : is_untold ?
+	    RPL_CONTEXT_TAKEN : set(st->mc, arg, end));
 	return W_GO;
 }
 

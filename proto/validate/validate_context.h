@@ -41,6 +41,13 @@ void validate_forget_code(validate_context *vctx);
 void validate_context_clear(validate_context *vctx, int which);
 void validate_context_keep(validate_context *vctx);
 void validate_context_forget(validate_context *vctx);
+/* validate_context_tell(vctx, key, value): As validate_context_set() for the
+ * connection, of what a client says.  EPERM: a module has set that pair, which is
+ * not for clients to change.
+ * validate_context_is_untold(vctx, key): Has one? */
+int validate_context_tell(validate_context *vctx, const char *key,
+    const char *value);
+bool validate_context_is_untold(validate_context *vctx, const char *key);
 /* validate_context_at(vctx, which, i, key_r, value_r): Pair number ${i}, from 0, or
  * false: there are not so many. */
 bool validate_context_at(const validate_context *vctx, int which, size_t i,

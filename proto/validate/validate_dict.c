@@ -17,6 +17,7 @@ struct validate_pair {
 	void			*data;		/* of a module; NULL: there is a value */
 	void			(*destroy)(void *data);
 	bool			 is_lasting;	/* validate_context_keep() */
+	bool			 is_told;	/* by the client: validate_context_tell() */
 	char			 key[];
 };
 
@@ -77,7 +78,7 @@ empty_pair(validate_context *vctx, int which, const char *key)
 		*pp = p;
 	}
 	pair_empty(p);
-	p->is_lasting = false;
+	p->is_lasting = p->is_told = false;
 	return p;
 }
 
@@ -106,6 +107,28 @@ validate_context_set(validate_context *vctx, int which, const char *key,
 	return 0;
 }
 
+bool
+validate_context_is_untold(validate_context *vctx, const char *key)
+{
+	const struct validate_pair *p = *find(vctx, VCTX_CONN, key, NULL);
+
+	return p != NULL && !p->is_told;
+}
+
+int
+validate_context_tell(validate_context *vctx, const char *key,
+    const char *value)
+{
+	if (validate_context_is_untold(vctx, key)) {
+		errno = EPERM;
+		return -1;
+	}
+	if (validate_context_set(vctx, VCTX_CONN, key, value) == -1)
+		return -1;
+	(*find(vctx, VCTX_CONN, key, NULL))->is_told = true;
+	return 0;
+}
+
 int
 validate_context_set_data(validate_context *vctx, int which, const char *key,
     void *data, void (*destroy)(void *data))
@@ -119,7 +142,7 @@ validate_context_set_data(validate_context *vctx, int which, const char *key,
 	/* what is there already goes on, and must not be destroyed */
 	p = *find(vctx, which, key, NULL);
 	if (p != NULL && p->data == data)
-		p->is_lasting = false;
+		p->is_lasting = false;	/* no client tells data */
 	else if ((p = empty_pair(vctx, which, key)) == NULL)
 		return -1;
 	p->data = data;

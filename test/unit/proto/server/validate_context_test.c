@@ -353,3 +353,60 @@ Test(validate_context, the_recipients_of_an_accepted_message_stay)
 	cr_expect_eq(can_modify, 0);
 	fake_end(f);
 }
+
+/* --- XSETCONTEXT ----------------------------------------------------------- */
+
+#define TAKEN	"550 5.7.0 A policy module has set that context variable\r\n"
+#define SET	"250 2.0.0 OK\r\n"
+
+static int job, nleft;
+
+static void
+leave(void *)
+{
+	nleft++;
+}
+
+static int
+set_own(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *v, void *)
+{
+	cr_assert_eq(validate_context_set(v, VCTX_CONN, "score", "7"), 0);
+	cr_assert_eq(validate_context_set_data(v, VCTX_CONN, "job", &job,
+	    leave), 0);
+	return VALIDATE_CONT;
+}
+
+static const struct validate_module keeper = {
+	.size = sizeof(struct validate_module), .name = "keeper",
+	.phase[VALIDATE_PHASE_CONNECT] = set_own,
+};
+
+Test(validate_context, a_client_does_not_change_what_a_module_has_set)
+{
+	struct fake *f = start();
+	validate_context *v;
+
+	cr_assert_eq(validate_module_register(&keeper), 0);
+	fake_option(f, "Allow_XCONTEXT", "true", NULL);
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	v = &fake_mc(f)->vctx;
+	cr_expect_str_eq(fake_say(f, "XSETCONTEXT mine=1 score=9\r\n"),
+	    TAKEN);
+	cr_expect_str_eq(fake_say(f, "XSETCONTEXT job=9\r\n"), TAKEN);
+	cr_expect_str_eq(validate_context_get(v, VCTX_CONN, "score"), "7");
+	cr_expect_eq(validate_context_data(v, VCTX_CONN, "job"), &job);
+	cr_expect_eq(nleft, 0);
+	/* none of a command, then */
+	cr_expect_not(validate_context_exists(v, VCTX_CONN, "mine"));
+	/* its own it may, until a module does */
+	cr_expect_str_eq(fake_say(f, "XSETCONTEXT mine=1\r\n"), SET);
+	cr_expect_str_eq(fake_say(f, "XSETCONTEXT mine=2\r\n"), SET);
+	cr_expect_str_eq(validate_context_get(v, VCTX_CONN, "mine"), "2");
+	cr_expect_eq(validate_context_set(v, VCTX_CONN, "mine", "3"), 0);
+	cr_expect_str_eq(fake_say(f, "XSETCONTEXT mine=4\r\n"), TAKEN);
+	cr_expect_str_eq(validate_context_get(v, VCTX_CONN, "mine"), "3");
+	fake_end(f);
+	cr_expect_eq(nleft, 1);
+}
