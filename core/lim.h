@@ -32,7 +32,7 @@
 #define LIM_VCTX_VALUE		1024	/* octets */
 #define LIM_VCTX_FIELDS		8192	/* octets of the header fields that modules add to a message */
 #define LIM_ANSWER_SECONDS	240	/* wait for the host's answer about a recipient; RFC 5321 4.5.3.2.3: clients wait five minutes for the reply */
-#define LIM_POLICY_SECONDS	240	/* wait for a module that was asked about a command, likewise */
+#define LIM_POLICY_SECONDS	240	/* wait for modules, all together, that are asked about a command, likewise */
 #define LIM_MESSAGE_SECONDS	540	/* wait for modules, all together, that are asked about a whole message; RFC 5321 4.5.3.2.6: clients wait ten minutes */
 #define LIM_ASYNC_SECONDS	600	/* wait for a commit, or before the banner */
 #define LIM_TLS_JOBS		256	/* handshakes of a worker that wait for a signature, each with a stack of 32 KiB */

@@ -272,6 +272,7 @@ next_line(struct esmtp_step *st)
 		w = esmtp_command(st, st->in, len, st->in_len > n);
 	if (w != W_GO)
 		return w;	/* the command is repeated from here */
+	esmtp_wait_over(st->mc);
 	st->mc->is_announced = 0;
 	st->mc->own = OWN_NONE;
 	use(st, n);

@@ -259,6 +259,7 @@ right(struct esmtp_step *st)
 	w = esmtp_phase(st, VALIDATE_PHASE_AUTH, x->octets, NULL);
 	if (w == W_WAIT)
 		return w;
+	esmtp_wait_over(mc);
 	esmtp_set_state(mc, ES_EXTENSION1);
 	if (w == W_REFUSED) {
 		report_failure(st, st->code, "", "refused by a policy");

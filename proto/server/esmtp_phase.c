@@ -136,6 +136,11 @@ esmtp_phase(struct esmtp_step *st, enum validate_phase phase, const char *str,
 			validate_forget_code(&mc->vctx);
 			return W_REFUSED;
 		}
+		/* it may have asked again, having got no answer in time */
+		if (result == VALIDATE_AGAIN &&
+		    esmtp_is_command_late(mc, moment_of(&st->now)))
+			result = validate_refuse(&mc->vctx,
+			    RPL_POLICY_TIMEOUT);
 		if (result == VALIDATE_AGAIN) {
 			mc->vctx.module = (uint8_t)i;
 			mc->vctx.suspended = (uint8_t)(phase + 1);

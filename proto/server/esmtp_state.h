@@ -141,7 +141,8 @@ struct _message_construct {
 	unsigned int		 has_dest : 1;	/* a proxy connects, and may say what its client has connected to */
 	uint8_t			 need_read;	/* mask a read waits for */
 	uint8_t			 need_write;
-	uint8_t			 wait;		/* enum esmtp_wait; esmtp_wait_for() */
+	unsigned int		 wait : 7;	/* enum esmtp_wait; esmtp_wait_for() */
+	unsigned int		 is_timed : 1;	/* wait_since: the first wait of the command at hand, SINCE_COMMAND */
 	uint8_t			 missed;	/* E_* of calls that could not be served: esmtp_call.c */
 	unsigned int		 tls_stage : 2;	/* enum esmtp_tls_stage */
 	unsigned int		 own : 2;	/* enum esmtp_own: esmtp_own.h */

@@ -20,15 +20,38 @@ const struct esmtp_wait_row esmtp_wait_rows[ESMTP_NWAITS] = {
 #undef ESMTP_WAIT
 };
 
+/* Does the time of a wait for ${what} begin now? */
+static bool
+is_begun(message_construct *mc, enum esmtp_wait what)
+{
+	bool was_timed = mc->is_timed;
+
+	switch (esmtp_wait_rows[what].since) {
+	case SINCE_COMMAND:
+		/* a message has its own limit; of it, a look-up has its own time */
+		if (mc->state == ES_ASYNC)
+			return mc->wait != what;
+		mc->is_timed = 1;
+		return !was_timed;
+	case SINCE_BEGIN:
+		mc->is_timed = 0;
+		return mc->wait != what;
+	default:
+		if (what != WAIT_WRITE)
+			mc->is_timed = 0;
+		return false;
+	}
+}
+
 enum esmtp_want
 esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what)
 {
 	message_construct *mc = st->mc;
 
 	st->ac->is_async_done = 0;
-	if (mc->wait != what && esmtp_wait_rows[what].since == SINCE_BEGIN)
+	if (is_begun(mc, what))
 		mc->wait_since = moment_of(&st->now);
-	mc->wait = (uint8_t)what;
+	mc->wait = what;
 	return W_WAIT;
 }
 
@@ -81,6 +104,13 @@ esmtp_is_answer_late(const message_construct *mc, int64_t now)
 {
 	return mc->state == ES_ASYNC && mc->txn != NULL &&
 	    now >= mc->txn->data_since + moment_in(LIM_MESSAGE_SECONDS);
+}
+
+bool
+esmtp_is_command_late(const message_construct *mc, int64_t now)
+{
+	return mc->is_timed && mc->state != ES_ASYNC &&
+	    now >= mc->wait_since + moment_in(LIM_POLICY_SECONDS);
 }
 
 /* When the wait of ${row} has begun. */

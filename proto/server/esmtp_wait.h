@@ -10,7 +10,8 @@
 /* esmtp_wait.c: the rows of esmtp_wait.def, which explains the columns. */
 struct esmtp_wait_row {
 	int			 events;
-	enum { SINCE_BEGIN, SINCE_REPLY, SINCE_OCTET, SINCE_DATA } since;
+	enum { SINCE_BEGIN, SINCE_COMMAND, SINCE_REPLY, SINCE_OCTET,
+	    SINCE_DATA } since;
 	size_t			 option;	/* the limit: its offset; 0: ${seconds} */
 	int64_t			 seconds;	/* 0: no limit */
 	const char		*name;
@@ -22,9 +23,16 @@ struct esmtp_wait_row {
 extern const struct esmtp_wait_row esmtp_wait_rows[ESMTP_NWAITS];
 
 /* esmtp_wait_for(st, what): The session waits for ${what} now; its time begins,
- * unless it waited for that before.  WAIT_WRITE: for nothing, but that the
- * client takes what replies there are.  Return W_WAIT. */
+ * unless it waited for that before, or, with SINCE_COMMAND, for anything such in
+ * this command.  WAIT_WRITE: for nothing, but that the client takes what replies
+ * there are.  Return W_WAIT.
+ * esmtp_wait_over(mc): The command at hand, or the exchange, has ended. */
 enum esmtp_want esmtp_wait_for(struct esmtp_step *st, enum esmtp_wait what);
+static inline void
+esmtp_wait_over(message_construct *mc)
+{
+	mc->is_timed = 0;
+}
 
 /* esmtp_is_in_phase(mc): Is a phase suspended?
  * esmtp_is_waiting(mc): Is there an answer of the host or of a module that has
@@ -42,6 +50,10 @@ esmtp_is_in_phase(const message_construct *mc)
  * full LIM_MESSAGE_SECONDS before ${now} (moment.h) or earlier?  Its client is about
  * to give up (RFC 5321 4.5.3.2.6), and would send again what is accepted later. */
 bool esmtp_is_answer_late(const message_construct *mc, int64_t now);
+
+/* esmtp_is_command_late(mc, now): Has the command at hand waited for modules, and
+ * for what they look up, for LIM_POLICY_SECONDS?  It waits no more then. */
+bool esmtp_is_command_late(const message_construct *mc, int64_t now);
 
 bool esmtp_is_waiting(const message_construct *mc);
 const struct esmtp_wait_row *esmtp_wait_row(const message_construct *mc);

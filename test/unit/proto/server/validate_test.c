@@ -261,6 +261,86 @@ Test(validate, slow_phases_of_a_message_have_one_limit_together)
 	fake_end(f);
 }
 
+static const char too_late[] =
+    "451 4.3.0 The check takes too long, try again later\r\n";
+
+static void
+answer_after(struct fake *f, enum validate_phase phase, unsigned int seconds)
+{
+	cr_assert_str_eq(fake_wait(f, seconds), "");
+	result[phase] = VALIDATE_CONT;
+	schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+	cr_assert_str_eq(fake_say(f, ""), "");
+}
+
+/* Clients wait five minutes for the reply to a command (RFC 5321 4.5.3.2.3). */
+Test(validate, slow_phases_of_a_command_have_one_limit_together)
+{
+	struct fake *f = start();
+
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	fake_say(f, "MAIL FROM:<>\r\n");
+	fake_say(f, "RCPT TO:<alice@example.test>\r\n");
+	result[VALIDATE_PHASE_RCPTTO_LIST_FINAL] = VALIDATE_AGAIN;
+	result[VALIDATE_PHASE_DATA] = VALIDATE_AGAIN;
+	cr_assert_str_eq(fake_say(f, "DATA\r\n"), "");
+	answer_after(f, VALIDATE_PHASE_RCPTTO_LIST_FINAL, 200);
+	cr_assert_str_eq(fake_wait(f, LIM_POLICY_SECONDS - 201), "");
+	cr_assert_str_eq(fake_wait(f, 2), too_late);
+	/* the next command has all of its time */
+	result[VALIDATE_PHASE_MAILFROM] = VALIDATE_AGAIN;
+	cr_assert_eq(strncmp(fake_say(f, "RSET\r\n"), "250 ", 4), 0);
+	cr_assert_str_eq(fake_say(f, "MAIL FROM:<>\r\n"), "");
+	cr_assert_str_eq(fake_wait(f, LIM_POLICY_SECONDS - 1), "");
+	cr_assert_str_eq(fake_wait(f, 2), too_late);
+	fake_end(f);
+}
+
+static int others_result;
+
+static int
+others(const char *, const struct mailaddr *, accept_construct *,
+    validate_context *, void *)
+{
+	return others_result;
+}
+
+static const struct validate_module other = {
+	.size = sizeof(struct validate_module), .name = "other",
+	.phase[VALIDATE_PHASE_MAILFROM] = others,
+};
+
+Test(validate, slow_modules_have_one_limit_together)
+{
+	struct fake *f = start();
+
+	cr_assert_eq(validate_module_register(&other), 0);
+	fake_connect(f);
+	fake_say(f, "EHLO x\r\n");
+	others_result = VALIDATE_AGAIN;
+	result[VALIDATE_PHASE_MAILFROM] = VALIDATE_AGAIN;
+	result[VALIDATE_PHASE_RCPTTO] = VALIDATE_AGAIN;
+	cr_assert_str_eq(fake_say(f, "MAIL FROM:<>\r\n"
+	    "RCPT TO:<alice@example.test>\r\n"), "");
+	answer_after(f, VALIDATE_PHASE_MAILFROM, 200);
+	cr_assert_str_eq(fake_wait(f, LIM_POLICY_SECONDS - 201), "");
+	others_result = VALIDATE_CONT;
+	schedule_event_and_dispatch(f->s->ac->event, E_ASYNC);
+	cr_assert_str_eq(fake_say(f, ""), "250 2.1.0 Sender OK\r\n");
+	/* what was pipelined has all of its time */
+	cr_assert_str_eq(fake_wait(f, LIM_POLICY_SECONDS - 1), "");
+	cr_assert_str_eq(fake_wait(f, 2), too_late);
+	others_result = VALIDATE_AGAIN;
+	result[VALIDATE_PHASE_MAILFROM] = VALIDATE_AGAIN;
+	cr_assert_eq(strncmp(fake_say(f, "RSET\r\n"), "250 ", 4), 0);
+	cr_assert_str_eq(fake_say(f, "MAIL FROM:<>\r\n"), "");
+	answer_after(f, VALIDATE_PHASE_MAILFROM, 200);
+	cr_assert_str_eq(fake_wait(f, LIM_POLICY_SECONDS - 201), "");
+	cr_assert_str_eq(fake_wait(f, 2), too_late);
+	fake_end(f);
+}
+
 Test(validate, a_client_refused_at_connect_may_only_quit)
 {
 	struct fake *f = start();
