@@ -209,6 +209,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	/* an address that was edited may be of any length */
 	[ST_DOMAIN] = "SELECT domain FROM deferred INDEXED BY deferred_domain"
 	    " WHERE domain > ?1 AND length(CAST(domain AS BLOB)) <= ?2"
+	    /* or it would be found again behind itself */
+	    " AND instr(CAST(domain AS BLOB), x'00') = 0"
 	    " ORDER BY domain LIMIT 1",
 	[ST_DOMAIN_END] = "SELECT id, rcpt_index FROM deferred"
 	    " INDEXED BY deferred_domain"

@@ -319,6 +319,19 @@ bind_place(sqlite3_stmt *st, const struct deferred_domain *at)
 	sqlite3_bind_int64(st, 3, at->rcpt_index);
 }
 
+/* The id and rcpt_index of a row; false: it has none that can be. */
+static bool
+read_place(sqlite3_stmt *st, struct deferred_domain *at)
+{
+	if (sqlite3_column_type(st, 0) != SQLITE_TEXT ||
+	    sqlite3_column_type(st, 1) != SQLITE_INTEGER)
+		return false;
+	strlcpy(at->id, column_text(st, 0), sizeof(at->id));
+	at->rcpt_index = sqlite3_column_int64(st, 1);
+	/* too long, or with a NUL in it */
+	return (size_t)sqlite3_column_bytes(st, 0) == strlen(at->id);
+}
+
 /* Of the domain that ${at} is in, find the last of the next ${limit} rows: id and
  * rcpt_index of ${last}.  1; 0: there are fewer; -1 with errno. */
 static int
@@ -330,13 +343,10 @@ find_last(struct deferred *d, const struct deferred_domain *at,
 
 	bind_place(st, at);
 	sqlite3_bind_int64(st, 4, limit - 1);
-	/* where a longer one than there is was edited in: all that are left */
-	if ((rc = sqlite3_step(st)) == SQLITE_ROW &&
-	    strlcpy(last->id, column_text(st, 0), sizeof(last->id)) >=
-	    sizeof(last->id))
+	/* where one was edited in that no id is, which the next search would not
+	 * begin behind: all that are left */
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW && !read_place(st, last))
 		rc = SQLITE_DONE;
-	if (rc == SQLITE_ROW)
-		last->rcpt_index = sqlite3_column_int64(st, 1);
 	return end(d, ST_DOMAIN_END, rc);
 }
 

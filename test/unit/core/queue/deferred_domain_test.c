@@ -45,6 +45,20 @@ hurry(const char *domain, bool has_subdomains, unsigned int limit,
 	return n;
 }
 
+/* Has a start an end, whatever one page does? */
+static void
+expect_end(const char *domain, bool has_subdomains)
+{
+	struct deferred_domain at = { .is_over = false };
+	int i;
+
+	for (i = 0; !at.is_over; i++) {
+		cr_assert_lt(i, 20, "%s", domain);
+		cr_assert_geq(deferred_hurry_domain(ds.d, domain,
+		    has_subdomains, &at, 2, NOW), 0);
+	}
+}
+
 static int
 hurried(const char *domain, bool has_subdomains)
 {
@@ -172,6 +186,49 @@ Test(deferred_domain, rows_that_were_edited_are_no_trouble)
 	cr_expect_eq(hurried("c.test", false), 1);
 	cr_expect_eq(hurry("a.test", false, 3, &npages), 3);
 	cr_expect_eq(hurried("test", true), 0);
+}
+
+/* What is looked for behind such a row would find it again, for ever. */
+Test(deferred_domain, rows_that_cannot_be_compared_have_an_end)
+{
+	static const char *const edits[] = {
+		"UPDATE deferred SET rcpt = 'u@b' || char(0) || 'c.test'"
+		    " WHERE rcpt_index = 0;",
+		"UPDATE deferred SET rcpt = CAST('u@b.test' AS BLOB)"
+		    " WHERE rcpt_index = 0;",
+		"UPDATE deferred SET id = '0' || char(0) || id;",
+		"UPDATE deferred SET id = CAST(id AS BLOB);",
+		"UPDATE deferred SET rcpt_index = 'x' || rcpt_index;",
+	};
+	unsigned int i;
+	uint32_t k;
+
+	for (i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		cr_assert_eq(ds_exec("DELETE FROM deferred;"), SQLITE_OK);
+		for (k = 0; k < 6; k++)
+			put(1, k, "u@b.test");
+		put(2, 0, "u@z.test");
+		put(2, 1, "u@z.test");
+		cr_assert_eq(ds_exec(edits[i]), SQLITE_OK, "%u", i);
+		expect_end("b.test", false);
+		expect_end("test", true);
+	}
+}
+
+/* A name with a NUL, where it has come into the table otherwise. */
+Test(deferred_domain, names_that_cannot_be_compared_have_an_end)
+{
+	put(1, 0, "u@b.test");
+	deferred_free(ds.d);
+	cr_assert_eq(ds_exec("DROP INDEX deferred_domain;"
+	    "ALTER TABLE deferred DROP COLUMN domain;"
+	    "ALTER TABLE deferred ADD COLUMN domain TEXT;"
+	    "CREATE INDEX deferred_domain ON deferred (domain);"
+	    "UPDATE deferred SET domain = 'b' || char(0) || '.test';"),
+	    SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	expect_end("test", true);
 }
 
 /* It has an index: else each start would read the whole table. */
