@@ -166,11 +166,13 @@ const char *queue_held_login(const struct queue *q, const char *behind);
  * is deferred becomes due in the next passes, but for what is held: at once,
  * unless the same was asked less than QUEUE_START_MS ago; then after that time.
  * Return 0; or -1 with errno: ENOSPC, this slot has QUEUE_STARTS_MAX of them; ENOMEM;
- * EINVAL, the domain is too long. */
+ * EINVAL, the domain is too long.
+ * queue_start_room(q, slot): How many more the slot may have. */
 #define QUEUE_START_MS		30000
 #define QUEUE_STARTS_MAX	1024
 int queue_start(struct queue *q, unsigned int slot, const char *domain,
     bool has_subdomains);
+unsigned int queue_start_room(const struct queue *q, unsigned int slot);
 
 /* queue_stop(q): Hand out no more jobs.  queue_in_flight(q): Jobs that agents
  * have. */

@@ -251,7 +251,8 @@ void queue_held_free(struct queue *q);
 
 /* core/queue/queue_start.c
  * queue_starts_run(q): Go on with those that are wanted, by QUEUE_START_ROWS.
- * queue_starts_due(q): When to go on; INT64_MAX: none is wanted.
+ * queue_starts_due(q): When to go on, or to forget one; INT64_MAX: there is
+ * none.
  * queue_starts_free(q). */
 void queue_starts_run(struct queue *q);
 int64_t queue_starts_due(const struct queue *q);

@@ -61,6 +61,19 @@ find(const struct queue *q, const char *domain, bool has_subdomains)
 	return NULL;
 }
 
+/* ${slot}, or the one that all others share. */
+static unsigned int
+slot_of(unsigned int slot)
+{
+	return slot > QUEUE_SLOTS ? 0 : slot;
+}
+
+unsigned int
+queue_start_room(const struct queue *q, unsigned int slot)
+{
+	return QUEUE_STARTS_MAX - q->nstarts[slot_of(slot)];
+}
+
 int
 queue_start(struct queue *q, unsigned int slot, const char *domain,
     bool has_subdomains)
@@ -68,8 +81,6 @@ queue_start(struct queue *q, unsigned int slot, const char *domain,
 	struct queue_start *s = find(q, domain, has_subdomains);
 	size_t len = strlen(domain);
 
-	if (slot > QUEUE_SLOTS)
-		slot = 0;
 	if (s != NULL) {
 		s->is_wanted = true;
 		return 0;
@@ -78,7 +89,8 @@ queue_start(struct queue *q, unsigned int slot, const char *domain,
 		errno = EINVAL;
 		return -1;
 	}
-	if (q->nstarts[slot] >= QUEUE_STARTS_MAX) {
+	slot = slot_of(slot);
+	if (queue_start_room(q, slot) == 0) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -159,7 +171,7 @@ queue_starts_due(const struct queue *q)
 	TAILQ_FOREACH (s, &q->starts, link)
 		if (s->is_running)
 			due = MIN(due, q->now_ms);
-		else if (s->is_wanted)
+		else
 			due = MIN(due, s->next_ms);
 	return q->is_stopped ? INT64_MAX : due;
 }

@@ -130,3 +130,22 @@ def test_a_client_that_asks_all_the_time_has_its_share(d):
         send(s, 1, 1, 'other')
         s.wait_mail(1, user='other')
         assert deferred(s) == 2, 'it was tried once'
+
+
+def test_what_the_queue_has_no_room_for_is_458(d):
+    """A worker knows how many more the queue takes: none is answered 250 and
+    forgotten."""
+    with server(d, workers=1) as s:
+        codes = []
+        for i in range(1, 141):
+            with Client(s.port, source=f'127.0.1.{i}') as c:
+                c.hello()
+                c.send(b''.join(b'ETRN d%d-%d.away.test\r\n' % (i, k)
+                                for k in range(10)))
+                codes += [int(c.reply()[:3]) for _ in range(10)]
+        assert set(codes) == {250, 458}, set(codes)
+        # some clients may have one share by chance, and on a slow machine those
+        # of the first may be over
+        assert 1000 < codes.count(250) < 1400, codes.count(250)
+        assert codes[:1000].count(250) > 900, codes[:1000].count(250)
+        assert ' event=etrn-refused ' not in s.log_now(), s.log_now()

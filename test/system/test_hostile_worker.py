@@ -612,13 +612,17 @@ def test_a_worker_that_asks_for_domains_all_the_time(d):
         os.unlink(s.maildir())
         s.all_run()
         names = (f'other{i}.example.test' for i in range(40))
-        while not asked(s, 2):
+
+        def etrn(domain):
             with Client(s.port) as c:
                 c.hello()
-                c.cmd(f'ETRN {next(names)}', '250')
-        with Client(s.port) as c:
-            c.hello()
-            c.cmd('ETRN example.test', '250')
+                c.send(b'ETRN %s\r\n' % domain.encode())
+                return c.reply()[:3]
+        # it has used up its room, and says so to its own clients
+        while not asked(s, 2):
+            assert etrn(next(names)) in ('250', '458')
+        wait_for('the other worker to be asked',
+                 lambda: etrn('example.test') == '250')
         domain = re.escape(asked(s, 2)[0])
         wait_for('what it has asked for', lambda: re.search(
             rf'event=queue-started domain={domain} subdomains=no ',

@@ -455,24 +455,34 @@ set_timer(struct queue_role *r, uint64_t due_ms)
 	}
 }
 
-/* At the end of each pass of the loop: if something has changed, begin a pass of
- * the queue, at once when the agents have nothing to do, else PACE_MS after the
- * last one. */
-static int
-end_of_pass(void *closure, struct timeval *)
+/* If something has changed, begin a pass of the queue, at once when the agents
+ * have nothing to do, else PACE_MS after the last one. */
+static void
+pass_if_news(struct queue_role *r)
 {
-	struct queue_role *r = closure;
 	uint64_t ms;
 
-	queue_held_tell_again(r);
-	if (!r->is_news || r->queue == NULL)
-		return 0;
+	if (!r->is_news)
+		return;
 	ms = monotonic_ms();
 	if (queue_in_flight(r->queue) == 0 || ms >= r->passed_ms + PACE_MS ||
 	    r->child->is_draining)
 		pass(r);
 	else if (r->due_ms == 0 || r->due_ms > r->passed_ms + PACE_MS)
 		set_timer(r, r->passed_ms + PACE_MS);
+}
+
+/* At the end of each pass of the loop. */
+static int
+end_of_pass(void *closure, struct timeval *)
+{
+	struct queue_role *r = closure;
+
+	queue_held_tell_again(r);
+	if (r->queue == NULL)
+		return 0;
+	pass_if_news(r);
+	queue_etrn_tell(r);
 	return 0;
 }
 

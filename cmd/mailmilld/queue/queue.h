@@ -46,6 +46,8 @@ struct queue_peer {
 	unsigned int		 number;	/* which is in the numbers of a worker's files */
 	bool			 is_held_lost;	/* it has not heard what logins may have held */
 	struct bucket		 starts;	/* Q_START that are looked at */
+	uint32_t		 nheard;	/* Q_START, modulo 2^32 */
+	struct msg_room		 told;		/* the last Q_ROOM; 0, 0: none */
 	uint64_t		 refused_ms;	/* when it was logged that some are not; 0: never */
 };
 
@@ -62,9 +64,12 @@ void queue_held_tell_again(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_etrn.c: the starts of the queue that workers ask for.
  * queue_etrn_open(p): Of a worker that connects.
- * queue_etrn_on_asked(p, msg): Q_START. */
+ * queue_etrn_on_asked(p, msg): Q_START.
+ * queue_etrn_tell(r): At the end of each pass of the loop: tell workers how many
+ * more they may ask for, where that has changed. */
 void queue_etrn_open(struct queue_peer *p);
 void queue_etrn_on_asked(void *p, struct channel_msg *msg);
+void queue_etrn_tell(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

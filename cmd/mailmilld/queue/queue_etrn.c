@@ -1,7 +1,8 @@
 /* What workers say that clients want (ETRN): that the queue is started for a
  * domain.
  * Owns: how many of these messages of a worker are looked at, whether its
- * configuration allows the domain to anybody.
+ * configuration allows the domain to anybody, what the worker knows of the room
+ * for more: it has answered its client before the message is read here.
  * Knows nothing of what is deferred: core/queue/queue_start.c does. */
 
 #include "cmd/mailmilld/queue/queue.h"
@@ -43,6 +44,7 @@ queue_etrn_on_asked(void *closure, struct channel_msg *msg)
 	char domain[LIM_DOMAIN + 1];
 	struct msg_start ms;
 
+	p->nheard++;
 	if (!bucket_take_n(&p->starts, 1, monotonic_ms())) {
 		say_refused(p, "this worker asks for too many");
 		return;
@@ -60,4 +62,24 @@ queue_etrn_on_asked(void *closure, struct channel_msg *msg)
 		return;
 	}
 	p->role->is_news = true;
+}
+
+/* What was said before is superfluous then: when the channel is full, it is said
+ * later. */
+void
+queue_etrn_tell(struct queue_role *r)
+{
+	struct queue_peer *p;
+	struct msg_room mr;
+
+	TAILQ_FOREACH (p, &r->peers, link) {
+		if (!p->is_writer || p->ce == NULL)
+			continue;
+		mr = (struct msg_room){ p->nheard,
+		    queue_start_room(r->queue, p->who.slot) };
+		if ((mr.nheard != p->told.nheard || mr.room != p->told.room) &&
+		    !chanev_is_behind(p->ce) &&
+		    chanev_send(p->ce, Q_ROOM, &mr, NULL, 0, -1) == 0)
+			p->told = mr;
+	}
 }

@@ -124,6 +124,9 @@ struct msg_held {
 	uint64_t came, held;	/* through this worker: queue_held_came() */
 };
 struct msg_start { uint32_t has_subdomains, unused; };
+/* Of a worker's Q_START: how many have been read, modulo 2^32, and how many more
+ * there was room for then. */
+struct msg_room { uint32_t nheard, room; };
 /* Between a worker and spoold.  The number is in the low bits of the ids of all
  * files of the worker (core/spool/spool_id.h). */
 struct msg_number {

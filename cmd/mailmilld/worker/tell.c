@@ -91,13 +91,31 @@ tell_end_of_pass(struct worker *w)
 		tell_all(w);
 }
 
+static void
+on_room(void *closure, struct channel_msg *msg)
+{
+	struct worker *w = closure;
+
+	memcpy(&w->tell.room, msg->base, sizeof(w->tell.room));
+}
+
+/* The client is told at once whether the queue takes it, so the queue must have
+ * room for all that it has not read yet, too. */
 int
 tell_start(struct worker *w, const char *domain, bool has_subdomains)
 {
 	struct msg_start ms = { .has_subdomains = has_subdomains };
+	struct tell *t = &w->tell;
 
-	return chanev_send(w->tell.queue, Q_START, &ms, domain,
-	    (unsigned int)strlen(domain), -1);
+	if (t->nstarts - t->room.nheard >= t->room.room) {
+		errno = ENOSPC;
+		return -1;
+	}
+	if (chanev_send(t->queue, Q_START, &ms, domain,
+	    (unsigned int)strlen(domain), -1) == -1)
+		return -1;
+	t->nstarts++;
+	return 0;
 }
 
 /* --- the channel ---------------------------------------------------------- */
@@ -111,7 +129,7 @@ queue_gone(void *closure)
 }
 
 static const struct chanev_ops queue_ops = {
-	.on = { [Q_HELD] = host_held_on_told },
+	.on = { [Q_HELD] = host_held_on_told, [Q_ROOM] = on_room },
 	.gone = queue_gone
 };
 
@@ -119,6 +137,8 @@ void
 tell_connect(struct worker *w, int fd)
 {
 	chanev_free(w->tell.queue);
+	w->tell.nstarts = 0;
+	w->tell.room = (struct msg_room){ 0, 0 };
 	w->tell.queue = chanev_open(fd, ROLE_WORKER, ROLE_QUEUE, &queue_ops, w);
 	if (w->tell.queue == NULL) {
 		log_warn("queue-connect", "slot=%u", w->child->init.slot);

@@ -42,6 +42,8 @@ struct tell {
 	Event			*timer;		/* set while it is held */
 	uint64_t		 told_ms;	/* when the queue was last told */
 	bool			 is_lost;	/* the channel was full: tell all again */
+	uint32_t		 nstarts;	/* Q_START that this queue process was sent */
+	struct msg_room		 room;		/* the last Q_ROOM */
 };
 
 /* host_held.c: logins that have something held */
@@ -133,6 +135,7 @@ void sessions_free(struct worker *w);
  * tell_committed(w, position): tell it soon.
  * tell_end_of_pass(w): tell it again what its channel had no room for.
  * tell_start(w, domain, has_subdomains): a client wants what is deferred for it.
+ * ENOSPC: the queue has no room for one more.
  * 0, or -1 with errno: there is no queue process now, or it is far behind.
  * tell_close(w): tell what is held back, and close the channel. */
 void tell_connect(struct worker *w, int fd);

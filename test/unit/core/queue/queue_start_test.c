@@ -2,6 +2,8 @@
 
 #include "core/queue/queue.h"
 
+#include <sys/param.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -133,6 +135,8 @@ Test(queue_start, a_slot_has_its_share)
 		snprintf(domain, sizeof(domain), "d%u.test", i);
 		cr_assert_eq(queue_start(f.q, SLOT, domain, i % 2 != 0), 0);
 	}
+	cr_expect_eq(queue_start_room(f.q, SLOT), 0);
+	cr_expect_eq(queue_start_room(f.q, SLOT + 1), QUEUE_STARTS_MAX);
 	cr_expect_eq(queue_start(f.q, SLOT, "a.test", false), -1);
 	cr_expect_eq(errno, ENOSPC);
 	cr_expect_eq(queue_start(f.q, SLOT, "d7.test", true), 0, "it has it");
@@ -144,6 +148,22 @@ Test(queue_start, a_slot_has_its_share)
 	cr_expect_eq(queue_start(f.q, SLOT, "b.test", false), 0);
 	qf_pass(&f, 10);
 	cr_expect_eq(f.njobs, N);
+}
+
+/* Nothing else need happen for that: a worker that has no room does not ask. */
+Test(queue_start, one_that_is_over_makes_room)
+{
+	int64_t begin = f.ms;
+	int ms;
+
+	start("a.test", false);
+	cr_expect_eq(queue_start_room(f.q, SLOT), QUEUE_STARTS_MAX - 1);
+	while (queue_start_room(f.q, SLOT) < QUEUE_STARTS_MAX) {
+		cr_assert_leq(f.ms - begin, QUEUE_START_MS + 1000);
+		ms = queue_pass(f.q, &f.now, f.ms);
+		f.ms += MAX(ms, 1);
+	}
+	cr_expect_geq(f.ms - begin, QUEUE_START_MS);
 }
 
 Test(queue_start, slots_that_there_are_not_share_one)
