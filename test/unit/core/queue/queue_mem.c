@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/util/array.h"
-#include "test/unit/core/queue/queue_fixture.h"
 
 struct mem mem;
 
@@ -471,4 +470,21 @@ mem_free(void)
 	free(mem.messages);
 	free(mem.rows);
 	memset(&mem, 0, sizeof(mem));
+}
+
+void
+mem_setup(struct qf *f)
+{
+	qf_init(f);
+	f->config.store = &mem_ops;
+	f->config.folder = NULL;
+	f->config.queue_dirfd = f->config.incoming_dirfd = -1;
+	qf_open(f);
+}
+
+void
+mem_teardown(struct qf *f)
+{
+	qf_free(f);
+	mem_free();
 }

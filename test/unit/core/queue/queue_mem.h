@@ -5,6 +5,7 @@
 #define TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
 
 #include "core/queue/queue_store.h"
+#include "test/unit/core/queue/queue_fixture.h"
 
 #define MEM_RCPTS	4	/* of a message */
 
@@ -47,7 +48,11 @@ extern const struct queue_store_ops mem_ops;
 /* mem_arrive(id): Add a new message for the recipients of qf_three.
  * mem_put_row(id, next_attempt): Add a message that has failed before.
  * mem_flush(&mem): Make the acknowledgements durable.
- * mem_free(): Forget everything. */
+ * mem_free(): Forget everything.
+ * mem_setup(f), mem_teardown(f): A queue that has this store; and its end, with
+ * that of the store. */
+void mem_setup(struct qf *f);
+void mem_teardown(struct qf *f);
 void mem_arrive(uint64_t id);
 void mem_put_row(uint64_t id, int64_t next_attempt);
 int mem_flush(void *store);

@@ -219,23 +219,18 @@ Test(queue_start, a_large_one_does_not_keep_up_the_others)
 }
 
 static void
-mem_setup(void)
+store_setup(void)
 {
-	qf_init(&f);
-	f.config.store = &mem_ops;
-	f.config.folder = NULL;
-	f.config.queue_dirfd = f.config.incoming_dirfd = -1;
-	qf_open(&f);
+	mem_setup(&f);
 }
 
 static void
-mem_teardown(void)
+store_teardown(void)
 {
-	qf_free(&f);
-	mem_free();
+	mem_teardown(&f);
 }
 
-TestSuite(queue_start_store, .init = mem_setup, .fini = mem_teardown);
+TestSuite(queue_start_store, .init = store_setup, .fini = store_teardown);
 
 Test(queue_start_store, while_the_store_cannot_be_written_it_waits)
 {

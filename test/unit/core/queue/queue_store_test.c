@@ -17,18 +17,13 @@ static struct qf f;
 static void
 setup(void)
 {
-	qf_init(&f);
-	f.config.store = &mem_ops;
-	f.config.folder = NULL;
-	f.config.queue_dirfd = f.config.incoming_dirfd = -1;
-	qf_open(&f);
+	mem_setup(&f);
 }
 
 static void
 teardown(void)
 {
-	qf_free(&f);
-	mem_free();
+	mem_teardown(&f);
 }
 
 TestSuite(queue_store, .init = setup, .fini = teardown);
