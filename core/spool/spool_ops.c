@@ -180,9 +180,14 @@ hand_over(struct spool_msg *msg, bool is_finished)
 static int
 go_large(struct spool_msg *msg)
 {
-	if ((msg->sum = spool_sum_new()) == NULL ||
-	    spool_share_begin(msg) == -1)
+	if ((msg->sum = spool_sum_new()) == NULL)
 		return (-1);
+	if (spool_share_begin(msg) == -1) {
+		/* the next append would make another one */
+		spool_sum_free(msg->sum);
+		msg->sum = NULL;
+		return (-1);
+	}
 	msg->is_large = true;
 	hand_over(msg, false);
 	return (0);
