@@ -132,7 +132,9 @@ static const struct rule {
 	    IS(2, SO_LINGER) } },
 	{ "setsockopt:nodelay", "setsockopt", 2, { IS(1, IPPROTO_TCP),
 	    IS(2, TCP_NODELAY) } },
-	/* send(2): to whom the socket is connected */
+	/* send(2): to whom the socket is connected.  Not so sendmsg(2), for
+	 * channels: it may have an address, in memory, which a filter does not
+	 * see */
 	{ "sendto", "sendto", 1, { IS_NULL(4) } },
 	/* the socket of another program on this machine */
 	{ "socket:unix", "socket", 2, { IS(0, AF_UNIX),
