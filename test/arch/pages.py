@@ -62,15 +62,19 @@ def mechanisms_are_in_the_manual(root, objects):
 
 
 def roles_are_in_the_lists_of_processes(root, objects):
-    """mailmilld(8) has them with their accounts, README as a tree."""
+    """mailmilld(8) has them with their accounts, and so has the process of a check;
+    README has them as a tree."""
     roles = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', text(
         f'{root}/cmd/mailmilld/role/role.def'), re.M)
-    for page, begin in (('man/mailmilld.8', r'^\.It "'),
-                        ('README', r'^ +(?:[|`]- )?')):
+    checks = re.findall(r'setproctitle\("(\w+)"\)', text(
+        f'{root}/cmd/mailmilld/role/probe.c'))
+    for page, begin, want in (
+            ('man/mailmilld.8', r'^\.It "', roles + checks),
+            ('README', r'^ +(?:[|`]- )?', roles)):
         there = re.findall(begin + r'mailmilld: (\w+)', text(f'{root}/{page}'),
                            re.M)
-        if sorted(there) != sorted(roles):
-            yield f'{page}: has the processes {there}, role.def {roles}'
+        if sorted(there) != sorted(want):
+            yield f'{page}: has the processes {there}, and there are {want}'
 
 
 def recipes_name_what_is_there(root, objects):
