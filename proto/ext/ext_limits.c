@@ -51,7 +51,8 @@ ehlo_arg(const message_construct *mc, char *buf, size_t len)
 	if (mail > 0)
 		n = (size_t)snprintf(buf, len, "MAILMAX=%" PRId64 " ", mail);
 	n += (size_t)snprintf(buf + n, len - n, "RCPTMAX=%" PRId64, rcpt);
-	if (domains > 0 && domains < rcpt)
+	/* RFC 9422 4.3: domains of a session; ours are those of a message */
+	if (mail == 1 && domains > 0 && domains < rcpt)
 		snprintf(buf + n, len - n, " RCPTDOMAINMAX=%" PRId64, domains);
 }
 
