@@ -42,6 +42,12 @@ run_libfuzzer() {
 run_afl() {
 	out=$build/grown/$target
 	stats=$out/default/fuzzer_stats
+	# those of the runs before are not this one's, and are not lost
+	mkdir -p "$build/found/$target"
+	for f in "$out"/default/crashes/id* "$out"/default/hangs/id*; do
+		[ ! -f "$f" ] || mv "$f" "$build/found/$target/$(cksum <"$f" |
+		    tr ' ' -)"
+	done
 	rm -rf "$out/default/crashes" "$out/default/hangs"
 	AFL_NO_UI=1 AFL_NO_AFFINITY=1 AFL_SKIP_CPUFREQ=1 AFL_AUTORESUME=1 \
 	    AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
