@@ -5,11 +5,14 @@
 #include "test/fuzz/fuzz.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "proto/sasl/auth_mech.h"
 
 static const struct fuzz_target targets[] = {
 #define FUZZ(name, max) { #name, max, fuzz_##name },
@@ -65,6 +68,40 @@ fuzz_line(struct fuzz_input *in, size_t *len_r)
 	in->p += *len_r + (lf != NULL);
 	in->left -= *len_r + (lf != NULL);
 	return (const char *)line;
+}
+
+const char *
+fuzz_mech(struct fuzz_input *in)
+{
+	size_t n = 0;
+
+	while (esmtp_auth_mech_at(n) != NULL)
+		n++;
+	return esmtp_auth_mech_at(fuzz_octet(in) % n)->name;
+}
+
+void
+fuzz_send(int to, const void *packet, size_t len, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char octets[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)packet,
+		.iov_len = len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (fd != -1) {
+		m.msg_control = control.octets;
+		m.msg_controllen = sizeof(control.octets);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	(void)sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int

@@ -44,6 +44,12 @@ struct fuzz_input {
 uint8_t fuzz_octet(struct fuzz_input *in);
 const char *fuzz_line(struct fuzz_input *in, size_t *len_r);
 
+/* fuzz_mech(in): The name of one of the mechanisms of AUTH, by the next octet.
+ * fuzz_send(to, packet, len, fd): A packet into a socket, with the descriptor
+ * ${fd}, which stays the caller's; -1: with none. */
+const char *fuzz_mech(struct fuzz_input *in);
+void fuzz_send(int to, const void *packet, size_t len, int fd);
+
 /* fuzz_file(text, len, path): A file in memory with that text.  ${path} names it
  * as long as the descriptor that is returned is open. */
 #define FUZZ_PATH	64

@@ -4,45 +4,12 @@
 
 #include "test/fuzz/fuzz.h"
 
-#include <sys/socket.h>
-
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/auth_request.h"
 #include "cmd/mailmilld/role/msg.h"
-
-static void
-send_packet(int fd, const void *packet, size_t len, bool has_fd)
-{
-	union {
-		struct cmsghdr align;
-		char octets[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)packet,
-		.iov_len = len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-	int null;
-
-	if (!has_fd) {
-		(void)send(fd, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		return;
-	}
-	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	FUZZ_HOLDS(null != -1);
-	m.msg_control = control.octets;
-	m.msg_controllen = sizeof(control.octets);
-	c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &null, sizeof(null));
-	(void)sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(null);
-}
 
 static void
 auth_start(const struct channel_msg *m)
@@ -90,10 +57,11 @@ fuzz_channel(const uint8_t *data, size_t len)
 	enum role_id self = fuzz_octet(&in) % NROLES;
 	enum role_id peer = fuzz_octet(&in) % NROLES;
 	struct channel *c;
+	int fds[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	size_t n;
-	int fds[2];
 	bool has_fd;
 
+	FUZZ_HOLDS(null != -1);
 	FUZZ_HOLDS(channel_pair(fds) == 0);
 	c = channel_open(fds[0], msg_rows, NMSGS, self, peer);
 	FUZZ_HOLDS(c != NULL);
@@ -102,11 +70,12 @@ fuzz_channel(const uint8_t *data, size_t len)
 		n = fuzz_octet(&in);
 		n |= (size_t)fuzz_octet(&in) << 8;
 		n = n < in.left ? n : in.left;
-		send_packet(fds[1], in.p, n, has_fd);
+		fuzz_send(fds[1], in.p, n, has_fd ? null : -1);
 		in.p += n;
 		in.left -= n;
 		receive(c, self, peer);
 	}
 	channel_free(c);
 	close(fds[1]);
+	close(null);
 }

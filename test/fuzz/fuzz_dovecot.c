@@ -79,16 +79,10 @@ begin(struct fuzz_input *in, struct auth_back *back, const union addr *peer)
 {
 	struct auth_start start = { .hostname = "mx.example.test",
 		.now = 1790000000, .back = back };
-	const struct esmtp_auth_mech *mech;
 	uint8_t flags;
-	size_t i, n = 0;
 
-	while (esmtp_auth_mech_at(n) != NULL)
-		n++;
-	i = fuzz_octet(in) % n;
+	start.mech = fuzz_mech(in);
 	flags = fuzz_octet(in);
-	mech = esmtp_auth_mech_at(i);
-	start.mech = mech->name;
 	start.client = (struct auth_client){ .peer = &peer->sa,
 		.is_tls = flags & 1, .session = "S1",
 		.peer_name = flags & 2 ? "alice\tx" : NULL,

@@ -259,30 +259,6 @@ fill(struct fuzz_input *in, unsigned char *to, size_t max, size_t n,
 	in->left -= n;
 }
 
-static void
-send_packet(int to, const void *packet, size_t len, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char octets[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)packet,
-		.iov_len = len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (fd != -1) {
-		m.msg_control = control.octets;
-		m.msg_controllen = sizeof(control.octets);
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	(void)sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 /* Does a TLS server sign this: the hash of a handshake with its context string
  * (RFC 8446 4.4.3), or randoms and a named curve with a point (RFC 8422 5.4)? */
 static bool
@@ -329,7 +305,7 @@ message(struct talk *t)
 	memcpy(&role, p + sizeof(head), sizeof(role));
 	fd = row->has_fd ? descriptor(t, flags >> 2 & 7, type, role) : -1;
 	t->nforms += type == K_SIGN && is_of_server(p + at, head[1]);
-	send_packet(t->r->links[link].fd, p, at + head[1] * row->entry_octets,
+	fuzz_send(t->r->links[link].fd, p, at + head[1] * row->entry_octets,
 	    fd);
 	if (fd != -1)
 		close(fd);

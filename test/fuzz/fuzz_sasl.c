@@ -115,16 +115,10 @@ begin(struct fuzz_input *in, struct auth_back *back, const union addr *peer)
 	static const uint8_t binding[32] = { 1, 2, 3 };
 	struct auth_start start = { .hostname = "mx.example.test",
 		.now = 1790000000, .back = back };
-	const struct esmtp_auth_mech *mech;
 	uint8_t flags;
-	size_t i, n = 0;
 
-	while (esmtp_auth_mech_at(n) != NULL)
-		n++;
-	i = fuzz_octet(in) % n;
+	start.mech = fuzz_mech(in);
 	flags = fuzz_octet(in);
-	mech = esmtp_auth_mech_at(i);
-	start.mech = mech->name;
 	start.is_plus_offered = flags & 1;
 	start.client = (struct auth_client){ .peer = &peer->sa,
 		.is_tls = flags & 2, .session = "S1",
