@@ -11,7 +11,7 @@
  * answer that was read, and what the input has is added bit by bit (XOR);
  * the next three bits say which descriptor comes with it.
  *
- * Whatever others send, the process goes on; what it sends fits its row; keyd signs
+ * Whatever others send, the process goes on, unless they may end it; what it sends fits its row; keyd signs
  * nothing but what a TLS server signs. */
 
 #include "test/fuzz/fuzz.h"
@@ -46,6 +46,7 @@ struct talk {
 	struct fuzz_role	*r;
 	int			 conns[CONNECTIONS];	/* other ends of sockets */
 	unsigned int		 nconns;
+	enum role_id		 sender;	/* of the last message */
 	int			 last_fd;	/* of an answer; -1: none */
 	size_t			 nbase, nentries;	/* octets that are remembered */
 	unsigned int		 nforms;	/* requests for signatures that keyd may make */
@@ -283,7 +284,8 @@ message(struct talk *t)
 	uint32_t head[2], role;
 	int fd;
 
-	type = type_of(t, t->r->links[link].role, fuzz_octet(&t->in));
+	t->sender = t->r->links[link].role;
+	type = type_of(t, t->sender, fuzz_octet(&t->in));
 	flags = fuzz_octet(&t->in);
 	if (type == NMSGS || t->r->links[link].fd == -1)
 		return;
@@ -469,6 +471,17 @@ step(struct talk *t, uint8_t op)
 	}
 }
 
+/* Nobody ends a process but the master; and who gives it all its work, which it
+ * could not do any more. */
+static bool
+may_end(const struct talk *t)
+{
+	if (t->r->child.is_draining || t->sender == ROLE_MASTER)
+		return true;
+	return t->r->role->id == ROLE_WORKER ? t->sender == ROLE_SPOOLD :
+	    t->r->role->id == ROLE_DELIVER && t->sender == ROLE_QUEUE;
+}
+
 static void
 talk(void *closure, struct fuzz_role *r)
 {
@@ -476,8 +489,10 @@ talk(void *closure, struct fuzz_role *r)
 	unsigned int i;
 
 	role_pass(r);
+	FUZZ_HOLDS(!r->is_over);
 	while (t->in.left > 0 && !r->is_over)
 		step(t, fuzz_octet(&t->in));
+	FUZZ_HOLDS(!r->is_over || may_end(t));
 	for (i = 0; i < r->nlinks; i++)
 		while (r->links[i].fd != -1 && answer(t, i))
 			continue;
@@ -501,6 +516,7 @@ fuzz_role(const uint8_t *data, size_t len)
 	t.nbase = t.nentries = 0;
 	FUZZ_HOLDS(simtls_setup() == 0);
 	id = roles[fuzz_octet(&t.in) % (sizeof(roles) / sizeof(roles[0]))];
+	t.sender = id;		/* nobody */
 	role_run(&r, id);
 	while (t.nconns > 0)
 		close(t.conns[--t.nconns]);
