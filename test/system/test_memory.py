@@ -1,19 +1,37 @@
 """What hostile clients cost: memory of a worker, measured for each session.
 
 The lines that begin with "figure:" are printed by run.py, also when all is well.
-The bounds are those of mailmilld(8), Memory."""
+The bounds are read from mailmilld(8), Memory."""
+import base64
 import contextlib
 import os
 import re
 import socket
 import time
 
-from harness import SANITIZE, SLOW, Client, Server, Skip, wait_for
+from harness import SANITIZE, SLOW, TOP, Client, Server, Skip, wait_for
 from test_auth_mechs import Tls, ours, passwd
+from test_modules import INIT, compiled, section
 
 N = 200                                 # sessions of a kind
 KIB = 1024
-SESSION, INPUT, REPLIES, TLS = 2 * KIB, 12 * KIB, 16 * KIB, 64 * KIB
+
+
+def page():
+    with open(f'{TOP}/man/mailmilld.8', encoding='ascii') as f:
+        text = re.search(r'^\.Ss Memory\n(.*?)^\.S[sh] ', f.read(), re.M | re.S)[1]
+    return {what: int(n) * KIB for what, n in re.findall(
+        r'^\.It (.*?) Ta (\d+) KiB', text, re.M)}
+
+
+ROWS = page()
+SESSION = ROWS['for itself']
+INPUT = ROWS['for input that is not processed yet, lines that do not end']
+REPLIES = ROWS['for replies that its client does not take']
+TLS = ROWS['inside TLS, beyond that']
+TOLD = ROWS['for what XCLIENT and XFORWARD say']
+FIELDS = ROWS['for header fields that policy modules add to a message']
+VARIABLES = ROWS['for variables of XSETCONTEXT, and of policy modules']
 ENVELOPE = b'MAIL FROM:<a@client.test>\r\nRCPT TO:<user@example.test>\r\n'
 
 
@@ -237,3 +255,62 @@ def test_tls(d):
                       ('half a ClientHello of 16 KiB', half)):
         measure(d, what, SESSION + TLS, how, listener=tls.conf,
                 prepare=lambda s: ours(s, *tls.files))
+
+
+DOMAIN = '.'.join(['x' * 63] * 3 + ['x' * 61])
+MAIL = ('MAIL FROM:<' + 'x' * 64 + '@' + DOMAIN[66:] + '> ENVID=' +
+        'e' * 100 + ' SOLICIT=' + ','.join(
+            ['net.example:' + 'x' * 87] * 10) + ' BODY=8BITMIME RET=FULL')
+XFORWARD = ('XFORWARD NAME=' + DOMAIN + ' HELO=' + DOMAIN + ' IDENT=' +
+            'i' * 255 + ' SOURCE=REMOTE ADDR=192.0.2.1 PORT=25 '
+            'PROTO=ESMTP')
+XSETCONTEXT = ['XSETCONTEXT ' + ' '.join(
+    '%02d%s=%s' % (i + k, 'k' * 62, 'v' * 1024) for k in range(3))
+               for i in range(0, 63, 3)]
+
+
+def test_all_that_a_session_may_say(d):
+    """Each as long as it may be."""
+    passwd(f'{d}/passwd', 'a' * 255, 'pencil')
+    login = 'AUTH PLAIN ' + base64.b64encode(
+        b'\0' + b'a' * 255 + b'\0pencil').decode()
+    listener = ('No_Soliciting = "net.example:ADV"\nMax_Errors = 0\n'
+                f'Auth_Backend = "passwd:{d}/passwd"\nAuth_Without_TLS = true\n'
+                'Allow_XFORWARD = true\nAllow_XCONTEXT = true\n'
+                'SMTP_Extensions = { "8BITMIME", "AUTH", "DSN", '
+                '"NO-SOLICITING", "XFORWARD", "XSETCONTEXT" }\n')
+
+    def saying(lines):
+        def begin(s, n):
+            cs = opened(s, n)
+            for c in cs:
+                c.cmd('EHLO ' + DOMAIN, '250')
+                for line in lines:
+                    c.cmd(line, '235' if line is login else '250')
+            return cs
+        return begin
+    for what, bound, lines in (
+            ('all of MAIL', SESSION, [login, MAIL]),
+            ('all of XFORWARD', SESSION + TOLD, [login, XFORWARD, MAIL]),
+            ('all of XSETCONTEXT', SESSION + VARIABLES, XSETCONTEXT)):
+        measure(d, what, bound, saying(lines), listener=listener, n=50,
+                prepare=lambda s: s.give_to_authd(f'{d}/passwd'))
+
+
+def test_all_that_modules_may_add(d):
+    so = compiled(d, """
+PHASE(rcptto)
+{
+	char name[32], value[980];
+	unsigned int i;
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = 0;
+	for (i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "X-Mine-%u", i);
+		validate_context_add_header(vctx, name, value);
+	}
+	return VALIDATE_CONT;
+}
+""" + INIT.replace('PHASE_MAILFROM] = mailfrom', 'PHASE_RCPTTO] = rcptto'))
+    measure(d, 'header fields of modules', SESSION + FIELDS,
+            said(ENVELOPE, '250', '250'), conf=section(so))
