@@ -312,8 +312,9 @@ parse_packet(const struct channel *c, size_t len, struct channel_msg *msg_r)
 		return -1;
 	msg_r->type = head.type;
 	msg_r->base = c->packet + sizeof(head);
-	msg_r->entries = head.nentries == 0 ? NULL :
-	    c->packet + sizeof(head) + base_padded(row);
+	/* also when there are none: memcpy(3) of no octets from NULL is not
+	 * defined */
+	msg_r->entries = c->packet + sizeof(head) + base_padded(row);
 	msg_r->nentries = head.nentries;
 	return 0;
 }

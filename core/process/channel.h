@@ -33,7 +33,7 @@ struct channel;
 struct channel_msg {
 	unsigned int	 type;		/* row number */
 	const void	*base;		/* aligned for any type; valid until the next recv */
-	const void	*entries;
+	const void	*entries;	/* never NULL */
 	unsigned int	 nentries;
 	int		 fd;		/* -1, or the receiver's to close */
 };

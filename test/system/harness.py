@@ -354,7 +354,7 @@ Domain "example.test" {{
 
     def no_sanitizer_report(self):
         if os.path.exists(self.stderr):
-            bad = re.search(r'(ERROR: \w+Sanitizer|runtime error:|'
+            bad = re.search(r'.*(ERROR: \w+Sanitizer|runtime error:|'
                             r'Assertion .* failed).*', self.log())
             if not bad and self.user:
                 bad = re.search('LeakSanitizer has encountered', self.log())
