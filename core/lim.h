@@ -51,6 +51,12 @@
 #define LIM_CLIENT_COMMAND	8192	/* octets of a command: an address of LIM_COMMAND_LINE, ORCPT in xtext three times as long as LIM_ORCPT */
 #define LIM_CLIENT_SECONDS	7200	/* for a transaction from MAIL to the end of its body, whatever each reply is allowed: a next hop that uses each timeout of RFC 5321 4.5.3.2 up would keep one for days */
 #define LIM_CLIENT_RATE		128	/* octets a second on average that a next hop has to take of a body beyond that time */
+#define LIM_TLS_CHAIN		10	/* certificates between that of a next hop and that of an authority; RFC 5280 6 sets no bound, the chains of public authorities have two */
+#define LIM_TLS_CHAIN_OCTETS	65536	/* of the certificates that a next hop sends; chains of public authorities have 3,000 to 8,000 */
+#define LIM_TLS_SESSIONS	1024	/* that a client's context keeps to be resumed, those used last */
+#define LIM_TLS_SESSION		8192	/* octets of one, with the server's certificate and its ticket; most have 1,500 to 3,000 */
+#define LIM_TLS_SESSION_SECONDS	3600	/* that one may be resumed after the handshake in which the server has shown its certificate: it may be revoked, or not be in DNS any more */
+#define LIM_TLS_AUTHORITIES	(4 << 20) /* octets of the certificates of authorities; those of a system have 250,000 */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

@@ -45,9 +45,13 @@ struct tlsctx_hosts {
 /* tlsctx_error(err_r, errlen, what): The message "what: OpenSSL's reason". */
 void tlsctx_error(char *err_r, size_t errlen, const char *what);
 
-/* tlsctx_suite_set(ctx, c, which_r, err_r, errlen): As tlsctx_check(). */
+/* tlsctx_suite_set(ctx, c, which_r, err_r, errlen): As tlsctx_check().
+ * tlsctx_protocols_set(ctx, list, err_r, errlen): c->protocols alone, for a
+ * client's context, too. */
 int tlsctx_suite_set(SSL_CTX *ctx, const struct tlsctx_config *c,
     char *which_r, char *err_r, size_t errlen);
+int tlsctx_protocols_set(SSL_CTX *ctx, const char *list, char *err_r,
+    size_t errlen);
 
 /* tlsctx_pem_read(pem, chain_r, err_r, errlen): The certificates of a PEM
  * text, which has nothing else and at least one.  Return 0, or -1 with a

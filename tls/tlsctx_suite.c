@@ -99,8 +99,8 @@ apply_protocol(const char *word, int *set, char *err_r, size_t errlen)
 	return 0;
 }
 
-static int
-set_protocols(SSL_CTX *ctx, const char *list, char *err_r, size_t errlen)
+int
+tlsctx_protocols_set(SSL_CTX *ctx, const char *list, char *err_r, size_t errlen)
 {
 	char word[WORD_MAX];
 	int set;
@@ -203,7 +203,7 @@ tlsctx_suite_set(SSL_CTX *ctx, const struct tlsctx_config *c, char *which_r,
 {
 	SSL_CTX_set_security_level(ctx, 2);
 	*which_r = 'p';
-	if (set_protocols(ctx, c->protocols, err_r, errlen) == -1)
+	if (tlsctx_protocols_set(ctx, c->protocols, err_r, errlen) == -1)
 		return -1;
 	*which_r = 'c';
 	if (apply_list(ctx, *c->ciphers != '\0' ? c->ciphers : OUR_CIPHERS,

@@ -9,6 +9,9 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -288,6 +291,14 @@ err1:
 err0:
 	errno = ENOMEM;
 	return -1;
+}
+
+void
+tlsio_send_at_once(const Event *e)
+{
+	int one = 1;
+
+	(void)setsockopt(e->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 void

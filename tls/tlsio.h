@@ -55,6 +55,11 @@ void tlsio_session(Event *e, void *session);
  * do the same first: they too fail with EAGAIN and a needmask of E_ASYNC. */
 int tlsio_handshake(Event *e, int *needmask);
 
+/* tlsio_send_at_once(e): Nagle's algorithm (RFC 1122 4.2.3.4) would hold a second
+ * write back until the first is acknowledged, which the peer delays (RFC 1122
+ * 4.2.3.2): not on the socket of ${e}, if it is one of TCP. */
+void tlsio_send_at_once(const Event *e);
+
 /* tlsio_detach(e): Free the SSL object without a word to the peer, give ${e}
  * its former opset back; the descriptor stays open.  For an event that is to
  * be freed without being closed.  No effect without tlsio_attach().

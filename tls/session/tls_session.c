@@ -3,28 +3,11 @@
 
 #include "tls/session/tls_session.h"
 
-#include <sys/socket.h>
-
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tls/tlsio.h"
-
-/* The session ticket and the banner are two writes with nothing from the
- * client between them.  Nagle's algorithm (RFC 1122 4.2.3.4) would hold the
- * second back until the first is acknowledged, which the client delays (RFC
- * 1122 4.2.3.2). */
-static void
-send_at_once(int fd)
-{
-	int one = 1;
-
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
 
 int
 tls_session_start(accept_construct *ac, struct tlsctx *t)
@@ -36,7 +19,9 @@ tls_session_start(accept_construct *ac, struct tlsctx *t)
 		errno = ENOMEM;
 		return -1;
 	}
-	send_at_once(ac->event->fd);
+	/* the session ticket and the banner are two writes with nothing from the
+	 * client between them */
+	tlsio_send_at_once(ac->event);
 	return 0;
 }
 

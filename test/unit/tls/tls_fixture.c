@@ -83,7 +83,8 @@ add_names(X509 *x, const char *names)
 
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
 		    "%s%s:%.*s", *text != '\0' ? "," : "",
-		    memchr(p, '@', n) != NULL ? "email" : "DNS", (int)n, p);
+		    memchr(p, '@', n) != NULL ? "email" :
+		    strspn(p, "0123456789.") >= n ? "IP" : "DNS", (int)n, p);
 		p += n + (p[n] == ',');
 	}
 	/* a certificate without a name is that of a CA */

@@ -31,9 +31,10 @@ extern X509 *tls_certs[TLS_PAIRS_MAX];
 void tls_setup(void);		/* also the provider and the keeper */
 void tls_teardown(void);
 
-/* tls_pair(kind, names): One more pair for the DNS names in ${names}, comma
- * separated.  tls_make(kind, names, issuer, issuer_key, key_r): A certificate;
- * NULL ${issuer}: signed by itself; without names: an issuer. */
+/* tls_pair(kind, names): One more pair for the DNS names, mail addresses and IPv4
+ * addresses in ${names}, comma separated.
+ * tls_make(kind, names, issuer, issuer_key, key_r): A certificate; NULL ${issuer}:
+ * signed by itself; without names: an issuer. */
 void tls_pair(enum keys_kind kind, const char *names);
 X509 *tls_make(enum keys_kind kind, const char *names, X509 *issuer,
     EVP_PKEY *issuer_key, EVP_PKEY **key_r);
