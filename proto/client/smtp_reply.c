@@ -33,11 +33,14 @@ begin_line(struct smtp_reader *r)
 	r->is_cut = r->is_line_done = r->is_reply_done = false;
 }
 
-/* RFC 5321 4.2: Reply-code = %x32-35 %x30-35 %x30-39.  Return it, or 0. */
+/* RFC 5321 4.2: three digits, the first of them 2 to 5; the second is 0 to 5 in
+ * the grammar, but a client must take any code that it does not know for what
+ * its first digit says (RFC 5321 4.3.2), and servers do send 571.  Return it, or
+ * 0. */
 static int
 code_of(const char *s, size_t len)
 {
-	if (len < 3 || s[0] < '2' || s[0] > '5' || s[1] < '0' || s[1] > '5' ||
+	if (len < 3 || s[0] < '2' || s[0] > '5' || s[1] < '0' || s[1] > '9' ||
 	    s[2] < '0' || s[2] > '9' ||
 	    (len > 3 && s[3] != ' ' && s[3] != '-'))
 		return 0;

@@ -17,7 +17,7 @@
 #include "proto/base/reply_line.h"
 
 struct smtp_reply {
-	int		 code;		/* 200 to 559; 0: not known yet */
+	int		 code;		/* 200 to 599; 0: not known yet */
 	char		 enhanced[ESMTP_ENHANCED_MAX]; /* of the first line that has one; "": none */
 	char		 words[LIM_CLIENT_WORDS + 1]; /* of all lines, a space between two; UTF-8 without controls */
 	size_t		 nwords;	/* octets */
