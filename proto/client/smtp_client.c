@@ -18,10 +18,12 @@ take_reply(struct smtp_client *c)
 {
 	const struct smtp_state_row *row = smtp_state_row(c);
 	bool is_body = row->reply == smtp_on_early;
+	/* a server may refuse a body that it is still being sent, once */
+	bool may_be_early = is_body && !c->txn.is_failed;
 
 	if (c->owed > 0)
 		c->owed--;
-	else if (!is_body && c->reader.reply.code != 421) {
+	else if (!may_be_early && c->reader.reply.code != 421) {
 		smtp_end(c, SMTP_WHY_UNASKED, 0);
 		return;
 	}
