@@ -170,7 +170,8 @@ smtp_is_flushed(const struct smtp_client *c)
 /* smtp_command.c
  * smtp_mail(c, buf, size), smtp_rcpt(c, i, buf, size): Write MAIL, RCPT with
  * what the envelope says and the server knows, with CRLF.  Return octets; or 0
- * with errno: EINVAL, it does not fit, or the address is none; ENOMEM.
+ * with errno: EINVAL, it does not fit, or the address is none; EBADMSG, ENVID or
+ * ORCPT has octets that none has, or too many; ENOMEM.
  * smtp_lacks(c): What the message needs and the server does not have;
  * SMTP_NWHYS: nothing.
  * smtp_lacks_of_rcpt(c, i): The same of one recipient.

@@ -19,8 +19,8 @@
 struct text {
 	char	*buf;
 	size_t	 len, size;
-	bool	 is_bad;	/* it did not fit, or may not be sent ... */
-	bool	 is_short;	/* ... or there was no memory */
+	bool	 is_bad;	/* it did not fit, or may not be sent: */
+	int	 error;		/* what end() sets; 0: EINVAL */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -71,7 +71,7 @@ add_path(struct text *t, const char *address, unsigned int flags)
 	    MAILADDR_ALLOW_DOTS | MAILADDR_ALLOW_UTF8, &a) !=
 	    (int)(t->len - at)) {
 		t->is_bad = true;
-		t->is_short = errno == ENOMEM;
+		t->error = errno == ENOMEM ? ENOMEM : EINVAL;
 	}
 }
 
@@ -81,21 +81,39 @@ end(struct text *t)
 {
 	add(t, "\r\n");
 	if (t->is_bad)
-		errno = t->is_short ? ENOMEM : EINVAL;
+		errno = t->error != 0 ? t->error : EINVAL;
 	return t->is_bad ? 0 : t->len;
 }
 
+/* A parameter that no server could read.  It is not left out: the sender has
+ * asked for it. */
 static void
-add_xtext(struct text *t, const char *s, bool is_utf8)
+bad_parameter(struct text *t)
 {
+	if (t->is_bad)
+		return;
+	t->is_bad = true;
+	t->error = EBADMSG;
+}
+
+/* At most ${max} octets, as they are sent. */
+static void
+add_xtext(struct text *t, const char *s, bool is_utf8, size_t max)
+{
+	size_t len = strlen(s), room = t->size - t->len - 1;
 	ssize_t n;
 
 	if (t->is_bad)
 		return;
-	n = (is_utf8 ? xtext_encode_utf8 : xtext_encode)(s, strlen(s),
-	    t->buf + t->len, t->size - t->len - 1);
+	/* RFC 3461 4.2, 4.4: what is decoded is printable */
+	if (len == 0 || (!is_utf8 && !xtext_is_printable(s, len))) {
+		bad_parameter(t);
+		return;
+	}
+	n = (is_utf8 ? xtext_encode_utf8 : xtext_encode)(s, len,
+	    t->buf + t->len, room < max ? room : max);
 	if (n == -1)
-		t->is_bad = true;
+		bad_parameter(t);
 	else
 		t->len += (size_t)n;
 }
@@ -114,7 +132,7 @@ add_wishes(const struct smtp_client *c, struct text *t)
 		add(t, " RET=HDRS");
 	if (has(c, SMTP_HAS(DSN)) && env->envid != NULL) {
 		add(t, " ENVID=");
-		add_xtext(t, env->envid, false);
+		add_xtext(t, env->envid, false, LIM_ENVID);
 	}
 	if (needs(c, SPOOL_ENV_REQUIRETLS))
 		add(t, " REQUIRETLS");
@@ -172,16 +190,19 @@ add_notify(struct text *t, unsigned int notify)
 }
 
 /* RFC 3461 4.2: addr-type ";" xtext; RFC 6533 3 has another form for the type
- * "utf-8". */
+ * "utf-8", in ASCII up to four times as long. */
 static void
 add_orcpt(struct text *t, const char *orcpt)
 {
-	const char *address = strchr(orcpt, ';');
+	size_t type = strcspn(orcpt, ";");
 
-	if (address++ == NULL)
+	if (orcpt[type] == '\0' || !xtext_is_type(orcpt, type)) {
+		bad_parameter(t);
 		return;
-	add(t, " ORCPT=%.*s", (int)(address - orcpt), orcpt);
-	add_xtext(t, address, strncasecmp(orcpt, "utf-8;", 6) == 0);
+	}
+	add(t, " ORCPT=%.*s;", (int)type, orcpt);
+	add_xtext(t, orcpt + type + 1, type == strlen("utf-8") &&
+	    strncasecmp(orcpt, "utf-8", type) == 0, t->size);
 }
 
 size_t

@@ -161,6 +161,13 @@ next_rcpt(struct smtp_client *c)
 	return t->nsent;
 }
 
+/* smtp_mail() or smtp_rcpt() has written nothing. */
+static enum smtp_why
+why_unsendable(void)
+{
+	return errno == EBADMSG ? SMTP_WHY_PARAMETER : SMTP_WHY_ADDRESS;
+}
+
 static void
 put_mail(struct smtp_client *c, char *out)
 {
@@ -172,7 +179,7 @@ put_mail(struct smtp_client *c, char *out)
 		return;
 	}
 	if (n == 0) {
-		r = own_result(c, SMTP_WHY_ADDRESS);
+		r = own_result(c, why_unsendable());
 		smtp_tell_all(c, &r);
 		txn_over(c);
 		return;
@@ -193,7 +200,7 @@ put_rcpt(struct smtp_client *c, size_t i, char *out)
 		return;
 	}
 	if (n == 0) {
-		tell_why(c, i, SMTP_WHY_ADDRESS);
+		tell_why(c, i, why_unsendable());
 		return;
 	}
 	c->out_len += n;

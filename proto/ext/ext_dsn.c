@@ -91,19 +91,6 @@ set_notify(const struct esmtp_options *, struct esmtp_params *p,
 	    RPL_SYNTAX : RPL_OK;
 }
 
-/* RFC 3461 4.2: addr-type = atom, of RFC 822 */
-static bool
-is_atom(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (s[i] <= ' ' || s[i] > '~' ||
-		    strchr("()<>@,;:\\\".[]", s[i]) != NULL)
-			return false;
-	return len > 0;
-}
-
 static enum esmtp_reply_id
 set_orcpt(const struct esmtp_options *, struct esmtp_params *p,
     const char *value, size_t len)
@@ -115,7 +102,7 @@ set_orcpt(const struct esmtp_options *, struct esmtp_params *p,
 	/* RFC 3461 4.2: addr-type ";" xtext, at most 500 octets as they are
 	 * sent */
 	if (address == NULL || len > LIM_ORCPT ||
-	    !is_atom(value, type = (size_t)(address - value)))
+	    !xtext_is_type(value, type = (size_t)(address - value)))
 		return RPL_SYNTAX;
 	used = type + 1;
 	memcpy(p->orcpt, value, used);

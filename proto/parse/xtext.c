@@ -201,7 +201,9 @@ xtext_encode_utf8(const char *s, size_t len, char *out, size_t outlen)
 	int octets;
 
 	for (i = 0; i < len; i += used) {
-		if ((used = code_point(s + i, len - i, &point)) == 0)
+		/* and what no decoder takes */
+		if ((used = code_point(s + i, len - i, &point)) == 0 ||
+		    is_no_text(point))
 			return bad(EILSEQ);
 		octets = 1;
 		/* RFC 6533 3: QCHAR */
@@ -228,4 +230,16 @@ xtext_is_printable(const char *s, size_t len)
 		if (s[i] < ' ' || s[i] > '~')
 			return false;
 	return true;
+}
+
+bool
+xtext_is_type(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (s[i] <= ' ' || s[i] > '~' ||
+		    strchr("()<>@,;:\\\".[]", s[i]) != NULL)
+			return false;
+	return len > 0;
 }

@@ -25,12 +25,16 @@ ssize_t xtext_decode_utf8(const char *s, size_t len, char *out,
 /* xtext_encode(s, len, out, outlen): Write ${s} as xtext.
  * xtext_encode_utf8(s, len, out, outlen): Write ${s}, which is UTF-8, as
  * utf-8-addr-xtext: ASCII, which a server without SMTPUTF8 takes, too.
- * Return octets written, or -1 (ENOSPC; of the second also EILSEQ). */
+ * Return octets written, or -1 (ENOSPC; of the second also EILSEQ: it is not
+ * UTF-8, or has controls, those of direction included). */
 ssize_t xtext_encode(const char *s, size_t len, char *out, size_t outlen);
 ssize_t xtext_encode_utf8(const char *s, size_t len, char *out,
     size_t outlen);
 
-/* xtext_is_printable(s, len): Are all octets graphic ASCII or spaces? */
+/* xtext_is_printable(s, len): Are all octets graphic ASCII or spaces?
+ * xtext_is_type(s, len): Is it the addr-type before an address in xtext, an
+ * atom (RFC 3461 4.2, RFC 5322 3.2.3)? */
 bool xtext_is_printable(const char *s, size_t len);
+bool xtext_is_type(const char *s, size_t len);
 
 #endif

@@ -180,6 +180,51 @@ Test(smtp_client, mechanisms_in_the_clear)
 	    e.mechanisms | shown.mechanisms | bound.mechanisms);
 }
 
+/* RFC 3461 4.2, 4.4: an envelope may come from anywhere.  What could end the
+ * command, or is no parameter, refuses the message, or the recipient. */
+Test(smtp_client, parameters_that_no_server_could_read)
+{
+	static char long_envid[] = "envid=0123456789012345678901234567890123456789"
+	    "0123456789012345678901234567890123456789012345678901234567=";
+	static const struct { const char *word; bool is_of_mail; } rows[] = {
+		{ "envid=", true }, { "envid=a\r\nRSET", true },
+		{ "envid=a\tb", true }, { "envid=gr\xc3\xbcn", true },
+		{ "envid=\x7f", true }, { long_envid, true },
+		{ "orcpt=rfc822", false }, { "orcpt=;a@b.example", false },
+		{ "orcpt=rfc822;", false }, { "orcpt=a b;c@d.example", false },
+		{ "orcpt=a\r\nRSET\r\n;c", false },
+		{ "orcpt=a NOTIFY=NEVER;c", false },
+		{ "orcpt=rfc822;a\r\nb", false },
+		{ "orcpt=rfc822;gr\xc3\xbcn@example.test", false },
+		{ "orcpt=utf-8;\xff", false }, { "orcpt=utf-8;a\nb", false },
+		{ "orcpt=utf-8;", false }, { "orcpt=UTF-8;\xe2\x80\xae", false },
+	};
+	struct simhop_message *m;
+	size_t i;
+
+	begin();
+	reply("220 ready\r\n");
+	reply("250-mx.example.test\r\n250 DSN\r\n");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		nsaid = 0;
+		m = simhop_add(&hop, "a@client.example", "b@example.test",
+		    "x\r\n", 3);
+		cr_assert(simhop_envelope(m, rows[i].word));
+		simhop_wake(&hop);
+		collect();
+		if (hop.client->is_open && !rows[i].is_of_mail &&
+		    hop.client->state == SS_RSET)
+			reply("250 fine\r\n");
+		if (!rows[i].is_of_mail)
+			reply("250 fine\r\n");
+		cr_expect(m->is_done, "%s", rows[i].word);
+		cr_expect_eq(m->results[0].why, SMTP_WHY_PARAMETER, "%s",
+		    rows[i].word);
+		cr_expect_null(strstr(said, rows[i].is_of_mail ? "MAIL" :
+		    "RCPT"), "%s", said);
+	}
+}
+
 /* A client that has nothing to write holds no buffer: a thousand that wait for
  * replies take some MiB. */
 Test(smtp_client, waiting_takes_little_memory)

@@ -166,3 +166,36 @@ Test(xtext, utf8_is_encoded_as_rfc_6533_has_it)
 	cr_expect_eq(xtext_encode_utf8("\xff", 1, out, sizeof(out)), -1);
 	cr_expect_eq(xtext_encode_utf8("\xc3\x28", 2, out, sizeof(out)), -1);
 }
+
+/* RFC 3461 4.2: an atom */
+Test(xtext, types_before_an_address)
+{
+	static const char *const good[] = { "rfc822", "utf-8", "x-a!#$%&'*+/=?",
+		"^_`{|}~" };
+	static const char *const bad[] = { "", " ", "a b", "a;b", "a\r\nb",
+		"a\x7f", "\xc3\xa4", "a.b", "a@b", "(a)", "<a>", "[a]",
+		"a\\b", "\"a\"", "a,b", "a:b" };
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_expect(xtext_is_type(good[i], strlen(good[i])), "%s",
+		    good[i]);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_not(xtext_is_type(bad[i], strlen(bad[i])), "%s",
+		    bad[i]);
+	cr_expect_not(xtext_is_type("a\0b", 3));
+}
+
+Test(xtext, what_could_not_be_decoded_is_not_encoded)
+{
+	static const char *const bad[] = { "\n", "a\r", "\x7f", "\xc2\x9b",
+		"\xe2\x80\xae", "\xff", "\xc3", "\xed\xa0\x80" };
+	char out[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_expect_eq(xtext_encode_utf8(bad[i], strlen(bad[i]), out,
+		    sizeof(out)), -1, "%zu", i);
+		cr_expect_eq(errno, EILSEQ);
+	}
+}
