@@ -231,7 +231,7 @@ mask(struct smtp_client *c)
 		return E_TIMEOUT | c->tls_mask;
 	if (!smtp_is_flushed(c) && c->write_errno == 0)
 		events |= c->need_write;
-	if (c->is_hasty)
+	if (c->is_hasty || c->is_working)
 		events |= E_WRITE;
 	return events;
 }
@@ -256,6 +256,8 @@ smtp_client_event(Event *event, int eventtype, void *closure,
 		c->may_ask = true;
 	if (c->is_stopped)
 		smtp_end(c, SMTP_WHY_STOPPED, 0);
+	else
+		smtp_login_go_on(c);
 	work(c);
 	c->is_answered = false;
 	check_time(c);

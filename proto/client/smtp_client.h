@@ -147,6 +147,8 @@ struct smtp_client_ops {
 	 * smtp_client_login() called, once, inside the call or later, with
 	 * E_ASYNC for the event.
 	 * auth_step(host, c, challenge, len): likewise smtp_client_respond().
+	 * auth_go_on(host, c): the same, after smtp_client_again(); NULL: that
+	 * is never called.
 	 * auth_end(host, c, is_right): the exchange is over.  Return whether a
 	 * login that the server has let pass counts: a mechanism may have to
 	 * know the server, too (SCRAM) */
@@ -154,6 +156,7 @@ struct smtp_client_ops {
 			    unsigned int mechanisms);
 	void		(*auth_step)(void *host, struct smtp_client *c,
 			    const char *challenge, size_t len);
+	void		(*auth_go_on)(void *host, struct smtp_client *c);
 	bool		(*auth_end)(void *host, struct smtp_client *c,
 			    bool is_right);
 };
@@ -176,7 +179,8 @@ int smtp_client_event(Event *event, int eventtype, void *closure,
 
 /* smtp_client_login(c, mechanism, initial, len): Begin with ${mechanism}, in
  * capitals; ${initial} NULL: without an initial response.  ${mechanism} NULL:
- * no login can be made (SMTP_WHY_AUTH_UNABLE).
+ * no login can be made: with SMTP_LOGIN_MUST the connection ends with
+ * SMTP_WHY_AUTH_UNABLE, with SMTP_LOGIN_MAY it goes on without one.
  * smtp_client_respond(c, response, len): The answer to a challenge; ${response}
  * NULL: the exchange is given up (RFC 4954 4: "*"), and the connection ends
  * with SMTP_WHY_AUTH_BROKEN. Both copy, and overwrite what they have copied
@@ -186,6 +190,11 @@ void smtp_client_login(struct smtp_client *c, const char *mechanism,
     const char *initial, size_t len);
 void smtp_client_respond(struct smtp_client *c, const char *response,
     size_t len);
+
+/* smtp_client_again(c): The answer takes more work (sasl_client_go_on()):
+ * auth_go_on() is called in the next step, when other events have had their
+ * turn.  In auth_start(), auth_step() or auth_go_on(). */
+void smtp_client_again(struct smtp_client *c);
 
 /* smtp_client_stop(c): End the connection at the next call, whatever it is in;
  * what has no outcome yet is SMTP_UNSENT or SMTP_UNCERTAIN, with

@@ -85,6 +85,7 @@ struct smtp_client {
 	bool				 is_tls, is_logged_in;
 	bool				 is_in_login;	/* between auth_start() and auth_end() */
 	bool				 is_cancelled;	/* "*" was sent */
+	bool				 is_working;	/* the host, on the answer to a challenge */
 	bool				 has_clear;	/* STARTTLS was refused, and may be */
 	bool				 is_answered;	/* by the host: the time of the state begins */
 	bool				 is_open;	/* the server has a transaction that RSET would end */
@@ -101,7 +102,8 @@ typedef void smtp_reply_func(struct smtp_client *c);
 /* smtp_state.c
  * smtp_state_row(c): The row of its state.
  * smtp_set_state(c, state): Its time begins now.
- * smtp_enter(c, state): The same, unless it is in it already. */
+ * smtp_enter(c, state): The same, unless it is in it already.
+ * smtp_ready(c): Messages can be sent now. */
 struct smtp_state_row {
 	const char	*command;
 	const char	*name;
@@ -119,6 +121,7 @@ smtp_state_row(const struct smtp_client *c)
 
 void smtp_set_state(struct smtp_client *c, enum smtp_state state);
 void smtp_enter(struct smtp_client *c, enum smtp_state state);
+void smtp_ready(struct smtp_client *c);
 
 /* smtp_time.c
  * smtp_deadline(c): When it has waited long enough.
@@ -203,9 +206,11 @@ void smtp_tls_step(struct smtp_client *c);
  * struct smtp_ehlo: without TLS none that binds to it, and those that show a
  * password or a token only if ${is_shown_good}.
  * smtp_login_begin(c, mechanisms): Ask the host.
+ * smtp_login_go_on(c): A step begins: let the host work on.
  * smtp_login_end(c): The connection is over: tell the host, too. */
 unsigned int smtp_login_may(bool is_tls, bool is_shown_good);
 void smtp_login_begin(struct smtp_client *c, unsigned int mechanisms);
+void smtp_login_go_on(struct smtp_client *c);
 void smtp_login_end(struct smtp_client *c);
 
 /* smtp_txn.c

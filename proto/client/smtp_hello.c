@@ -17,13 +17,6 @@ say_hello(struct smtp_client *c)
 	    NULL);
 }
 
-static void
-ready(struct smtp_client *c)
-{
-	smtp_set_state(c, SS_IDLE);
-	c->may_ask = true;
-}
-
 /* The mechanisms of the server that may be used now: those that show a password
  * only to the server that it is for, a binding only where there is something to
  * bind to. */
@@ -54,7 +47,7 @@ after_hello(struct smtp_client *c)
 	else if (c->options.login == SMTP_LOGIN_MUST)
 		smtp_leave_why(c, SMTP_WHY_AUTH_MISSING);
 	else
-		ready(c);
+		smtp_ready(c);
 }
 
 /* RFC 5321 3.1: 220; 554 is no service at all, and the client is to say QUIT.
@@ -100,7 +93,7 @@ void
 smtp_on_helo(struct smtp_client *c)
 {
 	if (smtp_class(c) == 2)
-		ready(c);
+		smtp_ready(c);
 	else if (smtp_class(c) >= 4)
 		smtp_leave_said(c);
 	else

@@ -43,7 +43,7 @@ end_login(struct smtp_client *c, bool is_right)
 
 	if (!c->is_in_login)
 		return false;
-	c->is_in_login = false;
+	c->is_in_login = c->is_working = false;
 	is_good = c->ops->auth_end(c->host, c, is_right);
 	if (c->initial != NULL)
 		wipe_free(c->initial, strlen(c->initial));
@@ -64,6 +64,21 @@ smtp_login_begin(struct smtp_client *c, unsigned int mechanisms)
 	c->owed = 0;
 	c->is_in_login = true;
 	c->ops->auth_start(c->host, c, mechanisms);
+}
+
+void
+smtp_client_again(struct smtp_client *c)
+{
+	c->is_working = c->state == SS_LOGIN && c->is_in_login;
+}
+
+void
+smtp_login_go_on(struct smtp_client *c)
+{
+	if (!c->is_working)
+		return;
+	c->is_working = false;
+	c->ops->auth_go_on(c->host, c);
 }
 
 /* Encode; malloced, NULL: no memory.  RFC 4954 4: an initial response without
@@ -103,7 +118,10 @@ smtp_client_login(struct smtp_client *c, const char *mechanism,
 	c->is_answered = true;
 	if (mechanism == NULL || len > LIM_AUTH_OCTETS - COMMAND_MAX) {
 		smtp_login_end(c);
-		smtp_leave_why(c, SMTP_WHY_AUTH_UNABLE);
+		if (c->options.login == SMTP_LOGIN_MUST)
+			smtp_leave_why(c, SMTP_WHY_AUTH_UNABLE);
+		else
+			smtp_ready(c);
 		return;
 	}
 	if (initial != NULL && (text = encode(initial, len, true)) == NULL) {
@@ -186,8 +204,7 @@ on_success(struct smtp_client *c)
 		return;
 	}
 	c->is_logged_in = true;
-	smtp_set_state(c, SS_IDLE);
-	c->may_ask = true;
+	smtp_ready(c);
 }
 
 void

@@ -30,3 +30,10 @@ smtp_enter(struct smtp_client *c, enum smtp_state state)
 	if (c->state != state)
 		smtp_set_state(c, state);
 }
+
+void
+smtp_ready(struct smtp_client *c)
+{
+	smtp_set_state(c, SS_IDLE);
+	c->may_ask = true;
+}

@@ -86,15 +86,17 @@ xoauth2(struct sasl_client *x, const char *, size_t,
 	return 0;
 }
 
+#define SCRAM	sasl_client_scram, sasl_client_scram_go_on
+
 static const struct sasl_client_mech mechs[] = {
-	{ "SCRAM-SHA-256-PLUS", true,  false, true,  sasl_client_scram },
-	{ "SCRAM-SHA-256",	true,  false, false, sasl_client_scram },
-	{ "SCRAM-SHA-1-PLUS",	true,  false, true,  sasl_client_scram },
-	{ "SCRAM-SHA-1",	true,  false, false, sasl_client_scram },
-	{ "OAUTHBEARER",	true,  true,  false, oauthbearer },
-	{ "XOAUTH2",		true,  true,  false, xoauth2 },
-	{ "PLAIN",		true,  false, false, plain },
-	{ "LOGIN",		false, false, false, login },
+	{ "SCRAM-SHA-256-PLUS", true,  false, true,  SCRAM },
+	{ "SCRAM-SHA-256",	true,  false, false, SCRAM },
+	{ "SCRAM-SHA-1-PLUS",	true,  false, true,  SCRAM },
+	{ "SCRAM-SHA-1",	true,  false, false, SCRAM },
+	{ "OAUTHBEARER",	true,  true,  false, oauthbearer, NULL },
+	{ "XOAUTH2",		true,  true,  false, xoauth2, NULL },
+	{ "PLAIN",		true,  false, false, plain, NULL },
+	{ "LOGIN",		false, false, false, login, NULL },
 };
 
 static const struct sasl_client_mech *
@@ -115,18 +117,43 @@ can_do(const struct sasl_client_mech *m, const struct sasl_client_login *login)
 	    (!m->is_plus || login->exporter_len > 0);
 }
 
+/* The rows have the stronger ones first. */
+static const char *
+choose(const struct sasl_client_login *login, bool is_plus)
+{
+	const struct esmtp_auth_mech *row;
+	const struct sasl_client_mech *m;
+	size_t i;
+
+	for (i = 0; (row = esmtp_auth_mech_at(i)) != NULL; i++) {
+		m = find(row->name);
+		if (login->mechanisms & (1u << i) && can_do(m, login) &&
+		    m->is_plus == is_plus)
+			return row->name;
+	}
+	return NULL;
+}
+
 const char *
-sasl_client_choose(unsigned int mechanisms,
-    const struct sasl_client_login *login)
+sasl_client_choose(const struct sasl_client_login *login)
+{
+	const char *name = choose(login, true);
+
+	return name != NULL ? name : choose(login, false);
+}
+
+/* RFC 5802 6: does the server seem to know channel binding? */
+static bool
+has_plus(unsigned int mechanisms)
 {
 	const struct esmtp_auth_mech *row;
 	size_t i;
 
-	/* the rows have the stronger ones first */
 	for (i = 0; (row = esmtp_auth_mech_at(i)) != NULL; i++)
-		if (mechanisms & (1u << i) && can_do(find(row->name), login))
-			return row->name;
-	return NULL;
+		if (mechanisms & (1u << i) &&
+		    esmtp_auth_mech_is_plus(row->name, strlen(row->name)))
+			return true;
+	return false;
 }
 
 /* SASLprep, RFC 4013: as the server stores them.  A token is no text of people.
@@ -161,7 +188,7 @@ sasl_client_new(const char *mechanism, const struct sasl_client_login *login)
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return NULL;
 	x->mech = m;
-	x->is_plus_offered = login->is_plus_offered;
+	x->is_plus_offered = has_plus(login->mechanisms);
 	x->exporter_len = login->exporter_len;
 	if (login->exporter_len > 0)
 		memcpy(x->exporter, login->exporter, login->exporter_len);
@@ -180,8 +207,31 @@ sasl_client_free(struct sasl_client *x)
 {
 	if (x == NULL)
 		return;
+	sasl_client_scram_end(x);
 	free(x->bare);
 	wipe_free(x, sizeof(*x));
+}
+
+/* What a step of the mechanism has come to: ${rc}. */
+static int
+stepped(struct sasl_client *x, int rc, struct sasl_client_out *out,
+    char **out_r, size_t *len_r)
+{
+	int errnum = errno;
+
+	*out_r = NULL;
+	*len_r = 0;
+	if (rc == -1) {
+		x->is_done = false;
+		wipe_free(out->s, out->len);
+		return errno = errnum, -1;
+	}
+	if (rc == 1)
+		return 1;
+	x->nsteps++;
+	*out_r = out->s;
+	*len_r = out->len;
+	return 0;
 }
 
 static int
@@ -190,20 +240,8 @@ step(struct sasl_client *x, const char *in, size_t len, char **out_r,
 {
 	struct sasl_client_out out = { .s = NULL };
 
-	*out_r = NULL;
-	*len_r = 0;
 	x->is_done = false;
-	if (x->mech->step(x, in, len, &out) == -1) {
-		int errnum = errno;
-
-		x->is_done = false;
-		wipe_free(out.s, out.len);
-		return errno = errnum, -1;
-	}
-	x->nsteps++;
-	*out_r = out.s;
-	*len_r = out.len;
-	return 0;
+	return stepped(x, x->mech->step(x, in, len, &out), &out, out_r, len_r);
 }
 
 int
@@ -221,6 +259,14 @@ sasl_client_step(struct sasl_client *x, const char *challenge, size_t len,
     char **out_r, size_t *len_r)
 {
 	return step(x, challenge, len, out_r, len_r);
+}
+
+int
+sasl_client_go_on(struct sasl_client *x, char **out_r, size_t *len_r)
+{
+	struct sasl_client_out out = { .s = NULL };
+
+	return stepped(x, x->mech->go_on(x, &out), &out, out_r, len_r);
 }
 
 bool

@@ -17,16 +17,22 @@ struct sasl_client_mech {
 	bool		 is_first;	/* the client begins */
 	bool		 is_token;
 	bool		 is_plus;
-	/* step: ${in} NULL: the first.  0, or -1 with errno */
+	/* step: ${in} NULL: the first.  0; 1: go_on() makes the answer; or -1
+	 * with errno */
 	int		(*step)(struct sasl_client *x, const char *in,
 			    size_t len, struct sasl_client_out *out);
+	/* go_on: the same; NULL: step() never returns 1 */
+	int		(*go_on)(struct sasl_client *x,
+			    struct sasl_client_out *out);
 };
+
+struct sasl_client_proof;
 
 struct sasl_client {
 	const struct sasl_client_mech	*mech;
 	unsigned int			 nsteps;	/* that were made */
 	bool				 is_done;
-	bool				 is_plus_offered;
+	bool				 is_plus_offered; /* any */
 	char				 user[SASL_CLIENT_NAME_MAX + 1];
 	char				 secret[SASL_CLIENT_SECRET_MAX + 1];
 	uint8_t				 exporter[64];
@@ -36,6 +42,7 @@ struct sasl_client {
 	char				*bare;		/* client-first-message-bare */
 	uint8_t				 signature[64];	/* that the server has to show */
 	size_t				 signature_len;
+	struct sasl_client_proof	*proof;		/* under way, or NULL */
 };
 
 /* sasl_client_saslname(name, out): "," and "=" as RFC 5802 5.1 writes them;
@@ -48,5 +55,9 @@ int sasl_client_nonce(struct sasl_client *x, const char *nonce);
 
 int sasl_client_scram(struct sasl_client *x, const char *in, size_t len,
     struct sasl_client_out *out);
+int sasl_client_scram_go_on(struct sasl_client *x,
+    struct sasl_client_out *out);
+/* sasl_client_scram_end(x): Give up a proof that is under way. */
+void sasl_client_scram_end(struct sasl_client *x);
 
 #endif

@@ -2,15 +2,18 @@
  * Owns: the grammar of what a server sends, strictly (RFC 5802 7). */
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/util/base64.h"
+#include "core/util/wipe.h"
 #include "proto/sasl/sasl_client_int.h"
 
 #define RANDOM		24	/* octets of a nonce, before base64 */
@@ -104,7 +107,7 @@ attribute(const char **s, const char *end, char name, const char **value_r)
 	return (comma != NULL ? comma : end) - *value_r;
 }
 
-/* posit-number, as far as it is bounded here */
+/* posit-number, within our bounds */
 static int
 number(const char *s, size_t len, unsigned int *n_r)
 {
@@ -119,7 +122,7 @@ number(const char *s, size_t len, unsigned int *n_r)
 			return -1;
 	}
 	*n_r = n;
-	return n > 0 ? 0 : -1;
+	return n >= SASL_CLIENT_ITERATIONS_MIN ? 0 : -1;
 }
 
 /* RFC 5802 7: [reserved-mext ","] nonce "," salt "," iteration-count [","
@@ -158,20 +161,104 @@ hmac(const EVP_MD *md, const uint8_t *key, const char *text, uint8_t *out)
 	    strlen(text), out, &n) == NULL ? -1 : 0;
 }
 
+/* --- the proof ------------------------------------------------------------ */
+
+/* A proof that is under way: the SaltedPassword, PBKDF2 (RFC 8018 5.2) with one
+ * block of output, of which each iteration is one HMAC with the same key. */
+struct sasl_client_proof {
+	EVP_MAC_CTX	*mac;		/* the password is its key */
+	uint8_t		 last[EVP_MAX_MD_SIZE]; /* U of the last iteration */
+	uint8_t		 salted[EVP_MAX_MD_SIZE]; /* exclusive or of all so far */
+	unsigned int	 left;		/* iterations to be made */
+	char		*start;		/* client-final-message-without-proof */
+	char		*message;	/* AuthMessage */
+};
+
+void
+sasl_client_scram_end(struct sasl_client *x)
+{
+	struct sasl_client_proof *p = x->proof;
+
+	if (p == NULL)
+		return;
+	EVP_MAC_CTX_free(p->mac);
+	free(p->start);
+	free(p->message);
+	wipe_free(p, sizeof(*p));
+	x->proof = NULL;
+}
+
+static EVP_MAC_CTX *
+mac_new(const struct sasl_client *x)
+{
+	char name[20];
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+		OSSL_PARAM_END
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+
+	EVP_MAC_free(mac);
+	snprintf(name, sizeof(name), "%s", EVP_MD_get0_name(hash(x)));
+	if (ctx != NULL && EVP_MAC_init(ctx, (const uint8_t *)x->secret,
+	    strlen(x->secret), params) == 1)
+		return ctx;
+	EVP_MAC_CTX_free(ctx);
+	return NULL;
+}
+
+/* HMAC of what was updated to p->last, which goes into p->salted, too. */
+static int
+iterated(struct sasl_client_proof *p)
+{
+	size_t len, i;
+
+	if (EVP_MAC_final(p->mac, p->last, &len, sizeof(p->last)) != 1)
+		return -1;
+	for (i = 0; i < len; i++)
+		p->salted[i] ^= p->last[i];
+	p->left--;
+	return 0;
+}
+
+/* U1 = HMAC(password, salt || INT(1)) */
+static int
+derive_first(struct sasl_client_proof *p, const struct server_first *f)
+{
+	static const uint8_t one[] = { 0, 0, 0, 1 };
+
+	p->left = f->iterations;
+	return EVP_MAC_update(p->mac, f->salt, f->salt_len) == 1 &&
+	    EVP_MAC_update(p->mac, one, sizeof(one)) == 1 ? iterated(p) : -1;
+}
+
+/* At most SASL_CLIENT_SLICE more. */
+static int
+derive(const struct sasl_client *x, struct sasl_client_proof *p)
+{
+	size_t len = (size_t)EVP_MD_get_size(hash(x)), n;
+
+	for (n = 0; n < SASL_CLIENT_SLICE && p->left > 0; n++)
+		/* without a key: the same again */
+		if (EVP_MAC_init(p->mac, NULL, 0, NULL) != 1 ||
+		    EVP_MAC_update(p->mac, p->last, len) != 1 ||
+		    iterated(p) == -1)
+			return -1;
+	return 0;
+}
+
 /* RFC 5802 3: ClientProof, and the ServerSignature that is to come. */
 static int
-prove(struct sasl_client *x, const struct server_first *f,
-    const char *auth_message, uint8_t *proof)
+prove(struct sasl_client *x, const uint8_t *salted, const char *auth_message,
+    uint8_t *proof)
 {
 	const EVP_MD *md = hash(x);
 	size_t len = (size_t)EVP_MD_get_size(md), i;
-	uint8_t salted[EVP_MAX_MD_SIZE], key[EVP_MAX_MD_SIZE],
-	    stored[EVP_MAX_MD_SIZE];
+	uint8_t key[EVP_MAX_MD_SIZE], stored[EVP_MAX_MD_SIZE];
 	int rc = -1;
 
-	if (PKCS5_PBKDF2_HMAC(x->secret, (int)strlen(x->secret), f->salt,
-	    (int)f->salt_len, (int)f->iterations, md, (int)len, salted) != 1 ||
-	    hmac(md, salted, "Client Key", key) == -1 ||
+	if (hmac(md, salted, "Client Key", key) == -1 ||
 	    EVP_Digest(key, len, stored, NULL, md, NULL) != 1 ||
 	    hmac(md, stored, auth_message, proof) == -1)
 		goto done;
@@ -183,10 +270,9 @@ prove(struct sasl_client *x, const struct server_first *f,
 	x->signature_len = len;
 	rc = 0;
 done:
-	OPENSSL_cleanse(salted, sizeof(salted));
 	OPENSSL_cleanse(key, sizeof(key));
 	OPENSSL_cleanse(stored, sizeof(stored));
-	return rc == -1 ? (errno = ENOMEM, -1) : 0;
+	return rc;
 }
 
 /* client-final-message-without-proof; malloced, or NULL. */
@@ -210,38 +296,65 @@ without_proof(const struct sasl_client *x, const struct server_first *f)
 	return s;
 }
 
+/* The second message: its proof is begun. */
 static int
-final(struct sasl_client *x, const char *in, size_t len,
-    struct sasl_client_out *out)
+begin_final(struct sasl_client *x, const char *in, size_t len)
 {
-	char text[2 * EVP_MAX_MD_SIZE], *start, *message = NULL;
-	uint8_t proof[EVP_MAX_MD_SIZE];
+	struct sasl_client_proof *p;
 	struct server_first f;
-	int rc = -1;
 
-	if (parse_first(x, in, len, &f) == -1)
+	if (x->proof != NULL || parse_first(x, in, len, &f) == -1)
 		return errno = EPROTO, -1;
-	if ((start = without_proof(x, &f)) == NULL)
+	if ((p = x->proof = calloc(1, sizeof(*p))) == NULL)
+		return -1;
+	if ((p->start = without_proof(x, &f)) == NULL)
 		return errno = ENOMEM, -1;
-	if (asprintf(&message, "%s,%.*s,%s", x->bare, (int)len, in,
-	    start) == -1) {
-		free(start);
+	if (asprintf(&p->message, "%s,%.*s,%s", x->bare, (int)len, in,
+	    p->start) == -1) {
+		p->message = NULL;
 		return errno = ENOMEM, -1;
 	}
-	if (prove(x, &f, message, proof) == 0 && base64_encode(proof,
-	    x->signature_len, text, sizeof(text)) != -1) {
-		if (asprintf(&out->s, "%s,p=%s", start, text) == -1)
-			out->s = NULL;
-		else
-			rc = 0;
-	}
-	free(start);
-	free(message);
+	if ((p->mac = mac_new(x)) == NULL || derive_first(p, &f) == -1)
+		return errno = ENOMEM, -1;
+	return 1;
+}
+
+static int
+end_final(struct sasl_client *x, struct sasl_client_out *out)
+{
+	struct sasl_client_proof *p = x->proof;
+	char text[2 * EVP_MAX_MD_SIZE];
+	uint8_t proof[EVP_MAX_MD_SIZE];
+	int n = -1;
+
+	if (prove(x, p->salted, p->message, proof) == 0 &&
+	    base64_encode(proof, x->signature_len, text, sizeof(text)) != -1)
+		n = asprintf(&out->s, "%s,p=%s", p->start, text);
 	OPENSSL_cleanse(proof, sizeof(proof));
-	if (rc == -1)
+	if (n == -1) {
+		out->s = NULL;
 		return errno = ENOMEM, -1;
-	out->len = strlen(out->s);
+	}
+	out->len = (size_t)n;
 	return 0;
+}
+
+int
+sasl_client_scram_go_on(struct sasl_client *x, struct sasl_client_out *out)
+{
+	int rc;
+
+	if (x->proof == NULL)
+		return errno = EPROTO, -1;
+	if (derive(x, x->proof) == -1) {
+		errno = ENOMEM;
+		rc = -1;
+	} else if (x->proof->left > 0)
+		return 1;
+	else
+		rc = end_final(x, out);
+	sasl_client_scram_end(x);
+	return rc;
 }
 
 /* server-final-message: the server has to know the password, too; "e=" is a
@@ -272,7 +385,7 @@ sasl_client_scram(struct sasl_client *x, const char *in, size_t len,
 	case 0:
 		return first(x, out);
 	case 1:
-		return final(x, in, len, out);
+		return begin_final(x, in, len);
 	case 2:
 		return verify(x, in, len, out);
 	default:

@@ -271,37 +271,71 @@ host_ended(void *host, struct smtp_client *, const struct smtp_result *r)
 
 /* --- logins --------------------------------------------------------------- */
 
+/* What the exchange has come to: ${rc}.  The octets are the client's. */
+static void
+respond(struct simhop *h, int rc, char *out, size_t len)
+{
+	if (rc == 1) {
+		h->nslices++;
+		smtp_client_again(h->client);
+	} else
+		smtp_client_respond(h->client, rc == -1 ? NULL : out, len);
+	free(out);
+}
+
+static void
+begin_login(struct simhop *h)
+{
+	struct sasl_client_login login = { .user = h->user,
+		.secret = h->password, .nonce = h->nonce,
+		.mechanisms = h->mechanisms,
+		.is_token = h->login != NULL &&
+		    strstr(h->login, "OAUTH") != NULL };
+	char *out = NULL;
+	size_t len = 0;
+	int rc;
+
+	simalloc_quiet++;
+	h->sasl = h->login == NULL ? NULL : sasl_client_new(h->login, &login);
+	rc = h->sasl == NULL ? -1 : sasl_client_begin(h->sasl, &out, &len);
+	simalloc_quiet--;
+	smtp_client_login(h->client, rc == -1 ? NULL : h->login, out, len);
+	free(out);
+}
+
 void
 simhop_login(struct simhop *h)
 {
-	char *out = NULL;
-	size_t len = 0;
+	char *out;
+	size_t len;
 	int rc;
 
 	if (!h->is_asked || h->client == NULL)
 		return;
 	h->is_asked = false;
-	simalloc_quiet++;
 	if (h->sasl == NULL) {
-		struct sasl_client_login login = { .user = h->user,
-			.secret = h->password, .nonce = h->nonce,
-			.is_token = h->login != NULL &&
-			    strstr(h->login, "OAUTH") != NULL };
-
-		h->sasl = h->login == NULL ? NULL : sasl_client_new(
-		    h->login, &login);
-		rc = h->sasl == NULL ? -1 :
-		    sasl_client_begin(h->sasl, &out, &len);
-		simalloc_quiet--;
-		smtp_client_login(h->client, rc == -1 ? NULL : h->login, out,
-		    len);
-	} else {
-		rc = sasl_client_step(h->sasl, h->challenge,
-		    h->challenge_len, &out, &len);
-		simalloc_quiet--;
-		smtp_client_respond(h->client, rc == -1 ? NULL : out, len);
+		begin_login(h);
+		return;
 	}
-	free(out);
+	simalloc_quiet++;
+	rc = sasl_client_step(h->sasl, h->challenge, h->challenge_len, &out,
+	    &len);
+	simalloc_quiet--;
+	respond(h, rc, out, len);
+}
+
+static void
+auth_go_on(void *host, struct smtp_client *)
+{
+	struct simhop *h = host;
+	char *out;
+	size_t len;
+	int rc;
+
+	simalloc_quiet++;
+	rc = sasl_client_go_on(h->sasl, &out, &len);
+	simalloc_quiet--;
+	respond(h, rc, out, len);
 }
 
 static void
@@ -358,6 +392,7 @@ static const struct smtp_client_ops ops = {
 	.tls_is_verified = tls_is_verified,
 	.auth_start = auth_start,
 	.auth_step = auth_step,
+	.auth_go_on = auth_go_on,
 	.auth_end = auth_end,
 }, ops_clear = {
 	.next = host_next,
@@ -367,6 +402,7 @@ static const struct smtp_client_ops ops = {
 	.ended = host_ended,
 	.auth_start = auth_start,
 	.auth_step = auth_step,
+	.auth_go_on = auth_go_on,
 	.auth_end = auth_end,
 };
 

@@ -82,6 +82,7 @@ struct simhop {
 	size_t			 nanswer;	/* and read */
 	struct sasl_client	*sasl;
 	unsigned int		 mechanisms;	/* that the server offers */
+	unsigned int		 nslices;	/* of work on answers to it */
 	char			 challenge[2048];
 	size_t			 challenge_len;
 	bool			 is_asked;	/* auth_start() or auth_step() waits */

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "core/scheduler.h"
+#include "core/util/base64.h"
 #include "proto/client/smtp_client_int.h"
+#include "proto/sasl/sasl_client.h"
 #include "test/lib/simhop.h"
 
 #define START_US	UINT64_C(1790000000123456)
@@ -160,6 +162,63 @@ Test(smtp_client, a_name_is_needed)
 		smtp_client_free(c);
 	}
 	smtp_client_free(NULL);
+}
+
+/* A million iterations of SCRAM are made in slices, each in a step of its own,
+ * so that other events of the loop are called in between. */
+Test(smtp_client, the_work_for_a_login_leaves_others_their_turn)
+{
+	static const char first[] = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj"
+	    ")hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1000000";
+	char line[256] = "334 ";
+	unsigned int before;
+	int passes;
+
+	hop.login = "SCRAM-SHA-256";
+	hop.nonce = "rOprNGfwEbeRWgbNEkqO";
+	hop.options.login = SMTP_LOGIN_MUST;
+	begin();
+	reply("220 ready\r\n");
+	reply("250-mx.example.test\r\n250 AUTH SCRAM-SHA-256\r\n");
+	base64_encode(first, strlen(first), line + 4, sizeof(line) - 6);
+	strcat(line, "\r\n");
+	simwire_send_now(hop.wire, line, strlen(line));
+	for (passes = 0; passes < 5; passes++) {
+		before = hop.nslices;
+		scheduler_pass(sched, 0);
+		cr_assert_leq(hop.nslices, before + 1);
+	}
+	cr_assert_gt(hop.nslices, 1);
+	cr_assert_eq(hop.client->state, SS_LOGIN);
+	collect();
+	cr_assert_geq(hop.nslices, 1000000 / SASL_CLIENT_SLICE);
+	cr_assert_eq(hop.client->state, SS_AUTH);
+	cr_assert_not_null(strstr(said, "AUTH SCRAM-SHA-256"));
+}
+
+/* ... and it may be stopped in the middle of it. */
+Test(smtp_client, the_work_for_a_login_can_be_stopped)
+{
+	static const char first[] = "r=abc,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1000000";
+	char line[256] = "334 ";
+
+	hop.login = "SCRAM-SHA-1";
+	hop.nonce = "ab";
+	hop.options.login = SMTP_LOGIN_MUST;
+	begin();
+	reply("220 ready\r\n");
+	reply("250-mx.example.test\r\n250 AUTH SCRAM-SHA-1\r\n");
+	base64_encode(first, strlen(first), line + 4, sizeof(line) - 6);
+	strcat(line, "\r\n");
+	simwire_send_now(hop.wire, line, strlen(line));
+	scheduler_pass(sched, 0);
+	scheduler_pass(sched, 0);
+	cr_assert_gt(hop.nslices, 0);
+	smtp_client_stop(hop.client);
+	scheduler_pass(sched, 0);
+	cr_assert_null(hop.client);
+	cr_assert_eq(hop.end.why, SMTP_WHY_STOPPED);
+	cr_assert_lt(hop.nslices, 5);
 }
 
 /* RFC 4954 4 and RFC 5802 4: what may be used without TLS. */

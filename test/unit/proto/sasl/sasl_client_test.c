@@ -3,9 +3,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/auth/esmtp_auth_mech.h"
 #include "proto/sasl/sasl_client.h"
 #include "test/unit/proto/sasl/auth_mech_fake.h"
 
@@ -23,6 +25,23 @@ setup(void)
 }
 
 TestSuite(sasl_client, .init = setup);
+
+static unsigned int ncalls;		/* of sasl_client_go_on(), for one answer */
+
+/* The answer to a challenge, with all the work that it takes. */
+static int
+answer(struct sasl_client *c, const char *challenge, size_t len, char **out_r,
+    size_t *len_r)
+{
+	int rc = sasl_client_step(c, challenge, len, out_r, len_r);
+
+	for (ncalls = 0; rc == 1; ncalls++) {
+		cr_assert_null(*out_r);
+		cr_assert_not(sasl_client_is_done(c));
+		rc = sasl_client_go_on(c, out_r, len_r);
+	}
+	return rc;
+}
 
 /* Both sides until the server has decided.  *is_done_r: what the client thinks.
  * */
@@ -42,7 +61,7 @@ talk(const char *mech, bool *is_done_r)
 	say(x, out, len, &said);
 	free(out);
 	while (said.status == ESMTP_AUTH_CHALLENGE) {
-		rc = sasl_client_step(c, said.text, said.len, &out, &len);
+		rc = answer(c, said.text, said.len, &out, &len);
 		if (rc == -1) {
 			cr_assert_eq(errno, EPROTO);
 			cr_assert_null(out);
@@ -90,6 +109,16 @@ Test(sasl_client, logs_in_at_our_server)
 	}
 }
 
+static unsigned int
+bit(const char *name)
+{
+	size_t i;
+
+	for (i = 0; strcmp(esmtp_auth_mech_at(i)->name, name) != 0; i++)
+		continue;
+	return 1u << i;
+}
+
 /* RFC 5802 6: a server that has lost its -PLUS on the way is noticed by the
  * server. */
 Test(sasl_client, tells_that_it_could_be_bound)
@@ -103,7 +132,8 @@ Test(sasl_client, tells_that_it_could_be_bound)
 	f.start.is_plus_offered = true;
 	cr_assert_neq(talk("SCRAM-SHA-256", &is_done), ESMTP_AUTH_OK);
 	cr_assert_not(is_done);
-	login.is_plus_offered = true;
+	/* RFC 5802 6: it knows that the server knows it, of any hash */
+	login.mechanisms = bit("SCRAM-SHA-1-PLUS");
 	cr_assert_eq(talk("SCRAM-SHA-256", &is_done), ESMTP_AUTH_OK);
 }
 
@@ -123,11 +153,11 @@ scram(const char *first, const char *final)
 	cr_assert_str_eq(out, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
 	cr_assert_eq(len, strlen(out));
 	free(out);
-	rc = sasl_client_step(c, first, strlen(first), &out, &len);
+	rc = answer(c, first, strlen(first), &out, &len);
 	if (rc == 0) {
 		cr_assert_not(sasl_client_is_done(c));
 		free(out);
-		rc = sasl_client_step(c, final, strlen(final), &out, &len);
+		rc = answer(c, final, strlen(final), &out, &len);
 		cr_assert_eq(sasl_client_is_done(c), rc == 0);
 		free(out);
 	}
@@ -172,6 +202,7 @@ Test(sasl_client, scram_reads_strictly)
 		NONCE ",i=4096", NONCE ",s=,i=4096", NONCE ",s=W2,i=4096",
 		NONCE SALT, NONCE SALT ",i=", NONCE SALT ",i=0",
 		NONCE SALT ",i=04096", NONCE SALT ",i=-1",
+		NONCE SALT ",i=1", NONCE SALT ",i=4095",
 		NONCE SALT ",i=1000001", NONCE SALT ",i=4294967297",
 		NONCE SALT ",i=4096x", NONCE SALT " ,i=4096",
 	};
@@ -197,16 +228,72 @@ Test(sasl_client, scram_writes_names)
 	sasl_client_free(c);
 }
 
+/* Each call makes so many iterations and no more; the result is that of RFC
+ * 7677 3, and others follow by the same steps. */
+Test(sasl_client, scram_works_in_slices)
+{
+	static const struct { const char *i; unsigned int ncalls; } rows[] = {
+		{ "4096", 4 }, { "4097", 4 }, { "4098", 5 },
+		{ "100000", 98 },
+	};
+	char first[128];
+	size_t i;
+
+	cr_assert_eq(scram(NONCE SALT ",i=4096", FINAL), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sasl_client *c = sasl_client_new("SCRAM-SHA-256",
+		    &login);
+		char *out;
+		size_t len;
+
+		cr_assert_eq(sasl_client_begin(c, &out, &len), 0);
+		free(out);
+		snprintf(first, sizeof(first), "%s,i=%s", NONCE SALT,
+		    rows[i].i);
+		cr_assert_eq(answer(c, first, strlen(first), &out, &len), 0);
+		cr_expect_eq(ncalls, rows[i].ncalls, "%s: %u", rows[i].i,
+		    ncalls);
+		free(out);
+		sasl_client_free(c);
+	}
+}
+
+/* It may be given up in the middle, and nothing else is done meanwhile. */
+Test(sasl_client, scram_may_be_given_up)
+{
+	static const char first[] = NONCE SALT ",i=1000000";
+	struct sasl_client *c;
+	char *out;
+	size_t len;
+
+	login.nonce = "rOprNGfwEbeRWgbNEkqO";
+	c = sasl_client_new("SCRAM-SHA-256", &login);
+	cr_assert_eq(sasl_client_begin(c, &out, &len), 0);
+	free(out);
+	cr_assert_eq(sasl_client_step(c, first, strlen(first), &out, &len), 1);
+	cr_assert_eq(sasl_client_go_on(c, &out, &len), 1);
+	cr_assert_eq(sasl_client_step(c, first, strlen(first), &out, &len),
+	    -1);
+	cr_assert_eq(errno, EPROTO);
+	sasl_client_free(c);
+}
+
 Test(sasl_client, chooses_the_best_that_can_be_done)
 {
+	login.mechanisms = ~0u;
 	login.exporter_len = 0;
-	cr_assert_str_eq(sasl_client_choose(~0u, &login), "SCRAM-SHA-256");
+	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-256");
 	login.exporter_len = 32;
-	cr_assert_str_eq(sasl_client_choose(~0u, &login),
-	    "SCRAM-SHA-256-PLUS");
+	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-256-PLUS");
+	/* bound to the channel before a stronger hash */
+	login.mechanisms &= ~bit("SCRAM-SHA-256-PLUS");
+	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-1-PLUS");
+	login.mechanisms &= ~bit("SCRAM-SHA-1-PLUS");
+	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-256");
 	login.is_token = true;
-	cr_assert_str_eq(sasl_client_choose(~0u, &login), "OAUTHBEARER");
-	cr_assert_null(sasl_client_choose(0, &login));
+	cr_assert_str_eq(sasl_client_choose(&login), "OAUTHBEARER");
+	login.mechanisms = 0;
+	cr_assert_null(sasl_client_choose(&login));
 }
 
 Test(sasl_client, refuses_what_is_none)
