@@ -1,336 +1,168 @@
 /* A dialogue of the client role, played once: the test is the server.
- * Owns: the run: what the client has said and nobody has asked for yet, the
- * first thing that went wrong. */
+ * Owns: what each step does. */
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/dialogues/play_int.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/scheduler.h"
-#include "test/dialogues/dialogue.h"
 #include "test/lib/simhop.h"
 
 #define START_US	UINT64_C(1790000000123456)	/* an odd moment of 2026 */
 #define PATIENCE_US	UINT64_C(20000000000)	/* longer than all that a client waits for one message */
-#define SETTLE_MAX	200000	/* passes */
 
-struct hop_run {
-	const struct dialogue	*d;
-	const struct step	*step;
-	enum play_mode		 mode;
-	size_t			 cut;
-	bool			 is_traced;
-	struct play_result	*result;
+struct hop_world {
 	struct simclock		 clock;
 	struct simnet		 net;
 	struct scheduler	*sched;
 	struct simhop		 hop;
-	bool			 is_connected, is_inside, is_vanished;
-	size_t			 window;
+	bool			 is_inside;
 	char			 words[2048];	/* of @client */
-	char			*out;		/* of the client, not yet asked for */
-	size_t			 nout, out_size;
-	jmp_buf			 stop;
 };
-
-static void
-note(struct hop_run *r, const char *fmt, va_list ap)
-{
-	int n;
-
-	if (r->result->is_failed)
-		return;
-	r->result->is_failed = true;
-	n = snprintf(r->result->text, sizeof(r->result->text), "%s:%d: ",
-	    r->d->path, r->step == NULL ? 0 : r->step->line);
-	vsnprintf(r->result->text + n, sizeof(r->result->text) - (size_t)n,
-	    fmt, ap);
-}
-
-static void __attribute__((format(printf, 2, 3), noreturn))
-fail(struct hop_run *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	note(r, fmt, ap);
-	va_end(ap);
-	longjmp(r->stop, 1);
-}
-
-static void __attribute__((format(printf, 2, 3)))
-note_text(struct hop_run *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	note(r, fmt, ap);
-	va_end(ap);
-}
 
 static void
 violation(void *arg, const char *text)
 {
-	note_text(arg, "invariant: %s", text);
-}
-
-static void
-trace(const struct hop_run *r, const char *who, const char *buf, size_t len)
-{
-	size_t i;
-
-	if (!r->is_traced || len == 0)
-		return;
-	printf("  %s ", who);
-	for (i = 0; i < len; i++)
-		if (buf[i] < ' ' || buf[i] > '~')
-			printf("\\x%02x", (unsigned char)buf[i]);
-		else
-			putchar(buf[i]);
-	putchar('\n');
+	play_note(arg, "invariant: %s", text);
 }
 
 /* --- the client's turn ---------------------------------------------------- */
 
 static void
-settle(struct hop_run *r)
+settle(struct run *r)
 {
-	uint64_t next;
-	int n, npasses;
-
-	for (npasses = 0; npasses < SETTLE_MAX; npasses++) {
-		n = scheduler_pass(r->sched, 0);
-		if (n == 0 && !(simclock_next(&r->clock, &next)
-		    && next <= r->clock.now_us))
-			return;
-	}
-	note_text(r, "never comes to rest");
+	if (simclock_settle(&r->hop->clock, r->hop->sched, NULL, NULL) == -1)
+		play_note(r, "never comes to rest");
 }
 
 static void
-take_output(struct hop_run *r)
+received(struct run *r, const char *buf, size_t len)
 {
-	const char *buf;
-	size_t len, i;
+	size_t at = r->nout, i;
 
-	buf = simwire_peek(r->hop.wire, &len);
-	while (r->nout + len > r->out_size) {
-		r->out_size = r->out_size == 0 ? 4096 : 2 * r->out_size;
-		if ((r->out = realloc(r->out, r->out_size)) == NULL)
-			abort();
-	}
-	for (i = 0; i < len; i++)
-		r->out[r->nout + i] = (char)(r->is_inside ?
-		    buf[i] ^ SIMHOP_TURN : buf[i]);
-	trace(r, "C", r->out + r->nout, len);
-	r->nout += len;
-	simwire_take(r->hop.wire, len);
+	play_keep(r, buf, len);
+	for (i = at; r->hop->is_inside && i < r->nout; i++)
+		r->out[i] ^= (char)SIMHOP_TURN;
 }
 
-/* Let the client do all it can, and collect what it says. */
+/* The end of a run waits long enough. */
 static void
-collect(struct hop_run *r)
+wait(struct run *)
 {
-	struct simwire *w = r->hop.wire;
-	bool is_drip = r->mode == PLAY_DRIP && r->window == SIZE_MAX;
+}
 
-	if (!r->is_connected)
+static const struct play_side client_side = { .tester = "S", .tested = "C",
+	.settle = settle, .wait = wait, .received = received };
+
+static void
+advance(struct run *r, uint64_t us)
+{
+	if (simclock_advance(&r->hop->clock, r->hop->sched, us, NULL, NULL) ==
+	    -1)
+		play_note(r, "never comes to rest");
+}
+
+static void
+connect_now(struct run *r)
+{
+	if (r->wire != NULL)
 		return;
-	do {
-		if (is_drip)
-			w->window = 1;
-		settle(r);
-		take_output(r);
-	} while (is_drip && w->window == 0 && !w->is_closed);
-}
-
-static void
-advance(struct hop_run *r, uint64_t us)
-{
-	uint64_t until = r->clock.now_us + us;
-
-	settle(r);
-	while (r->clock.now_us < until) {
-		r->clock.limit_us = until;
-		scheduler_pass(r->sched, 1000000);
-		r->clock.limit_us = 0;
-		settle(r);
-	}
-}
-
-static void
-connect_now(struct hop_run *r)
-{
-	if (r->is_connected)
-		return;
-	r->hop.is_traced = r->is_traced;
-	r->hop.violation = violation;
-	r->hop.arg = r;
-	if (simhop_connect(&r->hop, &r->net) == -1)
-		fail(r, "cannot connect");
-	r->is_connected = true;
-	r->hop.wire->window = r->window;
-	collect(r);
+	r->hop->hop.is_traced = r->is_traced;
+	r->hop->hop.violation = violation;
+	r->hop->hop.arg = r;
+	if (simhop_connect(&r->hop->hop, &r->hop->net) == -1)
+		play_fail(r, "cannot connect");
+	r->wire = r->hop->hop.wire;
+	r->wire->window = r->window;
+	play_collect(r);
 }
 
 /* --- the server's turn ---------------------------------------------------- */
 
 static void
-need_no_output(struct hop_run *r)
-{
-	if (r->nout > 0)
-		fail(r, "unexpected: %.*s", (int)(r->nout > 200 ? 200 :
-		    r->nout), r->out);
-}
-
-/* From now on the server does nothing any more. */
-static void
-vanish(struct hop_run *r)
-{
-	if (r->mode == PLAY_VANISH)
-		simwire_close(r->hop.wire);
-	r->is_vanished = true;
-	longjmp(r->stop, 1);
-}
-
-static void
-send_part(struct hop_run *r, const char *buf, size_t len)
-{
-	if (len > 0)
-		simwire_send_now(r->hop.wire, buf, len);
-	collect(r);
-}
-
-static void
-send_wire(struct hop_run *r, const char *buf, size_t len)
-{
-	size_t before = r->result->noctets, first = len, i;
-
-	r->result->noctets += len;
-	if ((r->mode == PLAY_VANISH || r->mode == PLAY_STALL)
-	    && before + len > r->cut) {
-		send_part(r, buf, r->cut - before);
-		vanish(r);
-	}
-	for (i = 0; r->mode == PLAY_BYTES && i < len; i++)
-		send_part(r, buf + i, 1);
-	if (r->mode == PLAY_BYTES)
-		return;
-	if (r->mode == PLAY_SPLIT && r->cut > before && r->cut < before + len)
-		first = r->cut - before;
-	else if (r->mode == PLAY_SPLIT
-	    && (r->cut == before || r->cut == before + len))
-		r->result->is_boundary = true;
-	send_part(r, buf, first);
-	if (first < len)
-		send_part(r, buf + first, len - first);
-}
-
-static void
-send_bytes(struct hop_run *r, const char *buf, size_t len)
+send_bytes(struct run *r, const char *buf, size_t len)
 {
 	char piece[64];		/* a run may stop in the middle: nothing to free */
 	size_t n, i;
 
 	connect_now(r);
-	need_no_output(r);
-	trace(r, "S", buf, len);
-	if (!r->is_inside) {
-		send_wire(r, buf, len);
+	play_need_no_output(r);
+	play_trace(r, r->side->tester, buf, len);
+	if (!r->hop->is_inside) {
+		play_send_wire(r, buf, len);
 		return;
 	}
 	for (; len > 0; buf += n, len -= n) {
 		n = len < sizeof(piece) ? len : sizeof(piece);
 		for (i = 0; i < n; i++)
 			piece[i] = (char)(buf[i] ^ SIMHOP_TURN);
-		send_wire(r, piece, n);
+		play_send_wire(r, piece, n);
 	}
 }
 
 /* What stands for the handshake of TLS: "", or "fail". */
 static void
-play_tls(struct hop_run *r, const struct step *s)
+shake_hands(struct run *r, const struct step *s)
 {
 	static const char bad[] = "220 this is no TLS\r\n";
 	size_t len = strlen(SIMHOP_HELLO);
 
 	connect_now(r);
 	if (r->nout != len || memcmp(r->out, SIMHOP_HELLO, len) != 0)
-		fail(r, "expected a ClientHello, got %.*s", (int)r->nout,
+		play_fail(r, "expected a ClientHello, got %.*s", (int)r->nout,
 		    r->out);
 	r->nout = 0;
 	if (strncmp(s->text, "fail", 4) == 0)
-		send_wire(r, bad, strlen(bad));
+		play_send_wire(r, bad, strlen(bad));
 	else {
 		/* what the client says at once is inside already */
-		r->is_inside = true;
-		send_wire(r, SIMHOP_ANSWER, strlen(SIMHOP_ANSWER));
+		r->hop->is_inside = true;
+		play_send_wire(r, SIMHOP_ANSWER, strlen(SIMHOP_ANSWER));
 	}
-}
-
-static void
-expect_line(struct hop_run *r, const char *pattern)
-{
-	const char *nl;
-	size_t len;
-
-	connect_now(r);
-	nl = r->nout == 0 ? NULL : memchr(r->out, '\n', r->nout);
-	if (nl == NULL)
-		fail(r, "expected \"%s\", got nothing%s", pattern,
-		    r->hop.wire->is_closed ? " (closed)" : "");
-	len = (size_t)(nl - r->out) + 1;
-	if (len < 2 || nl[-1] != '\r')
-		fail(r, "a line that does not end with CRLF");
-	if (!pattern_match(pattern, r->out, len - 2))
-		fail(r, "expected \"%s\", got \"%.*s\"", pattern,
-		    (int)(len - 2), r->out);
-	memmove(r->out, r->out + len, r->nout - len);
-	r->nout -= len;
 }
 
 /* --- what must have happened ---------------------------------------------- */
 
 static void
-expect_text(struct hop_run *r, const struct simhop_result *result,
+expect_text(struct run *r, const struct simhop_result *result,
     const char *pattern)
 {
 	char text[700];
 
 	if (!result->is_told)
-		fail(r, "expected \"%s\", there is no result", pattern);
+		play_fail(r, "expected \"%s\", there is no result", pattern);
 	simhop_text(result, text, sizeof(text));
 	if (!pattern_match(pattern, text, strlen(text)))
-		fail(r, "expected \"%s\", got \"%s\"", pattern, text);
+		play_fail(r, "expected \"%s\", got \"%s\"", pattern, text);
 }
 
 /* Of the newest message that has the recipient. */
 static void
-check_result(struct hop_run *r, const struct step *s)
+check_result(struct run *r, const struct step *s)
 {
 	const struct simhop_message *m;
 	size_t i, k;
 
-	for (i = r->hop.nmessages; i-- > 0;) {
-		m = &r->hop.messages[i];
+	for (i = r->hop->hop.nmessages; i-- > 0;) {
+		m = &r->hop->hop.messages[i];
 		for (k = 0; k < m->env.nrcpts; k++)
 			if (strcmp(m->env.rcpts[k], s->word) == 0) {
 				expect_text(r, &m->results[k], s->text);
 				return;
 			}
 	}
-	fail(r, "no message is for %s", s->word);
+	play_fail(r, "no message is for %s", s->word);
 }
 
 /* --- the world ------------------------------------------------------------ */
 
 static bool
-set_word(struct hop_run *r, char *w)
+set_word(struct run *r, char *w)
 {
-	struct smtp_client_options *o = &r->hop.options;
-	struct simhop *h = &r->hop;
+	struct smtp_client_options *o = &r->hop->hop.options;
+	struct simhop *h = &r->hop->hop;
 
 	if (strcmp(w, "lmtp") == 0)
 		o->is_lmtp = true;
@@ -371,117 +203,117 @@ set_word(struct hop_run *r, char *w)
 }
 
 static void
-set_client(struct hop_run *r, const struct step *s)
+set_client(struct run *r, const struct step *s)
 {
-	char *rest = r->words + strlen(r->words), *w;
+	char *rest = r->hop->words + strlen(r->hop->words), *w;
 
 	/* what is copied there stays */
-	if (rest > r->words)
+	if (rest > r->hop->words)
 		rest++;
-	strlcpy(rest, s->text, sizeof(r->words) - (size_t)(rest - r->words));
+	strlcpy(rest, s->text, sizeof(r->hop->words) - (size_t)(rest - r->hop->words));
 
 	while ((w = strsep(&rest, " ")) != NULL)
 		if (*w != '\0' && !set_word(r, w))
-			fail(r, "@client: unknown word %s", w);
+			play_fail(r, "@client: unknown word %s", w);
 }
 
 static void
-add_mail(struct hop_run *r, const struct step *s)
+add_mail(struct run *r, const struct step *s)
 {
-	struct simhop_message *m = simhop_add(&r->hop, strcmp(s->sender,
+	struct simhop_message *m = simhop_add(&r->hop->hop, strcmp(s->sender,
 	    "<>") == 0 ? "" : s->sender, s->rcpts, s->text, s->len);
 	char *rest = s->word, *w;
 
 	if (m == NULL)
-		fail(r, "too many messages");
+		play_fail(r, "too many messages");
 	while ((w = strsep(&rest, " ")) != NULL) {
 		if (*w != '\0' && !simhop_envelope(m, w))
-			fail(r, "@mail: unknown word %s", w);
+			play_fail(r, "@mail: unknown word %s", w);
 		if (rest != NULL)
 			rest[-1] = ' ';
 	}
-	simhop_wake(&r->hop);
-	collect(r);
+	simhop_wake(&r->hop->hop);
+	play_collect(r);
 }
 
 static void
-play_world(struct hop_run *r, const struct step *s)
+play_world(struct run *r, const struct step *s)
 {
 	switch (s->kind) {
 	case STEP_SOURCE:
-		r->hop.source_max = s->number < 0 ? SIZE_MAX :
+		r->hop->hop.source_max = s->number < 0 ? SIZE_MAX :
 		    (size_t)s->number;
-		simhop_wake(&r->hop);
+		simhop_wake(&r->hop->hop);
 		break;
 	case STEP_SOURCE_FAIL:
-		r->hop.source_errno = s->errnum;
-		simhop_wake(&r->hop);
+		r->hop->hop.source_errno = s->errnum;
+		simhop_wake(&r->hop->hop);
 		break;
 	case STEP_LAST:
-		r->hop.is_last = true;
-		simhop_wake(&r->hop);
+		r->hop->hop.is_last = true;
+		simhop_wake(&r->hop->hop);
 		break;
 	case STEP_STOP:
-		smtp_client_stop(r->hop.client);
-		simhop_wake(&r->hop);
+		smtp_client_stop(r->hop->hop.client);
+		simhop_wake(&r->hop->hop);
 		break;
 	case STEP_ANSWER:
-		simhop_login(&r->hop);
-		simhop_wake(&r->hop);
+		simhop_login(&r->hop->hop);
+		simhop_wake(&r->hop->hop);
 		break;
 	case STEP_WINDOW:
 		r->window = s->number < 0 ? SIZE_MAX : (size_t)s->number;
-		if (r->is_connected)
-			r->hop.wire->window = r->window;
+		if (r->wire != NULL)
+			r->wire->window = r->window;
 		break;
 	default:
-		fail(r, "this is no step of the client role");
+		play_fail(r, "this is no step of the client role");
 	}
-	collect(r);
+	play_collect(r);
 }
 
 static void
-play_wire(struct hop_run *r, const struct step *s)
+play_wire(struct run *r, const struct step *s)
 {
 	connect_now(r);
 	switch (s->kind) {
 	case STEP_CLOSE:
-		simwire_close(r->hop.wire);
+		simwire_close(r->wire);
 		break;
 	case STEP_HALF_CLOSE:
-		simwire_half_close(r->hop.wire);
+		simwire_half_close(r->wire);
 		break;
 	case STEP_RESET:
-		simwire_reset(r->hop.wire);
+		simwire_reset(r->wire);
 		break;
 	case STEP_ADVANCE:
 		if (r->window == SIZE_MAX)
-			r->hop.wire->window = r->window;
+			r->wire->window = r->window;
 		advance(r, (uint64_t)(s->seconds * 1e6));
 		break;
 	default:
-		need_no_output(r);
-		if (r->hop.wire->is_closed !=
+		play_need_no_output(r);
+		if (r->wire->is_closed !=
 		    (s->kind == STEP_EXPECT_CLOSE))
-			fail(r, "%sclosed", r->hop.wire->is_closed ? "" :
+			play_fail(r, "%sclosed", r->wire->is_closed ? "" :
 			    "not ");
 		break;
 	}
-	collect(r);
+	play_collect(r);
 }
 
 static void
-play_state(struct hop_run *r, const struct step *s)
+play_state(struct run *r, const struct step *s)
 {
-	const char *state = r->hop.client == NULL ? "ended" :
-	    smtp_client_state(r->hop.client);
+	const char *state = r->hop->hop.client == NULL ? "ended" :
+	    smtp_client_state(r->hop->hop.client);
 
 	if (strcmp(state, s->text) != 0)
-		fail(r, "expected state %s, is %s", s->text, state);
+		play_fail(r, "expected state %s, is %s", s->text, state);
 }
 
 static void
-play_step(struct hop_run *r, const struct step *s)
+play_step(struct run *r, const struct step *s)
 {
 	switch (s->kind) {
 	case STEP_SEND:
@@ -490,7 +322,8 @@ play_step(struct hop_run *r, const struct step *s)
 	case STEP_PAUSE:
 		break;
 	case STEP_LINE:
-		expect_line(r, s->text);
+		connect_now(r);
+		play_expect_line(r, s->text);
 		break;
 	case STEP_CLIENT:
 		set_client(r, s);
@@ -510,7 +343,7 @@ play_step(struct hop_run *r, const struct step *s)
 		play_wire(r, s);
 		break;
 	case STEP_TLS:
-		play_tls(r, s);
+		shake_hands(r, s);
 		break;
 	case STEP_STATE:
 		play_state(r, s);
@@ -519,7 +352,7 @@ play_step(struct hop_run *r, const struct step *s)
 		check_result(r, s);
 		break;
 	case STEP_ENDED:
-		expect_text(r, &r->hop.end, s->text);
+		expect_text(r, &r->hop->hop.end, s->text);
 		break;
 	default:
 		play_world(r, s);
@@ -532,62 +365,43 @@ play_step(struct hop_run *r, const struct step *s)
  * message whose body the host does not give is none of the server's business.
  * */
 static void
-finish(struct hop_run *r)
+finish(struct run *r)
 {
-	if (!r->is_connected)
+	if (r->wire == NULL)
 		return;
 	if (!r->is_vanished)
-		need_no_output(r);
-	r->hop.wire->window = SIZE_MAX;
+		play_need_no_output(r);
+	r->wire->window = SIZE_MAX;
 	advance(r, PATIENCE_US);
-	if (r->hop.client != NULL)
-		fail(r, "the client goes on: %s",
-		    smtp_client_state(r->hop.client));
-}
-
-/* ${s} NULL: the end. */
-static bool __attribute__((noinline))
-try_step(struct hop_run *r, const struct step *s)
-{
-	if (setjmp(r->stop) != 0)
-		return false;
-	if (s == NULL)
-		finish(r);
-	else
-		play_step(r, s);
-	return true;
+	if (r->hop->hop.client != NULL)
+		play_fail(r, "the client goes on: %s",
+		    smtp_client_state(r->hop->hop.client));
 }
 
 void
 hop_play(const struct dialogue *d, enum play_mode mode, size_t cut,
     bool is_traced, struct play_result *result)
 {
-	static struct hop_run r;	/* too large for a stack */
+	static struct hop_world w;	/* too large for a stack */
 	struct scheduler_backend backend;
-	size_t i;
+	struct run r = { .d = d, .mode = mode, .cut = cut,
+		.is_traced = is_traced, .result = result, .window = SIZE_MAX,
+		.side = &client_side, .hop = &w };
 
-	r = (struct hop_run){ .d = d, .mode = mode, .cut = cut,
-		.is_traced = is_traced, .result = result,
-		.window = SIZE_MAX };
-	simclock_init(&r.clock, START_US);
-	simnet_init(&r.net, NULL);
-	r.clock.poll = simnet_poll;
-	r.clock.poll_arg = &r.net;
-	simclock_backend(&r.clock, &backend);
-	if ((r.sched = scheduler_create(&backend)) == NULL)
+	w = (struct hop_world){ .is_inside = false };
+	simclock_init(&w.clock, START_US);
+	simnet_init(&w.net, NULL);
+	w.clock.poll = simnet_poll;
+	w.clock.poll_arg = &w.net;
+	simclock_backend(&w.clock, &backend);
+	if ((w.sched = scheduler_create(&backend)) == NULL)
 		abort();
-	simhop_init(&r.hop, &r.clock);
-	for (i = 0; i < d->nsteps && !result->is_failed && !r.is_vanished;
-	    i++) {
-		r.step = &d->steps[i];
-		try_step(&r, r.step);
-	}
-	if (!result->is_failed)
-		try_step(&r, NULL);
-	simhop_clear(&r.hop);
+	simhop_init(&w.hop, &w.clock);
+	play_steps(&r, play_step, finish);
+	simhop_clear(&w.hop);
 	settle(&r);
-	scheduler_destroy(r.sched);
-	simnet_clear(&r.net);
-	simclock_clear(&r.clock);
+	scheduler_destroy(w.sched);
+	simnet_clear(&w.net);
+	simclock_clear(&w.clock);
 	free(r.out);
 }

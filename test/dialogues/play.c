@@ -1,10 +1,9 @@
-/* One dialogue, played once on the simulated wire under the virtual clock.
- * Owns: the run: what has been sent, what has come back and not been asked
- * for yet, and the first thing that went wrong. */
+/* One dialogue of the server role, played once on the simulated wire under the
+ * virtual clock: the test is the client.
+ * Owns: what each step does. */
 
 #include "test/dialogues/play_int.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,146 +15,38 @@
 struct simhost *play_host;
 
 static void
-note_failure(struct run *r, const char *fmt, va_list ap)
-{
-	int n;
-
-	if (r->result->is_failed)
-		return;
-	r->result->is_failed = true;
-	n = snprintf(r->result->text, sizeof(r->result->text), "%s:%d: ",
-	    r->d->path, r->step == NULL ? 0 : r->step->line);
-	vsnprintf(r->result->text + n, sizeof(r->result->text) - (size_t)n,
-	    fmt, ap);
-}
-
-void
-play_fail(struct run *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	note_failure(r, fmt, ap);
-	va_end(ap);
-	longjmp(r->stop, 1);
-}
-
-static void
-violation(void *arg, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	note_failure(arg, fmt, ap);
-	va_end(ap);
-}
-
-static void
 host_violation(void *arg, const char *text)
 {
-	violation(arg, "invariant: %s", text);
+	play_note(arg, "invariant: %s", text);
 }
 
-bool
-pattern_match(const char *pat, const char *s, size_t len)
+/* --- what line.c asks ----------------------------------------------------- */
+
+static void
+settle(struct run *)
 {
-	const char *star = NULL;
-	size_t i = 0, mark = 0;
-	char c;
-
-	for (;;) {
-		if (*pat == '*') {
-			star = ++pat;
-			mark = i;
-			continue;
-		}
-		c = *pat == '\\' && pat[1] != '\0' ? pat[1] : *pat;
-		if (i < len && *pat != '\0' && s[i] == c) {
-			pat += *pat == '\\' && pat[1] != '\0' ? 2 : 1;
-			i++;
-			continue;
-		}
-		if (i == len && *pat == '\0')
-			return true;
-		if (star == NULL || mark >= len)
-			return false;
-		pat = star;
-		i = ++mark;
-	}
-}
-
-void
-play_trace(const struct run *r, const char *who, const char *buf, size_t len)
-{
-	size_t i;
-
-	if (!r->is_traced)
-		return;
-	printf("  %s ", who);
-	for (i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)buf[i];
-
-		if (c == '\r')
-			printf("\\r");
-		else if (c == '\n')
-			printf("\\n");
-		else if (c < 0x20 || c > 0x7e)
-			printf("\\x%02x", c);
-		else
-			putchar(c);
-	}
-	putchar('\n');
-}
-
-void
-play_keep(struct run *r, const char *buf, size_t len)
-{
-	while (r->nout + len > r->out_size) {
-		r->out_size = r->out_size == 0 ? 4096 : 2 * r->out_size;
-		r->out = realloc(r->out, r->out_size);
-		if (r->out == NULL)
-			abort();
-	}
-	memcpy(r->out + r->nout, buf, len);
-	r->nout += len;
-	play_trace(r, "S", buf, len);
+	simhost_settle(play_host);
 }
 
 static void
-take_output(struct run *r)
+wait(struct run *)
 {
-	const char *buf;
-	size_t len;
+	simhost_advance(play_host, PATIENCE_US);
+}
 
-	buf = simwire_peek(r->s->wire, &len);
-	if (len == 0)
-		return;
+static void
+received(struct run *r, const char *buf, size_t len)
+{
 	if (r->tls != NULL)
 		play_tls_received(r, buf, len);
 	else
 		play_keep(r, buf, len);
-	simwire_take(r->s->wire, len);
 }
 
-/* Let the server do all it can, and collect what it says. */
-void
-play_collect(struct run *r)
-{
-	struct simwire *w;
+static const struct play_side server_side = { .tester = "C", .tested = "S",
+	.settle = settle, .wait = wait, .received = received };
 
-	if (r->s == NULL) {
-		simhost_settle(play_host);
-		return;
-	}
-	w = r->s->wire;
-	do {
-		if (r->mode == PLAY_DRIP && r->window == SIZE_MAX)
-			w->window = 1;
-		simhost_settle(play_host);
-		take_output(r);
-	} while (r->mode == PLAY_DRIP && r->window == SIZE_MAX
-	    && w->window == 0 && !w->is_closed);
-}
+/* -------------------------------------------------------------------------- */
 
 static void
 connect_now(struct run *r)
@@ -163,7 +54,8 @@ connect_now(struct run *r)
 	r->s = simhost_connect(play_host, r->d->peer == NULL ? PEER : r->d->peer);
 	if (r->s == NULL)
 		play_fail(r, "cannot connect");
-	r->s->wire->window = r->window;
+	r->wire = r->s->wire;
+	r->wire->window = r->window;
 }
 
 void
@@ -176,66 +68,12 @@ play_need_session(struct run *r)
 }
 
 static void
-need_no_output(struct run *r)
-{
-	if (r->nout > 0)
-		play_fail(r, "unexpected: %.*s", (int)(r->nout > 200 ? 200
-		    : r->nout), r->out);
-}
-
-/* From now on the client does nothing any more. */
-static void
-vanish(struct run *r)
-{
-	if (r->mode == PLAY_VANISH) {
-		simwire_close(r->s->wire);
-		play_collect(r);
-	} else
-		simhost_advance(play_host, PATIENCE_US);
-	r->is_vanished = true;
-	longjmp(r->stop, 1);
-}
-
-void
-play_send_wire(struct run *r, const char *buf, size_t len)
-{
-	size_t before = r->result->noctets, first, i;
-
-	r->result->noctets += len;
-	if ((r->mode == PLAY_VANISH || r->mode == PLAY_STALL)
-	    && before + len > r->cut) {
-		simwire_send_now(r->s->wire, buf, r->cut - before);
-		play_collect(r);
-		vanish(r);
-	}
-	if (r->mode == PLAY_BYTES) {
-		for (i = 0; i < len; i++) {
-			simwire_send_now(r->s->wire, buf + i, 1);
-			play_collect(r);
-		}
-		return;
-	}
-	first = len;
-	if (r->mode == PLAY_SPLIT && r->cut > before && r->cut < before + len)
-		first = r->cut - before;
-	else if (r->mode == PLAY_SPLIT
-	    && (r->cut == before || r->cut == before + len))
-		r->result->is_boundary = true;
-	simwire_send_now(r->s->wire, buf, first);
-	play_collect(r);
-	if (first < len) {
-		simwire_send_now(r->s->wire, buf + first, len - first);
-		play_collect(r);
-	}
-}
-
-static void
 send_bytes(struct run *r, const char *buf, size_t len)
 {
 	if (r->s == NULL)
 		connect_now(r);	/* an early talker does not wait */
-	need_no_output(r);
-	play_trace(r, "C", buf, len);
+	play_need_no_output(r);
+	play_trace(r, r->side->tester, buf, len);
 	if (r->tls != NULL)
 		play_tls_send(r, buf, len);
 	else
@@ -259,66 +97,27 @@ trickle(struct run *r, double seconds)
 	}
 }
 
-/* One line from the server, without its CRLF; RFC 5321 2.3.8: nothing but
- * CRLF ends a line. */
-static size_t
-next_line(struct run *r, const char *wanted)
-{
-	const char *nl;
-	size_t len;
-
-	play_need_session(r);
-	nl = r->nout == 0 ? NULL : memchr(r->out, '\n', r->nout);
-	if (nl == NULL)
-		play_fail(r, "expected \"%s\", got nothing%s", wanted,
-		    r->s->wire->is_closed ? " (closed)" : "");
-	len = (size_t)(nl - r->out) + 1;
-	if (len < 2 || nl[-1] != '\r')
-		play_fail(r, "a line that does not end with CRLF");
-	/* RFC 4954 4: a challenge may be longer */
-	if (len > LIM_REPLY_LINE && strncmp(r->out, "334 ", 4) != 0)
-		play_fail(r, "a reply line of %zu octets", len);
-	return len;
-}
-
-static void
-drop_output(struct run *r, size_t len)
-{
-	memmove(r->out, r->out + len, r->nout - len);
-	r->nout -= len;
-}
-
-static void
-expect_line(struct run *r, const char *pattern)
-{
-	size_t len = next_line(r, pattern);
-
-	if (!pattern_match(pattern, r->out, len - 2))
-		play_fail(r, "expected \"%s\", got \"%.*s\"", pattern,
-		    (int)(len - 2), r->out);
-	drop_output(r, len);
-}
-
 /* A whole reply: all lines with the same code, the last without the hyphen. */
 static void
 expect_reply(struct run *r, const char *pattern)
 {
 	size_t len;
 
-	while ((len = next_line(r, pattern)) >= 6 && r->out[3] == '-') {
+	play_need_session(r);
+	while ((len = play_next_line(r, pattern)) >= 6 && r->out[3] == '-') {
 		if (strncmp(r->out, pattern, 3) != 0)
 			play_fail(r, "expected \"%s\", got \"%.*s\"", pattern,
 			    (int)(len - 2), r->out);
-		drop_output(r, len);
+		play_drop(r, len);
 	}
-	expect_line(r, pattern);
+	play_expect_line(r, pattern);
 }
 
 static void
 expect_close(struct run *r)
 {
 	play_need_session(r);
-	need_no_output(r);
+	play_need_no_output(r);
 	if (!r->s->wire->is_closed)
 		play_fail(r, "expected the server to close");
 	if (r->s->ac != NULL)
@@ -375,7 +174,7 @@ play_connect(struct run *r)
 			simwire_close(r->s->wire);
 			play_collect(r);
 		}
-		need_no_output(r);
+		play_need_no_output(r);
 		if (r->s->ac == NULL)
 			simhost_release(r->s);
 	}
@@ -451,7 +250,8 @@ play_step(struct run *r, const struct step *s)
 	case STEP_PAUSE:	/* the next group is one of its own */
 		break;
 	case STEP_LINE:
-		expect_line(r, s->text);
+		play_need_session(r);
+		play_expect_line(r, s->text);
 		break;
 	case STEP_REPLY:
 		expect_reply(r, s->text);
@@ -471,7 +271,7 @@ play_step(struct run *r, const struct step *s)
 		break;
 	case STEP_TLS:
 		play_need_session(r);
-		need_no_output(r);
+		play_need_no_output(r);
 		play_tls(r, s);
 		break;
 	case STEP_EXPECT_CLOSE:
@@ -479,7 +279,7 @@ play_step(struct run *r, const struct step *s)
 		break;
 	case STEP_EXPECT_SILENCE:
 		play_need_session(r);
-		need_no_output(r);
+		play_need_no_output(r);
 		if (r->s->wire->is_closed)
 			play_fail(r, "closed");
 		break;
@@ -521,7 +321,7 @@ static void
 finish(struct run *r)
 {
 	if (!r->is_vanished)
-		need_no_output(r);
+		play_need_no_output(r);
 	if (r->s == NULL)
 		return;
 	if (r->s->ac != NULL && r->mode == PLAY_STALL && r->is_vanished)
@@ -540,39 +340,13 @@ finish(struct run *r)
 		play_fail(r, "a message was left open");
 }
 
-/* ${s} NULL: the end. */
-static bool __attribute__((noinline))
-try_step(struct run *r, const struct step *s)
-{
-	if (setjmp(r->stop) != 0)
-		return false;
-	if (s == NULL)
-		finish(r);
-	else
-		play_step(r, s);
-	return true;
-}
-
-static void
-play_steps(struct run *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->d->nsteps && !r->result->is_failed
-	    && !r->is_vanished; i++) {
-		r->step = &r->d->steps[i];
-		try_step(r, r->step);
-	}
-	if (!r->result->is_failed)
-		try_step(r, NULL);
-}
-
 void
 play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
     struct play_result *result)
 {
 	struct run r = { .d = d, .mode = mode, .cut = cut,
-		.is_traced = is_traced, .result = result, .window = SIZE_MAX };
+		.is_traced = is_traced, .result = result, .window = SIZE_MAX,
+		.side = &server_side };
 
 	memset(result, 0, offsetof(struct play_result, text) + 1);
 	result->noctets = 0;
@@ -583,7 +357,7 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 	}
 	play_set_extension(false);
 	if (simhost_init(play_host, START_US, NULL) == -1) {
-		violation(&r, "no memory");
+		play_note(&r, "no memory");
 		return;
 	}
 	simtls_use(play_host);
@@ -592,7 +366,7 @@ play(const struct dialogue *d, enum play_mode mode, size_t cut, bool is_traced,
 	play_host->arg = &r;
 	if (setjmp(r.stop) == 0)
 		play_set_options(&r);
-	play_steps(&r);
+	play_steps(&r, play_step, finish);
 	simhost_clear(play_host);
 	simtls_client_free(r.tls);
 	free(r.out);

@@ -2,8 +2,12 @@
 
 #include "test/lib/simclock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SETTLE_MAX	200000	/* passes, after which it never comes to rest */
+#define WAIT_MAX_MS	1000000000
 
 volatile unsigned int simalloc_quiet;
 
@@ -192,4 +196,53 @@ simclock_backend(struct simclock *c, struct scheduler_backend *b)
 		.closure = c,
 		.has_epoll = false,
 	};
+}
+
+/* --- the loop ------------------------------------------------------------- */
+
+static int
+pass(struct scheduler *s, int timeout_ms, void (*each)(void *arg), void *arg)
+{
+	int n = scheduler_pass(s, timeout_ms);
+
+	if (n >= 0 && each != NULL)
+		each(arg);
+	return n;
+}
+
+int
+simclock_settle(struct simclock *c, struct scheduler *s,
+    void (*each)(void *arg), void *arg)
+{
+	uint64_t next;
+	int n, total = 0, npasses;
+
+	for (npasses = 0; npasses < SETTLE_MAX; npasses++) {
+		if ((n = pass(s, 0, each, arg)) < 0)
+			return -1;
+		total += n;
+		if (n == 0 && !(simclock_next(c, &next) && next <= c->now_us))
+			return total;
+	}
+	errno = ELOOP;
+	return -1;
+}
+
+int
+simclock_advance(struct simclock *c, struct scheduler *s, uint64_t us,
+    void (*each)(void *arg), void *arg)
+{
+	uint64_t until = c->now_us + us, left_ms;
+	int n = simclock_settle(c, s, each, arg);
+
+	while (n >= 0 && c->now_us < until) {
+		left_ms = (until - c->now_us + 999) / 1000;
+		c->limit_us = until;
+		n = pass(s, left_ms > WAIT_MAX_MS ? WAIT_MAX_MS :
+		    (int)left_ms, each, arg);
+		c->limit_us = 0;
+		if (n >= 0)
+			n = simclock_settle(c, s, each, arg);
+	}
+	return n < 0 ? -1 : 0;
 }

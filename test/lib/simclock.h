@@ -74,4 +74,15 @@ void simclock_set(struct simclock *c, int64_t delta_us);
 /* simclock_backend(c, b): Fill in a backend for scheduler_create(). */
 void simclock_backend(struct simclock *c, struct scheduler_backend *b);
 
+/* simclock_settle(c, s, each, arg): Run passes of ${s}, which has the backend,
+ * until there is nothing to do now; after each of them each(arg), unless it is
+ * NULL.  Return how many events were dispatched; or -1 with errno: ELOOP, it
+ * never comes to rest.
+ * simclock_advance(c, s, us, each, arg): The same, until ${us} have passed.
+ * 0 or -1. */
+int simclock_settle(struct simclock *c, struct scheduler *s,
+    void (*each)(void *arg), void *arg);
+int simclock_advance(struct simclock *c, struct scheduler *s, uint64_t us,
+    void (*each)(void *arg), void *arg);
+
 #endif

@@ -15,7 +15,6 @@
 #include "test/lib/simhost_int.h"
 
 #define SLACK_US	2000	/* poll's milliseconds, rounded up */
-#define SETTLE_MAX	200000	/* passes: a session that never comes to rest */
 
 volatile unsigned int simalloc_owner;
 
@@ -283,45 +282,36 @@ simhost_drain(struct simhost *h, bool is_reconfigured)
 			look_again(&h->sessions[i]);
 }
 
+static void
+check(void *h)
+{
+	simhost_check(h);
+}
+
+static void
+no_rest(struct simhost *h)
+{
+	if (errno == ELOOP)
+		simhost_violation(h, "never comes to rest");
+	else
+		simhost_violation(h, "scheduler_pass: %s", strerror(errno));
+}
+
 int
 simhost_settle(struct simhost *h)
 {
-	uint64_t next;
-	int n, total = 0, npasses;
+	int n = simclock_settle(&h->clock, h->sched, check, h);
 
-	for (npasses = 0; npasses < SETTLE_MAX; npasses++) {
-		n = scheduler_pass(h->sched, 0);
-		if (n < 0) {
-			simhost_violation(h, "scheduler_pass: %s",
-			    strerror(errno));
-			return total;
-		}
-		simhost_check(h);
-		total += n;
-		if (n == 0 && !(simclock_next(&h->clock, &next)
-		    && next <= h->clock.now_us))
-			return total;
-	}
-	simhost_violation(h, "never comes to rest");
-	return total;
+	if (n == -1)
+		no_rest(h);
+	return n == -1 ? 0 : n;
 }
 
 void
 simhost_advance(struct simhost *h, uint64_t us)
 {
-	uint64_t until = h->clock.now_us + us;
-	uint64_t left_ms;
-
-	simhost_settle(h);
-	while (h->clock.now_us < until) {
-		left_ms = (until - h->clock.now_us + 999) / 1000;
-		h->clock.limit_us = until;
-		scheduler_pass(h->sched,
-		    left_ms > 1000000000 ? 1000000000 : (int)left_ms);
-		h->clock.limit_us = 0;
-		simhost_check(h);
-		simhost_settle(h);
-	}
+	if (simclock_advance(&h->clock, h->sched, us, check, h) == -1)
+		no_rest(h);
 }
 
 void
