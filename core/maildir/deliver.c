@@ -42,7 +42,7 @@ deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 	STAILQ_INIT(&d->batch);
 	STAILQ_INIT(&d->unflushed);
 	deliver_dirs_init(&d->dirs);
-	if ((d->readbuf = spool_readbuf_new()) == NULL ||
+	if ((d->sources = spool_sources_new()) == NULL ||
 	    (d->sum = spool_sum_new()) == NULL ||
 	    (d->copybuf = malloc(DELIVER_COPY_OCTETS)) == NULL ||
 	    (d->convbuf = malloc(DELIVER_COPY_OCTETS)) == NULL) {
@@ -81,13 +81,24 @@ deliver_free(struct deliver *d)
 	items_free(d, &d->waiting);
 	items_free(d, &d->batch);
 	items_free(d, &d->unflushed);
-	deliver_sources_clear(d);
+	spool_sources_free(d->sources);
 	deliver_dirs_clear(&d->dirs);
-	spool_readbuf_free(d->readbuf);
 	spool_sum_free(d->sum);
 	free(d->copybuf);
 	free(d->convbuf);
 	free(d);
+}
+
+int
+deliver_source(struct deliver *d, uint64_t source, int fd)
+{
+	return spool_sources_add(d->sources, source, fd);
+}
+
+void
+deliver_forget(struct deliver *d, uint64_t source)
+{
+	spool_sources_drop(d->sources, source);
 }
 
 int
@@ -125,7 +136,7 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	struct deliver_route route;
 	const char *rcpt;
 
-	if (deliver_source_record(d, &item->job, view_r) == -1) {
+	if (spool_sources_record(d->sources, &item->job, view_r) == -1) {
 		deliver_fail(item, errno, "reading the spool", "");
 		return -1;
 	}

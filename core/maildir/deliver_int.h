@@ -8,7 +8,7 @@
 
 #include "core/maildir/deliver.h"
 #include "core/maildir/maildir.h"
-#include "core/spool/spool_reader.h"
+#include "core/spool/spool_sources.h"
 
 #define DELIVER_DIRS		256	/* Maildirs kept open; more while a batch needs them */
 #define DELIVER_SWEPT		65536	/* bits: a Maildir is swept once; Maildirs with the same hash share a bit */
@@ -58,13 +58,6 @@ struct deliver_dir *deliver_dirs_get(struct deliver_dirs *dirs,
 void deliver_dirs_put(struct deliver_dirs *dirs, struct deliver_dir *dir);
 void deliver_dirs_drop(struct deliver_dirs *dirs, struct deliver_dir *dir);
 
-struct deliver_source {
-	LIST_ENTRY(deliver_source) hash;
-	uint64_t	 id;
-	int		 fd;
-	struct spool_reader *reader;	/* made when first used */
-};
-
 enum deliver_state {
 	ITEM_WAITING,
 	ITEM_WRITTEN,		/* the tmp file is there */
@@ -100,21 +93,11 @@ struct deliver {
 	size_t		 nwaiting, nbatch, nunflushed;
 	bool		 is_left;	/* the queue that gave this batch has gone */
 	struct deliver_dirs dirs;
-	LIST_HEAD(, deliver_source) sources[256];
-	struct spool_readbuf *readbuf;
+	struct spool_sources *sources;
 	struct spool_sum *sum;
 	char		*copybuf;	/* DELIVER_COPY_OCTETS */
 	char		*convbuf;	/* the same, for LF */
 };
-
-/* core/maildir/deliver_source.c */
-struct deliver_source *deliver_source_find(struct deliver *d, uint64_t id);
-
-/* deliver_source_record(d, job, &view_r): The record that ${job} names.
- * Return 0, or -1 with errno. */
-int deliver_source_record(struct deliver *d, const struct job *job,
-    struct spool_view *view_r);
-void deliver_sources_clear(struct deliver *d);
 
 /* core/maildir/deliver_write.c: deliver_write(d, item, view): Write the tmp file of
  * ${item} and set its size.  Return 0, or -1 with errno and no file left. */

@@ -128,17 +128,12 @@ static int
 write_stored(struct deliver *d, struct sink *s, const struct job *job,
     const struct spool_record *r)
 {
-	bool is_large = (r->flags & SPOOL_RECORD_LARGE) != 0;
-	struct deliver_source *src;
+	uint64_t offset;
+	int fd;
 
-	src = deliver_source_find(d,
-	    is_large ? job->body_source : job->source);
-	if (src == NULL) {
-		errno = ESTALE;
+	if ((fd = spool_sources_body(d->sources, job, r, &offset)) == -1)
 		return -1;
-	}
-	return copy_body(d, s, src->fd, is_large ? 0 : r->body_offset,
-	    r->body_octets, r->body_sum);
+	return copy_body(d, s, fd, offset, r->body_octets, r->body_sum);
 }
 
 static int
