@@ -29,7 +29,8 @@ enum esmtp_rcpt_status {
 	ESMTP_RCPT_UNKNOWN,	/* our domain, no such mailbox */
 	ESMTP_RCPT_FOREIGN,	/* not a domain of ours: relaying decides */
 	ESMTP_RCPT_LATER,	/* not known now: the client is to try again */
-	ESMTP_RCPT_ASKED	/* of lookup_rcpt() alone: the answer comes, by the ticket of esmtp_ticket_new() */
+	ESMTP_RCPT_ASKED,	/* of lookup_rcpt() alone: the answer comes, by the ticket of esmtp_ticket_new() */
+	ESMTP_RCPT_RELAY	/* as FOREIGN, but where relaying is allowed it can be delivered */
 };
 
 /* answers of start_queue */

@@ -56,7 +56,8 @@ is_fit(int kind, const struct answer *a)
 	switch (kind) {
 	case ASK_RCPT:
 		return !is_reply && a->octets == NULL && a->value >= 0 &&
-		    a->value < ESMTP_RCPT_ASKED;
+		    a->value <= ESMTP_RCPT_RELAY &&
+		    a->value != ESMTP_RCPT_ASKED;
 	case ASK_COMMIT:
 		return is_reply || (a->octets == NULL && a->value >= 0);
 	case ASK_PEER:

@@ -8,6 +8,7 @@ rcptto(const char *, const struct mailaddr *addr, accept_construct *,
 {
 	switch (validate_context_lookup_rcpt(vctx, addr)) {
 	case ESMTP_RCPT_OK:
+	case ESMTP_RCPT_RELAY:	/* policy_relay has allowed it */
 		return VALIDATE_CONT;
 	case ESMTP_RCPT_UNKNOWN:
 		return validate_refuse(vctx, RPL_USER);

@@ -54,6 +54,15 @@ is_verified_peer(const validate_context *vctx)
 }
 
 static bool
+is_ours(validate_context *vctx, const struct mailaddr *addr)
+{
+	enum esmtp_rcpt_status status =
+	    validate_context_lookup_rcpt(vctx, addr);
+
+	return status != ESMTP_RCPT_FOREIGN && status != ESMTP_RCPT_RELAY;
+}
+
+static bool
 may_relay(validate_context *vctx, const struct mailaddr *addr)
 {
 	const struct esmtp_options *o = validate_context_options(vctx);
@@ -64,8 +73,7 @@ may_relay(validate_context *vctx, const struct mailaddr *addr)
 		if (options_lists(&o->relay_domains, addr->domain,
 		    addr->domain_len))
 			return true;
-	} else if (validate_context_lookup_rcpt(vctx, addr) !=
-	    ESMTP_RCPT_FOREIGN)
+	} else if (is_ours(vctx, addr))
 		return true;
 	return (o->tls_verified_peer_can_relay && is_verified_peer(vctx)) ||
 	    is_our_postmaster(vctx, addr) ||

@@ -98,6 +98,7 @@ Test(embed_answer, a_recipient_is_answered_when_the_look_up_is)
 		{ ESMTP_RCPT_UNKNOWN, UNKNOWN },
 		{ ESMTP_RCPT_FOREIGN, "550 5.7.1 " },
 		{ ESMTP_RCPT_LATER, LATER },
+		{ ESMTP_RCPT_RELAY, "550 5.7.1 " },
 	};
 	size_t i;
 

@@ -30,6 +30,13 @@ static const struct {
 	{ "Relay_Domains", "other.example", "postmaster@b.example", RELAY },
 	{ "Open_Relay", "true", "x@other.example", ROUTE },
 	{ "Open_Relay", "true", "nobody@example.test", USER },
+	/* can be delivered, but is not ours */
+	{ NULL, NULL, "x@next.test", RELAY },
+	{ NULL, NULL, "postmaster@next.test", RELAY },
+	{ "Relay_Domains", "other.example", "x@next.test", RELAY },
+	{ "Relay_Domains", "next.test", "x@next.test", OK },
+	{ "Open_Relay", "true", "x@next.test", OK },
+	{ "Relay_Hosts", "192.0.2.0/24", "x@next.test", OK },
 	{ "Relay_Hosts", "192.0.2.0/24", "x@other.example", ROUTE },
 	{ "Relay_Hosts", "192.0.2.1", "x@other.example", ROUTE },
 	{ "Relay_Hosts", "198.51.100.0/24", "x@other.example", RELAY },
