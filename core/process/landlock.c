@@ -96,7 +96,7 @@ add_path(int rules, const struct landlock_path *p, uint64_t handled)
 }
 
 int
-landlock_rules(const struct landlock_path *paths, size_t n,
+landlock_rules(const struct landlock_path *paths, size_t n, bool may_connect,
     unsigned int *has_r)
 {
 	int version = (int)syscall(NR_CREATE_RULESET, NULL, 0, VERSION);
@@ -115,8 +115,9 @@ landlock_rules(const struct landlock_path *paths, size_t n,
 	if (version < VERSION_TRUNCATE)
 		set.handled_fs &= ~(uint64_t)FS_TRUNCATE;
 	if (version >= VERSION_NET) {
-		set.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
-		*has_r |= LANDLOCK_NET;
+		set.handled_net = NET_BIND_TCP |
+		    (may_connect ? 0 : NET_CONNECT_TCP);
+		*has_r |= may_connect ? 0 : LANDLOCK_NET;
 	} else
 		octets = offsetof(struct ruleset, handled_net);
 	if (version >= VERSION_SCOPE) {

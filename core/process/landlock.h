@@ -19,13 +19,14 @@ enum {
 	LANDLOCK_SCOPE = 4	/* no signal, no abstract socket of processes outside */
 };
 
-/* landlock_rules(paths, n, &has_r): Make a set of rules: only the files of
- * ${paths} can be opened, and none can be executed.  A path that does not exist
- * is left out.  *has_r is what the rules enforce (LANDLOCK_FILES, ...).  Return
+/* landlock_rules(paths, n, may_connect, &has_r): Make a set of rules: only the
+ * files of ${paths} can be opened, and none can be executed.  A path that does
+ * not exist is left out.  With ${may_connect} TCP sockets may be connected, so
+ * that LANDLOCK_NET does not hold.  *has_r is what the rules enforce (LANDLOCK_FILES, ...).  Return
  * the descriptor of the set, close-on-exec, or -1 with errno: ENOSYS or
  * EOPNOTSUPP, the kernel has no Landlock, or one that is too old. */
 int landlock_rules(const struct landlock_path *paths, size_t n,
-    unsigned int *has_r);
+    bool may_connect, unsigned int *has_r);
 
 /* landlock_enter(fd): From now on the rules hold for the calling thread and for
  * all that it starts, for good.  Needs no_new_privs.  Closes ${fd}.  Return 0

@@ -26,7 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARGS_MAX	2
+#define ARGS_MAX	3
 #define OWN_PID		UINT64_MAX	/* stands for getpid() */
 #define CODE_SECCOMP	1		/* si_code: SYS_SECCOMP, which glibc does not define */
 #define WORD_MAX	32
@@ -139,6 +139,11 @@ static const struct rule {
 	/* the socket of another program on this machine */
 	{ "socket:unix", "socket", 2, { IS(0, AF_UNIX),
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM) } },
+	/* TCP alone: never MPTCP, SCTP and whatever else has streams */
+	{ "socket:tcp", "socket", 3, { IS(0, AF_INET),
+	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
+	{ "socket:tcp", "socket", 3, { IS(0, AF_INET6),
+	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
 #undef NONE
 #undef IS
 #undef IS_BUT

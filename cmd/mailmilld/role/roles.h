@@ -47,6 +47,8 @@ struct role_profile {
 	 * last.  NULL: none */
 	bool		 (*path)(const struct settings *s, size_t i,
 			    struct role_path *path_r);
+	/* it connects TCP sockets: MEASURE_NET does not hold */
+	bool		 may_connect;
 	/* file_max(s): octets of the largest file that it writes
 	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: there is no limit.  NULL: the same.
 	 * There is none for the log and the queue's tables, which grow.  There

@@ -175,7 +175,8 @@ file_rules(struct sandbox *sb, unsigned int *has_r)
 			paths[i] = (struct landlock_path){
 			    sb->files[i].path.path,
 			    sb->files[i].path.can_write };
-		fd = landlock_rules(paths, sb->nfiles, has_r);
+		fd = landlock_rules(paths, sb->nfiles,
+		    sb->role->profile.may_connect, has_r);
 	}
 	if (fd == -1) {
 		say(sb, MEASURE_FILES, errno == ENOSYS || errno == EOPNOTSUPP ?

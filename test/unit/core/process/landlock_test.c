@@ -1,10 +1,12 @@
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +92,7 @@ Test(landlock, opens_what_the_rules_name)
 	unsigned int has;
 	int fd, status;
 
-	if ((fd = landlock_rules(paths, 3, &has)) == -1 && (errno == ENOSYS ||
+	if ((fd = landlock_rules(paths, 3, false, &has)) == -1 && (errno == ENOSYS ||
 	    errno == EOPNOTSUPP))
 		cr_skip("the kernel has no Landlock");
 	cr_assert_neq(fd, -1);
@@ -112,9 +114,63 @@ Test(landlock, rules_may_name_a_file)
 	unsigned int has;
 	int fd;
 
-	fd = landlock_rules(&path, 1, &has);
+	fd = landlock_rules(&path, 1, false, &has);
 	if (fd == -1 && (errno == ENOSYS || errno == EOPNOTSUPP))
 		cr_skip("the kernel has no Landlock");
 	cr_assert_neq(fd, -1);
 	close(fd);
+}
+
+/* In a child that lives by the rules: may it connect, and bind?  Return the line
+ * that failed, or 0. */
+static int
+tries_tcp(const struct sockaddr_in *sin, bool may_connect)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd == -1)
+		return __LINE__;
+	if ((connect(fd, (const struct sockaddr *)sin, sizeof(*sin)) == 0) !=
+	    may_connect)
+		return __LINE__;
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(fd, (const struct sockaddr *)&any, sizeof(any)) != -1 ||
+	    errno != EACCES)
+		return __LINE__;
+	return 0;
+}
+
+Test(landlock, sockets_are_connected_only_where_that_is_permitted)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sin);
+	unsigned int has, may;
+	int lfd = socket(AF_INET, SOCK_STREAM, 0), fd, status;
+	pid_t pid;
+
+	cr_assert_eq(bind(lfd, (struct sockaddr *)&sin, len), 0);
+	cr_assert_eq(listen(lfd, 4), 0);
+	cr_assert_eq(getsockname(lfd, (struct sockaddr *)&sin, &len), 0);
+	fd = landlock_rules(NULL, 0, false, &has);
+	if (fd == -1 || (has & LANDLOCK_NET) == 0)
+		cr_skip("the kernel has no Landlock for TCP");
+	close(fd);
+	for (may = 0; may < 2; may++) {
+		fd = landlock_rules(NULL, 0, may == 1, &has);
+		cr_assert_neq(fd, -1);
+		cr_expect_eq((has & LANDLOCK_NET) != 0, may == 0);
+		if ((pid = fork()) == 0) {
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+			    landlock_enter(fd) == -1)
+				_exit(255);
+			_exit(tries_tcp(&sin, may == 1));
+		}
+		close(fd);
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_expect_eq(status, 0, "line %d", WEXITSTATUS(status));
+	}
+	close(lfd);
 }
