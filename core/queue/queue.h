@@ -43,7 +43,8 @@ struct queue_transport {
 	const char	*name;		/* for the log and the deferred store */
 	unsigned int	 max_jobs;	/* in flight at one agent */
 	/* file(buf, received, id, origin): Write to ${buf} the name that the
-	 * agent gives to a message which it delivers, for the log. */
+	 * agent gives to a message which it delivers, for the log.  NULL: the
+	 * log has what the agent has said of it with queue_error() */
 	void		(*file)(char *buf, uint64_t received, const char *id,
 			    const struct job_origin *origin);
 };
@@ -125,8 +126,8 @@ int queue_agent_add(struct queue *q, unsigned int transport,
     unsigned int *agent_r);
 void queue_agent_gone(struct queue *q, unsigned int agent);
 
-/* queue_error(q, agent, job, text): Why a job was not done; its result
- * follows.  queue_done(q, agent, job, errnum, now): The result: 0: delivered
+/* queue_error(q, agent, job, text): Why a job was not done, or what a next hop
+ * has said of one that is done; its result follows.  queue_done(q, agent, job, errnum, now): The result: 0: delivered
  * and durable, else it will be tried again.  A job that is not in flight at
  * ${agent} is ignored. */
 void queue_error(struct queue *q, unsigned int agent, uint64_t job,

@@ -356,10 +356,12 @@ queue_error(struct queue *q, unsigned int agent, uint64_t number,
 
 #define DELIVERED_FORMAT \
 	"id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s"
+#define RELAYED_FORMAT \
+	"id=%s rcpt=%s transport=%s reply=%s size=%llu delay=%s"
 
 static void
-delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
-    const struct timeval *now)
+log_delivered(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r, const struct timeval *now)
 {
 	const struct queue_transport *tr = &q->config.transports[r->transport];
 	const struct job_origin origin = origin_of(m, r);
@@ -368,20 +370,32 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
 	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
+	const char *what = r->error != NULL ? r->error : "";
 
-	stats_inc(STATS_DELIVERED);
-	if (log_enabled(LOG_LEVEL_INFO)) {
-		if (delay_us > 0) {
-			delay.tv_sec = (time_t)(delay_us / 1000000);
-			delay.tv_usec = (suseconds_t)(delay_us % 1000000);
-		}
-		spool_id_text(m->place.id, id);
-		tr->file(file, m->received_us / 1000000, id, &origin);
-		log_event(LOG_LEVEL_INFO, "delivered", m->priority != 0 ?
-		    DELIVERED_FORMAT " priority=%d" : DELIVERED_FORMAT,
-		    id, r->rcpt, tr->name, file, (unsigned long long)m->octets,
-		    log_seconds(&delay, seconds), m->priority);
+	if (delay_us > 0) {
+		delay.tv_sec = (time_t)(delay_us / 1000000);
+		delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 	}
+	spool_id_text(m->place.id, id);
+	if (tr->file != NULL) {
+		tr->file(file, m->received_us / 1000000, id, &origin);
+		what = file;
+	}
+	log_event(LOG_LEVEL_INFO, "delivered", m->priority != 0 ?
+	    (tr->file != NULL ? DELIVERED_FORMAT " priority=%d" :
+	    RELAYED_FORMAT " priority=%d") :
+	    (tr->file != NULL ? DELIVERED_FORMAT : RELAYED_FORMAT),
+	    id, r->rcpt, tr->name, what, (unsigned long long)m->octets,
+	    log_seconds(&delay, seconds), m->priority);
+}
+
+static void
+delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
+    const struct timeval *now)
+{
+	stats_inc(STATS_DELIVERED);
+	if (log_enabled(LOG_LEVEL_INFO))
+		log_delivered(q, m, r, now);
 	if (m->place.file != NULL) {
 		queue_rcpt_done(q, m, r);
 		return;

@@ -44,8 +44,8 @@ struct job_result {
 	uint32_t	flags;		/* JOB_* */
 };
 
-/* Why a job was not done, sent before its result; and of one that was done, with
- * JOB_NO_DSN, what the next hop has said. */
+/* Why a job was not done, sent before its result; or, of one that was done, what
+ * the next hop has said. */
 struct job_error {
 	uint64_t	job;
 	uint32_t	code;		/* of the next hop's reply, 200 to 599; 0: there is none */
