@@ -43,6 +43,7 @@ mandoc		cmd:mandoc
 groff-base	cmd:groff
 util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
+dovecot-lmtpd	file:/usr/lib/dovecot/lmtp
 fail2ban	cmd:fail2ban-regex
 systemd		cmd:systemd-analyze
 libnss3-tools	cmd:tstclnt

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 static const char no_memory[] = "there is no memory to find the mailbox of";
-static const char no_domain[] = "no Domain section has a Maildir for";
+static const char no_domain[] = "there is no Domain section for";
 
 /* Is ${address} (local-part@domain) listed in the Recipients file of ${d}?  As
  * recipients_has().  RFC 5321 4.5.1: postmaster always has a mailbox. */
@@ -28,11 +28,39 @@ refuse(struct route *route, enum route_verdict verdict, const char *why)
 	route->why = why;
 }
 
+static const enum transport transport_of[NDELIVERIES] = {
+#define DELIVERY(id, name, transport) [DELIVERY_##id] = TRANSPORT_##transport,
+#include "cmd/settings/delivery.def"
+#undef DELIVERY
+};
+
+/* Where ${address} is in the domain ${d}.  Return 0, or -1 having refused it. */
+static int
+find_target(const struct settings_domain *d, const char *address,
+    struct route *route_r)
+{
+	const char *why;
+
+	if (settings_is_relayed(d)) {
+		settings_target(d, route_r->target);
+		route_r->is_rest = strcmp(d->name, "*") == 0;
+		return 0;
+	}
+	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
+	/* a local part that cannot be a folder's name is no mailbox */
+	if (maildir_expand(d->maildir, address, route_r->target,
+	    &route_r->fixed, &why) == 0)
+		return 0;
+	refuse(route_r, errno == ENOMEM ? ROUTE_LATER : ROUTE_UNKNOWN_USER,
+	    errno == ENOMEM ? no_memory : why);
+	return -1;
+}
+
 void
 route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 {
 	const struct settings_domain *d;
-	const char *at = strrchr(rcpt, '@'), *address = rcpt, *why;
+	const char *at = strrchr(rcpt, '@'), *address = rcpt;
 	char whole[MAILDIR_PATH_MAX];
 	int listed;
 
@@ -47,14 +75,13 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 		snprintf(whole, sizeof(whole), "%s@%s", rcpt, d->name);
 		address = whole;
 	}
-	route_r->transport = (enum transport)d->delivery;
-	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
-	/* a local part that cannot be a folder's name is no mailbox */
-	if (maildir_expand(d->maildir, address, route_r->target,
-	    &route_r->fixed, &why) == -1)
-		refuse(route_r, errno == ENOMEM ? ROUTE_LATER :
-		    ROUTE_UNKNOWN_USER, errno == ENOMEM ? no_memory : why);
-	else if ((listed = is_listed(d, address)) == -1)
+	route_r->domain = d;
+	route_r->transport = transport_of[d->delivery];
+	route_r->fixed = 0;
+	route_r->is_lf = route_r->is_rest = false;
+	if (find_target(d, address, route_r) == -1)
+		return;
+	if ((listed = is_listed(d, address)) == -1)
 		refuse(route_r, ROUTE_LATER, no_memory);
 	else if (listed == 0)
 		refuse(route_r, ROUTE_UNKNOWN_USER,

@@ -21,7 +21,7 @@ enum transport {
 };
 
 enum route_verdict {
-	ROUTE_DELIVER,		/* transport and target are set */
+	ROUTE_DELIVER,		/* all below is set */
 	ROUTE_UNKNOWN_USER,	/* our domain, but no such mailbox */
 	ROUTE_NO_DOMAIN,	/* not our domain, and no transport relays */
 	ROUTE_LATER		/* there is no memory to find out */
@@ -31,8 +31,12 @@ struct route {
 	enum route_verdict	 verdict;
 	const char		*why;	/* of another verdict than ROUTE_DELIVER: constant text, to be followed by the address */
 	enum transport		 transport;
-	char			 target[MAILDIR_PATH_MAX]; /* the folder of a Maildir */
-	size_t			 fixed;	/* octets of it that are the administrator's */
+	const struct settings_domain *domain;	/* whose options hold */
+	bool			 is_rest;	/* relayed to next hops since Domain "*" says so: the domain is not ours */
+	/* the folder of a Maildir, or settings_target(): the same for all
+	 * recipients of one next hop */
+	char			 target[MAILDIR_PATH_MAX];
+	size_t			 fixed;	/* octets of a folder that are the administrator's */
 	bool			 is_lf;	/* CRLF is stored as LF */
 };
 

@@ -28,9 +28,20 @@ enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */
 
-/* The values of Delivery, "a|b|c": the names in transport.def */
-extern const char settings_transports[];
-#define TRANSPORT_NAMES		(settings_transports + 1)
+/* The values of Delivery, "a|b|c": the names in delivery.def */
+extern const char settings_deliveries[];
+#define DELIVERY_NAMES		(settings_deliveries + 1)
+
+enum delivery {
+#define DELIVERY(id, name, transport) DELIVERY_##id,
+#include "cmd/settings/delivery.def"
+#undef DELIVERY
+	NDELIVERIES
+};
+
+/* Next hops of a domain at most, and octets of what names them all */
+#define SETTINGS_ROUTES_MAX	8
+#define SETTINGS_TARGET_MAX	512
 
 #define SETTING(scope, name, field, type, ...) \
 	SETTING_##scope(conf_field_##type field;)
@@ -39,8 +50,9 @@ extern const char settings_transports[];
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	struct conf_at at;	/* of the section */
-	struct conf_at maildir_at, recipients_at; /* where the options are set;
-					 * else where the section begins */
+	struct conf_at maildir_at, recipients_at, route_at; /* where the options
+					 * are set; else where the section
+					 * begins */
 	/* set by settings_load_recipients() if Recipients is set; NULL: every
 	 * local part is accepted */
 	struct textfile *recipients_table;
@@ -204,5 +216,15 @@ uint64_t settings_held_share(const struct settings *s);
  * itself), else "*".  NULL: not ours. */
 const struct settings_domain *settings_domain_find(const struct settings *s,
     const char *domain, size_t len);
+
+/* settings_relayers(s): How many processes relay: relayers, or 0 if no Domain
+ * section has next hops.
+ * settings_is_relayed(d): Do next hops get the mail of ${d}?
+ * settings_target(d, target_r): What names the next hops of such a ${d}: the
+ * values of Route with ", " between them. */
+unsigned int settings_relayers(const struct settings *s);
+bool settings_is_relayed(const struct settings_domain *d);
+void settings_target(const struct settings_domain *d,
+    char target_r[SETTINGS_TARGET_MAX]);
 
 #endif

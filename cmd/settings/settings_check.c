@@ -98,7 +98,10 @@ check_domains(struct conf *c, const struct settings *s)
 		d = &s->domains[i];
 		if (i > 0 && strcmp(d->name, d[-1].name) == 0)
 			return same_domain(c, &d[-1], d);
-		if (d->name[0] == '*' && !has_domain(d->maildir))
+		if (settings_route_check(c, s, d) == -1)
+			return -1;
+		if (!settings_is_relayed(d) && d->name[0] == '*' &&
+		    !has_domain(d->maildir))
 			return conf_error_value(c, &d->maildir_at, "Maildir",
 			    d->maildir, "a path with %d, since the section is "
 			    "for more than one domain");
@@ -214,6 +217,19 @@ check_options(struct conf *c, const struct settings *s,
 	return 0;
 }
 
+/* QUEUE_AGENTS_MAX of core/queue/queue.h */
+static int
+check_agents(struct conf *c, const struct settings *s)
+{
+	const struct conf_value *value = conf_get(c, c->root, ROW_deliverers);
+
+	if (s->deliverers + settings_relayers(s) <= 64)
+		return 0;
+	return conf_error(c, &value->at, "option 'deliverers': expected a "
+	    "number that makes at most 64 processes with relayers (%lld), "
+	    "found %lld", (long long)s->relayers, (long long)s->deliverers);
+}
+
 int
 settings_check(struct conf *c, const struct settings *s)
 {
@@ -223,7 +239,7 @@ settings_check(struct conf *c, const struct settings *s)
 	    ROW_max_retry_interval, ROW_retry_interval, "no less than") == -1 ||
 	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
-	    -1 || check_listens(c, s) == -1 || check_domains(c, s) == -1)
+	    -1 || check_agents(c, s) == -1 || check_listens(c, s) == -1 || check_domains(c, s) == -1)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)
 		if (check_options(c, s, &s->listens[i]) == -1)

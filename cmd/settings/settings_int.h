@@ -142,6 +142,10 @@ void settings_senders_free(struct settings *s);
 /* settings_check(c, s): The checks between settings.  Return 0 or -1 (noted). */
 int settings_check(struct conf *c, const struct settings *s);
 
+/* settings_route_check(c, s, d): The same of the next hops of ${d}. */
+int settings_route_check(struct conf *c, const struct settings *s,
+    const struct settings_domain *d);
+
 /* settings_auth_check(c, l, o), settings_tls_check(c, l, o): The same between the
  * options ${o} of ${l}, of logins and of TLS. */
 int settings_auth_check(struct conf *c, const struct settings_listen *l,

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "cmd/settings/auth_spec.h"
+#include "cmd/settings/route_addr.h"
 #include "cmd/settings/settings_int.h"
 #include "core/maildir/maildir.h"
 #include "core/util/addr.h"
@@ -27,10 +28,10 @@
 #define BASE_LISTEN	settings_listen
 #define BASE_DOMAIN	settings_domain
 
-const char settings_transports[] = ""
-#define TRANSPORT(id, name, role, max_jobs, file) "|" name
-#include "cmd/settings/transport.def"
-#undef TRANSPORT
+const char settings_deliveries[] = ""
+#define DELIVERY(id, name, transport) "|" name
+#include "cmd/settings/delivery.def"
+#undef DELIVERY
     ;
 
 const struct setting_row setting_rows[NSETTINGS] = {
@@ -129,6 +130,18 @@ special_maildir(const char *value, char *expected_r, size_t len)
 	    "a path with %u, or all recipients would share one Maildir");
 }
 
+static int
+special_route(const char *value, char *expected_r, size_t len)
+{
+	struct route_addr addr;
+
+	if (route_addr_parse(value, &addr) == 0)
+		return 0;
+	return expected(expected_r, len, "\"unix:\" and an absolute path, or an "
+	    "address or name with a port, such as \"192.0.2.1:25\", "
+	    "\"[2001:db8::1]:25\" or \"mail.example.test:25\"");
+}
+
 /* A domain, "*.domain" or "*". */
 static int
 special_domain(const char *value, char *expected_r, size_t len)
@@ -193,6 +206,8 @@ static const struct special specials[] = {
 	{ ROW_log, special_log },
 	{ ROW_maildir, special_maildir },
 	{ ROW_recipients, special_recipients },
+	{ ROW_route, special_route },
+	{ ROW_helo, special_hostname },
 };
 
 static int

@@ -88,6 +88,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role',
+    'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client cmd/settings'
+                                ' cmd/mailmilld/role',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/creds',
@@ -141,6 +143,8 @@ ALSO = {
     # and whether the agents could reach the Maildirs
     'cmd/mailmilld/deliver/maildir_check.h': {
         'cmd/mailmilld/master/config'},
+    # and whether relay could reach the sockets of next hops
+    'cmd/mailmilld/relay/route_check.h': {'cmd/mailmilld/master/config'},
     # and whether the workers could load the modules
     'cmd/mailmilld/module/modules.h': {'cmd/mailmilld/master/config'},
     # the master keeps the counters of failed logins for the next authd

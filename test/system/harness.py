@@ -49,6 +49,10 @@ NOT_AS_ROOT = SANITIZE and ROOT
 AUTHD_CONF = 'auth_user = "backup" ' if ROOT else ''
 
 
+# for tests that want a process of each role
+RELAYED = 'Domain "relayed.test" { Delivery = smtp Route = "127.0.0.1:1" }\n'
+
+
 class Skip(Exception):
     """This machine cannot run the test; the text says why."""
 

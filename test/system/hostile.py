@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-from harness import (BUILD, SANITIZE, SLOW, TOP, Client, Server, Skip, body_of,
+from harness import (BUILD, RELAYED, SANITIZE, SLOW, TOP, Client, Server, Skip, body_of,
                      wait_for)
 from keys import make_pair, tls_conf
 
@@ -38,13 +38,13 @@ def send_signal(pid, number, value):
 class Hostile(Server):
     """With a process of each role."""
 
-    def __init__(self, d, listener='', **kw):
+    def __init__(self, d, listener='', extra='', **kw):
         make_pair(d, 'ec')
         open(f'{d}/users', 'a').close()
         super().__init__(
             d, program=f'{BUILD}/hostile/mailmilld', listener=tls_conf(
                 d, 'ec') + f'Auth_Backend = "passwd:{d}/users"\n' + listener,
-            **kw)
+            extra=RELAYED + extra, **kw)
         self.give_to_authd(f'{d}/users')
         self.played = set()             # processes that were told to
 

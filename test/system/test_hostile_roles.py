@@ -67,6 +67,10 @@ def test_messages_of_a_deliver(d):
     fuzz(d, 'deliver 1', conf='deliverers = 2\n')
 
 
+def test_messages_of_a_relay(d):
+    fuzz(d, 'relay 1', conf='relayers = 2\n')
+
+
 def test_messages_of_the_queue(d):
     # it may lose mail, and nothing else
     fuzz(d, 'queue', is_mail_safe=False)
@@ -96,6 +100,15 @@ def test_a_deliver_that_reports_jobs_of_another_as_done(d):
             for _ in range(5):
                 t.wait(20)
                 s.play('deliver 1', 'done', 4000)
+        t.has_arrived()
+
+
+def test_a_relay_that_reports_jobs_of_others_as_done(d):
+    with Hostile(d, conf='relayers = 2\n') as s:
+        with Traffic(s) as t:
+            for _ in range(5):
+                t.wait(20)
+                s.play('relay 1', 'done', 4000)
         t.has_arrived()
 
 
@@ -171,6 +184,8 @@ def test_a_deliver_that_looks_around(d):
     with Hostile(d) as s:
         s.play('deliver 1', 'look', s.pid('queue'))
         assert s.said('opened') == 0
+        s.play('relay 1', 'look', s.pid('deliver 1'))
+        assert s.said('opened') == 0
 
 
 def test_calls_with_arguments_that_no_role_uses(d):
@@ -187,9 +202,10 @@ def test_calls_with_arguments_that_no_role_uses(d):
                     ('worker 1', 'take_hidden'), ('spoold', 'take_hidden'),
                     ('queue', 'get_signals'), ('deliver 1', 'link_unnamed'),
                     ('keyd 1', 'merge_memory'), ('authd', 'lock_priority'),
-                    ('logger', 'filter'), ('worker 2', 'take_room')):
+                    ('logger', 'filter'), ('worker 2', 'take_room'),
+                    ('relay 1', 'make_mptcp')):
                 attempted(s, title, name)
             t.wait(20)
         s.all_run()
         t.has_arrived()
-        assert s.stats()['sandbox_kills'] == 8
+        assert s.stats()['sandbox_kills'] == 9

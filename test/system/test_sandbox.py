@@ -11,7 +11,7 @@ import termios
 import threading
 
 from forced import forced_call
-from harness import (ROOT, SANITIZE, TOP, Client, Server, Skip, stat_fields,
+from harness import (RELAYED, ROOT, SANITIZE, TOP, Client, Server, Skip, stat_fields,
                      wait_for)
 from keys import make_pair, memory, tls_conf
 
@@ -21,7 +21,7 @@ with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
              'spoold': 'incoming'}
 # of a worker: twice the Max_Message_Size, and 1 MiB
-FILE_MAX = {'keyd': '0', 'authd': '0', 'spoold': '32768',
+FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'spoold': '32768',
             'worker': str(2 * 100 * 2 ** 20 + 2 ** 20)}
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
 
@@ -36,7 +36,7 @@ def server(d, conf='', **kw):
     make_pair(d, 'ec')
     open(f'{d}/users', 'w').close()
     s = Server(d, conf=conf, listener=tls_conf(d, 'ec') + f'Auth_Backend = '
-               f'"passwd:{d}/users"\n', **kw)
+               f'"passwd:{d}/users"\n', extra=RELAYED, **kw)
     s.give_to_authd(f'{d}/users')
     return s
 

@@ -332,7 +332,7 @@ deliver_path(const struct settings *s, size_t i, struct role_path *path_r)
 	if (i >= s->ndomains)
 		return false;
 	path_r->can_write = true;
-	if (maildir_expand(s->domains[i].maildir, "postmaster@example.org",
+	if (!settings_is_relayed(&s->domains[i]) && maildir_expand(s->domains[i].maildir, "postmaster@example.org",
 	    path, &fixed, &why) == 0)
 		snprintf(path_r->path, sizeof(path_r->path), "%.*s",
 		    fixed == 0 ? 1 : (int)fixed, path);

@@ -27,7 +27,8 @@ host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
 	if (mailaddr_format(addr, address, sizeof(address)) == -1)
 		return ESMTP_RCPT_UNKNOWN;
 	route_find(w->child->settings, address, &route);
-	return answers[route.verdict];
+	return route.verdict == ROUTE_DELIVER && route.is_rest ?
+	    ESMTP_RCPT_RELAY : answers[route.verdict];
 }
 
 int

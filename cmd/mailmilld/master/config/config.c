@@ -11,6 +11,7 @@
 #include "cmd/mailmilld/deliver/maildir_check.h"
 #include "cmd/mailmilld/master/config/tls_options.h"
 #include "cmd/mailmilld/module/modules.h"
+#include "cmd/mailmilld/relay/route_check.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
 
@@ -137,6 +138,9 @@ check_of(struct config *config, enum config_check which,
 	case CONFIG_MAILDIRS:
 		maildir_check(s, spec_r);
 		return s->ndomains > 0;
+	case CONFIG_ROUTES:
+		route_check(s, spec_r);
+		return settings_relayers(s) > 0;
 	case CONFIG_MODULES:
 		modules_check(s, spec_r);
 		return s->nmodules > 0;
@@ -193,7 +197,7 @@ judge(struct config *config, enum config_check which, char *err_r,
 		return creds_use(config->creds, p, err_r, errlen);
 	rc = probe_judge(p, on_notice, config, err_r, errlen);
 	/* a file server that does not answer */
-	if (rc == -1 && which == CONFIG_MAILDIRS) {
+	if (rc == -1 && (which == CONFIG_MAILDIRS || which == CONFIG_ROUTES)) {
 		note_absent(config, err_r);
 		return 0;
 	}

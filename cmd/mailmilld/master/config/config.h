@@ -10,8 +10,8 @@
 #include "cmd/mailmilld/role/probe.h"
 #include "cmd/settings/settings.h"
 
-enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS, CONFIG_MODULES,
-	CONFIG_NCHECKS };
+enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS, CONFIG_ROUTES,
+	CONFIG_MODULES, CONFIG_NCHECKS };
 
 struct config {
 	struct settings	*settings;

@@ -187,33 +187,94 @@ Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)
 	cr_assert_eq(route.verdict, ROUTE_UNKNOWN_USER);
 	cr_assert_eq(ask_worker(s, "<postmaster>"), ESMTP_RCPT_UNKNOWN);
 	cr_assert_eq(route_deliver(s, "postmaster", &route, text), -1);
-	cr_assert_str_eq(text, "no Domain section has a Maildir for "
+	cr_assert_str_eq(text, "there is no Domain section for "
 	    "postmaster: add one, or remove the message from the queue");
 	settings_free(s);
 }
 
-/* The option's values are the names of transport.def. */
+/* The option's values are the names of delivery.def. */
 Test(route, every_transport_can_be_chosen_by_delivery)
 {
-	static const char *const names[] = {
-#define TRANSPORT(id, name, role, max_jobs, file) [TRANSPORT_##id] = name,
-#include "cmd/settings/transport.def"
-#undef TRANSPORT
+	static const struct {
+		const char *name;
+		enum transport transport;
+	} ways[] = {
+#define DELIVERY(id, name, transport) { name, TRANSPORT_##transport },
+#include "cmd/settings/delivery.def"
+#undef DELIVERY
 	};
+	bool is_chosen[NTRANSPORTS] = { false };
 	char text[256];
 	struct settings *s;
 	struct route route;
 	size_t i;
 
-	for (i = 0; i < NTRANSPORTS; i++) {
+	for (i = 0; i < NDELIVERIES; i++) {
 		snprintf(text, sizeof(text), "Domain \"a.test\" { Delivery = "
-		    "%s Recipients =", names[i]);
+		    "%s %s Recipients =", ways[i].name, i ==
+		    DELIVERY_MAILDIR ? "" : "Route = \"192.0.2.1:2525\"");
 		s = load(text, false);
 		route_find(s, "joe@a.test", &route);
 		cr_assert_eq(route.verdict, ROUTE_DELIVER);
-		cr_assert_eq(route.transport, i);
+		cr_assert_eq(route.transport, ways[i].transport);
+		is_chosen[route.transport] = true;
 		settings_free(s);
 	}
+	for (i = 0; i < NTRANSPORTS; i++)
+		cr_expect(is_chosen[i], "%zu", i);
+}
+
+static const char relayed[] =
+    "Domain \"a.test\" { Delivery = lmtp Route = \"unix:/run/lmtp\" }\n"
+    "Domain \"*.a.test\" { Delivery = smtp Route = { \"192.0.2.1\",\n"
+    "    \"[2001:db8::1]:2525\" } }\n"
+    "Domain \"*\" { Delivery = smtp Route = \"192.0.2.9:25\" }\n"
+    "Domain \"listed.test\" { Delivery = lmtp Route = \"unix:/run/lmtp\"\n"
+    "    Recipients =";
+
+static const struct relayed_row {
+	const char *path, *target;
+	enum esmtp_rcpt_status status;
+} relayed_rows[] = {
+	{ "<joe@a.test>", "unix:/run/lmtp", ESMTP_RCPT_OK },
+	{ "<\"../x\"@a.test>", "unix:/run/lmtp", ESMTP_RCPT_OK },
+	{ "<postmaster>", "unix:/run/lmtp", ESMTP_RCPT_OK },
+	{ "<joe@x.a.test>", "192.0.2.1, [2001:db8::1]:2525", ESMTP_RCPT_OK },
+	{ "<joe@elsewhere.example>", "192.0.2.9:25", ESMTP_RCPT_RELAY },
+	{ "<postmaster@elsewhere.example>", "192.0.2.9:25", ESMTP_RCPT_RELAY },
+	{ "<joe@[192.0.2.1]>", "192.0.2.9:25", ESMTP_RCPT_RELAY },
+	{ "<ann@listed.test>", "unix:/run/lmtp", ESMTP_RCPT_OK },
+	{ "<eve@listed.test>", NULL, ESMTP_RCPT_UNKNOWN },
+};
+
+/* Of domains that are named any client may send to; what "*" alone leads to is
+ * for those who may relay. */
+Test(route, next_hops_are_targets)
+{
+	const struct relayed_row *r;
+	char rcpt[LIM_PATH + 2];
+	struct mailaddr addr;
+	struct settings *s;
+	struct route route;
+	size_t i;
+
+	s = load(relayed, true);
+	for (i = 0; i < sizeof(relayed_rows) / sizeof(relayed_rows[0]); i++) {
+		r = &relayed_rows[i];
+		cr_expect_eq(ask_worker(s, r->path), r->status, "%s", r->path);
+		if (r->target == NULL)
+			continue;
+		cr_assert_neq(mailaddr_parse(r->path, strlen(r->path),
+		    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_LITERAL, &addr),
+		    -1);
+		mailaddr_format(&addr, rcpt, sizeof(rcpt));
+		route_find(s, rcpt, &route);
+		cr_assert_eq(route.verdict, ROUTE_DELIVER);
+		cr_expect_eq(route.transport, TRANSPORT_RELAY);
+		cr_expect_str_eq(route.target, r->target);
+		cr_expect_not_null(route.domain);
+	}
+	settings_free(s);
 }
 
 /* In the file of a.test and *.b.test, which are two names of it.  What is told of

@@ -1,0 +1,317 @@
+/* The role relay: a process that hands messages to next hops, by SMTP and LMTP.
+ * Owns: the channel to the queue, which next hop gets a job.
+ * Knows nothing of connections (relay_hop.c, relay_conn.c) and of the protocol
+ * (proto/client).
+ *
+ * A job may be done twice: a next hop that has taken a message does not know it
+ * again, unlike a Maildir.  So a job is reported at once, and one that was given
+ * out before (is_repeated) is like any other. */
+
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/relay/relay_int.h"
+#include "cmd/mailmilld/role/child.h"
+#include "cmd/mailmilld/role/privs.h"
+#include "core/loop/after.h"
+#include "core/process/log.h"
+#include "core/scheduler.h"
+
+#define DRAIN_MS	30000	/* for what connections have; as the queue's */
+#define LAST_WORDS_MS	2000	/* for the queue to take the last results */
+#define CONNS_MAX	4096
+#define CONNS_MIN	16
+#define SPARE_FDS	64	/* the log, channels, the loop */
+
+struct role_state {
+	struct child		*child;
+	struct chanev		*queue;		/* NULL: there is none now */
+	struct spool_sources	*sources;	/* of that queue; NULL: likewise */
+	struct relay_hops	*hops;		/* likewise */
+	uint64_t		 batch;		/* number of the last D_JOBS */
+	size_t			 max_conns;
+	Event			*timer;		/* the end of a drain */
+};
+
+/* --- results -------------------------------------------------------------- */
+
+/* If a result cannot be sent, the queue would wait for it for ever.  So the
+ * process ends, and the queue gives all its jobs out again. */
+static void
+tell(struct role_state *s, unsigned int type, const void *base,
+    const void *entries, unsigned int n)
+{
+	if (chanev_send(s->queue, type, base, entries, n, -1) == 0 ||
+	    errno == EPIPE)
+		return;
+	log_err("relay-results", "effect=%s", "ending, to be started again");
+	child_exit(s->child);
+}
+
+static void
+on_error(void *closure, const struct job_error *je)
+{
+	tell(closure, D_ERROR, je, NULL, 0);
+}
+
+static void
+on_results(void *closure, const struct job_result *results, unsigned int n)
+{
+	struct msg_empty empty = { 0 };
+
+	tell(closure, D_DONE, &empty, results, n);
+}
+
+static void
+on_idle(void *closure)
+{
+	struct role_state *s = closure;
+
+	if (s->child->is_draining)
+		child_exit(s->child);
+}
+
+static const struct relay_ops relay_ops = {
+	.error = on_error,
+	.done = on_results,
+	.idle = on_idle
+};
+
+/* --- jobs ----------------------------------------------------------------- */
+
+static void
+refuse(struct role_state *s, const struct job *job, int errnum,
+    const char *text)
+{
+	struct job_error je = { .job = job->job };
+	struct job_result jr = { .job = job->job, .errnum = errnum };
+
+	strlcpy(je.text, text, sizeof(je.text));
+	on_error(s, &je);
+	on_results(s, &jr, 1);
+}
+
+/* Give ${job}, whose record is ${view}, to its next hop.  Return 0, or -1: there
+ * is no memory. */
+static int
+add_job(struct role_state *s, const struct job *job,
+    const struct spool_view *view)
+{
+	char text[JOB_TEXT];
+	struct relay_hop *hop;
+	struct route route;
+	const char *rcpt;
+
+	rcpt = spool_envelope_rcpt(&view->envelope, job->origin.rcpt);
+	if (rcpt == NULL) {
+		refuse(s, job, EBADMSG, "the message has no such recipient");
+		return 0;
+	}
+	if (route_deliver(s->child->settings, rcpt, &route, text) == -1) {
+		refuse(s, job, errno, text);
+		return 0;
+	}
+	/* the queue has chosen with other settings */
+	if (route.transport != TRANSPORT_RELAY) {
+		refuse(s, job, EAGAIN, "the settings have changed");
+		return 0;
+	}
+	hop = relay_hop_find(s->hops, &route);
+	return hop == NULL ? -1 : relay_hop_add(hop, job, s->batch);
+}
+
+static void
+on_jobs(void *closure, struct channel_msg *msg)
+{
+	struct role_state *s = closure;
+	const struct job *jobs = msg->entries, *last = NULL;
+	struct spool_view view;
+	unsigned int i;
+
+	if (s->child->is_draining)
+		return;		/* the queue gives them to another one */
+	s->batch++;
+	for (i = 0; i < msg->nentries; i++) {
+		if (last != NULL && jobs[i].source == last->source &&
+		    jobs[i].offset == last->offset)
+			;	/* another recipient of the same record */
+		else if (spool_sources_record(s->sources, &jobs[i],
+		    &view) == -1) {
+			refuse(s, &jobs[i], errno, "the message cannot be read "
+			    "from the spool");
+			last = NULL;
+			continue;
+		}
+		last = &jobs[i];
+		if (add_job(s, &jobs[i], &view) == -1) {
+			log_err("relay-jobs", "effect=%s",
+			    "ending, to be started again");
+			child_exit(s->child);
+			return;
+		}
+	}
+	relay_hops_go(s->hops);
+}
+
+/* --- the queue ------------------------------------------------------------ */
+
+static void
+on_source(void *closure, struct channel_msg *msg)
+{
+	struct role_state *s = closure;
+	struct msg_source ms;
+
+	memcpy(&ms, msg->base, sizeof(ms));
+	spool_sources_drop(s->sources, ms.source);
+	/* without it its jobs fail with ESTALE, and the queue tells again */
+	if (msg->fd == -1 ||
+	    spool_sources_add(s->sources, ms.source, msg->fd) == -1)
+		log_warn("relay-source", "source=%llu",
+		    (unsigned long long)ms.source);
+	else
+		msg->fd = -1;
+}
+
+static void
+on_forget(void *closure, struct channel_msg *msg)
+{
+	struct role_state *s = closure;
+	struct msg_source ms;
+
+	memcpy(&ms, msg->base, sizeof(ms));
+	spool_sources_drop(s->sources, ms.source);
+}
+
+/* The queue process has ended, and what is told of its jobs from now on reaches
+ * nobody.  So connections are cut: a message that has not been sent to its end
+ * is sent once, by whoever gets the job from the next queue process. */
+static void
+leave_queue(struct role_state *s)
+{
+	chanev_free(s->queue);
+	s->queue = NULL;
+	relay_hops_free(s->hops);
+	s->hops = NULL;
+	spool_sources_free(s->sources);
+	s->sources = NULL;
+}
+
+static void
+queue_gone(void *closure)
+{
+	struct role_state *s = closure;
+
+	leave_queue(s);
+	if (s->child->is_draining)
+		child_exit(s->child);
+}
+
+static const struct chanev_ops queue_ops = {
+	.on = {
+		[D_SOURCE] = on_source,
+		[D_FORGET] = on_forget,
+		[D_JOBS] = on_jobs
+	},
+	.gone = queue_gone
+};
+
+static void
+on_peer(void *closure, const struct msg_peer *, int fd)
+{
+	struct role_state *s = closure;
+
+	leave_queue(s);
+	if ((s->sources = spool_sources_new()) == NULL ||
+	    (s->hops = relay_hops_new(s->child->settings, s->sources,
+	    s->max_conns, &relay_ops, s)) == NULL) {
+		log_err("relay-start", "peer=%s", "queue");
+		close(fd);
+		leave_queue(s);
+		return;
+	}
+	s->queue = chanev_open(fd, ROLE_RELAY, ROLE_QUEUE, &queue_ops, s);
+	if (s->queue == NULL) {
+		log_err("relay-connect", "peer=%s", "queue");
+		leave_queue(s);
+	}
+}
+
+/* --- the master ----------------------------------------------------------- */
+
+static void
+on_drained(void *closure)
+{
+	struct role_state *s = closure;
+
+	s->timer = NULL;
+	child_exit(s->child);
+}
+
+static void
+on_drain(void *closure)
+{
+	struct role_state *s = closure;
+
+	if (s->hops != NULL)
+		relay_hops_drain(s->hops);
+	if (s->hops == NULL || relay_hops_is_idle(s->hops) ||
+	    (s->timer = after_ms(DRAIN_MS, on_drained, s)) == NULL)
+		child_exit(s->child);
+}
+
+static const struct child_ops child_ops = {
+	.peer = on_peer,
+	.drain = on_drain
+};
+
+/* How many connections there can be at once, beside the files of jobs, of which
+ * there are as many. */
+static size_t
+find_max_conns(void)
+{
+	struct rlimit rl;
+	size_t max = CONNS_MIN;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur > SPARE_FDS)
+		max = (size_t)(rl.rlim_cur - SPARE_FDS) / 2;
+	if (max > CONNS_MAX)
+		return CONNS_MAX;
+	return max < CONNS_MIN ? CONNS_MIN : max;
+}
+
+static int
+relay_main(struct child *c)
+{
+	struct role_state s = { .child = c };
+	int status;
+
+	privs_raise_nofile();
+	s.max_conns = find_max_conns();
+	if (child_drop(c) == -1)
+		return 1;
+	status = child_run(c, &child_ops, &s);
+	if (s.queue != NULL)
+		(void)chanev_flush_wait(s.queue, LAST_WORDS_MS);
+	after_cancel(&s.timer);
+	leave_queue(&s);
+	return status;
+}
+
+const struct role role_relay = {
+	.id = ROLE_RELAY,
+	ROLE_ACCOUNT(relay_user),
+	.count = settings_relayers,
+	.main = relay_main,
+	.profile = {
+		/* TCP and Unix sockets, streams alone.  It opens no file by its
+		 * name: a Unix socket is reached by connect(2), which Landlock
+		 * does not restrict */
+		.calls = "connect pread64 setsockopt:nodelay socket:tcp "
+		    "socket:unix",
+		.may_connect = true,
+		.file_max = role_writes_nothing
+	}
+};

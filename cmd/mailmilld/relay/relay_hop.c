@@ -1,0 +1,660 @@
+/* Next hops: what waits for each, how many connections it has, what becomes of
+ * what it does not take.
+ * Owns: the mails that wait, the connections of all next hops.
+ * Knows nothing of the protocol, and of the queue.
+ *
+ * A next hop that has no connection yet gets one; the others follow when that one
+ * has asked for a message.  If none can be had, all that waits for it fails with
+ * the same words: the queue decides when to try again.
+ *
+ * A connection's states, and what makes each transition:
+ *	OPENING		relay_conn_open()
+ *	-> BUSY		next(): there is a mail
+ *	-> IDLE		next(): there is none
+ *	BUSY -> WOKEN	done(): it asks for the next one by itself
+ *	IDLE -> WOKEN	hop_go(): there is a mail for it
+ *	any -> LEAVING	leave(), next(): it says QUIT when it asks */
+
+#include "cmd/mailmilld/relay/relay_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/loop/after.h"
+#include "core/process/log.h"
+#include "core/util/monotonic.h"
+
+#define AGAIN_MS	100	/* where there is no room for a connection */
+#define FIRST_MS	60000	/* an address that has failed is not tried before, while others are there */
+#define LIMIT_MS	60000	/* and a server that took no more connections is not asked for more */
+
+struct relay_hop {
+	TAILQ_ENTRY(relay_hop)	 link;
+	TAILQ_ENTRY(relay_hop)	 wanting;	/* while something waits */
+	struct relay_hops	*h;
+	enum delivery		 delivery;
+	char			*target;
+	const char		*helo;		/* the settings' */
+	struct route_addr	 addrs[SETTINGS_ROUTES_MAX];
+	size_t			 naddrs;
+	size_t			 current;	/* where connections are opened */
+	size_t			 nfailed;	/* addresses, since one was right */
+	uint64_t		 first_ms;	/* when addrs[0] is tried again */
+	size_t			 max;		/* connections */
+	size_t			 limit;		/* the server has taken only so many, ... */
+	uint64_t		 limit_ms;	/* ... which counts until then */
+	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
+	struct relay_mails	 waiting;
+	size_t			 nwaiting;
+	struct relay_conns	 conns;		/* the idle ones first */
+	size_t			 nconns;
+	size_t			 count[NCONN_STATES]; /* of them */
+};
+TAILQ_HEAD(relay_hop_list, relay_hop);
+
+struct relay_hops {
+	const struct settings	*settings;
+	struct spool_sources	*sources;
+	const struct relay_ops	*ops;
+	void			*closure;
+	size_t			 max;
+	size_t			 nconns;
+	struct relay_conns	 idle;
+	struct relay_hop_list	 list;		/* for good: there are not more than Domain sections */
+	struct relay_hop_list	 wanting;
+	struct relay_hop	**of_domain;	/* by index of the section */
+	size_t			 nmails;	/* that wait, or that a connection has */
+	Event			*timer;
+	bool			 is_draining, is_ending;
+};
+
+struct relay_hops *
+relay_hops_new(const struct settings *settings, struct spool_sources *sources,
+    size_t max, const struct relay_ops *ops, void *closure)
+{
+	struct relay_hops *h;
+
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		return NULL;
+	h->of_domain = calloc(settings->ndomains + 1, sizeof(*h->of_domain));
+	if (h->of_domain == NULL) {
+		free(h);
+		return NULL;
+	}
+	h->settings = settings;
+	h->sources = sources;
+	h->ops = ops;
+	h->closure = closure;
+	h->max = max;
+	TAILQ_INIT(&h->idle);
+	TAILQ_INIT(&h->list);
+	TAILQ_INIT(&h->wanting);
+	return h;
+}
+
+/* --- finding one ---------------------------------------------------------- */
+
+static const char *
+helo_of(const struct relay_hops *h, const struct settings_domain *d)
+{
+	return *d->helo != '\0' ? d->helo : h->settings->hostname;
+}
+
+/* The connections that this process has its share of */
+static size_t
+max_of(const struct relay_hops *h, const struct settings_domain *d)
+{
+	size_t max = (size_t)(d->max_connections / h->settings->relayers);
+
+	return max > 0 ? max : 1;
+}
+
+static struct relay_hop *
+hop_new(struct relay_hops *h, const struct settings_domain *d,
+    const char *target)
+{
+	struct relay_hop *hop;
+	size_t i;
+
+	if ((hop = calloc(1, sizeof(*hop))) == NULL)
+		return NULL;
+	if ((hop->target = strdup(target)) == NULL) {
+		free(hop);
+		return NULL;
+	}
+	hop->h = h;
+	hop->delivery = (enum delivery)d->delivery;
+	hop->helo = helo_of(h, d);
+	hop->max = hop->limit = max_of(h, d);
+	for (i = 0; i < d->route.n && i < SETTINGS_ROUTES_MAX; i++) {
+		(void)route_addr_parse(d->route.v[i], &hop->addrs[i]);
+		route_addr_default(&hop->addrs[i], 25);
+	}
+	hop->naddrs = i;
+	TAILQ_INIT(&hop->waiting);
+	TAILQ_INIT(&hop->conns);
+	TAILQ_INSERT_TAIL(&h->list, hop, link);
+	return hop;
+}
+
+struct relay_hop *
+relay_hop_find(struct relay_hops *h, const struct route *route)
+{
+	const struct settings_domain *d = route->domain;
+	struct relay_hop **of = &h->of_domain[d - h->settings->domains], *hop;
+
+	if (*of != NULL)
+		return *of;
+	TAILQ_FOREACH (hop, &h->list, link)
+		if (hop->delivery == (enum delivery)d->delivery &&
+		    strcmp(hop->target, route->target) == 0 &&
+		    strcasecmp(hop->helo, helo_of(h, d)) == 0)
+			break;
+	if (hop == NULL)
+		hop = hop_new(h, d, route->target);
+	else if (max_of(h, d) < hop->max)
+		hop->max = hop->limit = max_of(h, d);
+	return *of = hop;
+}
+
+/* --- mails ---------------------------------------------------------------- */
+
+static void
+put_mail(struct relay_hop *hop, struct relay_mail *m, bool is_first)
+{
+	if (hop->nwaiting++ == 0)
+		TAILQ_INSERT_TAIL(&hop->h->wanting, hop, wanting);
+	if (is_first)
+		TAILQ_INSERT_HEAD(&hop->waiting, m, link);
+	else
+		TAILQ_INSERT_TAIL(&hop->waiting, m, link);
+	hop->h->nmails++;
+}
+
+/* The one whose turn it is; it is counted until mail_end(). */
+static struct relay_mail *
+take_mail(struct relay_hop *hop)
+{
+	struct relay_mail *m = TAILQ_FIRST(&hop->waiting);
+
+	if (m == NULL)
+		return NULL;
+	TAILQ_REMOVE(&hop->waiting, m, link);
+	if (--hop->nwaiting == 0)
+		TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
+	return m;
+}
+
+static void
+mail_end(struct relay_hops *h, struct relay_mail *m)
+{
+	relay_mail_free(m);
+	h->nmails--;
+}
+
+int
+relay_hop_add(struct relay_hop *hop, const struct job *job, uint64_t batch)
+{
+	struct relay_mail *m = TAILQ_LAST(&hop->waiting, relay_mails);
+
+	if (m != NULL && relay_mail_is_of(m, job, batch))
+		return relay_mail_add(m, job);
+	if ((m = relay_mail_new(job, batch)) == NULL)
+		return -1;
+	put_mail(hop, m, false);
+	return 0;
+}
+
+static void
+tell_error(struct relay_hops *h, const struct job_error *je)
+{
+	if (!h->is_ending)
+		h->ops->error(h->closure, je);
+}
+
+static void
+tell_done(struct relay_hops *h, const struct job_result *results, size_t n)
+{
+	if (!h->is_ending && n > 0)
+		h->ops->done(h->closure, results, (unsigned int)n);
+}
+
+/* All recipients of ${m}, which waits no more, have failed. */
+static void
+fail_mail(struct relay_hops *h, struct relay_mail *m,
+    const struct job_error *why, int errnum, uint32_t flags)
+{
+	struct job_error je = *why;
+	struct job_result jr = { .errnum = errnum, .flags = flags };
+	size_t i;
+
+	for (i = 0; i < m->njobs; i++) {
+		je.job = jr.job = m->jobs[i].job;
+		tell_error(h, &je);
+		tell_done(h, &jr, 1);
+	}
+	mail_end(h, m);
+}
+
+/* The next hop cannot be had. */
+static void
+fail_waiting(struct relay_hop *hop, const struct job_error *why, int errnum)
+{
+	struct relay_mail *m;
+
+	if (hop->nwaiting > 0)
+		log_event(LOG_LEVEL_INFO, "next-hop", "target=%s waiting=%zu "
+		    "remote=%s code=%u reason=%s", hop->target, hop->nwaiting,
+		    why->remote, why->code, why->text);
+	while ((m = take_mail(hop)) != NULL)
+		fail_mail(hop->h, m, why, errnum, JOB_TARGET);
+}
+
+/* --- connections ---------------------------------------------------------- */
+
+static void
+set_state(struct relay_hop *hop, struct relay_conn *conn,
+    enum relay_conn_state state)
+{
+	struct relay_hops *h = hop->h;
+
+	if (conn->state == state)
+		return;
+	if (conn->state == CONN_IDLE)
+		TAILQ_REMOVE(&h->idle, conn, idle);
+	hop->count[conn->state]--;
+	conn->state = state;
+	hop->count[state]++;
+	TAILQ_REMOVE(&hop->conns, conn, link);
+	if (state == CONN_IDLE) {
+		TAILQ_INSERT_TAIL(&h->idle, conn, idle);
+		TAILQ_INSERT_HEAD(&hop->conns, conn, link);
+	} else
+		TAILQ_INSERT_TAIL(&hop->conns, conn, link);
+}
+
+/* Connections that are past the greeting */
+static size_t
+nready(const struct relay_hop *hop)
+{
+	return hop->count[CONN_IDLE] + hop->count[CONN_WOKEN] +
+	    hop->count[CONN_BUSY];
+}
+
+/* Have an idle one say QUIT. */
+static void
+leave(struct relay_hop *hop, struct relay_conn *conn)
+{
+	set_state(hop, conn, CONN_LEAVING);
+	relay_conn_wake(conn);
+}
+
+/* An address has failed: is there another one?  The first is asked again later,
+ * or when all others have failed. */
+static bool
+next_address(struct relay_hop *hop)
+{
+	if (++hop->nfailed < hop->naddrs) {
+		hop->current = (hop->current + 1) % hop->naddrs;
+		hop->first_ms = monotonic_ms() + FIRST_MS;
+		return true;
+	}
+	hop->nfailed = 0;
+	hop->current = 0;
+	return false;
+}
+
+/* --- what connections ask and tell ---------------------------------------- */
+
+static void hop_go(struct relay_hop *hop);
+
+static struct relay_mail *
+on_next(void *closure, struct relay_conn *conn)
+{
+	struct relay_hop *hop = closure;
+	struct relay_hops *h = hop->h;
+	struct job_error je;
+	struct relay_mail *m;
+	int errnum;
+
+	hop->nfailed = 0;
+	while (conn->state != CONN_LEAVING && !h->is_draining &&
+	    (m = take_mail(hop)) != NULL) {
+		if (relay_mail_load(m, h->sources, h->settings->
+		    default_domain == NULL ? NULL :
+		    h->settings->default_domain->name) == 0) {
+			set_state(hop, conn, CONN_BUSY);
+			/* it can be had: the others may follow */
+			hop_go(hop);
+			return m;
+		}
+		errnum = errno;
+		relay_said_failure(errnum, "the message cannot be read from "
+		    "the spool", "", &je);
+		strlcpy(je.enhanced, "4.3.0", sizeof(je.enhanced));
+		fail_mail(h, m, &je, errnum, 0);
+	}
+	/* where there is no room for others' connections, this one makes it */
+	set_state(hop, conn, conn->state == CONN_LEAVING || h->is_draining ||
+	    (h->nconns >= h->max && !TAILQ_EMPTY(&h->wanting)) ?
+	    CONN_LEAVING : CONN_IDLE);
+	return NULL;
+}
+
+static ssize_t
+on_read(void *closure, struct relay_mail *m, uint64_t offset, char *buf,
+    size_t size)
+{
+	struct relay_hop *hop = closure;
+
+	return relay_mail_read(m, hop->h->sources, offset, buf, size);
+}
+
+/* The server does not take these recipients together. */
+static bool
+is_part(const struct smtp_result *result)
+{
+	return result->why == SMTP_WHY_RCPT_MAX ||
+	    result->why == SMTP_WHY_DOMAIN_MAX;
+}
+
+/* Is another connection worth a try at once? */
+static bool
+may_again(const struct relay_mail *m, const struct smtp_result *result)
+{
+	if (result->outcome != SMTP_UNSENT ||
+	    result->why == SMTP_WHY_SOURCE || result->why == SMTP_WHY_MEMORY ||
+	    result->why == SMTP_WHY_STOPPED)
+		return false;
+	return is_part(result) ? m->nparts < RELAY_PARTS :
+	    m->ntries + 1 < RELAY_TRIES;
+}
+
+static void
+on_rcpt(void *closure, struct relay_conn *conn, size_t i,
+    const struct smtp_result *result)
+{
+	struct relay_hop *hop = closure;
+	struct relay_mail *m = conn->mail;
+	struct job_error je;
+
+	if (may_again(m, result)) {
+		m->is_again[i] = true;
+		m->is_part = is_part(result);
+		return;
+	}
+	m->results[m->nresults++] = relay_said_outcome(result,
+	    smtp_ehlo_has(smtp_client_ehlo(conn->client), SMTP_HAS(DSN)),
+	    m->jobs[i].job, conn->remote, &je);
+	tell_error(hop->h, &je);
+}
+
+/* There was no memory to keep them for another connection. */
+static void
+fail_rest(struct relay_hops *h, struct relay_mail *m)
+{
+	struct job_error je;
+	struct job_result jr = { .errnum = ENOMEM };
+	size_t i;
+
+	for (i = 0; i < m->njobs; i++) {
+		if (!m->is_again[i])
+			continue;
+		relay_said_failure(ENOMEM, NULL, "", &je);
+		je.job = jr.job = m->jobs[i].job;
+		tell_error(h, &je);
+		tell_done(h, &jr, 1);
+	}
+}
+
+static void
+on_done(void *closure, struct relay_conn *conn)
+{
+	struct relay_hop *hop = closure;
+	struct relay_mail *m = conn->mail, *again;
+	struct relay_hops *h = hop->h;
+
+	conn->mail = NULL;
+	tell_done(h, m->results, m->nresults);
+	if (m->is_part)
+		m->nparts++;
+	else
+		m->ntries++;
+	/* a session that takes none of them never will (RFC 9422 4.3) */
+	set_state(hop, conn, m->is_part && m->nresults == 0 ? CONN_LEAVING :
+	    CONN_WOKEN);
+	if ((again = relay_mail_again(m)) != NULL) {
+		if (h->is_draining)
+			relay_mail_free(again);
+		else
+			put_mail(hop, again, true);
+	}
+	fail_rest(h, m);
+	mail_end(h, m);
+	if (h->nmails == 0 && !h->is_ending)
+		h->ops->idle(h->closure);
+}
+
+/* The connection has ended before it asked for a message. */
+static void
+opening_failed(struct relay_hop *hop, size_t addr, const struct job_error *why,
+    int errnum)
+{
+	/* the server serves those that it has, and may serve no more */
+	if (nready(hop) > 0) {
+		hop->limit = nready(hop);
+		hop->limit_ms = monotonic_ms() + LIMIT_MS;
+		return;
+	}
+	if (addr == hop->current && !next_address(hop))
+		fail_waiting(hop, why, errnum);
+}
+
+static void
+on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
+    int errnum)
+{
+	struct relay_hop *hop = closure;
+	struct relay_hops *h = hop->h;
+	bool is_opening = conn->state == CONN_OPENING;
+	size_t addr = conn->hop_addr;
+
+	if (conn->state == CONN_IDLE)
+		TAILQ_REMOVE(&h->idle, conn, idle);
+	TAILQ_REMOVE(&hop->conns, conn, link);
+	hop->count[conn->state]--;
+	hop->nconns--;
+	h->nconns--;
+	relay_conn_free(conn);
+	if (h->is_ending)
+		return;
+	if (is_opening)
+		opening_failed(hop, addr, why, errnum);
+	relay_hops_go(h);
+	if (h->nmails == 0)
+		h->ops->idle(h->closure);
+}
+
+static const struct relay_conn_ops conn_ops = {
+	.next = on_next,
+	.read = on_read,
+	.rcpt = on_rcpt,
+	.done = on_done,
+	.ended = on_ended
+};
+
+/* --- opening them --------------------------------------------------------- */
+
+static void
+on_timer(void *closure)
+{
+	struct relay_hops *h = closure;
+
+	h->timer = NULL;
+	relay_hops_go(h);
+}
+
+/* Neither the next hop nor its address is at fault: this process, the system, or
+ * the backlog of a Unix socket is full. */
+static bool
+is_no_room(int errnum)
+{
+	return errnum == EAGAIN || errnum == EMFILE || errnum == ENFILE ||
+	    errnum == ENOBUFS || errnum == ENOMEM;
+}
+
+/* Try again soon, but not for ever.  Return false: it has been too long. */
+static bool
+put_off(struct relay_hop *hop)
+{
+	struct relay_hops *h = hop->h;
+	uint64_t now = monotonic_ms();
+
+	if (hop->since_ms == 0)
+		hop->since_ms = now;
+	if (nready(hop) == 0 &&
+	    now - hop->since_ms >= RELAY_CONNECT_SECONDS * 1000)
+		return false;
+	if (h->timer == NULL)
+		h->timer = after_ms(AGAIN_MS, on_timer, h);
+	return h->timer != NULL || hop->nconns > 0;
+}
+
+/* Return whether there is one connection more. */
+static bool
+open_one(struct relay_hop *hop)
+{
+	struct relay_hops *h = hop->h;
+	const struct smtp_client_options options = {
+		.helo = hop->helo,
+		.is_lmtp = hop->delivery == DELIVERY_LMTP,
+		.tls = SMTP_TLS_NEVER,
+		.login = SMTP_LOGIN_NEVER,
+		.idle_seconds = RELAY_IDLE_SECONDS
+	};
+	char remote[JOB_REMOTE];
+	struct relay_conn *conn;
+	struct job_error why;
+	int errnum;
+
+	if (hop->current != 0 && monotonic_ms() >= hop->first_ms)
+		hop->current = 0;
+	do {
+		conn = relay_conn_open(&hop->addrs[hop->current], &options,
+		    &conn_ops, hop);
+		if (conn != NULL)
+			goto opened;
+		errnum = errno;
+		if (is_no_room(errnum) && put_off(hop))
+			return false;
+		relay_said_remote(&hop->addrs[hop->current], remote);
+	} while (next_address(hop));
+	relay_said_failure(errnum, NULL, remote, &why);
+	hop->since_ms = 0;
+	fail_waiting(hop, &why, errnum);
+	return false;
+opened:
+	hop->since_ms = 0;
+	conn->hop_addr = hop->current;
+	conn->state = CONN_OPENING;
+	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
+	hop->count[CONN_OPENING]++;
+	hop->nconns++;
+	h->nconns++;
+	return true;
+}
+
+static bool
+may_open(struct relay_hop *hop)
+{
+	if (hop->nwaiting <= hop->count[CONN_OPENING] + hop->count[CONN_WOKEN])
+		return false;
+	/* one that shows whether it can be had */
+	if (nready(hop) == 0 && hop->count[CONN_OPENING] > 0)
+		return false;
+	if (hop->nconns == 0 || monotonic_ms() >= hop->limit_ms)
+		hop->limit = hop->max;
+	return hop->nconns < hop->limit;
+}
+
+static void
+hop_go(struct relay_hop *hop)
+{
+	struct relay_hops *h = hop->h;
+	struct relay_conn *conn;
+
+	while (hop->nwaiting > hop->count[CONN_WOKEN] &&
+	    (conn = TAILQ_FIRST(&hop->conns)) != NULL &&
+	    conn->state == CONN_IDLE) {
+		set_state(hop, conn, CONN_WOKEN);
+		relay_conn_wake(conn);
+	}
+	while (may_open(hop)) {
+		if (h->nconns >= h->max) {
+			/* its end leads here again */
+			if ((conn = TAILQ_FIRST(&h->idle)) != NULL)
+				leave(conn->closure, conn);
+			break;
+		}
+		if (!open_one(hop))
+			break;
+	}
+}
+
+void
+relay_hops_go(struct relay_hops *h)
+{
+	struct relay_hop *hop, *next;
+
+	if (h->is_draining || h->is_ending)
+		return;
+	TAILQ_FOREACH_SAFE (hop, &h->wanting, wanting, next)
+		hop_go(hop);
+}
+
+/* --- the end -------------------------------------------------------------- */
+
+void
+relay_hops_drain(struct relay_hops *h)
+{
+	struct relay_conn *conn;
+	struct relay_hop *hop;
+	struct relay_mail *m;
+
+	h->is_draining = true;
+	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
+		while ((m = take_mail(hop)) != NULL)
+			mail_end(h, m);
+	while ((conn = TAILQ_FIRST(&h->idle)) != NULL)
+		leave(conn->closure, conn);
+}
+
+bool
+relay_hops_is_idle(const struct relay_hops *h)
+{
+	return h->nmails == 0;
+}
+
+void
+relay_hops_free(struct relay_hops *h)
+{
+	struct relay_hop *hop;
+	struct relay_mail *m;
+
+	if (h == NULL)
+		return;
+	h->is_ending = true;
+	after_cancel(&h->timer);
+	while ((hop = TAILQ_FIRST(&h->list)) != NULL) {
+		while (!TAILQ_EMPTY(&hop->conns))
+			relay_conn_kill(TAILQ_FIRST(&hop->conns));
+		while ((m = take_mail(hop)) != NULL)
+			mail_end(h, m);
+		TAILQ_REMOVE(&h->list, hop, link);
+		free(hop->target);
+		free(hop);
+	}
+	free(h->of_domain);
+	free(h);
+}

@@ -1,0 +1,186 @@
+/* What the files of the role relay share. */
+
+#ifndef CMD_MAILMILLD_RELAY_RELAY_INT_H
+#define CMD_MAILMILLD_RELAY_RELAY_INT_H
+
+#include <sys/queue.h>
+
+#include "cmd/settings/route.h"
+#include "cmd/settings/route_addr.h"
+#include "core/event.h"
+#include "core/spool/job.h"
+#include "core/spool/spool_sources.h"
+#include "proto/client/smtp_client.h"
+
+#define RELAY_RCPTS_MAX		100	/* recipients in one transaction; RFC 5321 4.5.3.1.8: no server takes fewer */
+#define RELAY_CONNECT_SECONDS	30	/* for a TCP connection, as Postfix's smtp_connect_timeout */
+#define RELAY_IDLE_SECONDS	5	/* a connection is kept for the next message */
+#define RELAY_TRIES		2	/* connections at once for a message that the first has not sent */
+#define RELAY_PARTS		32	/* transactions at once for a message whose recipients the server does not take together */
+
+/* --- relay_mail.c: one message for one next hop ---------------------------- */
+
+/* Some recipients of a message.  Only while a connection has it, and between
+ * relay_mail_load() and relay_mail_unload(), is there more of it in memory than
+ * its jobs. */
+struct relay_mail {
+	TAILQ_ENTRY(relay_mail)	 link;		/* of those that wait */
+	uint64_t		 batch;		/* jobs of one D_JOBS */
+	struct job		*jobs;		/* owned; recipients, in the order of the envelope once it is loaded */
+	size_t			 njobs, room;
+	unsigned int		 ntries, nparts;
+	/* while it is loaded */
+	char			*octets;	/* of the envelope, which all below points into */
+	struct spool_envelope	 env;
+	const char		**rcpts;	/* one for each job, as the next three */
+	uint8_t			*notify;
+	const char		**orcpts;
+	struct job_result	*results;	/* of all that have an outcome */
+	size_t			 nresults;
+	bool			*is_again;	/* to be sent again, on another connection */
+	bool			 is_part;	/* since the server does not take all at once */
+	char			 postmaster[LIM_DOMAIN + 16];
+	struct spool_record	 record;
+	struct spool_sum	*sum;		/* of what has been read */
+	uint64_t		 at;		/* how far that is */
+};
+TAILQ_HEAD(relay_mails, relay_mail);
+
+/* relay_mail_new(job, batch): With this one recipient.  NULL: ENOMEM.
+ * relay_mail_add(m, job): One more.  Return 0, or -1 (ENOMEM). */
+struct relay_mail *relay_mail_new(const struct job *job, uint64_t batch);
+int relay_mail_add(struct relay_mail *m, const struct job *job);
+void relay_mail_free(struct relay_mail *m);	/* NULL does nothing */
+
+/* relay_mail_is_of(m, job, batch): Is ${job} of the same message, and may it be in
+ * one transaction with the jobs of ${m}? */
+bool relay_mail_is_of(const struct relay_mail *m, const struct job *job,
+    uint64_t batch);
+
+/* relay_mail_load(m, sources, domain): Read the envelope; a recipient without a
+ * domain is of ${domain}.  Return 0, or -1 with errno.
+ * relay_mail_read(m, sources, offset, buf, size): As smtp_client_ops.read().  The
+ * checksum of the body is compared before its last octets are given: EBADMSG.
+ * relay_mail_unload(m): Forget all but the jobs. */
+int relay_mail_load(struct relay_mail *m, struct spool_sources *sources,
+    const char *domain);
+ssize_t relay_mail_read(struct relay_mail *m, struct spool_sources *sources,
+    uint64_t offset, char *buf, size_t size);
+void relay_mail_unload(struct relay_mail *m);
+
+/* relay_mail_again(m): The recipients that are marked is_again as a mail of their
+ * own, which is not loaded; NULL: none, or no memory: then what is still marked
+ * is to be reported. */
+struct relay_mail *relay_mail_again(struct relay_mail *m);
+
+/* --- relay_said.c: outcomes as the queue wants them ------------------------- */
+
+/* relay_said_remote(addr, remote_r): What a next hop is called. */
+void relay_said_remote(const struct route_addr *addr,
+    char remote_r[JOB_REMOTE]);
+
+/* relay_said_outcome(result, has_dsn, job, remote, je_r): The outcome of one
+ * recipient: je_r says why, the result is returned. */
+struct job_result relay_said_outcome(const struct smtp_result *result,
+    bool has_dsn, uint64_t job, const char *remote, struct job_error *je_r);
+
+/* relay_said_failure(errnum, words, remote, je_r): A failure that no server has
+ * told: ${words} NULL: of the system. */
+void relay_said_failure(int errnum, const char *words, const char *remote,
+    struct job_error *je_r);
+
+/* --- relay_conn.c: one connection ------------------------------------------- */
+
+enum relay_conn_state {
+	CONN_OPENING,		/* has not asked for a message yet */
+	CONN_IDLE,
+	CONN_WOKEN,		/* is about to ask for one */
+	CONN_BUSY,		/* has one */
+	CONN_LEAVING,		/* says QUIT, or is told to */
+	NCONN_STATES
+};
+
+struct relay_conn;
+
+/* What becomes of it.  ${closure} is relay_conn_open()'s. */
+struct relay_conn_ops {
+	/* next(closure, conn): A loaded mail, or NULL: none now; the connection
+	 * is then in CONN_IDLE or CONN_LEAVING */
+	struct relay_mail *(*next)(void *closure, struct relay_conn *conn);
+	ssize_t	(*read)(void *closure, struct relay_mail *m, uint64_t offset,
+		    char *buf, size_t size);
+	void	(*rcpt)(void *closure, struct relay_conn *conn, size_t i,
+		    const struct smtp_result *result);
+	void	(*done)(void *closure, struct relay_conn *conn);
+	/* ended(closure, conn, why): It is over; ${why} says why, if it had been
+	 * CONN_OPENING.  The last call: relay_conn_free() it */
+	void	(*ended)(void *closure, struct relay_conn *conn,
+		    const struct job_error *why, int errnum);
+};
+
+struct relay_conn {
+	TAILQ_ENTRY(relay_conn)	 link;		/* its next hop's */
+	TAILQ_ENTRY(relay_conn)	 idle;		/* all that are idle, the longest first */
+	const struct relay_conn_ops *ops;
+	void			*closure;
+	Event			*event;
+	struct smtp_client	*client;
+	struct relay_mail	*mail;		/* with CONN_BUSY */
+	enum relay_conn_state	 state;		/* assigned by relay_hop.c alone */
+	size_t			 hop_addr;	/* which address of its next hop */
+	char			 remote[JOB_REMOTE];
+};
+TAILQ_HEAD(relay_conns, relay_conn);
+
+/* relay_conn_open(addr, options, ops, closure): Connect.  NULL with errno.
+ * relay_conn_wake(conn): Have it ask for a message, or leave.
+ * relay_conn_kill(conn): End it now, whatever it is in; ended() is called inside
+ * the call.  Not from its own functions.
+ * relay_conn_free(conn): One that has ended. */
+struct relay_conn *relay_conn_open(const struct route_addr *addr,
+    const struct smtp_client_options *options,
+    const struct relay_conn_ops *ops, void *closure);
+void relay_conn_wake(struct relay_conn *conn);
+void relay_conn_kill(struct relay_conn *conn);
+void relay_conn_free(struct relay_conn *conn);
+
+/* --- relay_hop.c: next hops, their connections, what waits for them --------- */
+
+struct relay_hops;
+struct relay_hop;
+
+/* What is told of the jobs; the error of a job comes before its result. */
+struct relay_ops {
+	void	(*error)(void *closure, const struct job_error *je);
+	void	(*done)(void *closure, const struct job_result *results,
+		    unsigned int n);
+	/* idle(closure): no connection has a mail, and none waits */
+	void	(*idle)(void *closure);
+};
+
+/* relay_hops_new(settings, sources, max, ops, closure): No more than ${max}
+ * connections in all.  NULL: ENOMEM.
+ * relay_hops_free(h): End all connections; nothing more is told. */
+struct relay_hops *relay_hops_new(const struct settings *settings,
+    struct spool_sources *sources, size_t max, const struct relay_ops *ops,
+    void *closure);
+void relay_hops_free(struct relay_hops *h);
+
+/* relay_hop_find(h, route): Where ${route} leads.  NULL: ENOMEM.
+ * relay_hop_add(hop, job, batch): One more recipient that waits; those of one
+ * ${batch} for one message go together.  Return 0, or -1 (ENOMEM).
+ * relay_hops_go(h): Connect, and have connections send, as far as there is
+ * something to send. */
+struct relay_hop *relay_hop_find(struct relay_hops *h,
+    const struct route *route);
+int relay_hop_add(struct relay_hop *hop, const struct job *job,
+    uint64_t batch);
+void relay_hops_go(struct relay_hops *h);
+
+/* relay_hops_drain(h): Forget what waits, and tell nothing of it; connections end
+ * when they have sent what they have.
+ * relay_hops_is_idle(h): No connection has a mail, and none waits. */
+void relay_hops_drain(struct relay_hops *h);
+bool relay_hops_is_idle(const struct relay_hops *h);
+
+#endif

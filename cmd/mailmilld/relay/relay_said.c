@@ -1,0 +1,98 @@
+/* Outcomes as the queue wants them: what a next hop has said, and what that means
+ * for the job. */
+
+#include "cmd/mailmilld/relay/relay_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Copy UTF-8, and leave out what does not fit with a whole character. */
+static void
+copy_text(char *to, size_t size, const char *from)
+{
+	size_t n = strlcpy(to, from, size);
+
+	if (n < size)
+		return;
+	for (n = size - 1; n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80;
+	    n--)
+		continue;
+	to[n] = '\0';
+}
+
+void
+relay_said_remote(const struct route_addr *addr, char remote_r[JOB_REMOTE])
+{
+	char text[ADDR_TEXT];
+
+	if (addr->kind == ROUTE_UNIX)
+		snprintf(remote_r, JOB_REMOTE, "unix:%s", addr->un.sun_path);
+	else	/* RFC 5321 4.1.3 */
+		snprintf(remote_r, JOB_REMOTE, "[%s%s]",
+		    addr->ip.sa.sa_family == AF_INET6 ? "IPv6:" : "",
+		    addr_text(&addr->ip.sa, text));
+}
+
+/* Without a reply: our words, the system's, and which command had none. */
+static void
+put_own_words(const struct smtp_result *r, struct job_error *je_r)
+{
+	char text[LIM_CLIENT_WORDS];
+
+	snprintf(text, sizeof(text), "%s%s%s%s%s", r->words,
+	    r->errnum != 0 ? ": " : "", r->errnum != 0 ?
+	    strerror(r->errnum) : "", *r->command != '\0' ? ", at " : "",
+	    r->command);
+	copy_text(je_r->text, sizeof(je_r->text), text);
+}
+
+static int
+errnum_of(const struct smtp_result *r)
+{
+	switch (r->outcome) {
+	case SMTP_ACCEPTED:
+		return 0;
+	case SMTP_REFUSED:
+		return EREMOTEIO;
+	case SMTP_DEFERRED:
+	case SMTP_UNSENT:
+	case SMTP_UNCERTAIN:
+		break;
+	}
+	return r->errnum != 0 ? r->errnum : EAGAIN;
+}
+
+struct job_result
+relay_said_outcome(const struct smtp_result *result, bool has_dsn,
+    uint64_t job, const char *remote, struct job_error *je_r)
+{
+	struct job_result jr = { .job = job, .errnum = errnum_of(result) };
+
+	if (result->outcome == SMTP_REFUSED)
+		jr.flags = JOB_REFUSED;
+	else if (result->outcome == SMTP_ACCEPTED && !has_dsn)
+		jr.flags = JOB_NO_DSN;
+	memset(je_r, 0, sizeof(*je_r));
+	je_r->job = job;
+	strlcpy(je_r->remote, remote, sizeof(je_r->remote));
+	strlcpy(je_r->enhanced, result->enhanced, sizeof(je_r->enhanced));
+	if (result->why == SMTP_WHY_SAID) {
+		je_r->code = (uint32_t)result->code;
+		copy_text(je_r->text, sizeof(je_r->text), result->words);
+	} else
+		put_own_words(result, je_r);
+	return jr;
+}
+
+void
+relay_said_failure(int errnum, const char *words, const char *remote,
+    struct job_error *je_r)
+{
+	memset(je_r, 0, sizeof(*je_r));
+	strlcpy(je_r->remote, remote, sizeof(je_r->remote));
+	/* RFC 3463 3.5: no answer from host */
+	strlcpy(je_r->enhanced, "4.4.1", sizeof(je_r->enhanced));
+	snprintf(je_r->text, sizeof(je_r->text), "%s", words != NULL ? words :
+	    strerror(errnum));
+}

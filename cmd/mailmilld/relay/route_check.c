@@ -1,0 +1,71 @@
+/* The sockets of next hops: see route_check.h. */
+
+#include "cmd/mailmilld/relay/route_check.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/settings/route_addr.h"
+
+#define CHECK_MS	20000	/* of all: a file server may be slow */
+
+/* Return 0, or -1 with errno. */
+static int
+look_at(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = ENOTSOCK;
+		return -1;
+	}
+	/* connect(2) asks for the permission to write; unix(7) */
+	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS);
+}
+
+static void
+check_domain(int fd, const struct settings *s, const struct settings_domain *d,
+    uid_t uid)
+{
+	struct route_addr addr;
+	char at[CONF_AT_MAX];
+	size_t i;
+
+	for (i = 0; i < d->route.n; i++) {
+		if (route_addr_parse(d->route.v[i], &addr) == -1 ||
+		    addr.kind != ROUTE_UNIX || look_at(addr.un.sun_path) == 0)
+			continue;
+		probe_say(fd, PROBE_ABSENT "%s: option 'Route': %s: %s%s%s: "
+		    "mail for %s is deferred", conf_at_text(&d->route_at, at,
+		    sizeof(at)), addr.un.sun_path, strerror(errno),
+		    uid == 0 ? "" : " as ", uid == 0 ? "" : s->relay_user,
+		    d->name);
+	}
+}
+
+static void
+check_all(int fd, const struct probe_spec *spec)
+{
+	const struct settings *s = spec->closure;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		check_domain(fd, s, &s->domains[i], spec->account.uid);
+	probe_say(fd, PROBE_GOOD);
+}
+
+void
+route_check(const struct settings *s, struct probe_spec *spec_r)
+{
+	*spec_r = (struct probe_spec){ .what = "Route: looking for the "
+		"sockets", .name = s->relay_user, .limit_ms = CHECK_MS,
+		.run = check_all, .closure = s };
+	account_look(s, ROLE_RELAY, &spec_r->account);
+}

@@ -1,0 +1,15 @@
+/* Are the sockets there that Route names? */
+
+#ifndef CMD_MAILMILLD_RELAY_ROUTE_CHECK_H
+#define CMD_MAILMILLD_RELAY_ROUTE_CHECK_H
+
+#include "cmd/mailmilld/role/probe.h"
+#include "cmd/settings/settings.h"
+
+/* route_check(s, spec_r): The check that looks, under the account of relay, for
+ * the Unix sockets of ${s}, which lives until it is started.  Of one that is
+ * missing, or that relay may not connect to, it says PROBE_ABSENT: its server
+ * may come later.  Nothing is connected. */
+void route_check(const struct settings *s, struct probe_spec *spec_r);
+
+#endif

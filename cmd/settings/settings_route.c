@@ -1,0 +1,129 @@
+/* Settings: the next hops of a Domain section.
+ * Owns: the checks of Route beside the other settings, what names them. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/settings/route_addr.h"
+#include "cmd/settings/settings_int.h"
+
+bool
+settings_is_relayed(const struct settings_domain *d)
+{
+	return d->delivery != DELIVERY_MAILDIR;
+}
+
+unsigned int
+settings_relayers(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (settings_is_relayed(&s->domains[i]))
+			return (unsigned int)s->relayers;
+	return 0;
+}
+
+void
+settings_target(const struct settings_domain *d,
+    char target_r[SETTINGS_TARGET_MAX])
+{
+	size_t i, n = 0;
+
+	*target_r = '\0';
+	for (i = 0; i < d->route.n && n < SETTINGS_TARGET_MAX; i++)
+		n += (size_t)snprintf(target_r + n, SETTINGS_TARGET_MAX - n,
+		    "%s%s", i == 0 ? "" : ", ", d->route.v[i]);
+}
+
+static int
+refuse(struct conf *c, const struct settings_domain *d, const char *value,
+    const char *expected)
+{
+	return conf_error_value(c, &d->route_at, "Route", value, expected);
+}
+
+/* Do mails to ${addr} come back to ${l} at once?  Where ${l} listens on all
+ * addresses, those of the loopback are surely among them. */
+static bool
+is_own(const struct settings_listen *l, const union addr *addr)
+{
+	static const struct in6_addr any6;
+	bool is_loopback = addr->sa.sa_family == AF_INET ?
+	    ntohl(addr->in.sin_addr.s_addr) >> 24 == 127 :
+	    IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
+	bool is_any = l->is_any || (l->addr.sa.sa_family ==
+	    addr->sa.sa_family && (addr->sa.sa_family == AF_INET ?
+	    l->addr.in.sin_addr.s_addr == INADDR_ANY :
+	    memcmp(&l->addr.in6.sin6_addr, &any6, sizeof(any6)) == 0));
+
+	return addr_port(&l->addr.sa) == addr_port(&addr->sa) &&
+	    (is_any ? is_loopback : addr_is_same(&l->addr.sa, &addr->sa));
+}
+
+static int
+check_loop(struct conf *c, const struct settings *s,
+    const struct settings_domain *d, const char *value,
+    const struct route_addr *addr)
+{
+	char at[CONF_AT_MAX], expected[CONF_EXPECTED_MAX];
+	size_t i;
+
+	for (i = 0; addr->kind == ROUTE_IP && i < s->nlistens; i++)
+		if (is_own(&s->listens[i], &addr->ip)) {
+			snprintf(expected, sizeof(expected), "another server: "
+			    "this one listens there (%.100s), and mail would "
+			    "go round", conf_at_seen(&s->listens[i].at,
+			    &d->route_at, at, sizeof(at)));
+			return refuse(c, d, value, expected);
+		}
+	return 0;
+}
+
+static int
+check_hop(struct conf *c, const struct settings *s,
+    const struct settings_domain *d, const char *value)
+{
+	struct route_addr addr;
+
+	(void)route_addr_parse(value, &addr);	/* which the schema has checked */
+	if (!route_addr_is_known(&addr))
+		return refuse(c, d, value, "an address, since names cannot be "
+		    "looked up yet, such as \"192.0.2.1:25\"");
+	/* RFC 2033 5: not port 25, and no other one is LMTP's */
+	if (d->delivery == DELIVERY_LMTP && addr.kind != ROUTE_UNIX &&
+	    (addr.port == 0 || addr.port == htons(25)))
+		return refuse(c, d, value, "an address with a port other than "
+		    "25, such as \"192.0.2.1:24\", since LMTP has none of its "
+		    "own");
+	route_addr_default(&addr, 25);
+	return check_loop(c, s, d, value, &addr);
+}
+
+int
+settings_route_check(struct conf *c, const struct settings *s,
+    const struct settings_domain *d)
+{
+	char found[32];
+	size_t i, octets = 0;
+
+	if (!settings_is_relayed(d))
+		return d->route.n == 0 ? 0 : conf_error(c, &d->route_at,
+		    "option 'Route': only together with Delivery = \"lmtp\" or "
+		    "\"smtp\"");
+	if (d->route.n == 0)
+		return conf_error(c, &d->at, "option 'Route': Domain \"%s\" "
+		    "has Delivery, but no Route: write the address of the next "
+		    "server, such as Route = \"192.0.2.1:25\"", d->name);
+	for (i = 0; i < d->route.n; i++)
+		octets += strlen(d->route.v[i]) + 2;
+	if (d->route.n > SETTINGS_ROUTES_MAX || octets > SETTINGS_TARGET_MAX) {
+		snprintf(found, sizeof(found), "%zu of them", d->route.n);
+		return refuse(c, d, found, "at most 8 next hops, and 500 octets "
+		    "in all");
+	}
+	for (i = 0; i < d->route.n; i++)
+		if (check_hop(c, s, d, d->route.v[i]) == -1)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,664 @@
+"""Mail for other servers: LMTP and SMTP to a server that does what the test says,
+to Dovecot, to Postfix's smtp-sink, and to a second mailmilld."""
+import glob
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+from harness import (NOBODY, POSTFIX, ROOT, SLOW, Client, Server, Skip,
+                     text_message, wait_for)
+from nexthop import CLOSE, HANG, NextHop
+from test_mailers import ALL
+
+CONF = '''retry_interval = 1
+max_retry_interval = 1
+drain_time = 5
+'''
+
+
+def events(s, name):
+    """The keys of each line of that event."""
+    return [{k: v.strip('"') for k, v in re.findall(
+        r'(\S+?)=("[^"]*"|\S*)', line)} for line in s.log().split('\n')
+        if f' event={name} ' in line]
+
+
+def domain(name, hop, more=''):
+    return f'''Domain "{name}" {{
+    Delivery = {'lmtp' if hop.lmtp else 'smtp'}
+    Route = "{hop.route}"
+    {more}
+}}
+'''
+
+
+def server(d, *domains, conf=CONF, listener='', **kw):
+    return Server(d, conf=conf, listener=ALL + listener,
+                  extra=''.join(domains), **kw)
+
+
+def send(s, *rcpts, message=None, params='', sender='a@client.test'):
+    with Client(s.port) as c:
+        c.hello()
+        c.cmd(f'MAIL FROM:<{sender}>{params}')
+        for r in rcpts:
+            c.cmd(f'RCPT TO:{r}' if r.startswith('<') else f'RCPT TO:<{r}>')
+        c.cmd('DATA', '354')
+        c.send((message or text_message()) + b'.\r\n')
+        c.expect('250')
+
+
+def waiting(s):
+    """{recipient: why it waits}"""
+    return {r['recipient']: r['last_error']
+            for m in s.ctl_json('queue', 'list')['messages']
+            for r in m['recipients'] if r['state'] == 'deferred'}
+
+
+def wait_deferred(s, n=1):
+    wait_for(f'{n} deferred', lambda: len(waiting(s)) >= n)
+    return waiting(s)
+
+
+def received(body):
+    """What is behind the one Received field that we have added."""
+    m = re.match(rb'Received: [^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n', body)
+    assert m, body[:200]
+    return body[m.end():]
+
+
+# ------------------------------------------------------------------ what is said
+def test_lmtp_has_one_transaction_for_all_recipients(d):
+    hop = NextHop(f'{d}/lmtp', lmtp=True)
+    with hop, server(d, domain('next.test', hop), conf=CONF +
+                     'log_level = "debug"\n') as s:
+        message = text_message(7) + b'..dots\r\n'
+        send(s, 'a@next.test', 'b@next.test', 'user@example.test',
+             'c@next.test', message=message)
+        [m] = hop.wait(1)
+        assert m.hello == 'LHLO mx.example.test', m.hello
+        assert m.mail.startswith('MAIL FROM:<a@client.test>'), m.mail
+        assert [r.split(' ')[1] for r in m.rcpts] == [
+            f'TO:<{x}@next.test>' for x in 'abc'], m.rcpts
+        assert received(m.body) == message.replace(b'\r\n..', b'\r\n.'), m.body
+        s.wait_mail(1)
+        wait_for('the log', lambda: len(events(s, 'delivered')) == 4)
+        mine = [e for e in events(s, 'delivered')
+                if e['transport'] == 'relay']
+        assert len(mine) == 3 and {e['reply'] for e in mine} == {
+            f'unix:{d}/lmtp said: 250 2.0.0 Taken'}, mine
+        assert s.ctl_json('queue', 'list')['messages'] == []
+        assert int(s.stats()['delivered']) == 4
+
+
+def test_smtp_says_what_the_envelope_has(d):
+    hop = NextHop()
+    with hop, server(d, domain('next.test', hop,
+                               'Helo = "out.example.test"')) as s:
+        send(s, '<a@next.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@y.test',
+             params=' BODY=8BITMIME RET=HDRS ENVID=env+2B1',
+             message='Subject: ü\r\n\r\nä\r\n'.encode())
+        [m] = hop.wait(1)
+        assert m.hello == 'EHLO out.example.test', m.hello
+        for word in 'BODY=8BITMIME', 'RET=HDRS', 'ENVID=env+2B1', 'SIZE=':
+            assert f' {word}' in m.mail, m.mail
+        assert m.rcpts == ['RCPT TO:<a@next.test> NOTIFY=SUCCESS,DELAY '
+                           'ORCPT=rfc822;x@y.test'], m.rcpts
+        send(s, '<grün@next.test>'.encode().decode('latin1'),
+             params=' SMTPUTF8')
+        m = hop.wait(2)[1]
+        assert m.mail.endswith(' SMTPUTF8'), m.mail
+        assert m.rcpts == ['RCPT TO:<grün@next.test>'], m.rcpts
+        send(s, 'b@next.test', sender='')
+        m = hop.wait(3)[2]
+        assert m.mail.startswith('MAIL FROM:<>'), m.mail
+
+
+def test_a_server_without_what_a_message_needs_does_not_get_it(d):
+    hop = NextHop(ehlo=('PIPELINING',))
+    with hop, server(d, domain('next.test', hop)) as s:
+        send(s, 'eight@next.test', params=' BODY=8BITMIME')
+        send(s, '<grün@next.test>'.encode().decode('latin1'),
+             params=' SMTPUTF8')
+        why = wait_deferred(s, 2)
+        assert '8-bit' in why['eight@next.test'], why
+        assert 'UTF-8' in why['grün@next.test'], why
+        send(s, 'seven@next.test')
+        hop.wait(1)
+        assert len(hop.messages) == 1
+
+
+def test_a_connection_is_used_again_and_ends_when_nothing_comes(d):
+    hop = NextHop()
+    with hop, server(d, domain('next.test', hop)) as s:
+        for i in range(20):
+            send(s, 'a@next.test', message=text_message(i))
+            hop.wait(i + 1)
+        assert hop.nsessions == 1, hop.nsessions
+        wait_for('its end', lambda: hop.nopen == 0)
+        assert hop.lines[-1] == 'QUIT', hop.lines[-3:]
+        # one that the server has closed is no loss
+        send(s, 'a@next.test')
+        hop.wait(21)
+
+
+def test_no_more_connections_than_the_option_says(d):
+    gate = threading.Event()
+    hop = NextHop(replies={'DOT': lambda *_: (gate.wait(),
+                                              '250 2.0.0 Taken')[1]})
+    with hop, server(d, domain('next.test', hop, 'Max_Connections = 3')) as s:
+        for i in range(12):
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('all connections', lambda: hop.nopen == 3)
+        gate.set()
+        got = hop.wait(12)
+        assert hop.most == 3, hop.most
+        assert len({m.body for m in got}) == 12
+
+
+def test_a_large_message_is_sent_as_it_is(d):
+    hop = NextHop()
+    with hop, server(d, domain('next.test', hop)) as s:
+        body = b'Subject: large\r\n\r\n' + b''.join(
+            b'.%d %s\r\n' % (i, b'x' * (i % 70)) for i in range(120000))
+        send(s, 'a@next.test', 'b@next.test',
+             message=body.replace(b'\r\n.', b'\r\n..'))
+        [m] = hop.wait(1, 60)
+        assert received(m.body) == body
+        assert len(m.rcpts) == 2
+
+
+# ------------------------------------------------------------------ outcomes
+def test_each_recipient_has_its_outcome(d):
+    def rcpt(_, line):
+        return '550 5.1.1 Nobody here' if 'nobody' in line else \
+            '452 4.2.2 Full' if 'full' in line else '250 2.1.5 OK'
+
+    def dot(_, line):
+        return '451 4.3.0 Disk trouble' if 'disk' in line else \
+            '250 2.0.0 Taken'
+    hop = NextHop(f'{d}/lmtp', lmtp=True, replies={'RCPT': rcpt, 'DOT': dot})
+    with hop, server(d, domain('next.test', hop), conf=CONF.replace(
+            'interval = 1', 'interval = 3600')) as s:
+        send(s, *[f'{x}@next.test'
+                  for x in ('nobody', 'good', 'full', 'disk', 'fine')])
+        why = wait_deferred(s, 3)
+        at = f'unix:{d}/lmtp said: '
+        assert why == {
+            'nobody@next.test': at + '550 5.1.1 Nobody here',
+            'full@next.test': at + '452 4.2.2 Full',
+            'disk@next.test': at + '451 4.3.0 Disk trouble'}, why
+        assert {e['rcpt'] for e in events(s, 'delivered')} == {
+            'good@next.test', 'fine@next.test'}
+        # and later only those that are left
+        hop.replies['RCPT'] = hop.replies['DOT'] = '250 2.1.5 OK'
+        for m in s.ctl_json('queue', 'list')['messages']:
+            s.ctl('queue', 'retry', m['id'])
+        wait_for('the rest', lambda: not s.ctl_json('queue', 'list')[
+            'messages'])
+        assert sum(len(m.taken) for m in hop.messages) == 5
+
+
+def test_a_server_that_is_not_there_fails_all_that_wait_at_once(d):
+    hop = NextHop()
+    with server(d, domain('next.test', hop)) as s:
+        for i in range(20):
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('them to be deferred', lambda: len([
+            m for m in s.ctl_json('queue', 'list')['messages']
+            if m['recipients'][0]['state'] == 'deferred']) == 20)
+        assert waiting(s) == {'a@next.test': '[127.0.0.1]: Connection refused'}
+        assert all(e['reason'] == 'Connection refused' and
+                   e['target'] == hop.route for e in events(s, 'next-hop'))
+        with hop:
+            hop.wait(20)
+            assert len(set(hop.bodies())) == 20
+            wait_for('an empty queue', lambda: not s.ctl_json(
+                'queue', 'list')['messages'])
+            assert len(hop.messages) == 20
+
+
+def test_a_socket_that_is_not_there(d):
+    hop = NextHop(f'{d}/lmtp', lmtp=True)
+    with server(d, domain('next.test', hop)) as s:
+        send(s, 'a@next.test')
+        assert wait_deferred(s) == {
+            'a@next.test': f'unix:{d}/lmtp: No such file or directory'}
+        with hop:
+            hop.wait(1)
+
+
+def test_a_server_that_refuses_us_fails_all_that_wait(d):
+    hop = NextHop(replies={'BANNER': '554 5.7.1 Go away'})
+    with hop, server(d, domain('next.test', hop)) as s:
+        send(s, 'a@next.test')
+        send(s, 'b@next.test')
+        why = wait_deferred(s, 2)
+        assert set(why.values()) == {'[127.0.0.1] said: 554 5.7.1 Go away'}
+        hop.replies['BANNER'] = '220 next.test'
+        hop.wait(2)
+
+
+def once(what):
+    """A reply that is ${what} the first time."""
+    done = []
+
+    def reply(session, _):
+        if done:
+            return normal
+        done.append(1)
+        return what
+    normal = None
+
+    def bind(text):
+        nonlocal normal
+        normal = text
+        return reply
+    return bind
+
+
+def test_a_connection_that_breaks_anywhere_is_replaced_at_once(d):
+    for verb, text in (('MAIL', '250 2.1.0 OK'), ('RCPT', '250 2.1.5 OK'),
+                       ('DATA', '354 Go ahead')):
+        os.mkdir(f'{d}/{verb}')
+        hop = NextHop(replies={verb: once(CLOSE)(text)})
+        # an hour: what is deferred would not come in time
+        with hop, server(f'{d}/{verb}', domain('next.test', hop),
+                         conf='retry_interval = 3600\n') as s:
+            send(s, 'a@next.test')
+            hop.wait(1)
+            assert hop.nsessions == 2, (verb, hop.nsessions)
+            wait_for('an empty queue', lambda: not s.ctl_json(
+                'queue', 'list')['messages'])
+
+
+def test_a_lost_answer_is_uncertain_and_comes_later(d):
+    hop = NextHop(replies={'DOT': once(CLOSE)('250 2.0.0 Taken')})
+    with hop, server(d, domain('next.test', hop), conf=CONF.replace(
+            'interval = 1', 'interval = 3600')) as s:
+        send(s, 'a@next.test')
+        [why] = wait_deferred(s).values()
+        assert why == '[127.0.0.1]: the server has closed the connection, ' \
+            'at end of data', why
+        assert hop.messages == [] and hop.nsessions == 1
+        s.ctl('queue', 'retry', 'all')
+        hop.wait(1)
+
+
+def test_wrong_numbers_of_lmtp_replies(d):
+    # one reply, then none
+    replies = []
+
+    def few(_, rcpt):
+        replies.append(rcpt)
+        return '250 2.0.0 Taken' if len(replies) != 2 else CLOSE
+    hop = NextHop(f'{d}/lmtp', lmtp=True, replies={'DOT': few})
+    with hop, server(d, domain('next.test', hop), conf=CONF.replace(
+            'interval = 1', 'interval = 3600')) as s:
+        send(s, 'a@next.test', 'b@next.test', 'c@next.test')
+        why = wait_deferred(s, 2)
+        assert set(why) == {'b@next.test', 'c@next.test'}, why
+        # and more than there were recipients
+        hop.replies['DOT'] = '250 2.0.0 Taken\r\n250 2.0.0 Taken'
+        send(s, 'd@next.test')
+        wait_for('d', lambda: 'd@next.test' in [
+            e['rcpt'] for e in events(s, 'delivered')])
+        hop.replies['DOT'] = '250 2.0.0 Taken'
+        send(s, 'e@next.test')
+        wait_for('e', lambda: 'e@next.test' in [
+            e['rcpt'] for e in events(s, 'delivered')])
+        assert set(waiting(s)) == {'b@next.test', 'c@next.test'}
+
+
+def test_replies_that_are_none(d):
+    for i, junk in enumerate(('250', 'x' * 100000, '\0' * 50, '999 9.9.9 x',
+                              '250-a\r\n251 b', '\r\n'.join(['250-x'] * 9999),
+                              '250 2.1.0 \x1b[31m\u202e' + 'ü' * 400)):
+        os.mkdir(f'{d}/{i}')
+        hop = NextHop(replies={'MAIL': junk})
+        with hop, server(f'{d}/{i}', domain('next.test', hop),
+                         conf=CONF) as s:
+            send(s, 'a@next.test')
+            wait_for('an outcome', lambda: waiting(s) or hop.messages)
+            hop.replies['MAIL'] = '250 2.1.0 OK'
+            hop.wait(1)
+            assert '\x1b' not in s.log()
+
+
+def test_one_that_hangs_holds_up_its_own_mail_alone(d):
+    dead = NextHop(replies={'BANNER': HANG})
+    slow = NextHop(replies={'MAIL': HANG})
+    live = NextHop()
+    with dead, slow, live, server(
+            d, domain('dead.test', dead), domain('slow.test', slow),
+            domain('live.test', live)) as s:
+        for i in range(10):
+            send(s, 'a@dead.test', 'a@slow.test', 'a@live.test',
+                 message=text_message(i))
+        live.wait(10)
+        # one shows whether the server can be had
+        assert dead.nsessions == 1, dead.nsessions
+        dead.stop()
+        slow.stop()
+
+
+def test_the_next_of_several_is_tried(d):
+    dead, live = NextHop(), NextHop()
+    both = f'''Domain "next.test" {{
+    Delivery = smtp
+    Route = {{ "{dead.route}", "{live.route}" }}
+}}
+'''
+    with live, server(d, both, conf='retry_interval = 3600\n') as s:
+        send(s, 'a@next.test')
+        live.wait(1)
+        send(s, 'a@next.test')
+        live.wait(2)
+        assert not waiting(s)
+        live.stop()
+        # the connection that was kept has gone; all are tried then
+        send(s, 'b@next.test')
+        assert wait_deferred(s) == {
+            'b@next.test': '[127.0.0.1]: Connection refused'}
+        with dead:
+            s.ctl('queue', 'retry', 'all')
+            dead.wait(1)
+
+
+def test_a_damaged_body_is_never_whole(d):
+    hop = NextHop()
+    with server(d, domain('next.test', hop)) as s:
+        line = b'here is what will be changed\r\n'
+        send(s, 'a@next.test', message=b'Subject: x\r\n\r\n' + line * 3000)
+        wait_deferred(s)
+        [path] = glob.glob(f'{s.spool}/queue/deferred/*.msg') or \
+            [p for p in glob.glob(f'{s.spool}/queue/deferred/*')
+             if os.path.getsize(p) > len(line) * 3000]
+        with open(path, 'r+b') as f:
+            data = f.read()
+            f.seek(data.rindex(line))
+            f.write(line.upper())
+        with hop:
+            wait_for('an attempt that fails', lambda: 'cannot be read' in
+                     ''.join(waiting(s).values()))
+            assert hop.messages == []
+            s.ctl('queue', 'remove', s.ctl_json('queue', 'list')[
+                'messages'][0]['id'])
+
+
+# ------------------------------------------------------------------ who may
+def test_the_rest_is_for_those_who_may_relay(d):
+    hop = NextHop()
+    with hop, server(d, domain('*', hop), listener='''
+            Peer "127.0.0.2" { Open_Relay = true }
+            Peer "127.0.0.3" { Relay_Domains = { "may.test" } }''') as s:
+        for source, rcpt, want in (
+                ('', 'a@elsewhere.test', '550 5.7.1'),
+                ('', 'postmaster@elsewhere.test', '550 5.7.1'),
+                ('', 'user@example.test', '250'),
+                ('127.0.0.2', 'a@elsewhere.test', '250'),
+                ('127.0.0.3', 'b@may.test', '250'),
+                ('127.0.0.3', 'a@elsewhere.test', '550 5.7.1')):
+            with Client(s.port, source=source) as c:
+                c.hello()
+                c.cmd('MAIL FROM:<a@client.test>')
+                c.cmd(f'RCPT TO:<{rcpt}>', want)
+                if want == '250':
+                    c.cmd('DATA', '354')
+                    c.send(text_message() + b'.\r\n')
+                    c.expect('250')
+        got = hop.wait(2)
+        assert sorted(r for m in got for r in m.rcpts) == [
+            'RCPT TO:<a@elsewhere.test>', 'RCPT TO:<b@may.test>']
+        s.wait_mail(1)
+
+
+def test_recipients_are_looked_up_for_other_servers_too(d):
+    hop = NextHop(f'{d}/lmtp', lmtp=True)
+    with open(f'{d}/users', 'w') as f:
+        f.write('alice\n')
+    with hop, server(d, domain('next.test', hop,
+                               f'Recipients = "file:{d}/users"')) as s:
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('MAIL FROM:<a@client.test>')
+            c.cmd('RCPT TO:<bob@next.test>', '550 5.1.1')
+        send(s, 'alice@next.test')
+        hop.wait(1)
+
+
+def test_the_check_looks_for_the_socket(d):
+    hop = NextHop(f'{d}/lmtp', lmtp=True)
+    s = server(d, domain('next.test', hop))
+    p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+    assert p.returncode == 78 and re.search(
+        rf"mailmill.conf:\d+:\d+: option 'Route': {d}/lmtp: No such file or "
+        r'directory.*: mail for next.test is deferred', p.stderr), p
+    with open(f'{d}/lmtp', 'w'):
+        pass
+    p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+    assert p.returncode == 78 and 'Socket operation on non-socket' in p.stderr
+    os.unlink(f'{d}/lmtp')
+    with hop:
+        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        assert 'Route' not in p.stderr, p
+        if ROOT:
+            os.chmod(f'{d}/lmtp', 0o600)
+            p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+            assert p.returncode == 78 and 'Permission denied as _mailmills' \
+                in p.stderr, p
+
+
+# ------------------------------------------------------------------ reload, death
+def test_a_reload_gives_a_domain_another_server(d):
+    one, two = NextHop(), NextHop()
+    with one, two, server(d) as s:
+        assert not s.pids('mailmilld: relay')
+        s.write_conf(extra=domain('next.test', one))
+        s.ctl('reload')
+        wait_for('the process', lambda: s.pids('mailmilld: relay'))
+        send(s, 'a@next.test')
+        one.wait(1)
+        s.write_conf(extra=domain('next.test', two))
+        s.ctl('reload')
+        for i in range(2, 50):
+            send(s, 'a@next.test', message=text_message(i))
+            if two.messages:
+                break
+            time.sleep(0.1)
+        two.wait(1)
+        wait_for('an empty queue', lambda: not s.ctl_json(
+            'queue', 'list')['messages'])
+        assert len(set(one.bodies() + two.bodies())) == i
+
+
+def test_a_relay_that_is_killed_loses_nothing(d):
+    """A message comes twice only if its end was sent when the process died."""
+    hop = NextHop(f'{d}/lmtp', lmtp=True, replies={
+        'DOT': lambda *_: (time.sleep(random.choice((0, 0.001, 0.02))),
+                           '250 2.0.0 Taken')[1]})
+    kills, sent = 12, []
+    with hop, server(d, domain('next.test', hop, 'Max_Connections = 4'),
+                     conf=CONF + 'relayers = 2\nspool_large_message = 20000\n'
+                     ) as s:
+        stop = threading.Event()
+
+        def sender(name):
+            n = 0
+            while not stop.is_set():
+                n += 1
+                key = f'{name}-{n}'
+                size = random.choice((10, 1000, 30000))
+                send(s, 'a@next.test', 'b@next.test', message=(
+                    f'Subject: {key}\r\n\r\n').encode() + b'x\r\n' * (size // 3))
+                sent.append(key)
+        threads = [threading.Thread(target=sender, args=(x,)) for x in 'pq']
+        for t in threads:
+            t.start()
+        for i in range(kills):
+            time.sleep(random.uniform(0.05, 0.4))
+            pid = random.choice(wait_for('one', lambda: s.pids(
+                'mailmilld: relay')))
+            os.kill(pid, signal.SIGKILL)
+        stop.set()
+        for t in threads:
+            t.join()
+
+        def arrived():
+            return [(re.search(rb'Subject: (\S+)', m.body)[1].decode(), r)
+                    for m in list(hop.messages) for r in m.taken]
+        wait_for('all of them', lambda: len(set(arrived())) == 2 * len(sent),
+                 60)
+        wait_for('an empty queue', lambda: not s.ctl_json(
+            'queue', 'list')['messages'], 60)
+        got = arrived()
+        assert {k for k, _ in got} == set(sent)
+        # each kill hits the connections of one process: 2, of 2 recipients each
+        assert len(got) - len(set(got)) <= kills * 4, len(got) - len(set(got))
+        assert int(s.stats()['delivered']) >= 2 * len(sent)
+
+
+def test_a_queue_that_is_killed_loses_nothing(d):
+    hop = NextHop()
+    with hop, server(d, domain('next.test', hop)) as s:
+        for i in range(60):
+            if i in (20, 40):
+                os.kill(s.pids('mailmilld: queue')[0], signal.SIGKILL)
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('all of them', lambda: len(set(hop.bodies())) == 60, 40)
+
+
+# ------------------------------------------------------------------ real servers
+def test_a_second_mailmilld_by_lmtp(d):
+    os.mkdir(f'{d}/second')
+    os.mkdir(f'{d}/first')
+    second = Server(f'{d}/second', listen='Kind = lmtp',
+                    domain='').start()
+    hop = NextHop(('127.0.0.1', second.port), lmtp=True)
+    # the mailboxes of one domain are there, and here is only the way
+    with server(f'{d}/first', domain='Delivery = lmtp\n'
+                f'Route = "{hop.route}"') as s:
+        for i in range(50):
+            send(s, 'user@example.test', 'other@example.test',
+                 message=text_message(i))
+        got = second.wait_mail(50)
+        second.wait_mail(50, user='other')
+        assert all(m.count(b'Received: ') == 2 for m in got), got[0]
+        assert all(b' with LMTP id ' in m for m in got)
+        wait_for('an empty queue', lambda: not s.ctl_json(
+            'queue', 'list')['messages'])
+        second.signal(signal.SIGTERM)
+        assert second.wait_end() == 0
+        second.proc = None
+
+
+def test_postfix_smtp_sink(d):
+    program = f'{POSTFIX}/smtp-sink'
+    if not os.path.exists(program):
+        raise Skip('no smtp-sink in build/postfix')
+    for kind in 'smtp', 'lmtp':
+        os.mkdir(f'{d}/{kind}')
+        hop = NextHop(lmtp=kind == 'lmtp')
+        sink = subprocess.Popen(
+            [program, *(['-L'] if kind == 'lmtp' else []),
+             *(['-u', 'nobody'] if ROOT else []), '-d',
+             f'{d}/{kind}/%M.', '-c', hop.route, '100'],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.chmod(f'{d}/{kind}', 0o777)
+        try:
+            with server(f'{d}/{kind}', domain('next.test', hop)) as s:
+                for i in range(100):
+                    send(s, 'a@next.test', message=text_message(i))
+                wait_for('all of them', lambda: int(
+                    s.stats()['delivered']) == 100)
+                assert s.ctl_json('queue', 'list')['messages'] == []
+        finally:
+            sink.terminate()
+            sink.wait()
+
+
+class DovecotLmtp:
+    """Dovecot with its LMTP server on a socket in d, and Maildirs."""
+
+    def __init__(self, d):
+        program = shutil.which('dovecot', path='/usr/sbin:/usr/bin')
+        if not program or not os.path.exists('/usr/lib/dovecot/lmtp'):
+            raise Skip('no dovecot-lmtpd')
+        if not ROOT:
+            raise Skip('needs root')
+        self.dir, self.socket = f'{d}/dovecot', f'{d}/dovecot.lmtp'
+        self.mail = f'{d}/dovemail'
+        os.mkdir(self.dir)
+        os.mkdir(self.mail)
+        os.chown(self.mail, NOBODY, NOBODY)
+        with open(f'{d}/dovecot-users', 'w') as f:
+            f.write('alice@dove.test:{PLAIN}x\nbob@dove.test:{PLAIN}x\n')
+        os.chmod(f'{d}/dovecot-users', 0o644)
+        with open(f'{d}/dovecot.conf', 'w') as f:
+            f.write(f'''
+base_dir = {self.dir}
+state_dir = {self.dir}
+log_path = {d}/dovecot.log
+protocols = lmtp
+ssl = no
+mail_location = maildir:{self.mail}/%n
+first_valid_uid = 1
+first_valid_gid = 1
+service lmtp {{
+  unix_listener {self.socket} {{
+    mode = 0666
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {d}/dovecot-users
+}}
+userdb {{
+  driver = static
+  args = uid={NOBODY} gid={NOBODY} home={self.mail}/%n
+}}
+''')
+        self.command = [program, '-F', '-c', f'{d}/dovecot.conf']
+
+    def __enter__(self):
+        with open(f'{self.dir}/out', 'w') as out:
+            self.proc = subprocess.Popen(self.command, stdout=out, stderr=out)
+
+        def up():
+            assert self.proc.poll() is None, open(f'{self.dir}/out').read()
+            return os.path.exists(self.socket)
+        wait_for('dovecot', up)
+        return self
+
+    def __exit__(self, *rest):
+        self.proc.send_signal(signal.SIGTERM)
+        self.proc.wait(30 * SLOW)
+
+    def subjects(self, user):
+        return [re.search(rb'\nSubject: number (\d+)', open(p, 'rb').read())[1]
+                for p in glob.glob(f'{self.mail}/{user}/new/*')]
+
+
+def test_dovecot_by_lmtp(d):
+    with DovecotLmtp(d) as dovecot:
+        hop = NextHop(dovecot.socket, lmtp=True)
+        with server(d, domain('dove.test', hop),
+                    conf=CONF.replace('interval = 1',
+                                      'interval = 3600')) as s:
+            for i in range(60):
+                send(s, 'alice@dove.test', 'bob@dove.test',
+                     message=text_message(i))
+            for user in 'alice', 'bob':
+                wait_for(user, lambda: len(set(dovecot.subjects(user))) == 60,
+                         40)
+                assert len(dovecot.subjects(user)) == 60
+            send(s, 'alice@dove.test', 'nobody@dove.test')
+            [(rcpt, why)] = wait_deferred(s).items()
+            assert rcpt == 'nobody@dove.test' and re.search(
+                r'said: 550 5\.1\.1 .*nobody', why), why
+            assert '250 2.0.0' in events(s, 'delivered')[-1]['reply']

@@ -1,0 +1,117 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/unit/cmd/settings/load.h"
+
+/* A Domain section, and the end of the message; NULL: it is right. */
+static const struct {
+	const char *domain, *why;
+} cases[] = {
+	{ "Delivery = lmtp Route = \"unix:/run/lmtp\"", NULL },
+	{ "Delivery = lmtp Route = \"192.0.2.1:24\"", NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\"", NULL },
+	{ "Delivery = smtp Route = { \"192.0.2.1\", \"[2001:db8::1]:2525\" }",
+	    NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Helo = \"out.example.test\" "
+	    "Max_Connections = 3", NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Helo = \"[192.0.2.7]\"",
+	    NULL },
+	{ "Delivery = lmtp", "option 'Route': Domain \"a.test\" has Delivery, "
+	    "but no Route: write the address of the next server, such as "
+	    "Route = \"192.0.2.1:25\"" },
+	{ "Delivery = smtp Route = {}", "has Delivery, but no Route: write the "
+	    "address of the next server, such as Route = \"192.0.2.1:25\"" },
+	{ "Route = \"unix:/run/lmtp\"", "m.conf:2:27: option 'Route': only "
+	    "together with Delivery = \"lmtp\" or \"smtp\"" },
+	{ "Delivery = lmtp Route = \"192.0.2.1\"", "option 'Route': expected an "
+	    "address with a port other than 25, such as \"192.0.2.1:24\", "
+	    "since LMTP has none of its own, found \"192.0.2.1\"" },
+	{ "Delivery = lmtp Route = \"192.0.2.1:25\"", "since LMTP has none of "
+	    "its own, found \"192.0.2.1:25\"" },
+	{ "Delivery = smtp Route = \"mail.example.test\"", "option 'Route': "
+	    "expected an address, since names cannot be looked up yet, such as "
+	    "\"192.0.2.1:25\", found \"mail.example.test\"" },
+	{ "Delivery = smtp Route = { \"192.0.2.1\", \"mail.example.test\" }",
+	    "found \"mail.example.test\"" },
+	{ "Delivery = smtp Route = \"192.0.2.300:25\"", "option 'Route': "
+	    "expected \"unix:\" and an absolute path, or an address or name "
+	    "with a port, such as \"192.0.2.1:25\", \"[2001:db8::1]:25\" or "
+	    "\"mail.example.test:25\", found \"192.0.2.300:25\"" },
+	{ "Delivery = smtp Route = { \"192.0.2.1\", \"192.0.2.2\", "
+	    "\"192.0.2.3\", \"192.0.2.4\", \"192.0.2.5\", \"192.0.2.6\", "
+	    "\"192.0.2.7\", \"192.0.2.8\", \"192.0.2.9\" }", "expected at most "
+	    "8 next hops, and 500 octets in all, found \"9 of them\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Helo = \"a b\"",
+	    "option 'Helo': expected a host name, found \"a b\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Max_Connections = 0",
+	    "option 'Max_Connections': expected a number from 1 to 1000 "
+	    "(connections), found \"0\"" },
+	/* Listen "127.0.0.1:2525", "[::]:2526" and ":2527" */
+	{ "Delivery = smtp Route = \"127.0.0.1:2525\"", "option 'Route': "
+	    "expected another server: this one listens there (line 1), and "
+	    "mail would go round, found \"127.0.0.1:2525\"" },
+	{ "Delivery = smtp Route = \"127.0.0.2:2525\"", NULL },
+	{ "Delivery = smtp Route = \"127.0.0.1:2524\"", NULL },
+	{ "Delivery = smtp Route = \"[::1]:2525\"", NULL },
+	{ "Delivery = lmtp Route = \"[::1]:2526\"", "found \"[::1]:2526\"" },
+	{ "Delivery = lmtp Route = \"[2001:db8::1]:2526\"", NULL },
+	{ "Delivery = lmtp Route = \"127.0.0.9:2527\"",
+	    "found \"127.0.0.9:2527\"" },
+	{ "Delivery = lmtp Route = \"[::1]:2527\"", "found \"[::1]:2527\"" },
+};
+
+#define LISTEN	"ESMTP_Listener { Listen \"127.0.0.1:2525\" { } " \
+	"Listen \"[::]:2526\" { } Listen \":2527\" { } }\n"
+
+Test(settings_route, is_checked_as_the_table_says)
+{
+	struct settings *s;
+	size_t i, len, have;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		s = load_settings(NULL, LISTEN "Domain \"a.test\" { %s }\n",
+		    cases[i].domain);
+		if (cases[i].why == NULL) {
+			cr_expect_not_null(s, "%s: %s", cases[i].domain,
+			    load_error);
+			settings_free(s);
+			continue;
+		}
+		cr_assert_null(s, "%s", cases[i].domain);
+		len = strlen(cases[i].why);
+		have = strlen(load_error);
+		cr_expect(have >= len && strcmp(load_error + have - len,
+		    cases[i].why) == 0, "%s: %s", cases[i].domain, load_error);
+	}
+}
+
+Test(settings_route, a_section_for_more_than_one_domain_needs_no_maildir)
+{
+	settings_free(load_good_settings(LISTEN "Domain \"*\" { Delivery = smtp "
+	    "Maildir = \"/m/%%u\" Route = \"192.0.2.1\" }\n"));
+	cr_expect_null(load_settings(NULL, LISTEN "Domain \"*\" { "
+	    "Maildir = \"/m/%%u\" }\n"));
+}
+
+Test(settings_route, processes_are_counted_if_there_are_next_hops)
+{
+	static const char domain[] = LISTEN "%s\nDomain \"a.test\" { %s }\n";
+	static const char smtp[] = "Delivery = smtp Route = \"192.0.2.1\"";
+	struct settings *s;
+
+	s = load_good_settings(domain, "relayers = 3", "");
+	cr_expect_eq(settings_relayers(s), 0);
+	settings_free(s);
+	s = load_good_settings(domain, "relayers = 3", smtp);
+	cr_expect_eq(settings_relayers(s), 3);
+	cr_expect(settings_is_relayed(&s->domains[0]));
+	settings_free(s);
+	settings_free(load_good_settings(domain, "deliverers = 64", ""));
+	settings_free(load_good_settings(domain, "deliverers = 63", smtp));
+	cr_expect_null(load_settings(NULL, domain, "deliverers = 64", smtp));
+	cr_expect_str_eq(load_error, "m.conf:2:14: option 'deliverers': expected "
+	    "a number that makes at most 64 processes with relayers (1), found "
+	    "64");
+}
