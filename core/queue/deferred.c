@@ -19,14 +19,15 @@
 #define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq," \
-			" hold_until, deliver_by, priority, flags, holder"
+			" hold_until, deliver_by, priority, flags, holder," \
+			" on_hold"
 /* Of ST_SHIFT */
 #define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
 #define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		5	/* of the table; PRAGMA user_version */
+#define VERSION		6	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 /* What each login has held, by writer: the table "held", which triggers keep.
@@ -165,6 +166,15 @@ static const char *const upgrades[VERSION] = {
 	"CREATE INDEX deferred_domain ON deferred (domain);"
 	"PRAGMA user_version = 5;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN on_hold INTEGER NOT NULL DEFAULT 0;"
+	/* what is on hold is never due */
+	"DROP INDEX IF EXISTS deferred_next;"
+	"CREATE INDEX deferred_next ON deferred (next_attempt)"
+	" WHERE on_hold = 0;"
+	"PRAGMA user_version = 6;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -175,7 +185,7 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	 * changed */
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-	    " ?15, ?16, ?17, ?18, ?19)"
+	    " ?15, ?16, ?17, ?18, ?19, ?20)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -187,25 +197,32 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " hold_until = excluded.hold_until,"
 	    " deliver_by = excluded.deliver_by,"
 	    " priority = excluded.priority, flags = excluded.flags,"
-	    " holder = excluded.holder"
+	    " holder = excluded.holder,"
+	    " on_hold = max(on_hold, excluded.on_hold)"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
-	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?2"
-	    " WHERE id = ?1 AND (hold_until <= ?2 OR attempts > 0)",
-	[ST_HURRY_ALL] = "UPDATE deferred SET next_attempt = ?1"
-	    " WHERE next_attempt > ?1"
-	    " AND (hold_until <= ?1 OR attempts > 0)",
+	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?4"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3"
+	    " AND next_attempt > ?4"
+	    " AND on_hold = 0 AND (hold_until <= ?4 OR attempts > 0)",
+	[ST_HOLD] = "UPDATE deferred SET on_hold = 1"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold = 0",
+	/* one that its sender has had held goes on to wait for its time */
+	[ST_RELEASE] = "UPDATE deferred SET on_hold = 0, next_attempt ="
+	    " CASE WHEN hold_until > ?4 AND attempts = 0 THEN hold_until"
+	    " ELSE ?4 END"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold <> 0",
 	/* with the index, a row behind the other.  What is changed is not in
 	 * it */
 	[ST_HURRY_SOME] = "UPDATE deferred INDEXED BY deferred_domain"
 	    " SET next_attempt = ?6"
 	    " WHERE domain = ?1 AND (id, rcpt_index) > (?2, ?3)"
 	    " AND (id, rcpt_index) <= (?4, ?5) AND next_attempt > ?6"
-	    " AND (hold_until <= ?6 OR attempts > 0)",
+	    " AND on_hold = 0 AND (hold_until <= ?6 OR attempts > 0)",
 	/* an address that was edited may be of any length */
 	[ST_DOMAIN] = "SELECT domain FROM deferred INDEXED BY deferred_domain"
 	    " WHERE domain > ?1 AND length(CAST(domain AS BLOB)) <= ?2"
@@ -243,13 +260,17 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_CAME_GONE] = "UPDATE came SET is_gone = 1"
 	    " WHERE NOT is_gone AND " IS_GONE,
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
-	    " ORDER BY next_attempt LIMIT ?2",
+	    " AND on_hold = 0 ORDER BY next_attempt LIMIT ?2",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"
 	    " WHERE (id, rcpt_index) > (?1, ?2)"
 	    " ORDER BY id, rcpt_index LIMIT ?3",
+	[ST_PAGE_DOMAIN] = "SELECT " COLUMNS " FROM deferred"
+	    " INDEXED BY deferred_domain"
+	    " WHERE domain = ?4 AND (id, rcpt_index) > (?1, ?2)"
+	    " ORDER BY id, rcpt_index LIMIT ?3",
 	[ST_OF] = "SELECT " COLUMNS " FROM deferred WHERE id = ?1"
 	    " ORDER BY rcpt_index",
-	[ST_NEXT] = "SELECT next_attempt FROM deferred"
+	[ST_NEXT] = "SELECT next_attempt FROM deferred WHERE on_hold = 0"
 	    " ORDER BY next_attempt LIMIT 1",
 	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"
 	    " AND generation = ?2 AND seq = ?3 LIMIT 1",

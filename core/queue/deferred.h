@@ -43,6 +43,7 @@ struct deferred_row {
 	int		 priority;
 	unsigned int	 flags;		/* SPOOL_ENV_* */
 	const char	*holder;	/* the login that has it held; NULL or "": nobody */
+	bool		 is_on_hold;	/* by an administrator: never due */
 };
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
@@ -88,10 +89,19 @@ int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
  * attempts, next_attempt and last_error of a row.  0, or -1 with errno. */
 int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
-/* deferred_hurry(d, id, now): Let all recipients of ${id} (0: of all messages)
- * be due at ${now}, but for those that are held.  Return rows changed, or
- * -1. */
-int deferred_hurry(struct deferred *d, uint64_t id, int64_t now);
+/* For one recipient of the message ${id}, or with DEFERRED_ANY for all of them:
+ * deferred_hurry(d, id, rcpt_index, now): Let it be due at ${now}, but not if it
+ * is held or on hold.
+ * deferred_hold(d, id, rcpt_index): Put it on hold: it is not due until it is
+ * released, and ETRN does not make it due.
+ * deferred_release(d, id, rcpt_index, now): It is on hold no more, and is due at
+ * ${now}, or at the time until which its sender has it held.
+ * All return rows changed, or -1 with errno. */
+int deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    int64_t now);
+int deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index);
+int deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    int64_t now);
 
 /* How far deferred_hurry_domain() has come; zeroed at its start */
 struct deferred_domain {
@@ -127,13 +137,14 @@ typedef int (*deferred_func)(void *closure, const struct deferred_row *row);
 struct deferred_query {
 	enum {
 		DEFERRED_DUE,		/* at ${now}, longest due first */
-		DEFERRED_PAGE,		/* behind (id, rcpt_index), in the order of ids; id 0: from the start */
+		DEFERRED_PAGE,		/* behind (id, rcpt_index), in the order of both; id 0: from the start */
 		DEFERRED_OF		/* of the message ${id} */
 	} what;
 	uint64_t	 id;
 	uint32_t	 rcpt_index;
 	int64_t		 now;
 	unsigned int	 limit;		/* rows; of DUE and PAGE */
+	const char	*domain;	/* of PAGE: only recipients at this one, in lower case; NULL: all */
 };
 
 /* deferred_rows(d, query, each, closure): Return rows seen, or -1 with

@@ -232,6 +232,7 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 18, row->flags);
 	sqlite3_bind_text(st, 19, row->holder != NULL ? row->holder : "", -1,
 	    SQLITE_STATIC);
+	sqlite3_bind_int(st, 20, row->is_on_hold);
 	if (run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -272,14 +273,28 @@ deferred_touch(struct deferred *d, const struct deferred_row *row)
 }
 
 int
-deferred_hurry(struct deferred *d, uint64_t id, int64_t now)
+deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    int64_t now)
 {
-	enum deferred_statement which = id == 0 ? ST_HURRY_ALL : ST_HURRY;
+	bind_rcpts(d->st[ST_HURRY], id, rcpt_index);
+	sqlite3_bind_int64(d->st[ST_HURRY], 4, now);
+	return run(d, ST_HURRY) == -1 ? -1 : sqlite3_changes(d->db);
+}
 
-	if (id != 0)
-		bind_id(d->st[which], 1, id);
-	sqlite3_bind_int64(d->st[which], id == 0 ? 1 : 2, now);
-	return run(d, which) == -1 ? -1 : sqlite3_changes(d->db);
+int
+deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index)
+{
+	bind_rcpts(d->st[ST_HOLD], id, rcpt_index);
+	return run(d, ST_HOLD) == -1 ? -1 : sqlite3_changes(d->db);
+}
+
+int
+deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    int64_t now)
+{
+	bind_rcpts(d->st[ST_RELEASE], id, rcpt_index);
+	sqlite3_bind_int64(d->st[ST_RELEASE], 4, now);
+	return run(d, ST_RELEASE) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 /* Go to the next domain that has rows; or to ${domain}, once. */
@@ -452,6 +467,7 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->priority = sqlite3_column_int(st, 15);
 	row->flags = (unsigned int)sqlite3_column_int64(st, 16);
 	row->holder = column_text(st, 17);
+	row->is_on_hold = sqlite3_column_int(st, 18) != 0;
 	return 0;
 }
 
@@ -459,16 +475,22 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 static enum deferred_statement
 bind_query(struct deferred *d, const struct deferred_query *query)
 {
+	enum deferred_statement page = query->domain != NULL ?
+	    ST_PAGE_DOMAIN : ST_PAGE;
+
 	switch (query->what) {
 	case DEFERRED_DUE:
 		sqlite3_bind_int64(d->st[ST_DUE], 1, query->now);
 		sqlite3_bind_int64(d->st[ST_DUE], 2, query->limit);
 		return ST_DUE;
 	case DEFERRED_PAGE:
-		bind_id(d->st[ST_PAGE], 1, query->id);
-		sqlite3_bind_int64(d->st[ST_PAGE], 2, query->rcpt_index);
-		sqlite3_bind_int64(d->st[ST_PAGE], 3, query->limit);
-		return ST_PAGE;
+		bind_id(d->st[page], 1, query->id);
+		sqlite3_bind_int64(d->st[page], 2, query->rcpt_index);
+		sqlite3_bind_int64(d->st[page], 3, query->limit);
+		if (query->domain != NULL)
+			sqlite3_bind_text(d->st[page], 4, query->domain, -1,
+			    SQLITE_STATIC);
+		return page;
 	case DEFERRED_OF:
 		break;
 	}

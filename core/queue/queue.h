@@ -181,21 +181,34 @@ void queue_stop(struct queue *q);
 size_t queue_in_flight(const struct queue *q);
 
 /* Requests of mailmillctl: one JSON object
- *	{"command":"queue", "action":"list"|"show"|"retry"|"remove",
- *	 "id":"<message id>" or, for retry, "all", "limit":<messages, for list>}
+ *	{"command":"queue", "action":"list"|"show"|"top"|"retry"|"hold"|
+ *	 "release"|"remove", and of these what the action takes:
+ *	 "id":"<message id>", or "all" for an action that changes something,
+ *	 "filter":{...} of core/queue/queue_filter.h, "limit":<messages of a list, or
+ *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error" of top,
+ *	 "dry_run":true of what changes something}
+ * A list and top are of all messages without a filter; what changes something has an
+ * id or a filter.  A filter means recipients, and the messages that have such.
  * Answers:
  *	list	{"messages":[M, ...], "more":false}
  *	show	{"message":M}	with "session", "client", "helo", and what the
  *				client has said with MAIL and RCPT
- *	retry	{"retried":<recipients>}
- *	remove	{"removed":<recipients>}
+ *	show, raw	{"id", "octets"}, a line feed, and so many octets: the
+ *				message itself
+ *	top	{"by", "minutes":[...], "top":[R, ...], "total":R, "others":R,
+ *		 "complete"}	R is {"name", "recipients", "ages":[...]}
+ *	retry	{"retried":<recipients>, "messages":<messages>}
+ *	hold, release, remove	the same with "held", "released", "removed"; with
+ *				"busy" recipients that are being delivered, and
+ *				"dry_run":true if nothing was changed
  *	any	{"error":"what is wrong and what to do"}
  * M is {"id", "state", "sender", "received", "age", "octets", "recipients"}:
  * state is "active" (in a segment) or "deferred"; received unix seconds, age
  * seconds.  "recipients" is an array, of at most 100 in a list ("recipients_more"
  * then says how many more), of {"recipient", "state", "attempts",
- * "next_attempt", "last_error"}: state is "waiting", "delivering", "deferred" or
- * "held"; next_attempt is unix seconds or null; last_error text or null.
+ * "next_attempt", "last_error"}: state is "waiting", "delivering", "deferred",
+ * "held" (until the time that its sender has said) or "hold" (by an administrator);
+ * next_attempt is unix seconds or null; last_error text or null.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"

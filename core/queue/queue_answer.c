@@ -12,19 +12,29 @@
 
 #define LIST_RCPTS	100	/* of a message in a list */
 
+char *
+queue_answer_room(struct queue_answer *a, size_t len)
+{
+	char *buf = array_fit(a->buf, &a->room, a->len + len, 1);
+
+	if (buf == NULL) {
+		/* the reader sees that the answer does not end */
+		a->stage = STAGE_OVER;
+		return NULL;
+	}
+	a->buf = buf;
+	return buf + a->len;
+}
+
 void
 queue_answer_put(struct queue_answer *a, const char *s)
 {
 	size_t len = strlen(s);
-	char *buf = array_fit(a->buf, &a->room, a->len + len, 1);
+	char *p = queue_answer_room(a, len);
 
-	if (buf == NULL) {
-		/* the reader sees that the JSON does not end */
-		a->stage = STAGE_OVER;
+	if (p == NULL)
 		return;
-	}
-	a->buf = buf;
-	memcpy(a->buf + a->len, s, len);
+	memcpy(p, s, len);
 	a->len += len;
 }
 
@@ -59,9 +69,26 @@ queue_answer_error(struct queue_answer *a, const char *what)
 }
 
 void
-queue_answer_count(struct queue_answer *a, const char *what, uint64_t n)
+queue_answer_changed(struct queue_answer *a)
 {
-	put_last(a, json_pack("{s:I}", what, (json_int_t)n));
+	static const char *const words[] = { [ACTION_RETRY] = "retried",
+		[ACTION_HOLD] = "held", [ACTION_RELEASE] = "released",
+		[ACTION_REMOVE] = "removed" };
+	json_t *json = json_pack("{s:I, s:I}", words[a->action],
+	    (json_int_t)a->nchanged, "messages", (json_int_t)a->nmessages);
+
+	if (a->nbusy > 0)
+		json_object_set_new(json, "busy",
+		    json_integer((json_int_t)a->nbusy));
+	if (a->is_dry)
+		json_object_set_new(json, "dry_run", json_true());
+	put_last(a, json);
+}
+
+void
+queue_answer_top(struct queue_answer *a)
+{
+	put_last(a, queue_top_json(&a->top, a->limit));
 }
 
 json_t *
@@ -114,10 +141,12 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 	put_json(a, message);
 }
 
-bool
-queue_answer_rcpt_is_open(const struct queue_answer *a,
-    const struct queue_message *m, const struct queue_place *place,
-    uint32_t index, const struct queue_rcpt **rcpt_r)
+/* Is a recipient of a new message open, as far as is known?  ${m} is the message in
+ * memory or NULL. */
+static bool
+is_open(const struct queue_answer *a, struct queue_message *m,
+    const struct queue_place *place, uint32_t index,
+    struct queue_rcpt **rcpt_r)
 {
 	const uint32_t *known;
 	uint32_t i, n;
@@ -136,6 +165,32 @@ queue_answer_rcpt_is_open(const struct queue_answer *a,
 	return true;
 }
 
+static const char *
+record_state(const struct queue_rcpt *r)
+{
+	return r != NULL && r->state == RCPT_SENT ? "delivering" : "waiting";
+}
+
+bool
+queue_answer_has_record(const struct queue_answer *a,
+    const struct queue_record *record)
+{
+	if (a->id != 0)
+		return record->place.id == a->id;
+	return queue_filter_message(&a->filter, a->now_s,
+	    record->envelope->sender, record->received_us, record->octets);
+}
+
+bool
+queue_answer_record_rcpt(const struct queue_answer *a,
+    struct queue_message *m, const struct queue_record *record, uint32_t i,
+    const char *rcpt, struct queue_rcpt **r_r)
+{
+	return is_open(a, m, &record->place, i, r_r) &&
+	    queue_filter_rcpt(&a->filter, rcpt, record_state(*r_r),
+	    *r_r != NULL ? (*r_r)->error : record->last_error);
+}
+
 void
 queue_answer_session(json_t *message, const struct queue_record *record)
 {
@@ -148,13 +203,12 @@ queue_answer_session(json_t *message, const struct queue_record *record)
 	queue_answer_said(message, env);
 }
 
-/* A new message that is not done, as a message of the answer */
 void
 queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 {
 	const struct spool_envelope_view *env = record->envelope;
-	const struct queue_message *m;
-	const struct queue_rcpt *r;
+	struct queue_message *m;
+	struct queue_rcpt *r;
 	const char *cursor = NULL, *rcpt;
 	json_t *message;
 	size_t n = 0;
@@ -165,14 +219,17 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	    env->sender, record->received_us, record->octets);
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
 	    i++) {
-		if (!queue_answer_rcpt_is_open(a, m, &record->place, i, &r))
+		if (!queue_answer_record_rcpt(a, m, record, i, rcpt, &r))
 			continue;
-		queue_answer_rcpt(a, message, n++, i, rcpt,
-		    r != NULL && r->state == RCPT_SENT ? "delivering" :
-		    "waiting", m == NULL ? record->attempts : 0,
+		queue_answer_rcpt(a, message, n++, i, rcpt, record_state(r),
+		    m == NULL ? record->attempts : 0,
 		    m == NULL && record->again_ms != 0 ? (record->again_ms -
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    m == NULL ? record->last_error : r->error);
+	}
+	if (n == 0 && a->filter.is_said) {
+		json_decref(message);
+		return;
 	}
 	queue_answer_terms(message, &(struct queue_terms){
 	    .hold_until = env->hold_until, .deliver_by = env->deliver_by,
@@ -180,4 +237,24 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	if (a->action == ACTION_SHOW && message != NULL)
 		queue_answer_session(message, record);
 	queue_answer_put_message(a, message);
+}
+
+int
+queue_answer_count(struct queue_answer *a, const struct queue_record *record)
+{
+	const struct spool_envelope_view *env = record->envelope;
+	int64_t age_s = a->now_s - (int64_t)(record->received_us / 1000000);
+	struct queue_message *m;
+	struct queue_rcpt *r;
+	const char *cursor = NULL, *rcpt;
+	uint32_t i;
+
+	m = queue_message_find(a->q, record->place.id, false);
+	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
+	    i++)
+		if (queue_answer_record_rcpt(a, m, record, i, rcpt, &r) &&
+		    queue_top_add(&a->top, env->sender, rcpt, r != NULL ?
+		    r->error : record->last_error, age_s) == -1)
+			return -1;
+	return 0;
 }

@@ -5,46 +5,77 @@
 
 #include <jansson.h>
 
+#include "core/queue/queue_filter.h"
 #include "core/queue/queue_int.h"
+#include "core/queue/queue_top.h"
 
 #define PIECE_OCTETS	32768	/* sent at once, about */
+#define PIECE_ROWS	256	/* rows looked at for one piece */
 
-enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_END,
+enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW, STAGE_END,
 	STAGE_OVER };
 
-enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_REMOVE,
-	ACTION_NONE };
+enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
+	ACTION_RELEASE, ACTION_REMOVE, ACTION_TOP, ACTION_NONE };
+
+/* A change that this piece makes, in one transaction */
+struct queue_answer_changes {
+	struct queue_change *v;
+	size_t		 n, room;
+	char		*rcpts;		/* their addresses, each with its NUL */
+	size_t		 rcpts_len, rcpts_room;
+};
 
 struct queue_answer {
 	struct queue	*q;
 	enum action	 action;
 	bool		 is_all;
-	uint64_t	 id;
+	bool		 is_dry;	/* say what would be changed, change nothing */
+	uint64_t	 id;		/* 0: by the filter */
+	struct queue_filter filter;
+	char		 domain[LIM_DOMAIN + 1];
+	bool		 has_domain;	/* all that is meant is at ${domain} */
 	uint64_t	 limit, nmessages;
 	bool		 is_more;	/* the limit was reached */
 	enum stage	 stage;
 	const char	*error;		/* of the request */
+	unsigned int	 nquiet;	/* pieces of no octets before this one */
+	bool		 is_raw;	/* show the message itself */
+	struct queue_body body;		/* of it */
+	uint64_t	 body_done;	/* octets that were sent */
 	struct queue_cursor cursor;	/* of the search of new messages */
-	/* where the list of the deferred is */
+	/* where the search of the deferred is */
 	uint64_t	 deferred_id;
 	uint32_t	 deferred_rcpt;
+	bool		 is_full;	/* the piece, before all rows were seen */
 	json_t		*message;	/* being put together from rows */
-	uint64_t	 message_id;
+	uint64_t	 message_id;	/* of the last row that was meant */
 	size_t		 nrcpts;	/* of it */
 	bool		 is_found;
+	/* what was changed */
+	uint64_t	 nchanged, nbusy;	/* recipients */
+	struct queue_top top;
+	bool		 is_settling;	/* messages in memory have recipients to be stored */
+	struct queue_answer_changes changes;
+	struct queue_hold *holds;	/* of queue_hold_add() */
+	size_t		 nholds, holds_room;
 	/* the piece */
 	char		*buf;
 	size_t		 len, room;
 	int64_t		 now_s;
 };
 
-/* core/queue/queue_answer.c: the JSON, appended to the piece */
+/* core/queue/queue_answer.c: the JSON, appended to the piece
+ * queue_answer_room(a, len): Room for ${len} octets more in the piece, to be written
+ * by the caller; NULL: no memory, and the answer ends here. */
+char *queue_answer_room(struct queue_answer *a, size_t len);
 void queue_answer_put(struct queue_answer *a, const char *s);
 
-/* queue_answer_error(a, what), queue_answer_count(a, what, n): The whole
- * answer; nothing follows. */
+/* queue_answer_error(a, what), queue_answer_changed(a), queue_answer_top(a): The
+ * whole answer; nothing follows. */
 void queue_answer_error(struct queue_answer *a, const char *what);
-void queue_answer_count(struct queue_answer *a, const char *what, uint64_t n);
+void queue_answer_top(struct queue_answer *a);
+void queue_answer_changed(struct queue_answer *a);
 
 json_t *queue_answer_message(const struct queue_answer *a, uint64_t id,
     const char *state, const char *sender, uint64_t received_us,
@@ -56,16 +87,43 @@ void queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
     json_int_t next_attempt, const char *error);
 void queue_answer_put_message(struct queue_answer *a, json_t *message);
 
-/* queue_answer_rcpt_is_open(a, m, place, index, rcpt_r): Whether a recipient of
- * a new message is open, as far as is known; ${m} is the message in memory or
- * NULL. */
-bool queue_answer_rcpt_is_open(const struct queue_answer *a,
-    const struct queue_message *m, const struct queue_place *place,
-    uint32_t index, const struct queue_rcpt **rcpt_r);
+/* Whether a request is about a message, or a recipient of it.
+ * queue_answer_has_record(a, record): A new message, by its id and by what the
+ * filter says of messages.
+ * queue_answer_record_rcpt(a, m, record, i, rcpt, &r_r): Is its recipient ${i}, with
+ * the address ${rcpt}, open and meant?  ${m} is the message in memory or NULL; *r_r
+ * is the recipient there or NULL. */
+bool queue_answer_has_record(const struct queue_answer *a,
+    const struct queue_record *record);
+bool queue_answer_record_rcpt(const struct queue_answer *a,
+    struct queue_message *m, const struct queue_record *record, uint32_t i,
+    const char *rcpt, struct queue_rcpt **r_r);
+
+/* queue_answer_record(a, record): A new message of the answer, if any of its
+ * recipients is meant. */
 void queue_answer_record(struct queue_answer *a,
+    const struct queue_record *record);
+/* queue_answer_count(a, record): Count the recipients of a new message that are
+ * meant.  Return 0, or -1: no memory. */
+int queue_answer_count(struct queue_answer *a,
     const struct queue_record *record);
 /* queue_answer_session(message, record): What only the message's file knows. */
 void queue_answer_session(json_t *message, const struct queue_record *record);
+
+/* core/queue/queue_answer_rows.c
+ * queue_answer_has_row(a, row, &m_r, &r_r): Is a request about ${row}?  Its message
+ * and its recipient, where they are in memory, else NULL.
+ * queue_answer_row_state(a, row, r): "deferred", "held", "hold" or "delivering".
+ * queue_answer_rows(a, each): Pass the next rows that may be meant to ${each}, which
+ * notes the last one it has seen with queue_answer_at().  Return 1: those were all;
+ * 0: not yet, or ${each} has had enough; -1 with errno. */
+bool queue_answer_has_row(const struct queue_answer *a,
+    const struct deferred_row *row, struct queue_message **m_r,
+    struct queue_rcpt **r_r);
+const char *queue_answer_row_state(const struct queue_answer *a,
+    const struct deferred_row *row, const struct queue_rcpt *r);
+int queue_answer_rows(struct queue_answer *a, deferred_func each);
+void queue_answer_at(struct queue_answer *a, const struct deferred_row *row);
 
 /* core/queue/queue_answer_said.c: what the client has said of the message
  * queue_answer_text(s): ${s} as JSON; null for NULL.
@@ -77,11 +135,35 @@ void queue_answer_terms(json_t *message, const struct queue_terms *terms);
 void queue_answer_said(json_t *message,
     const struct spool_envelope_view *env);
 
-/* core/queue/queue_remove.c: what changes the queue */
-extern const char queue_answer_no_disk[];
-void queue_answer_remove_record(struct queue_answer *a,
+/* core/queue/queue_raw.c: the message itself
+ * queue_raw_begin(a, record): It is that of ${record}: say how long it is.
+ * queue_raw_next(a): The next piece. */
+int queue_raw_begin(void *a, const struct queue_record *record);
+void queue_raw_next(struct queue_answer *a);
+
+/* core/queue/queue_change.c: what changes the queue
+ * queue_change_record(a, record): Change what is meant of a new message.  Return
+ * 0, or -1: go on in the next piece.
+ * queue_change_new(a): The end of a piece with new messages.
+ * queue_change_deferred(a): A piece of the deferred ones. */
+extern const char queue_answer_no_disk[], queue_answer_no_memory[];
+int queue_change_record(struct queue_answer *a,
     const struct queue_record *record);
-void queue_answer_remove_deferred(struct queue_answer *a);
-void queue_answer_retry_deferred(struct queue_answer *a);
+void queue_change_new(struct queue_answer *a);
+void queue_change_deferred(struct queue_answer *a);
+void queue_change_free(struct queue_answer *a);
+
+/* core/queue/queue_hold.c: new messages that are on hold without having been in
+ * memory
+ * queue_hold_add(a, record, rcpt, i, is_whole): Recipient ${i} of ${record}, with
+ * the address ${rcpt}, is to be on hold; ${is_whole}: so are all others of it that
+ * are open.  Return 0, or -1: there is no memory.
+ * queue_hold_store(a): Move all that were added to the deferred store.  Return how
+ * many recipients, or -1 with errno.
+ * queue_hold_free(a): Forget them. */
+int queue_hold_add(struct queue_answer *a, const struct queue_record *record,
+    const char *rcpt, uint32_t i, bool is_whole);
+int queue_hold_store(struct queue_answer *a);
+void queue_hold_free(struct queue_answer *a);
 
 #endif

@@ -13,7 +13,8 @@
 
 #define LIST_LIMIT	10000	/* messages, when the request does not say */
 #define LIST_LIMIT_MAX	10000000
-#define LIST_PAGE	64	/* rows looked at for one piece */
+#define TOP_LIMIT	20	/* rows, when the request does not say */
+#define QUIET_PIECES	64	/* of no octets, after which one is sent all the same: the reader sees that we live */
 
 /* A new message on the way through them.  Return 0 to go on. */
 static int
@@ -21,38 +22,55 @@ see_record(void *closure, const struct queue_record *record)
 {
 	struct queue_answer *a = closure;
 
+	if (!queue_answer_has_record(a, record))
+		return 0;
+	if (a->action == ACTION_LIST && a->nmessages == a->limit) {
+		a->is_more = true;
+		a->stage = STAGE_END;
+		return -1;
+	}
 	if (a->action == ACTION_LIST) {
-		if (a->nmessages == a->limit) {
-			a->is_more = true;
-			a->stage = STAGE_END;
-			return -1;
-		}
 		queue_answer_record(a, record);
 		return a->len < PIECE_OCTETS ? 0 : -1;
 	}
-	if (record->place.id != a->id)
-		return 0;
+	if (a->action == ACTION_TOP) {
+		if (queue_answer_count(a, record) == 0)
+			return 0;
+		queue_answer_error(a, queue_answer_no_memory);
+		return -1;
+	}
 	a->is_found = true;
+	if (a->action == ACTION_SHOW && a->is_raw)
+		return queue_raw_begin(a, record);
 	if (a->action == ACTION_SHOW) {
 		queue_answer_record(a, record);
-	} else if (a->action == ACTION_REMOVE) {
-		queue_answer_remove_record(a, record);
-		if (a->stage != STAGE_OVER)
-			a->stage = STAGE_DEFERRED;
-	} else {
-		/* what was put back is tried again at once */
-		a->q->store_ops->again(a->q->store, &record->place);
-		a->nmessages += record->envelope->nrcpts;
-		a->stage = STAGE_DEFERRED;
+		return -1;
 	}
+	if (queue_change_record(a, record) == -1)
+		return -1;
+	if (a->id == 0)
+		return 0;
+	/* the others of its recipients may be deferred */
+	a->stage = STAGE_DEFERRED;
 	return -1;
+}
+
+static bool
+is_change(const struct queue_answer *a)
+{
+	return a->action != ACTION_LIST && a->action != ACTION_SHOW &&
+	    a->action != ACTION_TOP;
 }
 
 static void
 do_new(struct queue_answer *a)
 {
-	if (a->q->store_ops->search(a->q->store, &a->cursor, see_record, a) ==
-	    1)
+	int rc = a->q->store_ops->search(a->q->store, &a->cursor, see_record,
+	    a);
+
+	if (is_change(a))
+		queue_change_new(a);
+	if (rc == 1 && a->stage == STAGE_NEW)
 		a->stage = STAGE_DEFERRED;
 }
 
@@ -65,55 +83,88 @@ end_message(struct queue_answer *a)
 	a->message = NULL;
 }
 
+/* A message of which ${row} is the first that is meant.  Return 0, or -1: this
+ * answer, or this piece of it, has no room for it. */
+static int
+begin_message(struct queue_answer *a, const struct deferred_row *row)
+{
+	end_message(a);
+	a->is_more = a->nmessages >= a->limit;
+	a->is_full = a->len >= PIECE_OCTETS;
+	if (a->is_more || a->is_full)
+		return -1;
+	a->message = queue_answer_message(a, row->id, "deferred", row->sender,
+	    row->received_us, row->octets);
+	queue_answer_terms(a->message, &(struct queue_terms){
+	    .hold_until = row->hold_until, .deliver_by = row->deliver_by,
+	    .priority = row->priority, .flags = row->flags });
+	a->message_id = row->id;
+	a->nrcpts = 0;
+	return 0;
+}
+
 static int
 list_row(void *closure, const struct deferred_row *row)
 {
 	struct queue_answer *a = closure;
 	struct queue_message *m;
-	const char *state = row->hold_until > a->now_s && row->attempts == 0 ?
-	    "held" : "deferred";
-	uint32_t i;
+	struct queue_rcpt *r;
 
-	if (a->message == NULL || row->id != a->message_id) {
-		end_message(a);
-		if (a->nmessages >= a->limit) {
-			a->is_more = true;
+	if (queue_answer_has_row(a, row, &m, &r)) {
+		if ((a->message == NULL || row->id != a->message_id) &&
+		    begin_message(a, row) == -1)
 			return -1;
-		}
-		a->message = queue_answer_message(a, row->id, "deferred",
-		    row->sender, row->received_us, row->octets);
-		queue_answer_terms(a->message, &(struct queue_terms){
-		    .hold_until = row->hold_until,
-		    .deliver_by = row->deliver_by,
-		    .priority = row->priority, .flags = row->flags });
-		a->message_id = row->id;
-		a->nrcpts = 0;
+		queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt_index,
+		    row->rcpt, queue_answer_row_state(a, row, r),
+		    row->attempts, row->is_on_hold ? 0 : row->next_attempt,
+		    row->last_error);
 	}
-	m = queue_message_find(a->q, row->id, true);
-	for (i = 0; m != NULL && i < m->nrcpts; i++)
-		if (m->rcpts[i].index == row->rcpt_index &&
-		    m->rcpts[i].state == RCPT_SENT)
-			state = "delivering";
-	queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt_index,
-	    row->rcpt, state, row->attempts, row->next_attempt,
-	    row->last_error);
-	a->deferred_id = row->id;
-	a->deferred_rcpt = row->rcpt_index;
+	queue_answer_at(a, row);
 	return 0;
 }
 
 static void
 list_deferred(struct queue_answer *a)
 {
-	const struct deferred_query query = { .what = DEFERRED_PAGE,
-		.id = a->deferred_id, .rcpt_index = a->deferred_rcpt,
-		.limit = LIST_PAGE };
-	int n = a->q->store_ops->rows(a->q->store, &query, list_row, a);
+	int rc = queue_answer_rows(a, list_row);
 
-	if (n == LIST_PAGE && !a->is_more)
+	if (rc == 0 && !a->is_more)
 		return;
+	if (rc == -1)
+		a->error = "the list ends here, since the queue cannot read "
+		    "its database: see the log";
 	end_message(a);
 	a->stage = STAGE_END;
+}
+
+static int
+count_row(void *closure, const struct deferred_row *row)
+{
+	struct queue_answer *a = closure;
+	struct queue_message *m;
+	struct queue_rcpt *r;
+
+	queue_answer_at(a, row);
+	if (!queue_answer_has_row(a, row, &m, &r) || queue_top_add(&a->top,
+	    row->sender, row->rcpt, row->last_error,
+	    a->now_s - (int64_t)(row->received_us / 1000000)) == 0)
+		return 0;
+	queue_answer_error(a, queue_answer_no_memory);
+	return -1;
+}
+
+static void
+count_deferred(struct queue_answer *a)
+{
+	int rc = queue_answer_rows(a, count_row);
+
+	if (a->stage == STAGE_OVER)
+		return;
+	if (rc == -1)
+		queue_answer_error(a, "the queue cannot read its database: "
+		    "see the log");
+	else if (rc == 1)
+		a->stage = STAGE_END;
 }
 
 static int
@@ -124,12 +175,27 @@ add_session(void *closure, const struct queue_record *record)
 }
 
 static void
+raw_deferred(struct queue_answer *a)
+{
+	int has = a->q->store_ops->has(a->q->store, a->id, QUEUE_RCPT_ALL);
+
+	if (has == 0)
+		a->stage = STAGE_END;
+	else if (has == -1 || a->q->store_ops->read_deferred(a->q->store, a->id,
+	    queue_raw_begin, a) == -1)
+		queue_answer_error(a, "the file of the message in the folder "
+		    "deferred/ cannot be read: restore it, or remove the "
+		    "message from the queue");
+}
+
+static void
 show_deferred(struct queue_answer *a)
 {
-	const struct deferred_query query = { .what = DEFERRED_OF,
-		.id = a->id };
-
-	if (a->q->store_ops->rows(a->q->store, &query, list_row, a) == -1) {
+	if (a->is_raw) {
+		raw_deferred(a);
+		return;
+	}
+	if (queue_answer_rows(a, list_row) == -1) {
 		queue_answer_error(a, queue_answer_no_disk);
 		return;
 	}
@@ -144,14 +210,14 @@ show_deferred(struct queue_answer *a)
 static void
 do_deferred(struct queue_answer *a)
 {
-	static void (*const steps[])(struct queue_answer *) = {
-		[ACTION_LIST] = list_deferred,
-		[ACTION_SHOW] = show_deferred,
-		[ACTION_RETRY] = queue_answer_retry_deferred,
-		[ACTION_REMOVE] = queue_answer_remove_deferred,
-	};
-
-	steps[a->action](a);
+	if (a->action == ACTION_LIST)
+		list_deferred(a);
+	else if (a->action == ACTION_SHOW)
+		show_deferred(a);
+	else if (a->action == ACTION_TOP)
+		count_deferred(a);
+	else
+		queue_change_deferred(a);
 }
 
 static void
@@ -159,15 +225,22 @@ do_end(struct queue_answer *a)
 {
 	a->stage = STAGE_OVER;
 	if (a->action == ACTION_LIST) {
-		queue_answer_put(a, "],\"more\":");
-		queue_answer_put(a, a->is_more ? "true}\n" : "false}\n");
-	} else if (!a->is_found)
+		queue_answer_put(a, a->is_more ? "],\"more\":true" :
+		    "],\"more\":false");
+		if (a->error != NULL) {
+			queue_answer_put(a, ",\"error\":\"");
+			queue_answer_put(a, a->error);
+			queue_answer_put(a, "\"");
+		}
+		queue_answer_put(a, "}\n");
+	} else if (a->action == ACTION_TOP) {
+		queue_answer_top(a);
+	} else if (!a->is_found && a->id != 0)
 		queue_answer_error(a, "there is no such message in the queue: it "
 		    "was delivered or removed, or the ID is wrong; "
 		    "\"mailmillctl queue list\" shows those there are");
 	else
-		queue_answer_count(a, a->action == ACTION_RETRY ? "retried" :
-		    "removed", a->nmessages);
+		queue_answer_changed(a);
 }
 
 static void
@@ -180,10 +253,6 @@ do_begin(struct queue_answer *a)
 	if (a->action == ACTION_LIST)
 		queue_answer_put(a, "{\"messages\":[");
 	a->stage = STAGE_NEW;
-	if (a->is_all) {
-		a->q->store_ops->again(a->q->store, NULL);
-		a->stage = STAGE_DEFERRED;
-	}
 }
 
 int
@@ -194,6 +263,7 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 		[STAGE_BEGIN] = do_begin,
 		[STAGE_NEW] = do_new,
 		[STAGE_DEFERRED] = do_deferred,
+		[STAGE_RAW] = queue_raw_next,
 		[STAGE_END] = do_end,
 	};
 
@@ -203,6 +273,11 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 	a->now_s = now->tv_sec;
 	a->q->wall_ms = queue_ms(now);
 	steps[a->stage](a);
+	a->nquiet = a->len == 0 ? a->nquiet + 1 : 0;
+	if (a->nquiet == QUIET_PIECES && a->stage != STAGE_OVER) {
+		queue_answer_put(a, "\n");	/* white space, in JSON */
+		a->nquiet = 0;
+	}
 	*buf_r = a->buf;
 	*len_r = a->len;
 	return 1;
@@ -213,7 +288,9 @@ find_action(const char *s)
 {
 	static const char *const names[] = {
 		[ACTION_LIST] = "list", [ACTION_SHOW] = "show",
-		[ACTION_RETRY] = "retry", [ACTION_REMOVE] = "remove",
+		[ACTION_RETRY] = "retry", [ACTION_HOLD] = "hold",
+		[ACTION_RELEASE] = "release", [ACTION_REMOVE] = "remove",
+		[ACTION_TOP] = "top",
 	};
 	size_t i;
 
@@ -223,38 +300,106 @@ find_action(const char *s)
 	return ACTION_NONE;
 }
 
-/* The id that ${request} names, or what is wrong with it */
-static void
-parse_id(struct queue_answer *a, json_t *request)
+/* The id that a request names, or what is wrong with it */
+static const char *
+parse_id(struct queue_answer *a, const json_t *value)
 {
-	const char *id = json_string_value(json_object_get(request, "id"));
+	const char *id = json_string_value(value);
 
-	if (id != NULL && a->action == ACTION_RETRY && strcmp(id, "all") == 0)
+	if (id != NULL && a->action != ACTION_SHOW && strcmp(id, "all") == 0)
 		a->is_all = true;
-	else if (id == NULL)
-		a->error = "the request names no message: give the ID that "
-		    "\"mailmillctl queue list\" shows";
-	else if (spool_id_parse(id, strlen(id), &a->id) == -1)
-		a->error = "that is not a message ID: it has 13 digits and "
+	else if (id == NULL || spool_id_parse(id, strlen(id), &a->id) == -1 ||
+	    a->id == 0)
+		return "that is not a message ID: it has 13 digits and "
 		    "letters, as \"mailmillctl queue list\" shows";
+	return NULL;
+}
+
+static const char *
+parse_by(struct queue_answer *a, const json_t *value)
+{
+	const char *name = json_string_value(value);
+	int by = name != NULL ? queue_top_by(name) : -1;
+
+	if (by == -1)
+		return "counts are by domain, sender or error";
+	a->top.by = (enum queue_top_by)by;
+	return NULL;
+}
+
+static const char *
+parse_limit(struct queue_answer *a, const json_t *value)
+{
+	json_int_t limit = json_integer_value(value);
+
+	if (limit <= 0)
+		return "the limit is a number of messages from 1 on";
+	a->limit = limit > LIST_LIMIT_MAX ? LIST_LIMIT_MAX : (uint64_t)limit;
+	return NULL;
+}
+
+/* A member that is not understood may have been meant to leave something out. */
+static const char *
+parse_member(struct queue_answer *a, const char *name, json_t *value)
+{
+	if (strcmp(name, "command") == 0 || strcmp(name, "action") == 0)
+		return NULL;
+	if (strcmp(name, "id") == 0)
+		return parse_id(a, value);
+	if (strcmp(name, "filter") == 0)
+		return queue_filter_parse(&a->filter, value);
+	if (strcmp(name, "limit") == 0)
+		return parse_limit(a, value);
+	if (strcmp(name, "by") == 0 && a->action == ACTION_TOP)
+		return parse_by(a, value);
+	if (strcmp(name, "raw") == 0 && a->action == ACTION_SHOW) {
+		a->is_raw = json_is_true(value);
+		return json_is_boolean(value) ? NULL : "raw is true or false";
+	}
+	if (strcmp(name, "dry_run") != 0)
+		return "the request has a member that is not known: this "
+		    "server may be older than mailmillctl";
+	a->is_dry = json_is_true(value);
+	return json_is_boolean(value) ? NULL : "dry_run is true or false";
+}
+
+/* Does ${a} say what it is about, and once?  NULL, or what is wrong. */
+static const char *
+check_request(const struct queue_answer *a)
+{
+	int n = (a->id != 0) + a->is_all + a->filter.is_said;
+
+	if (!is_change(a) && a->action != ACTION_SHOW)
+		return a->id != 0 || a->is_all ? "lists and counts are of "
+		    "all messages, or of those that a filter says" : NULL;
+	if (n == 1 && (a->action != ACTION_SHOW || a->id != 0))
+		return NULL;
+	return a->action == ACTION_SHOW ? "the request names no message: give "
+	    "the ID that \"mailmillctl queue list\" shows" :
+	    "the request does not say which messages: give one of an ID, "
+	    "\"all\" and a filter";
 }
 
 static void
 parse_request(struct queue_answer *a, json_t *request)
 {
-	json_int_t limit;
+	const char *name;
+	json_t *value;
 
 	a->action = find_action(json_string_value(
 	    json_object_get(request, "action")));
-	limit = json_integer_value(json_object_get(request, "limit"));
-	a->limit = limit <= 0 ? LIST_LIMIT : limit > LIST_LIMIT_MAX ?
-	    LIST_LIMIT_MAX : (uint64_t)limit;
-	if (a->action == ACTION_NONE)
-		a->error = "unknown action: use list, show ID, retry ID or "
-		    "remove ID";
-	else if (a->action != ACTION_LIST)
-		parse_id(a, request);
-	/* list_row() counts: a message that is shown is one */
+	a->limit = a->action == ACTION_TOP ? TOP_LIMIT : LIST_LIMIT;
+	if (a->action == ACTION_NONE) {
+		a->error = "unknown action: use list, show, top, retry, "
+		    "hold, release or remove";
+		return;
+	}
+	json_object_foreach(request, name, value)
+		if ((a->error = parse_member(a, name, value)) != NULL)
+			return;
+	a->error = check_request(a);
+	a->has_domain = queue_filter_domain(&a->filter, a->domain) != NULL;
+	/* begin_message() counts: a message that is shown is one */
 	if (a->action == ACTION_SHOW)
 		a->limit = 1;
 }
@@ -269,7 +414,7 @@ queue_control(struct queue *q, const char *request, size_t len)
 		return NULL;
 	a->q = q;
 	a->action = ACTION_NONE;
-	json = json_loadb(request, len, 0, NULL);
+	json = json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_object(json))
 		parse_request(a, json);
 	else
@@ -284,6 +429,9 @@ queue_answer_free(struct queue_answer *a)
 	if (a == NULL)
 		return;
 	json_decref(a->message);
+	queue_filter_free(&a->filter);
+	queue_change_free(a);
+	queue_top_free(&a->top);
 	free(a->buf);
 	free(a);
 }

@@ -74,6 +74,7 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.priority = m->priority;
 	c->row.flags = m->env_flags;
 	c->row.holder = m->holder;
+	c->row.is_on_hold = r->is_on_hold;
 }
 
 /* Everything that is to be stored of ${batch}, in one transaction */
@@ -140,9 +141,9 @@ stored(struct queue *q, struct queue_message *m)
 
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
-		if (queue_rcpt_is_held(r))
+		if (queue_rcpt_is_held(r) && !r->is_on_hold)
 			log_held(m, r);
-		else if (r->state == RCPT_FAILED)
+		else if (r->state == RCPT_FAILED && !r->is_held)
 			log_deferred(q, m, r, false);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
@@ -333,7 +334,8 @@ collect_id(void *closure, const struct deferred_row *row)
 static bool
 is_due(const struct due *due, const struct deferred_row *row)
 {
-	return row->next_attempt <= due->q->wall_ms / 1000;
+	return !row->is_on_hold &&
+	    row->next_attempt <= due->q->wall_ms / 1000;
 }
 
 static int

@@ -53,7 +53,8 @@ struct queue_rcpt {
 	uint32_t	 attempts;	/* that failed before */
 	enum rcpt_state	 state;
 	bool		 is_repeated;
-	bool		 is_held;	/* until the message's time: not failed */
+	bool		 is_held;	/* until the message's time, or on hold: not failed */
+	bool		 is_on_hold;	/* by an administrator: its row gets this, if it gets one */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	int		 errnum;
@@ -208,8 +209,11 @@ void queue_rcpt_leave(struct queue *q, struct queue_message *m,
 /* queue_rcpt_fail(q, m, r, errnum, text): It goes to the deferred store. */
 void queue_rcpt_fail(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, int errnum, const char *text);
-/* queue_rcpt_is_held(r): Has it not failed, but is to wait for its time?
+/* queue_rcpt_hold(q, m, r): It was waiting, and goes on hold without an attempt.
+ * queue_rcpt_is_held(r): Has it not failed, but is to wait for its time?
  * queue_rcpt_error(r): Why it has failed. */
+void queue_rcpt_hold(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r);
 bool queue_rcpt_is_held(const struct queue_rcpt *r);
 const char *queue_rcpt_error(const struct queue_rcpt *r);
 /* queue_message_route(q, m): A new message's recipients begin to wait, each for

@@ -132,6 +132,15 @@ queue_rcpt_fail(struct queue *q, struct queue_message *m,
 	queue_message_settle(q, m);
 }
 
+void
+queue_rcpt_hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+{
+	queue_rcpt_leave(q, m, r, RCPT_FAILED);
+	r->is_held = true;
+	r->is_on_hold = true;
+	queue_message_settle(q, m);
+}
+
 bool
 queue_rcpt_is_held(const struct queue_rcpt *r)
 {
@@ -143,8 +152,10 @@ queue_rcpt_error(const struct queue_rcpt *r)
 {
 	if (r->error != NULL)
 		return r->error;
-	return r->is_held ? "held until the time that the sender has said" :
-	    strerror(r->errnum);
+	if (r->is_held)
+		return r->is_on_hold ? "put on hold by an administrator" :
+		    "held until the time that the sender has said";
+	return strerror(r->errnum);
 }
 
 const char queue_late_text[] = "not delivered by the time that the sender has "

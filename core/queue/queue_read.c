@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 
 static bool
 has_room(const struct queue_spool *sp)
@@ -145,6 +146,8 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 		},
 		.received_us = view->record.received_us,
 		.octets = view->record.body_octets,
+		.body_at = (view->record.flags & SPOOL_RECORD_LARGE) != 0 ?
+		    0 : view->record.body_offset,
 		.envelope = &view->envelope,
 		.attempts = seg->nrewinds,
 		/* after a rewind a failed attempt, never a delivered one, but
@@ -415,4 +418,46 @@ queue_read_search(void *store, struct queue_cursor *cursor,
 	cursor->file++;
 	cursor->generation = 0;
 	return 0;
+}
+
+/* The file that ${body} is in.  It is this process that uses a segment again, when
+ * all of its records are done: so as long as this one is not, its octets are
+ * there. */
+static int
+open_body(struct queue_spool *sp, const struct queue_body *body)
+{
+	const struct queue_place *place = &body->place;
+	struct queue_segment *seg, key = { .id = place->origin.segment };
+
+	if (!body->is_new)
+		return deferred_file_open(sp->deferred, place->id);
+	seg = RB_FIND(queue_segments, &sp->segments, &key);
+	if (seg == NULL || seg->generation != place->origin.generation ||
+	    queue_segment_is_done(seg, place->origin.seq)) {
+		errno = ESTALE;
+		return -1;
+	}
+	return place->has_body ?
+	    spool_body_open(sp->config.incoming_dirfd, place->id) :
+	    spool_segment_reader(sp->config.incoming_dirfd, seg->id);
+}
+
+ssize_t
+queue_read_body(void *store, const struct queue_body *body, uint64_t offset,
+    char *buf, size_t len)
+{
+	int fd;
+	ssize_t n;
+
+	if (offset >= body->octets)
+		return 0;
+	if ((fd = open_body(store, body)) == -1)
+		return -1;
+	n = fileio_pread(fd, buf, (size_t)MIN(len, body->octets - offset),
+	    (off_t)(body->at + offset));
+	fileio_close(fd);
+	if (n != 0)
+		return n;
+	errno = EBADMSG;	/* it was cut short */
+	return -1;
 }

@@ -362,6 +362,14 @@ change_row(struct deferred *d, const struct queue_change *change)
 		return deferred_touch(d, &row);
 	case CHANGE_DROP:
 		return deferred_drop(d, row.id, row.rcpt_index);
+	case CHANGE_HURRY:
+		return deferred_hurry(d, row.id, row.rcpt_index,
+		    row.next_attempt);
+	case CHANGE_HOLD:
+		return deferred_hold(d, row.id, row.rcpt_index);
+	case CHANGE_RELEASE:
+		return deferred_release(d, row.id, row.rcpt_index,
+		    row.next_attempt);
 	}
 	return 0;
 }
@@ -473,18 +481,6 @@ spool_next(void *store, int64_t *next_r)
 }
 
 static int
-spool_hurry(void *store, uint64_t id, int64_t now)
-{
-	struct queue_spool *sp = store;
-	int n;
-
-	while ((n = deferred_hurry(sp->deferred, id, now)) == -1 &&
-	    queue_room_make(sp))
-		;
-	return n;
-}
-
-static int
 spool_hurry_domain(void *store, const char *domain, bool has_subdomains,
     struct deferred_domain *at, unsigned int limit, int64_t now)
 {
@@ -536,6 +532,7 @@ spool_read_deferred(void *store, uint64_t id, queue_record_func each,
 		record.place.offset = SPOOL_PAGE;
 		record.received_us = view.record.received_us;
 		record.octets = view.record.body_octets;
+		record.body_at = view.record.body_offset;
 		record.envelope = &view.envelope;
 		each(closure, &record);
 		rc = 0;
@@ -567,10 +564,10 @@ const struct queue_store_ops queue_spool_ops = {
 	.has = spool_has,
 	.rows = spool_rows,
 	.next = spool_next,
-	.hurry = spool_hurry,
 	.hurry_domain = spool_hurry_domain,
 	.holders = spool_holders,
 	.shift = spool_shift,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
+	.read_body = queue_read_body,
 };

@@ -245,6 +245,10 @@ bool queue_read(void *store);
 int queue_read_search(void *store, struct queue_cursor *cursor,
     queue_record_func each, void *closure);
 
+/* queue_read_body(store, body, offset, buf, len): See read_body() there. */
+ssize_t queue_read_body(void *store, const struct queue_body *body,
+    uint64_t offset, char *buf, size_t len);
+
 /* queue_rewind(sp): Segments with records that were put back are read again
  * when their time has come. */
 void queue_rewind(struct queue_spool *sp);

@@ -14,6 +14,7 @@
 #define CORE_QUEUE_QUEUE_STORE_H
 
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +48,7 @@ struct queue_record {
 	struct queue_place place;
 	uint64_t	 received_us;
 	uint64_t	 octets;	/* of the body */
+	uint64_t	 body_at;	/* where it begins in its file */
 	const struct spool_envelope_view *envelope;
 	uint32_t	 attempts;	/* times it has been put back */
 	bool		 is_repeated;	/* an agent may have had it before */
@@ -72,9 +74,23 @@ struct queue_store_user {
 
 /* A change of the deferred rows */
 struct queue_change {
-	enum { CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP } kind;
-	struct deferred_row row;	/* DROP: only id, and rcpt_index or QUEUE_RCPT_ALL; the store knows the origin */
+	enum {
+		CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP,
+		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE
+	} kind;
+	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
+	 * HURRY and RELEASE: and next_attempt, which is now.  The store knows
+	 * the origin */
+	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
+};
+
+/* The body of a message, to be read piece by piece */
+struct queue_body {
+	struct queue_place place;	/* its file may be gone since, and is not looked at */
+	bool		 is_new;	/* it had one */
+	uint64_t	 octets;
+	uint64_t	 at;		/* as body_at of the record */
 };
 
 /* How far a search of the new messages has come; zeroed at its start */
@@ -164,7 +180,6 @@ struct queue_store_ops {
 	int	 (*rows)(void *store, const struct deferred_query *query,
 		    deferred_func each, void *closure);
 	int	 (*next)(void *store, int64_t *next_r);
-	int	 (*hurry)(void *store, uint64_t id, int64_t now);
 	int	 (*hurry_domain)(void *store, const char *domain,
 		    bool has_subdomains, struct deferred_domain *at,
 		    unsigned int limit, int64_t now);
@@ -183,6 +198,11 @@ struct queue_store_ops {
 		    queue_record_func each, void *closure);
 	int	 (*read_deferred)(void *store, uint64_t id,
 		    queue_record_func each, void *closure);
+	/* read_body(store, body, offset, buf, len): Read octets from ${offset}
+	 * on.  Return how many, at most ${len}, and 0 at the end; -1 with
+	 * errno: ESTALE or ENOENT, the message is not there any more. */
+	ssize_t	 (*read_body)(void *store, const struct queue_body *body,
+		    uint64_t offset, char *buf, size_t len);
 };
 
 /* queue_retry_ms(config, attempts): How long to wait after ${attempts}

@@ -12,10 +12,12 @@
 
 #include "core/loop/watch.h"
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define CTLS_MAX	16
 #define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
 #define PIECES_PER_PASS	16	/* of one answer, before other events have their turn */
+#define PASS_MS		10	/* the same: no piece is begun after that */
 
 struct queue_ctl {
 	TAILQ_ENTRY(queue_ctl)	 link;
@@ -40,10 +42,11 @@ ctl_free(struct queue_ctl *ctl)
 static int
 write_some(struct queue_ctl *ctl, const struct timeval *now, int *needmask_r)
 {
+	uint64_t end_ms = monotonic_ms() + PASS_MS;
 	unsigned int i;
 	int n;
 
-	for (i = 0; i < PIECES_PER_PASS; i++) {
+	for (i = 0; i < PIECES_PER_PASS && monotonic_ms() <= end_ms; i++) {
 		if (ctl->left == 0 && queue_answer_next(ctl->answer, now,
 		    &ctl->piece, &ctl->left) == 0)
 			return 1;

@@ -237,7 +237,7 @@ Test(deferred_domain, the_table_of_version_4_is_brought_up_to_date)
 	put(1, 0, "one@a.test");
 	put(2, 0, "one@B.test");
 	deferred_free(ds.d);
-	cr_assert_eq(ds_exec("DROP INDEX deferred_domain;"
+	cr_assert_eq(ds_exec(DS_TO_VERSION5 "DROP INDEX deferred_domain;"
 	    "ALTER TABLE deferred DROP COLUMN domain;"
 	    "PRAGMA user_version = 4;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);

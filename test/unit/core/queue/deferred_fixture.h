@@ -35,6 +35,12 @@ void ds_put(uint64_t id, uint32_t index, int64_t next);
 void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);
 
+/* What version 6 of the table has added is not there. */
+#define DS_TO_VERSION5 \
+	"DROP INDEX deferred_next;" \
+	"ALTER TABLE deferred DROP COLUMN on_hold;" \
+	"CREATE INDEX deferred_next ON deferred (next_attempt);"
+
 /* ds_exec(sql): Run it in the database.  Return SQLite's result. */
 int ds_exec(const char *sql);
 

@@ -107,9 +107,9 @@ Test(deferred, another_failure_changes_the_row_and_hurry_makes_it_due)
 	cr_assert_eq(ds.seen[0].attempts, 9);
 	cr_assert_eq(ds.seen[0].next_attempt, 900);
 	cr_assert_str_eq(ds.texts[0][2], "again");
-	cr_assert_eq(deferred_hurry(ds.d, 1, 50), 1);
+	cr_assert_eq(deferred_hurry(ds.d, 1, 0, 50), 1);
 	cr_assert_eq(rows_due(50, 9), 1);
-	cr_assert_eq(deferred_hurry(ds.d, 0, 50), 1);
+	cr_assert_eq(deferred_hurry(ds.d, 2, DEFERRED_ANY, 50), 1);
 	cr_assert_eq(rows_due(50, 9), 2);
 	cr_assert_eq(deferred_drop(ds.d, 1, 0), 0);
 	cr_assert_eq(deferred_has(ds.d, 1, DEFERRED_ANY), 0);
@@ -213,7 +213,7 @@ Test(deferred, origins_come_back_from_the_files)
 }
 
 /* What version 5 has added is not there. */
-#define TO_VERSION4 \
+#define TO_VERSION4 DS_TO_VERSION5 \
 	"DROP INDEX deferred_domain; ALTER TABLE deferred DROP COLUMN domain;"
 
 /* As version 0 has left it */
@@ -302,7 +302,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
-	cr_assert_eq(ds_exec("PRAGMA user_version = 5;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -310,7 +310,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 
 Test(deferred, a_version_that_none_has_is_refused)
 {
-	static const char *const versions[] = { "-1", "-2147483648", "6",
+	static const char *const versions[] = { "-1", "-2147483648", "7",
 		"2147483647" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
@@ -325,12 +325,12 @@ Test(deferred, a_version_that_none_has_is_refused)
 		cr_assert_null(ds.d);
 		cr_assert_eq(errno, EPROTONOSUPPORT);
 		snprintf(want, sizeof(want), "deferred-version "
-		    "file=deferred.db version=%s known=5 advice=",
+		    "file=deferred.db version=%s known=6 advice=",
 		    versions[i]);
 		cr_expect_not_null(strstr(log_last_error(said, sizeof(said)),
 		    want), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 5;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -342,7 +342,8 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 	static const char *const errors[] = { "duplicate column name: segment",
 		"duplicate column name: hold_until",
 		"duplicate column name: holder", "deferred_held already exists",
-		"duplicate column name: domain" };
+		"duplicate column name: domain",
+		"duplicate column name: on_hold" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
 
@@ -360,7 +361,7 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 		cr_expect_not_null(strstr(said, want), "%s", said);
 		cr_expect_not_null(strstr(said, errors[i]), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 5;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -394,13 +395,13 @@ Test(deferred, what_is_held_is_not_hurried)
 {
 	put_held(1, 1000);
 	ds_put(2, 0, 1000);
-	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 1);
+	cr_assert_eq(deferred_hurry(ds.d, 2, 0, 500), 1);
 	cr_assert_eq(rows_due(999, 9), 1);
 	cr_assert_eq(ds.seen[0].id, 2);
-	cr_assert_eq(deferred_hurry(ds.d, 1, 500), 0);
+	cr_assert_eq(deferred_hurry(ds.d, 1, 0, 500), 0);
 	ds.nseen = 0;
 	cr_assert_eq(rows_due(999, 9), 1);
-	cr_assert_eq(deferred_hurry(ds.d, 1, 1001), 1);
+	cr_assert_eq(deferred_hurry(ds.d, 1, 0, 1001), 0);
 	cr_assert_eq(rows_due(1001, 9), 2, "and late, it is due at once");
 }
 
@@ -549,7 +550,8 @@ Test(deferred, what_was_tried_or_is_gone_is_not_held)
 	cr_assert_str_eq(held(), "bob/4094=6121 ");
 	/* what retry, a clock that is set, and an administrator change */
 	put_of(1, 2, "alice", 60000, 1);
-	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 2);
+	cr_assert_eq(deferred_hurry(ds.d, 1, DEFERRED_ANY, 500) +
+	    deferred_hurry(ds.d, 7, 0, 500), 2);
 	cr_assert_eq(deferred_shift(ds.d, 10, 9000, 9000), 2);
 	cr_assert_str_eq(held(), "alice/1=65120 bob/4094=6121 ");
 	cr_assert_eq(ds_exec("DELETE FROM deferred WHERE holder = 'bob';"
@@ -619,6 +621,9 @@ Test(deferred, what_has_come_to_be_held_is_known)
  * has attempts. */
 Test(deferred, the_table_of_version_3_is_brought_up_to_date)
 {
+	uint64_t id;
+	int n;
+
 	put_sums();
 	deferred_free(ds.d);
 	cr_assert_eq(ds_exec(TO_VERSION4 "DROP TRIGGER held_insert;"
@@ -631,7 +636,9 @@ Test(deferred, the_table_of_version_3_is_brought_up_to_date)
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_str_eq(held(), sums);
-	cr_assert_eq(deferred_hurry(ds.d, 0, 500), 1, "they are held");
+	for (id = 1, n = 0; id <= 7; id++)
+		n += deferred_hurry(ds.d, id, DEFERRED_ANY, 500);
+	cr_assert_eq(n, 1, "they are held");
 	cr_assert_eq(ds_rows_of(7), 1);
 	cr_assert_eq(ds.seen[0].attempts, 1, "and this was tried");
 }

@@ -143,18 +143,18 @@ Test(queue_hold, retry_leaves_it_held_and_remove_removes_it)
 	snprintf(request, sizeof(request), "{\"command\":\"queue\","
 	    "\"action\":\"retry\",\"id\":\"%s\"}", id);
 	answer = qf_ask(&f, request);
-	cr_assert_str_eq(answer, "{\"retried\":0}\n");
+	cr_assert_str_eq(answer, "{\"retried\":0,\"messages\":0}\n");
 	free(answer);
 	answer = qf_ask(&f, "{\"command\":\"queue\",\"action\":\"retry\","
 	    "\"id\":\"all\"}");
-	cr_assert_str_eq(answer, "{\"retried\":0}\n");
+	cr_assert_str_eq(answer, "{\"retried\":0,\"messages\":0}\n");
 	free(answer);
 	qf_pass(&f, 10 * 1000);
 	cr_assert_eq(f.njobs, 0);
 	snprintf(request, sizeof(request), "{\"command\":\"queue\","
 	    "\"action\":\"remove\",\"id\":\"%s\"}", id);
 	answer = qf_ask(&f, request);
-	cr_assert_str_eq(answer, "{\"removed\":3}\n");
+	cr_assert_str_eq(answer, "{\"removed\":3,\"messages\":1}\n");
 	free(answer);
 	qf_pass(&f, 700 * 1000);
 	cr_assert_eq(f.njobs, 0);

@@ -201,7 +201,8 @@ put_row(struct mem_row *r, const struct deferred_row *row)
 
 	r->row = *row;
 	for (i = 0; i < 4; i++)
-		strlcpy(r->texts[i], strings[i], sizeof(r->texts[i]));
+		strlcpy(r->texts[i], strings[i] != NULL ? strings[i] : "",
+		    sizeof(r->texts[i]));
 }
 
 static struct mem_row *
@@ -235,6 +236,13 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 			continue;
 		}
 		cr_assert_eq(r == NULL, changes[i].kind == CHANGE_PUT);
+		if (changes[i].kind == CHANGE_HURRY)
+			r->row.next_attempt = changes[i].row.next_attempt;
+		if (changes[i].kind == CHANGE_HOLD ||
+		    changes[i].kind == CHANGE_RELEASE)
+			r->row.is_on_hold = changes[i].kind == CHANGE_HOLD;
+		if (changes[i].kind >= CHANGE_HURRY)
+			continue;
 		put_row(r == NULL ? new_row() : r, &changes[i].row);
 	}
 	return 0;
@@ -255,8 +263,9 @@ is_wanted(const struct deferred_row *row, const struct deferred_query *query)
 {
 	switch (query->what) {
 	case DEFERRED_DUE:
-		return row->next_attempt <= query->now;
+		return !row->is_on_hold && row->next_attempt <= query->now;
 	case DEFERRED_PAGE:
+		cr_assert_null(query->domain, "no index here");
 		return row->id > query->id || (row->id == query->id &&
 		    row->rcpt_index > query->rcpt_index);
 	case DEFERRED_OF:
@@ -299,22 +308,6 @@ mem_next(void *, int64_t *next_r)
 		if (mem.rows[i].row.next_attempt < *next_r)
 			*next_r = mem.rows[i].row.next_attempt;
 	return mem.nrows > 0;
-}
-
-static int
-mem_hurry(void *, uint64_t id, int64_t now)
-{
-	size_t i;
-	int n = 0;
-
-	for (i = 0; i < mem.nrows; i++)
-		if ((id == 0 || mem.rows[i].row.id == id) &&
-		    (mem.rows[i].row.hold_until <= now ||
-		    mem.rows[i].row.attempts > 0)) {
-			mem.rows[i].row.next_attempt = now;
-			n++;
-		}
-	return n;
 }
 
 /* Of all at once, whatever the limit. */
@@ -424,7 +417,6 @@ const struct queue_store_ops mem_ops = {
 	.has = mem_has,
 	.rows = mem_rows,
 	.next = mem_next,
-	.hurry = mem_hurry,
 	.hurry_domain = mem_hurry_domain,
 	.shift = mem_shift,
 	.search = mem_search,

@@ -145,7 +145,7 @@ Test(queue_store, requests_are_answered_from_it)
 	qf_pass(&f, 0);
 	cr_assert_eq(qf_listed(&f), 2);
 	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
-	cr_assert_str_eq(answer, "{\"removed\":3}\n");
+	cr_assert_str_eq(answer, "{\"removed\":3,\"messages\":1}\n");
 	free(answer);
 	cr_assert(mem.messages[0]->is_done_flushed);
 	f.is_deaf = false;
@@ -154,14 +154,14 @@ Test(queue_store, requests_are_answered_from_it)
 	qf_pass(&f, 0);
 	cr_assert_eq(mem.nrows, 3);
 	answer = qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}");
-	cr_assert_str_eq(answer, "{\"retried\":3}\n");
+	cr_assert_str_eq(answer, "{\"retried\":3,\"messages\":1}\n");
 	free(answer);
 	answer = qf_ask(&f, "{\"action\":\"show\",\"id\":\"618J1G7J00801\"}");
 	cr_assert_not_null(strstr(answer, "\"helo\":\"client.test\""), "%s",
 	    answer);
 	free(answer);
 	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00801\"}");
-	cr_assert_str_eq(answer, "{\"removed\":3}\n");
+	cr_assert_str_eq(answer, "{\"removed\":3,\"messages\":1}\n");
 	free(answer);
 	cr_assert_eq(mem.nrows, 0);
 	cr_assert_eq(qf_listed(&f), 0);
@@ -185,7 +185,7 @@ Test(queue_store, what_could_not_be_removed_is_not_logged_as_removed)
 	cr_assert_eq(mem.nrows, 3);
 	mem.is_full = false;
 	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
-	cr_assert_str_eq(answer, "{\"removed\":3}\n");
+	cr_assert_str_eq(answer, "{\"removed\":3,\"messages\":1}\n");
 	free(answer);
 	cr_assert_eq(stats_sum(STATS_REMOVED), before + 3);
 }
@@ -363,4 +363,32 @@ Test(queue_store, what_the_store_cannot_say_now_is_asked_again)
 	cr_assert_eq(f.jobs[1].job.origin.rcpt, 2);
 	qf_finish(&f, 0);
 	cr_assert(mem.messages[0]->is_done);
+}
+
+/* What is to be on hold, and cannot be stored, is not lost and goes on. */
+Test(queue_store, a_full_store_says_that_nothing_is_on_hold)
+{
+	const char *hold = "{\"action\":\"hold\",\"id\":\"all\"}";
+	char *answer;
+
+	f.is_deaf = true;
+	mem_arrive(QF_ID(1));
+	qf_pass(&f, 0);
+	mem_arrive(QF_ID(2));			/* it is not read yet */
+	mem.is_full = true;
+	answer = qf_ask(&f, hold);
+	cr_expect_not_null(strstr(answer, "make room"), "%s", answer);
+	free(answer);
+	cr_expect_eq(mem.nrows, 0);
+	cr_expect_eq(qf_listed(&f), 2);
+	f.is_deaf = mem.is_full = false;
+	qf_pass(&f, 61000);
+	cr_expect_eq(f.njobs, 6);
+	f.njobs = 0;
+	mem_arrive(QF_ID(3));
+	answer = qf_ask(&f, hold);
+	cr_expect_str_eq(answer, "{\"held\":9,\"messages\":3}\n", "%s",
+	    answer);
+	free(answer);
+	cr_expect_eq(mem.nrows, 3, "the others if they fail");
 }

@@ -1,0 +1,389 @@
+/* Requests that change the queue: retry, hold, release and remove.
+ * Owns: what each of them does to a recipient, wherever this is; that what was
+ * removed does not come back, and what is on hold stays so, whatever crashes.
+ * What is changed in one piece of the answer is one transaction, and a piece has a
+ * bound: the queue goes on with its other work between two of them.
+ * What an agent has is not removed: nobody knows whether it is delivered. */
+
+#include "core/queue/queue_answer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/process/log.h"
+#include "core/process/stats.h"
+#include "core/spool/spool_id.h"
+#include "core/util/array.h"
+
+static const char busy[] =
+    "the message is being delivered right now: try again in a moment";
+const char queue_answer_no_disk[] =
+    "the queue cannot write to its disk: see the log, make room, try again";
+const char queue_answer_no_memory[] = "out of memory: try again";
+
+/* Is it where only the agent's answer decides? */
+static bool
+is_sent(const struct queue_rcpt *r)
+{
+	return r->state != RCPT_WAITING && r->state != RCPT_DONE;
+}
+
+static void
+log_change(const struct queue_answer *a, uint64_t id, const char *rcpt)
+{
+	char buf[SPOOL_ID_TEXT + 1];
+
+	if (a->is_dry || a->action == ACTION_RETRY)
+		return;
+	spool_id_text(id, buf);
+	if (a->action == ACTION_REMOVE) {
+		stats_inc(STATS_REMOVED);
+		log_event(LOG_LEVEL_NOTICE, "removed", "id=%s rcpt=%s by=%s",
+		    buf, rcpt, "mailmillctl");
+	} else if (a->action == ACTION_HOLD) {
+		log_event(LOG_LEVEL_NOTICE, "on-hold", "id=%s rcpt=%s by=%s",
+		    buf, rcpt, "mailmillctl");
+	} else {
+		log_event(LOG_LEVEL_NOTICE, "released", "id=%s rcpt=%s by=%s",
+		    buf, rcpt, "mailmillctl");
+	}
+}
+
+/* --- new messages --------------------------------------------------------- */
+
+/* What is to be done to one recipient of a new message, which is open and meant */
+struct part {
+	struct queue_answer	*a;
+	const struct queue_record *record;
+	struct queue_message	*m;	/* in memory, or NULL */
+	bool			 is_whole;	/* all that are open are meant */
+};
+
+/* Return whether it is changed. */
+static bool
+hold_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
+    uint32_t i)
+{
+	struct queue_answer *a = p->a;
+
+	if (r != NULL && r->is_on_hold)
+		return false;
+	if (a->is_dry)
+		return true;
+	if (r == NULL) {
+		if (queue_hold_add(a, p->record, rcpt, i, p->is_whole) == 0)
+			return true;
+		queue_answer_error(a, queue_answer_no_memory);
+		return false;
+	}
+	if (is_sent(r)) {
+		/* if this attempt fails */
+		r->is_on_hold = true;
+	} else {
+		queue_rcpt_hold(a->q, p->m, r);
+		a->is_settling = true;
+	}
+	return true;
+}
+
+static bool
+remove_part(const struct part *p, struct queue_rcpt *r, uint32_t i)
+{
+	struct queue_answer *a = p->a;
+
+	if (r != NULL && is_sent(r)) {
+		a->nbusy++;
+		return false;
+	}
+	if (a->is_dry)
+		return true;
+	if (r != NULL)
+		queue_rcpt_done(a->q, p->m, r);
+	else if (!p->is_whole)
+		a->q->store_ops->acknowledge(a->q->store, &p->record->place,
+		    i);
+	return true;
+}
+
+static bool
+change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
+    uint32_t i)
+{
+	switch (p->a->action) {
+	case ACTION_HOLD:
+		return hold_part(p, r, rcpt, i);
+	case ACTION_REMOVE:
+		return remove_part(p, r, i);
+	case ACTION_RELEASE:
+		if (r == NULL || !r->is_on_hold)
+			return false;
+		r->is_on_hold = p->a->is_dry;
+		return true;
+	default:
+		return true;	/* retry is of the whole message */
+	}
+}
+
+/* Some of the recipients were removed: is the message done? */
+static void
+end_removed(const struct part *p)
+{
+	struct queue_answer *a = p->a;
+
+	if (p->m != NULL)
+		queue_message_check(a->q, p->m);
+	else if (p->is_whole)
+		a->q->store_ops->acknowledge(a->q->store, &p->record->place,
+		    QUEUE_RCPT_ALL);
+}
+
+/* How many recipients of ${p} are meant; is_whole: are these all that are open? */
+static uint32_t
+count_meant(struct part *p)
+{
+	static const struct queue_filter none;
+	struct queue_answer any = { .q = p->a->q, .filter = none };
+	const char *cursor = NULL, *rcpt;
+	struct queue_rcpt *r;
+	uint32_t i, nopen = 0, n = 0;
+
+	for (i = 0; (rcpt = spool_envelope_rcpt_next(p->record->envelope,
+	    &cursor)) != NULL; i++) {
+		nopen += queue_answer_record_rcpt(&any, p->m, p->record, i,
+		    rcpt, &r);
+		n += queue_answer_record_rcpt(p->a, p->m, p->record, i, rcpt,
+		    &r);
+	}
+	p->is_whole = n == nopen;
+	return n;
+}
+
+/* Has an agent any recipient of a message that was named by its id? */
+static bool
+is_busy(const struct queue_answer *a, const struct queue_message *m)
+{
+	uint32_t i;
+
+	if (a->id == 0 || a->action != ACTION_REMOVE || m == NULL)
+		return false;
+	for (i = 0; i < m->nrcpts; i++)
+		if (is_sent(&m->rcpts[i]))
+			return true;
+	return false;
+}
+
+int
+queue_change_record(struct queue_answer *a, const struct queue_record *record)
+{
+	struct part p = { .a = a, .record = record };
+	const char *cursor = NULL, *rcpt;
+	uint64_t before = a->nchanged;
+	struct queue_rcpt *r;
+	uint32_t i;
+
+	p.m = queue_message_find(a->q, record->place.id, false);
+	if (is_busy(a, p.m)) {
+		queue_answer_error(a, busy);
+		return -1;
+	}
+	if (count_meant(&p) == 0)
+		return 0;
+	for (i = 0; a->stage != STAGE_OVER && (rcpt = spool_envelope_rcpt_next(
+	    record->envelope, &cursor)) != NULL; i++)
+		if (queue_answer_record_rcpt(a, p.m, record, i, rcpt, &r) &&
+		    change_part(&p, r, rcpt, i)) {
+			log_change(a, record->place.id, rcpt);
+			a->nchanged++;
+		}
+	a->nmessages += a->nchanged > before;
+	if (a->action == ACTION_REMOVE && a->nchanged > before && !a->is_dry)
+		end_removed(&p);
+	else if (a->action == ACTION_RETRY && !a->is_dry)
+		/* what was put back is tried again at once */
+		a->q->store_ops->again(a->q->store, &record->place);
+	return a->nholds >= PIECE_ROWS || a->stage == STAGE_OVER ? -1 : 0;
+}
+
+/* Store what was taken out of memory to be on hold.  Return 0, or -1: it could not
+ * be stored, and is tried again as what has failed. */
+static int
+settle(struct queue *q)
+{
+	int64_t before = q->store_ms;
+	bool has_failed;
+
+	q->store_ms = 0;
+	queue_settle(q);
+	has_failed = q->store_ms != 0;
+	if (!has_failed)
+		q->store_ms = before;
+	return has_failed ? -1 : 0;
+}
+
+void
+queue_change_new(struct queue_answer *a)
+{
+	struct queue *q = a->q;
+	size_t n = a->nholds;
+	int stored = queue_hold_store(a);
+	bool has_failed = stored == -1;
+
+	/* some may be damaged, or have rows already */
+	if (stored >= 0)
+		a->nchanged -= n - (size_t)stored;
+	if (a->is_settling && settle(q) == -1)
+		has_failed = true;
+	if (a->action == ACTION_REMOVE && !a->is_dry &&
+	    q->store_ops->flush(q->store) == -1)
+		has_failed = true;
+	if (has_failed && a->stage != STAGE_OVER)
+		queue_answer_error(a, queue_answer_no_disk);
+	a->is_settling = false;
+	q->is_held_news = q->is_held_news || n > 0;
+}
+
+/* --- deferred ones -------------------------------------------------------- */
+
+/* Note the change of ${row} for the transaction of this piece.  Return 0, or -1:
+ * no memory. */
+static int
+note(struct queue_answer *a, const struct deferred_row *row)
+{
+	static const int kinds[] = { [ACTION_RETRY] = CHANGE_HURRY,
+		[ACTION_HOLD] = CHANGE_HOLD, [ACTION_RELEASE] = CHANGE_RELEASE,
+		[ACTION_REMOVE] = CHANGE_DROP };
+	struct queue_answer_changes *c = &a->changes;
+	size_t len = strlen(row->rcpt) + 1;
+	struct queue_change *v;
+	char *rcpts;
+
+	v = array_fit(c->v, &c->room, c->n + 1, sizeof(*v));
+	if (v == NULL)
+		return -1;
+	c->v = v;
+	rcpts = array_fit(c->rcpts, &c->rcpts_room, c->rcpts_len + len, 1);
+	if (rcpts == NULL)
+		return -1;
+	c->rcpts = rcpts;
+	memcpy(rcpts + c->rcpts_len, row->rcpt, len);
+	c->rcpts_len += len;
+	v[c->n].kind = kinds[a->action];
+	v[c->n++].row = (struct deferred_row){ .id = row->id,
+		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s };
+	return 0;
+}
+
+/* Would the action change it? */
+static bool
+is_to_change(struct queue_answer *a, const struct deferred_row *row,
+    const struct queue_rcpt *r)
+{
+	switch (a->action) {
+	case ACTION_RETRY:
+		return !row->is_on_hold && (row->attempts > 0 ||
+		    row->hold_until <= a->now_s);
+	case ACTION_HOLD:
+		return !row->is_on_hold;
+	case ACTION_RELEASE:
+		return row->is_on_hold;
+	default:
+		a->nbusy += r != NULL && is_sent(r);
+		return r == NULL || !is_sent(r);
+	}
+}
+
+static int
+take_row(void *closure, const struct deferred_row *row)
+{
+	struct queue_answer *a = closure;
+	struct queue_message *m;
+	struct queue_rcpt *r;
+
+	queue_answer_at(a, row);
+	if (!queue_answer_has_row(a, row, &m, &r))
+		return 0;
+	a->is_found = true;
+	if (is_busy(a, m)) {
+		queue_answer_error(a, busy);
+		return -1;
+	}
+	if (!is_to_change(a, row, r))
+		return 0;
+	if (note(a, row) == -1) {
+		queue_answer_error(a, queue_answer_no_memory);
+		return -1;
+	}
+	a->nchanged++;
+	a->nmessages += row->id != a->message_id;
+	a->message_id = row->id;
+	return 0;
+}
+
+/* The rows are changed: so are the messages in memory. */
+static void
+follow(struct queue_answer *a)
+{
+	struct queue *q = a->q;
+	const char *rcpt = a->changes.rcpts;
+	struct queue_message *m;
+	uint32_t k;
+	size_t i;
+
+	for (i = 0; i < a->changes.n; i++, rcpt += strlen(rcpt) + 1) {
+		log_change(a, a->changes.v[i].row.id, rcpt);
+		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
+			continue;
+		m = queue_message_find(q, a->changes.v[i].row.id, true);
+		for (k = 0; m != NULL && k < m->nrcpts; k++)
+			if (m->rcpts[k].index ==
+			    a->changes.v[i].row.rcpt_index &&
+			    m->rcpts[k].state == RCPT_WAITING)
+				queue_rcpt_done(q, m, &m->rcpts[k]);
+		if (m != NULL)
+			queue_message_check(q, m);
+	}
+}
+
+/* Before rows are removed, the acknowledgements: without them a new message that has
+ * been deferred might be taken again. */
+static int
+apply(struct queue_answer *a)
+{
+	struct queue *q = a->q;
+
+	if (a->changes.n == 0 || a->is_dry)
+		return 0;
+	if ((a->action == ACTION_REMOVE &&
+	    q->store_ops->flush(q->store) == -1) ||
+	    q->store_ops->change(q->store, a->changes.v, a->changes.n) == -1)
+		return -1;
+	follow(a);
+	q->is_held_news = true;
+	q->due_ms = 0;
+	return 0;
+}
+
+void
+queue_change_deferred(struct queue_answer *a)
+{
+	int rc;
+
+	a->changes.n = a->changes.rcpts_len = 0;
+	rc = queue_answer_rows(a, take_row);
+	if (a->stage == STAGE_OVER)
+		return;
+	if (rc == -1 || apply(a) == -1)
+		queue_answer_error(a, queue_answer_no_disk);
+	else if (rc == 1)
+		a->stage = STAGE_END;
+}
+
+void
+queue_change_free(struct queue_answer *a)
+{
+	queue_hold_free(a);
+	free(a->holds);
+	free(a->changes.v);
+	free(a->changes.rcpts);
+}

@@ -1,0 +1,463 @@
+/* Requests of mailmillctl that choose messages by a filter, and change them: retry,
+ * hold, release and remove. */
+
+#include "core/queue/queue.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/queue/queue_spool.h"
+#include "core/spool/spool_id.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+QF_SUITE(queue_change);
+
+/* The answer to a request of ${action} with the members ${rest}, compact */
+static const char *
+asked(const char *action, const char *rest)
+{
+	static char text[4096];
+	char request[512], *answer;
+
+	snprintf(request, sizeof(request), "{\"command\":\"queue\","
+	    "\"action\":\"%s\"%s%s}", action, *rest == '\0' ? "" : ",", rest);
+	answer = qf_ask(&f, request);
+	strlcpy(text, answer, sizeof(text));
+	text[strcspn(text, "\n")] = '\0';
+	free(answer);
+	return text;
+}
+
+/* "id:recipient=state " of each recipient in the list with the filter ${filter}; the
+ * id is what QF_ID() was given */
+static const char *
+listed(const char *filter)
+{
+	static char text[4096];
+	char request[512], *answer;
+	json_t *json, *m, *r;
+	size_t i, k, len = 0;
+	const char *name;
+	uint64_t id;
+
+	snprintf(request, sizeof(request), "{\"action\":\"list\"%s%s}",
+	    *filter == '\0' ? "" : ",\"filter\":", filter);
+	answer = qf_ask(&f, request);
+	json = json_loads(answer, 0, NULL);
+	cr_assert_not_null(json_object_get(json, "messages"), "%s", answer);
+	text[0] = '\0';
+	json_array_foreach(json_object_get(json, "messages"), i, m)
+		json_array_foreach(json_object_get(m, "recipients"), k, r) {
+			name = json_string_value(json_object_get(m, "id"));
+			cr_assert_eq(spool_id_parse(name, strlen(name), &id),
+			    0);
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+			    "%d:%s=%s ", (int)((id >> 12) - (QF_ID(0) >> 12)),
+			    json_string_value(json_object_get(r, "recipient")),
+			    json_string_value(json_object_get(r, "state")));
+		}
+	json_decref(json);
+	free(answer);
+	return text;
+}
+
+static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
+
+/* The message 1 is deferred, 2 is in memory and 3 is not read: each for abc. */
+static void
+make_three(void)
+{
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	f.is_deaf = true;
+	qf_append(&s, QF_ID(2), "two@s.test", abc, 3, "longer body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_append(&s, QF_ID(3), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, true);
+}
+
+static void
+restart(void)
+{
+	qf_close(&f);
+	spool_segment_close(&s.file);
+	f.is_deaf = false;
+	qf_open(&f);
+}
+
+Test(queue_change, a_list_has_what_the_filter_says)
+{
+	make_three();
+	cr_expect_str_eq(listed("{\"recipient\":\"a@x.test\"}"),
+	    "2:a@x.test=waiting 3:a@x.test=waiting 1:a@x.test=deferred ");
+	cr_expect_str_eq(listed("{\"domain\":\"y.test\"}"),
+	    "2:b@y.test=waiting 3:b@y.test=waiting 1:b@y.test=deferred ");
+	cr_expect_str_eq(listed("{\"sender\":\"one@*\",\"recipient\":\"c@*\"}"),
+	    "3:c@x.test=waiting 1:c@x.test=deferred ");
+	cr_expect_str_eq(listed("{\"larger\":8,\"domain\":\"*y.test\"}"),
+	    "2:b@y.test=waiting ");
+	cr_expect_str_eq(listed("{\"state\":\"deferred\"}"),
+	    "1:a@x.test=deferred 1:b@y.test=deferred 1:c@x.test=deferred ");
+	cr_expect_str_eq(listed("{\"error\":\"of the TEST\",\"domain\":"
+	    "\"y.test\"}"), "1:b@y.test=deferred ");
+	cr_expect_str_eq(listed("{\"newer\":3600,\"domain\":\"y.test\"}"),
+	    "2:b@y.test=waiting 3:b@y.test=waiting 1:b@y.test=deferred ");
+	f.now.tv_sec += 7200;
+	cr_expect_str_eq(listed("{\"newer\":3600}"), "");
+	cr_expect_str_eq(listed("{\"older\":3600,\"state\":\"deferred\","
+	    "\"recipient\":\"c*\"}"), "1:c@x.test=deferred ");
+	cr_expect_str_eq(listed("{\"domain\":\"none.test\"}"), "");
+}
+
+Test(queue_change, a_request_says_once_what_it_is_about)
+{
+	static const char *const requests[][2] = {
+		{ "remove", "" }, { "hold", "" }, { "release", "" },
+		{ "retry", "" }, { "remove", "\"filter\":{}" },
+		{ "remove", "\"id\":\"all\",\"filter\":{\"larger\":1}" },
+		{ "remove", "\"filter\":{\"sendr\":\"x\"}" },
+		{ "remove", "\"fliter\":{\"sender\":\"x\"},\"id\":\"all\"" },
+		{ "remove", "\"id\":\"all\",\"dry_run\":1" },
+		{ "show", "\"id\":\"all\"" },
+		{ "show", "\"filter\":{\"larger\":1}" },
+		{ "list", "\"id\":\"all\"" },
+		{ "list", "\"limit\":0" }, { "list", "\"limit\":\"x\"" },
+	};
+	size_t i;
+
+	make_three();
+	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		cr_expect_not_null(strstr(asked(requests[i][0],
+		    requests[i][1]), "{\"error\":"), "%s %s: %s",
+		    requests[i][0], requests[i][1], asked(requests[i][0],
+		    requests[i][1]));
+	cr_expect_eq(qf_listed(&f), 3);
+}
+
+Test(queue_change, what_a_filter_removes_is_gone_and_the_rest_is_not)
+{
+	make_three();
+	cr_expect_str_eq(asked("remove", "\"filter\":{\"domain\":\"x.test\","
+	    "\"sender\":\"one@s.test\"}"), "{\"removed\":4,\"messages\":2}");
+	cr_expect_str_eq(listed(""), "2:a@x.test=waiting 2:b@y.test=waiting "
+	    "2:c@x.test=waiting 3:b@y.test=waiting 1:b@y.test=deferred ");
+	cr_expect_str_eq(asked("remove", "\"filter\":{\"recipient\":"
+	    "\"*@x.test\"}"), "{\"removed\":2,\"messages\":1}");
+	restart();
+	qf_pass(&f, 100000);
+	cr_expect_eq(f.njobs, 3, "of each message one");
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_expect_str_eq(listed(""), "");
+	cr_expect_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+Test(queue_change, a_dry_run_counts_and_changes_nothing)
+{
+	static const char *const actions[] = { "retry", "hold", "remove" };
+	char want[128], before[1024];
+	size_t i;
+
+	make_three();
+	strlcpy(before, listed(""), sizeof(before));
+	for (i = 0; i < 3; i++) {
+		snprintf(want, sizeof(want), "\"messages\":3,"
+		    "\"dry_run\":true}");
+		cr_expect_not_null(strstr(asked(actions[i], "\"id\":\"all\","
+		    "\"dry_run\":true"), want), "%s", actions[i]);
+		cr_expect_not_null(strstr(asked(actions[i], "\"filter\":"
+		    "{\"recipient\":\"b@*\"},\"dry_run\":true"), "\":3,"),
+		    "%s", actions[i]);
+		cr_expect_str_eq(listed(""), before, "%s", actions[i]);
+	}
+	cr_expect_str_eq(asked("hold", "\"id\":\"all\",\"dry_run\":false"),
+	    "{\"held\":9,\"messages\":3}");
+	cr_expect_str_eq(asked("release", "\"id\":\"all\",\"dry_run\":true"),
+	    "{\"released\":9,\"messages\":3,\"dry_run\":true}");
+	cr_expect_null(strstr(listed(""), "deferred"));
+}
+
+Test(queue_change, what_is_on_hold_is_tried_by_nobody)
+{
+	make_three();
+	cr_assert_str_eq(asked("hold", "\"id\":\"all\""),
+	    "{\"held\":9,\"messages\":3}");
+	cr_expect_str_eq(asked("hold", "\"id\":\"all\""),
+	    "{\"held\":0,\"messages\":0}");
+	cr_expect_str_eq(asked("retry", "\"id\":\"all\""),
+	    "{\"retried\":0,\"messages\":0}");
+	f.is_deaf = false;
+	cr_assert_eq(queue_start(f.q, 1, "x.test", false), 0);
+	qf_pass(&f, 100000);
+	cr_expect_eq(f.njobs, 0);
+	restart();
+	qf_pass(&f, 10000000);
+	cr_expect_eq(f.njobs, 0, "after a restart neither");
+	cr_expect_null(strstr(listed(""), "=deferred"), "%s", listed(""));
+	cr_expect_null(strstr(listed(""), "=waiting"), "%s", listed(""));
+	cr_expect_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1,
+	    "the segment has nothing any more");
+	cr_expect_str_eq(asked("release", "\"id\":\"all\""),
+	    "{\"released\":9,\"messages\":3}");
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 9);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+	cr_expect_str_eq(listed(""), "");
+}
+
+/* A message of which one recipient is on hold: the others go on. */
+Test(queue_change, one_recipient_is_on_hold_wherever_its_message_is)
+{
+	make_three();
+	cr_assert_str_eq(asked("hold", "\"filter\":{\"domain\":\"y.test\"}"),
+	    "{\"held\":3,\"messages\":3}");
+	cr_expect_str_eq(listed("{\"state\":\"hold\"}"),
+	    "1:b@y.test=hold 2:b@y.test=hold 3:b@y.test=hold ");
+	f.is_deaf = false;
+	qf_pass(&f, 100000);
+	cr_expect_eq(f.njobs, 6);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_expect_str_eq(listed(""),
+	    "1:b@y.test=hold 2:b@y.test=hold 3:b@y.test=hold ");
+	restart();
+	qf_pass(&f, 100000);
+	cr_expect_eq(f.njobs, 0);
+	cr_expect_str_eq(asked("remove", "\"filter\":{\"state\":\"hold\"}"),
+	    "{\"removed\":3,\"messages\":3}");
+	cr_expect_eq(qf_listed(&f), 0);
+}
+
+Test(queue_change, what_an_agent_has_is_on_hold_if_it_fails)
+{
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	cr_expect_str_eq(asked("hold", "\"id\":\"all\""),
+	    "{\"held\":3,\"messages\":1}");
+	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_pass(&f, 0);
+	cr_expect_str_eq(listed(""),
+	    "1:c@x.test=delivering 1:b@y.test=hold ");
+	cr_expect_str_eq(asked("release", "\"filter\":{\"recipient\":\"c@*\"}"),
+	    "{\"released\":1,\"messages\":1}");
+	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 61000);
+	cr_expect_eq(f.njobs, 1, "the one that was released");
+	/* and once more, when it is deferred: its row is on hold already */
+	cr_expect_str_eq(asked("hold", "\"filter\":{\"recipient\":\"c@*\"}"),
+	    "{\"held\":1,\"messages\":1}");
+	cr_expect_str_eq(listed(""),
+	    "1:b@y.test=hold 1:c@x.test=delivering ");
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 1000000);
+	cr_expect_eq(f.njobs, 0);
+	cr_expect_str_eq(listed(""), "1:b@y.test=hold 1:c@x.test=hold ");
+}
+
+Test(queue_change, a_filter_leaves_alone_what_an_agent_has)
+{
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	queue_done(f.q, f.agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_pass(&f, 0);
+	cr_expect_str_eq(asked("remove", "\"id\":\"all\""),
+	    "{\"removed\":1,\"messages\":1,\"busy\":2}");
+	cr_expect_str_eq(listed(""),
+	    "1:b@y.test=delivering 1:c@x.test=delivering ");
+}
+
+/* Deferred messages whose recipients wait in memory for an agent */
+Test(queue_change, a_deferred_message_in_memory_is_changed_too)
+{
+	make_three();
+	f.is_deaf = false;
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	f.is_deaf = true;
+	qf_pass(&f, 500000);
+	cr_assert_eq(f.njobs, 0);
+	cr_expect_str_eq(asked("hold", "\"filter\":{\"recipient\":\"a@*\"}"),
+	    "{\"held\":3,\"messages\":3}");
+	cr_expect_str_eq(asked("remove", "\"filter\":{\"recipient\":\"b@*\"}"),
+	    "{\"removed\":3,\"messages\":3}");
+	f.is_deaf = false;
+	qf_pass(&f, 1000);
+	cr_expect_eq(f.njobs, 3);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+	cr_expect_str_eq(listed(""),
+	    "1:a@x.test=hold 2:a@x.test=hold 3:a@x.test=hold ");
+}
+
+/* --- many rows ------------------------------------------------------------ */
+
+#define NMANY	100000
+#define ZEROS	",0,0,0,0,0,0,0,0,0]}"
+#define TOP_JSON "{\"by\":\"domain\",\"minutes\":[5,10,20,40,80,160,320,640,1280]," \
+	"\"top\":[{\"recipients\":90000,\"ages\":[90000,0,0,0,0,0,0,0,0,0]," \
+	"\"name\":\"other.test\"}]," \
+	"\"total\":{\"recipients\":100000,\"ages\":[100000" ZEROS "," \
+	"\"complete\":true," \
+	"\"others\":{\"recipients\":10000,\"ages\":[10000" ZEROS "}\n"
+
+static struct queue_store_ops counting;
+static unsigned int nrows, nchanges, most_rows, most_changes;
+
+struct counted {
+	deferred_func	 each;
+	void		*closure;
+};
+
+static int
+count_row(void *closure, const struct deferred_row *row)
+{
+	struct counted *c = closure;
+
+	nrows++;
+	return c->each(c->closure, row);
+}
+
+static int
+rows(void *store, const struct deferred_query *query, deferred_func each,
+    void *closure)
+{
+	struct counted c = { .each = each, .closure = closure };
+
+	return queue_spool_ops.rows(store, query, count_row, &c);
+}
+
+static int
+change(void *store, const struct queue_change *changes, size_t n)
+{
+	nchanges += (unsigned int)n;
+	return queue_spool_ops.change(store, changes, n);
+}
+
+/* NMANY rows, of each message two; 1 of 10 is at busy.test. */
+static void
+make_many(void)
+{
+	struct deferred_row row = { .sender = "a@s.test", .transport = "",
+		.octets = 7, .attempts = 1, .last_error = "not now",
+		.next_attempt = f.now.tv_sec + 100000 };
+	struct deferred *d;
+	char rcpt[64];
+	unsigned int i;
+
+	qf_close(&f);
+	d = deferred_open(f.path, f.folder);
+	cr_assert_not_null(d);
+	cr_assert_eq(deferred_begin(d), 0);
+	for (i = 0; i < NMANY; i++) {
+		snprintf(rcpt, sizeof(rcpt), "u%u@%s.test", i, i % 10 == 0 ?
+		    "busy" : "other");
+		row.id = QF_ID(i / 2);
+		row.rcpt_index = i % 2;
+		row.rcpt = rcpt;
+		row.received_us = QF_ID(i / 2) >> 12;
+		cr_assert_eq(deferred_put(d, &row), 0);
+	}
+	cr_assert_eq(deferred_commit(d), 0);
+	deferred_free(d);
+	counting = queue_spool_ops;
+	counting.rows = rows;
+	counting.change = change;
+	f.config.store = &counting;
+	qf_open(&f);
+}
+
+/* The answer to ${request}.  Note the most rows that a piece of it has looked at. */
+static char *
+ask_counted(const char *request)
+{
+	struct queue_answer *a = queue_control(f.q, request, strlen(request));
+	char *last = strdup("");
+	const char *piece;
+	size_t len;
+
+	most_rows = most_changes = 0;
+	cr_assert_not_null(a);
+	for (;;) {
+		nrows = nchanges = 0;
+		if (queue_answer_next(a, &f.now, &piece, &len) == 0)
+			break;
+		most_rows = nrows > most_rows ? nrows : most_rows;
+		most_changes = nchanges > most_changes ? nchanges :
+		    most_changes;
+		cr_assert_leq(len, 128 * 1024);
+		if (len < 2)
+			continue;
+		free(last);
+		last = strndup(piece, len);
+	}
+	queue_answer_free(a);
+	return last;
+}
+
+static void
+expect_counted(const char *request, const char *end)
+{
+	char *answer = ask_counted(request);
+
+	cr_expect_str_eq(answer, end, "%s", request);
+	cr_expect_leq(most_rows, 256, "%s: %u", request, most_rows);
+	cr_expect_leq(most_changes, 256, "%s: %u", request, most_changes);
+	free(answer);
+}
+
+Test(queue_change, many_rows_are_looked_at_in_small_steps)
+{
+	const char *busy = "{\"action\":\"hold\",\"filter\":"
+	    "{\"domain\":\"busy.test\"}}";
+
+	make_many();
+	expect_counted("{\"action\":\"list\",\"limit\":100000}",
+	    "],\"more\":false}\n");
+	expect_counted("{\"action\":\"list\",\"filter\":{\"sender\":\"no\"}}",
+	    "],\"more\":false}\n");
+	expect_counted("{\"action\":\"top\",\"limit\":1}", TOP_JSON);
+	expect_counted(busy, "{\"held\":10000,\"messages\":10000}\n");
+	expect_counted("{\"action\":\"retry\",\"id\":\"all\"}",
+	    "{\"retried\":90000,\"messages\":50000}\n");
+	expect_counted("{\"action\":\"remove\",\"filter\":"
+	    "{\"state\":\"hold\"}}",
+	    "{\"removed\":10000,\"messages\":10000}\n");
+	expect_counted("{\"action\":\"remove\",\"id\":\"all\","
+	    "\"dry_run\":true}",
+	    "{\"removed\":90000,\"messages\":50000,\"dry_run\":true}\n");
+}
+
+/* With an index, rows of other domains are not looked at. */
+Test(queue_change, only_the_rows_of_the_domain_are_looked_at)
+{
+	const char *request = "{\"action\":\"list\",\"filter\":"
+	    "{\"recipient\":\"u10@busy.test\"}}";
+	struct queue_answer *a;
+	const char *piece;
+	size_t len;
+
+	make_many();
+	a = queue_control(f.q, request, strlen(request));
+	nrows = 0;
+	while (queue_answer_next(a, &f.now, &piece, &len) == 1)
+		;
+	queue_answer_free(a);
+	cr_expect_leq(nrows, NMANY / 10, "%u", nrows);
+}
