@@ -33,6 +33,7 @@ advice(int error)
 	}
 }
 
+/* Return a connection, or -1 with errno. */
 static int
 connect_to(const char *path)
 {
@@ -41,8 +42,7 @@ connect_to(const char *path)
 
 	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
 	    sizeof(sun.sun_path)) {
-		fprintf(stderr, "mailmillctl: %s: the path is too long\n",
-		    path);
+		errno = ENAMETOOLONG;
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -51,7 +51,7 @@ connect_to(const char *path)
 	error = errno;
 	if (fd != -1)
 		close(fd);
-	fprintf(stderr, "mailmillctl: %s: %s\n", path, advice(error));
+	errno = error;
 	return -1;
 }
 
@@ -69,38 +69,57 @@ send_request(int fd, const json_t *request)
 	free(text);
 }
 
-
 /* Read the answer, up to its last brace. */
 static json_t *
-receive(int fd, const char *path)
+receive(FILE *fp, const char *path)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_TIMEOUT_S };
 	json_error_t error = { .position = 0 };
-	json_t *answer = NULL;
-	FILE *fp = fdopen(dup(fd), "r");
+	json_t *answer;
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (fp != NULL)
-		answer = json_loadf(fp, JSON_DISABLE_EOF_CHECK, &error);
+	(void)setsockopt(fileno(fp), SOL_SOCKET, SO_RCVTIMEO, &limit,
+	    sizeof(limit));
+	answer = json_loadf(fp, JSON_DISABLE_EOF_CHECK, &error);
 	if (answer == NULL)
 		fprintf(stderr, "mailmillctl: %s: %s\n", path,
 		    error.position > 0 ? "the answer ended early; try again" :
 		    "no answer; the log of mailmilld may say why");
-	if (fp != NULL)
-		fclose(fp);
 	return answer;
 }
 
+/* The connection to the server at ${path}, or to the process that answers in its
+ * place; the request is sent.  Return -1 after a message on stderr. */
+static int
+begin(const char *path, const json_t *request, const char *filename)
+{
+	int fd = connect_to(path);
+
+	if (fd != -1) {
+		send_request(fd, request);
+		return fd;
+	}
+	if (filename != NULL && (errno == ENOENT || errno == ECONNREFUSED))
+		return offline_ask(filename, request);
+	fprintf(stderr, "mailmillctl: %s: %s\n", path, advice(errno));
+	return -1;
+}
+
 json_t *
-ask(const char *path, const json_t *request, int *fd_r)
+ask(const char *path, const json_t *request, const char *filename,
+    FILE **fp_r)
 {
 	json_t *answer;
+	int fd;
 
-	if ((*fd_r = connect_to(path)) == -1)
+	if ((fd = begin(path, request, filename)) == -1)
 		return NULL;
-	send_request(*fd_r, request);
-	if ((answer = receive(*fd_r, path)) == NULL)
-		close(*fd_r);
+	if ((*fp_r = fdopen(fd, "r")) == NULL) {
+		fprintf(stderr, "mailmillctl: out of memory\n");
+		close(fd);
+		return NULL;
+	}
+	if ((answer = receive(*fp_r, path)) == NULL)
+		fclose(*fp_r);
 	return answer;
 }
 

@@ -17,23 +17,36 @@
 #define AGAIN_MS	100
 #define AGAIN_TRIES	50	/* 5 seconds in all */
 
+/* What a command takes */
+#define TAKES_ID	0x01	/* an id, or "all" */
+#define TAKES_FILTER	0x02	/* the options of filter.c */
+#define TAKES_DRY	0x04	/* --dry-run */
+#define TAKES_LIMIT	0x08	/* --limit */
+#define TAKES_PART	0x10	/* --headers, --body or --raw */
+#define TAKES_BY	0x20	/* --senders or --errors */
+#define IS_DEFAULT	0x40	/* it is the action when none is given */
+#define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
+
 struct command {
 	const char	*name;
 	const char	*action;	/* of queue */
-	bool		 has_id;
-	bool		 is_default;	/* the action when none is given */
+	unsigned int	 flags;
 	void		(*print)(FILE *fp, const json_t *answer);
 };
 
 static const struct command commands[] = {
-	{ "status", NULL, false, false, print_status },
-	{ "stats", NULL, false, false, print_stats },
-	{ "reload", NULL, false, false, print_result },
-	{ "stop", NULL, false, false, print_result },
-	{ "queue", "list", false, true, print_queue },
-	{ "queue", "show", true, false, print_message },
-	{ "queue", "retry", true, false, print_result },
-	{ "queue", "remove", true, false, print_result },
+	{ "status", NULL, 0, print_status },
+	{ "stats", NULL, 0, print_stats },
+	{ "reload", NULL, 0, print_result },
+	{ "stop", NULL, 0, print_result },
+	{ "queue", "list", TAKES_FILTER | TAKES_LIMIT | IS_DEFAULT,
+	    print_queue },
+	{ "queue", "show", TAKES_ID | TAKES_PART, print_message },
+	{ "queue", "top", TAKES_FILTER | TAKES_LIMIT | TAKES_BY, print_top },
+	{ "queue", "retry", CHANGES, print_changed },
+	{ "queue", "hold", CHANGES, print_changed },
+	{ "queue", "release", CHANGES, print_changed },
+	{ "queue", "remove", CHANGES, print_changed },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -44,48 +57,88 @@ usage(void)
 	    "usage: mailmillctl [-V] [-c file | -s socket] [--json] command\n"
 	    "commands: status\n"
 	    "          stats\n"
-	    "          queue [list]\n"
-	    "          queue show id\n"
-	    "          queue retry id | all\n"
-	    "          queue remove id\n"
+	    "          queue [list] [--limit n] [filter]\n"
+	    "          queue show [--headers | --body | --raw] id\n"
+	    "          queue top [--senders | --errors] [--limit n] [filter]\n"
+	    "          queue retry [--dry-run] id | all | filter\n"
+	    "          queue hold [--dry-run] id | all | filter\n"
+	    "          queue release [--dry-run] id | all | filter\n"
+	    "          queue remove [--dry-run] id | all | filter\n"
 	    "          reload\n"
 	    "          stop\n"
 	    "          passwd -f file [-dt] [-i iterations] [-m method] "
-	    "user\n");
+	    "user\n"
+	    "filter:   --sender address, --recipient address, --domain domain,\n"
+	    "          --older time, --newer time, --error text, --larger size,\n"
+	    "          --state state\n");
 	exit(EXIT_USAGE);
 }
+
+/* The flags before the command; most commands take them after it too. */
+struct options {
+	const char	*filename, *socket;
+	bool		 is_json, is_dry;
+	json_t		*filter;
+	json_int_t	 limit;		/* 0: not said */
+	enum part	 part;
+	const char	*by;		/* what top counts by; NULL: not said */
+};
 
 /* The row that ${argv}, ${n} words, asks for, or NULL. */
 static const struct command *
 command_find(char *const *argv, int n)
 {
 	const struct command *c;
-	int want;
 
 	for (c = commands; n > 0 && c < commands + NCOMMANDS; c++) {
 		if (strcmp(argv[0], c->name) != 0)
 			continue;
-		if (n == 1 && (c->action == NULL || c->is_default))
+		if (n == 1 && (c->action == NULL || c->flags & IS_DEFAULT))
 			return c;
-		if (c->action == NULL || n < 2 ||
-		    strcmp(argv[1], c->action) != 0)
-			continue;
-		want = c->has_id ? 3 : 2;
-		if (n == want)
+		if (c->action != NULL && n > 1 &&
+		    strcmp(argv[1], c->action) == 0)
 			return c;
 	}
 	return NULL;
 }
 
+/* Does ${c} take ${n} words and the options ${o}, and have what it needs? */
+static bool
+is_complete(const struct command *c, int n, const struct options *o)
+{
+	bool has_filter = json_object_size(o->filter) > 0;
+	bool has_id = n == 3;
+
+	if (n > 3 || (has_id && !(c->flags & TAKES_ID)) ||
+	    (has_filter && !(c->flags & TAKES_FILTER)) ||
+	    (o->is_dry && !(c->flags & TAKES_DRY)) ||
+	    (o->limit != 0 && !(c->flags & TAKES_LIMIT)) ||
+	    (o->by != NULL && !(c->flags & TAKES_BY)) ||
+	    (o->part != PART_NONE && (!(c->flags & TAKES_PART) || o->is_json)))
+		return false;
+	return !(c->flags & TAKES_ID) || has_id != has_filter;
+}
+
 static json_t *
-build_request(const struct command *c, char *const *argv)
+build_request(const struct command *c, char *const *argv, int n,
+    const struct options *options)
 {
 	json_t *o = json_pack("{s:s}", "command", c->name);
 
 	if (c->action != NULL)
 		json_object_set_new(o, "action", json_string(c->action));
-	if (c->has_id)
+	if (n == 3)
 		json_object_set_new(o, "id", json_string(argv[2]));
+	if (json_object_size(options->filter) > 0)
+		json_object_set(o, "filter", options->filter);
+	if (options->part != PART_NONE)
+		json_object_set_new(o, "raw", json_true());
+	if (options->by != NULL)
+		json_object_set_new(o, "by", json_string(options->by));
+	if (options->is_dry)
+		json_object_set_new(o, "dry_run", json_true());
+	if (options->limit != 0)
+		json_object_set_new(o, "limit", json_integer(options->limit));
 	return o;
 }
 
@@ -106,56 +159,58 @@ finish_stop(int fd, const json_t *answer)
 /* Ask again, up to AGAIN_TRIES times, while the server answers that it is busy:
  * after a reload the old queue process hands over to the new one. */
 static json_t *
-ask_patiently(const char *path, const json_t *request, int *fd_r)
+ask_patiently(const char *path, const json_t *request, const char *filename,
+    FILE **fp_r)
 {
 	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
 	json_t *answer;
 	int i;
 
-	for (i = 0; (answer = ask(path, request, fd_r)) != NULL; i++) {
+	for (i = 0; (answer = ask(path, request, filename, fp_r)) != NULL; i++) {
 		if (i == AGAIN_TRIES ||
 		    !json_is_true(json_object_get(answer, "again")))
 			break;
 		json_decref(answer);
-		close(*fd_r);
+		fclose(*fp_r);
 		nanosleep(&pause, NULL);
 	}
 	return answer;
 }
 
+/* takes ${request} */
 static int
-run(const struct command *c, const char *path, char *const *argv, bool is_json)
+run(const struct command *c, const char *path, json_t *request,
+    const struct options *o)
 {
-	json_t *request = build_request(c, argv), *answer;
+	FILE *fp = NULL;
+	json_t *answer;
 	const char *error;
-	int fd = -1, status = 0;
+	int status = 0;
 
-	answer = ask_patiently(path, request, &fd);
+	/* who names a socket does not say which spool */
+	answer = ask_patiently(path, request, c->action != NULL &&
+	    o->socket == NULL ? o->filename : NULL, &fp);
 	json_decref(request);
 	if (answer == NULL)
 		return EXIT_FAILED;
 	error = json_string_value(json_object_get(answer, "error"));
-	if (is_json) {
+	if (o->is_json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}
 	if (error != NULL) {
 		fprintf(stderr, "mailmillctl: %s\n", error);
 		status = EXIT_FAILED;
-	} else if (!is_json)
+	} else if (o->part != PART_NONE)
+		status = raw_print(fp, o->part, answer);
+	else if (!o->is_json)
 		c->print(stdout, answer);
 	if (status == 0 && strcmp(c->name, "stop") == 0)
-		status = finish_stop(fd, answer);
-	close(fd);
+		status = finish_stop(fileno(fp), answer);
+	fclose(fp);
 	json_decref(answer);
 	return status;
 }
-
-/* The flags before the command; most commands take them after it too. */
-struct options {
-	const char	*filename, *socket;
-	bool		 is_json;
-};
 
 static void
 parse_options(int argc, char **argv, const char *letters, struct options *o)
@@ -163,13 +218,53 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		{ "headers", no_argument, NULL, 'H' },
+		{ "body", no_argument, NULL, 'B' },
+		{ "raw", no_argument, NULL, 'R' },
+		{ "errors", no_argument, NULL, 'E' },
+		{ "senders", no_argument, NULL, 'S' },
+		{ "limit", required_argument, NULL, 'l' },
+#define FILTER(name, kind) { name, required_argument, NULL, FILTER_##kind },
+#include "cmd/mailmillctl/filter.def"
+#undef FILTER
 		{ NULL, 0, NULL, 0 }
 	};
-	int ch;
+	int ch, which = 0;
 
 	optind = 0;
-	while ((ch = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+	while ((ch = getopt_long(argc, argv, letters, options,
+	    &which)) != -1) {
 		switch (ch) {
+		case FILTER_TEXT:
+		case FILTER_TIME:
+		case FILTER_SIZE:
+			if (filter_add(o->filter, options[which].name, ch,
+			    optarg) == -1)
+				exit(EXIT_USAGE);
+			break;
+		case 'l':
+			if ((o->limit = limit_parse(optarg)) == -1)
+				exit(EXIT_USAGE);
+			break;
+		case 'n':
+			o->is_dry = true;
+			break;
+		case 'H':
+			o->part = PART_HEADERS;
+			break;
+		case 'B':
+			o->part = PART_BODY;
+			break;
+		case 'R':
+			o->part = PART_RAW;
+			break;
+		case 'E':
+			o->by = "error";
+			break;
+		case 'S':
+			o->by = "sender";
+			break;
 		case 'V':
 			printf("mailmillctl %s\n", MAILMILL_VERSION);
 			exit(0);
@@ -191,7 +286,8 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 int
 main(int argc, char **argv)
 {
-	struct options o = { .filename = MAILMILL_CONF };
+	struct options o = { .filename = MAILMILL_CONF,
+		.filter = json_object() };
 	const struct command *c;
 	char *path;
 	int status;
@@ -202,12 +298,16 @@ main(int argc, char **argv)
 		return passwd_command(argc - optind, argv + optind,
 		    o.filename);
 	parse_options(argc, argv, "Vc:js:", &o);
-	if ((c = command_find(argv + optind, argc - optind)) == NULL)
+	argc -= optind;
+	argv += optind;
+	if ((c = command_find(argv, argc)) == NULL ||
+	    !is_complete(c, argc, &o))
 		usage();
 	path = o.socket != NULL ? strdup(o.socket) : socket_find(o.filename);
 	if (path == NULL)
 		return EXIT_FAILED;
-	status = run(c, path, argv + optind, o.is_json);
+	status = run(c, path, build_request(c, argv, argc, &o), &o);
+	json_decref(o.filter);
 	free(path);
 	return status;
 }

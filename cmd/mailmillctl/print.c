@@ -27,21 +27,30 @@ num(const json_t *o, const char *key)
 /* The answer is UTF-8, in which more than ASCII are controls: terminals obey U+009B
  * as they do ESC [, and U+202E turns the line around.  Each character that cannot
  * be seen becomes one '?'. */
-static void
-put_safe(FILE *fp, const char *s)
+void
+put_visible(FILE *fp, const char *s, size_t len)
 {
+	const char *end = s + len;
 	size_t n;
 
-	for (; *s != '\0'; s += n) {
-		n = utf8_visible(s, strlen(s));
-		if (n > 0) {
+	for (; s < end; s += n) {
+		n = utf8_visible(s, (size_t)(end - s));
+		if (n > 0 || *s == '\t') {
+			n = n > 0 ? n : 1;
 			fwrite(s, n, 1, fp);
 			continue;
 		}
 		fputc('?', fp);
-		for (n = 1; ((unsigned char)s[n] & 0xc0) == 0x80; n++)
+		for (n = 1; s + n < end &&
+		    ((unsigned char)s[n] & 0xc0) == 0x80; n++)
 			continue;
 	}
+}
+
+static void
+put_safe(FILE *fp, const char *s)
+{
+	put_visible(fp, s, strlen(s));
 }
 
 /* "3d04h", "4h05m", "5m06s", "7s" */
@@ -341,17 +350,73 @@ print_message(FILE *fp, const json_t *answer)
 }
 
 void
+print_changed(FILE *fp, const json_t *answer)
+{
+	static const struct {
+		const char	*key, *done, *dry;
+	} words[] = {
+		{ "retried", "will be tried again now",
+		    "would be tried again now" },
+		{ "held", "put on hold", "would be put on hold" },
+		{ "released", "released", "would be released" },
+		{ "removed", "removed", "would be removed" },
+	};
+	bool is_dry = json_is_true(json_object_get(answer, "dry_run"));
+	long long n, messages = num(answer, "messages");
+	size_t i = 0;
+
+	while (i < 3 && json_object_get(answer, words[i].key) == NULL)
+		i++;
+	n = num(answer, words[i].key);
+	fprintf(fp, "%lld recipient%s of %lld message%s %s%s\n", n, plural(n),
+	    messages, plural(messages), is_dry ? words[i].dry : words[i].done,
+	    i == 0 && n == 0 ? " (a message that is held or on hold waits)" :
+	    "");
+	if ((n = num(answer, "busy")) > 0)
+		fprintf(fp, "%lld recipient%s left alone: being delivered right "
+		    "now\n", n, plural(n));
+}
+
+/* A column of qshape is as wide as its largest number may be. */
+static void
+print_top_row(FILE *fp, const json_t *row, const char *name)
+{
+	const json_t *n;
+	size_t i;
+
+	fprintf(fp, "%8lld", num(row, "recipients"));
+	json_array_foreach(json_object_get(row, "ages"), i, n)
+		fprintf(fp, " %6lld", (long long)json_integer_value(n));
+	fputs("  ", fp);
+	put_safe(fp, name);
+	fputc('\n', fp);
+}
+
+void
+print_top(FILE *fp, const json_t *answer)
+{
+	const json_t *rows = json_object_get(answer, "top"), *row, *n;
+	const json_t *others = json_object_get(answer, "others");
+	long long minutes = 0;
+	size_t i;
+
+	fprintf(fp, "%8s", "TOTAL");
+	json_array_foreach(json_object_get(answer, "minutes"), i, n) {
+		minutes = json_integer_value(n);
+		fprintf(fp, " %6lld", minutes);
+	}
+	fprintf(fp, " %5lld+  MINUTES SINCE ARRIVAL\n", minutes);
+	print_top_row(fp, json_object_get(answer, "total"), "TOTAL");
+	json_array_foreach(rows, i, row)
+		print_top_row(fp, row, str(row, "name"));
+	if (others != NULL)
+		print_top_row(fp, others, "(others)");
+}
+
+void
 print_result(FILE *fp, const json_t *answer)
 {
-	if (json_is_integer(json_object_get(answer, "retried")))
-		fprintf(fp, "%lld recipient%s will be tried again now%s\n",
-		    num(answer, "retried"), plural(num(answer, "retried")),
-		    num(answer, "retried") != 0 ? "" :
-		    " (a message that is held waits for its time)");
-	else if (json_is_integer(json_object_get(answer, "removed")))
-		fprintf(fp, "%lld recipient%s removed\n",
-		    num(answer, "removed"), plural(num(answer, "removed")));
-	else if (json_is_integer(json_object_get(answer, "generation"))) {
+	if (json_is_integer(json_object_get(answer, "generation"))) {
 		fprintf(fp, "configuration %lld is in use\n",
 		    num(answer, "generation"));
 		if (*str(answer, "needs_restart") != '\0')

@@ -70,7 +70,9 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
                         ' core/process proto proto/options proto/auth',
-    'cmd/mailmillctl':  CORE + ' core/table cmd/settings',
+    # without a server it opens the queue itself
+    'cmd/mailmillctl':  CORE + ' core/process core/queue core/table'
+                        ' cmd/settings',
 
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',

@@ -1,0 +1,210 @@
+"""mailmillctl queue: filters, hold and release, counts, the message itself; also when
+no server runs."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+from harness import BUILD, ROOT, Client, Server, Skip, text_message, wait_for
+
+CONF = 'retry_interval = 3600\nmax_retry_interval = 3600\n'
+
+
+def send(s, sender, *rcpts, size=500, n=0):
+    with Client(s.port) as c:
+        c.hello()
+        c.cmd(f'MAIL FROM:<{sender}>')
+        for r in rcpts:
+            c.cmd(f'RCPT TO:<{r}>')
+        c.cmd('DATA', '354')
+        c.send(text_message(n, size) + b'.\r\n')
+        return c.expect('250').split()[-1]
+
+
+def block(s):
+    """No Maildir can be written."""
+    os.rename(s.mail, s.mail + '.away')
+    with open(s.mail, 'w'):
+        pass
+
+
+def unblock(s):
+    os.unlink(s.mail)
+    os.rename(s.mail + '.away', s.mail)
+
+
+def rcpts(s, *args):
+    """(id, recipient, state) of what "queue list" shows"""
+    return sorted((m['id'], r['recipient'].split('@')[0], r['state'])
+                  for m in s.ctl_json('queue', 'list', *args)['messages']
+                  for r in m['recipients'])
+
+
+def three(s):
+    """Three deferred messages"""
+    block(s)
+    ids = [send(s, 'a@one.test', 'joe@example.test', 'ann@example.test'),
+           send(s, 'b@two.test', 'joe@example.test', size=9000, n=1),
+           send(s, '', 'bob@example.test', n=2)]
+    wait_for('the queue', lambda: len([x for x in rcpts(s)
+                                       if x[2] == 'deferred']) == 4)
+    return ids
+
+
+def check_filters(s, ids):
+    a, b, c = ids
+    assert [x[0] for x in rcpts(s, '--recipient', 'JOE@*')] == sorted([a, b])
+    assert rcpts(s, '--sender', '*@one.test', '--recipient', 'ann*') == [
+        (a, 'ann', 'deferred')]
+    assert rcpts(s, '--sender', '<>') == [(c, 'bob', 'deferred')]
+    assert [x[0] for x in rcpts(s, '--larger', '5k')] == [b]
+    assert len(rcpts(s, '--domain', 'example.test', '--newer', '1h')) == 4
+    assert rcpts(s, '--older', '1d') == []
+    assert len(rcpts(s, '--error', os.path.basename(s.mail))) == 4
+    assert rcpts(s, '--error', 'no such reason') == []
+    assert rcpts(s, '--state', 'hold') == []
+    v = s.ctl_json('queue', 'list', '--limit', '1')
+    assert len(v['messages']) == 1 and v['more'] is True, v
+    top = s.ctl_json('queue', 'top')
+    assert top['total']['recipients'] == 4, top
+    assert [(r['name'], r['recipients']) for r in top['top']] == [
+        ('example.test', 4)], top
+    top = s.ctl_json('queue', 'top', '--senders', '--recipient', 'joe@*')
+    assert sorted(r['name'] for r in top['top']) == ['one.test', 'two.test']
+    assert s.mail in s.ctl('queue', 'top', '--errors').stdout
+    raw = s.ctl('queue', 'show', '--raw', b).stdout
+    assert raw.replace('\r\n', '\n').endswith(
+        text_message(1, 9000).decode().replace('\r\n', '\n')), raw[:500]
+    body = s.ctl('queue', 'show', '--body', b).stdout
+    headers = s.ctl('queue', 'show', '--headers', b).stdout
+    assert 'Received: ' in headers and '\n\n' not in headers, headers
+    assert headers + '\n' + body == raw.replace('\r\n', '\n')
+
+
+def test_filters_choose_and_top_counts(d):
+    with Server(d, conf=CONF) as s:
+        ids = three(s)
+        check_filters(s, ids)
+        for args in (('list', '--sendr', 'x'), ('list', '--older', 'x'),
+                     ('list', '--larger', '1T'), ('remove',),
+                     ('remove', ids[0], '--domain', 'x'),
+                     ('show', '--raw', ids[0], '--json'), ('top', 'all'),
+                     ('retry', '--limit', '3', 'all'), ('list', 'all')):
+            p = s.ctl('queue', *args, check=False)
+            assert p.returncode == 2 and p.stderr, (args, p)
+        for args in (('list', '--state', 'asleep'), ('list', '--sender', 'a*b'),
+                     ('show', '--raw', '06JP0ZDGQ9R47')):
+            p = s.ctl('queue', *args, check=False)
+            assert p.returncode == 1 and p.stderr, (args, p)
+        assert len(rcpts(s)) == 4
+
+
+def test_on_hold_until_it_is_released(d):
+    with Server(d, conf=CONF) as s:
+        a, b, c = three(s)
+        args = 'hold', '--recipient', 'joe@example.test'
+        assert s.ctl_json('queue', *args, '--dry-run') == {
+            'held': 2, 'messages': 2, 'dry_run': True}
+        assert 'would be put on hold' in s.ctl('queue', *args,
+                                               '--dry-run').stdout
+        assert not [x for x in rcpts(s) if x[2] == 'hold']
+        assert '2 recipients of 2 messages put on hold' in s.ctl(
+            'queue', *args).stdout
+        assert rcpts(s, '--state', 'hold') == sorted(
+            [(a, 'joe', 'hold'), (b, 'joe', 'hold')])
+        unblock(s)
+        assert s.ctl_json('queue', 'retry', 'all')['retried'] == 2
+        s.wait_mail(1, user='ann')
+        s.wait_mail(1, user='bob')
+        s.stop()
+        s.start()
+        s.ctl('queue', 'retry', 'all')
+        assert rcpts(s) == sorted([(a, 'joe', 'hold'), (b, 'joe', 'hold')])
+        assert not s.delivered('joe')
+        s.ctl('queue', 'remove', a)
+        assert s.ctl_json('queue', 'release', 'all') == {
+            'released': 1, 'messages': 1}
+        s.wait_mail(1, user='joe')
+        wait_for('an empty queue', lambda: not rcpts(s))
+        log = s.log()
+        for event in 'on-hold', 'released', 'removed':
+            assert re.search(rf'event={event} id=\S+ rcpt=joe@example.test '
+                             'by=mailmillctl', log), event
+
+
+def owners(path):
+    return {os.lstat(os.path.join(top, name)).st_uid
+            for top, dirs, files in os.walk(path) for name in dirs + files}
+
+
+def check_without_server(s, ids):
+    a, b, c = ids
+    owner = os.stat(f'{s.spool}/queue').st_uid
+    check_filters(s, ids)
+    assert s.ctl_json('queue', 'hold', a)['held'] == 2
+    assert s.ctl_json('queue', 'remove', '--sender', '<>') == {
+        'removed': 1, 'messages': 1}
+    assert s.ctl_json('queue', 'show', b)['message']['sender'] == 'b@two.test'
+    assert s.ctl_json('queue', 'retry', b)['retried'] == 1
+    p = s.ctl('queue', 'remove', c, check=False)
+    assert p.returncode == 1 and 'no such message' in p.stderr, p
+    assert owners(f'{s.spool}/queue') == {owner}
+    for command in ('status',), ('stats',), ('reload',), ('stop',):
+        p = s.ctl(*command, check=False)
+        assert p.returncode == 1 and s.control in p.stderr, p
+    unblock(s)
+    s.start()
+    s.wait_mail(1, user='joe')
+    wait_for('what is on hold, and nothing else', lambda: rcpts(s) == sorted(
+        [(a, 'ann', 'hold'), (a, 'joe', 'hold')]))
+    assert not s.delivered('bob')
+    s.ctl('queue', 'release', a)
+    s.wait_mail(2, user='joe')
+    s.wait_mail(1, user='ann')
+
+
+def test_the_queue_is_there_without_a_server(d):
+    s = Server(d, conf=CONF)
+    s.start()
+    ids = three(s)
+    s.stop()
+    check_without_server(s, ids)
+    s.stop()
+
+
+def test_so_it_is_for_root_with_accounts(d):
+    if not ROOT:
+        raise Skip('needs root')
+    s = Server(d, as_root=True, conf=CONF)
+    s.start()
+    ids = three(s)
+    s.stop()
+    assert os.stat(f'{s.spool}/queue').st_uid != 0
+    p = subprocess.run(['setpriv', '--reuid=65534', '--clear-groups',
+                        f'{BUILD}/mailmillctl', '-c', s.conf_file, 'queue'],
+                       capture_output=True, text=True)
+    assert p.returncode == 1 and 'queue' in p.stderr, p
+    check_without_server(s, ids)
+    s.stop()
+
+
+def test_new_messages_are_there_without_a_server_too(d):
+    """They are in segments: no agent was there to take them."""
+    s = Server(d, conf=CONF)
+    s.start()
+    for pid in s.pids('deliver'):
+        os.kill(pid, signal.SIGSTOP)
+    ids = [send(s, f'n{i}@x.test', 'joe@example.test', n=i) for i in range(3)]
+    for pid in [s.master] + s.pids():
+        os.kill(pid, signal.SIGKILL)
+    s.proc.wait()
+    got = rcpts(s)
+    assert [x[0] for x in got] == ids, got
+    assert s.ctl_json('queue', 'hold', ids[0])['held'] == 1
+    assert s.ctl_json('queue', 'remove', '--sender', 'n1@*')['removed'] == 1
+    s.start()
+    s.wait_mail(1, user='joe')
+    wait_for('one on hold', lambda: rcpts(s) == [(ids[0], 'joe', 'hold')])
+    assert len(s.delivered('joe')) == 1
+    s.stop()
