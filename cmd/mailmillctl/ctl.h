@@ -43,6 +43,18 @@ int raw_print(FILE *in, enum part part, const json_t *answer);
  * the exit status. */
 int passwd_command(int argc, char **argv, const char *filename);
 
+/* export_check(to): Can messages be written to ${to}, a folder or "-"?  0, or -1 after
+ * a message on stderr.
+ * export_run(in, to, first): Write them; ${first} is the first line of what ${in} has.
+ * Return the exit status, after a message on stderr.
+ * import_check(from): Can the files of the folder ${from} be read?
+ * import_run(fp, from): Send them to the server, which is ready.  Return its answer, or
+ * NULL after a message on stderr. */
+int export_check(const char *to);
+int export_run(FILE *in, const char *to, const json_t *first);
+int import_check(const char *from);
+json_t *import_run(FILE *fp, const char *from);
+
 /* What an option of filter.def takes; not the letter of any option */
 enum { FILTER_TEXT = 256, FILTER_TIME, FILTER_SIZE };
 

@@ -25,6 +25,9 @@
 #define TAKES_PART	0x10	/* --headers, --body or --raw */
 #define TAKES_BY	0x20	/* --senders or --errors */
 #define IS_DEFAULT	0x40	/* it is the action when none is given */
+#define TAKES_FOLDER	0x80	/* a folder or "-", before an id */
+#define IS_EXPORT	0x100
+#define IS_IMPORT	0x200
 #define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
 
 struct command {
@@ -47,6 +50,9 @@ static const struct command commands[] = {
 	{ "queue", "hold", CHANGES, print_changed },
 	{ "queue", "release", CHANGES, print_changed },
 	{ "queue", "remove", CHANGES, print_changed },
+	{ "queue", "export", TAKES_FOLDER | TAKES_ID | TAKES_FILTER | IS_EXPORT,
+	    NULL },
+	{ "queue", "import", TAKES_FOLDER | IS_IMPORT, print_changed },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -64,6 +70,8 @@ usage(void)
 	    "          queue hold [--dry-run] id | all | filter\n"
 	    "          queue release [--dry-run] id | all | filter\n"
 	    "          queue remove [--dry-run] id | all | filter\n"
+	    "          queue export folder | - [id | all | filter]\n"
+	    "          queue import folder | -\n"
 	    "          reload\n"
 	    "          stop\n"
 	    "          passwd -f file [-dt] [-i iterations] [-m method] "
@@ -107,15 +115,19 @@ static bool
 is_complete(const struct command *c, int n, const struct options *o)
 {
 	bool has_filter = json_object_size(o->filter) > 0;
-	bool has_id = n == 3;
+	int want = c->flags & TAKES_FOLDER ? 3 : 2;
+	bool has_id = n == want + 1;
 
-	if (n > 3 || (has_id && !(c->flags & TAKES_ID)) ||
+	if ((want == 3 && (n < 3 || (o->is_json && c->flags & IS_EXPORT))) ||
+	    n > want + 1 || (has_id && !(c->flags & TAKES_ID)) ||
 	    (has_filter && !(c->flags & TAKES_FILTER)) ||
 	    (o->is_dry && !(c->flags & TAKES_DRY)) ||
 	    (o->limit != 0 && !(c->flags & TAKES_LIMIT)) ||
 	    (o->by != NULL && !(c->flags & TAKES_BY)) ||
 	    (o->part != PART_NONE && (!(c->flags & TAKES_PART) || o->is_json)))
 		return false;
+	if (c->flags & IS_EXPORT)
+		return !has_id || !has_filter;
 	return !(c->flags & TAKES_ID) || has_id != has_filter;
 }
 
@@ -127,8 +139,8 @@ build_request(const struct command *c, char *const *argv, int n,
 
 	if (c->action != NULL)
 		json_object_set_new(o, "action", json_string(c->action));
-	if (n == 3)
-		json_object_set_new(o, "id", json_string(argv[2]));
+	if (n > 2 && (n > 3 || !(c->flags & TAKES_FOLDER)))
+		json_object_set_new(o, "id", json_string(argv[n - 1]));
 	if (json_object_size(options->filter) > 0)
 		json_object_set(o, "filter", options->filter);
 	if (options->part != PART_NONE)
@@ -177,10 +189,19 @@ ask_patiently(const char *path, const json_t *request, const char *filename,
 	return answer;
 }
 
+/* The folder that ${c} takes, if it can be used */
+static int
+check_folder(const struct command *c, const char *folder)
+{
+	if (c->flags & IS_EXPORT)
+		return export_check(folder);
+	return c->flags & IS_IMPORT ? import_check(folder) : 0;
+}
+
 /* takes ${request} */
 static int
 run(const struct command *c, const char *path, json_t *request,
-    const struct options *o)
+    const struct options *o, const char *folder)
 {
 	FILE *fp = NULL;
 	json_t *answer;
@@ -191,6 +212,12 @@ run(const struct command *c, const char *path, json_t *request,
 	answer = ask_patiently(path, request, c->action != NULL &&
 	    o->socket == NULL ? o->filename : NULL, &fp);
 	json_decref(request);
+	if (answer != NULL && c->flags & IS_IMPORT &&
+	    json_object_get(answer, "ready") != NULL) {
+		json_decref(answer);
+		if ((answer = import_run(fp, folder)) == NULL)
+			fclose(fp);
+	}
 	if (answer == NULL)
 		return EXIT_FAILED;
 	error = json_string_value(json_object_get(answer, "error"));
@@ -203,6 +230,8 @@ run(const struct command *c, const char *path, json_t *request,
 		status = EXIT_FAILED;
 	} else if (o->part != PART_NONE)
 		status = raw_print(fp, o->part, answer);
+	else if (c->flags & IS_EXPORT)
+		status = export_run(fp, folder, answer);
 	else if (!o->is_json)
 		c->print(stdout, answer);
 	if (status == 0 && strcmp(c->name, "stop") == 0)
@@ -303,10 +332,13 @@ main(int argc, char **argv)
 	if ((c = command_find(argv, argc)) == NULL ||
 	    !is_complete(c, argc, &o))
 		usage();
+	if (check_folder(c, argc > 2 ? argv[2] : NULL) == -1)
+		return EXIT_FAILED;
 	path = o.socket != NULL ? strdup(o.socket) : socket_find(o.filename);
 	if (path == NULL)
 		return EXIT_FAILED;
-	status = run(c, path, build_request(c, argv, argc, &o), &o);
+	status = run(c, path, build_request(c, argv, argc, &o), &o,
+	    argc > 2 ? argv[2] : NULL);
 	json_decref(o.filter);
 	free(path);
 	return status;

@@ -28,6 +28,8 @@
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
+#define INPUT_OCTETS	65536
+
 struct offline {
 	const char	*spool;
 	char		 folder[512];		/* of the queue */
@@ -134,9 +136,11 @@ answer(struct offline *o, const struct settings *s, const char *request)
 {
 	struct queue_answer *a;
 	struct timeval now;
+	char buf[INPUT_OCTETS];
 	const char *piece;
 	struct queue *q;
 	size_t len;
+	ssize_t n;
 
 	log_init("mailmillctl", LOG_TO_STDERR, STDERR_FILENO,
 	    LOG_LEVEL_WARNING);
@@ -148,10 +152,15 @@ answer(struct offline *o, const struct settings *s, const char *request)
 	q = open_queue(o, s);
 	if ((a = queue_control(q, request, strlen(request))) == NULL)
 		fail(o, false, "out of memory: try again");
-	do
+	for (;;) {
 		gettimeofday(&now, NULL);
-	while (queue_answer_next(a, &now, &piece, &len) == 1 &&
-	    fileio_write(o->fd, piece, len) == 0);
+		if (queue_answer_wants(a)) {
+			n = read(o->fd, buf, sizeof(buf));
+			queue_answer_feed(a, &now, buf, n > 0 ? (size_t)n : 0);
+		} else if (queue_answer_next(a, &now, &piece, &len) != 1 ||
+		    fileio_write(o->fd, piece, len) == -1)
+			break;
+	}
 	queue_answer_free(a);
 	queue_close(q);
 	_exit(0);

@@ -188,6 +188,9 @@ int deferred_file_write(struct deferred *d, uint64_t id,
  * ${view}.  1, 0, or -1 with errno: ENOENT, EBADMSG (it is damaged), another. */
 int deferred_file_is(struct deferred *d, uint64_t id,
     const struct spool_view *view);
+/* deferred_file_temporary(d): A file in the same folder that has no name any more.
+ * Return its descriptor, the caller's, or -1 with errno. */
+int deferred_file_temporary(struct deferred *d);
 int deferred_files_sync(struct deferred *d);
 int deferred_file_open(struct deferred *d, uint64_t id);
 int deferred_file_remove(struct deferred *d, uint64_t id);

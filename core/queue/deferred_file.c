@@ -80,6 +80,18 @@ deferred_files_sync(struct deferred *d)
 }
 
 int
+deferred_file_temporary(struct deferred *d)
+{
+	static const char name[] = "import.tmp";	/* one of a crash is removed at the start */
+	int fd = openat(d->filesfd, name, O_RDWR | O_CREAT | O_TRUNC |
+	    O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd != -1)
+		fileio_unlink(d->filesfd, name);
+	return fd;
+}
+
+int
 deferred_file_open(struct deferred *d, uint64_t id)
 {
 	char name[SPOOL_ID_TEXT + 1];

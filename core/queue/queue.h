@@ -224,6 +224,11 @@ struct queue_answer *queue_control(struct queue *q, const char *request,
  * next call; it may be empty.  Return 1; 0: that was all. */
 int queue_answer_next(struct queue_answer *a, const struct timeval *now,
     const char **buf_r, size_t *len_r);
+/* queue_answer_wants(a): Does it want octets from the peer before the next piece?
+ * queue_answer_feed(a, now, buf, len): Here are some; 0: there are no more. */
+bool queue_answer_wants(const struct queue_answer *a);
+void queue_answer_feed(struct queue_answer *a, const struct timeval *now,
+    const char *buf, size_t len);
 void queue_answer_free(struct queue_answer *a);	/* NULL does nothing */
 
 #endif

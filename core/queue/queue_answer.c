@@ -73,7 +73,7 @@ queue_answer_changed(struct queue_answer *a)
 {
 	static const char *const words[] = { [ACTION_RETRY] = "retried",
 		[ACTION_HOLD] = "held", [ACTION_RELEASE] = "released",
-		[ACTION_REMOVE] = "removed" };
+		[ACTION_REMOVE] = "removed", [ACTION_IMPORT] = "imported" };
 	json_t *json = json_pack("{s:I, s:I}", words[a->action],
 	    (json_int_t)a->nchanged, "messages", (json_int_t)a->nmessages);
 
@@ -83,6 +83,20 @@ queue_answer_changed(struct queue_answer *a)
 	if (a->is_dry)
 		json_object_set_new(json, "dry_run", json_true());
 	put_last(a, json);
+}
+
+void
+queue_answer_stopped(struct queue_answer *a, const char *why)
+{
+	put_last(a, json_pack("{s:s, s:I, s:I}", "error", why, "imported",
+	    (json_int_t)a->nchanged, "messages", (json_int_t)a->nmessages));
+}
+
+void
+queue_answer_exported(struct queue_answer *a)
+{
+	put_last(a, json_pack("{s:I, s:I}", "messages",
+	    (json_int_t)a->nmessages, "incomplete", (json_int_t)a->ncut));
 }
 
 void
@@ -124,7 +138,7 @@ queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
 	    "next_attempt", next_attempt == 0 ? json_null() :
 	    json_integer(next_attempt),
 	    "last_error", queue_answer_text(error));
-	if (a->action == ACTION_SHOW)
+	if (a->action != ACTION_LIST)
 		json_object_set_new(json, "index", json_integer(index));
 	json_array_append_new(rcpts, json);
 }
@@ -136,9 +150,11 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 		put_last(a, json_pack("{s:o}", "message", message));
 		return;
 	}
-	if (a->nmessages++ > 0)
+	if (a->nmessages++ > 0 && a->action == ACTION_LIST)
 		queue_answer_put(a, ",\n");
 	put_json(a, message);
+	if (a->action == ACTION_EXPORT)
+		queue_answer_put(a, "\n");
 }
 
 /* Is a recipient of a new message open, as far as is known?  ${m} is the message in
@@ -234,7 +250,7 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	queue_answer_terms(message, &(struct queue_terms){
 	    .hold_until = env->hold_until, .deliver_by = env->deliver_by,
 	    .priority = env->priority, .flags = env->flags });
-	if (a->action == ACTION_SHOW && message != NULL)
+	if (a->action != ACTION_LIST && message != NULL)
 		queue_answer_session(message, record);
 	queue_answer_put_message(a, message);
 }

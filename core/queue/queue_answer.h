@@ -6,17 +6,19 @@
 #include <jansson.h>
 
 #include "core/queue/queue_filter.h"
+#include "core/queue/queue_import.h"
 #include "core/queue/queue_int.h"
 #include "core/queue/queue_top.h"
 
 #define PIECE_OCTETS	32768	/* sent at once, about */
 #define PIECE_ROWS	256	/* rows looked at for one piece */
 
-enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW, STAGE_END,
-	STAGE_OVER };
+enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW,
+	STAGE_INPUT, STAGE_END, STAGE_OVER };
 
 enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
-	ACTION_RELEASE, ACTION_REMOVE, ACTION_TOP, ACTION_NONE };
+	ACTION_RELEASE, ACTION_REMOVE, ACTION_TOP, ACTION_EXPORT,
+	ACTION_IMPORT, ACTION_NONE };
 
 /* A change that this piece makes, in one transaction */
 struct queue_answer_changes {
@@ -43,6 +45,10 @@ struct queue_answer {
 	bool		 is_raw;	/* show the message itself */
 	struct queue_body body;		/* of it */
 	uint64_t	 body_done;	/* octets that were sent */
+	bool		 is_cut;	/* the rest of them cannot be read */
+	enum stage	 after_raw;	/* of export */
+	uint64_t	 ncut;		/* messages that were not exported whole */
+	struct queue_import *import;
 	struct queue_cursor cursor;	/* of the search of new messages */
 	/* where the search of the deferred is */
 	uint64_t	 deferred_id;
@@ -75,6 +81,10 @@ void queue_answer_put(struct queue_answer *a, const char *s);
  * whole answer; nothing follows. */
 void queue_answer_error(struct queue_answer *a, const char *what);
 void queue_answer_top(struct queue_answer *a);
+/* queue_answer_stopped(a, why): An import that ends with what it has taken so far.
+ * queue_answer_exported(a): The line behind all messages. */
+void queue_answer_stopped(struct queue_answer *a, const char *why);
+void queue_answer_exported(struct queue_answer *a);
 void queue_answer_changed(struct queue_answer *a);
 
 json_t *queue_answer_message(const struct queue_answer *a, uint64_t id,
@@ -137,9 +147,13 @@ void queue_answer_said(json_t *message,
 
 /* core/queue/queue_raw.c: the message itself
  * queue_raw_begin(a, record): It is that of ${record}: say how long it is.
- * queue_raw_next(a): The next piece. */
+ * queue_raw_next(a): The next piece.
+ * queue_raw_export(a, record, after): Its octets follow the JSON of the message, which
+ * is in the piece; then comes the stage ${after}. */
 int queue_raw_begin(void *a, const struct queue_record *record);
 void queue_raw_next(struct queue_answer *a);
+void queue_raw_export(struct queue_answer *a, const struct queue_record *record,
+    enum stage after);
 
 /* core/queue/queue_change.c: what changes the queue
  * queue_change_record(a, record): Change what is meant of a new message.  Return

@@ -80,6 +80,13 @@ queue_answer_said(json_t *message, const struct spool_envelope_view *env)
 	json_t *rcpt;
 	size_t i;
 
+	if (env->flags & (SPOOL_ENV_8BITMIME | SPOOL_ENV_BINARYMIME))
+		put_text(message, "body", env->flags & SPOOL_ENV_BINARYMIME ?
+		    "binarymime" : "8bitmime");
+	if (env->flags & SPOOL_ENV_BY_TRACE)
+		json_object_set_new(message, "deliver_by_trace", json_true());
+	if (env->flags & SPOOL_ENV_HOLD_FOR)
+		json_object_set_new(message, "hold_for", json_true());
 	put_text(message, "envid", env->envid);
 	put_text(message, "solicit", env->solicit);
 	if (env->flags & (SPOOL_ENV_RET_FULL | SPOOL_ENV_RET_HDRS))

@@ -16,6 +16,19 @@
 #define TOP_LIMIT	20	/* rows, when the request does not say */
 #define QUIET_PIECES	64	/* of no octets, after which one is sent all the same: the reader sees that we live */
 
+/* The record as export has it, if any of its recipients is meant */
+static int
+export_record(struct queue_answer *a, const struct queue_record *record)
+{
+	uint64_t before = a->nmessages;
+
+	queue_answer_record(a, record);
+	if (a->nmessages == before)
+		return 0;
+	queue_raw_export(a, record, a->id != 0 ? STAGE_DEFERRED : STAGE_NEW);
+	return -1;
+}
+
 /* A new message on the way through them.  Return 0 to go on. */
 static int
 see_record(void *closure, const struct queue_record *record)
@@ -40,6 +53,8 @@ see_record(void *closure, const struct queue_record *record)
 		return -1;
 	}
 	a->is_found = true;
+	if (a->action == ACTION_EXPORT)
+		return export_record(a, record);
 	if (a->action == ACTION_SHOW && a->is_raw)
 		return queue_raw_begin(a, record);
 	if (a->action == ACTION_SHOW) {
@@ -58,8 +73,7 @@ see_record(void *closure, const struct queue_record *record)
 static bool
 is_change(const struct queue_answer *a)
 {
-	return a->action != ACTION_LIST && a->action != ACTION_SHOW &&
-	    a->action != ACTION_TOP;
+	return a->action >= ACTION_RETRY && a->action <= ACTION_REMOVE;
 }
 
 static void
@@ -88,6 +102,11 @@ end_message(struct queue_answer *a)
 static int
 begin_message(struct queue_answer *a, const struct deferred_row *row)
 {
+	if (a->action == ACTION_EXPORT && a->message != NULL) {
+		/* the octets of that one come first */
+		a->is_full = true;
+		return -1;
+	}
 	end_message(a);
 	a->is_more = a->nmessages >= a->limit;
 	a->is_full = a->len >= PIECE_OCTETS;
@@ -174,6 +193,39 @@ add_session(void *closure, const struct queue_record *record)
 	return 0;
 }
 
+static int
+export_message(void *closure, const struct queue_record *record)
+{
+	struct queue_answer *a = closure;
+
+	queue_answer_session(a->message, record);
+	end_message(a);
+	queue_raw_export(a, record, a->stage);
+	return 0;
+}
+
+static void
+export_deferred(struct queue_answer *a)
+{
+	int rc = queue_answer_rows(a, list_row);
+
+	if (rc == -1) {
+		queue_answer_error(a, queue_answer_no_disk);
+		return;
+	}
+	if (rc == 0 && !a->is_full)
+		return;			/* there may be more of this message */
+	if (rc == 1)
+		a->stage = STAGE_END;
+	if (a->message == NULL || a->q->store_ops->read_deferred(a->q->store,
+	    a->message_id, export_message, a) == 0)
+		return;
+	/* without its file it cannot be exported */
+	json_decref(a->message);
+	a->message = NULL;
+	a->ncut++;
+}
+
 static void
 raw_deferred(struct queue_answer *a)
 {
@@ -216,6 +268,8 @@ do_deferred(struct queue_answer *a)
 		show_deferred(a);
 	else if (a->action == ACTION_TOP)
 		count_deferred(a);
+	else if (a->action == ACTION_EXPORT)
+		export_deferred(a);
 	else
 		queue_change_deferred(a);
 }
@@ -235,10 +289,15 @@ do_end(struct queue_answer *a)
 		queue_answer_put(a, "}\n");
 	} else if (a->action == ACTION_TOP) {
 		queue_answer_top(a);
+	} else if (a->action == ACTION_IMPORT &&
+	    queue_import_error(a->import) != NULL) {
+		queue_answer_stopped(a, queue_import_error(a->import));
 	} else if (!a->is_found && a->id != 0)
 		queue_answer_error(a, "there is no such message in the queue: it "
 		    "was delivered or removed, or the ID is wrong; "
 		    "\"mailmillctl queue list\" shows those there are");
+	else if (a->action == ACTION_EXPORT)
+		queue_answer_exported(a);
 	else
 		queue_answer_changed(a);
 }
@@ -253,6 +312,32 @@ do_begin(struct queue_answer *a)
 	if (a->action == ACTION_LIST)
 		queue_answer_put(a, "{\"messages\":[");
 	a->stage = STAGE_NEW;
+	if (a->action == ACTION_IMPORT) {
+		queue_answer_put(a, "{\"ready\":true}\n");
+		a->stage = STAGE_INPUT;
+	}
+}
+
+bool
+queue_answer_wants(const struct queue_answer *a)
+{
+	return a->stage == STAGE_INPUT;
+}
+
+void
+queue_answer_feed(struct queue_answer *a, const struct timeval *now,
+    const char *buf, size_t len)
+{
+	a->now_s = now->tv_sec;
+	queue_import_feed(a, a->import, buf, len);
+	if (queue_import_is_over(a->import))
+		a->stage = STAGE_END;
+}
+
+/* It waits for queue_answer_feed(). */
+static void
+do_input(struct queue_answer *)
+{
 }
 
 int
@@ -264,6 +349,7 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 		[STAGE_NEW] = do_new,
 		[STAGE_DEFERRED] = do_deferred,
 		[STAGE_RAW] = queue_raw_next,
+		[STAGE_INPUT] = do_input,
 		[STAGE_END] = do_end,
 	};
 
@@ -290,7 +376,8 @@ find_action(const char *s)
 		[ACTION_LIST] = "list", [ACTION_SHOW] = "show",
 		[ACTION_RETRY] = "retry", [ACTION_HOLD] = "hold",
 		[ACTION_RELEASE] = "release", [ACTION_REMOVE] = "remove",
-		[ACTION_TOP] = "top",
+		[ACTION_TOP] = "top", [ACTION_EXPORT] = "export",
+		[ACTION_IMPORT] = "import",
 	};
 	size_t i;
 
@@ -369,7 +456,12 @@ check_request(const struct queue_answer *a)
 {
 	int n = (a->id != 0) + a->is_all + a->filter.is_said;
 
-	if (!is_change(a) && a->action != ACTION_SHOW)
+	if (a->action == ACTION_IMPORT && n > 0)
+		return "an import is of all that is sent";
+	if (a->action == ACTION_IMPORT || (a->action == ACTION_EXPORT &&
+	    n <= 1))
+		return NULL;
+	if (a->action == ACTION_LIST || a->action == ACTION_TOP)
 		return a->id != 0 || a->is_all ? "lists and counts are of "
 		    "all messages, or of those that a filter says" : NULL;
 	if (n == 1 && (a->action != ACTION_SHOW || a->id != 0))
@@ -388,10 +480,11 @@ parse_request(struct queue_answer *a, json_t *request)
 
 	a->action = find_action(json_string_value(
 	    json_object_get(request, "action")));
-	a->limit = a->action == ACTION_TOP ? TOP_LIMIT : LIST_LIMIT;
+	a->limit = a->action == ACTION_TOP ? TOP_LIMIT :
+	    a->action == ACTION_EXPORT ? UINT64_MAX : LIST_LIMIT;
 	if (a->action == ACTION_NONE) {
 		a->error = "unknown action: use list, show, top, retry, "
-		    "hold, release or remove";
+		    "hold, release, remove, export or import";
 		return;
 	}
 	json_object_foreach(request, name, value)
@@ -402,6 +495,9 @@ parse_request(struct queue_answer *a, json_t *request)
 	/* begin_message() counts: a message that is shown is one */
 	if (a->action == ACTION_SHOW)
 		a->limit = 1;
+	if (a->action == ACTION_IMPORT &&
+	    (a->import = queue_import_new()) == NULL)
+		a->error = queue_answer_no_memory;
 }
 
 struct queue_answer *
@@ -432,6 +528,7 @@ queue_answer_free(struct queue_answer *a)
 	queue_filter_free(&a->filter);
 	queue_change_free(a);
 	queue_top_free(&a->top);
+	queue_import_free(a->import);
 	free(a->buf);
 	free(a);
 }

@@ -23,10 +23,8 @@ tell(struct queue_spool *sp, const struct queue_place *place)
 	    from, to, (unsigned long long)n, "another message has this id");
 }
 
-/* Find an id of the queue's own, since another message has the id of
- * ${place}. */
-static int
-mint(struct queue_spool *sp, struct queue_place *place)
+int
+queue_mint_id(struct queue_spool *sp, uint64_t *id_r)
 {
 	uint64_t id;
 	int rc;
@@ -44,7 +42,16 @@ mint(struct queue_spool *sp, struct queue_place *place)
 		return -1;
 	if (spool_id_is_due(&sp->ids))
 		(void)spool_id_extend(&sp->ids);
-	place->kept_id = id;
+	*id_r = id;
+	return 0;
+}
+
+/* Another message has the id of ${place}. */
+static int
+mint(struct queue_spool *sp, struct queue_place *place)
+{
+	if (queue_mint_id(sp, &place->kept_id) == -1)
+		return -1;
 	tell(sp, place);
 	return 0;
 }

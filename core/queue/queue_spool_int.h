@@ -262,6 +262,14 @@ int queue_segment_open_reader(struct queue_spool *sp,
  * Return 0, or -1 with errno. */
 int queue_find_rows(struct queue_spool *sp, struct queue_place *place);
 int queue_find_id(struct queue_spool *sp, struct queue_place *place);
+/* queue_mint_id(sp, id_r): Make an id that no deferred message has.  Return 0, or -1
+ * with errno. */
+int queue_mint_id(struct queue_spool *sp, uint64_t *id_r);
+
+/* core/queue/queue_store_import.c: see import_file() and import() there. */
+int queue_import_file(void *store, uint64_t octets);
+int queue_import_store(void *store, const struct spool_view *view, int fd,
+    const struct deferred_row *rows, size_t n, uint64_t *id_r);
 
 /* core/queue/queue_room.c
  * queue_room_open(sp): Find out whether the process before this one has given

@@ -175,6 +175,17 @@ struct queue_store_ops {
 		    size_t n);
 	int	 (*has)(void *store, uint64_t id, uint32_t rcpt);
 
+	/* import_file(store, octets): A file without a name for the ${octets} of
+	 * a message that comes from elsewhere.  Return its descriptor, the
+	 * caller's.
+	 * import(store, view, fd, rows, n, id_r): Store such a message under a
+	 * new id, with these rows, on disk.  ${view} has its envelope, and of
+	 * its record what is not of a file; ${fd} has its body. */
+	int	 (*import_file)(void *store, uint64_t octets);
+	int	 (*import)(void *store, const struct spool_view *view, int fd,
+		    const struct deferred_row *rows, size_t n,
+		    uint64_t *id_r);
+
 	/* --- due: as the functions of deferred.h of the same names --- */
 
 	int	 (*rows)(void *store, const struct deferred_query *query,

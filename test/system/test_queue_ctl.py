@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 
-from harness import BUILD, ROOT, Client, Server, Skip, text_message, wait_for
+from harness import (BUILD, ROOT, Client, Server, Skip, body_of, text_message,
+                     wait_for)
 
 CONF = 'retry_interval = 3600\nmax_retry_interval = 3600\n'
 
@@ -208,3 +209,50 @@ def test_new_messages_are_there_without_a_server_too(d):
     wait_for('one on hold', lambda: rcpts(s) == [(ids[0], 'joe', 'hold')])
     assert len(s.delivered('joe')) == 1
     s.stop()
+
+
+def test_export_and_import_move_messages(d):
+    """From a server that runs to one that does not, and from that to a third."""
+    a = Server(f'{d}/a', conf=CONF)
+    b = Server(f'{d}/b', conf=CONF)
+    c = Server(f'{d}/c', conf=CONF)
+    folder = f'{d}/messages'
+    os.mkdir(folder)
+    a.start()
+    ids = three(a)
+    a.ctl('queue', 'hold', 'all')
+    assert '3 messages exported' in a.ctl('queue', 'export', folder).stdout
+    assert sorted(os.listdir(folder)) == sorted(
+        f'{i}.{x}' for i in ids for x in ('eml', 'json'))
+    assert os.stat(f'{folder}/{ids[0]}.eml').st_mode & 0o777 == 0o600
+    with open(f'{folder}/{ids[1]}.json') as f:
+        assert json.load(f)['sender'] == 'b@two.test'
+    p = a.ctl('queue', 'export', folder, check=False)
+    assert p.returncode == 1 and 'exists' in p.stderr, p
+    a.ctl('queue', 'remove', 'all')
+    a.stop()
+    b.start()
+    b.stop()
+    assert b.ctl_json('queue', 'import', folder) == {
+        'imported': 4, 'messages': 3}
+    got = b.ctl_json('queue', 'list')['messages']
+    assert len(got) == 3 and not {m['id'] for m in got} & set(ids), got
+    assert {r['state'] for m in got for r in m['recipients']} == {'hold'}
+    p = subprocess.run([f'{BUILD}/mailmillctl', '-c', b.conf_file, 'queue',
+                        'export', '-'], capture_output=True)
+    assert p.returncode == 0, p.stderr
+    c.start()
+    for stream, status in (p.stdout[:-30], 1), (p.stdout, 0):
+        q = subprocess.run([f'{BUILD}/mailmillctl', '-c', c.conf_file, 'queue',
+                            'import', '-'], input=stream, capture_output=True)
+        assert q.returncode == status, q
+        if status:
+            assert b'message 4: the stream ends before' in q.stderr, q
+            c.ctl('queue', 'remove', 'all')
+    assert b'4 recipients of 3 messages imported' in q.stdout, q
+    c.ctl('queue', 'release', 'all')
+    c.wait_mail(2, user='joe')
+    c.wait_mail(1, user='ann')
+    [bob] = c.wait_mail(1, user='bob')
+    assert body_of(bob) == text_message(2), bob
+    c.stop()

@@ -17,6 +17,8 @@
 #define CTLS_MAX	16
 #define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
 #define PIECES_PER_PASS	16	/* of one answer, before other events have their turn */
+#define INPUT_S		600	/* the same, and has sent nothing: it waits itself, for what it is to import */
+#define INPUT_OCTETS	32768	/* read at once */
 #define PASS_MS		10	/* the same: no piece is begun after that */
 
 struct queue_ctl {
@@ -38,6 +40,21 @@ ctl_free(struct queue_ctl *ctl)
 	free(ctl);
 }
 
+/* Read what the answer wants.  Return 0, *needmask_r says what to wait for; or -1: the
+ * peer is gone. */
+static int
+read_some(struct queue_ctl *ctl, const struct timeval *now, int *needmask_r)
+{
+	char buf[INPUT_OCTETS];
+	int n = event_read(ctl->event, buf, sizeof(buf), needmask_r);
+
+	if (n == -1)
+		return errno == EAGAIN ? 0 : -1;
+	queue_answer_feed(ctl->answer, now, buf, (size_t)n);
+	*needmask_r = queue_answer_wants(ctl->answer) ? E_READ : E_WRITE;
+	return 0;
+}
+
 /* Return 1: all is written; 0: wait for *needmask_r; -1: the peer is gone. */
 static int
 write_some(struct queue_ctl *ctl, const struct timeval *now, int *needmask_r)
@@ -47,6 +64,10 @@ write_some(struct queue_ctl *ctl, const struct timeval *now, int *needmask_r)
 	int n;
 
 	for (i = 0; i < PIECES_PER_PASS && monotonic_ms() <= end_ms; i++) {
+		if (ctl->left == 0 && queue_answer_wants(ctl->answer)) {
+			*needmask_r = E_READ;
+			return 0;
+		}
 		if (ctl->left == 0 && queue_answer_next(ctl->answer, now,
 		    &ctl->piece, &ctl->left) == 0)
 			return 1;
@@ -70,14 +91,16 @@ on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 	int needmask = E_WRITE;
 
 	/* the time-out is set again after each write: mailmillctl has stalled */
-	if ((eventtype & (E_WRITE | E_EXCEPTION)) == 0 ||
-	    write_some(ctl, now, &needmask) != 0) {
+	if ((eventtype & (E_READ | E_WRITE | E_EXCEPTION)) == 0 ||
+	    (ctl->left == 0 && queue_answer_wants(ctl->answer) ?
+	    read_some(ctl, now, &needmask) :
+	    write_some(ctl, now, &needmask)) != 0) {
 		event_close(e);
 		ctl_free(ctl);
 		return 0;
 	}
 	e->trigger = *now;
-	e->trigger.tv_sec += STALL_S;
+	e->trigger.tv_sec += needmask & E_READ ? INPUT_S : STALL_S;
 	return needmask | E_TIMEOUT;
 }
 

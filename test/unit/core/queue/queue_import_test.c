@@ -1,0 +1,341 @@
+/* Requests of mailmillctl: export and import. */
+
+#include "core/queue/queue.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool/spool_id.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+QF_SUITE(queue_import);
+
+/* The whole answer to ${request}; it may have NULs, and has one behind it */
+static char *
+stream(const char *request, size_t *len_r)
+{
+	struct queue_answer *a = queue_control(f.q, request, strlen(request));
+	char *all = calloc(1, 1);
+	const char *piece;
+	size_t len;
+
+	cr_assert_not_null(a);
+	*len_r = 0;
+	while (queue_answer_next(a, &f.now, &piece, &len) == 1) {
+		all = realloc(all, *len_r + len + 1);
+		cr_assert_not_null(all);
+		if (len > 0)
+			memcpy(all + *len_r, piece, len);
+		*len_r += len;
+		all[*len_r] = '\0';
+	}
+	queue_answer_free(a);
+	return all;
+}
+
+/* The answer to an import of ${len} octets, which come ${step} at a time */
+static const char *
+imported(const char *octets, size_t len, size_t step)
+{
+	static char text[1024];
+	const char *request = "{\"command\":\"queue\",\"action\":\"import\"}";
+	struct queue_answer *a = queue_control(f.q, request, strlen(request));
+	const char *piece;
+	size_t n, used = 0;
+
+	cr_assert_not_null(a);
+	text[0] = '\0';
+	for (;;) {
+		if (queue_answer_wants(a)) {
+			n = len - used < step ? len - used : step;
+			queue_answer_feed(a, &f.now, octets + used, n);
+			used += n;
+			continue;
+		}
+		if (queue_answer_next(a, &f.now, &piece, &n) != 1)
+			break;
+		if (n > 0)
+			snprintf(text, sizeof(text), "%.*s",
+			    (int)strcspn(piece, "\n"), piece);
+	}
+	queue_answer_free(a);
+	return text;
+}
+
+static size_t
+nfiles(void)
+{
+	char path[128];
+	size_t n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/deferred", f.path);
+	cr_assert_not_null(dir = opendir(path));
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static char large[100000];
+
+/* 1 is deferred, with two of three recipients; 2 and 3 are new, 3 is large. */
+static void
+make_three(void)
+{
+	static const uint8_t notify[] = { 0, SPOOL_NOTIFY_SUCCESS |
+		SPOOL_NOTIFY_DELAY, SPOOL_NOTIFY_NEVER };
+	static const char *const orcpts[] = { NULL, "rfc822;B@x.test", NULL };
+	const struct spool_envelope said = { .envid = "my id",
+		.deliver_by = 2000000000, .priority = -3,
+		.flags = SPOOL_ENV_8BITMIME | SPOOL_ENV_RET_HDRS |
+		SPOOL_ENV_BY_TRACE, .notify = notify, .orcpts = orcpts };
+
+	memset(large, 'y', sizeof(large) - 1);
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	f.njobs = 0;
+	qf_pass(&f, 0);
+	f.is_deaf = true;
+	qf_append(&s, QF_ID(2), "", qf_three, 1, "two\r\n");
+	qf_large(&f, &s, QF_ID(3), large, sizeof(large) - 1);
+	qf_committed(&f, &s, true);
+}
+
+#define EXPORT		"{\"action\":\"export\"}"
+#define REMOVE_ALL	"{\"action\":\"remove\",\"id\":\"all\"}"
+
+static void
+remove_all(void)
+{
+	free(qf_ask(&f, REMOVE_ALL));
+	cr_assert_eq(qf_listed(&f), 0);
+}
+
+/* What is exported, but for the ids */
+static void
+expect_same(const char *x, const char *y, size_t len)
+{
+	const char *key = "\"id\":\"";
+	size_t i = 0;
+
+	while (i < len) {
+		cr_assert_eq(x[i], y[i], "at %zu: %.80s\nand %.80s", i, x + i,
+		    y + i);
+		i++;
+		if (i >= 6 && memcmp(x + i - 6, key, 6) == 0)
+			i += SPOOL_ID_TEXT;
+	}
+}
+
+Test(queue_import, what_was_exported_is_there_again)
+{
+	static const size_t steps[] = { 1, 7, 32768 };
+	size_t i, len, again_len;
+	char *first, *again;
+
+	make_three();
+	/* from now on all is deferred, as what is imported */
+	f.is_deaf = false;
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	free(qf_ask(&f, "{\"action\":\"hold\",\"id\":\"all\"}"));
+	first = stream(EXPORT, &len);
+	remove_all();
+	cr_assert_str_eq(imported(first, len, 4096),
+	    "{\"imported\":4,\"messages\":3}");
+	free(first);
+	first = stream(EXPORT, &len);
+	cr_expect_not_null(strstr(first, "{\"messages\":3,\"incomplete\":0}"));
+	cr_expect_not_null(strstr(first, "\"orcpt\":\"rfc822;B@x.test\""));
+	cr_expect_not_null(strstr(first, "\"notify\":[\"never\"]"));
+	cr_expect_not_null(strstr(first, "\"envid\":\"my id\""));
+	cr_expect_not_null(strstr(first, "\"body\":\"8bitmime\""));
+	cr_expect_not_null(strstr(first, "\"deliver_by_trace\":true"));
+	cr_expect_not_null(strstr(first, "\"priority\":-3"));
+	cr_expect_not_null(strstr(first, "\"state\":\"hold\""));
+	cr_expect_not_null(strstr(first, "\ntwo\r\n"));
+	for (i = 0; i < 3; i++) {
+		remove_all();
+		cr_assert_str_eq(imported(first, len, steps[i]),
+		    "{\"imported\":4,\"messages\":3}");
+		again = stream(EXPORT, &again_len);
+		cr_assert_eq(again_len, len);
+		expect_same(first, again, len);
+		free(again);
+	}
+	free(first);
+	cr_expect_eq(nfiles(), 3);
+}
+
+Test(queue_import, it_is_delivered_also_after_a_restart)
+{
+	char *first;
+	size_t len;
+
+	make_three();
+	first = stream(EXPORT, &len);
+	remove_all();
+	cr_assert_str_eq(imported(first, len, 512),
+	    "{\"imported\":4,\"messages\":3}");
+	free(first);
+	qf_close(&f);
+	spool_segment_close(&s.file);
+	f.is_deaf = false;
+	qf_open(&f);
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 4);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+	cr_expect_eq(qf_listed(&f), 0);
+	cr_expect_eq(nfiles(), 0);
+}
+
+/* The rows are made again from the files. */
+Test(queue_import, it_is_there_after_the_database_was_lost)
+{
+	char *first;
+	size_t len;
+
+	make_three();
+	first = stream(EXPORT, &len);
+	remove_all();
+	cr_assert_str_eq(imported(first, len, 4096),
+	    "{\"imported\":4,\"messages\":3}");
+	free(first);
+	qf_close(&f);
+	cr_assert_eq(unlinkat(f.folder, "deferred.db", 0), 0);
+	f.is_deaf = false;
+	qf_open(&f);
+	cr_expect_eq(qf_listed(&f), 3);
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 4);
+	cr_expect_eq(f.jobs[0].job.origin.segment, 0);
+}
+
+Test(queue_import, a_filter_chooses_what_is_exported)
+{
+	char *text;
+	size_t len;
+
+	make_three();
+	text = stream("{\"action\":\"export\",\"filter\":{\"recipient\":"
+	    "\"b@x.test\"}}", &len);
+	cr_expect_not_null(strstr(text, "b@x.test"));
+	cr_expect_null(strstr(text, "c@x.test"));
+	cr_expect_not_null(strstr(text, "{\"messages\":1,\"incomplete\":0}"));
+	free(text);
+	text = stream("{\"action\":\"export\",\"filter\":{\"sender\":"
+	    "\"nobody\"}}", &len);
+	cr_expect_str_eq(text, "{\"messages\":0,\"incomplete\":0}\n");
+	free(text);
+}
+
+/* A message that is delivered while it is being exported */
+Test(queue_import, what_was_not_exported_whole_is_not_imported)
+{
+	struct queue_answer *a;
+	char *all = malloc(500000);
+	const char *piece;
+	size_t len, total = 0;
+
+	cr_assert_not_null(all);
+	make_three();
+	a = queue_control(f.q, EXPORT, strlen(EXPORT));
+	while (total < 40000 && queue_answer_next(a, &f.now, &piece, &len) ==
+	    1) {
+		memcpy(all + total, piece, len);
+		total += len;
+	}
+	f.is_deaf = false;
+	qf_pass(&f, 0);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	while (queue_answer_next(a, &f.now, &piece, &len) == 1) {
+		memcpy(all + total, piece, len);
+		total += len;
+	}
+	queue_answer_free(a);
+	all[total] = '\0';
+	cr_expect_not_null(strstr(all + total - 100,
+	    "{\"messages\":2,\"incomplete\":1}"), "%s", all + total - 100);
+	remove_all();
+	cr_expect_str_eq(imported(all, total, 999),
+	    "{\"imported\":3,\"messages\":2}");
+	free(all);
+}
+
+/* Whatever comes: an error, nothing left behind, and what was complete is there. */
+Test(queue_import, a_stream_that_ends_early_is_said)
+{
+	char *first;
+	size_t len, at;
+
+	make_three();
+	first = stream("{\"action\":\"export\",\"filter\":{\"larger\":1}}",
+	    &len);
+	remove_all();
+	for (at = 0; at < len; at += at < 2000 ? 50 : 30011) {
+		cr_expect_not_null(strstr(imported(first, at, 5000),
+		    "\"error\":"), "%zu", at);
+		cr_expect_leq(nfiles(), 3);
+		remove_all();
+	}
+	cr_expect_eq(nfiles(), 0);
+	free(first);
+}
+
+Test(queue_import, what_is_no_export_is_refused)
+{
+#define ENVELOPE "{\"octets\":2,\"sender\":\"a@b\",\"recipients\":" \
+	"[{\"recipient\":\"c@d\"}]}\n"
+#define TAIL	"\n{\"complete\":true}\n{\"messages\":1}\n"
+	static const char *const streams[] = { "x\n", "[]\n", "{}\n", "\n",
+		"{\"octets\":-1}\n", "{\"octets\":\"9\"}\n",
+		ENVELOPE "xyz" TAIL, ENVELOPE "x" TAIL,
+		ENVELOPE "xy\n{\"complete\":7}\n",
+		"{\"octets\":2}\nxy" TAIL,
+		"{\"octets\":2,\"sender\":\"a@b\",\"recipients\":[]}\nxy" TAIL,
+		"{\"octets\":2,\"sender\":\"a@b\",\"recipients\":[7]}\nxy" TAIL,
+		"{\"octets\":2,\"sender\":\"a@b\",\"recipients\":"
+		"[{\"recipient\":\"c@d\\n\"}]}\nxy" TAIL,
+		"{\"octets\":2,\"sender\":\"a@b\",\"priority\":99,"
+		"\"recipients\":[{\"recipient\":\"c@d\"}]}\nxy" TAIL,
+		"{\"octets\":9000000000000000000,\"sender\":\"a@b\"}\n" };
+	size_t i;
+
+	for (i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+		cr_expect_not_null(strstr(imported(streams[i],
+		    strlen(streams[i]), 9), "{\"error\":\"message 1: "),
+		    "%s: %s", streams[i], imported(streams[i],
+		    strlen(streams[i]), 9));
+		cr_expect_eq(qf_listed(&f), 0, "%s", streams[i]);
+		cr_expect_eq(nfiles(), 0, "%s", streams[i]);
+	}
+	cr_expect_str_eq(imported(ENVELOPE "xy" TAIL, strlen(ENVELOPE "xy"
+	    TAIL), 1), "{\"imported\":1,\"messages\":1}");
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 1);
+}
+
+Test(queue_import, a_line_has_a_bound)
+{
+	char *line = malloc(8 << 20);
+
+	cr_assert_not_null(line);
+	memset(line, ' ', 8 << 20);
+	cr_expect_not_null(strstr(imported(line, 8 << 20, 32768),
+	    "its line is too long"));
+	free(line);
+}
