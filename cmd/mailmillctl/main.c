@@ -198,6 +198,35 @@ check_folder(const struct command *c, const char *folder)
 	return c->flags & IS_IMPORT ? import_check(folder) : 0;
 }
 
+/* The answer and what follows it on ${fp}.  Return the exit status. */
+static int
+show(const struct command *c, json_t *answer, FILE *fp,
+    const struct options *o, const char *folder)
+{
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	if (o->is_json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	if (error != NULL) {
+		fprintf(stderr, "mailmillctl: %s\n", error);
+		if (json_object_get(answer, "imported") != NULL && !o->is_json)
+			print_changed(stdout, answer);
+		return EXIT_FAILED;
+	}
+	if (o->part != PART_NONE)
+		return raw_print(fp, o->part, answer);
+	if (c->flags & IS_EXPORT)
+		return export_run(fp, folder, answer);
+	if (o->is_json)
+		return 0;
+	if (json_object_size(o->filter) > 0)
+		json_object_set_new(answer, "is_filtered", json_true());
+	c->print(stdout, answer);
+	return 0;
+}
+
 /* takes ${request} */
 static int
 run(const struct command *c, const char *path, json_t *request,
@@ -205,8 +234,7 @@ run(const struct command *c, const char *path, json_t *request,
 {
 	FILE *fp = NULL;
 	json_t *answer;
-	const char *error;
-	int status = 0;
+	int status;
 
 	/* who names a socket does not say which spool */
 	answer = ask_patiently(path, request, c->action != NULL &&
@@ -220,20 +248,7 @@ run(const struct command *c, const char *path, json_t *request,
 	}
 	if (answer == NULL)
 		return EXIT_FAILED;
-	error = json_string_value(json_object_get(answer, "error"));
-	if (o->is_json) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	if (error != NULL) {
-		fprintf(stderr, "mailmillctl: %s\n", error);
-		status = EXIT_FAILED;
-	} else if (o->part != PART_NONE)
-		status = raw_print(fp, o->part, answer);
-	else if (c->flags & IS_EXPORT)
-		status = export_run(fp, folder, answer);
-	else if (!o->is_json)
-		c->print(stdout, answer);
+	status = show(c, answer, fp, o, folder);
 	if (status == 0 && strcmp(c->name, "stop") == 0)
 		status = finish_stop(fileno(fp), answer);
 	fclose(fp);

@@ -328,7 +328,9 @@ print_queue(FILE *fp, const json_t *answer)
 	if (json_is_true(json_object_get(answer, "more")))
 		fprintf(fp, "there are more messages\n");
 	else if (json_array_size(messages) == 0)
-		fprintf(fp, "the queue is empty\n");
+		fputs(json_is_true(json_object_get(answer, "is_filtered")) ?
+		    "the filter finds no message\n" : "the queue is empty\n",
+		    fp);
 }
 
 void

@@ -65,6 +65,7 @@ def check_filters(s, ids):
     assert len(rcpts(s, '--error', os.path.basename(s.mail))) == 4
     assert rcpts(s, '--error', 'no such reason') == []
     assert rcpts(s, '--state', 'hold') == []
+    assert 'finds no message' in s.ctl('queue', '--state', 'hold').stdout
     v = s.ctl_json('queue', 'list', '--limit', '1')
     assert len(v['messages']) == 1 and v['more'] is True, v
     top = s.ctl_json('queue', 'top')
