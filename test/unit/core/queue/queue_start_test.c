@@ -1,6 +1,6 @@
 /* Starting the queue for a domain (ETRN). */
 
-#include "core/queue/queue.h"
+#include "core/queue/queue_int.h"
 
 #include <sys/param.h>
 
@@ -161,6 +161,9 @@ Test(queue_start, one_that_is_over_makes_room)
 	while (queue_start_room(f.q, SLOT) < QUEUE_STARTS_MAX) {
 		cr_assert_leq(f.ms - begin, QUEUE_START_MS + 1000);
 		ms = queue_pass(f.q, &f.now, f.ms);
+		if (queue_start_room(f.q, SLOT) < QUEUE_STARTS_MAX)
+			cr_assert_leq(queue_starts_due(f.q),
+			    begin + QUEUE_START_MS);
 		f.ms += MAX(ms, 1);
 	}
 	cr_expect_geq(f.ms - begin, QUEUE_START_MS);
