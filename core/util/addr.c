@@ -3,6 +3,7 @@
 #include "core/util/addr.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,36 @@ addr_octets(const struct sockaddr *sa, int *family_r)
 	}
 }
 
+void
+addr_local(union addr *addr_r, uint32_t uid)
+{
+	memset(addr_r, 0, sizeof(*addr_r));
+	addr_r->local.family = AF_UNIX;
+	addr_r->local.has_uid = 1;
+	addr_r->local.uid = uid;
+}
+
+bool
+addr_uid(const struct sockaddr *sa, uint32_t *uid_r)
+{
+	struct addr_local local;
+
+	if (sa == NULL || sa->sa_family != AF_UNIX)
+		return false;
+	memcpy(&local, sa, sizeof(local));
+	*uid_r = local.uid;
+	return local.zero == 0 && local.has_uid == 1;
+}
+
+bool
+addr_is_known(const struct sockaddr *sa)
+{
+	uint32_t uid;
+	int family;
+
+	return addr_octets(sa, &family) != NULL || addr_uid(sa, &uid);
+}
+
 bool
 addr_is_same(const struct sockaddr *a, const struct sockaddr *b)
 {
@@ -55,10 +86,13 @@ addr_copy(struct sockaddr *to, const struct sockaddr *sa)
 {
 	union addr a = { .in6.sin6_family = AF_UNSPEC };
 	const unsigned char *octets;
+	uint32_t uid;
 	int family;
 
 	octets = addr_octets(sa, &family);
-	if (octets != NULL && family == AF_INET6) {
+	if (addr_uid(sa, &uid)) {
+		addr_local(&a, uid);
+	} else if (octets != NULL && family == AF_INET6) {
 		memcpy(&a.in6, sa, sizeof(a.in6));
 	} else if (octets != NULL) {
 		a.in.sin_family = AF_INET;
@@ -127,9 +161,12 @@ const char *
 addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT])
 {
 	const unsigned char *octets;
+	uint32_t uid;
 	int family;
 
-	if ((octets = addr_octets(sa, &family)) == NULL ||
+	if (addr_uid(sa, &uid))
+		snprintf(buf, ADDR_TEXT, "unix:%" PRIu32, uid);
+	else if ((octets = addr_octets(sa, &family)) == NULL ||
 	    inet_ntop(family, octets, buf, ADDR_TEXT) == NULL)
 		strcpy(buf, "unknown");
 	return buf;
@@ -142,7 +179,7 @@ addr_port_text(const struct sockaddr *sa, char buf[ADDR_PORT_TEXT])
 	int family;
 
 	if (addr_octets(sa, &family) == NULL)
-		return strcpy(buf, "unknown");
+		return addr_text(sa, buf);
 	snprintf(buf, ADDR_PORT_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u",
 	    addr_text(sa, host), addr_port(sa));
 	return buf;
@@ -154,11 +191,17 @@ addr_network(const struct sockaddr *sa, unsigned char network_r[ADDR_NETWORK])
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	static const unsigned char translated[12] = { 0, 0x64, 0xff, 0x9b };
 	const unsigned char *octets;
+	uint32_t uid;
 	int family;
 
 	octets = addr_octets(sa, &family);
 	/* half of an IPv6 address is 0s here: these are nobody's */
 	memset(network_r, octets == NULL ? 0xff : 0, ADDR_NETWORK);
+	if (addr_uid(sa, &uid)) {
+		uid = htonl(uid);
+		memset(network_r + 8, 1, 4);
+		memcpy(network_r + 12, &uid, 4);
+	}
 	if (octets == NULL)
 		return;
 	if (family == AF_INET6 && memcmp(octets, translated, 12) == 0) {

@@ -13,6 +13,8 @@
 #include "core/util/netmask.h"
 #include "core/util/utf8.h"
 
+#define MODE_DIGITS	4
+
 /* Letters that may follow a number, the largest first. */
 struct unit {
 	char	letter;
@@ -142,6 +144,17 @@ parse_units(const struct unit *u, const char *value, int64_t *n_r)
 }
 
 static int
+parse_mode(const char *value, int64_t *n_r)
+{
+	size_t len = strspn(value, "01234567");
+
+	if (len == 0 || len > MODE_DIGITS || value[len] != '\0')
+		return bad(EINVAL);
+	*n_r = strtol(value, NULL, 8);
+	return 0;
+}
+
+static int
 parse_number(const struct conf_field *f, const char *value, int64_t *n_r)
 {
 	int rc;
@@ -156,6 +169,9 @@ parse_number(const struct conf_field *f, const char *value, int64_t *n_r)
 		break;
 	case CONF_TIME:
 		rc = parse_units(times, value, n_r);
+		break;
+	case CONF_MODE:
+		rc = parse_mode(value, n_r);
 		break;
 	default:
 		rc = parse_int(value, n_r);
@@ -251,6 +267,10 @@ conf_field_text(const void *base, const struct conf_field *f,
 		return unit_text(f->type == CONF_SIZE ? sizes :
 		    f->type == CONF_TIME ? times : none,
 		    *(const int64_t *)at, buf, CONF_FIELD_TEXT);
+	case CONF_MODE:
+		snprintf(buf, CONF_FIELD_TEXT, "%04" PRIo64,
+		    (uint64_t)*(const int64_t *)at);
+		return buf;
 	default:
 		return NULL;
 	}
@@ -328,10 +348,16 @@ describe(const struct conf_field *f, int errnum, char *buf, size_t len)
 	case CONF_CHOICE:
 		describe_choices(f->def, buf, len);
 		break;
+	case CONF_MODE:
+		snprintf(buf, len, "the rights of a file in octal, from %04"
+		    PRIo64 " to %04" PRIo64 ", such as 0660",
+		    (uint64_t)f->min, (uint64_t)f->max);
+		break;
 	case CONF_NETWORKS:
 		snprintf(buf, len, errnum == EDOM ? "a network without bits "
 		    "set behind its prefix" : "an address or network such as "
-		    "192.0.2.0/24 or 2001:db8::/32");
+		    "192.0.2.0/24 or 2001:db8::/32, or \"unix\" or "
+		    "\"unix:1000\" for Unix sockets");
 		break;
 	default:
 		describe_text(f, buf, len);

@@ -15,6 +15,7 @@ enum conf_type {
 	CONF_INT,	/* int64_t */
 	CONF_SIZE,	/* int64_t, octets: 4096, 10M */
 	CONF_TIME,	/* int64_t, seconds: 300, 5m, 1h30m */
+	CONF_MODE,	/* int64_t: the rights of a file in octal, 0660 */
 	CONF_CHOICE,	/* int: which of the row's a|b|c */
 	CONF_STRING,	/* char *, never NULL: any octets but NUL */
 	CONF_TEXT,	/* char *, never NULL: printable ASCII */
@@ -35,6 +36,7 @@ typedef bool			 conf_field_BOOL;
 typedef int64_t			 conf_field_INT;
 typedef int64_t			 conf_field_SIZE;
 typedef int64_t			 conf_field_TIME;
+typedef int64_t			 conf_field_MODE;
 typedef int			 conf_field_CHOICE;
 typedef char			*conf_field_STRING;
 typedef char			*conf_field_TEXT;

@@ -1,4 +1,4 @@
-/* CIDR notation: parse and match. */
+/* CIDR notation: parse and match; "unix" and "unix:1000". */
 
 #include "core/util/netmask.h"
 
@@ -6,11 +6,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/util/addr.h"
 
 #define PREFIX_DIGITS	3
+#define UNIX		"unix"
+#define UNIX_LEN	(sizeof(UNIX) - 1)
 
 static int
 parse_prefix(const char *s, size_t len, unsigned int max,
@@ -89,6 +93,38 @@ unmap(struct netmask *nm)
 	memset(nm->addr + 4, 0, 12);
 }
 
+/* What follows "unix": nothing, or a colon and a uid.  Return 0, or -1 with
+ * errno. */
+static int
+parse_account(const char *s, size_t len, struct netmask *nm)
+{
+	uint64_t uid = 0;
+	uint32_t octets;
+	size_t i;
+
+	nm->family = AF_UNIX;
+	if (len == 0)
+		return 0;
+	if (s[0] != ':' || len < 2 || (s[1] == '0' && len > 2))
+		goto err;
+	for (i = 1; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			goto err;
+		uid = uid * 10 + (uint64_t)(s[i] - '0');
+		if (uid >= UINT32_MAX) {	/* (uid_t)-1 is nobody's */
+			errno = ERANGE;
+			return -1;
+		}
+	}
+	octets = htonl((uint32_t)uid);
+	memcpy(nm->addr, &octets, sizeof(octets));
+	nm->bits = 32;
+	return 0;
+err:
+	errno = EINVAL;
+	return -1;
+}
+
 int
 netmask_parse(const char *s, size_t len, struct netmask *nm_r)
 {
@@ -97,6 +133,9 @@ netmask_parse(const char *s, size_t len, struct netmask *nm_r)
 	unsigned int max;
 
 	memset(nm_r, 0, sizeof(*nm_r));
+	if (len >= UNIX_LEN && strncasecmp(s, UNIX, UNIX_LEN) == 0)
+		return parse_account(s + UNIX_LEN, len - UNIX_LEN, nm_r) == -1 ?
+		    -1 : (int)len;
 	if (parse_address(s, addr_len, nm_r) == -1)
 		return -1;
 	nm_r->bits = max = nm_r->family == AF_INET6 ? 128 : 32;
@@ -129,12 +168,27 @@ netmask_contains(const struct netmask *outer, const struct netmask *inner)
 	    same_bits(outer->addr, inner->addr, outer->bits);
 }
 
+static bool
+match_account(const struct netmask *nm, const struct sockaddr *sa)
+{
+	uint32_t uid;
+
+	if (sa == NULL || sa->sa_family != AF_UNIX || nm->bits == 0)
+		return sa != NULL && sa->sa_family == AF_UNIX;
+	if (!addr_uid(sa, &uid))
+		return false;
+	uid = htonl(uid);
+	return memcmp(&uid, nm->addr, sizeof(uid)) == 0;
+}
+
 bool
 netmask_match(const struct netmask *nm, const struct sockaddr *sa)
 {
 	const unsigned char *addr;
 	int family;
 
+	if (nm->family == AF_UNIX)
+		return match_account(nm, sa);
 	return (addr = addr_octets(sa, &family)) != NULL &&
 	    family == nm->family && same_bits(addr, nm->addr, nm->bits);
 }

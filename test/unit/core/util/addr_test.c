@@ -255,3 +255,93 @@ Test(addr, a_text_is_read_back)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_expect_eq(addr_parse(bad[i], &a), -1, "%s", bad[i]);
 }
+
+static union addr
+account(uint32_t uid)
+{
+	union addr a;
+
+	memset(&a, 0xff, sizeof(a));
+	addr_local(&a, uid);
+	return a;
+}
+
+Test(addr, a_client_of_a_unix_socket_is_an_account)
+{
+	union addr a = account(1000), to;
+	char buf[ADDR_TEXT], port[ADDR_PORT_TEXT];
+	struct sockaddr_un un;
+	uint32_t uid = 7;
+	int family;
+
+	cr_expect(addr_uid(&a.sa, &uid));
+	cr_expect_eq(uid, 1000);
+	cr_expect(addr_is_known(&a.sa));
+	cr_expect_null(addr_octets(&a.sa, &family));
+	cr_expect_eq(addr_port(&a.sa), 0);
+	cr_expect_str_eq(addr_text(&a.sa, buf), "unix:1000");
+	cr_expect_str_eq(addr_port_text(&a.sa, port), "unix:1000");
+	memset(&to, 0xff, sizeof(to));
+	addr_copy(&to.sa, &a.sa);
+	cr_expect_arr_eq(&to, &a, sizeof(a));
+	/* who takes it for a path prints nothing */
+	memset(&un, 0, sizeof(un));
+	memcpy(&un, &a, sizeof(a));
+	cr_expect_eq(un.sun_family, AF_UNIX);
+	cr_expect_str_eq(un.sun_path, "");
+	a = account(4294967294u);
+	cr_expect_str_eq(addr_text(&a.sa, buf), "unix:4294967294");
+}
+
+/* 0 is root, not nobody. */
+Test(addr, a_unix_socket_without_an_account_is_no_client_that_is_known)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const struct sockaddr *sa = (const struct sockaddr *)&un;
+	const union addr v4addr = v4("192.0.2.1", 25),
+	    unknown = { .sa.sa_family = AF_UNSPEC }, root = account(0);
+	uint32_t uid;
+
+	cr_expect_not(addr_uid(sa, &uid));
+	cr_expect_not(addr_is_known(sa));
+	strcpy(un.sun_path, "/tmp/x");
+	cr_expect_not(addr_uid(sa, &uid));
+	cr_expect_not(addr_uid(NULL, &uid));
+	cr_expect_not(addr_uid(&v4addr.sa, &uid));
+	cr_expect_not(addr_uid(&unknown.sa, &uid));
+	cr_expect(addr_is_known(&v4addr.sa));
+	cr_expect_not(addr_is_known(&unknown.sa));
+	cr_expect_not(addr_is_known(NULL));
+	cr_expect(addr_is_known(&root.sa));
+}
+
+Test(addr, an_account_is_one_client_and_no_address)
+{
+	static const char *const addresses[] = { "::", "::1",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		"ffff:ffff:ffff:ffff:101:101::", "::ffff:0.0.0.0",
+		"::ffff:0.0.3.232", "64:ff9b::3e8" };
+	const uint32_t uids[] = { 0, 1, 1000, 4294967294u };
+	unsigned char k[2][ADDR_NETWORK];
+	union addr a, b;
+	size_t i, j;
+
+	for (i = 0; i < sizeof(uids) / sizeof(uids[0]); i++) {
+		a = account(uids[i]);
+		addr_network(&a.sa, k[0]);
+		addr_network(NULL, k[1]);
+		cr_expect_neq(memcmp(k[0], k[1], ADDR_NETWORK), 0);
+		for (j = 0; j < sizeof(uids) / sizeof(uids[0]); j++) {
+			b = account(uids[j]);
+			addr_network(&b.sa, k[1]);
+			cr_expect_eq(memcmp(k[0], k[1], ADDR_NETWORK) == 0,
+			    i == j);
+		}
+		for (j = 0; j < sizeof(addresses) / sizeof(addresses[0]); j++) {
+			b = v6(addresses[j], 0, 0);
+			addr_network(&b.sa, k[1]);
+			cr_expect_neq(memcmp(k[0], k[1], ADDR_NETWORK), 0, "%s",
+			    addresses[j]);
+		}
+	}
+}

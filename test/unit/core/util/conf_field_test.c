@@ -7,7 +7,7 @@
 
 struct box {
 	bool		 flag;
-	int64_t		 count, size, time;
+	int64_t		 count, size, time, mode;
 	int		 choice;
 	char		*string, *text;
 	struct conf_list list, networks;
@@ -19,13 +19,14 @@ static const struct conf_field rows[] = {
 	CONF_FIELD(box, "Size", size, SIZE, "10M", 1 << 10, 1LL << 40),
 	CONF_FIELD(box, "Time", time, TIME, "1h30m", 0, 604800,
 	    "0 for none"),
+	CONF_FIELD(box, "Mode", mode, MODE, "0660", 0, 0777),
 	CONF_FIELD(box, "Choice", choice, CHOICE, "red|green=verdant|blue"),
 	CONF_FIELD(box, "String", string, STRING, "\xc3\xa4", 1, 4),
 	CONF_FIELD(box, "Text", text, TEXT, "", 0, 4),
 	CONF_FIELD(box, "List", list, LIST, "a,b", 1, 4),
 	CONF_FIELD(box, "Networks", networks, NETWORKS, "", 1, 255),
 };
-enum { FLAG, COUNT, SIZE, TIME, CHOICE, STRING, TEXT, LIST, NETWORKS, N };
+enum { FLAG, COUNT, SIZE, TIME, MODE, CHOICE, STRING, TEXT, LIST, NETWORKS, N };
 
 static char expected[200];
 
@@ -65,6 +66,7 @@ Test(conf_field, defaults_are_written_as_values_are)
 	cr_expect_eq(b.count, 3);
 	cr_expect_eq(b.size, 10 << 20);
 	cr_expect_eq(b.time, 5400);
+	cr_expect_eq(b.mode, 0660);
 	cr_expect_eq(b.choice, 0);
 	cr_expect_str_eq(b.string, "\xc3\xa4");
 	cr_expect_str_eq(b.text, "");
@@ -109,6 +111,10 @@ static const struct {
 	{ COUNT, "-", -1 }, { COUNT, "+1", -1 }, { COUNT, " 1", -1 },
 	{ COUNT, "1 ", -1 }, { COUNT, "0x10", -1 }, { COUNT, "1e3", -1 },
 	{ COUNT, "9223372036854775808", -1 }, { COUNT, "-12", -1 },
+	{ MODE, "0660", 0660 }, { MODE, "660", 0660 }, { MODE, "0", 0 },
+	{ MODE, "0777", 0777 }, { MODE, "1777", -1 }, { MODE, "0668", -1 },
+	{ MODE, "00660", -1 }, { MODE, "", -1 }, { MODE, "-660", -1 },
+	{ MODE, "0x1b0", -1 }, { MODE, "0660 ", -1 }, { MODE, "u=rw", -1 },
 };
 
 Test(conf_field, numbers_sizes_and_times)
@@ -121,7 +127,8 @@ Test(conf_field, numbers_sizes_and_times)
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		memset(&b, 0, sizeof(b));
 		n = numbers[i].row == SIZE ? &b.size :
-		    numbers[i].row == TIME ? &b.time : &b.count;
+		    numbers[i].row == TIME ? &b.time :
+		    numbers[i].row == MODE ? &b.mode : &b.count;
 		*n = 77;
 		rc = set(&b, numbers[i].row, numbers[i].value);
 		cr_expect_eq(rc, numbers[i].n == -1 ? -1 : 0, "%s",
@@ -202,6 +209,10 @@ Test(conf_field, what_was_expected_is_said)
 		    "or with K, M or G)" },
 		{ TIME, "5x", EINVAL, "a time from 0 to 7d (seconds, or such "
 		    "as 5m or 1h30m; 0 for none)" },
+		{ MODE, "rw", EINVAL, "the rights of a file in octal, from "
+		    "0000 to 0777, such as 0660" },
+		{ MODE, "1777", ERANGE, "the rights of a file in octal, from "
+		    "0000 to 0777, such as 0660" },
 		{ CHOICE, "x", EINVAL, "red, green (or: verdant) or blue" },
 		{ STRING, "abcde", ERANGE, "a text of 1 to 4 octets" },
 		{ STRING, "", ERANGE, "a text of 1 to 4 octets" },
@@ -216,7 +227,8 @@ Test(conf_field, what_was_expected_is_said)
 		{ NETWORKS, "10.0.0.1/8", EDOM, "a network without bits set "
 		    "behind its prefix" },
 		{ NETWORKS, "x", EINVAL, "an address or network such as "
-		    "192.0.2.0/24 or 2001:db8::/32" },
+		    "192.0.2.0/24 or 2001:db8::/32, or \"unix\" or "
+		    "\"unix:1000\" for Unix sockets" },
 	};
 	struct box b;
 	size_t i;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "core/util/netmask.h"
 
 static union {
@@ -126,6 +127,11 @@ Test(netmask, a_network_contains_its_parts)
 		{ "10.0.0.0/8", "11.0.0.0/16", false },
 		{ "0.0.0.0/0", "::/0", false },
 		{ "::/0", "::1", true },
+		{ "unix", "unix:1000", true },
+		{ "unix:1000", "unix", false },
+		{ "unix:1000", "unix:1001", false },
+		{ "unix", "10.0.0.0/8", false },
+		{ "0.0.0.0/0", "unix:1000", false },
 	};
 	struct netmask outer, inner;
 	size_t i;
@@ -137,4 +143,49 @@ Test(netmask, a_network_contains_its_parts)
 		    cases[i].contains, "%s in %s", cases[i].inner,
 		    cases[i].outer);
 	}
+}
+
+Test(netmask, all_clients_of_unix_sockets_or_one_account)
+{
+	static const struct { const char *mask; uint32_t uid; bool matches; }
+	cases[] = {
+		{ "unix", 0, true }, { "UNIX", 1000, true },
+		{ "unix:0", 0, true }, { "unix:1000", 1000, true },
+		{ "Unix:4294967294", 4294967294u, true },
+		{ "unix:1000", 1001, false }, { "unix:0", 1, false },
+		{ "0.0.0.0/0", 0, false }, { "::/0", 1000, false },
+	};
+	static const struct { const char *mask; int err; } bad[] = {
+		{ "unix:", EINVAL }, { "unix:root", EINVAL },
+		{ "unix:-1", EINVAL }, { "unix:01", EINVAL },
+		{ "unix:1000/32", EINVAL }, { "unix/0", EINVAL },
+		{ "unix:1 ", EINVAL }, { "unixx", EINVAL }, { "uni", EINVAL },
+		{ "[unix]", EINVAL }, { "unix:4294967295", ERANGE },
+		{ "unix:99999999999999999999999999", ERANGE },
+	};
+	struct sockaddr none = { .sa_family = AF_UNIX };
+	struct netmask nm;
+	union addr a;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_assert_eq(netmask_parse(cases[i].mask,
+		    strlen(cases[i].mask), &nm), (int)strlen(cases[i].mask));
+		addr_local(&a, cases[i].uid);
+		cr_expect_eq(netmask_match(&nm, &a.sa), cases[i].matches, "%s",
+		    cases[i].mask);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errno = 0;
+		cr_expect_eq(netmask_parse(bad[i].mask, strlen(bad[i].mask),
+		    &nm), -1, "%s", bad[i].mask);
+		cr_expect_eq(errno, bad[i].err, "%s", bad[i].mask);
+	}
+	/* one whose account is not known */
+	cr_assert_neq(netmask_parse("unix", 4, &nm), -1);
+	cr_expect(netmask_match(&nm, &none));
+	cr_expect_not(netmask_match(&nm, NULL));
+	cr_assert_neq(netmask_parse("unix:0", 6, &nm), -1);
+	cr_expect_not(netmask_match(&nm, &none));
+	cr_expect_not(netmask_match(&nm, NULL));
 }

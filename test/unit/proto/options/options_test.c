@@ -68,7 +68,9 @@ static const struct {
 	    "IDNA2008 in UTF-8" },
 	{ "Relay_Hosts", "10.0.0.0/8", 0, NULL },
 	{ "Relay_Hosts", "10.0.0.0/33", ERANGE, "an address or network such "
-	    "as 192.0.2.0/24 or 2001:db8::/32" },
+	    "as 192.0.2.0/24 or 2001:db8::/32, or \"unix\" or "
+	    "\"unix:1000\" for Unix sockets" },
+	{ "Relay_Hosts", "unix:1000", 0, NULL },
 };
 
 Test(options, set_takes_what_fits_and_says_what_was_expected)
