@@ -96,6 +96,7 @@ int validate_context_set_code(validate_context *vctx, int code,
  * do not keep it longer than the callback.
  * _peer: the client's address; behind a proxy, what its PROXY header said;
  * after XCLIENT or XREMOTEIP, what that said (AF_UNSPEC: it is not known).
+ * AF_UNIX: it has come through a Unix socket, and has no address.
  * _via: after XCLIENT or XREMOTEIP, the address of the client that has sent it,
  * to which the certificate of TLS belongs; else NULL.
  * _options: what holds for this listener and this client.

@@ -100,10 +100,11 @@ esmtp_auth_mech_usable(const struct esmtp_auth_scope *scope,
 
 	if (scope->can != NULL && !is_able(scope->can->all, name, len, m))
 		return RPL_AUTH_MECHANISM;
-	/* RFC 4954 4: no plaintext password without TLS, unless configured;
+	/* RFC 4954 4: no plaintext password without TLS, unless configured, or
+	 * where something else "protects the session from password snooping";
 	 * RFC 4954 6: 538 tells the client that encryption is missing */
-	if (!scope->is_tls && (!scope->options->auth_without_tls || is_cert ||
-	    esmtp_auth_mech_is_plus(name, len)))
+	if (!scope->is_tls && ((!scope->options->auth_without_tls &&
+	    !scope->is_local) || is_cert || esmtp_auth_mech_is_plus(name, len)))
 		return RPL_AUTH_TLS;
 	/* RFC 4422 A: the client's certificate is what authenticates it */
 	return is_cert && !scope->is_verified ? RPL_AUTH_MECHANISM : RPL_OK;

@@ -40,6 +40,7 @@ struct esmtp_auth_scope {
 	const struct esmtp_options	*options;	/* of the client */
 	const struct esmtp_auth_can	*can;		/* NULL: all */
 	bool				 is_tls;
+	bool				 is_local;	/* a Unix socket: no network can listen */
 	bool				 is_verified;	/* its certificate */
 };
 

@@ -40,6 +40,17 @@ ac_new(netlistener_instance *inst, const struct timeval *now)
 	return ac;
 }
 
+/* A client of a Unix socket chooses the name that its own socket is bound to.  An
+ * abstract one could look like the account of another client (addr.h). */
+static void
+forget_abstract(ec_sockaddr *peer)
+{
+	if (peer->sa.sa_family != AF_UNIX || peer->unixaddr.sun_path[0] != '\0')
+		return;
+	memset(peer, 0, sizeof(*peer));
+	peer->sa.sa_family = AF_UNIX;
+}
+
 /* The connection ${fd}: its event, which the server's code gets.  Return 0, or
  * -1: there was no memory, and it is closed. */
 static int
@@ -121,9 +132,11 @@ accept_one(netlistener_instance *inst, Event *e, struct timeval *now)
 	}
 	memset(&peer, 0, sizeof(peer));
 	fd = event_accept(e, &peer.sa, &len);
-	if (fd != -1)
+	if (fd != -1) {
+		forget_abstract(&peer);
 		return begin(inst, fd, &peer, now) == 0 ? 0 :
 		    pause_for(inst, e, now);
+	}
 	inst->last_errno = errno;
 	if (errno == EAGAIN)
 		return E_READ;

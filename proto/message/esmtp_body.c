@@ -77,6 +77,7 @@ put_received(struct esmtp_step *st)
 	if ((n = received_of_hook(st, buf)) > 0)
 		return st->ac->host->spool->append(t->msg, buf, n);
 	r.peer = addr_text(&st->ac->remote_addr.sa, peer);
+	r.is_local = addr_uid(&st->ac->remote_addr.sa, &r.uid);
 	if (st->mc->told != NULL)
 		r.peer_name = st->mc->told->text[ESMTP_CLIENT_NAME];
 	r.by = esmtp_received_hostname(o);

@@ -4,7 +4,9 @@
 
 #include "proto/parse/esmtp_received.h"
 
+#include <inttypes.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -160,6 +162,30 @@ put_tls(struct text *t, const struct esmtp_received *r)
 	put(t, ")");
 }
 
+/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal, which a name may precede.
+ * Who has come through a Unix socket has none: then it is the comment that CFWS
+ * allows behind the name (RFC 5322 3.2.2). */
+static void
+put_client(struct text *t, const struct esmtp_received *r)
+{
+	char local[sizeof("local uid 4294967295")];
+
+	put(t, " (");
+	if (r->peer_name != NULL) {
+		put_foreign(t, r->peer_name, LIM_DOMAIN, ".-_");
+		put(t, " ");
+	}
+	if (r->is_local) {
+		snprintf(local, sizeof(local), "local uid %" PRIu32, r->uid);
+		put(t, local);
+	} else {
+		put(t, strchr(r->peer, ':') != NULL ? "[IPv6:" : "[");
+		put(t, r->peer);
+		put(t, "]");
+	}
+	put(t, ")");
+}
+
 /* RFC 3848, RFC 6531 4.3: what "with" says; HELO has no variants. */
 static const char *
 protocol(const struct esmtp_received *r)
@@ -223,16 +249,7 @@ esmtp_received_format(const struct esmtp_received *r,
 		put_foreign(&t, r->helo, LIM_DOMAIN, ".-_:[]");
 	else
 		put(&t, "unknown");
-	/* RFC 5321 4.1.3, 4.4: TCP-info holds an address-literal, which a name
-	 * may precede */
-	put(&t, " (");
-	if (r->peer_name != NULL) {
-		put_foreign(&t, r->peer_name, LIM_DOMAIN, ".-_");
-		put(&t, " ");
-	}
-	put(&t, strchr(r->peer, ':') != NULL ? "[IPv6:" : "[");
-	put(&t, r->peer);
-	put(&t, "])");
+	put_client(&t, r);
 	if (r->tls_protocol != NULL)
 		put_tls(&t, r);
 	if (r->login != NULL) {

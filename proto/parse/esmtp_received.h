@@ -7,11 +7,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 struct esmtp_received {
 	const char	*helo;		/* what the client called itself; NULL: nothing */
-	const char	*peer;		/* its address as text */
+	const char	*peer;		/* its address as text, or ... */
+	bool		 is_local;	/* ... it has none, but an account: ... */
+	uint32_t	 uid;		/* ... this one */
 	const char	*peer_name;	/* and its name in the DNS; NULL: not known */
 	const char	*by;
 	const char	*id;

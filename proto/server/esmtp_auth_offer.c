@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/util/addr.h"
 #include "proto/auth/esmtp_auth_mech.h"
 #include "proto/server/esmtp_auth.h"
 #include "proto/server/esmtp_ext.h"
@@ -12,12 +13,14 @@ scope_of(const message_construct *mc)
 {
 	const struct esmtp_tls *tls = mc->ac->tls;
 	struct esmtp_host *host = mc->ac->host;
+	uint32_t uid;
 
 	return (struct esmtp_auth_scope){
 		.options = mc->ac->options,
 		.can = host->ops->auth_can == NULL ? NULL :
 		    host->ops->auth_can(esmtp_auth_closure(host), mc->ac),
 		.is_tls = tls != NULL,
+		.is_local = addr_uid(&mc->ac->remote_addr.sa, &uid),
 		.is_verified = tls != NULL && tls->is_verified &&
 		    !esmtp_is_claimed(mc)
 	};

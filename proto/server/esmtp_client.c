@@ -20,19 +20,18 @@ compare(const struct esmtp_client *a, const struct esmtp_client *b)
 RB_PROTOTYPE(esmtp_clients, esmtp_client, node, compare)
 RB_GENERATE(esmtp_clients, esmtp_client, node, compare)
 
-/* Whose sessions are one client's: by the address that it has, or that a proxy
- * has named.  Where XCLIENT has named none, by that of whoever has sent it.  NULL:
- * nobody knows, as behind a local socket, and these are not one. */
+/* Whose sessions are one client's: by the address or the account that it has, or
+ * the address that a proxy has named.  Where XCLIENT has named none, by that of
+ * whoever has sent it.  NULL: nobody knows, as behind a local socket of a program
+ * that does not tell the account, and these are not one. */
 static const struct sockaddr *
 address_of(const message_construct *mc)
 {
 	const struct sockaddr *sa = &mc->ac->remote_addr.sa;
-	int family;
 
-	if (addr_octets(sa, &family) == NULL && mc->told != NULL &&
-	    mc->told->is_named)
+	if (!addr_is_known(sa) && mc->told != NULL && mc->told->is_named)
 		sa = &mc->told->via.sa;
-	return addr_octets(sa, &family) != NULL ? sa : NULL;
+	return addr_is_known(sa) ? sa : NULL;
 }
 
 /* NULL: ENOMEM. */

@@ -93,7 +93,7 @@ int simhost_init(struct simhost *h, uint64_t start_us, struct simrand *r);
 void simhost_clear(struct simhost *h);
 
 /* simhost_connect(h, peer): A session from address ${peer} ("192.0.2.1",
- * IPv6 too).  NULL when memory or wires are short. */
+ * IPv6 too; or "unix:1000", that account through a Unix socket).  NULL when memory or wires are short. */
 struct simhost_session *simhost_connect(struct simhost *h, const char *peer);
 
 /* simhost_drain(h, is_reconfigured): As the server does on SIGTERM, SIGHUP. */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/addr.h"
+
 static struct simhost_session *
 by_ac(struct simhost *h, const accept_construct *ac)
 {
@@ -249,7 +251,12 @@ simhost_session_kill(struct simhost_session *s)
 static void
 set_peer(accept_construct *ac, const char *peer)
 {
-	if (strchr(peer, ':') != NULL) {
+	union addr local;
+
+	if (strncmp(peer, "unix:", 5) == 0) {
+		addr_local(&local, (uint32_t)strtoul(peer + 5, NULL, 10));
+		memcpy(&ac->remote_addr, &local, sizeof(local));
+	} else if (strchr(peer, ':') != NULL) {
 		ac->remote_addr.sin6.sin6_family = AF_INET6;
 		ac->remote_addr.sin6.sin6_port = htons(40000);
 		inet_pton(AF_INET6, peer, &ac->remote_addr.sin6.sin6_addr);

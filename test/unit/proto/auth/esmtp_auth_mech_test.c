@@ -113,3 +113,20 @@ Test(esmtp_auth_mech, every_reason_of_a_failure_has_a_text_and_other_numbers_non
 	cr_expect_str_eq(esmtp_auth_why_text(ESMTP_NWHYS), "");
 	cr_expect_str_eq(esmtp_auth_why_text(UINT32_MAX), "");
 }
+
+/* RFC 4954 4: nobody can listen.  But there is no certificate, and no channel to
+ * bind to. */
+Test(esmtp_auth_mech, on_a_unix_socket_passwords_need_no_tls)
+{
+	static const char *const names[] = { "PLAIN", "SCRAM-SHA-256-PLUS",
+		"EXTERNAL", "CRAM-MD5", NULL };
+	static const enum esmtp_reply_id want[] = { RPL_OK, RPL_AUTH_TLS,
+		RPL_AUTH_TLS, RPL_OK };
+	struct esmtp_options o = { .auth_mechanisms = {
+	    .v = (char **)(uintptr_t)names, .n = 4 } };
+	struct esmtp_auth_scope scope = { .options = &o, .is_local = true };
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		cr_expect_eq(may(&scope, names[i]), want[i], "%s", names[i]);
+}

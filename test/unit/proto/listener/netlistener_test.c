@@ -19,6 +19,7 @@
 #include "core/ec_malloc.h"
 #include "core/lim.h"
 #include "core/scheduler.h"
+#include "core/util/addr.h"
 #include "core/util/monotonic.h"
 #include "test/lib/misuse.h"
 #include "test/lib/simspool.h"
@@ -404,6 +405,33 @@ Test(netlistener, the_backlog)
 	pass_until(nended == 4);
 	cr_expect_eq(netlistener_stop_instance(un.sun_path), 1);
 	unlink(un.sun_path);
+	rmdir(dir);
+}
+
+/* addr.h: these octets are how root would look. */
+Test(netlistener, a_client_does_not_choose_its_account)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX },
+	    own = { .sun_family = AF_UNIX, .sun_path = { 0, 1 } };
+	char dir[] = "/tmp/netlistener.XXXXXX";
+	socklen_t len = sizeof(struct addr_local);
+	uint32_t uid;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* no other test has that name */
+	len += (socklen_t)sprintf((char *)&own + len, "%ld", (long)getpid());
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", dir);
+	start(un.sun_path);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&own, len), 0);
+	cr_assert(addr_uid((struct sockaddr *)&own, &uid));
+	cr_assert_eq(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	pass_until(nbegun == 1);
+	cr_expect_eq(last->remote_addr.sa.sa_family, AF_UNIX);
+	cr_expect_not(addr_uid(&last->remote_addr.sa, &uid));
+	close(fd);
+	pass_until(nended == 1);
+	cr_expect_eq(netlistener_stop_instance(un.sun_path), 1);
 	rmdir(dir);
 }
 

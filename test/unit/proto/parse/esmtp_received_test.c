@@ -54,6 +54,27 @@ Test(esmtp_received, has_the_form_of_rfc_5321_4_4)
 	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
 }
 
+/* RFC 5321 4.4: From-domain is a Domain alone, and CFWS stands before "by". */
+Test(esmtp_received, a_client_of_a_unix_socket_is_a_comment)
+{
+	struct esmtp_received r = { .helo = "client.example",
+	    .peer = "unix:4294967294", .is_local = true, .uid = 4294967294u,
+	    .by = "mx.example.test", .id = "0ABC", .is_lmtp = true,
+	    .seconds = 1700000000 };
+	char buf[ESMTP_RECEIVED_MAX + 1];
+
+	format(&r, buf);
+	cr_assert_str_eq(buf,
+	    "Received: from client.example (local uid 4294967294)\r\n"
+	    "\tby mx.example.test (mailmill) with LMTP id 0ABC;\r\n"
+	    "\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+	r.uid = 0;
+	r.peer_name = "a(b";
+	format(&r, buf);
+	cr_assert_eq(strstr(buf, "from client.example (a?b local uid 0)\r\n"),
+	    buf + strlen("Received: "), "%s", buf);
+}
+
 /* RFC 6710 7 */
 Test(esmtp_received, tells_the_priority_that_was_said)
 {
