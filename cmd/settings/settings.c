@@ -215,6 +215,7 @@ add_listen(struct conf *c, struct settings *s,
 		return conf_error(c, &section->at, "option 'Listen'");
 	if ((l->name = strdup(section->title)) == NULL)
 		return conf_nomem(c);
+	l->path = settings_listen_path(l->name);
 	if (fill(c, l, SETTING_LISTEN, section, section->parent) == -1 ||
 	    settings_peers_build(c, s, l, section) == -1)
 		return -1;

@@ -91,12 +91,18 @@ struct settings_senders;	/* one file of Sender_Login */
 struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
 
+/* What stands before the path in the title of a Listen section for a Unix socket;
+ * "/path" alone is the same. */
+#define SETTINGS_UNIX	"unix:"
+
 /* One Listen section. */
 struct settings_listen {
 	char		*name;		/* the title as written, ":25" */
 	struct conf_at	 at;
-	union addr	 addr;		/* port included; 0: the system chooses */
+	union addr	 addr;		/* port included; 0: the system chooses.  Of
+					 * a Unix socket AF_UNIX alone */
 	socklen_t	 addr_len;
+	const char	*path;		/* of a Unix socket, in name; else NULL */
 	bool		 is_any;	/* ":25", "*:25": addr is [::] for both
 					 * families, or 0.0.0.0 where there is
 					 * no IPv6 */

@@ -33,11 +33,11 @@ check_options(struct conf *c, const struct settings_listen *l,
 /* Can some client use some mechanism?  RPL_OK, or why not even the last of
  * them. */
 static enum esmtp_reply_id
-can_log_in(const struct esmtp_options *o)
+can_log_in(const struct settings_listen *l, const struct esmtp_options *o)
 {
 	const struct esmtp_auth_scope scope = { .options = o,
 	    .can = auth_spec_can(o->auth_backend),
-	    .is_tls = o->tls_certificate.n > 0,
+	    .is_tls = o->tls_certificate.n > 0, .is_local = l->path != NULL,
 	    .is_verified = o->tls_certificate.n > 0 && *o->tls_client_ca };
 	enum esmtp_reply_id id = RPL_AUTH_MECHANISM;
 	const char *name;
@@ -65,7 +65,7 @@ check_required(struct conf *c, const struct settings_listen *l,
 		    options_kind_default(o, ROW_require_auth) != NULL ?
 		    "Require_Auth = false, since Kind makes it true" :
 		    "remove Require_Auth");
-	if ((id = can_log_in(o)) == RPL_AUTH_TLS)
+	if ((id = can_log_in(l, o)) == RPL_AUTH_TLS)
 		return conf_error(c, &l->at, "option 'Require_Auth': nobody "
 		    "can log in, because %s inside TLS only: set "
 		    "TLS_Certificate and TLS_Key%s", o->auth_without_tls ?

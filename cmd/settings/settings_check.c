@@ -12,6 +12,9 @@ overlap(const struct settings_listen *a, const struct settings_listen *b)
 {
 	static const struct in6_addr any6;
 
+	if (a->path != NULL || b->path != NULL)
+		return a->path != NULL && b->path != NULL &&
+		    strcmp(a->path, b->path) == 0;
 	/* 0: the system chooses different ones */
 	if (a->addr.in.sin_port != b->addr.in.sin_port ||
 	    a->addr.in.sin_port == 0)
@@ -47,6 +50,29 @@ same_address(struct conf *c, const struct settings_listen *l,
 	    other->name, at);
 }
 
+/* What is about the file of a Unix socket has no meaning in the section of another
+ * one; ESMTP_Listener may have both. */
+static int
+check_file(struct conf *c, const struct settings *s,
+    const struct settings_listen *l)
+{
+	const struct conf_value *value;
+	size_t row;
+
+	if (l->path != NULL && strcmp(l->path, s->control) == 0)
+		return conf_error(c, &l->at, "option 'Listen': the path of "
+		    "\"%s\" is that of the option 'control': choose another "
+		    "one", l->name);
+	for (row = ROW_FIRST_SETTING; l->path == NULL && row < NROWS; row++)
+		if (settings_is_of_file(row) && (value = conf_get(c,
+		    l->peers->listen, row)) != NULL && value->at.file != NULL)
+			return conf_error(c, &value->at, "option '%s': expected "
+			    "a Listen \"" SETTINGS_UNIX "/path\" section around "
+			    "it, found \"%s\", which is no Unix socket",
+			    settings_schema.rows[row].field->name, l->name);
+	return 0;
+}
+
 static int
 check_listens(struct conf *c, const struct settings *s)
 {
@@ -55,11 +81,14 @@ check_listens(struct conf *c, const struct settings *s)
 	if (s->nlistens == 0)
 		return conf_error(c, &c->root->at, "no Listen section is "
 		    "enabled: write ESMTP_Listener { Listen \":25\" { } }");
-	for (i = 0; i < s->nlistens; i++)
+	for (i = 0; i < s->nlistens; i++) {
+		if (check_file(c, s, &s->listens[i]) == -1)
+			return -1;
 		for (j = 0; j < i; j++)
 			if (overlap(&s->listens[i], &s->listens[j]))
 				return same_address(c, &s->listens[i],
 				    &s->listens[j]);
+	}
 	return 0;
 }
 

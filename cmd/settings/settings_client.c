@@ -74,18 +74,22 @@ holds(const struct settings_listen *l, const union addr *addr)
 static size_t
 find(const struct settings *s, const char *title, size_t *listen_r)
 {
+	const char *path = settings_listen_path(title);
 	const struct settings_listen *l;
 	union addr addr;
 	socklen_t len = 0;
 	bool is_any, is_addr;
 	size_t i, n = 0;
 
-	for (i = s->nlistens; i-- > 0;)
-		if (strcasecmp(s->listens[i].name, title) == 0) {
+	for (i = s->nlistens; i-- > 0;) {
+		l = &s->listens[i];
+		if (path == NULL ? strcasecmp(l->name, title) == 0 :
+		    l->path != NULL && strcmp(l->path, path) == 0) {
 			*listen_r = i;
 			n++;
 		}
-	if (n > 0)
+	}
+	if (n > 0 || path != NULL)
 		return n;
 	is_addr = settings_listen_parse(title, &addr, &len, &is_any) == 0 &&
 	    addr.in.sin_port != 0;
@@ -102,13 +106,30 @@ find(const struct settings *s, const char *title, size_t *listen_r)
 	return 0;
 }
 
-/* "192.0.2.1", "2001:db8::1" or "[2001:db8::1]". */
+/* "unix:1000".  Return 0, or -1: it is no account. */
+static int
+parse_account(const char *text, union addr *addr_r)
+{
+	struct netmask nm;
+	uint32_t uid;
+
+	if (netmask_parse(text, strlen(text), &nm) == -1 ||
+	    nm.family != AF_UNIX || nm.bits == 0)
+		return -1;
+	memcpy(&uid, nm.addr, sizeof(uid));
+	addr_local(addr_r, ntohl(uid));
+	return 0;
+}
+
+/* "192.0.2.1", "2001:db8::1", "[2001:db8::1]" or "unix:1000". */
 static int
 parse_address(const char *text, union addr *addr_r)
 {
 	size_t len = strlen(text);
 	char host[INET6_ADDRSTRLEN];
 
+	if (parse_account(text, addr_r) == 0)
+		return 0;
 	memset(addr_r, 0, sizeof(*addr_r));
 	if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
 		text++;
@@ -140,20 +161,29 @@ has_proxies(const struct settings *s, size_t listen)
 	return false;
 }
 
+static const char *
+family_name(int family)
+{
+	return family == AF_UNIX ? "an account, of a Unix socket" :
+	    family == AF_INET ? "IPv4" : "IPv6";
+}
+
 static int
 check_family(const struct settings *s, const struct settings_client *client,
     char *err_r, size_t errlen)
 {
 	const struct settings_listen *l = &s->listens[client->listen];
-	bool is_ipv4 = client->addr.sa.sa_family == AF_INET;
+	int family = client->addr.sa.sa_family;
 	char text[ADDR_TEXT];
 
-	if (l->is_any || l->addr.sa.sa_family == client->addr.sa.sa_family ||
-	    has_proxies(s, client->listen))
+	if ((l->is_any && family != AF_UNIX) ||
+	    l->addr.sa.sa_family == family ||
+	    (has_proxies(s, client->listen) && family != AF_UNIX))
 		return 0;
 	snprintf(err_r, errlen, "-T: the client %s (%s) cannot connect to the "
 	    "listener \"%s\" (%s)", addr_text(&client->addr.sa, text),
-	    is_ipv4 ? "IPv4" : "IPv6", l->name, is_ipv4 ? "IPv6" : "IPv4");
+	    family_name(family), l->name, l->is_any ? "IPv4 and IPv6" :
+	    family_name(l->addr.sa.sa_family));
 	return -1;
 }
 
@@ -189,7 +219,8 @@ settings_client_parse(const struct settings *s, const char *text,
 		return -1;
 	if (parse_address(comma + 1, &client_r->addr) == -1) {
 		snprintf(err_r, errlen, "-T: expected the IPv4 or IPv6 address "
-		    "of a client after the comma, found \"%s\"",
+		    "of a client after the comma, or \"unix:\" and its uid, "
+		    "found \"%s\"",
 		    conf_shown(comma + 1, shown));
 		return -1;
 	}

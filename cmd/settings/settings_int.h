@@ -68,8 +68,13 @@ struct settings_peers {
 	size_t			 n;
 };
 
-/* settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port".  Return 0
- * or -1. */
+/* settings_listen_path(title): The path in "unix:/path" or "/path"; NULL: it is none
+ * of these.
+ * settings_listen_parse(title, addr_r, len_r, is_any_r): "addr:port", or what has a
+ * settings_listen_path().  Return 0 or -1. */
+const char *settings_listen_path(const char *title);
+/* settings_is_of_file(row): Is the setting about the file of a Unix socket? */
+bool settings_is_of_file(size_t row);
 int settings_listen_parse(const char *title, union addr *addr_r,
     socklen_t *len_r, bool *is_any_r);
 

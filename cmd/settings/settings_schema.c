@@ -3,6 +3,8 @@
 
 #include "cmd/settings/settings.h"
 
+#include <sys/un.h>
+
 #include <string.h>
 #include <strings.h>
 
@@ -232,6 +234,21 @@ settings_default(const char *name)
 	return "";
 }
 
+bool
+settings_is_of_file(size_t row)
+{
+	return row == ROW_file_mode || row == ROW_file_owner ||
+	    row == ROW_file_group;
+}
+
+const char *
+settings_listen_path(const char *title)
+{
+	if (strncasecmp(title, SETTINGS_UNIX, strlen(SETTINGS_UNIX)) == 0)
+		title += strlen(SETTINGS_UNIX);
+	return *title == '/' ? title : NULL;
+}
+
 int
 settings_listen_parse(const char *title, union addr *addr_r,
     socklen_t *len_r, bool *is_any_r)
@@ -240,6 +257,13 @@ settings_listen_parse(const char *title, union addr *addr_r,
 	const char *port = title + (title[0] == '*');
 	int rc;
 
+	if (settings_listen_path(title) != NULL) {
+		memset(addr_r, 0, sizeof(*addr_r));
+		addr_r->sa.sa_family = AF_UNIX;
+		*len_r = sizeof(addr_r->sa.sa_family);
+		*is_any_r = false;
+		return 0;
+	}
 	*is_any_r = *port == ':';
 	rc = *is_any_r ? addr_port_parse(port + 1, &a.in6.sin6_port) :
 	    addr_parse(title, &a);
@@ -250,12 +274,38 @@ settings_listen_parse(const char *title, union addr *addr_r,
 }
 
 static int
+title_path(const char *path, char *expected_r, size_t len)
+{
+	const struct sockaddr_un *un = NULL;
+	const char *name = strrchr(path, '/') + 1, *p;
+
+	/* it gets into the log and the answers to mailmillctl */
+	for (p = path; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			return expected(expected_r, len,
+			    "a path of printable ASCII characters");
+	if (strlen(path) >= sizeof(un->sun_path)) {
+		snprintf(expected_r, len, "a path of at most %zu octets, as "
+		    "long as that of a Unix socket can be",
+		    sizeof(un->sun_path) - 1);
+		return -1;
+	}
+	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return expected(expected_r, len, "a path that ends with the "
+		    "name of the socket");
+	return 0;
+}
+
+static int
 title_listen(const char *title, char *expected_r, size_t len)
 {
+	const char *path = settings_listen_path(title);
 	union addr addr;
 	socklen_t addr_len;
 	bool is_any;
 
+	if (path != NULL)
+		return title_path(path, expected_r, len);
 	if (settings_listen_parse(title, &addr, &addr_len, &is_any) == 0) {
 		/* the socket is for IPv6 alone: bind(2) would refuse it */
 		if (addr.sa.sa_family == AF_INET6 &&
@@ -265,7 +315,8 @@ title_listen(const char *title, char *expected_r, size_t len)
 		return 0;
 	}
 	return expected(expected_r, len, "address:port, such as \":25\", "
-	    "\"127.0.0.1:2525\" or \"[::1]:587\"");
+	    "\"127.0.0.1:2525\" or \"[::1]:587\", or \"" SETTINGS_UNIX "\" and "
+	    "an absolute path");
 }
 
 static int

@@ -142,18 +142,22 @@ end_section(struct show *x)
 /* --- settings ------------------------------------------------------------- */
 
 /* The settings of ${scope} in ${base}, each from the first of ${inner},
- * ${outer} (may be NULL) that sets it. */
+ * ${outer} (may be NULL) that sets it.  Those about a file may only stand where
+ * there is one. */
 static void
 show_settings(const struct show *x, enum setting_scope scope,
     const void *base, const struct conf_section *inner,
     const struct conf_section *outer)
 {
+	bool has_file = inner != NULL && inner->row == SECTION_LISTEN &&
+	    settings_listen_path(inner->title) != NULL;
 	const struct conf_section *chain[] = { inner, outer }, *section;
 	const struct conf_value *value;
 	size_t i;
 
 	for (i = 0; i < NSETTINGS; i++) {
-		if (setting_rows[i].scope != scope)
+		if (setting_rows[i].scope != scope || (!has_file &&
+		    settings_is_of_file(ROW_FIRST_SETTING + i)))
 			continue;
 		value = settings_lookup(x->c, chain, 2, ROW_FIRST_SETTING + i,
 		    &section);

@@ -88,6 +88,7 @@ def manual_says(kind, default, low, high):
                  f'{with_unit(int(high), units)}')
     else:
         start = {'BOOL': 'True or false', 'LIST': 'List of texts',
+                 'MODE': f'Rights in octal from {low:0>4} to {high}',
                  'DOMAINS': 'List of texts',
                  'CHOICE': 'One of ' if '|' in default else 'Only ',
                  'NETWORKS': 'List of networks'}.get(
@@ -292,7 +293,7 @@ SPOIL = {
         ('man/mailmill.conf.5', lambda s: s.replace(
             '.It Va Require_EHLO ', '.It Va Max_Errors ')),
         ('man/mailmill.conf.5', lambda s: s.replace(
-            '.It Va File_Mode ', '.It Va File_Mode , Use_SSL ')),
+            '.It Va MCMT_Reception ', '.It Va MCMT_Reception , Use_SSL ')),
         ('cmd/settings/setting.def', lambda s: s.replace('"500"', '"501"'))],
     documented_api.each_documented_name_is_here_or_in_the_manual: [
         ('core/scheduler.h', lambda s: s.replace('float_event(', 'float(')),

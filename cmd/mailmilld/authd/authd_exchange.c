@@ -196,7 +196,8 @@ open_exchange(struct authd_exchange *e)
 		},
 		.exporter = r->exporter, .exporter_len = r->exporter_len,
 		.endpoint = r->endpoint, .endpoint_len = r->endpoint_len,
-		.is_plus_offered = authd_offer_has_plus(r, e->options)
+		.is_plus_offered = authd_offer_has_plus(r, e->options,
+		    &e->who)
 	};
 	struct auth_exchange *x = auth_exchange_new(&start);
 
@@ -438,7 +439,7 @@ authd_on_start(void *closure, struct channel_msg *msg)
 	if ((why = identify(w, r.session, &who)) == NULL) {
 		o = settings_options_for(w->authd->child->settings,
 		    who.listener, vouched_client(&who));
-		why = authd_offer_objection(&r, o);
+		why = authd_offer_objection(&r, o, &who);
 	}
 	if (why != NULL && *why != '\0')
 		authd_complain(w, why);

@@ -119,13 +119,14 @@ struct authd_client *authd_client_join(struct authd_worker *w,
 void authd_client_leave(struct authd_worker *w, struct authd_client *c);
 struct authd_exchange *authd_clients_oldest(struct authd_worker *w);
 
-/* authd_offer.c: what the listener with the options ${o} offers to a client.
- * authd_offer_objection(r, o): Why the request is refused; NULL: it is not.
- * authd_offer_has_plus(r, o): Is a mechanism with channel binding offered? */
+/* authd_offer.c: what the listener with the options ${o} offers to the client
+ * ${who}.
+ * authd_offer_objection(r, o, who): Why the request is refused; NULL: it is not.
+ * authd_offer_has_plus(r, o, who): Is a mechanism with channel binding offered? */
 const char *authd_offer_objection(const struct auth_request *r,
-    const struct esmtp_options *o);
+    const struct esmtp_options *o, const struct vouched *who);
 bool authd_offer_has_plus(const struct auth_request *r,
-    const struct esmtp_options *o);
+    const struct esmtp_options *o, const struct vouched *who);
 
 /* authd_log.c: what a log watcher reads.
  * authd_log_failed(a, slot, r, who, login, why): A wrong password, or the like, of

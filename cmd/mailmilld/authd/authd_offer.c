@@ -11,19 +11,23 @@
 /* What decides which mechanisms the client may use.  A request does not tell
  * whether the certificate was verified: without r->peer_name EXTERNAL fails. */
 static struct esmtp_auth_scope
-scope_of(const struct esmtp_options *o, const struct auth_request *r)
+scope_of(const struct esmtp_options *o, const struct auth_request *r,
+    const struct vouched *who)
 {
+	uint32_t uid;
+
 	return (struct esmtp_auth_scope){ .options = o,
 		.can = auth_spec_can(o->auth_backend), .is_tls = r->is_tls,
+		.is_local = addr_uid(vouched_client(who), &uid),
 		.is_verified = r->is_tls };
 }
 
 /* RFC 5802 6: was the client offered a mechanism with channel binding? */
 bool
 authd_offer_has_plus(const struct auth_request *r,
-    const struct esmtp_options *o)
+    const struct esmtp_options *o, const struct vouched *who)
 {
-	const struct esmtp_auth_scope scope = scope_of(o, r);
+	const struct esmtp_auth_scope scope = scope_of(o, r, who);
 	const char *name;
 	size_t i;
 
@@ -39,9 +43,9 @@ authd_offer_has_plus(const struct auth_request *r,
  * settings. */
 const char *
 authd_offer_objection(const struct auth_request *r,
-    const struct esmtp_options *o)
+    const struct esmtp_options *o, const struct vouched *who)
 {
-	const struct esmtp_auth_scope scope = scope_of(o, r);
+	const struct esmtp_auth_scope scope = scope_of(o, r, who);
 
 	switch (*o->auth_backend == '\0' ? RPL_AUTH_MECHANISM :
 	    esmtp_auth_mech_may(&scope, r->mech, strlen(r->mech))) {

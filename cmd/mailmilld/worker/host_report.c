@@ -52,8 +52,8 @@ report_connect(struct worker *w, const accept_construct *ac,
 	if (!log_enabled(LOG_LEVEL_DEBUG) || !may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_DEBUG, "connect",
-	    "session=%s client=%s port=%d listener=%s", ac->id,
-	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
+	    "session=%s client=%s port=%u listener=%s", ac->id,
+	    addr_text(&ac->remote_addr.sa, buf), addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name);
 }
 
@@ -126,7 +126,7 @@ log_forwarded(const accept_construct *ac, const struct esmtp_report *r)
 }
 
 #define ACCEPTED_FORMAT \
-	"session=%s id=%s client=%s port=%d listener=%s from=%s to=%s " \
+	"session=%s id=%s client=%s port=%u listener=%s from=%s to=%s " \
 	"nrcpts=%zu size=%llu seconds=%s tls=%s cipher=%s"
 
 static void
@@ -144,7 +144,7 @@ report_accepted(struct worker *w, const accept_construct *ac,
 	    ACCEPTED_FORMAT " user=%s via=%s priority=%d" : via != NULL ?
 	    ACCEPTED_FORMAT " user=%s via=%s" : login == NULL ?
 	    ACCEPTED_FORMAT : ACCEPTED_FORMAT " user=%s", ac->id, r->id,
-	    addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
+	    addr_text(&ac->remote_addr.sa, buf), addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name, r->sender, r->rcpt,
 	    r->nrcpts, (unsigned long long)r->octets,
 	    log_seconds(&r->elapsed, seconds),
@@ -163,9 +163,9 @@ report_lone_lf(struct worker *w, const accept_construct *ac,
 	if (!may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_NOTICE, "lone-lf",
-	    "session=%s id=%s client=%s port=%d listener=%s from=%s", ac->id,
+	    "session=%s id=%s client=%s port=%u listener=%s from=%s", ac->id,
 	    r->id, addr_text(&ac->remote_addr.sa, buf),
-	    ntohs(ac->remote_addr.sin.sin_port),
+	    addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name, r->sender);
 }
 
@@ -217,8 +217,8 @@ report_tls_failed(struct worker *w, const accept_construct *ac,
 	if (!may_log(w, ac))
 		return;
 	log_event(LOG_LEVEL_INFO, "tls-failed",
-	    "session=%s client=%s port=%d listener=%s reason=%s error=%s",
-	    ac->id, addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
+	    "session=%s client=%s port=%u listener=%s reason=%s error=%s",
+	    ac->id, addr_text(&ac->remote_addr.sa, buf), addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name, r->detail,
 	    r->errnum == 0 ? "closed" : strerror(r->errnum));
 }
@@ -241,7 +241,7 @@ report_auth(struct worker *, const accept_construct *ac,
 }
 
 #define AUTH_FAILED_FORMAT \
-	"session=%s client=%s port=%d listener=%s user=%s mechanism=%s " \
+	"session=%s client=%s port=%u listener=%s user=%s mechanism=%s " \
 	"code=%d reason=%s"
 
 /* Only a wrong password is counted here.  A login that was blocked, or that got
@@ -264,7 +264,7 @@ report_auth_failed(struct worker *w, const accept_construct *ac,
 	log_event(LOG_LEVEL_INFO, "auth-failed", via == NULL ?
 	    AUTH_FAILED_FORMAT : AUTH_FAILED_FORMAT " via=%s", ac->id,
 	    addr_text(&ac->remote_addr.sa, buf),
-	    ntohs(ac->remote_addr.sin.sin_port),
+	    addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name, some(r->arg),
 	    some(r->detail), r->code, r->reason, via);
 }
@@ -329,7 +329,7 @@ report_abort(struct worker *w, const accept_construct *ac,
 }
 
 #define END_FORMAT \
-	"session=%s client=%s port=%d listener=%s messages=%u seconds=%s"
+	"session=%s client=%s port=%u listener=%s messages=%u seconds=%s"
 
 /* At level info only when lines were left out, or for a session without a
  * message that was not refused: the others have been logged with their
@@ -349,7 +349,7 @@ report_end(struct worker *w, const accept_construct *ac,
 		return;
 	log_event(level, "disconnect", left == 0 ? END_FORMAT :
 	    END_FORMAT " left_out=%u",
-	    ac->id, addr_text(&ac->remote_addr.sa, buf), ntohs(ac->remote_addr.sin.sin_port),
+	    ac->id, addr_text(&ac->remote_addr.sa, buf), addr_port(&ac->remote_addr.sa),
 	    w->child->settings->listens[ac->listener].name, r->nmessages,
 	    log_seconds(&r->elapsed, seconds), left);
 }

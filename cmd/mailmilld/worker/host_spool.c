@@ -39,16 +39,23 @@ spool_committed(void *closure, const struct spool_position *position)
 	tell_committed(closure, position);
 }
 
-/* An IPv6 client has a /64 to choose from. */
+/* An IPv6 client has a /64 to choose from.  A client of a Unix socket has a key
+ * that no address has. */
 static void
 spool_client(void *closure, uint64_t handle,
     unsigned char key[SPOOL_CLIENT_KEY])
 {
 	accept_construct *ac = sessions_find(closure, handle);
 	const unsigned char *octets;
+	uint32_t uid;
 	int family;
 
-	if (ac != NULL && (octets = addr_octets(&ac->remote_addr.sa, &family)) != NULL)
+	if (ac == NULL)
+		return;
+	_Static_assert(SPOOL_CLIENT_KEY == ADDR_NETWORK, "one client");
+	if (addr_uid(&ac->remote_addr.sa, &uid))
+		addr_network(&ac->remote_addr.sa, key);
+	else if ((octets = addr_octets(&ac->remote_addr.sa, &family)) != NULL)
 		memcpy(key, octets, family == AF_INET ? 4 : 8);
 }
 

@@ -24,8 +24,7 @@ is_valid(const struct worker *w, const struct msg_session *ms)
 	/* a handle of 0: session_move() has given the session away */
 	return ms->handle != 0 &&
 	    ms->listener < w->child->settings->nlistens &&
-	    (ms->peer.in.sin_family == AF_INET ||
-	    ms->peer.in.sin_family == AF_INET6);
+	    addr_is_known(&ms->peer.sa);
 }
 
 static void
@@ -57,6 +56,8 @@ session_new(struct worker *w, const struct msg_session *ms, int *fd)
 	if (ac == NULL)
 		return NULL;
 	*fd = -1;
+	/* esmtp_session_new() takes no account of anybody */
+	addr_copy(&ac->remote_addr.sa, &ms->peer.sa);
 	ac->handle = ms->handle;
 	ac->listener = (uint16_t)ms->listener;
 	ec_generate_connection_id(&ac->conn_id, scheduler_now()->tv_sec);

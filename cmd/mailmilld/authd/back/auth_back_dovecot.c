@@ -73,11 +73,13 @@ static void
 put_auth(FILE *fp, const struct auth_client *client, const char *mech)
 {
 	char address[ADDR_TEXT];
+	uint32_t uid;
 
 	/* no-penalty: authd counts failures itself, and Dovecot's penalty, up
 	 * to 15 seconds before it looks at a password, would hold a thread */
 	fprintf(fp, "AUTH\t" ID "\t%s\tservice=smtp\tno-penalty", mech);
-	if (client->is_tls)
+	/* nobody can listen on a Unix socket */
+	if (client->is_tls || addr_uid(client->peer, &uid))
 		fputs("\tsecured", fp);
 	put_value(fp, "session", client->session);
 	put_value(fp, "rip", auth_back_address(client, address));

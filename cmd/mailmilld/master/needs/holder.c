@@ -1,5 +1,5 @@
 /* Who holds an address: see holder.h.
- * The kernel lists listening sockets with their inodes (proc(5), net/tcp), and
+ * The kernel lists listening sockets with their inodes (proc(5), net/tcp, net/unix), and
  * the descriptors of a process name theirs. */
 
 #include "cmd/mailmilld/master/needs/holder.h"
@@ -14,6 +14,7 @@
 #include "core/util/addr.h"
 
 #define LISTENING	0x0A	/* the state TCP_LISTEN */
+#define ACCEPTS		0x10000	/* the flag __SO_ACCEPTCON of a Unix socket */
 
 /* "0100007F:0019", or four such words of IPv6, each as it lies in memory. */
 static int
@@ -128,4 +129,32 @@ holder_is(pid_t pid, const struct sockaddr *sa)
 	addr_copy(&addr.sa, sa);
 	return all_are_of("/proc/net/tcp", pid, &addr, &n) &&
 	    all_are_of("/proc/net/tcp6", pid, &addr, &n) && n > 0;
+}
+
+bool
+holder_is_at(pid_t pid, const char *path)
+{
+	char line[512];
+	unsigned long inode;
+	unsigned int flags;
+	bool rc = true;
+	size_t n = 0;
+	int at;
+	FILE *fp;
+
+	if ((fp = fopen("/proc/net/unix", "re")) == NULL)
+		return false;
+	while (rc && fgets(line, sizeof(line), fp) != NULL) {
+		at = 0;
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%*[^:]: %*x %*x %x %*x %*x %lu %n", &flags,
+		    &inode, &at) < 2 || at == 0 || (flags & ACCEPTS) == 0 ||
+		    strcmp(line + at, path) != 0)
+			continue;
+		n++;
+		rc = has_socket(pid, inode);
+	}
+	rc = rc && !ferror(fp) && n > 0;
+	fclose(fp);
+	return rc;
 }

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/master/needs/holder.h"
+#include "cmd/mailmilld/master/needs/sockfile.h"
+#include "cmd/mailmilld/master/needs/spooldir.h"
 #include "core/scheduler.h"
 #include "core/util/fileio.h"
 
@@ -83,7 +85,7 @@ err1:
 }
 
 static int
-bind_one(const struct settings_listen *sl, bool *is_absent_r)
+bind_internet(const struct settings_listen *sl, bool *is_absent_r)
 {
 	union addr v4;
 	int fd;
@@ -100,6 +102,60 @@ bind_one(const struct settings_listen *sl, bool *is_absent_r)
 	}
 	return fd;
 }
+
+/* --- Unix sockets --------------------------------------------------------- */
+
+/* What the settings say of the file.  Return 0, or -1 as sockfile_accounts(). */
+static int
+file_spec(const struct settings_listen *sl, struct sockfile_spec *spec_r,
+    const char **why_r)
+{
+	spec_r->path = sl->path;
+	spec_r->mode = (mode_t)sl->file_mode;
+	return sockfile_accounts(sl->file_owner, sl->file_group, spec_r, why_r);
+}
+
+/* Bound, and listening. */
+static int
+listen_unix(const struct settings_listen *sl, struct sockfile *file_r,
+    const char **why_r)
+{
+	struct sockfile_spec spec;
+	int fd;
+
+	if (file_spec(sl, &spec, why_r) == -1 || rundir_make(sl->path) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, sl->tcp_recv_buffer_size,
+	    "TCP_Recv_Buffer_Size");
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, sl->tcp_send_buffer_size,
+	    "TCP_Send_Buffer_Size");
+	if (sockfile_listen(fd, &spec, (int)sl->listen_backlog, file_r,
+	    why_r) == 0)
+		return fd;
+	fileio_close(fd);
+	return -1;
+}
+
+static int
+check_unix(const struct settings_listen *sl, pid_t server, const char **why_r)
+{
+	struct sockfile_spec spec;
+
+	if (file_spec(sl, &spec, why_r) == -1 ||
+	    spooldir_could_make(sl->path, 1) == -1)
+		return -1;
+	if (sockfile_check(&spec, why_r) == 0 ||
+	    /* the folder will be made, and nothing is in it */
+	    (errno == ENOENT && *why_r == NULL))
+		return 0;
+	return errno == EADDRINUSE && server != 0 &&
+	    holder_is_at(server, sl->path) ? 0 : -1;
+}
+
+/* --- listeners ------------------------------------------------------------ */
 
 static struct tally *
 service_tally(struct master *m, unsigned int service)
@@ -119,19 +175,25 @@ listener_name(struct listener *l)
 	union addr got;
 	socklen_t len = sizeof(got);
 
+	if (l->path != NULL)
+		return;
 	memset(&got, 0, sizeof(got));
 	if (getsockname(l->fd, &got.sa, &len) == -1)
 		got = l->wanted;
 	addr_port_text(&got.sa, l->text);
 }
 
+/* ${why} is NULL if errno says all. */
 static void
-log_failure(const struct settings_listen *sl)
+log_failure(const struct settings_listen *sl, const char *why)
 {
 	char at[CONF_AT_MAX];
 
 	conf_at_text(&sl->at, at, sizeof(at));
-	if (errno == EACCES)
+	if (why != NULL)
+		log_errx("listen", "listener=%s at=%s reason=%s", sl->name, at,
+		    why);
+	else if (errno == EACCES && sl->path == NULL)
 		log_err("listen", "listener=%s at=%s advice=%s", sl->name, at,
 		    "a port under 1024 needs root");
 	else
@@ -148,11 +210,46 @@ log_absent(const struct settings_listen *sl)
 	    "address: clients can connect as soon as one has it");
 }
 
+/* The socket of ${l}, listening.  Return 0 or -1. */
+static int
+listener_open(struct listener *l, const struct settings_listen *sl,
+    const char **why_r)
+{
+	bool is_absent;
+
+	if (sl->path != NULL) {
+		snprintf(l->text, sizeof(l->text), SETTINGS_UNIX "%s",
+		    sl->path);
+		l->path = l->text + strlen(SETTINGS_UNIX);
+		if ((l->file = calloc(1, sizeof(*l->file))) == NULL)
+			return -1;
+		l->fd = listen_unix(sl, l->file, why_r);
+		return l->fd == -1 ? -1 : 0;
+	}
+	if ((l->fd = bind_internet(sl, &is_absent)) == -1)
+		return -1;
+	if (listen(l->fd, (int)sl->listen_backlog) == -1) {
+		fileio_close(l->fd);
+		return -1;
+	}
+	if (is_absent)
+		log_absent(sl);
+	return 0;
+}
+
+static void
+listener_free(struct listener *l)
+{
+	free(l->file);
+	free(l);
+}
+
 static int
 listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 {
+	const char *why = NULL;
 	struct listener *l;
-	bool is_absent;
+	int saved;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		goto err1;
@@ -162,21 +259,17 @@ listener_new(struct master *m, const struct settings_listen *sl, size_t index)
 	l->next_index = index;
 	if ((l->service = service_tally(m, sl->service)) == NULL)
 		goto err2;
-	if ((l->fd = bind_one(sl, &is_absent)) == -1)
+	if (listener_open(l, sl, &why) == -1)
 		goto err2;
-	if (listen(l->fd, (int)sl->listen_backlog) == -1)
-		goto err3;
-	if (is_absent)
-		log_absent(sl);
 	listener_name(l);
 	TAILQ_INSERT_TAIL(&m->listeners, l, link);
 	return 0;
-err3:
-	fileio_close(l->fd);
 err2:
-	free(l);
+	saved = errno;
+	listener_free(l);
+	errno = saved;
 err1:
-	log_failure(sl);
+	log_failure(sl, why);
 	return -1;
 }
 
@@ -185,17 +278,21 @@ err1:
 static int
 listener_check(const struct settings_listen *sl, pid_t server)
 {
-	bool is_absent;
-	int fd = bind_one(sl, &is_absent);
+	const char *why = NULL;
+	bool is_absent = false;
+	int fd;
 
-	fileio_close(fd);
+	if (sl->path != NULL)
+		fd = check_unix(sl, server, &why);
+	else
+		fileio_close(fd = bind_internet(sl, &is_absent));
 	if (fd != -1 && !is_absent)
 		return 0;
 	if (fd != -1) {
 		log_absent(sl);
 		return -1;
 	}
-	if (errno == EADDRINUSE && server != 0 &&
+	if (errno == EADDRINUSE && server != 0 && sl->path == NULL &&
 	    holder_is(server, &sl->addr.sa)) {
 		return 0;
 	} else if (errno == EACCES && geteuid() != 0) {
@@ -203,7 +300,7 @@ listener_check(const struct settings_listen *sl, pid_t server)
 		    "%s\n", sl->name);
 		return 0;
 	}
-	log_failure(sl);
+	log_failure(sl, why);
 	return -1;
 }
 
@@ -219,6 +316,22 @@ listeners_check(const struct settings *s, pid_t server)
 	return rc;
 }
 
+/* Is ${l} bound to the address of ${sl}?  Not if its file has gone: no client can
+ * find it any more. */
+static bool
+is_bound_to(struct listener *l, const struct settings_listen *sl)
+{
+	if (memcmp(&l->wanted, &sl->addr, sizeof(sl->addr)) != 0)
+		return false;
+	if (sl->path == NULL)
+		return true;
+	if (l->path == NULL || strcmp(l->path, sl->path) != 0)
+		return false;
+	/* the next file that is made may get the number of one that has gone */
+	l->file->is_made = sockfile_is_there(l->file, l->path);
+	return l->file->is_made;
+}
+
 /* The listener that is bound to the address of ${sl} and that no other Listen
  * section has marked. */
 static struct listener *
@@ -227,10 +340,27 @@ listener_find(struct master *m, const struct settings_listen *sl)
 	struct listener *l;
 
 	TAILQ_FOREACH(l, &m->listeners, link)
-		if (l->fd != -1 && !l->has_next &&
-		    memcmp(&l->wanted, &sl->addr, sizeof(sl->addr)) == 0)
+		if (l->fd != -1 && !l->has_next && is_bound_to(l, sl))
 			return l;
 	return NULL;
+}
+
+/* A listener that stays may get another owner, group or mode for its file: here it
+ * is only found out whether the accounts are there. */
+static int
+listener_keep(struct listener *l, const struct settings_listen *sl,
+    size_t index)
+{
+	struct sockfile_spec spec;
+	const char *why;
+
+	if (sl->path != NULL && file_spec(sl, &spec, &why) == -1) {
+		log_failure(sl, why);
+		return -1;
+	}
+	l->has_next = true;
+	l->next_index = index;
+	return 0;
 }
 
 int
@@ -240,12 +370,9 @@ listeners_bind(struct master *m, const struct settings *s)
 	size_t i;
 
 	for (i = 0; i < s->nlistens; i++) {
-		if ((l = listener_find(m, &s->listens[i])) != NULL) {
-			l->has_next = true;
-			l->next_index = i;
-			continue;
-		}
-		if (listener_new(m, &s->listens[i], i) == -1) {
+		l = listener_find(m, &s->listens[i]);
+		if ((l != NULL ? listener_keep(l, &s->listens[i], i) :
+		    listener_new(m, &s->listens[i], i)) == -1) {
 			listeners_unbind(m);
 			return -1;
 		}
@@ -259,13 +386,15 @@ static void
 listener_close(struct listener *l)
 {
 	if (l->fd != -1) {
+		if (l->path != NULL)
+			sockfile_remove(l->file, l->path);
 		event_free(clear_event_by_fd(l->fd));
 		close(l->fd);
 		l->fd = -1;
 	}
 	if (l->sessions.n == 0) {
 		TAILQ_REMOVE(&l->master->listeners, l, link);
-		free(l);
+		listener_free(l);
 	}
 }
 
@@ -279,6 +408,20 @@ listeners_unbind(struct master *m)
 		if (l->is_new)
 			listener_close(l);
 	}
+}
+
+/* Its file gets what the new settings say. */
+static void
+listener_change(struct listener *l)
+{
+	const struct settings_listen *sl =
+	    &l->master->config.settings->listens[l->index];
+	struct sockfile_spec spec;
+	const char *why;
+
+	if (file_spec(sl, &spec, &why) == -1 ||
+	    sockfile_change(l->file, &spec) == -1)
+		log_failure(sl, NULL);
 }
 
 void
@@ -298,6 +441,8 @@ listeners_switch(struct master *m)
 			log_event(LOG_LEVEL_NOTICE, "listen", "address=%s",
 			    l->text);
 		l->index = l->next_index;
+		if (l->path != NULL && !l->is_new)
+			listener_change(l);
 		l->has_next = l->is_new = false;
 	}
 }

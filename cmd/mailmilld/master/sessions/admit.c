@@ -104,8 +104,8 @@ admit_refused(struct listener *l, const union addr *peer, const char *limit,
 	stats_inc(STATS_CONNECTIONS_REFUSED);
 	if (n > 0)
 		log_event(LOG_LEVEL_INFO, "refused",
-		    "client=%s port=%d listener=%s limit=%s refused=%llu",
-		    addr_text(&peer->sa, text), ntohs(peer->in.sin_port),
+		    "client=%s port=%u listener=%s limit=%s refused=%llu",
+		    addr_text(&peer->sa, text), addr_port(&peer->sa),
 		    l->master->config.settings->listens[l->index].name, limit,
 		    (unsigned long long)n);
 }
@@ -232,15 +232,32 @@ not_asked(struct listener *l, const union addr *peer)
 	return errno == EACCES || errno == EAGAIN ? 1 : -1;
 }
 
+/* Neither a PROXY header nor XCLIENT can name an account: one that has connected
+ * stays the client when the header names none. */
+static bool
+may_be_named(struct book *b, uint64_t handle, const struct sockaddr *sa)
+{
+	enum ledger_kind kind;
+	uint32_t uid;
+
+	if (!addr_uid(sa, &uid))
+		return true;
+	for (kind = LEDGER_DIRECT; kind <= LEDGER_PROXIED; kind++)
+		if (book_is_from(b, handle, sa, kind))
+			return true;
+	return false;
+}
+
 int
 admit_proxied(struct proc *p, const struct msg_proxied *mp)
 {
 	struct tally *tally = book_listener(p->book, mp->handle);
 	struct listener *l;
 	union addr peer;
-	int family;
 
 	addr_copy(&peer.sa, &mp->peer.sa);
+	if (!may_be_named(p->book, mp->handle, &peer.sa))
+		return -1;
 	TAILQ_FOREACH(l, &p->master->listeners, link)
 		if (&l->sessions == tally)
 			break;
@@ -254,7 +271,7 @@ admit_proxied(struct proc *p, const struct msg_proxied *mp)
 	procs_collect(p->master);
 	/* a listener that is closed has no options any more; a client that is
 	 * named once more has this session already */
-	if (l->fd != -1 && addr_octets(&peer.sa, &family) != NULL &&
+	if (l->fd != -1 && addr_is_known(&peer.sa) &&
 	    !book_is_from(p->book, mp->handle, &peer.sa, LEDGER_PROXIED) &&
 	    proxied_is_over(l, &peer, p))
 		return 1;

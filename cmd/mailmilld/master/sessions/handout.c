@@ -23,6 +23,26 @@
 
 /* --- accepting one -------------------------------------------------------- */
 
+static bool
+is_unix(const struct listener *l)
+{
+	return l->wanted.sa.sa_family == AF_UNIX;
+}
+
+/* The account at the other end of ${fd}, as it was when that connected.  Return 0
+ * or -1. */
+static int
+account_of(int fd, union addr *peer_r)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return -1;
+	addr_local(peer_r, cred.uid);
+	return 0;
+}
+
 static int
 accept_one(const struct listener *l, union addr *peer)
 {
@@ -31,8 +51,15 @@ accept_one(const struct listener *l, union addr *peer)
 
 	memset(peer, 0, sizeof(*peer));
 	fd = accept4(l->fd, &peer->sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd != -1)
+	if (fd == -1)
+		return -1;
+	if (!is_unix(l))
 		addr_copy(&peer->sa, &peer->sa);
+	else if (account_of(fd, peer) == -1) {
+		close(fd);
+		errno = ECONNABORTED;
+		return -1;
+	}
 	return fd;
 }
 
@@ -200,27 +227,43 @@ say_goodbye(int fd)
 	(void)fileio_close_passed(fd);
 }
 
-/* Is ${fd} a socket of TCP? */
-static bool
-is_tcp(int fd)
+/* An option of SOL_SOCKET, or -1. */
+static int
+option_of(int fd, int option)
 {
 	socklen_t len = sizeof(int);
-	int protocol = 0;
+	int value;
 
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value :
+	    -1;
+}
+
+/* Is ${fd} a socket of the kind that ${l} accepts? */
+static bool
+is_of(const struct listener *l, int fd)
+{
+	int protocol;
+
+	if (is_unix(l))
+		return option_of(fd, SO_DOMAIN) == AF_UNIX &&
+		    option_of(fd, SO_TYPE) == SOCK_STREAM &&
+		    option_of(fd, SO_ACCEPTCONN) == 0;
 	/* mptcpize(8) may have made the listening sockets */
-	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	    (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+	protocol = option_of(fd, SO_PROTOCOL);
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
 
 /* The other end of the connection ${fd}.  Return 0, or -1: it has ended. */
 static int
-other_end(int fd, union addr *peer_r)
+other_end(const struct listener *l, int fd, union addr *peer_r)
 {
 	socklen_t len = sizeof(*peer_r);
 
 	memset(peer_r, 0, sizeof(*peer_r));
 	if (getpeername(fd, &peer_r->sa, &len) == -1)
 		return -1;
+	if (is_unix(l))
+		return account_of(fd, peer_r);
 	addr_copy(&peer_r->sa, &peer_r->sa);
 	return 0;
 }
@@ -249,17 +292,19 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 	uint64_t handle = move->session.handle;
 	struct master *m = p->master;
 	enum esmtp_reply_id refusal;
-	struct listener *l;
 	struct tally *tally = book_listener(p->book, handle);
+	struct listener *l = tally == NULL ? NULL :
+	    (struct listener *)(void *)((char *)tally -
+	    offsetof(struct listener, sessions));
 	union addr peer;
 
-	if (tally == NULL || p->state != PROC_DRAINING ||
-	    (fd != -1 && !is_tcp(fd))) {
+	if (l == NULL || p->state != PROC_DRAINING ||
+	    (fd != -1 && !is_of(l, fd))) {
 		proc_offends(p, "M_MOVE");
 		return -1;
 	}
 	/* without a descriptor: this process had none left */
-	if (fd == -1 || other_end(fd, &peer) == -1) {
+	if (fd == -1 || other_end(l, fd, &peer) == -1) {
 		/* the client has left meanwhile */
 		(void)book_remove(p->book, handle);
 		return -1;
@@ -268,8 +313,6 @@ handout_move(struct proc *p, struct msg_move *move, int fd)
 		proc_offends(p, "M_MOVE");
 		return -1;
 	}
-	l = (struct listener *)(void *)((char *)tally -
-	    offsetof(struct listener, sessions));
 	(void)book_remove(p->book, handle);
 	if (l->fd == -1 || m->phase != MASTER_RUNNING ||
 	    !can_go_on(l, &peer, &move->moved) ||

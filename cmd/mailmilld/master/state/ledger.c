@@ -486,7 +486,6 @@ book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 {
 	struct session *s = book_find(b, handle);
 	struct part *client;
-	int family;
 
 	if (s == NULL)
 		return -1;
@@ -496,7 +495,7 @@ book_proxied(struct book *b, uint64_t handle, const struct sockaddr *sa)
 	}
 	/* however it is counted, it is not the peer's any more */
 	vouch_name(b->vouch, handle, sa);
-	if (addr_octets(sa, &family) == NULL)
+	if (!addr_is_known(sa))
 		return 0;
 	if ((client = client_enter(b, sa, LEDGER_PROXIED)) == NULL)
 		return -1;

@@ -36,6 +36,7 @@ enum proc_state {
 struct master;
 struct log_link;		/* log_links.c */
 struct numbers;			/* numbers.c */
+struct sockfile;		/* sockfile.h */
 struct tickets;			/* tickets.h */
 
 /* The sessions that a worker has been sent; taken.c. */
@@ -113,13 +114,18 @@ struct respawn {
 	uint64_t		 due_ms;	/* 0: not waiting */
 };
 
+#define LISTENER_TEXT	128	/* octets: an address and a port, or SETTINGS_UNIX and a path */
+
 struct listener {
 	TAILQ_ENTRY(listener)	 link;
 	struct master		*master;
 	int			 fd;		/* -1: closed, its sessions remain */
 	bool			 is_new;	/* bound by a reload in progress */
-	union addr		 wanted;	/* as configured; port 0 is any */
-	char			 text[ADDR_PORT_TEXT]; /* the address it has got */
+	union addr		 wanted;	/* as configured; port 0 is any.  Of a Unix
+						 * socket AF_UNIX alone */
+	char			 text[LISTENER_TEXT]; /* the address it has got */
+	const char		*path;		/* of a Unix socket, in text; or NULL */
+	struct sockfile		*file;		/* ... which is there (sockfile.h) */
 	size_t			 index;		/* among the Listen scopes */
 	size_t			 next_index;	/* in the coming configuration */
 	bool			 has_next;	/* ... which has it too */

@@ -14,7 +14,9 @@ static const char conf[] = "ESMTP_Listener {\n"
     "Proxy_Protocol = on } }\n"
     "Listen \"127.0.0.1:0\" { }\n"
     "Listen \"127.0.0.1:2527\" { Enable = off }\n}\n"
-    "ESMTP_Listener { Listen \"127.0.0.1:0\" { } }\n";
+    "ESMTP_Listener { Listen \"127.0.0.1:0\" { }\n"
+    "Listen \"unix:/run/a,b/s\" { } Listen \"/run/S\" { Peer \"unix:7\" { "
+    "Proxy_Protocol = on } } }\n";
 
 static char err[SETTINGS_ERROR_MAX];
 
@@ -38,6 +40,10 @@ Test(settings_client, a_listener_has_more_than_one_name)
 		{ "[::1]:465,::1", 4, "::1" },
 		/* a proxy may have clients of the other family */
 		{ "127.0.0.1:2526,::1", 5, "::1" },
+		{ "unix:/run/a,b/s,unix:1000", 8, "unix:1000" },
+		{ "/run/a,b/s,UNIX:0", 8, "unix:0" },
+		{ "Unix:/run/S,unix:7", 9, "unix:7" },
+		{ "/run/S,192.0.2.7", 9, "192.0.2.7" },
 	};
 	struct settings *s = load_good_settings("%s", conf);
 	struct settings_client client;
@@ -74,7 +80,8 @@ Test(settings_client, what_names_none_is_said)
 		{ "127.0.0.1:0,127.0.0.1", "more than one Listen section: "
 		    "m.conf:8:1 m.conf:11:18" },
 		{ "127.0.0.9:0,127.0.0.1", "no enabled listener" },
-		{ ":25,", "address of a client after the comma, found \"\"" },
+		{ ":25,", "address of a client after the comma, or \"unix:\" "
+		    "and its uid, found \"\"" },
 		{ ":25,mx.example.test", "found \"mx.example.test\"" },
 		{ ":25,192.0.2.0/24", "found \"192.0.2.0/24\"" },
 		{ ":25,192.0.2.1\n", "found \"192.0.2.1?\"" },
@@ -85,6 +92,16 @@ Test(settings_client, what_names_none_is_said)
 		    "to the listener \"127.0.0.1:2525\" (IPv4)" },
 		{ "[::]:465,192.0.2.1", "the client 192.0.2.1 (IPv4) cannot "
 		    "connect to the listener \"[::]:465\" (IPv6)" },
+		{ "unix:/run/a,b/s,192.0.2.1", "the client 192.0.2.1 (IPv4) "
+		    "cannot connect to the listener \"unix:/run/a,b/s\" (an "
+		    "account, of a Unix socket)" },
+		{ ":25,unix:1000", "the client unix:1000 (an account, of a Unix "
+		    "socket) cannot connect to the listener \":25\" (IPv4 and "
+		    "IPv6)" },
+		{ "127.0.0.1:2526,unix:1000", "cannot connect" },
+		{ "/run/s,unix:1000", "no enabled listener \"/run/s\"" },
+		{ "/run/S,unix", "or \"unix:\" and its uid, found \"unix\"" },
+		{ "/run/S,unix:root", "found \"unix:root\"" },
 	};
 	struct settings *s = load_good_settings("%s", conf);
 	struct settings_client client;

@@ -75,6 +75,115 @@ Test(settings_listen, ipv4_mapped_into_ipv6_is_refused)
 	cr_expect(is_good("127.0.0.2:26", "[::7f00:1]:25"), "%s", load_error);
 }
 
+/* --- Unix sockets --------------------------------------------------------- */
+
+#define PATH50	"/2345678901234567890123456789012345678901234567890"
+
+static const struct {
+	const char	*listen, *options;
+	const char	*path, *error;	/* one of them is NULL */
+} unix_sockets[] = {
+	{ "unix:/run/mailmill/lmtp", "Kind = lmtp", "/run/mailmill/lmtp", NULL },
+	{ "/run/x", "", "/run/x", NULL },
+	{ "UNIX:/x", "", "/x", NULL },
+	{ "unix:/a b/,:25", "", "/a b/,:25", NULL },
+	/* unix(7): sun_path has 108 octets, and the last is a NUL */
+	{ "unix:" PATH50 PATH50 "/234567", "", PATH50 PATH50 "/234567", NULL },
+	{ "unix:" PATH50 PATH50 "/2345678", "", NULL, "a path of at most 107 "
+	    "octets" },
+	{ "unix:run/x", "", NULL, "or \"unix:\" and an absolute path" },
+	{ "unix:", "", NULL, "or \"unix:\" and an absolute path" },
+	{ "unix:@x", "", NULL, "or \"unix:\" and an absolute path" },
+	{ "unix:/", "", NULL, "a path that ends with the name of the socket" },
+	{ "unix:/run/", "", NULL, "a path that ends with the name" },
+	{ "unix:/run/\xc3\xa4", "", NULL, "a path of printable ASCII" },
+	{ "unix:/run/\x1f", "", NULL, "a path of printable ASCII" },
+	{ "/run/..", "", NULL, "a path that ends with the name" },
+	{ "unix:/run/mailmill/control", "", NULL, "the path of "
+	    "\"unix:/run/mailmill/control\" is that of the option 'control'" },
+	{ "unix:/x", "File_Mode = 0666 File_Owner = a File_Group = b", "/x",
+	    NULL },
+	{ "unix:/x", "File_Mode = rw", NULL, "expected the rights of a file" },
+	{ "127.0.0.1:24", "File_Mode = 0666", NULL, "option 'File_Mode': "
+	    "expected a Listen \"unix:/path\" section around it, found "
+	    "\"127.0.0.1:24\", which is no Unix socket" },
+	{ "127.0.0.1:24", "File_Owner = a", NULL, "option 'File_Owner'" },
+	/* nobody can listen there: passwords need no TLS */
+	{ "unix:/x", "Kind = submission Auth_Backend = \"pam:x\"", "/x", NULL },
+	{ "127.0.0.1:24", "Kind = submission Auth_Backend = \"pam:x\"", NULL,
+	    "nobody can log in" },
+};
+
+Test(settings_listen, a_path_is_that_of_a_unix_socket)
+{
+	struct settings *s;
+	size_t i;
+
+	for (i = 0; i < sizeof(unix_sockets) / sizeof(unix_sockets[0]); i++) {
+		s = load_settings(NULL, "ESMTP_Listener { Listen \"%s\" { %s } "
+		    "}", unix_sockets[i].listen, unix_sockets[i].options);
+		if (unix_sockets[i].path == NULL) {
+			cr_expect_null(s, "%s", unix_sockets[i].listen);
+			cr_expect_not_null(strstr(load_error,
+			    unix_sockets[i].error), "%s", load_error);
+		} else if (s == NULL)
+			cr_expect_fail("%s", load_error);
+		else {
+			cr_expect_str_eq(s->listens[0].path,
+			    unix_sockets[i].path);
+			cr_expect_eq(s->listens[0].addr.sa.sa_family, AF_UNIX);
+		}
+		settings_free(s);
+	}
+	cr_expect(is_good("unix:/x", ":25"), "%s", load_error);
+	cr_expect_not(is_good("unix:/x", "/x"));
+}
+
+/* What all sections of a service have may stand around them. */
+Test(settings_listen, the_rights_of_the_file_are_found_in_both_scopes)
+{
+	struct settings *s = load_good_settings("ESMTP_Listener {\n"
+	    "File_Mode = 0600 File_Owner = a Listen \":25\" { }\n"
+	    "Listen \"unix:/x\" { File_Mode = 666 }\n"
+	    "Listen \"unix:/y\" { File_Group = g } }");
+
+	cr_expect_null(s->listens[0].path);
+	cr_expect_eq(s->listens[1].file_mode, 0666);
+	cr_expect_str_eq(s->listens[1].file_owner, "a");
+	cr_expect_str_eq(s->listens[1].file_group, "");
+	cr_expect_eq(s->listens[2].file_mode, 0600);
+	cr_expect_str_eq(s->listens[2].file_group, "g");
+	settings_free(s);
+	s = load_good_settings("ESMTP_Listener { Listen \"/x\" { } }");
+	cr_expect_eq(s->listens[0].file_mode, 0660);
+	settings_free(s);
+}
+
+/* The section of the account before that of all, and both before the listener. */
+Test(settings_listen, a_client_of_a_unix_socket_has_peer_sections)
+{
+	struct settings *s = load_good_settings("ESMTP_Listener {\n"
+	    "Max_Message_Size = 1\nListen \"unix:/x\" {\n"
+	    "Peer \"unix\" { Max_Message_Size = 2 }\n"
+	    "Peer \"unix:1000\" { Max_Message_Size = 3 }\n"
+	    "Peer \"0.0.0.0/0\" { Max_Message_Size = 4 }\n"
+	    "Peer \"::/0\" { Max_Message_Size = 4 }\n}\n"
+	    "Listen \"unix:/y\" { } Listen \":25\" { }\n"
+	    "Peer \"unix:1000\" { Max_Message_Size = 5 } }");
+	static const struct { size_t listen; uint32_t uid; int64_t size; }
+	    rows[] = { { 0, 0, 2 }, { 0, 1000, 3 }, { 0, 1001, 2 },
+		{ 1, 0, 1 }, { 1, 1000, 5 } };
+	union addr a;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		addr_local(&a, rows[i].uid);
+		cr_expect_eq(settings_options_for(s, rows[i].listen,
+		    &a.sa)->max_message_size, rows[i].size, "%zu", i);
+	}
+	settings_free(s);
+}
+
 /* --- kinds ---------------------------------------------------------------- */
 
 #define LISTEN(address, options) \

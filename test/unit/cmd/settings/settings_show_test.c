@@ -158,7 +158,8 @@ Test(settings_show, the_whole_has_every_setting_in_its_section)
 		"}",
 	};
 	static const char more[] =
-	    "ESMTP_Listener { Listen \":26\" { Enable = no } }\n"
+	    "ESMTP_Listener { Listen \":26\" { Enable = no } "
+	    "Listen \"unix:/x\" { } }\n"
 	    "Domain \"Example.TEST\" { Maildir = \"/m/%u\" }\n";
 	char *text = listing_of(load_settings(NULL, "%s%s", scopes, more),
 	    NULL, true);
@@ -449,4 +450,34 @@ Test(settings_show, a_pack_that_is_none_is_refused)
 	    sizeof(err)), -1);
 	cr_expect_neq(*err, '\0');
 	fclose(fp);
+}
+
+/* What is about a file stands where there is one. */
+Test(settings_show, a_unix_socket_has_a_file)
+{
+	static const char conf[] = HOST
+	    "ESMTP_Listener {\n"
+	    "\tFile_Mode = 0600\n"
+	    "\tListen \":25\" { }\n"
+	    "\tListen \"unix:/run/x\" { File_Group = mail\n"
+	    "\t\tPeer \"unix:0\" { Max_Errors = 1 }\n"
+	    "\t}\n"
+	    "}\n";
+	char *text = listing_of(load_settings(NULL, "%s", conf), NULL, true);
+	const char *section = strstr(text, "Listen \"unix:/run/x\" {");
+	char *again;
+
+	cr_assert_not_null(section, "%s", text);
+	cr_expect(has_line(section,
+	    "File_Mode = 0600\t# m.conf:3, ESMTP_Listener"), "%s", section);
+	cr_expect(has_line(section, "File_Owner = \"\"\t# default"), "%s",
+	    section);
+	cr_expect(has_line(section, "File_Group = \"mail\"\t# m.conf:5, "
+	    "Listen \"unix:/run/x\""), "%s", section);
+	cr_expect_not_null(strstr(section, "Peer \"unix:0\" {"), "%s", section);
+	cr_expect_eq(strstr(text, "File_Mode"), strstr(section, "File_Mode"));
+	again = listing_of(load_settings(NULL, "%s", text), NULL, true);
+	cr_expect_not_null(strstr(again, "File_Mode = 0600"), "%s", again);
+	free(again);
+	free(text);
 }

@@ -349,8 +349,8 @@ Test(settings, what_is_wrong_is_named)
 		    "ESMTP_Listener { Listen \":25\" { } }" },
 		{ "\nESMTP_Listener { Listen \"25\" { } }", NULL,
 		    "m.conf:2:25: option 'Listen': expected address:port, such "
-		    "as \":25\", \"127.0.0.1:2525\" or \"[::1]:587\", found "
-		    "\"25\"" },
+		    "as \":25\", \"127.0.0.1:2525\" or \"[::1]:587\", or "
+		    "\"unix:\" and an absolute path, found \"25\"" },
 		{ "ESMTP_Listener {\nListen \":25\" { }\n}\nESMTP_Listener "
 		    "{\nListen \"*:25\" { } }", NULL, "m.conf:5:1: option "
 		    "'Listen': the address \"*:25\" has another section in "

@@ -23,7 +23,9 @@ addr(const char *text)
 	union addr a;
 
 	memset(&a, 0, sizeof(a));
-	if (inet_pton(AF_INET, text, &a.in.sin_addr) == 1)
+	if (strncmp(text, "unix:", 5) == 0)
+		addr_local(&a, (uint32_t)atoi(text + 5));
+	else if (inet_pton(AF_INET, text, &a.in.sin_addr) == 1)
 		a.sa.sa_family = AF_INET;
 	else if (inet_pton(AF_INET6, text, &a.in6.sin6_addr) == 1)
 		a.sa.sa_family = AF_INET6;
@@ -306,6 +308,19 @@ Test(auth_limit, ipv6_counts_by_64_and_a_mapped_address_as_ipv4)
 	cr_assert(fails(l, "::ffff:192.0.2.1", "a", START_MS));
 	cr_assert(fails(l, "192.0.2.1", "a", START_MS));
 	cr_assert_not(fails(l, "::ffff:192.0.2.1", "a", START_MS));
+	auth_limit_free(l);
+}
+
+Test(auth_limit, an_account_behind_a_unix_socket_is_one_client)
+{
+	struct auth_limit *l = limit(3, 0, 100);
+	int i;
+
+	for (i = 0; i < 3; i++)
+		cr_assert(fails(l, "unix:1000", "alice", START_MS));
+	cr_assert_not(fails(l, "unix:1000", "bob", START_MS));
+	cr_assert(succeeds(l, "unix:1001", "bob", START_MS));
+	cr_assert(succeeds(l, "unix:0", "bob", START_MS));
 	auth_limit_free(l);
 }
 

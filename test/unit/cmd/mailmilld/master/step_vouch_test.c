@@ -123,6 +123,21 @@ Test(step_vouch, a_client_that_was_named_is_shown_with_who_has_connected)
 	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 0);
 }
 
+/* It could choose the account whose Peer section allows most. */
+Test(step_vouch, a_worker_names_no_account)
+{
+	union addr root;
+
+	addr_local(&root, 0);
+	PLAY(STARTED, { "conf workers = 2\nAllow_XCLIENT = true", "" },
+	    CHANGED_OVER, { "connect 7", "w1@2<" });
+	name_client("w1@2", &root);
+	cr_expect_eq(shown("a1@2", "w1@2", 1), VOUCH_FOUND);
+	cr_expect_str_eq(text(vouched_client(&who)), CLIENT);
+	cr_expect_null(vouched_via(&who));
+	cr_expect_eq(stats_sum(STATS_HOSTILE_KILLS), 1);
+}
+
 Test(step_vouch, a_worker_names_no_client_of_a_session_that_may_not)
 {
 	const union addr client = { .in = { .sin_family = AF_INET,

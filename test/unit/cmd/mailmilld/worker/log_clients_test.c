@@ -69,6 +69,23 @@ Test(log_clients, of_ipv6_the_network_is_one)
 	cr_expect_eq(may("::ffff:192.0.2.1", 5000, 1000), 0);
 }
 
+Test(log_clients, of_a_unix_socket_each_account_is_one)
+{
+	unsigned int i, n[2] = { 0, 0 };
+	union addr a;
+
+	for (i = 0; i < 10000; i++) {
+		addr_local(&a, i % 2 == 0 ? 0 : 1000);
+		n[i % 2] += log_clients_may(&lc, &a.sa, 1000);
+	}
+	cr_expect_eq(n[0], ROOM);
+	cr_expect_eq(n[1], ROOM);
+	log_clients_tell(&lc);
+	cr_expect_not_null(strstr(logged(),
+	    "event=client-throttled client=unix:1000 left_out=4000"), "%s",
+	    logged_text);
+}
+
 Test(log_clients, unknown_ones_are_one)
 {
 	const struct sockaddr sa = { .sa_family = AF_UNSPEC };

@@ -1,8 +1,11 @@
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,4 +73,24 @@ Test(holder, a_wildcard_of_ipv6_holds_ipv4)
 	cr_expect(holder_is(getpid(), &a.sa));
 	cr_expect(holder_is(getpid(), &any6.sa));
 	close(fd);
+}
+
+Test(holder, of_unix_sockets_that_listen_by_their_path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char dir[] = "/tmp/mailmill holder.XXXXXX";
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/a b", dir);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	cr_expect_not(holder_is_at(getpid(), un.sun_path));
+	cr_assert_eq(listen(fd, 1), 0);
+	cr_expect(holder_is_at(getpid(), un.sun_path));
+	cr_expect_not(holder_is_at(1, un.sun_path));
+	cr_expect_not(holder_is_at(getpid(), dir));
+	close(fd);
+	cr_expect_not(holder_is_at(getpid(), un.sun_path));
+	unlink(un.sun_path);
+	rmdir(dir);
 }

@@ -433,6 +433,35 @@ Test(ledger, a_client_is_an_ipv4_address_or_an_ipv6_network)
 	}
 }
 
+Test(ledger, a_client_of_a_unix_socket_is_an_account)
+{
+	struct book *book = book_open(l, 10);
+	union addr a, b, none = { .sa.sa_family = AF_UNIX };
+	uint64_t h[3];
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		addr_local(&a, i < 2 ? 1000 : 0);
+		cr_assert_eq(book_add(book, &a.sa, LEDGER_DIRECT, &listener,
+		    &service, &h[i]), 0);
+	}
+	addr_local(&a, 1000);
+	addr_local(&b, 0);
+	cr_expect_eq(ledger_clients(l, &a.sa, LEDGER_DIRECT), 2);
+	cr_expect_eq(ledger_clients(l, &b.sa, LEDGER_DIRECT), 1);
+	cr_expect_eq(ledger_clients(l, &none.sa, LEDGER_DIRECT), 0);
+	cr_expect(book_is_from(book, h[0], &a.sa, LEDGER_DIRECT));
+	cr_expect_not(book_is_from(book, h[0], &b.sa, LEDGER_DIRECT));
+	/* a proxy whose header names nobody is the client itself */
+	cr_assert_eq(book_add(book, &b.sa, LEDGER_PROXY, &listener, &service,
+	    &h[0]), 0);
+	cr_assert_eq(book_asked(book, h[0], 0), 0);
+	cr_assert_eq(book_proxied(book, h[0], &b.sa), 0);
+	cr_expect_eq(ledger_clients(l, &b.sa, LEDGER_PROXIED), 1);
+	cr_expect_eq(ledger_clients(l, &b.sa, LEDGER_PROXY), 0);
+	book_close(book);
+}
+
 Test(ledger, a_session_behind_a_proxy_counts_for_the_client_that_it_names)
 {
 	union addr proxy = address("192.0.2.1"), client = address("2001:db8::1");
