@@ -3,6 +3,7 @@
 #include "test/lib/simmsg.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -62,10 +63,20 @@ line_octets(const char *s, size_t len)
 	return nl == NULL ? len : (size_t)(nl + 1 - s);
 }
 
-size_t
-simmsg_expect(const char *in, size_t len, char *out)
+static size_t
+put_text(char *out, size_t n, const char *text)
 {
-	bool is_first = true;
+	size_t len = strlen(text);
+
+	memcpy(out + n, text, len);
+	return n + len;
+}
+
+size_t
+simmsg_expect_added(const char *in, size_t len, struct simmsg_added *added,
+    char *out)
+{
+	bool is_first = true, is_bad = false, has_date = false, has_id = false;
 	size_t n = 0, line;
 
 	while (len > 0 && *in != '\n' &&
@@ -80,16 +91,34 @@ simmsg_expect(const char *in, size_t len, char *out)
 			continue;
 		}
 		if (is_first && !is_field(in, line, NULL)) {
-			memcpy(out, "\r\n", 2);
-			n = 2;
+			is_bad = true;
 			break;
 		}
 		is_first = false;
+		has_date |= is_field(in, line, "date");
+		has_id |= is_field(in, line, "message-id");
 		memcpy(out + n, in, line);
 		n += line;
 		in += line;
 		len -= line;
 	}
+	/* the message may end within a line of its header */
+	if (added != NULL && len == 0 && n > 0 && out[n - 1] != '\n')
+		n = put_text(out, n, "\r\n");
+	if (added != NULL)
+		added->date_at = has_date ? SIZE_MAX : n;
+	if (added != NULL && !has_date)
+		n = put_text(out, n, added->date);
+	if (added != NULL && !has_id)
+		n = put_text(out, n, added->message_id);
+	if (is_bad)
+		n = put_text(out, n, "\r\n");
 	memcpy(out + n, in, len);
 	return n + len;
+}
+
+size_t
+simmsg_expect(const char *in, size_t len, char *out)
+{
+	return simmsg_expect_added(in, len, NULL, out);
 }

@@ -21,4 +21,15 @@ size_t simmsg_strip_received(const struct spool_msg *m, const char **why_r);
  * server's).  Return how many. */
 size_t simmsg_expect(const char *in, size_t len, char *out);
 
+/* Fields that a server adds at the end of a header which has none of the name (RFC
+ * 6409 8.2, 8.3), each a line with its CRLF.  simmsg_expect_added() sets date_at:
+ * where ${date} begins in what it has written, SIZE_MAX: it was not needed.  There
+ * has to be room for both, and four octets more. */
+struct simmsg_added {
+	const char	*date, *message_id;
+	size_t		 date_at;
+};
+size_t simmsg_expect_added(const char *in, size_t len,
+    struct simmsg_added *added, char *out);
+
 #endif

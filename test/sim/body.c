@@ -43,7 +43,8 @@ put_header(char *out, size_t room, struct simrand *r)
 	static const char *const parts[] = { "Subject: a\r\n",
 	    "Return-Path: <x>\r\n", "RETURN-PATH \t:\r\n\t<y>\r\n .\r\n",
 	    "return-pat", "Return-path", "Received: x\r\n", "re", "X-Long-: ",
-	    " fold\r\n", "From x Mon\r\n", ":", "\r\n" };
+	    " fold\r\n", "From x Mon\r\n", ":", "\r\n", "dAte \t: x\r\n",
+	    "Date", "Message-ID:\r\n <x>\r\n", "Message-I" };
 	const char *part = parts[simrand_below(r,
 	    sizeof(parts) / sizeof(parts[0]))];
 	size_t n = strlen(part);

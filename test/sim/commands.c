@@ -29,6 +29,12 @@ put_mail(struct client *c, char *buf, size_t size, unsigned int arg)
 static const char *const fixed[] = {
 	[CMD_MAIL_SYNTAX] = "MAIL FROM:<a..b@client.example>",
 	[CMD_MAIL_PARAM] = "MAIL FROM:<> XYZZY=1",
+	[CMD_MAIL_UNWANTED] = "MAIL FROM:<> SOLICIT=org.example:ADV,"
+	    "com.EXAMPLE:ADV",
+	[CMD_MAIL_BY_SHORT] = "MAIL FROM:<> BY=59;R",
+	[CMD_MAIL_HOLD_LONG] = "MAIL FROM:<> HOLDFOR=50001",
+	[CMD_MAIL_HOLD_LATE] = "MAIL FROM:<> HOLDFOR=100 BY=100;N",
+	[CMD_RCPT_LABEL] = "RCPT TO:<x@example>",
 	[CMD_RCPT_UNKNOWN] = "RCPT TO:<nobody@example.test>",
 	[CMD_RCPT_FOREIGN] = "RCPT TO:<x@elsewhere.example>",
 	[CMD_RCPT_LATER] = "RCPT TO:<later@example.test>",
@@ -104,12 +110,12 @@ client_put_command(struct client *c, enum cmd_kind kind)
 	char buf[LIM_COMMAND_LINE + 5002];
 
 	/* what follows may be another message */
-	if (c->is_chunking && (kind <= CMD_MAIL_PARAM || kind == CMD_DATA ||
+	if (c->is_chunking && (kind < CMD_RCPT || kind == CMD_DATA ||
 	    kind == CMD_RSET || kind == CMD_STARTTLS || kind == CMD_QUIT ||
 	    kind == CMD_XCLIENT || kind == CMD_XCLIENT_LOGIN))
 		c->is_chunking = false;
 	if (kind == CMD_MAIL || kind == CMD_RCPT)
-		arg = said_choose(c, arg);
+		arg = said_choose(c, arg, kind == CMD_MAIL);
 	if (client_expect(c, kind, arg))
 		client_send(c, buf, format_command(c, kind, arg, buf,
 		    sizeof(buf)));
@@ -145,7 +151,9 @@ misc_command(struct client *c, bool is_last)
 {
 	static const enum cmd_kind anywhere[] = { CMD_RSET, CMD_HELP,
 		CMD_UNKNOWN, CMD_LONG, CMD_NUL, CMD_MAIL_SYNTAX,
-		CMD_MAIL_PARAM, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
+		CMD_MAIL_PARAM, CMD_MAIL_UNWANTED, CMD_MAIL_BY_SHORT,
+		CMD_MAIL_HOLD_LONG, CMD_MAIL_HOLD_LATE, CMD_RCPT_LABEL,
+		CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN,
 		CMD_RCPT_SYNTAX, CMD_RCPT_LATER, CMD_MAIL, CMD_RCPT };
 	static const enum cmd_kind last[] = { CMD_NOOP, CMD_VRFY, CMD_EHLO,
 		CMD_HELO, CMD_DATA, CMD_STARTTLS, CMD_XCLIENT,

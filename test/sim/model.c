@@ -8,13 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "test/lib/simmsg.h"
 #include "test/sim/alloc.h"
 #include "test/sim/sim.h"
 
 static const char *const names[] = { "(banner)", "EHLO", "HELO", "MAIL",
-	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)", "RCPT",
+	"MAIL (bad syntax)", "MAIL (too big)", "MAIL (bad parameter)",
+	"MAIL (unwanted)", "MAIL (too soon)", "MAIL (held too long)",
+	"MAIL (held too late)", "RCPT", "RCPT (one label)",
 	"RCPT (unknown)", "RCPT (foreign)", "RCPT (later)",
 	"RCPT (bad syntax)", "DATA", "(message)", "BDAT", "BDAT LAST",
 	"BDAT (bad size)", "RSET", "NOOP", "VRFY",
@@ -33,7 +36,7 @@ void
 model_address(unsigned int arg, bool is_sender, char *buf, size_t size)
 {
 	/* with SMTPUTF8: said.c */
-	bool is_utf8 = arg >= SIM_SAID && arg % 2 != 0;
+	bool is_utf8 = arg / SIM_SAID == 2;
 
 	arg %= SIM_SAID;
 	if (is_sender && arg == 0)
@@ -125,6 +128,14 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 	if (kind >= CMD_RCPT && kind <= CMD_RCPT_SYNTAX && c->has_mail
 	    && is_full(c) && is(line, len, "452 4.5.3 "))
 		return true;
+	/* the server may have looked before it knows the size */
+	if (c->is_bob && is(line, len, "552 5.7.16 "))
+		return kind == CMD_MAIL || (said_is_held(c->sender) &&
+		    (kind == CMD_BODY || kind == CMD_BDAT_LAST));
+	/* no client takes that long: the clock was set to after the deadline */
+	if (c->sim->is_clock_set && said_has_deadline(c->sender) &&
+	    is(line, len, "550 5.4.7 "))
+		return kind == CMD_BODY || kind == CMD_BDAT_LAST;
 	if (kind == CMD_STARTTLS && memory_failed(c))
 		return is(line, len, "454 4.7.0 ");
 	if (kind >= CMD_AUTH && (c->sim->has_auth_faults || memory_failed(c))
@@ -137,6 +148,61 @@ is_excused(const struct client *c, enum cmd_kind kind, const char *line,
 	if (is(line, len, "452 4.3.1 "))
 		return is_disk && c->sim->has_spool_faults;
 	return false;
+}
+
+/* RFC 5322 3.3 */
+#define DATE	"Thu, 01 Jan 1970 00:00:00 +0000"
+
+/* Take over the date that the server has put into the message, at ${at} of
+ * ${want}, if it has the form of one. */
+static void
+take_date(struct sim *sim, char *want, size_t at, const char *has, size_t len)
+{
+	char text[sizeof(DATE)], again[64] = "";
+	const char *end;
+	struct tm tm = { .tm_year = 0 };
+
+	at += strlen("Date: ");
+	if (at + strlen(DATE) > len)
+		return;
+	memcpy(text, has + at, strlen(DATE));
+	text[strlen(DATE)] = '\0';
+	end = strptime(text, "%a, %d %b %Y %H:%M:%S +0000", &tm);
+	if (end != NULL && *end == '\0')
+		strftime(again, sizeof(again), "%a, %d %b %Y %H:%M:%S +0000",
+		    &tm);
+	if (strcmp(text, again) != 0)
+		sim_violation(sim, "no date: %s", text);
+	else if (!sim->is_clock_set && llabs((long long)timegm(&tm) -
+	    (long long)(sim->host.clock.now_us / 1000000)) > 7200)
+		sim_violation(sim, "another time: %s", text);
+	memcpy(want + at, text, strlen(DATE));
+}
+
+/* The octets that must be stored.  Return how many; ${want_r} is the caller's to
+ * free. */
+static size_t
+expect_stored(struct client *c, const struct spool_msg *m, size_t skip,
+    char **want_r)
+{
+	char id[256];
+	struct simmsg_added added = { "Date: " DATE "\r\n", id, 0 };
+	size_t n;
+
+	snprintf(id, sizeof(id), "Message-ID: <%s@mx.example.test>\r\n", m->id);
+	*want_r = malloc(c->body.stored_len + strlen(added.date) + strlen(id) +
+	    4);
+	if (*want_r == NULL)
+		abort();
+	if (!c->sim->is_submission)
+		return simmsg_expect(c->body.stored, c->body.stored_len,
+		    *want_r);
+	n = simmsg_expect_added(c->body.stored, c->body.stored_len, &added,
+	    *want_r);
+	if (added.date_at != SIZE_MAX)
+		take_date(c->sim, *want_r, added.date_at, m->body + skip,
+		    m->len - skip);
+	return n;
 }
 
 static void
@@ -153,9 +219,7 @@ check_stored(struct client *c, const struct spool_msg *m)
 			sim_violation(sim, "message %s: %s", m->id, why);
 	}
 	simalloc_quiet++;
-	if ((want = malloc(c->body.stored_len + 2)) == NULL)
-		abort();
-	want_len = simmsg_expect(c->body.stored, c->body.stored_len, want);
+	want_len = expect_stored(c, m, skip, &want);
 	len = m->len - skip;
 	if (len != want_len
 	    || (len > 0 && memcmp(m->body + skip, want, len) != 0))
@@ -315,6 +379,30 @@ follow_bdat(struct client *c, const struct cmd *cmd, int code,
 	c->is_unclear = !c->is_chunking;
 }
 
+/* How the reply to MAIL must begin, where its place is right. */
+static const char *
+mail_wanted(const struct client *c, const struct cmd *cmd)
+{
+	switch (cmd->kind) {
+	case CMD_MAIL:
+		return said_is_held(cmd->arg) && !said_may_hold(c) ?
+		    "555 5.5.4 " : "250 2.1.0 ";
+	case CMD_MAIL_BIG:
+		return "552 5.3.4 ";
+	case CMD_MAIL_UNWANTED:
+		return c->sim->has_said && c->is_esmtp ? "550 5.7.1 " :
+		    "555 5.5.4 ";
+	case CMD_MAIL_HOLD_LONG:
+	case CMD_MAIL_HOLD_LATE:
+		return said_may_hold(c) ? "501 5.5.4 " : "555 5.5.4 ";
+	case CMD_MAIL_PARAM:
+	case CMD_MAIL_BY_SHORT:
+		return "555 5.5.4 ";
+	default:
+		return "501 5.";
+	}
+}
+
 /* How the reply to the command must begin. */
 static const char *
 wanted(const struct client *c, const struct cmd *cmd)
@@ -359,19 +447,17 @@ wanted(const struct client *c, const struct cmd *cmd)
 		return "503 5.5.1 ";
 	if (cmd->kind == CMD_DATA)
 		return c->nrcpts > 0 && !c->is_chunked ? "354 " : "503 5.5.1 ";
-	if (cmd->kind < CMD_RCPT) {
-		if (c->has_mail)
-			return "503 5.5.1 ";
-		return cmd->kind == CMD_MAIL ? "250 2.1.0 "
-		    : cmd->kind == CMD_MAIL_BIG ? "552 5.3.4 "
-		    : cmd->kind == CMD_MAIL_PARAM ? "555 5.5.4 " : "501 5.";
-	}
+	if (cmd->kind < CMD_RCPT)
+		return c->has_mail ? "503 5.5.1 " : mail_wanted(c, cmd);
 	if (!c->has_mail || c->is_chunked)
 		return "503 5.5.1 ";
 	if (cmd->kind == CMD_RCPT_SYNTAX)
 		return "501 5.1.3 ";
 	if (cmd->kind == CMD_RCPT && is_full(c))
 		return "452 4.5.3 ";
+	/* RFC 6409 4.2 */
+	if (cmd->kind == CMD_RCPT_LABEL && c->sim->host.options.require_fqdn)
+		return "554 5.1.2 ";
 	return cmd->kind == CMD_RCPT ? "250 2.1.5 "
 	    : cmd->kind == CMD_RCPT_UNKNOWN ? "550 5.1.1 "
 	    : cmd->kind == CMD_RCPT_LATER ? "451 4.3.0 "
@@ -453,7 +539,7 @@ follow(struct client *c, const struct cmd *cmd, int code, const char *line,
 			break;
 		end_transaction(c);
 		c->is_greeted = c->is_esmtp = false;
-		c->has_login = cmd->kind == CMD_XCLIENT_LOGIN;
+		c->has_login = c->is_bob = cmd->kind == CMD_XCLIENT_LOGIN;
 		c->nerrors = 0;
 		break;
 	case CMD_STARTTLS:
@@ -461,6 +547,7 @@ follow(struct client *c, const struct cmd *cmd, int code, const char *line,
 			/* RFC 3207 4.2: the server forgets EHLO and more */
 			end_transaction(c);
 			c->is_greeted = c->is_esmtp = c->has_login = false;
+			c->is_bob = false;
 			client_tls_begin(c);
 		}
 		break;

@@ -83,6 +83,7 @@ choose_extensions(struct sim *sim)
 		"XCLIENT", "XFORWARD", "XREMOTEIP", "XSETCONTEXT",
 		"XDUMPCONTEXT", "XTAKE" };
 	static char *list[sizeof(names) / sizeof(names[0])];
+	static char class[] = "com.example:ADV", *classes[] = { class };
 	struct esmtp_options *o = &sim->host.options;
 	size_t i;
 
@@ -93,6 +94,18 @@ choose_extensions(struct sim *sim)
 		list[i] = names[i];
 	o->smtp_extensions.v = list;
 	o->smtp_extensions.n = sizeof(names) / sizeof(names[0]);
+	o->no_soliciting.v = classes;
+	o->no_soliciting.n = 1;
+	o->future_release_max = 50000;
+}
+
+/* What Kind = submission means but for Require_Auth (RFC 6409). */
+static void
+choose_submission(struct esmtp_options *o)
+{
+	o->kind = ESMTP_KIND_SUBMISSION;
+	o->date_header = o->messageid_header = ESMTP_HEADER_IF_NEEDED;
+	o->require_fqdn = true;
 }
 
 /* The options of this seed, and what they mean to the model. */
@@ -119,11 +132,15 @@ choose_options(struct sim *sim)
 	o->max_message_size = o->lone_lf_in_body != ESMTP_LF_FIX
 	    && simrand_chance(r, 200) ? 200 : 0;
 	sim->may_be_lone = simrand_chance(r, 500);
-	sim->has_auth = simrand_chance(r, 400);
+	sim->is_submission = !sim->is_lmtp && simrand_chance(r, 250);
+	if (sim->is_submission)
+		choose_submission(o);
+	sim->has_auth = simrand_chance(r, sim->is_submission ? 800 : 400);
 	if (sim->has_auth) {
 		set_backend(o);
 		o->auth_without_tls = true;
-		o->require_auth = simrand_chance(r, 300);
+		o->require_auth = simrand_chance(r, sim->is_submission ? 800 :
+		    300);
 	}
 	/* which of two faults a message is refused for is not specified */
 	if (o->max_message_size != 0
@@ -185,6 +202,8 @@ forget_extensions(struct sim *sim)
 {
 	sim->host.options.smtp_extensions.v = NULL;
 	sim->host.options.smtp_extensions.n = 0;
+	sim->host.options.no_soliciting.v = NULL;
+	sim->host.options.no_soliciting.n = 0;
 }
 
 static void
@@ -300,6 +319,7 @@ clock_happens(void *arg, uint64_t)
 	if (sim->is_traced)
 		printf("--- the clock is set by %lld us\n",
 		    (long long)delta_us);
+	sim->is_clock_set = true;
 	simhost_set_clock(&sim->host, delta_us);
 	for (i = 0; i < sim->nclients; i++)
 		sim->clients[i].progress_us += (uint64_t)delta_us;
@@ -381,7 +401,7 @@ run_seed(struct sim *sim, uint64_t seed)
 	alloc_reset(&sim->rand);
 	sim->seed = seed;
 	sim->is_failed = false;
-	sim->has_spool_faults = sim->is_drained = false;
+	sim->has_spool_faults = sim->is_drained = sim->is_clock_set = false;
 	sim->has_auth_faults = false;
 	if (simhost_init(&sim->host, START_US, &sim->rand) == -1)
 		errx(1, "out of memory");

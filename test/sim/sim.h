@@ -18,13 +18,20 @@
 #define SIM_CLIENTS	6
 #define SIM_PENDING	64	/* commands sent and not answered, at most */
 #define SIM_RCPTS	64
-#define SIM_SAID	64	/* added to the number of an address: it comes with parameters that are kept */
+#define SIM_SAID	64	/* times 1 to SIM_WAYS, added to the number of an address: with which parameters it comes, that are kept */
+#define SIM_WAYS	7
 
 enum cmd_kind {
 	CMD_BANNER,		/* no command: the greeting is owed */
 	CMD_EHLO, CMD_HELO,
 	CMD_MAIL, CMD_MAIL_SYNTAX, CMD_MAIL_BIG, CMD_MAIL_PARAM,
-	CMD_RCPT, CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN, CMD_RCPT_LATER,
+	CMD_MAIL_UNWANTED,	/* SOLICIT with a class that is refused */
+	CMD_MAIL_BY_SHORT,	/* BY with less time than EHLO says */
+	CMD_MAIL_HOLD_LONG,	/* HOLDFOR with more */
+	CMD_MAIL_HOLD_LATE,	/* held until after the time of BY */
+	CMD_RCPT,
+	CMD_RCPT_LABEL,		/* its domain is one label */
+	CMD_RCPT_UNKNOWN, CMD_RCPT_FOREIGN, CMD_RCPT_LATER,
 	CMD_RCPT_SYNTAX,
 	CMD_DATA,
 	CMD_BODY,		/* the message and its final dot */
@@ -86,6 +93,7 @@ struct client {
 	/* the model: the state that the replies so far have led to */
 	bool			 is_greeted, is_esmtp, has_mail, is_unclear;
 	bool			 has_login, is_body_refused;
+	bool			 is_bob;	/* as whom: he may have little held */
 	bool			 is_chunked;	/* BDAT has begun the message, or has lost it */
 	bool			 is_chunk_bad;	/* where it ends, the server cannot know */
 	char			 chunk_refusal[16]; /* how the reply to its chunks begins; "": none was refused */
@@ -119,7 +127,8 @@ struct sim {
 	bool			 has_tls, has_sign_faults;
 	bool			 may_be_lone, has_said;
 	bool			 may_name;	/* XCLIENT */
-	bool			 is_lmtp;
+	bool			 is_lmtp, is_submission;
+	bool			 is_clock_set;	/* once at least */
 	size_t			 body_max;
 	/* what the model believes of the options */
 	uint64_t		 timeout_min_us, timeout_max_us;
@@ -207,12 +216,18 @@ bool client_begin_chunks(struct client *c);
 void client_send_chunks(struct client *c);
 
 /* said.c
- * said_choose(c, arg): ${arg} as it is, or with SIM_SAID.
+ * said_choose(c, arg, is_sender): ${arg} as it is, or with SIM_SAID.
+ * said_may_hold(c): May the client say HOLDFOR?
+ * said_is_held(arg), said_has_deadline(arg): Does it say that, or BY, with that
+ * sender?
  * said_mail(arg, buf, size), said_rcpt(...): The parameters, each with a space
  * in front.
  * said_check(c, said): A violation if ${said}, as test/lib/simsaid.h has it, is
  * not what the envelope that was accepted must keep. */
-unsigned int said_choose(struct client *c, unsigned int arg);
+unsigned int said_choose(struct client *c, unsigned int arg, bool is_sender);
+bool said_may_hold(const struct client *c);
+bool said_is_held(unsigned int arg);
+bool said_has_deadline(unsigned int arg);
 void said_mail(unsigned int arg, char *buf, size_t size);
 void said_rcpt(unsigned int arg, char *buf, size_t size);
 void said_check(struct client *c, const char *said);
