@@ -71,7 +71,7 @@ static const struct {
 	{ NULL, "1", ENOENT, "NULL: there is no such option" },
 	{ "Relay_Hosts", "10.0.0.0/8, bad", EINVAL, "Relay_Hosts = \"10.0.0.0/8,"
 	    " bad\": expected an address or network such as 192.0.2.0/24 or "
-	    "2001:db8::/32" },
+	    "2001:db8::/32, or \"unix\" or \"unix:1000\" for Unix sockets" },
 	{ "Relay_Domains", "a.test,,b.test", ERANGE, "Relay_Domains = \"a.test,"
 	    ",b.test\": expected texts of 1 to 255 printable ASCII "
 	    "characters, or a domain of IDNA2008 in UTF-8" },
