@@ -14,8 +14,8 @@
  *	in a segment		the worker's commit
  *	in flight		nothing: after a crash the job is repeated, and
  *				the agent looks for what was delivered before
- *	delivered		the agent's flush, then an entry in the
- *				acknowledgement log
+ *	delivered		the agent's flush, or the next hop's 250, then
+ *				an entry in the acknowledgement log
  *	deferred		file and row in the deferred store, then an
  *				entry in the acknowledgement log
  *	held			the same as deferred, before any attempt

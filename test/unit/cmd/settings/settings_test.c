@@ -618,6 +618,6 @@ Test(settings, what_the_sample_comments_out_is_good_too)
 	fclose(out);
 	cr_assert_not_null(s, "%s", err);
 	cr_expect_eq(s->nlistens, 4);
-	cr_expect_eq(s->ndomains, 1);
+	cr_expect_eq(s->ndomains, 3);
 	settings_free(s);
 }
