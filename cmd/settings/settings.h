@@ -24,6 +24,8 @@
 enum { SPOOL_SYNC_COMMIT, SPOOL_SYNC_NONE };	/* spool_sync */
 enum { WORKER_AFFINITY_AUTO, WORKER_AFFINITY_NONE };	/* worker_affinity */
 enum { SANDBOX_ON, SANDBOX_OFF };		/* sandbox */
+enum { SETTINGS_TLS_MAY, SETTINGS_TLS_NONE, SETTINGS_TLS_ENCRYPT,
+	SETTINGS_TLS_VERIFY };			/* TLS of a Domain section */
 enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */

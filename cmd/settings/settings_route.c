@@ -96,6 +96,11 @@ check_hop(struct conf *c, const struct settings *s,
 		return refuse(c, d, value, "an address with a port other than "
 		    "25, such as \"192.0.2.1:24\", since LMTP has none of its "
 		    "own");
+	if (d->tls_level == SETTINGS_TLS_VERIFY && *d->tls_name == '\0' &&
+	    addr.kind == ROUTE_UNIX)
+		return refuse(c, d, value, "an address, or together with "
+		    "TLS_Name, since TLS is verify, and a socket has no name "
+		    "that a certificate could be for");
 	route_addr_default(&addr, 25);
 	return check_loop(c, s, d, value, &addr);
 }

@@ -210,6 +210,8 @@ static const struct special specials[] = {
 	{ ROW_recipients, special_recipients },
 	{ ROW_route, special_route },
 	{ ROW_helo, special_hostname },
+	{ ROW_tls_ca_file, special_file },
+	{ ROW_tls_name, special_qualifier },
 };
 
 static int

@@ -90,7 +90,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role',
-    'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client cmd/settings'
+    'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'

@@ -2,6 +2,7 @@
 refuses, says nothing, closes, answers too often or too rarely."""
 import os
 import socket
+import ssl
 import threading
 
 from harness import free_port, wait_for
@@ -18,16 +19,21 @@ DEFAULTS = {'BANNER': '220 next.test ready', 'MAIL': '250 2.1.0 OK',
 class Message:
     def __init__(self, hello):
         self.hello, self.mail, self.rcpts, self.body = hello, '', [], b''
+        self.tls = None                 # the protocol
 
 
 class NextHop:
     """replies: for a verb (or BANNER, EHLO, DOT) a line, HANG, CLOSE, or a function
     of the session and the line that returns one of them.  DOT is asked for each
-    recipient in LMTP."""
+    recipient in LMTP.  tls: certificate and key, for STARTTLS."""
 
-    def __init__(self, address=None, lmtp=False, ehlo=EHLO, replies=None):
+    def __init__(self, address=None, lmtp=False, ehlo=EHLO, replies=None,
+                 tls=None):
         self.address = address or ('127.0.0.1', free_port())
-        self.lmtp, self.ehlo = lmtp, ehlo
+        self.lmtp, self.ehlo, self.context = lmtp, ehlo, None
+        if tls:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(*tls)
         self.replies = dict(DEFAULTS, **(replies or {}))
         self.lock = threading.Lock()
         self.messages = []              # of which one reply to the end was 250
@@ -146,6 +152,8 @@ class Session:
             self.reply('EHLO')
             return
         lines = ['next.test', *self.hop.ehlo]
+        if self.hop.context and not isinstance(self.s, ssl.SSLSocket):
+            lines.append('STARTTLS')
         self.s.sendall(b''.join(b'250%s%s\r\n' % (
             b'-' if i < len(lines) - 1 else b' ', x.encode())
             for i, x in enumerate(lines)))
@@ -193,10 +201,15 @@ class Session:
             elif verb == 'MAIL':
                 self.message = Message(self.hello)
                 self.message.mail = line
+                self.message.tls = isinstance(self.s, ssl.SSLSocket) and \
+                    self.s.version()
                 self.reply('MAIL', line)
             elif verb == 'RCPT':
                 if self.reply('RCPT', line) == '250':
                     self.message.rcpts.append(line)
+            elif verb == 'STARTTLS' and self.hop.context:
+                self.s.sendall(b'220 2.0.0 Go ahead\r\n')
+                self.s = self.hop.context.wrap_socket(self.s, server_side=True)
             elif verb == 'DATA':
                 self.data()
             else:

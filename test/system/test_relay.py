@@ -6,12 +6,14 @@ import random
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import threading
 import time
 
 from harness import (NOBODY, POSTFIX, ROOT, SLOW, Client, Server, Skip,
                      text_message, wait_for)
+from keys import make_pair
 from nexthop import CLOSE, HANG, NextHop
 from test_mailers import ALL
 
@@ -389,6 +391,84 @@ def test_a_damaged_body_is_never_whole(d):
             assert hop.messages == []
             s.ctl('queue', 'remove', s.ctl_json('queue', 'list')[
                 'messages'][0]['id'])
+
+
+# ------------------------------------------------------------------ TLS
+def tls_hop(d, host='next.test', **kw):
+    return NextHop(tls=make_pair(d, 'next', host=host, owner=os.getuid()), **kw)
+
+
+def test_tls_is_used_where_it_is_offered(d):
+    hop = tls_hop(d)
+    with hop, server(d, domain('next.test', hop)) as s:
+        for i in range(2):
+            send(s, 'a@next.test')
+            m = hop.wait(i + 1)[i]
+            assert m.tls == 'TLSv1.3', m.tls
+            wait_for('its end', lambda: hop.nopen == 0)
+        [e, again] = events(s, 'next-hop-tls')
+        assert (e['protocol'], e['verified']) == ('TLSv1.3', 'no'), e
+        assert e['remote'] == '[127.0.0.1]' and e['reason'] != '-', e
+        s.write_conf(extra=domain('next.test', hop, 'TLS = none'))
+        s.ctl('reload')
+        wait_for('a message without', lambda: (
+            send(s, 'a@next.test'), hop.messages[-1].tls is False)[1])
+
+
+def test_a_server_whose_handshake_fails_gets_mail_without_it(d):
+    hop = tls_hop(d)
+    # nothing that we have in common
+    hop.context.maximum_version = hop.context.minimum_version = \
+        ssl.TLSVersion.TLSv1
+    hop.context.set_ciphers('DEFAULT:@SECLEVEL=0')
+    with hop, server(d, domain('next.test', hop),
+                     conf='retry_interval = 3600\n') as s:
+        send(s, 'a@next.test')
+        [m] = hop.wait(1)
+        assert m.tls is False
+        [e] = events(s, 'next-hop-clear')
+        assert 'handshake has failed' in e['reason'], e
+        s.write_conf(extra=domain('next.test', hop, 'TLS = encrypt'))
+        s.ctl('reload')
+        wait_for('one that is deferred', lambda: (
+            send(s, 'b@next.test'), 'b@next.test' in waiting(s))[1])
+        assert 'handshake has failed' in waiting(s)['b@next.test']
+
+
+def test_a_server_that_has_to_be_verified(d):
+    hop = tls_hop(d)
+    more = f'TLS = verify\nTLS_CA_File = "{d}/next.crt"\n'
+    with hop, server(d, domain('right.test', hop, more +
+                               'TLS_Name = "next.test"'),
+                     domain('wrong.test', hop, more +
+                            'TLS_Name = "other.test"'),
+                     domain('system.test', hop,
+                            'TLS = verify\nTLS_Name = "next.test"'),
+                     conf='retry_interval = 3600\n') as s:
+        send(s, 'a@right.test', 'b@wrong.test', 'c@system.test')
+        [m] = hop.wait(1)
+        assert m.rcpts == ['RCPT TO:<a@right.test>'] and m.tls
+        why = wait_deferred(s, 2)
+        assert set(why) == {'b@wrong.test', 'c@system.test'}, why
+        assert 'handshake has failed' in why['b@wrong.test'], why
+        assert [e['verified'] for e in events(s, 'next-hop-tls')] == ['yes']
+
+
+def test_a_server_without_tls_gets_nothing_where_it_is_demanded(d):
+    hop = NextHop()
+    with hop, server(d, domain('next.test', hop, 'TLS = encrypt')) as s:
+        send(s, 'a@next.test')
+        [why] = wait_deferred(s).values()
+        assert 'does not offer STARTTLS' in why, why
+        assert hop.messages == []
+
+
+def test_authorities_that_cannot_be_read_are_refused(d):
+    hop = NextHop()
+    s = server(d, domain('next.test', hop, f'TLS_CA_File = "{d}/none.pem"'))
+    p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+    assert p.returncode == 78 and re.search(
+        r"option 'TLS_CA_File' of Domain \"next.test\": .*none.pem", p.stderr), p
 
 
 # ------------------------------------------------------------------ who may

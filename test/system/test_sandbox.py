@@ -11,7 +11,8 @@ import termios
 import threading
 
 from forced import forced_call
-from harness import (RELAYED, ROOT, SANITIZE, TOP, Client, Server, Skip, stat_fields,
+from harness import (RELAYED, ROOT, SANITIZE, TOP, Client, Server, Skip,
+                     stat_fields,
                      wait_for)
 from keys import make_pair, memory, tls_conf
 
@@ -174,7 +175,7 @@ def test_openssl_is_configured_in_all_that_compute_with_it(d):
         for role, pid in role_pids(s):
             with open(f'/proc/{pid}/maps') as f:
                 has = '/ossl-modules/legacy.so' in f.read()
-            assert has == (role in ('worker', 'keyd', 'authd')), role
+            assert has == (role in ('worker', 'keyd', 'authd', 'relay')), role
         with Client(s.port) as c:
             c.hello()
             c.cmd('STARTTLS', '220')

@@ -29,6 +29,7 @@
 struct role_state {
 	struct child		*child;
 	struct chanev		*queue;		/* NULL: there is none now */
+	struct relay_tls	*tls;
 	struct spool_sources	*sources;	/* of that queue; NULL: likewise */
 	struct relay_hops	*hops;		/* likewise */
 	uint64_t		 batch;		/* number of the last D_JOBS */
@@ -226,7 +227,7 @@ on_peer(void *closure, const struct msg_peer *, int fd)
 	leave_queue(s);
 	if ((s->sources = spool_sources_new()) == NULL ||
 	    (s->hops = relay_hops_new(s->child->settings, s->sources,
-	    s->max_conns, &relay_ops, s)) == NULL) {
+	    s->tls, s->max_conns, &relay_ops, s)) == NULL) {
 		log_err("relay-start", "peer=%s", "queue");
 		close(fd);
 		leave_queue(s);
@@ -286,17 +287,21 @@ static int
 relay_main(struct child *c)
 {
 	struct role_state s = { .child = c };
-	int status;
+	int status = 1;
 
 	privs_raise_nofile();
 	s.max_conns = find_max_conns();
-	if (child_drop(c) == -1)
-		return 1;
+	if (child_load_crypto(c) == -1 ||
+	    (s.tls = relay_tls_load(c->settings)) == NULL ||
+	    child_drop(c) == -1)
+		goto out;
 	status = child_run(c, &child_ops, &s);
 	if (s.queue != NULL)
 		(void)chanev_flush_wait(s.queue, LAST_WORDS_MS);
 	after_cancel(&s.timer);
 	leave_queue(&s);
+out:
+	relay_tls_free(s.tls);
 	return status;
 }
 

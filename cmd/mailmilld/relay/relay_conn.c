@@ -11,19 +11,37 @@
 #include <netinet/tcp.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/process/log.h"
 #include "core/scheduler.h"
+#include "tls/tls_client.h"
 
 /* --- the engine's host ---------------------------------------------------- */
 
+/* What TLS has come to, once for each connection. */
+static void
+log_tls(const struct relay_conn *conn, const struct smtp_client *c)
+{
+	const struct tls_client_facts *f;
+
+	if (conn->state != CONN_OPENING || !smtp_client_is_tls(c))
+		return;
+	f = tls_client_facts(conn->tls);
+	log_event(LOG_LEVEL_INFO, "next-hop-tls", "remote=%s protocol=%s "
+	    "cipher=%s verified=%s reason=%s", conn->remote, f->protocol,
+	    f->cipher, f->is_verified ? "yes" : "no", f->why);
+}
+
 static enum smtp_next
-on_next(void *host, struct smtp_client *, struct smtp_message *m_r)
+on_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 {
 	struct relay_conn *conn = host;
 
+	log_tls(conn, c);
 	if ((conn->mail = conn->ops->next(conn->closure, conn)) == NULL)
 		return conn->state == CONN_LEAVING ? SMTP_NEXT_QUIT :
 		    SMTP_NEXT_NONE;
@@ -62,6 +80,7 @@ static void
 on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 {
 	struct relay_conn *conn = host;
+	char words[LIM_CLIENT_WORDS + TLS_CLIENT_WHY_MAX];
 	struct smtp_result r = *result;
 	struct job_error why;
 	struct job_result jr;
@@ -69,12 +88,46 @@ on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 	/* the dispatcher frees the event, the engine itself */
 	conn->event = NULL;
 	conn->client = NULL;
+	conn->is_tls_failed = r.why == SMTP_WHY_TLS_FAILED;
+	if (conn->is_tls_failed && conn->tls != NULL) {
+		snprintf(words, sizeof(words), "%s: %s", r.words,
+		    tls_client_facts(conn->tls)->why);
+		r.words = words;
+		r.errnum = 0;		/* in other words */
+	}
 	jr = relay_said_outcome(&r, true, 0, conn->remote, &why);
 	conn->ops->ended(conn->closure, conn, &why,
 	    jr.errnum != 0 ? jr.errnum : EAGAIN);
 }
 
+static int
+on_tls_start(void *host, struct smtp_client *, Event *event)
+{
+	struct relay_conn *conn = host;
+
+	return tls_client_start(conn->tls, event);
+}
+
+static int
+on_tls_handshake(void *host, struct smtp_client *, Event *, int *needmask_r)
+{
+	struct relay_conn *conn = host;
+
+	return tls_client_handshake(conn->tls, needmask_r);
+}
+
+static bool
+on_tls_is_verified(void *host, struct smtp_client *)
+{
+	struct relay_conn *conn = host;
+
+	return tls_client_facts(conn->tls)->is_verified;
+}
+
 static const struct smtp_client_ops client_ops = {
+	.tls_start = on_tls_start,
+	.tls_handshake = on_tls_handshake,
+	.tls_is_verified = on_tls_is_verified,
 	.next = on_next,
 	.read = on_read,
 	.rcpt = on_rcpt,
@@ -144,9 +197,24 @@ begin_connect(const struct route_addr *addr)
 	return -1;
 }
 
+/* What the server has to show.  Return 0, or -1 with errno. */
+static int
+prepare_tls(struct relay_conn *conn, const struct relay_conn_target *t)
+{
+	struct tls_client_server server = { .hop = t->route,
+		.name = t->tls_name, .must_verify = t->must_verify };
+	char text[ADDR_TEXT];
+
+	if (t->tls == NULL)
+		return 0;
+	if (*t->tls_name == '\0' && t->addr->kind == ROUTE_IP)
+		server.name = addr_text(&t->addr->ip.sa, text);
+	conn->tls = tls_client_new(t->tls, &server);
+	return conn->tls == NULL ? -1 : 0;
+}
+
 struct relay_conn *
-relay_conn_open(const struct route_addr *addr,
-    const struct smtp_client_options *options,
+relay_conn_open(const struct relay_conn_target *target,
     const struct relay_conn_ops *ops, void *closure)
 {
 	struct relay_conn *conn;
@@ -156,10 +224,11 @@ relay_conn_open(const struct route_addr *addr,
 		return NULL;
 	conn->ops = ops;
 	conn->closure = closure;
-	relay_said_remote(addr, conn->remote);
-	if ((fd = begin_connect(addr)) == -1)
+	relay_said_remote(target->addr, conn->remote);
+	if (prepare_tls(conn, target) == -1 ||
+	    (fd = begin_connect(target->addr)) == -1)
 		goto err1;
-	if ((conn->client = smtp_client_new(options, &client_ops,
+	if ((conn->client = smtp_client_new(&target->options, &client_ops,
 	    conn)) == NULL)
 		goto err2;
 	conn->event = build_event_from_now_f(RELAY_CONNECT_SECONDS, fd,
@@ -178,7 +247,7 @@ err2:
 	errno = saved;
 err1:
 	saved = errno;
-	free(conn);
+	relay_conn_free(conn);
 	errno = saved;
 	return NULL;
 }
@@ -208,5 +277,6 @@ relay_conn_kill(struct relay_conn *conn)
 void
 relay_conn_free(struct relay_conn *conn)
 {
+	tls_client_free(conn->tls);
 	free(conn);
 }

@@ -27,15 +27,17 @@
 
 #define AGAIN_MS	100	/* where there is no room for a connection */
 #define FIRST_MS	60000	/* an address that has failed is not tried before, while others are there */
+#define CLEAR_MS	600000	/* a server whose handshakes fail is not asked for TLS */
 #define LIMIT_MS	60000	/* and a server that took no more connections is not asked for more */
 
 struct relay_hop {
 	TAILQ_ENTRY(relay_hop)	 link;
 	TAILQ_ENTRY(relay_hop)	 wanting;	/* while something waits */
 	struct relay_hops	*h;
-	enum delivery		 delivery;
 	char			*target;
 	const char		*helo;		/* the settings' */
+	const struct settings_domain *domain;	/* the first of those that it is for */
+	uint64_t		 clear_ms;	/* no TLS until then */
 	struct route_addr	 addrs[SETTINGS_ROUTES_MAX];
 	size_t			 naddrs;
 	size_t			 current;	/* where connections are opened */
@@ -56,6 +58,7 @@ TAILQ_HEAD(relay_hop_list, relay_hop);
 struct relay_hops {
 	const struct settings	*settings;
 	struct spool_sources	*sources;
+	const struct relay_tls	*tls;
 	const struct relay_ops	*ops;
 	void			*closure;
 	size_t			 max;
@@ -71,7 +74,8 @@ struct relay_hops {
 
 struct relay_hops *
 relay_hops_new(const struct settings *settings, struct spool_sources *sources,
-    size_t max, const struct relay_ops *ops, void *closure)
+    const struct relay_tls *tls, size_t max, const struct relay_ops *ops,
+    void *closure)
 {
 	struct relay_hops *h;
 
@@ -84,6 +88,7 @@ relay_hops_new(const struct settings *settings, struct spool_sources *sources,
 	}
 	h->settings = settings;
 	h->sources = sources;
+	h->tls = tls;
 	h->ops = ops;
 	h->closure = closure;
 	h->max = max;
@@ -124,7 +129,7 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 		return NULL;
 	}
 	hop->h = h;
-	hop->delivery = (enum delivery)d->delivery;
+	hop->domain = d;
 	hop->helo = helo_of(h, d);
 	hop->max = hop->limit = max_of(h, d);
 	for (i = 0; i < d->route.n && i < SETTINGS_ROUTES_MAX; i++) {
@@ -138,6 +143,21 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	return hop;
 }
 
+/* Do connections for ${d} look like those of ${hop}, so that both use the same? */
+static bool
+is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
+    const char *target)
+{
+	const struct settings_domain *own = hop->domain;
+
+	return own->delivery == d->delivery &&
+	    strcmp(hop->target, target) == 0 &&
+	    strcasecmp(hop->helo, helo_of(hop->h, d)) == 0 &&
+	    own->tls_level == d->tls_level &&
+	    strcmp(own->tls_ca_file, d->tls_ca_file) == 0 &&
+	    strcasecmp(own->tls_name, d->tls_name) == 0;
+}
+
 struct relay_hop *
 relay_hop_find(struct relay_hops *h, const struct route *route)
 {
@@ -147,9 +167,7 @@ relay_hop_find(struct relay_hops *h, const struct route *route)
 	if (*of != NULL)
 		return *of;
 	TAILQ_FOREACH (hop, &h->list, link)
-		if (hop->delivery == (enum delivery)d->delivery &&
-		    strcmp(hop->target, route->target) == 0 &&
-		    strcasecmp(hop->helo, helo_of(h, d)) == 0)
+		if (is_same_hop(hop, d, route->target))
 			break;
 	if (hop == NULL)
 		hop = hop_new(h, d, route->target);
@@ -436,6 +454,19 @@ on_done(void *closure, struct relay_conn *conn)
 		h->ops->idle(h->closure);
 }
 
+/* The handshake of TLS has failed.  Without TLS it may go better: as good as what
+ * the server would get if it did not offer any (RFC 7435). */
+static bool
+do_without_tls(struct relay_hop *hop, const struct job_error *why)
+{
+	if (hop->domain->tls_level != SETTINGS_TLS_MAY)
+		return false;
+	hop->clear_ms = monotonic_ms() + CLEAR_MS;
+	log_event(LOG_LEVEL_INFO, "next-hop-clear", "target=%s remote=%s "
+	    "reason=%s", hop->target, why->remote, why->text);
+	return true;
+}
+
 /* The connection has ended before it asked for a message. */
 static void
 opening_failed(struct relay_hop *hop, size_t addr, const struct job_error *why,
@@ -458,6 +489,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	struct relay_hop *hop = closure;
 	struct relay_hops *h = hop->h;
 	bool is_opening = conn->state == CONN_OPENING;
+	bool is_tls_failed = conn->is_tls_failed;
 	size_t addr = conn->hop_addr;
 
 	if (conn->state == CONN_IDLE)
@@ -469,7 +501,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	relay_conn_free(conn);
 	if (h->is_ending)
 		return;
-	if (is_opening)
+	if (is_opening && !(is_tls_failed && do_without_tls(hop, why)))
 		opening_failed(hop, addr, why, errnum);
 	relay_hops_go(h);
 	if (h->nmails == 0)
@@ -521,18 +553,41 @@ put_off(struct relay_hop *hop)
 	return h->timer != NULL || hop->nconns > 0;
 }
 
+/* Whom to connect to, but for the address. */
+static struct relay_conn_target
+target_of(const struct relay_hop *hop)
+{
+	static const enum smtp_tls_use uses[] = {
+		[SETTINGS_TLS_MAY] = SMTP_TLS_MAY,
+		[SETTINGS_TLS_NONE] = SMTP_TLS_NEVER,
+		[SETTINGS_TLS_ENCRYPT] = SMTP_TLS_MUST,
+		[SETTINGS_TLS_VERIFY] = SMTP_TLS_MUST
+	};
+	const struct settings_domain *d = hop->domain;
+	bool is_clear = d->tls_level == SETTINGS_TLS_NONE ||
+	    (d->tls_level == SETTINGS_TLS_MAY &&
+	    monotonic_ms() < hop->clear_ms);
+
+	return (struct relay_conn_target){
+		.options = {
+			.helo = hop->helo,
+			.is_lmtp = d->delivery == DELIVERY_LMTP,
+			.tls = is_clear ? SMTP_TLS_NEVER : uses[d->tls_level],
+			.login = SMTP_LOGIN_NEVER,
+			.idle_seconds = RELAY_IDLE_SECONDS
+		},
+		.tls = is_clear ? NULL : relay_tls_find(hop->h->tls, d),
+		.tls_name = d->tls_name,
+		.must_verify = d->tls_level == SETTINGS_TLS_VERIFY
+	};
+}
+
 /* Return whether there is one connection more. */
 static bool
 open_one(struct relay_hop *hop)
 {
+	struct relay_conn_target target = target_of(hop);
 	struct relay_hops *h = hop->h;
-	const struct smtp_client_options options = {
-		.helo = hop->helo,
-		.is_lmtp = hop->delivery == DELIVERY_LMTP,
-		.tls = SMTP_TLS_NEVER,
-		.login = SMTP_LOGIN_NEVER,
-		.idle_seconds = RELAY_IDLE_SECONDS
-	};
 	char remote[JOB_REMOTE];
 	struct relay_conn *conn;
 	struct job_error why;
@@ -541,8 +596,9 @@ open_one(struct relay_hop *hop)
 	if (hop->current != 0 && monotonic_ms() >= hop->first_ms)
 		hop->current = 0;
 	do {
-		conn = relay_conn_open(&hop->addrs[hop->current], &options,
-		    &conn_ops, hop);
+		target.addr = &hop->addrs[hop->current];
+		target.route = hop->domain->route.v[hop->current];
+		conn = relay_conn_open(&target, &conn_ops, hop);
 		if (conn != NULL)
 			goto opened;
 		errnum = errno;

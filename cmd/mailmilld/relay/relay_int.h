@@ -89,7 +89,31 @@ struct job_result relay_said_outcome(const struct smtp_result *result,
 void relay_said_failure(int errnum, const char *words, const char *remote,
     struct job_error *je_r);
 
+/* --- relay_tls.c: contexts of TLS -------------------------------------------- */
+
+struct relay_tls;
+struct tls_client_ctx;
+struct tls_client;
+
+/* relay_tls_load(s): Read the authorities of all next hops, while files can be
+ * opened.  NULL, having logged why.
+ * relay_tls_find(t, d): The context for the next hops of ${d}. */
+struct relay_tls *relay_tls_load(const struct settings *s);
+void relay_tls_free(struct relay_tls *t);
+struct tls_client_ctx *relay_tls_find(const struct relay_tls *t,
+    const struct settings_domain *d);
+
 /* --- relay_conn.c: one connection ------------------------------------------- */
+
+/* Whom to connect to, and how.  All texts are kept. */
+struct relay_conn_target {
+	const struct route_addr	*addr;
+	const char		*route;		/* the same as text: sessions of TLS are kept for it */
+	struct smtp_client_options options;
+	struct tls_client_ctx	*tls;		/* NULL: no TLS */
+	const char		*tls_name;	/* what the certificate has to be for; "": the address */
+	bool			 must_verify;
+};
 
 enum relay_conn_state {
 	CONN_OPENING,		/* has not asked for a message yet */
@@ -125,6 +149,8 @@ struct relay_conn {
 	void			*closure;
 	Event			*event;
 	struct smtp_client	*client;
+	struct tls_client	*tls;		/* NULL: there is none */
+	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c alone */
 	size_t			 hop_addr;	/* which address of its next hop */
@@ -132,13 +158,12 @@ struct relay_conn {
 };
 TAILQ_HEAD(relay_conns, relay_conn);
 
-/* relay_conn_open(addr, options, ops, closure): Connect.  NULL with errno.
+/* relay_conn_open(target, ops, closure): Connect.  NULL with errno.
  * relay_conn_wake(conn): Have it ask for a message, or leave.
  * relay_conn_kill(conn): End it now, whatever it is in; ended() is called inside
  * the call.  Not from its own functions.
  * relay_conn_free(conn): One that has ended. */
-struct relay_conn *relay_conn_open(const struct route_addr *addr,
-    const struct smtp_client_options *options,
+struct relay_conn *relay_conn_open(const struct relay_conn_target *target,
     const struct relay_conn_ops *ops, void *closure);
 void relay_conn_wake(struct relay_conn *conn);
 void relay_conn_kill(struct relay_conn *conn);
@@ -158,12 +183,12 @@ struct relay_ops {
 	void	(*idle)(void *closure);
 };
 
-/* relay_hops_new(settings, sources, max, ops, closure): No more than ${max}
- * connections in all.  NULL: ENOMEM.
+/* relay_hops_new(settings, sources, tls, max, ops, closure): No more than ${max}
+ * connections in all; all is kept.  NULL: ENOMEM.
  * relay_hops_free(h): End all connections; nothing more is told. */
 struct relay_hops *relay_hops_new(const struct settings *settings,
-    struct spool_sources *sources, size_t max, const struct relay_ops *ops,
-    void *closure);
+    struct spool_sources *sources, const struct relay_tls *tls, size_t max,
+    const struct relay_ops *ops, void *closure);
 void relay_hops_free(struct relay_hops *h);
 
 /* relay_hop_find(h, route): Where ${route} leads.  NULL: ENOMEM.

@@ -6,11 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route_addr.h"
+#include "tls/tls_client.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */
 
@@ -68,4 +71,29 @@ route_check(const struct settings *s, struct probe_spec *spec_r)
 		"sockets", .name = s->relay_user, .limit_ms = CHECK_MS,
 		.run = check_all, .closure = s };
 	account_look(s, ROLE_RELAY, &spec_r->account);
+}
+
+int
+route_check_authorities(const struct settings *s, char *err_r, size_t errlen)
+{
+	const struct settings_domain *d;
+	struct tlsctx_octets pem;
+	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
+		if (!settings_is_relayed(d) || (*d->tls_ca_file == '\0' &&
+		    d->tls_level != SETTINGS_TLS_VERIFY))
+			continue;
+		if (tls_authorities_read(d->tls_ca_file, &pem, why,
+		    sizeof(why)) == -1) {
+			snprintf(err_r, errlen, "%s: option 'TLS_CA_File' of "
+			    "Domain \"%s\": %s", conf_at_text(&d->at, at,
+			    sizeof(at)), d->name, why);
+			return -1;
+		}
+		free((void *)(uintptr_t)pem.v);
+	}
+	return 0;
 }

@@ -12,4 +12,10 @@
  * may come later.  Nothing is connected. */
 void route_check(const struct settings *s, struct probe_spec *spec_r);
 
+/* route_check_authorities(s, err_r, errlen): Can the files of TLS_CA_File be read,
+ * or, where they have to verify servers, those of the system?  Return 0, or -1
+ * with a message. */
+int route_check_authorities(const struct settings *s, char *err_r,
+    size_t errlen);
+
 #endif

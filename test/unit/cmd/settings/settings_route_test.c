@@ -48,6 +48,20 @@ static const struct {
 	{ "Delivery = smtp Route = \"192.0.2.1\" Max_Connections = 0",
 	    "option 'Max_Connections': expected a number from 1 to 1000 "
 	    "(connections), found \"0\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" TLS = verify", NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\" TLS = encrypt "
+	    "TLS_CA_File = \"/etc/ca.pem\"", NULL },
+	{ "Delivery = lmtp Route = \"unix:/run/lmtp\" TLS = verify "
+	    "TLS_Name = \"next.test\"", NULL },
+	{ "Delivery = lmtp Route = \"unix:/run/lmtp\" TLS = verify",
+	    "option 'Route': expected an address, or together with TLS_Name, "
+	    "since TLS is verify, and a socket has no name that a certificate "
+	    "could be for, found \"unix:/run/lmtp\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_CA_File = \"ca.pem\"",
+	    "option 'TLS_CA_File': expected an absolute path, found "
+	    "\"ca.pem\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_Name = \"a b\"",
+	    "option 'TLS_Name': expected a domain, found \"a b\"" },
 	/* Listen "127.0.0.1:2525", "[::]:2526" and ":2527" */
 	{ "Delivery = smtp Route = \"127.0.0.1:2525\"", "option 'Route': "
 	    "expected another server: this one listens there (line 1), and "
