@@ -12,7 +12,7 @@
 #include "core/util/utf8.h"
 #include "proto/sasl/sasl_client.h"
 #include "test/lib/simhost.h"
-#include "tls/tlsio.h"
+#include "tls/tls_client.h"
 
 static const char *const outcome_names[] = { "accepted", "deferred", "refused",
 	"unsent", "uncertain" };
@@ -85,10 +85,16 @@ static const event_io_opset inside_opset = {
 static int
 tls_start(void *host, struct smtp_client *, Event *e)
 {
+	static const struct tls_client_server server = {
+		.name = "mx.example.test", .must_verify = true };
 	struct simhop *h = host;
 
 	h->nhello = h->nanswer = 0;
-	return h->tls_connect != NULL ? h->tls_connect(e) : 0;
+	if (h->tls_ctx == NULL)
+		return 0;
+	if ((h->tls = tls_client_new(h->tls_ctx, &server)) == NULL)
+		return -1;
+	return tls_client_start(h->tls, e);
 }
 
 static int
@@ -98,9 +104,13 @@ tls_handshake(void *host, struct smtp_client *, Event *e, int *need)
 	char c;
 	int n;
 
-	if (h->tls_connect != NULL) {
-		n = tlsio_handshake(e, need);
+	if (h->tls != NULL) {
+		n = tls_client_handshake(h->tls, need);
 		h->is_inside = n == 1;
+		h->is_verified = tls_client_facts(h->tls)->is_verified;
+		if (n == 1 && !h->is_verified)
+			violation(h, "a handshake with a server that is not "
+			    "verified");
 		return n;
 	}
 	while (h->nhello < strlen(SIMHOP_HELLO)) {
@@ -261,6 +271,8 @@ host_ended(void *host, struct smtp_client *, const struct smtp_result *r)
 	if (h->sasl != NULL)
 		violation(h, "ended() before auth_end()");
 	h->nended++;
+	tls_client_free(h->tls);
+	h->tls = NULL;
 	keep(h, &h->end, r);
 	simhop_text(&h->end, text, sizeof(text));
 	if (h->is_traced)

@@ -62,7 +62,8 @@ struct simhop {
 	size_t			 ntaken;	/* by next() */
 	bool			 is_last;	/* behind the last message: SMTP_NEXT_QUIT */
 	bool			 has_tls;	/* tls_start() and the rest are there */
-	int			(*tls_connect)(Event *e); /* real TLS; NULL: what stands for it */
+	struct tls_client_ctx	*tls_ctx;	/* real TLS; NULL: what stands for it */
+	struct tls_client	*tls;		/* of the connection */
 	bool			 is_verified;	/* the server is who it should be */
 	size_t			 source_max;	/* octets of the body that can be read now */
 	int			 source_errno;	/* why no more can be; 0: EAGAIN */

@@ -63,10 +63,9 @@ void simtls_client_free(struct simtls_client *c);
 /* simtls_client_forget(): There is no session to resume any more. */
 void simtls_client_forget(void);
 
-/* simtls_connect(e): Put TLS under ${e}, as its client: tls/tlsio.h, for an event
- * of the code under test.  0, or -1 with errno. */
-struct _Event;
-int simtls_connect(struct _Event *e);
+/* simtls_client_context(): One of tls/tls_client.h, which trusts the authority;
+ * for the code under test.  After simtls_setup(). */
+struct tls_client_ctx *simtls_client_context(void);
 
 /* simtls_client_handshake(c): 1: done, 0: it needs octets of the server,
  * -1: it has failed. */

@@ -7,13 +7,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "test/lib/simclock.h"
 #include "test/lib/simtls_int.h"
-#include "tls/tlsio.h"
+#include "tls/tls_client.h"
 
 struct simtls_client {
 	SSL	*ssl;
@@ -161,22 +160,21 @@ dress(SSL *ssl, unsigned int flags)
 	return 0;
 }
 
-int
-simtls_connect(Event *e)
+struct tls_client_ctx *
+simtls_client_context(void)
 {
-	SSL *ssl = SSL_new(client_ctx);
+	static struct tls_client_ctx *ctx;
+	struct tls_client_config config = {
+		.authorities = simtls_authority.pem,
+		.protocols = "TLSv1.2 TLSv1.3" };
+	char err[TLSCTX_ERROR_MAX];
 
-	if (ssl == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
-	SSL_set_connect_state(ssl);
-	if (tlsio_attach(e, ssl) == -1) {
-		SSL_free(ssl);
-		errno = ENOMEM;
-		return -1;
-	}
-	return 0;
+	simalloc_quiet++;
+	if (ctx == NULL &&
+	    (ctx = tls_client_ctx_new(&config, err, sizeof(err))) == NULL)
+		abort();
+	simalloc_quiet--;
+	return ctx;
 }
 
 struct simtls_client *

@@ -226,7 +226,7 @@ choose_tls(struct hop_sim *s)
 	o->tls_certificate.n = 1;
 	o->use_ssl = simrand_chance(r, 300);
 	s->hop.has_tls = true;
-	s->hop.tls_connect = simtls_connect;
+	s->hop.tls_ctx = simtls_client_context();
 	s->hop.options.tls = o->use_ssl ? SMTP_TLS_FIRST :
 	    simrand_chance(r, 500) ? SMTP_TLS_MUST : SMTP_TLS_MAY;
 	if (simrand_chance(r, 300))
