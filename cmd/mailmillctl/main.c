@@ -86,7 +86,7 @@ usage(void)
 struct options {
 	const char	*filename, *socket;
 	bool		 is_json, is_dry;
-	json_t		*filter;
+	json_t		*filter;	/* NULL: none */
 	json_int_t	 limit;		/* 0: not said */
 	enum part	 part;
 	const char	*by;		/* what top counts by; NULL: not said */
@@ -283,6 +283,8 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 		case FILTER_TEXT:
 		case FILTER_TIME:
 		case FILTER_SIZE:
+			if (o->filter == NULL)
+				o->filter = json_object();
 			if (filter_add(o->filter, options[which].name, ch,
 			    optarg) == -1)
 				exit(EXIT_USAGE);
@@ -330,10 +332,9 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 int
 main(int argc, char **argv)
 {
-	struct options o = { .filename = MAILMILL_CONF,
-		.filter = json_object() };
+	struct options o = { .filename = MAILMILL_CONF };
 	const struct command *c;
-	char *path;
+	char *path = NULL;
 	int status;
 
 	/* passwd has options of its own */
@@ -347,13 +348,12 @@ main(int argc, char **argv)
 	if ((c = command_find(argv, argc)) == NULL ||
 	    !is_complete(c, argc, &o))
 		usage();
-	if (check_folder(c, argc > 2 ? argv[2] : NULL) == -1)
-		return EXIT_FAILED;
-	path = o.socket != NULL ? strdup(o.socket) : socket_find(o.filename);
-	if (path == NULL)
-		return EXIT_FAILED;
-	status = run(c, path, build_request(c, argv, argc, &o), &o,
-	    argc > 2 ? argv[2] : NULL);
+	status = EXIT_FAILED;
+	if (check_folder(c, argc > 2 ? argv[2] : NULL) == 0 &&
+	    (path = o.socket != NULL ? strdup(o.socket) :
+	    socket_find(o.filename)) != NULL)
+		status = run(c, path, build_request(c, argv, argc, &o), &o,
+		    argc > 2 ? argv[2] : NULL);
 	json_decref(o.filter);
 	free(path);
 	return status;

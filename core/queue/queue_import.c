@@ -396,7 +396,7 @@ feed_line(struct queue_answer *a, struct queue_import *im, const char *buf,
 	char *line;
 
 	line = im->len + n > LINE_MAX_OCTETS ? NULL :
-	    array_fit(im->line, &im->room, im->len + n, 1);
+	    array_fit(im->line, &im->room, im->len + n + 1, 1);
 	if (line == NULL)
 		return wrong(im, a->nmessages + 1, "its line is too long");
 	im->line = line;
