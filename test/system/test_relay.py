@@ -557,6 +557,36 @@ def test_a_reload_gives_a_domain_another_server(d):
         assert len(set(one.bodies() + two.bodies())) == i
 
 
+def test_a_reload_does_not_wait_for_a_server_that_hangs(d):
+    dead = NextHop(replies={'RCPT': HANG})
+    slow = NextHop(replies={'DOT': lambda *_: (time.sleep(3 * SLOW),
+                                               '250 2.0.0 Taken')[1]})
+    with dead, slow, server(d, domain('dead.test', dead),
+                            domain('slow.test', slow),
+                            conf='retry_interval = 3600\n') as s:
+        for i in range(40):
+            send(s, 'a@dead.test', message=text_message(i))
+        send(s, 'a@slow.test')
+        wait_for('it to hang', lambda: dead.nopen >= 20 and slow.octets)
+        queue = s.pids('mailmilld: queue')
+        s.ctl('reload')
+        wait_for('another queue', lambda: s.pids('mailmilld: queue') not in
+                 ([], queue))
+        # which has the spool when the old one has ended: not after 30 seconds
+        send(s, 'user@example.test')
+        s.wait_mail(1, timeout=12)
+        # what was sent to its end is not sent again
+        slow.wait(1)
+        wait_for('its line', lambda: 'a@slow.test' in [
+            e['rcpt'] for e in events(s, 'delivered')])
+        # nothing of all this is a failure of the message
+        dead.replies['RCPT'] = '250 2.1.5 OK'
+        dead.go_on.set()
+        dead.wait(40, 30)
+        assert len(set(dead.bodies())) == len(dead.bodies()) == 40
+        assert len(slow.messages) == 1 and not waiting(s)
+
+
 def test_a_relay_that_is_killed_loses_nothing(d):
     """A message comes twice only if its end was sent when the process died."""
     hop = NextHop(f'{d}/lmtp', lmtp=True, replies={

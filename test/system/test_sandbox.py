@@ -12,8 +12,7 @@ import threading
 
 from forced import forced_call
 from harness import (RELAYED, ROOT, SANITIZE, TOP, Client, Server, Skip,
-                     stat_fields,
-                     wait_for)
+                     stat_fields, wait_for)
 from keys import make_pair, memory, tls_conf
 
 with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:

@@ -234,6 +234,12 @@ on_jobs(void *closure, struct channel_msg *msg)
 	set_timer(s);
 }
 
+/* What is here takes no longer than a flush. */
+static void
+on_stop(void *, struct channel_msg *)
+{
+}
+
 /* The queue process has ended: forget its jobs.  Files that are in new/ already
  * stay there; the next queue process gives these jobs out as repeated. */
 static void
@@ -259,7 +265,8 @@ static const struct chanev_ops queue_ops = {
 	.on = {
 		[D_SOURCE] = on_source,
 		[D_FORGET] = on_forget,
-		[D_JOBS] = on_jobs
+		[D_JOBS] = on_jobs,
+		[D_STOP] = on_stop
 	},
 	.gone = queue_gone
 };

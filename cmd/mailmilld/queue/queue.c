@@ -510,10 +510,15 @@ static void
 on_drain(void *closure)
 {
 	struct queue_role *r = closure;
+	struct msg_empty empty = { 0 };
+	struct queue_peer *p;
 
 	r->drain_ms = monotonic_ms() + DRAIN_MS;
 	if (r->queue != NULL)
 		queue_stop(r->queue);
+	TAILQ_FOREACH (p, &r->peers, link)
+		if (p->is_agent)
+			(void)chanev_send(p->ce, D_STOP, &empty, NULL, 0, -1);
 	r->is_news = true;
 	exit_if_done(r);
 }

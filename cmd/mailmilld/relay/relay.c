@@ -186,6 +186,16 @@ on_forget(void *closure, struct channel_msg *msg)
 	spool_sources_drop(s->sources, ms.source);
 }
 
+/* The queue process waits for its jobs, and the one that follows it, at a reload,
+ * waits for its end.  What has not been sent to its end goes back. */
+static void
+on_stop(void *closure, struct channel_msg *)
+{
+	struct role_state *s = closure;
+
+	relay_hops_stop(s->hops);
+}
+
 /* The queue process has ended, and what is told of its jobs from now on reaches
  * nobody.  So connections are cut: a message that has not been sent to its end
  * is sent once, by whoever gets the job from the next queue process. */
@@ -214,7 +224,8 @@ static const struct chanev_ops queue_ops = {
 	.on = {
 		[D_SOURCE] = on_source,
 		[D_FORGET] = on_forget,
-		[D_JOBS] = on_jobs
+		[D_JOBS] = on_jobs,
+		[D_STOP] = on_stop
 	},
 	.gone = queue_gone
 };

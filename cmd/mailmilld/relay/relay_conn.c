@@ -260,6 +260,13 @@ relay_conn_wake(struct relay_conn *conn)
 }
 
 void
+relay_conn_stop(struct relay_conn *conn)
+{
+	smtp_client_stop(conn->client);
+	relay_conn_wake(conn);
+}
+
+void
 relay_conn_kill(struct relay_conn *conn)
 {
 	struct timeval now = *scheduler_now();

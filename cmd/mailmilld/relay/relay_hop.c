@@ -70,6 +70,7 @@ struct relay_hops {
 	size_t			 nmails;	/* that wait, or that a connection has */
 	Event			*timer;
 	bool			 is_draining, is_ending;
+	bool			 is_stopped;	/* is_draining, too: what is unsent goes back */
 };
 
 struct relay_hops *
@@ -255,6 +256,20 @@ fail_mail(struct relay_hops *h, struct relay_mail *m,
 	mail_end(h, m);
 }
 
+/* ${m}, which waits no more, is for whoever comes next. */
+static void
+give_back(struct relay_hops *h, struct relay_mail *m)
+{
+	struct job_result jr = { .errnum = ESTALE };
+	size_t i;
+
+	for (i = 0; i < m->njobs; i++) {
+		jr.job = m->jobs[i].job;
+		tell_done(h, &jr, 1);
+	}
+	mail_end(h, m);
+}
+
 /* The next hop cannot be had. */
 static void
 fail_waiting(struct relay_hop *hop, const struct job_error *why, int errnum)
@@ -397,6 +412,11 @@ on_rcpt(void *closure, struct relay_conn *conn, size_t i,
 	struct relay_mail *m = conn->mail;
 	struct job_error je;
 
+	if (hop->h->is_stopped && result->outcome == SMTP_UNSENT) {
+		m->results[m->nresults++] = (struct job_result){
+			.job = m->jobs[i].job, .errnum = ESTALE };
+		return;
+	}
 	if (may_again(m, result)) {
 		m->is_again[i] = true;
 		m->is_part = is_part(result);
@@ -671,10 +691,37 @@ relay_hops_go(struct relay_hops *h)
 
 /* --- the end -------------------------------------------------------------- */
 
+static void
+leave_idle(struct relay_hops *h)
+{
+	struct relay_conn *conn;
+
+	while ((conn = TAILQ_FIRST(&h->idle)) != NULL)
+		leave(conn->closure, conn);
+}
+
+void
+relay_hops_stop(struct relay_hops *h)
+{
+	struct relay_conn *conn;
+	struct relay_hop *hop;
+	struct relay_mail *m;
+
+	h->is_draining = h->is_stopped = true;
+	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
+		while ((m = take_mail(hop)) != NULL)
+			give_back(h, m);
+	TAILQ_FOREACH (hop, &h->list, link)
+		TAILQ_FOREACH (conn, &hop->conns, link)
+			if (conn->state == CONN_BUSY &&
+			    !relay_mail_is_read(conn->mail))
+				relay_conn_stop(conn);
+	leave_idle(h);
+}
+
 void
 relay_hops_drain(struct relay_hops *h)
 {
-	struct relay_conn *conn;
 	struct relay_hop *hop;
 	struct relay_mail *m;
 
@@ -682,8 +729,7 @@ relay_hops_drain(struct relay_hops *h)
 	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
 		while ((m = take_mail(hop)) != NULL)
 			mail_end(h, m);
-	while ((conn = TAILQ_FIRST(&h->idle)) != NULL)
-		leave(conn->closure, conn);
+	leave_idle(h);
 }
 
 bool

@@ -68,6 +68,10 @@ ssize_t relay_mail_read(struct relay_mail *m, struct spool_sources *sources,
     uint64_t offset, char *buf, size_t size);
 void relay_mail_unload(struct relay_mail *m);
 
+/* relay_mail_is_read(m): Have all its octets been given, so that the server may
+ * have it? */
+bool relay_mail_is_read(const struct relay_mail *m);
+
 /* relay_mail_again(m): The recipients that are marked is_again as a mail of their
  * own, which is not loaded; NULL: none, or no memory: then what is still marked
  * is to be reported. */
@@ -158,7 +162,9 @@ struct relay_conn {
 };
 TAILQ_HEAD(relay_conns, relay_conn);
 
-/* relay_conn_open(target, ops, closure): Connect.  NULL with errno.
+/* relay_conn_stop(conn): End it soon: with CONN_BUSY, its mail has the outcome
+ * SMTP_WHY_STOPPED.
+ * relay_conn_open(target, ops, closure): Connect.  NULL with errno.
  * relay_conn_wake(conn): Have it ask for a message, or leave.
  * relay_conn_kill(conn): End it now, whatever it is in; ended() is called inside
  * the call.  Not from its own functions.
@@ -166,6 +172,7 @@ TAILQ_HEAD(relay_conns, relay_conn);
 struct relay_conn *relay_conn_open(const struct relay_conn_target *target,
     const struct relay_conn_ops *ops, void *closure);
 void relay_conn_wake(struct relay_conn *conn);
+void relay_conn_stop(struct relay_conn *conn);
 void relay_conn_kill(struct relay_conn *conn);
 void relay_conn_free(struct relay_conn *conn);
 
@@ -202,9 +209,13 @@ int relay_hop_add(struct relay_hop *hop, const struct job *job,
     uint64_t batch);
 void relay_hops_go(struct relay_hops *h);
 
-/* relay_hops_drain(h): Forget what waits, and tell nothing of it; connections end
+/* relay_hops_stop(h): Give back what waits, and what has not been sent to its end:
+ * its result is ESTALE, for the queue to give it out again.  Connections end, but
+ * for those whose server may have a message: they end when it has answered.
+ * relay_hops_drain(h): Forget what waits, and tell nothing of it; connections end
  * when they have sent what they have.
  * relay_hops_is_idle(h): No connection has a mail, and none waits. */
+void relay_hops_stop(struct relay_hops *h);
 void relay_hops_drain(struct relay_hops *h);
 bool relay_hops_is_idle(const struct relay_hops *h);
 

@@ -235,6 +235,12 @@ relay_mail_read(struct relay_mail *m, struct spool_sources *sources,
 	return -1;
 }
 
+bool
+relay_mail_is_read(const struct relay_mail *m)
+{
+	return m->at == m->record.body_octets;
+}
+
 /* --- again ---------------------------------------------------------------- */
 
 struct relay_mail *
