@@ -46,7 +46,7 @@ refuse(struct conf *c, const struct settings_domain *d, const char *value,
 /* Do mails to ${addr} come back to ${l} at once?  Where ${l} listens on all
  * addresses, those of the loopback are surely among them. */
 static bool
-is_own(const struct settings_listen *l, const union addr *addr)
+is_own_ip(const struct settings_listen *l, const union addr *addr)
 {
 	static const struct in6_addr any6;
 	bool is_loopback = addr->sa.sa_family == AF_INET ?
@@ -61,6 +61,16 @@ is_own(const struct settings_listen *l, const union addr *addr)
 	    (is_any ? is_loopback : addr_is_same(&l->addr.sa, &addr->sa));
 }
 
+static bool
+is_own(const struct settings_listen *l, const struct route_addr *addr)
+{
+	if (addr->kind == ROUTE_UNIX)
+		return l->path != NULL &&
+		    strcmp(l->path, addr->un.sun_path) == 0;
+	return addr->kind == ROUTE_IP && l->path == NULL &&
+	    is_own_ip(l, &addr->ip);
+}
+
 static int
 check_loop(struct conf *c, const struct settings *s,
     const struct settings_domain *d, const char *value,
@@ -69,8 +79,8 @@ check_loop(struct conf *c, const struct settings *s,
 	char at[CONF_AT_MAX], expected[CONF_EXPECTED_MAX];
 	size_t i;
 
-	for (i = 0; addr->kind == ROUTE_IP && i < s->nlistens; i++)
-		if (is_own(&s->listens[i], &addr->ip)) {
+	for (i = 0; i < s->nlistens; i++)
+		if (is_own(&s->listens[i], addr)) {
 			snprintf(expected, sizeof(expected), "another server: "
 			    "this one listens there (%.100s), and mail would "
 			    "go round", conf_at_seen(&s->listens[i].at,

@@ -62,7 +62,10 @@ static const struct {
 	    "\"ca.pem\"" },
 	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_Name = \"a b\"",
 	    "option 'TLS_Name': expected a domain, found \"a b\"" },
-	/* Listen "127.0.0.1:2525", "[::]:2526" and ":2527" */
+	/* Listen "127.0.0.1:2525", "[::]:2526", ":2527" and "unix:/run/own" */
+	{ "Delivery = lmtp Route = \"unix:/run/own\"", "option 'Route': "
+	    "expected another server: this one listens there (line 1), and "
+	    "mail would go round, found \"unix:/run/own\"" },
 	{ "Delivery = smtp Route = \"127.0.0.1:2525\"", "option 'Route': "
 	    "expected another server: this one listens there (line 1), and "
 	    "mail would go round, found \"127.0.0.1:2525\"" },
@@ -77,7 +80,8 @@ static const struct {
 };
 
 #define LISTEN	"ESMTP_Listener { Listen \"127.0.0.1:2525\" { } " \
-	"Listen \"[::]:2526\" { } Listen \":2527\" { } }\n"
+	"Listen \"[::]:2526\" { } Listen \":2527\" { } " \
+	"Listen \"unix:/run/own\" { } }\n"
 
 Test(settings_route, is_checked_as_the_table_says)
 {
