@@ -197,19 +197,34 @@ tls_client_start(struct tls_client *t, Event *e)
 	return 0;
 }
 
+/* What has come of a handshake that OpenSSL has finished.  It has asked
+ * on_verify() about each certificate; but whether the server is verified is our
+ * own judgement, of a session that is resumed, too. */
+static int
+done(struct tls_client *t, int *error_r)
+{
+	tls_client_learn(t, tlsio_ssl(t->event));
+	if (t->facts.is_verified || !t->must_verify)
+		return 1;
+	t->facts.is_done = false;
+	t->facts.protocol = t->facts.cipher = NULL;
+	t->facts.bits = 0;
+	*error_r = EPROTO;
+	return -1;
+}
+
 int
 tls_client_handshake(struct tls_client *t, int *needmask)
 {
 	int rc = tlsio_handshake(t->event, needmask), error = errno;
 
 	if (rc == 1)
-		tls_client_learn(t, tlsio_ssl(t->event));
-	else if (rc == -1) {
+		rc = done(t, &error);
+	else if (rc == -1)
 		tls_client_failed(t, error);
-		/* a server may fail because of it: the next one goes without */
-		if (t->has_offered)
-			tls_client_cache_drop(t->cache, t->key);
-	}
+	/* a server may fail because of it: the next one goes without */
+	if (rc == -1 && t->has_offered)
+		tls_client_cache_drop(t->cache, t->key);
 	if (rc != 0)
 		ERR_clear_error();
 	errno = error;

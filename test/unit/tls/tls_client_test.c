@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/lim.h"
-#include "tls/tls_client.h"
+#include "tls/tls_client_int.h"
 #include "tls/tlsio.h"
 #include "tls_client_fixture.h"
 #include "tls_fixture.h"
@@ -462,6 +462,43 @@ Test(tls_client, a_resumed_session_is_as_little_verified_as_its_first)
 		cr_assert(!v.facts.is_verified);
 		cr_assert_eq(v.facts.verdict, TLS_CLIENT_UNTRUSTED);
 		cr_assert_str_eq(v.facts.why, why);
+	}
+}
+
+/* Nothing of the kind is ever kept; whatever is, must_verify is held to. */
+Test(tls_client, a_resumed_session_that_nothing_verifies_fails)
+{
+	struct tls_client_server s = { .hop = "a", .name = "mx.example.test",
+		.must_verify = true };
+	struct tls_client_shown shown;
+	struct tls_client *t;
+	SSL_SESSION *session;
+	size_t i;
+
+	for (i = 0; i < NVERSIONS; i++) {
+		shop_version(versions[i]);
+		cr_assert(shop_visit(&v, &s));
+		t = tls_client_new(shop_ctx, &s);
+		session = tls_client_cache_get(t->cache, t->key,
+		    tls_client_now(), &shown);
+		cr_assert_not_null(session);
+		shown.verdict = TLS_CLIENT_UNTRUSTED;
+		tls_client_cache_put(t->cache, t->key, session, &shown,
+		    tls_client_now());
+		SSL_SESSION_free(session);
+		tls_client_free(t);
+		shop_enter(&v, shop_ctx, &s);
+		cr_assert(!shop_shake(&v));
+		cr_assert_eq(v.rc, -1);
+		cr_assert_eq(v.error, EPROTO);
+		shop_leave(&v);
+		cr_assert(!v.facts.is_done && !v.facts.is_verified);
+		cr_assert_null(v.facts.protocol);
+		cr_assert_eq(v.facts.verdict, TLS_CLIENT_UNTRUSTED);
+		/* and it is forgotten */
+		cr_assert(shop_visit(&v, &s));
+		cr_assert(!v.facts.is_resumed);
+		s.hop = "b";
 	}
 }
 
