@@ -4,7 +4,9 @@
 
 #include <sys/types.h>
 
+#include <netinet/in.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/util/addr.h"
 #include "core/util/base64.h"
@@ -25,6 +27,23 @@ address(const char *text)
 	FUZZ_HOLDS(addr_port(&a.sa) == addr_port(&b.sa));
 }
 
+/* One account has one spelling, but for the case of "unix". */
+static void
+account(const struct netmask *nm, const char *s, size_t len)
+{
+	char shown[ADDR_TEXT];
+	uint32_t uid;
+	union addr a;
+
+	memcpy(&uid, nm->addr, sizeof(uid));
+	addr_local(&a, ntohl(uid));
+	FUZZ_HOLDS(netmask_match(nm, &a.sa));
+	if (nm->bits == 0)
+		return;
+	addr_text(&a.sa, shown);
+	FUZZ_HOLDS(strlen(shown) == len && strncasecmp(shown, s, len) == 0);
+}
+
 static void
 network(const char *s, size_t len)
 {
@@ -32,9 +51,12 @@ network(const char *s, size_t len)
 
 	if (netmask_parse(s, len, &nm) == -1)
 		return;
-	FUZZ_HOLDS(nm.family == AF_INET || nm.family == AF_INET6);
-	FUZZ_HOLDS(nm.bits <= (nm.family == AF_INET ? 32 : 128));
+	FUZZ_HOLDS(nm.family == AF_INET || nm.family == AF_INET6 ||
+	    nm.family == AF_UNIX);
+	FUZZ_HOLDS(nm.bits <= (nm.family == AF_INET6 ? 128 : 32));
 	FUZZ_HOLDS(netmask_contains(&nm, &nm));
+	if (nm.family == AF_UNIX)
+		account(&nm, s, len);
 }
 
 static void

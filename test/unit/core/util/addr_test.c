@@ -321,7 +321,8 @@ Test(addr, an_account_is_one_client_and_no_address)
 		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 		"ffff:ffff:ffff:ffff:101:101::", "::ffff:0.0.0.0",
 		"::ffff:0.0.3.232", "64:ff9b::3e8" };
-	const uint32_t uids[] = { 0, 1, 1000, 4294967294u };
+	/* the last one: of an account that this kernel cannot name */
+	const uint32_t uids[] = { 0, 1, 1000, 4294967294u, 4294967295u };
 	unsigned char k[2][ADDR_NETWORK];
 	union addr a, b;
 	size_t i, j;
