@@ -57,6 +57,11 @@
 #define LIM_TLS_SESSION		8192	/* octets of one, with the server's certificate and its ticket; most have 1,500 to 3,000 */
 #define LIM_TLS_SESSION_SECONDS	3600	/* that one may be resumed after the handshake in which the server has shown its certificate: it may be revoked, or not be in DNS any more */
 #define LIM_TLS_AUTHORITIES	(4 << 20) /* octets of the certificates of authorities; those of a system have 250,000 */
+#define LIM_LABEL		63	/* octets of a part of a domain between dots; RFC 1035 2.3.4 */
+#define LIM_LOOKUP_OCTETS	12288	/* of the records in the answer of a look-up: 40 MX records with the longest names, some 400 with usual ones */
+#define LIM_LOOKUP_ADDRESSES	32	/* of a host, of each family: what is beyond them is left out */
+#define LIM_LOOKUPS		1024	/* questions of a process that wait for the resolver */
+#define LIM_LOOKUP_SECONDS	60	/* for the answer to one, with a resolver that dies meanwhile: longer than name servers are waited for, unless the settings say so */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

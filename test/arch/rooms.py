@@ -77,6 +77,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
     'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
+    # what asks the resolver: for the roles that have it among their peers
+    'cmd/mailmilld/lookup':     LOOP + ' cmd/settings cmd/mailmilld/role',
     # modules of others: whose file, which struct, and the process that checks
     'cmd/mailmilld/module':     LOOP + ' core/jobs proto cmd/settings'
                                 ' cmd/mailmilld/role',
