@@ -21,6 +21,7 @@
 
 #define VERSION			1	/* flag of NR_CREATE_RULESET */
 #define RULE_PATH_BENEATH	1
+#define RULE_NET_PORT		2
 
 /* In version 1 a process with rules could move no file to another folder. */
 #define VERSION_LEAST		2
@@ -71,6 +72,11 @@ struct path_beneath {
 	int32_t		parent_fd;
 } __attribute__((packed));
 
+struct net_port {
+	uint64_t	allowed;
+	uint64_t	port;		/* in host order */
+};
+
 /* The rule for ${p}.  Return 0 or -1. */
 static int
 add_path(int rules, const struct landlock_path *p, uint64_t handled)
@@ -95,12 +101,22 @@ add_path(int rules, const struct landlock_path *p, uint64_t handled)
 	return rc;
 }
 
+/* TCP sockets may be connected to that port, whatever the address. */
+static int
+add_port(int rules, unsigned int port)
+{
+	const struct net_port rule = { NET_CONNECT_TCP, port };
+
+	return (int)syscall(NR_ADD_RULE, rules, RULE_NET_PORT, &rule, 0);
+}
+
 int
-landlock_rules(const struct landlock_path *paths, size_t n, bool may_connect,
-    unsigned int *has_r)
+landlock_rules(const struct landlock_path *paths, size_t n,
+    const unsigned int *ports, size_t nports, unsigned int *has_r)
 {
 	int version = (int)syscall(NR_CREATE_RULESET, NULL, 0, VERSION);
 	struct ruleset set = { .handled_fs = FS_ALL };
+	bool is_any = nports == LANDLOCK_ANY_PORT;
 	size_t octets = sizeof(set), i;
 	int fd, saved;
 
@@ -116,8 +132,8 @@ landlock_rules(const struct landlock_path *paths, size_t n, bool may_connect,
 		set.handled_fs &= ~(uint64_t)FS_TRUNCATE;
 	if (version >= VERSION_NET) {
 		set.handled_net = NET_BIND_TCP |
-		    (may_connect ? 0 : NET_CONNECT_TCP);
-		*has_r |= may_connect ? 0 : LANDLOCK_NET;
+		    (is_any ? 0 : NET_CONNECT_TCP);
+		*has_r |= is_any ? 0 : LANDLOCK_NET;
 	} else
 		octets = offsetof(struct ruleset, handled_net);
 	if (version >= VERSION_SCOPE) {
@@ -130,6 +146,9 @@ landlock_rules(const struct landlock_path *paths, size_t n, bool may_connect,
 		return -1;
 	for (i = 0; i < n; i++)
 		if (add_path(fd, &paths[i], set.handled_fs) == -1)
+			goto err1;
+	for (i = 0; i < nports && !is_any && set.handled_net != 0; i++)
+		if (add_port(fd, ports[i]) == -1)
 			goto err1;
 	return fd;
 err1:

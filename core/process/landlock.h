@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct landlock_path {
 	const char	*path;		/* a folder with all below it, or a file */
@@ -15,18 +16,20 @@ struct landlock_path {
 /* What the kernel's Landlock can forbid. */
 enum {
 	LANDLOCK_FILES = 1,
-	LANDLOCK_NET = 2,	/* no TCP socket can be bound or connected */
+	LANDLOCK_NET = 2,	/* no TCP socket can be bound, or connected but to ports of the rules */
 	LANDLOCK_SCOPE = 4	/* no signal, no abstract socket of processes outside */
 };
 
-/* landlock_rules(paths, n, may_connect, &has_r): Make a set of rules: only the
- * files of ${paths} can be opened, and none can be executed.  A path that does
- * not exist is left out.  With ${may_connect} TCP sockets may be connected, so
- * that LANDLOCK_NET does not hold.  *has_r is what the rules enforce (LANDLOCK_FILES, ...).  Return
- * the descriptor of the set, close-on-exec, or -1 with errno: ENOSYS or
- * EOPNOTSUPP, the kernel has no Landlock, or one that is too old. */
+/* landlock_rules(paths, n, ports, nports, &has_r): Make a set of rules: only the
+ * files of ${paths} can be opened, and none can be executed; TCP sockets can be
+ * connected to ${ports} alone.  A path that does not exist is left out.  With
+ * LANDLOCK_ANY_PORT as ${nports} they may be connected to any, so that
+ * LANDLOCK_NET does not hold.  *has_r is what the rules enforce (LANDLOCK_FILES,
+ * ...).  Return the descriptor of the set, close-on-exec, or -1 with errno: ENOSYS
+ * or EOPNOTSUPP, the kernel has no Landlock, or one that is too old. */
+#define LANDLOCK_ANY_PORT	SIZE_MAX
 int landlock_rules(const struct landlock_path *paths, size_t n,
-    bool may_connect, unsigned int *has_r);
+    const unsigned int *ports, size_t nports, unsigned int *has_r);
 
 /* landlock_enter(fd): From now on the rules hold for the calling thread and for
  * all that it starts, for good.  Needs no_new_privs.  Closes ${fd}.  Return 0

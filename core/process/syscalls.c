@@ -144,6 +144,11 @@ static const struct rule {
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
 	{ "socket:tcp", "socket", 3, { IS(0, AF_INET6),
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
+	/* likewise UDP: never ICMP or UDP-Lite */
+	{ "socket:udp", "socket", 3, { IS(0, AF_INET),
+	    IS_BUT(1, SOCKET_FLAGS, SOCK_DGRAM), IS(2, 0) } },
+	{ "socket:udp", "socket", 3, { IS(0, AF_INET6),
+	    IS_BUT(1, SOCKET_FLAGS, SOCK_DGRAM), IS(2, 0) } },
 #undef NONE
 #undef IS
 #undef IS_BUT

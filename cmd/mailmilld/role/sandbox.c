@@ -26,6 +26,7 @@
 #include "core/process/syscalls.h"
 
 #define PATHS_MAX	256	/* different ones of a profile */
+#define PORTS_MAX	64	/* that a profile names */
 #define PACKET_MAX	64
 
 /* What libc, the loop, the log, the channels and memory need, also where they
@@ -161,12 +162,28 @@ find_files(struct sandbox *sb)
 	return 0;
 }
 
+/* The ports of the profile.  Return how many, or LANDLOCK_ANY_PORT. */
+static size_t
+find_ports(const struct sandbox *sb, unsigned int ports_r[PORTS_MAX])
+{
+	const struct role_profile *p = &sb->role->profile;
+	size_t n = 0;
+
+	if (p->may_connect)
+		return LANDLOCK_ANY_PORT;
+	if (p->port != NULL)
+		while (n < PORTS_MAX && p->port(sb->settings, n, &ports_r[n]))
+			n++;
+	return n;
+}
+
 /* The rules for Landlock, made while all paths can still be looked up.  Return
  * their descriptor, or -1. */
 static int
 file_rules(struct sandbox *sb, unsigned int *has_r)
 {
 	struct landlock_path paths[PATHS_MAX];
+	unsigned int ports[PORTS_MAX];
 	size_t i;
 	int fd = -1;
 
@@ -175,8 +192,8 @@ file_rules(struct sandbox *sb, unsigned int *has_r)
 			paths[i] = (struct landlock_path){
 			    sb->files[i].path.path,
 			    sb->files[i].path.can_write };
-		fd = landlock_rules(paths, sb->nfiles,
-		    sb->role->profile.may_connect, has_r);
+		fd = landlock_rules(paths, sb->nfiles, ports, find_ports(sb,
+		    ports), has_r);
 	}
 	if (fd == -1) {
 		say(sb, MEASURE_FILES, errno == ENOSYS || errno == EOPNOTSUPP ?

@@ -92,7 +92,7 @@ Test(landlock, opens_what_the_rules_name)
 	unsigned int has;
 	int fd, status;
 
-	if ((fd = landlock_rules(paths, 3, false, &has)) == -1 && (errno == ENOSYS ||
+	if ((fd = landlock_rules(paths, 3, NULL, 0, &has)) == -1 && (errno == ENOSYS ||
 	    errno == EOPNOTSUPP))
 		cr_skip("the kernel has no Landlock");
 	cr_assert_neq(fd, -1);
@@ -114,7 +114,7 @@ Test(landlock, rules_may_name_a_file)
 	unsigned int has;
 	int fd;
 
-	fd = landlock_rules(&path, 1, false, &has);
+	fd = landlock_rules(&path, 1, NULL, 0, &has);
 	if (fd == -1 && (errno == ENOSYS || errno == EOPNOTSUPP))
 		cr_skip("the kernel has no Landlock");
 	cr_assert_neq(fd, -1);
@@ -154,12 +154,13 @@ Test(landlock, sockets_are_connected_only_where_that_is_permitted)
 	cr_assert_eq(bind(lfd, (struct sockaddr *)&sin, len), 0);
 	cr_assert_eq(listen(lfd, 4), 0);
 	cr_assert_eq(getsockname(lfd, (struct sockaddr *)&sin, &len), 0);
-	fd = landlock_rules(NULL, 0, false, &has);
+	fd = landlock_rules(NULL, 0, NULL, 0, &has);
 	if (fd == -1 || (has & LANDLOCK_NET) == 0)
 		cr_skip("the kernel has no Landlock for TCP");
 	close(fd);
 	for (may = 0; may < 2; may++) {
-		fd = landlock_rules(NULL, 0, may == 1, &has);
+		fd = landlock_rules(NULL, 0, NULL, may == 1 ?
+		    LANDLOCK_ANY_PORT : 0, &has);
 		cr_assert_neq(fd, -1);
 		cr_expect_eq((has & LANDLOCK_NET) != 0, may == 0);
 		if ((pid = fork()) == 0) {
@@ -173,4 +174,51 @@ Test(landlock, sockets_are_connected_only_where_that_is_permitted)
 		cr_expect_eq(status, 0, "line %d", WEXITSTATUS(status));
 	}
 	close(lfd);
+}
+
+/* In the child: 0, or the line that failed.  Nobody listens on the ports, so what
+ * is allowed is refused by the other end. */
+static int
+connects(unsigned int allowed, unsigned int other)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_port = htons((in_port_t)other);
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != -1 ||
+	    errno != EACCES)
+		return __LINE__;
+	in.sin_port = htons((in_port_t)allowed);
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != -1 ||
+	    errno != ECONNREFUSED)
+		return __LINE__;
+	return 0;
+}
+
+Test(landlock, connects_to_the_ports_that_the_rules_name)
+{
+	/* tcpmux and discard */
+	const unsigned int ports[] = { 7, 1 };
+	unsigned int has;
+	int fd, status;
+	pid_t pid;
+
+	fd = landlock_rules(NULL, 0, ports, 2, &has);
+	if (fd == -1 && (errno == ENOSYS || errno == EOPNOTSUPP))
+		cr_skip("the kernel has no Landlock");
+	cr_assert_neq(fd, -1);
+	if ((has & LANDLOCK_NET) == 0) {
+		close(fd);
+		cr_skip("the kernel's Landlock knows no ports");
+	}
+	if ((pid = fork()) == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		    landlock_enter(fd) == -1)
+			_exit(255);
+		_exit(connects(1, 9));
+	}
+	close(fd);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0, "line %d", WEXITSTATUS(status));
 }
