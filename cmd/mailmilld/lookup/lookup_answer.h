@@ -19,7 +19,7 @@ enum lookup_type {
 	LOOKUP_MX,
 	LOOKUP_TXT,
 	LOOKUP_TLSA,
-	LOOKUP_PTR,
+	LOOKUP_PTR,		/* the name is lookup_ptr_name()'s */
 	LOOKUP_NTYPES
 };
 
@@ -70,13 +70,13 @@ struct lookup_answer {
 	size_t			 len;
 };
 
-/* lookup_name(name, type, name_r): Can ${name}, in ASCII (its asker has done
- * IDNA), be asked for?  Labels are letters, digits and hyphens (RFC 1123 2.1),
- * not longer than 63 octets (RFC 1035 2.3.4), and in a name of TXT and TLSA
- * records underscores (RFC 8552).  A dot at the end is taken away, capitals
- * become small.  Return 0 with name_r, or -1: it cannot. */
-int lookup_name(const char *name, enum lookup_type type,
-    char name_r[LIM_DOMAIN + 1]);
+/* lookup_name(name, name_r): Can ${name}, in ASCII (its asker has done IDNA), be
+ * asked for?  Labels are letters, digits, hyphens in between (RFC 1123 2.1), and
+ * underscores, which the names of TXT and TLSA records have (RFC 8552) and those
+ * of some hosts; they have 63 octets at most, the name 253 (RFC 1035 2.3.4).  A
+ * dot at the end is taken away, capitals become small.  Return 0 with name_r, or
+ * -1: it cannot. */
+int lookup_name(const char *name, char name_r[LIM_DOMAIN + 1]);
 
 /* lookup_ptr_name(sa, name_r): The name of the PTR records of an address (RFC
  * 1035 3.5, RFC 3596 2.5).  Return 0, or -1: another family. */
@@ -96,8 +96,14 @@ int lookup_record_put(uint8_t *buf, size_t len, size_t *at,
 
 /* lookup_answer_check(a, type): Are all fields and records of ${a} as they must
  * be in the answer to a question of that type?  What has come from another
- * process is used after that alone. */
+ * process is used after that alone.  LOOKUP_FOUND may come without records: the
+ * name has some, and what they say can be no host's name. */
 bool lookup_answer_check(const struct lookup_answer *a, enum lookup_type type);
+
+/* lookup_type_name(type), lookup_type_of(name): "host", "mx", "txt", ...;
+ * LOOKUP_NTYPES for a name that is none. */
+const char *lookup_type_name(enum lookup_type type);
+enum lookup_type lookup_type_of(const char *name);
 
 /* lookup_status_name(status): As the log and mailmillctl have it. */
 const char *lookup_status_name(enum lookup_status status);

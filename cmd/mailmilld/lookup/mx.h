@@ -44,25 +44,27 @@ struct mx_hop {
 	unsigned int	 preference;
 	/* the name of the host: that of the MX record, or the domain's own.
 	 * For an address literal it is "" */
-	char		 host[LIM_DOMAIN + 1];
+	const char	*host;
 	/* where the CNAME records of ${host} end, "": it has none.  An MX record
 	 * must not name such a host (RFC 2181 10.3), but it is used */
-	char		 alias[LIM_DOMAIN + 1];
+	const char	*alias;
 	/* DNSSEC proves the MX records, and the addresses of the host: what DANE
 	 * depends on (RFC 7672 2.2) */
 	bool		 is_mx_authentic;
 	bool		 is_addr_authentic;
 };
 
-#define MX_HOPS_MAX	64		/* of one preference */
+#define MX_HOPS_MAX	32		/* of one preference */
 
 /* Why there are no (more) hops: mx_end_reply() has the codes and the text. */
 enum mx_end {
 	MX_END_TRIED,		/* hops were given, and those were all */
 	MX_END_TEMPORARY,	/* not known now: try again later */
+	MX_END_ROUTE,		/* is_host: it does not exist, has no address or is
+				 * this server: the administrator has to act */
 	/* all others are for ever */
 	MX_END_NO_DOMAIN,	/* the domain does not exist */
-	MX_END_NO_HOST,		/* it has neither MX records nor an address */
+	MX_END_NO_HOST,		/* it has neither an MX record nor an address */
 	MX_END_NO_ADDRESS,	/* none of its MX hosts has an address */
 	MX_END_NULL,		/* it accepts no mail: RFC 7505 */
 	MX_END_SELF,		/* its best hop is this server */
@@ -72,7 +74,7 @@ enum mx_end {
 };
 
 struct mx_result {
-	const struct mx_hop	*hops;		/* until the callback returns */
+	const struct mx_hop	*hops;		/* until mx_more() or mx_close() */
 	size_t			 n;
 	unsigned int		 ttl_s;		/* the hops are good for so long */
 	/* if there are none: */
