@@ -19,6 +19,7 @@ libjansson-dev	pc:jansson
 libgsasl-dev	pc:libgsasl
 libseccomp-dev	pc:libseccomp
 libidn2-dev	pc:libidn2
+libc-ares-dev	pc:libcares
 libunistring-dev hdr:unistr.h
 libpam0g-dev	hdr:security/pam_appl.h
 libcrypt-dev	hdr:crypt.h
@@ -45,6 +46,7 @@ util-linux	cmd:setpriv
 dovecot-core	cmd:dovecot
 dovecot-lmtpd	file:/usr/lib/dovecot/lmtp
 fail2ban	cmd:fail2ban-regex
+nsd		cmd:nsd
 systemd		cmd:systemd-analyze
 libnss3-tools	cmd:tstclnt
 default-jdk-headless cmd:javac

@@ -75,6 +75,7 @@ void print_queue(FILE *fp, const json_t *answer);
 void print_message(FILE *fp, const json_t *answer);
 void print_top(FILE *fp, const json_t *answer);
 void print_changed(FILE *fp, const json_t *answer);
+void print_lookup(FILE *fp, const json_t *answer);
 void print_result(FILE *fp, const json_t *answer);
 
 #endif

@@ -28,6 +28,7 @@
 #define TAKES_FOLDER	0x80	/* a folder or "-", before an id */
 #define IS_EXPORT	0x100
 #define IS_IMPORT	0x200
+#define TAKES_NAME	0x400	/* a name, and perhaps a type of record */
 #define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
 
 struct command {
@@ -42,6 +43,7 @@ static const struct command commands[] = {
 	{ "stats", NULL, 0, print_stats },
 	{ "reload", NULL, 0, print_result },
 	{ "stop", NULL, 0, print_result },
+	{ "lookup", NULL, TAKES_NAME, print_lookup },
 	{ "queue", "list", TAKES_FILTER | TAKES_LIMIT | IS_DEFAULT,
 	    print_queue },
 	{ "queue", "show", TAKES_ID | TAKES_PART, print_message },
@@ -72,6 +74,8 @@ usage(void)
 	    "          queue remove [--dry-run] id | all | filter\n"
 	    "          queue export folder | - [id | all | filter]\n"
 	    "          queue import folder | -\n"
+	    "          lookup domain\n"
+	    "          lookup name host | mx | txt | tlsa | ptr\n"
 	    "          reload\n"
 	    "          stop\n"
 	    "          passwd -f file [-dt] [-i iterations] [-m method] "
@@ -101,7 +105,8 @@ command_find(char *const *argv, int n)
 	for (c = commands; n > 0 && c < commands + NCOMMANDS; c++) {
 		if (strcmp(argv[0], c->name) != 0)
 			continue;
-		if (n == 1 && (c->action == NULL || c->flags & IS_DEFAULT))
+		if ((n == 1 && (c->action == NULL || c->flags & IS_DEFAULT)) ||
+		    c->flags & TAKES_NAME)
 			return c;
 		if (c->action != NULL && n > 1 &&
 		    strcmp(argv[1], c->action) == 0)
@@ -116,8 +121,11 @@ is_complete(const struct command *c, int n, const struct options *o)
 {
 	bool has_filter = json_object_size(o->filter) > 0;
 	int want = c->flags & TAKES_FOLDER ? 3 : 2;
-	bool has_id = n == want + 1;
+	bool has_name = c->flags & TAKES_NAME;
+	bool has_id = n == want + 1 && !has_name;
 
+	if (has_name && n < 2)
+		return false;
 	if ((want == 3 && (n < 3 || (o->is_json && c->flags & IS_EXPORT))) ||
 	    n > want + 1 || (has_id && !(c->flags & TAKES_ID)) ||
 	    (has_filter && !(c->flags & TAKES_FILTER)) ||
@@ -139,7 +147,11 @@ build_request(const struct command *c, char *const *argv, int n,
 
 	if (c->action != NULL)
 		json_object_set_new(o, "action", json_string(c->action));
-	if (n > 2 && (n > 3 || !(c->flags & TAKES_FOLDER)))
+	if (c->flags & TAKES_NAME) {
+		json_object_set_new(o, "name", json_string(argv[1]));
+		if (n > 2)
+			json_object_set_new(o, "type", json_string(argv[2]));
+	} else if (n > 2 && (n > 3 || !(c->flags & TAKES_FOLDER)))
 		json_object_set_new(o, "id", json_string(argv[n - 1]));
 	if (json_object_size(options->filter) > 0)
 		json_object_set(o, "filter", options->filter);

@@ -427,3 +427,85 @@ print_result(FILE *fp, const json_t *answer)
 			    str(answer, "needs_restart"));
 	}
 }
+
+/* --- look-ups ------------------------------------------------------------- */
+
+static void
+print_hop(FILE *fp, const json_t *hop)
+{
+	fprintf(fp, "%5lld  ", num(hop, "preference"));
+	put_safe(fp, str(hop, "address"));
+	fputs("  ", fp);
+	put_safe(fp, str(hop, "host"));
+	if (json_is_string(json_object_get(hop, "alias"))) {
+		fputs(" (an alias of ", fp);
+		put_safe(fp, str(hop, "alias"));
+		fputc(')', fp);
+	}
+	if (json_is_true(json_object_get(hop, "authentic")))
+		fputs(" (DNSSEC)", fp);
+	fputc('\n', fp);
+}
+
+/* The hops of a domain, or why there are none. */
+static void
+print_hops(FILE *fp, const json_t *answer)
+{
+	const json_t *hop;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "hops"), i, hop)
+		print_hop(fp, hop);
+	if (!json_is_string(json_object_get(answer, "reason")))
+		return;
+	put_safe(fp, str(answer, "name"));
+	fputs(": ", fp);
+	put_safe(fp, str(answer, "reason"));
+	fprintf(fp, " (%lld ", num(answer, "code"));
+	put_safe(fp, str(answer, "enhanced"));
+	fputs(")\n", fp);
+}
+
+static void
+print_record(FILE *fp, json_t *record)
+{
+	const char *key, *between = "";
+	json_t *value;
+
+	json_object_foreach(record, key, value) {
+		fputs(between, fp);
+		if (json_is_integer(value))
+			fprintf(fp, "%lld", (long long)
+			    json_integer_value(value));
+		else
+			put_safe(fp, json_string_value(value) == NULL ? "" :
+			    json_string_value(value));
+		between = " ";
+	}
+	fputc('\n', fp);
+}
+
+void
+print_lookup(FILE *fp, const json_t *answer)
+{
+	json_t *record;
+	size_t i;
+
+	if (json_is_array(json_object_get(answer, "hops"))) {
+		print_hops(fp, answer);
+		return;
+	}
+	put_safe(fp, str(answer, "name"));
+	fputs(": ", fp);
+	put_safe(fp, str(answer, "status"));
+	fprintf(fp, ", for %lld s", num(answer, "ttl"));
+	if (json_is_true(json_object_get(answer, "authentic")))
+		fputs(", DNSSEC", fp);
+	if (json_is_string(json_object_get(answer, "alias"))) {
+		fputs(", an alias of ", fp);
+		put_safe(fp, str(answer, "alias"));
+	}
+	fputc('\n', fp);
+	json_array_foreach(json_object_get(answer, "records"), i, record)
+		print_record(fp, record);
+}

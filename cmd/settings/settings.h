@@ -178,6 +178,11 @@ const char *settings_default(const char *name);
 const char *settings_at(const struct settings *s, const char *name, char *buf,
     size_t len);
 
+/* settings_name_server(value, addr_r): A value of Resolver: "192.0.2.53",
+ * "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353"; without a port it is
+ * 53.  Return 0, or -1: it is none of these. */
+int settings_name_server(const char *value, union addr *addr_r);
+
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
  * domains (before chroot).  Return 0, or -1 with a message that names file, line
  * and option. */

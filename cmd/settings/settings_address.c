@@ -1,8 +1,10 @@
-/* Addresses that an administrator lists in a file, in the form in which a
- * session has them.
+/* Addresses that an administrator writes: those of mail in a file, in the form in
+ * which a session has them, and that of a name server.
  * Owns: what is wrong with one that no address of a client can be equal to. */
 
 #include "cmd/settings/settings_int.h"
+
+#include <arpa/inet.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 #include "core/lim.h"
 #include "proto/mailaddr.h"
 
+#define DNS_PORT	53
 #define TEXT_MAX	(LIM_PATH + LIM_DOMAIN + 8)
 
 /* What is wrong with ${s}, which is not an address: mailaddr_parse() has said
@@ -61,4 +64,19 @@ settings_address(const void *, const char *s, size_t *len,
 	*len = (size_t)n - is_domain - (is_local ? 2 : 0);
 	memcpy(text_r, text + is_domain, *len);
 	return NULL;
+}
+
+int
+settings_name_server(const char *value, union addr *addr_r)
+{
+	memset(addr_r, 0, sizeof(*addr_r));
+	if (inet_pton(AF_INET, value, &addr_r->in.sin_addr) == 1)
+		addr_r->sa.sa_family = AF_INET;
+	else if (inet_pton(AF_INET6, value, &addr_r->in6.sin6_addr) == 1)
+		addr_r->sa.sa_family = AF_INET6;
+	else
+		return addr_parse(value, addr_r) == -1 ||
+		    addr_port(&addr_r->sa) == 0 ? -1 : 0;
+	addr_r->in.sin_port = htons(DNS_PORT);
+	return 0;
 }

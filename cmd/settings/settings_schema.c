@@ -185,6 +185,18 @@ special_backend(const char *value, char *expected_r, size_t len)
 	    auth_spec_check(value, NULL, NULL, expected_r, len);
 }
 
+static int
+special_name_server(const char *value, char *expected_r, size_t len)
+{
+	union addr addr;
+
+	if (settings_name_server(value, &addr) == 0)
+		return 0;
+	return expected(expected_r, len, "the address of a name server, with "
+	    "a port unless that is 53, such as 192.0.2.53 or "
+	    "[2001:db8::53]:5353");
+}
+
 static const struct special specials[] = {
 	{ ROW_auth_backend, special_backend },
 	{ ROW_auth_mechanisms, special_mechanism },
@@ -212,6 +224,7 @@ static const struct special specials[] = {
 	{ ROW_helo, special_hostname },
 	{ ROW_tls_ca_file, special_file },
 	{ ROW_tls_name, special_qualifier },
+	{ ROW_resolver, special_name_server },
 };
 
 static int

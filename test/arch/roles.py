@@ -9,13 +9,13 @@ BASE = 'cmd/mailmilld/'
 
 def messages_have_a_function_where_they_go(root, objects):
     """Each row of msg.def has its [ID] = in the folder of each role it goes
-    to."""
+    to, or in lookup/, which is a part of all that ask the resolver."""
     base = f'{root}/{BASE}'
     folder = dict(re.findall(r'^ROLE\((\w+),\s*(\w+)\)',
                              text(base + 'role/role.def'), re.M))
     tables = {f: '\n'.join(text(p) for p in sources(base, f)
                            if p.endswith('.c'))
-              for f in [*folder.values(), 'role']}
+              for f in [*folder.values(), 'role', 'lookup']}
     agents = ' | '.join(f'R({r})' for r in re.findall(
         r'^TRANSPORT\(\w+,[^,]*,\s*(\w+)',
         text(f'{root}/cmd/settings/transport.def'), re.M))
@@ -27,7 +27,8 @@ def messages_have_a_function_where_they_go(root, objects):
         for f in [folder[r] for r in re.findall(
                 r'\bR\((\w+)\)', to.replace('AGENTS', agents))] \
                 or ['role']:
-            if not re.search(rf'\[{msg}\] = \w', tables[f]):
+            if not re.search(rf'\[{msg}\] = \w',
+                             tables[f] + tables['lookup']):
                 yield f'{base}{f}: no function for {msg}'
 
 

@@ -94,6 +94,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
                                 ' cmd/mailmilld/role',
+    'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
+                                ' cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/creds',

@@ -89,6 +89,10 @@ def test_messages_of_authd(d):
     fuzz(d, 'authd')
 
 
+def test_messages_of_the_resolver(d):
+    fuzz(d, 'resolver 1')
+
+
 def test_messages_of_the_logger(d):
     fuzz(d, 'logger')
 

@@ -126,7 +126,7 @@ def test_the_init_script_and_its_exit_statuses(d):
     # accounts that every Debian has; the state is the test's
     s = Server(d, as_root=True, log=f'{d}/log', conf='user = "nobody"\n'
                'queue_user = "daemon"\ndelivery_user = "mail"\n'
-               'log_user = "games"')
+               'log_user = "games"\nresolver_user = "news"')
     script = f'{d}/mailmilld'
     with open(f'{d}/root/etc/init.d/mailmilld') as f:
         text = f.read()

@@ -95,7 +95,8 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
         raise Skip('needs root')
     with Server(d, as_root=True, conf='user = "no-such-account"\n'
                 'queue_user = "nor-this"\ndelivery_user = "nor-that"\n'
-                'log_user = "nor-the-other"') as s:
+                'log_user = "nor-the-other"\n'
+                'resolver_user = "nor-one"') as s:
         assert 'no-such-account' in s.log()
         uids = {}
         for p in s.pids():
@@ -104,16 +105,16 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
             uid = re.search(r'^Uid:\s+(\d+)\s+(\d+)\s+(\d+)', st, re.M).groups()
             assert len(set(uid)) == 1 and uid[0] != '0', (cmdline(p), uid)
             assert re.search(r'^NoNewPrivs:\s+1', st, re.M), cmdline(p)
-            role = re.search('worker|queue|deliver|spoold|logger',
+            role = re.search('worker|queue|deliver|spoold|resolver|logger',
                              cmdline(p)).group()
             uids.setdefault(role, set()).add(uid[0])
             if role == 'worker':
                 assert os.readlink(f'/proc/{p}/root') != '/', 'no chroot'
-        assert len(uids) == 5, uids
+        assert len(uids) == 6, uids
         # what spoold makes is the queue's
         assert uids['spoold'] == uids['queue'], uids
         # each of the two workers has one
-        assert len(set.union(*uids.values())) == 5, uids
+        assert len(set.union(*uids.values())) == 6, uids
 
 
 def test_without_root_it_runs_under_the_callers_uid(d):
@@ -130,7 +131,7 @@ def test_process_titles(d):
     with Server(d, workers=2) as s:
         titles = sorted(cmdline(p) for p in s.pids())
         for want in ('worker 1', 'worker 2', 'queue', 'deliver', 'spoold',
-                     'logger'):
+                     'resolver', 'logger'):
             assert any(f'mailmilld: {want}' in t for t in titles), titles
         assert 'mailmilld: master' in cmdline(s.master)
         # the name that ps -e, top and pgrep -x show
@@ -141,7 +142,7 @@ def test_process_titles(d):
 def test_every_process_comes_back(d):
     with Server(d, workers=2) as s:
         for role in ('worker 1', 'worker 2', 'queue', 'deliver', 'spoold',
-                     'logger'):
+                     'resolver', 'logger'):
             pid = s.pids(role)[0]
             os.kill(pid, signal.SIGKILL)
             wait_for(f'a new {role}', lambda: [
@@ -151,7 +152,7 @@ def test_every_process_comes_back(d):
                 c.hello()
                 c.mail(text_message(i))
         s.wait_mail(4)
-        assert int(s.stats()['respawns']) == 6
+        assert int(s.stats()['respawns']) == 7
 
 
 def test_workers_accept_while_the_queue_is_down(d):

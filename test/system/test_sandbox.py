@@ -19,9 +19,10 @@ with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:
     # the first is the master
     ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', table.read(), re.M)[1:]
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
-             'spoold': 'incoming'}
+             'resolver': 'empty', 'spoold': 'incoming'}
 # of a worker: twice the Max_Message_Size, and 1 MiB
-FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'spoold': '32768',
+FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'resolver': '0',
+            'spoold': '32768',
             'worker': str(2 * 100 * 2 ** 20 + 2 ** 20)}
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
 

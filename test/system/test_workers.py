@@ -236,7 +236,8 @@ def test_a_range_of_which_a_container_has_a_part(d):
 def test_a_container_with_too_few_ids(d):
     give_ranges(d, 'somebody:300000:50\n')
     unshare_users('0 0 103', '65534 65534 1')
-    conf = 'queue_user = "daemon"\ndelivery_user = "mail"\nlog_user = "games"\n'
+    conf = 'queue_user = "daemon"\ndelivery_user = "mail"\nlog_user = "games"\n' \
+        'resolver_user = "news"\n'
     s = Server(d, workers=2, as_root=True, conf=conf + 'user = "nobody"')
     good, err = may_start(s)
     assert not good and 'too few ids are unused' in err, err

@@ -3,7 +3,7 @@
  *
  *	role.peers = ... | ROLE_BIT(ROLE_RESOLVER)	(the struct role)
  *	msg.def: the role among the senders of N_ASK and N_CANCEL and the
- *		receivers of N_ANSWER
+ *		receivers of N_ANSWER, which lookup.c is
  *
  *	l = lookup_new(ROLE_RELAY);			after child_drop()
  *	child_ops.peer: if (peer->role == ROLE_RESOLVER) lookup_peer(l, peer, fd)
@@ -41,6 +41,10 @@ typedef void lookup_fn(void *closure, const struct lookup_answer *answer);
 
 /* lookup_new(self): For a process of the role ${self}.  NULL: ENOMEM. */
 struct lookup *lookup_new(enum role_id self);
+
+/* lookup_set_limit(l, ms): Each question is answered within ${ms}, in place of
+ * LIM_LOOKUP_SECONDS.  Before the first question. */
+void lookup_set_limit(struct lookup *l, unsigned int ms);
 
 /* lookup_peer(l, who, fd): ${fd} is the channel to a resolver; it replaces the
  * one before.  takes ${fd}.  Return 0, or -1 with errno: the next one will be

@@ -79,6 +79,8 @@ add_listen(struct mx_self *self, const struct settings_listen *l,
 {
 	const struct ifaddrs *i;
 
+	if (l->path != NULL)	/* no next hop has a Unix socket's address */
+		return 0;
 	if (!is_wildcard(l))
 		return mx_self_add_addr(self, &l->addr);
 	for (i = interfaces; i != NULL; i = i->ifa_next)

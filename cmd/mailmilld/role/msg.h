@@ -151,6 +151,16 @@ struct msg_file {
 	uint64_t id, generation, nonce, octets;
 };
 struct msg_drop { uint64_t id; uint32_t is_segment, unused; };
+/* A question to the resolver, and its answer; the number is the asker's. */
+struct msg_lookup { uint64_t ask; uint32_t type, unused; };	/* enum lookup_type */
+struct msg_looked_up {
+	uint64_t ask;
+	uint32_t status;	/* enum lookup_status */
+	uint32_t ttl_s;
+	uint32_t flags;		/* MSG_LOOKED_UP_* */
+	uint32_t alias;		/* octets of a name, before the records */
+};
+#define MSG_LOOKED_UP_AUTHENTIC	0x01
 struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */
 
 extern const struct channel_row msg_rows[NMSGS];

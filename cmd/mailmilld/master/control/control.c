@@ -1,8 +1,8 @@
 /* The Unix socket of mailmillctl.
  * Owns: the socket, its connections: one request line in, one line out.
  * A stop or a reload that is asked for is noted; step.c acts on it.
- * A request about the queue goes to the queue process together with its
- * connection, and the queue process answers it. */
+ * A request about the queue, or for a look-up, goes to the queue process, or the
+ * resolver, together with its connection, and that process answers it. */
 
 #include "cmd/mailmilld/master/control/control.h"
 
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,11 +20,12 @@
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/state/note.h"
+#include "cmd/mailmilld/role/roles.h"
 #include "core/loop/watch.h"
 #include "core/scheduler.h"
 
 #define CONNECTIONS_MAX		32
-#define QUEUE_WAIT_S		10	/* for a queue process that is starting */
+#define ROLE_WAIT_S		10	/* for a process that is starting */
 #define REQUEST_TIMEOUT_S	30	/* for a client to send or read something */
 #define RELOAD_WAIT_S		100	/* mailmillctl gives up after 120 */
 
@@ -36,7 +38,8 @@ struct conn {
 	size_t			 done;		/* octets of the answer written */
 	bool			 is_answering;
 	unsigned int		 request;	/* a reload that it waits for; 0: none */
-	bool			 wants_queue;	/* waits for a queue process */
+	enum role_id		 wants;		/* waits for a process of that role;
+						 * ROLE_MASTER: for none */
 	bool			 stays;		/* open until the master ends */
 };
 
@@ -168,36 +171,54 @@ do_stop(struct conn *c, const struct timeval *now)
 	return conn_write(c, now);
 }
 
-/* The connection goes to the queue process, when there is one. */
+/* "the ROLE process ${what}" */
 static int
-do_queue(struct conn *c, const struct timeval *now)
+conn_error_of(struct conn *c, enum role_id role, const char *what,
+    const struct timeval *now)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "the %s process %s", role_name(role),
+	    what);
+	return conn_error(c, text, now);
+}
+
+static int
+not_there(struct conn *c, const char *why, const struct timeval *now)
+{
+	enum role_id role = c->wants;
+
+	c->wants = ROLE_MASTER;
+	return conn_error_of(c, role, why, now);
+}
+
+/* The connection goes to the process of c->wants, when there is one. */
+static int
+do_pass_on(struct conn *c, const struct timeval *now)
 {
 	struct master *m = c->control->master;
 	struct msg_control mc = { .octets = (uint32_t)c->len };
-	struct proc *queue = proc_find(m, ROLE_QUEUE, m->config.generation);
+	enum role_id role = c->wants;
+	struct proc *p = proc_find(m, role, m->config.generation);
 	int fd;
 
-	c->wants_queue = queue == NULL || queue->state != PROC_READY;
-	if (c->wants_queue)
+	if (p == NULL && role_count(m->config.settings, role) == 0)
+		return not_there(c, "is not in use: the configuration has "
+		    "none", now);
+	if (p == NULL || p->state != PROC_READY)
 		return E_ASYNC | E_TIMEOUT;
+	c->wants = ROLE_MASTER;
 	if ((fd = fcntl(c->event->fd, F_DUPFD_CLOEXEC, 0)) == -1 ||
-	    chanev_send(queue->ce, M_CONTROL, &mc, c->buf,
+	    chanev_send(p->ce, M_CONTROL, &mc, c->buf,
 	    (unsigned int)c->len, fd) == -1) {
 		if (fd != -1)
 			close(fd);
-		return conn_error(c, "cannot reach the queue process, try "
-		    "again", now);
+		return conn_error_of(c, role, "cannot be reached, try again",
+		    now);
 	}
 	return conn_end(c);
 }
 
-static int
-no_queue(struct conn *c, const struct timeval *now)
-{
-	c->wants_queue = false;
-	return conn_error(c, "the queue process is not running now, the log "
-	    "says why; try again when it is", now);
-}
 
 void
 control_step(struct master *m)
@@ -208,7 +229,7 @@ control_step(struct master *m)
 	if (m->control == NULL)
 		return;
 	TAILQ_FOREACH(c, &m->control->conns, link) {
-		if (c->wants_queue)
+		if (c->wants != ROLE_MASTER)
 			schedule_event_and_dispatch(c->event, E_ASYNC);
 		if (c->request != 0 && c->request <= m->reload_answered)
 			reload_over(c);
@@ -218,7 +239,9 @@ control_step(struct master *m)
 static int
 conn_request(struct conn *c, const struct timeval *now)
 {
-	switch (control_parse(c->buf, c->len)) {
+	enum control_command command = control_parse(c->buf, c->len);
+
+	switch (command) {
 	case CONTROL_STATUS:
 		conn_answer(c, status_json(c->control->master));
 		return conn_write(c, now);
@@ -230,8 +253,11 @@ conn_request(struct conn *c, const struct timeval *now)
 	case CONTROL_STOP:
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
-		(void)wait_for(c, 0, now, QUEUE_WAIT_S);
-		return do_queue(c, now);
+	case CONTROL_LOOKUP:
+		c->wants = command == CONTROL_QUEUE ? ROLE_QUEUE :
+		    ROLE_RESOLVER;
+		(void)wait_for(c, 0, now, ROLE_WAIT_S);
+		return do_pass_on(c, now);
 	case CONTROL_BAD:
 		break;
 	}
@@ -270,9 +296,10 @@ conn_callback(Event *, int eventtype, void *closure, struct timeval *now)
 {
 	struct conn *c = closure;
 
-	if (c->wants_queue)
-		return (eventtype & E_TIMEOUT) != 0 ? no_queue(c, now) :
-		    do_queue(c, now);
+	if (c->wants != ROLE_MASTER)
+		return (eventtype & E_TIMEOUT) != 0 ? not_there(c, "is not "
+		    "running now, the log says why; try again when it is",
+		    now) : do_pass_on(c, now);
 	if (c->request != 0)
 		return (eventtype & E_EXCEPTION) != 0 ? conn_end(c) :
 		    reload_takes_long(c, now);

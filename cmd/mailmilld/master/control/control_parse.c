@@ -11,6 +11,7 @@ static const char *const names[] = {
 	[CONTROL_RELOAD] = "reload",
 	[CONTROL_STOP] = "stop",
 	[CONTROL_QUEUE] = "queue",
+	[CONTROL_LOOKUP] = "lookup",
 };
 
 enum control_command

@@ -147,7 +147,7 @@ write_conf(const char *change)
 	cr_assert_not_null(fp);
 	fprintf(fp, "hostname = mx.example.test\nspool = \"%s/spool\"\n"
 	    "log = \"/dev/null\"\ncontrol = \"%s/sock\"\n"
-	    "drain_time = 30\ndeliverers = 1\nkeyds = 1\n"
+	    "drain_time = 30\ndeliverers = 1\nkeyds = 1\nresolvers = 0\n"
 	    "tls_check_interval = 60\n%s\nESMTP_Listener {\n"
 	    "TLS_Certificate = \"%s/crt\"\nTLS_Key = \"%s/key\"\n"
 	    "Auth_Backend = \"passwd:%s/users\"\n"

@@ -100,7 +100,7 @@ Test(sandbox_arch, each_word_allows_a_call_everywhere)
 	cr_assert_gt(nwords, 300);
 }
 
-#define ALL	"worker queue spoold deliver keyd authd logger"
+#define ALL	"worker queue spoold deliver keyd authd logger resolver"
 #define BITS_32	"i386 armhf"
 #define GENERIC	"arm64 riscv64"		/* no call that another one can do, too */
 
@@ -129,6 +129,7 @@ static const struct need {
 	{ BITS_32, "logger", "recvmmsg recvmmsg_time64 sendmmsg" },
 	{ BITS_32, "worker", "fstatfs64 pwritev pwrite64 getpeername" },
 	{ BITS_32, "authd", "openat stat64 pread64 socket connect" },
+	{ BITS_32, "resolver", "socket connect" },
 	{ "i386", "worker", "sync_file_range" },
 	{ "armhf", "worker", "arm_sync_file_range" },
 	{ GENERIC, ALL, "mmap munmap mremap mprotect fcntl lseek fstat "
@@ -138,6 +139,7 @@ static const struct need {
 	    "mkdirat openat ftruncate fstatfs utimensat fchown geteuid" },
 	{ "arm64", "queue deliver spoold", "renameat" },
 	{ GENERIC, "authd", "openat newfstatat socket connect" },
+	{ GENERIC, "resolver", "socket connect" },
 	{ GENERIC, "logger", "recvmmsg sendmmsg" },
 	{ GENERIC, "worker", "sync_file_range" },
 	{ "ppc64el", "worker", "sync_file_range2" },
