@@ -126,14 +126,15 @@ int queue_agent_add(struct queue *q, unsigned int transport,
     unsigned int *agent_r);
 void queue_agent_gone(struct queue *q, unsigned int agent);
 
-/* queue_error(q, agent, job, text): Why a job was not done, or what a next hop
- * has said of one that is done; its result follows.  queue_done(q, agent, job, errnum, now): The result: 0: delivered
- * and durable, else it will be tried again.  A job that is not in flight at
- * ${agent} is ignored. */
-void queue_error(struct queue *q, unsigned int agent, uint64_t job,
-    const char *text);
-void queue_done(struct queue *q, unsigned int agent, uint64_t job, int errnum,
-    const struct timeval *now);
+/* queue_error(q, agent, error): Why a job was not done, or what the next hop has
+ * said of one that was; its result follows.  queue_done(q, agent, result, now):
+ * The result.  A job that is not in flight at ${agent} is ignored.  Neither is
+ * believed further than it goes: texts are cut and cleaned, flags that are not
+ * known count for nothing. */
+void queue_error(struct queue *q, unsigned int agent,
+    const struct job_error *error);
+void queue_done(struct queue *q, unsigned int agent,
+    const struct job_result *result, const struct timeval *now);
 
 /* queue_pass(q, now, ms): Do what there is to do: read segments, hand out
  * jobs, store failures, write the log, recycle.  Call it after a batch of the

@@ -197,6 +197,15 @@ queue_answer_has_record(const struct queue_answer *a,
 	    record->envelope->sender, record->received_us, record->octets);
 }
 
+/* What was said of ${r}, which is NULL if the message is not in memory */
+static const char *
+error_of(const struct queue_rcpt *r, const struct queue_record *record)
+{
+	if (r == NULL)
+		return record->last_error;
+	return r->reply != NULL ? r->reply->said : NULL;
+}
+
 bool
 queue_answer_record_rcpt(const struct queue_answer *a,
     struct queue_message *m, const struct queue_record *record, uint32_t i,
@@ -204,7 +213,7 @@ queue_answer_record_rcpt(const struct queue_answer *a,
 {
 	return is_open(a, m, &record->place, i, r_r) &&
 	    queue_filter_rcpt(&a->filter, rcpt, record_state(*r_r),
-	    *r_r != NULL ? (*r_r)->error : record->last_error);
+	    error_of(*r_r, record));
 }
 
 void
@@ -241,7 +250,7 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 		    m == NULL ? record->attempts : 0,
 		    m == NULL && record->again_ms != 0 ? (record->again_ms -
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
-		    m == NULL ? record->last_error : r->error);
+		    error_of(r, record));
 	}
 	if (n == 0 && a->filter.is_said) {
 		json_decref(message);
@@ -269,8 +278,8 @@ queue_answer_count(struct queue_answer *a, const struct queue_record *record)
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
 	    i++)
 		if (queue_answer_record_rcpt(a, m, record, i, rcpt, &r) &&
-		    queue_top_add(&a->top, env->sender, rcpt, r != NULL ?
-		    r->error : record->last_error, age_s) == -1)
+		    queue_top_add(&a->top, env->sender, rcpt, error_of(r,
+		    record), age_s) == -1)
 			return -1;
 	return 0;
 }

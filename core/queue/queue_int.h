@@ -47,6 +47,15 @@ enum rcpt_state {
 	RCPT_STUCK		/* failed, and the deferred store, too */
 };
 
+/* What an agent has said of an attempt; one block of memory */
+struct queue_reply {
+	unsigned int	 code;		/* of the next hop's reply; 0: it is not one of a next hop */
+	char		 enhanced[12];	/* RFC 3463; "": none */
+	const char	*remote;	/* the next hop; "": none was asked */
+	const char	*text;		/* its words, or ours: in one line, without controls, UTF-8 */
+	const char	*said;		/* all of this, for the log and the list of the queue */
+};
+
 struct queue_rcpt {
 	const char	*rcpt;
 	uint32_t	 index;		/* in the envelope */
@@ -58,7 +67,7 @@ struct queue_rcpt {
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	int		 errnum;
-	char		*error;		/* owned */
+	struct queue_reply *reply;	/* of its last attempt; owned, NULL: none */
 };
 
 /* A message that is being worked on */
@@ -180,6 +189,13 @@ int queue_tell(struct queue *q, struct queue_message *m, unsigned int agent);
 void queue_forget(struct queue *q, struct queue_file *file);
 void queue_untell(struct queue *q, struct queue_file *file,
     unsigned int agent);
+
+/* core/queue/queue_reply.c
+ * queue_reply_new(error): What ${error} says, as far as it can be believed: its
+ * texts may lack a NUL, and hold anything.  NULL: ENOMEM.
+ * queue_reply_text(text): The same for a text of ours. */
+struct queue_reply *queue_reply_new(const struct job_error *error);
+struct queue_reply *queue_reply_text(const char *text);
 
 /* core/queue/queue_message.c */
 struct queue_message *queue_message_find(struct queue *q, uint64_t id,

@@ -341,17 +341,16 @@ queue_agent_gone(struct queue *q, unsigned int agent)
 }
 
 void
-queue_error(struct queue *q, unsigned int agent, uint64_t number,
-    const char *text)
+queue_error(struct queue *q, unsigned int agent, const struct job_error *error)
 {
-	struct queue_job *job = job_find(q, agent, number);
+	struct queue_job *job = job_find(q, agent, error->job);
 	struct queue_rcpt *r;
 
 	if (job == NULL)
 		return;
 	r = &job->message->rcpts[job->rcpt];
-	free(r->error);
-	r->error = strdup(text);
+	free(r->reply);
+	r->reply = queue_reply_new(error);
 }
 
 #define DELIVERED_FORMAT \
@@ -370,7 +369,7 @@ log_delivered(const struct queue *q, const struct queue_message *m,
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
 	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
-	const char *what = r->error != NULL ? r->error : "";
+	const char *what = r->reply != NULL ? r->reply->said : "";
 
 	if (delay_us > 0) {
 		delay.tv_sec = (time_t)(delay_us / 1000000);
@@ -405,10 +404,11 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 }
 
 void
-queue_done(struct queue *q, unsigned int agent, uint64_t number, int errnum,
-    const struct timeval *now)
+queue_done(struct queue *q, unsigned int agent,
+    const struct job_result *result, const struct timeval *now)
 {
-	struct queue_job *job = job_find(q, agent, number);
+	struct queue_job *job = job_find(q, agent, result->job);
+	int errnum = result->errnum < 0 ? EIO : result->errnum;
 	struct queue_message *m;
 	struct queue_rcpt *r;
 

@@ -126,8 +126,8 @@ queue_rcpt_fail(struct queue *q, struct queue_message *m,
 	queue_rcpt_leave(q, m, r, RCPT_FAILED);
 	r->errnum = errnum;
 	if (text != NULL) {
-		free(r->error);
-		r->error = strdup(text);
+		free(r->reply);
+		r->reply = queue_reply_text(text);
 	}
 	queue_message_settle(q, m);
 }
@@ -150,8 +150,8 @@ queue_rcpt_is_held(const struct queue_rcpt *r)
 const char *
 queue_rcpt_error(const struct queue_rcpt *r)
 {
-	if (r->error != NULL)
-		return r->error;
+	if (r->reply != NULL && r->reply->said[0] != '\0')
+		return r->reply->said;
 	if (r->is_held)
 		return r->is_on_hold ? "put on hold by an administrator" :
 		    "held until the time that the sender has said";
@@ -240,7 +240,7 @@ queue_message_free(struct queue *q, struct queue_message *m)
 	LIST_REMOVE(m, hash);
 	for (i = 0; i < m->nrcpts; i++) {
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
-		free(m->rcpts[i].error);
+		free(m->rcpts[i].reply);
 	}
 	if (m->is_settling)
 		TAILQ_REMOVE(&q->settle, m, settle);

@@ -149,31 +149,18 @@ on_done(void *closure, struct channel_msg *msg)
 
 	p->role->is_news = true;
 	for (i = 0; i < msg->nentries; i++)
-		queue_done(p->role->queue, p->agent, done[i].job,
-		    done[i].errnum < 0 ? EIO : done[i].errnum,
+		queue_done(p->role->queue, p->agent, &done[i],
 		    scheduler_now());
 }
 
-/* "[192.0.2.1] said: 451 4.3.0 Try later", "[192.0.2.1]: Connection refused" */
 static void
 on_error(void *closure, struct channel_msg *msg)
 {
-	char said[sizeof(((struct job_error *)0)->enhanced) + 24] = "";
-	char text[JOB_REMOTE + sizeof(said) + JOB_TEXT];
 	struct queue_peer *p = closure;
 	struct job_error je;
 
 	memcpy(&je, msg->base, sizeof(je));
-	je.enhanced[sizeof(je.enhanced) - 1] = '\0';
-	je.remote[sizeof(je.remote) - 1] = '\0';
-	je.text[sizeof(je.text) - 1] = '\0';
-	if (je.code != 0)
-		snprintf(said, sizeof(said), " said: %u %s%s", je.code,
-		    je.enhanced, *je.enhanced != '\0' ? " " : "");
-	else if (*je.remote != '\0')
-		strlcpy(said, ": ", sizeof(said));
-	snprintf(text, sizeof(text), "%s%s%s", je.remote, said, je.text);
-	queue_error(p->role->queue, p->agent, je.job, text);
+	queue_error(p->role->queue, p->agent, &je);
 }
 
 static void

@@ -50,8 +50,7 @@ done(uint64_t segment, uint32_t seq, int errnum)
 		    f.jobs[i].job.origin.seq != seq)
 			continue;
 		n++;
-		queue_done(f.q, f.jobs[i].agent, f.jobs[i].job.job, errnum,
-		    &f.now);
+		qf_done(&f, f.jobs[i].agent, f.jobs[i].job.job, errnum);
 	}
 	cr_assert_eq(n, 1);
 }

@@ -246,14 +246,14 @@ Test(queue_change, what_an_agent_has_is_on_hold_if_it_fails)
 	cr_assert_eq(f.njobs, 3);
 	cr_expect_str_eq(asked("hold", "\"id\":\"all\""),
 	    "{\"held\":3,\"messages\":1}");
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
 	qf_pass(&f, 0);
 	cr_expect_str_eq(listed(""),
 	    "1:c@x.test=delivering 1:b@y.test=hold ");
 	cr_expect_str_eq(asked("release", "\"filter\":{\"recipient\":\"c@*\"}"),
 	    "{\"released\":1,\"messages\":1}");
-	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[2].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 61000);
 	cr_expect_eq(f.njobs, 1, "the one that was released");
@@ -274,7 +274,7 @@ Test(queue_change, a_filter_leaves_alone_what_an_agent_has)
 	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, EACCES);
 	qf_pass(&f, 0);
 	cr_expect_str_eq(asked("remove", "\"id\":\"all\""),
 	    "{\"removed\":1,\"messages\":1,\"busy\":2}");

@@ -84,9 +84,9 @@ Test(queue_control, show_has_what_the_client_has_said)
 		free(text);
 		if (round == 1)
 			break;
-		queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-		queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
-		queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+		qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+		qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
+		qf_done(&f, f.agent, f.jobs[2].job.job, EACCES);
 		f.njobs = 0;
 		qf_pass(&f, 0);
 	}

@@ -70,9 +70,9 @@ Test(queue_defer, deferred_messages_survive_a_restart)
 	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, ENOSPC, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, ENOSPC, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, ENOSPC);
+	qf_done(&f, f.agent, f.jobs[2].job.job, ENOSPC);
 	f.njobs = 0;
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
@@ -138,10 +138,10 @@ Test(queue_defer, without_room_for_the_deferred_store_a_record_waits_in_its_segm
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
 	disk_is_full(true);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, ENOSPC, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[3].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, ENOSPC);
+	qf_done(&f, f.agent, f.jobs[2].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[3].job.job, 0);
 	f.njobs = 0;
 	qf_pass(&f, 5000);
 	cr_assert_eq(f.njobs, 0);
@@ -180,11 +180,11 @@ Test(queue_defer, a_recipient_with_a_row_is_not_given_out_from_its_segment_too)
 	qf_committed(&f, &s, true);
 	qf_pass(&f, 0);
 	spool_segment_close(&s.file);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, EACCES);
 	qf_pass(&f, 0);		/* a row */
 	disk_is_full(true);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[1].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[2].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 0);		/* put back */
 	disk_is_full(false);

@@ -344,16 +344,32 @@ qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
 }
 
 void
+qf_done_with(struct qf *f, unsigned int agent, uint64_t job, int errnum,
+    unsigned int flags)
+{
+	const struct job_result result = { .job = job, .errnum = errnum,
+		.flags = flags };
+
+	queue_done(f->q, agent, &result, &f->now);
+}
+
+void
+qf_done(struct qf *f, unsigned int agent, uint64_t job, int errnum)
+{
+	qf_done_with(f, agent, job, errnum, 0);
+}
+
+void
 qf_finish(struct qf *f, int errnum)
 {
+	struct job_error error = { .text = "because of the test" };
 	size_t i, n = f->njobs;
 
 	for (i = 0; i < n; i++) {
+		error.job = f->jobs[i].job.job;
 		if (errnum != 0)
-			queue_error(f->q, f->jobs[i].agent,
-			    f->jobs[i].job.job, "because of the test");
-		queue_done(f->q, f->jobs[i].agent, f->jobs[i].job.job, errnum,
-		    &f->now);
+			queue_error(f->q, f->jobs[i].agent, &error);
+		qf_done(f, f->jobs[i].agent, f->jobs[i].job.job, errnum);
 	}
 	f->njobs = 0;
 }

@@ -94,6 +94,10 @@ void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
 void qf_pass(struct qf *f, int ms);
 /* Read the recipient of job number ${i} from its segment or file. */
 void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
+/* Report ${errnum} (0: delivered) and JOB_* for one job. */
+void qf_done(struct qf *f, unsigned int agent, uint64_t job, int errnum);
+void qf_done_with(struct qf *f, unsigned int agent, uint64_t job, int errnum,
+    unsigned int flags);
 /* Report ${errnum} (0: delivered) for all jobs, and forget them. */
 void qf_finish(struct qf *f, int errnum);
 /* Ask as mailmillctl does; the caller frees the answer. */

@@ -101,9 +101,9 @@ make_three(void)
 	qf_append_said(&s, QF_ID(1), &said);
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
+	qf_done(&f, f.agent, f.jobs[2].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 0);
 	f.is_deaf = true;

@@ -292,9 +292,9 @@ Test(queue_origin, a_second_record_with_the_same_number_replaces_nothing)
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 2);
-	queue_done(f.q, f.jobs[0].agent, f.jobs[0].job.job, EACCES, &f.now);
+	qf_done(&f, f.jobs[0].agent, f.jobs[0].job.job, EACCES);
 	qf_pass(&f, 100);
-	queue_done(f.q, f.jobs[1].agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_done(&f, f.jobs[1].agent, f.jobs[1].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 100);
 	cr_assert_eq(stats_sum(STATS_SPOOL_DAMAGE), before + 1);

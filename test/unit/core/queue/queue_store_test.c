@@ -35,12 +35,12 @@ Test(queue_store, a_message_is_read_delivered_and_acknowledged)
 	cr_assert_eq(f.njobs, 3);
 	cr_assert_eq(f.jobs[1].job.offset, 64);
 	cr_assert_not(f.jobs[1].job.is_repeated);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[1].job.job, 0);
 	cr_assert_eq(mem.messages[0]->ndone, 1);
 	cr_assert_eq(mem.messages[0]->done[0], 1);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
 	cr_assert_not(mem.messages[0]->is_done);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[2].job.job, 0);
 	cr_assert(mem.messages[0]->is_done);
 	cr_assert_eq(mem.nreleased, 1);
 	f.njobs = 0;
@@ -52,9 +52,9 @@ Test(queue_store, what_fails_is_deferred_and_retried_when_it_is_due)
 {
 	mem_arrive(QF_ID(1));
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
+	qf_done(&f, f.agent, f.jobs[2].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 0);
 	cr_assert(mem.messages[0]->is_done, "the rows have it now");
@@ -67,8 +67,8 @@ Test(queue_store, what_fails_is_deferred_and_retried_when_it_is_due)
 	qf_pass(&f, 6000);
 	cr_assert_eq(f.njobs, 2);
 	cr_assert(f.jobs[0].job.is_repeated);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
 	f.njobs = 0;
 	qf_pass(&f, 0);
 	cr_assert_eq(mem.nrows, 1);
@@ -86,9 +86,9 @@ Test(queue_store, what_can_be_neither_delivered_nor_deferred_is_put_back)
 	mem.is_full = true;
 	mem_arrive(QF_ID(1));
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
+	qf_done(&f, f.agent, f.jobs[2].job.job, 0);
 	f.njobs = 0;
 	qf_pass(&f, 1000);
 	cr_assert_eq(f.njobs, 0);
@@ -110,10 +110,10 @@ Test(queue_store, after_a_crash_what_was_not_flushed_is_repeated)
 	mem_arrive(QF_ID(2));
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 6);
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
 	mem_flush(&mem);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[4].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[1].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[4].job.job, EACCES);
 	qf_pass(&f, 0);
 	cr_assert_eq(mem.nrows, 1);
 	qf_close(&f);
@@ -348,7 +348,7 @@ Test(queue_store, what_the_store_cannot_say_now_is_asked_again)
 {
 	mem_arrive(QF_ID(1));
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, EACCES, &f.now);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EACCES);
 	qf_pass(&f, 0);
 	cr_assert_eq(mem.nrows, 1);
 	qf_close(&f);

@@ -110,8 +110,8 @@ Test(queue, after_a_restart_only_what_is_not_acknowledged_is_repeated)
 	spool_segment_close(&s.file);
 	cr_assert_eq(f.njobs, 4);
 	/* the first message, and the second's recipient b, are done */
-	queue_done(f.q, f.agent, f.jobs[0].job.job, 0, &f.now);
-	queue_done(f.q, f.agent, f.jobs[2].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[0].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[2].job.job, 0);
 	qf_pass(&f, 0);
 	qf_close(&f);
 	qf_open(&f);
@@ -173,7 +173,7 @@ Test(queue, jobs_of_a_dead_agent_go_to_another_as_repeated)
 	qf_append(&s, QF_ID(1), "x@y", qf_three, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
-	queue_done(f.q, f.agent, f.jobs[1].job.job, 0, &f.now);
+	qf_done(&f, f.agent, f.jobs[1].job.job, 0);
 	f.njobs = 0;
 	queue_agent_gone(f.q, f.agent);
 	qf_pass(&f, 100);
@@ -197,14 +197,15 @@ Test(queue, results_for_jobs_that_are_not_the_agents_are_ignored)
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	job = f.jobs[0].job.job;
-	queue_done(f.q, f.agent + 1, job, 0, &f.now);
-	queue_done(f.q, 4711, job, 0, &f.now);
-	queue_done(f.q, f.agent, job + 1, 0, &f.now);
-	queue_done(f.q, f.agent, UINT64_MAX, 0, &f.now);
-	queue_error(f.q, f.agent, UINT64_MAX, "x");
+	qf_done(&f, f.agent + 1, job, 0);
+	qf_done(&f, 4711, job, 0);
+	qf_done(&f, f.agent, job + 1, 0);
+	qf_done(&f, f.agent, UINT64_MAX, 0);
+	queue_error(f.q, f.agent,
+	    &(struct job_error){ .job = UINT64_MAX, .text = "x" });
 	cr_assert_eq(queue_in_flight(f.q), 1);
-	queue_done(f.q, f.agent, job, 0, &f.now);
-	queue_done(f.q, f.agent, job, 0, &f.now);
+	qf_done(&f, f.agent, job, 0);
+	qf_done(&f, f.agent, job, 0);
 	cr_assert_eq(queue_in_flight(f.q), 0);
 }
 

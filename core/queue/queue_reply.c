@@ -1,0 +1,117 @@
+/* What agents say of their attempts.
+ * Owns: that it is clean and bounded before anything is done with it: most of it
+ * comes from next hops. */
+
+#include "core/queue/queue_int.h"
+
+#include <sys/param.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util/utf8.h"
+
+/* Write ${s}, ${len} octets, without what no text of one line has.  Return what
+ * follows its NUL. */
+static char *
+put_clean(char *p, const char *s, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n) {
+		n = (unsigned char)s[i] < 0x80 ? 1 :
+		    utf8_visible(s + i, len - i);
+		if (n == 0) {
+			*p++ = '?';
+			n = 1;
+		} else if ((unsigned char)s[i] < ' ' || s[i] == 0x7f) {
+			*p++ = ' ';
+		} else {
+			memcpy(p, s + i, n);
+			p += n;
+		}
+	}
+	*p++ = '\0';
+	return p;
+}
+
+/* The number of digits that ${s} begins with, if no zero leads them */
+static size_t
+digits(const char *s, size_t max)
+{
+	size_t n;
+
+	for (n = 0; n < max && s[n] >= '0' && s[n] <= '9'; n++)
+		continue;
+	return n > 1 && s[0] == '0' ? 0 : n;
+}
+
+/* RFC 3463 2: class "." subject "." detail */
+static bool
+is_enhanced(const char *s)
+{
+	size_t subject, detail;
+
+	if ((s[0] != '2' && s[0] != '4' && s[0] != '5') || s[1] != '.')
+		return false;
+	s += 2;
+	if ((subject = digits(s, 3)) == 0 || s[subject] != '.')
+		return false;
+	s += subject + 1;
+	return (detail = digits(s, 3)) != 0 && s[detail] == '\0';
+}
+
+#define SAID_MAX	(JOB_REMOTE + JOB_TEXT + 48)
+
+/* What stands before the words of ${reply}: "[192.0.2.1] said: 451 4.3.0 ", or
+ * "[192.0.2.1]: " of "Connection refused" */
+static void
+put_speaker(char *buf, size_t len, const struct queue_reply *reply)
+{
+	buf[0] = '\0';
+	if (reply->code != 0)
+		snprintf(buf, len, "%s said: %u %s%s", reply->remote,
+		    reply->code, reply->enhanced,
+		    reply->enhanced[0] != '\0' ? " " : "");
+	else if (reply->remote[0] != '\0')
+		snprintf(buf, len, "%s: ", reply->remote);
+}
+
+struct queue_reply *
+queue_reply_new(const struct job_error *error)
+{
+	size_t remote = strnlen(error->remote, sizeof(error->remote) - 1);
+	size_t text = strnlen(error->text, sizeof(error->text) - 1);
+	struct queue_reply *reply;
+	char *p;
+
+	if ((reply = malloc(sizeof(*reply) + remote + 1 + text + 1 +
+	    SAID_MAX)) == NULL)
+		return NULL;
+	memset(reply, 0, sizeof(*reply));
+	/* RFC 5321 4.2.1 */
+	if (error->code >= 200 && error->code <= 599)
+		reply->code = error->code;
+	memcpy(reply->enhanced, error->enhanced, sizeof(reply->enhanced) - 1);
+	if (!is_enhanced(reply->enhanced))
+		reply->enhanced[0] = '\0';
+	p = (char *)(reply + 1);
+	reply->remote = p;
+	p = put_clean(p, error->remote, remote);
+	reply->text = p;
+	p = put_clean(p, error->text, text);
+	reply->said = p;
+	put_speaker(p, SAID_MAX, reply);
+	strlcat(p, reply->text, SAID_MAX);
+	return reply;
+}
+
+struct queue_reply *
+queue_reply_text(const char *text)
+{
+	struct job_error error = { .code = 0 };
+
+	strlcpy(error.text, text, sizeof(error.text));
+	return queue_reply_new(&error);
+}
