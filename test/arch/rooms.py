@@ -47,6 +47,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/factory':    CORE + ' proto proto/parse proto/base proto/answers'
                         ' proto/server proto/message proto/command',
     'proto/client':     CORE + ' proto proto/parse proto/base proto/auth',
+    'proto/report':     CORE + ' proto proto/parse',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
                         ' proto/server proto/factory',
@@ -86,8 +87,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' proto/auth tls tls/session cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/creds'
                                 ' cmd/mailmilld/module',
-    'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue cmd/settings'
-                                ' cmd/mailmilld/role',
+    'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue proto/report'
+                                ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
